@@ -1,0 +1,1 @@
+//! Training rounds: exact, threshold-decrypted sums of quantised updates.

@@ -1,0 +1,1 @@
+//! Collective serving keys and the key switch to the asker.

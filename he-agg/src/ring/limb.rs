@@ -1,0 +1,141 @@
+//! One prime with its transform: the unit in which polynomials are processed.
+//!
+//! The slice methods here are the hot kernels; they pick the widest
+//! instruction set once per process and give equal results on all of them.
+
+use super::modulus::{Modulus, ShoupFactor};
+use super::ntt::NttTable;
+use crate::backend;
+use std::sync::Arc;
+
+/// A prime modulus, its place in the frozen list and its transform tables.
+///
+/// Cloning shares the tables.
+#[derive(Clone, Debug)]
+pub struct Limb {
+    index: u32,
+    modulus: Modulus,
+    root: u32,
+    table: Arc<NttTable>,
+}
+
+impl Limb {
+    /// The limb of prime `q` with quadratic non-residue `z` at degree `n`.
+    pub(crate) fn new(index: u32, q: u32, z: u32, n: usize) -> Self {
+        let modulus = Modulus::new(q);
+        let root = modulus.pow(z, u64::from(q - 1) / (2 * n as u64));
+        Limb { index, modulus, root, table: Arc::new(NttTable::new(modulus, n, root)) }
+    }
+
+    /// Place of the prime in the frozen list; selects its expansion stream.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The prime.
+    pub fn modulus(&self) -> &Modulus {
+        &self.modulus
+    }
+
+    /// The primitive `2N`-th root of unity.
+    pub fn root(&self) -> u32 {
+        self.root
+    }
+
+    /// The transform tables.
+    pub fn table(&self) -> &NttTable {
+        &self.table
+    }
+
+    /// Coefficients to evaluations, in place. Canonical in and out.
+    pub fn forward(&self, a: &mut [u32]) {
+        backend::forward(&self.table, a);
+    }
+
+    /// Evaluations to coefficients, in place. Canonical in and out.
+    pub fn inverse(&self, a: &mut [u32]) {
+        backend::inverse(&self.table, a);
+    }
+
+    /// `a += b`.
+    pub fn add(&self, a: &mut [u32], b: &[u32]) {
+        backend::add(&self.modulus, a, b);
+    }
+
+    /// `a -= b`.
+    pub fn sub(&self, a: &mut [u32], b: &[u32]) {
+        backend::sub(&self.modulus, a, b);
+    }
+
+    /// `a = -a`.
+    pub fn neg(&self, a: &mut [u32]) {
+        backend::neg(&self.modulus, a);
+    }
+
+    /// `a *= b`, pointwise.
+    pub fn mul(&self, a: &mut [u32], b: &[u32]) {
+        backend::mul(&self.modulus, a, b);
+    }
+
+    /// `acc += a * b`, pointwise, reduced.
+    pub fn mul_add(&self, acc: &mut [u32], a: &[u32], b: &[u32]) {
+        backend::mul_add(&self.modulus, acc, a, b);
+    }
+
+    /// `a *= factor`; the inputs may be any 32-bit values.
+    pub fn mul_scalar(&self, a: &mut [u32], factor: u32) {
+        backend::mul_scalar(&self.modulus, a, self.modulus.shoup(factor));
+    }
+
+    /// `acc += a * factor`, reduced.
+    pub fn mul_scalar_add(&self, acc: &mut [u32], a: &[u32], factor: u32) {
+        backend::mul_scalar_add(&self.modulus, acc, a, self.modulus.shoup(factor));
+    }
+
+    /// `a = (a - b) * factor`, the closing step of ModDown and rescaling.
+    pub fn sub_mul_scalar(&self, a: &mut [u32], b: &[u32], factor: u32) {
+        backend::sub_mul_scalar(&self.modulus, a, b, self.modulus.shoup(factor));
+    }
+
+    /// `acc += a * b` without reduction; at most
+    /// [`ACCUMULATOR_TERMS`](super::ACCUMULATOR_TERMS) terms per accumulator
+    /// that starts at zero.
+    pub fn accumulate(acc: &mut [u64], a: &[u32], b: &[u32]) {
+        backend::accumulate(acc, a, b);
+    }
+
+    /// Reduces each accumulator to `[0, q)` into `out`.
+    pub fn reduce_wide(&self, acc: &[u64], out: &mut [u32]) {
+        backend::reduce_wide(&self.modulus, acc, out);
+    }
+
+    /// `out = sum of a * b` over the pairs, reduced every 16 terms.
+    pub fn dot(&self, out: &mut [u32], pairs: &[(&[u32], &[u32])]) {
+        // Accumulators stay in the first-level cache: 1,024 x 8 bytes.
+        const BLOCK: usize = 1024;
+        let mut acc = [0u64; BLOCK];
+        for (k, out) in out.chunks_mut(BLOCK).enumerate() {
+            let acc = &mut acc[..out.len()];
+            acc.fill(0);
+            let range = k * BLOCK..k * BLOCK + out.len();
+            for (i, (a, b)) in pairs.iter().enumerate() {
+                // After a fold the accumulator counts as one term.
+                if i > 0 && i % (super::ACCUMULATOR_TERMS - 1) == 0 {
+                    self.fold(acc);
+                }
+                backend::accumulate(acc, &a[range.clone()], &b[range.clone()]);
+            }
+            backend::reduce_wide(&self.modulus, acc, out);
+        }
+    }
+
+    /// Replaces each accumulator by its residue, which counts as one term.
+    pub fn fold(&self, acc: &mut [u64]) {
+        backend::fold(&self.modulus, acc);
+    }
+
+    /// The Shoup form of a canonical constant, for loops of one's own.
+    pub fn shoup(&self, value: u32) -> ShoupFactor {
+        self.modulus.shoup(value)
+    }
+}

@@ -1,0 +1,356 @@
+//! Polynomials over several limbs, with their domain in the type.
+//!
+//! Residues are canonical, `[0, q)`, after every operation, and lie limb by
+//! limb in one vector. Operations take the basis as `&[Limb]`, whose length
+//! must equal the polynomial's; a mismatch is a bug of the caller and asserts.
+
+use super::Limb;
+use super::ntt::NttTable;
+use crate::error::DecodeError;
+use crate::stream::Expander;
+use crate::wire;
+use rayon::prelude::*;
+use std::marker::PhantomData;
+use zeroize::Zeroize;
+
+/// Coefficient domain: value `m` of a limb is the coefficient of `X^m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coeff {}
+
+/// Evaluation domain, ordered by [`NttTable::exponent`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Eval {}
+
+/// Either [`Coeff`] or [`Eval`].
+pub trait Domain: sealed::Sealed + Send + Sync + 'static {
+    /// The number that stands for the domain on the wire.
+    const NUMBER: u8;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Coeff {}
+    impl Sealed for super::Eval {}
+}
+
+impl Domain for Coeff {
+    const NUMBER: u8 = 0;
+}
+
+impl Domain for Eval {
+    const NUMBER: u8 = 1;
+}
+
+/// Below this many residues a loop over limbs stays on the calling thread.
+const PARALLEL_MIN: usize = 1 << 14;
+
+/// A polynomial of degree below `n` over a basis of `limbs` primes.
+///
+/// It has no `Debug`, since it may be secret; a secret one is kept in
+/// [`zeroize::Zeroizing`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct Poly<D> {
+    data: Vec<u32>,
+    n: usize,
+    limbs: usize,
+    domain: PhantomData<D>,
+}
+
+impl<D: Domain> Poly<D> {
+    /// The zero polynomial.
+    pub fn zero(n: usize, limbs: usize) -> Self {
+        assert!(n > 0 && limbs > 0, "a polynomial has coefficients and limbs");
+        Poly { data: vec![0; n * limbs], n, limbs, domain: PhantomData }
+    }
+
+    /// A uniform polynomial: limb `i` from the stream of (polynomial, prime).
+    pub fn uniform(expander: &Expander, polynomial: u32, n: usize, basis: &[Limb]) -> Self {
+        let mut out = Poly::zero(n, basis.len());
+        out.par_limbs(basis, |_, limb, x| {
+            expander.stream(polynomial, limb.index()).fill_uniform(limb.modulus().value(), x);
+        });
+        out
+    }
+
+    /// Wraps limb-major residues.
+    ///
+    /// # Errors
+    /// [`DecodeError::Length`] or [`DecodeError::Residue`].
+    pub fn from_residues(data: Vec<u32>, n: usize, basis: &[Limb]) -> Result<Self, DecodeError> {
+        if data.len() != n * basis.len() {
+            return Err(DecodeError::Length { found: data.len(), expected: n * basis.len() });
+        }
+        for (l, (x, limb)) in data.chunks_exact(n).zip(basis).enumerate() {
+            wire::check_residues(x, l, limb.modulus().value())?;
+        }
+        Ok(Poly { data, n, limbs: basis.len(), domain: PhantomData })
+    }
+
+    /// Ring degree.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Number of limbs.
+    pub fn limbs(&self) -> usize {
+        self.limbs
+    }
+
+    /// All residues, limb by limb.
+    pub fn residues(&self) -> &[u32] {
+        &self.data
+    }
+
+    /// The residues modulo the `i`-th prime.
+    pub fn limb(&self, i: usize) -> &[u32] {
+        &self.data[i * self.n..(i + 1) * self.n]
+    }
+
+    /// The residues modulo the `i`-th prime; keep them canonical.
+    pub fn limb_mut(&mut self, i: usize) -> &mut [u32] {
+        &mut self.data[i * self.n..(i + 1) * self.n]
+    }
+
+    /// Keeps the first `limbs` limbs.
+    pub fn truncate(&mut self, limbs: usize) {
+        assert!(limbs > 0 && limbs <= self.limbs, "cannot keep more limbs than there are");
+        self.data[limbs * self.n..].zeroize();
+        self.data.truncate(limbs * self.n);
+        self.limbs = limbs;
+    }
+
+    /// Runs `f(i, limb, residues)` on every limb, in parallel if it pays.
+    pub fn par_limbs(&mut self, basis: &[Limb], f: impl Fn(usize, &Limb, &mut [u32]) + Sync + Send) {
+        assert!(basis.len() == self.limbs, "polynomial and basis differ in limbs");
+        let n = self.n;
+        if self.limbs > 1 && self.data.len() >= PARALLEL_MIN {
+            let limbs = self.data.par_chunks_exact_mut(n).zip(basis).enumerate();
+            limbs.for_each(|(i, (x, limb))| f(i, limb, x));
+        } else {
+            let limbs = self.data.chunks_exact_mut(n).zip(basis).enumerate();
+            limbs.for_each(|(i, (x, limb))| f(i, limb, x));
+        }
+    }
+
+    fn assert_like(&self, other: &Self) {
+        assert!(
+            self.n == other.n && self.limbs <= other.limbs,
+            "operands differ in degree, or the second has too few limbs"
+        );
+    }
+
+    /// `self += other`; `other` may have further limbs, which are ignored.
+    pub fn add_assign(&mut self, other: &Self, basis: &[Limb]) {
+        self.assert_like(other);
+        self.par_limbs(basis, |i, limb, x| limb.add(x, other.limb(i)));
+    }
+
+    /// `self -= other`; `other` may have further limbs, which are ignored.
+    pub fn sub_assign(&mut self, other: &Self, basis: &[Limb]) {
+        self.assert_like(other);
+        self.par_limbs(basis, |i, limb, x| limb.sub(x, other.limb(i)));
+    }
+
+    /// `self = -self`.
+    pub fn neg_assign(&mut self, basis: &[Limb]) {
+        self.par_limbs(basis, |_, limb, x| limb.neg(x));
+    }
+
+    /// Multiplies limb `i` by the canonical constant `factors[i]`.
+    pub fn mul_scalars(&mut self, factors: &[u32], basis: &[Limb]) {
+        assert!(factors.len() == self.limbs, "one factor per limb");
+        self.par_limbs(basis, |i, limb, x| limb.mul_scalar(x, factors[i]));
+    }
+
+    /// `self += other * factors[i]` in limb `i`, with canonical constants.
+    pub fn mul_scalars_add(&mut self, other: &Self, factors: &[u32], basis: &[Limb]) {
+        self.assert_like(other);
+        assert!(factors.len() == self.limbs, "one factor per limb");
+        self.par_limbs(basis, |i, limb, x| limb.mul_scalar_add(x, other.limb(i), factors[i]));
+    }
+
+    /// Appends the residues as 30-bit words, limb by limb: `30 n limbs / 8` bytes.
+    pub fn pack_into(&self, bytes: &mut Vec<u8>) {
+        for x in self.data.chunks_exact(self.n) {
+            wire::pack(x, bytes);
+        }
+    }
+
+    /// Bytes of [`Poly::pack_into`].
+    pub fn packed_len(n: usize, limbs: usize) -> usize {
+        wire::packed_len(n) * limbs
+    }
+
+    /// Reads what [`Poly::pack_into`] wrote; `bytes` must have that length.
+    ///
+    /// # Errors
+    /// [`DecodeError::Length`], [`DecodeError::Padding`] or
+    /// [`DecodeError::Residue`].
+    pub fn unpack(bytes: &[u8], n: usize, basis: &[Limb]) -> Result<Self, DecodeError> {
+        let expected = Self::packed_len(n, basis.len());
+        if bytes.len() != expected {
+            return Err(DecodeError::Length { found: bytes.len(), expected });
+        }
+        let mut out = Poly::zero(n, basis.len());
+        let per_limb = wire::packed_len(n);
+        for (l, (packed, limb)) in bytes.chunks_exact(per_limb).zip(basis).enumerate() {
+            wire::unpack(packed, out.limb_mut(l))?;
+            wire::check_residues(out.limb(l), l, limb.modulus().value())?;
+        }
+        Ok(out)
+    }
+
+    fn cast<E: Domain>(mut self) -> Poly<E> {
+        Poly { data: std::mem::take(&mut self.data), n: self.n, limbs: self.limbs, domain: PhantomData }
+    }
+}
+
+impl Poly<Coeff> {
+    /// Reduces small signed coefficients modulo every limb, in constant time.
+    pub fn from_signed(values: &[i64], basis: &[Limb]) -> Self {
+        let mut out = Poly::zero(values.len(), basis.len());
+        out.par_limbs(basis, |_, limb, x| {
+            let m = *limb.modulus();
+            x.iter_mut().zip(values).for_each(|(x, &v)| *x = m.reduce_i64(v));
+        });
+        out
+    }
+
+    /// Reduces wide signed coefficients modulo every limb, in constant time.
+    pub fn from_signed_wide(values: &[i128], basis: &[Limb]) -> Self {
+        let mut out = Poly::zero(values.len(), basis.len());
+        out.par_limbs(basis, |_, limb, x| {
+            let m = *limb.modulus();
+            x.iter_mut().zip(values).for_each(|(x, &v)| *x = m.reduce_i128(v));
+        });
+        out
+    }
+
+    /// The evaluations of this polynomial.
+    pub fn into_eval(mut self, basis: &[Limb]) -> Poly<Eval> {
+        self.par_limbs(basis, |_, limb, x| limb.forward(x));
+        self.cast()
+    }
+}
+
+impl Poly<Eval> {
+    /// The polynomial with these evaluations.
+    pub fn into_coeff(mut self, basis: &[Limb]) -> Poly<Coeff> {
+        self.par_limbs(basis, |_, limb, x| limb.inverse(x));
+        self.cast()
+    }
+
+    /// `self *= other`; `other` may have further limbs, which are ignored.
+    pub fn mul_assign(&mut self, other: &Self, basis: &[Limb]) {
+        self.assert_like(other);
+        self.par_limbs(basis, |i, limb, x| limb.mul(x, other.limb(i)));
+    }
+
+    /// `self += a * b`; `a` and `b` may have further limbs, which are ignored.
+    pub fn mul_add(&mut self, a: &Self, b: &Self, basis: &[Limb]) {
+        self.assert_like(a);
+        self.assert_like(b);
+        self.par_limbs(basis, |i, limb, x| limb.mul_add(x, a.limb(i), b.limb(i)));
+    }
+
+    /// `sum of a * b` over the pairs.
+    pub fn dot(pairs: &[(&Self, &Self)], basis: &[Limb]) -> Self {
+        assert!(!pairs.is_empty(), "an empty sum has no degree");
+        let mut out = Poly::zero(pairs[0].0.n, basis.len());
+        for (a, b) in pairs {
+            out.assert_like(a);
+            out.assert_like(b);
+        }
+        out.par_limbs(basis, |i, limb, x| {
+            let pairs: Vec<_> = pairs.iter().map(|(a, b)| (a.limb(i), b.limb(i))).collect();
+            limb.dot(x, &pairs);
+        });
+        out
+    }
+
+    /// The exponent of the evaluation point at a position.
+    pub fn exponent(&self, position: usize) -> usize {
+        NttTable::exponent(self.n, position)
+    }
+}
+
+impl<D> Zeroize for Poly<D> {
+    fn zeroize(&mut self) {
+        // In place, so that the polynomial keeps its shape.
+        self.data.as_mut_slice().zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::{Params, Preset};
+    use crate::ring::Accumulator;
+
+    fn uniform(params: &Params, index: u32) -> Poly<Eval> {
+        let e = Expander::new(&[9; 32], "test", params.preset, &[]);
+        Poly::uniform(&e, index, params.n, &params.q)
+    }
+
+    #[test]
+    fn lazy_sums_equal_reduced_sums_for_any_number_of_terms() {
+        let params = Params::toy(Preset::Inf13, 11);
+        let basis = &params.q;
+        for terms in [1, 2, 15, 16, 17, 31, 32, 50] {
+            let polys: Vec<_> = (0..2 * terms).map(|i| uniform(&params, i)).collect();
+            let pairs: Vec<_> = polys.chunks_exact(2).map(|p| (&p[0], &p[1])).collect();
+            let mut expected = Poly::zero(params.n, basis.len());
+            let mut lazy = Accumulator::new(params.n, basis.len());
+            for (a, b) in &pairs {
+                expected.mul_add(a, b, basis);
+                lazy.mul_add(a, b, basis);
+            }
+            assert!(Poly::dot(&pairs, basis) == expected, "{terms}");
+            assert!(lazy.finish(basis) == expected, "{terms}");
+        }
+    }
+
+    #[test]
+    fn the_largest_products_do_not_overflow_the_accumulators() {
+        let params = Params::toy(Preset::Inf13, 8);
+        let mut top = Poly::<Eval>::zero(params.n, params.q.len());
+        top.par_limbs(&params.q, |_, limb, x| x.fill(limb.modulus().value() - 1));
+        let mut lazy = Accumulator::new(params.n, params.q.len());
+        for _ in 0..40 {
+            lazy.mul_add(&top, &top, &params.q);
+        }
+        // (q-1)^2 = 1, forty times.
+        assert!(lazy.finish(&params.q).residues().iter().all(|&x| x == 40));
+        let pairs = vec![(&top, &top); 40];
+        assert!(Poly::dot(&pairs, &params.q).residues().iter().all(|&x| x == 40));
+    }
+
+    #[test]
+    fn packed_bytes_round_trip_and_fewer_limbs_are_a_prefix() {
+        let params = Params::toy(Preset::Inf13, 6);
+        let f = uniform(&params, 0);
+        let mut bytes = Vec::new();
+        f.pack_into(&mut bytes);
+        assert_eq!(bytes.len(), 30 * 64 * 6 / 8);
+        assert!(Poly::unpack(&bytes, 64, &params.q).unwrap() == f);
+        let e = Expander::new(&[9; 32], "test", params.preset, &[]);
+        let short = Poly::<Eval>::uniform(&e, 0, 64, &params.q[..3]);
+        assert_eq!(short.residues(), &f.residues()[..3 * 64]);
+    }
+
+    #[test]
+    fn signed_values_reduce_to_their_residues() {
+        let params = Params::toy(Preset::Agg13, 4);
+        let values: Vec<i64> = (0..16).map(|i| (i - 8) * 77_777_777_777).collect();
+        let wide: Vec<i128> = values.iter().map(|&v| i128::from(v) << 60).collect();
+        let f = Poly::from_signed(&values, &params.q);
+        let g = Poly::from_signed_wide(&wide, &params.q);
+        for (l, limb) in params.q.iter().enumerate() {
+            let q = i128::from(limb.modulus().value());
+            for i in 0..16 {
+                assert_eq!(i128::from(f.limb(l)[i]), i128::from(values[i]).rem_euclid(q));
+                assert_eq!(i128::from(g.limb(l)[i]), wide[i].rem_euclid(q));
+            }
+        }
+    }
+}
