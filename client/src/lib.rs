@@ -1,0 +1,4 @@
+//! See the crate's README.
+
+pub mod metrics;
+pub mod train;

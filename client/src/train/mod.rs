@@ -1,0 +1,22 @@
+//! Local training at one hospital: everything that happens to images before an update is
+//! quantised and encrypted.
+//!
+//! A [`Trainer`] turns a network description into burn tensors, runs seeded stochastic gradient
+//! descent over the hospital's own samples and hands back a flat parameter vector in the order
+//! that quantisation and publishing use. Nothing of burn is visible outside this module.
+
+mod augmentation;
+mod class_weights;
+mod draws;
+mod error;
+mod module;
+mod optimiser;
+mod settings;
+mod trainer;
+
+pub use augmentation::Augmentation;
+pub use class_weights::ClassWeighting;
+pub use error::TrainError;
+pub use optimiser::OptimizerKind;
+pub use settings::TrainSettings;
+pub use trainer::{FitProgress, LocalFit, Trainer};

@@ -1,0 +1,313 @@
+//! The network as burn tensors: the one file that knows the tensor library.
+//!
+//! Parameters enter as one flat vector and gradients leave as one, in the order of
+//! `Network::tensors`, so the rest of training never meets a tensor handle.
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor, TensorData};
+use he_infer::{Network, Operation, TensorSpec};
+
+use super::TrainError;
+
+/// One layer with the index of its first tensor.
+enum Layer {
+    Conv { tensor: usize, stride: usize, padding: usize },
+    Quadratic { tensor: usize },
+    Dense { tensor: usize },
+}
+
+/// An activation between layers.
+enum Value {
+    Map(Tensor<4>),
+    Row(Tensor<2>),
+}
+
+/// A parameter tensor with its own rank.
+enum Parameter {
+    Kernel(Tensor<4>),
+    Matrix(Tensor<2>),
+    Vector(Tensor<1>),
+}
+
+/// The loss of one batch and what it pulls the parameters towards.
+pub(super) struct Step {
+    /// Weighted cross-entropy plus range penalty.
+    pub(super) loss: f64,
+    /// Weighted cross-entropy alone.
+    pub(super) cross_entropy: f64,
+    /// Gradient in the flat parameter order; empty when the loss is not finite.
+    pub(super) gradient: Vec<f32>,
+}
+
+/// What a batch is scored with.
+pub(super) struct Objective<'a> {
+    /// One weight per class.
+    pub(super) class_weights: &'a [f64],
+    /// Factor of the range penalty; 0 switches it off.
+    pub(super) range_penalty: f64,
+    /// Magnitude at which the range penalty starts.
+    pub(super) range_limit: f64,
+}
+
+/// A compiled network on the CPU device.
+pub(super) struct NetworkModule {
+    layers: Vec<Layer>,
+    names: Vec<String>,
+    tensors: Vec<TensorSpec>,
+    shape: [usize; 3],
+    classes: usize,
+}
+
+impl NetworkModule {
+    pub(super) fn new(network: &Network) -> NetworkModule {
+        let mut tensor = 0;
+        let mut layers = Vec::new();
+        let mut names = Vec::new();
+        for (index, checked) in network.layers().iter().enumerate() {
+            let (layer, taken) = match checked.operation {
+                Operation::Conv { stride, padding, .. } => {
+                    let layer = Layer::Conv { tensor, stride, padding };
+                    (layer, 2)
+                }
+                Operation::Quadratic { .. } => (Layer::Quadratic { tensor }, 1),
+                Operation::Dense { .. } => (Layer::Dense { tensor }, 2),
+            };
+            layers.push(layer);
+            names.push(format!("layer {index} ({})", checked.operation.kind()));
+            tensor += taken;
+        }
+        let input = network.image();
+        NetworkModule {
+            layers,
+            names,
+            tensors: network.tensors().to_vec(),
+            shape: [input.channels, input.height, input.width],
+            classes: network.classes(),
+        }
+    }
+
+    /// Loss and gradient for `labels.len()` images, row-major `(n, c, h, w)`.
+    pub(super) fn step(
+        &self,
+        parameters: &[f32],
+        images: Vec<f32>,
+        labels: &[u8],
+        objective: &Objective<'_>,
+    ) -> Result<Step, TrainError> {
+        let device = Device::flex().autodiff();
+        let parameters: Vec<Parameter> = self.load(parameters, &device).into_iter().map(Parameter::tracked).collect();
+        let mut penalty: Option<Tensor<1>> = None;
+        let logits = self.forward(&parameters, images, labels.len(), &device, |_, next, x| {
+            if objective.range_penalty > 0.0 && matches!(next, Some(Layer::Quadratic { .. })) {
+                let excess = x.excess(objective.range_limit as f32);
+                penalty = Some(match penalty.take() {
+                    Some(sum) => sum + excess,
+                    None => excess,
+                });
+            }
+        })?;
+        let targets = self.targets(labels, objective.class_weights, &device);
+        let cross_entropy = (log_softmax(logits, 1) * targets).sum().neg();
+        let loss = match penalty {
+            Some(sum) => cross_entropy.clone() + sum.mul_scalar(objective.range_penalty as f32),
+            None => cross_entropy.clone(),
+        };
+        let mut step = Step {
+            loss: f64::from(scalar(loss.clone(), "loss")?),
+            cross_entropy: f64::from(scalar(cross_entropy, "cross-entropy")?),
+            gradient: Vec::new(),
+        };
+        if step.loss.is_finite() {
+            let mut gradients = loss.backward();
+            step.gradient.reserve(self.tensors.iter().map(|t| t.len).sum());
+            for parameter in &parameters {
+                parameter.append_gradient(&mut gradients, &mut step.gradient)?;
+            }
+        }
+        Ok(step)
+    }
+
+    /// Logits for `count` images, row-major `(count, classes)`.
+    pub(super) fn logits(&self, parameters: &[f32], images: Vec<f32>, count: usize) -> Result<Vec<f32>, TrainError> {
+        let device = Device::flex();
+        let parameters = self.load(parameters, &device);
+        let logits = self.forward(&parameters, images, count, &device, |_, _, _| {})?;
+        values(logits, "logits")
+    }
+
+    /// The first layer whose output on these images is not finite.
+    pub(super) fn first_non_finite(
+        &self,
+        parameters: &[f32],
+        images: Vec<f32>,
+        count: usize,
+    ) -> Result<String, TrainError> {
+        let device = Device::flex();
+        let parameters = self.load(parameters, &device);
+        let mut culprit = None;
+        self.forward(&parameters, images, count, &device, |index, _, x| {
+            if culprit.is_none() && !x.is_finite() {
+                culprit = Some(index);
+            }
+        })?;
+        let name = culprit.and_then(|index| self.names.get(index));
+        Ok(name.map_or_else(|| "the loss".to_owned(), Clone::clone))
+    }
+
+    fn load(&self, parameters: &[f32], device: &Device) -> Vec<Parameter> {
+        self.tensors
+            .iter()
+            .map(|spec| {
+                let values = parameters[spec.offset..spec.offset + spec.len].to_vec();
+                match *spec.shape {
+                    [a, b, c, d] => Parameter::Kernel(Tensor::from_data(TensorData::new(values, [a, b, c, d]), device)),
+                    [a, b] => Parameter::Matrix(Tensor::from_data(TensorData::new(values, [a, b]), device)),
+                    _ => Parameter::Vector(Tensor::from_data(TensorData::new(values, [spec.len]), device)),
+                }
+            })
+            .collect()
+    }
+
+    /// Runs all layers; `watch` sees the output of each with its index and the layer that follows.
+    fn forward(
+        &self,
+        parameters: &[Parameter],
+        images: Vec<f32>,
+        count: usize,
+        device: &Device,
+        mut watch: impl FnMut(usize, Option<&Layer>, &Value),
+    ) -> Result<Tensor<2>, TrainError> {
+        let [c, h, w] = self.shape;
+        let data = TensorData::new(images, [count, c, h, w]);
+        let mut x = Value::Map(Tensor::from_data(data, device));
+        for (index, layer) in self.layers.iter().enumerate() {
+            x = layer.apply(x, parameters)?;
+            watch(index, self.layers.get(index + 1), &x);
+        }
+        Ok(x.into_row())
+    }
+
+    /// `(n, classes)`: the weight of the sample's class over the batch's sum, at its label.
+    fn targets(&self, labels: &[u8], class_weights: &[f64], device: &Device) -> Tensor<2> {
+        let total: f64 = labels.iter().map(|&l| class_weights[usize::from(l)]).sum();
+        let mut targets = vec![0.0f32; labels.len() * self.classes];
+        for (row, &label) in labels.iter().enumerate() {
+            let class = usize::from(label);
+            targets[row * self.classes + class] = (class_weights[class] / total) as f32;
+        }
+        Tensor::from_data(TensorData::new(targets, [labels.len(), self.classes]), device)
+    }
+}
+
+impl Layer {
+    fn apply(&self, x: Value, parameters: &[Parameter]) -> Result<Value, TrainError> {
+        match (self, x) {
+            (Layer::Conv { tensor, stride, padding }, Value::Map(x)) => {
+                let options = ConvOptions::new([*stride; 2], [*padding; 2], [1, 1], 1);
+                let weight = Parameter::kernel(parameters, *tensor)?;
+                let bias = Parameter::vector(parameters, tensor + 1)?;
+                Ok(Value::Map(conv2d(x, weight, Some(bias), options)))
+            }
+            (Layer::Quadratic { tensor }, Value::Map(x)) => {
+                let beta = Parameter::vector(parameters, *tensor)?;
+                let channels = beta.dims()[0];
+                let beta = beta.reshape([1, channels, 1, 1]);
+                Ok(Value::Map(x.clone() * (x + beta)))
+            }
+            (Layer::Quadratic { tensor }, Value::Row(x)) => {
+                let beta = Parameter::vector(parameters, *tensor)?.unsqueeze::<2>();
+                Ok(Value::Row(x.clone() * (x + beta)))
+            }
+            (Layer::Dense { tensor }, x) => {
+                let weight = Parameter::matrix(parameters, *tensor)?;
+                let bias = Parameter::vector(parameters, tensor + 1)?.unsqueeze::<2>();
+                Ok(Value::Row(x.into_row().matmul(weight.transpose()) + bias))
+            }
+            (Layer::Conv { .. }, Value::Row(_)) => {
+                Err(TrainError::Backend { what: "image for a convolution after a dense layer" })
+            }
+        }
+    }
+}
+
+impl Value {
+    /// Channels, rows and columns flattened in this order.
+    fn into_row(self) -> Tensor<2> {
+        match self {
+            Value::Map(x) => x.flatten(1, 3),
+            Value::Row(x) => x,
+        }
+    }
+
+    /// `mean(relu(|x| - limit)^2)`.
+    fn excess(&self, limit: f32) -> Tensor<1> {
+        fn of<const D: usize>(x: &Tensor<D>, limit: f32) -> Tensor<1> {
+            let excess = x.clone() - x.clone().clamp(-limit, limit);
+            (excess.clone() * excess).mean()
+        }
+        match self {
+            Value::Map(x) => of(x, limit),
+            Value::Row(x) => of(x, limit),
+        }
+    }
+
+    fn is_finite(&self) -> bool {
+        let data = match self {
+            Value::Map(x) => values(x.clone(), "activations"),
+            Value::Row(x) => values(x.clone(), "activations"),
+        };
+        data.is_ok_and(|v| v.iter().all(|v| v.is_finite()))
+    }
+}
+
+impl Parameter {
+    fn tracked(self) -> Parameter {
+        match self {
+            Parameter::Kernel(t) => Parameter::Kernel(t.require_grad()),
+            Parameter::Matrix(t) => Parameter::Matrix(t.require_grad()),
+            Parameter::Vector(t) => Parameter::Vector(t.require_grad()),
+        }
+    }
+
+    fn append_gradient(&self, gradients: &mut burn::tensor::Gradients, out: &mut Vec<f32>) -> Result<(), TrainError> {
+        const WHAT: &str = "gradient";
+        let data = match self {
+            Parameter::Kernel(t) => t.grad_remove(gradients).map(|g| values(g, WHAT)),
+            Parameter::Matrix(t) => t.grad_remove(gradients).map(|g| values(g, WHAT)),
+            Parameter::Vector(t) => t.grad_remove(gradients).map(|g| values(g, WHAT)),
+        };
+        out.extend(data.ok_or(TrainError::Backend { what: WHAT })??);
+        Ok(())
+    }
+
+    fn kernel(all: &[Parameter], index: usize) -> Result<Tensor<4>, TrainError> {
+        match all.get(index) {
+            Some(Parameter::Kernel(t)) => Ok(t.clone()),
+            _ => Err(TrainError::Backend { what: "kernel" }),
+        }
+    }
+
+    fn matrix(all: &[Parameter], index: usize) -> Result<Tensor<2>, TrainError> {
+        match all.get(index) {
+            Some(Parameter::Matrix(t)) => Ok(t.clone()),
+            _ => Err(TrainError::Backend { what: "matrix" }),
+        }
+    }
+
+    fn vector(all: &[Parameter], index: usize) -> Result<Tensor<1>, TrainError> {
+        match all.get(index) {
+            Some(Parameter::Vector(t)) => Ok(t.clone()),
+            _ => Err(TrainError::Backend { what: "vector" }),
+        }
+    }
+}
+
+fn values<const D: usize>(tensor: Tensor<D>, what: &'static str) -> Result<Vec<f32>, TrainError> {
+    tensor.try_into_data().ok().and_then(|data| data.try_into_vec::<f32>().ok()).ok_or(TrainError::Backend { what })
+}
+
+fn scalar(tensor: Tensor<1>, what: &'static str) -> Result<f32, TrainError> {
+    values(tensor, what)?.first().copied().ok_or(TrainError::Backend { what })
+}
