@@ -1,0 +1,160 @@
+//! `Program::compile` and everything that can keep a network from becoming a program.
+
+use he_agg::{Params, Preset};
+use thiserror::Error;
+
+use crate::layer::ImageShape;
+use crate::lower::lower;
+use crate::network::Network;
+use crate::plan::plan;
+use crate::program::Program;
+
+/// Why a network does not compile for a parameter set. `layer` counts from 0.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// The parameter set cannot multiply.
+    #[error("{preset} is for aggregation and has no levels; use INF14-30, INF15-60 or INF15-90")]
+    Preset {
+        /// The parameter set.
+        preset: Preset,
+    },
+    /// Every layer costs a level, and there are too few.
+    #[error(
+        "layer {layer} ({kind}) needs level {needed}, {preset} has {depth}; {}",
+        fewer_layers(*.deeper, *.depth)
+    )]
+    Depth {
+        /// First layer without a level.
+        layer: usize,
+        /// Its kind.
+        kind: &'static str,
+        /// Levels the whole network needs.
+        needed: usize,
+        /// The parameter set.
+        preset: Preset,
+        /// Its levels.
+        depth: usize,
+        /// A parameter set with enough levels, if there is one.
+        deeper: Option<Preset>,
+    },
+    /// The unfolded image of the first convolution is larger than a ciphertext.
+    #[error(
+        "layer {layer} (conv): {positions} output positions in each of {tiles} tiles ({taps} taps) do \
+         not fit {slots} slots, which hold {capacity} positions per tile; {}",
+        smaller(*.stride)
+    )]
+    Positions {
+        /// Index of the layer.
+        layer: usize,
+        /// Output positions.
+        positions: usize,
+        /// Input channels times kernel area.
+        taps: usize,
+        /// Tiles: taps or the widest convolution, padded to a power of two.
+        tiles: usize,
+        /// Slots of a ciphertext.
+        slots: usize,
+        /// Positions that would fit.
+        capacity: usize,
+        /// Smallest larger stride that fits with this kernel and default padding.
+        stride: Option<usize>,
+    },
+    /// The output of a later convolution is larger than the grid its input lives on.
+    #[error("layer {layer} (conv): output {output} does not fit the grid of its input {input}; use less padding")]
+    OutputGrid {
+        /// Index of the layer.
+        layer: usize,
+        /// Shape that leaves.
+        output: ImageShape,
+        /// Shape that enters.
+        input: ImageShape,
+    },
+    /// A dense layer with more units than slots.
+    #[error("layer {layer} (dense): {units} units, padded to a power of two, exceed {slots} slots; use fewer units")]
+    Units {
+        /// Index of the layer.
+        layer: usize,
+        /// Units.
+        units: usize,
+        /// Slots of a ciphertext.
+        slots: usize,
+    },
+    /// A first dense layer with more pixels than slots.
+    #[error("layer {layer} (dense): {pixels} pixels exceed {slots} slots; start with a strided convolution")]
+    Pixels {
+        /// Index of the layer.
+        layer: usize,
+        /// Pixels of the image.
+        pixels: usize,
+        /// Slots of a ciphertext.
+        slots: usize,
+    },
+    /// A layer met a layout that no checked network leads to: a defect of this crate.
+    #[error("layer {layer}: no lowering for this order of layers; please report the network")]
+    Internal {
+        /// Index of the layer.
+        layer: usize,
+    },
+}
+
+fn fewer_layers(deeper: Option<Preset>, depth: usize) -> String {
+    match deeper {
+        Some(preset) => format!("use at most {depth} layers or {preset}"),
+        None => format!("use at most {depth} layers"),
+    }
+}
+
+fn smaller(stride: Option<usize>) -> String {
+    match stride {
+        Some(stride) => format!("use stride {stride}, or a smaller kernel"),
+        None => "use a smaller kernel or a smaller image".to_owned(),
+    }
+}
+
+impl Program {
+    /// Compiles a network for a parameter set.
+    ///
+    /// Deterministic: equal inputs give equal digests on every machine.
+    ///
+    /// # Errors
+    /// Too many layers for the levels, or a layer too large for the slots; the message names the
+    /// layer and what would fit.
+    pub fn compile(network: &Network, params: &'static Params) -> Result<Self, CompileError> {
+        let (preset, depth) = (params.preset, params.depth());
+        if depth == 0 || params.p.is_empty() {
+            return Err(CompileError::Preset { preset });
+        }
+        let needed = network.layers().len();
+        if let Some(layer) = network.layers().get(depth) {
+            let candidates = Preset::ALL.into_iter().filter(|other| *other != Preset::Inf13);
+            return Err(CompileError::Depth {
+                layer: depth,
+                kind: layer.operation.kind(),
+                needed,
+                preset,
+                depth,
+                deeper: candidates
+                    .filter(|other| other.params().depth() >= needed)
+                    .max_by_key(|other| other.params().limbs_per_level),
+            });
+        }
+        let mut lowered = lower(network, params.slots())?;
+        lowered.packing.sort_unstable();
+        let plan = plan(params, &mut lowered.steps, &mut lowered.weights);
+        let mut program = Self {
+            network: network.clone(),
+            params,
+            steps: lowered.steps,
+            weights: lowered.weights,
+            packing: lowered.packing,
+            period: lowered.period,
+            input_limbs: plan.input_limbs,
+            output_scale: plan.output_scale,
+            key_plan: plan.key_plan,
+            digest: [0; 32],
+        };
+        program.digest = program.fingerprint();
+        Ok(program)
+    }
+}

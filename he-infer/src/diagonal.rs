@@ -1,0 +1,101 @@
+//! Generalised diagonals: a linear layer as rotations of its input times sparse slot vectors.
+//!
+//! Every pair (input element, output element) is put into exactly one slot i of exactly one
+//! rotation r such that slot i + r holds the input. All other slots of the weight vector are
+//! zero, so borders, strides and slots with leftovers of earlier folds cost nothing. The
+//! rotations are r = shift + unit * k; they are made by hoisted shifts, hoisted baby steps and
+//! giant steps by Horner's rule, with weights rotated in advance (baby-step giant-step as in
+//! Halevi and Shoup, ePrint 2018/244, section 6).
+
+use std::collections::BTreeMap;
+
+use crate::program::{LinearStep, Term, WeightSlot};
+
+/// One parameter in one slot: (slot, index in the flat parameter vector).
+pub(crate) type Entry = (u32, u32);
+
+/// The weights of a linear layer by rotation, before they become a step.
+pub(crate) struct Diagonals {
+    slots: usize,
+    /// Slots between two values of k.
+    unit: usize,
+    /// (k, shift) to entries.
+    entries: BTreeMap<(usize, i64), Vec<Entry>>,
+}
+
+/// Relative cost of one hoisted rotation: an inner product and a division by the special primes.
+const COST_HOISTED: usize = 2;
+/// Relative cost of one full rotation or relinearisation.
+const COST_FULL: usize = 4;
+/// What one more rotation key is worth, in the same unit.
+const COST_KEY: usize = 1;
+
+impl Diagonals {
+    pub(crate) fn new(slots: usize, unit: usize) -> Self {
+        Self { slots, unit, entries: BTreeMap::new() }
+    }
+
+    /// Puts parameter `index` at `slot`, to be multiplied by the input rotated by shift + unit k.
+    pub(crate) fn push(&mut self, k: usize, shift: i64, slot: usize, index: usize) {
+        let entry = (narrow(slot), narrow(index));
+        self.entries.entry((k, shift)).or_default().push(entry);
+    }
+
+    /// Chooses baby and giant steps and emits the weight vectors. Limbs, scales, folds and bias
+    /// are filled in by the caller.
+    pub(crate) fn into_step(self, layer: usize, weights: &mut Vec<WeightSlot>) -> LinearStep {
+        let count = self.entries.keys().map(|(k, _)| k + 1).max().unwrap_or(1);
+        let mut shifts: Vec<i64> = self.entries.keys().map(|(_, shift)| *shift).collect();
+        shifts.sort_unstable_by_key(|shift| (shift.abs(), *shift));
+        shifts.dedup();
+        let babies = baby_steps(count, shifts.len());
+        let giants = count.div_ceil(babies);
+        let mut groups = vec![Vec::new(); giants];
+        for ((k, shift), mut entries) in self.entries {
+            let (giant, baby) = (k / babies, k % babies);
+            let ahead = giant * babies * self.unit;
+            for entry in &mut entries {
+                entry.0 = narrow((entry.0 as usize + ahead) % self.slots);
+            }
+            entries.sort_unstable();
+            let shift = shifts.iter().position(|s| *s == shift).unwrap_or(0);
+            groups[giant].push(Term { shift, baby, weight: weights.len() });
+            weights.push(WeightSlot::sparse(layer, entries));
+        }
+        let rotation = |r: i64| rotation(r, self.slots);
+        LinearStep {
+            layer,
+            limbs: 0,
+            shifts: shifts.into_iter().map(rotation).collect(),
+            babies: (0..babies).map(|baby| rotation((baby * self.unit) as i64)).collect(),
+            giant: rotation((babies * self.unit) as i64),
+            groups,
+            folds: Vec::new(),
+            bias: 0,
+        }
+    }
+}
+
+/// The representative of a rotation in (-slots/2, slots/2].
+pub(crate) fn rotation(r: i64, slots: usize) -> i32 {
+    let slots = slots as i64;
+    let r = r.rem_euclid(slots);
+    let r = if r > slots / 2 { r - slots } else { r };
+    i32::try_from(r).unwrap_or(0)
+}
+
+/// Slots and parameters are bounded far below 2^32 by `PARAMETERS_MAX` and the presets.
+pub(crate) fn narrow(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+/// Power-of-two number of baby steps that makes `count` rotations per shift cheapest.
+fn baby_steps(count: usize, shifts: usize) -> usize {
+    let cost = |babies: usize| {
+        let giants = count.div_ceil(babies);
+        let keys = babies - 1 + usize::from(giants > 1);
+        shifts * (babies - 1) * COST_HOISTED + (2 * giants - 1) * COST_FULL + keys * COST_KEY
+    };
+    let candidates = (0..usize::BITS).map(|bit| 1usize << bit);
+    candidates.take_while(|babies| *babies <= count).min_by_key(|babies| cost(*babies)).unwrap_or(1)
+}

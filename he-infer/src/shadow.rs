@@ -1,0 +1,93 @@
+//! The same program on plain f64 slots, leftovers of folds included: the definition of "plaintext
+//! model" in every report, and the oracle for the encrypted executor.
+
+use crate::executor::{Machine, walk};
+use crate::forward::InputError;
+use crate::program::Program;
+
+/// A program with one set of weights, on f64 slots.
+#[derive(Clone, Debug)]
+pub struct ShadowExecutor<'a> {
+    program: &'a Program,
+    weights: Vec<Vec<f64>>,
+}
+
+impl<'a> ShadowExecutor<'a> {
+    /// Encodes the parameters once.
+    ///
+    /// # Errors
+    /// As `Program::encode_weights`.
+    pub fn new(program: &'a Program, parameters: &[f32]) -> Result<Self, InputError> {
+        Ok(Self { program, weights: program.encode_weights(parameters)? })
+    }
+
+    /// All slots of the result for a packed image.
+    ///
+    /// # Errors
+    /// `Slots` if the input has another number of slots.
+    pub fn run(&self, packed: &[f64]) -> Result<Vec<f64>, InputError> {
+        self.program.check_slots(packed)?;
+        walk(self, self.program, packed.to_vec(), |_, _| ())
+    }
+
+    /// All slots after every step, for range statistics and for comparison with ciphertexts.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub fn trace(&self, packed: &[f64]) -> Result<Vec<Vec<f64>>, InputError> {
+        self.program.check_slots(packed)?;
+        let mut steps = Vec::with_capacity(self.program.steps().len());
+        walk(self, self.program, packed.to_vec(), |_, slots| {
+            steps.push(slots.clone());
+        })?;
+        Ok(steps)
+    }
+}
+
+impl Machine for ShadowExecutor<'_> {
+    type Value = Vec<f64>;
+    type Error = InputError;
+
+    fn rotate_many(&self, x: &Vec<f64>, rotations: &[i32]) -> Result<Vec<Vec<f64>>, InputError> {
+        rotations.iter().map(|r| self.rotate(x, *r)).collect()
+    }
+
+    fn rotate(&self, x: &Vec<f64>, rotation: i32) -> Result<Vec<f64>, InputError> {
+        let mut turned = x.clone();
+        // |rotation| is at most half the slots, so the cast is exact on every target.
+        turned.rotate_left((rotation as i64).rem_euclid(x.len() as i64) as usize);
+        Ok(turned)
+    }
+
+    fn sum_products(&self, terms: &[(&Vec<f64>, usize)]) -> Result<Vec<f64>, InputError> {
+        let mut sum = vec![0.0; self.program.slots()];
+        for (x, weight) in terms {
+            for ((sum, x), w) in sum.iter_mut().zip(*x).zip(&self.weights[*weight]) {
+                *sum += x * w;
+            }
+        }
+        Ok(sum)
+    }
+
+    fn add(&self, mut x: Vec<f64>, y: &Vec<f64>) -> Result<Vec<f64>, InputError> {
+        x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
+        Ok(x)
+    }
+
+    fn relinearise(&self, x: Vec<f64>) -> Result<Vec<f64>, InputError> {
+        Ok(x)
+    }
+
+    fn rescale(&self, x: Vec<f64>) -> Result<Vec<f64>, InputError> {
+        Ok(x)
+    }
+
+    fn add_weight(&self, x: Vec<f64>, weight: usize) -> Result<Vec<f64>, InputError> {
+        self.add(x, &self.weights[weight])
+    }
+
+    fn quadratic(&self, x: &Vec<f64>, weight: usize) -> Result<Vec<f64>, InputError> {
+        let beta = &self.weights[weight];
+        Ok(x.iter().zip(beta).map(|(x, beta)| x * (x + beta)).collect())
+    }
+}

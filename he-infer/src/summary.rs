@@ -1,0 +1,108 @@
+//! What a program costs: operations, keys and bytes. Computed, never measured.
+
+use std::fmt;
+
+use he_agg::Params;
+use serde::Serialize;
+
+use crate::program::{Program, Step};
+
+/// Bits of one residue on the wire.
+const RESIDUE_BITS: usize = 30;
+
+/// Cost of one query, of the keys and of the model; sizes in bytes, residues packed to 30 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Levels used.
+    pub depth: usize,
+    /// Products of two ciphertexts.
+    pub products: usize,
+    /// Rotations that share the decomposition of another one.
+    pub hoisted_rotations: usize,
+    /// Rotations with a decomposition of their own.
+    pub full_rotations: usize,
+    /// Relinearisations.
+    pub relinearisations: usize,
+    /// Rotation keys.
+    pub galois_keys: usize,
+    /// Rotation keys, level-trimmed, the uniform half sent as a seed.
+    pub galois_key_bytes: usize,
+    /// The relinearisation key, both halves.
+    pub relin_key_bytes: usize,
+    /// Slot vectors of the model.
+    pub weight_vectors: usize,
+    /// The encrypted model, two polynomials per slot vector.
+    pub model_bytes: usize,
+    /// A public-key query, two polynomials.
+    pub query_bytes: usize,
+    /// The result before key switching, two polynomials.
+    pub reply_bytes: usize,
+}
+
+impl Program {
+    /// Counts what this program costs.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let params = self.params();
+        let mut summary = Summary {
+            depth: self.steps().len(),
+            galois_keys: self.key_plan().rotations.len(),
+            galois_key_bytes: self.key_plan().rotations.values().map(|limbs| key_bytes(params, *limbs)).sum(),
+            relin_key_bytes: 2 * key_bytes(params, self.key_plan().relin_limbs),
+            weight_vectors: self.weights().len(),
+            model_bytes: self.weights().iter().map(|weight| 2 * poly_bytes(params, weight.limbs())).sum(),
+            query_bytes: 2 * poly_bytes(params, self.input_limbs()),
+            reply_bytes: 2 * poly_bytes(params, self.output_limbs()),
+            ..Summary::default()
+        };
+        for step in self.steps() {
+            match step {
+                Step::Linear(step) => {
+                    let turns = |list: &[i32]| list.iter().filter(|r| **r != 0).count();
+                    let groups = step.groups.iter().filter(|group| !group.is_empty()).count();
+                    summary.products += step.groups.iter().map(Vec::len).sum::<usize>();
+                    summary.hoisted_rotations += turns(&step.shifts) + step.shifts.len() * turns(&step.babies);
+                    summary.full_rotations += step.groups.len() - 1 + step.folds.len();
+                    summary.relinearisations += groups;
+                }
+                Step::Quadratic(_) => {
+                    summary.products += 1;
+                    summary.relinearisations += 1;
+                }
+            }
+        }
+        summary
+    }
+}
+
+/// One polynomial of `limbs` residues per coefficient.
+fn poly_bytes(params: &Params, limbs: usize) -> usize {
+    (limbs * params.n * RESIDUE_BITS).div_ceil(8)
+}
+
+/// One half of a key-switching key for ciphertexts of `limbs` limbs: a polynomial modulo Q P per digit.
+fn key_bytes(params: &Params, limbs: usize) -> usize {
+    limbs.div_ceil(params.alpha.max(1)) * poly_bytes(params, limbs + params.p.len())
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mb = |bytes: usize| bytes as f64 / 1e6;
+        writeln!(
+            f,
+            "depth {}, {} products, {} hoisted + {} full rotations, {} relinearisations",
+            self.depth, self.products, self.hoisted_rotations, self.full_rotations, self.relinearisations
+        )?;
+        write!(
+            f,
+            "{} rotation keys {:.1} MB, relinearisation key {:.1} MB, model {} vectors {:.1} MB, query {:.2} MB, reply {:.2} MB",
+            self.galois_keys,
+            mb(self.galois_key_bytes),
+            mb(self.relin_key_bytes),
+            self.weight_vectors,
+            mb(self.model_bytes),
+            mb(self.query_bytes),
+            mb(self.reply_bytes)
+        )
+    }
+}

@@ -1,0 +1,169 @@
+//! The packed program on plain slots computes the network: checked against the plain forward pass.
+
+mod random;
+
+use he_agg::Preset;
+use he_infer::{ImageShape, LayerSpec, Network, Program, ShadowExecutor, Step};
+use random::Random;
+
+fn spec(channels: usize, kernel: usize, stride: usize) -> LayerSpec {
+    LayerSpec::conv(channels, kernel, stride)
+}
+
+fn dense(units: usize) -> LayerSpec {
+    LayerSpec::dense(units)
+}
+
+const Q: LayerSpec = LayerSpec::quadratic();
+
+fn network(image: (usize, usize, usize), layers: &[LayerSpec]) -> Network {
+    Network::new(ImageShape::new(image.0, image.1, image.2), layers.to_vec()).unwrap()
+}
+
+/// Runs both evaluations and the structural checks on one network.
+fn agree(network: &Network, preset: Preset, seed: u64) -> Program {
+    let program = Program::compile(network, preset.params()).unwrap();
+    let mut random = Random::new(seed);
+    let parameters = random.parameters(network);
+    let image = random.image(network.image());
+    let shadow = ShadowExecutor::new(&program, &parameters).unwrap();
+    let result = shadow.run(&program.pack(image.view()).unwrap()).unwrap();
+    let plain = network.forward(&parameters, image.view()).unwrap();
+    let size = plain.iter().fold(1.0f64, |size, logit| size.max(logit.abs()));
+    for (slot, value) in result.iter().enumerate() {
+        let expected = plain.get(slot % program.output_period()).copied().unwrap_or(0.0);
+        assert!(
+            (value - expected).abs() < 1e-6 * size,
+            "{preset} {:?}: slot {slot} holds {value}, expected {expected}",
+            network.specs()
+        );
+    }
+    let logits = program.read_logits(&result).unwrap();
+    assert_eq!(logits.len(), plain.len());
+    keys_cover_rotations(&program);
+    for weight in program.weights() {
+        assert!(weight.entries().windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert!(weight.limbs() >= program.output_limbs() && weight.scale() > 1.0);
+    }
+    program
+}
+
+fn keys_cover_rotations(program: &Program) {
+    let plan = program.key_plan();
+    let per_level = program.params().limbs_per_level;
+    let check = |rotation: i32, limbs: usize| {
+        assert!(rotation == 0 || plan.rotations[&rotation] >= limbs, "{rotation}");
+    };
+    for step in program.steps() {
+        assert!(plan.relin_limbs >= step.limbs());
+        let Step::Linear(step) = step else { continue };
+        assert_eq!(step.babies[0], 0);
+        for rotation in step.shifts.iter().chain(&step.babies) {
+            check(*rotation, step.limbs);
+        }
+        if step.groups.len() > 1 {
+            check(step.giant, step.limbs);
+        }
+        for fold in &step.folds {
+            check(*fold, step.limbs - per_level);
+        }
+    }
+    assert!(!plan.rotations.contains_key(&0));
+}
+
+#[test]
+fn published_shapes_compute_their_network_on_16384_slots() {
+    let shapes: [(&[LayerSpec], (usize, usize, usize)); 6] = [
+        (&[spec(8, 5, 2), Q, spec(16, 3, 2), Q, dense(3)], (1, 28, 28)),
+        (&[spec(32, 5, 2), Q, spec(32, 3, 2), Q, dense(10)], (1, 28, 28)),
+        (&[spec(5, 5, 2), Q, dense(100), Q, dense(10)], (1, 28, 28)),
+        (&[spec(16, 8, 4), Q, spec(16, 3, 2), Q, dense(4)], (1, 64, 64)),
+        (&[spec(16, 8, 4), Q, spec(16, 3, 1), Q, dense(4)], (1, 64, 64)),
+        (&[spec(32, 3, 2), Q, spec(32, 3, 1), Q, dense(9)], (3, 28, 28)),
+    ];
+    for (seed, (layers, image)) in shapes.into_iter().enumerate() {
+        let program = agree(&network(image, layers), Preset::Inf15x90, seed as u64);
+        println!("{}\n", program.summary());
+    }
+}
+
+#[test]
+fn small_shapes_compute_their_network_on_every_slot_count() {
+    let shapes: [(&[LayerSpec], (usize, usize, usize)); 12] = [
+        (&[dense(2)], (1, 5, 7)),
+        (&[dense(16)], (3, 9, 4)),
+        (&[dense(20), Q, dense(3)], (2, 6, 6)),
+        (&[dense(5), Q, dense(16)], (1, 8, 8)),
+        (&[spec(1, 1, 1), dense(2)], (1, 4, 4)),
+        (&[spec(4, 3, 2), Q, dense(3)], (1, 8, 8)),
+        (&[spec(16, 1, 1), Q, dense(7)], (3, 9, 5)),
+        (&[spec(4, 3, 1), spec(6, 3, 2), Q, dense(3)], (1, 11, 9)),
+        (&[spec(3, 5, 2), Q, spec(8, 5, 2), dense(5)], (1, 13, 16)),
+        (&[spec(2, 4, 2), Q, spec(3, 2, 2), dense(5)], (2, 12, 12)),
+        (&[spec(4, 3, 1), spec(4, 3, 2), spec(8, 3, 2), dense(4)], (1, 16, 16)),
+        (&[spec(5, 3, 2), spec(3, 3, 1), spec(9, 2, 3), dense(16)], (1, 20, 20)),
+    ];
+    for preset in [Preset::Inf13, Preset::Inf14x30, Preset::Inf15x60] {
+        for (seed, (layers, image)) in shapes.iter().enumerate() {
+            agree(&network(*image, layers), preset, 100 + seed as u64);
+        }
+    }
+}
+
+#[test]
+fn random_networks_compute_what_their_forward_pass_computes() {
+    let mut compiled = 0;
+    for seed in 0..120 {
+        let mut random = Random::new(1000 + seed);
+        let image = ImageShape::new(random.within(1, 3), random.within(4, 14), random.within(4, 14));
+        let mut layers = Vec::new();
+        for _ in 0..random.within(0, 2) {
+            layers.push(LayerSpec::Conv {
+                channels: random.within(1, 9),
+                kernel: random.within(1, 4),
+                stride: random.within(1, 3),
+                padding: [None, Some(0)][random.within(0, 1)],
+            });
+            if random.within(0, 1) == 1 && layers.len() < 3 {
+                layers.push(Q);
+            }
+        }
+        if random.within(0, 2) == 0 && layers.len() < 3 {
+            layers.push(dense(random.within(1, 40)));
+        }
+        layers.push(dense(random.within(2, 16)));
+        let Ok(network) = Network::new(image, layers) else {
+            continue;
+        };
+        if Program::compile(&network, Preset::Inf13.params()).is_ok() {
+            agree(&network, Preset::Inf13, seed);
+            compiled += 1;
+        }
+    }
+    assert!(compiled > 60, "only {compiled} of 120 networks compiled");
+}
+
+#[test]
+fn weight_vectors_are_linear_in_the_parameters() {
+    let network = network((1, 10, 10), &[spec(3, 3, 2), Q, dense(4)]);
+    let program = Program::compile(&network, Preset::Inf13.params()).unwrap();
+    let mut random = Random::new(7);
+    let (a, b) = (random.parameters(&network), random.parameters(&network));
+    let sum: Vec<f32> = a.iter().zip(&b).map(|(a, b)| 0.25 * a + 0.75 * b).collect();
+    let (a, b) = (program.encode_weights(&a).unwrap(), program.encode_weights(&b).unwrap());
+    let sum = program.encode_weights(&sum).unwrap();
+    for ((a, b), sum) in a.iter().zip(&b).zip(&sum) {
+        for ((a, b), sum) in a.iter().zip(b).zip(sum) {
+            assert!((0.25 * a + 0.75 * b - sum).abs() < 1e-6);
+        }
+    }
+}
+
+#[test]
+fn moved_copies_and_phases_save_products() {
+    let demo = network((1, 28, 28), &[spec(32, 5, 2), Q, spec(32, 3, 2), Q, dense(10)]);
+    let summary = Program::compile(&demo, Preset::Inf15x90.params()).unwrap().summary();
+    // 32 for the first convolution, 2 shifts times 32 channels, 16 diagonals and two squares.
+    assert_eq!(summary.products, 32 + 64 + 16 + 2);
+    assert_eq!(summary.depth, 5);
+}
