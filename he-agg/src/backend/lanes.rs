@@ -114,17 +114,23 @@ impl Lanes for __m256i {
             // SAFETY: the tile has 16 rows of 16 words at both pointers; the
             // quarter at (row, column) lies inside.
             unsafe {
-                let r: [Self; 8] = std::array::from_fn(|i| Self::load(from.add((row + i) * 16 + column)));
-                let t: [Self; 8] = std::array::from_fn(|i| {
-                    let (a, b) = (r[i & !1], r[i | 1]);
-                    if i & 1 == 0 { _mm256_unpacklo_epi32(a, b) } else { _mm256_unpackhi_epi32(a, b) }
-                });
-                // u[4k + c]: column c (and c + 4) of rows 4k..4k+4.
-                let u: [Self; 8] = std::array::from_fn(|i| {
-                    let first = (i & 4) + ((i >> 1) & 1);
-                    let (a, b) = (t[first], t[first + 2]);
-                    if i & 1 == 0 { _mm256_unpacklo_epi64(a, b) } else { _mm256_unpackhi_epi64(a, b) }
-                });
+                // Plain loops: a closure here would be compiled without AVX2.
+                let zero = _mm256_setzero_si256();
+                let (mut r, mut t, mut u) = ([zero; 8], [zero; 8], [zero; 8]);
+                for i in 0..8 {
+                    r[i] = Self::load(from.add((row + i) * 16 + column));
+                }
+                for i in (0..8).step_by(2) {
+                    t[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);
+                    t[i + 1] = _mm256_unpackhi_epi32(r[i], r[i + 1]);
+                }
+                // u[4k + c]: columns c and c + 4 of rows 4k..4k+4.
+                for i in [0, 4] {
+                    u[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
+                    u[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
+                    u[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
+                    u[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
+                }
                 for c in 0..4 {
                     let low = _mm256_permute2x128_si256::<0x20>(u[c], u[4 + c]);
                     let high = _mm256_permute2x128_si256::<0x31>(u[c], u[4 + c]);
@@ -195,17 +201,23 @@ impl Lanes for __m512i {
     unsafe fn transpose(from: *const u32, to: *mut u32) {
         // SAFETY: the tile has 16 rows of 16 words at both pointers.
         unsafe {
-            let r: [Self; 16] = std::array::from_fn(|i| Self::load(from.add(16 * i)));
-            let t: [Self; 16] = std::array::from_fn(|i| {
-                let (a, b) = (r[i & !1], r[i | 1]);
-                if i & 1 == 0 { _mm512_unpacklo_epi32(a, b) } else { _mm512_unpackhi_epi32(a, b) }
-            });
+            // Plain loops: a closure here would be compiled without AVX-512.
+            let zero = _mm512_setzero_si512();
+            let (mut r, mut t, mut u) = ([zero; 16], [zero; 16], [zero; 16]);
+            for i in 0..16 {
+                r[i] = Self::load(from.add(16 * i));
+            }
+            for i in (0..16).step_by(2) {
+                t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+                t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+            }
             // u[4k + c]: columns c, c + 4, c + 8, c + 12 of rows 4k..4k+4.
-            let u: [Self; 16] = std::array::from_fn(|i| {
-                let first = (i & 12) + ((i >> 1) & 1);
-                let (a, b) = (t[first], t[first + 2]);
-                if i & 1 == 0 { _mm512_unpacklo_epi64(a, b) } else { _mm512_unpackhi_epi64(a, b) }
-            });
+            for i in [0, 4, 8, 12] {
+                u[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+                u[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+                u[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+                u[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+            }
             for c in 0..4 {
                 let ab_low = _mm512_shuffle_i32x4::<0x44>(u[c], u[4 + c]);
                 let ab_high = _mm512_shuffle_i32x4::<0xee>(u[c], u[4 + c]);

@@ -41,7 +41,7 @@ pub(super) fn mul_add(m: &Modulus, acc: &mut [u32], a: &[u32], b: &[u32]) {
     same_length!(acc, b);
     for ((acc, &a), &b) in acc.iter_mut().zip(a).zip(b) {
         // (q-1)^2 + q - 1 stays below 2^60.
-        *acc = m.reduce_product(u64::from(a) * u64::from(b) + u64::from(*acc));
+        *acc = m.reduce_product(u64::from(a).wrapping_mul(u64::from(b)).wrapping_add(u64::from(*acc)));
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) fn mul_scalar(m: &Modulus, a: &mut [u32], w: ShoupFactor) {
 pub(super) fn mul_scalar_add(m: &Modulus, acc: &mut [u32], a: &[u32], w: ShoupFactor) {
     same_length!(acc, a);
     for (acc, &a) in acc.iter_mut().zip(a) {
-        *acc = m.reduce_lazy(*acc + m.mul_shoup_lazy(a, w));
+        *acc = m.reduce_lazy(acc.wrapping_add(m.mul_shoup_lazy(a, w)));
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) fn mul_scalar_add(m: &Modulus, acc: &mut [u32], a: &[u32], w: ShoupFa
 pub(super) fn sub_mul_scalar(m: &Modulus, a: &mut [u32], b: &[u32], w: ShoupFactor) {
     same_length!(a, b);
     for (a, &b) in a.iter_mut().zip(b) {
-        *a = m.mul_shoup(*a + m.value() - b, w);
+        *a = m.mul_shoup(a.wrapping_add(m.value()).wrapping_sub(b), w);
     }
 }
 
@@ -71,7 +71,7 @@ pub(super) fn accumulate(acc: &mut [u64], a: &[u32], b: &[u32]) {
     same_length!(acc, a);
     same_length!(acc, b);
     for ((acc, &a), &b) in acc.iter_mut().zip(a).zip(b) {
-        *acc = acc.wrapping_add(u64::from(a) * u64::from(b));
+        *acc = acc.wrapping_add(u64::from(a).wrapping_mul(u64::from(b)));
     }
 }
 

@@ -3,7 +3,9 @@
 //! The bound leaves two spare bits in a `u32`, so that lazy butterflies hold
 //! values up to `4q` and sixteen products fit in a `u64`. Every method here is
 //! free of secret-dependent branches, because limbs of secret polynomials pass
-//! through it.
+//! through it. Arithmetic is written as wrapping: the ranges in the comments
+//! exclude overflow, and a checked operation would keep the loops scalar in
+//! builds with overflow checks.
 
 /// A constant factor with its precomputed quotient `floor(value * 2^32 / q)`.
 ///
@@ -31,7 +33,7 @@ pub struct Modulus {
 
 #[inline(always)]
 fn mulhi(a: u32, b: u32) -> u32 {
-    ((u64::from(a) * u64::from(b)) >> 32) as u32
+    (u64::from(a).wrapping_mul(u64::from(b)) >> 32) as u32
 }
 
 impl Modulus {
@@ -72,13 +74,13 @@ impl Modulus {
     /// Reduces a lazy butterfly output, `x` in `[0, 4q)`, out `[0, q)`.
     #[inline(always)]
     pub fn reduce_lazy(&self, x: u32) -> u32 {
-        self.reduce_once(x.min(x.wrapping_sub(2 * self.q)))
+        self.reduce_once(x.min(x.wrapping_sub(self.q << 1)))
     }
 
     /// `a + b mod q` for canonical operands.
     #[inline(always)]
     pub fn add(&self, a: u32, b: u32) -> u32 {
-        self.reduce_once(a + b)
+        self.reduce_once(a.wrapping_add(b))
     }
 
     /// `a - b mod q` for canonical operands.
@@ -97,14 +99,14 @@ impl Modulus {
     /// Reduces a product `x < 2^60` to `[0, q)` (Barrett, two corrections).
     #[inline(always)]
     pub fn reduce_product(&self, x: u64) -> u32 {
-        let estimate = ((x >> 29) * u64::from(self.barrett)) >> 31;
+        let estimate = (x >> 29).wrapping_mul(u64::from(self.barrett)) >> 31;
         self.reduce_lazy((x as u32).wrapping_sub((estimate as u32).wrapping_mul(self.q)))
     }
 
     /// `a * b mod q` for canonical operands.
     #[inline(always)]
     pub fn mul(&self, a: u32, b: u32) -> u32 {
-        self.reduce_product(u64::from(a) * u64::from(b))
+        self.reduce_product(u64::from(a).wrapping_mul(u64::from(b)))
     }
 
     /// Reduces any 64-bit value to `[0, q)`.
@@ -113,7 +115,7 @@ impl Modulus {
         let (low, high) = (x as u32, (x >> 32) as u32);
         let high = self.mul_shoup_lazy(high, self.word);
         let low = low.wrapping_sub(mulhi(low, self.one_quotient).wrapping_mul(self.q));
-        self.reduce_lazy(high + low)
+        self.reduce_lazy(high.wrapping_add(low))
     }
 
     /// Reduces any 128-bit value to `[0, q)`.

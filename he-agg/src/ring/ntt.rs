@@ -131,15 +131,15 @@ impl NttTable {
         let two_q = 2 * self.modulus.value();
         let a = (*x).min((*x).wrapping_sub(two_q));
         let t = self.modulus.mul_shoup_lazy(*y, w);
-        (*x, *y) = (a + t, a + two_q - t);
+        (*x, *y) = (a.wrapping_add(t), a.wrapping_add(two_q).wrapping_sub(t));
     }
 
     /// `(x, y) -> (x + y, w (x - y))`, inputs and outputs below 2q.
     #[inline(always)]
     fn inverse_butterfly(&self, x: &mut u32, y: &mut u32, w: ShoupFactor) {
         let two_q = 2 * self.modulus.value();
-        let sum = *x + *y;
-        let difference = *x + two_q - *y;
+        let sum = x.wrapping_add(*y);
+        let difference = x.wrapping_add(two_q).wrapping_sub(*y);
         *x = sum.min(sum.wrapping_sub(two_q));
         *y = self.modulus.mul_shoup_lazy(difference, w);
     }
@@ -211,7 +211,7 @@ impl NttTable {
         let two_q = 2 * self.modulus.value();
         let (x, y) = a.split_at_mut(self.n / 2);
         for (x, y) in x.iter_mut().zip(y) {
-            let (sum, difference) = (*x + *y, *x + two_q - *y);
+            let (sum, difference) = (x.wrapping_add(*y), x.wrapping_add(two_q).wrapping_sub(*y));
             *x = self.modulus.mul_shoup(sum, self.n_inverse);
             *y = self.modulus.mul_shoup(difference, self.n_inverse_root);
         }

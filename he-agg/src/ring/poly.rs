@@ -101,6 +101,11 @@ impl<D: Domain> Poly<D> {
         &self.data
     }
 
+    /// All residues, limb by limb; keep them canonical.
+    pub fn residues_mut(&mut self) -> &mut [u32] {
+        &mut self.data
+    }
+
     /// The residues modulo the `i`-th prime.
     pub fn limb(&self, i: usize) -> &[u32] {
         &self.data[i * self.n..(i + 1) * self.n]
