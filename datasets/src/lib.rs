@@ -1,0 +1,39 @@
+//! Images with labels, patients and sites: read from files or generated, split, and dealt to hospitals.
+//!
+//! Every reader ends in the same [`Dataset`]: normalised pixels, one label per image, and for every
+//! image the patient or series it comes from, because a split or a partition that tears a patient
+//! apart measures memory instead of medicine.
+//!
+//! Start at [`load`] for files, at [`phantom::generate`] for generated kidney slices, and at
+//! [`Partition::assign`] for forming hospitals.
+
+mod catalogue;
+mod error;
+mod idx;
+mod image_folder;
+mod load;
+#[cfg(feature = "tables")]
+mod manifest;
+mod npy;
+mod npz;
+mod partition;
+pub mod phantom;
+mod phantom_anatomy;
+mod phantom_region;
+mod payload;
+mod picture;
+mod samples;
+mod sampling;
+mod sheet;
+mod split;
+
+pub use error::{DataError, NpyProblem};
+pub use load::{Format, LoadOptions, load};
+#[cfg(feature = "tables")]
+pub use manifest::{Manifest, ManifestRow};
+pub use partition::Partition;
+pub use phantom::{PhantomSpec, generate};
+pub use samples::{Dataset, Part, Samples};
+pub use sampling::Sampler;
+pub use sheet::write_sheet;
+pub use split::{Split, SplitBy, SplitFractions};
