@@ -11,6 +11,7 @@
 mod arithmetic;
 mod base_conversion;
 mod ciphertext;
+mod decryption;
 mod division;
 mod embedding;
 mod encoder;
@@ -36,6 +37,9 @@ pub use public_key::PublicKey;
 pub use rotation::Hoisted;
 
 pub(crate) use ciphertext::refuse_other_fields;
+pub(crate) use decryption::decrypt;
+#[cfg(test)]
+pub(crate) use encoder::coefficient_differences;
 pub(crate) use evaluation_keys::slot_steps;
 pub(crate) use extended::{add_gadget, digit_count, extended_basis};
 pub(crate) use switching_key::SwitchingKey;

@@ -1,1 +1,34 @@
-//! Collective serving keys and the key switch to the asker.
+//! Collective serving keys: every hospital holds a part, all are needed to make keys, and any
+//! threshold of them can switch a result to the asker's key. Nobody can decrypt alone.
+//!
+//! Order of use: [`ServingSecret`], [`PublicKeyShare`], [`RelinKeyShare`] in two rounds and
+//! [`GaloisKeyShare`] per rotation of the [`KeyPlan`]; each has a sum that absorbs shares one by
+//! one and refuses duplicates, other epochs and incomplete sets. The collective secret is the
+//! sum of all parts and is never formed.
+//!
+//! Source: Mouchet, Troncoso-Pastoriza, Bossuat, Hubaux, "Multiparty homomorphic encryption from
+//! ring-learning-with-errors", ePrint 2020/304.
+
+mod crs;
+mod error;
+mod galois_key_share;
+mod holder_key;
+#[cfg(test)]
+mod ideal;
+mod key_material;
+mod key_plan;
+mod party_set;
+mod public_key_share;
+mod relin_key_share;
+mod serving_secret;
+
+pub use crate::ckks::{EvaluationKeys, GaloisKey, PublicKey, RelinearizationKey};
+pub use crs::Crs;
+pub use error::CeremonyError;
+pub use galois_key_share::{GaloisKeyShare, GaloisKeySum};
+pub use holder_key::HolderKey;
+pub use key_plan::KeyPlan;
+pub use party_set::{PARTIES_MAX, PartySet};
+pub use public_key_share::{PublicKeyShare, PublicKeySum};
+pub use relin_key_share::{R1, R2, RelinEphemeral, RelinIntermediate, RelinKeyShare, RelinKeySum, RelinRound};
+pub use serving_secret::ServingSecret;

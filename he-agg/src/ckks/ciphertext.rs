@@ -1,0 +1,134 @@
+//! Ciphertexts and their bytes.
+
+use crate::error::DecodeError;
+use crate::params::{Params, Preset};
+use crate::ring::{Domain, Eval, Poly};
+use crate::wire::{Header, Kind, identity};
+use std::fmt;
+
+/// Two polynomials, or three after a product, over the first `limbs` primes of Q, NTT domain.
+///
+/// Decrypts to c0 + c1 s (+ c2 s^2), which is scale times the message plus noise.
+#[derive(Clone)]
+pub struct Ciphertext {
+    pub(crate) params: &'static Params,
+    pub(crate) limbs: usize,
+    pub(crate) scale: f64,
+    pub(crate) parts: Vec<Poly<Eval>>,
+}
+
+impl Ciphertext {
+    /// The parameter set.
+    pub fn preset(&self) -> Preset {
+        self.params.preset
+    }
+
+    /// Primes of Q it is represented modulo.
+    pub fn limbs(&self) -> usize {
+        self.limbs
+    }
+
+    /// The exact factor between coefficients and the message.
+    pub fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// The polynomials, two or three.
+    pub fn parts(&self) -> &[Poly<Eval>] {
+        &self.parts
+    }
+
+    /// Header and 30-bit packed residues.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let header = Header {
+            scale: self.scale,
+            ..Header::new(Kind::Ciphertext, self.preset(), Eval::NUMBER, self.limbs, self.parts.len())
+        };
+        let mut bytes = Vec::with_capacity(crate::wire::HEADER_BYTES + header.payload_len(self.params.n));
+        header.write(&mut bytes);
+        for part in &self.parts {
+            part.pack_into(&mut bytes);
+        }
+        bytes
+    }
+
+    /// Reads a ciphertext of `preset`; at most what the preset's full size takes is allocated.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for anything that [`Ciphertext::to_bytes`] does not write.
+    pub fn from_bytes(bytes: &[u8], preset: Preset) -> Result<Self, DecodeError> {
+        let params = preset.params();
+        let (header, payload) = Header::read(bytes, Kind::Ciphertext, params)?;
+        let limbs = usize::from(header.limbs);
+        let expected = Header {
+            scale: header.scale,
+            ..Header::new(Kind::Ciphertext, preset, Eval::NUMBER, limbs, usize::from(header.polynomials))
+        };
+        refuse_other_fields(&header, &expected)?;
+        if !(2..=3).contains(&header.polynomials) {
+            let value = u64::from(header.polynomials);
+            return Err(DecodeError::Field { field: "polynomials", value });
+        }
+        let basis = &params.q[..limbs];
+        let parts = payload
+            .chunks_exact(Poly::<Eval>::packed_len(params.n, limbs))
+            .map(|packed| Poly::unpack(packed, params.n, basis))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { params, limbs, scale: header.scale, parts })
+    }
+
+    /// SHA-256 of the bytes under the object tag.
+    pub fn digest(&self) -> [u8; 32] {
+        identity(&self.to_bytes())
+    }
+}
+
+/// Every field that the object does not use must be as written, so that bytes are unique.
+pub(crate) fn refuse_other_fields(found: &Header, expected: &Header) -> Result<(), DecodeError> {
+    let numbers = |h: &Header| {
+        [
+            ("domain", u64::from(h.domain)),
+            ("limbs", u64::from(h.limbs)),
+            ("special limbs", u64::from(h.special_limbs)),
+            ("polynomials", u64::from(h.polynomials)),
+            ("round", u64::from(h.round)),
+            ("attempt", u64::from(h.attempt)),
+            ("chunk", u64::from(h.chunk)),
+            ("sender", u64::from(h.sender)),
+        ]
+    };
+    for ((field, value), (_, wanted)) in numbers(found).into_iter().zip(numbers(expected)) {
+        if value != wanted {
+            return Err(DecodeError::Field { field, value });
+        }
+    }
+    if found.scale.to_bits() != expected.scale.to_bits() {
+        return Err(DecodeError::Scale { bits: found.scale.to_bits() });
+    }
+    if found.epoch != expected.epoch {
+        let value = u64::from_le_bytes(found.epoch.first_chunk().copied().unwrap_or_default());
+        return Err(DecodeError::Field { field: "epoch", value });
+    }
+    Ok(())
+}
+
+/// Equality of the bytes.
+impl PartialEq for Ciphertext {
+    fn eq(&self, other: &Self) -> bool {
+        self.preset() == other.preset()
+            && self.limbs == other.limbs
+            && self.scale.to_bits() == other.scale.to_bits()
+            && self.parts == other.parts
+    }
+}
+
+impl fmt::Debug for Ciphertext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ciphertext")
+            .field("preset", &self.preset())
+            .field("limbs", &self.limbs)
+            .field("scale_log2", &self.scale.log2())
+            .field("parts", &self.parts.len())
+            .finish()
+    }
+}

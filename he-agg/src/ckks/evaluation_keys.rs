@@ -1,0 +1,107 @@
+//! The public keys that computing on ciphertexts needs.
+
+use crate::ckks::error::CkksError;
+use crate::ckks::switching_key::SwitchingKey;
+use crate::params::{Params, Preset};
+use crate::ring::Automorphism;
+use std::collections::BTreeMap;
+
+/// Switches from s^2 to s after a product.
+#[derive(Clone)]
+pub struct RelinearizationKey {
+    pub(crate) key: SwitchingKey,
+}
+
+impl RelinearizationKey {
+    /// The most limbs of a ciphertext it serves.
+    pub fn limbs(&self) -> usize {
+        self.key.limbs
+    }
+}
+
+/// Rotates slots by one number of steps.
+pub struct GaloisKey {
+    /// In [1, N/2).
+    pub(crate) steps: usize,
+    pub(crate) automorphism: Automorphism,
+    pub(crate) key: SwitchingKey,
+}
+
+impl GaloisKey {
+    /// Steps to the left, in [1, N/2).
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// The most limbs of a ciphertext it serves.
+    pub fn limbs(&self) -> usize {
+        self.key.limbs
+    }
+}
+
+/// A relinearisation key and any number of rotation keys of one preset.
+pub struct EvaluationKeys {
+    params: &'static Params,
+    relinearization: Option<RelinearizationKey>,
+    rotations: BTreeMap<usize, GaloisKey>,
+}
+
+impl EvaluationKeys {
+    /// No keys yet.
+    pub fn new(preset: Preset) -> Self {
+        Self::over(preset.params())
+    }
+
+    pub(crate) fn over(params: &'static Params) -> Self {
+        Self { params, relinearization: None, rotations: BTreeMap::new() }
+    }
+
+    /// Sets the relinearisation key.
+    ///
+    /// # Errors
+    /// [`CkksError::PresetMismatch`].
+    pub fn set_relinearization(&mut self, key: RelinearizationKey) -> Result<(), CkksError> {
+        self.check(key.key.params.preset)?;
+        self.relinearization = Some(key);
+        Ok(())
+    }
+
+    /// Adds a rotation key, in place of one of the same steps.
+    ///
+    /// # Errors
+    /// [`CkksError::PresetMismatch`].
+    pub fn insert_rotation(&mut self, key: GaloisKey) -> Result<(), CkksError> {
+        self.check(key.key.params.preset)?;
+        self.rotations.insert(key.steps, key);
+        Ok(())
+    }
+
+    /// Steps for which there is a key, in [1, N/2).
+    pub fn rotation_steps(&self) -> impl Iterator<Item = usize> + '_ {
+        self.rotations.keys().copied()
+    }
+
+    pub(crate) fn relinearization(&self, preset: Preset) -> Result<&RelinearizationKey, CkksError> {
+        self.check(preset)?;
+        self.relinearization.as_ref().ok_or(CkksError::MissingRelinearization)
+    }
+
+    pub(crate) fn rotation(&self, preset: Preset, steps: usize) -> Result<&GaloisKey, CkksError> {
+        self.check(preset)?;
+        self.rotations.get(&steps).ok_or(CkksError::MissingRotation { steps })
+    }
+
+    fn check(&self, preset: Preset) -> Result<(), CkksError> {
+        if self.params.preset == preset {
+            Ok(())
+        } else {
+            Err(CkksError::PresetMismatch { left: self.params.preset, right: preset })
+        }
+    }
+}
+
+/// Steps reduced to [0, N/2).
+pub(crate) fn slot_steps(params: &Params, steps: i32) -> usize {
+    let slots = params.slots() as i64;
+    i64::from(steps).rem_euclid(slots) as usize
+}

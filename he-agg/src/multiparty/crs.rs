@@ -1,0 +1,69 @@
+//! Common randomness: the public halves of all collective keys of an epoch.
+//!
+//! The seed is fixed by all hospitals through commit and reveal before any key share is made.
+//! Every label includes the limbs, so that a key planned again at another level has another
+//! public half: two shares under one public half and one secret would leak their difference.
+
+use crate::ckks::extended_basis;
+use crate::params::{Params, Preset};
+use crate::ring::{Eval, Poly};
+use crate::stream::Expander;
+use sha2::{Digest, Sha256};
+
+/// The labelled common randomness of one epoch. Public.
+#[derive(Clone)]
+pub struct Crs {
+    params: &'static Params,
+    seed: [u8; 32],
+    epoch: [u8; 32],
+}
+
+impl Crs {
+    /// From the epoch seed of all hospitals.
+    pub fn new(preset: Preset, epoch_seed: [u8; 32]) -> Self {
+        Self::over(preset.params(), epoch_seed)
+    }
+
+    pub(crate) fn over(params: &'static Params, epoch_seed: [u8; 32]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"he-agg/serving-epoch/v1");
+        hash.update(params.digest());
+        hash.update(epoch_seed);
+        Self { params, seed: epoch_seed, epoch: hash.finalize().into() }
+    }
+
+    /// The parameter set.
+    pub fn preset(&self) -> Preset {
+        self.params.preset
+    }
+
+    /// The digest that names this epoch in the header of every object.
+    pub fn epoch(&self) -> [u8; 32] {
+        self.epoch
+    }
+
+    pub(crate) fn params(&self) -> &'static Params {
+        self.params
+    }
+
+    /// The public half of the encryption key.
+    pub(crate) fn public_key(&self) -> Poly<Eval> {
+        self.halves("serving/public-key", &[], self.params.q.len(), 1).remove(0)
+    }
+
+    /// The public halves of the relinearisation key, one per digit.
+    pub(crate) fn relinearization(&self, limbs: usize, digits: usize) -> Vec<Poly<Eval>> {
+        self.halves("serving/relinearization", &[limbs as u64], limbs, digits)
+    }
+
+    /// The public halves of a rotation key, one per digit.
+    pub(crate) fn rotation(&self, steps: usize, limbs: usize, digits: usize) -> Vec<Poly<Eval>> {
+        self.halves("serving/rotation", &[steps as u64, limbs as u64], limbs, digits)
+    }
+
+    fn halves(&self, domain: &str, indices: &[u64], limbs: usize, count: usize) -> Vec<Poly<Eval>> {
+        let expander = Expander::new(&self.seed, domain, self.preset(), indices);
+        let basis = extended_basis(self.params, limbs);
+        (0..count as u32).map(|i| Poly::uniform(&expander, i, self.params.n, &basis)).collect()
+    }
+}

@@ -1,0 +1,142 @@
+//! Failures of the key ceremony and of key switching to an asker.
+
+use crate::ckks::CkksError;
+use crate::error::DecodeError;
+use crate::params::Preset;
+
+/// Why a step of a collective protocol was refused.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CeremonyError {
+    /// Hospitals are numbered from 1 to at most 64.
+    #[error("party {party} is outside 1..={parties}")]
+    Party {
+        /// The number given.
+        party: u16,
+        /// Parties there are.
+        parties: u16,
+    },
+    /// A party named twice, or absorbed twice.
+    #[error("party {party} appears twice")]
+    Duplicate {
+        /// The party.
+        party: u16,
+    },
+    /// Not every party has contributed.
+    #[error("party {party} is missing: all {parties} must contribute")]
+    Missing {
+        /// The first missing party.
+        party: u16,
+        /// Parties there are.
+        parties: u16,
+    },
+    /// A threshold that does not exceed half of the parties, or exceeds all.
+    #[error("threshold {threshold} must be above half of {parties} parties and at most all")]
+    Threshold {
+        /// Threshold given.
+        threshold: u16,
+        /// Parties there are.
+        parties: u16,
+    },
+    /// Objects of different parameter sets.
+    #[error("objects of presets {left} and {right} do not mix")]
+    PresetMismatch {
+        /// Preset of ours.
+        left: Preset,
+        /// Preset of theirs.
+        right: Preset,
+    },
+    /// Objects that belong to different keys.
+    #[error("{field} differs: {ours} here, {theirs} in the share")]
+    Mismatch {
+        /// What differs.
+        field: &'static str,
+        /// Our value.
+        ours: u64,
+        /// The value of the share.
+        theirs: u64,
+    },
+    /// An object of another epoch.
+    #[error("the object belongs to another epoch: it starts with {found:02x?}, ours with {expected:02x?}")]
+    Epoch {
+        /// First bytes of the epoch found.
+        found: [u8; 4],
+        /// First bytes of our epoch.
+        expected: [u8; 4],
+    },
+    /// A share made for another query, ciphertext, asker or set of decryptors.
+    #[error("the share is bound to another release: it starts with {found:02x?}, ours with {expected:02x?}")]
+    Context {
+        /// First bytes of the context found.
+        found: [u8; 4],
+        /// First bytes of our context.
+        expected: [u8; 4],
+    },
+    /// The key plan asks for what the parameters do not have.
+    #[error("{limbs} limbs planned, the parameters allow 1 to {max}")]
+    Limbs {
+        /// Limbs planned.
+        limbs: usize,
+        /// The most there are.
+        max: usize,
+    },
+    /// A rotation by a multiple of N/2 needs no key.
+    #[error("a rotation by {steps} steps is the identity and takes no key")]
+    IdentityRotation {
+        /// Steps planned.
+        steps: i32,
+    },
+    /// Only results at the base level are released.
+    #[error("a release takes 2 polynomials at the {base} base limbs, found {parts} at {limbs}: drop it first")]
+    NotReleasable {
+        /// Polynomials found.
+        parts: usize,
+        /// Limbs found.
+        limbs: usize,
+        /// Base limbs of the preset.
+        base: usize,
+    },
+    /// The pairwise mask key with another decryptor is absent.
+    #[error("no pairwise mask key with decryptor {party}")]
+    MissingPairKey {
+        /// The other decryptor.
+        party: u16,
+    },
+    /// Flooding that the preset cannot carry.
+    #[error(
+        "flooding of 2^{flooding_log2} for s = {security_bits} and {releases} releases drowns the \
+         scale 2^{scale_log2} of {preset}: take a larger preset or fewer releases"
+    )]
+    FloodingTooLarge {
+        /// log2 of the flooding deviation.
+        flooding_log2: u32,
+        /// Statistical security asked for.
+        security_bits: u32,
+        /// Releases asked for.
+        releases: u64,
+        /// log2 of the scale.
+        scale_log2: u32,
+        /// The preset.
+        preset: Preset,
+    },
+    /// Statistical security below the default without saying so.
+    #[error("s = {security_bits} is below {minimum}: name it with below_default if that is meant")]
+    WeakFlooding {
+        /// Security asked for.
+        security_bits: u32,
+        /// The least accepted.
+        minimum: u32,
+    },
+    /// Unflooded release among several decryptors.
+    #[error("a trusted holder decrypts alone; {decryptors} decryptors must flood")]
+    TrustedHolderShares {
+        /// Decryptors named.
+        decryptors: u16,
+    },
+    /// Malformed bytes.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// A failure of the arithmetic.
+    #[error(transparent)]
+    Ckks(#[from] CkksError),
+}

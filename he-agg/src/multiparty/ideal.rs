@@ -1,0 +1,217 @@
+//! Tests only: a whole ceremony and the ideal secret key, which real parties never form.
+
+use crate::ckks::extended_basis;
+use crate::ckks::{Ciphertext, Encoder, EvaluationKeys, Evaluator, Plaintext, PublicKey, decrypt};
+use crate::multiparty::*;
+use crate::params::{Params, Preset};
+use crate::ring::{Eval, Poly};
+use crate::stream::Stream;
+
+/// Leaks a parameter set over a small ring: fast, and without security.
+pub(crate) fn toy(preset: Preset, log_n: u32) -> &'static Params {
+    Box::leak(Box::new(Params::toy(preset, log_n)))
+}
+
+/// The outcome of a ceremony of n parties, with the ideal secret beside it.
+pub(crate) struct Ceremony {
+    pub(crate) params: &'static Params,
+    pub(crate) crs: Crs,
+    pub(crate) secrets: Vec<ServingSecret>,
+    pub(crate) ideal: Poly<Eval>,
+    pub(crate) public_key: PublicKey,
+    pub(crate) keys: EvaluationKeys,
+    pub(crate) encoder: Encoder,
+    pub(crate) evaluator: Evaluator,
+    pub(crate) stream: Stream,
+}
+
+impl Ceremony {
+    /// Runs the ceremony of the plan, every message through its bytes if `wire`.
+    pub(crate) fn run(params: &'static Params, parties: u16, plan: &KeyPlan, wire: bool) -> Self {
+        let mut stream = Stream::from_seed([42; 32]);
+        let crs = Crs::over(params, [7; 32]);
+        let secrets: Vec<_> =
+            (1..=parties).map(|party| ServingSecret::over(params, party, &mut stream).unwrap()).collect();
+        let mut ideal = Poly::zero(params.n, params.p.len() + params.q.len());
+        for secret in &secrets {
+            ideal.add_assign(secret.poly(), &extended_basis(params, params.q.len()));
+        }
+        let public_key = collective_public_key(&crs, &secrets, wire, &mut stream);
+        let mut keys = EvaluationKeys::over(params);
+        if plan.relin_limbs > 0 {
+            let key = collective_relin_key(&crs, &secrets, plan.relin_limbs, wire, &mut stream);
+            keys.set_relinearization(key).unwrap();
+        }
+        for (&steps, &limbs) in &plan.rotations {
+            let mut sum = GaloisKeySum::new(&crs, steps, limbs, parties).unwrap();
+            for secret in &secrets {
+                let share = GaloisKeyShare::generate(secret, &crs, steps, limbs, &mut stream).unwrap();
+                let share = if wire { GaloisKeyShare::from_bytes(&share.to_bytes(), &crs).unwrap() } else { share };
+                sum.absorb(&share).unwrap();
+            }
+            let key = sum.finish().unwrap();
+            let key = if wire { GaloisKey::from_bytes(&key.to_bytes(&crs), &crs).unwrap() } else { key };
+            keys.insert_rotation(key).unwrap();
+        }
+        let (encoder, evaluator) = (Encoder::over(params), Evaluator { params });
+        Self { params, crs, secrets, ideal, public_key, keys, encoder, evaluator, stream }
+    }
+
+    pub(crate) fn encrypt(&mut self, values: &[f64], scale: f64, limbs: usize) -> Ciphertext {
+        let plaintext = self.encoder.encode(values, scale, limbs).unwrap();
+        self.public_key.encrypt(&plaintext, &mut self.stream).unwrap()
+    }
+
+    pub(crate) fn decrypt(&self, ciphertext: &Ciphertext) -> Plaintext {
+        decrypt(ciphertext, &self.ideal, self.params.p.len())
+    }
+
+    pub(crate) fn reveal(&self, ciphertext: &Ciphertext) -> Vec<f64> {
+        self.encoder.decode(&self.decrypt(ciphertext)).unwrap()
+    }
+
+    pub(crate) fn random_values(&mut self, bound: f64) -> Vec<f64> {
+        let slots = self.params.slots();
+        (0..slots).map(|_| bound * (2.0 * self.stream.next_f64() - 1.0)).collect()
+    }
+}
+
+fn collective_public_key(crs: &Crs, secrets: &[ServingSecret], wire: bool, stream: &mut Stream) -> PublicKey {
+    let mut sum = PublicKeySum::new(crs, secrets.len() as u16).unwrap();
+    for secret in secrets {
+        let share = PublicKeyShare::generate(secret, crs, stream).unwrap();
+        let share = if wire { PublicKeyShare::from_bytes(&share.to_bytes(), crs).unwrap() } else { share };
+        sum.absorb(&share).unwrap();
+    }
+    let key = sum.finish().unwrap();
+    if wire { PublicKey::from_bytes(&key.to_bytes(crs), crs).unwrap() } else { key }
+}
+
+fn collective_relin_key(
+    crs: &Crs,
+    secrets: &[ServingSecret],
+    limbs: usize,
+    wire: bool,
+    stream: &mut Stream,
+) -> RelinearizationKey {
+    let parties = secrets.len() as u16;
+    let mut sum = RelinKeySum::<R1>::new(crs, limbs, parties).unwrap();
+    let mut ephemerals = Vec::new();
+    for secret in secrets {
+        let (share, ephemeral) = RelinKeyShare::<R1>::generate(secret, crs, limbs, stream).unwrap();
+        let share = if wire { RelinKeyShare::from_bytes(&share.to_bytes(), crs).unwrap() } else { share };
+        sum.absorb(&share).unwrap();
+        ephemerals.push(ephemeral);
+    }
+    let mut sums = sum.finish().unwrap();
+    if wire {
+        sums = RelinIntermediate::from_bytes(&sums.to_bytes(), crs).unwrap();
+    }
+    let mut second = RelinKeySum::<R2>::new(crs, limbs, parties).unwrap();
+    for (secret, ephemeral) in secrets.iter().zip(ephemerals) {
+        let share = RelinKeyShare::<R2>::generate(secret, ephemeral, &sums, stream).unwrap();
+        let share = if wire { RelinKeyShare::from_bytes(&share.to_bytes(), crs).unwrap() } else { share };
+        second.absorb(&share).unwrap();
+    }
+    let key = second.finish(sums).unwrap();
+    if wire { RelinearizationKey::from_bytes(&key.to_bytes(crs), crs).unwrap() } else { key }
+}
+
+/// Root mean square and largest coefficient of decryption minus `expected`.
+pub(crate) fn noise(ceremony: &Ceremony, ciphertext: &Ciphertext, expected: &[f64]) -> (f64, f64) {
+    let params = ceremony.params;
+    let wanted = ceremony.encoder.encode(expected, ciphertext.scale(), ciphertext.limbs()).unwrap();
+    let found = ceremony.decrypt(ciphertext);
+    let values = crate::ckks::coefficient_differences(&found, &wanted);
+    let squares: f64 = values.iter().map(|d| d * d).sum();
+    let largest = values.iter().fold(0.0, |m: f64, d| m.max(d.abs()));
+    ((squares / params.n as f64).sqrt(), largest)
+}
+
+mod facts {
+    use super::*;
+    use crate::ckks::CkksError;
+
+    fn plan(relin: usize, rotations: &[(i32, usize)]) -> KeyPlan {
+        KeyPlan { relin_limbs: relin, rotations: rotations.iter().copied().collect() }
+    }
+
+    fn close(found: &[f64], expected: &[f64], bound: f64) {
+        for (i, (x, y)) in found.iter().zip(expected).enumerate() {
+            assert!((x - y).abs() < bound, "slot {i}: {x} against {y}");
+        }
+    }
+
+    #[test]
+    fn encryption_under_a_collective_key_decrypts_under_the_sum_of_secrets() {
+        let params = Preset::Inf13.params();
+        let mut c = Ceremony::run(params, 5, &plan(0, &[]), true);
+        let values = c.random_values(5.0);
+        for limbs in 1..=params.q.len() {
+            let scale = if limbs == 1 { 2f64.powi(20) } else { params.scale() };
+            let ciphertext = c.encrypt(&values, scale, limbs);
+            let (rms, _) = noise(&c, &ciphertext, &values);
+            // sqrt((1 + h)/12), h = n 2N/3, plus u e + e0 + e1 s over P.
+            let h = 5.0 * 2.0 * params.n as f64 / 3.0;
+            let model = ((1.0 + h) / 12.0 + 1.0 / 12.0f64).sqrt();
+            assert!(rms < 2.0 * model && rms > model / 2.0, "{limbs}: {rms} against {model}");
+        }
+    }
+
+    #[test]
+    fn a_rotation_moves_slot_i_plus_r_to_slot_i() {
+        let params = Preset::Inf13.params();
+        let mut c = Ceremony::run(params, 2, &plan(0, &[(1, 6), (-3, 6), (4000, 3)]), false);
+        let values = c.random_values(3.0);
+        let slots = params.slots();
+        let top = c.encrypt(&values, params.scale(), 6);
+        let hoisted = crate::ckks::Hoisted::new(&c.evaluator, &top).unwrap();
+        for (steps, limbs) in [(1, 6), (-3, 6), (1, 2), (4000, 3), (4000, 2), (0, 6)] {
+            let low = c.evaluator.drop_to(&top, limbs).unwrap();
+            let rotated = c.evaluator.rotate(&low, steps, &c.keys).unwrap();
+            let expected: Vec<f64> =
+                (0..slots as i32).map(|i| values[(i + steps).rem_euclid(slots as i32) as usize]).collect();
+            close(&c.reveal(&rotated), &expected, 1e-3);
+            if limbs == 6 {
+                assert!(hoisted.rotate(steps, &c.keys).unwrap() == rotated);
+            }
+        }
+        assert_eq!(
+            c.evaluator.rotate(&top, 4000, &c.keys).err(),
+            Some(CkksError::KeyTooShort { key: 3, ciphertext: 6 })
+        );
+        assert_eq!(c.evaluator.rotate(&top, 2, &c.keys).err(), Some(CkksError::MissingRotation { steps: 2 }));
+    }
+
+    #[test]
+    fn random_circuits_agree_with_f64_down_to_the_last_level() {
+        for (preset, parties, bound) in [(Preset::Inf13, 3, 2e-3), (Preset::Inf15x90, 2, 1e-12)] {
+            let params = preset.params();
+            let top = params.q.len();
+            let mut c = Ceremony::run(params, parties, &plan(top, &[(5, top)]), false);
+            let (mut x, y) = (c.random_values(0.5), c.random_values(0.5));
+            let mut encrypted = c.encrypt(&x, params.scale(), top);
+            for level in 0..params.depth() {
+                let limbs = encrypted.limbs();
+                // x := x y + x rot(x, 5), both products relinearised once.
+                let other = c.encrypt(&y, encrypted.scale(), limbs);
+                let rotated = c.evaluator.rotate(&encrypted, 5, &c.keys).unwrap();
+                let sum = c.evaluator.mul_accumulate(&[(&encrypted, &other), (&encrypted, &rotated)]).unwrap();
+                encrypted = if level % 2 == 0 {
+                    let two = c.evaluator.relinearise(&sum, &c.keys).unwrap();
+                    c.evaluator.rescale(&two).unwrap()
+                } else {
+                    c.evaluator.relinearise_rescale(&sum, &c.keys).unwrap()
+                };
+                let slots = params.slots();
+                x = (0..slots).map(|i| x[i] * y[i] + x[i] * x[(i + 5) % slots]).collect();
+                close(&c.reveal(&encrypted), &x, bound);
+            }
+            assert_eq!(encrypted.limbs(), params.base_limbs);
+            assert!(matches!(
+                c.evaluator.rescale(&c.evaluator.drop_to(&encrypted, 1).unwrap()),
+                Err(CkksError::LevelExhausted { .. })
+            ));
+        }
+    }
+}
