@@ -2,11 +2,13 @@
 
 mod compile;
 mod diagonal;
+mod encrypted;
 mod executor;
 mod forward;
 mod layer;
 mod layout;
 mod lower;
+mod model;
 mod network;
 mod plan;
 mod program;
@@ -14,13 +16,14 @@ mod shadow;
 mod summary;
 
 pub use compile::CompileError;
+pub use encrypted::{EncryptedExecutor, ExecuteError};
 pub use forward::{InputError, PARAMETER_MAX, PIXEL_MAX};
 pub use layer::{ImageShape, Layer, LayerSpec, Operation};
+pub use model::{EncryptedModel, ModelError, Place};
 pub use network::{
     CHANNELS_MAX, CLASSES, KERNEL_MAX, LAYERS_MAX, Network, NetworkError, NetworkLiteral, PARAMETERS_MAX, SIDE_MAX,
     STRIDE_MAX, TensorSpec,
 };
-pub use plan::KeyPlan;
 pub use program::{LinearStep, Program, QuadraticStep, Step, Term, WeightSlot};
 pub use shadow::ShadowExecutor;
 pub use summary::Summary;

@@ -7,17 +7,9 @@
 use std::collections::BTreeMap;
 
 use he_agg::Params;
+use he_agg::multiparty::KeyPlan;
 
 use crate::program::{Step, WeightSlot};
-
-/// Rotations and levels that the evaluation keys must cover.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeyPlan {
-    /// Limbs of the relinearisation key.
-    pub relin_limbs: usize,
-    /// Rotation steps, in (-slots/2, slots/2] without 0, to the limbs of their key.
-    pub rotations: BTreeMap<i32, usize>,
-}
 
 /// What planning adds to the steps.
 pub(crate) struct Plan {

@@ -3,13 +3,13 @@
 //! compares digests.
 
 use he_agg::Params;
+use he_agg::multiparty::KeyPlan;
 use ndarray::ArrayView3;
 use sha2::{Digest, Sha256};
 
 use crate::diagonal::Entry;
 use crate::forward::InputError;
 use crate::network::Network;
-use crate::plan::KeyPlan;
 
 /// One step; each consumes one level.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,231 @@
+//! A published model: one ciphertext per weight vector of a program.
+
+use he_agg::ckks::{Ciphertext, CkksError, Encoder, Evaluator, PublicKey, SCALE_TOLERANCE};
+use he_agg::{Preset, Stream};
+use ndarray::ArrayView3;
+use rayon::prelude::*;
+use thiserror::Error;
+
+use crate::forward::InputError;
+use crate::program::Program;
+
+/// Why ciphertexts are not a model, or an image not a query, of a program.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// Wrong number of ciphertexts.
+    #[error("the program has {expected} weight vectors, the model {found}; was it published for another program?")]
+    Count {
+        /// Weight vectors of the program.
+        expected: usize,
+        /// Ciphertexts given.
+        found: usize,
+    },
+    /// A ciphertext of another parameter set.
+    #[error("{place} is encrypted under {found}, the program is for {expected}")]
+    Preset {
+        /// Which ciphertext.
+        place: Place,
+        /// Parameter set of the program.
+        expected: Preset,
+        /// Parameter set of the ciphertext.
+        found: Preset,
+    },
+    /// A ciphertext at the wrong level.
+    #[error("{place} has {found} limbs, the program wants {expected}; encrypt it at the program's level")]
+    Limbs {
+        /// Which ciphertext.
+        place: Place,
+        /// Limbs the program wants.
+        expected: usize,
+        /// Limbs found.
+        found: usize,
+    },
+    /// A ciphertext at the wrong scale.
+    #[error("{place} has scale 2^{:.6}, the program wants 2^{:.6}; encode it at the program's scale", found.log2(), expected.log2())]
+    Scale {
+        /// Which ciphertext.
+        place: Place,
+        /// Scale the program wants.
+        expected: f64,
+        /// Scale found.
+        found: f64,
+    },
+    /// A product that was not relinearised.
+    #[error("{place} has {found} polynomials, a fresh ciphertext has 2")]
+    Parts {
+        /// Which ciphertext.
+        place: Place,
+        /// Polynomials found.
+        found: usize,
+    },
+    /// Two models of different programs.
+    #[error("models of different programs cannot be added")]
+    OtherProgram,
+    /// Parameters or pixels that do not belong to the network.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// Encoding or encryption failed.
+    #[error("{place}: {source}")]
+    Ckks {
+        /// Which ciphertext.
+        place: Place,
+        /// What went wrong.
+        source: CkksError,
+    },
+}
+
+/// Which ciphertext an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The encrypted image.
+    Query,
+    /// A weight vector of the model, from 0.
+    Weight(usize),
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Query => f.write_str("the query"),
+            Self::Weight(index) => write!(f, "weight vector {index}"),
+        }
+    }
+}
+
+/// The weight vectors of one program, encrypted, in the program's order and at its levels and scales.
+#[derive(Clone, Debug)]
+pub struct EncryptedModel {
+    program: [u8; 32],
+    preset: Preset,
+    slots: Vec<Ciphertext>,
+}
+
+impl EncryptedModel {
+    /// Takes ciphertexts as a model after checking each against the program.
+    ///
+    /// # Errors
+    /// The first ciphertext with another preset, level, scale or number of polynomials.
+    pub fn new(program: &Program, slots: Vec<Ciphertext>) -> Result<Self, ModelError> {
+        if slots.len() != program.weights().len() {
+            return Err(ModelError::Count { expected: program.weights().len(), found: slots.len() });
+        }
+        for (index, (weight, slot)) in program.weights().iter().zip(&slots).enumerate() {
+            check(slot, Place::Weight(index), program, weight.limbs(), weight.scale())?;
+        }
+        Ok(Self { program: program.digest(), preset: program.params().preset, slots })
+    }
+
+    /// Encrypts a parameter vector (a whole model, or one hospital's weighted contribution).
+    ///
+    /// Every weight vector takes a stream of its own, seeded from `stream`, so that they can be
+    /// encrypted in parallel and the result depends on nothing but the seed.
+    ///
+    /// # Errors
+    /// Wrong parameters, or values too large for the scale.
+    pub fn encrypt(
+        program: &Program,
+        parameters: &[f32],
+        key: &PublicKey,
+        stream: &mut Stream,
+    ) -> Result<Self, ModelError> {
+        program.network().check_parameters(parameters)?;
+        let preset = program.params().preset;
+        let encoder = Encoder::new(preset).map_err(|source| at(Place::Weight(0), source))?;
+        let seeds: Vec<_> = program.weights().iter().map(|_| stream.seed()).collect();
+        let slots = seeds
+            .into_par_iter()
+            .zip(program.weights())
+            .enumerate()
+            .map(|(index, (seed, weight))| {
+                let values = program.encode_weight(index, parameters)?;
+                encoder
+                    .encode(&values, weight.scale(), weight.limbs())
+                    .and_then(|plain| key.encrypt(&plain, &mut Stream::from_seed(seed)))
+                    .map_err(|source| at(Place::Weight(index), source))
+            })
+            .collect::<Result<_, ModelError>>()?;
+        Self::new(program, slots)
+    }
+
+    /// Adds another contribution: weight vectors are linear in the parameters, so the sum is the
+    /// encryption of the sum of the parameters.
+    ///
+    /// # Errors
+    /// `OtherProgram`.
+    pub fn absorb(&mut self, other: &Self) -> Result<(), ModelError> {
+        if self.program != other.program {
+            return Err(ModelError::OtherProgram);
+        }
+        let evaluator = Evaluator::new(self.preset).map_err(|source| at(Place::Weight(0), source))?;
+        for (index, (sum, term)) in self.slots.iter_mut().zip(&other.slots).enumerate() {
+            evaluator.add_assign(sum, term).map_err(|source| at(Place::Weight(index), source))?;
+        }
+        Ok(())
+    }
+
+    /// Digest of the program it belongs to.
+    #[must_use]
+    pub fn program(&self) -> [u8; 32] {
+        self.program
+    }
+
+    /// The ciphertexts in the program's order.
+    #[must_use]
+    pub fn slots(&self) -> &[Ciphertext] {
+        &self.slots
+    }
+
+    /// Gives the ciphertexts back.
+    #[must_use]
+    pub fn into_slots(self) -> Vec<Ciphertext> {
+        self.slots
+    }
+}
+
+impl Program {
+    /// Packs, encodes and encrypts an image as a query at the program's level and scale.
+    ///
+    /// # Errors
+    /// Wrong shape, pixels out of range, or a key of another parameter set.
+    pub fn encrypt_query(
+        &self,
+        image: ArrayView3<'_, f32>,
+        key: &PublicKey,
+        stream: &mut Stream,
+    ) -> Result<Ciphertext, ModelError> {
+        let slots = self.pack(image)?;
+        Encoder::new(self.params().preset)
+            .and_then(|encoder| encoder.encode(&slots, self.input_scale(), self.input_limbs()))
+            .and_then(|plain| key.encrypt(&plain, stream))
+            .map_err(|source| at(Place::Query, source))
+    }
+}
+
+fn at(place: Place, source: CkksError) -> ModelError {
+    ModelError::Ckks { place, source }
+}
+
+/// Compares a ciphertext with what the program wants there.
+pub(crate) fn check(
+    ciphertext: &Ciphertext,
+    place: Place,
+    program: &Program,
+    limbs: usize,
+    scale: f64,
+) -> Result<(), ModelError> {
+    let expected = program.params().preset;
+    if ciphertext.preset() != expected {
+        return Err(ModelError::Preset { place, expected, found: ciphertext.preset() });
+    }
+    if ciphertext.parts().len() != 2 {
+        return Err(ModelError::Parts { place, found: ciphertext.parts().len() });
+    }
+    if ciphertext.limbs() != limbs {
+        return Err(ModelError::Limbs { place, expected: limbs, found: ciphertext.limbs() });
+    }
+    if (ciphertext.scale() / scale - 1.0).abs() > SCALE_TOLERANCE {
+        return Err(ModelError::Scale { place, expected: scale, found: ciphertext.scale() });
+    }
+    Ok(())
+}
