@@ -1,0 +1,133 @@
+//! Addresses of bodies. Ciphertexts and sealed boxes travel as blobs; the machines see only their digests and lengths.
+
+use crate::codec::{DecodeError, Reader, Wire, Writer, wire_struct, wire_tag};
+use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
+use crate::limits::{BODY_BYTES_MAX, CHUNKS_MAX};
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BlobKind {
+    /// Sealed key shares of one dealer (`party`) for one receiver (`index` = receiver's number).
+    Dealing,
+    /// Collective public key: one hospital's share, or with `party = None` the sum.
+    PublicKey,
+    /// Relinearisation key, round one: share, or the sum (h0, h1).
+    RelinRoundOne,
+    /// Relinearisation key, round two: share, or the finished key.
+    RelinRoundTwo,
+    /// Galois keys: shares, or the finished keys; `index` counts the key plan's rotations.
+    Galois,
+    /// One encrypted chunk of an update.
+    UpdateChunk,
+    /// One decryption share.
+    Share,
+    /// One blinded chunk of the sum.
+    SumChunk,
+    /// One encrypted contribution to the published model.
+    PublishChunk,
+    /// An encrypted query; `round` holds the query number.
+    Query,
+    /// An encrypted result before the switch to the asker's key.
+    QueryResult,
+    /// One hospital's key-switch share of a result.
+    SwitchShare,
+    /// The result under the asker's key.
+    Answer,
+    /// The asker's public key, to which results are switched.
+    AskerKey,
+}
+
+wire_tag!(BlobKind {
+    1 => Dealing, 2 => PublicKey, 3 => RelinRoundOne, 4 => RelinRoundTwo, 5 => Galois,
+    6 => UpdateChunk, 7 => Share, 8 => SumChunk, 9 => PublishChunk,
+    10 => Query, 11 => QueryResult, 12 => SwitchShare, 13 => Answer, 14 => AskerKey,
+});
+
+/// The address of one body. Its encoding is always [`BlobId::BYTES`] long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlobId {
+    /// What it is.
+    pub kind: BlobKind,
+    /// Round, or query number, or 0 in the ceremony.
+    pub round: u64,
+    /// Attempt, or 0 where there is only one.
+    pub attempt: u32,
+    /// Who made it; `None` is the coordinator.
+    pub party: Option<PartyId>,
+    /// Which of the maker's bodies, from 0 (dealings: the receiver's number).
+    pub index: u32,
+}
+
+impl BlobId {
+    /// Length of the encoding.
+    pub const BYTES: usize = 19;
+
+    /// Body `index` of a ceremony step.
+    #[must_use]
+    pub fn ceremony(kind: BlobKind, party: Option<PartyId>, index: u32) -> Self {
+        Self { kind, round: 0, attempt: 0, party, index }
+    }
+    /// Body `index` of a training or publishing round.
+    #[must_use]
+    pub fn round(kind: BlobKind, round: RoundId, attempt: Attempt, party: Option<PartyId>, index: u32) -> Self {
+        Self { kind, round: u64::from(round.0), attempt: attempt.0, party, index }
+    }
+    /// Body `index` of a query.
+    #[must_use]
+    pub fn query(kind: BlobKind, query: QueryId, party: Option<PartyId>, index: u32) -> Self {
+        Self { kind, round: query.0, attempt: 0, party, index }
+    }
+}
+
+impl Wire for BlobId {
+    const BYTES_MIN: usize = Self::BYTES;
+    fn encode(&self, writer: &mut Writer) {
+        self.kind.encode(writer);
+        writer.u64(self.round);
+        writer.u32(self.attempt);
+        writer.u16(self.party.map_or(0, PartyId::number));
+        writer.u32(self.index);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let kind = BlobKind::decode(reader)?;
+        let (round, attempt, number) = (reader.u64()?, reader.u32()?, reader.u16()?);
+        let party = PartyId::new(number);
+        if number != 0 && party.is_none() {
+            return Err(DecodeError::Value { what: "blob owner", value: u64::from(number) });
+        }
+        Ok(Self { kind, round, attempt, party, index: reader.u32()? })
+    }
+}
+
+/// What a signed head says about a list of bodies: a digest over their digests, their number and their size together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BodyRoot {
+    /// [`BodyRoot::of`] over the bodies' digests, in order of index.
+    pub root: Digest,
+    /// Number of bodies, at most `limits::CHUNKS_MAX`.
+    pub count: u32,
+    /// Bytes of all bodies together.
+    pub size_bytes: u64,
+}
+
+wire_struct!(BodyRoot { root: Digest, count: u32, size_bytes: u64 });
+
+impl BodyRoot {
+    /// The root over digests in order of index, with the total size in bytes.
+    #[must_use]
+    pub fn of(digests: &[Digest], size_bytes: u64) -> Self {
+        let list = digests.to_vec();
+        Self {
+            root: Digest::of("consilium body root v1", &list),
+            count: u32::try_from(list.len()).unwrap_or(u32::MAX),
+            size_bytes,
+        }
+    }
+
+    /// Whether number and size are within `limits`, with at least one body.
+    #[must_use]
+    pub fn within_limits(&self) -> bool {
+        let count = u64::from(self.count);
+        (1..=CHUNKS_MAX as u64).contains(&count) && self.size_bytes <= count.saturating_mul(BODY_BYTES_MAX)
+    }
+}

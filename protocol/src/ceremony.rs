@@ -1,0 +1,488 @@
+//! The coordinator's side of the key ceremony (K0-K4) and of the serving keys.
+//!
+//! ```text
+//! Roster ──n signatures──► Commit ──n──► Reveal ──n, all open──► Deal ──n heads + bodies──► Digest ──n, agree──► open
+//!                                                                                                              │
+//! Done ◄── Galois ◄── RelinRoundTwo ◄── RelinRoundOne ◄── PublicKey ◄───────────── if serving keys are wanted ─┘
+//!            each: Heads (n commitments) ──► Bodies (n uploads) ──► Aggregating ──► next step
+//! ```
+//!
+//! Every step needs all n hospitals. A deadline, a loss, a refusal or a disagreement ends the ceremony with a typed
+//! failure that names the parties; a new ceremony is a new epoch.
+
+use std::collections::BTreeMap;
+
+use crate::blob::{BlobKind, BodyRoot};
+use crate::ids::{Digest, Epoch, PartyId};
+use crate::message::{
+    CommitSet, DealingsReady, DealingsSent, HospitalMessage, KeyEpochOpen, KeyStep, LogMessage, RevealSet,
+    RosterProposed, RosterSigned, ServingKeysReady, ServingStepDone, ServingStepHeads, ServingStepOpen, SignedMessage,
+};
+use crate::party_set::PartySet;
+use crate::reject::Reject;
+use crate::roster::Roster;
+
+/// K1: the commitment to a nonce.
+#[must_use]
+pub fn commitment(epoch: Epoch, party: PartyId, nonce: &[u8; 32]) -> Digest {
+    let mut writer = crate::codec::Writer::default();
+    writer.bytes(b"consilium nonce commitment v1");
+    writer.u32(epoch.0);
+    writer.u16(party.number());
+    writer.array(nonce);
+    Digest::of_bytes(&writer.into_bytes())
+}
+
+/// K2: the epoch seed, from the roster (which names the presets) and all nonces in order of party.
+#[must_use]
+pub fn epoch_seed(roster: &Roster, nonces: &[[u8; 32]]) -> Digest {
+    let mut writer = crate::codec::Writer::default();
+    writer.bytes(b"consilium epoch seed v1");
+    writer.array(&roster.digest().0);
+    nonces.iter().for_each(|nonce| writer.array(nonce));
+    Digest::of_bytes(&writer.into_bytes())
+}
+
+/// K4: digest of the boxes addressed to `receiver`, in order of dealer.
+#[must_use]
+pub fn received_digest(receiver: PartyId, dealings: &[DealingsSent]) -> Digest {
+    let place = usize::from(receiver.number()) - 1;
+    let boxes: Vec<Digest> = dealings.iter().filter_map(|dealing| dealing.boxes.get(place).copied()).collect();
+    Digest::of("consilium received dealings v1", &boxes)
+}
+
+/// How long the ceremony waits, and whether serving keys follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CeremonyConfig {
+    /// Digest of the serving key plan; `None` for training keys only.
+    pub serving_plan: Option<Digest>,
+    /// Longest wait in each of K0-K4.
+    pub step_ms: u64,
+    /// Longest wait in each part of a serving step, which computes and uploads megabytes.
+    pub serving_step_ms: u64,
+}
+
+/// Where the ceremony stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CeremonyStep {
+    /// Waiting for `Start`.
+    Idle,
+    /// K0.
+    Roster,
+    /// K1.
+    Commit,
+    /// K2.
+    Reveal,
+    /// K3: heads and bodies.
+    Deal,
+    /// K4.
+    Digest,
+    /// Heads of a serving step.
+    ServingHeads(KeyStep),
+    /// Bodies of a serving step.
+    ServingBodies(KeyStep),
+    /// The runtime adds the shares of a serving step.
+    Aggregating(KeyStep),
+    /// Over.
+    Done,
+}
+
+/// What happens to the ceremony.
+#[derive(Clone, Debug)]
+pub enum CeremonyInput {
+    /// Proposes the roster.
+    Start,
+    /// A hospital's message, as received.
+    Message(SignedMessage),
+    /// All bodies announced by [`CeremonyOutput::AwaitBodies`] are stored and match the root.
+    BodiesComplete {
+        /// `Dealing` or a serving key's kind.
+        kind: BlobKind,
+        /// Whose.
+        party: PartyId,
+    },
+    /// Answer to [`CeremonyOutput::Aggregate`].
+    Aggregated {
+        /// Which key.
+        step: KeyStep,
+        /// The stored aggregate (bodies with `party = None`).
+        body: BodyRoot,
+    },
+    /// The shares could not be added.
+    AggregateFailed {
+        /// Which key.
+        step: KeyStep,
+    },
+    /// The runtime gave a hospital up.
+    PartyGone(PartyId),
+    /// Time passed.
+    Tick,
+}
+
+/// What the runtime has to do, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CeremonyOutput {
+    /// Append to the log, store, then broadcast.
+    Append(LogMessage),
+    /// Report [`CeremonyInput::BodiesComplete`] once these bodies are stored and match `body`.
+    AwaitBodies {
+        /// `Dealing` (indices 1..=n) or a serving key's kind (indices from 0).
+        kind: BlobKind,
+        /// Whose.
+        party: PartyId,
+        /// What its head says.
+        body: BodyRoot,
+    },
+    /// Add all n shares of this step, store the aggregate, answer with `Aggregated`.
+    Aggregate {
+        /// Which key.
+        step: KeyStep,
+    },
+    /// Answer this hospital's message with a refusal.
+    Reject {
+        /// To whom.
+        party: PartyId,
+        /// Why.
+        reject: Reject,
+    },
+    /// Send a `Tick` at or after this time.
+    WakeAt(u64),
+    /// All keys exist.
+    Done {
+        /// Public randomness of the epoch.
+        epoch_seed: Digest,
+    },
+    /// The ceremony failed.
+    Failed(CeremonyFailure),
+}
+
+/// Why there are no keys.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CeremonyFailure {
+    /// Hospitals did not answer in time, or were lost.
+    #[error("{step:?}: hospitals {missing} are missing; all members are needed, so start again with them or without")]
+    Missing {
+        /// Where.
+        step: CeremonyStep,
+        /// Who.
+        missing: PartySet,
+    },
+    /// A hospital refused.
+    #[error("{step:?}: {party} refused: {reject}")]
+    Refused {
+        /// Where.
+        step: CeremonyStep,
+        /// Who.
+        party: PartyId,
+        /// Why.
+        reject: Reject,
+    },
+    /// Hospitals said what cannot all be true.
+    #[error("{step:?}: what hospitals {parties} sent does not fit the others; start a new epoch and ask them why")]
+    Disagree {
+        /// Where.
+        step: CeremonyStep,
+        /// Who differs.
+        parties: PartySet,
+    },
+    /// Shares could not be added.
+    #[error("the {step:?} shares could not be added; a share is malformed or the disk is full")]
+    Aggregate {
+        /// Which key.
+        step: KeyStep,
+    },
+}
+
+/// The machine. One per key epoch.
+pub struct CeremonyMachine {
+    roster: Roster,
+    config: CeremonyConfig,
+    step: CeremonyStep,
+    deadline_ms: u64,
+    gone: PartySet,
+    /// Messages of the current step, by author.
+    received: BTreeMap<PartyId, SignedMessage>,
+    complete: PartySet,
+    commitments: BTreeMap<PartyId, Digest>,
+    dealings: Vec<DealingsSent>,
+    epoch_seed: Digest,
+}
+
+impl CeremonyMachine {
+    /// A ceremony for `roster`.
+    #[must_use]
+    pub fn new(roster: Roster, config: CeremonyConfig) -> Self {
+        Self {
+            roster,
+            config,
+            step: CeremonyStep::Idle,
+            deadline_ms: 0,
+            gone: PartySet::EMPTY,
+            received: BTreeMap::new(),
+            complete: PartySet::EMPTY,
+            commitments: BTreeMap::new(),
+            dealings: Vec::new(),
+            epoch_seed: Digest::default(),
+        }
+    }
+
+    /// Where the ceremony stands.
+    #[must_use]
+    pub fn step(&self) -> CeremonyStep {
+        self.step
+    }
+
+    /// Who is awaited now.
+    #[must_use]
+    pub fn waiting_for(&self) -> PartySet {
+        let received: PartySet = self.received.keys().copied().collect();
+        let there = match self.step {
+            CeremonyStep::Deal | CeremonyStep::ServingBodies(_) => self.complete,
+            CeremonyStep::Idle | CeremonyStep::Aggregating(_) | CeremonyStep::Done => self.roster.parties(),
+            _ => received,
+        };
+        self.roster.parties().minus(there)
+    }
+
+    /// Takes one input at `now_ms` (monotonic) and says what to do.
+    pub fn on(&mut self, now_ms: u64, input: CeremonyInput) -> Vec<CeremonyOutput> {
+        let mut out = Vec::new();
+        if self.step == CeremonyStep::Done {
+            return out;
+        }
+        match input {
+            CeremonyInput::Start if self.step == CeremonyStep::Idle => {
+                let roster = self.roster.clone();
+                out.push(CeremonyOutput::Append(LogMessage::RosterProposed(RosterProposed { roster })));
+                self.enter(CeremonyStep::Roster, now_ms, &mut out);
+            }
+            CeremonyInput::Start | CeremonyInput::Tick => {}
+            CeremonyInput::Message(message) => {
+                let party = message.author;
+                if let Err(reject) = self.message(message, &mut out) {
+                    out.push(CeremonyOutput::Reject { party, reject });
+                }
+            }
+            CeremonyInput::BodiesComplete { kind, party } => {
+                if self.awaited_kind() == Some(kind) && self.received.contains_key(&party) {
+                    self.complete.insert(party);
+                }
+            }
+            CeremonyInput::Aggregated { step, body } => self.aggregated(now_ms, step, body, &mut out),
+            CeremonyInput::AggregateFailed { step } => {
+                if self.step == CeremonyStep::Aggregating(step) {
+                    self.fail(CeremonyFailure::Aggregate { step }, &mut out);
+                }
+            }
+            CeremonyInput::PartyGone(party) => self.gone.insert(party),
+        }
+        while self.advance(now_ms, &mut out) {}
+        out
+    }
+
+    fn enter(&mut self, step: CeremonyStep, now_ms: u64, out: &mut Vec<CeremonyOutput>) {
+        let keep_heads = matches!(step, CeremonyStep::ServingBodies(_));
+        if !keep_heads {
+            self.received.clear();
+            self.complete = PartySet::EMPTY;
+        }
+        let serving = step > CeremonyStep::Digest;
+        let window = if serving { self.config.serving_step_ms } else { self.config.step_ms };
+        self.step = step;
+        self.deadline_ms = now_ms.saturating_add(window);
+        out.push(CeremonyOutput::WakeAt(self.deadline_ms));
+    }
+
+    fn awaited_kind(&self) -> Option<BlobKind> {
+        match self.step {
+            CeremonyStep::Deal => Some(BlobKind::Dealing),
+            CeremonyStep::ServingBodies(step) => Some(step.blob_kind()),
+            _ => None,
+        }
+    }
+
+    fn message(&mut self, message: SignedMessage, out: &mut Vec<CeremonyOutput>) -> Result<(), Reject> {
+        message.verify(&self.roster)?;
+        let party = message.author;
+        if let HospitalMessage::Refusal(refusal) = &message.body {
+            self.fail(CeremonyFailure::Refused { step: self.step, party, reject: refusal.reject }, out);
+            return Ok(());
+        }
+        if let HospitalMessage::Leaving(_) = &message.body {
+            self.gone.insert(party);
+            return Ok(());
+        }
+        let fits = match (&self.step, &message.body) {
+            (CeremonyStep::Roster, HospitalMessage::RosterSignature(it)) => it.roster == self.roster.digest(),
+            (CeremonyStep::Commit, HospitalMessage::KeyCommit(_))
+            | (CeremonyStep::Reveal, HospitalMessage::KeyReveal(_))
+            | (CeremonyStep::Digest, HospitalMessage::DealingsDigest(_)) => true,
+            (CeremonyStep::Deal, HospitalMessage::DealingsSent(it)) => {
+                it.boxes.len() == self.roster.size() && it.body().within_limits()
+            }
+            (CeremonyStep::ServingHeads(step), HospitalMessage::ServingShareHead(it)) => {
+                it.step == *step && it.body.within_limits()
+            }
+            _ => return Err(Reject::OutOfTurn),
+        };
+        if !fits {
+            return Err(Reject::LimitExceeded);
+        }
+        if let Some(known) = self.received.get(&party) {
+            return if *known == message { Ok(()) } else { Err(Reject::Contradiction) };
+        }
+        if let HospitalMessage::DealingsSent(it) = &message.body {
+            out.push(CeremonyOutput::AwaitBodies { kind: BlobKind::Dealing, party, body: it.body() });
+        }
+        self.received.insert(party, message);
+        Ok(())
+    }
+
+    fn fail(&mut self, failure: CeremonyFailure, out: &mut Vec<CeremonyOutput>) {
+        self.step = CeremonyStep::Done;
+        out.push(CeremonyOutput::Failed(failure));
+    }
+
+    fn advance(&mut self, now_ms: u64, out: &mut Vec<CeremonyOutput>) -> bool {
+        let step = self.step;
+        if matches!(step, CeremonyStep::Idle | CeremonyStep::Aggregating(_) | CeremonyStep::Done) {
+            return false;
+        }
+        let missing = self.waiting_for();
+        if !missing.is_empty() {
+            let lost = if now_ms >= self.deadline_ms { missing } else { missing.intersection(self.gone) };
+            if !lost.is_empty() {
+                self.fail(CeremonyFailure::Missing { step, missing: lost }, out);
+            }
+            return false;
+        }
+        let messages: Vec<SignedMessage> = self.received.values().cloned().collect();
+        match step {
+            CeremonyStep::Roster => {
+                let signatures = messages;
+                out.push(CeremonyOutput::Append(LogMessage::RosterSigned(RosterSigned { signatures })));
+                self.enter(CeremonyStep::Commit, now_ms, out);
+            }
+            CeremonyStep::Commit => {
+                for message in &messages {
+                    if let HospitalMessage::KeyCommit(commit) = &message.body {
+                        self.commitments.insert(message.author, commit.commitment);
+                    }
+                }
+                out.push(CeremonyOutput::Append(LogMessage::CommitSet(CommitSet { commits: messages })));
+                self.enter(CeremonyStep::Reveal, now_ms, out);
+            }
+            CeremonyStep::Reveal => self.revealed(now_ms, messages, out),
+            CeremonyStep::Deal => {
+                self.dealings = bodies(&messages, |body| match body {
+                    HospitalMessage::DealingsSent(dealing) => Some(dealing.clone()),
+                    _ => None,
+                });
+                out.push(CeremonyOutput::Append(LogMessage::DealingsReady(DealingsReady { dealings: messages })));
+                self.enter(CeremonyStep::Digest, now_ms, out);
+            }
+            CeremonyStep::Digest => self.digests_received(now_ms, messages, out),
+            CeremonyStep::ServingHeads(step) => {
+                for message in &messages {
+                    if let HospitalMessage::ServingShareHead(head) = &message.body {
+                        let (kind, party, body) = (step.blob_kind(), message.author, head.body);
+                        out.push(CeremonyOutput::AwaitBodies { kind, party, body });
+                    }
+                }
+                let heads = ServingStepHeads { step, heads: messages };
+                out.push(CeremonyOutput::Append(LogMessage::ServingStepHeads(heads)));
+                self.enter(CeremonyStep::ServingBodies(step), now_ms, out);
+            }
+            CeremonyStep::ServingBodies(step) => {
+                self.step = CeremonyStep::Aggregating(step);
+                out.push(CeremonyOutput::Aggregate { step });
+            }
+            CeremonyStep::Idle | CeremonyStep::Aggregating(_) | CeremonyStep::Done => {}
+        }
+        self.step != CeremonyStep::Done
+    }
+
+    fn revealed(&mut self, now_ms: u64, reveals: Vec<SignedMessage>, out: &mut Vec<CeremonyOutput>) {
+        let nonces = bodies(&reveals, |body| match body {
+            HospitalMessage::KeyReveal(reveal) => Some(reveal.nonce),
+            _ => None,
+        });
+        let epoch = self.roster.epoch();
+        let opens = |party: PartyId, nonce| self.commitments.get(&party) == Some(&commitment(epoch, party, nonce));
+        let wrong: PartySet = self
+            .roster
+            .parties()
+            .iter()
+            .zip(&nonces)
+            .filter_map(|(party, nonce)| (!opens(party, nonce)).then_some(party))
+            .collect();
+        if !wrong.is_empty() {
+            return self.fail(CeremonyFailure::Disagree { step: self.step, parties: wrong }, out);
+        }
+        self.epoch_seed = epoch_seed(&self.roster, &nonces);
+        out.push(CeremonyOutput::Append(LogMessage::RevealSet(RevealSet { reveals })));
+        self.enter(CeremonyStep::Deal, now_ms, out);
+    }
+
+    fn digests_received(&mut self, now_ms: u64, digests: Vec<SignedMessage>, out: &mut Vec<CeremonyOutput>) {
+        let mut group = None;
+        let mut wrong = PartySet::EMPTY;
+        for message in &digests {
+            if let HospitalMessage::DealingsDigest(digest) = &message.body {
+                let expected_group = *group.get_or_insert(digest.group);
+                let expected = received_digest(message.author, &self.dealings);
+                if digest.group != expected_group || digest.received != expected {
+                    wrong.insert(message.author);
+                }
+            }
+        }
+        if !wrong.is_empty() {
+            return self.fail(CeremonyFailure::Disagree { step: self.step, parties: wrong }, out);
+        }
+        out.push(CeremonyOutput::Append(LogMessage::KeyEpochOpen(KeyEpochOpen { digests })));
+        match self.config.serving_plan {
+            Some(plan) => self.open_serving_step(now_ms, KeyStep::PublicKey, plan, None, out),
+            None => self.finish(out),
+        }
+    }
+
+    fn open_serving_step(
+        &mut self,
+        now_ms: u64,
+        step: KeyStep,
+        plan: Digest,
+        input: Option<BodyRoot>,
+        out: &mut Vec<CeremonyOutput>,
+    ) {
+        out.push(CeremonyOutput::Append(LogMessage::ServingStepOpen(ServingStepOpen { step, plan, input })));
+        self.enter(CeremonyStep::ServingHeads(step), now_ms, out);
+    }
+
+    fn aggregated(&mut self, now_ms: u64, step: KeyStep, body: BodyRoot, out: &mut Vec<CeremonyOutput>) {
+        let Some(plan) = self.config.serving_plan else { return };
+        if self.step != CeremonyStep::Aggregating(step) {
+            return;
+        }
+        out.push(CeremonyOutput::Append(LogMessage::ServingStepDone(ServingStepDone { step, body })));
+        match step {
+            KeyStep::PublicKey => self.open_serving_step(now_ms, KeyStep::RelinRoundOne, plan, None, out),
+            KeyStep::RelinRoundOne => self.open_serving_step(now_ms, KeyStep::RelinRoundTwo, plan, Some(body), out),
+            KeyStep::RelinRoundTwo => self.open_serving_step(now_ms, KeyStep::Galois, plan, None, out),
+            KeyStep::Galois => {
+                out.push(CeremonyOutput::Append(LogMessage::ServingKeysReady(ServingKeysReady { plan })));
+                self.finish(out);
+            }
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<CeremonyOutput>) {
+        self.step = CeremonyStep::Done;
+        out.push(CeremonyOutput::Done { epoch_seed: self.epoch_seed });
+    }
+}
+
+/// The bodies of one kind, in the messages' order.
+pub(crate) fn bodies<T>(messages: &[SignedMessage], pick: impl Fn(&HospitalMessage) -> Option<T>) -> Vec<T> {
+    messages.iter().filter_map(|message| pick(&message.body)).collect()
+}

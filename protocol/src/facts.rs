@@ -1,0 +1,210 @@
+//! What a hospital must never forget: everything it signed, encrypted and released.
+//!
+//! The machine emits [`Fact`]s before the messages they permit. The caller appends each one to durable storage and
+//! syncs *before* it carries out the outputs that follow, and hands all of them back after a restart.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::codec::{wire_enum, wire_struct};
+use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
+use crate::limits::REVEALED_COHORTS_MAX;
+use crate::message::{HospitalMessage, SignedMessage, StepKey};
+use crate::party_set::PartySet;
+
+/// An encryption was begun; under this attempt's common `a` there will never be another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encrypting {
+    /// The round.
+    pub round: RoundId,
+    /// The attempt.
+    pub attempt: Attempt,
+}
+wire_struct!(Encrypting { round: RoundId, attempt: Attempt });
+
+/// Shares for this cohort were requested by a complete set of acceptances: its sum may be known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revealed {
+    /// The round.
+    pub round: RoundId,
+    /// What the updates started from.
+    pub base_model: Digest,
+    /// S.
+    pub cohort: PartySet,
+}
+wire_struct!(Revealed { round: RoundId, base_model: Digest, cohort: PartySet });
+
+/// Decryption shares were released, and charged against the flooding budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Released {
+    /// The round.
+    pub round: RoundId,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// [`crate::hospital::ShareBinding::digest`].
+    pub binding: Digest,
+    /// Chunks, each one unit of tau.
+    pub chunks: u32,
+}
+wire_struct!(Released { round: RoundId, attempt: Attempt, binding: Digest, chunks: u32 });
+
+/// A key-switch share was released.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Switched {
+    /// The query.
+    pub query: QueryId,
+    /// Who asked.
+    pub asker: PartyId,
+    /// [`crate::hospital::SwitchBinding::digest`].
+    pub binding: Digest,
+}
+wire_struct!(Switched { query: QueryId, asker: PartyId, binding: Digest });
+
+/// A round's model was adopted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    /// The round.
+    pub round: RoundId,
+    /// The model.
+    pub model: Digest,
+}
+wire_struct!(Adopted { round: RoundId, model: Digest });
+
+/// One durable fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant holds the documented type of the same name")]
+pub enum Fact {
+    /// The ceremony nonce. Secret until revealed: keep it in the vault.
+    Nonce([u8; 32]),
+    /// A message, signed and about to be sent. A repeat sends these bytes.
+    Sent(SignedMessage),
+    Encrypting(Encrypting),
+    Revealed(Revealed),
+    Released(Released),
+    Switched(Switched),
+    Adopted(Adopted),
+}
+
+wire_enum!(Fact {
+    1 => Nonce([u8; 32]), 2 => Sent(SignedMessage), 3 => Encrypting(Encrypting), 4 => Revealed(Revealed),
+    5 => Released(Released), 6 => Switched(Switched), 7 => Adopted(Adopted),
+});
+
+/// All facts of one key epoch, indexed. Rebuilt from the stored list at start.
+#[derive(Default)]
+pub struct HospitalFacts {
+    nonce: Option<[u8; 32]>,
+    sent: BTreeMap<StepKey, SignedMessage>,
+    sequence_next: u64,
+    encrypting: BTreeSet<(RoundId, Attempt)>,
+    revealed: Vec<Revealed>,
+    released: BTreeMap<(RoundId, Attempt), Digest>,
+    chunks_released: u64,
+    switched: BTreeMap<QueryId, Digest>,
+    switched_for: BTreeMap<PartyId, u64>,
+    adopted: BTreeMap<RoundId, Digest>,
+}
+
+impl FromIterator<Fact> for HospitalFacts {
+    fn from_iter<I: IntoIterator<Item = Fact>>(facts: I) -> Self {
+        let mut all = Self::default();
+        facts.into_iter().for_each(|fact| all.learn(&fact));
+        all
+    }
+}
+
+impl HospitalFacts {
+    /// Adds one fact. Learning a fact twice changes nothing.
+    pub fn learn(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Nonce(nonce) => self.nonce = Some(*nonce),
+            Fact::Sent(message) => {
+                self.sequence_next = self.sequence_next.max(message.sequence + 1);
+                if let Some(key) = message.body.step_key() {
+                    self.sent.entry(key).or_insert_with(|| message.clone());
+                }
+            }
+            Fact::Encrypting(Encrypting { round, attempt }) => {
+                self.encrypting.insert((*round, *attempt));
+            }
+            Fact::Revealed(revealed) => {
+                if !self.revealed.contains(revealed) {
+                    self.revealed.push(revealed.clone());
+                }
+            }
+            Fact::Released(Released { round, attempt, binding, chunks }) => {
+                if self.released.insert((*round, *attempt), *binding).is_none() {
+                    self.chunks_released += u64::from(*chunks);
+                }
+            }
+            Fact::Switched(Switched { query, asker, binding }) => {
+                if self.switched.insert(*query, *binding).is_none() {
+                    *self.switched_for.entry(*asker).or_default() += 1;
+                }
+            }
+            Fact::Adopted(Adopted { round, model }) => {
+                self.adopted.insert(*round, *model);
+            }
+        }
+    }
+
+    /// The ceremony nonce.
+    pub(crate) fn nonce(&self) -> Option<[u8; 32]> {
+        self.nonce
+    }
+    /// Sequence number of the next message.
+    pub(crate) fn sequence_next(&self) -> u64 {
+        self.sequence_next
+    }
+    /// What was signed for the step of `body`.
+    pub(crate) fn signed_for(&self, body: &HospitalMessage) -> Option<&SignedMessage> {
+        self.sent.get(&body.step_key()?)
+    }
+    /// What was signed for a step.
+    pub(crate) fn sent(&self, key: StepKey) -> Option<&SignedMessage> {
+        self.sent.get(&key)
+    }
+    /// Whether an encryption was begun.
+    pub(crate) fn is_encrypting(&self, round: RoundId, attempt: Attempt) -> bool {
+        self.encrypting.contains(&(round, attempt))
+    }
+    /// Cohorts on `base_model` whose sum may be known.
+    pub(crate) fn revealed_on(&self, base_model: Digest) -> impl Iterator<Item = &Revealed> {
+        self.revealed.iter().filter(move |revealed| revealed.base_model == base_model)
+    }
+    /// Whether no further cohort can be remembered.
+    pub(crate) fn revealed_is_full(&self) -> bool {
+        self.revealed.len() >= REVEALED_COHORTS_MAX.max(self.adopted.len() + REVEALED_COHORTS_MAX)
+    }
+    /// The context shares were released for.
+    pub(crate) fn released(&self, round: RoundId, attempt: Attempt) -> Option<Digest> {
+        self.released.get(&(round, attempt)).copied()
+    }
+    /// Chunks charged against tau so far.
+    #[must_use]
+    pub fn chunks_released(&self) -> u64 {
+        self.chunks_released
+    }
+    /// The context a key-switch share was released for.
+    pub(crate) fn switched(&self, query: QueryId) -> Option<Digest> {
+        self.switched.get(&query).copied()
+    }
+    /// Key-switch shares released so far.
+    #[must_use]
+    pub fn switches_released(&self) -> u64 {
+        self.switched.len() as u64
+    }
+    /// Key-switch shares released for one asker.
+    #[must_use]
+    pub fn switches_for(&self, asker: PartyId) -> u64 {
+        self.switched_for.get(&asker).copied().unwrap_or(0)
+    }
+    /// The model adopted in a round.
+    pub(crate) fn adopted(&self, round: RoundId) -> Option<Digest> {
+        self.adopted.get(&round).copied()
+    }
+    /// The newest adopted model and its round.
+    #[must_use]
+    pub fn newest_model(&self) -> Option<(RoundId, Digest)> {
+        self.adopted.iter().next_back().map(|(round, model)| (*round, *model))
+    }
+}

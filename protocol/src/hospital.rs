@@ -1,0 +1,308 @@
+//! The hospital's side of everything: it follows the log, checks what it can, signs once, and says what to do.
+//!
+//! ```text
+//! ceremony: RosterProposed ─► sign ─► commit ─► reveal ─► DealKeys ─► OpenDealings ─► EpochOpened ─► serving shares
+//! round:    RoundOpen ─► Train ─► Encrypt ─► head ─► Manifest: sign ─► frozen ─► Decryptors: accept ─► ShareRequest:
+//!           ReleaseShares ─► head ─► SumReady: OpenSum ─► vote ─► RoundClosed: AdoptModel
+//!           Abandon ─► next attempt, same S, the same values encrypted again (unless already sent ahead)
+//! publish:  PublishOpen ─► EncryptPublish ─► head ─► ModelPublished
+//! query:    Ask ─► head ─► ... ─► OpenAnswer | AnswerFailed;      SwitchRequest ─► ReleaseSwitch ─► head
+//! ```
+//!
+//! A check that fails gives `Refuse` and a signed refusal, never a retry. Outputs are carried out in order: a `Persist`
+//! must be durable before anything after it happens.
+
+mod binding;
+mod ceremony;
+mod effect;
+mod round;
+mod serving;
+
+pub use binding::{ShareBinding, SwitchBinding};
+pub use effect::{HospitalInput, HospitalOutput};
+
+use std::collections::VecDeque;
+
+use crate::facts::{Fact, HospitalFacts};
+use crate::ids::{Attempt, Digest, Epoch, PartyId, RoundId};
+use crate::limits::ENTRIES_DEFERRED_MAX;
+use crate::log::{LogEntry, LogReader};
+use crate::message::{Hello, HospitalMessage, Leaving, LogMessage, Refusal, Scope, SignedMessage};
+use crate::reject::Reject;
+use crate::roster::Roster;
+use crate::sealed::SealingKey;
+use crate::signature::{SigningKey, VerifyingKey};
+
+use self::ceremony::CeremonyState;
+use self::round::RoundState;
+use self::serving::ServingState;
+
+/// What a hospital knows and allows before it reads the first log entry. Site policy wins over the coordinator.
+#[derive(Clone, Debug)]
+pub struct HospitalConfig {
+    /// Its number.
+    pub party: PartyId,
+    /// The key epoch it joins.
+    pub epoch: Epoch,
+    /// Verifies log entries; from enrolment.
+    pub coordinator: VerifyingKey,
+    /// Its own sealing key, which the roster must state.
+    pub sealing: SealingKey,
+    /// Its own TLS certificate's fingerprint, which the roster must state.
+    pub certificate: Digest,
+    /// Digest of the cryptographic presets it agrees to.
+    pub parameters: Digest,
+    /// Digest of the approved plan.
+    pub plan: Digest,
+    /// Digest of the serving program it agrees to.
+    pub program: Digest,
+    /// Digest of the serving key plan it agrees to.
+    pub serving_plan: Digest,
+    /// Digest of the initial model.
+    pub initial_model: Digest,
+    /// Smallest cohort this site accepts; the threshold applies as well.
+    pub min_cohort: u16,
+    /// Most attempts per round this site accepts.
+    pub attempts_max: u32,
+    /// Flooding budget of training rounds: chunks for which shares may be released in this epoch.
+    pub tau_aggregation: u64,
+    /// Flooding budget of serving: results that may be switched in this epoch.
+    pub tau_serving: u64,
+    /// Results this site helps to switch for any one asker.
+    pub queries_per_asker_max: u64,
+}
+
+/// The machine. One per hospital and key epoch.
+pub struct HospitalMachine {
+    config: HospitalConfig,
+    key: SigningKey,
+    facts: HospitalFacts,
+    log: LogReader,
+    /// Entries that wait until this hospital has decoded a round that others already closed.
+    deferred: VecDeque<LogEntry>,
+    fresh_nonce: [u8; 32],
+    ceremony: CeremonyState,
+    roster: Option<Roster>,
+    epoch_is_open: bool,
+    model: Digest,
+    last_round: RoundId,
+    round: Option<RoundState>,
+    serving: ServingState,
+    stopped: bool,
+}
+
+impl HospitalMachine {
+    /// A hospital that reads the log from its first entry. `facts` are all stored facts of this epoch, in any order;
+    /// `fresh_nonce` is 32 random bytes, used if no nonce was stored yet.
+    #[must_use]
+    pub fn new(config: HospitalConfig, key: SigningKey, facts: HospitalFacts, fresh_nonce: [u8; 32]) -> Self {
+        let log = LogReader::new(config.coordinator);
+        let model = config.initial_model;
+        Self {
+            config,
+            key,
+            facts,
+            log,
+            deferred: VecDeque::new(),
+            fresh_nonce,
+            ceremony: CeremonyState::default(),
+            roster: None,
+            epoch_is_open: false,
+            model,
+            last_round: RoundId(0),
+            round: None,
+            serving: ServingState::default(),
+            stopped: false,
+        }
+    }
+
+    /// Takes one input at `now_ms` (monotonic) and says what to do, in order.
+    pub fn on(&mut self, now_ms: u64, input: HospitalInput) -> Vec<HospitalOutput> {
+        // Hospitals set no deadlines of their own; the time is taken so that all machines are driven alike.
+        let _ = now_ms;
+        let mut out = Vec::new();
+        if self.stopped {
+            return out;
+        }
+        match input {
+            HospitalInput::Entry(entry) => self.entry_or_defer(entry, &mut out),
+            HospitalInput::Leave => {
+                self.stopped = true;
+                self.sign(HospitalMessage::Leaving(Leaving { reject: Reject::Stopping }), &mut out);
+                out.push(HospitalOutput::Stop { reason: "left".to_owned() });
+            }
+            HospitalInput::Dealt { boxes, size_bytes } => self.dealt(boxes, size_bytes, &mut out),
+            HospitalInput::DealingsOpened { group } => self.dealings_opened(group, &mut out),
+            HospitalInput::DealingsBad => {
+                self.refuse(Scope::Ceremony, 0, Attempt(0), Reject::BadDealing, &mut out);
+            }
+            HospitalInput::ServingShareMade { step, body } => self.serving_share_made(step, body, &mut out),
+            HospitalInput::Trained { round } => self.trained(round, &mut out),
+            HospitalInput::TrainingFailed { round } => {
+                self.refuse(Scope::Round, u64::from(round.0), Attempt(0), Reject::TrainingFailed, &mut out);
+            }
+            HospitalInput::Encrypted { round, attempt, body } => self.encrypted(round, attempt, body, &mut out),
+            HospitalInput::SharesMade { round, attempt, body } => self.shares_made(round, attempt, body, &mut out),
+            HospitalInput::ReleaseRefused { round, attempt, reject } => {
+                self.refuse(Scope::Round, u64::from(round.0), attempt, reject, &mut out);
+            }
+            HospitalInput::SumOpened { round, attempt, model } => {
+                self.sum_opened(round, attempt, model, &mut out);
+                self.read_deferred(&mut out);
+            }
+            HospitalInput::PublishEncrypted { attempt, body } => self.publish_encrypted(attempt, body, &mut out),
+            HospitalInput::Ask { query, program, model, asker_key, body } => {
+                self.ask(query, program, model, asker_key, body, &mut out);
+            }
+            HospitalInput::SwitchMade { query, body } => self.switch_made(query, body, &mut out),
+            HospitalInput::SwitchRefused { query, reject } => {
+                self.refuse(Scope::Query, query.0, Attempt(0), reject, &mut out);
+            }
+        }
+        out
+    }
+
+    /// The first message on every connection: where to continue the log.
+    pub fn hello(&mut self) -> Vec<HospitalOutput> {
+        let mut out = Vec::new();
+        let hello = Hello { version: crate::VERSION, next_entry: self.log.next_index() };
+        self.sign(HospitalMessage::Hello(hello), &mut out);
+        out
+    }
+
+    /// Index of the log entry expected next.
+    #[must_use]
+    pub fn next_entry(&self) -> u64 {
+        self.log.next_index()
+    }
+
+    /// The roster, once t members signed it.
+    #[must_use]
+    pub fn roster(&self) -> Option<&Roster> {
+        self.roster.as_ref()
+    }
+
+    /// Digest of the model this hospital holds.
+    #[must_use]
+    pub fn model(&self) -> Digest {
+        self.model
+    }
+
+    /// What was signed and released so far.
+    #[must_use]
+    pub fn facts(&self) -> &HospitalFacts {
+        &self.facts
+    }
+
+    fn entry_or_defer(&mut self, entry: LogEntry, out: &mut Vec<HospitalOutput>) {
+        if !self.awaits_own_sum() {
+            return self.entry(&entry, out);
+        }
+        // Beyond the bound entries are dropped here and fetched again later.
+        if self.deferred.len() < ENTRIES_DEFERRED_MAX {
+            self.deferred.push_back(entry);
+        }
+    }
+
+    fn read_deferred(&mut self, out: &mut Vec<HospitalOutput>) {
+        let was_full = self.deferred.len() >= ENTRIES_DEFERRED_MAX;
+        while !self.awaits_own_sum()
+            && let Some(entry) = self.deferred.pop_front()
+        {
+            self.entry(&entry, out);
+        }
+        if was_full {
+            out.push(HospitalOutput::FetchLog { from: self.log.next_index() });
+        }
+    }
+
+    fn entry(&mut self, entry: &LogEntry, out: &mut Vec<HospitalOutput>) {
+        match self.log.accept(entry) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(reject) => {
+                // A gap is the transport's doing; a fork or foreign signature ends all trust in this log.
+                if reject == Reject::LogGap {
+                    out.push(HospitalOutput::FetchLog { from: self.log.next_index() });
+                } else {
+                    self.refuse(Scope::Ceremony, entry.index, Attempt(0), reject, out);
+                    self.stop(&reject.to_string(), out);
+                }
+                return;
+            }
+        }
+        match &entry.message {
+            LogMessage::RosterProposed(it) => self.on_roster_proposed(it, out),
+            LogMessage::RosterSigned(it) => self.on_roster_signed(it, out),
+            LogMessage::CommitSet(it) => self.on_commit_set(it, out),
+            LogMessage::RevealSet(it) => self.on_reveal_set(it, out),
+            LogMessage::DealingsReady(it) => self.on_dealings_ready(it, out),
+            LogMessage::KeyEpochOpen(it) => self.on_key_epoch_open(it, out),
+            LogMessage::ServingStepOpen(it) => self.on_serving_step_open(it, out),
+            LogMessage::ServingStepHeads(it) => self.on_serving_step_heads(it, out),
+            LogMessage::ServingStepDone(it) => {
+                out.push(HospitalOutput::ServingKeyReady { step: it.step, body: it.body });
+            }
+            LogMessage::ServingKeysReady(_) => out.push(HospitalOutput::ServingKeysComplete),
+            LogMessage::RoundOpen(it) => self.on_round_open(it, out),
+            LogMessage::Manifest(it) => self.on_manifest(it, out),
+            LogMessage::CohortFrozen(it) => self.on_cohort_frozen(it, out),
+            LogMessage::Decryptors(it) => self.on_decryptors(it, out),
+            LogMessage::ShareRequest(it) => self.on_share_request(it, out),
+            LogMessage::SumReady(it) => self.on_sum_ready(it, out),
+            LogMessage::RoundClosed(it) => self.on_round_closed(it, out),
+            LogMessage::RoundVoid(it) => self.on_round_void(it, out),
+            LogMessage::Abandon(it) => self.on_abandon(it, out),
+            LogMessage::PublishOpen(it) => self.on_publish_open(it, out),
+            LogMessage::PublishManifest(it) => self.on_publish_manifest(it, out),
+            LogMessage::ModelPublished(it) => self.on_model_published(it, out),
+            LogMessage::PublishVoid(_) => {}
+            LogMessage::SwitchRequest(it) => self.on_switch_request(it, out),
+            LogMessage::QueryDone(it) => self.on_query_done(it, out),
+            LogMessage::QueryFailed(it) => self.on_query_failed(it, out),
+            LogMessage::Stop(it) => self.stop(&it.reason, out),
+        }
+    }
+
+    fn stop(&mut self, reason: &str, out: &mut Vec<HospitalOutput>) {
+        self.stopped = true;
+        out.push(HospitalOutput::Stop { reason: reason.to_owned() });
+    }
+
+    /// Stores `fact`, in memory now and on disk before the next output.
+    fn persist(&mut self, fact: Fact, out: &mut Vec<HospitalOutput>) {
+        self.facts.learn(&fact);
+        out.push(HospitalOutput::Persist(fact));
+    }
+
+    /// Signs a message that may repeat.
+    fn sign(&mut self, body: HospitalMessage, out: &mut Vec<HospitalOutput>) {
+        let HospitalConfig { party, epoch, .. } = self.config;
+        let message = SignedMessage::sign(&self.key, party, epoch, self.facts.sequence_next(), body);
+        self.persist(Fact::Sent(message.clone()), out);
+        out.push(HospitalOutput::Send(message));
+    }
+
+    /// Signs a message of which there is one per step, ever: a repeat sends the stored bytes, another is refused.
+    fn sign_once(&mut self, body: HospitalMessage, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
+        match self.facts.signed_for(&body) {
+            Some(known) if known.body == body => out.push(HospitalOutput::Send(known.clone())),
+            Some(_) => return Err(Reject::Contradiction),
+            None => self.sign(body, out),
+        }
+        Ok(())
+    }
+
+    /// Says no, to the operator and to the coordinator.
+    fn refuse(
+        &mut self,
+        scope: Scope,
+        number: u64,
+        attempt: Attempt,
+        reject: Reject,
+        out: &mut Vec<HospitalOutput>,
+    ) {
+        out.push(HospitalOutput::Refuse { scope, number, attempt, reject });
+        self.sign(HospitalMessage::Refusal(Refusal { scope, number, attempt: attempt.0, reject }), out);
+    }
+}

@@ -1,0 +1,273 @@
+//! The hospital's part of the key ceremony. A failed check ends its participation: nothing is built on doubtful keys.
+
+use crate::blob::{BlobKind, BodyRoot};
+use crate::ceremony::{bodies, commitment, epoch_seed, received_digest};
+use crate::facts::Fact;
+use crate::hospital::{HospitalMachine, HospitalOutput};
+use crate::ids::{Attempt, Digest, PartyId};
+use crate::message::{
+    CommitSet, DealingsDigest, DealingsReady, DealingsSent, HospitalMessage, KeyCommit, KeyEpochOpen, KeyReveal,
+    KeyStep, RevealSet, RosterProposed, RosterSignature, RosterSigned, Scope, ServingShareHead, ServingStepHeads,
+    ServingStepOpen, distinct_signers,
+};
+use crate::reject::Reject;
+use crate::roster::Roster;
+
+/// What was seen of the ceremony so far.
+#[derive(Default)]
+pub(super) struct CeremonyState {
+    proposed: Option<Roster>,
+    commitments: Vec<Digest>,
+    epoch_seed: Digest,
+    dealings: Vec<DealingsSent>,
+    serving_step: Option<KeyStep>,
+    serving_plan_fits: bool,
+}
+
+impl HospitalMachine {
+    fn refuse_ceremony(&mut self, result: Result<(), Reject>, out: &mut Vec<HospitalOutput>) {
+        if let Err(reject) = result {
+            self.refuse(Scope::Ceremony, 0, Attempt(0), reject, out);
+            self.stop(&reject.to_string(), out);
+        }
+    }
+
+    /// The signed roster, or why nothing may happen yet.
+    pub(super) fn signed_roster(&self) -> Result<&Roster, Reject> {
+        self.roster.as_ref().ok_or(Reject::OutOfTurn)
+    }
+
+    pub(super) fn on_roster_proposed(&mut self, it: &RosterProposed, out: &mut Vec<HospitalOutput>) {
+        let result = self.check_roster(&it.roster).and_then(|()| {
+            self.ceremony.proposed = Some(it.roster.clone());
+            let roster = it.roster.digest();
+            self.sign_once(HospitalMessage::RosterSignature(RosterSignature { roster }), out)
+        });
+        self.refuse_ceremony(result, out);
+    }
+
+    fn check_roster(&self, roster: &Roster) -> Result<(), Reject> {
+        if self.ceremony.proposed.as_ref().is_some_and(|known| known != roster) {
+            return Err(Reject::Contradiction);
+        }
+        let own = roster.member(self.config.party).ok_or(Reject::RosterWrong)?;
+        let fits = own.verifying == self.key.verifying_key()
+            && own.sealing == self.config.sealing
+            && own.certificate == self.config.certificate
+            && roster.epoch() == self.config.epoch
+            && roster.parameters() == self.config.parameters
+            && *roster.coordinator() == self.config.coordinator;
+        if fits { Ok(()) } else { Err(Reject::RosterWrong) }
+    }
+
+    pub(super) fn on_roster_signed(&mut self, it: &RosterSigned, out: &mut Vec<HospitalOutput>) {
+        let result = self.roster_signed(it, out);
+        self.refuse_ceremony(result, out);
+    }
+
+    fn roster_signed(&mut self, it: &RosterSigned, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
+        let roster = self.ceremony.proposed.clone().ok_or(Reject::OutOfTurn)?;
+        let digest = roster.digest();
+        let signers = distinct_signers(&it.signatures, &roster, |_, body| {
+            matches!(body, HospitalMessage::RosterSignature(signature) if signature.roster == digest)
+        })?;
+        if signers.len() < roster.threshold() {
+            return Err(Reject::TooFewSignatures);
+        }
+        self.roster = Some(roster);
+        let nonce = match self.facts.nonce() {
+            Some(nonce) => nonce,
+            None => {
+                let nonce = self.fresh_nonce;
+                self.persist(Fact::Nonce(nonce), out);
+                nonce
+            }
+        };
+        let commitment = commitment(self.config.epoch, self.config.party, &nonce);
+        self.sign_once(HospitalMessage::KeyCommit(KeyCommit { commitment }), out)
+    }
+
+    pub(super) fn on_commit_set(&mut self, it: &CommitSet, out: &mut Vec<HospitalOutput>) {
+        let result = self.commit_set(it, out);
+        self.refuse_ceremony(result, out);
+    }
+
+    fn commit_set(&mut self, it: &CommitSet, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
+        let roster = self.signed_roster()?;
+        if !self.ceremony.commitments.is_empty() {
+            return Err(Reject::Contradiction);
+        }
+        let all = distinct_signers(&it.commits, roster, |_, body| matches!(body, HospitalMessage::KeyCommit(_)))?;
+        let sorted = it.commits.is_sorted_by_key(|commit| commit.author);
+        let commitments = bodies(&it.commits, |body| match body {
+            HospitalMessage::KeyCommit(commit) => Some(commit.commitment),
+            _ => None,
+        });
+        let nonce = self.facts.nonce().ok_or(Reject::OutOfTurn)?;
+        let own = commitment(self.config.epoch, self.config.party, &nonce);
+        let place = usize::from(self.config.party.number()) - 1;
+        if all != roster.parties() || !sorted || commitments.get(place) != Some(&own) {
+            return Err(Reject::CommitmentBroken);
+        }
+        self.ceremony.commitments = commitments;
+        // Only now: revealing before everyone is bound would let the last one choose the seed.
+        self.sign_once(HospitalMessage::KeyReveal(KeyReveal { nonce }), out)
+    }
+
+    pub(super) fn on_reveal_set(&mut self, it: &RevealSet, out: &mut Vec<HospitalOutput>) {
+        let result = self.reveal_set(it, out);
+        self.refuse_ceremony(result, out);
+    }
+
+    fn reveal_set(&mut self, it: &RevealSet, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
+        let roster = self.signed_roster()?;
+        let epoch = self.config.epoch;
+        let commitments = &self.ceremony.commitments;
+        let all = distinct_signers(&it.reveals, roster, |party, body| match body {
+            HospitalMessage::KeyReveal(reveal) => {
+                let place = usize::from(party.number()) - 1;
+                commitments.get(place) == Some(&commitment(epoch, party, &reveal.nonce))
+            }
+            _ => false,
+        })
+        .map_err(|reject| if reject == Reject::Contradiction { Reject::CommitmentBroken } else { reject })?;
+        if all != roster.parties() || !it.reveals.is_sorted_by_key(|reveal| reveal.author) {
+            return Err(Reject::CommitmentBroken);
+        }
+        let nonces = bodies(&it.reveals, |body| match body {
+            HospitalMessage::KeyReveal(reveal) => Some(reveal.nonce),
+            _ => None,
+        });
+        let epoch_seed = epoch_seed(roster, &nonces);
+        self.ceremony.epoch_seed = epoch_seed;
+        match self.facts.sent((5, 0, 0)).cloned() {
+            // Dealt before a restart: the same boxes go out again, new ones never.
+            Some(sent) => {
+                if let HospitalMessage::DealingsSent(dealing) = &sent.body {
+                    let body = dealing.body();
+                    out.push(HospitalOutput::Send(sent.clone()));
+                    out.push(HospitalOutput::Upload { kind: BlobKind::Dealing, number: 0, attempt: 0, body });
+                }
+            }
+            None => out.push(HospitalOutput::DealKeys { epoch_seed }),
+        }
+        Ok(())
+    }
+
+    pub(super) fn dealt(&mut self, boxes: Vec<Digest>, size_bytes: u64, out: &mut Vec<HospitalOutput>) {
+        let dealing = DealingsSent { boxes, size_bytes };
+        let body = dealing.body();
+        let result = self.sign_once(HospitalMessage::DealingsSent(dealing), out);
+        if result.is_ok() {
+            out.push(HospitalOutput::Upload { kind: BlobKind::Dealing, number: 0, attempt: 0, body });
+        }
+        self.refuse_ceremony(result, out);
+    }
+
+    pub(super) fn on_dealings_ready(&mut self, it: &DealingsReady, out: &mut Vec<HospitalOutput>) {
+        let result = self.dealings_ready(it, out);
+        self.refuse_ceremony(result, out);
+    }
+
+    fn dealings_ready(&mut self, it: &DealingsReady, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
+        let roster = self.signed_roster()?;
+        let size = roster.size();
+        let all = distinct_signers(&it.dealings, roster, |_, body| {
+            matches!(body, HospitalMessage::DealingsSent(dealing) if dealing.boxes.len() == size)
+        })?;
+        let own = it.dealings.iter().find(|dealing| dealing.author == self.config.party);
+        let own_unchanged = own.is_some() && own == self.facts.sent((5, 0, 0));
+        if all != roster.parties() || !it.dealings.is_sorted_by_key(|dealing| dealing.author) || !own_unchanged {
+            return Err(Reject::BadDealing);
+        }
+        let dealings = bodies(&it.dealings, |body| match body {
+            HospitalMessage::DealingsSent(dealing) => Some(dealing.clone()),
+            _ => None,
+        });
+        let place = usize::from(self.config.party.number()) - 1;
+        let boxes: Vec<(PartyId, Digest)> = roster
+            .parties()
+            .iter()
+            .zip(&dealings)
+            .filter_map(|(dealer, dealing)| dealing.boxes.get(place).map(|digest| (dealer, *digest)))
+            .collect();
+        self.ceremony.dealings = dealings;
+        match self.facts.sent((6, 0, 0)).cloned() {
+            Some(sent) => out.push(HospitalOutput::Send(sent)),
+            None => out.push(HospitalOutput::OpenDealings { boxes }),
+        }
+        Ok(())
+    }
+
+    pub(super) fn dealings_opened(&mut self, group: Digest, out: &mut Vec<HospitalOutput>) {
+        let received = received_digest(self.config.party, &self.ceremony.dealings);
+        let result = self.sign_once(HospitalMessage::DealingsDigest(DealingsDigest { received, group }), out);
+        self.refuse_ceremony(result, out);
+    }
+
+    pub(super) fn on_key_epoch_open(&mut self, it: &KeyEpochOpen, out: &mut Vec<HospitalOutput>) {
+        let result = self.key_epoch_open(it, out);
+        self.refuse_ceremony(result, out);
+    }
+
+    fn key_epoch_open(&mut self, it: &KeyEpochOpen, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
+        let roster = self.signed_roster()?;
+        let Some(HospitalMessage::DealingsDigest(own)) = self.facts.sent((6, 0, 0)).map(|sent| &sent.body) else {
+            return Err(Reject::OutOfTurn);
+        };
+        let dealings = &self.ceremony.dealings;
+        let all = distinct_signers(&it.digests, roster, |party, body| match body {
+            HospitalMessage::DealingsDigest(digest) => {
+                digest.group == own.group && digest.received == received_digest(party, dealings)
+            }
+            _ => false,
+        })
+        .map_err(|reject| if reject == Reject::Contradiction { Reject::DealingsDisagree } else { reject })?;
+        if all != roster.parties() {
+            return Err(Reject::DealingsDisagree);
+        }
+        self.epoch_is_open = true;
+        out.push(HospitalOutput::EpochOpened { epoch_seed: self.ceremony.epoch_seed });
+        Ok(())
+    }
+
+    pub(super) fn on_serving_step_open(&mut self, it: &ServingStepOpen, out: &mut Vec<HospitalOutput>) {
+        if !self.epoch_is_open || it.plan != self.config.serving_plan {
+            self.ceremony.serving_plan_fits = false;
+            return self.refuse(Scope::Ceremony, 0, Attempt(0), Reject::PlanNotApproved, out);
+        }
+        self.ceremony.serving_plan_fits = true;
+        self.ceremony.serving_step = Some(it.step);
+        match self.facts.sent((7, it.step as u64, 0)).cloned() {
+            Some(sent) => out.push(HospitalOutput::Send(sent)),
+            None => out.push(HospitalOutput::MakeServingShare { step: it.step, input: it.input }),
+        }
+    }
+
+    pub(super) fn serving_share_made(&mut self, step: KeyStep, body: BodyRoot, out: &mut Vec<HospitalOutput>) {
+        if self.ceremony.serving_step != Some(step) || !self.ceremony.serving_plan_fits {
+            return;
+        }
+        let result = self.sign_once(HospitalMessage::ServingShareHead(ServingShareHead { step, body }), out);
+        self.refuse_ceremony(result, out);
+    }
+
+    pub(super) fn on_serving_step_heads(&mut self, it: &ServingStepHeads, out: &mut Vec<HospitalOutput>) {
+        let own = self.facts.sent((7, it.step as u64, 0)).cloned();
+        let result = self.signed_roster().and_then(|roster| {
+            let all = distinct_signers(&it.heads, roster, |_, body| {
+                matches!(body, HospitalMessage::ServingShareHead(head) if head.step == it.step)
+            })?;
+            let unchanged = own.as_ref().is_some_and(|own| it.heads.contains(own));
+            if all == roster.parties() && unchanged { Ok(()) } else { Err(Reject::CommitmentBroken) }
+        });
+        if result.is_ok()
+            && let Some(HospitalMessage::ServingShareHead(head)) = own.map(|own| own.body)
+        {
+            // The bodies follow only when every hospital is bound to its own.
+            let (kind, body) = (it.step.blob_kind(), head.body);
+            out.push(HospitalOutput::Upload { kind, number: 0, attempt: 0, body });
+        }
+        self.refuse_ceremony(result, out);
+    }
+}

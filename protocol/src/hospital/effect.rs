@@ -1,0 +1,271 @@
+//! Inputs and outputs of the hospital's machine: log entries and finished work in, work and messages out.
+
+use crate::blob::{BlobKind, BodyRoot};
+use crate::facts::Fact;
+use crate::hospital::binding::{ShareBinding, SwitchBinding};
+use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
+use crate::log::LogEntry;
+use crate::message::{KeyStep, Scope, SignedMessage, VoidReason};
+use crate::party_set::PartySet;
+use crate::reject::Reject;
+
+/// What happens to a hospital.
+#[derive(Clone, Debug)]
+pub enum HospitalInput {
+    /// A log entry, as received. Repeats and reordering are harmless.
+    Entry(LogEntry),
+    /// The operator ends the participation.
+    Leave,
+    /// Answer to `DealKeys`: digest of the sealed box for receiver 1..=n, all stored.
+    Dealt {
+        /// In order of receiver.
+        boxes: Vec<Digest>,
+        /// Bytes of all boxes together.
+        size_bytes: u64,
+    },
+    /// Answer to `OpenDealings`: all opened; digest of the group key G.
+    DealingsOpened {
+        /// Equal at all hospitals.
+        group: Digest,
+    },
+    /// Answer to `OpenDealings`: one did not open.
+    DealingsBad,
+    /// Answer to `MakeServingShare`; the bodies are stored.
+    ServingShareMade {
+        /// Which key.
+        step: KeyStep,
+        /// The share.
+        body: BodyRoot,
+    },
+    /// Answer to `Train`: the quantised update is sealed in the journal.
+    Trained {
+        /// The round.
+        round: RoundId,
+    },
+    /// Training failed or was refused locally.
+    TrainingFailed {
+        /// The round.
+        round: RoundId,
+    },
+    /// Answer to `Encrypt`; the chunks are stored.
+    Encrypted {
+        /// The round.
+        round: RoundId,
+        /// The attempt.
+        attempt: Attempt,
+        /// The chunks.
+        body: BodyRoot,
+    },
+    /// Answer to `ReleaseShares`; the shares are stored.
+    SharesMade {
+        /// The round.
+        round: RoundId,
+        /// The attempt.
+        attempt: Attempt,
+        /// The shares.
+        body: BodyRoot,
+    },
+    /// The vault's own ledger refused.
+    ReleaseRefused {
+        /// The round.
+        round: RoundId,
+        /// The attempt.
+        attempt: Attempt,
+        /// Why.
+        reject: Reject,
+    },
+    /// Answer to `OpenSum`: digest of the updated model, or `None` when a check failed.
+    SumOpened {
+        /// The round.
+        round: RoundId,
+        /// The attempt.
+        attempt: Attempt,
+        /// The new model.
+        model: Option<Digest>,
+    },
+    /// Answer to `EncryptPublish`; the ciphertexts are stored.
+    PublishEncrypted {
+        /// The publishing attempt.
+        attempt: Attempt,
+        /// The ciphertexts.
+        body: BodyRoot,
+    },
+    /// This hospital asks: its query is encrypted and stored. The number is fresh ([`QueryId::new`]).
+    Ask {
+        /// The query.
+        query: QueryId,
+        /// Digest of the program.
+        program: Digest,
+        /// Digest of the encrypted model.
+        model: Digest,
+        /// Digest of this hospital's public key for answers.
+        asker_key: Digest,
+        /// The input.
+        body: BodyRoot,
+    },
+    /// Answer to `ReleaseSwitch`; the share is stored.
+    SwitchMade {
+        /// The query.
+        query: QueryId,
+        /// The share.
+        body: BodyRoot,
+    },
+    /// The vault's own ledger refused.
+    SwitchRefused {
+        /// The query.
+        query: QueryId,
+        /// Why.
+        reject: Reject,
+    },
+}
+
+/// What the runtime has to do, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HospitalOutput {
+    /// Append to durable storage and sync before anything that follows.
+    Persist(Fact),
+    /// Send to the coordinator; send again after a reconnect is harmless.
+    Send(SignedMessage),
+    /// Upload stored bodies: `BlobId { kind, round: number, attempt, party: own, index: 0.. }` (dealings: 1..=n).
+    Upload {
+        /// What they are.
+        kind: BlobKind,
+        /// `BlobId::round`: round or query number, else 0.
+        number: u64,
+        /// `BlobId::attempt`.
+        attempt: u32,
+        /// What the head said.
+        body: BodyRoot,
+    },
+    /// Entries are missing: fetch the log from here.
+    FetchLog {
+        /// First missing index.
+        from: u64,
+    },
+    /// Tell the operator what was refused and why.
+    Refuse {
+        /// About what.
+        scope: Scope,
+        /// Round or query number, else 0.
+        number: u64,
+        /// Attempt, else 0.
+        attempt: Attempt,
+        /// Why.
+        reject: Reject,
+    },
+    /// Make secret and dealings, seal and store a box per receiver. Answer: `Dealt`.
+    DealKeys {
+        /// Public randomness of the epoch.
+        epoch_seed: Digest,
+    },
+    /// Fetch and open the boxes addressed to this hospital. Answer: `DealingsOpened` or `DealingsBad`.
+    OpenDealings {
+        /// Dealer and digest of its box for us.
+        boxes: Vec<(PartyId, Digest)>,
+    },
+    /// Training keys are ready.
+    EpochOpened {
+        /// Public randomness of the epoch.
+        epoch_seed: Digest,
+    },
+    /// Make a serving-key share. Answer: `ServingShareMade`.
+    MakeServingShare {
+        /// Which key.
+        step: KeyStep,
+        /// The aggregate it needs, to be fetched (coordinator's bodies of `RelinRoundOne`).
+        input: Option<BodyRoot>,
+    },
+    /// An aggregate can be fetched; queries and publishing need `PublicKey`.
+    ServingKeyReady {
+        /// Which key.
+        step: KeyStep,
+        /// The aggregate.
+        body: BodyRoot,
+    },
+    /// All serving keys exist.
+    ServingKeysComplete,
+    /// Train, clip, quantise, seal. Answer: `Trained` or `TrainingFailed`.
+    Train {
+        /// The round.
+        round: RoundId,
+        /// The model to start from.
+        base_model: Digest,
+    },
+    /// Encrypt the round's sealed values under this attempt's `a`, once. Answer: `Encrypted`.
+    Encrypt {
+        /// The round.
+        round: RoundId,
+        /// The attempt.
+        attempt: Attempt,
+    },
+    /// Make and store decryption shares. Answer: `SharesMade` or `ReleaseRefused`.
+    ReleaseShares(ShareBinding),
+    /// Fetch the blinded chunks, check digests, unblind, decode, check, update a copy of the model.
+    /// Answer: `SumOpened`.
+    OpenSum {
+        /// The sum's context.
+        binding: ShareBinding,
+        /// Digest of each chunk.
+        chunks: Vec<Digest>,
+    },
+    /// The round's model is final.
+    AdoptModel {
+        /// The round.
+        round: RoundId,
+        /// The model.
+        model: Digest,
+    },
+    /// The round has no result; stop its work.
+    DropRound {
+        /// The round.
+        round: RoundId,
+        /// Why.
+        reason: VoidReason,
+    },
+    /// An attempt ended; its shares and ciphertexts are never used again.
+    DropAttempt {
+        /// The round.
+        round: RoundId,
+        /// The attempt.
+        attempt: Attempt,
+    },
+    /// Encrypt 1/|cohort| of the model's weights under the collective public key. Answer: `PublishEncrypted`.
+    EncryptPublish {
+        /// The publishing attempt.
+        attempt: Attempt,
+        /// The plaintext model.
+        model: Digest,
+        /// The program.
+        program: Digest,
+        /// Who contributes.
+        cohort: PartySet,
+    },
+    /// Queries may be asked.
+    ModelReady {
+        /// The encrypted model.
+        model: Digest,
+        /// The program.
+        program: Digest,
+    },
+    /// Make and store a key-switch share. Answer: `SwitchMade` or `SwitchRefused`.
+    ReleaseSwitch(SwitchBinding),
+    /// Fetch and decrypt the answer to this hospital's own query.
+    OpenAnswer {
+        /// The query.
+        query: QueryId,
+        /// The answer's bodies.
+        answer: BodyRoot,
+    },
+    /// This hospital's own query has no answer; encrypt again under a fresh number.
+    AnswerFailed {
+        /// The query.
+        query: QueryId,
+        /// Why.
+        reject: Reject,
+    },
+    /// The participation ended.
+    Stop {
+        /// One sentence.
+        reason: String,
+    },
+}

@@ -1,0 +1,509 @@
+//! The hospital's part of a training round: the release predicate and the once-only rules live here.
+
+use std::collections::BTreeMap;
+
+use crate::blob::{BlobKind, BodyRoot};
+use crate::facts::{Adopted, Encrypting, Fact, Released, Revealed};
+use crate::hospital::{HospitalMachine, HospitalOutput, ShareBinding};
+use crate::ids::{Attempt, Digest, RoundId};
+use crate::limits::{ATTEMPTS_AHEAD_MAX, ATTEMPTS_MAX};
+use crate::message::{
+    Abandon, Acceptance, CohortFrozen, Decryptors, HospitalMessage, Manifest, ManifestSignature, ModelVote,
+    RoundClosed, RoundOpen, RoundVoid, Scope, ShareHead, ShareRequest, SumReady, UpdateHead, distinct_signers,
+};
+use crate::party_set::PartySet;
+use crate::reject::Reject;
+
+/// The round this hospital follows.
+pub(super) struct RoundState {
+    open: RoundOpen,
+    attempt: Attempt,
+    trained: bool,
+    /// S of the first manifest; all attempts keep it.
+    cohort: Option<PartySet>,
+    attempts: BTreeMap<Attempt, AttemptState>,
+    /// `OpenSum` was asked for and not answered yet.
+    opening: bool,
+    decoded: Option<Digest>,
+    closed: Option<Digest>,
+    /// Refused, or already adopted before a restart: only the outcome is followed.
+    aside: bool,
+}
+
+#[derive(Default)]
+struct AttemptState {
+    manifest: Option<(Digest, u32)>,
+    frozen: bool,
+    decryptors: Option<PartySet>,
+    requested: bool,
+}
+
+impl RoundState {
+    fn state(&mut self, attempt: Attempt) -> &mut AttemptState {
+        self.attempts.entry(attempt).or_default()
+    }
+}
+
+impl HospitalMachine {
+    /// Whether others closed the round while this hospital still decodes its sum. The next round's base model is
+    /// known only after that, so later entries wait.
+    pub(super) fn awaits_own_sum(&self) -> bool {
+        self.round.as_ref().is_some_and(|state| !state.aside && state.opening && state.closed.is_some())
+    }
+
+    /// Refuses one step of a round; the hospital then takes no further part in signing for this attempt.
+    fn refuse_round(
+        &mut self,
+        round: RoundId,
+        attempt: Attempt,
+        result: Result<(), Reject>,
+        out: &mut Vec<HospitalOutput>,
+    ) {
+        if let Err(reject) = result {
+            self.refuse(Scope::Round, u64::from(round.0), attempt, reject, out);
+        }
+    }
+
+    /// The followed round, if it is `round`, in `attempt`, and not set aside.
+    fn current(&mut self, round: RoundId, attempt: Attempt) -> Result<Option<&mut RoundState>, Reject> {
+        match &mut self.round {
+            Some(state) if state.open.round == round => {
+                if state.aside {
+                    return Ok(None);
+                }
+                if state.attempt == attempt { Ok(Some(state)) } else { Err(Reject::RoundNumber) }
+            }
+            _ => Err(Reject::RoundNumber),
+        }
+    }
+
+    pub(super) fn on_round_open(&mut self, it: &RoundOpen, out: &mut Vec<HospitalOutput>) {
+        let result = self.check_round_open(it);
+        let adopted_before = self.facts.adopted(it.round).is_some();
+        self.last_round = self.last_round.max(it.round);
+        self.round = Some(RoundState {
+            open: it.clone(),
+            attempt: Attempt::FIRST,
+            trained: false,
+            cohort: None,
+            attempts: BTreeMap::new(),
+            opening: false,
+            decoded: None,
+            closed: None,
+            aside: result.is_err() || adopted_before,
+        });
+        if adopted_before {
+            return;
+        }
+        if result.is_err() {
+            return self.refuse_round(it.round, Attempt(0), result, out);
+        }
+        let (round, base_model) = (it.round, it.base_model);
+        match self.facts.sent((8, u64::from(round.0), Attempt::FIRST.0)).cloned() {
+            // Encrypted before a restart: the stored chunks go out again.
+            Some(sent) => self.resend_updates(round, &sent.body, out),
+            None if self.facts.is_encrypting(round, Attempt::FIRST) => {
+                self.refuse_round(round, Attempt::FIRST, Err(Reject::EncryptionInterrupted), out);
+            }
+            None => out.push(HospitalOutput::Train { round, base_model }),
+        }
+    }
+
+    fn check_round_open(&self, it: &RoundOpen) -> Result<(), Reject> {
+        if !self.epoch_is_open {
+            return Err(Reject::OutOfTurn);
+        }
+        if it.round <= self.last_round {
+            return Err(Reject::RoundNumber);
+        }
+        if it.base_model != self.model {
+            return Err(Reject::BaseModelDiffers);
+        }
+        if it.plan != self.config.plan {
+            return Err(Reject::PlanNotApproved);
+        }
+        let attempts_max = ATTEMPTS_MAX.min(self.config.attempts_max);
+        if it.attempts_max == 0 || it.attempts_max > attempts_max || it.attempts_ahead > ATTEMPTS_AHEAD_MAX {
+            return Err(Reject::LimitExceeded);
+        }
+        if self.facts.revealed_is_full() {
+            return Err(Reject::LimitExceeded);
+        }
+        Ok(())
+    }
+
+    fn resend_updates(&mut self, round: RoundId, first: &HospitalMessage, out: &mut Vec<HospitalOutput>) {
+        let HospitalMessage::UpdateHead(first) = first else { return };
+        if let Some(state) = &mut self.round {
+            state.trained = true;
+        }
+        let last = Attempt(first.attempt.0 + ATTEMPTS_MAX);
+        for attempt in first.attempt.0..=last.0 {
+            if let Some(sent) = self.facts.sent((8, u64::from(round.0), attempt)).cloned()
+                && let HospitalMessage::UpdateHead(head) = &sent.body
+            {
+                let (kind, number, body) = (BlobKind::UpdateChunk, u64::from(round.0), head.body);
+                out.push(HospitalOutput::Send(sent));
+                out.push(HospitalOutput::Upload { kind, number, attempt, body });
+            }
+        }
+    }
+
+    pub(super) fn trained(&mut self, round: RoundId, out: &mut Vec<HospitalOutput>) {
+        let Some(state) = &mut self.round else { return };
+        let attempt = state.attempt;
+        // A manifest without us is final: encrypting now would only spend an `a`.
+        let late = state.cohort.is_some_and(|cohort| !cohort.contains(self.config.party));
+        if state.open.round != round || state.aside || state.trained || late {
+            return;
+        }
+        state.trained = true;
+        self.encrypt(round, attempt, out);
+    }
+
+    /// Begins an encryption, at most once per attempt, ever.
+    fn encrypt(&mut self, round: RoundId, attempt: Attempt, out: &mut Vec<HospitalOutput>) {
+        if self.facts.is_encrypting(round, attempt) {
+            return;
+        }
+        self.persist(Fact::Encrypting(Encrypting { round, attempt }), out);
+        out.push(HospitalOutput::Encrypt { round, attempt });
+    }
+
+    pub(super) fn encrypted(
+        &mut self,
+        round: RoundId,
+        attempt: Attempt,
+        body: BodyRoot,
+        out: &mut Vec<HospitalOutput>,
+    ) {
+        let Some(state) = &self.round else { return };
+        let current = state.attempt;
+        if state.open.round != round || state.aside || attempt < current || !self.facts.is_encrypting(round, attempt) {
+            return;
+        }
+        let RoundOpen { base_model, plan, attempts_ahead, attempts_max, .. } = state.open;
+        let head = UpdateHead { round, attempt, base_model, plan, body };
+        let result = self.sign_once(HospitalMessage::UpdateHead(head), out);
+        if result.is_ok() {
+            let (kind, number) = (BlobKind::UpdateChunk, u64::from(round.0));
+            out.push(HospitalOutput::Upload { kind, number, attempt: attempt.0, body });
+            // Spares belong to the first attempt only; later ones are encrypted when they are needed.
+            let ahead_until = Attempt(Attempt::FIRST.0 + attempts_ahead.min(attempts_max - 1));
+            if attempt < ahead_until {
+                self.encrypt(round, attempt.next(), out);
+            }
+        }
+        self.refuse_round(round, attempt, result, out);
+    }
+
+    pub(super) fn on_manifest(&mut self, it: &Manifest, out: &mut Vec<HospitalOutput>) {
+        let result = self.manifest(it, out);
+        self.refuse_round(it.round, it.attempt, result, out);
+    }
+
+    fn manifest(&mut self, it: &Manifest, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
+        if self.current(it.round, it.attempt)?.is_none() {
+            return Ok(());
+        }
+        let chunks = self.check_manifest(it)?;
+        let (cohort, digest) = (it.cohort(), it.digest());
+        let (round, attempt) = (it.round, it.attempt);
+        let signature = ManifestSignature { round, attempt, manifest: digest };
+        self.sign_once(HospitalMessage::ManifestSignature(signature), out)
+            .map_err(|_| Reject::ManifestAlreadySigned)?;
+        if let Some(state) = &mut self.round {
+            state.cohort = Some(cohort);
+            state.state(attempt).manifest = Some((digest, chunks));
+        }
+        Ok(())
+    }
+
+    /// Returns the chunks per update.
+    fn check_manifest(&self, it: &Manifest) -> Result<u32, Reject> {
+        let roster = self.signed_roster()?;
+        let Some(state) = &self.round else { return Err(Reject::RoundNumber) };
+        let heads = it.update_heads().ok_or(Reject::ManifestMalformed)?;
+        let body = heads.first().map(|(_, head)| head.body).ok_or(Reject::CohortTooSmall)?;
+        let fits = |head: &UpdateHead| {
+            (head.round, head.attempt) == (it.round, it.attempt)
+                && (head.base_model, head.plan) == (state.open.base_model, state.open.plan)
+                && (head.body.count, head.body.size_bytes) == (body.count, body.size_bytes)
+                && head.body.within_limits()
+        };
+        let all_fit = heads.iter().all(|(_, head)| fits(head));
+        let ascending = heads.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        if !all_fit || !ascending {
+            return Err(Reject::ManifestMalformed);
+        }
+        let cohort = distinct_signers(&it.heads, roster, |_, _| true)?;
+        let party = self.config.party;
+        if let Some(own) = it.heads.iter().find(|head| head.author == party)
+            && self.facts.sent((8, u64::from(it.round.0), it.attempt.0)) != Some(own)
+        {
+            return Err(Reject::OwnHeadChanged);
+        }
+        let smallest = roster
+            .threshold()
+            .max(usize::from(state.open.min_cohort))
+            .max(usize::from(self.config.min_cohort));
+        if cohort.len() < smallest {
+            return Err(Reject::CohortTooSmall);
+        }
+        if state.cohort.is_some_and(|known| known != cohort) {
+            return Err(Reject::CohortChanged);
+        }
+        self.check_cohort_rule(it.round, state.open.base_model, cohort)?;
+        Ok(body.count)
+    }
+
+    /// On one base model, a cohort equals a possibly revealed one or differs in each non-empty direction by at least
+    /// ceil(n/3) + 1 members: otherwise the difference of two sums would be one hospital's update, or nearly so.
+    fn check_cohort_rule(&self, round: RoundId, base_model: Digest, cohort: PartySet) -> Result<(), Reject> {
+        let gap = self.signed_roster()?.size().div_ceil(3) + 1;
+        let far = |difference: PartySet| difference.is_empty() || difference.len() >= gap;
+        for revealed in self.facts.revealed_on(base_model) {
+            let other = revealed.cohort;
+            let same_round_other_cohort = revealed.round == round && other != cohort;
+            if same_round_other_cohort || !far(cohort.minus(other)) || !far(other.minus(cohort)) {
+                return Err(Reject::CohortRule);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_cohort_frozen(&mut self, it: &CohortFrozen, out: &mut Vec<HospitalOutput>) {
+        let result = self.cohort_frozen(it);
+        self.refuse_round(it.round, it.attempt, result, out);
+    }
+
+    fn cohort_frozen(&mut self, it: &CohortFrozen) -> Result<(), Reject> {
+        let Some(state) = self.current(it.round, it.attempt)? else { return Ok(()) };
+        let known = state.state(it.attempt).manifest.map(|(digest, _)| digest);
+        // Without an own, checked manifest there is nothing to freeze; the refusal was sent then.
+        let Some(known) = known else { return Ok(()) };
+        if known != it.manifest {
+            return Err(Reject::Contradiction);
+        }
+        let roster = self.signed_roster()?;
+        let signers = distinct_signers(&it.signatures, roster, |_, body| {
+            matches!(body, HospitalMessage::ManifestSignature(signature)
+                if (signature.round, signature.attempt, signature.manifest) == (it.round, it.attempt, it.manifest))
+        })?;
+        if signers.len() < roster.threshold() {
+            return Err(Reject::TooFewSignatures);
+        }
+        if let Some(state) = &mut self.round {
+            state.state(it.attempt).frozen = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_decryptors(&mut self, it: &Decryptors, out: &mut Vec<HospitalOutput>) {
+        let result = self.decryptors(it, out);
+        self.refuse_round(it.round, it.attempt, result, out);
+    }
+
+    fn decryptors(&mut self, it: &Decryptors, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
+        let roster = self.signed_roster()?;
+        let (parties, threshold) = (roster.parties(), roster.threshold());
+        let Some(state) = self.current(it.round, it.attempt)? else { return Ok(()) };
+        let state = state.state(it.attempt);
+        let Some((manifest, _)) = state.manifest.filter(|_| state.frozen) else { return Ok(()) };
+        if it.decryptors.len() != threshold || !it.decryptors.is_subset(parties) {
+            return Err(Reject::DecryptorsWrong);
+        }
+        if state.decryptors.is_some_and(|known| known != it.decryptors) {
+            return Err(Reject::AlreadyAccepted);
+        }
+        state.decryptors = Some(it.decryptors);
+        if !it.decryptors.contains(self.config.party) {
+            return Ok(());
+        }
+        let (round, attempt, decryptors) = (it.round, it.attempt, it.decryptors);
+        let acceptance = Acceptance { round, attempt, manifest, decryptors };
+        self.sign_once(HospitalMessage::Acceptance(acceptance), out).map_err(|_| Reject::AlreadyAccepted)
+    }
+
+    /// What a share of this attempt is bound to, once S is frozen and T proposed.
+    fn binding(&self, attempt: Attempt) -> Option<ShareBinding> {
+        let state = self.round.as_ref()?;
+        let of_attempt = state.attempts.get(&attempt)?;
+        let (manifest, chunks) = of_attempt.manifest?;
+        Some(ShareBinding {
+            epoch: self.config.epoch,
+            round: state.open.round,
+            attempt,
+            cohort: state.cohort?,
+            decryptors: of_attempt.decryptors.filter(|_| of_attempt.frozen)?,
+            manifest,
+            chunks,
+        })
+    }
+
+    pub(super) fn on_share_request(&mut self, it: &ShareRequest, out: &mut Vec<HospitalOutput>) {
+        let result = self.share_request(it, out);
+        self.refuse_round(it.round, it.attempt, result, out);
+    }
+
+    fn share_request(&mut self, it: &ShareRequest, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
+        let Some(state) = self.current(it.round, it.attempt)? else { return Ok(()) };
+        let base_model = state.open.base_model;
+        let Some(binding) = self.binding(it.attempt) else { return Ok(()) };
+        let roster = self.signed_roster()?;
+        let accepted = distinct_signers(&it.acceptances, roster, |_, body| {
+            matches!(body, HospitalMessage::Acceptance(acceptance)
+                if (acceptance.round, acceptance.attempt) == (it.round, it.attempt)
+                && (acceptance.manifest, acceptance.decryptors) == (binding.manifest, binding.decryptors))
+        })?;
+        if accepted != binding.decryptors {
+            return Err(Reject::TooFewSignatures);
+        }
+        if let Some(state) = &mut self.round {
+            state.state(it.attempt).requested = true;
+        }
+        // From here on the sum of S may become known, whatever happens to this attempt.
+        let (round, cohort) = (it.round, binding.cohort);
+        if !self.facts.revealed_on(base_model).any(|known| known.round == round && known.cohort == cohort) {
+            self.persist(Fact::Revealed(Revealed { round, base_model, cohort }), out);
+        }
+        if binding.decryptors.contains(self.config.party) { self.release(binding, out) } else { Ok(()) }
+    }
+
+    /// Releases shares for one context per attempt, ever, within the flooding budget.
+    fn release(&mut self, binding: ShareBinding, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
+        let (round, attempt, digest) = (binding.round, binding.attempt, binding.digest());
+        match self.facts.released(round, attempt) {
+            Some(known) if known == digest => {}
+            Some(_) => return Err(Reject::AlreadyReleased),
+            None => {
+                let chunks = binding.chunks;
+                if self.facts.chunks_released() + u64::from(chunks) > self.config.tau_aggregation {
+                    return Err(Reject::BudgetSpent);
+                }
+                self.persist(Fact::Released(Released { round, attempt, binding: digest, chunks }), out);
+            }
+        }
+        out.push(HospitalOutput::ReleaseShares(binding));
+        Ok(())
+    }
+
+    pub(super) fn shares_made(
+        &mut self,
+        round: RoundId,
+        attempt: Attempt,
+        body: BodyRoot,
+        out: &mut Vec<HospitalOutput>,
+    ) {
+        // An abandoned attempt's shares stay in the building.
+        let Ok(Some(_)) = self.current(round, attempt) else { return };
+        let Some(binding) = self.facts.released(round, attempt) else { return };
+        let head = ShareHead { round, attempt, binding, body };
+        let result = self
+            .sign_once(HospitalMessage::ShareHead(head), out)
+            .map_err(|_| Reject::AlreadyReleased);
+        if result.is_ok() {
+            let (kind, number) = (BlobKind::Share, u64::from(round.0));
+            out.push(HospitalOutput::Upload { kind, number, attempt: attempt.0, body });
+        }
+        self.refuse_round(round, attempt, result, out);
+    }
+
+    pub(super) fn on_sum_ready(&mut self, it: &SumReady, out: &mut Vec<HospitalOutput>) {
+        let Ok(Some(state)) = self.current(it.round, it.attempt) else { return };
+        let requested = state.state(it.attempt).requested;
+        let Some(binding) = self.binding(it.attempt).filter(|_| requested) else { return };
+        if it.chunks.len() != binding.chunks as usize {
+            return self.refuse_round(it.round, it.attempt, Err(Reject::SumRejected), out);
+        }
+        if let Some(state) = &mut self.round {
+            state.opening = true;
+        }
+        out.push(HospitalOutput::OpenSum { binding, chunks: it.chunks.clone() });
+    }
+
+    pub(super) fn sum_opened(
+        &mut self,
+        round: RoundId,
+        attempt: Attempt,
+        model: Option<Digest>,
+        out: &mut Vec<HospitalOutput>,
+    ) {
+        let Ok(Some(state)) = self.current(round, attempt) else { return };
+        state.decoded = model;
+        state.opening = false;
+        let closed = state.closed;
+        let vote = ModelVote { round, attempt, model };
+        let result = self.sign_once(HospitalMessage::ModelVote(vote), out);
+        self.refuse_round(round, attempt, result, out);
+        match (closed, model) {
+            (Some(closed), Some(model)) if closed == model => self.adopt(round, model, out),
+            (Some(_), _) => self.refuse_round(round, attempt, Err(Reject::ModelDiffers), out),
+            (None, _) => {}
+        }
+    }
+
+    fn adopt(&mut self, round: RoundId, model: Digest, out: &mut Vec<HospitalOutput>) {
+        self.model = model;
+        self.round = None;
+        self.persist(Fact::Adopted(Adopted { round, model }), out);
+        out.push(HospitalOutput::AdoptModel { round, model });
+    }
+
+    pub(super) fn on_round_closed(&mut self, it: &RoundClosed, out: &mut Vec<HospitalOutput>) {
+        if let Some(model) = self.facts.adopted(it.round) {
+            // Read again after a restart.
+            self.model = model;
+            self.round = None;
+            return;
+        }
+        let result = self.round_closed(it, out);
+        self.refuse_round(it.round, it.attempt, result, out);
+    }
+
+    fn round_closed(&mut self, it: &RoundClosed, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
+        let roster = self.signed_roster()?;
+        let voters = distinct_signers(&it.votes, roster, |_, body| {
+            matches!(body, HospitalMessage::ModelVote(vote)
+                if (vote.round, vote.attempt, vote.model) == (it.round, it.attempt, Some(it.model)))
+        })?;
+        if voters.len() < roster.threshold() {
+            return Err(Reject::TooFewSignatures);
+        }
+        let Some(state) = self.current(it.round, it.attempt)? else { return Ok(()) };
+        state.closed = Some(it.model);
+        match state.decoded {
+            Some(decoded) if decoded == it.model => {
+                self.adopt(it.round, it.model, out);
+                Ok(())
+            }
+            Some(_) => Err(Reject::ModelDiffers),
+            // Still decoding: adopted when done, if equal.
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn on_round_void(&mut self, it: &RoundVoid, out: &mut Vec<HospitalOutput>) {
+        if self.round.as_ref().is_some_and(|state| state.open.round == it.round) {
+            self.round = None;
+            out.push(HospitalOutput::DropRound { round: it.round, reason: it.reason });
+        }
+    }
+
+    pub(super) fn on_abandon(&mut self, it: &Abandon, out: &mut Vec<HospitalOutput>) {
+        let Some(state) = &mut self.round else { return };
+        let (round, attempt, party) = (it.round, it.attempt, self.config.party);
+        if state.open.round != round || state.attempt != attempt {
+            return self.refuse_round(round, attempt, Err(Reject::RoundNumber), out);
+        }
+        state.attempt = attempt.next();
+        if state.aside || state.attempt.0 > state.open.attempts_max {
+            return;
+        }
+        out.push(HospitalOutput::DropAttempt { round, attempt });
+        let next = state.attempt;
+        if state.trained && state.cohort.is_some_and(|cohort| cohort.contains(party)) {
+            self.encrypt(round, next, out);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The protocol's identifiers. Newtypes, so that a round can never be passed where an attempt is meant.
+
+use std::fmt;
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::codec::{DecodeError, Reader, Wire, Writer};
+use crate::limits::{CHUNKS_MAX, PARTIES_MAX};
+
+/// A hospital's number, `1..=64`; also its Shamir point alpha_j = j.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartyId(u16);
+
+impl PartyId {
+    /// The party numbered `number`, or `None` outside `1..=64`.
+    #[must_use]
+    pub fn new(number: u16) -> Option<Self> {
+        (1..=PARTIES_MAX).contains(&usize::from(number)).then_some(Self(number))
+    }
+
+    /// The number, `1..=64`.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for PartyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "hospital-{}", self.0)
+    }
+}
+
+impl Wire for PartyId {
+    const BYTES_MIN: usize = 2;
+    fn encode(&self, writer: &mut Writer) {
+        writer.u16(self.0);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let number = reader.u16()?;
+        Self::new(number).ok_or(DecodeError::Value { what: "party number", value: u64::from(number) })
+    }
+}
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident, $inner:ty, $method:ident, $bytes:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub $inner);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.0)
+            }
+        }
+
+        impl Wire for $name {
+            const BYTES_MIN: usize = $bytes;
+            fn encode(&self, writer: &mut Writer) {
+                writer.$method(self.0);
+            }
+            fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                Ok(Self(reader.$method()?))
+            }
+        }
+    };
+}
+
+number!(
+    /// One generation of keys. A new roster or a spent flooding budget starts the next one.
+    Epoch, u32, u32, 4
+);
+number!(
+    /// One training (or publishing) round, counted from 1 within an epoch. A void round's number is never used again.
+    RoundId, u32, u32, 4
+);
+number!(
+    /// One encryption of a round's values, counted from 1; each has its own common `a`.
+    Attempt, u32, u32, 4
+);
+number!(
+    /// One encrypted query: asker and the asker's own counter, so that two hospitals never collide.
+    QueryId, u64, u64, 8
+);
+
+impl Attempt {
+    /// The first attempt of a round.
+    pub const FIRST: Self = Self(1);
+
+    /// The attempt after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl QueryId {
+    /// The asker's `counter`-th query; the counter uses 48 bits.
+    #[must_use]
+    pub fn new(asker: PartyId, counter: u64) -> Self {
+        Self((u64::from(asker.number()) << 48) | (counter & ((1 << 48) - 1)))
+    }
+
+    /// Who asked, if the number was made by [`QueryId::new`].
+    #[must_use]
+    pub fn asker(self) -> Option<PartyId> {
+        u16::try_from(self.0 >> 48).ok().and_then(PartyId::new)
+    }
+
+    /// The asker's own counter.
+    #[must_use]
+    pub fn counter(self) -> u64 {
+        self.0 & ((1 << 48) - 1)
+    }
+}
+
+/// A SHA-256 digest.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// SHA-256 of raw bytes, as used for bodies.
+    #[must_use]
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        let mut out = [0; 32];
+        out.copy_from_slice(digest(&SHA256, bytes).as_ref());
+        Self(out)
+    }
+
+    /// SHA-256 of a domain tag, its length, and a value's canonical encoding.
+    #[must_use]
+    pub fn of(domain: &str, value: &impl Wire) -> Self {
+        let mut writer = Writer::default();
+        writer.bytes(domain.as_bytes());
+        value.encode(&mut writer);
+        Self::of_bytes(&writer.into_bytes())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..6].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Wire for Digest {
+    const BYTES_MIN: usize = 32;
+    const LIST_MAX: usize = CHUNKS_MAX;
+    fn encode(&self, writer: &mut Writer) {
+        writer.array(&self.0);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(reader.array()?))
+    }
+}

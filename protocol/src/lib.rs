@@ -1,0 +1,33 @@
+//! Consilium's protocol: messages, their signatures and encoding, and the state machines of both roles.
+//!
+//! The machines are sans-I/O: `on(now_ms, input) -> outputs`. Time, randomness and storage results are arguments, so a
+//! whole federation runs inside one test in simulated time. They see digests and lengths, never a ciphertext; `net` and
+//! `store` move opaque bytes.
+
+pub mod blob;
+pub mod ceremony;
+pub mod codec;
+pub mod facts;
+pub mod hospital;
+pub mod ids;
+pub mod limits;
+pub mod log;
+pub mod message;
+pub mod net;
+pub mod party_set;
+pub mod publish;
+pub mod reject;
+pub mod roster;
+pub mod round;
+pub mod sealed;
+pub mod serving;
+pub mod signature;
+pub mod store;
+
+pub use blob::{BlobId, BlobKind, BodyRoot};
+pub use ids::{Attempt, Digest, Epoch, PartyId, QueryId, RoundId};
+pub use party_set::PartySet;
+pub use reject::Reject;
+
+/// Version of messages and log. A changed byte is a new version.
+pub const VERSION: u16 = 1;

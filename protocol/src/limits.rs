@@ -1,0 +1,33 @@
+//! Every bound of the protocol in one place, each with its reason. What a peer can make us hold is bounded here.
+
+/// Parties in a roster. Shamir points and mask keys grow with the square; 64 also fits a `PartySet` in one word.
+pub const PARTIES_MAX: usize = 64;
+/// One control frame, bytes. The largest message, a manifest of 64 signed heads, is below 16 KiB;
+/// a `SumReady` of 4 096 digests is 128 KiB; a roster of 64 members is about 90 KiB.
+pub const FRAME_BYTES_MAX: usize = 1 << 20;
+/// Bodies (ciphertexts) in one update, share or sum: 4 096 AGG13 chunks hold more than 10^8 values.
+pub const CHUNKS_MAX: usize = 4096;
+/// Bytes of one body. A Galois key of INF15-90 is the largest: about 8 MiB.
+pub const BODY_BYTES_MAX: u64 = 64 << 20;
+/// UTF-8 bytes of a member's name: it is printed in tables.
+pub const NAME_BYTES_MAX: usize = 64;
+/// UTF-8 bytes of the reason in a `Stop`.
+pub const REASON_BYTES_MAX: usize = 256;
+/// Attempts of one round. Every attempt is one more encryption of the same values and one more charge of tau.
+pub const ATTEMPTS_MAX: u32 = 8;
+/// Spare attempts encrypted ahead: each doubles the upload again.
+pub const ATTEMPTS_AHEAD_MAX: u32 = 2;
+/// Queries waiting per model; the next one is told `RetryAfter`.
+pub const QUERIES_QUEUED_MAX: usize = 64;
+/// Queries whose switch shares are awaited at once: each pins one result in memory.
+pub const QUERIES_SWITCHING_MAX: usize = 8;
+/// Distinct cohorts on one base model that a hospital remembers as possibly revealed.
+pub const REVEALED_COHORTS_MAX: usize = 256;
+/// A log entry's own overhead (index, previous digest, signature, kind), bytes, for framing.
+pub const ENTRY_OVERHEAD_BYTES: usize = 256;
+/// A hybrid sealing key: X25519 (32) and ML-KEM-768 encapsulation key (1 184), bytes.
+pub const SEALING_KEY_BYTES: usize = 32 + 1184;
+/// Plaintext bytes in one sealed box. An AGG14 dealing is 860 160 bytes; this leaves room for its small companions.
+pub const SEALED_PLAINTEXT_BYTES_MAX: usize = 16 << 20;
+/// Log entries a hospital holds back while it decodes a closed round; the rest is fetched again.
+pub const ENTRIES_DEFERRED_MAX: usize = 64;

@@ -1,0 +1,140 @@
+//! Numbered refusals: what one peer tells another on the wire. Details stay in the refusing side's own log.
+
+use crate::codec::{DecodeError, Reader, Wire, Writer};
+
+macro_rules! rejects {
+    ($($(#[$doc:meta])* $code:literal $name:ident $text:literal;)*) => {
+        /// Why a peer refuses. The numbers are wire format: they are never reused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+        #[non_exhaustive]
+        pub enum Reject {
+            $($(#[$doc])* #[error($text)] $name,)*
+        }
+
+        impl Reject {
+            /// The number on the wire.
+            #[must_use]
+            pub fn code(self) -> u16 {
+                match self { $(Self::$name => $code,)* }
+            }
+            /// The refusal of that number.
+            #[must_use]
+            pub fn from_code(code: u16) -> Option<Self> {
+                match code { $($code => Some(Self::$name),)* _ => None }
+            }
+            /// All refusals, for tables and tests.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+rejects! {
+    /// Not in the roster.
+    1 UnknownParty "the author is not in the roster; ask for a roster change";
+    /// Signature or author do not fit.
+    2 BadSignature "the signature does not fit author and message";
+    /// Another key epoch.
+    3 WrongEpoch "the message belongs to another key epoch";
+    /// Older or newer protocol.
+    4 WrongVersion "the peer speaks another protocol version; upgrade the older side";
+    /// Not expected in this state.
+    5 OutOfTurn "the message is not expected in this state";
+    /// After the deadline or after the step was closed.
+    6 TooLate "the step is closed; the next round takes part again";
+    /// The same author signed two different things where one is allowed.
+    7 Contradiction "the author signed two different messages for one step";
+    /// A log entry is missing before this one.
+    8 LogGap "a log entry is missing; fetch from the next expected index";
+    /// The log forked or was altered.
+    9 LogForked "the log entry does not continue the chain; the coordinator contradicts itself";
+    /// A number outside `limits`.
+    10 LimitExceeded "a count or size exceeds the protocol's limit";
+
+    /// The roster misstates this hospital or the threshold.
+    20 RosterWrong "the roster misstates this hospital's keys or an unsafe threshold";
+    /// Fewer than t valid signatures.
+    21 TooFewSignatures "fewer than threshold distinct valid signatures are attached";
+    /// A nonce does not open its commitment, or a set is incomplete.
+    22 CommitmentBroken "a revealed value does not match its commitment";
+    /// The hospitals' digests of dealings or group key differ.
+    23 DealingsDisagree "hospitals received different dealings or group keys";
+    /// A sealed dealing does not open or is malformed.
+    24 BadDealing "a sealed dealing does not open or is malformed";
+
+    /// The base model is not the one this hospital holds.
+    30 BaseModelDiffers "the round's base model is not the one this hospital holds";
+    /// The plan's digest was not approved here.
+    31 PlanNotApproved "the plan's digest was not approved at this site";
+    /// Round or attempt number repeats or jumps.
+    32 RoundNumber "the round or attempt number repeats or exceeds its limit";
+    /// Heads are unsorted, doubled, or of another round, base, plan or size.
+    33 ManifestMalformed "the manifest's heads are unsorted, doubled or disagree";
+    /// This hospital's own head was changed.
+    34 OwnHeadChanged "the manifest holds another head than this hospital signed";
+    /// |S| too small.
+    35 CohortTooSmall "the cohort is smaller than threshold or this site's minimum";
+    /// Differencing against an earlier cohort on the same base model.
+    36 CohortRule "the cohort differs by too few members from a possibly revealed one";
+    /// Another cohort in a later attempt of one round.
+    37 CohortChanged "a later attempt must keep the round's cohort";
+    /// Another manifest was already signed for this attempt.
+    38 ManifestAlreadySigned "another manifest was already signed for this attempt";
+    /// |T| differs from t, or T holds strangers.
+    39 DecryptorsWrong "the decryptor set has the wrong size or members";
+    /// Another set was already accepted for this attempt.
+    40 AlreadyAccepted "another decryptor set was already accepted for this attempt";
+    /// A share for this attempt was already released in another context.
+    41 AlreadyReleased "a share for this attempt was already released in another context";
+    /// tau is spent.
+    42 BudgetSpent "the epoch's flooding budget is spent; a new key epoch is needed";
+    /// Bodies do not have the digest of their signed head.
+    43 BodyDiffers "uploaded bodies do not match the signed head";
+    /// An encryption was interrupted; it must not be repeated under the same `a`.
+    44 EncryptionInterrupted "an interrupted encryption is never repeated; this site sits the attempt out";
+    /// The sum failed a check after decryption.
+    45 SumRejected "the decrypted sum fails its checks";
+    /// The closed model is not the one this hospital decoded.
+    46 ModelDiffers "the closed model is not the one this hospital decoded";
+    /// Local training failed.
+    47 TrainingFailed "local training failed at this site";
+
+    /// No such published model or program.
+    60 UnknownModel "no published model or program has this digest";
+    /// Queue full.
+    61 RetryAfter "the query queue is full; retry after a while with the same query";
+    /// Quota used up.
+    62 QuotaExceeded "the hospital's query quota is used up";
+    /// Query number used before.
+    63 QueryRepeated "this query number was used before; encrypt again under a fresh number";
+    /// A decryptor was lost; the asker encrypts anew.
+    64 DecryptorLost "a decryptor was lost; encrypt the query again with fresh randomness";
+    /// Evaluation failed.
+    65 EvaluationFailed "the encrypted evaluation failed";
+    /// Stopping.
+    66 Stopping "the peer is shutting down";
+}
+
+impl Wire for Reject {
+    const BYTES_MIN: usize = 2;
+    fn encode(&self, writer: &mut Writer) {
+        writer.u16(self.code());
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let code = reader.u16()?;
+        Self::from_code(code).ok_or(DecodeError::Value { what: "refusal", value: u64::from(code) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_its_own_number() {
+        for reject in Reject::ALL {
+            assert_eq!(Reject::from_code(reject.code()), Some(*reject));
+            assert_eq!(Reject::from_bytes(&reject.to_bytes()), Ok(*reject));
+        }
+        assert_eq!(Reject::from_code(0), None);
+    }
+}

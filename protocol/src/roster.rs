@@ -1,0 +1,202 @@
+//! The roster: who takes part in a key epoch, with which keys and threshold. Membership comes from here, not from TLS.
+
+use crate::codec::{DecodeError, Reader, Wire, Writer};
+use crate::ids::{Digest, Epoch, PartyId};
+use crate::limits::{NAME_BYTES_MAX, PARTIES_MAX};
+use crate::party_set::PartySet;
+use crate::sealed::SealingKey;
+use crate::signature::VerifyingKey;
+
+/// One hospital of the roster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its number.
+    pub party: PartyId,
+    /// Its name, 1..=64 bytes, for people.
+    pub name: String,
+    /// Verifies its messages.
+    pub verifying: VerifyingKey,
+    /// Seals boxes for it.
+    pub sealing: SealingKey,
+    /// SHA-256 of its TLS certificate (DER): binds a connection to a member.
+    pub certificate: Digest,
+}
+
+impl Wire for Member {
+    const BYTES_MIN: usize = 2 + 4 + 32 + crate::limits::SEALING_KEY_BYTES + 32;
+    fn encode(&self, writer: &mut Writer) {
+        self.party.encode(writer);
+        writer.bytes(self.name.as_bytes());
+        self.verifying.encode(writer);
+        self.sealing.encode(writer);
+        self.certificate.encode(writer);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            party: PartyId::decode(reader)?,
+            name: reader.text("member name", NAME_BYTES_MAX)?,
+            verifying: VerifyingKey::decode(reader)?,
+            sealing: SealingKey::decode(reader)?,
+            certificate: Digest::decode(reader)?,
+        })
+    }
+}
+
+/// Why members do not make a roster.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RosterError {
+    /// Too few or too many.
+    #[error("{have} members; a roster has 2..={max}")]
+    Size {
+        /// Members given.
+        have: usize,
+        /// Largest roster.
+        max: usize,
+    },
+    /// Numbers are not 1..=n in order.
+    #[error("member at place {place} has number {have}; members are numbered 1..=n in order")]
+    Number {
+        /// Place, from 1.
+        place: usize,
+        /// The number there.
+        have: u16,
+    },
+    /// Two members share a name, signing key or sealing key, or a name is empty or too long.
+    #[error("{party} repeats another member's name or key, or has an empty or too long name")]
+    Repeated {
+        /// The later one.
+        party: PartyId,
+    },
+    /// Threshold outside n/2 < t <= n.
+    #[error("threshold {have} for {members} members; it must be above half and at most all")]
+    Threshold {
+        /// Threshold given.
+        have: u16,
+        /// Members.
+        members: usize,
+    },
+}
+
+/// The members of one key epoch, checked: numbered 1..=n, distinct keys, n/2 < t <= n.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roster {
+    epoch: Epoch,
+    threshold: u16,
+    parameters: Digest,
+    coordinator: VerifyingKey,
+    members: Vec<Member>,
+}
+
+impl Roster {
+    /// A roster for `epoch`. `parameters` is the digest of the cryptographic presets all members must share;
+    /// `coordinator` verifies log entries.
+    ///
+    /// # Errors
+    /// [`RosterError`].
+    pub fn new(
+        epoch: Epoch,
+        threshold: u16,
+        parameters: Digest,
+        coordinator: VerifyingKey,
+        members: Vec<Member>,
+    ) -> Result<Self, RosterError> {
+        let have = members.len();
+        if !(2..=PARTIES_MAX).contains(&have) {
+            return Err(RosterError::Size { have, max: PARTIES_MAX });
+        }
+        for (at, member) in members.iter().enumerate() {
+            if usize::from(member.party.number()) != at + 1 {
+                return Err(RosterError::Number { place: at + 1, have: member.party.number() });
+            }
+            let repeats = members[..at].iter().any(|other| {
+                other.name == member.name || other.verifying == member.verifying || other.sealing == member.sealing
+            });
+            if repeats || member.name.is_empty() || member.name.len() > NAME_BYTES_MAX {
+                return Err(RosterError::Repeated { party: member.party });
+            }
+        }
+        if usize::from(threshold) * 2 <= have || usize::from(threshold) > have {
+            return Err(RosterError::Threshold { have: threshold, members: have });
+        }
+        Ok(Self { epoch, threshold, parameters, coordinator, members })
+    }
+
+    /// The default threshold floor(2n/3) + 1: two quorums share more than a third of the hospitals.
+    #[must_use]
+    pub fn default_threshold(members: u16) -> u16 {
+        members.saturating_mul(2) / 3 + 1
+    }
+
+    /// The key epoch.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+    /// t.
+    #[must_use]
+    pub fn threshold(&self) -> usize {
+        usize::from(self.threshold)
+    }
+    /// Digest of the cryptographic presets.
+    #[must_use]
+    pub fn parameters(&self) -> Digest {
+        self.parameters
+    }
+    /// Verifies log entries.
+    #[must_use]
+    pub fn coordinator(&self) -> &VerifyingKey {
+        &self.coordinator
+    }
+    /// The members, ascending.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+    /// n.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.members.len()
+    }
+    /// All members' numbers.
+    #[must_use]
+    pub fn parties(&self) -> PartySet {
+        self.members.iter().map(|member| member.party).collect()
+    }
+    /// The member numbered `party`.
+    #[must_use]
+    pub fn member(&self, party: PartyId) -> Option<&Member> {
+        self.members.get(usize::from(party.number()) - 1)
+    }
+    /// The member whose TLS certificate has this fingerprint.
+    #[must_use]
+    pub fn member_by_certificate(&self, fingerprint: Digest) -> Option<&Member> {
+        self.members.iter().find(|member| member.certificate == fingerprint)
+    }
+    /// Digest of the whole roster: what members sign.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of("consilium roster v1", self)
+    }
+}
+
+impl Wire for Roster {
+    const BYTES_MIN: usize = 4 + 2 + 32 + 32 + 4;
+    fn encode(&self, writer: &mut Writer) {
+        self.epoch.encode(writer);
+        writer.u16(self.threshold);
+        self.parameters.encode(writer);
+        self.coordinator.encode(writer);
+        self.members.encode(writer);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let epoch = Epoch::decode(reader)?;
+        let threshold = reader.u16()?;
+        let parameters = Digest::decode(reader)?;
+        let coordinator = VerifyingKey::decode(reader)?;
+        let members: Vec<Member> = Vec::decode(reader)?;
+        let count = members.len() as u64;
+        Self::new(epoch, threshold, parameters, coordinator, members)
+            .map_err(|_| DecodeError::Value { what: "roster (members)", value: count })
+    }
+}

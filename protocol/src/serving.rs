@@ -1,0 +1,391 @@
+//! The coordinator's side of encrypted inference.
+//!
+//! ```text
+//! QueryHead ──admitted──► Receiving ──bodies──► Queued ──► Evaluating ──► Switching(T) ──t shares──► Combining ──► done
+//!     │ queue full: RetryAfter      │                        │               │ member of T lost, or deadline
+//!     │ quota, budget, repeat       └──────── deadline ──────┴───────────────┴──► QueryFailed: ask again, fresh
+//! ```
+//!
+//! One query is evaluated at a time; up to `limits::QUERIES_SWITCHING_MAX` wait for switch shares. A lost decryptor ends
+//! the query: a result is never switched twice.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::blob::{BlobKind, BodyRoot};
+use crate::ids::{Digest, PartyId, QueryId, RoundId};
+use crate::limits::{QUERIES_QUEUED_MAX, QUERIES_SWITCHING_MAX};
+use crate::message::{
+    HospitalMessage, LogMessage, QueryDone, QueryFailed, QueryHead, SignedMessage, SwitchRequest,
+};
+use crate::party_set::PartySet;
+use crate::reject::Reject;
+use crate::roster::Roster;
+use crate::round::rotation;
+
+/// What is served, and its limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServingConfig {
+    /// Digest of the encrypted model.
+    pub model: Digest,
+    /// Digest of the program.
+    pub program: Digest,
+    /// Queries one hospital may ask in this epoch.
+    pub queries_per_asker_max: u64,
+    /// Results that may be switched in this epoch (tau).
+    pub releases_max: u64,
+    /// From the head to the last body of a query.
+    pub receive_ms: u64,
+    /// From the switch request to the last share.
+    pub switch_ms: u64,
+}
+
+/// What happens.
+#[derive(Clone, Debug)]
+pub enum ServingInput {
+    /// A hospital's message, as received.
+    Message(SignedMessage),
+    /// All bodies announced by [`ServingOutput::AwaitBodies`] are stored and match the root.
+    BodiesComplete {
+        /// `Query` or `SwitchShare`.
+        kind: BlobKind,
+        /// The query.
+        query: QueryId,
+        /// Whose.
+        party: PartyId,
+    },
+    /// Answer to [`ServingOutput::Evaluate`]: the stored result.
+    Evaluated {
+        /// The query.
+        query: QueryId,
+        /// The result.
+        result: BodyRoot,
+    },
+    /// The evaluation failed, for example because the input is malformed.
+    EvaluationFailed {
+        /// The query.
+        query: QueryId,
+    },
+    /// Answer to [`ServingOutput::CombineSwitch`]: the stored answer.
+    Combined {
+        /// The query.
+        query: QueryId,
+        /// The answer.
+        answer: BodyRoot,
+    },
+    /// Shares could not be combined.
+    CombineFailed {
+        /// The query.
+        query: QueryId,
+    },
+    /// The runtime gave a hospital up.
+    PartyGone(PartyId),
+    /// It is back.
+    PartyBack(PartyId),
+    /// Time passed.
+    Tick,
+}
+
+/// What the runtime has to do, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServingOutput {
+    /// Append to the log, store, then broadcast.
+    Append(LogMessage),
+    /// Report [`ServingInput::BodiesComplete`] once these bodies are stored and match `body`. For kind `Query` the
+    /// asker's key (kind `AskerKey`, index 0, digest in the head) must be stored as well.
+    AwaitBodies {
+        /// `Query` or `SwitchShare`.
+        kind: BlobKind,
+        /// The query.
+        query: QueryId,
+        /// Whose.
+        party: PartyId,
+        /// What its head says.
+        body: BodyRoot,
+    },
+    /// Evaluate the program on this query, store the result, answer with `Evaluated`.
+    Evaluate {
+        /// The query.
+        query: QueryId,
+        /// Who asks.
+        asker: PartyId,
+        /// The input.
+        body: BodyRoot,
+    },
+    /// Add the switch shares of T, store the answer, answer with `Combined`.
+    CombineSwitch {
+        /// The query.
+        query: QueryId,
+        /// T.
+        decryptors: PartySet,
+    },
+    /// Answer this hospital's message with a refusal.
+    Reject {
+        /// To whom.
+        party: PartyId,
+        /// Which query, if it is about one.
+        query: Option<QueryId>,
+        /// Why.
+        reject: Reject,
+    },
+    /// Send a `Tick` at or after this time.
+    WakeAt(u64),
+}
+
+enum Stage {
+    Receiving { deadline_ms: u64 },
+    Queued,
+    Evaluating,
+    Switching { decryptors: PartySet, deadline_ms: u64, heads: BTreeMap<PartyId, SignedMessage>, complete: PartySet },
+    Combining,
+}
+
+struct Job {
+    head: SignedMessage,
+    asker: PartyId,
+    body: BodyRoot,
+    stage: Stage,
+}
+
+/// The machine. One per published model.
+pub struct ServingMachine {
+    roster: Roster,
+    config: ServingConfig,
+    live: PartySet,
+    jobs: BTreeMap<QueryId, Job>,
+    queue: VecDeque<QueryId>,
+    asked: BTreeMap<PartyId, u64>,
+    used: BTreeSet<QueryId>,
+    releases: u64,
+}
+
+impl ServingMachine {
+    /// Serves one model with the hospitals that are `live` now.
+    #[must_use]
+    pub fn new(roster: Roster, live: PartySet, config: ServingConfig) -> Self {
+        Self {
+            live: live.intersection(roster.parties()),
+            roster,
+            config,
+            jobs: BTreeMap::new(),
+            queue: VecDeque::new(),
+            asked: BTreeMap::new(),
+            used: BTreeSet::new(),
+            releases: 0,
+        }
+    }
+
+    /// Queries not answered yet.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Results switched so far; the flooding budget is `releases_max`.
+    #[must_use]
+    pub fn releases(&self) -> u64 {
+        self.releases
+    }
+
+    /// Takes one input at `now_ms` (monotonic) and says what to do.
+    pub fn on(&mut self, now_ms: u64, input: ServingInput) -> Vec<ServingOutput> {
+        let mut out = Vec::new();
+        match input {
+            ServingInput::Message(message) => {
+                let party = message.author;
+                let query = match &message.body {
+                    HospitalMessage::QueryHead(head) => Some(head.query),
+                    HospitalMessage::SwitchShareHead(head) => Some(head.query),
+                    _ => None,
+                };
+                if let Err(reject) = self.message(now_ms, message, &mut out) {
+                    out.push(ServingOutput::Reject { party, query, reject });
+                }
+            }
+            ServingInput::BodiesComplete { kind, query, party } => self.bodies_complete(kind, query, party),
+            ServingInput::Evaluated { query, result } => self.evaluated(now_ms, query, result, &mut out),
+            ServingInput::EvaluationFailed { query } | ServingInput::CombineFailed { query } => {
+                self.fail(query, Reject::EvaluationFailed, &mut out);
+            }
+            ServingInput::Combined { query, answer } => {
+                if self.jobs.get(&query).is_some_and(|job| matches!(job.stage, Stage::Combining)) {
+                    self.jobs.remove(&query);
+                    out.push(ServingOutput::Append(LogMessage::QueryDone(QueryDone { query, answer })));
+                }
+            }
+            ServingInput::PartyGone(party) => self.live.remove(party),
+            ServingInput::PartyBack(party) if self.roster.parties().contains(party) => self.live.insert(party),
+            ServingInput::PartyBack(_) | ServingInput::Tick => {}
+        }
+        self.advance(now_ms, &mut out);
+        out
+    }
+
+    fn message(
+        &mut self,
+        now_ms: u64,
+        message: SignedMessage,
+        out: &mut Vec<ServingOutput>,
+    ) -> Result<(), Reject> {
+        message.verify(&self.roster)?;
+        let party = message.author;
+        match &message.body {
+            HospitalMessage::QueryHead(head) => {
+                let head = head.clone();
+                self.admit(now_ms, head, message, out)
+            }
+            HospitalMessage::SwitchShareHead(head) => {
+                let (query, body) = (head.query, head.body);
+                let job = self.jobs.get_mut(&query).ok_or(Reject::TooLate)?;
+                let Stage::Switching { decryptors, heads, .. } = &mut job.stage else {
+                    return Err(Reject::OutOfTurn);
+                };
+                if !decryptors.contains(party) {
+                    return Err(Reject::OutOfTurn);
+                }
+                if !body.within_limits() {
+                    return Err(Reject::LimitExceeded);
+                }
+                if let Some(known) = heads.get(&party) {
+                    return if *known == message { Ok(()) } else { Err(Reject::Contradiction) };
+                }
+                heads.insert(party, message);
+                out.push(ServingOutput::AwaitBodies { kind: BlobKind::SwitchShare, query, party, body });
+                Ok(())
+            }
+            HospitalMessage::Refusal(refusal) => {
+                // A decryptor that refuses is a lost decryptor for this query.
+                let query = QueryId(refusal.number);
+                let needed = self.jobs.get(&query).is_some_and(|job| {
+                    matches!(&job.stage, Stage::Switching { decryptors, .. } if decryptors.contains(party))
+                });
+                if needed {
+                    self.fail(query, Reject::DecryptorLost, out);
+                }
+                Ok(())
+            }
+            HospitalMessage::Leaving(_) => {
+                self.live.remove(party);
+                Ok(())
+            }
+            _ => Err(Reject::OutOfTurn),
+        }
+    }
+
+    fn admit(
+        &mut self,
+        now_ms: u64,
+        head: QueryHead,
+        signed: SignedMessage,
+        out: &mut Vec<ServingOutput>,
+    ) -> Result<(), Reject> {
+        let (query, asker, body) = (head.query, signed.author, head.body);
+        if let Some(job) = self.jobs.get(&query) {
+            return if job.head == signed { Ok(()) } else { Err(Reject::Contradiction) };
+        }
+        if self.used.contains(&query) || query.asker() != Some(asker) {
+            return Err(Reject::QueryRepeated);
+        }
+        if (head.model, head.program) != (self.config.model, self.config.program) {
+            return Err(Reject::UnknownModel);
+        }
+        if !body.within_limits() {
+            return Err(Reject::LimitExceeded);
+        }
+        let asked = self.asked.entry(asker).or_default();
+        if *asked >= self.config.queries_per_asker_max {
+            return Err(Reject::QuotaExceeded);
+        }
+        // Counted at admission, so that parallel requests cannot overrun the budget.
+        if self.releases + self.jobs.len() as u64 >= self.config.releases_max {
+            return Err(Reject::BudgetSpent);
+        }
+        if self.jobs.len() >= QUERIES_QUEUED_MAX {
+            return Err(Reject::RetryAfter);
+        }
+        *asked += 1;
+        self.used.insert(query);
+        let deadline_ms = now_ms.saturating_add(self.config.receive_ms);
+        self.jobs.insert(query, Job { head: signed, asker, body, stage: Stage::Receiving { deadline_ms } });
+        out.push(ServingOutput::AwaitBodies { kind: BlobKind::Query, query, party: asker, body });
+        out.push(ServingOutput::WakeAt(deadline_ms));
+        Ok(())
+    }
+
+    fn bodies_complete(&mut self, kind: BlobKind, query: QueryId, party: PartyId) {
+        let Some(job) = self.jobs.get_mut(&query) else { return };
+        match (&mut job.stage, kind) {
+            (Stage::Receiving { .. }, BlobKind::Query) if party == job.asker => {
+                job.stage = Stage::Queued;
+                self.queue.push_back(query);
+            }
+            (Stage::Switching { heads, complete, .. }, BlobKind::SwitchShare) if heads.contains_key(&party) => {
+                complete.insert(party);
+            }
+            _ => {}
+        }
+    }
+
+    fn evaluated(&mut self, now_ms: u64, query: QueryId, result: BodyRoot, out: &mut Vec<ServingOutput>) {
+        let need = self.roster.threshold();
+        // Which hospital starts the rotation follows the number of releases, so that switching is shared work.
+        let turn = u32::try_from(self.releases % u64::from(u32::MAX)).unwrap_or(0);
+        let order = rotation(self.live, RoundId(turn.saturating_add(1)), self.roster.size());
+        let decryptors: PartySet = order.take(need).collect();
+        let Some(job) = self.jobs.get_mut(&query) else { return };
+        if !matches!(job.stage, Stage::Evaluating) {
+            return;
+        }
+        if decryptors.len() < need {
+            return self.fail(query, Reject::DecryptorLost, out);
+        }
+        let deadline_ms = now_ms.saturating_add(self.config.switch_ms);
+        let (heads, complete) = (BTreeMap::new(), PartySet::EMPTY);
+        job.stage = Stage::Switching { decryptors, deadline_ms, heads, complete };
+        self.releases += 1;
+        let head = job.head.clone();
+        let request = SwitchRequest { head, result, decryptors };
+        out.push(ServingOutput::Append(LogMessage::SwitchRequest(Box::new(request))));
+        out.push(ServingOutput::WakeAt(deadline_ms));
+    }
+
+    fn fail(&mut self, query: QueryId, reject: Reject, out: &mut Vec<ServingOutput>) {
+        if self.jobs.remove(&query).is_some() {
+            self.queue.retain(|queued| *queued != query);
+            out.push(ServingOutput::Append(LogMessage::QueryFailed(QueryFailed { query, reject })));
+        }
+    }
+
+    fn advance(&mut self, now_ms: u64, out: &mut Vec<ServingOutput>) {
+        let mut failed = Vec::new();
+        for (query, job) in &mut self.jobs {
+            match &job.stage {
+                Stage::Receiving { deadline_ms } if now_ms >= *deadline_ms => failed.push((*query, Reject::TooLate)),
+                Stage::Switching { decryptors, deadline_ms, complete, .. } => {
+                    let (decryptors, missing) = (*decryptors, decryptors.minus(*complete));
+                    if missing.is_empty() {
+                        job.stage = Stage::Combining;
+                        out.push(ServingOutput::CombineSwitch { query: *query, decryptors });
+                    } else if now_ms >= *deadline_ms || !missing.is_subset(self.live) {
+                        failed.push((*query, Reject::DecryptorLost));
+                    }
+                }
+                _ => {}
+            }
+        }
+        for (query, reject) in failed {
+            self.fail(query, reject, out);
+        }
+        let stage_count = |of: fn(&Stage) -> bool| self.jobs.values().filter(|job| of(&job.stage)).count();
+        let evaluating = stage_count(|stage| matches!(stage, Stage::Evaluating));
+        let switching = stage_count(|stage| matches!(stage, Stage::Switching { .. }));
+        if evaluating > 0 || switching >= QUERIES_SWITCHING_MAX {
+            return;
+        }
+        if let Some(query) = self.queue.pop_front()
+            && let Some(job) = self.jobs.get_mut(&query)
+        {
+            job.stage = Stage::Evaluating;
+            out.push(ServingOutput::Evaluate { query, asker: job.asker, body: job.body });
+        }
+    }
+}
