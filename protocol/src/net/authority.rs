@@ -1,0 +1,239 @@
+//! The private certificate authority of one federation.
+//!
+//! Whoever holds it decides who may connect, so it belongs on a machine that is not online; the
+//! peers need only its [`AuthorityCertificate`].
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use rcgen::string::Ia5String;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SanType,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::error::CredentialError;
+use super::identity::Identity;
+use super::peer::{Fingerprint, PeerName};
+use super::pem;
+
+/// Lifetime of the authority's own certificate. Verifiers trust the key they were given and do not
+/// look at it; the date is for people.
+const AUTHORITY_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// Lifetime of a peer's certificate: a lost key stops working within a month.
+const IDENTITY_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Certificates start this long before they are made, since hospitals' clocks differ.
+const CLOCK_SKEW: Duration = Duration::from_secs(3600);
+/// Additional subject names in one certificate.
+const NAMES_MAX: usize = 16;
+
+/// What an issued certificate may be used for. A hospital's certificate cannot serve, so a hospital
+/// cannot pose as the coordinator even if an operator mistypes a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usage {
+    /// To dial out (extended key usage `clientAuth`).
+    Client,
+    /// To be dialled (extended key usage `serverAuth`).
+    Server,
+}
+
+/// A certificate authority: an Ed25519 key and its self-signed certificate.
+pub struct Authority {
+    certificate: AuthorityCertificate,
+    key: SigningKey,
+}
+
+impl Authority {
+    /// Makes a new authority.
+    ///
+    /// # Errors
+    /// [`CredentialError::Issue`] when the system yields no key.
+    pub fn create(now: SystemTime) -> Result<Self, CredentialError> {
+        let key = SigningKey(KeyPair::generate_for(&PKCS_ED25519).map_err(CredentialError::Issue)?);
+        let mut params = authority_params(&key);
+        params.not_before = before(now)?.into();
+        params.not_after = after(now, AUTHORITY_LIFETIME)?.into();
+        let certificate = params.self_signed(&key.0).map_err(CredentialError::Issue)?;
+        Ok(Self { certificate: AuthorityCertificate::from_der(certificate.der().clone())?, key })
+    }
+
+    /// Reads an authority back from [`AuthorityCertificate::to_pem`] and [`Self::key_pem`].
+    ///
+    /// # Errors
+    /// [`CredentialError`] when a text is no PEM or the key is not the certificate's.
+    pub fn from_pem(certificate: &str, key: &str) -> Result<Self, CredentialError> {
+        let certificate = AuthorityCertificate::from_pem(certificate)?;
+        let key = read_key(key)?;
+        let der = PrivatePkcs8KeyDer::from(key.as_slice());
+        let key = SigningKey(
+            KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ED25519).map_err(|_| CredentialError::UnreadableKey)?,
+        );
+        // A certificate made now from the same key must be the same anchor: same name, same key.
+        let rebuilt = authority_params(&key).self_signed(&key.0).map_err(CredentialError::Issue)?;
+        let same = {
+            let given = anchor(&certificate.0)?;
+            let ours = anchor(rebuilt.der())?;
+            given.subject == ours.subject && given.subject_public_key_info == ours.subject_public_key_info
+        };
+        if !same {
+            return Err(CredentialError::KeyMismatch);
+        }
+        Ok(Self { certificate, key })
+    }
+
+    /// The certificate that every peer has to know.
+    #[must_use]
+    pub fn certificate(&self) -> &AuthorityCertificate {
+        &self.certificate
+    }
+
+    /// The key as PKCS #8 in PEM. Who reads it can admit anybody.
+    #[must_use]
+    pub fn key_pem(&self) -> Zeroizing<String> {
+        pem::encode("PRIVATE KEY", self.key.0.serialized_der())
+    }
+
+    /// Issues an identity that is valid from an hour before `now` for 30 days. `names` are further
+    /// DNS names or IP addresses for the certificate, at most 16; peers look at `name` alone.
+    ///
+    /// # Errors
+    /// [`CredentialError::SubjectName`] when one of `names` is malformed or claims to be a peer's
+    /// name; [`CredentialError::Issue`] when signing fails.
+    pub fn issue(
+        &self,
+        name: &PeerName,
+        names: &[&str],
+        usage: Usage,
+        now: SystemTime,
+    ) -> Result<Identity, CredentialError> {
+        let mut params = CertificateParams::default();
+        params.not_before = before(now)?.into();
+        params.not_after = after(now, IDENTITY_LIFETIME)?.into();
+        params.subject_alt_names = subject_names(name, names)?;
+        params.distinguished_name = common_name(name.as_str());
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![match usage {
+            Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
+            Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
+        }];
+        params.use_authority_key_identifier_extension = true;
+
+        let key = SigningKey(KeyPair::generate_for(&PKCS_ED25519).map_err(CredentialError::Issue)?);
+        let issuer_params = authority_params(&self.key);
+        let issuer = Issuer::from_params(&issuer_params, &self.key.0);
+        let certificate = params.signed_by(&key.0, &issuer).map_err(CredentialError::Issue)?;
+        let secret = Zeroizing::new(key.0.serialized_der().to_vec());
+        Identity::from_parts(vec![certificate.der().clone()], secret)
+    }
+}
+
+/// The public half of an [`Authority`], known to every peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthorityCertificate(CertificateDer<'static>);
+
+impl AuthorityCertificate {
+    /// Reads a certificate from PEM.
+    ///
+    /// # Errors
+    /// [`CredentialError::UnreadableCertificate`].
+    pub fn from_pem(text: &str) -> Result<Self, CredentialError> {
+        let der =
+            CertificateDer::from_pem_slice(text.as_bytes()).map_err(|_| CredentialError::UnreadableCertificate)?;
+        Self::from_der(der)
+    }
+
+    fn from_der(der: CertificateDer<'static>) -> Result<Self, CredentialError> {
+        anchor(&der)?;
+        Ok(Self(der))
+    }
+
+    /// The certificate as PEM.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        pem::encode("CERTIFICATE", &self.0).to_string()
+    }
+
+    /// SHA-256 of the certificate, to compare over the telephone.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.0)
+    }
+
+    pub(crate) fn der(&self) -> &CertificateDer<'static> {
+        &self.0
+    }
+}
+
+/// rcgen's key pair keeps the secret's DER without wiping it; this one wipes.
+struct SigningKey(KeyPair);
+
+impl Drop for SigningKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// Reads the PKCS #8 key of a PEM text.
+pub(super) fn read_key(text: &str) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
+    let mut key = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes()).map_err(|_| CredentialError::UnreadableKey)?;
+    let der = Zeroizing::new(key.secret_pkcs8_der().to_vec());
+    key.zeroize();
+    Ok(der)
+}
+
+/// The authority's parameters follow from its key alone, so that an authority read from PEM signs
+/// exactly as the one that was written. The name holds part of the key's digest: certificates of
+/// two authorities must differ by their issuer, or a stranger looks like a damaged signature.
+fn authority_params(key: &SigningKey) -> CertificateParams {
+    let spki = CertificateDer::from(key.0.subject_public_key_info());
+    let digest = Fingerprint::of(&spki).to_string();
+    let mut params = CertificateParams::default();
+    params.distinguished_name = common_name(&format!("Consilium authority {}", &digest[..16]));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+fn common_name(name: &str) -> DistinguishedName {
+    let mut distinguished = DistinguishedName::new();
+    distinguished.push(DnType::CommonName, name);
+    distinguished
+}
+
+fn subject_names(name: &PeerName, names: &[&str]) -> Result<Vec<SanType>, CredentialError> {
+    let refused = |index| CredentialError::SubjectName { index };
+    if names.len() > NAMES_MAX {
+        return Err(refused(NAMES_MAX));
+    }
+    let own = Ia5String::try_from(name.dns_name()).map_err(CredentialError::Issue)?;
+    let mut subjects = vec![SanType::DnsName(own)];
+    for (index, &further) in names.iter().enumerate() {
+        if let Ok(ip) = further.parse::<IpAddr>() {
+            subjects.push(SanType::IpAddress(ip));
+            continue;
+        }
+        // A second name of ours would let one certificate stand for two peers.
+        if PeerName::is_claimed_by(further) || rustls::pki_types::DnsName::try_from(further).is_err() {
+            return Err(refused(index));
+        }
+        let further = Ia5String::try_from(further).map_err(|_| refused(index))?;
+        subjects.push(SanType::DnsName(further));
+    }
+    Ok(subjects)
+}
+
+fn anchor<'a>(certificate: &'a CertificateDer<'a>) -> Result<rustls::pki_types::TrustAnchor<'a>, CredentialError> {
+    webpki::anchor_from_trusted_cert(certificate).map_err(|_| CredentialError::UnreadableCertificate)
+}
+
+fn before(now: SystemTime) -> Result<SystemTime, CredentialError> {
+    now.checked_sub(CLOCK_SKEW).ok_or(CredentialError::Clock)
+}
+
+fn after(now: SystemTime, lifetime: Duration) -> Result<SystemTime, CredentialError> {
+    now.checked_add(lifetime).ok_or(CredentialError::Clock)
+}

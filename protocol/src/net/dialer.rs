@@ -1,0 +1,156 @@
+//! Dials again after a lost connection, ever more slowly.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use super::authority::AuthorityCertificate;
+use super::client::Connection;
+use super::error::NetError;
+use super::frame::Frame;
+use super::identity::Identity;
+use super::limits::Limits;
+use super::peer::PeerName;
+use super::traffic::Traffic;
+
+/// When to dial again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// Wait before the second attempt; it doubles each time.
+    pub first: Duration,
+    /// Longest wait.
+    pub longest: Duration,
+    /// Attempts in all, at least one.
+    pub attempts: u32,
+}
+
+impl Default for Backoff {
+    /// About two minutes: a coordinator that restarts is back by then.
+    fn default() -> Self {
+        Self { first: Duration::from_millis(250), longest: Duration::from_secs(15), attempts: 12 }
+    }
+}
+
+impl Backoff {
+    /// The wait after `failed` attempts, at least one: half of it fixed, half by `jitter`, where 0
+    /// is none and 255 all. Without jitter all hospitals would knock at once.
+    #[must_use]
+    pub fn wait(&self, failed: u32, jitter: u8) -> Duration {
+        let doubled = 2_u32.saturating_pow(failed.saturating_sub(1));
+        let whole = self.first.saturating_mul(doubled).min(self.longest);
+        whole / 2 + whole / 2 * u32::from(jitter) / 255
+    }
+}
+
+/// A server's address and everything needed to be let in, with at most one live connection.
+pub struct Dialer {
+    addr: SocketAddr,
+    server: PeerName,
+    identity: Arc<Identity>,
+    authority: AuthorityCertificate,
+    limits: Limits,
+    backoff: Backoff,
+    traffic: Arc<Traffic>,
+    live: Mutex<Option<Arc<Connection>>>,
+}
+
+impl Dialer {
+    /// A dialer that has not dialled yet.
+    #[must_use]
+    pub fn new(
+        addr: SocketAddr,
+        server: PeerName,
+        identity: Arc<Identity>,
+        authority: AuthorityCertificate,
+        limits: Limits,
+        backoff: Backoff,
+    ) -> Self {
+        Self {
+            addr,
+            server,
+            identity,
+            authority,
+            limits,
+            backoff,
+            traffic: Arc::new(Traffic::default()),
+            live: Mutex::new(None),
+        }
+    }
+
+    /// Counters over all connections of this dialer, live.
+    #[must_use]
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
+    }
+
+    /// The live connection, or a new one.
+    ///
+    /// # Errors
+    /// The first [`NetError`] that waiting does not cure, or the last one after all attempts.
+    pub async fn connection(&self) -> Result<Arc<Connection>, NetError> {
+        // Held while dialling: several callers want one connection, not one each.
+        let mut live = self.live.lock().await;
+        if let Some(connection) = live.as_ref().filter(|connection| !connection.is_closed()) {
+            return Ok(Arc::clone(connection));
+        }
+        let mut failed = 0;
+        loop {
+            let dialled = Connection::dial_with(
+                self.addr,
+                &self.server,
+                &self.identity,
+                &self.authority,
+                self.limits.clone(),
+                Arc::clone(&self.traffic),
+            );
+            match dialled.await {
+                Ok(connection) => {
+                    let connection = Arc::new(connection);
+                    *live = Some(Arc::clone(&connection));
+                    return Ok(connection);
+                }
+                Err(error) => {
+                    failed += 1;
+                    if !error.is_transient() || failed >= self.backoff.attempts {
+                        return Err(error);
+                    }
+                    let wait = self.backoff.wait(failed, jitter());
+                    tracing::info!(%error, failed, wait_ms = wait.as_millis(), "dialling again");
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    /// Sends one request over the live connection or a new one, once. A failed request is not
+    /// repeated: see [`NetError::is_transient`], and whether the request allows it.
+    ///
+    /// # Errors
+    /// As [`Dialer::connection`] and [`Connection::call`].
+    pub async fn call(&self, request: Frame) -> Result<Frame, NetError> {
+        self.connection().await?.call(request).await
+    }
+}
+
+/// One byte of the system's randomness; full jitter where it yields none.
+fn jitter() -> u8 {
+    let mut byte = [u8::MAX];
+    let _ = aws_lc_rs::rand::fill(&mut byte);
+    byte[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_jitter_takes_half() {
+        let backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_millis(1000), attempts: 9 };
+        let waits = |jitter| [1, 2, 4, 5, u32::MAX].map(|n| backoff.wait(n, jitter).as_millis());
+        assert_eq!(waits(255), [100, 200, 800, 1000, 1000]);
+        assert_eq!(waits(0), [50, 100, 400, 500, 500]);
+        assert!(backoff.wait(3, 128) > backoff.wait(3, 127));
+    }
+}

@@ -1,0 +1,98 @@
+//! A peer's own certificate and key.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs::sign;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::sign::CertifiedKey;
+use zeroize::Zeroizing;
+
+use super::authority::read_key;
+use super::error::CredentialError;
+use super::peer::{Fingerprint, PeerName};
+use super::pem;
+
+/// Certificates in one chain: the peer's own and at most two above it.
+const CHAIN_MAX: usize = 3;
+
+/// What a peer shows and proves: its certificate chain and the key of the first certificate.
+pub struct Identity {
+    name: PeerName,
+    certified: Arc<CertifiedKey>,
+    key: Zeroizing<Vec<u8>>,
+}
+
+impl Identity {
+    /// Reads an identity back from [`Self::certificate_pem`] and [`Self::key_pem`].
+    ///
+    /// # Errors
+    /// [`CredentialError`] when a text is no PEM, the chain is empty or longer than 3, the first
+    /// certificate does not hold exactly one peer name, or the key is not its key.
+    pub fn from_pem(certificates: &str, key: &str) -> Result<Self, CredentialError> {
+        let mut chain = Vec::new();
+        for certificate in CertificateDer::pem_slice_iter(certificates.as_bytes()) {
+            if chain.len() == CHAIN_MAX {
+                return Err(CredentialError::ChainLength { max: CHAIN_MAX });
+            }
+            chain.push(certificate.map_err(|_| CredentialError::UnreadableCertificate)?);
+        }
+        Self::from_parts(chain, read_key(key)?)
+    }
+
+    pub(super) fn from_parts(
+        chain: Vec<CertificateDer<'static>>,
+        key: Zeroizing<Vec<u8>>,
+    ) -> Result<Self, CredentialError> {
+        let Some(own) = chain.first() else {
+            return Err(CredentialError::ChainLength { max: CHAIN_MAX });
+        };
+        let name = PeerName::from_certificate(own)?;
+        // Borrowed, so that no second copy of the secret is made on the way to the signer.
+        let signer = sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(key.as_slice()))
+            .map_err(|_| CredentialError::UnreadableKey)?;
+        let certified = CertifiedKey::new(chain, signer);
+        certified.keys_match().map_err(|_| CredentialError::KeyMismatch)?;
+        Ok(Self { name, certified: Arc::new(certified), key })
+    }
+
+    /// The name that the certificate was issued to.
+    #[must_use]
+    pub fn name(&self) -> &PeerName {
+        &self.name
+    }
+
+    /// Fingerprint of the first certificate, as the other side's
+    /// [`Peer`](super::Peer) will have it.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        // The chain is not empty, `from_parts` saw to it.
+        self.certified.cert.first().map_or_else(|| Fingerprint::of(&CertificateDer::from(vec![])), Fingerprint::of)
+    }
+
+    /// The certificate chain as PEM, the peer's own first.
+    #[must_use]
+    pub fn certificate_pem(&self) -> String {
+        self.certified.cert.iter().map(|certificate| pem::encode("CERTIFICATE", certificate).to_string()).collect()
+    }
+
+    /// The key as PKCS #8 in PEM.
+    #[must_use]
+    pub fn key_pem(&self) -> Zeroizing<String> {
+        pem::encode("PRIVATE KEY", &self.key)
+    }
+
+    pub(super) fn certified(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.certified)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("name", &self.name)
+            .field("fingerprint", &self.fingerprint())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,140 @@
+//! Every bound of the transport, each with its reason.
+
+use std::time::Duration;
+
+/// How the sending rate follows losses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Congestion {
+    /// RFC 9002's own.
+    NewReno,
+    /// RFC 9438; less shy on long links.
+    Cubic,
+    /// By measured bandwidth and round trip; unmoved by stray losses, experimental in quinn.
+    Bbr,
+}
+
+/// The bounds of one endpoint. Both sides may differ; the smaller one rules.
+///
+/// [`Limits::default`] suits hospitals behind ordinary lines, [`Limits::loopback`] a federation on
+/// one machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests that one connection may have under way. Four keep a link busy while one reply is
+    /// awaited.
+    pub streams_per_connection: u32,
+    /// Connections from one certificate. Two: a hospital that lost its link dials again before
+    /// the server has noticed the loss.
+    pub connections_per_peer: u32,
+    /// Connections over all peers.
+    pub connections: u32,
+    /// Connections whose certificate is not known yet.
+    pub handshakes: u32,
+    /// Bytes that quinn buffers for all handshakes together.
+    pub handshake_bytes: u64,
+    /// Bytes of requests that are being received or handled, over all peers. At least one largest
+    /// frame (33 MiB), at most 2^32 - 1. Requests beyond it wait, which QUIC's windows pass on to
+    /// the sender.
+    pub bytes_in_flight: u32,
+
+    /// Bytes that a peer may send on one stream before we read them.
+    pub stream_window: u32,
+    /// The same over all streams of a connection.
+    pub connection_window: u32,
+    /// Bytes that we keep for repeats.
+    pub send_window: u32,
+    /// Socket buffer of the operating system, in bytes, each way; it may grant less.
+    pub socket_buffer: usize,
+    /// Largest UDP payload in bytes that is sent without probing, 1200 to 6550.
+    pub mtu_initial: u16,
+    /// Largest UDP payload in bytes that is probed for and accepted, 1200 to 6550. An endpoint keeps
+    /// 2048 times as much as its receive buffer.
+    pub mtu_max: u16,
+    /// How the sending rate follows losses.
+    pub congestion: Congestion,
+
+    /// From dialling until the server has answered the first frame.
+    pub dial_timeout: Duration,
+    /// From sending a request until its reply is complete.
+    pub reply_timeout: Duration,
+    /// A connection is lost after this long without a packet.
+    pub idle_timeout: Duration,
+    /// The client sends something after this long without a packet; less than a third of
+    /// `idle_timeout`, so that two may be lost.
+    pub keep_alive: Duration,
+    /// A frame may stall for this long in total, beside the time its length takes at
+    /// `bytes_per_second_min`.
+    pub stall: Duration,
+    /// The slowest line that is served. Without it a peer could hold its share of
+    /// `bytes_in_flight` for ever.
+    pub bytes_per_second_min: u32,
+    /// Time for the requests under way when the server stops.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            streams_per_connection: 4,
+            connections_per_peer: 2,
+            connections: 256,
+            handshakes: 128,
+            handshake_bytes: 16 << 20,
+            bytes_in_flight: 512 << 20,
+
+            // 2 MiB on a stream are 160 Mbit/s at 100 ms; four streams fill the connection's.
+            stream_window: 2 << 20,
+            connection_window: 8 << 20,
+            send_window: 8 << 20,
+            socket_buffer: 4 << 20,
+            mtu_initial: 1200,
+            mtu_max: 1452,
+            congestion: Congestion::Cubic,
+
+            dial_timeout: Duration::from_secs(5),
+            reply_timeout: Duration::from_secs(120),
+            idle_timeout: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(9),
+            stall: Duration::from_secs(15),
+            bytes_per_second_min: 64 << 10,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Limits {
+    /// For peers on one machine: datagrams and windows as large as the loopback device takes them.
+    #[must_use]
+    pub fn loopback() -> Self {
+        Self {
+            stream_window: 8 << 20,
+            connection_window: 16 << 20,
+            send_window: 16 << 20,
+            mtu_initial: 6_500,
+            mtu_max: 6_500,
+            ..Self::default()
+        }
+    }
+
+    /// How long a payload of so many bytes may take.
+    pub(super) fn payload_timeout(&self, bytes: u32) -> Duration {
+        let slowest = f64::from(self.bytes_per_second_min.max(1));
+        self.stall + Duration::from_secs_f64(f64::from(bytes) / slowest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Frame;
+
+    #[test]
+    fn a_frame_fits_and_the_slowest_line_has_the_time_for_it() {
+        for limits in [Limits::default(), Limits::loopback()] {
+            let largest = Frame::HEADER_BYTES_MAX + Frame::BODY_BYTES_MAX;
+            assert!(limits.bytes_in_flight >= largest);
+            assert!(limits.keep_alive * 3 < limits.idle_timeout);
+            let seconds = limits.payload_timeout(largest).as_secs();
+            assert_eq!(seconds, 15 + (33 << 20) / (64 << 10));
+        }
+    }
+}

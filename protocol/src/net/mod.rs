@@ -1,0 +1,39 @@
+//! Framed requests and replies over QUIC, so that the machines of this crate can meet.
+//!
+//! The transport moves opaque bytes between peers that hold certificates of one private
+//! [`Authority`]. It knows names and lengths, never what a frame means.
+//!
+//! * TLS 1.3 only, both sides authenticated, X25519MLKEM768 the only key exchange, no tickets, no
+//!   resumption, no 0-RTT, no datagrams, no migration ([`tls`](self)).
+//! * One bidirectional stream is one request and one reply. Nothing is ever sent twice by itself:
+//!   whether a request may be repeated is for the caller to say.
+//! * Everything that a peer controls has a bound in [`Limits`].
+
+mod authority;
+mod client;
+mod dialer;
+mod error;
+mod frame;
+mod identity;
+mod limits;
+mod peer;
+mod pem;
+mod registry;
+mod server;
+mod stream;
+mod tls;
+mod traffic;
+
+pub use authority::{Authority, AuthorityCertificate, Usage};
+pub use client::Connection;
+pub use dialer::{Backoff, Dialer};
+pub use error::{CloseReason, CredentialError, NetError, RefusedBy, Rejection, Remote, Stage, TrustCause};
+pub use frame::{Frame, FrameError};
+pub use identity::Identity;
+pub use limits::{Congestion, Limits};
+pub use peer::{Fingerprint, Peer, PeerName, PeerNameError};
+pub use server::{BoxFuture, Handler, Refusal, Server};
+pub use traffic::Traffic;
+
+#[cfg(test)]
+mod tests;

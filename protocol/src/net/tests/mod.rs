@@ -1,0 +1,143 @@
+//! Peers that meet over the loopback device.
+
+mod exchange;
+mod trust;
+
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::*;
+
+const ECHO: u16 = 1;
+const WHOAMI: u16 = 2;
+const REFUSE: u16 = 3;
+const PANIC: u16 = 4;
+const OVERSIZE: u16 = 5;
+const WAIT: u16 = 6;
+/// Long enough for a busy machine; no test waits for it to pass.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Answers by kind. A request of kind WAIT is answered after `release`.
+#[derive(Default)]
+struct Echo {
+    waiting: Notify,
+    release: Notify,
+    finished: AtomicUsize,
+}
+
+impl Handler for Echo {
+    fn handle(&self, peer: Peer, request: Frame) -> BoxFuture<'_, Result<Frame, Refusal>> {
+        assert_ne!(request.kind, PANIC, "asked to panic");
+        Box::pin(async move {
+            match request.kind {
+                WHOAMI => {
+                    let name = peer.name.as_str().to_owned();
+                    Ok(Frame::new(WHOAMI, name, peer.fingerprint.bytes().to_vec()))
+                }
+                REFUSE => Err(Refusal { code: 77 }),
+                OVERSIZE => Ok(Frame::new(OVERSIZE, vec![0; (1 << 20) + 1], Bytes::new())),
+                WAIT => {
+                    self.waiting.notify_one();
+                    self.release.notified().await;
+                    self.finished.fetch_add(1, Ordering::SeqCst);
+                    Ok(request)
+                }
+                _ => Ok(request),
+            }
+        })
+    }
+}
+
+fn name(text: &str) -> PeerName {
+    PeerName::new(text).unwrap()
+}
+
+fn remote(text: &str, addr: SocketAddr) -> Remote {
+    Remote { name: Some(name(text)), addr }
+}
+
+fn pattern(len: usize) -> Bytes {
+    (0..len).map(|i| (i * 31 % 251) as u8).collect()
+}
+
+fn issue(authority: &Authority, text: &str, usage: Usage) -> Identity {
+    authority.issue(&name(text), &[], usage, SystemTime::now()).unwrap()
+}
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future).await.expect("in time")
+}
+
+/// An authority and a server of it that answers with [`Echo`].
+struct Federation {
+    authority: Authority,
+    addr: SocketAddr,
+    echo: Arc<Echo>,
+    traffic: Arc<Traffic>,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+}
+
+impl Federation {
+    fn start(limits: Limits) -> Self {
+        let authority = Authority::create(SystemTime::now()).unwrap();
+        let identity = issue(&authority, "coordinator", Usage::Server);
+        Self::start_as(authority, &identity, limits)
+    }
+
+    fn start_as(authority: Authority, identity: &Identity, limits: Limits) -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let server = Server::bind(any, identity, authority.certificate(), limits).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let echo = Arc::new(Echo::default());
+        Self {
+            authority,
+            addr: server.local_addr(),
+            echo: Arc::clone(&echo),
+            traffic: server.traffic(),
+            stop,
+            running: tokio::spawn(server.run(echo, async {
+                let _ = stopped.await;
+            })),
+        }
+    }
+
+    async fn dial(&self, text: &str) -> Connection {
+        let identity = issue(&self.authority, text, Usage::Client);
+        self.dial_as(&identity).await.unwrap()
+    }
+
+    async fn dial_as(&self, identity: &Identity) -> Result<Connection, NetError> {
+        dial(self.addr, "coordinator", identity, self.authority.certificate()).await
+    }
+
+    async fn stop(self) {
+        self.stop.send(()).unwrap();
+        soon(self.running).await.unwrap();
+    }
+}
+
+async fn dial(
+    addr: SocketAddr,
+    server: &str,
+    identity: &Identity,
+    authority: &AuthorityCertificate,
+) -> Result<Connection, NetError> {
+    let server = name(server);
+    let traffic = Arc::new(Traffic::default());
+    soon(Connection::dial_with(addr, &server, identity, authority, Limits::loopback(), traffic)).await
+}
+
+async fn assert_echo(connection: &Connection, len: usize) {
+    let request = Frame::new(ECHO, pattern(7), pattern(len));
+    let reply = soon(connection.call(request.clone())).await.unwrap();
+    assert!(reply == request, "a body of {len} bytes came back changed");
+}
