@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::fmt;
+
 use crate::codec::{wire_enum, wire_struct};
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::limits::REVEALED_COHORTS_MAX;
@@ -69,12 +71,26 @@ pub struct Adopted {
 }
 wire_struct!(Adopted { round: RoundId, model: Digest });
 
+/// The ceremony nonce: secret until K2, so it is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CeremonyNonce {
+    /// 32 random bytes.
+    pub bytes: [u8; 32],
+}
+wire_struct!(CeremonyNonce { bytes: [u8; 32] });
+
+impl fmt::Debug for CeremonyNonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CeremonyNonce")
+    }
+}
+
 /// One durable fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant holds the documented type of the same name")]
 pub enum Fact {
     /// The ceremony nonce. Secret until revealed: keep it in the vault.
-    Nonce([u8; 32]),
+    Nonce(CeremonyNonce),
     /// A message, signed and about to be sent. A repeat sends these bytes.
     Sent(SignedMessage),
     Encrypting(Encrypting),
@@ -85,7 +101,7 @@ pub enum Fact {
 }
 
 wire_enum!(Fact {
-    1 => Nonce([u8; 32]), 2 => Sent(SignedMessage), 3 => Encrypting(Encrypting), 4 => Revealed(Revealed),
+    1 => Nonce(CeremonyNonce), 2 => Sent(SignedMessage), 3 => Encrypting(Encrypting), 4 => Revealed(Revealed),
     5 => Released(Released), 6 => Switched(Switched), 7 => Adopted(Adopted),
 });
 
@@ -116,7 +132,7 @@ impl HospitalFacts {
     /// Adds one fact. Learning a fact twice changes nothing.
     pub fn learn(&mut self, fact: &Fact) {
         match fact {
-            Fact::Nonce(nonce) => self.nonce = Some(*nonce),
+            Fact::Nonce(nonce) => self.nonce = Some(nonce.bytes),
             Fact::Sent(message) => {
                 self.sequence_next = self.sequence_next.max(message.sequence + 1);
                 if let Some(key) = message.body.step_key() {

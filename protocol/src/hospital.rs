@@ -15,6 +15,7 @@
 mod binding;
 mod ceremony;
 mod effect;
+mod release;
 mod round;
 mod serving;
 
@@ -294,14 +295,7 @@ impl HospitalMachine {
     }
 
     /// Says no, to the operator and to the coordinator.
-    fn refuse(
-        &mut self,
-        scope: Scope,
-        number: u64,
-        attempt: Attempt,
-        reject: Reject,
-        out: &mut Vec<HospitalOutput>,
-    ) {
+    fn refuse(&mut self, scope: Scope, number: u64, attempt: Attempt, reject: Reject, out: &mut Vec<HospitalOutput>) {
         out.push(HospitalOutput::Refuse { scope, number, attempt, reject });
         self.sign(HospitalMessage::Refusal(Refusal { scope, number, attempt: attempt.0, reject }), out);
     }

@@ -7,6 +7,7 @@
 pub mod blob;
 pub mod ceremony;
 pub mod codec;
+pub mod exchange;
 pub mod facts;
 pub mod hospital;
 pub mod ids;
@@ -23,6 +24,7 @@ pub mod sealed;
 pub mod serving;
 pub mod signature;
 pub mod store;
+pub mod verifier;
 
 pub use blob::{BlobId, BlobKind, BodyRoot};
 pub use ids::{Attempt, Digest, Epoch, PartyId, QueryId, RoundId};

@@ -68,8 +68,7 @@ impl LogWriter {
     #[must_use]
     pub fn append(&mut self, message: LogMessage) -> LogEntry {
         let bytes = LogEntry::signed_bytes(self.next, self.head, &message);
-        let entry =
-            LogEntry { index: self.next, previous: self.head, message, signature: self.key.sign(&bytes) };
+        let entry = LogEntry { index: self.next, previous: self.head, message, signature: self.key.sign(&bytes) };
         self.next += 1;
         self.head = Digest::of_bytes(&bytes);
         entry
@@ -117,6 +116,12 @@ impl LogReader {
         self.next += 1;
         self.head = Digest::of_bytes(&bytes);
         Ok(true)
+    }
+
+    /// Whose signatures are accepted.
+    #[must_use]
+    pub fn coordinator(&self) -> &VerifyingKey {
+        &self.coordinator
     }
 
     /// Index of the entry expected next.

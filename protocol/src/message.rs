@@ -1,19 +1,25 @@
 //! The messages: signed ones from hospitals, and the coordinator's log entries. One file per family.
 
+mod ceremony;
 mod hospital;
 mod log;
+mod round;
+mod serving;
 mod signed;
 
+pub use ceremony::{
+    CommitSet, DealingsReady, KeyEpochOpen, RevealSet, RosterProposed, RosterSigned, ServingKeysReady, ServingStepDone,
+    ServingStepHeads, ServingStepOpen,
+};
 pub(crate) use hospital::StepKey;
 pub use hospital::{
     Acceptance, DealingsDigest, DealingsSent, Hello, HospitalMessage, KeyCommit, KeyReveal, KeyStep, Leaving,
-    ManifestSignature, ModelVote, PublishHead, QueryHead, Refusal, RosterSignature, Scope, ServingShareHead,
-    ShareHead, SwitchShareHead, UpdateHead,
+    ManifestSignature, ModelVote, PublishHead, QueryHead, Refusal, RosterSignature, Scope, ServingShareHead, ShareHead,
+    SwitchShareHead, UpdateHead,
 };
-pub use log::{
-    Abandon, CohortFrozen, CommitSet, DealingsReady, Decryptors, KeyEpochOpen, LogMessage, Manifest, ModelPublished,
-    PublishManifest, PublishOpen, PublishVoid, QueryDone, QueryFailed, RevealSet, RosterProposed, RosterSigned,
-    RoundClosed, RoundOpen, RoundVoid, ServingKeysReady, ServingStepDone, ServingStepHeads, ServingStepOpen,
-    ShareRequest, Stop, SumReady, SwitchRequest, VoidReason,
+pub use log::{LogMessage, Stop};
+pub use round::{
+    Abandon, CohortFrozen, Decryptors, Manifest, RoundClosed, RoundOpen, RoundVoid, ShareRequest, SumReady, VoidReason,
 };
+pub use serving::{ModelPublished, PublishManifest, PublishOpen, PublishVoid, QueryDone, QueryFailed, SwitchRequest};
 pub use signed::{SignedMessage, distinct_signers};

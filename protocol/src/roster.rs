@@ -173,6 +173,15 @@ impl Roster {
     pub fn member_by_certificate(&self, fingerprint: Digest) -> Option<&Member> {
         self.members.iter().find(|member| member.certificate == fingerprint)
     }
+    /// Whether two different sums on one base model over these cohorts keep single updates hidden: the cohorts are
+    /// equal, or differ in each non-empty direction by at least ceil(n/3) + 1 members. Otherwise the difference of
+    /// the sums would be one hospital's update, or nearly so.
+    #[must_use]
+    pub fn cohorts_may_follow(&self, revealed: PartySet, next: PartySet) -> bool {
+        let gap = self.size().div_ceil(3) + 1;
+        let far = |difference: PartySet| difference.is_empty() || difference.len() >= gap;
+        far(next.minus(revealed)) && far(revealed.minus(next))
+    }
     /// Digest of the whole roster: what members sign.
     #[must_use]
     pub fn digest(&self) -> Digest {

@@ -12,157 +12,22 @@
 //! Any state may end in `Void` with a typed reason. There is no retry edge: a lost decryptor costs the attempt, a lost
 //! member of S whose next encryption is not there costs the round, and fewer than t live hospitals end it at once.
 
+mod effect;
+mod steps;
+
+pub use effect::{RoundConfig, RoundEnd, RoundInput, RoundOutput};
+
 use std::collections::BTreeMap;
 
-use crate::blob::{BlobKind, BodyRoot};
+use crate::blob::BlobKind;
 use crate::ids::{Attempt, Digest, PartyId, RoundId};
 use crate::limits::{ATTEMPTS_AHEAD_MAX, ATTEMPTS_MAX, CHUNKS_MAX};
 use crate::message::{
-    Abandon, CohortFrozen, Decryptors, HospitalMessage, LogMessage, Manifest, RoundClosed, RoundOpen, RoundVoid,
-    ShareRequest, SignedMessage, SumReady, VoidReason,
+    HospitalMessage, LogMessage, Refusal, RoundOpen, RoundVoid, Scope, SignedMessage, SumReady, VoidReason,
 };
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 use crate::roster::Roster;
-
-/// What a round is to do, and how long each step may take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoundConfig {
-    /// The round, above all earlier ones of the epoch.
-    pub round: RoundId,
-    /// The model to start from.
-    pub base_model: Digest,
-    /// Digest of the resolved plan.
-    pub plan: Digest,
-    /// Fewest updates; the threshold applies as well.
-    pub min_cohort: u16,
-    /// Attempts before the round is void, 1..=8.
-    pub attempts_max: u32,
-    /// Spare attempts uploaded at once, 0..=2.
-    pub attempts_ahead: u32,
-    /// From opening (or a new attempt) to the manifest.
-    pub collect_ms: u64,
-    /// From the manifest to t signatures.
-    pub sign_ms: u64,
-    /// How long to wait for the remaining live signers once t have signed.
-    pub settle_ms: u64,
-    /// From the proposal of T to all acceptances.
-    pub accept_ms: u64,
-    /// From the share request to the last share.
-    pub share_ms: u64,
-    /// From the sum to t equal votes.
-    pub vote_ms: u64,
-}
-
-/// What happens to a round.
-#[derive(Clone, Debug)]
-pub enum RoundInput {
-    /// Opens the round.
-    Start,
-    /// A hospital's message, as received.
-    Message(SignedMessage),
-    /// All bodies announced by [`RoundOutput::AwaitBodies`] are stored and match the root.
-    BodiesComplete {
-        /// `UpdateChunk` or `Share`.
-        kind: BlobKind,
-        /// The attempt.
-        attempt: Attempt,
-        /// Whose.
-        party: PartyId,
-    },
-    /// The runtime gave a hospital up (connection lost beyond its grace).
-    PartyGone(PartyId),
-    /// It is back.
-    PartyBack(PartyId),
-    /// Answer to [`RoundOutput::Combine`]: the blinded chunks' digests.
-    Combined {
-        /// The attempt.
-        attempt: Attempt,
-        /// One digest per chunk.
-        chunks: Vec<Digest>,
-    },
-    /// Ciphertexts and shares could not be combined.
-    CombineFailed {
-        /// The attempt.
-        attempt: Attempt,
-    },
-    /// Time passed.
-    Tick,
-}
-
-/// What the runtime has to do, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RoundOutput {
-    /// Append to the log, store, then broadcast.
-    Append(LogMessage),
-    /// Report [`RoundInput::BodiesComplete`] once these bodies are stored and match `body`.
-    AwaitBodies {
-        /// `UpdateChunk` or `Share`.
-        kind: BlobKind,
-        /// The attempt.
-        attempt: Attempt,
-        /// Whose.
-        party: PartyId,
-        /// What its head says.
-        body: BodyRoot,
-    },
-    /// S is frozen: start adding the ciphertexts of this cohort.
-    Aggregate {
-        /// The attempt.
-        attempt: Attempt,
-        /// S.
-        cohort: PartySet,
-        /// Chunks per update.
-        chunks: u32,
-    },
-    /// Add the shares of T to the sum of S, store the chunks, answer with `Combined`.
-    Combine {
-        /// The attempt.
-        attempt: Attempt,
-        /// S.
-        cohort: PartySet,
-        /// T.
-        decryptors: PartySet,
-        /// Chunks per update.
-        chunks: u32,
-    },
-    /// Answer this hospital's message with a refusal.
-    Reject {
-        /// To whom.
-        party: PartyId,
-        /// Why.
-        reject: Reject,
-    },
-    /// Send a `Tick` at or after this time.
-    WakeAt(u64),
-    /// The round is over; the machine ignores everything from now on.
-    Done(RoundEnd),
-}
-
-/// How a round ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RoundEnd {
-    /// t hospitals decoded the same model.
-    Closed {
-        /// The new model.
-        model: Digest,
-        /// The attempt that succeeded.
-        attempt: Attempt,
-        /// S.
-        cohort: PartySet,
-        /// T.
-        decryptors: PartySet,
-    },
-    /// No result. Base model unchanged; the runner may open the next round id.
-    Void {
-        /// Why.
-        reason: VoidReason,
-        /// S, if it was frozen.
-        cohort: PartySet,
-        /// Whether shares may have been released for S: hospitals then refuse cohorts too close to it.
-        possibly_revealed: bool,
-    },
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -180,7 +45,6 @@ enum Phase {
 #[derive(Clone, Debug)]
 struct Head {
     signed: SignedMessage,
-    body: BodyRoot,
     complete: bool,
 }
 
@@ -197,9 +61,13 @@ pub struct RoundMachine {
     /// S, once a manifest was published. Never changes within the round.
     cohort: Option<PartySet>,
     manifest: Digest,
-    chunks: u32,
     signatures: BTreeMap<PartyId, SignedMessage>,
+    /// Refused the whole round: neither signs nor decrypts.
     refused: PartySet,
+    /// Take part, but have no update, for example because training failed.
+    without_update: PartySet,
+    /// Let a decryptor's deadline pass, or refused to decrypt: not chosen again in this round.
+    not_decrypting: PartySet,
     decryptors: PartySet,
     acceptances: BTreeMap<PartyId, SignedMessage>,
     shares: BTreeMap<PartyId, Head>,
@@ -225,9 +93,10 @@ impl RoundMachine {
             updates: BTreeMap::new(),
             cohort: None,
             manifest: Digest::default(),
-            chunks: 0,
             signatures: BTreeMap::new(),
             refused: PartySet::EMPTY,
+            without_update: PartySet::EMPTY,
+            not_decrypting: PartySet::EMPTY,
             decryptors: PartySet::EMPTY,
             acceptances: BTreeMap::new(),
             shares: BTreeMap::new(),
@@ -276,7 +145,10 @@ impl RoundMachine {
     #[must_use]
     pub fn waiting_for(&self) -> PartySet {
         match self.phase {
-            Phase::Collecting => self.cohort.unwrap_or(self.live).minus(self.complete_updates(self.attempt)),
+            Phase::Collecting => self
+                .cohort
+                .unwrap_or(self.willing().minus(self.without_update))
+                .minus(self.complete_updates(self.attempt)),
             Phase::Signing { .. } => self.live.minus(self.signatures.keys().copied().collect()),
             Phase::Accepting => self.decryptors.minus(self.acceptances.keys().copied().collect()),
             Phase::Sharing => self.decryptors.minus(self.complete_shares()),
@@ -323,7 +195,7 @@ impl RoundMachine {
                 if (head.base_model, head.plan) != expected {
                     return Err(Reject::BaseModelDiffers);
                 }
-                if !head.body.within_limits() {
+                if head.body.count != self.config.chunks || !head.body.within_limits() {
                     return Err(Reject::LimitExceeded);
                 }
                 let key = (head.attempt, party);
@@ -334,7 +206,7 @@ impl RoundMachine {
                     return Err(Reject::TooLate);
                 }
                 let (attempt, body) = (head.attempt, head.body);
-                self.updates.insert(key, Head { signed: message, body, complete: false });
+                self.updates.insert(key, Head { signed: message, complete: false });
                 out.push(RoundOutput::AwaitBodies { kind: BlobKind::UpdateChunk, attempt, party, body });
             }
             HospitalMessage::ManifestSignature(signature) => {
@@ -362,11 +234,11 @@ impl RoundMachine {
                 if let Some(known) = self.shares.get(&party) {
                     return same(&known.signed, &message);
                 }
-                if head.body.count != self.chunks || !head.body.within_limits() {
+                if head.body.count != self.config.chunks || !head.body.within_limits() {
                     return Err(Reject::LimitExceeded);
                 }
                 let (attempt, body) = (head.attempt, head.body);
-                self.shares.insert(party, Head { signed: message, body, complete: false });
+                self.shares.insert(party, Head { signed: message, complete: false });
                 out.push(RoundOutput::AwaitBodies { kind: BlobKind::Share, attempt, party, body });
             }
             HospitalMessage::ModelVote(vote) => {
@@ -379,12 +251,23 @@ impl RoundMachine {
                 }
                 self.votes.insert(party, message);
             }
-            // A hospital that will not take part counts as absent for this round; its earlier head stays in S.
-            HospitalMessage::Refusal(_) => self.refused.insert(party),
+            HospitalMessage::Refusal(refusal) => self.refusal(party, refusal),
             HospitalMessage::Leaving(_) => self.live.remove(party),
             _ => return Err(Reject::OutOfTurn),
         }
         Ok(())
+    }
+
+    fn refusal(&mut self, party: PartyId, refusal: &Refusal) {
+        if refusal.scope != Scope::Round || refusal.number != u64::from(self.config.round.0) {
+            return;
+        }
+        match refusal.reject {
+            Reject::TrainingFailed | Reject::EncryptionInterrupted => self.without_update.insert(party),
+            _ if refusal.attempt == 0 => self.refused.insert(party),
+            _ if refusal.attempt == self.attempt.0 => self.not_decrypting.insert(party),
+            _ => {}
+        }
     }
 
     fn of_this_round(&self, round: RoundId) -> Result<(), Reject> {
@@ -411,7 +294,7 @@ impl RoundMachine {
         if self.phase != Phase::Combining || attempt != self.attempt {
             return;
         }
-        if chunks.len() != self.chunks as usize || chunks.len() > CHUNKS_MAX {
+        if chunks.len() != self.config.chunks as usize || chunks.len() > CHUNKS_MAX {
             return self.void(VoidReason::CombineFailed, out);
         }
         let round = self.config.round;
@@ -420,7 +303,8 @@ impl RoundMachine {
     }
 
     fn complete_updates(&self, attempt: Attempt) -> PartySet {
-        let of_attempt = |(key, head): (&(Attempt, PartyId), &Head)| (key.0 == attempt && head.complete).then_some(key.1);
+        let of_attempt =
+            |(key, head): (&(Attempt, PartyId), &Head)| (key.0 == attempt && head.complete).then_some(key.1);
         self.updates.iter().filter_map(of_attempt).collect()
     }
 
@@ -428,7 +312,7 @@ impl RoundMachine {
         self.shares.iter().filter_map(|(party, head)| head.complete.then_some(*party)).collect()
     }
 
-    /// Live hospitals that have not refused.
+    /// Live hospitals that have not refused the round.
     fn willing(&self) -> PartySet {
         self.live.minus(self.refused)
     }
@@ -469,178 +353,6 @@ impl RoundMachine {
         }
         self.void(VoidReason::QuorumLost { have: small(have), need: small(need) }, out);
         true
-    }
-
-    fn collect(&mut self, now_ms: u64, overdue: bool, out: &mut Vec<RoundOutput>) {
-        let complete = self.complete_updates(self.attempt);
-        let cohort = match self.cohort {
-            // A later attempt: exactly the same S, or nothing.
-            Some(cohort) => {
-                let missing = cohort.minus(complete);
-                if missing.is_empty() {
-                    cohort
-                } else {
-                    if overdue || !missing.is_subset(self.willing()) {
-                        let lost = if overdue { missing } else { missing.minus(self.willing()) };
-                        self.void(VoidReason::CohortMemberLost { missing: lost }, out);
-                    }
-                    return;
-                }
-            }
-            None => {
-                let need = usize::from(self.config.min_cohort).max(self.roster.threshold());
-                let hopeful = complete.union(self.willing());
-                let spares = (0..=self.config.attempts_ahead).map(|ahead| Attempt(self.attempt.0 + ahead));
-                let everyone = spares.map(|attempt| self.complete_updates(attempt)).all(|set| {
-                    self.willing().is_subset(set)
-                });
-                if hopeful.len() < need || (overdue && complete.len() < need) {
-                    let have = if overdue { complete.len() } else { hopeful.len() };
-                    return self.void(VoidReason::CohortTooSmall { have: small(have), need: small(need) }, out);
-                }
-                if !(everyone || overdue) || complete.len() < need {
-                    return;
-                }
-                complete
-            }
-        };
-        self.publish_manifest(now_ms, cohort, out);
-    }
-
-    fn publish_manifest(&mut self, now_ms: u64, cohort: PartySet, out: &mut Vec<RoundOutput>) {
-        let heads: Vec<_> = cohort
-            .iter()
-            .filter_map(|party| self.updates.get(&(self.attempt, party)))
-            .map(|head| head.signed.clone())
-            .collect();
-        let counts: Vec<u32> = cohort
-            .iter()
-            .filter_map(|party| self.updates.get(&(self.attempt, party)).map(|head| head.body.count))
-            .collect();
-        self.chunks = counts.first().copied().unwrap_or(0);
-        let manifest = Manifest { round: self.config.round, attempt: self.attempt, heads };
-        self.cohort = Some(cohort);
-        self.manifest = manifest.digest();
-        out.push(RoundOutput::Append(LogMessage::Manifest(manifest)));
-        self.enter(Phase::Signing { t_reached: false }, now_ms, self.config.sign_ms, out);
-    }
-
-    fn collect_signatures(&mut self, now_ms: u64, overdue: bool, t_reached: bool, out: &mut Vec<RoundOutput>) {
-        let need = self.roster.threshold();
-        let signers: PartySet = self.signatures.keys().copied().collect();
-        let candidates = signers.intersection(self.willing());
-        let possible = signers.union(self.willing());
-        if candidates.len() >= need && (overdue || self.willing().is_subset(signers)) {
-            return self.freeze(now_ms, candidates, out);
-        }
-        if overdue || possible.intersection(self.willing()).len() < need {
-            let have = small(candidates.len());
-            return self.void(VoidReason::ManifestUnsigned { have, need: small(need) }, out);
-        }
-        if candidates.len() >= need && !t_reached {
-            let window = self.config.settle_ms.min(self.deadline_ms.saturating_sub(now_ms));
-            self.enter(Phase::Signing { t_reached: true }, now_ms, window, out);
-        }
-    }
-
-    fn freeze(&mut self, now_ms: u64, candidates: PartySet, out: &mut Vec<RoundOutput>) {
-        let (round, attempt, manifest) = (self.config.round, self.attempt, self.manifest);
-        let signatures = self.signatures.values().cloned().collect();
-        let cohort = self.cohort.unwrap_or_default();
-        out.push(RoundOutput::Append(LogMessage::CohortFrozen(CohortFrozen { round, attempt, manifest, signatures })));
-        out.push(RoundOutput::Aggregate { attempt, cohort, chunks: self.chunks });
-        self.decryptors = rotation(candidates, round, self.roster.size()).take(self.roster.threshold()).collect();
-        let decryptors = self.decryptors;
-        out.push(RoundOutput::Append(LogMessage::Decryptors(Decryptors { round, attempt, decryptors })));
-        self.enter(Phase::Accepting, now_ms, self.config.accept_ms, out);
-    }
-
-    fn collect_acceptances(&mut self, now_ms: u64, overdue: bool, out: &mut Vec<RoundOutput>) {
-        let missing = self.decryptors.minus(self.acceptances.keys().copied().collect());
-        if missing.is_empty() {
-            let (round, attempt) = (self.config.round, self.attempt);
-            let acceptances = self.acceptances.values().cloned().collect();
-            self.possibly_revealed = true;
-            out.push(RoundOutput::Append(LogMessage::ShareRequest(ShareRequest { round, attempt, acceptances })));
-            return self.enter(Phase::Sharing, now_ms, self.config.share_ms, out);
-        }
-        self.abandon_if_lost(now_ms, overdue, missing, out);
-    }
-
-    fn collect_shares(&mut self, now_ms: u64, overdue: bool, out: &mut Vec<RoundOutput>) {
-        let missing = self.decryptors.minus(self.complete_shares());
-        if missing.is_empty() {
-            let cohort = self.cohort.unwrap_or_default();
-            let (attempt, decryptors, chunks) = (self.attempt, self.decryptors, self.chunks);
-            self.phase = Phase::Combining;
-            out.push(RoundOutput::Combine { attempt, cohort, decryptors, chunks });
-            return;
-        }
-        self.abandon_if_lost(now_ms, overdue, missing, out);
-    }
-
-    fn abandon_if_lost(&mut self, now_ms: u64, overdue: bool, missing: PartySet, out: &mut Vec<RoundOutput>) {
-        let lost = if overdue { missing } else { missing.minus(self.willing()) };
-        if lost.is_empty() {
-            return;
-        }
-        // A decryptor that let its deadline pass is not chosen again in this round.
-        self.refused = self.refused.union(lost);
-        let (round, attempt) = (self.config.round, self.attempt);
-        out.push(RoundOutput::Append(LogMessage::Abandon(Abandon { round, attempt, lost })));
-        if attempt.0 >= self.config.attempts_max {
-            return self.void(VoidReason::AttemptsExhausted { attempts: self.config.attempts_max }, out);
-        }
-        let (have, need) = (self.willing().len(), self.roster.threshold());
-        if have < need {
-            return self.void(VoidReason::QuorumLost { have: small(have), need: small(need) }, out);
-        }
-        self.attempt = attempt.next();
-        self.updates.retain(|key, _| key.0 > attempt);
-        self.signatures.clear();
-        self.acceptances.clear();
-        self.shares.clear();
-        self.decryptors = PartySet::EMPTY;
-        self.enter(Phase::Collecting, now_ms, self.config.collect_ms, out);
-    }
-
-    fn collect_votes(&mut self, overdue: bool, out: &mut Vec<RoundOutput>) {
-        let need = self.roster.threshold();
-        let mut tally: BTreeMap<Digest, usize> = BTreeMap::new();
-        for vote in self.votes.values() {
-            if let HospitalMessage::ModelVote(vote) = &vote.body
-                && let Some(model) = vote.model
-            {
-                *tally.entry(model).or_default() += 1;
-            }
-        }
-        let leading = tally.into_iter().max_by_key(|(_, count)| *count);
-        let count = leading.map_or(0, |(_, count)| count);
-        if let Some((model, count)) = leading
-            && count >= need
-        {
-            return self.close(model, out);
-        }
-        let against = self.votes.len() - count;
-        if against > self.roster.size() - need {
-            return self.void(VoidReason::SumRejected { rejected: small(against) }, out);
-        }
-        let silent = self.live.minus(self.votes.keys().copied().collect()).len();
-        if overdue || count + silent < need {
-            self.void(VoidReason::VotesMissing { have: small(count), need: small(need) }, out);
-        }
-    }
-
-    fn close(&mut self, model: Digest, out: &mut Vec<RoundOutput>) {
-        let agrees = |vote: &&SignedMessage| {
-            matches!(&vote.body, HospitalMessage::ModelVote(vote) if vote.model == Some(model))
-        };
-        let votes = self.votes.values().filter(agrees).cloned().collect();
-        let (round, attempt) = (self.config.round, self.attempt);
-        self.phase = Phase::Over;
-        out.push(RoundOutput::Append(LogMessage::RoundClosed(RoundClosed { round, attempt, model, votes })));
-        let (cohort, decryptors) = (self.cohort.unwrap_or_default(), self.decryptors);
-        out.push(RoundOutput::Done(RoundEnd::Closed { model, attempt, cohort, decryptors }));
     }
 }
 

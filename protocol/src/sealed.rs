@@ -172,8 +172,7 @@ impl OpeningKey {
     /// # Errors
     /// [`SealError::Library`].
     pub fn to_sealed(&self, storage: &StorageKey) -> Result<Vec<u8>, SealError> {
-        let point: Curve25519SeedBin<'static> =
-            self.point.as_be_bytes().map_err(|_| library("write an X25519 key"))?;
+        let point: Curve25519SeedBin<'static> = self.point.as_be_bytes().map_err(|_| library("write an X25519 key"))?;
         let kem = self.kem.key_bytes().map_err(|_| library("write an ML-KEM key"))?;
         let mut plain = Zeroizing::new(Vec::with_capacity(X25519_BYTES + 2400 + 1184));
         plain.extend_from_slice(point.as_ref());

@@ -14,9 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::blob::{BlobKind, BodyRoot};
 use crate::ids::{Digest, PartyId, QueryId, RoundId};
 use crate::limits::{QUERIES_QUEUED_MAX, QUERIES_SWITCHING_MAX};
-use crate::message::{
-    HospitalMessage, LogMessage, QueryDone, QueryFailed, QueryHead, SignedMessage, SwitchRequest,
-};
+use crate::message::{HospitalMessage, LogMessage, QueryDone, QueryFailed, QueryHead, SignedMessage, SwitchRequest};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 use crate::roster::Roster;
@@ -220,12 +218,7 @@ impl ServingMachine {
         out
     }
 
-    fn message(
-        &mut self,
-        now_ms: u64,
-        message: SignedMessage,
-        out: &mut Vec<ServingOutput>,
-    ) -> Result<(), Reject> {
+    fn message(&mut self, now_ms: u64, message: SignedMessage, out: &mut Vec<ServingOutput>) -> Result<(), Reject> {
         message.verify(&self.roster)?;
         let party = message.author;
         match &message.body {
@@ -255,9 +248,9 @@ impl ServingMachine {
             HospitalMessage::Refusal(refusal) => {
                 // A decryptor that refuses is a lost decryptor for this query.
                 let query = QueryId(refusal.number);
-                let needed = self.jobs.get(&query).is_some_and(|job| {
-                    matches!(&job.stage, Stage::Switching { decryptors, .. } if decryptors.contains(party))
-                });
+                let needed = self.jobs.get(&query).is_some_and(
+                    |job| matches!(&job.stage, Stage::Switching { decryptors, .. } if decryptors.contains(party)),
+                );
                 if needed {
                     self.fail(query, Reject::DecryptorLost, out);
                 }

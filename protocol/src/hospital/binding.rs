@@ -24,7 +24,12 @@ pub struct ShareBinding {
     pub chunks: u32,
 }
 wire_struct!(ShareBinding {
-    epoch: Epoch, round: RoundId, attempt: Attempt, cohort: PartySet, decryptors: PartySet, manifest: Digest,
+    epoch: Epoch,
+    round: RoundId,
+    attempt: Attempt,
+    cohort: PartySet,
+    decryptors: PartySet,
+    manifest: Digest,
     chunks: u32,
 });
 
@@ -59,8 +64,15 @@ pub struct SwitchBinding {
     pub decryptors: PartySet,
 }
 wire_struct!(SwitchBinding {
-    epoch: Epoch, query: QueryId, asker: PartyId, asker_key: Digest, input: Digest, program: Digest, model: Digest,
-    result: BodyRoot, decryptors: PartySet,
+    epoch: Epoch,
+    query: QueryId,
+    asker: PartyId,
+    asker_key: Digest,
+    input: Digest,
+    program: Digest,
+    model: Digest,
+    result: BodyRoot,
+    decryptors: PartySet,
 });
 
 impl SwitchBinding {

@@ -2,7 +2,7 @@
 
 use crate::blob::{BlobKind, BodyRoot};
 use crate::ceremony::{bodies, commitment, epoch_seed, received_digest};
-use crate::facts::Fact;
+use crate::facts::{CeremonyNonce, Fact};
 use crate::hospital::{HospitalMachine, HospitalOutput};
 use crate::ids::{Attempt, Digest, PartyId};
 use crate::message::{
@@ -68,9 +68,11 @@ impl HospitalMachine {
     fn roster_signed(&mut self, it: &RosterSigned, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
         let roster = self.ceremony.proposed.clone().ok_or(Reject::OutOfTurn)?;
         let digest = roster.digest();
-        let signers = distinct_signers(&it.signatures, &roster, |_, body| {
-            matches!(body, HospitalMessage::RosterSignature(signature) if signature.roster == digest)
-        })?;
+        let signers = distinct_signers(
+            &it.signatures,
+            &roster,
+            |_, body| matches!(body, HospitalMessage::RosterSignature(signature) if signature.roster == digest),
+        )?;
         if signers.len() < roster.threshold() {
             return Err(Reject::TooFewSignatures);
         }
@@ -79,7 +81,7 @@ impl HospitalMachine {
             Some(nonce) => nonce,
             None => {
                 let nonce = self.fresh_nonce;
-                self.persist(Fact::Nonce(nonce), out);
+                self.persist(Fact::Nonce(CeremonyNonce { bytes: nonce }), out);
                 nonce
             }
         };
@@ -172,9 +174,11 @@ impl HospitalMachine {
     fn dealings_ready(&mut self, it: &DealingsReady, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
         let roster = self.signed_roster()?;
         let size = roster.size();
-        let all = distinct_signers(&it.dealings, roster, |_, body| {
-            matches!(body, HospitalMessage::DealingsSent(dealing) if dealing.boxes.len() == size)
-        })?;
+        let all = distinct_signers(
+            &it.dealings,
+            roster,
+            |_, body| matches!(body, HospitalMessage::DealingsSent(dealing) if dealing.boxes.len() == size),
+        )?;
         let own = it.dealings.iter().find(|dealing| dealing.author == self.config.party);
         let own_unchanged = own.is_some() && own == self.facts.sent((5, 0, 0));
         if all != roster.parties() || !it.dealings.is_sorted_by_key(|dealing| dealing.author) || !own_unchanged {
@@ -255,9 +259,11 @@ impl HospitalMachine {
     pub(super) fn on_serving_step_heads(&mut self, it: &ServingStepHeads, out: &mut Vec<HospitalOutput>) {
         let own = self.facts.sent((7, it.step as u64, 0)).cloned();
         let result = self.signed_roster().and_then(|roster| {
-            let all = distinct_signers(&it.heads, roster, |_, body| {
-                matches!(body, HospitalMessage::ServingShareHead(head) if head.step == it.step)
-            })?;
+            let all = distinct_signers(
+                &it.heads,
+                roster,
+                |_, body| matches!(body, HospitalMessage::ServingShareHead(head) if head.step == it.step),
+            )?;
             let unchanged = own.as_ref().is_some_and(|own| it.heads.contains(own));
             if all == roster.parties() && unchanged { Ok(()) } else { Err(Reject::CommitmentBroken) }
         });

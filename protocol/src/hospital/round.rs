@@ -1,45 +1,47 @@
 //! The hospital's part of a training round: the release predicate and the once-only rules live here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::blob::{BlobKind, BodyRoot};
-use crate::facts::{Adopted, Encrypting, Fact, Released, Revealed};
-use crate::hospital::{HospitalMachine, HospitalOutput, ShareBinding};
+use crate::facts::{Encrypting, Fact};
+use crate::hospital::{HospitalMachine, HospitalOutput};
 use crate::ids::{Attempt, Digest, RoundId};
 use crate::limits::{ATTEMPTS_AHEAD_MAX, ATTEMPTS_MAX};
 use crate::message::{
-    Abandon, Acceptance, CohortFrozen, Decryptors, HospitalMessage, Manifest, ManifestSignature, ModelVote,
-    RoundClosed, RoundOpen, RoundVoid, Scope, ShareHead, ShareRequest, SumReady, UpdateHead, distinct_signers,
+    Abandon, Acceptance, CohortFrozen, Decryptors, HospitalMessage, Manifest, ManifestSignature, RoundOpen, RoundVoid,
+    Scope, UpdateHead, distinct_signers,
 };
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 
 /// The round this hospital follows.
 pub(super) struct RoundState {
-    open: RoundOpen,
-    attempt: Attempt,
-    trained: bool,
+    pub(super) open: RoundOpen,
+    pub(super) attempt: Attempt,
+    pub(super) trained: bool,
+    /// Attempts whose encryption this process began; others on record were cut off by a crash.
+    pub(super) encrypting: BTreeSet<Attempt>,
     /// S of the first manifest; all attempts keep it.
-    cohort: Option<PartySet>,
-    attempts: BTreeMap<Attempt, AttemptState>,
+    pub(super) cohort: Option<PartySet>,
+    pub(super) attempts: BTreeMap<Attempt, AttemptState>,
     /// `OpenSum` was asked for and not answered yet.
-    opening: bool,
-    decoded: Option<Digest>,
-    closed: Option<Digest>,
+    pub(super) opening: bool,
+    pub(super) decoded: Option<Digest>,
+    pub(super) closed: Option<Digest>,
     /// Refused, or already adopted before a restart: only the outcome is followed.
-    aside: bool,
+    pub(super) aside: bool,
 }
 
 #[derive(Default)]
-struct AttemptState {
-    manifest: Option<(Digest, u32)>,
-    frozen: bool,
-    decryptors: Option<PartySet>,
-    requested: bool,
+pub(super) struct AttemptState {
+    pub(super) manifest: Option<(Digest, u32)>,
+    pub(super) frozen: bool,
+    pub(super) decryptors: Option<PartySet>,
+    pub(super) requested: bool,
 }
 
 impl RoundState {
-    fn state(&mut self, attempt: Attempt) -> &mut AttemptState {
+    pub(super) fn state(&mut self, attempt: Attempt) -> &mut AttemptState {
         self.attempts.entry(attempt).or_default()
     }
 }
@@ -52,7 +54,7 @@ impl HospitalMachine {
     }
 
     /// Refuses one step of a round; the hospital then takes no further part in signing for this attempt.
-    fn refuse_round(
+    pub(super) fn refuse_round(
         &mut self,
         round: RoundId,
         attempt: Attempt,
@@ -65,7 +67,7 @@ impl HospitalMachine {
     }
 
     /// The followed round, if it is `round`, in `attempt`, and not set aside.
-    fn current(&mut self, round: RoundId, attempt: Attempt) -> Result<Option<&mut RoundState>, Reject> {
+    pub(super) fn current(&mut self, round: RoundId, attempt: Attempt) -> Result<Option<&mut RoundState>, Reject> {
         match &mut self.round {
             Some(state) if state.open.round == round => {
                 if state.aside {
@@ -85,6 +87,7 @@ impl HospitalMachine {
             open: it.clone(),
             attempt: Attempt::FIRST,
             trained: false,
+            encrypting: BTreeSet::new(),
             cohort: None,
             attempts: BTreeMap::new(),
             opening: false,
@@ -163,8 +166,13 @@ impl HospitalMachine {
 
     /// Begins an encryption, at most once per attempt, ever.
     fn encrypt(&mut self, round: RoundId, attempt: Attempt, out: &mut Vec<HospitalOutput>) {
-        if self.facts.is_encrypting(round, attempt) {
+        let begun_here = self.round.as_mut().is_some_and(|state| !state.encrypting.insert(attempt));
+        let sent = self.facts.sent((8, u64::from(round.0), attempt.0)).is_some();
+        if begun_here || sent {
             return;
+        }
+        if self.facts.is_encrypting(round, attempt) {
+            return self.refuse_round(round, attempt, Err(Reject::EncryptionInterrupted), out);
         }
         self.persist(Fact::Encrypting(Encrypting { round, attempt }), out);
         out.push(HospitalOutput::Encrypt { round, attempt });
@@ -228,7 +236,7 @@ impl HospitalMachine {
         let fits = |head: &UpdateHead| {
             (head.round, head.attempt) == (it.round, it.attempt)
                 && (head.base_model, head.plan) == (state.open.base_model, state.open.plan)
-                && (head.body.count, head.body.size_bytes) == (body.count, body.size_bytes)
+                && head.body.count == body.count
                 && head.body.within_limits()
         };
         let all_fit = heads.iter().all(|(_, head)| fits(head));
@@ -243,10 +251,8 @@ impl HospitalMachine {
         {
             return Err(Reject::OwnHeadChanged);
         }
-        let smallest = roster
-            .threshold()
-            .max(usize::from(state.open.min_cohort))
-            .max(usize::from(self.config.min_cohort));
+        let smallest =
+            roster.threshold().max(usize::from(state.open.min_cohort)).max(usize::from(self.config.min_cohort));
         if cohort.len() < smallest {
             return Err(Reject::CohortTooSmall);
         }
@@ -257,15 +263,11 @@ impl HospitalMachine {
         Ok(body.count)
     }
 
-    /// On one base model, a cohort equals a possibly revealed one or differs in each non-empty direction by at least
-    /// ceil(n/3) + 1 members: otherwise the difference of two sums would be one hospital's update, or nearly so.
     fn check_cohort_rule(&self, round: RoundId, base_model: Digest, cohort: PartySet) -> Result<(), Reject> {
-        let gap = self.signed_roster()?.size().div_ceil(3) + 1;
-        let far = |difference: PartySet| difference.is_empty() || difference.len() >= gap;
+        let roster = self.signed_roster()?;
         for revealed in self.facts.revealed_on(base_model) {
-            let other = revealed.cohort;
-            let same_round_other_cohort = revealed.round == round && other != cohort;
-            if same_round_other_cohort || !far(cohort.minus(other)) || !far(other.minus(cohort)) {
+            let changed_within_round = revealed.round == round && revealed.cohort != cohort;
+            if changed_within_round || !roster.cohorts_may_follow(revealed.cohort, cohort) {
                 return Err(Reject::CohortRule);
             }
         }
@@ -323,164 +325,6 @@ impl HospitalMachine {
         let (round, attempt, decryptors) = (it.round, it.attempt, it.decryptors);
         let acceptance = Acceptance { round, attempt, manifest, decryptors };
         self.sign_once(HospitalMessage::Acceptance(acceptance), out).map_err(|_| Reject::AlreadyAccepted)
-    }
-
-    /// What a share of this attempt is bound to, once S is frozen and T proposed.
-    fn binding(&self, attempt: Attempt) -> Option<ShareBinding> {
-        let state = self.round.as_ref()?;
-        let of_attempt = state.attempts.get(&attempt)?;
-        let (manifest, chunks) = of_attempt.manifest?;
-        Some(ShareBinding {
-            epoch: self.config.epoch,
-            round: state.open.round,
-            attempt,
-            cohort: state.cohort?,
-            decryptors: of_attempt.decryptors.filter(|_| of_attempt.frozen)?,
-            manifest,
-            chunks,
-        })
-    }
-
-    pub(super) fn on_share_request(&mut self, it: &ShareRequest, out: &mut Vec<HospitalOutput>) {
-        let result = self.share_request(it, out);
-        self.refuse_round(it.round, it.attempt, result, out);
-    }
-
-    fn share_request(&mut self, it: &ShareRequest, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
-        let Some(state) = self.current(it.round, it.attempt)? else { return Ok(()) };
-        let base_model = state.open.base_model;
-        let Some(binding) = self.binding(it.attempt) else { return Ok(()) };
-        let roster = self.signed_roster()?;
-        let accepted = distinct_signers(&it.acceptances, roster, |_, body| {
-            matches!(body, HospitalMessage::Acceptance(acceptance)
-                if (acceptance.round, acceptance.attempt) == (it.round, it.attempt)
-                && (acceptance.manifest, acceptance.decryptors) == (binding.manifest, binding.decryptors))
-        })?;
-        if accepted != binding.decryptors {
-            return Err(Reject::TooFewSignatures);
-        }
-        if let Some(state) = &mut self.round {
-            state.state(it.attempt).requested = true;
-        }
-        // From here on the sum of S may become known, whatever happens to this attempt.
-        let (round, cohort) = (it.round, binding.cohort);
-        if !self.facts.revealed_on(base_model).any(|known| known.round == round && known.cohort == cohort) {
-            self.persist(Fact::Revealed(Revealed { round, base_model, cohort }), out);
-        }
-        if binding.decryptors.contains(self.config.party) { self.release(binding, out) } else { Ok(()) }
-    }
-
-    /// Releases shares for one context per attempt, ever, within the flooding budget.
-    fn release(&mut self, binding: ShareBinding, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
-        let (round, attempt, digest) = (binding.round, binding.attempt, binding.digest());
-        match self.facts.released(round, attempt) {
-            Some(known) if known == digest => {}
-            Some(_) => return Err(Reject::AlreadyReleased),
-            None => {
-                let chunks = binding.chunks;
-                if self.facts.chunks_released() + u64::from(chunks) > self.config.tau_aggregation {
-                    return Err(Reject::BudgetSpent);
-                }
-                self.persist(Fact::Released(Released { round, attempt, binding: digest, chunks }), out);
-            }
-        }
-        out.push(HospitalOutput::ReleaseShares(binding));
-        Ok(())
-    }
-
-    pub(super) fn shares_made(
-        &mut self,
-        round: RoundId,
-        attempt: Attempt,
-        body: BodyRoot,
-        out: &mut Vec<HospitalOutput>,
-    ) {
-        // An abandoned attempt's shares stay in the building.
-        let Ok(Some(_)) = self.current(round, attempt) else { return };
-        let Some(binding) = self.facts.released(round, attempt) else { return };
-        let head = ShareHead { round, attempt, binding, body };
-        let result = self
-            .sign_once(HospitalMessage::ShareHead(head), out)
-            .map_err(|_| Reject::AlreadyReleased);
-        if result.is_ok() {
-            let (kind, number) = (BlobKind::Share, u64::from(round.0));
-            out.push(HospitalOutput::Upload { kind, number, attempt: attempt.0, body });
-        }
-        self.refuse_round(round, attempt, result, out);
-    }
-
-    pub(super) fn on_sum_ready(&mut self, it: &SumReady, out: &mut Vec<HospitalOutput>) {
-        let Ok(Some(state)) = self.current(it.round, it.attempt) else { return };
-        let requested = state.state(it.attempt).requested;
-        let Some(binding) = self.binding(it.attempt).filter(|_| requested) else { return };
-        if it.chunks.len() != binding.chunks as usize {
-            return self.refuse_round(it.round, it.attempt, Err(Reject::SumRejected), out);
-        }
-        if let Some(state) = &mut self.round {
-            state.opening = true;
-        }
-        out.push(HospitalOutput::OpenSum { binding, chunks: it.chunks.clone() });
-    }
-
-    pub(super) fn sum_opened(
-        &mut self,
-        round: RoundId,
-        attempt: Attempt,
-        model: Option<Digest>,
-        out: &mut Vec<HospitalOutput>,
-    ) {
-        let Ok(Some(state)) = self.current(round, attempt) else { return };
-        state.decoded = model;
-        state.opening = false;
-        let closed = state.closed;
-        let vote = ModelVote { round, attempt, model };
-        let result = self.sign_once(HospitalMessage::ModelVote(vote), out);
-        self.refuse_round(round, attempt, result, out);
-        match (closed, model) {
-            (Some(closed), Some(model)) if closed == model => self.adopt(round, model, out),
-            (Some(_), _) => self.refuse_round(round, attempt, Err(Reject::ModelDiffers), out),
-            (None, _) => {}
-        }
-    }
-
-    fn adopt(&mut self, round: RoundId, model: Digest, out: &mut Vec<HospitalOutput>) {
-        self.model = model;
-        self.round = None;
-        self.persist(Fact::Adopted(Adopted { round, model }), out);
-        out.push(HospitalOutput::AdoptModel { round, model });
-    }
-
-    pub(super) fn on_round_closed(&mut self, it: &RoundClosed, out: &mut Vec<HospitalOutput>) {
-        if let Some(model) = self.facts.adopted(it.round) {
-            // Read again after a restart.
-            self.model = model;
-            self.round = None;
-            return;
-        }
-        let result = self.round_closed(it, out);
-        self.refuse_round(it.round, it.attempt, result, out);
-    }
-
-    fn round_closed(&mut self, it: &RoundClosed, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
-        let roster = self.signed_roster()?;
-        let voters = distinct_signers(&it.votes, roster, |_, body| {
-            matches!(body, HospitalMessage::ModelVote(vote)
-                if (vote.round, vote.attempt, vote.model) == (it.round, it.attempt, Some(it.model)))
-        })?;
-        if voters.len() < roster.threshold() {
-            return Err(Reject::TooFewSignatures);
-        }
-        let Some(state) = self.current(it.round, it.attempt)? else { return Ok(()) };
-        state.closed = Some(it.model);
-        match state.decoded {
-            Some(decoded) if decoded == it.model => {
-                self.adopt(it.round, it.model, out);
-                Ok(())
-            }
-            Some(_) => Err(Reject::ModelDiffers),
-            // Still decoding: adopted when done, if equal.
-            None => Ok(()),
-        }
     }
 
     pub(super) fn on_round_void(&mut self, it: &RoundVoid, out: &mut Vec<HospitalOutput>) {

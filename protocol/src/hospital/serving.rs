@@ -80,9 +80,13 @@ impl HospitalMachine {
                     if (head.attempt, head.model, head.program) == (open.attempt, open.model, open.program))
             })?;
             let listed = it.heads.iter().find(|head| head.author == self.config.party);
-            if contributors != open.cohort { Err(Reject::ManifestMalformed) }
-            else if listed.is_some() && listed != own { Err(Reject::OwnHeadChanged) }
-            else { Ok(()) }
+            if contributors != open.cohort {
+                Err(Reject::ManifestMalformed)
+            } else if listed.is_some() && listed != own {
+                Err(Reject::OwnHeadChanged)
+            } else {
+                Ok(())
+            }
         });
         match result {
             Ok(()) => self.serving.manifest_checked = true,

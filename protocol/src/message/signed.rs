@@ -24,7 +24,11 @@ pub struct SignedMessage {
 }
 
 wire_struct!(SignedMessage {
-    author: PartyId, epoch: Epoch, sequence: u64, body: HospitalMessage, signature: Signature,
+    author: PartyId,
+    epoch: Epoch,
+    sequence: u64,
+    body: HospitalMessage,
+    signature: Signature,
 });
 
 impl SignedMessage {

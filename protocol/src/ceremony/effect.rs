@@ -1,0 +1,150 @@
+//! Configuration, inputs, outputs and failures of the key ceremony.
+
+use crate::blob::{BlobKind, BodyRoot};
+use crate::ids::{Digest, PartyId};
+use crate::message::{KeyStep, LogMessage, SignedMessage};
+use crate::party_set::PartySet;
+use crate::reject::Reject;
+
+/// How long the ceremony waits, and whether serving keys follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CeremonyConfig {
+    /// Digest of the serving key plan; `None` for training keys only.
+    pub serving_plan: Option<Digest>,
+    /// Longest wait in each of K0-K4.
+    pub step_ms: u64,
+    /// Longest wait in each part of a serving step, which computes and uploads megabytes.
+    pub serving_step_ms: u64,
+}
+
+/// Where the ceremony stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CeremonyStep {
+    /// Waiting for `Start`.
+    Idle,
+    /// K0.
+    Roster,
+    /// K1.
+    Commit,
+    /// K2.
+    Reveal,
+    /// K3: heads and bodies.
+    Deal,
+    /// K4.
+    Digest,
+    /// Heads of a serving step.
+    ServingHeads(KeyStep),
+    /// Bodies of a serving step.
+    ServingBodies(KeyStep),
+    /// The runtime adds the shares of a serving step.
+    Aggregating(KeyStep),
+    /// Over.
+    Done,
+}
+
+/// What happens to the ceremony.
+#[derive(Clone, Debug)]
+pub enum CeremonyInput {
+    /// Proposes the roster.
+    Start,
+    /// A hospital's message, as received.
+    Message(SignedMessage),
+    /// All bodies announced by [`CeremonyOutput::AwaitBodies`] are stored and match the root.
+    BodiesComplete {
+        /// `Dealing` or a serving key's kind.
+        kind: BlobKind,
+        /// Whose.
+        party: PartyId,
+    },
+    /// Answer to [`CeremonyOutput::Aggregate`].
+    Aggregated {
+        /// Which key.
+        step: KeyStep,
+        /// The stored aggregate (bodies with `party = None`).
+        body: BodyRoot,
+    },
+    /// The shares could not be added.
+    AggregateFailed {
+        /// Which key.
+        step: KeyStep,
+    },
+    /// The runtime gave a hospital up.
+    PartyGone(PartyId),
+    /// Time passed.
+    Tick,
+}
+
+/// What the runtime has to do, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CeremonyOutput {
+    /// Append to the log, store, then broadcast.
+    Append(LogMessage),
+    /// Report [`CeremonyInput::BodiesComplete`] once these bodies are stored and match `body`.
+    AwaitBodies {
+        /// `Dealing` (indices 1..=n) or a serving key's kind (indices from 0).
+        kind: BlobKind,
+        /// Whose.
+        party: PartyId,
+        /// What its head says.
+        body: BodyRoot,
+    },
+    /// Add all n shares of this step, store the aggregate, answer with `Aggregated`.
+    Aggregate {
+        /// Which key.
+        step: KeyStep,
+    },
+    /// Answer this hospital's message with a refusal.
+    Reject {
+        /// To whom.
+        party: PartyId,
+        /// Why.
+        reject: Reject,
+    },
+    /// Send a `Tick` at or after this time.
+    WakeAt(u64),
+    /// All keys exist.
+    Done {
+        /// Public randomness of the epoch.
+        epoch_seed: Digest,
+    },
+    /// The ceremony failed.
+    Failed(CeremonyFailure),
+}
+
+/// Why there are no keys.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CeremonyFailure {
+    /// Hospitals did not answer in time, or were lost.
+    #[error("{step:?}: hospitals {missing} are missing; all members are needed, so start again with them or without")]
+    Missing {
+        /// Where.
+        step: CeremonyStep,
+        /// Who.
+        missing: PartySet,
+    },
+    /// A hospital refused.
+    #[error("{step:?}: {party} refused: {reject}")]
+    Refused {
+        /// Where.
+        step: CeremonyStep,
+        /// Who.
+        party: PartyId,
+        /// Why.
+        reject: Reject,
+    },
+    /// Hospitals said what cannot all be true.
+    #[error("{step:?}: what hospitals {parties} sent does not fit the others; start a new epoch and ask them why")]
+    Disagree {
+        /// Where.
+        step: CeremonyStep,
+        /// Who differs.
+        parties: PartySet,
+    },
+    /// Shares could not be added.
+    #[error("the {step:?} shares could not be added; a share is malformed or the disk is full")]
+    Aggregate {
+        /// Which key.
+        step: KeyStep,
+    },
+}

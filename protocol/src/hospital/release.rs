@@ -1,0 +1,166 @@
+//! The hospital's part of decryption: releasing shares once, opening the sum, voting, adopting the model.
+
+use crate::blob::{BlobKind, BodyRoot};
+use crate::facts::{Adopted, Fact, Released, Revealed};
+use crate::hospital::{HospitalMachine, HospitalOutput, ShareBinding};
+use crate::ids::{Attempt, Digest, RoundId};
+use crate::message::{HospitalMessage, ModelVote, RoundClosed, ShareHead, ShareRequest, SumReady, distinct_signers};
+use crate::reject::Reject;
+
+impl HospitalMachine {
+    /// What a share of this attempt is bound to, once S is frozen and T proposed.
+    fn binding(&self, attempt: Attempt) -> Option<ShareBinding> {
+        let state = self.round.as_ref()?;
+        let of_attempt = state.attempts.get(&attempt)?;
+        let (manifest, chunks) = of_attempt.manifest?;
+        Some(ShareBinding {
+            epoch: self.config.epoch,
+            round: state.open.round,
+            attempt,
+            cohort: state.cohort?,
+            decryptors: of_attempt.decryptors.filter(|_| of_attempt.frozen)?,
+            manifest,
+            chunks,
+        })
+    }
+
+    pub(super) fn on_share_request(&mut self, it: &ShareRequest, out: &mut Vec<HospitalOutput>) {
+        let result = self.share_request(it, out);
+        self.refuse_round(it.round, it.attempt, result, out);
+    }
+
+    fn share_request(&mut self, it: &ShareRequest, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
+        let Some(state) = self.current(it.round, it.attempt)? else { return Ok(()) };
+        let base_model = state.open.base_model;
+        let Some(binding) = self.binding(it.attempt) else { return Ok(()) };
+        let roster = self.signed_roster()?;
+        let accepted = distinct_signers(&it.acceptances, roster, |_, body| {
+            matches!(body, HospitalMessage::Acceptance(acceptance)
+                if (acceptance.round, acceptance.attempt) == (it.round, it.attempt)
+                && (acceptance.manifest, acceptance.decryptors) == (binding.manifest, binding.decryptors))
+        })?;
+        if accepted != binding.decryptors {
+            return Err(Reject::TooFewSignatures);
+        }
+        if let Some(state) = &mut self.round {
+            state.state(it.attempt).requested = true;
+        }
+        // From here on the sum of S may become known, whatever happens to this attempt.
+        let (round, cohort) = (it.round, binding.cohort);
+        if !self.facts.revealed_on(base_model).any(|known| known.round == round && known.cohort == cohort) {
+            self.persist(Fact::Revealed(Revealed { round, base_model, cohort }), out);
+        }
+        if binding.decryptors.contains(self.config.party) { self.release(binding, out) } else { Ok(()) }
+    }
+
+    /// Releases shares for one context per attempt, ever, within the flooding budget.
+    fn release(&mut self, binding: ShareBinding, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
+        let (round, attempt, digest) = (binding.round, binding.attempt, binding.digest());
+        match self.facts.released(round, attempt) {
+            Some(known) if known == digest => {}
+            Some(_) => return Err(Reject::AlreadyReleased),
+            None => {
+                let chunks = binding.chunks;
+                if self.facts.chunks_released() + u64::from(chunks) > self.config.tau_aggregation {
+                    return Err(Reject::BudgetSpent);
+                }
+                self.persist(Fact::Released(Released { round, attempt, binding: digest, chunks }), out);
+            }
+        }
+        out.push(HospitalOutput::ReleaseShares(binding));
+        Ok(())
+    }
+
+    pub(super) fn shares_made(
+        &mut self,
+        round: RoundId,
+        attempt: Attempt,
+        body: BodyRoot,
+        out: &mut Vec<HospitalOutput>,
+    ) {
+        // An abandoned attempt's shares stay in the building.
+        let Ok(Some(_)) = self.current(round, attempt) else { return };
+        let Some(binding) = self.facts.released(round, attempt) else { return };
+        let head = ShareHead { round, attempt, binding, body };
+        let result = self.sign_once(HospitalMessage::ShareHead(head), out).map_err(|_| Reject::AlreadyReleased);
+        if result.is_ok() {
+            let (kind, number) = (BlobKind::Share, u64::from(round.0));
+            out.push(HospitalOutput::Upload { kind, number, attempt: attempt.0, body });
+        }
+        self.refuse_round(round, attempt, result, out);
+    }
+
+    pub(super) fn on_sum_ready(&mut self, it: &SumReady, out: &mut Vec<HospitalOutput>) {
+        let Ok(Some(state)) = self.current(it.round, it.attempt) else { return };
+        let requested = state.state(it.attempt).requested;
+        let Some(binding) = self.binding(it.attempt).filter(|_| requested) else { return };
+        if it.chunks.len() != binding.chunks as usize {
+            return self.refuse_round(it.round, it.attempt, Err(Reject::SumRejected), out);
+        }
+        if let Some(state) = &mut self.round {
+            state.opening = true;
+        }
+        out.push(HospitalOutput::OpenSum { binding, chunks: it.chunks.clone() });
+    }
+
+    pub(super) fn sum_opened(
+        &mut self,
+        round: RoundId,
+        attempt: Attempt,
+        model: Option<Digest>,
+        out: &mut Vec<HospitalOutput>,
+    ) {
+        let Ok(Some(state)) = self.current(round, attempt) else { return };
+        state.decoded = model;
+        state.opening = false;
+        let closed = state.closed;
+        let vote = ModelVote { round, attempt, model };
+        let result = self.sign_once(HospitalMessage::ModelVote(vote), out);
+        self.refuse_round(round, attempt, result, out);
+        match (closed, model) {
+            (Some(closed), Some(model)) if closed == model => self.adopt(round, model, out),
+            (Some(_), _) => self.refuse_round(round, attempt, Err(Reject::ModelDiffers), out),
+            (None, _) => {}
+        }
+    }
+
+    fn adopt(&mut self, round: RoundId, model: Digest, out: &mut Vec<HospitalOutput>) {
+        self.model = model;
+        self.round = None;
+        self.persist(Fact::Adopted(Adopted { round, model }), out);
+        out.push(HospitalOutput::AdoptModel { round, model });
+    }
+
+    pub(super) fn on_round_closed(&mut self, it: &RoundClosed, out: &mut Vec<HospitalOutput>) {
+        if let Some(model) = self.facts.adopted(it.round) {
+            // Read again after a restart.
+            self.model = model;
+            self.round = None;
+            return;
+        }
+        let result = self.round_closed(it, out);
+        self.refuse_round(it.round, it.attempt, result, out);
+    }
+
+    fn round_closed(&mut self, it: &RoundClosed, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
+        let roster = self.signed_roster()?;
+        let voters = distinct_signers(&it.votes, roster, |_, body| {
+            matches!(body, HospitalMessage::ModelVote(vote)
+                if (vote.round, vote.attempt, vote.model) == (it.round, it.attempt, Some(it.model)))
+        })?;
+        if voters.len() < roster.threshold() {
+            return Err(Reject::TooFewSignatures);
+        }
+        let Some(state) = self.current(it.round, it.attempt)? else { return Ok(()) };
+        state.closed = Some(it.model);
+        match state.decoded {
+            Some(decoded) if decoded == it.model => {
+                self.adopt(it.round, it.model, out);
+                Ok(())
+            }
+            Some(_) => Err(Reject::ModelDiffers),
+            // Still decoding: adopted when done, if equal.
+            None => Ok(()),
+        }
+    }
+}

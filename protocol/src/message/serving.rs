@@ -1,0 +1,96 @@
+//! The coordinator's log entries of publishing and of encrypted inference.
+
+use crate::blob::BodyRoot;
+use crate::codec::{DecodeError, Reader, Wire, Writer, wire_struct};
+use crate::ids::{Attempt, Digest, QueryId};
+use crate::message::signed::SignedMessage;
+use crate::party_set::PartySet;
+use crate::reject::Reject;
+
+/// Asks a fixed cohort to encrypt its parts of the final model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishOpen {
+    /// Publishing attempt, from 1.
+    pub attempt: Attempt,
+    /// The plaintext model's digest.
+    pub model: Digest,
+    /// Digest of the program.
+    pub program: Digest,
+    /// Who contributes; each encrypts 1/|cohort| of the weights.
+    pub cohort: PartySet,
+}
+wire_struct!(PublishOpen { attempt: Attempt, model: Digest, program: Digest, cohort: PartySet });
+
+/// All contributions are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishManifest {
+    /// Publishing attempt.
+    pub attempt: Attempt,
+    /// `PublishHead`s, ascending.
+    pub heads: Vec<SignedMessage>,
+}
+wire_struct!(PublishManifest { attempt: Attempt, heads: Vec<SignedMessage> });
+
+/// The encrypted model is complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelPublished {
+    /// Publishing attempt.
+    pub attempt: Attempt,
+    /// Digest of the encrypted model; queries name it.
+    pub model: Digest,
+    /// Digest of the program.
+    pub program: Digest,
+}
+wire_struct!(ModelPublished { attempt: Attempt, model: Digest, program: Digest });
+
+/// A publishing attempt ended without a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishVoid {
+    /// Publishing attempt.
+    pub attempt: Attempt,
+    /// Who is missing.
+    pub missing: PartySet,
+}
+wire_struct!(PublishVoid { attempt: Attempt, missing: PartySet });
+
+/// Asks T to switch a result to the asker's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SwitchRequest {
+    /// The asker's signed `QueryHead`.
+    pub head: SignedMessage,
+    /// The encrypted result.
+    pub result: BodyRoot,
+    /// T, exactly t members.
+    pub decryptors: PartySet,
+}
+wire_struct!(SwitchRequest { head: SignedMessage, result: BodyRoot, decryptors: PartySet });
+
+/// The answer can be fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryDone {
+    /// The query.
+    pub query: QueryId,
+    /// The result under the asker's key.
+    pub answer: BodyRoot,
+}
+wire_struct!(QueryDone { query: QueryId, answer: BodyRoot });
+
+/// The query ends without an answer; the asker encrypts anew under a fresh number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryFailed {
+    /// The query.
+    pub query: QueryId,
+    /// Why.
+    pub reject: Reject,
+}
+wire_struct!(QueryFailed { query: QueryId, reject: Reject });
+
+impl Wire for Box<SwitchRequest> {
+    const BYTES_MIN: usize = SwitchRequest::BYTES_MIN;
+    fn encode(&self, writer: &mut Writer) {
+        (**self).encode(writer);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        SwitchRequest::decode(reader).map(Box::new)
+    }
+}

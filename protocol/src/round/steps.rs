@@ -1,0 +1,186 @@
+//! How a round moves from one step to the next: what completes a step, and what its deadline does.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{Attempt, Digest};
+use crate::message::{
+    Abandon, CohortFrozen, Decryptors, HospitalMessage, LogMessage, Manifest, RoundClosed, ShareRequest, SignedMessage,
+    VoidReason,
+};
+use crate::party_set::PartySet;
+use crate::round::{Phase, RoundEnd, RoundMachine, RoundOutput, rotation, small};
+
+impl RoundMachine {
+    pub(super) fn collect(&mut self, now_ms: u64, overdue: bool, out: &mut Vec<RoundOutput>) {
+        let complete = self.complete_updates(self.attempt);
+        let cohort = match self.cohort {
+            // A later attempt: exactly the same S, or nothing.
+            Some(cohort) => {
+                let missing = cohort.minus(complete);
+                if missing.is_empty() {
+                    cohort
+                } else {
+                    let coming = self.willing().minus(self.without_update);
+                    let lost = if overdue { missing } else { missing.minus(coming) };
+                    if !lost.is_empty() {
+                        self.void(VoidReason::CohortMemberLost { missing: lost }, out);
+                    }
+                    return;
+                }
+            }
+            None => {
+                let need = usize::from(self.config.min_cohort).max(self.roster.threshold());
+                let coming = self.willing().minus(self.without_update);
+                let hopeful = complete.union(coming);
+                let spares = (0..=self.config.attempts_ahead).map(|ahead| Attempt(self.attempt.0 + ahead));
+                let everyone =
+                    spares.map(|attempt| self.complete_updates(attempt)).all(|set| self.willing().is_subset(set));
+                if hopeful.len() < need || (overdue && complete.len() < need) {
+                    let have = if overdue { complete.len() } else { hopeful.len() };
+                    return self.void(VoidReason::CohortTooSmall { have: small(have), need: small(need) }, out);
+                }
+                if !(everyone || overdue) || complete.len() < need {
+                    return;
+                }
+                complete
+            }
+        };
+        self.publish_manifest(now_ms, cohort, out);
+    }
+
+    fn publish_manifest(&mut self, now_ms: u64, cohort: PartySet, out: &mut Vec<RoundOutput>) {
+        let heads: Vec<_> = cohort
+            .iter()
+            .filter_map(|party| self.updates.get(&(self.attempt, party)))
+            .map(|head| head.signed.clone())
+            .collect();
+        let manifest = Manifest { round: self.config.round, attempt: self.attempt, heads };
+        self.cohort = Some(cohort);
+        self.manifest = manifest.digest();
+        out.push(RoundOutput::Append(LogMessage::Manifest(manifest)));
+        self.enter(Phase::Signing { t_reached: false }, now_ms, self.config.sign_ms, out);
+    }
+
+    pub(super) fn collect_signatures(
+        &mut self,
+        now_ms: u64,
+        overdue: bool,
+        t_reached: bool,
+        out: &mut Vec<RoundOutput>,
+    ) {
+        let need = self.roster.threshold();
+        let signers: PartySet = self.signatures.keys().copied().collect();
+        let able = self.willing().minus(self.not_decrypting);
+        let candidates = signers.intersection(able);
+        if candidates.len() >= need && (overdue || able.is_subset(signers)) {
+            return self.freeze(now_ms, candidates, out);
+        }
+        if overdue || able.len() < need {
+            let have = small(candidates.len());
+            return self.void(VoidReason::ManifestUnsigned { have, need: small(need) }, out);
+        }
+        if candidates.len() >= need && !t_reached {
+            let window = self.config.settle_ms.min(self.deadline_ms.saturating_sub(now_ms));
+            self.enter(Phase::Signing { t_reached: true }, now_ms, window, out);
+        }
+    }
+
+    fn freeze(&mut self, now_ms: u64, candidates: PartySet, out: &mut Vec<RoundOutput>) {
+        let (round, attempt, manifest) = (self.config.round, self.attempt, self.manifest);
+        let signatures = self.signatures.values().cloned().collect();
+        let cohort = self.cohort.unwrap_or_default();
+        out.push(RoundOutput::Append(LogMessage::CohortFrozen(CohortFrozen { round, attempt, manifest, signatures })));
+        out.push(RoundOutput::Aggregate { attempt, cohort, chunks: self.config.chunks });
+        self.decryptors = rotation(candidates, round, self.roster.size()).take(self.roster.threshold()).collect();
+        let decryptors = self.decryptors;
+        out.push(RoundOutput::Append(LogMessage::Decryptors(Decryptors { round, attempt, decryptors })));
+        self.enter(Phase::Accepting, now_ms, self.config.accept_ms, out);
+    }
+
+    pub(super) fn collect_acceptances(&mut self, now_ms: u64, overdue: bool, out: &mut Vec<RoundOutput>) {
+        let missing = self.decryptors.minus(self.acceptances.keys().copied().collect());
+        if missing.is_empty() {
+            let (round, attempt) = (self.config.round, self.attempt);
+            let acceptances = self.acceptances.values().cloned().collect();
+            self.possibly_revealed = true;
+            out.push(RoundOutput::Append(LogMessage::ShareRequest(ShareRequest { round, attempt, acceptances })));
+            return self.enter(Phase::Sharing, now_ms, self.config.share_ms, out);
+        }
+        self.abandon_if_lost(now_ms, overdue, missing, out);
+    }
+
+    pub(super) fn collect_shares(&mut self, now_ms: u64, overdue: bool, out: &mut Vec<RoundOutput>) {
+        let missing = self.decryptors.minus(self.complete_shares());
+        if missing.is_empty() {
+            let cohort = self.cohort.unwrap_or_default();
+            let (attempt, decryptors, chunks) = (self.attempt, self.decryptors, self.config.chunks);
+            self.phase = Phase::Combining;
+            out.push(RoundOutput::Combine { attempt, cohort, decryptors, chunks });
+            return;
+        }
+        self.abandon_if_lost(now_ms, overdue, missing, out);
+    }
+
+    fn abandon_if_lost(&mut self, now_ms: u64, overdue: bool, missing: PartySet, out: &mut Vec<RoundOutput>) {
+        let lost = if overdue { missing } else { missing.minus(self.willing().minus(self.not_decrypting)) };
+        if lost.is_empty() {
+            return;
+        }
+        // A decryptor that let its deadline pass is not chosen again in this round.
+        self.not_decrypting = self.not_decrypting.union(lost);
+        let (round, attempt) = (self.config.round, self.attempt);
+        out.push(RoundOutput::Append(LogMessage::Abandon(Abandon { round, attempt, lost })));
+        if attempt.0 >= self.config.attempts_max {
+            return self.void(VoidReason::AttemptsExhausted { attempts: self.config.attempts_max }, out);
+        }
+        let (have, need) = (self.willing().minus(self.not_decrypting).len(), self.roster.threshold());
+        if have < need {
+            return self.void(VoidReason::QuorumLost { have: small(have), need: small(need) }, out);
+        }
+        self.attempt = attempt.next();
+        self.updates.retain(|key, _| key.0 > attempt);
+        self.signatures.clear();
+        self.acceptances.clear();
+        self.shares.clear();
+        self.decryptors = PartySet::EMPTY;
+        self.enter(Phase::Collecting, now_ms, self.config.collect_ms, out);
+    }
+
+    pub(super) fn collect_votes(&mut self, overdue: bool, out: &mut Vec<RoundOutput>) {
+        let need = self.roster.threshold();
+        let mut tally: BTreeMap<Digest, usize> = BTreeMap::new();
+        for vote in self.votes.values() {
+            if let HospitalMessage::ModelVote(vote) = &vote.body
+                && let Some(model) = vote.model
+            {
+                *tally.entry(model).or_default() += 1;
+            }
+        }
+        let leading = tally.into_iter().max_by_key(|(_, count)| *count);
+        let count = leading.map_or(0, |(_, count)| count);
+        if let Some((model, count)) = leading
+            && count >= need
+        {
+            return self.close(model, out);
+        }
+        let against = self.votes.len() - count;
+        if against > self.roster.size() - need {
+            return self.void(VoidReason::SumRejected { rejected: small(against) }, out);
+        }
+        let silent = self.live.minus(self.votes.keys().copied().collect()).len();
+        if overdue || count + silent < need {
+            self.void(VoidReason::VotesMissing { have: small(count), need: small(need) }, out);
+        }
+    }
+
+    fn close(&mut self, model: Digest, out: &mut Vec<RoundOutput>) {
+        let agrees =
+            |vote: &&SignedMessage| matches!(&vote.body, HospitalMessage::ModelVote(vote) if vote.model == Some(model));
+        let votes = self.votes.values().filter(agrees).cloned().collect();
+        let (round, attempt) = (self.config.round, self.attempt);
+        self.phase = Phase::Over;
+        out.push(RoundOutput::Append(LogMessage::RoundClosed(RoundClosed { round, attempt, model, votes })));
+        let (cohort, decryptors) = (self.cohort.unwrap_or_default(), self.decryptors);
+        out.push(RoundOutput::Done(RoundEnd::Closed { model, attempt, cohort, decryptors }));
+    }
+}

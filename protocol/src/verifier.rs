@@ -1,0 +1,224 @@
+//! Offline check of a transcript: chain, signatures, once-only rules, quorums and the cohort rule. Needs no key.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
+use crate::log::{LogEntry, LogReader};
+use crate::message::{HospitalMessage, LogMessage, SignedMessage, StepKey, distinct_signers};
+use crate::party_set::PartySet;
+use crate::reject::Reject;
+use crate::roster::Roster;
+use crate::signature::VerifyingKey;
+
+/// The first bad entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("transcript entry {index}: {reject}")]
+pub struct VerifyError {
+    /// Its index.
+    pub index: u64,
+    /// What is wrong.
+    pub reject: Reject,
+}
+
+#[derive(Default)]
+struct Attempted {
+    manifest: Digest,
+    frozen: bool,
+    decryptors: Option<PartySet>,
+    requested: bool,
+    summed: bool,
+}
+
+/// Reads a transcript from its first entry on.
+pub struct Verifier {
+    log: LogReader,
+    proposed: Option<Roster>,
+    roster: Option<Roster>,
+    signed: BTreeMap<(PartyId, StepKey), Digest>,
+    last_round: RoundId,
+    base_model: Digest,
+    cohorts: BTreeMap<RoundId, PartySet>,
+    revealed: Vec<(RoundId, Digest, PartySet)>,
+    attempts: BTreeMap<(RoundId, Attempt), Attempted>,
+    switched: BTreeMap<QueryId, PartySet>,
+}
+
+impl Verifier {
+    /// Expects entries signed by `coordinator`.
+    #[must_use]
+    pub fn new(coordinator: VerifyingKey) -> Self {
+        Self {
+            log: LogReader::new(coordinator),
+            proposed: None,
+            roster: None,
+            signed: BTreeMap::new(),
+            last_round: RoundId(0),
+            base_model: Digest::default(),
+            cohorts: BTreeMap::new(),
+            revealed: Vec::new(),
+            attempts: BTreeMap::new(),
+            switched: BTreeMap::new(),
+        }
+    }
+
+    /// Checks the next entry.
+    ///
+    /// # Errors
+    /// [`VerifyError`] with the index. After an error the verifier must not be used further.
+    pub fn check(&mut self, entry: &LogEntry) -> Result<(), VerifyError> {
+        self.entry(entry).map_err(|reject| VerifyError { index: entry.index, reject })
+    }
+
+    /// Digest of the newest entry.
+    #[must_use]
+    pub fn head(&self) -> Digest {
+        self.log.head()
+    }
+
+    fn entry(&mut self, entry: &LogEntry) -> Result<(), Reject> {
+        if !self.log.accept(entry)? {
+            return Err(Reject::LogForked);
+        }
+        if let LogMessage::RosterProposed(it) = &entry.message {
+            require(self.proposed.is_none(), Reject::Contradiction)?;
+            require(it.roster.coordinator() == self.log.coordinator(), Reject::RosterWrong)?;
+            self.proposed = Some(it.roster.clone());
+            return Ok(());
+        }
+        let roster = self.proposed.clone().ok_or(Reject::OutOfTurn)?;
+        for message in entry.message.signed() {
+            message.verify(&roster)?;
+            self.once(message)?;
+        }
+        if let LogMessage::RosterSigned(it) = &entry.message {
+            let digest = roster.digest();
+            let signers = distinct_signers(
+                &it.signatures,
+                &roster,
+                |_, body| matches!(body, HospitalMessage::RosterSignature(signature) if signature.roster == digest),
+            )?;
+            require(signers.len() >= roster.threshold(), Reject::TooFewSignatures)?;
+            self.roster = Some(roster);
+            return Ok(());
+        }
+        require(self.roster.is_some() || matches!(entry.message, LogMessage::Stop(_)), Reject::OutOfTurn)?;
+        self.message(&entry.message, &roster)
+    }
+
+    /// Whatever an author signs for a step is the same wherever it appears.
+    fn once(&mut self, message: &SignedMessage) -> Result<(), Reject> {
+        let Some(key) = message.body.step_key() else { return Ok(()) };
+        let digest = Digest::of("consilium verifier body", &message.body);
+        let known = *self.signed.entry((message.author, key)).or_insert(digest);
+        require(known == digest, Reject::Contradiction)
+    }
+
+    fn message(&mut self, message: &LogMessage, roster: &Roster) -> Result<(), Reject> {
+        let threshold = roster.threshold();
+        let is_set_of_t = |set: PartySet| set.len() == threshold && set.is_subset(roster.parties());
+        let all = |messages: &[SignedMessage]| -> Result<(), Reject> {
+            let authors = distinct_signers(messages, roster, |_, _| true)?;
+            require(authors == roster.parties(), Reject::TooFewSignatures)
+        };
+        match message {
+            LogMessage::CommitSet(it) => all(&it.commits),
+            LogMessage::RevealSet(it) => all(&it.reveals),
+            LogMessage::DealingsReady(it) => all(&it.dealings),
+            LogMessage::KeyEpochOpen(it) => all(&it.digests),
+            LogMessage::ServingStepHeads(it) => all(&it.heads),
+            LogMessage::RoundOpen(it) => {
+                require(it.round > self.last_round, Reject::RoundNumber)?;
+                self.last_round = it.round;
+                self.base_model = it.base_model;
+                Ok(())
+            }
+            LogMessage::Manifest(it) => {
+                let heads = it.update_heads().ok_or(Reject::ManifestMalformed)?;
+                let of_round = heads.iter().all(|(_, head)| (head.round, head.attempt) == (it.round, it.attempt));
+                let ascending = heads.windows(2).all(|pair| pair[0].0 < pair[1].0);
+                require(of_round && ascending && it.round == self.last_round, Reject::ManifestMalformed)?;
+                let cohort = it.cohort();
+                require(cohort.len() >= threshold, Reject::CohortTooSmall)?;
+                let known = *self.cohorts.entry(it.round).or_insert(cohort);
+                require(known == cohort, Reject::CohortChanged)?;
+                require(!self.attempts.contains_key(&(it.round, it.attempt)), Reject::Contradiction)?;
+                let attempt = Attempted { manifest: it.digest(), ..Attempted::default() };
+                self.attempts.insert((it.round, it.attempt), attempt);
+                Ok(())
+            }
+            LogMessage::CohortFrozen(it) => {
+                let signers = distinct_signers(&it.signatures, roster, |_, body| {
+                    matches!(body, HospitalMessage::ManifestSignature(signature)
+                        if (signature.round, signature.attempt, signature.manifest)
+                            == (it.round, it.attempt, it.manifest))
+                })?;
+                require(signers.len() >= threshold, Reject::TooFewSignatures)?;
+                let attempt = self.attempt(it.round, it.attempt)?;
+                require(attempt.manifest == it.manifest, Reject::Contradiction)?;
+                attempt.frozen = true;
+                Ok(())
+            }
+            LogMessage::Decryptors(it) => {
+                require(is_set_of_t(it.decryptors), Reject::DecryptorsWrong)?;
+                let attempt = self.attempt(it.round, it.attempt)?;
+                require(attempt.frozen && attempt.decryptors.is_none(), Reject::AlreadyAccepted)?;
+                attempt.decryptors = Some(it.decryptors);
+                Ok(())
+            }
+            LogMessage::ShareRequest(it) => {
+                let attempt = self.attempt(it.round, it.attempt)?;
+                let (manifest, decryptors) = (attempt.manifest, attempt.decryptors.ok_or(Reject::OutOfTurn)?);
+                attempt.requested = true;
+                let accepted = distinct_signers(&it.acceptances, roster, |_, body| {
+                    matches!(body, HospitalMessage::Acceptance(acceptance)
+                        if (acceptance.round, acceptance.attempt) == (it.round, it.attempt)
+                            && (acceptance.manifest, acceptance.decryptors) == (manifest, decryptors))
+                })?;
+                require(accepted == decryptors, Reject::TooFewSignatures)?;
+                self.check_cohort_rule(it.round, roster)
+            }
+            LogMessage::SumReady(it) => {
+                let attempt = self.attempt(it.round, it.attempt)?;
+                require(attempt.requested && !attempt.summed, Reject::OutOfTurn)?;
+                attempt.summed = true;
+                Ok(())
+            }
+            LogMessage::RoundClosed(it) => {
+                require(self.attempt(it.round, it.attempt)?.summed, Reject::OutOfTurn)?;
+                let voters = distinct_signers(&it.votes, roster, |_, body| {
+                    matches!(body, HospitalMessage::ModelVote(vote)
+                        if (vote.round, vote.attempt, vote.model) == (it.round, it.attempt, Some(it.model)))
+                })?;
+                require(voters.len() >= threshold, Reject::TooFewSignatures)
+            }
+            LogMessage::PublishOpen(it) => {
+                let known = it.cohort.is_subset(roster.parties());
+                require(known && it.cohort.len() >= threshold, Reject::CohortTooSmall)
+            }
+            LogMessage::SwitchRequest(it) => {
+                let HospitalMessage::QueryHead(head) = &it.head.body else { return Err(Reject::Contradiction) };
+                require(is_set_of_t(it.decryptors), Reject::DecryptorsWrong)?;
+                require(self.switched.insert(head.query, it.decryptors).is_none(), Reject::QueryRepeated)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn attempt(&mut self, round: RoundId, attempt: Attempt) -> Result<&mut Attempted, Reject> {
+        self.attempts.get_mut(&(round, attempt)).ok_or(Reject::OutOfTurn)
+    }
+
+    fn check_cohort_rule(&mut self, round: RoundId, roster: &Roster) -> Result<(), Reject> {
+        let cohort = *self.cohorts.get(&round).ok_or(Reject::OutOfTurn)?;
+        for (_, base_model, revealed) in &self.revealed {
+            let same_base = *base_model == self.base_model;
+            require(!same_base || roster.cohorts_may_follow(*revealed, cohort), Reject::CohortRule)?;
+        }
+        self.revealed.push((round, self.base_model, cohort));
+        Ok(())
+    }
+}
+
+fn require(holds: bool, reject: Reject) -> Result<(), Reject> {
+    if holds { Ok(()) } else { Err(reject) }
+}
