@@ -19,4 +19,5 @@ pub mod wire;
 pub use error::{DecodeError, Error};
 pub use params::{Params, Preset};
 pub use ring::{Automorphism, Coeff, Eval, Limb, Modulus, Poly};
+pub use aggregation::{Flooding, FloodingError};
 pub use stream::{Expander, Stream};

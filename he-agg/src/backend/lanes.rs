@@ -117,8 +117,8 @@ impl Lanes for __m256i {
                 // Plain loops: a closure here would be compiled without AVX2.
                 let zero = _mm256_setzero_si256();
                 let (mut r, mut t, mut u) = ([zero; 8], [zero; 8], [zero; 8]);
-                for i in 0..8 {
-                    r[i] = Self::load(from.add((row + i) * 16 + column));
+                for (i, r) in r.iter_mut().enumerate() {
+                    *r = Self::load(from.add((row + i) * 16 + column));
                 }
                 for i in (0..8).step_by(2) {
                     t[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);
@@ -204,8 +204,8 @@ impl Lanes for __m512i {
             // Plain loops: a closure here would be compiled without AVX-512.
             let zero = _mm512_setzero_si512();
             let (mut r, mut t, mut u) = ([zero; 16], [zero; 16], [zero; 16]);
-            for i in 0..16 {
-                r[i] = Self::load(from.add(16 * i));
+            for (i, r) in r.iter_mut().enumerate() {
+                *r = Self::load(from.add(16 * i));
             }
             for i in (0..16).step_by(2) {
                 t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);

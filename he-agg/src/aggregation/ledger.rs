@@ -1,0 +1,185 @@
+//! Permits: proof that a hospital's ledger knew of a release before it left.
+//!
+//! Two encryptions of different integers under one `a`, or two shares for one
+//! chunk, break the scheme. So encrypting consumes an [`EncryptPermit`] and
+//! sharing a [`SharePermit`], which only the provided methods of
+//! [`ReleaseLedger`] can make, after the implementor stored the claim.
+
+use super::chunk::EncryptRequest;
+use super::context::ShareContext;
+use super::flooding::{Flooding, TauCounter, TauExhausted};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Use {
+    /// Encrypting a chunk under its `a`.
+    Encrypt,
+    /// Releasing a decryption share of a chunk.
+    Share,
+}
+
+/// The name of a claim. There is at most one value per name, for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LedgerKey {
+    /// What is claimed.
+    pub purpose: Use,
+    /// Epoch seed.
+    pub epoch: [u8; 32],
+    /// Round.
+    pub round: u32,
+    /// Attempt.
+    pub attempt: u32,
+    /// Chunk.
+    pub chunk: u32,
+}
+
+/// The ledger's answer to a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The value that is durably stored under the key: the one claimed, or an
+    /// earlier one that differs.
+    Stored([u8; 32]),
+    /// The key was free, but the epoch's releases are spent. Nothing was stored.
+    Exhausted(TauExhausted),
+}
+
+/// Why no permit was issued.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PermitError<E> {
+    /// The ledger's storage failed; nothing may be released.
+    #[error("the release ledger failed: {0}")]
+    Ledger(#[source] E),
+    /// Another value was released under this name before.
+    #[error(
+        "{} for round {}, attempt {}, chunk {} was claimed with other content; only the stored bytes may be sent again",
+        match .key.purpose { Use::Encrypt => "an encryption", Use::Share => "a share" },
+        .key.round, .key.attempt, .key.chunk
+    )]
+    Conflict {
+        /// The name in question.
+        key: LedgerKey,
+    },
+    /// No release is left.
+    #[error(transparent)]
+    Exhausted(#[from] TauExhausted),
+}
+
+/// Permission to encrypt exactly one request; consumed by doing so.
+#[derive(Debug)]
+#[must_use = "a permit is consumed by encrypt_chunk"]
+pub struct EncryptPermit {
+    digest: [u8; 32],
+}
+
+impl EncryptPermit {
+    pub(super) fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+}
+
+/// Permission to release exactly one share; consumed by doing so.
+#[derive(Debug)]
+#[must_use = "a permit is consumed by Decryptor::share"]
+pub struct SharePermit {
+    digest: [u8; 32],
+}
+
+impl SharePermit {
+    pub(super) fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+}
+
+/// A hospital's durable memory of what it released.
+///
+/// A claim that repeats the stored value gets a permit again: errors and
+/// flooding are expanded from the vault secret and the claim, so the same
+/// bytes come out. Any other claim under the name is refused for ever.
+pub trait ReleaseLedger {
+    /// Failure of the storage.
+    type Error;
+
+    /// Stores `value` under `key` unless the key is taken, and returns what is
+    /// then stored.
+    ///
+    /// The implementor must, in one transaction that is on disk before the
+    /// call returns: look the key up; if it is free, charge one release of the
+    /// epoch the first time any use of this (epoch, round, attempt, chunk) is
+    /// claimed, and insert. Charging an encryption covers attempts that are
+    /// abandoned later.
+    ///
+    /// # Errors
+    /// The storage's error; then nothing may be released.
+    fn claim(&mut self, key: &LedgerKey, value: [u8; 32]) -> Result<Claim, Self::Error>;
+
+    /// Claims an encryption and issues its permit.
+    ///
+    /// # Errors
+    /// [`PermitError`].
+    fn permit_encryption(&mut self, request: &EncryptRequest<'_>) -> Result<EncryptPermit, PermitError<Self::Error>> {
+        let digest = request.digest();
+        let key = request.id.ledger_key(Use::Encrypt);
+        settle(self.claim(&key, digest), key, digest)?;
+        Ok(EncryptPermit { digest })
+    }
+
+    /// Claims a share and issues its permit.
+    ///
+    /// # Errors
+    /// [`PermitError`].
+    fn permit_share(&mut self, context: &ShareContext) -> Result<SharePermit, PermitError<Self::Error>> {
+        let digest = context.digest();
+        let key = context.id().ledger_key(Use::Share);
+        settle(self.claim(&key, digest), key, digest)?;
+        Ok(SharePermit { digest })
+    }
+}
+
+fn settle<E>(claim: Result<Claim, E>, key: LedgerKey, digest: [u8; 32]) -> Result<(), PermitError<E>> {
+    match claim.map_err(PermitError::Ledger)? {
+        Claim::Stored(stored) if stored == digest => Ok(()),
+        Claim::Stored(_) => Err(PermitError::Conflict { key }),
+        Claim::Exhausted(exhausted) => Err(PermitError::Exhausted(exhausted)),
+    }
+}
+
+/// A ledger that forgets when the process ends: for tests and simulations
+/// only. With real keys it would allow a second release after a restart.
+pub struct MemoryLedger {
+    rows: BTreeMap<LedgerKey, [u8; 32]>,
+    charged: BTreeSet<(u32, u32, u32)>,
+    counter: TauCounter,
+}
+
+impl MemoryLedger {
+    /// An empty ledger of one epoch.
+    pub fn new(flooding: Flooding) -> Self {
+        MemoryLedger { rows: BTreeMap::new(), charged: BTreeSet::new(), counter: TauCounter::resume(flooding, 0) }
+    }
+
+    /// Releases left.
+    pub fn left(&self) -> u64 {
+        self.counter.left()
+    }
+}
+
+impl ReleaseLedger for MemoryLedger {
+    type Error = std::convert::Infallible;
+
+    fn claim(&mut self, key: &LedgerKey, value: [u8; 32]) -> Result<Claim, Self::Error> {
+        if let Some(&stored) = self.rows.get(key) {
+            return Ok(Claim::Stored(stored));
+        }
+        let unit = (key.round, key.attempt, key.chunk);
+        if !self.charged.contains(&unit) {
+            if let Err(exhausted) = self.counter.charge() {
+                return Ok(Claim::Exhausted(exhausted));
+            }
+            self.charged.insert(unit);
+        }
+        self.rows.insert(*key, value);
+        Ok(Claim::Stored(value))
+    }
+}

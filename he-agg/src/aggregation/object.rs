@@ -1,0 +1,60 @@
+//! Bytes of the one-polynomial objects of a round.
+
+use super::chunk::ChunkId;
+use super::error::AggregationError;
+use crate::error::DecodeError;
+use crate::params::Params;
+use crate::ring::{Domain, Poly};
+use crate::wire::{HEADER_BYTES, Header, Kind};
+
+/// A header and one polynomial over all limbs.
+///
+/// `epoch` is the epoch seed; decryption shares and blinded sums put the
+/// digest of their whole context there, which contains it.
+pub(super) fn write<D: Domain>(
+    kind: Kind,
+    params: &Params,
+    id: &ChunkId,
+    epoch: [u8; 32],
+    sender: u16,
+    poly: &Poly<D>,
+) -> Vec<u8> {
+    let header = Header {
+        epoch,
+        round: id.round,
+        attempt: id.attempt,
+        chunk: id.chunk,
+        sender,
+        ..Header::new(kind, params.preset, D::NUMBER, params.q.len(), 1)
+    };
+    let mut out = Vec::with_capacity(HEADER_BYTES + header.payload_len(params.n));
+    header.write(&mut out);
+    poly.pack_into(&mut out);
+    out
+}
+
+/// Reads what [`write`] wrote; the identifier carries the header's digest as
+/// its epoch.
+pub(super) fn read<D: Domain>(
+    bytes: &[u8],
+    kind: Kind,
+    params: &Params,
+) -> Result<(ChunkId, u16, Poly<D>), AggregationError> {
+    let (header, payload) = Header::read(bytes, kind, params)?;
+    for (field, found, expected) in [
+        ("domain", header.domain, D::NUMBER),
+        ("limbs", header.limbs, params.q.len() as u8),
+        ("special limbs", header.special_limbs, 0),
+        ("polynomials", header.polynomials, 1),
+    ] {
+        if found != expected {
+            return Err(DecodeError::Field { field, value: u64::from(found) }.into());
+        }
+    }
+    if header.scale != 1.0 {
+        return Err(DecodeError::Scale { bits: header.scale.to_bits() }.into());
+    }
+    let poly = Poly::unpack(payload, params.n, &params.q)?;
+    let id = ChunkId { epoch: header.epoch, round: header.round, attempt: header.attempt, chunk: header.chunk };
+    Ok((id, header.sender, poly))
+}

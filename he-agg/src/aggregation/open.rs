@@ -1,0 +1,178 @@
+//! The coordinator's blinded result, and what a hospital reads from it.
+
+use super::chunk::{ChunkId, ChunkSum};
+use super::context::ShareContext;
+use super::error::AggregationError;
+use super::keys::MaskKey;
+use super::lanes;
+use super::layout::LaneLayout;
+use super::object;
+use super::reconstruction::{self, Reconstruction};
+use super::share::{DecryptionShare, blinding};
+use crate::params::Params;
+use crate::ring::{Coeff, Poly};
+use crate::wire::{self, Kind};
+use rayon::prelude::*;
+use zeroize::Zeroizing;
+
+/// Coefficients decoded by one task.
+const BLOCK: usize = 256;
+
+/// `y`: the summed updates plus all shares, still under the group's blinding.
+#[derive(Clone)]
+pub struct BlindedSum {
+    params: &'static Params,
+    id: ChunkId,
+    context: [u8; 32],
+    pub(super) y: Poly<Coeff>,
+}
+
+impl BlindedSum {
+    /// Adds the shares of exactly the decryptors to the sum of exactly the
+    /// contributors.
+    ///
+    /// # Errors
+    /// [`AggregationError`] naming what is foreign, doubled or missing.
+    pub fn combine(
+        layout: &LaneLayout,
+        context: &ShareContext,
+        sum: &ChunkSum,
+        shares: &[DecryptionShare],
+    ) -> Result<Self, AggregationError> {
+        let params = layout.params();
+        if sum.id() != context.id() {
+            return Err(sum.id().foreign("chunk sum"));
+        }
+        if sum.contributors() != context.contributors() {
+            let expected = context.contributors().len();
+            return Err(AggregationError::WrongContributors { expected });
+        }
+        let mut seen = Vec::with_capacity(shares.len());
+        for share in shares {
+            if share.context != context.digest() {
+                return Err(share.id.foreign("decryption share"));
+            }
+            if !context.decryptors().contains(&share.party) {
+                return Err(AggregationError::NotADecryptor { party: share.party });
+            }
+            if seen.contains(&share.party) {
+                let party = share.party;
+                return Err(AggregationError::Duplicate { object: "decryption share", party });
+            }
+            seen.push(share.party);
+        }
+        if let Some(&party) = context.decryptors().iter().find(|party| !seen.contains(party)) {
+            return Err(AggregationError::Missing { object: "decryption share", party });
+        }
+        let mut y = sum.poly().clone();
+        for share in shares {
+            y.add_assign(&share.h, &params.q);
+        }
+        Ok(BlindedSum { params, id: *context.id(), context: context.digest(), y })
+    }
+
+    /// The bytes that travel; the header's digest is that of the context.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        object::write(Kind::BlindedSum, self.params, &self.id, self.context, 0, &self.y)
+    }
+
+    /// Reads the result of a context.
+    ///
+    /// # Errors
+    /// [`AggregationError::Decode`] or [`AggregationError::ForeignObject`].
+    pub fn from_bytes(bytes: &[u8], layout: &LaneLayout, context: &ShareContext) -> Result<Self, AggregationError> {
+        let (id, sender, y) = object::read(bytes, Kind::BlindedSum, layout.params())?;
+        let expected = ChunkId { epoch: context.digest(), ..*context.id() };
+        if id != expected || sender != 0 {
+            return Err(id.foreign("blinded sum"));
+        }
+        let (params, context_digest) = (layout.params(), context.digest());
+        Ok(BlindedSum { params, id: *context.id(), context: context_digest, y })
+    }
+
+    /// SHA-256 identity of the bytes.
+    pub fn identity(&self) -> [u8; 32] {
+        wire::identity(&self.to_bytes())
+    }
+}
+
+/// The exact integer sums of one chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodedChunk {
+    /// Sum over the contributors of every value of the chunk, bit for bit the
+    /// sum of their integers. Length [`LaneLayout::values_per_chunk`].
+    pub values: Vec<i64>,
+    /// Sum of the contributors' weights.
+    pub weight_sum: u64,
+    /// The contributors, increasing, as the presence lanes confirm.
+    pub contributors: Vec<u16>,
+    /// Largest noise magnitude met, for comparison with the layout's bound.
+    pub noise_max: u64,
+}
+
+/// Removes the blinding, reconstructs and checks a sum.
+///
+/// # Errors
+/// The first check that fails, each fatal for the chunk. Keep the detail in
+/// the hospital's own log: the coordinator gets a bare refusal.
+pub fn open(
+    layout: &LaneLayout,
+    context: &ShareContext,
+    group: &MaskKey,
+    blinded: &BlindedSum,
+) -> Result<DecodedChunk, AggregationError> {
+    if blinded.context != context.digest() {
+        return Err(blinded.id.foreign("blinded sum"));
+    }
+    let params = layout.params();
+    let mut y = Zeroizing::new(blinded.y.clone());
+    y.sub_assign(&blinding(params, group, context), &params.q);
+    let (sums, noise_max) = split(layout, &y)?;
+    let decoded = lanes::decode(layout, context.id(), context.contributors(), &sums)?;
+    Ok(DecodedChunk {
+        values: decoded.values,
+        weight_sum: decoded.weight,
+        contributors: context.contributors().to_vec(),
+        noise_max,
+    })
+}
+
+/// All lanes of a decrypted polynomial, and its largest noise.
+fn split(layout: &LaneLayout, y: &Poly<Coeff>) -> Result<(Vec<u64>, u64), AggregationError> {
+    let params = layout.params();
+    let (g, k, stride) = (layout.guard_bits(), layout.lanes(), layout.stride_bits());
+    let half = 1u64 << (g - 1);
+    let halves: Vec<u32> = params.q.iter().map(|l| l.modulus().reduce_u64(half)).collect();
+    let lift = Reconstruction::new(&params.q);
+    let mut sums = vec![0u64; params.n * k];
+    let noise = sums
+        .par_chunks_mut(BLOCK * k)
+        .enumerate()
+        .map(|(block, sums)| {
+            let mut residues = vec![0u32; params.q.len()];
+            let mut worst = 0;
+            for (i, lanes) in sums.chunks_exact_mut(k).enumerate() {
+                let coefficient = block * BLOCK + i;
+                // y + 2^(g-1), so that negative noise does not borrow from a lane.
+                for (l, residue) in residues.iter_mut().enumerate() {
+                    *residue = params.q[l].modulus().add(y.limb(l)[coefficient], halves[l]);
+                }
+                let words = lift.lift(&mut residues);
+                let noise = reconstruction::bits(&words, 0, g).abs_diff(half);
+                if noise > layout.noise_bound() {
+                    let bound = layout.noise_bound();
+                    return Err(AggregationError::Noise { coefficient, noise, bound });
+                }
+                if reconstruction::any_above(&words, layout.used_bits()) {
+                    return Err(AggregationError::LaneOverflow { coefficient });
+                }
+                worst = worst.max(noise);
+                for (l, lane) in (0u32..).zip(lanes.iter_mut()) {
+                    *lane = reconstruction::bits(&words, g + l * stride, stride);
+                }
+            }
+            Ok(worst)
+        })
+        .try_reduce(|| 0, |a, b| Ok(a.max(b)))?;
+    Ok((sums, noise))
+}
