@@ -1,7 +1,7 @@
 //! Compiles a network, encrypts a random model and image under a fresh key and times the parts.
 //!
 //! `cargo run --release -p he-infer --example one_image -- [demo|a|c|ct] [INF15-90] [repeats]`
-#![allow(clippy::print_stdout, reason = "an example reports to its user")]
+#![expect(clippy::print_stdout, reason = "an example reports to its user")]
 
 use std::error::Error;
 use std::time::Instant;

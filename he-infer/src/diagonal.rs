@@ -28,7 +28,7 @@ const COST_HOISTED: usize = 2;
 /// Relative cost of one full rotation or relinearisation.
 const COST_FULL: usize = 4;
 /// What one more rotation key is worth, in the same unit.
-const COST_KEY: usize = 1;
+const COST_KEY: usize = 2;
 
 impl Diagonals {
     pub(crate) fn new(slots: usize, unit: usize) -> Self {

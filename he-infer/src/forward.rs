@@ -48,6 +48,14 @@ pub enum InputError {
         /// The value.
         value: f32,
     },
+    /// No such weight vector.
+    #[error("the program has {count} weight vectors, there is no index {found}")]
+    Weight {
+        /// Weight vectors of the program.
+        count: usize,
+        /// Index given.
+        found: usize,
+    },
     /// Wrong number of slots.
     #[error("the program works on {expected} slots, found {found}")]
     Slots {

@@ -89,7 +89,7 @@ impl Blocks {
         let blocks = Self::phase_blocks(phases) * copies.0 * copies.1;
         let rows = shape.height.div_ceil(phases) + copies.0 - 1;
         let columns = shape.width.div_ceil(phases) + copies.1 - 1;
-        (tile % blocks == 0 && rows * columns <= tile / blocks).then(|| Self {
+        (tile.is_multiple_of(blocks) && rows * columns <= tile / blocks).then(|| Self {
             phases,
             copies,
             block: tile / blocks,

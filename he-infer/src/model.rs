@@ -110,8 +110,8 @@ impl EncryptedModel {
         if slots.len() != program.weights().len() {
             return Err(ModelError::Count { expected: program.weights().len(), found: slots.len() });
         }
-        for (index, (weight, slot)) in program.weights().iter().zip(&slots).enumerate() {
-            check(slot, Place::Weight(index), program, weight.limbs(), weight.scale())?;
+        for (index, slot) in slots.iter().enumerate() {
+            program.check_weight(index, slot)?;
         }
         Ok(Self { program: program.digest(), preset: program.params().preset, slots })
     }
@@ -184,6 +184,16 @@ impl EncryptedModel {
 }
 
 impl Program {
+    /// Checks one weight vector of a contribution, for callers that stream them.
+    ///
+    /// # Errors
+    /// Another preset, level, scale or number of polynomials, or an index beyond `weights`.
+    pub fn check_weight(&self, index: usize, slot: &Ciphertext) -> Result<(), ModelError> {
+        let count = self.weights().len();
+        let weight = self.weights().get(index).ok_or(InputError::Weight { count, found: index })?;
+        check(slot, Place::Weight(index), self, weight.limbs(), weight.scale())
+    }
+
     /// Packs, encodes and encrypts an image as a query at the program's level and scale.
     ///
     /// # Errors

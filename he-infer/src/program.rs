@@ -230,12 +230,12 @@ impl Program {
     /// One slot vector of a model, for callers that encrypt one at a time to bound memory.
     ///
     /// # Errors
-    /// As `encode_weights`.
-    ///
-    /// # Panics
-    /// If `weight` is not an index into `weights`.
+    /// As `encode_weights`, or an index beyond `weights`.
     pub fn encode_weight(&self, weight: usize, parameters: &[f32]) -> Result<Vec<f64>, InputError> {
         self.network.check_parameters(parameters)?;
+        if weight >= self.weights.len() {
+            return Err(InputError::Weight { count: self.weights.len(), found: weight });
+        }
         Ok(self.spread(weight, parameters))
     }
 

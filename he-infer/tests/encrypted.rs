@@ -1,4 +1,5 @@
 //! The encrypted executor computes what the shadow computes, slot by slot, after every step.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests stop at the first surprise")]
 
 mod ceremony;
 mod random;
@@ -14,8 +15,8 @@ use random::Random;
 
 const Q: LayerSpec = LayerSpec::quadratic();
 
-fn compile(image: (usize, usize, usize), layers: &[LayerSpec], preset: Preset) -> Program {
-    let network = Network::new(ImageShape::new(image.0, image.1, image.2), layers.to_vec()).unwrap();
+fn compile(image: ImageShape, layers: &[LayerSpec], preset: Preset) -> Program {
+    let network = Network::new(image, layers.to_vec()).unwrap();
     Program::compile(&network, preset.params()).unwrap()
 }
 
@@ -54,10 +55,10 @@ fn worst_difference(program: &Program, ceremony: &Ceremony, seed: u64) -> f64 {
 
 #[test]
 fn every_slot_after_every_step_equals_the_shadow_on_inf13() {
-    let shapes: [((usize, usize, usize), &[LayerSpec]); 3] = [
-        ((1, 12, 12), &[LayerSpec::conv(4, 3, 2), Q, LayerSpec::dense(3)]),
-        ((1, 10, 10), &[LayerSpec::conv(3, 3, 1), LayerSpec::conv(5, 3, 2), Q, LayerSpec::dense(4)]),
-        ((1, 8, 8), &[LayerSpec::dense(20), Q, LayerSpec::dense(5)]),
+    let shapes: [(ImageShape, &[LayerSpec]); 3] = [
+        (ImageShape::new(1, 12, 12), &[LayerSpec::conv(4, 3, 2), Q, LayerSpec::dense(3)]),
+        (ImageShape::new(1, 10, 10), &[LayerSpec::conv(3, 3, 1), LayerSpec::conv(5, 3, 2), Q, LayerSpec::dense(4)]),
+        (ImageShape::new(1, 8, 8), &[LayerSpec::dense(20), Q, LayerSpec::dense(5)]),
     ];
     for (seed, (image, layers)) in shapes.into_iter().enumerate() {
         let program = compile(image, layers, Preset::Inf13);
@@ -70,7 +71,7 @@ fn every_slot_after_every_step_equals_the_shadow_on_inf13() {
 #[test]
 fn the_demo_network_equals_its_shadow_on_inf15_90() {
     let layers = [LayerSpec::conv(8, 5, 2), Q, LayerSpec::conv(16, 3, 2), Q, LayerSpec::dense(3)];
-    let program = compile((1, 28, 28), &layers, Preset::Inf15x90);
+    let program = compile(ImageShape::new(1, 28, 28), &layers, Preset::Inf15x90);
     let ceremony = Ceremony::run(Preset::Inf15x90, program.key_plan());
     let worst = worst_difference(&program, &ceremony, 5);
     // Encoding and decoding in f64 are the limit, not the noise at scale 2^90.
@@ -80,7 +81,7 @@ fn the_demo_network_equals_its_shadow_on_inf15_90() {
 #[test]
 fn contributions_of_two_hospitals_add_up_to_the_model_of_their_average() {
     let layers = [LayerSpec::conv(2, 3, 2), Q, LayerSpec::dense(3)];
-    let program = compile((1, 8, 8), &layers, Preset::Inf13);
+    let program = compile(ImageShape::new(1, 8, 8), &layers, Preset::Inf13);
     let ceremony = Ceremony::run(Preset::Inf13, program.key_plan());
     let mut random = Random::new(3);
     let (a, b) = (random.parameters(program.network()), random.parameters(program.network()));
@@ -105,8 +106,8 @@ fn contributions_of_two_hospitals_add_up_to_the_model_of_their_average() {
 #[test]
 fn models_queries_and_keys_of_something_else_are_refused() {
     let layers = [LayerSpec::conv(2, 3, 2), Q, LayerSpec::dense(3)];
-    let program = compile((1, 8, 8), &layers, Preset::Inf13);
-    let other = compile((1, 8, 8), &[LayerSpec::dense(3)], Preset::Inf13);
+    let program = compile(ImageShape::new(1, 8, 8), &layers, Preset::Inf13);
+    let other = compile(ImageShape::new(1, 8, 8), &[LayerSpec::dense(3)], Preset::Inf13);
     let ceremony = Ceremony::run(Preset::Inf13, program.key_plan());
     let key = &ceremony.public_key;
     let mut stream = Stream::from_seed([3; 32]);

@@ -1,4 +1,5 @@
 //! The packed program on plain slots computes the network: checked against the plain forward pass.
+#![expect(clippy::unwrap_used, reason = "helpers of tests stop at the first surprise")]
 
 mod random;
 
@@ -16,8 +17,17 @@ fn dense(units: usize) -> LayerSpec {
 
 const Q: LayerSpec = LayerSpec::quadratic();
 
-fn network(image: (usize, usize, usize), layers: &[LayerSpec]) -> Network {
-    Network::new(ImageShape::new(image.0, image.1, image.2), layers.to_vec()).unwrap()
+fn image(channels: usize, height: usize, width: usize) -> ImageShape {
+    ImageShape::new(channels, height, width)
+}
+
+fn network(image: ImageShape, layers: &[LayerSpec]) -> Network {
+    Network::new(image, layers.to_vec()).unwrap()
+}
+
+/// Uniform in least..=most.
+fn within(random: &mut Random, least: usize, most: usize) -> usize {
+    least + (random.word() % (most - least + 1) as u64) as usize
 }
 
 /// Runs both evaluations and the structural checks on one network.
@@ -69,17 +79,19 @@ fn keys_cover_rotations(program: &Program) {
         }
     }
     assert!(!plan.rotations.contains_key(&0));
+    let bytes = plan.rotation_bytes(program.params().preset).unwrap();
+    assert_eq!(program.summary().galois_key_bytes, bytes);
 }
 
 #[test]
 fn published_shapes_compute_their_network_on_16384_slots() {
-    let shapes: [(&[LayerSpec], (usize, usize, usize)); 6] = [
-        (&[spec(8, 5, 2), Q, spec(16, 3, 2), Q, dense(3)], (1, 28, 28)),
-        (&[spec(32, 5, 2), Q, spec(32, 3, 2), Q, dense(10)], (1, 28, 28)),
-        (&[spec(5, 5, 2), Q, dense(100), Q, dense(10)], (1, 28, 28)),
-        (&[spec(16, 8, 4), Q, spec(16, 3, 2), Q, dense(4)], (1, 64, 64)),
-        (&[spec(16, 8, 4), Q, spec(16, 3, 1), Q, dense(4)], (1, 64, 64)),
-        (&[spec(32, 3, 2), Q, spec(32, 3, 1), Q, dense(9)], (3, 28, 28)),
+    let shapes: [(&[LayerSpec], ImageShape); 6] = [
+        (&[spec(8, 5, 2), Q, spec(16, 3, 2), Q, dense(3)], image(1, 28, 28)),
+        (&[spec(32, 5, 2), Q, spec(32, 3, 2), Q, dense(10)], image(1, 28, 28)),
+        (&[spec(5, 5, 2), Q, dense(100), Q, dense(10)], image(1, 28, 28)),
+        (&[spec(16, 8, 4), Q, spec(16, 3, 2), Q, dense(4)], image(1, 64, 64)),
+        (&[spec(16, 8, 4), Q, spec(16, 3, 1), Q, dense(4)], image(1, 64, 64)),
+        (&[spec(32, 3, 2), Q, spec(32, 3, 1), Q, dense(9)], image(3, 28, 28)),
     ];
     for (seed, (layers, image)) in shapes.into_iter().enumerate() {
         let program = agree(&network(image, layers), Preset::Inf15x90, seed as u64);
@@ -89,19 +101,19 @@ fn published_shapes_compute_their_network_on_16384_slots() {
 
 #[test]
 fn small_shapes_compute_their_network_on_every_slot_count() {
-    let shapes: [(&[LayerSpec], (usize, usize, usize)); 12] = [
-        (&[dense(2)], (1, 5, 7)),
-        (&[dense(16)], (3, 9, 4)),
-        (&[dense(20), Q, dense(3)], (2, 6, 6)),
-        (&[dense(5), Q, dense(16)], (1, 8, 8)),
-        (&[spec(1, 1, 1), dense(2)], (1, 4, 4)),
-        (&[spec(4, 3, 2), Q, dense(3)], (1, 8, 8)),
-        (&[spec(16, 1, 1), Q, dense(7)], (3, 9, 5)),
-        (&[spec(4, 3, 1), spec(6, 3, 2), Q, dense(3)], (1, 11, 9)),
-        (&[spec(3, 5, 2), Q, spec(8, 5, 2), dense(5)], (1, 13, 16)),
-        (&[spec(2, 4, 2), Q, spec(3, 2, 2), dense(5)], (2, 12, 12)),
-        (&[spec(4, 3, 1), spec(4, 3, 2), spec(8, 3, 2), dense(4)], (1, 16, 16)),
-        (&[spec(5, 3, 2), spec(3, 3, 1), spec(9, 2, 3), dense(16)], (1, 20, 20)),
+    let shapes: [(&[LayerSpec], ImageShape); 12] = [
+        (&[dense(2)], image(1, 5, 7)),
+        (&[dense(16)], image(3, 9, 4)),
+        (&[dense(20), Q, dense(3)], image(2, 6, 6)),
+        (&[dense(5), Q, dense(16)], image(1, 8, 8)),
+        (&[spec(1, 1, 1), dense(2)], image(1, 4, 4)),
+        (&[spec(4, 3, 2), Q, dense(3)], image(1, 8, 8)),
+        (&[spec(16, 1, 1), Q, dense(7)], image(3, 9, 5)),
+        (&[spec(4, 3, 1), spec(6, 3, 2), Q, dense(3)], image(1, 11, 9)),
+        (&[spec(3, 5, 2), Q, spec(8, 5, 2), dense(5)], image(1, 13, 16)),
+        (&[spec(2, 4, 2), Q, spec(3, 2, 2), dense(5)], image(2, 12, 12)),
+        (&[spec(4, 3, 1), spec(4, 3, 2), spec(8, 3, 2), dense(4)], image(1, 16, 16)),
+        (&[spec(5, 3, 2), spec(3, 3, 1), spec(9, 2, 3), dense(16)], image(1, 20, 20)),
     ];
     for preset in [Preset::Inf13, Preset::Inf14x30, Preset::Inf15x60] {
         for (seed, (layers, image)) in shapes.iter().enumerate() {
@@ -115,23 +127,23 @@ fn random_networks_compute_what_their_forward_pass_computes() {
     let mut compiled = 0;
     for seed in 0..120 {
         let mut random = Random::new(1000 + seed);
-        let image = ImageShape::new(random.within(1, 3), random.within(4, 14), random.within(4, 14));
+        let image = ImageShape::new(within(&mut random, 1, 3), within(&mut random, 4, 14), within(&mut random, 4, 14));
         let mut layers = Vec::new();
-        for _ in 0..random.within(0, 2) {
+        for _ in 0..within(&mut random, 0, 2) {
             layers.push(LayerSpec::Conv {
-                channels: random.within(1, 9),
-                kernel: random.within(1, 4),
-                stride: random.within(1, 3),
-                padding: [None, Some(0)][random.within(0, 1)],
+                channels: within(&mut random, 1, 9),
+                kernel: within(&mut random, 1, 4),
+                stride: within(&mut random, 1, 3),
+                padding: [None, Some(0)][within(&mut random, 0, 1)],
             });
-            if random.within(0, 1) == 1 && layers.len() < 3 {
+            if within(&mut random, 0, 1) == 1 && layers.len() < 3 {
                 layers.push(Q);
             }
         }
-        if random.within(0, 2) == 0 && layers.len() < 3 {
-            layers.push(dense(random.within(1, 40)));
+        if within(&mut random, 0, 2) == 0 && layers.len() < 3 {
+            layers.push(dense(within(&mut random, 1, 40)));
         }
-        layers.push(dense(random.within(2, 16)));
+        layers.push(dense(within(&mut random, 2, 16)));
         let Ok(network) = Network::new(image, layers) else {
             continue;
         };
@@ -145,7 +157,7 @@ fn random_networks_compute_what_their_forward_pass_computes() {
 
 #[test]
 fn weight_vectors_are_linear_in_the_parameters() {
-    let network = network((1, 10, 10), &[spec(3, 3, 2), Q, dense(4)]);
+    let network = network(image(1, 10, 10), &[spec(3, 3, 2), Q, dense(4)]);
     let program = Program::compile(&network, Preset::Inf13.params()).unwrap();
     let mut random = Random::new(7);
     let (a, b) = (random.parameters(&network), random.parameters(&network));
@@ -161,9 +173,10 @@ fn weight_vectors_are_linear_in_the_parameters() {
 
 #[test]
 fn moved_copies_and_phases_save_products() {
-    let demo = network((1, 28, 28), &[spec(32, 5, 2), Q, spec(32, 3, 2), Q, dense(10)]);
+    let demo = network(image(1, 28, 28), &[spec(32, 5, 2), Q, spec(32, 3, 2), Q, dense(10)]);
     let summary = Program::compile(&demo, Preset::Inf15x90.params()).unwrap().summary();
     // 32 for the first convolution, 2 shifts times 32 channels, 16 diagonals and two squares.
     assert_eq!(summary.products, 32 + 64 + 16 + 2);
     assert_eq!(summary.depth, 5);
+    assert_eq!(summary.galois_keys, 19);
 }

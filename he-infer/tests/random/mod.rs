@@ -1,5 +1,4 @@
 //! Deterministic parameters and images for tests.
-#![allow(dead_code, reason = "each test binary uses a part")]
 
 use he_infer::{ImageShape, Network};
 use ndarray::Array3;
@@ -18,11 +17,6 @@ impl Random {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
-    }
-
-    /// Uniform in least..=most.
-    pub(crate) fn within(&mut self, least: usize, most: usize) -> usize {
-        least + (self.word() % (most - least + 1) as u64) as usize
     }
 
     /// Uniform in [-1, 1).
