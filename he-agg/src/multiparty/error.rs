@@ -38,6 +38,14 @@ pub enum CeremonyError {
         /// Parties there are.
         parties: u16,
     },
+    /// A release with fewer decryptors than the threshold.
+    #[error("{found} decryptors named, the key needs {threshold}")]
+    TooFewDecryptors {
+        /// Decryptors named.
+        found: u16,
+        /// Decryptors needed.
+        threshold: u16,
+    },
     /// Objects of different parameter sets.
     #[error("objects of presets {left} and {right} do not mix")]
     PresetMismatch {
@@ -118,14 +126,6 @@ pub enum CeremonyError {
         scale_log2: u32,
         /// The preset.
         preset: Preset,
-    },
-    /// Statistical security below the default without saying so.
-    #[error("s = {security_bits} is below {minimum}: name it with below_default if that is meant")]
-    WeakFlooding {
-        /// Security asked for.
-        security_bits: u32,
-        /// The least accepted.
-        minimum: u32,
     },
     /// Unflooded release among several decryptors.
     #[error("a trusted holder decrypts alone; {decryptors} decryptors must flood")]

@@ -3,13 +3,17 @@
 //!
 //! Order of use: [`ServingSecret`], [`PublicKeyShare`], [`RelinKeyShare`] in two rounds and
 //! [`GaloisKeyShare`] per rotation of the [`KeyPlan`]; each has a sum that absorbs shares one by
-//! one and refuses duplicates, other epochs and incomplete sets. The collective secret is the
-//! sum of all parts and is never formed.
+//! one and refuses duplicates, other epochs and incomplete sets. Each hospital also deals its
+//! secret in points ([`ServingKeyShare`]). A result at the base level is then released to an
+//! [`AskerKey`] by the [`KeySwitchShare`]s of a threshold T. The collective secret is the sum of
+//! all parts and is never formed.
 //!
 //! Source: Mouchet, Troncoso-Pastoriza, Bossuat, Hubaux, "Multiparty homomorphic encryption from
 //! ring-learning-with-errors", ePrint 2020/304.
 
+mod asker_key;
 mod crs;
+mod decrypt_policy;
 mod error;
 mod galois_key_share;
 mod holder_key;
@@ -17,18 +21,30 @@ mod holder_key;
 mod ideal;
 mod key_material;
 mod key_plan;
+mod key_switch_share;
 mod party_set;
 mod public_key_share;
+#[cfg(test)]
+mod release_tests;
 mod relin_key_share;
+mod serving_key_share;
 mod serving_secret;
+mod switch_context;
+#[cfg(test)]
+mod tests;
 
 pub use crate::ckks::{EvaluationKeys, GaloisKey, PublicKey, RelinearizationKey};
+pub use asker_key::{AskerKey, AskerPublicKey};
 pub use crs::Crs;
+pub use decrypt_policy::{DecryptPolicy, noise_bound_log2};
 pub use error::CeremonyError;
 pub use galois_key_share::{GaloisKeyShare, GaloisKeySum};
 pub use holder_key::HolderKey;
 pub use key_plan::KeyPlan;
+pub use key_switch_share::{KeySwitchShare, SwitchSum};
 pub use party_set::{PARTIES_MAX, PartySet};
 pub use public_key_share::{PublicKeyShare, PublicKeySum};
 pub use relin_key_share::{R1, R2, RelinEphemeral, RelinIntermediate, RelinKeyShare, RelinKeySum, RelinRound};
+pub use serving_key_share::ServingKeyShare;
 pub use serving_secret::ServingSecret;
+pub use switch_context::{Quorum, SwitchContext, SwitchPermit};
