@@ -16,8 +16,13 @@ pub mod sampler;
 pub mod stream;
 pub mod wire;
 
+pub use aggregation::{Flooding, FloodingError};
 pub use error::{DecodeError, Error};
 pub use params::{Params, Preset};
 pub use ring::{Automorphism, Coeff, Eval, Limb, Modulus, Poly};
-pub use aggregation::{Flooding, FloodingError};
 pub use stream::{Expander, Stream};
+
+/// The examples of the README, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

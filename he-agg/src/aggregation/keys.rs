@@ -49,7 +49,7 @@ impl MaskKey {
         self.bytes.clone()
     }
 
-    pub(super) fn bytes(&self) -> &[u8; 32] {
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
         &self.bytes
     }
 }
@@ -79,7 +79,7 @@ impl VaultSecret {
         self.bytes.clone()
     }
 
-    pub(super) fn bytes(&self) -> &[u8; 32] {
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
         &self.bytes
     }
 }

@@ -10,7 +10,7 @@ use crate::sampler;
 use crate::stream::{Expander, Stream};
 use crate::wire::Kind;
 use rayon::prelude::*;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// The ternary secret s_i of one hospital, one preset and one epoch.
 ///
@@ -157,9 +157,8 @@ impl KeyShare {
     /// # Errors
     /// [`AggregationError`] naming the first fault.
     pub fn from_bytes(bytes: &[u8], layout: &LaneLayout, epoch: &[u8; 32]) -> Result<Self, AggregationError> {
-        let (id, dealer, mut poly) = object::read::<Eval>(bytes, Kind::KeyShare, layout.params())?;
-        let share = Zeroizing::new(poly.clone());
-        poly.zeroize();
+        let (id, dealer, share) = object::read::<Eval>(bytes, Kind::KeyShare, layout.params())?;
+        let share = Zeroizing::new(share);
         layout.check_party(dealer)?;
         let receiver = u16::try_from(id.chunk).unwrap_or(u16::MAX);
         layout.check_party(receiver)?;
