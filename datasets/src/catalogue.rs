@@ -79,7 +79,13 @@ impl Catalogue {
         let (channels, height, width) = (options.channels, options.height, options.width);
         let size = channels * height * width;
         if indices.len().saturating_mul(size) > VALUES_MAX {
-            return Err(DataError::TooLarge { samples: indices.len(), channels, height, width, values_max: VALUES_MAX });
+            return Err(DataError::TooLarge {
+                samples: indices.len(),
+                channels,
+                height,
+                width,
+                values_max: VALUES_MAX,
+            });
         }
         let mut images = Array4::zeros((indices.len(), channels, height, width));
         if let Some(values) = images.as_slice_mut() {

@@ -195,7 +195,9 @@ pub enum DataError {
         value: f32,
     },
     /// A class is listed but has nothing to learn from.
-    #[error("class \"{class}\" has no sample in {part}; add samples, take the class out of `classes`, or change the split")]
+    #[error(
+        "class \"{class}\" has no sample in {part}; add samples, take the class out of `classes`, or change the split"
+    )]
     EmptyClass {
         /// The class.
         class: String,
@@ -225,7 +227,9 @@ pub enum DataError {
         classes_max: usize,
     },
     /// A hospital would have nothing to train on.
-    #[error("hospital {hospital} of {hospitals} gets no training sample; use fewer hospitals, a larger alpha, another seed or more data")]
+    #[error(
+        "hospital {hospital} of {hospitals} gets no training sample; use fewer hospitals, a larger alpha, another seed or more data"
+    )]
     HospitalWithoutSample {
         /// 1-based number of the hospital.
         hospital: usize,
@@ -243,7 +247,9 @@ pub enum DataError {
         expected: &'static str,
     },
     /// The data set would not fit the memory bound.
-    #[error("{samples} images of {channels}x{height}x{width} exceed {values_max} values; make the images smaller or set `max_samples`")]
+    #[error(
+        "{samples} images of {channels}x{height}x{width} exceed {values_max} values; make the images smaller or set `max_samples`"
+    )]
     TooLarge {
         /// Number of images.
         samples: usize,

@@ -83,11 +83,20 @@ fn locate(folder: &Path, name: &str) -> PathBuf {
 fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
     let file = File::open(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
     let file = BufReader::new(file);
-    Ok(if path.extension().is_some_and(|extension| extension == "gz") { Box::new(GzDecoder::new(file)) } else { Box::new(file) })
+    Ok(if path.extension().is_some_and(|extension| extension == "gz") {
+        Box::new(GzDecoder::new(file))
+    } else {
+        Box::new(file)
+    })
 }
 
 /// Checks the magic number and reads `AXES` big-endian dimensions.
-fn header<const AXES: usize>(reader: &mut impl Read, path: &Path, field: &'static str, expected: u32) -> Result<[u32; AXES], DataError> {
+fn header<const AXES: usize>(
+    reader: &mut impl Read,
+    path: &Path,
+    field: &'static str,
+    expected: u32,
+) -> Result<[u32; AXES], DataError> {
     let bytes = read_payload(reader, path, field, 4 + 4 * AXES as u64)?;
     // The workspace's own formats are little-endian and its lints refuse the other order; IDX is older.
     let number = |at: usize| bytes[at..at + 4].iter().fold(0u32, |value, &byte| value << 8 | u32::from(byte));

@@ -54,7 +54,8 @@ impl Manifest {
         if frame.height() > FILES_MAX {
             return Err(DataError::TooManyEntries { path: path.to_owned(), entries_max: FILES_MAX });
         }
-        let required = |column| cells(&frame, path, column)?.ok_or(DataError::ColumnMissing { path: path.to_owned(), column });
+        let required =
+            |column| cells(&frame, path, column)?.ok_or(DataError::ColumnMissing { path: path.to_owned(), column });
         let (paths, classes) = (required("path")?, required("class")?);
         let group = match cells(&frame, path, "patient")? {
             Some(patients) => Some(patients),

@@ -100,7 +100,8 @@ impl NpyArray {
         };
         let size = elements * dtype.size() as u64;
         let bytes = read_payload(&mut reader, path, field, size)?;
-        let more = reader.read(&mut [0]).map_err(|source| DataError::Inflate { path: path.to_owned(), field, source })?;
+        let more =
+            reader.read(&mut [0]).map_err(|source| DataError::Inflate { path: path.to_owned(), field, source })?;
         if more > 0 {
             return Err(DataError::Overlong { path: path.to_owned(), field, expected: size });
         }
@@ -114,7 +115,8 @@ impl NpyArray {
             Dtype::F32 => self.bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
             Dtype::F64 => self.bytes.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes) as f32).collect(),
             _ => {
-                let problem = NpyProblem::Dtype { found: format!("{:?}", self.dtype), expected: "uint8, float32 or float64" };
+                let problem =
+                    NpyProblem::Dtype { found: format!("{:?}", self.dtype), expected: "uint8, float32 or float64" };
                 return Err(DataError::Npy { path: path.to_owned(), array: field, problem });
             }
         };

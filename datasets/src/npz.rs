@@ -59,7 +59,12 @@ pub(crate) fn read(path: &Path, options: &LoadOptions) -> Result<Catalogue, Data
         let answers = member(&mut archive, path, labels_field)?;
         if !matches!(answers.shape.as_slice(), [_] | [_, 1]) {
             let expected = "(n,) or (n, 1): one class per image";
-            return Err(DataError::Shape { path: path.to_owned(), field: labels_field, found: answers.shape, expected });
+            return Err(DataError::Shape {
+                path: path.to_owned(),
+                field: labels_field,
+                found: answers.shape,
+                expected,
+            });
         }
         if answers.shape[0] != count {
             let (images, labels) = (count, answers.shape[0]);
@@ -68,7 +73,15 @@ pub(crate) fn read(path: &Path, options: &LoadOptions) -> Result<Catalogue, Data
         for (sample, label) in answers.integers(path, labels_field)?.into_iter().enumerate() {
             match u8::try_from(label) {
                 Ok(value) if label <= label_max => labels.push(value),
-                _ => return Err(DataError::LabelRange { path: path.to_owned(), field: labels_field, sample, label, label_max }),
+                _ => {
+                    return Err(DataError::LabelRange {
+                        path: path.to_owned(),
+                        field: labels_field,
+                        sample,
+                        label,
+                        label_max,
+                    });
+                }
             }
         }
         parts.extend(std::iter::repeat_n(Some(part), count));
@@ -97,8 +110,10 @@ fn shape_of(images: &NpyArray, path: &Path, field: &'static str) -> Result<(usiz
         [_, height, width, channels @ (1 | 3)] => Some((height, width, channels)),
         _ => None,
     };
-    shape.filter(|(height, width, _)| (1..=SIDE_MAX).contains(height) && (1..=SIDE_MAX).contains(width)).ok_or_else(|| {
-        let expected = "(n, height, width) or (n, height, width, 3), sides 1 to 4096";
-        DataError::Shape { path: path.to_owned(), field, found: images.shape.clone(), expected }
-    })
+    shape.filter(|(height, width, _)| (1..=SIDE_MAX).contains(height) && (1..=SIDE_MAX).contains(width)).ok_or_else(
+        || {
+            let expected = "(n, height, width) or (n, height, width, 3), sides 1 to 4096";
+            DataError::Shape { path: path.to_owned(), field, found: images.shape.clone(), expected }
+        },
+    )
 }

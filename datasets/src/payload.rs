@@ -12,7 +12,12 @@ const AHEAD_BYTES_MAX: u64 = 1 << 20;
 ///
 /// # Errors
 /// [`DataError::Truncated`] if there are fewer, [`DataError::Inflate`] if the stream is damaged.
-pub(crate) fn read_payload(reader: &mut impl Read, path: &Path, field: &'static str, expected: u64) -> Result<Vec<u8>, DataError> {
+pub(crate) fn read_payload(
+    reader: &mut impl Read,
+    path: &Path,
+    field: &'static str,
+    expected: u64,
+) -> Result<Vec<u8>, DataError> {
     let mut bytes = Vec::with_capacity(expected.min(AHEAD_BYTES_MAX) as usize);
     let result = reader.take(expected).read_to_end(&mut bytes);
     let found = bytes.len() as u64;

@@ -19,7 +19,7 @@ const CLASSES: [(Finding, &str); 3] =
     [(Finding::Normal, "normal"), (Finding::Cyst, "cyst"), (Finding::Tumour, "tumour")];
 
 /// Grey level 0 and 1 of the usual soft-tissue window, in Hounsfield units.
-const WINDOW: (f64, f64) = (-160.0, 280.0);
+const WINDOW: (f64, f64) = (-120.0, 270.0);
 
 /// Distance between neighbouring slices, in units of half a body's width.
 const SLICE_DISTANCE: f64 = 0.11;
@@ -31,7 +31,7 @@ const fn points(side: usize) -> usize {
 }
 
 /// Centre of the field of view: a little behind the body's, towards the kidneys.
-const FIELD_CENTER: Point = Point { x: 0.0, y: 0.06 };
+const FIELD_CENTER: Point = Point { x: 0.0, y: 0.1 };
 
 /// Most slices of one data set: keeps a typing error from filling the memory.
 const SLICES_MAX: usize = 1 << 18;
@@ -68,7 +68,7 @@ impl Default for PhantomSpec {
     fn default() -> Self {
         PhantomSpec {
             hospitals: 5,
-            patients_per_hospital: 36,
+            patients_per_hospital: 40,
             slices_per_patient: 4,
             height: 28,
             width: 28,
@@ -119,7 +119,8 @@ impl PhantomSpec {
         let sum: f64 = self.proportions.iter().sum();
         let mut counts = [1usize; 3];
         for _ in CLASSES.len()..self.patients_per_hospital {
-            let missing = |class: usize| self.proportions[class] / sum * self.patients_per_hospital as f64 - counts[class] as f64;
+            let missing =
+                |class: usize| self.proportions[class] / sum * self.patients_per_hospital as f64 - counts[class] as f64;
             let next = (0..3).max_by(|&a, &b| missing(a).total_cmp(&missing(b))).unwrap_or(0);
             counts[next] += 1;
         }
@@ -145,11 +146,11 @@ struct Scanner {
 impl Scanner {
     fn draw(difficulty: f64, s: &mut Sampler) -> Self {
         Scanner {
-            noise: s.uniform(0.012, 0.03) + 0.03 * difficulty * s.unit(),
+            noise: s.uniform(0.01, 0.02) + 0.03 * difficulty * s.unit(),
             blur: s.uniform(0.0, 0.25),
-            gain: s.uniform(0.85, 1.15),
-            offset: s.uniform(-0.06, 0.06),
-            reach: s.uniform(0.84, 0.96),
+            gain: s.uniform(0.88, 1.12),
+            offset: s.uniform(-0.05, 0.05),
+            reach: s.uniform(0.78, 0.88),
         }
     }
 
@@ -166,7 +167,8 @@ impl Scanner {
                     let along = |index: usize, part: usize, count: usize| {
                         step * (index as f64 + (part as f64 + 0.5) / points as f64 - 0.5 * count as f64)
                     };
-                    let (x, y) = (along(column, point % points, width) + shift.x, along(row, point / points, height) + shift.y);
+                    let (x, y) =
+                        (along(column, point % points, width) + shift.x, along(row, point / points, height) + shift.y);
                     let density = slice.density(Point { x: x * cos + y * sin, y: y * cos - x * sin });
                     // The window clips before the mean, as a picture made from a volume would not;
                     // it keeps gas from swallowing its neighbours at this coarse size.
@@ -208,7 +210,8 @@ impl Scanner {
 pub fn generate(spec: &PhantomSpec) -> Result<Dataset, DataError> {
     spec.check()?;
     let slices = spec.hospitals * spec.patients_per_hospital * spec.slices_per_patient;
-    let scans: Vec<Scans> = (1..=spec.hospitals).into_par_iter().map(|hospital| scan_hospital(spec, hospital)).collect();
+    let scans: Vec<Scans> =
+        (1..=spec.hospitals).into_par_iter().map(|hospital| scan_hospital(spec, hospital)).collect();
     let mut all = Samples::empty(1, spec.height, spec.width);
     let mut pixels = Vec::with_capacity(slices * spec.height * spec.width);
     let mut split = Split::default();
@@ -260,11 +263,11 @@ fn scan_hospital(spec: &PhantomSpec, hospital: usize) -> Scans {
     let mut scans = Scans::default();
     for (patient, class) in spec.findings(&mut sampler).into_iter().enumerate() {
         let anatomy = Patient::draw(CLASSES[class].0, spec.difficulty, &mut sampler);
-        let turn = 0.06 * sampler.normal();
+        let turn = 0.03 * sampler.normal();
         let middle = (spec.slices_per_patient as f64 - 1.0) / 2.0;
         for number in 0..spec.slices_per_patient {
             let height = SLICE_DISTANCE * (number as f64 - middle) + sampler.uniform(-0.02, 0.02);
-            let shift = FIELD_CENTER.plus(Point { x: 0.04 * sampler.normal(), y: 0.04 * sampler.normal() });
+            let shift = FIELD_CENTER.plus(Point { x: 0.02 * sampler.normal(), y: 0.02 * sampler.normal() });
             let slice = anatomy.cut(height);
             scans.pixels.extend(scanner.scan(&slice, turn, shift, spec.height, spec.width, &mut sampler));
             scans.labels.push(class as u8);

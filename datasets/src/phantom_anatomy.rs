@@ -38,7 +38,8 @@ struct Lesion {
     angle: f64,
     depth: f64,
     radius: f64,
-    hounsfield: f64,
+    /// In Hounsfield units; of a tumour, between its nests and cores.
+    density: f64,
     /// Height of its centre.
     height: f64,
     lobes: [(f64, f64); 3],
@@ -74,26 +75,26 @@ pub(crate) struct Patient {
 impl Patient {
     /// Draws a patient. `difficulty` from 0 (large, clear lesions) to 1 (small, faint ones).
     pub(crate) fn draw(finding: Finding, difficulty: f64, sampler: &mut Sampler) -> Self {
-        let cortex = sampler.uniform(140.0, 205.0);
+        let cortex = sampler.uniform(160.0, 200.0);
         let s = sampler;
         let patient_tilt = s.uniform(-0.15, 0.15);
         let kidney = |side: f64, s: &mut Sampler| Kidney {
-            center: Point { x: side * s.uniform(0.43, 0.55), y: s.uniform(0.12, 0.26) },
-            half_axes: (s.uniform(0.165, 0.205), s.uniform(0.215, 0.26)),
-            tilt: -side * s.uniform(0.15, 0.6) + patient_tilt,
+            center: Point { x: side * s.uniform(0.45, 0.52), y: s.uniform(0.15, 0.22) },
+            half_axes: (s.uniform(0.18, 0.215), s.uniform(0.23, 0.27)),
+            tilt: -side * s.uniform(0.2, 0.45) + patient_tilt,
             side,
-            sinus: s.uniform(0.3, 0.62),
+            sinus: s.uniform(0.25, 0.45),
             pyramid_phase: s.uniform(0.0, TAU),
         };
         let kidneys = [kidney(-1.0, s), kidney(1.0, s)];
-        let bowels = (0..4 + s.below(4)).map(|_| Bowel::draw(s)).collect();
+        let bowels = (0..3 + s.below(3)).map(|_| Bowel::draw(s)).collect();
         Patient {
             finding,
             width: s.uniform(0.93, 1.04),
             depth: s.uniform(0.68, 0.78),
             fat: s.uniform(0.04, 0.12),
             cortex,
-            medulla: cortex - s.uniform(15.0, 75.0),
+            medulla: cortex - s.uniform(10.0, 35.0),
             vessel: cortex + s.uniform(-20.0, 20.0),
             liver: (Point { x: s.uniform(-0.58, -0.48), y: s.uniform(-0.22, -0.1) }, s.uniform(0.34, 0.44)),
             gallbladder: (s.unit() < 0.5).then(|| Point { x: s.uniform(-0.4, -0.2), y: s.uniform(-0.3, -0.12) }),
@@ -137,7 +138,10 @@ impl Patient {
             cavity.clone().grained(9.0, 2.0, self.phase + 1.0),
         ];
         for side in [-1.0, 1.0] {
-            regions.push(Region::ellipse(at(side * 0.2, back - 0.15), (0.2, 0.125), side * 0.2, 62.0).grained(10.0, 5.0, self.phase));
+            regions.push(
+                Region::ellipse(at(side * 0.2, back - 0.15), (0.2, 0.125), side * 0.2, 62.0)
+                    .grained(10.0, 5.0, self.phase),
+            );
             regions.push(Region::ellipse(at(side * 0.215, back - 0.32), (0.085, 0.12), -side * 0.3, 62.0));
             regions.push(Region::ellipse(at(side * 0.13, back - 0.22), (0.1, 0.022), side * 0.35, 330.0));
             for angle in [0.15, 0.55, 0.95] {
@@ -160,12 +164,19 @@ impl Patient {
         let size = size * (1.0 + 0.25 * height);
         let spine = self.depth - self.fat - 0.35;
         let soft = [(0.06, self.phase), (0.05, 2.0 * self.phase), (0.02, 0.0)];
-        regions.push(Region::ellipse(liver, (size, 0.85 * size), 0.35, 108.0).lobed(soft).grained(7.0, 4.0, self.phase).clipped());
-        regions.push(Region::ellipse(at(liver.x + 0.36, liver.y - 0.2), (0.7 * size, 0.4 * size), -0.3, 108.0).clipped());
+        regions.push(
+            Region::ellipse(liver, (size, 0.85 * size), 0.35, 108.0)
+                .lobed(soft)
+                .grained(7.0, 4.0, self.phase)
+                .clipped(),
+        );
+        regions
+            .push(Region::ellipse(at(liver.x + 0.36, liver.y - 0.2), (0.7 * size, 0.4 * size), -0.3, 108.0).clipped());
         if let Some(center) = self.gallbladder {
             regions.push(Region::ellipse(center, (0.07, 0.1), 0.4, 8.0).clipped());
         }
-        regions.push(Region::ellipse(self.spleen, (0.13, 0.26 * (1.0 + 0.3 * height)), 0.15, 118.0).lobed(soft).clipped());
+        regions
+            .push(Region::ellipse(self.spleen, (0.13, 0.26 * (1.0 + 0.3 * height)), 0.15, 118.0).lobed(soft).clipped());
         for (index, bowel) in self.bowels.iter().enumerate() {
             let swing = Point::polar(0.08 * height, self.phase + 1.7 * index as f64);
             bowel.add_to(regions, swing);
@@ -183,7 +194,11 @@ impl Bowel {
             3 => s.uniform(60.0, 110.0),
             _ => s.uniform(180.0, 260.0),
         };
-        Bowel { center: Point { x: s.uniform(-0.15, 0.62), y: s.uniform(-0.48, -0.08) }, radius: s.uniform(0.07, 0.14), content }
+        Bowel {
+            center: Point { x: s.uniform(-0.15, 0.62), y: s.uniform(-0.48, -0.08) },
+            radius: s.uniform(0.07, 0.14),
+            content,
+        }
     }
 
     fn add_to(&self, regions: &mut Vec<Region>, swing: Point) {
@@ -203,7 +218,11 @@ impl Kidney {
     fn add_to(&self, regions: &mut Vec<Region>, height: f64, cortex: f64, medulla: f64) {
         let scale = Self::section(height);
         let (a, b) = (self.half_axes.0 * scale, self.half_axes.1 * scale);
-        regions.push(Region::ellipse(self.center, (a, b), self.tilt, cortex).lobed([(0.0, 0.0), (0.03, self.pyramid_phase), (0.015, 0.0)]));
+        regions.push(Region::ellipse(self.center, (a, b), self.tilt, cortex).lobed([
+            (0.0, 0.0),
+            (0.03, self.pyramid_phase),
+            (0.015, 0.0),
+        ]));
         for pyramid in 0..6 {
             let angle = TAU * f64::from(pyramid) / 6.0 + self.pyramid_phase + height;
             let local = Point { x: 0.56 * a * angle.cos(), y: 0.6 * b * angle.sin() };
@@ -231,36 +250,43 @@ impl Kidney {
 
 impl Lesion {
     fn draw(finding: Finding, cortex: f64, difficulty: f64, s: &mut Sampler) -> Self {
-        let radius_min = 0.17 - 0.04 * difficulty;
-        let tumour_density = cortex - s.uniform(45.0, 95.0) - 20.0 * (1.0 - difficulty);
-        let cyst_density = s.uniform(-2.0, 14.0);
+        // A tumour must be large enough to show its unevenness at a coarse pixel; a cyst need not.
+        let radius_min = if finding == Finding::Cyst { 0.175 } else { 0.215 } - 0.06 * difficulty;
+        let density = match finding {
+            Finding::Cyst => s.uniform(-5.0, 12.0),
+            // Weaker than the cortex; the harder, the closer to it.
+            _ => cortex - s.uniform(25.0, 80.0) + 40.0 * (difficulty - 0.5),
+        };
         let lobe = |s: &mut Sampler, amplitude: f64| (amplitude * s.uniform(0.5, 1.0), s.uniform(0.0, TAU));
         Lesion {
             kidney: s.below(2),
-            angle: s.uniform(-1.9, 1.9),
-            depth: s.uniform(0.6, 1.0),
-            radius: s.uniform(radius_min, radius_min + 0.065),
-            hounsfield: if finding == Finding::Cyst { cyst_density } else { tumour_density },
+            angle: s.uniform(-1.7, 1.7),
+            depth: s.uniform(0.55, 1.0),
+            radius: s.uniform(radius_min, radius_min + 0.075),
+            density,
             height: s.uniform(-0.1, 0.1),
-            lobes: [lobe(s, 0.14), lobe(s, 0.14), lobe(s, 0.08)],
+            lobes: [lobe(s, 0.12), lobe(s, 0.12), lobe(s, 0.08)],
             phase: s.uniform(0.0, TAU),
         }
     }
 
     fn add_to(&self, regions: &mut Vec<Region>, height: f64, kidney: &Kidney, finding: Finding, cortex: f64) {
-        let away = (height - self.height) / 0.4;
-        let radius = self.radius * (1.0 - away * away).max(0.55).sqrt();
+        let away = (height - self.height) / 0.45;
+        let radius = self.radius * (1.0 - away * away).max(0.6).sqrt();
         let center = kidney.towards(self.angle, self.depth, height);
         if finding == Finding::Cyst {
-            regions.push(Region::ellipse(center, (radius, 0.95 * radius), self.phase, self.hounsfield));
+            regions.push(Region::ellipse(center, (radius, 0.95 * radius), self.phase, self.density));
             return;
         }
-        let mass = Region::ellipse(center, (1.08 * radius, radius), self.phase, self.hounsfield);
-        regions.push(mass.lobed(self.lobes).grained(20.0, 6.0, self.phase));
-        // Dead core and living, vessel-rich rim: the unevenness that tells a tumour from a cyst.
-        let core = center.plus(Point::polar(0.3 * radius, self.phase + height));
-        regions.push(Region::ellipse(core, (0.42 * radius, 0.3 * radius), self.phase, 30.0).lobed(self.lobes));
-        let rim = center.plus(Point::polar(0.55 * radius, self.phase + PI + height));
-        regions.push(Region::ellipse(rim, (0.35 * radius, 0.25 * radius), self.phase, cortex + 10.0));
+        let mass = Region::ellipse(center, (1.08 * radius, radius), self.phase, self.density);
+        regions.push(mass.lobed(self.lobes).grained(15.0, 6.0, self.phase));
+        // Dead cores between living, vessel-rich nests: the unevenness that tells a tumour from a cyst.
+        let spots = [(0.0, 0.36, 0.0), (0.3, 0.34, cortex + 110.0), (0.5, 0.3, 0.0), (0.74, 0.34, cortex + 110.0)];
+        for (turn, size, density) in spots {
+            let spot = center.plus(Point::polar(0.55 * radius, self.phase + TAU * turn + 0.5 * height));
+            regions.push(
+                Region::ellipse(spot, (1.2 * size * radius, size * radius), self.phase, density).lobed(self.lobes),
+            );
+        }
     }
 }

@@ -96,7 +96,8 @@ impl Region {
         }
         // Three crossing waves: uneven at every place, yet without a random draw per point.
         let (x, y) = (at.x * waves * std::f64::consts::TAU, at.y * waves * std::f64::consts::TAU);
-        let grain = (x + 0.4 * y + phase).sin() + (0.9 * y - 0.5 * x + 2.3 * phase).sin()
+        let grain = (x + 0.4 * y + phase).sin()
+            + (0.9 * y - 0.5 * x + 2.3 * phase).sin()
             + (1.7 * x + 1.3 * y + 3.1 * phase).sin();
         self.hounsfield + amplitude * grain / 1.5
     }

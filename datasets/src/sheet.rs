@@ -18,7 +18,14 @@ const GAP: usize = 2;
 /// # Errors
 /// [`DataError::NotAnImage`] if the file cannot be written, [`DataError::TooManyEntries`] for more
 /// than 4096 samples.
-pub fn write_sheet(path: &Path, samples: &Samples, columns: usize, zoom: usize, mean: f32, std: f32) -> Result<(), DataError> {
+pub fn write_sheet(
+    path: &Path,
+    samples: &Samples,
+    columns: usize,
+    zoom: usize,
+    mean: f32,
+    std: f32,
+) -> Result<(), DataError> {
     if samples.len() > IMAGES_MAX {
         return Err(DataError::TooManyEntries { path: path.to_owned(), entries_max: IMAGES_MAX });
     }
