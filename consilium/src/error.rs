@@ -1,0 +1,93 @@
+//! Everything that ends an invocation, with a code for scripts, a place and a remedy for people.
+
+use crate::{
+    dropout::DropOutError, experiment::ExperimentError, federation::FederationError, plan::PlanError,
+    report::ReportError, run_folder::RunFolderError,
+};
+
+/// Why an invocation failed. [`crate::exit::Exit::of`] gives its exit code.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The experiment file.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
+    /// A `--drop`.
+    #[error(transparent)]
+    DropOut(#[from] DropOutError),
+    /// The plan cannot be computed.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Nobody said where the images are.
+    #[error(
+        "experiment {name} reads files of format {format:?}, but neither --data nor data.simulate.source names them"
+    )]
+    NoData {
+        /// The experiment.
+        name: String,
+        /// Its format.
+        format: &'static str,
+    },
+    /// The run folder.
+    #[error(transparent)]
+    RunFolder(#[from] RunFolderError),
+    /// The run itself.
+    #[error(transparent)]
+    Federation(#[from] FederationError),
+    /// The report.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// Standard output is closed or full.
+    #[error("cannot write the result: {0}")]
+    Output(std::io::Error),
+}
+
+impl Error {
+    /// A word for scripts.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Experiment(ExperimentError::Unreadable { .. }) => "experiment_unreadable",
+            Self::Experiment(ExperimentError::Syntax { .. }) => "experiment_syntax",
+            Self::Experiment(_) => "experiment_invalid",
+            Self::DropOut(_) => "drop_invalid",
+            Self::Plan(_) => "plan_impossible",
+            Self::NoData { .. } => "no_data",
+            Self::RunFolder(RunFolderError::OtherPlan { .. }) => "resume_other_plan",
+            Self::RunFolder(_) => "run_folder",
+            Self::Federation(_) => "run_failed",
+            Self::Report(_) => "report",
+            Self::Output(_) => "output",
+        }
+    }
+
+    /// Where to look, where one place can be named.
+    pub fn place(&self) -> Option<String> {
+        match self {
+            Self::Experiment(error) => error.place(),
+            Self::NoData { .. } => Some("--data".to_owned()),
+            Self::DropOut(_) => Some("--drop".to_owned()),
+            Self::RunFolder(error) => Some(error.folder().display().to_string()),
+            _ => None,
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Experiment(ExperimentError::Unreadable { .. }) => "check the path; `consilium demo` needs no file",
+            Self::Experiment(ExperimentError::Override { .. }) => "for example --set federation.rounds=20",
+            Self::Experiment(_) => "change the lines named above; `consilium plan FILE` checks without running",
+            Self::DropOut(_) => "for example --drop hospital-2@2:after-upload",
+            Self::Plan(_) => "choose fewer layers or another preset",
+            Self::NoData { .. } => "add --data PATH",
+            Self::RunFolder(RunFolderError::OtherPlan { .. }) => {
+                "resume with the same file and the same --set, or start a new run"
+            }
+            Self::RunFolder(RunFolderError::NotEmpty { .. }) => "choose another --out, or continue it with --resume",
+            Self::RunFolder(_) => "choose another --out",
+            Self::Federation(_) => "see the message above; what was finished is in the run folder",
+            Self::Report(_) => "check space and permissions of the run folder",
+            Self::Output(_) => "check where the output goes",
+        }
+    }
+}

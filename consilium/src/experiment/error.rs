@@ -1,0 +1,278 @@
+//! What can be wrong with an experiment file. Every text names file, line and key, and says what would be right.
+
+use std::fmt;
+
+use super::document::Place;
+
+/// Why an experiment was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExperimentError {
+    /// The file cannot be opened or is not UTF-8.
+    #[error("{file}: cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is too large to be an experiment.
+    #[error("{file}: {bytes} bytes; an experiment file has at most {max}")]
+    TooLarge {
+        /// The file.
+        file: String,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// Not TOML.
+    #[error("{file}:{line}: not valid TOML: {message}")]
+    Syntax {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// The parser's words.
+        message: String,
+    },
+    /// A `--set` that is no assignment.
+    #[error("--set {text}: {fault}")]
+    Override {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        fault: OverrideFault,
+    },
+    /// One or more keys or values are wrong; all of them are listed.
+    #[error("{0}")]
+    Invalid(Faults),
+    /// The layers do not fit together or do not fit the images.
+    #[error("{place}: {source}")]
+    Network {
+        /// `[model] layers`.
+        place: Place,
+        /// What does not fit.
+        source: he_infer::NetworkError,
+    },
+}
+
+impl ExperimentError {
+    /// Where to look, if the error knows a place.
+    pub fn place(&self) -> Option<String> {
+        match self {
+            Self::Unreadable { file, .. } | Self::TooLarge { file, .. } => Some(file.clone()),
+            Self::Syntax { file, line, .. } => Some(format!("{file}:{line}")),
+            Self::Override { text, .. } => Some(format!("--set {text}")),
+            Self::Invalid(faults) => faults.0.first().map(|fault| fault.place().to_string()),
+            Self::Network { place, .. } => Some(place.to_string()),
+        }
+    }
+}
+
+/// What is wrong with a `--set`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OverrideFault {
+    /// There is no `=`.
+    #[error("write it as table.key=value")]
+    NoEqualsSign,
+    /// Two dots in a row, or nothing before the equals sign.
+    #[error("a key is empty; write it as table.key=value")]
+    EmptyKey,
+    /// The path leads through a value.
+    #[error("{key} cannot be set here: what stands before it is not a table")]
+    NotATable {
+        /// The key below the value.
+        key: String,
+    },
+}
+
+/// At least one fault, in the order of the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Faults(pub Vec<Fault>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{fault}")?;
+        }
+        Ok(())
+    }
+}
+
+/// One wrong key or value.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// No such key.
+    #[error("{place}: unknown key; the nearest valid key is {nearest:?} (allowed: {})", allowed.join(", "))]
+    UnknownKey {
+        /// Where.
+        place: Place,
+        /// The valid key with the smallest edit distance.
+        nearest: &'static str,
+        /// All valid keys of this table.
+        allowed: Vec<&'static str>,
+    },
+    /// A key that has no default is absent.
+    #[error("{place}: missing; it must be {allowed}")]
+    Missing {
+        /// Which.
+        place: Place,
+        /// What to write.
+        allowed: String,
+    },
+    /// A value of another type.
+    #[error("{place}: is {found}, must be {allowed}")]
+    WrongType {
+        /// Where.
+        place: Place,
+        /// The type that stands there.
+        found: &'static str,
+        /// What may stand there.
+        allowed: String,
+    },
+    /// A value of the right type that is not allowed.
+    #[error("{place}: {found} is not allowed, must be {allowed}")]
+    WrongValue {
+        /// Where.
+        place: Place,
+        /// The value.
+        found: String,
+        /// What may stand there.
+        allowed: String,
+    },
+    /// Two values that exclude each other.
+    #[error("{first} does not fit {second}: {conflict}")]
+    Conflict {
+        /// The key to change.
+        first: Place,
+        /// The key it contradicts.
+        second: Place,
+        /// Why.
+        conflict: Conflict,
+    },
+}
+
+impl Fault {
+    /// The key to change.
+    pub fn place(&self) -> &Place {
+        match self {
+            Self::UnknownKey { place, .. }
+            | Self::Missing { place, .. }
+            | Self::WrongType { place, .. }
+            | Self::WrongValue { place, .. } => place,
+            Self::Conflict { first, .. } => first,
+        }
+    }
+}
+
+/// Why two values exclude each other.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Conflict {
+    /// Two disjoint groups could each decrypt.
+    #[error("threshold {threshold} of {hospitals} is not a majority; at least {least} is needed")]
+    ThresholdTooSmall {
+        /// As written.
+        threshold: u16,
+        /// Hospitals.
+        hospitals: u16,
+        /// The smallest allowed threshold.
+        least: u16,
+    },
+    /// Nobody could ever decrypt.
+    #[error("threshold {threshold} of {hospitals} can never be reached")]
+    ThresholdTooLarge {
+        /// As written.
+        threshold: u16,
+        /// Hospitals.
+        hospitals: u16,
+    },
+    /// More uploads wanted than there are hospitals.
+    #[error("min-cohort {cohort} of {hospitals} hospitals can never be reached")]
+    CohortTooLarge {
+        /// As written.
+        cohort: u16,
+        /// Hospitals.
+        hospitals: u16,
+    },
+    /// A sum of fewer contributions could be opened than there are decryptors.
+    #[error("min-cohort {cohort} is below the threshold {threshold}")]
+    CohortBelowThreshold {
+        /// As written.
+        cohort: u16,
+        /// The threshold.
+        threshold: u16,
+    },
+    /// The output layer and the class list disagree.
+    #[error("the last dense layer has {units} units for {classes} classes")]
+    ClassCount {
+        /// Units of the last layer.
+        units: usize,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// The parts of the split are not a whole.
+    #[error("the three parts add up to {sum}, not to 1")]
+    SplitSum {
+        /// Their sum.
+        sum: f64,
+    },
+    /// Phantoms are generated, so there is no path to them.
+    #[error("format \"phantom\" generates its images; leave source out, or name the format of the files")]
+    PhantomWithSource,
+    /// An option of the generator with another format.
+    #[error("format {format:?} reads files; this option belongs to format \"phantom\"")]
+    PhantomOption {
+        /// The format.
+        format: String,
+    },
+    /// A Dirichlet parameter for another partition.
+    #[error("partition {partition:?} has no alpha")]
+    AlphaWithoutDirichlet {
+        /// The partition.
+        partition: String,
+    },
+    /// The phantoms have three classes.
+    #[error("the phantom has the classes {}, here are {found}", expected.join(", "))]
+    PhantomClasses {
+        /// How many are written.
+        found: usize,
+        /// What the generator makes.
+        expected: Vec<String>,
+    },
+    /// The phantom is grey.
+    #[error("the phantom has 1 channel, here are {found}")]
+    PhantomChannels {
+        /// Image channels.
+        found: usize,
+    },
+    /// No flooding is possible with this preset.
+    #[error(
+        "preset {preset} leaves no room for flooding, so its results may not be released by a threshold; use {instead}"
+    )]
+    ReleaseNeedsFlooding {
+        /// As written.
+        preset: String,
+        /// The preset to use.
+        instead: &'static str,
+    },
+    /// The aggregation preset leaves no room for a single lane.
+    #[error(
+        "preset {preset} has no room for a lane of {lane_bits} bits beside {flooding_bits} bits of flooding for {hospitals} hospitals"
+    )]
+    NoLane {
+        /// Preset.
+        preset: String,
+        /// As written.
+        lane_bits: u32,
+        /// As written.
+        flooding_bits: u32,
+        /// Hospitals.
+        hospitals: u16,
+    },
+}

@@ -1,0 +1,212 @@
+//! The resolved experiment as text: what `plan` prints, what hospitals approve by digest, what a run folder keeps.
+
+use std::time::Duration;
+
+use datasets::{Partition, SplitBy};
+use sha2::{Digest, Sha256};
+use toml::{Table, Value};
+
+use super::{Experiment, settings::DataFormat};
+
+/// All tables.
+pub(super) fn everything(experiment: &Experiment) -> Table {
+    let mut root = plan(experiment);
+    if let Some(Value::Table(data)) = root.get_mut("data") {
+        data.insert("simulate".to_owned(), Value::Table(simulate(experiment)));
+    }
+    root.insert(
+        "compute".to_owned(),
+        table([("backend", text("cpu")), ("threads", integer(experiment.compute.threads))]),
+    );
+    let formats =
+        [("html", experiment.report.html), ("json", experiment.report.json), ("parquet", experiment.report.parquet)];
+    let formats = formats.iter().filter(|(_, wanted)| *wanted).map(|(name, _)| text(name)).collect();
+    root.insert("report".to_owned(), table([("formats", Value::Array(formats))]));
+    root
+}
+
+/// The tables that all hospitals must agree on.
+pub(super) fn plan(experiment: &Experiment) -> Table {
+    let federation = &experiment.federation;
+    let encryption = &experiment.encryption;
+    let publish = &experiment.publish;
+    let layers = experiment.network.specs().iter().map(|layer| Value::try_from(layer).unwrap_or(Value::Boolean(false)));
+    let root = [
+        ("schema", Value::Integer(1)),
+        (
+            "experiment",
+            table([
+                ("name", text(&experiment.name)),
+                ("description", text(&experiment.description)),
+                ("seed", Value::Integer(i64::try_from(experiment.seed).unwrap_or(i64::MAX))),
+            ]),
+        ),
+        (
+            "federation",
+            table([
+                ("hospitals", integer(federation.hospitals.into())),
+                ("threshold", integer(federation.threshold.into())),
+                ("min-cohort", integer(federation.min_cohort.into())),
+                ("rounds", count(federation.rounds)),
+                ("round-deadline", duration(federation.round_deadline)),
+                ("share-grace", duration(federation.share_grace)),
+                ("attempts-max", count(federation.attempts_max)),
+                ("sample-cap", federation.sample_cap.map_or_else(|| text("auto"), count)),
+            ]),
+        ),
+        ("data", Value::Table(data(experiment))),
+        ("model", table([("layers", Value::Array(layers.collect()))])),
+        ("train", train(experiment)),
+        (
+            "encryption",
+            table([
+                ("preset", text(&encryption.preset.to_string())),
+                ("lane-bits", count(encryption.lane_bits)),
+                ("clip", Value::Float(encryption.clip)),
+                ("flooding-bits", count(encryption.flooding_bits)),
+                ("epoch-releases", count(encryption.epoch_releases)),
+            ]),
+        ),
+        (
+            "publish",
+            table([
+                ("name", text(&publish.name)),
+                ("preset", text(&publish.preset.to_string())),
+                ("release", text("threshold")),
+                ("queries", integer(publish.queries)),
+            ]),
+        ),
+    ];
+    root.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn data(experiment: &Experiment) -> Table {
+    let data = &experiment.data;
+    let by = match data.split_by {
+        SplitBy::Group => "group",
+        SplitBy::Slice => "slice",
+    };
+    let table = [
+        ("format", text(data.format.word())),
+        ("classes", Value::Array(data.classes.iter().map(|class| text(class)).collect())),
+        (
+            "image",
+            table([
+                ("height", integer(data.height)),
+                ("width", integer(data.width)),
+                ("channels", integer(data.channels)),
+            ]),
+        ),
+        ("normalise", table([("mean", real(data.mean)), ("std", real(data.std))])),
+        (
+            "split",
+            table([
+                ("train", Value::Float(data.split.train)),
+                ("validation", Value::Float(data.split.validation)),
+                ("test", Value::Float(data.split.test)),
+                ("by", text(by)),
+            ]),
+        ),
+    ];
+    table.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn simulate(experiment: &Experiment) -> Table {
+    let data = &experiment.data;
+    let mut table = Table::new();
+    let mut put = |key: &str, value| table.insert(key.to_owned(), value);
+    match data.partition {
+        Partition::Iid => put("partition", text("iid")),
+        Partition::ByColumn => put("partition", text("by-column")),
+        Partition::Dirichlet { alpha } => {
+            put("alpha", Value::Float(alpha));
+            put("partition", text("dirichlet"))
+        }
+    };
+    if let Some(source) = &data.source {
+        put("source", text(&source.display().to_string()));
+    }
+    if let Some(most) = data.max_samples {
+        put("max-samples", integer(most));
+    }
+    if data.format == DataFormat::Phantom {
+        let phantom = data.phantom;
+        put(
+            "phantom",
+            self::table([
+                ("patients-per-hospital", integer(phantom.patients_per_hospital)),
+                ("slices-per-patient", integer(phantom.slices_per_patient)),
+                ("difficulty", Value::Float(phantom.difficulty)),
+                ("proportions", Value::Array(phantom.proportions.map(Value::Float).to_vec())),
+            ]),
+        );
+    }
+    table
+}
+
+fn train(experiment: &Experiment) -> Value {
+    let mut value = Value::try_from(&experiment.train).unwrap_or_else(|_| Value::Table(Table::new()));
+    shorten(&mut value);
+    if let Value::Table(table) = &mut value {
+        table.insert("local-epochs".to_owned(), integer(experiment.local_epochs));
+    }
+    value
+}
+
+/// Single-precision settings print as people wrote them: 0.07, not 0.07000000029802322.
+fn shorten(value: &mut Value) {
+    match value {
+        #[expect(clippy::cast_possible_truncation, reason = "the comparison shows that nothing was lost")]
+        Value::Float(number) if f64::from(*number as f32) == *number => {
+            *number = (*number as f32).to_string().parse().unwrap_or(*number);
+        }
+        Value::Array(items) => items.iter_mut().for_each(shorten),
+        Value::Table(table) => table.iter_mut().for_each(|(_, value)| shorten(value)),
+        _ => {}
+    }
+}
+
+pub(super) fn to_text(table: &Table) -> String {
+    // A tree of strings, numbers and tables always has a text.
+    toml::to_string(table).unwrap_or_default()
+}
+
+/// Tables are sorted by key, so equal plans have equal text.
+pub(super) fn digest(table: &Table) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(b"consilium plan 1\n");
+    hash.update(to_text(table).as_bytes());
+    hash.finalize().into()
+}
+
+fn table<const N: usize>(entries: [(&str, Value); N]) -> Value {
+    Value::Table(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+fn text(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
+
+fn integer(value: usize) -> Value {
+    Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn count(value: u32) -> Value {
+    Value::Integer(value.into())
+}
+
+fn real(value: f32) -> Value {
+    let mut value = Value::Float(value.into());
+    shorten(&mut value);
+    value
+}
+
+fn duration(duration: Duration) -> Value {
+    let milliseconds = duration.as_millis();
+    Value::String(match milliseconds {
+        ms if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
+        ms if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
+        ms if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+        ms => format!("{ms}ms"),
+    })
+}

@@ -1,0 +1,21 @@
+//! The command line of Consilium: experiments, runs and reports.
+//!
+//! Start at [`cli`] for the verbs, at [`experiment`] for the TOML file, at [`federation`] for what a run does and at
+//! [`report`] for what it leaves behind.
+
+pub mod cli;
+pub mod demo;
+pub mod dropout;
+pub mod error;
+pub mod event;
+pub mod exit;
+pub mod experiment;
+pub mod federation;
+pub mod live;
+pub mod options;
+pub mod output;
+pub mod plan;
+pub mod plan_verb;
+pub mod report;
+pub mod run_folder;
+pub mod run_verb;

@@ -1,0 +1,118 @@
+//! The live view: what people see while a run works.
+//!
+//! [`watch`] drains the run's events on its own thread, so a slow terminal never slows a run. On a terminal it redraws a
+//! few lines; elsewhere it writes one plain line for each thing worth a line; for programs it writes JSON lines.
+
+mod terminal;
+mod view;
+
+use std::{
+    io::{IsTerminal, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use self::terminal::Terminal;
+pub use self::view::View;
+use crate::{event::Event, output::Format};
+
+/// How often the view looks for the end, and redraws times that pass.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Where and how the view is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// Redrawn lines on a terminal.
+    Terminal {
+        /// With colours.
+        color: bool,
+    },
+    /// Plain lines on standard error.
+    Lines,
+    /// JSON lines on standard output.
+    JsonLines,
+    /// Nothing.
+    Nothing,
+}
+
+impl Shown {
+    /// What fits the output: a view on a terminal, lines in a log, events for `jsonl`, silence for `json` in a pipe.
+    pub fn choose(format: Format, color: bool) -> Self {
+        match format {
+            Format::Jsonl => Self::JsonLines,
+            _ if std::io::stderr().is_terminal() => Self::Terminal { color },
+            _ => Self::Lines,
+        }
+    }
+}
+
+/// A view at work on its own thread.
+#[derive(Debug)]
+pub struct Watcher {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watcher {
+    /// Shows what is still queued, clears the lines, and ends.
+    pub fn finish(mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            // A view that failed has shown nothing wrong, only less.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts a view over the events of one run.
+pub fn watch(events: Receiver<Event>, shown: Shown) -> Watcher {
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let show = move || match shown {
+        Shown::Terminal { color } => {
+            let mut terminal = Terminal::new(color);
+            drain(&events, &stopped, |event, view| terminal.show(event, view));
+            terminal.clear();
+        }
+        // A closed pipe is no reason to stop a run.
+        Shown::Lines => drain(&events, &stopped, |event, view| {
+            for line in event.map(|event| view.lines(event)).unwrap_or_default() {
+                let _ = writeln!(std::io::stderr().lock(), "{line}");
+            }
+        }),
+        Shown::JsonLines => drain(&events, &stopped, |event, _| {
+            if let Some(line) = event.and_then(|event| serde_json::to_string(event).ok()) {
+                let _ = writeln!(std::io::stdout().lock(), "{line}");
+            }
+        }),
+        Shown::Nothing => drain(&events, &stopped, |_, _| {}),
+    };
+    let thread = std::thread::Builder::new().name("view".to_owned()).spawn(show).ok();
+    Watcher { stop, thread }
+}
+
+/// Feeds a view until the run is over and the queue is empty.
+fn drain(events: &Receiver<Event>, stop: &AtomicBool, mut show: impl FnMut(Option<&Event>, &View)) {
+    let started = Instant::now();
+    let mut view = View::default();
+    loop {
+        match events.recv_timeout(TICK) {
+            Ok(event) => {
+                view.advance(started.elapsed());
+                view.apply(&event);
+                show(Some(&event), &view);
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Acquire) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                view.advance(started.elapsed());
+                show(None, &view);
+            }
+        }
+    }
+}

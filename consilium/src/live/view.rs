@@ -1,0 +1,312 @@
+//! What the view knows and how it says it; no terminal and no clock in here.
+
+use std::time::Duration;
+
+use crate::{
+    event::{Activity, Event, Phase, RoundSummary},
+    report::{bytes_text, milliseconds_text, number_text, seconds_text},
+};
+
+/// Silence after which the view says for whom it waits.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// One hospital's line.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Line {
+    activity: Activity,
+    since: Duration,
+}
+
+/// The state of a run as its events tell it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct View {
+    name: String,
+    threshold: u16,
+    min_cohort: u16,
+    rounds: u32,
+    phase: Option<Phase>,
+    hospitals: Vec<Line>,
+    last: Option<RoundSummary>,
+    bytes_up: u64,
+    serving: Option<(usize, usize, f64)>,
+    now: Duration,
+    changed: Duration,
+}
+
+impl View {
+    /// Time passes; `now` is measured from the start of the view.
+    pub fn advance(&mut self, now: Duration) {
+        self.now = now;
+    }
+
+    /// Something happened.
+    pub fn apply(&mut self, event: &Event) {
+        self.changed = self.now;
+        match event {
+            Event::RunStarted { name, hospitals, threshold, min_cohort, rounds, .. } => {
+                let line = Line { activity: Activity::Waiting, since: self.now };
+                self.name.clone_from(name);
+                self.hospitals = vec![line; usize::from(*hospitals).min(64)];
+                (self.threshold, self.min_cohort, self.rounds) = (*threshold, *min_cohort, *rounds);
+            }
+            Event::PhaseStarted { phase } => {
+                self.phase = Some(*phase);
+                for line in &mut self.hospitals {
+                    if line.activity != Activity::Lost || matches!(phase, Phase::Round { attempt: 1, .. }) {
+                        *line = Line { activity: Activity::Waiting, since: self.now };
+                    }
+                }
+            }
+            Event::Hospital { party, activity } => {
+                let index = usize::from(*party).wrapping_sub(1);
+                if let Some(line) = self.hospitals.get_mut(index) {
+                    *line = Line { activity: *activity, since: self.now };
+                }
+            }
+            Event::RoundDone(round) => {
+                self.bytes_up += round.bytes_up;
+                self.last = Some(round.clone());
+            }
+            Event::Serving { done, of, latency_ms } => self.serving = Some((*done, *of, *latency_ms)),
+            Event::Note { .. } | Event::Warning { .. } | Event::Checked { .. } => {}
+        }
+    }
+
+    /// Number of hospital lines.
+    pub fn hospitals(&self) -> usize {
+        self.hospitals.len()
+    }
+
+    /// Progress over the whole run from 0 to 1, as rounds count it.
+    pub fn progress(&self) -> f64 {
+        let rounds = f64::from(self.rounds.max(1));
+        match self.phase {
+            Some(Phase::Round { round, .. }) => 0.9 * f64::from(round.saturating_sub(1)) / rounds,
+            Some(Phase::Data | Phase::Connecting | Phase::Ceremony) | None => 0.0,
+            Some(_) => 0.9,
+        }
+    }
+
+    /// The line above the hospitals: where the run is.
+    pub fn header(&self) -> String {
+        let mut parts = vec![self.name.clone()];
+        match self.phase {
+            Some(Phase::Round { round, attempt }) => {
+                parts.push(format!("round {round}/{}", self.rounds));
+                if attempt > 1 {
+                    parts.push(format!("attempt {attempt}"));
+                }
+                let uploads = self.hospitals.iter().filter(|line| has_uploaded(line.activity)).count();
+                parts.push(format!("uploads {uploads}/{} (min {})", self.hospitals.len(), self.min_cohort));
+                parts.push(format!("threshold {}", self.threshold));
+            }
+            Some(phase) => parts.push(phase.to_string()),
+            None => parts.push("starting".to_owned()),
+        }
+        parts.push(seconds_text(self.now.as_secs_f64()));
+        parts.join("   ")
+    }
+
+    /// The line below the hospitals: the last result, or for whom the run waits.
+    pub fn footer(&self) -> String {
+        if self.now.saturating_sub(self.changed) >= SILENCE {
+            return self.silence();
+        }
+        if let Some((done, of, latency)) = self.serving {
+            return format!("encrypted queries {done}/{of}   last {}", milliseconds_text(latency));
+        }
+        match &self.last {
+            Some(round) => format!(
+                "round {}: loss {}   AUC {}   sum {}   sent by hospitals so far {}",
+                round.round,
+                number_text(round.loss, 3),
+                number_text(round.auc, 3),
+                if round.sum_exact { "exact" } else { "DIFFERS" },
+                bytes_text(self.bytes_up)
+            ),
+            None => "keys are made at the hospitals; none leaves its hospital whole".to_owned(),
+        }
+    }
+
+    fn silence(&self) -> String {
+        let quiet = seconds_text(self.now.saturating_sub(self.changed).as_secs_f64());
+        let slowest = self.hospitals.iter().enumerate().filter(|(_, line)| is_working(line.activity));
+        match slowest.min_by_key(|(_, line)| line.since) {
+            Some((index, line)) => format!("quiet for {quiet}: hospital-{} is {}", index + 1, activity(line.activity)),
+            None => format!("quiet for {quiet}: the coordinator is at work"),
+        }
+    }
+
+    /// What hospital `index` (from 0) does.
+    pub fn hospital(&self, index: usize) -> String {
+        self.hospitals.get(index).map(|line| activity(line.activity)).unwrap_or_default()
+    }
+
+    /// How far hospital `index` (from 0) is with what it does, from 0 to 1; `None` where there is nothing to count.
+    pub fn part(&self, index: usize) -> Option<f64> {
+        let share = |done: f64, of: f64| if of > 0.0 { (done / of).clamp(0.0, 1.0) } else { 0.0 };
+        match self.hospitals.get(index)?.activity {
+            Activity::Keys { done, of } | Activity::Encrypting { done, of } | Activity::Sharing { done, of } => {
+                Some(share(done as f64, of as f64))
+            }
+            Activity::Training { epoch, of, part, .. } => Some(share(epoch.saturating_sub(1) as f64 + part, of as f64)),
+            Activity::Uploading { bytes, of } => Some(share(bytes as f64, of as f64)),
+            Activity::Done => Some(1.0),
+            Activity::Waiting | Activity::Decoding | Activity::Lost => None,
+        }
+    }
+
+    /// True if hospital `index` (from 0) is lost.
+    pub fn is_lost(&self, index: usize) -> bool {
+        self.hospitals.get(index).is_some_and(|line| line.activity == Activity::Lost)
+    }
+
+    /// The lines that one event is worth in a log; most are worth none.
+    pub fn lines(&self, event: &Event) -> Vec<String> {
+        match event {
+            Event::RunStarted { name, folder, hospitals, threshold, rounds, .. } => vec![format!(
+                "{name}: {hospitals} hospitals, threshold {threshold}, {rounds} rounds; writing {}",
+                folder.display()
+            )],
+            Event::PhaseStarted { phase: Phase::Round { attempt: 1, .. } } => Vec::new(),
+            Event::PhaseStarted { phase } => vec![format!("[{}] {phase}", seconds_text(self.now.as_secs_f64()))],
+            Event::Hospital { party, activity: Activity::Lost } => vec![format!("hospital-{party} is lost")],
+            Event::Hospital { .. } => Vec::new(),
+            Event::RoundDone(round) => vec![format!(
+                "round {}/{}: loss {}, AUC {}, {} uploaded, {} decrypted, sum {}, {} up, {}",
+                round.round,
+                self.rounds,
+                number_text(round.loss, 3),
+                number_text(round.auc, 3),
+                round.uploaded.len(),
+                round.decryptors.len(),
+                if round.sum_exact { "exact" } else { "DIFFERS" },
+                bytes_text(round.bytes_up),
+                seconds_text(round.seconds),
+            )],
+            Event::Note { text } => vec![text.clone()],
+            Event::Warning { text } => vec![format!("warning: {text}")],
+            Event::Serving { done, of, latency_ms } => {
+                // One line per tenth is enough for a log.
+                let step = (of / 10).max(1);
+                if done.is_multiple_of(step) || done == of {
+                    vec![format!("encrypted query {done}/{of}: {}", milliseconds_text(*latency_ms))]
+                } else {
+                    Vec::new()
+                }
+            }
+            Event::Checked { oracle, passed } => {
+                vec![format!("check {oracle}: {}", if *passed { "passed" } else { "FAILED" })]
+            }
+        }
+    }
+}
+
+fn has_uploaded(activity: Activity) -> bool {
+    match activity {
+        Activity::Uploading { bytes, of } => bytes >= of && of > 0,
+        Activity::Sharing { .. } | Activity::Decoding | Activity::Done => true,
+        _ => false,
+    }
+}
+
+fn is_working(activity: Activity) -> bool {
+    !matches!(activity, Activity::Waiting | Activity::Done | Activity::Lost)
+}
+
+fn activity(activity: Activity) -> String {
+    match activity {
+        Activity::Waiting => "waiting".to_owned(),
+        Activity::Keys { done, of } => format!("making keys, step {done} of {of}"),
+        Activity::Training { epoch, of, loss, .. } => {
+            format!("training, epoch {epoch} of {of}, loss {}", number_text(loss, 3))
+        }
+        Activity::Encrypting { done, of } => format!("encrypting, chunk {done} of {of}"),
+        Activity::Uploading { bytes, of } => format!("uploading, {} of {}", bytes_text(bytes), bytes_text(of)),
+        Activity::Sharing { done, of } => format!("decrypting with the others, chunk {done} of {of}"),
+        Activity::Decoding => "reading the new model".to_owned(),
+        Activity::Done => "done".to_owned(),
+        Activity::Lost => "lost".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn started() -> View {
+        let mut view = View::default();
+        view.apply(&Event::RunStarted {
+            name: "demo".to_owned(),
+            folder: "runs/x".into(),
+            hospitals: 5,
+            threshold: 4,
+            min_cohort: 4,
+            rounds: 7,
+        });
+        view.apply(&Event::PhaseStarted { phase: Phase::Round { round: 2, attempt: 1 } });
+        view
+    }
+
+    #[test]
+    fn the_header_counts_uploads() {
+        let mut view = started();
+        view.apply(&Event::Hospital { party: 1, activity: Activity::Uploading { bytes: 10, of: 10 } });
+        view.apply(&Event::Hospital { party: 2, activity: Activity::Uploading { bytes: 5, of: 10 } });
+        view.advance(Duration::from_secs(3));
+        assert_eq!(view.header(), "demo   round 2/7   uploads 1/5 (min 4)   threshold 4   3.0 s");
+        assert_eq!(view.hospital(1), "uploading, 5 B of 10 B");
+        assert_eq!(view.part(1), Some(0.5));
+        assert_eq!(view.part(4), None);
+    }
+
+    #[test]
+    fn silence_is_explained() {
+        let mut view = started();
+        view.apply(&Event::Hospital { party: 3, activity: Activity::Sharing { done: 1, of: 4 } });
+        view.advance(Duration::from_secs(12));
+        assert_eq!(view.footer(), "quiet for 12 s: hospital-3 is decrypting with the others, chunk 1 of 4");
+    }
+
+    #[test]
+    fn a_lost_hospital_stays_lost_through_the_next_attempt() {
+        let mut view = started();
+        view.apply(&Event::Hospital { party: 2, activity: Activity::Lost });
+        view.apply(&Event::PhaseStarted { phase: Phase::Round { round: 2, attempt: 2 } });
+        assert!(view.is_lost(1));
+        view.apply(&Event::PhaseStarted { phase: Phase::Round { round: 3, attempt: 1 } });
+        assert!(!view.is_lost(1));
+    }
+
+    #[test]
+    fn a_log_gets_one_line_per_round_and_none_for_progress() {
+        let view = started();
+        let progress = Event::Hospital { party: 1, activity: Activity::Encrypting { done: 1, of: 2 } };
+        assert!(view.lines(&progress).is_empty());
+        let round = RoundSummary {
+            round: 2,
+            attempts: 1,
+            loss: 0.5,
+            auc: f64::NAN,
+            uploaded: vec![1, 2, 3, 4, 5],
+            decryptors: vec![1, 2, 3, 4],
+            sum_exact: true,
+            bytes_up: 215_040,
+            bytes_down: 1,
+            seconds: 2.0,
+        };
+        assert_eq!(
+            view.lines(&Event::RoundDone(round)),
+            ["round 2/7: loss 0.500, AUC –, 5 uploaded, 4 decrypted, sum exact, 215.0 kB up, 2.0 s"]
+        );
+    }
+
+    #[test]
+    fn parties_outside_the_roster_are_ignored() {
+        let mut view = started();
+        let before = view.clone();
+        view.apply(&Event::Hospital { party: 0, activity: Activity::Done });
+        view.apply(&Event::Hospital { party: 9, activity: Activity::Done });
+        assert_eq!(view, before);
+    }
+}

@@ -1,0 +1,18 @@
+//! What one invocation adds to an experiment: where to read, where to write, whom to lose.
+
+use std::path::PathBuf;
+
+use crate::dropout::DropOut;
+
+/// Options of one run; the experiment says the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunOptions {
+    /// `--data`, else the experiment's source; `None` for phantoms.
+    pub data: Option<PathBuf>,
+    /// The run folder. It exists and holds experiment.toml, resolved.toml and manifest.json.
+    pub out: PathBuf,
+    /// Hospitals to lose, checked against the experiment.
+    pub drops: Vec<DropOut>,
+    /// Continue what `out` holds of an earlier invocation with the same plan.
+    pub resume: bool,
+}

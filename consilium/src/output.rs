@@ -1,0 +1,121 @@
+//! How results leave the program: text for people, one JSON envelope or a stream of JSON lines for programs.
+
+use std::io::Write;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{error::Error, exit::Exit};
+
+/// `--format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object at the end.
+    Json,
+    /// JSON lines: events while running, the same object at the end.
+    Jsonl,
+}
+
+/// What a verb hands back.
+#[derive(Debug)]
+pub struct Done {
+    /// The result for people, without a last newline.
+    pub text: String,
+    /// The result for programs.
+    pub data: Value,
+    /// [`Exit::Done`], or what a finished run found to be wrong.
+    pub exit: Exit,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    schema: u32,
+    command: &'a str,
+    status: &'a str,
+    exit: u8,
+    data: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Value>,
+}
+
+/// Writes the result: data to `out`, errors for people to `log`. Returns the exit code of the process.
+pub fn finish(
+    command: &str,
+    format: Format,
+    result: &Result<Done, Error>,
+    out: &mut dyn Write,
+    log: &mut dyn Write,
+) -> Exit {
+    let exit = match result {
+        Ok(done) => done.exit,
+        Err(error) => Exit::of(error),
+    };
+    let written = match (format, result) {
+        (Format::Text, Ok(done)) => writeln!(out, "{}", done.text),
+        (Format::Text, Err(error)) => writeln!(log, "error: {error}\n  do: {}", error.remedy()),
+        (Format::Json, _) => envelope(command, exit, result).and_then(|value| writeln!(out, "{value:#}")),
+        (Format::Jsonl, _) => envelope(command, exit, result).and_then(|value| writeln!(out, "{value}")),
+    };
+    match written.and_then(|()| out.flush()) {
+        Ok(()) => exit,
+        // Whoever closed the pipe has what it wanted; a full disk is another matter.
+        Err(source) if source.kind() == std::io::ErrorKind::BrokenPipe => exit,
+        Err(source) => Exit::of(&Error::Output(source)),
+    }
+}
+
+fn envelope(command: &str, exit: Exit, result: &Result<Done, Error>) -> std::io::Result<Value> {
+    let (data, error) = match result {
+        Ok(done) => (&done.data, None),
+        Err(error) => {
+            let what = error.to_string();
+            (
+                &Value::Null,
+                Some(json!({"code": error.code(), "where": error.place(), "what": what, "do": error.remedy()})),
+            )
+        }
+    };
+    let envelope = Envelope { schema: 1, command, status: exit.status(), exit: exit.code(), data, error };
+    serde_json::to_value(envelope).map_err(std::io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::Experiment;
+
+    fn printed(format: Format, result: &Result<Done, Error>) -> (String, String, Exit) {
+        let (mut out, mut log) = (Vec::new(), Vec::new());
+        let exit = finish("plan", format, result, &mut out, &mut log);
+        (String::from_utf8(out).expect("text"), String::from_utf8(log).expect("text"), exit)
+    }
+
+    #[test]
+    fn a_result_is_one_envelope() {
+        let done = Done { text: "fine".to_owned(), data: json!({"depth": 5}), exit: Exit::Done };
+        let (out, log, exit) = printed(Format::Json, &Ok(done));
+        let value: Value = serde_json::from_str(&out).expect("JSON");
+        assert_eq!(value, json!({"schema": 1, "command": "plan", "status": "done", "exit": 0, "data": {"depth": 5}}));
+        assert_eq!((log.as_str(), exit), ("", Exit::Done));
+    }
+
+    #[test]
+    fn an_error_names_place_and_remedy_in_both_forms() {
+        let error =
+            || Error::Experiment(Experiment::parse("x.toml", "[experiment]\nnmae = \"a\"\n", &[]).expect_err("typo"));
+        let (out, _, exit) = printed(Format::Jsonl, &Err(error()));
+        assert_eq!(out.lines().count(), 1);
+        let value: Value = serde_json::from_str(&out).expect("JSON");
+        assert_eq!(exit, Exit::BadInput);
+        assert_eq!((&value["status"], &value["exit"]), (&json!("bad-input"), &json!(4)));
+        assert_eq!(value["error"]["code"], "experiment_invalid");
+        assert!(value["error"]["where"].as_str().is_some_and(|place| place.starts_with("x.toml")));
+        let (out, log, _) = printed(Format::Text, &Err(error()));
+        assert_eq!(out, "");
+        assert!(log.starts_with("error: x.toml"), "{log}");
+        assert!(log.contains("\n  do: "), "{log}");
+    }
+}

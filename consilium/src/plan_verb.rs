@@ -1,0 +1,30 @@
+//! `consilium plan FILE`: nothing runs, everything is said.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::{error::Error, exit::Exit, experiment::Experiment, output::Done, plan::Plan};
+
+/// Flags of `plan`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  consilium plan configs/pneumonia.toml\n  consilium plan configs/kidney.toml --set federation.hospitals=9 --format json"
+)]
+pub struct PlanArgs {
+    /// The experiment.
+    pub file: PathBuf,
+    /// Change one key of the file. Repeatable.
+    #[arg(long, value_name = "TABLE.KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Prints the plan.
+///
+/// # Errors
+/// A bad file, or a model that the presets cannot carry.
+pub fn run(arguments: &PlanArgs) -> Result<Done, Error> {
+    let experiment = Experiment::load(&arguments.file, &arguments.set)?;
+    let plan = Plan::of(&experiment)?;
+    Ok(Done { text: plan.text(), data: plan.json(), exit: Exit::Done })
+}

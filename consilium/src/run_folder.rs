@@ -1,0 +1,166 @@
+//! The folder that one run writes: its name, its first files, and the check before continuing one.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::experiment::Experiment;
+
+/// Why a run folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunFolderError {
+    /// It holds something already.
+    #[error("{}: not empty", folder.display())]
+    NotEmpty {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// It is no run folder.
+    #[error("{}: no resolved.toml in it, so it is no run that could be resumed", folder.display())]
+    NotARun {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// It belongs to another experiment.
+    #[error("{}: was started with another plan ({found}), this one is {expected}", folder.display())]
+    OtherPlan {
+        /// The folder.
+        folder: PathBuf,
+        /// Digest of the plan that is given, in hexadecimal.
+        expected: String,
+        /// Digest of the plan in the folder.
+        found: String,
+    },
+    /// The file system said no.
+    #[error("{}: {source}", folder.display())]
+    Io {
+        /// Folder or file.
+        folder: PathBuf,
+        /// What it said.
+        source: std::io::Error,
+    },
+}
+
+impl RunFolderError {
+    /// The folder or file concerned.
+    pub fn folder(&self) -> &Path {
+        match self {
+            Self::NotEmpty { folder }
+            | Self::NotARun { folder }
+            | Self::OtherPlan { folder, .. }
+            | Self::Io { folder, .. } => folder,
+        }
+    }
+}
+
+/// Makes the folder of a new run with experiment.toml, resolved.toml and manifest.json in it.
+///
+/// Without `out` the name is `runs/<utc>-<experiment>-<4 hex>`.
+///
+/// # Errors
+/// [`RunFolderError::NotEmpty`] for a folder that holds anything; [`RunFolderError::Io`].
+pub fn create(out: Option<PathBuf>, experiment: &Experiment, command: &str) -> Result<PathBuf, RunFolderError> {
+    let now = SystemTime::now();
+    let folder = out.unwrap_or_else(|| Path::new("runs").join(name(experiment, now)));
+    let io = |source| RunFolderError::Io { folder: folder.clone(), source };
+    fs::create_dir_all(&folder).map_err(io)?;
+    if fs::read_dir(&folder).map_err(io)?.next().is_some() {
+        return Err(RunFolderError::NotEmpty { folder });
+    }
+    let manifest = json!({
+        "schema": 1,
+        "version": env!("CARGO_PKG_VERSION"),
+        "command": command,
+        "started": utc(now),
+        "seed": experiment.seed(),
+        "plan_digest": hex(&experiment.digest()),
+        "machine": {
+            "os": std::env::consts::OS,
+            "arch": std::env::consts::ARCH,
+            "cores": std::thread::available_parallelism().map_or(1, usize::from),
+        },
+    });
+    write(&folder.join("experiment.toml"), experiment.text().as_bytes())?;
+    write(&folder.join("resolved.toml"), experiment.resolved_toml().as_bytes())?;
+    write(&folder.join("manifest.json"), format!("{manifest:#}\n").as_bytes())?;
+    Ok(folder)
+}
+
+/// Checks that a folder is an unfinished run of exactly this experiment.
+///
+/// # Errors
+/// [`RunFolderError::NotARun`], [`RunFolderError::OtherPlan`].
+pub fn reopen(folder: &Path, experiment: &Experiment) -> Result<PathBuf, RunFolderError> {
+    let not_a_run = || RunFolderError::NotARun { folder: folder.to_owned() };
+    let stored = Experiment::load(&folder.join("resolved.toml"), &[]).map_err(|_| not_a_run())?;
+    if stored.digest() != experiment.digest() || stored.data() != experiment.data() {
+        return Err(RunFolderError::OtherPlan {
+            folder: folder.to_owned(),
+            expected: hex(&experiment.digest()),
+            found: hex(&stored.digest()),
+        });
+    }
+    Ok(folder.to_owned())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), RunFolderError> {
+    fs::write(path, bytes).map_err(|source| RunFolderError::Io { folder: path.to_owned(), source })
+}
+
+fn name(experiment: &Experiment, now: SystemTime) -> String {
+    // Two runs in one second differ by their process.
+    let mut hash = Sha256::new();
+    hash.update(experiment.digest());
+    hash.update(since_epoch(now).as_nanos().to_le_bytes());
+    hash.update(std::process::id().to_le_bytes());
+    let digest: [u8; 32] = hash.finalize().into();
+    format!("{}-{}-{}", utc(now).replace(':', ""), experiment.name(), &hex(&digest)[..4])
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn since_epoch(time: SystemTime) -> std::time::Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// `2026-11-20T14:03:07Z`.
+pub(crate) fn utc(time: SystemTime) -> String {
+    let seconds = since_epoch(time).as_secs();
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Days to a civil date, for dates after 1970 (H. Hinnant, "chrono-compatible low-level date algorithms").
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn utc_agrees_with_known_dates() {
+        let at = |seconds| utc(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0), "1970-01-01T00:00:00Z");
+        assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(at(1_795_183_387), "2026-11-20T14:03:07Z");
+    }
+}
