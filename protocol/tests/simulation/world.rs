@@ -83,18 +83,20 @@ impl Default for Schedule {
 impl Schedule {
     pub(crate) fn random(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x5eed);
-        let parties = 3 + u16::try_from(rng.below(5)).unwrap();
+        let parties = 3 + u16::try_from(rng.below(3)).unwrap();
+        let parties = if rng.percent(10) { 7 } else { parties };
         let faults =
             Faults { loss_percent: rng.below(25), duplicate_percent: rng.below(25), delay_ms_max: 5 + rng.below(100) };
         let crashes = (0..rng.below(4)).map(|_| Self::random_crash(&mut rng, parties)).collect();
-        Self { parties, rounds: 3, attempts_ahead: u32::try_from(rng.below(3)).unwrap(), faults, crashes }
+        let attempts_ahead = u32::try_from(rng.below(3)).unwrap();
+        Self { parties, rounds: 2, attempts_ahead, faults, crashes }
     }
 
     fn random_crash(rng: &mut Rng, parties: u16) -> Crash {
         let party = 1 + u16::try_from(rng.below(u64::from(parties))).unwrap();
         let moments = [Moment::BeforeUpload, Moment::AfterUpload, Moment::BeforeAcceptance, Moment::BeforeShare];
         if rng.percent(40) {
-            let round = 1 + u32::try_from(rng.below(3)).unwrap();
+            let round = 1 + u32::try_from(rng.below(2)).unwrap();
             return Crash::At { party, round, moment: moments[usize::try_from(rng.below(4)).unwrap()] };
         }
         let back_after_ms = rng.percent(60).then(|| 50 + rng.below(1500));

@@ -1,0 +1,395 @@
+//! Scripts of a coordinator that lies: every one ends without a second signature, share or wrong share.
+
+use protocol::blob::BodyRoot;
+use protocol::ceremony::{CeremonyConfig, CeremonyInput, CeremonyMachine, CeremonyOutput};
+use protocol::facts::HospitalFacts;
+use protocol::hospital::{HospitalConfig, HospitalInput, HospitalMachine, HospitalOutput};
+use protocol::limits::SEALING_KEY_BYTES;
+use protocol::log::LogWriter;
+use protocol::message::{
+    Abandon, CohortFrozen, Decryptors, HospitalMessage, LogMessage, Manifest, RoundOpen, ShareRequest, SignedMessage,
+};
+use protocol::roster::{Member, Roster};
+use protocol::sealed::SealingKey;
+use protocol::signature::SigningKey;
+use protocol::{Attempt, Digest, Epoch, PartyId, PartySet, Reject, RoundId};
+
+const N: u16 = 5;
+
+fn party(number: u16) -> PartyId {
+    PartyId::new(number).unwrap()
+}
+
+fn set(numbers: &[u16]) -> PartySet {
+    numbers.iter().map(|number| party(*number)).collect()
+}
+
+fn digest(what: &str) -> Digest {
+    Digest::of_bytes(what.as_bytes())
+}
+
+fn key(number: u16) -> SigningKey {
+    SigningKey::from_seed(&digest(&format!("key {number}")).0).unwrap()
+}
+
+fn body(what: &str) -> BodyRoot {
+    BodyRoot::of(&[digest(what)], 100)
+}
+
+fn sealing(number: u16) -> SealingKey {
+    let mut bytes = vec![0; SEALING_KEY_BYTES];
+    bytes[0] = u8::try_from(number).unwrap();
+    protocol::codec::Wire::from_bytes(&bytes).unwrap()
+}
+
+/// Five honest hospitals after their ceremony, and a log that may be made to say anything.
+struct Federation {
+    writer: LogWriter,
+    hospitals: Vec<HospitalMachine>,
+}
+
+impl Federation {
+    fn new() -> Self {
+        let members = (1..=N)
+            .map(|number| Member {
+                party: party(number),
+                name: format!("hospital {number}"),
+                verifying: key(number).verifying_key(),
+                sealing: sealing(number),
+                certificate: digest(&format!("certificate {number}")),
+            })
+            .collect();
+        let coordinator = key(99).verifying_key();
+        let roster = Roster::new(Epoch(1), 4, digest("parameters"), coordinator, members).unwrap();
+        let hospitals = (1..=N)
+            .map(|number| {
+                let config = HospitalConfig {
+                    party: party(number),
+                    epoch: Epoch(1),
+                    coordinator,
+                    sealing: sealing(number),
+                    certificate: digest(&format!("certificate {number}")),
+                    parameters: digest("parameters"),
+                    plan: digest("plan"),
+                    program: digest("program"),
+                    serving_plan: digest("serving plan"),
+                    initial_model: digest("model 0"),
+                    min_cohort: 4,
+                    attempts_max: 3,
+                    tau_aggregation: 3,
+                    tau_serving: 10,
+                    queries_per_asker_max: 10,
+                };
+                let nonce = digest(&format!("nonce {number}")).0;
+                HospitalMachine::new(config, key(number), HospitalFacts::default(), nonce)
+            })
+            .collect();
+        let mut federation = Self { writer: LogWriter::new(key(99)), hospitals };
+        federation.ceremony(roster);
+        federation
+    }
+
+    fn ceremony(&mut self, roster: Roster) {
+        let config = CeremonyConfig { serving_plan: None, step_ms: 1000, serving_step_ms: 1000 };
+        let mut machine = CeremonyMachine::new(roster, config);
+        let mut inputs = vec![CeremonyInput::Start];
+        let mut done = false;
+        while let Some(input) = inputs.pop() {
+            for output in machine.on(0, input) {
+                match output {
+                    CeremonyOutput::Append(message) => {
+                        for sent in self.say(message).into_iter().flat_map(sent) {
+                            inputs.insert(0, CeremonyInput::Message(sent));
+                        }
+                    }
+                    CeremonyOutput::AwaitBodies { kind, party, .. } => {
+                        inputs.insert(0, CeremonyInput::BodiesComplete { kind, party });
+                    }
+                    CeremonyOutput::Done { .. } => done = true,
+                    CeremonyOutput::WakeAt(_) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert!(done);
+    }
+
+    /// Appends an entry and returns every hospital's outputs, including those after instantly finished work.
+    fn say(&mut self, message: LogMessage) -> Vec<Vec<HospitalOutput>> {
+        let entry = self.writer.append(message);
+        (1..=N).map(|number| self.input(number, HospitalInput::Entry(entry.clone()))).collect()
+    }
+
+    fn input(&mut self, number: u16, input: HospitalInput) -> Vec<HospitalOutput> {
+        let machine = &mut self.hospitals[usize::from(number) - 1];
+        let mut all = Vec::new();
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            for output in machine.on(0, input) {
+                inputs.extend(match &output {
+                    HospitalOutput::DealKeys { .. } => {
+                        let boxes = (1..=N).map(|to| digest(&format!("box {number} {to}"))).collect();
+                        Some(HospitalInput::Dealt { boxes, size_bytes: 500 })
+                    }
+                    HospitalOutput::OpenDealings { .. } => {
+                        Some(HospitalInput::DealingsOpened { group: digest("group") })
+                    }
+                    HospitalOutput::Train { round, .. } => Some(HospitalInput::Trained { round: *round }),
+                    HospitalOutput::Encrypt { round, attempt } => {
+                        let body = body(&format!("update {round} {attempt} {number}"));
+                        Some(HospitalInput::Encrypted { round: *round, attempt: *attempt, body })
+                    }
+                    HospitalOutput::ReleaseShares(binding) => Some(HospitalInput::SharesMade {
+                        round: binding.round,
+                        attempt: binding.attempt,
+                        body: body(&format!("share {}", binding.digest())),
+                    }),
+                    _ => None,
+                });
+                all.push(output);
+            }
+        }
+        all
+    }
+
+    fn open(&mut self, round: u32, attempts_ahead: u32) -> Vec<Vec<HospitalOutput>> {
+        self.say(LogMessage::RoundOpen(RoundOpen {
+            round: RoundId(round),
+            base_model: digest("model 0"),
+            plan: digest("plan"),
+            min_cohort: 4,
+            attempts_max: 3,
+            attempts_ahead,
+            deadline_ms: 1000,
+        }))
+    }
+
+    /// Runs a round honestly up to the frozen cohort; returns manifest and signatures.
+    fn freeze(&mut self, round: u32, attempt: u32, heads: Vec<SignedMessage>) -> (Manifest, Vec<SignedMessage>) {
+        let (round, attempt) = (RoundId(round), Attempt(attempt));
+        let manifest = Manifest { round, attempt, heads };
+        let outputs = self.say(LogMessage::Manifest(manifest.clone()));
+        let signatures: Vec<SignedMessage> = outputs.into_iter().flat_map(sent).collect();
+        let frozen = CohortFrozen { round, attempt, manifest: manifest.digest(), signatures: signatures.clone() };
+        self.say(LogMessage::CohortFrozen(frozen));
+        (manifest, signatures)
+    }
+
+    fn propose(&mut self, round: u32, attempt: u32, decryptors: &[u16]) -> Vec<Vec<HospitalOutput>> {
+        let (round, attempt, decryptors) = (RoundId(round), Attempt(attempt), set(decryptors));
+        self.say(LogMessage::Decryptors(Decryptors { round, attempt, decryptors }))
+    }
+
+    fn request(&mut self, round: u32, attempt: u32, acceptances: Vec<SignedMessage>) -> Vec<Vec<HospitalOutput>> {
+        let (round, attempt) = (RoundId(round), Attempt(attempt));
+        self.say(LogMessage::ShareRequest(ShareRequest { round, attempt, acceptances }))
+    }
+}
+
+fn sent(outputs: Vec<HospitalOutput>) -> Vec<SignedMessage> {
+    outputs
+        .into_iter()
+        .filter_map(|output| match output {
+            HospitalOutput::Send(message) => Some(message),
+            _ => None,
+        })
+        .collect()
+}
+
+fn heads(outputs: Vec<Vec<HospitalOutput>>, attempt: u32, cohort: &[u16]) -> Vec<SignedMessage> {
+    let of_attempt = |message: &SignedMessage| {
+        matches!(&message.body, HospitalMessage::UpdateHead(head) if head.attempt == Attempt(attempt))
+            && cohort.contains(&message.author.number())
+    };
+    outputs.into_iter().flat_map(sent).filter(of_attempt).collect()
+}
+
+fn refusals(outputs: &[Vec<HospitalOutput>]) -> Vec<Reject> {
+    let refusal = |output: &HospitalOutput| match output {
+        HospitalOutput::Refuse { reject, .. } => Some(*reject),
+        _ => None,
+    };
+    outputs.iter().flatten().filter_map(refusal).collect()
+}
+
+fn releases(outputs: &[Vec<HospitalOutput>]) -> usize {
+    outputs.iter().flatten().filter(|output| matches!(output, HospitalOutput::ReleaseShares(_))).count()
+}
+
+fn acceptances(outputs: Vec<Vec<HospitalOutput>>) -> Vec<SignedMessage> {
+    outputs.into_iter().flat_map(sent).collect()
+}
+
+#[test]
+fn second_manifest_for_one_attempt_is_never_signed() {
+    let mut federation = Federation::new();
+    let opened = federation.open(1, 0);
+    let all = heads(opened.clone(), 1, &[1, 2, 3, 4, 5]);
+    let four = heads(opened, 1, &[1, 2, 3, 4]);
+    federation.freeze(1, 1, all);
+    let manifest = Manifest { round: RoundId(1), attempt: Attempt(1), heads: four };
+    let outputs = federation.say(LogMessage::Manifest(manifest));
+    assert_eq!(refusals(&outputs), [Reject::CohortChanged; 5]);
+    assert!(acceptances(outputs).iter().all(|message| matches!(message.body, HospitalMessage::Refusal(_))));
+}
+
+#[test]
+fn altered_unsorted_doubled_or_foreign_heads_are_refused() {
+    type Change = fn(&mut Vec<SignedMessage>);
+    let scripts: [(&str, Change, Reject); 5] = [
+        ("unsorted", |heads| heads.swap(0, 1), Reject::ManifestMalformed),
+        ("doubled", |heads| heads[1] = heads[0].clone(), Reject::ManifestMalformed),
+        ("too few", |heads| heads.truncate(3), Reject::CohortTooSmall),
+        ("empty", Vec::clear, Reject::CohortTooSmall),
+        (
+            "altered digest",
+            |heads| {
+                if let HospitalMessage::UpdateHead(head) = &mut heads[2].body {
+                    head.body.root = digest("other");
+                }
+            },
+            Reject::BadSignature,
+        ),
+    ];
+    for (name, change, reject) in scripts {
+        let mut federation = Federation::new();
+        let mut heads = heads(federation.open(1, 0), 1, &[1, 2, 3, 4, 5]);
+        change(&mut heads);
+        let manifest = Manifest { round: RoundId(1), attempt: Attempt(1), heads };
+        assert_eq!(refusals(&federation.say(LogMessage::Manifest(manifest))), [reject; 5], "{name}");
+    }
+}
+
+#[test]
+fn frozen_without_threshold_signatures_releases_nothing() {
+    let mut federation = Federation::new();
+    let heads = heads(federation.open(1, 0), 1, &[1, 2, 3, 4, 5]);
+    let manifest = Manifest { round: RoundId(1), attempt: Attempt(1), heads };
+    let signatures: Vec<_> =
+        federation.say(LogMessage::Manifest(manifest.clone())).into_iter().flat_map(sent).take(3).collect();
+    let (round, attempt) = (RoundId(1), Attempt(1));
+    let frozen = CohortFrozen { round, attempt, manifest: manifest.digest(), signatures };
+    assert_eq!(refusals(&federation.say(LogMessage::CohortFrozen(frozen))), [Reject::TooFewSignatures; 5]);
+    assert!(acceptances(federation.propose(1, 1, &[1, 2, 3, 4])).is_empty());
+}
+
+#[test]
+fn one_signer_counted_twice_does_not_freeze() {
+    let mut federation = Federation::new();
+    let heads = heads(federation.open(1, 0), 1, &[1, 2, 3, 4, 5]);
+    let manifest = Manifest { round: RoundId(1), attempt: Attempt(1), heads };
+    let mut signatures: Vec<_> =
+        federation.say(LogMessage::Manifest(manifest.clone())).into_iter().flat_map(sent).take(3).collect();
+    signatures.push(signatures[0].clone());
+    let (round, attempt) = (RoundId(1), Attempt(1));
+    let frozen = CohortFrozen { round, attempt, manifest: manifest.digest(), signatures };
+    assert_eq!(refusals(&federation.say(LogMessage::CohortFrozen(frozen))), [Reject::Contradiction; 5]);
+}
+
+#[test]
+fn wrong_size_and_second_decryptor_sets_are_refused() {
+    let mut federation = Federation::new();
+    let heads = heads(federation.open(1, 0), 1, &[1, 2, 3, 4, 5]);
+    federation.freeze(1, 1, heads);
+    assert_eq!(refusals(&federation.propose(1, 1, &[1, 2, 3])), [Reject::DecryptorsWrong; 5]);
+    assert_eq!(refusals(&federation.propose(1, 1, &[1, 2, 3, 4, 5])), [Reject::DecryptorsWrong; 5]);
+    assert_eq!(refusals(&federation.propose(1, 1, &[1, 2, 3, 9])), [Reject::DecryptorsWrong; 5]);
+    assert_eq!(acceptances(federation.propose(1, 1, &[1, 2, 3, 4])).len(), 4);
+    assert_eq!(refusals(&federation.propose(1, 1, &[2, 3, 4, 5])), [Reject::AlreadyAccepted; 5]);
+}
+
+#[test]
+fn shares_need_every_acceptance_and_come_once() {
+    let mut federation = Federation::new();
+    let heads = heads(federation.open(1, 0), 1, &[1, 2, 3, 4, 5]);
+    federation.freeze(1, 1, heads);
+    let accepted = acceptances(federation.propose(1, 1, &[1, 2, 3, 4]));
+    let missing_one = federation.request(1, 1, accepted[..3].to_vec());
+    assert_eq!((releases(&missing_one), refusals(&missing_one)), (0, vec![Reject::TooFewSignatures; 5]));
+    let first = federation.request(1, 1, accepted.clone());
+    assert_eq!(releases(&first), 4);
+    // A repeated request has the same context, so the vault answers with the stored bytes.
+    let bindings = |outputs: &[Vec<HospitalOutput>]| -> Vec<Digest> {
+        outputs
+            .iter()
+            .flatten()
+            .filter_map(|output| match output {
+                HospitalOutput::ReleaseShares(binding) => Some(binding.digest()),
+                _ => None,
+            })
+            .collect()
+    };
+    assert_eq!(bindings(&federation.request(1, 1, accepted)), bindings(&first));
+    assert!(federation.hospitals.iter().take(4).all(|hospital| hospital.facts().chunks_released() == 1));
+}
+
+#[test]
+fn a_fake_loss_does_not_get_a_second_cohort() {
+    let mut federation = Federation::new();
+    let opened = federation.open(1, 1);
+    federation.freeze(1, 1, heads(opened.clone(), 1, &[1, 2, 3, 4, 5]));
+    let accepted = acceptances(federation.propose(1, 1, &[1, 2, 3, 4]));
+    assert_eq!(releases(&federation.request(1, 1, accepted)), 4);
+    // "Hospital 4 was lost", says the coordinator, and leaves out hospital 5 from the next attempt.
+    let (round, attempt, lost) = (RoundId(1), Attempt(1), set(&[4]));
+    federation.say(LogMessage::Abandon(Abandon { round, attempt, lost }));
+    let four = heads(opened, 2, &[1, 2, 3, 4]);
+    let outputs = federation.say(LogMessage::Manifest(Manifest { round, attempt: Attempt(2), heads: four }));
+    assert_eq!(refusals(&outputs), [Reject::CohortChanged; 5]);
+    // Nor from the next round on the same model.
+    let opened = federation.open(2, 0);
+    let four = heads(opened, 1, &[1, 2, 3, 4]);
+    let manifest = Manifest { round: RoundId(2), attempt: Attempt(1), heads: four };
+    assert_eq!(refusals(&federation.say(LogMessage::Manifest(manifest))), [Reject::CohortRule; 5]);
+}
+
+#[test]
+fn replayed_rounds_other_models_and_plans_are_refused() {
+    let mut federation = Federation::new();
+    federation.open(3, 0);
+    assert_eq!(refusals(&federation.open(3, 0)), [Reject::RoundNumber; 5]);
+    assert_eq!(refusals(&federation.open(2, 0)), [Reject::RoundNumber; 5]);
+    let open = |base_model, plan| {
+        LogMessage::RoundOpen(RoundOpen {
+            round: RoundId(9),
+            base_model,
+            plan,
+            min_cohort: 4,
+            attempts_max: 3,
+            attempts_ahead: 0,
+            deadline_ms: 1000,
+        })
+    };
+    assert_eq!(refusals(&federation.say(open(digest("other"), digest("plan")))), [Reject::BaseModelDiffers; 5]);
+    let mut federation = Federation::new();
+    assert_eq!(refusals(&federation.say(open(digest("model 0"), digest("other")))), [Reject::PlanNotApproved; 5]);
+}
+
+#[test]
+fn the_flooding_budget_ends_releases() {
+    let mut federation = Federation::new();
+    for round in 1..=4 {
+        let opened = federation.open(round, 0);
+        federation.freeze(round, 1, heads(opened, 1, &[1, 2, 3, 4, 5]));
+        let accepted = acceptances(federation.propose(round, 1, &[1, 2, 3, 4]));
+        let outputs = federation.request(round, 1, accepted);
+        // tau is three chunks here; the fourth release is refused by all of T.
+        let expected = if round <= 3 { (4, vec![]) } else { (0, vec![Reject::BudgetSpent; 4]) };
+        assert_eq!((releases(&outputs), refusals(&outputs)), expected, "round {round}");
+    }
+}
+
+#[test]
+fn a_forked_or_foreign_log_ends_all_trust() {
+    let mut federation = Federation::new();
+    let mut foreign = LogWriter::new(key(98));
+    let stop = || LogMessage::Abandon(Abandon { round: RoundId(1), attempt: Attempt(1), lost: set(&[1]) });
+    let mut last = foreign.append(stop());
+    while last.index < federation.hospitals[0].next_entry() {
+        last = foreign.append(stop());
+    }
+    let outputs = vec![federation.input(1, HospitalInput::Entry(last))];
+    assert_eq!(refusals(&outputs), [Reject::LogForked]);
+    assert!(matches!(outputs[0].last(), Some(HospitalOutput::Stop { .. })));
+    assert!(federation.open(1, 0)[0].is_empty(), "hospital 1 takes no further part");
+}
