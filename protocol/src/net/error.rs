@@ -198,6 +198,18 @@ impl CloseReason {
     }
 }
 
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("it has nothing more to say"),
+            Self::ShuttingDown => f.write_str("it is stopping; dial again later"),
+            Self::TooManyConnections => f.write_str("our certificate has too many connections; close one"),
+            Self::Unnamed => f.write_str("our certificate carries no peer name; have it issued again"),
+            Self::Other(code) => write!(f, "code {code} of another release"),
+        }
+    }
+}
+
 /// Why the server gave up one request. The details are in its own log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -245,6 +257,20 @@ impl Rejection {
                 Ok(refusal) => Self::Refused(refusal),
                 Err(_) => Self::Other(code),
             },
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cancelled => f.write_str("it was cancelled"),
+            Self::BadFrame => f.write_str("it was no frame of this version"),
+            Self::FrameTooLarge => f.write_str("its frame was too large"),
+            Self::Stalled => f.write_str("it did not arrive in time"),
+            Self::HandlerFailed => f.write_str("the server failed; its log says why"),
+            Self::Refused(code) => write!(f, "refused with code {code}"),
+            Self::Other(code) => write!(f, "code {code} of another release"),
         }
     }
 }
@@ -330,7 +356,7 @@ pub enum NetError {
         after: Duration,
     },
     /// The peer closed the connection.
-    #[error("{peer} closed the connection: {reason:?}")]
+    #[error("{peer} closed the connection: {reason}")]
     Closed {
         /// The other end.
         peer: Remote,
@@ -352,7 +378,7 @@ pub enum NetError {
         code: u64,
     },
     /// The peer gave up this request; the connection lives on.
-    #[error("{peer} rejected the request: {rejection:?}")]
+    #[error("{peer} rejected the request: {rejection}")]
     Rejected {
         /// The other end.
         peer: Remote,

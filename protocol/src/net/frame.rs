@@ -284,6 +284,25 @@ mod tests {
         assert_eq!(frame.body, bytes[5..]);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_head_is_refused_or_reads_back_within_the_bounds(tail: [u8; 10], known: bool) {
+            let mut wire = [0; 16];
+            wire[..6].copy_from_slice(b"CNSL\x01\x00");
+            wire[6..].copy_from_slice(&tail);
+            if known {
+                // Lengths near the bounds, which a uniform draw would never hit.
+                wire[11] = 0;
+                wire[10] &= 0x1f;
+                wire[15] &= 3;
+            }
+            if let Ok(head) = FrameHead::decode(&wire) {
+                proptest::prop_assert_eq!(head.encode(), wire);
+                proptest::prop_assert!(head.payload_bytes() <= 33 << 20);
+            }
+        }
+    }
+
     #[test]
     fn a_frame_above_a_bound_is_not_announced() {
         let header = vec![0; Frame::HEADER_BYTES_MAX as usize + 1];

@@ -58,7 +58,7 @@ pub struct Limits {
     pub reply_timeout: Duration,
     /// A connection is lost after this long without a packet.
     pub idle_timeout: Duration,
-    /// The client sends something after this long without a packet; less than a third of
+    /// The client sends something after this long without a packet; at most a third of
     /// `idle_timeout`, so that two may be lost.
     pub keep_alive: Duration,
     /// A frame may stall for this long in total, beside the time its length takes at
@@ -93,7 +93,7 @@ impl Default for Limits {
             dial_timeout: Duration::from_secs(5),
             reply_timeout: Duration::from_secs(120),
             idle_timeout: Duration::from_secs(30),
-            keep_alive: Duration::from_secs(9),
+            keep_alive: Duration::from_secs(10),
             stall: Duration::from_secs(15),
             bytes_per_second_min: 64 << 10,
             drain: Duration::from_secs(10),
@@ -132,7 +132,7 @@ mod tests {
         for limits in [Limits::default(), Limits::loopback()] {
             let largest = Frame::HEADER_BYTES_MAX + Frame::BODY_BYTES_MAX;
             assert!(limits.bytes_in_flight >= largest);
-            assert!(limits.keep_alive * 3 < limits.idle_timeout);
+            assert!(limits.keep_alive * 3 <= limits.idle_timeout);
             let seconds = limits.payload_timeout(largest).as_secs();
             assert_eq!(seconds, 15 + (33 << 20) / (64 << 10));
         }

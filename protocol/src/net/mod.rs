@@ -4,7 +4,7 @@
 //! [`Authority`]. It knows names and lengths, never what a frame means.
 //!
 //! * TLS 1.3 only, both sides authenticated, X25519MLKEM768 the only key exchange, no tickets, no
-//!   resumption, no 0-RTT, no datagrams, no migration ([`tls`](self)).
+//!   resumption, no 0-RTT, no datagrams, no migration.
 //! * One bidirectional stream is one request and one reply. Nothing is ever sent twice by itself:
 //!   whether a request may be repeated is for the caller to say.
 //! * Everything that a peer controls has a bound in [`Limits`].

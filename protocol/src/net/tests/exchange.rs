@@ -28,7 +28,11 @@ async fn ordinary_limits_carry_a_largest_frame() {
     let coordinator = name("coordinator");
     let dialled = Connection::dial(federation.addr, &coordinator, &identity, federation.authority.certificate());
     let connection = soon(dialled).await.unwrap();
-    assert_echo(&connection, Frame::BODY_BYTES_MAX as usize).await;
+    let largest = Frame::new(WHOAMI, Bytes::new(), pattern(Frame::BODY_BYTES_MAX as usize));
+    let reply = soon(connection.call(largest)).await.unwrap();
+    assert_eq!(reply.header, "hospital-1");
+    assert_eq!(connection.traffic().up(), (2 * Frame::HEAD_BYTES + (32 << 20)) as u64);
+    assert_echo(&connection, 1 << 20).await;
     federation.stop().await;
 }
 
@@ -118,7 +122,7 @@ async fn rejection_of(connection: &Connection, wire: &[u8], open: bool) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frame_that_stalls_is_given_up() {
-    let limits = Limits { stall: Duration::from_millis(300), bytes_per_second_min: u32::MAX, ..Limits::loopback() };
+    let limits = Limits { stall: Duration::from_millis(600), bytes_per_second_min: u32::MAX, ..Limits::loopback() };
     let federation = Federation::start(limits);
     let connection = federation.dial("hospital-1").await;
     let announced = b"CNSL\x01\x00\x01\x00\0\0\0\0\0\0\0\x02";
@@ -147,14 +151,14 @@ async fn requests_beyond_the_bytes_in_flight_wait_and_then_pass() {
     .await;
     // A small frame finds room beside it, a large one has to wait.
     assert_echo(&connection, 1 << 20).await;
-    let large = connection.call(Frame::new(ECHO, Bytes::new(), pattern(8 << 20)));
+    let large = connection.call(Frame::new(WHOAMI, Bytes::new(), pattern(8 << 20)));
     tokio::pin!(large);
     let early = timeout(Duration::from_millis(100), &mut large).await;
     assert!(early.is_err(), "the large frame was taken without room");
     federation.echo.release.notify_one();
     let (first, large) = soon(async { tokio::join!(first, large) }).await;
-    assert_eq!(first.unwrap().body.len(), 30 << 20);
-    assert_eq!(large.unwrap().body.len(), 8 << 20);
+    assert_eq!(first.unwrap().body.len(), 3 << 20);
+    assert_eq!(large.unwrap().header, "hospital-1");
     federation.stop().await;
 }
 

@@ -25,7 +25,7 @@ const WAIT: u16 = 6;
 /// Long enough for a busy machine; no test waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Answers by kind. A request of kind WAIT is answered after `release`.
+/// Answers by kind. A request of kind WAIT is answered after `release`, with at most 3 MiB of it.
 #[derive(Default)]
 struct Echo {
     waiting: Notify,
@@ -48,7 +48,8 @@ impl Handler for Echo {
                     self.waiting.notify_one();
                     self.release.notified().await;
                     self.finished.fetch_add(1, Ordering::SeqCst);
-                    Ok(request)
+                    let some = request.body.len().min(3 << 20);
+                    Ok(Frame::new(WAIT, Bytes::new(), request.body.slice(..some)))
                 }
                 _ => Ok(request),
             }
