@@ -128,9 +128,11 @@ fn subfolders(folder: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
 }
 
 /// Consecutive numbers for names, in the order of their first use.
+#[cfg(feature = "tables")]
 #[derive(Default)]
 struct Numbers(BTreeMap<String, u32>);
 
+#[cfg(feature = "tables")]
 impl Numbers {
     fn number(&mut self, name: String) -> u32 {
         let next = self.0.len() as u32;

@@ -281,7 +281,7 @@ impl Lesion {
         let mass = Region::ellipse(center, (1.08 * radius, radius), self.phase, self.density);
         regions.push(mass.lobed(self.lobes).grained(15.0, 6.0, self.phase));
         // Dead cores between living, vessel-rich nests: the unevenness that tells a tumour from a cyst.
-        let spots = [(0.0, 0.36, 0.0), (0.3, 0.34, cortex + 110.0), (0.5, 0.3, 0.0), (0.74, 0.34, cortex + 110.0)];
+        let spots = [(0.0, 0.36, 10.0), (0.3, 0.34, cortex + 75.0), (0.5, 0.3, 10.0), (0.74, 0.34, cortex + 75.0)];
         for (turn, size, density) in spots {
             let spot = center.plus(Point::polar(0.55 * radius, self.phase + TAU * turn + 0.5 * height));
             regions.push(
