@@ -71,6 +71,12 @@ pub struct CeremonyMachine {
 }
 
 impl CeremonyMachine {
+    /// Public randomness of the epoch, once all nonces are revealed; zero before.
+    #[must_use]
+    pub fn epoch_seed(&self) -> Digest {
+        self.epoch_seed
+    }
+
     /// A ceremony for `roster`.
     #[must_use]
     pub fn new(roster: Roster, config: CeremonyConfig) -> Self {

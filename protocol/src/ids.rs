@@ -107,6 +107,13 @@ impl QueryId {
         u16::try_from(self.0 >> 48).ok().and_then(PartyId::new)
     }
 
+    /// The same number in 32 bits, asker above and counter below; `None` from the asker's 2^24th query on.
+    #[must_use]
+    pub fn narrow(self) -> Option<u32> {
+        let counter = u32::try_from(self.counter()).ok().filter(|counter| counter >> 24 == 0)?;
+        Some(u32::from(self.asker()?.number()) << 24 | counter)
+    }
+
     /// The asker's own counter.
     #[must_use]
     pub fn counter(self) -> u64 {

@@ -1,0 +1,60 @@
+//! What one hospital deals to another: Shamir points of both secrets, half of their mask key, a part of the group key.
+
+use he_agg::aggregation::{KeyShare, LaneLayout};
+use he_agg::multiparty::{Crs, ServingKeyShare};
+use protocol::codec::{DecodeError, Reader, Writer};
+use zeroize::Zeroizing;
+
+/// Largest point inside a dealing; a point of AGG14 has 860 KB.
+const POINT_BYTES_MAX: usize = 4 << 20;
+
+/// The contents of one sealed box.
+pub(crate) struct Dealing {
+    /// Point of the training secret.
+    pub(crate) aggregation: KeyShare,
+    /// Point of the serving secret.
+    pub(crate) serving: ServingKeyShare,
+    /// The dealer's half of the pair's mask key.
+    pub(crate) pair_half: Zeroizing<[u8; 32]>,
+    /// The dealer's part of the hospitals' group key, the same in all its boxes.
+    pub(crate) group_part: Zeroizing<[u8; 32]>,
+}
+
+impl Dealing {
+    /// The plaintext of a box, to be sealed at once.
+    pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut writer = Writer::default();
+        writer.bytes(&self.aggregation.expose_bytes());
+        writer.bytes(&self.serving.to_bytes());
+        writer.array(&self.pair_half);
+        writer.array(&self.group_part);
+        Zeroizing::new(writer.into_bytes())
+    }
+
+    /// Reads an opened box.
+    ///
+    /// # Errors
+    /// What is malformed, or of another epoch, layout, dealer or receiver.
+    pub(crate) fn from_bytes(
+        bytes: &[u8],
+        layout: &LaneLayout,
+        crs: &Crs,
+        dealer: u16,
+        receiver: u16,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let mut reader = Reader::new(bytes);
+        let aggregation = KeyShare::from_bytes(reader.bytes("key share", POINT_BYTES_MAX)?, layout, &crs.epoch())?;
+        let serving = ServingKeyShare::from_bytes(reader.bytes("serving key share", POINT_BYTES_MAX)?, crs)?;
+        let (pair_half, group_part) = (Zeroizing::new(reader.array()?), Zeroizing::new(reader.array()?));
+        match reader.left() {
+            0 => {}
+            left => return Err(DecodeError::Trailing { left }.into()),
+        }
+        let named = (aggregation.dealer(), aggregation.receiver(), serving.holder());
+        let dealt = serving.dealers().iter().eq([dealer]);
+        if named != (dealer, receiver, receiver) || !dealt {
+            return Err(DecodeError::Value { what: "dealer or receiver", value: u64::from(named.0) }.into());
+        }
+        Ok(Self { aggregation, serving, pair_half, group_part })
+    }
+}

@@ -1,0 +1,200 @@
+//! A hospital's keys of one epoch, in memory, and how they are made, kept in the vault and read back.
+
+use std::collections::BTreeMap;
+
+use he_agg::Stream;
+use he_agg::aggregation::{AggregationSecret, Decryptor, LaneLayout, MaskKey, VaultSecret};
+use he_agg::multiparty::{Crs, ServingKeyShare, ServingSecret};
+use protocol::codec::{Reader, Writer};
+use protocol::ids::Digest;
+use zeroize::Zeroizing;
+
+use super::dealing::Dealing;
+use super::error::{HospitalError, Step};
+use crate::vault::Vault;
+
+/// The vault's record of an epoch's keys.
+const RECORD: &str = "epoch-keys";
+const PART_BYTES_MAX: usize = 8 << 20;
+
+/// Fresh keys before the others' dealings arrived.
+pub(crate) struct DealtKeys {
+    pub(crate) secret: AggregationSecret,
+    pub(crate) serving: ServingSecret,
+    pair_halves: Vec<Zeroizing<[u8; 32]>>,
+}
+
+impl DealtKeys {
+    /// Makes both secrets and one dealing per receiver 1..=n.
+    ///
+    /// # Errors
+    /// [`HospitalError::Crypto`] where the system yields no randomness or layout and preset do not fit.
+    pub(crate) fn deal(
+        layout: &LaneLayout,
+        crs: &Crs,
+        party: u16,
+    ) -> Result<(Self, Vec<Dealing>), HospitalError> {
+        let step = "dealing keys";
+        let mut stream = Stream::from_os().step(step)?;
+        let secret = AggregationSecret::generate(layout.params(), crs.epoch(), &mut stream);
+        let serving = ServingSecret::generate(crs.preset(), party, &mut stream).step(step)?;
+        let group_part = Zeroizing::new(stream.seed());
+        let mut pair_halves = Vec::new();
+        let points = secret.deal(layout, party).step(step)?;
+        let serving_points =
+            serving.share_points(crs, layout.threshold(), layout.parties(), &mut stream).step(step)?;
+        let dealings = points
+            .into_iter()
+            .zip(serving_points)
+            .map(|(aggregation, serving)| {
+                let half = Zeroizing::new(stream.seed());
+                pair_halves.push(half.clone());
+                Dealing { aggregation, serving, pair_half: half, group_part: group_part.clone() }
+            })
+            .collect();
+        Ok((Self { secret, serving, pair_halves }, dealings))
+    }
+}
+
+/// All keys of one epoch.
+pub(crate) struct Keyring {
+    pub(crate) secret: AggregationSecret,
+    pub(crate) decryptor: Decryptor,
+    pub(crate) group: MaskKey,
+    pub(crate) vault: VaultSecret,
+    pub(crate) pairs: BTreeMap<u16, MaskKey>,
+    /// Point of the sum of all serving secrets.
+    pub(crate) serving: ServingKeyShare,
+}
+
+/// The parts from which a keyring is built, as the vault keeps them.
+struct Parts {
+    seed: Zeroizing<[u8; 32]>,
+    vault: Zeroizing<[u8; 32]>,
+    group: Zeroizing<[u8; 32]>,
+    pairs: Vec<(u16, Zeroizing<[u8; 32]>)>,
+    shares: Vec<Zeroizing<Vec<u8>>>,
+    serving: Zeroizing<Vec<u8>>,
+}
+
+impl Keyring {
+    /// Puts own keys and all opened dealings together and seals them in the vault.
+    ///
+    /// # Errors
+    /// [`HospitalError::Crypto`] where dealings are doubled or missing; [`HospitalError::Vault`].
+    pub(crate) fn assemble(
+        own: &DealtKeys,
+        dealings: Vec<(u16, Dealing)>,
+        layout: &LaneLayout,
+        crs: &Crs,
+        party: u16,
+        vault: &Vault,
+    ) -> Result<Self, HospitalError> {
+        let step = "putting the keys together";
+        let epoch = crs.epoch();
+        let group_parts: Vec<(u16, &[u8; 32])> =
+            dealings.iter().map(|(dealer, dealing)| (*dealer, &*dealing.group_part)).collect();
+        let group = MaskKey::group(&epoch, &group_parts);
+        let mut pairs = Vec::new();
+        for (dealer, dealing) in dealings.iter().filter(|(dealer, _)| *dealer != party) {
+            let Some(half) = own.pair_halves.get(usize::from(*dealer) - 1) else { continue };
+            let key = MaskKey::pair(&epoch, (party, half), (*dealer, &dealing.pair_half));
+            pairs.push((*dealer, key.expose_bytes()));
+        }
+        let mut serving: Option<ServingKeyShare> = None;
+        let mut shares = Vec::new();
+        for (_, dealing) in dealings {
+            shares.push(dealing.aggregation.expose_bytes());
+            match &mut serving {
+                None => serving = Some(dealing.serving),
+                Some(sum) => sum.absorb(&dealing.serving).step(step)?,
+            }
+        }
+        let serving = serving.ok_or(HospitalError::NoKeys { step })?;
+        let parts = Parts {
+            seed: own.secret.expose_seed(),
+            vault: VaultSecret::generate().step(step)?.expose_bytes(),
+            group: group.expose_bytes(),
+            pairs,
+            shares,
+            serving: serving.to_bytes(),
+        };
+        vault.put(RECORD, &parts.to_bytes())?;
+        Self::from_parts(&parts, layout, crs, party)
+    }
+
+    /// Reads the keys of an epoch back from the vault.
+    ///
+    /// # Errors
+    /// [`HospitalError::Vault`] where there are none.
+    pub(crate) fn load(layout: &LaneLayout, crs: &Crs, party: u16, vault: &Vault) -> Result<Self, HospitalError> {
+        let bytes = vault.get(RECORD)?;
+        let parts = Parts::from_bytes(&bytes).step("reading the vault's keys")?;
+        Self::from_parts(&parts, layout, crs, party)
+    }
+
+    /// Digest by which hospitals compare their group keys without showing them.
+    pub(crate) fn group_digest(&self) -> Digest {
+        let mut bytes = Zeroizing::new(b"consilium group key check v1".to_vec());
+        bytes.extend_from_slice(self.group.expose_bytes().as_ref());
+        Digest::of_bytes(&bytes)
+    }
+
+    fn from_parts(parts: &Parts, layout: &LaneLayout, crs: &Crs, party: u16) -> Result<Self, HospitalError> {
+        let step = "reading the keys of this epoch";
+        let epoch = crs.epoch();
+        let key = |bytes: &Zeroizing<[u8; 32]>| MaskKey::from_bytes(**bytes);
+        let vault = || VaultSecret::from_bytes(*parts.vault);
+        let mut decryptor = Decryptor::new(layout.clone(), epoch, party, key(&parts.group), vault()).step(step)?;
+        for share in &parts.shares {
+            let share = he_agg::aggregation::KeyShare::from_bytes(share, layout, &epoch).step(step)?;
+            decryptor.insert_share(share).step(step)?;
+        }
+        let mut pairs = BTreeMap::new();
+        for (peer, bytes) in &parts.pairs {
+            decryptor.insert_pair(*peer, key(bytes)).step(step)?;
+            pairs.insert(*peer, key(bytes));
+        }
+        Ok(Self {
+            secret: AggregationSecret::from_seed(layout.params(), epoch, *parts.seed),
+            decryptor,
+            group: key(&parts.group),
+            vault: vault(),
+            pairs,
+            serving: ServingKeyShare::from_bytes(&parts.serving, crs).step(step)?,
+        })
+    }
+}
+
+impl Parts {
+    fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut writer = Writer::default();
+        [&self.seed, &self.vault, &self.group].into_iter().for_each(|key| writer.array(key));
+        writer.count(self.pairs.len());
+        for (peer, key) in &self.pairs {
+            writer.u16(*peer);
+            writer.array(key);
+        }
+        writer.count(self.shares.len());
+        self.shares.iter().for_each(|share| writer.bytes(share));
+        writer.bytes(&self.serving);
+        Zeroizing::new(writer.into_bytes())
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, protocol::codec::DecodeError> {
+        let parties = protocol::limits::PARTIES_MAX;
+        let mut reader = Reader::new(bytes);
+        let mut key = || reader.array().map(Zeroizing::new);
+        let (seed, vault, group) = (key()?, key()?, key()?);
+        let count = reader.count("mask keys", parties, 34)?;
+        let pairs = (0..count)
+            .map(|_| Ok((reader.u16()?, Zeroizing::new(reader.array()?))))
+            .collect::<Result<_, protocol::codec::DecodeError>>()?;
+        let count = reader.count("key shares", parties, 4)?;
+        let shares = (0..count)
+            .map(|_| Ok(Zeroizing::new(reader.bytes("key share", PART_BYTES_MAX)?.to_vec())))
+            .collect::<Result<_, protocol::codec::DecodeError>>()?;
+        let serving = Zeroizing::new(reader.bytes("serving key share", PART_BYTES_MAX)?.to_vec());
+        Ok(Self { seed, vault, group, pairs, shares, serving })
+    }
+}

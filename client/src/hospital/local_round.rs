@@ -1,0 +1,225 @@
+//! The hospital's work in one training round: train, quantise, encrypt, share, open.
+
+use std::time::Instant;
+
+use he_agg::Stream;
+use he_agg::aggregation::{
+    BlindedSum, ChunkId, EncryptRequest, Quantiser, ReleaseLedger, ShareContext, encrypt_chunk, open,
+};
+use protocol::blob::{BlobId, BlobKind, BodyRoot};
+use protocol::codec::{Reader, Writer};
+use protocol::hospital::ShareBinding;
+use protocol::ids::{Attempt, Digest, RoundId};
+
+use super::error::{HospitalError, Step};
+use super::observer::{Activity, Timed};
+use super::parameters::{self, parameters_digest};
+use super::site::Site;
+
+/// The integers of a round and their weight, as persisted before they are encrypted.
+pub(super) struct Quantised {
+    pub(super) values: Vec<i32>,
+    pub(super) weight: u32,
+}
+
+impl Site {
+    /// Trains from the current model and seals the quantised update in the vault.
+    ///
+    /// # Errors
+    /// [`HospitalError::Train`] with the layer or batch, [`HospitalError::Crypto`].
+    pub(super) fn train(&mut self, round: RoundId) -> Result<(), HospitalError> {
+        let record = values_record(round);
+        if self.vault.contains(&record) {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let fit = self.fit(round.0)?;
+        self.observer.trained(self.plan.party, round, fit.loss, fit.samples);
+        self.observer.timed(self.plan.party, round, Timed::Train, started.elapsed());
+        let started = Instant::now();
+        let step = "quantising the update";
+        let update: Vec<f32> = fit.parameters.iter().zip(&self.model).map(|(new, old)| new - old).collect();
+        let quantiser = Quantiser::new(&self.plan.layout, self.plan.clip).step(step)?;
+        let weight =
+            Quantiser::weight(&self.plan.layout, fit.samples as u64, self.plan.sample_cap).step(step)?;
+        let mut stream = Stream::from_os().step(step)?;
+        let values = quantiser.quantise(&update, weight, &mut stream).step(step)?;
+        if let Some(witness) = &self.witness {
+            let what = format!("update of round {round}");
+            witness.secret(self.plan.party, &what, &parameters::to_bytes(&update));
+            witness.quantised(self.plan.party, round, &values, weight);
+        }
+        let mut writer = Writer::default();
+        writer.u32(weight);
+        writer.bytes(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>());
+        self.vault.put(&record, &zeroize::Zeroizing::new(writer.into_bytes()))?;
+        self.observer.timed(self.plan.party, round, Timed::Encrypt, started.elapsed());
+        Ok(())
+    }
+
+    /// Trains one round's epochs from the current model.
+    pub(super) fn fit(&self, round: u32) -> Result<crate::train::LocalFit, HospitalError> {
+        let (party, plan) = (self.plan.party, &self.plan);
+        let observer = &self.observer;
+        let index = usize::try_from(round.saturating_sub(1)).unwrap_or(usize::MAX);
+        let rounds = usize::try_from(plan.rounds).unwrap_or(usize::MAX);
+        let rate = plan.training.learning_rate_at(index.min(rounds.saturating_sub(1)), rounds);
+        let seed = plan.seed ^ (u64::from(round) << 32) ^ u64::from(party.number());
+        self.trainer
+            .fit(&self.model, &self.data, plan.local_epochs, rate, seed, &mut |progress| {
+                observer.activity(
+                    party,
+                    Activity::Training {
+                        epoch: progress.epoch + 1,
+                        of: progress.epochs,
+                        part: progress.batch as f64 / progress.batches.max(1) as f64,
+                        loss: progress.loss,
+                    },
+                );
+            })
+            .map_err(|source| HospitalError::Train { party, source })
+    }
+
+    /// Encrypts the sealed values of a round under the attempt's `a`, once; a repeat finds the stored ciphertexts.
+    ///
+    /// # Errors
+    /// [`HospitalError::Crypto`] where the ledger refuses.
+    pub(super) fn encrypt(&mut self, round: RoundId, attempt: Attempt) -> Result<BodyRoot, HospitalError> {
+        let started = Instant::now();
+        let step = "encrypting the update";
+        let quantised = self.quantised(round)?;
+        let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
+        let party = self.plan.party;
+        let parts: Vec<&[i32]> = quantised.values.chunks(self.plan.layout.values_per_chunk()).collect();
+        for (chunk, values) in (0u32..).zip(&parts) {
+            self.observer.activity(party, Activity::Encrypting { done: chunk as usize, of: parts.len() });
+            let id = ChunkId { epoch: keys.secret.epoch(), round: round.0, attempt: attempt.0, chunk };
+            let request = EncryptRequest {
+                layout: &self.plan.layout,
+                id,
+                sender: party.number(),
+                weight: quantised.weight,
+                values,
+            };
+            let permit = self.training_ledger.permit_encryption(&request).step(step)?;
+            let update = encrypt_chunk(permit, &request, &keys.secret, &keys.vault).step(step)?;
+            let place = BlobId::round(BlobKind::UpdateChunk, round, attempt, Some(party), chunk);
+            self.outbox.put(place, update.to_bytes())?;
+        }
+        let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        self.observer.timed(party, round, Timed::Encrypt, started.elapsed());
+        self.outbox.root(BlobId::round(BlobKind::UpdateChunk, round, attempt, Some(party), 0), count)
+    }
+
+    /// Makes this hospital's decryption shares for exactly one context.
+    ///
+    /// # Errors
+    /// [`HospitalError::Crypto`] where the ledger refuses.
+    pub(super) fn release_shares(&mut self, binding: &ShareBinding) -> Result<BodyRoot, HospitalError> {
+        let started = Instant::now();
+        let step = "making decryption shares";
+        let (round, attempt, party) = (binding.round, binding.attempt, self.plan.party);
+        for chunk in 0..binding.chunks {
+            let of = binding.chunks as usize;
+            self.observer.activity(party, Activity::Sharing { done: chunk as usize, of });
+            let context = self.share_context(binding, chunk)?;
+            let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
+            let permit = self.training_ledger.permit_share(&context).step(step)?;
+            let share = keys.decryptor.share(permit, &context).step(step)?;
+            let place = BlobId::round(BlobKind::Share, round, attempt, Some(party), chunk);
+            // On disk before anything is sent: a repeat sends these bytes.
+            self.outbox.put(place, share.to_bytes())?;
+        }
+        self.observer.timed(party, round, Timed::Decrypt, started.elapsed());
+        self.outbox.root(BlobId::round(BlobKind::Share, round, attempt, Some(party), 0), binding.chunks)
+    }
+
+    /// Unblinds and decodes the sum and keeps the candidate model; `None` where a check fails.
+    ///
+    /// # Errors
+    /// [`HospitalError`] where this site itself fails.
+    pub(super) fn open_sum(
+        &mut self,
+        binding: &ShareBinding,
+        bodies: &[bytes::Bytes],
+    ) -> Result<Option<Digest>, HospitalError> {
+        let started = Instant::now();
+        let step = "opening the sum";
+        let party = self.plan.party;
+        self.observer.activity(party, Activity::Decoding);
+        let mut sums = Vec::new();
+        let mut weight_sum = 0;
+        for (chunk, bytes) in (0u32..).zip(bodies) {
+            let context = self.share_context(binding, chunk)?;
+            let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
+            let opened = BlindedSum::from_bytes(bytes, &self.plan.layout, &context)
+                .and_then(|blinded| open(&self.plan.layout, &context, &keys.group, &blinded));
+            match opened {
+                Ok(decoded) => {
+                    weight_sum = decoded.weight_sum;
+                    sums.extend(decoded.values);
+                }
+                Err(error) => {
+                    // The coordinator hears only that the sum was rejected: details would help an attacker.
+                    tracing::warn!(%party, round = %binding.round, %chunk, %error, "the decrypted sum fails its checks");
+                    self.observer.refused(party, &error.to_string());
+                    return Ok(None);
+                }
+            }
+        }
+        sums.truncate(self.model.len());
+        let quantiser = Quantiser::new(&self.plan.layout, self.plan.clip).step(step)?;
+        let mean = quantiser.dequantise(&sums, weight_sum).step(step)?;
+        let candidate: Vec<f32> =
+            self.model.iter().zip(&mean).map(|(old, update)| (f64::from(*old) + update) as f32).collect();
+        if let Some(witness) = &self.witness {
+            witness.opened(party, binding.round, binding.cohort, &sums, weight_sum);
+        }
+        let digest = parameters_digest(&candidate);
+        self.candidate = Some((binding.round, candidate, weight_sum));
+        self.observer.timed(party, binding.round, Timed::Decrypt, started.elapsed());
+        Ok(Some(digest))
+    }
+
+    /// Makes the candidate the current model, on disk first.
+    ///
+    /// # Errors
+    /// [`HospitalError::Journal`].
+    pub(super) fn adopt(&mut self, round: RoundId, digest: Digest) -> Result<(), HospitalError> {
+        let Some((of, candidate, weight_sum)) = self.candidate.take() else { return Ok(()) };
+        if of != round || parameters_digest(&candidate) != digest {
+            return Ok(());
+        }
+        self.vault.put("model", &parameters::to_bytes(&candidate))?;
+        self.journal.put("model", b"weight-sum", &weight_sum.to_le_bytes())?;
+        if let Some(witness) = &self.witness {
+            witness.adopted(self.plan.party, round, &candidate);
+        }
+        self.model = candidate;
+        self.weight_sum = weight_sum;
+        Ok(())
+    }
+
+    fn quantised(&self, round: RoundId) -> Result<Quantised, HospitalError> {
+        let step = "reading the sealed update";
+        let bytes = self.vault.get(&values_record(round))?;
+        let mut reader = Reader::new(&bytes);
+        let weight = reader.u32().step(step)?;
+        let values = reader.bytes("values", usize::MAX).step(step)?;
+        let values = values.as_chunks::<4>().0.iter().map(|chunk| i32::from_le_bytes(*chunk)).collect();
+        Ok(Quantised { values, weight })
+    }
+
+    fn share_context(&self, binding: &ShareBinding, chunk: u32) -> Result<ShareContext, HospitalError> {
+        let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step: "decryption" })?;
+        let id =
+            ChunkId { epoch: keys.secret.epoch(), round: binding.round.0, attempt: binding.attempt.0, chunk };
+        let (cohort, decryptors) = (binding.cohort.numbers(), binding.decryptors.numbers());
+        ShareContext::new(&self.plan.layout, id, &cohort, &decryptors, binding.manifest.0)
+            .step("binding a decryption share")
+    }
+}
+
+fn values_record(round: RoundId) -> String {
+    format!("round-{round}-values")
+}

@@ -1,0 +1,95 @@
+//! What a hospital tells whoever watches it, and the witness that only a simulation sets.
+
+use std::time::Duration;
+
+use protocol::ids::{Attempt, PartyId, RoundId};
+use protocol::party_set::PartySet;
+
+/// What the hospital does now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Activity {
+    /// Nothing: it waits for the others.
+    Waiting,
+    /// Makes its part of the keys.
+    Keys {
+        /// Parts done.
+        done: usize,
+        /// Parts in all.
+        of: usize,
+    },
+    /// Trains.
+    Training {
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Epochs.
+        of: usize,
+        /// Part of the epoch done, 0 to 1.
+        part: f64,
+        /// Mean loss so far.
+        loss: f64,
+    },
+    /// Encrypts.
+    Encrypting {
+        /// Bodies done.
+        done: usize,
+        /// Bodies in all.
+        of: usize,
+    },
+    /// Uploads.
+    Uploading {
+        /// Bytes sent.
+        bytes: u64,
+        /// Bytes in all.
+        of: u64,
+    },
+    /// Makes decryption shares.
+    Sharing {
+        /// Chunks done.
+        done: usize,
+        /// Chunks in all.
+        of: usize,
+    },
+    /// Opens the sum.
+    Decoding,
+    /// Is gone: the participation ended.
+    Gone,
+}
+
+/// A timed step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timed {
+    /// Local training of a round.
+    Train,
+    /// Quantising and encrypting.
+    Encrypt,
+    /// Making decryption shares, or opening the sum.
+    Decrypt,
+}
+
+/// Hears what a hospital does. Called from its own task: must not block.
+pub trait Observer: Send + Sync {
+    /// It does something else, or got further.
+    fn activity(&self, party: PartyId, activity: Activity);
+    /// A step of a round took so long.
+    fn timed(&self, party: PartyId, round: RoundId, step: Timed, took: Duration);
+    /// The mean loss of a round's local training over so many samples.
+    fn trained(&self, party: PartyId, round: RoundId, loss: f64, samples: usize);
+    /// The hospital refused something and told the coordinator so.
+    fn refused(&self, party: PartyId, reason: &str);
+}
+
+/// Sees a hospital's secrets, in order to check results against them. Only a simulation sets a witness, which runs in
+/// the same process anyway; a real site has none.
+pub trait Witness: Send + Sync {
+    /// Bytes that must never be seen outside, with what they are.
+    fn secret(&self, party: PartyId, what: &str, bytes: &[u8]);
+    /// The integers that were persisted for a round, and their weight.
+    fn quantised(&self, party: PartyId, round: RoundId, values: &[i32], weight: u32);
+    /// The decrypted sums of a round.
+    fn opened(&self, party: PartyId, round: RoundId, cohort: PartySet, sums: &[i64], weight_sum: u64);
+    /// A model that became final.
+    fn adopted(&self, party: PartyId, round: RoundId, parameters: &[f32]);
+    /// The plaintext behind a contribution to the published model.
+    fn contributed(&self, party: PartyId, attempt: Attempt, parameters: &[f32]);
+}

@@ -1,0 +1,73 @@
+//! Bodies this hospital made. Encrypted updates and shares stay on disk for ever, so that a repeat sends the same bytes.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::blob::{BlobId, BlobKind, BodyRoot};
+use protocol::codec::Wire;
+use protocol::ids::Digest;
+use protocol::store::{Journal, Once, Spool};
+
+use super::error::HospitalError;
+
+const SPACE: &str = "outbox";
+
+/// The outbox of one site.
+pub(crate) struct Outbox {
+    spool: Spool,
+    journal: Arc<Journal>,
+    passing: HashMap<BlobId, Bytes>,
+}
+
+impl Outbox {
+    pub(crate) fn open(root: &Path, journal: Arc<Journal>) -> Result<Self, HospitalError> {
+        Ok(Self { spool: Spool::open(root)?, journal, passing: HashMap::new() })
+    }
+
+    /// Stores a body; one that must never be made twice is on disk when this returns.
+    pub(crate) fn put(&mut self, id: BlobId, body: Vec<u8>) -> Result<Digest, HospitalError> {
+        if !once_only(id.kind) {
+            let digest = Digest::of_bytes(&body);
+            self.passing.insert(id, Bytes::from(body));
+            return Ok(digest);
+        }
+        let digest = self.spool.put(&body)?;
+        match self.journal.insert_once(SPACE, &id.to_bytes(), &digest)? {
+            Once::Existing(found) if found != digest => Err(HospitalError::BodyDiffers { id }),
+            _ => Ok(Digest(digest)),
+        }
+    }
+
+    /// A stored body.
+    pub(crate) fn get(&self, id: &BlobId) -> Result<Bytes, HospitalError> {
+        if let Some(body) = self.passing.get(id) {
+            return Ok(body.clone());
+        }
+        let stored = self.journal.get(SPACE, &id.to_bytes())?;
+        let digest = stored.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let digest = digest.ok_or(HospitalError::BodyMissing { id: *id })?;
+        Ok(Bytes::from(self.spool.get(&digest)?))
+    }
+
+    /// The bodies of a list that are stored already, from index `first` on, with their root.
+    pub(crate) fn root(&self, first: BlobId, count: u32) -> Result<BodyRoot, HospitalError> {
+        let (mut digests, mut size) = (Vec::new(), 0);
+        for index in first.index..first.index + count {
+            let body = self.get(&BlobId { index, ..first })?;
+            digests.push(Digest::of_bytes(&body));
+            size += body.len() as u64;
+        }
+        Ok(BodyRoot::of(&digests, size))
+    }
+
+    /// Frees the memory of a body that was delivered.
+    pub(crate) fn delivered(&mut self, id: &BlobId) {
+        self.passing.remove(id);
+    }
+}
+
+fn once_only(kind: BlobKind) -> bool {
+    matches!(kind, BlobKind::UpdateChunk | BlobKind::Share | BlobKind::SwitchShare)
+}

@@ -1,0 +1,61 @@
+//! What a hospital has to know of the plan it approved.
+
+use std::sync::Arc;
+
+use he_agg::aggregation::{Flooding, LaneLayout};
+use he_agg::multiparty::{DecryptPolicy, Quorum};
+use he_infer::Program;
+use protocol::PartyId;
+use protocol::ids::{Digest, Epoch};
+use protocol::signature::VerifyingKey;
+
+use crate::train::TrainSettings;
+
+/// The approved plan, and who this hospital is in it.
+#[derive(Clone)]
+pub struct HospitalPlan {
+    /// Its number.
+    pub party: PartyId,
+    /// The key epoch.
+    pub epoch: Epoch,
+    /// The coordinator's key for log entries, from enrolment.
+    pub coordinator: VerifyingKey,
+    /// Digest of the resolved plan.
+    pub plan: Digest,
+    /// Digest of the cryptographic presets.
+    pub parameters: Digest,
+    /// Lanes, guard and flooding of updates.
+    pub layout: LaneLayout,
+    /// Updates are clipped to `[-clip, clip]` per value.
+    pub clip: f32,
+    /// Public upper bound of any hospital's number of training samples.
+    pub sample_cap: u64,
+    /// The network as operations over ciphertexts.
+    pub program: Arc<Program>,
+    /// Flooding of switched results.
+    pub serving_flooding: Flooding,
+    /// How to train.
+    pub training: TrainSettings,
+    /// Rounds planned, for the learning-rate schedule.
+    pub rounds: u32,
+    /// Local epochs per round.
+    pub local_epochs: usize,
+    /// Seed of weights, batches and augmentation; never of keys or noise.
+    pub seed: u64,
+    /// Smallest cohort this site accepts.
+    pub min_cohort: u16,
+    /// Most attempts per round this site accepts.
+    pub attempts_max: u32,
+    /// Results this site helps to switch for any one asker.
+    pub queries_per_asker_max: u64,
+}
+
+impl HospitalPlan {
+    pub(crate) fn quorum(&self) -> Quorum {
+        Quorum { threshold: self.layout.threshold(), parties: self.layout.parties() }
+    }
+
+    pub(crate) fn policy(&self) -> DecryptPolicy {
+        DecryptPolicy::Flooded(self.serving_flooding)
+    }
+}

@@ -1,0 +1,50 @@
+//! Questions to the encrypted model, as a hospital's own people ask them.
+
+use std::time::Duration;
+
+use ndarray::Array3;
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::HospitalError;
+
+/// Questions that may wait; a person notices a longer queue as a typed refusal.
+pub(super) const WAITING_MAX: usize = 64;
+
+/// One question.
+pub(super) struct Question {
+    pub(super) image: Array3<f32>,
+    pub(super) reply: oneshot::Sender<Result<Answered, HospitalError>>,
+}
+
+/// An answer, decrypted at the hospital that asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answered {
+    /// One logit per class.
+    pub logits: Vec<f64>,
+    /// From encrypting the image to reading the answer.
+    pub latency: Duration,
+    /// Bytes of the encrypted image.
+    pub query_bytes: u64,
+    /// Bytes of the encrypted answer.
+    pub reply_bytes: u64,
+}
+
+/// Asks a hospital's encrypted model. Cloning is cheap.
+#[derive(Clone)]
+pub struct Asker {
+    pub(super) questions: mpsc::Sender<Question>,
+}
+
+impl Asker {
+    /// Encrypts a normalised image (channels x height x width), has it evaluated and decrypts the answer. Waits until
+    /// the model is published.
+    ///
+    /// # Errors
+    /// [`HospitalError::NoAnswer`] where the federation refused, [`HospitalError::Stopped`] where the hospital ended.
+    pub async fn ask(&self, image: Array3<f32>) -> Result<Answered, HospitalError> {
+        let ended = || HospitalError::Stopped { reason: "the hospital's process has ended".to_owned() };
+        let (reply, answer) = oneshot::channel();
+        self.questions.send(Question { image, reply }).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+}

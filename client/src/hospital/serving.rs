@@ -1,0 +1,147 @@
+//! The hospital's work around the published model: contribute, ask, switch others' results, read own answers.
+
+use he_agg::Stream;
+use he_agg::ckks::{Ciphertext, Encoder};
+use he_agg::multiparty::{AskerKey, AskerPublicKey, KeySwitchShare, SwitchContext, SwitchPermit};
+use he_infer::EncryptedModel;
+use ndarray::ArrayView3;
+use protocol::blob::{BlobId, BlobKind, BodyRoot};
+use protocol::hospital::SwitchBinding;
+use protocol::ids::{Attempt, Digest, QueryId, RoundId};
+use protocol::party_set::PartySet;
+
+use super::error::{HospitalError, Step};
+use super::observer::Activity;
+use super::parameters;
+use super::site::Site;
+
+/// An encrypted query, ready to be announced.
+pub(super) struct Prepared {
+    pub(super) body: BodyRoot,
+    pub(super) asker_key: Digest,
+    /// Bytes of the encrypted image.
+    pub(super) query_bytes: u64,
+}
+
+impl Site {
+    /// Trains once more and encrypts this hospital's part of the final model under the collective public key.
+    ///
+    /// The parts add up to `model + sum_i (W_i / sum W) update_i`: each of the cohort brings an equal part of the
+    /// common model and its own update, weighted by its sample count. Nobody sees the sum in the clear.
+    ///
+    /// # Errors
+    /// [`HospitalError::Train`], [`HospitalError::Crypto`].
+    pub(super) fn encrypt_contribution(
+        &mut self,
+        attempt: Attempt,
+        cohort: PartySet,
+    ) -> Result<BodyRoot, HospitalError> {
+        let step = "encrypting the model contribution";
+        let party = self.plan.party;
+        let fit = self.fit(self.plan.rounds)?;
+        let weight =
+            he_agg::aggregation::Quantiser::weight(&self.plan.layout, fit.samples as u64, self.plan.sample_cap)
+                .step(step)?;
+        let share = f64::from(weight) / (self.weight_sum.max(u64::from(weight))) as f64;
+        let part = 1.0 / cohort.len().max(1) as f64;
+        let clip = f64::from(self.plan.clip);
+        let contribution: Vec<f32> = fit
+            .parameters
+            .iter()
+            .zip(&self.model)
+            .map(|(new, old)| {
+                let update = (f64::from(*new) - f64::from(*old)).clamp(-clip, clip);
+                (f64::from(*old) * part + update * share) as f32
+            })
+            .collect();
+        if let Some(witness) = &self.witness {
+            witness.secret(party, "contribution to the published model", &parameters::to_bytes(&contribution));
+            witness.contributed(party, attempt, &contribution);
+        }
+        let key = self.public_key.as_ref().ok_or(HospitalError::NoKeys { step })?;
+        let mut stream = Stream::from_os().step(step)?;
+        self.observer.activity(party, Activity::Encrypting { done: 0, of: self.plan.program.weights().len() });
+        let model = EncryptedModel::encrypt(&self.plan.program, &contribution, key, &mut stream).step(step)?;
+        let place = |index| BlobId::round(BlobKind::PublishChunk, RoundId(0), attempt, Some(party), index);
+        let slots = model.into_slots();
+        let count = u32::try_from(slots.len()).unwrap_or(u32::MAX);
+        for (index, slot) in (0u32..).zip(slots) {
+            self.outbox.put(place(index), slot.to_bytes())?;
+        }
+        self.outbox.root(place(0), count)
+    }
+
+    /// Encrypts an image (channels x height x width, normalised) as a query under a number never used before.
+    ///
+    /// # Errors
+    /// [`HospitalError::Crypto`] for an image of another shape, [`HospitalError::NoKeys`].
+    pub(super) fn prepare_query(
+        &mut self,
+        query: QueryId,
+        image: ArrayView3<'_, f32>,
+    ) -> Result<Prepared, HospitalError> {
+        let step = "encrypting the query";
+        let party = self.plan.party;
+        let mut stream = Stream::from_os().step(step)?;
+        let key = self.public_key.as_ref().ok_or(HospitalError::NoKeys { step })?;
+        let image = self.plan.program.encrypt_query(image, key, &mut stream).step(step)?;
+        let bytes = image.to_bytes();
+        let query_bytes = bytes.len() as u64;
+        self.outbox.put(BlobId::query(BlobKind::Query, query, Some(party), 0), bytes)?;
+        let asker = match &self.asker {
+            Some(asker) => asker,
+            None => {
+                let key = AskerKey::generate(self.plan.program.params().preset, &mut stream).step(step)?;
+                self.asker.insert(key)
+            }
+        };
+        let public = asker.public().to_bytes();
+        let asker_key = self.outbox.put(BlobId::query(BlobKind::AskerKey, query, Some(party), 0), public)?;
+        let body = self.outbox.root(BlobId::query(BlobKind::Query, query, Some(party), 0), 1)?;
+        Ok(Prepared { body, asker_key, query_bytes })
+    }
+
+    /// Makes this hospital's share of switching one result to its asker, for exactly one context.
+    ///
+    /// # Errors
+    /// [`HospitalError::Crypto`] where the ledger refuses or a body is malformed.
+    pub(super) fn release_switch(
+        &mut self,
+        binding: &SwitchBinding,
+        result: &[u8],
+        asker: &[u8],
+    ) -> Result<BodyRoot, HospitalError> {
+        let step = "making a switch share";
+        let (party, preset) = (self.plan.party, self.plan.program.params().preset);
+        let result = Ciphertext::from_bytes(result, preset).step(step)?;
+        let asker = AskerPublicKey::from_bytes(asker, preset).step(step)?;
+        let number = binding.query.narrow().ok_or(HospitalError::NoKeys { step })?;
+        let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?;
+        let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
+        let decryptors = binding.decryptors.numbers();
+        let request = (number, binding.digest().0);
+        let context =
+            SwitchContext::new(crs, self.plan.quorum(), request, &result, &asker, &decryptors).step(step)?;
+        let permit = SwitchPermit::claim(&mut self.serving_ledger, &context).step(step)?;
+        let policy = self.plan.policy();
+        let share =
+            KeySwitchShare::generate(permit, &context, &keys.serving, policy, &keys.pairs, &keys.vault).step(step)?;
+        let place = BlobId::query(BlobKind::SwitchShare, binding.query, Some(party), 0);
+        self.outbox.put(place, share.to_bytes())?;
+        self.outbox.root(place, 1)
+    }
+
+    /// Decrypts the answer to an own query: one logit per class.
+    ///
+    /// # Errors
+    /// [`HospitalError::Crypto`] where it is malformed.
+    pub(super) fn read_answer(&self, answer: &[u8]) -> Result<Vec<f64>, HospitalError> {
+        let step = "reading the answer";
+        let preset = self.plan.program.params().preset;
+        let asker = self.asker.as_ref().ok_or(HospitalError::NoKeys { step })?;
+        let answer = Ciphertext::from_bytes(answer, preset).step(step)?;
+        let plain = asker.decrypt(&answer).step(step)?;
+        let slots = Encoder::new(preset).and_then(|encoder| encoder.decode(&plain)).step(step)?;
+        self.plan.program.read_logits(&slots).step(step)
+    }
+}

@@ -1,0 +1,101 @@
+//! One hospital's state: its folder, keys, data and model. Its methods, spread over the files of this folder by step,
+//! compute and store; none of them talks to the network.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use datasets::Samples;
+use he_agg::multiparty::{AskerKey, Crs, PublicKey, RelinEphemeral};
+use protocol::ids::{Digest, RoundId};
+use protocol::store::Journal;
+
+use super::error::HospitalError;
+use super::keyring::{DealtKeys, Keyring};
+use super::observer::{Observer, Witness};
+use super::outbox::Outbox;
+use super::parameters;
+use super::plan::HospitalPlan;
+use crate::ledger::DiskLedger;
+use crate::train::Trainer;
+use crate::vault::Vault;
+
+/// Everything a hospital owns.
+pub(super) struct Site {
+    pub(super) plan: HospitalPlan,
+    pub(super) trainer: Trainer,
+    pub(super) data: Samples,
+    pub(super) vault: Vault,
+    pub(super) journal: Arc<Journal>,
+    pub(super) training_ledger: DiskLedger,
+    pub(super) serving_ledger: DiskLedger,
+    pub(super) outbox: Outbox,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) witness: Option<Arc<dyn Witness>>,
+    pub(super) crs: Option<Crs>,
+    pub(super) dealt: Option<DealtKeys>,
+    pub(super) keys: Option<Keyring>,
+    pub(super) relin: Option<RelinEphemeral>,
+    pub(super) public_key: Option<PublicKey>,
+    pub(super) asker: Option<AskerKey>,
+    pub(super) model: Vec<f32>,
+    pub(super) weight_sum: u64,
+    pub(super) candidate: Option<(RoundId, Vec<f32>, u64)>,
+}
+
+impl Site {
+    /// Opens a site's folder: `vault/`, `journal.sqlite` and `spool/` below `root`.
+    pub(super) fn open(
+        root: &Path,
+        vault: Vault,
+        plan: HospitalPlan,
+        data: Samples,
+        observer: Arc<dyn Observer>,
+        witness: Option<Arc<dyn Witness>>,
+    ) -> Result<Self, HospitalError> {
+        let party = plan.party;
+        let io = |action, path: PathBuf| move |source| HospitalError::Io { action, path, source };
+        std::fs::create_dir_all(root).map_err(io("create", root.to_path_buf()))?;
+        let journal = Arc::new(Journal::open(&root.join("journal.sqlite"))?);
+        let trainer = Trainer::new(plan.program.network(), plan.training.clone())
+            .map_err(|source| HospitalError::Train { party, source })?;
+        let model = if vault.contains("model") {
+            parameters::from_bytes(&vault.get("model")?)
+        } else {
+            trainer.initial_parameters(plan.seed)
+        };
+        let weight_sum = journal
+            .get("model", b"weight-sum")?
+            .and_then(|bytes| bytes.try_into().ok())
+            .map_or(0, u64::from_le_bytes);
+        Ok(Self {
+            training_ledger: DiskLedger::open(Arc::clone(&journal), "training", plan.layout.flooding())?,
+            serving_ledger: DiskLedger::open(Arc::clone(&journal), "serving", plan.serving_flooding)?,
+            outbox: Outbox::open(&root.join("spool"), Arc::clone(&journal))?,
+            plan,
+            trainer,
+            data,
+            vault,
+            journal,
+            observer,
+            witness,
+            crs: None,
+            dealt: None,
+            keys: None,
+            relin: None,
+            public_key: None,
+            asker: None,
+            model,
+            weight_sum,
+            candidate: None,
+        })
+    }
+
+    /// Digest of the model that every hospital starts from.
+    pub(super) fn initial_digest(&self) -> Digest {
+        parameters::parameters_digest(&self.trainer.initial_parameters(self.plan.seed))
+    }
+
+    pub(super) fn crs(&self, step: &'static str) -> Result<&Crs, HospitalError> {
+        self.crs.as_ref().ok_or(HospitalError::NoKeys { step })
+    }
+}

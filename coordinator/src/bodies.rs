@@ -1,0 +1,204 @@
+//! Bodies that hospitals sent or that the coordinator made: which are there, and which lists of them are complete.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use protocol::blob::{BlobId, BlobKind, BodyRoot};
+use protocol::codec::Wire;
+use protocol::ids::{Digest, PartyId};
+use protocol::limits::CHUNKS_MAX;
+use protocol::store::{Journal, Once, Spool};
+
+use crate::error::CoordinatorError;
+
+/// All bodies of one list: same kind, round, attempt and maker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListId {
+    /// What the bodies are.
+    pub kind: BlobKind,
+    /// Round or query number, 0 in the ceremony.
+    pub round: u64,
+    /// Attempt, or 0.
+    pub attempt: u32,
+    /// The maker; `None` is the coordinator.
+    pub party: Option<PartyId>,
+}
+
+impl ListId {
+    /// The list to which a body belongs.
+    pub fn of(id: &BlobId) -> Self {
+        Self { kind: id.kind, round: id.round, attempt: id.attempt, party: id.party }
+    }
+
+    /// The address of one of its bodies.
+    pub fn body(&self, index: u32) -> BlobId {
+        BlobId { kind: self.kind, round: self.round, attempt: self.attempt, party: self.party, index }
+    }
+}
+
+#[derive(Default)]
+struct Index {
+    lists: HashMap<ListId, BTreeMap<u32, (Digest, u64)>>,
+    awaited: HashMap<ListId, BodyRoot>,
+}
+
+/// The coordinator's bodies. The spool holds the bytes, the journal which address holds which digest.
+pub struct Bodies {
+    spool: Spool,
+    cache: Spool,
+    journal: std::sync::Arc<Journal>,
+    index: Mutex<Index>,
+}
+
+const SPACE: &str = "body";
+
+impl Bodies {
+    /// Opens the bodies of a run folder; everything acknowledged earlier is there again.
+    ///
+    /// # Errors
+    /// [`CoordinatorError`] where the journal cannot be read.
+    pub fn open(root: &Path, journal: std::sync::Arc<Journal>) -> Result<Self, CoordinatorError> {
+        let (spool, cache) = (Spool::open(root)?, Spool::open_cache(root)?);
+        let mut index = Index::default();
+        for (key, value) in journal.all(SPACE)? {
+            let (Ok(id), Some((digest, size))) = (BlobId::from_bytes(&key), decode(&value)) else { continue };
+            index.lists.entry(ListId::of(&id)).or_default().insert(id.index, (digest, size));
+        }
+        Ok(Self { spool, cache, journal, index: Mutex::new(index) })
+    }
+
+    /// Stores a body under its address, durably, and returns its digest.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::BodyChanged`] where another body has this address already.
+    pub fn put(&self, id: &BlobId, body: &[u8]) -> Result<Digest, CoordinatorError> {
+        if id.index as usize > CHUNKS_MAX {
+            return Err(CoordinatorError::BodyIndex { index: id.index });
+        }
+        // Updates and shares can be made only once, so they are synced. Parts of keys and models have a step to repeat.
+        let spool = match id.kind {
+            BlobKind::UpdateChunk | BlobKind::Share | BlobKind::SumChunk => &self.spool,
+            _ => &self.cache,
+        };
+        let digest = Digest(spool.put(body)?);
+        let size = body.len() as u64;
+        let mut value = digest.0.to_vec();
+        value.extend_from_slice(&size.to_le_bytes());
+        if let Once::Existing(found) = self.journal.insert_once(SPACE, &id.to_bytes(), &value)?
+            && found != value
+        {
+            return Err(CoordinatorError::BodyChanged { id: *id });
+        }
+        self.lock()?.lists.entry(ListId::of(id)).or_default().insert(id.index, (digest, size));
+        Ok(digest)
+    }
+
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::BodyMissing`].
+    pub fn get(&self, id: &BlobId) -> Result<Bytes, CoordinatorError> {
+        let digest = {
+            let index = self.lock()?;
+            let found = index.lists.get(&ListId::of(id)).and_then(|list| list.get(&id.index));
+            found.map(|(digest, _)| *digest).ok_or(CoordinatorError::BodyMissing { id: *id })?
+        };
+        Ok(Bytes::from(self.spool.get(&digest.0)?))
+    }
+
+    /// Asks to be told when the list matches `root`; returns whether it does already.
+    ///
+    /// # Errors
+    /// [`CoordinatorError`] where the index is lost.
+    pub fn expect(&self, list: ListId, root: BodyRoot) -> Result<bool, CoordinatorError> {
+        let mut index = self.lock()?;
+        index.awaited.insert(list, root);
+        Ok(complete(&mut index, list))
+    }
+
+    /// Whether an awaited list has just become complete; true once per expectation.
+    ///
+    /// # Errors
+    /// [`CoordinatorError`] where the index is lost.
+    pub fn completed(&self, list: ListId) -> Result<bool, CoordinatorError> {
+        Ok(complete(&mut *self.lock()?, list))
+    }
+
+    /// The root over a list as it is now.
+    ///
+    /// # Errors
+    /// [`CoordinatorError`] where the index is lost.
+    pub fn root(&self, list: ListId) -> Result<BodyRoot, CoordinatorError> {
+        let index = self.lock()?;
+        Ok(index.lists.get(&list).map(root_of).unwrap_or_default())
+    }
+
+    /// Forgets a list and frees its bytes: after its sum is stored, the parts are of no use.
+    ///
+    /// # Errors
+    /// [`CoordinatorError`] where a file cannot be removed.
+    pub fn forget(&self, list: ListId) -> Result<(), CoordinatorError> {
+        let Some(bodies) = self.lock()?.lists.remove(&list) else { return Ok(()) };
+        for (index, (digest, _)) in bodies {
+            self.journal.remove(SPACE, &list.body(index).to_bytes())?;
+            self.spool.remove(&digest.0)?;
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> Result<std::sync::MutexGuard<'_, Index>, CoordinatorError> {
+        self.index.lock().map_err(|_| CoordinatorError::Abandoned)
+    }
+}
+
+fn complete(index: &mut Index, list: ListId) -> bool {
+    let (Some(root), Some(bodies)) = (index.awaited.get(&list), index.lists.get(&list)) else { return false };
+    if bodies.len() != root.count as usize || root_of(bodies) != *root {
+        return false;
+    }
+    index.awaited.remove(&list);
+    true
+}
+
+fn root_of(bodies: &BTreeMap<u32, (Digest, u64)>) -> BodyRoot {
+    let digests: Vec<Digest> = bodies.values().map(|(digest, _)| *digest).collect();
+    BodyRoot::of(&digests, bodies.values().map(|(_, size)| size).sum())
+}
+
+fn decode(value: &[u8]) -> Option<(Digest, u64)> {
+    let (digest, size) = value.split_first_chunk::<32>()?;
+    Some((Digest(*digest), u64::from_le_bytes(size.try_into().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn bodies(folder: &std::path::Path) -> Bodies {
+        let journal = Arc::new(Journal::open(&folder.join("journal.sqlite")).unwrap());
+        Bodies::open(&folder.join("spool"), journal).unwrap()
+    }
+
+    #[test]
+    fn a_list_is_complete_when_it_matches_its_signed_root_and_survives_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = ListId { kind: BlobKind::UpdateChunk, round: 1, attempt: 1, party: PartyId::new(2) };
+        let root = BodyRoot::of(&[Digest::of_bytes(b"x"), Digest::of_bytes(b"y")], 2);
+        let first = bodies(folder.path());
+        first.put(&list.body(1), b"y").unwrap();
+        assert!(!first.expect(list, root).unwrap());
+        drop(first);
+        let second = bodies(folder.path());
+        assert!(!second.expect(list, root).unwrap());
+        second.put(&list.body(0), b"x").unwrap();
+        assert!(second.completed(list).unwrap());
+        assert!(!second.completed(list).unwrap(), "told once");
+        assert!(matches!(second.put(&list.body(0), b"z"), Err(CoordinatorError::BodyChanged { .. })));
+        assert_eq!(second.get(&list.body(1)).unwrap(), "y");
+        second.forget(list).unwrap();
+        assert!(matches!(second.get(&list.body(1)), Err(CoordinatorError::BodyMissing { .. })));
+    }
+}

@@ -1,0 +1,116 @@
+//! Turns calls, silence and time into the inputs that the protocol's machines take.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use protocol::blob::BodyRoot;
+use protocol::message::SignedMessage;
+use protocol::ids::PartyId;
+use protocol::party_set::PartySet;
+use tokio::sync::mpsc;
+
+use crate::bodies::{Bodies, ListId};
+use crate::desk::{Desk, News};
+use crate::error::CoordinatorError;
+
+/// How often silence is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// One thing that happened.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// A verified message.
+    Message(Box<SignedMessage>),
+    /// An awaited list of bodies is complete and matches its head.
+    Complete(ListId),
+    /// A hospital was silent for longer than the grace.
+    Gone(PartyId),
+    /// A hospital that was gone calls again.
+    Back(PartyId),
+    /// Time passed.
+    Tick,
+}
+
+/// The driver's ear.
+pub(crate) struct Inbox {
+    news: mpsc::Receiver<News>,
+    desk: Arc<Desk>,
+    bodies: Arc<Bodies>,
+    parties: PartySet,
+    live: PartySet,
+    grace: Duration,
+    start: Instant,
+    ready: Vec<Incoming>,
+}
+
+impl Inbox {
+    pub(crate) fn new(
+        news: mpsc::Receiver<News>,
+        desk: Arc<Desk>,
+        bodies: Arc<Bodies>,
+        parties: PartySet,
+        grace: Duration,
+    ) -> Self {
+        Self { news, desk, bodies, parties, live: parties, grace, start: Instant::now(), ready: Vec::new() }
+    }
+
+    /// Milliseconds since the inbox was made: the machines' clock.
+    pub(crate) fn now_ms(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Hospitals that are not given up.
+    pub(crate) fn live(&self) -> PartySet {
+        self.live
+    }
+
+    /// Reports the list as [`Incoming::Complete`] once it matches `root`.
+    pub(crate) fn expect(&mut self, list: ListId, root: BodyRoot) -> Result<(), CoordinatorError> {
+        if self.bodies.expect(list, root)? {
+            self.ready.push(Incoming::Complete(list));
+        }
+        Ok(())
+    }
+
+    /// The next thing that happens; a tick at the latest after a moment.
+    pub(crate) async fn next(&mut self) -> Result<Incoming, CoordinatorError> {
+        loop {
+            if let Some(incoming) = self.ready.pop() {
+                return Ok(incoming);
+            }
+            match tokio::time::timeout(LOOK, self.news.recv()).await {
+                Ok(None) => return Err(CoordinatorError::Abandoned),
+                Ok(Some(News::Message(message))) => return Ok(Incoming::Message(message)),
+                Ok(Some(News::Body(list))) => {
+                    if self.bodies.completed(list)? {
+                        return Ok(Incoming::Complete(list));
+                    }
+                }
+                Err(_) => {
+                    self.look();
+                    if self.ready.is_empty() {
+                        return Ok(Incoming::Tick);
+                    }
+                }
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        for party in self.parties.iter() {
+            // A hospital that never called is as silent as this inbox is old.
+            let silence = self.desk.silence(party).unwrap_or_else(|| self.start.elapsed());
+            match (silence > self.grace, self.live.contains(party)) {
+                (true, true) => {
+                    self.live.remove(party);
+                    self.ready.push(Incoming::Gone(party));
+                }
+                (false, false) => {
+                    self.live.insert(party);
+                    self.ready.push(Incoming::Back(party));
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Evaluates the encrypted model on encrypted images, and adds the shares that switch a result to its asker.
+
+use std::sync::Arc;
+
+use he_agg::ckks::Ciphertext;
+use he_agg::multiparty::{AskerPublicKey, Crs, EvaluationKeys, KeySwitchShare, Quorum, SwitchContext, SwitchSum};
+use he_infer::{EncryptedExecutor, EncryptedModel, Program};
+use protocol::PartySet;
+use protocol::blob::{BlobId, BlobKind, BodyRoot};
+use protocol::hospital::SwitchBinding;
+use protocol::ids::{Attempt, Digest, PartyId, QueryId};
+
+use crate::bodies::{Bodies, ListId};
+use crate::encrypted_model;
+use crate::error::CoordinatorError;
+use crate::serving_keys;
+
+/// Keys and model, resident in memory between queries. Nothing here decrypts.
+pub(crate) struct ServingEngine {
+    bodies: Arc<Bodies>,
+    program: Arc<Program>,
+    crs: Crs,
+    quorum: Quorum,
+    keys: EvaluationKeys,
+    model: EncryptedModel,
+}
+
+impl ServingEngine {
+    /// Reads keys and model from the coordinator's folder.
+    ///
+    /// # Errors
+    /// [`CoordinatorError`] where one is missing or malformed.
+    pub(crate) fn load(
+        bodies: Arc<Bodies>,
+        program: Arc<Program>,
+        epoch_seed: Digest,
+        attempt: Attempt,
+        quorum: Quorum,
+    ) -> Result<Self, CoordinatorError> {
+        let keys = serving_keys::load(&bodies, &program, epoch_seed)?;
+        let slots = encrypted_model::load(&bodies, &program, attempt)?;
+        let model = EncryptedModel::new(&program, slots)
+            .map_err(|source| CoordinatorError::malformed("stored model", None, source))?;
+        let crs = Crs::new(program.params().preset, epoch_seed.0);
+        Ok(Self { bodies, program, crs, quorum, keys, model })
+    }
+
+    /// Evaluates one query and stores the encrypted result.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::Malformed`] for a query of another shape, [`CoordinatorError::Evaluation`].
+    pub(crate) fn evaluate(&self, query: QueryId, asker: PartyId) -> Result<BodyRoot, CoordinatorError> {
+        let bytes = self.bodies.get(&BlobId::query(BlobKind::Query, query, Some(asker), 0))?;
+        let image = Ciphertext::from_bytes(&bytes, self.program.params().preset)
+            .map_err(|source| CoordinatorError::malformed("query", Some(asker), source))?;
+        let executor = EncryptedExecutor::new(&self.program, &self.keys)
+            .map_err(|source| CoordinatorError::evaluation("preparing the evaluation", source))?;
+        let result = executor
+            .run(&self.model, &image)
+            .map_err(|source| CoordinatorError::evaluation("the encrypted evaluation", source))?;
+        self.bodies.put(&BlobId::query(BlobKind::QueryResult, query, None, 0), &result.to_bytes())?;
+        self.bodies.root(list(BlobKind::QueryResult, query, None))
+    }
+
+    /// Adds the decryptors' shares of one release and stores the result under the asker's key.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::Malformed`] naming the hospital whose share cannot be used.
+    pub(crate) fn combine(&self, binding: &SwitchBinding) -> Result<BodyRoot, CoordinatorError> {
+        let (query, asker) = (binding.query, binding.asker);
+        let preset = self.program.params().preset;
+        let own = |source| CoordinatorError::malformed("result", None, source);
+        let bytes = self.bodies.get(&BlobId::query(BlobKind::QueryResult, query, None, 0))?;
+        let result = Ciphertext::from_bytes(&bytes, preset)
+            .map_err(|source| CoordinatorError::malformed("result", None, source))?;
+        let bytes = self.bodies.get(&BlobId::query(BlobKind::AskerKey, query, Some(asker), 0))?;
+        let key = AskerPublicKey::from_bytes(&bytes, preset)
+            .map_err(|source| CoordinatorError::malformed("asker's key", Some(asker), source))?;
+        let request = binding.digest().0;
+        let decryptors = binding.decryptors.numbers();
+        let number = query.narrow().ok_or(CoordinatorError::QueryNumber { query })?;
+        let context =
+            SwitchContext::new(&self.crs, self.quorum, (number, request), &result, &key, &decryptors).map_err(own)?;
+        let mut sum = SwitchSum::new(&context);
+        for party in binding.decryptors.iter() {
+            let wrong = |source| CoordinatorError::malformed("switch share", Some(party), source);
+            let bytes = self.bodies.get(&BlobId::query(BlobKind::SwitchShare, query, Some(party), 0))?;
+            let share = KeySwitchShare::from_bytes(&bytes, &context).map_err(wrong)?;
+            if share.sender() != party.number() {
+                return Err(CoordinatorError::misattributed("switch share", party, share.sender()));
+            }
+            sum.absorb(&share).map_err(wrong)?;
+        }
+        let answer = sum.finish().map_err(own)?;
+        self.bodies.put(&BlobId::query(BlobKind::Answer, query, None, 0), &answer.to_bytes())?;
+        self.bodies.root(list(BlobKind::Answer, query, None))
+    }
+
+    /// Frees everything that belongs to a query that ended without an answer.
+    ///
+    /// # Errors
+    /// [`CoordinatorError`] where a file cannot be removed.
+    pub(crate) fn forget(&self, query: QueryId, parties: PartySet) -> Result<(), CoordinatorError> {
+        self.bodies.forget(list(BlobKind::QueryResult, query, None))?;
+        for party in parties.iter() {
+            for kind in [BlobKind::Query, BlobKind::AskerKey, BlobKind::SwitchShare] {
+                self.bodies.forget(list(kind, query, Some(party)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn list(kind: BlobKind, query: QueryId, party: Option<PartyId>) -> ListId {
+    ListId { kind, round: query.0, attempt: 0, party }
+}

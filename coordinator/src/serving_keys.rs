@@ -1,0 +1,148 @@
+//! Adds the hospitals' shares of the collective serving keys. The sums are public keys; none of them decrypts.
+
+use he_agg::multiparty::{
+    Crs, EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, PublicKeyShare, PublicKeySum, R1, R2,
+    RelinIntermediate, RelinKeyShare, RelinKeySum, RelinearizationKey,
+};
+use he_infer::Program;
+use protocol::PartySet;
+use protocol::blob::{BlobId, BlobKind, BodyRoot};
+use protocol::ids::{Digest, PartyId};
+use protocol::message::KeyStep;
+use rayon::prelude::*;
+
+use crate::bodies::{Bodies, ListId};
+use crate::error::CoordinatorError;
+
+/// Adds the shares of one step, stores the sum and forgets the shares; one share is in memory at a time.
+///
+/// # Errors
+/// [`CoordinatorError::Malformed`] naming the hospital whose share cannot be used.
+pub(crate) fn aggregate(
+    bodies: &Bodies,
+    program: &Program,
+    parties: PartySet,
+    seed: Digest,
+    step: KeyStep,
+) -> Result<BodyRoot, CoordinatorError> {
+    let crs = Crs::new(program.params().preset, seed.0);
+    let kind = step.blob_kind();
+    let count = u16::try_from(parties.len()).unwrap_or(u16::MAX);
+    let limbs = program.key_plan().relin_limbs;
+    match step {
+        KeyStep::PublicKey => {
+            let mut sum = PublicKeySum::new(&crs, count).map_err(wrong(kind, None))?;
+            for party in parties.iter() {
+                let share = bodies.get(&BlobId::ceremony(kind, Some(party), 0))?;
+                let share = PublicKeyShare::from_bytes(&share, &crs).map_err(wrong(kind, Some(party)))?;
+                owned(kind, party, share.sender())?;
+                sum.absorb(&share).map_err(wrong(kind, Some(party)))?;
+            }
+            let key = sum.finish().map_err(wrong(kind, None))?;
+            bodies.put(&BlobId::ceremony(kind, None, 0), &key.to_bytes(&crs))?;
+        }
+        KeyStep::RelinRoundOne => {
+            let mut sum = RelinKeySum::<R1>::new(&crs, limbs, count).map_err(wrong(kind, None))?;
+            for party in parties.iter() {
+                let share = bodies.get(&BlobId::ceremony(kind, Some(party), 0))?;
+                let share = RelinKeyShare::<R1>::from_bytes(&share, &crs).map_err(wrong(kind, Some(party)))?;
+                owned(kind, party, share.sender())?;
+                sum.absorb(&share).map_err(wrong(kind, Some(party)))?;
+            }
+            let sums = sum.finish().map_err(wrong(kind, None))?;
+            bodies.put(&BlobId::ceremony(kind, None, 0), &sums.to_bytes())?;
+        }
+        KeyStep::RelinRoundTwo => {
+            let mut sum = RelinKeySum::<R2>::new(&crs, limbs, count).map_err(wrong(kind, None))?;
+            for party in parties.iter() {
+                let share = bodies.get(&BlobId::ceremony(kind, Some(party), 0))?;
+                let share = RelinKeyShare::<R2>::from_bytes(&share, &crs).map_err(wrong(kind, Some(party)))?;
+                owned(kind, party, share.sender())?;
+                sum.absorb(&share).map_err(wrong(kind, Some(party)))?;
+            }
+            let first = bodies.get(&BlobId::ceremony(BlobKind::RelinRoundOne, None, 0))?;
+            let first = RelinIntermediate::from_bytes(&first, &crs).map_err(wrong(kind, None))?;
+            let key = sum.finish(first).map_err(wrong(kind, None))?;
+            bodies.put(&BlobId::ceremony(kind, None, 0), &key.to_bytes(&crs))?;
+        }
+        KeyStep::Galois => {
+            let rotations: Vec<_> = rotations(program)?.into_iter().enumerate().collect();
+            rotations.into_par_iter().try_for_each(|(index, (steps, limbs))| {
+                let index = u32::try_from(index).unwrap_or(u32::MAX);
+                let mut sum = GaloisKeySum::new(&crs, steps, limbs, count).map_err(wrong(kind, None))?;
+                for party in parties.iter() {
+                    let share = bodies.get(&BlobId::ceremony(kind, Some(party), index))?;
+                    let share = GaloisKeyShare::from_bytes(&share, &crs).map_err(wrong(kind, Some(party)))?;
+                    owned(kind, party, share.sender())?;
+                    sum.absorb(&share).map_err(wrong(kind, Some(party)))?;
+                }
+                let key = sum.finish().map_err(wrong(kind, None))?;
+                bodies.put(&BlobId::ceremony(kind, None, index), &key.to_bytes(&crs)).map(|_| ())
+            })?;
+        }
+    }
+    for party in parties.iter() {
+        bodies.forget(list(kind, Some(party)))?;
+    }
+    bodies.root(list(kind, None))
+}
+
+/// Reads the finished keys back.
+///
+/// # Errors
+/// [`CoordinatorError::BodyMissing`] where the ceremony did not finish.
+pub(crate) fn load(bodies: &Bodies, program: &Program, seed: Digest) -> Result<EvaluationKeys, CoordinatorError> {
+    let preset = program.params().preset;
+    let crs = Crs::new(preset, seed.0);
+    let mut keys = EvaluationKeys::new(preset);
+    let kind = BlobKind::RelinRoundTwo;
+    let bytes = bodies.get(&BlobId::ceremony(kind, None, 0))?;
+    let key = RelinearizationKey::from_bytes(&bytes, &crs).map_err(wrong(kind, None))?;
+    keys.set_relinearization(key).map_err(wrong(kind, None))?;
+    let kind = BlobKind::Galois;
+    let count = rotations(program)?.len();
+    let loaded: Vec<GaloisKey> = (0..count)
+        .into_par_iter()
+        .map(|index| {
+            let bytes = bodies.get(&BlobId::ceremony(kind, None, u32::try_from(index).unwrap_or(u32::MAX)))?;
+            GaloisKey::from_bytes(&bytes, &crs).map_err(wrong(kind, None))
+        })
+        .collect::<Result<_, CoordinatorError>>()?;
+    for key in loaded {
+        keys.insert_rotation(key).map_err(wrong(kind, None))?;
+    }
+    Ok(keys)
+}
+
+/// The program's rotation keys in the order of their bodies: steps and limbs.
+fn rotations(program: &Program) -> Result<Vec<(i32, usize)>, CoordinatorError> {
+    let normal = program.key_plan().normalised(program.params().preset).map_err(wrong(BlobKind::Galois, None))?;
+    Ok(normal.into_iter().map(|(steps, limbs)| (i32::try_from(steps).unwrap_or(i32::MAX), limbs)).collect())
+}
+
+fn list(kind: BlobKind, party: Option<PartyId>) -> ListId {
+    ListId { kind, round: 0, attempt: 0, party }
+}
+
+/// A share names its maker inside; it has to be the hospital that sent it.
+fn owned(kind: BlobKind, party: PartyId, sender: u16) -> Result<(), CoordinatorError> {
+    if sender == party.number() {
+        return Ok(());
+    }
+    Err(CoordinatorError::misattributed(what(kind), party, sender))
+}
+
+fn wrong<E: std::error::Error + Send + Sync + 'static>(
+    kind: BlobKind,
+    party: Option<PartyId>,
+) -> impl Fn(E) -> CoordinatorError {
+    move |source| CoordinatorError::malformed(what(kind), party, source)
+}
+
+fn what(kind: BlobKind) -> &'static str {
+    match kind {
+        BlobKind::PublicKey => "public key share",
+        BlobKind::Galois => "rotation key share",
+        _ => "relinearisation key share",
+    }
+}

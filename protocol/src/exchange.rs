@@ -1,0 +1,188 @@
+//! The four calls with which a hospital talks to the coordinator, as frames. Hospitals only call; the coordinator
+//! speaks through its log, which they poll.
+//!
+//! Every call may be repeated: posting the same signed message, putting the same body and reading have no second effect.
+
+use bytes::Bytes;
+
+use crate::blob::BlobId;
+use crate::codec::{DecodeError, Wire};
+use crate::ids::Digest;
+use crate::limits::FRAME_BYTES_MAX;
+use crate::message::SignedMessage;
+use crate::net::Frame;
+
+/// Entries in one reply to [`Call::Poll`].
+const ENTRIES_PER_REPLY_MAX: usize = 256;
+/// Bytes after which a reply to [`Call::Poll`] takes no further entry.
+const REPLY_BYTES_SOFT: usize = 4 << 20;
+
+/// What a hospital asks.
+#[derive(Debug)]
+pub enum Call {
+    /// The log from this index on; answered when there is something, or empty after a while.
+    Poll {
+        /// Index of the first entry wanted.
+        next: u64,
+    },
+    /// A signed message.
+    Post(Box<SignedMessage>),
+    /// A body of the caller's own.
+    Put {
+        /// Its address.
+        id: BlobId,
+        /// The bytes.
+        body: Bytes,
+    },
+    /// A body that the caller may read.
+    Get {
+        /// Its address.
+        id: BlobId,
+    },
+}
+
+/// What the coordinator answers.
+#[derive(Debug)]
+pub enum Answer {
+    /// Encoded log entries, oldest first.
+    Entries(Vec<Bytes>),
+    /// Done.
+    Accepted,
+    /// The digest of the body that was stored.
+    Stored(Digest),
+    /// The body.
+    Body(Bytes),
+}
+
+const POLL: u16 = 1;
+const POST: u16 = 2;
+const PUT: u16 = 3;
+const GET: u16 = 4;
+
+impl Call {
+    /// The frame to send.
+    pub fn into_frame(self) -> Frame {
+        match self {
+            Self::Poll { next } => Frame::new(POLL, next.to_le_bytes().to_vec(), Bytes::new()),
+            Self::Post(message) => Frame::new(POST, message.to_bytes(), Bytes::new()),
+            Self::Put { id, body } => Frame::new(PUT, id.to_bytes(), body),
+            Self::Get { id } => Frame::new(GET, id.to_bytes(), Bytes::new()),
+        }
+    }
+
+    /// Reads a received frame.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for anything but one of the four calls.
+    pub fn from_frame(frame: &Frame) -> Result<Self, DecodeError> {
+        match frame.kind {
+            POLL => Ok(Self::Poll { next: u64::from_bytes(&frame.header)? }),
+            POST => Ok(Self::Post(Box::new(SignedMessage::from_bytes(&frame.header)?))),
+            PUT => Ok(Self::Put { id: BlobId::from_bytes(&frame.header)?, body: frame.body.clone() }),
+            GET => Ok(Self::Get { id: BlobId::from_bytes(&frame.header)? }),
+            kind => Err(DecodeError::Value { what: "call", value: u64::from(kind) }),
+        }
+    }
+}
+
+impl Answer {
+    /// How many of `sizes` (encoded lengths in order) go into one reply.
+    pub fn entries_that_fit(sizes: impl Iterator<Item = usize>) -> usize {
+        let mut total = 0;
+        sizes
+            .take(ENTRIES_PER_REPLY_MAX)
+            .take_while(|size| {
+                let first = total == 0;
+                total += size;
+                first || total <= REPLY_BYTES_SOFT
+            })
+            .count()
+    }
+
+    /// The frame to send back.
+    pub fn into_frame(self) -> Frame {
+        match self {
+            Self::Entries(entries) => {
+                let mut body = Vec::with_capacity(entries.iter().map(|entry| entry.len() + 4).sum());
+                for entry in &entries {
+                    body.extend_from_slice(&u32::try_from(entry.len()).unwrap_or(u32::MAX).to_le_bytes());
+                    body.extend_from_slice(entry);
+                }
+                Frame::new(POLL, Bytes::new(), body)
+            }
+            Self::Accepted => Frame::new(POST, Bytes::new(), Bytes::new()),
+            Self::Stored(digest) => Frame::new(PUT, digest.to_bytes(), Bytes::new()),
+            Self::Body(body) => Frame::new(GET, Bytes::new(), body),
+        }
+    }
+
+    /// Reads a received frame.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for anything but an answer; no entry is larger than a control frame.
+    pub fn from_frame(frame: &Frame) -> Result<Self, DecodeError> {
+        match frame.kind {
+            POLL => {
+                let mut entries = Vec::new();
+                let mut rest = frame.body.clone();
+                while !rest.is_empty() {
+                    let truncated = |needed: usize, left: usize| DecodeError::Truncated { needed, left };
+                    let (prefix, _) = rest.split_first_chunk::<4>().ok_or(truncated(4, rest.len()))?;
+                    let length = u32::from_le_bytes(*prefix) as usize;
+                    if length > FRAME_BYTES_MAX {
+                        return Err(DecodeError::TooLong { what: "log entry", have: length, max: FRAME_BYTES_MAX });
+                    }
+                    if entries.len() == ENTRIES_PER_REPLY_MAX {
+                        let have = ENTRIES_PER_REPLY_MAX + 1;
+                        return Err(DecodeError::TooLong { what: "reply", have, max: ENTRIES_PER_REPLY_MAX });
+                    }
+                    let _ = rest.split_to(4);
+                    if rest.len() < length {
+                        return Err(truncated(length, rest.len()));
+                    }
+                    entries.push(rest.split_to(length));
+                }
+                Ok(Self::Entries(entries))
+            }
+            POST => Ok(Self::Accepted),
+            PUT => Ok(Self::Stored(Digest::from_bytes(&frame.header)?)),
+            GET => Ok(Self::Body(frame.body.clone())),
+            kind => Err(DecodeError::Value { what: "answer", value: u64::from(kind) }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blob::BlobKind;
+
+    #[test]
+    fn calls_and_answers_survive_the_wire() {
+        let id = BlobId::ceremony(BlobKind::Dealing, None, 3);
+        let put = Call::Put { id, body: Bytes::from_static(b"abc") }.into_frame();
+        assert!(matches!(Call::from_frame(&put), Ok(Call::Put { id: found, body }) if found == id && body == "abc"));
+        let poll = Call::Poll { next: 7 }.into_frame();
+        assert!(matches!(Call::from_frame(&poll), Ok(Call::Poll { next: 7 })));
+        let entries = vec![Bytes::from_static(b"one"), Bytes::new(), Bytes::from_static(b"three")];
+        let frame = Answer::Entries(entries.clone()).into_frame();
+        assert!(matches!(Answer::from_frame(&frame), Ok(Answer::Entries(found)) if found == entries));
+    }
+
+    #[test]
+    fn lying_lengths_and_unknown_calls_are_refused() {
+        let long = Frame::new(POLL, Bytes::new(), u32::MAX.to_le_bytes().to_vec());
+        assert!(matches!(Answer::from_frame(&long), Err(DecodeError::TooLong { .. })));
+        let short = Frame::new(POLL, Bytes::new(), vec![9, 0, 0, 0, 1]);
+        assert!(matches!(Answer::from_frame(&short), Err(DecodeError::Truncated { .. })));
+        assert!(Call::from_frame(&Frame::new(99, Bytes::new(), Bytes::new())).is_err());
+        assert!(Call::from_frame(&Frame::new(GET, vec![0; 3], Bytes::new())).is_err());
+    }
+
+    #[test]
+    fn a_reply_takes_at_least_one_entry_and_stays_bounded() {
+        assert_eq!(Answer::entries_that_fit([9 << 20, 1].into_iter()), 1);
+        assert_eq!(Answer::entries_that_fit(std::iter::repeat_n(10, 1000)), ENTRIES_PER_REPLY_MAX);
+        assert_eq!(Answer::entries_that_fit(std::iter::empty()), 0);
+    }
+}

@@ -1,0 +1,255 @@
+//! The journal of one party: once-only facts, replaceable facts and append-only logs in one SQLite file.
+//!
+//! Every call is one transaction that is on disk before the call returns, so "written, then sent" holds by order of
+//! calls. A fact written with [`Journal::insert_once`] can never change.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// Why the journal refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// SQLite or the file system refused.
+    #[error("journal {path}: cannot {action}: {source}; check that the disk is local, has space and is writable")]
+    Sqlite {
+        /// The journal's file.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// SQLite's own reason.
+        source: rusqlite::Error,
+    },
+    /// The file is not an undamaged journal.
+    #[error("journal {path} is damaged ({found}); restore it from this party's own backup")]
+    Damaged {
+        /// The journal's file.
+        path: PathBuf,
+        /// What SQLite's integrity check said.
+        found: String,
+    },
+    /// A thread that held the journal died.
+    #[error("journal {path}: a thread died while it held the journal; restart this process")]
+    Abandoned {
+        /// The journal's file.
+        path: PathBuf,
+    },
+}
+
+/// What [`Journal::insert_once`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Once {
+    /// The fact is new and now on disk.
+    Inserted,
+    /// The key was there already, with this value.
+    Existing(Vec<u8>),
+}
+
+/// One party's journal.
+pub struct Journal {
+    path: PathBuf,
+    connection: Mutex<Connection>,
+}
+
+impl Journal {
+    /// Opens or creates the journal and checks its integrity.
+    ///
+    /// # Errors
+    /// [`JournalError::Damaged`] where the integrity check fails.
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let fail = |action| move |source| JournalError::Sqlite { path: path.to_path_buf(), action, source };
+        let connection = Connection::open(path).map_err(fail("open it"))?;
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+                 PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;
+                 CREATE TABLE IF NOT EXISTS fact (space TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,
+                     PRIMARY KEY (space, key)) STRICT;
+                 CREATE TABLE IF NOT EXISTS log (stream TEXT NOT NULL, position INTEGER NOT NULL, body BLOB NOT NULL,
+                     PRIMARY KEY (stream, position)) STRICT;",
+            )
+            .map_err(fail("prepare it"))?;
+        let found: String =
+            connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).map_err(fail("check it"))?;
+        if found != "ok" {
+            return Err(JournalError::Damaged { path: path.to_path_buf(), found });
+        }
+        Ok(Self { path: path.to_path_buf(), connection: Mutex::new(connection) })
+    }
+
+    /// Writes facts that may never change, all or none; for each key that is there already its value is returned and
+    /// nothing at all is written.
+    ///
+    /// # Errors
+    /// [`JournalError::Sqlite`]; then nothing was written.
+    pub fn insert_all_once(&self, space: &str, facts: &[(&[u8], &[u8])]) -> Result<Vec<Once>, JournalError> {
+        self.with("record a fact", |connection| {
+            let transaction = connection.transaction()?;
+            let mut found = Vec::with_capacity(facts.len());
+            let mut clash = false;
+            for (key, value) in facts {
+                let existing: Option<Vec<u8>> = transaction
+                    .query_row("SELECT value FROM fact WHERE space = ?1 AND key = ?2", params![space, key], |row| row.get(0))
+                    .optional()?;
+                match existing {
+                    Some(existing) => {
+                        clash = true;
+                        found.push(Once::Existing(existing));
+                    }
+                    None => {
+                        transaction.execute("INSERT INTO fact VALUES (?1, ?2, ?3)", params![space, key, value])?;
+                        found.push(Once::Inserted);
+                    }
+                }
+            }
+            if !clash {
+                transaction.commit()?;
+            }
+            Ok(found)
+        })
+    }
+
+    /// Writes one fact that may never change.
+    ///
+    /// # Errors
+    /// [`JournalError::Sqlite`].
+    pub fn insert_once(&self, space: &str, key: &[u8], value: &[u8]) -> Result<Once, JournalError> {
+        let mut found = self.insert_all_once(space, &[(key, value)])?;
+        Ok(found.pop().unwrap_or(Once::Inserted))
+    }
+
+    /// Writes or replaces a fact.
+    ///
+    /// # Errors
+    /// [`JournalError::Sqlite`].
+    pub fn put(&self, space: &str, key: &[u8], value: &[u8]) -> Result<(), JournalError> {
+        self.with("write a fact", |connection| {
+            connection.execute("INSERT OR REPLACE INTO fact VALUES (?1, ?2, ?3)", params![space, key, value]).map(|_| ())
+        })
+    }
+
+    /// Reads a fact.
+    ///
+    /// # Errors
+    /// [`JournalError::Sqlite`].
+    pub fn get(&self, space: &str, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
+        self.with("read a fact", |connection| {
+            connection
+                .query_row("SELECT value FROM fact WHERE space = ?1 AND key = ?2", params![space, key], |row| row.get(0))
+                .optional()
+        })
+    }
+
+    /// All facts of a space, by key.
+    ///
+    /// # Errors
+    /// [`JournalError::Sqlite`].
+    pub fn all(&self, space: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>, JournalError> {
+        self.with("read facts", |connection| {
+            let mut statement = connection.prepare_cached("SELECT key, value FROM fact WHERE space = ?1 ORDER BY key")?;
+            let rows = statement.query_map([space], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
+        })
+    }
+
+    /// Removes a fact; absent ones are ignored. Never for once-only facts that protect a key.
+    ///
+    /// # Errors
+    /// [`JournalError::Sqlite`].
+    pub fn remove(&self, space: &str, key: &[u8]) -> Result<(), JournalError> {
+        self.with("remove a fact", |connection| {
+            connection.execute("DELETE FROM fact WHERE space = ?1 AND key = ?2", params![space, key]).map(|_| ())
+        })
+    }
+
+    /// How many facts a space holds.
+    ///
+    /// # Errors
+    /// [`JournalError::Sqlite`].
+    pub fn count(&self, space: &str) -> Result<u64, JournalError> {
+        self.with("count facts", |connection| {
+            let count: i64 = connection.query_row("SELECT COUNT(*) FROM fact WHERE space = ?1", [space], |row| row.get(0))?;
+            Ok(count.unsigned_abs())
+        })
+    }
+
+    /// Appends to a log and returns the position of the new entry, counted from 0.
+    ///
+    /// # Errors
+    /// [`JournalError::Sqlite`].
+    pub fn append(&self, stream: &str, body: &[u8]) -> Result<u64, JournalError> {
+        self.with("append to a log", |connection| {
+            let position: i64 = connection.query_row(
+                "INSERT INTO log SELECT ?1, COALESCE(MAX(position) + 1, 0), ?2 FROM log WHERE stream = ?1 RETURNING position",
+                params![stream, body],
+                |row| row.get(0),
+            )?;
+            Ok(position.unsigned_abs())
+        })
+    }
+
+    /// Reads a log from `start` on, at most `limit` entries.
+    ///
+    /// # Errors
+    /// [`JournalError::Sqlite`].
+    pub fn read(&self, stream: &str, start: u64, limit: u32) -> Result<Vec<Vec<u8>>, JournalError> {
+        let start = i64::try_from(start).unwrap_or(i64::MAX);
+        self.with("read a log", |connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT body FROM log WHERE stream = ?1 AND position >= ?2 ORDER BY position LIMIT ?3")?;
+            let rows = statement.query_map(params![stream, start, limit], |row| row.get(0))?;
+            rows.collect()
+        })
+    }
+
+    fn with<T>(&self, action: &'static str, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, JournalError> {
+        let mut connection = self.connection.lock().map_err(|_| JournalError::Abandoned { path: self.path.clone() })?;
+        work(&mut connection).map_err(|source| JournalError::Sqlite { path: self.path.clone(), action, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("consilium-journal-{name}-{}.sqlite", std::process::id()));
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+        }
+        path
+    }
+
+    #[test]
+    fn a_fact_written_once_survives_reopening_and_never_changes() {
+        let path = path("once");
+        let journal = Journal::open(&path).unwrap();
+        assert_eq!(journal.insert_once("share", b"r1c0", b"first").unwrap(), Once::Inserted);
+        drop(journal);
+        let journal = Journal::open(&path).unwrap();
+        assert_eq!(journal.insert_once("share", b"r1c0", b"second").unwrap(), Once::Existing(b"first".to_vec()));
+        let mixed = journal.insert_all_once("share", &[(b"r1c1", b"new"), (b"r1c0", b"other")]).unwrap();
+        assert_eq!(mixed, [Once::Inserted, Once::Existing(b"first".to_vec())]);
+        assert_eq!(journal.get("share", b"r1c1").unwrap(), None, "a clash writes nothing at all");
+        assert_eq!(journal.count("share").unwrap(), 1);
+    }
+
+    #[test]
+    fn logs_count_from_zero_each_for_itself() {
+        let journal = Journal::open(&path("log")).unwrap();
+        assert_eq!(journal.append("a", b"x").unwrap(), 0);
+        assert_eq!(journal.append("a", b"y").unwrap(), 1);
+        assert_eq!(journal.append("b", b"z").unwrap(), 0);
+        assert_eq!(journal.read("a", 1, 10).unwrap(), [b"y".to_vec()]);
+        assert_eq!(journal.read("a", 0, 1).unwrap(), [b"x".to_vec()]);
+    }
+
+    #[test]
+    fn a_file_that_is_no_journal_is_refused() {
+        let path = path("damaged");
+        std::fs::write(&path, [7u8; 4096]).unwrap();
+        assert!(matches!(Journal::open(&path), Err(JournalError::Sqlite { .. } | JournalError::Damaged { .. })));
+    }
+}

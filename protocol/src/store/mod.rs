@@ -1,0 +1,7 @@
+//! Durable storage that both roles share. It moves opaque bytes and knows neither ciphertexts nor parties.
+
+mod journal;
+mod spool;
+
+pub use journal::{Journal, JournalError, Once};
+pub use spool::{Spool, StoreError};
