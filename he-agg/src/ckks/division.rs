@@ -14,33 +14,45 @@ use rayon::prelude::*;
 
 /// Divides by the last primes of Q_l: `keep` limbs remain of `x`, NTT domain, canonical.
 pub(crate) fn divide_by_last(params: &Params, x: &Poly<Eval>, keep: usize) -> Poly<Eval> {
-    let (n, limbs) = (params.n, x.limbs());
-    let kept = &x.residues()[..keep * n];
-    divide(kept, &params.q[..keep], x.residues()[keep * n..].to_vec(), &params.q[keep..limbs], n)
+    let limbs = x.limbs();
+    let last = x.residues()[keep * params.n..].to_vec();
+    divide(params, |index| x.limb(index), keep, last, &params.q[keep..limbs])
 }
 
-/// Divides by P and by all primes of Q from number `keep` on; `x` is over the extended basis.
-pub(crate) fn divide_by_special(params: &Params, x: &Poly<Eval>, keep: usize) -> Poly<Eval> {
-    let (n, specials) = (params.n, params.p.len());
-    let limbs = x.limbs() - specials;
-    let (special, ordinary) = x.residues().split_at(specials * n);
-    let (kept, last) = ordinary.split_at(keep * n);
+/// Divides by P and by all primes of Q from number `keep` on a polynomial over the extended basis
+/// of `limbs` limbs, given limb by limb.
+pub(crate) fn divide_by_special<'a>(
+    params: &Params,
+    limb: impl Fn(usize) -> &'a [u32] + Sync + Send,
+    limbs: usize,
+    keep: usize,
+) -> Poly<Eval> {
+    let specials = params.p.len();
     let dropped: Vec<Limb> = params.p.iter().chain(&params.q[keep..limbs]).cloned().collect();
-    divide(kept, &params.q[..keep], [special, last].concat(), &dropped, n)
+    let places = (0..specials).chain(specials + keep..specials + limbs);
+    let rest = places.map(&limb).collect::<Vec<_>>().concat();
+    divide(params, |index| limb(specials + index), keep, rest, &dropped)
 }
 
-fn divide(kept: &[u32], basis: &[Limb], mut rest: Vec<u32>, dropped: &[Limb], n: usize) -> Poly<Eval> {
+/// (x - [x]_D) / D over the first `keep` primes, from the limbs of x there and modulo D.
+fn divide<'a>(
+    params: &Params,
+    kept: impl Fn(usize) -> &'a [u32] + Sync + Send,
+    keep: usize,
+    mut rest: Vec<u32>,
+    dropped: &[Limb],
+) -> Poly<Eval> {
+    let n = params.n;
     rest.par_chunks_exact_mut(n).zip(dropped).for_each(|(x, limb)| limb.inverse(x));
     let conversion = BaseConversion::new(dropped);
     let scaled = conversion.scale(rest, n);
-    let mut out = Poly::zero(n, basis.len());
-    out.par_limbs(basis, |index, limb, converted| {
+    let mut out = Poly::zero(n, keep);
+    out.par_limbs(&params.q[..keep], |index, limb, converted| {
         conversion.convert(&scaled, limb, converted);
         limb.forward(converted);
         // (converted - kept) (-1/D) = (kept - converted) / D.
         let inverse = limb.modulus().inv(product_without(dropped, None, limb.modulus()));
-        let factor = limb.modulus().neg(inverse);
-        limb.sub_mul_scalar(converted, &kept[index * n..(index + 1) * n], factor);
+        limb.sub_mul_scalar(converted, kept(index), limb.modulus().neg(inverse));
     });
     out
 }
@@ -64,7 +76,7 @@ mod tests {
         for keep in [19, 16] {
             let basis = extended_basis(&params, 19);
             let dropped: Vec<Limb> = params.p.iter().chain(&params.q[keep..]).cloned().collect();
-            check(&params, &basis, &dropped, keep, |x| divide_by_special(&params, x, keep));
+            check(&params, &basis, &dropped, keep, |x| divide_by_special(&params, |i| x.limb(i), 19, keep));
         }
         assert_eq!(n, 64);
     }

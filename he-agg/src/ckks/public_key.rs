@@ -46,7 +46,7 @@ impl PublicKey {
             .map(|(half, error)| {
                 let mut sum = small(error);
                 sum.mul_add(&u, half, &basis);
-                divide_by_special(params, &sum, limbs)
+                divide_by_special(params, |index| sum.limb(index), limbs, limbs)
             })
             .collect();
         parts[0].add_assign(&plaintext.poly, &params.q[..limbs]);

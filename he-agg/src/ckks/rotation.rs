@@ -7,11 +7,10 @@
 //! section 4; the order of permutation and inner product as in Bossuat et al., ePrint 2020/1203.
 
 use crate::ckks::ciphertext::Ciphertext;
-use crate::ckks::division::divide_by_special;
 use crate::ckks::error::CkksError;
-use crate::ckks::evaluation_keys::{EvaluationKeys, slot_steps};
+use crate::ckks::evaluation_keys::{EvaluationKeys, GaloisKey, slot_steps};
 use crate::ckks::evaluator::Evaluator;
-use crate::ckks::key_switch::check_key;
+use crate::ckks::key_switch::{Switched, check_key};
 use crate::ring::{Eval, Poly};
 
 impl Evaluator {
@@ -20,12 +19,38 @@ impl Evaluator {
     /// # Errors
     /// [`CkksError::Parts`] for three polynomials, a missing or too short key.
     pub fn rotate(&self, ciphertext: &Ciphertext, steps: i32, keys: &EvaluationKeys) -> Result<Ciphertext, CkksError> {
-        if slot_steps(self.params, steps) == 0 {
-            self.check_preset(ciphertext.preset())?;
-            Self::check_parts(ciphertext, 2, "a rotation")?;
+        self.check_preset(ciphertext.preset())?;
+        Self::check_parts(ciphertext, 2, "a rotation")?;
+        let Some(galois) = self.galois_key(ciphertext, steps, keys)? else {
             return Ok(ciphertext.clone());
+        };
+        let switched = self.switch(&ciphertext.parts[1], &galois.key);
+        Ok(self.turn(ciphertext, &switched, galois))
+    }
+
+    /// The key for `steps`, none for the identity.
+    fn galois_key<'k>(
+        &self,
+        ciphertext: &Ciphertext,
+        steps: i32,
+        keys: &'k EvaluationKeys,
+    ) -> Result<Option<&'k GaloisKey>, CkksError> {
+        let steps = slot_steps(self.params, steps);
+        if steps == 0 {
+            return Ok(None);
         }
-        Hoisted::new(self, ciphertext)?.rotate(steps, keys)
+        let galois = keys.rotation(self.params.preset, steps)?;
+        check_key(&galois.key, ciphertext.limbs)?;
+        Ok(Some(galois))
+    }
+
+    /// phi of (c0, 0) plus the switched c1.
+    fn turn(&self, ciphertext: &Ciphertext, switched: &Switched, galois: &GaloisKey) -> Ciphertext {
+        let (params, limbs) = (self.params, ciphertext.limbs);
+        let mut parts = switched.divide(limbs);
+        parts[0].add_assign(&ciphertext.parts[0], &params.q[..limbs]);
+        let parts = parts.iter().map(|part| galois.automorphism.apply_eval(part)).collect();
+        Ciphertext { params, limbs, scale: ciphertext.scale, parts }
     }
 }
 
@@ -46,7 +71,7 @@ impl<'a> Hoisted<'a> {
     pub fn new(evaluator: &Evaluator, ciphertext: &'a Ciphertext) -> Result<Self, CkksError> {
         evaluator.check_preset(ciphertext.preset())?;
         Evaluator::check_parts(ciphertext, 2, "a rotation")?;
-        let digits = evaluator.decompose(&ciphertext.parts[1]);
+        let digits = evaluator.lift(&ciphertext.parts[1]);
         Ok(Self { evaluator: *evaluator, ciphertext, digits })
     }
 
@@ -55,18 +80,11 @@ impl<'a> Hoisted<'a> {
     /// # Errors
     /// A missing or too short key.
     pub fn rotate(&self, steps: i32, keys: &EvaluationKeys) -> Result<Ciphertext, CkksError> {
-        let (params, limbs) = (self.evaluator.params, self.ciphertext.limbs);
-        let steps = slot_steps(params, steps);
-        if steps == 0 {
-            return Ok(self.ciphertext.clone());
-        }
-        let galois = keys.rotation(params.preset, steps)?;
-        check_key(&galois.key, limbs)?;
-        let [r0, r1] = self.evaluator.inner_products(&self.digits, &galois.key, limbs);
-        let mut c0 = divide_by_special(params, &r0, limbs);
-        c0.add_assign(&self.ciphertext.parts[0], &params.q[..limbs]);
-        let c1 = divide_by_special(params, &r1, limbs);
-        let parts = [c0, c1].iter().map(|part| galois.automorphism.apply_eval(part)).collect();
-        Ok(Ciphertext { params, limbs, scale: self.ciphertext.scale, parts })
+        let ciphertext = self.ciphertext;
+        let Some(galois) = self.evaluator.galois_key(ciphertext, steps, keys)? else {
+            return Ok(ciphertext.clone());
+        };
+        let switched = self.evaluator.switch_lifted(&self.digits, ciphertext.limbs, &galois.key);
+        Ok(self.evaluator.turn(ciphertext, &switched, galois))
     }
 }
