@@ -1,5 +1,7 @@
 //! The query queue: exact quotas under parallel requests, bounded memory, and no answer twice.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use protocol::blob::{BlobKind, BodyRoot};
 use protocol::message::{HospitalMessage, LogMessage, QueryHead, SignedMessage, SwitchShareHead};
 use protocol::roster::{Member, Roster};

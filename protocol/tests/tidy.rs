@@ -1,5 +1,7 @@
 //! House rules as a test: file headers, lengths, names, where `unsafe` may stand, and which crate may know which.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

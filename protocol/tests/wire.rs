@@ -1,5 +1,7 @@
 //! The codec: every message survives a round trip, nothing malformed panics or allocates beyond its input.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use proptest::prelude::*;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::codec::{DecodeError, Reader, Wire};

@@ -3,14 +3,19 @@
 //! One-hot oracle: party i contributes 1 in lane i, so the lanes of a decrypted sum are the set of contributors;
 //! anything but 0 or 1 is a lost or doubled update. The invariants in `oracle` hold after every step.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod coordinator;
 mod hospital;
 mod oracle;
 mod world;
 
+use protocol::codec::Wire;
+use protocol::log::LogEntry;
 use protocol::message::VoidReason;
 use protocol::round::RoundEnd;
-use world::{Crash, Faults, Moment, Schedule, World};
+use protocol::verifier::Verifier;
+use world::{Crash, Faults, Moment, Rng, Schedule, World};
 
 fn quiet(parties: u16) -> Schedule {
     Schedule { parties, ..Schedule::default() }
@@ -134,6 +139,29 @@ fn random_schedules_keep_every_invariant_and_end() {
     // The schedules must reach the interesting paths, or they prove nothing.
     let reached = rounds > 200 && later_attempts > 5 && voids > 20;
     assert!(reached, "{rounds} closed, {later_attempts} of them later, {voids} void");
+}
+
+#[test]
+fn one_flipped_bit_anywhere_in_a_transcript_is_found() {
+    let world = World::run(8, Schedule { crashes: vec![], rounds: 1, ..quiet(3) });
+    let encoded: Vec<Vec<u8>> = world.entries.iter().map(Wire::to_bytes).collect();
+    let verify = |entries: &[LogEntry]| {
+        let mut verifier = Verifier::new(*world.roster.coordinator());
+        entries.iter().try_for_each(|entry| verifier.check(entry))
+    };
+    assert_eq!(verify(&world.entries), Ok(()));
+    let mut rng = Rng::new(8);
+    for _ in 0..150 {
+        let at = usize::try_from(rng.below(encoded.len() as u64)).unwrap();
+        let mut bytes = encoded[at].clone();
+        let bit = usize::try_from(rng.below(8 * bytes.len() as u64)).unwrap();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        // Bytes that decode at all give another entry, which the chain or a signature gives away at once.
+        if let Ok(altered) = LogEntry::from_bytes(&bytes) {
+            let found = verify(&[&world.entries[..at], std::slice::from_ref(&altered)].concat());
+            assert!(found.is_err_and(|error| error.index == altered.index), "entry {at}, bit {bit}");
+        }
+    }
 }
 
 #[test]

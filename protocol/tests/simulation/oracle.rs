@@ -45,9 +45,7 @@ impl Oracle {
     pub(crate) fn entry(&mut self, entry: &LogEntry) {
         let seed = self.seed;
         assert_eq!(LogEntry::from_bytes(&entry.to_bytes()).as_ref(), Ok(entry), "seed {seed}: codec");
-        if let Err(error) = self.verifier.check(entry) {
-            panic!("seed {seed}: {error}");
-        }
+        assert_eq!(self.verifier.check(entry), Ok(()), "seed {seed}");
         match &entry.message {
             LogMessage::Decryptors(it) => assert_eq!(it.decryptors.len(), self.threshold, "seed {seed}"),
             LogMessage::Manifest(it) => {
