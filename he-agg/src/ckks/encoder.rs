@@ -8,6 +8,7 @@ use crate::ckks::embedding::{Complex, Embedding};
 use crate::ckks::error::CkksError;
 use crate::ckks::plaintext::Plaintext;
 use crate::params::{Params, Preset};
+use crate::ring::primes::PRIMES;
 use crate::ring::{Coeff, Limb, Poly};
 use rayon::prelude::*;
 
@@ -110,7 +111,7 @@ fn centred(poly: &Poly<Coeff>, basis: &[Limb]) -> Vec<f64> {
         })
         .collect();
     let coefficient = |k: usize| {
-        let mut digits = vec![0i64; limbs];
+        let mut digits = [0i64; PRIMES.len()];
         for i in 0..limbs {
             let modulus = basis[i].modulus();
             let mut rest = poly.limb(i)[k];

@@ -15,7 +15,8 @@ pub(crate) fn extended_basis(params: &Params, limbs: usize) -> Vec<Limb> {
 
 /// Key-switching digits of a polynomial of `limbs` limbs.
 pub(crate) fn digit_count(params: &Params, limbs: usize) -> usize {
-    limbs.div_ceil(params.alpha)
+    // Aggregation presets have no digits and no serving keys; their count must still not panic.
+    limbs.div_ceil(params.alpha.max(1))
 }
 
 /// The Q limbs that make up digit `digit` at `limbs` limbs.

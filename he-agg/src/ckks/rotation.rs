@@ -14,7 +14,7 @@ use crate::ckks::key_switch::{Switched, check_key};
 use crate::ring::{Eval, Poly};
 
 impl Evaluator {
-    /// rot(X, steps)[i] = X[i + steps], indices modulo N/2; negative steps rotate right.
+    /// `rot(X, steps)[i] = X[i + steps]`, indices modulo N/2; negative steps rotate right.
     ///
     /// # Errors
     /// [`CkksError::Parts`] for three polynomials, a missing or too short key.
