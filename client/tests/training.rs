@@ -1,6 +1,8 @@
 //! Local training seen from outside: gradients against finite differences of the plain forward
 //! pass, repeatability, refusals by name, and that learning happens at all.
 
+#![expect(clippy::unwrap_used, reason = "a failed helper fails its test")]
+
 use client::metrics::Evaluation;
 use client::train::{Augmentation, ClassWeighting, OptimizerKind, TrainError, TrainSettings, Trainer};
 use datasets::Samples;
