@@ -5,7 +5,7 @@
 
 use client::metrics::Evaluation;
 use client::train::{Augmentation, ClassWeighting, OptimizerKind, TrainError, TrainSettings, Trainer};
-use datasets::Samples;
+use datasets::{LoadOptions, Samples};
 use he_infer::{ImageShape, LayerSpec, Network};
 use ndarray::Array4;
 
@@ -197,6 +197,33 @@ fn a_visible_difference_is_learnt() {
     let logits = trainer.predict(&fit.parameters, &data.images).unwrap();
     let value = Evaluation::new(logits.view(), &data.labels).unwrap();
     assert!(value.accuracy > 0.98, "accuracy {}", value.accuracy);
+}
+
+#[test]
+fn two_passes_over_chest_radiographs_rank_most_of_them() {
+    let root = std::env::var_os("CONSILIUM_TEST_DATA").map(std::path::PathBuf::from);
+    let Some(path) = root.map(|root| root.join("pneumoniamnist/pneumoniamnist.npz")).filter(|path| path.exists())
+    else {
+        println!("skipped: CONSILIUM_TEST_DATA does not hold pneumoniamnist/pneumoniamnist.npz");
+        return;
+    };
+    let options = LoadOptions { max_samples: Some(1500), ..LoadOptions::default() };
+    let data = datasets::load(&path, None, &options).unwrap();
+    let layers = vec![
+        LayerSpec::conv(8, 5, 2),
+        LayerSpec::quadratic(),
+        LayerSpec::conv(8, 3, 2),
+        LayerSpec::quadratic(),
+        LayerSpec::dense(2),
+    ];
+    let network = Network::new(ImageShape::new(1, 28, 28), layers).unwrap();
+    let trainer = Trainer::new(&network, TrainSettings { batch_size: 32, ..TrainSettings::default() }).unwrap();
+    let start = trainer.initial_parameters(1);
+    let fit = trainer.fit(&start, &data.train, 2, 3e-3, 1, &mut |_| {}).unwrap();
+    let logits = trainer.predict(&fit.parameters, &data.test.images).unwrap();
+    let value = Evaluation::new(logits.view(), &data.test.labels).unwrap();
+    // Published small convolutional networks reach 0.94 to 0.97 after full training.
+    assert!(value.macro_auc.unwrap() > 0.85, "AUC {:?}", value.macro_auc);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Everything that ends an invocation, with a code for scripts, a place and a remedy for people.
 
 use crate::{
-    dropout::DropOutError, experiment::ExperimentError, federation::FederationError, plan::PlanError,
-    report::ReportError, run_folder::RunFolderError,
+    dropout::DropOutError, experiment::ExperimentError, federation::FederationError, report::ReportError,
+    run_folder::RunFolderError,
 };
 
 /// Why an invocation failed. [`crate::exit::Exit::of`] gives its exit code.
@@ -15,9 +15,6 @@ pub enum Error {
     /// A `--drop`.
     #[error(transparent)]
     DropOut(#[from] DropOutError),
-    /// The plan cannot be computed.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
     /// Nobody said where the images are.
     #[error(
         "experiment {name} reads files of format {format:?}, but neither --data nor data.simulate.source names them"
@@ -50,7 +47,6 @@ impl Error {
             Self::Experiment(ExperimentError::Syntax { .. }) => "experiment_syntax",
             Self::Experiment(_) => "experiment_invalid",
             Self::DropOut(_) => "drop_invalid",
-            Self::Plan(_) => "plan_impossible",
             Self::NoData { .. } => "no_data",
             Self::RunFolder(RunFolderError::OtherPlan { .. }) => "resume_other_plan",
             Self::RunFolder(_) => "run_folder",
@@ -78,7 +74,6 @@ impl Error {
             Self::Experiment(ExperimentError::Override { .. }) => "for example --set federation.rounds=20",
             Self::Experiment(_) => "change the lines named above; `consilium plan FILE` checks without running",
             Self::DropOut(_) => "for example --drop hospital-2@2:after-upload",
-            Self::Plan(_) => "choose fewer layers or another preset",
             Self::NoData { .. } => "add --data PATH",
             Self::RunFolder(RunFolderError::OtherPlan { .. }) => {
                 "resume with the same file and the same --set, or start a new run"

@@ -12,7 +12,7 @@ use std::{
 use serde::Serialize;
 
 /// Events that may wait for the view; more are dropped and counted, since a run never waits for a terminal.
-const QUEUE_EVENTS: usize = 8192;
+pub(crate) const QUEUE_EVENTS: usize = 8192;
 
 /// Something that happened. Hospitals are numbered from 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -1,5 +1,6 @@
 //! Exit codes, and the one function that maps errors to them.
 
+use coordinator::CoordinatorError;
 use serde::Serialize;
 
 use crate::{error::Error, federation::FederationError, report::ReportError, run_folder::RunFolderError};
@@ -53,7 +54,7 @@ impl Exit {
     /// The exit code of an error.
     pub fn of(error: &Error) -> Self {
         match error {
-            Error::Experiment(_) | Error::DropOut(_) | Error::Plan(_) | Error::NoData { .. } => Self::BadInput,
+            Error::Experiment(_) | Error::DropOut(_) | Error::NoData { .. } => Self::BadInput,
             Error::RunFolder(RunFolderError::Io { source, .. }) | Error::Output(source) => Self::of_io(source),
             Error::RunFolder(_) => Self::BadInput,
             Error::Report(ReportError::Io { source, .. }) => Self::of_io(source),
@@ -64,7 +65,17 @@ impl Exit {
 
     fn of_federation(error: &FederationError) -> Self {
         match error {
-            FederationError::Unavailable => Self::Failed,
+            FederationError::QuorumLost { .. } | FederationError::RoundVoid { .. } => Self::Quorum,
+            FederationError::Coordinator(CoordinatorError::Ceremony(_) | CoordinatorError::Publish(_)) => Self::Quorum,
+            FederationError::Data(_)
+            | FederationError::Classes { .. }
+            | FederationError::Size { .. }
+            | FederationError::SampleCap { .. }
+            | FederationError::TrustedHolder => Self::BadInput,
+            FederationError::Vault(_) => Self::Refused,
+            FederationError::Io { source, .. } => Self::of_io(source),
+            other if other.is_connection() => Self::Connection,
+            _ => Self::Failed,
         }
     }
 

@@ -13,6 +13,7 @@ pub mod experiment;
 pub mod federation;
 pub mod live;
 pub mod options;
+pub mod oracle;
 pub mod output;
 pub mod plan;
 pub mod plan_verb;

@@ -56,8 +56,10 @@ pub fn finish(
     let written = match (format, result) {
         (Format::Text, Ok(done)) => writeln!(out, "{}", done.text),
         (Format::Text, Err(error)) => writeln!(log, "error: {error}\n  do: {}", error.remedy()),
-        (Format::Json, _) => envelope(command, exit, result).and_then(|value| writeln!(out, "{value:#}")),
-        (Format::Jsonl, _) => envelope(command, exit, result).and_then(|value| writeln!(out, "{value}")),
+        (Format::Json, _) => envelope(command, exit, result, |envelope| serde_json::to_string_pretty(envelope))
+            .and_then(|text| writeln!(out, "{text}")),
+        (Format::Jsonl, _) => envelope(command, exit, result, |envelope| serde_json::to_string(envelope))
+            .and_then(|text| writeln!(out, "{text}")),
     };
     match written.and_then(|()| out.flush()) {
         Ok(()) => exit,
@@ -67,19 +69,22 @@ pub fn finish(
     }
 }
 
-fn envelope(command: &str, exit: Exit, result: &Result<Done, Error>) -> std::io::Result<Value> {
+/// The text of the envelope, its keys in the order that people read them in.
+fn envelope(
+    command: &str,
+    exit: Exit,
+    result: &Result<Done, Error>,
+    write: impl Fn(&Envelope<'_>) -> serde_json::Result<String>,
+) -> std::io::Result<String> {
     let (data, error) = match result {
         Ok(done) => (&done.data, None),
         Err(error) => {
-            let what = error.to_string();
-            (
-                &Value::Null,
-                Some(json!({"code": error.code(), "where": error.place(), "what": what, "do": error.remedy()})),
-            )
+            let (code, what, remedy) = (error.code(), error.to_string(), error.remedy());
+            (&Value::Null, Some(json!({"code": code, "where": error.place(), "what": what, "do": remedy})))
         }
     };
     let envelope = Envelope { schema: 1, command, status: exit.status(), exit: exit.code(), data, error };
-    serde_json::to_value(envelope).map_err(std::io::Error::other)
+    write(&envelope).map_err(std::io::Error::other)
 }
 
 #[cfg(test)]

@@ -22,9 +22,9 @@ pub struct PlanArgs {
 /// Prints the plan.
 ///
 /// # Errors
-/// A bad file, or a model that the presets cannot carry.
+/// Every fault of the file, a model that the presets cannot carry among them.
 pub fn run(arguments: &PlanArgs) -> Result<Done, Error> {
     let experiment = Experiment::load(&arguments.file, &arguments.set)?;
-    let plan = Plan::of(&experiment)?;
+    let plan = Plan::of(&experiment);
     Ok(Done { text: plan.text(), data: plan.json(), exit: Exit::Done })
 }

@@ -14,7 +14,8 @@ use crate::error::CoordinatorError;
 /// Everything that a sum is bound to.
 #[derive(Clone, Debug)]
 pub(crate) struct SumContext {
-    pub(crate) epoch_seed: Digest,
+    /// Names the key epoch in every ciphertext and share.
+    pub(crate) epoch: Digest,
     pub(crate) round: RoundId,
     pub(crate) attempt: Attempt,
     pub(crate) cohort: PartySet,
@@ -43,7 +44,7 @@ fn combine_chunk(
     chunk: u32,
 ) -> Result<Digest, CoordinatorError> {
     let (round, attempt) = (context.round, context.attempt);
-    let id = ChunkId { epoch: context.epoch_seed.0, round: round.0, attempt: attempt.0, chunk };
+    let id = ChunkId { epoch: context.epoch.0, round: round.0, attempt: attempt.0, chunk };
     let own = |source| CoordinatorError::malformed("sum", None, source);
     let (cohort, decryptors) = (context.cohort.numbers(), context.decryptors.numbers());
     let bound = ShareContext::new(layout, id, &cohort, &decryptors, context.manifest.0).map_err(own)?;

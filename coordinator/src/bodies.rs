@@ -15,25 +15,25 @@ use crate::error::CoordinatorError;
 
 /// All bodies of one list: same kind, round, attempt and maker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ListId {
+pub(crate) struct ListId {
     /// What the bodies are.
-    pub kind: BlobKind,
+    pub(crate) kind: BlobKind,
     /// Round or query number, 0 in the ceremony.
-    pub round: u64,
+    pub(crate) round: u64,
     /// Attempt, or 0.
-    pub attempt: u32,
+    pub(crate) attempt: u32,
     /// The maker; `None` is the coordinator.
-    pub party: Option<PartyId>,
+    pub(crate) party: Option<PartyId>,
 }
 
 impl ListId {
     /// The list to which a body belongs.
-    pub fn of(id: &BlobId) -> Self {
+    pub(crate) fn of(id: &BlobId) -> Self {
         Self { kind: id.kind, round: id.round, attempt: id.attempt, party: id.party }
     }
 
     /// The address of one of its bodies.
-    pub fn body(&self, index: u32) -> BlobId {
+    pub(crate) fn body(&self, index: u32) -> BlobId {
         BlobId { kind: self.kind, round: self.round, attempt: self.attempt, party: self.party, index }
     }
 }
@@ -45,7 +45,7 @@ struct Index {
 }
 
 /// The coordinator's bodies. The spool holds the bytes, the journal which address holds which digest.
-pub struct Bodies {
+pub(crate) struct Bodies {
     spool: Spool,
     cache: Spool,
     journal: std::sync::Arc<Journal>,
@@ -59,7 +59,7 @@ impl Bodies {
     ///
     /// # Errors
     /// [`CoordinatorError`] where the journal cannot be read.
-    pub fn open(root: &Path, journal: std::sync::Arc<Journal>) -> Result<Self, CoordinatorError> {
+    pub(crate) fn open(root: &Path, journal: std::sync::Arc<Journal>) -> Result<Self, CoordinatorError> {
         let (spool, cache) = (Spool::open(root)?, Spool::open_cache(root)?);
         let mut index = Index::default();
         for (key, value) in journal.all(SPACE)? {
@@ -73,7 +73,7 @@ impl Bodies {
     ///
     /// # Errors
     /// [`CoordinatorError::BodyChanged`] where another body has this address already.
-    pub fn put(&self, id: &BlobId, body: &[u8]) -> Result<Digest, CoordinatorError> {
+    pub(crate) fn put(&self, id: &BlobId, body: &[u8]) -> Result<Digest, CoordinatorError> {
         if id.index as usize > CHUNKS_MAX {
             return Err(CoordinatorError::BodyIndex { index: id.index });
         }
@@ -99,7 +99,7 @@ impl Bodies {
     ///
     /// # Errors
     /// [`CoordinatorError::BodyMissing`].
-    pub fn get(&self, id: &BlobId) -> Result<Bytes, CoordinatorError> {
+    pub(crate) fn get(&self, id: &BlobId) -> Result<Bytes, CoordinatorError> {
         let digest = {
             let index = self.lock()?;
             let found = index.lists.get(&ListId::of(id)).and_then(|list| list.get(&id.index));
@@ -112,7 +112,7 @@ impl Bodies {
     ///
     /// # Errors
     /// [`CoordinatorError`] where the index is lost.
-    pub fn expect(&self, list: ListId, root: BodyRoot) -> Result<bool, CoordinatorError> {
+    pub(crate) fn expect(&self, list: ListId, root: BodyRoot) -> Result<bool, CoordinatorError> {
         let mut index = self.lock()?;
         index.awaited.insert(list, root);
         Ok(complete(&mut index, list))
@@ -122,7 +122,7 @@ impl Bodies {
     ///
     /// # Errors
     /// [`CoordinatorError`] where the index is lost.
-    pub fn completed(&self, list: ListId) -> Result<bool, CoordinatorError> {
+    pub(crate) fn completed(&self, list: ListId) -> Result<bool, CoordinatorError> {
         Ok(complete(&mut *self.lock()?, list))
     }
 
@@ -130,7 +130,7 @@ impl Bodies {
     ///
     /// # Errors
     /// [`CoordinatorError`] where the index is lost.
-    pub fn root(&self, list: ListId) -> Result<BodyRoot, CoordinatorError> {
+    pub(crate) fn root(&self, list: ListId) -> Result<BodyRoot, CoordinatorError> {
         let index = self.lock()?;
         Ok(index.lists.get(&list).map(root_of).unwrap_or_default())
     }
@@ -139,7 +139,7 @@ impl Bodies {
     ///
     /// # Errors
     /// [`CoordinatorError`] where a file cannot be removed.
-    pub fn forget(&self, list: ListId) -> Result<(), CoordinatorError> {
+    pub(crate) fn forget(&self, list: ListId) -> Result<(), CoordinatorError> {
         let Some(bodies) = self.lock()?.lists.remove(&list) else { return Ok(()) };
         for (index, (digest, _)) in bodies {
             self.journal.remove(SPACE, &list.body(index).to_bytes())?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use he_agg::aggregation::LaneLayout;
+use he_agg::multiparty::Crs;
 use he_infer::Program;
 use protocol::ids::Digest;
 use protocol::message::{LogMessage, Stop};
@@ -142,6 +143,11 @@ impl Coordinator {
             let _ = shutdown.send(());
         }
         self.server.await.map_err(|_| CoordinatorError::Abandoned)
+    }
+
+    /// The digest that names the key epoch in every object of training and serving.
+    pub(crate) fn epoch(&self) -> Digest {
+        Digest(Crs::new(self.plan.program.params().preset, self.epoch_seed.0).epoch())
     }
 
     /// Chunks of one update.

@@ -21,7 +21,7 @@ const POLL_WAIT: Duration = Duration::from_millis(1_500);
 
 /// What the driver hears from the desk.
 #[derive(Debug)]
-pub enum News {
+pub(crate) enum News {
     /// A signed message whose signature and author were checked.
     Message(Box<SignedMessage>),
     /// A body was stored.
@@ -35,7 +35,7 @@ pub trait Tap: Send + Sync {
 }
 
 /// The handler behind the coordinator's socket.
-pub struct Desk {
+pub(crate) struct Desk {
     roster: Roster,
     log: Arc<LogBook>,
     bodies: Arc<Bodies>,
@@ -46,7 +46,7 @@ pub struct Desk {
 
 impl Desk {
     /// A desk for the members of `roster`. The queue behind `news` bounds what peers can make us hold.
-    pub fn new(
+    pub(crate) fn new(
         roster: Roster,
         log: Arc<LogBook>,
         bodies: Arc<Bodies>,
@@ -57,7 +57,7 @@ impl Desk {
     }
 
     /// How long each hospital has been silent; `None` for one that never called.
-    pub fn silence(&self, party: PartyId) -> Option<Duration> {
+    pub(crate) fn silence(&self, party: PartyId) -> Option<Duration> {
         let seen = self.seen.lock().ok()?;
         seen.get(&party).map(Instant::elapsed)
     }

@@ -23,7 +23,7 @@ struct Book {
 }
 
 /// The log, with a length that pollers can wait for.
-pub struct LogBook {
+pub(crate) struct LogBook {
     journal: Arc<Journal>,
     book: Mutex<Book>,
     length: watch::Sender<u64>,
@@ -34,7 +34,7 @@ impl LogBook {
     ///
     /// # Errors
     /// [`CoordinatorError::LogDamaged`] where a stored entry cannot be read.
-    pub fn open(journal: Arc<Journal>, key: SigningKey) -> Result<Self, CoordinatorError> {
+    pub(crate) fn open(journal: Arc<Journal>, key: SigningKey) -> Result<Self, CoordinatorError> {
         let mut entries: Vec<Bytes> = Vec::new();
         loop {
             let page = journal.read(STREAM, entries.len() as u64, PAGE)?;
@@ -59,7 +59,7 @@ impl LogBook {
     ///
     /// # Errors
     /// [`CoordinatorError`] where it cannot be stored; then nobody has seen it.
-    pub fn append(&self, message: LogMessage) -> Result<(), CoordinatorError> {
+    pub(crate) fn append(&self, message: LogMessage) -> Result<(), CoordinatorError> {
         let mut book = self.book.lock().map_err(|_| CoordinatorError::Abandoned)?;
         let bytes = Bytes::from(book.writer.append(message).to_bytes());
         self.journal.append(STREAM, &bytes)?;
@@ -72,7 +72,7 @@ impl LogBook {
     ///
     /// # Errors
     /// [`CoordinatorError::Abandoned`].
-    pub fn from(&self, next: u64) -> Result<Vec<Bytes>, CoordinatorError> {
+    pub(crate) fn from(&self, next: u64) -> Result<Vec<Bytes>, CoordinatorError> {
         let book = self.book.lock().map_err(|_| CoordinatorError::Abandoned)?;
         let start = usize::try_from(next).unwrap_or(usize::MAX).min(book.entries.len());
         let rest = &book.entries[start..];
@@ -80,22 +80,8 @@ impl LogBook {
         Ok(rest[..fitting].to_vec())
     }
 
-    /// All entries, for whoever continues a run.
-    ///
-    /// # Errors
-    /// [`CoordinatorError::LogDamaged`] where one cannot be read.
-    pub fn entries(&self) -> Result<Vec<LogEntry>, CoordinatorError> {
-        let book = self.book.lock().map_err(|_| CoordinatorError::Abandoned)?;
-        let damaged = |index: usize| CoordinatorError::LogDamaged { index: index as u64 };
-        book.entries
-            .iter()
-            .enumerate()
-            .map(|(index, bytes)| LogEntry::from_bytes(bytes).map_err(|_| damaged(index)))
-            .collect()
-    }
-
     /// A receiver that sees the log's length change.
-    pub fn watch(&self) -> watch::Receiver<u64> {
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
         self.length.subscribe()
     }
 }

@@ -44,6 +44,11 @@ pub enum Step {
         /// Why.
         reason: VoidReason,
     },
+    /// An encrypted computation failed; the operator reads why, the hospitals only that it failed.
+    Failed {
+        /// The error's text.
+        what: String,
+    },
     /// A query was evaluated.
     Evaluated {
         /// The query.

@@ -28,7 +28,7 @@ impl Site {
     /// # Errors
     /// [`HospitalError::Train`] with the layer or batch, [`HospitalError::Crypto`].
     pub(super) fn train(&mut self, round: RoundId) -> Result<(), HospitalError> {
-        let record = values_record(round);
+        let record = self.values_record(round);
         if self.vault.contains(&record) {
             return Ok(());
         }
@@ -61,6 +61,7 @@ impl Site {
     pub(super) fn fit(&self, round: u32) -> Result<crate::train::LocalFit, HospitalError> {
         let (party, plan) = (self.plan.party, &self.plan);
         let observer = &self.observer;
+        let round = round.saturating_add(plan.rounds_done);
         let index = usize::try_from(round.saturating_sub(1)).unwrap_or(usize::MAX);
         let rounds = usize::try_from(plan.rounds).unwrap_or(usize::MAX);
         let rate = plan.training.learning_rate_at(index.min(rounds.saturating_sub(1)), rounds);
@@ -202,12 +203,16 @@ impl Site {
 
     fn quantised(&self, round: RoundId) -> Result<Quantised, HospitalError> {
         let step = "reading the sealed update";
-        let bytes = self.vault.get(&values_record(round))?;
+        let bytes = self.vault.get(&self.values_record(round))?;
         let mut reader = Reader::new(&bytes);
         let weight = reader.u32().step(step)?;
         let values = reader.bytes("values", usize::MAX).step(step)?;
         let values = values.as_chunks::<4>().0.iter().map(|chunk| i32::from_le_bytes(*chunk)).collect();
         Ok(Quantised { values, weight })
+    }
+
+    fn values_record(&self, round: RoundId) -> String {
+        self.record(&format!("round-{round}-values"))
     }
 
     fn share_context(&self, binding: &ShareBinding, chunk: u32) -> Result<ShareContext, HospitalError> {
@@ -218,8 +223,4 @@ impl Site {
         ShareContext::new(&self.plan.layout, id, &cohort, &decryptors, binding.manifest.0)
             .step("binding a decryption share")
     }
-}
-
-fn values_record(round: RoundId) -> String {
-    format!("round-{round}-values")
 }

@@ -38,6 +38,8 @@ pub struct HospitalPlan {
     pub training: TrainSettings,
     /// Rounds planned, for the learning-rate schedule.
     pub rounds: u32,
+    /// Rounds that closed in earlier key epochs of this run.
+    pub rounds_done: u32,
     /// Local epochs per round.
     pub local_epochs: usize,
     /// Seed of weights, batches and augmentation; never of keys or noise.

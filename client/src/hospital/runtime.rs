@@ -446,19 +446,20 @@ fn next_query(site: &Site) -> Result<QueryId, HospitalError> {
 fn persist(site: &Site, fact: &Fact) -> Result<(), HospitalError> {
     match fact {
         // Secret until it is revealed.
-        Fact::Nonce(nonce) => Ok(site.vault.put("nonce", &nonce.bytes)?),
-        other => site.journal.append(FACTS, &other.to_bytes()).map(|_| ()).map_err(HospitalError::Journal),
+        Fact::Nonce(nonce) => Ok(site.vault.put(&site.record("nonce"), &nonce.bytes)?),
+        other => site.journal.append(&site.record(FACTS), &other.to_bytes()).map(|_| ()).map_err(HospitalError::Journal),
     }
 }
 
 fn stored_facts(site: &Site) -> Result<HospitalFacts, HospitalError> {
     let mut facts = Vec::new();
-    if site.vault.contains("nonce") {
-        let nonce = site.vault.get("nonce")?;
+    let nonce = site.record("nonce");
+    if site.vault.contains(&nonce) {
+        let nonce = site.vault.get(&nonce)?;
         let bytes = <[u8; 32]>::try_from(nonce.as_slice()).ok();
         facts.extend(bytes.map(|bytes| Fact::Nonce(CeremonyNonce { bytes })));
     }
-    for bytes in site.journal.read(FACTS, 0, u32::MAX)? {
+    for bytes in site.journal.read(&site.record(FACTS), 0, u32::MAX)? {
         facts.push(Fact::from_bytes(&bytes).map_err(HospitalError::Answer)?);
     }
     Ok(facts.into_iter().collect())

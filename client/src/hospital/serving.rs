@@ -38,7 +38,7 @@ impl Site {
     ) -> Result<BodyRoot, HospitalError> {
         let step = "encrypting the model contribution";
         let party = self.plan.party;
-        let fit = self.fit(self.plan.rounds)?;
+        let fit = self.fit(self.plan.rounds.saturating_sub(self.plan.rounds_done))?;
         let weight =
             he_agg::aggregation::Quantiser::weight(&self.plan.layout, fit.samples as u64, self.plan.sample_cap)
                 .step(step)?;

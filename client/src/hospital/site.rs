@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datasets::Samples;
+use he_agg::aggregation::Flooding;
 use he_agg::multiparty::{AskerKey, Crs, PublicKey, RelinEphemeral};
 use protocol::ids::{Digest, RoundId};
 use protocol::store::Journal;
@@ -68,8 +69,8 @@ impl Site {
             .and_then(|bytes| bytes.try_into().ok())
             .map_or(0, u64::from_le_bytes);
         Ok(Self {
-            training_ledger: DiskLedger::open(Arc::clone(&journal), "training", plan.layout.flooding())?,
-            serving_ledger: DiskLedger::open(Arc::clone(&journal), "serving", plan.serving_flooding)?,
+            training_ledger: ledger(&journal, "training", &plan, plan.layout.flooding())?,
+            serving_ledger: ledger(&journal, "serving", &plan, plan.serving_flooding)?,
             outbox: Outbox::open(&root.join("spool"), Arc::clone(&journal))?,
             plan,
             trainer,
@@ -90,12 +91,27 @@ impl Site {
         })
     }
 
-    /// Digest of the model that every hospital starts from.
+    /// Digest of the model that every hospital starts this key epoch from.
     pub(super) fn initial_digest(&self) -> Digest {
-        parameters::parameters_digest(&self.trainer.initial_parameters(self.plan.seed))
+        parameters::parameters_digest(&self.model)
+    }
+
+    /// A record's name in this key epoch: nothing of one epoch may be mistaken for another's.
+    pub(super) fn record(&self, name: &str) -> String {
+        format!("epoch-{}-{name}", self.plan.epoch)
     }
 
     pub(super) fn crs(&self, step: &'static str) -> Result<&Crs, HospitalError> {
         self.crs.as_ref().ok_or(HospitalError::NoKeys { step })
     }
+}
+
+/// Every key epoch has its own budget and its own claims.
+fn ledger(
+    journal: &Arc<Journal>,
+    name: &str,
+    plan: &HospitalPlan,
+    flooding: Flooding,
+) -> Result<DiskLedger, HospitalError> {
+    Ok(DiskLedger::open(Arc::clone(journal), &format!("epoch-{}-{name}", plan.epoch), flooding)?)
 }

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use he_agg::aggregation::AggregationError;
+use he_infer::{CompileError, NetworkError};
+
 use super::document::Place;
 
 /// Why an experiment was refused.
@@ -47,14 +50,6 @@ pub enum ExperimentError {
     /// One or more keys or values are wrong; all of them are listed.
     #[error("{0}")]
     Invalid(Faults),
-    /// The layers do not fit together or do not fit the images.
-    #[error("{place}: {source}")]
-    Network {
-        /// `[model] layers`.
-        place: Place,
-        /// What does not fit.
-        source: he_infer::NetworkError,
-    },
 }
 
 impl ExperimentError {
@@ -65,7 +60,6 @@ impl ExperimentError {
             Self::Syntax { file, line, .. } => Some(format!("{file}:{line}")),
             Self::Override { text, .. } => Some(format!("--set {text}")),
             Self::Invalid(faults) => faults.0.first().map(|fault| fault.place().to_string()),
-            Self::Network { place, .. } => Some(place.to_string()),
         }
     }
 }
@@ -145,6 +139,14 @@ pub enum Fault {
         /// What may stand there.
         allowed: String,
     },
+    /// The layers do not fit together or do not fit the images.
+    #[error("{place}: {source}")]
+    Network {
+        /// `[model] layers`.
+        place: Place,
+        /// What does not fit.
+        source: NetworkError,
+    },
     /// Two values that exclude each other.
     #[error("{first} does not fit {second}: {conflict}")]
     Conflict {
@@ -164,7 +166,8 @@ impl Fault {
             Self::UnknownKey { place, .. }
             | Self::Missing { place, .. }
             | Self::WrongType { place, .. }
-            | Self::WrongValue { place, .. } => place,
+            | Self::WrongValue { place, .. }
+            | Self::Network { place, .. } => place,
             Self::Conflict { first, .. } => first,
         }
     }
@@ -261,18 +264,40 @@ pub enum Conflict {
         /// The preset to use.
         instead: &'static str,
     },
-    /// The aggregation preset leaves no room for a single lane.
-    #[error(
-        "preset {preset} has no room for a lane of {lane_bits} bits beside {flooding_bits} bits of flooding for {hospitals} hospitals"
-    )]
-    NoLane {
-        /// Preset.
+    /// Lanes, guard and hospitals do not fit the aggregation preset.
+    #[error(transparent)]
+    Lanes(#[from] AggregationError),
+    /// The model does not fit the serving preset.
+    #[error("the model cannot be served under {preset}: {source}")]
+    Model {
+        /// As written.
         preset: String,
+        /// What does not fit.
+        source: CompileError,
+    },
+    /// The keys would be used up before the last round.
+    #[error(
+        "each round decrypts {chunks} chunks, so the budget of {releases} ends in round {last} of {rounds}; raise \
+         epoch-releases or lower rounds"
+    )]
+    EpochTooShort {
+        /// Chunks of one update.
+        chunks: usize,
         /// As written.
-        lane_bits: u32,
+        releases: u64,
+        /// The last round that is paid for.
+        last: u64,
         /// As written.
-        flooding_bits: u32,
-        /// Hospitals.
-        hospitals: u16,
+        rounds: u32,
+    },
+    /// More answers than the serving keys may release.
+    #[error("{queries} queries exceed the {releases} answers that the flooding of {preset} is sized for")]
+    TooManyQueries {
+        /// As written.
+        queries: usize,
+        /// Budget.
+        releases: u64,
+        /// As written.
+        preset: String,
     },
 }

@@ -68,6 +68,7 @@ pub(super) struct FederationLiteral {
     pub(super) round_deadline: Option<String>,
     pub(super) share_grace: Option<String>,
     pub(super) attempts_max: Option<u32>,
+    pub(super) attempts_ahead: Option<u32>,
     pub(super) sample_cap: Option<Auto>,
 }
 
@@ -141,7 +142,7 @@ pub(super) struct EncryptionLiteral {
     pub(super) lane_bits: Option<u32>,
     pub(super) clip: Option<f64>,
     pub(super) flooding_bits: Option<u32>,
-    pub(super) epoch_releases: Option<u32>,
+    pub(super) epoch_releases: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -19,7 +19,8 @@ use std::path::Path;
 
 use client::train::TrainSettings;
 use datasets::{LoadOptions, PhantomSpec};
-use he_infer::Network;
+use he_agg::aggregation::LaneLayout;
+use he_infer::{Network, Program};
 
 use self::document::Document;
 pub use self::{
@@ -32,14 +33,15 @@ pub use self::{
 pub const DEMO: &str = include_str!("../../../configs/demo.toml");
 
 /// A checked experiment.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Experiment {
     name: String,
     description: String,
     seed: u64,
     federation: Federation,
     data: DataPlan,
-    network: Network,
+    program: Program,
+    layout: LaneLayout,
     local_epochs: usize,
     train: TrainSettings,
     encryption: Encryption,
@@ -137,7 +139,17 @@ impl Experiment {
 
     /// `[model]`, checked against the image.
     pub fn network(&self) -> &Network {
-        &self.network
+        self.program.network()
+    }
+
+    /// The model as operations on ciphertexts of the serving preset.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The shape of a chunk in training rounds.
+    pub fn layout(&self) -> &LaneLayout {
+        &self.layout
     }
 
     /// Epochs at each hospital in each round.

@@ -4,8 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use client::train::TrainSettings;
 use datasets::{Partition, SplitBy, SplitFractions};
-use he_agg::Preset;
-use he_infer::{ImageShape, Network};
+use he_agg::{Flooding, Preset, aggregation::LaneLayout, multiparty::DecryptPolicy};
+use he_infer::{ImageShape, LayerSpec, Network, Program};
 use serde::Deserialize;
 
 use super::{
@@ -33,18 +33,23 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<Experiment, E
     let publish = check.publish(&literal);
     check.compute(&literal);
     let (train, local_epochs) = check.train(literal.train);
-    let layers = check.place(&["model", "layers"]);
-    let shape = ImageShape { channels: data.channels, height: data.height, width: data.width };
-    let network = Network::new(shape, literal.model.layers);
-    if let Ok(network) = &network
-        && network.classes() != data.classes.len()
-    {
-        let conflict = Conflict::ClassCount { units: network.classes(), classes: data.classes.len() };
-        check.conflict(&["model", "layers"], &["data", "classes"], conflict);
+    let layout = check.layout(&federation, &encryption);
+    let program = check.program(&data, literal.model.layers, &publish);
+    if let (Ok(layout), Ok(program)) = (&layout, &program) {
+        check.epoch(layout, program, &federation);
     }
-    check.faults.sort_by_key(|fault| fault.place().origin);
-    refuse(check.faults)?;
-    let network = network.map_err(|source| ExperimentError::Network { place: layers, source })?;
+    let mut faults = check.faults;
+    let (layout, program) = match (layout, program) {
+        (Ok(layout), Ok(program)) if faults.is_empty() => (layout, program),
+        (layout, program) => {
+            // A layout over wrong numbers only repeats what is said about them.
+            let layout = layout.err().filter(|_| faults.is_empty());
+            faults.extend(layout);
+            faults.extend(program.err());
+            faults.sort_by_key(|fault| fault.place().origin);
+            return Err(ExperimentError::Invalid(Faults(faults)));
+        }
+    };
 
     let formats = literal.report.formats;
     let wanted = |format: &str| formats.as_ref().is_none_or(|formats| formats.iter().any(|word| word == format));
@@ -54,7 +59,8 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<Experiment, E
         seed: literal.experiment.seed.unwrap_or(42),
         federation,
         data,
-        network,
+        program,
+        layout,
         local_epochs,
         train,
         encryption,
@@ -129,6 +135,7 @@ impl Check<'_> {
             round_deadline: self.duration(literal.round_deadline.as_ref(), Duration::from_secs(2 * 3600)),
             share_grace: self.duration(literal.share_grace.as_ref(), Duration::from_secs(600)),
             attempts_max: literal.attempts_max.unwrap_or(3),
+            attempts_ahead: literal.attempts_ahead.unwrap_or(1),
             sample_cap: match literal.sample_cap {
                 None | Some(Auto::Auto) => None,
                 Some(Auto::Number(number)) => Some(number),
@@ -250,18 +257,68 @@ impl Check<'_> {
         }
     }
 
+    fn layout(&self, federation: &Federation, encryption: &Encryption) -> Result<LaneLayout, Fault> {
+        let fault = |conflict| Fault::Conflict {
+            first: self.place(&["encryption", "preset"]),
+            second: self.place(&["federation", "hospitals"]),
+            conflict,
+        };
+        let flooding = Flooding::secure(encryption.flooding_bits, encryption.epoch_releases)
+            .map_err(|error| fault(Conflict::Lanes(error.into())))?;
+        let (params, lane_bits) = (encryption.preset.params(), encryption.lane_bits);
+        let layout = LaneLayout::new(params, federation.hospitals, federation.threshold, lane_bits, flooding)
+            .map_err(|error| fault(Conflict::Lanes(error)))?;
+        Ok(if federation.min_cohort < 4 { layout.with_three_contributors() } else { layout })
+    }
+
+    fn program(&mut self, data: &DataPlan, layers: Vec<LayerSpec>, publish: &Publish) -> Result<Program, Fault> {
+        let path = ["model", "layers"];
+        let shape = ImageShape { channels: data.channels, height: data.height, width: data.width };
+        let network =
+            Network::new(shape, layers).map_err(|source| Fault::Network { place: self.place(&path), source })?;
+        if network.classes() != data.classes.len() {
+            let conflict = Conflict::ClassCount { units: network.classes(), classes: data.classes.len() };
+            self.conflict(&path, &["data", "classes"], conflict);
+        }
+        Program::compile(&network, publish.preset.params()).map_err(|source| Fault::Conflict {
+            first: self.place(&path),
+            second: self.place(&["publish", "preset"]),
+            conflict: Conflict::Model { preset: publish.preset.to_string(), source },
+        })
+    }
+
+    /// Keys are made once per run, so their budget must last for it.
+    fn epoch(&mut self, layout: &LaneLayout, program: &Program, federation: &Federation) {
+        let chunks = layout.chunks(program.network().parameter_count()).max(1);
+        let (releases, rounds) = (layout.flooding().releases(), federation.rounds);
+        let last = releases / chunks as u64;
+        if last < u64::from(rounds) {
+            let conflict = Conflict::EpochTooShort { chunks, releases, last, rounds };
+            self.conflict(&["encryption", "epoch-releases"], &["federation", "rounds"], conflict);
+        }
+    }
+
     fn publish(&mut self, literal: &ExperimentLiteral) -> Publish {
         let keys = &literal.publish;
         let preset = self.preset(["publish", "preset"], keys.preset.as_deref(), Preset::Inf15x90);
-        if preset == Preset::Inf14x30 {
+        let queries = keys.queries.unwrap_or(10);
+        let flooding = match preset {
+            Preset::Inf15x60 => Flooding::reduced_margin(1 << 10),
+            _ => Flooding::secure(64, 1 << 20),
+        };
+        let policy = flooding.map_or(DecryptPolicy::TrustedHolder, DecryptPolicy::Flooded);
+        if policy.flooding_log2(preset).is_err() {
             let conflict = Conflict::ReleaseNeedsFlooding { preset: preset.to_string(), instead: "INF15-90" };
             self.conflict(&["publish", "preset"], &["publish", "release"], conflict);
+        } else if let DecryptPolicy::Flooded(flooding) = policy
+            && queries as u64 > flooding.releases()
+        {
+            let conflict =
+                Conflict::TooManyQueries { queries, releases: flooding.releases(), preset: preset.to_string() };
+            self.conflict(&["publish", "queries"], &["publish", "preset"], conflict);
         }
-        Publish {
-            name: keys.name.clone().unwrap_or_else(|| literal.experiment.name.clone()),
-            preset,
-            queries: keys.queries.unwrap_or(10),
-        }
+        let name = keys.name.clone().unwrap_or_else(|| literal.experiment.name.clone());
+        Publish { name, preset, policy, queries }
     }
 
     fn compute(&mut self, literal: &ExperimentLiteral) {

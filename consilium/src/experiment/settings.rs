@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use datasets::{Partition, SplitBy, SplitFractions};
-use he_agg::Preset;
+use he_agg::{Preset, multiparty::DecryptPolicy};
 
 /// `[federation]`: who takes part and how patiently they wait for each other.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,9 @@ pub struct Federation {
     pub share_grace: Duration,
     /// Attempts after which a round is void.
     pub attempts_max: u32,
+    /// Spare ciphertexts each hospital uploads at once, so that a lost decryptor does not void the round; 0 halves the
+    /// upload.
+    pub attempts_ahead: u32,
     /// Public upper bound of any hospital's training samples; `None`: the largest share of the simulated partition.
     pub sample_cap: Option<u32>,
 }
@@ -111,7 +114,7 @@ pub struct Encryption {
     /// s: decryption shares drown the secret in noise larger by 2^(s/2) and more.
     pub flooding_bits: u32,
     /// tau: chunks that one set of keys may decrypt.
-    pub epoch_releases: u32,
+    pub epoch_releases: u64,
 }
 
 /// `[publish]`: the encrypted model and its answers.
@@ -122,6 +125,8 @@ pub struct Publish {
     pub name: String,
     /// Serving preset.
     pub preset: Preset,
+    /// How answers are released, and for how many the flooding is sized.
+    pub policy: DecryptPolicy,
     /// Test images that `run` classifies under encryption.
     pub queries: usize,
 }

@@ -57,7 +57,7 @@ fn an_unknown_key_names_line_and_nearest_key() {
     assert_eq!(
         message("hospitals = 5", "hopsitals = 5"),
         "x.toml:5: [federation] hopsitals: unknown key; the nearest valid key is \"hospitals\" (allowed: hospitals, \
-         threshold, min-cohort, rounds, round-deadline, share-grace, attempts-max, sample-cap)"
+         threshold, min-cohort, rounds, round-deadline, share-grace, attempts-max, attempts-ahead, sample-cap)"
     );
     assert_eq!(
         message("kernel = 7, stride = 3", "kernel = 7, strid = 3, stride = 3"),
@@ -162,6 +162,24 @@ fn contradictions_name_both_lines() {
 }
 
 #[test]
+fn a_model_too_deep_for_its_preset_is_a_contradiction() {
+    let layers = "  { type = \"quadratic\" },\n  { type = \"dense\", units = 8 },\n".repeat(3);
+    let text = GOOD.replace("  { type = \"quadratic\" },\n", &(layers + "  { type = \"quadratic\" },\n"));
+    let error = parse(&format!("{text}[publish]\npreset = \"INF15-90\"\n")).expect_err("refused").to_string();
+    assert!(error.starts_with("x.toml:12: [model] layers does not fit x.toml:24: [publish] preset: "), "{error}");
+    assert!(error.contains("INF15-90"), "{error}");
+}
+
+#[test]
+fn a_budget_that_ends_before_the_last_round_is_a_contradiction() {
+    assert_eq!(
+        message("[model]", "[encryption]\nepoch-releases = 3\n[model]"),
+        "x.toml:12: [encryption] epoch-releases does not fit x.toml:4: [federation] rounds: each round decrypts 1 \
+         chunks, so the budget of 3 ends in round 3 of 10; raise epoch-releases or lower rounds"
+    );
+}
+
+#[test]
 fn broken_toml_names_its_line() {
     let error = parse("schema = 1\n[experiment\n").expect_err("refused").to_string();
     assert!(error.starts_with("x.toml:2: not valid TOML: "), "{error}");
@@ -185,7 +203,7 @@ fn overrides_win_and_are_named_in_errors() {
     assert_eq!(
         set("federation.ruonds=3").expect_err("refused").to_string(),
         "--set federation.ruonds: [federation] ruonds: unknown key; the nearest valid key is \"rounds\" (allowed: \
-         hospitals, threshold, min-cohort, rounds, round-deadline, share-grace, attempts-max, sample-cap)"
+         hospitals, threshold, min-cohort, rounds, round-deadline, share-grace, attempts-max, attempts-ahead, sample-cap)"
     );
     assert_eq!(
         set("federation.rounds=0").expect_err("refused").to_string(),
@@ -214,6 +232,8 @@ fn the_resolved_text_is_an_experiment_with_the_same_digest() {
         let again = parse(&first.resolved_toml()).expect("the resolved text is accepted");
         assert_eq!(again.resolved_toml(), first.resolved_toml());
         assert_eq!(again.digest(), first.digest());
+        let at = |text: &str| first.resolved_toml().find(text).unwrap_or_else(|| panic!("{text}"));
+        assert!(at("[experiment]") < at("[federation]") && at("[federation]") < at("[publish]"));
     }
 }
 

@@ -3,10 +3,16 @@
 use std::time::Duration;
 
 use datasets::{Partition, SplitBy};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
-use super::{Experiment, settings::DataFormat};
+use super::{
+    Experiment,
+    kind::{Field, Kind},
+    schema,
+    settings::DataFormat,
+};
 
 /// All tables.
 pub(super) fn everything(experiment: &Experiment) -> Table {
@@ -30,7 +36,8 @@ pub(super) fn plan(experiment: &Experiment) -> Table {
     let federation = &experiment.federation;
     let encryption = &experiment.encryption;
     let publish = &experiment.publish;
-    let layers = experiment.network.specs().iter().map(|layer| Value::try_from(layer).unwrap_or(Value::Boolean(false)));
+    let layers =
+        experiment.network().specs().iter().map(|layer| Value::try_from(layer).unwrap_or(Value::Boolean(false)));
     let root = [
         ("schema", Value::Integer(1)),
         (
@@ -51,6 +58,7 @@ pub(super) fn plan(experiment: &Experiment) -> Table {
                 ("round-deadline", duration(federation.round_deadline)),
                 ("share-grace", duration(federation.share_grace)),
                 ("attempts-max", count(federation.attempts_max)),
+                ("attempts-ahead", count(federation.attempts_ahead)),
                 ("sample-cap", federation.sample_cap.map_or_else(|| text("auto"), count)),
             ]),
         ),
@@ -64,7 +72,7 @@ pub(super) fn plan(experiment: &Experiment) -> Table {
                 ("lane-bits", count(encryption.lane_bits)),
                 ("clip", Value::Float(encryption.clip)),
                 ("flooding-bits", count(encryption.flooding_bits)),
-                ("epoch-releases", count(encryption.epoch_releases)),
+                ("epoch-releases", integer(encryption.epoch_releases.try_into().unwrap_or(usize::MAX))),
             ]),
         ),
         (
@@ -166,16 +174,38 @@ fn shorten(value: &mut Value) {
     }
 }
 
+/// The text in the order of the schema, which is the order in which people think of an experiment.
 pub(super) fn to_text(table: &Table) -> String {
     // A tree of strings, numbers and tables always has a text.
-    toml::to_string(table).unwrap_or_default()
+    toml::to_string(&Ordered { table, fields: schema::ROOT }).unwrap_or_default()
+}
+
+struct Ordered<'a> {
+    table: &'a Table,
+    fields: &'static [Field],
+}
+
+impl Serialize for Ordered<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for field in self.fields {
+            match (self.table.get(field.key), &field.kind) {
+                (None, _) => {}
+                (Some(Value::Table(table)), Kind::Table(fields)) => {
+                    map.serialize_entry(field.key, &Ordered { table, fields })?;
+                }
+                (Some(value), _) => map.serialize_entry(field.key, value)?,
+            }
+        }
+        map.end()
+    }
 }
 
 /// Tables are sorted by key, so equal plans have equal text.
 pub(super) fn digest(table: &Table) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(b"consilium plan 1\n");
-    hash.update(to_text(table).as_bytes());
+    hash.update(toml::to_string(table).unwrap_or_default().as_bytes());
     hash.finalize().into()
 }
 

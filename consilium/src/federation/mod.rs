@@ -1,24 +1,43 @@
 //! Runs a whole federation on this machine: the one entry point that `demo` and `run` call.
+//!
+//! Every hospital and the coordinator run as tasks of this process, each with its own keys and folder, and talk over
+//! QUIC with mutual TLS on the loopback device. Nothing is taken from another party's memory except by [`watch`], which
+//! feeds the live view and the self-checks.
+
+mod baselines;
+mod data;
+mod enrolment;
+mod error;
+mod outcome;
+mod progress;
+mod run;
+mod setup;
+mod watch;
+
+pub use error::FederationError;
 
 use crate::{event::EventSender, experiment::Experiment, options::RunOptions, report::RunOutcome};
 
-/// Why a run ended without a report.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FederationError {
-    /// This build cannot run a federation.
-    #[error("this build cannot run a federation yet; `consilium plan` works")]
-    Unavailable,
-}
+/// Tasks of a hospital that wait for the network at the same time, beside its computing.
+const WORKERS_BESIDE_CORES: usize = 4;
 
 /// Runs the experiment from data to report. Blocks; writes below `options.out` only.
 ///
 /// # Errors
 /// [`FederationError`]; what was finished so far stays in the run folder.
 pub fn run(
-    _experiment: &Experiment,
-    _options: &RunOptions,
-    _events: EventSender,
+    experiment: &Experiment,
+    options: &RunOptions,
+    events: EventSender,
 ) -> Result<RunOutcome, FederationError> {
-    Err(FederationError::Unavailable)
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores + WORKERS_BESIDE_CORES)
+        .enable_all()
+        .build()
+        .map_err(|source| FederationError::Io { action: "start the runtime in", path: options.out.clone(), source })?;
+    let outcome = runtime.block_on(run::Run::new(experiment, options, events).go());
+    // Hospitals that were lost on purpose leave nothing behind that has to be waited for.
+    runtime.shutdown_background();
+    outcome
 }

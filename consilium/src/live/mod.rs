@@ -19,7 +19,10 @@ use std::{
 
 use self::terminal::Terminal;
 pub use self::view::View;
-use crate::{event::Event, output::Format};
+use crate::{
+    event::{Event, QUEUE_EVENTS},
+    output::Format,
+};
 
 /// How often the view looks for the end, and redraws times that pass.
 const TICK: Duration = Duration::from_millis(200);
@@ -96,23 +99,50 @@ pub fn watch(events: Receiver<Event>, shown: Shown) -> Watcher {
     Watcher { stop, thread }
 }
 
-/// Feeds a view until the run is over and the queue is empty.
+/// Feeds a view until the run is over and what was queued by then is shown.
 fn drain(events: &Receiver<Event>, stop: &AtomicBool, mut show: impl FnMut(Option<&Event>, &View)) {
     let started = Instant::now();
     let mut view = View::default();
-    loop {
-        match events.recv_timeout(TICK) {
-            Ok(event) => {
-                view.advance(started.elapsed());
-                view.apply(&event);
-                show(Some(&event), &view);
-            }
-            Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Acquire) => return,
-            Err(RecvTimeoutError::Timeout) => {
-                view.advance(started.elapsed());
-                show(None, &view);
-            }
+    // Tasks that outlive the run may go on telling; nobody waits for them.
+    let mut left = QUEUE_EVENTS;
+    while left > 0 {
+        let stopping = stop.load(Ordering::Acquire);
+        left -= usize::from(stopping);
+        let event = match events.recv_timeout(if stopping { Duration::ZERO } else { TICK }) {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout) if !stopping => None,
+            Err(_) => return,
+        };
+        view.advance(started.elapsed());
+        if let Some(event) = &event {
+            view.apply(event);
         }
+        show(event.as_ref(), &view);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::EventSender;
+
+    #[test]
+    fn the_watcher_ends_while_somebody_still_sends() {
+        let (sender, receiver) = EventSender::channel();
+        let watcher = watch(receiver, Shown::Nothing);
+        sender.note("before");
+        watcher.finish();
+        sender.note("after");
+    }
+
+    #[test]
+    fn what_was_queued_is_shown_before_the_end() {
+        let (sender, receiver) = EventSender::channel();
+        for _ in 0..5 {
+            sender.note("x");
+        }
+        let mut shown = 0;
+        drain(&receiver, &AtomicBool::new(true), |event, _| shown += usize::from(event.is_some()));
+        assert_eq!(shown, 5);
     }
 }

@@ -34,16 +34,14 @@ impl Terminal {
             self.roster(view.hospitals());
         }
         match event {
-            Some(event @ (Event::Hospital { .. } | Event::Serving { .. } | Event::PhaseStarted { .. })) => {
-                let _ = event;
-            }
+            // The bars say it.
+            None | Some(Event::Hospital { .. } | Event::Serving { .. } | Event::PhaseStarted { .. }) => {}
             Some(event) => {
                 for line in view.lines(event) {
                     // A terminal that has gone away shows nothing; the run goes on.
                     let _ = self.all.println(line);
                 }
             }
-            None => {}
         }
         self.header.set_message(view.header());
         for (index, bar) in self.hospitals.iter().enumerate() {

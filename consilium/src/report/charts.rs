@@ -79,9 +79,9 @@ fn curve(
     ceiling: Option<f64>,
 ) -> Result<String, ReportError> {
     let points: Vec<(f64, f64)> = points.iter().copied().filter(|(_, y)| y.is_finite()).collect();
-    svg(picture, label, (560, 300), |area| {
+    svg(picture, label, (460, 264), |area| {
         let Some(last) = points.last().copied() else {
-            area.draw(&Text::new("no round yet", (230, 140), ink(15)))?;
+            area.draw(&Text::new("no round yet", (180, 120), ink(15)))?;
             return Ok(());
         };
         let least = points.iter().map(|(_, y)| *y).fold(f64::INFINITY, f64::min);

@@ -2,12 +2,15 @@
 
 use super::{
     ReportError, charts,
-    page::{badge, bar, escape, figure, page, section, table},
-    schema::Report,
+    page::{badge, bar, escape, figure, folded, page, section, table},
+    schema::{Report, Traffic},
     summary::local_mean,
     trust,
     units::{bytes_text, milliseconds_text, number_text, seconds_text},
 };
+
+/// A longer table of rounds is folded away.
+const ROUNDS_UNFOLDED: usize = 12;
 
 /// The whole page.
 pub(super) fn render(report: &Report) -> Result<String, ReportError> {
@@ -204,9 +207,9 @@ fn dropouts(report: &Report) -> String {
             let word = if loss.recovered { "recovered" } else { "not recovered" };
             vec![
                 badge(loss.recovered, word),
-                format!("hospital-{}", loss.hospital),
+                format!("<span class=\"line\">hospital-{}</span>", loss.hospital),
                 loss.round.to_string(),
-                escape(&loss.moment),
+                format!("<span class=\"line\">{}</span>", escape(&loss.moment)),
                 escape(&loss.outcome),
             ]
         })
@@ -230,11 +233,12 @@ fn trusted(report: &Report) -> String {
 }
 
 fn traffic(report: &Report) -> String {
-    let most = report.traffic.iter().map(|line| line.bytes).max().unwrap_or(0).max(1);
-    let rows: Vec<Vec<String>> = report
-        .traffic
-        .iter()
-        .map(|line| {
+    if report.traffic.is_empty() {
+        return String::new();
+    }
+    let lines = |traffic: &[Traffic]| -> Vec<Vec<String>> {
+        let most = traffic.iter().map(|line| line.bytes).max().unwrap_or(0).max(1);
+        let row = |line: &Traffic| {
             vec![
                 escape(&line.from),
                 escape(&line.to),
@@ -243,14 +247,32 @@ fn traffic(report: &Report) -> String {
                 escape(&bytes_text(line.bytes)),
                 bar(line.bytes as f64 / most as f64, if line.from == "coordinator" { 7 } else { 0 }),
             ]
-        })
-        .collect();
-    if rows.is_empty() {
-        return String::new();
-    }
+        };
+        traffic.iter().map(row).collect()
+    };
+    let head = ["From", "To", "What", "#Messages", "#Bytes", ""];
     let total: u64 = report.traffic.iter().map(|line| line.bytes).sum();
     let lead = format!("Every message over the connections of this run, {} in all.", bytes_text(total));
-    section("Who sent what", &lead, &table(&["From", "To", "What", "#Messages", "#Bytes", ""], &rows))
+    let mut body = table(&head, &lines(&by_role(&report.traffic)));
+    body.push_str(&folded("The same for each hospital", &table(&head, &lines(&report.traffic))));
+    section("Who sent what", &lead, &body)
+}
+
+/// All hospitals in one line for each kind of message, in the order of first appearance.
+fn by_role(traffic: &[Traffic]) -> Vec<Traffic> {
+    let role = |party: &str| if party.starts_with("hospital-") { "hospitals".to_owned() } else { party.to_owned() };
+    let mut roles: Vec<Traffic> = Vec::new();
+    for line in traffic {
+        let (from, to) = (role(&line.from), role(&line.to));
+        match roles.iter_mut().find(|sum| sum.from == from && sum.to == to && sum.kind == line.kind) {
+            Some(sum) => {
+                sum.messages += line.messages;
+                sum.bytes += line.bytes;
+            }
+            None => roles.push(Traffic { from, to, ..line.clone() }),
+        }
+    }
+    roles
 }
 
 fn rounds(report: &Report) -> String {
@@ -291,7 +313,11 @@ fn rounds(report: &Report) -> String {
         "#Add",
         "#Decrypt",
     ];
-    section("Rounds", "Numbers under Uploaded and Decrypted are hospitals.", &table(&head, &rows))
+    let mut body = table(&head, &rows);
+    if rows.len() > ROUNDS_UNFOLDED {
+        body = folded(&format!("All {} rounds", rows.len()), &body);
+    }
+    section("Rounds", "Numbers under Uploaded and Decrypted are hospitals.", &body)
 }
 
 fn times(report: &Report) -> String {

@@ -6,6 +6,8 @@ mod page;
 mod schema;
 mod summary;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod trust;
 mod units;
 

@@ -40,11 +40,15 @@ pub(super) fn section(title: &str, lead: &str, body: &str) -> String {
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let class =
         |index: usize| if head.get(index).is_some_and(|name| name.starts_with('#')) { " class=\"n\"" } else { "" };
-    let mut html = String::from("<div class=\"scroll\"><table><thead><tr>");
-    for (index, name) in head.iter().enumerate() {
-        html.push_str(&format!("<th{}>{}</th>", class(index), escape(name.trim_start_matches('#'))));
+    let mut html = String::from("<div class=\"scroll\"><table>");
+    if head.iter().any(|name| !name.trim_start_matches('#').is_empty()) {
+        html.push_str("<thead><tr>");
+        for (index, name) in head.iter().enumerate() {
+            html.push_str(&format!("<th{}>{}</th>", class(index), escape(name.trim_start_matches('#'))));
+        }
+        html.push_str("</tr></thead>");
     }
-    html.push_str("</tr></thead><tbody>\n");
+    html.push_str("<tbody>\n");
     for row in rows {
         html.push_str("<tr>");
         for (index, cell) in row.iter().enumerate() {
@@ -54,6 +58,11 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     }
     html.push_str("</tbody></table></div>\n");
     html
+}
+
+/// A part that opens on a click; `body` is HTML.
+pub(super) fn folded(title: &str, body: &str) -> String {
+    format!("<details><summary>{}</summary>\n{body}</details>\n", escape(title))
 }
 
 /// A number with its meaning below.
@@ -105,13 +114,15 @@ th{text-align:left;color:var(--soft);font-weight:600;font-size:13px;white-space:
 th,td{padding:7px 10px 7px 6px;border-bottom:1px solid var(--line);vertical-align:top}
 tbody tr:last-child td{border-bottom:0}
 .n{text-align:right;white-space:nowrap}
-td .soft,.soft{color:var(--soft)}
+.line{white-space:nowrap}
 .badge{display:inline-block;border-radius:999px;padding:0 9px;font-size:12.5px;font-weight:600;line-height:21px;white-space:nowrap}
 .badge.good{color:var(--good);background:var(--good-ground)}
 .badge.bad{color:var(--bad);background:var(--bad-ground)}
 .bar{display:block;background:var(--line);border-radius:4px;height:9px;min-width:110px;margin-top:7px;overflow:hidden}
 .bar i{display:block;height:100%;border-radius:4px}
 code{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
+details{margin-top:12px}
+summary{cursor:pointer;color:var(--series-0);font-size:14.5px;font-weight:600}
 footer{color:var(--soft);font-size:13.5px;margin-top:22px}
 svg text{font-family:inherit}
 svg [fill='#010101']{fill:var(--soft)} svg [stroke='#010101']{stroke:var(--soft)}

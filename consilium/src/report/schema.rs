@@ -2,7 +2,7 @@
 //!
 //! A number that does not exist, such as the AUC of a class without images, is NaN here and `null` in the file.
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::experiment::Experiment;
 
@@ -97,7 +97,7 @@ pub struct ServingParameters {
 }
 
 /// One training round.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Round {
     /// From 1.
     pub round: u32,
@@ -110,8 +110,10 @@ pub struct Round {
     /// The decrypted sum equals the plaintext integer sum, bit for bit.
     pub sum_exact: bool,
     /// Training loss over the hospitals in the sum, weighted by samples.
+    #[serde(deserialize_with = "number_or_null")]
     pub loss: f64,
     /// Macro AUC on the validation part.
+    #[serde(deserialize_with = "number_or_null")]
     pub auc: f64,
     /// Bytes from all hospitals to the coordinator.
     pub bytes_up: u64,
@@ -122,7 +124,7 @@ pub struct Round {
 }
 
 /// Milliseconds of one round, each the longest over the parties that do it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RoundTimes {
     /// Local training.
     pub train: f64,
@@ -217,7 +219,7 @@ pub struct Oracle {
 }
 
 /// A hospital that was lost.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DropOutReport {
     /// From 1.
     pub hospital: u16,
@@ -354,4 +356,9 @@ impl Provenance {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
+}
+
+/// Reads what [`Report`] writes: `null` is not a number.
+fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }

@@ -47,7 +47,7 @@ impl Coordinator {
                         let input = match added {
                             Ok(body) => CeremonyInput::Aggregated { step, body },
                             Err(error) => {
-                                tracing::warn!(?step, %error, "cannot add key shares");
+                                self.observer.step(Step::Failed { what: error.to_string() });
                                 CeremonyInput::AggregateFailed { step }
                             }
                         };

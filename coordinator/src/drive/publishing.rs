@@ -62,7 +62,7 @@ impl Coordinator {
                         let input = match added {
                             Ok(encrypted_model) => PublishInput::Aggregated { attempt, encrypted_model },
                             Err(error) => {
-                                tracing::warn!(%error, "cannot add contributions");
+                                self.observer.step(Step::Failed { what: error.to_string() });
                                 PublishInput::AggregateFailed { attempt }
                             }
                         };

@@ -70,7 +70,7 @@ impl Coordinator {
                         let started = Instant::now();
                         let (bodies, layout) = (Arc::clone(&self.bodies), self.plan.layout.clone());
                         let context =
-                            SumContext { epoch_seed: self.epoch_seed, round, attempt, cohort, decryptors, manifest };
+                            SumContext { epoch: self.epoch(), round, attempt, cohort, decryptors, manifest };
                         let combined = tokio::task::spawn_blocking(move || {
                             aggregation::combine(&bodies, &layout, &context, chunks)
                         })
@@ -81,7 +81,7 @@ impl Coordinator {
                         let input = match combined {
                             Ok(chunks) => RoundInput::Combined { attempt, chunks },
                             Err(error) => {
-                                tracing::warn!(%round, %error, "cannot combine");
+                                self.observer.step(Step::Failed { what: error.to_string() });
                                 RoundInput::CombineFailed { attempt }
                             }
                         };

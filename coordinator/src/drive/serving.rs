@@ -138,11 +138,11 @@ impl Coordinator {
             }
             Worked::Combined(query, Ok(answer)) => ServingInput::Combined { query, answer },
             Worked::Evaluated(query, Err(error), _) => {
-                tracing::warn!(%query, %error, "cannot evaluate");
+                self.observer.step(Step::Failed { what: error.to_string() });
                 ServingInput::EvaluationFailed { query }
             }
             Worked::Combined(query, Err(error)) => {
-                tracing::warn!(%query, %error, "cannot switch");
+                self.observer.step(Step::Failed { what: error.to_string() });
                 ServingInput::CombineFailed { query }
             }
         }

@@ -1,0 +1,186 @@
+//! Turns an experiment into what the coordinator and each hospital have to know of it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::hospital::{Asker, Fault, Hospital, HospitalEnd, HospitalError, HospitalPlan, HospitalSetup, Moment};
+use coordinator::{Coordinator, CoordinatorPlan};
+use datasets::Samples;
+use he_agg::aggregation::Flooding;
+use he_agg::multiparty::DecryptPolicy;
+use he_infer::Program;
+use protocol::ids::{Digest, Epoch, RoundId};
+use protocol::net::{Backoff, Dialer, Limits, PeerName, Traffic};
+use tokio::task::JoinHandle;
+
+use super::enrolment::{self, COORDINATOR, Enrolled, Enrolment};
+use super::error::FederationError;
+use super::watch::Watch;
+use crate::dropout::{self, DropOut};
+use crate::experiment::Experiment;
+
+/// Queries that one hospital may ask in one run, beyond those of the experiment.
+const QUERIES_SPARE: u64 = 16;
+
+/// What both roles take from the experiment.
+pub(super) struct Common<'a> {
+    pub(super) experiment: &'a Experiment,
+    pub(super) program: Arc<Program>,
+    pub(super) plan: Digest,
+    pub(super) epoch: Epoch,
+    pub(super) rounds_done: u32,
+    pub(super) sample_cap: u64,
+    pub(super) flooding: Flooding,
+}
+
+impl<'a> Common<'a> {
+    pub(super) fn new(
+        experiment: &'a Experiment,
+        epoch: u32,
+        rounds_done: u32,
+        sample_cap: u64,
+    ) -> Result<Self, FederationError> {
+        let flooding = match experiment.publish().policy {
+            DecryptPolicy::Flooded(flooding) => flooding,
+            // A trusted holder has no place among several decryptors; the experiment file refuses it.
+            DecryptPolicy::TrustedHolder => return Err(FederationError::TrustedHolder),
+        };
+        Ok(Self {
+            experiment,
+            program: Arc::new(experiment.program().clone()),
+            plan: Digest(experiment.digest()),
+            epoch: Epoch(epoch),
+            rounds_done,
+            sample_cap,
+            flooding,
+        })
+    }
+
+    pub(super) fn enrol(&self, out: &Path) -> Result<Enrolment, FederationError> {
+        let federation = self.experiment.federation();
+        enrolment::enrol(out, federation.hospitals, federation.threshold, self.epoch, self.parameters())
+    }
+
+    /// Digest of both parameter sets and of the lanes.
+    fn parameters(&self) -> Digest {
+        let mut bytes = self.experiment.layout().digest().to_vec();
+        bytes.extend_from_slice(&self.program.params().digest());
+        Digest::of_bytes(&bytes)
+    }
+
+    fn queries_per_asker_max(&self) -> u64 {
+        self.experiment.publish().queries as u64 + QUERIES_SPARE
+    }
+
+    /// Starts the coordinator on a free port of the loopback device.
+    pub(super) async fn coordinator(
+        &self,
+        folder: &Path,
+        enrolment: &mut Enrolment,
+        watch: &Arc<Watch>,
+    ) -> Result<Coordinator, FederationError> {
+        let federation = self.experiment.federation();
+        let plan = CoordinatorPlan {
+            roster: enrolment.roster.clone(),
+            plan: self.plan,
+            layout: self.experiment.layout().clone(),
+            program: Arc::clone(&self.program),
+            grace: federation.share_grace,
+            deadline: federation.round_deadline,
+            min_cohort: federation.min_cohort,
+            attempts_max: federation.attempts_max,
+            attempts_ahead: federation.attempts_ahead,
+            releases_max: self.flooding.releases(),
+            queries_per_asker_max: self.queries_per_asker_max(),
+        };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let key = enrolment.coordinator_key.take().ok_or(FederationError::Abandoned)?;
+        let (observer, tap) = (Arc::clone(watch) as _, Some(Arc::clone(watch) as _));
+        let (identity, authority) = (&enrolment.coordinator, &enrolment.authority);
+        Ok(Coordinator::start(folder, address, identity, authority, key, plan, observer, tap).await?)
+    }
+
+    /// Starts one hospital's process as a task.
+    pub(super) fn hospital(
+        &self,
+        enrolled: Enrolled,
+        data: Samples,
+        enrolment: &Enrolment,
+        address: SocketAddr,
+        watch: &Arc<Watch>,
+        drops: &[DropOut],
+    ) -> Result<Running, FederationError> {
+        let number = enrolled.party.number();
+        let federation = self.experiment.federation();
+        let limits = Limits::loopback();
+        let dialer = Dialer::new(
+            address,
+            PeerName::new(COORDINATOR)?,
+            Arc::clone(&enrolled.identity),
+            enrolment.authority.clone(),
+            limits,
+            Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(2), attempts: 5 },
+        );
+        let traffic = Arc::clone(dialer.traffic());
+        let plan = HospitalPlan {
+            party: enrolled.party,
+            epoch: self.epoch,
+            coordinator: *enrolment.roster.coordinator(),
+            plan: self.plan,
+            parameters: self.parameters(),
+            layout: self.experiment.layout().clone(),
+            clip: self.experiment.encryption().clip as f32,
+            sample_cap: self.sample_cap,
+            program: Arc::clone(&self.program),
+            serving_flooding: self.flooding,
+            training: self.experiment.train().clone(),
+            rounds: federation.rounds,
+            rounds_done: self.rounds_done,
+            local_epochs: self.experiment.local_epochs(),
+            seed: self.experiment.seed(),
+            min_cohort: federation.min_cohort,
+            attempts_max: federation.attempts_max,
+            queries_per_asker_max: self.queries_per_asker_max(),
+        };
+        let drop = drops.iter().find(|drop| drop.hospital == number);
+        let fault = drop.and_then(|drop| {
+            let round = RoundId(drop.round.checked_sub(self.rounds_done)?);
+            Some(Fault { round, moment: moment(drop.moment) })
+        });
+        let setup = HospitalSetup {
+            root: &enrolled.root,
+            vault: enrolled.vault,
+            plan,
+            data,
+            dialer,
+            certificate: Digest(*enrolled.identity.fingerprint().bytes()),
+            signing: enrolled.signing,
+            opening: enrolled.opening,
+            observer: Arc::clone(watch) as _,
+            witness: Some(Arc::clone(watch) as _),
+            fault,
+        };
+        let (hospital, asker) =
+            Hospital::open(setup).map_err(|source| FederationError::Hospital { hospital: number, source })?;
+        let task = tokio::spawn(hospital.run());
+        Ok(Running { number, asker, traffic, task })
+    }
+}
+
+/// A hospital's task, and how to ask it.
+pub(super) struct Running {
+    pub(super) number: u16,
+    pub(super) asker: Asker,
+    pub(super) traffic: Arc<Traffic>,
+    pub(super) task: JoinHandle<Result<HospitalEnd, HospitalError>>,
+}
+
+fn moment(moment: dropout::Moment) -> Moment {
+    match moment {
+        dropout::Moment::BeforeUpload => Moment::BeforeUpload,
+        dropout::Moment::AfterUpload => Moment::AfterUpload,
+        dropout::Moment::BeforeShare => Moment::BeforeShare,
+    }
+}
