@@ -22,7 +22,7 @@ impl DiskLedger {
     /// [`JournalError`] where it cannot be read.
     pub fn open(journal: Arc<Journal>, name: &str, flooding: Flooding) -> Result<Self, JournalError> {
         let (claims, charges) = (format!("{name}-release"), format!("{name}-tau"));
-        let charged: BTreeSet<Vec<u8>> = journal.all(&charges)?.into_iter().map(|(key, _)| key).collect();
+        let charged: BTreeSet<Vec<u8>> = journal.all(&charges)?.into_iter().map(|row| row.key).collect();
         let counter = TauCounter::resume(flooding, charged.len() as u64);
         Ok(Self { journal, claims, charges, counter, charged })
     }

@@ -49,7 +49,9 @@ pub enum VaultError {
         path: PathBuf,
     },
     /// A file is not what this vault wrote.
-    #[error("vault: {path} is damaged or was replaced; restore this site's own backup of the vault and join a new key epoch")]
+    #[error(
+        "vault: {path} is damaged or was replaced; restore this site's own backup of the vault and join a new key epoch"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -183,7 +185,8 @@ fn seal(key: &LessSafeKey, name: &[u8], secret: &[u8]) -> Result<Vec<u8>, VaultE
     let mut out = Vec::with_capacity(NONCE_LEN + secret.len() + TAG_BYTES);
     out.extend_from_slice(&nonce);
     out.extend_from_slice(secret);
-    let sealed = key.seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(name), &mut out[NONCE_LEN..]);
+    let sealed =
+        key.seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(name), &mut out[NONCE_LEN..]);
     match sealed {
         Ok(tag) => out.extend_from_slice(tag.as_ref()),
         Err(_) => {

@@ -9,7 +9,7 @@ use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::codec::Wire;
 use protocol::ids::{Digest, PartyId};
 use protocol::limits::CHUNKS_MAX;
-use protocol::store::{Journal, Once, Spool};
+use protocol::store::{Journal, Once, Row, Spool};
 
 use crate::error::CoordinatorError;
 
@@ -62,7 +62,7 @@ impl Bodies {
     pub(crate) fn open(root: &Path, journal: std::sync::Arc<Journal>) -> Result<Self, CoordinatorError> {
         let (spool, cache) = (Spool::open(root)?, Spool::open_cache(root)?);
         let mut index = Index::default();
-        for (key, value) in journal.all(SPACE)? {
+        for Row { key, value } in journal.all(SPACE)? {
             let (Ok(id), Some((digest, size))) = (BlobId::from_bytes(&key), decode(&value)) else { continue };
             index.lists.entry(ListId::of(&id)).or_default().insert(id.index, (digest, size));
         }

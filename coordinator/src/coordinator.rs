@@ -52,6 +52,26 @@ pub struct CoordinatorPlan {
     pub queries_per_asker_max: u64,
 }
 
+/// Everything with which a coordinator starts.
+pub struct CoordinatorSetup<'a> {
+    /// Its folder; everything in it may be shown to a stranger.
+    pub folder: &'a Path,
+    /// Where to listen; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Its TLS certificate and key.
+    pub identity: &'a Identity,
+    /// Who issued the hospitals' certificates.
+    pub authority: &'a AuthorityCertificate,
+    /// Signs log entries.
+    pub key: SigningKey,
+    /// What it knows of the plan.
+    pub plan: CoordinatorPlan,
+    /// Hears its steps.
+    pub observer: Arc<dyn Observer>,
+    /// Only in simulations.
+    pub tap: Option<Arc<dyn Tap>>,
+}
+
 /// A running coordinator.
 pub struct Coordinator {
     pub(crate) plan: CoordinatorPlan,
@@ -68,20 +88,12 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// Opens `folder` (new, or of a run that stopped) and listens on `address`; port 0 takes a free one.
+    /// Opens the folder and listens.
     ///
     /// # Errors
     /// [`CoordinatorError`] where the folder or the socket cannot be used.
-    pub async fn start(
-        folder: &Path,
-        address: SocketAddr,
-        identity: &Identity,
-        authority: &AuthorityCertificate,
-        key: SigningKey,
-        plan: CoordinatorPlan,
-        observer: Arc<dyn Observer>,
-        tap: Option<Arc<dyn Tap>>,
-    ) -> Result<Self, CoordinatorError> {
+    pub async fn start(setup: CoordinatorSetup<'_>) -> Result<Self, CoordinatorError> {
+        let CoordinatorSetup { folder, address, identity, authority, key, plan, observer, tap } = setup;
         let io = |source| CoordinatorError::Io { action: "create", path: folder.to_path_buf(), source };
         std::fs::create_dir_all(folder).map_err(io)?;
         let journal = Arc::new(Journal::open(&folder.join("journal.sqlite"))?);

@@ -67,11 +67,7 @@ pub(crate) fn add(
 ///
 /// # Errors
 /// [`CoordinatorError::BodyMissing`] or [`CoordinatorError::Malformed`].
-pub(crate) fn load(
-    bodies: &Bodies,
-    program: &Program,
-    attempt: Attempt,
-) -> Result<Vec<Ciphertext>, CoordinatorError> {
+pub(crate) fn load(bodies: &Bodies, program: &Program, attempt: Attempt) -> Result<Vec<Ciphertext>, CoordinatorError> {
     (0..program.weights().len())
         .into_par_iter()
         .map(|index| {

@@ -35,7 +35,9 @@ pub enum CoordinatorError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A body address is used twice.
-    #[error("{id:?} was stored before with other bytes; a body never changes, so its sender has to use the next attempt")]
+    #[error(
+        "{id:?} was stored before with other bytes; a body never changes, so its sender has to use the next attempt"
+    )]
     BodyChanged {
         /// The address.
         id: BlobId,
@@ -102,10 +104,7 @@ impl CoordinatorError {
     }
 
     /// An encrypted computation that failed.
-    pub(crate) fn evaluation(
-        what: &'static str,
-        source: impl std::error::Error + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn evaluation(what: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Evaluation { what, source: Box::new(source) }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::blob::BodyRoot;
-use protocol::message::SignedMessage;
 use protocol::ids::PartyId;
+use protocol::message::SignedMessage;
 use protocol::party_set::PartySet;
 use tokio::sync::mpsc;
 

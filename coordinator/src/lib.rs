@@ -16,7 +16,7 @@ mod observer;
 mod serving_engine;
 mod serving_keys;
 
-pub use coordinator::{Coordinator, CoordinatorPlan};
+pub use coordinator::{Coordinator, CoordinatorPlan, CoordinatorSetup};
 pub use desk::Tap;
 pub use drive::{PublishedModel, ServingEnd};
 pub use error::CoordinatorError;

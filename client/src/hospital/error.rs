@@ -33,7 +33,9 @@ pub enum HospitalError {
         id: BlobId,
     },
     /// A fetched body is not the one that was announced.
-    #[error("{id:?} does not have the digest that was announced for it; the coordinator's disk or the coordinator itself is at fault")]
+    #[error(
+        "{id:?} does not have the digest that was announced for it; the coordinator's disk or the coordinator itself is at fault"
+    )]
     BodyDiffers {
         /// The body.
         id: BlobId,

@@ -29,11 +29,7 @@ impl DealtKeys {
     ///
     /// # Errors
     /// [`HospitalError::Crypto`] where the system yields no randomness or layout and preset do not fit.
-    pub(crate) fn deal(
-        layout: &LaneLayout,
-        crs: &Crs,
-        party: u16,
-    ) -> Result<(Self, Vec<Dealing>), HospitalError> {
+    pub(crate) fn deal(layout: &LaneLayout, crs: &Crs, party: u16) -> Result<(Self, Vec<Dealing>), HospitalError> {
         let step = "dealing keys";
         let mut stream = Stream::from_os().step(step)?;
         let secret = AggregationSecret::generate(layout.params(), crs.epoch(), &mut stream);
@@ -41,8 +37,7 @@ impl DealtKeys {
         let group_part = Zeroizing::new(stream.seed());
         let mut pair_halves = Vec::new();
         let points = secret.deal(layout, party).step(step)?;
-        let serving_points =
-            serving.share_points(crs, layout.threshold(), layout.parties(), &mut stream).step(step)?;
+        let serving_points = serving.share_points(crs, layout.threshold(), layout.parties(), &mut stream).step(step)?;
         let dealings = points
             .into_iter()
             .zip(serving_points)

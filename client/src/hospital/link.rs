@@ -30,10 +30,9 @@ impl Link {
     /// Log entries from `next` on; empty where nothing happened for a while.
     pub(crate) async fn poll(&self, next: u64) -> Result<Vec<LogEntry>, HospitalError> {
         match self.call(Call::Poll { next }).await? {
-            Answer::Entries(entries) => entries
-                .iter()
-                .map(|bytes| LogEntry::from_bytes(bytes).map_err(HospitalError::Answer))
-                .collect(),
+            Answer::Entries(entries) => {
+                entries.iter().map(|bytes| LogEntry::from_bytes(bytes).map_err(HospitalError::Answer)).collect()
+            }
             other => Err(unexpected(&other)),
         }
     }

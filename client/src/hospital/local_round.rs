@@ -40,8 +40,7 @@ impl Site {
         let step = "quantising the update";
         let update: Vec<f32> = fit.parameters.iter().zip(&self.model).map(|(new, old)| new - old).collect();
         let quantiser = Quantiser::new(&self.plan.layout, self.plan.clip).step(step)?;
-        let weight =
-            Quantiser::weight(&self.plan.layout, fit.samples as u64, self.plan.sample_cap).step(step)?;
+        let weight = Quantiser::weight(&self.plan.layout, fit.samples as u64, self.plan.sample_cap).step(step)?;
         let mut stream = Stream::from_os().step(step)?;
         let values = quantiser.quantise(&update, weight, &mut stream).step(step)?;
         if let Some(witness) = &self.witness {
@@ -217,8 +216,7 @@ impl Site {
 
     fn share_context(&self, binding: &ShareBinding, chunk: u32) -> Result<ShareContext, HospitalError> {
         let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step: "decryption" })?;
-        let id =
-            ChunkId { epoch: keys.secret.epoch(), round: binding.round.0, attempt: binding.attempt.0, chunk };
+        let id = ChunkId { epoch: keys.secret.epoch(), round: binding.round.0, attempt: binding.attempt.0, chunk };
         let (cohort, decryptors) = (binding.cohort.numbers(), binding.decryptors.numbers());
         ShareContext::new(&self.plan.layout, id, &cohort, &decryptors, binding.manifest.0)
             .step("binding a decryption share")

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use datasets::Samples;
+use protocol::Reject;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::codec::Wire;
 use protocol::facts::{CeremonyNonce, Fact, HospitalFacts};
@@ -17,7 +18,6 @@ use protocol::message::{KeyStep, LogMessage};
 use protocol::net::{Dialer, NetError};
 use protocol::sealed::OpeningKey;
 use protocol::signature::SigningKey;
-use protocol::Reject;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::HospitalError;
@@ -204,9 +204,9 @@ impl Hospital {
                 Vec::new()
             }
             HospitalOutput::Upload { kind, number, attempt, body } => {
-                let lost = self.fault.is_some_and(|fault| {
-                    fault.moment == Moment::BeforeUpload && u64::from(fault.round.0) == number
-                });
+                let lost = self
+                    .fault
+                    .is_some_and(|fault| fault.moment == Moment::BeforeUpload && u64::from(fault.round.0) == number);
                 if kind == BlobKind::UpdateChunk && lost {
                     return Ok(Flow::End(HospitalEnd::Lost));
                 }
@@ -447,7 +447,9 @@ fn persist(site: &Site, fact: &Fact) -> Result<(), HospitalError> {
     match fact {
         // Secret until it is revealed.
         Fact::Nonce(nonce) => Ok(site.vault.put(&site.record("nonce"), &nonce.bytes)?),
-        other => site.journal.append(&site.record(FACTS), &other.to_bytes()).map(|_| ()).map_err(HospitalError::Journal),
+        other => {
+            site.journal.append(&site.record(FACTS), &other.to_bytes()).map(|_| ()).map_err(HospitalError::Journal)
+        }
     }
 }
 
@@ -466,9 +468,7 @@ fn stored_facts(site: &Site) -> Result<HospitalFacts, HospitalError> {
 }
 
 fn fresh_nonce() -> Result<[u8; 32], HospitalError> {
-    let mut stream = he_agg::Stream::from_os().map_err(|source| HospitalError::Crypto {
-        step: "drawing a nonce",
-        source: Box::new(source),
-    })?;
+    let mut stream = he_agg::Stream::from_os()
+        .map_err(|source| HospitalError::Crypto { step: "drawing a nonce", source: Box::new(source) })?;
     Ok(stream.seed())
 }

@@ -120,8 +120,7 @@ impl Site {
         let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
         let decryptors = binding.decryptors.numbers();
         let request = (number, binding.digest().0);
-        let context =
-            SwitchContext::new(crs, self.plan.quorum(), request, &result, &asker, &decryptors).step(step)?;
+        let context = SwitchContext::new(crs, self.plan.quorum(), request, &result, &asker, &decryptors).step(step)?;
         let permit = SwitchPermit::claim(&mut self.serving_ledger, &context).step(step)?;
         let policy = self.plan.policy();
         let share =

@@ -64,10 +64,8 @@ impl Site {
         } else {
             trainer.initial_parameters(plan.seed)
         };
-        let weight_sum = journal
-            .get("model", b"weight-sum")?
-            .and_then(|bytes| bytes.try_into().ok())
-            .map_or(0, u64::from_le_bytes);
+        let weight_sum =
+            journal.get("model", b"weight-sum")?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
         Ok(Self {
             training_ledger: ledger(&journal, "training", &plan, plan.layout.flooding())?,
             serving_ledger: ledger(&journal, "serving", &plan, plan.serving_flooding)?,

@@ -145,7 +145,7 @@ pub enum Fault {
         /// `[model] layers`.
         place: Place,
         /// What does not fit.
-        source: NetworkError,
+        source: Box<NetworkError>,
     },
     /// Two values that exclude each other.
     #[error("{first} does not fit {second}: {conflict}")]
@@ -153,9 +153,9 @@ pub enum Fault {
         /// The key to change.
         first: Place,
         /// The key it contradicts.
-        second: Place,
+        second: Box<Place>,
         /// Why.
-        conflict: Conflict,
+        conflict: Box<Conflict>,
     },
 }
 

@@ -92,7 +92,11 @@ impl Check<'_> {
     }
 
     fn conflict(&mut self, first: &[&str], second: &[&str], conflict: Conflict) {
-        self.faults.push(Fault::Conflict { first: self.place(first), second: self.place(second), conflict });
+        self.faults.push(Fault::Conflict {
+            first: self.place(first),
+            second: Box::new(self.place(second)),
+            conflict: Box::new(conflict),
+        });
     }
 
     fn wrong(&mut self, path: &[&str], found: String, allowed: &str) {
@@ -260,8 +264,8 @@ impl Check<'_> {
     fn layout(&self, federation: &Federation, encryption: &Encryption) -> Result<LaneLayout, Fault> {
         let fault = |conflict| Fault::Conflict {
             first: self.place(&["encryption", "preset"]),
-            second: self.place(&["federation", "hospitals"]),
-            conflict,
+            second: Box::new(self.place(&["federation", "hospitals"])),
+            conflict: Box::new(conflict),
         };
         let flooding = Flooding::secure(encryption.flooding_bits, encryption.epoch_releases)
             .map_err(|error| fault(Conflict::Lanes(error.into())))?;
@@ -274,16 +278,16 @@ impl Check<'_> {
     fn program(&mut self, data: &DataPlan, layers: Vec<LayerSpec>, publish: &Publish) -> Result<Program, Fault> {
         let path = ["model", "layers"];
         let shape = ImageShape { channels: data.channels, height: data.height, width: data.width };
-        let network =
-            Network::new(shape, layers).map_err(|source| Fault::Network { place: self.place(&path), source })?;
+        let network = Network::new(shape, layers)
+            .map_err(|source| Fault::Network { place: self.place(&path), source: Box::new(source) })?;
         if network.classes() != data.classes.len() {
             let conflict = Conflict::ClassCount { units: network.classes(), classes: data.classes.len() };
             self.conflict(&path, &["data", "classes"], conflict);
         }
         Program::compile(&network, publish.preset.params()).map_err(|source| Fault::Conflict {
             first: self.place(&path),
-            second: self.place(&["publish", "preset"]),
-            conflict: Conflict::Model { preset: publish.preset.to_string(), source },
+            second: Box::new(self.place(&["publish", "preset"])),
+            conflict: Box::new(Conflict::Model { preset: publish.preset.to_string(), source }),
         })
     }
 

@@ -43,8 +43,7 @@ fn quality(experiment: &Experiment, data: &Samples, test: &Samples) -> Result<Qu
     for round in 0..=rounds {
         let rate = experiment.train().learning_rate_at(round.min(rounds.saturating_sub(1)), rounds);
         let seed = experiment.seed() ^ ((round as u64) << 32);
-        parameters =
-            trainer.fit(&parameters, data, experiment.local_epochs(), rate, seed, &mut |_| {})?.parameters;
+        parameters = trainer.fit(&parameters, data, experiment.local_epochs(), rate, seed, &mut |_| {})?.parameters;
     }
     let logits = trainer.predict(&parameters, &test.images)?;
     let evaluation = Evaluation::new(logits.view(), &test.labels)?;

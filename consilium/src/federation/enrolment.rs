@@ -81,12 +81,7 @@ pub(super) fn enrol(
 
 /// Opens or makes one hospital's folder and keys. TLS certificates are issued anew for every invocation; signing and
 /// sealing keys stay.
-fn hospital(
-    out: &Path,
-    authority: &Authority,
-    party: PartyId,
-    now: SystemTime,
-) -> Result<Enrolled, FederationError> {
+fn hospital(out: &Path, authority: &Authority, party: PartyId, now: SystemTime) -> Result<Enrolled, FederationError> {
     let root = out.join(party.to_string());
     fs::create_dir_all(&root).map_err(io("create", &root))?;
     let passphrase = passphrase(&root)?;
@@ -142,9 +137,8 @@ fn passphrase(root: &Path) -> Result<Zeroizing<String>, FederationError> {
 }
 
 fn random() -> Result<Zeroizing<[u8; 32]>, FederationError> {
-    let mut stream = he_agg::Stream::from_os().map_err(|_| FederationError::Signature(
-        protocol::signature::SignatureError::Generate,
-    ))?;
+    let mut stream = he_agg::Stream::from_os()
+        .map_err(|_| FederationError::Signature(protocol::signature::SignatureError::Generate))?;
     Ok(Zeroizing::new(stream.seed()))
 }
 

@@ -24,7 +24,9 @@ pub enum FederationError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// The images do not fit the experiment.
-    #[error("the data have {found} classes ({names}), the experiment's network answers {expected}; set data.classes and the last layer's units alike")]
+    #[error(
+        "the data have {found} classes ({names}), the experiment's network answers {expected}; set data.classes and the last layer's units alike"
+    )]
     Classes {
         /// Classes in the data.
         found: usize,
@@ -42,7 +44,9 @@ pub enum FederationError {
         value: u64,
     },
     /// A hospital has more samples than the public cap says.
-    #[error("hospital-{hospital} has {samples} training samples, but federation.sample-cap is {cap}; raise the cap, which is public, or give that hospital fewer images")]
+    #[error(
+        "hospital-{hospital} has {samples} training samples, but federation.sample-cap is {cap}; raise the cap, which is public, or give that hospital fewer images"
+    )]
     SampleCap {
         /// Which.
         hospital: usize,
@@ -73,7 +77,9 @@ pub enum FederationError {
     #[error(transparent)]
     Flooding(#[from] he_agg::aggregation::FloodingError),
     /// A release policy that a federation cannot have.
-    #[error("publish.release \"trusted-holder\" needs one party that holds the whole key; a federation releases by threshold")]
+    #[error(
+        "publish.release \"trusted-holder\" needs one party that holds the whole key; a federation releases by threshold"
+    )]
     TrustedHolder,
     /// The coordinator.
     #[error(transparent)]
@@ -96,7 +102,9 @@ pub enum FederationError {
     #[error(transparent)]
     Oracle(#[from] OracleError),
     /// Too few hospitals are left to decrypt.
-    #[error("round {round}: {reason}; what was trained is kept: consilium run --resume {folder} continues with all hospitals")]
+    #[error(
+        "round {round}: {reason}; what was trained is kept: consilium run --resume {folder} continues with all hospitals"
+    )]
     QuorumLost {
         /// The round.
         round: u32,

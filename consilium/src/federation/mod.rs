@@ -25,11 +25,7 @@ const WORKERS_BESIDE_CORES: usize = 4;
 ///
 /// # Errors
 /// [`FederationError`]; what was finished so far stays in the run folder.
-pub fn run(
-    experiment: &Experiment,
-    options: &RunOptions,
-    events: EventSender,
-) -> Result<RunOutcome, FederationError> {
+pub fn run(experiment: &Experiment, options: &RunOptions, events: EventSender) -> Result<RunOutcome, FederationError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores + WORKERS_BESIDE_CORES)

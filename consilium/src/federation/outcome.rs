@@ -57,12 +57,7 @@ pub(super) fn report(run: Finished<'_>, events: &EventSender) -> Result<RunOutco
         accuracy: evaluation.accuracy,
         auc_macro: evaluation.macro_auc.unwrap_or(f64::NAN),
         auc_per_class: evaluation.auc.iter().map(|auc| auc.unwrap_or(f64::NAN)).collect(),
-        confusion: evaluation
-            .confusion
-            .counts
-            .iter()
-            .map(|row| row.iter().map(|count| *count as u64).collect())
-            .collect(),
+        confusion: evaluation.confusion.counts.clone(),
         roc: evaluation
             .roc
             .iter()
@@ -76,7 +71,8 @@ pub(super) fn report(run: Finished<'_>, events: &EventSender) -> Result<RunOutco
         images: run.asked.len(),
         argmax_agreement: agreement.argmax,
         max_abs_delta_logit: agreement.max_abs_delta_logit,
-        latency_ms: latency(&run.asked),
+        latency_ms: percentiles(run.asked.iter().map(|one| one.answered.latency.as_secs_f64() * 1e3).collect()),
+        evaluate_ms: percentiles(run.watch.evaluated_ms()),
         query_bytes: run.asked.first().map_or(0, |asked| asked.answered.query_bytes),
         reply_bytes: run.asked.first().map_or(0, |asked| asked.answered.reply_bytes),
         model_bytes: summary.model_bytes as u64,
@@ -161,7 +157,11 @@ fn oracles(run: &Finished<'_>, agreement: &Agreement) -> Vec<Oracle> {
         oracle(
             "coordinator_scanned",
             found_in_files.is_empty(),
-            format!("{files} files, {:.0} MB at the coordinator: {}", *file_bytes as f64 / 1e6, describe(found_in_files)),
+            format!(
+                "{files} files, {:.0} MB at the coordinator: {}",
+                *file_bytes as f64 / 1e6,
+                describe(found_in_files)
+            ),
         ),
         oracle(
             "scan_control",
@@ -171,8 +171,7 @@ fn oracles(run: &Finished<'_>, agreement: &Agreement) -> Vec<Oracle> {
     ]
 }
 
-fn latency(asked: &[Asked]) -> Latency {
-    let mut sorted: Vec<f64> = asked.iter().map(|asked| asked.answered.latency.as_secs_f64() * 1e3).collect();
+fn percentiles(mut sorted: Vec<f64>) -> Latency {
     sorted.sort_by(f64::total_cmp);
     // Nearest rank.
     let at = |percent: usize| {

@@ -29,7 +29,8 @@ impl Progress {
         if !path.exists() {
             return Ok(Self::default());
         }
-        let text = fs::read(&path).map_err(|source| FederationError::Io { action: "read", path: path.clone(), source })?;
+        let text =
+            fs::read(&path).map_err(|source| FederationError::Io { action: "read", path: path.clone(), source })?;
         serde_json::from_slice(&text).map_err(|error| FederationError::Damaged { path, found: error.to_string() })
     }
 
@@ -42,9 +43,11 @@ impl Progress {
         let partial = path.with_extension("partial");
         let text = serde_json::to_vec_pretty(self)
             .map_err(|error| FederationError::Damaged { path: path.clone(), found: error.to_string() })?;
-        fs::write(&partial, text)
-            .and_then(|()| fs::rename(&partial, &path))
-            .map_err(|source| FederationError::Io { action: "write", path, source })
+        fs::write(&partial, text).and_then(|()| fs::rename(&partial, &path)).map_err(|source| FederationError::Io {
+            action: "write",
+            path,
+            source,
+        })
     }
 }
 

@@ -118,15 +118,15 @@ impl<'a> Run<'a> {
         let scan = {
             let watch = Arc::clone(&watch);
             let folder = coordinator_folder.clone();
-            tokio::task::spawn_blocking(move || watch.with_needles(|needles| {
-                (needles.search_folder(&folder), needles.control(), needles.len())
-            }))
+            tokio::task::spawn_blocking(move || {
+                watch.with_needles(|needles| (needles.search_folder(&folder), needles.control(), needles.len()))
+            })
             .await
             .map_err(|_| FederationError::Abandoned)?
         };
         let (folder_scan, control, needles) = scan;
-        let folder_scan = folder_scan
-            .map_err(|source| crate::oracle::OracleError::Search { folder: coordinator_folder, source })?;
+        let folder_scan =
+            folder_scan.map_err(|source| crate::oracle::OracleError::Search { folder: coordinator_folder, source })?;
         self.events.note("waiting for the baselines: one model on all data, and each hospital alone");
         let baselines: Baselines = baselines.await.map_err(|_| FederationError::Abandoned)??;
         let logits = trainer.predict(&parameters, &dataset.test.images)?;
@@ -213,8 +213,7 @@ impl<'a> Run<'a> {
             return Ok(trainer.initial_parameters(self.experiment.seed()));
         }
         let path = self.model_path();
-        let bytes =
-            std::fs::read(&path).map_err(|source| FederationError::Io { action: "read", path, source })?;
+        let bytes = std::fs::read(&path).map_err(|source| FederationError::Io { action: "read", path, source })?;
         Ok(bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect())
     }
 
@@ -238,10 +237,8 @@ impl<'a> Run<'a> {
         test: &Samples,
     ) -> Result<Vec<Asked>, FederationError> {
         let live = coordinator.live();
-        let askers: Vec<&Running> = hospitals
-            .iter()
-            .filter(|one| !one.task.is_finished() && live.numbers().contains(&one.number))
-            .collect();
+        let askers: Vec<&Running> =
+            hospitals.iter().filter(|one| !one.task.is_finished() && live.numbers().contains(&one.number)).collect();
         let count = self.experiment.publish().queries.min(test.len());
         let (end, ended) = oneshot::channel();
         let questions = async {
@@ -289,10 +286,9 @@ impl<'a> Run<'a> {
         let first = done.saturating_sub(number - 1);
         for drop in self.options.drops.iter().filter(|drop| drop.round == id.0 + first) {
             let outcome = match (recovered, seen.abandoned.is_empty(), reason) {
-                (true, true, _) if seen.cohort.numbers().contains(&drop.hospital) => format!(
-                    "its update is in the sum; hospitals {} decrypted without it",
-                    seen.decryptors
-                ),
+                (true, true, _) if seen.cohort.numbers().contains(&drop.hospital) => {
+                    format!("its update is in the sum; hospitals {} decrypted without it", seen.decryptors)
+                }
                 (true, true, _) => format!("the round went on with hospitals {}", seen.cohort),
                 (true, false, _) => format!(
                     "the attempt ended without a result; the spare ciphertexts of the same hospitals {} were decrypted by {}",
@@ -301,7 +297,8 @@ impl<'a> Run<'a> {
                 (false, _, Some(reason)) => format!("the round ended without a model: {reason}"),
                 (false, _, None) => "the round ended without a model".to_owned(),
             };
-            self.events.note(format!("hospital-{} was lost {} in round {number}: {outcome}", drop.hospital, drop.moment));
+            self.events
+                .note(format!("hospital-{} was lost {} in round {number}: {outcome}", drop.hospital, drop.moment));
             self.events.hospital(drop.hospital, Activity::Lost);
             progress.dropouts.push(DropOutReport {
                 hospital: drop.hospital,
@@ -395,9 +392,8 @@ fn closed(
         }
         _ => f64::NAN,
     };
-    let longest = |step: Timed| {
-        seen.times.iter().filter(|((_, of), _)| *of == step).map(|(_, ms)| *ms).fold(0.0, f64::max)
-    };
+    let longest =
+        |step: Timed| seen.times.iter().filter(|((_, of), _)| *of == step).map(|(_, ms)| *ms).fold(0.0, f64::max);
     Ok(Round {
         round: number,
         attempts,

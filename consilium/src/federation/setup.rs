@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::hospital::{Asker, Fault, Hospital, HospitalEnd, HospitalError, HospitalPlan, HospitalSetup, Moment};
-use coordinator::{Coordinator, CoordinatorPlan};
+use coordinator::{Coordinator, CoordinatorPlan, CoordinatorSetup};
 use datasets::Samples;
 use he_agg::aggregation::Flooding;
 use he_agg::multiparty::DecryptPolicy;
@@ -97,9 +97,17 @@ impl<'a> Common<'a> {
         };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let key = enrolment.coordinator_key.take().ok_or(FederationError::Abandoned)?;
-        let (observer, tap) = (Arc::clone(watch) as _, Some(Arc::clone(watch) as _));
-        let (identity, authority) = (&enrolment.coordinator, &enrolment.authority);
-        Ok(Coordinator::start(folder, address, identity, authority, key, plan, observer, tap).await?)
+        let setup = CoordinatorSetup {
+            folder,
+            address,
+            identity: &enrolment.coordinator,
+            authority: &enrolment.authority,
+            key,
+            plan,
+            observer: Arc::clone(watch) as _,
+            tap: Some(Arc::clone(watch) as _),
+        };
+        Ok(Coordinator::start(setup).await?)
     }
 
     /// Starts one hospital's process as a task.

@@ -69,10 +69,13 @@ impl Needles {
 
     /// Adds quantised values as 16-bit, 32-bit and 64-bit little-endian integers.
     pub fn add_integers(&mut self, label: &str, values: &[i32]) {
-        let narrow: Vec<u8> = values.iter().flat_map(|value| {
-            let bytes = value.to_le_bytes();
-            [bytes[0], bytes[1]]
-        }).collect();
+        let narrow: Vec<u8> = values
+            .iter()
+            .flat_map(|value| {
+                let bytes = value.to_le_bytes();
+                [bytes[0], bytes[1]]
+            })
+            .collect();
         self.add(&format!("{label}, 16 bits"), &narrow);
         let middle: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.add(&format!("{label}, 32 bits"), &middle);
@@ -81,6 +84,11 @@ impl Needles {
     /// Windows looked for.
     pub fn len(&self) -> usize {
         self.windows.len()
+    }
+
+    /// Whether there is nothing to look for.
+    pub fn is_empty(&self) -> bool {
+        self.windows.is_empty()
     }
 
     /// Searches `bytes`, which stand at `offset` of `place`; at most one finding per call is kept.

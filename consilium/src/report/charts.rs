@@ -108,7 +108,7 @@ fn curve(
             .x_labels(8)
             .y_labels(5)
             .x_label_formatter(&|x| if (x - x.round()).abs() < 1e-6 { format!("{x:.0}") } else { String::new() })
-            .y_label_formatter(&|y| format!("{y:.2}"))
+            .y_label_formatter(&|y| if top - bottom < 0.05 { format!("{y:.3}") } else { format!("{y:.2}") })
             .draw()?;
         chart.draw_series(AreaSeries::new(points.iter().copied(), bottom, color.mix(0.12)))?;
         chart.draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(3)))?;
@@ -173,7 +173,9 @@ pub(super) fn confusion(report: &Report) -> Result<String, ReportError> {
         let (left, top, side) = (96, 12, 336);
         let cell = side / count;
         let center = Pos::new(HPos::Center, VPos::Center);
-        let size = if count > 6 { 11 } else { 14 };
+        // Many classes leave room for the count alone.
+        let crowded = count > 6;
+        let size = if crowded { 10 } else { 14 };
         for (row, counts) in (0..).zip(matrix) {
             let total: u64 = counts.iter().sum();
             for (column, number) in (0..).zip(counts) {
@@ -181,20 +183,25 @@ pub(super) fn confusion(report: &Report) -> Result<String, ReportError> {
                 let (x, y) = (left + column * cell, top + row * cell);
                 let corners = [(x + 1, y + 1), (x + cell - 1, y + cell - 1)];
                 area.draw(&Rectangle::new(corners, SERIES[0].mix(0.04 + 0.96 * share).filled()))?;
-                let color = if share > 0.5 { ON_HEAT } else { INK };
-                let middle = (x + cell / 2, y + cell / 2);
-                let numeral = (FONT, size + 5).into_font().color(&color).pos(center);
-                area.draw(&Text::new(number.to_string(), (middle.0, middle.1 - 8), numeral))?;
-                let percent = (FONT, size - 2).into_font().color(&color).pos(center);
-                area.draw(&Text::new(format!("{:.0} %", share * 100.0), (middle.0, middle.1 + 12), percent))?;
+                let style = |size: i32| {
+                    let color = if share > 0.5 { ON_HEAT } else { INK };
+                    (FONT, size).into_font().color(&color).pos(center)
+                };
+                let (x, y) = (x + cell / 2, y + cell / 2);
+                if crowded {
+                    area.draw(&Text::new(number.to_string(), (x, y), style(size)))?;
+                } else {
+                    area.draw(&Text::new(number.to_string(), (x, y - 8), style(19)))?;
+                    area.draw(&Text::new(format!("{:.0} %", share * 100.0), (x, y + 12), style(12)))?;
+                }
             }
         }
         for (index, class) in (0..).zip(&report.experiment.classes) {
             let at = cell / 2 + index * cell;
-            let name = short(class, if count > 6 { 6 } else { 11 });
             let right = ink(size).pos(Pos::new(HPos::Right, VPos::Center));
-            area.draw(&Text::new(name.clone(), (left - 8, top + at), right))?;
-            area.draw(&Text::new(name, (left + at, top + cell * count + 14), ink(size).pos(center)))?;
+            area.draw(&Text::new(short(class, if crowded { 15 } else { 11 }), (left - 8, top + at), right))?;
+            let below = short(class, if crowded { 4 } else { 11 });
+            area.draw(&Text::new(below, (left + at, top + cell * count + 14), ink(size).pos(center)))?;
         }
         area.draw(&Text::new(
             "answer of the model",

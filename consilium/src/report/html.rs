@@ -35,9 +35,10 @@ fn header(report: &Report) -> String {
     let final_ = &report.final_;
     let rounds = report.rounds.len();
     let mut result = format!(
-        "{} hospitals trained one model of {} parameters in {rounds} rounds without showing each other an image, an update or a sample count. On images that nobody trained on it reaches a macro AUC of {} and an accuracy of {} %",
+        "{} hospitals trained one model of {} parameters in {rounds} {} without showing each other an image, an update or a sample count. On images that nobody trained on it reaches a macro AUC of {} and an accuracy of {} %",
         experiment.hospitals,
         grouped(experiment.parameters),
+        if rounds == 1 { "round" } else { "rounds" },
         number_text(final_.auc_macro, 3),
         number_text(final_.accuracy * 100.0, 1),
     );

@@ -188,6 +188,8 @@ pub struct Serving {
     pub max_abs_delta_logit: f64,
     /// From encrypting the image to reading the answer.
     pub latency_ms: Latency,
+    /// Of which the coordinator's encrypted evaluation.
+    pub evaluate_ms: Latency,
     /// One query.
     pub query_bytes: u64,
     /// Everything the asker receives for one query.

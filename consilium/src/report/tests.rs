@@ -28,7 +28,8 @@ fn outcome() -> RunOutcome {
         })
         .collect();
     let curve = |bend: f64| (0..=40).map(|x| f64::from(x) / 40.0).map(|x| [x, x.powf(bend)]).collect::<Vec<_>>();
-    let local = |hospital: u16, accuracy: f64, auc_macro: f64| LocalQuality { hospital, samples: 134, accuracy, auc_macro };
+    let local =
+        |hospital: u16, accuracy: f64, auc_macro: f64| LocalQuality { hospital, samples: 134, accuracy, auc_macro };
     let line = |from: &str, to: &str, kind: &str, messages: u64, bytes: u64| Traffic {
         from: from.to_owned(),
         to: to.to_owned(),
@@ -38,9 +39,8 @@ fn outcome() -> RunOutcome {
     };
     let oracle = |name: &str, detail: &str| Oracle { name: name.to_owned(), passed: true, detail: detail.to_owned() };
     let phase = |phase: &str, seconds: f64| PhaseTime { phase: phase.to_owned(), seconds };
-    let mut traffic: Vec<Traffic> = (1..=5)
-        .map(|j| line(&format!("hospital-{j}"), "coordinator", "update ciphertext", 8, 8 * 215_084))
-        .collect();
+    let mut traffic: Vec<Traffic> =
+        (1..=5).map(|j| line(&format!("hospital-{j}"), "coordinator", "update ciphertext", 8, 8 * 215_084)).collect();
     traffic.push(line("hospital-1", "coordinator", "evaluation key share", 22, 98_400_000));
     traffic.push(line("coordinator", "hospital-1", "blinded sum", 8, 8 * 215_084));
     let report = Report {
@@ -68,6 +68,7 @@ fn outcome() -> RunOutcome {
             argmax_agreement: 1.0,
             max_abs_delta_logit: 3.1e-5,
             latency_ms: Latency { p50: 1834.0, p95: 2011.0 },
+            evaluate_ms: Latency { p50: 1500.0, p95: 1700.0 },
             query_bytes: 4_669_440,
             reply_bytes: 983_040,
             model_bytes: 214_000_000,
@@ -141,7 +142,7 @@ fn the_json_has_the_agreed_shape() {
     has("/final/local_only/0", "hospital accuracy auc_macro");
     has(
         "/serving",
-        "images argmax_agreement max_abs_delta_logit latency_ms query_bytes reply_bytes model_bytes model_encrypted",
+        "images argmax_agreement max_abs_delta_logit latency_ms evaluate_ms query_bytes reply_bytes model_bytes model_encrypted",
     );
     has("/serving/latency_ms", "p50 p95");
     assert_eq!(value["rounds"][5]["uploaded"], serde_json::json!([1, 3, 4, 5]));

@@ -29,14 +29,10 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`CoordinatorError::Publish`] where too few hospitals are left.
-    pub async fn publish(
-        &mut self,
-        model: Digest,
-    ) -> Result<PublishedModel, CoordinatorError> {
+    pub async fn publish(&mut self, model: Digest) -> Result<PublishedModel, CoordinatorError> {
         let program = Digest(self.plan.program.digest());
         let config = PublishConfig { model, program, collect_ms: self.window_ms() };
-        let mut machine =
-            PublishMachine::new(self.plan.roster.clone(), self.inbox.live(), Attempt::FIRST, config);
+        let mut machine = PublishMachine::new(self.plan.roster.clone(), self.inbox.live(), Attempt::FIRST, config);
         let mut outputs = machine.on(self.inbox.now_ms(), PublishInput::Start);
         loop {
             let mut queue = std::collections::VecDeque::from(outputs);
@@ -44,12 +40,8 @@ impl Coordinator {
                 match output {
                     PublishOutput::Append(message) => self.log.append(message)?,
                     PublishOutput::AwaitBodies { attempt, party, body } => {
-                        let list = ListId {
-                            kind: BlobKind::PublishChunk,
-                            round: 0,
-                            attempt: attempt.0,
-                            party: Some(party),
-                        };
+                        let list =
+                            ListId { kind: BlobKind::PublishChunk, round: 0, attempt: attempt.0, party: Some(party) };
                         self.inbox.expect(list, body)?;
                     }
                     PublishOutput::Aggregate { attempt, cohort, count } => {

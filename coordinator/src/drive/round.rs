@@ -62,15 +62,13 @@ impl Coordinator {
                         self.log.append(message)?;
                     }
                     RoundOutput::AwaitBodies { kind, attempt, party, body } => {
-                        let list =
-                            ListId { kind, round: u64::from(round.0), attempt: attempt.0, party: Some(party) };
+                        let list = ListId { kind, round: u64::from(round.0), attempt: attempt.0, party: Some(party) };
                         self.inbox.expect(list, body)?;
                     }
                     RoundOutput::Combine { attempt, cohort, decryptors, chunks } => {
                         let started = Instant::now();
                         let (bodies, layout) = (Arc::clone(&self.bodies), self.plan.layout.clone());
-                        let context =
-                            SumContext { epoch: self.epoch(), round, attempt, cohort, decryptors, manifest };
+                        let context = SumContext { epoch: self.epoch(), round, attempt, cohort, decryptors, manifest };
                         let combined = tokio::task::spawn_blocking(move || {
                             aggregation::combine(&bodies, &layout, &context, chunks)
                         })

@@ -47,6 +47,15 @@ pub enum Once {
     Existing(Vec<u8>),
 }
 
+/// One fact of a space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Its name in the space.
+    pub key: Vec<u8>,
+    /// What was written.
+    pub value: Vec<u8>,
+}
+
 /// One party's journal.
 pub struct Journal {
     path: PathBuf,
@@ -91,7 +100,9 @@ impl Journal {
             let mut clash = false;
             for (key, value) in facts {
                 let existing: Option<Vec<u8>> = transaction
-                    .query_row("SELECT value FROM fact WHERE space = ?1 AND key = ?2", params![space, key], |row| row.get(0))
+                    .query_row("SELECT value FROM fact WHERE space = ?1 AND key = ?2", params![space, key], |row| {
+                        row.get(0)
+                    })
                     .optional()?;
                 match existing {
                     Some(existing) => {
@@ -126,7 +137,9 @@ impl Journal {
     /// [`JournalError::Sqlite`].
     pub fn put(&self, space: &str, key: &[u8], value: &[u8]) -> Result<(), JournalError> {
         self.with("write a fact", |connection| {
-            connection.execute("INSERT OR REPLACE INTO fact VALUES (?1, ?2, ?3)", params![space, key, value]).map(|_| ())
+            connection
+                .execute("INSERT OR REPLACE INTO fact VALUES (?1, ?2, ?3)", params![space, key, value])
+                .map(|_| ())
         })
     }
 
@@ -137,7 +150,9 @@ impl Journal {
     pub fn get(&self, space: &str, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
         self.with("read a fact", |connection| {
             connection
-                .query_row("SELECT value FROM fact WHERE space = ?1 AND key = ?2", params![space, key], |row| row.get(0))
+                .query_row("SELECT value FROM fact WHERE space = ?1 AND key = ?2", params![space, key], |row| {
+                    row.get(0)
+                })
                 .optional()
         })
     }
@@ -146,10 +161,11 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Sqlite`].
-    pub fn all(&self, space: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>, JournalError> {
+    pub fn all(&self, space: &str) -> Result<Vec<Row>, JournalError> {
         self.with("read facts", |connection| {
-            let mut statement = connection.prepare_cached("SELECT key, value FROM fact WHERE space = ?1 ORDER BY key")?;
-            let rows = statement.query_map([space], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let mut statement =
+                connection.prepare_cached("SELECT key, value FROM fact WHERE space = ?1 ORDER BY key")?;
+            let rows = statement.query_map([space], |row| Ok(Row { key: row.get(0)?, value: row.get(1)? }))?;
             rows.collect()
         })
     }
@@ -170,7 +186,8 @@ impl Journal {
     /// [`JournalError::Sqlite`].
     pub fn count(&self, space: &str) -> Result<u64, JournalError> {
         self.with("count facts", |connection| {
-            let count: i64 = connection.query_row("SELECT COUNT(*) FROM fact WHERE space = ?1", [space], |row| row.get(0))?;
+            let count: i64 =
+                connection.query_row("SELECT COUNT(*) FROM fact WHERE space = ?1", [space], |row| row.get(0))?;
             Ok(count.unsigned_abs())
         })
     }
@@ -197,14 +214,19 @@ impl Journal {
     pub fn read(&self, stream: &str, start: u64, limit: u32) -> Result<Vec<Vec<u8>>, JournalError> {
         let start = i64::try_from(start).unwrap_or(i64::MAX);
         self.with("read a log", |connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT body FROM log WHERE stream = ?1 AND position >= ?2 ORDER BY position LIMIT ?3")?;
+            let mut statement = connection.prepare_cached(
+                "SELECT body FROM log WHERE stream = ?1 AND position >= ?2 ORDER BY position LIMIT ?3",
+            )?;
             let rows = statement.query_map(params![stream, start, limit], |row| row.get(0))?;
             rows.collect()
         })
     }
 
-    fn with<T>(&self, action: &'static str, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, JournalError> {
+    fn with<T>(
+        &self,
+        action: &'static str,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, JournalError> {
         let mut connection = self.connection.lock().map_err(|_| JournalError::Abandoned { path: self.path.clone() })?;
         work(&mut connection).map_err(|source| JournalError::Sqlite { path: self.path.clone(), action, source })
     }

@@ -3,5 +3,5 @@
 mod journal;
 mod spool;
 
-pub use journal::{Journal, JournalError, Once};
+pub use journal::{Journal, JournalError, Once, Row};
 pub use spool::{Spool, StoreError};

@@ -30,7 +30,9 @@ pub enum StoreError {
         digest: String,
     },
     /// The stored bytes no longer match their name.
-    #[error("the stored body {digest} is damaged (its bytes hash to {found}); remove it and ask its sender for the same bytes again")]
+    #[error(
+        "the stored body {digest} is damaged (its bytes hash to {found}); remove it and ask its sender for the same bytes again"
+    )]
     Damaged {
         /// Hexadecimal SHA-256 under which it was stored.
         digest: String,
