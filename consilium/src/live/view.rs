@@ -112,9 +112,25 @@ impl View {
         if self.now.saturating_sub(self.changed) >= SILENCE {
             return self.silence();
         }
-        if let Some((done, of, latency)) = self.serving {
-            return format!("encrypted queries {done}/{of}   last {}", milliseconds_text(latency));
+        match self.phase {
+            None => String::new(),
+            Some(Phase::Data) => "images are read or drawn and dealt out to the hospitals".to_owned(),
+            Some(Phase::Connecting) => "every connection proves who is at both ends".to_owned(),
+            Some(Phase::Ceremony) => "keys are made at the hospitals; none leaves its hospital whole".to_owned(),
+            Some(Phase::Round { .. }) => self.last_round(),
+            Some(Phase::Publishing) => "each hospital encrypts its part of the model; the coordinator adds".to_owned(),
+            Some(Phase::Serving) => match self.serving {
+                Some((done, of, latency)) => {
+                    format!("encrypted queries {done}/{of}   last {}", milliseconds_text(latency))
+                }
+                None => "the encrypted model waits for the first encrypted image".to_owned(),
+            },
+            Some(Phase::Checking) => "results are compared with plaintext ones, which only a simulation has".to_owned(),
+            Some(Phase::Reporting) => "the report is written".to_owned(),
         }
+    }
+
+    fn last_round(&self) -> String {
         match &self.last {
             Some(round) => format!(
                 "round {}: loss {}   AUC {}   sum {}   sent by hospitals so far {}",
@@ -124,7 +140,7 @@ impl View {
                 if round.sum_exact { "exact" } else { "DIFFERS" },
                 bytes_text(self.bytes_up)
             ),
-            None => "keys are made at the hospitals; none leaves its hospital whole".to_owned(),
+            None => "updates leave the hospitals encrypted and are opened only as a sum".to_owned(),
         }
     }
 
@@ -258,6 +274,17 @@ mod tests {
         assert_eq!(view.hospital(1), "uploading, 5 B of 10 B");
         assert_eq!(view.part(1), Some(0.5));
         assert_eq!(view.part(4), None);
+    }
+
+    #[test]
+    fn the_footer_follows_the_phase() {
+        let mut view = started();
+        assert_eq!(view.footer(), "updates leave the hospitals encrypted and are opened only as a sum");
+        view.apply(&Event::PhaseStarted { phase: Phase::Serving });
+        view.apply(&Event::Serving { done: 2, of: 10, latency_ms: 850.0 });
+        assert_eq!(view.footer(), "encrypted queries 2/10   last 850 ms");
+        view.apply(&Event::PhaseStarted { phase: Phase::Checking });
+        assert_eq!(view.footer(), "results are compared with plaintext ones, which only a simulation has");
     }
 
     #[test]
