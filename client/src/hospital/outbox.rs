@@ -7,23 +7,24 @@ use std::sync::Arc;
 use bytes::Bytes;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::codec::Wire;
-use protocol::ids::Digest;
+use protocol::ids::{Digest, Epoch};
 use protocol::store::{Journal, Once, Spool};
 
 use super::error::HospitalError;
-
-const SPACE: &str = "outbox";
 
 /// The outbox of one site.
 pub(crate) struct Outbox {
     spool: Spool,
     journal: Arc<Journal>,
+    space: String,
     passing: HashMap<BlobId, Bytes>,
 }
 
 impl Outbox {
-    pub(crate) fn open(root: &Path, journal: Arc<Journal>) -> Result<Self, HospitalError> {
-        Ok(Self { spool: Spool::open(root)?, journal, passing: HashMap::new() })
+    /// Opens the outbox of one key epoch: round numbers begin again in the next one.
+    pub(crate) fn open(root: &Path, journal: Arc<Journal>, epoch: Epoch) -> Result<Self, HospitalError> {
+        let space = format!("epoch-{epoch}-outbox");
+        Ok(Self { spool: Spool::open(root)?, journal, space, passing: HashMap::new() })
     }
 
     /// Stores a body; one that must never be made twice is on disk when this returns.
@@ -34,7 +35,7 @@ impl Outbox {
             return Ok(digest);
         }
         let digest = self.spool.put(&body)?;
-        match self.journal.insert_once(SPACE, &id.to_bytes(), &digest)? {
+        match self.journal.insert_once(&self.space, &id.to_bytes(), &digest)? {
             Once::Existing(found) if found != digest => Err(HospitalError::BodyDiffers { id }),
             _ => Ok(Digest(digest)),
         }
@@ -45,7 +46,7 @@ impl Outbox {
         if let Some(body) = self.passing.get(id) {
             return Ok(body.clone());
         }
-        let stored = self.journal.get(SPACE, &id.to_bytes())?;
+        let stored = self.journal.get(&self.space, &id.to_bytes())?;
         let digest = stored.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         let digest = digest.ok_or(HospitalError::BodyMissing { id: *id })?;
         Ok(Bytes::from(self.spool.get(&digest)?))

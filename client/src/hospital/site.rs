@@ -69,7 +69,7 @@ impl Site {
         Ok(Self {
             training_ledger: ledger(&journal, "training", &plan, plan.layout.flooding())?,
             serving_ledger: ledger(&journal, "serving", &plan, plan.serving_flooding)?,
-            outbox: Outbox::open(&root.join("spool"), Arc::clone(&journal))?,
+            outbox: Outbox::open(&root.join("spool"), Arc::clone(&journal), plan.epoch)?,
             plan,
             trainer,
             data,

@@ -172,7 +172,14 @@ impl<'a> Common<'a> {
         };
         let (hospital, asker) =
             Hospital::open(setup).map_err(|source| FederationError::Hospital { hospital: number, source })?;
-        let task = tokio::spawn(hospital.run());
+        let events = watch.events().clone();
+        let task = tokio::spawn(async move {
+            let end = hospital.run().await;
+            if let Err(error) = &end {
+                events.warn(format!("hospital-{number} stopped: {error}"));
+            }
+            end
+        });
         Ok(Running { number, asker, traffic, task })
     }
 }

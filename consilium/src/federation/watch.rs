@@ -59,6 +59,10 @@ impl Watch {
         Self { events, seen: Mutex::default(), needles: RwLock::default() }
     }
 
+    pub(super) fn events(&self) -> &EventSender {
+        &self.events
+    }
+
     pub(super) fn round(&self, round: RoundId) -> RoundSeen {
         self.seen().rounds.get(&round.0).cloned().unwrap_or_default()
     }

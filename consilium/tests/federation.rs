@@ -1,0 +1,110 @@
+//! Whole federations over real QUIC on the loopback device, with real keys and the default, flooded presets: small
+//! networks and few images, but nothing left out.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use consilium::dropout::DropOut;
+use consilium::event::EventSender;
+use consilium::exit::Exit;
+use consilium::experiment::{DEMO, Experiment};
+use consilium::federation::{self, FederationError};
+use consilium::options::RunOptions;
+use consilium::report;
+use consilium::run_folder;
+
+/// Federations run one after the other: each takes all cores, and a hospital that gets none looks lost.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The demo's experiment, made small.
+fn experiment() -> Experiment {
+    let small = [
+        "federation.rounds=2",
+        "federation.share-grace=8s",
+        "data.simulate.phantom.patients-per-hospital=8",
+        "data.simulate.phantom.slices-per-patient=2",
+        "train.local-epochs=1",
+        "publish.queries=2",
+    ];
+    Experiment::parse("demo.toml", DEMO, &small.map(str::to_owned)).unwrap()
+}
+
+fn options(out: &Path, drops: &[&str], resume: bool) -> RunOptions {
+    let drops: Vec<DropOut> = drops.iter().map(|drop| drop.parse().unwrap()).collect();
+    RunOptions { data: None, out: out.to_path_buf(), drops, resume }
+}
+
+#[test]
+fn a_lost_decryptor_costs_an_attempt_and_every_check_holds() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    let experiment = experiment();
+    let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap();
+    let options = options(&out, &["hospital-2@2:before-share"], false);
+    let outcome = federation::run(&experiment, &options, EventSender::silent()).unwrap();
+    let report = &outcome.report;
+    for oracle in &report.oracles {
+        assert!(oracle.passed, "{}: {}", oracle.name, oracle.detail);
+    }
+    assert!(report.verified());
+    assert_eq!(report.rounds.len(), 2);
+    let (first, second) = (&report.rounds[0], &report.rounds[1]);
+    assert_eq!((first.attempts, first.uploaded.as_slice()), (1, [1, 2, 3, 4, 5].as_slice()));
+    // The same cohort, hospital-2's update included, decrypted by the four that are left.
+    assert_eq!((second.attempts, second.uploaded.as_slice()), (2, [1, 2, 3, 4, 5].as_slice()));
+    assert_eq!(second.decryptors, [1, 3, 4, 5]);
+    assert!(first.sum_exact && second.sum_exact);
+    assert_eq!(report.dropouts.len(), 1);
+    assert!(report.dropouts[0].recovered);
+    assert_eq!(report.serving.images, 2);
+    assert!(report.serving.model_encrypted);
+    assert!(report.traffic.iter().any(|row| row.kind == "key-switch shares" && row.bytes > 0));
+    let files = report::write(&out, &outcome, experiment.report()).unwrap();
+    for name in ["report.html", "report.json", "rounds.parquet", "predictions.parquet"] {
+        assert!(files.iter().any(|file| file.ends_with(name)), "{name} is missing");
+    }
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
+    assert_eq!(json["schema"], 1);
+    assert_eq!(json["rounds"][1]["sum_exact"], true);
+}
+
+#[test]
+fn too_few_hospitals_stop_the_run_and_a_resumed_one_finishes_it() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    let experiment = experiment();
+    let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap();
+    let lost = options(&out, &["hospital-2@2:before-upload", "hospital-3@2:before-upload"], false);
+    let error = federation::run(&experiment, &lost, EventSender::silent()).unwrap_err();
+    assert!(matches!(error, FederationError::QuorumLost { round: 2, .. }), "{error}");
+    assert!(error.to_string().contains("--resume"), "{error}");
+    assert_eq!(Exit::of(&error.into()), Exit::Quorum);
+
+    let again = run_folder::reopen(&out, &experiment).unwrap();
+    let outcome = federation::run(&experiment, &options(&again, &[], true), EventSender::silent()).unwrap();
+    assert!(outcome.report.verified());
+    assert_eq!(outcome.report.rounds.len(), 2, "round 1 of the first invocation, round 2 of the second");
+    assert_eq!(outcome.report.rounds[1].uploaded, [1, 2, 3, 4, 5]);
+    assert_eq!(outcome.report.dropouts.len(), 2);
+}
+
+#[test]
+fn data_that_do_not_fit_the_experiment_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let overrides = ["data.format=npz", "data.simulate.partition=iid"].map(str::to_owned);
+    let text = DEMO.replace("source = \"phantom\"\n", "");
+    let cut = text.split("[data.simulate.phantom]").next().unwrap().to_owned();
+    let rest = text.split("[model]").nth(1).unwrap();
+    let text = format!("{cut}[model]{rest}");
+    let experiment = Experiment::parse("npz.toml", &text, &overrides).unwrap();
+    let path = folder.path().join("images.npz");
+    std::fs::write(&path, b"this is no archive").unwrap();
+    let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap();
+    let options = RunOptions { data: Some(path), ..options(&out, &[], false) };
+    let error = federation::run(&experiment, &options, EventSender::silent()).unwrap_err();
+    assert!(error.to_string().contains("images.npz"), "{error}");
+    assert_eq!(Exit::of(&error.into()), Exit::BadInput);
+}
