@@ -47,7 +47,7 @@ pub struct TrainingCost {
     pub guard_bits: u32,
     /// One chunk without its header.
     pub chunk_bytes: usize,
-    /// The update of one hospital.
+    /// The update of one hospital, spare ciphertexts included.
     pub upload_bytes: usize,
     /// The update against the same parameters as plain 32-bit floats.
     pub upload_vs_f32: f64,
@@ -87,7 +87,10 @@ impl Plan {
         let layout = experiment.layout();
         let parameters = experiment.network().parameter_count();
         let chunks = layout.chunks(parameters);
-        let upload_bytes = chunks * layout.object_bytes();
+        let sum_bytes = chunks * layout.object_bytes();
+        // The spare ciphertexts travel with the first ones.
+        let attempts = 1 + experiment.federation().attempts_ahead;
+        let upload_bytes = sum_bytes * attempts as usize;
         let rounds = experiment.federation().rounds;
         let flooding = match experiment.publish().policy {
             DecryptPolicy::Flooded(flooding) => Some(flooding),
@@ -106,12 +109,12 @@ impl Plan {
                 chunk_bytes: layout.chunk_bytes(),
                 upload_bytes,
                 upload_vs_f32: upload_bytes as f64 / (F32_BYTES * parameters.max(1)) as f64,
-                full_chunk_vs_f32: layout.expansion(),
-                share_bytes: upload_bytes,
-                download_bytes: upload_bytes,
+                full_chunk_vs_f32: layout.expansion() * f64::from(attempts),
+                share_bytes: sum_bytes,
+                download_bytes: sum_bytes,
                 flooding_bits: layout.flooding().security(),
                 epoch_releases: layout.flooding().releases(),
-                planned_releases: chunks as u64 * u64::from(rounds),
+                planned_releases: chunks as u64 * u64::from(rounds) * u64::from(attempts),
             },
             serving: ServingCost {
                 depth: summary.depth,
@@ -158,8 +161,9 @@ impl Plan {
             (
                 "upload",
                 format!(
-                    "{} per hospital and round, {:.2}x of 32-bit floats ({:.2}x once chunks are full)",
+                    "{} per hospital and round{}, {:.2}x of 32-bit floats ({:.2}x once chunks are full)",
                     size(training.upload_bytes),
+                    if training.upload_bytes > training.share_bytes { " with spare ciphertexts" } else { "" },
                     training.upload_vs_f32,
                     training.full_chunk_vs_f32
                 ),

@@ -29,11 +29,11 @@ fn experiment() -> Experiment {
         "train.local-epochs=1",
         "publish.queries=2",
     ];
-    Experiment::parse("demo.toml", DEMO, &small.map(str::to_owned)).unwrap()
+    Experiment::parse("demo.toml", DEMO, &small.map(str::to_owned)).expect("the small demo is valid")
 }
 
 fn options(out: &Path, drops: &[&str], resume: bool) -> RunOptions {
-    let drops: Vec<DropOut> = drops.iter().map(|drop| drop.parse().unwrap()).collect();
+    let drops: Vec<DropOut> = drops.iter().map(|drop| drop.parse().expect("a valid drop-out")).collect();
     RunOptions { data: None, out: out.to_path_buf(), drops, resume }
 }
 

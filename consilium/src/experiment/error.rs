@@ -277,7 +277,7 @@ pub enum Conflict {
     },
     /// The keys would be used up before the last round.
     #[error(
-        "each round decrypts {chunks} chunks, so the budget of {releases} ends in round {last} of {rounds}; raise \
+        "each round charges {chunks} chunks, so the budget of {releases} ends in round {last} of {rounds}; raise \
          epoch-releases or lower rounds"
     )]
     EpochTooShort {

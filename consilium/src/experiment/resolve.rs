@@ -293,7 +293,9 @@ impl Check<'_> {
 
     /// Keys are made once per run, so their budget must last for it.
     fn epoch(&mut self, layout: &LaneLayout, program: &Program, federation: &Federation) {
-        let chunks = layout.chunks(program.network().parameter_count()).max(1);
+        // A spare ciphertext is charged like one that is decrypted: it might be.
+        let attempts = 1 + federation.attempts_ahead as usize;
+        let chunks = layout.chunks(program.network().parameter_count()).max(1) * attempts;
         let (releases, rounds) = (layout.flooding().releases(), federation.rounds);
         let last = releases / chunks as u64;
         if last < u64::from(rounds) {

@@ -174,8 +174,8 @@ fn a_model_too_deep_for_its_preset_is_a_contradiction() {
 fn a_budget_that_ends_before_the_last_round_is_a_contradiction() {
     assert_eq!(
         message("[model]", "[encryption]\nepoch-releases = 3\n[model]"),
-        "x.toml:12: [encryption] epoch-releases does not fit x.toml:4: [federation] rounds: each round decrypts 1 \
-         chunks, so the budget of 3 ends in round 3 of 10; raise epoch-releases or lower rounds"
+        "x.toml:12: [encryption] epoch-releases does not fit x.toml:4: [federation] rounds: each round charges 2 \
+         chunks, so the budget of 3 ends in round 1 of 10; raise epoch-releases or lower rounds"
     );
 }
 

@@ -36,8 +36,8 @@ pub(super) fn table(report: &Report) -> Vec<Trust> {
         row(
             format!("Up to {} hospitals together", t.saturating_sub(1)),
             format!("Fewer than the {t} shares that a decryption takes."),
-            "What each of them knows already.",
-            "The update of anyone else.",
+            "The sum of the others' updates; if only one other contributed, that update.",
+            "The keys, or a single update while two others are in the sum.",
         ),
         row(
             format!("{t} or more of the {n} hospitals together"),
