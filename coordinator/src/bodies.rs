@@ -8,7 +8,7 @@ use bytes::Bytes;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::codec::Wire;
 use protocol::ids::{Digest, PartyId};
-use protocol::limits::CHUNKS_MAX;
+use protocol::limits::{BODIES_HELD_BYTES_MAX, BODIES_HELD_MAX, CHUNKS_MAX};
 use protocol::store::{Journal, Once, Row, Spool};
 
 use crate::error::CoordinatorError;
@@ -42,6 +42,35 @@ impl ListId {
 struct Index {
     lists: HashMap<ListId, BTreeMap<u32, (Digest, u64)>>,
     awaited: HashMap<ListId, BodyRoot>,
+    /// Bodies and bytes held, by maker.
+    held: HashMap<Option<PartyId>, (u64, u64)>,
+}
+
+impl Index {
+    fn hold(&mut self, id: &BlobId, digest: Digest, size: u64) {
+        if self.lists.entry(ListId::of(id)).or_default().insert(id.index, (digest, size)).is_none() {
+            let held = self.held.entry(id.party).or_default();
+            *held = (held.0 + 1, held.1 + size);
+        }
+    }
+
+    fn release(&mut self, list: ListId) -> Option<BTreeMap<u32, (Digest, u64)>> {
+        let bodies = self.lists.remove(&list)?;
+        let held = self.held.entry(list.party).or_default();
+        let bytes: u64 = bodies.values().map(|(_, size)| size).sum();
+        *held = (held.0.saturating_sub(bodies.len() as u64), held.1.saturating_sub(bytes));
+        Some(bodies)
+    }
+
+    /// The coordinator's own bodies are sums of bounded numbers of bounded bodies.
+    fn check_quota(&self, party: Option<PartyId>, size: u64) -> Result<(), CoordinatorError> {
+        let Some(party) = party else { return Ok(()) };
+        let (bodies, bytes) = self.held.get(&Some(party)).copied().unwrap_or_default();
+        if bodies >= BODIES_HELD_MAX || bytes.saturating_add(size) > BODIES_HELD_BYTES_MAX {
+            return Err(CoordinatorError::BodyQuota { party, bodies, bytes });
+        }
+        Ok(())
+    }
 }
 
 /// The coordinator's bodies. The spool holds the bytes, the journal which address holds which digest.
@@ -64,7 +93,7 @@ impl Bodies {
         let mut index = Index::default();
         for Row { key, value } in journal.all(SPACE)? {
             let (Ok(id), Some((digest, size))) = (BlobId::from_bytes(&key), decode(&value)) else { continue };
-            index.lists.entry(ListId::of(&id)).or_default().insert(id.index, (digest, size));
+            index.hold(&id, digest, size);
         }
         Ok(Self { spool, cache, journal, index: Mutex::new(index) })
     }
@@ -77,13 +106,14 @@ impl Bodies {
         if id.index as usize > CHUNKS_MAX {
             return Err(CoordinatorError::BodyIndex { index: id.index });
         }
+        let size = body.len() as u64;
+        self.lock()?.check_quota(id.party, size)?;
         // Updates and shares can be made only once, so they are synced. Parts of keys and models have a step to repeat.
         let spool = match id.kind {
             BlobKind::UpdateChunk | BlobKind::Share | BlobKind::SumChunk => &self.spool,
             _ => &self.cache,
         };
         let digest = Digest(spool.put(body)?);
-        let size = body.len() as u64;
         let mut value = digest.0.to_vec();
         value.extend_from_slice(&size.to_le_bytes());
         if let Once::Existing(found) = self.journal.insert_once(SPACE, &id.to_bytes(), &value)?
@@ -91,7 +121,7 @@ impl Bodies {
         {
             return Err(CoordinatorError::BodyChanged { id: *id });
         }
-        self.lock()?.lists.entry(ListId::of(id)).or_default().insert(id.index, (digest, size));
+        self.lock()?.hold(id, digest, size);
         Ok(digest)
     }
 
@@ -140,7 +170,7 @@ impl Bodies {
     /// # Errors
     /// [`CoordinatorError`] where a file cannot be removed.
     pub(crate) fn forget(&self, list: ListId) -> Result<(), CoordinatorError> {
-        let Some(bodies) = self.lock()?.lists.remove(&list) else { return Ok(()) };
+        let Some(bodies) = self.lock()?.release(list) else { return Ok(()) };
         for (index, (digest, _)) in bodies {
             self.journal.remove(SPACE, &list.body(index).to_bytes())?;
             self.spool.remove(&digest.0)?;
@@ -180,6 +210,19 @@ mod tests {
     fn bodies(folder: &std::path::Path) -> Bodies {
         let journal = Arc::new(Journal::open(&folder.join("journal.sqlite")).unwrap());
         Bodies::open(&folder.join("spool"), journal).unwrap()
+    }
+
+    #[test]
+    fn a_hospital_that_sends_without_end_is_refused() {
+        let mut index = Index::default();
+        let party = PartyId::new(3);
+        let list = ListId { kind: BlobKind::UpdateChunk, round: 1, attempt: 1, party };
+        index.hold(&list.body(0), Digest::default(), BODIES_HELD_BYTES_MAX - 10);
+        assert!(index.check_quota(party, 10).is_ok());
+        assert!(matches!(index.check_quota(party, 11), Err(CoordinatorError::BodyQuota { bodies: 1, .. })));
+        assert!(index.check_quota(PartyId::new(4), 11).is_ok(), "others are not held up");
+        index.release(list);
+        assert!(index.check_quota(party, 11).is_ok());
     }
 
     #[test]

@@ -42,6 +42,18 @@ pub enum CoordinatorError {
         /// The address.
         id: BlobId,
     },
+    /// A hospital holds all the space it may.
+    #[error(
+        "{party} has {bodies} bodies of {bytes} bytes stored, which is all that one hospital may; it is refused more"
+    )]
+    BodyQuota {
+        /// Whose.
+        party: protocol::PartyId,
+        /// How many.
+        bodies: u64,
+        /// How large.
+        bytes: u64,
+    },
     /// A body is not there.
     #[error("{id:?} is not stored here; it has to be sent first")]
     BodyMissing {
