@@ -3,6 +3,7 @@
 //! All are branch-free and use integers only, so their time does not depend
 //! on the sample and their distribution is exactly what the analysis assumes.
 
+use crate::backend::{self, Isa, NARROW_BITS_MAX, Scratch};
 use crate::stream::Stream;
 use zeroize::Zeroizing;
 
@@ -12,39 +13,53 @@ pub const ERROR_MAX: u32 = 21;
 /// Widest flooding word; six of them stay far inside an `i128`.
 pub const FLOODING_BITS_MAX: u32 = 120;
 
+/// Values drawn at once.
+const BLOCK: usize = 512;
+
 /// `n` errors: popcount of 21 bits minus popcount of 21 bits. Variance 10.5
-/// (standard deviation 3.24), magnitude at most [`ERROR_MAX`].
+/// (standard deviation 3.24), magnitude at most [`ERROR_MAX`]. Allocates 8 n
+/// bytes.
 pub fn centred_binomial(stream: &mut Stream, n: usize) -> Zeroizing<Vec<i64>> {
-    const MASK: u64 = (1 << 21) - 1;
-    let mut out = Zeroizing::new(Vec::with_capacity(n));
-    stream.words::<8>(n, |word| {
-        let word = u64::from_le_bytes(word);
-        let plus = (word & MASK).count_ones();
-        let minus = ((word >> 21) & MASK).count_ones();
-        out.push(i64::from(plus) - i64::from(minus));
+    let mut errors = Scratch::new(n);
+    fill_centred_binomial(stream, &mut errors);
+    widen(&errors)
+}
+
+/// Fills `out` with errors as in [`centred_binomial`].
+pub(crate) fn fill_centred_binomial(stream: &mut Stream, out: &mut [i32]) {
+    stream.blocks(8 * out.len(), 8 * BLOCK, |at, bytes| {
+        backend::centred_binomial(Isa::detect(), bytes, &mut out[at / 8..(at + bytes.len()) / 8]);
     });
-    out
 }
 
 /// `n` uniform values of {-1, 0, 1}, as `((3u) >> 32) - 1` of a 32-bit `u`
-/// (bias below 2^-32).
+/// (bias below 2^-32). Allocates 8 n bytes.
 pub fn ternary(stream: &mut Stream, n: usize) -> Zeroizing<Vec<i64>> {
-    let mut out = Zeroizing::new(Vec::with_capacity(n));
-    stream.words::<4>(n, |word| {
-        let word = u64::from(u32::from_le_bytes(word));
-        out.push(((3 * word) >> 32) as i64 - 1);
+    let mut out = Scratch::new(n);
+    stream.blocks(4 * n, 4 * BLOCK, |at, bytes| {
+        backend::ternary(Isa::detect(), bytes, &mut out[at / 4..(at + bytes.len()) / 4]);
     });
-    out
+    widen(&out)
+}
+
+fn widen(values: &[i32]) -> Zeroizing<Vec<i64>> {
+    Zeroizing::new(values.iter().map(|&x| i64::from(x)).collect())
 }
 
 /// `n` flooding values of standard deviation `2^bits`: the sum of six uniform
-/// `bits`-bit words minus six others, magnitude below `6 * 2^bits`.
+/// `bits`-bit words minus six others, magnitude below `6 * 2^bits`. Allocates
+/// 16 n bytes.
 ///
 /// Twelve words, because the product of variance and Fisher information of
 /// their sum is 1.002, against a Gaussian's 1: the divergence under a small
 /// shift is what flooding is for, and a single uniform word has none bounded.
 pub fn flooding(stream: &mut Stream, bits: u32, n: usize) -> Zeroizing<Vec<i128>> {
     assert!(bits <= FLOODING_BITS_MAX, "flooding words are at most 120 bits");
+    if bits <= NARROW_BITS_MAX {
+        let mut narrow = Scratch::new(n);
+        fill_flooding(stream, bits, &mut narrow);
+        return Zeroizing::new(narrow.iter().map(|&z| i128::from(z)).collect());
+    }
     let mut out = Zeroizing::new(Vec::with_capacity(n));
     let (mut sum, mut drawn) = (0i128, 0u32);
     let mut each = |word: u128| {
@@ -67,9 +82,29 @@ pub fn flooding(stream: &mut Stream, bits: u32, n: usize) -> Zeroizing<Vec<i128>
     out
 }
 
+/// Fills `out` with flooding values as in [`flooding`], `bits` at most
+/// [`NARROW_BITS_MAX`].
+pub(crate) fn fill_flooding(stream: &mut Stream, bits: u32, out: &mut [i64]) {
+    // 64 values are 96 whole keystream blocks.
+    stream.blocks(96 * out.len(), 96 * 64, |at, bytes| {
+        backend::flooding(Isa::detect(), bits, bytes, &mut out[at / 96..(at + bytes.len()) / 96]);
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn narrow_flooding_equals_the_sum_of_its_words() {
+        let z = flooding(&mut Stream::from_seed([6; 32]), 57, 100);
+        let mut stream = Stream::from_seed([6; 32]);
+        for &z in z.iter() {
+            let word = |_| i128::from(stream.next_u64() & ((1 << 57) - 1));
+            let words: [i128; 12] = std::array::from_fn(word);
+            assert_eq!(z, words.chunks(2).map(|w| w[0] - w[1]).sum::<i128>());
+        }
+    }
 
     fn moments(values: impl Iterator<Item = f64>, n: usize) -> (f64, f64) {
         let (sum, squares) = values.fold((0.0, 0.0), |(s, q), x| (s + x, q + x * x));

@@ -4,20 +4,37 @@
 //! label into independent streams, one per (polynomial, limb), so that limbs
 //! can be expanded in parallel and a prefix of the limbs expands alike.
 
+use crate::backend::{self, BLOCK_BYTES, Isa};
 use crate::error::Error;
 use crate::params::Preset;
-use chacha20::ChaCha20;
-use chacha20::cipher::{KeyIvInit, StreamCipher};
+use crate::ring::Modulus;
 use hkdf::Hkdf;
 use sha2::Sha256;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-/// Keystream bytes drawn at once by the bulk methods.
-const BLOCK_BYTES: usize = 4096;
+/// Keystream bytes drawn at once by the bulk methods. [`Stream::fill_uniform`]
+/// consumes whole multiples of it, which is part of what a seed means.
+pub(crate) const DRAW_BYTES: usize = 4096;
+
+/// Bytes drawn at once towards the end of [`Stream::fill_uniform`].
+const PART_BYTES: usize = 1024;
 
 /// A deterministic random stream keyed by 32 bytes; its state is wiped on drop.
 pub struct Stream {
-    cipher: ChaCha20,
+    key: [u32; 8],
+    nonce: [u32; 3],
+    /// Number of the next block that was not drawn.
+    next: u64,
+    /// The block before `next`, of which `used` bytes are spent.
+    block: [u8; BLOCK_BYTES],
+    used: usize,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        backend::wipe(&mut self.key);
+        backend::wipe(&mut self.block);
+    }
 }
 
 impl Stream {
@@ -38,13 +55,60 @@ impl Stream {
     }
 
     fn keyed(key: &[u8; 32], nonce: [u8; 12]) -> Self {
-        Stream { cipher: ChaCha20::new(key.into(), &nonce.into()) }
+        let mut stream = Stream { key: [0; 8], nonce: [0; 3], next: 0, block: [0; BLOCK_BYTES], used: BLOCK_BYTES };
+        for (word, bytes) in stream.key.iter_mut().zip(key.as_chunks::<4>().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        for (word, bytes) in stream.nonce.iter_mut().zip(nonce.as_chunks::<4>().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        stream
     }
 
     /// Overwrites `bytes` with the next keystream bytes.
     pub fn fill(&mut self, bytes: &mut [u8]) {
-        bytes.fill(0);
-        self.cipher.apply_keystream(bytes);
+        let left = (BLOCK_BYTES - self.used).min(bytes.len());
+        let (first, rest) = bytes.split_at_mut(left);
+        first.copy_from_slice(&self.block[self.used..self.used + left]);
+        self.used += left;
+        let (whole, last) = rest.split_at_mut(rest.len() / BLOCK_BYTES * BLOCK_BYTES);
+        let counter = self.claim(whole.len() / BLOCK_BYTES);
+        backend::keystream(Isa::detect(), &self.key, &self.nonce, counter, whole);
+        if !last.is_empty() {
+            self.refill();
+            last.copy_from_slice(&self.block[..last.len()]);
+            self.used = last.len();
+        }
+    }
+
+    /// Passes over the next `bytes` keystream bytes.
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        let left = BLOCK_BYTES - self.used;
+        if bytes <= left {
+            self.used += bytes;
+            return;
+        }
+        self.claim((bytes - left) / BLOCK_BYTES);
+        self.used = BLOCK_BYTES;
+        let last = (bytes - left) % BLOCK_BYTES;
+        if last > 0 {
+            self.refill();
+            self.used = last;
+        }
+    }
+
+    /// Draws the next block for itself.
+    fn refill(&mut self) {
+        let counter = self.claim(1);
+        backend::keystream(Isa::detect(), &self.key, &self.nonce, counter, &mut self.block);
+    }
+
+    /// The number of the next block, after claiming `blocks` of them.
+    fn claim(&mut self, blocks: usize) -> u32 {
+        let first = self.next;
+        self.next += blocks as u64;
+        assert!(self.next <= 1 << 32, "a stream ends after 256 GiB");
+        first as u32
     }
 
     /// The next 32 bytes, for instance as the seed of another stream.
@@ -73,44 +137,62 @@ impl Stream {
         (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
+    /// Calls `each(at, bytes)` for `total` consecutive bytes in blocks of
+    /// `block` bytes, the last one possibly shorter; `at` counts bytes. The
+    /// blocks are wiped.
+    pub(crate) fn blocks(&mut self, total: usize, block: usize, mut each: impl FnMut(usize, &[u8])) {
+        let mut buffer = backend::Scratch::<u8>::new(block.min(total));
+        for at in (0..total).step_by(block) {
+            let bytes = &mut buffer[..block.min(total - at)];
+            self.fill(bytes);
+            each(at, bytes);
+        }
+    }
+
     /// Calls `each` with `count` consecutive words of `W` bytes.
     pub(crate) fn words<const W: usize>(&mut self, count: usize, mut each: impl FnMut([u8; W])) {
-        let mut block = Zeroizing::new([0u8; BLOCK_BYTES]);
-        let per_block = BLOCK_BYTES / W;
-        let mut left = count;
-        while left > 0 {
-            let take = left.min(per_block);
-            let bytes = &mut block[..take * W];
-            self.fill(bytes);
-            let (words, _) = bytes.as_chunks::<W>();
-            words.iter().for_each(|&word| each(word));
-            left -= take;
-        }
+        self.blocks(count * W, DRAW_BYTES, |_, bytes| bytes.as_chunks::<W>().0.iter().for_each(|&word| each(word)));
     }
 
     /// Fills `out` with uniform residues below `q`, `2^29 < q < 2^30`.
     ///
     /// Takes the low 30 bits of each 32-bit word and drops values `>= q`;
-    /// accepted values are independent of the dropped ones.
+    /// accepted values are independent of the dropped ones. Uses 8 KiB of
+    /// stack and allocates nothing.
     pub fn fill_uniform(&mut self, q: u32, out: &mut [u32]) {
-        let mut block = Zeroizing::new([0u8; BLOCK_BYTES]);
-        let mut spare = [0u32; BLOCK_BYTES / 4];
-        let mut filled = 0;
+        self.uniform(q, out, |out, x| out.copy_from_slice(x));
+    }
+
+    /// `x +=` what [`Stream::fill_uniform`] would give.
+    pub(crate) fn add_uniform(&mut self, m: &Modulus, x: &mut [u32]) {
+        self.uniform(m.value(), x, |x, mask| backend::add(m, x, mask));
+    }
+
+    /// `x -=` what [`Stream::fill_uniform`] would give.
+    pub(crate) fn sub_uniform(&mut self, m: &Modulus, x: &mut [u32]) {
+        self.uniform(m.value(), x, |x, mask| backend::sub(m, x, mask));
+    }
+
+    /// Hands out uniform residues for consecutive parts of `out`.
+    fn uniform(&mut self, q: u32, out: &mut [u32], mut each: impl FnMut(&mut [u32], &[u32])) {
+        let mut bytes = [0u8; DRAW_BYTES];
+        let mut accepted = [0u32; DRAW_BYTES / 4];
+        let (mut filled, mut spent) = (0, 0);
         while filled < out.len() {
-            self.fill(&mut block[..]);
-            let (words, _) = block.as_chunks::<4>();
-            // Compact without branching on the word, then copy what fits.
-            let mut accepted = 0;
-            for &word in words {
-                let value = u32::from_le_bytes(word) & ((1 << 30) - 1);
-                spare[accepted] = value;
-                accepted += usize::from(value < q);
-            }
-            let take = accepted.min(out.len() - filled);
-            out[filled..filled + take].copy_from_slice(&spare[..take]);
+            // In parts at the end, since few words are needed beyond the last
+            // whole draw.
+            let draw = if spent == 0 && out.len() - filled >= DRAW_BYTES / 4 { DRAW_BYTES } else { PART_BYTES };
+            let bytes = &mut bytes[..draw];
+            self.fill(bytes);
+            spent = (spent + draw) % DRAW_BYTES;
+            let count = backend::accept_below(Isa::detect(), q, bytes, &mut accepted[..draw / 4]);
+            let take = count.min(out.len() - filled);
+            each(&mut out[filled..filled + take], &accepted[..take]);
             filled += take;
         }
-        spare.zeroize();
+        self.skip((DRAW_BYTES - spent) % DRAW_BYTES);
+        backend::wipe(&mut bytes);
+        backend::wipe(&mut accepted);
     }
 }
 
@@ -172,6 +254,7 @@ impl Expander {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chacha20::cipher::{KeyIvInit, StreamCipher};
 
     #[test]
     fn the_stream_is_chacha20_with_a_zero_nonce() {
@@ -180,6 +263,64 @@ mod tests {
         let mut first = [0; 8];
         stream.fill(&mut first);
         assert_eq!(first, [0x76, 0xb8, 0xe0, 0xad, 0xa0, 0xf1, 0x3d, 0x90]);
+    }
+
+    #[test]
+    fn pieces_of_any_size_join_into_one_stream() {
+        let (key, nonce) = ([9; 32], [0; 12]);
+        let mut whole = vec![0; 20_000];
+        chacha20::ChaCha20::new(&key.into(), &nonce.into()).apply_keystream(&mut whole);
+        for start in [0, 1, 63, 64, 65, 127, 1000] {
+            let mut stream = Stream::from_seed(key);
+            stream.skip(start);
+            let mut at = start;
+            for len in [1, 62, 64, 3, 0, 700, 128, 1, 4096, 5000] {
+                let mut piece = vec![0; len];
+                stream.fill(&mut piece);
+                assert!(piece == whole[at..at + len], "{start}, {len}");
+                at += len;
+                stream.skip(len % 150);
+                at += len % 150;
+            }
+        }
+    }
+
+    #[test]
+    fn uniform_residues_are_the_accepted_words_of_whole_draws() {
+        let q = 1_053_818_881;
+        let m = Modulus::new(q);
+        for (len, offset) in [(1, 0), (255, 0), (1000, 32), (1024, 0), (5000, 7), (8192, 0)] {
+            let mut bytes = vec![0; 1 << 16];
+            chacha20::ChaCha20::new(&[4; 32].into(), &[0; 12].into()).apply_keystream(&mut bytes);
+            let accepted: Vec<(usize, u32)> = bytes[offset..]
+                .chunks_exact(4)
+                .map(|w| u32::from_le_bytes(w.try_into().unwrap()) % (1 << 30))
+                .enumerate()
+                .filter(|&(_, x)| x < q)
+                .take(len)
+                .collect();
+            let expected: Vec<u32> = accepted.iter().map(|&(_, x)| x).collect();
+            let mut stream = Stream::from_seed([4; 32]);
+            stream.skip(offset);
+            let mut out = vec![0; len];
+            stream.fill_uniform(q, &mut out);
+            assert!(out == expected, "{len} from {offset}");
+            // The stream goes on behind the last draw of 4,096 bytes.
+            let end = offset + (accepted[len - 1].0 / 1024 + 1) * 4096;
+            assert_eq!(stream.next_u32().to_le_bytes(), bytes[end..end + 4]);
+            // Added and subtracted again.
+            let mut x = vec![5; len];
+            for sub in [false, true] {
+                let mut stream = Stream::from_seed([4; 32]);
+                stream.skip(offset);
+                if sub {
+                    stream.sub_uniform(&m, &mut x)
+                } else {
+                    stream.add_uniform(&m, &mut x)
+                }
+                assert!(x.iter().zip(&expected).all(|(&x, &e)| x == if sub { 5 } else { m.add(5, e) }));
+            }
+        }
     }
 
     #[test]

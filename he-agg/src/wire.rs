@@ -4,6 +4,7 @@
 //! kind, preset, shape and origin of an object, so that one set of bytes can
 //! never be read as another; lengths are checked before anything is allocated.
 
+use crate::backend::{self, Isa};
 use crate::error::DecodeError;
 use crate::params::{Params, Preset};
 use sha2::{Digest, Sha256};
@@ -207,19 +208,20 @@ pub const fn packed_len(n: usize) -> usize {
     (n * 30).div_ceil(8)
 }
 
-/// Appends `residues` as consecutive 30-bit words.
+/// Appends `residues`, each below 2^30, as consecutive 30-bit words.
+///
+/// Allocates only what `out` lacks.
 pub fn pack(residues: &[u32], out: &mut Vec<u8>) {
-    out.reserve(packed_len(residues.len()));
-    let (groups, rest) = residues.as_chunks::<4>();
-    for &[a, b, c, d] in groups {
-        let word = u128::from(a) | u128::from(b) << 30 | u128::from(c) << 60 | u128::from(d) << 90;
-        out.extend_from_slice(&word.to_le_bytes()[..15]);
-    }
+    let start = out.len();
+    out.resize(start + packed_len(residues.len()), 0);
+    let (groups, rest) = residues.split_at(residues.len() / 4 * 4);
+    let (bytes, tail) = out[start..].split_at_mut(packed_len(groups.len()));
+    backend::pack(Isa::detect(), groups, bytes);
     let mut word = 0u128;
     for (i, &x) in rest.iter().enumerate() {
         word |= u128::from(x) << (30 * i);
     }
-    out.extend_from_slice(&word.to_le_bytes()[..packed_len(rest.len())]);
+    tail.copy_from_slice(&word.to_le_bytes()[..tail.len()]);
 }
 
 /// Reads what [`pack`] wrote. Values are 30 bits, not yet compared with a prime.
@@ -232,14 +234,9 @@ pub fn unpack(bytes: &[u8], out: &mut [u32]) -> Result<(), DecodeError> {
     if bytes.len() != expected {
         return Err(DecodeError::Length { found: bytes.len(), expected });
     }
-    let (groups, rest) = out.as_chunks_mut::<4>();
-    let (words, tail) = bytes.split_at(groups.len() * 15);
-    for (group, bytes) in groups.iter_mut().zip(words.as_chunks::<15>().0) {
-        let mut buffer = [0; 16];
-        buffer[..15].copy_from_slice(bytes);
-        let word = u128::from_le_bytes(buffer);
-        *group = std::array::from_fn(|i| ((word >> (30 * i)) & MASK) as u32);
-    }
+    let (groups, rest) = out.split_at_mut(out.len() / 4 * 4);
+    let (words, tail) = bytes.split_at(packed_len(groups.len()));
+    backend::unpack(Isa::detect(), words, groups);
     let mut buffer = [0; 16];
     buffer[..tail.len()].copy_from_slice(tail);
     let word = u128::from_le_bytes(buffer);
@@ -260,11 +257,12 @@ pub fn unpack(bytes: &[u8], out: &mut [u32]) -> Result<(), DecodeError> {
 /// [`DecodeError::Residue`] with the first offender.
 pub fn check_residues(residues: &[u32], limb: usize, q: u32) -> Result<(), DecodeError> {
     let canonical = residues.iter().fold(true, |ok, &x| ok & (x < q));
+    if canonical {
+        return Ok(());
+    }
     match residues.iter().position(|&x| x >= q) {
-        Some(position) if !canonical => {
-            Err(DecodeError::Residue { limb, position, value: residues[position], modulus: q })
-        }
-        _ => Ok(()),
+        Some(position) => Err(DecodeError::Residue { limb, position, value: residues[position], modulus: q }),
+        None => Ok(()),
     }
 }
 

@@ -6,10 +6,20 @@
 //! calling code compiled for an instruction set requires that it is present.
 
 mod instances;
+mod keystream;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+mod packing;
+mod per_isa;
 mod pointwise;
+mod sampling;
 mod transform;
+mod wipe;
+
+pub(crate) use keystream::{BLOCK_BYTES, keystream};
+pub(crate) use packing::{pack, packed_add, packed_below, unpack};
+pub(crate) use sampling::{NARROW_BITS_MAX, accept_below, add_signed, centred_binomial, flooding, ternary};
+pub(crate) use wipe::{Scratch, wipe};
 
 use crate::ring::{Modulus, NttTable, ShoupFactor};
 use std::sync::OnceLock;

@@ -282,7 +282,7 @@ impl Poly<Eval> {
 impl<D> Zeroize for Poly<D> {
     fn zeroize(&mut self) {
         // In place, so that the polynomial keeps its shape.
-        self.data.as_mut_slice().zeroize();
+        crate::backend::wipe(&mut self.data);
     }
 }
 
