@@ -3,129 +3,293 @@
 //! Lane `p` of a chunk is lane `p mod k` of coefficient `p / k`. The first
 //! lanes are controls: `0..n` presence, `n` the weight, `n + 1` a checksum,
 //! then zeros up to a whole coefficient. Values follow, shifted by `2^(b-1)`
-//! so that they are not negative.
+//! so that they are not negative. Both directions run over tiles of
+//! coefficients, so that no copy of the values is made.
 
 use super::chunk::{ChunkId, EncryptRequest};
 use super::error::AggregationError;
 use super::layout::LaneLayout;
+use super::reconstruction::Reconstruction;
+use crate::backend::{self, Factors, Isa, LaneRange, LaneShape, Scratch, TILE};
 use crate::ring::{Coeff, Poly};
-use crate::stream::Expander;
-use zeroize::Zeroizing;
+use crate::sampler;
+use crate::stream::{Expander, Stream};
+use rayon::prelude::*;
 
-/// Checksum factors of every lane: odd, so that a change of one lane by less
-/// than `2^b` always shows; zero where a lane is checked by other means.
-fn checksum_factors(layout: &LaneLayout, id: &ChunkId) -> Vec<u32> {
-    let indices = [u64::from(id.round), u64::from(id.attempt), u64::from(id.chunk)];
-    let expander = Expander::new(&id.epoch, "modeA/checksum", layout.params().preset, &indices);
-    let mut factors = Vec::with_capacity(layout.lanes_per_chunk());
-    let mask = u32::MAX >> (32 - layout.lane_bits());
-    expander.sampler(0).words::<4>(layout.lanes_per_chunk(), |word| {
-        factors.push((u32::from_le_bytes(word) & mask) | 1);
-    });
-    let n = usize::from(layout.parties());
-    factors[..n].fill(0);
-    factors[n + 1] = 0;
-    factors
+/// Coefficients decoded by one task; at least as many as control coefficients.
+const SPAN: usize = 1024;
+
+/// Checksum factors of every lane in order, one keystream word each: odd, so
+/// that a change of one lane by less than `2^b` always shows.
+struct ChecksumStream {
+    expander: Expander,
+    mask: u32,
 }
 
-/// `sum of factor * lane mod 2^b`.
-fn checksum(layout: &LaneLayout, id: &ChunkId, lanes: impl Iterator<Item = u64>) -> u64 {
-    let factors = checksum_factors(layout, id);
-    let sum = factors
-        .iter()
-        .zip(lanes)
-        .fold(0u64, |sum, (&factor, lane)| sum.wrapping_add(u64::from(factor).wrapping_mul(lane)));
-    sum & layout.lane_max()
+impl ChecksumStream {
+    fn new(layout: &LaneLayout, id: &ChunkId) -> Self {
+        let indices = [u64::from(id.round), u64::from(id.attempt), u64::from(id.chunk)];
+        let expander = Expander::new(&id.epoch, "modeA/checksum", layout.params().preset, &indices);
+        ChecksumStream { expander, mask: u32::MAX >> (32 - layout.lane_bits()) }
+    }
+
+    /// The stream from the factor of lane `lane` on.
+    fn from(&self, lane: usize) -> Stream {
+        let mut stream = self.expander.sampler(0);
+        stream.skip(4 * lane);
+        stream
+    }
+
+    /// The factor of the weight's lane; presence and checksum have none, since
+    /// they are checked by other means.
+    fn weight(&self, layout: &LaneLayout) -> u32 {
+        (self.from(usize::from(layout.parties())).next_u32() & self.mask) | 1
+    }
 }
 
-/// The plaintext polynomial `M_i` of one hospital's chunk.
-pub(super) fn encode(request: &EncryptRequest<'_>) -> Result<Zeroizing<Poly<Coeff>>, AggregationError> {
-    let layout = request.layout;
-    let (n, bits) = (usize::from(layout.parties()), layout.lane_bits());
-    let max = layout.lane_max();
-    layout.check_party(request.sender)?;
-    if request.weight == 0 || u64::from(request.weight) > max {
-        return Err(AggregationError::Weight { weight: u64::from(request.weight), max });
-    }
-    let capacity = layout.values_per_chunk();
-    if request.values.len() > capacity {
-        return Err(AggregationError::TooManyValues { found: request.values.len(), max: capacity });
-    }
-    let offset = 1i64 << (bits - 1);
-    let mut in_range = true;
-    let mut lanes = Zeroizing::new(vec![0u32; layout.lanes_per_chunk()]);
-    let first = layout.control_coefficients() * layout.lanes();
-    // Lanes without a value carry a zero, like any other value of zero.
-    lanes[first..].fill(offset as u32);
-    for (lane, &v) in lanes[first..].iter_mut().zip(request.values) {
-        let shifted = i64::from(v) + offset;
-        in_range &= (0..=max as i64).contains(&shifted);
-        *lane = shifted as u32;
-    }
-    if !in_range {
-        return Err(AggregationError::ValueRange { bits });
-    }
-    lanes[usize::from(request.sender) - 1] = 1;
-    lanes[n] = request.weight;
-    lanes[n + 1] = checksum(layout, &request.id, lanes.iter().map(|&lane| u64::from(lane))) as u32;
+/// A request whose integers fit the layout, with its control lanes.
+pub(super) struct Plaintext<'a> {
+    request: &'a EncryptRequest<'a>,
+    controls: Scratch<u32>,
+}
 
-    let params = layout.params();
-    let k = layout.lanes();
-    let mut out = Zeroizing::new(Poly::zero(params.n, params.q.len()));
-    out.par_limbs(&params.q, |_, limb, x| {
-        let m = *limb.modulus();
-        let factors: Vec<u64> = (0..k as u32)
-            .map(|l| u64::from(m.pow(2, u64::from(layout.guard_bits() + l * layout.stride_bits()))))
-            .collect();
-        for (x, lanes) in x.iter_mut().zip(lanes.chunks_exact(k)) {
-            // At most 66 terms below 2^54.
-            let sum = lanes.iter().zip(&factors).map(|(&lane, &f)| u64::from(lane) * f).sum();
-            *x = m.reduce_u64(sum);
+impl<'a> Plaintext<'a> {
+    /// Checks a request and computes its checksum. Allocates the control lanes
+    /// and one block of keystream.
+    ///
+    /// # Errors
+    /// [`AggregationError`] naming what does not fit.
+    pub(super) fn new(request: &'a EncryptRequest<'a>) -> Result<Self, AggregationError> {
+        let layout = request.layout;
+        let (n, bits, max) = (usize::from(layout.parties()), layout.lane_bits(), layout.lane_max());
+        layout.check_party(request.sender)?;
+        if request.weight == 0 || u64::from(request.weight) > max {
+            return Err(AggregationError::Weight { weight: u64::from(request.weight), max });
         }
-    });
-    Ok(out)
+        let capacity = layout.values_per_chunk();
+        if request.values.len() > capacity {
+            return Err(AggregationError::TooManyValues { found: request.values.len(), max: capacity });
+        }
+        const BLOCK: usize = 1024;
+        const ZEROS: [i32; BLOCK] = [0; BLOCK];
+        let checksums = ChecksumStream::new(layout, &request.id);
+        let first = layout.control_coefficients() * layout.lanes();
+        let mut sum = checksums.weight(layout).wrapping_mul(request.weight);
+        let mut in_range = true;
+        checksums.from(first).blocks(4 * capacity, 4 * BLOCK, |at, words| {
+            let (at, count) = (at / 4, words.len() / 4);
+            // Lanes without a value carry a zero, like any other value of zero.
+            let values = request.values.get(at..).unwrap_or(&[]);
+            let values = &values[..values.len().min(count)];
+            let (own, rest) = words.split_at(4 * values.len());
+            for (words, values) in [(own, values), (rest, &ZEROS[..count - values.len()])] {
+                let factors = Factors { words, mask: checksums.mask };
+                let (part, ok) = backend::weigh_values(Isa::detect(), factors, values, 1 << (bits - 1), max as u32);
+                sum = sum.wrapping_add(part);
+                in_range &= ok;
+            }
+        });
+        if !in_range {
+            return Err(AggregationError::ValueRange { bits });
+        }
+        let mut controls = Scratch::new(first);
+        controls[usize::from(request.sender) - 1] = 1;
+        controls[n] = request.weight;
+        controls[n + 1] = sum & max as u32;
+        Ok(Plaintext { request, controls })
+    }
+
+    /// `x = M + e - x`, with the errors drawn from a stream. Allocates a tile
+    /// of values and lanes and one block of keystream.
+    pub(super) fn subtract_from(&self, errors: &mut Stream, x: &mut Poly<Coeff>) {
+        let layout = self.request.layout;
+        let (params, k) = (layout.params(), layout.lanes());
+        let n = params.n;
+        let factors: Vec<u32> = params
+            .q
+            .iter()
+            .flat_map(|limb| {
+                let power = |l: u32| limb.modulus().pow(2, u64::from(layout.guard_bits() + l * layout.stride_bits()));
+                (0..k as u32).map(power)
+            })
+            .collect();
+        let tile = TILE.min(n);
+        let offset = 1u32 << (layout.lane_bits() - 1);
+        let (mut values, mut lanes) = (Scratch::new(k * tile), Scratch::new(k * tile));
+        let first = self.controls.len();
+        let mut e = Scratch::new(tile.max(n.min(SPAN)));
+        for start in (0..n).step_by(e.len()) {
+            sampler::fill_centred_binomial(errors, &mut e);
+            for (at, e) in (start..).step_by(tile).zip(e.chunks_exact(tile)) {
+                let places = k * at..k * (at + tile);
+                let whole = places.start.checked_sub(first).zip(places.end.checked_sub(first));
+                match whole.and_then(|(from, to)| self.request.values.get(from..to)) {
+                    Some(values) => backend::split_lanes(Isa::detect(), k, values, offset, &mut lanes),
+                    None => {
+                        // The tile has control lanes, or lanes without a value.
+                        for (value, p) in values.iter_mut().zip(places.clone()) {
+                            let own = p.checked_sub(first).and_then(|p| self.request.values.get(p));
+                            *value = own.copied().unwrap_or(0);
+                        }
+                        backend::split_lanes(Isa::detect(), k, &values, offset, &mut lanes);
+                        for (p, &control) in self.controls.iter().enumerate().skip(places.start).take(k * tile) {
+                            lanes[p % k * tile + p / k - at] = control;
+                        }
+                    }
+                }
+                for (l, (limb, factors)) in params.q.iter().zip(factors.chunks_exact(k)).enumerate() {
+                    let x = &mut x.limb_mut(l)[at..at + tile];
+                    backend::subtract_from_lanes(Isa::detect(), limb.modulus(), factors, &lanes, e, x);
+                }
+            }
+        }
+    }
 }
 
-/// What the control lanes and the values of a sum say, once checked.
+/// What the lanes of a sum say, once checked.
 pub(super) struct LaneSums {
     pub(super) values: Vec<i64>,
     pub(super) weight: u64,
+    pub(super) noise_max: u64,
 }
 
-/// Checks the control lanes of a sum over `contributors` and shifts the values
-/// back. `sums` are all lanes of the chunk.
+/// What one span of coefficients contributes to the checks.
+struct Span {
+    controls: Vec<u32>,
+    noise_max: u64,
+    checksum: u32,
+    /// The first lane above the largest possible sum, and its content.
+    beyond: Option<(usize, u64)>,
+}
+
+/// Takes a decrypted sum over `contributors` apart, checks noise, lanes and
+/// controls, and shifts the values back. `y` carries `2^(g-1)` in every
+/// coefficient, so that negative noise does not borrow from a lane. Allocates
+/// the values (8 bytes each) and per thread about 50 bytes per lane of a tile.
+///
+/// # Errors
+/// The first check that fails.
 pub(super) fn decode(
     layout: &LaneLayout,
     id: &ChunkId,
     contributors: &[u16],
-    sums: &[u64],
+    y: &Poly<Coeff>,
 ) -> Result<LaneSums, AggregationError> {
-    let n = usize::from(layout.parties());
+    let (n, parties) = (layout.params().n, usize::from(layout.parties()));
+    let (k, first) = (layout.lanes(), layout.control_coefficients() * layout.lanes());
     let count = contributors.len() as u64;
     let max = count * layout.lane_max();
+    let lift = Reconstruction::new(&layout.params().q);
+    let checksums = ChecksumStream::new(layout, id);
+    let range = LaneRange { shift: (count as i64) << (layout.lane_bits() - 1), max: max as u32 };
+
+    let mut values = vec![0i64; layout.values_per_chunk()];
+    let mut parts = Vec::with_capacity(n.div_ceil(SPAN));
+    let mut rest = &mut values[..];
+    for start in (0..n).step_by(SPAN) {
+        let from = (k * start).max(first);
+        let (part, tail) = rest.split_at_mut((k * (start + SPAN).min(n)).saturating_sub(from));
+        parts.push((start, part));
+        rest = tail;
+    }
+    let spans: Vec<Result<Span, AggregationError>> = parts
+        .into_par_iter()
+        .map(|(start, values)| {
+            let coefficients = start..(start + SPAN).min(n);
+            decode_span(layout, &lift, &checksums, range, y, coefficients, values)
+        })
+        .collect();
+
+    let (mut noise_max, mut checksum, mut beyond, mut controls) = (0, 0u32, None, Vec::new());
+    for span in spans {
+        let span = span?;
+        noise_max = noise_max.max(span.noise_max);
+        checksum = checksum.wrapping_add(span.checksum);
+        beyond = beyond.or(span.beyond);
+        controls.extend(span.controls);
+    }
     for party in 1..=layout.parties() {
         let expected = u64::from(contributors.contains(&party));
-        let found = sums[usize::from(party) - 1];
+        let found = u64::from(controls[usize::from(party) - 1]);
         if found != expected {
             return Err(AggregationError::Presence { party, count: found, expected });
         }
     }
-    let first = layout.control_coefficients() * layout.lanes();
-    if let Some(lane) = (n + 2..first).find(|&lane| sums[lane] != 0) {
-        return Err(AggregationError::SpareLane { lane, sum: sums[lane] });
+    if let Some(lane) = (parties + 2..first).find(|&lane| controls[lane] != 0) {
+        return Err(AggregationError::SpareLane { lane, sum: u64::from(controls[lane]) });
     }
-    if let Some(lane) = sums.iter().position(|&sum| sum > max) {
-        return Err(AggregationError::LaneRange { lane, sum: sums[lane], max });
+    let control = controls.iter().position(|&sum| u64::from(sum) > max);
+    if let Some((lane, sum)) = control.map(|lane| (lane, u64::from(controls[lane]))).or(beyond) {
+        return Err(AggregationError::LaneRange { lane, sum, max });
     }
-    let expected = checksum(layout, id, sums.iter().copied());
-    let found = sums[n + 1] & layout.lane_max();
+    let weight = controls[parties];
+    let expected = checksum.wrapping_add(checksums.weight(layout).wrapping_mul(weight)) & checksums.mask;
+    let found = controls[parties + 1] & checksums.mask;
     if found != expected {
-        return Err(AggregationError::Checksum { found, expected });
+        return Err(AggregationError::Checksum { found: u64::from(found), expected: u64::from(expected) });
     }
-    if sums[n] == 0 {
+    if weight == 0 {
         return Err(AggregationError::NoWeight);
     }
-    let shift = (count as i64) << (layout.lane_bits() - 1);
-    let values = sums[first..].iter().map(|&sum| sum as i64 - shift).collect();
-    Ok(LaneSums { values, weight: sums[n] })
+    Ok(LaneSums { values, weight: u64::from(weight), noise_max })
+}
+
+/// Decodes a span of coefficients into the values of its lanes.
+fn decode_span(
+    layout: &LaneLayout,
+    lift: &Reconstruction,
+    checksums: &ChecksumStream,
+    range: LaneRange,
+    y: &Poly<Coeff>,
+    coefficients: std::ops::Range<usize>,
+    mut values: &mut [i64],
+) -> Result<Span, AggregationError> {
+    let (k, limbs) = (layout.lanes(), y.limbs());
+    let first = layout.control_coefficients() * k;
+    let shape = LaneShape { guard: layout.guard_bits(), stride: layout.stride_bits(), lanes: k };
+    let half = 1u64 << (layout.guard_bits() - 1);
+    let tile = TILE.min(coefficients.len());
+    let (mut residues, mut words) = (vec![0u32; limbs * tile], vec![0u32; limbs * tile]);
+    let (mut noise, mut above) = (vec![0u64; tile], vec![0u32; tile]);
+    let (mut lane, mut lanes) = (vec![0u32; k * tile], vec![0u32; k * tile]);
+    let mut factors = vec![0u8; 4 * k * tile];
+    let mut stream = checksums.from((k * coefficients.start).max(first));
+    let mut span = Span { controls: Vec::new(), noise_max: 0, checksum: 0, beyond: None };
+    for at in coefficients.step_by(tile) {
+        for (l, residues) in residues.chunks_exact_mut(tile).enumerate() {
+            residues.copy_from_slice(&y.limb(l)[at..at + tile]);
+        }
+        lift.lift(&mut residues, &mut words);
+        backend::take_lanes(Isa::detect(), shape, &words, &mut noise, &mut above, &mut lane, &mut lanes);
+        let bound = layout.noise_bound();
+        let worst = noise.iter().fold(0, |worst, &noise| noise.abs_diff(half).max(worst));
+        if worst > bound || above.iter().fold(0, |any, &above| any | above) != 0 {
+            // The first coefficient at fault; its noise is looked at first.
+            for (i, (noise, &above)) in noise.iter().zip(&above).enumerate() {
+                let (coefficient, noise) = (at + i, noise.abs_diff(half));
+                if noise > bound {
+                    return Err(AggregationError::Noise { coefficient, noise, bound });
+                }
+                if above != 0 {
+                    return Err(AggregationError::LaneOverflow { coefficient });
+                }
+            }
+        }
+        span.noise_max = span.noise_max.max(worst);
+        let controls = first.saturating_sub(k * at).min(lanes.len());
+        let (control, sums) = lanes.split_at(controls);
+        span.controls.extend_from_slice(control);
+        let words = &mut factors[..4 * sums.len()];
+        stream.fill(words);
+        let (tile_values, rest) = values.split_at_mut(sums.len());
+        values = rest;
+        let factors = Factors { words, mask: checksums.mask };
+        let (part, within) = backend::weigh_lanes(Isa::detect(), factors, sums, range, tile_values);
+        span.checksum = span.checksum.wrapping_add(part);
+        if !within && span.beyond.is_none() {
+            let place = sums.iter().position(|&sum| sum > range.max);
+            span.beyond = place.map(|i| (k * at + controls + i, u64::from(sums[i])));
+        }
+    }
+    Ok(span)
 }

@@ -35,7 +35,7 @@ mod share;
 #[cfg(test)]
 mod tests;
 
-pub use chunk::{ChunkId, ChunkSum, EncryptRequest, UpdateChunk, encrypt_chunk};
+pub use chunk::{ChunkId, ChunkSum, EncryptRequest, PackedChunk, UpdateChunk, encrypt_chunk};
 pub use context::ShareContext;
 pub use error::AggregationError;
 pub use flooding::{

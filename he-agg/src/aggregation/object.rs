@@ -2,10 +2,11 @@
 
 use super::chunk::ChunkId;
 use super::error::AggregationError;
+use crate::backend::{self, Isa};
 use crate::error::DecodeError;
 use crate::params::Params;
-use crate::ring::{Domain, Poly};
-use crate::wire::{HEADER_BYTES, Header, Kind};
+use crate::ring::{Coeff, Domain, Poly};
+use crate::wire::{self, HEADER_BYTES, Header, Kind};
 
 /// A header and one polynomial over all limbs.
 ///
@@ -34,12 +35,39 @@ pub(super) fn write<D: Domain>(
 }
 
 /// Reads what [`write`] wrote; the identifier carries the header's digest as
-/// its epoch.
+/// its epoch. Allocates the polynomial, after all lengths were checked.
 pub(super) fn read<D: Domain>(
     bytes: &[u8],
     kind: Kind,
     params: &Params,
 ) -> Result<(ChunkId, u16, Poly<D>), AggregationError> {
+    let (id, sender, payload) = open::<D>(bytes, kind, params)?;
+    Ok((id, sender, Poly::unpack(payload, params.n, &params.q)?))
+}
+
+/// Checks the header of what [`write`] wrote and every residue, and leaves the
+/// residues packed. Allocates nothing.
+pub(super) fn read_packed<'a, D: Domain>(
+    bytes: &'a [u8],
+    kind: Kind,
+    params: &Params,
+) -> Result<(ChunkId, u16, &'a [u8]), AggregationError> {
+    let (id, sender, payload) = open::<D>(bytes, kind, params)?;
+    for (packed, limb) in payload.chunks_exact(wire::packed_len(params.n)).zip(&params.q) {
+        if !backend::packed_below(Isa::detect(), limb.modulus().value(), packed) {
+            // Reading it whole names the residue at fault.
+            Poly::<D>::unpack(payload, params.n, &params.q)?;
+        }
+    }
+    Ok((id, sender, payload))
+}
+
+/// Checks the header of what [`write`] wrote.
+fn open<'a, D: Domain>(
+    bytes: &'a [u8],
+    kind: Kind,
+    params: &Params,
+) -> Result<(ChunkId, u16, &'a [u8]), AggregationError> {
     let (header, payload) = Header::read(bytes, kind, params)?;
     for (field, found, expected) in [
         ("domain", header.domain, D::NUMBER),
@@ -54,7 +82,13 @@ pub(super) fn read<D: Domain>(
     if header.scale != 1.0 {
         return Err(DecodeError::Scale { bits: header.scale.to_bits() }.into());
     }
-    let poly = Poly::unpack(payload, params.n, &params.q)?;
     let id = ChunkId { epoch: header.epoch, round: header.round, attempt: header.attempt, chunk: header.chunk };
-    Ok((id, header.sender, poly))
+    Ok((id, header.sender, payload))
+}
+
+/// `sum += packed residues`, all canonical. Allocates nothing.
+pub(super) fn add_packed(params: &Params, sum: &mut Poly<Coeff>, payload: &[u8]) {
+    for (l, (packed, limb)) in payload.chunks_exact(wire::packed_len(params.n)).zip(&params.q).enumerate() {
+        backend::packed_add(Isa::detect(), limb.modulus(), sum.limb_mut(l), packed);
+    }
 }

@@ -7,16 +7,11 @@ use super::keys::MaskKey;
 use super::lanes;
 use super::layout::LaneLayout;
 use super::object;
-use super::reconstruction::{self, Reconstruction};
-use super::share::{DecryptionShare, blinding};
+use super::share::{DecryptionShare, blinding_expander};
 use crate::params::Params;
 use crate::ring::{Coeff, Poly};
 use crate::wire::{self, Kind};
-use rayon::prelude::*;
 use zeroize::Zeroizing;
-
-/// Coefficients decoded by one task.
-const BLOCK: usize = 256;
 
 /// `y`: the summed updates plus all shares, still under the group's blinding.
 #[derive(Clone)]
@@ -29,7 +24,7 @@ pub struct BlindedSum {
 
 impl BlindedSum {
     /// Adds the shares of exactly the decryptors to the sum of exactly the
-    /// contributors.
+    /// contributors. Allocates 4 bytes per residue.
     ///
     /// # Errors
     /// [`AggregationError`] naming what is foreign, doubled or missing.
@@ -65,9 +60,8 @@ impl BlindedSum {
             return Err(AggregationError::Missing { object: "decryption share", party });
         }
         let mut y = sum.poly().clone();
-        for share in shares {
-            y.add_assign(&share.h, &params.q);
-        }
+        // All shares limb by limb, so that the sum's limb stays in the cache.
+        y.par_limbs(&params.q, |l, limb, y| shares.iter().for_each(|share| limb.add(y, share.h.limb(l))));
         Ok(BlindedSum { params, id: *context.id(), context: context.digest(), y })
     }
 
@@ -110,7 +104,9 @@ pub struct DecodedChunk {
     pub noise_max: u64,
 }
 
-/// Removes the blinding, reconstructs and checks a sum.
+/// Removes the blinding, reconstructs and checks a sum. Allocates the values
+/// (8 bytes each), a copy of the sum (4 bytes per residue) that is wiped, and
+/// tens of kilobytes per thread.
 ///
 /// # Errors
 /// The first check that fails, each fatal for the chunk. Keep the detail in
@@ -125,54 +121,20 @@ pub fn open(
         return Err(blinded.id.foreign("blinded sum"));
     }
     let params = layout.params();
+    let group = blinding_expander(params, group, context);
+    let half = 1u64 << (layout.guard_bits() - 1);
     let mut y = Zeroizing::new(blinded.y.clone());
-    y.sub_assign(&blinding(params, group, context), &params.q);
-    let (sums, noise_max) = split(layout, &y)?;
-    let decoded = lanes::decode(layout, context.id(), context.contributors(), &sums)?;
+    y.par_limbs(&params.q, |_, limb, y| {
+        let m = limb.modulus();
+        group.stream(0, limb.index()).sub_uniform(m, y);
+        let half = m.reduce_u64(half);
+        y.iter_mut().for_each(|y| *y = m.add(*y, half));
+    });
+    let decoded = lanes::decode(layout, context.id(), context.contributors(), &y)?;
     Ok(DecodedChunk {
         values: decoded.values,
         weight_sum: decoded.weight,
         contributors: context.contributors().to_vec(),
-        noise_max,
+        noise_max: decoded.noise_max,
     })
-}
-
-/// All lanes of a decrypted polynomial, and its largest noise.
-fn split(layout: &LaneLayout, y: &Poly<Coeff>) -> Result<(Vec<u64>, u64), AggregationError> {
-    let params = layout.params();
-    let (g, k, stride) = (layout.guard_bits(), layout.lanes(), layout.stride_bits());
-    let half = 1u64 << (g - 1);
-    let halves: Vec<u32> = params.q.iter().map(|l| l.modulus().reduce_u64(half)).collect();
-    let lift = Reconstruction::new(&params.q);
-    let mut sums = vec![0u64; params.n * k];
-    let noise = sums
-        .par_chunks_mut(BLOCK * k)
-        .enumerate()
-        .map(|(block, sums)| {
-            let mut residues = vec![0u32; params.q.len()];
-            let mut worst = 0;
-            for (i, lanes) in sums.chunks_exact_mut(k).enumerate() {
-                let coefficient = block * BLOCK + i;
-                // y + 2^(g-1), so that negative noise does not borrow from a lane.
-                for (l, residue) in residues.iter_mut().enumerate() {
-                    *residue = params.q[l].modulus().add(y.limb(l)[coefficient], halves[l]);
-                }
-                let words = lift.lift(&mut residues);
-                let noise = reconstruction::bits(&words, 0, g).abs_diff(half);
-                if noise > layout.noise_bound() {
-                    let bound = layout.noise_bound();
-                    return Err(AggregationError::Noise { coefficient, noise, bound });
-                }
-                if reconstruction::any_above(&words, layout.used_bits()) {
-                    return Err(AggregationError::LaneOverflow { coefficient });
-                }
-                worst = worst.max(noise);
-                for (l, lane) in (0u32..).zip(lanes.iter_mut()) {
-                    *lane = reconstruction::bits(&words, g + l * stride, stride);
-                }
-            }
-            Ok(worst)
-        })
-        .try_reduce(|| 0, |a, b| Ok(a.max(b)))?;
-    Ok((sums, noise))
 }

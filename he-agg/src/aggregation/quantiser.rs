@@ -5,7 +5,8 @@
 
 use super::error::AggregationError;
 use super::layout::LaneLayout;
-use crate::stream::Stream;
+use crate::backend::{self, Isa, Rounding};
+use crate::stream::{DRAW_BYTES, Stream};
 
 /// Clipping bound and lane width of one tensor.
 ///
@@ -60,7 +61,8 @@ impl Quantiser {
         f64::from(u32::MAX >> (32 - self.lane_bits))
     }
 
-    /// Clips, weighs and rounds `values`, in `[-2^(b-1), 2^(b-1))`.
+    /// Clips, weighs and rounds `values`, in `[-2^(b-1), 2^(b-1))`. Allocates
+    /// the result, 4 bytes per value, and 4 KiB.
     ///
     /// # Errors
     /// [`AggregationError::NotFinite`] or [`AggregationError::Weight`].
@@ -69,21 +71,18 @@ impl Quantiser {
         if weight == 0 || u64::from(weight) > max {
             return Err(AggregationError::Weight { weight: u64::from(weight), max });
         }
-        if let Some(index) = values.iter().position(|x| !x.is_finite()) {
+        // Without an early stop, since the values are secret until one fails.
+        if !values.iter().fold(true, |ok, x| ok & x.is_finite())
+            && let Some(index) = values.iter().position(|x| !x.is_finite())
+        {
             return Err(AggregationError::NotFinite { index });
         }
-        let clip = f64::from(self.clip);
         let factor = f64::from(weight) / self.full() / self.step();
-        let half = self.half();
-        let mut values = values.iter();
-        let mut out = Vec::with_capacity(values.len());
-        stream.words::<8>(values.len(), |word| {
-            let u = (u64::from_le_bytes(word) >> 11) as f64 / (1u64 << 53) as f64;
-            if let Some(&x) = values.next() {
-                let x = f64::from(x).clamp(-clip, clip) * factor;
-                // The clamp covers the last bit of the floating-point product.
-                out.push((x + u).floor().clamp(-half, half) as i32);
-            }
+        let rounding = Rounding { clip: f64::from(self.clip), factor, half: self.half() };
+        let mut out = vec![0; values.len()];
+        stream.blocks(8 * values.len(), DRAW_BYTES, |at, words| {
+            let part = at / 8..(at + words.len()) / 8;
+            backend::round_randomly(Isa::detect(), rounding, words, &values[part.clone()], &mut out[part]);
         });
         Ok(out)
     }

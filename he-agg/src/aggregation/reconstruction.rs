@@ -1,72 +1,55 @@
-//! From residues to the integer in `[0, Q)` (Garner).
+//! From residues to the integer in `[0, Q)` (Garner), a tile at a time.
 
-use crate::ring::{Limb, ShoupFactor};
+use crate::backend::{self, Isa, LiftTable, WORD_BITS};
+use crate::ring::Limb;
 
-/// 64-bit words of the largest modulus here: 14 primes of 30 bits, and room
-/// for one more.
-pub(super) const WORDS: usize = 7;
+/// Most primes of a modulus here: 14 products of two 30-bit numbers and a
+/// carry fit 64 bits.
+const LIMBS_MAX: usize = 14;
 
 /// Garner's constants for one list of primes.
-pub(super) struct Reconstruction<'a> {
-    limbs: &'a [Limb],
-    /// `inverse[i][j] = q_j^-1 mod q_i` for j < i.
-    inverse: Vec<Vec<ShoupFactor>>,
+pub(super) struct Reconstruction {
+    table: LiftTable,
 }
 
-impl<'a> Reconstruction<'a> {
-    pub(super) fn new(limbs: &'a [Limb]) -> Self {
-        assert!(limbs.len() * 30 <= WORDS * 64, "the modulus exceeds the word buffer");
-        let inverse = limbs
+impl Reconstruction {
+    /// Allocates a few kilobytes of constants.
+    pub(super) fn new(limbs: &[Limb]) -> Self {
+        assert!((3..=LIMBS_MAX).contains(&limbs.len()), "the modulus has 3 to 14 primes");
+        let moduli: Vec<_> = limbs.iter().map(|limb| *limb.modulus()).collect();
+        let inverses = moduli
             .iter()
             .enumerate()
-            .map(|(i, limb)| {
-                let m = limb.modulus();
-                let prime = |j: usize| m.reduce_u64(u64::from(limbs[j].modulus().value()));
-                (0..i).map(|j| m.shoup(m.inv(prime(j)))).collect()
+            .map(|(i, m)| moduli[..i].iter().map(|p| m.shoup(m.inv(m.reduce_u64(u64::from(p.value()))))).collect())
+            .collect();
+        let products = (0..moduli.len())
+            .map(|i| {
+                let mut words = vec![0u32; i.max(1)];
+                words[0] = 1;
+                for m in &moduli[..i] {
+                    let mut carry = 0u64;
+                    for word in &mut words {
+                        carry += u64::from(*word) * u64::from(m.value());
+                        *word = (carry & ((1 << WORD_BITS) - 1)) as u32;
+                        carry >>= WORD_BITS;
+                    }
+                }
+                words
             })
             .collect();
-        Reconstruction { limbs, inverse }
+        Reconstruction { table: LiftTable { moduli, inverses, products } }
     }
 
-    /// The integer with these residues, in little-endian words. `residues`
-    /// must have one entry per limb and is overwritten.
-    pub(super) fn lift(&self, residues: &mut [u32]) -> [u64; WORDS] {
-        assert!(residues.len() == self.limbs.len(), "one residue per limb");
-        // Mixed radix: x = d_0 + q_0 (d_1 + q_1 (d_2 + ...)).
-        for i in 1..residues.len() {
-            let m = self.limbs[i].modulus();
-            let mut x = residues[i];
-            for (&digit, &inverse) in residues[..i].iter().zip(&self.inverse[i]) {
-                // All primes are within a factor of two of each other.
-                x = m.mul_shoup(m.sub(x, m.reduce_once(digit)), inverse);
-            }
-            residues[i] = x;
-        }
-        let mut out = [0u64; WORDS];
-        for (&digit, limb) in residues.iter().zip(self.limbs).rev() {
-            let mut carry = u128::from(digit);
-            for word in &mut out {
-                carry += u128::from(*word) * u128::from(limb.modulus().value());
-                *word = carry as u64;
-                carry >>= 64;
-            }
-        }
-        out
+    /// The integers with these residues (limb-major, overwritten), as words of
+    /// 30 bits, word-major, as many words as limbs. Allocates nothing.
+    pub(super) fn lift(&self, residues: &mut [u32], words: &mut [u32]) {
+        backend::lift(Isa::detect(), &self.table, residues, words);
     }
-}
 
-/// Bits `[from, from + count)` of a word buffer, `count` at most 64.
-pub(super) fn bits(words: &[u64; WORDS], from: u32, count: u32) -> u64 {
-    let (word, shift) = ((from / 64) as usize, from % 64);
-    let low = words.get(word).copied().unwrap_or(0);
-    let high = words.get(word + 1).copied().unwrap_or(0);
-    let pair = (u128::from(high) << 64 | u128::from(low)) >> shift;
-    pair as u64 & u64::MAX.checked_shr(64 - count).unwrap_or(0)
-}
-
-/// Whether any bit from `from` upwards is set.
-pub(super) fn any_above(words: &[u64; WORDS], from: u32) -> bool {
-    (from..64 * WORDS as u32).step_by(64).any(|at| bits(words, at, 64) != 0)
+    #[cfg(test)]
+    fn table(&self) -> &LiftTable {
+        &self.table
+    }
 }
 
 #[cfg(test)]
@@ -78,33 +61,30 @@ mod tests {
 
     #[test]
     fn lifted_integers_have_the_residues_they_came_from() {
-        let params = Preset::Agg14.params();
-        let lift = Reconstruction::new(&params.q);
-        let modulus: BigUint = params.q.iter().map(|l| BigUint::from(l.modulus().value())).product();
-        let mut stream = Stream::from_seed([8; 32]);
-        for case in 0..200 {
-            let residues: Vec<u32> = params
-                .q
-                .iter()
-                .map(|l| match case {
-                    0 => 0,
-                    1 => l.modulus().value() - 1,
-                    _ => stream.next_u32() % l.modulus().value(),
-                })
-                .collect();
-            let words = lift.lift(&mut residues.clone());
-            let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
-            let x = BigUint::from_bytes_le(&bytes);
-            assert!(x < modulus);
-            for (limb, r) in params.q.iter().zip(&residues) {
-                assert_eq!(&x % limb.modulus().value(), BigUint::from(*r));
+        const TILE: usize = 203;
+        for preset in [Preset::Agg13, Preset::Agg14] {
+            let params = preset.params();
+            let limbs = params.q.len();
+            let lift = Reconstruction::new(&params.q);
+            let modulus: BigUint = params.q.iter().map(|l| BigUint::from(l.modulus().value())).product();
+            let mut stream = Stream::from_seed([8; 32]);
+            let mut residues = vec![0; limbs * TILE];
+            for (limb, residues) in params.q.iter().zip(residues.chunks_exact_mut(TILE)) {
+                let q = limb.modulus().value();
+                stream.fill_uniform(q, residues);
+                // Zero, Q - 1, and numbers between multiples of the primes.
+                residues[..4].copy_from_slice(&[0, q - 1, 1, q - 2]);
             }
-            for (from, count) in [(0, 64), (61, 22), (63, 1), (127, 40), (410, 30)] {
-                let expected = (&x >> from) % (BigUint::from(1u8) << count);
-                assert_eq!(BigUint::from(bits(&words, from, count)), expected);
-            }
-            for from in [0, 64, 413, 419, 420] {
-                assert_eq!(any_above(&words, from), (&x >> from) != BigUint::ZERO);
+            for isa in Isa::available() {
+                let mut words = vec![0; limbs * TILE];
+                backend::lift(isa, lift.table(), &mut residues.clone(), &mut words);
+                for c in 0..TILE {
+                    let x = (0..limbs).rev().fold(BigUint::ZERO, |x, w| (x << 30) + words[w * TILE + c]);
+                    assert!(x < modulus, "{isa:?}");
+                    for (l, limb) in params.q.iter().enumerate() {
+                        assert_eq!(&x % limb.modulus().value(), BigUint::from(residues[l * TILE + c]), "{isa:?}");
+                    }
+                }
             }
         }
     }

@@ -7,17 +7,24 @@
 
 mod instances;
 mod keystream;
+mod lane_sums;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod packing;
 mod per_isa;
 mod pointwise;
+mod rounding;
 mod sampling;
 mod transform;
 mod wipe;
 
 pub(crate) use keystream::{BLOCK_BYTES, keystream};
+pub(crate) use lane_sums::{
+    Factors, LaneRange, LaneShape, LiftTable, TILE, WORD_BITS, lift, split_lanes, subtract_from_lanes, take_lanes,
+    weigh_lanes, weigh_values,
+};
 pub(crate) use packing::{pack, packed_add, packed_below, unpack};
+pub(crate) use rounding::{Rounding, round_randomly};
 pub(crate) use sampling::{NARROW_BITS_MAX, accept_below, add_signed, centred_binomial, flooding, ternary};
 pub(crate) use wipe::{Scratch, wipe};
 
