@@ -19,21 +19,25 @@ pub(crate) const DRAW_BYTES: usize = 4096;
 /// Bytes drawn at once towards the end of [`Stream::fill_uniform`].
 const PART_BYTES: usize = 1024;
 
+/// Keystream bytes that a stream draws ahead.
+const BUFFER_BYTES: usize = 16 * BLOCK_BYTES;
+
 /// A deterministic random stream keyed by 32 bytes; its state is wiped on drop.
 pub struct Stream {
     key: [u32; 8],
     nonce: [u32; 3],
     /// Number of the next block that was not drawn.
     next: u64,
-    /// The block before `next`, of which `used` bytes are spent.
-    block: [u8; BLOCK_BYTES],
+    /// The blocks before `next`, of which `used` bytes are spent: as many as
+    /// the widest kernel draws at once, so that no fill ends in single blocks.
+    buffer: [u8; BUFFER_BYTES],
     used: usize,
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
         backend::wipe(&mut self.key);
-        backend::wipe(&mut self.block);
+        backend::wipe(&mut self.buffer);
     }
 }
 
@@ -55,7 +59,7 @@ impl Stream {
     }
 
     fn keyed(key: &[u8; 32], nonce: [u8; 12]) -> Self {
-        let mut stream = Stream { key: [0; 8], nonce: [0; 3], next: 0, block: [0; BLOCK_BYTES], used: BLOCK_BYTES };
+        let mut stream = Stream { key: [0; 8], nonce: [0; 3], next: 0, buffer: [0; BUFFER_BYTES], used: BUFFER_BYTES };
         for (word, bytes) in stream.key.iter_mut().zip(key.as_chunks::<4>().0) {
             *word = u32::from_le_bytes(*bytes);
         }
@@ -67,29 +71,29 @@ impl Stream {
 
     /// Overwrites `bytes` with the next keystream bytes.
     pub fn fill(&mut self, bytes: &mut [u8]) {
-        let left = (BLOCK_BYTES - self.used).min(bytes.len());
+        let left = (BUFFER_BYTES - self.used).min(bytes.len());
         let (first, rest) = bytes.split_at_mut(left);
-        first.copy_from_slice(&self.block[self.used..self.used + left]);
+        first.copy_from_slice(&self.buffer[self.used..self.used + left]);
         self.used += left;
-        let (whole, last) = rest.split_at_mut(rest.len() / BLOCK_BYTES * BLOCK_BYTES);
+        let (whole, last) = rest.split_at_mut(rest.len() / BUFFER_BYTES * BUFFER_BYTES);
         let counter = self.claim(whole.len() / BLOCK_BYTES);
         backend::keystream(Isa::detect(), &self.key, &self.nonce, counter, whole);
         if !last.is_empty() {
             self.refill();
-            last.copy_from_slice(&self.block[..last.len()]);
+            last.copy_from_slice(&self.buffer[..last.len()]);
             self.used = last.len();
         }
     }
 
     /// Passes over the next `bytes` keystream bytes.
     pub(crate) fn skip(&mut self, bytes: usize) {
-        let left = BLOCK_BYTES - self.used;
+        let left = BUFFER_BYTES - self.used;
         if bytes <= left {
             self.used += bytes;
             return;
         }
         self.claim((bytes - left) / BLOCK_BYTES);
-        self.used = BLOCK_BYTES;
+        self.used = BUFFER_BYTES;
         let last = (bytes - left) % BLOCK_BYTES;
         if last > 0 {
             self.refill();
@@ -97,10 +101,10 @@ impl Stream {
         }
     }
 
-    /// Draws the next block for itself.
+    /// Draws the next blocks ahead.
     fn refill(&mut self) {
-        let counter = self.claim(1);
-        backend::keystream(Isa::detect(), &self.key, &self.nonce, counter, &mut self.block);
+        let counter = self.claim(BUFFER_BYTES / BLOCK_BYTES);
+        backend::keystream(Isa::detect(), &self.key, &self.nonce, counter, &mut self.buffer);
     }
 
     /// The number of the next block, after claiming `blocks` of them.

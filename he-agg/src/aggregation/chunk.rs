@@ -80,6 +80,13 @@ pub struct EncryptRequest<'a> {
 }
 
 impl EncryptRequest<'_> {
+    /// Whether the other request is the same fields and the same memory.
+    pub(super) fn is(&self, other: &EncryptRequest<'_>) -> bool {
+        std::ptr::eq(self.layout, other.layout)
+            && (self.id, self.sender, self.weight) == (other.id, other.sender, other.weight)
+            && std::ptr::eq(self.values, other.values)
+    }
+
     /// SHA-256 over everything that is encrypted and where; what the ledger
     /// stores. It is as confidential as the values.
     pub fn digest(&self) -> [u8; 32] {
@@ -108,15 +115,12 @@ impl EncryptRequest<'_> {
 /// [`AggregationError::ForeignObject`] if the secret is of another epoch, and
 /// those of a request that does not fit the layout.
 pub fn encrypt_chunk(
-    permit: EncryptPermit,
+    permit: EncryptPermit<'_>,
     request: &EncryptRequest<'_>,
     secret: &AggregationSecret,
     vault: &VaultSecret,
 ) -> Result<UpdateChunk, AggregationError> {
-    let digest = request.digest();
-    if permit.digest() != digest {
-        return Err(AggregationError::ForeignPermit);
-    }
+    let digest = permit.digest_of(request).ok_or(AggregationError::ForeignPermit)?;
     let params = request.layout.params();
     if secret.epoch() != request.id.epoch || secret.params().digest() != params.digest() {
         return Err(request.id.foreign("secret"));

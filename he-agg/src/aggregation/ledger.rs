@@ -9,6 +9,7 @@ use super::chunk::EncryptRequest;
 use super::context::ShareContext;
 use super::flooding::{Flooding, TauCounter, TauExhausted};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// What is claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,15 +68,25 @@ pub enum PermitError<E> {
 }
 
 /// Permission to encrypt exactly one request; consumed by doing so.
-#[derive(Debug)]
 #[must_use = "a permit is consumed by encrypt_chunk"]
-pub struct EncryptPermit {
+pub struct EncryptPermit<'a> {
+    request: EncryptRequest<'a>,
     digest: [u8; 32],
 }
 
-impl EncryptPermit {
-    pub(super) fn digest(&self) -> [u8; 32] {
-        self.digest
+impl EncryptPermit<'_> {
+    /// The request's digest, if it is the one that was permitted.
+    pub(super) fn digest_of(&self, request: &EncryptRequest<'_>) -> Option<[u8; 32]> {
+        // The permit borrows what it permits, so the same place still holds
+        // the same integers; only a copy has to be hashed again.
+        (self.request.is(request) || request.digest() == self.digest).then_some(self.digest)
+    }
+}
+
+// The request holds integers of a hospital.
+impl fmt::Debug for EncryptPermit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EncryptPermit").finish_non_exhaustive()
     }
 }
 
@@ -118,11 +129,14 @@ pub trait ReleaseLedger {
     ///
     /// # Errors
     /// [`PermitError`].
-    fn permit_encryption(&mut self, request: &EncryptRequest<'_>) -> Result<EncryptPermit, PermitError<Self::Error>> {
+    fn permit_encryption<'a>(
+        &mut self,
+        request: &EncryptRequest<'a>,
+    ) -> Result<EncryptPermit<'a>, PermitError<Self::Error>> {
         let digest = request.digest();
         let key = request.id.ledger_key(Use::Encrypt);
         settle(self.claim(&key, digest), key, digest)?;
-        Ok(EncryptPermit { digest })
+        Ok(EncryptPermit { request: *request, digest })
     }
 
     /// Claims a share and issues its permit.

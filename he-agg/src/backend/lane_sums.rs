@@ -48,8 +48,8 @@ pub(crate) struct LaneRange {
 per_isa! {
     /// `lanes[l][c] = values[c][l] + offset` for a tile of `k`-lane coefficients.
     split_lanes(k: usize, values: &[i32], offset: u32, lanes: &mut [u32]) = plain::split_lanes;
-    /// `x = sum over l of lanes[l] factors[l] + e - x`, `|e| < q`; at most 512
-    /// lanes below 2^24.
+    /// `x = sum over l of lanes[l] factors[l] + e - x`, `|e| < q`; the sum is
+    /// below 2^60, for instance 64 lanes below 2^24.
     subtract_from_lanes(m: &Modulus, factors: &[u32], lanes: &[u32], e: &[i32], x: &mut [u32]) = plain::subtract_from_lanes;
     /// `(sum of factor (value + offset) mod 2^32, whether all value + offset are in 0..=max)`.
     weigh_values(factors: Factors<'_>, values: &[i32], offset: u32, max: u32) -> (u32, bool) = plain::weigh_values;
@@ -137,7 +137,7 @@ mod plain {
         for ((x, sum), &e) in x.iter_mut().zip(sums).zip(&e[at..at + W]) {
             // e mod q: the prime is added where e is negative.
             let e = e.wrapping_add(m.value().cast_signed() & (e >> 31)).cast_unsigned();
-            *x = m.sub(m.add(m.reduce_u64(sum), e), *x);
+            *x = m.sub(m.add(m.reduce_product(sum), e), *x);
         }
     }
 

@@ -24,6 +24,16 @@ per_isa! {
     round_randomly(rounding: Rounding, words: &[u8], values: &[f32], out: &mut [i32]) = round_plain;
 }
 
+/// `1.5 * 2^52`: the last bit of a sum with it is worth one.
+const INTEGER: f64 = 6_755_399_441_055_744.0;
+
+/// `x` within `[-bound, bound]`; not a number becomes `-bound`.
+#[inline(always)]
+fn clamp(x: f64, bound: f64) -> f64 {
+    let x = if x > -bound { x } else { -bound };
+    if x < bound { x } else { bound }
+}
+
 #[inline(always)]
 fn round_plain(rounding: Rounding, words: &[u8], values: &[f32], out: &mut [i32]) {
     let Rounding { clip, factor, half } = rounding;
@@ -31,9 +41,11 @@ fn round_plain(rounding: Rounding, words: &[u8], values: &[f32], out: &mut [i32]
     assert!(words.len() == values.len() && out.len() == values.len(), "one word per value");
     for ((out, &word), &x) in out.iter_mut().zip(words).zip(values) {
         let u = (u64::from_le_bytes(word) >> 11) as f64 / (1u64 << 53) as f64;
-        let x = f64::from(x).max(-clip).min(clip) * factor;
+        let x = clamp(f64::from(x), clip) * factor;
         // The second clamp covers the last bit of the floating-point product.
-        *out = (x + u).floor().max(-half).min(half) as i32;
+        // Adding 1.5 * 2^52 leaves the integer in the low bits; a cast would
+        // be done one value at a time.
+        *out = (clamp((x + u).floor(), half) + INTEGER).to_bits() as i32;
     }
 }
 

@@ -99,7 +99,9 @@ impl Modulus {
     /// Reduces a product `x < 2^60` to `[0, q)` (Barrett, two corrections).
     #[inline(always)]
     pub fn reduce_product(&self, x: u64) -> u32 {
-        let estimate = (x >> 29).wrapping_mul(u64::from(self.barrett)) >> 31;
+        // The shifted value has 31 bits; saying so makes the product one
+        // instruction on vectors.
+        let estimate = u64::from((x >> 29) as u32).wrapping_mul(u64::from(self.barrett)) >> 31;
         self.reduce_lazy((x as u32).wrapping_sub((estimate as u32).wrapping_mul(self.q)))
     }
 
