@@ -9,10 +9,12 @@ mod instances;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod pointwise;
+mod sums;
 mod transform;
 
-use crate::ring::{Modulus, NttTable, ShoupFactor};
+use crate::ring::{InverseScale, Modulus, NttTable, ShoupFactor};
 use std::sync::OnceLock;
+pub(crate) use sums::{DigitTerm, TERMS_MAX, TensorOperands, WeightedTerm};
 
 /// An instruction set for the kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,12 +71,12 @@ macro_rules! kernel {
 }
 
 kernel!(
-    /// Forward transform in place.
+    /// Forward transform in place; below 4q in, canonical out.
     forward(table: &NttTable, a: &mut [u32])
 );
 kernel!(
-    /// Inverse transform in place.
-    inverse(table: &NttTable, a: &mut [u32])
+    /// Inverse transform in place, times the constant of `scale`.
+    inverse(table: &NttTable, scale: InverseScale, a: &mut [u32])
 );
 kernel!(
     /// `a += b`.
@@ -109,14 +111,22 @@ kernel!(
     sub_mul_scalar(m: &Modulus, a: &mut [u32], b: &[u32], w: ShoupFactor)
 );
 kernel!(
-    /// `acc += a * b` in 64 bits.
-    accumulate(acc: &mut [u64], a: &[u32], b: &[u32])
+    /// `out = c + (a - b) * w`.
+    sub_mul_scalar_add(m: &Modulus, a: &mut [u32], b: &[u32], w: ShoupFactor, c: &[u32])
 );
 kernel!(
-    /// `out = acc mod q`.
-    reduce_wide(m: &Modulus, acc: &[u64], out: &mut [u32])
+    /// `out = sum of x c 2^-32` over at most [`TERMS_MAX`] terms, in `[0, 4q)`.
+    weighted_sum(m: &Modulus, terms: &[WeightedTerm<'_>], out: &mut [u32])
 );
 kernel!(
-    /// `acc = acc mod q`.
-    fold(m: &Modulus, acc: &mut [u64])
+    /// `out = (2^57 + sum of x c) >> 58`; the sum stays below 2^64.
+    fraction_count(terms: &[WeightedTerm<'_>], out: &mut [u32])
+);
+kernel!(
+    /// `out = [sum of d b 2^-32, sum of d a 2^-32]` over at most [`TERMS_MAX`] digits.
+    inner_product(m: &Modulus, terms: &[DigitTerm<'_>], out: [&mut [u32]; 2])
+);
+kernel!(
+    /// `out += [x0 y0, x0 y1 + x1 y0, x1 y1]` over at most half of [`TERMS_MAX`] products.
+    tensor_add(m: &Modulus, terms: &[TensorOperands<'_>], out: [&mut [u32]; 3])
 );

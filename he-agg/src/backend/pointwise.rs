@@ -67,21 +67,11 @@ pub(super) fn sub_mul_scalar(m: &Modulus, a: &mut [u32], b: &[u32], w: ShoupFact
 }
 
 #[inline(always)]
-pub(super) fn accumulate(acc: &mut [u64], a: &[u32], b: &[u32]) {
-    same_length!(acc, a);
-    same_length!(acc, b);
-    for ((acc, &a), &b) in acc.iter_mut().zip(a).zip(b) {
-        *acc = acc.wrapping_add(u64::from(a).wrapping_mul(u64::from(b)));
+pub(super) fn sub_mul_scalar_add(m: &Modulus, a: &mut [u32], b: &[u32], w: ShoupFactor, c: &[u32]) {
+    same_length!(a, b);
+    same_length!(a, c);
+    for ((a, &b), &c) in a.iter_mut().zip(b).zip(c) {
+        // Below 2q + q.
+        *a = m.reduce_lazy(m.mul_shoup_lazy(a.wrapping_add(m.value()).wrapping_sub(b), w).wrapping_add(c));
     }
-}
-
-#[inline(always)]
-pub(super) fn reduce_wide(m: &Modulus, acc: &[u64], out: &mut [u32]) {
-    same_length!(acc, out);
-    out.iter_mut().zip(acc).for_each(|(out, &acc)| *out = m.reduce_u64(acc));
-}
-
-#[inline(always)]
-pub(super) fn fold(m: &Modulus, acc: &mut [u64]) {
-    acc.iter_mut().for_each(|acc| *acc = u64::from(m.reduce_u64(*acc)));
 }

@@ -81,7 +81,7 @@ impl KeyMaterial {
         let parts = payload
             .chunks_exact(per_limb * basis.len())
             .map(|packed| {
-                let mut part = Poly::zero(params.n, basis.len());
+                let mut part = Poly::unset(params.n, basis.len());
                 let order = (specials..basis.len()).chain(0..specials);
                 for (index, packed) in order.zip(packed.chunks_exact(per_limb)) {
                     wire::unpack(packed, part.limb_mut(index))?;

@@ -106,14 +106,14 @@ fn rms(mut poly: Poly<Eval>, c: &Ceremony, limbs: usize) -> f64 {
 
 /// Largest rms over the digits of b + a from - P g to.
 fn key_noise(c: &Ceremony, key: &SwitchingKey, from: &Poly<Eval>, to: &Poly<Eval>) -> f64 {
-    let basis = extended_basis(c.params, key.limbs);
-    let noises = key.digits.iter().enumerate().map(|(digit, [b, a])| {
+    let basis = extended_basis(c.params, key.limbs());
+    let noises = key.digits().enumerate().map(|(digit, [b, a])| {
         let mut phase = b.clone();
-        phase.mul_add(a, from, &basis);
+        phase.mul_add(&a, from, &basis);
         let mut gadget = Poly::zero(c.params.n, basis.len());
-        add_gadget(c.params, key.limbs, digit, &mut gadget, to);
+        add_gadget(c.params, key.limbs(), digit, &mut gadget, to);
         phase.sub_assign(&gadget, &basis);
-        rms(phase, c, key.limbs)
+        rms(phase, c, key.limbs())
     });
     noises.fold(0.0, f64::max)
 }
