@@ -49,6 +49,12 @@ instances! {
     mul_scalar_add(m: &Modulus, acc: &mut [u32], a: &[u32], w: ShoupFactor);
     sub_mul_scalar(m: &Modulus, a: &mut [u32], b: &[u32], w: ShoupFactor);
     sub_mul_scalar_add(m: &Modulus, a: &mut [u32], b: &[u32], w: ShoupFactor, c: &[u32]);
+    reduce_lazy(m: &Modulus, a: &mut [u32]);
+    reduce_small(m: &Modulus, values: &[i64], out: &mut [u32]);
+    garner_step(m: &Modulus, rest: &mut [u32], digit: &[u32], source: &Modulus, w: ShoupFactor);
+    horner_step(acc: &mut [f64], factor: f64, digit: &[u32], source: &Modulus);
+    fold_slots(real: &mut [f64], imaginary: &mut [f64], half: usize, cosines: &[f64], sines: &[f64]);
+    unfold_slots(real: &mut [f64], imaginary: &mut [f64], half: usize, cosines: &[f64], sines: &[f64]);
 }
 
 #[cfg(test)]
@@ -138,6 +144,38 @@ mod tests {
                     }
                     assert_eq!(wide(expected.1[i]), (q - x) % q);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn floating_point_kernels_agree_to_the_last_bit() {
+        const N: usize = 64;
+        let m = Modulus::new(PRIMES[3]);
+        let values = |seed: u8| -> Vec<f64> {
+            let mut stream = Stream::from_seed([seed; 32]);
+            (0..N).map(|_| (stream.next_f64() - 0.5) * 1e9).collect()
+        };
+        let (digits, mut small) = (inputs(m.value(), N), vec![0i64; N]);
+        for (i, v) in small.iter_mut().enumerate() {
+            *v = (i as i64 - 32) * ((i64::from(m.value()) - 1) / 32);
+        }
+        for half in [1, 2, 8, 32] {
+            let run = |isa| {
+                let (mut re, mut im) = (values(1), values(2));
+                fold_slots(isa, &mut re, &mut im, half, &values(3), &values(4));
+                unfold_slots(isa, &mut re, &mut im, half, &values(4), &values(5));
+                horner_step(isa, &mut re, 1e9, &digits[0], &m);
+                let mut rest = digits[1].clone();
+                garner_step(isa, &m, &mut rest, &digits[0], &Modulus::new(PRIMES[7]), m.shoup(12345));
+                let mut reduced = vec![0; N];
+                reduce_small(isa, &m, &small, &mut reduced);
+                (re, im, rest, reduced)
+            };
+            let expected = run(Isa::Scalar);
+            assert!(expected.3.iter().zip(&small).all(|(&r, &v)| r == m.reduce_i64(v)));
+            for isa in Isa::available() {
+                assert!(run(isa) == expected, "{isa:?} {half}");
             }
         }
     }

@@ -121,7 +121,7 @@ pub(crate) fn masked_error(
     let mut product = Zeroizing::new(a.clone());
     product.mul_assign(secret, &basis);
     let error = sampler::centred_binomial(stream, crs.params().n);
-    let mut share = Poly::from_signed(&error, &basis).into_eval(&basis);
+    let mut share = Poly::from_small(&error, &basis).into_eval(&basis);
     share.sub_assign(&product, &basis);
     share
 }
