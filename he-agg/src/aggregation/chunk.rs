@@ -127,7 +127,7 @@ pub fn encrypt_chunk(
     }
     let plaintext = Plaintext::new(request)?;
     let common = request.id.common_expander(params);
-    let mut c0 = Poly::<Coeff>::zero(params.n, params.q.len());
+    let mut c0 = Poly::<Coeff>::unset(params.n, params.q.len());
     // a s in place, limb by limb, while the limb is in the first-level cache.
     c0.par_limbs(&params.q, |l, limb, x| {
         common.stream(0, limb.index()).fill_uniform(limb.modulus().value(), x);

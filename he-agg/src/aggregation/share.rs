@@ -127,7 +127,7 @@ impl Decryptor {
         sampler::fill_flooding(&mut noise.sampler(0), self.layout.flooding_bits(), &mut z);
         let common = context.id().common_expander(params);
 
-        let mut h = Poly::<Coeff>::zero(params.n, params.q.len());
+        let mut h = Poly::<Coeff>::unset(params.n, params.q.len());
         h.par_limbs(&params.q, |l, limb, x| {
             let m = limb.modulus();
             common.stream(0, limb.index()).fill_uniform(m.value(), x);

@@ -26,6 +26,21 @@ pub(super) trait Lanes: Copy {
     unsafe fn mul_low(self, other: Self) -> Self;
     /// High halves of the products.
     unsafe fn mul_high(self, other: Self) -> Self;
+    /// 64-bit products of the even lanes.
+    unsafe fn mul_even(self, other: Self) -> Self;
+    /// Every odd lane in the place of the even one below it; zeros above.
+    unsafe fn odd(self) -> Self;
+    /// Sums of 64-bit lanes.
+    unsafe fn add_wide(self, other: Self) -> Self;
+    /// Differences of 64-bit lanes.
+    unsafe fn sub_wide(self, other: Self) -> Self;
+    /// High words of the 64-bit lanes of `self` in the even places, of `odd` in the odd ones.
+    unsafe fn high_words(self, odd: Self) -> Self;
+    /// 64-bit lanes shifted right by `58`.
+    unsafe fn shift_fraction(self) -> Self;
+    /// Low words of the 64-bit lanes of `self`, whose high words are zero, in the even places, of
+    /// `odd` in the odd ones.
+    unsafe fn low_words(self, odd: Self) -> Self;
     /// Transposes the 16 x 16 tile at `from` into `to`.
     unsafe fn transpose(from: *const u32, to: *mut u32);
 }
@@ -106,6 +121,48 @@ impl Lanes for __m256i {
             let odd = _mm256_mul_epu32(_mm256_shuffle_epi32::<0xf5>(self), _mm256_shuffle_epi32::<0xf5>(other));
             _mm256_blend_epi32::<0xaa>(_mm256_shuffle_epi32::<0xf5>(even), odd)
         }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_even(self, other: Self) -> Self {
+        // SAFETY: AVX2 is present by the trait's contract.
+        unsafe { _mm256_mul_epu32(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn odd(self) -> Self {
+        // SAFETY: AVX2 is present by the trait's contract.
+        unsafe { _mm256_srli_epi64::<32>(self) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_wide(self, other: Self) -> Self {
+        // SAFETY: AVX2 is present by the trait's contract.
+        unsafe { _mm256_add_epi64(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub_wide(self, other: Self) -> Self {
+        // SAFETY: AVX2 is present by the trait's contract.
+        unsafe { _mm256_sub_epi64(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn high_words(self, odd: Self) -> Self {
+        // SAFETY: AVX2 is present by the trait's contract.
+        unsafe { _mm256_blend_epi32::<0xaa>(_mm256_srli_epi64::<32>(self), odd) }
+    }
+
+    #[inline(always)]
+    unsafe fn shift_fraction(self) -> Self {
+        // SAFETY: AVX2 is present by the trait's contract.
+        unsafe { _mm256_srli_epi64::<58>(self) }
+    }
+
+    #[inline(always)]
+    unsafe fn low_words(self, odd: Self) -> Self {
+        // SAFETY: AVX2 is present by the trait's contract.
+        unsafe { _mm256_or_si256(self, _mm256_slli_epi64::<32>(odd)) }
     }
 
     #[inline(always)]
@@ -195,6 +252,48 @@ impl Lanes for __m512i {
             let odd = _mm512_mul_epu32(_mm512_shuffle_epi32::<0xf5>(self), _mm512_shuffle_epi32::<0xf5>(other));
             _mm512_mask_shuffle_epi32::<0xf5>(odd, 0x5555, even)
         }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_even(self, other: Self) -> Self {
+        // SAFETY: AVX-512 is present by the trait's contract.
+        unsafe { _mm512_mul_epu32(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn odd(self) -> Self {
+        // SAFETY: AVX-512 is present by the trait's contract.
+        unsafe { _mm512_srli_epi64::<32>(self) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_wide(self, other: Self) -> Self {
+        // SAFETY: AVX-512 is present by the trait's contract.
+        unsafe { _mm512_add_epi64(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub_wide(self, other: Self) -> Self {
+        // SAFETY: AVX-512 is present by the trait's contract.
+        unsafe { _mm512_sub_epi64(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn high_words(self, odd: Self) -> Self {
+        // SAFETY: AVX-512 is present by the trait's contract.
+        unsafe { _mm512_mask_shuffle_epi32::<0xf5>(odd, 0x5555, self) }
+    }
+
+    #[inline(always)]
+    unsafe fn shift_fraction(self) -> Self {
+        // SAFETY: AVX-512 is present by the trait's contract.
+        unsafe { _mm512_srli_epi64::<58>(self) }
+    }
+
+    #[inline(always)]
+    unsafe fn low_words(self, odd: Self) -> Self {
+        // SAFETY: AVX-512 is present by the trait's contract.
+        unsafe { _mm512_or_si512(self, _mm512_slli_epi64::<32>(odd)) }
     }
 
     #[inline(always)]

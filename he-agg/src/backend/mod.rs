@@ -15,6 +15,7 @@ mod per_isa;
 mod pointwise;
 mod rounding;
 mod sampling;
+mod sums;
 mod transform;
 mod wipe;
 
@@ -28,8 +29,9 @@ pub(crate) use rounding::{Rounding, round_randomly};
 pub(crate) use sampling::{NARROW_BITS_MAX, accept_below, add_signed, centred_binomial, flooding, ternary};
 pub(crate) use wipe::{Scratch, wipe};
 
-use crate::ring::{Modulus, NttTable, ShoupFactor};
+use crate::ring::{InverseScale, Modulus, NttTable, ShoupFactor};
 use std::sync::OnceLock;
+pub(crate) use sums::{DigitTerm, TERMS_MAX, TensorOperands, WeightedTerm};
 
 /// An instruction set for the kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,12 +88,12 @@ macro_rules! kernel {
 }
 
 kernel!(
-    /// Forward transform in place.
+    /// Forward transform in place; below 4q in, canonical out.
     forward(table: &NttTable, a: &mut [u32])
 );
 kernel!(
-    /// Inverse transform in place.
-    inverse(table: &NttTable, a: &mut [u32])
+    /// Inverse transform in place, times the constant of `scale`.
+    inverse(table: &NttTable, scale: InverseScale, a: &mut [u32])
 );
 kernel!(
     /// `a += b`.
@@ -126,14 +128,46 @@ kernel!(
     sub_mul_scalar(m: &Modulus, a: &mut [u32], b: &[u32], w: ShoupFactor)
 );
 kernel!(
-    /// `acc += a * b` in 64 bits.
-    accumulate(acc: &mut [u64], a: &[u32], b: &[u32])
+    /// `out = c + (a - b) * w`.
+    sub_mul_scalar_add(m: &Modulus, a: &mut [u32], b: &[u32], w: ShoupFactor, c: &[u32])
 );
 kernel!(
-    /// `out = acc mod q`.
-    reduce_wide(m: &Modulus, acc: &[u64], out: &mut [u32])
+    /// `out = sum of x c 2^-32` over at most [`TERMS_MAX`] terms, in `[0, 4q)`.
+    weighted_sum(m: &Modulus, terms: &[WeightedTerm<'_>], out: &mut [u32])
 );
 kernel!(
-    /// `acc = acc mod q`.
-    fold(m: &Modulus, acc: &mut [u64])
+    /// `out = (2^57 + sum of x c) >> 58`; the sum stays below 2^64.
+    fraction_count(terms: &[WeightedTerm<'_>], out: &mut [u32])
+);
+kernel!(
+    /// `out = [sum of d b 2^-32, sum of d a 2^-32]` over at most [`TERMS_MAX`] digits.
+    inner_product(m: &Modulus, terms: &[DigitTerm<'_>], out: [&mut [u32]; 2])
+);
+kernel!(
+    /// `out += [x0 y0, x0 y1 + x1 y0, x1 y1]` over at most half of [`TERMS_MAX`] products.
+    tensor_add(m: &Modulus, terms: &[TensorOperands<'_>], out: [&mut [u32]; 3])
+);
+kernel!(
+    /// From `[0, 4q)` to `[0, q)`.
+    reduce_lazy(m: &Modulus, a: &mut [u32])
+);
+kernel!(
+    /// `out = v mod q` for `|v| < q`, without a branch.
+    reduce_small(m: &Modulus, values: &[i64], out: &mut [u32])
+);
+kernel!(
+    /// `rest = (rest - centred digit) * w`.
+    garner_step(m: &Modulus, rest: &mut [u32], digit: &[u32], source: &Modulus, w: ShoupFactor)
+);
+kernel!(
+    /// `acc = acc * factor + centred digit`.
+    horner_step(acc: &mut [f64], factor: f64, digit: &[u32], source: &Modulus)
+);
+kernel!(
+    /// One stage from slots to coefficients.
+    fold_slots(real: &mut [f64], imaginary: &mut [f64], half: usize, cosines: &[f64], sines: &[f64])
+);
+kernel!(
+    /// One stage from coefficients to slots.
+    unfold_slots(real: &mut [f64], imaginary: &mut [f64], half: usize, cosines: &[f64], sines: &[f64])
 );

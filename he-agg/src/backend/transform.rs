@@ -7,12 +7,12 @@
 #![cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "calls vector code on a detected instruction set"))]
 
 use super::Isa;
-use crate::ring::NttTable;
+use crate::ring::{InverseScale, NttTable};
 
 #[cfg(target_arch = "x86_64")]
 mod vector {
     use super::super::lanes::{Factor, Lanes};
-    use crate::ring::{NttTable, ShoupFactor};
+    use crate::ring::{InverseScale, NttTable, ShoupFactor};
 
     const SIDE: usize = 16;
     const TILE: usize = 256;
@@ -75,7 +75,7 @@ mod vector {
         ShoupFactor { value: values[k], quotient: quotients[k] }
     }
 
-    /// Forward transform; `a` has length `n >= 256`.
+    /// Forward transform; `a` has length `n >= 256` and values below 4q.
     ///
     /// # Safety
     /// The instruction set of `V` is present.
@@ -173,7 +173,7 @@ mod vector {
     /// # Safety
     /// The instruction set of `V` is present.
     #[inline(always)]
-    pub(super) unsafe fn inverse<V: Lanes>(table: &NttTable, a: &mut [u32]) {
+    pub(super) unsafe fn inverse<V: Lanes>(table: &NttTable, scale: InverseScale, a: &mut [u32]) {
         let n = table.n;
         assert!(a.len() == n && n >= TILE, "length differs from the table's degree");
         let roots = &table.inverse;
@@ -257,7 +257,7 @@ mod vector {
                 }
                 stride *= 4;
             }
-            let (wx, wy) = (Factor::<V>::splat(table.n_inverse), Factor::<V>::splat(table.n_inverse_root));
+            let (wx, wy) = (Factor::<V>::splat(scale.sum), Factor::<V>::splat(scale.difference));
             for j in (0..n / 2).step_by(V::LEN) {
                 let (x, y) = (p.add(j), p.add(j + n / 2));
                 let (u, v) = (V::load(x), V::load(y));
@@ -272,35 +272,35 @@ mod vector {
 
 /// Declares one transform with its instances.
 macro_rules! transform {
-    ($name:ident, $scalar:ident) => {
-        pub(super) fn $name(isa: Isa, table: &NttTable, a: &mut [u32]) {
+    ($name:ident, $scalar:ident $(, $arg:ident: $type:ty)?) => {
+        pub(super) fn $name(isa: Isa, table: &NttTable, $($arg: $type,)? a: &mut [u32]) {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2")]
-                fn avx2(table: &NttTable, a: &mut [u32]) {
+                fn avx2(table: &NttTable, $($arg: $type,)? a: &mut [u32]) {
                     // SAFETY: this instance is compiled for AVX2.
-                    unsafe { vector::$name::<std::arch::x86_64::__m256i>(table, a) }
+                    unsafe { vector::$name::<std::arch::x86_64::__m256i>(table, $($arg,)? a) }
                 }
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-                fn avx512(table: &NttTable, a: &mut [u32]) {
+                fn avx512(table: &NttTable, $($arg: $type,)? a: &mut [u32]) {
                     // SAFETY: this instance is compiled for AVX-512.
-                    unsafe { vector::$name::<std::arch::x86_64::__m512i>(table, a) }
+                    unsafe { vector::$name::<std::arch::x86_64::__m512i>(table, $($arg,)? a) }
                 }
                 match isa {
                     // SAFETY: `isa` comes from `Isa::available`, which checked the processor.
-                    Isa::Avx2 if table.n >= 256 => return unsafe { avx2(table, a) },
+                    Isa::Avx2 if table.n >= 256 => return unsafe { avx2(table, $($arg,)? a) },
                     // SAFETY: as above.
-                    Isa::Avx512 if table.n >= 256 => return unsafe { avx512(table, a) },
+                    Isa::Avx512 if table.n >= 256 => return unsafe { avx512(table, $($arg,)? a) },
                     _ => {}
                 }
             }
             #[cfg(not(target_arch = "x86_64"))]
             let _ = isa;
             assert!(a.len() == table.n, "length differs from the table's degree");
-            table.$scalar(a);
+            table.$scalar($($arg,)? a);
         }
     };
 }
 
 transform!(forward, forward_scalar);
-transform!(inverse, inverse_scalar);
+transform!(inverse, inverse_scalar, scale: InverseScale);

@@ -80,7 +80,7 @@ impl Evaluator {
         self.mul_accumulate(&[(left, right)])
     }
 
-    /// The sum of `left right` over all terms, as three polynomials: one reduction per eight
+    /// The sum of `left right` over all terms, as three polynomials: one reduction per four
     /// terms and one relinearisation for all of them.
     ///
     /// # Errors

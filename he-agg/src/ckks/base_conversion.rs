@@ -7,99 +7,60 @@
 //! Source: Halevi, Polyakov, Shoup, "An improved RNS variant of the BFV homomorphic encryption
 //! scheme", ePrint 2018/117, section 2.
 
+use crate::backend;
 use crate::ring::{Limb, Modulus};
-use rayon::prelude::*;
 
 /// Fractional bits of the overflow count: a residue times `2^58 / d` stays below 2^58, and
 /// [`SOURCES_MAX`] of them below 2^62.
 const FRACTION_BITS: u32 = 58;
 
-/// The most source primes: 15 products of 30-bit residues and the overflow fit 64 bits.
-pub(crate) const SOURCES_MAX: usize = 15;
+/// The most source primes: with the overflow they are the terms of one sum.
+pub(crate) const SOURCES_MAX: usize = backend::TERMS_MAX - 1;
 
-/// Coefficients per block: the 64-bit sums and the splatted constants stay in the first-level
-/// cache.
-const BLOCK: usize = 512;
-
-/// Residues modulo the source primes, scaled for conversion, and their overflow counts.
-pub(crate) struct Scaled {
-    /// y_i for every source prime, limb-major.
-    residues: Vec<u32>,
-    /// v per coefficient, at most the number of sources.
-    overflow: Vec<u32>,
-}
-
-/// Constants of the conversion from a fixed set of source primes.
+/// The conversion from a fixed set of source primes.
+///
+/// The first half of the work, y_i = x (D/d_i)^-1, is done by the caller: as the constant of the
+/// inverse transform it costs nothing.
 pub(crate) struct BaseConversion<'a> {
     sources: &'a [Limb],
-    /// (D/d_i)^-1 mod d_i.
-    inverses: Vec<u32>,
-    /// floor(2^58 / d_i).
-    fractions: Vec<u32>,
 }
 
 impl<'a> BaseConversion<'a> {
     /// Prepares the conversion from `sources`, at most [`SOURCES_MAX`] distinct primes.
     pub(crate) fn new(sources: &'a [Limb]) -> Self {
-        assert!(!sources.is_empty() && sources.len() <= SOURCES_MAX, "a conversion takes 1 to 15 source primes");
-        let inverse =
-            |(i, source): (usize, &Limb)| source.modulus().inv(product_without(sources, Some(i), source.modulus()));
+        assert!(!sources.is_empty() && sources.len() <= SOURCES_MAX, "a conversion takes 1 to 11 source primes");
+        Self { sources }
+    }
+
+    /// (D/d_i)^-1 mod d_i, by which source limb `i` has to be multiplied.
+    pub(crate) fn factor(&self, i: usize) -> u32 {
+        let modulus = self.sources[i].modulus();
+        modulus.inv(product_without(self.sources, Some(i), modulus))
+    }
+
+    /// Writes the overflow counts v; `scaled` holds all y_i, limb-major, each as long as `out`.
+    pub(crate) fn count_overflow(&self, scaled: &[u32], out: &mut [u32]) {
         let fraction = |source: &Limb| ((1u64 << FRACTION_BITS) / u64::from(source.modulus().value())) as u32;
-        Self {
-            sources,
-            inverses: sources.iter().enumerate().map(inverse).collect(),
-            fractions: sources.iter().map(fraction).collect(),
+        let mut terms = [(&[][..], 0); SOURCES_MAX];
+        for ((term, limb), source) in terms.iter_mut().zip(scaled.chunks_exact(out.len())).zip(self.sources) {
+            *term = (limb, fraction(source));
         }
+        backend::fraction_count(&terms[..self.sources.len()], out);
     }
 
-    /// First half, done once per polynomial: `residues` holds the source limbs in the coefficient
-    /// domain, canonical, limb-major, each `n` long.
-    pub(crate) fn scale(&self, mut residues: Vec<u32>, n: usize) -> Scaled {
-        debug_assert_eq!(residues.len(), n * self.sources.len());
-        residues
-            .par_chunks_exact_mut(n)
-            .zip(self.sources)
-            .zip(&self.inverses)
-            .for_each(|((limb, source), &inverse)| source.mul_scalar(limb, inverse));
-        let mut overflow = vec![0u32; n];
-        overflow.par_chunks_mut(BLOCK).enumerate().for_each(|(index, block)| {
-            let mut sums = [1u64 << (FRACTION_BITS - 1); BLOCK];
-            let sums = &mut sums[..block.len()];
-            for (limb, &fraction) in residues.chunks_exact(n).zip(&self.fractions) {
-                accumulate(sums, &limb[index * BLOCK..], &[fraction; BLOCK]);
-            }
-            for (count, &sum) in block.iter_mut().zip(sums.iter()) {
-                *count = (sum >> FRACTION_BITS) as u32;
-            }
-        });
-        Scaled { residues, overflow }
-    }
-
-    /// Second half, once per target prime: writes the centred representative modulo `target`,
-    /// coefficient domain, canonical.
-    pub(crate) fn convert(&self, scaled: &Scaled, target: &Limb, out: &mut [u32]) {
-        let n = out.len();
+    /// Writes the centred representative modulo `target`, coefficient domain, in `[0, 4q)`: what a
+    /// forward transform takes. `scaled` as above, with its `overflow`.
+    pub(crate) fn convert(&self, scaled: &[u32], overflow: &[u32], target: &Limb, out: &mut [u32]) {
         let modulus = target.modulus();
-        let constants: Vec<[u32; BLOCK]> =
-            (0..self.sources.len()).map(|i| [product_without(self.sources, Some(i), modulus); BLOCK]).collect();
-        let minus_whole = [modulus.neg(product_without(self.sources, None, modulus)); BLOCK];
-        let mut sums = [0u64; BLOCK];
-        for (index, block) in out.chunks_mut(BLOCK).enumerate() {
-            let (start, sums) = (index * BLOCK, &mut sums[..block.len()]);
-            sums.fill(0);
-            accumulate(sums, &scaled.overflow[start..], &minus_whole);
-            for (limb, constant) in scaled.residues.chunks_exact(n).zip(&constants) {
-                accumulate(sums, &limb[start..], constant);
-            }
-            target.reduce_wide(sums, block);
+        let count = self.sources.len();
+        let mut terms = [(&[][..], 0); SOURCES_MAX + 1];
+        for (i, (term, limb)) in terms.iter_mut().zip(scaled.chunks_exact(out.len())).take(count).enumerate() {
+            *term = (limb, modulus.to_montgomery(product_without(self.sources, Some(i), modulus)));
         }
+        let whole = product_without(self.sources, None, modulus);
+        terms[count] = (overflow, modulus.to_montgomery(modulus.neg(whole)));
+        backend::weighted_sum(modulus, &terms[..=count], out);
     }
-}
-
-/// sums += residues constant without reduction, over the length of `sums`.
-fn accumulate(sums: &mut [u64], residues: &[u32], constant: &[u32; BLOCK]) {
-    let length = sums.len();
-    Limb::accumulate(sums, &residues[..length], &constant[..length]);
 }
 
 /// The product of all primes but number `skipped`, modulo `modulus`.
@@ -133,10 +94,10 @@ mod tests {
     }
 
     #[test]
-    fn conversion_gives_the_centred_value_for_one_to_nine_sources() {
+    fn conversion_gives_the_centred_value_for_one_to_eleven_sources() {
         let params = Preset::Inf15x90.params();
         let n = 1500;
-        for count in 1..=9 {
+        for count in 1..=11 {
             let sources = &params.q[..count];
             let mut stream = Stream::from_seed([count as u8; 32]);
             let mut residues = vec![0; count * n];
@@ -146,10 +107,16 @@ mod tests {
                 (limb[0], limb[1], limb[2]) = (0, q - 1, 1);
             }
             let conversion = BaseConversion::new(sources);
-            let scaled = conversion.scale(residues.clone(), n);
+            let mut scaled = residues.clone();
+            for (i, (limb, source)) in scaled.chunks_exact_mut(n).zip(sources).enumerate() {
+                source.mul_scalar(limb, conversion.factor(i));
+            }
+            let mut overflow = vec![0; n];
+            conversion.count_overflow(&scaled, &mut overflow);
             let mut out = vec![0; n];
             for target in &params.p[..2] {
-                conversion.convert(&scaled, target, &mut out);
+                conversion.convert(&scaled, &overflow, target, &mut out);
+                out.iter_mut().for_each(|x| *x = target.modulus().reduce_lazy(*x));
                 let t = BigInt::from(target.modulus().value());
                 for (k, &value) in out.iter().enumerate() {
                     let own: Vec<u32> = (0..count).map(|i| residues[i * n + k]).collect();

@@ -9,52 +9,76 @@
 
 use crate::ckks::base_conversion::{BaseConversion, product_without};
 use crate::params::Params;
-use crate::ring::{Eval, Limb, Poly};
+use crate::ring::{Automorphism, Eval, Limb, Poly, Words};
 use rayon::prelude::*;
 
-/// Divides by the last primes of Q_l: `keep` limbs remain of `x`, NTT domain, canonical.
+/// One division: which primes go, and what happens to the quotient on its way out.
+pub(crate) struct Division<'a> {
+    params: &'a Params,
+    /// Limbs of Q that remain.
+    keep: usize,
+    dropped: Vec<Limb>,
+    /// Added to the quotient; it may have further limbs.
+    pub(crate) addend: Option<&'a Poly<Eval>>,
+    /// Applied to the sum.
+    pub(crate) automorphism: Option<&'a Automorphism>,
+}
+
+impl<'a> Division<'a> {
+    /// By the primes of Q_l from number `keep` on.
+    pub(crate) fn by_last(params: &'a Params, limbs: usize, keep: usize) -> Self {
+        let dropped = params.q[keep..limbs].to_vec();
+        Self { params, keep, dropped, addend: None, automorphism: None }
+    }
+
+    /// By P and by the primes of Q_l from number `keep` on.
+    pub(crate) fn by_special(params: &'a Params, limbs: usize, keep: usize) -> Self {
+        let dropped = params.p.iter().chain(&params.q[keep..limbs]).cloned().collect();
+        Self { params, keep, dropped, addend: None, automorphism: None }
+    }
+
+    /// Divides the polynomial with the limbs `kept(0..keep)` modulo the primes that stay and
+    /// `rest` modulo the dropped ones, in their order; NTT domain, canonical. `rest` is consumed.
+    pub(crate) fn apply<'x>(&self, kept: impl Fn(usize) -> &'x [u32] + Sync + Send, rest: &mut [u32]) -> Poly<Eval> {
+        let n = self.params.n;
+        let conversion = BaseConversion::new(&self.dropped);
+        assert!(rest.len() == n * self.dropped.len(), "one limb for every dropped prime");
+        rest.par_chunks_exact_mut(n).zip(&self.dropped).enumerate().for_each(|(i, (x, limb))| {
+            limb.inverse_scaled(x, conversion.factor(i));
+        });
+        let mut overflow = Words::unset(n);
+        conversion.count_overflow(rest, &mut overflow);
+        let (rest, overflow) = (&*rest, &*overflow);
+        let quotient = |index: usize, limb: &Limb, out: &mut [u32]| {
+            conversion.convert(rest, overflow, limb, out);
+            limb.forward(out);
+            // (converted - kept) (-1/D) = (kept - converted) / D.
+            let modulus = limb.modulus();
+            let factor = modulus.neg(modulus.inv(product_without(&self.dropped, None, modulus)));
+            match self.addend {
+                Some(addend) => limb.sub_mul_scalar_add(out, kept(index), factor, addend.limb(index)),
+                None => limb.sub_mul_scalar(out, kept(index), factor),
+            }
+        };
+        let mut out = Poly::unset(n, self.keep);
+        out.par_limbs(&self.params.q[..self.keep], |index, limb, out| match self.automorphism {
+            Some(automorphism) => {
+                let mut unturned = Words::unset(n);
+                quotient(index, limb, &mut unturned);
+                automorphism.permute(&unturned, out);
+            }
+            None => quotient(index, limb, out),
+        });
+        out
+    }
+}
+
+/// Divides by the last primes of Q_l: `keep` limbs remain of `x`.
 pub(crate) fn divide_by_last(params: &Params, x: &Poly<Eval>, keep: usize) -> Poly<Eval> {
-    let limbs = x.limbs();
-    let last = x.residues()[keep * params.n..].to_vec();
-    divide(params, |index| x.limb(index), keep, last, &params.q[keep..limbs])
-}
-
-/// Divides by P and by all primes of Q from number `keep` on a polynomial over the extended basis
-/// of `limbs` limbs, given limb by limb.
-pub(crate) fn divide_by_special<'a>(
-    params: &Params,
-    limb: impl Fn(usize) -> &'a [u32] + Sync + Send,
-    limbs: usize,
-    keep: usize,
-) -> Poly<Eval> {
-    let specials = params.p.len();
-    let dropped: Vec<Limb> = params.p.iter().chain(&params.q[keep..limbs]).cloned().collect();
-    let places = (0..specials).chain(specials + keep..specials + limbs);
-    let rest = places.map(&limb).collect::<Vec<_>>().concat();
-    divide(params, |index| limb(specials + index), keep, rest, &dropped)
-}
-
-/// (x - [x]_D) / D over the first `keep` primes, from the limbs of x there and modulo D.
-fn divide<'a>(
-    params: &Params,
-    kept: impl Fn(usize) -> &'a [u32] + Sync + Send,
-    keep: usize,
-    mut rest: Vec<u32>,
-    dropped: &[Limb],
-) -> Poly<Eval> {
-    let n = params.n;
-    rest.par_chunks_exact_mut(n).zip(dropped).for_each(|(x, limb)| limb.inverse(x));
-    let conversion = BaseConversion::new(dropped);
-    let scaled = conversion.scale(rest, n);
-    let mut out = Poly::zero(n, keep);
-    out.par_limbs(&params.q[..keep], |index, limb, converted| {
-        conversion.convert(&scaled, limb, converted);
-        limb.forward(converted);
-        // (converted - kept) (-1/D) = (kept - converted) / D.
-        let inverse = limb.modulus().inv(product_without(dropped, None, limb.modulus()));
-        limb.sub_mul_scalar(converted, kept(index), limb.modulus().neg(inverse));
-    });
-    out
+    let last = &x.residues()[keep * params.n..];
+    let mut rest = Words::unset(last.len());
+    rest.copy_from_slice(last);
+    Division::by_last(params, x.limbs(), keep).apply(|index| x.limb(index), &mut rest)
 }
 
 #[cfg(test)]
@@ -76,7 +100,11 @@ mod tests {
         for keep in [19, 16] {
             let basis = extended_basis(&params, 19);
             let dropped: Vec<Limb> = params.p.iter().chain(&params.q[keep..]).cloned().collect();
-            check(&params, &basis, &dropped, keep, |x| divide_by_special(&params, |i| x.limb(i), 19, keep));
+            let specials = params.p.len();
+            check(&params, &basis, &dropped, keep, |x| {
+                let mut rest = [&x.residues()[..specials * n], &x.residues()[(specials + keep) * n..]].concat();
+                Division::by_special(&params, 19, keep).apply(|i| x.limb(specials + i), &mut rest)
+            });
         }
         assert_eq!(n, 64);
     }

@@ -15,7 +15,7 @@ pub struct RelinearizationKey {
 impl RelinearizationKey {
     /// The most limbs of a ciphertext it serves.
     pub fn limbs(&self) -> usize {
-        self.key.limbs
+        self.key.limbs()
     }
 }
 
@@ -35,7 +35,7 @@ impl GaloisKey {
 
     /// The most limbs of a ciphertext it serves.
     pub fn limbs(&self) -> usize {
-        self.key.limbs
+        self.key.limbs()
     }
 }
 
@@ -61,7 +61,7 @@ impl EvaluationKeys {
     /// # Errors
     /// [`CkksError::PresetMismatch`].
     pub fn set_relinearization(&mut self, key: RelinearizationKey) -> Result<(), CkksError> {
-        self.check(key.key.params.preset)?;
+        self.check(key.key.params().preset)?;
         self.relinearization = Some(key);
         Ok(())
     }
@@ -71,7 +71,7 @@ impl EvaluationKeys {
     /// # Errors
     /// [`CkksError::PresetMismatch`].
     pub fn insert_rotation(&mut self, key: GaloisKey) -> Result<(), CkksError> {
-        self.check(key.key.params.preset)?;
+        self.check(key.key.params().preset)?;
         self.rotations.insert(key.steps, key);
         Ok(())
     }

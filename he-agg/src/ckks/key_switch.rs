@@ -6,16 +6,17 @@
 //! 2019/688, section 3; levels with fewer limbs use the same key, since its gadget is 0 or 1
 //! modulo each prime.
 
-use crate::ckks::base_conversion::{BaseConversion, Scaled, product_without};
+use crate::backend;
+use crate::ckks::base_conversion::{BaseConversion, product_without};
 use crate::ckks::ciphertext::Ciphertext;
-use crate::ckks::division::divide_by_special;
+use crate::ckks::division::Division;
 use crate::ckks::error::CkksError;
 use crate::ckks::evaluation_keys::EvaluationKeys;
 use crate::ckks::evaluator::Evaluator;
 use crate::ckks::extended::{digit_count, digit_limbs, extended_basis};
 use crate::ckks::switching_key::SwitchingKey;
 use crate::params::Params;
-use crate::ring::{Eval, Limb, Poly};
+use crate::ring::{Automorphism, Eval, Limb, Poly, Words};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -25,14 +26,11 @@ impl Evaluator {
     /// # Errors
     /// [`CkksError::Parts`], a missing or too short key.
     pub fn relinearise(&self, ciphertext: &Ciphertext, keys: &EvaluationKeys) -> Result<Ciphertext, CkksError> {
-        let limbs = ciphertext.limbs;
         let switched = self.switch_square(ciphertext, keys)?;
-        let basis = &self.params.q[..limbs];
-        let mut parts = switched.divide(limbs);
-        for (part, own) in parts.iter_mut().zip(&ciphertext.parts) {
-            part.add_assign(own, basis);
-        }
-        Ok(Ciphertext { parts, ..shape_of(ciphertext) })
+        let addends = [Some(&ciphertext.parts[0]), Some(&ciphertext.parts[1])];
+        let parts = switched.divide(ciphertext.limbs, addends, None);
+        let Ciphertext { params, limbs, scale, .. } = *ciphertext;
+        Ok(Ciphertext { params, limbs, scale, parts })
     }
 
     /// [`Evaluator::relinearise`] and [`Evaluator::rescale`] with one division by P and the
@@ -46,16 +44,15 @@ impl Evaluator {
         let scale = self.scale_after_rescale(ciphertext.scale, limbs)?;
         let mut switched = self.switch_square(ciphertext, keys)?;
         // Add P own to both halves; it vanishes modulo P.
-        let n = self.params.n;
-        let ordinary = switched.residues.par_chunks_exact_mut(2 * n).skip(self.params.p.len());
-        ordinary.zip(&self.params.q).enumerate().for_each(|(index, (pair, limb))| {
-            let p = product_without(&self.params.p, None, limb.modulus());
-            for (half, own) in pair.chunks_exact_mut(n).zip(&ciphertext.parts) {
-                limb.mul_scalar_add(half, own.limb(index), p);
-            }
-        });
-        let parts = switched.divide(keep);
-        Ok(Ciphertext { params: self.params, limbs: keep, scale, parts })
+        let params = self.params;
+        for (half, own) in switched.ordinary.iter_mut().zip(&ciphertext.parts) {
+            half.par_chunks_exact_mut(params.n).zip(&params.q).enumerate().for_each(|(index, (x, limb))| {
+                let p = product_without(&params.p, None, limb.modulus());
+                limb.mul_scalar_add(x, own.limb(index), p);
+            });
+        }
+        let parts = switched.divide(keep, [None, None], None);
+        Ok(Ciphertext { params, limbs: keep, scale, parts })
     }
 
     /// P times a ciphertext of the third polynomial times s^2, modulo P Q_l.
@@ -73,128 +70,182 @@ impl Evaluator {
     /// whole of them, beta (l + K) limbs, is never in memory.
     pub(crate) fn switch(&self, x: &Poly<Eval>, key: &SwitchingKey) -> Switched {
         let n = self.params.n;
-        let digits = self.digits(x);
-        Switched::new(self.params, x.limbs(), digits.len(), |index, limb, lifted, pair| {
-            for (digit, out) in digits.iter().zip(lifted.chunks_exact_mut(n)) {
-                digit.lift(x, self.params.p.len(), index, limb, out);
+        let digits = Digits::new(self.params, x);
+        let count = digits.places.len();
+        Switched::new(self.params, x.limbs(), key, |index, limb, use_digits| {
+            let mut lifted = Words::unset(count * n);
+            for (digit, out) in lifted.chunks_exact_mut(n).enumerate() {
+                digits.lift(digit, index, limb, out);
             }
-            inner_product(lifted.chunks_exact(n), key, index, limb, pair);
+            use_digits(&mut lifted.chunks_exact(n).enumerate().map(|(d, x)| digits.own(d, index).unwrap_or(x)));
         })
-    }
-
-    /// As [`Evaluator::switch`] for digits lifted before.
-    pub(crate) fn switch_lifted(&self, lifted: &[Poly<Eval>], limbs: usize, key: &SwitchingKey) -> Switched {
-        Switched::new(self.params, limbs, 0, |index, limb, _, pair| {
-            inner_product(lifted.iter().map(|digit| digit.limb(index)), key, index, limb, pair);
-        })
-    }
-
-    /// ModUp: each digit of `x`, centred, over the extended basis in the NTT domain.
-    pub(crate) fn lift(&self, x: &Poly<Eval>) -> Vec<Poly<Eval>> {
-        let (params, basis) = (self.params, extended_basis(self.params, x.limbs()));
-        let lift = |digit: &Digit<'_>| {
-            let mut lifted = Poly::zero(params.n, basis.len());
-            lifted.par_limbs(&basis, |index, limb, out| digit.lift(x, params.p.len(), index, limb, out));
-            lifted
-        };
-        self.digits(x).par_iter().map(lift).collect()
-    }
-
-    fn digits(&self, x: &Poly<Eval>) -> Vec<Digit<'static>> {
-        let (params, limbs, n) = (self.params, x.limbs(), self.params.n);
-        let coefficients = x.clone().into_coeff(&params.q[..limbs]);
-        let digit = |digit| {
-            let own = digit_limbs(params, limbs, digit);
-            let conversion = BaseConversion::new(&params.q[own.clone()]);
-            let residues = coefficients.residues()[own.start * n..own.end * n].to_vec();
-            let scaled = conversion.scale(residues, n);
-            Digit { own, conversion, scaled }
-        };
-        (0..digit_count(params, limbs)).map(digit).collect()
     }
 }
 
-/// One digit of a polynomial, ready to be converted to any prime.
-struct Digit<'a> {
-    /// The Q limbs it consists of.
-    own: Range<usize>,
-    conversion: BaseConversion<'a>,
-    scaled: Scaled,
+/// A polynomial cut into digits, each ready to be converted to any prime.
+struct Digits<'a> {
+    params: &'static Params,
+    x: &'a Poly<Eval>,
+    /// The Q limbs that make up each digit.
+    places: Vec<Range<usize>>,
+    /// The limbs of x in the coefficient domain, each times its digit's conversion factor.
+    scaled: Words,
+    /// The overflow counts of each digit.
+    overflow: Words,
 }
 
-impl Digit<'_> {
-    /// The centred digit modulo prime `index` of the extended basis, NTT domain; modulo its own
-    /// primes that is `x` itself.
-    fn lift(&self, x: &Poly<Eval>, specials: usize, index: usize, limb: &Limb, out: &mut [u32]) {
-        match index.checked_sub(specials).filter(|q| self.own.contains(q)) {
-            Some(q) => out.copy_from_slice(x.limb(q)),
-            None => {
-                self.conversion.convert(&self.scaled, limb, out);
-                limb.forward(out);
-            }
+impl<'a> Digits<'a> {
+    fn new(params: &'static Params, x: &'a Poly<Eval>) -> Self {
+        let (n, limbs) = (params.n, x.limbs());
+        let places: Vec<_> = (0..digit_count(params, limbs)).map(|digit| digit_limbs(params, limbs, digit)).collect();
+        let conversions: Vec<_> = places.iter().map(|place| BaseConversion::new(&params.q[place.clone()])).collect();
+        let mut scaled = Words::unset(limbs * n);
+        scaled.par_chunks_exact_mut(n).zip(&params.q).enumerate().for_each(|(i, (out, limb))| {
+            let digit = i / params.alpha;
+            out.copy_from_slice(x.limb(i));
+            limb.inverse_scaled(out, conversions[digit].factor(i - places[digit].start));
+        });
+        let mut overflow = Words::unset(places.len() * n);
+        overflow.par_chunks_exact_mut(n).enumerate().for_each(|(digit, out)| {
+            let place = &places[digit];
+            conversions[digit].count_overflow(&scaled[place.start * n..place.end * n], out);
+        });
+        Self { params, x, places, scaled, overflow }
+    }
+
+    /// Limb `index` of the extended basis of a digit, if that is a limb of x itself.
+    fn own(&self, digit: usize, index: usize) -> Option<&'a [u32]> {
+        own_limb(self.params, self.x, &self.places[digit], index)
+    }
+
+    /// The centred digit modulo prime `index` of the extended basis, NTT domain; nothing where
+    /// [`Digits::own`] has it.
+    fn lift(&self, digit: usize, index: usize, limb: &Limb, out: &mut [u32]) {
+        if self.own(digit, index).is_none() {
+            let (n, place) = (self.params.n, self.places[digit].clone());
+            let scaled = &self.scaled[place.start * n..place.end * n];
+            let overflow = &self.overflow[digit * n..(digit + 1) * n];
+            BaseConversion::new(&self.params.q[place]).convert(scaled, overflow, limb, out);
+            limb.forward(out);
         }
     }
 }
 
-/// pair = (sum_j d_j b_j, sum_j d_j a_j) modulo one prime.
-fn inner_product<'a>(
-    lifted: impl Iterator<Item = &'a [u32]> + Clone,
-    key: &SwitchingKey,
-    index: usize,
-    limb: &Limb,
-    pair: &mut [u32],
-) {
-    let n = pair.len() / 2;
-    for (half, out) in pair.chunks_exact_mut(n).enumerate() {
-        let terms: Vec<(&[u32], &[u32])> =
-            lifted.clone().zip(&key.digits).map(|(digit, key)| (digit, key[half].limb(index))).collect();
-        limb.dot(out, &terms);
+fn own_limb<'a>(params: &Params, x: &'a Poly<Eval>, place: &Range<usize>, index: usize) -> Option<&'a [u32]> {
+    index.checked_sub(params.p.len()).filter(|q| place.contains(q)).map(|q| x.limb(q))
+}
+
+/// ModUp of a whole polynomial: its digits, centred, over the extended basis in the NTT domain.
+pub(crate) struct LiftedDigits<'a> {
+    params: &'static Params,
+    x: &'a Poly<Eval>,
+    places: Vec<Range<usize>>,
+    /// Limb by limb of the extended basis, digit by digit.
+    lifted: Words,
+}
+
+impl<'a> LiftedDigits<'a> {
+    pub(crate) fn new(params: &'static Params, x: &'a Poly<Eval>) -> Self {
+        let (n, basis) = (params.n, extended_basis(params, x.limbs()));
+        let digits = Digits::new(params, x);
+        let count = digits.places.len();
+        let mut lifted = Words::unset(basis.len() * count * n);
+        lifted.par_chunks_exact_mut(count * n).zip(&basis).enumerate().for_each(|(index, (out, limb))| {
+            for (digit, out) in out.chunks_exact_mut(n).enumerate() {
+                digits.lift(digit, index, limb, out);
+            }
+        });
+        let Digits { places, .. } = digits;
+        Self { params, x, places, lifted }
+    }
+
+    /// As [`Evaluator::switch`], without the lifting.
+    pub(crate) fn switch(&self, key: &SwitchingKey) -> Switched {
+        let n = self.params.n;
+        Switched::new(self.params, self.x.limbs(), key, |index, _, use_digits| {
+            let count = self.places.len();
+            let lifted = &self.lifted[index * count * n..(index + 1) * count * n];
+            let own = |digit: usize| own_limb(self.params, self.x, &self.places[digit], index);
+            use_digits(&mut lifted.chunks_exact(n).enumerate().map(|(d, x)| own(d).unwrap_or(x)));
+        })
     }
 }
 
-/// Two polynomials over the extended basis, both halves of a limb beside each other.
+/// What gets the digits modulo one prime.
+type UseDigits<'f> = dyn FnMut(&mut dyn Iterator<Item = &[u32]>) + 'f;
+
+/// Two polynomials over the extended basis.
 pub(crate) struct Switched {
     params: &'static Params,
-    residues: Vec<u32>,
+    limbs: usize,
+    /// Both halves modulo P.
+    special: [Words; 2],
+    /// Both halves modulo Q_l.
+    ordinary: [Words; 2],
 }
 
 impl Switched {
-    /// `fill` gets the number of a limb, the limb, scratch of `scratch` limbs and both halves.
+    /// (sum_j d_j b_j, sum_j d_j a_j); `digits` is called per limb of the extended basis, with its
+    /// number, and passes the digits there on.
     fn new(
         params: &'static Params,
         limbs: usize,
-        scratch: usize,
-        fill: impl Fn(usize, &Limb, &mut [u32], &mut [u32]) + Sync,
+        key: &SwitchingKey,
+        digits: impl Fn(usize, &Limb, &mut UseDigits<'_>) + Sync,
     ) -> Self {
-        let basis = extended_basis(params, limbs);
-        let mut residues = vec![0; 2 * basis.len() * params.n];
-        residues.par_chunks_exact_mut(2 * params.n).zip(&basis).enumerate().for_each_init(
-            || vec![0; scratch * params.n],
-            |scratch, (index, (pair, limb))| fill(index, limb, scratch, pair),
-        );
-        Self { params, residues }
+        let n = params.n;
+        let mut special = [(); 2].map(|()| Words::unset(params.p.len() * n));
+        let mut ordinary = [(); 2].map(|()| Words::unset(limbs * n));
+        let [p0, p1] = special.each_mut();
+        let [q0, q1] = ordinary.each_mut();
+        let pairs: Vec<_> = (p0.chunks_exact_mut(n).chain(q0.chunks_exact_mut(n)))
+            .zip(p1.chunks_exact_mut(n).chain(q1.chunks_exact_mut(n)))
+            .zip(params.p.iter().chain(&params.q))
+            .collect();
+        pairs.into_par_iter().enumerate().for_each(|(index, ((first, second), limb))| {
+            digits(index, limb, &mut |digits| {
+                let mut terms = [[&[][..]; 3]; backend::TERMS_MAX];
+                let mut count = 0;
+                for ((term, digit), [b, a]) in terms.iter_mut().zip(digits).zip(key.limb(index)) {
+                    *term = [digit, b, a];
+                    count += 1;
+                }
+                backend::inner_product(limb.modulus(), &terms[..count], [&mut *first, &mut *second]);
+            });
+        });
+        Self { params, limbs, special, ordinary }
     }
 
-    /// Both halves divided by P and by all primes of Q from number `keep` on.
-    pub(crate) fn divide(&self, keep: usize) -> Vec<Poly<Eval>> {
-        let n = self.params.n;
-        let limbs = self.residues.len() / (2 * n) - self.params.p.len();
-        let divide = |half: usize| {
-            let limb = |index: usize| &self.residues[(2 * index + half) * n..(2 * index + half + 1) * n];
-            divide_by_special(self.params, limb, limbs, keep)
+    /// Both halves divided by P and by all primes of Q from number `keep` on, plus `addends`, then
+    /// under `automorphism`.
+    pub(crate) fn divide(
+        self,
+        keep: usize,
+        addends: [Option<&Poly<Eval>>; 2],
+        automorphism: Option<&Automorphism>,
+    ) -> Vec<Poly<Eval>> {
+        let (params, n) = (self.params, self.params.n);
+        let halves = self.special.into_iter().zip(self.ordinary).zip(addends);
+        let divide = |((mut special, ordinary), addend): ((Words, Words), _)| {
+            let mut division = Division::by_special(params, self.limbs, keep);
+            (division.addend, division.automorphism) = (addend, automorphism);
+            let kept = |index: usize| &ordinary[index * n..(index + 1) * n];
+            if keep == self.limbs {
+                return division.apply(kept, &mut special);
+            }
+            let mut rest = Words::unset(special.len() + (self.limbs - keep) * n);
+            rest[..special.len()].copy_from_slice(&special);
+            rest[special.len()..].copy_from_slice(&ordinary[keep * n..]);
+            division.apply(kept, &mut rest)
         };
-        vec![divide(0), divide(1)]
+        halves.map(divide).collect()
     }
 }
 
 /// Refuses a key trimmed below the ciphertext.
 pub(crate) fn check_key(key: &SwitchingKey, limbs: usize) -> Result<(), CkksError> {
-    if key.limbs < limbs {
-        return Err(CkksError::KeyTooShort { key: key.limbs, ciphertext: limbs });
+    if key.limbs() < limbs {
+        return Err(CkksError::KeyTooShort { key: key.limbs(), ciphertext: limbs });
     }
     Ok(())
-}
-
-fn shape_of(ciphertext: &Ciphertext) -> Ciphertext {
-    Ciphertext { params: ciphertext.params, limbs: ciphertext.limbs, scale: ciphertext.scale, parts: Vec::new() }
 }

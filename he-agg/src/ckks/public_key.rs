@@ -1,12 +1,12 @@
 //! Public-key encryption.
 
 use crate::ckks::ciphertext::Ciphertext;
-use crate::ckks::division::divide_by_special;
+use crate::ckks::division::Division;
 use crate::ckks::error::CkksError;
 use crate::ckks::extended::extended_basis;
 use crate::ckks::plaintext::Plaintext;
 use crate::params::{Params, Preset};
-use crate::ring::{Eval, Poly};
+use crate::ring::{Eval, Poly, Words};
 use crate::sampler;
 use crate::stream::Stream;
 use zeroize::Zeroizing;
@@ -37,7 +37,7 @@ impl PublicKey {
         }
         let (params, limbs) = (self.params, plaintext.limbs);
         let basis = extended_basis(params, limbs);
-        let small = |values: &[i64]| Zeroizing::new(Poly::from_signed(values, &basis).into_eval(&basis));
+        let small = |values: &[i64]| Zeroizing::new(Poly::from_small(values, &basis).into_eval(&basis));
         let u = small(&sampler::ternary(stream, params.n));
         let errors = [0, 1].map(|_| sampler::centred_binomial(stream, params.n));
         let mut parts: Vec<Poly<Eval>> = [&self.b, &self.a]
@@ -46,7 +46,11 @@ impl PublicKey {
             .map(|(half, error)| {
                 let mut sum = small(error);
                 sum.mul_add(&u, half, &basis);
-                divide_by_special(params, |index| sum.limb(index), limbs, limbs)
+                // The residues modulo P tell of u and the error.
+                let (n, specials) = (params.n, params.p.len());
+                let mut rest = Zeroizing::new(Words::unset(specials * n));
+                rest.copy_from_slice(&sum.residues()[..specials * n]);
+                Division::by_special(params, limbs, limbs).apply(|index| sum.limb(specials + index), &mut rest)
             })
             .collect();
         parts[0].add_assign(&plaintext.poly, &params.q[..limbs]);

@@ -10,8 +10,7 @@ use crate::ckks::ciphertext::Ciphertext;
 use crate::ckks::error::CkksError;
 use crate::ckks::evaluation_keys::{EvaluationKeys, GaloisKey, slot_steps};
 use crate::ckks::evaluator::Evaluator;
-use crate::ckks::key_switch::{Switched, check_key};
-use crate::ring::{Eval, Poly};
+use crate::ckks::key_switch::{LiftedDigits, Switched, check_key};
 
 impl Evaluator {
     /// `rot(X, steps)[i] = X[i + steps]`, indices modulo N/2; negative steps rotate right.
@@ -25,7 +24,7 @@ impl Evaluator {
             return Ok(ciphertext.clone());
         };
         let switched = self.switch(&ciphertext.parts[1], &galois.key);
-        Ok(self.turn(ciphertext, &switched, galois))
+        Ok(self.turn(ciphertext, switched, galois))
     }
 
     /// The key for `steps`, none for the identity.
@@ -45,12 +44,10 @@ impl Evaluator {
     }
 
     /// phi of (c0, 0) plus the switched c1.
-    fn turn(&self, ciphertext: &Ciphertext, switched: &Switched, galois: &GaloisKey) -> Ciphertext {
-        let (params, limbs) = (self.params, ciphertext.limbs);
-        let mut parts = switched.divide(limbs);
-        parts[0].add_assign(&ciphertext.parts[0], &params.q[..limbs]);
-        let parts = parts.iter().map(|part| galois.automorphism.apply_eval(part)).collect();
-        Ciphertext { params, limbs, scale: ciphertext.scale, parts }
+    fn turn(&self, ciphertext: &Ciphertext, switched: Switched, galois: &GaloisKey) -> Ciphertext {
+        let Ciphertext { params, limbs, scale, .. } = *ciphertext;
+        let parts = switched.divide(limbs, [Some(&ciphertext.parts[0]), None], Some(&galois.automorphism));
+        Ciphertext { params, limbs, scale, parts }
     }
 }
 
@@ -60,7 +57,7 @@ impl Evaluator {
 pub struct Hoisted<'a> {
     evaluator: Evaluator,
     ciphertext: &'a Ciphertext,
-    digits: Vec<Poly<Eval>>,
+    digits: LiftedDigits<'a>,
 }
 
 impl<'a> Hoisted<'a> {
@@ -71,7 +68,7 @@ impl<'a> Hoisted<'a> {
     pub fn new(evaluator: &Evaluator, ciphertext: &'a Ciphertext) -> Result<Self, CkksError> {
         evaluator.check_preset(ciphertext.preset())?;
         Evaluator::check_parts(ciphertext, 2, "a rotation")?;
-        let digits = evaluator.lift(&ciphertext.parts[1]);
+        let digits = LiftedDigits::new(evaluator.params, &ciphertext.parts[1]);
         Ok(Self { evaluator: *evaluator, ciphertext, digits })
     }
 
@@ -84,7 +81,7 @@ impl<'a> Hoisted<'a> {
         let Some(galois) = self.evaluator.galois_key(ciphertext, steps, keys)? else {
             return Ok(ciphertext.clone());
         };
-        let switched = self.evaluator.switch_lifted(&self.digits, ciphertext.limbs, &galois.key);
-        Ok(self.evaluator.turn(ciphertext, &switched, galois))
+        let switched = self.digits.switch(&galois.key);
+        Ok(self.evaluator.turn(ciphertext, switched, galois))
     }
 }

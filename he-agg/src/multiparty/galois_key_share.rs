@@ -121,9 +121,9 @@ impl GaloisKeySum {
 impl GaloisKey {
     /// Header and the packed first halves; the second ones are the epoch's.
     pub fn to_bytes(&self, crs: &Crs) -> Vec<u8> {
-        let (params, epoch) = (self.key.params, crs.epoch());
-        let parts: Vec<_> = self.key.digits.iter().map(|[b, _]| b.clone()).collect();
-        let (kind, limbs) = (Kind::GaloisKey, self.key.limbs);
+        let (params, epoch) = (self.key.params(), crs.epoch());
+        let parts: Vec<_> = self.key.digits().map(|[b, _]| b).collect();
+        let (kind, limbs) = (Kind::GaloisKey, self.key.limbs());
         let label = KeyLabel { kind, steps: self.steps, limbs, polynomials: parts.len() };
         KeyMaterial { params, epoch, label, sender: 0, parts }.to_bytes()
     }
@@ -146,7 +146,7 @@ fn galois_key(material: KeyMaterial, crs: &Crs) -> GaloisKey {
     GaloisKey {
         steps: label.steps,
         automorphism: rotation(params.n, label.steps),
-        key: SwitchingKey { params, limbs: label.limbs, digits },
+        key: SwitchingKey::new(params, label.limbs, digits),
     }
 }
 

@@ -67,7 +67,7 @@ impl KeyMaterial {
         let steps = header.round as usize;
         let label = KeyLabel { kind, steps, limbs, polynomials: polynomials(limbs) };
         let rotation = kind == Kind::GaloisKey;
-        if rotation != (1..params.slots()).contains(&steps) {
+        if rotation && !(1..params.slots()).contains(&steps) || !rotation && steps != 0 {
             let value = u64::from(header.round);
             return Err(DecodeError::Field { field: "steps", value }.into());
         }
@@ -81,7 +81,7 @@ impl KeyMaterial {
         let parts = payload
             .chunks_exact(per_limb * basis.len())
             .map(|packed| {
-                let mut part = Poly::zero(params.n, basis.len());
+                let mut part = Poly::unset(params.n, basis.len());
                 let order = (specials..basis.len()).chain(0..specials);
                 for (index, packed) in order.zip(packed.chunks_exact(per_limb)) {
                     wire::unpack(packed, part.limb_mut(index))?;

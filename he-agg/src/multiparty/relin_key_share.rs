@@ -96,7 +96,7 @@ impl RelinKeyShare<R1> {
         let label = label::<R1>(crs, limbs)?;
         let basis = extended_basis(params, limbs);
         let mask = sampler::ternary(stream, params.n);
-        let mask = Zeroizing::new(Poly::from_signed(&mask, &basis).into_eval(&basis));
+        let mask = Zeroizing::new(Poly::from_small(&mask, &basis).into_eval(&basis));
         let mut parts = Vec::with_capacity(label.polynomials);
         for (digit, a) in crs.relinearization(limbs, digit_count(params, limbs)).iter().enumerate() {
             let mut h0 = masked_error(&mask, a, crs, limbs, stream);
@@ -234,7 +234,7 @@ impl RelinKeySum<R2> {
         let seconds = sums.0.parts.into_iter().skip(1).step_by(2);
         let digits = material.parts.into_iter().zip(seconds).map(|(b, a)| [b, a]).collect();
         let (params, limbs) = (material.params, material.label.limbs);
-        Ok(RelinearizationKey { key: SwitchingKey { params, limbs, digits } })
+        Ok(RelinearizationKey { key: SwitchingKey::new(params, limbs, digits) })
     }
 }
 
@@ -258,8 +258,8 @@ impl RelinIntermediate {
 impl RelinearizationKey {
     /// Header and both packed halves: this key has no seed.
     pub fn to_bytes(&self, crs: &Crs) -> Vec<u8> {
-        let (params, epoch, limbs) = (self.key.params, crs.epoch(), self.key.limbs);
-        let parts: Vec<_> = self.key.digits.iter().flatten().cloned().collect();
+        let (params, epoch, limbs) = (self.key.params(), crs.epoch(), self.key.limbs());
+        let parts: Vec<_> = self.key.digits().flatten().collect();
         let kind = Kind::RelinearizationTwo;
         let label = KeyLabel { kind, steps: 0, limbs, polynomials: parts.len() };
         KeyMaterial { params, epoch, label, sender: 0, parts }.to_bytes()
@@ -280,7 +280,7 @@ impl RelinearizationKey {
         while let (Some(b), Some(a)) = (parts.next(), parts.next()) {
             digits.push([b, a]);
         }
-        Ok(Self { key: SwitchingKey { params, limbs, digits } })
+        Ok(Self { key: SwitchingKey::new(params, limbs, digits) })
     }
 }
 
@@ -288,5 +288,5 @@ impl RelinearizationKey {
 fn error(params: &Params, limbs: usize, stream: &mut Stream) -> Poly<Eval> {
     let basis = extended_basis(params, limbs);
     let values = sampler::centred_binomial(stream, params.n);
-    Poly::from_signed(&values, &basis).into_eval(&basis)
+    Poly::from_small(&values, &basis).into_eval(&basis)
 }

@@ -48,7 +48,7 @@ impl Automorphism {
 
     /// `f(X^k)` in the evaluation domain.
     pub fn apply_eval(&self, f: &Poly<Eval>) -> Poly<Eval> {
-        let mut out = Poly::zero(f.n(), f.limbs());
+        let mut out = Poly::unset(f.n(), f.limbs());
         for i in 0..f.limbs() {
             self.permute(f.limb(i), out.limb_mut(i));
         }

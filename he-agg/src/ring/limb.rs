@@ -47,14 +47,19 @@ impl Limb {
         &self.table
     }
 
-    /// Coefficients to evaluations, in place. Canonical in and out.
+    /// Coefficients to evaluations, in place. Below 4q in, canonical out.
     pub fn forward(&self, a: &mut [u32]) {
         backend::forward(&self.table, a);
     }
 
     /// Evaluations to coefficients, in place. Canonical in and out.
     pub fn inverse(&self, a: &mut [u32]) {
-        backend::inverse(&self.table, a);
+        backend::inverse(&self.table, self.table.unscaled, a);
+    }
+
+    /// [`Limb::inverse`] times the canonical constant `factor`, at no further cost.
+    pub fn inverse_scaled(&self, a: &mut [u32], factor: u32) {
+        backend::inverse(&self.table, self.table.scaled(factor), a);
     }
 
     /// `a += b`.
@@ -97,41 +102,9 @@ impl Limb {
         backend::sub_mul_scalar(&self.modulus, a, b, self.modulus.shoup(factor));
     }
 
-    /// `acc += a * b` without reduction; at most
-    /// [`ACCUMULATOR_TERMS`](super::ACCUMULATOR_TERMS) terms per accumulator
-    /// that starts at zero.
-    pub fn accumulate(acc: &mut [u64], a: &[u32], b: &[u32]) {
-        backend::accumulate(acc, a, b);
-    }
-
-    /// Reduces each accumulator to `[0, q)` into `out`.
-    pub fn reduce_wide(&self, acc: &[u64], out: &mut [u32]) {
-        backend::reduce_wide(&self.modulus, acc, out);
-    }
-
-    /// `out = sum of a * b` over the pairs, reduced every 16 terms.
-    pub fn dot(&self, out: &mut [u32], pairs: &[(&[u32], &[u32])]) {
-        // Accumulators stay in the first-level cache: 1,024 x 8 bytes.
-        const BLOCK: usize = 1024;
-        let mut acc = [0u64; BLOCK];
-        for (k, out) in out.chunks_mut(BLOCK).enumerate() {
-            let acc = &mut acc[..out.len()];
-            acc.fill(0);
-            let range = k * BLOCK..k * BLOCK + out.len();
-            for (i, (a, b)) in pairs.iter().enumerate() {
-                // After a fold the accumulator counts as one term.
-                if i > 0 && i % (super::ACCUMULATOR_TERMS - 1) == 0 {
-                    self.fold(acc);
-                }
-                backend::accumulate(acc, &a[range.clone()], &b[range.clone()]);
-            }
-            backend::reduce_wide(&self.modulus, acc, out);
-        }
-    }
-
-    /// Replaces each accumulator by its residue, which counts as one term.
-    pub fn fold(&self, acc: &mut [u64]) {
-        backend::fold(&self.modulus, acc);
+    /// `a = c + (a - b) * factor`, as [`Limb::sub_mul_scalar`] with an addition.
+    pub fn sub_mul_scalar_add(&self, a: &mut [u32], b: &[u32], factor: u32, c: &[u32]) {
+        backend::sub_mul_scalar_add(&self.modulus, a, b, self.modulus.shoup(factor), c);
     }
 
     /// The Shoup form of a canonical constant, for loops of one's own.

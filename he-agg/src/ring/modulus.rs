@@ -29,6 +29,8 @@ pub struct Modulus {
     one_quotient: u32,
     /// `2^32 mod q`.
     word: ShoupFactor,
+    /// `q^-1 mod 2^32`.
+    inverse: u32,
 }
 
 #[inline(always)]
@@ -45,11 +47,14 @@ impl Modulus {
         assert!(q > 1 << 29 && q < 1 << 30 && q % 2 == 1, "modulus must be an odd prime in (2^29, 2^30)");
         let wide = u64::from(q);
         let word = ((1u64 << 32) % wide) as u32;
+        // Newton: an odd q is its own inverse modulo 8, and each step doubles the bits.
+        let inverse = (0..4).fold(q, |x, _| x.wrapping_mul(2u32.wrapping_sub(q.wrapping_mul(x))));
         Modulus {
             q,
             barrett: ((1u64 << 60) / wide) as u32,
             one_quotient: ((1u64 << 32) / wide) as u32,
             word: ShoupFactor { value: word, quotient: ((u64::from(word) << 32) / wide) as u32 },
+            inverse,
         }
     }
 
@@ -109,6 +114,34 @@ impl Modulus {
     #[inline(always)]
     pub fn mul(&self, a: u32, b: u32) -> u32 {
         self.reduce_product(u64::from(a).wrapping_mul(u64::from(b)))
+    }
+
+    /// `q^-1 mod 2^32`, the constant of [`Modulus::redc_lazy`].
+    #[inline(always)]
+    pub fn inverse_word(&self) -> u32 {
+        self.inverse
+    }
+
+    /// `2^32 mod q`, which undoes the factor of [`Modulus::redc_lazy`].
+    #[inline(always)]
+    pub fn word(&self) -> ShoupFactor {
+        self.word
+    }
+
+    /// `x 2^32 mod q`: a constant in the form that [`Modulus::redc_lazy`] brings back.
+    #[inline(always)]
+    pub fn to_montgomery(&self, x: u32) -> u32 {
+        self.mul_shoup(x, self.word)
+    }
+
+    /// `x 2^-32 mod q` in `[0, 4q)` for `x < 12 q^2`.
+    ///
+    /// Source: Montgomery, "Modular multiplication without trial division", Math. Comp. 44 (1985),
+    /// with a subtraction in place of the addition, so that the low words cancel exactly.
+    #[inline(always)]
+    pub fn redc_lazy(&self, x: u64) -> u32 {
+        let multiple = u64::from((x as u32).wrapping_mul(self.inverse)).wrapping_mul(u64::from(self.q));
+        ((x.wrapping_sub(multiple) >> 32) as u32).wrapping_add(self.q)
     }
 
     /// Reduces any 64-bit value to `[0, q)`.
@@ -221,6 +254,11 @@ mod tests {
             for x in [0, 1, q - 1, q, 2 * q - 1, 4 * q - 1, u32::MAX] {
                 let r = m.mul_shoup(x, m.shoup(q - 1));
                 assert_eq!(u64::from(r), u64::from(x) * (wide - 1) % wide);
+            }
+            for x in [0, 1, wide, (wide - 1) * (wide - 1), 12 * (wide - 1) * (wide - 1), 1 << 32] {
+                let reduced = m.redc_lazy(x);
+                assert!(reduced < 4 * q, "{x}");
+                assert_eq!(u64::from(m.to_montgomery(m.reduce_lazy(reduced))), x % wide);
             }
             assert_eq!(m.mul(q - 1, q - 1), 1);
             assert_eq!(m.mul(m.inv(12345), 12345), 1);

@@ -36,10 +36,20 @@ pub struct NttTable {
     pub(crate) n: usize,
     pub(crate) forward: Roots,
     pub(crate) inverse: Roots,
-    /// N^-1, merged into the last inverse stage.
-    pub(crate) n_inverse: ShoupFactor,
-    /// N^-1 times the root of the last inverse stage.
-    pub(crate) n_inverse_root: ShoupFactor,
+    /// The last inverse stage without a further factor.
+    pub(crate) unscaled: InverseScale,
+    /// Root of the last inverse stage.
+    last: u32,
+}
+
+/// The factors of the last inverse stage: N^-1, the stage's root, and any constant that the
+/// caller wants the polynomial multiplied by, for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InverseScale {
+    /// For the sums.
+    pub(crate) sum: ShoupFactor,
+    /// For the differences: with the root.
+    pub(crate) difference: ShoupFactor,
 }
 
 /// The lowest `bits` bits of `x`, reversed.
@@ -82,6 +92,12 @@ impl Roots {
     }
 }
 
+impl InverseScale {
+    fn new(modulus: &Modulus, factor: u32, last: u32) -> Self {
+        InverseScale { sum: modulus.shoup(factor), difference: modulus.shoup(modulus.mul(factor, last)) }
+    }
+}
+
 impl NttTable {
     /// Tables for a degree `n` (a power of two from 2) and a primitive
     /// `2n`-th root of unity `psi`.
@@ -89,7 +105,6 @@ impl NttTable {
         assert!(n.is_power_of_two() && n >= 2, "ring degree must be a power of two");
         assert!(modulus.pow(psi, n as u64) == modulus.value() - 1, "psi must be a primitive 2n-th root of unity");
         let inverse_psi = modulus.inv(psi);
-        let n_inverse = modulus.inv(n as u32);
         // The last inverse stage uses psi^-bitrev(1) = psi^-(n/2).
         let last = modulus.pow(inverse_psi, n as u64 / 2);
         NttTable {
@@ -97,9 +112,14 @@ impl NttTable {
             n,
             forward: Roots::new(&modulus, n, psi),
             inverse: Roots::new(&modulus, n, inverse_psi),
-            n_inverse: modulus.shoup(n_inverse),
-            n_inverse_root: modulus.shoup(modulus.mul(n_inverse, last)),
+            unscaled: InverseScale::new(&modulus, modulus.inv(n as u32), last),
+            last,
         }
+    }
+
+    /// The last inverse stage with the canonical constant `factor`.
+    pub(crate) fn scaled(&self, factor: u32) -> InverseScale {
+        InverseScale::new(&self.modulus, self.modulus.mul(self.unscaled.sum.value, factor), self.last)
     }
 
     /// The odd exponent `e` such that position `position` of a forward
@@ -144,7 +164,7 @@ impl NttTable {
         *y = self.modulus.mul_shoup_lazy(difference, w);
     }
 
-    /// Scalar forward transform in place; canonical in, canonical out.
+    /// Scalar forward transform in place; below 4q in, canonical out.
     pub(crate) fn forward_scalar(&self, a: &mut [u32]) {
         let shortest = if self.n >= TILE { SIDE } else { 1 };
         let (mut groups, mut stride) = (1, self.n / 2);
@@ -178,7 +198,7 @@ impl NttTable {
     }
 
     /// Scalar inverse transform in place; canonical in, canonical out.
-    pub(crate) fn inverse_scalar(&self, a: &mut [u32]) {
+    pub(crate) fn inverse_scalar(&self, scale: InverseScale, a: &mut [u32]) {
         let mut stride = 1;
         if self.n >= TILE {
             for (tile, block) in a.chunks_exact_mut(TILE).enumerate() {
@@ -212,8 +232,8 @@ impl NttTable {
         let (x, y) = a.split_at_mut(self.n / 2);
         for (x, y) in x.iter_mut().zip(y) {
             let (sum, difference) = (x.wrapping_add(*y), x.wrapping_add(two_q).wrapping_sub(*y));
-            *x = self.modulus.mul_shoup(sum, self.n_inverse);
-            *y = self.modulus.mul_shoup(difference, self.n_inverse_root);
+            *x = self.modulus.mul_shoup(sum, scale.sum);
+            *y = self.modulus.mul_shoup(difference, scale.difference);
         }
     }
 }
@@ -268,7 +288,7 @@ mod tests {
             t.forward_scalar(&mut fa);
             t.forward_scalar(&mut fb);
             let mut product: Vec<u32> = fa.iter().zip(&fb).map(|(&x, &y)| t.modulus.mul(x, y)).collect();
-            t.inverse_scalar(&mut product);
+            t.inverse_scalar(t.unscaled, &mut product);
             assert_eq!(product, schoolbook(q, &a, &b), "n = {n}");
         }
     }
@@ -299,7 +319,7 @@ mod tests {
                 let mut a = vec![fill; n];
                 t.forward_scalar(&mut a);
                 assert!(a.iter().all(|&x| x < q));
-                t.inverse_scalar(&mut a);
+                t.inverse_scalar(t.unscaled, &mut a);
                 assert_eq!(a, vec![fill; n]);
             }
         }

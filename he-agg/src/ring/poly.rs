@@ -6,12 +6,14 @@
 
 use super::Limb;
 use super::ntt::NttTable;
+use super::words::Words;
+use crate::backend;
 use crate::error::DecodeError;
 use crate::stream::Expander;
 use crate::wire;
 use rayon::prelude::*;
 use std::marker::PhantomData;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Coefficient domain: value `m` of a limb is the coefficient of `X^m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,9 @@ impl Domain for Eval {
     const NUMBER: u8 = 1;
 }
 
+/// Bits of the coefficients that [`Poly::from_signed_wide`] takes.
+const WIDE_BITS: u32 = 119;
+
 /// Below this many residues a loop over limbs stays on the calling thread.
 const PARALLEL_MIN: usize = 1 << 14;
 
@@ -50,7 +55,7 @@ const PARALLEL_MIN: usize = 1 << 14;
 /// [`zeroize::Zeroizing`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Poly<D> {
-    data: Vec<u32>,
+    data: Words,
     n: usize,
     limbs: usize,
     domain: PhantomData<D>,
@@ -60,12 +65,18 @@ impl<D: Domain> Poly<D> {
     /// The zero polynomial.
     pub fn zero(n: usize, limbs: usize) -> Self {
         assert!(n > 0 && limbs > 0, "a polynomial has coefficients and limbs");
-        Poly { data: vec![0; n * limbs], n, limbs, domain: PhantomData }
+        Poly { data: Words::zeroed(n * limbs), n, limbs, domain: PhantomData }
+    }
+
+    /// A polynomial with unspecified residues: the caller writes every one of them.
+    pub(crate) fn unset(n: usize, limbs: usize) -> Self {
+        assert!(n > 0 && limbs > 0, "a polynomial has coefficients and limbs");
+        Poly { data: Words::unset(n * limbs), n, limbs, domain: PhantomData }
     }
 
     /// A uniform polynomial: limb `i` from the stream of (polynomial, prime).
     pub fn uniform(expander: &Expander, polynomial: u32, n: usize, basis: &[Limb]) -> Self {
-        let mut out = Poly::zero(n, basis.len());
+        let mut out = Poly::unset(n, basis.len());
         out.par_limbs(basis, |_, limb, x| {
             expander.stream(polynomial, limb.index()).fill_uniform(limb.modulus().value(), x);
         });
@@ -83,7 +94,7 @@ impl<D: Domain> Poly<D> {
         for (l, (x, limb)) in data.chunks_exact(n).zip(basis).enumerate() {
             wire::check_residues(x, l, limb.modulus().value())?;
         }
-        Ok(Poly { data, n, limbs: basis.len(), domain: PhantomData })
+        Ok(Poly { data: data.into(), n, limbs: basis.len(), domain: PhantomData })
     }
 
     /// Ring degree.
@@ -119,7 +130,6 @@ impl<D: Domain> Poly<D> {
     /// Keeps the first `limbs` limbs.
     pub fn truncate(&mut self, limbs: usize) {
         assert!(limbs > 0 && limbs <= self.limbs, "cannot keep more limbs than there are");
-        self.data[limbs * self.n..].zeroize();
         self.data.truncate(limbs * self.n);
         self.limbs = limbs;
     }
@@ -196,7 +206,7 @@ impl<D: Domain> Poly<D> {
         if bytes.len() != expected {
             return Err(DecodeError::Length { found: bytes.len(), expected });
         }
-        let mut out = Poly::zero(n, basis.len());
+        let mut out = Poly::unset(n, basis.len());
         let per_limb = wire::packed_len(n);
         for (l, (packed, limb)) in bytes.chunks_exact(per_limb).zip(basis).enumerate() {
             wire::unpack(packed, out.limb_mut(l))?;
@@ -205,15 +215,15 @@ impl<D: Domain> Poly<D> {
         Ok(out)
     }
 
-    fn cast<E: Domain>(mut self) -> Poly<E> {
-        Poly { data: std::mem::take(&mut self.data), n: self.n, limbs: self.limbs, domain: PhantomData }
+    fn cast<E: Domain>(self) -> Poly<E> {
+        Poly { data: self.data, n: self.n, limbs: self.limbs, domain: PhantomData }
     }
 }
 
 impl Poly<Coeff> {
-    /// Reduces small signed coefficients modulo every limb, in constant time.
+    /// Reduces signed coefficients modulo every limb, in constant time.
     pub fn from_signed(values: &[i64], basis: &[Limb]) -> Self {
-        let mut out = Poly::zero(values.len(), basis.len());
+        let mut out = Poly::unset(values.len(), basis.len());
         out.par_limbs(basis, |_, limb, x| {
             let m = *limb.modulus();
             x.iter_mut().zip(values).for_each(|(x, &v)| *x = m.reduce_i64(v));
@@ -221,12 +231,44 @@ impl Poly<Coeff> {
         out
     }
 
-    /// Reduces wide signed coefficients modulo every limb, in constant time.
+    /// Reduces coefficients below 2^29 in magnitude, such as errors and ternary secrets, modulo
+    /// every limb, in constant time.
+    pub fn from_small(values: &[i64], basis: &[Limb]) -> Self {
+        debug_assert!(values.iter().all(|v| v.unsigned_abs() < 1 << 29), "a coefficient is not small");
+        let mut out = Poly::unset(values.len(), basis.len());
+        out.par_limbs(basis, |_, limb, x| backend::reduce_small(limb.modulus(), values, x));
+        out
+    }
+
+    /// Reduces coefficients below 2^119 in magnitude modulo every limb, in constant time.
     pub fn from_signed_wide(values: &[i128], basis: &[Limb]) -> Self {
-        let mut out = Poly::zero(values.len(), basis.len());
+        // v + 2^119 in four words of 30 bits; each prime needs a sum of four products.
+        let n = values.len();
+        let mut words = Zeroizing::new(Words::unset(5 * n));
+        {
+            let (low, ones) = words.split_at_mut(4 * n);
+            ones.fill(1);
+            let mut planes = low.chunks_exact_mut(n);
+            for shift in [0, 30, 60, 90] {
+                if let Some(plane) = planes.next() {
+                    for (word, &v) in plane.iter_mut().zip(values) {
+                        *word = ((v.wrapping_add(1 << WIDE_BITS) >> shift) & ((1 << 30) - 1)) as u32;
+                    }
+                }
+            }
+        }
+        debug_assert!(values.iter().all(|v| v.unsigned_abs() < 1 << WIDE_BITS), "a coefficient is too wide");
+        let mut out = Poly::unset(n, basis.len());
         out.par_limbs(basis, |_, limb, x| {
-            let m = *limb.modulus();
-            x.iter_mut().zip(values).for_each(|(x, &v)| *x = m.reduce_i128(v));
+            let m = limb.modulus();
+            let power = |exponent: u64| m.pow(2, exponent);
+            let constants = [1, power(30), power(60), power(90), m.neg(power(u64::from(WIDE_BITS)))];
+            let mut terms = [(&[][..], 0); 5];
+            for ((term, plane), constant) in terms.iter_mut().zip(words.chunks_exact(n)).zip(constants) {
+                *term = (plane, m.to_montgomery(constant));
+            }
+            backend::weighted_sum(m, &terms, x);
+            backend::reduce_lazy(m, x);
         });
         out
     }
@@ -258,21 +300,6 @@ impl Poly<Eval> {
         self.par_limbs(basis, |i, limb, x| limb.mul_add(x, a.limb(i), b.limb(i)));
     }
 
-    /// `sum of a * b` over the pairs.
-    pub fn dot(pairs: &[(&Self, &Self)], basis: &[Limb]) -> Self {
-        assert!(!pairs.is_empty(), "an empty sum has no degree");
-        let mut out = Poly::zero(pairs[0].0.n, basis.len());
-        for (a, b) in pairs {
-            out.assert_like(a);
-            out.assert_like(b);
-        }
-        out.par_limbs(basis, |i, limb, x| {
-            let pairs: Vec<_> = pairs.iter().map(|(a, b)| (a.limb(i), b.limb(i))).collect();
-            limb.dot(x, &pairs);
-        });
-        out
-    }
-
     /// The exponent of the evaluation point at a position.
     pub fn exponent(&self, position: usize) -> usize {
         NttTable::exponent(self.n, position)
@@ -282,7 +309,7 @@ impl Poly<Eval> {
 impl<D> Zeroize for Poly<D> {
     fn zeroize(&mut self) {
         // In place, so that the polynomial keeps its shape.
-        crate::backend::wipe(&mut self.data);
+        self.data.zeroize();
     }
 }
 
@@ -290,44 +317,10 @@ impl<D> Zeroize for Poly<D> {
 mod tests {
     use super::*;
     use crate::params::{Params, Preset};
-    use crate::ring::Accumulator;
 
     fn uniform(params: &Params, index: u32) -> Poly<Eval> {
         let e = Expander::new(&[9; 32], "test", params.preset, &[]);
         Poly::uniform(&e, index, params.n, &params.q)
-    }
-
-    #[test]
-    fn lazy_sums_equal_reduced_sums_for_any_number_of_terms() {
-        let params = Params::toy(Preset::Inf13, 11);
-        let basis = &params.q;
-        for terms in [1, 2, 15, 16, 17, 31, 32, 50] {
-            let polys: Vec<_> = (0..2 * terms).map(|i| uniform(&params, i)).collect();
-            let pairs: Vec<_> = polys.chunks_exact(2).map(|p| (&p[0], &p[1])).collect();
-            let mut expected = Poly::zero(params.n, basis.len());
-            let mut lazy = Accumulator::new(params.n, basis.len());
-            for (a, b) in &pairs {
-                expected.mul_add(a, b, basis);
-                lazy.mul_add(a, b, basis);
-            }
-            assert!(Poly::dot(&pairs, basis) == expected, "{terms}");
-            assert!(lazy.finish(basis) == expected, "{terms}");
-        }
-    }
-
-    #[test]
-    fn the_largest_products_do_not_overflow_the_accumulators() {
-        let params = Params::toy(Preset::Inf13, 8);
-        let mut top = Poly::<Eval>::zero(params.n, params.q.len());
-        top.par_limbs(&params.q, |_, limb, x| x.fill(limb.modulus().value() - 1));
-        let mut lazy = Accumulator::new(params.n, params.q.len());
-        for _ in 0..40 {
-            lazy.mul_add(&top, &top, &params.q);
-        }
-        // (q-1)^2 = 1, forty times.
-        assert!(lazy.finish(&params.q).residues().iter().all(|&x| x == 40));
-        let pairs = vec![(&top, &top); 40];
-        assert!(Poly::dot(&pairs, &params.q).residues().iter().all(|&x| x == 40));
     }
 
     #[test]
@@ -350,6 +343,8 @@ mod tests {
         let wide: Vec<i128> = values.iter().map(|&v| i128::from(v) << 60).collect();
         let f = Poly::from_signed(&values, &params.q);
         let g = Poly::from_signed_wide(&wide, &params.q);
+        let small: Vec<i64> = values.iter().map(|v| v / (1 << 15)).collect();
+        assert!(Poly::from_small(&small, &params.q) == Poly::from_signed(&small, &params.q));
         for (l, limb) in params.q.iter().enumerate() {
             let q = i128::from(limb.modulus().value());
             for i in 0..16 {
