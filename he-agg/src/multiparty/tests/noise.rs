@@ -35,7 +35,7 @@ fn key_noise(c: &Ceremony, key: &SwitchingKey, from: &Poly<Eval>, to: &Poly<Eval
     let basis = extended_basis(c.params, key.limbs());
     let noises = key.digits().enumerate().map(|(digit, [b, a])| {
         let mut phase = b.clone();
-        phase.mul_add(a, from, &basis);
+        phase.mul_add(&a, from, &basis);
         let mut gadget = Poly::zero(c.params.n, basis.len());
         add_gadget(c.params, key.limbs(), digit, &mut gadget, to);
         phase.sub_assign(&gadget, &basis);
