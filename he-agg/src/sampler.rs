@@ -3,7 +3,7 @@
 //! All are branch-free and use integers only, so their time does not depend
 //! on the sample and their distribution is exactly what the analysis assumes.
 
-use crate::backend::{self, Isa, NARROW_BITS_MAX, Scratch};
+use crate::backend::{self, Isa, NARROW_BITS_MAX};
 use crate::stream::Stream;
 use zeroize::Zeroizing;
 
@@ -20,9 +20,7 @@ const BLOCK: usize = 512;
 /// (standard deviation 3.24), magnitude at most [`ERROR_MAX`]. Allocates 8 n
 /// bytes.
 pub fn centred_binomial(stream: &mut Stream, n: usize) -> Zeroizing<Vec<i64>> {
-    let mut errors = Scratch::new(n);
-    fill_centred_binomial(stream, &mut errors);
-    widen(&errors)
+    small(stream, n, 8, backend::centred_binomial)
 }
 
 /// Fills `out` with errors as in [`centred_binomial`].
@@ -35,15 +33,20 @@ pub(crate) fn fill_centred_binomial(stream: &mut Stream, out: &mut [i32]) {
 /// `n` uniform values of {-1, 0, 1}, as `((3u) >> 32) - 1` of a 32-bit `u`
 /// (bias below 2^-32). Allocates 8 n bytes.
 pub fn ternary(stream: &mut Stream, n: usize) -> Zeroizing<Vec<i64>> {
-    let mut out = Scratch::new(n);
-    stream.blocks(4 * n, 4 * BLOCK, |at, bytes| {
-        backend::ternary(Isa::detect(), bytes, &mut out[at / 4..(at + bytes.len()) / 4]);
-    });
-    widen(&out)
+    small(stream, n, 4, backend::ternary)
 }
 
-fn widen(values: &[i32]) -> Zeroizing<Vec<i64>> {
-    Zeroizing::new(values.iter().map(|&x| i64::from(x)).collect())
+/// `n` small integers, each from a word of `word` bytes.
+fn small(stream: &mut Stream, n: usize, word: usize, kernel: fn(Isa, &[u8], &mut [i32])) -> Zeroizing<Vec<i64>> {
+    let mut out = Zeroizing::new(Vec::with_capacity(n));
+    let mut block = [0; BLOCK];
+    stream.blocks(word * n, word * BLOCK, |_, bytes| {
+        let block = &mut block[..bytes.len() / word];
+        kernel(Isa::detect(), bytes, block);
+        out.extend(block.iter().map(|&x| i64::from(x)));
+    });
+    backend::wipe(&mut block);
+    out
 }
 
 /// `n` flooding values of standard deviation `2^bits`: the sum of six uniform
@@ -56,9 +59,15 @@ fn widen(values: &[i32]) -> Zeroizing<Vec<i64>> {
 pub fn flooding(stream: &mut Stream, bits: u32, n: usize) -> Zeroizing<Vec<i128>> {
     assert!(bits <= FLOODING_BITS_MAX, "flooding words are at most 120 bits");
     if bits <= NARROW_BITS_MAX {
-        let mut narrow = Scratch::new(n);
-        fill_flooding(stream, bits, &mut narrow);
-        return Zeroizing::new(narrow.iter().map(|&z| i128::from(z)).collect());
+        let mut out = Zeroizing::new(Vec::with_capacity(n));
+        let mut block = [0; BLOCK];
+        for at in (0..n).step_by(BLOCK) {
+            let block = &mut block[..BLOCK.min(n - at)];
+            fill_flooding(stream, bits, block);
+            out.extend(block.iter().map(|&z| i128::from(z)));
+        }
+        backend::wipe(&mut block);
+        return out;
     }
     let mut out = Zeroizing::new(Vec::with_capacity(n));
     let (mut sum, mut drawn) = (0i128, 0u32);

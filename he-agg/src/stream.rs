@@ -16,6 +16,9 @@ use zeroize::Zeroizing;
 /// consumes whole multiples of it, which is part of what a seed means.
 pub(crate) const DRAW_BYTES: usize = 4096;
 
+/// Most bytes that [`Stream::blocks`] hands out at once.
+const DRAW_BYTES_MAX: usize = 96 * 64;
+
 /// Bytes drawn at once towards the end of [`Stream::fill_uniform`].
 const PART_BYTES: usize = 1024;
 
@@ -142,15 +145,16 @@ impl Stream {
     }
 
     /// Calls `each(at, bytes)` for `total` consecutive bytes in blocks of
-    /// `block` bytes, the last one possibly shorter; `at` counts bytes. The
-    /// blocks are wiped.
+    /// `block` bytes, at most [`DRAW_BYTES_MAX`], the last one possibly
+    /// shorter; `at` counts bytes. The blocks are on the stack and wiped.
     pub(crate) fn blocks(&mut self, total: usize, block: usize, mut each: impl FnMut(usize, &[u8])) {
-        let mut buffer = backend::Scratch::<u8>::new(block.min(total));
+        let mut buffer = [0; DRAW_BYTES_MAX];
         for at in (0..total).step_by(block) {
             let bytes = &mut buffer[..block.min(total - at)];
             self.fill(bytes);
             each(at, bytes);
         }
+        backend::wipe(&mut buffer);
     }
 
     /// Calls `each` with `count` consecutive words of `W` bytes.
