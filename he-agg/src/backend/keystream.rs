@@ -3,8 +3,8 @@
 //! All randomness of the crate passes through here and most of the time of a
 //! training round is spent here, which is why the crate has a kernel of its
 //! own: lane `b` of vector `i` is word `i` of block `b`, and a transposition
-//! puts the words in order. The scalar block is the tail and the reference;
-//! the tests compare both with the RFC and with an independent crate.
+//! puts the words in order. The same loops over one block are the tail and the
+//! reference; the tests compare all with the RFC and an independent crate.
 #![cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "vector intrinsics on a detected instruction set"))]
 
 use super::Isa;
@@ -26,29 +26,40 @@ fn state(key: &[u32; 8], nonce: &[u32; 3], counter: u32) -> [u32; 16] {
     state
 }
 
-/// One block.
-fn block(key: &[u32; 8], nonce: &[u32; 3], counter: u32) -> [u8; BLOCK_BYTES] {
-    let start = state(key, nonce, counter);
+/// `L` blocks, word by word over all of them: plain loops that a compiler
+/// turns into the vectors every target has, and with one block the reference.
+fn blocks<const L: usize>(key: &[u32; 8], nonce: &[u32; 3], counter: u32, out: &mut [[u8; BLOCK_BYTES]; L]) {
+    let mut start = state(key, nonce, counter).map(|word| [word; L]);
+    for (place, number) in start[12].iter_mut().enumerate() {
+        *number = number.wrapping_add(place as u32);
+    }
     let mut x = start;
+    // Whole rows by value, so that a row becomes a register.
+    let mix = |sum: [u32; L], word: [u32; L], other: [u32; L], turn: u32| -> ([u32; L], [u32; L]) {
+        let sum: [u32; L] = std::array::from_fn(|l| sum[l].wrapping_add(word[l]));
+        (sum, std::array::from_fn(|l| (other[l] ^ sum[l]).rotate_left(turn)))
+    };
     let mut quarter = |a: usize, b: usize, c: usize, d: usize| {
-        for (a, b, d, turn) in [(a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)] {
-            x[a] = x[a].wrapping_add(x[b]);
-            x[d] = (x[d] ^ x[a]).rotate_left(turn);
-        }
+        (x[a], x[d]) = mix(x[a], x[b], x[d], 16);
+        (x[c], x[b]) = mix(x[c], x[d], x[b], 12);
+        (x[a], x[d]) = mix(x[a], x[b], x[d], 8);
+        (x[c], x[b]) = mix(x[c], x[d], x[b], 7);
     };
     for _ in 0..10 {
-        for i in 0..4 {
-            quarter(i, 4 + i, 8 + i, 12 + i);
-        }
-        for i in 0..4 {
-            quarter(i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4);
+        quarter(0, 4, 8, 12);
+        quarter(1, 5, 9, 13);
+        quarter(2, 6, 10, 14);
+        quarter(3, 7, 11, 15);
+        quarter(0, 5, 10, 15);
+        quarter(1, 6, 11, 12);
+        quarter(2, 7, 8, 13);
+        quarter(3, 4, 9, 14);
+    }
+    for (l, out) in out.iter_mut().enumerate() {
+        for ((out, x), start) in out.as_chunks_mut::<4>().0.iter_mut().zip(&x).zip(&start) {
+            *out = x[l].wrapping_add(start[l]).to_le_bytes();
         }
     }
-    let mut out = [0; BLOCK_BYTES];
-    for ((out, x), start) in out.as_chunks_mut::<4>().0.iter_mut().zip(x).zip(start) {
-        *out = x.wrapping_add(start).to_le_bytes();
-    }
-    out
 }
 
 /// Overwrites `out`, whole blocks, with the keystream from block `counter`.
@@ -81,8 +92,16 @@ pub(crate) fn keystream(isa: Isa, key: &[u32; 8], nonce: &[u32; 3], counter: u32
         let _ = isa;
         0
     };
-    for (i, out) in (done as u32..).zip(out.as_chunks_mut::<BLOCK_BYTES>().0[done..].iter_mut()) {
-        *out = block(key, nonce, counter.wrapping_add(i));
+    let rest = &mut out.as_chunks_mut::<BLOCK_BYTES>().0[done..];
+    let mut counter = counter.wrapping_add(done as u32);
+    let (groups, rest) = rest.as_chunks_mut::<4>();
+    for group in groups {
+        blocks(key, nonce, counter, group);
+        counter = counter.wrapping_add(4);
+    }
+    for block in rest.as_chunks_mut::<1>().0 {
+        blocks(key, nonce, counter, block);
+        counter = counter.wrapping_add(1);
     }
 }
 
@@ -292,7 +311,9 @@ mod tests {
             0xd2, 0x82, 0x64, 0x46, 0x07, 0x9f, 0xaa, 0x09, 0x14, 0xc2, 0xd7, 0x05, 0xd9, 0x8b, 0x02, 0xa2, //
             0xb5, 0x12, 0x9c, 0xd1, 0xde, 0x16, 0x4e, 0xb9, 0xcb, 0xd0, 0x83, 0xe8, 0xa2, 0x50, 0x3c, 0x4e,
         ];
-        assert_eq!(block(&words(&key), &words(&nonce), 1), expected);
+        let mut found = [[0; 64]];
+        blocks(&words(&key), &words(&nonce), 1, &mut found);
+        assert_eq!(found, [expected]);
     }
 
     #[test]
