@@ -7,12 +7,15 @@ use super::layout::LaneLayout;
 use super::ledger::{EncryptPermit, LedgerKey, Use};
 use super::object;
 use super::secret::AggregationSecret;
+use crate::backend::Scratch;
 use crate::params::Params;
 use crate::ring::{Coeff, Poly};
 use crate::stream::Expander;
 use crate::wire::{self, Kind};
 use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
+
+/// Values of a request that are hashed at once.
+const HASHED_AT_ONCE: usize = 2048;
 
 /// Where a chunk belongs. The common `a` is a function of it, so no two
 /// encryptions of one hospital may share it unless they are byte-identical.
@@ -91,17 +94,29 @@ impl EncryptRequest<'_> {
     /// stores. It is as confidential as the values.
     pub fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        hash.update(b"he-agg/encrypt/v1");
+        hash.update(b"he-agg/encrypt/v2");
         hash.update(self.layout.digest());
         hash.update(self.id.digest());
         hash.update(self.sender.to_le_bytes());
         hash.update(self.weight.to_le_bytes());
         hash.update((self.values.len() as u64).to_le_bytes());
-        let mut block = Zeroizing::new(Vec::with_capacity(4096));
-        for values in self.values.chunks(1024) {
-            block.clear();
-            values.iter().for_each(|v| block.extend_from_slice(&v.to_le_bytes()));
-            hash.update(&block[..]);
+        // Hashing is the longest part of an encryption: two bytes per value
+        // where all of them fit. The width is hashed, so that no two lists of
+        // integers look alike.
+        let narrow = self.values.iter().fold(true, |narrow, &v| narrow & (v == i32::from(v as i16)));
+        let width = if narrow { 2 } else { 4 };
+        hash.update([width as u8]);
+        let mut block = Scratch::<u8>::new(width * self.values.len().min(HASHED_AT_ONCE));
+        for values in self.values.chunks(HASHED_AT_ONCE) {
+            let bytes = &mut block[..width * values.len()];
+            if narrow {
+                let places = bytes.as_chunks_mut::<2>().0.iter_mut();
+                places.zip(values).for_each(|(place, &v)| *place = (v as i16).to_le_bytes());
+            } else {
+                let places = bytes.as_chunks_mut::<4>().0.iter_mut();
+                places.zip(values).for_each(|(place, &v)| *place = v.to_le_bytes());
+            }
+            hash.update(bytes);
         }
         hash.finalize().into()
     }

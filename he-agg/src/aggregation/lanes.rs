@@ -19,10 +19,12 @@ use rayon::prelude::*;
 /// Coefficients decoded by one task; at least as many as control coefficients.
 const SPAN: usize = 1024;
 
-/// Checksum factors of every lane in order, one keystream word each: odd, so
-/// that a change of one lane by less than `2^b` always shows.
+/// Checksum factors of every lane in order, one keystream word each, of two
+/// bytes where `b` bits fit: odd, so that a change of one lane by less than
+/// `2^b` always shows.
 struct ChecksumStream {
     expander: Expander,
+    width: usize,
     mask: u32,
 }
 
@@ -30,20 +32,27 @@ impl ChecksumStream {
     fn new(layout: &LaneLayout, id: &ChunkId) -> Self {
         let indices = [u64::from(id.round), u64::from(id.attempt), u64::from(id.chunk)];
         let expander = Expander::new(&id.epoch, "modeA/checksum", layout.params().preset, &indices);
-        ChecksumStream { expander, mask: u32::MAX >> (32 - layout.lane_bits()) }
+        let width = if layout.lane_bits() <= 16 { 2 } else { 4 };
+        ChecksumStream { expander, width, mask: u32::MAX >> (32 - layout.lane_bits()) }
     }
 
     /// The stream from the factor of lane `lane` on.
     fn from(&self, lane: usize) -> Stream {
         let mut stream = self.expander.sampler(0);
-        stream.skip(4 * lane);
+        stream.skip(self.width * lane);
         stream
     }
 
     /// The factor of the weight's lane; presence and checksum have none, since
     /// they are checked by other means.
     fn weight(&self, layout: &LaneLayout) -> u32 {
-        (self.from(usize::from(layout.parties())).next_u32() & self.mask) | 1
+        let mut word = [0; 4];
+        self.from(usize::from(layout.parties())).fill(&mut word[..self.width]);
+        (u32::from_le_bytes(word) & self.mask) | 1
+    }
+
+    fn factors<'a>(&self, words: &'a [u8]) -> Factors<'a> {
+        Factors { words, width: self.width, mask: self.mask }
     }
 }
 
@@ -76,14 +85,15 @@ impl<'a> Plaintext<'a> {
         let first = layout.control_coefficients() * layout.lanes();
         let mut sum = checksums.weight(layout).wrapping_mul(request.weight);
         let mut in_range = true;
-        checksums.from(first).blocks(4 * capacity, 4 * BLOCK, |at, words| {
-            let (at, count) = (at / 4, words.len() / 4);
+        let width = checksums.width;
+        checksums.from(first).blocks(width * capacity, width * BLOCK, |at, words| {
+            let (at, count) = (at / width, words.len() / width);
             // Lanes without a value carry a zero, like any other value of zero.
             let values = request.values.get(at..).unwrap_or(&[]);
             let values = &values[..values.len().min(count)];
-            let (own, rest) = words.split_at(4 * values.len());
+            let (own, rest) = words.split_at(width * values.len());
             for (words, values) in [(own, values), (rest, &ZEROS[..count - values.len()])] {
-                let factors = Factors { words, mask: checksums.mask };
+                let factors = checksums.factors(words);
                 let (part, ok) = backend::weigh_values(Isa::detect(), factors, values, 1 << (bits - 1), max as u32);
                 sum = sum.wrapping_add(part);
                 in_range &= ok;
@@ -252,7 +262,7 @@ fn decode_span(
     let (mut residues, mut words) = (vec![0u32; limbs * tile], vec![0u32; limbs * tile]);
     let (mut noise, mut above) = (vec![0u64; tile], vec![0u32; tile]);
     let (mut lane, mut lanes) = (vec![0u32; k * tile], vec![0u32; k * tile]);
-    let mut factors = vec![0u8; 4 * k * tile];
+    let mut factors = vec![0u8; checksums.width * k * tile];
     let mut stream = checksums.from((k * coefficients.start).max(first));
     let mut span = Span { controls: Vec::new(), noise_max: 0, checksum: 0, beyond: None };
     for at in coefficients.step_by(tile) {
@@ -279,11 +289,11 @@ fn decode_span(
         let controls = first.saturating_sub(k * at).min(lanes.len());
         let (control, sums) = lanes.split_at(controls);
         span.controls.extend_from_slice(control);
-        let words = &mut factors[..4 * sums.len()];
+        let words = &mut factors[..checksums.width * sums.len()];
         stream.fill(words);
         let (tile_values, rest) = values.split_at_mut(sums.len());
         values = rest;
-        let factors = Factors { words, mask: checksums.mask };
+        let factors = checksums.factors(words);
         let (part, within) = backend::weigh_lanes(Isa::detect(), factors, sums, range, tile_values);
         span.checksum = span.checksum.wrapping_add(part);
         if !within && span.beyond.is_none() {

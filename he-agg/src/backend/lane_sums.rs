@@ -31,10 +31,12 @@ pub(crate) struct LiftTable {
     pub(crate) products: Vec<Vec<u32>>,
 }
 
-/// Checksum factors: keystream words cut to `mask`, made odd.
+/// Checksum factors: keystream words of `width` bytes, 2 or 4, cut to `mask`
+/// and made odd.
 #[derive(Clone, Copy)]
 pub(crate) struct Factors<'a> {
     pub(crate) words: &'a [u8],
+    pub(crate) width: usize,
     pub(crate) mask: u32,
 }
 
@@ -141,17 +143,33 @@ mod plain {
         }
     }
 
+    /// The odd factor of a word of `W` bytes.
+    #[inline(always)]
+    fn factor<const W: usize>(word: &[u8; W], mask: u32) -> u32 {
+        let mut bytes = [0; 4];
+        bytes[..W].copy_from_slice(word);
+        (u32::from_le_bytes(bytes) & mask) | 1
+    }
+
     #[inline(always)]
     pub(super) fn weigh_values(factors: Factors<'_>, values: &[i32], offset: u32, max: u32) -> (u32, bool) {
-        let words = factors.words.as_chunks::<4>().0;
-        assert!(words.len() == values.len(), "one factor per value");
+        assert!(factors.words.len() == factors.width * values.len(), "one factor per value");
+        let (sum, highest) = match factors.width {
+            2 => weigh_values_of::<2>(factors, values, offset),
+            _ => weigh_values_of::<4>(factors, values, offset),
+        };
+        (sum, highest <= max)
+    }
+
+    #[inline(always)]
+    fn weigh_values_of<const W: usize>(factors: Factors<'_>, values: &[i32], offset: u32) -> (u32, u32) {
         let (mut sum, mut highest) = (0u32, 0u32);
-        for (&word, &value) in words.iter().zip(values) {
+        for (word, &value) in factors.words.as_chunks::<W>().0.iter().zip(values) {
             let lane = value.cast_unsigned().wrapping_add(offset);
             highest = highest.max(lane);
-            sum = sum.wrapping_add(((u32::from_le_bytes(word) & factors.mask) | 1).wrapping_mul(lane));
+            sum = sum.wrapping_add(factor(word, factors.mask).wrapping_mul(lane));
         }
-        (sum, highest <= max)
+        (sum, highest)
     }
 
     #[inline(always)]
@@ -245,15 +263,29 @@ mod plain {
         range: LaneRange,
         values: &mut [i64],
     ) -> (u32, bool) {
-        let words = factors.words.as_chunks::<4>().0;
-        assert!(words.len() == lanes.len() && values.len() == lanes.len(), "one factor per lane");
-        let (mut sum, mut highest) = (0u32, 0u32);
-        for ((&word, &lane), value) in words.iter().zip(lanes).zip(values) {
-            highest = highest.max(lane);
-            sum = sum.wrapping_add(((u32::from_le_bytes(word) & factors.mask) | 1).wrapping_mul(lane));
-            *value = i64::from(lane).wrapping_sub(range.shift);
-        }
+        assert!(factors.words.len() == factors.width * lanes.len(), "one factor per lane");
+        assert!(values.len() == lanes.len(), "one value per lane");
+        let (sum, highest) = match factors.width {
+            2 => weigh_lanes_of::<2>(factors, lanes, range.shift, values),
+            _ => weigh_lanes_of::<4>(factors, lanes, range.shift, values),
+        };
         (sum, highest <= range.max)
+    }
+
+    #[inline(always)]
+    fn weigh_lanes_of<const W: usize>(
+        factors: Factors<'_>,
+        lanes: &[u32],
+        shift: i64,
+        values: &mut [i64],
+    ) -> (u32, u32) {
+        let (mut sum, mut highest) = (0u32, 0u32);
+        for ((word, &lane), value) in factors.words.as_chunks::<W>().0.iter().zip(lanes).zip(values) {
+            highest = highest.max(lane);
+            sum = sum.wrapping_add(factor(word, factors.mask).wrapping_mul(lane));
+            *value = i64::from(lane).wrapping_sub(shift);
+        }
+        (sum, highest)
     }
 }
 
@@ -292,12 +324,16 @@ mod tests {
                     }
                     assert_eq!(i128::from(x[c]), sum.rem_euclid(q), "{isa:?}, {k} lanes, coefficient {c}");
                 }
-                let factors = Factors { words: &words, mask: 0xff_ffff };
-                let expected = words.chunks(4).zip(&values).fold(0u32, |sum, (w, &v)| {
-                    let factor = u32::from_le_bytes(w.try_into().unwrap()) % (1 << 24) | 1;
-                    sum.wrapping_add(factor.wrapping_mul((v + (1 << 23)) as u32))
-                });
-                assert_eq!(weigh_values(isa, factors, &values, 1 << 23, (1 << 24) - 1), (expected, true));
+                let short = Factors { words: &words[..2 * k * tile], width: 2, mask: 0xfff };
+                let factors = Factors { words: &words, width: 4, mask: 0xff_ffff };
+                for factors in [short, factors] {
+                    let expected = values.iter().enumerate().fold(0u32, |sum, (i, &v)| {
+                        let bytes = &factors.words[factors.width * i..factors.width * (i + 1)];
+                        let word = bytes.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte));
+                        sum.wrapping_add(((word % (factors.mask + 1)) | 1).wrapping_mul((v + (1 << 23)) as u32))
+                    });
+                    assert_eq!(weigh_values(isa, factors, &values, 1 << 23, (1 << 24) - 1), (expected, true));
+                }
                 for wrong in [1 << 23, -(1 << 23) - 1, i32::MAX, i32::MIN] {
                     let mut values = values.clone();
                     values[k * tile / 2] = wrong;
@@ -332,15 +368,22 @@ mod tests {
                     assert_eq!(above[c] != 0, (used..30 * limbs as u32).any(|at| bit(c, at) == 1), "{isa:?}");
                 }
                 let factor_words: Vec<u8> = (0..4 * k * tile).map(|i| (i * 77) as u8).collect();
-                let factors = Factors { words: &factor_words, mask: 0xffff };
+                let (short, factors) = (
+                    Factors { words: &factor_words[..2 * k * tile], width: 2, mask: 0xffff },
+                    Factors { words: &factor_words, width: 4, mask: 0xffff },
+                );
                 let highest = lanes.iter().copied().max().unwrap();
                 let mut values = vec![0; k * tile];
                 let range = LaneRange { shift: 1 << 20, max: highest };
-                let (sum, within) = weigh_lanes(isa, factors, &lanes, range, &mut values);
-                let expected = factor_words.chunks(4).zip(&lanes).fold(0u32, |sum, (w, &lane)| {
-                    sum.wrapping_add((u32::from_le_bytes(w.try_into().unwrap()) & 0xffff | 1).wrapping_mul(lane))
-                });
-                assert_eq!((sum, within), (expected, true), "{isa:?}");
+                for factors in [short, factors] {
+                    let (sum, within) = weigh_lanes(isa, factors, &lanes, range, &mut values);
+                    let expected = lanes.iter().enumerate().fold(0u32, |sum, (i, &lane)| {
+                        let word = &factors.words[factors.width * i..];
+                        let word = u32::from(u16::from_le_bytes(word[..2].try_into().unwrap()));
+                        sum.wrapping_add((word | 1).wrapping_mul(lane))
+                    });
+                    assert_eq!((sum, within), (expected, true), "{isa:?}");
+                }
                 assert!(values.iter().zip(&lanes).all(|(&v, &l)| v == i64::from(l) - (1 << 20)));
                 let range = LaneRange { max: highest - 1, ..range };
                 assert!(!weigh_lanes(isa, factors, &lanes, range, &mut values).1, "{isa:?}");
