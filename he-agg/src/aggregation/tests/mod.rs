@@ -11,6 +11,7 @@ mod budget;
 mod dropouts;
 mod faults;
 mod noise;
+mod packed;
 mod refusals;
 mod reuse;
 mod sums;
