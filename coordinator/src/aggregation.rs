@@ -2,7 +2,7 @@
 //!
 //! One chunk's accumulator and one hospital's chunk are in memory at a time per thread, however many hospitals there are.
 
-use he_agg::aggregation::{BlindedSum, ChunkId, ChunkSum, DecryptionShare, LaneLayout, ShareContext, UpdateChunk};
+use he_agg::aggregation::{BlindedSum, ChunkId, ChunkSum, DecryptionShare, LaneLayout, PackedChunk, ShareContext};
 use protocol::PartySet;
 use protocol::blob::{BlobId, BlobKind};
 use protocol::ids::{Attempt, Digest, PartyId, RoundId};
@@ -53,12 +53,12 @@ fn combine_chunk(
     for party in context.cohort.iter() {
         let wrong = |source| CoordinatorError::malformed("update chunk", Some(party), source);
         let bytes = bodies.get(&body(BlobKind::UpdateChunk, party))?;
-        let update = UpdateChunk::from_bytes(&bytes, layout).map_err(wrong)?;
+        let update = PackedChunk::from_bytes(&bytes, layout).map_err(wrong)?;
         if update.sender() != party.number() {
             return Err(CoordinatorError::misattributed("update chunk", party, update.sender()));
         }
-        // Folded only after it was read whole: half a chunk must never touch the accumulator.
-        sum.absorb(&update).map_err(wrong)?;
+        // Folded only after it was checked whole: half a chunk must never touch the accumulator.
+        sum.absorb_packed(&update).map_err(wrong)?;
     }
     let shares = context
         .decryptors
