@@ -3,7 +3,7 @@
 #
 #     he-agg/sanitize.sh          both
 #     he-agg/sanitize.sh address  address sanitizer, on what this processor has, with the decoders
-#     he-agg/sanitize.sh miri     Miri, scalar and AVX2, small sizes
+#     he-agg/sanitize.sh miri     Miri, scalar, AVX2 and AVX-512, small sizes: some minutes
 #
 # Both take a nightly toolchain; Miri also its components:
 #     rustup toolchain install nightly --component miri --component rust-src
@@ -25,6 +25,8 @@ fi
 
 if [ "$what" = all ] || [ "$what" = miri ]; then
     # Miri runs what the target features promise, whatever the processor.
-    RUSTFLAGS="-C target-feature=+avx2" MIRIFLAGS=-Zmiri-disable-isolation CARGO_TARGET_DIR="$build/miri" \
-        cargo +nightly miri test -p he-agg --lib -- backend::parity
+    for features in +avx2 +avx2,+avx512f,+avx512bw,+avx512dq,+avx512vl; do
+        RUSTFLAGS="-C target-feature=$features" MIRIFLAGS=-Zmiri-disable-isolation CARGO_TARGET_DIR="$build/miri" \
+            cargo +nightly miri test -p he-agg --lib -- backend::parity
+    done
 fi

@@ -12,9 +12,6 @@ use protocol::signature::{Signature, VerifyingKey};
 use protocol::{Attempt, Digest, Epoch, PartyId, PartySet, QueryId, Reject, RoundId};
 use std::sync::LazyLock;
 
-/// Reads all of the bytes as one value; if they are one, it must be written alike.
-type Reading = fn(&[u8]);
-
 fn reading<T: Wire>(bytes: &[u8]) {
     if let Ok(value) = T::from_bytes(bytes) {
         assert!(value.to_bytes() == bytes, "read what would not be written");
@@ -22,7 +19,8 @@ fn reading<T: Wire>(bytes: &[u8]) {
     }
 }
 
-const READINGS: [Reading; 23] = [
+/// Each reads all of the bytes as one value, which must be written alike.
+pub(crate) const READINGS: [fn(&[u8]); 23] = [
     reading::<SignedMessage>,
     reading::<LogMessage>,
     reading::<LogEntry>,
@@ -72,6 +70,11 @@ static VALID: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     valid.push(VoidReason::QuorumLost { have: 1, need: 2 }.to_bytes());
     valid
 });
+
+/// Valid encodings of many types.
+pub(crate) fn valid() -> &'static [Vec<u8>] {
+    &VALID
+}
 
 /// `[type, low, high, ..]`: the bytes after it if the number is 0, else that valid encoding, edited.
 pub(super) fn run(input: &[u8]) {

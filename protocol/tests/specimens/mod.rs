@@ -8,11 +8,20 @@ mod boxes;
 mod messages;
 mod transcript;
 
+pub(crate) use messages::{READINGS, valid};
 pub(crate) use transcript::entries;
 
-/// A fuzz target's name, also that of its folder in the corpus, and what it does with an input.
-pub(crate) const TARGETS: [(&str, fn(&[u8])); 3] =
-    [("messages", messages::run), ("boxes", boxes::run), ("transcript", transcript::run)];
+/// A fuzz target: its name, also that of its folder in the corpus, and what it does with an input.
+pub(crate) struct Target {
+    pub(crate) name: &'static str,
+    pub(crate) run: fn(&[u8]),
+}
+
+pub(crate) const TARGETS: [Target; 3] = [
+    Target { name: "messages", run: messages::run },
+    Target { name: "boxes", run: boxes::run },
+    Target { name: "transcript", run: transcript::run },
+];
 
 /// Applies edits of four bytes each, [operation, x, y, z], to `bytes`.
 fn edit(bytes: &mut Vec<u8>, edits: &[u8]) {
@@ -23,7 +32,7 @@ fn edit(bytes: &mut Vec<u8>, edits: &[u8]) {
             1 => bytes.get_mut(at..).and_then(<[u8]>::first_mut).into_iter().for_each(|byte| *byte ^= z),
             // A count or length: the largest, or a small one.
             2 => {
-                let value = if z < 128 { u32::from(z) } else { u32::MAX >> (z - 128) % 32 };
+                let value = if z < 128 { u32::from(z) } else { u32::MAX >> (z % 32) };
                 let place = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>);
                 place.into_iter().for_each(|place| *place = value.to_le_bytes());
             }
