@@ -5,6 +5,7 @@
 //! The corpus test and the fuzz targets share this, so that they speak of the same bytes.
 
 mod boxes;
+mod credentials;
 mod messages;
 mod transcript;
 
@@ -17,9 +18,10 @@ pub(crate) struct Target {
     pub(crate) run: fn(&[u8]),
 }
 
-pub(crate) const TARGETS: [Target; 3] = [
+pub(crate) const TARGETS: [Target; 4] = [
     Target { name: "messages", run: messages::run },
     Target { name: "boxes", run: boxes::run },
+    Target { name: "credentials", run: credentials::run },
     Target { name: "transcript", run: transcript::run },
 ];
 
