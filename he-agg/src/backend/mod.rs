@@ -8,6 +8,8 @@
 mod instances;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+#[cfg(test)]
+mod parity;
 mod pointwise;
 mod sums;
 mod transform;
