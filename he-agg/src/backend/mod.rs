@@ -11,6 +11,8 @@ mod lane_sums;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod packing;
+#[cfg(test)]
+mod parity;
 mod per_isa;
 mod pointwise;
 mod rounding;

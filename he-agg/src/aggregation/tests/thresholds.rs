@@ -41,8 +41,8 @@ fn random_sets_of_up_to_sixty_four_hospitals_open_to_the_sum() {
     }
 }
 
-/// A key share as a dealer's bytes would announce it.
-fn key_share(layout: &LaneLayout, dealer: u16, receiver: u16, point: &Poly<Eval>) -> KeyShare {
+/// A key share from the packed point that a dealer would send.
+fn key_share(layout: &LaneLayout, dealer: u16, receiver: u16, packed: &[u8]) -> KeyShare {
     let params = layout.params();
     let header = Header {
         epoch: EPOCH,
@@ -53,7 +53,7 @@ fn key_share(layout: &LaneLayout, dealer: u16, receiver: u16, point: &Poly<Eval>
     };
     let mut bytes = Vec::with_capacity(layout.object_bytes());
     header.write(&mut bytes);
-    point.pack_into(&mut bytes);
+    bytes.extend_from_slice(packed);
     KeyShare::from_bytes(&bytes, layout, &EPOCH).unwrap()
 }
 
@@ -81,6 +81,14 @@ fn a_full_size_chunk_of_forty_three_of_sixty_four_hospitals_opens() {
         weight += 65_535;
         secrets.push(secret);
     }
+    let packed: Vec<Vec<u8>> = secrets
+        .iter()
+        .map(|secret| {
+            let mut bytes = Vec::new();
+            secret.eval().pack_into(&mut bytes);
+            bytes
+        })
+        .collect();
     let mut dealt: Vec<Vec<KeyShare>> =
         (1..=3).map(|dealer| secrets[usize::from(dealer) - 1].deal(&layout, dealer).unwrap()).collect();
     let context = ShareContext::new(&layout, id, &s, &decryptors, MANIFEST).unwrap();
@@ -93,7 +101,7 @@ fn a_full_size_chunk_of_forty_three_of_sixty_four_hospitals_opens() {
                 decryptor.insert_share(points.swap_remove(place)).unwrap();
             }
             for &dealer in &s[3..] {
-                let constant = secrets[usize::from(dealer) - 1].eval();
+                let constant = &packed[usize::from(dealer) - 1];
                 decryptor.insert_share(key_share(&layout, dealer, party, constant)).unwrap();
             }
             for &peer in decryptors.iter().filter(|&&peer| peer != party) {

@@ -11,9 +11,10 @@ const ROTATIONS: [i32; 3] = [1, -3, 100];
 const WIDTH: usize = 3;
 /// Magnitude at which the next layer shrinks instead of multiplying.
 const LARGE: f64 = 2.0;
-/// Relative error of f64 transforms and products, far above 2^-53 for their depth: below it no
-/// noise can be seen.
-const FLOOR: f64 = 1.0 / (1u64 << 46) as f64;
+/// Mean square below which a layer adds a fresh plaintext, so that errors go on growing.
+const FAINT: f64 = 0.2;
+/// Relative error of f64 transforms and products: below it no noise can be seen.
+const FLOOR: f64 = 1.0 / (1u64 << 50) as f64;
 
 /// A ciphertext, what it should hold, and the deviation of its slots that the model expects.
 #[derive(Clone)]
@@ -120,13 +121,27 @@ impl Circuit {
         Tracked { encrypted: encrypted.unwrap(), values, deviation: x.deviation.hypot(y.deviation) }
     }
 
+    /// Plus a plaintext, where hardly anything is left of the values.
+    fn refreshed(&mut self, x: Tracked) -> Tracked {
+        if x.rms() > FAINT {
+            return x;
+        }
+        let added = self.c.random_values(1.0);
+        let (limbs, scale) = (x.encrypted.limbs(), x.encrypted.scale());
+        let plain = self.c.encoder.encode(&added, scale, limbs).unwrap();
+        let encrypted = self.c.evaluator.add_plain(&x.encrypted, &plain).unwrap();
+        let values = x.values.iter().zip(&added).map(|(x, y)| x + y).collect();
+        let deviation = x.deviation.hypot(self.in_slots((1.0 / 12f64).sqrt(), scale));
+        Tracked { encrypted, values, deviation }
+    }
+
     /// One level: every new value is a product of old ones.
     fn layer(&mut self, old: &[Tracked]) -> Vec<Tracked> {
         let mut new = Vec::with_capacity(WIDTH);
         for _ in 0..WIDTH {
             let [i, j, k] = [0; 3].map(|_| self.pick(old.len()));
             let shrink = old.iter().any(|x| x.largest() > LARGE);
-            new.push(match self.pick(4) {
+            let product = match self.pick(4) {
                 _ if shrink => self.weighted(&old[i]),
                 0 => self.products(&[(&old[i], &old[j])]),
                 1 => {
@@ -135,7 +150,8 @@ impl Circuit {
                 }
                 2 => self.products(&[(&old[i], &old[j]), (&old[j], &old[k])]),
                 _ => self.weighted(&old[i]),
-            });
+            };
+            new.push(self.refreshed(product));
         }
         let (i, j) = (self.pick(WIDTH), self.pick(WIDTH));
         if i != j {

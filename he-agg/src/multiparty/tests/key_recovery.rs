@@ -96,7 +96,9 @@ fn an_unflooded_result_gives_the_collective_key_away_and_a_released_one_does_not
     let found = as_key(divided(&ciphertext, &c.decrypt(&ciphertext)), c, parties);
     assert!(found.is_some_and(|found| found == secret(c)));
 
-    // The same ciphertext, released: the asker divides what it has under its own key, in vain.
+    // The same ciphertext, released: the asker divides what it has under its own key, in vain. The
+    // switch's own small errors would spoil a division too; that the flooding is there at its full
+    // size, which the security bound is about, is held by `quorums`.
     let released = hospitals.release(&ciphertext, &[1, 3, 4], flooded());
     let read = hospitals.asker.decrypt(&released).unwrap();
     assert_unrelated(divided(&ciphertext, &read), c);
