@@ -193,12 +193,12 @@ const INF15_90: [Bound; 12] = [
 
 /// AGG13 with three hospitals: a chunk takes 224 KiB.
 const AGG13: [Bound; 6] = [
-    Bound("encrypt_chunk", 800, 700),
+    Bound("encrypt_chunk", 300, 32),
     Bound("read an update", 232, 4),
     Bound("absorb an update", 232, 4),
-    Bound("decryption share", 1000, 160),
+    Bound("decryption share", 600, 80),
     Bound("combine", 232, 4),
-    Bound("open", 1700, 1500),
+    Bound("open", 900, 700),
 ];
 
 /// Prints a measurement and compares it with its bound.

@@ -101,9 +101,11 @@ impl EncryptRequest<'_> {
         hash.update(self.weight.to_le_bytes());
         hash.update((self.values.len() as u64).to_le_bytes());
         // Hashing is the longest part of an encryption: two bytes per value
-        // where all of them fit. The width is hashed, so that no two lists of
-        // integers look alike.
-        let narrow = self.values.iter().fold(true, |narrow, &v| narrow & (v == i32::from(v as i16)));
+        // where the lane has no more bits. Only integers outside the lane,
+        // which are refused later, are hashed wide there; the width is hashed,
+        // so that no two lists of integers look alike.
+        let fit = self.values.iter().fold(true, |fit, &v| fit & (v == i32::from(v as i16)));
+        let narrow = fit & (self.layout.lane_bits() <= 16);
         let width = if narrow { 2 } else { 4 };
         hash.update([width as u8]);
         let mut block = Scratch::<u8>::new(width * self.values.len().min(HASHED_AT_ONCE));

@@ -116,7 +116,7 @@ fn a_permit_serves_a_copy_of_its_integers_and_nothing_else() {
 
 #[test]
 fn digests_tell_narrow_integers_from_wide_ones() {
-    let epoch = Epoch::new(&TOY13, 5, 4, 24, Values::Max);
+    let epoch = Epoch::new(&TOY13, 5, 4, 16, Values::Max);
     let request = |values| EncryptRequest { layout: &epoch.layout, id: epoch.id(0), sender: 1, weight: 1, values };
     // As bytes of either width some of these would coincide.
     let lists: [&[i32]; 8] =
