@@ -3,7 +3,10 @@
 //! `zeroize` writes element by element through volatile stores, which shows
 //! where a secret buffer is used once per chunk. Here a plain fill is made
 //! observable by a compiler barrier instead.
-#![expect(unsafe_code, reason = "an empty assembly statement is the compiler barrier")]
+#![cfg_attr(
+    all(not(miri), any(target_arch = "x86_64", target_arch = "aarch64")),
+    expect(unsafe_code, reason = "an empty assembly statement is the compiler barrier")
+)]
 
 /// Sets every element to its default and keeps the compiler from removing
 /// the stores although nothing reads them.
@@ -15,13 +18,13 @@ pub(crate) fn wipe<T: Copy + Default>(secret: &mut [T]) {
 /// The compiler must assume that memory behind `pointer` is read here.
 #[inline(always)]
 fn barrier<T>(pointer: *mut T) {
-    #[cfg(not(miri))]
+    #[cfg(all(not(miri), any(target_arch = "x86_64", target_arch = "aarch64")))]
     // SAFETY: the statement is empty. Without `nomem` the compiler must have
     // finished all stores to memory that the pointer reaches.
     unsafe {
         std::arch::asm!("/* {0} */", in(reg) pointer, options(nostack, preserves_flags));
     }
-    #[cfg(miri)]
+    #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
     std::hint::black_box(pointer);
 }
 
