@@ -12,8 +12,9 @@ use crate::{error::Error, exit::Exit};
 pub enum Format {
     /// For people.
     #[default]
+    #[value(alias = "table")]
     Text,
-    /// One JSON object at the end.
+    /// One JSON object at the end; for a table, one per row.
     Json,
     /// JSON lines: events while running, the same object at the end.
     Jsonl,
@@ -24,7 +25,7 @@ pub enum Format {
 pub struct Done {
     /// The result for people, without a last newline.
     pub text: String,
-    /// The result for programs.
+    /// The result for programs. An array is a table: it is printed as one JSON object per row, without an envelope.
     pub data: Value,
     /// [`Exit::Done`], or what a finished run found to be wrong.
     pub exit: Exit,
@@ -56,6 +57,9 @@ pub fn finish(
     let written = match (format, result) {
         (Format::Text, Ok(done)) => writeln!(out, "{}", done.text),
         (Format::Text, Err(error)) => writeln!(log, "error: {error}\n  do: {}", error.remedy()),
+        (Format::Json | Format::Jsonl, Ok(Done { data: Value::Array(rows), .. })) => {
+            rows.iter().try_for_each(|row| writeln!(out, "{row}"))
+        }
         (Format::Json, _) => envelope(command, exit, result, |envelope| serde_json::to_string_pretty(envelope))
             .and_then(|text| writeln!(out, "{text}")),
         (Format::Jsonl, _) => envelope(command, exit, result, |envelope| serde_json::to_string(envelope))
@@ -105,6 +109,18 @@ mod tests {
         let value: Value = serde_json::from_str(&out).expect("JSON");
         assert_eq!(value, json!({"schema": 1, "command": "plan", "status": "done", "exit": 0, "data": {"depth": 5}}));
         assert_eq!((log.as_str(), exit), ("", Exit::Done));
+    }
+
+    #[test]
+    fn a_table_is_one_line_per_row() {
+        for format in [Format::Json, Format::Jsonl] {
+            let data = json!([{"op": "ntt", "bytes": 65536}, {"op": "add"}]);
+            let done = Done { text: "fine".to_owned(), data, exit: Exit::Done };
+            let (out, log, exit) = printed(format, &Ok(done));
+            let rows: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+            assert_eq!(rows, [json!({"op": "ntt", "bytes": 65536}), json!({"op": "add"})]);
+            assert_eq!((log.as_str(), exit), ("", Exit::Done));
+        }
     }
 
     #[test]
