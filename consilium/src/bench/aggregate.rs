@@ -4,9 +4,9 @@
 use clap::Args;
 use he_agg::Preset;
 use he_agg::aggregation::{Flooding, LaneLayout, PARTIES_MAX};
-use serde_json::Value;
 
 use super::{
+    Measured,
     cohort::{Cohort, Wire},
     engine::{Engine, EngineFlags},
     error::BenchError,
@@ -16,7 +16,7 @@ use super::{
     table::{Table, cells, grouped},
     timing::{Repetitions, Timing, TimingFlags, measure},
 };
-use crate::{cli::Global, exit::Exit, output::Done};
+use crate::{cli::Global, exit::Exit};
 
 /// Time per stage if nothing is said.
 const SECONDS: f64 = 1.0;
@@ -66,7 +66,7 @@ pub struct AggregateArgs {
 ///
 /// # Errors
 /// A flag that does not fit.
-pub fn run(arguments: &AggregateArgs, global: Global) -> Result<Done, BenchError> {
+pub fn run(arguments: &AggregateArgs, global: Global) -> Result<Measured, BenchError> {
     let parameters = arguments.parameters;
     if !(1..=PARAMETERS_MAX).contains(&parameters) {
         return Err(BenchError::Parameters { parameters, max: PARAMETERS_MAX });
@@ -88,7 +88,7 @@ pub fn run(arguments: &AggregateArgs, global: Global) -> Result<Done, BenchError
     };
     let text = format!("{}\n{}\n\n  {verdict}", heading(&layout, parameters, &engine), table(&rows));
     let exit = if exact { Exit::Done } else { Exit::Verification };
-    Ok(Done { text, data: Value::Array(rows.iter().map(Row::json).collect()), exit })
+    Ok(Measured { text, rows, exit })
 }
 
 /// The layout that the flags ask for.

@@ -2,10 +2,9 @@
 
 use clap::Args;
 use he_agg::{Params, Preset};
-use serde_json::Value;
 
 use super::{
-    ckks,
+    Measured, ckks,
     engine::{Engine, EngineFlags},
     error::BenchError,
     progress::Progress,
@@ -14,7 +13,7 @@ use super::{
     table::{COLUMNS, Table, cells},
     timing::{Repetitions, TimingFlags},
 };
-use crate::{cli::Global, exit::Exit, output::Done};
+use crate::{cli::Global, exit::Exit};
 
 /// Time per operation if nothing is said.
 const SECONDS: f64 = 0.2;
@@ -54,7 +53,7 @@ pub fn preset(name: &str) -> Result<Preset, BenchError> {
 ///
 /// # Errors
 /// A flag that does not fit.
-pub fn run(arguments: &HeArgs, global: Global) -> Result<Done, BenchError> {
+pub fn run(arguments: &HeArgs, global: Global) -> Result<Measured, BenchError> {
     let presets = match &arguments.preset {
         Some(name) => vec![preset(name)?],
         None => SERVING.to_vec(),
@@ -79,7 +78,7 @@ pub fn run(arguments: &HeArgs, global: Global) -> Result<Done, BenchError> {
         all.extend(rows);
     }
     progress.finish();
-    Ok(Done { text, data: Value::Array(all.iter().map(Row::json).collect()), exit: Exit::Done })
+    Ok(Measured { text, rows: all, exit: Exit::Done })
 }
 
 /// The limbs to measure a preset at.

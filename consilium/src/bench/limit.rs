@@ -8,9 +8,9 @@ use clap::Args;
 use he_agg::aggregation::{Flooding, LaneLayout};
 use he_agg::{Limb, Params, Preset};
 use rayon::prelude::*;
-use serde_json::Value;
 
 use super::{
+    Measured,
     bandwidth::{CACHED_PASSES, Ceilings, MEMORY_WORDS, Products, cached_pass},
     cohort::{Cohort, Wire},
     engine::{Engine, EngineFlags},
@@ -21,7 +21,7 @@ use super::{
     table::{Table, three_figures, time},
     timing::{Repetitions, Timing, TimingFlags, measure},
 };
-use crate::{cli::Global, exit::Exit, output::Done, report::bytes_text};
+use crate::{cli::Global, exit::Exit, report::bytes_text};
 
 /// Time per figure if nothing is said.
 const SECONDS: f64 = 0.5;
@@ -57,7 +57,7 @@ pub struct LimitArgs {
 ///
 /// # Errors
 /// A flag that does not fit.
-pub fn run(arguments: &LimitArgs, global: Global) -> Result<Done, BenchError> {
+pub fn run(arguments: &LimitArgs, global: Global) -> Result<Measured, BenchError> {
     let plan = Repetitions::of(arguments.timing, SECONDS)?;
     let engine = Engine::start(&arguments.engine)?;
     let mut progress = Progress::new(global);
@@ -69,8 +69,7 @@ pub fn run(arguments: &LimitArgs, global: Global) -> Result<Done, BenchError> {
     rows.extend(aggregation(&ceilings, &engine, plan, &mut progress)?);
     progress.finish();
     let text = format!("{}\n{}\n\n{}", engine.text(), machine_table(&machine), table(&rows));
-    let data = machine.iter().chain(&rows).map(Row::json).collect();
-    Ok(Done { text, data: Value::Array(data), exit: Exit::Done })
+    Ok(Measured { text, rows: machine.into_iter().chain(rows).collect(), exit: Exit::Done })
 }
 
 /// What an operation needs beside its time.

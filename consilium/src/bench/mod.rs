@@ -18,10 +18,16 @@ pub mod table;
 pub mod timing;
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 pub use self::error::BenchError;
-use self::{aggregate::AggregateArgs, he::HeArgs, limit::LimitArgs};
-use crate::{cli::Global, error::Error, output::Done};
+use self::{aggregate::AggregateArgs, he::HeArgs, limit::LimitArgs, row::Row};
+use crate::{
+    cli::Global,
+    error::Error,
+    exit::Exit,
+    output::{Done, Format},
+};
 
 /// Flags of `bench`.
 #[derive(Debug, Args)]
@@ -56,15 +62,30 @@ impl What {
     }
 }
 
+/// What was measured.
+#[derive(Debug)]
+pub struct Measured {
+    /// For people.
+    pub text: String,
+    /// For programs.
+    pub rows: Vec<Row>,
+    /// [`Exit::Done`], or that a check failed.
+    pub exit: Exit,
+}
+
 /// Measures.
 ///
 /// # Errors
 /// [`BenchError`]: a flag that does not fit, or an operation that failed.
 pub fn run(arguments: &BenchArgs, global: Global) -> Result<Done, Error> {
-    let done = match &arguments.what {
+    let Measured { text, rows, exit } = match &arguments.what {
         What::He(arguments) => he::run(arguments, global),
         What::Aggregate(arguments) => aggregate::run(arguments, global),
         What::Limit(arguments) => limit::run(arguments, global),
     }?;
-    Ok(done)
+    let text = match global.format {
+        Format::Text => text,
+        Format::Json | Format::Jsonl => rows.iter().map(Row::json).collect::<Vec<_>>().join("\n"),
+    };
+    Ok(Done { text, data: Value::Null, exit })
 }

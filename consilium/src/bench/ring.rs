@@ -97,12 +97,12 @@ pub fn operations(
         Ok(())
     })?;
     let mut bytes = Vec::with_capacity(Poly::<Eval>::packed_len(n, limbs));
-    add("pack", limbs, bytes.capacity(), &mut || {
+    add("poly_pack", limbs, bytes.capacity(), &mut || {
         bytes.clear();
         y.pack_into(&mut bytes);
         Ok(())
     })?;
-    add("unpack", limbs, bytes.len(), &mut || {
+    add("poly_unpack", limbs, bytes.len(), &mut || {
         std::hint::black_box(Poly::<Eval>::unpack(&bytes, n, basis)?);
         Ok(())
     })?;
