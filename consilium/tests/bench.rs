@@ -61,7 +61,7 @@ fn a_flag_that_does_not_fit_is_bad_input_and_named() {
         (&["he", "--isa", "mmx"], "--isa"),
         (&["aggregate", "--hospitals", "1"], "--hospitals"),
         (&["aggregate", "--parameters", "0"], "--parameters"),
-        (&["limit", "--seconds", "-1"], "--seconds"),
+        (&["limit", "--seconds", "0"], "--seconds"),
     ] {
         let output = bench(arguments);
         let log = String::from_utf8_lossy(&output.stderr);

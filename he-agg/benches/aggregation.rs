@@ -2,6 +2,7 @@
 //!
 //! Threads are rayon's: `RAYON_NUM_THREADS=1 cargo bench -p he-agg --bench aggregation`
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run has nothing to say")]
+#![expect(missing_docs, reason = "the macro makes a public function")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use he_agg::aggregation::*;
@@ -17,9 +18,8 @@ fn round(criterion: &mut Criterion) {
     let layout = LaneLayout::standard(Preset::Agg13, HOSPITALS).unwrap();
     let (epoch, group_key) = ([7; 32], || MaskKey::from_bytes([9; 32]));
     let threshold = layout.threshold();
-    let mut decryptors: Vec<Decryptor> = (1..=threshold)
-        .map(|j| Decryptor::new(layout.clone(), epoch, j, group_key(), vault(j)).unwrap())
-        .collect();
+    let mut decryptors: Vec<Decryptor> =
+        (1..=threshold).map(|j| Decryptor::new(layout.clone(), epoch, j, group_key(), vault(j)).unwrap()).collect();
     for (j, decryptor) in (1..).zip(&mut decryptors) {
         for k in (1..=threshold).filter(|&k| k != j) {
             let key = MaskKey::from_bytes([16 * j.min(k) as u8 + j.max(k) as u8; 32]);

@@ -2,6 +2,7 @@
 //!
 //! Threads are rayon's: `RAYON_NUM_THREADS=1 cargo bench -p he-agg --bench ckks`
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run has nothing to say")]
+#![expect(missing_docs, reason = "the macro makes a public function")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use he_agg::ckks::{Encoder, Evaluator, Hoisted};

@@ -2,6 +2,7 @@
 //!
 //! `cargo bench -p he-agg --bench ntt`
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run has nothing to say")]
+#![expect(missing_docs, reason = "the macro makes a public function")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use he_agg::backend::{Isa, forward_on, inverse_on};

@@ -31,7 +31,6 @@ struct Fixture {
     limbs: usize,
     encoder: Encoder,
     evaluator: Evaluator,
-    crs: Crs,
     public: PublicKey,
     keys: EvaluationKeys,
     holder: HolderKey,
@@ -67,7 +66,6 @@ impl Fixture {
             limbs,
             encoder: Encoder::new(preset)?,
             evaluator: Evaluator::new(preset)?,
-            crs,
             public,
             keys,
             holder: HolderKey::new(secret),
@@ -162,6 +160,5 @@ pub fn operations(
 
     let sizes = ["key_public", "key_relinearisation", "key_rotation"].into_iter().zip(fixture.key_bytes);
     rows.extend(sizes.map(|(op, bytes)| Row::new(op, engine).shape(params, limbs, true).bytes(bytes)));
-    drop(fixture.crs);
     Ok(rows)
 }
