@@ -10,6 +10,8 @@ mod choice;
 mod instances;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+#[cfg(test)]
+mod parity;
 mod pointwise;
 mod sums;
 mod transform;
@@ -137,4 +139,28 @@ kernel!(
 kernel!(
     /// `out += [x0 y0, x0 y1 + x1 y0, x1 y1]` over at most half of [`TERMS_MAX`] products.
     tensor_add(m: &Modulus, terms: &[TensorOperands<'_>], out: [&mut [u32]; 3])
+);
+kernel!(
+    /// From `[0, 4q)` to `[0, q)`.
+    reduce_lazy(m: &Modulus, a: &mut [u32])
+);
+kernel!(
+    /// `out = v mod q` for `|v| < q`, without a branch.
+    reduce_small(m: &Modulus, values: &[i64], out: &mut [u32])
+);
+kernel!(
+    /// `rest = (rest - centred digit) * w`.
+    garner_step(m: &Modulus, rest: &mut [u32], digit: &[u32], source: &Modulus, w: ShoupFactor)
+);
+kernel!(
+    /// `acc = acc * factor + centred digit`.
+    horner_step(acc: &mut [f64], factor: f64, digit: &[u32], source: &Modulus)
+);
+kernel!(
+    /// One stage from slots to coefficients.
+    fold_slots(real: &mut [f64], imaginary: &mut [f64], half: usize, cosines: &[f64], sines: &[f64])
+);
+kernel!(
+    /// One stage from coefficients to slots.
+    unfold_slots(real: &mut [f64], imaginary: &mut [f64], half: usize, cosines: &[f64], sines: &[f64])
 );

@@ -75,3 +75,76 @@ pub(super) fn sub_mul_scalar_add(m: &Modulus, a: &mut [u32], b: &[u32], w: Shoup
         *a = m.reduce_lazy(m.mul_shoup_lazy(a.wrapping_add(m.value()).wrapping_sub(b), w).wrapping_add(c));
     }
 }
+
+#[inline(always)]
+pub(super) fn reduce_lazy(m: &Modulus, a: &mut [u32]) {
+    a.iter_mut().for_each(|a| *a = m.reduce_lazy(*a));
+}
+
+/// `out = v mod q` for `|v| < q`, without a branch.
+#[inline(always)]
+pub(super) fn reduce_small(m: &Modulus, values: &[i64], out: &mut [u32]) {
+    same_length!(values, out);
+    for (out, &v) in out.iter_mut().zip(values) {
+        let v = v as i32;
+        *out = (v + ((v >> 31) & m.value().cast_signed())).cast_unsigned();
+    }
+}
+
+/// One step of Garner's algorithm with centred digits: `rest = (rest - [digit]) * w`, where
+/// `[digit]` is the representative of `digit` modulo `source` nearest to zero.
+#[inline(always)]
+pub(super) fn garner_step(m: &Modulus, rest: &mut [u32], digit: &[u32], source: &Modulus, w: ShoupFactor) {
+    same_length!(rest, digit);
+    let half = source.value() / 2;
+    // Primes are within a factor of two of each other, so both cases are canonical modulo m.
+    let shift = m.value().wrapping_sub(source.value());
+    for (rest, &digit) in rest.iter_mut().zip(digit) {
+        let digit = if digit > half { digit.wrapping_add(shift) } else { digit };
+        *rest = m.mul_shoup(rest.wrapping_add(m.value()).wrapping_sub(digit), w);
+    }
+}
+
+/// One stage of the transform from slots to coefficients: in every block of `2 half` complex
+/// values, `(x, y) -> (x + y, (x - y) conj(w))`. Real and imaginary parts apart.
+#[inline(always)]
+pub(super) fn fold_slots(real: &mut [f64], imaginary: &mut [f64], half: usize, cosines: &[f64], sines: &[f64]) {
+    same_length!(real, imaginary);
+    let (cosines, sines) = (&cosines[..half], &sines[..half]);
+    for (re, im) in real.chunks_exact_mut(2 * half).zip(imaginary.chunks_exact_mut(2 * half)) {
+        let ((x_re, y_re), (x_im, y_im)) = (re.split_at_mut(half), im.split_at_mut(half));
+        for k in 0..half {
+            let (re, im) = (x_re[k] - y_re[k], x_im[k] - y_im[k]);
+            (x_re[k], x_im[k]) = (x_re[k] + y_re[k], x_im[k] + y_im[k]);
+            (y_re[k], y_im[k]) = (re * cosines[k] + im * sines[k], im * cosines[k] - re * sines[k]);
+        }
+    }
+}
+
+/// The inverse of [`fold_slots`] but for the factor 2: `(x, y) -> (x + w y, x - w y)`.
+#[inline(always)]
+pub(super) fn unfold_slots(real: &mut [f64], imaginary: &mut [f64], half: usize, cosines: &[f64], sines: &[f64]) {
+    same_length!(real, imaginary);
+    let (cosines, sines) = (&cosines[..half], &sines[..half]);
+    for (re, im) in real.chunks_exact_mut(2 * half).zip(imaginary.chunks_exact_mut(2 * half)) {
+        let ((x_re, y_re), (x_im, y_im)) = (re.split_at_mut(half), im.split_at_mut(half));
+        for k in 0..half {
+            let re = y_re[k] * cosines[k] - y_im[k] * sines[k];
+            let im = y_re[k] * sines[k] + y_im[k] * cosines[k];
+            (y_re[k], y_im[k]) = (x_re[k] - re, x_im[k] - im);
+            (x_re[k], x_im[k]) = (x_re[k] + re, x_im[k] + im);
+        }
+    }
+}
+
+/// `acc = acc * factor + centred digit` in floating point.
+#[inline(always)]
+pub(super) fn horner_step(acc: &mut [f64], factor: f64, digit: &[u32], source: &Modulus) {
+    same_length!(acc, digit);
+    let q = source.value().cast_signed();
+    for (acc, &digit) in acc.iter_mut().zip(digit) {
+        let digit = digit.cast_signed();
+        let centred = if digit > q / 2 { digit - q } else { digit };
+        *acc = *acc * factor + f64::from(centred);
+    }
+}

@@ -6,106 +6,70 @@
 //! Source: Cheon, Han, Kim, Kim, Song, "Bootstrapping for approximate homomorphic encryption",
 //! ePrint 2018/153, section 4 (the transform used by HEAAN).
 
+use crate::backend;
 use std::f64::consts::PI;
 
-/// A complex number; only what the transform needs.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Complex {
-    pub(crate) re: f64,
-    pub(crate) im: f64,
+/// Roots of one stage, real and imaginary parts apart so that the stage vectorises.
+struct Stage {
+    /// cos and sin of the angle of exp(2 pi i 5^k / (4 length)), k below half the block length.
+    cosines: Vec<f64>,
+    sines: Vec<f64>,
 }
 
-impl Complex {
-    fn plus(self, other: Self) -> Self {
-        Self { re: self.re + other.re, im: self.im + other.im }
-    }
-
-    fn minus(self, other: Self) -> Self {
-        Self { re: self.re - other.re, im: self.im - other.im }
-    }
-
-    fn times(self, other: Self) -> Self {
-        Self { re: self.re * other.re - self.im * other.im, im: self.re * other.im + self.im * other.re }
-    }
-}
-
-/// Tables of the transform for one ring degree.
+/// Tables of the transform for one ring degree N: 16 (N/2) bytes.
+///
+/// Complex vectors are N floats, real parts first: what is m_i + i m_(i + N/2) as N/2 complex
+/// numbers is m itself as N reals.
 pub(crate) struct Embedding {
     degree: usize,
-    /// zeta^k for k in 0..2N.
-    roots: Vec<Complex>,
-    /// 5^j mod 2N for j in 0..N/2.
-    orbit: Vec<usize>,
+    /// Block lengths 2, 4, .. N/2.
+    stages: Vec<Stage>,
 }
 
 impl Embedding {
     /// Tables for ring degree `degree`, a power of two of at least 4.
     pub(crate) fn new(degree: usize) -> Self {
         let order = 2 * degree;
-        let roots = (0..order).map(|k| root(k, order)).collect();
-        let mut orbit = Vec::with_capacity(degree / 2);
-        let mut power = 1;
-        for _ in 0..degree / 2 {
-            orbit.push(power);
-            power = power * 5 % order;
-        }
-        Self { degree, roots, orbit }
+        let stage = |log: u32| {
+            let (half, quarter) = (1usize << (log - 1), 4usize << log);
+            let powers = std::iter::successors(Some(1), |power| Some(power * 5 % quarter)).take(half);
+            let (cosines, sines) = powers.map(|power| root(power * (order / quarter), order)).unzip();
+            Stage { cosines, sines }
+        };
+        Self { degree, stages: (1..degree.trailing_zeros()).map(stage).collect() }
     }
 
-    /// Slots (length N/2) to coefficients, in place: on return `values[i]` is
-    /// m_i + i m_(i + N/2), for real coefficients m.
-    pub(crate) fn to_coefficients(&self, values: &mut [Complex]) {
-        let size = self.degree / 2;
-        debug_assert_eq!(values.len(), size);
-        let order = 2 * self.degree;
-        let mut length = size;
-        while length >= 2 {
-            let (half, quarter) = (length / 2, length * 4);
-            for block in values.chunks_exact_mut(length) {
-                let (low, high) = block.split_at_mut(half);
-                for ((x, y), power) in low.iter_mut().zip(high).zip(&self.orbit) {
-                    let w = self.roots[(quarter - power % quarter) * (order / quarter)];
-                    let (sum, difference) = (x.plus(*y), x.minus(*y));
-                    *x = sum;
-                    *y = difference.times(w);
-                }
-            }
-            length /= 2;
+    /// Slots to coefficients, in place: N/2 complex numbers to N reals.
+    pub(crate) fn to_coefficients(&self, values: &mut [f64]) {
+        let (real, imaginary) = self.split(values);
+        for stage in self.stages.iter().rev() {
+            backend::fold_slots(real, imaginary, stage.cosines.len(), &stage.cosines, &stage.sines);
         }
-        reverse_bits(values);
-        let scale = 1.0 / size as f64;
-        for value in values {
-            value.re *= scale;
-            value.im *= scale;
-        }
+        reverse_bits(real);
+        reverse_bits(imaginary);
+        let scale = 2.0 / self.degree as f64;
+        values.iter_mut().for_each(|value| *value *= scale);
     }
 
     /// Inverse of [`Embedding::to_coefficients`], in place.
-    pub(crate) fn to_slots(&self, values: &mut [Complex]) {
-        let size = self.degree / 2;
-        debug_assert_eq!(values.len(), size);
-        let order = 2 * self.degree;
-        reverse_bits(values);
-        let mut length = 2;
-        while length <= size {
-            let (half, quarter) = (length / 2, length * 4);
-            for block in values.chunks_exact_mut(length) {
-                let (low, high) = block.split_at_mut(half);
-                for ((x, y), power) in low.iter_mut().zip(high).zip(&self.orbit) {
-                    let w = self.roots[(power % quarter) * (order / quarter)];
-                    let turned = y.times(w);
-                    *y = x.minus(turned);
-                    *x = x.plus(turned);
-                }
-            }
-            length *= 2;
+    pub(crate) fn to_slots(&self, values: &mut [f64]) {
+        let (real, imaginary) = self.split(values);
+        reverse_bits(real);
+        reverse_bits(imaginary);
+        for stage in &self.stages {
+            backend::unfold_slots(real, imaginary, stage.cosines.len(), &stage.cosines, &stage.sines);
         }
+    }
+
+    fn split<'v>(&self, values: &'v mut [f64]) -> (&'v mut [f64], &'v mut [f64]) {
+        assert!(values.len() == self.degree, "length differs from the degree");
+        values.split_at_mut(self.degree / 2)
     }
 }
 
 /// exp(2 pi i k / order), folded into the first octant so that the table is symmetric to the
 /// last bit.
-fn root(k: usize, order: usize) -> Complex {
+fn root(k: usize, order: usize) -> (f64, f64) {
     let quarter = order / 4;
     let within = k % quarter;
     let angle = |step: usize| 2.0 * PI * step as f64 / order as f64;
@@ -116,14 +80,14 @@ fn root(k: usize, order: usize) -> Complex {
         (c, s)
     };
     match k / quarter % 4 {
-        0 => Complex { re: cosine, im: sine },
-        1 => Complex { re: -sine, im: cosine },
-        2 => Complex { re: -cosine, im: -sine },
-        _ => Complex { re: sine, im: -cosine },
+        0 => (cosine, sine),
+        1 => (-sine, cosine),
+        2 => (-cosine, -sine),
+        _ => (sine, -cosine),
     }
 }
 
-fn reverse_bits(values: &mut [Complex]) {
+fn reverse_bits(values: &mut [f64]) {
     let bits = values.len().trailing_zeros();
     if bits == 0 {
         return;
@@ -141,17 +105,17 @@ mod tests {
     use super::*;
 
     /// m(zeta^(5^j)) by direct evaluation.
-    fn evaluate(coefficients: &[f64], j: usize) -> Complex {
+    fn evaluate(coefficients: &[f64], j: usize) -> (f64, f64) {
         let n = coefficients.len();
         let mut power = 1usize;
         for _ in 0..j {
             power = power * 5 % (2 * n);
         }
-        let mut sum = Complex::default();
+        let mut sum = (0.0, 0.0);
         for (k, &m) in coefficients.iter().enumerate() {
             let angle = PI * ((power * k) % (2 * n)) as f64 / n as f64;
-            sum.re += m * angle.cos();
-            sum.im += m * angle.sin();
+            sum.0 += m * angle.cos();
+            sum.1 += m * angle.sin();
         }
         sum
     }
@@ -161,20 +125,18 @@ mod tests {
         for degree in [4usize, 8, 16, 64, 256] {
             let embedding = Embedding::new(degree);
             let size = degree / 2;
-            let slots: Vec<Complex> =
-                (0..size).map(|j| Complex { re: (j * j % 17) as f64 - 5.0, im: (j * 3 % 7) as f64 - 2.0 }).collect();
+            let real = (0..size).map(|j| (j * j % 17) as f64 - 5.0);
+            let slots: Vec<f64> = real.chain((0..size).map(|j| (j * 3 % 7) as f64 - 2.0)).collect();
             let mut values = slots.clone();
             embedding.to_coefficients(&mut values);
-            let coefficients: Vec<f64> = values.iter().map(|v| v.re).chain(values.iter().map(|v| v.im)).collect();
-            for (j, slot) in slots.iter().enumerate() {
-                let direct = evaluate(&coefficients, j);
-                assert!((direct.re - slot.re).abs() < 1e-9, "degree {degree} slot {j}");
-                assert!((direct.im - slot.im).abs() < 1e-9, "degree {degree} slot {j}");
+            for j in 0..size {
+                let direct = evaluate(&values, j);
+                assert!((direct.0 - slots[j]).abs() < 1e-9, "degree {degree} slot {j}");
+                assert!((direct.1 - slots[size + j]).abs() < 1e-9, "degree {degree} slot {j}");
             }
             embedding.to_slots(&mut values);
             for (value, slot) in values.iter().zip(&slots) {
-                assert!((value.re - slot.re).abs() < 1e-10);
-                assert!((value.im - slot.im).abs() < 1e-10);
+                assert!((value - slot).abs() < 1e-10);
             }
         }
     }

@@ -4,13 +4,14 @@
 //! exact beyond 2^53: the conversion takes mantissa and exponent apart. The relative error is
 //! that of the transform, about 2^-50 of the largest slot, at every scale.
 
-use crate::ckks::embedding::{Complex, Embedding};
+use crate::backend;
+use crate::ckks::embedding::Embedding;
 use crate::ckks::error::CkksError;
 use crate::ckks::plaintext::Plaintext;
 use crate::params::{Params, Preset};
-use crate::ring::primes::PRIMES;
-use crate::ring::{Coeff, Limb, Poly};
+use crate::ring::{Coeff, Limb, Poly, ShoupFactor, Words};
 use rayon::prelude::*;
+use zeroize::Zeroizing;
 
 /// log2 of the largest coefficient that may be encoded.
 pub const COEFFICIENT_LOG2_MAX: u32 = 119;
@@ -57,18 +58,20 @@ impl Encoder {
         if let Some(slot) = values.iter().position(|v| !v.is_finite()) {
             return Err(CkksError::NotFinite { slot, value: values[slot] });
         }
-        let mut points: Vec<Complex> = values.iter().map(|&re| Complex { re, im: 0.0 }).collect();
-        points.resize(slots, Complex::default());
-        self.embedding.to_coefficients(&mut points);
-        let scaled = || points.iter().map(|p| p.re).chain(points.iter().map(|p| p.im)).map(|c| c * scale);
-        let largest = scaled().fold(0.0, |m: f64, c| m.max(c.abs()));
+        // Pixels or weights, until they are encrypted.
+        let mut coefficients = Zeroizing::new(vec![0.0; params.n]);
+        coefficients[..values.len()].copy_from_slice(values);
+        self.embedding.to_coefficients(&mut coefficients);
+        coefficients.iter_mut().for_each(|c| *c *= scale);
+        let largest = coefficients.iter().fold(0.0, |m: f64, c| m.max(c.abs()));
         let limit_log2 = (params.log_q(limbs) - 1.0).min(f64::from(COEFFICIENT_LOG2_MAX));
         if largest.is_nan() || largest.log2() >= limit_log2 {
             let magnitude_log2 = largest.log2();
             return Err(CkksError::Overflow { magnitude_log2, limit_log2, limbs });
         }
         // Below 2^119, so `as` is exact: it never saturates and drops no bit of the mantissa.
-        let integers: Vec<i128> = scaled().map(|c| c.round_ties_even() as i128).collect();
+        let integers: Zeroizing<Vec<i128>> =
+            Zeroizing::new(coefficients.iter().map(|c| c.round_ties_even() as i128).collect());
         let basis = &params.q[..limbs];
         let poly = Poly::from_signed_wide(&integers, basis).into_eval(basis);
         Ok(Plaintext { params, limbs, scale, poly })
@@ -83,15 +86,17 @@ impl Encoder {
             return Err(CkksError::PresetMismatch { left: self.params.preset, right: plaintext.preset() });
         }
         let basis = &self.params.q[..plaintext.limbs];
-        let coefficients = centred(&plaintext.poly.clone().into_coeff(basis), basis);
-        let (real, imaginary) = coefficients.split_at(self.params.slots());
+        let mut values = centred(&plaintext.poly.clone().into_coeff(basis), basis);
         let inverse = 1.0 / plaintext.scale;
-        let mut points: Vec<Complex> =
-            real.iter().zip(imaginary).map(|(&re, &im)| Complex { re: re * inverse, im: im * inverse }).collect();
-        self.embedding.to_slots(&mut points);
-        Ok(points.into_iter().map(|p| p.re).collect())
+        values.iter_mut().for_each(|value| *value *= inverse);
+        self.embedding.to_slots(&mut values);
+        values.truncate(self.params.slots());
+        Ok(values)
     }
 }
+
+/// Coefficients lifted by one task: their digits stay in the first-level cache.
+const BLOCK: usize = 256;
 
 /// The centred coefficients, within a few units in the last place of an f64.
 ///
@@ -101,36 +106,43 @@ impl Encoder {
 fn centred(poly: &Poly<Coeff>, basis: &[Limb]) -> Vec<f64> {
     let limbs = basis.len();
     // inverses[i][k] = (q_k)^-1 mod q_i for k < i.
-    let inverses: Vec<Vec<u32>> = basis
+    let inverses: Vec<Vec<ShoupFactor>> = basis
         .iter()
         .enumerate()
         .map(|(i, limb)| {
             let modulus = limb.modulus();
-            let invert = |other: &Limb| modulus.inv(modulus.reduce_u64(u64::from(other.modulus().value())));
-            basis[..i].iter().map(invert).collect()
+            let prime = |other: &Limb| modulus.reduce_u64(u64::from(other.modulus().value()));
+            basis[..i].iter().map(|other| modulus.shoup(modulus.inv(prime(other)))).collect()
         })
         .collect();
-    let coefficient = |k: usize| {
-        let mut digits = [0i64; PRIMES.len()];
-        for i in 0..limbs {
-            let modulus = basis[i].modulus();
-            let mut rest = poly.limb(i)[k];
-            for (&digit, &inverse) in digits[..i].iter().zip(&inverses[i]) {
-                rest = modulus.mul(modulus.sub(rest, modulus.reduce_i64(digit)), inverse);
-            }
-            digits[i] = modulus.centre(rest);
+    // Four digits stay below 2^119: exact up to the one rounding of the cast.
+    let exact = limbs.min(4);
+    let whole: f64 = basis[..exact].iter().map(|l| f64::from(l.modulus().value())).product();
+    let mut out = vec![0.0; poly.n()];
+    out.par_chunks_mut(BLOCK).enumerate().for_each(|(block, out)| {
+        let size = out.len();
+        let mut digits = Words::unset(limbs * size);
+        for (i, digit) in digits.chunks_exact_mut(size).enumerate() {
+            digit.copy_from_slice(&poly.limb(i)[block * BLOCK..block * BLOCK + size]);
         }
-        // Four digits stay below 2^119: exact up to the one rounding of the cast.
-        let exact = limbs.min(4);
-        let low = (0..exact)
-            .rev()
-            .fold(0i128, |value, i| value * i128::from(basis[i].modulus().value()) + i128::from(digits[i]));
-        let high =
-            (exact..limbs).rev().fold(0.0, |value, i| value * f64::from(basis[i].modulus().value()) + digits[i] as f64);
-        let whole: f64 = basis[..exact].iter().map(|l| f64::from(l.modulus().value())).product();
-        high * whole + low as f64
-    };
-    (0..poly.n()).into_par_iter().map(coefficient).collect()
+        for (i, limb) in basis.iter().enumerate() {
+            let (lower, rest) = digits.split_at_mut(i * size);
+            for ((digit, source), &inverse) in lower.chunks_exact(size).zip(basis).zip(&inverses[i]) {
+                backend::garner_step(limb.modulus(), &mut rest[..size], digit, source.modulus(), inverse);
+            }
+        }
+        for (digit, limb) in digits.chunks_exact(size).zip(basis).skip(exact).rev() {
+            backend::horner_step(out, f64::from(limb.modulus().value()), digit, limb.modulus());
+        }
+        for (k, out) in out.iter_mut().enumerate() {
+            let low = (0..exact).rev().fold(0i128, |value, i| {
+                let modulus = basis[i].modulus();
+                value * i128::from(modulus.value()) + i128::from(modulus.centre(digits[i * size + k]))
+            });
+            *out = *out * whole + low as f64;
+        }
+    });
+    out
 }
 
 /// Coefficients of `left - right`, centred.

@@ -37,7 +37,7 @@ impl PublicKey {
         }
         let (params, limbs) = (self.params, plaintext.limbs);
         let basis = extended_basis(params, limbs);
-        let small = |values: &[i64]| Zeroizing::new(Poly::from_signed(values, &basis).into_eval(&basis));
+        let small = |values: &[i64]| Zeroizing::new(Poly::from_small(values, &basis).into_eval(&basis));
         let u = small(&sampler::ternary(stream, params.n));
         let errors = [0, 1].map(|_| sampler::centred_binomial(stream, params.n));
         let mut parts: Vec<Poly<Eval>> = [&self.b, &self.a]

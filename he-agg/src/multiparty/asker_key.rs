@@ -39,7 +39,7 @@ impl AskerKey {
     pub(crate) fn over(params: &'static Params, stream: &mut Stream) -> Self {
         let basis = base(params);
         let seed = stream.seed();
-        let small = |values: &[i64]| Zeroizing::new(Poly::from_signed(values, basis).into_eval(basis));
+        let small = |values: &[i64]| Zeroizing::new(Poly::from_small(values, basis).into_eval(basis));
         let secret = small(&sampler::ternary(stream, params.n));
         let error = small(&sampler::centred_binomial(stream, params.n));
         let a = expand(params, &seed);

@@ -67,7 +67,7 @@ impl KeyMaterial {
         let steps = header.round as usize;
         let label = KeyLabel { kind, steps, limbs, polynomials: polynomials(limbs) };
         let rotation = kind == Kind::GaloisKey;
-        if rotation != (1..params.slots()).contains(&steps) {
+        if rotation && !(1..params.slots()).contains(&steps) || !rotation && steps != 0 {
             let value = u64::from(header.round);
             return Err(DecodeError::Field { field: "steps", value }.into());
         }

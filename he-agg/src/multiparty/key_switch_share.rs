@@ -71,10 +71,10 @@ impl KeySwitchShare {
             &context.digest(),
         );
         let mask = sampler::ternary(&mut random.sampler(0), n);
-        let mask = Zeroizing::new(Poly::from_signed(&mask, basis).into_eval(basis));
+        let mask = Zeroizing::new(Poly::from_small(&mask, basis).into_eval(basis));
         let small = |polynomial| {
             let error = sampler::centred_binomial(&mut random.sampler(polynomial), n);
-            Zeroizing::new(Poly::from_signed(&error, basis).into_eval(basis))
+            Zeroizing::new(Poly::from_small(&error, basis).into_eval(basis))
         };
 
         let mut first = (*small(1)).clone();

@@ -4,6 +4,7 @@
 //! ePrint 2020/304, protocol 1.
 
 use crate::ckks::{PublicKey, extended_basis};
+use crate::error::DecodeError;
 use crate::multiparty::key_material::{KeyLabel, KeyMaterial, KeySum};
 use crate::multiparty::{CeremonyError, Crs, ServingSecret};
 use crate::ring::Poly;
@@ -52,7 +53,7 @@ impl PublicKeyShare {
     /// # Errors
     /// [`CeremonyError::Decode`] or [`CeremonyError::Epoch`].
     pub fn from_bytes(bytes: &[u8], crs: &Crs) -> Result<Self, CeremonyError> {
-        KeyMaterial::from_bytes(bytes, crs, Kind::PublicKey, |_| 1).map(Self)
+        read(bytes, crs).map(Self)
     }
 }
 
@@ -99,10 +100,19 @@ impl PublicKey {
     /// # Errors
     /// [`CeremonyError::Decode`] or [`CeremonyError::Epoch`].
     pub fn from_bytes(bytes: &[u8], crs: &Crs) -> Result<Self, CeremonyError> {
-        let material = KeyMaterial::from_bytes(bytes, crs, Kind::PublicKey, |_| 1)?;
+        let material = read(bytes, crs)?;
         material.require_sum()?;
         Ok(public_key(material, crs))
     }
+}
+
+/// Unlike evaluation keys, the encryption key is never trimmed: encrypting reads all its limbs.
+fn read(bytes: &[u8], crs: &Crs) -> Result<KeyMaterial, CeremonyError> {
+    let material = KeyMaterial::from_bytes(bytes, crs, Kind::PublicKey, |_| 1)?;
+    if material.label.limbs != label(crs).limbs {
+        return Err(DecodeError::Field { field: "limbs", value: material.label.limbs as u64 }.into());
+    }
+    Ok(material)
 }
 
 fn public_key(mut material: KeyMaterial, crs: &Crs) -> PublicKey {
@@ -121,7 +131,7 @@ pub(crate) fn masked_error(
     let mut product = Zeroizing::new(a.clone());
     product.mul_assign(secret, &basis);
     let error = sampler::centred_binomial(stream, crs.params().n);
-    let mut share = Poly::from_signed(&error, &basis).into_eval(&basis);
+    let mut share = Poly::from_small(&error, &basis).into_eval(&basis);
     share.sub_assign(&product, &basis);
     share
 }

@@ -9,15 +9,15 @@ use crate::stream::Stream;
 use std::collections::BTreeMap;
 
 /// A key of n hospitals whose secrets are dealt, with what decryptors hold.
-struct Hospitals {
-    c: Ceremony,
-    quorum: Quorum,
-    shares: Vec<ServingKeyShare>,
-    asker: AskerKey,
+pub(super) struct Hospitals {
+    pub(super) c: Ceremony,
+    pub(super) quorum: Quorum,
+    pub(super) shares: Vec<ServingKeyShare>,
+    pub(super) asker: AskerKey,
 }
 
 impl Hospitals {
-    fn new(c: Ceremony, threshold: u16) -> Self {
+    pub(super) fn new(c: Ceremony, threshold: u16) -> Self {
         let parties = c.secrets.len() as u16;
         let mut stream = Stream::from_seed([9; 32]);
         let mut shares: Vec<Option<ServingKeyShare>> = (0..parties).map(|_| None).collect();
@@ -36,7 +36,7 @@ impl Hospitals {
         Self { c, quorum: Quorum { threshold, parties }, shares, asker }
     }
 
-    fn context<'a>(&'a self, ciphertext: &'a Ciphertext, set: &[u16]) -> SwitchContext<'a> {
+    pub(super) fn context<'a>(&'a self, ciphertext: &'a Ciphertext, set: &[u16]) -> SwitchContext<'a> {
         let asker = self.asker.public();
         SwitchContext::new(&self.c.crs, self.quorum, (1, [3; 32]), ciphertext, asker, set).unwrap()
     }
@@ -54,7 +54,7 @@ impl Hospitals {
             .collect()
     }
 
-    fn share(
+    pub(super) fn share(
         &self,
         context: &SwitchContext<'_>,
         party: u16,
@@ -67,7 +67,7 @@ impl Hospitals {
         KeySwitchShare::generate(permit, context, key, policy, &self.pair_keys(party), &vault)
     }
 
-    fn release(&self, ciphertext: &Ciphertext, set: &[u16], policy: DecryptPolicy) -> Ciphertext {
+    pub(super) fn release(&self, ciphertext: &Ciphertext, set: &[u16], policy: DecryptPolicy) -> Ciphertext {
         let context = self.context(ciphertext, set);
         let mut sum = SwitchSum::new(&context);
         for &party in set {
@@ -79,7 +79,7 @@ impl Hospitals {
     }
 }
 
-fn small(threshold: u16) -> (Hospitals, Ciphertext) {
+pub(super) fn small(threshold: u16) -> (Hospitals, Ciphertext) {
     let params = toy(Preset::Inf15x90, 8);
     let mut c = Ceremony::run(params, 5, &KeyPlan::default(), false);
     let values = c.random_values(4.0);
@@ -87,7 +87,7 @@ fn small(threshold: u16) -> (Hospitals, Ciphertext) {
     (Hospitals::new(c, threshold), ciphertext)
 }
 
-fn flooded() -> DecryptPolicy {
+pub(super) fn flooded() -> DecryptPolicy {
     DecryptPolicy::Flooded(Flooding::secure(40, 1 << 10).unwrap())
 }
 

@@ -96,7 +96,7 @@ impl RelinKeyShare<R1> {
         let label = label::<R1>(crs, limbs)?;
         let basis = extended_basis(params, limbs);
         let mask = sampler::ternary(stream, params.n);
-        let mask = Zeroizing::new(Poly::from_signed(&mask, &basis).into_eval(&basis));
+        let mask = Zeroizing::new(Poly::from_small(&mask, &basis).into_eval(&basis));
         let mut parts = Vec::with_capacity(label.polynomials);
         for (digit, a) in crs.relinearization(limbs, digit_count(params, limbs)).iter().enumerate() {
             let mut h0 = masked_error(&mask, a, crs, limbs, stream);
@@ -288,5 +288,5 @@ impl RelinearizationKey {
 fn error(params: &Params, limbs: usize, stream: &mut Stream) -> Poly<Eval> {
     let basis = extended_basis(params, limbs);
     let values = sampler::centred_binomial(stream, params.n);
-    Poly::from_signed(&values, &basis).into_eval(&basis)
+    Poly::from_small(&values, &basis).into_eval(&basis)
 }

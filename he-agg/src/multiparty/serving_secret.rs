@@ -34,7 +34,7 @@ impl ServingSecret {
         PartySet::of(&[party])?;
         let coefficients = sampler::ternary(stream, params.n);
         let basis = extended_basis(params, params.q.len());
-        let poly = Zeroizing::new(Poly::from_signed(&coefficients, &basis).into_eval(&basis));
+        let poly = Zeroizing::new(Poly::from_small(&coefficients, &basis).into_eval(&basis));
         Ok(Self { params, party, coefficients, poly })
     }
 
@@ -61,7 +61,7 @@ impl ServingSecret {
     pub(crate) fn rotated(&self, phi: &Automorphism, limbs: usize) -> Zeroizing<Poly<Eval>> {
         let basis = extended_basis(self.params, limbs);
         let coefficients = phi.apply_integers(&self.coefficients);
-        Zeroizing::new(Poly::from_signed(&coefficients, &basis).into_eval(&basis))
+        Zeroizing::new(Poly::from_small(&coefficients, &basis).into_eval(&basis))
     }
 
     pub(crate) fn check_crs(&self, crs: &Crs) -> Result<(), CeremonyError> {

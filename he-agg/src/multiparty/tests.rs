@@ -2,11 +2,16 @@
 
 use super::ideal::{Ceremony, noise, toy};
 use super::*;
-use crate::ckks::{Ciphertext, CkksError, Hoisted, SwitchingKey, add_gadget, extended_basis};
+use crate::ckks::{Ciphertext, CkksError, Hoisted};
 use crate::error::DecodeError;
 use crate::params::Preset;
-use crate::ring::{Automorphism, Eval, Poly};
 use crate::stream::Stream;
+
+mod bindings;
+mod circuits;
+mod key_recovery;
+mod noise;
+mod quorums;
 
 fn plan(relin: usize, rotations: &[(i32, usize)]) -> KeyPlan {
     KeyPlan { relin_limbs: relin, rotations: rotations.iter().copied().collect() }
@@ -54,91 +59,6 @@ fn a_rotation_moves_slot_i_plus_r_to_slot_i() {
     }
     assert_eq!(c.evaluator.rotate(&top, 4000, &c.keys).err(), Some(CkksError::KeyTooShort { key: 3, ciphertext: 6 }));
     assert_eq!(c.evaluator.rotate(&top, 2, &c.keys).err(), Some(CkksError::MissingRotation { steps: 2 }));
-}
-
-#[test]
-fn random_circuits_agree_with_f64_down_to_the_last_level() {
-    for (preset, parties, bound) in [(Preset::Inf13, 3, 2e-3), (Preset::Inf15x90, 2, 1e-12)] {
-        let params = preset.params();
-        let top = params.q.len();
-        let mut c = Ceremony::run(params, parties, &plan(top, &[(5, top)]), false);
-        let (mut x, y) = (c.random_values(0.5), c.random_values(0.5));
-        let mut encrypted = c.encrypt(&x, params.scale(), top);
-        for level in 0..params.depth() {
-            let limbs = encrypted.limbs();
-            // x := x y + x rot(x, 5), both products relinearised once.
-            let other = c.encrypt(&y, encrypted.scale(), limbs);
-            let rotated = c.evaluator.rotate(&encrypted, 5, &c.keys).unwrap();
-            let sum = c.evaluator.mul_accumulate(&[(&encrypted, &other), (&encrypted, &rotated)]).unwrap();
-            encrypted = if level % 2 == 0 {
-                let two = c.evaluator.relinearise(&sum, &c.keys).unwrap();
-                c.evaluator.rescale(&two).unwrap()
-            } else {
-                c.evaluator.relinearise_rescale(&sum, &c.keys).unwrap()
-            };
-            let slots = params.slots();
-            x = (0..slots).map(|i| x[i] * y[i] + x[i] * x[(i + 5) % slots]).collect();
-            close(&c.reveal(&encrypted), &x, bound);
-        }
-        assert_eq!(encrypted.limbs(), params.base_limbs);
-        assert!(matches!(
-            c.evaluator.rescale(&c.evaluator.drop_to(&encrypted, 1).unwrap()),
-            Err(CkksError::LevelExhausted { .. })
-        ));
-    }
-}
-
-/// Root mean square of a polynomial of small coefficients over the extended basis of `limbs`.
-fn rms(mut poly: Poly<Eval>, c: &Ceremony, limbs: usize) -> f64 {
-    let basis = extended_basis(c.params, limbs);
-    poly.truncate(basis.len());
-    let coefficients = poly.into_coeff(&basis);
-    let values: Vec<i64> = (0..basis.len())
-        .map(|i| coefficients.limb(i).iter().map(|&x| basis[i].modulus().centre(x)).collect())
-        .reduce(|first: Vec<i64>, other| {
-            assert!(first == other, "the noise is one small polynomial in every limb");
-            first
-        })
-        .unwrap();
-    let squares: i64 = values.iter().map(|x| x * x).sum();
-    (squares as f64 / c.params.n as f64).sqrt()
-}
-
-/// Largest rms over the digits of b + a from - P g to.
-fn key_noise(c: &Ceremony, key: &SwitchingKey, from: &Poly<Eval>, to: &Poly<Eval>) -> f64 {
-    let basis = extended_basis(c.params, key.limbs());
-    let noises = key.digits().enumerate().map(|(digit, [b, a])| {
-        let mut phase = b.clone();
-        phase.mul_add(&a, from, &basis);
-        let mut gadget = Poly::zero(c.params.n, basis.len());
-        add_gadget(c.params, key.limbs(), digit, &mut gadget, to);
-        phase.sub_assign(&gadget, &basis);
-        rms(phase, c, key.limbs())
-    });
-    noises.fold(0.0, f64::max)
-}
-
-#[test]
-fn key_noise_is_within_one_bit_of_the_model() {
-    let (parties, sigma) = (6u16, 10.5f64.sqrt());
-    let c = Ceremony::run(toy(Preset::Inf15x90, 10), parties, &plan(17, &[(7, 8)]), true);
-    let n = f64::from(parties);
-    let basis = extended_basis(c.params, c.params.q.len());
-    let mut phase = c.public_key.b.clone();
-    phase.mul_add(&c.public_key.a, &c.ideal, &basis);
-    let within = |found: f64, model: f64| assert!(found < 2.0 * model && found > model / 2.0);
-    within(rms(phase, &c, c.params.q.len()), sigma * n.sqrt());
-
-    let mut square = c.ideal.clone();
-    square.mul_assign(&c.ideal, &basis);
-    let key = &c.keys.relinearization(Preset::Inf15x90).unwrap().key;
-    let weight = n * 2.0 * c.params.n as f64 / 3.0;
-    let model = (2.0 * n * sigma * sigma * (weight + 1.0)).sqrt();
-    within(key_noise(&c, key, &c.ideal, &square), model);
-
-    let galois = c.keys.rotation(Preset::Inf15x90, 7).unwrap();
-    let back = Automorphism::rotation(c.params.n, -7).apply_eval(&c.ideal);
-    within(key_noise(&c, &galois.key, &back, &c.ideal), sigma * n.sqrt());
 }
 
 #[test]

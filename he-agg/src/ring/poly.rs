@@ -7,12 +7,13 @@
 use super::Limb;
 use super::ntt::NttTable;
 use super::words::Words;
+use crate::backend;
 use crate::error::DecodeError;
 use crate::stream::Expander;
 use crate::wire;
 use rayon::prelude::*;
 use std::marker::PhantomData;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Coefficient domain: value `m` of a limb is the coefficient of `X^m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,9 @@ impl Domain for Coeff {
 impl Domain for Eval {
     const NUMBER: u8 = 1;
 }
+
+/// Bits of the coefficients that [`Poly::from_signed_wide`] takes.
+const WIDE_BITS: u32 = 119;
 
 /// Below this many residues a loop over limbs stays on the calling thread.
 const PARALLEL_MIN: usize = 1 << 14;
@@ -217,7 +221,7 @@ impl<D: Domain> Poly<D> {
 }
 
 impl Poly<Coeff> {
-    /// Reduces small signed coefficients modulo every limb, in constant time.
+    /// Reduces signed coefficients modulo every limb, in constant time.
     pub fn from_signed(values: &[i64], basis: &[Limb]) -> Self {
         let mut out = Poly::unset(values.len(), basis.len());
         out.par_limbs(basis, |_, limb, x| {
@@ -227,12 +231,44 @@ impl Poly<Coeff> {
         out
     }
 
-    /// Reduces wide signed coefficients modulo every limb, in constant time.
-    pub fn from_signed_wide(values: &[i128], basis: &[Limb]) -> Self {
+    /// Reduces coefficients below 2^29 in magnitude, such as errors and ternary secrets, modulo
+    /// every limb, in constant time.
+    pub fn from_small(values: &[i64], basis: &[Limb]) -> Self {
+        debug_assert!(values.iter().all(|v| v.unsigned_abs() < 1 << 29), "a coefficient is not small");
         let mut out = Poly::unset(values.len(), basis.len());
+        out.par_limbs(basis, |_, limb, x| backend::reduce_small(limb.modulus(), values, x));
+        out
+    }
+
+    /// Reduces coefficients below 2^119 in magnitude modulo every limb, in constant time.
+    pub fn from_signed_wide(values: &[i128], basis: &[Limb]) -> Self {
+        // v + 2^119 in four words of 30 bits; each prime needs a sum of four products.
+        let n = values.len();
+        let mut words = Zeroizing::new(Words::unset(5 * n));
+        {
+            let (low, ones) = words.split_at_mut(4 * n);
+            ones.fill(1);
+            let mut planes = low.chunks_exact_mut(n);
+            for shift in [0, 30, 60, 90] {
+                if let Some(plane) = planes.next() {
+                    for (word, &v) in plane.iter_mut().zip(values) {
+                        *word = ((v.wrapping_add(1 << WIDE_BITS) >> shift) & ((1 << 30) - 1)) as u32;
+                    }
+                }
+            }
+        }
+        debug_assert!(values.iter().all(|v| v.unsigned_abs() < 1 << WIDE_BITS), "a coefficient is too wide");
+        let mut out = Poly::unset(n, basis.len());
         out.par_limbs(basis, |_, limb, x| {
-            let m = *limb.modulus();
-            x.iter_mut().zip(values).for_each(|(x, &v)| *x = m.reduce_i128(v));
+            let m = limb.modulus();
+            let power = |exponent: u64| m.pow(2, exponent);
+            let constants = [1, power(30), power(60), power(90), m.neg(power(u64::from(WIDE_BITS)))];
+            let mut terms = [(&[][..], 0); 5];
+            for ((term, plane), constant) in terms.iter_mut().zip(words.chunks_exact(n)).zip(constants) {
+                *term = (plane, m.to_montgomery(constant));
+            }
+            backend::weighted_sum(m, &terms, x);
+            backend::reduce_lazy(m, x);
         });
         out
     }
@@ -307,6 +343,8 @@ mod tests {
         let wide: Vec<i128> = values.iter().map(|&v| i128::from(v) << 60).collect();
         let f = Poly::from_signed(&values, &params.q);
         let g = Poly::from_signed_wide(&wide, &params.q);
+        let small: Vec<i64> = values.iter().map(|v| v / (1 << 15)).collect();
+        assert!(Poly::from_small(&small, &params.q) == Poly::from_signed(&small, &params.q));
         for (l, limb) in params.q.iter().enumerate() {
             let q = i128::from(limb.modulus().value());
             for i in 0..16 {

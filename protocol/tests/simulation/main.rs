@@ -173,3 +173,17 @@ fn lossy_doubling_network_without_crashes_loses_no_round() {
         assert!(world.published && world.answers == 5, "seed {seed}");
     }
 }
+
+#[test]
+#[ignore = "rewrites the specimen of the corpus test and of the fuzz targets"]
+fn the_transcript_specimen_is_written() {
+    let world = World::run(1, quiet(3));
+    let mut bytes = Vec::new();
+    for entry in &world.entries {
+        let entry = entry.to_bytes();
+        bytes.extend((entry.len() as u32).to_le_bytes());
+        bytes.extend(entry);
+    }
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/specimens/transcript.bin");
+    std::fs::write(path, bytes).unwrap();
+}

@@ -5,13 +5,23 @@ use crate::params::{Params, Preset};
 use crate::stream::Stream;
 use std::sync::LazyLock;
 
+mod active_sets;
+mod anatomy;
+mod budget;
+mod dropouts;
 mod faults;
+mod noise;
 mod refusals;
+mod reuse;
 mod sums;
+mod thresholds;
 
 /// Small rings: every formula holds, nothing is secure.
 static TOY13: LazyLock<Params> = LazyLock::new(|| Params::toy(Preset::Agg13, 8));
 static TOY14: LazyLock<Params> = LazyLock::new(|| Params::toy(Preset::Agg14, 8));
+/// Still smaller, for many epochs or many hospitals.
+static TINY13: LazyLock<Params> = LazyLock::new(|| Params::toy(Preset::Agg13, 6));
+static TINY14: LazyLock<Params> = LazyLock::new(|| Params::toy(Preset::Agg14, 6));
 
 const EPOCH: [u8; 32] = [0xe9; 32];
 const MANIFEST: [u8; 32] = [0x3a; 32];
@@ -39,11 +49,39 @@ fn group_key() -> MaskKey {
     MaskKey::from_bytes([0x77; 32])
 }
 
-#[derive(Clone, Copy)]
+/// The mask key of two hospitals, from the halves they would have chosen.
+fn pair_key(i: u16, j: u16) -> MaskKey {
+    let (low, high) = (i.min(j), i.max(j));
+    MaskKey::pair(&EPOCH, (low, &[low as u8; 32]), (high, &[high as u8 ^ 0x80; 32]))
+}
+
+/// All subsets of `1..=n` with `k` members.
+fn subsets(n: u16, k: usize) -> Vec<Vec<u16>> {
+    (0u32..1 << n)
+        .filter(|mask| mask.count_ones() as usize == k)
+        .map(|mask| (1..=n).filter(|i| mask >> (i - 1) & 1 == 1).collect())
+        .collect()
+}
+
+/// A subset of `k` of `1..=n` drawn from the stream.
+fn draw(stream: &mut Stream, n: u16, k: usize) -> Vec<u16> {
+    let mut all: Vec<u16> = (1..=n).collect();
+    while all.len() > k {
+        let i = stream.next_u32() as usize % all.len();
+        all.remove(i);
+    }
+    all
+}
+
+#[derive(Clone, Copy, Debug)]
 enum Values {
     Random,
+    /// Every lane and the weight at their largest.
     Max,
+    /// Every lane and the weight at their smallest.
     Min,
+    /// Lanes at either end or zero, the weight at either end.
+    Extremes,
 }
 
 impl Epoch {
@@ -62,11 +100,14 @@ impl Epoch {
                         Values::Max => high as i32,
                         Values::Min => low as i32,
                         Values::Random => (low + (stream.next_u32() as i64 & ((1 << b) - 1))) as i32,
+                        Values::Extremes => [low as i32, high as i32, 0, -1][stream.next_u32() as usize % 4],
                     })
                     .collect(),
                 weight: match values {
                     Values::Max => layout.lane_max() as u32,
-                    _ => 1 + stream.next_u32() % layout.lane_max() as u32,
+                    Values::Min => 1,
+                    Values::Random => 1 + stream.next_u32() % layout.lane_max() as u32,
+                    Values::Extremes => [1, layout.lane_max() as u32][stream.next_u32() as usize % 2],
                 },
             })
             .collect();
@@ -80,12 +121,9 @@ impl Epoch {
                 hospitals[receiver - 1].decryptor.insert_share(share).unwrap();
             }
         }
-        for i in 1..=n {
+        for (i, hospital) in (1..=n).zip(&mut hospitals) {
             for j in (1..=n).filter(|&j| j != i) {
-                let (low, high) = (i.min(j), i.max(j));
-                let halves = ([low as u8; 32], [high as u8 ^ 0x80; 32]);
-                let key = MaskKey::pair(&EPOCH, (low, &halves.0), (high, &halves.1));
-                hospitals[usize::from(i) - 1].decryptor.insert_pair(j, key).unwrap();
+                hospital.decryptor.insert_pair(j, pair_key(i, j)).unwrap();
             }
         }
         Epoch { layout, hospitals, group: group_key() }
@@ -106,6 +144,24 @@ impl Epoch {
         let h = &mut self.hospitals[usize::from(party) - 1];
         let permit = h.ledger.permit_share(context).unwrap();
         h.decryptor.share(permit, context).unwrap()
+    }
+
+    /// A decryptor made again from the same keys and some vault secret.
+    fn decryptor(&self, party: u16, vault: VaultSecret) -> Decryptor {
+        let mut decryptor = Decryptor::new(self.layout.clone(), EPOCH, party, group_key(), vault).unwrap();
+        for (dealer, hospital) in (1..=self.layout.parties()).zip(&self.hospitals) {
+            let mut dealt = hospital.secret.deal(&self.layout, dealer).unwrap();
+            decryptor.insert_share(dealt.swap_remove(usize::from(party) - 1)).unwrap();
+            if dealer != party {
+                decryptor.insert_pair(dealer, pair_key(party, dealer)).unwrap();
+            }
+        }
+        decryptor
+    }
+
+    /// The process of a hospital after a restart that lost its ledger.
+    fn forget(&mut self, party: u16) {
+        self.hospitals[usize::from(party) - 1].ledger = MemoryLedger::new(self.layout.flooding());
     }
 
     fn sum(&mut self, set: &[u16], id: ChunkId) -> ChunkSum {

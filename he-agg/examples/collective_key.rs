@@ -1,0 +1,70 @@
+//! Three hospitals make one key that none of them holds, square an encrypted vector under it, and
+//! any two release the result to the asker alone.
+//!
+//! `cargo run --release -p he-agg --example collective_key`
+#![expect(clippy::print_stdout, reason = "an example shows its result")]
+
+use he_agg::aggregation::{Flooding, MaskKey, MemoryLedger, VaultSecret};
+use he_agg::ckks::{Encoder, EvaluationKeys, Evaluator};
+use he_agg::multiparty::*;
+use he_agg::{Preset, Stream};
+use std::collections::BTreeMap;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (preset, parties, quorum) = (Preset::Inf15x90, 3, Quorum { threshold: 2, parties: 3 });
+    let params = preset.params();
+    let (limbs, mut stream) = (params.base_limbs + params.limbs_per_level, Stream::from_os()?);
+    let crs = Crs::new(preset, stream.seed());
+
+    // Every hospital has a secret; the sums of their shares are the public keys.
+    let secrets = (1..=parties)
+        .map(|party| ServingSecret::generate(preset, party, &mut stream))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut public = PublicKeySum::new(&crs, parties)?;
+    let mut first = RelinKeySum::<R1>::new(&crs, limbs, parties)?;
+    let mut masks = Vec::new();
+    for secret in &secrets {
+        public.absorb(&PublicKeyShare::generate(secret, &crs, &mut stream)?)?;
+        let (share, mask) = RelinKeyShare::<R1>::generate(secret, &crs, limbs, &mut stream)?;
+        first.absorb(&share)?;
+        masks.push(mask);
+    }
+    let (public, first) = (public.finish()?, first.finish()?);
+    let mut second = RelinKeySum::<R2>::new(&crs, limbs, parties)?;
+    for (secret, mask) in secrets.iter().zip(masks) {
+        second.absorb(&RelinKeyShare::<R2>::generate(secret, mask, &first, &mut stream)?)?;
+    }
+    let mut keys = EvaluationKeys::new(preset);
+    keys.set_relinearization(second.finish(first)?)?;
+
+    // Anybody encrypts under the public key and computes with the evaluation keys.
+    let (encoder, evaluator) = (Encoder::new(preset)?, Evaluator::new(preset)?);
+    let values = [1.0, -2.0, 3.0, 0.5];
+    let x = public.encrypt(&encoder.encode(&values, params.scale(), limbs)?, &mut stream)?;
+    let square = evaluator.relinearise_rescale(&evaluator.mul(&x, &x)?, &keys)?;
+
+    // Each secret is dealt so that two hospitals suffice; a hospital adds the points it gets.
+    let mut points = secrets[0].share_points(&crs, quorum.threshold, parties, &mut stream)?;
+    for secret in &secrets[1..] {
+        let dealt = secret.share_points(&crs, quorum.threshold, parties, &mut stream)?;
+        points.iter_mut().zip(&dealt).try_for_each(|(point, share)| point.absorb(share))?;
+    }
+
+    // Hospitals 1 and 3 switch the result to the asker's key: a permit each, flooding, masks.
+    let (flooding, asker) = (Flooding::secure(64, 1 << 20)?, AskerKey::generate(preset, &mut stream)?);
+    let context = SwitchContext::new(&crs, quorum, (1, [7; 32]), &square, asker.public(), &[1, 3])?;
+    let (mut sum, pair) = (SwitchSum::new(&context), stream.seed());
+    for (party, other) in [(1, 3), (3, 1)] {
+        let permit = SwitchPermit::claim(&mut MemoryLedger::new(flooding), &context)?;
+        let (pairs, vault) = (BTreeMap::from([(other, MaskKey::from_bytes(pair))]), VaultSecret::generate()?);
+        let policy = DecryptPolicy::Flooded(flooding);
+        sum.absorb(&KeySwitchShare::generate(permit, &context, &points[party - 1], policy, &pairs, &vault)?)?;
+    }
+    // The flooding of 64 bits shows in the third digit; slots that repeat a value average it away.
+    let slots = encoder.decode(&asker.decrypt(&sum.finish()?)?)?;
+    for (x, square) in values.iter().zip(&slots) {
+        println!("{x:4} squared: {square:9.6}");
+        assert!((x * x - square).abs() < 1e-2);
+    }
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! CKKS ciphertexts of two and three polynomials: refused, or read and written alike.
+#![no_main]
+
+use he_agg_fuzz::run;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| run("ciphertext", input));

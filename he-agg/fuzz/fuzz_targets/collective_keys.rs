@@ -1,0 +1,7 @@
+//! Shares and sums of the encryption, relinearisation and rotation keys: refused, or read and written alike.
+#![no_main]
+
+use he_agg_fuzz::run;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| run("collective_keys", input));

@@ -1,0 +1,7 @@
+//! A Shamir point of a serving secret: refused, or read and written alike.
+#![no_main]
+
+use he_agg_fuzz::run;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| run("serving_share", input));

@@ -1,0 +1,171 @@
+//! The objects of a serving epoch of two hospitals, keys trimmed to few limbs.
+
+use he_agg::aggregation::{Flooding, MaskKey, MemoryLedger, VaultSecret};
+use he_agg::ckks::{Ciphertext, Encoder, Evaluator};
+use he_agg::multiparty::{
+    AskerKey, Crs, DecryptPolicy, EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, KeySwitchShare, PublicKey,
+    PublicKeyShare, PublicKeySum, Quorum, R1, R2, RelinIntermediate, RelinKeyShare, RelinKeySum, RelinearizationKey,
+    ServingKeyShare, ServingSecret, SwitchContext, SwitchPermit,
+};
+use he_agg::{Preset, Stream};
+use std::collections::BTreeMap;
+
+const PARTIES: u16 = 2;
+/// Slots by which the rotation key turns.
+pub(crate) const STEPS: i32 = -3;
+
+/// A ceremony's outcome.
+pub(crate) struct Serving {
+    pub(crate) preset: Preset,
+    pub(crate) crs: Crs,
+    pub(crate) public_key: PublicKey,
+    pub(crate) public_key_share: PublicKeyShare,
+    pub(crate) relin_one: RelinKeyShare<R1>,
+    pub(crate) relin_sums: RelinIntermediate,
+    pub(crate) relin_two: RelinKeyShare<R2>,
+    pub(crate) relin_key: RelinearizationKey,
+    pub(crate) galois_share: GaloisKeyShare,
+    pub(crate) galois_key: GaloisKey,
+    pub(crate) points: Vec<ServingKeyShare>,
+    /// The whole key of hospital 1 alone.
+    alone: ServingKeyShare,
+    pub(crate) asker: AskerKey,
+    /// Two polynomials at the keys' limbs.
+    pub(crate) ciphertext: Ciphertext,
+    /// The same of zeros, whose bytes owe nothing to a platform's sine.
+    pub(crate) zeros: Ciphertext,
+    /// The zeros at the base limbs.
+    pub(crate) result: Ciphertext,
+}
+
+impl Serving {
+    /// The ceremony of `preset` with evaluation keys for up to `limbs` limbs.
+    pub(crate) fn new(preset: Preset, limbs: usize) -> Self {
+        let params = preset.params();
+        let mut stream = Stream::from_seed([42; 32]);
+        let crs = Crs::new(preset, [7; 32]);
+        let secrets: Vec<_> =
+            (1..=PARTIES).map(|party| ServingSecret::generate(preset, party, &mut stream).unwrap()).collect();
+
+        let mut sum = PublicKeySum::new(&crs, PARTIES).unwrap();
+        let mut public: Vec<_> =
+            secrets.iter().map(|s| PublicKeyShare::generate(s, &crs, &mut stream).unwrap()).collect();
+        public.iter().for_each(|share| sum.absorb(share).unwrap());
+        let public_key = sum.finish().unwrap();
+
+        let mut sum = RelinKeySum::<R1>::new(&crs, limbs, PARTIES).unwrap();
+        let (mut ones, masks): (Vec<_>, Vec<_>) =
+            secrets.iter().map(|s| RelinKeyShare::<R1>::generate(s, &crs, limbs, &mut stream).unwrap()).unzip();
+        ones.iter().for_each(|share| sum.absorb(share).unwrap());
+        let relin_sums = sum.finish().unwrap();
+        let mut sum = RelinKeySum::<R2>::new(&crs, limbs, PARTIES).unwrap();
+        let mut twos: Vec<_> = secrets
+            .iter()
+            .zip(masks)
+            .map(|(s, mask)| RelinKeyShare::<R2>::generate(s, mask, &relin_sums, &mut stream).unwrap())
+            .collect();
+        twos.iter().for_each(|share| sum.absorb(share).unwrap());
+        let kept = RelinIntermediate::from_bytes(&relin_sums.to_bytes(), &crs).unwrap();
+        let relin_key = sum.finish(relin_sums).unwrap();
+
+        let mut sum = GaloisKeySum::new(&crs, STEPS, limbs, PARTIES).unwrap();
+        let mut galois: Vec<_> =
+            secrets.iter().map(|s| GaloisKeyShare::generate(s, &crs, STEPS, limbs, &mut stream).unwrap()).collect();
+        galois.iter().for_each(|share| sum.absorb(share).unwrap());
+        let galois_key = sum.finish().unwrap();
+
+        let mut points = secrets[0].share_points(&crs, 2, PARTIES, &mut stream).unwrap();
+        for (held, dealt) in points.iter_mut().zip(secrets[1].share_points(&crs, 2, PARTIES, &mut stream).unwrap()) {
+            held.absorb(&dealt).unwrap();
+        }
+        let alone = secrets[0].share_points(&crs, 1, 1, &mut stream).unwrap().swap_remove(0);
+        let asker = AskerKey::generate(preset, &mut stream).unwrap();
+
+        let encoder = Encoder::new(preset).unwrap();
+        let values: Vec<f64> = (0..params.slots()).map(|i| (i % 97) as f64 / 97.0 - 0.5).collect();
+        let mut encrypt = |values: &[f64]| {
+            let plaintext = encoder.encode(values, params.scale(), limbs).unwrap();
+            public_key.encrypt(&plaintext, &mut stream).unwrap()
+        };
+        let (zeros, ciphertext) = (encrypt(&[]), encrypt(&values));
+        let result = Evaluator::new(preset).unwrap().drop_to(&zeros, params.base_limbs).unwrap();
+        Serving {
+            preset,
+            crs,
+            public_key,
+            public_key_share: public.swap_remove(1),
+            relin_one: ones.swap_remove(1),
+            relin_sums: kept,
+            relin_two: twos.swap_remove(1),
+            relin_key,
+            galois_share: galois.swap_remove(1),
+            galois_key,
+            points,
+            alone,
+            asker,
+            ciphertext,
+            zeros,
+            result,
+        }
+    }
+
+    /// Relinearisation and rotation keys, as an evaluator takes them.
+    pub(crate) fn evaluation_keys(&self) -> EvaluationKeys {
+        let mut keys = EvaluationKeys::new(self.preset);
+        keys.set_relinearization(self.relin_key.clone()).unwrap();
+        let bytes = self.galois_key.to_bytes(&self.crs);
+        keys.insert_rotation(GaloisKey::from_bytes(&bytes, &self.crs).unwrap()).unwrap();
+        keys
+    }
+
+    /// The release that the key switch share belongs to: by both hospitals where the preset
+    /// carries flooding, else by the first as trusted holder of its own key.
+    pub(crate) fn context(&self) -> SwitchContext<'_> {
+        let parties = if self.flooded() { PARTIES } else { 1 };
+        let decryptors: Vec<u16> = (1..=parties).collect();
+        let (quorum, query) = (Quorum { threshold: parties, parties }, (5, [3; 32]));
+        SwitchContext::new(&self.crs, quorum, query, &self.result, self.asker.public(), &decryptors).unwrap()
+    }
+
+    /// The share of hospital 1.
+    pub(crate) fn switch_share(&self, context: &SwitchContext<'_>) -> KeySwitchShare {
+        let permit = SwitchPermit::claim(&mut MemoryLedger::new(flooding()), context).unwrap();
+        let pairs = BTreeMap::from([(2, MaskKey::from_bytes([0x55; 32]))]);
+        let vault = VaultSecret::from_bytes([0x61; 32]);
+        let (key, policy) = if self.flooded() {
+            (&self.points[0], DecryptPolicy::Flooded(flooding()))
+        } else {
+            (&self.alone, DecryptPolicy::TrustedHolder)
+        };
+        KeySwitchShare::generate(permit, context, key, policy, &pairs, &vault).unwrap()
+    }
+
+    fn flooded(&self) -> bool {
+        DecryptPolicy::Flooded(flooding()).flooding_log2(self.preset).is_ok()
+    }
+
+    /// Every object of the epoch under its name.
+    pub(crate) fn objects(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let product = Evaluator::new(self.preset).unwrap().mul(&self.zeros, &self.zeros).unwrap();
+        let context = self.context();
+        vec![
+            ("ciphertext-2", self.zeros.to_bytes()),
+            ("ciphertext-3", product.to_bytes()),
+            ("public-key-share", self.public_key_share.to_bytes()),
+            ("public-key", self.public_key.to_bytes(&self.crs)),
+            ("relinearisation-one-share", self.relin_one.to_bytes()),
+            ("relinearisation-one-sum", self.relin_sums.to_bytes()),
+            ("relinearisation-two-share", self.relin_two.to_bytes()),
+            ("relinearisation-key", self.relin_key.to_bytes(&self.crs)),
+            ("galois-share", self.galois_share.to_bytes()),
+            ("galois-key", self.galois_key.to_bytes(&self.crs)),
+            ("key-switch-share", self.switch_share(&context).to_bytes()),
+            ("asker-key", self.asker.public().to_bytes()),
+            ("serving-key-share", self.points[1].to_bytes().to_vec()),
+        ]
+    }
+}
+
+fn flooding() -> Flooding {
+    Flooding::secure(40, 1 << 14).unwrap()
+}

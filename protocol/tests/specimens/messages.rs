@@ -1,0 +1,88 @@
+//! Everything with a wire encoding: refused, or read and written alike.
+
+use super::{edit, entries};
+use protocol::blob::{BlobId, BlobKind, BodyRoot};
+use protocol::codec::Wire;
+use protocol::facts::{Adopted, CeremonyNonce, Encrypting, Fact, Released, Revealed, Switched};
+use protocol::log::LogEntry;
+use protocol::message::{HospitalMessage, LogMessage, SignedMessage, VoidReason};
+use protocol::roster::{Member, Roster};
+use protocol::sealed::SealingKey;
+use protocol::signature::{Signature, VerifyingKey};
+use protocol::{Attempt, Digest, Epoch, PartyId, PartySet, QueryId, Reject, RoundId};
+use std::sync::LazyLock;
+
+fn reading<T: Wire>(bytes: &[u8]) {
+    if let Ok(value) = T::from_bytes(bytes) {
+        assert!(value.to_bytes() == bytes, "read what would not be written");
+        assert!(bytes.len() >= T::BYTES_MIN, "shorter than the least");
+    }
+}
+
+/// Each reads all of the bytes as one value, which must be written alike.
+pub(crate) const READINGS: [fn(&[u8]); 23] = [
+    reading::<SignedMessage>,
+    reading::<LogMessage>,
+    reading::<LogEntry>,
+    reading::<Fact>,
+    reading::<Roster>,
+    reading::<HospitalMessage>,
+    reading::<Member>,
+    reading::<BlobId>,
+    reading::<BlobKind>,
+    reading::<BodyRoot>,
+    reading::<VoidReason>,
+    reading::<Reject>,
+    reading::<PartySet>,
+    reading::<PartyId>,
+    reading::<SealingKey>,
+    reading::<VerifyingKey>,
+    reading::<Signature>,
+    reading::<Encrypting>,
+    reading::<Revealed>,
+    reading::<Released>,
+    reading::<Switched>,
+    reading::<Adopted>,
+    reading::<CeremonyNonce>,
+];
+
+/// Valid encodings from the transcript: whole entries, their messages, what is inside of those.
+static VALID: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let mut valid = Vec::new();
+    for entry in entries() {
+        valid.push(entry.to_bytes());
+        valid.push(entry.message.to_bytes());
+        for message in entry.message.signed() {
+            valid.push(message.to_bytes());
+            valid.push(message.body.to_bytes());
+            valid.push(Fact::Sent(message.clone()).to_bytes());
+        }
+        if let LogMessage::RosterProposed(proposed) = &entry.message {
+            valid.push(proposed.roster.to_bytes());
+            valid.push(proposed.roster.members()[0].to_bytes());
+        }
+    }
+    let (round, attempt) = (RoundId(3), Attempt(1));
+    valid.push(BlobId::round(BlobKind::Share, round, attempt, PartyId::new(2), 7).to_bytes());
+    valid.push(
+        (Epoch(1).to_bytes().into_iter()).chain(QueryId(9).to_bytes()).chain(Digest([3; 32]).to_bytes()).collect(),
+    );
+    valid.push(VoidReason::QuorumLost { have: 1, need: 2 }.to_bytes());
+    valid
+});
+
+/// Valid encodings of many types.
+pub(crate) fn valid() -> &'static [Vec<u8>] {
+    &VALID
+}
+
+/// `[type, low, high, ..]`: the bytes after it if the number is 0, else that valid encoding, edited.
+pub(super) fn run(input: &[u8]) {
+    let [kind, low, high, rest @ ..] = input else { return };
+    let mut bytes = rest.to_vec();
+    if let Some(number) = usize::from(u16::from_le_bytes([*low, *high])).checked_sub(1) {
+        bytes.clone_from(&VALID[number % VALID.len()]);
+        edit(&mut bytes, rest);
+    }
+    READINGS[usize::from(*kind) % READINGS.len()](&bytes);
+}
