@@ -5,6 +5,7 @@ use std::{ffi::OsString, io::IsTerminal, process::ExitCode};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
+    bench::{self, BenchArgs},
     demo::{self, DemoArgs},
     error::Error,
     exit::{self, Exit},
@@ -20,7 +21,7 @@ use crate::{
     name = "consilium",
     version,
     about = "Hospitals train one model together; updates, sums and the finished model stay encrypted.",
-    after_help = "Examples:\n  consilium demo\n  consilium plan configs/pneumonia.toml\n  consilium run configs/pneumonia.toml --data pneumoniamnist.npz\n\nExit codes: 0 done, 1 failed, 2 connection, 3 quorum missed, 4 bad input, 5 refused, 6 not verified,\n7 storage full, 130 interrupted."
+    after_help = "Examples:\n  consilium demo\n  consilium plan configs/pneumonia.toml\n  consilium run configs/pneumonia.toml --data pneumoniamnist.npz\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n\nExit codes: 0 done, 1 failed, 2 connection, 3 quorum missed, 4 bad input, 5 refused, 6 not verified,\n7 storage full, 130 interrupted."
 )]
 pub struct Cli {
     /// Flags of every verb.
@@ -59,6 +60,8 @@ pub enum Verb {
     Run(RunArgs),
     /// Check an experiment and say what it would cost; nothing runs.
     Plan(PlanArgs),
+    /// Time the cryptography on this machine, operation by operation.
+    Bench(BenchArgs),
 }
 
 impl Verb {
@@ -67,6 +70,7 @@ impl Verb {
             Self::Demo(_) => "demo",
             Self::Run(_) => "run",
             Self::Plan(_) => "plan",
+            Self::Bench(arguments) => arguments.what.name(),
         }
     }
 }
@@ -94,6 +98,7 @@ fn dispatch(cli: &Cli) -> Result<Done, Error> {
         Verb::Demo(arguments) => demo::run(arguments, cli.global),
         Verb::Run(arguments) => run_verb::run(arguments, cli.global),
         Verb::Plan(arguments) => plan_verb::run(arguments),
+        Verb::Bench(arguments) => bench::run(arguments, cli.global),
     }
 }
 
@@ -118,6 +123,15 @@ mod tests {
     }
 
     #[test]
+    fn every_measurement_shows_an_example() {
+        for verb in Cli::command().find_subcommand_mut("bench").expect("a verb").get_subcommands_mut() {
+            let name = verb.get_name().to_owned();
+            let help = verb.render_long_help().to_string();
+            assert!(help.contains("Example") && help.contains(&format!("consilium bench {name}")), "{name}: {help}");
+        }
+    }
+
+    #[test]
     fn every_verb_shows_an_example() {
         for verb in Cli::command().get_subcommands_mut() {
             let name = verb.get_name().to_owned();
@@ -134,6 +148,10 @@ mod tests {
         assert_eq!(Exit::of_parsing(&["consilium"]), Exit::BadInput);
         assert_eq!(Exit::of_parsing(&["consilium", "plan", "--help"]), Exit::Done);
         assert_eq!(Exit::of_parsing(&["consilium", "--version"]), Exit::Done);
+        assert_eq!(Exit::of_parsing(&["consilium", "bench"]), Exit::BadInput);
+        assert_eq!(Exit::of_parsing(&["consilium", "bench", "he", "--repeat", "3", "--seconds", "1"]), Exit::BadInput);
+        assert_eq!(Exit::of_parsing(&["consilium", "bench", "aggregate", "--hospitals", "x"]), Exit::BadInput);
+        assert_eq!(Exit::of_parsing(&["consilium", "bench", "limit", "--format", "table"]), Exit::Done);
         assert_eq!(Exit::of_parsing(&["consilium", "demo", "--drop", "hospital-2@2:after-upload"]), Exit::Done);
     }
 }

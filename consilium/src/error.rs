@@ -1,8 +1,8 @@
 //! Everything that ends an invocation, with a code for scripts, a place and a remedy for people.
 
 use crate::{
-    dropout::DropOutError, experiment::ExperimentError, federation::FederationError, report::ReportError,
-    run_folder::RunFolderError,
+    bench::BenchError, dropout::DropOutError, experiment::ExperimentError, federation::FederationError,
+    report::ReportError, run_folder::RunFolderError,
 };
 
 /// Why an invocation failed. [`crate::exit::Exit::of`] gives its exit code.
@@ -34,6 +34,9 @@ pub enum Error {
     /// The report.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// A measurement.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
     /// Standard output is closed or full.
     #[error("cannot write the result: {0}")]
     Output(std::io::Error),
@@ -52,6 +55,8 @@ impl Error {
             Self::RunFolder(_) => "run_folder",
             Self::Federation(_) => "run_failed",
             Self::Report(_) => "report",
+            Self::Bench(error) if error.flag().is_some() => "bench_invalid",
+            Self::Bench(_) => "bench_failed",
             Self::Output(_) => "output",
         }
     }
@@ -63,6 +68,7 @@ impl Error {
             Self::NoData { .. } => Some("--data".to_owned()),
             Self::DropOut(_) => Some("--drop".to_owned()),
             Self::RunFolder(error) => Some(error.folder().display().to_string()),
+            Self::Bench(error) => error.flag().map(str::to_owned),
             _ => None,
         }
     }
@@ -82,6 +88,7 @@ impl Error {
             Self::RunFolder(_) => "choose another --out",
             Self::Federation(_) => "see the message above; what was finished is in the run folder",
             Self::Report(_) => "check space and permissions of the run folder",
+            Self::Bench(error) => error.remedy(),
             Self::Output(_) => "check where the output goes",
         }
     }

@@ -60,6 +60,8 @@ impl Exit {
             Error::Report(ReportError::Io { source, .. }) => Self::of_io(source),
             Error::Report(_) => Self::Failed,
             Error::Federation(error) => Self::of_federation(error),
+            Error::Bench(error) if error.flag().is_some() => Self::BadInput,
+            Error::Bench(_) => Self::Failed,
         }
     }
 

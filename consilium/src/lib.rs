@@ -1,8 +1,9 @@
 //! The command line of Consilium: experiments, runs and reports.
 //!
 //! Start at [`cli`] for the verbs, at [`experiment`] for the TOML file, at [`federation`] for what a run does and at
-//! [`report`] for what it leaves behind.
+//! [`report`] for what it leaves behind; [`bench`] measures the cryptography alone.
 
+pub mod bench;
 pub mod cli;
 pub mod demo;
 pub mod dropout;

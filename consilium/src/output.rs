@@ -12,8 +12,9 @@ use crate::{error::Error, exit::Exit};
 pub enum Format {
     /// For people.
     #[default]
+    #[value(alias = "table")]
     Text,
-    /// One JSON object at the end.
+    /// One JSON object at the end; for a measurement, one per row.
     Json,
     /// JSON lines: events while running, the same object at the end.
     Jsonl,
@@ -24,7 +25,7 @@ pub enum Format {
 pub struct Done {
     /// The result for people, without a last newline.
     pub text: String,
-    /// The result for programs.
+    /// The result for programs; null if `text` already is in the form that was asked for, as a measurement's rows are.
     pub data: Value,
     /// [`Exit::Done`], or what a finished run found to be wrong.
     pub exit: Exit,
@@ -56,6 +57,7 @@ pub fn finish(
     let written = match (format, result) {
         (Format::Text, Ok(done)) => writeln!(out, "{}", done.text),
         (Format::Text, Err(error)) => writeln!(log, "error: {error}\n  do: {}", error.remedy()),
+        (_, Ok(done)) if done.data.is_null() => writeln!(out, "{}", done.text),
         (Format::Json, _) => envelope(command, exit, result, |envelope| serde_json::to_string_pretty(envelope))
             .and_then(|text| writeln!(out, "{text}")),
         (Format::Jsonl, _) => envelope(command, exit, result, |envelope| serde_json::to_string(envelope))
@@ -105,6 +107,15 @@ mod tests {
         let value: Value = serde_json::from_str(&out).expect("JSON");
         assert_eq!(value, json!({"schema": 1, "command": "plan", "status": "done", "exit": 0, "data": {"depth": 5}}));
         assert_eq!((log.as_str(), exit), ("", Exit::Done));
+    }
+
+    #[test]
+    fn what_is_in_the_right_form_gets_no_envelope() {
+        for format in [Format::Json, Format::Jsonl] {
+            let done = Done { text: "{\"op\":1}\n{\"op\":2}".to_owned(), data: Value::Null, exit: Exit::Done };
+            let (out, log, exit) = printed(format, &Ok(done));
+            assert_eq!((out.as_str(), log.as_str(), exit), ("{\"op\":1}\n{\"op\":2}\n", "", Exit::Done));
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! them on random and on extreme inputs. This is the only place with `unsafe`:
 //! calling code compiled for an instruction set requires that it is present.
 
+mod ceiling;
+mod choice;
 mod instances;
 mod keystream;
 mod lane_sums;
@@ -31,9 +33,15 @@ pub(crate) use rounding::{Rounding, round_randomly};
 pub(crate) use sampling::{NARROW_BITS_MAX, accept_below, add_signed, centred_binomial, flooding, ternary};
 pub(crate) use wipe::{Scratch, wipe};
 
+pub use ceiling::{CHAIN, low_products, wide_products};
+pub use choice::{IsaError, forward_on, inverse_on};
+
 use crate::ring::{InverseScale, Modulus, NttTable, ShoupFactor};
 use std::sync::OnceLock;
 pub(crate) use sums::{DigitTerm, TERMS_MAX, TensorOperands, WeightedTerm};
+
+/// What the process uses, once it is decided.
+static CHOSEN: OnceLock<Isa> = OnceLock::new();
 
 /// An instruction set for the kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,10 +55,10 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// The widest instruction set of this processor, found on first use.
+    /// The instruction set of this process: the widest of the processor, found on first use, or
+    /// the one that [`Isa::limit`] asked for before.
     pub fn detect() -> Self {
-        static FOUND: OnceLock<Isa> = OnceLock::new();
-        *FOUND.get_or_init(|| Isa::available().last().copied().unwrap_or(Isa::Scalar))
+        *CHOSEN.get_or_init(|| Isa::available().last().copied().unwrap_or(Isa::Scalar))
     }
 
     /// All instruction sets of this processor, narrowest first.

@@ -1,0 +1,146 @@
+//! `consilium bench he`: ring and CKKS operations, preset by preset.
+
+use clap::Args;
+use he_agg::{Params, Preset};
+
+use super::{
+    Measured, ckks,
+    engine::{Engine, EngineFlags},
+    error::BenchError,
+    progress::Progress,
+    ring,
+    row::Row,
+    table::{COLUMNS, Table, cells},
+    timing::{Repetitions, TimingFlags},
+};
+use crate::{cli::Global, exit::Exit};
+
+/// Time per operation if nothing is said.
+const SECONDS: f64 = 0.2;
+
+/// The presets that serve models.
+const SERVING: [Preset; 3] = [Preset::Inf14x30, Preset::Inf15x60, Preset::Inf15x90];
+
+/// Flags of `bench he`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Bytes are those of operands, keys and results in memory; for pack, unpack and keys, those on the wire.\nA rotation or relinearisation key is counted whole, although half of it is expanded from a seed.\n\nExamples:\n  consilium bench he\n  consilium bench he --preset INF15-90 --limbs 10 --threads 2\n  consilium bench he --preset AGG13 --isa avx2 --repeat 50 --format json"
+)]
+pub struct HeArgs {
+    /// Parameter set; all that serve models if absent. An aggregation preset has ring operations only.
+    #[arg(long, value_name = "PRESET")]
+    pub preset: Option<String>,
+    /// Limbs of the operands; the top level if absent.
+    #[arg(long, value_name = "L")]
+    pub limbs: Option<usize>,
+    /// Threads and instruction set.
+    #[command(flatten)]
+    pub engine: EngineFlags,
+    /// Repetitions.
+    #[command(flatten)]
+    pub timing: TimingFlags,
+}
+
+/// The preset of a flag.
+///
+/// # Errors
+/// [`BenchError::Preset`].
+pub fn preset(name: &str) -> Result<Preset, BenchError> {
+    name.to_uppercase().parse().map_err(|_| BenchError::Preset { name: name.to_owned() })
+}
+
+/// Measures.
+///
+/// # Errors
+/// A flag that does not fit.
+pub fn run(arguments: &HeArgs, global: Global) -> Result<Measured, BenchError> {
+    let presets = match &arguments.preset {
+        Some(name) => vec![preset(name)?],
+        None => SERVING.to_vec(),
+    };
+    let plan = Repetitions::of(arguments.timing, SECONDS)?;
+    let engine = Engine::start(&arguments.engine)?;
+    let levels = presets.into_iter().map(|preset| level(preset, arguments.limbs)).collect::<Result<Vec<_>, _>>()?;
+
+    let mut progress = Progress::new(global);
+    progress.group("transforms of N = 4096");
+    let compared = ring::compared_transforms(&engine, plan, &mut progress)?;
+    let mut text = format!("one limb, N = 4096, 1 thread\n{}", compared_table(&compared));
+    let mut all = compared;
+    for (preset, limbs) in levels {
+        let params = preset.params();
+        progress.group(preset.name());
+        let mut rows = ring::operations(params, limbs, &engine, plan, &mut progress)?;
+        if !params.p.is_empty() {
+            rows.extend(ckks::operations(preset, limbs, &engine, plan, &mut progress)?);
+        }
+        text.push_str(&format!("\n\n{}\n{}", heading(params, limbs, &engine), table(&rows)));
+        all.extend(rows);
+    }
+    progress.finish();
+    Ok(Measured { text, rows: all, exit: Exit::Done })
+}
+
+/// The limbs to measure a preset at.
+fn level(preset: Preset, limbs: Option<usize>) -> Result<(Preset, usize), BenchError> {
+    let params = preset.params();
+    let (min, max) = ckks::limbs_range(params);
+    match limbs {
+        None => Ok((preset, max)),
+        Some(limbs) if (min..=max).contains(&limbs) => Ok((preset, limbs)),
+        Some(limbs) => Err(BenchError::Limbs { limbs, min, max, preset }),
+    }
+}
+
+fn heading(params: &Params, limbs: usize, engine: &Engine) -> String {
+    let special = params.log_qp() - params.log_q(params.q.len());
+    let specials = match params.p.len() {
+        0 => String::new(),
+        count => format!(" and {count} special"),
+    };
+    format!(
+        "{}, N = {}, {limbs} of {} limbs{specials}, log2 QP {:.2} of at most {}, {}",
+        params.preset,
+        params.n,
+        params.q.len(),
+        params.log_q(limbs) + special,
+        params.limit(),
+        engine.text()
+    )
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut table = Table::new(&COLUMNS);
+    rows.iter().for_each(|row| table.push(cells(row)));
+    table.text()
+}
+
+fn compared_table(rows: &[Row]) -> String {
+    let mut table = Table::new(&["operation", "isa", "median", "min", "bytes"]);
+    for row in rows {
+        let mut cells = cells(row);
+        if let Some(cell) = cells.get_mut(1) {
+            row.isa.clone_into(cell);
+        }
+        table.push(cells);
+    }
+    table.text()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_and_limbs_that_do_not_exist_are_refused_with_the_range() {
+        assert_eq!(preset("inf15-90").ok(), Some(Preset::Inf15x90));
+        let error = preset("INF16").expect_err("unknown");
+        assert!(error.to_string().contains("INF15-90") && error.flag() == Some("--preset"), "{error}");
+        assert_eq!(level(Preset::Inf15x90, None).ok(), Some((Preset::Inf15x90, 19)));
+        assert_eq!(level(Preset::Inf15x90, Some(4)).ok(), Some((Preset::Inf15x90, 4)));
+        for limbs in [0, 3, 20] {
+            let error = level(Preset::Inf15x90, Some(limbs)).expect_err("out of range");
+            assert!(matches!(error, BenchError::Limbs { min: 4, max: 19, .. }));
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `consilium bench`: what the cryptography costs on this machine, and how far that is from what the machine could do.
+//!
+//! Every figure comes with its parameters, instruction set and thread count; inputs come from fixed seeds. [`timing`]
+//! says how a figure is taken, [`row`] what is said about it, [`table`] how people see it.
+
+pub mod aggregate;
+pub mod bandwidth;
+pub mod ckks;
+pub mod cohort;
+pub mod engine;
+pub mod error;
+pub mod he;
+pub mod limit;
+pub mod progress;
+pub mod ring;
+pub mod row;
+pub mod table;
+pub mod timing;
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+pub use self::error::BenchError;
+use self::{aggregate::AggregateArgs, he::HeArgs, limit::LimitArgs, row::Row};
+use crate::{
+    cli::Global,
+    error::Error,
+    exit::Exit,
+    output::{Done, Format},
+};
+
+/// Flags of `bench`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  consilium bench he --preset INF15-90\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n  consilium bench limit --threads 2\n  consilium bench he --format json > he.jsonl"
+)]
+pub struct BenchArgs {
+    /// What is measured.
+    #[command(subcommand)]
+    pub what: What,
+}
+
+/// What is measured.
+#[derive(Debug, Subcommand)]
+pub enum What {
+    /// Ring and CKKS operations, one by one: transforms, products, rotations, keys, bytes.
+    He(HeArgs),
+    /// A training round's cryptography, end to end: quantise, encrypt, add, share, combine, open, and whether it is exact.
+    Aggregate(AggregateArgs),
+    /// What memory and multipliers would allow, and how much of it transforms and aggregation reach.
+    Limit(LimitArgs),
+}
+
+impl What {
+    /// The word for `command` in JSON output.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::He(_) => "bench he",
+            Self::Aggregate(_) => "bench aggregate",
+            Self::Limit(_) => "bench limit",
+        }
+    }
+}
+
+/// What was measured.
+#[derive(Debug)]
+pub struct Measured {
+    /// For people.
+    pub text: String,
+    /// For programs.
+    pub rows: Vec<Row>,
+    /// [`Exit::Done`], or that a check failed.
+    pub exit: Exit,
+}
+
+/// Measures.
+///
+/// # Errors
+/// [`BenchError`]: a flag that does not fit, or an operation that failed.
+pub fn run(arguments: &BenchArgs, global: Global) -> Result<Done, Error> {
+    let Measured { text, rows, exit } = match &arguments.what {
+        What::He(arguments) => he::run(arguments, global),
+        What::Aggregate(arguments) => aggregate::run(arguments, global),
+        What::Limit(arguments) => limit::run(arguments, global),
+    }?;
+    let text = match global.format {
+        Format::Text => text,
+        Format::Json | Format::Jsonl => rows.iter().map(Row::json).collect::<Vec<_>>().join("\n"),
+    };
+    Ok(Done { text, data: Value::Null, exit })
+}

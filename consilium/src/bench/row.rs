@@ -1,0 +1,130 @@
+//! One measurement: the line that programs read.
+
+use he_agg::Params;
+use serde::Serialize;
+
+use super::{engine::Engine, timing::Timing};
+
+/// The device that all of this runs on.
+const BACKEND: &str = "cpu";
+
+/// One operation under one set of parameters. Fields that an operation does not have are left out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// The operation.
+    pub op: String,
+    /// Parameter set; `-` for a ring of no preset.
+    pub preset: String,
+    /// Ring degree N.
+    pub n: usize,
+    /// Limbs of the operand.
+    pub limbs: usize,
+    /// log2 of the modulus, special primes included where they take part.
+    pub log_qp: f64,
+    /// Threads.
+    pub threads: usize,
+    /// Instruction set.
+    pub isa: &'static str,
+    /// Device.
+    pub backend: &'static str,
+    /// Median time; null where there is nothing to time, as for the size of a key.
+    pub median_ns: Option<f64>,
+    /// Shortest time.
+    pub min_ns: Option<f64>,
+    /// Bytes of operands, keys and results, or of the object on the wire for `pack`, `unpack` and sizes.
+    pub bytes: u64,
+    /// Times taken.
+    pub repetitions: usize,
+    /// Values of the update.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<usize>,
+    /// Hospitals of the sum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hospitals: Option<u16>,
+    /// Bytes on the wire for each value of the update.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_parameter: Option<f64>,
+    /// Whether the decoded sums equal the plaintext integer sums bit for bit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exact: Option<bool>,
+    /// 32-bit multiplications that the operation cannot do without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub multiplications: Option<u64>,
+    /// Time that the bytes take at the machine's bandwidth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_ns: Option<f64>,
+    /// Time that the multiplications take at the machine's multipliers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub multiplier_ns: Option<f64>,
+    /// Time that the keystream takes at this program's rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keystream_ns: Option<f64>,
+    /// The larger of `memory_ns` and `multiplier_ns`, divided by the shortest time: 1 is the machine's limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reached: Option<f64>,
+    /// Bytes or multiplications per second, for the machine's own figures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<f64>,
+}
+
+impl Row {
+    /// A row without a time.
+    pub fn new(op: &str, engine: &Engine) -> Self {
+        Self {
+            op: op.to_owned(),
+            preset: "-".to_owned(),
+            n: 0,
+            limbs: 0,
+            log_qp: 0.0,
+            threads: engine.threads(),
+            isa: engine.isa().name(),
+            backend: BACKEND,
+            median_ns: None,
+            min_ns: None,
+            bytes: 0,
+            repetitions: 0,
+            parameters: None,
+            hospitals: None,
+            bytes_per_parameter: None,
+            exact: None,
+            multiplications: None,
+            memory_ns: None,
+            multiplier_ns: None,
+            keystream_ns: None,
+            reached: None,
+            per_second: None,
+        }
+    }
+
+    /// With the shape of an operand: `limbs` primes of Q, and those of P if they take part.
+    #[must_use]
+    pub fn shape(mut self, params: &Params, limbs: usize, specials: bool) -> Self {
+        let special = if specials { params.log_qp() - params.log_q(params.q.len()) } else { 0.0 };
+        self.preset = params.preset.name().to_owned();
+        (self.n, self.limbs) = (params.n, limbs);
+        self.log_qp = ((params.log_q(limbs) + special) * 100.0).round() / 100.0;
+        self
+    }
+
+    /// With its time, to a tenth of a nanosecond.
+    #[must_use]
+    pub fn timed(mut self, timing: Timing) -> Self {
+        let tenth = |ns: f64| Some((ns * 10.0).round() / 10.0);
+        (self.median_ns, self.min_ns) = (tenth(timing.median_ns), tenth(timing.min_ns));
+        self.repetitions = timing.repetitions;
+        self
+    }
+
+    /// With its bytes.
+    #[must_use]
+    pub fn bytes(mut self, bytes: usize) -> Self {
+        self.bytes = bytes as u64;
+        self
+    }
+
+    /// For programs: one line, the fields in the order above.
+    pub fn json(&self) -> String {
+        // Numbers and texts only: nothing here can fail to be written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
