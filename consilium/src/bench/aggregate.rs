@@ -33,7 +33,7 @@ const SMALL_COHORT: u16 = 16;
 /// Flags of `bench aggregate`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Stages: quantise, encrypt and share are one hospital's work; add reads the bytes of all updates and sums them;\ncombine reads the shares and writes the result; server is add and combine together, bytes in to bytes out;\nopen takes the result's bytes to weighted means. Bytes are those on the wire that the stage reads or writes,\nheaders included, and for quantise those in memory. B/parameter counts what one hospital sends or receives.\nExit code 6 if the decoded sums differ from the plaintext integer sums.\n\nExamples:\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n  consilium bench aggregate --parameters 11173962 --hospitals 64 --threads 2\n  consilium bench aggregate --parameters 1663370 --hospitals 10 --bits 8 --security 64 --format json"
+    after_help = "Stages: quantise, encrypt and share are one hospital's work; add takes the bytes of all updates to the bytes of their sum;\ncombine reads the shares and writes the result; server is add and combine together, bytes in to bytes out;\nopen takes the result's bytes to weighted means. Bytes are those on the wire that the stage reads or writes,\nheaders included, and for quantise those in memory. B/parameter counts what one hospital sends or receives.\nExit code 6 if the decoded sums differ from the plaintext integer sums.\n\nExamples:\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n  consilium bench aggregate --parameters 11173962 --hospitals 64 --threads 2\n  consilium bench aggregate --parameters 1663370 --hospitals 10 --bits 8 --security 64 --format json"
 )]
 pub struct AggregateArgs {
     /// Values of an update.
@@ -154,7 +154,7 @@ fn stages(
     }
     progress.step("add");
     let contributed = usize::from(hospitals) * wire;
-    add("add", engine.run(|| measure(plan, || cohort.add(&updates)))?, contributed, false);
+    add("add", engine.run(|| measure(plan, || cohort.add(&updates)))?, contributed + wire, false);
 
     let contexts = cohort.contexts()?;
     let mut ledger = cohort.ledger();
@@ -164,7 +164,7 @@ fn stages(
     let shares = (0..usize::from(threshold))
         .map(|decryptor| engine.run(|| cohort.share(decryptor, &contexts, &mut cohort.ledger())))
         .collect::<Result<Vec<_>, _>>()?;
-    let sums = engine.run(|| cohort.add(&updates))?;
+    let sums = engine.run(|| cohort.sums(&updates))?;
     let shared = usize::from(threshold) * wire;
     progress.step("combine");
     add("combine", engine.run(|| measure(plan, || cohort.combine(&contexts, &sums, &shares)))?, shared + wire, false);

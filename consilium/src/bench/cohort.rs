@@ -5,7 +5,7 @@
 use he_agg::Stream;
 use he_agg::aggregation::{
     AggregationSecret, BlindedSum, ChunkId, ChunkSum, DecryptionShare, Decryptor, EncryptRequest, LaneLayout, MaskKey,
-    MemoryLedger, Quantiser, ReleaseLedger, ShareContext, UpdateChunk, VaultSecret, encrypt_chunk, open,
+    MemoryLedger, Quantiser, ReleaseLedger, ShareContext, VaultSecret, encrypt_chunk, open,
 };
 use rayon::prelude::*;
 
@@ -153,11 +153,20 @@ impl Cohort {
         permitted.into_par_iter().map(encrypt).collect()
     }
 
-    /// The updates' bytes to their sums.
+    /// The coordinator's addition: bytes of all updates in, bytes of the sums out.
     ///
     /// # Errors
-    /// None in practice.
-    pub fn add(&self, updates: &[Wire]) -> Result<Vec<ChunkSum>, BenchError> {
+    /// None in practice; malformed bytes would be refused here.
+    pub fn add(&self, updates: &[Wire]) -> Result<Wire, BenchError> {
+        let chunks = (0..self.chunks()).into_par_iter();
+        chunks.map(|chunk| Ok(self.add_chunk(updates, chunk)?.to_bytes())).collect()
+    }
+
+    /// The sums themselves, as the shares are added to them.
+    ///
+    /// # Errors
+    /// As [`Cohort::add`].
+    pub fn sums(&self, updates: &[Wire]) -> Result<Vec<ChunkSum>, BenchError> {
         (0..self.chunks()).into_par_iter().map(|chunk| self.add_chunk(updates, chunk)).collect()
     }
 
@@ -252,7 +261,7 @@ impl Cohort {
     fn add_chunk(&self, updates: &[Wire], chunk: usize) -> Result<ChunkSum, BenchError> {
         let mut sum = ChunkSum::new(&self.layout, self.id(chunk as u32));
         for update in updates {
-            sum.absorb(&UpdateChunk::from_bytes(&update[chunk], &self.layout)?)?;
+            sum.absorb_bytes(&update[chunk], &self.layout)?;
         }
         Ok(sum)
     }
