@@ -226,12 +226,12 @@ fn floating_point_kernels_agree_to_the_last_bit() {
 
 #[test]
 fn sums_of_products_agree_on_every_instruction_set_and_with_wide_integers() {
-    // 1,003 leaves a remainder for every vector width.
-    const N: usize = 1003;
+    // A remainder for every vector width.
+    const N: usize = if cfg!(miri) { 71 } else { 1003 };
     let m = Modulus::new(PRIMES[5]);
     let q = u128::from(m.value());
     let word = u128::from(m.word().value);
-    for terms in [1, 2, 5, 6, 12] {
+    for terms in if cfg!(miri) { vec![2] } else { vec![1, 2, 5, 6, 12] } {
         // The last rounds are extreme: everything q - 1.
         for round in 0..2u8 {
             let slices: Vec<Vec<u32>> = (0..4 * terms)

@@ -39,8 +39,9 @@ const fn row(
 }
 
 /// Shares of keys name any sender; the sum that absorbs them knows who is in the ceremony.
-const ROWS: [Row; 17] = [
+const ROWS: [Row; 18] = [
     row("update-chunk", SHAPE, "Scale", (4, "UnknownParty"), [ACCEPTED; 3], ACCEPTED),
+    row("packed-chunk", SHAPE, "Scale", (4, "UnknownParty"), [ACCEPTED; 3], ACCEPTED),
     row(
         "key-share",
         SHAPE,
@@ -178,7 +179,11 @@ fn objects_of_another_kind_are_refused() {
             let shares = decoder.valid[5] == other.valid[5];
             let expected: &[&str] = match (decoder.name, other.name) {
                 // A sum is shaped like a share, without a sender; absorbing it is refused.
-                (_, "public-key" | "relinearisation-one-sum" | "galois-key") if shares => &[ACCEPTED],
+                (_, "public-key" | "relinearisation-one-sum" | "galois-key" | "update-chunk" | "packed-chunk")
+                    if shares =>
+                {
+                    &[ACCEPTED]
+                }
                 ("ciphertext-2" | "ciphertext-3", _) if shares => &[ACCEPTED],
                 _ if shares => &["Field sender", "Field polynomials"],
                 _ => &["Kind"],

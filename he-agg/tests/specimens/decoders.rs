@@ -1,7 +1,9 @@
 //! Every decoder of the crate: a valid object, how it is read, how it is written again.
 
 use super::{Round, Serving};
-use he_agg::aggregation::{AggregationError, BlindedSum, DecryptionShare, KeyShare, UpdateChunk};
+use he_agg::aggregation::{
+    AggregationError, BlindedSum, ChunkSum, DecryptionShare, KeyShare, PackedChunk, UpdateChunk,
+};
 use he_agg::ckks::{Ciphertext, GaloisKey, PublicKey, RelinearizationKey};
 use he_agg::multiparty::{
     AskerPublicKey, CeremonyError, GaloisKeyShare, KeySwitchShare, PublicKeyShare, R1, R2, RelinIntermediate,
@@ -111,7 +113,9 @@ pub(crate) fn decoders() -> &'static [Decoder] {
 fn all() -> Vec<Decoder> {
     let round: &Round = Box::leak(Box::new(Round::new(Box::leak(Box::new(Params::toy(Preset::Agg13, 8))))));
     let serving: &Serving = Box::leak(Box::new(Serving::new(Preset::Inf13, 2)));
-    let objects: Vec<_> = round.objects().into_iter().chain(serving.objects()).collect();
+    let mut objects: Vec<_> = round.objects().into_iter().chain(serving.objects()).collect();
+    // The same bytes, added to a sum without being decoded.
+    objects.push(("packed-chunk", round.update(2).to_bytes()));
     let decoders: Vec<Decoder> =
         round_decoders(round, &objects).into_iter().chain(serving_decoders(serving, &objects)).collect();
     assert_eq!(decoders.len(), objects.len(), "every object has its decoder");
@@ -136,7 +140,7 @@ fn decoder<T: 'static, E: Into<Refusal>>(
     }
 }
 
-fn round_decoders(round: &'static Round, objects: &[(&str, Vec<u8>)]) -> [Decoder; 4] {
+fn round_decoders(round: &'static Round, objects: &[(&str, Vec<u8>)]) -> [Decoder; 5] {
     let (layout, context) = (&round.layout, &round.context);
     let of = |name, family| (name, family, layout.params());
     [
@@ -145,6 +149,21 @@ fn round_decoders(round: &'static Round, objects: &[(&str, Vec<u8>)]) -> [Decode
             objects,
             |b| UpdateChunk::from_bytes(b, layout),
             UpdateChunk::to_bytes,
+        ),
+        decoder(
+            of("packed-chunk", Family::UpdateChunk),
+            objects,
+            |b| {
+                let chunk = PackedChunk::from_bytes(b, layout)?;
+                let mut sum = ChunkSum::new(layout, *chunk.id());
+                sum.absorb_packed(&chunk).map(|()| (sum, chunk.sender()))
+            },
+            |(sum, sender)| {
+                // A sum of one is that chunk, but for the sender.
+                let mut bytes = sum.to_bytes();
+                bytes[12..14].copy_from_slice(&sender.to_le_bytes());
+                bytes
+            },
         ),
         decoder(
             of("key-share", Family::KeyShare),
