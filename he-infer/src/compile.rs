@@ -8,6 +8,12 @@ use crate::lower::lower;
 use crate::network::Network;
 use crate::plan::plan;
 use crate::program::Program;
+use crate::summary::rotation_bytes;
+
+/// Seeded rotation keys a program may need before fewer keys are preferred to fewer operations.
+const KEY_BYTES: usize = 150_000_000;
+/// What sparing a key is worth in later attempts; at the last one about all splits are square.
+const KEY_WORTHS: [usize; 3] = [4, 16, 64];
 
 /// Why a network does not compile for a parameter set. `layer` counts from 0.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -139,9 +145,20 @@ impl Program {
                     .max_by_key(|other| other.params().limbs_per_level),
             });
         }
-        let mut lowered = lower(network, params.slots())?;
+        let lower_and_plan = |key_worth: usize| {
+            let mut lowered = lower(network, params, key_worth)?;
+            let plan = plan(params, &mut lowered.steps, &mut lowered.weights);
+            Ok::<_, CompileError>((lowered, plan))
+        };
+        // The fastest split into baby and giant steps, unless its keys are too many.
+        let (mut lowered, mut plan) = lower_and_plan(1)?;
+        for key_worth in KEY_WORTHS {
+            if rotation_bytes(params, &plan.key_plan) <= KEY_BYTES {
+                break;
+            }
+            (lowered, plan) = lower_and_plan(key_worth)?;
+        }
         lowered.packing.sort_unstable();
-        let plan = plan(params, &mut lowered.steps, &mut lowered.weights);
         let mut program = Self {
             network: network.clone(),
             params,

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod compile;
+mod cost;
 mod diagonal;
 mod encrypted;
 mod executor;

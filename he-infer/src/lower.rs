@@ -1,7 +1,10 @@
 //! Turns each layer into a step: chooses the packing of the image, then walks the layers and
 //! keeps track of where every element lives.
 
+use he_agg::Params;
+
 use crate::compile::CompileError;
+use crate::cost::Cost;
 use crate::diagonal::{Diagonals, Entry, narrow, rotation};
 use crate::layer::{ImageShape, Layer, Operation};
 use crate::layout::{Blocks, Grid, Layout, Positions, Shifted};
@@ -23,15 +26,25 @@ const COPIES: [usize; 4] = [1, 2, 4, 8];
 
 struct Lowering<'a> {
     layers: &'a [Layer],
+    params: &'a Params,
+    cost: Cost,
     slots: usize,
     steps: Vec<Step>,
     weights: Vec<WeightSlot>,
     packing: Vec<Entry>,
 }
 
-pub(crate) fn lower(network: &Network, slots: usize) -> Result<Lowered, CompileError> {
-    let mut lowering =
-        Lowering { layers: network.layers(), slots, steps: Vec::new(), weights: Vec::new(), packing: Vec::new() };
+pub(crate) fn lower(network: &Network, params: &Params, key_worth: usize) -> Result<Lowered, CompileError> {
+    let slots = params.slots();
+    let mut lowering = Lowering {
+        layers: network.layers(),
+        params,
+        cost: Cost::new(params, key_worth),
+        slots,
+        steps: Vec::new(),
+        weights: Vec::new(),
+        packing: Vec::new(),
+    };
     let mut layout = None;
     for index in 0..lowering.layers.len() {
         layout = Some(match layout {
@@ -88,17 +101,17 @@ impl Lowering<'_> {
         let channels_padded = to.channels.next_power_of_two();
         let tiles = taps_padded.max(self.widest_conv());
         let tile = self.slots / tiles;
-        let positions = if tile == 0 { None } else { self.positions(index, to, tile) };
-        let Some(positions) = positions else {
+        let grid = if tile == 0 { None } else { self.first_grid(index, tiles, (taps_padded, channels_padded)) };
+        let Some(grid) = grid else {
             return Err(self.too_many_positions(index, tiles, taps));
         };
-        let grid =
-            Grid { shape: to, tiles, tile, channel_step: 1, channel_period: channels_padded.min(tiles), positions };
-        let mut diagonals = Diagonals::new(self.slots, tile);
-        let rotations = channels_padded.min(taps_padded);
+        let outer = grid.channel_period;
+        let mut diagonals = Diagonals::new(self.slots, tile as i64);
+        let rotations = outer.min(taps_padded);
         for y in 0..to.height {
             for x in 0..to.width {
-                for slot in grid.positions.slots(y, x) {
+                let inner = |slot: usize| (0..grid.inner).map(move |inner| (inner, inner * grid.inner_step + slot));
+                for (inner, slot) in grid.positions.slots(y, x).into_iter().flat_map(inner) {
                     for tau in 0..tiles {
                         let tap = tau % taps_padded;
                         let (c, ky, kx) = (tap / (kernel * kernel), tap / kernel % kernel, tap % kernel);
@@ -108,7 +121,7 @@ impl Lowering<'_> {
                             let pixel = narrow(from.index(c, row, column));
                             self.packing.push((narrow(tau * tile + slot), pixel));
                         }
-                        let o = tau % channels_padded;
+                        let o = tau % outer * grid.inner + inner;
                         for d in 0..rotations {
                             let tap = (tau + d) % taps_padded;
                             if o < to.channels && tap < taps {
@@ -119,7 +132,7 @@ impl Lowering<'_> {
                 }
             }
         }
-        let folds = powers(channels_padded * tile, taps_padded * tile);
+        let folds = powers(outer * tile, taps_padded * tile);
         let layout = Layout::Grid(grid);
         self.push_linear(index, diagonals, folds, &layout, bias);
         Ok(layout)
@@ -151,7 +164,7 @@ impl Lowering<'_> {
         }
         let group = grid.tiles / to.channels.next_power_of_two();
         let taps = Taps::new(kernel, padding, s);
-        let mut diagonals = Diagonals::new(self.slots, group * grid.tile);
+        let mut diagonals = Diagonals::new(self.slots, (group * grid.tile) as i64);
         for o in 0..to.channels {
             for c in 0..from.channels {
                 // Of the tiles that hold channel c, take the one the fewest groups ahead.
@@ -183,8 +196,11 @@ impl Lowering<'_> {
             shape: to,
             tiles: grid.tiles,
             tile: grid.tile,
+            inner: 1,
+            inner_step: 0,
             channel_step: group,
             channel_period: grid.tiles,
+            parts: 1,
             positions: Positions::Blocks(output),
         });
         self.push_linear(index, diagonals, folds, &layout, bias);
@@ -204,24 +220,49 @@ impl Lowering<'_> {
             return Err(CompileError::Units { layer: index, units, slots: self.slots });
         }
         let features = layer.input.elements();
+        let mut output = Layout::Periodic { units, period };
         let mut diagonals = Diagonals::new(self.slots, 1);
         let folds = match layout {
             Layout::Grid(grid) => {
+                // Each part of the slots computes `low` units of its own; the sums end up in the
+                // first slots of a part, unless there is one part only and they go round the ring.
+                let (low, span) = (period / grid.parts, self.slots / grid.parts);
+                // Where all features are multiples of the period apart, rotating to the right
+                // takes as many rotations as there are units.
+                let right = grid.tile.is_multiple_of(period) && grid.inner == 1 && grid.shape.positions() == 1;
+                if right {
+                    diagonals = Diagonals::new(self.slots, -1);
+                }
                 let mut feature = 0;
                 for c in 0..grid.shape.channels {
                     for (y, x) in pairs(grid.shape.height, grid.shape.width) {
                         let slots = grid.slots(c, y, x);
                         for unit in 0..units {
-                            let ahead = |slot: usize| ((slot + period - unit) % period, slot);
-                            let nearest = slots.iter().map(|slot| ahead(*slot)).min();
-                            let (r, slot) = nearest.unwrap_or((0, 0));
-                            let partial = (slot + self.slots - r) % self.slots;
+                            let nearest = slots.iter().filter_map(|slot| {
+                                let r = if right { unit + low - slot % low } else { slot + low - unit % low } % low;
+                                let partial = if right { slot + r } else { slot + self.slots - r } % self.slots;
+                                (partial / span == unit / low).then_some((r, partial))
+                            });
+                            let (r, partial) = nearest.min().unwrap_or((0, 0));
                             diagonals.push(r, 0, partial, weight + unit * features + feature);
                         }
                         feature += 1;
                     }
                 }
-                powers(period, self.slots)
+                if grid.parts > 1 {
+                    output = Layout::Grid(Grid {
+                        shape: layer.output,
+                        tiles: grid.parts,
+                        tile: span,
+                        inner: low,
+                        inner_step: 1,
+                        channel_step: 1,
+                        channel_period: grid.parts,
+                        parts: 1,
+                        positions: Positions::Shifted(Shifted { block: 1, shifts: vec![0], width: 1 }),
+                    });
+                }
+                powers(low, span)
             }
             Layout::Periodic { period: before, .. } => {
                 let rotations = period.min(*before);
@@ -236,13 +277,12 @@ impl Lowering<'_> {
                 powers(period, *before)
             }
         };
-        let layout = Layout::Periodic { units, period };
-        self.push_linear(index, diagonals, folds, &layout, bias);
-        Ok(layout)
+        self.push_linear(index, diagonals, folds, &output, bias);
+        Ok(output)
     }
 
     fn push_linear(&mut self, index: usize, diagonals: Diagonals, folds: Vec<usize>, output: &Layout, bias: usize) {
-        let mut step: LinearStep = diagonals.into_step(index, &mut self.weights);
+        let mut step: LinearStep = diagonals.into_step(index, (self.cost, self.limbs(index)), &mut self.weights);
         let signed = |fold: usize| rotation(fold as i64, self.slots);
         step.folds = folds.into_iter().map(signed).collect();
         step.bias = self.per_channel(index, output, bias);
@@ -271,10 +311,9 @@ impl Lowering<'_> {
         self.weights.len() - 1
     }
 
-    /// The next layer that is not quadratic.
-    fn next_linear(&self, index: usize) -> Option<&Layer> {
-        let mut later = self.layers[index + 1..].iter();
-        later.find(|layer| layer.operation.is_linear())
+    /// Index of the next layer that is not quadratic.
+    fn next_linear(&self, index: usize) -> Option<usize> {
+        (index + 1..self.layers.len()).find(|later| self.layers[*later].operation.is_linear())
     }
 
     fn widest_conv(&self) -> usize {
@@ -282,10 +321,29 @@ impl Lowering<'_> {
         convs.map(|layer| layer.output.channels.next_power_of_two()).max().unwrap_or(1)
     }
 
-    /// Phases and copies that make the layer that reads the first convolution cheapest.
-    fn positions(&self, index: usize, shape: ImageShape, tile: usize) -> Option<Positions> {
-        match self.next_linear(index).map(|layer| layer.operation) {
-            Some(Operation::Conv { kernel, stride, padding, .. }) => {
+    /// Limbs of the ciphertext that enters a layer.
+    fn limbs(&self, index: usize) -> usize {
+        self.params.base_limbs + self.params.limbs_per_level * (self.layers.len() - index)
+    }
+
+    /// Phases and copies, or channels side by side, that make the first convolution and the layer
+    /// that reads it cheapest.
+    fn first_grid(&self, index: usize, tiles: usize, (taps, channels): (usize, usize)) -> Option<Grid> {
+        let (shape, tile) = (self.layers[index].output, self.slots / tiles);
+        let next = self.next_linear(index)?;
+        let grid = |inner: usize, parts: usize, positions: Positions| Grid {
+            shape,
+            tiles,
+            tile,
+            inner,
+            inner_step: tile / inner,
+            channel_step: 1,
+            channel_period: (channels / inner).min(tiles),
+            parts,
+            positions,
+        };
+        match self.layers[next].operation {
+            Operation::Conv { kernel, stride, padding, .. } => {
                 let mut best: Option<((usize, usize), Blocks)> = None;
                 for phases in [1, stride] {
                     let taps = Taps::new(kernel, padding, phases);
@@ -300,14 +358,56 @@ impl Lowering<'_> {
                         }
                     }
                 }
-                best.map(|(_, blocks)| Positions::Blocks(blocks))
+                best.map(|(_, blocks)| grid(1, 1, Positions::Blocks(blocks)))
             }
-            Some(Operation::Dense { .. }) => {
-                let units = self.next_linear(index).map_or(1, |layer| layer.output.channels);
-                Shifted::fit(shape, tile, unit_period(units)).map(Positions::Shifted)
+            Operation::Dense { .. } => {
+                let period = unit_period(self.layers[next].output.channels);
+                let mut best: Option<(usize, Grid)> = None;
+                let halvings = |most: usize| powers(1, most + 1);
+                for inner in halvings(channels.min(tile)) {
+                    let outer = (channels / inner).min(tiles);
+                    let most = if next + 1 == self.layers.len() { 1 } else { period.min(tiles / outer) };
+                    for parts in halvings(most) {
+                        let Some(shifted) = Shifted::fit(shape, tile / inner, period / parts) else {
+                            continue;
+                        };
+                        let rotations = (period / parts).div_ceil(shifted.shifts.len());
+                        let cost = self.linear_cost(index, outer.min(taps), (taps / outer.min(taps)).ilog2())
+                            + self.linear_cost(next, rotations, (self.slots / period).ilog2())
+                            + self.dense_cost(next, (period, parts));
+                        if best.as_ref().is_none_or(|(least, _)| cost < *least) {
+                            best = Some((cost, grid(inner, parts, Positions::Shifted(shifted))));
+                        }
+                    }
+                }
+                best.map(|(_, grid)| grid)
             }
-            _ => None,
+            Operation::Quadratic { .. } => None,
         }
+    }
+
+    /// Cost of a linear layer with this many rotations and folds.
+    fn linear_cost(&self, index: usize, rotations: usize, folds: u32) -> usize {
+        let (limbs, after) = (self.limbs(index), self.limbs(index + 1));
+        self.cost.split(rotations, 1, limbs).cost
+            + rotations * Cost::product(limbs)
+            + folds as usize * self.cost.switch(after)
+    }
+
+    /// Cost of the dense layer after dense layer `index`, whose units repeat with `period` or end
+    /// up in the first slots of `parts` parts.
+    fn dense_cost(&self, index: usize, (before, parts): (usize, usize)) -> usize {
+        let Some(next) = self.next_linear(index) else {
+            return 0;
+        };
+        let units = self.layers[next].output.channels;
+        let period = unit_period(units);
+        let (rotations, folded) = match parts {
+            1 => (period.min(before), before.max(period)),
+            _ if parts == before => (units, self.slots),
+            _ => (period, self.slots),
+        };
+        self.linear_cost(next, rotations, (folded / period).ilog2())
     }
 
     /// Places the pixels of an image that a dense layer reads directly.
@@ -322,8 +422,11 @@ impl Lowering<'_> {
             shape,
             tiles: 1,
             tile: self.slots,
+            inner: 1,
+            inner_step: 0,
             channel_step: 1,
             channel_period: 1,
+            parts: 1,
             positions: Positions::Shifted(shifted),
         })
     }

@@ -172,6 +172,21 @@ fn weight_vectors_are_linear_in_the_parameters() {
 }
 
 #[test]
+fn parts_and_channels_side_by_side_save_products() {
+    let tutorial = LayerSpec::Conv { channels: 4, kernel: 7, stride: 3, padding: Some(0) };
+    let tutorial = network(image(1, 28, 28), &[tutorial, Q, dense(64), Q, dense(10)]);
+    // Two diagonals of two channels each; 32 parts of the slots with two units each; ten classes from two residues.
+    let summary = agree(&tutorial, Preset::Inf14x30, 1).summary();
+    assert_eq!(summary.products, 2 + 1 + 2 + 1 + 11);
+    // All four channels side by side, 64 parts of one unit: no rotation but folds before the last layer.
+    let summary = agree(&tutorial, Preset::Inf15x90, 2).summary();
+    assert_eq!(summary.products, 1 + 1 + 1 + 1 + 10);
+    let lola = network(image(1, 28, 28), &[spec(5, 5, 2), Q, dense(100), Q, dense(10)]);
+    let summary = agree(&lola, Preset::Inf14x30, 3).summary();
+    assert_eq!(summary.products, 8 + 1 + 32 + 1 + 16);
+}
+
+#[test]
 fn moved_copies_and_phases_save_products() {
     let demo = network(image(1, 28, 28), &[spec(32, 5, 2), Q, spec(32, 3, 2), Q, dense(10)]);
     let summary = Program::compile(&demo, Preset::Inf15x90.params()).unwrap().summary();
