@@ -25,10 +25,10 @@ pub enum CompileError {
         /// The parameter set.
         preset: Preset,
     },
-    /// Every layer costs a level, and there are too few.
+    /// Layers cost levels (a quartic two, an average pool none), and there are too few.
     #[error(
-        "layer {layer} ({kind}) needs level {needed}, {preset} has {depth}; {}",
-        fewer_layers(*.deeper, *.depth)
+        "layer {layer} ({kind}) exceeds the {depth} levels of {preset}, the network needs {needed}; {}",
+        fewer_levels(*.deeper, *.depth)
     )]
     Depth {
         /// First layer without a level.
@@ -67,10 +67,12 @@ pub enum CompileError {
         stride: Option<usize>,
     },
     /// The output of a later convolution is larger than the grid its input lives on.
-    #[error("layer {layer} (conv): output {output} does not fit the grid of its input {input}; use less padding")]
+    #[error("layer {layer} ({kind}): output {output} does not fit the grid of its input {input}; use less padding")]
     OutputGrid {
         /// Index of the layer.
         layer: usize,
+        /// Its kind.
+        kind: &'static str,
         /// Shape that leaves.
         output: ImageShape,
         /// Shape that enters.
@@ -104,10 +106,10 @@ pub enum CompileError {
     },
 }
 
-fn fewer_layers(deeper: Option<Preset>, depth: usize) -> String {
+fn fewer_levels(deeper: Option<Preset>, depth: usize) -> String {
     match deeper {
-        Some(preset) => format!("use at most {depth} layers or {preset}"),
-        None => format!("use at most {depth} layers"),
+        Some(preset) => format!("use at most {depth} levels (quartic 2, average-pool 0, others 1) or {preset}"),
+        None => format!("use at most {depth} levels (quartic 2, average-pool 0, others 1)"),
     }
 }
 
@@ -131,11 +133,16 @@ impl Program {
         if depth == 0 || params.p.is_empty() {
             return Err(CompileError::Preset { preset });
         }
-        let needed = network.layers().len();
-        if let Some(layer) = network.layers().get(depth) {
+        let needed = network.layers().iter().map(|layer| layer.operation.levels()).sum();
+        let mut levels = 0;
+        let broke = network.layers().iter().position(|layer| {
+            levels += layer.operation.levels();
+            levels > depth
+        });
+        if let Some((index, layer)) = broke.and_then(|index| Some((index, network.layers().get(index)?))) {
             let candidates = Preset::ALL.into_iter().filter(|other| *other != Preset::Inf13);
             return Err(CompileError::Depth {
-                layer: depth,
+                layer: index,
                 kind: layer.operation.kind(),
                 needed,
                 preset,

@@ -1,10 +1,13 @@
 #![doc = include_str!("../README.md")]
 
 mod compile;
+mod convolution;
 mod cost;
+mod dense;
 mod diagonal;
 mod encrypted;
 mod executor;
+mod first;
 mod forward;
 mod layer;
 mod layout;
@@ -15,6 +18,7 @@ mod plan;
 mod program;
 mod shadow;
 mod summary;
+mod taps;
 
 pub use compile::CompileError;
 pub use encrypted::{EncryptedExecutor, ExecuteError};

@@ -77,10 +77,17 @@ fn worst_difference(program: &Program, holder: &Holder, seed: u64) -> f64 {
 
 #[test]
 fn every_slot_after_every_step_equals_the_shadow_on_inf13() {
-    let shapes: [(ImageShape, &[LayerSpec]); 3] = [
+    let (pool, depthwise) = (LayerSpec::average_pool(2), LayerSpec::depthwise_conv(3, 1));
+    let shapes: [(ImageShape, &[LayerSpec]); 6] = [
         (ImageShape::new(1, 12, 12), &[LayerSpec::conv(4, 3, 2), Q, LayerSpec::dense(3)]),
         (ImageShape::new(1, 10, 10), &[LayerSpec::conv(3, 3, 1), LayerSpec::conv(5, 3, 2), Q, LayerSpec::dense(4)]),
         (ImageShape::new(1, 8, 8), &[LayerSpec::dense(20), Q, LayerSpec::dense(5)]),
+        (ImageShape::new(1, 12, 12), &[LayerSpec::conv(4, 3, 1), Q, pool, LayerSpec::dense(20), LayerSpec::dense(3)]),
+        (
+            ImageShape::new(3, 8, 8),
+            &[LayerSpec::conv(4, 3, 1), depthwise, LayerSpec::conv(6, 1, 1), LayerSpec::dense(2)],
+        ),
+        (ImageShape::new(1, 8, 8), &[LayerSpec::conv(2, 3, 2), LayerSpec::quartic(), LayerSpec::dense(4)]),
     ];
     for (seed, (image, layers)) in shapes.into_iter().enumerate() {
         let program = compile(image, layers, Preset::Inf13);
