@@ -3,7 +3,7 @@
 //! `cargo run --release -p he-infer --example latency -- NETWORK PRESET THREADS REPEATS`, for
 //! example `lola INF14-30 2 21`; the networks are in `network`. One party makes all keys, so that
 //! it may compare every logit with the plain forward pass; the evaluation is the one of a
-//! federation. Times are the minimum and the median over the repetitions.
+//! federation. `plain_model` is the same program on a model that is not encrypted. Times are the minimum and the median over the repetitions.
 #![expect(clippy::print_stdout, reason = "an example reports to its user")]
 
 use std::error::Error;
@@ -15,7 +15,7 @@ use he_agg::multiparty::{
     RelinKeySum, ServingSecret,
 };
 use he_agg::{Preset, Stream};
-use he_infer::{EncryptedExecutor, EncryptedModel, ImageShape, LayerSpec, Network, Program};
+use he_infer::{EncryptedExecutor, EncryptedModel, ImageShape, LayerSpec, Network, PlainModel, Program};
 use ndarray::Array3;
 
 /// The shapes the README's figures are for.
@@ -91,7 +91,8 @@ fn measure(name: &str, preset: Preset, threads: usize, repeats: usize) -> Result
     let model = EncryptedModel::encrypt(&program, &parameters, &public_key, &mut stream)?;
     let executor = EncryptedExecutor::new(&program, &keys)?;
     let encoder = Encoder::new(preset)?;
-    let mut totals = Vec::new();
+    let plain_model = PlainModel::encode(&program, &parameters)?;
+    let (mut totals, mut plain_totals) = (Vec::new(), Vec::new());
     let mut steps: Vec<Vec<f64>> = vec![Vec::new(); program.steps().len()];
     let (mut worst, mut largest) = (0.0f64, 0.0f64);
     for _ in 0..repeats {
@@ -109,6 +110,9 @@ fn measure(name: &str, preset: Preset, threads: usize, repeats: usize) -> Result
             before = now;
         })?;
         totals.push(1e3 * clock.elapsed().as_secs_f64());
+        let clock = Instant::now();
+        executor.run_plain(&plain_model, &query)?;
+        plain_totals.push(1e3 * clock.elapsed().as_secs_f64());
         let logits = program.read_logits(&encoder.decode(&holder.decrypt(&result)?)?)?;
         let plain = network.forward(&parameters, image.view())?;
         worst = logits.iter().zip(&plain).fold(worst, |most, (a, b)| most.max((a - b).abs()));
@@ -118,11 +122,12 @@ fn measure(name: &str, preset: Preset, threads: usize, repeats: usize) -> Result
     let parts: Vec<String> = steps.iter().map(|times| format!("{:.1}", least(times))).collect();
     println!(
         "{{\"network\":\"{name}\",\"preset\":\"{preset}\",\"threads\":{threads},\"images\":{repeats},\
-         \"min_ms\":{:.1},\"median_ms\":{:.1},\"step_min_ms\":[{}],\"max_delta_logit\":{worst:.2e},\
+         \"min_ms\":{:.1},\"median_ms\":{:.1},\"plain_model_min_ms\":{:.1},\"step_min_ms\":[{}],\"max_delta_logit\":{worst:.2e},\
          \"max_logit\":{largest:.2},\"products\":{},\"hoisted_rotations\":{},\"full_rotations\":{},\
          \"relinearisations\":{},\"galois_keys\":{},\"galois_mb\":{:.1},\"model_mb\":{:.1},\"query_mb\":{:.2}}}",
         least(&totals),
         median(&mut totals),
+        least(&plain_totals),
         parts.join(","),
         summary.products,
         summary.hoisted_rotations,

@@ -14,6 +14,7 @@ mod layout;
 mod lower;
 mod model;
 mod network;
+mod plain;
 mod plan;
 mod program;
 mod shadow;
@@ -29,6 +30,7 @@ pub use network::{
     CHANNELS_MAX, CLASSES, KERNEL_MAX, LAYERS_MAX, Network, NetworkError, NetworkLiteral, PARAMETERS_MAX, SIDE_MAX,
     STRIDE_MAX, TensorSpec,
 };
+pub use plain::PlainModel;
 pub use program::{LinearStep, Program, QuadraticStep, Step, Term, WeightSlot};
 pub use shadow::ShadowExecutor;
 pub use summary::Summary;
