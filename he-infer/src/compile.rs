@@ -8,6 +8,12 @@ use crate::lower::lower;
 use crate::network::Network;
 use crate::plan::plan;
 use crate::program::Program;
+use crate::summary::rotation_bytes;
+
+/// Seeded rotation keys a program may need before fewer keys are preferred to fewer operations.
+const KEY_BYTES: usize = 150_000_000;
+/// What sparing a key is worth in later attempts; at the last one about all splits are square.
+const KEY_WORTHS: [usize; 3] = [4, 16, 64];
 
 /// Why a network does not compile for a parameter set. `layer` counts from 0.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -19,10 +25,10 @@ pub enum CompileError {
         /// The parameter set.
         preset: Preset,
     },
-    /// Every layer costs a level, and there are too few.
+    /// Layers cost levels (a quartic two, an average pool none), and there are too few.
     #[error(
-        "layer {layer} ({kind}) needs level {needed}, {preset} has {depth}; {}",
-        fewer_layers(*.deeper, *.depth)
+        "layer {layer} ({kind}) exceeds the {depth} levels of {preset}, the network needs {needed}; {}",
+        fewer_levels(*.deeper, *.depth)
     )]
     Depth {
         /// First layer without a level.
@@ -61,10 +67,12 @@ pub enum CompileError {
         stride: Option<usize>,
     },
     /// The output of a later convolution is larger than the grid its input lives on.
-    #[error("layer {layer} (conv): output {output} does not fit the grid of its input {input}; use less padding")]
+    #[error("layer {layer} ({kind}): output {output} does not fit the grid of its input {input}; use less padding")]
     OutputGrid {
         /// Index of the layer.
         layer: usize,
+        /// Its kind.
+        kind: &'static str,
         /// Shape that leaves.
         output: ImageShape,
         /// Shape that enters.
@@ -98,10 +106,10 @@ pub enum CompileError {
     },
 }
 
-fn fewer_layers(deeper: Option<Preset>, depth: usize) -> String {
+fn fewer_levels(deeper: Option<Preset>, depth: usize) -> String {
     match deeper {
-        Some(preset) => format!("use at most {depth} layers or {preset}"),
-        None => format!("use at most {depth} layers"),
+        Some(preset) => format!("use at most {depth} levels (quartic 2, average-pool 0, others 1) or {preset}"),
+        None => format!("use at most {depth} levels (quartic 2, average-pool 0, others 1)"),
     }
 }
 
@@ -125,11 +133,16 @@ impl Program {
         if depth == 0 || params.p.is_empty() {
             return Err(CompileError::Preset { preset });
         }
-        let needed = network.layers().len();
-        if let Some(layer) = network.layers().get(depth) {
+        let needed = network.layers().iter().map(|layer| layer.operation.levels()).sum();
+        let mut levels = 0;
+        let broke = network.layers().iter().position(|layer| {
+            levels += layer.operation.levels();
+            levels > depth
+        });
+        if let Some((index, layer)) = broke.and_then(|index| Some((index, network.layers().get(index)?))) {
             let candidates = Preset::ALL.into_iter().filter(|other| *other != Preset::Inf13);
             return Err(CompileError::Depth {
-                layer: depth,
+                layer: index,
                 kind: layer.operation.kind(),
                 needed,
                 preset,
@@ -139,9 +152,20 @@ impl Program {
                     .max_by_key(|other| other.params().limbs_per_level),
             });
         }
-        let mut lowered = lower(network, params.slots())?;
+        let lower_and_plan = |key_worth: usize| {
+            let mut lowered = lower(network, params, key_worth)?;
+            let plan = plan(params, &mut lowered.steps, &mut lowered.weights);
+            Ok::<_, CompileError>((lowered, plan))
+        };
+        // The fastest split into baby and giant steps, unless its keys are too many.
+        let (mut lowered, mut plan) = lower_and_plan(1)?;
+        for key_worth in KEY_WORTHS {
+            if rotation_bytes(params, &plan.key_plan) <= KEY_BYTES {
+                break;
+            }
+            (lowered, plan) = lower_and_plan(key_worth)?;
+        }
         lowered.packing.sort_unstable();
-        let plan = plan(params, &mut lowered.steps, &mut lowered.weights);
         let mut program = Self {
             network: network.clone(),
             params,

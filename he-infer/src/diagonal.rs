@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::cost::Cost;
 use crate::program::{LinearStep, Term, WeightSlot};
 
 /// One parameter in one slot: (slot, index in the flat parameter vector).
@@ -17,21 +18,14 @@ pub(crate) type Entry = (u32, u32);
 /// The weights of a linear layer by rotation, before they become a step.
 pub(crate) struct Diagonals {
     slots: usize,
-    /// Slots between two values of k.
-    unit: usize,
+    /// Slots between two values of k; negative to rotate the other way.
+    unit: i64,
     /// (k, shift) to entries.
     entries: BTreeMap<(usize, i64), Vec<Entry>>,
 }
 
-/// Relative cost of one hoisted rotation: an inner product and a division by the special primes.
-const COST_HOISTED: usize = 2;
-/// Relative cost of one full rotation or relinearisation.
-const COST_FULL: usize = 4;
-/// What one more rotation key is worth, in the same unit.
-const COST_KEY: usize = 2;
-
 impl Diagonals {
-    pub(crate) fn new(slots: usize, unit: usize) -> Self {
+    pub(crate) fn new(slots: usize, unit: i64) -> Self {
         Self { slots, unit, entries: BTreeMap::new() }
     }
 
@@ -41,19 +35,24 @@ impl Diagonals {
         self.entries.entry((k, shift)).or_default().push(entry);
     }
 
-    /// Chooses baby and giant steps and emits the weight vectors. Limbs, scales, folds and bias
-    /// are filled in by the caller.
-    pub(crate) fn into_step(self, layer: usize, weights: &mut Vec<WeightSlot>) -> LinearStep {
+    /// Chooses baby and giant steps for an input of `limbs` limbs and emits the weight vectors.
+    /// Limbs, scales, folds and bias are filled in by the caller.
+    pub(crate) fn into_step(
+        self,
+        layer: usize,
+        (cost, limbs): (Cost, usize),
+        weights: &mut Vec<WeightSlot>,
+    ) -> LinearStep {
         let count = self.entries.keys().map(|(k, _)| k + 1).max().unwrap_or(1);
         let mut shifts: Vec<i64> = self.entries.keys().map(|(_, shift)| *shift).collect();
         shifts.sort_unstable_by_key(|shift| (shift.abs(), *shift));
         shifts.dedup();
-        let babies = baby_steps(count, shifts.len());
+        let babies = cost.split(count, shifts.len(), limbs).babies;
         let giants = count.div_ceil(babies);
         let mut groups = vec![Vec::new(); giants];
         for ((k, shift), mut entries) in self.entries {
             let (giant, baby) = (k / babies, k % babies);
-            let ahead = giant * babies * self.unit;
+            let ahead = ((giant * babies) as i64 * self.unit).rem_euclid(self.slots as i64) as usize;
             for entry in &mut entries {
                 entry.0 = narrow((entry.0 as usize + ahead) % self.slots);
             }
@@ -67,8 +66,8 @@ impl Diagonals {
             layer,
             limbs: 0,
             shifts: shifts.into_iter().map(rotation).collect(),
-            babies: (0..babies).map(|baby| rotation((baby * self.unit) as i64)).collect(),
-            giant: rotation((babies * self.unit) as i64),
+            babies: (0..babies).map(|baby| rotation(baby as i64 * self.unit)).collect(),
+            giant: rotation(babies as i64 * self.unit),
             groups,
             folds: Vec::new(),
             bias: 0,
@@ -87,15 +86,4 @@ pub(crate) fn rotation(r: i64, slots: usize) -> i32 {
 /// Slots and parameters are bounded far below 2^32 by `PARAMETERS_MAX` and the presets.
 pub(crate) fn narrow(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
-}
-
-/// Power-of-two number of baby steps that makes `count` rotations per shift cheapest.
-fn baby_steps(count: usize, shifts: usize) -> usize {
-    let cost = |babies: usize| {
-        let giants = count.div_ceil(babies);
-        let keys = babies - 1 + usize::from(giants > 1);
-        shifts * (babies - 1) * COST_HOISTED + (2 * giants - 1) * COST_FULL + keys * COST_KEY
-    };
-    let candidates = (0..usize::BITS).map(|bit| 1usize << bit);
-    candidates.take_while(|babies| *babies <= count).min_by_key(|babies| cost(*babies)).unwrap_or(1)
 }

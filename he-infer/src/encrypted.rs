@@ -1,13 +1,14 @@
-//! The program on ciphertexts: encrypted model, encrypted image, encrypted logits.
+//! The program on ciphertexts: encrypted or plain model, encrypted image, encrypted logits.
 
 use std::collections::BTreeSet;
 
-use he_agg::ckks::{Ciphertext, CkksError, EvaluationKeys, Evaluator, Hoisted};
+use he_agg::ckks::{Ciphertext, CkksError, EvaluationKeys, Evaluator, Hoisted, Plaintext};
 use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::executor::{Machine, walk};
 use crate::model::{EncryptedModel, ModelError, Place, check};
+use crate::plain::PlainModel;
 use crate::program::Program;
 
 /// Why a program did not run on ciphertexts.
@@ -90,14 +91,46 @@ impl<'a> EncryptedExecutor<'a> {
         &self,
         model: &EncryptedModel,
         query: &Ciphertext,
+        seen: impl FnMut(usize, &Ciphertext),
+    ) -> Result<Ciphertext, ExecuteError> {
+        self.walk(model.program(), Weights::Encrypted(model.slots()), query, seen)
+    }
+
+    /// As `run`, on a model that is not secret: the same steps in the same order, with products
+    /// that need no relinearisation. What `run` takes longer is the price of hiding the model.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub fn run_plain(&self, model: &PlainModel, query: &Ciphertext) -> Result<Ciphertext, ExecuteError> {
+        self.observe_plain(model, query, |_, _| ())
+    }
+
+    /// As `run_plain`; `seen` gets the ciphertext after every step with the step's index.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub fn observe_plain(
+        &self,
+        model: &PlainModel,
+        query: &Ciphertext,
+        seen: impl FnMut(usize, &Ciphertext),
+    ) -> Result<Ciphertext, ExecuteError> {
+        self.walk(model.program(), Weights::Plain(model.slots()), query, seen)
+    }
+
+    fn walk(
+        &self,
+        found: [u8; 32],
+        weights: Weights<'_>,
+        query: &Ciphertext,
         mut seen: impl FnMut(usize, &Ciphertext),
     ) -> Result<Ciphertext, ExecuteError> {
         let program = self.program;
-        if model.program() != program.digest() {
-            return Err(ExecuteError::OtherProgram { expected: program.digest(), found: model.program() });
+        if found != program.digest() {
+            return Err(ExecuteError::OtherProgram { expected: program.digest(), found });
         }
         check(query, Place::Query, program, program.input_limbs(), program.input_scale())?;
-        let machine = EncryptedMachine { executor: self, weights: model.slots() };
+        let machine = EncryptedMachine { executor: self, weights };
         let mut done = 0;
         let result = walk(&machine, program, query.clone(), |step, value| {
             done = step + 1;
@@ -110,9 +143,15 @@ impl<'a> EncryptedExecutor<'a> {
     }
 }
 
+/// The slot vectors of a model.
+enum Weights<'a> {
+    Encrypted(&'a [Ciphertext]),
+    Plain(&'a [Plaintext]),
+}
+
 struct EncryptedMachine<'a> {
     executor: &'a EncryptedExecutor<'a>,
-    weights: &'a [Ciphertext],
+    weights: Weights<'a>,
 }
 
 /// Polynomials of a product before relinearisation.
@@ -135,8 +174,17 @@ impl Machine for EncryptedMachine<'_> {
     }
 
     fn sum_products(&self, terms: &[(&Ciphertext, usize)]) -> Result<Ciphertext, CkksError> {
-        let terms: Vec<_> = terms.iter().map(|(x, weight)| (*x, &self.weights[*weight])).collect();
-        self.executor.evaluator.mul_accumulate(&terms)
+        let evaluator = &self.executor.evaluator;
+        match self.weights {
+            Weights::Encrypted(weights) => {
+                let terms: Vec<_> = terms.iter().map(|(x, weight)| (*x, &weights[*weight])).collect();
+                evaluator.mul_accumulate(&terms)
+            }
+            Weights::Plain(weights) => {
+                let terms: Vec<_> = terms.iter().map(|(x, weight)| (*x, &weights[*weight])).collect();
+                evaluator.mul_plain_accumulate(&terms)
+            }
+        }
     }
 
     fn add(&self, mut x: Ciphertext, y: &Ciphertext) -> Result<Ciphertext, CkksError> {
@@ -145,7 +193,7 @@ impl Machine for EncryptedMachine<'_> {
     }
 
     fn relinearise(&self, x: Ciphertext) -> Result<Ciphertext, CkksError> {
-        // After an empty group the sum is already relinearised.
+        // After an empty group the sum is already relinearised, products with plaintexts always are.
         if x.parts().len() < PRODUCT_PARTS {
             return Ok(x);
         }
@@ -160,12 +208,15 @@ impl Machine for EncryptedMachine<'_> {
     }
 
     fn add_weight(&self, x: Ciphertext, weight: usize) -> Result<Ciphertext, CkksError> {
-        self.add(x, &self.weights[weight])
+        match self.weights {
+            Weights::Encrypted(weights) => self.add(x, &weights[weight]),
+            Weights::Plain(weights) => self.executor.evaluator.add_plain(&x, &weights[weight]),
+        }
     }
 
     fn quadratic(&self, x: &Ciphertext, weight: usize) -> Result<Ciphertext, CkksError> {
         let evaluator = &self.executor.evaluator;
-        let shifted = evaluator.add(x, &self.weights[weight])?;
+        let shifted = self.add_weight(x.clone(), weight)?;
         evaluator.relinearise_rescale(&evaluator.mul(x, &shifted)?, self.executor.keys)
     }
 }

@@ -147,6 +147,20 @@ fn apply(layer: &Layer, parameters: &[f32], input: &[f64]) -> Vec<f64> {
             }
             output
         }
+        Operation::DepthwiseConv { kernel, stride, padding, weight, bias } => {
+            window(to, (kernel, stride, padding), from, |c, sum| {
+                parameter(bias + c) + sum(&|ky, kx, at| parameter(weight + (c * kernel + ky) * kernel + kx) * input[at])
+            })
+        }
+        Operation::AveragePool { size, stride } => {
+            window(to, (size, stride, 0), from, |_, sum| sum(&|_, _, at| input[at]) / (size * size) as f64)
+        }
+        Operation::Quartic { beta, gamma } => {
+            let channel = |index: usize| index / from.positions();
+            let inner = |(index, &x): (usize, &f64)| (index, x * (x + parameter(beta + channel(index))));
+            let outer = |(index, z): (usize, f64)| z * (z + parameter(gamma + channel(index)));
+            input.iter().enumerate().map(inner).map(outer).collect()
+        }
         Operation::Quadratic { beta } => {
             input.iter().enumerate().map(|(index, &x)| x * (x + parameter(beta + index / from.positions()))).collect()
         }
@@ -160,4 +174,38 @@ fn apply(layer: &Layer, parameters: &[f32], input: &[f64]) -> Vec<f64> {
             })
             .collect(),
     }
+}
+
+/// Sum of a term over the window of an output; a term gets the tap and the index of the input.
+type WindowSum<'f> = dyn Fn(&dyn Fn(usize, usize, usize) -> f64) -> f64 + 'f;
+
+/// Every output of a layer that reads one channel through a square window.
+fn window(
+    to: ImageShape,
+    (kernel, stride, padding): (usize, usize, usize),
+    from: ImageShape,
+    value: impl Fn(usize, &WindowSum<'_>) -> f64,
+) -> Vec<f64> {
+    let mut output = Vec::with_capacity(to.elements());
+    for c in 0..to.channels {
+        for y in 0..to.height {
+            for x in 0..to.width {
+                let sum = |term: &dyn Fn(usize, usize, usize) -> f64| {
+                    let mut sum = 0.0;
+                    for ky in 0..kernel {
+                        for kx in 0..kernel {
+                            let row = (y * stride + ky).wrapping_sub(padding);
+                            let column = (x * stride + kx).wrapping_sub(padding);
+                            if row < from.height && column < from.width {
+                                sum += term(ky, kx, from.index(c, row, column));
+                            }
+                        }
+                    }
+                    sum
+                };
+                output.push(value(c, &sum));
+            }
+        }
+    }
+    output
 }

@@ -1,6 +1,7 @@
 //! The layers a network may be made of, as written in a configuration file and as checked.
 //!
-//! Only layers that cost one multiplicative level exist: convolution, x (x + beta) and dense.
+//! Every layer is a sum of weights times inputs or a polynomial activation, and every parameter
+//! enters one slot vector linearly: parameters of several hospitals can be averaged encrypted.
 
 use serde::{Deserialize, Serialize};
 
@@ -64,8 +65,31 @@ pub enum LayerSpec {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         padding: Option<usize>,
     },
+    /// Convolution of every channel with a kernel of its own, zero padding and a bias per channel.
+    /// Followed by a 1x1 convolution it is the separable convolution.
+    DepthwiseConv {
+        /// Side of the kernel in pixels.
+        kernel: usize,
+        /// Step between outputs in pixels.
+        stride: usize,
+        /// Zeros added on every side; `(kernel - stride + 1) / 2` when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        padding: Option<usize>,
+    },
+    /// Mean over squares of every channel; costs no level, since the layer that reads it takes
+    /// the mean into its weights.
+    AveragePool {
+        /// Side of the square in pixels.
+        size: usize,
+        /// Step between squares in pixels; `size` when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stride: Option<usize>,
+    },
     /// y = x (x + beta), one trained beta per channel (or unit) of the layer before.
     Quadratic {},
+    /// y = z (z + gamma) with z = x (x + beta): degree four in two levels, one trained beta and
+    /// gamma per channel. A general quartic would need a third level for its coefficients.
+    Quartic {},
     /// Fully connected layer with a bias per unit.
     Dense {
         /// Output units.
@@ -86,6 +110,24 @@ impl LayerSpec {
         Self::Quadratic {}
     }
 
+    /// Depthwise convolution with the default padding.
+    #[must_use]
+    pub const fn depthwise_conv(kernel: usize, stride: usize) -> Self {
+        Self::DepthwiseConv { kernel, stride, padding: None }
+    }
+
+    /// Mean over disjoint squares.
+    #[must_use]
+    pub const fn average_pool(size: usize) -> Self {
+        Self::AveragePool { size, stride: None }
+    }
+
+    /// y = z (z + gamma), z = x (x + beta).
+    #[must_use]
+    pub const fn quartic() -> Self {
+        Self::Quartic {}
+    }
+
     /// Fully connected layer.
     #[must_use]
     pub const fn dense(units: usize) -> Self {
@@ -97,7 +139,10 @@ impl LayerSpec {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Conv { .. } => "conv",
+            Self::DepthwiseConv { .. } => "depthwise-conv",
+            Self::AveragePool { .. } => "average-pool",
             Self::Quadratic {} => "quadratic",
+            Self::Quartic {} => "quartic",
             Self::Dense { .. } => "dense",
         }
     }
@@ -130,10 +175,37 @@ pub enum Operation {
         /// Offset of the bias, `[out]`.
         bias: usize,
     },
+    /// Cross-correlation of every channel with its own kernel, zero padding.
+    DepthwiseConv {
+        /// Side of the kernel.
+        kernel: usize,
+        /// Step between outputs.
+        stride: usize,
+        /// Zeros on every side.
+        padding: usize,
+        /// Offset of the weight, `[channels][1][kh][kw]` row-major.
+        weight: usize,
+        /// Offset of the bias, `[channels]`.
+        bias: usize,
+    },
+    /// Mean over squares; has no parameters.
+    AveragePool {
+        /// Side of the square.
+        size: usize,
+        /// Step between squares.
+        stride: usize,
+    },
     /// y = x (x + beta).
     Quadratic {
         /// Offset of beta, `[channels]`.
         beta: usize,
+    },
+    /// y = z (z + gamma), z = x (x + beta).
+    Quartic {
+        /// Offset of beta, `[channels]`.
+        beta: usize,
+        /// Offset of gamma, `[channels]`.
+        gamma: usize,
     },
     /// Fully connected.
     Dense {
@@ -150,14 +222,27 @@ impl Operation {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Conv { .. } => "conv",
+            Self::DepthwiseConv { .. } => "depthwise-conv",
+            Self::AveragePool { .. } => "average-pool",
             Self::Quadratic { .. } => "quadratic",
+            Self::Quartic { .. } => "quartic",
             Self::Dense { .. } => "dense",
         }
     }
 
-    /// True for layers that are sums of weights times inputs.
+    /// True for layers that are sums of trained weights times inputs.
     #[must_use]
     pub const fn is_linear(&self) -> bool {
-        !matches!(self, Self::Quadratic { .. })
+        matches!(self, Self::Conv { .. } | Self::DepthwiseConv { .. } | Self::Dense { .. })
+    }
+
+    /// Multiplicative levels it takes.
+    #[must_use]
+    pub const fn levels(&self) -> usize {
+        match self {
+            Self::AveragePool { .. } => 0,
+            Self::Quartic { .. } => 2,
+            _ => 1,
+        }
     }
 }

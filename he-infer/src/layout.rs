@@ -23,9 +23,14 @@ pub(crate) struct Grid {
     pub(crate) tiles: usize,
     /// Slots of one tile, a power of two.
     pub(crate) tile: usize,
-    /// Channel c lives in tile c * channel_step, and again every channel_period tiles.
+    /// Channels side by side in one tile, and the slots between two of them.
+    pub(crate) inner: usize,
+    pub(crate) inner_step: usize,
+    /// Channel c lives in tile c / inner * channel_step, and again every channel_period tiles.
     pub(crate) channel_step: usize,
     pub(crate) channel_period: usize,
+    /// Of the repetitions, how many (a power of two) a dense layer lets compute different units.
+    pub(crate) parts: usize,
     pub(crate) positions: Positions,
 }
 
@@ -144,12 +149,14 @@ impl Positions {
 impl Grid {
     /// Tiles that hold a channel, first one first.
     pub(crate) fn tiles_of(&self, channel: usize) -> impl Iterator<Item = usize> + use<> {
-        (channel * self.channel_step..self.tiles).step_by(self.channel_period)
+        (channel / self.inner * self.channel_step..self.tiles).step_by(self.channel_period)
     }
 
     /// All slots of an element, preferred one first.
     pub(crate) fn slots(&self, channel: usize, y: usize, x: usize) -> Vec<usize> {
         let positions = self.positions.slots(y, x);
-        self.tiles_of(channel).flat_map(|tile| positions.iter().map(move |slot| tile * self.tile + slot)).collect()
+        let first = channel % self.inner * self.inner_step;
+        let in_tile = |tile: usize| positions.iter().map(move |slot| tile * self.tile + first + slot);
+        self.tiles_of(channel).flat_map(in_tile).collect()
     }
 }

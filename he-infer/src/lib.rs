@@ -1,19 +1,25 @@
 #![doc = include_str!("../README.md")]
 
 mod compile;
+mod convolution;
+mod cost;
+mod dense;
 mod diagonal;
 mod encrypted;
 mod executor;
+mod first;
 mod forward;
 mod layer;
 mod layout;
 mod lower;
 mod model;
 mod network;
+mod plain;
 mod plan;
 mod program;
 mod shadow;
 mod summary;
+mod taps;
 
 pub use compile::CompileError;
 pub use encrypted::{EncryptedExecutor, ExecuteError};
@@ -24,6 +30,7 @@ pub use network::{
     CHANNELS_MAX, CLASSES, KERNEL_MAX, LAYERS_MAX, Network, NetworkError, NetworkLiteral, PARAMETERS_MAX, SIDE_MAX,
     STRIDE_MAX, TensorSpec,
 };
+pub use plain::PlainModel;
 pub use program::{LinearStep, Program, QuadraticStep, Step, Term, WeightSlot};
 pub use shadow::ShadowExecutor;
 pub use summary::Summary;

@@ -1,12 +1,22 @@
 //! Turns each layer into a step: chooses the packing of the image, then walks the layers and
 //! keeps track of where every element lives.
 
+use he_agg::Params;
+
 use crate::compile::CompileError;
+use crate::cost::Cost;
 use crate::diagonal::{Diagonals, Entry, narrow, rotation};
-use crate::layer::{ImageShape, Layer, Operation};
-use crate::layout::{Blocks, Grid, Layout, Positions, Shifted};
-use crate::network::{Network, STRIDE_MAX};
+use crate::layer::{Layer, Operation};
+use crate::layout::Layout;
+use crate::network::Network;
 use crate::program::{LinearStep, QuadraticStep, Step, WeightSlot};
+
+/// An average pool.
+#[derive(Clone, Copy)]
+pub(crate) struct Pool {
+    pub(crate) size: usize,
+    pub(crate) stride: usize,
+}
 
 /// What lowering yields: steps without levels and scales, and where the image goes.
 pub(crate) struct Lowered {
@@ -18,20 +28,28 @@ pub(crate) struct Lowered {
     pub(crate) period: usize,
 }
 
-/// Copies of the image tried along each axis.
-const COPIES: [usize; 4] = [1, 2, 4, 8];
-
-struct Lowering<'a> {
-    layers: &'a [Layer],
-    slots: usize,
-    steps: Vec<Step>,
-    weights: Vec<WeightSlot>,
-    packing: Vec<Entry>,
+pub(crate) struct Lowering<'a> {
+    pub(crate) layers: &'a [Layer],
+    pub(crate) params: &'a Params,
+    pub(crate) cost: Cost,
+    pub(crate) slots: usize,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) weights: Vec<WeightSlot>,
+    /// (slot, pixel) pairs.
+    pub(crate) packing: Vec<Entry>,
 }
 
-pub(crate) fn lower(network: &Network, slots: usize) -> Result<Lowered, CompileError> {
-    let mut lowering =
-        Lowering { layers: network.layers(), slots, steps: Vec::new(), weights: Vec::new(), packing: Vec::new() };
+pub(crate) fn lower(network: &Network, params: &Params, key_worth: usize) -> Result<Lowered, CompileError> {
+    let slots = params.slots();
+    let mut lowering = Lowering {
+        layers: network.layers(),
+        params,
+        cost: Cost::new(params, key_worth),
+        slots,
+        steps: Vec::new(),
+        weights: Vec::new(),
+        packing: Vec::new(),
+    };
     let mut layout = None;
     for index in 0..lowering.layers.len() {
         layout = Some(match layout {
@@ -69,183 +87,38 @@ impl Lowering<'_> {
                 self.steps.push(Step::Quadratic(QuadraticStep { layer: index, limbs: 0, beta }));
                 Ok(layout)
             }
+            (Operation::Quartic { beta, gamma }, layout) => {
+                for offset in [beta, gamma] {
+                    let beta = self.per_channel(index, &layout, offset);
+                    self.steps.push(Step::Quadratic(QuadraticStep { layer: index, limbs: 0, beta }));
+                }
+                Ok(layout)
+            }
+            // The layer that follows reads through it.
+            (Operation::AveragePool { .. }, layout) => Ok(layout),
             (Operation::Conv { .. }, Layout::Grid(grid)) => self.conv(index, &grid),
+            (Operation::DepthwiseConv { .. }, Layout::Grid(grid)) => self.depthwise(index, &grid),
             // `Network` refuses a convolution after a dense layer.
             (_, layout) => self.dense(index, &layout),
         }
     }
 
-    /// The first convolution: tile tau holds, for every output position, the pixel under tap
-    /// tau mod taps_padded, so no rotation within a tile is needed.
-    fn first_conv(&mut self, index: usize) -> Result<Layout, CompileError> {
-        let layer = self.layers[index];
-        let Operation::Conv { kernel, stride, padding, weight, bias } = layer.operation else {
-            return Err(CompileError::Internal { layer: index });
-        };
-        let (from, to) = (layer.input, layer.output);
-        let taps = from.channels * kernel * kernel;
-        let taps_padded = taps.next_power_of_two();
-        let channels_padded = to.channels.next_power_of_two();
-        let tiles = taps_padded.max(self.widest_conv());
-        let tile = self.slots / tiles;
-        let positions = if tile == 0 { None } else { self.positions(index, to, tile) };
-        let Some(positions) = positions else {
-            return Err(self.too_many_positions(index, tiles, taps));
-        };
-        let grid =
-            Grid { shape: to, tiles, tile, channel_step: 1, channel_period: channels_padded.min(tiles), positions };
-        let mut diagonals = Diagonals::new(self.slots, tile);
-        let rotations = channels_padded.min(taps_padded);
-        for y in 0..to.height {
-            for x in 0..to.width {
-                for slot in grid.positions.slots(y, x) {
-                    for tau in 0..tiles {
-                        let tap = tau % taps_padded;
-                        let (c, ky, kx) = (tap / (kernel * kernel), tap / kernel % kernel, tap % kernel);
-                        let row = (y * stride + ky).wrapping_sub(padding);
-                        let column = (x * stride + kx).wrapping_sub(padding);
-                        if tap < taps && row < from.height && column < from.width {
-                            let pixel = narrow(from.index(c, row, column));
-                            self.packing.push((narrow(tau * tile + slot), pixel));
-                        }
-                        let o = tau % channels_padded;
-                        for d in 0..rotations {
-                            let tap = (tau + d) % taps_padded;
-                            if o < to.channels && tap < taps {
-                                diagonals.push(d, 0, tau * tile + slot, weight + o * taps + tap);
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        let folds = powers(channels_padded * tile, taps_padded * tile);
-        let layout = Layout::Grid(grid);
-        self.push_linear(index, diagonals, folds, &layout, bias);
-        Ok(layout)
-    }
-
-    /// A later convolution: `group` neighbouring tiles share an output channel, read one input
-    /// channel each per rotation, and are summed by folds; so are the blocks of a tile.
-    fn conv(&mut self, index: usize, grid: &Grid) -> Result<Layout, CompileError> {
-        let layer = self.layers[index];
-        let (Operation::Conv { kernel, stride, padding, weight, bias }, Positions::Blocks(blocks)) =
-            (layer.operation, &grid.positions)
-        else {
-            return Err(CompileError::Internal { layer: index });
-        };
-        let (from, to) = (layer.input, layer.output);
-        let s = blocks.phases;
-        // An output step of `ratio` cells of the phase grid keeps every tap's shift constant.
-        let ratio = stride / s;
-        let output = Blocks {
-            phases: 1,
-            copies: (1, 1),
-            block: grid.tile,
-            row_step: ratio * blocks.row_step,
-            column_step: ratio * blocks.column_step,
-        };
-        let last = output.local(to.height - 1, to.width - 1);
-        if last >= blocks.block || (to.width - 1) * output.column_step >= output.row_step {
-            return Err(CompileError::OutputGrid { layer: index, output: to, input: from });
-        }
-        let group = grid.tiles / to.channels.next_power_of_two();
-        let taps = Taps::new(kernel, padding, s);
-        let mut diagonals = Diagonals::new(self.slots, group * grid.tile);
-        for o in 0..to.channels {
-            for c in 0..from.channels {
-                // Of the tiles that hold channel c, take the one the fewest groups ahead.
-                let ahead = |tile: usize| {
-                    let within = tile % group;
-                    let tiles = (tile - within + grid.tiles - o * group) % grid.tiles;
-                    (tiles / group, within)
-                };
-                let (k, within) = grid.tiles_of(c).map(ahead).min().unwrap_or((0, 0));
-                let tile = (o * group + within) * grid.tile;
-                for (ky, kx) in pairs(kernel, kernel) {
-                    let (y_tap, x_tap) = (taps.read(ky, blocks.copies.0), taps.read(kx, blocks.copies.1));
-                    let base = tile + blocks.base((y_tap.copy, x_tap.copy), s * y_tap.phase + x_tap.phase);
-                    let shift = y_tap.cells * blocks.row_step as i64 + x_tap.cells * blocks.column_step as i64;
-                    let parameter = weight + ((o * from.channels + c) * kernel + ky) * kernel + kx;
-                    for (y, x) in pairs(to.height, to.width) {
-                        let row = (y * stride + ky).wrapping_sub(padding);
-                        let column = (x * stride + kx).wrapping_sub(padding);
-                        if row < from.height && column < from.width {
-                            diagonals.push(k, shift, base + output.local(y, x), parameter);
-                        }
-                    }
-                }
-            }
-        }
-        let mut folds = powers(blocks.block, blocks.block * blocks.count());
-        folds.extend(powers(grid.tile, grid.tile * group));
-        let layout = Layout::Grid(Grid {
-            shape: to,
-            tiles: grid.tiles,
-            tile: grid.tile,
-            channel_step: group,
-            channel_period: grid.tiles,
-            positions: Positions::Blocks(output),
-        });
-        self.push_linear(index, diagonals, folds, &layout, bias);
-        Ok(layout)
-    }
-
-    /// A dense layer: the unit of slot i is i mod period. Afterwards every slot holds a unit (or
-    /// zero for a padded one), so the result carries nothing of the layers before.
-    fn dense(&mut self, index: usize, layout: &Layout) -> Result<Layout, CompileError> {
-        let layer = self.layers[index];
-        let Operation::Dense { weight, bias } = layer.operation else {
-            return Err(CompileError::Internal { layer: index });
-        };
-        let units = layer.output.channels;
-        let period = unit_period(units);
-        if period > self.slots {
-            return Err(CompileError::Units { layer: index, units, slots: self.slots });
-        }
-        let features = layer.input.elements();
-        let mut diagonals = Diagonals::new(self.slots, 1);
-        let folds = match layout {
-            Layout::Grid(grid) => {
-                let mut feature = 0;
-                for c in 0..grid.shape.channels {
-                    for (y, x) in pairs(grid.shape.height, grid.shape.width) {
-                        let slots = grid.slots(c, y, x);
-                        for unit in 0..units {
-                            let ahead = |slot: usize| ((slot + period - unit) % period, slot);
-                            let nearest = slots.iter().map(|slot| ahead(*slot)).min();
-                            let (r, slot) = nearest.unwrap_or((0, 0));
-                            let partial = (slot + self.slots - r) % self.slots;
-                            diagonals.push(r, 0, partial, weight + unit * features + feature);
-                        }
-                        feature += 1;
-                    }
-                }
-                powers(period, self.slots)
-            }
-            Layout::Periodic { period: before, .. } => {
-                let rotations = period.min(*before);
-                let repeat = period.max(*before);
-                for (unit, feature) in pairs(units, features) {
-                    let r = (feature + rotations - unit % rotations) % rotations;
-                    let first = if period <= *before { (feature + before - r) % before } else { unit };
-                    for slot in (first..self.slots).step_by(repeat) {
-                        diagonals.push(r, 0, slot, weight + unit * features + feature);
-                    }
-                }
-                powers(period, *before)
-            }
-        };
-        let layout = Layout::Periodic { units, period };
-        self.push_linear(index, diagonals, folds, &layout, bias);
-        Ok(layout)
-    }
-
-    fn push_linear(&mut self, index: usize, diagonals: Diagonals, folds: Vec<usize>, output: &Layout, bias: usize) {
-        let mut step: LinearStep = diagonals.into_step(index, &mut self.weights);
+    pub(crate) fn push_linear(
+        &mut self,
+        index: usize,
+        diagonals: Diagonals,
+        folds: Vec<usize>,
+        output: &Layout,
+        bias: usize,
+    ) {
+        let mut step: LinearStep = diagonals.into_step(index, (self.cost, self.limbs(index)), &mut self.weights);
         let signed = |fold: usize| rotation(fold as i64, self.slots);
         step.folds = folds.into_iter().map(signed).collect();
         step.bias = self.per_channel(index, output, bias);
+        if let Some(pool) = self.pool(index) {
+            let mean = 1.0 / (pool.size * pool.size) as f64;
+            step.groups.iter().flatten().for_each(|term| self.weights[term.weight].scale_values(mean));
+        }
         self.steps.push(Step::Linear(step));
     }
 
@@ -271,142 +144,42 @@ impl Lowering<'_> {
         self.weights.len() - 1
     }
 
-    /// The next layer that is not quadratic.
-    fn next_linear(&self, index: usize) -> Option<&Layer> {
-        let mut later = self.layers[index + 1..].iter();
-        later.find(|layer| layer.operation.is_linear())
+    /// Index of the next layer with weights: activations and pools are passed over.
+    pub(crate) fn next_linear(&self, index: usize) -> Option<usize> {
+        (index + 1..self.layers.len()).find(|later| self.layers[*later].operation.is_linear())
     }
 
-    fn widest_conv(&self) -> usize {
-        let convs = self.layers.iter().filter(|layer| matches!(layer.operation, Operation::Conv { .. }));
-        convs.map(|layer| layer.output.channels.next_power_of_two()).max().unwrap_or(1)
-    }
-
-    /// Phases and copies that make the layer that reads the first convolution cheapest.
-    fn positions(&self, index: usize, shape: ImageShape, tile: usize) -> Option<Positions> {
-        match self.next_linear(index).map(|layer| layer.operation) {
-            Some(Operation::Conv { kernel, stride, padding, .. }) => {
-                let mut best: Option<((usize, usize), Blocks)> = None;
-                for phases in [1, stride] {
-                    let taps = Taps::new(kernel, padding, phases);
-                    for copies in COPIES.iter().flat_map(|y| COPIES.map(|x| (*y, x))) {
-                        let Some(blocks) = Blocks::fit(shape, tile, phases, copies) else {
-                            continue;
-                        };
-                        let shifts = taps.shifts(copies.0) * taps.shifts(copies.1);
-                        let cost = (shifts, blocks.count());
-                        if best.as_ref().is_none_or(|(least, _)| cost < *least) {
-                            best = Some((cost, blocks));
-                        }
-                    }
-                }
-                best.map(|(_, blocks)| Positions::Blocks(blocks))
-            }
-            Some(Operation::Dense { .. }) => {
-                let units = self.next_linear(index).map_or(1, |layer| layer.output.channels);
-                Shifted::fit(shape, tile, unit_period(units)).map(Positions::Shifted)
-            }
+    /// The average pool that a layer reads through, if any.
+    pub(crate) fn pool(&self, index: usize) -> Option<Pool> {
+        let before = self.layers[index.checked_sub(1)?];
+        match before.operation {
+            Operation::AveragePool { size, stride } => Some(Pool { size, stride }),
             _ => None,
         }
     }
 
-    /// Places the pixels of an image that a dense layer reads directly.
-    fn flat_image(&self, index: usize) -> Result<Grid, CompileError> {
-        let layer = self.layers[index];
-        let pixels = layer.input.elements();
-        let shape = ImageShape::new(1, 1, pixels);
-        let Some(shifted) = Shifted::fit(shape, self.slots, unit_period(layer.output.channels)) else {
-            return Err(CompileError::Pixels { layer: index, pixels, slots: self.slots });
-        };
-        Ok(Grid {
-            shape,
-            tiles: 1,
-            tile: self.slots,
-            channel_step: 1,
-            channel_period: 1,
-            positions: Positions::Shifted(shifted),
-        })
+    /// Limbs of the ciphertext that enters a layer.
+    pub(crate) fn limbs(&self, index: usize) -> usize {
+        self.params.base_limbs
+            + self.params.limbs_per_level
+                * self.layers[index..].iter().map(|layer| layer.operation.levels()).sum::<usize>()
     }
 
-    fn too_many_positions(&self, index: usize, tiles: usize, taps: usize) -> CompileError {
-        let layer = self.layers[index];
-        let capacity = self.slots / tiles;
-        let Operation::Conv { kernel, stride, .. } = layer.operation else {
-            return CompileError::Internal { layer: index };
-        };
-        // The same kernel with a larger stride has fewer positions; name the first that fits.
-        let fitting = (stride + 1..=STRIDE_MAX).find(|stride| {
-            let padding = (kernel + 1).saturating_sub(*stride) / 2;
-            let side = |side: usize| (side + 2 * padding).checked_sub(kernel);
-            match (side(layer.input.height), side(layer.input.width)) {
-                (Some(y), Some(x)) => (y / stride + 1) * (x / stride + 1) <= capacity,
-                _ => false,
-            }
-        });
-        CompileError::Positions {
-            layer: index,
-            positions: layer.output.positions(),
-            taps,
-            tiles,
-            slots: self.slots,
-            capacity,
-            stride: fitting,
-        }
+    /// Cost of a linear layer with this many rotations and folds.
+    pub(crate) fn linear_cost(&self, index: usize, rotations: usize, folds: u32) -> usize {
+        let (limbs, after) = (self.limbs(index), self.limbs(index + 1));
+        self.cost.split(rotations, 1, limbs).cost
+            + rotations * Cost::product(limbs)
+            + folds as usize * self.cost.switch(after)
     }
-}
-
-/// How the taps of a convolution along one axis read a phase grid.
-struct Taps {
-    padding: i64,
-    phases: i64,
-    /// Largest offset of a tap, in cells of the phase grid.
-    cells_max: i64,
-    kernel: usize,
-}
-
-/// One tap along one axis.
-struct Tap {
-    phase: usize,
-    copy: usize,
-    /// Shift in cells.
-    cells: i64,
-}
-
-impl Taps {
-    fn new(kernel: usize, padding: usize, phases: usize) -> Self {
-        let (padding, phases) = (padding as i64, phases as i64);
-        let last = kernel as i64 - 1 - padding;
-        Self { padding, phases, cells_max: last.div_euclid(phases), kernel }
-    }
-
-    /// Copy z is moved by z cells, so a tap `z` cells behind the last one reads it by the same shift.
-    fn read(&self, tap: usize, copies: usize) -> Tap {
-        let offset = tap as i64 - self.padding;
-        let cells = offset.div_euclid(self.phases);
-        let behind = usize::try_from(self.cells_max - cells).unwrap_or(0);
-        let copy = behind % copies;
-        Tap { phase: usize::try_from(offset.rem_euclid(self.phases)).unwrap_or(0), copy, cells: cells + copy as i64 }
-    }
-
-    fn shifts(&self, copies: usize) -> usize {
-        let mut cells: Vec<i64> = (0..self.kernel).map(|tap| self.read(tap, copies).cells).collect();
-        cells.sort_unstable();
-        cells.dedup();
-        cells.len()
-    }
-}
-
-/// Units padded to a power of two; at least 2, so that a single unit still has a rotation key.
-fn unit_period(units: usize) -> usize {
-    units.next_power_of_two().max(2)
 }
 
 /// from, 2 from, 4 from, ... below `end`.
-fn powers(from: usize, end: usize) -> Vec<usize> {
+pub(crate) fn powers(from: usize, end: usize) -> Vec<usize> {
     let doubled = std::iter::successors(Some(from), |fold| Some(fold * 2));
     doubled.take_while(|fold| *fold < end).collect()
 }
 
-fn pairs(outer: usize, inner: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(crate) fn pairs(outer: usize, inner: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..outer).flat_map(move |o| (0..inner).map(move |i| (o, i)))
 }

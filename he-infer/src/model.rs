@@ -212,7 +212,7 @@ impl Program {
     }
 }
 
-fn at(place: Place, source: CkksError) -> ModelError {
+pub(crate) fn at(place: Place, source: CkksError) -> ModelError {
     ModelError::Ckks { place, source }
 }
 

@@ -1,8 +1,9 @@
 //! A checked network: the shapes of all layers and the flat order of all parameters.
 //!
 //! The flat order is one convention shared by training, quantisation and publishing: layer by
-//! layer, conv weight `[out][in][kh][kw]` then bias `[out]`; beta `[channels]`; dense weight
-//! `[out][in]` with in = (c, y, x), then bias `[out]`.
+//! layer, conv weight `[out][in][kh][kw]` then bias `[out]`; depthwise-conv the same with in = 1;
+//! beta `[channels]`, of a quartic layer then gamma `[channels]`; dense weight `[out][in]` with
+//! in = (c, y, x), then bias `[out]`. Pools have none.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -45,7 +46,7 @@ pub enum NetworkError {
     Range {
         /// Index of the layer.
         layer: usize,
-        /// "conv", "quadratic" or "dense".
+        /// The layer's type, as in configuration files.
         kind: &'static str,
         /// Name of the field.
         field: &'static str,
@@ -58,12 +59,14 @@ pub enum NetworkError {
     },
     /// The padded input is smaller than the kernel.
     #[error(
-        "layer {layer} (conv): kernel {kernel} is larger than its {input} input padded by {padding}; \
+        "layer {layer} ({kind}): kernel {kernel} is larger than its {input} input padded by {padding}; \
          use a smaller kernel or fewer strided layers before it"
     )]
     Kernel {
         /// Index of the layer.
         layer: usize,
+        /// The layer's type.
+        kind: &'static str,
         /// Side of the kernel.
         kernel: usize,
         /// Shape that enters.
@@ -71,15 +74,31 @@ pub enum NetworkError {
         /// Zeros on every side.
         padding: usize,
     },
-    /// A convolution follows a dense layer, where no image is left.
-    #[error("layer {layer} (conv) follows a dense layer, whose output is no image; put it before it")]
+    /// A convolution or pool follows a dense layer, where no image is left.
+    #[error("layer {layer} ({kind}) follows a dense layer, whose output is no image; put it before it")]
     ConvAfterDense {
         /// Index of the layer.
         layer: usize,
+        /// The layer's type.
+        kind: &'static str,
     },
-    /// The first layer is quadratic: beta belongs to the channels of the layer before.
-    #[error("layer 0 (quadratic) has no layer before it; start with a convolution or a dense layer")]
-    QuadraticFirst,
+    /// The first layer is not one that can read pixels.
+    #[error("layer 0 ({kind}) has no layer before it; start with a conv or a dense layer")]
+    First {
+        /// The layer's type.
+        kind: &'static str,
+    },
+    /// A pool is not followed by a layer that can take the mean into its weights.
+    #[error(
+        "layer {layer} (average-pool) is followed by {next}; put it directly before a conv, depthwise-conv or dense \
+         layer, which takes the mean into its weights"
+    )]
+    Pool {
+        /// Index of the layer.
+        layer: usize,
+        /// The type of the layer that follows, "nothing" at the end.
+        next: &'static str,
+    },
     /// The last layer is not dense with 2 to 16 classes.
     #[error(
         "layer {layer} ({kind}, {units} outputs) is the last one and must be dense with {} to {} units, one per class",
@@ -158,16 +177,54 @@ impl Network {
         let mut dense_seen = false;
         for (index, spec) in specs.iter().enumerate() {
             let (output, operation) = match *spec {
-                LayerSpec::Conv { .. } if dense_seen => {
-                    return Err(NetworkError::ConvAfterDense { layer: index });
+                LayerSpec::Conv { .. } | LayerSpec::DepthwiseConv { .. } | LayerSpec::AveragePool { .. }
+                    if dense_seen =>
+                {
+                    return Err(NetworkError::ConvAfterDense { layer: index, kind: spec.kind() });
+                }
+                LayerSpec::DepthwiseConv { .. }
+                | LayerSpec::AveragePool { .. }
+                | LayerSpec::Quadratic {}
+                | LayerSpec::Quartic {}
+                    if index == 0 =>
+                {
+                    return Err(NetworkError::First { kind: spec.kind() });
                 }
                 LayerSpec::Conv { channels, kernel, stride, padding } => {
-                    conv(index, shape, (channels, kernel, stride, padding), &mut tensors)?
+                    range(index, spec.kind(), "channels", channels, 1, CHANNELS_MAX)?;
+                    let window = Window::new(index, spec.kind(), shape, (kernel, stride, padding))?;
+                    let weight = tensors.push(index, "weight", vec![channels, shape.channels, kernel, kernel]);
+                    let bias = tensors.push(index, "bias", vec![channels]);
+                    let operation = Operation::Conv { kernel, stride, padding: window.padding, weight, bias };
+                    (ImageShape::new(channels, window.rows, window.columns), operation)
                 }
-                LayerSpec::Quadratic {} if index == 0 => return Err(NetworkError::QuadraticFirst),
+                LayerSpec::DepthwiseConv { kernel, stride, padding } => {
+                    let window = Window::new(index, spec.kind(), shape, (kernel, stride, padding))?;
+                    let weight = tensors.push(index, "weight", vec![shape.channels, 1, kernel, kernel]);
+                    let bias = tensors.push(index, "bias", vec![shape.channels]);
+                    let operation = Operation::DepthwiseConv { kernel, stride, padding: window.padding, weight, bias };
+                    (ImageShape::new(shape.channels, window.rows, window.columns), operation)
+                }
+                LayerSpec::AveragePool { size, stride } => {
+                    let next = specs.get(index + 1).map_or("nothing", LayerSpec::kind);
+                    if !matches!(next, "conv" | "depthwise-conv" | "dense") {
+                        return Err(NetworkError::Pool { layer: index, next });
+                    }
+                    let stride = stride.unwrap_or(size);
+                    let window = Window::new(index, spec.kind(), shape, (size, stride, Some(0)))?;
+                    (
+                        ImageShape::new(shape.channels, window.rows, window.columns),
+                        Operation::AveragePool { size, stride },
+                    )
+                }
                 LayerSpec::Quadratic {} => {
                     let beta = tensors.push(index, "beta", vec![shape.channels]);
                     (shape, Operation::Quadratic { beta })
+                }
+                LayerSpec::Quartic {} => {
+                    let beta = tensors.push(index, "beta", vec![shape.channels]);
+                    let gamma = tensors.push(index, "gamma", vec![shape.channels]);
+                    (shape, Operation::Quartic { beta, gamma })
                 }
                 LayerSpec::Dense { units } => {
                     range(index, spec.kind(), "units", units, 1, CHANNELS_MAX)?;
@@ -280,24 +337,29 @@ fn range(
     Err(NetworkError::Range { layer, kind, field, found, least, most })
 }
 
-fn conv(
-    layer: usize,
-    input: ImageShape,
-    (channels, kernel, stride, padding): (usize, usize, usize, Option<usize>),
-    tensors: &mut TensorList,
-) -> Result<(ImageShape, Operation), NetworkError> {
-    range(layer, "conv", "channels", channels, 1, CHANNELS_MAX)?;
-    range(layer, "conv", "kernel", kernel, 1, KERNEL_MAX)?;
-    range(layer, "conv", "stride", stride, 1, STRIDE_MAX)?;
-    let padding = padding.unwrap_or((kernel + 1).saturating_sub(stride) / 2);
-    // More padding than this would make outputs that see nothing but zeros.
-    range(layer, "conv", "padding", padding, 0, kernel - 1)?;
-    let side = |side: usize| (side + 2 * padding).checked_sub(kernel);
-    let (Some(rows), Some(columns)) = (side(input.height), side(input.width)) else {
-        return Err(NetworkError::Kernel { layer, kernel, input, padding });
-    };
-    let output = ImageShape::new(channels, rows / stride + 1, columns / stride + 1);
-    let weight = tensors.push(layer, "weight", vec![channels, input.channels, kernel, kernel]);
-    let bias = tensors.push(layer, "bias", vec![channels]);
-    Ok((output, Operation::Conv { kernel, stride, padding, weight, bias }))
+/// Where a square window comes to lie on an image.
+struct Window {
+    padding: usize,
+    rows: usize,
+    columns: usize,
+}
+
+impl Window {
+    fn new(
+        layer: usize,
+        kind: &'static str,
+        input: ImageShape,
+        (kernel, stride, padding): (usize, usize, Option<usize>),
+    ) -> Result<Self, NetworkError> {
+        range(layer, kind, if kind == "average-pool" { "size" } else { "kernel" }, kernel, 1, KERNEL_MAX)?;
+        range(layer, kind, "stride", stride, 1, STRIDE_MAX)?;
+        let padding = padding.unwrap_or((kernel + 1).saturating_sub(stride) / 2);
+        // More padding than this would make outputs that see nothing but zeros.
+        range(layer, kind, "padding", padding, 0, kernel - 1)?;
+        let side = |side: usize| (side + 2 * padding).checked_sub(kernel);
+        let (Some(rows), Some(columns)) = (side(input.height), side(input.width)) else {
+            return Err(NetworkError::Kernel { layer, kind, kernel, input, padding });
+        };
+        Ok(Self { padding, rows: rows / stride + 1, columns: columns / stride + 1 })
+    }
 }

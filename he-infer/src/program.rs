@@ -89,12 +89,18 @@ pub struct WeightSlot {
     layer: usize,
     pub(crate) limbs: usize,
     pub(crate) scale: f64,
+    factor: f64,
     entries: Vec<Entry>,
 }
 
 impl WeightSlot {
     pub(crate) fn sparse(layer: usize, entries: Vec<Entry>) -> Self {
-        Self { layer, limbs: 0, scale: 0.0, entries }
+        Self { layer, limbs: 0, scale: 0.0, factor: 1.0, entries }
+    }
+
+    /// Multiplies all values: what a mean over a square divides by.
+    pub(crate) fn scale_values(&mut self, factor: f64) {
+        self.factor *= factor;
     }
 
     /// Index of the layer that uses it.
@@ -115,7 +121,14 @@ impl WeightSlot {
         self.scale
     }
 
-    /// (slot, parameter) pairs, sorted by slot, each slot at most once; all other slots are zero.
+    /// What every slot is multiplied by: 1, or 1 / size^2 where the layer reads an average pool.
+    #[must_use]
+    pub fn factor(&self) -> f64 {
+        self.factor
+    }
+
+    /// (slot, parameter) pairs, sorted: a slot holds `factor` times the sum of its parameters,
+    /// several only where the squares of an average pool overlap. All other slots are zero.
     #[must_use]
     pub fn entries(&self) -> &[(u32, u32)] {
         &self.entries
@@ -156,7 +169,7 @@ impl Program {
         self.params.slots()
     }
 
-    /// The steps in order, one per layer.
+    /// The steps in order, one per level: none for an average pool, two for a quartic layer.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
         &self.steps
@@ -242,7 +255,11 @@ impl Program {
     fn spread(&self, weight: usize, parameters: &[f32]) -> Vec<f64> {
         let mut slots = vec![0.0; self.slots()];
         for &(slot, parameter) in &self.weights[weight].entries {
-            slots[slot as usize] = f64::from(parameters[parameter as usize]);
+            slots[slot as usize] += f64::from(parameters[parameter as usize]);
+        }
+        let factor = self.weights[weight].factor;
+        if factor != 1.0 {
+            slots.iter_mut().for_each(|slot| *slot *= factor);
         }
         slots
     }
@@ -283,7 +300,7 @@ impl Program {
     }
 
     pub(crate) fn fingerprint(&self) -> [u8; 32] {
-        let mut hash = Fingerprint(Sha256::new_with_prefix(b"he-infer/program/v1"));
+        let mut hash = Fingerprint(Sha256::new_with_prefix(b"he-infer/program/v2"));
         hash.0.update(self.params.digest());
         hash.network(&self.network);
         hash.number(self.steps.len());
@@ -294,6 +311,7 @@ impl Program {
         for weight in &self.weights {
             hash.numbers([weight.layer, weight.limbs]);
             hash.0.update(weight.scale.to_bits().to_le_bytes());
+            hash.0.update(weight.factor.to_bits().to_le_bytes());
             hash.entries(&weight.entries);
         }
         hash.entries(&self.packing);

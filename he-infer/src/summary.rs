@@ -3,6 +3,7 @@
 use std::fmt;
 
 use he_agg::Params;
+use he_agg::multiparty::KeyPlan;
 use serde::Serialize;
 
 use crate::program::{Program, Step};
@@ -47,7 +48,7 @@ impl Program {
         let mut summary = Summary {
             depth: self.steps().len(),
             galois_keys: self.key_plan().rotations.len(),
-            galois_key_bytes: self.key_plan().rotations.values().map(|limbs| key_bytes(params, *limbs)).sum(),
+            galois_key_bytes: rotation_bytes(params, self.key_plan()),
             relin_key_bytes: 2 * key_bytes(params, self.key_plan().relin_limbs),
             weight_vectors: self.weights().len(),
             model_bytes: self.weights().iter().map(|weight| 2 * poly_bytes(params, weight.limbs())).sum(),
@@ -73,6 +74,11 @@ impl Program {
         }
         summary
     }
+}
+
+/// Rotation keys of a plan, level-trimmed, the uniform half sent as a seed.
+pub(crate) fn rotation_bytes(params: &Params, plan: &KeyPlan) -> usize {
+    plan.rotations.values().map(|limbs| key_bytes(params, *limbs)).sum()
 }
 
 /// One polynomial of `limbs` residues per coefficient.

@@ -9,8 +9,8 @@ use he_agg::ckks::{Ciphertext, Encoder, EvaluationKeys, PublicKey};
 use he_agg::multiparty::{HolderKey, KeyPlan};
 use he_agg::{Preset, Stream};
 use he_infer::{
-    EncryptedExecutor, EncryptedModel, ExecuteError, ImageShape, LayerSpec, ModelError, Network, Place, Program,
-    ShadowExecutor,
+    EncryptedExecutor, EncryptedModel, ExecuteError, ImageShape, LayerSpec, ModelError, Network, Place, PlainModel,
+    Program, ShadowExecutor,
 };
 use random::Random;
 
@@ -72,15 +72,31 @@ fn worst_difference(program: &Program, holder: &Holder, seed: u64) -> f64 {
     for (found, expected) in logits.iter().zip(&plain) {
         assert!((found - expected).abs() < 1e-2, "logit {found}, expected {expected}");
     }
+    let model = PlainModel::encode(program, &parameters).unwrap();
+    let result = executor
+        .observe_plain(&model, &query, |step, ciphertext| {
+            let size = expected[step].iter().fold(1.0f64, |size, value| size.max(value.abs()));
+            let pairs = holder.reveal(ciphertext).into_iter().zip(&expected[step]);
+            worst = worst.max(pairs.fold(0.0f64, |most, (a, b)| most.max((a - b).abs())) / size);
+        })
+        .unwrap();
+    assert_eq!(result.limbs(), program.output_limbs());
     worst
 }
 
 #[test]
 fn every_slot_after_every_step_equals_the_shadow_on_inf13() {
-    let shapes: [(ImageShape, &[LayerSpec]); 3] = [
+    let (pool, depthwise) = (LayerSpec::average_pool(2), LayerSpec::depthwise_conv(3, 1));
+    let shapes: [(ImageShape, &[LayerSpec]); 6] = [
         (ImageShape::new(1, 12, 12), &[LayerSpec::conv(4, 3, 2), Q, LayerSpec::dense(3)]),
         (ImageShape::new(1, 10, 10), &[LayerSpec::conv(3, 3, 1), LayerSpec::conv(5, 3, 2), Q, LayerSpec::dense(4)]),
         (ImageShape::new(1, 8, 8), &[LayerSpec::dense(20), Q, LayerSpec::dense(5)]),
+        (ImageShape::new(1, 12, 12), &[LayerSpec::conv(4, 3, 1), Q, pool, LayerSpec::dense(20), LayerSpec::dense(3)]),
+        (
+            ImageShape::new(3, 8, 8),
+            &[LayerSpec::conv(4, 3, 1), depthwise, LayerSpec::conv(6, 1, 1), LayerSpec::dense(2)],
+        ),
+        (ImageShape::new(1, 8, 8), &[LayerSpec::conv(2, 3, 2), LayerSpec::quartic(), LayerSpec::dense(4)]),
     ];
     for (seed, (image, layers)) in shapes.into_iter().enumerate() {
         let program = compile(image, layers, Preset::Inf13);
@@ -152,6 +168,9 @@ fn models_queries_and_keys_of_something_else_are_refused() {
     let error = executor.run(&foreign, &query).unwrap_err();
     assert!(matches!(error, ExecuteError::OtherProgram { .. }), "{error}");
     assert_eq!(model.clone().absorb(&foreign).unwrap_err(), ModelError::OtherProgram);
+    let foreign = PlainModel::encode(&other, &vec![0.5; other.network().parameter_count()]).unwrap();
+    let error = executor.run_plain(&foreign, &query).unwrap_err();
+    assert!(matches!(error, ExecuteError::OtherProgram { .. }), "{error}");
 
     let mut plan = program.key_plan().clone();
     let (rotation, _) = plan.rotations.pop_first().unwrap();

@@ -16,6 +16,15 @@ fn dense(units: usize) -> LayerSpec {
 }
 
 const Q: LayerSpec = LayerSpec::quadratic();
+const Q4: LayerSpec = LayerSpec::quartic();
+
+fn depthwise(kernel: usize, stride: usize) -> LayerSpec {
+    LayerSpec::depthwise_conv(kernel, stride)
+}
+
+fn pool(size: usize, stride: usize) -> LayerSpec {
+    LayerSpec::AveragePool { size, stride: Some(stride) }
+}
 
 fn image(channels: usize, height: usize, width: usize) -> ImageShape {
     ImageShape::new(channels, height, width)
@@ -52,7 +61,9 @@ fn agree(network: &Network, preset: Preset, seed: u64) -> Program {
     assert_eq!(logits.len(), plain.len());
     keys_cover_rotations(&program);
     for weight in program.weights() {
-        assert!(weight.entries().windows(2).all(|pair| pair[0].0 < pair[1].0));
+        // A slot holds several parameters only where the squares of a pool overlap.
+        let pooled = weight.factor() != 1.0;
+        assert!(weight.entries().windows(2).all(|pair| pair[0].0 < pair[1].0 || pooled && pair[0] < pair[1]));
         assert!(weight.limbs() >= program.output_limbs() && weight.scale() > 1.0);
     }
     program
@@ -123,6 +134,33 @@ fn small_shapes_compute_their_network_on_every_slot_count() {
 }
 
 #[test]
+fn pools_depthwise_and_quartic_layers_compute_their_network() {
+    let shapes: [(&[LayerSpec], ImageShape); 9] = [
+        (&[spec(4, 3, 2), Q, LayerSpec::average_pool(2), dense(3)], image(1, 12, 12)),
+        (&[spec(3, 3, 1), Q, pool(3, 2), dense(5)], image(2, 9, 10)),
+        (&[spec(4, 3, 1), Q, LayerSpec::average_pool(2), spec(5, 3, 1), dense(4)], image(1, 12, 11)),
+        (&[spec(3, 3, 1), pool(3, 2), spec(4, 2, 2), dense(4)], image(1, 14, 14)),
+        (&[spec(4, 3, 1), Q, depthwise(3, 2), dense(6)], image(3, 8, 8)),
+        (&[spec(5, 3, 2), depthwise(3, 1), spec(8, 1, 1), dense(4)], image(1, 16, 16)),
+        (&[spec(4, 3, 1), LayerSpec::average_pool(2), depthwise(3, 1), dense(3)], image(1, 10, 10)),
+        (&[spec(4, 3, 2), Q4, dense(3)], image(1, 10, 10)),
+        (&[dense(12), Q4, dense(2)], image(1, 6, 6)),
+    ];
+    for preset in [Preset::Inf13, Preset::Inf14x30, Preset::Inf15x60] {
+        for (seed, (layers, image)) in shapes.iter().enumerate() {
+            agree(&network(*image, layers), preset, 300 + seed as u64);
+        }
+    }
+    // A pool takes no level, a quartic two; the parts of the slots work through a pool as well.
+    let pooled = [spec(4, 3, 2), Q, LayerSpec::average_pool(2), dense(20), Q, dense(3)];
+    let program = agree(&network(image(1, 16, 16), &pooled), Preset::Inf14x30, 1);
+    assert_eq!(program.summary().depth, 5);
+    assert!(program.weights().iter().any(|weight| weight.factor() == 0.25));
+    let separable = [spec(16, 5, 2), Q4, depthwise(3, 2), spec(16, 1, 1), Q, dense(10)];
+    assert_eq!(agree(&network(image(1, 28, 28), &separable), Preset::Inf15x60, 2).summary().depth, 7);
+}
+
+#[test]
 fn random_networks_compute_what_their_forward_pass_computes() {
     let mut compiled = 0;
     for seed in 0..120 {
@@ -138,6 +176,11 @@ fn random_networks_compute_what_their_forward_pass_computes() {
             });
             if within(&mut random, 0, 1) == 1 && layers.len() < 3 {
                 layers.push(Q);
+            }
+            match within(&mut random, 0, 5) {
+                0 => layers.push(pool(within(&mut random, 1, 3), within(&mut random, 1, 3))),
+                1 if layers.len() < 3 => layers.push(depthwise(within(&mut random, 1, 3), within(&mut random, 1, 2))),
+                _ => (),
             }
         }
         if within(&mut random, 0, 2) == 0 && layers.len() < 3 {
@@ -169,6 +212,21 @@ fn weight_vectors_are_linear_in_the_parameters() {
             assert!((0.25 * a + 0.75 * b - sum).abs() < 1e-6);
         }
     }
+}
+
+#[test]
+fn parts_and_channels_side_by_side_save_products() {
+    let tutorial = LayerSpec::Conv { channels: 4, kernel: 7, stride: 3, padding: Some(0) };
+    let tutorial = network(image(1, 28, 28), &[tutorial, Q, dense(64), Q, dense(10)]);
+    // Two diagonals of two channels each; 32 parts of the slots with two units each; ten classes from two residues.
+    let summary = agree(&tutorial, Preset::Inf14x30, 1).summary();
+    assert_eq!(summary.products, 2 + 1 + 2 + 1 + 11);
+    // All four channels side by side, 64 parts of one unit: no rotation but folds before the last layer.
+    let summary = agree(&tutorial, Preset::Inf15x90, 2).summary();
+    assert_eq!(summary.products, 1 + 1 + 1 + 1 + 10);
+    let lola = network(image(1, 28, 28), &[spec(5, 5, 2), Q, dense(100), Q, dense(10)]);
+    let summary = agree(&lola, Preset::Inf14x30, 3).summary();
+    assert_eq!(summary.products, 8 + 1 + 32 + 1 + 16);
 }
 
 #[test]

@@ -35,12 +35,37 @@ fn unknown_fields_are_refused_everywhere() {
         ("stride = 2 }", "stride = 2, dilation = 2 }"),
         ("type = \"quadratic\"", "type = \"quadratic\", alpha = 1"),
         ("type = \"quadratic\"", "type = \"relu\""),
+        ("type = \"quadratic\"", "type = \"quartic\", degree = 4"),
+        ("{ type = \"quadratic\" }", "{ type = \"average-pool\" }"),
         ("units = 3", "units = 3, bias = false"),
         ("units = 3", "units = 300"),
     ] {
         assert!(TOML.contains(from));
         assert!(toml::from_str::<Network>(&TOML.replace(from, to)).is_err(), "{to}");
     }
+}
+
+#[test]
+fn every_layer_type_is_read_from_toml_and_written_back() {
+    let text = r#"
+image = { channels = 3, height = 32, width = 32 }
+layers = [
+    { type = "conv", channels = 8, kernel = 3, stride = 2 },
+    { type = "quartic" },
+    { type = "depthwise-conv", kernel = 3, stride = 1 },
+    { type = "conv", channels = 16, kernel = 1, stride = 1 },
+    { type = "quadratic" },
+    { type = "average-pool", size = 4 },
+    { type = "dense", units = 3 },
+]
+"#;
+    let network: Network = toml::from_str(text).unwrap();
+    let shapes: Vec<String> = network.layers().iter().map(|l| l.output.to_string()).collect();
+    assert_eq!(shapes, ["8x16x16", "8x16x16", "8x16x16", "16x16x16", "16x16x16", "16x4x4", "3x1x1"]);
+    let names: Vec<&str> = network.tensors().iter().map(|t| t.name.as_str()).collect();
+    assert_eq!(names[..4], ["layers.0.weight", "layers.0.bias", "layers.1.beta", "layers.1.gamma"]);
+    let again: Network = toml::from_str(&toml::to_string(&network).unwrap()).unwrap();
+    assert_eq!(again, network);
 }
 
 #[test]
@@ -84,12 +109,45 @@ fn the_forward_pass_of_a_tiny_network_is_the_one_done_by_hand() {
 }
 
 #[test]
+fn the_new_layers_compute_what_is_done_by_hand() {
+    // One 4x4 channel of 1 to 16: depthwise 2x2 stride 2 of ones gives 14, 22, 46, 54, plus bias 1.
+    let layers = vec![
+        LayerSpec::conv(1, 1, 1),
+        LayerSpec::depthwise_conv(2, 2),
+        LayerSpec::average_pool(2),
+        LayerSpec::dense(2),
+    ];
+    let image = ndarray::Array3::from_shape_fn((1, 4, 4), |(_, y, x)| (4 * y + x + 1) as f32);
+    let parameters = [1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, -1.0, 0.0, 0.5];
+    let logits = network((1, 4, 4), layers).unwrap().forward(&parameters, image.view()).unwrap();
+    assert_eq!(logits, [70.0, -34.5]);
+    // x = 3: z = 3 (3 - 1) = 6, y = 6 (6 + 0.5) = 39.
+    let layers = vec![LayerSpec::conv(1, 1, 1), LayerSpec::quartic(), LayerSpec::dense(2)];
+    let parameters = [1.0, 0.0, -1.0, 0.5, 1.0, 0.0, 0.0, 0.0];
+    let image = ndarray::arr3(&[[[3.0]]]);
+    let logits = network((1, 1, 1), layers).unwrap().forward(&parameters, image.view()).unwrap();
+    assert_eq!(logits, [39.0, 0.0]);
+}
+
+#[test]
 fn every_mistake_names_its_layer() {
     let conv = LayerSpec::conv(4, 3, 2);
     let cases = [
         (network((1, 8, 8), vec![]), "1 to 32 layers"),
         (network((1, 0, 8), vec![LayerSpec::dense(2)]), "image 1x0x8"),
-        (network((1, 8, 8), vec![LayerSpec::quadratic(), LayerSpec::dense(2)]), "layer 0"),
+        (network((1, 8, 8), vec![LayerSpec::quadratic(), LayerSpec::dense(2)]), "layer 0 (quadratic)"),
+        (network((1, 8, 8), vec![LayerSpec::average_pool(2), LayerSpec::dense(2)]), "layer 0 (average-pool)"),
+        (network((1, 8, 8), vec![LayerSpec::depthwise_conv(3, 1), LayerSpec::dense(2)]), "layer 0 (depthwise-conv)"),
+        (
+            network((1, 8, 8), vec![conv, LayerSpec::average_pool(2), LayerSpec::quartic(), LayerSpec::dense(2)]),
+            "layer 1 (average-pool) is followed by quartic; put it directly before",
+        ),
+        (network((1, 8, 8), vec![conv, LayerSpec::average_pool(5), LayerSpec::dense(2)]), "kernel 5 is larger"),
+        (network((1, 8, 8), vec![conv, LayerSpec::average_pool(0), LayerSpec::dense(2)]), "size = 0 is out of range"),
+        (
+            network((1, 8, 8), vec![LayerSpec::dense(9), LayerSpec::depthwise_conv(1, 1), LayerSpec::dense(2)]),
+            "layer 1 (depthwise-conv) follows a dense",
+        ),
         (network((1, 8, 8), vec![conv, LayerSpec::conv(4, 0, 1)]), "layer 1 (conv): kernel = 0"),
         (network((1, 8, 8), vec![conv, conv]), "layer 1 (conv, 16 outputs)"),
         (network((1, 8, 8), vec![conv, LayerSpec::dense(17)]), "layer 1 (dense, 17 outputs)"),
@@ -115,7 +173,14 @@ fn what_does_not_compile_is_told_what_would_fit() {
     let deep = network((1, 16, 16), vec![conv, q, conv, q, dense]).unwrap();
     let error = Program::compile(&deep, Preset::Inf13.params()).unwrap_err();
     assert!(matches!(error, CompileError::Depth { layer: 4, needed: 5, depth: 4, .. }));
-    assert!(error.to_string().ends_with("use at most 4 layers or INF15-90"), "{error}");
+    assert!(
+        error.to_string().ends_with("use at most 4 levels (quartic 2, average-pool 0, others 1) or INF15-90"),
+        "{error}"
+    );
+
+    let quartic = network((1, 16, 16), vec![conv, LayerSpec::quartic(), conv, q, dense]).unwrap();
+    let error = Program::compile(&quartic, Preset::Inf15x90.params()).unwrap_err();
+    assert!(matches!(error, CompileError::Depth { layer: 4, needed: 6, depth: 5, .. }), "{error}");
 
     let wide = network((3, 64, 64), vec![LayerSpec::conv(8, 5, 2), q, dense]).unwrap();
     let error = Program::compile(&wide, Preset::Inf15x90.params()).unwrap_err();

@@ -5,7 +5,8 @@ use crate::ckks::error::CkksError;
 use crate::ckks::evaluator::{Evaluator, check_limbs, check_scales};
 use crate::ckks::plaintext::Plaintext;
 use crate::ckks::tensor::{TensorTerm, tensor_sum};
-use crate::ring::{Limb, Poly};
+use crate::ring::{Eval, Limb, Poly};
+use rayon::prelude::*;
 
 impl Evaluator {
     /// `left + right`: same limbs and scale; two and three polynomials may be mixed.
@@ -114,6 +115,34 @@ impl Evaluator {
         })
     }
 
+    /// The sum of `ciphertext plaintext` over all terms, as two polynomials; the scales multiply.
+    ///
+    /// # Errors
+    /// [`CkksError::NoTerms`] for none; [`CkksError::Parts`] for ciphertexts that were not
+    /// relinearised; a mismatch of preset, limbs or product scale, naming both.
+    pub fn mul_plain_accumulate(&self, terms: &[(&Ciphertext, &Plaintext)]) -> Result<Ciphertext, CkksError> {
+        let &(first, _) = terms.first().ok_or(CkksError::NoTerms)?;
+        let limbs = first.limbs;
+        let mut scale = None;
+        for (left, right) in terms {
+            check_limbs(limbs, left.limbs)?;
+            Self::check_parts(left, 2, "a product")?;
+            self.check_plain(left, right)?;
+            let product = left.scale * right.scale;
+            check_scales(*scale.get_or_insert(product), product)?;
+        }
+        let mut parts = [(); 2].map(|()| Poly::<Eval>::zero(self.params.n, limbs));
+        for (part, sum) in parts.iter_mut().enumerate() {
+            let sums = sum.residues_mut().par_chunks_exact_mut(self.params.n).zip(self.basis(limbs));
+            sums.enumerate().for_each(|(index, (sum, limb))| {
+                for (left, right) in terms {
+                    limb.mul_add(sum, left.parts[part].limb(index), right.poly.limb(index));
+                }
+            });
+        }
+        Ok(Ciphertext { params: self.params, limbs, scale: scale.unwrap_or(1.0), parts: parts.into() })
+    }
+
     fn check_pair(&self, left: &Ciphertext, right: &Ciphertext) -> Result<(), CkksError> {
         self.check_preset(left.preset())?;
         self.check_preset(right.preset())?;
@@ -136,5 +165,35 @@ impl Evaluator {
 fn pad(ciphertext: &mut Ciphertext, parts: usize) {
     while ciphertext.parts.len() < parts {
         ciphertext.parts.push(Poly::zero(ciphertext.params.n, ciphertext.limbs));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::{Params, Preset};
+    use crate::stream::Expander;
+
+    #[test]
+    fn the_sum_of_plaintext_products_is_the_products_added_up() {
+        let params: &'static Params = Preset::Inf13.params();
+        let (evaluator, limbs) = (Evaluator::new(Preset::Inf13).unwrap(), 3);
+        let expander = Expander::new(&[4; 32], "test", Preset::Inf13, &[]);
+        let poly = |index: u16| Poly::uniform(&expander, index.into(), params.n, &params.q[..limbs]);
+        let scale = params.scale();
+        let pairs: Vec<_> = (0..14)
+            .map(|i| {
+                let parts = vec![poly(3 * i), poly(3 * i + 1)];
+                let plain = Plaintext { params, limbs, scale, poly: poly(3 * i + 2) };
+                (Ciphertext { params, limbs, scale, parts }, plain)
+            })
+            .collect();
+        let terms: Vec<_> = pairs.iter().map(|(x, y)| (x, y)).collect();
+        let mut expected = evaluator.mul_plain(terms[0].0, terms[0].1).unwrap();
+        for (x, y) in &terms[1..] {
+            evaluator.add_assign(&mut expected, &evaluator.mul_plain(x, y).unwrap()).unwrap();
+        }
+        assert!(evaluator.mul_plain_accumulate(&terms).unwrap() == expected);
+        assert_eq!(evaluator.mul_plain_accumulate(&[]).err(), Some(CkksError::NoTerms));
     }
 }

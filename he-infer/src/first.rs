@@ -1,0 +1,158 @@
+//! Lowers the first convolution: the client unfolds the image, so that no rotation within a
+//! channel is needed and copies for the next layer are free.
+
+use crate::compile::CompileError;
+use crate::dense::unit_period;
+use crate::diagonal::{Diagonals, narrow};
+use crate::layer::Operation;
+use crate::layout::{Blocks, Grid, Layout, Positions, Shifted};
+use crate::lower::{Lowering, powers};
+use crate::network::STRIDE_MAX;
+use crate::taps::Taps;
+
+/// Copies of the image tried along each axis.
+const COPIES: [usize; 4] = [1, 2, 4, 8];
+
+impl Lowering<'_> {
+    /// The first convolution: tile tau holds, for every output position, the pixel under tap
+    /// tau mod taps_padded, so no rotation within a tile is needed.
+    pub(crate) fn first_conv(&mut self, index: usize) -> Result<Layout, CompileError> {
+        let layer = self.layers[index];
+        let Operation::Conv { kernel, stride, padding, weight, bias } = layer.operation else {
+            return Err(CompileError::Internal { layer: index });
+        };
+        let (from, to) = (layer.input, layer.output);
+        let taps = from.channels * kernel * kernel;
+        let taps_padded = taps.next_power_of_two();
+        let channels_padded = to.channels.next_power_of_two();
+        let tiles = taps_padded.max(self.widest_conv());
+        let tile = self.slots / tiles;
+        let grid = if tile == 0 { None } else { self.first_grid(index, tiles, (taps_padded, channels_padded)) };
+        let Some(grid) = grid else {
+            return Err(self.too_many_positions(index, tiles, taps));
+        };
+        let outer = grid.channel_period;
+        let mut diagonals = Diagonals::new(self.slots, tile as i64);
+        let rotations = outer.min(taps_padded);
+        for y in 0..to.height {
+            for x in 0..to.width {
+                let inner = |slot: usize| (0..grid.inner).map(move |inner| (inner, inner * grid.inner_step + slot));
+                for (inner, slot) in grid.positions.slots(y, x).into_iter().flat_map(inner) {
+                    for tau in 0..tiles {
+                        let tap = tau % taps_padded;
+                        let (c, ky, kx) = (tap / (kernel * kernel), tap / kernel % kernel, tap % kernel);
+                        let row = (y * stride + ky).wrapping_sub(padding);
+                        let column = (x * stride + kx).wrapping_sub(padding);
+                        if tap < taps && row < from.height && column < from.width {
+                            let pixel = narrow(from.index(c, row, column));
+                            self.packing.push((narrow(tau * tile + slot), pixel));
+                        }
+                        let o = tau % outer * grid.inner + inner;
+                        for d in 0..rotations {
+                            let tap = (tau + d) % taps_padded;
+                            if o < to.channels && tap < taps {
+                                diagonals.push(d, 0, tau * tile + slot, weight + o * taps + tap);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        let folds = powers(outer * tile, taps_padded * tile);
+        let layout = Layout::Grid(grid);
+        self.push_linear(index, diagonals, folds, &layout, bias);
+        Ok(layout)
+    }
+
+    fn widest_conv(&self) -> usize {
+        let convs = self.layers.iter().filter(|layer| matches!(layer.operation, Operation::Conv { .. }));
+        convs.map(|layer| layer.output.channels.next_power_of_two()).max().unwrap_or(1)
+    }
+
+    /// Phases and copies, or channels side by side, that make the first convolution and the layer
+    /// that reads it cheapest.
+    fn first_grid(&self, index: usize, tiles: usize, (taps, channels): (usize, usize)) -> Option<Grid> {
+        let (shape, tile) = (self.layers[index].output, self.slots / tiles);
+        let next = self.next_linear(index)?;
+        let grid = |inner: usize, parts: usize, positions: Positions| Grid {
+            shape,
+            tiles,
+            tile,
+            inner,
+            inner_step: tile / inner,
+            channel_step: 1,
+            channel_period: (channels / inner).min(tiles),
+            parts,
+            positions,
+        };
+        match self.layers[next].operation {
+            Operation::Conv { .. } | Operation::DepthwiseConv { .. } => {
+                let window = self.window(next);
+                let mut best: Option<((usize, usize), Blocks)> = None;
+                for phases in [1, window.stride] {
+                    let taps = Taps::new(&window, phases);
+                    for copies in COPIES.iter().flat_map(|y| COPIES.map(|x| (*y, x))) {
+                        let Some(blocks) = Blocks::fit(shape, tile, phases, copies) else {
+                            continue;
+                        };
+                        let shifts = taps.shifts(copies.0) * taps.shifts(copies.1);
+                        let cost = (shifts, blocks.count());
+                        if best.as_ref().is_none_or(|(least, _)| cost < *least) {
+                            best = Some((cost, blocks));
+                        }
+                    }
+                }
+                best.map(|(_, blocks)| grid(1, 1, Positions::Blocks(blocks)))
+            }
+            Operation::Dense { .. } => {
+                let period = unit_period(self.layers[next].output.channels);
+                let mut best: Option<(usize, Grid)> = None;
+                let halvings = |most: usize| powers(1, most + 1);
+                for inner in halvings(channels.min(tile)) {
+                    let outer = (channels / inner).min(tiles);
+                    let most = if next + 1 == self.layers.len() { 1 } else { period.min(tiles / outer) };
+                    for parts in halvings(most) {
+                        let Some(shifted) = Shifted::fit(shape, tile / inner, period / parts) else {
+                            continue;
+                        };
+                        let rotations = (period / parts).div_ceil(shifted.shifts.len());
+                        let cost = self.linear_cost(index, outer.min(taps), (taps / outer.min(taps)).ilog2())
+                            + self.linear_cost(next, rotations, (self.slots / period).ilog2())
+                            + self.dense_cost(next, (period, parts));
+                        if best.as_ref().is_none_or(|(least, _)| cost < *least) {
+                            best = Some((cost, grid(inner, parts, Positions::Shifted(shifted))));
+                        }
+                    }
+                }
+                best.map(|(_, grid)| grid)
+            }
+            _ => None,
+        }
+    }
+
+    fn too_many_positions(&self, index: usize, tiles: usize, taps: usize) -> CompileError {
+        let layer = self.layers[index];
+        let capacity = self.slots / tiles;
+        let Operation::Conv { kernel, stride, .. } = layer.operation else {
+            return CompileError::Internal { layer: index };
+        };
+        // The same kernel with a larger stride has fewer positions; name the first that fits.
+        let fitting = (stride + 1..=STRIDE_MAX).find(|stride| {
+            let padding = (kernel + 1).saturating_sub(*stride) / 2;
+            let side = |side: usize| (side + 2 * padding).checked_sub(kernel);
+            match (side(layer.input.height), side(layer.input.width)) {
+                (Some(y), Some(x)) => (y / stride + 1) * (x / stride + 1) <= capacity,
+                _ => false,
+            }
+        });
+        CompileError::Positions {
+            layer: index,
+            positions: layer.output.positions(),
+            taps,
+            tiles,
+            slots: self.slots,
+            capacity,
+            stride: fitting,
+        }
+    }
+}
