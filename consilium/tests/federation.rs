@@ -62,6 +62,18 @@ fn a_lost_decryptor_costs_an_attempt_and_every_check_holds() {
     assert_eq!(report.serving.images, 2);
     assert!(report.serving.model_encrypted);
     assert!(report.traffic.iter().any(|row| row.kind == "key-switch shares" && row.bytes > 0));
+    let clinical = &report.final_.clinical;
+    assert_eq!(clinical.split.kind, report::SplitKind::Patient);
+    assert_eq!(clinical.figures.macro_auc.value, Some(report.final_.auc_macro));
+    // So few validation images need not have every class.
+    assert!(clinical.figures.classes.iter().any(|class| class.operating.is_some()), "{:?}", clinical.figures.classes);
+    // Every phantom hospital has a scanner and test patients of its own; together they are the test part.
+    assert!(clinical.hospitals.iter().all(|one| one.part == report::SitePart::Test));
+    assert_eq!(clinical.hospitals.iter().map(|one| one.images).sum::<usize>(), clinical.figures.images);
+    let (parts, latency) = (&report.serving.parts_ms, report.serving.latency_ms);
+    for part in [parts.encrypt, parts.network, parts.evaluate, parts.switch, parts.decrypt] {
+        assert!(part.p50 > 0.0 && part.p95 < latency.p95, "{parts:?} of {latency:?}");
+    }
     let files = report::write(&out, &outcome, experiment.report()).unwrap();
     for name in ["report.html", "report.json", "rounds.parquet", "predictions.parquet"] {
         assert!(files.iter().any(|file| file.ends_with(name)), "{name} is missing");

@@ -56,6 +56,13 @@ pub enum Step {
         /// Milliseconds.
         ms: f64,
     },
+    /// The decryptors' shares of a query were added up to the asker's answer.
+    Switched {
+        /// The query.
+        query: QueryId,
+        /// Milliseconds.
+        ms: f64,
+    },
 }
 
 /// Hears the coordinator's steps. Called on the driver's task: must not block.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::ids::{Attempt, PartyId, RoundId};
+use protocol::ids::{Attempt, PartyId, QueryId, RoundId};
 use protocol::party_set::PartySet;
 
 /// What the hospital does now.
@@ -73,6 +73,8 @@ pub trait Observer: Send + Sync {
     fn activity(&self, party: PartyId, activity: Activity);
     /// A step of a round took so long.
     fn timed(&self, party: PartyId, round: RoundId, step: Timed, took: Duration);
+    /// Making this hospital's share of switching a query's result to its asker took so long.
+    fn switched(&self, party: PartyId, query: QueryId, took: Duration);
     /// The mean loss of a round's local training over so many samples.
     fn trained(&self, party: PartyId, round: RoundId, loss: f64, samples: usize);
     /// The hospital refused something and told the coordinator so.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ndarray::Array3;
+use protocol::ids::QueryId;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::HospitalError;
@@ -19,10 +20,16 @@ pub(super) struct Question {
 /// An answer, decrypted at the hospital that asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answered {
+    /// The question's number, by which others' steps for it are told apart.
+    pub query: QueryId,
     /// One logit per class.
     pub logits: Vec<f64>,
     /// From encrypting the image to reading the answer.
     pub latency: Duration,
+    /// Of which encrypting the image.
+    pub encrypt: Duration,
+    /// Of which decrypting and reading the answer.
+    pub decrypt: Duration,
     /// Bytes of the encrypted image.
     pub query_bytes: u64,
     /// Bytes of the encrypted answer.

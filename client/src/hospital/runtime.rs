@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use datasets::Samples;
@@ -71,6 +71,7 @@ pub struct HospitalSetup<'a> {
 struct Pending {
     query: QueryId,
     started: Instant,
+    encrypt: Duration,
     query_bytes: u64,
     reply: oneshot::Sender<Result<Answered, HospitalError>>,
 }
@@ -303,8 +304,12 @@ impl Hospital {
                 let result = self.fetch_single(result, binding.result).await?;
                 let asker = BlobId::query(BlobKind::AskerKey, binding.query, Some(binding.asker), 0);
                 let asker = self.fetch(asker, binding.asker_key).await?;
+                let started = Instant::now();
                 match compute(|| self.site.release_switch(&binding, &result, &asker)) {
-                    Ok(body) => vec![HospitalInput::SwitchMade { query: binding.query, body }],
+                    Ok(body) => {
+                        self.site.observer.switched(party, binding.query, started.elapsed());
+                        vec![HospitalInput::SwitchMade { query: binding.query, body }]
+                    }
                     Err(error) => {
                         self.site.observer.refused(party, &error.to_string());
                         vec![HospitalInput::SwitchRefused { query: binding.query, reject: Reject::AlreadyReleased }]
@@ -350,19 +355,25 @@ impl Hospital {
                 return Ok(None);
             }
         };
+        let encrypt = started.elapsed();
         let key = BlobId::query(BlobKind::AskerKey, query, Some(self.site.plan.party), 0);
         self.link.put(key, self.site.outbox.get(&key)?).await?;
         self.site.outbox.delivered(&key);
-        self.pending = Some(Pending { query, started, query_bytes: prepared.query_bytes, reply: question.reply });
+        let (query_bytes, reply) = (prepared.query_bytes, question.reply);
+        self.pending = Some(Pending { query, started, encrypt, query_bytes, reply });
         let (asker_key, body) = (prepared.asker_key, prepared.body);
         Ok(Some(HospitalInput::Ask { query, program, model, asker_key, body }))
     }
 
     fn answered(&mut self, query: QueryId, bytes: &Bytes) {
         let Some(pending) = self.pending.take_if(|pending| pending.query == query) else { return };
+        let arrived = Instant::now();
         let answer = compute(|| self.site.read_answer(bytes)).map(|logits| Answered {
+            query,
             logits,
             latency: pending.started.elapsed(),
+            encrypt: pending.encrypt,
+            decrypt: arrived.elapsed(),
             query_bytes: pending.query_bytes,
             reply_bytes: bytes.len() as u64,
         });

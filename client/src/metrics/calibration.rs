@@ -4,10 +4,8 @@ use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 use super::MetricsError;
-use super::scores::{argmax, check, softmax};
-
-/// Equal-mass bins of the expected calibration error.
-const BINS: usize = 15;
+use super::reliability::reliability;
+use super::scores::{check, softmax};
 
 /// Agreement of probabilities with outcomes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,30 +23,17 @@ pub struct Calibration {
 /// Logits and labels that do not fit each other.
 pub fn calibration(logits: ArrayView2<'_, f32>, labels: &[u8]) -> Result<Calibration, MetricsError> {
     check(logits, labels)?;
-    let samples = labels.len();
+    let samples = labels.len() as f64;
     let mut brier = 0.0;
-    let mut decided: Vec<(f64, bool)> = Vec::with_capacity(samples);
     for (row, &label) in logits.outer_iter().zip(labels) {
-        let truth = usize::from(label);
-        let probabilities = softmax(row);
-        for (class, p) in probabilities.iter().enumerate() {
-            let target = if class == truth { 1.0 } else { 0.0 };
+        for (class, p) in softmax(row).iter().enumerate() {
+            let target = if class == usize::from(label) { 1.0 } else { 0.0 };
             brier += (p - target).powi(2);
         }
-        let class = argmax(row);
-        decided.push((probabilities[class], class == truth));
     }
-    decided.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let bins = BINS.min(samples);
-    let gap: f64 = (0..bins)
-        .map(|bin| {
-            let members = &decided[bin * samples / bins..(bin + 1) * samples / bins];
-            let confidence: f64 = members.iter().map(|(p, _)| p).sum();
-            let right = members.iter().filter(|(_, right)| *right).count() as f64;
-            (confidence - right).abs()
-        })
-        .sum();
-    Ok(Calibration { expected_error: gap / samples as f64, brier: brier / samples as f64 })
+    let bins = reliability(logits, labels)?;
+    let gap: f64 = bins.iter().map(|bin| (bin.confidence - bin.right).abs() * bin.count as f64).sum();
+    Ok(Calibration { expected_error: gap / samples, brier: brier / samples })
 }
 
 #[cfg(test)]

@@ -15,6 +15,14 @@ pub enum MetricsError {
         /// Number of labels.
         labels: usize,
     },
+    /// Groups and labels do not pair up.
+    #[error("{groups} groups but {labels} labels")]
+    GroupCount {
+        /// Number of groups.
+        groups: usize,
+        /// Number of labels.
+        labels: usize,
+    },
     /// A label beyond the columns of the logits.
     #[error("sample {sample} has label {label} but the logits have {classes} columns")]
     LabelOutOfRange {

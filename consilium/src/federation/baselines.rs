@@ -12,6 +12,8 @@ use crate::report::{LocalQuality, Quality};
 pub(super) struct Baselines {
     pub(super) centralised: Quality,
     pub(super) local_only: Vec<LocalQuality>,
+    /// What each hospital trained on, handed back for the figures at each hospital.
+    pub(super) shares: Vec<Samples>,
 }
 
 /// Trains all baselines for as many epochs as the federation trains.
@@ -21,18 +23,18 @@ pub(super) struct Baselines {
 pub(super) fn train(
     experiment: &Experiment,
     all: &Samples,
-    shares: &[Samples],
+    shares: Vec<Samples>,
     test: &Samples,
 ) -> Result<Baselines, FederationError> {
     let centralised = quality(experiment, all, test)?;
     let local_only = (1u16..)
-        .zip(shares)
+        .zip(&shares)
         .map(|(hospital, share)| {
             let Quality { accuracy, auc_macro } = quality(experiment, share, test)?;
             Ok(LocalQuality { hospital, samples: share.len(), accuracy, auc_macro })
         })
         .collect::<Result<_, FederationError>>()?;
-    Ok(Baselines { centralised, local_only })
+    Ok(Baselines { centralised, local_only, shares })
 }
 
 fn quality(experiment: &Experiment, data: &Samples, test: &Samples) -> Result<Quality, FederationError> {

@@ -10,6 +10,7 @@ mod enrolment;
 mod error;
 mod outcome;
 mod progress;
+mod quality;
 mod run;
 mod setup;
 mod watch;

@@ -14,8 +14,8 @@ use crate::event::{Event, EventSender};
 use crate::experiment::Experiment;
 use crate::oracle::{Finding, OracleError};
 use crate::report::{
-    Crypto, ExperimentBlock, Final, Latency, Oracle, PhaseTime, Prediction, Provenance, Report, RunOutcome, Serving,
-    Traffic,
+    ClinicalQuality, Crypto, ExperimentBlock, Final, Latency, Oracle, PhaseTime, Prediction, Provenance, Report,
+    RunOutcome, Serving, ServingParts, Traffic,
 };
 
 /// Encrypted and plaintext logits may differ by so much: far above noise and flooding, far below what changes a diagnosis.
@@ -32,6 +32,7 @@ pub(super) struct Finished<'a> {
     pub(super) parameters: &'a [f32],
     pub(super) logits: Array2<f32>,
     pub(super) evaluation: Evaluation,
+    pub(super) clinical: ClinicalQuality,
     pub(super) asked: Vec<Asked>,
     pub(super) downloads: Vec<(u16, u64)>,
     pub(super) watch: &'a Watch,
@@ -65,14 +66,17 @@ pub(super) fn report(run: Finished<'_>, events: &EventSender) -> Result<RunOutco
             .collect(),
         centralised: run.baselines.centralised,
         local_only: run.baselines.local_only.clone(),
+        clinical: run.clinical.clone(),
     };
     let summary = run.experiment.program().summary();
+    let parts_ms = parts(&run);
     let serving = Serving {
         images: run.asked.len(),
         argmax_agreement: agreement.argmax,
         max_abs_delta_logit: agreement.max_abs_delta_logit,
         latency_ms: percentiles(run.asked.iter().map(|one| one.answered.latency.as_secs_f64() * 1e3).collect()),
-        evaluate_ms: percentiles(run.watch.evaluated_ms()),
+        evaluate_ms: parts_ms.evaluate,
+        parts_ms,
         query_bytes: run.asked.first().map_or(0, |asked| asked.answered.query_bytes),
         reply_bytes: run.asked.first().map_or(0, |asked| asked.answered.reply_bytes),
         model_bytes: summary.model_bytes as u64,
@@ -169,6 +173,26 @@ fn oracles(run: &Finished<'_>, agreement: &Agreement) -> Vec<Oracle> {
             format!("{} windows of weights, updates and key shares searched for; planted ones are found", run.needles),
         ),
     ]
+}
+
+/// Where the time of the answered queries went. Each party measures its own work; the network has the rest.
+fn parts(run: &Finished<'_>) -> ServingParts {
+    let ms = |took: std::time::Duration| took.as_secs_f64() * 1e3;
+    let of = |part: &dyn Fn(&Asked) -> f64| percentiles(run.asked.iter().map(part).collect());
+    let evaluate = |asked: &Asked| run.watch.served(asked.answered.query).evaluate;
+    let switch = |asked: &Asked| {
+        let served = run.watch.served(asked.answered.query);
+        served.share + served.combine
+    };
+    let computed =
+        |asked: &Asked| ms(asked.answered.encrypt) + evaluate(asked) + switch(asked) + ms(asked.answered.decrypt);
+    ServingParts {
+        encrypt: of(&|asked| ms(asked.answered.encrypt)),
+        network: of(&|asked| (ms(asked.answered.latency) - computed(asked)).max(0.0)),
+        evaluate: of(&evaluate),
+        switch: of(&switch),
+        decrypt: of(&|asked| ms(asked.answered.decrypt)),
+    }
 }
 
 fn percentiles(mut sorted: Vec<f64>) -> Latency {

@@ -19,6 +19,7 @@ use super::data::{self, Dealt};
 use super::error::FederationError;
 use super::outcome::{self, Finished};
 use super::progress::Progress;
+use super::quality;
 use super::setup::{Common, Running};
 use super::watch::{RoundSeen, Watch};
 use crate::event::{Activity, Event, EventSender, Phase, RoundSummary};
@@ -80,7 +81,7 @@ impl<'a> Run<'a> {
         let baselines = {
             let (experiment, all, test) = (experiment.clone(), dataset.train.clone(), dataset.test.clone());
             let shares = shares.clone();
-            tokio::task::spawn_blocking(move || baselines::train(&experiment, &all, &shares, &test))
+            tokio::task::spawn_blocking(move || baselines::train(&experiment, &all, shares, &test))
         };
 
         self.enter(Phase::Connecting);
@@ -131,6 +132,7 @@ impl<'a> Run<'a> {
         let baselines: Baselines = baselines.await.map_err(|_| FederationError::Abandoned)??;
         let logits = trainer.predict(&parameters, &dataset.test.images)?;
         let evaluation = Evaluation::new(logits.view(), &dataset.test.labels)?;
+        let clinical = quality::judge(experiment, &dataset, &baselines.shares, &trainer, &parameters, &logits)?;
         self.enter(Phase::Reporting);
         self.leave();
         let finished = Finished {
@@ -141,6 +143,7 @@ impl<'a> Run<'a> {
             parameters: &parameters,
             logits,
             evaluation,
+            clinical,
             asked,
             downloads,
             watch: &watch,

@@ -8,7 +8,7 @@ use client::hospital::{self, Timed};
 use coordinator::Step;
 use protocol::blob::BlobKind;
 use protocol::exchange::Call;
-use protocol::ids::{Attempt, PartyId, RoundId};
+use protocol::ids::{Attempt, PartyId, QueryId, RoundId};
 use protocol::message::HospitalMessage;
 use protocol::net::Frame;
 use protocol::party_set::PartySet;
@@ -33,11 +33,22 @@ pub(super) struct RoundSeen {
     pub(super) abandoned: Vec<(u32, PartySet)>,
 }
 
+/// Milliseconds that others computed for one query.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ServedTimes {
+    /// The coordinator's encrypted evaluation.
+    pub(super) evaluate: f64,
+    /// The slowest decryptor's share: they work side by side.
+    pub(super) share: f64,
+    /// The coordinator's adding up of the shares.
+    pub(super) combine: f64,
+}
+
 #[derive(Default)]
 struct Seen {
     rounds: BTreeMap<u32, RoundSeen>,
     contributions: BTreeMap<(u32, u16), Vec<f32>>,
-    evaluated_ms: Vec<f64>,
+    served: BTreeMap<QueryId, ServedTimes>,
     traffic: BTreeMap<(u16, &'static str), (u64, u64)>,
     requests: BTreeMap<u16, u64>,
     scanned: (u64, u64),
@@ -81,9 +92,9 @@ impl Watch {
         sum.map(|sum| sum.into_iter().map(|value| value as f32).collect())
     }
 
-    /// Milliseconds of each encrypted evaluation.
-    pub(super) fn evaluated_ms(&self) -> Vec<f64> {
-        self.seen().evaluated_ms.clone()
+    /// What others computed for a query.
+    pub(super) fn served(&self, query: QueryId) -> ServedTimes {
+        self.seen().served.get(&query).copied().unwrap_or_default()
     }
 
     /// Messages and bytes that hospitals sent, by hospital and kind.
@@ -137,6 +148,12 @@ impl hospital::Observer for Watch {
         let mut seen = self.seen();
         let times = &mut seen.rounds.entry(round.0).or_default().times;
         *times.entry((party.number(), step)).or_default() += took.as_secs_f64() * 1e3;
+    }
+
+    fn switched(&self, _party: PartyId, query: QueryId, took: Duration) {
+        let mut seen = self.seen();
+        let share = &mut seen.served.entry(query).or_default().share;
+        *share = share.max(took.as_secs_f64() * 1e3);
     }
 
     fn trained(&self, party: PartyId, round: RoundId, loss: f64, samples: usize) {
@@ -217,7 +234,8 @@ impl coordinator::Observer for Watch {
             }
             Step::Void { round, reason } => self.events.warn(format!("round {round} has no result: {reason}")),
             Step::Failed { what } => self.events.warn(format!("the coordinator: {what}")),
-            Step::Evaluated { ms, .. } => self.seen().evaluated_ms.push(ms),
+            Step::Evaluated { query, ms } => self.seen().served.entry(query).or_default().evaluate = ms,
+            Step::Switched { query, ms } => self.seen().served.entry(query).or_default().combine = ms,
             _ => {}
         }
     }

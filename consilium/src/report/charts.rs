@@ -3,6 +3,7 @@
 //! Plotters writes fixed colours. The ones below are placeholders that the style sheet maps to its own variables, so one
 //! picture serves light and dark.
 
+use client::metrics::wilson;
 use plotters::{
     coord::Shift,
     prelude::*,
@@ -161,6 +162,46 @@ pub(super) fn roc(report: &Report) -> Result<String, ReportError> {
             let style = ink(14).pos(Pos::new(HPos::Left, VPos::Center));
             area.draw(&Text::new(format!("{}  {}", short(class, 14), number_text(*auc, 3)), (248, y), style))?;
         }
+        Ok(())
+    })
+}
+
+/// The reliability diagram: share of right answers by confidence, with Wilson's intervals; on the diagonal, stated
+/// probabilities mean what they say.
+pub(super) fn reliability(report: &Report) -> Result<String, ReportError> {
+    svg("reliability", "reliability diagram", (440, 420), |area| {
+        let mut chart = ChartBuilder::on(area)
+            .margin(12)
+            .x_label_area_size(36)
+            .y_label_area_size(46)
+            .build_cartesian_2d(0.0..1.0, 0.0..1.0)?;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(GRID)
+            .axis_style(GRID)
+            .label_style(ink(13))
+            .x_desc("confidence of the answer")
+            .y_desc("share of right answers")
+            .axis_desc_style(ink(13))
+            .x_labels(5)
+            .y_labels(5)
+            .x_label_formatter(&|x| format!("{x:.1}"))
+            .y_label_formatter(&|y| format!("{y:.1}"))
+            .draw()?;
+        chart.draw_series(std::iter::once(PathElement::new(vec![(0.0, 0.0), (1.0, 1.0)], GRID.stroke_width(2))))?;
+        let bins = &report.final_.clinical.figures.reliability;
+        let color = SERIES[0];
+        for bin in bins {
+            let hits = (bin.right * bin.count as f64).round() as u64;
+            if let Some(range) = wilson(hits, bin.count as u64) {
+                let whisker = vec![(bin.confidence, range.low), (bin.confidence, range.high)];
+                chart.draw_series(std::iter::once(PathElement::new(whisker, color.mix(0.45).stroke_width(2))))?;
+            }
+        }
+        let points = || bins.iter().map(|bin| (bin.confidence, bin.right));
+        chart.draw_series(LineSeries::new(points(), color.stroke_width(3)))?;
+        chart.draw_series(points().map(|point| Circle::new(point, 4, color.filled())))?;
         Ok(())
     })
 }

@@ -1,9 +1,9 @@
 //! report.html: the result in one paragraph, then the evidence, top down.
 
 use super::{
-    ReportError, charts,
+    ReportError, charts, clinic,
     page::{badge, bar, escape, figure, folded, page, section, table},
-    schema::{Report, Traffic},
+    schema::{Latency, Report, Traffic},
     summary::local_mean,
     trust,
     units::{bytes_text, milliseconds_text, number_text, seconds_text},
@@ -18,6 +18,7 @@ pub(super) fn render(report: &Report) -> Result<String, ReportError> {
     body.push_str(&figures(report));
     body.push_str(&learning(report)?);
     body.push_str(&quality(report)?);
+    body.push_str(&clinic::render(report));
     body.push_str(&serving(report));
     body.push_str(&checks(report));
     body.push_str(&dropouts(report));
@@ -106,9 +107,12 @@ fn learning(report: &Report) -> Result<String, ReportError> {
 fn quality(report: &Report) -> Result<String, ReportError> {
     let final_ = &report.final_;
     let mut body = format!(
-        "<div class=\"pictures\"><div><h3>ROC, each class against the rest</h3>{}</div><div><h3>Confusion matrix, rows are the truth</h3>{}</div></div>\n",
+        "<div class=\"pictures\"><div><h3>ROC, each class against the rest</h3>{}</div><div><h3>Reliability, with 95 % intervals; the diagonal is perfect</h3>{}</div><div><h3>Confusion matrix, rows are the truth</h3>{}</div><div><h3>All classes together</h3>{}</div></div>\n{}",
         charts::roc(report)?,
-        charts::confusion(report)?
+        charts::reliability(report)?,
+        charts::confusion(report)?,
+        clinic::single_numbers(report),
+        clinic::bins(report),
     );
     let line = |name: String, samples: String, accuracy: f64, auc: f64, series: usize| {
         vec![
@@ -135,11 +139,11 @@ fn quality(report: &Report) -> Result<String, ReportError> {
         rows.push(line(name, grouped(local.samples), local.accuracy, local.auc_macro, 1));
     }
     body.push_str(&table(&["Model", "#Training images", "#Accuracy %", "#Macro AUC", "from chance to perfect"], &rows));
-    Ok(section(
-        "Quality on test images",
-        "The baselines exist because this federation is simulated: in a real one, nobody could compute them together.",
-        &body,
-    ))
+    let lead = format!(
+        "{} The baselines exist because this federation is simulated: in a real one, nobody could compute them together.",
+        clinic::split_line(&final_.clinical)
+    );
+    Ok(section("Quality on test images", &lead, &body))
 }
 
 fn serving(report: &Report) -> String {
@@ -152,18 +156,20 @@ fn serving(report: &Report) -> String {
     } else {
         "–".to_owned()
     };
+    let latency = |one: Latency| {
+        format!("{} median, {} at the 95th percentile", milliseconds_text(one.p50), milliseconds_text(one.p95))
+    };
+    let parts = &serving.parts_ms;
     let rows: Vec<Vec<String>> = [
         ("Images classified under encryption", serving.images.to_string()),
         ("Same answer as the model in the clear", format!("{} %", number_text(serving.argmax_agreement * 100.0, 1))),
         ("Largest difference of a logit", delta),
-        (
-            "Time from encrypting to reading the answer",
-            format!(
-                "{} median, {} at the 95th percentile",
-                milliseconds_text(serving.latency_ms.p50),
-                milliseconds_text(serving.latency_ms.p95)
-            ),
-        ),
+        ("Time from encrypting to reading the answer", latency(serving.latency_ms)),
+        ("– encrypting, at the hospital that asks", latency(parts.encrypt)),
+        ("– evaluating, at the coordinator", latency(parts.evaluate)),
+        ("– switching to the asker's key, at the decryptors and the coordinator", latency(parts.switch)),
+        ("– decrypting, at the hospital that asks", latency(parts.decrypt)),
+        ("– network: transfer, polling and waiting", latency(parts.network)),
         ("Query, sent", bytes_text(serving.query_bytes)),
         ("Reply, received", bytes_text(serving.reply_bytes)),
         ("Encrypted model", bytes_text(serving.model_bytes)),
@@ -373,7 +379,7 @@ fn footer(report: &Report) -> String {
 }
 
 /// `12345` as `12 345`, with narrow spaces that do not break.
-fn grouped(number: usize) -> String {
+pub(super) fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -1,8 +1,10 @@
 //! What a run leaves behind: report.json, report.html, rounds.parquet, predictions.parquet and a table in the terminal.
 
 mod charts;
+mod clinic;
 mod html;
 mod page;
+mod quality;
 mod schema;
 mod summary;
 mod tables;
@@ -19,9 +21,11 @@ use std::{
 
 pub(crate) use self::units::{bytes_text, milliseconds_text, number_text, seconds_text};
 pub use self::{
+    quality::{ClinicalQuality, SitePart, SiteQuality, SplitKind, SplitNote},
     schema::{
         AggregationParameters, Crypto, DropOutReport, ExperimentBlock, Final, Latency, LocalQuality, Oracle, PhaseTime,
-        Prediction, Provenance, Quality, Report, Round, RoundTimes, RunOutcome, Serving, ServingParameters, Traffic,
+        Prediction, Provenance, Quality, Report, Round, RoundTimes, RunOutcome, Serving, ServingParameters,
+        ServingParts, Traffic,
     },
     summary::summary,
 };

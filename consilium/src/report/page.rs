@@ -120,6 +120,9 @@ tbody tr:last-child td{border-bottom:0}
 .badge.bad{color:var(--bad);background:var(--bad-ground)}
 .bar{display:block;background:var(--line);border-radius:4px;height:9px;min-width:110px;margin-top:7px;overflow:hidden}
 .bar i{display:block;height:100%;border-radius:4px}
+td small{color:var(--soft)}
+.scroll+h3{margin-top:20px}
+p.lead+h3{margin-top:20px}
 code{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 details{margin-top:12px}
 summary{cursor:pointer;color:var(--series-0);font-size:14.5px;font-weight:600}

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::quality::ClinicalQuality;
 use crate::experiment::Experiment;
 
 /// The whole report.
@@ -153,6 +154,8 @@ pub struct Final {
     pub centralised: Quality,
     /// Each hospital alone with its data.
     pub local_only: Vec<LocalQuality>,
+    /// With intervals, thresholds, calibration and hospitals.
+    pub clinical: ClinicalQuality,
 }
 
 /// Quality of a baseline.
@@ -190,6 +193,8 @@ pub struct Serving {
     pub latency_ms: Latency,
     /// Of which the coordinator's encrypted evaluation.
     pub evaluate_ms: Latency,
+    /// All parts of the latency; those of one query add up to it, their percentiles need not.
+    pub parts_ms: ServingParts,
     /// One query.
     pub query_bytes: u64,
     /// Everything the asker receives for one query.
@@ -198,6 +203,21 @@ pub struct Serving {
     pub model_bytes: u64,
     /// The published model exists only as ciphertexts.
     pub model_encrypted: bool,
+}
+
+/// Where the time of an encrypted query goes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ServingParts {
+    /// The asking hospital encrypts the image.
+    pub encrypt: Latency,
+    /// Everything that no party computes: transfer, storing, polling and waiting.
+    pub network: Latency,
+    /// The coordinator evaluates the encrypted model.
+    pub evaluate: Latency,
+    /// The slowest decryptor makes its share, and the coordinator adds the shares up.
+    pub switch: Latency,
+    /// The asking hospital decrypts and reads the answer.
+    pub decrypt: Latency,
 }
 
 /// Percentiles in milliseconds.

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use client::metrics::Interval;
+
 use super::{
     schema::Report,
     units::{bytes_text, milliseconds_text, number_text, seconds_text},
@@ -13,7 +15,13 @@ pub fn summary(report: &Report) -> String {
     let serving = &report.serving;
     let experiment = &report.experiment;
     let mut lines: Vec<(&str, String)> = Vec::new();
-    lines.push(("federated model", quality(final_.accuracy, final_.auc_macro)));
+    let federated = match final_.clinical.figures.macro_auc.interval {
+        Some(Interval { low, high }) => {
+            format!("{}   95 % CI {low:.3} to {high:.3}", quality(final_.accuracy, final_.auc_macro))
+        }
+        None => quality(final_.accuracy, final_.auc_macro),
+    };
+    lines.push(("federated model", federated));
     lines.push(("all data in one place", quality(final_.centralised.accuracy, final_.centralised.auc_macro)));
     if let Some((accuracy, auc)) = local_mean(report) {
         lines.push(("each hospital alone, mean", quality(accuracy, auc)));

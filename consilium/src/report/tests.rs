@@ -2,10 +2,71 @@
 
 use std::path::Path;
 
+use client::metrics::{
+    AtOperatingPoint, Calibration, ClassFigures, Clinical, Decisions, Estimate, Interval, OperatingPoint, Rate,
+    ReliabilityBin,
+};
 use polars::prelude::{ParquetReader, SerReader};
 
 use super::*;
 use crate::experiment::{DEMO, Experiment};
+
+/// The figures of 296 invented test images of 74 patients; a class with one patient has no interval.
+fn clinical() -> ClinicalQuality {
+    let estimate =
+        |value: f64, low: f64, high: f64| Estimate { value: Some(value), interval: Some(Interval { low, high }) };
+    let decided = |hits: u64, of: u64, passes: u64, rest: u64| Decisions {
+        sensitivity: Rate::new(hits, of),
+        specificity: Rate::new(passes, rest),
+        positive_predictive: Rate::new(hits, hits + rest - passes),
+        negative_predictive: Rate::new(passes, passes + of - hits),
+    };
+    let class = |images: usize, groups: usize, auc: Estimate, auprc: Estimate, argmax: Decisions, threshold: f64| {
+        let point = OperatingPoint { threshold, log_odds: (threshold / (1.0 - threshold)).ln(), youden: 0.8 };
+        let operating = Some(AtOperatingPoint { point, decisions: decided(90, 100, 180, 196) });
+        ClassFigures { images, groups, auc, auprc, argmax, operating }
+    };
+    let bin = |k: u32| {
+        let confidence = 0.4 + 0.04 * f64::from(k);
+        ReliabilityBin { confidence, right: 0.95 * confidence, count: 20 }
+    };
+    let figures = Clinical {
+        images: 296,
+        groups: 74,
+        validation_images: 280,
+        resamples: 2000,
+        macro_auc: estimate(0.941, 0.918, 0.962),
+        balanced_accuracy: 0.876,
+        macro_f1: 0.873,
+        mcc: Some(0.81),
+        calibration: Calibration { expected_error: 0.031, brier: 0.19 },
+        reliability: (0..15).map(bin).collect(),
+        classes: vec![
+            class(98, 25, estimate(0.952, 0.921, 0.977), estimate(0.93, 0.88, 0.96), decided(88, 98, 185, 198), 0.41),
+            class(98, 24, estimate(0.961, 0.93, 0.98), estimate(0.94, 0.9, 0.97), decided(91, 98, 186, 198), 2e-7),
+            class(
+                100,
+                1,
+                Estimate { value: Some(0.911), interval: None },
+                Estimate { value: Some(0.88), interval: None },
+                decided(80, 100, 184, 196),
+                0.35,
+            ),
+        ],
+    };
+    let site = |hospital: u16, auc: f64| SiteQuality {
+        hospital,
+        part: SitePart::Test,
+        images: 59,
+        groups: 15,
+        accuracy: 0.84,
+        auc_macro: estimate(auc, auc - 0.05, auc + 0.03),
+        auc_per_class: vec![Some(auc), None, Some(auc)],
+    };
+    let hospitals = vec![site(1, 0.95), site(2, 0.91), site(3, 0.96), site(4, 0.94), site(5, 0.93)];
+    let split = SplitNote::new(SplitKind::Patient, "kidney phantom, 5 hospitals; split by patient");
+    ClinicalQuality::new(split, figures, hospitals)
+}
 
 /// A run that never took place, with every block filled.
 fn outcome() -> RunOutcome {
@@ -62,6 +123,7 @@ fn outcome() -> RunOutcome {
                 local(4, 0.64, 0.79),
                 local(5, 0.58, f64::NAN),
             ],
+            clinical: clinical(),
         },
         serving: Serving {
             images: 10,
@@ -69,6 +131,13 @@ fn outcome() -> RunOutcome {
             max_abs_delta_logit: 3.1e-5,
             latency_ms: Latency { p50: 1834.0, p95: 2011.0 },
             evaluate_ms: Latency { p50: 1500.0, p95: 1700.0 },
+            parts_ms: ServingParts {
+                encrypt: Latency { p50: 21.0, p95: 25.0 },
+                network: Latency { p50: 140.0, p95: 180.0 },
+                evaluate: Latency { p50: 1500.0, p95: 1700.0 },
+                switch: Latency { p50: 160.0, p95: 171.0 },
+                decrypt: Latency { p50: 3.0, p95: 4.0 },
+            },
             query_bytes: 4_669_440,
             reply_bytes: 983_040,
             model_bytes: 214_000_000,
@@ -145,6 +214,25 @@ fn the_json_has_the_agreed_shape() {
         "images argmax_agreement max_abs_delta_logit latency_ms evaluate_ms query_bytes reply_bytes model_bytes model_encrypted",
     );
     has("/serving/latency_ms", "p50 p95");
+    has("/serving/parts_ms", "encrypt network evaluate switch decrypt");
+    has("/serving/parts_ms/switch", "p50 p95");
+    has(
+        "/final/clinical",
+        "split images groups validation_images resamples macro_auc balanced_accuracy macro_f1 mcc calibration reliability classes hospitals weakest_hospital",
+    );
+    has("/final/clinical/split", "kind caption data");
+    has("/final/clinical/macro_auc/interval", "low high");
+    has("/final/clinical/calibration", "expected_error brier");
+    has("/final/clinical/reliability/0", "confidence right count");
+    has("/final/clinical/classes/0", "images groups auc auprc argmax operating");
+    has("/final/clinical/classes/0/argmax", "sensitivity specificity positive_predictive negative_predictive");
+    has("/final/clinical/classes/0/argmax/sensitivity", "hits of value interval");
+    has("/final/clinical/classes/0/operating/point", "threshold log_odds youden");
+    has("/final/clinical/hospitals/0", "hospital part images groups accuracy auc_macro auc_per_class");
+    assert_eq!(value["final"]["clinical"]["split"]["kind"], "patient");
+    assert_eq!(value["final"]["clinical"]["hospitals"][0]["part"], "test");
+    assert_eq!(value["final"]["clinical"]["weakest_hospital"], 2);
+    assert!(value["final"]["clinical"]["classes"][2]["auc"]["interval"].is_null());
     assert_eq!(value["rounds"][5]["uploaded"], serde_json::json!([1, 3, 4, 5]));
     assert_eq!(value["crypto"]["serving"]["limit"], 868);
 }
@@ -163,7 +251,45 @@ fn the_page_fetches_nothing() {
     for forbidden in ["http", "src=", "href=", "url(", "@import", "<script", "<link", "<img"] {
         assert!(!page.contains(forbidden), "{forbidden}");
     }
-    assert_eq!(page.matches("<svg ").count(), 4);
+    assert_eq!(page.matches("<svg ").count(), 5);
+}
+
+#[test]
+fn the_page_states_figures_with_intervals_thresholds_and_the_split() {
+    let page = html::render(&outcome().report).expect("page");
+    let stated = [
+        "0.952 (0.921 to 0.977)",
+        "<b>0.941 (0.918 to 0.962)</b>",
+        "0.911 (no interval)",
+        // Wilson: 88 of 98.
+        "0.90 (0.82 to 0.94) <small>88/98</small>",
+        "<td class=\"n\">0.4100</td>",
+        "<td class=\"n\">2.0e-7</td>",
+        "chosen on 280 validation images",
+        "2\u{202f}000 bootstrap resamples of whole patients or series",
+        "296 test images of 74 patients or series",
+        "Split by patient or series",
+        "0.910 (0.860 to 0.940)</td><td><span class=\"badge bad\">lowest</span>",
+        "<td class=\"n\">160 ms median, 171 ms at the 95th percentile</td>",
+    ];
+    for text in stated {
+        assert!(page.contains(text), "{text}");
+    }
+    assert_eq!(page.matches("Split by patient or series").count(), 2);
+    assert_eq!(page.matches("lowest</span>").count(), 1);
+    let mut outcome = outcome();
+    let clinical = &mut outcome.report.final_.clinical;
+    clinical.split = SplitNote::new(SplitKind::Slice, "somewhere");
+    clinical.hospitals.iter_mut().for_each(|one| one.part = SitePart::Training);
+    clinical.figures.classes[0].operating = None;
+    let page = html::render(&outcome.report).expect("page");
+    assert!(page.contains("A dash: the validation images"));
+    let clinical = &mut outcome.report.final_.clinical;
+    clinical.figures.validation_images = 0;
+    clinical.figures.classes.iter_mut().for_each(|class| class.operating = None);
+    let page = html::render(&outcome.report).expect("page");
+    assert!(page.contains("optimistic") && page.contains("its own training images"));
+    assert!(page.contains("no validation images"));
 }
 
 #[test]
@@ -178,6 +304,7 @@ fn the_page_escapes_what_comes_from_outside() {
     evil.clone_into(&mut report.dropouts[0].outcome);
     evil.clone_into(&mut report.traffic[0].kind);
     evil.clone_into(&mut report.provenance.command);
+    evil.clone_into(&mut report.final_.clinical.split.data);
     let page = html::render(report).expect("page");
     assert!(!page.contains("<script"));
     assert!(page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;"));
@@ -195,6 +322,11 @@ fn a_run_without_rounds_or_queries_still_has_a_page() {
     report.final_.roc.clear();
     report.final_.auc_per_class.clear();
     report.final_.local_only.clear();
+    let clinical = &mut report.final_.clinical;
+    clinical.hospitals.clear();
+    clinical.figures.classes.clear();
+    clinical.figures.reliability.clear();
+    clinical.figures.mcc = None;
     let page = html::render(report).expect("page");
     assert!(page.contains("no round yet"));
     assert!(!page.contains("NaN"));

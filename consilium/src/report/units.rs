@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use client::metrics::Interval;
+
 /// `215.0 kB`, `36.8 MB`: powers of 1000, as disks and networks are sold.
 pub(crate) fn bytes_text(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
@@ -15,6 +17,15 @@ pub(crate) fn bytes_text(bytes: u64) -> String {
 /// `0.973`; a dash for what does not exist.
 pub(crate) fn number_text(value: f64, digits: usize) -> String {
     if value.is_finite() { format!("{value:.digits$}") } else { "–".to_owned() }
+}
+
+/// `0.97 (0.95 to 0.99)`; a dash for what does not exist.
+pub(crate) fn estimate_text(value: Option<f64>, interval: Option<Interval>, digits: usize) -> String {
+    match (value, interval) {
+        (None, _) => "–".to_owned(),
+        (Some(value), None) => format!("{value:.digits$} (no interval)"),
+        (Some(value), Some(Interval { low, high })) => format!("{value:.digits$} ({low:.digits$} to {high:.digits$})"),
+    }
 }
 
 /// `0.5 s`, `43 s`, `2 min 05 s`, `1 h 02 min`.
@@ -56,5 +67,9 @@ mod tests {
         assert_eq!(seconds, ["0.0 s", "9.9 s", "10 s", "1 min 00 s", "2 min 05 s", "1 h 02 min", "–"]);
         assert_eq!([0.44, 85.2, 1500.0].map(milliseconds_text), ["0.4 ms", "85 ms", "1.5 s"]);
         assert_eq!(number_text(f64::NAN, 3), "–");
+        let interval = Some(Interval { low: 0.951, high: 0.992 });
+        assert_eq!(estimate_text(Some(0.973), interval, 2), "0.97 (0.95 to 0.99)");
+        assert_eq!(estimate_text(Some(1.0), None, 2), "1.00 (no interval)");
+        assert_eq!(estimate_text(None, None, 2), "–");
     }
 }

@@ -29,7 +29,7 @@ pub struct ServingEnd {
 
 enum Worked {
     Evaluated(QueryId, Result<BodyRoot, CoordinatorError>, f64),
-    Combined(QueryId, Result<BodyRoot, CoordinatorError>),
+    Combined(QueryId, Result<BodyRoot, CoordinatorError>, f64),
 }
 
 impl Coordinator {
@@ -105,9 +105,7 @@ impl Coordinator {
                     ServingOutput::CombineSwitch { query, .. } => {
                         if let Some(binding) = bindings.remove(&query) {
                             let engine = Arc::clone(&engine);
-                            work.push(tokio::task::spawn_blocking(move || {
-                                Worked::Combined(query, engine.combine(&binding))
-                            }));
+                            work.push(tokio::task::spawn_blocking(move || combine(&engine, query, &binding)));
                         }
                     }
                     ServingOutput::Reject { party, query, reject } => {
@@ -136,12 +134,15 @@ impl Coordinator {
                 self.observer.step(Step::Evaluated { query, ms });
                 ServingInput::Evaluated { query, result }
             }
-            Worked::Combined(query, Ok(answer)) => ServingInput::Combined { query, answer },
+            Worked::Combined(query, Ok(answer), ms) => {
+                self.observer.step(Step::Switched { query, ms });
+                ServingInput::Combined { query, answer }
+            }
             Worked::Evaluated(query, Err(error), _) => {
                 self.observer.step(Step::Failed { what: error.to_string() });
                 ServingInput::EvaluationFailed { query }
             }
-            Worked::Combined(query, Err(error)) => {
+            Worked::Combined(query, Err(error), _) => {
                 self.observer.step(Step::Failed { what: error.to_string() });
                 ServingInput::CombineFailed { query }
             }
@@ -170,6 +171,12 @@ fn evaluate(engine: &ServingEngine, query: QueryId, asker: PartyId) -> Worked {
     let started = Instant::now();
     let result = engine.evaluate(query, asker);
     Worked::Evaluated(query, result, started.elapsed().as_secs_f64() * 1e3)
+}
+
+fn combine(engine: &ServingEngine, query: QueryId, binding: &SwitchBinding) -> Worked {
+    let started = Instant::now();
+    let answer = engine.combine(binding);
+    Worked::Combined(query, answer, started.elapsed().as_secs_f64() * 1e3)
 }
 
 async fn any_finished(work: &mut [JoinHandle<Worked>]) {
