@@ -31,6 +31,18 @@ fn dense_network() -> Network {
     Network::new(ImageShape::new(1, 8, 8), layers).unwrap()
 }
 
+fn separable_network() -> Network {
+    let layers = vec![
+        LayerSpec::conv(4, 3, 1),
+        LayerSpec::quartic(),
+        LayerSpec::depthwise_conv(3, 1),
+        LayerSpec::conv(3, 1, 1),
+        LayerSpec::average_pool(2),
+        LayerSpec::dense(3),
+    ];
+    Network::new(ImageShape::new(1, 8, 8), layers).unwrap()
+}
+
 /// Images of a fixed pseudo-random texture with a bright side that gives the class away.
 fn samples(network: &Network, count: usize, classes: usize) -> Samples {
     let image = network.image();
@@ -80,7 +92,7 @@ fn reference_loss(network: &Network, parameters: &[f32], data: &Samples, weights
 
 #[test]
 fn prediction_equals_the_reference_forward_pass() {
-    for network in [conv_network(), dense_network()] {
+    for network in [conv_network(), dense_network(), separable_network()] {
         let data = samples(&network, 5, 2);
         let trainer = Trainer::new(&network, TrainSettings::default()).unwrap();
         let parameters: Vec<f32> = trainer
@@ -101,23 +113,28 @@ fn prediction_equals_the_reference_forward_pass() {
 
 #[test]
 fn one_step_moves_along_the_gradient_of_the_weighted_loss() {
-    let network = conv_network();
+    for network in [conv_network(), separable_network()] {
+        check_gradient(&network);
+    }
+}
+
+fn check_gradient(network: &Network) {
     // Class counts 4, 2 and 2: balanced weights 1, 2 and 2.
-    let data = samples(&network, 9, 3).select(&[0, 1, 2, 3, 4, 5, 6, 0]);
+    let data = samples(network, 9, 3).select(&[0, 1, 2, 3, 4, 5, 6, 0]);
     let settings = TrainSettings { class_weights: ClassWeighting::Balanced, ..plain_settings() };
-    let trainer = Trainer::new(&network, settings).unwrap();
+    let trainer = Trainer::new(network, settings).unwrap();
     let start = trainer.initial_parameters(9);
     let rate = 0.5;
     let fit = trainer.fit(&start, &data, 1, rate, 1, &mut |_| {}).unwrap();
     assert_eq!(fit.samples, 8);
     let weights = [1.0, 2.0, 2.0];
-    assert!((fit.loss - reference_loss(&network, &start, &data, &weights)).abs() < 1e-5);
+    assert!((fit.loss - reference_loss(network, &start, &data, &weights)).abs() < 1e-5);
     for tensor in network.tensors() {
         for index in [tensor.offset, tensor.offset + tensor.len - 1] {
             let shifted = |by: f32| {
                 let mut moved = start.clone();
                 moved[index] += by;
-                let loss = reference_loss(&network, &moved, &data, &weights);
+                let loss = reference_loss(network, &moved, &data, &weights);
                 (f64::from(moved[index]), loss)
             };
             let ((up, high), (down, low)) = (shifted(1e-3), shifted(-1e-3));

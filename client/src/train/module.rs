@@ -4,8 +4,8 @@
 //! `Network::tensors`, so the rest of training never meets a tensor handle.
 
 use burn::tensor::activation::log_softmax;
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::module::{avg_pool2d, conv2d};
+use burn::tensor::ops::{AvgPoolOptions, ConvOptions};
 use burn::tensor::{Device, Tensor, TensorData};
 use he_infer::{Network, Operation, TensorSpec};
 
@@ -13,9 +13,26 @@ use super::TrainError;
 
 /// One layer with the index of its first tensor.
 enum Layer {
-    Conv { tensor: usize, stride: usize, padding: usize },
-    Quadratic { tensor: usize },
-    Dense { tensor: usize },
+    /// `groups` is 1, or the number of channels where every channel has its own kernel.
+    Conv {
+        tensor: usize,
+        stride: usize,
+        padding: usize,
+        groups: usize,
+    },
+    AveragePool {
+        size: usize,
+        stride: usize,
+    },
+    Quadratic {
+        tensor: usize,
+    },
+    Quartic {
+        tensor: usize,
+    },
+    Dense {
+        tensor: usize,
+    },
 }
 
 /// An activation between layers.
@@ -67,11 +84,13 @@ impl NetworkModule {
         let mut names = Vec::new();
         for (index, checked) in network.layers().iter().enumerate() {
             let (layer, taken) = match checked.operation {
-                Operation::Conv { stride, padding, .. } => {
-                    let layer = Layer::Conv { tensor, stride, padding };
-                    (layer, 2)
+                Operation::Conv { stride, padding, .. } => (Layer::Conv { tensor, stride, padding, groups: 1 }, 2),
+                Operation::DepthwiseConv { stride, padding, .. } => {
+                    (Layer::Conv { tensor, stride, padding, groups: checked.input.channels }, 2)
                 }
+                Operation::AveragePool { size, stride } => (Layer::AveragePool { size, stride }, 0),
                 Operation::Quadratic { .. } => (Layer::Quadratic { tensor }, 1),
+                Operation::Quartic { .. } => (Layer::Quartic { tensor }, 2),
                 Operation::Dense { .. } => (Layer::Dense { tensor }, 2),
             };
             layers.push(layer);
@@ -100,7 +119,7 @@ impl NetworkModule {
         let parameters: Vec<Parameter> = self.load(parameters, &device).into_iter().map(Parameter::tracked).collect();
         let mut penalty: Option<Tensor<1>> = None;
         let logits = self.forward(&parameters, images, labels.len(), &device, |_, next, x| {
-            if objective.range_penalty > 0.0 && matches!(next, Some(Layer::Quadratic { .. })) {
+            if objective.range_penalty > 0.0 && next.is_some_and(Layer::is_activation) {
                 let excess = x.excess(objective.range_limit as f32);
                 penalty = Some(match penalty.take() {
                     Some(sum) => sum + excess,
@@ -204,35 +223,50 @@ impl NetworkModule {
 impl Layer {
     fn apply(&self, x: Value, parameters: &[Parameter]) -> Result<Value, TrainError> {
         match (self, x) {
-            (Layer::Conv { tensor, stride, padding }, Value::Map(x)) => {
-                let options = ConvOptions::new([*stride; 2], [*padding; 2], [1, 1], 1);
+            (Layer::Conv { tensor, stride, padding, groups }, Value::Map(x)) => {
+                let options = ConvOptions::new([*stride; 2], [*padding; 2], [1, 1], *groups);
                 let weight = Parameter::kernel(parameters, *tensor)?;
                 let bias = Parameter::vector(parameters, tensor + 1)?;
                 Ok(Value::Map(conv2d(x, weight, Some(bias), options)))
             }
-            (Layer::Quadratic { tensor }, Value::Map(x)) => {
-                let beta = Parameter::vector(parameters, *tensor)?;
-                let channels = beta.dims()[0];
-                let beta = beta.reshape([1, channels, 1, 1]);
-                Ok(Value::Map(x.clone() * (x + beta)))
+            (Layer::AveragePool { size, stride }, Value::Map(x)) => {
+                Ok(Value::Map(avg_pool2d(x, AvgPoolOptions::new([*size; 2]).with_stride([*stride; 2]))))
             }
-            (Layer::Quadratic { tensor }, Value::Row(x)) => {
-                let beta = Parameter::vector(parameters, *tensor)?.unsqueeze::<2>();
-                Ok(Value::Row(x.clone() * (x + beta)))
+            (Layer::Quadratic { tensor }, x) => Ok(x.quadratic(Parameter::vector(parameters, *tensor)?)),
+            (Layer::Quartic { tensor }, x) => {
+                let square = x.quadratic(Parameter::vector(parameters, *tensor)?);
+                Ok(square.quadratic(Parameter::vector(parameters, tensor + 1)?))
             }
             (Layer::Dense { tensor }, x) => {
                 let weight = Parameter::matrix(parameters, *tensor)?;
                 let bias = Parameter::vector(parameters, tensor + 1)?.unsqueeze::<2>();
                 Ok(Value::Row(x.into_row().matmul(weight.transpose()) + bias))
             }
-            (Layer::Conv { .. }, Value::Row(_)) => {
-                Err(TrainError::Backend { what: "image for a convolution after a dense layer" })
+            (Layer::Conv { .. } | Layer::AveragePool { .. }, Value::Row(_)) => {
+                Err(TrainError::Backend { what: "image for a convolution or pool after a dense layer" })
             }
         }
+    }
+
+    /// True for layers whose input should stay small.
+    fn is_activation(&self) -> bool {
+        matches!(self, Layer::Quadratic { .. } | Layer::Quartic { .. })
     }
 }
 
 impl Value {
+    /// x (x + beta), one beta per channel or unit.
+    fn quadratic(self, beta: Tensor<1>) -> Value {
+        match self {
+            Value::Map(x) => {
+                let channels = beta.dims()[0];
+                let beta = beta.reshape([1, channels, 1, 1]);
+                Value::Map(x.clone() * (x + beta))
+            }
+            Value::Row(x) => Value::Row(x.clone() * (x + beta.unsqueeze::<2>())),
+        }
+    }
+
     /// Channels, rows and columns flattened in this order.
     fn into_row(self) -> Tensor<2> {
         match self {

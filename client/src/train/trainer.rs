@@ -80,18 +80,28 @@ impl Trainer {
     }
 
     /// Initial parameters: weights of variance `0.25 / fan-in` (last layer times 0.3), biases 0,
-    /// every beta 1. Equal bit for bit on every machine.
+    /// every beta and gamma 1. Equal bit for bit on every machine.
     pub fn initial_parameters(&self, seed: u64) -> Vec<f32> {
         let mut draws = Draws::new(seed, PURPOSE_INITIAL);
         let mut parameters = vec![0.0f32; self.network.parameter_count()];
         let mut tensors = self.network.tensors().iter();
         let layers = self.network.layers();
         for (index, layer) in layers.iter().enumerate() {
+            if matches!(layer.operation, Operation::AveragePool { .. }) {
+                continue;
+            }
             let Some(first) = tensors.next() else { break };
             let values = &mut parameters[first.offset..first.offset + first.len];
             match layer.operation {
+                Operation::AveragePool { .. } => {}
                 Operation::Quadratic { .. } => values.fill(INITIAL_BETA),
-                Operation::Conv { .. } | Operation::Dense { .. } => {
+                Operation::Quartic { .. } => {
+                    values.fill(INITIAL_BETA);
+                    if let Some(gamma) = tensors.next() {
+                        parameters[gamma.offset..gamma.offset + gamma.len].fill(INITIAL_BETA);
+                    }
+                }
+                Operation::Conv { .. } | Operation::DepthwiseConv { .. } | Operation::Dense { .. } => {
                     let fan_in: usize = first.shape.iter().skip(1).product();
                     let mut spread = INITIAL_SPREAD / (fan_in.max(1) as f64).sqrt();
                     if index + 1 == layers.len() {
