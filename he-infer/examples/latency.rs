@@ -18,6 +18,9 @@ use he_agg::{Preset, Stream};
 use he_infer::{EncryptedExecutor, EncryptedModel, ImageShape, LayerSpec, Network, PlainModel, Program};
 use ndarray::Array3;
 
+/// Ciphertexts an image may take.
+const INPUTS_MAX: usize = 16;
+
 /// The shapes the README's figures are for.
 fn network(name: &str) -> Result<Network, Box<dyn Error>> {
     let (conv, q, dense) = (LayerSpec::conv, LayerSpec::quadratic(), LayerSpec::dense);
@@ -29,7 +32,8 @@ fn network(name: &str) -> Result<Network, Box<dyn Error>> {
         "a" => (28, vec![conv(32, 5, 2), q, conv(32, 3, 2), q, dense(10)]),
         "two-conv-64" => (64, vec![conv(16, 5, 4), q, conv(16, 3, 2), q, dense(4)]),
         "two-conv-128" => (128, vec![conv(16, 8, 8), q, conv(16, 3, 2), q, dense(4)]),
-        _ => return Err("networks: tutorial, lola, demo, a, two-conv-64, two-conv-128".into()),
+        "two-conv-256" => (256, vec![conv(8, 8, 8), q, conv(8, 3, 2), q, dense(4)]),
+        _ => return Err("networks: tutorial, lola, demo, a, two-conv-64, two-conv-128, two-conv-256".into()),
     };
     Ok(Network::new(ImageShape::new(1, side, side), layers)?)
 }
@@ -78,7 +82,7 @@ fn median(values: &mut [f64]) -> f64 {
 
 fn measure(name: &str, preset: Preset, threads: usize, repeats: usize) -> Result<(), Box<dyn Error>> {
     let network = network(name)?;
-    let program = Program::compile(&network, preset.params())?;
+    let program = Program::compile_wide(&network, preset.params(), INPUTS_MAX)?;
     let summary = program.summary();
     if repeats == 0 {
         println!("{summary}");
@@ -99,10 +103,10 @@ fn measure(name: &str, preset: Preset, threads: usize, repeats: usize) -> Result
         let image = Array3::from_shape_simple_fn((shape.channels, shape.height, shape.width), || {
             2.0 * stream.next_f64() as f32 - 1.0
         });
-        let query = program.encrypt_query(image.view(), &public_key, &mut stream)?;
+        let query = program.encrypt_query_all(image.view(), &public_key, &mut stream)?;
         let clock = Instant::now();
         let mut before = 0.0;
-        let result = executor.observe(&model, &query, |step, _| {
+        let result = executor.observe_all(&model, &query, |step, _| {
             let now = clock.elapsed().as_secs_f64();
             if let Some(times) = steps.get_mut(step) {
                 times.push(1e3 * (now - before));
@@ -111,7 +115,7 @@ fn measure(name: &str, preset: Preset, threads: usize, repeats: usize) -> Result
         })?;
         totals.push(1e3 * clock.elapsed().as_secs_f64());
         let clock = Instant::now();
-        executor.run_plain(&plain_model, &query)?;
+        executor.run_plain_all(&plain_model, &query)?;
         plain_totals.push(1e3 * clock.elapsed().as_secs_f64());
         let logits = program.read_logits(&encoder.decode(&holder.decrypt(&result)?)?)?;
         let plain = network.forward(&parameters, image.view())?;

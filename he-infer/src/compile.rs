@@ -129,6 +129,15 @@ impl Program {
     /// Too many layers for the levels, or a layer too large for the slots; the message names the
     /// layer and what would fit.
     pub fn compile(network: &Network, params: &'static Params) -> Result<Self, CompileError> {
+        Self::compile_wide(network, params, 1)
+    }
+
+    /// As `compile`, for images that may take up to `inputs_max` ciphertexts, rounded down to a
+    /// power of two. As few as hold the first convolution's taps are used; `inputs` tells.
+    ///
+    /// # Errors
+    /// As `compile`.
+    pub fn compile_wide(network: &Network, params: &'static Params, inputs_max: usize) -> Result<Self, CompileError> {
         let (preset, depth) = (params.preset, params.depth());
         if depth == 0 || params.p.is_empty() {
             return Err(CompileError::Preset { preset });
@@ -153,7 +162,7 @@ impl Program {
             });
         }
         let lower_and_plan = |key_worth: usize| {
-            let mut lowered = lower(network, params, key_worth)?;
+            let mut lowered = lower(network, params, (key_worth, inputs_max))?;
             let plan = plan(params, &mut lowered.steps, &mut lowered.weights);
             Ok::<_, CompileError>((lowered, plan))
         };
@@ -172,6 +181,7 @@ impl Program {
             steps: lowered.steps,
             weights: lowered.weights,
             packing: lowered.packing,
+            inputs: lowered.inputs,
             period: lowered.period,
             input_limbs: plan.input_limbs,
             output_scale: plan.output_scale,

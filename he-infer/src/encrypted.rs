@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::executor::{Machine, walk};
+use crate::forward::InputError;
 use crate::model::{EncryptedModel, ModelError, Place, check};
 use crate::plain::PlainModel;
 use crate::program::Program;
@@ -93,7 +94,7 @@ impl<'a> EncryptedExecutor<'a> {
         query: &Ciphertext,
         seen: impl FnMut(usize, &Ciphertext),
     ) -> Result<Ciphertext, ExecuteError> {
-        self.walk(model.program(), Weights::Encrypted(model.slots()), query, seen)
+        self.walk(model.program(), Weights::Encrypted(model.slots()), std::slice::from_ref(query), seen)
     }
 
     /// As `run`, on a model that is not secret: the same steps in the same order, with products
@@ -115,24 +116,59 @@ impl<'a> EncryptedExecutor<'a> {
         query: &Ciphertext,
         seen: impl FnMut(usize, &Ciphertext),
     ) -> Result<Ciphertext, ExecuteError> {
-        self.walk(model.program(), Weights::Plain(model.slots()), query, seen)
+        self.walk(model.program(), Weights::Plain(model.slots()), std::slice::from_ref(query), seen)
+    }
+
+    /// As `run`, for all ciphertexts of an image.
+    ///
+    /// # Errors
+    /// As `run`, or another number of ciphertexts.
+    pub fn run_all(&self, model: &EncryptedModel, query: &[Ciphertext]) -> Result<Ciphertext, ExecuteError> {
+        self.observe_all(model, query, |_, _| ())
+    }
+
+    /// As `run_all`; `seen` gets the ciphertext after every step with the step's index.
+    ///
+    /// # Errors
+    /// As `run_all`.
+    pub fn observe_all(
+        &self,
+        model: &EncryptedModel,
+        query: &[Ciphertext],
+        seen: impl FnMut(usize, &Ciphertext),
+    ) -> Result<Ciphertext, ExecuteError> {
+        self.walk(model.program(), Weights::Encrypted(model.slots()), query, seen)
+    }
+
+    /// As `run_plain`, for all ciphertexts of an image.
+    ///
+    /// # Errors
+    /// As `run`, or another number of ciphertexts.
+    pub fn run_plain_all(&self, model: &PlainModel, query: &[Ciphertext]) -> Result<Ciphertext, ExecuteError> {
+        self.walk(model.program(), Weights::Plain(model.slots()), query, |_, _| ())
     }
 
     fn walk(
         &self,
         found: [u8; 32],
         weights: Weights<'_>,
-        query: &Ciphertext,
+        query: &[Ciphertext],
         mut seen: impl FnMut(usize, &Ciphertext),
     ) -> Result<Ciphertext, ExecuteError> {
         let program = self.program;
         if found != program.digest() {
             return Err(ExecuteError::OtherProgram { expected: program.digest(), found });
         }
-        check(query, Place::Query, program, program.input_limbs(), program.input_scale())?;
+        program.check_inputs(query.len()).map_err(ModelError::Input)?;
+        for input in query {
+            check(input, Place::Query, program, program.input_limbs(), program.input_scale())?;
+        }
+        let Some((first, more)) = query.split_first() else {
+            return Err(ModelError::Input(InputError::Inputs { expected: 1, found: 0 }).into());
+        };
         let machine = EncryptedMachine { executor: self, weights };
         let mut done = 0;
-        let result = walk(&machine, program, query.clone(), |step, value| {
+        let result = walk(&machine, program, (first.clone(), more.to_vec()), |step, value| {
             done = step + 1;
             seen(step, value);
         });

@@ -28,26 +28,37 @@ pub(crate) trait Machine: Sync {
     fn quadratic(&self, x: &Self::Value, weight: usize) -> Result<Self::Value, Self::Error>;
 }
 
-/// Runs all steps; `seen` gets every intermediate result with the index of its step.
+/// Runs all steps on the ciphertexts of an image; `seen` gets every intermediate result with the index of its step.
 pub(crate) fn walk<M: Machine>(
     machine: &M,
     program: &Program,
-    input: M::Value,
+    (input, more): (M::Value, Vec<M::Value>),
     mut seen: impl FnMut(usize, &M::Value),
 ) -> Result<M::Value, M::Error> {
-    let mut value = input;
+    let (mut value, mut more) = (input, more);
     for (index, step) in program.steps().iter().enumerate() {
         value = match step {
-            Step::Linear(step) => linear(machine, step, &value)?,
+            Step::Linear(step) => linear(machine, step, &value, &more)?,
             Step::Quadratic(step) => machine.quadratic(&value, step.beta)?,
         };
+        more.clear();
         seen(index, &value);
     }
     Ok(value)
 }
 
-fn linear<M: Machine>(machine: &M, step: &LinearStep, input: &M::Value) -> Result<M::Value, M::Error> {
-    let shifted = machine.rotate_many(input, &step.shifts)?;
+/// `more` are the second and later ciphertexts of an image, which take the place of shifts.
+fn linear<M: Machine>(
+    machine: &M,
+    step: &LinearStep,
+    input: &M::Value,
+    more: &[M::Value],
+) -> Result<M::Value, M::Error> {
+    let (shifts, _) = step.shifts.split_at(step.shifts.len().saturating_sub(more.len()));
+    let mut shifted = machine.rotate_many(input, shifts)?;
+    for input in more {
+        shifted.extend(machine.rotate_many(input, &[0])?);
+    }
     let rotated =
         shifted.par_iter().map(|value| machine.rotate_many(value, &step.babies)).collect::<Result<Vec<_>, _>>()?;
     drop(shifted);

@@ -6,7 +6,7 @@ use crate::dense::unit_period;
 use crate::diagonal::{Diagonals, narrow};
 use crate::layer::Operation;
 use crate::layout::{Blocks, Grid, Layout, Positions, Shifted};
-use crate::lower::{Lowering, powers};
+use crate::lower::{Lowering, pairs, powers};
 use crate::network::STRIDE_MAX;
 use crate::taps::Taps;
 
@@ -25,40 +25,45 @@ impl Lowering<'_> {
         let taps = from.channels * kernel * kernel;
         let taps_padded = taps.next_power_of_two();
         let channels_padded = to.channels.next_power_of_two();
-        let tiles = taps_padded.max(self.widest_conv());
-        let tile = self.slots / tiles;
-        let grid = if tile == 0 { None } else { self.first_grid(index, tiles, (taps_padded, channels_padded)) };
-        let Some(grid) = grid else {
-            return Err(self.too_many_positions(index, tiles, taps));
+        // Taps share out over as few ciphertexts as hold them.
+        let found = powers(1, self.inputs_max.min(taps_padded) + 1).into_iter().find_map(|inputs| {
+            let share = taps_padded / inputs;
+            let tiles = share.max(self.widest_conv());
+            let grid = if tiles > self.slots { None } else { self.first_grid(index, tiles, (share, channels_padded)) };
+            grid.map(|grid| (share, grid))
+        });
+        let Some((share, grid)) = found else {
+            return Err(self.too_many_positions(index, taps_padded.max(self.widest_conv()), taps));
         };
+        self.inputs = taps.div_ceil(share);
+        let (tiles, tile) = (grid.tiles, grid.tile);
         let outer = grid.channel_period;
         let mut diagonals = Diagonals::new(self.slots, tile as i64);
-        let rotations = outer.min(taps_padded);
-        for y in 0..to.height {
-            for x in 0..to.width {
-                let inner = |slot: usize| (0..grid.inner).map(move |inner| (inner, inner * grid.inner_step + slot));
-                for (inner, slot) in grid.positions.slots(y, x).into_iter().flat_map(inner) {
-                    for tau in 0..tiles {
-                        let tap = tau % taps_padded;
-                        let (c, ky, kx) = (tap / (kernel * kernel), tap / kernel % kernel, tap % kernel);
-                        let row = (y * stride + ky).wrapping_sub(padding);
-                        let column = (x * stride + kx).wrapping_sub(padding);
-                        if tap < taps && row < from.height && column < from.width {
-                            let pixel = narrow(from.index(c, row, column));
-                            self.packing.push((narrow(tau * tile + slot), pixel));
-                        }
-                        let o = tau % outer * grid.inner + inner;
-                        for d in 0..rotations {
-                            let tap = (tau + d) % taps_padded;
-                            if o < to.channels && tap < taps {
-                                diagonals.push(d, 0, tau * tile + slot, weight + o * taps + tap);
-                            }
+        let rotations = outer.min(share);
+        for (y, x) in pairs(to.height, to.width) {
+            let inner = |slot: usize| (0..grid.inner).map(move |inner| (inner, inner * grid.inner_step + slot));
+            for (inner, slot) in grid.positions.slots(y, x).into_iter().flat_map(inner) {
+                for (input, tau) in pairs(self.inputs, tiles) {
+                    let tap = input * share + tau % share;
+                    let (c, ky, kx) = (tap / (kernel * kernel), tap / kernel % kernel, tap % kernel);
+                    let row = (y * stride + ky).wrapping_sub(padding);
+                    let column = (x * stride + kx).wrapping_sub(padding);
+                    if tap < taps && row < from.height && column < from.width {
+                        let pixel = narrow(from.index(c, row, column));
+                        self.packing.push((narrow(input * self.slots + tau * tile + slot), pixel));
+                    }
+                    let o = tau % outer * grid.inner + inner;
+                    for d in 0..rotations {
+                        let tap = input * share + (tau + d) % share;
+                        if o < to.channels && tap < taps {
+                            // The input takes the place of a shift.
+                            diagonals.push(d, input as i64, tau * tile + slot, weight + o * taps + tap);
                         }
                     }
                 }
             }
         }
-        let folds = powers(outer * tile, taps_padded * tile);
+        let folds = powers(outer * tile, share * tile);
         let layout = Layout::Grid(grid);
         self.push_linear(index, diagonals, folds, &layout, bias);
         Ok(layout)

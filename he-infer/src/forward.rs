@@ -56,6 +56,14 @@ pub enum InputError {
         /// Index given.
         found: usize,
     },
+    /// Wrong number of ciphertexts or slot vectors for one image.
+    #[error("the program takes {expected} ciphertexts per image, found {found}; use the functions for all of them")]
+    Inputs {
+        /// Ciphertexts of the program.
+        expected: usize,
+        /// Ciphertexts given.
+        found: usize,
+    },
     /// Wrong number of slots.
     #[error("the program works on {expected} slots, found {found}")]
     Slots {

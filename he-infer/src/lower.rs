@@ -22,8 +22,10 @@ pub(crate) struct Pool {
 pub(crate) struct Lowered {
     pub(crate) steps: Vec<Step>,
     pub(crate) weights: Vec<WeightSlot>,
-    /// (slot, pixel) pairs; all other slots are zero.
+    /// (slot, pixel) pairs, the slots of a second ciphertext after those of the first; all others are zero.
     pub(crate) packing: Vec<Entry>,
+    /// Ciphertexts per image.
+    pub(crate) inputs: usize,
     /// Logit c is in every slot i with i mod period = c.
     pub(crate) period: usize,
 }
@@ -37,9 +39,16 @@ pub(crate) struct Lowering<'a> {
     pub(crate) weights: Vec<WeightSlot>,
     /// (slot, pixel) pairs.
     pub(crate) packing: Vec<Entry>,
+    /// Ciphertexts an image may take, and takes.
+    pub(crate) inputs_max: usize,
+    pub(crate) inputs: usize,
 }
 
-pub(crate) fn lower(network: &Network, params: &Params, key_worth: usize) -> Result<Lowered, CompileError> {
+pub(crate) fn lower(
+    network: &Network,
+    params: &Params,
+    (key_worth, inputs_max): (usize, usize),
+) -> Result<Lowered, CompileError> {
     let slots = params.slots();
     let mut lowering = Lowering {
         layers: network.layers(),
@@ -49,6 +58,8 @@ pub(crate) fn lower(network: &Network, params: &Params, key_worth: usize) -> Res
         steps: Vec::new(),
         weights: Vec::new(),
         packing: Vec::new(),
+        inputs_max,
+        inputs: 1,
     };
     let mut layout = None;
     for index in 0..lowering.layers.len() {
@@ -61,7 +72,13 @@ pub(crate) fn lower(network: &Network, params: &Params, key_worth: usize) -> Res
         Some(Layout::Periodic { period, .. }) => period,
         _ => slots,
     };
-    Ok(Lowered { steps: lowering.steps, weights: lowering.weights, packing: lowering.packing, period })
+    Ok(Lowered {
+        steps: lowering.steps,
+        weights: lowering.weights,
+        packing: lowering.packing,
+        inputs: lowering.inputs,
+        period,
+    })
 }
 
 impl Lowering<'_> {
@@ -114,6 +131,9 @@ impl Lowering<'_> {
         let mut step: LinearStep = diagonals.into_step(index, (self.cost, self.limbs(index)), &mut self.weights);
         let signed = |fold: usize| rotation(fold as i64, self.slots);
         step.folds = folds.into_iter().map(signed).collect();
+        if self.inputs > 1 && self.steps.is_empty() {
+            step.shifts.fill(0);
+        }
         step.bias = self.per_channel(index, output, bias);
         if let Some(pool) = self.pool(index) {
             let mean = 1.0 / (pool.size * pool.size) as f64;

@@ -204,9 +204,25 @@ impl Program {
         key: &PublicKey,
         stream: &mut Stream,
     ) -> Result<Ciphertext, ModelError> {
-        let slots = self.pack(image)?;
+        self.encrypt_slots(&self.pack(image)?, key, stream)
+    }
+
+    /// As `encrypt_query`, all ciphertexts of an image.
+    ///
+    /// # Errors
+    /// As `encrypt_query`.
+    pub fn encrypt_query_all(
+        &self,
+        image: ArrayView3<'_, f32>,
+        key: &PublicKey,
+        stream: &mut Stream,
+    ) -> Result<Vec<Ciphertext>, ModelError> {
+        self.pack_all(image)?.iter().map(|slots| self.encrypt_slots(slots, key, stream)).collect()
+    }
+
+    fn encrypt_slots(&self, slots: &[f64], key: &PublicKey, stream: &mut Stream) -> Result<Ciphertext, ModelError> {
         Encoder::new(self.params().preset)
-            .and_then(|encoder| encoder.encode(&slots, self.input_scale(), self.input_limbs()))
+            .and_then(|encoder| encoder.encode(slots, self.input_scale(), self.input_limbs()))
             .and_then(|plain| key.encrypt(&plain, stream))
             .map_err(|source| at(Place::Query, source))
     }

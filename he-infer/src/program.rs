@@ -143,6 +143,7 @@ pub struct Program {
     pub(crate) steps: Vec<Step>,
     pub(crate) weights: Vec<WeightSlot>,
     pub(crate) packing: Vec<Entry>,
+    pub(crate) inputs: usize,
     pub(crate) period: usize,
     pub(crate) input_limbs: usize,
     pub(crate) output_scale: f64,
@@ -264,17 +265,43 @@ impl Program {
         slots
     }
 
+    /// Ciphertexts per image, 1 unless compiled by `compile_wide`.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// Slots of a query: the pixels (channels, height, width) where the first layer reads them.
     ///
     /// # Errors
-    /// Wrong shape, or pixels that are not finite or too large.
+    /// Wrong shape, or pixels that are not finite or too large; a program of several inputs.
     pub fn pack(&self, image: ArrayView3<'_, f32>) -> Result<Vec<f64>, InputError> {
+        self.check_inputs(1)?;
+        self.pack_flat(image)
+    }
+
+    /// As `pack`, one slot vector per ciphertext.
+    ///
+    /// # Errors
+    /// Wrong shape, or pixels that are not finite or too large.
+    pub fn pack_all(&self, image: ArrayView3<'_, f32>) -> Result<Vec<Vec<f64>>, InputError> {
+        Ok(self.pack_flat(image)?.chunks(self.slots()).map(<[f64]>::to_vec).collect())
+    }
+
+    fn pack_flat(&self, image: ArrayView3<'_, f32>) -> Result<Vec<f64>, InputError> {
         let pixels = self.network.check_image(image)?;
-        let mut slots = vec![0.0; self.slots()];
+        let mut slots = vec![0.0; self.inputs * self.slots()];
         for &(slot, pixel) in &self.packing {
             slots[slot as usize] = pixels[pixel as usize];
         }
         Ok(slots)
+    }
+
+    pub(crate) fn check_inputs(&self, found: usize) -> Result<(), InputError> {
+        if found == self.inputs {
+            return Ok(());
+        }
+        Err(InputError::Inputs { expected: self.inputs, found })
     }
 
     /// Logits of a decrypted result. Every logit is there slots/period times; their mean is
@@ -315,7 +342,7 @@ impl Program {
             hash.entries(&weight.entries);
         }
         hash.entries(&self.packing);
-        hash.numbers([self.period, self.input_limbs]);
+        hash.numbers([self.period, self.input_limbs, self.inputs]);
         hash.0.update(self.output_scale.to_bits().to_le_bytes());
         hash.0.finalize().into()
     }

@@ -27,7 +27,19 @@ impl<'a> ShadowExecutor<'a> {
     /// `Slots` if the input has another number of slots.
     pub fn run(&self, packed: &[f64]) -> Result<Vec<f64>, InputError> {
         self.program.check_slots(packed)?;
-        walk(self, self.program, packed.to_vec(), |_, _| ())
+        self.program.check_inputs(1)?;
+        walk(self, self.program, (packed.to_vec(), Vec::new()), |_, _| ())
+    }
+
+    /// As `run`, for all slot vectors of a packed image.
+    ///
+    /// # Errors
+    /// `Inputs` or `Slots` for another number of slot vectors or slots.
+    pub fn run_all(&self, packed: &[Vec<f64>]) -> Result<Vec<f64>, InputError> {
+        self.program.check_inputs(packed.len())?;
+        packed.iter().try_for_each(|slots| self.program.check_slots(slots))?;
+        let (first, more) = packed.split_first().ok_or(InputError::Inputs { expected: 1, found: 0 })?;
+        walk(self, self.program, (first.clone(), more.to_vec()), |_, _| ())
     }
 
     /// All slots after every step, for range statistics and for comparison with ciphertexts.
@@ -36,8 +48,9 @@ impl<'a> ShadowExecutor<'a> {
     /// As `run`.
     pub fn trace(&self, packed: &[f64]) -> Result<Vec<Vec<f64>>, InputError> {
         self.program.check_slots(packed)?;
+        self.program.check_inputs(1)?;
         let mut steps = Vec::with_capacity(self.program.steps().len());
-        walk(self, self.program, packed.to_vec(), |_, slots| {
+        walk(self, self.program, (packed.to_vec(), Vec::new()), |_, slots| {
             steps.push(slots.clone());
         })?;
         Ok(steps)

@@ -34,7 +34,7 @@ pub struct Summary {
     pub weight_vectors: usize,
     /// The encrypted model, two polynomials per slot vector.
     pub model_bytes: usize,
-    /// A public-key query, two polynomials.
+    /// A public-key query, two polynomials per ciphertext.
     pub query_bytes: usize,
     /// The result before key switching, two polynomials.
     pub reply_bytes: usize,
@@ -52,7 +52,7 @@ impl Program {
             relin_key_bytes: 2 * key_bytes(params, self.key_plan().relin_limbs),
             weight_vectors: self.weights().len(),
             model_bytes: self.weights().iter().map(|weight| 2 * poly_bytes(params, weight.limbs())).sum(),
-            query_bytes: 2 * poly_bytes(params, self.input_limbs()),
+            query_bytes: 2 * self.inputs() * poly_bytes(params, self.input_limbs()),
             reply_bytes: 2 * poly_bytes(params, self.output_limbs()),
             ..Summary::default()
         };

@@ -107,6 +107,28 @@ fn every_slot_after_every_step_equals_the_shadow_on_inf13() {
 }
 
 #[test]
+fn an_image_of_two_ciphertexts_equals_its_plain_forward_pass() {
+    let network = Network::new(ImageShape::new(1, 64, 64), vec![LayerSpec::conv(4, 8, 4), Q, LayerSpec::dense(3)]);
+    let network = network.unwrap();
+    let program = Program::compile_wide(&network, Preset::Inf13.params(), 4).unwrap();
+    assert_eq!(program.inputs(), 4);
+    let holder = Holder::new(Preset::Inf13, program.key_plan());
+    let mut random = Random::new(8);
+    let (parameters, image) = (random.parameters(&network), random.image(network.image()));
+    let mut stream = Stream::from_seed([2; 32]);
+    let model = EncryptedModel::encrypt(&program, &parameters, &holder.public_key, &mut stream).unwrap();
+    let query = program.encrypt_query_all(image.view(), &holder.public_key, &mut stream).unwrap();
+    let executor = EncryptedExecutor::new(&program, &holder.keys).unwrap();
+    assert!(executor.run(&model, &query[0]).is_err());
+    let plain = network.forward(&parameters, image.view()).unwrap();
+    let released = PlainModel::encode(&program, &parameters).unwrap();
+    for result in [executor.run_all(&model, &query).unwrap(), executor.run_plain_all(&released, &query).unwrap()] {
+        let logits = program.read_logits(&holder.reveal(&result)).unwrap();
+        assert!(logits.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-2), "{logits:?}, expected {plain:?}");
+    }
+}
+
+#[test]
 fn the_demo_network_equals_its_shadow_on_inf15_90() {
     let layers = [LayerSpec::conv(8, 5, 2), Q, LayerSpec::conv(16, 3, 2), Q, LayerSpec::dense(3)];
     let program = compile(ImageShape::new(1, 28, 28), &layers, Preset::Inf15x90);

@@ -215,6 +215,33 @@ fn weight_vectors_are_linear_in_the_parameters() {
 }
 
 #[test]
+fn images_of_several_ciphertexts_compute_their_network() {
+    let shapes: [(&[LayerSpec], ImageShape, usize); 4] = [
+        (&[spec(16, 8, 8), Q, spec(16, 3, 2), Q, dense(4)], image(1, 128, 128), 2),
+        (&[spec(8, 8, 4), Q, depthwise(3, 2), Q, dense(4)], image(1, 64, 64), 2),
+        (&[spec(4, 8, 8), Q, pool(2, 2), dense(4)], image(1, 256, 256), 8),
+        (&[spec(4, 3, 1), Q, dense(4)], image(3, 20, 21), 2),
+    ];
+    for (seed, (layers, image, inputs)) in shapes.into_iter().enumerate() {
+        let network = network(image, layers);
+        assert!(Program::compile(&network, Preset::Inf14x30.params()).is_err());
+        let program = Program::compile_wide(&network, Preset::Inf14x30.params(), 8).unwrap();
+        assert_eq!(program.inputs(), inputs, "{layers:?}");
+        let mut random = Random::new(seed as u64);
+        let parameters = random.parameters(&network);
+        let image = random.image(image);
+        assert!(program.pack(image.view()).is_err());
+        let packed = program.pack_all(image.view()).unwrap();
+        let shadow = ShadowExecutor::new(&program, &parameters).unwrap();
+        assert!(shadow.run(&packed[0]).is_err() && shadow.run_all(&packed[1..]).is_err());
+        let logits = program.read_logits(&shadow.run_all(&packed).unwrap()).unwrap();
+        let plain = network.forward(&parameters, image.view()).unwrap();
+        assert!(logits.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-6 * b.abs().max(1.0)), "{layers:?}");
+        keys_cover_rotations(&program);
+    }
+}
+
+#[test]
 fn parts_and_channels_side_by_side_save_products() {
     let tutorial = LayerSpec::Conv { channels: 4, kernel: 7, stride: 3, padding: Some(0) };
     let tutorial = network(image(1, 28, 28), &[tutorial, Q, dense(64), Q, dense(10)]);
