@@ -101,7 +101,25 @@ const LAYERS: &[Variant] = &[
             optional("padding", Kind::Integer(0, 15)),
         ],
     },
+    Variant {
+        name: "depthwise-conv",
+        fields: &[
+            required("type", Kind::Choice(&["depthwise-conv"])),
+            required("kernel", Kind::Integer(1, 31)),
+            required("stride", Kind::Integer(1, 31)),
+            optional("padding", Kind::Integer(0, 15)),
+        ],
+    },
+    Variant {
+        name: "average-pool",
+        fields: &[
+            required("type", Kind::Choice(&["average-pool"])),
+            required("size", Kind::Integer(1, 31)),
+            optional("stride", Kind::Integer(1, 31)),
+        ],
+    },
     Variant { name: "quadratic", fields: &[required("type", Kind::Choice(&["quadratic"]))] },
+    Variant { name: "quartic", fields: &[required("type", Kind::Choice(&["quartic"]))] },
     Variant {
         name: "dense",
         fields: &[required("type", Kind::Choice(&["dense"])), required("units", Kind::Integer(1, 4096))],

@@ -45,6 +45,22 @@ fn defaults_fill_what_the_file_leaves_out() {
 }
 
 #[test]
+fn every_kind_of_layer_can_be_written_and_is_written_again() {
+    let layers = "  { type = \"conv\", channels = 4, kernel = 5, stride = 2 },
+  { type = \"quartic\" },
+  { type = \"depthwise-conv\", kernel = 3, stride = 1, padding = 1 },
+  { type = \"average-pool\", size = 2, stride = 2 },
+  { type = \"dense\", units = 3 },
+]";
+    let start = GOOD.find("  { type").expect("layers");
+    let experiment = parse(&format!("{}{layers}\n", &GOOD[..start])).expect("accepted");
+    let kinds: Vec<_> = experiment.network().layers().iter().map(|layer| layer.operation.kind()).collect();
+    assert_eq!(kinds, ["conv", "quartic", "depthwise-conv", "average-pool", "dense"]);
+    let again = parse(&experiment.resolved_toml()).expect("what was resolved is accepted");
+    assert_eq!(again.network(), experiment.network());
+}
+
+#[test]
 fn automatic_threshold_is_two_thirds_and_one() {
     for (hospitals, threshold) in [(3, 3), (4, 3), (5, 4), (9, 7), (16, 11)] {
         let text = GOOD.replace("hospitals = 5", &format!("hospitals = {hospitals}")).replace("threshold = 4\n", "");
@@ -109,7 +125,7 @@ fn a_wrong_type_or_value_says_what_is_allowed() {
     );
     assert_eq!(
         message("{ type = \"quadratic\" }", "{ type = \"relu\" }"),
-        "x.toml:14: [model] layers[2]: type \"relu\" is not allowed, must be one of \"conv\", \"quadratic\", \"dense\""
+        "x.toml:14: [model] layers[2]: type \"relu\" is not allowed, must be one of \"conv\", \"depthwise-conv\", \"average-pool\", \"quadratic\", \"quartic\", \"dense\""
     );
     assert_eq!(
         message("[model]", "[compute]\nbackend = \"gpu\"\n[model]"),
