@@ -28,7 +28,7 @@
 //! `fill_uniform` rejects words that are not below q, so how many words it
 //! draws is random by design. That is no leak: a rejected word is independent
 //! of all accepted ones, and only those are kept. Its compaction of a block
-//! must not depend on the accepted values; 512 residues take one block of
+//! must not depend on the accepted values; 480 residues take 512 words of
 //! keystream in practically every draw, so that is what is compared here.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "run by hand: prints its figures and stops at once")]
@@ -207,8 +207,8 @@ fn samplers(bench: &mut Bench) {
         });
     }
     let q = Preset::Agg13.params().q[0].modulus().value();
-    let mut out = vec![0u32; 512];
-    bench.case("fill_uniform, 512 residues", 20_000, seed, |&seed| {
+    let mut out = vec![0u32; 480];
+    bench.case("fill_uniform, 480 residues", 20_000, seed, |&seed| {
         Stream::from_seed(seed).fill_uniform(q, &mut out);
         black_box(&out);
     });
