@@ -54,10 +54,27 @@ fn ring_operations_of_a_preset_have_a_row_each() {
     assert!(rows.iter().all(|row| row["median_ns"].as_f64().is_some_and(|ns| ns > 0.0)));
 }
 
+/// One image on an encrypted model: every part has a row, and the logits are those of the plain forward pass.
+#[test]
+fn an_encrypted_image_is_answered_and_compared() {
+    let size = ["--network", "tutorial", "--preset", "INF14-30", "--images", "1"];
+    let output = bench(&[&["infer", "--format", "json"][..], &size[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows = rows(&output);
+    let ops: Vec<&str> = rows.iter().filter_map(|row| row["op"].as_str()).collect();
+    let parts = ["encrypt", "evaluate", "evaluate_plain_model", "decrypt", "galois_keys", "precision"];
+    assert_eq!(ops, parts.map(|part| format!("infer.{part}")));
+    assert!(rows.iter().all(|row| row["network"] == "tutorial" && row["n"] == 16384));
+    let delta = rows.last().and_then(|row| row["max_delta_logit"].as_f64());
+    assert!(delta.is_some_and(|delta| delta > 0.0 && delta < 1e-2), "{delta:?}");
+}
+
 #[test]
 fn a_flag_that_does_not_fit_is_bad_input_and_named() {
     for (arguments, flag) in [
         (&["he", "--preset", "INF15-90", "--limbs", "40"][..], "--limbs"),
+        (&["infer", "--network", "resnet"][..], "--network"),
+        (&["infer", "--images", "0"][..], "--images"),
         (&["he", "--isa", "mmx"], "--isa"),
         (&["aggregate", "--hospitals", "1"], "--hospitals"),
         (&["aggregate", "--parameters", "0"], "--parameters"),

@@ -5,6 +5,9 @@ use he_agg::backend::{Isa, IsaError};
 use he_agg::ckks::CkksError;
 use he_agg::multiparty::CeremonyError;
 use he_agg::{FloodingError, Preset};
+use he_infer::{CompileError, ExecuteError, InputError, ModelError, NetworkError};
+
+use crate::experiment::ExperimentError;
 
 /// A flag that does not fit, or an operation that failed.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +85,40 @@ pub enum BenchError {
         /// What is wrong.
         source: AggregationError,
     },
+    /// `--images`.
+    #[error("--images {images} is not in 1 to {max}")]
+    Images {
+        /// As given.
+        images: usize,
+        /// Most.
+        max: usize,
+    },
+    /// `--network`.
+    #[error(
+        "--network {name:?} is not known; use tutorial, lola, two-conv-64, two-conv-128, two-conv-256, or --model FILE"
+    )]
+    Network {
+        /// As given.
+        name: String,
+    },
+    /// `--model`.
+    #[error("--model: {0}")]
+    Model(Box<ExperimentError>),
+    /// The network does not fit the preset.
+    #[error("--preset: {0}")]
+    Compile(CompileError),
+    /// Layers that make no network.
+    #[error("the layers make no network: {0}")]
+    Layers(NetworkError),
+    /// A model or query could not be encrypted.
+    #[error("a model or query could not be encrypted: {0}")]
+    Weights(ModelError),
+    /// The program did not run.
+    #[error("the program did not run: {0}")]
+    Execute(ExecuteError),
+    /// The plain forward pass did not run.
+    #[error("the plain forward pass did not run: {0}")]
+    Input(InputError),
     /// `--security`.
     #[error("--security: {0}")]
     Security(FloodingError),
@@ -125,6 +162,10 @@ impl BenchError {
                 AggregationError::NoLane { .. } => "--security",
                 _ => "--hospitals",
             }),
+            Self::Images { .. } => Some("--images"),
+            Self::Network { .. } => Some("--network"),
+            Self::Model(_) => Some("--model"),
+            Self::Compile(_) => Some("--preset"),
             Self::Security(_) => Some("--security"),
             _ => None,
         }
@@ -142,6 +183,10 @@ impl BenchError {
             Self::Seconds { .. } => "for example --seconds 0.5",
             Self::Parameters { .. } => "for example --parameters 1663370",
             Self::Layout { .. } => "for example --hospitals 10 --threshold 7 --bits 16 --security 40",
+            Self::Images { .. } => "for example --images 11",
+            Self::Network { .. } => "for example --network lola",
+            Self::Model(_) => "consilium plan FILE names every fault of the file",
+            Self::Compile(_) => "for example --preset INF14-30, or a smaller network",
             Self::Security(_) => "for example --security 64",
             _ => "this is a fault of the program: please report it with the command",
         }

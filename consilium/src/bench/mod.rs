@@ -10,6 +10,8 @@ pub mod cohort;
 pub mod engine;
 pub mod error;
 pub mod he;
+pub mod holder;
+pub mod infer;
 pub mod limit;
 pub mod progress;
 pub mod ring;
@@ -21,7 +23,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 pub use self::error::BenchError;
-use self::{aggregate::AggregateArgs, he::HeArgs, limit::LimitArgs, row::Row};
+use self::{aggregate::AggregateArgs, he::HeArgs, infer::InferArgs, limit::LimitArgs, row::Row};
 use crate::{
     cli::Global,
     error::Error,
@@ -32,7 +34,7 @@ use crate::{
 /// Flags of `bench`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  consilium bench he --preset INF15-90\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n  consilium bench limit --threads 2\n  consilium bench he --format json > he.jsonl"
+    after_help = "Examples:\n  consilium bench he --preset INF15-90\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n  consilium bench infer --network lola --preset INF14-30\n  consilium bench limit --threads 2\n  consilium bench he --format json > he.jsonl"
 )]
 pub struct BenchArgs {
     /// What is measured.
@@ -47,6 +49,8 @@ pub enum What {
     He(HeArgs),
     /// A training round's cryptography, end to end: quantise, encrypt, add, share, combine, open, and whether it is exact.
     Aggregate(AggregateArgs),
+    /// One encrypted image on an encrypted model, and on the same model in the clear: latency, sizes, precision.
+    Infer(InferArgs),
     /// What memory and multipliers would allow, and how much of it transforms and aggregation reach.
     Limit(LimitArgs),
 }
@@ -57,6 +61,7 @@ impl What {
         match self {
             Self::He(_) => "bench he",
             Self::Aggregate(_) => "bench aggregate",
+            Self::Infer(_) => "bench infer",
             Self::Limit(_) => "bench limit",
         }
     }
@@ -81,6 +86,7 @@ pub fn run(arguments: &BenchArgs, global: Global) -> Result<Done, Error> {
     let Measured { text, rows, exit } = match &arguments.what {
         What::He(arguments) => he::run(arguments, global),
         What::Aggregate(arguments) => aggregate::run(arguments, global),
+        What::Infer(arguments) => infer::run(arguments, global),
         What::Limit(arguments) => limit::run(arguments, global),
     }?;
     let text = match global.format {

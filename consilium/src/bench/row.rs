@@ -47,6 +47,15 @@ pub struct Row {
     /// Whether the decoded sums equal the plaintext integer sums bit for bit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exact: Option<bool>,
+    /// Network of an inference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// Share of images whose encrypted answer is the plaintext one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<f64>,
+    /// Largest difference of a logit from the plain forward pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_delta_logit: Option<f64>,
     /// 32-bit multiplications that the operation cannot do without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multiplications: Option<u64>,
@@ -87,6 +96,9 @@ impl Row {
             hospitals: None,
             bytes_per_parameter: None,
             exact: None,
+            network: None,
+            agreement: None,
+            max_delta_logit: None,
             multiplications: None,
             memory_ns: None,
             multiplier_ns: None,

@@ -95,6 +95,11 @@ impl Timing {
         Self { median_ns, min_ns: at(0), repetitions: count }
     }
 
+    /// Of times taken elsewhere, in seconds; NaN if there are none.
+    pub fn of_seconds(seconds: &[f64]) -> Self {
+        Self::of(seconds.iter().map(|seconds| 1e9 * seconds).collect())
+    }
+
     /// The time of one part, where a call did `parts` alike.
     pub fn per(self, parts: usize) -> Self {
         let parts = parts.max(1) as f64;
