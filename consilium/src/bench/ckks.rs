@@ -1,15 +1,15 @@
 //! CKKS operations at one level, with the keys they take.
 
+use std::collections::BTreeMap;
+
 use he_agg::ckks::{Ciphertext, Encoder, Evaluator, Hoisted};
-use he_agg::multiparty::{
-    Crs, EvaluationKeys, GaloisKeyShare, GaloisKeySum, HolderKey, PublicKey, PublicKeyShare, PublicKeySum, R1, R2,
-    RelinKeyShare, RelinKeySum, ServingSecret,
-};
+use he_agg::multiparty::{EvaluationKeys, HolderKey, KeyPlan, PublicKey};
 use he_agg::{Params, Preset, Stream};
 
 use super::{
     engine::Engine,
     error::BenchError,
+    holder::{Holder, KeySizes},
     progress::Progress,
     ring::WORD,
     row::Row,
@@ -22,9 +22,6 @@ const SEED: [u8; 32] = *b"consilium bench, CKKS           ";
 /// Steps of the rotation that is timed; all non-zero steps cost the same.
 const STEPS: i32 = 1;
 
-/// The key of one party, who therefore can decrypt: threshold release is timed in `bench aggregate`.
-const PARTIES: u16 = 1;
-
 /// Everything that the operations of one preset take.
 struct Fixture {
     params: &'static Params,
@@ -36,31 +33,15 @@ struct Fixture {
     holder: HolderKey,
     values: Vec<f64>,
     stream: Stream,
-    /// Wire bytes of the public, relinearisation and rotation key.
-    key_bytes: [usize; 3],
+    sizes: KeySizes,
 }
 
 impl Fixture {
     fn new(preset: Preset, limbs: usize) -> Result<Self, BenchError> {
         let params = preset.params();
         let mut stream = Stream::from_seed(SEED);
-        let crs = Crs::new(preset, stream.seed());
-        let secret = ServingSecret::generate(preset, 1, &mut stream)?;
-        let mut public = PublicKeySum::new(&crs, PARTIES)?;
-        public.absorb(&PublicKeyShare::generate(&secret, &crs, &mut stream)?)?;
-        let mut first = RelinKeySum::<R1>::new(&crs, limbs, PARTIES)?;
-        let (share, mask) = RelinKeyShare::<R1>::generate(&secret, &crs, limbs, &mut stream)?;
-        first.absorb(&share)?;
-        let first = first.finish()?;
-        let mut second = RelinKeySum::<R2>::new(&crs, limbs, PARTIES)?;
-        second.absorb(&RelinKeyShare::<R2>::generate(&secret, mask, &first, &mut stream)?)?;
-        let mut rotation = GaloisKeySum::new(&crs, STEPS, limbs, PARTIES)?;
-        rotation.absorb(&GaloisKeyShare::generate(&secret, &crs, STEPS, limbs, &mut stream)?)?;
-        let (public, relinearization, rotation) = (public.finish()?, second.finish(first)?, rotation.finish()?);
-        let key_bytes = [public.to_bytes(&crs), relinearization.to_bytes(&crs), rotation.to_bytes(&crs)];
-        let mut keys = EvaluationKeys::new(preset);
-        keys.set_relinearization(relinearization)?;
-        keys.insert_rotation(rotation)?;
+        let plan = KeyPlan { relin_limbs: limbs, rotations: BTreeMap::from([(STEPS, limbs)]) };
+        let Holder { secret, public, keys, sizes } = Holder::new(preset, &plan, &mut stream)?;
         Ok(Self {
             params,
             limbs,
@@ -68,10 +49,10 @@ impl Fixture {
             evaluator: Evaluator::new(preset)?,
             public,
             keys,
-            holder: HolderKey::new(secret),
+            holder: secret,
             values: (0..params.slots()).map(|_| 2.0 * stream.next_f64() - 1.0).collect(),
             stream,
-            key_bytes: key_bytes.map(|bytes| bytes.len()),
+            sizes,
         })
     }
 
@@ -158,7 +139,8 @@ pub fn operations(
     op!("pack", wire.len(), Ok::<_, BenchError>(left.to_bytes()));
     op!("unpack", wire.len(), Ciphertext::from_bytes(&wire, preset));
 
-    let sizes = ["key_public", "key_relinearisation", "key_rotation"].into_iter().zip(fixture.key_bytes);
-    rows.extend(sizes.map(|(op, bytes)| Row::new(op, engine).shape(params, limbs, true).bytes(bytes)));
+    let KeySizes { public, relinearization, rotation } = fixture.sizes;
+    let sizes = [("key_public", public), ("key_relinearisation", relinearization), ("key_rotation", rotation)];
+    rows.extend(sizes.into_iter().map(|(op, bytes)| Row::new(op, engine).shape(params, limbs, true).bytes(bytes)));
     Ok(rows)
 }

@@ -21,6 +21,19 @@ pub struct Holder {
     pub public: PublicKey,
     /// Computes.
     pub keys: EvaluationKeys,
+    /// What the keys take on the wire.
+    pub sizes: KeySizes,
+}
+
+/// Bytes of keys on the wire; 0 for a key that the plan does not ask for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeySizes {
+    /// The public key.
+    pub public: usize,
+    /// The relinearisation key.
+    pub relinearization: usize,
+    /// The largest rotation key.
+    pub rotation: usize,
 }
 
 impl Holder {
@@ -33,19 +46,27 @@ impl Holder {
         let secret = ServingSecret::generate(preset, PARTIES, stream)?;
         let mut public = PublicKeySum::new(&crs, PARTIES)?;
         public.absorb(&PublicKeyShare::generate(&secret, &crs, stream)?)?;
+        let public = public.finish()?;
+        let mut sizes = KeySizes { public: public.to_bytes(&crs).len(), ..KeySizes::default() };
         let mut keys = EvaluationKeys::new(preset);
-        let mut first = RelinKeySum::<R1>::new(&crs, plan.relin_limbs, PARTIES)?;
-        let (share, mask) = RelinKeyShare::<R1>::generate(&secret, &crs, plan.relin_limbs, stream)?;
-        first.absorb(&share)?;
-        let first = first.finish()?;
-        let mut second = RelinKeySum::<R2>::new(&crs, plan.relin_limbs, PARTIES)?;
-        second.absorb(&RelinKeyShare::<R2>::generate(&secret, mask, &first, stream)?)?;
-        keys.set_relinearization(second.finish(first)?)?;
-        for (&steps, &limbs) in &plan.rotations {
-            let mut rotation = GaloisKeySum::new(&crs, steps, limbs, PARTIES)?;
-            rotation.absorb(&GaloisKeyShare::generate(&secret, &crs, steps, limbs, stream)?)?;
-            keys.insert_rotation(rotation.finish()?)?;
+        if plan.relin_limbs > 0 {
+            let mut first = RelinKeySum::<R1>::new(&crs, plan.relin_limbs, PARTIES)?;
+            let (share, mask) = RelinKeyShare::<R1>::generate(&secret, &crs, plan.relin_limbs, stream)?;
+            first.absorb(&share)?;
+            let first = first.finish()?;
+            let mut second = RelinKeySum::<R2>::new(&crs, plan.relin_limbs, PARTIES)?;
+            second.absorb(&RelinKeyShare::<R2>::generate(&secret, mask, &first, stream)?)?;
+            let relinearization = second.finish(first)?;
+            sizes.relinearization = relinearization.to_bytes(&crs).len();
+            keys.set_relinearization(relinearization)?;
         }
-        Ok(Self { secret: HolderKey::new(secret), public: public.finish()?, keys })
+        for (&steps, &limbs) in &plan.rotations {
+            let mut sum = GaloisKeySum::new(&crs, steps, limbs, PARTIES)?;
+            sum.absorb(&GaloisKeyShare::generate(&secret, &crs, steps, limbs, stream)?)?;
+            let rotation = sum.finish()?;
+            sizes.rotation = sizes.rotation.max(rotation.to_bytes(&crs).len());
+            keys.insert_rotation(rotation)?;
+        }
+        Ok(Self { secret: HolderKey::new(secret), public, keys, sizes })
     }
 }
