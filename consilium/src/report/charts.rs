@@ -5,7 +5,7 @@
 
 use client::metrics::wilson;
 use plotters::{
-    coord::Shift,
+    coord::{Shift, types::RangedCoordf64},
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
 };
@@ -33,6 +33,7 @@ const ON_HEAT: RGBColor = RGBColor(4, 4, 4);
 const FONT: &str = "system-ui, sans-serif";
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type UnitSquare<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 fn svg(
@@ -125,29 +126,35 @@ fn curve(
     })
 }
 
+/// Axes from 0 to 1 with the diagonal that both pictures of quality are read against.
+fn unit_square<'a>(area: &Area<'a>, x: &str, y: &str) -> Result<UnitSquare<'a>, Box<dyn std::error::Error>> {
+    let mut chart = ChartBuilder::on(area)
+        .margin(12)
+        .x_label_area_size(36)
+        .y_label_area_size(46)
+        .build_cartesian_2d(0.0..1.0, 0.0..1.0)?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID)
+        .axis_style(GRID)
+        .label_style(ink(13))
+        .x_desc(x)
+        .y_desc(y)
+        .axis_desc_style(ink(13))
+        .x_labels(5)
+        .y_labels(5)
+        .x_label_formatter(&|x| format!("{x:.1}"))
+        .y_label_formatter(&|y| format!("{y:.1}"))
+        .draw()?;
+    chart.draw_series(std::iter::once(PathElement::new(vec![(0.0, 0.0), (1.0, 1.0)], GRID.stroke_width(2))))?;
+    Ok(chart)
+}
+
 /// One ROC curve per class.
 pub(super) fn roc(report: &Report) -> Result<String, ReportError> {
     svg("roc", "ROC curve of each class", (440, 420), |area| {
-        let mut chart = ChartBuilder::on(area)
-            .margin(12)
-            .x_label_area_size(36)
-            .y_label_area_size(46)
-            .build_cartesian_2d(0.0..1.0, 0.0..1.0)?;
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(GRID)
-            .axis_style(GRID)
-            .label_style(ink(13))
-            .x_desc("false positive rate")
-            .y_desc("true positive rate")
-            .axis_desc_style(ink(13))
-            .x_labels(5)
-            .y_labels(5)
-            .x_label_formatter(&|x| format!("{x:.1}"))
-            .y_label_formatter(&|y| format!("{y:.1}"))
-            .draw()?;
-        chart.draw_series(std::iter::once(PathElement::new(vec![(0.0, 0.0), (1.0, 1.0)], GRID.stroke_width(2))))?;
+        let mut chart = unit_square(area, "false positive rate", "true positive rate")?;
         for (class, points) in report.final_.roc.iter().enumerate() {
             let color = SERIES[class % SERIES.len()];
             chart.draw_series(LineSeries::new(points.iter().map(|[x, y]| (*x, *y)), color.stroke_width(3)))?;
@@ -170,26 +177,7 @@ pub(super) fn roc(report: &Report) -> Result<String, ReportError> {
 /// probabilities mean what they say.
 pub(super) fn reliability(report: &Report) -> Result<String, ReportError> {
     svg("reliability", "reliability diagram", (440, 420), |area| {
-        let mut chart = ChartBuilder::on(area)
-            .margin(12)
-            .x_label_area_size(36)
-            .y_label_area_size(46)
-            .build_cartesian_2d(0.0..1.0, 0.0..1.0)?;
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(GRID)
-            .axis_style(GRID)
-            .label_style(ink(13))
-            .x_desc("confidence of the answer")
-            .y_desc("share of right answers")
-            .axis_desc_style(ink(13))
-            .x_labels(5)
-            .y_labels(5)
-            .x_label_formatter(&|x| format!("{x:.1}"))
-            .y_label_formatter(&|y| format!("{y:.1}"))
-            .draw()?;
-        chart.draw_series(std::iter::once(PathElement::new(vec![(0.0, 0.0), (1.0, 1.0)], GRID.stroke_width(2))))?;
+        let mut chart = unit_square(area, "confidence of the answer", "share of right answers")?;
         let bins = &report.final_.clinical.figures.reliability;
         let color = SERIES[0];
         for bin in bins {
