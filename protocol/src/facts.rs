@@ -71,6 +71,27 @@ pub struct Adopted {
 }
 wire_struct!(Adopted { round: RoundId, model: Digest });
 
+/// A published model was checked: queries and switches for it are allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Digest of the encrypted model.
+    pub model: Digest,
+    /// Digest of the program.
+    pub program: Digest,
+}
+wire_struct!(Published { model: Digest, program: Digest });
+
+/// How far the log was read and acted upon when the process ended well: after a restart everything before it is
+/// history, which is only read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadUpTo {
+    /// Entries read.
+    pub entries: u64,
+    /// Digest of the newest of them: the log may not be another one afterwards.
+    pub head: Digest,
+}
+wire_struct!(ReadUpTo { entries: u64, head: Digest });
+
 /// The ceremony nonce: secret until K2, so it is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CeremonyNonce {
@@ -98,11 +119,14 @@ pub enum Fact {
     Released(Released),
     Switched(Switched),
     Adopted(Adopted),
+    Published(Published),
+    ReadUpTo(ReadUpTo),
 }
 
 wire_enum!(Fact {
     1 => Nonce(CeremonyNonce), 2 => Sent(SignedMessage), 3 => Encrypting(Encrypting), 4 => Revealed(Revealed),
-    5 => Released(Released), 6 => Switched(Switched), 7 => Adopted(Adopted),
+    5 => Released(Released), 6 => Switched(Switched), 7 => Adopted(Adopted), 8 => Published(Published),
+    9 => ReadUpTo(ReadUpTo),
 });
 
 /// All facts of one key epoch, indexed. Rebuilt from the stored list at start.
@@ -118,6 +142,8 @@ pub struct HospitalFacts {
     switched: BTreeMap<QueryId, Digest>,
     switched_for: BTreeMap<PartyId, u64>,
     adopted: BTreeMap<RoundId, Digest>,
+    published: BTreeSet<(Digest, Digest)>,
+    read_up_to: Option<ReadUpTo>,
 }
 
 impl FromIterator<Fact> for HospitalFacts {
@@ -159,6 +185,14 @@ impl HospitalFacts {
             }
             Fact::Adopted(Adopted { round, model }) => {
                 self.adopted.insert(*round, *model);
+            }
+            Fact::Published(Published { model, program }) => {
+                self.published.insert((*model, *program));
+            }
+            Fact::ReadUpTo(read) => {
+                if self.read_up_to.is_none_or(|known| known.entries < read.entries) {
+                    self.read_up_to = Some(*read);
+                }
             }
         }
     }
@@ -213,6 +247,14 @@ impl HospitalFacts {
     #[must_use]
     pub fn switches_for(&self, asker: PartyId) -> u64 {
         self.switched_for.get(&asker).copied().unwrap_or(0)
+    }
+    /// Whether a published model was checked here.
+    pub(crate) fn is_published(&self, model: Digest, program: Digest) -> bool {
+        self.published.contains(&(model, program))
+    }
+    /// The part of the log that is history since a restart.
+    pub(crate) fn read_up_to(&self) -> Option<ReadUpTo> {
+        self.read_up_to
     }
     /// The model adopted in a round.
     pub(crate) fn adopted(&self, round: RoundId) -> Option<Digest> {

@@ -15,6 +15,7 @@
 mod binding;
 mod ceremony;
 mod effect;
+mod history;
 mod release;
 mod round;
 mod serving;
@@ -24,7 +25,7 @@ pub use effect::{HospitalInput, HospitalOutput};
 
 use std::collections::VecDeque;
 
-use crate::facts::{Fact, HospitalFacts};
+use crate::facts::{Fact, HospitalFacts, ReadUpTo};
 use crate::ids::{Attempt, Digest, Epoch, PartyId, RoundId};
 use crate::limits::ENTRIES_DEFERRED_MAX;
 use crate::log::{LogEntry, LogReader};
@@ -35,6 +36,7 @@ use crate::sealed::SealingKey;
 use crate::signature::{SigningKey, VerifyingKey};
 
 use self::ceremony::CeremonyState;
+use self::history::History;
 use self::round::RoundState;
 use self::serving::ServingState;
 
@@ -89,6 +91,7 @@ pub struct HospitalMachine {
     last_round: RoundId,
     round: Option<RoundState>,
     serving: ServingState,
+    history: Option<History>,
     stopped: bool,
 }
 
@@ -99,6 +102,7 @@ impl HospitalMachine {
     pub fn new(config: HospitalConfig, key: SigningKey, facts: HospitalFacts, fresh_nonce: [u8; 32]) -> Self {
         let log = LogReader::new(config.coordinator);
         let model = config.initial_model;
+        let history = facts.read_up_to().map(History::new);
         Self {
             config,
             key,
@@ -113,6 +117,7 @@ impl HospitalMachine {
             last_round: RoundId(0),
             round: None,
             serving: ServingState::default(),
+            history,
             stopped: false,
         }
     }
@@ -232,6 +237,9 @@ impl HospitalMachine {
                 return;
             }
         }
+        if let Some(history) = self.history.take() {
+            return self.remember(history, entry, out);
+        }
         match &entry.message {
             LogMessage::RosterProposed(it) => self.on_roster_proposed(it, out),
             LogMessage::RosterSigned(it) => self.on_roster_signed(it, out),
@@ -261,8 +269,17 @@ impl HospitalMachine {
             LogMessage::SwitchRequest(it) => self.on_switch_request(it, out),
             LogMessage::QueryDone(it) => self.on_query_done(it, out),
             LogMessage::QueryFailed(it) => self.on_query_failed(it, out),
-            LogMessage::Stop(it) => self.stop(&it.reason, out),
+            LogMessage::Stop(it) => {
+                self.read_so_far(out);
+                self.stop(&it.reason, out);
+            }
         }
+    }
+
+    /// Remembers that everything up to here was acted upon: a restart only reads it again.
+    fn read_so_far(&mut self, out: &mut Vec<HospitalOutput>) {
+        let read = ReadUpTo { entries: self.log.next_index(), head: self.log.head() };
+        self.persist(Fact::ReadUpTo(read), out);
     }
 
     fn stop(&mut self, reason: &str, out: &mut Vec<HospitalOutput>) {

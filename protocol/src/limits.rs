@@ -23,6 +23,8 @@ pub const ATTEMPTS_MAX: u32 = 8;
 pub const ATTEMPTS_AHEAD_MAX: u32 = 2;
 /// Queries waiting per model; the next one is told `RetryAfter`.
 pub const QUERIES_QUEUED_MAX: usize = 64;
+/// Of one hospital: it cannot fill the queue for the others.
+pub const QUERIES_QUEUED_PER_ASKER_MAX: usize = 16;
 /// Queries whose switch shares are awaited at once: each pins one result in memory.
 pub const QUERIES_SWITCHING_MAX: usize = 8;
 /// Distinct cohorts on one base model that a hospital remembers as possibly revealed.

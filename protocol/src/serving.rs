@@ -6,14 +6,21 @@
 //!     │ quota, budget, repeat       └──────── deadline ──────┴───────────────┴──► QueryFailed: ask again, fresh
 //! ```
 //!
-//! One query is evaluated at a time; up to `limits::QUERIES_SWITCHING_MAX` wait for switch shares. A lost decryptor ends
-//! the query: a result is never switched twice.
+//! Queries that wait are evaluated together, up to `ServingConfig::batch_max` of them; up to
+//! `limits::QUERIES_SWITCHING_MAX` wait for switch shares. A lost decryptor ends the query: a result is never switched
+//! twice. What was spent is in the log, so [`ServingStanding`] restores it after a restart.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod effect;
+mod standing;
+
+pub use effect::{Evaluation, ServingInput, ServingOutput};
+pub use standing::ServingStanding;
+
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::blob::{BlobKind, BodyRoot};
 use crate::ids::{Digest, PartyId, QueryId, RoundId};
-use crate::limits::{QUERIES_QUEUED_MAX, QUERIES_SWITCHING_MAX};
+use crate::limits::{QUERIES_QUEUED_MAX, QUERIES_QUEUED_PER_ASKER_MAX, QUERIES_SWITCHING_MAX};
 use crate::message::{HospitalMessage, LogMessage, QueryDone, QueryFailed, QueryHead, SignedMessage, SwitchRequest};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
@@ -31,102 +38,12 @@ pub struct ServingConfig {
     pub queries_per_asker_max: u64,
     /// Results that may be switched in this epoch (tau).
     pub releases_max: u64,
+    /// Queries evaluated together, from 1.
+    pub batch_max: usize,
     /// From the head to the last body of a query.
     pub receive_ms: u64,
     /// From the switch request to the last share.
     pub switch_ms: u64,
-}
-
-/// What happens.
-#[derive(Clone, Debug)]
-pub enum ServingInput {
-    /// A hospital's message, as received.
-    Message(SignedMessage),
-    /// All bodies announced by [`ServingOutput::AwaitBodies`] are stored and match the root.
-    BodiesComplete {
-        /// `Query` or `SwitchShare`.
-        kind: BlobKind,
-        /// The query.
-        query: QueryId,
-        /// Whose.
-        party: PartyId,
-    },
-    /// Answer to [`ServingOutput::Evaluate`]: the stored result.
-    Evaluated {
-        /// The query.
-        query: QueryId,
-        /// The result.
-        result: BodyRoot,
-    },
-    /// The evaluation failed, for example because the input is malformed.
-    EvaluationFailed {
-        /// The query.
-        query: QueryId,
-    },
-    /// Answer to [`ServingOutput::CombineSwitch`]: the stored answer.
-    Combined {
-        /// The query.
-        query: QueryId,
-        /// The answer.
-        answer: BodyRoot,
-    },
-    /// Shares could not be combined.
-    CombineFailed {
-        /// The query.
-        query: QueryId,
-    },
-    /// The runtime gave a hospital up.
-    PartyGone(PartyId),
-    /// It is back.
-    PartyBack(PartyId),
-    /// Time passed.
-    Tick,
-}
-
-/// What the runtime has to do, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServingOutput {
-    /// Append to the log, store, then broadcast.
-    Append(LogMessage),
-    /// Report [`ServingInput::BodiesComplete`] once these bodies are stored and match `body`. For kind `Query` the
-    /// asker's key (kind `AskerKey`, index 0, digest in the head) must be stored as well.
-    AwaitBodies {
-        /// `Query` or `SwitchShare`.
-        kind: BlobKind,
-        /// The query.
-        query: QueryId,
-        /// Whose.
-        party: PartyId,
-        /// What its head says.
-        body: BodyRoot,
-    },
-    /// Evaluate the program on this query, store the result, answer with `Evaluated`.
-    Evaluate {
-        /// The query.
-        query: QueryId,
-        /// Who asks.
-        asker: PartyId,
-        /// The input.
-        body: BodyRoot,
-    },
-    /// Add the switch shares of T, store the answer, answer with `Combined`.
-    CombineSwitch {
-        /// The query.
-        query: QueryId,
-        /// T.
-        decryptors: PartySet,
-    },
-    /// Answer this hospital's message with a refusal.
-    Reject {
-        /// To whom.
-        party: PartyId,
-        /// Which query, if it is about one.
-        query: Option<QueryId>,
-        /// Why.
-        reject: Reject,
-    },
-    /// Send a `Tick` at or after this time.
-    WakeAt(u64),
 }
 
 enum Stage {
@@ -151,24 +68,23 @@ pub struct ServingMachine {
     live: PartySet,
     jobs: BTreeMap<QueryId, Job>,
     queue: VecDeque<QueryId>,
-    asked: BTreeMap<PartyId, u64>,
-    used: BTreeSet<QueryId>,
-    releases: u64,
+    /// Evaluations begun per asker: whoever had fewest is next.
+    begun: BTreeMap<PartyId, u64>,
+    spent: ServingStanding,
 }
 
 impl ServingMachine {
-    /// Serves one model with the hospitals that are `live` now.
+    /// Serves one model with the hospitals that are `live` now; `spent` is what the log says was asked and released.
     #[must_use]
-    pub fn new(roster: Roster, live: PartySet, config: ServingConfig) -> Self {
+    pub fn new(roster: Roster, live: PartySet, config: ServingConfig, spent: ServingStanding) -> Self {
         Self {
             live: live.intersection(roster.parties()),
             roster,
             config,
             jobs: BTreeMap::new(),
             queue: VecDeque::new(),
-            asked: BTreeMap::new(),
-            used: BTreeSet::new(),
-            releases: 0,
+            begun: BTreeMap::new(),
+            spent,
         }
     }
 
@@ -178,10 +94,16 @@ impl ServingMachine {
         self.jobs.len()
     }
 
+    /// Queries whose result is not yet switched, and may be.
+    fn unreleased(&self) -> u64 {
+        let switched = |job: &&Job| !matches!(job.stage, Stage::Switching { .. } | Stage::Combining);
+        self.jobs.values().filter(switched).count() as u64
+    }
+
     /// Results switched so far; the flooding budget is `releases_max`.
     #[must_use]
     pub fn releases(&self) -> u64 {
-        self.releases
+        self.spent.releases()
     }
 
     /// Takes one input at `now_ms` (monotonic) and says what to do.
@@ -275,7 +197,7 @@ impl ServingMachine {
         if let Some(job) = self.jobs.get(&query) {
             return if job.head == signed { Ok(()) } else { Err(Reject::Contradiction) };
         }
-        if self.used.contains(&query) || query.asker() != Some(asker) {
+        if self.spent.was_asked(query) || query.asker() != Some(asker) {
             return Err(Reject::QueryRepeated);
         }
         if (head.model, head.program) != (self.config.model, self.config.program) {
@@ -284,21 +206,21 @@ impl ServingMachine {
         if !body.within_limits() {
             return Err(Reject::LimitExceeded);
         }
-        let asked = self.asked.entry(asker).or_default();
-        if *asked >= self.config.queries_per_asker_max {
+        if self.spent.asked_by(asker) >= self.config.queries_per_asker_max {
             return Err(Reject::QuotaExceeded);
         }
         // Counted at admission, so that parallel requests cannot overrun the budget.
-        if self.releases + self.jobs.len() as u64 >= self.config.releases_max {
+        if self.spent.releases() + self.unreleased() >= self.config.releases_max {
             return Err(Reject::BudgetSpent);
         }
-        if self.jobs.len() >= QUERIES_QUEUED_MAX {
+        let own = self.jobs.values().filter(|job| job.asker == asker).count();
+        if self.jobs.len() >= QUERIES_QUEUED_MAX || own >= QUERIES_QUEUED_PER_ASKER_MAX {
             return Err(Reject::RetryAfter);
         }
-        *asked += 1;
-        self.used.insert(query);
+        self.spent.ask(query);
         let deadline_ms = now_ms.saturating_add(self.config.receive_ms);
         self.jobs.insert(query, Job { head: signed, asker, body, stage: Stage::Receiving { deadline_ms } });
+        out.push(ServingOutput::Admitted { party: asker, query });
         out.push(ServingOutput::AwaitBodies { kind: BlobKind::Query, query, party: asker, body });
         out.push(ServingOutput::WakeAt(deadline_ms));
         Ok(())
@@ -321,7 +243,7 @@ impl ServingMachine {
     fn evaluated(&mut self, now_ms: u64, query: QueryId, result: BodyRoot, out: &mut Vec<ServingOutput>) {
         let need = self.roster.threshold();
         // Which hospital starts the rotation follows the number of releases, so that switching is shared work.
-        let turn = u32::try_from(self.releases % u64::from(u32::MAX)).unwrap_or(0);
+        let turn = u32::try_from(self.spent.releases() % u64::from(u32::MAX)).unwrap_or(0);
         let order = rotation(self.live, RoundId(turn.saturating_add(1)), self.roster.size());
         let decryptors: PartySet = order.take(need).collect();
         let Some(job) = self.jobs.get_mut(&query) else { return };
@@ -334,7 +256,7 @@ impl ServingMachine {
         let deadline_ms = now_ms.saturating_add(self.config.switch_ms);
         let (heads, complete) = (BTreeMap::new(), PartySet::EMPTY);
         job.stage = Stage::Switching { decryptors, deadline_ms, heads, complete };
-        self.releases += 1;
+        self.spent.release();
         let head = job.head.clone();
         let request = SwitchRequest { head, result, decryptors };
         out.push(ServingOutput::Append(LogMessage::SwitchRequest(Box::new(request))));
@@ -374,11 +296,27 @@ impl ServingMachine {
         if evaluating > 0 || switching >= QUERIES_SWITCHING_MAX {
             return;
         }
-        if let Some(query) = self.queue.pop_front()
-            && let Some(job) = self.jobs.get_mut(&query)
+        // All wait for the same model, so the program's weights serve the whole batch while they are near.
+        let room = QUERIES_SWITCHING_MAX.saturating_sub(switching).min(self.config.batch_max.max(1));
+        let mut batch = Vec::new();
+        while batch.len() < room
+            && let Some(query) = self.next_queued()
         {
+            let Some(job) = self.jobs.get_mut(&query) else { continue };
             job.stage = Stage::Evaluating;
-            out.push(ServingOutput::Evaluate { query, asker: job.asker, body: job.body });
+            *self.begun.entry(job.asker).or_default() += 1;
+            batch.push(Evaluation { query, asker: job.asker, body: job.body });
         }
+        if !batch.is_empty() {
+            out.push(ServingOutput::Evaluate(batch));
+        }
+    }
+
+    /// The oldest query of the asker that had fewest evaluations: a hospital with a long list does not hold up one
+    /// with a single image.
+    fn next_queued(&mut self) -> Option<QueryId> {
+        let begun = |query: &QueryId| query.asker().and_then(|asker| self.begun.get(&asker)).copied().unwrap_or(0);
+        let (place, _) = self.queue.iter().enumerate().min_by_key(|(place, query)| (begun(query), *place))?;
+        self.queue.remove(place)
     }
 }

@@ -4,12 +4,13 @@
 
 use protocol::blob::BodyRoot;
 use protocol::ceremony::{CeremonyConfig, CeremonyInput, CeremonyMachine, CeremonyOutput};
-use protocol::facts::HospitalFacts;
+use protocol::facts::{Fact, HospitalFacts};
 use protocol::hospital::{HospitalConfig, HospitalInput, HospitalMachine, HospitalOutput};
 use protocol::limits::SEALING_KEY_BYTES;
-use protocol::log::LogWriter;
+use protocol::log::{LogEntry, LogWriter};
 use protocol::message::{
     Abandon, CohortFrozen, Decryptors, HospitalMessage, LogMessage, Manifest, RoundOpen, ShareRequest, SignedMessage,
+    Stop,
 };
 use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
@@ -47,7 +48,31 @@ fn sealing(number: u16) -> SealingKey {
 /// Five honest hospitals after their ceremony, and a log that may be made to say anything.
 struct Federation {
     writer: LogWriter,
+    log: Vec<LogEntry>,
     hospitals: Vec<HospitalMachine>,
+    /// What each hospital made durable.
+    facts: Vec<Vec<Fact>>,
+}
+
+fn hospital(number: u16, facts: HospitalFacts) -> HospitalMachine {
+    let config = HospitalConfig {
+        party: party(number),
+        epoch: Epoch(1),
+        coordinator: key(99).verifying_key(),
+        sealing: sealing(number),
+        certificate: digest(&format!("certificate {number}")),
+        parameters: digest("parameters"),
+        plan: digest("plan"),
+        program: digest("program"),
+        serving_plan: digest("serving plan"),
+        initial_model: digest("model 0"),
+        min_cohort: 4,
+        attempts_max: 3,
+        tau_aggregation: 3,
+        tau_serving: 10,
+        queries_per_asker_max: 10,
+    };
+    HospitalMachine::new(config, key(number), facts, digest(&format!("nonce {number}")).0)
 }
 
 impl Federation {
@@ -63,30 +88,9 @@ impl Federation {
             .collect();
         let coordinator = key(99).verifying_key();
         let roster = Roster::new(Epoch(1), 4, digest("parameters"), coordinator, members).unwrap();
-        let hospitals = (1..=N)
-            .map(|number| {
-                let config = HospitalConfig {
-                    party: party(number),
-                    epoch: Epoch(1),
-                    coordinator,
-                    sealing: sealing(number),
-                    certificate: digest(&format!("certificate {number}")),
-                    parameters: digest("parameters"),
-                    plan: digest("plan"),
-                    program: digest("program"),
-                    serving_plan: digest("serving plan"),
-                    initial_model: digest("model 0"),
-                    min_cohort: 4,
-                    attempts_max: 3,
-                    tau_aggregation: 3,
-                    tau_serving: 10,
-                    queries_per_asker_max: 10,
-                };
-                let nonce = digest(&format!("nonce {number}")).0;
-                HospitalMachine::new(config, key(number), HospitalFacts::default(), nonce)
-            })
-            .collect();
-        let mut federation = Self { writer: LogWriter::new(key(99)), hospitals };
+        let hospitals = (1..=N).map(|number| hospital(number, HospitalFacts::default())).collect();
+        let (log, facts) = (Vec::new(), vec![Vec::new(); usize::from(N)]);
+        let mut federation = Self { writer: LogWriter::new(key(99)), log, hospitals, facts };
         federation.ceremony(roster);
         federation
     }
@@ -119,6 +123,7 @@ impl Federation {
     /// Appends an entry and returns every hospital's outputs, including those after instantly finished work.
     fn say(&mut self, message: LogMessage) -> Vec<Vec<HospitalOutput>> {
         let entry = self.writer.append(message);
+        self.log.push(entry.clone());
         (1..=N).map(|number| self.input(number, HospitalInput::Entry(entry.clone()))).collect()
     }
 
@@ -146,6 +151,10 @@ impl Federation {
                         attempt: binding.attempt,
                         body: body(&format!("share {}", binding.digest())),
                     }),
+                    HospitalOutput::Persist(fact) => {
+                        self.facts[usize::from(number) - 1].push(fact.clone());
+                        None
+                    }
                     _ => None,
                 });
                 all.push(output);
@@ -394,4 +403,38 @@ fn a_forked_or_foreign_log_ends_all_trust() {
     assert_eq!(refusals(&outputs), [Reject::LogForked]);
     assert!(matches!(outputs[0].last(), Some(HospitalOutput::Stop { .. })));
     assert!(federation.open(1, 0)[0].is_empty(), "hospital 1 takes no further part");
+}
+
+/// Lets hospital 1 read `log` again after a restart and returns what it would carry out.
+fn reread(federation: &Federation, log: &[LogEntry]) -> (HospitalMachine, Vec<HospitalOutput>) {
+    let mut machine = hospital(1, federation.facts[0].iter().cloned().collect());
+    let outputs = log.iter().flat_map(|entry| machine.on(0, HospitalInput::Entry(entry.clone()))).collect();
+    (machine, outputs)
+}
+
+#[test]
+fn after_a_restart_the_past_is_read_without_acting_and_may_not_differ() {
+    let mut federation = Federation::new();
+    let stop = |reason: &str| LogMessage::Stop(Stop { reason: reason.to_owned() });
+    federation.say(stop("the first session is over"));
+    let (mut machine, outputs) = reread(&federation, &federation.log);
+    assert!(
+        matches!(outputs[..], [HospitalOutput::EpochOpened { .. }]),
+        "keys come back, nothing is sent: {outputs:?}"
+    );
+    assert_eq!(machine.roster().unwrap().size(), usize::from(N));
+    let next = federation.writer.append(stop("the second is over as well"));
+    let outputs = machine.on(0, HospitalInput::Entry(next));
+    assert!(matches!(outputs.last(), Some(HospitalOutput::Stop { .. })), "what comes now is acted upon: {outputs:?}");
+
+    let mut forged = LogWriter::new(key(99));
+    let last = federation.log.len() - 1;
+    let mut other: Vec<LogEntry> = federation.log[..last].iter().map(|it| forged.append(it.message.clone())).collect();
+    other.push(forged.append(stop("another past")));
+    let (_, outputs) = reread(&federation, &other);
+    assert_eq!(refusals(&[outputs.clone()]), [Reject::LogForked]);
+    assert!(
+        !outputs.iter().any(|output| matches!(output, HospitalOutput::EpochOpened { .. })),
+        "no key is loaded for it"
+    );
 }

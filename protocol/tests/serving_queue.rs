@@ -6,7 +6,7 @@ use protocol::blob::{BlobKind, BodyRoot};
 use protocol::message::{HospitalMessage, LogMessage, QueryHead, SignedMessage, SwitchShareHead};
 use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
-use protocol::serving::{ServingConfig, ServingInput, ServingMachine, ServingOutput};
+use protocol::serving::{Evaluation, ServingConfig, ServingInput, ServingMachine, ServingOutput, ServingStanding};
 use protocol::signature::SigningKey;
 use protocol::{Digest, Epoch, PartyId, PartySet, QueryId, Reject};
 
@@ -23,6 +23,10 @@ fn body(what: u64) -> BodyRoot {
 }
 
 fn machine(queries_per_asker_max: u64, releases_max: u64) -> ServingMachine {
+    machine_after(ServingStanding::default(), queries_per_asker_max, releases_max)
+}
+
+fn machine_after(spent: ServingStanding, queries_per_asker_max: u64, releases_max: u64) -> ServingMachine {
     let members = (1..=3)
         .map(|number: u16| {
             let mut sealing = vec![0; protocol::limits::SEALING_KEY_BYTES];
@@ -35,10 +39,18 @@ fn machine(queries_per_asker_max: u64, releases_max: u64) -> ServingMachine {
         .collect();
     let roster = Roster::new(Epoch(1), 2, Digest::default(), key(9).verifying_key(), members).unwrap();
     let (model, program) = (Digest::of("model", &0_u8), Digest::of("program", &0_u8));
-    let config =
-        ServingConfig { model, program, queries_per_asker_max, releases_max, receive_ms: 1000, switch_ms: 1000 };
+    let batch_max = 4;
+    let config = ServingConfig {
+        model,
+        program,
+        queries_per_asker_max,
+        releases_max,
+        batch_max,
+        receive_ms: 1000,
+        switch_ms: 1000,
+    };
     let live = roster.parties();
-    ServingMachine::new(roster, live, config)
+    ServingMachine::new(roster, live, config, spent)
 }
 
 fn ask(asker: u16, counter: u64) -> (QueryId, ServingInput) {
@@ -68,7 +80,7 @@ fn to_switching(machine: &mut ServingMachine, asker: u16, counter: u64) -> (Quer
     assert_eq!(rejected(&machine.on(0, input)), None);
     let complete = ServingInput::BodiesComplete { kind: BlobKind::Query, query, party: party(asker) };
     let outputs = machine.on(0, complete);
-    assert!(outputs.iter().any(|output| matches!(output, ServingOutput::Evaluate { .. })), "{outputs:?}");
+    assert!(outputs.iter().any(|output| matches!(output, ServingOutput::Evaluate(_))), "{outputs:?}");
     let outputs = machine.on(0, ServingInput::Evaluated { query, result: body(7) });
     let decryptors = outputs.iter().find_map(|output| match output {
         ServingOutput::Append(LogMessage::SwitchRequest(it)) => Some(it.decryptors),
@@ -80,7 +92,15 @@ fn to_switching(machine: &mut ServingMachine, asker: u16, counter: u64) -> (Quer
 #[test]
 fn a_thousand_parallel_requests_get_exactly_the_quota() {
     let mut machine = machine(20, 1000);
-    let accepted = (0..1000).filter(|counter| rejected(&machine.on(0, ask(1, *counter).1)).is_none()).count();
+    let accepted = (0..1000)
+        .filter(|counter| {
+            let (query, input) = ask(1, *counter);
+            let taken = rejected(&machine.on(0, input)).is_none();
+            // Answered or not, it counts; ended, it makes room in the queue.
+            machine.on(0, ServingInput::EvaluationFailed { query });
+            taken
+        })
+        .count();
     assert_eq!(accepted, 20);
     assert_eq!(rejected(&machine.on(0, ask(1, 5000).1)), Some(Reject::QuotaExceeded));
     assert_eq!(rejected(&machine.on(0, ask(2, 0).1)), None, "another hospital's quota is its own");
@@ -98,8 +118,71 @@ fn the_release_budget_counts_queries_on_their_way() {
 fn a_full_queue_says_retry_after_and_keeps_its_bound() {
     let mut machine = machine(1000, 100_000);
     let accepted = (0..200).filter(|counter| rejected(&machine.on(0, ask(1, *counter).1)).is_none()).count();
-    assert_eq!((accepted, machine.pending()), (64, 64));
-    assert_eq!(rejected(&machine.on(0, ask(2, 0).1)), Some(Reject::RetryAfter));
+    assert_eq!((accepted, machine.pending()), (16, 16));
+    assert_eq!(rejected(&machine.on(0, ask(1, 300).1)), Some(Reject::RetryAfter));
+    assert_eq!(rejected(&machine.on(0, ask(2, 0).1)), None, "one hospital cannot fill the queue");
+}
+
+fn evaluated(outputs: &[ServingOutput]) -> Vec<QueryId> {
+    let batches = outputs.iter().filter_map(|output| match output {
+        ServingOutput::Evaluate(batch) => Some(batch),
+        _ => None,
+    });
+    batches.flatten().map(|Evaluation { query, .. }| *query).collect()
+}
+
+#[test]
+fn waiting_queries_are_evaluated_together_and_hospitals_take_turns() {
+    let mut machine = machine(100, 100);
+    let mut queries = Vec::new();
+    for (asker, counter) in [(1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (1, 5), (2, 0), (3, 0)] {
+        let (query, input) = ask(asker, counter);
+        assert!(machine.on(0, input).contains(&ServingOutput::Admitted { party: party(asker), query }));
+        queries.push(query);
+    }
+    let mut first = Vec::new();
+    for query in &queries {
+        let party = query.asker().unwrap();
+        first.extend(evaluated(
+            &machine.on(0, ServingInput::BodiesComplete { kind: BlobKind::Query, query: *query, party }),
+        ));
+    }
+    assert_eq!(first, queries[..1], "an idle machine starts at once; the others wait together");
+    let next = machine.on(0, ServingInput::EvaluationFailed { query: first[0] });
+    assert_eq!(
+        evaluated(&next),
+        [queries[6], queries[7], queries[1], queries[2]],
+        "four, and nobody waits for hospital 1"
+    );
+    assert_eq!(evaluated(&machine.on(0, ServingInput::Evaluated { query: queries[6], result: body(7) })), []);
+}
+
+#[test]
+fn quotas_budget_and_numbers_outlive_a_restart() {
+    let mut first = machine(2, 3);
+    let mut log: Vec<LogMessage> = Vec::new();
+    let (released, _) = to_switching(&mut first, 1, 0);
+    let mut spent = ServingStanding::default();
+    let (query, input) = ask(1, 1);
+    first.on(0, input);
+    let complete = ServingInput::BodiesComplete { kind: BlobKind::Query, query, party: party(1) };
+    for input in [complete, ServingInput::Evaluated { query, result: body(3) }] {
+        let appended = first.on(0, input).into_iter().filter_map(|output| match output {
+            ServingOutput::Append(message) => Some(message),
+            _ => None,
+        });
+        log.extend(appended);
+    }
+    log.iter().for_each(|message| spent.learn(message));
+    assert_eq!((spent.releases(), spent.asked_by(party(1))), (1, 1), "only the second query's entries were learned");
+    assert_eq!(spent.interrupted().collect::<Vec<_>>(), [query]);
+    let mut second = machine_after(spent, 2, 3);
+    assert_eq!(rejected(&second.on(0, ask(1, 1).1)), Some(Reject::QueryRepeated));
+    assert_eq!(rejected(&second.on(0, ask(1, 2).1)), None);
+    assert_eq!(rejected(&second.on(0, ask(1, 3).1)), Some(Reject::QuotaExceeded));
+    assert_eq!(rejected(&second.on(0, ask(2, 1).1)), None);
+    assert_eq!(rejected(&second.on(0, ask(2, 2).1)), Some(Reject::BudgetSpent));
+    assert_ne!(released, query);
 }
 
 #[test]

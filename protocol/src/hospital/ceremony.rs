@@ -16,9 +16,9 @@ use crate::roster::Roster;
 /// What was seen of the ceremony so far.
 #[derive(Default)]
 pub(super) struct CeremonyState {
-    proposed: Option<Roster>,
+    pub(super) proposed: Option<Roster>,
     commitments: Vec<Digest>,
-    epoch_seed: Digest,
+    pub(super) epoch_seed: Digest,
     dealings: Vec<DealingsSent>,
     serving_step: Option<KeyStep>,
     serving_plan_fits: bool,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::blob::{BlobKind, BodyRoot};
-use crate::facts::{Fact, Switched};
+use crate::facts::{Fact, Published, Switched};
 use crate::hospital::{HospitalMachine, HospitalOutput, SwitchBinding};
 use crate::ids::{Attempt, Digest, QueryId};
 use crate::message::{
@@ -20,6 +20,13 @@ pub(super) struct ServingState {
     published: BTreeSet<(Digest, Digest)>,
     asked: BTreeSet<QueryId>,
     answered: BTreeSet<QueryId>,
+}
+
+impl ServingState {
+    /// Queries and switches for this model are allowed from now on.
+    pub(super) fn allow(&mut self, model: Digest, program: Digest) {
+        self.published.insert((model, program));
+    }
 }
 
 impl HospitalMachine {
@@ -99,7 +106,9 @@ impl HospitalMachine {
             self.serving.manifest_checked && open.attempt == it.attempt && open.program == it.program
         });
         if fits {
-            self.serving.published.insert((it.model, it.program));
+            self.serving.allow(it.model, it.program);
+            self.persist(Fact::Published(Published { model: it.model, program: it.program }), out);
+            self.read_so_far(out);
             out.push(HospitalOutput::ModelReady { model: it.model, program: it.program });
         }
     }

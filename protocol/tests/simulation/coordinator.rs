@@ -8,7 +8,7 @@ use protocol::message::{LogMessage, SignedMessage, Stop, VoidReason};
 use protocol::publish::{PublishConfig, PublishInput, PublishMachine, PublishOutput};
 use protocol::roster::Roster;
 use protocol::round::{RoundConfig, RoundEnd, RoundInput, RoundMachine, RoundOutput};
-use protocol::serving::{ServingConfig, ServingInput, ServingMachine, ServingOutput};
+use protocol::serving::{Evaluation, ServingConfig, ServingInput, ServingMachine, ServingOutput, ServingStanding};
 use protocol::{Attempt, Digest, PartyId, PartySet, QueryId, RoundId};
 
 use crate::hospital::number_of;
@@ -309,10 +309,16 @@ impl World {
                     program: Digest::of("program", &0_u8),
                     queries_per_asker_max: 10,
                     releases_max: 100,
+                    batch_max: 3,
                     receive_ms: 3_000,
                     switch_ms: 3_000,
                 };
-                self.machine = Machine::Serving(ServingMachine::new(self.roster.clone(), self.live, config));
+                self.machine = Machine::Serving(ServingMachine::new(
+                    self.roster.clone(),
+                    self.live,
+                    config,
+                    ServingStanding::default(),
+                ));
                 // Time for every query, then the run is over.
                 self.after(8_000, Event::Coordinator(CoordinatorInput::Start));
             }
@@ -325,16 +331,18 @@ impl World {
         match output {
             ServingOutput::Append(message) => self.append(message),
             ServingOutput::AwaitBodies { kind, query, party, .. } => self.await_bodies(kind, query.0, 0, party),
-            ServingOutput::Evaluate { query, .. } => {
-                let result = body_of("result", &query);
-                self.coordinator_done(30, CoordinatorInput::Serving(ServingInput::Evaluated { query, result }));
+            ServingOutput::Evaluate(batch) => {
+                for Evaluation { query, .. } in batch {
+                    let result = body_of("result", &query);
+                    self.coordinator_done(30, CoordinatorInput::Serving(ServingInput::Evaluated { query, result }));
+                }
             }
             ServingOutput::CombineSwitch { query, .. } => {
                 let answer = body_of("answer", &query);
                 self.coordinator_done(30, CoordinatorInput::Serving(ServingInput::Combined { query, answer }));
             }
             ServingOutput::WakeAt(at_ms) => self.wake_at(at_ms),
-            ServingOutput::Reject { .. } => {}
+            ServingOutput::Admitted { .. } | ServingOutput::Reject { .. } => {}
         }
     }
 

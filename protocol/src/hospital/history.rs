@@ -1,0 +1,66 @@
+//! Reading the log again after a restart: what was acted upon before is only remembered.
+//!
+//! Keys, roster and published models come back; nothing is signed, encrypted or released. The digest of the last entry
+//! must be the one that was stored, so a coordinator cannot show another past.
+
+use crate::ceremony::{bodies, epoch_seed};
+use crate::facts::ReadUpTo;
+use crate::hospital::{HospitalMachine, HospitalOutput};
+use crate::ids::Attempt;
+use crate::log::LogEntry;
+use crate::message::{HospitalMessage, LogMessage, Scope};
+use crate::reject::Reject;
+
+/// The part of the log that is read again.
+pub(super) struct History {
+    until: ReadUpTo,
+    /// What follows from it, carried out once all of it has proved to be the log read before.
+    outputs: Vec<HospitalOutput>,
+}
+
+impl History {
+    pub(super) fn new(until: ReadUpTo) -> Self {
+        Self { until, outputs: Vec::new() }
+    }
+}
+
+impl HospitalMachine {
+    /// Takes an entry that the log reader has accepted and that lies in the past.
+    pub(super) fn remember(&mut self, mut history: History, entry: &LogEntry, out: &mut Vec<HospitalOutput>) {
+        match &entry.message {
+            LogMessage::RosterProposed(it) => self.ceremony.proposed = Some(it.roster.clone()),
+            LogMessage::RosterSigned(_) => self.roster = self.ceremony.proposed.clone(),
+            LogMessage::RevealSet(it) => {
+                let nonces = bodies(&it.reveals, |body| match body {
+                    HospitalMessage::KeyReveal(reveal) => Some(reveal.nonce),
+                    _ => None,
+                });
+                if let Some(roster) = &self.roster {
+                    self.ceremony.epoch_seed = epoch_seed(roster, &nonces);
+                }
+            }
+            LogMessage::KeyEpochOpen(_) => {
+                self.epoch_is_open = true;
+                history.outputs.push(HospitalOutput::EpochOpened { epoch_seed: self.ceremony.epoch_seed });
+            }
+            LogMessage::ServingStepDone(it) => {
+                history.outputs.push(HospitalOutput::ServingKeyReady { step: it.step, body: it.body });
+            }
+            LogMessage::RoundOpen(it) => self.last_round = self.last_round.max(it.round),
+            LogMessage::ModelPublished(it) if self.facts.is_published(it.model, it.program) => {
+                self.serving.allow(it.model, it.program);
+                history.outputs.push(HospitalOutput::ModelReady { model: it.model, program: it.program });
+            }
+            _ => {}
+        }
+        if self.log.next_index() < history.until.entries {
+            self.history = Some(history);
+        } else if self.log.head() == history.until.head {
+            out.append(&mut history.outputs);
+        } else {
+            let reject = Reject::LogForked;
+            self.refuse(Scope::Ceremony, entry.index, Attempt(0), reject, out);
+            self.stop(&reject.to_string(), out);
+        }
+    }
+}
