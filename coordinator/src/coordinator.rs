@@ -21,7 +21,9 @@ use crate::desk::{Desk, Tap};
 use crate::error::CoordinatorError;
 use crate::inbox::Inbox;
 use crate::log_book::LogBook;
+use crate::drive::PublishedModel;
 use crate::observer::Observer;
+use crate::standing::Standing;
 
 /// News that may wait for the driver; further calls wait in their connections, which are bounded themselves.
 const NEWS_WAITING_MAX: usize = 1_024;
@@ -81,6 +83,7 @@ pub struct Coordinator {
     pub(crate) inbox: Inbox,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) epoch_seed: Digest,
+    pub(crate) standing: Standing,
     traffic: Arc<Traffic>,
     address: SocketAddr,
     server: tokio::task::JoinHandle<()>,
@@ -88,10 +91,12 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// Opens the folder and listens.
+    /// Opens the folder and listens. A folder with a log is continued: keys, published model and spent budgets come
+    /// from it.
     ///
     /// # Errors
-    /// [`CoordinatorError`] where the folder or the socket cannot be used.
+    /// [`CoordinatorError`] where the folder or the socket cannot be used; [`CoordinatorError::OtherRoster`] where the
+    /// folder belongs to other hospitals or another key epoch.
     pub async fn start(setup: CoordinatorSetup<'_>) -> Result<Self, CoordinatorError> {
         let CoordinatorSetup { folder, address, identity, authority, key, plan, observer, tap } = setup;
         let io = |source| CoordinatorError::Io { action: "create", path: folder.to_path_buf(), source };
@@ -99,6 +104,10 @@ impl Coordinator {
         let journal = Arc::new(Journal::open(&folder.join("journal.sqlite"))?);
         let log = Arc::new(LogBook::open(Arc::clone(&journal), key)?);
         let bodies = Arc::new(Bodies::open(&folder.join("spool"), Arc::clone(&journal))?);
+        let standing = Standing::of(&log.messages()?);
+        if standing.roster().is_some_and(|roster| *roster != plan.roster) {
+            return Err(CoordinatorError::OtherRoster { folder: folder.to_path_buf() });
+        }
         let (news, receiver) = mpsc::channel(NEWS_WAITING_MAX);
         let desk = Desk::new(plan.roster.clone(), Arc::clone(&log), Arc::clone(&bodies), news, tap);
         let desk = Arc::new(desk);
@@ -116,14 +125,24 @@ impl Coordinator {
                 .await;
         });
         let inbox = Inbox::new(receiver, desk, Arc::clone(&bodies), plan.roster.parties(), plan.grace);
-        let epoch_seed = Digest::default();
+        let epoch_seed = standing.epoch_seed;
         let shutdown = Some(shutdown);
-        Ok(Self { plan, journal, log, bodies, inbox, observer, epoch_seed, traffic, address, server, shutdown })
+        Ok(Self { plan, journal, log, bodies, inbox, observer, epoch_seed, standing, traffic, address, server, shutdown })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The model that an earlier process published, if its serving keys are complete as well.
+    pub fn published(&self) -> Option<PublishedModel> {
+        self.standing.published.filter(|_| self.standing.keys_ready)
+    }
+
+    /// Results that may still be switched under this epoch's keys, before serving starts.
+    pub fn releases_left(&self) -> u64 {
+        self.plan.releases_max.saturating_sub(self.standing.spent.releases())
     }
 
     /// Bytes sent and received, live.

@@ -1,23 +1,26 @@
 //! The coordinator's counter: answers hospitals' calls, and passes on what the driver has to know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use protocol::blob::{BlobId, BlobKind};
 use protocol::exchange::{Answer, Call};
-use protocol::ids::{Digest, PartyId};
-use protocol::message::SignedMessage;
+use protocol::ids::{Digest, PartyId, QueryId};
+use protocol::message::{HospitalMessage, SignedMessage};
 use protocol::net::{BoxFuture, Frame, Handler, Peer, Refusal};
 use protocol::reject::Reject;
 use protocol::roster::Roster;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::bodies::{Bodies, ListId};
 use crate::log_book::LogBook;
 
 /// How long a poll waits for news before it is answered empty: well below every grace period.
 const POLL_WAIT: Duration = Duration::from_millis(1_500);
+
+/// How long the sender of a query waits to hear whether it was taken. Longer means that nothing is served now.
+const VERDICT_WAIT: Duration = Duration::from_secs(3);
 
 /// What the driver hears from the desk.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub(crate) struct Desk {
     bodies: Arc<Bodies>,
     news: mpsc::Sender<News>,
     seen: Mutex<BTreeMap<PartyId, Instant>>,
+    /// Senders of queries that wait for the driver's word; as many as there are calls in flight.
+    verdicts: Mutex<HashMap<(PartyId, QueryId), oneshot::Sender<Result<(), Reject>>>>,
     tap: Option<Arc<dyn Tap>>,
 }
 
@@ -53,13 +58,44 @@ impl Desk {
         news: mpsc::Sender<News>,
         tap: Option<Arc<dyn Tap>>,
     ) -> Self {
-        Self { roster, log, bodies, news, seen: Mutex::default(), tap }
+        Self { roster, log, bodies, news, seen: Mutex::default(), verdicts: Mutex::default(), tap }
     }
 
     /// How long each hospital has been silent; `None` for one that never called.
     pub(crate) fn silence(&self, party: PartyId) -> Option<Duration> {
         let seen = self.seen.lock().ok()?;
         seen.get(&party).map(Instant::elapsed)
+    }
+
+    /// Tells the sender of a query whether it was taken. Nobody waits for a verdict that comes too late.
+    pub(crate) fn verdict(&self, party: PartyId, query: QueryId, verdict: Result<(), Reject>) {
+        let waiting = self.verdicts.lock().ok().and_then(|mut all| all.remove(&(party, query)));
+        if let Some(waiting) = waiting {
+            let _ = waiting.send(verdict);
+        }
+    }
+
+    async fn post(&self, party: PartyId, message: Box<SignedMessage>) -> Result<Answer, Reject> {
+        let query = match &message.body {
+            HospitalMessage::QueryHead(head) => Some(head.query),
+            _ => None,
+        };
+        let verdict = query.and_then(|query| {
+            let (sender, receiver) = oneshot::channel();
+            self.verdicts.lock().ok()?.insert((party, query), sender);
+            Some((query, receiver))
+        });
+        self.news.send(News::Message(message)).await.map_err(|_| Reject::Stopping)?;
+        let Some((query, receiver)) = verdict else { return Ok(Answer::Accepted) };
+        match tokio::time::timeout(VERDICT_WAIT, receiver).await {
+            Ok(Ok(verdict)) => verdict.map(|()| Answer::Accepted),
+            // A second call for the same query took this one's place.
+            Ok(Err(_)) => Err(Reject::RetryAfter),
+            Err(_) => {
+                self.verdict(party, query, Err(Reject::RetryAfter));
+                Err(Reject::RetryAfter)
+            }
+        }
     }
 
     async fn answer(&self, peer: Peer, frame: Frame) -> Result<Answer, Reject> {
@@ -78,8 +114,7 @@ impl Desk {
                     return Err(Reject::BadSignature);
                 }
                 message.verify(&self.roster)?;
-                self.news.send(News::Message(message)).await.map_err(|_| Reject::Stopping)?;
-                Ok(Answer::Accepted)
+                self.post(party, message).await
             }
             Call::Put { id, body } => {
                 if id.party != Some(party) || !sent_by_hospitals(id.kind) {

@@ -54,6 +54,12 @@ pub enum CoordinatorError {
         /// How large.
         bytes: u64,
     },
+    /// A folder of another federation.
+    #[error("{} holds the log of another roster or key epoch; start this coordinator in its own folder", folder.display())]
+    OtherRoster {
+        /// The folder.
+        folder: std::path::PathBuf,
+    },
     /// A body is not there.
     #[error("{id:?} is not stored here; it has to be sent first")]
     BodyMissing {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::blob::BodyRoot;
-use protocol::ids::PartyId;
+use protocol::ids::{PartyId, QueryId};
 use protocol::message::SignedMessage;
 use protocol::party_set::PartySet;
+use protocol::reject::Reject;
 use tokio::sync::mpsc;
 
 use crate::bodies::{Bodies, ListId};
@@ -62,6 +63,11 @@ impl Inbox {
     /// Hospitals that are not given up.
     pub(crate) fn live(&self) -> PartySet {
         self.live
+    }
+
+    /// Tells the sender of a query whether it was taken.
+    pub(crate) fn verdict(&self, party: PartyId, query: QueryId, verdict: Result<(), Reject>) {
+        self.desk.verdict(party, query, verdict);
     }
 
     /// Reports the list as [`Incoming::Complete`] once it matches `root`.

@@ -15,6 +15,7 @@ mod log_book;
 mod observer;
 mod serving_engine;
 mod serving_keys;
+mod standing;
 
 pub use coordinator::{Coordinator, CoordinatorPlan, CoordinatorSetup};
 pub use desk::Tap;

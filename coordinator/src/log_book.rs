@@ -80,6 +80,21 @@ impl LogBook {
         Ok(rest[..fitting].to_vec())
     }
 
+    /// Every entry's message, from the first on.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::LogDamaged`].
+    pub(crate) fn messages(&self) -> Result<Vec<LogMessage>, CoordinatorError> {
+        let book = self.book.lock().map_err(|_| CoordinatorError::Abandoned)?;
+        let entries = (0..).zip(&book.entries);
+        entries
+            .map(|(index, bytes)| match LogEntry::from_bytes(bytes) {
+                Ok(entry) => Ok(entry.message),
+                Err(_) => Err(CoordinatorError::LogDamaged { index }),
+            })
+            .collect()
+    }
+
     /// A receiver that sees the log's length change.
     pub(crate) fn watch(&self) -> watch::Receiver<u64> {
         self.length.subscribe()

@@ -50,16 +50,30 @@ impl ServingEngine {
     /// # Errors
     /// [`CoordinatorError::Malformed`] for a query of another shape, [`CoordinatorError::Evaluation`].
     pub(crate) fn evaluate(&self, query: QueryId, asker: PartyId) -> Result<BodyRoot, CoordinatorError> {
-        let bytes = self.bodies.get(&BlobId::query(BlobKind::Query, query, Some(asker), 0))?;
-        let image = Ciphertext::from_bytes(&bytes, self.program.params().preset)
-            .map_err(|source| CoordinatorError::malformed("query", Some(asker), source))?;
-        let executor = EncryptedExecutor::new(&self.program, &self.keys)
-            .map_err(|source| CoordinatorError::evaluation("preparing the evaluation", source))?;
-        let result = executor
-            .run(&self.model, &image)
-            .map_err(|source| CoordinatorError::evaluation("the encrypted evaluation", source))?;
+        let result = self.result_of(query, asker)?;
         self.bodies.put(&BlobId::query(BlobKind::QueryResult, query, None, 0), &result.to_bytes())?;
         self.bodies.root(list(BlobKind::QueryResult, query, None))
+    }
+
+    /// The encrypted result of a stored query. Deterministic: whoever holds the same keys, model and query gets the
+    /// same bytes.
+    ///
+    /// # Errors
+    /// As [`ServingEngine::evaluate`].
+    pub(crate) fn result_of(&self, query: QueryId, asker: PartyId) -> Result<Ciphertext, CoordinatorError> {
+        let parts = u32::try_from(self.program.inputs()).unwrap_or(u32::MAX);
+        let image = (0..parts)
+            .map(|part| {
+                let bytes = self.bodies.get(&BlobId::query(BlobKind::Query, query, Some(asker), part))?;
+                Ciphertext::from_bytes(&bytes, self.program.params().preset)
+                    .map_err(|source| CoordinatorError::malformed("query", Some(asker), source))
+            })
+            .collect::<Result<Vec<_>, CoordinatorError>>()?;
+        let executor = EncryptedExecutor::new(&self.program, &self.keys)
+            .map_err(|source| CoordinatorError::evaluation("preparing the evaluation", source))?;
+        executor
+            .run_all(&self.model, &image)
+            .map_err(|source| CoordinatorError::evaluation("the encrypted evaluation", source))
     }
 
     /// Adds the decryptors' shares of one release and stores the result under the asker's key.
@@ -96,12 +110,21 @@ impl ServingEngine {
         self.bodies.root(list(BlobKind::Answer, query, None))
     }
 
-    /// Frees everything that belongs to a query that ended without an answer.
+    /// Frees the decryptors' shares of an answered query; what an audit needs stays.
+    ///
+    /// # Errors
+    /// [`CoordinatorError`] where a file cannot be removed.
+    pub(crate) fn forget_shares(&self, query: QueryId, parties: PartySet) -> Result<(), CoordinatorError> {
+        parties.iter().try_for_each(|party| self.bodies.forget(list(BlobKind::SwitchShare, query, Some(party))))
+    }
+
+    /// Frees everything that belongs to a query that failed, or that is too old to be audited.
     ///
     /// # Errors
     /// [`CoordinatorError`] where a file cannot be removed.
     pub(crate) fn forget(&self, query: QueryId, parties: PartySet) -> Result<(), CoordinatorError> {
         self.bodies.forget(list(BlobKind::QueryResult, query, None))?;
+        self.bodies.forget(list(BlobKind::Answer, query, None))?;
         for party in parties.iter() {
             for kind in [BlobKind::Query, BlobKind::AskerKey, BlobKind::SwitchShare] {
                 self.bodies.forget(list(kind, query, Some(party)))?;

@@ -47,6 +47,16 @@ pub fn epoch_seed(roster: &Roster, nonces: &[[u8; 32]]) -> Digest {
     Digest::of_bytes(&writer.into_bytes())
 }
 
+/// The same, from the log entry that shows all nonces.
+#[must_use]
+pub fn seed_of(roster: &Roster, reveals: &RevealSet) -> Digest {
+    let nonces = bodies(&reveals.reveals, |body| match body {
+        HospitalMessage::KeyReveal(reveal) => Some(reveal.nonce),
+        _ => None,
+    });
+    epoch_seed(roster, &nonces)
+}
+
 /// K4: digest of the boxes addressed to `receiver`, in order of dealer.
 #[must_use]
 pub fn received_digest(receiver: PartyId, dealings: &[DealingsSent]) -> Digest {

@@ -195,7 +195,11 @@ impl ServingMachine {
     ) -> Result<(), Reject> {
         let (query, asker, body) = (head.query, signed.author, head.body);
         if let Some(job) = self.jobs.get(&query) {
-            return if job.head == signed { Ok(()) } else { Err(Reject::Contradiction) };
+            if job.head != signed {
+                return Err(Reject::Contradiction);
+            }
+            out.push(ServingOutput::Admitted { party: asker, query });
+            return Ok(());
         }
         if self.spent.was_asked(query) || query.asker() != Some(asker) {
             return Err(Reject::QueryRepeated);

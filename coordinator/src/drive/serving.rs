@@ -1,18 +1,21 @@
-//! Encrypted inference: queries are evaluated one at a time, on ciphertexts, and switched to their askers.
+//! Encrypted inference: waiting queries are evaluated together, on ciphertexts, and switched to their askers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use he_agg::multiparty::Quorum;
 use protocol::blob::{BlobKind, BodyRoot};
 use protocol::hospital::SwitchBinding;
-use protocol::ids::{Attempt, Digest, PartyId, QueryId};
-use protocol::message::{HospitalMessage, LogMessage};
-use protocol::serving::{ServingConfig, ServingInput, ServingMachine, ServingOutput};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use protocol::ids::{Digest, QueryId};
+use protocol::limits::{QUERIES_AUDITED_MAX, QUERIES_QUEUED_MAX};
+use protocol::message::{HospitalMessage, LogMessage, QueryFailed, SwitchRequest};
+use protocol::reject::Reject;
+use protocol::serving::{Evaluation, ServingConfig, ServingInput, ServingMachine, ServingOutput};
+use rayon::prelude::*;
+use tokio::sync::{mpsc, oneshot};
 
+use super::PublishedModel;
 use crate::bodies::ListId;
 use crate::coordinator::Coordinator;
 use crate::error::CoordinatorError;
@@ -32,99 +35,132 @@ enum Worked {
     Combined(QueryId, Result<BodyRoot, CoordinatorError>, f64),
 }
 
+/// One session of serving: keys and model in memory, results of finished work on their way back.
+struct Session {
+    engine: Arc<ServingEngine>,
+    done: mpsc::Sender<Worked>,
+    bindings: BTreeMap<QueryId, SwitchBinding>,
+    /// Answered queries whose ciphertexts are kept for audits, oldest first.
+    audited: VecDeque<QueryId>,
+}
+
 impl Coordinator {
-    /// Serves the published `model` until `end` is sent or dropped.
+    /// Serves the published `model` until `end` is sent or dropped. Quotas and budget go on where the log left them.
     ///
     /// # Errors
     /// [`CoordinatorError`] where keys or model cannot be loaded; a failed query is told to its asker.
     pub async fn serve(
         &mut self,
-        model: Digest,
-        attempt: Attempt,
+        model: PublishedModel,
         mut end: oneshot::Receiver<()>,
     ) -> Result<ServingEnd, CoordinatorError> {
-        let mut bindings: BTreeMap<QueryId, SwitchBinding> = BTreeMap::new();
+        let engine = Arc::new(self.engine(model).await?);
+        let standing = crate::standing::Standing::of(&self.log.messages()?);
+        for query in standing.spent.interrupted() {
+            // Its shares may be out already, so it is not switched again: the asker encrypts anew.
+            self.log.append(LogMessage::QueryFailed(QueryFailed { query, reject: Reject::DecryptorLost }))?;
+            engine.forget(query, self.plan.roster.parties())?;
+        }
         let config = ServingConfig {
-            model,
+            model: model.digest,
             program: Digest(self.plan.program.digest()),
             queries_per_asker_max: self.plan.queries_per_asker_max,
             releases_max: self.plan.releases_max,
+            batch_max: rayon::current_num_threads(),
             receive_ms: self.window_ms(),
             switch_ms: self.window_ms(),
         };
+        // Every query has at most one piece of work under way.
+        let (done, mut finished) = mpsc::channel(QUERIES_QUEUED_MAX);
+        let audited = standing.answered.into_iter().collect();
+        let mut session = Session { engine, done, bindings: BTreeMap::new(), audited };
+        let mut machine = ServingMachine::new(self.plan.roster.clone(), self.inbox.live(), config, standing.spent);
+        let mut outputs = machine.on(self.inbox.now_ms(), ServingInput::Tick);
+        loop {
+            for output in std::mem::take(&mut outputs) {
+                self.serving_output(&mut session, output)?;
+            }
+            let input = tokio::select! {
+                _ = &mut end => return Ok(ServingEnd { releases: machine.releases() }),
+                incoming = self.inbox.next() => self.heard(incoming?),
+                Some(worked) = finished.recv() => self.worked(worked),
+            };
+            outputs = machine.on(self.inbox.now_ms(), input);
+        }
+    }
+
+    /// Keys and model of the published model, in memory.
+    pub(crate) async fn engine(&self, model: PublishedModel) -> Result<ServingEngine, CoordinatorError> {
         let (bodies, program) = (Arc::clone(&self.bodies), Arc::clone(&self.plan.program));
         let (seed, roster) = (self.epoch_seed, &self.plan.roster);
         let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
         let quorum = Quorum { threshold: count(roster.threshold()), parties: count(roster.size()) };
-        let epoch = roster.epoch();
-        let engine = tokio::task::spawn_blocking(move || ServingEngine::load(bodies, program, seed, attempt, quorum))
+        tokio::task::spawn_blocking(move || ServingEngine::load(bodies, program, seed, model.attempt, quorum))
             .await
-            .map_err(|_| CoordinatorError::Abandoned)??;
-        let engine = Arc::new(engine);
-        let mut machine = ServingMachine::new(self.plan.roster.clone(), self.inbox.live(), config);
-        let mut work: Vec<JoinHandle<Worked>> = Vec::new();
-        let mut outputs = machine.on(self.inbox.now_ms(), ServingInput::Tick);
-        loop {
-            for output in std::mem::take(&mut outputs) {
-                match output {
-                    ServingOutput::Append(message) => {
-                        let ended = match &message {
-                            LogMessage::SwitchRequest(request) => {
-                                if let HospitalMessage::QueryHead(head) = &request.head.body {
-                                    let binding = SwitchBinding {
-                                        epoch,
-                                        query: head.query,
-                                        asker: request.head.author,
-                                        asker_key: head.asker_key,
-                                        input: head.body.root,
-                                        program: head.program,
-                                        model: head.model,
-                                        result: request.result,
-                                        decryptors: request.decryptors,
-                                    };
-                                    bindings.insert(head.query, binding);
-                                }
-                                None
-                            }
-                            LogMessage::QueryFailed(failed) => Some(failed.query),
-                            _ => None,
-                        };
-                        self.log.append(message)?;
-                        if let Some(query) = ended {
-                            engine.forget(query, self.plan.roster.parties())?;
-                        }
-                    }
-                    ServingOutput::AwaitBodies { kind, query, party, body } => {
-                        let list = ListId { kind, round: query.0, attempt: 0, party: Some(party) };
-                        self.inbox.expect(list, body)?;
-                    }
-                    ServingOutput::Evaluate { query, asker, body: _ } => {
-                        let engine = Arc::clone(&engine);
-                        work.push(tokio::task::spawn_blocking(move || evaluate(&engine, query, asker)));
-                    }
-                    ServingOutput::CombineSwitch { query, .. } => {
-                        if let Some(binding) = bindings.remove(&query) {
-                            let engine = Arc::clone(&engine);
-                            work.push(tokio::task::spawn_blocking(move || combine(&engine, query, &binding)));
-                        }
-                    }
-                    ServingOutput::Reject { party, query, reject } => {
-                        tracing::info!(%party, ?query, %reject, "message refused");
-                    }
-                    ServingOutput::WakeAt(_) => {}
+            .map_err(|_| CoordinatorError::Abandoned)?
+    }
+
+    fn serving_output(&mut self, session: &mut Session, output: ServingOutput) -> Result<(), CoordinatorError> {
+        match output {
+            ServingOutput::Append(message) => self.serving_entry(session, message)?,
+            ServingOutput::AwaitBodies { kind, query, party, body } => {
+                let list = ListId { kind, round: query.0, attempt: 0, party: Some(party) };
+                self.inbox.expect(list, body)?;
+            }
+            ServingOutput::Evaluate(batch) => {
+                let (engine, done) = (Arc::clone(&session.engine), session.done.clone());
+                tokio::task::spawn_blocking(move || evaluate(&engine, &batch, &done));
+            }
+            ServingOutput::CombineSwitch { query, .. } => {
+                if let Some(binding) = session.bindings.remove(&query) {
+                    let (engine, done) = (Arc::clone(&session.engine), session.done.clone());
+                    tokio::task::spawn_blocking(move || {
+                        let started = Instant::now();
+                        let answer = engine.combine(&binding);
+                        let forgotten = engine.forget_shares(query, binding.decryptors);
+                        let answer = forgotten.and(answer);
+                        // The session may have ended meanwhile; then nobody waits for the answer.
+                        let _ = done.blocking_send(Worked::Combined(query, answer, milliseconds(started)));
+                    });
                 }
             }
-            let input = if let Some(done) = work.iter().position(JoinHandle::is_finished) {
-                let worked = work.swap_remove(done).await.map_err(|_| CoordinatorError::Abandoned)?;
-                self.worked(worked)
-            } else {
-                tokio::select! {
-                    _ = &mut end => return Ok(ServingEnd { releases: machine.releases() }),
-                    incoming = self.inbox.next() => self.heard(incoming?),
-                    () = any_finished(&mut work) => continue,
+            ServingOutput::Admitted { party, query } => self.inbox.verdict(party, query, Ok(())),
+            ServingOutput::Reject { party, query, reject } => {
+                tracing::info!(%party, ?query, %reject, "message refused");
+                if let Some(query) = query {
+                    self.inbox.verdict(party, query, Err(reject));
                 }
-            };
-            outputs = machine.on(self.inbox.now_ms(), input);
+            }
+            ServingOutput::WakeAt(_) => {}
+        }
+        Ok(())
+    }
+
+    fn serving_entry(&mut self, session: &mut Session, message: LogMessage) -> Result<(), CoordinatorError> {
+        let parties = self.plan.roster.parties();
+        match &message {
+            LogMessage::SwitchRequest(request) => {
+                if let Some(binding) = binding(self.plan.roster.epoch(), request) {
+                    session.bindings.insert(binding.query, binding);
+                }
+                self.log.append(message)
+            }
+            LogMessage::QueryFailed(failed) => {
+                let query = failed.query;
+                self.log.append(message)?;
+                session.engine.forget(query, parties)
+            }
+            LogMessage::QueryDone(done) => {
+                session.audited.push_back(done.query);
+                self.log.append(message)?;
+                while session.audited.len() > QUERIES_AUDITED_MAX {
+                    if let Some(oldest) = session.audited.pop_front() {
+                        session.engine.forget(oldest, parties)?;
+                    }
+                }
+                Ok(())
+            }
+            _ => self.log.append(message),
         }
     }
 
@@ -167,24 +203,32 @@ impl Coordinator {
     }
 }
 
-fn evaluate(engine: &ServingEngine, query: QueryId, asker: PartyId) -> Worked {
-    let started = Instant::now();
-    let result = engine.evaluate(query, asker);
-    Worked::Evaluated(query, result, started.elapsed().as_secs_f64() * 1e3)
+/// What every share of this release is bound to.
+pub(crate) fn binding(epoch: protocol::ids::Epoch, request: &SwitchRequest) -> Option<SwitchBinding> {
+    let HospitalMessage::QueryHead(head) = &request.head.body else { return None };
+    Some(SwitchBinding {
+        epoch,
+        query: head.query,
+        asker: request.head.author,
+        asker_key: head.asker_key,
+        input: head.body.root,
+        program: head.program,
+        model: head.model,
+        result: request.result,
+        decryptors: request.decryptors,
+    })
 }
 
-fn combine(engine: &ServingEngine, query: QueryId, binding: &SwitchBinding) -> Worked {
-    let started = Instant::now();
-    let answer = engine.combine(binding);
-    Worked::Combined(query, answer, started.elapsed().as_secs_f64() * 1e3)
+/// Evaluates a batch side by side; every result goes back as soon as it is there.
+fn evaluate(engine: &ServingEngine, batch: &[Evaluation], done: &mpsc::Sender<Worked>) {
+    batch.par_iter().for_each(|one| {
+        let started = Instant::now();
+        let result = engine.evaluate(one.query, one.asker);
+        // The session may have ended meanwhile; then nobody waits for the result.
+        let _ = done.blocking_send(Worked::Evaluated(one.query, result, milliseconds(started)));
+    });
 }
 
-async fn any_finished(work: &mut [JoinHandle<Worked>]) {
-    // Handles are polled by looking; the inbox's own rhythm would add up to its whole interval to every answer.
-    loop {
-        if work.iter().any(JoinHandle::is_finished) {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
 }

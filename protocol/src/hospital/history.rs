@@ -3,12 +3,12 @@
 //! Keys, roster and published models come back; nothing is signed, encrypted or released. The digest of the last entry
 //! must be the one that was stored, so a coordinator cannot show another past.
 
-use crate::ceremony::{bodies, epoch_seed};
+use crate::ceremony::seed_of;
 use crate::facts::ReadUpTo;
 use crate::hospital::{HospitalMachine, HospitalOutput};
 use crate::ids::Attempt;
 use crate::log::LogEntry;
-use crate::message::{HospitalMessage, LogMessage, Scope};
+use crate::message::{LogMessage, Scope};
 use crate::reject::Reject;
 
 /// The part of the log that is read again.
@@ -31,12 +31,8 @@ impl HospitalMachine {
             LogMessage::RosterProposed(it) => self.ceremony.proposed = Some(it.roster.clone()),
             LogMessage::RosterSigned(_) => self.roster = self.ceremony.proposed.clone(),
             LogMessage::RevealSet(it) => {
-                let nonces = bodies(&it.reveals, |body| match body {
-                    HospitalMessage::KeyReveal(reveal) => Some(reveal.nonce),
-                    _ => None,
-                });
                 if let Some(roster) = &self.roster {
-                    self.ceremony.epoch_seed = epoch_seed(roster, &nonces);
+                    self.ceremony.epoch_seed = seed_of(roster, it);
                 }
             }
             LogMessage::KeyEpochOpen(_) => {
