@@ -44,6 +44,8 @@ struct Index {
     awaited: HashMap<ListId, BodyRoot>,
     /// Bodies and bytes held, by maker.
     held: HashMap<Option<PartyId>, (u64, u64)>,
+    /// Addresses per digest: one file may stand for several bodies, such as an asker's key sent with every query.
+    uses: HashMap<Digest, u32>,
 }
 
 impl Index {
@@ -51,6 +53,26 @@ impl Index {
         if self.lists.entry(ListId::of(id)).or_default().insert(id.index, (digest, size)).is_none() {
             let held = self.held.entry(id.party).or_default();
             *held = (held.0 + 1, held.1 + size);
+            self.claim(digest);
+        }
+    }
+
+    /// Keeps the file of this digest from being removed.
+    fn claim(&mut self, digest: Digest) {
+        *self.uses.entry(digest).or_default() += 1;
+    }
+
+    /// Gives a claim back; whether nobody needs the file any more.
+    fn unclaim(&mut self, digest: Digest) -> bool {
+        match self.uses.get_mut(&digest) {
+            Some(uses) if *uses > 1 => {
+                *uses -= 1;
+                false
+            }
+            _ => {
+                self.uses.remove(&digest);
+                true
+            }
         }
     }
 
@@ -107,22 +129,37 @@ impl Bodies {
             return Err(CoordinatorError::BodyIndex { index: id.index });
         }
         let size = body.len() as u64;
-        self.lock()?.check_quota(id.party, size)?;
+        let digest = Digest::of_bytes(body);
+        {
+            let mut index = self.lock()?;
+            index.check_quota(id.party, size)?;
+            // Claimed before it is written, so that forgetting an equal body cannot take the file away in between.
+            index.claim(digest);
+        }
+        let stored = self.store(id, body, digest);
+        let mut index = self.lock()?;
+        if stored.is_ok() {
+            index.hold(id, digest, size);
+        }
+        index.unclaim(digest);
+        stored.map(|()| digest)
+    }
+
+    fn store(&self, id: &BlobId, body: &[u8], digest: Digest) -> Result<(), CoordinatorError> {
         // Updates and shares can be made only once, so they are synced. Parts of keys and models have a step to repeat.
         let spool = match id.kind {
             BlobKind::UpdateChunk | BlobKind::Share | BlobKind::SumChunk => &self.spool,
             _ => &self.cache,
         };
-        let digest = Digest(spool.put(body)?);
+        spool.put(body)?;
         let mut value = digest.0.to_vec();
-        value.extend_from_slice(&size.to_le_bytes());
+        value.extend_from_slice(&(body.len() as u64).to_le_bytes());
         if let Once::Existing(found) = self.journal.insert_once(SPACE, &id.to_bytes(), &value)?
             && found != value
         {
             return Err(CoordinatorError::BodyChanged { id: *id });
         }
-        self.lock()?.hold(id, digest, size);
-        Ok(digest)
+        Ok(())
     }
 
     /// Reads a body.
@@ -165,15 +202,32 @@ impl Bodies {
         Ok(index.lists.get(&list).map(root_of).unwrap_or_default())
     }
 
+    /// Makes a list outlive a power cut: for what was stored quickly because its step could be repeated, once it
+    /// cannot.
+    ///
+    /// # Errors
+    /// [`CoordinatorError`] where a file is missing or cannot be synced.
+    pub(crate) fn sync(&self, list: ListId) -> Result<(), CoordinatorError> {
+        let digests: Vec<Digest> = {
+            let index = self.lock()?;
+            index.lists.get(&list).into_iter().flat_map(BTreeMap::values).map(|(digest, _)| *digest).collect()
+        };
+        digests.iter().try_for_each(|digest| self.spool.sync(&digest.0).map_err(CoordinatorError::from))
+    }
+
     /// Forgets a list and frees its bytes: after its sum is stored, the parts are of no use.
     ///
     /// # Errors
     /// [`CoordinatorError`] where a file cannot be removed.
     pub(crate) fn forget(&self, list: ListId) -> Result<(), CoordinatorError> {
         let Some(bodies) = self.lock()?.release(list) else { return Ok(()) };
-        for (index, (digest, _)) in bodies {
-            self.journal.remove(SPACE, &list.body(index).to_bytes())?;
-            self.spool.remove(&digest.0)?;
+        for (place, (digest, _)) in bodies {
+            self.journal.remove(SPACE, &list.body(place).to_bytes())?;
+            // Under the lock: nobody may claim the file between the count and its removal.
+            let mut index = self.lock()?;
+            if index.unclaim(digest) {
+                self.spool.remove(&digest.0)?;
+            }
         }
         Ok(())
     }
@@ -243,5 +297,23 @@ mod tests {
         assert_eq!(second.get(&list.body(1)).unwrap(), "y");
         second.forget(list).unwrap();
         assert!(matches!(second.get(&list.body(1)), Err(CoordinatorError::BodyMissing { .. })));
+    }
+
+    #[test]
+    fn one_body_under_two_addresses_is_there_until_both_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = |round| ListId { kind: BlobKind::AskerKey, round, attempt: 0, party: PartyId::new(2) };
+        let first = bodies(folder.path());
+        first.put(&list(1).body(0), b"key").unwrap();
+        first.put(&list(2).body(0), b"key").unwrap();
+        first.put(&list(2).body(0), b"key").unwrap();
+        drop(first);
+        let second = bodies(folder.path());
+        second.forget(list(1)).unwrap();
+        second.sync(list(2)).unwrap();
+        assert_eq!(second.get(&list(2).body(0)).unwrap(), "key");
+        second.forget(list(2)).unwrap();
+        assert!(!second.spool.contains(&Digest::of_bytes(b"key").0), "nobody needs the file");
+        assert!(matches!(second.get(&list(2).body(0)), Err(CoordinatorError::BodyMissing { .. })));
     }
 }

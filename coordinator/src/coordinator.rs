@@ -18,10 +18,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::bodies::Bodies;
 use crate::desk::{Desk, Tap};
+use crate::drive::PublishedModel;
 use crate::error::CoordinatorError;
 use crate::inbox::Inbox;
 use crate::log_book::LogBook;
-use crate::drive::PublishedModel;
 use crate::observer::Observer;
 use crate::standing::Standing;
 
@@ -127,7 +127,20 @@ impl Coordinator {
         let inbox = Inbox::new(receiver, desk, Arc::clone(&bodies), plan.roster.parties(), plan.grace);
         let epoch_seed = standing.epoch_seed;
         let shutdown = Some(shutdown);
-        Ok(Self { plan, journal, log, bodies, inbox, observer, epoch_seed, standing, traffic, address, server, shutdown })
+        Ok(Self {
+            plan,
+            journal,
+            log,
+            bodies,
+            inbox,
+            observer,
+            epoch_seed,
+            standing,
+            traffic,
+            address,
+            server,
+            shutdown,
+        })
     }
 
     /// Where it listens.

@@ -4,6 +4,7 @@
 //! vault or to training. [`Coordinator`] runs the phases; the protocol's machines say what comes next.
 
 mod aggregation;
+pub mod audit;
 mod bodies;
 mod coordinator;
 mod desk;

@@ -22,6 +22,21 @@ struct Book {
     entries: Vec<Bytes>,
 }
 
+/// All entries of a stored log, encoded.
+///
+/// # Errors
+/// [`CoordinatorError`] where the journal cannot be read.
+pub(crate) fn stored(journal: &Journal) -> Result<Vec<Bytes>, CoordinatorError> {
+    let mut entries: Vec<Bytes> = Vec::new();
+    loop {
+        let page = journal.read(STREAM, entries.len() as u64, PAGE)?;
+        if page.is_empty() {
+            return Ok(entries);
+        }
+        entries.extend(page.into_iter().map(Bytes::from));
+    }
+}
+
 /// The log, with a length that pollers can wait for.
 pub(crate) struct LogBook {
     journal: Arc<Journal>,
@@ -35,14 +50,7 @@ impl LogBook {
     /// # Errors
     /// [`CoordinatorError::LogDamaged`] where a stored entry cannot be read.
     pub(crate) fn open(journal: Arc<Journal>, key: SigningKey) -> Result<Self, CoordinatorError> {
-        let mut entries: Vec<Bytes> = Vec::new();
-        loop {
-            let page = journal.read(STREAM, entries.len() as u64, PAGE)?;
-            if page.is_empty() {
-                break;
-            }
-            entries.extend(page.into_iter().map(Bytes::from));
-        }
+        let entries = stored(&journal)?;
         let writer = match entries.last() {
             None => LogWriter::new(key),
             Some(last) => {

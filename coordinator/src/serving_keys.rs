@@ -114,6 +114,24 @@ pub(crate) fn load(bodies: &Bodies, program: &Program, seed: Digest) -> Result<E
     Ok(keys)
 }
 
+/// Makes the finished keys outlive a power cut.
+///
+/// # Errors
+/// [`CoordinatorError`] where one is missing.
+pub(crate) fn sync(bodies: &Bodies) -> Result<(), CoordinatorError> {
+    [BlobKind::PublicKey, BlobKind::RelinRoundTwo, BlobKind::Galois]
+        .into_iter()
+        .try_for_each(|kind| bodies.sync(list(kind, None)))
+}
+
+/// The finished keys' digests, as the log states them after each step.
+///
+/// # Errors
+/// [`CoordinatorError`] where the index is lost.
+pub(crate) fn root(bodies: &Bodies, step: KeyStep) -> Result<BodyRoot, CoordinatorError> {
+    bodies.root(list(step.blob_kind(), None))
+}
+
 /// The program's rotation keys in the order of their bodies: steps and limbs.
 fn rotations(program: &Program) -> Result<Vec<(i32, usize)>, CoordinatorError> {
     let normal = program.key_plan().normalised(program.params().preset).map_err(wrong(BlobKind::Galois, None))?;

@@ -12,6 +12,7 @@ use crate::encrypted_model;
 use crate::error::CoordinatorError;
 use crate::inbox::Incoming;
 use crate::observer::Step;
+use crate::serving_keys;
 
 /// What a publishing round made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,11 @@ impl Coordinator {
                     PublishOutput::Aggregate { attempt, cohort, count } => {
                         let (bodies, program) = (Arc::clone(&self.bodies), Arc::clone(&self.plan.program));
                         let added = tokio::task::spawn_blocking(move || {
-                            encrypted_model::add(&bodies, &program, attempt, cohort, count)
+                            let digest = encrypted_model::add(&bodies, &program, attempt, cohort, count)?;
+                            // From here on the model is served, also after a restart.
+                            bodies.sync(encrypted_model::model_list(attempt))?;
+                            serving_keys::sync(&bodies)?;
+                            Ok::<_, CoordinatorError>(digest)
                         })
                         .await
                         .map_err(|_| CoordinatorError::Abandoned)?;

@@ -93,6 +93,22 @@ impl Spool {
         Ok(digest)
     }
 
+    /// Syncs a body that a cache stored.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] or [`StoreError::Io`].
+    pub fn sync(&self, digest: &[u8; 32]) -> Result<(), StoreError> {
+        let path = self.path(digest);
+        let file = File::open(&path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => StoreError::Missing { digest: hex(digest) },
+            _ => io("open", &path, source),
+        })?;
+        file.sync_all().map_err(|source| io("sync", &path, source))?;
+        let folder = path.parent().unwrap_or(&self.root);
+        let handle = File::open(folder).map_err(|source| io("open", folder, source))?;
+        handle.sync_all().map_err(|source| io("sync", folder, source))
+    }
+
     /// Reads a body back and checks it against its digest.
     ///
     /// # Errors

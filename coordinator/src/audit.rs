@@ -1,0 +1,218 @@
+//! Recomputing an answered query: whether the result that hospitals switched is the program's, on the logged query, keys
+//! and model. Needs the coordinator's folder, or a copy of it, and no secret.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use he_agg::multiparty::Quorum;
+use he_infer::Program;
+use protocol::blob::{BlobId, BlobKind, BodyRoot};
+use protocol::codec::Wire;
+use protocol::ids::{Digest, PartyId, QueryId};
+use protocol::log::LogEntry;
+use protocol::message::{HospitalMessage, KeyStep, LogMessage, QueryHead};
+use protocol::signature::VerifyingKey;
+use protocol::store::Journal;
+use protocol::verifier::{Verifier, VerifyError};
+
+use crate::bodies::{Bodies, ListId};
+use crate::encrypted_model::model_list;
+use crate::error::CoordinatorError;
+use crate::log_book;
+use crate::serving_engine::ServingEngine;
+use crate::serving_keys;
+use crate::standing::Standing;
+
+/// Why a query cannot be recomputed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuditError {
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] CoordinatorError),
+    /// The log is not one that the coordinator signed, or breaks a rule of the protocol.
+    #[error("the log is not to be trusted: {0}; ask other hospitals for their copies of it")]
+    Log(#[from] VerifyError),
+    /// No result of this query was ever released.
+    #[error("query {query} was never released: the log names {known} released queries, the newest is {newest}")]
+    Unknown {
+        /// The query.
+        query: QueryId,
+        /// Released queries in the log.
+        known: usize,
+        /// The newest of them, or a dash.
+        newest: String,
+    },
+    /// What was evaluated is not there any more.
+    #[error("the ciphertexts of query {query} are not kept any more; the newest {kept} answered queries are")]
+    Forgotten {
+        /// The query.
+        query: QueryId,
+        /// How many are kept.
+        kept: usize,
+    },
+    /// The program is another one.
+    #[error("the log's program is {logged}, this experiment compiles to {found}; use the experiment of this run")]
+    OtherProgram {
+        /// As the asker signed it.
+        logged: Digest,
+        /// As compiled here.
+        found: Digest,
+    },
+}
+
+/// One thing that the log states and this audit computed anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// In words.
+    pub what: &'static str,
+    /// As the log states it.
+    pub logged: Digest,
+    /// As computed here.
+    pub found: Digest,
+}
+
+impl Checked {
+    /// Whether both are equal.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.logged == self.found
+    }
+}
+
+/// What an audit found.
+#[derive(Clone, Debug)]
+pub struct Recomputation {
+    /// The query.
+    pub query: QueryId,
+    /// Who asked.
+    pub asker: PartyId,
+    /// Who switched the result.
+    pub decryptors: Vec<u16>,
+    /// Entries of the log, all of them checked.
+    pub entries: u64,
+    /// Query, keys, model and result, in this order.
+    pub checks: Vec<Checked>,
+    /// Time of the evaluation, milliseconds.
+    pub evaluate_ms: f64,
+}
+
+impl Recomputation {
+    /// Whether everything is as the log states.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.checks.iter().all(Checked::holds)
+    }
+}
+
+/// Checks the whole log in the coordinator's `folder`, then evaluates `query` again and compares.
+///
+/// `coordinator` is the key that signs the log, from this hospital's own enrolment; `program` is compiled from the
+/// experiment that this hospital approved.
+///
+/// # Errors
+/// [`AuditError`]. A difference is no error but a [`Recomputation`] that does not hold.
+pub fn recompute(
+    folder: &Path,
+    coordinator: VerifyingKey,
+    program: &Arc<Program>,
+    query: QueryId,
+) -> Result<Recomputation, AuditError> {
+    let journal = Arc::new(Journal::open(&folder.join("journal.sqlite")).map_err(CoordinatorError::from)?);
+    let log = checked_log(&journal, coordinator)?;
+    let released = released(&log);
+    let Some((asker, head, result, decryptors)) = released.iter().find(|(_, head, ..)| head.query == query) else {
+        let newest = released.last().map_or_else(|| "-".to_owned(), |(_, head, ..)| head.query.to_string());
+        return Err(AuditError::Unknown { query, known: released.len(), newest });
+    };
+    let found = Digest(program.digest());
+    if head.program != found {
+        return Err(AuditError::OtherProgram { logged: head.program, found });
+    }
+    let standing = Standing::of(&log);
+    let published = standing
+        .published
+        .filter(|published| published.digest == head.model)
+        .ok_or(CoordinatorError::BodyMissing { id: BlobId::ceremony(BlobKind::PublishChunk, None, 0) })?;
+    let bodies = Arc::new(Bodies::open(&folder.join("spool"), journal)?);
+    let list = ListId { kind: BlobKind::Query, round: query.0, attempt: 0, party: Some(*asker) };
+    let stored = bodies.root(list)?;
+    if stored == BodyRoot::default() {
+        return Err(AuditError::Forgotten { query, kept: protocol::limits::QUERIES_AUDITED_MAX });
+    }
+    let mut checks = vec![Checked { what: "query", logged: head.body.root, found: stored.root }];
+    for (step, logged) in key_roots(&log) {
+        checks.push(Checked { what: name(step), logged: logged.root, found: serving_keys::root(&bodies, step)?.root });
+    }
+    let model = bodies.root(model_list(published.attempt))?;
+    checks.push(Checked { what: "encrypted model", logged: head.model, found: model.root });
+    // Combining shares is no part of this, so the quorum does not matter here.
+    let quorum = Quorum { threshold: 1, parties: 1 };
+    let (seed, program) = (standing.epoch_seed, Arc::clone(program));
+    let engine = ServingEngine::load(bodies, program, seed, published.attempt, quorum)?;
+    let started = Instant::now();
+    let bytes = engine.result_of(query, *asker)?.to_bytes();
+    let evaluate_ms = started.elapsed().as_secs_f64() * 1e3;
+    let again = BodyRoot::of(&[Digest::of_bytes(&bytes)], bytes.len() as u64);
+    checks.push(Checked { what: "result", logged: result.root, found: again.root });
+    let (asker, decryptors) = (*asker, decryptors.clone());
+    Ok(Recomputation { query, asker, decryptors, entries: log.len() as u64, checks, evaluate_ms })
+}
+
+/// Queries whose result was released, as the log in the coordinator's `folder` names them, oldest first.
+///
+/// # Errors
+/// [`AuditError`] where the log cannot be read or trusted.
+pub fn released_queries(folder: &Path, coordinator: VerifyingKey) -> Result<Vec<QueryId>, AuditError> {
+    let journal = Arc::new(Journal::open(&folder.join("journal.sqlite")).map_err(CoordinatorError::from)?);
+    Ok(released(&checked_log(&journal, coordinator)?).iter().map(|(_, head, ..)| head.query).collect())
+}
+
+fn checked_log(journal: &Journal, coordinator: VerifyingKey) -> Result<Vec<LogMessage>, AuditError> {
+    let mut verifier = Verifier::new(coordinator);
+    let mut messages = Vec::new();
+    for (index, bytes) in (0..).zip(log_book::stored(journal)?) {
+        let entry = LogEntry::from_bytes(&bytes).map_err(|_| CoordinatorError::LogDamaged { index })?;
+        verifier.check(&entry)?;
+        messages.push(entry.message);
+    }
+    Ok(messages)
+}
+
+type Released<'a> = (PartyId, &'a QueryHead, BodyRoot, Vec<u16>);
+
+fn released(log: &[LogMessage]) -> Vec<Released<'_>> {
+    log.iter()
+        .filter_map(|message| match message {
+            LogMessage::SwitchRequest(request) => match &request.head.body {
+                HospitalMessage::QueryHead(head) => {
+                    Some((request.head.author, head, request.result, request.decryptors.numbers()))
+                }
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect()
+}
+
+/// What the log says of the finished keys that an evaluation uses.
+fn key_roots(log: &[LogMessage]) -> Vec<(KeyStep, BodyRoot)> {
+    log.iter()
+        .filter_map(|message| match message {
+            LogMessage::ServingStepDone(it) if matches!(it.step, KeyStep::RelinRoundTwo | KeyStep::Galois) => {
+                Some((it.step, it.body))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+fn name(step: KeyStep) -> &'static str {
+    match step {
+        KeyStep::PublicKey => "collective public key",
+        KeyStep::RelinRoundOne => "relinearisation key, first round",
+        KeyStep::RelinRoundTwo => "relinearisation key",
+        KeyStep::Galois => "rotation keys",
+    }
+}
