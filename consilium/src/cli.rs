@@ -5,6 +5,7 @@ use std::{ffi::OsString, io::IsTerminal, process::ExitCode};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
+    audit_verb::{self, AuditArgs},
     bench::{self, BenchArgs},
     demo::{self, DemoArgs},
     error::Error,
@@ -12,7 +13,9 @@ use crate::{
     live::Shown,
     output::{self, Done, Format},
     plan_verb::{self, PlanArgs},
+    query_verb::{self, QueryArgs},
     run_verb::{self, RunArgs},
+    serve_verb::{self, ServeArgs},
 };
 
 /// Encrypted federated training for hospitals.
@@ -21,7 +24,7 @@ use crate::{
     name = "consilium",
     version,
     about = "Hospitals train one model together; updates, sums and the finished model stay encrypted.",
-    after_help = "Examples:\n  consilium demo\n  consilium plan configs/pneumonia.toml\n  consilium run configs/pneumonia.toml --data pneumoniamnist.npz\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n\nExit codes: 0 done, 1 failed, 2 connection, 3 quorum missed, 4 bad input, 5 refused, 6 not verified,\n7 storage full, 130 interrupted."
+    after_help = "Examples:\n  consilium demo\n  consilium plan configs/pneumonia.toml\n  consilium run configs/pneumonia.toml --data pneumoniamnist.npz\n  consilium serve runs/pneumonia\n  consilium query runs/pneumonia --hospital 2 scan.png\n  consilium audit recompute runs/pneumonia 2-17\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n\nExit codes: 0 done, 1 failed, 2 connection, 3 quorum missed, 4 bad input, 5 refused, 6 not verified,\n7 storage full, 130 interrupted."
 )]
 pub struct Cli {
     /// Flags of every verb.
@@ -58,6 +61,12 @@ pub enum Verb {
     Demo(DemoArgs),
     /// Run the experiment of a file with the real protocol and encryption, on this machine.
     Run(RunArgs),
+    /// Serve the encrypted models of finished runs until stopped.
+    Serve(ServeArgs),
+    /// Ask a served model for the diagnosis of an image; it leaves the hospital encrypted.
+    Query(QueryArgs),
+    /// Check what a coordinator did, from its folder and without a secret.
+    Audit(AuditArgs),
     /// Check an experiment and say what it would cost; nothing runs.
     Plan(PlanArgs),
     /// Time the cryptography on this machine, operation by operation.
@@ -69,6 +78,9 @@ impl Verb {
         match self {
             Self::Demo(_) => "demo",
             Self::Run(_) => "run",
+            Self::Serve(_) => "serve",
+            Self::Query(_) => "query",
+            Self::Audit(_) => "audit",
             Self::Plan(_) => "plan",
             Self::Bench(arguments) => arguments.what.name(),
         }
@@ -97,6 +109,9 @@ fn dispatch(cli: &Cli) -> Result<Done, Error> {
     match &cli.verb {
         Verb::Demo(arguments) => demo::run(arguments, cli.global),
         Verb::Run(arguments) => run_verb::run(arguments, cli.global),
+        Verb::Serve(arguments) => serve_verb::run(arguments, cli.global),
+        Verb::Query(arguments) => query_verb::run(arguments),
+        Verb::Audit(arguments) => audit_verb::run(arguments),
         Verb::Plan(arguments) => plan_verb::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments, cli.global),
     }
@@ -128,6 +143,15 @@ mod tests {
             let name = verb.get_name().to_owned();
             let help = verb.render_long_help().to_string();
             assert!(help.contains("Example") && help.contains(&format!("consilium bench {name}")), "{name}: {help}");
+        }
+    }
+
+    #[test]
+    fn every_audit_shows_an_example() {
+        for verb in Cli::command().find_subcommand_mut("audit").expect("a verb").get_subcommands_mut() {
+            let name = verb.get_name().to_owned();
+            let help = verb.render_long_help().to_string();
+            assert!(help.contains("Example") && help.contains(&format!("consilium audit {name}")), "{name}: {help}");
         }
     }
 

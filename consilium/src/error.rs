@@ -1,8 +1,10 @@
 //! Everything that ends an invocation, with a code for scripts, a place and a remedy for people.
 
+use coordinator::audit::AuditError;
+
 use crate::{
-    bench::BenchError, dropout::DropOutError, experiment::ExperimentError, federation::FederationError,
-    report::ReportError, run_folder::RunFolderError,
+    bench::BenchError, counter::CounterError, dropout::DropOutError, experiment::ExperimentError,
+    federation::FederationError, report::ReportError, run_folder::RunFolderError,
 };
 
 /// Why an invocation failed. [`crate::exit::Exit::of`] gives its exit code.
@@ -25,6 +27,23 @@ pub enum Error {
         /// Its format.
         format: &'static str,
     },
+    /// A hospital that the run does not have.
+    #[error("hospital {hospital} is none of the run's {hospitals} hospitals")]
+    NoHospital {
+        /// As given.
+        hospital: u16,
+        /// How many there are.
+        hospitals: u16,
+    },
+    /// A folder without a log.
+    #[error("{}: no journal.sqlite in it, so it is no coordinator's folder", folder.display())]
+    NoTranscript {
+        /// The folder.
+        folder: std::path::PathBuf,
+    },
+    /// An audit.
+    #[error(transparent)]
+    Audit(#[from] coordinator::audit::AuditError),
     /// The run folder.
     #[error(transparent)]
     RunFolder(#[from] RunFolderError),
@@ -51,6 +70,11 @@ impl Error {
             Self::Experiment(_) => "experiment_invalid",
             Self::DropOut(_) => "drop_invalid",
             Self::NoData { .. } => "no_data",
+            Self::NoHospital { .. } => "no_hospital",
+            Self::NoTranscript { .. } => "no_transcript",
+            Self::Audit(_) => "audit",
+            Self::Federation(FederationError::Counter(CounterError::Refused(_))) => "query_refused",
+            Self::Federation(FederationError::Counter(_)) => "not_served",
             Self::RunFolder(RunFolderError::OtherPlan { .. }) => "resume_other_plan",
             Self::RunFolder(_) => "run_folder",
             Self::Federation(_) => "run_failed",
@@ -67,6 +91,8 @@ impl Error {
             Self::Experiment(error) => error.place(),
             Self::NoData { .. } => Some("--data".to_owned()),
             Self::DropOut(_) => Some("--drop".to_owned()),
+            Self::NoHospital { .. } => Some("--hospital".to_owned()),
+            Self::NoTranscript { folder } => Some(folder.display().to_string()),
             Self::RunFolder(error) => Some(error.folder().display().to_string()),
             Self::Bench(error) => error.flag().map(str::to_owned),
             _ => None,
@@ -81,6 +107,13 @@ impl Error {
             Self::Experiment(_) => "change the lines named above; `consilium plan FILE` checks without running",
             Self::DropOut(_) => "for example --drop hospital-2@2:after-upload",
             Self::NoData { .. } => "add --data PATH",
+            Self::NoHospital { .. } => "choose a number from 1 on",
+            Self::NoTranscript { .. } => "name the folder coordinator/epoch-N of the run, or a copy of it",
+            Self::Audit(AuditError::Unknown { .. }) => "`consilium audit queries RUN` lists them",
+            Self::Audit(_) => "see the message above",
+            Self::Federation(FederationError::Counter(_) | FederationError::NotPublished { .. }) => {
+                "see the message above"
+            }
             Self::RunFolder(RunFolderError::OtherPlan { .. }) => {
                 "resume with the same file and the same --set, or start a new run"
             }

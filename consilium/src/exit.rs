@@ -1,9 +1,11 @@
 //! Exit codes, and the one function that maps errors to them.
 
-use coordinator::CoordinatorError;
+use coordinator::{CoordinatorError, audit::AuditError};
 use serde::Serialize;
 
-use crate::{error::Error, federation::FederationError, report::ReportError, run_folder::RunFolderError};
+use crate::{
+    counter::CounterError, error::Error, federation::FederationError, report::ReportError, run_folder::RunFolderError,
+};
 
 /// What the process returns to its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -54,7 +56,14 @@ impl Exit {
     /// The exit code of an error.
     pub fn of(error: &Error) -> Self {
         match error {
-            Error::Experiment(_) | Error::DropOut(_) | Error::NoData { .. } => Self::BadInput,
+            Error::Experiment(_)
+            | Error::DropOut(_)
+            | Error::NoData { .. }
+            | Error::NoHospital { .. }
+            | Error::NoTranscript { .. } => Self::BadInput,
+            Error::Audit(AuditError::Log(_)) => Self::Verification,
+            Error::Audit(AuditError::Folder(_)) => Self::Failed,
+            Error::Audit(_) => Self::BadInput,
             Error::RunFolder(RunFolderError::Io { source, .. }) | Error::Output(source) => Self::of_io(source),
             Error::RunFolder(_) => Self::BadInput,
             Error::Report(ReportError::Io { source, .. }) => Self::of_io(source),
@@ -74,7 +83,9 @@ impl Exit {
             | FederationError::Size { .. }
             | FederationError::SampleCap { .. }
             | FederationError::TrustedHolder => Self::BadInput,
-            FederationError::Vault(_) => Self::Refused,
+            FederationError::Vault(_) | FederationError::Counter(CounterError::Refused(_)) => Self::Refused,
+            FederationError::Counter(_) => Self::Connection,
+            FederationError::NotPublished { .. } => Self::BadInput,
             FederationError::Io { source, .. } => Self::of_io(source),
             other if other.is_connection() => Self::Connection,
             _ => Self::Failed,

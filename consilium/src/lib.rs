@@ -3,8 +3,10 @@
 //! Start at [`cli`] for the verbs, at [`experiment`] for the TOML file, at [`federation`] for what a run does and at
 //! [`report`] for what it leaves behind; [`bench`] measures the cryptography alone.
 
+pub mod audit_verb;
 pub mod bench;
 pub mod cli;
+pub mod counter;
 pub mod demo;
 pub mod dropout;
 pub mod error;
@@ -18,6 +20,8 @@ pub mod oracle;
 pub mod output;
 pub mod plan;
 pub mod plan_verb;
+pub mod query_verb;
 pub mod report;
 pub mod run_folder;
 pub mod run_verb;
+pub mod serve_verb;

@@ -22,7 +22,7 @@ pub enum RunFolderError {
         folder: PathBuf,
     },
     /// It is no run folder.
-    #[error("{}: no resolved.toml in it, so it is no run that could be resumed", folder.display())]
+    #[error("{}: no resolved.toml of this release in it, so it is no run that could be continued or served", folder.display())]
     NotARun {
         /// The folder.
         folder: PathBuf,
@@ -92,13 +92,21 @@ pub fn create(out: Option<PathBuf>, experiment: &Experiment, command: &str) -> R
     Ok(folder)
 }
 
+/// The experiment of a run folder, with everything resolved.
+///
+/// # Errors
+/// [`RunFolderError::NotARun`].
+pub fn experiment(folder: &Path) -> Result<Experiment, RunFolderError> {
+    Experiment::load(&folder.join("resolved.toml"), &[])
+        .map_err(|_| RunFolderError::NotARun { folder: folder.to_owned() })
+}
+
 /// Checks that a folder is an unfinished run of exactly this experiment.
 ///
 /// # Errors
 /// [`RunFolderError::NotARun`], [`RunFolderError::OtherPlan`].
 pub fn reopen(folder: &Path, experiment: &Experiment) -> Result<PathBuf, RunFolderError> {
-    let not_a_run = || RunFolderError::NotARun { folder: folder.to_owned() };
-    let stored = Experiment::load(&folder.join("resolved.toml"), &[]).map_err(|_| not_a_run())?;
+    let stored = self::experiment(folder)?;
     if stored.digest() != experiment.digest() || stored.data() != experiment.data() {
         return Err(RunFolderError::OtherPlan {
             folder: folder.to_owned(),

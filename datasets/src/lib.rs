@@ -28,7 +28,7 @@ mod sheet;
 mod split;
 
 pub use error::{DataError, NpyProblem};
-pub use load::{Format, LoadOptions, load};
+pub use load::{Format, LoadOptions, load, read_picture};
 #[cfg(feature = "tables")]
 pub use manifest::{Manifest, ManifestRow};
 pub use partition::Partition;

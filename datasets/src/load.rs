@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::Catalogue;
+use crate::picture::Picture;
 use crate::samples::CLASSES_MAX;
 use crate::sampling::Sampler;
 use crate::{DataError, Dataset, Part, Split, SplitBy, SplitFractions, idx, image_folder, npz};
@@ -119,6 +121,22 @@ impl LoadOptions {
 pub(crate) fn label_bound(options: &LoadOptions) -> i64 {
     let count = if options.names_labels() { options.classes.len() } else { CLASSES_MAX };
     count as i64 - 1
+}
+
+/// Reads one picture into the form that `options` describe: channels x height x width, normalised, as a model takes it.
+///
+/// # Errors
+/// [`DataError::Io`], [`DataError::NotAnImage`] or a limit, all naming the file; [`DataError::Setting`].
+pub fn read_picture(path: &Path, options: &LoadOptions) -> Result<Array3<f32>, DataError> {
+    options.check()?;
+    let (channels, height, width) = (options.channels, options.height, options.width);
+    let picture = Picture::open(path)?.with_channels(channels).scaled(height, width);
+    let levels: Vec<f32> = picture.planes().map(|level| (level - options.mean) / options.std).collect();
+    Array3::from_shape_vec((channels, height, width), levels).map_err(|_| DataError::Setting {
+        field: "channels",
+        value: channels as f64,
+        expected: "1 or 3",
+    })
 }
 
 /// Loads a data set; `format` `None` detects it.

@@ -78,10 +78,44 @@ number!(
     /// One encryption of a round's values, counted from 1; each has its own common `a`.
     Attempt, u32, u32, 4
 );
-number!(
-    /// One encrypted query: asker and the asker's own counter, so that two hospitals never collide.
-    QueryId, u64, u64, 8
-);
+/// One encrypted query: asker and the asker's own counter, so that two hospitals never collide. Written `2-17` for
+/// hospital 2's query number 17.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueryId(pub u64);
+
+impl fmt::Display for QueryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.0 >> 48, self.counter())
+    }
+}
+
+/// A text that names no query.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} names no query; write hospital and number, for example 2-17")]
+pub struct QueryIdError(String);
+
+impl std::str::FromStr for QueryId {
+    type Err = QueryIdError;
+
+    fn from_str(text: &str) -> Result<Self, QueryIdError> {
+        let parsed = text.split_once('-').and_then(|(asker, counter)| {
+            let asker = PartyId::new(asker.parse().ok()?)?;
+            let counter: u64 = counter.parse().ok()?;
+            (counter >> 48 == 0).then(|| Self::new(asker, counter))
+        });
+        parsed.ok_or_else(|| QueryIdError(text.to_owned()))
+    }
+}
+
+impl Wire for QueryId {
+    const BYTES_MIN: usize = 8;
+    fn encode(&self, writer: &mut Writer) {
+        writer.u64(self.0);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(reader.u64()?))
+    }
+}
 
 impl Attempt {
     /// The first attempt of a round.
@@ -164,5 +198,20 @@ impl Wire for Digest {
     }
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self(reader.array()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_read_as_it_is_written() {
+        let query = QueryId::new(PartyId::new(2).unwrap(), 17);
+        assert_eq!(query.to_string(), "2-17");
+        assert_eq!("2-17".parse(), Ok(query));
+        for wrong in ["", "17", "0-1", "65-1", "2-", "2-x", "2-281474976710656", "-2-1"] {
+            assert!(wrong.parse::<QueryId>().is_err(), "{wrong}");
+        }
     }
 }

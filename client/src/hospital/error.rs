@@ -94,6 +94,14 @@ pub enum HospitalError {
         /// Why.
         reject: protocol::Reject,
     },
+    /// The query was taken and never answered.
+    #[error("query {query} got no answer within {seconds} s; ask again, which encrypts the image anew")]
+    Unanswered {
+        /// The query.
+        query: protocol::ids::QueryId,
+        /// How long this hospital waited.
+        seconds: u64,
+    },
     /// The coordinator ended the participation.
     #[error("the run ended: {reason}")]
     Stopped {

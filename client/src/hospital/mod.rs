@@ -6,6 +6,7 @@ mod ceremony;
 mod dealing;
 mod error;
 mod fault;
+mod inquiry;
 mod keyring;
 mod link;
 mod local_round;

@@ -1,6 +1,7 @@
 //! What a hospital has to know of the plan it approved.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use he_agg::aggregation::{Flooding, LaneLayout};
 use he_agg::multiparty::{DecryptPolicy, Quorum};
@@ -48,6 +49,8 @@ pub struct HospitalPlan {
     pub min_cohort: u16,
     /// Most attempts per round this site accepts.
     pub attempts_max: u32,
+    /// How long this site waits for the answer to a query of its own.
+    pub answer_within: Duration,
     /// Results this site helps to switch for any one asker.
     pub queries_per_asker_max: u64,
 }

@@ -1,9 +1,9 @@
 //! The hospital's process: feeds the protocol's machine, carries its outputs out in order, and answers questions.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use datasets::Samples;
@@ -13,19 +13,21 @@ use protocol::codec::Wire;
 use protocol::facts::{CeremonyNonce, Fact, HospitalFacts};
 use protocol::hospital::{HospitalConfig, HospitalInput, HospitalMachine, HospitalOutput};
 use protocol::ids::{Digest, QueryId};
+use protocol::limits::QUERIES_QUEUED_PER_ASKER_MAX;
 use protocol::log::LogEntry;
-use protocol::message::{KeyStep, LogMessage};
-use protocol::net::{Dialer, NetError};
+use protocol::message::{HospitalMessage, KeyStep, LogMessage, SignedMessage};
+use protocol::net::{Dialer, NetError, Rejection};
 use protocol::sealed::OpeningKey;
 use protocol::signature::SigningKey;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::error::HospitalError;
 use super::fault::{Fault, Moment};
+use super::inquiry::Pending;
 use super::link::Link;
 use super::observer::{Activity, Observer, Witness};
 use super::plan::HospitalPlan;
-use super::query::{Answered, Asker, Question, WAITING_MAX};
+use super::query::{Asker, Question, WAITING_MAX};
 use super::site::Site;
 use crate::vault::Vault;
 
@@ -68,24 +70,16 @@ pub struct HospitalSetup<'a> {
     pub fault: Option<Fault>,
 }
 
-struct Pending {
-    query: QueryId,
-    started: Instant,
-    encrypt: Duration,
-    query_bytes: u64,
-    reply: oneshot::Sender<Result<Answered, HospitalError>>,
-}
-
 /// One hospital.
 pub struct Hospital {
-    site: Site,
-    machine: HospitalMachine,
-    link: Link,
+    pub(super) site: Site,
+    pub(super) machine: HospitalMachine,
+    pub(super) link: Link,
     opening: OpeningKey,
     fault: Option<Fault>,
     questions: mpsc::Receiver<Question>,
-    published: Option<(Digest, Digest)>,
-    pending: Option<Pending>,
+    pub(super) published: Option<(Digest, Digest)>,
+    pub(super) pending: BTreeMap<QueryId, Pending>,
     clock: Instant,
 }
 
@@ -131,7 +125,7 @@ impl Hospital {
             fault: setup.fault,
             questions,
             published: None,
-            pending: None,
+            pending: BTreeMap::new(),
             clock: Instant::now(),
         };
         Ok((hospital, Asker { questions: sender }))
@@ -162,8 +156,11 @@ impl Hospital {
                     Flow::End(end) => return Ok(end),
                 }
             }
-            let may_ask = self.published.is_some() && self.pending.is_none();
+            let may_ask = self.published.is_some() && self.pending.len() < QUERIES_QUEUED_PER_ASKER_MAX;
+            let within = self.site.plan.answer_within;
+            let oldest = self.pending.values().map(|pending| pending.started).min();
             tokio::select! {
+                () = until(oldest.and_then(|since| since.checked_add(within))) => self.give_up(within),
                 entry = entries.recv() => {
                     let Some(entry) = entry else {
                         return Err(HospitalError::Stopped { reason: "the line to the coordinator ended".to_owned() });
@@ -195,13 +192,7 @@ impl Hospital {
                 Vec::new()
             }
             HospitalOutput::Send(message) => {
-                match self.link.post(message).await {
-                    // A refused message is the coordinator's business; the log says how it goes on.
-                    Err(HospitalError::Net(NetError::Rejected { rejection, .. })) => {
-                        tracing::info!(%party, ?rejection, "the coordinator refused a message");
-                    }
-                    other => other?,
-                }
+                self.send(message).await?;
                 Vec::new()
             }
             HospitalOutput::Upload { kind, number, attempt, body } => {
@@ -211,7 +202,10 @@ impl Hospital {
                 if kind == BlobKind::UpdateChunk && lost {
                     return Ok(Flow::End(HospitalEnd::Lost));
                 }
-                self.upload(kind, number, attempt, body).await?;
+                match kind {
+                    BlobKind::Query => self.upload_query(QueryId(number), body).await?,
+                    _ => self.upload(kind, number, attempt, body).await?,
+                }
                 Vec::new()
             }
             HospitalOutput::Refuse { reject, .. } => {
@@ -299,23 +293,7 @@ impl Hospital {
                 self.published = Some((model, program));
                 Vec::new()
             }
-            HospitalOutput::ReleaseSwitch(binding) => {
-                let result = BlobId::query(BlobKind::QueryResult, binding.query, None, 0);
-                let result = self.fetch_single(result, binding.result).await?;
-                let asker = BlobId::query(BlobKind::AskerKey, binding.query, Some(binding.asker), 0);
-                let asker = self.fetch(asker, binding.asker_key).await?;
-                let started = Instant::now();
-                match compute(|| self.site.release_switch(&binding, &result, &asker)) {
-                    Ok(body) => {
-                        self.site.observer.switched(party, binding.query, started.elapsed());
-                        vec![HospitalInput::SwitchMade { query: binding.query, body }]
-                    }
-                    Err(error) => {
-                        self.site.observer.refused(party, &error.to_string());
-                        vec![HospitalInput::SwitchRefused { query: binding.query, reject: Reject::AlreadyReleased }]
-                    }
-                }
-            }
+            HospitalOutput::ReleaseSwitch(binding) => vec![self.release_switch(&binding).await?],
             HospitalOutput::OpenAnswer { query, answer } => {
                 let id = BlobId::query(BlobKind::Answer, query, None, 0);
                 let bytes = self.fetch_single(id, answer).await?;
@@ -323,10 +301,7 @@ impl Hospital {
                 Vec::new()
             }
             HospitalOutput::AnswerFailed { query, reject } => {
-                if let Some(pending) = self.pending.take_if(|pending| pending.query == query) {
-                    // The asker may have gone; then nobody waits for the refusal.
-                    let _ = pending.reply.send(Err(HospitalError::NoAnswer { reject }));
-                }
+                self.no_answer(query, HospitalError::NoAnswer { reject });
                 Vec::new()
             }
             HospitalOutput::Stop { reason } => return Ok(Flow::End(HospitalEnd::Finished(reason))),
@@ -343,45 +318,33 @@ impl Hospital {
         Ok(Flow::Go(inputs))
     }
 
-    async fn ask(&mut self, question: Question) -> Result<Option<HospitalInput>, HospitalError> {
-        let Some((model, program)) = self.published else { return Ok(None) };
-        let started = Instant::now();
-        let query = next_query(&self.site)?;
-        let prepared = match compute(|| self.site.prepare_query(query, question.image.view())) {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                // The asker may have gone; then nobody waits for the error.
-                let _ = question.reply.send(Err(error));
-                return Ok(None);
-            }
+    async fn send(&mut self, message: SignedMessage) -> Result<(), HospitalError> {
+        let party = self.site.plan.party;
+        let query = match &message.body {
+            HospitalMessage::QueryHead(head) => Some(head.query),
+            _ => None,
         };
-        let encrypt = started.elapsed();
-        let key = BlobId::query(BlobKind::AskerKey, query, Some(self.site.plan.party), 0);
-        self.link.put(key, self.site.outbox.get(&key)?).await?;
-        self.site.outbox.delivered(&key);
-        let (query_bytes, reply) = (prepared.query_bytes, question.reply);
-        self.pending = Some(Pending { query, started, encrypt, query_bytes, reply });
-        let (asker_key, body) = (prepared.asker_key, prepared.body);
-        Ok(Some(HospitalInput::Ask { query, program, model, asker_key, body }))
+        match self.link.post(message).await {
+            Err(HospitalError::Net(NetError::Rejected { rejection, .. })) => {
+                tracing::info!(%party, ?rejection, "the coordinator refused a message");
+                if let Some(query) = query {
+                    let reject = refusal(&rejection);
+                    self.no_answer(query, HospitalError::NoAnswer { reject });
+                }
+                // Any other refused message is the coordinator's business; the log says how it goes on.
+                Ok(())
+            }
+            other => other,
+        }
     }
 
-    fn answered(&mut self, query: QueryId, bytes: &Bytes) {
-        let Some(pending) = self.pending.take_if(|pending| pending.query == query) else { return };
-        let arrived = Instant::now();
-        let answer = compute(|| self.site.read_answer(bytes)).map(|logits| Answered {
-            query,
-            logits,
-            latency: pending.started.elapsed(),
-            encrypt: pending.encrypt,
-            decrypt: arrived.elapsed(),
-            query_bytes: pending.query_bytes,
-            reply_bytes: bytes.len() as u64,
-        });
-        // The asker may have gone; the answer is then forgotten.
-        let _ = pending.reply.send(answer);
-    }
-
-    async fn upload(&mut self, kind: BlobKind, number: u64, attempt: u32, body: BodyRoot) -> Result<(), HospitalError> {
+    pub(super) async fn upload(
+        &mut self,
+        kind: BlobKind,
+        number: u64,
+        attempt: u32,
+        body: BodyRoot,
+    ) -> Result<(), HospitalError> {
         let party = self.site.plan.party;
         let first = u32::from(kind == BlobKind::Dealing);
         let mut sent = 0;
@@ -398,12 +361,12 @@ impl Hospital {
         Ok(())
     }
 
-    async fn fetch(&self, id: BlobId, digest: Digest) -> Result<Bytes, HospitalError> {
+    pub(super) async fn fetch(&self, id: BlobId, digest: Digest) -> Result<Bytes, HospitalError> {
         let body = self.link.get(id).await?;
         if Digest::of_bytes(&body) == digest { Ok(body) } else { Err(HospitalError::BodyDiffers { id }) }
     }
 
-    async fn fetch_single(&self, id: BlobId, root: BodyRoot) -> Result<Bytes, HospitalError> {
+    pub(super) async fn fetch_single(&self, id: BlobId, root: BodyRoot) -> Result<Bytes, HospitalError> {
         let body = self.link.get(id).await?;
         let found = BodyRoot::of(&[Digest::of_bytes(&body)], body.len() as u64);
         if found == root { Ok(body) } else { Err(HospitalError::BodyDiffers { id }) }
@@ -423,8 +386,24 @@ impl Hospital {
     }
 }
 
+/// What a refusal on the wire says; one without a number of ours means that the peer is busy or confused.
+fn refusal(rejection: &Rejection) -> Reject {
+    match rejection {
+        Rejection::Refused(code) => Reject::from_code(*code).unwrap_or(Reject::RetryAfter),
+        _ => Reject::RetryAfter,
+    }
+}
+
+/// Waits until `due`; for ever where there is nothing to wait for.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Runs long arithmetic without holding up the runtime's other tasks.
-fn compute<T>(work: impl FnOnce() -> T) -> T {
+pub(super) fn compute<T>(work: impl FnOnce() -> T) -> T {
     tokio::task::block_in_place(work)
 }
 
@@ -446,12 +425,6 @@ async fn poll(link: Link, mut next: u64, sender: mpsc::Sender<Result<LogEntry, H
             }
         }
     }
-}
-
-/// The next query number of this hospital; on disk before it is used, so that it is never used again.
-fn next_query(site: &Site) -> Result<QueryId, HospitalError> {
-    let counter = site.journal.append("queries", &[])?;
-    Ok(QueryId::new(site.plan.party, counter + 1))
 }
 
 fn persist(site: &Site, fact: &Fact) -> Result<(), HospitalError> {

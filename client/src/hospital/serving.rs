@@ -84,10 +84,14 @@ impl Site {
         let party = self.plan.party;
         let mut stream = Stream::from_os().step(step)?;
         let key = self.public_key.as_ref().ok_or(HospitalError::NoKeys { step })?;
-        let image = self.plan.program.encrypt_query(image, key, &mut stream).step(step)?;
-        let bytes = image.to_bytes();
-        let query_bytes = bytes.len() as u64;
-        self.outbox.put(BlobId::query(BlobKind::Query, query, Some(party), 0), bytes)?;
+        let images = self.plan.program.encrypt_query_all(image, key, &mut stream).step(step)?;
+        let (mut parts, mut query_bytes) = (0, 0);
+        for image in images {
+            let bytes = image.to_bytes();
+            query_bytes += bytes.len() as u64;
+            self.outbox.put(BlobId::query(BlobKind::Query, query, Some(party), parts), bytes)?;
+            parts += 1;
+        }
         let asker = match &self.asker {
             Some(asker) => asker,
             None => {
@@ -97,7 +101,7 @@ impl Site {
         };
         let public = asker.public().to_bytes();
         let asker_key = self.outbox.put(BlobId::query(BlobKind::AskerKey, query, Some(party), 0), public)?;
-        let body = self.outbox.root(BlobId::query(BlobKind::Query, query, Some(party), 0), 1)?;
+        let body = self.outbox.root(BlobId::query(BlobKind::Query, query, Some(party), 0), parts)?;
         Ok(Prepared { body, asker_key, query_bytes })
     }
 
@@ -112,7 +116,12 @@ impl Site {
         asker: &[u8],
     ) -> Result<BodyRoot, HospitalError> {
         let step = "making a switch share";
-        let (party, preset) = (self.plan.party, self.plan.program.params().preset);
+        let place = BlobId::query(BlobKind::SwitchShare, binding.query, Some(self.plan.party), 0);
+        if let Ok(made) = self.outbox.root(place, 1) {
+            // Asked again after a restart, in the same context: the same share goes out again.
+            return Ok(made);
+        }
+        let preset = self.plan.program.params().preset;
         let result = Ciphertext::from_bytes(result, preset).step(step)?;
         let asker = AskerPublicKey::from_bytes(asker, preset).step(step)?;
         let number = binding.query.narrow().ok_or(HospitalError::NoKeys { step })?;
@@ -125,7 +134,6 @@ impl Site {
         let policy = self.plan.policy();
         let share =
             KeySwitchShare::generate(permit, &context, &keys.serving, policy, &keys.pairs, &keys.vault).step(step)?;
-        let place = BlobId::query(BlobKind::SwitchShare, binding.query, Some(party), 0);
         self.outbox.put(place, share.to_bytes())?;
         self.outbox.root(place, 1)
     }

@@ -300,4 +300,12 @@ pub enum Conflict {
         /// As written.
         preset: String,
     },
+    /// A quota that the run itself would exceed.
+    #[error("a run asks up to {asked} queries of each hospital, but each may ask {quota}")]
+    QuotaTooSmall {
+        /// As written.
+        quota: u64,
+        /// What `run` would ask of one hospital.
+        asked: u64,
+    },
 }

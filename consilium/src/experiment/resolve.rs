@@ -30,7 +30,7 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<Experiment, E
     let federation = check.federation(&literal.federation);
     let data = check.data(&literal.data);
     let encryption = check.encryption(&literal, &federation);
-    let publish = check.publish(&literal);
+    let publish = check.publish(&literal, federation.hospitals);
     check.compute(&literal);
     let (train, local_epochs) = check.train(literal.train);
     let layout = check.layout(&federation, &encryption);
@@ -284,10 +284,12 @@ impl Check<'_> {
             let conflict = Conflict::ClassCount { units: network.classes(), classes: data.classes.len() };
             self.conflict(&path, &["data", "classes"], conflict);
         }
-        Program::compile(&network, publish.preset.params()).map_err(|source| Fault::Conflict {
-            first: self.place(&path),
-            second: Box::new(self.place(&["publish", "preset"])),
-            conflict: Box::new(Conflict::Model { preset: publish.preset.to_string(), source }),
+        Program::compile_wide(&network, publish.preset.params(), QUERY_CIPHERTEXTS_MAX).map_err(|source| {
+            Fault::Conflict {
+                first: self.place(&path),
+                second: Box::new(self.place(&["publish", "preset"])),
+                conflict: Box::new(Conflict::Model { preset: publish.preset.to_string(), source }),
+            }
         })
     }
 
@@ -304,7 +306,7 @@ impl Check<'_> {
         }
     }
 
-    fn publish(&mut self, literal: &ExperimentLiteral) -> Publish {
+    fn publish(&mut self, literal: &ExperimentLiteral, hospitals: u16) -> Publish {
         let keys = &literal.publish;
         let preset = self.preset(["publish", "preset"], keys.preset.as_deref(), Preset::Inf15x90);
         let queries = keys.queries.unwrap_or(10);
@@ -324,7 +326,18 @@ impl Check<'_> {
             self.conflict(&["publish", "queries"], &["publish", "preset"], conflict);
         }
         let name = keys.name.clone().unwrap_or_else(|| literal.experiment.name.clone());
-        Publish { name, preset, policy, queries }
+        let mut publish = Publish { name, preset, policy, queries, quota: 0 };
+        // An equal part of the budget, so that no hospital can spend the others' answers.
+        let part = (publish.releases() / u64::from(hospitals.max(1))).max(1);
+        let quota = keys.quota.unwrap_or(part);
+        publish.quota = quota;
+        // `run` asks in turn, and asks again where a decryptor was lost.
+        let asked = (queries as u64).div_ceil(u64::from(hospitals.max(1)));
+        if quota < asked {
+            let conflict = Conflict::QuotaTooSmall { quota, asked };
+            self.conflict(&["publish", "quota"], &["publish", "queries"], conflict);
+        }
+        publish
     }
 
     fn compute(&mut self, literal: &ExperimentLiteral) {
@@ -350,6 +363,9 @@ impl Check<'_> {
         (settings.unwrap_or_default(), local_epochs)
     }
 }
+
+/// Ciphertexts of one query: at 256 x 256 pixels eight of the smallest preset hold one image.
+const QUERY_CIPHERTEXTS_MAX: usize = 16;
 
 /// The schema bounds every such number by 64.
 fn narrow(number: u32) -> u16 {

@@ -163,6 +163,7 @@ const PUBLISH: &[Field] = &[
     // The holder of all keys is a later kind of release.
     optional("release", Kind::Choice(&["threshold"])),
     optional("queries", Kind::Integer(0, 100_000)),
+    optional("quota", Kind::Integer(1, 1 << 40)),
 ];
 
 const COMPUTE: &[Field] =

@@ -129,6 +129,18 @@ pub struct Publish {
     pub policy: DecryptPolicy,
     /// Test images that `run` classifies under encryption.
     pub queries: usize,
+    /// Queries that one hospital may ask under one set of keys.
+    pub quota: u64,
+}
+
+impl Publish {
+    /// Answers that may be released under one set of keys.
+    pub fn releases(&self) -> u64 {
+        match self.policy {
+            DecryptPolicy::Flooded(flooding) => flooding.releases(),
+            DecryptPolicy::TrustedHolder => u64::MAX,
+        }
+    }
 }
 
 /// `[compute]`: what runs on this machine.

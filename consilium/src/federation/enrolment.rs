@@ -15,13 +15,18 @@ use protocol::ids::{Digest, Epoch};
 use protocol::net::{Authority, AuthorityCertificate, Identity, PeerName, Usage};
 use protocol::roster::{Member, Roster};
 use protocol::sealed::{OpeningKey, StorageKey};
-use protocol::signature::SigningKey;
+use protocol::signature::{SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
 use super::error::FederationError;
 
 /// The coordinator's name in its certificate.
 pub(super) const COORDINATOR: &str = "coordinator";
+
+/// The folder of the coordinator's own keys, beside the one that may be shown.
+const COORDINATOR_PRIVATE: &str = "coordinator-private";
+const AUTHORITY: &str = "authority.pem";
+const CERTIFICATE: &str = "certificate.pem";
 
 /// One enrolled hospital.
 pub(super) struct Enrolled {
@@ -64,6 +69,75 @@ pub(super) fn enrol(
             PartyId::new(number).ok_or(FederationError::Size { field: "hospitals", value: u64::from(count) })?;
         hospitals.push(hospital(out, &authority, party, now)?);
     }
+    let authority = authority.certificate().clone();
+    keep_coordinator(out, &authority, &coordinator, &coordinator_key)?;
+    let roster = roster(&hospitals, threshold, epoch, parameters, &coordinator_key)?;
+    Ok(Enrolment { authority, coordinator, coordinator_key: Some(coordinator_key), hospitals, roster })
+}
+
+/// Reads the federation of an earlier invocation back, certificates included: the same parties in the same key epoch.
+///
+/// # Errors
+/// [`FederationError::Vault`] or [`FederationError::Io`] where something of it is missing.
+pub(super) fn recall(
+    out: &Path,
+    count: u16,
+    threshold: u16,
+    epoch: Epoch,
+    parameters: Digest,
+) -> Result<Enrolment, FederationError> {
+    let authority = AuthorityCertificate::from_pem(&read(&out.join(AUTHORITY))?)?;
+    let private = out.join(COORDINATOR_PRIVATE);
+    let vault = Vault::open(&private.join("vault"), passphrase(&private)?.as_bytes())?;
+    let coordinator = Identity::from_pem(&read(&private.join(CERTIFICATE))?, &text(&vault, "tls-key", &private)?)?;
+    let coordinator_key = SigningKey::from_sealed(&storage(&vault, &private)?, &vault.get("signing-key")?)?;
+    let mut hospitals = Vec::new();
+    for number in 1..=count {
+        let party =
+            PartyId::new(number).ok_or(FederationError::Size { field: "hospitals", value: u64::from(count) })?;
+        let root = out.join(party.to_string());
+        let vault = Vault::open(&root.join("vault"), passphrase(&root)?.as_bytes())?;
+        let key = text(&vault, "tls-key", &root)?;
+        let identity = Arc::new(Identity::from_pem(&read(&root.join(CERTIFICATE))?, &key)?);
+        hospitals.push(with_keys(party, root, vault, identity)?);
+    }
+    let roster = roster(&hospitals, threshold, epoch, parameters, &coordinator_key)?;
+    Ok(Enrolment { authority, coordinator, coordinator_key: Some(coordinator_key), hospitals, roster })
+}
+
+/// The key with which a run's coordinator signs its log, as a hospital knows it from its enrolment.
+///
+/// # Errors
+/// [`FederationError::Vault`] or [`FederationError::Io`] where the run has none.
+pub(super) fn coordinator_of(out: &Path) -> Result<VerifyingKey, FederationError> {
+    let private = out.join(COORDINATOR_PRIVATE);
+    let vault = Vault::open(&private.join("vault"), passphrase(&private)?.as_bytes())?;
+    Ok(SigningKey::from_sealed(&storage(&vault, &private)?, &vault.get("signing-key")?)?.verifying_key())
+}
+
+/// Keeps what the coordinator needs to come back as itself. Not in its own folder, which may be shown to anyone.
+fn keep_coordinator(
+    out: &Path,
+    authority: &AuthorityCertificate,
+    identity: &Identity,
+    key: &SigningKey,
+) -> Result<(), FederationError> {
+    let private = out.join(COORDINATOR_PRIVATE);
+    fs::create_dir_all(&private).map_err(io("create", &private))?;
+    let vault = open_or_create(&private)?;
+    vault.put("signing-key", &key.to_sealed(&storage(&vault, &private)?)?)?;
+    vault.put("tls-key", identity.key_pem().as_bytes())?;
+    write(&private.join(CERTIFICATE), &identity.certificate_pem())?;
+    write(&out.join(AUTHORITY), &authority.to_pem())
+}
+
+fn roster(
+    hospitals: &[Enrolled],
+    threshold: u16,
+    epoch: Epoch,
+    parameters: Digest,
+    coordinator: &SigningKey,
+) -> Result<Roster, FederationError> {
     let members = hospitals
         .iter()
         .map(|hospital| Member {
@@ -74,9 +148,7 @@ pub(super) fn enrol(
             certificate: Digest(*hospital.identity.fingerprint().bytes()),
         })
         .collect();
-    let roster = Roster::new(epoch, threshold, parameters, coordinator_key.verifying_key(), members)?;
-    let authority = authority.certificate().clone();
-    Ok(Enrolment { authority, coordinator, coordinator_key: Some(coordinator_key), hospitals, roster })
+    Ok(Roster::new(epoch, threshold, parameters, coordinator.verifying_key(), members)?)
 }
 
 /// Opens or makes one hospital's folder and keys. TLS certificates are issued anew for every invocation; signing and
@@ -84,25 +156,22 @@ pub(super) fn enrol(
 fn hospital(out: &Path, authority: &Authority, party: PartyId, now: SystemTime) -> Result<Enrolled, FederationError> {
     let root = out.join(party.to_string());
     fs::create_dir_all(&root).map_err(io("create", &root))?;
-    let passphrase = passphrase(&root)?;
-    let folder = root.join("vault");
-    let vault = if folder.join("header").exists() {
-        Vault::open(&folder, passphrase.as_bytes())?
-    } else {
-        Vault::create(&folder, passphrase.as_bytes())?
-    };
-    let storage = if vault.contains("storage-key") {
-        let stored = vault.get("storage-key")?;
-        <[u8; 32]>::try_from(stored.as_slice()).map_err(|_| FederationError::Damaged {
-            path: folder.join("storage-key.sealed"),
-            found: format!("{} bytes instead of 32", stored.len()),
-        })?
-    } else {
-        let key = random()?;
-        vault.put("storage-key", key.as_ref())?;
-        *key
-    };
-    let storage = StorageKey::new(Zeroizing::new(storage));
+    let vault = open_or_create(&root)?;
+    let name = PeerName::new(&party.to_string())?;
+    let identity = Arc::new(authority.issue(&name, &[], Usage::Client, now)?);
+    vault.put("tls-key", identity.key_pem().as_bytes())?;
+    write(&root.join(CERTIFICATE), &identity.certificate_pem())?;
+    with_keys(party, root, vault, identity)
+}
+
+/// Reads a hospital's signing and sealing keys from its vault, or makes them.
+fn with_keys(
+    party: PartyId,
+    root: PathBuf,
+    vault: Vault,
+    identity: Arc<Identity>,
+) -> Result<Enrolled, FederationError> {
+    let storage = storage(&vault, &root)?;
     let signing = if vault.contains("signing-key") {
         SigningKey::from_sealed(&storage, &vault.get("signing-key")?)?
     } else {
@@ -117,10 +186,53 @@ fn hospital(out: &Path, authority: &Authority, party: PartyId, now: SystemTime) 
         vault.put("opening-key", &key.to_sealed(&storage)?)?;
         key
     };
-    let name = PeerName::new(&party.to_string())?;
-    let identity = Arc::new(authority.issue(&name, &[], Usage::Client, now)?);
-    vault.put("tls-key", identity.key_pem().as_bytes())?;
     Ok(Enrolled { party, root, vault, identity, signing, opening })
+}
+
+fn open_or_create(root: &Path) -> Result<Vault, FederationError> {
+    let passphrase = passphrase(root)?;
+    let folder = root.join("vault");
+    Ok(if folder.join("header").exists() {
+        Vault::open(&folder, passphrase.as_bytes())?
+    } else {
+        Vault::create(&folder, passphrase.as_bytes())?
+    })
+}
+
+/// The key under which a vault's owner seals its other keys once more.
+fn storage(vault: &Vault, root: &Path) -> Result<StorageKey, FederationError> {
+    let key = if vault.contains("storage-key") {
+        let stored = vault.get("storage-key")?;
+        <[u8; 32]>::try_from(stored.as_slice()).map_err(|_| FederationError::Damaged {
+            path: root.join("vault/storage-key.sealed"),
+            found: format!("{} bytes instead of 32", stored.len()),
+        })?
+    } else {
+        let key = random()?;
+        vault.put("storage-key", key.as_ref())?;
+        *key
+    };
+    Ok(StorageKey::new(Zeroizing::new(key)))
+}
+
+/// A vault's record as text.
+fn text(vault: &Vault, record: &str, root: &Path) -> Result<Zeroizing<String>, FederationError> {
+    let bytes = vault.get(record)?;
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(error) => Err(FederationError::Damaged {
+            path: root.join("vault").join(format!("{record}.sealed")),
+            found: error.to_string(),
+        }),
+    }
+}
+
+fn read(path: &Path) -> Result<String, FederationError> {
+    fs::read_to_string(path).map_err(io("read", path))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), FederationError> {
+    fs::write(path, text).map_err(io("write", path))
 }
 
 fn passphrase(root: &Path) -> Result<Zeroizing<String>, FederationError> {

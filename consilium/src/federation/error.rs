@@ -101,6 +101,19 @@ pub enum FederationError {
     /// A self-check could not be made.
     #[error(transparent)]
     Oracle(#[from] OracleError),
+    /// The run published no model.
+    #[error(
+        "{}: no published model in it; a run serves once it has finished (consilium run --resume {} continues it)",
+        folder.display(),
+        folder.display()
+    )]
+    NotPublished {
+        /// The run folder.
+        folder: PathBuf,
+    },
+    /// A hospital's counter.
+    #[error(transparent)]
+    Counter(#[from] crate::counter::CounterError),
     /// Too few hospitals are left to decrypt.
     #[error(
         "round {round}: {reason}; what was trained is kept: consilium run --resume {folder} continues with all hospitals"

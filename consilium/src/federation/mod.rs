@@ -12,10 +12,14 @@ mod outcome;
 mod progress;
 mod quality;
 mod run;
+mod service;
 mod setup;
 mod watch;
 
 pub use error::FederationError;
+pub use service::{Served, serve};
+
+use std::path::{Path, PathBuf};
 
 use crate::{event::EventSender, experiment::Experiment, options::RunOptions, report::RunOutcome};
 
@@ -27,14 +31,39 @@ const WORKERS_BESIDE_CORES: usize = 4;
 /// # Errors
 /// [`FederationError`]; what was finished so far stays in the run folder.
 pub fn run(experiment: &Experiment, options: &RunOptions, events: EventSender) -> Result<RunOutcome, FederationError> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores + WORKERS_BESIDE_CORES)
-        .enable_all()
-        .build()
-        .map_err(|source| FederationError::Io { action: "start the runtime in", path: options.out.clone(), source })?;
+    let runtime = runtime(options.out.clone())?;
     let outcome = runtime.block_on(run::Run::new(experiment, options, events).go());
     // Hospitals that were lost on purpose leave nothing behind that has to be waited for.
     runtime.shutdown_background();
     outcome
+}
+
+/// The key with which a run's coordinator signs its log, as a hospital knows it from its enrolment.
+///
+/// # Errors
+/// [`FederationError`] where the folder holds no enrolled federation.
+pub fn coordinator_key(run: &Path) -> Result<protocol::signature::VerifyingKey, FederationError> {
+    enrolment::coordinator_of(run)
+}
+
+/// The folder of the newest key epoch's coordinator.
+///
+/// # Errors
+/// [`FederationError::NotPublished`] where the run never came so far.
+pub fn coordinator_folder(run: &Path) -> Result<PathBuf, FederationError> {
+    let epochs = progress::Progress::load(run)?.epochs;
+    let folder = run.join("coordinator").join(format!("epoch-{epochs}"));
+    if folder.join("journal.sqlite").exists() {
+        return Ok(folder);
+    }
+    Err(FederationError::NotPublished { folder: run.to_owned() })
+}
+
+fn runtime(folder: PathBuf) -> Result<tokio::runtime::Runtime, FederationError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores + WORKERS_BESIDE_CORES)
+        .enable_all()
+        .build()
+        .map_err(|source| FederationError::Io { action: "start the runtime in", path: folder, source })
 }

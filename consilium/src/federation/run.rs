@@ -32,7 +32,7 @@ const VOID_ROUNDS_MAX: u32 = 3;
 /// Fresh encryptions of one question whose decryptor was lost.
 const ASK_AGAIN_MAX: u32 = 3;
 /// Time for hospitals to hear that the run ends.
-const GOODBYE: Duration = Duration::from_secs(10);
+pub(super) const GOODBYE: Duration = Duration::from_secs(10);
 
 /// One image that was classified under encryption.
 pub(super) struct Asked {
@@ -259,7 +259,7 @@ impl<'a> Run<'a> {
             }
             Ok(asked)
         };
-        let serving = coordinator.serve(published.digest, published.attempt, ended);
+        let serving = coordinator.serve(published, ended);
         let (asked, served) = tokio::join!(questions, serving);
         served?;
         asked

@@ -21,9 +21,6 @@ use super::watch::Watch;
 use crate::dropout::{self, DropOut};
 use crate::experiment::Experiment;
 
-/// Queries that one hospital may ask in one run, beyond those of the experiment.
-const QUERIES_SPARE: u64 = 16;
-
 /// What both roles take from the experiment.
 pub(super) struct Common<'a> {
     pub(super) experiment: &'a Experiment,
@@ -63,6 +60,12 @@ impl<'a> Common<'a> {
         enrolment::enrol(out, federation.hospitals, federation.threshold, self.epoch, self.parameters())
     }
 
+    /// The federation of an earlier invocation, in the same key epoch.
+    pub(super) fn recall(&self, out: &Path) -> Result<Enrolment, FederationError> {
+        let federation = self.experiment.federation();
+        enrolment::recall(out, federation.hospitals, federation.threshold, self.epoch, self.parameters())
+    }
+
     /// Digest of both parameter sets and of the lanes.
     fn parameters(&self) -> Digest {
         let mut bytes = self.experiment.layout().digest().to_vec();
@@ -71,7 +74,7 @@ impl<'a> Common<'a> {
     }
 
     fn queries_per_asker_max(&self) -> u64 {
-        self.experiment.publish().queries as u64 + QUERIES_SPARE
+        self.experiment.publish().quota
     }
 
     /// Starts the coordinator on a free port of the loopback device.
@@ -150,6 +153,7 @@ impl<'a> Common<'a> {
             seed: self.experiment.seed(),
             min_cohort: federation.min_cohort,
             attempts_max: federation.attempts_max,
+            answer_within: federation.round_deadline * 2,
             queries_per_asker_max: self.queries_per_asker_max(),
         };
         let drop = drops.iter().find(|drop| drop.hospital == number);

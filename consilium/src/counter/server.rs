@@ -1,0 +1,137 @@
+//! The hospital's side of its counter.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::hospital::Asker;
+use ndarray::Array3;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+use super::{CounterError, LINE_BYTES_MAX, Line, Refused, Reply, Request, folder, socket};
+use crate::event::EventSender;
+
+/// Programs that may ask at the same time; the next one waits in the socket's own queue.
+const CONNECTIONS_MAX: usize = 32;
+/// A program that does not send its image holds a place no longer than this.
+const REQUEST_WAIT: Duration = Duration::from_secs(30);
+
+/// An open counter. Closed, and its socket removed, when dropped.
+pub(crate) struct Counter {
+    listener: UnixListener,
+    path: PathBuf,
+    shape: [usize; 3],
+}
+
+impl Counter {
+    /// Opens the counter of a hospital's folder for images of `shape`: channels, height, width.
+    ///
+    /// # Errors
+    /// [`CounterError::Busy`] where another process has it open, [`CounterError::Open`].
+    pub(crate) fn open(hospital: &Path, shape: [usize; 3]) -> Result<Self, CounterError> {
+        let path = socket(hospital);
+        let failed = |source| CounterError::Open { path: path.clone(), source };
+        let folder = folder(hospital);
+        if !folder.exists() {
+            // Nobody else may enter, so there is no moment at which another user could connect.
+            std::fs::DirBuilder::new().mode(0o700).create(&folder).map_err(failed)?;
+        }
+        if path.exists() {
+            if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+                return Err(CounterError::Busy { path });
+            }
+            // Left behind by a process that was killed.
+            std::fs::remove_file(&path).map_err(failed)?;
+        }
+        let listener = UnixListener::bind(&path).map_err(failed)?;
+        Ok(Self { listener, path, shape })
+    }
+
+    /// Takes images and gives diagnoses until dropped.
+    pub(crate) async fn run(self, hospital: u16, asker: Asker, events: EventSender) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            match self.listener.accept().await {
+                Ok((line, _)) => {
+                    let (asker, events, shape) = (asker.clone(), events.clone(), self.shape);
+                    tokio::spawn(async move {
+                        let _place = place;
+                        serve(line, shape, hospital, &asker, &events).await;
+                    });
+                }
+                Err(error) => {
+                    events.warn(format!("hospital-{hospital}'s counter took no question: {error}"));
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        // A socket that stays behind is recognised as such by the next process.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+async fn serve(line: UnixStream, shape: [usize; 3], hospital: u16, asker: &Asker, events: &EventSender) {
+    let mut line = BufReader::new(line);
+    let answer = match tokio::time::timeout(REQUEST_WAIT, read(&mut line, shape)).await {
+        Ok(Ok(image)) => match asker.ask(image).await {
+            Ok(answered) => {
+                let ms = |time: Duration| time.as_secs_f64() * 1e3;
+                let reply = Reply {
+                    query: answered.query.to_string(),
+                    logits: answered.logits,
+                    total_ms: ms(answered.latency),
+                    encrypt_ms: ms(answered.encrypt),
+                    decrypt_ms: ms(answered.decrypt),
+                    query_bytes: answered.query_bytes,
+                    reply_bytes: answered.reply_bytes,
+                };
+                events.note(format!("hospital-{hospital}: query {} answered in {:.0} ms", reply.query, reply.total_ms));
+                Line::Reply(reply)
+            }
+            Err(error) => {
+                events.warn(format!("hospital-{hospital}: a query was not answered: {error}"));
+                Line::Refused(Refused { error: error.to_string() })
+            }
+        },
+        Ok(Err(fault)) => Line::Refused(Refused { error: fault }),
+        Err(_) => Line::Refused(Refused { error: "the image did not come within 30 s".to_owned() }),
+    };
+    let Ok(mut bytes) = serde_json::to_vec(&answer) else { return };
+    bytes.push(b'\n');
+    // Whoever asked may be gone.
+    let _ = line.get_mut().write_all(&bytes).await;
+}
+
+/// Reads one request. What is wrong with it is told in words, because a program's author reads it.
+async fn read(line: &mut BufReader<UnixStream>, expected: [usize; 3]) -> Result<Array3<f32>, String> {
+    let mut text = String::new();
+    let broken = |error: std::io::Error| format!("the request broke off: {error}");
+    (&mut *line).take(LINE_BYTES_MAX).read_line(&mut text).await.map_err(broken)?;
+    let request: Request = serde_json::from_str(&text)
+        .map_err(|error| format!("the request's first line is not what the counter takes: {error}"))?;
+    if request.schema != 1 {
+        return Err(format!("the request has schema {}, this release takes 1", request.schema));
+    }
+    if request.shape != expected {
+        let [c, h, w] = request.shape;
+        let [channels, height, width] = expected;
+        return Err(format!("the image has {c} x {h} x {w} levels, the model takes {channels} x {height} x {width}"));
+    }
+    let count: usize = expected.iter().product();
+    let mut bytes = vec![0; count * 4];
+    line.read_exact(&mut bytes).await.map_err(broken)?;
+    let levels: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|level| f32::from_le_bytes(*level)).collect();
+    if let Some(place) = levels.iter().position(|level| !level.is_finite()) {
+        return Err(format!("level {place} of the image is no number"));
+    }
+    Array3::from_shape_vec((expected[0], expected[1], expected[2]), levels).map_err(|error| error.to_string())
+}

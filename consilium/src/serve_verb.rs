@@ -1,0 +1,79 @@
+//! `consilium serve RUN...`: finished runs answer queries until they are stopped.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::{
+    cli::Global, error::Error, event::EventSender, exit::Exit, experiment::Experiment, federation, live, live::Shown,
+    output::Done, run_folder,
+};
+
+/// Flags of `serve`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Several runs are served side by side: other models, or versions of one. Quotas and the flooding budget go on\nwhere the last session left them. Ctrl-C or SIGTERM ends the service in order.\n\nExamples:\n  consilium serve runs/2026-11-20T140307Z-pneumonia-7f3a\n  consilium serve runs/pneumonia-v1 runs/pneumonia-v2"
+)]
+pub struct ServeArgs {
+    /// Folders of finished runs.
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+}
+
+/// Serves until a signal comes.
+///
+/// # Errors
+/// A folder without a published model, or one that is being served already.
+pub fn run(arguments: &ServeArgs, global: Global) -> Result<Done, Error> {
+    let runs = arguments
+        .runs
+        .iter()
+        .map(|folder| Ok((folder.clone(), run_folder::experiment(folder)?)))
+        .collect::<Result<Vec<(PathBuf, Experiment)>, Error>>()?;
+    let (events, receiver) = EventSender::channel();
+    // A service writes lines: there is no end to show a bar towards.
+    let shown = match global.shown() {
+        Shown::Terminal { .. } => Shown::Lines,
+        other => other,
+    };
+    let watcher = live::watch(receiver, shown);
+    let served = federation::serve(runs, signalled(events.clone()), events);
+    watcher.finish();
+    let served = served?;
+    let lines: Vec<String> = served
+        .iter()
+        .map(|one| {
+            let (model, folder, released, left) = (&one.model, one.folder.display(), one.released, one.left);
+            format!("{model} ({folder}): {released} answers released, {left} left under its keys")
+        })
+        .collect();
+    let rows: Vec<_> = served
+        .iter()
+        .map(|one| json!({"run": one.folder, "model": one.model, "released": one.released, "left": one.left}))
+        .collect();
+    Ok(Done { text: lines.join("\n"), data: json!({"served": rows}), exit: Exit::Done })
+}
+
+/// Resolves at the first Ctrl-C or SIGTERM.
+async fn signalled(events: EventSender) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                terminate.recv().await;
+            }
+            // Without a handler the signal ends the process, as it does by default.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => {
+            if interrupted.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+        () = terminated => {}
+    }
+    events.note("stopping: answers under way are not finished, their askers are told to ask again");
+}
