@@ -86,6 +86,7 @@ impl Exit {
             FederationError::Vault(_) | FederationError::Counter(CounterError::Refused(_)) => Self::Refused,
             FederationError::Counter(_) => Self::Connection,
             FederationError::NotPublished { .. } => Self::BadInput,
+            FederationError::TooFewServing { .. } => Self::Quorum,
             FederationError::Io { source, .. } => Self::of_io(source),
             other if other.is_connection() => Self::Connection,
             _ => Self::Failed,

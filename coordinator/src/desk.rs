@@ -31,6 +31,9 @@ pub(crate) enum News {
     Body(ListId),
 }
 
+/// Whether a query was taken.
+pub(crate) type Verdict = Result<(), Reject>;
+
 /// Sees every message that a peer sent. Only simulations set one, to search for secrets.
 pub trait Tap: Send + Sync {
     /// One received frame.
@@ -45,7 +48,7 @@ pub(crate) struct Desk {
     news: mpsc::Sender<News>,
     seen: Mutex<BTreeMap<PartyId, Instant>>,
     /// Senders of queries that wait for the driver's word; as many as there are calls in flight.
-    verdicts: Mutex<HashMap<(PartyId, QueryId), oneshot::Sender<Result<(), Reject>>>>,
+    verdicts: Mutex<HashMap<(PartyId, QueryId), oneshot::Sender<Verdict>>>,
     tap: Option<Arc<dyn Tap>>,
 }
 
@@ -68,7 +71,7 @@ impl Desk {
     }
 
     /// Tells the sender of a query whether it was taken. Nobody waits for a verdict that comes too late.
-    pub(crate) fn verdict(&self, party: PartyId, query: QueryId, verdict: Result<(), Reject>) {
+    pub(crate) fn verdict(&self, party: PartyId, query: QueryId, verdict: Verdict) {
         let waiting = self.verdicts.lock().ok().and_then(|mut all| all.remove(&(party, query)));
         if let Some(waiting) = waiting {
             let _ = waiting.send(verdict);

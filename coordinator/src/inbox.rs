@@ -7,11 +7,10 @@ use protocol::blob::BodyRoot;
 use protocol::ids::{PartyId, QueryId};
 use protocol::message::SignedMessage;
 use protocol::party_set::PartySet;
-use protocol::reject::Reject;
 use tokio::sync::mpsc;
 
 use crate::bodies::{Bodies, ListId};
-use crate::desk::{Desk, News};
+use crate::desk::{Desk, News, Verdict};
 use crate::error::CoordinatorError;
 
 /// How often silence is looked at.
@@ -41,6 +40,7 @@ pub(crate) struct Inbox {
     live: PartySet,
     grace: Duration,
     start: Instant,
+    looked: Instant,
     ready: Vec<Incoming>,
 }
 
@@ -52,7 +52,17 @@ impl Inbox {
         parties: PartySet,
         grace: Duration,
     ) -> Self {
-        Self { news, desk, bodies, parties, live: parties, grace, start: Instant::now(), ready: Vec::new() }
+        Self {
+            news,
+            desk,
+            bodies,
+            parties,
+            live: parties,
+            grace,
+            start: Instant::now(),
+            looked: Instant::now(),
+            ready: Vec::new(),
+        }
     }
 
     /// Milliseconds since the inbox was made: the machines' clock.
@@ -65,8 +75,14 @@ impl Inbox {
         self.live
     }
 
+    /// Counts only hospitals that have called as live; the others become so when they do. For a coordinator that comes
+    /// back and does not know who else does.
+    pub(crate) fn forget_the_silent(&mut self) {
+        self.live = self.parties.iter().filter(|party| self.desk.silence(*party).is_some()).collect();
+    }
+
     /// Tells the sender of a query whether it was taken.
-    pub(crate) fn verdict(&self, party: PartyId, query: QueryId, verdict: Result<(), Reject>) {
+    pub(crate) fn verdict(&self, party: PartyId, query: QueryId, verdict: Verdict) {
         self.desk.verdict(party, query, verdict);
     }
 
@@ -81,6 +97,11 @@ impl Inbox {
     /// The next thing that happens; a tick at the latest after a moment.
     pub(crate) async fn next(&mut self) -> Result<Incoming, CoordinatorError> {
         loop {
+            if self.looked.elapsed() >= LOOK {
+                // On time however much is said: a flood of bodies from one hospital must not hide another's silence.
+                self.looked = Instant::now();
+                self.look();
+            }
             if let Some(incoming) = self.ready.pop() {
                 return Ok(incoming);
             }
@@ -93,6 +114,7 @@ impl Inbox {
                     }
                 }
                 Err(_) => {
+                    self.looked = Instant::now();
                     self.look();
                     if self.ready.is_empty() {
                         return Ok(Incoming::Tick);
@@ -104,9 +126,13 @@ impl Inbox {
 
     fn look(&mut self) {
         for party in self.parties.iter() {
-            // A hospital that never called is as silent as this inbox is old.
-            let silence = self.desk.silence(party).unwrap_or_else(|| self.start.elapsed());
-            match (silence > self.grace, self.live.contains(party)) {
+            let silence = self.desk.silence(party);
+            let is_silent = match silence {
+                Some(silence) => silence > self.grace,
+                // One that never called is absent, or as silent as this inbox is old.
+                None => !self.live.contains(party) || self.start.elapsed() > self.grace,
+            };
+            match (is_silent, self.live.contains(party)) {
                 (true, true) => {
                     self.live.remove(party);
                     self.ready.push(Incoming::Gone(party));

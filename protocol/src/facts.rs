@@ -252,6 +252,11 @@ impl HospitalFacts {
     pub(crate) fn is_published(&self, model: Digest, program: Digest) -> bool {
         self.published.contains(&(model, program))
     }
+    /// Whether any published model was checked here.
+    #[must_use]
+    pub fn has_published(&self) -> bool {
+        !self.published.is_empty()
+    }
     /// The part of the log that is history since a restart.
     pub(crate) fn read_up_to(&self) -> Option<ReadUpTo> {
         self.read_up_to

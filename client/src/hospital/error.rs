@@ -94,6 +94,14 @@ pub enum HospitalError {
         /// Why.
         reject: protocol::Reject,
     },
+    /// This hospital was lost before the model was published.
+    #[error(
+        "{party} was not there when the model was published, so it cannot vouch for it: it neither asks nor helps others; it takes part again after the next training run"
+    )]
+    NothingPublished {
+        /// Which.
+        party: protocol::PartyId,
+    },
     /// The query was taken and never answered.
     #[error("query {query} got no answer within {seconds} s; ask again, which encrypts the image anew")]
     Unanswered {

@@ -52,8 +52,8 @@ pub struct HospitalSetup<'a> {
     pub vault: Vault,
     /// The approved plan.
     pub plan: HospitalPlan,
-    /// Its training data.
-    pub data: Samples,
+    /// Its training data; `None` to serve a model that was published before.
+    pub data: Option<Samples>,
     /// Its line to the coordinator.
     pub dialer: Dialer,
     /// SHA-256 of its own TLS certificate.
@@ -92,9 +92,13 @@ impl Hospital {
     /// Opens the hospital's folder. The second value asks its questions.
     ///
     /// # Errors
-    /// [`HospitalError`] where folder, vault or settings cannot be used.
+    /// [`HospitalError`] where folder, vault or settings cannot be used; [`HospitalError::NothingPublished`] without data
+    /// where this hospital was not there when the model was published.
     pub fn open(setup: HospitalSetup<'_>) -> Result<(Self, Asker), HospitalError> {
         let HospitalSetup { root, vault, plan, data, dialer, certificate, signing, opening, .. } = setup;
+        let shape = plan.program.network().image();
+        let serves_only = data.is_none();
+        let data = data.unwrap_or_else(|| Samples::empty(shape.channels, shape.height, shape.width));
         let site = Site::open(root, vault, plan, data, setup.observer, setup.witness)?;
         let plan = &site.plan;
         let program = Digest(plan.program.digest());
@@ -115,7 +119,11 @@ impl Hospital {
             tau_serving: plan.serving_flooding.releases(),
             queries_per_asker_max: plan.queries_per_asker_max,
         };
-        let machine = HospitalMachine::new(config, signing, stored_facts(&site)?, fresh_nonce()?);
+        let facts = stored_facts(&site)?;
+        if serves_only && !facts.has_published() {
+            return Err(HospitalError::NothingPublished { party: site.plan.party });
+        }
+        let machine = HospitalMachine::new(config, signing, facts, fresh_nonce()?);
         let (sender, questions) = mpsc::channel(WAITING_MAX);
         let hospital = Self {
             site,

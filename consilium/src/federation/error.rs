@@ -111,6 +111,19 @@ pub enum FederationError {
         /// The run folder.
         folder: PathBuf,
     },
+    /// Fewer hospitals than it takes to release an answer.
+    #[error(
+        "{}: only {found} hospitals were there when the model was published, releasing an answer takes {threshold}; train again with all of them",
+        folder.display()
+    )]
+    TooFewServing {
+        /// The run folder.
+        folder: PathBuf,
+        /// How many can serve.
+        found: usize,
+        /// How many it takes.
+        threshold: usize,
+    },
     /// A hospital's counter.
     #[error(transparent)]
     Counter(#[from] crate::counter::CounterError),

@@ -95,7 +95,7 @@ impl<'a> Run<'a> {
         let mut hospitals = Vec::new();
         for (enrolled, share) in std::mem::take(&mut enrolment.hospitals).into_iter().zip(shares) {
             let drops = &self.options.drops;
-            hospitals.push(common.hospital(enrolled, share, &enrolment, address, &watch, drops)?);
+            hospitals.push(common.hospital(enrolled, Some(share), &enrolment, address, &watch, drops)?);
         }
 
         self.enter(Phase::Ceremony);

@@ -4,8 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use client::hospital::HospitalEnd;
-use datasets::Samples;
+use client::hospital::{HospitalEnd, HospitalError};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -106,12 +105,22 @@ async fn host(
     let (mut hospitals, mut counters) = (Vec::new(), JoinSet::new());
     for enrolled in std::mem::take(&mut enrolment.hospitals) {
         let root = enrolled.root.clone();
-        let none = Samples::empty(shape[0], shape[1], shape[2]);
         // Before the hospital starts: a second process over the same folder must not get as far as its journal.
         let counter = Counter::open(&root, shape)?;
-        let running = common.hospital(enrolled, none, &enrolment, address, &watch, &[])?;
+        let running = match common.hospital(enrolled, None, &enrolment, address, &watch, &[]) {
+            Ok(running) => running,
+            Err(error @ FederationError::Hospital { source: HospitalError::NothingPublished { .. }, .. }) => {
+                events.warn(error.to_string());
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         counters.spawn(counter.run(running.number, running.asker.clone(), events.clone()));
         hospitals.push(running);
+    }
+    let threshold = usize::from(experiment.federation().threshold);
+    if hospitals.len() < threshold {
+        return Err(FederationError::TooFewServing { folder: out, found: hospitals.len(), threshold });
     }
     let model = experiment.publish().name.clone();
     events.note(format!(

@@ -117,7 +117,7 @@ impl<'a> Common<'a> {
     pub(super) fn hospital(
         &self,
         enrolled: Enrolled,
-        data: Samples,
+        data: Option<Samples>,
         enrolment: &Enrolment,
         address: SocketAddr,
         watch: &Arc<Watch>,

@@ -55,6 +55,7 @@ impl Coordinator {
         mut end: oneshot::Receiver<()>,
     ) -> Result<ServingEnd, CoordinatorError> {
         let engine = Arc::new(self.engine(model).await?);
+        self.inbox.forget_the_silent();
         let standing = crate::standing::Standing::of(&self.log.messages()?);
         for query in standing.spent.interrupted() {
             // Its shares may be out already, so it is not switched again: the asker encrypts anew.

@@ -1,6 +1,8 @@
 //! Whole federations over real QUIC on the loopback device, with real keys and the default, flooded presets: small
 //! networks and few images, but nothing left out.
 
+mod service;
+
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,7 +22,7 @@ fn turn() -> MutexGuard<'static, ()> {
 }
 
 /// The demo's experiment, made small.
-fn experiment() -> Experiment {
+fn experiment(more: &[&str]) -> Experiment {
     let small = [
         "federation.rounds=2",
         "federation.share-grace=8s",
@@ -29,7 +31,8 @@ fn experiment() -> Experiment {
         "train.local-epochs=1",
         "publish.queries=2",
     ];
-    Experiment::parse("demo.toml", DEMO, &small.map(str::to_owned)).expect("the small demo is valid")
+    let overrides: Vec<String> = small.iter().chain(more).map(|text| (*text).to_owned()).collect();
+    Experiment::parse("demo.toml", DEMO, &overrides).expect("the small demo is valid")
 }
 
 fn options(out: &Path, drops: &[&str], resume: bool) -> RunOptions {
@@ -38,10 +41,10 @@ fn options(out: &Path, drops: &[&str], resume: bool) -> RunOptions {
 }
 
 #[test]
-fn a_lost_decryptor_costs_an_attempt_and_every_check_holds() {
+fn a_lost_decryptor_costs_an_attempt_every_check_holds_and_the_model_is_served_again() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
-    let experiment = experiment();
+    let experiment = experiment(&["publish.quota=3"]);
     let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap();
     let options = options(&out, &["hospital-2@2:before-share"], false);
     let outcome = federation::run(&experiment, &options, EventSender::silent()).unwrap();
@@ -81,13 +84,15 @@ fn a_lost_decryptor_costs_an_attempt_and_every_check_holds() {
     let json: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
     assert_eq!(json["schema"], 1);
     assert_eq!(json["rounds"][1]["sum_exact"], true);
+
+    service::serves_again(&out, &experiment);
 }
 
 #[test]
 fn too_few_hospitals_stop_the_run_and_a_resumed_one_finishes_it() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
-    let experiment = experiment();
+    let experiment = experiment(&[]);
     let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap();
     let lost = options(&out, &["hospital-2@2:before-upload", "hospital-3@2:before-upload"], false);
     let error = federation::run(&experiment, &lost, EventSender::silent()).unwrap_err();
