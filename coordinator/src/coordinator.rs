@@ -42,6 +42,8 @@ pub struct CoordinatorPlan {
     pub grace: Duration,
     /// Longest wait for any step of the ceremony, for updates, shares and votes.
     pub deadline: Duration,
+    /// Longest wait for the bodies of a query, and for the shares of a release.
+    pub query_deadline: Duration,
     /// Fewest updates for a round to count.
     pub min_cohort: u16,
     /// Attempts before a round is void.
@@ -202,5 +204,9 @@ impl Coordinator {
 
     pub(crate) fn window_ms(&self) -> u64 {
         u64::try_from(self.plan.deadline.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn query_window_ms(&self) -> u64 {
+        u64::try_from(self.plan.query_deadline.as_millis()).unwrap_or(u64::MAX)
     }
 }

@@ -78,7 +78,8 @@ impl Inbox {
     /// Counts only hospitals that have called as live; the others become so when they do. For a coordinator that comes
     /// back and does not know who else does.
     pub(crate) fn forget_the_silent(&mut self) {
-        self.live = self.parties.iter().filter(|party| self.desk.silence(*party).is_some()).collect();
+        let calls = |party: &PartyId| self.desk.silence(*party).is_some_and(|silence| silence <= self.grace);
+        self.live = self.parties.iter().filter(calls).collect();
     }
 
     /// Tells the sender of a query whether it was taken.

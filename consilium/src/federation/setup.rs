@@ -21,6 +21,11 @@ use super::watch::Watch;
 use crate::dropout::{self, DropOut};
 use crate::experiment::Experiment;
 
+/// Longest wait for a query's bodies, and for the shares of its release.
+const QUERY_DEADLINE: Duration = Duration::from_secs(120);
+/// Longest wait for an answer: both of the above, and a full queue before it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(600);
+
 /// What both roles take from the experiment.
 pub(super) struct Common<'a> {
     pub(super) experiment: &'a Experiment,
@@ -92,6 +97,7 @@ impl<'a> Common<'a> {
             program: Arc::clone(&self.program),
             grace: federation.share_grace,
             deadline: federation.round_deadline,
+            query_deadline: QUERY_DEADLINE,
             min_cohort: federation.min_cohort,
             attempts_max: federation.attempts_max,
             attempts_ahead: federation.attempts_ahead,
@@ -153,7 +159,7 @@ impl<'a> Common<'a> {
             seed: self.experiment.seed(),
             min_cohort: federation.min_cohort,
             attempts_max: federation.attempts_max,
-            answer_within: federation.round_deadline * 2,
+            answer_within: ANSWER_WITHIN,
             queries_per_asker_max: self.queries_per_asker_max(),
         };
         let drop = drops.iter().find(|drop| drop.hospital == number);

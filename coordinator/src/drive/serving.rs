@@ -68,8 +68,8 @@ impl Coordinator {
             queries_per_asker_max: self.plan.queries_per_asker_max,
             releases_max: self.plan.releases_max,
             batch_max: rayon::current_num_threads(),
-            receive_ms: self.window_ms(),
-            switch_ms: self.window_ms(),
+            receive_ms: self.query_window_ms(),
+            switch_ms: self.query_window_ms(),
         };
         // Every query has at most one piece of work under way.
         let (done, mut finished) = mpsc::channel(QUERIES_QUEUED_MAX);
