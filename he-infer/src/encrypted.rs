@@ -7,7 +7,6 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::executor::{Machine, walk};
-use crate::forward::InputError;
 use crate::model::{EncryptedModel, ModelError, Place, check};
 use crate::plain::PlainModel;
 use crate::program::Program;
@@ -84,7 +83,8 @@ impl<'a> EncryptedExecutor<'a> {
         self.observe(model, query, |_, _| ())
     }
 
-    /// As `run`; `seen` gets the ciphertext after every step with the step's index.
+    /// As `run`; `seen` gets the ciphertext after every step with the step's index, and where a
+    /// step leaves several ciphertexts, each of them in turn.
     ///
     /// # Errors
     /// As `run`.
@@ -119,7 +119,7 @@ impl<'a> EncryptedExecutor<'a> {
         self.walk(model.program(), Weights::Plain(model.slots()), std::slice::from_ref(query), seen)
     }
 
-    /// As `run`, for all ciphertexts of an image.
+    /// As `run`, for all ciphertexts of an image, or of the images of one query.
     ///
     /// # Errors
     /// As `run`, or another number of ciphertexts.
@@ -163,14 +163,11 @@ impl<'a> EncryptedExecutor<'a> {
         for input in query {
             check(input, Place::Query, program, program.input_limbs(), program.input_scale())?;
         }
-        let Some((first, more)) = query.split_first() else {
-            return Err(ModelError::Input(InputError::Inputs { expected: 1, found: 0 }).into());
-        };
         let machine = EncryptedMachine { executor: self, weights };
         let mut done = 0;
-        let result = walk(&machine, program, (first.clone(), more.to_vec()), |step, value| {
+        let result = walk(&machine, program, query, |step, values| {
             done = step + 1;
-            seen(step, value);
+            values.iter().for_each(|value| seen(step, value));
         });
         result.map_err(|source| ExecuteError::Layer {
             layer: program.steps().get(done).map_or(done, |step| step.layer()),
@@ -198,9 +195,6 @@ impl Machine for EncryptedMachine<'_> {
     type Error = CkksError;
 
     fn rotate_many(&self, x: &Ciphertext, rotations: &[i32]) -> Result<Vec<Ciphertext>, CkksError> {
-        if rotations.iter().all(|rotation| *rotation == 0) {
-            return Ok(vec![x.clone(); rotations.len()]);
-        }
         let hoisted = Hoisted::new(&self.executor.evaluator, x)?;
         rotations.par_iter().map(|rotation| hoisted.rotate(*rotation, self.executor.keys)).collect()
     }

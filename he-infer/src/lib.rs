@@ -7,6 +7,7 @@ mod dense;
 mod diagonal;
 mod encrypted;
 mod executor;
+mod fingerprint;
 mod first;
 mod forward;
 mod layer;
@@ -14,10 +15,12 @@ mod layout;
 mod lower;
 mod model;
 mod network;
+mod packing;
 mod plain;
 mod plan;
 mod program;
 mod shadow;
+mod step;
 mod summary;
 mod taps;
 
@@ -31,6 +34,7 @@ pub use network::{
     STRIDE_MAX, TensorSpec,
 };
 pub use plain::PlainModel;
-pub use program::{LinearStep, Program, QuadraticStep, Step, Term, WeightSlot};
+pub use program::{Program, WeightSlot};
 pub use shadow::ShadowExecutor;
+pub use step::{LinearOutput, LinearStep, QuadraticStep, Step, Term};
 pub use summary::Summary;

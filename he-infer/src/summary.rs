@@ -6,12 +6,13 @@ use he_agg::Params;
 use he_agg::multiparty::KeyPlan;
 use serde::Serialize;
 
-use crate::program::{Program, Step};
+use crate::program::Program;
+use crate::step::Step;
 
 /// Bits of one residue on the wire.
 const RESIDUE_BITS: usize = 30;
 
-/// Cost of one query, of the keys and of the model; sizes in bytes, residues packed to 30 bits.
+/// Cost of one query of up to `images` images, of the keys and of the model; sizes in bytes, residues packed to 30 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Levels used.
@@ -34,6 +35,8 @@ pub struct Summary {
     pub weight_vectors: usize,
     /// The encrypted model, two polynomials per slot vector.
     pub model_bytes: usize,
+    /// Images that one query may carry.
+    pub images: usize,
     /// A public-key query, two polynomials per ciphertext.
     pub query_bytes: usize,
     /// The result before key switching, two polynomials.
@@ -52,6 +55,7 @@ impl Program {
             relin_key_bytes: 2 * key_bytes(params, self.key_plan().relin_limbs),
             weight_vectors: self.weights().len(),
             model_bytes: self.weights().iter().map(|weight| 2 * poly_bytes(params, weight.limbs())).sum(),
+            images: self.images(),
             query_bytes: 2 * self.inputs() * poly_bytes(params, self.input_limbs()),
             reply_bytes: 2 * poly_bytes(params, self.output_limbs()),
             ..Summary::default()
@@ -60,15 +64,16 @@ impl Program {
             match step {
                 Step::Linear(step) => {
                     let turns = |list: &[i32]| list.iter().filter(|r| **r != 0).count();
-                    let groups = step.groups.iter().filter(|group| !group.is_empty()).count();
-                    summary.products += step.groups.iter().map(Vec::len).sum::<usize>();
-                    summary.hoisted_rotations += turns(&step.shifts) + step.shifts.len() * turns(&step.babies);
-                    summary.full_rotations += step.groups.len() - 1 + step.folds.len();
-                    summary.relinearisations += groups;
+                    let groups = step.outputs.iter().flat_map(|output| &output.groups);
+                    summary.products += step.terms().count();
+                    summary.hoisted_rotations +=
+                        step.inputs * (turns(&step.shifts) + step.shifts.len() * turns(&step.babies));
+                    summary.full_rotations += step.outputs.len() * (step.giants() - 1 + step.folds.len());
+                    summary.relinearisations += groups.filter(|group| !group.is_empty()).count();
                 }
-                Step::Quadratic(_) => {
-                    summary.products += 1;
-                    summary.relinearisations += 1;
+                Step::Quadratic(step) => {
+                    summary.products += step.betas.len();
+                    summary.relinearisations += step.betas.len();
                 }
             }
         }
