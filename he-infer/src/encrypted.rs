@@ -203,18 +203,26 @@ impl Machine for EncryptedMachine<'_> {
         self.executor.evaluator.rotate(x, rotation, self.executor.keys)
     }
 
-    fn sum_products(&self, terms: &[(&Ciphertext, usize)]) -> Result<Ciphertext, CkksError> {
+    fn sum_products(&self, sums: &[Vec<(&Ciphertext, usize)>]) -> Result<Vec<Ciphertext>, CkksError> {
         let evaluator = &self.executor.evaluator;
         match self.weights {
             Weights::Encrypted(weights) => {
-                let terms: Vec<_> = terms.iter().map(|(x, weight)| (*x, &weights[*weight])).collect();
-                evaluator.mul_accumulate(&terms)
+                let with_weights = |terms: &Vec<(_, usize)>| terms.iter().map(|(x, w)| (*x, &weights[*w])).collect();
+                let sums: Vec<Vec<_>> = sums.iter().map(with_weights).collect();
+                evaluator.mul_accumulate_all(&sums)
             }
             Weights::Plain(weights) => {
-                let terms: Vec<_> = terms.iter().map(|(x, weight)| (*x, &weights[*weight])).collect();
-                evaluator.mul_plain_accumulate(&terms)
+                let sum = |terms: &Vec<(_, usize)>| {
+                    let terms: Vec<_> = terms.iter().map(|(x, w)| (*x, &weights[*w])).collect();
+                    evaluator.mul_plain_accumulate(&terms)
+                };
+                sums.par_iter().map(sum).collect()
             }
         }
+    }
+
+    fn nothing(&self) -> Result<Ciphertext, CkksError> {
+        Err(CkksError::NoTerms)
     }
 
     fn add(&self, mut x: Ciphertext, y: &Ciphertext) -> Result<Ciphertext, CkksError> {

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use rayon::prelude::*;
 
 use crate::program::Program;
-use crate::step::{LinearOutput, LinearStep, QuadraticStep, Step};
+use crate::step::{LinearStep, QuadraticStep, Step, Term};
 
 /// What a value must be able to do for a program to run on it. Weights are named by index.
 pub(crate) trait Machine: Sync {
@@ -17,8 +17,10 @@ pub(crate) trait Machine: Sync {
     fn rotate_many(&self, x: &Self::Value, rotations: &[i32]) -> Result<Vec<Self::Value>, Self::Error>;
     /// rot(x, r).
     fn rotate(&self, x: &Self::Value, rotation: i32) -> Result<Self::Value, Self::Error>;
-    /// The sum of values times weights, neither relinearised nor rescaled.
-    fn sum_products(&self, terms: &[(&Self::Value, usize)]) -> Result<Self::Value, Self::Error>;
+    /// Sums of values times weights, none of them empty, neither relinearised nor rescaled.
+    fn sum_products(&self, sums: &[Vec<(&Self::Value, usize)>]) -> Result<Vec<Self::Value>, Self::Error>;
+    /// The result of a layer without products, which no checked network has.
+    fn nothing(&self) -> Result<Self::Value, Self::Error>;
     /// x + y.
     fn add(&self, x: Self::Value, y: &Self::Value) -> Result<Self::Value, Self::Error>;
     /// Relinearises a sum of products.
@@ -47,10 +49,7 @@ pub(crate) fn walk<M: Machine>(
         });
         seen(index, &values);
     }
-    match values.into_owned().pop() {
-        Some(value) => Ok(value),
-        None => machine.sum_products(&[]),
-    }
+    values.into_owned().pop().map_or_else(|| machine.nothing(), Ok)
 }
 
 fn quadratic<M: Machine>(machine: &M, step: &QuadraticStep, values: &[M::Value]) -> Result<Vec<M::Value>, M::Error> {
@@ -63,7 +62,16 @@ fn linear<M: Machine>(machine: &M, step: &LinearStep, inputs: &[M::Value]) -> Re
         .par_iter()
         .map(|values| values.iter().map(|value| turn(machine, value, &step.babies)).collect::<Result<Vec<_>, _>>())
         .collect::<Result<Vec<_>, _>>()?;
-    step.outputs.par_iter().map(|output| sum_output(machine, step, output, &rotated)).collect()
+    let value = |term: &Term| (rotated[term.input][term.shift][term.baby].as_ref(), term.weight);
+    let groups = step.outputs.iter().flat_map(|output| &output.groups).filter(|group| !group.is_empty());
+    let sums: Vec<Vec<_>> = groups.map(|group| group.iter().map(value).collect()).collect();
+    let mut sums = machine.sum_products(&sums)?.into_iter();
+    drop(rotated);
+    // Back to one list per output, with nothing for an empty group.
+    let mut of_group = |group: &Vec<Term>| if group.is_empty() { None } else { sums.next() };
+    let sums: Vec<Vec<_>> =
+        step.outputs.iter().map(|output| output.groups.iter().map(&mut of_group).collect()).collect();
+    sums.into_par_iter().zip(&step.outputs).map(|(sums, output)| finish(machine, step, sums, output.bias)).collect()
 }
 
 /// A value rotated by every rotation; it is not copied where it is not rotated.
@@ -81,30 +89,20 @@ fn turn<'v, M: Machine>(
     Ok(rotations.iter().filter_map(one).collect())
 }
 
-/// One ciphertext of the result, from the inputs by input, shift and baby step.
-fn sum_output<M: Machine>(
+/// One ciphertext of the result, from the sums of its groups.
+fn finish<M: Machine>(
     machine: &M,
     step: &LinearStep,
-    output: &LinearOutput,
-    rotated: &[Vec<Vec<Cow<'_, M::Value>>>],
+    sums: Vec<Option<M::Value>>,
+    bias: usize,
 ) -> Result<M::Value, M::Error> {
-    let sums = output
-        .groups
-        .par_iter()
-        .enumerate()
-        .map(|(index, group)| {
-            let value = |input: usize, shift: usize, baby: usize| rotated[input][shift][baby].as_ref();
-            let terms: Vec<_> =
-                group.iter().map(|term| (value(term.input, term.shift, term.baby), term.weight)).collect();
-            if terms.is_empty() {
-                return Ok(None);
-            }
-            let sum = machine.sum_products(&terms)?;
-            // The first group is relinearised together with the rescaling.
-            Ok(Some(if index == 0 { sum } else { machine.relinearise(sum)? }))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    // Horner's rule: the last group is rotated most often. A group may be empty, the layer is not.
+    let relinearise = |(index, sum): (usize, Option<M::Value>)| match sum {
+        // The first group is relinearised together with the rescaling.
+        Some(sum) if index > 0 => machine.relinearise(sum).map(Some),
+        sum => Ok(sum),
+    };
+    let sums = sums.into_par_iter().enumerate().map(relinearise).collect::<Result<Vec<_>, _>>()?;
+    // Horner's rule: the last group is rotated most often.
     let mut value = None;
     for sum in sums.into_iter().rev() {
         value = match value {
@@ -118,13 +116,9 @@ fn sum_output<M: Machine>(
             }
         };
     }
-    let value = match value {
-        Some(value) => value,
-        None => machine.sum_products(&[])?,
-    };
-    let mut value = machine.rescale(value)?;
+    let mut value = machine.rescale(value.map_or_else(|| machine.nothing(), Ok)?)?;
     for fold in &step.folds {
         value = machine.add(machine.rotate(&value, *fold)?, &value)?;
     }
-    machine.add_weight(value, output.bias)
+    machine.add_weight(value, bias)
 }

@@ -78,14 +78,21 @@ impl Machine for ShadowExecutor<'_> {
         Ok(turned)
     }
 
-    fn sum_products(&self, terms: &[(&Vec<f64>, usize)]) -> Result<Vec<f64>, InputError> {
-        let mut sum = vec![0.0; self.program.slots()];
-        for (x, weight) in terms {
-            for ((sum, x), w) in sum.iter_mut().zip(*x).zip(&self.weights[*weight]) {
-                *sum += x * w;
+    fn sum_products(&self, sums: &[Vec<(&Vec<f64>, usize)>]) -> Result<Vec<Vec<f64>>, InputError> {
+        let add_up = |terms: &Vec<(&Vec<f64>, usize)>| {
+            let mut sum = vec![0.0; self.program.slots()];
+            for (x, weight) in terms {
+                for ((sum, x), w) in sum.iter_mut().zip(*x).zip(&self.weights[*weight]) {
+                    *sum += x * w;
+                }
             }
-        }
-        Ok(sum)
+            sum
+        };
+        Ok(sums.iter().map(add_up).collect())
+    }
+
+    fn nothing(&self) -> Result<Vec<f64>, InputError> {
+        Ok(vec![0.0; self.program.slots()])
     }
 
     fn add(&self, mut x: Vec<f64>, y: &Vec<f64>) -> Result<Vec<f64>, InputError> {
