@@ -73,6 +73,14 @@ impl<'a> EncryptedExecutor<'a> {
         Ok(Self { program, keys, evaluator })
     }
 
+    pub(crate) fn program(&self) -> &Program {
+        self.program
+    }
+
+    pub(crate) fn evaluator(&self) -> &Evaluator {
+        &self.evaluator
+    }
+
     /// Encrypted logits of an encrypted image: the program's output limbs and scale, logit c in
     /// every slot i with i mod period = c.
     ///

@@ -19,6 +19,7 @@ mod packing;
 mod plain;
 mod plan;
 mod program;
+mod query;
 mod shadow;
 mod step;
 mod summary;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use he_agg::Params;
 use he_agg::multiparty::KeyPlan;
+use he_agg::wire::HEADER_BYTES;
 use serde::Serialize;
 
 use crate::program::Program;
@@ -39,6 +40,10 @@ pub struct Summary {
     pub images: usize,
     /// A public-key query, two polynomials per ciphertext.
     pub query_bytes: usize,
+    /// A query under the asker's own secret, one polynomial and a seed per ciphertext.
+    pub own_query_bytes: usize,
+    /// The key that such queries need, once per session: both halves, at the query's limbs.
+    pub query_key_bytes: usize,
     /// The result before key switching, two polynomials.
     pub reply_bytes: usize,
 }
@@ -57,6 +62,8 @@ impl Program {
             model_bytes: self.weights().iter().map(|weight| 2 * poly_bytes(params, weight.limbs())).sum(),
             images: self.images(),
             query_bytes: 2 * self.inputs() * poly_bytes(params, self.input_limbs()),
+            own_query_bytes: self.inputs() * (poly_bytes(params, self.input_limbs()) + HEADER_BYTES),
+            query_key_bytes: 2 * key_bytes(params, self.input_limbs()),
             reply_bytes: 2 * poly_bytes(params, self.output_limbs()),
             ..Summary::default()
         };
@@ -106,13 +113,15 @@ impl fmt::Display for Summary {
         )?;
         write!(
             f,
-            "{} rotation keys {:.1} MB, relinearisation key {:.1} MB, model {} vectors {:.1} MB, query {:.2} MB, reply {:.2} MB",
+            "{} rotation keys {:.1} MB, relinearisation key {:.1} MB, model {} vectors {:.1} MB, query {:.2} MB or {:.2} MB with a query key of {:.1} MB, reply {:.2} MB",
             self.galois_keys,
             mb(self.galois_key_bytes),
             mb(self.relin_key_bytes),
             self.weight_vectors,
             mb(self.model_bytes),
             mb(self.query_bytes),
+            mb(self.own_query_bytes),
+            mb(self.query_key_bytes),
             mb(self.reply_bytes)
         )
     }
