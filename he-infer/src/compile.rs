@@ -130,8 +130,8 @@ fn fewer_levels(deeper: Option<Preset>, depth: usize) -> String {
 
 fn smaller(stride: Option<usize>) -> String {
     match stride {
-        Some(stride) => format!("use stride {stride}, or a smaller kernel"),
-        None => "use a smaller kernel or a smaller image".to_owned(),
+        Some(stride) => format!("use stride {stride}, a smaller kernel, or several ciphertexts per image"),
+        None => "use a smaller kernel, a smaller image, or several ciphertexts per image".to_owned(),
     }
 }
 
