@@ -15,6 +15,7 @@ mod layout;
 mod lower;
 mod model;
 mod network;
+mod noise;
 mod packing;
 mod plain;
 mod plan;
@@ -34,6 +35,7 @@ pub use network::{
     CHANNELS_MAX, CLASSES, KERNEL_MAX, LAYERS_MAX, Network, NetworkError, NetworkLiteral, PARAMETERS_MAX, SIDE_MAX,
     STRIDE_MAX, TensorSpec,
 };
+pub use noise::Conditions;
 pub use plain::PlainModel;
 pub use program::{Program, WeightSlot};
 pub use shadow::ShadowExecutor;
