@@ -51,6 +51,10 @@ pub enum Kind {
     AskerKey = 22,
     /// A Shamir point of a serving secret; only ever inside a sealed message.
     ServingShare = 23,
+    /// A ciphertext under an asker's secret, the second polynomial as a seed.
+    SeededCiphertext = 24,
+    /// A switching key from an asker's secret to the collective one.
+    QueryKey = 25,
 }
 
 /// Shape and origin of an object. Fields that a kind does not use are zero.

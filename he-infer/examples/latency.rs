@@ -1,7 +1,8 @@
-//! Latency of one encrypted image on an encrypted model, as one line of JSON.
+//! Latency of encrypted images on an encrypted model, as one line of JSON.
 //!
-//! `cargo run --release -p he-infer --example latency -- NETWORK PRESET THREADS REPEATS`, for
-//! example `lola INF14-30 2 21`; the networks are in `network`. One party makes all keys, so that
+//! `cargo run --release -p he-infer --example latency -- NETWORK PRESET THREADS REPEATS IMAGES`, for
+//! example `lola INF14-30 2 21` or `lola INF14-30 2 7 32`; the networks are in `network`. IMAGES go
+//! into one query; `best` takes as many as make the time per image least. One party makes all keys, so that
 //! it may compare every logit with the plain forward pass; the evaluation is the one of a
 //! federation. `plain_model` is the same program on a model that is not encrypted. Times are the minimum and the median over the repetitions.
 #![expect(clippy::print_stdout, reason = "an example reports to its user")]
@@ -80,35 +81,46 @@ fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
-fn measure(name: &str, preset: Preset, threads: usize, repeats: usize) -> Result<(), Box<dyn Error>> {
-    let network = network(name)?;
-    let program = Program::compile_wide(&network, preset.params(), INPUTS_MAX)?;
+fn compile(network: &Network, preset: Preset, images: &str) -> Result<Program, Box<dyn Error>> {
+    Ok(match images {
+        "1" => Program::compile_wide(network, preset.params(), INPUTS_MAX)?,
+        "best" => Program::compile_best_batch(network, preset.params())?,
+        _ => Program::compile_batch(network, preset.params(), images.parse()?)?,
+    })
+}
+
+fn measure(name: &str, program: &Program, threads: usize, repeats: usize) -> Result<(), Box<dyn Error>> {
+    let (network, preset) = (program.network(), program.params().preset);
     let summary = program.summary();
     if repeats == 0 {
-        println!("{summary}");
+        println!("{} images, {} ciphertexts, {summary}", program.images(), program.inputs());
         return Ok(());
     }
     let mut stream = Stream::from_seed([1; 32]);
     let (holder, public_key, keys) = ceremony(preset, program.key_plan(), &mut stream)?;
-    let parameters = parameters(&network, &mut stream);
+    let parameters = parameters(network, &mut stream);
     let shape = network.image();
-    let model = EncryptedModel::encrypt(&program, &parameters, &public_key, &mut stream)?;
-    let executor = EncryptedExecutor::new(&program, &keys)?;
+    let model = EncryptedModel::encrypt(program, &parameters, &public_key, &mut stream)?;
+    let executor = EncryptedExecutor::new(program, &keys)?;
     let encoder = Encoder::new(preset)?;
-    let plain_model = PlainModel::encode(&program, &parameters)?;
+    let plain_model = PlainModel::encode(program, &parameters)?;
     let (mut totals, mut plain_totals) = (Vec::new(), Vec::new());
     let mut steps: Vec<Vec<f64>> = vec![Vec::new(); program.steps().len()];
     let (mut worst, mut largest) = (0.0f64, 0.0f64);
-    for _ in 0..repeats {
-        let image = Array3::from_shape_simple_fn((shape.channels, shape.height, shape.width), || {
-            2.0 * stream.next_f64() as f32 - 1.0
-        });
-        let query = program.encrypt_query_all(image.view(), &public_key, &mut stream)?;
+    for repeat in 0..repeats {
+        let mut image = || {
+            let pixel = || 2.0 * stream.next_f64() as f32 - 1.0;
+            Array3::from_shape_simple_fn((shape.channels, shape.height, shape.width), pixel)
+        };
+        let images: Vec<_> = (0..program.images()).map(|_| image()).collect();
+        let views: Vec<_> = images.iter().map(Array3::view).collect();
+        let query = program.encrypt_images(&views, &public_key, &mut stream)?;
         let clock = Instant::now();
         let mut before = 0.0;
         let result = executor.observe_all(&model, &query, |step, _| {
             let now = clock.elapsed().as_secs_f64();
-            if let Some(times) = steps.get_mut(step) {
+            // A step that leaves several ciphertexts is seen several times, at once.
+            if let Some(times) = steps.get_mut(step).filter(|times| times.len() == repeat) {
                 times.push(1e3 * (now - before));
             }
             before = now;
@@ -117,20 +129,25 @@ fn measure(name: &str, preset: Preset, threads: usize, repeats: usize) -> Result
         let clock = Instant::now();
         executor.run_plain_all(&plain_model, &query)?;
         plain_totals.push(1e3 * clock.elapsed().as_secs_f64());
-        let logits = program.read_logits(&encoder.decode(&holder.decrypt(&result)?)?)?;
-        let plain = network.forward(&parameters, image.view())?;
-        worst = logits.iter().zip(&plain).fold(worst, |most, (a, b)| most.max((a - b).abs()));
-        largest = plain.iter().fold(largest, |most, a| most.max(a.abs()));
+        let logits = program.read_logits_all(&encoder.decode(&holder.decrypt(&result)?)?, images.len())?;
+        for (logits, image) in logits.iter().zip(&images) {
+            let plain = network.forward(&parameters, image.view())?;
+            worst = logits.iter().zip(&plain).fold(worst, |most, (a, b)| most.max((a - b).abs()));
+            largest = plain.iter().fold(largest, |most, a| most.max(a.abs()));
+        }
     }
     let least = |values: &[f64]| values.iter().fold(f64::INFINITY, |least, value| least.min(*value));
     let parts: Vec<String> = steps.iter().map(|times| format!("{:.1}", least(times))).collect();
     println!(
-        "{{\"network\":\"{name}\",\"preset\":\"{preset}\",\"threads\":{threads},\"images\":{repeats},\
-         \"min_ms\":{:.1},\"median_ms\":{:.1},\"plain_model_min_ms\":{:.1},\"step_min_ms\":[{}],\"max_delta_logit\":{worst:.2e},\
+        "{{\"network\":\"{name}\",\"preset\":\"{preset}\",\"threads\":{threads},\"repeats\":{repeats},\
+         \"images\":{},\"ciphertexts\":{},\"min_ms\":{:.1},\"median_ms\":{:.1},\"min_ms_per_image\":{:.2},\"plain_model_min_ms\":{:.1},\"step_min_ms\":[{}],\"max_delta_logit\":{worst:.2e},\
          \"max_logit\":{largest:.2},\"products\":{},\"hoisted_rotations\":{},\"full_rotations\":{},\
          \"relinearisations\":{},\"galois_keys\":{},\"galois_mb\":{:.1},\"model_mb\":{:.1},\"query_mb\":{:.2}}}",
+        program.images(),
+        program.inputs(),
         least(&totals),
         median(&mut totals),
+        least(&totals) / program.images() as f64,
         least(&plain_totals),
         parts.join(","),
         summary.products,
@@ -149,7 +166,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let argument = |index: usize, default: &'static str| arguments.get(index).map_or(default, String::as_str);
     let (name, preset) = (argument(0, "tutorial"), argument(1, "INF14-30").parse()?);
+    let program = compile(&network(name)?, preset, argument(4, "1"))?;
     let (threads, repeats) = (argument(2, "2").parse()?, argument(3, "11").parse()?);
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
-    measure(name, preset, threads, repeats)
+    measure(name, &program, threads, repeats)
 }

@@ -3,8 +3,9 @@
 use he_agg::{Params, Preset};
 use thiserror::Error;
 
-use crate::layer::ImageShape;
-use crate::lower::lower;
+use crate::cost::Cost;
+use crate::layer::{ImageShape, Operation};
+use crate::lower::{Choice, lower, powers};
 use crate::network::Network;
 use crate::plan::plan;
 use crate::program::Program;
@@ -14,6 +15,10 @@ use crate::summary::rotation_bytes;
 const KEY_BYTES: usize = 150_000_000;
 /// What sparing a key is worth in later attempts; at the last one about all splits are square.
 const KEY_WORTHS: [usize; 3] = [4, 16, 64];
+/// Ciphertexts that a query of several images may take.
+const BATCH_INPUTS_MAX: usize = 128;
+/// Encrypted model beyond which more images per query are not worth it.
+const MODEL_BYTES: usize = 1 << 30;
 
 /// Why a network does not compile for a parameter set. `layer` counts from 0.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -98,6 +103,16 @@ pub enum CompileError {
         /// Slots of a ciphertext.
         slots: usize,
     },
+    /// No image, or more than slots.
+    #[error("{images} images in one query of {preset}; use 1 to {slots}, which leaves one slot to an image")]
+    Images {
+        /// Images asked for.
+        images: usize,
+        /// The parameter set.
+        preset: Preset,
+        /// Slots of a ciphertext.
+        slots: usize,
+    },
     /// A layer met a layout that no checked network leads to: a defect of this crate.
     #[error("layer {layer}: no lowering for this order of layers; please report the network")]
     Internal {
@@ -115,8 +130,8 @@ fn fewer_levels(deeper: Option<Preset>, depth: usize) -> String {
 
 fn smaller(stride: Option<usize>) -> String {
     match stride {
-        Some(stride) => format!("use stride {stride}, or a smaller kernel"),
-        None => "use a smaller kernel or a smaller image".to_owned(),
+        Some(stride) => format!("use stride {stride}, a smaller kernel, or several ciphertexts per image"),
+        None => "use a smaller kernel, a smaller image, or several ciphertexts per image".to_owned(),
     }
 }
 
@@ -133,36 +148,76 @@ impl Program {
     }
 
     /// As `compile`, for images that may take up to `inputs_max` ciphertexts, rounded down to a
-    /// power of two. As few as hold the first convolution's taps are used; `inputs` tells.
+    /// power of two. As few as hold the first layer are used; `inputs` tells.
     ///
     /// # Errors
     /// As `compile`.
     pub fn compile_wide(network: &Network, params: &'static Params, inputs_max: usize) -> Result<Self, CompileError> {
-        let (preset, depth) = (params.preset, params.depth());
-        if depth == 0 || params.p.is_empty() {
-            return Err(CompileError::Preset { preset });
+        check_levels(network, params)?;
+        // Feature maps of several ciphertexts cost more, and are for what does not fit otherwise.
+        let layout = |planes: usize| Layout { inputs_max, planes, images: 1 };
+        let mut found = Self::with_layout(network, params, layout(1));
+        for planes in powers(2, inputs_max.min(widest(network)) + 1) {
+            if found.is_ok() {
+                break;
+            }
+            found = Self::with_layout(network, params, layout(planes)).or(found);
         }
-        let needed = network.layers().iter().map(|layer| layer.operation.levels()).sum();
-        let mut levels = 0;
-        let broke = network.layers().iter().position(|layer| {
-            levels += layer.operation.levels();
-            levels > depth
-        });
-        if let Some((index, layer)) = broke.and_then(|index| Some((index, network.layers().get(index)?))) {
-            let candidates = Preset::ALL.into_iter().filter(|other| *other != Preset::Inf13);
-            return Err(CompileError::Depth {
-                layer: index,
-                kind: layer.operation.kind(),
-                needed,
-                preset,
-                depth,
-                deeper: candidates
-                    .filter(|other| other.params().depth() >= needed)
-                    .max_by_key(|other| other.params().limbs_per_level),
-            });
+        found
+    }
+
+    /// Compiles a network for queries of up to `images` images, rounded up to a power of two: one
+    /// evaluation answers all of them, faster per image and later for the first. Queries and
+    /// feature maps may take several ciphertexts.
+    ///
+    /// # Errors
+    /// As `compile`; what does not fit may fit with fewer images.
+    pub fn compile_batch(network: &Network, params: &'static Params, images: usize) -> Result<Self, CompileError> {
+        check_levels(network, params)?;
+        let (preset, slots) = (params.preset, params.slots());
+        if !(1..=slots).contains(&images) {
+            return Err(CompileError::Images { images, preset, slots });
         }
+        let images = images.next_power_of_two();
+        let mut least: Result<Self, CompileError> = Self::with_layout(network, params, batch_layout(images, 1));
+        for planes in powers(2, widest(network).next_power_of_two() + 1) {
+            least = match (least, Self::with_layout(network, params, batch_layout(images, planes))) {
+                (Ok(least), Ok(other)) if other.cost() >= least.cost() => Ok(least),
+                (Ok(least), Err(_)) => Ok(least),
+                // Where nothing fits, the widest attempt tells what is missing.
+                (_, other) => other,
+            };
+        }
+        least
+    }
+
+    /// Compiles for the number of images that the cost model predicts the least time per image for,
+    /// among models of at most 2^30 bytes.
+    ///
+    /// # Errors
+    /// As `compile`, if not even one image fits.
+    pub fn compile_best_batch(network: &Network, params: &'static Params) -> Result<Self, CompileError> {
+        let mut best = Self::compile_batch(network, params, 1)?;
+        for images in powers(2, params.slots() / best.period + 1) {
+            let Ok(other) = Self::compile_batch(network, params, images) else {
+                break;
+            };
+            if other.summary().model_bytes <= MODEL_BYTES && other.cost() * best.images < best.cost() * images {
+                best = other;
+            }
+        }
+        Ok(best)
+    }
+
+    /// What one evaluation costs, in the unit of `Cost`.
+    fn cost(&self) -> usize {
+        Cost::new(self.params, 0).steps(self.params, &self.steps)
+    }
+
+    fn with_layout(network: &Network, params: &'static Params, layout: Layout) -> Result<Self, CompileError> {
+        let Layout { inputs_max, planes, images } = layout;
         let lower_and_plan = |key_worth: usize| {
-            let mut lowered = lower(network, params, (key_worth, inputs_max))?;
+            let mut lowered = lower(network, params, Choice { key_worth, inputs_max, planes, images })?;
             let plan = plan(params, &mut lowered.steps, &mut lowered.weights);
             Ok::<_, CompileError>((lowered, plan))
         };
@@ -182,6 +237,7 @@ impl Program {
             weights: lowered.weights,
             packing: lowered.packing,
             inputs: lowered.inputs,
+            images,
             period: lowered.period,
             input_limbs: plan.input_limbs,
             output_scale: plan.output_scale,
@@ -191,4 +247,50 @@ impl Program {
         program.digest = program.fingerprint();
         Ok(program)
     }
+}
+
+/// How many ciphertexts and images a program is for.
+#[derive(Clone, Copy)]
+struct Layout {
+    inputs_max: usize,
+    planes: usize,
+    images: usize,
+}
+
+fn batch_layout(images: usize, planes: usize) -> Layout {
+    Layout { inputs_max: BATCH_INPUTS_MAX, planes, images }
+}
+
+/// Channels of the widest convolution, over which planes share out.
+fn widest(network: &Network) -> usize {
+    let convs = network.layers().iter().filter(|layer| matches!(layer.operation, Operation::Conv { .. }));
+    convs.map(|layer| layer.output.channels).max().unwrap_or(1)
+}
+
+/// Refuses parameter sets without levels and networks with too many layers.
+fn check_levels(network: &Network, params: &Params) -> Result<(), CompileError> {
+    let (preset, depth) = (params.preset, params.depth());
+    if depth == 0 || params.p.is_empty() {
+        return Err(CompileError::Preset { preset });
+    }
+    let needed = network.layers().iter().map(|layer| layer.operation.levels()).sum();
+    let mut levels = 0;
+    let broke = network.layers().iter().position(|layer| {
+        levels += layer.operation.levels();
+        levels > depth
+    });
+    let Some((index, layer)) = broke.and_then(|index| Some((index, network.layers().get(index)?))) else {
+        return Ok(());
+    };
+    let candidates = Preset::ALL.into_iter().filter(|other| *other != Preset::Inf13);
+    Err(CompileError::Depth {
+        layer: index,
+        kind: layer.operation.kind(),
+        needed,
+        preset,
+        depth,
+        deeper: candidates
+            .filter(|other| other.params().depth() >= needed)
+            .max_by_key(|other| other.params().limbs_per_level),
+    })
 }

@@ -19,7 +19,8 @@ impl Lowering<'_> {
         };
         let (from, to) = (layer.input, layer.output);
         let output = self.output_blocks(index, grid, blocks)?;
-        let group = grid.tiles / to.channels.next_power_of_two();
+        let plane_channels = self.plane_channels(to.channels);
+        let group = grid.tiles / plane_channels.next_power_of_two();
         let taps = self.placed_taps(index, blocks, &output);
         let mut diagonals = Diagonals::new(self.slots, (group * grid.tile) as i64);
         for o in 0..to.channels {
@@ -27,15 +28,16 @@ impl Lowering<'_> {
                 // Of the tiles that hold channel c, take the one the fewest groups ahead.
                 let ahead = |tile: usize| {
                     let within = tile % group;
-                    let tiles = (tile - within + grid.tiles - o * group) % grid.tiles;
+                    let tiles = (tile - within + grid.tiles - o % plane_channels * group) % grid.tiles;
                     (tiles / group, within)
                 };
                 let (k, within) = grid.tiles_of(c).map(ahead).min().unwrap_or((0, 0));
-                let tile = (o * group + within) * grid.tile;
+                let tile = (o % plane_channels * group + within) * grid.tile;
+                let planes = (grid.plane_of(c), o / plane_channels);
                 let kernel_of_pair = weight + (o * from.channels + c) * kernel * kernel;
                 for tap in &taps {
                     for slot in &tap.slots {
-                        diagonals.push(k, tap.shift, tile + slot, kernel_of_pair + tap.tap);
+                        diagonals.push(planes, (k, tap.shift), tile + slot, kernel_of_pair + tap.tap);
                     }
                 }
             }
@@ -44,6 +46,7 @@ impl Lowering<'_> {
         folds.extend(powers(grid.tile, grid.tile * group));
         let layout = Layout::Grid(Grid {
             shape: to,
+            plane_channels,
             tiles: grid.tiles,
             tile: grid.tile,
             inner: 1,
@@ -69,11 +72,12 @@ impl Lowering<'_> {
         let taps = self.placed_taps(index, blocks, &output);
         let mut diagonals = Diagonals::new(self.slots, 1);
         for c in 0..layer.output.channels {
+            let plane = grid.plane_of(c);
             for tile in grid.tiles_of(c) {
                 for tap in &taps {
                     for slot in &tap.slots {
                         let parameter = weight + c * kernel * kernel + tap.tap;
-                        diagonals.push(0, tap.shift, tile * grid.tile + slot, parameter);
+                        diagonals.push((plane, plane), (0, tap.shift), tile * grid.tile + slot, parameter);
                     }
                 }
             }

@@ -6,6 +6,8 @@
 
 use he_agg::Params;
 
+use crate::step::{LinearStep, Step};
+
 /// Costs of one parameter set.
 #[derive(Clone, Copy)]
 pub(crate) struct Cost {
@@ -57,15 +59,38 @@ impl Cost {
         self.key_worth * self.hoisted(limbs) / 4
     }
 
-    /// The number of baby steps that makes `count` rotations of each of `shifts` inputs cheapest.
-    pub(crate) fn split(self, count: usize, shifts: usize, limbs: usize) -> Split {
+    /// The number of baby steps that makes `count` rotations of each of `inputs` values, summed to
+    /// `outputs` values, cheapest.
+    pub(crate) fn split(self, count: usize, (inputs, outputs): (usize, usize), limbs: usize) -> Split {
         let cost = |babies: usize| {
             let giants = count.div_ceil(babies);
             let baby = if babies > 1 { self.lift(limbs) + (babies - 1) * self.hoisted(limbs) } else { 0 };
             let keys = babies - 1 + usize::from(giants > 1);
-            shifts * baby + (2 * giants - 1) * self.switch(limbs) + keys * self.key(limbs)
+            inputs * baby + outputs * (2 * giants - 1) * self.switch(limbs) + keys * self.key(limbs)
         };
         let splits = (1..=count.max(1)).map(|babies| Split { babies, cost: cost(babies) });
         splits.min_by_key(|split| split.cost).unwrap_or(Split { babies: 1, cost: 0 })
+    }
+
+    /// What all steps of a program cost together.
+    pub(crate) fn steps(self, params: &Params, steps: &[Step]) -> usize {
+        let one = |step: &Step| match step {
+            Step::Linear(step) => self.linear(step, step.limbs - params.limbs_per_level),
+            Step::Quadratic(step) => step.betas.len() * (Self::product(step.limbs) + self.switch(step.limbs)),
+        };
+        steps.iter().map(one).sum()
+    }
+
+    fn linear(self, step: &LinearStep, after: usize) -> usize {
+        let limbs = step.limbs;
+        let turns = |rotations: &[i32]| match rotations.iter().filter(|rotation| **rotation != 0).count() {
+            0 => 0,
+            some => self.lift(limbs) + some * self.hoisted(limbs),
+        };
+        let switches = step.outputs.len() * (2 * step.giants() - 1);
+        step.inputs * (turns(&step.shifts) + step.shifts.len() * turns(&step.babies))
+            + step.terms().count() * Self::product(limbs)
+            + switches * self.switch(limbs)
+            + step.outputs.len() * step.folds.len() * self.switch(after)
     }
 }

@@ -36,13 +36,14 @@ impl Lowering<'_> {
                 let pool = self.pool(index);
                 for c in 0..grid.shape.channels {
                     for (y, x) in pairs(grid.shape.height, grid.shape.width) {
-                        let slots = grid.slots(c, y, x);
+                        let (slots, plane) = (grid.slots(c, y, x), grid.plane_of(c));
                         // A flat image is one long row, of which the layer knows the shape.
                         let read: Vec<usize> = match pool {
                             Some(pool) => covering(pool, layer.input, (y, x))
                                 .map(|(row, column)| layer.input.index(c, row, column))
                                 .collect(),
-                            None => vec![grid.shape.index(c, y, x)],
+                            // The last ciphertext of a flat image may have room to spare.
+                            None => Some(grid.shape.index(c, y, x)).filter(|at| *at < features).into_iter().collect(),
                         };
                         for unit in 0..units {
                             let nearest = slots.iter().filter_map(|slot| {
@@ -52,7 +53,7 @@ impl Lowering<'_> {
                             });
                             let (r, partial) = nearest.min().unwrap_or((0, 0));
                             for feature in &read {
-                                diagonals.push(r, 0, partial, weight + unit * features + feature);
+                                diagonals.push((plane, 0), (r, 0), partial, weight + unit * features + feature);
                             }
                         }
                     }
@@ -60,6 +61,7 @@ impl Lowering<'_> {
                 if grid.parts > 1 {
                     output = Layout::Grid(Grid {
                         shape: layer.output,
+                        plane_channels: units,
                         tiles: grid.parts,
                         tile: span,
                         inner: low,
@@ -79,7 +81,7 @@ impl Lowering<'_> {
                     let r = (feature + rotations - unit % rotations) % rotations;
                     let first = if period <= *before { (feature + before - r) % before } else { unit };
                     for slot in (first..self.slots).step_by(repeat) {
-                        diagonals.push(r, 0, slot, weight + unit * features + feature);
+                        diagonals.push((0, 0), (r, 0), slot, weight + unit * features + feature);
                     }
                 }
                 powers(period, *before)
@@ -102,19 +104,24 @@ impl Lowering<'_> {
             _ if parts == before => (units, self.slots),
             _ => (period, self.slots),
         };
-        self.linear_cost(next, rotations, (folded / period).ilog2())
+        self.linear_cost(next, (1, 1), rotations, (folded / period).checked_ilog2().unwrap_or(0))
     }
 
-    /// Places the pixels of an image that a dense layer reads directly.
+    /// Places the pixels of an image that a dense layer reads directly, cut into as few pieces as fit.
     pub(crate) fn flat_image(&self, index: usize) -> Result<Grid, CompileError> {
         let layer = self.layers[index];
         let pixels = layer.input.elements();
-        let shape = ImageShape::new(1, 1, pixels);
-        let Some(shifted) = Shifted::fit(shape, self.slots, unit_period(layer.output.channels)) else {
+        let period = unit_period(layer.output.channels);
+        let fitting = powers(1, self.inputs_max + 1).into_iter().find_map(|pieces| {
+            let shape = ImageShape::new(pieces, 1, pixels.div_ceil(pieces));
+            Shifted::fit(shape, self.slots, period).map(|shifted| (shape, shifted))
+        });
+        let Some((shape, shifted)) = fitting else {
             return Err(CompileError::Pixels { layer: index, pixels, slots: self.slots });
         };
         Ok(Grid {
             shape,
+            plane_channels: 1,
             tiles: 1,
             tile: self.slots,
             inner: 1,

@@ -10,7 +10,8 @@
 use std::collections::BTreeMap;
 
 use crate::cost::Cost;
-use crate::program::{LinearStep, Term, WeightSlot};
+use crate::program::WeightSlot;
+use crate::step::{LinearOutput, LinearStep, Term};
 
 /// One parameter in one slot: (slot, index in the flat parameter vector).
 pub(crate) type Entry = (u32, u32);
@@ -20,8 +21,17 @@ pub(crate) struct Diagonals {
     slots: usize,
     /// Slots between two values of k; negative to rotate the other way.
     unit: i64,
-    /// (k, shift) to entries.
-    entries: BTreeMap<(usize, i64), Vec<Entry>>,
+    /// Where terms go and come from, to entries.
+    entries: BTreeMap<Source, Vec<Entry>>,
+}
+
+/// Which rotation of which ciphertext is added to which. The order decides the order of the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Source {
+    output: usize,
+    k: usize,
+    shift: i64,
+    input: usize,
 }
 
 impl Diagonals {
@@ -29,10 +39,17 @@ impl Diagonals {
         Self { slots, unit, entries: BTreeMap::new() }
     }
 
-    /// Puts parameter `index` at `slot`, to be multiplied by the input rotated by shift + unit k.
-    pub(crate) fn push(&mut self, k: usize, shift: i64, slot: usize, index: usize) {
+    /// Puts parameter `index` at `slot` of ciphertext `output`, to be multiplied by ciphertext
+    /// `input` rotated by shift + unit k.
+    pub(crate) fn push(
+        &mut self,
+        (input, output): (usize, usize),
+        (k, shift): (usize, i64),
+        slot: usize,
+        index: usize,
+    ) {
         let entry = (narrow(slot), narrow(index));
-        self.entries.entry((k, shift)).or_default().push(entry);
+        self.entries.entry(Source { output, k, shift, input }).or_default().push(entry);
     }
 
     /// Chooses baby and giant steps for an input of `limbs` limbs and emits the weight vectors.
@@ -43,34 +60,35 @@ impl Diagonals {
         (cost, limbs): (Cost, usize),
         weights: &mut Vec<WeightSlot>,
     ) -> LinearStep {
-        let count = self.entries.keys().map(|(k, _)| k + 1).max().unwrap_or(1);
-        let mut shifts: Vec<i64> = self.entries.keys().map(|(_, shift)| *shift).collect();
+        let most = |of: fn(&Source) -> usize| self.entries.keys().map(|source| of(source) + 1).max().unwrap_or(1);
+        let (count, inputs, outputs) = (most(|s| s.k), most(|s| s.input), most(|s| s.output));
+        let mut shifts: Vec<i64> = self.entries.keys().map(|source| source.shift).collect();
         shifts.sort_unstable_by_key(|shift| (shift.abs(), *shift));
         shifts.dedup();
-        let babies = cost.split(count, shifts.len(), limbs).babies;
+        let babies = cost.split(count, (shifts.len() * inputs, outputs), limbs).babies;
         let giants = count.div_ceil(babies);
-        let mut groups = vec![Vec::new(); giants];
-        for ((k, shift), mut entries) in self.entries {
-            let (giant, baby) = (k / babies, k % babies);
+        let mut groups = vec![vec![Vec::new(); giants]; outputs];
+        for (source, mut entries) in self.entries {
+            let (giant, baby) = (source.k / babies, source.k % babies);
             let ahead = ((giant * babies) as i64 * self.unit).rem_euclid(self.slots as i64) as usize;
             for entry in &mut entries {
                 entry.0 = narrow((entry.0 as usize + ahead) % self.slots);
             }
             entries.sort_unstable();
-            let shift = shifts.iter().position(|s| *s == shift).unwrap_or(0);
-            groups[giant].push(Term { shift, baby, weight: weights.len() });
+            let shift = shifts.iter().position(|s| *s == source.shift).unwrap_or(0);
+            groups[source.output][giant].push(Term { input: source.input, shift, baby, weight: weights.len() });
             weights.push(WeightSlot::sparse(layer, entries));
         }
         let rotation = |r: i64| rotation(r, self.slots);
         LinearStep {
             layer,
             limbs: 0,
+            inputs,
             shifts: shifts.into_iter().map(rotation).collect(),
             babies: (0..babies).map(|baby| rotation(baby as i64 * self.unit)).collect(),
             giant: rotation(babies as i64 * self.unit),
-            groups,
+            outputs: groups.into_iter().map(|groups| LinearOutput { groups, bias: 0 }).collect(),
             folds: Vec::new(),
-            bias: 0,
         }
     }
 }

@@ -7,7 +7,6 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::executor::{Machine, walk};
-use crate::forward::InputError;
 use crate::model::{EncryptedModel, ModelError, Place, check};
 use crate::plain::PlainModel;
 use crate::program::Program;
@@ -74,6 +73,14 @@ impl<'a> EncryptedExecutor<'a> {
         Ok(Self { program, keys, evaluator })
     }
 
+    pub(crate) fn program(&self) -> &Program {
+        self.program
+    }
+
+    pub(crate) fn evaluator(&self) -> &Evaluator {
+        &self.evaluator
+    }
+
     /// Encrypted logits of an encrypted image: the program's output limbs and scale, logit c in
     /// every slot i with i mod period = c.
     ///
@@ -84,7 +91,8 @@ impl<'a> EncryptedExecutor<'a> {
         self.observe(model, query, |_, _| ())
     }
 
-    /// As `run`; `seen` gets the ciphertext after every step with the step's index.
+    /// As `run`; `seen` gets the ciphertext after every step with the step's index, and where a
+    /// step leaves several ciphertexts, each of them in turn.
     ///
     /// # Errors
     /// As `run`.
@@ -119,7 +127,7 @@ impl<'a> EncryptedExecutor<'a> {
         self.walk(model.program(), Weights::Plain(model.slots()), std::slice::from_ref(query), seen)
     }
 
-    /// As `run`, for all ciphertexts of an image.
+    /// As `run`, for all ciphertexts of an image, or of the images of one query.
     ///
     /// # Errors
     /// As `run`, or another number of ciphertexts.
@@ -163,14 +171,11 @@ impl<'a> EncryptedExecutor<'a> {
         for input in query {
             check(input, Place::Query, program, program.input_limbs(), program.input_scale())?;
         }
-        let Some((first, more)) = query.split_first() else {
-            return Err(ModelError::Input(InputError::Inputs { expected: 1, found: 0 }).into());
-        };
         let machine = EncryptedMachine { executor: self, weights };
         let mut done = 0;
-        let result = walk(&machine, program, (first.clone(), more.to_vec()), |step, value| {
+        let result = walk(&machine, program, query, |step, values| {
             done = step + 1;
-            seen(step, value);
+            values.iter().for_each(|value| seen(step, value));
         });
         result.map_err(|source| ExecuteError::Layer {
             layer: program.steps().get(done).map_or(done, |step| step.layer()),
@@ -198,9 +203,6 @@ impl Machine for EncryptedMachine<'_> {
     type Error = CkksError;
 
     fn rotate_many(&self, x: &Ciphertext, rotations: &[i32]) -> Result<Vec<Ciphertext>, CkksError> {
-        if rotations.iter().all(|rotation| *rotation == 0) {
-            return Ok(vec![x.clone(); rotations.len()]);
-        }
         let hoisted = Hoisted::new(&self.executor.evaluator, x)?;
         rotations.par_iter().map(|rotation| hoisted.rotate(*rotation, self.executor.keys)).collect()
     }
@@ -209,18 +211,26 @@ impl Machine for EncryptedMachine<'_> {
         self.executor.evaluator.rotate(x, rotation, self.executor.keys)
     }
 
-    fn sum_products(&self, terms: &[(&Ciphertext, usize)]) -> Result<Ciphertext, CkksError> {
+    fn sum_products(&self, sums: &[Vec<(&Ciphertext, usize)>]) -> Result<Vec<Ciphertext>, CkksError> {
         let evaluator = &self.executor.evaluator;
         match self.weights {
             Weights::Encrypted(weights) => {
-                let terms: Vec<_> = terms.iter().map(|(x, weight)| (*x, &weights[*weight])).collect();
-                evaluator.mul_accumulate(&terms)
+                let with_weights = |terms: &Vec<(_, usize)>| terms.iter().map(|(x, w)| (*x, &weights[*w])).collect();
+                let sums: Vec<Vec<_>> = sums.iter().map(with_weights).collect();
+                evaluator.mul_accumulate_all(&sums)
             }
             Weights::Plain(weights) => {
-                let terms: Vec<_> = terms.iter().map(|(x, weight)| (*x, &weights[*weight])).collect();
-                evaluator.mul_plain_accumulate(&terms)
+                let sum = |terms: &Vec<(_, usize)>| {
+                    let terms: Vec<_> = terms.iter().map(|(x, w)| (*x, &weights[*w])).collect();
+                    evaluator.mul_plain_accumulate(&terms)
+                };
+                sums.par_iter().map(sum).collect()
             }
         }
+    }
+
+    fn nothing(&self) -> Result<Ciphertext, CkksError> {
+        Err(CkksError::NoTerms)
     }
 
     fn add(&self, mut x: Ciphertext, y: &Ciphertext) -> Result<Ciphertext, CkksError> {

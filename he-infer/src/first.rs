@@ -24,12 +24,12 @@ impl Lowering<'_> {
         let (from, to) = (layer.input, layer.output);
         let taps = from.channels * kernel * kernel;
         let taps_padded = taps.next_power_of_two();
-        let channels_padded = to.channels.next_power_of_two();
+        let plane_channels = self.plane_channels(to.channels);
         // Taps share out over as few ciphertexts as hold them.
         let found = powers(1, self.inputs_max.min(taps_padded) + 1).into_iter().find_map(|inputs| {
             let share = taps_padded / inputs;
             let tiles = share.max(self.widest_conv());
-            let grid = if tiles > self.slots { None } else { self.first_grid(index, tiles, (share, channels_padded)) };
+            let grid = if tiles > self.slots { None } else { self.first_grid(index, tiles, (taps, share)) };
             grid.map(|grid| (share, grid))
         });
         let Some((share, grid)) = found else {
@@ -52,12 +52,12 @@ impl Lowering<'_> {
                         let pixel = narrow(from.index(c, row, column));
                         self.packing.push((narrow(input * self.slots + tau * tile + slot), pixel));
                     }
-                    let o = tau % outer * grid.inner + inner;
-                    for d in 0..rotations {
+                    let first = tau % outer * grid.inner + inner;
+                    for (plane, d) in pairs(grid.planes(), rotations) {
+                        let o = plane * plane_channels + first;
                         let tap = input * share + (tau + d) % share;
-                        if o < to.channels && tap < taps {
-                            // The input takes the place of a shift.
-                            diagonals.push(d, input as i64, tau * tile + slot, weight + o * taps + tap);
+                        if first < plane_channels && o < to.channels && tap < taps {
+                            diagonals.push((input, plane), (d, 0), tau * tile + slot, weight + o * taps + tap);
                         }
                     }
                 }
@@ -71,16 +71,20 @@ impl Lowering<'_> {
 
     fn widest_conv(&self) -> usize {
         let convs = self.layers.iter().filter(|layer| matches!(layer.operation, Operation::Conv { .. }));
-        convs.map(|layer| layer.output.channels.next_power_of_two()).max().unwrap_or(1)
+        convs.map(|layer| self.plane_channels(layer.output.channels).next_power_of_two()).max().unwrap_or(1)
     }
 
     /// Phases and copies, or channels side by side, that make the first convolution and the layer
     /// that reads it cheapest.
-    fn first_grid(&self, index: usize, tiles: usize, (taps, channels): (usize, usize)) -> Option<Grid> {
+    fn first_grid(&self, index: usize, tiles: usize, (taps, share): (usize, usize)) -> Option<Grid> {
         let (shape, tile) = (self.layers[index].output, self.slots / tiles);
+        let plane_channels = self.plane_channels(shape.channels);
+        let (inputs, planes) = (taps.div_ceil(share), shape.channels.div_ceil(plane_channels));
+        let channels = plane_channels.next_power_of_two();
         let next = self.next_linear(index)?;
         let grid = |inner: usize, parts: usize, positions: Positions| Grid {
             shape,
+            plane_channels,
             tiles,
             tile,
             inner,
@@ -121,8 +125,14 @@ impl Lowering<'_> {
                             continue;
                         };
                         let rotations = (period / parts).div_ceil(shifted.shifts.len());
-                        let cost = self.linear_cost(index, outer.min(taps), (taps / outer.min(taps)).ilog2())
-                            + self.linear_cost(next, rotations, (self.slots / period).ilog2())
+                        let turns = outer.min(share);
+                        let cost = self.linear_cost(index, (inputs, planes), turns, (share / turns).ilog2())
+                            + self.linear_cost(
+                                next,
+                                (planes, 1),
+                                rotations,
+                                (self.slots / period).checked_ilog2().unwrap_or(0),
+                            )
                             + self.dense_cost(next, (period, parts));
                         if best.as_ref().is_none_or(|(least, _)| cost < *least) {
                             best = Some((cost, grid(inner, parts, Positions::Shifted(shifted))));

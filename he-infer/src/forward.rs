@@ -56,12 +56,20 @@ pub enum InputError {
         /// Index given.
         found: usize,
     },
-    /// Wrong number of ciphertexts or slot vectors for one image.
-    #[error("the program takes {expected} ciphertexts per image, found {found}; use the functions for all of them")]
+    /// Wrong number of ciphertexts or slot vectors of a query.
+    #[error("the program takes {expected} ciphertexts per query, found {found}; use the functions for all of them")]
     Inputs {
         /// Ciphertexts of the program.
         expected: usize,
         /// Ciphertexts given.
+        found: usize,
+    },
+    /// No image, or more than one query carries.
+    #[error("a query of this program carries 1 to {most} images, found {found}; send the others in another query")]
+    Images {
+        /// Images of a query.
+        most: usize,
+        /// Images given.
         found: usize,
     },
     /// Wrong number of slots.

@@ -1,6 +1,7 @@
-//! Where the elements of a feature map live in the slots of one ciphertext.
+//! Where the elements of a feature map live in the slots of one or more ciphertexts.
 //!
-//! Slots are cut into tiles of equal, power-of-two size; a tile holds positions of one channel.
+//! Slots are cut into tiles of equal, power-of-two size; a tile holds positions of one channel,
+//! and a ciphertext a fixed number of channels.
 //! The slot vector is one ring, so a rotation by whole tiles maps channels onto channels without
 //! a seam. After a dense layer the units repeat with a period over all slots instead.
 
@@ -19,6 +20,9 @@ pub(crate) enum Layout {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Grid {
     pub(crate) shape: ImageShape,
+    /// Channels of one ciphertext: ciphertext p holds channels from p * plane_channels on, all
+    /// ciphertexts in the same places.
+    pub(crate) plane_channels: usize,
     /// Number of tiles, a power of two.
     pub(crate) tiles: usize,
     /// Slots of one tile, a power of two.
@@ -26,7 +30,7 @@ pub(crate) struct Grid {
     /// Channels side by side in one tile, and the slots between two of them.
     pub(crate) inner: usize,
     pub(crate) inner_step: usize,
-    /// Channel c lives in tile c / inner * channel_step, and again every channel_period tiles.
+    /// Channel c of a ciphertext lives in tile c / inner * channel_step, and again every channel_period tiles.
     pub(crate) channel_step: usize,
     pub(crate) channel_period: usize,
     /// Of the repetitions, how many (a power of two) a dense layer lets compute different units.
@@ -147,15 +151,25 @@ impl Positions {
 }
 
 impl Grid {
-    /// Tiles that hold a channel, first one first.
-    pub(crate) fn tiles_of(&self, channel: usize) -> impl Iterator<Item = usize> + use<> {
-        (channel / self.inner * self.channel_step..self.tiles).step_by(self.channel_period)
+    /// Ciphertexts of the feature map.
+    pub(crate) fn planes(&self) -> usize {
+        self.shape.channels.div_ceil(self.plane_channels)
     }
 
-    /// All slots of an element, preferred one first.
+    /// The ciphertext that holds a channel.
+    pub(crate) fn plane_of(&self, channel: usize) -> usize {
+        channel / self.plane_channels
+    }
+
+    /// Tiles of its ciphertext that hold a channel, first one first.
+    pub(crate) fn tiles_of(&self, channel: usize) -> impl Iterator<Item = usize> + use<> {
+        (channel % self.plane_channels / self.inner * self.channel_step..self.tiles).step_by(self.channel_period)
+    }
+
+    /// All slots of an element in its ciphertext, preferred one first.
     pub(crate) fn slots(&self, channel: usize, y: usize, x: usize) -> Vec<usize> {
         let positions = self.positions.slots(y, x);
-        let first = channel % self.inner * self.inner_step;
+        let first = channel % self.plane_channels % self.inner * self.inner_step;
         let in_tile = |tile: usize| positions.iter().map(move |slot| tile * self.tile + first + slot);
         self.tiles_of(channel).flat_map(in_tile).collect()
     }

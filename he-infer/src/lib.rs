@@ -7,6 +7,7 @@ mod dense;
 mod diagonal;
 mod encrypted;
 mod executor;
+mod fingerprint;
 mod first;
 mod forward;
 mod layer;
@@ -14,10 +15,14 @@ mod layout;
 mod lower;
 mod model;
 mod network;
+mod noise;
+mod packing;
 mod plain;
 mod plan;
 mod program;
+mod query;
 mod shadow;
+mod step;
 mod summary;
 mod taps;
 
@@ -30,7 +35,9 @@ pub use network::{
     CHANNELS_MAX, CLASSES, KERNEL_MAX, LAYERS_MAX, Network, NetworkError, NetworkLiteral, PARAMETERS_MAX, SIDE_MAX,
     STRIDE_MAX, TensorSpec,
 };
+pub use noise::Conditions;
 pub use plain::PlainModel;
-pub use program::{LinearStep, Program, QuadraticStep, Step, Term, WeightSlot};
+pub use program::{Program, WeightSlot};
 pub use shadow::ShadowExecutor;
+pub use step::{LinearOutput, LinearStep, QuadraticStep, Step, Term};
 pub use summary::Summary;

@@ -9,7 +9,8 @@ use crate::diagonal::{Diagonals, Entry, narrow, rotation};
 use crate::layer::{Layer, Operation};
 use crate::layout::Layout;
 use crate::network::Network;
-use crate::program::{LinearStep, QuadraticStep, Step, WeightSlot};
+use crate::program::WeightSlot;
+use crate::step::{LinearStep, QuadraticStep, Step};
 
 /// An average pool.
 #[derive(Clone, Copy)]
@@ -42,24 +43,37 @@ pub(crate) struct Lowering<'a> {
     /// Ciphertexts an image may take, and takes.
     pub(crate) inputs_max: usize,
     pub(crate) inputs: usize,
+    /// Ciphertexts that the channels of a feature map share out over, a power of two.
+    planes: usize,
 }
 
-pub(crate) fn lower(
-    network: &Network,
-    params: &Params,
-    (key_worth, inputs_max): (usize, usize),
-) -> Result<Lowered, CompileError> {
-    let slots = params.slots();
+/// What lowering may choose from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Choice {
+    /// What sparing a rotation key is worth, see `Cost::new`.
+    pub(crate) key_worth: usize,
+    /// Ciphertexts an image may take.
+    pub(crate) inputs_max: usize,
+    /// Ciphertexts that the channels of a feature map share out over, a power of two.
+    pub(crate) planes: usize,
+    /// Images side by side, a power of two: slot i of image b is slot i * images + b.
+    pub(crate) images: usize,
+}
+
+pub(crate) fn lower(network: &Network, params: &Params, choice: Choice) -> Result<Lowered, CompileError> {
+    // The slots of one image.
+    let slots = params.slots() / choice.images;
     let mut lowering = Lowering {
         layers: network.layers(),
         params,
-        cost: Cost::new(params, key_worth),
+        cost: Cost::new(params, choice.key_worth),
         slots,
         steps: Vec::new(),
         weights: Vec::new(),
         packing: Vec::new(),
-        inputs_max,
+        inputs_max: choice.inputs_max,
         inputs: 1,
+        planes: choice.planes,
     };
     let mut layout = None;
     for index in 0..lowering.layers.len() {
@@ -72,6 +86,7 @@ pub(crate) fn lower(
         Some(Layout::Periodic { period, .. }) => period,
         _ => slots,
     };
+    lowering.steps.iter_mut().for_each(|step| spread_rotations(step, choice.images));
     Ok(Lowered {
         steps: lowering.steps,
         weights: lowering.weights,
@@ -87,10 +102,12 @@ impl Lowering<'_> {
             Operation::Conv { .. } => self.first_conv(index),
             _ => {
                 let grid = self.flat_image(index)?;
-                for (pixel, slot) in
-                    (0..grid.shape.width).flat_map(|x| grid.slots(0, 0, x).into_iter().map(move |slot| (x, slot)))
-                {
-                    self.packing.push((narrow(slot), narrow(pixel)));
+                self.inputs = grid.planes();
+                let pixels = self.layers[index].input.elements();
+                for (piece, x) in pairs(grid.shape.channels, grid.shape.width) {
+                    let pixel = grid.shape.index(piece, 0, x);
+                    let slots = grid.slots(piece, 0, x).into_iter().filter(|_| pixel < pixels);
+                    self.packing.extend(slots.map(|slot| (narrow(piece * self.slots + slot), narrow(pixel))));
                 }
                 self.next(index, Layout::Grid(grid))
             }
@@ -100,14 +117,14 @@ impl Lowering<'_> {
     fn next(&mut self, index: usize, layout: Layout) -> Result<Layout, CompileError> {
         match (self.layers[index].operation, layout) {
             (Operation::Quadratic { beta }, layout) => {
-                let beta = self.per_channel(index, &layout, beta);
-                self.steps.push(Step::Quadratic(QuadraticStep { layer: index, limbs: 0, beta }));
+                let betas = self.per_channel(index, &layout, beta);
+                self.steps.push(Step::Quadratic(QuadraticStep { layer: index, limbs: 0, betas }));
                 Ok(layout)
             }
             (Operation::Quartic { beta, gamma }, layout) => {
                 for offset in [beta, gamma] {
-                    let beta = self.per_channel(index, &layout, offset);
-                    self.steps.push(Step::Quadratic(QuadraticStep { layer: index, limbs: 0, beta }));
+                    let betas = self.per_channel(index, &layout, offset);
+                    self.steps.push(Step::Quadratic(QuadraticStep { layer: index, limbs: 0, betas }));
                 }
                 Ok(layout)
             }
@@ -131,37 +148,46 @@ impl Lowering<'_> {
         let mut step: LinearStep = diagonals.into_step(index, (self.cost, self.limbs(index)), &mut self.weights);
         let signed = |fold: usize| rotation(fold as i64, self.slots);
         step.folds = folds.into_iter().map(signed).collect();
-        if self.inputs > 1 && self.steps.is_empty() {
-            step.shifts.fill(0);
+        for (output, bias) in step.outputs.iter_mut().zip(self.per_channel(index, output, bias)) {
+            output.bias = bias;
         }
-        step.bias = self.per_channel(index, output, bias);
         if let Some(pool) = self.pool(index) {
             let mean = 1.0 / (pool.size * pool.size) as f64;
-            step.groups.iter().flatten().for_each(|term| self.weights[term.weight].scale_values(mean));
+            step.terms().for_each(|term| self.weights[term.weight].scale_values(mean));
         }
         self.steps.push(Step::Linear(step));
     }
 
-    /// A weight vector that holds parameter `offset + channel` wherever an element lives.
-    fn per_channel(&mut self, index: usize, layout: &Layout, offset: usize) -> usize {
-        let mut entries = Vec::new();
-        match layout {
+    /// A weight vector for every ciphertext of a layout, with parameter `offset + channel` wherever
+    /// an element lives.
+    fn per_channel(&mut self, index: usize, layout: &Layout, offset: usize) -> Vec<usize> {
+        let planes = match layout {
             Layout::Grid(grid) => {
+                let mut planes = vec![Vec::new(); grid.planes()];
                 for c in 0..grid.shape.channels {
                     for (y, x) in pairs(grid.shape.height, grid.shape.width) {
                         let slots = grid.slots(c, y, x).into_iter();
-                        entries.extend(slots.map(|slot| (narrow(slot), narrow(offset + c))));
+                        planes[grid.plane_of(c)].extend(slots.map(|slot| (narrow(slot), narrow(offset + c))));
                     }
                 }
+                planes
             }
             Layout::Periodic { units, period } => {
                 let used = (0..self.slots).filter(|slot| slot % period < *units);
-                entries.extend(used.map(|slot| (narrow(slot), narrow(offset + slot % period))));
+                vec![used.map(|slot| (narrow(slot), narrow(offset + slot % period))).collect()]
             }
+        };
+        let first = self.weights.len();
+        for mut entries in planes {
+            entries.sort_unstable();
+            self.weights.push(WeightSlot::sparse(index, entries));
         }
-        entries.sort_unstable();
-        self.weights.push(WeightSlot::sparse(index, entries));
-        self.weights.len() - 1
+        (first..self.weights.len()).collect()
+    }
+
+    /// Channels of a layer that one ciphertext holds.
+    pub(crate) fn plane_channels(&self, channels: usize) -> usize {
+        channels.div_ceil(self.planes)
     }
 
     /// Index of the next layer with weights: activations and pools are passed over.
@@ -185,12 +211,29 @@ impl Lowering<'_> {
                 * self.layers[index..].iter().map(|layer| layer.operation.levels()).sum::<usize>()
     }
 
-    /// Cost of a linear layer with this many rotations and folds.
-    pub(crate) fn linear_cost(&self, index: usize, rotations: usize, folds: u32) -> usize {
+    /// Cost of a linear layer between this many ciphertexts with this many rotations and folds.
+    pub(crate) fn linear_cost(
+        &self,
+        index: usize,
+        (inputs, outputs): (usize, usize),
+        rotations: usize,
+        folds: u32,
+    ) -> usize {
         let (limbs, after) = (self.limbs(index), self.limbs(index + 1));
-        self.cost.split(rotations, 1, limbs).cost
-            + rotations * Cost::product(limbs)
-            + folds as usize * self.cost.switch(after)
+        self.cost.split(rotations, (inputs, outputs), limbs).cost
+            + inputs * outputs * rotations * Cost::product(limbs)
+            + outputs * folds as usize * self.cost.switch(after)
+    }
+}
+
+/// Rotations by slots of one image as rotations by slots of all of them.
+fn spread_rotations(step: &mut Step, images: usize) {
+    if let Step::Linear(step) = step {
+        // Both factors are powers of two with a product of at most the slots.
+        let images = i32::try_from(images).unwrap_or(1);
+        step.giant *= images;
+        let lists = [&mut step.shifts, &mut step.babies, &mut step.folds];
+        lists.into_iter().flatten().for_each(|rotation| *rotation *= images);
     }
 }
 

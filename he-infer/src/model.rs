@@ -217,7 +217,21 @@ impl Program {
         key: &PublicKey,
         stream: &mut Stream,
     ) -> Result<Vec<Ciphertext>, ModelError> {
-        self.pack_all(image)?.iter().map(|slots| self.encrypt_slots(slots, key, stream)).collect()
+        self.encrypt_images(&[image], key, stream)
+    }
+
+    /// As `encrypt_query_all`, 1 to `images` images in one query. They are one asker's: whoever may
+    /// read the answer reads the logits of all of them.
+    ///
+    /// # Errors
+    /// As `encrypt_query`, or none or too many images.
+    pub fn encrypt_images(
+        &self,
+        images: &[ArrayView3<'_, f32>],
+        key: &PublicKey,
+        stream: &mut Stream,
+    ) -> Result<Vec<Ciphertext>, ModelError> {
+        self.pack_images(images)?.iter().map(|slots| self.encrypt_slots(slots, key, stream)).collect()
     }
 
     fn encrypt_slots(&self, slots: &[f64], key: &PublicKey, stream: &mut Stream) -> Result<Ciphertext, ModelError> {

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use he_agg::Params;
 use he_agg::multiparty::KeyPlan;
 
-use crate::program::{Step, WeightSlot};
+use crate::program::WeightSlot;
+use crate::step::Step;
 
 /// What planning adds to the steps.
 pub(crate) struct Plan {
@@ -40,17 +41,19 @@ pub(crate) fn plan(params: &Params, steps: &mut [Step], weights: &mut [WeightSlo
         match step {
             Step::Linear(step) => {
                 step.limbs = limbs;
-                for weight in step.groups.iter().flatten().map(|term| term.weight) {
+                for weight in step.terms().map(|term| term.weight) {
                     weights[weight].limbs = limbs;
                     weights[weight].scale = params.scale() * group / scale;
                 }
                 scale = params.scale();
-                weights[step.bias].limbs = after;
-                weights[step.bias].scale = scale;
+                for bias in step.outputs.iter().map(|output| output.bias) {
+                    weights[bias].limbs = after;
+                    weights[bias].scale = scale;
+                }
                 for rotation in step.shifts.iter().chain(&step.babies) {
                     need(*rotation, limbs);
                 }
-                if step.groups.len() > 1 {
+                if step.giants() > 1 {
                     need(step.giant, limbs);
                 }
                 for fold in &step.folds {
@@ -59,8 +62,10 @@ pub(crate) fn plan(params: &Params, steps: &mut [Step], weights: &mut [WeightSlo
             }
             Step::Quadratic(step) => {
                 step.limbs = limbs;
-                weights[step.beta].limbs = limbs;
-                weights[step.beta].scale = scale;
+                for beta in &step.betas {
+                    weights[*beta].limbs = limbs;
+                    weights[*beta].scale = scale;
+                }
                 scale = scale * scale / group;
             }
         }

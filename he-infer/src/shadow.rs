@@ -28,31 +28,37 @@ impl<'a> ShadowExecutor<'a> {
     pub fn run(&self, packed: &[f64]) -> Result<Vec<f64>, InputError> {
         self.program.check_slots(packed)?;
         self.program.check_inputs(1)?;
-        walk(self, self.program, (packed.to_vec(), Vec::new()), |_, _| ())
+        walk(self, self.program, &[packed.to_vec()], |_, _| ())
     }
 
-    /// As `run`, for all slot vectors of a packed image.
+    /// As `run`, for all slot vectors of a packed image, or of several images of one query.
     ///
     /// # Errors
     /// `Inputs` or `Slots` for another number of slot vectors or slots.
     pub fn run_all(&self, packed: &[Vec<f64>]) -> Result<Vec<f64>, InputError> {
         self.program.check_inputs(packed.len())?;
         packed.iter().try_for_each(|slots| self.program.check_slots(slots))?;
-        let (first, more) = packed.split_first().ok_or(InputError::Inputs { expected: 1, found: 0 })?;
-        walk(self, self.program, (first.clone(), more.to_vec()), |_, _| ())
+        walk(self, self.program, packed, |_, _| ())
     }
 
-    /// All slots after every step, for range statistics and for comparison with ciphertexts.
+    /// All slots after every step, for range statistics and for comparison with ciphertexts; those
+    /// of a second slot vector follow those of the first.
     ///
     /// # Errors
     /// As `run`.
     pub fn trace(&self, packed: &[f64]) -> Result<Vec<Vec<f64>>, InputError> {
-        self.program.check_slots(packed)?;
-        self.program.check_inputs(1)?;
+        self.trace_all(&[packed.to_vec()])
+    }
+
+    /// As `trace`, for all slot vectors of a query.
+    ///
+    /// # Errors
+    /// As `run_all`.
+    pub fn trace_all(&self, packed: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, InputError> {
+        self.program.check_inputs(packed.len())?;
+        packed.iter().try_for_each(|slots| self.program.check_slots(slots))?;
         let mut steps = Vec::with_capacity(self.program.steps().len());
-        walk(self, self.program, (packed.to_vec(), Vec::new()), |_, slots| {
-            steps.push(slots.clone());
-        })?;
+        walk(self, self.program, packed, |_, values| steps.push(values.concat()))?;
         Ok(steps)
     }
 }
@@ -72,14 +78,21 @@ impl Machine for ShadowExecutor<'_> {
         Ok(turned)
     }
 
-    fn sum_products(&self, terms: &[(&Vec<f64>, usize)]) -> Result<Vec<f64>, InputError> {
-        let mut sum = vec![0.0; self.program.slots()];
-        for (x, weight) in terms {
-            for ((sum, x), w) in sum.iter_mut().zip(*x).zip(&self.weights[*weight]) {
-                *sum += x * w;
+    fn sum_products(&self, sums: &[Vec<(&Vec<f64>, usize)>]) -> Result<Vec<Vec<f64>>, InputError> {
+        let add_up = |terms: &Vec<(&Vec<f64>, usize)>| {
+            let mut sum = vec![0.0; self.program.slots()];
+            for (x, weight) in terms {
+                for ((sum, x), w) in sum.iter_mut().zip(*x).zip(&self.weights[*weight]) {
+                    *sum += x * w;
+                }
             }
-        }
-        Ok(sum)
+            sum
+        };
+        Ok(sums.iter().map(add_up).collect())
+    }
+
+    fn nothing(&self) -> Result<Vec<f64>, InputError> {
+        Ok(vec![0.0; self.program.slots()])
     }
 
     fn add(&self, mut x: Vec<f64>, y: &Vec<f64>) -> Result<Vec<f64>, InputError> {

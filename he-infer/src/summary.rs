@@ -4,14 +4,16 @@ use std::fmt;
 
 use he_agg::Params;
 use he_agg::multiparty::KeyPlan;
+use he_agg::wire::HEADER_BYTES;
 use serde::Serialize;
 
-use crate::program::{Program, Step};
+use crate::program::Program;
+use crate::step::Step;
 
 /// Bits of one residue on the wire.
 const RESIDUE_BITS: usize = 30;
 
-/// Cost of one query, of the keys and of the model; sizes in bytes, residues packed to 30 bits.
+/// Cost of one query of up to `images` images, of the keys and of the model; sizes in bytes, residues packed to 30 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Levels used.
@@ -34,8 +36,14 @@ pub struct Summary {
     pub weight_vectors: usize,
     /// The encrypted model, two polynomials per slot vector.
     pub model_bytes: usize,
+    /// Images that one query may carry.
+    pub images: usize,
     /// A public-key query, two polynomials per ciphertext.
     pub query_bytes: usize,
+    /// A query under the asker's own secret, one polynomial and a seed per ciphertext.
+    pub own_query_bytes: usize,
+    /// The key that such queries need, once per session: both halves, at the query's limbs.
+    pub query_key_bytes: usize,
     /// The result before key switching, two polynomials.
     pub reply_bytes: usize,
 }
@@ -52,7 +60,10 @@ impl Program {
             relin_key_bytes: 2 * key_bytes(params, self.key_plan().relin_limbs),
             weight_vectors: self.weights().len(),
             model_bytes: self.weights().iter().map(|weight| 2 * poly_bytes(params, weight.limbs())).sum(),
+            images: self.images(),
             query_bytes: 2 * self.inputs() * poly_bytes(params, self.input_limbs()),
+            own_query_bytes: self.inputs() * (poly_bytes(params, self.input_limbs()) + HEADER_BYTES),
+            query_key_bytes: 2 * key_bytes(params, self.input_limbs()),
             reply_bytes: 2 * poly_bytes(params, self.output_limbs()),
             ..Summary::default()
         };
@@ -60,15 +71,16 @@ impl Program {
             match step {
                 Step::Linear(step) => {
                     let turns = |list: &[i32]| list.iter().filter(|r| **r != 0).count();
-                    let groups = step.groups.iter().filter(|group| !group.is_empty()).count();
-                    summary.products += step.groups.iter().map(Vec::len).sum::<usize>();
-                    summary.hoisted_rotations += turns(&step.shifts) + step.shifts.len() * turns(&step.babies);
-                    summary.full_rotations += step.groups.len() - 1 + step.folds.len();
-                    summary.relinearisations += groups;
+                    let groups = step.outputs.iter().flat_map(|output| &output.groups);
+                    summary.products += step.terms().count();
+                    summary.hoisted_rotations +=
+                        step.inputs * (turns(&step.shifts) + step.shifts.len() * turns(&step.babies));
+                    summary.full_rotations += step.outputs.len() * (step.giants() - 1 + step.folds.len());
+                    summary.relinearisations += groups.filter(|group| !group.is_empty()).count();
                 }
-                Step::Quadratic(_) => {
-                    summary.products += 1;
-                    summary.relinearisations += 1;
+                Step::Quadratic(step) => {
+                    summary.products += step.betas.len();
+                    summary.relinearisations += step.betas.len();
                 }
             }
         }
@@ -101,13 +113,15 @@ impl fmt::Display for Summary {
         )?;
         write!(
             f,
-            "{} rotation keys {:.1} MB, relinearisation key {:.1} MB, model {} vectors {:.1} MB, query {:.2} MB, reply {:.2} MB",
+            "{} rotation keys {:.1} MB, relinearisation key {:.1} MB, model {} vectors {:.1} MB, query {:.2} MB or {:.2} MB with a query key of {:.1} MB, reply {:.2} MB",
             self.galois_keys,
             mb(self.galois_key_bytes),
             mb(self.relin_key_bytes),
             self.weight_vectors,
             mb(self.model_bytes),
             mb(self.query_bytes),
+            mb(self.own_query_bytes),
+            mb(self.query_key_bytes),
             mb(self.reply_bytes)
         )
     }

@@ -82,7 +82,7 @@ fn keys_cover_rotations(program: &Program) {
         for rotation in step.shifts.iter().chain(&step.babies) {
             check(*rotation, step.limbs);
         }
-        if step.groups.len() > 1 {
+        if step.giants() > 1 {
             check(step.giant, step.limbs);
         }
         for fold in &step.folds {

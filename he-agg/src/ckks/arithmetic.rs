@@ -4,7 +4,7 @@ use crate::ckks::ciphertext::Ciphertext;
 use crate::ckks::error::CkksError;
 use crate::ckks::evaluator::{Evaluator, check_limbs, check_scales};
 use crate::ckks::plaintext::Plaintext;
-use crate::ckks::tensor::{TensorTerm, tensor_sum};
+use crate::ckks::tensor::{TensorTerm, tensor_sums};
 use crate::ring::{Eval, Limb, Poly};
 use rayon::prelude::*;
 
@@ -88,8 +88,38 @@ impl Evaluator {
     /// [`CkksError::NoTerms`] for none; [`CkksError::Parts`] for factors that were not
     /// relinearised; a mismatch of preset, limbs or product scale, naming both.
     pub fn mul_accumulate(&self, terms: &[(&Ciphertext, &Ciphertext)]) -> Result<Ciphertext, CkksError> {
-        let &(first, _) = terms.first().ok_or(CkksError::NoTerms)?;
-        let limbs = first.limbs;
+        self.mul_accumulate_all(&[terms]).and_then(|mut sums| sums.pop().ok_or(CkksError::NoTerms))
+    }
+
+    /// As [`Evaluator::mul_accumulate`] for every list of terms. Lists that share left factors are
+    /// faster together, since memory is read once for all of them.
+    ///
+    /// # Errors
+    /// As [`Evaluator::mul_accumulate`], for any list; all have the same limbs.
+    pub fn mul_accumulate_all<'c, T>(&self, sums: &[T]) -> Result<Vec<Ciphertext>, CkksError>
+    where
+        T: AsRef<[(&'c Ciphertext, &'c Ciphertext)]>,
+    {
+        let Some(first) = sums.first() else {
+            return Ok(Vec::new());
+        };
+        let limbs = first.as_ref().first().ok_or(CkksError::NoTerms)?.0.limbs;
+        let scales =
+            sums.iter().map(|terms| self.product_scale(terms.as_ref(), limbs)).collect::<Result<Vec<_>, _>>()?;
+        let term = |(left, right): &(&'c Ciphertext, &'c Ciphertext)| TensorTerm {
+            left: [&left.parts[0], &left.parts[1]],
+            right: [&right.parts[0], &right.parts[1]],
+        };
+        let terms: Vec<Vec<TensorTerm<'_>>> =
+            sums.iter().map(|terms| terms.as_ref().iter().map(term).collect()).collect();
+        let results = tensor_sums(&terms, &self.params.q[..limbs], self.params.n);
+        let ciphertext =
+            |(parts, scale): ([_; 3], f64)| Ciphertext { params: self.params, limbs, scale, parts: parts.into() };
+        Ok(results.into_iter().zip(scales).map(ciphertext).collect())
+    }
+
+    /// The scale of all products of a sum, whose factors have `limbs` limbs.
+    fn product_scale(&self, terms: &[(&Ciphertext, &Ciphertext)], limbs: usize) -> Result<f64, CkksError> {
         let mut scale = None;
         for (left, right) in terms {
             for factor in [left, right] {
@@ -100,19 +130,7 @@ impl Evaluator {
             let product = left.scale * right.scale;
             check_scales(*scale.get_or_insert(product), product)?;
         }
-        let pairs: Vec<TensorTerm<'_>> = terms
-            .iter()
-            .map(|(left, right)| TensorTerm {
-                left: [&left.parts[0], &left.parts[1]],
-                right: [&right.parts[0], &right.parts[1]],
-            })
-            .collect();
-        Ok(Ciphertext {
-            params: self.params,
-            limbs,
-            scale: scale.unwrap_or(1.0),
-            parts: tensor_sum(&pairs, &self.params.q[..limbs], self.params.n).into(),
-        })
+        scale.ok_or(CkksError::NoTerms)
     }
 
     /// The sum of `ciphertext plaintext` over all terms, as two polynomials; the scales multiply.

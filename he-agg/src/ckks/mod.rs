@@ -24,6 +24,7 @@ mod plaintext;
 mod public_key;
 mod rescale;
 mod rotation;
+mod seeded_ciphertext;
 mod switching_key;
 mod tensor;
 
@@ -35,6 +36,7 @@ pub use evaluator::{Evaluator, SCALE_TOLERANCE};
 pub use plaintext::Plaintext;
 pub use public_key::PublicKey;
 pub use rotation::Hoisted;
+pub use seeded_ciphertext::SeededCiphertext;
 
 pub(crate) use ciphertext::refuse_other_fields;
 pub(crate) use decryption::decrypt;
@@ -42,4 +44,6 @@ pub(crate) use decryption::decrypt;
 pub(crate) use encoder::coefficient_differences;
 pub(crate) use evaluation_keys::slot_steps;
 pub(crate) use extended::{add_gadget, digit_count, extended_basis};
+pub(crate) use key_switch::check_key;
+pub(crate) use seeded_ciphertext::second_half;
 pub(crate) use switching_key::SwitchingKey;

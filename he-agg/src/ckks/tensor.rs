@@ -4,8 +4,8 @@ use crate::backend::{self, TensorOperands};
 use crate::ring::{Eval, Limb, Poly};
 use rayon::prelude::*;
 
-/// Coefficients per block: the three sums take 12 KiB and stay in the first-level cache while
-/// every group of terms adds to them.
+/// Coefficients per block: the three polynomials of a sum take 12 KiB and stay in the first-level
+/// cache while every group of terms adds to them.
 const BLOCK: usize = 1024;
 
 /// Terms whose products are summed in registers: sixteen streams of operands at once are about
@@ -13,33 +13,43 @@ const BLOCK: usize = 1024;
 const GROUP: usize = 4;
 
 /// The two factors of one product.
+#[derive(Clone, Copy)]
 pub(crate) struct TensorTerm<'a> {
     pub(crate) left: [&'a Poly<Eval>; 2],
     pub(crate) right: [&'a Poly<Eval>; 2],
 }
 
-/// (sum x0 y0, sum x0 y1 + x1 y0, sum x1 y1) over all terms.
+/// (sum x0 y0, sum x0 y1 + x1 y0, sum x1 y1) over all terms of each sum.
 ///
-/// One pass over the operands: they are larger than any cache, the sums are not.
-pub(crate) fn tensor_sum(terms: &[TensorTerm<'_>], basis: &[Limb], n: usize) -> [Poly<Eval>; 3] {
-    let mut sums = [(); 3].map(|()| Poly::<Eval>::zero(n, basis.len()));
-    let [s0, s1, s2] = sums.each_mut().map(|sum| sum.residues_mut().par_chunks_exact_mut(n));
-    s0.zip(s1).zip(s2).zip(basis).enumerate().for_each(|(index, (((s0, s1), s2), limb))| {
-        let blocks = s0.chunks_mut(BLOCK).zip(s1.chunks_mut(BLOCK)).zip(s2.chunks_mut(BLOCK));
-        for (block, ((s0, s1), s2)) in blocks.enumerate() {
-            let range = block * BLOCK..block * BLOCK + s0.len();
+/// Block by block through all sums: right factors occur once and are larger than any cache, left
+/// ones occur in many sums, and their blocks stay in the second-level cache meanwhile.
+pub(crate) fn tensor_sums(sums: &[Vec<TensorTerm<'_>>], basis: &[Limb], n: usize) -> Vec<[Poly<Eval>; 3]> {
+    let mut results: Vec<_> = sums.iter().map(|_| [(); 3].map(|()| Poly::<Eval>::zero(n, basis.len()))).collect();
+    let block = BLOCK.min(n);
+    // The same block of every result, so that threads share blocks and not sums.
+    let mut blocks: Vec<Vec<[&mut [u32]; 3]>> = (0..basis.len() * n / block).map(|_| Vec::new()).collect();
+    for result in &mut results {
+        let [r0, r1, r2] = result.each_mut().map(|part| part.residues_mut().chunks_exact_mut(block));
+        for (((r0, r1), r2), block) in r0.zip(r1).zip(r2).zip(&mut blocks) {
+            block.push([r0, r1, r2]);
+        }
+    }
+    blocks.into_par_iter().enumerate().for_each(|(index, results)| {
+        let (limb, from) = (index * block / n, index * block % n);
+        for (terms, [r0, r1, r2]) in sums.iter().zip(results) {
             for group in terms.chunks(GROUP) {
                 let mut operands: [TensorOperands<'_>; GROUP] = [[&[]; 4]; GROUP];
                 for (operand, term) in operands.iter_mut().zip(group) {
-                    let [x0, x1] = term.left.map(|x| &x.limb(index)[range.clone()]);
-                    let [y0, y1] = term.right.map(|y| &y.limb(index)[range.clone()]);
+                    let [x0, x1] = term.left.map(|x| &x.limb(limb)[from..from + block]);
+                    let [y0, y1] = term.right.map(|y| &y.limb(limb)[from..from + block]);
                     *operand = [x0, x1, y0, y1];
                 }
-                backend::tensor_add(limb.modulus(), &operands[..group.len()], [&mut *s0, &mut *s1, &mut *s2]);
+                let results = [&mut *r0, &mut *r1, &mut *r2];
+                backend::tensor_add(basis[limb].modulus(), &operands[..group.len()], results);
             }
         }
     });
-    sums
+    results
 }
 
 #[cfg(test)]
@@ -58,7 +68,14 @@ mod tests {
             let quads: Vec<_> = polys.chunks_exact(4).take(terms).collect();
             let operands: Vec<_> =
                 quads.iter().map(|p| TensorTerm { left: [&p[0], &p[1]], right: [&p[2], &p[3]] }).collect();
-            let sums = tensor_sum(&operands, basis, params.n);
+            let halves = operands.chunks(terms.div_ceil(2)).map(<[_]>::to_vec).collect::<Vec<_>>();
+            let mut parts = tensor_sums(&halves, basis, params.n).into_iter();
+            let sums = tensor_sums(&[operands], basis, params.n).remove(0);
+            let mut added = parts.next().unwrap();
+            for part in parts {
+                added.iter_mut().zip(&part).for_each(|(sum, part)| sum.add_assign(part, basis));
+            }
+            assert!(added == sums, "{terms} terms in two sums");
             let mut expected = [(); 3].map(|()| Poly::zero(params.n, basis.len()));
             for p in &quads {
                 expected[0].mul_add(&p[0], &p[2], basis);

@@ -6,7 +6,8 @@
 //! one and refuses duplicates, other epochs and incomplete sets. Each hospital also deals its
 //! secret in points ([`ServingKeyShare`]). A result at the base level is then released to an
 //! [`AskerKey`] by the [`KeySwitchShare`]s of a threshold T. The collective secret is the sum of
-//! all parts and is never formed.
+//! all parts and is never formed. A query may come under a [`QuerySecret`] of the asker with a
+//! [`QueryKey`], at half the bytes.
 //!
 //! Source: Mouchet, Troncoso-Pastoriza, Bossuat, Hubaux, "Multiparty homomorphic encryption from
 //! ring-learning-with-errors", ePrint 2020/304.
@@ -24,6 +25,7 @@ mod key_plan;
 mod key_switch_share;
 mod party_set;
 mod public_key_share;
+mod query_key;
 #[cfg(test)]
 mod release_tests;
 mod relin_key_share;
@@ -44,6 +46,7 @@ pub use key_plan::KeyPlan;
 pub use key_switch_share::{KeySwitchShare, SwitchSum};
 pub use party_set::{PARTIES_MAX, PartySet};
 pub use public_key_share::{PublicKeyShare, PublicKeySum};
+pub use query_key::{QueryKey, QuerySecret};
 pub use relin_key_share::{R1, R2, RelinEphemeral, RelinIntermediate, RelinKeyShare, RelinKeySum, RelinRound};
 pub use serving_key_share::ServingKeyShare;
 pub use serving_secret::ServingSecret;

@@ -11,6 +11,7 @@ mod bindings;
 mod circuits;
 mod key_recovery;
 mod noise;
+mod queries;
 mod quorums;
 
 fn plan(relin: usize, rotations: &[(i32, usize)]) -> KeyPlan {

@@ -39,7 +39,7 @@ const fn row(
 }
 
 /// Shares of keys name any sender; the sum that absorbs them knows who is in the ceremony.
-const ROWS: [Row; 18] = [
+const ROWS: [Row; 20] = [
     row("update-chunk", SHAPE, "Scale", (4, "UnknownParty"), [ACCEPTED; 3], ACCEPTED),
     row("packed-chunk", SHAPE, "Scale", (4, "UnknownParty"), [ACCEPTED; 3], ACCEPTED),
     row(
@@ -65,6 +65,8 @@ const ROWS: [Row; 18] = [
     row("key-switch-share", SHAPE, "Scale", (2, ACCEPTED), UNUSED, "Context"),
     row("asker-key", SHAPE, "Scale", (1, "Field sender"), UNUSED, ACCEPTED),
     row("serving-key-share", SHAPE, "Scale", (65, "Field sender"), [UNUSED[0], ACCEPTED, ACCEPTED], "Epoch"),
+    row("seeded-ciphertext", [ACCEPTED, SHAPE[1]], ACCEPTED, (1, "Field sender"), UNUSED, ACCEPTED),
+    row("query-key", DIGITS, "Scale", (1, "Field sender"), KEY, "Epoch"),
 ];
 
 fn each(test: impl Fn(&Decoder, &Row)) {
@@ -167,6 +169,8 @@ fn every_kind_has_a_decoder_here() {
         Kind::KeySwitchShare,
         Kind::AskerKey,
         Kind::ServingShare,
+        Kind::SeededCiphertext,
+        Kind::QueryKey,
     ];
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), all.map(|kind| kind as u8));
 }

@@ -4,9 +4,9 @@ use super::{Round, Serving};
 use he_agg::aggregation::{
     AggregationError, BlindedSum, ChunkSum, DecryptionShare, KeyShare, PackedChunk, UpdateChunk,
 };
-use he_agg::ckks::{Ciphertext, GaloisKey, PublicKey, RelinearizationKey};
+use he_agg::ckks::{Ciphertext, GaloisKey, PublicKey, RelinearizationKey, SeededCiphertext};
 use he_agg::multiparty::{
-    AskerPublicKey, CeremonyError, GaloisKeyShare, KeySwitchShare, PublicKeyShare, R1, R2, RelinIntermediate,
+    AskerPublicKey, CeremonyError, GaloisKeyShare, KeySwitchShare, PublicKeyShare, QueryKey, R1, R2, RelinIntermediate,
     RelinKeyShare, ServingKeyShare, SwitchContext,
 };
 use he_agg::{DecodeError, Params, Preset};
@@ -249,5 +249,12 @@ fn serving_decoders(serving: &'static Serving, objects: &[(&str, Vec<u8>)]) -> V
             |b| ServingKeyShare::from_bytes(b, crs),
             |share| share.to_bytes().to_vec(),
         ),
+        decoder(
+            of("seeded-ciphertext", Family::Ciphertext),
+            objects,
+            move |b| SeededCiphertext::from_bytes(b, preset),
+            SeededCiphertext::to_bytes,
+        ),
+        decoder(of("query-key", keys), objects, |b| QueryKey::from_bytes(b, crs), QueryKey::to_bytes),
     ]
 }

@@ -1,11 +1,11 @@
 //! The objects of a serving epoch of two hospitals, keys trimmed to few limbs.
 
 use he_agg::aggregation::{Flooding, MaskKey, MemoryLedger, VaultSecret};
-use he_agg::ckks::{Ciphertext, Encoder, Evaluator};
+use he_agg::ckks::{Ciphertext, Encoder, Evaluator, SeededCiphertext};
 use he_agg::multiparty::{
     AskerKey, Crs, DecryptPolicy, EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, KeySwitchShare, PublicKey,
-    PublicKeyShare, PublicKeySum, Quorum, R1, R2, RelinIntermediate, RelinKeyShare, RelinKeySum, RelinearizationKey,
-    ServingKeyShare, ServingSecret, SwitchContext, SwitchPermit,
+    PublicKeyShare, PublicKeySum, QueryKey, QuerySecret, Quorum, R1, R2, RelinIntermediate, RelinKeyShare, RelinKeySum,
+    RelinearizationKey, ServingKeyShare, ServingSecret, SwitchContext, SwitchPermit,
 };
 use he_agg::{Preset, Stream};
 use std::collections::BTreeMap;
@@ -36,6 +36,9 @@ pub(crate) struct Serving {
     pub(crate) zeros: Ciphertext,
     /// The zeros at the base limbs.
     pub(crate) result: Ciphertext,
+    /// The zeros under an asker's secret, and the key that switches them to the collective one.
+    pub(crate) query: SeededCiphertext,
+    pub(crate) query_key: QueryKey,
 }
 
 impl Serving {
@@ -89,6 +92,10 @@ impl Serving {
         };
         let (zeros, ciphertext) = (encrypt(&[]), encrypt(&values));
         let result = Evaluator::new(preset).unwrap().drop_to(&zeros, params.base_limbs).unwrap();
+        let secret = QuerySecret::generate(preset, &mut stream).unwrap();
+        let nothing = encoder.encode(&[], params.scale(), limbs).unwrap();
+        let query = secret.encrypt(&nothing, &mut stream).unwrap();
+        let query_key = QueryKey::generate(&secret, &public_key, &crs, limbs, &mut stream).unwrap();
         Serving {
             preset,
             crs,
@@ -106,6 +113,8 @@ impl Serving {
             ciphertext,
             zeros,
             result,
+            query,
+            query_key,
         }
     }
 
@@ -162,6 +171,8 @@ impl Serving {
             ("key-switch-share", self.switch_share(&context).to_bytes()),
             ("asker-key", self.asker.public().to_bytes()),
             ("serving-key-share", self.points[1].to_bytes().to_vec()),
+            ("seeded-ciphertext", self.query.to_bytes()),
+            ("query-key", self.query_key.to_bytes()),
         ]
     }
 }

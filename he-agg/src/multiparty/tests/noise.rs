@@ -7,6 +7,7 @@
 use super::plan;
 use crate::ckks::{Ciphertext, Hoisted, Plaintext, SwitchingKey, add_gadget, coefficient_differences, extended_basis};
 use crate::multiparty::ideal::{Ceremony, noise, toy};
+use crate::multiparty::{QueryKey, QuerySecret};
 use crate::params::{Params, Preset};
 use crate::ring::{Automorphism, Eval, Poly};
 
@@ -76,6 +77,11 @@ impl Model {
         (2.0 * self.parties * SIGMA * SIGMA * (self.weight + 1.0)).sqrt()
     }
 
+    /// u e + e0 + e1 s, with u as heavy as one hospital's secret.
+    pub(super) fn query_key(&self) -> f64 {
+        SIGMA * (2.0 * self.weight + 1.0).sqrt()
+    }
+
     /// One key switch at `limbs` limbs, its rounding included.
     pub(super) fn switch(&self, limbs: usize, key: f64) -> f64 {
         let log2 = |primes: &[crate::ring::Limb]| -> f64 {
@@ -142,7 +148,21 @@ fn keys_and_operations(params: &'static Params, parties: u16) {
     let back = Automorphism::rotation(params.n, -STEPS).apply_eval(&c.ideal);
     check("rotation key", key_noise(&c, &galois.key, &back, &c.ideal), model.galois_key());
 
+    let secret = QuerySecret::over(params, &mut c.stream);
+    let query_key = QueryKey::generate(&secret, &c.public_key, &c.crs, top, &mut c.stream).unwrap();
+    check("query key", key_noise(&c, query_key.switching_key(), &c.ideal, &secret.poly), model.query_key());
+
     let values = c.random_values(1.0);
+    let scale = params.scale();
+    for limbs in [top, params.base_limbs + params.limbs_per_level] {
+        let plaintext = c.encoder.encode(&values, scale, limbs).unwrap();
+        let query = secret.encrypt(&plaintext, &mut c.stream).unwrap();
+        let own = crate::ckks::decrypt(&query.expand(), &secret.poly, params.p.len());
+        check(&format!("own-key query, {limbs} limbs"), rms_difference(&own, &plaintext), SIGMA);
+        let switched = c.evaluator.switch_to_collective(&query, &query_key).unwrap();
+        let found = rms_difference(&c.decrypt(&switched), &own);
+        check(&format!("query switch, {limbs} limbs"), found, model.switch(limbs, model.query_key()));
+    }
     for limbs in [top, params.base_limbs + params.limbs_per_level] {
         let fresh = c.encrypt(&values, params.scale(), limbs);
         operations(&c, &model, &fresh, &values, &check);
