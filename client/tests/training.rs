@@ -77,11 +77,12 @@ fn plain_settings() -> TrainSettings {
     }
 }
 
-/// Weighted cross-entropy in f64 through the reference forward pass.
-fn reference_loss(network: &Network, parameters: &[f32], data: &Samples, weights: &[f64]) -> f64 {
+/// Weighted cross-entropy in f64 through the reference forward pass, `offsets` added to the logits.
+fn reference_loss(network: &Network, parameters: &[f32], data: &Samples, (weights, offsets): (&[f64], &[f64])) -> f64 {
     let (mut loss, mut total) = (0.0, 0.0);
     for (image, &label) in data.images.outer_iter().zip(&data.labels) {
         let logits = network.forward(parameters, image).unwrap();
+        let logits: Vec<f64> = logits.iter().zip(offsets).map(|(z, offset)| z + offset).collect();
         let sum: f64 = logits.iter().map(|z| z.exp()).sum();
         let weight = weights[usize::from(label)];
         loss -= weight * (logits[usize::from(label)].exp() / sum).ln();
@@ -113,28 +114,29 @@ fn prediction_equals_the_reference_forward_pass() {
 
 #[test]
 fn one_step_moves_along_the_gradient_of_the_weighted_loss() {
+    // Class counts 4, 2 and 2: balanced weights 1, 2 and 2, or the logarithms of 1/2, 1/4 and 1/4 added.
     for network in [conv_network(), separable_network()] {
-        check_gradient(&network);
+        check_gradient(&network, ClassWeighting::Balanced, (&[1.0, 2.0, 2.0], &[0.0; 3]));
+        let offsets = [0.5f64.ln(), 0.25f64.ln(), 0.25f64.ln()];
+        check_gradient(&network, ClassWeighting::LogitAdjusted, (&[1.0; 3], &offsets));
     }
 }
 
-fn check_gradient(network: &Network) {
-    // Class counts 4, 2 and 2: balanced weights 1, 2 and 2.
+fn check_gradient(network: &Network, class_weights: ClassWeighting, objective: (&[f64], &[f64])) {
     let data = samples(network, 9, 3).select(&[0, 1, 2, 3, 4, 5, 6, 0]);
-    let settings = TrainSettings { class_weights: ClassWeighting::Balanced, ..plain_settings() };
+    let settings = TrainSettings { class_weights, ..plain_settings() };
     let trainer = Trainer::new(network, settings).unwrap();
     let start = trainer.initial_parameters(9);
     let rate = 0.5;
     let fit = trainer.fit(&start, &data, 1, rate, 1, &mut |_| {}).unwrap();
     assert_eq!(fit.samples, 8);
-    let weights = [1.0, 2.0, 2.0];
-    assert!((fit.loss - reference_loss(network, &start, &data, &weights)).abs() < 1e-5);
+    assert!((fit.loss - reference_loss(network, &start, &data, objective)).abs() < 1e-5);
     for tensor in network.tensors() {
         for index in [tensor.offset, tensor.offset + tensor.len - 1] {
             let shifted = |by: f32| {
                 let mut moved = start.clone();
                 moved[index] += by;
-                let loss = reference_loss(network, &moved, &data, &weights);
+                let loss = reference_loss(network, &moved, &data, objective);
                 (f64::from(moved[index]), loss)
             };
             let ((up, high), (down, low)) = (shifted(1e-3), shifted(-1e-3));
@@ -167,10 +169,30 @@ fn range_penalty_pulls_large_activations_in() {
 }
 
 #[test]
+fn proximal_pull_keeps_a_fit_near_its_start() {
+    let network = dense_network();
+    let data = samples(&network, 64, 2);
+    let distance = |proximal| {
+        let settings = TrainSettings { proximal, batch_size: 16, ..plain_settings() };
+        let trainer = Trainer::new(&network, settings).unwrap();
+        let start = trainer.initial_parameters(4);
+        let fit = trainer.fit(&start, &data, 4, 0.05, 1, &mut |_| {}).unwrap();
+        start.iter().zip(&fit.parameters).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
+    };
+    // 16 steps of 0.05 against a pull of 1 keep e^-0.8 = 0.45 of the first one.
+    assert!(distance(1.0) < 0.9 * distance(0.0), "{} against {}", distance(1.0), distance(0.0));
+}
+
+#[test]
 fn equal_seeds_give_equal_bits_even_side_by_side() {
     let network = conv_network();
     let data = samples(&network, 40, 3);
-    let settings = TrainSettings { batch_size: 16, ..TrainSettings::default() };
+    let settings = TrainSettings {
+        batch_size: 16,
+        class_weights: ClassWeighting::LogitAdjusted,
+        proximal: 0.1,
+        ..TrainSettings::default()
+    };
     let trainer = Trainer::new(&network, settings).unwrap();
     let start = trainer.initial_parameters(5);
     let run = |seed| trainer.fit(&start, &data, 2, 1e-2, seed, &mut |_| {}).unwrap();

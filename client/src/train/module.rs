@@ -62,6 +62,8 @@ pub(super) struct Step {
 pub(super) struct Objective<'a> {
     /// One weight per class.
     pub(super) class_weights: &'a [f64],
+    /// Added to every image's logits before the loss, one per class.
+    pub(super) logit_offsets: Option<&'a [f32]>,
     /// Factor of the range penalty; 0 switches it off.
     pub(super) range_penalty: f64,
     /// Magnitude at which the range penalty starts.
@@ -127,6 +129,10 @@ impl NetworkModule {
                 });
             }
         })?;
+        let logits = match objective.logit_offsets {
+            Some(offsets) => logits + Tensor::from_data(TensorData::new(offsets.to_vec(), [1, self.classes]), &device),
+            None => logits,
+        };
         let targets = self.targets(labels, objective.class_weights, &device);
         let cross_entropy = (log_softmax(logits, 1) * targets).sum().neg();
         let loss = match penalty {

@@ -78,6 +78,18 @@ impl Optimiser {
     }
 }
 
+/// Adds the gradient of `strength / 2 |parameters - start|^2` to `gradient`.
+///
+/// Source: Li et al., "Federated optimization in heterogeneous networks", MLSys 2020, Algorithm 2.
+pub(super) fn pull(gradient: &mut [f32], parameters: &[f32], start: &[f32], strength: f64) {
+    if strength > 0.0 {
+        let strength = strength as f32;
+        for ((g, p), s) in gradient.iter_mut().zip(parameters).zip(start) {
+            *g += strength * (p - s);
+        }
+    }
+}
+
 /// Scales the whole gradient down to Euclidean norm `limit` if it is longer; returns the norm
 /// before.
 pub(super) fn clip_norm(gradient: &mut [f32], limit: f64) -> f64 {
@@ -117,6 +129,15 @@ mod tests {
         optimiser.step(&mut p, &[1e-3, -40.0], 0.01);
         assert!((p[0] - (0.999 - 0.01)).abs() < 1e-5);
         assert!((p[1] - (0.999 + 0.01)).abs() < 1e-5);
+    }
+
+    #[test]
+    fn pull_points_back_to_the_start() {
+        let mut gradient = [1.0, 1.0];
+        pull(&mut gradient, &[3.0, 5.0], &[2.0, 7.0], 0.5);
+        assert_eq!(gradient, [1.5, 0.0]);
+        pull(&mut gradient, &[3.0, 5.0], &[2.0, 7.0], 0.0);
+        assert_eq!(gradient, [1.5, 0.0]);
     }
 
     #[test]

@@ -27,12 +27,15 @@ pub struct TrainSettings {
     /// Largest Euclidean norm of the whole gradient, above 0. Polynomial activations diverge
     /// without it at hospitals with few classes.
     pub gradient_clip: f64,
+    /// Pull of a fit towards the parameters it started from, `[0, 10]`: adds `proximal / 2 |w - start|^2` to the loss,
+    /// so that a hospital with unlike images does not drag the common model away. 0 for none.
+    pub proximal: f64,
     /// Weight of `mean(relu(|x| - range-limit)^2)` over every input of a quadratic activation,
     /// `[0, 100]`.
     pub range_penalty: f64,
     /// Where the range penalty starts, above 0.
     pub range_limit: f64,
-    /// `"balanced"` or `"none"`.
+    /// `"balanced"`, `"logit-adjusted"` or `"none"`.
     pub class_weights: ClassWeighting,
     /// Random distortions of the training images.
     pub augmentation: Augmentation,
@@ -47,6 +50,7 @@ impl Default for TrainSettings {
             weight_decay: 1e-3,
             batch_size: 64,
             gradient_clip: 1.0,
+            proximal: 0.0,
             range_penalty: 0.01,
             range_limit: 4.0,
             class_weights: ClassWeighting::Balanced,
@@ -66,6 +70,7 @@ impl TrainSettings {
         check_range("weight-decay", self.weight_decay, "0 to 1", |v| (0.0..=1.0).contains(&v))?;
         check_range("batch-size", self.batch_size as f64, "1 to 4096", |v| v >= 1.0 && v <= BATCH_SIZE_MAX as f64)?;
         check_range("gradient-clip", self.gradient_clip, "above 0", |v| v > 0.0 && v.is_finite())?;
+        check_range("proximal", self.proximal, "0 to 10", |v| (0.0..=10.0).contains(&v))?;
         check_range("range-penalty", self.range_penalty, "0 to 100", |v| (0.0..=100.0).contains(&v))?;
         check_range("range-limit", self.range_limit, "above 0", |v| v > 0.0 && v.is_finite())?;
         self.augmentation.check()
@@ -107,6 +112,9 @@ mod tests {
         let settings = TrainSettings { momentum: 1.0, ..TrainSettings::default() };
         let error = settings.check().unwrap_err();
         assert_eq!(error.to_string(), "training setting momentum = 1 is out of range; allowed: 0 <= x < 1");
+        let settings = TrainSettings { proximal: -0.1, ..TrainSettings::default() };
+        let error = settings.check().unwrap_err();
+        assert_eq!(error.to_string(), "training setting proximal = -0.1 is out of range; allowed: 0 to 10");
         let settings = TrainSettings { learning_rate: f64::NAN, ..TrainSettings::default() };
         assert!(settings.check().is_err());
     }

@@ -6,7 +6,7 @@ use ndarray::{Array2, Array4, Axis};
 
 use super::draws::Draws;
 use super::module::{NetworkModule, Objective};
-use super::optimiser::{Optimiser, clip_norm};
+use super::optimiser::{Optimiser, clip_norm, pull};
 use super::{Augmentation, TrainError, TrainSettings};
 
 /// Images per forward pass in prediction; bounds memory, not results.
@@ -140,8 +140,10 @@ impl Trainer {
         let images = data.images.as_standard_layout();
         let pixels = images.as_slice().ok_or(TrainError::Backend { what: "contiguous images" })?;
         let class_weights = self.settings.class_weights.weights(&data.labels, self.network.classes());
+        let logit_offsets = self.settings.class_weights.logit_offsets(&data.labels, self.network.classes());
         let objective = Objective {
             class_weights: &class_weights,
+            logit_offsets: logit_offsets.as_deref(),
             range_penalty: self.settings.range_penalty,
             range_limit: self.settings.range_limit,
         };
@@ -159,7 +161,7 @@ impl Trainer {
                 let chosen = &order[batch * samples / batches..(batch + 1) * samples / batches];
                 let labels: Vec<u8> = chosen.iter().map(|&i| data.labels[i]).collect();
                 let inputs = self.batch_images(pixels, chosen, &mut pose_draws);
-                let place = Place { epoch, batch };
+                let place = Place { start, epoch, batch };
                 let step =
                     self.descend(&mut parameters, &mut optimiser, (inputs, &labels), &objective, learning_rate, place)?;
                 epoch_loss += step.cross_entropy * labels.len() as f64 / samples as f64;
@@ -194,7 +196,7 @@ impl Trainer {
         (inputs, labels): (Vec<f32>, &[u8]),
         objective: &Objective<'_>,
         learning_rate: f64,
-        Place { epoch, batch }: Place,
+        Place { start, epoch, batch }: Place<'_>,
     ) -> Result<StepLoss, TrainError> {
         let mut step = self.module.step(parameters, inputs.clone(), labels, objective)?;
         if !step.loss.is_finite() {
@@ -204,6 +206,8 @@ impl Trainer {
         if let Some(tensor) = self.first_non_finite(&step.gradient) {
             return Err(TrainError::NonFiniteGradient { epoch, batch, tensor });
         }
+        // The pull back to the common model joins before clipping: an own model far away must not outgrow the data.
+        pull(&mut step.gradient, parameters, start, self.settings.proximal);
         clip_norm(&mut step.gradient, self.settings.gradient_clip);
         optimiser.step(parameters, &step.gradient, learning_rate);
         if let Some(tensor) = self.first_non_finite(parameters) {
@@ -281,8 +285,10 @@ impl Trainer {
     }
 }
 
-/// Which batch of a fit.
-struct Place {
+/// Where in a fit.
+struct Place<'a> {
+    /// Parameters that the fit started from.
+    start: &'a [f32],
     epoch: usize,
     batch: usize,
 }

@@ -134,9 +134,10 @@ const TRAIN: &[Field] = &[
     optional("local-epochs", Kind::Integer(1, 1000)),
     optional("batch-size", Kind::Integer(1, 4096)),
     optional("gradient-clip", Kind::Real(1e-6, 1e6)),
+    optional("proximal", Kind::Real(0.0, 10.0)),
     optional("range-penalty", Kind::Real(0.0, 100.0)),
     optional("range-limit", Kind::Real(0.01, 1e6)),
-    optional("class-weights", Kind::Choice(&["balanced", "none"])),
+    optional("class-weights", Kind::Choice(&["balanced", "logit-adjusted", "none"])),
     optional("augmentation", Kind::Table(AUGMENTATION)),
 ];
 

@@ -216,6 +216,14 @@ fn overrides_win_and_are_named_in_errors() {
     assert_eq!(set("federation.rounds=3").expect("accepted").federation().rounds, 3);
     assert_eq!(set("publish.preset=INF15-60").expect("accepted").publish().preset.to_string(), "INF15-60");
     assert!(set("train.augmentation.mirror = true").expect("accepted").train().augmentation.mirror);
+    let adjusted = set("train.class-weights=logit-adjusted").expect("accepted");
+    assert_eq!(adjusted.train().class_weights, client::train::ClassWeighting::LogitAdjusted);
+    assert!(adjusted.resolved_toml().contains("class-weights = \"logit-adjusted\""));
+    assert_eq!(set("train.proximal=0.1").expect("accepted").train().proximal, 0.1);
+    assert_eq!(
+        set("train.proximal=11").expect_err("refused").to_string(),
+        "--set train.proximal: [train] proximal: 11 is not allowed, must be a number from 0 to 10"
+    );
     assert_eq!(
         set("federation.ruonds=3").expect_err("refused").to_string(),
         "--set federation.ruonds: [federation] ruonds: unknown key; the nearest valid key is \"rounds\" (allowed: \
@@ -263,7 +271,13 @@ fn the_digest_covers_the_plan_and_nothing_local() {
     assert_eq!(digest(&["compute.threads=2"]), plain);
     assert_eq!(digest(&["report.formats=[\"json\"]"]), plain);
     assert_eq!(digest(&["data.simulate.partition=by-column"]), plain);
-    for change in ["experiment.seed=1", "train.learning-rate=0.1", "encryption.clip=2.0", "publish.queries=3"] {
+    for change in [
+        "experiment.seed=1",
+        "train.learning-rate=0.1",
+        "train.proximal=0.1",
+        "encryption.clip=2.0",
+        "publish.queries=3",
+    ] {
         assert_ne!(digest(&[change]), plain, "{change}");
     }
 }
@@ -282,7 +296,7 @@ fn every_shipped_experiment_is_accepted() {
         }
     }
     names.sort();
-    for name in ["demo", "kidney-5", "mnist-5", "pneumonia-5"] {
+    for name in ["breast-5", "demo", "kidney-5", "kidney-slices-5", "mnist-10", "pneumonia-5"] {
         assert!(names.iter().any(|one| one == name), "{name} is missing from {names:?}");
     }
 }

@@ -14,8 +14,8 @@ use crate::event::{Event, EventSender};
 use crate::experiment::Experiment;
 use crate::oracle::{Finding, OracleError};
 use crate::report::{
-    ClinicalQuality, Crypto, ExperimentBlock, Final, Latency, Oracle, PhaseTime, Prediction, Provenance, Report,
-    RunOutcome, Serving, ServingParts, Traffic,
+    ClinicalQuality, Crypto, ExperimentBlock, Final, Latency, Oracle, Paired, PhaseTime, Prediction, Provenance,
+    Report, RunOutcome, Serving, ServingParts, Traffic,
 };
 
 /// Encrypted and plaintext logits may differ by so much: far above noise and flooding, far below what changes a diagnosis.
@@ -74,6 +74,7 @@ pub(super) fn report(run: Finished<'_>, events: &EventSender) -> Result<RunOutco
         images: run.asked.len(),
         argmax_agreement: agreement.argmax,
         max_abs_delta_logit: agreement.max_abs_delta_logit,
+        paired: agreement.paired,
         latency_ms: percentiles(run.asked.iter().map(|one| one.answered.latency.as_secs_f64() * 1e3).collect()),
         evaluate_ms: parts_ms.evaluate,
         parts_ms,
@@ -105,6 +106,7 @@ pub(super) fn report(run: Finished<'_>, events: &EventSender) -> Result<RunOutco
 struct Agreement {
     argmax: f64,
     max_abs_delta_logit: f64,
+    paired: Option<Paired>,
 }
 
 impl Agreement {
@@ -113,6 +115,7 @@ impl Agreement {
         let program = run.experiment.program();
         let shadow = ShadowExecutor::new(program, run.parameters).map_err(shadow_failed)?;
         let (mut equal, mut worst) = (0usize, 0.0f64);
+        let (mut in_clear, mut under_encryption, mut labels) = (Vec::new(), Vec::new(), Vec::new());
         for asked in &run.asked {
             let image = run.dataset.test.images.index_axis(Axis(0), asked.index);
             let packed = program.pack(image).map_err(shadow_failed)?;
@@ -121,9 +124,19 @@ impl Agreement {
             let encrypted = &asked.answered.logits;
             equal += usize::from(argmax(&plain) == argmax(encrypted));
             worst = plain.iter().zip(encrypted).map(|(a, b)| (a - b).abs()).fold(worst, f64::max);
+            in_clear.extend(plain.iter().map(|logit| *logit as f32));
+            under_encryption.extend(encrypted.iter().map(|logit| *logit as f32));
+            labels.push(run.dataset.test.labels[asked.index]);
         }
+        let classes = program.network().classes();
+        let shape = (labels.len(), classes);
+        let rows = |logits| Array2::from_shape_vec(shape, logits).ok();
         let argmax = if run.asked.is_empty() { f64::NAN } else { equal as f64 / run.asked.len() as f64 };
-        Ok(Self { argmax, max_abs_delta_logit: worst })
+        let paired = match (rows(in_clear), rows(under_encryption)) {
+            (Some(plain), Some(encrypted)) if !labels.is_empty() => Some(Paired::of(&plain, &encrypted, &labels)?),
+            _ => None,
+        };
+        Ok(Self { argmax, max_abs_delta_logit: worst, paired })
     }
 }
 

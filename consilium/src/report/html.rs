@@ -3,6 +3,7 @@
 use super::{
     ReportError, charts, clinic,
     page::{badge, bar, escape, figure, folded, page, section, table},
+    paired::Paired,
     schema::{Latency, Report, Traffic},
     summary::local_mean,
     trust,
@@ -36,10 +37,11 @@ fn header(report: &Report) -> String {
     let final_ = &report.final_;
     let rounds = report.rounds.len();
     let mut result = format!(
-        "{} hospitals trained one model of {} parameters in {rounds} {} without showing each other an image, an update or a sample count. On images that nobody trained on it reaches a macro AUC of {} and an accuracy of {} %",
+        "{} hospitals trained one model of {} parameters in {rounds} {} without showing each other an image, an update or a sample count. On images that nobody trained on{} it reaches a macro AUC of {} and an accuracy of {} %",
         experiment.hospitals,
         grouped(experiment.parameters),
         if rounds == 1 { "round" } else { "rounds" },
+        final_.clinical.split.kind.warning(),
         number_text(final_.auc_macro, 3),
         number_text(final_.accuracy * 100.0, 1),
     );
@@ -78,8 +80,9 @@ fn figures(report: &Report) -> String {
     let exact = report.rounds.iter().filter(|round| round.sum_exact).count();
     let up: u64 = report.rounds.iter().map(|round| round.bytes_up).sum();
     let mut html = String::from("<div class=\"figures\">\n");
-    html.push_str(&figure(number_text(final_.auc_macro, 3), "", "macro AUC, test images"));
-    html.push_str(&figure(number_text(final_.accuracy * 100.0, 1), "%", "accuracy, test images"));
+    let test = format!("test images{}", final_.clinical.split.kind.warning());
+    html.push_str(&figure(number_text(final_.auc_macro, 3), "", &format!("macro AUC, {test}")));
+    html.push_str(&figure(number_text(final_.accuracy * 100.0, 1), "%", &format!("accuracy, {test}")));
     html.push_str(&figure(
         format!("{exact}/{}", report.rounds.len()),
         "",
@@ -101,7 +104,11 @@ fn learning(report: &Report) -> Result<String, ReportError> {
         charts::auc(report)?,
         charts::loss(report)?
     );
-    Ok(section("Learning curve", "After each round, of the model that all hospitals share.", &body))
+    let lead = format!(
+        "After each round, of the model that all hospitals share{}.",
+        report.final_.clinical.split.kind.warning()
+    );
+    Ok(section("Learning curve", &lead, &body))
 }
 
 fn quality(report: &Report) -> Result<String, ReportError> {
@@ -160,10 +167,13 @@ fn serving(report: &Report) -> String {
         format!("{} median, {} at the 95th percentile", milliseconds_text(one.p50), milliseconds_text(one.p95))
     };
     let parts = &serving.parts_ms;
-    let rows: Vec<Vec<String>> = [
+    let mut rows = vec![
         ("Images classified under encryption", serving.images.to_string()),
         ("Same answer as the model in the clear", format!("{} %", number_text(serving.argmax_agreement * 100.0, 1))),
         ("Largest difference of a logit", delta),
+    ];
+    rows.extend(serving.paired.iter().flat_map(Paired::rows));
+    rows.extend([
         ("Time from encrypting to reading the answer", latency(serving.latency_ms)),
         ("– encrypting, at the hospital that asks", latency(parts.encrypt)),
         ("– evaluating, at the coordinator", latency(parts.evaluate)),
@@ -173,10 +183,8 @@ fn serving(report: &Report) -> String {
         ("Query, sent", bytes_text(serving.query_bytes)),
         ("Reply, received", bytes_text(serving.reply_bytes)),
         ("Encrypted model", bytes_text(serving.model_bytes)),
-    ]
-    .into_iter()
-    .map(|(name, value)| vec![name.to_owned(), escape(&value)])
-    .collect();
+    ]);
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), escape(&value)]).collect();
     section(
         "Encrypted inference",
         "The coordinator evaluates an encrypted model on an encrypted image; the hospital that asked reads the answer.",

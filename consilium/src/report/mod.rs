@@ -4,6 +4,7 @@ mod charts;
 mod clinic;
 mod html;
 mod page;
+mod paired;
 mod quality;
 mod schema;
 mod summary;
@@ -21,6 +22,7 @@ use std::{
 
 pub(crate) use self::units::{bytes_text, milliseconds_text, number_text, seconds_text};
 pub use self::{
+    paired::Paired,
     quality::{ClinicalQuality, SitePart, SiteQuality, SplitKind, SplitNote},
     schema::{
         AggregationParameters, Crypto, DropOutReport, ExperimentBlock, Final, Latency, LocalQuality, Oracle, PhaseTime,

@@ -69,6 +69,16 @@ pub struct ClinicalQuality {
     pub weakest_hospital: Option<u16>,
 }
 
+impl SplitKind {
+    /// What a caption adds to "test images", so that no figure of a torn split is read as that of new patients.
+    pub fn warning(self) -> &'static str {
+        match self {
+            Self::Patient | Self::Image => "",
+            Self::Slice => ", split slice-level (neighbouring slices of the same series were trained on)",
+        }
+    }
+}
+
 impl SplitNote {
     /// The note for a split of this kind.
     pub fn new(kind: SplitKind, data: &str) -> Self {
@@ -80,7 +90,7 @@ impl SplitNote {
                 "Split by image, patients unknown: images of one patient may be both in training and among the test images."
             }
             SplitKind::Slice => {
-                "Split by slice: patients or series have slices both in training and among the test images, which makes every figure optimistic."
+                "Slice-level split: patients or series have slices both in training and among the test images, which makes every figure optimistic."
             }
         };
         Self { kind, caption: caption.to_owned(), data: data.to_owned() }

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::quality::ClinicalQuality;
+use super::{paired::Paired, quality::ClinicalQuality};
 use crate::experiment::Experiment;
 
 /// The whole report.
@@ -189,6 +189,8 @@ pub struct Serving {
     pub argmax_agreement: f64,
     /// Largest difference of a logit.
     pub max_abs_delta_logit: f64,
+    /// Quality of both on these images; `null` where no image was asked.
+    pub paired: Option<Paired>,
     /// From encrypting the image to reading the answer.
     pub latency_ms: Latency,
     /// Of which the coordinator's encrypted evaluation.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use client::metrics::Interval;
 
 use super::{
+    quality::SplitKind,
     schema::Report,
     units::{bytes_text, milliseconds_text, number_text, seconds_text},
 };
@@ -21,7 +22,8 @@ pub fn summary(report: &Report) -> String {
         }
         None => quality(final_.accuracy, final_.auc_macro),
     };
-    lines.push(("federated model", federated));
+    let slices = final_.clinical.split.kind == SplitKind::Slice;
+    lines.push((if slices { "federated, slice-level" } else { "federated model" }, federated));
     lines.push(("all data in one place", quality(final_.centralised.accuracy, final_.centralised.auc_macro)));
     if let Some((accuracy, auc)) = local_mean(report) {
         lines.push(("each hospital alone, mean", quality(accuracy, auc)));

@@ -99,6 +99,7 @@ fn outcome() -> RunOutcome {
         bytes,
     };
     let oracle = |name: &str, detail: &str| Oracle { name: name.to_owned(), passed: true, detail: detail.to_owned() };
+    let asked = ndarray::array![[1.0f32, 0.0], [0.0, 2.0]];
     let phase = |phase: &str, seconds: f64| PhaseTime { phase: phase.to_owned(), seconds };
     let mut traffic: Vec<Traffic> =
         (1..=5).map(|j| line(&format!("hospital-{j}"), "coordinator", "update ciphertext", 8, 8 * 215_084)).collect();
@@ -129,6 +130,7 @@ fn outcome() -> RunOutcome {
             images: 10,
             argmax_agreement: 1.0,
             max_abs_delta_logit: 3.1e-5,
+            paired: Paired::of(&asked, &asked, &[0, 1]).ok(),
             latency_ms: Latency { p50: 1834.0, p95: 2011.0 },
             evaluate_ms: Latency { p50: 1500.0, p95: 1700.0 },
             parts_ms: ServingParts {
@@ -213,6 +215,7 @@ fn the_json_has_the_agreed_shape() {
         "/serving",
         "images argmax_agreement max_abs_delta_logit latency_ms evaluate_ms query_bytes reply_bytes model_bytes model_encrypted",
     );
+    has("/serving/paired", "plain encrypted abs_delta_auc mcnemar");
     has("/serving/latency_ms", "p50 p95");
     has("/serving/parts_ms", "encrypt network evaluate switch decrypt");
     has("/serving/parts_ms/switch", "p50 p95");
@@ -270,6 +273,7 @@ fn the_page_states_figures_with_intervals_thresholds_and_the_split() {
         "296 test images of 74 patients or series",
         "Split by patient or series",
         "0.910 (0.860 to 0.940)</td><td><span class=\"badge bad\">lowest</span>",
+        "0 / 0, p = 1.000",
         "<td class=\"n\">160 ms median, 171 ms at the 95th percentile</td>",
     ];
     for text in stated {
@@ -284,6 +288,8 @@ fn the_page_states_figures_with_intervals_thresholds_and_the_split() {
     clinical.figures.classes[0].operating = None;
     let page = html::render(&outcome.report).expect("page");
     assert!(page.contains("A dash: the validation images"));
+    assert_eq!(page.matches("slice-level").count(), 4);
+    assert_eq!(page.matches("Slice-level").count(), 2);
     let clinical = &mut outcome.report.final_.clinical;
     clinical.figures.validation_images = 0;
     clinical.figures.classes.iter_mut().for_each(|class| class.operating = None);
