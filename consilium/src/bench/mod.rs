@@ -4,9 +4,11 @@
 //! says how a figure is taken, [`row`] what is said about it, [`table`] how people see it.
 
 pub mod aggregate;
+pub mod agreement;
 pub mod bandwidth;
 pub mod ckks;
 pub mod cohort;
+pub mod consortium;
 pub mod engine;
 pub mod error;
 pub mod he;
@@ -18,12 +20,15 @@ pub mod ring;
 pub mod row;
 pub mod table;
 pub mod timing;
+pub mod train;
+pub mod trained;
+pub mod trained_report;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
 pub use self::error::BenchError;
-use self::{aggregate::AggregateArgs, he::HeArgs, infer::InferArgs, limit::LimitArgs, row::Row};
+use self::{aggregate::AggregateArgs, he::HeArgs, infer::InferArgs, limit::LimitArgs, row::Row, train::TrainArgs};
 use crate::{
     cli::Global,
     error::Error,
@@ -51,6 +56,8 @@ pub enum What {
     Aggregate(AggregateArgs),
     /// One encrypted image on an encrypted model, and on the same model in the clear: latency, sizes, precision.
     Infer(InferArgs),
+    /// One network on all training images in one place: seconds per epoch, test figures, a model file.
+    Train(TrainArgs),
     /// What memory and multipliers would allow, and how much of it transforms and aggregation reach.
     Limit(LimitArgs),
 }
@@ -62,6 +69,7 @@ impl What {
             Self::He(_) => "bench he",
             Self::Aggregate(_) => "bench aggregate",
             Self::Infer(_) => "bench infer",
+            Self::Train(_) => "bench train",
             Self::Limit(_) => "bench limit",
         }
     }
@@ -87,6 +95,7 @@ pub fn run(arguments: &BenchArgs, global: Global) -> Result<Done, Error> {
         What::He(arguments) => he::run(arguments, global),
         What::Aggregate(arguments) => aggregate::run(arguments, global),
         What::Infer(arguments) => infer::run(arguments, global),
+        What::Train(arguments) => train::run(arguments, global),
         What::Limit(arguments) => limit::run(arguments, global),
     }?;
     let text = match global.format {
