@@ -33,7 +33,7 @@ pub struct QueryArgs {
     pub hospital: u16,
 }
 
-/// Asks for every image in turn.
+/// Asks for all images, as many at a time as the model takes in one query.
 ///
 /// # Errors
 /// An image that is none, a run that nobody serves, a refusal with its reason; answers before it are printed with it.
@@ -53,51 +53,51 @@ pub fn run(arguments: &QueryArgs) -> Result<Done, Error> {
         .collect::<Result<Vec<(&Path, Array3<f32>)>, _>>()
         .map_err(FederationError::from)?;
     let (mut text, mut rows) = (Vec::new(), Vec::new());
-    for (path, image) in &images {
-        let reply = counter::ask(&folder, image.view()).map_err(FederationError::from)?;
-        let row = row(&experiment, path, &reply);
-        text.push(words(&experiment, path, &reply));
-        rows.push(row);
+    for images in images.chunks(experiment.program().images()) {
+        let views: Vec<_> = images.iter().map(|(_, image)| image.view()).collect();
+        let reply = counter::ask(&folder, &views).map_err(FederationError::from)?;
+        for ((path, _), logits) in images.iter().zip(&reply.logits) {
+            text.push(words(&experiment, path, logits));
+            rows.push(row(&experiment, path, logits, &reply));
+        }
+        text.push(times(&reply));
     }
     Ok(Done { text: text.join("\n"), data: json!({"answers": rows}), exit: Exit::Done })
 }
 
-fn words(experiment: &Experiment, path: &Path, reply: &Reply) -> String {
+fn words(experiment: &Experiment, path: &Path, logits: &[f64]) -> String {
     let classes = &experiment.data().classes;
-    let mut ranked: Vec<(f64, &String)> = probabilities(reply).into_iter().zip(classes).collect();
+    let mut ranked: Vec<(f64, &String)> = probabilities(logits).into_iter().zip(classes).collect();
     ranked.sort_by(|one, other| other.0.total_cmp(&one.0));
     let shares: Vec<String> = ranked.iter().map(|(share, class)| format!("{class} {:.1} %", share * 100.0)).collect();
+    format!("{}\n  {}", path.display(), shares.join("   "))
+}
+
+fn times(reply: &Reply) -> String {
     format!(
-        "{}\n  {}\n  query {}: {:.0} ms ({:.0} ms encrypting, {:.0} ms decrypting), {} bytes up, {} bytes down",
-        path.display(),
-        shares.join("   "),
-        reply.query,
-        reply.total_ms,
-        reply.encrypt_ms,
-        reply.decrypt_ms,
-        reply.query_bytes,
-        reply.reply_bytes
+        "query {}: {:.0} ms ({:.0} ms encrypting, {:.0} ms decrypting), {} bytes up, {} bytes down",
+        reply.query, reply.total_ms, reply.encrypt_ms, reply.decrypt_ms, reply.query_bytes, reply.reply_bytes
     )
 }
 
-fn logits(reply: &Reply) -> Array1<f32> {
-    reply.logits.iter().map(|logit| *logit as f32).collect()
+fn narrow(logits: &[f64]) -> Array1<f32> {
+    logits.iter().map(|logit| *logit as f32).collect()
 }
 
-fn probabilities(reply: &Reply) -> Vec<f64> {
-    softmax(logits(reply).view())
+fn probabilities(logits: &[f64]) -> Vec<f64> {
+    softmax(narrow(logits).view())
 }
 
-fn row(experiment: &Experiment, path: &Path, reply: &Reply) -> serde_json::Value {
+fn row(experiment: &Experiment, path: &Path, logits: &[f64], reply: &Reply) -> serde_json::Value {
     let classes = &experiment.data().classes;
-    let probabilities = probabilities(reply);
-    let best = argmax(logits(reply).view());
+    let probabilities = probabilities(logits);
+    let best = argmax(narrow(logits).view());
     json!({
         "image": path,
         "query": reply.query,
         "class": classes.get(best),
         "probabilities": classes.iter().zip(&probabilities).map(|(class, p)| (class.clone(), json!(p))).collect::<serde_json::Map<_, _>>(),
-        "logits": reply.logits,
+        "logits": logits,
         "total_ms": reply.total_ms,
         "encrypt_ms": reply.encrypt_ms,
         "decrypt_ms": reply.decrypt_ms,

@@ -19,6 +19,7 @@ use super::site::Site;
 pub(super) struct Pending {
     pub(super) started: Instant,
     encrypt: Duration,
+    images: usize,
     query_bytes: u64,
     reply: oneshot::Sender<Result<Answered, HospitalError>>,
 }
@@ -29,7 +30,7 @@ impl Hospital {
         let Some((model, program)) = self.published else { return Ok(None) };
         let started = Instant::now();
         let query = next_query(&self.site)?;
-        let prepared = match compute(|| self.site.prepare_query(query, question.image.view())) {
+        let prepared = match compute(|| self.site.prepare_query(query, &question.images)) {
             Ok(prepared) => prepared,
             Err(error) => {
                 // The asker may have gone; then nobody waits for the error.
@@ -38,8 +39,8 @@ impl Hospital {
             }
         };
         let encrypt = started.elapsed();
-        let (query_bytes, reply) = (prepared.query_bytes, question.reply);
-        self.pending.insert(query, Pending { started, encrypt, query_bytes, reply });
+        let (query_bytes, images, reply) = (prepared.query_bytes, question.images.len(), question.reply);
+        self.pending.insert(query, Pending { started, encrypt, images, query_bytes, reply });
         let (asker_key, body) = (prepared.asker_key, prepared.body);
         Ok(Some(HospitalInput::Ask { query, program, model, asker_key, body }))
     }
@@ -48,7 +49,7 @@ impl Hospital {
     pub(super) fn answered(&mut self, query: QueryId, bytes: &Bytes) {
         let Some(pending) = self.pending.remove(&query) else { return };
         let arrived = Instant::now();
-        let answer = compute(|| self.site.read_answer(bytes)).map(|logits| Answered {
+        let answer = compute(|| self.site.read_answer(bytes, pending.images)).map(|logits| Answered {
             query,
             logits,
             latency: pending.started.elapsed(),

@@ -11,9 +11,9 @@ use super::error::HospitalError;
 /// Questions that may wait; a person notices a longer queue as a typed refusal.
 pub(super) const WAITING_MAX: usize = 64;
 
-/// One question.
+/// One question about one or more images.
 pub(super) struct Question {
-    pub(super) image: Array3<f32>,
+    pub(super) images: Vec<Array3<f32>>,
     pub(super) reply: oneshot::Sender<Result<Answered, HospitalError>>,
 }
 
@@ -22,15 +22,15 @@ pub(super) struct Question {
 pub struct Answered {
     /// The question's number, by which others' steps for it are told apart.
     pub query: QueryId,
-    /// One logit per class.
-    pub logits: Vec<f64>,
-    /// From encrypting the image to reading the answer.
+    /// One logit per class, for each image in turn.
+    pub logits: Vec<Vec<f64>>,
+    /// From encrypting the images to reading the answer.
     pub latency: Duration,
-    /// Of which encrypting the image.
+    /// Of which encrypting the images.
     pub encrypt: Duration,
     /// Of which decrypting and reading the answer.
     pub decrypt: Duration,
-    /// Bytes of the encrypted image.
+    /// Bytes of the encrypted images.
     pub query_bytes: u64,
     /// Bytes of the encrypted answer.
     pub reply_bytes: u64,
@@ -43,15 +43,15 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// Encrypts a normalised image (channels x height x width), has it evaluated and decrypts the answer. Waits until
-    /// the model is published.
+    /// Encrypts normalised images (each channels x height x width; as many as the program takes in one query), has them
+    /// evaluated and decrypts the answer. Waits until the model is published.
     ///
     /// # Errors
     /// [`HospitalError::NoAnswer`] where the federation refused, [`HospitalError::Stopped`] where the hospital ended.
-    pub async fn ask(&self, image: Array3<f32>) -> Result<Answered, HospitalError> {
+    pub async fn ask(&self, images: Vec<Array3<f32>>) -> Result<Answered, HospitalError> {
         let ended = || HospitalError::Stopped { reason: "the hospital's process has ended".to_owned() };
         let (reply, answer) = oneshot::channel();
-        self.questions.send(Question { image, reply }).await.map_err(|_| ended())?;
+        self.questions.send(Question { images, reply }).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
 }

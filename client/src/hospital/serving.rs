@@ -4,7 +4,7 @@ use he_agg::Stream;
 use he_agg::ckks::{Ciphertext, Encoder};
 use he_agg::multiparty::{AskerKey, AskerPublicKey, KeySwitchShare, SwitchContext, SwitchPermit};
 use he_infer::EncryptedModel;
-use ndarray::ArrayView3;
+use ndarray::Array3;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::hospital::SwitchBinding;
 use protocol::ids::{Attempt, Digest, QueryId, RoundId};
@@ -71,23 +71,20 @@ impl Site {
         self.outbox.root(place(0), count)
     }
 
-    /// Encrypts an image (channels x height x width, normalised) as a query under a number never used before.
+    /// Encrypts images (channels x height x width, normalised) as one query under a number never used before.
     ///
     /// # Errors
-    /// [`HospitalError::Crypto`] for an image of another shape, [`HospitalError::NoKeys`].
-    pub(super) fn prepare_query(
-        &mut self,
-        query: QueryId,
-        image: ArrayView3<'_, f32>,
-    ) -> Result<Prepared, HospitalError> {
+    /// [`HospitalError::Crypto`] for an image of another shape or too many images, [`HospitalError::NoKeys`].
+    pub(super) fn prepare_query(&mut self, query: QueryId, images: &[Array3<f32>]) -> Result<Prepared, HospitalError> {
         let step = "encrypting the query";
         let party = self.plan.party;
         let mut stream = Stream::from_os().step(step)?;
         let key = self.public_key.as_ref().ok_or(HospitalError::NoKeys { step })?;
-        let images = self.plan.program.encrypt_query_all(image, key, &mut stream).step(step)?;
+        let views: Vec<_> = images.iter().map(Array3::view).collect();
+        let packed = self.plan.program.encrypt_images(&views, key, &mut stream).step(step)?;
         let (mut parts, mut query_bytes) = (0, 0);
-        for image in images {
-            let bytes = image.to_bytes();
+        for part in packed {
+            let bytes = part.to_bytes();
             query_bytes += bytes.len() as u64;
             self.outbox.put(BlobId::query(BlobKind::Query, query, Some(party), parts), bytes)?;
             parts += 1;
@@ -138,17 +135,17 @@ impl Site {
         self.outbox.root(place, 1)
     }
 
-    /// Decrypts the answer to an own query: one logit per class.
+    /// Decrypts the answer to an own query of `images` images: one logit per class, for each in turn.
     ///
     /// # Errors
     /// [`HospitalError::Crypto`] where it is malformed.
-    pub(super) fn read_answer(&self, answer: &[u8]) -> Result<Vec<f64>, HospitalError> {
+    pub(super) fn read_answer(&self, answer: &[u8], images: usize) -> Result<Vec<Vec<f64>>, HospitalError> {
         let step = "reading the answer";
         let preset = self.plan.program.params().preset;
         let asker = self.asker.as_ref().ok_or(HospitalError::NoKeys { step })?;
         let answer = Ciphertext::from_bytes(answer, preset).step(step)?;
         let plain = asker.decrypt(&answer).step(step)?;
         let slots = Encoder::new(preset).and_then(|encoder| encoder.decode(&plain)).step(step)?;
-        self.plan.program.read_logits(&slots).step(step)
+        self.plan.program.read_logits_all(&slots, images).step(step)
     }
 }

@@ -8,19 +8,20 @@ use ndarray::ArrayView3;
 
 use super::{CounterError, LINE_BYTES_MAX, Line, Reply, Request, socket};
 
-/// Hands an image (channels x height x width, normalised) to the hospital of this folder and waits for the diagnosis.
+/// Hands images (each channels x height x width, normalised; as many as the model takes in one query) to the hospital of
+/// this folder and waits for the diagnosis.
 ///
 /// # Errors
 /// [`CounterError::Closed`] where nobody serves, [`CounterError::Refused`] with the reason of hospital or federation.
-pub fn ask(hospital: &Path, image: ArrayView3<'_, f32>) -> Result<Reply, CounterError> {
+pub fn ask(hospital: &Path, images: &[ArrayView3<'_, f32>]) -> Result<Reply, CounterError> {
     let path = socket(hospital);
     let mut line = UnixStream::connect(&path).map_err(|source| CounterError::Closed { path: path.clone(), source })?;
     let broken = |source| CounterError::Broken { path: path.clone(), source };
-    let (channels, height, width) = image.dim();
-    let request = Request { schema: 1, shape: [channels, height, width] };
+    let (channels, height, width) = images.first().map_or((0, 0, 0), ArrayView3::dim);
+    let request = Request { schema: 1, images: images.len(), shape: [channels, height, width] };
     let mut bytes = serde_json::to_vec(&request).map_err(|error| broken(error.into()))?;
     bytes.push(b'\n');
-    bytes.extend(image.iter().flat_map(|level| level.to_le_bytes()));
+    bytes.extend(images.iter().flat_map(|image| image.iter().flat_map(|level| level.to_le_bytes())));
     line.write_all(&bytes).map_err(broken)?;
     let mut reply = String::new();
     BufReader::new(line.take(LINE_BYTES_MAX)).read_line(&mut reply).map_err(broken)?;

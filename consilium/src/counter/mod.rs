@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use client::ask;
 pub use error::CounterError;
-pub(crate) use server::Counter;
+pub(crate) use server::{Counter, Takes};
 
 /// Bytes of a request's or a reply's line.
 const LINE_BYTES_MAX: u64 = 64 << 10;
@@ -29,29 +29,31 @@ pub fn socket(hospital: &Path) -> PathBuf {
     folder(hospital).join("ask.sock")
 }
 
-/// What comes before the pixels: `channels * height * width` little-endian 32-bit floats.
+/// What comes before the pixels: `images * channels * height * width` little-endian 32-bit floats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Request {
     schema: u32,
+    /// Images of this query.
+    images: usize,
     /// Channels, height, width.
     shape: [usize; 3],
 }
 
-/// The diagnosis of one image.
+/// The diagnosis of the images of one query.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
     /// Number under which the transcript names the query, for example 2-17.
     pub query: String,
-    /// One logit per class.
-    pub logits: Vec<f64>,
+    /// One logit per class, for each image in turn.
+    pub logits: Vec<Vec<f64>>,
     /// From encrypting to reading, milliseconds.
     pub total_ms: f64,
     /// Of which encrypting.
     pub encrypt_ms: f64,
     /// Of which decrypting and reading.
     pub decrypt_ms: f64,
-    /// Bytes of the encrypted image.
+    /// Bytes of the encrypted images.
     pub query_bytes: u64,
     /// Bytes of the encrypted answer.
     pub reply_bytes: u64,

@@ -23,15 +23,24 @@ const REQUEST_WAIT: Duration = Duration::from_secs(30);
 pub(crate) struct Counter {
     listener: UnixListener,
     path: PathBuf,
-    shape: [usize; 3],
+    takes: Takes,
+}
+
+/// What a model takes in one query.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Takes {
+    /// Images, from 1.
+    pub(crate) images: usize,
+    /// Channels, height, width.
+    pub(crate) shape: [usize; 3],
 }
 
 impl Counter {
-    /// Opens the counter of a hospital's folder for images of `shape`: channels, height, width.
+    /// Opens the counter of a hospital's folder.
     ///
     /// # Errors
     /// [`CounterError::Busy`] where another process has it open, [`CounterError::Open`].
-    pub(crate) fn open(hospital: &Path, shape: [usize; 3]) -> Result<Self, CounterError> {
+    pub(crate) fn open(hospital: &Path, takes: Takes) -> Result<Self, CounterError> {
         let path = socket(hospital);
         let failed = |source| CounterError::Open { path: path.clone(), source };
         let folder = folder(hospital);
@@ -47,7 +56,7 @@ impl Counter {
             std::fs::remove_file(&path).map_err(failed)?;
         }
         let listener = UnixListener::bind(&path).map_err(failed)?;
-        Ok(Self { listener, path, shape })
+        Ok(Self { listener, path, takes })
     }
 
     /// Takes images and gives diagnoses until dropped.
@@ -57,10 +66,10 @@ impl Counter {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             match self.listener.accept().await {
                 Ok((line, _)) => {
-                    let (asker, events, shape) = (asker.clone(), events.clone(), self.shape);
+                    let (asker, events, takes) = (asker.clone(), events.clone(), self.takes);
                     tokio::spawn(async move {
                         let _place = place;
-                        serve(line, shape, hospital, &asker, &events).await;
+                        serve(line, takes, hospital, &asker, &events).await;
                     });
                 }
                 Err(error) => {
@@ -79,10 +88,10 @@ impl Drop for Counter {
     }
 }
 
-async fn serve(line: UnixStream, shape: [usize; 3], hospital: u16, asker: &Asker, events: &EventSender) {
+async fn serve(line: UnixStream, takes: Takes, hospital: u16, asker: &Asker, events: &EventSender) {
     let mut line = BufReader::new(line);
-    let answer = match tokio::time::timeout(REQUEST_WAIT, read(&mut line, shape)).await {
-        Ok(Ok(image)) => match asker.ask(image).await {
+    let answer = match tokio::time::timeout(REQUEST_WAIT, read(&mut line, takes)).await {
+        Ok(Ok(images)) => match asker.ask(images).await {
             Ok(answered) => {
                 let ms = |time: Duration| time.as_secs_f64() * 1e3;
                 let reply = Reply {
@@ -112,7 +121,7 @@ async fn serve(line: UnixStream, shape: [usize; 3], hospital: u16, asker: &Asker
 }
 
 /// Reads one request. What is wrong with it is told in words, because a program's author reads it.
-async fn read(line: &mut BufReader<UnixStream>, expected: [usize; 3]) -> Result<Array3<f32>, String> {
+async fn read(line: &mut BufReader<UnixStream>, takes: Takes) -> Result<Vec<Array3<f32>>, String> {
     let mut text = String::new();
     let broken = |error: std::io::Error| format!("the request broke off: {error}");
     (&mut *line).take(LINE_BYTES_MAX).read_line(&mut text).await.map_err(broken)?;
@@ -121,17 +130,22 @@ async fn read(line: &mut BufReader<UnixStream>, expected: [usize; 3]) -> Result<
     if request.schema != 1 {
         return Err(format!("the request has schema {}, this release takes 1", request.schema));
     }
+    let expected = takes.shape;
+    if !(1..=takes.images).contains(&request.images) {
+        return Err(format!("{} images in one request, the model takes 1 to {}", request.images, takes.images));
+    }
     if request.shape != expected {
         let [c, h, w] = request.shape;
         let [channels, height, width] = expected;
         return Err(format!("the image has {c} x {h} x {w} levels, the model takes {channels} x {height} x {width}"));
     }
     let count: usize = expected.iter().product();
-    let mut bytes = vec![0; count * 4];
+    let mut bytes = vec![0; request.images * count * 4];
     line.read_exact(&mut bytes).await.map_err(broken)?;
     let levels: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|level| f32::from_le_bytes(*level)).collect();
     if let Some(place) = levels.iter().position(|level| !level.is_finite()) {
-        return Err(format!("level {place} of the image is no number"));
+        return Err(format!("level {} of image {} is no number", place % count, place / count + 1));
     }
-    Array3::from_shape_vec((expected[0], expected[1], expected[2]), levels).map_err(|error| error.to_string())
+    let image = |levels: &[f32]| Array3::from_shape_vec((expected[0], expected[1], expected[2]), levels.to_vec());
+    levels.chunks_exact(count).map(image).collect::<Result<_, _>>().map_err(|error| error.to_string())
 }

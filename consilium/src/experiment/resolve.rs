@@ -284,12 +284,15 @@ impl Check<'_> {
             let conflict = Conflict::ClassCount { units: network.classes(), classes: data.classes.len() };
             self.conflict(&path, &["data", "classes"], conflict);
         }
-        Program::compile_wide(&network, publish.preset.params(), QUERY_CIPHERTEXTS_MAX).map_err(|source| {
-            Fault::Conflict {
-                first: self.place(&path),
-                second: Box::new(self.place(&["publish", "preset"])),
-                conflict: Box::new(Conflict::Model { preset: publish.preset.to_string(), source }),
-            }
+        let params = publish.preset.params();
+        let program = match publish.images {
+            0 | 1 => Program::compile_wide(&network, params, QUERY_CIPHERTEXTS_MAX),
+            images => Program::compile_batch(&network, params, images),
+        };
+        program.map_err(|source| Fault::Conflict {
+            first: self.place(&path),
+            second: Box::new(self.place(&["publish", "preset"])),
+            conflict: Box::new(Conflict::Model { preset: publish.preset.to_string(), source }),
         })
     }
 
@@ -326,13 +329,18 @@ impl Check<'_> {
             self.conflict(&["publish", "queries"], &["publish", "preset"], conflict);
         }
         let name = keys.name.clone().unwrap_or_else(|| literal.experiment.name.clone());
-        let mut publish = Publish { name, preset, policy, queries, quota: 0 };
+        let images = keys.images.unwrap_or(1);
+        if !images.is_power_of_two() {
+            let near = images.next_power_of_two();
+            self.wrong(&["publish", "images"], images.to_string(), &format!("a power of two, for example {near}"));
+        }
+        let mut publish = Publish { name, preset, policy, queries, images, quota: 0 };
         // An equal part of the budget, so that no hospital can spend the others' answers.
         let part = (publish.releases() / u64::from(hospitals.max(1))).max(1);
         let quota = keys.quota.unwrap_or(part);
         publish.quota = quota;
         // `run` asks in turn, and asks again where a decryptor was lost.
-        let asked = (queries as u64).div_ceil(u64::from(hospitals.max(1)));
+        let asked = queries.div_ceil(images.max(1)).div_ceil(usize::from(hospitals.max(1))) as u64;
         if quota < asked {
             let conflict = Conflict::QuotaTooSmall { quota, asked };
             self.conflict(&["publish", "quota"], &["publish", "queries"], conflict);

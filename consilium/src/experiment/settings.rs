@@ -129,6 +129,8 @@ pub struct Publish {
     pub policy: DecryptPolicy,
     /// Test images that `run` classifies under encryption.
     pub queries: usize,
+    /// Images of one asker that a query may carry, a power of two.
+    pub images: usize,
     /// Queries that one hospital may ask under one set of keys.
     pub quota: u64,
 }

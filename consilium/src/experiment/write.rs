@@ -82,6 +82,7 @@ pub(super) fn plan(experiment: &Experiment) -> Table {
                 ("preset", text(&publish.preset.to_string())),
                 ("release", text("threshold")),
                 ("queries", integer(publish.queries)),
+                ("images", integer(publish.images)),
                 ("quota", integer(publish.quota.try_into().unwrap_or(usize::MAX))),
             ]),
         ),

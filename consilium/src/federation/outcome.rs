@@ -75,7 +75,8 @@ pub(super) fn report(run: Finished<'_>, events: &EventSender) -> Result<RunOutco
         argmax_agreement: agreement.argmax,
         max_abs_delta_logit: agreement.max_abs_delta_logit,
         paired: agreement.paired,
-        latency_ms: percentiles(run.asked.iter().map(|one| one.answered.latency.as_secs_f64() * 1e3).collect()),
+        images_per_query: run.experiment.program().images(),
+        latency_ms: percentiles(queries(&run).map(|one| one.answered.latency.as_secs_f64() * 1e3).collect()),
         evaluate_ms: parts_ms.evaluate,
         parts_ms,
         query_bytes: run.asked.first().map_or(0, |asked| asked.answered.query_bytes),
@@ -118,10 +119,10 @@ impl Agreement {
         let (mut in_clear, mut under_encryption, mut labels) = (Vec::new(), Vec::new(), Vec::new());
         for asked in &run.asked {
             let image = run.dataset.test.images.index_axis(Axis(0), asked.index);
-            let packed = program.pack(image).map_err(shadow_failed)?;
-            let slots = shadow.run(&packed).map_err(shadow_failed)?;
+            let packed = program.pack_all(image).map_err(shadow_failed)?;
+            let slots = shadow.run_all(&packed).map_err(shadow_failed)?;
             let plain = program.read_logits(&slots).map_err(shadow_failed)?;
-            let encrypted = &asked.answered.logits;
+            let encrypted = &asked.logits;
             equal += usize::from(argmax(&plain) == argmax(encrypted));
             worst = plain.iter().zip(encrypted).map(|(a, b)| (a - b).abs()).fold(worst, f64::max);
             in_clear.extend(plain.iter().map(|logit| *logit as f32));
@@ -188,10 +189,15 @@ fn oracles(run: &Finished<'_>, agreement: &Agreement) -> Vec<Oracle> {
     ]
 }
 
+/// One of the images of each query: its times are those of the query.
+fn queries<'a>(run: &'a Finished<'_>) -> impl Iterator<Item = &'a Asked> {
+    run.asked.iter().filter(|asked| asked.place == 0)
+}
+
 /// Where the time of the answered queries went. Each party measures its own work; the network has the rest.
 fn parts(run: &Finished<'_>) -> ServingParts {
     let ms = |took: std::time::Duration| took.as_secs_f64() * 1e3;
-    let of = |part: &dyn Fn(&Asked) -> f64| percentiles(run.asked.iter().map(part).collect());
+    let of = |part: &dyn Fn(&Asked) -> f64| percentiles(queries(run).map(part).collect());
     let evaluate = |asked: &Asked| run.watch.served(asked.answered.query).evaluate;
     let switch = |asked: &Asked| {
         let served = run.watch.served(asked.answered.query);
@@ -227,7 +233,7 @@ fn predictions(run: &Finished<'_>) -> Vec<Prediction> {
                 name: test.names.get(index).cloned().unwrap_or_default(),
                 label: test.labels[index],
                 logits: run.logits.row(index).iter().map(|value| f64::from(*value)).collect(),
-                encrypted_logits: asked.map(|asked| asked.answered.logits.clone()),
+                encrypted_logits: asked.map(|asked| asked.logits.clone()),
                 asker: asked.map(|asked| asked.asker),
             }
         })

@@ -39,7 +39,11 @@ pub(super) struct Asked {
     /// Its place in the test part.
     pub(super) index: usize,
     pub(super) asker: u16,
-    pub(super) answered: Answered,
+    /// Its own logits, one per class.
+    pub(super) logits: Vec<f64>,
+    /// Its place among the images of its query.
+    pub(super) place: usize,
+    pub(super) answered: Arc<Answered>,
 }
 
 /// A run under way.
@@ -248,14 +252,17 @@ impl<'a> Run<'a> {
             // Dropped at the end of this block, whatever happens: serving then stops as well.
             let _end = end;
             let mut asked = Vec::new();
-            for position in 0..count {
-                // Spread over the whole test part, whatever its order.
-                let index = position * test.len() / count;
-                let Some(asker) = askers.get(position % askers.len().max(1)) else { break };
-                let answered = ask(asker, test, index).await?;
+            // Spread over the whole test part, whatever its order.
+            let indices: Vec<usize> = (0..count).map(|position| position * test.len() / count).collect();
+            for (turn, indices) in indices.chunks(self.experiment.program().images()).enumerate() {
+                let Some(asker) = askers.get(turn % askers.len().max(1)) else { break };
+                let answered = Arc::new(ask(asker, test, indices).await?);
                 let latency_ms = answered.latency.as_secs_f64() * 1e3;
-                self.events.send(Event::Serving { done: position + 1, of: count, latency_ms });
-                asked.push(Asked { index, asker: asker.number, answered });
+                for (place, (index, logits)) in indices.iter().zip(&answered.logits).enumerate() {
+                    let (index, asker, logits) = (*index, asker.number, logits.clone());
+                    asked.push(Asked { index, asker, logits, place, answered: Arc::clone(&answered) });
+                }
+                self.events.send(Event::Serving { done: asked.len(), of: count, latency_ms });
             }
             Ok(asked)
         };
@@ -361,11 +368,11 @@ async fn settled(watch: &Watch, round: RoundId, end: &RoundEnd) -> RoundSeen {
     }
 }
 
-async fn ask(asker: &Running, test: &Samples, index: usize) -> Result<Answered, FederationError> {
+async fn ask(asker: &Running, test: &Samples, indices: &[usize]) -> Result<Answered, FederationError> {
     let mut failed = 0;
     loop {
-        let image = test.images.index_axis(Axis(0), index).to_owned();
-        match asker.asker.ask(image).await {
+        let images = indices.iter().map(|index| test.images.index_axis(Axis(0), *index).to_owned()).collect();
+        match asker.asker.ask(images).await {
             Ok(answered) => return Ok(answered),
             // A lost decryptor ends the query; a fresh encryption is a new one.
             Err(HospitalError::NoAnswer { .. }) if failed < ASK_AGAIN_MAX => failed += 1,

@@ -13,7 +13,7 @@ use super::progress::Progress;
 use super::run::GOODBYE;
 use super::setup::{Common, Running};
 use super::watch::Watch;
-use crate::counter::Counter;
+use crate::counter::{Counter, Takes};
 use crate::event::EventSender;
 use crate::experiment::Experiment;
 
@@ -101,12 +101,12 @@ async fn host(
     let published = coordinator.published().ok_or_else(not_published)?;
     let (address, left) = (coordinator.address(), coordinator.releases_left());
     let shape = experiment.network().image();
-    let shape = [shape.channels, shape.height, shape.width];
+    let takes = Takes { images: common.program.images(), shape: [shape.channels, shape.height, shape.width] };
     let (mut hospitals, mut counters) = (Vec::new(), JoinSet::new());
     for enrolled in std::mem::take(&mut enrolment.hospitals) {
         let root = enrolled.root.clone();
         // Before the hospital starts: a second process over the same folder must not get as far as its journal.
-        let counter = Counter::open(&root, shape)?;
+        let counter = Counter::open(&root, takes)?;
         let running = match common.hospital(enrolled, None, &enrolment, address, &watch, &[]) {
             Ok(running) => running,
             Err(error @ FederationError::Hospital { source: HospitalError::NothingPublished { .. }, .. }) => {

@@ -191,7 +191,9 @@ pub struct Serving {
     pub max_abs_delta_logit: f64,
     /// Quality of both on these images; `null` where no image was asked.
     pub paired: Option<Paired>,
-    /// From encrypting the image to reading the answer.
+    /// Images that one query may carry; all times and sizes below are a query's.
+    pub images_per_query: usize,
+    /// From encrypting to reading the answer.
     pub latency_ms: Latency,
     /// Of which the coordinator's encrypted evaluation.
     pub evaluate_ms: Latency,

@@ -131,6 +131,7 @@ fn outcome() -> RunOutcome {
             argmax_agreement: 1.0,
             max_abs_delta_logit: 3.1e-5,
             paired: Paired::of(&asked, &asked, &[0, 1]).ok(),
+            images_per_query: 1,
             latency_ms: Latency { p50: 1834.0, p95: 2011.0 },
             evaluate_ms: Latency { p50: 1500.0, p95: 1700.0 },
             parts_ms: ServingParts {

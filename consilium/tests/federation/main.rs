@@ -92,7 +92,8 @@ fn a_lost_decryptor_costs_an_attempt_every_check_holds_and_the_model_is_served_a
 fn too_few_hospitals_stop_the_run_and_a_resumed_one_finishes_it() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
-    let experiment = experiment(&[]);
+    // Both images in one query.
+    let experiment = experiment(&["publish.images=2"]);
     let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap();
     let lost = options(&out, &["hospital-2@2:before-upload", "hospital-3@2:before-upload"], false);
     let error = federation::run(&experiment, &lost, EventSender::silent()).unwrap_err();
@@ -106,6 +107,7 @@ fn too_few_hospitals_stop_the_run_and_a_resumed_one_finishes_it() {
     assert_eq!(outcome.report.rounds.len(), 2, "round 1 of the first invocation, round 2 of the second");
     assert_eq!(outcome.report.rounds[1].uploaded, [1, 2, 3, 4, 5]);
     assert_eq!(outcome.report.dropouts.len(), 2);
+    assert_eq!((outcome.report.serving.images, outcome.report.serving.images_per_query), (2, 2));
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl Session {
     fn ask(&self, number: u16, image: &Array3<f32>) -> Result<Reply, CounterError> {
         let since = Instant::now();
         loop {
-            match counter::ask(&self.hospital(number), image.view()) {
+            match counter::ask(&self.hospital(number), &[image.view()]) {
                 Err(CounterError::Closed { .. }) if since.elapsed() < Duration::from_secs(120) => {}
                 Err(CounterError::Refused(why)) if why.contains("decryptor") => {}
                 other => return other,
@@ -66,13 +66,15 @@ pub(crate) fn serves_again(out: &Path, experiment: &Experiment) {
     });
     let session = Session::start(out, experiment);
     let first = session.ask(1, &image).unwrap();
-    assert_eq!(first.logits.len(), experiment.network().classes());
-    assert!(first.logits.iter().all(|logit| logit.is_finite()) && first.query.starts_with("1-"), "{first:?}");
-    let lost = counter::ask(&session.hospital(2), image.view()).unwrap_err();
+    assert_eq!((first.logits.len(), first.logits[0].len()), (1, experiment.network().classes()));
+    assert!(first.logits[0].iter().all(|logit| logit.is_finite()) && first.query.starts_with("1-"), "{first:?}");
+    let lost = counter::ask(&session.hospital(2), &[image.view()]).unwrap_err();
     assert!(matches!(lost, CounterError::Closed { .. }), "it cannot vouch for the model: {lost}");
     let small = Array3::zeros((1, 2, 2));
-    let wrong = counter::ask(&session.hospital(1), small.view()).unwrap_err().to_string();
+    let wrong = counter::ask(&session.hospital(1), &[small.view()]).unwrap_err().to_string();
     assert!(wrong.contains("1 x 2 x 2"), "{wrong}");
+    let many = counter::ask(&session.hospital(1), &[image.view(), image.view()]).unwrap_err().to_string();
+    assert!(many.contains("takes 1 to 1"), "{many}");
     let twice =
         federation::serve(vec![(out.to_path_buf(), experiment.clone())], std::future::pending(), EventSender::silent());
     assert!(matches!(twice, Err(FederationError::Counter(CounterError::Busy { .. }))), "{twice:?}");
@@ -82,7 +84,7 @@ pub(crate) fn serves_again(out: &Path, experiment: &Experiment) {
     let session = Session::start(out, experiment);
     let second = session.ask(1, &image).unwrap();
     assert_ne!(first.query, second.query);
-    for (one, other) in first.logits.iter().zip(&second.logits) {
+    for (one, other) in first.logits[0].iter().zip(&second.logits[0]) {
         assert!((one - other).abs() < 1e-3, "the same model answers: {first:?} {second:?}");
     }
     let spent = session.ask(1, &image).unwrap_err().to_string();
