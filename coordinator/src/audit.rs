@@ -152,7 +152,7 @@ pub fn recompute(
     let (seed, program) = (standing.epoch_seed, Arc::clone(program));
     let engine = ServingEngine::load(bodies, program, seed, published.attempt, quorum)?;
     let started = Instant::now();
-    let bytes = engine.result_of(query, *asker)?.to_bytes();
+    let bytes = engine.result_of(query, *asker, head.query_key)?.to_bytes();
     let evaluate_ms = started.elapsed().as_secs_f64() * 1e3;
     let again = BodyRoot::of(&[Digest::of_bytes(&bytes)], bytes.len() as u64);
     checks.push(Checked { what: "result", logged: result.root, found: again.root });

@@ -1,8 +1,10 @@
 //! What the log of a run folder says about a coordinator that starts again: keys, model and spent budgets.
 
+use std::collections::BTreeMap;
+
 use protocol::ceremony::seed_of;
 use protocol::ids::{Digest, QueryId};
-use protocol::message::LogMessage;
+use protocol::message::{HospitalMessage, LogMessage};
 use protocol::roster::Roster;
 use protocol::serving::ServingStanding;
 
@@ -21,6 +23,8 @@ pub(crate) struct Standing {
     pub(crate) published: Option<PublishedModel>,
     /// Quotas and budget.
     pub(crate) spent: ServingStanding,
+    /// The session under whose key each released query came.
+    pub(crate) sessions: BTreeMap<QueryId, QueryId>,
     /// Answered queries, oldest first.
     pub(crate) answered: Vec<QueryId>,
 }
@@ -45,6 +49,13 @@ impl Standing {
             LogMessage::RevealSet(it) => {
                 if let Some(roster) = &self.roster {
                     self.epoch_seed = seed_of(roster, it);
+                }
+            }
+            LogMessage::SwitchRequest(request) => {
+                if let HospitalMessage::QueryHead(head) = &request.head.body
+                    && let Some(key) = head.query_key
+                {
+                    self.sessions.insert(head.query, key.session);
                 }
             }
             LogMessage::QueryDone(it) => self.answered.push(it.query),

@@ -35,12 +35,14 @@ pub enum BlobKind {
     Answer,
     /// The asker's public key, to which results are switched.
     AskerKey,
+    /// The asker's switching key for queries under its own secret; `round` holds the session's first query number.
+    QueryKey,
 }
 
 wire_tag!(BlobKind {
     1 => Dealing, 2 => PublicKey, 3 => RelinRoundOne, 4 => RelinRoundTwo, 5 => Galois,
     6 => UpdateChunk, 7 => Share, 8 => SumChunk, 9 => PublishChunk,
-    10 => Query, 11 => QueryResult, 12 => SwitchShare, 13 => Answer, 14 => AskerKey,
+    10 => Query, 11 => QueryResult, 12 => SwitchShare, 13 => Answer, 14 => AskerKey, 15 => QueryKey,
 });
 
 /// The address of one body. Its encoding is always [`BlobId::BYTES`] long.

@@ -29,7 +29,7 @@ use crate::facts::{Fact, HospitalFacts, ReadUpTo};
 use crate::ids::{Attempt, Digest, Epoch, PartyId, RoundId};
 use crate::limits::ENTRIES_DEFERRED_MAX;
 use crate::log::{LogEntry, LogReader};
-use crate::message::{Hello, HospitalMessage, Leaving, LogMessage, Refusal, Scope, SignedMessage};
+use crate::message::{Hello, HospitalMessage, Leaving, LogMessage, QueryHead, Refusal, Scope, SignedMessage};
 use crate::reject::Reject;
 use crate::roster::Roster;
 use crate::sealed::SealingKey;
@@ -157,8 +157,9 @@ impl HospitalMachine {
                 self.read_deferred(&mut out);
             }
             HospitalInput::PublishEncrypted { attempt, body } => self.publish_encrypted(attempt, body, &mut out),
-            HospitalInput::Ask { query, program, model, asker_key, body } => {
-                self.ask(query, program, model, asker_key, body, &mut out);
+            HospitalInput::Ask { query, program, model, asker_key, query_key, body } => {
+                let head = QueryHead { query, program, model, asker_key, query_key, body };
+                self.ask(head, &mut out);
             }
             HospitalInput::SwitchMade { query, body } => self.switch_made(query, body, &mut out),
             HospitalInput::SwitchRefused { query, reject } => {

@@ -14,8 +14,8 @@ pub use ceremony::{
 pub(crate) use hospital::StepKey;
 pub use hospital::{
     Acceptance, DealingsDigest, DealingsSent, Hello, HospitalMessage, KeyCommit, KeyReveal, KeyStep, Leaving,
-    ManifestSignature, ModelVote, PublishHead, QueryHead, Refusal, RosterSignature, Scope, ServingShareHead, ShareHead,
-    SwitchShareHead, UpdateHead,
+    ManifestSignature, ModelVote, PublishHead, QueryHead, QueryKeyRef, Refusal, RosterSignature, Scope,
+    ServingShareHead, ShareHead, SwitchShareHead, UpdateHead,
 };
 pub use log::{LogMessage, Stop};
 pub use round::{

@@ -21,7 +21,9 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::blob::{BlobKind, BodyRoot};
 use crate::ids::{Digest, PartyId, QueryId, RoundId};
 use crate::limits::{QUERIES_QUEUED_MAX, QUERIES_QUEUED_PER_ASKER_MAX, QUERIES_SWITCHING_MAX};
-use crate::message::{HospitalMessage, LogMessage, QueryDone, QueryFailed, QueryHead, SignedMessage, SwitchRequest};
+use crate::message::{
+    HospitalMessage, LogMessage, QueryDone, QueryFailed, QueryHead, QueryKeyRef, SignedMessage, SwitchRequest,
+};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 use crate::roster::Roster;
@@ -57,6 +59,7 @@ enum Stage {
 struct Job {
     head: SignedMessage,
     asker: PartyId,
+    query_key: Option<QueryKeyRef>,
     body: BodyRoot,
     stage: Stage,
 }
@@ -193,7 +196,7 @@ impl ServingMachine {
         signed: SignedMessage,
         out: &mut Vec<ServingOutput>,
     ) -> Result<(), Reject> {
-        let (query, asker, body) = (head.query, signed.author, head.body);
+        let (query, asker, query_key, body) = (head.query, signed.author, head.query_key, head.body);
         if let Some(job) = self.jobs.get(&query) {
             if job.head != signed {
                 return Err(Reject::Contradiction);
@@ -210,6 +213,9 @@ impl ServingMachine {
         if !body.within_limits() {
             return Err(Reject::LimitExceeded);
         }
+        if query_key.is_some_and(|key| key.session.asker() != Some(asker)) {
+            return Err(Reject::Contradiction);
+        }
         if self.spent.asked_by(asker) >= self.config.queries_per_asker_max {
             return Err(Reject::QuotaExceeded);
         }
@@ -223,7 +229,7 @@ impl ServingMachine {
         }
         self.spent.ask(query);
         let deadline_ms = now_ms.saturating_add(self.config.receive_ms);
-        self.jobs.insert(query, Job { head: signed, asker, body, stage: Stage::Receiving { deadline_ms } });
+        self.jobs.insert(query, Job { head: signed, asker, query_key, body, stage: Stage::Receiving { deadline_ms } });
         out.push(ServingOutput::Admitted { party: asker, query });
         out.push(ServingOutput::AwaitBodies { kind: BlobKind::Query, query, party: asker, body });
         out.push(ServingOutput::WakeAt(deadline_ms));
@@ -309,7 +315,7 @@ impl ServingMachine {
             let Some(job) = self.jobs.get_mut(&query) else { continue };
             job.stage = Stage::Evaluating;
             *self.begun.entry(job.asker).or_default() += 1;
-            batch.push(Evaluation { query, asker: job.asker, body: job.body });
+            batch.push(Evaluation { query, asker: job.asker, query_key: job.query_key, body: job.body });
         }
         if !batch.is_empty() {
             out.push(ServingOutput::Evaluate(batch));

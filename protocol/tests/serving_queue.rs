@@ -60,6 +60,7 @@ fn ask(asker: u16, counter: u64) -> (QueryId, ServingInput) {
         program: Digest::of("program", &0_u8),
         model: Digest::of("model", &0_u8),
         asker_key: Digest::of("asker key", &asker),
+        query_key: None,
         body: body(counter),
     };
     let message = HospitalMessage::QueryHead(head);

@@ -41,8 +41,8 @@ impl Hospital {
         let encrypt = started.elapsed();
         let (query_bytes, images, reply) = (prepared.query_bytes, question.images.len(), question.reply);
         self.pending.insert(query, Pending { started, encrypt, images, query_bytes, reply });
-        let (asker_key, body) = (prepared.asker_key, prepared.body);
-        Ok(Some(HospitalInput::Ask { query, program, model, asker_key, body }))
+        let (asker_key, query_key, body) = (prepared.asker_key, prepared.query_key, prepared.body);
+        Ok(Some(HospitalInput::Ask { query, program, model, asker_key, query_key, body }))
     }
 
     /// Decrypts the answer and hands it to whoever asked.
@@ -91,6 +91,10 @@ impl Hospital {
         }
         self.link.put(key, self.site.outbox.get(&key)?).await?;
         self.site.outbox.delivered(&key);
+        if let Some((id, bytes)) = self.site.query_key_to_send() {
+            self.link.put(id, bytes).await?;
+            self.site.query_key_sent();
+        }
         self.upload(BlobKind::Query, query.0, 0, body).await
     }
 

@@ -15,6 +15,7 @@ mod outbox;
 mod parameters;
 mod plan;
 mod query;
+mod query_keys;
 mod runtime;
 mod serving;
 mod site;

@@ -49,6 +49,8 @@ pub struct HospitalPlan {
     pub min_cohort: u16,
     /// Most attempts per round this site accepts.
     pub attempts_max: u32,
+    /// Whether own queries come under a secret of this site's own, which halves their size after one larger key.
+    pub own_key_queries: bool,
     /// How long this site waits for the answer to a query of its own.
     pub answer_within: Duration,
     /// Results this site helps to switch for any one asker.

@@ -1,24 +1,28 @@
 //! The hospital's work around the published model: contribute, ask, switch others' results, read own answers.
 
+use bytes::Bytes;
 use he_agg::Stream;
-use he_agg::ckks::{Ciphertext, Encoder};
+use he_agg::ckks::{Ciphertext, Encoder, SeededCiphertext};
 use he_agg::multiparty::{AskerKey, AskerPublicKey, KeySwitchShare, SwitchContext, SwitchPermit};
 use he_infer::EncryptedModel;
 use ndarray::Array3;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::hospital::SwitchBinding;
 use protocol::ids::{Attempt, Digest, QueryId, RoundId};
+use protocol::message::QueryKeyRef;
 use protocol::party_set::PartySet;
 
 use super::error::{HospitalError, Step};
 use super::observer::Activity;
 use super::parameters;
+use super::query_keys::QueryKeys;
 use super::site::Site;
 
 /// An encrypted query, ready to be announced.
 pub(super) struct Prepared {
     pub(super) body: BodyRoot,
     pub(super) asker_key: Digest,
+    pub(super) query_key: Option<QueryKeyRef>,
     /// Bytes of the encrypted image.
     pub(super) query_bytes: u64,
 }
@@ -81,10 +85,23 @@ impl Site {
         let mut stream = Stream::from_os().step(step)?;
         let key = self.public_key.as_ref().ok_or(HospitalError::NoKeys { step })?;
         let views: Vec<_> = images.iter().map(Array3::view).collect();
-        let packed = self.plan.program.encrypt_images(&views, key, &mut stream).step(step)?;
+        let program = &self.plan.program;
+        let (query_key, packed): (_, Vec<Vec<u8>>) = if self.plan.own_key_queries {
+            let own = match &mut self.query_keys {
+                Some(own) => own,
+                None => {
+                    let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?;
+                    self.query_keys.insert(QueryKeys::generate(program, key, crs, query, &mut stream)?)
+                }
+            };
+            let packed = program.encrypt_own(&views, own.secret(), &mut stream).step(step)?;
+            (Some(own.reference()), packed.iter().map(SeededCiphertext::to_bytes).collect())
+        } else {
+            let packed = program.encrypt_images(&views, key, &mut stream).step(step)?;
+            (None, packed.iter().map(Ciphertext::to_bytes).collect())
+        };
         let (mut parts, mut query_bytes) = (0, 0);
-        for part in packed {
-            let bytes = part.to_bytes();
+        for bytes in packed {
             query_bytes += bytes.len() as u64;
             self.outbox.put(BlobId::query(BlobKind::Query, query, Some(party), parts), bytes)?;
             parts += 1;
@@ -99,7 +116,20 @@ impl Site {
         let public = asker.public().to_bytes();
         let asker_key = self.outbox.put(BlobId::query(BlobKind::AskerKey, query, Some(party), 0), public)?;
         let body = self.outbox.root(BlobId::query(BlobKind::Query, query, Some(party), 0), parts)?;
-        Ok(Prepared { body, asker_key, query_bytes })
+        Ok(Prepared { body, asker_key, query_key, query_bytes })
+    }
+
+    /// The key of this session's queries, where the coordinator does not have it yet.
+    pub(super) fn query_key_to_send(&self) -> Option<(BlobId, Bytes)> {
+        let (session, bytes) = self.query_keys.as_ref()?.to_send()?;
+        Some((BlobId::query(BlobKind::QueryKey, session, Some(self.plan.party), 0), bytes))
+    }
+
+    /// The coordinator has it now.
+    pub(super) fn query_key_sent(&mut self) {
+        if let Some(keys) = &mut self.query_keys {
+            keys.sent();
+        }
     }
 
     /// Makes this hospital's share of switching one result to its asker, for exactly one context.

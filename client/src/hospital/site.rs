@@ -16,6 +16,7 @@ use super::observer::{Observer, Witness};
 use super::outbox::Outbox;
 use super::parameters;
 use super::plan::HospitalPlan;
+use super::query_keys::QueryKeys;
 use crate::ledger::DiskLedger;
 use crate::train::Trainer;
 use crate::vault::Vault;
@@ -38,6 +39,7 @@ pub(super) struct Site {
     pub(super) relin: Option<RelinEphemeral>,
     pub(super) public_key: Option<PublicKey>,
     pub(super) asker: Option<AskerKey>,
+    pub(super) query_keys: Option<QueryKeys>,
     pub(super) model: Vec<f32>,
     pub(super) weight_sum: u64,
     pub(super) candidate: Option<(RoundId, Vec<f32>, u64)>,
@@ -83,6 +85,7 @@ impl Site {
             relin: None,
             public_key: None,
             asker: None,
+            query_keys: None,
             model,
             weight_sum,
             candidate: None,

@@ -159,6 +159,7 @@ impl<'a> Common<'a> {
             seed: self.experiment.seed(),
             min_cohort: federation.min_cohort,
             attempts_max: federation.attempts_max,
+            own_key_queries: self.experiment.publish().own_key,
             answer_within: ANSWER_WITHIN,
             queries_per_asker_max: self.queries_per_asker_max(),
         };

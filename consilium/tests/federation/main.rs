@@ -92,8 +92,8 @@ fn a_lost_decryptor_costs_an_attempt_every_check_holds_and_the_model_is_served_a
 fn too_few_hospitals_stop_the_run_and_a_resumed_one_finishes_it() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
-    // Both images in one query.
-    let experiment = experiment(&["publish.images=2"]);
+    // Both images in one query, under the asker's own key.
+    let experiment = experiment(&["publish.images=2", "publish.query-key=own"]);
     let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap();
     let lost = options(&out, &["hospital-2@2:before-upload", "hospital-3@2:before-upload"], false);
     let error = federation::run(&experiment, &lost, EventSender::silent()).unwrap_err();

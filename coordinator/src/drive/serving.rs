@@ -42,6 +42,8 @@ struct Session {
     bindings: BTreeMap<QueryId, SwitchBinding>,
     /// Answered queries whose ciphertexts are kept for audits, oldest first.
     audited: VecDeque<QueryId>,
+    /// The session under whose key each query came, for those that came under an own one.
+    sessions: BTreeMap<QueryId, QueryId>,
 }
 
 impl Coordinator {
@@ -74,7 +76,7 @@ impl Coordinator {
         // Every query has at most one piece of work under way.
         let (done, mut finished) = mpsc::channel(QUERIES_QUEUED_MAX);
         let audited = standing.answered.into_iter().collect();
-        let mut session = Session { engine, done, bindings: BTreeMap::new(), audited };
+        let mut session = Session { engine, done, bindings: BTreeMap::new(), audited, sessions: standing.sessions };
         let mut machine = ServingMachine::new(self.plan.roster.clone(), self.inbox.live(), config, standing.spent);
         let mut outputs = machine.on(self.inbox.now_ms(), ServingInput::Tick);
         loop {
@@ -142,6 +144,9 @@ impl Coordinator {
         match &message {
             LogMessage::SwitchRequest(request) => {
                 if let Some(binding) = binding(self.plan.roster.epoch(), request) {
+                    if let Some(key) = binding.query_key {
+                        session.sessions.insert(binding.query, key.session);
+                    }
                     session.bindings.insert(binding.query, binding);
                 }
                 self.log.append(message)
@@ -157,6 +162,7 @@ impl Coordinator {
                 while session.audited.len() > QUERIES_AUDITED_MAX {
                     if let Some(oldest) = session.audited.pop_front() {
                         session.engine.forget(oldest, parties)?;
+                        session.forget_key_of(oldest)?;
                     }
                 }
                 Ok(())
@@ -204,6 +210,19 @@ impl Coordinator {
     }
 }
 
+impl Session {
+    /// Frees the key under which a forgotten query came, unless it serves others or may still do so.
+    fn forget_key_of(&mut self, query: QueryId) -> Result<(), CoordinatorError> {
+        let Some(ended) = self.sessions.remove(&query) else { return Ok(()) };
+        let newest = self.sessions.range(..=QueryId(query.0 | ((1 << 48) - 1))).next_back();
+        let is_current = newest.is_none_or(|(other, session)| other.asker() != query.asker() || *session == ended);
+        if is_current || self.sessions.values().any(|session| *session == ended) {
+            return Ok(());
+        }
+        self.engine.forget_query_key(ended)
+    }
+}
+
 /// What every share of this release is bound to.
 pub(crate) fn binding(epoch: protocol::ids::Epoch, request: &SwitchRequest) -> Option<SwitchBinding> {
     let HospitalMessage::QueryHead(head) = &request.head.body else { return None };
@@ -212,6 +231,7 @@ pub(crate) fn binding(epoch: protocol::ids::Epoch, request: &SwitchRequest) -> O
         query: head.query,
         asker: request.head.author,
         asker_key: head.asker_key,
+        query_key: head.query_key,
         input: head.body.root,
         program: head.program,
         model: head.model,
@@ -224,7 +244,7 @@ pub(crate) fn binding(epoch: protocol::ids::Epoch, request: &SwitchRequest) -> O
 fn evaluate(engine: &ServingEngine, batch: &[Evaluation], done: &mpsc::Sender<Worked>) {
     batch.par_iter().for_each(|one| {
         let started = Instant::now();
-        let result = engine.evaluate(one.query, one.asker);
+        let result = engine.evaluate(one);
         // The session may have ended meanwhile; then nobody waits for the result.
         let _ = done.blocking_send(Worked::Evaluated(one.query, result, milliseconds(started)));
     });

@@ -3,6 +3,7 @@
 use crate::blob::BodyRoot;
 use crate::codec::wire_struct;
 use crate::ids::{Attempt, Digest, Epoch, PartyId, QueryId, RoundId};
+use crate::message::QueryKeyRef;
 use crate::party_set::PartySet;
 
 /// The context of a decryption share.
@@ -52,6 +53,8 @@ pub struct SwitchBinding {
     pub asker: PartyId,
     /// Digest of the asker's public key.
     pub asker_key: Digest,
+    /// The key under which the input came, if an own one.
+    pub query_key: Option<QueryKeyRef>,
     /// Digest of the encrypted input (its root).
     pub input: Digest,
     /// Digest of the program.
@@ -68,6 +71,7 @@ wire_struct!(SwitchBinding {
     query: QueryId,
     asker: PartyId,
     asker_key: Digest,
+    query_key: Option<QueryKeyRef>,
     input: Digest,
     program: Digest,
     model: Digest,
@@ -79,6 +83,6 @@ impl SwitchBinding {
     /// The ledger's key for this context.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::of("consilium switch binding v1", self)
+        Digest::of("consilium switch binding v2", self)
     }
 }

@@ -113,22 +113,14 @@ impl HospitalMachine {
         }
     }
 
-    pub(super) fn ask(
-        &mut self,
-        query: QueryId,
-        program: Digest,
-        model: Digest,
-        asker_key: Digest,
-        body: BodyRoot,
-        out: &mut Vec<HospitalOutput>,
-    ) {
+    pub(super) fn ask(&mut self, head: QueryHead, out: &mut Vec<HospitalOutput>) {
+        let (query, body) = (head.query, head.body);
         if query.asker() != Some(self.config.party) || self.facts.sent((14, query.0, 0)).is_some() {
             return out.push(HospitalOutput::AnswerFailed { query, reject: Reject::QueryRepeated });
         }
-        if !self.serving.published.contains(&(model, program)) {
+        if !self.serving.published.contains(&(head.model, head.program)) {
             return out.push(HospitalOutput::AnswerFailed { query, reject: Reject::UnknownModel });
         }
-        let head = QueryHead { query, program, model, asker_key, body };
         self.sign(HospitalMessage::QueryHead(head), out);
         self.serving.asked.insert(query);
         out.push(HospitalOutput::Upload { kind: BlobKind::Query, number: query.0, attempt: 0, body });
@@ -188,6 +180,7 @@ impl HospitalMachine {
             query: head.query,
             asker: it.head.author,
             asker_key: head.asker_key,
+            query_key: head.query_key,
             input: head.body.root,
             program: head.program,
             model: head.model,

@@ -201,10 +201,29 @@ pub struct QueryHead {
     pub model: Digest,
     /// Digest of the asker's public key (body of kind `AskerKey`, index 0).
     pub asker_key: Digest,
+    /// The key that switches the input to the collective one; `None` where it is encrypted under that one.
+    pub query_key: Option<QueryKeyRef>,
     /// The input's bodies.
     pub body: BodyRoot,
 }
-wire_struct!(QueryHead { query: QueryId, program: Digest, model: Digest, asker_key: Digest, body: BodyRoot });
+wire_struct!(QueryHead {
+    query: QueryId,
+    program: Digest,
+    model: Digest,
+    asker_key: Digest,
+    query_key: Option<QueryKeyRef>,
+    body: BodyRoot,
+});
+
+/// The asker's switching key for the queries of one session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryKeyRef {
+    /// The session: the number of its first query, under which the body of kind `QueryKey` is stored.
+    pub session: QueryId,
+    /// Digest of that body.
+    pub digest: Digest,
+}
+wire_struct!(QueryKeyRef { session: QueryId, digest: Digest });
 
 /// Head of a key-switch share.
 #[derive(Clone, Debug, PartialEq, Eq)]

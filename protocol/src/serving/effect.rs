@@ -2,7 +2,7 @@
 
 use crate::blob::{BlobKind, BodyRoot};
 use crate::ids::{PartyId, QueryId};
-use crate::message::{LogMessage, SignedMessage};
+use crate::message::{LogMessage, QueryKeyRef, SignedMessage};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 
@@ -58,7 +58,7 @@ pub enum ServingOutput {
     /// Append to the log, store, then broadcast.
     Append(LogMessage),
     /// Report [`ServingInput::BodiesComplete`] once these bodies are stored and match `body`. For kind `Query` the
-    /// asker's key (kind `AskerKey`, index 0, digest in the head) must be stored as well.
+    /// asker's key (kind `AskerKey`, index 0, digest in the head) and the query key, if one is named, are stored first.
     AwaitBodies {
         /// `Query` or `SwitchShare`.
         kind: BlobKind,
@@ -106,6 +106,8 @@ pub struct Evaluation {
     pub query: QueryId,
     /// Who asks.
     pub asker: PartyId,
+    /// The key under which the input came, if an own one.
+    pub query_key: Option<QueryKeyRef>,
     /// The input.
     pub body: BodyRoot,
 }

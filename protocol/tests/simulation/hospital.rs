@@ -4,6 +4,7 @@ use protocol::blob::BlobKind;
 use protocol::codec::Wire;
 use protocol::facts::{Fact, HospitalFacts};
 use protocol::hospital::{HospitalConfig, HospitalInput, HospitalMachine, HospitalOutput};
+use protocol::message::QueryKeyRef;
 use protocol::roster::{Member, Roster};
 use protocol::signature::SigningKey;
 use protocol::{Digest, PartyId, QueryId};
@@ -185,7 +186,8 @@ impl World {
                     let query = QueryId::new(party, u64::from(hospital.incarnation));
                     let body = body_of("query", &query);
                     let asker_key = Digest::of("asker key", &party);
-                    self.done(party, 50, HospitalInput::Ask { query, program, model, asker_key, body });
+                    let query_key = Some(QueryKeyRef { session: query, digest: Digest::of("query key", &party) });
+                    self.done(party, 50, HospitalInput::Ask { query, program, model, asker_key, query_key, body });
                 }
             }
             HospitalOutput::ReleaseSwitch(binding) => {
