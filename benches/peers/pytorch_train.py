@@ -92,8 +92,8 @@ def images(path, data):
     mean, deviation = norm.get("mean", 0.5), norm.get("std", 0.25)
 
     def tensors(pixels, labels):
-        pixels = torch.from_numpy(np.ascontiguousarray(pixels)).float().unsqueeze(1) / 255.0
-        return (pixels - mean) / deviation, torch.from_numpy(np.ascontiguousarray(labels)).long()
+        pixels = torch.from_numpy(np.array(pixels)).float().unsqueeze(1) / 255.0
+        return (pixels - mean) / deviation, torch.from_numpy(np.array(labels)).long()
 
     return [tensors(*part) for part in parts]
 

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use datasets::{LoadOptions, PhantomSpec};
-use he_infer::{ImageShape, InputError, Network, Operation, PARAMETERS_MAX};
+use he_infer::{ImageShape, InputError, Network, PARAMETERS_MAX};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -20,10 +20,6 @@ const SCHEMA: u32 = 1;
 const HEADER_BYTES_MAX: u64 = 1 << 20;
 /// Largest file that is read.
 const FILE_BYTES_MAX: u64 = HEADER_BYTES_MAX + 8 + 4 * PARAMETERS_MAX as u64;
-
-/// Largest logit of an encrypted model on its training images. Noise of the layers before grows with the last layer's
-/// weights, and an encrypted answer has room for little more.
-const SERVED_LOGIT_MAX: f32 = 8.0;
 
 /// Why a file is not a model.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +134,7 @@ pub struct Heading {
     /// The generator's settings, for a model of generated images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phantom: Option<PhantomSpec>,
-    /// Largest absolute logit over the training images, from which a serving scale is chosen.
+    /// Largest absolute logit over the training images: what a serving preset must have room for.
     pub logit_range: f32,
 }
 
@@ -194,23 +190,6 @@ impl ModelFile {
     /// Flat parameters in the order of `Network::tensors`.
     pub fn parameters(&self) -> &[f32] {
         &self.parameters
-    }
-
-    /// Parameters to encrypt, and what their logits are to be multiplied by: the last layer is divided by the smallest
-    /// power of two that brings the largest training logit to 8 or below. A power of two changes no digit of a weight,
-    /// no order of two logits, and the asker undoes it after decryption.
-    pub fn for_serving(&self) -> (Vec<f32>, f32) {
-        let mut factor = 1.0f32;
-        while self.heading.logit_range > SERVED_LOGIT_MAX * factor {
-            factor *= 2.0;
-        }
-        let mut parameters = self.parameters.clone();
-        if let Some(Operation::Dense { weight, .. }) = self.heading.network.layers().last().map(|layer| layer.operation)
-        {
-            // The last layer's weights and biases are the last parameters.
-            parameters[weight..].iter_mut().for_each(|value| *value /= factor);
-        }
-        (parameters, factor)
     }
 
     /// The file's bytes; equal models give equal bytes.
@@ -368,23 +347,6 @@ mod tests {
             altered("\\\"logit-range\\\":4", "\\\"logit-range\\\":-"),
             Err(ModelFileError::LogitRange { .. } | ModelFileError::Heading(_))
         ));
-    }
-
-    #[test]
-    fn a_served_model_has_small_logits_that_a_power_of_two_brings_back() {
-        let mut heading = model().heading().clone();
-        let image = ndarray::Array3::from_shape_fn((1, 6, 6), |(_, y, x)| (y as f32 - x as f32) / 5.0);
-        let trained = heading.network.forward(model().parameters(), image.view()).unwrap();
-        heading.logit_range = trained.iter().fold(0.0, |most: f64, logit| most.max(logit.abs())) as f32;
-        assert!(heading.logit_range > 16.0, "{trained:?}");
-        let (parameters, factor) =
-            ModelFile::new(heading.clone(), model().parameters().to_vec()).unwrap().for_serving();
-        let served = heading.network.forward(&parameters, image.view()).unwrap();
-        let largest = served.iter().fold(0.0, |most: f64, logit| most.max(logit.abs()));
-        assert!(largest > 4.0 && largest <= 8.0, "{largest}");
-        assert_eq!(served.iter().map(|logit| logit * f64::from(factor)).collect::<Vec<_>>(), trained);
-        let (same, one) = model().for_serving();
-        assert_eq!((same.as_slice(), one), (model().parameters(), 1.0));
     }
 
     #[test]

@@ -60,14 +60,14 @@ impl Pairs {
         self.labels.push(label);
     }
 
-    /// Compares. `factor` brings logits to the units of the trained model, in which the AUC is taken.
+    /// Compares.
     ///
     /// # Errors
     /// [`BenchError::Metrics`] without images.
-    pub fn judge(&self, factor: f64) -> Result<Agreement, BenchError> {
+    pub fn judge(&self) -> Result<Agreement, BenchError> {
         let rows = |logits: &[f64]| {
             // A lost answer decides for nothing: equal logits, the first class.
-            let value = |logit: &f64| if logit.is_finite() { (logit * factor) as f32 } else { 0.0 };
+            let value = |logit: &f64| if logit.is_finite() { *logit as f32 } else { 0.0 };
             Array2::from_shape_vec((self.labels.len(), self.classes), logits.iter().map(value).collect())
                 .unwrap_or_default()
         };
@@ -144,7 +144,7 @@ mod tests {
         pairs.push(&[1.0, 0.0], Some(&[0.9, 0.05]), 0);
         pairs.push(&[0.0, 0.1], Some(&[0.1, 0.0]), 1);
         pairs.push(&[0.3, 2.0], None, 1);
-        let found = pairs.judge(1.0).expect("images");
+        let found = pairs.judge().expect("images");
         assert_eq!((found.images, found.agreed, found.failures), (3, 1, 1));
         assert!((found.max_delta - 0.1).abs() < 1e-12 && (found.mean_delta - 0.0875).abs() < 1e-12, "{found:?}");
         assert_eq!((found.largest, found.discordant), (2.0, [2, 0]));
@@ -157,7 +157,7 @@ mod tests {
         let mut pairs = Pairs::new(2);
         pairs.push(&[1.0, 0.0], Some(&[1e9, -3.0]), 0);
         pairs.push(&[1.0, 0.0], Some(&[f64::INFINITY, 0.0]), 1);
-        assert_eq!(pairs.judge(1.0).expect("images").failures, 2);
+        assert_eq!(pairs.judge().expect("images").failures, 2);
     }
 
     #[test]

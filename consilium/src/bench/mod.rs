@@ -5,6 +5,7 @@
 
 pub mod aggregate;
 pub mod agreement;
+pub mod balance;
 pub mod bandwidth;
 pub mod ckks;
 pub mod cohort;
@@ -39,7 +40,7 @@ use crate::{
 /// Flags of `bench`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  consilium bench he --preset INF15-90\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n  consilium bench infer --network lola --preset INF14-30\n  consilium bench limit --threads 2\n  consilium bench he --format json > he.jsonl"
+    after_help = "Examples:\n  consilium bench he --preset INF15-90\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n  consilium bench infer --network lola --preset INF14-30\n  consilium bench train configs/demo.toml --epochs 10\n  consilium bench limit --threads 2\n  consilium bench he --format json > he.jsonl"
 )]
 pub struct BenchArgs {
     /// What is measured.

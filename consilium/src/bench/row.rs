@@ -61,15 +61,12 @@ pub struct Row {
     /// Mean difference of a logit from the plain forward pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean_delta_logit: Option<f64>,
-    /// Largest difference of a logit in the units of the trained model, before its last layer was scaled.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_delta_logit_trained: Option<f64>,
-    /// What the trained logits are divided by in the encrypted model: a power of two.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub logit_divisor: Option<f64>,
-    /// Largest logit, absolute: of an inference as it is served, of a training on the training images.
+    /// Largest logit, absolute: of an inference on the images asked about, of a training on the training images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logit_max: Option<f64>,
+    /// What the last activations were divided by, and the last weights multiplied by, before encrypting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation_divisor: Option<f64>,
     /// Images of a part of the data, or answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images: Option<usize>,
@@ -162,9 +159,8 @@ impl Row {
             agreement: None,
             max_delta_logit: None,
             mean_delta_logit: None,
-            max_delta_logit_trained: None,
-            logit_divisor: None,
             logit_max: None,
+            activation_divisor: None,
             images: None,
             failures: None,
             accuracy: None,

@@ -11,10 +11,11 @@ use he_agg::{
     multiparty::{DecryptPolicy, EvaluationKeys, PARTIES_MAX},
 };
 use he_infer::{EncryptedExecutor, EncryptedModel, Program};
-use ndarray::{ArrayView3, Axis};
+use ndarray::{Array4, ArrayView3, Axis};
 
 use super::{
     agreement::{Agreement, Pairs},
+    balance,
     consortium::Consortium,
     error::BenchError,
     holder::{Holder, KeySizes},
@@ -44,7 +45,7 @@ pub struct Answers {
     pub bytes: Sizes,
     /// Encrypted answers and plain ones.
     pub agreement: Agreement,
-    /// What trained logits are divided by.
+    /// What the last activation was divided by before encrypting.
     pub divisor: f32,
     /// Who decrypts, and how.
     pub release: String,
@@ -84,11 +85,19 @@ pub struct Sizes {
     pub keys: KeySizes,
 }
 
+/// Images of a model's data.
+pub struct Chosen {
+    /// Training images, from which the size of activations is taken.
+    pub calibration: Array4<f32>,
+    /// Test images to ask about.
+    pub samples: Samples,
+}
+
 /// The test images of a model.
 ///
 /// # Errors
-/// [`BenchError::NoData`] where nothing names them, [`BenchError::Data`].
-pub fn test_images(model: &ModelFile, data: Option<&Path>, images: usize) -> Result<Samples, BenchError> {
+/// [`BenchError::NoData`] where nothing names them, [`BenchError::Data`], [`BenchError::Images`].
+pub fn images(model: &ModelFile, data: Option<&Path>, images: usize) -> Result<Chosen, BenchError> {
     let heading = model.heading();
     let wrong = |source: datasets::DataError| BenchError::from(crate::federation::FederationError::from(source));
     let dataset = match (data, &heading.phantom) {
@@ -99,15 +108,13 @@ pub fn test_images(model: &ModelFile, data: Option<&Path>, images: usize) -> Res
     let dataset = dataset.map_err(wrong)?;
     dataset.check().map_err(wrong)?;
     let count = dataset.test.len();
-    match images {
-        0 => Ok(dataset.test),
+    let samples = match images {
+        images if images > count => return Err(BenchError::Images { images, max: count }),
         // Spread over the whole part: the first images of a file may be easier than the rest.
-        images if images < count => {
-            Ok(dataset.test.select(&(0..images).map(|k| k * count / images).collect::<Vec<_>>()))
-        }
-        images if images == count => Ok(dataset.test),
-        images => Err(BenchError::Images { images, max: count }),
-    }
+        images if images > 0 => dataset.test.select(&(0..images).map(|k| k * count / images).collect::<Vec<_>>()),
+        _ => dataset.test,
+    };
+    Ok(Chosen { calibration: dataset.train.images, samples })
 }
 
 /// How the answers of `hospitals` are released; of as many as the preset has room for where none are said.
@@ -134,7 +141,7 @@ pub fn hospitals(preset: Preset, asked: Option<u16>) -> Result<(u16, Flooding), 
 /// Keys, model or program that do not fit; an answer that fails is counted and not an error.
 pub fn answer(
     (model, program): (&ModelFile, &Program),
-    samples: &Samples,
+    Chosen { calibration, samples }: &Chosen,
     (hospitals, flooding): (u16, Flooding),
     progress: &mut Progress,
 ) -> Result<Answers, BenchError> {
@@ -143,7 +150,7 @@ pub fn answer(
     progress.step(&format!("making keys of {hospitals}"));
     let mut release = Release::new(preset, hospitals, flooding, program, &mut stream)?;
     progress.step("encrypting the model");
-    let (parameters, divisor) = model.for_serving();
+    let (parameters, divisor) = balance::balanced(program, model.parameters(), calibration)?;
     let encrypted = encrypt(program, &parameters, hospitals, release.public(), &mut stream)?;
     let mut bytes = Sizes {
         image: program.network().image().elements(),
@@ -155,14 +162,14 @@ pub fn answer(
     let encoder = Encoder::new(preset)?;
     for (index, (image, &label)) in samples.images.axis_iter(Axis(0)).zip(&samples.labels).enumerate() {
         progress.step(&format!("image {} of {}", index + 1, samples.len()));
-        let plain = program.network().forward(&parameters, image).map_err(BenchError::Input)?;
+        let plain = program.network().forward(model.parameters(), image).map_err(BenchError::Input)?;
         let query = u32::try_from(index).unwrap_or(u32::MAX);
         let asked = Asked { program, model: &encrypted, query, image };
         let logits = release.ask(&asked, &encoder, &mut stream, (&mut seconds, &mut bytes));
         pairs.push(&plain, logits.ok().as_deref(), label);
     }
     let release = release.text(hospitals);
-    Ok(Answers { seconds, bytes, agreement: pairs.judge(f64::from(divisor))?, divisor, release })
+    Ok(Answers { seconds, bytes, agreement: pairs.judge()?, divisor, release })
 }
 
 /// The sum of what every hospital encrypts: an equal part each.

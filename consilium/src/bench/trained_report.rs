@@ -56,7 +56,6 @@ pub fn measured(answers: &Answers, (program, name): (&Program, &str), hospitals:
     }
     let Agreement { images, agreed, failures, max_delta, mean_delta, largest, accuracy, auc, discordant, mcnemar_p } =
         agreement;
-    let factor = f64::from(*divisor);
     rows.push(Row {
         release: Some(release.clone()),
         images: Some(*images),
@@ -64,9 +63,8 @@ pub fn measured(answers: &Answers, (program, name): (&Program, &str), hospitals:
         agreement: Some(*agreed as f64 / (*images).max(1) as f64),
         max_delta_logit: Some(*max_delta),
         mean_delta_logit: Some(*mean_delta),
-        max_delta_logit_trained: Some(max_delta * factor),
-        logit_divisor: Some(factor),
         logit_max: Some(*largest),
+        activation_divisor: Some(f64::from(*divisor)),
         accuracy: Some(accuracy[1]),
         accuracy_plain: Some(accuracy[0]),
         auc: auc.map(|auc| auc[1]),
@@ -83,7 +81,7 @@ pub fn measured(answers: &Answers, (program, name): (&Program, &str), hospitals:
         "{name}, {}, {} test images, {}\n{release}\n{}\n\n\
          encrypted image {expansion:.0} times the image; model {}, rotation keys {}, relinearisation key {}\n\
          {agreed} of {images} answers equal, {failures} failed; logit difference at most {max_delta:.1e}, mean \
-         {mean_delta:.1e}, of logits to {largest:.1} (trained logits divided by {factor})\n\
+         {mean_delta:.1e}, of logits to {largest:.1} (last activations divided by {divisor})\n\
          accuracy {:.4} (plain {:.4}, McNemar p = {mcnemar_p:.3}){auc}",
         program.params().preset,
         grouped(*images),

@@ -280,7 +280,7 @@ fn kind(frame: &Frame) -> Option<&'static str> {
             BlobKind::UpdateChunk => "encrypted updates",
             BlobKind::Share => "decryption shares",
             BlobKind::PublishChunk => "encrypted model contributions",
-            BlobKind::Query | BlobKind::AskerKey => "encrypted queries",
+            BlobKind::Query | BlobKind::AskerKey | BlobKind::QueryKey => "encrypted queries",
             BlobKind::SwitchShare => "key-switch shares",
             BlobKind::SumChunk | BlobKind::QueryResult | BlobKind::Answer => "other",
         }),
