@@ -118,6 +118,32 @@ fn one_step_moves_along_the_gradient_of_the_weighted_loss() {
     }
 }
 
+/// The same images nine times over have the same mean loss, but fill three parts of a batch.
+#[test]
+fn a_batch_of_several_parts_moves_as_one() {
+    let network = conv_network();
+    let chosen = [0, 1, 2, 3, 4, 5, 6, 0];
+    let all = samples(&network, 9, 3);
+    let settings = TrainSettings {
+        class_weights: ClassWeighting::Balanced,
+        range_penalty: 1.0,
+        range_limit: 0.1,
+        batch_size: 128,
+        ..plain_settings()
+    };
+    let trainer = Trainer::new(&network, settings).unwrap();
+    let start = trainer.initial_parameters(9);
+    let moved = |data: &Samples| trainer.fit(&start, data, 1, 0.5, 1, &mut |_| {}).unwrap();
+    let once = moved(&all.select(&chosen));
+    let often = moved(&all.select(&chosen.repeat(9)));
+    assert!((once.loss - often.loss).abs() < 1e-5, "{} {}", once.loss, often.loss);
+    for (index, (once, often)) in once.parameters.iter().zip(&often.parameters).enumerate() {
+        assert!((once - often).abs() < 1e-5, "{index}: {once} {often}");
+    }
+    let still = once.parameters.iter().zip(&start).all(|(new, old)| (new - old).abs() < 1e-3);
+    assert!(!still, "the step is large enough to compare");
+}
+
 fn check_gradient(network: &Network) {
     // Class counts 4, 2 and 2: balanced weights 1, 2 and 2.
     let data = samples(network, 9, 3).select(&[0, 1, 2, 3, 4, 5, 6, 0]);

@@ -13,6 +13,8 @@ mod module;
 mod optimiser;
 mod settings;
 mod trainer;
+mod unfold;
+mod value;
 
 pub use augmentation::Augmentation;
 pub use class_weights::ClassWeighting;

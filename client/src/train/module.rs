@@ -1,4 +1,4 @@
-//! The network as burn tensors: the one file that knows the tensor library.
+//! The network as burn tensors; this file and `value` are the ones that know the tensor library.
 //!
 //! Parameters enter as one flat vector and gradients leave as one, in the order of
 //! `Network::tensors`, so the rest of training never meets a tensor handle.
@@ -8,8 +8,15 @@ use burn::tensor::module::{avg_pool2d, conv2d};
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions};
 use burn::tensor::{Device, Tensor, TensorData};
 use he_infer::{Network, Operation, TensorSpec};
+use rayon::prelude::*;
 
 use super::TrainError;
+use super::unfold::{Unfolded, unfold};
+use super::value::{Value, values};
+
+/// Images of a part of a batch: small enough for two cores to share a usual batch, large enough that the tensor library's
+/// work per call does not show. Part of the result: sums are taken part by part.
+const PART_IMAGES: usize = 32;
 
 /// One layer with the index of its first tensor.
 enum Layer {
@@ -33,12 +40,6 @@ enum Layer {
     Dense {
         tensor: usize,
     },
-}
-
-/// An activation between layers.
-enum Value {
-    Map(Tensor<4>),
-    Row(Tensor<2>),
 }
 
 /// A parameter tensor with its own rank.
@@ -66,6 +67,14 @@ pub(super) struct Objective<'a> {
     pub(super) range_penalty: f64,
     /// Magnitude at which the range penalty starts.
     pub(super) range_limit: f64,
+}
+
+/// What a part is of its batch.
+struct Share {
+    /// Sum of the class weights of the whole batch.
+    weight: f64,
+    /// Images of the part over images of the batch.
+    images: f64,
 }
 
 /// A compiled network on the CPU device.
@@ -108,12 +117,44 @@ impl NetworkModule {
     }
 
     /// Loss and gradient for `labels.len()` images, row-major `(n, c, h, w)`.
+    ///
+    /// The batch is cut into parts that threads may take, and their gradients are added in the order of the parts: the
+    /// result does not depend on the number of threads.
     pub(super) fn step(
+        &self,
+        parameters: &[f32],
+        images: &[f32],
+        labels: &[u8],
+        objective: &Objective<'_>,
+    ) -> Result<Step, TrainError> {
+        let weight: f64 = labels.iter().map(|&label| objective.class_weights[usize::from(label)]).sum();
+        let pixels: usize = self.shape.iter().product();
+        let (count, parts) = (labels.len(), labels.len().div_ceil(PART_IMAGES));
+        let part = |part: usize| {
+            let (from, to) = (part * count / parts, (part + 1) * count / parts);
+            let share = Share { weight, images: (to - from) as f64 / count as f64 };
+            let images = images[from * pixels..to * pixels].to_vec();
+            self.part(parameters, images, &labels[from..to], objective, &share)
+        };
+        let mut steps = (0..parts).into_par_iter().map(part).collect::<Result<Vec<_>, _>>()?.into_iter();
+        let mut sum = steps.next().ok_or(TrainError::NoSamples)?;
+        for step in steps {
+            sum.loss += step.loss;
+            sum.cross_entropy += step.cross_entropy;
+            // A part without a gradient has a loss that is not finite, and then so has the batch.
+            sum.gradient.iter_mut().zip(&step.gradient).for_each(|(sum, term)| *sum += term);
+        }
+        Ok(sum)
+    }
+
+    /// What one part of a batch adds to its loss and gradient.
+    fn part(
         &self,
         parameters: &[f32],
         images: Vec<f32>,
         labels: &[u8],
         objective: &Objective<'_>,
+        share: &Share,
     ) -> Result<Step, TrainError> {
         let device = Device::flex().autodiff();
         let parameters: Vec<Parameter> = self.load(parameters, &device).into_iter().map(Parameter::tracked).collect();
@@ -127,10 +168,10 @@ impl NetworkModule {
                 });
             }
         })?;
-        let targets = self.targets(labels, objective.class_weights, &device);
+        let targets = self.targets(labels, objective.class_weights, share.weight, &device);
         let cross_entropy = (log_softmax(logits, 1) * targets).sum().neg();
         let loss = match penalty {
-            Some(sum) => cross_entropy.clone() + sum.mul_scalar(objective.range_penalty as f32),
+            Some(sum) => cross_entropy.clone() + sum.mul_scalar((objective.range_penalty * share.images) as f32),
             None => cross_entropy.clone(),
         };
         let mut step = Step {
@@ -199,8 +240,7 @@ impl NetworkModule {
         mut watch: impl FnMut(usize, Option<&Layer>, &Value),
     ) -> Result<Tensor<2>, TrainError> {
         let [c, h, w] = self.shape;
-        let data = TensorData::new(images, [count, c, h, w]);
-        let mut x = Value::Map(Tensor::from_data(data, device));
+        let mut x = Value::Pixels(images, [count, c, h, w], device.clone());
         for (index, layer) in self.layers.iter().enumerate() {
             x = layer.apply(x, parameters)?;
             watch(index, self.layers.get(index + 1), &x);
@@ -209,8 +249,7 @@ impl NetworkModule {
     }
 
     /// `(n, classes)`: the weight of the sample's class over the batch's sum, at its label.
-    fn targets(&self, labels: &[u8], class_weights: &[f64], device: &Device) -> Tensor<2> {
-        let total: f64 = labels.iter().map(|&l| class_weights[usize::from(l)]).sum();
+    fn targets(&self, labels: &[u8], class_weights: &[f64], total: f64, device: &Device) -> Tensor<2> {
         let mut targets = vec![0.0f32; labels.len() * self.classes];
         for (row, &label) in labels.iter().enumerate() {
             let class = usize::from(label);
@@ -223,6 +262,19 @@ impl NetworkModule {
 impl Layer {
     fn apply(&self, x: Value, parameters: &[Parameter]) -> Result<Value, TrainError> {
         match (self, x) {
+            (Layer::Conv { tensor, stride, padding, groups: 1 }, Value::Pixels(images, shape, device)) => {
+                let weight = Parameter::kernel(parameters, *tensor)?;
+                let [channels, _, kernel, _] = weight.dims();
+                let Unfolded { values, sides } = unfold(&images, shape, (kernel, *stride, *padding));
+                let counts = [shape[0], sides[0], sides[1]];
+                let (taps, outputs) = (shape[1] * kernel * kernel, counts.iter().product());
+                let columns = Tensor::<2>::from_data(TensorData::new(values, [taps, outputs]), &device);
+                let bias = Parameter::vector(parameters, tensor + 1)?.reshape([channels, 1]);
+                Ok(Value::Planes(weight.reshape([channels, taps]).matmul(columns) + bias, counts))
+            }
+            (Layer::Conv { .. } | Layer::AveragePool { .. }, x @ Value::Planes(..)) => {
+                self.apply(x.into_map(), parameters)
+            }
             (Layer::Conv { tensor, stride, padding, groups }, Value::Map(x)) => {
                 let options = ConvOptions::new([*stride; 2], [*padding; 2], [1, 1], *groups);
                 let weight = Parameter::kernel(parameters, *tensor)?;
@@ -242,7 +294,7 @@ impl Layer {
                 let bias = Parameter::vector(parameters, tensor + 1)?.unsqueeze::<2>();
                 Ok(Value::Row(x.into_row().matmul(weight.transpose()) + bias))
             }
-            (Layer::Conv { .. } | Layer::AveragePool { .. }, Value::Row(_)) => {
+            (Layer::Conv { .. } | Layer::AveragePool { .. }, _) => {
                 Err(TrainError::Backend { what: "image for a convolution or pool after a dense layer" })
             }
         }
@@ -251,48 +303,6 @@ impl Layer {
     /// True for layers whose input should stay small.
     fn is_activation(&self) -> bool {
         matches!(self, Layer::Quadratic { .. } | Layer::Quartic { .. })
-    }
-}
-
-impl Value {
-    /// x (x + beta), one beta per channel or unit.
-    fn quadratic(self, beta: Tensor<1>) -> Value {
-        match self {
-            Value::Map(x) => {
-                let channels = beta.dims()[0];
-                let beta = beta.reshape([1, channels, 1, 1]);
-                Value::Map(x.clone() * (x + beta))
-            }
-            Value::Row(x) => Value::Row(x.clone() * (x + beta.unsqueeze::<2>())),
-        }
-    }
-
-    /// Channels, rows and columns flattened in this order.
-    fn into_row(self) -> Tensor<2> {
-        match self {
-            Value::Map(x) => x.flatten(1, 3),
-            Value::Row(x) => x,
-        }
-    }
-
-    /// `mean(relu(|x| - limit)^2)`.
-    fn excess(&self, limit: f32) -> Tensor<1> {
-        fn of<const D: usize>(x: &Tensor<D>, limit: f32) -> Tensor<1> {
-            let excess = x.clone() - x.clone().clamp(-limit, limit);
-            (excess.clone() * excess).mean()
-        }
-        match self {
-            Value::Map(x) => of(x, limit),
-            Value::Row(x) => of(x, limit),
-        }
-    }
-
-    fn is_finite(&self) -> bool {
-        let data = match self {
-            Value::Map(x) => values(x.clone(), "activations"),
-            Value::Row(x) => values(x.clone(), "activations"),
-        };
-        data.is_ok_and(|v| v.iter().all(|v| v.is_finite()))
     }
 }
 
@@ -336,10 +346,6 @@ impl Parameter {
             _ => Err(TrainError::Backend { what: "vector" }),
         }
     }
-}
-
-fn values<const D: usize>(tensor: Tensor<D>, what: &'static str) -> Result<Vec<f32>, TrainError> {
-    tensor.try_into_data().ok().and_then(|data| data.try_into_vec::<f32>().ok()).ok_or(TrainError::Backend { what })
 }
 
 fn scalar(tensor: Tensor<1>, what: &'static str) -> Result<f32, TrainError> {

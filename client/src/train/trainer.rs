@@ -196,7 +196,7 @@ impl Trainer {
         learning_rate: f64,
         Place { epoch, batch }: Place,
     ) -> Result<StepLoss, TrainError> {
-        let mut step = self.module.step(parameters, inputs.clone(), labels, objective)?;
+        let mut step = self.module.step(parameters, &inputs, labels, objective)?;
         if !step.loss.is_finite() {
             let layer = self.module.first_non_finite(parameters, inputs, labels.len())?;
             return Err(TrainError::NonFiniteLoss { epoch, batch, layer });
