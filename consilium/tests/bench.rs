@@ -69,12 +69,99 @@ fn an_encrypted_image_is_answered_and_compared() {
     assert!(delta.is_some_and(|delta| delta > 0.0 && delta < 1e-2), "{delta:?}");
 }
 
+/// An experiment small enough to train, and to answer under encryption, within a test: generated images, no data.
+const SMALL: &str = r#"
+schema = 1
+[experiment]
+name = "small"
+[federation]
+hospitals = 3
+[data]
+format = "phantom"
+classes = ["normal", "cyst", "tumour"]
+image = { height = 16, width = 16 }
+[data.simulate]
+source = "phantom"
+[data.simulate.phantom]
+patients-per-hospital = 12
+slices-per-patient = 2
+[model]
+layers = [
+  { type = "conv", channels = 2, kernel = 4, stride = 3 },
+  { type = "quadratic" },
+  { type = "dense", units = 3 },
+]
+[train]
+local-epochs = 2
+"#;
+
+fn of<'a>(rows: &'a [Value], op: &str) -> &'a Value {
+    rows.iter().find(|row| row["op"] == op).expect(op)
+}
+
+/// Trained, written, read back, encrypted for three hospitals, asked about every test image: the two commands together.
+#[test]
+fn a_trained_model_is_written_and_answers_its_test_images_under_encryption() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, model) = (folder.path().join("small.toml"), folder.path().join("small.safetensors"));
+    std::fs::write(&file, SMALL).expect("written");
+    let (file, model) = (file.to_str().expect("a name"), model.to_str().expect("a name"));
+    let train = ["train", file, "--epochs", "3", "--format", "json", "--out", model];
+    let output = bench(&train);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let trained = rows(&output);
+    let epoch = of(&trained, "train.epoch");
+    assert_eq!((epoch["epochs"].as_u64(), epoch["repetitions"].as_u64()), (Some(3), Some(3)));
+    assert!(epoch["images_per_second"].as_f64() > Some(0.0) && epoch["images"].as_u64() > Some(0));
+    let (test, size) = (of(&trained, "train.test"), of(&trained, "train.model"));
+    assert_eq!(size["bytes"].as_u64(), std::fs::metadata(model).ok().map(|metadata| metadata.len()));
+    let first = std::fs::read(model).expect("a model");
+    assert_eq!(bench(&[&train[..], &["--threads", "2"]].concat()).status.code(), Some(0));
+    assert_eq!(std::fs::read(model).expect("a model"), first, "one thread or two: the same model bit for bit");
+
+    let release = ["--preset", "INF15-90", "--hospitals", "3"];
+    let output = bench(&[&["infer", "--model", model, "--format", "json"][..], &release[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let answered = rows(&output);
+    let ops: Vec<&str> = answered.iter().filter_map(|row| row["op"].as_str()).collect();
+    let parts = ["encrypt", "evaluate", "share", "combine", "decrypt", "total", "model", "public_key", "galois_keys"];
+    let expected = parts.iter().chain(&["relinearisation_key", "precision"]).map(|part| format!("infer.{part}"));
+    assert_eq!(ops, expected.collect::<Vec<_>>());
+    assert!(answered.iter().all(|row| row["hospitals"] == 3 && row["network"] == "small"));
+    let (precision, total) = (of(&answered, "infer.precision"), of(&answered, "infer.total"));
+    assert_eq!(precision["images"], test["images"], "the test images are those of the training");
+    assert_eq!((precision["failures"].as_u64(), precision["agreement"].as_f64()), (Some(0), Some(1.0)));
+    let delta = precision["max_delta_logit"].as_f64();
+    assert!(delta.is_some_and(|delta| delta > 0.0 && delta < 1e-2), "{delta:?}");
+    assert_eq!(precision["accuracy_plain"], test["accuracy"], "the file holds what was trained");
+    assert!(total["p95_ns"].as_f64() >= total["median_ns"].as_f64());
+    assert!(precision["release"].as_str().is_some_and(|text| text.contains("3 of 3")), "{precision}");
+}
+
+#[test]
+fn a_model_file_that_is_none_is_bad_input_and_said_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("model.safetensors");
+    std::fs::write(&file, b"no model").expect("written");
+    let missing = folder.path().join("missing.safetensors");
+    for (file, text) in [(&file, "safetensors"), (&missing, "cannot read")] {
+        let output = bench(&["infer", "--model", file.to_str().expect("a name")]);
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{log}");
+        assert!(log.contains(text) && log.contains("bench train"), "{log}");
+    }
+}
+
 #[test]
 fn a_flag_that_does_not_fit_is_bad_input_and_named() {
     for (arguments, flag) in [
         (&["he", "--preset", "INF15-90", "--limbs", "40"][..], "--limbs"),
         (&["infer", "--network", "resnet"][..], "--network"),
         (&["infer", "--images", "0"][..], "--images"),
+        (&["infer", "--data", "mnist"][..], "--data"),
+        (&["infer", "--hospitals", "5"][..], "--hospitals"),
+        (&["train", "../configs/demo.toml", "--epochs", "0"][..], "--epochs"),
+        (&["train", "../configs/pneumonia.toml"][..], "--data"),
         (&["he", "--isa", "mmx"], "--isa"),
         (&["aggregate", "--hospitals", "1"], "--hospitals"),
         (&["aggregate", "--parameters", "0"], "--parameters"),

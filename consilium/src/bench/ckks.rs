@@ -139,7 +139,7 @@ pub fn operations(
     op!("pack", wire.len(), Ok::<_, BenchError>(left.to_bytes()));
     op!("unpack", wire.len(), Ciphertext::from_bytes(&wire, preset));
 
-    let KeySizes { public, relinearization, rotation } = fixture.sizes;
+    let KeySizes { public, relinearization, rotation, .. } = fixture.sizes;
     let sizes = [("key_public", public), ("key_relinearisation", relinearization), ("key_rotation", rotation)];
     rows.extend(sizes.into_iter().map(|(op, bytes)| Row::new(op, engine).shape(params, limbs, true).bytes(bytes)));
     Ok(rows)

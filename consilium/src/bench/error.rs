@@ -1,5 +1,8 @@
 //! Why nothing could be measured.
 
+use client::metrics::MetricsError;
+use client::model_file::ModelFileError;
+use client::train::TrainError;
 use he_agg::aggregation::{AggregationError, PermitError};
 use he_agg::backend::{Isa, IsaError};
 use he_agg::ckks::CkksError;
@@ -8,6 +11,7 @@ use he_agg::{FloodingError, Preset};
 use he_infer::{CompileError, ExecuteError, InputError, ModelError, NetworkError};
 
 use crate::experiment::ExperimentError;
+use crate::federation::FederationError;
 
 /// A flag that does not fit, or an operation that failed.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +97,35 @@ pub enum BenchError {
         /// Most.
         max: usize,
     },
+    /// `--epochs`.
+    #[error("--epochs {epochs} is not in 1 to {max}")]
+    Epochs {
+        /// As given.
+        epochs: usize,
+        /// Most.
+        max: usize,
+    },
+    /// Nobody said where the images are.
+    #[error("--data is missing: the experiment reads images of format {format:?}, and nothing names them")]
+    NoData {
+        /// The format.
+        format: &'static str,
+    },
+    /// The images.
+    #[error("--data: {0}")]
+    Data(Box<FederationError>),
+    /// A model file.
+    #[error("model file: {0}")]
+    ModelFile(#[from] ModelFileError),
+    /// Training.
+    #[error("training stopped: {0}")]
+    Train(#[from] TrainError),
+    /// Metrics.
+    #[error("the answers cannot be judged: {0}")]
+    Metrics(#[from] MetricsError),
+    /// The experiment file.
+    #[error(transparent)]
+    Experiment(Box<ExperimentError>),
     /// `--network`.
     #[error(
         "--network {name:?} is not known; use tutorial, lola, two-conv-64, two-conv-128, two-conv-256, or --model FILE"
@@ -122,6 +155,28 @@ pub enum BenchError {
     /// `--security`.
     #[error("--security: {0}")]
     Security(FloodingError),
+    /// `--hospitals` of `infer`.
+    #[error("--hospitals {hospitals} is not in 1 to {max}")]
+    Hospitals {
+        /// As given.
+        hospitals: u16,
+        /// Most.
+        max: u16,
+    },
+    /// Several hospitals cannot release results of this preset.
+    #[error("--hospitals {hospitals}: {source}")]
+    Release {
+        /// As given.
+        hospitals: u16,
+        /// Why not.
+        source: CeremonyError,
+    },
+    /// A flag of a trained model without one.
+    #[error("{flag} is for a trained model; {flag} does not go with random weights")]
+    OnlyTrained {
+        /// The flag.
+        flag: &'static str,
+    },
     /// Threads that cannot be started.
     #[error("cannot start the threads: {0}")]
     Pool(#[from] rayon::ThreadPoolBuildError),
@@ -145,7 +200,18 @@ pub enum BenchError {
     Kernel(#[from] IsaError),
 }
 
+impl From<FederationError> for BenchError {
+    fn from(source: FederationError) -> Self {
+        Self::Data(Box::new(source))
+    }
+}
+
 impl BenchError {
+    /// An experiment that does not parse.
+    pub(super) fn experiment(source: ExperimentError) -> Self {
+        Self::Experiment(Box::new(source))
+    }
+
     /// The flag to look at.
     pub fn flag(&self) -> Option<&'static str> {
         match self {
@@ -165,8 +231,14 @@ impl BenchError {
             Self::Images { .. } => Some("--images"),
             Self::Network { .. } => Some("--network"),
             Self::Model(_) => Some("--model"),
+            Self::ModelFile(_) => Some("the model file"),
+            Self::Experiment(_) => Some("the experiment file"),
+            Self::Epochs { .. } => Some("--epochs"),
+            Self::NoData { .. } | Self::Data(_) => Some("--data"),
             Self::Compile(_) => Some("--preset"),
             Self::Security(_) => Some("--security"),
+            Self::Hospitals { .. } | Self::Release { .. } => Some("--hospitals"),
+            Self::OnlyTrained { flag } => Some(flag),
             _ => None,
         }
     }
@@ -185,9 +257,16 @@ impl BenchError {
             Self::Layout { .. } => "for example --hospitals 10 --threshold 7 --bits 16 --security 40",
             Self::Images { .. } => "for example --images 11",
             Self::Network { .. } => "for example --network lola",
-            Self::Model(_) => "consilium plan FILE names every fault of the file",
+            Self::Model(_) | Self::Experiment(_) => "consilium plan FILE names every fault of the file",
+            Self::ModelFile(_) => "make one with `consilium bench train FILE --data PATH --out MODEL.safetensors`",
+            Self::Epochs { .. } => "for example --epochs 20, or leave it out for as many as the federation trains",
+            Self::NoData { .. } | Self::Data(_) => "add --data PATH: the .npz file or folder that the experiment names",
+            Self::Train(_) => "lower train.learning-rate, for example --set train.learning-rate=0.001",
             Self::Compile(_) => "for example --preset INF14-30, or a smaller network",
             Self::Security(_) => "for example --security 64",
+            Self::Hospitals { .. } => "for example --hospitals 5",
+            Self::Release { .. } => "for example --hospitals 1 for a trusted holder, or --preset INF15-90",
+            Self::OnlyTrained { .. } => "name a file of `consilium bench train` with --model MODEL.safetensors",
             _ => "this is a fault of the program: please report it with the command",
         }
     }

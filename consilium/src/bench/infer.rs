@@ -1,8 +1,12 @@
 //! `consilium bench infer`: one encrypted image on an encrypted model, and on the same model in the clear.
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use clap::Args;
+use client::model_file::ModelFile;
 use he_agg::{Preset, Stream, ckks::Encoder};
 use he_infer::{EncryptedExecutor, EncryptedModel, ImageShape, LayerSpec, Network, PlainModel, Program, Summary};
 use ndarray::Array3;
@@ -17,6 +21,7 @@ use super::{
     row::Row,
     table::{COLUMNS, Table, cells},
     timing::Timing,
+    trained, trained_report,
 };
 use crate::{cli::Global, exit::Exit, experiment::Experiment};
 
@@ -29,24 +34,33 @@ const IMAGES_MAX: usize = 3600;
 /// Ciphertexts that one image may take.
 const INPUTS_MAX: usize = 16;
 
+/// Images if nothing is said, of random weights.
+const IMAGES: usize = 11;
+
 /// Flags of `bench infer`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Weights and images are random: latency and precision depend on the shape alone. The keys are one party's, so that\nevery answer can be compared with the plain forward pass; the evaluation is that of a consortium, whose release adds\nits flooding and a round trip. Networks by name: tutorial (conv 7x7 stride 3, 4 channels, FC64, FC10),\nlola (conv 5x5 stride 2, 5 channels, FC100, FC10), two-conv-64, two-conv-128, two-conv-256.\n\nExamples:\n  consilium bench infer --network lola --preset INF14-30 --threads 2\n  consilium bench infer --model configs/demo.toml --images 20 --format json"
+    after_help = "A trained model (--model FILE.safetensors, from `consilium bench train`) is encrypted and asked about its test\nimages, encrypted too; answers are compared with the plain forward pass. With several hospitals, each encrypts an equal\npart of the model, and answers are released with flooding and switched to the asker; --hospitals 1 and INF14-30, which\nhas no room for flooding, decrypt at a trusted holder. Everything between parties is packed to bytes; no network.\nThe last quadratic layer's activations are divided by a power of four and the last layer's weights multiplied by it,\nwhich changes no logit but lowers the noise of the product (activation_divisor).\n\nWith --network, or an experiment file as --model, weights and images are random: latency and precision depend on the\nshape alone. The keys are one party's, so that every answer can be compared with the plain forward pass; the evaluation\nis that of a consortium, whose release adds its flooding and a round trip. Networks by name: tutorial (conv 7x7 stride\n3, 4 channels, FC64, FC10), lola (conv 5x5 stride 2, 5 channels, FC100, FC10), two-conv-64, two-conv-128, two-conv-256.\n\nJSON rows of a trained model: infer.encrypt (with expansion), .evaluate, .share and .combine (several hospitals only),\n.decrypt and .total, each with median_ns, min_ns, p95_ns and bytes; .model, .public_key, .galois_keys and\n.relinearisation_key with bytes; .precision with release, images, failures, agreement, max_delta_logit,\nmean_delta_logit, logit_max, accuracy, accuracy_plain, auc, auc_plain, delta_auc, discordant, mcnemar_p\nand activation_divisor.\n\nExamples:\n  consilium bench infer --network lola --preset INF14-30 --threads 2\n  consilium bench infer --model configs/demo.toml --images 20 --format json\n  consilium bench infer --model pneumonia.safetensors --data pneumoniamnist.npz --preset INF15-90 --threads 2"
 )]
 pub struct InferArgs {
-    /// An experiment file, whose network is taken.
+    /// A trained model (.safetensors), or an experiment file, whose network is taken with random weights.
     #[arg(long, value_name = "FILE", conflicts_with = "network")]
     pub model: Option<PathBuf>,
-    /// A network by name.
+    /// A network by name, with random weights.
     #[arg(long, value_name = "NAME", default_value = "tutorial")]
     pub network: String,
     /// Parameter set.
     #[arg(long, value_name = "PRESET", default_value = "INF15-90")]
     pub preset: String,
-    /// Images.
-    #[arg(long, value_name = "N", default_value_t = 11)]
-    pub images: usize,
+    /// Images; of a trained model, 0 or absent for the whole test part, and fewer are spread over it.
+    #[arg(long, value_name = "N")]
+    pub images: Option<usize>,
+    /// Where a trained model's images are: an .npz file or a folder.
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+    /// Hospitals that share the key of a trained model; 5 if absent, 1 where the preset has no room for flooding.
+    #[arg(long, value_name = "N")]
+    pub hospitals: Option<u16>,
     /// Threads and instruction set.
     #[command(flatten)]
     pub engine: EngineFlags,
@@ -58,8 +72,18 @@ pub struct InferArgs {
 /// A flag that does not fit, or a network that does not fit the preset.
 pub fn run(arguments: &InferArgs, global: Global) -> Result<Measured, BenchError> {
     let preset = he::preset(&arguments.preset)?;
-    if !(1..=IMAGES_MAX).contains(&arguments.images) {
-        return Err(BenchError::Images { images: arguments.images, max: IMAGES_MAX });
+    let trained = |file: &&PathBuf| file.extension().is_some_and(|extension| extension == "safetensors");
+    if let Some(file) = arguments.model.as_ref().filter(trained) {
+        return run_trained(arguments, file, preset, global);
+    }
+    for (flag, given) in [("--data", arguments.data.is_some()), ("--hospitals", arguments.hospitals.is_some())] {
+        if given {
+            return Err(BenchError::OnlyTrained { flag });
+        }
+    }
+    let images = arguments.images.unwrap_or(IMAGES);
+    if !(1..=IMAGES_MAX).contains(&images) {
+        return Err(BenchError::Images { images, max: IMAGES_MAX });
     }
     let (name, network) = match &arguments.model {
         Some(file) => {
@@ -72,14 +96,27 @@ pub fn run(arguments: &InferArgs, global: Global) -> Result<Measured, BenchError
     let engine = Engine::start(&arguments.engine)?;
     let mut progress = Progress::new(global);
     progress.group(&format!("{name} on {preset}"));
-    let run = engine.run(|| answer(&program, preset, arguments.images, &mut progress));
+    let run = engine.run(|| answer(&program, preset, images, &mut progress));
     progress.finish();
     let (rows, summary) = report(&run?, &program, &name, &engine);
     let mut table = Table::new(&COLUMNS);
     rows.iter().filter(|row| row.median_ns.is_some()).for_each(|row| table.push(cells(row)));
-    let text =
-        format!("{name}, {preset}, {} images, {}\n{}\n\n{summary}", arguments.images, engine.text(), table.text());
+    let text = format!("{name}, {preset}, {images} images, {}\n{}\n\n{summary}", engine.text(), table.text());
     Ok(Measured { text, rows, exit: Exit::Done })
+}
+
+fn run_trained(arguments: &InferArgs, file: &Path, preset: Preset, global: Global) -> Result<Measured, BenchError> {
+    let model = ModelFile::read(file)?;
+    let release = trained::hospitals(preset, arguments.hospitals)?;
+    let network = &model.heading().network;
+    let program = Program::compile_wide(network, preset.params(), INPUTS_MAX).map_err(BenchError::Compile)?;
+    let chosen = trained::images(&model, arguments.data.as_deref(), arguments.images.unwrap_or(0))?;
+    let engine = Engine::start(&arguments.engine)?;
+    let mut progress = Progress::new(global);
+    progress.group(&format!("{} on {preset}", model.heading().name));
+    let answers = engine.run(|| trained::answer((&model, &program), &chosen, release, &mut progress));
+    progress.finish();
+    Ok(trained_report::measured(&answers?, (&program, &model.heading().name), release.0, &engine))
 }
 
 /// What was seen of all images, in seconds.

@@ -4,9 +4,12 @@
 //! says how a figure is taken, [`row`] what is said about it, [`table`] how people see it.
 
 pub mod aggregate;
+pub mod agreement;
+pub mod balance;
 pub mod bandwidth;
 pub mod ckks;
 pub mod cohort;
+pub mod consortium;
 pub mod engine;
 pub mod error;
 pub mod he;
@@ -18,12 +21,15 @@ pub mod ring;
 pub mod row;
 pub mod table;
 pub mod timing;
+pub mod train;
+pub mod trained;
+pub mod trained_report;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
 pub use self::error::BenchError;
-use self::{aggregate::AggregateArgs, he::HeArgs, infer::InferArgs, limit::LimitArgs, row::Row};
+use self::{aggregate::AggregateArgs, he::HeArgs, infer::InferArgs, limit::LimitArgs, row::Row, train::TrainArgs};
 use crate::{
     cli::Global,
     error::Error,
@@ -34,7 +40,7 @@ use crate::{
 /// Flags of `bench`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  consilium bench he --preset INF15-90\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n  consilium bench infer --network lola --preset INF14-30\n  consilium bench limit --threads 2\n  consilium bench he --format json > he.jsonl"
+    after_help = "Examples:\n  consilium bench he --preset INF15-90\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n  consilium bench infer --network lola --preset INF14-30\n  consilium bench train configs/demo.toml --epochs 10\n  consilium bench limit --threads 2\n  consilium bench he --format json > he.jsonl"
 )]
 pub struct BenchArgs {
     /// What is measured.
@@ -51,6 +57,8 @@ pub enum What {
     Aggregate(AggregateArgs),
     /// One encrypted image on an encrypted model, and on the same model in the clear: latency, sizes, precision.
     Infer(InferArgs),
+    /// One network on all training images in one place: seconds per epoch, test figures, a model file.
+    Train(TrainArgs),
     /// What memory and multipliers would allow, and how much of it transforms and aggregation reach.
     Limit(LimitArgs),
 }
@@ -62,6 +70,7 @@ impl What {
             Self::He(_) => "bench he",
             Self::Aggregate(_) => "bench aggregate",
             Self::Infer(_) => "bench infer",
+            Self::Train(_) => "bench train",
             Self::Limit(_) => "bench limit",
         }
     }
@@ -87,6 +96,7 @@ pub fn run(arguments: &BenchArgs, global: Global) -> Result<Done, Error> {
         What::He(arguments) => he::run(arguments, global),
         What::Aggregate(arguments) => aggregate::run(arguments, global),
         What::Infer(arguments) => infer::run(arguments, global),
+        What::Train(arguments) => train::run(arguments, global),
         What::Limit(arguments) => limit::run(arguments, global),
     }?;
     let text = match global.format {

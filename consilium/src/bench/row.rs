@@ -1,5 +1,7 @@
 //! One measurement: the line that programs read.
 
+use std::path::PathBuf;
+
 use he_agg::Params;
 use serde::Serialize;
 
@@ -47,7 +49,7 @@ pub struct Row {
     /// Whether the decoded sums equal the plaintext integer sums bit for bit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exact: Option<bool>,
-    /// Network of an inference.
+    /// Network of an inference, or experiment of a training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
     /// Share of images whose encrypted answer is the plaintext one.
@@ -56,6 +58,63 @@ pub struct Row {
     /// Largest difference of a logit from the plain forward pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_delta_logit: Option<f64>,
+    /// Mean difference of a logit from the plain forward pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_delta_logit: Option<f64>,
+    /// Largest logit, absolute: of an inference on the images asked about, of a training on the training images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logit_max: Option<f64>,
+    /// What the last activations were divided by, and the last weights multiplied by, before encrypting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation_divisor: Option<f64>,
+    /// Images of a part of the data, or answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images: Option<usize>,
+    /// Answers that were refused, not finite, or noise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failures: Option<usize>,
+    /// Share of test images whose largest logit is their label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// The same of the plain forward pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_plain: Option<f64>,
+    /// Mean one-vs-rest AUC on the test images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auc: Option<f64>,
+    /// The same of the plain forward pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auc_plain: Option<f64>,
+    /// Absolute difference of the two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delta_auc: Option<f64>,
+    /// Images that only the plain, and only the encrypted answer decides rightly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discordant: Option<[usize; 2]>,
+    /// Two-sided exact McNemar test of these two counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mcnemar_p: Option<f64>,
+    /// Bytes of the encrypted image for each byte of the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expansion: Option<f64>,
+    /// Time that 95 % of the calls stay within.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p95_ns: Option<f64>,
+    /// Who decrypts, and with what noise added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// Epochs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+    /// Most images of a batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<usize>,
+    /// Training images per second, by the median epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images_per_second: Option<f64>,
+    /// The file that was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
     /// 32-bit multiplications that the operation cannot do without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multiplications: Option<u64>,
@@ -99,6 +158,25 @@ impl Row {
             network: None,
             agreement: None,
             max_delta_logit: None,
+            mean_delta_logit: None,
+            logit_max: None,
+            activation_divisor: None,
+            images: None,
+            failures: None,
+            accuracy: None,
+            accuracy_plain: None,
+            auc: None,
+            auc_plain: None,
+            delta_auc: None,
+            discordant: None,
+            mcnemar_p: None,
+            expansion: None,
+            p95_ns: None,
+            release: None,
+            epochs: None,
+            batch_size: None,
+            images_per_second: None,
+            file: None,
             multiplications: None,
             memory_ns: None,
             multiplier_ns: None,

@@ -107,6 +107,14 @@ impl Timing {
     }
 }
 
+/// The value that a share of the figures does not exceed, the nearest rank; NaN if there are none.
+pub fn percentile(figures: &[f64], share: f64) -> f64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (share.clamp(0.0, 1.0) * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.max(1) - 1).copied().unwrap_or(f64::NAN)
+}
+
 /// Times `operation`. What it returns is dropped outside the clock, unless it is so short that it is timed in batches.
 ///
 /// # Errors
@@ -146,6 +154,13 @@ mod tests {
         assert_eq!((timing.median_ns, timing.min_ns, timing.repetitions), (5.0, 1.0, 3));
         assert_eq!(Timing::of(vec![4.0, 2.0, 8.0, 6.0]).median_ns, 5.0);
         assert_eq!(timing.per(5).median_ns, 1.0);
+    }
+
+    #[test]
+    fn percentiles_are_figures_that_were_taken() {
+        let figures: Vec<f64> = (1..=20).rev().map(f64::from).collect();
+        assert_eq!([0.0, 0.5, 0.95, 1.0].map(|share| percentile(&figures, share)), [1.0, 10.0, 19.0, 20.0]);
+        assert!(percentile(&[], 0.5).is_nan());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the federation is compared with: one model on all data, and each hospital alone. Same network, same schedule.
 
 use client::metrics::Evaluation;
-use client::train::Trainer;
+use client::train::{FitProgress, TrainError, Trainer};
 use datasets::Samples;
 
 use super::error::FederationError;
@@ -39,15 +39,38 @@ pub(super) fn train(
 
 fn quality(experiment: &Experiment, data: &Samples, test: &Samples) -> Result<Quality, FederationError> {
     let trainer = Trainer::new(experiment.network(), experiment.train().clone())?;
-    let mut parameters = trainer.initial_parameters(experiment.seed());
-    // The final, encrypted training step follows the last round.
-    let rounds = experiment.federation().rounds as usize;
-    for round in 0..=rounds {
-        let rate = experiment.train().learning_rate_at(round.min(rounds.saturating_sub(1)), rounds);
-        let seed = experiment.seed() ^ ((round as u64) << 32);
-        parameters = trainer.fit(&parameters, data, experiment.local_epochs(), rate, seed, &mut |_| {})?.parameters;
-    }
+    let parameters = fit(experiment, &trainer, data, epochs(experiment), &mut |_| {})?;
     let logits = trainer.predict(&parameters, &test.images)?;
     let evaluation = Evaluation::new(logits.view(), &test.labels)?;
     Ok(Quality { accuracy: evaluation.accuracy, auc_macro: evaluation.macro_auc.unwrap_or(f64::NAN) })
+}
+
+/// Epochs that every image of a hospital is trained on: those of all rounds and of the final, encrypted step.
+pub(crate) fn epochs(experiment: &Experiment) -> usize {
+    (experiment.federation().rounds as usize + 1) * experiment.local_epochs()
+}
+
+/// Trains one model on `data` for `epochs` epochs, in steps of as many as a round has, with the federation's schedule.
+///
+/// # Errors
+/// As [`Trainer::fit`].
+pub(crate) fn fit(
+    experiment: &Experiment,
+    trainer: &Trainer,
+    data: &Samples,
+    epochs: usize,
+    progress: &mut dyn FnMut(FitProgress),
+) -> Result<Vec<f32>, TrainError> {
+    let mut parameters = trainer.initial_parameters(experiment.seed());
+    let of_step = experiment.local_epochs().max(1);
+    let steps = epochs.div_ceil(of_step);
+    // The final, encrypted training step follows the last round.
+    let rounds = steps.saturating_sub(1).max(1);
+    for step in 0..steps {
+        let rate = experiment.train().learning_rate_at(step.min(rounds - 1), rounds);
+        let seed = experiment.seed() ^ ((step as u64) << 32);
+        let epochs = of_step.min(epochs - step * of_step);
+        parameters = trainer.fit(&parameters, data, epochs, rate, seed, progress)?.parameters;
+    }
+    Ok(parameters)
 }

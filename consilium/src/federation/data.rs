@@ -21,8 +21,25 @@ pub(super) struct Dealt {
 /// # Errors
 /// [`FederationError::Data`] naming file, field, class or hospital; [`FederationError::Classes`].
 pub(super) fn deal(experiment: &Experiment, data: Option<&Path>) -> Result<Dealt, FederationError> {
-    let plan = experiment.data();
-    let dataset = match (plan.format, data) {
+    let (plan, dataset) = (experiment.data(), load(experiment, data)?);
+    let hospitals = usize::from(experiment.federation().hospitals);
+    let parts = plan.partition.assign(&dataset.train, hospitals, experiment.seed())?;
+    let shares: Vec<Samples> = parts.iter().map(|indices| dataset.train.select(indices)).collect();
+    let largest = shares.iter().map(Samples::len).max().unwrap_or(0);
+    let cap = experiment.federation().sample_cap.map_or(largest.next_power_of_two() as u64, u64::from);
+    if let Some(hospital) = shares.iter().position(|share| share.len() as u64 > cap) {
+        let samples = shares[hospital].len();
+        return Err(FederationError::SampleCap { hospital: hospital + 1, samples, cap });
+    }
+    Ok(Dealt { dataset, shares, cap })
+}
+
+/// Reads or generates the images.
+///
+/// # Errors
+/// [`FederationError::Data`] naming file, field or class; [`FederationError::Classes`].
+pub(crate) fn load(experiment: &Experiment, data: Option<&Path>) -> Result<Dataset, FederationError> {
+    let dataset = match (experiment.data().format, data) {
         (DataFormat::Phantom, _) | (_, None) => datasets::generate(&experiment.phantom_spec())?,
         (DataFormat::Npz, Some(path)) => datasets::load(path, Some(Format::Npz), &experiment.load_options())?,
         (DataFormat::Idx, Some(path)) => datasets::load(path, Some(Format::Idx), &experiment.load_options())?,
@@ -35,14 +52,5 @@ pub(super) fn deal(experiment: &Experiment, data: Option<&Path>) -> Result<Dealt
     if found != expected {
         return Err(FederationError::Classes { found, names: dataset.classes.join(", "), expected });
     }
-    let hospitals = usize::from(experiment.federation().hospitals);
-    let parts = plan.partition.assign(&dataset.train, hospitals, experiment.seed())?;
-    let shares: Vec<Samples> = parts.iter().map(|indices| dataset.train.select(indices)).collect();
-    let largest = shares.iter().map(Samples::len).max().unwrap_or(0);
-    let cap = experiment.federation().sample_cap.map_or(largest.next_power_of_two() as u64, u64::from);
-    if let Some(hospital) = shares.iter().position(|share| share.len() as u64 > cap) {
-        let samples = shares[hospital].len();
-        return Err(FederationError::SampleCap { hospital: hospital + 1, samples, cap });
-    }
-    Ok(Dealt { dataset, shares, cap })
+    Ok(dataset)
 }

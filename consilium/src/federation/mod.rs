@@ -4,8 +4,8 @@
 //! QUIC with mutual TLS on the loopback device. Nothing is taken from another party's memory except by [`watch`], which
 //! feeds the live view and the self-checks.
 
-mod baselines;
-mod data;
+pub(crate) mod baselines;
+pub(crate) mod data;
 mod enrolment;
 mod error;
 mod outcome;
