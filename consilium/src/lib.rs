@@ -18,6 +18,7 @@ pub mod oracle;
 pub mod output;
 pub mod plan;
 pub mod plan_verb;
+pub mod prediction;
 pub mod report;
 pub mod run_folder;
 pub mod run_verb;
