@@ -20,6 +20,7 @@ pub mod oracle;
 pub mod output;
 pub mod plan;
 pub mod plan_verb;
+pub mod prediction;
 pub mod query_verb;
 pub mod report;
 pub mod run_folder;

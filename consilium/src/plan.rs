@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     experiment::Experiment,
+    prediction::Prediction,
     report::{Crypto, ExperimentBlock, bytes_text},
 };
 
@@ -26,6 +27,8 @@ pub struct Plan {
     pub training: TrainingCost,
     /// One query, the keys and the model.
     pub serving: ServingCost,
+    /// Time and precision of an answer; null until it was predicted.
+    pub prediction: Option<Prediction>,
     #[serde(skip)]
     resolved: String,
     #[serde(skip)]
@@ -123,6 +126,7 @@ impl Plan {
                 flooding_bits: flooding.map(|flooding| flooding.security()),
                 releases: flooding.map(|flooding| flooding.releases()),
             },
+            prediction: None,
             resolved: experiment.resolved_toml(),
             rounds,
         }
@@ -131,11 +135,17 @@ impl Plan {
     /// For people: the resolved file, then what it costs.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        for (name, value) in self.lines() {
+        let predicted = self.prediction.iter().flat_map(Prediction::lines);
+        let names = ["prediction", ""].into_iter();
+        for (name, value) in self.lines().into_iter().chain(names.zip(predicted)) {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{name:<12} {value}");
         }
-        format!("# Resolved experiment\n\n{}\n# Cost, computed; nothing has run\n\n{}", self.resolved, text.trim_end())
+        format!(
+            "# Resolved experiment\n\n{}\n# Cost, computed; no hospital has run\n\n{}",
+            self.resolved,
+            text.trim_end()
+        )
     }
 
     fn lines(&self) -> Vec<(&'static str, String)> {
@@ -259,5 +269,13 @@ mod tests {
         assert_eq!(json["resolved"]["federation"]["threshold"], 4);
         assert_eq!(json["crypto"]["serving"]["preset"], "INF15-90");
         assert_eq!(json["serving"]["depth"], 5);
+        assert!(json["prediction"].is_null() && !text.contains("prediction"));
+        let machine = he_infer::MachineFigures { transform_us: 20.0, product_us: 10.0 };
+        let prediction = Prediction::of(&experiment, &machine).expect("the demo is predicted");
+        let plan = Plan { prediction: Some(prediction.clone()), ..plan };
+        let evaluation = plan.json()["prediction"]["evaluation_ms"].as_f64();
+        assert!(evaluation.is_some_and(|ms| (ms / prediction.evaluation_ms - 1.0).abs() < 1e-9));
+        let text = plan.text();
+        assert!(text.contains("\nprediction   evaluation ") && text.contains("logit error "), "{text}");
     }
 }

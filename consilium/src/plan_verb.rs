@@ -1,10 +1,12 @@
-//! `consilium plan FILE`: nothing runs, everything is said.
+//! `consilium plan FILE`: nothing runs but a tenth of a second of measurement, everything is said.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::{error::Error, exit::Exit, experiment::Experiment, output::Done, plan::Plan};
+use crate::{
+    error::Error, exit::Exit, experiment::Experiment, output::Done, plan::Plan, prediction, prediction::Prediction,
+};
 
 /// Flags of `plan`.
 #[derive(Debug, Args)]
@@ -22,9 +24,11 @@ pub struct PlanArgs {
 /// Prints the plan.
 ///
 /// # Errors
-/// Every fault of the file, a model that the presets cannot carry among them.
+/// Every fault of the file, a model that the presets cannot carry among them; a measurement that fails.
 pub fn run(arguments: &PlanArgs) -> Result<Done, Error> {
     let experiment = Experiment::load(&arguments.file, &arguments.set)?;
-    let plan = Plan::of(&experiment);
+    let mut plan = Plan::of(&experiment);
+    let machine = prediction::measure(experiment.publish().preset)?;
+    plan.prediction = Some(Prediction::of(&experiment, &machine)?);
     Ok(Done { text: plan.text(), data: plan.json(), exit: Exit::Done })
 }

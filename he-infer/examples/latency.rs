@@ -91,7 +91,7 @@ fn compile(network: &Network, preset: Preset, images: &str) -> Result<Program, B
 
 fn measure(name: &str, program: &Program, threads: usize, repeats: usize) -> Result<(), Box<dyn Error>> {
     let (network, preset) = (program.network(), program.params().preset);
-    let summary = program.summary();
+    let (summary, work) = (program.summary(), program.work());
     if repeats == 0 {
         println!("{} images, {} ciphertexts, {summary}", program.images(), program.inputs());
         return Ok(());
@@ -142,7 +142,8 @@ fn measure(name: &str, program: &Program, threads: usize, repeats: usize) -> Res
         "{{\"network\":\"{name}\",\"preset\":\"{preset}\",\"threads\":{threads},\"repeats\":{repeats},\
          \"images\":{},\"ciphertexts\":{},\"min_ms\":{:.1},\"median_ms\":{:.1},\"min_ms_per_image\":{:.2},\"plain_model_min_ms\":{:.1},\"step_min_ms\":[{}],\"max_delta_logit\":{worst:.2e},\
          \"max_logit\":{largest:.2},\"products\":{},\"hoisted_rotations\":{},\"full_rotations\":{},\
-         \"relinearisations\":{},\"galois_keys\":{},\"galois_mb\":{:.1},\"model_mb\":{:.1},\"query_mb\":{:.2}}}",
+         \"relinearisations\":{},\"galois_keys\":{},\"galois_mb\":{:.1},\"model_mb\":{:.1},\"query_mb\":{:.2},\"own_query_mb\":{:.2},\
+         \"transforms\":{},\"key_products\":{},\"limb_products\":{}}}",
         program.images(),
         program.inputs(),
         least(&totals),
@@ -158,6 +159,10 @@ fn measure(name: &str, program: &Program, threads: usize, repeats: usize) -> Res
         summary.galois_key_bytes as f64 / 1e6,
         summary.model_bytes as f64 / 1e6,
         summary.query_bytes as f64 / 1e6,
+        summary.own_query_bytes as f64 / 1e6,
+        work.transforms,
+        work.key_products,
+        work.products,
     );
     Ok(())
 }

@@ -3,7 +3,6 @@
 use he_agg::{Params, Preset};
 use thiserror::Error;
 
-use crate::cost::Cost;
 use crate::layer::{ImageShape, Operation};
 use crate::lower::{Choice, lower, powers};
 use crate::network::Network;
@@ -207,11 +206,6 @@ impl Program {
             }
         }
         Ok(best)
-    }
-
-    /// What one evaluation costs, in the unit of `Cost`.
-    fn cost(&self) -> usize {
-        Cost::new(self.params, 0).steps(self.params, &self.steps)
     }
 
     fn with_layout(network: &Network, params: &'static Params, layout: Layout) -> Result<Self, CompileError> {

@@ -27,6 +27,7 @@ mod summary;
 mod taps;
 
 pub use compile::CompileError;
+pub use cost::{MachineFigures, Work};
 pub use encrypted::{EncryptedExecutor, ExecuteError};
 pub use forward::{InputError, PARAMETER_MAX, PIXEL_MAX};
 pub use layer::{ImageShape, Layer, LayerSpec, Operation};

@@ -24,8 +24,10 @@ const DRAWS: usize = 8;
 /// Who encrypts and who decrypts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conditions {
-    /// Hospitals that share the key and add up the model.
-    pub hospitals: u16,
+    /// Hospitals that share the key; 1 for a trusted holder.
+    pub key_parts: u16,
+    /// Hospitals whose encrypted weights add up to the model.
+    pub contributions: u16,
     /// log2 of the deviation of each decryptor's flooding, and the decryptors; none without flooding.
     pub flooding: Option<(u32, u16)>,
 }
@@ -116,15 +118,15 @@ struct Model {
 
 impl Model {
     fn new(params: &'static Params, conditions: Conditions) -> Self {
-        let hospitals = f64::from(conditions.hospitals);
-        let secret = hospitals * 2.0 * params.n as f64 / 3.0;
+        let (parts, contributions) = (f64::from(conditions.key_parts), f64::from(conditions.contributions));
+        let secret = parts * 2.0 * params.n as f64 / 3.0;
         let rounding = (1.0 + secret) / 12.0;
         Self {
             params,
             rounding,
-            weight: hospitals * (rounding + ENCODING),
-            rotation_key: hospitals * SIGMA * SIGMA,
-            relinearisation_key: 2.0 * hospitals * SIGMA * SIGMA * (secret + 1.0),
+            weight: contributions * (rounding + ENCODING),
+            rotation_key: parts * SIGMA * SIGMA,
+            relinearisation_key: 2.0 * parts * SIGMA * SIGMA * (secret + 1.0),
         }
     }
 

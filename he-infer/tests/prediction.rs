@@ -1,5 +1,5 @@
 //! Predictions of error against measurement.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests stop at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests stop at the first surprise")]
 
 mod ceremony;
 mod random;
@@ -13,7 +13,7 @@ use ndarray::Array3;
 use random::Random;
 
 const Q: LayerSpec = LayerSpec::quadratic();
-const ALONE: Conditions = Conditions { hospitals: 1, flooding: None };
+const ALONE: Conditions = Conditions { key_parts: 1, contributions: 1, flooding: None };
 /// By how much a prediction may be wrong in either direction.
 const FACTOR: f64 = 4.0;
 
@@ -81,7 +81,10 @@ fn hospitals_and_flooding_add_to_the_predicted_error() {
     let layers = vec![LayerSpec::conv(4, 3, 2), Q, LayerSpec::dense(3)];
     let network = Network::new(ImageShape::new(1, 12, 12), layers).unwrap();
     let program = Program::compile(&network, Preset::Inf15x60.params()).unwrap();
-    let predict = |hospitals, flooding| program.predict_typical_error(Conditions { hospitals, flooding }).unwrap();
+    let predict = |hospitals, flooding| {
+        let conditions = Conditions { key_parts: hospitals, contributions: hospitals, flooding };
+        program.predict_typical_error(conditions).unwrap()
+    };
     let (one, eight) = (predict(1, None), predict(8, None));
     // The key is eight times as heavy, and every weight the sum of eight encryptions under it.
     assert!(eight > 2.8 * one && eight < 8.1 * one, "{one}, {eight}");

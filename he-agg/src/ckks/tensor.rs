@@ -25,27 +25,34 @@ pub(crate) struct TensorTerm<'a> {
 /// ones occur in many sums, and their blocks stay in the second-level cache meanwhile.
 pub(crate) fn tensor_sums(sums: &[Vec<TensorTerm<'_>>], basis: &[Limb], n: usize) -> Vec<[Poly<Eval>; 3]> {
     let mut results: Vec<_> = sums.iter().map(|_| [(); 3].map(|()| Poly::<Eval>::zero(n, basis.len()))).collect();
-    let block = BLOCK.min(n);
-    // The same block of every result, so that threads share blocks and not sums.
-    let mut blocks: Vec<Vec<[&mut [u32]; 3]>> = (0..basis.len() * n / block).map(|_| Vec::new()).collect();
+    // One sum has nothing to share: whole limbs keep the lists below short.
+    let unit = if sums.len() == 1 { n } else { BLOCK.min(n) };
+    // The same part of every result, so that threads share parts and not sums.
+    let mut parts: Vec<Vec<[&mut [u32]; 3]>> =
+        (0..basis.len() * n / unit).map(|_| Vec::with_capacity(sums.len())).collect();
     for result in &mut results {
-        let [r0, r1, r2] = result.each_mut().map(|part| part.residues_mut().chunks_exact_mut(block));
-        for (((r0, r1), r2), block) in r0.zip(r1).zip(r2).zip(&mut blocks) {
-            block.push([r0, r1, r2]);
+        let [r0, r1, r2] = result.each_mut().map(|part| part.residues_mut().chunks_exact_mut(unit));
+        for (((r0, r1), r2), part) in r0.zip(r1).zip(r2).zip(&mut parts) {
+            part.push([r0, r1, r2]);
         }
     }
-    blocks.into_par_iter().enumerate().for_each(|(index, results)| {
-        let (limb, from) = (index * block / n, index * block % n);
+    parts.into_par_iter().enumerate().for_each(|(index, results)| {
+        let (limb, start) = (index * unit / n, index * unit % n);
         for (terms, [r0, r1, r2]) in sums.iter().zip(results) {
-            for group in terms.chunks(GROUP) {
-                let mut operands: [TensorOperands<'_>; GROUP] = [[&[]; 4]; GROUP];
-                for (operand, term) in operands.iter_mut().zip(group) {
-                    let [x0, x1] = term.left.map(|x| &x.limb(limb)[from..from + block]);
-                    let [y0, y1] = term.right.map(|y| &y.limb(limb)[from..from + block]);
-                    *operand = [x0, x1, y0, y1];
+            let blocks = r0.chunks_mut(BLOCK).zip(r1.chunks_mut(BLOCK)).zip(r2.chunks_mut(BLOCK));
+            for (block, ((r0, r1), r2)) in blocks.enumerate() {
+                let from = start + block * BLOCK;
+                let range = from..from + r0.len();
+                for group in terms.chunks(GROUP) {
+                    let mut operands: [TensorOperands<'_>; GROUP] = [[&[]; 4]; GROUP];
+                    for (operand, term) in operands.iter_mut().zip(group) {
+                        let [x0, x1] = term.left.map(|x| &x.limb(limb)[range.clone()]);
+                        let [y0, y1] = term.right.map(|y| &y.limb(limb)[range.clone()]);
+                        *operand = [x0, x1, y0, y1];
+                    }
+                    let results = [&mut *r0, &mut *r1, &mut *r2];
+                    backend::tensor_add(basis[limb].modulus(), &operands[..group.len()], results);
                 }
-                let results = [&mut *r0, &mut *r1, &mut *r2];
-                backend::tensor_add(basis[limb].modulus(), &operands[..group.len()], results);
             }
         }
     });
