@@ -187,7 +187,7 @@ fn released(log: &[LogMessage]) -> Vec<Released<'_>> {
         .filter_map(|message| match message {
             LogMessage::SwitchRequest(request) => match &request.head.body {
                 HospitalMessage::QueryHead(head) => {
-                    Some((request.head.author, head, request.result, request.decryptors.numbers()))
+                    Some((request.head.author, &**head, request.result, request.decryptors.numbers()))
                 }
                 _ => None,
             },

@@ -233,6 +233,17 @@ impl<T: Wire> Wire for Vec<T> {
     }
 }
 
+/// As the value itself; a box only keeps an enum small in memory.
+impl<T: Wire> Wire for Box<T> {
+    const BYTES_MIN: usize = T::BYTES_MIN;
+    fn encode(&self, writer: &mut Writer) {
+        (**self).encode(writer);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        T::decode(reader).map(Box::new)
+    }
+}
+
 impl<T: Wire> Wire for Option<T> {
     const BYTES_MIN: usize = 1;
     fn encode(&self, writer: &mut Writer) {

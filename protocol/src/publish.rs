@@ -34,7 +34,6 @@ pub struct PublishConfig {
 
 /// What happens.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "inputs are moved once and never stored; a box would only cost")]
 pub enum PublishInput {
     /// Opens the first attempt.
     Start,

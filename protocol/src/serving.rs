@@ -149,7 +149,7 @@ impl ServingMachine {
         match &message.body {
             HospitalMessage::QueryHead(head) => {
                 let head = head.clone();
-                self.admit(now_ms, head, message, out)
+                self.admit(now_ms, &head, message, out)
             }
             HospitalMessage::SwitchShareHead(head) => {
                 let (query, body) = (head.query, head.body);
@@ -192,7 +192,7 @@ impl ServingMachine {
     fn admit(
         &mut self,
         now_ms: u64,
-        head: QueryHead,
+        head: &QueryHead,
         signed: SignedMessage,
         out: &mut Vec<ServingOutput>,
     ) -> Result<(), Reject> {

@@ -432,7 +432,7 @@ fn after_a_restart_the_past_is_read_without_acting_and_may_not_differ() {
     let mut other: Vec<LogEntry> = federation.log[..last].iter().map(|it| forged.append(it.message.clone())).collect();
     other.push(forged.append(stop("another past")));
     let (_, outputs) = reread(&federation, &other);
-    assert_eq!(refusals(&[outputs.clone()]), [Reject::LogForked]);
+    assert_eq!(refusals(std::slice::from_ref(&outputs)), [Reject::LogForked]);
     assert!(
         !outputs.iter().any(|output| matches!(output, HospitalOutput::EpochOpened { .. })),
         "no key is loaded for it"

@@ -63,7 +63,7 @@ fn ask(asker: u16, counter: u64) -> (QueryId, ServingInput) {
         query_key: None,
         body: body(counter),
     };
-    let message = HospitalMessage::QueryHead(head);
+    let message = HospitalMessage::QueryHead(Box::new(head));
     let signed = SignedMessage::sign(&key(asker), party(asker), Epoch(1), counter, message);
     (query, ServingInput::Message(signed))
 }

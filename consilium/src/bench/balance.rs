@@ -81,7 +81,8 @@ fn sizes(program: &Program, parameters: &[f32], images: &Array4<f32>) -> Result<
     let shadow = ShadowExecutor::new(program, parameters).map_err(BenchError::Input)?;
     let mut activation = (0.0, 0);
     for image in images.axis_iter(Axis(0)).take(IMAGES) {
-        let steps = shadow.trace(&program.pack(image).map_err(BenchError::Input)?).map_err(BenchError::Input)?;
+        let steps =
+            shadow.trace_all(&program.pack_all(image).map_err(BenchError::Input)?).map_err(BenchError::Input)?;
         if let [.., slots, _] = steps.as_slice() {
             activation = add(activation, slots);
         }

@@ -1,5 +1,7 @@
 //! A finished run, served again from its folder by new processes: nothing is published anew, nothing is forgotten.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -121,7 +121,7 @@ impl HospitalMachine {
         if !self.serving.published.contains(&(head.model, head.program)) {
             return out.push(HospitalOutput::AnswerFailed { query, reject: Reject::UnknownModel });
         }
-        self.sign(HospitalMessage::QueryHead(head), out);
+        self.sign(HospitalMessage::QueryHead(Box::new(head)), out);
         self.serving.asked.insert(query);
         out.push(HospitalOutput::Upload { kind: BlobKind::Query, number: query.0, attempt: 0, body });
     }

@@ -1,7 +1,7 @@
 //! The coordinator's log entries of publishing and of encrypted inference.
 
 use crate::blob::BodyRoot;
-use crate::codec::{DecodeError, Reader, Wire, Writer, wire_struct};
+use crate::codec::wire_struct;
 use crate::ids::{Attempt, Digest, QueryId};
 use crate::message::signed::SignedMessage;
 use crate::party_set::PartySet;
@@ -84,13 +84,3 @@ pub struct QueryFailed {
     pub reject: Reject,
 }
 wire_struct!(QueryFailed { query: QueryId, reject: Reject });
-
-impl Wire for Box<SwitchRequest> {
-    const BYTES_MIN: usize = SwitchRequest::BYTES_MIN;
-    fn encode(&self, writer: &mut Writer) {
-        (**self).encode(writer);
-    }
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        SwitchRequest::decode(reader).map(Box::new)
-    }
-}

@@ -39,7 +39,6 @@ pub struct RoundConfig {
 
 /// What happens to a round.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "inputs are moved once and never stored; a box would only cost")]
 pub enum RoundInput {
     /// Opens the round.
     Start,
