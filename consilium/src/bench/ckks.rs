@@ -41,7 +41,7 @@ impl Fixture {
         let params = preset.params();
         let mut stream = Stream::from_seed(SEED);
         let plan = KeyPlan { relin_limbs: limbs, rotations: BTreeMap::from([(STEPS, limbs)]) };
-        let Holder { secret, public, keys, sizes } = Holder::new(preset, &plan, &mut stream)?;
+        let Holder { secret, public, keys, sizes, .. } = Holder::new(preset, &plan, &mut stream)?;
         Ok(Self {
             params,
             limbs,

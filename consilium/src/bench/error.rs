@@ -177,6 +177,12 @@ pub enum BenchError {
         /// The flag.
         flag: &'static str,
     },
+    /// A flag of random weights with a trained model.
+    #[error("{flag} is for random weights; {flag} does not go with a trained model")]
+    OnlyRandom {
+        /// The flag.
+        flag: &'static str,
+    },
     /// Threads that cannot be started.
     #[error("cannot start the threads: {0}")]
     Pool(#[from] rayon::ThreadPoolBuildError),
@@ -238,7 +244,7 @@ impl BenchError {
             Self::Compile(_) => Some("--preset"),
             Self::Security(_) => Some("--security"),
             Self::Hospitals { .. } | Self::Release { .. } => Some("--hospitals"),
-            Self::OnlyTrained { flag } => Some(flag),
+            Self::OnlyTrained { flag } | Self::OnlyRandom { flag } => Some(flag),
             _ => None,
         }
     }
@@ -266,6 +272,7 @@ impl BenchError {
             Self::Security(_) => "for example --security 64",
             Self::Hospitals { .. } => "for example --hospitals 5",
             Self::Release { .. } => "for example --hospitals 1 for a trusted holder, or --preset INF15-90",
+            Self::OnlyRandom { .. } => "leave it out, or choose a network with --network",
             Self::OnlyTrained { .. } => "name a file of `consilium bench train` with --model MODEL.safetensors",
             _ => "this is a fault of the program: please report it with the command",
         }

@@ -4,7 +4,7 @@ use he_agg::{
     Preset, Stream,
     multiparty::{
         Crs, EvaluationKeys, GaloisKeyShare, GaloisKeySum, HolderKey, KeyPlan, PublicKey, PublicKeyShare, PublicKeySum,
-        R1, R2, RelinKeyShare, RelinKeySum, ServingSecret,
+        QueryKey, QuerySecret, R1, R2, RelinKeyShare, RelinKeySum, ServingSecret,
     },
 };
 
@@ -12,6 +12,7 @@ use super::error::BenchError;
 
 /// A key holder's secret with the public keys of a plan.
 pub struct Holder {
+    crs: Crs,
     /// Decrypts.
     pub secret: HolderKey,
     /// Encrypts.
@@ -55,9 +56,19 @@ impl Holder {
     /// # Errors
     /// What a ceremony says; none is expected to.
     pub fn new(preset: Preset, plan: &KeyPlan, stream: &mut Stream) -> Result<Self, BenchError> {
-        let Collective { mut secrets, public, keys, sizes, .. } = Collective::new(preset, 1, plan, stream)?;
+        let Collective { crs, mut secrets, public, keys, sizes } = Collective::new(preset, 1, plan, stream)?;
         let secret = HolderKey::new(secrets.remove(0));
-        Ok(Self { secret, public, keys, sizes })
+        Ok(Self { crs, secret, public, keys, sizes })
+    }
+
+    /// An asker's secret for queries of up to `limbs` limbs, and the key that switches them to this holder's.
+    ///
+    /// # Errors
+    /// What the library says; nothing is expected.
+    pub fn query_key(&self, limbs: usize, stream: &mut Stream) -> Result<(QuerySecret, QueryKey), BenchError> {
+        let secret = QuerySecret::generate(self.public.preset(), stream)?;
+        let key = QueryKey::generate(&secret, &self.public, &self.crs, limbs, stream)?;
+        Ok((secret, key))
     }
 }
 

@@ -1,32 +1,23 @@
 //! `consilium bench infer`: one encrypted image on an encrypted model, and on the same model in the clear.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use client::model_file::ModelFile;
-use he_agg::{Preset, Stream, ckks::Encoder};
-use he_infer::{EncryptedExecutor, EncryptedModel, ImageShape, LayerSpec, Network, PlainModel, Program, Summary};
-use ndarray::Array3;
+use he_agg::Preset;
+use he_infer::{ImageShape, LayerSpec, Network, Program};
 
 use super::{
     Measured,
     engine::{Engine, EngineFlags},
     error::BenchError,
     he,
-    holder::Holder,
     progress::Progress,
-    row::Row,
+    random_model::{self, QueryKind},
     table::{COLUMNS, Table, cells},
-    timing::Timing,
     trained, trained_report,
 };
 use crate::{cli::Global, exit::Exit, experiment::Experiment};
-
-/// Seed of keys, weights and images. They protect nothing.
-const SEED: [u8; 32] = *b"consilium bench, inference      ";
 
 /// Most images of one run: an hour at a second each.
 const IMAGES_MAX: usize = 3600;
@@ -34,13 +25,13 @@ const IMAGES_MAX: usize = 3600;
 /// Ciphertexts that one image may take.
 const INPUTS_MAX: usize = 16;
 
-/// Images if nothing is said, of random weights.
-const IMAGES: usize = 11;
+/// Queries if nothing is said, of random weights.
+const QUERIES: usize = 11;
 
 /// Flags of `bench infer`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A trained model (--model FILE.safetensors, from `consilium bench train`) is encrypted and asked about its test\nimages, encrypted too; answers are compared with the plain forward pass. With several hospitals, each encrypts an equal\npart of the model, and answers are released with flooding and switched to the asker; --hospitals 1 and INF14-30, which\nhas no room for flooding, decrypt at a trusted holder. Everything between parties is packed to bytes; no network.\nThe last quadratic layer's activations are divided by a power of four and the last layer's weights multiplied by it,\nwhich changes no logit but lowers the noise of the product (activation_divisor).\n\nWith --network, or an experiment file as --model, weights and images are random: latency and precision depend on the\nshape alone. The keys are one party's, so that every answer can be compared with the plain forward pass; the evaluation\nis that of a consortium, whose release adds its flooding and a round trip. Networks by name: tutorial (conv 7x7 stride\n3, 4 channels, FC64, FC10), lola (conv 5x5 stride 2, 5 channels, FC100, FC10), two-conv-64, two-conv-128, two-conv-256.\n\nJSON rows of a trained model: infer.encrypt (with expansion), .evaluate, .share and .combine (several hospitals only),\n.decrypt and .total, each with median_ns, min_ns, p95_ns and bytes; .model, .public_key, .galois_keys and\n.relinearisation_key with bytes; .precision with release, images, failures, agreement, max_delta_logit,\nmean_delta_logit, logit_max, accuracy, accuracy_plain, auc, auc_plain, delta_auc, discordant, mcnemar_p\nand activation_divisor.\n\nExamples:\n  consilium bench infer --network lola --preset INF14-30 --threads 2\n  consilium bench infer --model configs/demo.toml --images 20 --format json\n  consilium bench infer --model pneumonia.safetensors --data pneumoniamnist.npz --preset INF15-90 --threads 2"
+    after_help = "A trained model (--model FILE.safetensors, from `consilium bench train`) is encrypted and asked about its test\nimages, encrypted too; answers are compared with the plain forward pass. With several hospitals, each encrypts an equal\npart of the model, and answers are released with flooding and switched to the asker; --hospitals 1 and INF14-30, which\nhas no room for flooding, decrypt at a trusted holder. Everything between parties is packed to bytes; no network.\nThe last quadratic layer's activations are divided by a power of four and the last layer's weights multiplied by it,\nwhich changes no logit but lowers the noise of the product (activation_divisor).\n\nWith --network, or an experiment file as --model, weights and images are random: latency and precision depend on the\nshape alone. The keys are one party's, so that every answer can be compared with the plain forward pass; the evaluation\nis that of a consortium, whose release adds its flooding and a round trip. Networks by name: tutorial (conv 7x7 stride\n3, 4 channels, FC64, FC10), lola (conv 5x5 stride 2, 5 channels, FC100, FC10), two-conv-64, two-conv-128, two-conv-256.\n\nJSON rows of a trained model: infer.encrypt (with expansion), .evaluate, .share and .combine (several hospitals only),\n.decrypt and .total, each with median_ns, min_ns, p95_ns and bytes; .model, .public_key, .galois_keys and\n.relinearisation_key with bytes; .precision with release, images, failures, agreement, max_delta_logit,\nmean_delta_logit, logit_max, accuracy, accuracy_plain, auc, auc_plain, delta_auc, discordant, mcnemar_p\nand activation_divisor.\n\nExamples:\n  consilium bench infer --network lola --preset INF14-30 --threads 2\n  consilium bench infer --network tutorial --preset INF14-30 --per-query best --threads 2\n  consilium bench infer --network two-conv-128 --preset INF14-30 --own-key\n  consilium bench infer --model configs/demo.toml --images 20 --format json\n  consilium bench infer --model pneumonia.safetensors --data pneumoniamnist.npz --preset INF15-90 --threads 2"
 )]
 pub struct InferArgs {
     /// A trained model (.safetensors), or an experiment file, whose network is taken with random weights.
@@ -52,9 +43,15 @@ pub struct InferArgs {
     /// Parameter set.
     #[arg(long, value_name = "PRESET", default_value = "INF15-90")]
     pub preset: String,
-    /// Images; of a trained model, 0 or absent for the whole test part, and fewer are spread over it.
+    /// Queries of random weights; images of a trained model, 0 or absent for the whole test part, fewer are spread over it.
     #[arg(long, value_name = "N")]
     pub images: Option<usize>,
+    /// Images in one query of random weights: a power of two, or best for the least predicted time per image.
+    #[arg(long, value_name = "N", value_parser = per_query)]
+    pub per_query: Option<PerQuery>,
+    /// Encrypt queries of random weights under the asker's own secret: half the bytes, one more key switch.
+    #[arg(long)]
+    pub own_key: bool,
     /// Where a trained model's images are: an .npz file or a folder.
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
@@ -64,6 +61,23 @@ pub struct InferArgs {
     /// Threads and instruction set.
     #[command(flatten)]
     pub engine: EngineFlags,
+}
+
+/// Images in one query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PerQuery {
+    /// So many.
+    Images(usize),
+    /// As many as make the predicted time per image least.
+    Best,
+}
+
+fn per_query(text: &str) -> Result<PerQuery, String> {
+    match text.parse::<usize>() {
+        _ if text == "best" => Ok(PerQuery::Best),
+        Ok(images) if images.is_power_of_two() => Ok(PerQuery::Images(images)),
+        _ => Err("write a power of two, or best".to_owned()),
+    }
 }
 
 /// Measures.
@@ -81,9 +95,9 @@ pub fn run(arguments: &InferArgs, global: Global) -> Result<Measured, BenchError
             return Err(BenchError::OnlyTrained { flag });
         }
     }
-    let images = arguments.images.unwrap_or(IMAGES);
-    if !(1..=IMAGES_MAX).contains(&images) {
-        return Err(BenchError::Images { images, max: IMAGES_MAX });
+    let queries = arguments.images.unwrap_or(QUERIES);
+    if !(1..=IMAGES_MAX).contains(&queries) {
+        return Err(BenchError::Images { images: queries, max: IMAGES_MAX });
     }
     let (name, network) = match &arguments.model {
         Some(file) => {
@@ -92,20 +106,34 @@ pub fn run(arguments: &InferArgs, global: Global) -> Result<Measured, BenchError
         }
         None => (arguments.network.clone(), named(&arguments.network)?),
     };
-    let program = Program::compile_wide(&network, preset.params(), INPUTS_MAX).map_err(BenchError::Compile)?;
+    let params = preset.params();
+    let program = match arguments.per_query {
+        None | Some(PerQuery::Images(1)) => Program::compile_wide(&network, params, INPUTS_MAX),
+        Some(PerQuery::Images(images)) => Program::compile_batch(&network, params, images),
+        Some(PerQuery::Best) => Program::compile_best_batch(&network, params),
+    };
+    let program = program.map_err(BenchError::Compile)?;
+    let kind = if arguments.own_key { QueryKind::OwnKey } else { QueryKind::PublicKey };
     let engine = Engine::start(&arguments.engine)?;
     let mut progress = Progress::new(global);
     progress.group(&format!("{name} on {preset}"));
-    let run = engine.run(|| answer(&program, preset, images, &mut progress));
+    let run = engine.run(|| random_model::answer(&program, kind, queries, &mut progress));
     progress.finish();
-    let (rows, summary) = report(&run?, &program, &name, &engine);
+    let (rows, summary) = random_model::report(&run?, &program, &name, &engine);
     let mut table = Table::new(&COLUMNS);
     rows.iter().filter(|row| row.median_ns.is_some()).for_each(|row| table.push(cells(row)));
-    let text = format!("{name}, {preset}, {images} images, {}\n{}\n\n{summary}", engine.text(), table.text());
+    let each = program.images();
+    let head = format!("{name}, {preset}, {queries} queries of {each} image{}", if each == 1 { "" } else { "s" });
+    let text = format!("{head}, {}\n{}\n\n{summary}", engine.text(), table.text());
     Ok(Measured { text, rows, exit: Exit::Done })
 }
 
 fn run_trained(arguments: &InferArgs, file: &Path, preset: Preset, global: Global) -> Result<Measured, BenchError> {
+    for (flag, given) in [("--per-query", arguments.per_query.is_some()), ("--own-key", arguments.own_key)] {
+        if given {
+            return Err(BenchError::OnlyRandom { flag });
+        }
+    }
     let model = ModelFile::read(file)?;
     let release = trained::hospitals(preset, arguments.hospitals)?;
     let network = &model.heading().network;
@@ -117,116 +145,6 @@ fn run_trained(arguments: &InferArgs, file: &Path, preset: Preset, global: Globa
     let answers = engine.run(|| trained::answer((&model, &program), &chosen, release, &mut progress));
     progress.finish();
     Ok(trained_report::measured(&answers?, (&program, &model.heading().name), release.0, &engine))
-}
-
-/// What was seen of all images, in seconds.
-#[derive(Default)]
-struct Seen {
-    encrypt: Vec<f64>,
-    evaluate: Vec<f64>,
-    evaluate_plain: Vec<f64>,
-    decrypt: Vec<f64>,
-    /// Images whose largest logit is that of the plain forward pass.
-    agreed: usize,
-    /// Largest difference of a logit.
-    delta: f64,
-}
-
-fn answer(program: &Program, preset: Preset, images: usize, progress: &mut Progress) -> Result<Seen, BenchError> {
-    let network = program.network();
-    let mut stream = Stream::from_seed(SEED);
-    progress.step("making keys");
-    let holder = Holder::new(preset, program.key_plan(), &mut stream)?;
-    progress.step("encrypting the model");
-    let weights = weights(network, &mut stream);
-    let model = EncryptedModel::encrypt(program, &weights, &holder.public, &mut stream).map_err(BenchError::Weights)?;
-    let plain = PlainModel::encode(program, &weights).map_err(BenchError::Weights)?;
-    let executor = EncryptedExecutor::new(program, &holder.keys).map_err(BenchError::Execute)?;
-    let encoder = Encoder::new(preset)?;
-    let shape = network.image();
-    let mut seen = Seen::default();
-    // The first image also pays for page faults and tables.
-    for image in 0..=images {
-        progress.step(&format!("image {image} of {images}"));
-        let pixels = Array3::from_shape_simple_fn((shape.channels, shape.height, shape.width), || {
-            2.0 * stream.next_f64() as f32 - 1.0
-        });
-        let query = timed(|| program.encrypt_query_all(pixels.view(), &holder.public, &mut stream));
-        let query = (query.0, query.1.map_err(BenchError::Weights)?);
-        let result = timed(|| executor.run_all(&model, &query.1));
-        let in_clear = timed(|| executor.run_plain_all(&plain, &query.1));
-        in_clear.1.map_err(BenchError::Execute)?;
-        let ciphertext = result.1.map_err(BenchError::Execute)?;
-        let logits = timed(|| Ok::<_, BenchError>(encoder.decode(&holder.secret.decrypt(&ciphertext)?)?));
-        let found = program.read_logits(&logits.1?).map_err(BenchError::Input)?;
-        let wanted = network.forward(&weights, pixels.view()).map_err(BenchError::Input)?;
-        if image == 0 {
-            continue;
-        }
-        seen.encrypt.push(query.0);
-        seen.evaluate.push(result.0);
-        seen.evaluate_plain.push(in_clear.0);
-        seen.decrypt.push(logits.0);
-        seen.agreed += usize::from(largest(&found) == largest(&wanted));
-        seen.delta = found.iter().zip(&wanted).fold(seen.delta, |most, (a, b)| most.max((a - b).abs()));
-    }
-    Ok(seen)
-}
-
-fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
-    let started = Instant::now();
-    let result = work();
-    (started.elapsed().as_secs_f64(), result)
-}
-
-/// Place of the largest value, the first of equal ones.
-fn largest(values: &[f64]) -> usize {
-    (0..values.len()).fold(0, |best, place| if values[place] > values[best] { place } else { best })
-}
-
-/// Weights uniform within the bound that keeps activations near 1; betas within one half.
-fn weights(network: &Network, stream: &mut Stream) -> Vec<f32> {
-    let mut weights = Vec::with_capacity(network.parameter_count());
-    for tensor in network.tensors() {
-        let fan_in: usize = tensor.shape.iter().skip(1).product();
-        let bound = if tensor.shape.len() > 1 { (3.0 / fan_in as f32).sqrt() } else { 0.5 };
-        weights.extend((0..tensor.len).map(|_| bound * (2.0 * stream.next_f64() as f32 - 1.0)));
-    }
-    weights
-}
-
-fn report(seen: &Seen, program: &Program, name: &str, engine: &Engine) -> (Vec<Row>, String) {
-    let (params, summary) = (program.params(), program.summary());
-    let row = |op: &str, seconds: &[f64], bytes: usize| {
-        let row = Row::new(op, engine).shape(params, program.input_limbs(), true).bytes(bytes);
-        Row { network: Some(name.to_owned()), ..row.timed(Timing::of_seconds(seconds)) }
-    };
-    let Summary { model_bytes, query_bytes, galois_key_bytes, .. } = summary;
-    let quality = Row {
-        network: Some(name.to_owned()),
-        agreement: Some(seen.agreed as f64 / seen.evaluate.len().max(1) as f64),
-        max_delta_logit: Some(seen.delta),
-        ..Row::new("infer.precision", engine).shape(params, program.input_limbs(), true)
-    };
-    let size = Row {
-        network: Some(name.to_owned()),
-        ..Row::new("infer.galois_keys", engine).shape(params, program.input_limbs(), true).bytes(galois_key_bytes)
-    };
-    let rows = vec![
-        row("infer.encrypt", &seen.encrypt, query_bytes),
-        row("infer.evaluate", &seen.evaluate, model_bytes),
-        row("infer.evaluate_plain_model", &seen.evaluate_plain, 0),
-        row("infer.decrypt", &seen.decrypt, 0),
-        size,
-        quality,
-    ];
-    let text = format!(
-        "{summary}\nlargest logit difference {:.1e}, {} of {} answers equal",
-        seen.delta,
-        seen.agreed,
-        seen.evaluate.len()
-    );
-    (rows, text)
 }
 
 /// A network of the README's table.
@@ -255,10 +173,5 @@ mod tests {
         }
         let error = named("resnet").expect_err("unknown");
         assert!(error.to_string().contains("lola") && error.flag() == Some("--network"), "{error}");
-    }
-
-    #[test]
-    fn the_largest_logit_is_the_first_of_equal_ones() {
-        assert_eq!(largest(&[0.0, 2.0, 2.0, 1.0]), 1);
     }
 }

@@ -17,6 +17,7 @@ pub mod holder;
 pub mod infer;
 pub mod limit;
 pub mod progress;
+mod random_model;
 pub mod ring;
 pub mod row;
 pub mod table;
