@@ -14,9 +14,12 @@ use super::TrainError;
 use super::unfold::{Unfolded, unfold};
 use super::value::{Value, values};
 
-/// Images of a part of a batch: small enough for two cores to share a usual batch, large enough that the tensor library's
-/// work per call does not show. Part of the result: sums are taken part by part.
+/// Most images of a part of a batch. Parts are part of the result: sums are taken part by part.
 const PART_IMAGES: usize = 32;
+
+/// Images from which a batch has two parts at least, so that two cores share it; in smaller parts the tensor library's work
+/// per call shows.
+const SHARED_IMAGES: usize = 16;
 
 /// One layer with the index of its first tensor.
 enum Layer {
@@ -131,7 +134,8 @@ impl NetworkModule {
     ) -> Result<Step, TrainError> {
         let weight: f64 = labels.iter().map(|&label| objective.class_weights[usize::from(label)]).sum();
         let pixels: usize = self.shape.iter().product();
-        let (count, parts) = (labels.len(), labels.len().div_ceil(PART_IMAGES));
+        let count = labels.len();
+        let parts = count.div_ceil(PART_IMAGES).max(if count >= SHARED_IMAGES { 2 } else { 1 });
         let part = |part: usize| {
             let (from, to) = (part * count / parts, (part + 1) * count / parts);
             let share = Share { weight, images: (to - from) as f64 / count as f64 };
