@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use client::hospital::{Answered, HospitalEnd, HospitalError, parameters_digest};
+use client::hospital::{Answered, HospitalError, parameters_digest};
 use client::metrics::Evaluation;
 use client::train::Trainer;
 use coordinator::{Coordinator, PublishedModel};
@@ -20,7 +20,7 @@ use super::error::FederationError;
 use super::outcome::{self, Finished};
 use super::progress::Progress;
 use super::quality;
-use super::setup::{Common, Running};
+use super::setup::{Common, GOODBYE, Running, dismiss};
 use super::watch::{RoundSeen, Watch};
 use crate::event::{Activity, Event, EventSender, Phase, RoundSummary};
 use crate::experiment::Experiment;
@@ -31,8 +31,6 @@ use crate::report::{DropOutReport, PhaseTime, Round, RoundTimes, RunOutcome};
 const VOID_ROUNDS_MAX: u32 = 3;
 /// Fresh encryptions of one question whose decryptor was lost.
 const ASK_AGAIN_MAX: u32 = 3;
-/// Time for hospitals to hear that the run ends.
-pub(super) const GOODBYE: Duration = Duration::from_secs(10);
 
 /// One image that was classified under encryption.
 pub(super) struct Asked {
@@ -119,7 +117,7 @@ impl<'a> Run<'a> {
         let coordinator_folder = out.join("coordinator");
         coordinator.stop("the run is finished").await?;
         let downloads: Vec<(u16, u64)> = hospitals.iter().map(|one| (one.number, one.traffic.down())).collect();
-        self.dismiss(hospitals).await;
+        dismiss(hospitals, &self.events).await;
         let scan = {
             let watch = Arc::clone(&watch);
             let folder = coordinator_folder.clone();
@@ -270,17 +268,6 @@ impl<'a> Run<'a> {
         let (asked, served) = tokio::join!(questions, serving);
         served?;
         asked
-    }
-
-    /// Waits for the hospitals' tasks; those lost on purpose have ended long ago.
-    async fn dismiss(&self, hospitals: Vec<Running>) {
-        for one in hospitals {
-            match tokio::time::timeout(GOODBYE, one.task).await {
-                // A hospital that stopped with an error said so when it did.
-                Ok(Ok(Ok(HospitalEnd::Finished(_) | HospitalEnd::Lost) | Err(_))) => {}
-                Ok(Err(_)) | Err(_) => self.events.warn(format!("hospital-{} did not end in time", one.number)),
-            }
-        }
     }
 
     fn note_drops(

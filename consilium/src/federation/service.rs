@@ -4,14 +4,13 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use client::hospital::{HospitalEnd, HospitalError};
+use client::hospital::HospitalError;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::error::FederationError;
 use super::progress::Progress;
-use super::run::GOODBYE;
-use super::setup::{Common, Running};
+use super::setup::{Common, dismiss};
 use super::watch::Watch;
 use crate::counter::{Counter, Takes};
 use crate::event::EventSender;
@@ -143,14 +142,4 @@ async fn host(
     let before = experiment.publish().releases().saturating_sub(left);
     let released = releases.saturating_sub(before);
     Ok(Served { folder: out, model, released, left: left.saturating_sub(released) })
-}
-
-async fn dismiss(hospitals: Vec<Running>, events: &EventSender) {
-    for one in hospitals {
-        match tokio::time::timeout(GOODBYE, one.task).await {
-            // A hospital that stopped with an error said so when it did.
-            Ok(Ok(Ok(HospitalEnd::Finished(_) | HospitalEnd::Lost) | Err(_))) => {}
-            Ok(Err(_)) | Err(_) => events.warn(format!("hospital-{} did not end in time", one.number)),
-        }
-    }
 }

@@ -19,8 +19,11 @@ use super::enrolment::{self, COORDINATOR, Enrolled, Enrolment};
 use super::error::FederationError;
 use super::watch::Watch;
 use crate::dropout::{self, DropOut};
+use crate::event::EventSender;
 use crate::experiment::Experiment;
 
+/// Time for hospitals to hear that a run or a service ends.
+pub(super) const GOODBYE: Duration = Duration::from_secs(10);
 /// Longest wait for a query's bodies, and for the shares of its release.
 const QUERY_DEADLINE: Duration = Duration::from_secs(120);
 /// Longest wait for an answer: both of the above, and a full queue before it.
@@ -192,6 +195,17 @@ impl<'a> Common<'a> {
             end
         });
         Ok(Running { number, asker, traffic, task })
+    }
+}
+
+/// Waits for the hospitals' tasks; those lost on purpose have ended long ago.
+pub(super) async fn dismiss(hospitals: Vec<Running>, events: &EventSender) {
+    for one in hospitals {
+        match tokio::time::timeout(GOODBYE, one.task).await {
+            // A hospital that stopped with an error said so when it did.
+            Ok(Ok(Ok(HospitalEnd::Finished(_) | HospitalEnd::Lost) | Err(_))) => {}
+            Ok(Err(_)) | Err(_) => events.warn(format!("hospital-{} did not end in time", one.number)),
+        }
     }
 }
 
