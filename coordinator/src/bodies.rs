@@ -141,7 +141,10 @@ impl Bodies {
         if stored.is_ok() {
             index.hold(id, digest, size);
         }
-        index.unclaim(digest);
+        if index.unclaim(digest) {
+            // Refused: nothing of it stays, or a peer could fill the disk with changed bodies.
+            self.spool.remove(&digest.0)?;
+        }
         stored.map(|()| digest)
     }
 
@@ -294,6 +297,7 @@ mod tests {
         assert!(second.completed(list).unwrap());
         assert!(!second.completed(list).unwrap(), "told once");
         assert!(matches!(second.put(&list.body(0), b"z"), Err(CoordinatorError::BodyChanged { .. })));
+        assert!(!second.spool.contains(&Digest::of_bytes(b"z").0), "a refused body takes no space");
         assert_eq!(second.get(&list.body(1)).unwrap(), "y");
         second.forget(list).unwrap();
         assert!(matches!(second.get(&list.body(1)), Err(CoordinatorError::BodyMissing { .. })));

@@ -9,7 +9,7 @@ use protocol::blob::{BlobKind, BodyRoot};
 use protocol::hospital::SwitchBinding;
 use protocol::ids::{Digest, QueryId};
 use protocol::limits::{QUERIES_AUDITED_MAX, QUERIES_QUEUED_MAX};
-use protocol::message::{HospitalMessage, LogMessage, QueryFailed, SwitchRequest};
+use protocol::message::{LogMessage, QueryFailed};
 use protocol::reject::Reject;
 use protocol::serving::{Evaluation, ServingConfig, ServingInput, ServingMachine, ServingOutput};
 use rayon::prelude::*;
@@ -143,7 +143,7 @@ impl Coordinator {
         let parties = self.plan.roster.parties();
         match &message {
             LogMessage::SwitchRequest(request) => {
-                if let Some(binding) = binding(self.plan.roster.epoch(), request) {
+                if let Some(binding) = SwitchBinding::of(self.plan.roster.epoch(), request) {
                     if let Some(key) = binding.query_key {
                         session.sessions.insert(binding.query, key.session);
                     }
@@ -221,23 +221,6 @@ impl Session {
         }
         self.engine.forget_query_key(ended)
     }
-}
-
-/// What every share of this release is bound to.
-pub(crate) fn binding(epoch: protocol::ids::Epoch, request: &SwitchRequest) -> Option<SwitchBinding> {
-    let HospitalMessage::QueryHead(head) = &request.head.body else { return None };
-    Some(SwitchBinding {
-        epoch,
-        query: head.query,
-        asker: request.head.author,
-        asker_key: head.asker_key,
-        query_key: head.query_key,
-        input: head.body.root,
-        program: head.program,
-        model: head.model,
-        result: request.result,
-        decryptors: request.decryptors,
-    })
 }
 
 /// Evaluates a batch side by side; every result goes back as soon as it is there.

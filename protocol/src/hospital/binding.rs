@@ -3,7 +3,7 @@
 use crate::blob::BodyRoot;
 use crate::codec::wire_struct;
 use crate::ids::{Attempt, Digest, Epoch, PartyId, QueryId, RoundId};
-use crate::message::QueryKeyRef;
+use crate::message::{HospitalMessage, QueryKeyRef, SwitchRequest};
 use crate::party_set::PartySet;
 
 /// The context of a decryption share.
@@ -80,6 +80,24 @@ wire_struct!(SwitchBinding {
 });
 
 impl SwitchBinding {
+    /// What a request asks shares to be bound to; `None` where its head is no query's. Nothing is checked here.
+    #[must_use]
+    pub fn of(epoch: Epoch, request: &SwitchRequest) -> Option<Self> {
+        let HospitalMessage::QueryHead(head) = &request.head.body else { return None };
+        Some(Self {
+            epoch,
+            query: head.query,
+            asker: request.head.author,
+            asker_key: head.asker_key,
+            query_key: head.query_key,
+            input: head.body.root,
+            program: head.program,
+            model: head.model,
+            result: request.result,
+            decryptors: request.decryptors,
+        })
+    }
+
     /// The ledger's key for this context.
     #[must_use]
     pub fn digest(&self) -> Digest {

@@ -175,18 +175,7 @@ impl HospitalMachine {
         if !it.result.within_limits() {
             return Err(Reject::LimitExceeded);
         }
-        Ok(SwitchBinding {
-            epoch: self.config.epoch,
-            query: head.query,
-            asker: it.head.author,
-            asker_key: head.asker_key,
-            query_key: head.query_key,
-            input: head.body.root,
-            program: head.program,
-            model: head.model,
-            result: it.result,
-            decryptors: it.decryptors,
-        })
+        SwitchBinding::of(self.config.epoch, it).ok_or(Reject::Contradiction)
     }
 
     pub(super) fn switch_made(&mut self, query: QueryId, body: BodyRoot, out: &mut Vec<HospitalOutput>) {
