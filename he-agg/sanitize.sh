@@ -18,7 +18,7 @@ build=${CARGO_TARGET_DIR:-target}
 if [ "$what" = all ] || [ "$what" = address ]; then
     # Leaks are off: the tests keep small parameter sets for ever on purpose.
     RUSTFLAGS="-Zsanitizer=address" ASAN_OPTIONS=detect_leaks=0 CARGO_TARGET_DIR="$build/asan" \
-        cargo +nightly test -p he-agg --target "$target" --lib -- backend ring
+        cargo +nightly test -p he-agg --target "$target" --lib -- simd ring
     RUSTFLAGS="-Zsanitizer=address" ASAN_OPTIONS=detect_leaks=0 CARGO_TARGET_DIR="$build/asan" \
         cargo +nightly test -p he-agg --target "$target" --test conformance
 fi
@@ -27,6 +27,6 @@ if [ "$what" = all ] || [ "$what" = miri ]; then
     # Miri runs what the target features promise, whatever the processor.
     for features in +avx2 +avx2,+avx512f,+avx512bw,+avx512dq,+avx512vl; do
         RUSTFLAGS="-C target-feature=$features" MIRIFLAGS=-Zmiri-disable-isolation CARGO_TARGET_DIR="$build/miri" \
-            cargo +nightly miri test -p he-agg --lib -- backend::parity
+            cargo +nightly miri test -p he-agg --lib -- simd::parity
     done
 fi

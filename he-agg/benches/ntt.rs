@@ -5,7 +5,7 @@
 #![expect(missing_docs, reason = "the macro makes a public function")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use he_agg::backend::{Isa, forward_on, inverse_on};
+use he_agg::simd::{Isa, forward_on, inverse_on};
 use he_agg::{Eval, Expander, Params, Poly, Preset};
 
 fn transforms(criterion: &mut Criterion) {

@@ -6,13 +6,13 @@
 //! in it. Read [`params`] first, then [`ring`], then [`aggregation`].
 
 pub mod aggregation;
-pub mod backend;
 pub mod ckks;
 pub mod error;
 pub mod multiparty;
 pub mod params;
 pub mod ring;
 pub mod sampler;
+pub mod simd;
 pub mod stream;
 pub mod wire;
 

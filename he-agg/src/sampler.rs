@@ -3,7 +3,7 @@
 //! All are branch-free and use integers only, so their time does not depend
 //! on the sample and their distribution is exactly what the analysis assumes.
 
-use crate::backend::{self, Isa, NARROW_BITS_MAX};
+use crate::simd::{self, Isa, NARROW_BITS_MAX};
 use crate::stream::Stream;
 use zeroize::Zeroizing;
 
@@ -20,20 +20,20 @@ const BLOCK: usize = 512;
 /// (standard deviation 3.24), magnitude at most [`ERROR_MAX`]. Allocates 8 n
 /// bytes.
 pub fn centred_binomial(stream: &mut Stream, n: usize) -> Zeroizing<Vec<i64>> {
-    small(stream, n, 8, backend::centred_binomial)
+    small(stream, n, 8, simd::centred_binomial)
 }
 
 /// Fills `out` with errors as in [`centred_binomial`].
 pub(crate) fn fill_centred_binomial(stream: &mut Stream, out: &mut [i32]) {
     stream.blocks(8 * out.len(), 8 * BLOCK, |at, bytes| {
-        backend::centred_binomial(Isa::detect(), bytes, &mut out[at / 8..(at + bytes.len()) / 8]);
+        simd::centred_binomial(Isa::detect(), bytes, &mut out[at / 8..(at + bytes.len()) / 8]);
     });
 }
 
 /// `n` uniform values of {-1, 0, 1}, as `((3u) >> 32) - 1` of a 32-bit `u`
 /// (bias below 2^-32). Allocates 8 n bytes.
 pub fn ternary(stream: &mut Stream, n: usize) -> Zeroizing<Vec<i64>> {
-    small(stream, n, 4, backend::ternary)
+    small(stream, n, 4, simd::ternary)
 }
 
 /// `n` small integers, each from a word of `word` bytes.
@@ -45,7 +45,7 @@ fn small(stream: &mut Stream, n: usize, word: usize, kernel: fn(Isa, &[u8], &mut
         kernel(Isa::detect(), bytes, block);
         out.extend(block.iter().map(|&x| i64::from(x)));
     });
-    backend::wipe(&mut block);
+    simd::wipe(&mut block);
     out
 }
 
@@ -66,7 +66,7 @@ pub fn flooding(stream: &mut Stream, bits: u32, n: usize) -> Zeroizing<Vec<i128>
             fill_flooding(stream, bits, block);
             out.extend(block.iter().map(|&z| i128::from(z)));
         }
-        backend::wipe(&mut block);
+        simd::wipe(&mut block);
         return out;
     }
     let mut out = Zeroizing::new(Vec::with_capacity(n));
@@ -96,7 +96,7 @@ pub fn flooding(stream: &mut Stream, bits: u32, n: usize) -> Zeroizing<Vec<i128>
 pub(crate) fn fill_flooding(stream: &mut Stream, bits: u32, out: &mut [i64]) {
     // 64 values are 96 whole keystream blocks.
     stream.blocks(96 * out.len(), 96 * 64, |at, bytes| {
-        backend::flooding(Isa::detect(), bits, bytes, &mut out[at / 96..(at + bytes.len()) / 96]);
+        simd::flooding(Isa::detect(), bits, bytes, &mut out[at / 96..(at + bytes.len()) / 96]);
     });
 }
 

@@ -4,10 +4,10 @@
 //! label into independent streams, one per (polynomial, limb), so that limbs
 //! can be expanded in parallel and a prefix of the limbs expands alike.
 
-use crate::backend::{self, BLOCK_BYTES, Isa};
 use crate::error::Error;
 use crate::params::Preset;
 use crate::ring::Modulus;
+use crate::simd::{self, BLOCK_BYTES, Isa};
 use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -39,8 +39,8 @@ pub struct Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        backend::wipe(&mut self.key);
-        backend::wipe(&mut self.buffer);
+        simd::wipe(&mut self.key);
+        simd::wipe(&mut self.buffer);
     }
 }
 
@@ -80,7 +80,7 @@ impl Stream {
         self.used += left;
         let (whole, last) = rest.split_at_mut(rest.len() / BUFFER_BYTES * BUFFER_BYTES);
         let counter = self.claim(whole.len() / BLOCK_BYTES);
-        backend::keystream(Isa::detect(), &self.key, &self.nonce, counter, whole);
+        simd::keystream(Isa::detect(), &self.key, &self.nonce, counter, whole);
         if !last.is_empty() {
             self.refill();
             last.copy_from_slice(&self.buffer[..last.len()]);
@@ -107,7 +107,7 @@ impl Stream {
     /// Draws the next blocks ahead.
     fn refill(&mut self) {
         let counter = self.claim(BUFFER_BYTES / BLOCK_BYTES);
-        backend::keystream(Isa::detect(), &self.key, &self.nonce, counter, &mut self.buffer);
+        simd::keystream(Isa::detect(), &self.key, &self.nonce, counter, &mut self.buffer);
     }
 
     /// The number of the next block, after claiming `blocks` of them.
@@ -154,7 +154,7 @@ impl Stream {
             self.fill(bytes);
             each(at, bytes);
         }
-        backend::wipe(&mut buffer);
+        simd::wipe(&mut buffer);
     }
 
     /// Calls `each` with `count` consecutive words of `W` bytes.
@@ -173,12 +173,12 @@ impl Stream {
 
     /// `x +=` what [`Stream::fill_uniform`] would give.
     pub(crate) fn add_uniform(&mut self, m: &Modulus, x: &mut [u32]) {
-        self.uniform(m.value(), x, |x, mask| backend::add(m, x, mask));
+        self.uniform(m.value(), x, |x, mask| simd::add(m, x, mask));
     }
 
     /// `x -=` what [`Stream::fill_uniform`] would give.
     pub(crate) fn sub_uniform(&mut self, m: &Modulus, x: &mut [u32]) {
-        self.uniform(m.value(), x, |x, mask| backend::sub(m, x, mask));
+        self.uniform(m.value(), x, |x, mask| simd::sub(m, x, mask));
     }
 
     /// Hands out uniform residues for consecutive parts of `out`.
@@ -193,14 +193,14 @@ impl Stream {
             let bytes = &mut bytes[..draw];
             self.fill(bytes);
             spent = (spent + draw) % DRAW_BYTES;
-            let count = backend::accept_below(Isa::detect(), q, bytes, &mut accepted[..draw / 4]);
+            let count = simd::accept_below(Isa::detect(), q, bytes, &mut accepted[..draw / 4]);
             let take = count.min(out.len() - filled);
             each(&mut out[filled..filled + take], &accepted[..take]);
             filled += take;
         }
         self.skip((DRAW_BYTES - spent) % DRAW_BYTES);
-        backend::wipe(&mut bytes);
-        backend::wipe(&mut accepted);
+        simd::wipe(&mut bytes);
+        simd::wipe(&mut accepted);
     }
 }
 

@@ -4,9 +4,9 @@
 //! kind, preset, shape and origin of an object, so that one set of bytes can
 //! never be read as another; lengths are checked before anything is allocated.
 
-use crate::backend::{self, Isa};
 use crate::error::DecodeError;
 use crate::params::{Params, Preset};
+use crate::simd::{self, Isa};
 use sha2::{Digest, Sha256};
 
 /// The first four bytes of every object.
@@ -220,7 +220,7 @@ pub fn pack(residues: &[u32], out: &mut Vec<u8>) {
     out.resize(start + packed_len(residues.len()), 0);
     let (groups, rest) = residues.split_at(residues.len() / 4 * 4);
     let (bytes, tail) = out[start..].split_at_mut(packed_len(groups.len()));
-    backend::pack(Isa::detect(), groups, bytes);
+    simd::pack(Isa::detect(), groups, bytes);
     let mut word = 0u128;
     for (i, &x) in rest.iter().enumerate() {
         word |= u128::from(x) << (30 * i);
@@ -240,7 +240,7 @@ pub fn unpack(bytes: &[u8], out: &mut [u32]) -> Result<(), DecodeError> {
     }
     let (groups, rest) = out.split_at_mut(out.len() / 4 * 4);
     let (words, tail) = bytes.split_at(packed_len(groups.len()));
-    backend::unpack(Isa::detect(), words, groups);
+    simd::unpack(Isa::detect(), words, groups);
     let mut buffer = [0; 16];
     buffer[..tail.len()].copy_from_slice(tail);
     let word = u128::from_le_bytes(buffer);

@@ -4,7 +4,7 @@
 
 use std::hint::black_box;
 
-use he_agg::backend::{CHAIN, low_products, wide_products};
+use he_agg::simd::{CHAIN, low_products, wide_products};
 use he_agg::{Limb, Stream};
 use rayon::prelude::*;
 
@@ -170,7 +170,7 @@ fn always<T>(plan: Repetitions, mut operation: impl FnMut() -> T) -> Result<Timi
 /// [`PRODUCT_PASSES`] of a kernel over every thread's values.
 fn passes<W: Send>(
     words: &mut [W],
-    kernel: impl Fn(&mut [W]) -> Result<(), he_agg::backend::IsaError> + Sync,
+    kernel: impl Fn(&mut [W]) -> Result<(), he_agg::simd::IsaError> + Sync,
 ) -> Result<(), BenchError> {
     let per_thread = words.par_chunks_mut(PRODUCT_VALUES);
     per_thread.try_for_each(|values| (0..PRODUCT_PASSES).try_for_each(|_| kernel(black_box(&mut *values))))?;

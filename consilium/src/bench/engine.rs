@@ -1,7 +1,7 @@
 //! What the operations run on: threads and an instruction set, chosen before anything else happens.
 
 use clap::Args;
-use he_agg::backend::Isa;
+use he_agg::simd::Isa;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::error::BenchError;

@@ -4,9 +4,9 @@ use client::metrics::MetricsError;
 use client::model_file::ModelFileError;
 use client::train::TrainError;
 use he_agg::aggregation::{AggregationError, PermitError};
-use he_agg::backend::{Isa, IsaError};
 use he_agg::ckks::CkksError;
 use he_agg::multiparty::CeremonyError;
+use he_agg::simd::{Isa, IsaError};
 use he_agg::{FloodingError, Preset};
 use he_infer::{CompileError, ExecuteError, InputError, ModelError, NetworkError};
 

@@ -1,6 +1,6 @@
 //! Operations of the ring, without any key: transforms, sums, bytes.
 
-use he_agg::backend::{Isa, forward_on, inverse_on};
+use he_agg::simd::{Isa, forward_on, inverse_on};
 use he_agg::{Eval, Expander, Limb, Params, Poly, Preset};
 
 use super::{
@@ -39,7 +39,7 @@ pub fn compared_transforms(
     let limb = &params.q[0];
     let mut residues = uniform(&params, 0, 1).residues().to_vec();
     let mut rows = Vec::new();
-    type Transform = fn(Isa, &Limb, &mut [u32]) -> Result<(), he_agg::backend::IsaError>;
+    type Transform = fn(Isa, &Limb, &mut [u32]) -> Result<(), he_agg::simd::IsaError>;
     let transforms: [(&str, Transform); 2] = [
         ("ntt", |isa, limb, x| forward_on(isa, limb.table(), x)),
         ("intt", |isa, limb, x| inverse_on(isa, limb.table(), x)),

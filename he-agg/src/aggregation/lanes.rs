@@ -10,9 +10,9 @@ use super::chunk::{ChunkId, EncryptRequest};
 use super::error::AggregationError;
 use super::layout::LaneLayout;
 use super::reconstruction::Reconstruction;
-use crate::backend::{self, Factors, Isa, LaneRange, LaneShape, Scratch, TILE};
 use crate::ring::{Coeff, Poly};
 use crate::sampler;
+use crate::simd::{self, Factors, Isa, LaneRange, LaneShape, Scratch, TILE};
 use crate::stream::{Expander, Stream};
 use rayon::prelude::*;
 
@@ -94,7 +94,7 @@ impl<'a> Plaintext<'a> {
             let (own, rest) = words.split_at(width * values.len());
             for (words, values) in [(own, values), (rest, &ZEROS[..count - values.len()])] {
                 let factors = checksums.factors(words);
-                let (part, ok) = backend::weigh_values(Isa::detect(), factors, values, 1 << (bits - 1), max as u32);
+                let (part, ok) = simd::weigh_values(Isa::detect(), factors, values, 1 << (bits - 1), max as u32);
                 sum = sum.wrapping_add(part);
                 in_range &= ok;
             }
@@ -134,14 +134,14 @@ impl<'a> Plaintext<'a> {
                 let places = k * at..k * (at + tile);
                 let whole = places.start.checked_sub(first).zip(places.end.checked_sub(first));
                 match whole.and_then(|(from, to)| self.request.values.get(from..to)) {
-                    Some(values) => backend::split_lanes(Isa::detect(), k, values, offset, &mut lanes),
+                    Some(values) => simd::split_lanes(Isa::detect(), k, values, offset, &mut lanes),
                     None => {
                         // The tile has control lanes, or lanes without a value.
                         for (value, p) in values.iter_mut().zip(places.clone()) {
                             let own = p.checked_sub(first).and_then(|p| self.request.values.get(p));
                             *value = own.copied().unwrap_or(0);
                         }
-                        backend::split_lanes(Isa::detect(), k, &values, offset, &mut lanes);
+                        simd::split_lanes(Isa::detect(), k, &values, offset, &mut lanes);
                         for (p, &control) in self.controls.iter().enumerate().skip(places.start).take(k * tile) {
                             lanes[p % k * tile + p / k - at] = control;
                         }
@@ -149,7 +149,7 @@ impl<'a> Plaintext<'a> {
                 }
                 for (l, (limb, factors)) in params.q.iter().zip(factors.chunks_exact(k)).enumerate() {
                     let x = &mut x.limb_mut(l)[at..at + tile];
-                    backend::subtract_from_lanes(Isa::detect(), limb.modulus(), factors, &lanes, e, x);
+                    simd::subtract_from_lanes(Isa::detect(), limb.modulus(), factors, &lanes, e, x);
                 }
             }
         }
@@ -270,7 +270,7 @@ fn decode_span(
             residues.copy_from_slice(&y.limb(l)[at..at + tile]);
         }
         lift.lift(&mut residues, &mut words);
-        backend::take_lanes(Isa::detect(), shape, &words, &mut noise, &mut above, &mut lane, &mut lanes);
+        simd::take_lanes(Isa::detect(), shape, &words, &mut noise, &mut above, &mut lane, &mut lanes);
         let bound = layout.noise_bound();
         let worst = noise.iter().fold(0, |worst, &noise| noise.abs_diff(half).max(worst));
         if worst > bound || above.iter().fold(0, |any, &above| any | above) != 0 {
@@ -294,7 +294,7 @@ fn decode_span(
         let (tile_values, rest) = values.split_at_mut(sums.len());
         values = rest;
         let factors = checksums.factors(words);
-        let (part, within) = backend::weigh_lanes(Isa::detect(), factors, sums, range, tile_values);
+        let (part, within) = simd::weigh_lanes(Isa::detect(), factors, sums, range, tile_values);
         span.checksum = span.checksum.wrapping_add(part);
         if !within && span.beyond.is_none() {
             let place = sums.iter().position(|&sum| sum > range.max);

@@ -2,10 +2,10 @@
 
 use super::chunk::ChunkId;
 use super::error::AggregationError;
-use crate::backend::{self, Isa};
 use crate::error::DecodeError;
 use crate::params::Params;
 use crate::ring::{Coeff, Domain, Poly};
+use crate::simd::{self, Isa};
 use crate::wire::{self, HEADER_BYTES, Header, Kind};
 
 /// A header and one polynomial over all limbs.
@@ -54,7 +54,7 @@ pub(super) fn read_packed<'a, D: Domain>(
 ) -> Result<(ChunkId, u16, &'a [u8]), AggregationError> {
     let (id, sender, payload) = open::<D>(bytes, kind, params)?;
     for (packed, limb) in payload.chunks_exact(wire::packed_len(params.n)).zip(&params.q) {
-        if !backend::packed_below(Isa::detect(), limb.modulus().value(), packed) {
+        if !simd::packed_below(Isa::detect(), limb.modulus().value(), packed) {
             // Reading it whole names the residue at fault.
             Poly::<D>::unpack(payload, params.n, &params.q)?;
         }
@@ -89,6 +89,6 @@ fn open<'a, D: Domain>(
 /// `sum += packed residues`, all canonical. Allocates nothing.
 pub(super) fn add_packed(params: &Params, sum: &mut Poly<Coeff>, payload: &[u8]) {
     for (l, (packed, limb)) in payload.chunks_exact(wire::packed_len(params.n)).zip(&params.q).enumerate() {
-        backend::packed_add(Isa::detect(), limb.modulus(), sum.limb_mut(l), packed);
+        simd::packed_add(Isa::detect(), limb.modulus(), sum.limb_mut(l), packed);
     }
 }

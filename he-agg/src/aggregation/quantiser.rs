@@ -5,7 +5,7 @@
 
 use super::error::AggregationError;
 use super::layout::LaneLayout;
-use crate::backend::{self, Isa, Rounding};
+use crate::simd::{self, Isa, Rounding};
 use crate::stream::{DRAW_BYTES, Stream};
 
 /// Clipping bound and lane width of one tensor.
@@ -82,7 +82,7 @@ impl Quantiser {
         let mut out = vec![0; values.len()];
         stream.blocks(8 * values.len(), DRAW_BYTES, |at, words| {
             let part = at / 8..(at + words.len()) / 8;
-            backend::round_randomly(Isa::detect(), rounding, words, &values[part.clone()], &mut out[part]);
+            simd::round_randomly(Isa::detect(), rounding, words, &values[part.clone()], &mut out[part]);
         });
         Ok(out)
     }

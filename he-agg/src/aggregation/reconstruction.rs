@@ -1,7 +1,7 @@
 //! From residues to the integer in `[0, Q)` (Garner), a tile at a time.
 
-use crate::backend::{self, Isa, LiftTable, WORD_BITS};
 use crate::ring::Limb;
+use crate::simd::{self, Isa, LiftTable, WORD_BITS};
 
 /// Most primes of a modulus here: 14 products of two 30-bit numbers and a
 /// carry fit 64 bits.
@@ -43,7 +43,7 @@ impl Reconstruction {
     /// The integers with these residues (limb-major, overwritten), as words of
     /// 30 bits, word-major, as many words as limbs. Allocates nothing.
     pub(super) fn lift(&self, residues: &mut [u32], words: &mut [u32]) {
-        backend::lift(Isa::detect(), &self.table, residues, words);
+        simd::lift(Isa::detect(), &self.table, residues, words);
     }
 
     #[cfg(test)]
@@ -77,7 +77,7 @@ mod tests {
             }
             for isa in Isa::available() {
                 let mut words = vec![0; limbs * TILE];
-                backend::lift(isa, lift.table(), &mut residues.clone(), &mut words);
+                simd::lift(isa, lift.table(), &mut residues.clone(), &mut words);
                 for c in 0..TILE {
                     let x = (0..limbs).rev().fold(BigUint::ZERO, |x, w| (x << 30) + words[w * TILE + c]);
                     assert!(x < modulus, "{isa:?}");

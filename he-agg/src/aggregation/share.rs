@@ -8,10 +8,10 @@ use super::layout::LaneLayout;
 use super::ledger::SharePermit;
 use super::object;
 use super::secret::KeyShare;
-use crate::backend::{self, Isa, Scratch};
 use crate::params::Params;
 use crate::ring::{Coeff, Eval, Modulus, Poly};
 use crate::sampler;
+use crate::simd::{self, Isa, Scratch};
 use crate::stream::Expander;
 use crate::wire::{self, Kind};
 use std::collections::BTreeMap;
@@ -133,7 +133,7 @@ impl Decryptor {
             common.stream(0, limb.index()).fill_uniform(m.value(), x);
             limb.mul(x, joint.limb(l));
             limb.inverse(x);
-            backend::add_signed(Isa::detect(), m, x, &z);
+            simd::add_signed(Isa::detect(), m, x, &z);
             for (add, mask) in &masks {
                 let mut mask = mask.stream(0, limb.index());
                 if *add { mask.add_uniform(m, x) } else { mask.sub_uniform(m, x) }

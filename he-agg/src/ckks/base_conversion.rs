@@ -7,15 +7,15 @@
 //! Source: Halevi, Polyakov, Shoup, "An improved RNS variant of the BFV homomorphic encryption
 //! scheme", ePrint 2018/117, section 2.
 
-use crate::backend;
 use crate::ring::{Limb, Modulus};
+use crate::simd;
 
 /// Fractional bits of the overflow count: a residue times `2^58 / d` stays below 2^58, and
 /// [`SOURCES_MAX`] of them below 2^62.
 const FRACTION_BITS: u32 = 58;
 
 /// The most source primes: with the overflow they are the terms of one sum.
-pub(crate) const SOURCES_MAX: usize = backend::TERMS_MAX - 1;
+pub(crate) const SOURCES_MAX: usize = simd::TERMS_MAX - 1;
 
 /// The conversion from a fixed set of source primes.
 ///
@@ -45,7 +45,7 @@ impl<'a> BaseConversion<'a> {
         for ((term, limb), source) in terms.iter_mut().zip(scaled.chunks_exact(out.len())).zip(self.sources) {
             *term = (limb, fraction(source));
         }
-        backend::fraction_count(&terms[..self.sources.len()], out);
+        simd::fraction_count(&terms[..self.sources.len()], out);
     }
 
     /// Writes the centred representative modulo `target`, coefficient domain, in `[0, 4q)`: what a
@@ -59,7 +59,7 @@ impl<'a> BaseConversion<'a> {
         }
         let whole = product_without(self.sources, None, modulus);
         terms[count] = (overflow, modulus.to_montgomery(modulus.neg(whole)));
-        backend::weighted_sum(modulus, &terms[..=count], out);
+        simd::weighted_sum(modulus, &terms[..=count], out);
     }
 }
 

@@ -6,7 +6,7 @@
 //! Source: Cheon, Han, Kim, Kim, Song, "Bootstrapping for approximate homomorphic encryption",
 //! ePrint 2018/153, section 4 (the transform used by HEAAN).
 
-use crate::backend;
+use crate::simd;
 use std::f64::consts::PI;
 
 /// Roots of one stage, real and imaginary parts apart so that the stage vectorises.
@@ -43,7 +43,7 @@ impl Embedding {
     pub(crate) fn to_coefficients(&self, values: &mut [f64]) {
         let (real, imaginary) = self.split(values);
         for stage in self.stages.iter().rev() {
-            backend::fold_slots(real, imaginary, stage.cosines.len(), &stage.cosines, &stage.sines);
+            simd::fold_slots(real, imaginary, stage.cosines.len(), &stage.cosines, &stage.sines);
         }
         reverse_bits(real);
         reverse_bits(imaginary);
@@ -57,7 +57,7 @@ impl Embedding {
         reverse_bits(real);
         reverse_bits(imaginary);
         for stage in &self.stages {
-            backend::unfold_slots(real, imaginary, stage.cosines.len(), &stage.cosines, &stage.sines);
+            simd::unfold_slots(real, imaginary, stage.cosines.len(), &stage.cosines, &stage.sines);
         }
     }
 

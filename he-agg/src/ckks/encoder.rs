@@ -4,12 +4,12 @@
 //! exact beyond 2^53: the conversion takes mantissa and exponent apart. The relative error is
 //! that of the transform, about 2^-50 of the largest slot, at every scale.
 
-use crate::backend;
 use crate::ckks::embedding::Embedding;
 use crate::ckks::error::CkksError;
 use crate::ckks::plaintext::Plaintext;
 use crate::params::{Params, Preset};
 use crate::ring::{Coeff, Limb, Poly, ShoupFactor, Words};
+use crate::simd;
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
@@ -128,11 +128,11 @@ fn centred(poly: &Poly<Coeff>, basis: &[Limb]) -> Vec<f64> {
         for (i, limb) in basis.iter().enumerate() {
             let (lower, rest) = digits.split_at_mut(i * size);
             for ((digit, source), &inverse) in lower.chunks_exact(size).zip(basis).zip(&inverses[i]) {
-                backend::garner_step(limb.modulus(), &mut rest[..size], digit, source.modulus(), inverse);
+                simd::garner_step(limb.modulus(), &mut rest[..size], digit, source.modulus(), inverse);
             }
         }
         for (digit, limb) in digits.chunks_exact(size).zip(basis).skip(exact).rev() {
-            backend::horner_step(out, f64::from(limb.modulus().value()), digit, limb.modulus());
+            simd::horner_step(out, f64::from(limb.modulus().value()), digit, limb.modulus());
         }
         for (k, out) in out.iter_mut().enumerate() {
             let low = (0..exact).rev().fold(0i128, |value, i| {

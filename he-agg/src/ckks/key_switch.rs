@@ -6,7 +6,6 @@
 //! 2019/688, section 3; levels with fewer limbs use the same key, since its gadget is 0 or 1
 //! modulo each prime.
 
-use crate::backend;
 use crate::ckks::base_conversion::{BaseConversion, product_without};
 use crate::ckks::ciphertext::Ciphertext;
 use crate::ckks::division::Division;
@@ -17,6 +16,7 @@ use crate::ckks::extended::{digit_count, digit_limbs, extended_basis};
 use crate::ckks::switching_key::SwitchingKey;
 use crate::params::Params;
 use crate::ring::{Automorphism, Eval, Limb, Poly, Words};
+use crate::simd;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -204,13 +204,13 @@ impl Switched {
             .collect();
         pairs.into_par_iter().enumerate().for_each(|(index, ((first, second), limb))| {
             digits(index, limb, &mut |digits| {
-                let mut terms = [[&[][..]; 3]; backend::TERMS_MAX];
+                let mut terms = [[&[][..]; 3]; simd::TERMS_MAX];
                 let mut count = 0;
                 for ((term, digit), [b, a]) in terms.iter_mut().zip(digits).zip(key.limb(index)) {
                     *term = [digit, b, a];
                     count += 1;
                 }
-                backend::inner_product(limb.modulus(), &terms[..count], [&mut *first, &mut *second]);
+                simd::inner_product(limb.modulus(), &terms[..count], [&mut *first, &mut *second]);
             });
         });
         Self { params, limbs, special, ordinary }

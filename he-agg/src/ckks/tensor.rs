@@ -1,7 +1,7 @@
 //! Sums of products of two-polynomial ciphertexts, reduced once per four terms.
 
-use crate::backend::{self, TensorOperands};
 use crate::ring::{Eval, Limb, Poly};
+use crate::simd::{self, TensorOperands};
 use rayon::prelude::*;
 
 /// Coefficients per block: the three polynomials of a sum take 12 KiB and stay in the first-level
@@ -51,7 +51,7 @@ pub(crate) fn tensor_sums(sums: &[Vec<TensorTerm<'_>>], basis: &[Limb], n: usize
                         *operand = [x0, x1, y0, y1];
                     }
                     let results = [&mut *r0, &mut *r1, &mut *r2];
-                    backend::tensor_add(basis[limb].modulus(), &operands[..group.len()], results);
+                    simd::tensor_add(basis[limb].modulus(), &operands[..group.len()], results);
                 }
             }
         }

@@ -5,7 +5,7 @@
 
 use super::modulus::{Modulus, ShoupFactor};
 use super::ntt::NttTable;
-use crate::backend;
+use crate::simd;
 use std::sync::Arc;
 
 /// A prime modulus, its place in the frozen list and its transform tables.
@@ -49,62 +49,62 @@ impl Limb {
 
     /// Coefficients to evaluations, in place. Below 4q in, canonical out.
     pub fn forward(&self, a: &mut [u32]) {
-        backend::forward(&self.table, a);
+        simd::forward(&self.table, a);
     }
 
     /// Evaluations to coefficients, in place. Canonical in and out.
     pub fn inverse(&self, a: &mut [u32]) {
-        backend::inverse(&self.table, self.table.unscaled, a);
+        simd::inverse(&self.table, self.table.unscaled, a);
     }
 
     /// [`Limb::inverse`] times the canonical constant `factor`, at no further cost.
     pub fn inverse_scaled(&self, a: &mut [u32], factor: u32) {
-        backend::inverse(&self.table, self.table.scaled(factor), a);
+        simd::inverse(&self.table, self.table.scaled(factor), a);
     }
 
     /// `a += b`.
     pub fn add(&self, a: &mut [u32], b: &[u32]) {
-        backend::add(&self.modulus, a, b);
+        simd::add(&self.modulus, a, b);
     }
 
     /// `a -= b`.
     pub fn sub(&self, a: &mut [u32], b: &[u32]) {
-        backend::sub(&self.modulus, a, b);
+        simd::sub(&self.modulus, a, b);
     }
 
     /// `a = -a`.
     pub fn neg(&self, a: &mut [u32]) {
-        backend::neg(&self.modulus, a);
+        simd::neg(&self.modulus, a);
     }
 
     /// `a *= b`, pointwise.
     pub fn mul(&self, a: &mut [u32], b: &[u32]) {
-        backend::mul(&self.modulus, a, b);
+        simd::mul(&self.modulus, a, b);
     }
 
     /// `acc += a * b`, pointwise, reduced.
     pub fn mul_add(&self, acc: &mut [u32], a: &[u32], b: &[u32]) {
-        backend::mul_add(&self.modulus, acc, a, b);
+        simd::mul_add(&self.modulus, acc, a, b);
     }
 
     /// `a *= factor`; the inputs may be any 32-bit values.
     pub fn mul_scalar(&self, a: &mut [u32], factor: u32) {
-        backend::mul_scalar(&self.modulus, a, self.modulus.shoup(factor));
+        simd::mul_scalar(&self.modulus, a, self.modulus.shoup(factor));
     }
 
     /// `acc += a * factor`, reduced.
     pub fn mul_scalar_add(&self, acc: &mut [u32], a: &[u32], factor: u32) {
-        backend::mul_scalar_add(&self.modulus, acc, a, self.modulus.shoup(factor));
+        simd::mul_scalar_add(&self.modulus, acc, a, self.modulus.shoup(factor));
     }
 
     /// `a = (a - b) * factor`, the closing step of ModDown and rescaling.
     pub fn sub_mul_scalar(&self, a: &mut [u32], b: &[u32], factor: u32) {
-        backend::sub_mul_scalar(&self.modulus, a, b, self.modulus.shoup(factor));
+        simd::sub_mul_scalar(&self.modulus, a, b, self.modulus.shoup(factor));
     }
 
     /// `a = c + (a - b) * factor`, as [`Limb::sub_mul_scalar`] with an addition.
     pub fn sub_mul_scalar_add(&self, a: &mut [u32], b: &[u32], factor: u32, c: &[u32]) {
-        backend::sub_mul_scalar_add(&self.modulus, a, b, self.modulus.shoup(factor), c);
+        simd::sub_mul_scalar_add(&self.modulus, a, b, self.modulus.shoup(factor), c);
     }
 
     /// The Shoup form of a canonical constant, for loops of one's own.

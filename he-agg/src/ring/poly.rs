@@ -7,8 +7,8 @@
 use super::Limb;
 use super::ntt::NttTable;
 use super::words::Words;
-use crate::backend;
 use crate::error::DecodeError;
+use crate::simd;
 use crate::stream::Expander;
 use crate::wire;
 use rayon::prelude::*;
@@ -236,7 +236,7 @@ impl Poly<Coeff> {
     pub fn from_small(values: &[i64], basis: &[Limb]) -> Self {
         debug_assert!(values.iter().all(|v| v.unsigned_abs() < 1 << 29), "a coefficient is not small");
         let mut out = Poly::unset(values.len(), basis.len());
-        out.par_limbs(basis, |_, limb, x| backend::reduce_small(limb.modulus(), values, x));
+        out.par_limbs(basis, |_, limb, x| simd::reduce_small(limb.modulus(), values, x));
         out
     }
 
@@ -267,8 +267,8 @@ impl Poly<Coeff> {
             for ((term, plane), constant) in terms.iter_mut().zip(words.chunks_exact(n)).zip(constants) {
                 *term = (plane, m.to_montgomery(constant));
             }
-            backend::weighted_sum(m, &terms, x);
-            backend::reduce_lazy(m, x);
+            simd::weighted_sum(m, &terms, x);
+            simd::reduce_lazy(m, x);
         });
         out
     }

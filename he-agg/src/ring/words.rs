@@ -140,7 +140,7 @@ impl DerefMut for Words {
 
 impl Zeroize for Words {
     fn zeroize(&mut self) {
-        crate::backend::wipe(&mut self.buffer);
+        crate::simd::wipe(&mut self.buffer);
     }
 }
 
