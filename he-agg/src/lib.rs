@@ -6,6 +6,7 @@
 //! in it. Read [`params`] first, then [`ring`], then [`aggregation`].
 
 pub mod aggregation;
+pub mod backend;
 pub mod ckks;
 pub mod error;
 pub mod multiparty;

@@ -1,83 +1,107 @@
 //! Addition, plaintext products and ciphertext products, without any key.
 
+use crate::backend::{Backend, Basis, TensorTerm};
 use crate::ckks::ciphertext::Ciphertext;
 use crate::ckks::error::CkksError;
 use crate::ckks::evaluator::{Evaluator, check_limbs, check_scales};
+use crate::ckks::key_switch::only;
 use crate::ckks::plaintext::Plaintext;
-use crate::ckks::tensor::{TensorTerm, tensor_sums};
-use crate::ring::{Eval, Limb, Poly};
-use rayon::prelude::*;
+use crate::ring::{Eval, Poly};
 
-impl Evaluator {
+impl<B: Backend> Evaluator<B> {
     /// `left + right`: same limbs and scale; two and three polynomials may be mixed.
     ///
     /// # Errors
     /// A mismatch of preset, limbs or scale, naming both.
-    pub fn add(&self, left: &Ciphertext, right: &Ciphertext) -> Result<Ciphertext, CkksError> {
-        let mut sum = left.clone();
-        self.add_assign(&mut sum, right)?;
-        Ok(sum)
+    pub fn add(&self, left: &Ciphertext<B>, right: &Ciphertext<B>) -> Result<Ciphertext<B>, CkksError> {
+        only(self.add_all(&[(left, right)])?)
     }
 
-    /// `left += right`, as [`Evaluator::add`].
+    /// As [`Evaluator::add`] for several pairs of equal limbs.
     ///
     /// # Errors
-    /// As [`Evaluator::add`]; `left` is then unchanged.
-    pub fn add_assign(&self, left: &mut Ciphertext, right: &Ciphertext) -> Result<(), CkksError> {
-        self.check_pair(left, right)?;
-        let basis = self.basis(left.limbs);
-        pad(left, right.parts.len());
-        for (x, y) in left.parts.iter_mut().zip(&right.parts) {
-            x.add_assign(y, basis);
+    /// As [`Evaluator::add`].
+    pub fn add_all(&self, pairs: &[(&Ciphertext<B>, &Ciphertext<B>)]) -> Result<Vec<Ciphertext<B>>, CkksError> {
+        let Some(limbs) = pairs.first().map(|(left, _)| left.limbs) else { return Ok(Vec::new()) };
+        let mut lists = Vec::new();
+        for (left, right) in pairs {
+            self.check_pair(left, right)?;
+            check_limbs(limbs, left.limbs)?;
+            let (long, short) = by_length(left, right);
+            lists.extend(long.parts.iter().zip(&short.parts).map(|(x, y)| [x, y]));
         }
-        Ok(())
+        let lists: Vec<_> = lists.iter().map(|pair| &pair[..]).collect();
+        let mut sums = self.backend.sum(&Basis::ordinary(0..limbs), &lists)?.into_iter();
+        let whole = |(left, right): &(&Ciphertext<B>, &Ciphertext<B>)| {
+            let (long, short) = by_length(left, right);
+            let rest = long.parts.iter().skip(short.parts.len()).cloned();
+            left.with_parts(limbs, left.scale, sums.by_ref().take(short.parts.len()).chain(rest).collect())
+        };
+        Ok(pairs.iter().map(whole).collect())
     }
 
     /// `left - right`, as [`Evaluator::add`].
     ///
     /// # Errors
     /// As [`Evaluator::add`].
-    pub fn sub(&self, left: &Ciphertext, right: &Ciphertext) -> Result<Ciphertext, CkksError> {
+    pub fn sub(&self, left: &Ciphertext<B>, right: &Ciphertext<B>) -> Result<Ciphertext<B>, CkksError> {
         self.check_pair(left, right)?;
-        let mut difference = left.clone();
-        pad(&mut difference, right.parts.len());
-        for (x, y) in difference.parts.iter_mut().zip(&right.parts) {
-            x.sub_assign(y, self.basis(left.limbs));
-        }
-        Ok(difference)
+        let (limbs, count) = (left.limbs, left.parts.len().max(right.parts.len()));
+        let zero = self.backend.upload(&[&Poly::<Eval>::zero(self.params().n, limbs)])?;
+        let of = |ciphertext: &'_ Ciphertext<B>, part: usize| ciphertext.parts.get(part).or(zero.first()).cloned();
+        let operands: Vec<_> = (0..count).filter_map(|part| Some([of(left, part)?, of(right, part)?])).collect();
+        let pairs: Vec<_> = operands.iter().map(|[x, y]| [x, y]).collect();
+        let parts = self.backend.subtract(&Basis::ordinary(0..limbs), &pairs)?;
+        Ok(left.with_parts(limbs, left.scale, parts))
     }
 
     /// `ciphertext + plaintext`, same limbs and scale.
     ///
     /// # Errors
     /// A mismatch of preset, limbs or scale, naming both.
-    pub fn add_plain(&self, ciphertext: &Ciphertext, plaintext: &Plaintext) -> Result<Ciphertext, CkksError> {
-        self.check_plain(ciphertext, plaintext)?;
-        check_scales(ciphertext.scale, plaintext.scale)?;
-        let mut sum = ciphertext.clone();
-        sum.parts[0].add_assign(&plaintext.poly, self.basis(sum.limbs));
-        Ok(sum)
+    pub fn add_plain(&self, ciphertext: &Ciphertext<B>, plaintext: &Plaintext<B>) -> Result<Ciphertext<B>, CkksError> {
+        only(self.add_plain_all(&[(ciphertext, plaintext)])?)
+    }
+
+    /// As [`Evaluator::add_plain`] for several pairs of equal limbs.
+    ///
+    /// # Errors
+    /// As [`Evaluator::add_plain`].
+    pub fn add_plain_all(&self, pairs: &[(&Ciphertext<B>, &Plaintext<B>)]) -> Result<Vec<Ciphertext<B>>, CkksError> {
+        let Some(limbs) = pairs.first().map(|(left, _)| left.limbs) else { return Ok(Vec::new()) };
+        for (ciphertext, plaintext) in pairs {
+            self.check_plain(ciphertext, plaintext)?;
+            check_scales(ciphertext.scale, plaintext.scale)?;
+            check_limbs(limbs, ciphertext.limbs)?;
+        }
+        let lists: Vec<_> =
+            pairs.iter().map(|(ciphertext, plaintext)| [&ciphertext.parts[0], &plaintext.poly]).collect();
+        let lists: Vec<_> = lists.iter().map(|pair| &pair[..]).collect();
+        let sums = self.backend.sum(&Basis::ordinary(0..limbs), &lists)?;
+        let whole = |(sum, (from, _)): (_, &(&Ciphertext<B>, &Plaintext<B>))| {
+            let parts = std::iter::once(sum).chain(from.parts.iter().skip(1).cloned()).collect();
+            from.with_parts(limbs, from.scale, parts)
+        };
+        Ok(sums.into_iter().zip(pairs).map(whole).collect())
     }
 
     /// `ciphertext` times `plaintext`; the scales multiply.
     ///
     /// # Errors
     /// A mismatch of preset or limbs, naming both.
-    pub fn mul_plain(&self, ciphertext: &Ciphertext, plaintext: &Plaintext) -> Result<Ciphertext, CkksError> {
+    pub fn mul_plain(&self, ciphertext: &Ciphertext<B>, plaintext: &Plaintext<B>) -> Result<Ciphertext<B>, CkksError> {
         self.check_plain(ciphertext, plaintext)?;
-        let mut product = ciphertext.clone();
-        for part in &mut product.parts {
-            part.mul_assign(&plaintext.poly, self.basis(ciphertext.limbs));
-        }
-        product.scale *= plaintext.scale;
-        Ok(product)
+        let pairs: Vec<_> = ciphertext.parts.iter().map(|part| [[part, &plaintext.poly]]).collect();
+        let sums: Vec<_> = pairs.iter().map(|pair| &pair[..]).collect();
+        let parts = self.backend.multiply_accumulate(&Basis::ordinary(0..ciphertext.limbs), &sums)?;
+        Ok(ciphertext.with_parts(ciphertext.limbs, ciphertext.scale * plaintext.scale, parts))
     }
 
     /// `left right` as three polynomials; the scales multiply. Relinearise, then rescale.
     ///
     /// # Errors
     /// As [`Evaluator::mul_accumulate`].
-    pub fn mul(&self, left: &Ciphertext, right: &Ciphertext) -> Result<Ciphertext, CkksError> {
+    pub fn mul(&self, left: &Ciphertext<B>, right: &Ciphertext<B>) -> Result<Ciphertext<B>, CkksError> {
         self.mul_accumulate(&[(left, right)])
     }
 
@@ -87,8 +111,8 @@ impl Evaluator {
     /// # Errors
     /// [`CkksError::NoTerms`] for none; [`CkksError::Parts`] for factors that were not
     /// relinearised; a mismatch of preset, limbs or product scale, naming both.
-    pub fn mul_accumulate(&self, terms: &[(&Ciphertext, &Ciphertext)]) -> Result<Ciphertext, CkksError> {
-        self.mul_accumulate_all(&[terms]).and_then(|mut sums| sums.pop().ok_or(CkksError::NoTerms))
+    pub fn mul_accumulate(&self, terms: &[(&Ciphertext<B>, &Ciphertext<B>)]) -> Result<Ciphertext<B>, CkksError> {
+        only(self.mul_accumulate_all(&[terms])?)
     }
 
     /// As [`Evaluator::mul_accumulate`] for every list of terms. Lists that share left factors are
@@ -96,30 +120,30 @@ impl Evaluator {
     ///
     /// # Errors
     /// As [`Evaluator::mul_accumulate`], for any list; all have the same limbs.
-    pub fn mul_accumulate_all<'c, T>(&self, sums: &[T]) -> Result<Vec<Ciphertext>, CkksError>
+    pub fn mul_accumulate_all<'c, T>(&self, sums: &[T]) -> Result<Vec<Ciphertext<B>>, CkksError>
     where
-        T: AsRef<[(&'c Ciphertext, &'c Ciphertext)]>,
+        T: AsRef<[(&'c Ciphertext<B>, &'c Ciphertext<B>)]>,
     {
         let Some(first) = sums.first() else {
             return Ok(Vec::new());
         };
-        let limbs = first.as_ref().first().ok_or(CkksError::NoTerms)?.0.limbs;
+        let (first, _) = *first.as_ref().first().ok_or(CkksError::NoTerms)?;
+        let limbs = first.limbs;
         let scales =
             sums.iter().map(|terms| self.product_scale(terms.as_ref(), limbs)).collect::<Result<Vec<_>, _>>()?;
-        let term = |(left, right): &(&'c Ciphertext, &'c Ciphertext)| TensorTerm {
+        let term = |(left, right): &(&'c Ciphertext<B>, &'c Ciphertext<B>)| TensorTerm {
             left: [&left.parts[0], &left.parts[1]],
             right: [&right.parts[0], &right.parts[1]],
         };
-        let terms: Vec<Vec<TensorTerm<'_>>> =
+        let terms: Vec<Vec<TensorTerm<'_, B>>> =
             sums.iter().map(|terms| terms.as_ref().iter().map(term).collect()).collect();
-        let results = tensor_sums(&terms, &self.params.q[..limbs], self.params.n);
-        let ciphertext =
-            |(parts, scale): ([_; 3], f64)| Ciphertext { params: self.params, limbs, scale, parts: parts.into() };
-        Ok(results.into_iter().zip(scales).map(ciphertext).collect())
+        let results = self.backend.tensor(&Basis::ordinary(0..limbs), &terms)?;
+        let whole = |(parts, scale): ([_; 3], f64)| first.with_parts(limbs, scale, parts.into());
+        Ok(results.into_iter().zip(scales).map(whole).collect())
     }
 
     /// The scale of all products of a sum, whose factors have `limbs` limbs.
-    fn product_scale(&self, terms: &[(&Ciphertext, &Ciphertext)], limbs: usize) -> Result<f64, CkksError> {
+    fn product_scale(&self, terms: &[(&Ciphertext<B>, &Ciphertext<B>)], limbs: usize) -> Result<f64, CkksError> {
         let mut scale = None;
         for (left, right) in terms {
             for factor in [left, right] {
@@ -138,52 +162,66 @@ impl Evaluator {
     /// # Errors
     /// [`CkksError::NoTerms`] for none; [`CkksError::Parts`] for ciphertexts that were not
     /// relinearised; a mismatch of preset, limbs or product scale, naming both.
-    pub fn mul_plain_accumulate(&self, terms: &[(&Ciphertext, &Plaintext)]) -> Result<Ciphertext, CkksError> {
-        let &(first, _) = terms.first().ok_or(CkksError::NoTerms)?;
-        let limbs = first.limbs;
-        let mut scale = None;
-        for (left, right) in terms {
-            check_limbs(limbs, left.limbs)?;
-            Self::check_parts(left, 2, "a product")?;
-            self.check_plain(left, right)?;
-            let product = left.scale * right.scale;
-            check_scales(*scale.get_or_insert(product), product)?;
-        }
-        let mut parts = [(); 2].map(|()| Poly::<Eval>::zero(self.params.n, limbs));
-        for (part, sum) in parts.iter_mut().enumerate() {
-            let sums = sum.residues_mut().par_chunks_exact_mut(self.params.n).zip(self.basis(limbs));
-            sums.enumerate().for_each(|(index, (sum, limb))| {
-                for (left, right) in terms {
-                    limb.mul_add(sum, left.parts[part].limb(index), right.poly.limb(index));
-                }
-            });
-        }
-        Ok(Ciphertext { params: self.params, limbs, scale: scale.unwrap_or(1.0), parts: parts.into() })
+    pub fn mul_plain_accumulate(&self, terms: &[(&Ciphertext<B>, &Plaintext<B>)]) -> Result<Ciphertext<B>, CkksError> {
+        only(self.mul_plain_accumulate_all(&[terms])?)
     }
 
-    fn check_pair(&self, left: &Ciphertext, right: &Ciphertext) -> Result<(), CkksError> {
+    /// As [`Evaluator::mul_plain_accumulate`] for every list of terms.
+    ///
+    /// # Errors
+    /// As [`Evaluator::mul_plain_accumulate`], for any list; all have the same limbs.
+    pub fn mul_plain_accumulate_all<'c, T>(&self, sums: &[T]) -> Result<Vec<Ciphertext<B>>, CkksError>
+    where
+        T: AsRef<[(&'c Ciphertext<B>, &'c Plaintext<B>)]>,
+    {
+        let Some(first) = sums.first() else {
+            return Ok(Vec::new());
+        };
+        let (first, _) = *first.as_ref().first().ok_or(CkksError::NoTerms)?;
+        let limbs = first.limbs;
+        let (mut scales, mut lists) = (Vec::new(), Vec::new());
+        for terms in sums {
+            let mut scale = None;
+            for (left, right) in terms.as_ref() {
+                check_limbs(limbs, left.limbs)?;
+                Self::check_parts(left, 2, "a product")?;
+                self.check_plain(left, right)?;
+                let product = left.scale * right.scale;
+                check_scales(*scale.get_or_insert(product), product)?;
+            }
+            scales.push(scale.ok_or(CkksError::NoTerms)?);
+            for part in [0, 1] {
+                lists.push(
+                    terms.as_ref().iter().map(|(left, right)| [&left.parts[part], &right.poly]).collect::<Vec<_>>(),
+                );
+            }
+        }
+        let lists: Vec<_> = lists.iter().map(Vec::as_slice).collect();
+        let mut parts = self.backend.multiply_accumulate(&Basis::ordinary(0..limbs), &lists)?.into_iter();
+        let whole = |scale| first.with_parts(limbs, scale, parts.by_ref().take(2).collect());
+        Ok(scales.into_iter().map(whole).collect())
+    }
+
+    fn check_pair(&self, left: &Ciphertext<B>, right: &Ciphertext<B>) -> Result<(), CkksError> {
         self.check_preset(left.preset())?;
         self.check_preset(right.preset())?;
         check_limbs(left.limbs, right.limbs)?;
         check_scales(left.scale, right.scale)
     }
 
-    fn check_plain(&self, left: &Ciphertext, right: &Plaintext) -> Result<(), CkksError> {
+    fn check_plain(&self, left: &Ciphertext<B>, right: &Plaintext<B>) -> Result<(), CkksError> {
         self.check_preset(left.preset())?;
         self.check_preset(right.params.preset)?;
         check_limbs(left.limbs, right.limbs)
     }
-
-    fn basis(&self, limbs: usize) -> &'static [Limb] {
-        &self.params.q[..limbs]
-    }
 }
 
-/// Adds zero polynomials until there are `parts`.
-fn pad(ciphertext: &mut Ciphertext, parts: usize) {
-    while ciphertext.parts.len() < parts {
-        ciphertext.parts.push(Poly::zero(ciphertext.params.n, ciphertext.limbs));
-    }
+/// The one with more polynomials first.
+fn by_length<'c, B: Backend>(
+    left: &'c Ciphertext<B>,
+    right: &'c Ciphertext<B>,
+) -> (&'c Ciphertext<B>, &'c Ciphertext<B>) {
+    if left.parts.len() < right.parts.len() { (right, left) } else { (left, right) }
 }
 
 #[cfg(test)]
@@ -209,7 +247,7 @@ mod tests {
         let terms: Vec<_> = pairs.iter().map(|(x, y)| (x, y)).collect();
         let mut expected = evaluator.mul_plain(terms[0].0, terms[0].1).unwrap();
         for (x, y) in &terms[1..] {
-            evaluator.add_assign(&mut expected, &evaluator.mul_plain(x, y).unwrap()).unwrap();
+            expected = evaluator.add(&expected, &evaluator.mul_plain(x, y).unwrap()).unwrap();
         }
         assert!(evaluator.mul_plain_accumulate(&terms).unwrap() == expected);
         assert_eq!(evaluator.mul_plain_accumulate(&[]).err(), Some(CkksError::NoTerms));

@@ -1,5 +1,6 @@
 //! Ciphertexts and their bytes.
 
+use crate::backend::{Backend, Cpu, Outcome};
 use crate::error::DecodeError;
 use crate::params::{Params, Preset};
 use crate::ring::{Domain, Eval, Poly};
@@ -9,15 +10,14 @@ use std::fmt;
 /// Two polynomials, or three after a product, over the first `limbs` primes of Q, NTT domain.
 ///
 /// Decrypts to c0 + c1 s (+ c2 s^2), which is scale times the message plus noise.
-#[derive(Clone)]
-pub struct Ciphertext {
+pub struct Ciphertext<B: Backend = Cpu> {
     pub(crate) params: &'static Params,
     pub(crate) limbs: usize,
     pub(crate) scale: f64,
-    pub(crate) parts: Vec<Poly<Eval>>,
+    pub(crate) parts: Vec<B::Poly<Eval>>,
 }
 
-impl Ciphertext {
+impl<B: Backend> Ciphertext<B> {
     /// The parameter set.
     pub fn preset(&self) -> Preset {
         self.params.preset
@@ -34,8 +34,43 @@ impl Ciphertext {
     }
 
     /// The polynomials, two or three.
-    pub fn parts(&self) -> &[Poly<Eval>] {
+    pub fn parts(&self) -> &[B::Poly<Eval>] {
         &self.parts
+    }
+
+    /// Other polynomials of the same parameters.
+    pub(crate) fn with_parts(&self, limbs: usize, scale: f64, parts: Vec<B::Poly<Eval>>) -> Self {
+        Self { params: self.params, limbs, scale, parts }
+    }
+
+    /// Copies ciphertexts from where they live, in one transfer.
+    ///
+    /// # Errors
+    /// [`BackendError`](crate::backend::BackendError), also of the operations that made them.
+    pub fn download(ciphertexts: &[&Self], backend: &B) -> Outcome<Vec<Ciphertext>> {
+        let polys: Vec<_> = ciphertexts.iter().flat_map(|ciphertext| &ciphertext.parts).collect();
+        let mut polys = backend.download(&polys)?.into_iter();
+        let one = |from: &&Self| {
+            let parts = polys.by_ref().take(from.parts.len()).collect();
+            Ciphertext { params: from.params, limbs: from.limbs, scale: from.scale, parts }
+        };
+        Ok(ciphertexts.iter().map(one).collect())
+    }
+}
+
+impl Ciphertext {
+    /// Copies ciphertexts to where `backend` computes, in one transfer.
+    ///
+    /// # Errors
+    /// [`BackendError`](crate::backend::BackendError).
+    pub fn upload<B: Backend>(ciphertexts: &[&Self], backend: &B) -> Outcome<Vec<Ciphertext<B>>> {
+        let polys: Vec<_> = ciphertexts.iter().flat_map(|ciphertext| &ciphertext.parts).collect();
+        let mut polys = backend.upload(&polys)?.into_iter();
+        let one = |from: &&Self| {
+            let parts = polys.by_ref().take(from.parts.len()).collect();
+            Ciphertext { params: from.params, limbs: from.limbs, scale: from.scale, parts }
+        };
+        Ok(ciphertexts.iter().map(one).collect())
     }
 
     /// Header and 30-bit packed residues.
@@ -122,7 +157,13 @@ impl PartialEq for Ciphertext {
     }
 }
 
-impl fmt::Debug for Ciphertext {
+impl<B: Backend> Clone for Ciphertext<B> {
+    fn clone(&self) -> Self {
+        self.with_parts(self.limbs, self.scale, self.parts.clone())
+    }
+}
+
+impl<B: Backend> fmt::Debug for Ciphertext<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ciphertext")
             .field("preset", &self.preset())

@@ -1,11 +1,15 @@
 //! Failures of encoding and evaluation. Each names both operands and what to do.
 
+use crate::backend::BackendError;
 use crate::params::Preset;
 
 /// Why an operation on plaintexts or ciphertexts was refused.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CkksError {
+    /// The operation was in order and the backend did not do it.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
     /// The preset has no special primes, hence no CKKS.
     #[error("preset {preset} has no special primes: use INF13, INF14-30, INF15-60 or INF15-90")]
     NotForEvaluation {

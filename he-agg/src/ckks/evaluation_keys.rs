@@ -1,18 +1,25 @@
 //! The public keys that computing on ciphertexts needs.
 
+use crate::backend::{Backend, Cpu, Outcome};
 use crate::ckks::error::CkksError;
 use crate::ckks::switching_key::SwitchingKey;
 use crate::params::{Params, Preset};
 use crate::ring::Automorphism;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Switches from s^2 to s after a product.
-#[derive(Clone)]
-pub struct RelinearizationKey {
-    pub(crate) key: SwitchingKey,
+pub struct RelinearizationKey<B: Backend = Cpu> {
+    pub(crate) key: SwitchingKey<B>,
 }
 
-impl RelinearizationKey {
+impl<B: Backend> Clone for RelinearizationKey<B> {
+    fn clone(&self) -> Self {
+        Self { key: self.key.clone() }
+    }
+}
+
+impl<B: Backend> RelinearizationKey<B> {
     /// The most limbs of a ciphertext it serves.
     pub fn limbs(&self) -> usize {
         self.key.limbs()
@@ -20,14 +27,14 @@ impl RelinearizationKey {
 }
 
 /// Rotates slots by one number of steps.
-pub struct GaloisKey {
+pub struct GaloisKey<B: Backend = Cpu> {
     /// In [1, N/2).
     pub(crate) steps: usize,
-    pub(crate) automorphism: Automorphism,
-    pub(crate) key: SwitchingKey,
+    pub(crate) automorphism: Arc<Automorphism>,
+    pub(crate) key: SwitchingKey<B>,
 }
 
-impl GaloisKey {
+impl<B: Backend> GaloisKey<B> {
     /// Steps to the left, in [1, N/2).
     pub fn steps(&self) -> usize {
         self.steps
@@ -40,10 +47,10 @@ impl GaloisKey {
 }
 
 /// A relinearisation key and any number of rotation keys of one preset.
-pub struct EvaluationKeys {
+pub struct EvaluationKeys<B: Backend = Cpu> {
     params: &'static Params,
-    relinearization: Option<RelinearizationKey>,
-    rotations: BTreeMap<usize, GaloisKey>,
+    relinearization: Option<RelinearizationKey<B>>,
+    rotations: BTreeMap<usize, GaloisKey<B>>,
 }
 
 impl EvaluationKeys {
@@ -76,17 +83,36 @@ impl EvaluationKeys {
         Ok(())
     }
 
+    /// A copy that lives on `backend`, key by key.
+    ///
+    /// # Errors
+    /// [`BackendError`](crate::backend::BackendError).
+    pub fn upload<B: Backend>(&self, backend: &B) -> Outcome<EvaluationKeys<B>> {
+        let relinearization = match &self.relinearization {
+            Some(key) => Some(RelinearizationKey { key: key.key.upload(backend)? }),
+            None => None,
+        };
+        let one = |(&steps, galois): (&usize, &GaloisKey)| {
+            let automorphism = Arc::clone(&galois.automorphism);
+            Ok((steps, GaloisKey { steps, automorphism, key: galois.key.upload(backend)? }))
+        };
+        let rotations = self.rotations.iter().map(one).collect::<Outcome<_>>()?;
+        Ok(EvaluationKeys { params: self.params, relinearization, rotations })
+    }
+}
+
+impl<B: Backend> EvaluationKeys<B> {
     /// Steps for which there is a key, in [1, N/2).
     pub fn rotation_steps(&self) -> impl Iterator<Item = usize> + '_ {
         self.rotations.keys().copied()
     }
 
-    pub(crate) fn relinearization(&self, preset: Preset) -> Result<&RelinearizationKey, CkksError> {
+    pub(crate) fn relinearization(&self, preset: Preset) -> Result<&RelinearizationKey<B>, CkksError> {
         self.check(preset)?;
         self.relinearization.as_ref().ok_or(CkksError::MissingRelinearization)
     }
 
-    pub(crate) fn rotation(&self, preset: Preset, steps: usize) -> Result<&GaloisKey, CkksError> {
+    pub(crate) fn rotation(&self, preset: Preset, steps: usize) -> Result<&GaloisKey<B>, CkksError> {
         self.check(preset)?;
         self.rotations.get(&steps).ok_or(CkksError::MissingRotation { steps })
     }

@@ -9,6 +9,7 @@
 //! sqrt(beta N/12) sqrt(n) sigma D/P, where the largest digit D over P is 2^-30 for K = alpha + 1.
 //! A relinearisation key has noise sqrt(2 n sigma^2 (2 n N/3 + 1)) instead of sqrt(n) sigma.
 
+use crate::backend::{Backend, Cpu};
 use crate::ckks::ciphertext::Ciphertext;
 use crate::ckks::error::CkksError;
 use crate::params::{Params, Preset};
@@ -18,8 +19,8 @@ pub const SCALE_TOLERANCE: f64 = 1.0 / (1u64 << 40) as f64;
 
 /// Performs operations on ciphertexts of one preset.
 #[derive(Clone, Copy, Debug)]
-pub struct Evaluator {
-    pub(crate) params: &'static Params,
+pub struct Evaluator<B: Backend = Cpu> {
+    pub(crate) backend: B,
 }
 
 impl Evaluator {
@@ -28,28 +29,43 @@ impl Evaluator {
     /// # Errors
     /// [`CkksError::NotForEvaluation`] for an aggregation preset.
     pub fn new(preset: Preset) -> Result<Self, CkksError> {
-        let params = preset.params();
+        Self::on(Cpu::new(preset.params()))
+    }
+}
+
+impl<B: Backend> Evaluator<B> {
+    /// An evaluator that computes on `backend`.
+    ///
+    /// # Errors
+    /// [`CkksError::NotForEvaluation`] for a backend of an aggregation preset.
+    pub fn on(backend: B) -> Result<Self, CkksError> {
+        let params = backend.params();
         if params.p.is_empty() {
-            return Err(CkksError::NotForEvaluation { preset });
+            return Err(CkksError::NotForEvaluation { preset: params.preset });
         }
-        Ok(Self { params })
+        Ok(Self { backend })
     }
 
     /// The parameters.
     pub fn params(&self) -> &'static Params {
-        self.params
+        self.backend.params()
+    }
+
+    /// Where it computes.
+    pub fn backend(&self) -> &B {
+        &self.backend
     }
 
     pub(crate) fn check_preset(&self, preset: Preset) -> Result<(), CkksError> {
-        if preset == self.params.preset {
+        if preset == self.params().preset {
             Ok(())
         } else {
-            Err(CkksError::PresetMismatch { left: self.params.preset, right: preset })
+            Err(CkksError::PresetMismatch { left: self.params().preset, right: preset })
         }
     }
 
     pub(crate) fn check_parts(
-        ciphertext: &Ciphertext,
+        ciphertext: &Ciphertext<B>,
         expected: usize,
         operation: &'static str,
     ) -> Result<(), CkksError> {

@@ -12,7 +12,6 @@ mod arithmetic;
 mod base_conversion;
 mod ciphertext;
 mod decryption;
-mod division;
 mod embedding;
 mod encoder;
 mod error;
@@ -26,7 +25,6 @@ mod rescale;
 mod rotation;
 mod seeded_ciphertext;
 mod switching_key;
-mod tensor;
 
 pub use ciphertext::Ciphertext;
 pub use encoder::{COEFFICIENT_LOG2_MAX, Encoder};
@@ -37,13 +35,14 @@ pub use plaintext::Plaintext;
 pub use public_key::PublicKey;
 pub use rotation::Hoisted;
 pub use seeded_ciphertext::SeededCiphertext;
+pub use switching_key::SwitchingKey;
 
+pub(crate) use base_conversion::{BaseConversion, product_without};
 pub(crate) use ciphertext::refuse_other_fields;
 pub(crate) use decryption::decrypt;
 #[cfg(test)]
 pub(crate) use encoder::coefficient_differences;
 pub(crate) use evaluation_keys::slot_steps;
-pub(crate) use extended::{add_gadget, digit_count, extended_basis};
-pub(crate) use key_switch::check_key;
+pub(crate) use extended::{add_gadget, digit_count, digit_limbs, extended_basis};
+pub(crate) use key_switch::{check_key, only};
 pub(crate) use seeded_ciphertext::second_half;
-pub(crate) use switching_key::SwitchingKey;

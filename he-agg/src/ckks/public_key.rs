@@ -1,7 +1,7 @@
 //! Public-key encryption.
 
+use crate::backend::Divider;
 use crate::ckks::ciphertext::Ciphertext;
-use crate::ckks::division::Division;
 use crate::ckks::error::CkksError;
 use crate::ckks::extended::extended_basis;
 use crate::ckks::plaintext::Plaintext;
@@ -50,7 +50,7 @@ impl PublicKey {
                 let (n, specials) = (params.n, params.p.len());
                 let mut rest = Zeroizing::new(Words::unset(specials * n));
                 rest.copy_from_slice(&sum.residues()[..specials * n]);
-                Division::by_special(params, limbs, limbs).apply(|index| sum.limb(specials + index), &mut rest)
+                Divider::by_special(params, limbs, limbs).apply(|index| sum.limb(specials + index), &mut rest)
             })
             .collect();
         parts[0].add_assign(&plaintext.poly, &params.q[..limbs]);

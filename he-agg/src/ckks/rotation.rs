@@ -6,82 +6,153 @@
 //! Source: Halevi, Shoup, "Faster homomorphic linear transformations in HElib", ePrint 2018/244,
 //! section 4; the order of permutation and inner product as in Bossuat et al., ePrint 2020/1203.
 
+use crate::backend::{Backend, Cpu, Digits, KeySwitch};
 use crate::ckks::ciphertext::Ciphertext;
 use crate::ckks::error::CkksError;
 use crate::ckks::evaluation_keys::{EvaluationKeys, GaloisKey, slot_steps};
-use crate::ckks::evaluator::Evaluator;
-use crate::ckks::key_switch::{LiftedDigits, Switched, check_key};
+use crate::ckks::evaluator::{Evaluator, check_limbs};
+use crate::ckks::key_switch::{check_key, only};
+use crate::ring::Eval;
 
-impl Evaluator {
+impl<B: Backend> Evaluator<B> {
     /// `rot(X, steps)[i] = X[i + steps]`, indices modulo N/2; negative steps rotate right.
     ///
     /// # Errors
     /// [`CkksError::Parts`] for three polynomials, a missing or too short key.
-    pub fn rotate(&self, ciphertext: &Ciphertext, steps: i32, keys: &EvaluationKeys) -> Result<Ciphertext, CkksError> {
-        self.check_preset(ciphertext.preset())?;
-        Self::check_parts(ciphertext, 2, "a rotation")?;
-        let Some(galois) = self.galois_key(ciphertext, steps, keys)? else {
-            return Ok(ciphertext.clone());
+    pub fn rotate(
+        &self,
+        ciphertext: &Ciphertext<B>,
+        steps: i32,
+        keys: &EvaluationKeys<B>,
+    ) -> Result<Ciphertext<B>, CkksError> {
+        only(self.rotate_all(&[ciphertext], steps, keys)?)
+    }
+
+    /// As [`Evaluator::rotate`] for several ciphertexts of equal limbs.
+    ///
+    /// # Errors
+    /// As [`Evaluator::rotate`], or [`CkksError::LimbsMismatch`].
+    pub fn rotate_all(
+        &self,
+        ciphertexts: &[&Ciphertext<B>],
+        steps: i32,
+        keys: &EvaluationKeys<B>,
+    ) -> Result<Vec<Ciphertext<B>>, CkksError> {
+        let limbs = self.check_rotated(ciphertexts)?;
+        let Some(galois) = self.galois_key(limbs, steps, keys)? else {
+            return Ok(ciphertexts.iter().copied().cloned().collect());
         };
-        let switched = self.switch(&ciphertext.parts[1], &galois.key);
-        Ok(self.turn(ciphertext, switched, galois))
+        let switches: Vec<_> = ciphertexts.iter().map(|from| turn(from, Digits::Of(&from.parts[1]), galois)).collect();
+        self.finish_turns(limbs, ciphertexts, &switches)
+    }
+
+    /// Presets, parts and equal limbs of ciphertexts to be rotated, and the limbs.
+    fn check_rotated(&self, ciphertexts: &[&Ciphertext<B>]) -> Result<usize, CkksError> {
+        let limbs = ciphertexts.first().map_or(0, |first| first.limbs);
+        for ciphertext in ciphertexts {
+            self.check_preset(ciphertext.preset())?;
+            Self::check_parts(ciphertext, 2, "a rotation")?;
+            check_limbs(limbs, ciphertext.limbs)?;
+        }
+        Ok(limbs)
     }
 
     /// The key for `steps`, none for the identity.
     fn galois_key<'k>(
         &self,
-        ciphertext: &Ciphertext,
+        limbs: usize,
         steps: i32,
-        keys: &'k EvaluationKeys,
-    ) -> Result<Option<&'k GaloisKey>, CkksError> {
-        let steps = slot_steps(self.params, steps);
+        keys: &'k EvaluationKeys<B>,
+    ) -> Result<Option<&'k GaloisKey<B>>, CkksError> {
+        let steps = slot_steps(self.params(), steps);
         if steps == 0 {
             return Ok(None);
         }
-        let galois = keys.rotation(self.params.preset, steps)?;
-        check_key(&galois.key, ciphertext.limbs)?;
+        let galois = keys.rotation(self.params().preset, steps)?;
+        check_key(&galois.key, limbs)?;
         Ok(Some(galois))
     }
 
-    /// phi of (c0, 0) plus the switched c1.
-    fn turn(&self, ciphertext: &Ciphertext, switched: Switched, galois: &GaloisKey) -> Ciphertext {
-        let Ciphertext { params, limbs, scale, .. } = *ciphertext;
-        let parts = switched.divide(limbs, [Some(&ciphertext.parts[0]), None], Some(&galois.automorphism));
-        Ciphertext { params, limbs, scale, parts }
+    fn finish_turns(
+        &self,
+        limbs: usize,
+        from: &[&Ciphertext<B>],
+        switches: &[KeySwitch<'_, B>],
+    ) -> Result<Vec<Ciphertext<B>>, CkksError> {
+        let parts = self.backend.key_switch(limbs, limbs, switches)?;
+        let whole = |(parts, from): ([_; 2], &&Ciphertext<B>)| from.with_parts(limbs, from.scale, parts.into());
+        Ok(parts.into_iter().zip(from).map(whole).collect())
     }
 }
 
-/// A ciphertext whose second polynomial has been lifted once for any number of rotations.
-///
-/// Memory: beta (l + K) limbs, 13 MB at the top of INF15-90.
-pub struct Hoisted<'a> {
-    evaluator: Evaluator,
-    ciphertext: &'a Ciphertext,
-    digits: LiftedDigits<'a>,
+/// phi of (c0, 0) plus the switched c1.
+fn turn<'c, B: Backend>(
+    ciphertext: &'c Ciphertext<B>,
+    digits: Digits<'c, B>,
+    galois: &'c GaloisKey<B>,
+) -> KeySwitch<'c, B> {
+    let addends = [Some(&ciphertext.parts[0]), None];
+    KeySwitch { digits, key: &galois.key, own: None, addends, automorphism: Some(&galois.automorphism) }
 }
 
-impl<'a> Hoisted<'a> {
+/// Ciphertexts whose second polynomials have been lifted once for any number of rotations.
+///
+/// Memory: beta (l + K) limbs each, 13 MB at the top of INF15-90.
+pub struct Hoisted<'a, B: Backend = Cpu> {
+    evaluator: Evaluator<B>,
+    limbs: usize,
+    ciphertexts: Vec<&'a Ciphertext<B>>,
+    digits: Vec<Vec<B::Poly<Eval>>>,
+}
+
+impl<'a, B: Backend> Hoisted<'a, B> {
     /// Lifts the digits of `ciphertext`.
     ///
     /// # Errors
     /// [`CkksError::PresetMismatch`], or [`CkksError::Parts`] for three polynomials.
-    pub fn new(evaluator: &Evaluator, ciphertext: &'a Ciphertext) -> Result<Self, CkksError> {
-        evaluator.check_preset(ciphertext.preset())?;
-        Evaluator::check_parts(ciphertext, 2, "a rotation")?;
-        let digits = LiftedDigits::new(evaluator.params, &ciphertext.parts[1]);
-        Ok(Self { evaluator: *evaluator, ciphertext, digits })
+    pub fn new(evaluator: &Evaluator<B>, ciphertext: &'a Ciphertext<B>) -> Result<Self, CkksError> {
+        Self::all(evaluator, vec![ciphertext])
     }
 
-    /// As [`Evaluator::rotate`], without the lifting.
+    /// Lifts the digits of several ciphertexts of equal limbs.
+    ///
+    /// # Errors
+    /// As [`Hoisted::new`], or [`CkksError::LimbsMismatch`].
+    pub fn all(evaluator: &Evaluator<B>, ciphertexts: Vec<&'a Ciphertext<B>>) -> Result<Self, CkksError> {
+        let limbs = evaluator.check_rotated(&ciphertexts)?;
+        let halves: Vec<_> = ciphertexts.iter().map(|ciphertext| &ciphertext.parts[1]).collect();
+        let digits = evaluator.backend.lift(limbs, &halves)?;
+        Ok(Self { evaluator: evaluator.clone(), limbs, ciphertexts, digits })
+    }
+
+    /// As [`Evaluator::rotate`], without the lifting: the first of the ciphertexts, rotated.
     ///
     /// # Errors
     /// A missing or too short key.
-    pub fn rotate(&self, steps: i32, keys: &EvaluationKeys) -> Result<Ciphertext, CkksError> {
-        let ciphertext = self.ciphertext;
-        let Some(galois) = self.evaluator.galois_key(ciphertext, steps, keys)? else {
-            return Ok(ciphertext.clone());
+    pub fn rotate(&self, steps: i32, keys: &EvaluationKeys<B>) -> Result<Ciphertext<B>, CkksError> {
+        only(only(self.rotate_many(&[steps], keys)?)?)
+    }
+
+    /// Every ciphertext rotated by every number of steps: one list per ciphertext.
+    ///
+    /// # Errors
+    /// As [`Hoisted::rotate`].
+    pub fn rotate_many(&self, steps: &[i32], keys: &EvaluationKeys<B>) -> Result<Vec<Vec<Ciphertext<B>>>, CkksError> {
+        let galois = steps
+            .iter()
+            .map(|&steps| self.evaluator.galois_key(self.limbs, steps, keys))
+            .collect::<Result<Vec<_>, _>>()?;
+        let pairs = || self.ciphertexts.iter().zip(&self.digits);
+        let moving = || galois.iter().flatten();
+        let switches: Vec<_> = pairs()
+            .flat_map(|(from, digits)| moving().map(move |galois| turn(from, Digits::Lifted(digits), galois)))
+            .collect();
+        let sources: Vec<_> = self.ciphertexts.iter().flat_map(|from| moving().map(move |_| *from)).collect();
+        let mut turned = self.evaluator.finish_turns(self.limbs, &sources, &switches)?.into_iter();
+        let mut one = |from: &Ciphertext<B>, galois: &Option<_>| match galois {
+            Some(_) => turned.next(),
+            None => Some(from.clone()),
         };
-        let switched = self.digits.switch(&galois.key);
-        Ok(self.evaluator.turn(ciphertext, switched, galois))
+        Ok(self.ciphertexts.iter().map(|from| galois.iter().filter_map(|galois| one(from, galois)).collect()).collect())
     }
 }

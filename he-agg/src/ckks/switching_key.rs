@@ -1,5 +1,6 @@
 //! A key that turns a polynomial under one secret into a ciphertext under another.
 
+use crate::backend::{Backend, Cpu, Outcome};
 use crate::ckks::extended::extended_basis;
 use crate::params::Params;
 use crate::ring::{Eval, Limb, Poly};
@@ -9,11 +10,27 @@ use crate::ring::{Eval, Limb, Poly};
 /// Serves ciphertexts of up to `limbs` limbs; trimmed keys hold only those limbs and digits. The
 /// residues are kept in Montgomery form, times 2^32, so that the inner product of a key switch
 /// ends in one reduction.
-#[derive(Clone)]
-pub(crate) struct SwitchingKey {
+pub struct SwitchingKey<B: Backend = Cpu> {
     params: &'static Params,
     limbs: usize,
-    digits: Vec<[Poly<Eval>; 2]>,
+    digits: Vec<[B::Poly<Eval>; 2]>,
+}
+
+impl<B: Backend> SwitchingKey<B> {
+    /// The parameters.
+    pub fn params(&self) -> &'static Params {
+        self.params
+    }
+
+    /// The most limbs of a ciphertext it serves.
+    pub fn limbs(&self) -> usize {
+        self.limbs
+    }
+
+    /// The pairs over the extended basis of all its limbs, digit by digit, in Montgomery form.
+    pub fn pairs(&self) -> &[[B::Poly<Eval>; 2]] {
+        &self.digits
+    }
 }
 
 impl SwitchingKey {
@@ -26,13 +43,12 @@ impl SwitchingKey {
         Self { params, limbs, digits }
     }
 
-    pub(crate) fn params(&self) -> &'static Params {
-        self.params
-    }
-
-    /// The most limbs of a ciphertext it serves.
-    pub(crate) fn limbs(&self) -> usize {
-        self.limbs
+    /// A copy that lives on `backend`, all its polynomials in one transfer.
+    pub(crate) fn upload<B: Backend>(&self, backend: &B) -> Outcome<SwitchingKey<B>> {
+        let halves: Vec<_> = self.digits.iter().flatten().collect();
+        let mut halves = backend.upload(&halves)?.into_iter();
+        let digits = std::iter::from_fn(|| Some([halves.next()?, halves.next()?])).collect();
+        Ok(SwitchingKey { params: self.params, limbs: self.limbs, digits })
     }
 
     /// The pairs in ordinary form.
@@ -49,5 +65,11 @@ impl SwitchingKey {
     /// Limb `index` of the extended basis of both halves, digit by digit, in Montgomery form.
     pub(crate) fn limb(&self, index: usize) -> impl Iterator<Item = [&[u32]; 2]> {
         self.digits.iter().map(move |pair| pair.each_ref().map(|half| half.limb(index)))
+    }
+}
+
+impl<B: Backend> Clone for SwitchingKey<B> {
+    fn clone(&self) -> Self {
+        Self { params: self.params, limbs: self.limbs, digits: self.digits.clone() }
     }
 }

@@ -13,6 +13,7 @@ use crate::multiparty::{CeremonyError, Crs, ServingSecret};
 use crate::ring::Automorphism;
 use crate::stream::Stream;
 use crate::wire::Kind;
+use std::sync::Arc;
 
 fn label(crs: &Crs, steps: i32, limbs: usize) -> Result<KeyLabel, CeremonyError> {
     let params = crs.params();
@@ -145,7 +146,7 @@ fn galois_key(material: KeyMaterial, crs: &Crs) -> GaloisKey {
     let digits = parts.into_iter().zip(halves).map(|(b, a)| [b, a]).collect();
     GaloisKey {
         steps: label.steps,
-        automorphism: rotation(params.n, label.steps),
+        automorphism: Arc::new(rotation(params.n, label.steps)),
         key: SwitchingKey::new(params, label.limbs, digits),
     }
 }

@@ -1,5 +1,6 @@
 //! Tests only: a whole ceremony and the ideal secret key, which real parties never form.
 
+use crate::backend::Cpu;
 use crate::ckks::extended_basis;
 use crate::ckks::{Ciphertext, Encoder, EvaluationKeys, Evaluator, Plaintext, PublicKey, decrypt};
 use crate::multiparty::*;
@@ -53,7 +54,7 @@ impl Ceremony {
             let key = if wire { GaloisKey::from_bytes(&key.to_bytes(&crs), &crs).unwrap() } else { key };
             keys.insert_rotation(key).unwrap();
         }
-        let (encoder, evaluator) = (Encoder::over(params), Evaluator { params });
+        let (encoder, evaluator) = (Encoder::over(params), Evaluator::on(Cpu::new(params)).unwrap());
         Self { params, crs, secrets, ideal, public_key, keys, encoder, evaluator, stream }
     }
 

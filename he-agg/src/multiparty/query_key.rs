@@ -6,9 +6,10 @@
 //! Towards the holder of all other secrets, s' is hidden by ring-LWE like a message; it must be a
 //! secret of its own, never a hospital's, whose part of s the collective secret contains.
 
+use crate::backend::{Backend, Digits, KeySwitch};
 use crate::ckks::{
     Ciphertext, CkksError, Evaluator, Plaintext, PublicKey, SeededCiphertext, SwitchingKey, add_gadget, check_key,
-    digit_count, extended_basis, second_half,
+    digit_count, extended_basis, only, second_half,
 };
 use crate::multiparty::key_material::{KeyLabel, KeyMaterial};
 use crate::multiparty::{CeremonyError, Crs};
@@ -158,8 +159,10 @@ impl Evaluator {
         self.check_preset(key.preset())?;
         check_key(&key.key, query.limbs)?;
         let SeededCiphertext { params, limbs, scale, .. } = *query;
-        let switched = self.switch(&second_half(params, limbs, &query.seed), &key.key);
-        let parts = switched.divide(limbs, [Some(&query.c0), None], None);
-        Ok(Ciphertext { params, limbs, scale, parts })
+        let digits = &second_half(params, limbs, &query.seed);
+        let addends = [Some(&query.c0), None];
+        let switch = KeySwitch { digits: Digits::Of(digits), key: &key.key, own: None, addends, automorphism: None };
+        let parts = only(self.backend.key_switch(limbs, limbs, &[switch])?)?;
+        Ok(Ciphertext { params, limbs, scale, parts: parts.into() })
     }
 }

@@ -24,7 +24,7 @@ pub enum Coeff {}
 pub enum Eval {}
 
 /// Either [`Coeff`] or [`Eval`].
-pub trait Domain: sealed::Sealed + Send + Sync + 'static {
+pub trait Domain: sealed::Sealed + Copy + Send + Sync + 'static {
     /// The number that stands for the domain on the wire.
     const NUMBER: u8;
 }

@@ -1,5 +1,6 @@
 //! Sums of products of two-polynomial ciphertexts, reduced once per four terms.
 
+use crate::backend::{Cpu, TensorTerm};
 use crate::ring::{Eval, Limb, Poly};
 use crate::simd::{self, TensorOperands};
 use rayon::prelude::*;
@@ -12,18 +13,11 @@ const BLOCK: usize = 1024;
 /// what a processor prefetches.
 const GROUP: usize = 4;
 
-/// The two factors of one product.
-#[derive(Clone, Copy)]
-pub(crate) struct TensorTerm<'a> {
-    pub(crate) left: [&'a Poly<Eval>; 2],
-    pub(crate) right: [&'a Poly<Eval>; 2],
-}
-
 /// (sum x0 y0, sum x0 y1 + x1 y0, sum x1 y1) over all terms of each sum.
 ///
 /// Block by block through all sums: right factors occur once and are larger than any cache, left
 /// ones occur in many sums, and their blocks stay in the second-level cache meanwhile.
-pub(crate) fn tensor_sums(sums: &[Vec<TensorTerm<'_>>], basis: &[Limb], n: usize) -> Vec<[Poly<Eval>; 3]> {
+pub(crate) fn tensor_sums(sums: &[Vec<TensorTerm<'_, Cpu>>], basis: &[Limb], n: usize) -> Vec<[Poly<Eval>; 3]> {
     let mut results: Vec<_> = sums.iter().map(|_| [(); 3].map(|()| Poly::<Eval>::zero(n, basis.len()))).collect();
     // One sum has nothing to share: whole limbs keep the lists below short.
     let unit = if sums.len() == 1 { n } else { BLOCK.min(n) };

@@ -7,13 +7,14 @@
 //! Source: Cheon, Han, Kim, Kim, Song, "A full RNS variant of approximate homomorphic
 //! encryption", ePrint 2018/931, algorithm 2, with the exact conversion of `base_conversion`.
 
-use crate::ckks::base_conversion::{BaseConversion, product_without};
+use crate::backend::{Basis, Cpu, Division};
+use crate::ckks::{BaseConversion, product_without};
 use crate::params::Params;
 use crate::ring::{Automorphism, Eval, Limb, Poly, Words};
 use rayon::prelude::*;
 
 /// One division: which primes go, and what happens to the quotient on its way out.
-pub(crate) struct Division<'a> {
+pub(crate) struct Divider<'a> {
     params: &'a Params,
     /// Limbs of Q that remain.
     keep: usize,
@@ -24,13 +25,7 @@ pub(crate) struct Division<'a> {
     pub(crate) automorphism: Option<&'a Automorphism>,
 }
 
-impl<'a> Division<'a> {
-    /// By the primes of Q_l from number `keep` on.
-    pub(crate) fn by_last(params: &'a Params, limbs: usize, keep: usize) -> Self {
-        let dropped = params.q[keep..limbs].to_vec();
-        Self { params, keep, dropped, addend: None, automorphism: None }
-    }
-
+impl<'a> Divider<'a> {
     /// By P and by the primes of Q_l from number `keep` on.
     pub(crate) fn by_special(params: &'a Params, limbs: usize, keep: usize) -> Self {
         let dropped = params.p.iter().chain(&params.q[keep..limbs]).cloned().collect();
@@ -73,18 +68,23 @@ impl<'a> Division<'a> {
     }
 }
 
-/// Divides by the last primes of Q_l: `keep` limbs remain of `x`.
-pub(crate) fn divide_by_last(params: &Params, x: &Poly<Eval>, keep: usize) -> Poly<Eval> {
-    let last = &x.residues()[keep * params.n..];
-    let mut rest = Words::unset(last.len());
-    rest.copy_from_slice(last);
-    Division::by_last(params, x.limbs(), keep).apply(|index| x.limb(index), &mut rest)
+/// One item of [`crate::backend::Backend::divide`].
+pub(super) fn divide(params: &Params, basis: &Basis, keep: usize, item: &Division<'_, Cpu>) -> Poly<Eval> {
+    let (n, dropped) = (params.n, basis.beyond(keep));
+    let mut rest = Words::unset(dropped.len(params) * n);
+    for (index, row) in rest.chunks_exact_mut(n).enumerate() {
+        row.copy_from_slice(item.x.limb(dropped.row_in(basis, params, index)));
+    }
+    let dropped = dropped.limbs(params).cloned().collect();
+    let divider = Divider { params, keep, dropped, addend: item.addend, automorphism: item.automorphism };
+    let specials = basis.specials(params);
+    divider.apply(|index| item.x.limb(specials + index), &mut rest)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ckks::extended::extended_basis;
+    use crate::ckks::extended_basis;
     use crate::params::Preset;
     use crate::ring::Coeff;
 
@@ -95,7 +95,9 @@ mod tests {
         let n = params.n;
         for (limbs, keep) in [(5, 4), (6, 4), (7, 4), (19, 16)] {
             let basis = &params.q[..limbs];
-            check(&params, basis, &params.q[keep..limbs], keep, |x| divide_by_last(&params, x, keep));
+            check(&params, basis, &params.q[keep..limbs], keep, |x| {
+                divide(&params, &Basis::ordinary(0..limbs), keep, &Division { x, addend: None, automorphism: None })
+            });
         }
         for keep in [19, 16] {
             let basis = extended_basis(&params, 19);
@@ -103,7 +105,7 @@ mod tests {
             let specials = params.p.len();
             check(&params, &basis, &dropped, keep, |x| {
                 let mut rest = [&x.residues()[..specials * n], &x.residues()[(specials + keep) * n..]].concat();
-                Division::by_special(&params, 19, keep).apply(|i| x.limb(specials + i), &mut rest)
+                Divider::by_special(&params, 19, keep).apply(|i| x.limb(specials + i), &mut rest)
             });
         }
         assert_eq!(n, 64);
