@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use he_agg::backend::{Backend, Cpu};
 use he_agg::ckks::{Ciphertext, CkksError, EvaluationKeys, Evaluator, Hoisted, Plaintext};
-use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::executor::{Machine, walk};
@@ -48,10 +48,10 @@ fn hex(digest: &[u8; 32]) -> String {
 }
 
 /// A program with the evaluation keys it runs under. Any number of threads may run it at once.
-pub struct EncryptedExecutor<'a> {
+pub struct EncryptedExecutor<'a, B: Backend = Cpu> {
     program: &'a Program,
-    keys: &'a EvaluationKeys,
-    evaluator: Evaluator,
+    keys: &'a EvaluationKeys<B>,
+    evaluator: Evaluator<B>,
 }
 
 impl<'a> EncryptedExecutor<'a> {
@@ -60,6 +60,16 @@ impl<'a> EncryptedExecutor<'a> {
     /// # Errors
     /// `MissingRotation`.
     pub fn new(program: &'a Program, keys: &'a EvaluationKeys) -> Result<Self, ExecuteError> {
+        Self::on(Cpu::new(program.params()), program, keys)
+    }
+}
+
+impl<'a, B: Backend> EncryptedExecutor<'a, B> {
+    /// As `new`, where `backend` computes: there are its keys, and there models and queries must be.
+    ///
+    /// # Errors
+    /// `MissingRotation`.
+    pub fn on(backend: B, program: &'a Program, keys: &'a EvaluationKeys<B>) -> Result<Self, ExecuteError> {
         let present: BTreeSet<usize> = keys.rotation_steps().collect();
         let slots = program.slots() as i64;
         for &rotation in program.key_plan().rotations.keys() {
@@ -68,8 +78,7 @@ impl<'a> EncryptedExecutor<'a> {
                 return Err(ExecuteError::MissingRotation { rotation });
             }
         }
-        let evaluator =
-            Evaluator::new(program.params().preset).map_err(|source| ExecuteError::Layer { layer: 0, source })?;
+        let evaluator = Evaluator::on(backend).map_err(|source| ExecuteError::Layer { layer: 0, source })?;
         Ok(Self { program, keys, evaluator })
     }
 
@@ -77,7 +86,7 @@ impl<'a> EncryptedExecutor<'a> {
         self.program
     }
 
-    pub(crate) fn evaluator(&self) -> &Evaluator {
+    pub(crate) fn evaluator(&self) -> &Evaluator<B> {
         &self.evaluator
     }
 
@@ -87,7 +96,7 @@ impl<'a> EncryptedExecutor<'a> {
     /// # Errors
     /// A model of another program; a query at another preset, level or scale; keys of another
     /// preset or too short.
-    pub fn run(&self, model: &EncryptedModel, query: &Ciphertext) -> Result<Ciphertext, ExecuteError> {
+    pub fn run(&self, model: &EncryptedModel<B>, query: &Ciphertext<B>) -> Result<Ciphertext<B>, ExecuteError> {
         self.observe(model, query, |_, _| ())
     }
 
@@ -98,11 +107,11 @@ impl<'a> EncryptedExecutor<'a> {
     /// As `run`.
     pub fn observe(
         &self,
-        model: &EncryptedModel,
-        query: &Ciphertext,
-        seen: impl FnMut(usize, &Ciphertext),
-    ) -> Result<Ciphertext, ExecuteError> {
-        self.walk(model.program(), Weights::Encrypted(model.slots()), std::slice::from_ref(query), seen)
+        model: &EncryptedModel<B>,
+        query: &Ciphertext<B>,
+        seen: impl FnMut(usize, &Ciphertext<B>),
+    ) -> Result<Ciphertext<B>, ExecuteError> {
+        self.only(model.program(), Weights::Encrypted(model.slots()), std::slice::from_ref(query), seen)
     }
 
     /// As `run`, on a model that is not secret: the same steps in the same order, with products
@@ -110,7 +119,7 @@ impl<'a> EncryptedExecutor<'a> {
     ///
     /// # Errors
     /// As `run`.
-    pub fn run_plain(&self, model: &PlainModel, query: &Ciphertext) -> Result<Ciphertext, ExecuteError> {
+    pub fn run_plain(&self, model: &PlainModel<B>, query: &Ciphertext<B>) -> Result<Ciphertext<B>, ExecuteError> {
         self.observe_plain(model, query, |_, _| ())
     }
 
@@ -120,18 +129,18 @@ impl<'a> EncryptedExecutor<'a> {
     /// As `run`.
     pub fn observe_plain(
         &self,
-        model: &PlainModel,
-        query: &Ciphertext,
-        seen: impl FnMut(usize, &Ciphertext),
-    ) -> Result<Ciphertext, ExecuteError> {
-        self.walk(model.program(), Weights::Plain(model.slots()), std::slice::from_ref(query), seen)
+        model: &PlainModel<B>,
+        query: &Ciphertext<B>,
+        seen: impl FnMut(usize, &Ciphertext<B>),
+    ) -> Result<Ciphertext<B>, ExecuteError> {
+        self.only(model.program(), Weights::Plain(model.slots()), std::slice::from_ref(query), seen)
     }
 
     /// As `run`, for all ciphertexts of an image, or of the images of one query.
     ///
     /// # Errors
     /// As `run`, or another number of ciphertexts.
-    pub fn run_all(&self, model: &EncryptedModel, query: &[Ciphertext]) -> Result<Ciphertext, ExecuteError> {
+    pub fn run_all(&self, model: &EncryptedModel<B>, query: &[Ciphertext<B>]) -> Result<Ciphertext<B>, ExecuteError> {
         self.observe_all(model, query, |_, _| ())
     }
 
@@ -141,39 +150,77 @@ impl<'a> EncryptedExecutor<'a> {
     /// As `run_all`.
     pub fn observe_all(
         &self,
-        model: &EncryptedModel,
-        query: &[Ciphertext],
-        seen: impl FnMut(usize, &Ciphertext),
-    ) -> Result<Ciphertext, ExecuteError> {
-        self.walk(model.program(), Weights::Encrypted(model.slots()), query, seen)
+        model: &EncryptedModel<B>,
+        query: &[Ciphertext<B>],
+        seen: impl FnMut(usize, &Ciphertext<B>),
+    ) -> Result<Ciphertext<B>, ExecuteError> {
+        self.only(model.program(), Weights::Encrypted(model.slots()), query, seen)
     }
 
     /// As `run_plain`, for all ciphertexts of an image.
     ///
     /// # Errors
     /// As `run`, or another number of ciphertexts.
-    pub fn run_plain_all(&self, model: &PlainModel, query: &[Ciphertext]) -> Result<Ciphertext, ExecuteError> {
-        self.walk(model.program(), Weights::Plain(model.slots()), query, |_, _| ())
+    pub fn run_plain_all(&self, model: &PlainModel<B>, query: &[Ciphertext<B>]) -> Result<Ciphertext<B>, ExecuteError> {
+        self.only(model.program(), Weights::Plain(model.slots()), query, |_, _| ())
+    }
+
+    /// As `run_all`, for several queries at once: their ciphertexts take every step together, which
+    /// is faster where a launch costs more than its work, and takes the memory of all of them.
+    ///
+    /// # Errors
+    /// As `run_all`, for any query.
+    pub fn run_batch(
+        &self,
+        model: &EncryptedModel<B>,
+        queries: &[&[Ciphertext<B>]],
+    ) -> Result<Vec<Ciphertext<B>>, ExecuteError> {
+        self.walk(model.program(), Weights::Encrypted(model.slots()), queries, |_, _| ())
+    }
+
+    /// As `run_batch`, on a model that is not secret.
+    ///
+    /// # Errors
+    /// As `run_batch`.
+    pub fn run_plain_batch(
+        &self,
+        model: &PlainModel<B>,
+        queries: &[&[Ciphertext<B>]],
+    ) -> Result<Vec<Ciphertext<B>>, ExecuteError> {
+        self.walk(model.program(), Weights::Plain(model.slots()), queries, |_, _| ())
+    }
+
+    fn only(
+        &self,
+        found: [u8; 32],
+        weights: Weights<'_, B>,
+        query: &[Ciphertext<B>],
+        seen: impl FnMut(usize, &Ciphertext<B>),
+    ) -> Result<Ciphertext<B>, ExecuteError> {
+        let results = self.walk(found, weights, &[query], seen)?;
+        results.into_iter().next().ok_or(ExecuteError::Layer { layer: 0, source: CkksError::NoTerms })
     }
 
     fn walk(
         &self,
         found: [u8; 32],
-        weights: Weights<'_>,
-        query: &[Ciphertext],
-        mut seen: impl FnMut(usize, &Ciphertext),
-    ) -> Result<Ciphertext, ExecuteError> {
+        weights: Weights<'_, B>,
+        queries: &[&[Ciphertext<B>]],
+        mut seen: impl FnMut(usize, &Ciphertext<B>),
+    ) -> Result<Vec<Ciphertext<B>>, ExecuteError> {
         let program = self.program;
         if found != program.digest() {
             return Err(ExecuteError::OtherProgram { expected: program.digest(), found });
         }
-        program.check_inputs(query.len()).map_err(ModelError::Input)?;
-        for input in query {
-            check(input, Place::Query, program, program.input_limbs(), program.input_scale())?;
+        for query in queries {
+            program.check_inputs(query.len()).map_err(ModelError::Input)?;
+            for input in *query {
+                check(input, Place::Query, program, program.input_limbs(), program.input_scale())?;
+            }
         }
         let machine = EncryptedMachine { executor: self, weights };
         let mut done = 0;
-        let result = walk(&machine, program, query, |step, values| {
+        let result = walk(&machine, program, queries, |step, values| {
             done = step + 1;
             values.iter().for_each(|value| seen(step, value));
         });
@@ -185,33 +232,47 @@ impl<'a> EncryptedExecutor<'a> {
 }
 
 /// The slot vectors of a model.
-enum Weights<'a> {
-    Encrypted(&'a [Ciphertext]),
-    Plain(&'a [Plaintext]),
+enum Weights<'a, B: Backend> {
+    Encrypted(&'a [Ciphertext<B>]),
+    Plain(&'a [Plaintext<B>]),
 }
 
-struct EncryptedMachine<'a> {
-    executor: &'a EncryptedExecutor<'a>,
-    weights: Weights<'a>,
+struct EncryptedMachine<'a, B: Backend> {
+    executor: &'a EncryptedExecutor<'a, B>,
+    weights: Weights<'a, B>,
 }
 
 /// Polynomials of a product before relinearisation.
 const PRODUCT_PARTS: usize = 3;
 
-impl Machine for EncryptedMachine<'_> {
-    type Value = Ciphertext;
-    type Error = CkksError;
-
-    fn rotate_many(&self, x: &Ciphertext, rotations: &[i32]) -> Result<Vec<Ciphertext>, CkksError> {
-        let hoisted = Hoisted::new(&self.executor.evaluator, x)?;
-        rotations.par_iter().map(|rotation| hoisted.rotate(*rotation, self.executor.keys)).collect()
+impl<B: Backend> EncryptedMachine<'_, B> {
+    fn only(batch: Vec<Ciphertext<B>>) -> Result<Ciphertext<B>, CkksError> {
+        batch.into_iter().next().ok_or(CkksError::NoTerms)
     }
 
-    fn rotate(&self, x: &Ciphertext, rotation: i32) -> Result<Ciphertext, CkksError> {
+    /// Applies one operation to the products among `x` and another to the rest: products with
+    /// plaintexts, and sums that are relinearised already.
+    fn by_parts(
+        x: &[&Ciphertext<B>],
+        products: impl FnOnce(&[&Ciphertext<B>]) -> Result<Vec<Ciphertext<B>>, CkksError>,
+        others: impl FnOnce(&[&Ciphertext<B>]) -> Result<Vec<Ciphertext<B>>, CkksError>,
+    ) -> Result<Vec<Ciphertext<B>>, CkksError> {
+        let is_product = |x: &Ciphertext<B>| x.parts().len() == PRODUCT_PARTS;
+        let (long, short): (Vec<_>, Vec<_>) = x.iter().copied().partition(|x| is_product(x));
+        let (mut long, mut short) = (products(&long)?.into_iter(), others(&short)?.into_iter());
+        Ok(x.iter().filter_map(|x| if is_product(x) { long.next() } else { short.next() }).collect())
+    }
+}
+
+impl<B: Backend> Machine for EncryptedMachine<'_, B> {
+    type Value = Ciphertext<B>;
+    type Error = CkksError;
+
+    fn rotate(&self, x: &Ciphertext<B>, rotation: i32) -> Result<Ciphertext<B>, CkksError> {
         self.executor.evaluator.rotate(x, rotation, self.executor.keys)
     }
 
-    fn sum_products(&self, sums: &[Vec<(&Ciphertext, usize)>]) -> Result<Vec<Ciphertext>, CkksError> {
+    fn sum_products(&self, sums: &[Vec<(&Ciphertext<B>, usize)>]) -> Result<Vec<Ciphertext<B>>, CkksError> {
         let evaluator = &self.executor.evaluator;
         match self.weights {
             Weights::Encrypted(weights) => {
@@ -220,49 +281,84 @@ impl Machine for EncryptedMachine<'_> {
                 evaluator.mul_accumulate_all(&sums)
             }
             Weights::Plain(weights) => {
-                let sum = |terms: &Vec<(_, usize)>| {
-                    let terms: Vec<_> = terms.iter().map(|(x, w)| (*x, &weights[*w])).collect();
-                    evaluator.mul_plain_accumulate(&terms)
-                };
-                sums.par_iter().map(sum).collect()
+                let with_weights = |terms: &Vec<(_, usize)>| terms.iter().map(|(x, w)| (*x, &weights[*w])).collect();
+                let sums: Vec<Vec<_>> = sums.iter().map(with_weights).collect();
+                evaluator.mul_plain_accumulate_all(&sums)
             }
         }
     }
 
-    fn nothing(&self) -> Result<Ciphertext, CkksError> {
+    fn nothing(&self) -> Result<Ciphertext<B>, CkksError> {
         Err(CkksError::NoTerms)
     }
 
-    fn add(&self, mut x: Ciphertext, y: &Ciphertext) -> Result<Ciphertext, CkksError> {
-        self.executor.evaluator.add_assign(&mut x, y)?;
-        Ok(x)
+    fn add(&self, x: &Ciphertext<B>, y: &Ciphertext<B>) -> Result<Ciphertext<B>, CkksError> {
+        self.executor.evaluator.add(x, y)
     }
 
-    fn relinearise(&self, x: Ciphertext) -> Result<Ciphertext, CkksError> {
-        // After an empty group the sum is already relinearised, products with plaintexts always are.
-        if x.parts().len() < PRODUCT_PARTS {
-            return Ok(x);
-        }
-        self.executor.evaluator.relinearise(&x, self.executor.keys)
+    fn relinearise(&self, x: &Ciphertext<B>) -> Result<Ciphertext<B>, CkksError> {
+        Self::only(self.relinearise_all(&[x])?)
     }
 
-    fn rescale(&self, x: Ciphertext) -> Result<Ciphertext, CkksError> {
-        if x.parts().len() < PRODUCT_PARTS {
-            return self.executor.evaluator.rescale(&x);
-        }
-        self.executor.evaluator.relinearise_rescale(&x, self.executor.keys)
+    fn rescale(&self, x: &Ciphertext<B>) -> Result<Ciphertext<B>, CkksError> {
+        Self::only(self.rescale_all(&[x])?)
     }
 
-    fn add_weight(&self, x: Ciphertext, weight: usize) -> Result<Ciphertext, CkksError> {
-        match self.weights {
-            Weights::Encrypted(weights) => self.add(x, &weights[weight]),
-            Weights::Plain(weights) => self.executor.evaluator.add_plain(&x, &weights[weight]),
-        }
+    fn add_weight(&self, x: &Ciphertext<B>, weight: usize) -> Result<Ciphertext<B>, CkksError> {
+        Self::only(self.add_weights(&[(x, weight)])?)
     }
 
-    fn quadratic(&self, x: &Ciphertext, weight: usize) -> Result<Ciphertext, CkksError> {
+    fn quadratic(&self, x: &Ciphertext<B>, weight: usize) -> Result<Ciphertext<B>, CkksError> {
+        Self::only(self.quadratics(&[(x, weight)])?)
+    }
+
+    fn rotate_many(&self, x: &[&Ciphertext<B>], rotations: &[i32]) -> Result<Vec<Vec<Ciphertext<B>>>, CkksError> {
+        Hoisted::all(&self.executor.evaluator, x.to_vec())?.rotate_many(rotations, self.executor.keys)
+    }
+
+    fn rotate_all(&self, x: &[&Ciphertext<B>], rotation: i32) -> Result<Vec<Ciphertext<B>>, CkksError> {
+        self.executor.evaluator.rotate_all(x, rotation, self.executor.keys)
+    }
+
+    fn add_all(&self, pairs: &[(&Ciphertext<B>, &Ciphertext<B>)]) -> Result<Vec<Ciphertext<B>>, CkksError> {
+        self.executor.evaluator.add_all(pairs)
+    }
+
+    fn relinearise_all(&self, x: &[&Ciphertext<B>]) -> Result<Vec<Ciphertext<B>>, CkksError> {
+        let (evaluator, keys) = (&self.executor.evaluator, self.executor.keys);
+        Self::by_parts(
+            x,
+            |products| evaluator.relinearise_all(products, keys),
+            |others| Ok(others.iter().copied().cloned().collect()),
+        )
+    }
+
+    fn rescale_all(&self, x: &[&Ciphertext<B>]) -> Result<Vec<Ciphertext<B>>, CkksError> {
+        let (evaluator, keys) = (&self.executor.evaluator, self.executor.keys);
+        Self::by_parts(
+            x,
+            |products| evaluator.relinearise_rescale_all(products, keys),
+            |others| evaluator.rescale_all(others),
+        )
+    }
+
+    fn add_weights(&self, pairs: &[(&Ciphertext<B>, usize)]) -> Result<Vec<Ciphertext<B>>, CkksError> {
         let evaluator = &self.executor.evaluator;
-        let shifted = self.add_weight(x.clone(), weight)?;
-        evaluator.relinearise_rescale(&evaluator.mul(x, &shifted)?, self.executor.keys)
+        match self.weights {
+            Weights::Encrypted(weights) => {
+                evaluator.add_all(&pairs.iter().map(|(x, weight)| (*x, &weights[*weight])).collect::<Vec<_>>())
+            }
+            Weights::Plain(weights) => {
+                evaluator.add_plain_all(&pairs.iter().map(|(x, weight)| (*x, &weights[*weight])).collect::<Vec<_>>())
+            }
+        }
+    }
+
+    fn quadratics(&self, pairs: &[(&Ciphertext<B>, usize)]) -> Result<Vec<Ciphertext<B>>, CkksError> {
+        let evaluator = &self.executor.evaluator;
+        let shifted = self.add_weights(pairs)?;
+        let products: Vec<_> = pairs.iter().zip(&shifted).map(|((x, _), shifted)| [(*x, shifted)]).collect();
+        let squares = evaluator.mul_accumulate_all(&products)?;
+        evaluator.relinearise_rescale_all(&squares.iter().collect::<Vec<_>>(), self.executor.keys)
     }
 }

@@ -1,5 +1,6 @@
 //! A published model: one ciphertext per weight vector of a program.
 
+use he_agg::backend::{Backend, Cpu, Outcome};
 use he_agg::ckks::{Ciphertext, CkksError, Encoder, Evaluator, PublicKey, SCALE_TOLERANCE};
 use he_agg::{Preset, Stream};
 use ndarray::ArrayView3;
@@ -95,10 +96,10 @@ impl std::fmt::Display for Place {
 
 /// The weight vectors of one program, encrypted, in the program's order and at its levels and scales.
 #[derive(Clone, Debug)]
-pub struct EncryptedModel {
+pub struct EncryptedModel<B: Backend = Cpu> {
     program: [u8; 32],
     preset: Preset,
-    slots: Vec<Ciphertext>,
+    slots: Vec<Ciphertext<B>>,
 }
 
 impl EncryptedModel {
@@ -159,11 +160,28 @@ impl EncryptedModel {
         }
         let evaluator = Evaluator::new(self.preset).map_err(|source| at(Place::Weight(0), source))?;
         for (index, (sum, term)) in self.slots.iter_mut().zip(&other.slots).enumerate() {
-            evaluator.add_assign(sum, term).map_err(|source| at(Place::Weight(index), source))?;
+            *sum = evaluator.add(sum, term).map_err(|source| at(Place::Weight(index), source))?;
         }
         Ok(())
     }
 
+    /// A copy that lives on `backend`, in one transfer.
+    ///
+    /// # Errors
+    /// [`BackendError`](he_agg::backend::BackendError).
+    pub fn upload<B: Backend>(&self, backend: &B) -> Outcome<EncryptedModel<B>> {
+        let slots = Ciphertext::upload(&self.slots.iter().collect::<Vec<_>>(), backend)?;
+        Ok(EncryptedModel { program: self.program, preset: self.preset, slots })
+    }
+
+    /// Gives the ciphertexts back.
+    #[must_use]
+    pub fn into_slots(self) -> Vec<Ciphertext> {
+        self.slots
+    }
+}
+
+impl<B: Backend> EncryptedModel<B> {
     /// Digest of the program it belongs to.
     #[must_use]
     pub fn program(&self) -> [u8; 32] {
@@ -172,14 +190,8 @@ impl EncryptedModel {
 
     /// The ciphertexts in the program's order.
     #[must_use]
-    pub fn slots(&self) -> &[Ciphertext] {
+    pub fn slots(&self) -> &[Ciphertext<B>] {
         &self.slots
-    }
-
-    /// Gives the ciphertexts back.
-    #[must_use]
-    pub fn into_slots(self) -> Vec<Ciphertext> {
-        self.slots
     }
 }
 
@@ -247,8 +259,8 @@ pub(crate) fn at(place: Place, source: CkksError) -> ModelError {
 }
 
 /// Compares a ciphertext with what the program wants there.
-pub(crate) fn check(
-    ciphertext: &Ciphertext,
+pub(crate) fn check<B: Backend>(
+    ciphertext: &Ciphertext<B>,
     place: Place,
     program: &Program,
     limbs: usize,

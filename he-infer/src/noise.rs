@@ -55,7 +55,8 @@ impl Program {
             Noisy { values: values.clone(), variances, scale: self.input_scale(), limbs: self.input_limbs() }
         };
         let query: Vec<_> = packed.iter().map(fresh).collect();
-        let result = walk(&machine, self, &query, |_, _| ())?;
+        let mut results = walk(&machine, self, &[&query], |_, _| ())?;
+        let result = results.pop().map_or_else(|| machine.nothing(), Ok)?;
         // The folds of the last layer leave all copies of a logit with one error; only what is added
         // afterwards averages out.
         let step = self.period * self.images;
@@ -185,10 +186,6 @@ impl Machine for NoisyMachine<'_> {
     type Value = Noisy;
     type Error = InputError;
 
-    fn rotate_many(&self, x: &Noisy, rotations: &[i32]) -> Result<Vec<Noisy>, InputError> {
-        rotations.iter().map(|rotation| self.rotate(x, *rotation)).collect()
-    }
-
     fn rotate(&self, x: &Noisy, rotation: i32) -> Result<Noisy, InputError> {
         let mut turned = x.clone();
         let by = (rotation as i64).rem_euclid(x.values.len() as i64) as usize;
@@ -208,19 +205,22 @@ impl Machine for NoisyMachine<'_> {
         Ok(Noisy { values: zeros.clone(), variances: zeros, scale: 1.0, limbs: self.program.output_limbs() })
     }
 
-    fn add(&self, mut x: Noisy, y: &Noisy) -> Result<Noisy, InputError> {
+    fn add(&self, x: &Noisy, y: &Noisy) -> Result<Noisy, InputError> {
+        let mut x = x.clone();
         x.values.iter_mut().zip(&y.values).for_each(|(x, y)| *x += y);
         x.variances.iter_mut().zip(&y.variances).for_each(|(x, y)| *x += y);
         Ok(x)
     }
 
-    fn relinearise(&self, mut x: Noisy) -> Result<Noisy, InputError> {
+    fn relinearise(&self, x: &Noisy) -> Result<Noisy, InputError> {
+        let mut x = x.clone();
         let coefficient = self.model.rounding + self.model.switch(x.limbs, self.model.relinearisation_key);
         x.add_variance(self.model.slot(coefficient, x.scale));
         Ok(x)
     }
 
-    fn rescale(&self, mut x: Noisy) -> Result<Noisy, InputError> {
+    fn rescale(&self, x: &Noisy) -> Result<Noisy, InputError> {
+        let mut x = x.clone();
         let switch = self.model.switch(x.limbs, self.model.relinearisation_key);
         x.add_variance(self.model.slot(switch, x.scale));
         let after = x.limbs - self.model.params.limbs_per_level;
@@ -231,7 +231,8 @@ impl Machine for NoisyMachine<'_> {
         Ok(x)
     }
 
-    fn add_weight(&self, mut x: Noisy, weight: usize) -> Result<Noisy, InputError> {
+    fn add_weight(&self, x: &Noisy, weight: usize) -> Result<Noisy, InputError> {
+        let mut x = x.clone();
         x.values.iter_mut().zip(&self.weights[weight]).for_each(|(x, w)| *x += w);
         x.add_variance(self.weight_variance(weight));
         Ok(x)
@@ -246,7 +247,7 @@ impl Machine for NoisyMachine<'_> {
             *variance = slope * slope * *variance + *value * *value * of_beta + 2.0 * *variance * *variance;
             *value *= *value + beta;
         }
-        self.rescale(y)
+        self.rescale(&y)
     }
 }
 

@@ -1,5 +1,6 @@
 //! A model that its owners chose to release: one encoded plaintext per weight vector of a program.
 
+use he_agg::backend::{Backend, Cpu, Outcome};
 use he_agg::ckks::{Encoder, Plaintext};
 use rayon::prelude::*;
 
@@ -9,10 +10,9 @@ use crate::program::Program;
 /// The weight vectors of one program, encoded, in the program's order and at its levels and scales.
 ///
 /// It has no `Debug`: whether the model may be printed is for its owners to decide.
-#[derive(Clone)]
-pub struct PlainModel {
+pub struct PlainModel<B: Backend = Cpu> {
     program: [u8; 32],
-    slots: Vec<Plaintext>,
+    slots: Vec<Plaintext<B>>,
 }
 
 impl PlainModel {
@@ -32,6 +32,17 @@ impl PlainModel {
         Ok(Self { program: program.digest(), slots })
     }
 
+    /// A copy that lives on `backend`, in one transfer.
+    ///
+    /// # Errors
+    /// [`BackendError`](he_agg::backend::BackendError).
+    pub fn upload<B: Backend>(&self, backend: &B) -> Outcome<PlainModel<B>> {
+        let slots = Plaintext::upload(&self.slots.iter().collect::<Vec<_>>(), backend)?;
+        Ok(PlainModel { program: self.program, slots })
+    }
+}
+
+impl<B: Backend> PlainModel<B> {
     /// Digest of the program it belongs to.
     #[must_use]
     pub fn program(&self) -> [u8; 32] {
@@ -40,7 +51,13 @@ impl PlainModel {
 
     /// The plaintexts in the program's order.
     #[must_use]
-    pub fn slots(&self) -> &[Plaintext] {
+    pub fn slots(&self) -> &[Plaintext<B>] {
         &self.slots
+    }
+}
+
+impl<B: Backend> Clone for PlainModel<B> {
+    fn clone(&self) -> Self {
+        Self { program: self.program, slots: self.slots.clone() }
     }
 }

@@ -28,7 +28,7 @@ impl<'a> ShadowExecutor<'a> {
     pub fn run(&self, packed: &[f64]) -> Result<Vec<f64>, InputError> {
         self.program.check_slots(packed)?;
         self.program.check_inputs(1)?;
-        walk(self, self.program, &[packed.to_vec()], |_, _| ())
+        self.only(&[packed.to_vec()], |_, _| ())
     }
 
     /// As `run`, for all slot vectors of a packed image, or of several images of one query.
@@ -38,7 +38,7 @@ impl<'a> ShadowExecutor<'a> {
     pub fn run_all(&self, packed: &[Vec<f64>]) -> Result<Vec<f64>, InputError> {
         self.program.check_inputs(packed.len())?;
         packed.iter().try_for_each(|slots| self.program.check_slots(slots))?;
-        walk(self, self.program, packed, |_, _| ())
+        self.only(packed, |_, _| ())
     }
 
     /// All slots after every step, for range statistics and for comparison with ciphertexts; those
@@ -58,18 +58,19 @@ impl<'a> ShadowExecutor<'a> {
         self.program.check_inputs(packed.len())?;
         packed.iter().try_for_each(|slots| self.program.check_slots(slots))?;
         let mut steps = Vec::with_capacity(self.program.steps().len());
-        walk(self, self.program, packed, |_, values| steps.push(values.concat()))?;
+        self.only(packed, |_, values| steps.push(values.concat()))?;
         Ok(steps)
+    }
+
+    /// The result of one query.
+    fn only(&self, packed: &[Vec<f64>], seen: impl FnMut(usize, &[Vec<f64>])) -> Result<Vec<f64>, InputError> {
+        walk(self, self.program, &[packed], seen)?.pop().map_or_else(|| self.nothing(), Ok)
     }
 }
 
 impl Machine for ShadowExecutor<'_> {
     type Value = Vec<f64>;
     type Error = InputError;
-
-    fn rotate_many(&self, x: &Vec<f64>, rotations: &[i32]) -> Result<Vec<Vec<f64>>, InputError> {
-        rotations.iter().map(|r| self.rotate(x, *r)).collect()
-    }
 
     fn rotate(&self, x: &Vec<f64>, rotation: i32) -> Result<Vec<f64>, InputError> {
         let mut turned = x.clone();
@@ -95,20 +96,19 @@ impl Machine for ShadowExecutor<'_> {
         Ok(vec![0.0; self.program.slots()])
     }
 
-    fn add(&self, mut x: Vec<f64>, y: &Vec<f64>) -> Result<Vec<f64>, InputError> {
-        x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
-        Ok(x)
+    fn add(&self, x: &Vec<f64>, y: &Vec<f64>) -> Result<Vec<f64>, InputError> {
+        Ok(x.iter().zip(y).map(|(x, y)| x + y).collect())
     }
 
-    fn relinearise(&self, x: Vec<f64>) -> Result<Vec<f64>, InputError> {
-        Ok(x)
+    fn relinearise(&self, x: &Vec<f64>) -> Result<Vec<f64>, InputError> {
+        Ok(x.clone())
     }
 
-    fn rescale(&self, x: Vec<f64>) -> Result<Vec<f64>, InputError> {
-        Ok(x)
+    fn rescale(&self, x: &Vec<f64>) -> Result<Vec<f64>, InputError> {
+        Ok(x.clone())
     }
 
-    fn add_weight(&self, x: Vec<f64>, weight: usize) -> Result<Vec<f64>, InputError> {
+    fn add_weight(&self, x: &Vec<f64>, weight: usize) -> Result<Vec<f64>, InputError> {
         self.add(x, &self.weights[weight])
     }
 
