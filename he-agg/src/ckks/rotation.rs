@@ -38,6 +38,9 @@ impl<B: Backend> Evaluator<B> {
         steps: i32,
         keys: &EvaluationKeys<B>,
     ) -> Result<Vec<Ciphertext<B>>, CkksError> {
+        if ciphertexts.is_empty() {
+            return Ok(Vec::new());
+        }
         let limbs = self.check_rotated(ciphertexts)?;
         let Some(galois) = self.galois_key(limbs, steps, keys)? else {
             return Ok(ciphertexts.iter().copied().cloned().collect());
