@@ -13,6 +13,8 @@ mod basis;
 mod composed;
 mod cpu;
 mod error;
+#[cfg(any(test, feature = "parity"))]
+pub mod parity;
 
 pub use basis::Basis;
 pub use cpu::Cpu;

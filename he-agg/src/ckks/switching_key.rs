@@ -33,6 +33,17 @@ impl<B: Backend> SwitchingKey<B> {
     }
 }
 
+#[cfg(test)]
+impl<B: Backend> SwitchingKey<B> {
+    /// The key back on the processor.
+    pub(crate) fn download(&self, backend: &B) -> Outcome<SwitchingKey> {
+        let halves: Vec<_> = self.digits.iter().flatten().collect();
+        let mut halves = backend.download(&halves)?.into_iter();
+        let digits = std::iter::from_fn(|| Some([halves.next()?, halves.next()?])).collect();
+        Ok(SwitchingKey { params: self.params, limbs: self.limbs, digits })
+    }
+}
+
 impl SwitchingKey {
     /// The key of these pairs over the extended basis of `limbs` limbs, in ordinary form.
     pub(crate) fn new(params: &'static Params, limbs: usize, mut digits: Vec<[Poly<Eval>; 2]>) -> Self {
