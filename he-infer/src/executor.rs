@@ -117,12 +117,15 @@ fn linear<M: Machine>(machine: &M, step: &LinearStep, inputs: &[M::Value]) -> Re
     finish(machine, step, results, biases)
 }
 
+/// One value under every rotation.
+type Turned<'v, M> = Vec<Cow<'v, <M as Machine>::Value>>;
+
 /// Every value rotated by every rotation; it is not copied where it is not rotated.
 fn turn<'v, M: Machine>(
     machine: &M,
     values: &[&'v M::Value],
     rotations: &[i32],
-) -> Result<Vec<Vec<Cow<'v, M::Value>>>, M::Error> {
+) -> Result<Vec<Turned<'v, M>>, M::Error> {
     let moving: Vec<i32> = rotations.iter().copied().filter(|rotation| *rotation != 0).collect();
     let moved = if moving.is_empty() {
         values.iter().map(|_| Vec::new()).collect()
