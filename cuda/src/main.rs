@@ -1,0 +1,5 @@
+//! The `consilium` binary with CUDA.
+
+fn main() -> std::process::ExitCode {
+    consilium::cli::main(std::env::args_os())
+}
