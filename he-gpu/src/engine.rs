@@ -1,9 +1,10 @@
 //! Exact arithmetic on rows of residues that lie on the device: what kernels do, batch by batch.
 
 use crate::arguments::Arguments;
+use crate::conversion::Conversion;
 use crate::device::Device;
 use crate::fault::Outcome;
-use crate::kernels::{self, Bound, Plan};
+use crate::kernels::{self, Bound, Grid, Plan};
 use crate::memory::{Memory, Region};
 use crate::tables;
 use cubecl::CubeElement;
@@ -80,6 +81,133 @@ impl Engine {
             let args = rows.iter().flat_map(words).collect();
             self.launch(args, |client, bound| kernels::inverse(client, bound, rows.len() as u32, self.plan))
         })
+    }
+
+    /// One launch for every so many items: the arguments are `head` and then those of the items.
+    fn batches<T>(
+        &self,
+        rows: usize,
+        items: &[T],
+        args: impl Fn(&[T]) -> Vec<u32>,
+        issue: impl Fn(&Client, &Bound, Grid),
+    ) -> Outcome<()> {
+        items.chunks(COUNT_MAX).try_for_each(|items| {
+            let grid = Grid { log_n: self.plan.log_n, rows: rows as u32, items: items.len() as u32 };
+            self.launch(args(items), |client, bound| issue(client, bound, grid))
+        })
+    }
+
+    /// The sum of each item's terms, one word each, those marked [`kernels::NEGATIVE`] subtracted;
+    /// row by row modulo `primes`.
+    pub(crate) fn sums(&self, primes: &[u32], items: &[Sum]) -> Outcome<()> {
+        self.batches(primes.len(), items, |items| Sum::args(primes, items, 1), kernels::sums)
+    }
+
+    /// The sum of the products of each item's terms, two words each.
+    pub(crate) fn product_sums(&self, primes: &[u32], items: &[Sum]) -> Outcome<()> {
+        self.batches(primes.len(), items, |items| Sum::args(primes, items, 2), kernels::product_sums)
+    }
+
+    /// The three sums of the tensor products of each item's terms, four words each. The results
+    /// lie one behind the other.
+    pub(crate) fn tensor_sums(&self, primes: &[u32], items: &[Sum]) -> Outcome<()> {
+        self.batches(primes.len(), items, |items| Sum::args(primes, items, 4), kernels::tensor_sums)
+    }
+
+    /// Automorphisms of `rows` rows each: result, operand, exponent.
+    pub(crate) fn automorphisms(&self, rows: usize, items: &[[u32; 3]]) -> Outcome<()> {
+        self.batches(rows, items, <[_]>::concat, kernels::automorphisms)
+    }
+
+    /// Quotients, as [`kernels::quotients`] says: per row prime, row of the dividend, factor and
+    /// quotient; per item result, dividend, remainder, addend or none, exponent.
+    pub(crate) fn quotients(&self, rows: &[[u32; 4]], items: &[[u32; 5]]) -> Outcome<()> {
+        self.batches(rows.len(), items, |items| [rows.concat(), items.concat()].concat(), kernels::quotients)
+    }
+
+    /// Inner products with keys: per row prime, P in Montgomery form, row of own polynomials or
+    /// none.
+    pub(crate) fn inner_products(&self, rows: &[[u32; 3]], items: &[Inner]) -> Outcome<()> {
+        self.batches(rows.len(), items, |items| Inner::args(rows, items), kernels::inner_products)
+    }
+
+    /// Base conversions, each with the number of its table.
+    pub(crate) fn conversions(&self, tables: &[Conversion], items: &[(usize, [u32; 3])]) -> Outcome<()> {
+        let sources = tables.iter().map(Conversion::sources).max().unwrap_or(0);
+        let targets = tables.iter().map(Conversion::targets).max().unwrap_or(0);
+        items.chunks(COUNT_MAX).try_for_each(|items| {
+            let mut args = vec![0; 4 * items.len()];
+            let starts: Vec<u32> = tables
+                .iter()
+                .map(|table| {
+                    let start = args.len() as u32;
+                    table.append(sources, &mut args);
+                    start
+                })
+                .collect();
+            for (args, (table, operands)) in args.chunks_exact_mut(4).zip(items) {
+                args[..3].copy_from_slice(operands);
+                args[3] = starts[*table];
+            }
+            // As many workgroups as keep a large device busy, but no more: each reads the sources.
+            let shares = (SHARES << kernels::LOG_THREADS >> self.plan.log_n).div_ceil(items.len()).clamp(1, targets);
+            let share = targets.div_ceil(shares) as u32;
+            let grid = Grid {
+                log_n: self.plan.log_n,
+                rows: targets.div_ceil(share as usize) as u32,
+                items: items.len() as u32,
+            };
+            self.launch(args, |client, bound| kernels::conversions(client, bound, grid, share, sources))
+        })
+    }
+}
+
+/// Workgroups that keep a large device busy.
+const SHARES: usize = 1024;
+
+/// A result and its terms.
+#[derive(Clone, Debug)]
+pub(crate) struct Sum {
+    /// Address of the result.
+    pub to: u32,
+    /// The words of all terms.
+    pub terms: Vec<u32>,
+}
+
+impl Sum {
+    fn args(primes: &[u32], items: &[Self], width: usize) -> Vec<u32> {
+        let mut args = primes.to_vec();
+        let mut first = primes.len() + 3 * items.len();
+        for item in items {
+            args.extend([item.to, first as u32, (item.terms.len() / width) as u32]);
+            first += item.terms.len();
+        }
+        items.iter().for_each(|item| args.extend(&item.terms));
+        args
+    }
+}
+
+/// An inner product of digits with a key.
+#[derive(Clone, Debug)]
+pub(crate) struct Inner {
+    /// Address of the result: both halves, one behind the other.
+    pub to: u32,
+    /// Addresses of digit, key and key, digit by digit.
+    pub terms: Vec<[u32; 3]>,
+    /// Polynomials added P times, or none twice.
+    pub own: [u32; 2],
+}
+
+impl Inner {
+    fn args(rows: &[[u32; 3]], items: &[Self]) -> Vec<u32> {
+        let mut args = rows.concat();
+        let mut first = 3 * rows.len() + 5 * items.len();
+        for item in items {
+            args.extend([item.to, first as u32, item.terms.len() as u32, item.own[0], item.own[1]]);
+            first += 3 * item.terms.len();
+        }
+        items.iter().for_each(|item| args.extend(item.terms.as_flattened()));
+        args
     }
 }
 

@@ -1,6 +1,7 @@
 //! The GPU backend.
 
 mod arguments;
+mod conversion;
 mod device;
 mod engine;
 mod fault;

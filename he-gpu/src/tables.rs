@@ -11,6 +11,11 @@ pub(crate) const FORWARD: u32 = 0;
 /// Transforms to coefficients: the second.
 pub(crate) const INVERSE: u32 = 1;
 
+/// Words of a prime with its roots.
+pub(crate) const fn prime_length(log_n: u32) -> u32 {
+    PRIME_WORDS + (4 << log_n)
+}
+
 /// The number in the table of a prime of P, or of Q.
 pub(crate) fn number(params: &Params, special: bool, index: usize) -> u32 {
     (if special { index } else { params.p.len() + index }) as u32

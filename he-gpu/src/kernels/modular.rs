@@ -35,3 +35,22 @@ pub(super) fn mul_shoup_lazy(x: u32, w: u32, quotient: u32, q: u32) -> u32 {
 pub(super) fn mul_shoup(x: u32, w: u32, quotient: u32, q: u32) -> u32 {
     reduce_once(mul_shoup_lazy(x, w, quotient, q), q)
 }
+
+#[cube]
+pub(super) fn zero() -> Wide {
+    Wide { low: 0u32.runtime(), high: 0u32.runtime() }
+}
+
+/// `sum += x y`, without reduction.
+#[cube]
+pub(super) fn accumulate(sum: &mut Wide, x: u32, y: u32) {
+    let low = x * y;
+    sum.low += low;
+    sum.high += x.mul_hi(y) + u32::cast_from(sum.low < low);
+}
+
+/// `sum 2^-32 mod q` in `[0, 4q)` for sums whose high word is below 3q.
+#[cube]
+pub(super) fn redc_lazy(sum: &Wide, q: u32, inverse: u32) -> u32 {
+    sum.high - (sum.low * inverse).mul_hi(q) + q
+}

@@ -9,7 +9,7 @@
 use super::arena::{Arena, load, store};
 use super::launch::Bound;
 use super::modular::{mul_shoup, mul_shoup_lazy, reduce_lazy, reduce_once};
-use crate::tables::{FORWARD, INVERSE, PRIME_WORDS};
+use crate::tables::{FORWARD, INVERSE, PRIME_WORDS, prime_length};
 use cubecl::client::Client;
 use cubecl::prelude::*;
 
@@ -73,7 +73,7 @@ struct Scale {
 
 #[cube]
 fn row(constants: &[u32], prime: u32, #[comptime] direction: u32, #[comptime] log_n: u32) -> Row {
-    let first = prime * comptime!(PRIME_WORDS + (4 << log_n));
+    let first = prime * comptime!(prime_length(log_n));
     Row { q: constants[first as usize], roots: first + comptime!(PRIME_WORDS + direction * (2 << log_n)) }
 }
 
@@ -190,10 +190,16 @@ fn exchange(x: &mut Array<u32>, shared: &mut Shared<[u32]>, unit: u32, from: u32
     }
 }
 
-/// Where the value of a natural index stands in the order of `he_agg`, and the other way round.
+/// Where the value of a natural index stands in the order of `he_agg`.
 #[cube]
 pub(super) fn tiled(index: u32, #[comptime] log_n: u32) -> u32 {
     if comptime!(log_n >= LOG_TILE) { (index & 0xffff_ff00) + ((index & 15) << 4) + ((index >> 4) & 15) } else { index }
+}
+
+/// The inverse of [`tiled`], which is [`tiled`]: a transposed tile, transposed.
+#[cube]
+pub(super) fn natural(position: u32, #[comptime] log_n: u32) -> u32 {
+    tiled(position, log_n)
 }
 
 /// Forward transforms of blocks. Arguments per row: prime, source, destination.
