@@ -1,8 +1,10 @@
 //! Every kernel against the plain arithmetic of `he_agg`.
 
 use super::*;
-use he_agg::ring::Limb;
-use he_agg::{Eval, Expander, Poly, Preset};
+use crate::kernels::NONE;
+use he_agg::backend::{Backend, Basis, Cpu};
+use he_agg::ring::{Automorphism, Limb};
+use he_agg::{Coeff, Eval, Expander, Poly, Preset};
 
 fn engine(params: &Params) -> Engine {
     Engine::new(Device::open().unwrap(), params, false).unwrap()
@@ -69,5 +71,221 @@ fn transforms_equal_the_scalar_ones_at_every_degree() {
         assert!(download(&to) == expected.concat(), "forward, n = 2^{log_n}");
         assert!(download(&back) == inverses.concat(), "inverse, n = 2^{log_n}");
         assert!(download(&from) == inverses.concat(), "inverse in place, n = 2^{log_n}");
+    }
+}
+
+/// Degrees for everything but transforms: below a workgroup, and with tiles.
+const DEGREES: [u32; 2] = [4, 9];
+
+/// `count` polynomials over all primes, with their limbs.
+fn polys(params: &Params, count: u32) -> Vec<Vec<Vec<u32>>> {
+    (0..count).map(|i| rows(params, params.p.len() + params.q.len(), i)).collect()
+}
+
+/// Uploads polynomials and gives their addresses, in one region.
+fn place(engine: &Engine, polys: &[Vec<Vec<u32>>]) -> (Region, Vec<u32>) {
+    let region = upload(engine, &polys.concat());
+    let words = region.words() / polys.len();
+    let addresses = (0..polys.len()).map(|i| region.address(i * words)).collect();
+    (region, addresses)
+}
+
+#[test]
+fn sums_equal_the_plain_ones_whatever_their_length() {
+    for log_n in DEGREES {
+        let params = Params::toy(Preset::Inf13, log_n);
+        let (engine, n, limbs) = (engine(&params), params.n, all(&params));
+        let polys = polys(&params, 30);
+        let (_region, at) = place(&engine, &polys);
+        let primes: Vec<u32> = (0..limbs.len() as u32).collect();
+        let words = limbs.len() * n;
+        let counts = [1, 2, 5, 13, 30];
+        let out = engine.room(5 * words * counts.len()).unwrap();
+        let item = |i: usize, part: usize, width: usize, words_of: &dyn Fn(usize) -> Vec<u32>| {
+            let terms: Vec<u32> = (0..counts[i]).flat_map(words_of).collect();
+            assert_eq!(terms.len(), counts[i] * width);
+            Sum { to: out.address((5 * i + part) * words), terms }
+        };
+        let next = |t: usize, step: usize| at[(7 * t + step) % at.len()];
+        let sign = |t: usize| if t % 3 == 1 { kernels::NEGATIVE } else { 0 };
+        let range = 0..counts.len();
+        let sums: Vec<Sum> = range.clone().map(|i| item(i, 0, 1, &|t| vec![at[t] | sign(t)])).collect();
+        engine.sums(&primes, &sums).unwrap();
+        let products: Vec<Sum> = range.clone().map(|i| item(i, 1, 2, &|t| vec![at[t], next(t, 1)])).collect();
+        engine.product_sums(&primes, &products).unwrap();
+        let tensors = range.map(|i| item(i, 2, 4, &|t| vec![at[t], next(t, 1), next(t, 2), next(t, 3)]));
+        engine.tensor_sums(&primes, &tensors.collect::<Vec<_>>()).unwrap();
+        let found = download(&out);
+        for (i, count) in counts.into_iter().enumerate() {
+            for (row, limb) in limbs.iter().enumerate() {
+                let mut expected = [(); 5].map(|()| vec![0; n]);
+                for t in 0..count {
+                    let x = |step: usize| &polys[(7 * t + step) % polys.len()][row][..];
+                    let own = &polys[t][row];
+                    if sign(t) == 0 {
+                        limb.add(&mut expected[0], own)
+                    } else {
+                        limb.sub(&mut expected[0], own)
+                    }
+                    limb.mul_add(&mut expected[1], own, x(1));
+                    limb.mul_add(&mut expected[2], own, x(2));
+                    limb.mul_add(&mut expected[3], own, x(3));
+                    limb.mul_add(&mut expected[3], x(1), x(2));
+                    limb.mul_add(&mut expected[4], x(1), x(3));
+                }
+                for (part, expected) in expected.iter().enumerate() {
+                    let from = (5 * i + part) * words + row * n;
+                    assert!(&found[from..from + n] == expected, "{count} terms, row {row}, part {part}, n = {n}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn inner_products_add_what_is_their_own_outside_of_p() {
+    for log_n in DEGREES {
+        let params = Params::toy(Preset::Inf14x30, log_n);
+        let (engine, n, limbs, specials) = (engine(&params), params.n, all(&params), params.p.len());
+        let polys = polys(&params, 14);
+        let (_region, at) = place(&engine, &polys);
+        // Any factor does in place of P, also one that the sum just holds.
+        let factor = |limb: &Limb| limb.modulus().value() - 1;
+        let row = |row: usize| {
+            if row < specials {
+                [row as u32, 0, NONE]
+            } else {
+                [row as u32, factor(&limbs[row]), (row - specials) as u32]
+            }
+        };
+        let rows: Vec<[u32; 3]> = (0..limbs.len()).map(row).collect();
+        let terms: Vec<[u32; 3]> = (0..4).map(|t| [at[3 * t], at[3 * t + 1], at[3 * t + 2]]).collect();
+        let words = 2 * limbs.len() * n;
+        let out = engine.room(2 * words).unwrap();
+        let own = [at[12], at[13]];
+        let with = Inner { to: out.address(0), terms: terms.clone(), own };
+        let without = Inner { to: out.address(words), terms, own: [NONE; 2] };
+        engine.inner_products(&rows, &[with, without]).unwrap();
+        let found = download(&out);
+        for (item, half, row) in (0..2).flat_map(|i| (0..2).flat_map(move |h| (0..14).map(move |r| (i, h, r)))) {
+            let limb = &limbs[row];
+            let mut expected = vec![0; n];
+            for t in 0..4 {
+                limb.mul_add(&mut expected, &polys[3 * t][row], &polys[3 * t + 1 + half][row]);
+            }
+            if item == 0 && row >= specials {
+                // Rows of own polynomials begin with the first prime of Q; here they are residues
+                // of another prime, which only their being below 2^30 matters to.
+                let own: Vec<u64> = polys[12 + half][row - specials].iter().map(|x| u64::from(*x)).collect();
+                let own: Vec<u32> = own.into_iter().map(|x| limb.modulus().reduce_u64(x)).collect();
+                limb.mul_scalar_add(&mut expected, &own, factor(limb));
+            }
+            limb.mul_scalar(&mut expected, limb.modulus().inv(limb.modulus().word().value));
+            let from = item * words + (half * limbs.len() + row) * n;
+            assert!(found[from..from + n] == expected, "item {item}, half {half}, row {row}, n = {n}");
+        }
+    }
+}
+
+#[test]
+fn quotients_and_automorphisms_permute_as_the_plain_ones() {
+    for log_n in DEGREES {
+        let params = Params::toy(Preset::Inf13, log_n);
+        let (engine, n, limbs) = (engine(&params), params.n, all(&params));
+        let polys = polys(&params, 3);
+        let (_region, at) = place(&engine, &polys);
+        let keep = 3;
+        let first = params.p.len();
+        let factor = |row: usize| limbs[first + row].shoup(limbs[first + row].modulus().value() - 1 - row as u32);
+        let rows: Vec<[u32; 4]> = (0..keep)
+            .map(|row| [(first + row) as u32, (first + row) as u32, factor(row).value, factor(row).quotient])
+            .collect();
+        let exponents = [1, 5, 25, 2 * n - 1, 2 * n - 5, 3];
+        let out = engine.room(exponents.len() * (keep + limbs.len()) * n).unwrap();
+        let to = |i: usize| out.address(i * keep * n);
+        let turned = |i: usize| out.address((exponents.len() * keep + i * limbs.len()) * n);
+        // Residues of other primes are as good, as long as they are below the row's own.
+        let reduced: Vec<Vec<Vec<u32>>> = polys.iter().map(|poly| shift(poly, &limbs, first)).collect();
+        let (_reduced_region, reduced_at) = place(&engine, &reduced);
+        let addend = |i: usize| if i % 2 == 0 { reduced_at[2] } else { NONE };
+        let items: Vec<[u32; 5]> =
+            (0..exponents.len()).map(|i| [to(i), at[0], reduced_at[1], addend(i), exponents[i] as u32]).collect();
+        engine.quotients(&rows, &items).unwrap();
+        let items: Vec<[u32; 3]> = (0..exponents.len()).map(|i| [turned(i), at[0], exponents[i] as u32]).collect();
+        engine.automorphisms(limbs.len(), &items).unwrap();
+        let found = download(&out);
+        for (i, exponent) in exponents.into_iter().enumerate() {
+            let automorphism = Automorphism::new(n, exponent);
+            let mut permuted = vec![0; n];
+            for row in 0..keep {
+                let limb = &limbs[first + row];
+                let mut expected = polys[0][first + row].clone();
+                limb.sub_mul_scalar(&mut expected, &reduced[1][row], factor(row).value);
+                if addend(i) != NONE {
+                    limb.add(&mut expected, &reduced[2][row]);
+                }
+                automorphism.permute(&expected, &mut permuted);
+                let from = (i * keep + row) * n;
+                assert!(found[from..from + n] == permuted, "quotient, X^{exponent}, row {row}, n = {n}");
+            }
+            for row in 0..limbs.len() {
+                automorphism.permute(&polys[0][row], &mut permuted);
+                let from = (exponents.len() * keep + i * limbs.len() + row) * n;
+                assert!(found[from..from + n] == permuted, "X^{exponent}, row {row}, n = {n}");
+            }
+        }
+    }
+}
+
+/// Row `i` reduced modulo prime `first + i`.
+fn shift(poly: &[Vec<u32>], limbs: &[Limb], first: usize) -> Vec<Vec<u32>> {
+    let reduce = |(i, row): (usize, &Vec<u32>)| {
+        let modulus = limbs[(first + i) % limbs.len()].modulus();
+        row.iter().map(|x| modulus.reduce_u64(u64::from(*x))).collect()
+    };
+    poly.iter().enumerate().map(reduce).collect()
+}
+
+#[test]
+fn conversions_equal_the_plain_ones_from_one_to_eleven_primes() {
+    for log_n in DEGREES {
+        let params: &'static Params = Box::leak(Box::new(Params::toy(Preset::Inf15x90, log_n)));
+        let (engine, n, limbs, specials) = (engine(params), params.n, all(params), params.p.len());
+        let polys = polys(params, 2);
+        let (_region, at) = place(&engine, &polys);
+        // The first rows of P, then the others of Q, so that bases of the trait name them.
+        for sources in [vec![6..7, 8..11, 13..15], vec![6..17, 17..20]] {
+            let tables: Vec<Conversion> = sources
+                .iter()
+                .map(|rows| {
+                    let mut table = Conversion::new(rows.clone().map(|row| (row as u32, limbs[row].clone())).collect());
+                    for (row, limb) in limbs.iter().enumerate() {
+                        if row % 7 == 3 {
+                            table.copy_to(row as u32, (row / 2) as u32);
+                        } else {
+                            table.convert_to(row as u32, row as u32, limb);
+                        }
+                    }
+                    table
+                })
+                .collect();
+            let words = limbs.len() * n;
+            let out = engine.room(sources.len() * words).unwrap();
+            let items: Vec<(usize, [u32; 3])> =
+                (0..sources.len()).map(|i| (i, [out.address(i * words), at[0], at[1]])).collect();
+            engine.conversions(&tables, &items).unwrap();
+            let found = download(&out);
+            let poly = Poly::<Coeff>::from_residues(polys[0].concat(), n, &limbs).unwrap();
+            let whole = Basis::extended(params.q.len());
+            for (i, rows) in sources.iter().enumerate() {
+                let from = Basis::ordinary(rows.start - specials..rows.end - specials);
+                let expected = Cpu::new(params).convert(&whole, &from, &whole, &[&poly]).unwrap().remove(0);
+                for row in 0..limbs.len() {
+                    let wanted = if row % 7 == 3 { &polys[1][row / 2][..] } else { expected.limb(row) };
+                    let from = i * words + row * n;
+                    assert!(&found[from..from + n] == wanted, "{rows:?} to {row}, n = {n}");
+                }
+            }
+        }
     }
 }
