@@ -1,10 +1,10 @@
 //! The tables that launches take their operands from: small, and mostly the same again and again.
 
 use crate::device::Device;
-use crate::fault::Outcome;
 use cubecl::CubeElement;
 use cubecl::bytes::Bytes;
 use cubecl::server::Handle;
+use he_agg::backend::Outcome;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

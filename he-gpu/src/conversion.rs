@@ -66,8 +66,14 @@ impl Conversion {
     }
 }
 
+/// (D/d_i)^-1 mod d_i, by which residues modulo source `i` are multiplied before a conversion.
+pub(crate) fn factor(sources: &[(u32, Limb)], i: usize) -> u32 {
+    let modulus = sources[i].1.modulus();
+    modulus.inv(product_without(sources, Some(i), modulus))
+}
+
 /// The product of all primes but number `skipped`, modulo `modulus`.
-fn product_without(primes: &[(u32, Limb)], skipped: Option<usize>, modulus: &Modulus) -> u32 {
+pub(crate) fn product_without(primes: &[(u32, Limb)], skipped: Option<usize>, modulus: &Modulus) -> u32 {
     let kept = primes.iter().enumerate().filter(|(i, _)| Some(*i) != skipped);
     kept.fold(1, |product, (_, (_, prime))| {
         modulus.mul(product, modulus.reduce_u64(u64::from(prime.modulus().value())))

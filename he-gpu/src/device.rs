@@ -1,9 +1,9 @@
 //! The device: which one it is, and the one queue on which all work for it is issued.
 
-use crate::fault::{Fault, Outcome};
 use cubecl::client::Client;
 use cubecl::wgpu::{AutoGraphicsApi, RuntimeOptions, WgpuDevice, try_init_setup, wgpu};
 use cubecl_environment::stream::Stream;
+use he_agg::backend::{BackendError, Outcome};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
@@ -86,7 +86,7 @@ pub fn probe() -> Vec<Probed> {
 }
 
 /// A device with its queue. There is one per process.
-pub struct Device {
+pub(crate) struct Device {
     client: Client,
     /// All work is issued on one stream, from whatever thread: regions of a chunk of memory are
     /// reused as soon as they are given back, which is right only in the order of issue.
@@ -105,7 +105,7 @@ impl Device {
     ///
     /// # Errors
     /// [`OpenError`] if there is none or it cannot be opened.
-    pub fn open() -> Result<Arc<Self>, OpenError> {
+    pub(crate) fn open() -> Result<Arc<Self>, OpenError> {
         static OPENED: OnceLock<Result<Arc<Device>, OpenError>> = OnceLock::new();
         OPENED.get_or_init(Self::start).clone()
     }
@@ -128,8 +128,18 @@ impl Device {
     }
 
     /// The device itself.
-    pub fn adapter(&self) -> &Probed {
+    pub(crate) fn adapter(&self) -> &Probed {
         &self.adapter
+    }
+
+    /// The error of a device that did not do its work.
+    pub(crate) fn lost(&self, reason: &dyn fmt::Display) -> BackendError {
+        BackendError::Lost { device: self.adapter.to_string(), reason: reason.to_string() }
+    }
+
+    /// The error of a device without room.
+    pub(crate) fn full(&self, bytes: u64, reason: &dyn fmt::Display) -> BackendError {
+        BackendError::OutOfMemory { device: self.adapter.to_string(), bytes, reason: reason.to_string() }
     }
 
     /// The longest buffer that a kernel can see, in bytes.
@@ -141,12 +151,12 @@ impl Device {
     /// not report it panics with, in this thread or in its own.
     pub(crate) fn issue<T>(&self, work: impl FnOnce(&Client) -> T) -> Outcome<T> {
         catch_unwind(AssertUnwindSafe(|| self.stream.enter(|| work(&self.client))))
-            .map_err(|panic| Fault::Lost(message(panic.as_ref())))
+            .map_err(|panic| self.lost(&message(panic.as_ref())))
     }
 
     /// Waits until all issued work is done.
     pub(crate) fn synchronise(&self) -> Outcome<()> {
-        self.issue(|client| cubecl::future::block_on(client.sync()))?.map_err(|error| Fault::Lost(error.to_string()))
+        self.issue(|client| cubecl::future::block_on(client.sync()))?.map_err(|error| self.lost(&error))
     }
 }
 

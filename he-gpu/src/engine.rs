@@ -3,7 +3,6 @@
 use crate::arguments::Arguments;
 use crate::conversion::Conversion;
 use crate::device::Device;
-use crate::fault::Outcome;
 use crate::kernels::{self, Bound, Grid, Plan};
 use crate::memory::{Memory, Region};
 use crate::tables;
@@ -12,7 +11,9 @@ use cubecl::bytes::Bytes;
 use cubecl::client::Client;
 use cubecl::server::Handle;
 use he_agg::Params;
+use he_agg::backend::Outcome;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The most workgroups along one dimension of a launch, on every device.
 const COUNT_MAX: usize = 65_535;
@@ -24,6 +25,20 @@ pub(crate) struct Engine {
     arguments: Arguments,
     constants: (Handle, usize),
     plan: Plan,
+    uploaded: AtomicU64,
+    downloaded: AtomicU64,
+    launches: AtomicU64,
+}
+
+/// What has crossed the border between processor and device so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes to the device: polynomials, constants, tables of operands.
+    pub uploaded: u64,
+    /// Bytes back.
+    pub downloaded: u64,
+    /// Kernels launched.
+    pub launches: u64,
 }
 
 /// One row to be transformed.
@@ -47,8 +62,38 @@ impl Engine {
             arguments: Arguments::new(device.clone()),
             constants,
             plan: Plan::new(params.n.trailing_zeros(), unroll),
+            uploaded: AtomicU64::new(4 * words.len() as u64),
+            downloaded: AtomicU64::new(0),
+            launches: AtomicU64::new(0),
             device,
         })
+    }
+
+    /// What has crossed the border so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        let [uploaded, downloaded, launches] =
+            [&self.uploaded, &self.downloaded, &self.launches].map(|count| count.load(Ordering::Relaxed));
+        Traffic { uploaded, downloaded, launches }
+    }
+
+    /// The device.
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Copies words to the device.
+    pub(crate) fn upload(&self, words: &[u32]) -> Outcome<Region> {
+        let region = self.room(words.len())?;
+        region.write(words)?;
+        self.uploaded.fetch_add(4 * words.len() as u64, Ordering::Relaxed);
+        Ok(region)
+    }
+
+    /// Copies parts of regions back, each of so many words from so many on.
+    pub(crate) fn download(&self, parts: &[(&Region, usize, usize)]) -> Outcome<Vec<Vec<u32>>> {
+        let words = Region::read(parts)?;
+        self.downloaded.fetch_add(words.iter().map(|part| 4 * part.len() as u64).sum(), Ordering::Relaxed);
+        Ok(words)
     }
 
     /// Room for so many words.
@@ -56,8 +101,10 @@ impl Engine {
         self.memory.take(words)
     }
 
-    fn launch(&self, args: Vec<u32>, issue: impl FnOnce(&Client, &Bound)) -> Outcome<()> {
-        let (args, _) = self.arguments.table(args)?;
+    fn launch(&self, kernels: u32, args: Vec<u32>, issue: impl FnOnce(&Client, &Bound)) -> Outcome<()> {
+        let (args, uploaded) = self.arguments.table(args)?;
+        self.uploaded.fetch_add(uploaded as u64, Ordering::Relaxed);
+        self.launches.fetch_add(u64::from(kernels), Ordering::Relaxed);
         let bound = Bound { chunks: self.memory.buffers(), constants: self.constants.clone(), args };
         self.device.issue(|client| issue(client, &bound))
     }
@@ -66,7 +113,9 @@ impl Engine {
     pub(crate) fn forward(&self, rows: &[Transform]) -> Outcome<()> {
         rows.chunks(COUNT_MAX).try_for_each(|rows| {
             let args = rows.iter().flat_map(|row| [row.prime, row.from, row.to]).collect();
-            self.launch(args, |client, bound| kernels::forward(client, bound, rows.len() as u32, self.plan))
+            self.launch(self.plan.kernels(), args, |client, bound| {
+                kernels::forward(client, bound, rows.len() as u32, self.plan)
+            })
         })
     }
 
@@ -79,7 +128,9 @@ impl Engine {
                 [row.prime, row.from, row.to, scale[0], scale[1], scale[2], scale[3]]
             };
             let args = rows.iter().flat_map(words).collect();
-            self.launch(args, |client, bound| kernels::inverse(client, bound, rows.len() as u32, self.plan))
+            self.launch(self.plan.kernels(), args, |client, bound| {
+                kernels::inverse(client, bound, rows.len() as u32, self.plan)
+            })
         })
     }
 
@@ -93,7 +144,7 @@ impl Engine {
     ) -> Outcome<()> {
         items.chunks(COUNT_MAX).try_for_each(|items| {
             let grid = Grid { log_n: self.plan.log_n, rows: rows as u32, items: items.len() as u32 };
-            self.launch(args(items), |client, bound| issue(client, bound, grid))
+            self.launch(1, args(items), |client, bound| issue(client, bound, grid))
         })
     }
 
@@ -132,9 +183,9 @@ impl Engine {
     }
 
     /// Base conversions, each with the number of its table.
-    pub(crate) fn conversions(&self, tables: &[Conversion], items: &[(usize, [u32; 3])]) -> Outcome<()> {
-        let sources = tables.iter().map(Conversion::sources).max().unwrap_or(0);
-        let targets = tables.iter().map(Conversion::targets).max().unwrap_or(0);
+    pub(crate) fn conversions(&self, tables: &[&Conversion], items: &[(usize, [u32; 3])]) -> Outcome<()> {
+        let sources = tables.iter().map(|table| table.sources()).max().unwrap_or(0);
+        let targets = tables.iter().map(|table| table.targets()).max().unwrap_or(0);
         items.chunks(COUNT_MAX).try_for_each(|items| {
             let mut args = vec![0; 4 * items.len()];
             let starts: Vec<u32> = tables
@@ -157,7 +208,7 @@ impl Engine {
                 rows: targets.div_ceil(share as usize) as u32,
                 items: items.len() as u32,
             };
-            self.launch(args, |client, bound| kernels::conversions(client, bound, grid, share, sources))
+            self.launch(1, args, |client, bound| kernels::conversions(client, bound, grid, share, sources))
         })
     }
 }

@@ -2,12 +2,12 @@
 //! launch may lie anywhere and nothing is ever copied to bring them together.
 
 use crate::device::{Device, DeviceKind};
-use crate::fault::{Fault, Outcome};
 use crate::kernels::{UNIT_BITS, WORD_BITS};
 use crate::space::Space;
 use cubecl::CubeElement;
 use cubecl::bytes::Bytes;
 use cubecl::server::Handle;
+use he_agg::backend::Outcome;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Chunks a kernel binds; with its two tables and what the library adds, seven buffers, one less
@@ -17,10 +17,11 @@ const CHUNKS_MAX: usize = 4;
 /// Words in a unit of memory.
 const UNIT: usize = 1 << WORD_BITS;
 
-/// Sizes of new chunks in bytes; a request that needs more gets more.
-const STEPS: [u64; CHUNKS_MAX] = [1 << 28, 1 << 30, 1 << 32, 1 << 32];
-/// The same on a device that takes its memory from the processor.
-const STEPS_SOFTWARE: [u64; CHUNKS_MAX] = [1 << 26, 1 << 28, 1 << 28, 1 << 30];
+/// Sizes of new chunks in bytes; a request that needs more gets more. Kernels are compiled anew for
+/// every further chunk, so that the first one of a large device is large.
+const STEPS: [u64; CHUNKS_MAX] = [1 << 30, 1 << 32, 1 << 32, 1 << 32];
+/// The same on a device that shares its memory with the processor.
+const STEPS_SHARED: [u64; CHUNKS_MAX] = [1 << 26, 1 << 28, 1 << 30, 1 << 32];
 
 struct Chunk {
     buffer: Handle,
@@ -59,7 +60,7 @@ impl Memory {
         let mut chunks = self.chunks();
         let units = words.div_ceil(UNIT).max(1);
         let bytes = 4 * (units * UNIT) as u64;
-        let full = |reason: &str| Fault::OutOfMemory { bytes, reason: reason.to_owned() };
+        let full = |reason: &str| self.device.full(bytes, &reason);
         if bytes > self.chunk_max() {
             return Err(full("it is more than one buffer of the device holds"));
         }
@@ -76,8 +77,7 @@ impl Memory {
             }
         }
         let index = chunks.len();
-        let software = self.device.adapter().kind == DeviceKind::Software;
-        let steps = if software { STEPS_SOFTWARE } else { STEPS };
+        let steps = if self.device.adapter().kind == DeviceKind::Discrete { STEPS } else { STEPS_SHARED };
         let step = steps.get(index).ok_or_else(|| full("all buffers that a kernel sees are full"))?;
         let mut chunk = self.grow((*step).clamp(bytes, self.chunk_max()), bytes)?;
         let first = chunk.space.take(units as u32).ok_or_else(|| full("the new buffer is too short"))?;
@@ -98,7 +98,7 @@ impl Memory {
                     return Ok(Chunk { buffer, words, space: Space::new((words / UNIT) as u32) });
                 }
                 Err(_) if size / 2 >= least => size = (size / 2).next_multiple_of(4 * UNIT as u64),
-                Err(reason) => return Err(Fault::OutOfMemory { bytes: least, reason: reason.to_string() }),
+                Err(reason) => return Err(self.device.full(least, &reason)),
             }
         }
     }
@@ -109,7 +109,7 @@ impl Memory {
                 let buffer = client.memory_dedicated_allocation(size as usize, |size| client.empty(size));
                 cubecl::future::block_on(client.sync_buffers([&buffer])).map(|()| buffer)
             })?
-            .map_err(|error| Fault::Lost(error.to_string()))
+            .map_err(|error| self.device.lost(&error))
     }
 
     /// All chunks with their lengths in words, for a launch.
@@ -151,11 +151,8 @@ impl Region {
     pub(crate) fn read(parts: &[(&Self, usize, usize)]) -> Outcome<Vec<Vec<u32>>> {
         let Some((first, ..)) = parts.first() else { return Ok(Vec::new()) };
         let handles = parts.iter().map(|(region, offset, words)| region.part(*offset, *words)).collect();
-        let bytes = first
-            .memory
-            .device
-            .issue(|client| client.read(handles))?
-            .map_err(|error| Fault::Lost(error.to_string()))?;
+        let device = &first.memory.device;
+        let bytes = device.issue(|client| client.read(handles))?.map_err(|error| device.lost(&error))?;
         Ok(bytes.iter().map(|bytes| u32::from_bytes(bytes).to_vec()).collect())
     }
 }

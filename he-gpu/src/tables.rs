@@ -1,6 +1,7 @@
 //! The constants of all primes, in one buffer.
 
 use he_agg::Params;
+use he_agg::backend::Basis;
 use he_agg::ring::Limb;
 
 /// Words of a prime before its roots: q, q^-1 mod 2^32, 2^32 mod q with its quotient.
@@ -19,6 +20,12 @@ pub(crate) const fn prime_length(log_n: u32) -> u32 {
 /// The number in the table of a prime of P, or of Q.
 pub(crate) fn number(params: &Params, special: bool, index: usize) -> u32 {
     (if special { index } else { params.p.len() + index }) as u32
+}
+
+/// The numbers of the primes of a basis, in the order of rows.
+pub(crate) fn numbers(params: &Params, basis: &Basis) -> Vec<u32> {
+    let specials = (0..basis.specials(params)).map(|index| number(params, true, index));
+    specials.chain(basis.ordinary_primes().map(|index| number(params, false, index))).collect()
 }
 
 /// For every prime, those of P first: [`PRIME_WORDS`] words, then for each direction N powers

@@ -30,10 +30,7 @@ fn all(params: &Params) -> Vec<Limb> {
 }
 
 fn upload(engine: &Engine, rows: &[Vec<u32>]) -> Region {
-    let words = rows.concat();
-    let region = engine.room(words.len()).unwrap();
-    region.write(&words).unwrap();
-    region
+    engine.upload(&rows.concat()).unwrap()
 }
 
 fn download(region: &Region) -> Vec<u32> {
@@ -273,7 +270,7 @@ fn conversions_equal_the_plain_ones_from_one_to_eleven_primes() {
             let out = engine.room(sources.len() * words).unwrap();
             let items: Vec<(usize, [u32; 3])> =
                 (0..sources.len()).map(|i| (i, [out.address(i * words), at[0], at[1]])).collect();
-            engine.conversions(&tables, &items).unwrap();
+            engine.conversions(&tables.iter().collect::<Vec<_>>(), &items).unwrap();
             let found = download(&out);
             let poly = Poly::<Coeff>::from_residues(polys[0].concat(), n, &limbs).unwrap();
             let whole = Basis::extended(params.q.len());

@@ -39,6 +39,11 @@ impl Plan {
         Self { log_n, head, unroll }
     }
 
+    /// Kernels that a transform takes.
+    pub(crate) fn kernels(self) -> u32 {
+        if self.head == 0 { 1 } else { 2 }
+    }
+
     /// The length of a block, as a power of two.
     pub(crate) fn log_block(self) -> u32 {
         self.log_n - self.head
