@@ -1,7 +1,6 @@
 //! The tables that launches take their operands from: small, and mostly the same again and again.
 
 use crate::device::Device;
-use cubecl::CubeElement;
 use cubecl::bytes::Bytes;
 use cubecl::server::Handle;
 use he_agg::backend::Outcome;
@@ -35,7 +34,7 @@ impl Arguments {
         if let Some(handle) = kept.tables.get(&words) {
             return Ok(((handle.clone(), length), 0));
         }
-        let bytes = Bytes::from_bytes_vec(u32::as_bytes(&words).to_vec());
+        let bytes = Bytes::from_elems(words.clone());
         let handle = self.device.issue(|client| client.create(bytes))?;
         if kept.words + length > KEPT_MAX {
             *kept = Kept::default();

@@ -6,7 +6,6 @@ use crate::device::Device;
 use crate::kernels::{self, Bound, Grid, Plan};
 use crate::memory::{Memory, Region};
 use crate::tables;
-use cubecl::CubeElement;
 use cubecl::bytes::Bytes;
 use cubecl::client::Client;
 use cubecl::server::Handle;
@@ -54,15 +53,20 @@ pub(crate) struct Transform {
 
 impl Engine {
     pub(crate) fn new(device: Arc<Device>, params: &Params, unroll: bool) -> Outcome<Self> {
+        let memory = Memory::new(device.clone());
+        Self::over(device, memory, params, unroll)
+    }
+
+    fn over(device: Arc<Device>, memory: Arc<Memory>, params: &Params, unroll: bool) -> Outcome<Self> {
         let words = tables::constants(params);
-        let bytes = Bytes::from_bytes_vec(u32::as_bytes(&words).to_vec());
-        let constants = (device.issue(|client| client.create(bytes))?, words.len());
+        let length = words.len();
+        let constants = (device.issue(|client| client.create(Bytes::from_elems(words)))?, length);
         Ok(Self {
-            memory: Memory::new(device.clone()),
+            memory,
             arguments: Arguments::new(device.clone()),
             constants,
             plan: Plan::new(params.n.trailing_zeros(), unroll),
-            uploaded: AtomicU64::new(4 * words.len() as u64),
+            uploaded: AtomicU64::new(4 * length as u64),
             downloaded: AtomicU64::new(0),
             launches: AtomicU64::new(0),
             device,
@@ -82,18 +86,18 @@ impl Engine {
     }
 
     /// Copies words to the device.
-    pub(crate) fn upload(&self, words: &[u32]) -> Outcome<Region> {
+    pub(crate) fn upload(&self, words: Vec<u32>) -> Outcome<Region> {
         let region = self.room(words.len())?;
-        region.write(words)?;
         self.uploaded.fetch_add(4 * words.len() as u64, Ordering::Relaxed);
+        region.write(words)?;
         Ok(region)
     }
 
     /// Copies parts of regions back, each of so many words from so many on.
-    pub(crate) fn download(&self, parts: &[(&Region, usize, usize)]) -> Outcome<Vec<Vec<u32>>> {
-        let words = Region::read(parts)?;
-        self.downloaded.fetch_add(words.iter().map(|part| 4 * part.len() as u64).sum(), Ordering::Relaxed);
-        Ok(words)
+    pub(crate) fn download(&self, parts: &[(&Region, usize, usize)]) -> Outcome<Vec<Bytes>> {
+        let bytes = Region::read(parts)?;
+        self.downloaded.fetch_add(bytes.iter().map(|part| part.len() as u64).sum(), Ordering::Relaxed);
+        Ok(bytes)
     }
 
     /// Room for so many words.

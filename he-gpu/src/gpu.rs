@@ -7,6 +7,8 @@ use crate::kernels::{NEGATIVE, NONE};
 use crate::plans::{Divide, Kept, Lift};
 use crate::poly::GpuPoly;
 use crate::tables::{number, numbers, scale};
+use cubecl::CubeElement;
+use cubecl::bytes::Bytes;
 use he_agg::backend::{Backend, Basis, Division, GadgetTerm, Outcome, Quotient, TensorTerm};
 use he_agg::ring::{Automorphism, Coeff, Domain, Eval, Poly};
 use he_agg::{Limb, Params};
@@ -175,7 +177,7 @@ impl Backend for Gpu {
             let run = rest.iter().take_while(|poly| poly.residues().len() == words);
             let (run, others) = rest.split_at(run.take((TRANSFER_WORDS / words).max(1)).count());
             let residues: Vec<u32> = run.iter().flat_map(|poly| poly.residues()).copied().collect();
-            out.extend(GpuPoly::split(self.engine().upload(&residues)?, first.limbs(), self.n()));
+            out.extend(GpuPoly::split(self.engine().upload(residues)?, first.limbs(), self.n()));
             rest = others;
         }
         Ok(out)
@@ -184,9 +186,9 @@ impl Backend for Gpu {
     fn download<D: Domain>(&self, polys: &[&GpuPoly<D>]) -> Outcome<Vec<Poly<D>>> {
         let parts: Vec<_> = polys.iter().map(|poly| poly.part()).collect();
         let residues = self.engine().download(&parts)?;
-        let poly = |(poly, residues): (&&GpuPoly<D>, Vec<u32>)| {
+        let poly = |(poly, bytes): (&&GpuPoly<D>, Bytes)| {
             let mut out = Poly::zero(self.n(), poly.limbs());
-            out.residues_mut().copy_from_slice(&residues);
+            out.residues_mut().copy_from_slice(u32::from_bytes(&bytes));
             out
         };
         Ok(polys.iter().zip(residues).map(poly).collect())

@@ -4,7 +4,6 @@
 use crate::device::{Device, DeviceKind};
 use crate::kernels::{UNIT_BITS, WORD_BITS};
 use crate::space::Space;
-use cubecl::CubeElement;
 use cubecl::bytes::Bytes;
 use cubecl::server::Handle;
 use he_agg::backend::Outcome;
@@ -32,6 +31,7 @@ struct Chunk {
 /// All memory of a device.
 pub(crate) struct Memory {
     device: Arc<Device>,
+    steps: [u64; CHUNKS_MAX],
     chunks: Mutex<Vec<Chunk>>,
 }
 
@@ -47,7 +47,13 @@ pub(crate) struct Region {
 
 impl Memory {
     pub(crate) fn new(device: Arc<Device>) -> Arc<Self> {
-        Arc::new(Self { device, chunks: Mutex::new(Vec::new()) })
+        let steps = if device.adapter().kind == DeviceKind::Discrete { STEPS } else { STEPS_SHARED };
+        Self::with_steps(device, steps)
+    }
+
+    /// Chunks of `steps` bytes, one after the other.
+    pub(crate) fn with_steps(device: Arc<Device>, steps: [u64; CHUNKS_MAX]) -> Arc<Self> {
+        Arc::new(Self { device, steps, chunks: Mutex::new(Vec::new()) })
     }
 
     fn chunks(&self) -> std::sync::MutexGuard<'_, Vec<Chunk>> {
@@ -77,8 +83,7 @@ impl Memory {
             }
         }
         let index = chunks.len();
-        let steps = if self.device.adapter().kind == DeviceKind::Discrete { STEPS } else { STEPS_SHARED };
-        let step = steps.get(index).ok_or_else(|| full("all buffers that a kernel sees are full"))?;
+        let step = self.steps.get(index).ok_or_else(|| full("all buffers that a kernel sees are full"))?;
         let mut chunk = self.grow((*step).clamp(bytes, self.chunk_max()), bytes)?;
         let first = chunk.space.take(units as u32).ok_or_else(|| full("the new buffer is too short"))?;
         chunks.push(chunk);
@@ -141,19 +146,17 @@ impl Region {
     }
 
     /// Copies `words` to the start of it.
-    pub(crate) fn write(&self, words: &[u32]) -> Outcome<()> {
+    pub(crate) fn write(&self, words: Vec<u32>) -> Outcome<()> {
         let part = self.part(0, words.len());
-        let bytes = Bytes::from_bytes_vec(u32::as_bytes(words).to_vec());
-        self.memory.device.issue(|client| client.write(&part, bytes))
+        self.memory.device.issue(|client| client.write(&part, Bytes::from_elems(words)))
     }
 
     /// Copies parts back, each of so many words from so many on.
-    pub(crate) fn read(parts: &[(&Self, usize, usize)]) -> Outcome<Vec<Vec<u32>>> {
+    pub(crate) fn read(parts: &[(&Self, usize, usize)]) -> Outcome<Vec<Bytes>> {
         let Some((first, ..)) = parts.first() else { return Ok(Vec::new()) };
         let handles = parts.iter().map(|(region, offset, words)| region.part(*offset, *words)).collect();
         let device = &first.memory.device;
-        let bytes = device.issue(|client| client.read(handles))?.map_err(|error| device.lost(&error))?;
-        Ok(bytes.iter().map(|bytes| u32::from_bytes(bytes).to_vec()).collect())
+        device.issue(|client| client.read(handles))?.map_err(|error| device.lost(&error))
     }
 }
 

@@ -9,6 +9,7 @@ use he_agg::multiparty::{
 };
 use he_agg::{Preset, Stream};
 use he_gpu::Gpu;
+use std::slice::from_ref;
 
 const PRESET: Preset = Preset::Inf14x30;
 
@@ -61,12 +62,12 @@ fn ciphertexts_come_out_the_same_on_both_backends() {
 
     let expected = cpu.mul_accumulate(&[(&inputs[0], &inputs[1]), (&inputs[1], &inputs[2])]).unwrap();
     let product = gpu.mul_accumulate(&[(&resident[0], &resident[1]), (&resident[1], &resident[2])]).unwrap();
-    check("product", &[product.clone()], &[expected.clone()]);
+    check("product", from_ref(&product), from_ref(&expected));
     let linear = gpu.relinearise(&product, &resident_keys).unwrap();
-    check("relinearise", &[linear.clone()], &[cpu.relinearise(&expected, &keys).unwrap()]);
+    check("relinearise", from_ref(&linear), &[cpu.relinearise(&expected, &keys).unwrap()]);
     let rescaled = gpu.relinearise_rescale(&product, &resident_keys).unwrap();
     let expected = cpu.relinearise_rescale(&expected, &keys).unwrap();
-    check("relinearise_rescale", &[rescaled.clone()], &[expected.clone()]);
+    check("relinearise_rescale", from_ref(&rescaled), from_ref(&expected));
     // One level down: fewer limbs than the key serves, and digits of unequal length.
     check("rotate", &[gpu.rotate(&rescaled, 1, &resident_keys).unwrap()], &[cpu.rotate(&expected, 1, &keys).unwrap()]);
     check("rescale", &[gpu.rescale(&rescaled).unwrap()], &[cpu.rescale(&expected).unwrap()]);

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::kernels::NONE;
-use he_agg::backend::{Backend, Basis, Cpu};
+use cubecl::CubeElement;
+use he_agg::backend::{Backend, BackendError, Basis, Cpu};
 use he_agg::ring::{Automorphism, Limb};
 use he_agg::{Coeff, Eval, Expander, Poly, Preset};
 
@@ -30,18 +31,20 @@ fn all(params: &Params) -> Vec<Limb> {
 }
 
 fn upload(engine: &Engine, rows: &[Vec<u32>]) -> Region {
-    engine.upload(&rows.concat()).unwrap()
+    engine.upload(rows.concat()).unwrap()
 }
 
 fn download(region: &Region) -> Vec<u32> {
-    Region::read(&[(region, 0, region.words())]).unwrap().remove(0)
+    u32::from_bytes(&Region::read(&[(region, 0, region.words())]).unwrap()[0]).to_vec()
 }
 
 #[test]
 fn transforms_equal_the_scalar_ones_at_every_degree() {
-    for log_n in [12, 4, 5, 6, 7, 8, 9, 10, 11, 13] {
+    let sizes = [4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].map(|log_n| (log_n, false));
+    for (log_n, unroll) in sizes.into_iter().chain([(8, true), (9, true), (10, true)]) {
         let params = Params::toy(Preset::Inf13, log_n);
-        let (engine, n, limbs) = (engine(&params), params.n, all(&params));
+        let engine = Engine::new(Device::open().unwrap(), &params, unroll).unwrap();
+        let (n, limbs) = (params.n, all(&params));
         let mut expected = rows(&params, limbs.len() + 2, log_n);
         let from = upload(&engine, &expected);
         let to = engine.room(from.words()).unwrap();
@@ -204,7 +207,7 @@ fn quotients_and_automorphisms_permute_as_the_plain_ones() {
         // Residues of other primes are as good, as long as they are below the row's own.
         let reduced: Vec<Vec<Vec<u32>>> = polys.iter().map(|poly| shift(poly, &limbs, first)).collect();
         let (_reduced_region, reduced_at) = place(&engine, &reduced);
-        let addend = |i: usize| if i % 2 == 0 { reduced_at[2] } else { NONE };
+        let addend = |i: usize| if i.is_multiple_of(2) { reduced_at[2] } else { NONE };
         let items: Vec<[u32; 5]> =
             (0..exponents.len()).map(|i| [to(i), at[0], reduced_at[1], addend(i), exponents[i] as u32]).collect();
         engine.quotients(&rows, &items).unwrap();
@@ -225,8 +228,8 @@ fn quotients_and_automorphisms_permute_as_the_plain_ones() {
                 let from = (i * keep + row) * n;
                 assert!(found[from..from + n] == permuted, "quotient, X^{exponent}, row {row}, n = {n}");
             }
-            for row in 0..limbs.len() {
-                automorphism.permute(&polys[0][row], &mut permuted);
+            for (row, x) in polys[0].iter().enumerate() {
+                automorphism.permute(x, &mut permuted);
                 let from = (exponents.len() * keep + i * limbs.len() + row) * n;
                 assert!(found[from..from + n] == permuted, "X^{exponent}, row {row}, n = {n}");
             }
@@ -285,4 +288,42 @@ fn conversions_equal_the_plain_ones_from_one_to_eleven_primes() {
             }
         }
     }
+}
+
+#[test]
+fn operands_may_lie_in_any_chunk_of_memory() {
+    let params = Params::toy(Preset::Inf13, 9);
+    let (device, limbs, n) = (Device::open().unwrap(), all(&params), params.n);
+    let polys = polys(&params, 4);
+    let words = limbs.len() * n;
+    let memory = Memory::with_steps(device.clone(), [8 * words as u64; 4]);
+    let engine = Engine::over(device, memory, &params, false).unwrap();
+    let regions: Vec<Region> = polys.iter().map(|poly| upload(&engine, poly)).collect();
+    // A result that is longer than a chunk gets a longer one.
+    let (sum, tensor, turned) = (engine.room(words), engine.room(3 * words), engine.room(words));
+    let (sum, tensor, turned) = (sum.unwrap(), tensor.unwrap(), turned.unwrap());
+    let at: Vec<u32> = regions.iter().chain([&sum, &tensor, &turned]).map(|region| region.address(0)).collect();
+    assert_eq!(at.iter().map(|at| at >> kernels::UNIT_BITS).collect::<Vec<_>>(), [0, 0, 1, 1, 2, 3, 2]);
+    let primes: Vec<u32> = (0..limbs.len() as u32).collect();
+    engine.sums(&primes, &[Sum { to: at[4], terms: at[..4].to_vec() }]).unwrap();
+    engine.tensor_sums(&primes, &[Sum { to: at[5], terms: at[..4].to_vec() }]).unwrap();
+    let row = |row: usize| Transform { prime: row as u32, from: sum.address(row * n), to: turned.address(row * n) };
+    engine.forward(&(0..limbs.len()).map(row).collect::<Vec<_>>()).unwrap();
+    let (found, product, turned) = (download(&sum), download(&tensor), download(&turned));
+    for (i, limb) in limbs.iter().enumerate() {
+        let (mut expected, mut last) = (vec![0; n], vec![0; n]);
+        polys.iter().for_each(|poly| limb.add(&mut expected, &poly[i]));
+        limb.mul_add(&mut last, &polys[1][i], &polys[3][i]);
+        assert!(found[i * n..(i + 1) * n] == expected, "sum, row {i}");
+        assert!(product[2 * words + i * n..2 * words + (i + 1) * n] == last, "product, row {i}");
+        limb.forward(&mut expected);
+        assert!(turned[i * n..(i + 1) * n] == expected, "transform, row {i}");
+    }
+    drop(regions);
+    // Room for one polynomial of two is free in two chunks now, but for three in none.
+    assert!(engine.room(2 * words).is_ok());
+    let full = engine.room(3 * words).err().unwrap();
+    assert!(matches!(&full, BackendError::OutOfMemory { bytes, .. } if *bytes == 12 * words as u64), "{full}");
+    let endless = engine.room(1 << 40).err().unwrap();
+    assert!(matches!(endless, BackendError::OutOfMemory { .. }), "{endless}");
 }
