@@ -111,6 +111,10 @@ impl Device {
     }
 
     fn start() -> Result<Arc<Self>, OpenError> {
+        #[cfg(feature = "cuda")]
+        if let Some(device) = Self::start_cuda() {
+            return Ok(Arc::new(device));
+        }
         let refused = |reason: String| OpenError { reason, found: probe() };
         let wanted = WgpuDevice::default();
         let opened = catch_unwind(|| {
@@ -125,6 +129,29 @@ impl Device {
             Ok(device) => device.map(Arc::new).map_err(refused),
             Err(panic) => Err(refused(message(panic.as_ref()))),
         }
+    }
+
+    /// The first device of CUDA, unless `CONSILIUM_GPU_API` names another interface. Without the
+    /// driver, or without NVRTC, which compiles the kernels, there is none.
+    #[cfg(feature = "cuda")]
+    fn start_cuda() -> Option<Self> {
+        if std::env::var_os("CONSILIUM_GPU_API").is_some_and(|api| api != "cuda") {
+            return None;
+        }
+        // The library loads the driver when it is first asked for, and panics where it is broken.
+        catch_unwind(|| {
+            let client = cubecl::Device::cuda(0).ok()?.client();
+            let identity = &client.properties().identity;
+            let adapter = Probed {
+                name: identity.name.clone(),
+                driver: identity.fingerprint.clone(),
+                api: "cuda".to_owned(),
+                kind: DeviceKind::Discrete,
+            };
+            Some(Self { client, stream: Stream::new(), adapter })
+        })
+        .ok()
+        .flatten()
     }
 
     /// The device itself.

@@ -18,7 +18,7 @@ fn agree(image: ImageShape, layers: &[LayerSpec], preset: Preset) {
     let Some(gpu) = device::open(preset.params()) else { return };
     let network = Network::new(image, layers.to_vec()).unwrap();
     let program = Program::compile(&network, preset.params()).unwrap();
-    let Ceremony { crs, secrets, public_key, keys } = Ceremony::run(preset, 1, &program.key_plan());
+    let Ceremony { crs, secrets, public_key, keys } = Ceremony::run(preset, 1, program.key_plan());
     assert_eq!((crs.preset(), secrets.len()), (preset, 1));
     let mut random = Random::new(u64::from(preset.number()));
     let parameters = random.parameters(&network);
