@@ -55,7 +55,23 @@ pub(super) fn divide<B: Backend>(
     backend.quotient(basis, keep, &inverses(params, &dropped, keep), &items)
 }
 
+/// What the lifted digits and products of the key switches that run together may take: 512 MiB.
+const TOGETHER_WORDS: usize = 1 << 27;
+
 pub(super) fn key_switch<B: Backend>(
+    backend: &B,
+    limbs: usize,
+    keep: usize,
+    items: &[KeySwitch<'_, B>],
+) -> Outcome<Vec<[B::Poly<Eval>; 2]>> {
+    let params = backend.params();
+    let words = (digit_count(params, limbs) + 2) * Basis::extended(limbs).len(params) * params.n;
+    let groups =
+        items.chunks((TOGETHER_WORDS / words).max(1)).map(|items| switch_together(backend, limbs, keep, items));
+    Ok(groups.collect::<Outcome<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+fn switch_together<B: Backend>(
     backend: &B,
     limbs: usize,
     keep: usize,
