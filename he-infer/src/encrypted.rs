@@ -292,8 +292,8 @@ impl<B: Backend> Machine for EncryptedMachine<'_, B> {
         Err(CkksError::NoTerms)
     }
 
-    fn add(&self, x: &Ciphertext<B>, y: &Ciphertext<B>) -> Result<Ciphertext<B>, CkksError> {
-        self.executor.evaluator.add(x, y)
+    fn add(&self, x: Ciphertext<B>, y: &Ciphertext<B>) -> Result<Ciphertext<B>, CkksError> {
+        Self::only(self.add_all(vec![x], &[y])?)
     }
 
     fn relinearise(&self, x: &Ciphertext<B>) -> Result<Ciphertext<B>, CkksError> {
@@ -304,8 +304,8 @@ impl<B: Backend> Machine for EncryptedMachine<'_, B> {
         Self::only(self.rescale_all(&[x])?)
     }
 
-    fn add_weight(&self, x: &Ciphertext<B>, weight: usize) -> Result<Ciphertext<B>, CkksError> {
-        Self::only(self.add_weights(&[(x, weight)])?)
+    fn add_weight(&self, x: Ciphertext<B>, weight: usize) -> Result<Ciphertext<B>, CkksError> {
+        Self::only(self.add_weights(vec![x], &[weight])?)
     }
 
     fn quadratic(&self, x: &Ciphertext<B>, weight: usize) -> Result<Ciphertext<B>, CkksError> {
@@ -320,8 +320,8 @@ impl<B: Backend> Machine for EncryptedMachine<'_, B> {
         self.executor.evaluator.rotate_all(x, rotation, self.executor.keys)
     }
 
-    fn add_all(&self, pairs: &[(&Ciphertext<B>, &Ciphertext<B>)]) -> Result<Vec<Ciphertext<B>>, CkksError> {
-        self.executor.evaluator.add_all(pairs)
+    fn add_all(&self, x: Vec<Ciphertext<B>>, y: &[&Ciphertext<B>]) -> Result<Vec<Ciphertext<B>>, CkksError> {
+        self.executor.evaluator.add_all(x, y)
     }
 
     fn relinearise_all(&self, x: &[&Ciphertext<B>]) -> Result<Vec<Ciphertext<B>>, CkksError> {
@@ -342,21 +342,22 @@ impl<B: Backend> Machine for EncryptedMachine<'_, B> {
         )
     }
 
-    fn add_weights(&self, pairs: &[(&Ciphertext<B>, usize)]) -> Result<Vec<Ciphertext<B>>, CkksError> {
+    fn add_weights(&self, x: Vec<Ciphertext<B>>, added: &[usize]) -> Result<Vec<Ciphertext<B>>, CkksError> {
         let evaluator = &self.executor.evaluator;
         match self.weights {
             Weights::Encrypted(weights) => {
-                evaluator.add_all(&pairs.iter().map(|(x, weight)| (*x, &weights[*weight])).collect::<Vec<_>>())
+                evaluator.add_all(x, &added.iter().map(|weight| &weights[*weight]).collect::<Vec<_>>())
             }
             Weights::Plain(weights) => {
-                evaluator.add_plain_all(&pairs.iter().map(|(x, weight)| (*x, &weights[*weight])).collect::<Vec<_>>())
+                evaluator.add_plain_all(x, &added.iter().map(|weight| &weights[*weight]).collect::<Vec<_>>())
             }
         }
     }
 
     fn quadratics(&self, pairs: &[(&Ciphertext<B>, usize)]) -> Result<Vec<Ciphertext<B>>, CkksError> {
         let evaluator = &self.executor.evaluator;
-        let shifted = self.add_weights(pairs)?;
+        let (x, weights): (Vec<_>, Vec<_>) = pairs.iter().map(|(x, weight)| ((*x).clone(), *weight)).unzip();
+        let shifted = self.add_weights(x, &weights)?;
         let products: Vec<_> = pairs.iter().zip(&shifted).map(|((x, _), shifted)| [(*x, shifted)]).collect();
         let squares = evaluator.mul_accumulate_all(&products)?;
         evaluator.relinearise_rescale_all(&squares.iter().collect::<Vec<_>>(), self.executor.keys)

@@ -23,13 +23,13 @@ pub(crate) trait Machine: Sync {
     /// The result of a layer without products, which no checked network has.
     fn nothing(&self) -> Result<Self::Value, Self::Error>;
     /// x + y.
-    fn add(&self, x: &Self::Value, y: &Self::Value) -> Result<Self::Value, Self::Error>;
+    fn add(&self, x: Self::Value, y: &Self::Value) -> Result<Self::Value, Self::Error>;
     /// Relinearises a sum of products.
     fn relinearise(&self, x: &Self::Value) -> Result<Self::Value, Self::Error>;
     /// Relinearises a sum of products and drops one level.
     fn rescale(&self, x: &Self::Value) -> Result<Self::Value, Self::Error>;
     /// x plus a weight.
-    fn add_weight(&self, x: &Self::Value, weight: usize) -> Result<Self::Value, Self::Error>;
+    fn add_weight(&self, x: Self::Value, weight: usize) -> Result<Self::Value, Self::Error>;
     /// x (x + weight), rescaled.
     fn quadratic(&self, x: &Self::Value, weight: usize) -> Result<Self::Value, Self::Error>;
 
@@ -42,9 +42,9 @@ pub(crate) trait Machine: Sync {
     fn rotate_all(&self, x: &[&Self::Value], rotation: i32) -> Result<Vec<Self::Value>, Self::Error> {
         x.par_iter().map(|x| self.rotate(x, rotation)).collect()
     }
-    /// The sum of every pair.
-    fn add_all(&self, pairs: &[(&Self::Value, &Self::Value)]) -> Result<Vec<Self::Value>, Self::Error> {
-        pairs.par_iter().map(|(x, y)| self.add(x, y)).collect()
+    /// x + y of every pair.
+    fn add_all(&self, x: Vec<Self::Value>, y: &[&Self::Value]) -> Result<Vec<Self::Value>, Self::Error> {
+        x.into_par_iter().zip(y).map(|(x, y)| self.add(x, y)).collect()
     }
     /// Every sum of products relinearised.
     fn relinearise_all(&self, x: &[&Self::Value]) -> Result<Vec<Self::Value>, Self::Error> {
@@ -55,8 +55,8 @@ pub(crate) trait Machine: Sync {
         x.par_iter().map(|x| self.rescale(x)).collect()
     }
     /// Every value plus its weight.
-    fn add_weights(&self, pairs: &[(&Self::Value, usize)]) -> Result<Vec<Self::Value>, Self::Error> {
-        pairs.par_iter().map(|(x, weight)| self.add_weight(x, *weight)).collect()
+    fn add_weights(&self, x: Vec<Self::Value>, weights: &[usize]) -> Result<Vec<Self::Value>, Self::Error> {
+        x.into_par_iter().zip(weights).map(|(x, weight)| self.add_weight(x, *weight)).collect()
     }
     /// x (x + weight) of every pair, rescaled.
     fn quadratics(&self, pairs: &[(&Self::Value, usize)]) -> Result<Vec<Self::Value>, Self::Error> {
@@ -163,25 +163,22 @@ fn finish<M: Machine>(
         let turned = machine.rotate_all(&values.iter().flatten().collect::<Vec<_>>(), step.giant)?;
         let mut turned = turned.into_iter();
         let turned: Vec<_> = values.iter().map(|value| value.as_ref().and_then(|_| turned.next())).collect();
-        let both: Vec<_> = results
-            .iter()
-            .zip(&turned)
-            .filter_map(|(sums, turned)| Some((sums.get(group)?.as_ref()?, turned.as_ref()?)))
-            .collect();
-        let mut added = machine.add_all(&both)?.into_iter();
-        for ((value, sums), turned) in values.iter_mut().zip(&mut results).zip(turned) {
-            *value = match (sums.get_mut(group).and_then(Option::take), turned) {
-                (Some(_), Some(_)) => added.next(),
-                (sum, turned) => sum.or(turned),
-            };
+        let mut sums: Vec<_> = results.iter_mut().map(|sums| sums.get_mut(group).and_then(Option::take)).collect();
+        let both: Vec<_> = (0..sums.len()).filter(|place| sums[*place].is_some() && turned[*place].is_some()).collect();
+        let left = both.iter().filter_map(|place| sums[*place].take()).collect();
+        let right: Vec<_> = both.iter().filter_map(|place| turned[*place].as_ref()).collect();
+        for (place, sum) in both.iter().zip(machine.add_all(left, &right)?) {
+            sums[*place] = Some(sum);
         }
+        values = sums.into_iter().zip(turned).map(|(sum, turned)| sum.or(turned)).collect();
     }
     let values = values.into_iter().map(|value| value.map_or_else(|| machine.nothing(), Ok));
     let values = values.collect::<Result<Vec<_>, _>>()?;
     let mut values = machine.rescale_all(&values.iter().collect::<Vec<_>>())?;
     for fold in &step.folds {
         let turned = machine.rotate_all(&values.iter().collect::<Vec<_>>(), *fold)?;
-        values = machine.add_all(&turned.iter().zip(&values).collect::<Vec<_>>())?;
+        values = machine.add_all(turned, &values.iter().collect::<Vec<_>>())?;
     }
-    machine.add_weights(&values.iter().zip(biases).collect::<Vec<_>>())
+    let biases: Vec<usize> = biases.take(values.len()).collect();
+    machine.add_weights(values, &biases)
 }

@@ -205,8 +205,7 @@ impl Machine for NoisyMachine<'_> {
         Ok(Noisy { values: zeros.clone(), variances: zeros, scale: 1.0, limbs: self.program.output_limbs() })
     }
 
-    fn add(&self, x: &Noisy, y: &Noisy) -> Result<Noisy, InputError> {
-        let mut x = x.clone();
+    fn add(&self, mut x: Noisy, y: &Noisy) -> Result<Noisy, InputError> {
         x.values.iter_mut().zip(&y.values).for_each(|(x, y)| *x += y);
         x.variances.iter_mut().zip(&y.variances).for_each(|(x, y)| *x += y);
         Ok(x)
@@ -231,8 +230,7 @@ impl Machine for NoisyMachine<'_> {
         Ok(x)
     }
 
-    fn add_weight(&self, x: &Noisy, weight: usize) -> Result<Noisy, InputError> {
-        let mut x = x.clone();
+    fn add_weight(&self, mut x: Noisy, weight: usize) -> Result<Noisy, InputError> {
         x.values.iter_mut().zip(&self.weights[weight]).for_each(|(x, w)| *x += w);
         x.add_variance(self.weight_variance(weight));
         Ok(x)

@@ -96,8 +96,9 @@ impl Machine for ShadowExecutor<'_> {
         Ok(vec![0.0; self.program.slots()])
     }
 
-    fn add(&self, x: &Vec<f64>, y: &Vec<f64>) -> Result<Vec<f64>, InputError> {
-        Ok(x.iter().zip(y).map(|(x, y)| x + y).collect())
+    fn add(&self, mut x: Vec<f64>, y: &Vec<f64>) -> Result<Vec<f64>, InputError> {
+        x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
+        Ok(x)
     }
 
     fn relinearise(&self, x: &Vec<f64>) -> Result<Vec<f64>, InputError> {
@@ -108,7 +109,7 @@ impl Machine for ShadowExecutor<'_> {
         Ok(x.clone())
     }
 
-    fn add_weight(&self, x: &Vec<f64>, weight: usize) -> Result<Vec<f64>, InputError> {
+    fn add_weight(&self, x: Vec<f64>, weight: usize) -> Result<Vec<f64>, InputError> {
         self.add(x, &self.weights[weight])
     }
 

@@ -3,7 +3,7 @@
 use super::{Backend, Basis, Digits, Division, GadgetTerm, KeySwitch, Outcome, Quotient};
 use crate::ckks::{BaseConversion, digit_count, digit_limbs, product_without};
 use crate::params::Params;
-use crate::ring::{Eval, Limb};
+use crate::ring::{Domain, Eval, Limb};
 
 /// The primes of `basis`, and the factors by which residues modulo them have to be multiplied
 /// before they are converted.
@@ -18,6 +18,16 @@ fn inverses(params: &Params, dropped: &Basis, keep: usize) -> Vec<u32> {
     let dropped: Vec<Limb> = dropped.limbs(params).cloned().collect();
     let inverse = |limb: &Limb| limb.modulus().inv(product_without(&dropped, None, limb.modulus()));
     params.q[..keep].iter().map(inverse).collect()
+}
+
+pub(super) fn add<B: Backend, D: Domain>(
+    backend: &B,
+    basis: &Basis,
+    left: &[B::Poly<D>],
+    right: &[&B::Poly<D>],
+) -> Outcome<Vec<B::Poly<D>>> {
+    let pairs: Vec<_> = left.iter().zip(right).map(|(left, right)| [left, *right]).collect();
+    backend.sum(basis, &pairs.iter().map(<[_; 2]>::as_slice).collect::<Vec<_>>())
 }
 
 pub(super) fn lift<B: Backend>(

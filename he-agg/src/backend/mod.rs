@@ -159,6 +159,19 @@ pub trait Backend: Clone + Send + Sync + Sized + 'static {
     /// [`BackendError`].
     fn sum<D: Domain>(&self, basis: &Basis, lists: &[&[&Self::Poly<D>]]) -> Outcome<Vec<Self::Poly<D>>>;
 
+    /// left + right of each pair; what is no longer needed is written over where that pays.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn add<D: Domain>(
+        &self,
+        basis: &Basis,
+        left: Vec<Self::Poly<D>>,
+        right: &[&Self::Poly<D>],
+    ) -> Outcome<Vec<Self::Poly<D>>> {
+        composed::add(self, basis, &left, right)
+    }
+
     /// left - right of each pair.
     ///
     /// # Errors

@@ -127,6 +127,8 @@ impl<B: Backend> Suite<'_, B> {
         let found = self.backend.sum(&basis, &found.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
         let expected = self.cpu.sum(&basis, &expected.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
         self.same("sum", &found, &expected)?;
+        let added = self.backend.add(&basis, there[..2].to_vec(), &[&there[1], &there[2]])?;
+        self.same("add", &added, &self.cpu.add(&basis, polys[..2].to_vec(), &[&polys[1], &polys[2]])?)?;
         // A result of one batch beside polynomials of another.
         let mixed = self.backend.subtract(&basis, &[[&found[0], &there[1]], [&there[0], &there[1]]])?;
         let plain = self.cpu.subtract(&basis, &[[&expected[0], &polys[1]], [&polys[0], &polys[1]]])?;

@@ -14,30 +14,36 @@ impl<B: Backend> Evaluator<B> {
     /// # Errors
     /// A mismatch of preset, limbs or scale, naming both.
     pub fn add(&self, left: &Ciphertext<B>, right: &Ciphertext<B>) -> Result<Ciphertext<B>, CkksError> {
-        only(self.add_all(&[(left, right)])?)
+        only(self.add_all(vec![left.clone()], &[right])?)
     }
 
-    /// As [`Evaluator::add`] for several pairs of equal limbs.
+    /// As [`Evaluator::add`] for several pairs of equal limbs; the left ones are written over where
+    /// that pays.
     ///
     /// # Errors
     /// As [`Evaluator::add`].
-    pub fn add_all(&self, pairs: &[(&Ciphertext<B>, &Ciphertext<B>)]) -> Result<Vec<Ciphertext<B>>, CkksError> {
-        let Some(limbs) = pairs.first().map(|(left, _)| left.limbs) else { return Ok(Vec::new()) };
-        let mut lists = Vec::new();
-        for (left, right) in pairs {
+    pub fn add_all(&self, left: Vec<Ciphertext<B>>, right: &[&Ciphertext<B>]) -> Result<Vec<Ciphertext<B>>, CkksError> {
+        let Some(limbs) = left.first().map(|left| left.limbs) else { return Ok(Vec::new()) };
+        for (left, right) in left.iter().zip(right) {
             self.check_pair(left, right)?;
             check_limbs(limbs, left.limbs)?;
-            let (long, short) = by_length(left, right);
-            lists.extend(long.parts.iter().zip(&short.parts).map(|(x, y)| [x, y]));
         }
-        let lists: Vec<_> = lists.iter().map(|pair| &pair[..]).collect();
-        let mut sums = self.backend.sum(&Basis::ordinary(0..limbs), &lists)?.into_iter();
-        let whole = |(left, right): &(&Ciphertext<B>, &Ciphertext<B>)| {
-            let (long, short) = by_length(left, right);
-            let rest = long.parts.iter().skip(short.parts.len()).cloned();
-            left.with_parts(limbs, left.scale, sums.by_ref().take(short.parts.len()).chain(rest).collect())
+        let (mut sums, mut targets, mut addends) = (Vec::new(), Vec::new(), Vec::new());
+        for (left, right) in left.into_iter().zip(right) {
+            let (mut own, common) = (left.parts, right.parts.len());
+            // Of three polynomials and two, the third is the sum's.
+            let rest = own.split_off(own.len().min(common));
+            addends.extend(&right.parts[..own.len()]);
+            let rest = rest.into_iter().chain(right.parts.iter().skip(own.len()).cloned());
+            sums.push((left.params, left.scale, own.len(), rest.collect::<Vec<_>>()));
+            targets.extend(own);
+        }
+        let mut added = self.backend.add(&Basis::ordinary(0..limbs), targets, &addends)?.into_iter();
+        let whole = |(params, scale, count, rest)| {
+            let parts = added.by_ref().take(count).chain(rest).collect();
+            Ciphertext { params, limbs, scale, parts }
         };
-        Ok(pairs.iter().map(whole).collect())
+        Ok(sums.into_iter().map(whole).collect())
     }
 
     /// `left - right`, as [`Evaluator::add`].
@@ -60,29 +66,30 @@ impl<B: Backend> Evaluator<B> {
     /// # Errors
     /// A mismatch of preset, limbs or scale, naming both.
     pub fn add_plain(&self, ciphertext: &Ciphertext<B>, plaintext: &Plaintext<B>) -> Result<Ciphertext<B>, CkksError> {
-        only(self.add_plain_all(&[(ciphertext, plaintext)])?)
+        only(self.add_plain_all(vec![ciphertext.clone()], &[plaintext])?)
     }
 
-    /// As [`Evaluator::add_plain`] for several pairs of equal limbs.
+    /// As [`Evaluator::add_plain`] for several pairs of equal limbs; the ciphertexts are written
+    /// over where that pays.
     ///
     /// # Errors
     /// As [`Evaluator::add_plain`].
-    pub fn add_plain_all(&self, pairs: &[(&Ciphertext<B>, &Plaintext<B>)]) -> Result<Vec<Ciphertext<B>>, CkksError> {
-        let Some(limbs) = pairs.first().map(|(left, _)| left.limbs) else { return Ok(Vec::new()) };
-        for (ciphertext, plaintext) in pairs {
+    pub fn add_plain_all(
+        &self,
+        mut ciphertexts: Vec<Ciphertext<B>>,
+        plaintexts: &[&Plaintext<B>],
+    ) -> Result<Vec<Ciphertext<B>>, CkksError> {
+        let Some(limbs) = ciphertexts.first().map(|first| first.limbs) else { return Ok(Vec::new()) };
+        for (ciphertext, plaintext) in ciphertexts.iter().zip(plaintexts) {
             self.check_plain(ciphertext, plaintext)?;
             check_scales(ciphertext.scale, plaintext.scale)?;
             check_limbs(limbs, ciphertext.limbs)?;
         }
-        let lists: Vec<_> =
-            pairs.iter().map(|(ciphertext, plaintext)| [&ciphertext.parts[0], &plaintext.poly]).collect();
-        let lists: Vec<_> = lists.iter().map(|pair| &pair[..]).collect();
-        let sums = self.backend.sum(&Basis::ordinary(0..limbs), &lists)?;
-        let whole = |(sum, (from, _)): (_, &(&Ciphertext<B>, &Plaintext<B>))| {
-            let parts = std::iter::once(sum).chain(from.parts.iter().skip(1).cloned()).collect();
-            from.with_parts(limbs, from.scale, parts)
-        };
-        Ok(sums.into_iter().zip(pairs).map(whole).collect())
+        let targets = ciphertexts.iter_mut().map(|ciphertext| ciphertext.parts.remove(0)).collect();
+        let addends: Vec<_> = plaintexts.iter().map(|plaintext| &plaintext.poly).collect();
+        let sums = self.backend.add(&Basis::ordinary(0..limbs), targets, &addends)?;
+        ciphertexts.iter_mut().zip(sums).for_each(|(ciphertext, sum)| ciphertext.parts.insert(0, sum));
+        Ok(ciphertexts)
     }
 
     /// `ciphertext` times `plaintext`; the scales multiply.
@@ -214,14 +221,6 @@ impl<B: Backend> Evaluator<B> {
         self.check_preset(right.params.preset)?;
         check_limbs(left.limbs, right.limbs)
     }
-}
-
-/// The one with more polynomials first.
-fn by_length<'c, B: Backend>(
-    left: &'c Ciphertext<B>,
-    right: &'c Ciphertext<B>,
-) -> (&'c Ciphertext<B>, &'c Ciphertext<B>) {
-    if left.parts.len() < right.parts.len() { (right, left) } else { (left, right) }
 }
 
 #[cfg(test)]

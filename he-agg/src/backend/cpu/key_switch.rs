@@ -32,12 +32,14 @@ pub(super) fn lift(params: &'static Params, limbs: usize, x: &Poly<Eval>) -> Vec
     let basis = extended_basis(params, limbs);
     let parts = DigitParts::new(params, limbs, x);
     let mut lifted: Vec<_> = parts.places.iter().map(|_| Poly::unset(params.n, basis.len())).collect();
-    for (digit, lifted) in lifted.iter_mut().enumerate() {
-        lifted.par_limbs(&basis, |index, limb, out| match parts.own(digit, index) {
-            Some(own) => out.copy_from_slice(own),
-            None => parts.lift(digit, index, limb, out),
-        });
-    }
+    let rows = lifted.iter_mut().enumerate().flat_map(|(digit, lifted)| {
+        lifted.residues_mut().chunks_exact_mut(params.n).zip(&basis).enumerate().map(move |row| (digit, row))
+    });
+    let rows: Vec<_> = rows.collect();
+    rows.into_par_iter().for_each(|(digit, (index, (out, limb)))| match parts.own(digit, index) {
+        Some(own) => out.copy_from_slice(own),
+        None => parts.lift(digit, index, limb, out),
+    });
     lifted
 }
 

@@ -115,6 +115,15 @@ impl Backend for Cpu {
         Ok(lists.par_iter().map(one).collect())
     }
 
+    fn add<D: Domain>(&self, basis: &Basis, mut left: Vec<Poly<D>>, right: &[&Poly<D>]) -> Outcome<Vec<Poly<D>>> {
+        let limbs = self.limbs(basis);
+        left.par_iter_mut().zip(right).for_each(|(left, right)| {
+            left.truncate(limbs.len());
+            left.par_limbs(&limbs, |index, limb, x| limb.add(x, right.limb(index)));
+        });
+        Ok(left)
+    }
+
     fn subtract<D: Domain>(&self, basis: &Basis, pairs: &[[&Poly<D>; 2]]) -> Outcome<Vec<Poly<D>>> {
         let limbs = self.limbs(basis);
         let one = |[left, right]: &[&Poly<D>; 2]| {
