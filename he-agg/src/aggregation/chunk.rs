@@ -228,13 +228,43 @@ impl<'a> PackedChunk<'a> {
     pub fn sender(&self) -> u16 {
         self.sender
     }
+
+    pub(super) fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+}
+
+/// Who is in a sum: one chunk of each hospital, and only of the sum's own place.
+#[derive(Clone, Default)]
+pub(super) struct Contributors(Vec<u16>);
+
+impl Contributors {
+    /// Enters the sender of a chunk that may be added to the sum `of` these parameters and place.
+    pub(super) fn admit(&mut self, of: (&Params, &ChunkId), chunk: &PackedChunk<'_>) -> Result<(), AggregationError> {
+        self.enter(of, (chunk.params, &chunk.id, chunk.sender))
+    }
+
+    fn enter(
+        &mut self,
+        (expected, place): (&Params, &ChunkId),
+        (params, id, sender): (&Params, &ChunkId, u16),
+    ) -> Result<(), AggregationError> {
+        if id != place || params.digest() != expected.digest() {
+            return Err(id.foreign("update chunk"));
+        }
+        let Err(position) = self.0.binary_search(&sender) else {
+            return Err(AggregationError::Duplicate { object: "update chunk", party: sender });
+        };
+        self.0.insert(position, sender);
+        Ok(())
+    }
 }
 
 /// The sum of one chunk over the contributors so far.
 pub struct ChunkSum {
     params: &'static Params,
     id: ChunkId,
-    contributors: Vec<u16>,
+    contributors: Contributors,
     sum: Poly<Coeff>,
 }
 
@@ -243,7 +273,11 @@ impl ChunkSum {
     /// good: 229,376 for AGG13, 917,504 for AGG14.
     pub fn new(layout: &LaneLayout, id: ChunkId) -> Self {
         let params = layout.params();
-        ChunkSum { params, id, contributors: Vec::new(), sum: Poly::zero(params.n, params.q.len()) }
+        Self::of(params, id, Contributors::default(), Poly::zero(params.n, params.q.len()))
+    }
+
+    pub(super) fn of(params: &'static Params, id: ChunkId, contributors: Contributors, sum: Poly<Coeff>) -> Self {
+        ChunkSum { params, id, contributors, sum }
     }
 
     /// Adds one hospital's chunk, or leaves the sum as it was. Allocates nothing.
@@ -251,7 +285,7 @@ impl ChunkSum {
     /// # Errors
     /// [`AggregationError::ForeignObject`] or [`AggregationError::Duplicate`].
     pub fn absorb(&mut self, chunk: &UpdateChunk) -> Result<(), AggregationError> {
-        self.admit(chunk.params, &chunk.id, chunk.sender)?;
+        self.contributors.enter((self.params, &self.id), (chunk.params, &chunk.id, chunk.sender))?;
         self.sum.add_assign(&chunk.c0, &self.params.q);
         Ok(())
     }
@@ -262,7 +296,7 @@ impl ChunkSum {
     /// # Errors
     /// As [`ChunkSum::absorb`].
     pub fn absorb_packed(&mut self, chunk: &PackedChunk<'_>) -> Result<(), AggregationError> {
-        self.admit(chunk.params, &chunk.id, chunk.sender)?;
+        self.contributors.admit((self.params, &self.id), chunk)?;
         object::add_packed(self.params, &mut self.sum, chunk.payload);
         Ok(())
     }
@@ -279,18 +313,6 @@ impl ChunkSum {
         Ok(chunk.sender)
     }
 
-    /// Enters a sender that may be added.
-    fn admit(&mut self, params: &Params, id: &ChunkId, sender: u16) -> Result<(), AggregationError> {
-        if *id != self.id || params.digest() != self.params.digest() {
-            return Err(id.foreign("update chunk"));
-        }
-        let Err(place) = self.contributors.binary_search(&sender) else {
-            return Err(AggregationError::Duplicate { object: "update chunk", party: sender });
-        };
-        self.contributors.insert(place, sender);
-        Ok(())
-    }
-
     /// The bytes of the sum: an update chunk of sender 0. Allocates them.
     pub fn to_bytes(&self) -> Vec<u8> {
         let id = &self.id;
@@ -304,7 +326,7 @@ impl ChunkSum {
 
     /// Hospitals in the sum, increasing.
     pub fn contributors(&self) -> &[u16] {
-        &self.contributors
+        &self.contributors.0
     }
 
     /// SHA-256 over the sum, for an aggregate root.

@@ -13,12 +13,13 @@
 //! A hospital subtracts the blinding `F(G)` from `y` and finds the integer
 //! sums above a gap that holds all noise. Order of use: [`LaneLayout`] and
 //! [`Quantiser`], [`AggregationSecret::deal`], [`ReleaseLedger`] for permits,
-//! [`encrypt_chunk`], [`ChunkSum`], [`Decryptor::share`],
+//! [`encrypt_chunk`], [`ChunkSum`] or [`ChunkTerms`], [`Decryptor::share`],
 //! [`BlindedSum::combine`], [`open`].
 //!
 //! Masks: ePrint 2026/031, section 5. Flooding: ePrint 2022/816.
 
 mod chunk;
+mod chunk_terms;
 mod context;
 mod error;
 mod flooding;
@@ -36,6 +37,7 @@ mod share;
 mod tests;
 
 pub use chunk::{ChunkId, ChunkSum, EncryptRequest, PackedChunk, UpdateChunk, encrypt_chunk};
+pub use chunk_terms::ChunkTerms;
 pub use context::ShareContext;
 pub use error::AggregationError;
 pub use flooding::{

@@ -15,6 +15,7 @@ mod packed;
 mod refusals;
 mod reuse;
 mod sums;
+mod terms;
 mod thresholds;
 
 /// Small rings: every formula holds, nothing is secure.

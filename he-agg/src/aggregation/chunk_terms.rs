@@ -1,0 +1,104 @@
+//! What one chunk's sum will be of: hospitals' packed chunks, admitted but not yet added.
+
+use super::chunk::{ChunkId, ChunkSum, Contributors, PackedChunk};
+use super::error::AggregationError;
+use super::layout::LaneLayout;
+use super::object;
+use crate::backend::{Backend, Basis, Outcome};
+use crate::params::Params;
+use crate::ring::{Coeff, Poly};
+use rayon::prelude::*;
+
+/// The terms of one chunk's sum, still packed. [`ChunkTerms::sum`] adds them here,
+/// [`ChunkTerms::sum_all`] those of many chunks wherever a backend computes; both give the bytes
+/// that [`ChunkSum::absorb_packed`] gives.
+#[derive(Clone)]
+pub struct ChunkTerms<'a> {
+    params: &'static Params,
+    id: ChunkId,
+    contributors: Contributors,
+    payloads: Vec<&'a [u8]>,
+}
+
+impl<'a> ChunkTerms<'a> {
+    /// No terms yet.
+    pub fn new(layout: &LaneLayout, id: ChunkId) -> Self {
+        ChunkTerms { params: layout.params(), id, contributors: Contributors::default(), payloads: Vec::new() }
+    }
+
+    /// Admits one hospital's chunk, or leaves the terms as they were.
+    ///
+    /// # Errors
+    /// As [`ChunkSum::absorb_packed`].
+    pub fn push(&mut self, chunk: &PackedChunk<'a>) -> Result<(), AggregationError> {
+        self.contributors.admit((self.params, &self.id), chunk)?;
+        self.payloads.push(chunk.payload());
+        Ok(())
+    }
+
+    /// The chunk.
+    pub fn id(&self) -> &ChunkId {
+        &self.id
+    }
+
+    /// The parameters of the layout.
+    pub fn params(&self) -> &'static Params {
+        self.params
+    }
+
+    /// What [`ChunkTerms::sum_all`] takes in memory for this chunk, here and again where the
+    /// backend computes: 4 bytes per residue of every term and of the sum.
+    pub fn unpacked_bytes(&self) -> u64 {
+        (self.payloads.len() as u64 + 1) * residue_bytes(self.params)
+    }
+
+    /// The sum, straight from the packed bytes.
+    pub fn sum(&self) -> ChunkSum {
+        let mut sum = Poly::zero(self.params.n, self.params.q.len());
+        self.payloads.iter().for_each(|payload| object::add_packed(self.params, &mut sum, payload));
+        ChunkSum::of(self.params, self.id, self.contributors.clone(), sum)
+    }
+
+    /// The sums of several chunks of the backend's parameters: one transfer there, one batch of
+    /// sums, one transfer back.
+    ///
+    /// # Errors
+    /// [`BackendError`](crate::backend::BackendError); the terms are as they were.
+    pub fn sum_all<B: Backend>(backend: &B, chunks: &[Self]) -> Outcome<Vec<ChunkSum>> {
+        let params = backend.params();
+        let unpack = |payload: &&[u8]| {
+            let mut poly = Poly::<Coeff>::zero(params.n, params.q.len());
+            object::add_packed(params, &mut poly, payload);
+            poly
+        };
+        let payloads: Vec<&[u8]> = chunks.iter().flat_map(|chunk| chunk.payloads.iter().copied()).collect();
+        let unpacked: Vec<Poly<Coeff>> = payloads.par_iter().map(unpack).collect();
+        let terms = backend.upload(&unpacked.iter().collect::<Vec<_>>())?;
+        drop(unpacked);
+        let terms: Vec<&B::Poly<Coeff>> = terms.iter().collect();
+        let mut rest = &terms[..];
+        // A sum over nothing is no operation of a backend.
+        let lists: Vec<&[&B::Poly<Coeff>]> = chunks
+            .iter()
+            .filter(|chunk| !chunk.payloads.is_empty())
+            .map(|chunk| {
+                let (list, others) = rest.split_at(chunk.payloads.len());
+                rest = others;
+                list
+            })
+            .collect();
+        let sums = backend.sum(&Basis::ordinary(0..params.q.len()), &lists)?;
+        let mut sums = backend.download(&sums.iter().collect::<Vec<_>>())?.into_iter();
+        let one = |chunk: &Self| {
+            let sum = if chunk.payloads.is_empty() { None } else { sums.next() };
+            let sum = sum.unwrap_or_else(|| Poly::zero(params.n, params.q.len()));
+            ChunkSum::of(params, chunk.id, chunk.contributors.clone(), sum)
+        };
+        Ok(chunks.iter().map(one).collect())
+    }
+}
+
+/// Bytes of one polynomial in memory.
+fn residue_bytes(params: &Params) -> u64 {
+    (params.n * params.q.len()) as u64 * size_of::<u32>() as u64
+}
