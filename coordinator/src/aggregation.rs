@@ -1,15 +1,27 @@
 //! Adds ciphertexts and decryption shares, chunk by chunk, from the spool.
 //!
-//! One chunk's accumulator and one hospital's chunk are in memory at a time per thread, however many hospitals there are.
+//! On the processor, one chunk's accumulator and one hospital's chunk are in memory at a time per thread, however many
+//! hospitals there are. A device gets groups of chunks, whose polynomials take at most [`GROUP_BYTES_MAX`] together.
 
-use he_agg::aggregation::{BlindedSum, ChunkId, ChunkSum, DecryptionShare, LaneLayout, PackedChunk, ShareContext};
+use std::ops::Range;
+
+use bytes::Bytes;
+use he_agg::aggregation::{
+    BlindedSum, ChunkId, ChunkSum, ChunkTerms, DecryptionShare, LaneLayout, PackedChunk, ShareContext,
+};
 use protocol::PartySet;
 use protocol::blob::{BlobId, BlobKind};
 use protocol::ids::{Attempt, Digest, PartyId, RoundId};
 use rayon::prelude::*;
 
 use crate::bodies::Bodies;
+use crate::compute::{self, Compute, Moved};
 use crate::error::CoordinatorError;
+use crate::observer::Observer;
+
+/// Polynomials of a group of chunks on a device, and the same again here while they are on their way. A chunk of more
+/// hospitals than fit is a group by itself.
+const GROUP_BYTES_MAX: u64 = 256 << 20;
 
 /// Everything that a sum is bound to.
 #[derive(Clone, Debug)]
@@ -23,8 +35,15 @@ pub(crate) struct SumContext {
     pub(crate) manifest: Digest,
 }
 
-/// Adds `chunks` chunks of the cohort's updates and the decryptors' shares; stores the blinded sums and returns their
-/// digests in order.
+/// Digests of the blinded sums in order, and the bytes that a device moved for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Combined {
+    pub(crate) chunks: Vec<Digest>,
+    pub(crate) moved: Moved,
+}
+
+/// Adds `chunks` chunks of the cohort's updates, on the device if there is one, and the decryptors' shares; stores the
+/// blinded sums.
 ///
 /// # Errors
 /// [`CoordinatorError::Malformed`] naming the hospital whose chunk or share cannot be used.
@@ -33,46 +52,159 @@ pub(crate) fn combine(
     layout: &LaneLayout,
     context: &SumContext,
     chunks: u32,
-) -> Result<Vec<Digest>, CoordinatorError> {
-    (0..chunks).into_par_iter().map(|chunk| combine_chunk(bodies, layout, context, chunk)).collect()
+    compute: &Compute,
+    observer: &dyn Observer,
+) -> Result<Combined, CoordinatorError> {
+    Combination { bodies, layout, context, compute, observer }.all(chunks)
 }
 
-fn combine_chunk(
-    bodies: &Bodies,
-    layout: &LaneLayout,
-    context: &SumContext,
-    chunk: u32,
-) -> Result<Digest, CoordinatorError> {
-    let (round, attempt) = (context.round, context.attempt);
-    let id = ChunkId { epoch: context.epoch.0, round: round.0, attempt: attempt.0, chunk };
-    let own = |source| CoordinatorError::malformed("sum", None, source);
-    let (cohort, decryptors) = (context.cohort.numbers(), context.decryptors.numbers());
-    let bound = ShareContext::new(layout, id, &cohort, &decryptors, context.manifest.0).map_err(own)?;
-    let body = |kind, party: PartyId| BlobId::round(kind, round, attempt, Some(party), chunk);
-    let mut sum = ChunkSum::new(layout, id);
-    for party in context.cohort.iter() {
+struct Combination<'a> {
+    bodies: &'a Bodies,
+    layout: &'a LaneLayout,
+    context: &'a SumContext,
+    compute: &'a Compute,
+    observer: &'a dyn Observer,
+}
+
+impl Combination<'_> {
+    fn all(&self, chunks: u32) -> Result<Combined, CoordinatorError> {
+        let mut combined = Combined { chunks: Vec::new(), moved: Moved::default() };
+        let mut next = 0;
+        if self.compute.worker().is_some() {
+            let contents = (0..chunks).map(|chunk| self.content(chunk)).collect::<Result<Vec<_>, _>>()?;
+            let checked = compute::chosen(&contents);
+            let step = self.group_chunks();
+            // A device that is given up meanwhile leaves the rest to the processor.
+            while next < chunks && self.compute.worker().is_some() {
+                let group = next..next.saturating_add(step).min(chunks);
+                next = group.end;
+                let (digests, moved) = self.group(group, |chunk| checked.contains(&(chunk as usize)))?;
+                combined.chunks.extend(digests);
+                combined.moved += moved;
+            }
+        }
+        let rest: Vec<Digest> = (next..chunks)
+            .into_par_iter()
+            .map(|chunk| self.finish(&self.sum(chunk)?))
+            .collect::<Result<_, CoordinatorError>>()?;
+        combined.chunks.extend(rest);
+        Ok(combined)
+    }
+
+    /// Chunks of a group.
+    fn group_chunks(&self) -> u32 {
+        let polynomials = self.context.cohort.len() as u64 + 1;
+        let chunk = polynomials * ChunkTerms::polynomial_bytes(self.layout);
+        u32::try_from((GROUP_BYTES_MAX / chunk).max(1)).unwrap_or(u32::MAX)
+    }
+
+    fn id(&self, chunk: u32) -> ChunkId {
+        let SumContext { epoch, round, attempt, .. } = self.context;
+        ChunkId { epoch: epoch.0, round: round.0, attempt: attempt.0, chunk }
+    }
+
+    fn body(&self, kind: BlobKind, party: PartyId, chunk: u32) -> BlobId {
+        BlobId::round(kind, self.context.round, self.context.attempt, Some(party), chunk)
+    }
+
+    /// The digest of what a chunk's sum is made of.
+    fn content(&self, chunk: u32) -> Result<Digest, CoordinatorError> {
+        let update = |party| self.bodies.digest(&self.body(BlobKind::UpdateChunk, party, chunk));
+        Ok(compute::content(self.context.cohort.iter().map(update).collect::<Result<_, _>>()?))
+    }
+
+    /// One hospital's chunk, read and checked whole.
+    fn update<'b>(&self, party: PartyId, bytes: &'b [u8]) -> Result<PackedChunk<'b>, CoordinatorError> {
         let wrong = |source| CoordinatorError::malformed("update chunk", Some(party), source);
-        let bytes = bodies.get(&body(BlobKind::UpdateChunk, party))?;
-        let update = PackedChunk::from_bytes(&bytes, layout).map_err(wrong)?;
+        let update = PackedChunk::from_bytes(bytes, self.layout).map_err(wrong)?;
         if update.sender() != party.number() {
             return Err(CoordinatorError::misattributed("update chunk", party, update.sender()));
         }
-        // Folded only after it was checked whole: half a chunk must never touch the accumulator.
-        sum.absorb_packed(&update).map_err(wrong)?;
+        Ok(update)
     }
-    let shares = context
-        .decryptors
-        .iter()
-        .map(|party| {
-            let bytes = bodies.get(&body(BlobKind::Share, party))?;
-            let share = DecryptionShare::from_bytes(&bytes, layout, &bound)
-                .map_err(|source| CoordinatorError::malformed("decryption share", Some(party), source))?;
-            if share.party() != party.number() {
-                return Err(CoordinatorError::misattributed("decryption share", party, share.party()));
-            }
-            Ok(share)
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let blinded = BlindedSum::combine(layout, &bound, &sum, &shares).map_err(own)?;
-    bodies.put(&BlobId::round(BlobKind::SumChunk, round, attempt, None, chunk), &blinded.to_bytes())
+
+    /// A chunk's sum on the processor.
+    fn sum(&self, chunk: u32) -> Result<ChunkSum, CoordinatorError> {
+        let mut sum = ChunkSum::new(self.layout, self.id(chunk));
+        for party in self.context.cohort.iter() {
+            let wrong = |source| CoordinatorError::malformed("update chunk", Some(party), source);
+            let bytes = self.bodies.get(&self.body(BlobKind::UpdateChunk, party, chunk))?;
+            // Folded only after it was checked whole: half a chunk must never touch the accumulator.
+            sum.absorb_packed(&self.update(party, &bytes)?).map_err(wrong)?;
+        }
+        Ok(sum)
+    }
+
+    /// A group of chunks: summed on the device if that goes well, then like any other.
+    fn group(
+        &self,
+        group: Range<u32>,
+        is_checked: impl Fn(u32) -> bool + Sync,
+    ) -> Result<(Vec<Digest>, Moved), CoordinatorError> {
+        let read = |chunk| {
+            let update = |party| self.bodies.get(&self.body(BlobKind::UpdateChunk, party, chunk));
+            Ok((self.id(chunk), self.context.cohort.iter().map(update).collect::<Result<Vec<_>, _>>()?))
+        };
+        let stored: Vec<(ChunkId, Vec<Bytes>)> =
+            group.into_par_iter().map(read).collect::<Result<_, CoordinatorError>>()?;
+        let terms: Vec<ChunkTerms<'_>> =
+            stored.par_iter().map(|(id, bodies)| self.terms(*id, bodies)).collect::<Result<_, _>>()?;
+        let (sums, moved) = sums(self.compute, self.observer, &terms, |id| is_checked(id.chunk));
+        let digests = sums.par_iter().map(|sum| self.finish(sum)).collect::<Result<_, _>>()?;
+        Ok((digests, moved))
+    }
+
+    fn terms<'b>(&self, id: ChunkId, bodies: &'b [Bytes]) -> Result<ChunkTerms<'b>, CoordinatorError> {
+        let mut terms = ChunkTerms::new(self.layout, id);
+        for (party, bytes) in self.context.cohort.iter().zip(bodies) {
+            let wrong = |source| CoordinatorError::malformed("update chunk", Some(party), source);
+            terms.push(&self.update(party, bytes)?).map_err(wrong)?;
+        }
+        Ok(terms)
+    }
+
+    /// Adds the decryptors' shares to a chunk's sum and stores the result.
+    fn finish(&self, sum: &ChunkSum) -> Result<Digest, CoordinatorError> {
+        let (context, layout, id) = (self.context, self.layout, *sum.id());
+        let own = |source| CoordinatorError::malformed("sum", None, source);
+        let (cohort, decryptors) = (context.cohort.numbers(), context.decryptors.numbers());
+        let bound = ShareContext::new(layout, id, &cohort, &decryptors, context.manifest.0).map_err(own)?;
+        let shares = context
+            .decryptors
+            .iter()
+            .map(|party| {
+                let bytes = self.bodies.get(&self.body(BlobKind::Share, party, id.chunk))?;
+                let share = DecryptionShare::from_bytes(&bytes, layout, &bound)
+                    .map_err(|source| CoordinatorError::malformed("decryption share", Some(party), source))?;
+                if share.party() != party.number() {
+                    return Err(CoordinatorError::misattributed("decryption share", party, share.party()));
+                }
+                Ok(share)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let blinded = BlindedSum::combine(layout, &bound, sum, &shares).map_err(own)?;
+        let place = BlobId::round(BlobKind::SumChunk, context.round, context.attempt, None, id.chunk);
+        self.bodies.put(&place, &blinded.to_bytes())
+    }
+}
+
+/// The sums of a group, from the device where it is there and right, else from the processor. Both are the same bits.
+fn sums(
+    compute: &Compute,
+    observer: &dyn Observer,
+    terms: &[ChunkTerms<'_>],
+    is_checked: impl Fn(&ChunkId) -> bool + Sync,
+) -> (Vec<ChunkSum>, Moved) {
+    let on_processor = || terms.par_iter().map(ChunkTerms::sum).collect();
+    let Some((sums, moved)) = compute.attempt(observer, |worker| worker.sum(terms)) else {
+        return (on_processor(), Moved::default());
+    };
+    let is_wrong = |(terms, sum): &(&ChunkTerms<'_>, &ChunkSum)| {
+        is_checked(terms.id()) && terms.sum().to_bytes() != sum.to_bytes()
+    };
+    let Some((wrong, _)) = terms.par_iter().zip(&sums).find_first(is_wrong) else { return (sums, moved) };
+    let ChunkId { round, attempt, chunk, .. } = wrong.id();
+    let why = format!("its sum of chunk {chunk} of round {round}, attempt {attempt}, is not the processor's");
+    compute.give_up(observer, &why);
+    (on_processor(), moved)
 }

@@ -170,12 +170,17 @@ impl Bodies {
     /// # Errors
     /// [`CoordinatorError::BodyMissing`].
     pub(crate) fn get(&self, id: &BlobId) -> Result<Bytes, CoordinatorError> {
-        let digest = {
-            let index = self.lock()?;
-            let found = index.lists.get(&ListId::of(id)).and_then(|list| list.get(&id.index));
-            found.map(|(digest, _)| *digest).ok_or(CoordinatorError::BodyMissing { id: *id })?
-        };
-        Ok(Bytes::from(self.spool.get(&digest.0)?))
+        Ok(Bytes::from(self.spool.get(&self.digest(id)?.0)?))
+    }
+
+    /// The digest of a body, without reading it.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::BodyMissing`].
+    pub(crate) fn digest(&self, id: &BlobId) -> Result<Digest, CoordinatorError> {
+        let index = self.lock()?;
+        let found = index.lists.get(&ListId::of(id)).and_then(|list| list.get(&id.index));
+        found.map(|(digest, _)| *digest).ok_or(CoordinatorError::BodyMissing { id: *id })
     }
 
     /// Asks to be told when the list matches `root`; returns whether it does already.

@@ -17,6 +17,7 @@ use protocol::store::Journal;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::bodies::Bodies;
+use crate::compute::Compute;
 use crate::desk::{Desk, Tap};
 use crate::drive::PublishedModel;
 use crate::error::CoordinatorError;
@@ -70,6 +71,8 @@ pub struct CoordinatorSetup<'a> {
     pub key: SigningKey,
     /// What it knows of the plan.
     pub plan: CoordinatorPlan,
+    /// Where its arithmetic happens.
+    pub compute: Compute,
     /// Hears its steps.
     pub observer: Arc<dyn Observer>,
     /// Only in simulations.
@@ -83,6 +86,7 @@ pub struct Coordinator {
     pub(crate) log: Arc<LogBook>,
     pub(crate) bodies: Arc<Bodies>,
     pub(crate) inbox: Inbox,
+    pub(crate) compute: Compute,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) epoch_seed: Digest,
     pub(crate) standing: Standing,
@@ -100,7 +104,7 @@ impl Coordinator {
     /// [`CoordinatorError`] where the folder or the socket cannot be used; [`CoordinatorError::OtherRoster`] where the
     /// folder belongs to other hospitals or another key epoch.
     pub async fn start(setup: CoordinatorSetup<'_>) -> Result<Self, CoordinatorError> {
-        let CoordinatorSetup { folder, address, identity, authority, key, plan, observer, tap } = setup;
+        let CoordinatorSetup { folder, address, identity, authority, key, plan, compute, observer, tap } = setup;
         let io = |source| CoordinatorError::Io { action: "create", path: folder.to_path_buf(), source };
         std::fs::create_dir_all(folder).map_err(io)?;
         let journal = Arc::new(Journal::open(&folder.join("journal.sqlite"))?);
@@ -135,6 +139,7 @@ impl Coordinator {
             log,
             bodies,
             inbox,
+            compute,
             observer,
             epoch_seed,
             standing,

@@ -6,6 +6,7 @@
 mod aggregation;
 pub mod audit;
 mod bodies;
+pub mod compute;
 mod coordinator;
 mod desk;
 mod drive;
@@ -14,6 +15,7 @@ mod error;
 mod inbox;
 mod log_book;
 mod observer;
+mod resident_model;
 mod serving_engine;
 mod serving_keys;
 mod standing;

@@ -4,6 +4,8 @@ use protocol::ids::{Attempt, PartyId, QueryId, RoundId};
 use protocol::message::VoidReason;
 use protocol::party_set::PartySet;
 
+use crate::compute::Moved;
+
 /// One step of the coordinator.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -36,6 +38,8 @@ pub enum Step {
         decryptors: PartySet,
         /// Milliseconds.
         ms: f64,
+        /// Bytes to and from the device; none on the processor.
+        moved: Moved,
     },
     /// The round ended without a model.
     Void {
@@ -49,12 +53,28 @@ pub enum Step {
         /// The error's text.
         what: String,
     },
+    /// Keys and model were copied to the device.
+    Loaded {
+        /// Milliseconds.
+        ms: f64,
+        /// Bytes to and from the device.
+        moved: Moved,
+    },
     /// A query was evaluated.
     Evaluated {
         /// The query.
         query: QueryId,
-        /// Milliseconds.
+        /// Milliseconds, of all queries that were evaluated together.
         ms: f64,
+        /// Bytes to and from the device, of this query's part; none on the processor.
+        moved: Moved,
+    },
+    /// The device failed or was wrong. Its work was done again on the processor, which does all work from now on.
+    DeviceGivenUp {
+        /// The device.
+        device: String,
+        /// What it did.
+        why: String,
     },
     /// The decryptors' shares of a query were added up to the asker's answer.
     Switched {
@@ -65,7 +85,7 @@ pub enum Step {
     },
 }
 
-/// Hears the coordinator's steps. Called on the driver's task: must not block.
+/// Hears the coordinator's steps. Called on the driver's task and on workers: must not block.
 pub trait Observer: Send + Sync {
     /// One step.
     fn step(&self, step: Step);

@@ -7,7 +7,7 @@ use he_agg::ckks::{Ciphertext, CkksError, EvaluationKeys, Evaluator, Hoisted, Pl
 use thiserror::Error;
 
 use crate::executor::{Machine, walk};
-use crate::model::{EncryptedModel, ModelError, Place, check};
+use crate::model::{EncryptedModel, ModelError};
 use crate::plain::PlainModel;
 use crate::program::Program;
 
@@ -212,12 +212,7 @@ impl<'a, B: Backend> EncryptedExecutor<'a, B> {
         if found != program.digest() {
             return Err(ExecuteError::OtherProgram { expected: program.digest(), found });
         }
-        for query in queries {
-            program.check_inputs(query.len()).map_err(ModelError::Input)?;
-            for input in *query {
-                check(input, Place::Query, program, program.input_limbs(), program.input_scale())?;
-            }
-        }
+        queries.iter().try_for_each(|query| program.check_query(query))?;
         let machine = EncryptedMachine { executor: self, weights };
         let mut done = 0;
         let result = walk(&machine, program, queries, |step, values| {

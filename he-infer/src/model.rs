@@ -206,6 +206,15 @@ impl Program {
         check(slot, Place::Weight(index), self, weight.limbs(), weight.scale())
     }
 
+    /// Checks the ciphertexts of one query, for callers that evaluate several together.
+    ///
+    /// # Errors
+    /// Another number of ciphertexts; another preset, level, scale or number of polynomials.
+    pub fn check_query<B: Backend>(&self, query: &[Ciphertext<B>]) -> Result<(), ModelError> {
+        self.check_inputs(query.len())?;
+        query.iter().try_for_each(|input| check(input, Place::Query, self, self.input_limbs(), self.input_scale()))
+    }
+
     /// Packs, encodes and encrypts an image as a query at the program's level and scale.
     ///
     /// # Errors

@@ -17,9 +17,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("he-gpu", &["he-agg"]),
     ("protocol", &[]),
     ("datasets", &[]),
+    ("he-gpu", &["he-agg"]),
     ("he-infer", &["he-agg"]),
     ("client", &["he-agg", "he-infer", "protocol", "datasets"]),
-    ("coordinator", &["he-agg", "he-infer", "protocol"]),
+    ("coordinator", &["he-agg", "he-gpu", "he-infer", "protocol"]),
     ("consilium", &["he-agg", "he-infer", "protocol", "datasets", "client", "coordinator"]),
 ];
 /// The vector code, launches of kernels on device memory, and tests that count what is allocated.

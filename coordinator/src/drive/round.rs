@@ -9,6 +9,7 @@ use protocol::round::{RoundConfig, RoundEnd, RoundInput, RoundMachine, RoundOutp
 
 use crate::aggregation::{self, SumContext};
 use crate::bodies::ListId;
+use crate::compute::Moved;
 use crate::coordinator::Coordinator;
 use crate::error::CoordinatorError;
 use crate::inbox::Incoming;
@@ -69,15 +70,17 @@ impl Coordinator {
                         let started = Instant::now();
                         let (bodies, layout) = (Arc::clone(&self.bodies), self.plan.layout.clone());
                         let context = SumContext { epoch: self.epoch(), round, attempt, cohort, decryptors, manifest };
+                        let (compute, observer) = (self.compute.clone(), Arc::clone(&self.observer));
                         let combined = tokio::task::spawn_blocking(move || {
-                            aggregation::combine(&bodies, &layout, &context, chunks)
+                            aggregation::combine(&bodies, &layout, &context, chunks, &compute, &*observer)
                         })
                         .await
                         .map_err(|_| CoordinatorError::Abandoned)?;
                         let ms = started.elapsed().as_secs_f64() * 1e3;
-                        self.observer.step(Step::Combined { round, cohort, decryptors, ms });
+                        let moved = combined.as_ref().map_or_else(|_| Moved::default(), |combined| combined.moved);
+                        self.observer.step(Step::Combined { round, cohort, decryptors, ms, moved });
                         let input = match combined {
-                            Ok(chunks) => RoundInput::Combined { attempt, chunks },
+                            Ok(combined) => RoundInput::Combined { attempt, chunks: combined.chunks },
                             Err(error) => {
                                 self.observer.step(Step::Failed { what: error.to_string() });
                                 RoundInput::CombineFailed { attempt }

@@ -11,8 +11,7 @@ use protocol::ids::{Digest, QueryId};
 use protocol::limits::{QUERIES_AUDITED_MAX, QUERIES_QUEUED_MAX};
 use protocol::message::{LogMessage, QueryFailed};
 use protocol::reject::Reject;
-use protocol::serving::{Evaluation, ServingConfig, ServingInput, ServingMachine, ServingOutput};
-use rayon::prelude::*;
+use protocol::serving::{ServingConfig, ServingInput, ServingMachine, ServingOutput};
 use tokio::sync::{mpsc, oneshot};
 
 use super::PublishedModel;
@@ -21,7 +20,7 @@ use crate::coordinator::Coordinator;
 use crate::error::CoordinatorError;
 use crate::inbox::Incoming;
 use crate::observer::Step;
-use crate::serving_engine::ServingEngine;
+use crate::serving_engine::{Evaluated, QUERIES_TOGETHER_MAX, ServingEngine};
 
 /// What serving did until it was told to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +30,7 @@ pub struct ServingEnd {
 }
 
 enum Worked {
-    Evaluated(QueryId, Result<BodyRoot, CoordinatorError>, f64),
+    Evaluated(Evaluated),
     Combined(QueryId, Result<BodyRoot, CoordinatorError>, f64),
 }
 
@@ -69,7 +68,7 @@ impl Coordinator {
             program: Digest(self.plan.program.digest()),
             queries_per_asker_max: self.plan.queries_per_asker_max,
             releases_max: self.plan.releases_max,
-            batch_max: rayon::current_num_threads(),
+            batch_max: rayon::current_num_threads().max(QUERIES_TOGETHER_MAX),
             receive_ms: self.query_window_ms(),
             switch_ms: self.query_window_ms(),
         };
@@ -92,15 +91,19 @@ impl Coordinator {
         }
     }
 
-    /// Keys and model of the published model, in memory.
+    /// Keys and model of the published model, in memory and on the device.
     pub(crate) async fn engine(&self, model: PublishedModel) -> Result<ServingEngine, CoordinatorError> {
         let (bodies, program) = (Arc::clone(&self.bodies), Arc::clone(&self.plan.program));
         let (seed, roster) = (self.epoch_seed, &self.plan.roster);
         let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
         let quorum = Quorum { threshold: count(roster.threshold()), parties: count(roster.size()) };
-        tokio::task::spawn_blocking(move || ServingEngine::load(bodies, program, seed, model.attempt, quorum))
-            .await
-            .map_err(|_| CoordinatorError::Abandoned)?
+        let (compute, observer) = (self.compute.clone(), Arc::clone(&self.observer));
+        let load = move || {
+            let mut engine = ServingEngine::load(bodies, program, seed, model.attempt, quorum)?;
+            engine.load_on(&compute, &observer);
+            Ok(engine)
+        };
+        tokio::task::spawn_blocking(load).await.map_err(|_| CoordinatorError::Abandoned)?
     }
 
     fn serving_output(&mut self, session: &mut Session, output: ServingOutput) -> Result<(), CoordinatorError> {
@@ -112,7 +115,10 @@ impl Coordinator {
             }
             ServingOutput::Evaluate(batch) => {
                 let (engine, done) = (Arc::clone(&session.engine), session.done.clone());
-                tokio::task::spawn_blocking(move || evaluate(&engine, &batch, &done));
+                tokio::task::spawn_blocking(move || {
+                    // The session may have ended meanwhile; then nobody waits for the results.
+                    engine.evaluate(&batch, |one| drop(done.blocking_send(Worked::Evaluated(one))));
+                });
             }
             ServingOutput::CombineSwitch { query, .. } => {
                 if let Some(binding) = session.bindings.remove(&query) {
@@ -173,15 +179,15 @@ impl Coordinator {
 
     fn worked(&self, worked: Worked) -> ServingInput {
         match worked {
-            Worked::Evaluated(query, Ok(result), ms) => {
-                self.observer.step(Step::Evaluated { query, ms });
+            Worked::Evaluated(Evaluated { query, result: Ok(result), ms, moved }) => {
+                self.observer.step(Step::Evaluated { query, ms, moved });
                 ServingInput::Evaluated { query, result }
             }
             Worked::Combined(query, Ok(answer), ms) => {
                 self.observer.step(Step::Switched { query, ms });
                 ServingInput::Combined { query, answer }
             }
-            Worked::Evaluated(query, Err(error), _) => {
+            Worked::Evaluated(Evaluated { query, result: Err(error), .. }) => {
                 self.observer.step(Step::Failed { what: error.to_string() });
                 ServingInput::EvaluationFailed { query }
             }
@@ -221,16 +227,6 @@ impl Session {
         }
         self.engine.forget_query_key(ended)
     }
-}
-
-/// Evaluates a batch side by side; every result goes back as soon as it is there.
-fn evaluate(engine: &ServingEngine, batch: &[Evaluation], done: &mpsc::Sender<Worked>) {
-    batch.par_iter().for_each(|one| {
-        let started = Instant::now();
-        let result = engine.evaluate(one);
-        // The session may have ended meanwhile; then nobody waits for the result.
-        let _ = done.blocking_send(Worked::Evaluated(one.query, result, milliseconds(started)));
-    });
 }
 
 fn milliseconds(since: Instant) -> f64 {

@@ -36,8 +36,6 @@ fn sums_of_many_chunks_at_once_equal_the_sums_of_each() {
             assert_eq!((sum.id(), sum.contributors()), (id, expected.contributors()));
             assert!(sum.to_bytes() == expected.to_bytes(), "{id:?}");
             assert!(terms.sum().to_bytes() == expected.to_bytes(), "{id:?}");
-            let residues = (params.n * params.q.len()) as u64;
-            assert_eq!(terms.unpacked_bytes(), 4 * residues * (bodies.len() as u64 + 1));
         }
         // A sum may go on where it is.
         let mut more = ChunkTerms::sum_all(&Cpu::new(params), &terms[3..]).unwrap().remove(0);

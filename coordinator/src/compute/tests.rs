@@ -1,0 +1,1 @@
+//! Devices that are not there, that fail, and that are wrong, without any device.
