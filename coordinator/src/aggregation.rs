@@ -3,6 +3,9 @@
 //! On the processor, one chunk's accumulator and one hospital's chunk are in memory at a time per thread, however many
 //! hospitals there are. A device gets groups of chunks, whose polynomials take at most [`GROUP_BYTES_MAX`] together.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -55,7 +58,7 @@ pub(crate) fn combine(
     compute: &Compute,
     observer: &dyn Observer,
 ) -> Result<Combined, CoordinatorError> {
-    Combination { bodies, layout, context, compute, observer }.all(chunks)
+    Combination { bodies, layout, context, compute, observer, group_bytes: GROUP_BYTES_MAX }.all(chunks)
 }
 
 struct Combination<'a> {
@@ -64,6 +67,7 @@ struct Combination<'a> {
     context: &'a SumContext,
     compute: &'a Compute,
     observer: &'a dyn Observer,
+    group_bytes: u64,
 }
 
 impl Combination<'_> {
@@ -95,7 +99,7 @@ impl Combination<'_> {
     fn group_chunks(&self) -> u32 {
         let polynomials = self.context.cohort.len() as u64 + 1;
         let chunk = polynomials * ChunkTerms::polynomial_bytes(self.layout);
-        u32::try_from((GROUP_BYTES_MAX / chunk).max(1)).unwrap_or(u32::MAX)
+        u32::try_from((self.group_bytes / chunk).max(1)).unwrap_or(u32::MAX)
     }
 
     fn id(&self, chunk: u32) -> ChunkId {

@@ -1,5 +1,8 @@
 //! Evaluates the encrypted model on encrypted images, and adds the shares that switch a result to its asker.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;

@@ -5,10 +5,12 @@
 //! warning, and nothing is lost but time. Only ciphertexts and public keys go there.
 
 mod device;
+#[cfg(test)]
+pub(crate) mod faulty;
 mod gpu;
 mod spot_check;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;

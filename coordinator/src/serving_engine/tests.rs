@@ -1,0 +1,187 @@
+//! Stored queries evaluated on the processor, on a device, and on one that fails or is wrong.
+
+use std::path::Path;
+
+use he_agg::ckks::{Encoder, PublicKey};
+use he_agg::multiparty::{
+    GaloisKeyShare, GaloisKeySum, PublicKeyShare, PublicKeySum, R1, R2, RelinKeyShare, RelinKeySum, ServingSecret,
+};
+use he_agg::{Preset, Stream};
+use he_infer::{ImageShape, LayerSpec, Network};
+use protocol::store::Journal;
+
+use super::*;
+use crate::compute::faulty::{Ear, Fault, FaultyHost};
+use crate::observer::Step;
+
+const SEED: [u8; 32] = [7; 32];
+
+/// All that one holder of the whole key has made: keys, a model, and five stored queries.
+struct Holder {
+    program: Arc<Program>,
+    keys: EvaluationKeys,
+    model: EncryptedModel,
+    queries: Vec<(BlobId, Vec<u8>)>,
+}
+
+fn asker() -> PartyId {
+    PartyId::new(1).unwrap()
+}
+
+impl Holder {
+    fn new() -> Self {
+        let network = Network::new(
+            ImageShape::new(1, 6, 6),
+            vec![LayerSpec::conv(2, 3, 2), LayerSpec::quadratic(), LayerSpec::dense(3)],
+        );
+        let program = Program::compile(&network.unwrap(), Preset::Inf13.params()).unwrap();
+        let mut stream = Stream::from_seed([42; 32]);
+        let (public, keys) = keys(&program, &mut stream);
+        let parameters: Vec<f32> =
+            (0..program.network().parameter_count()).map(|at| (at % 7) as f32 / 10.0 - 0.3).collect();
+        let model = EncryptedModel::encrypt(&program, &parameters, &public, &mut stream).unwrap();
+        let encoder = Encoder::new(Preset::Inf13).unwrap();
+        let mut queries = Vec::new();
+        for counter in 1..=5 {
+            for part in 0..program.inputs() as u32 {
+                let pixels: Vec<f64> = (0..36).map(|at| f64::from(at * counter % 11) / 11.0).collect();
+                let plain = encoder.encode(&pixels, program.input_scale(), program.input_limbs()).unwrap();
+                let id = BlobId::query(BlobKind::Query, query(counter), Some(asker()), part);
+                queries.push((id, public.encrypt(&plain, &mut stream).unwrap().to_bytes()));
+            }
+        }
+        Self { program: Arc::new(program), keys, model, queries }
+    }
+
+    fn engine(&self, folder: &Path) -> ServingEngine {
+        let journal = Arc::new(Journal::open(&folder.join("journal.sqlite")).unwrap());
+        let bodies = Arc::new(Bodies::open(&folder.join("spool"), journal).unwrap());
+        for (id, bytes) in &self.queries {
+            bodies.put(id, bytes).unwrap();
+        }
+        ServingEngine {
+            bodies,
+            program: Arc::clone(&self.program),
+            crs: Crs::new(Preset::Inf13, SEED),
+            quorum: Quorum { threshold: 1, parties: 1 },
+            keys: self.keys.upload(&he_agg::backend::Cpu::new(Preset::Inf13.params())).unwrap(),
+            model: self.model.clone(),
+            query_keys: Mutex::default(),
+            on_device: None,
+        }
+    }
+}
+
+fn query(counter: u32) -> QueryId {
+    QueryId::new(asker(), u64::from(counter))
+}
+
+fn keys(program: &Program, stream: &mut Stream) -> (PublicKey, EvaluationKeys) {
+    let (crs, plan) = (Crs::new(Preset::Inf13, SEED), program.key_plan());
+    let secret = ServingSecret::generate(Preset::Inf13, 1, stream).unwrap();
+    let mut public = PublicKeySum::new(&crs, 1).unwrap();
+    public.absorb(&PublicKeyShare::generate(&secret, &crs, stream).unwrap()).unwrap();
+    let (share, ephemeral) = RelinKeyShare::<R1>::generate(&secret, &crs, plan.relin_limbs, stream).unwrap();
+    let mut first = RelinKeySum::<R1>::new(&crs, plan.relin_limbs, 1).unwrap();
+    first.absorb(&share).unwrap();
+    let between = first.finish().unwrap();
+    let mut second = RelinKeySum::<R2>::new(&crs, plan.relin_limbs, 1).unwrap();
+    second.absorb(&RelinKeyShare::<R2>::generate(&secret, ephemeral, &between, stream).unwrap()).unwrap();
+    let mut keys = EvaluationKeys::new(Preset::Inf13);
+    keys.set_relinearization(second.finish(between).unwrap()).unwrap();
+    for (&steps, &limbs) in &plan.rotations {
+        let mut sum = GaloisKeySum::new(&crs, steps, limbs, 1).unwrap();
+        sum.absorb(&GaloisKeyShare::generate(&secret, &crs, steps, limbs, stream).unwrap()).unwrap();
+        keys.insert_rotation(sum.finish().unwrap()).unwrap();
+    }
+    (public.finish().unwrap(), keys)
+}
+
+/// What came of a batch, by query: the root of the result, or why there is none; and all bytes moved.
+type Results = (Vec<(QueryId, Result<BodyRoot, String>)>, Moved);
+
+fn evaluate(engine: &ServingEngine) -> Results {
+    let batch: Vec<Evaluation> = (1..=5)
+        .map(|counter| {
+            let body = BodyRoot::default();
+            Evaluation { query: query(counter), asker: asker(), query_key: None, body }
+        })
+        .collect();
+    let done = Mutex::new((Vec::new(), Moved::default()));
+    engine.evaluate(&batch, |one| {
+        let mut done = done.lock().unwrap();
+        assert!(one.ms >= 0.0);
+        done.0.push((one.query, one.result.map_err(|error| error.to_string())));
+        done.1 += one.moved;
+    });
+    let (mut results, moved) = done.into_inner().unwrap();
+    results.sort_by_key(|(query, _)| *query);
+    (results, moved)
+}
+
+/// The same batch in a new folder, with a device or without.
+fn evaluated(holder: &Holder, device: Option<(&Compute, &Arc<Ear>)>) -> Results {
+    let folder = tempfile::tempdir().unwrap();
+    let mut engine = holder.engine(folder.path());
+    if let Some((compute, ear)) = device {
+        let observer: Arc<dyn Observer> = Arc::clone(ear) as _;
+        engine.load_on(compute, &observer);
+    }
+    evaluate(&engine)
+}
+
+#[test]
+fn a_device_gives_the_processors_results_whatever_happens_to_it() {
+    let holder = Holder::new();
+    let (expected, nothing) = evaluated(&holder, None);
+    assert_eq!((expected.len(), nothing), (5, Moved::default()));
+    assert!(expected.iter().all(|(_, result)| result.is_ok()), "{expected:?}");
+    // Five queries are two groups, and each group is one download.
+    let faults = [
+        (Fault::None, None),
+        (Fault::Lost(0), Some("unplugged")),
+        (Fault::Lost(1), Some("unplugged")),
+        (Fault::Full(0), Some("no room")),
+        (Fault::Full(1), Some("no room")),
+        (Fault::Wrong(0), Some("its result of query 1-1 is not the processor's")),
+    ];
+    for (fault, warning) in faults {
+        let (host, ear) = (FaultyHost::new(fault), Arc::new(Ear::default()));
+        let compute = host.chosen();
+        let (found, moved) = evaluated(&holder, Some((&compute, &ear)));
+        assert_eq!(found, expected, "{fault:?}");
+        let warnings = ear.given_up();
+        match warning {
+            Some(text) => assert!(warnings.len() == 1 && warnings[0].contains(text), "{fault:?}: {warnings:?}"),
+            None => {
+                assert!(warnings.is_empty() && compute.worker().is_some());
+                assert!(moved.to > 0 && moved.from > 0 && moved.from < moved.to, "{moved:?}");
+                let loaded = |step: &Step| matches!(step, Step::Loaded { moved, .. } if moved.to > 0);
+                assert!(ear.0.lock().unwrap().iter().any(loaded));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_query_of_another_shape_fails_alone_and_costs_no_device() {
+    let mut holder = Holder::new();
+    let of_third = holder.queries.iter().position(|(id, _)| id.round == query(3).0).unwrap();
+    let preset = Preset::Inf13;
+    let encoder = Encoder::new(preset).unwrap();
+    let mut stream = Stream::from_seed([42; 32]);
+    let (public, _) = keys(&holder.program, &mut stream);
+    let limbs = holder.program.input_limbs() - 1;
+    let short = encoder.encode(&[0.5], holder.program.input_scale(), limbs).unwrap();
+    let short = public.encrypt(&short, &mut stream).unwrap().to_bytes();
+    for bad in [short, b"no ciphertext".to_vec()] {
+        holder.queries[of_third].1 = bad;
+        let (expected, _) = evaluated(&holder, None);
+        let refused = expected.iter().filter(|(_, result)| result.is_err());
+        assert_eq!(refused.map(|(query, _)| *query).collect::<Vec<_>>(), [query(3)]);
+        let (compute, ear) = (FaultyHost::new(Fault::None).chosen(), Arc::new(Ear::default()));
+        let (found, _) = evaluated(&holder, Some((&compute, &ear)));
+        assert_eq!(found, expected);
+        assert!(ear.given_up().is_empty() && compute.worker().is_some());
+    }
+}
