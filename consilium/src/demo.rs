@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use coordinator::compute::Choice;
 
 use crate::{
     cli::Global,
@@ -16,7 +17,7 @@ use crate::{
 /// Flags of `demo`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  consilium demo\n  consilium demo --drop hospital-2@2:after-upload\n  consilium demo --seed 7 --out /tmp/demo --format json > demo.json"
+    after_help = "Examples:\n  consilium demo\n  consilium demo --drop hospital-2@2:after-upload\n  consilium demo --device cpu\n  consilium demo --seed 7 --out /tmp/demo --format json > demo.json"
 )]
 pub struct DemoArgs {
     /// Lose a hospital on purpose: hospital-K@ROUND:before-upload, :after-upload or :before-share. Repeatable.
@@ -28,6 +29,9 @@ pub struct DemoArgs {
     /// Another seed for images, split and training.
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Where the coordinator computes: auto (a GPU if there is one), cpu or gpu.
+    #[arg(long, value_name = "auto|cpu|gpu")]
+    pub device: Option<Choice>,
     /// Change one key of the built-in experiment. Repeatable.
     #[arg(long, value_name = "TABLE.KEY=VALUE")]
     pub set: Vec<String>,
@@ -40,6 +44,7 @@ pub struct DemoArgs {
 pub fn run(arguments: &DemoArgs, global: Global) -> Result<Done, Error> {
     let mut overrides = arguments.set.clone();
     overrides.extend(arguments.seed.map(|seed| format!("experiment.seed={seed}")));
+    overrides.extend(arguments.device.map(|device| format!("compute.backend={device}")));
     let experiment = Experiment::parse("demo.toml", DEMO, &overrides)?;
     let request = run_verb::Request {
         data: None,

@@ -1,6 +1,6 @@
 //! Everything that ends an invocation, with a code for scripts, a place and a remedy for people.
 
-use coordinator::audit::AuditError;
+use coordinator::{audit::AuditError, compute::ComputeError};
 
 use crate::{
     bench::BenchError, counter::CounterError, dropout::DropOutError, experiment::ExperimentError,
@@ -44,6 +44,9 @@ pub enum Error {
     /// An audit.
     #[error(transparent)]
     Audit(#[from] coordinator::audit::AuditError),
+    /// A device to compute on.
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
     /// The run folder.
     #[error(transparent)]
     RunFolder(#[from] RunFolderError),
@@ -73,6 +76,7 @@ impl Error {
             Self::NoHospital { .. } => "no_hospital",
             Self::NoTranscript { .. } => "no_transcript",
             Self::Audit(_) => "audit",
+            Self::Compute(_) => "no_gpu",
             Self::Federation(FederationError::Counter(CounterError::Refused(_))) => "query_refused",
             Self::Federation(FederationError::Counter(_)) => "not_served",
             Self::RunFolder(RunFolderError::OtherPlan { .. }) => "resume_other_plan",
@@ -92,6 +96,7 @@ impl Error {
             Self::NoData { .. } => Some("--data".to_owned()),
             Self::DropOut(_) => Some("--drop".to_owned()),
             Self::NoHospital { .. } => Some("--hospital".to_owned()),
+            Self::Compute(_) => Some("--device".to_owned()),
             Self::NoTranscript { folder } => Some(folder.display().to_string()),
             Self::RunFolder(error) => Some(error.folder().display().to_string()),
             Self::Bench(error) => error.flag().map(str::to_owned),
@@ -108,6 +113,7 @@ impl Error {
             Self::DropOut(_) => "for example --drop hospital-2@2:after-upload",
             Self::NoData { .. } => "add --data PATH",
             Self::NoHospital { .. } => "choose a number from 1 on",
+            Self::Compute(_) => "--device auto takes a GPU only where there is one; --device cpu looks for none",
             Self::NoTranscript { .. } => "name the folder coordinator/epoch-N of the run, or a copy of it",
             Self::Audit(AuditError::Unknown { .. }) => "`consilium audit queries RUN` lists them",
             Self::Audit(_) => "see the message above",

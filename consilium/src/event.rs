@@ -9,7 +9,10 @@ use std::{
     },
 };
 
+use coordinator::compute::Compute;
 use serde::Serialize;
+
+use crate::report::ComputeReport;
 
 /// Events that may wait for the view; more are dropped and counted, since a run never waits for a terminal.
 pub(crate) const QUEUE_EVENTS: usize = 8192;
@@ -34,6 +37,8 @@ pub enum Event {
         /// Rounds planned.
         rounds: u32,
     },
+    /// Where the coordinator computes; once at the start.
+    Computing(ComputeReport),
     /// The run goes on to something else.
     PhaseStarted {
         /// To what.
@@ -235,6 +240,14 @@ impl EventSender {
     /// Says one sentence about something that went wrong.
     pub fn warn(&self, text: impl Into<String>) {
         self.send(Event::Warning { text: text.into() });
+    }
+
+    /// Where the coordinator computes, with what is to be said about it.
+    pub fn computing(&self, compute: &Compute) {
+        self.send(Event::Computing(ComputeReport::of(compute)));
+        if let Some(warning) = compute.warning() {
+            self.warn(warning);
+        }
     }
 
     /// The run goes on to another phase.

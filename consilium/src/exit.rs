@@ -60,7 +60,8 @@ impl Exit {
             | Error::DropOut(_)
             | Error::NoData { .. }
             | Error::NoHospital { .. }
-            | Error::NoTranscript { .. } => Self::BadInput,
+            | Error::NoTranscript { .. }
+            | Error::Compute(_) => Self::BadInput,
             Error::Audit(AuditError::Log(_)) => Self::Verification,
             Error::Audit(AuditError::Folder(_)) => Self::Failed,
             Error::Audit(_) => Self::BadInput,

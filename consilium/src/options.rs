@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use coordinator::compute::Compute;
+
 use crate::dropout::DropOut;
 
 /// Options of one run; the experiment says the rest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct RunOptions {
     /// `--data`, else the experiment's source; `None` for phantoms.
     pub data: Option<PathBuf>,
@@ -15,4 +17,6 @@ pub struct RunOptions {
     pub drops: Vec<DropOut>,
     /// Continue what `out` holds of an earlier invocation with the same plan.
     pub resume: bool,
+    /// Where the coordinator computes.
+    pub compute: Compute,
 }

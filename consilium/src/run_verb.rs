@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use coordinator::compute::{Choice, Compute};
 use serde_json::json;
 
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 /// Flags of `run`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  consilium run configs/pneumonia.toml --data pneumoniamnist.npz\n  consilium run configs/kidney.toml --data kidney_ct --set federation.rounds=40 --seed 7\n  consilium run --resume runs/2026-11-20T140307Z-pneumonia-5-7f3a --data pneumoniamnist.npz"
+    after_help = "Examples:\n  consilium run configs/pneumonia.toml --data pneumoniamnist.npz\n  consilium run configs/kidney.toml --data kidney_ct --set federation.rounds=40 --seed 7\n  consilium run configs/pneumonia.toml --data pneumoniamnist.npz --device gpu\n  consilium run --resume runs/2026-11-20T140307Z-pneumonia-5-7f3a --data pneumoniamnist.npz"
 )]
 pub struct RunArgs {
     /// The experiment; with --resume, that of the run folder if absent.
@@ -42,6 +43,9 @@ pub struct RunArgs {
     /// Lose a hospital on purpose: hospital-K@ROUND:before-upload, :after-upload or :before-share. Repeatable.
     #[arg(long, value_name = "HOSPITAL@ROUND:MOMENT")]
     pub drop: Vec<DropOut>,
+    /// Where the coordinator computes: auto (a GPU if there is one), cpu or gpu. Wins over compute.backend.
+    #[arg(long, value_name = "auto|cpu|gpu")]
+    pub device: Option<Choice>,
     /// Continue an interrupted run; the plan must be the same.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
@@ -63,6 +67,7 @@ pub(crate) struct Request {
 pub fn run(arguments: &RunArgs, global: Global) -> Result<Done, Error> {
     let mut overrides = arguments.set.clone();
     overrides.extend(arguments.seed.map(|seed| format!("experiment.seed={seed}")));
+    overrides.extend(arguments.device.map(|device| format!("compute.backend={device}")));
     let stored = arguments.resume.as_ref().map(|folder| folder.join("resolved.toml"));
     // The parser lets no third case through.
     let file = arguments.file.clone().or(stored).unwrap_or_default();
@@ -88,11 +93,13 @@ pub(crate) fn federation(experiment: &Experiment, request: Request, global: Glob
     if data.is_none() && format != DataFormat::Phantom {
         return Err(Error::NoData { name: experiment.name().to_owned(), format: format.word() });
     }
+    // Before anything is written: a GPU that is not there is no run that failed.
+    let compute = Compute::choose(experiment.compute().backend)?;
     let out = match &request.resume {
         Some(folder) => run_folder::reopen(folder, experiment)?,
         None => run_folder::create(request.out, experiment, request.command)?,
     };
-    let options = RunOptions { data, out, drops: request.drops, resume: request.resume.is_some() };
+    let options = RunOptions { data, out, drops: request.drops, resume: request.resume.is_some(), compute };
 
     let (events, receiver) = EventSender::channel();
     let watcher = live::watch(receiver, global.shown());

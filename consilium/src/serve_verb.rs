@@ -3,22 +3,26 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use coordinator::compute::{Choice, Compute};
 use serde_json::json;
 
 use crate::{
     cli::Global, error::Error, event::EventSender, exit::Exit, experiment::Experiment, federation, live, live::Shown,
-    output::Done, run_folder,
+    output::Done, report::ComputeReport, run_folder,
 };
 
 /// Flags of `serve`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Several runs are served side by side: other models, or versions of one. Quotas and the flooding budget go on\nwhere the last session left them. Ctrl-C or SIGTERM ends the service in order.\n\nExamples:\n  consilium serve runs/2026-11-20T140307Z-pneumonia-7f3a\n  consilium serve runs/pneumonia-v1 runs/pneumonia-v2"
+    after_help = "Several runs are served side by side: other models, or versions of one. Quotas and the flooding budget go on\nwhere the last session left them. Ctrl-C or SIGTERM ends the service in order.\n\nExamples:\n  consilium serve runs/2026-11-20T140307Z-pneumonia-7f3a\n  consilium serve runs/pneumonia-v1 runs/pneumonia-v2 --device gpu"
 )]
 pub struct ServeArgs {
     /// Folders of finished runs.
     #[arg(required = true, value_name = "RUN")]
     pub runs: Vec<PathBuf>,
+    /// Where the coordinators compute: auto (a GPU if there is one), cpu or gpu. Wins over each run's compute.backend.
+    #[arg(long, value_name = "auto|cpu|gpu")]
+    pub device: Option<Choice>,
 }
 
 /// Serves until a signal comes.
@@ -31,6 +35,14 @@ pub fn run(arguments: &ServeArgs, global: Global) -> Result<Done, Error> {
         .iter()
         .map(|folder| Ok((folder.clone(), run_folder::experiment(folder)?)))
         .collect::<Result<Vec<(PathBuf, Experiment)>, Error>>()?;
+    let choices: Vec<Choice> =
+        runs.iter().map(|(_, experiment)| arguments.device.unwrap_or(experiment.compute().backend)).collect();
+    let compute = Compute::choose(common(&choices))?;
+    let runs = runs.into_iter().zip(&choices).map(|((folder, experiment), choice)| match choice {
+        Choice::Cpu => (folder, experiment, Compute::cpu()),
+        _ => (folder, experiment, compute.clone()),
+    });
+    let runs = runs.collect();
     let (events, receiver) = EventSender::channel();
     // A service writes lines: there is no end to show a bar towards.
     let shown = match global.shown() {
@@ -38,6 +50,7 @@ pub fn run(arguments: &ServeArgs, global: Global) -> Result<Done, Error> {
         other => other,
     };
     let watcher = live::watch(receiver, shown);
+    events.computing(&compute);
     let served = federation::serve(runs, signalled(events.clone()), events);
     watcher.finish();
     let served = served?;
@@ -52,7 +65,17 @@ pub fn run(arguments: &ServeArgs, global: Global) -> Result<Done, Error> {
         .iter()
         .map(|one| json!({"run": one.folder, "model": one.model, "released": one.released, "left": one.left}))
         .collect();
-    Ok(Done { text: lines.join("\n"), data: json!({"served": rows}), exit: Exit::Done })
+    Ok(Done {
+        text: lines.join("\n"),
+        data: json!({"served": rows, "compute": ComputeReport::of(&compute)}),
+        exit: Exit::Done,
+    })
+}
+
+/// What the runs share: one device, given up for all of them at once.
+fn common(choices: &[Choice]) -> Choice {
+    let wants = |choice| choices.contains(&choice).then_some(choice);
+    wants(Choice::Gpu).or_else(|| wants(Choice::Auto)).unwrap_or(Choice::Cpu)
 }
 
 /// Resolves at the first Ctrl-C or SIGTERM.
@@ -76,4 +99,18 @@ async fn signalled(events: EventSender) {
         () = terminated => {}
     }
     events.note("stopping: answers under way are not finished, their askers are told to ask again");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_device_serves_all_runs_that_want_one() {
+        use Choice::{Auto, Cpu, Gpu};
+        let of = [(&[Cpu, Cpu][..], Cpu), (&[Cpu, Auto], Auto), (&[Auto, Gpu, Cpu], Gpu), (&[Gpu], Gpu), (&[], Cpu)];
+        for (choices, expected) in of {
+            assert_eq!(common(choices), expected, "{choices:?}");
+        }
+    }
 }

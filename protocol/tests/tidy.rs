@@ -17,7 +17,6 @@ const EDGES: &[(&str, &[&str])] = &[
     ("he-gpu", &["he-agg"]),
     ("protocol", &[]),
     ("datasets", &[]),
-    ("he-gpu", &["he-agg"]),
     ("he-infer", &["he-agg"]),
     ("client", &["he-agg", "he-infer", "protocol", "datasets"]),
     ("coordinator", &["he-agg", "he-gpu", "he-infer", "protocol"]),

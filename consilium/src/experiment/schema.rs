@@ -170,6 +170,6 @@ const PUBLISH: &[Field] = &[
 ];
 
 const COMPUTE: &[Field] =
-    &[optional("backend", Kind::Choice(&["cpu", "gpu"])), optional("threads", Kind::Integer(0, 1024))];
+    &[optional("backend", Kind::Choice(&["auto", "cpu", "gpu"])), optional("threads", Kind::Integer(0, 1024))];
 
 const REPORT: &[Field] = &[optional("formats", Kind::Choices(&["html", "json", "parquet"]))];

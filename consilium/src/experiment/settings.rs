@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use coordinator::compute::Choice;
 use datasets::{Partition, SplitBy, SplitFractions};
 use he_agg::{Preset, multiparty::DecryptPolicy};
 
@@ -151,6 +152,8 @@ impl Publish {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Compute {
+    /// What does the coordinator's arithmetic. `--device` wins over it.
+    pub backend: Choice,
     /// Threads; 0 for all cores.
     pub threads: usize,
 }

@@ -1,5 +1,7 @@
 //! What experiment files are accepted, and what people are told about the others.
 
+use coordinator::compute::Choice;
+
 use super::*;
 
 const GOOD: &str = r#"schema = 1
@@ -58,6 +60,19 @@ fn every_kind_of_layer_can_be_written_and_is_written_again() {
     assert_eq!(kinds, ["conv", "quartic", "depthwise-conv", "average-pool", "dense"]);
     let again = parse(&experiment.resolved_toml()).expect("what was resolved is accepted");
     assert_eq!(again.network(), experiment.network());
+}
+
+#[test]
+fn every_device_can_be_chosen_and_auto_is_if_nothing_is_said() {
+    let plain = parse(GOOD).expect("accepted");
+    assert_eq!(plain.compute().backend, Choice::Auto);
+    assert!(plain.resolved_toml().contains("backend = \"auto\""), "{}", plain.resolved_toml());
+    for choice in [Choice::Auto, Choice::Cpu, Choice::Gpu] {
+        let file = parse(&format!("{GOOD}[compute]\nbackend = \"{choice}\"\n")).expect("accepted");
+        let flag = Experiment::parse("x.toml", GOOD, &[format!("compute.backend={choice}")]).expect("accepted");
+        assert_eq!((file.compute().backend, flag.compute().backend), (choice, choice));
+        assert_eq!(parse(&file.resolved_toml()).expect("accepted").compute().backend, choice);
+    }
 }
 
 #[test]
@@ -128,8 +143,8 @@ fn a_wrong_type_or_value_says_what_is_allowed() {
         "x.toml:14: [model] layers[2]: type \"relu\" is not allowed, must be one of \"conv\", \"depthwise-conv\", \"average-pool\", \"quadratic\", \"quartic\", \"dense\""
     );
     assert_eq!(
-        message("[model]", "[compute]\nbackend = \"gpu\"\n[model]"),
-        "x.toml:12: [compute] backend: \"gpu\" is not allowed, must be \"cpu\": this build has no gpu feature, and there is no silent fallback"
+        message("[model]", "[compute]\nbackend = \"cuda\"\n[model]"),
+        "x.toml:12: [compute] backend: \"cuda\" is not allowed, must be one of \"auto\", \"cpu\", \"gpu\""
     );
 }
 
@@ -269,6 +284,8 @@ fn the_digest_covers_the_plan_and_nothing_local() {
     };
     let plain = digest(&[]);
     assert_eq!(digest(&["compute.threads=2"]), plain);
+    assert_eq!(digest(&["compute.backend=cpu"]), plain);
+    assert_eq!(digest(&["compute.backend=gpu"]), plain);
     assert_eq!(digest(&["report.formats=[\"json\"]"]), plain);
     assert_eq!(digest(&["data.simulate.partition=by-column"]), plain);
     for change in [

@@ -22,7 +22,7 @@ pub(super) fn everything(experiment: &Experiment) -> Table {
     }
     root.insert(
         "compute".to_owned(),
-        table([("backend", text("cpu")), ("threads", integer(experiment.compute.threads))]),
+        table([("backend", text(experiment.compute.backend.word())), ("threads", integer(experiment.compute.threads))]),
     );
     let formats =
         [("html", experiment.report.html), ("json", experiment.report.json), ("parquet", experiment.report.parquet)];

@@ -1,6 +1,7 @@
 //! Puts the figures of a finished run together, and makes its self-checks.
 
 use client::metrics::Evaluation;
+use coordinator::compute::Compute;
 use datasets::Dataset;
 use he_infer::ShadowExecutor;
 use ndarray::{Array2, Axis};
@@ -40,6 +41,7 @@ pub(super) struct Finished<'a> {
     pub(super) control: bool,
     pub(super) needles: usize,
     pub(super) phases: Vec<PhaseTime>,
+    pub(super) compute: &'a Compute,
     pub(super) wall_s: f64,
 }
 
@@ -78,6 +80,7 @@ pub(super) fn report(run: Finished<'_>, events: &EventSender) -> Result<RunOutco
         images_per_query: run.experiment.program().images(),
         latency_ms: percentiles(queries(&run).map(|one| one.answered.latency.as_secs_f64() * 1e3).collect()),
         evaluate_ms: parts_ms.evaluate,
+        device: run.watch.serving_moved().into(),
         parts_ms,
         query_bytes: run.asked.first().map_or(0, |asked| asked.answered.query_bytes),
         reply_bytes: run.asked.first().map_or(0, |asked| asked.answered.reply_bytes),
@@ -97,7 +100,7 @@ pub(super) fn report(run: Finished<'_>, events: &EventSender) -> Result<RunOutco
         dropouts: run.progress.dropouts,
         traffic,
         phases: run.phases,
-        provenance: Provenance::here(),
+        provenance: Provenance::here(run.compute),
         wall_s: run.wall_s,
     };
     Ok(RunOutcome { report, predictions })

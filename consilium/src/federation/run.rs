@@ -74,6 +74,7 @@ impl<'a> Run<'a> {
             min_cohort: federation.min_cohort,
             rounds: federation.rounds,
         });
+        self.events.computing(&self.options.compute);
         self.enter(Phase::Data);
         let mut progress = Progress::load(out)?;
         progress.epochs += 1;
@@ -92,7 +93,7 @@ impl<'a> Run<'a> {
         let common = Common::new(experiment, progress.epochs, rounds_done, cap)?;
         let mut enrolment = common.enrol(out)?;
         let folder = out.join("coordinator").join(format!("epoch-{}", progress.epochs));
-        let mut coordinator = common.coordinator(&folder, &mut enrolment, &watch).await?;
+        let mut coordinator = common.coordinator(&folder, &mut enrolment, &self.options.compute, &watch).await?;
         let address = coordinator.address();
         let mut hospitals = Vec::new();
         for (enrolled, share) in std::mem::take(&mut enrolment.hospitals).into_iter().zip(shares) {
@@ -153,6 +154,7 @@ impl<'a> Run<'a> {
             control,
             needles,
             phases: self.phases,
+            compute: &self.options.compute,
             wall_s: self.started.elapsed().as_secs_f64(),
         };
         outcome::report(finished, &self.events)
@@ -407,5 +409,6 @@ fn closed(
             aggregate: seen.aggregate_ms,
             decrypt: longest(Timed::Decrypt),
         },
+        device: seen.moved.into(),
     })
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use client::hospital::HospitalError;
+use coordinator::compute::Compute;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -29,21 +30,21 @@ pub struct Served {
     pub left: u64,
 }
 
-/// Serves all runs until `stop` resolves. Blocks.
+/// Serves all runs, each computing where it is told to, until `stop` resolves. Blocks.
 ///
 /// # Errors
 /// [`FederationError`] of the first run that cannot be served; the others are stopped in order.
 pub fn serve(
-    runs: Vec<(PathBuf, Experiment)>,
+    runs: Vec<(PathBuf, Experiment, Compute)>,
     stop: impl Future<Output = ()> + Send + 'static,
     events: EventSender,
 ) -> Result<Vec<Served>, FederationError> {
-    let runtime = super::runtime(runs.first().map(|(folder, _)| folder.clone()).unwrap_or_default())?;
+    let runtime = super::runtime(runs.first().map(|(folder, ..)| folder.clone()).unwrap_or_default())?;
     let served = runtime.block_on(async move {
         let (stopping, stopped) = watch::channel(false);
         let mut hosts = JoinSet::new();
-        for (folder, experiment) in runs {
-            hosts.spawn(host(folder, experiment, stopped.clone(), events.clone()));
+        for (folder, experiment, compute) in runs {
+            hosts.spawn(host(folder, experiment, compute, stopped.clone(), events.clone()));
         }
         let mut stop = std::pin::pin!(stop);
         let (mut served, mut failed) = (Vec::new(), None);
@@ -79,6 +80,7 @@ pub fn serve(
 async fn host(
     out: PathBuf,
     experiment: Experiment,
+    compute: Compute,
     mut stopped: watch::Receiver<bool>,
     events: EventSender,
 ) -> Result<Served, FederationError> {
@@ -96,7 +98,7 @@ async fn host(
     if !folder.join("journal.sqlite").exists() {
         return Err(not_published());
     }
-    let mut coordinator = common.coordinator(&folder, &mut enrolment, &watch).await?;
+    let mut coordinator = common.coordinator(&folder, &mut enrolment, &compute, &watch).await?;
     let published = coordinator.published().ok_or_else(not_published)?;
     let (address, left) = (coordinator.address(), coordinator.releases_left());
     let shape = experiment.network().image();

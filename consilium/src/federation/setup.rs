@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::hospital::{Asker, Fault, Hospital, HospitalEnd, HospitalError, HospitalPlan, HospitalSetup, Moment};
+use coordinator::compute::Compute;
 use coordinator::{Coordinator, CoordinatorPlan, CoordinatorSetup};
 use datasets::Samples;
 use he_agg::aggregation::Flooding;
@@ -90,6 +91,7 @@ impl<'a> Common<'a> {
         &self,
         folder: &Path,
         enrolment: &mut Enrolment,
+        compute: &Compute,
         watch: &Arc<Watch>,
     ) -> Result<Coordinator, FederationError> {
         let federation = self.experiment.federation();
@@ -116,6 +118,7 @@ impl<'a> Common<'a> {
             authority: &enrolment.authority,
             key,
             plan,
+            compute: compute.clone(),
             observer: Arc::clone(watch) as _,
             tap: Some(Arc::clone(watch) as _),
         };

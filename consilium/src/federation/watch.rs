@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use client::hospital::{self, Timed};
 use coordinator::Step;
+use coordinator::compute::Moved;
 use protocol::blob::BlobKind;
 use protocol::exchange::Call;
 use protocol::ids::{Attempt, PartyId, QueryId, RoundId};
@@ -15,6 +16,7 @@ use protocol::party_set::PartySet;
 
 use crate::event::{Activity, EventSender};
 use crate::oracle::{Finding, Needles};
+use crate::report::{bytes_text, milliseconds_text};
 
 /// What was seen of one round.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +32,7 @@ pub(super) struct RoundSeen {
     pub(super) cohort: PartySet,
     pub(super) decryptors: PartySet,
     pub(super) aggregate_ms: f64,
+    pub(super) moved: Moved,
     pub(super) abandoned: Vec<(u32, PartySet)>,
 }
 
@@ -49,6 +52,7 @@ struct Seen {
     rounds: BTreeMap<u32, RoundSeen>,
     contributions: BTreeMap<(u32, u16), Vec<f32>>,
     served: BTreeMap<QueryId, ServedTimes>,
+    serving_moved: Moved,
     traffic: BTreeMap<(u16, &'static str), (u64, u64)>,
     requests: BTreeMap<u16, u64>,
     scanned: (u64, u64),
@@ -95,6 +99,11 @@ impl Watch {
     /// What others computed for a query.
     pub(super) fn served(&self, query: QueryId) -> ServedTimes {
         self.seen().served.get(&query).copied().unwrap_or_default()
+    }
+
+    /// What a device moved for keys, model and queries.
+    pub(super) fn serving_moved(&self) -> Moved {
+        self.seen().serving_moved
     }
 
     /// Messages and bytes that hospitals sent, by hospital and kind.
@@ -227,14 +236,27 @@ impl coordinator::Observer for Watch {
                     "attempt {attempt} of round {round} lost decryptor {lost} and ends; the next attempt has fresh randomness"
                 ));
             }
-            Step::Combined { round, cohort, decryptors, ms } => {
+            Step::Combined { round, cohort, decryptors, ms, moved } => {
                 let mut seen = self.seen();
                 let entry = seen.rounds.entry(round.0).or_default();
                 (entry.cohort, entry.decryptors, entry.aggregate_ms) = (cohort, decryptors, ms);
+                entry.moved = moved;
             }
             Step::Void { round, reason } => self.events.warn(format!("round {round} has no result: {reason}")),
             Step::Failed { what } => self.events.warn(format!("the coordinator: {what}")),
-            Step::Evaluated { query, ms } => self.seen().served.entry(query).or_default().evaluate = ms,
+            Step::Loaded { ms, moved } => {
+                self.seen().serving_moved += moved;
+                let (bytes, time) = (bytes_text(moved.to), milliseconds_text(ms));
+                self.events.note(format!("keys and model are on the device: {bytes} in {time}"));
+            }
+            Step::Evaluated { query, ms, moved } => {
+                let mut seen = self.seen();
+                seen.serving_moved += moved;
+                seen.served.entry(query).or_default().evaluate = ms;
+            }
+            Step::DeviceGivenUp { device, why } => self
+                .events
+                .warn(format!("{device} is given up: {why}; the processor has done its work again and does the rest")),
             Step::Switched { query, ms } => self.seen().served.entry(query).or_default().combine = ms,
             _ => {}
         }

@@ -68,7 +68,7 @@ impl View {
                 self.last = Some(round.clone());
             }
             Event::Serving { done, of, latency_ms } => self.serving = Some((*done, *of, *latency_ms)),
-            Event::Note { .. } | Event::Warning { .. } | Event::Checked { .. } => {}
+            Event::Computing(_) | Event::Note { .. } | Event::Warning { .. } | Event::Checked { .. } => {}
         }
     }
 
@@ -200,6 +200,7 @@ impl View {
                 bytes_text(round.bytes_up),
                 seconds_text(round.seconds),
             )],
+            Event::Computing(compute) => vec![compute.summary.clone()],
             Event::Note { text } => vec![text.clone()],
             Event::Warning { text } => vec![format!("warning: {text}")],
             Event::Serving { done, of, latency_ms } => {

@@ -375,11 +375,12 @@ fn parameters(report: &Report) -> String {
 fn footer(report: &Report) -> String {
     let provenance = &report.provenance;
     format!(
-        "<footer><p>Consilium {} · started {} · {} · {} cores · seed {}<br>command <code>{}</code><br>plan <code>{}</code><br>Research software, not a medical device.</p></footer>\n",
+        "<footer><p>Consilium {} · started {} · {} · {} cores · {} · seed {}<br>command <code>{}</code><br>plan <code>{}</code><br>Research software, not a medical device.</p></footer>\n",
         escape(&provenance.version),
         escape(&provenance.started),
         escape(&provenance.machine),
         provenance.cores,
+        escape(&provenance.compute.summary),
         report.experiment.seed,
         escape(&provenance.command),
         escape(&report.experiment.plan_digest),

@@ -25,9 +25,9 @@ pub use self::{
     paired::Paired,
     quality::{ClinicalQuality, SitePart, SiteQuality, SplitKind, SplitNote},
     schema::{
-        AggregationParameters, Crypto, DropOutReport, ExperimentBlock, Final, Latency, LocalQuality, Oracle, PhaseTime,
-        Prediction, Provenance, Quality, Report, Round, RoundTimes, RunOutcome, Serving, ServingParameters,
-        ServingParts, Traffic,
+        AggregationParameters, ComputeReport, Crypto, DeviceBytes, DeviceReport, DropOutReport, ExperimentBlock, Final,
+        Latency, LocalQuality, Oracle, PhaseTime, Prediction, Provenance, Quality, Report, Round, RoundTimes,
+        RunOutcome, Serving, ServingParameters, ServingParts, Traffic,
     },
     summary::summary,
 };

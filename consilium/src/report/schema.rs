@@ -2,6 +2,8 @@
 //!
 //! A number that does not exist, such as the AUC of a class without images, is NaN here and `null` in the file.
 
+use coordinator::compute::{Compute, Moved};
+use he_agg::simd::Isa;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{paired::Paired, quality::ClinicalQuality};
@@ -122,6 +124,9 @@ pub struct Round {
     pub bytes_down: u64,
     /// Milliseconds per step.
     pub ms: RoundTimes,
+    /// Bytes that the coordinator's device moved for the sum; zeros on the processor.
+    #[serde(default)]
+    pub device: DeviceBytes,
 }
 
 /// Milliseconds of one round, each the longest over the parties that do it.
@@ -135,6 +140,15 @@ pub struct RoundTimes {
     pub aggregate: f64,
     /// Shares, opening and decoding.
     pub decrypt: f64,
+}
+
+/// Bytes between the coordinator's memory and its device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceBytes {
+    /// To the device.
+    pub to: u64,
+    /// From the device.
+    pub from: u64,
 }
 
 /// The final model on the test part.
@@ -197,6 +211,8 @@ pub struct Serving {
     pub latency_ms: Latency,
     /// Of which the coordinator's encrypted evaluation.
     pub evaluate_ms: Latency,
+    /// Bytes that the coordinator's device moved for keys, model and all queries; zeros on the processor.
+    pub device: DeviceBytes,
     /// All parts of the latency; those of one query add up to it, their percentiles need not.
     pub parts_ms: ServingParts,
     /// One query.
@@ -296,6 +312,36 @@ pub struct Provenance {
     pub machine: String,
     /// Cores available.
     pub cores: usize,
+    /// Where the coordinator computed.
+    pub compute: ComputeReport,
+}
+
+/// Where the coordinator computes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ComputeReport {
+    /// As asked for: auto, cpu or gpu.
+    pub choice: String,
+    /// The device; `null` on the processor.
+    pub device: Option<DeviceReport>,
+    /// The processor's instruction set, used for everything that a device does not do.
+    pub isa: String,
+    /// Why it computes there.
+    pub reason: String,
+    /// Why the device was given up and the processor did the rest; `null` if it was not.
+    pub given_up: Option<String>,
+    /// All of it in one line.
+    pub summary: String,
+}
+
+/// A device, as its driver names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeviceReport {
+    /// Its name.
+    pub name: String,
+    /// Its driver with the driver's version.
+    pub driver: String,
+    /// The interface it is reached through.
+    pub api: String,
 }
 
 /// One test image.
@@ -371,15 +417,40 @@ impl Crypto {
     }
 }
 
+impl ComputeReport {
+    /// As things stand now.
+    pub fn of(compute: &Compute) -> Self {
+        let device = compute.device().map(|device| DeviceReport {
+            name: device.name.clone(),
+            driver: device.driver.clone(),
+            api: device.api.clone(),
+        });
+        let given_up = compute.given_up().map(str::to_owned);
+        let mut summary = compute.to_string();
+        if let Some(why) = &given_up {
+            summary.push_str(&format!("; given up, and the processor did the rest: {why}"));
+        }
+        let (choice, isa) = (compute.choice().to_string(), Isa::detect().to_string());
+        Self { choice, device, isa, reason: compute.reason().to_owned(), given_up, summary }
+    }
+}
+
+impl From<Moved> for DeviceBytes {
+    fn from(moved: Moved) -> Self {
+        Self { to: moved.to, from: moved.from }
+    }
+}
+
 impl Provenance {
     /// This process, now.
-    pub fn here() -> Self {
+    pub fn here(compute: &Compute) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command: std::env::args().collect::<Vec<_>>().join(" "),
             started: crate::run_folder::utc(std::time::SystemTime::now()),
             machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
+            compute: ComputeReport::of(compute),
         }
     }
 }

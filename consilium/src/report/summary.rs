@@ -63,6 +63,8 @@ pub fn summary(report: &Report) -> String {
             ),
         ));
     }
+    let computed = report.provenance.compute.summary.trim_start_matches("computing on ");
+    lines.push(("computed on", computed.to_owned()));
     let failed: Vec<&str> =
         report.oracles.iter().filter(|oracle| !oracle.passed).map(|oracle| oracle.name.as_str()).collect();
     let checks = report.oracles.len();

@@ -85,6 +85,7 @@ fn outcome() -> RunOutcome {
                 bytes_up: 5 * 215_084 + 4 * 215_084,
                 bytes_down: 5 * 215_084,
                 ms: RoundTimes { train: 812.0 + t, encrypt: 6.1, aggregate: 1.4, decrypt: 41.0 },
+                device: DeviceBytes::default(),
             }
         })
         .collect();
@@ -134,6 +135,7 @@ fn outcome() -> RunOutcome {
             images_per_query: 1,
             latency_ms: Latency { p50: 1834.0, p95: 2011.0 },
             evaluate_ms: Latency { p50: 1500.0, p95: 1700.0 },
+            device: DeviceBytes { to: 900_000_000, from: 9_000_000 },
             parts_ms: ServingParts {
                 encrypt: Latency { p50: 21.0, p95: 25.0 },
                 network: Latency { p50: 140.0, p95: 180.0 },
@@ -174,6 +176,7 @@ fn outcome() -> RunOutcome {
             started: "2026-11-20T14:03:07Z".to_owned(),
             machine: "linux x86_64".to_owned(),
             cores: 2,
+            compute: ComputeReport::of(&coordinator::compute::Compute::cpu()),
         },
         wall_s: 49.8,
     };
@@ -209,6 +212,9 @@ fn the_json_has_the_agreed_shape() {
     has("/crypto/serving", "preset n log_qp limit depth");
     has("/rounds/0", "round uploaded decryptors sum_exact loss auc bytes_up bytes_down ms");
     has("/rounds/0/ms", "train encrypt aggregate decrypt");
+    has("/rounds/0/device", "to from");
+    has("/serving/device", "to from");
+    has("/provenance/compute", "choice device isa reason given_up summary");
     has("/final", "accuracy auc_macro auc_per_class confusion centralised local_only");
     has("/final/centralised", "accuracy auc_macro");
     has("/final/local_only/0", "hospital accuracy auc_macro");

@@ -14,6 +14,7 @@ use consilium::federation::{self, FederationError};
 use consilium::options::RunOptions;
 use consilium::report;
 use consilium::run_folder;
+use coordinator::compute::Compute;
 
 /// Federations run one after the other: each takes all cores, and a hospital that gets none looks lost.
 fn turn() -> MutexGuard<'static, ()> {
@@ -37,7 +38,7 @@ fn experiment(more: &[&str]) -> Experiment {
 
 fn options(out: &Path, drops: &[&str], resume: bool) -> RunOptions {
     let drops: Vec<DropOut> = drops.iter().map(|drop| drop.parse().expect("a valid drop-out")).collect();
-    RunOptions { data: None, out: out.to_path_buf(), drops, resume }
+    RunOptions { data: None, out: out.to_path_buf(), drops, resume, compute: Compute::cpu() }
 }
 
 #[test]
@@ -84,6 +85,8 @@ fn a_lost_decryptor_costs_an_attempt_every_check_holds_and_the_model_is_served_a
     let json: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
     assert_eq!(json["schema"], 1);
     assert_eq!(json["rounds"][1]["sum_exact"], true);
+    let compute = &json["provenance"]["compute"];
+    assert_eq!((compute["choice"].as_str(), compute["device"].is_null()), (Some("cpu"), true));
 
     service::serves_again(&out, &experiment);
 }

@@ -12,6 +12,7 @@ use consilium::event::EventSender;
 use consilium::experiment::Experiment;
 use consilium::federation::{self, FederationError, Served};
 use coordinator::audit::{self, AuditError};
+use coordinator::compute::Compute;
 use ndarray::Array3;
 use protocol::PartyId;
 use protocol::blob::{BlobId, BlobKind};
@@ -30,7 +31,7 @@ struct Session {
 impl Session {
     fn start(out: &Path, experiment: &Experiment) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
-        let runs = vec![(out.to_path_buf(), experiment.clone())];
+        let runs = vec![(out.to_path_buf(), experiment.clone(), Compute::cpu())];
         let until = async move { drop(stopped.await) };
         let served = std::thread::spawn(move || federation::serve(runs, until, EventSender::silent()));
         Self { out: out.to_path_buf(), stop, served }
@@ -77,8 +78,11 @@ pub(crate) fn serves_again(out: &Path, experiment: &Experiment) {
     assert!(wrong.contains("1 x 2 x 2"), "{wrong}");
     let many = counter::ask(&session.hospital(1), &[image.view(), image.view()]).unwrap_err().to_string();
     assert!(many.contains("takes 1 to 1"), "{many}");
-    let twice =
-        federation::serve(vec![(out.to_path_buf(), experiment.clone())], std::future::pending(), EventSender::silent());
+    let twice = federation::serve(
+        vec![(out.to_path_buf(), experiment.clone(), Compute::cpu())],
+        std::future::pending(),
+        EventSender::silent(),
+    );
     assert!(matches!(twice, Err(FederationError::Counter(CounterError::Busy { .. }))), "{twice:?}");
     let served = session.end();
     assert_eq!(served.released, 1);
