@@ -4,6 +4,7 @@ use client::metrics::MetricsError;
 use client::model_file::ModelFileError;
 use client::train::TrainError;
 use he_agg::aggregation::{AggregationError, PermitError};
+use he_agg::backend::BackendError;
 use he_agg::ckks::CkksError;
 use he_agg::multiparty::CeremonyError;
 use he_agg::simd::{Isa, IsaError};
@@ -183,6 +184,45 @@ pub enum BenchError {
         /// The flag.
         flag: &'static str,
     },
+    /// No device.
+    #[error("--device gpu: {reason}")]
+    Device {
+        /// What was looked for, and found.
+        reason: String,
+    },
+    /// The device failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// `--batch`.
+    #[error("--batch {batch} is not in 1 to {max}")]
+    Batch {
+        /// As given.
+        batch: usize,
+        /// Most.
+        max: usize,
+    },
+    /// `--queries`.
+    #[error("--queries {queries} is not in 1 to {max}")]
+    Queries {
+        /// As given.
+        queries: usize,
+        /// Most.
+        max: usize,
+    },
+    /// `--megabytes`.
+    #[error("--megabytes {megabytes} is not in 1 to {max}")]
+    Megabytes {
+        /// As given.
+        megabytes: usize,
+        /// Most.
+        max: usize,
+    },
+    /// A flag of another measurement.
+    #[error("{flag} does not go with --device gpu, --queries or --resident: it is for the processor's own figures")]
+    OnlyCpu {
+        /// The flag.
+        flag: &'static str,
+    },
     /// Threads that cannot be started.
     #[error("cannot start the threads: {0}")]
     Pool(#[from] rayon::ThreadPoolBuildError),
@@ -244,7 +284,11 @@ impl BenchError {
             Self::Compile(_) => Some("--preset"),
             Self::Security(_) => Some("--security"),
             Self::Hospitals { .. } | Self::Release { .. } => Some("--hospitals"),
-            Self::OnlyTrained { flag } | Self::OnlyRandom { flag } => Some(flag),
+            Self::OnlyTrained { flag } | Self::OnlyRandom { flag } | Self::OnlyCpu { flag } => Some(flag),
+            Self::Device { .. } => Some("--device"),
+            Self::Batch { .. } => Some("--batch"),
+            Self::Queries { .. } => Some("--queries"),
+            Self::Megabytes { .. } => Some("--megabytes"),
             _ => None,
         }
     }
@@ -273,6 +317,15 @@ impl BenchError {
             Self::Hospitals { .. } => "for example --hospitals 5",
             Self::Release { .. } => "for example --hospitals 1 for a trusted holder, or --preset INF15-90",
             Self::OnlyRandom { .. } => "leave it out, or choose a network with --network",
+            Self::OnlyCpu { .. } => "leave it out, or measure with --device cpu",
+            Self::Device { .. } => "install the GPU's driver (Vulkan on Linux), or use --device cpu",
+            Self::Backend(BackendError::OutOfMemory { .. }) => {
+                "lower --batch, --queries, --hospitals or --megabytes, or use --device cpu"
+            }
+            Self::Backend(_) => "try again, or use --device cpu; see the system's log for the driver's fault",
+            Self::Batch { .. } => "for example --batch 16",
+            Self::Queries { .. } => "for example --queries 16",
+            Self::Megabytes { .. } => "for example --megabytes 40",
             Self::OnlyTrained { .. } => "name a file of `consilium bench train` with --model MODEL.safetensors",
             _ => "this is a fault of the program: please report it with the command",
         }

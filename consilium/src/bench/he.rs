@@ -4,19 +4,25 @@ use clap::Args;
 use he_agg::{Params, Preset};
 
 use super::{
-    Measured, ckks,
+    Measured,
+    batch::{self, BATCH_MAX},
+    ckks,
+    device::{DeviceFlags, Selected},
     engine::{Engine, EngineFlags},
     error::BenchError,
     progress::Progress,
     ring,
     row::Row,
-    table::{COLUMNS, Table, cells},
+    table::{COLUMNS, Table, cells, three_figures},
     timing::{Repetitions, TimingFlags},
 };
-use crate::{cli::Global, exit::Exit};
+use crate::{cli::Global, exit::Exit, report::bytes_text};
 
 /// Time per operation if nothing is said.
 const SECONDS: f64 = 0.2;
+
+/// Operations of a batch on a GPU if nothing is said.
+const BATCH: usize = 16;
 
 /// The presets that serve models.
 const SERVING: [Preset; 3] = [Preset::Inf14x30, Preset::Inf15x60, Preset::Inf15x90];
@@ -24,7 +30,7 @@ const SERVING: [Preset; 3] = [Preset::Inf14x30, Preset::Inf15x60, Preset::Inf15x
 /// Flags of `bench he`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Bytes are those of operands, keys and results in memory; for pack, unpack and keys, those on the wire.\nA rotation or relinearisation key is counted whole, although half of it is expanded from a seed.\n\nExamples:\n  consilium bench he\n  consilium bench he --preset INF15-90 --limbs 10 --threads 2\n  consilium bench he --preset AGG13 --isa avx2 --repeat 50 --format json"
+    after_help = "Bytes are those of operands, keys and results in memory; for pack, unpack and keys, those on the wire.\nA rotation or relinearisation key is counted whole, although half of it is expanded from a seed.\n\nWith --device gpu, or with --batch on the processor, operations run on batches that lie where they are computed on, and\na figure is the time of several batches from the first call until the device has finished, divided by their operations.\nBytes are then those an operation cannot do without (operands read once, results written once, a key once per batch; no\nintermediate value), and the last column is how fast they moved, as a share of the rate measured in the first row (adding\ntwo buffers of 256 MiB). Exit code 6 if anything was copied to or from the device while the clock ran.\n\nExamples:\n  consilium bench he\n  consilium bench he --preset INF15-90 --limbs 10 --threads 2\n  consilium bench he --preset AGG13 --isa avx2 --repeat 50 --format json\n  consilium bench he --device gpu --preset INF15-90 --batch 32\n  consilium bench he --device cpu --preset INF15-90 --batch 32 --threads 16"
 )]
 pub struct HeArgs {
     /// Parameter set; all that serve models if absent. An aggregation preset has ring operations only.
@@ -33,6 +39,12 @@ pub struct HeArgs {
     /// Limbs of the operands; the top level if absent.
     #[arg(long, value_name = "L")]
     pub limbs: Option<usize>,
+    /// Operations that go together, on operands that lie where they are computed on; 16 on a GPU if absent.
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+    /// The device.
+    #[command(flatten)]
+    pub device: DeviceFlags,
     /// Threads and instruction set.
     #[command(flatten)]
     pub engine: EngineFlags,
@@ -61,6 +73,10 @@ pub fn run(arguments: &HeArgs, global: Global) -> Result<Measured, BenchError> {
     let plan = Repetitions::of(arguments.timing, SECONDS)?;
     let engine = Engine::start(&arguments.engine)?;
     let levels = presets.into_iter().map(|preset| level(preset, arguments.limbs)).collect::<Result<Vec<_>, _>>()?;
+    let selected = Selected::find(arguments.device)?;
+    if let Some(batch) = arguments.batch.or((!selected.is_cpu()).then_some(BATCH)) {
+        return batches(&selected, (&levels, batch), plan, &engine, global);
+    }
 
     let mut progress = Progress::new(global);
     progress.group("transforms of N = 4096");
@@ -79,6 +95,46 @@ pub fn run(arguments: &HeArgs, global: Global) -> Result<Measured, BenchError> {
     }
     progress.finish();
     Ok(Measured { text, rows: all, exit: Exit::Done })
+}
+
+/// The operations on batches.
+fn batches(
+    selected: &Selected,
+    (levels, batch): (&[(Preset, usize)], usize),
+    repetitions: Repetitions,
+    engine: &Engine,
+    global: Global,
+) -> Result<Measured, BenchError> {
+    if !(1..=BATCH_MAX).contains(&batch) {
+        return Err(BenchError::Batch { batch, max: BATCH_MAX });
+    }
+    let mut progress = Progress::new(global);
+    let (mut text, mut all) = (vec![selected.line()], Vec::new());
+    for &(preset, limbs) in levels {
+        progress.group(preset.name());
+        let plan = batch::Plan { preset, limbs, batch, repetitions, engine };
+        let rows = batch::operations(selected, plan, &mut progress)?;
+        text.push(format!("{}\nbatches of {batch}\n{}", heading(preset.params(), limbs, engine), batch_table(&rows)));
+        all.extend(rows);
+    }
+    progress.finish();
+    let copied: u64 = all.iter().filter_map(|row: &Row| row.copied).sum();
+    text.push(match copied {
+        0 => "nothing was copied to or from the device while the clock ran".to_owned(),
+        _ => format!("NOT RESIDENT   {} were copied to or from the device while the clock ran", bytes_text(copied)),
+    });
+    let exit = if copied == 0 { Exit::Done } else { Exit::Verification };
+    Ok(Measured { text: text.join("\n\n"), rows: all, exit })
+}
+
+fn batch_table(rows: &[Row]) -> String {
+    let mut table = Table::new(&[&COLUMNS[..], &["GB/s", "of memory"]].concat());
+    for row in rows {
+        let rate = row.min_ns.map_or_else(|| "–".to_owned(), |ns| three_figures(row.bytes as f64 / ns));
+        let share = row.of_bandwidth.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", 100.0 * share));
+        table.push([cells(row), vec![rate, share]].concat());
+    }
+    table.text()
 }
 
 /// The limbs to measure a preset at.

@@ -7,9 +7,11 @@ pub mod aggregate;
 pub mod agreement;
 pub mod balance;
 pub mod bandwidth;
+pub mod batch;
 pub mod ckks;
 pub mod cohort;
 pub mod consortium;
+pub mod device;
 pub mod engine;
 pub mod error;
 pub mod he;
@@ -41,7 +43,7 @@ use crate::{
 /// Flags of `bench`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  consilium bench he --preset INF15-90\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n  consilium bench infer --network lola --preset INF14-30\n  consilium bench train configs/demo.toml --epochs 10\n  consilium bench limit --threads 2\n  consilium bench he --format json > he.jsonl"
+    after_help = "Examples:\n  consilium bench he --preset INF15-90\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n  consilium bench infer --network lola --preset INF14-30\n  consilium bench train configs/demo.toml --epochs 10\n  consilium bench limit --threads 2\n  consilium bench he --format json > he.jsonl\n  consilium bench he --device gpu --preset INF15-90"
 )]
 pub struct BenchArgs {
     /// What is measured.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{engine::Engine, timing::Timing};
 
-/// The device that all of this runs on.
+/// What computes where no device was chosen.
 const BACKEND: &str = "cpu";
 
 /// One operation under one set of parameters. Fields that an operation does not have are left out.
@@ -27,8 +27,11 @@ pub struct Row {
     pub threads: usize,
     /// Instruction set.
     pub isa: &'static str,
-    /// Device.
+    /// What computed: cpu or gpu.
     pub backend: &'static str,
+    /// The graphics adapter, its interface and driver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// Median time; null where there is nothing to time, as for the size of a key.
     pub median_ns: Option<f64>,
     /// Shortest time.
@@ -37,6 +40,18 @@ pub struct Row {
     pub bytes: u64,
     /// Times taken.
     pub repetitions: usize,
+    /// Operations that went together; times and bytes are those of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
+    /// Kernels that the batch starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub launches: Option<u64>,
+    /// Bytes copied to or from the device while the clock ran, of all calls together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copied: Option<u64>,
+    /// `bytes` in the shortest time, as a share of the measured rate of adding in the device's memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of_bandwidth: Option<f64>,
     /// Values of the update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameters: Option<usize>,
@@ -46,7 +61,7 @@ pub struct Row {
     /// Bytes on the wire for each value of the update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_parameter: Option<f64>,
-    /// Whether the decoded sums equal the plaintext integer sums bit for bit.
+    /// Whether the decoded sums equal the plaintext integer sums bit for bit, or a device's results those of the processor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exact: Option<bool>,
     /// Network of an inference, or experiment of a training.
@@ -109,7 +124,7 @@ pub struct Row {
     /// Most images of a batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_size: Option<usize>,
-    /// Training images per second, by the median epoch.
+    /// Training images, or images answered, per second by the median time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images_per_second: Option<f64>,
     /// The file that was written.
@@ -147,10 +162,15 @@ impl Row {
             threads: engine.threads(),
             isa: engine.isa().name(),
             backend: BACKEND,
+            device: None,
             median_ns: None,
             min_ns: None,
             bytes: 0,
             repetitions: 0,
+            batch: None,
+            launches: None,
+            copied: None,
+            of_bandwidth: None,
             parameters: None,
             hospitals: None,
             bytes_per_parameter: None,

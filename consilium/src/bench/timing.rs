@@ -66,7 +66,8 @@ impl Repetitions {
         Ok(Self::Time(Duration::from_secs_f64(seconds)))
     }
 
-    fn enough(self, figures: usize, spent: Duration) -> bool {
+    /// Whether so many figures, taken in this time, suffice.
+    pub fn enough(self, figures: usize, spent: Duration) -> bool {
         match self {
             Self::Count(count) => figures >= count,
             Self::Time(time) => figures >= FIGURES_MAX || (figures >= FIGURES_MIN && spent >= time),
