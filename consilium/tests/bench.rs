@@ -69,6 +69,34 @@ fn an_encrypted_image_is_answered_and_compared() {
     assert!(delta.is_some_and(|delta| delta > 0.0 && delta < 1e-2), "{delta:?}");
 }
 
+/// The same queries one after the other and together: rows for both, and every answer the processor's.
+#[test]
+fn queries_that_go_together_have_the_answers_of_single_ones() {
+    let size = ["--network", "tutorial", "--preset", "INF14-30", "--images", "1", "--queries", "2"];
+    let output = bench(&[&["infer", "--format", "json"][..], &size[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows = rows(&output);
+    let ops: Vec<&str> = rows.iter().filter_map(|row| row["op"].as_str()).collect();
+    let parts = ["encrypt", "upload_keys", "upload_model", "query", "evaluate", "queries_together", "precision"];
+    assert_eq!(ops, parts.map(|part| format!("infer.{part}")));
+    assert_eq!((&rows[5]["batch"], &rows[5]["backend"]), (&Value::from(2), &Value::from("cpu")));
+    assert!(rows[5]["images_per_second"].as_f64() > Some(0.0));
+    let precision = of(&rows, "infer.precision");
+    assert_eq!((&precision["exact"], &precision["failures"]), (&Value::Bool(true), &Value::from(0)));
+    assert!(precision["max_delta_logit"].as_f64().is_some_and(|delta| delta > 0.0 && delta < 1e-2));
+}
+
+#[test]
+fn a_sum_of_resident_updates_takes_more_hospitals_than_a_round() {
+    let size = ["--hospitals", "100", "--megabytes", "1", "--preset", "AGG13"];
+    let output = bench(&[&["aggregate", "--resident", "--repeat", "1", "--format", "json"][..], &size[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows = rows(&output);
+    // Five polynomials of seven limbs make a megabyte; a hundred are read and one is written.
+    assert_eq!(of(&rows, "aggregate.sum_resident")["bytes"], 101 * 5 * 7 * 8192 * 4);
+    assert_eq!(of(&rows, "aggregate.exact")["exact"], true);
+}
+
 /// An experiment small enough to train, and to answer under encryption, within a test: generated images, no data.
 const SMALL: &str = r#"
 schema = 1
@@ -165,6 +193,12 @@ fn a_flag_that_does_not_fit_is_bad_input_and_named() {
         (&["he", "--isa", "mmx"], "--isa"),
         (&["aggregate", "--hospitals", "1"], "--hospitals"),
         (&["aggregate", "--parameters", "0"], "--parameters"),
+        (&["aggregate", "--megabytes", "4"], "--megabytes"),
+        (&["aggregate", "--resident", "--megabytes", "0"], "--megabytes"),
+        (&["aggregate", "--resident", "--megabytes", "1", "--hospitals", "1001"], "--hospitals"),
+        (&["he", "--batch", "0"], "--batch"),
+        (&["infer", "--queries", "0"], "--queries"),
+        (&["infer", "--queries", "2", "--own-key"], "--own-key"),
         (&["limit", "--seconds", "0"], "--seconds"),
     ] {
         let output = bench(arguments);

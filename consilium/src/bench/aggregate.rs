@@ -8,15 +8,17 @@ use he_agg::aggregation::{Flooding, LaneLayout, PARTIES_MAX};
 use super::{
     Measured,
     cohort::{Cohort, Wire},
+    device::{DeviceFlags, Selected},
     engine::{Engine, EngineFlags},
     error::BenchError,
     he,
     progress::Progress,
+    resident_sum::{self, Updates},
     row::Row,
-    table::{Table, cells, grouped},
+    table::{Table, cells, grouped, three_figures},
     timing::{Repetitions, Timing, TimingFlags, measure},
 };
-use crate::{cli::Global, exit::Exit};
+use crate::{cli::Global, exit::Exit, report::bytes_text};
 
 /// Time per stage if nothing is said.
 const SECONDS: f64 = 1.0;
@@ -30,16 +32,22 @@ const RELEASES: u64 = 1 << 14;
 /// Most hospitals for which AGG13 is the default.
 const SMALL_COHORT: u16 = 16;
 
+/// Most hospitals of a sum alone.
+const RESIDENT_MAX: u16 = 1000;
+
+/// Most megabytes of an update: more than memory holds.
+const MEGABYTES_MAX: usize = 100_000;
+
 /// Flags of `bench aggregate`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Stages: quantise, encrypt and share are one hospital's work; add takes the bytes of all updates to the bytes of their sum;\ncombine reads the shares and writes the result; server is add and combine together, bytes in to bytes out;\nopen takes the result's bytes to weighted means. Bytes are those on the wire that the stage reads or writes,\nheaders included, and for quantise those in memory. B/parameter counts what one hospital sends or receives.\nExit code 6 if the decoded sums differ from the plaintext integer sums.\n\nExamples:\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n  consilium bench aggregate --parameters 11173962 --hospitals 64 --threads 2\n  consilium bench aggregate --parameters 1663370 --hospitals 10 --bits 8 --security 64 --format json"
+    after_help = "Stages: quantise, encrypt and share are one hospital's work; add takes the bytes of all updates to the bytes of their sum;\ncombine reads the shares and writes the result; server is add and combine together, bytes in to bytes out;\nopen takes the result's bytes to weighted means. Bytes are those on the wire that the stage reads or writes,\nheaders included, and for quantise those in memory. B/parameter counts what one hospital sends or receives.\nExit code 6 if the decoded sums differ from the plaintext integer sums.\n\nWith --device gpu, or --resident on the processor, only the coordinator's sum is measured, on residues in memory as it\nholds them while a round collects: sum_resident of updates that lie where they are added, sum_with_transfers with every\nupdate's way there and the sum's way back. Bytes are the updates and the sum, 4 for each residue. The lanes of the updates\ndo not matter to the sum, so there may be up to 1000 hospitals, and --megabytes says how large an update is (--parameters,\nto 64 hospitals, if absent). Exit code 6 if the sums differ from plain additions.\n\nExamples:\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n  consilium bench aggregate --parameters 11173962 --hospitals 64 --threads 2\n  consilium bench aggregate --parameters 1663370 --hospitals 10 --bits 8 --security 64 --format json\n  consilium bench aggregate --device gpu --hospitals 100 --megabytes 40\n  consilium bench aggregate --resident --hospitals 100 --megabytes 40 --threads 16"
 )]
 pub struct AggregateArgs {
     /// Values of an update.
     #[arg(long, value_name = "P", default_value_t = 1_663_370)]
     pub parameters: usize,
-    /// Hospitals, 3 to 64; all contribute.
+    /// Hospitals, 3 to 64; all contribute. To 1000 where --megabytes says how large an update is.
     #[arg(long, value_name = "K", default_value_t = 10)]
     pub hospitals: u16,
     /// AGG13 or AGG14; AGG13 to 16 hospitals if absent, AGG14 above.
@@ -54,6 +62,15 @@ pub struct AggregateArgs {
     /// Hospitals that decrypt; two thirds and one if absent.
     #[arg(long, value_name = "T")]
     pub threshold: Option<u16>,
+    /// Only the sum, of updates that lie where they are added; --device gpu implies it.
+    #[arg(long)]
+    pub resident: bool,
+    /// Megabytes of an update's residues, with --resident or --device gpu.
+    #[arg(long, value_name = "MB")]
+    pub megabytes: Option<usize>,
+    /// The device.
+    #[command(flatten)]
+    pub device: DeviceFlags,
     /// Threads and instruction set.
     #[command(flatten)]
     pub engine: EngineFlags,
@@ -73,6 +90,13 @@ pub fn run(arguments: &AggregateArgs, global: Global) -> Result<Measured, BenchE
     }
     let plan = Repetitions::of(arguments.timing, SECONDS)?;
     let engine = Engine::start(&arguments.engine)?;
+    let selected = Selected::find(arguments.device)?;
+    if arguments.resident || !selected.is_cpu() {
+        return resident(arguments, &selected, plan, &engine, global);
+    }
+    if arguments.megabytes.is_some() {
+        return Err(BenchError::OnlyResident { flag: "--megabytes" });
+    }
     let layout = layout(arguments)?;
     let mut progress = Progress::new(global);
     progress.group(&format!("aggregation of {} parameters", grouped(parameters)));
@@ -91,17 +115,87 @@ pub fn run(arguments: &AggregateArgs, global: Global) -> Result<Measured, BenchE
     Ok(Measured { text, rows, exit })
 }
 
+/// The sum alone.
+fn resident(
+    arguments: &AggregateArgs,
+    selected: &Selected,
+    repetitions: Repetitions,
+    engine: &Engine,
+    global: Global,
+) -> Result<Measured, BenchError> {
+    let updates = updates(arguments, repetitions, engine)?;
+    let Updates { params, hospitals, polys, .. } = updates;
+    let mut progress = Progress::new(global);
+    progress.group(&format!("the sum of {hospitals} updates of {}", bytes_text(updates.bytes() as u64)));
+    let (rows, exact) = resident_sum::measure(selected, updates, &mut progress)?;
+    progress.finish();
+    let copied = rows.first().and_then(|row| row.copied).unwrap_or(0);
+    let verdict = match (exact, copied) {
+        (true, 0) => "exact       every sum equals plain additions bit for bit; nothing was copied during sum_resident",
+        (true, _) => "NOT RESIDENT   something was copied to or from the device during sum_resident",
+        (false, _) => "NOT EXACT   the sums differ from plain additions",
+    };
+    let mut table = Table::new(&["stage", "median", "min", "bytes", "GB/s"]);
+    for row in rows.iter().filter(|row| row.median_ns.is_some()) {
+        let mut cells = cells(row);
+        cells.remove(1);
+        if let Some(stage) = cells.first_mut() {
+            *stage = stage.trim_start_matches("aggregate.").to_owned();
+        }
+        cells.push(row.min_ns.map_or_else(|| "–".to_owned(), |ns| three_figures(row.bytes as f64 / ns)));
+        table.push(cells);
+    }
+    let text = format!(
+        "{}\n\n{hospitals} hospitals, updates of {} in {polys} polynomials\n{}, N = {}, {} limbs, {}\n{}\n\n  {verdict}",
+        selected.line(),
+        bytes_text(updates.bytes() as u64),
+        params.preset,
+        params.n,
+        params.q.len(),
+        engine.text(),
+        table.text()
+    );
+    let exit = if exact && copied == 0 { Exit::Done } else { Exit::Verification };
+    Ok(Measured { text, rows, exit })
+}
+
+/// The updates that the flags ask for.
+fn updates<'e>(
+    arguments: &AggregateArgs,
+    repetitions: Repetitions,
+    engine: &'e Engine,
+) -> Result<Updates<'e>, BenchError> {
+    let hospitals = arguments.hospitals;
+    let Some(megabytes) = arguments.megabytes else {
+        let layout = layout(arguments)?;
+        let (params, polys) = (layout.params().preset.params(), layout.chunks(arguments.parameters));
+        return Ok(Updates { params, hospitals, polys, repetitions, engine });
+    };
+    if !(1..=MEGABYTES_MAX).contains(&megabytes) {
+        return Err(BenchError::Megabytes { megabytes, max: MEGABYTES_MAX });
+    }
+    if !(1..=RESIDENT_MAX).contains(&hospitals) {
+        return Err(BenchError::Hospitals { hospitals, max: RESIDENT_MAX });
+    }
+    let params = preset(arguments)?.params();
+    let polys = (megabytes * 1_000_000).div_ceil(Updates::poly_bytes(params));
+    Ok(Updates { params, hospitals, polys, repetitions, engine })
+}
+
+/// The parameter set that the flags ask for.
+fn preset(arguments: &AggregateArgs) -> Result<Preset, BenchError> {
+    let preset = match &arguments.preset {
+        Some(name) => he::preset(name)?,
+        None if arguments.hospitals <= SMALL_COHORT => Preset::Agg13,
+        None => Preset::Agg14,
+    };
+    if preset.params().p.is_empty() { Ok(preset) } else { Err(BenchError::NotForAggregation { preset }) }
+}
+
 /// The layout that the flags ask for.
 fn layout(arguments: &AggregateArgs) -> Result<LaneLayout, BenchError> {
     let hospitals = arguments.hospitals;
-    let preset = match &arguments.preset {
-        Some(name) => he::preset(name)?,
-        None if hospitals <= SMALL_COHORT => Preset::Agg13,
-        None => Preset::Agg14,
-    };
-    if !preset.params().p.is_empty() {
-        return Err(BenchError::NotForAggregation { preset });
-    }
+    let preset = preset(arguments)?;
     let security = arguments.security.unwrap_or(if preset == Preset::Agg14 { 64 } else { 40 });
     let flooding = Flooding::secure(security, RELEASES).map_err(BenchError::Security)?;
     // Beyond the range, the layout's own check answers.
@@ -231,6 +325,9 @@ mod tests {
             bits: 16,
             security,
             threshold: None,
+            resident: false,
+            megabytes: None,
+            device: DeviceFlags::default(),
             engine: EngineFlags { threads: 1, isa: "auto".to_owned() },
             timing: TimingFlags::default(),
         }

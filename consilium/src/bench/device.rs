@@ -57,6 +57,7 @@ pub struct Traffic {
 
 impl Traffic {
     /// What came since `earlier`.
+    #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         Self {
             uploaded: self.uploaded - earlier.uploaded,
@@ -65,7 +66,9 @@ impl Traffic {
         }
     }
 
-    fn and(self, other: Self) -> Self {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
         Self {
             uploaded: self.uploaded + other.uploaded,
             downloaded: self.downloaded + other.downloaded,

@@ -156,7 +156,7 @@ pub enum BenchError {
     /// `--security`.
     #[error("--security: {0}")]
     Security(FloodingError),
-    /// `--hospitals` of `infer`.
+    /// `--hospitals` of `infer`, or of the sum alone.
     #[error("--hospitals {hospitals} is not in 1 to {max}")]
     Hospitals {
         /// As given.
@@ -216,6 +216,12 @@ pub enum BenchError {
         megabytes: usize,
         /// Most.
         max: usize,
+    },
+    /// A flag of the sum alone.
+    #[error("{flag} is for the sum alone")]
+    OnlyResident {
+        /// The flag.
+        flag: &'static str,
     },
     /// A flag of another measurement.
     #[error("{flag} does not go with --device gpu, --queries or --resident: it is for the processor's own figures")]
@@ -284,7 +290,10 @@ impl BenchError {
             Self::Compile(_) => Some("--preset"),
             Self::Security(_) => Some("--security"),
             Self::Hospitals { .. } | Self::Release { .. } => Some("--hospitals"),
-            Self::OnlyTrained { flag } | Self::OnlyRandom { flag } | Self::OnlyCpu { flag } => Some(flag),
+            Self::OnlyTrained { flag }
+            | Self::OnlyRandom { flag }
+            | Self::OnlyCpu { flag }
+            | Self::OnlyResident { flag } => Some(flag),
             Self::Device { .. } => Some("--device"),
             Self::Batch { .. } => Some("--batch"),
             Self::Queries { .. } => Some("--queries"),
@@ -317,6 +326,7 @@ impl BenchError {
             Self::Hospitals { .. } => "for example --hospitals 5",
             Self::Release { .. } => "for example --hospitals 1 for a trusted holder, or --preset INF15-90",
             Self::OnlyRandom { .. } => "leave it out, or choose a network with --network",
+            Self::OnlyResident { .. } => "add --resident or --device gpu",
             Self::OnlyCpu { .. } => "leave it out, or measure with --device cpu",
             Self::Device { .. } => "install the GPU's driver (Vulkan on Linux), or use --device cpu",
             Self::Backend(BackendError::OutOfMemory { .. }) => {

@@ -9,12 +9,14 @@ use he_infer::{ImageShape, LayerSpec, Network, Program};
 
 use super::{
     Measured,
+    device::{Choice, DeviceFlags, Selected},
     engine::{Engine, EngineFlags},
     error::BenchError,
     he,
     progress::Progress,
     random_model::{self, QueryKind},
-    table::{COLUMNS, Table, cells},
+    resident_model::{self, Asked},
+    table::{COLUMNS, Table, cells, three_figures},
     trained, trained_report,
 };
 use crate::{cli::Global, exit::Exit, experiment::Experiment};
@@ -28,10 +30,13 @@ const INPUTS_MAX: usize = 16;
 /// Queries if nothing is said, of random weights.
 const QUERIES: usize = 11;
 
+/// Most queries that take every step together.
+const QUERIES_MAX: usize = 4096;
+
 /// Flags of `bench infer`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A trained model (--model FILE.safetensors, from `consilium bench train`) is encrypted and asked about its test\nimages, encrypted too; answers are compared with the plain forward pass. With several hospitals, each encrypts an equal\npart of the model, and answers are released with flooding and switched to the asker; --hospitals 1 and INF14-30, which\nhas no room for flooding, decrypt at a trusted holder. Everything between parties is packed to bytes; no network.\nThe last quadratic layer's activations are divided by a power of four and the last layer's weights multiplied by it,\nwhich changes no logit but lowers the noise of the product (activation_divisor).\n\nWith --network, or an experiment file as --model, weights and images are random: latency and precision depend on the\nshape alone. The keys are one party's, so that every answer can be compared with the plain forward pass; the evaluation\nis that of a consortium, whose release adds its flooding and a round trip. Networks by name: tutorial (conv 7x7 stride\n3, 4 channels, FC64, FC10), lola (conv 5x5 stride 2, 5 channels, FC100, FC10), two-conv-64, two-conv-128, two-conv-256.\n\nJSON rows of a trained model: infer.encrypt (with expansion), .evaluate, .share and .combine (several hospitals only),\n.decrypt and .total, each with median_ns, min_ns, p95_ns and bytes; .model, .public_key, .galois_keys and\n.relinearisation_key with bytes; .precision with release, images, failures, agreement, max_delta_logit,\nmean_delta_logit, logit_max, accuracy, accuracy_plain, auc, auc_plain, delta_auc, discordant, mcnemar_p\nand activation_divisor.\n\nExamples:\n  consilium bench infer --network lola --preset INF14-30 --threads 2\n  consilium bench infer --network tutorial --preset INF14-30 --per-query best --threads 2\n  consilium bench infer --network two-conv-128 --preset INF14-30 --own-key\n  consilium bench infer --model configs/demo.toml --images 20 --format json\n  consilium bench infer --model pneumonia.safetensors --data pneumoniamnist.npz --preset INF15-90 --threads 2"
+    after_help = "A trained model (--model FILE.safetensors, from `consilium bench train`) is encrypted and asked about its test\nimages, encrypted too; answers are compared with the plain forward pass. With several hospitals, each encrypts an equal\npart of the model, and answers are released with flooding and switched to the asker; --hospitals 1 and INF14-30, which\nhas no room for flooding, decrypt at a trusted holder. Everything between parties is packed to bytes; no network.\nThe last quadratic layer's activations are divided by a power of four and the last layer's weights multiplied by it,\nwhich changes no logit but lowers the noise of the product (activation_divisor).\n\nWith --network, or an experiment file as --model, weights and images are random: latency and precision depend on the\nshape alone. The keys are one party's, so that every answer can be compared with the plain forward pass; the evaluation\nis that of a consortium, whose release adds its flooding and a round trip. Networks by name: tutorial (conv 7x7 stride\n3, 4 channels, FC64, FC10), lola (conv 5x5 stride 2, 5 channels, FC100, FC10), two-conv-64, two-conv-128, two-conv-256.\n\nWith --device gpu, or with --queries on the processor, random keys and weights are uploaded once (infer.upload_keys,\n.upload_model: time and bytes) and stay. infer.query is one query: its upload, the evaluation, the download of the answer;\ninfer.evaluate the evaluation alone; infer.queries_together one of --queries N that take every step together, way there\nand back included. Every answer is compared with the processor's bit for bit: exit code 6 if one differs.\n\nJSON rows of a trained model: infer.encrypt (with expansion), .evaluate, .share and .combine (several hospitals only),\n.decrypt and .total, each with median_ns, min_ns, p95_ns and bytes; .model, .public_key, .galois_keys and\n.relinearisation_key with bytes; .precision with release, images, failures, agreement, max_delta_logit,\nmean_delta_logit, logit_max, accuracy, accuracy_plain, auc, auc_plain, delta_auc, discordant, mcnemar_p\nand activation_divisor.\n\nExamples:\n  consilium bench infer --network lola --preset INF14-30 --threads 2\n  consilium bench infer --network tutorial --preset INF14-30 --per-query best --threads 2\n  consilium bench infer --network two-conv-128 --preset INF14-30 --own-key\n  consilium bench infer --network tutorial --preset INF14-30 --device gpu --queries 32\n  consilium bench infer --model configs/demo.toml --images 20 --format json\n  consilium bench infer --model pneumonia.safetensors --data pneumoniamnist.npz --preset INF15-90 --threads 2"
 )]
 pub struct InferArgs {
     /// A trained model (.safetensors), or an experiment file, whose network is taken with random weights.
@@ -49,6 +54,12 @@ pub struct InferArgs {
     /// Images in one query of random weights: a power of two, or best for the least predicted time per image.
     #[arg(long, value_name = "N", value_parser = per_query)]
     pub per_query: Option<PerQuery>,
+    /// Queries of random weights that take every step together, beside the single ones.
+    #[arg(long, value_name = "N")]
+    pub queries: Option<usize>,
+    /// The device.
+    #[command(flatten)]
+    pub device: DeviceFlags,
     /// Encrypt queries of random weights under the asker's own secret: half the bytes, one more key switch.
     #[arg(long)]
     pub own_key: bool,
@@ -115,6 +126,18 @@ pub fn run(arguments: &InferArgs, global: Global) -> Result<Measured, BenchError
     let program = program.map_err(BenchError::Compile)?;
     let kind = if arguments.own_key { QueryKind::OwnKey } else { QueryKind::PublicKey };
     let engine = Engine::start(&arguments.engine)?;
+    let selected = Selected::find(arguments.device)?;
+    let together = arguments.queries.unwrap_or(1);
+    if !(1..=QUERIES_MAX).contains(&together) {
+        return Err(BenchError::Queries { queries: together, max: QUERIES_MAX });
+    }
+    if arguments.queries.is_some() || !selected.is_cpu() {
+        if arguments.own_key {
+            return Err(BenchError::OnlyCpu { flag: "--own-key" });
+        }
+        let asked = Asked { program: &program, name: &name, single: queries, together, engine: &engine };
+        return resident(&selected, asked, global);
+    }
     let mut progress = Progress::new(global);
     progress.group(&format!("{name} on {preset}"));
     let run = engine.run(|| random_model::answer(&program, kind, queries, &mut progress));
@@ -128,8 +151,46 @@ pub fn run(arguments: &InferArgs, global: Global) -> Result<Measured, BenchError
     Ok(Measured { text, rows, exit: Exit::Done })
 }
 
+/// Keys and model where they are computed on.
+fn resident(selected: &Selected, asked: Asked<'_>, global: Global) -> Result<Measured, BenchError> {
+    let Asked { program, name, single, together, engine } = asked;
+    let preset = program.params().preset;
+    let mut progress = Progress::new(global);
+    progress.group(&format!("{name} on {preset}"));
+    let answered = resident_model::answer(selected, asked, &mut progress)?;
+    progress.finish();
+    let mut table = Table::new(&[&COLUMNS[..], &["together", "images/s"]].concat());
+    for row in answered.rows.iter().filter(|row| row.median_ns.is_some()) {
+        let number = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), three_figures);
+        let together = row.batch.map_or_else(|| "–".to_owned(), |batch| batch.to_string());
+        table.push([cells(row), vec![together, number(row.images_per_second)]].concat());
+    }
+    let verdict = match answered.wrong {
+        0 => format!("exact       all {} answers are the processor's bit for bit", answered.compared),
+        wrong => format!("NOT EXACT   {wrong} of {} answers differ from the processor's", answered.compared),
+    };
+    let [agreed, images] = answered.agreed;
+    let text = format!(
+        "{}\n\n{name}, {preset}, {single} single queries, {together} together, {} in each, {}\n{}\n\n  {verdict}\n\n{}\n\
+         largest logit difference from the plain forward pass {:.1e}, {agreed} of {images} answers equal",
+        selected.line(),
+        if program.images() == 1 { "1 image".to_owned() } else { format!("{} images", program.images()) },
+        engine.text(),
+        table.text(),
+        program.summary(),
+        answered.delta,
+    );
+    let exit = if answered.wrong == 0 { Exit::Done } else { Exit::Verification };
+    Ok(Measured { text, rows: answered.rows, exit })
+}
+
 fn run_trained(arguments: &InferArgs, file: &Path, preset: Preset, global: Global) -> Result<Measured, BenchError> {
-    for (flag, given) in [("--per-query", arguments.per_query.is_some()), ("--own-key", arguments.own_key)] {
+    for (flag, given) in [
+        ("--per-query", arguments.per_query.is_some()),
+        ("--own-key", arguments.own_key),
+        ("--queries", arguments.queries.is_some()),
+        ("--device", arguments.device.device != Choice::Cpu),
+    ] {
         if given {
             return Err(BenchError::OnlyRandom { flag });
         }

@@ -20,6 +20,8 @@ pub mod infer;
 pub mod limit;
 pub mod progress;
 mod random_model;
+mod resident_model;
+pub mod resident_sum;
 pub mod ring;
 pub mod row;
 pub mod table;

@@ -65,18 +65,11 @@ pub(super) fn answer(
     let plain = PlainModel::encode(program, &weights).map_err(BenchError::Weights)?;
     let executor = EncryptedExecutor::new(program, &holder.keys).map_err(BenchError::Execute)?;
     let encoder = Encoder::new(preset)?;
-    let shape = network.image();
     let mut seen = Seen { own_key: own.as_ref().map(|(_, key)| key.to_bytes().len()), ..Seen::default() };
     // The first query also pays for page faults and tables.
     for query in 0..=queries {
         progress.step(&format!("query {query} of {queries}"));
-        let images: Vec<Array3<f32>> = (0..program.images())
-            .map(|_| {
-                Array3::from_shape_simple_fn((shape.channels, shape.height, shape.width), || {
-                    2.0 * stream.next_f64() as f32 - 1.0
-                })
-            })
-            .collect();
+        let images: Vec<Array3<f32>> = (0..program.images()).map(|_| image(program, &mut stream)).collect();
         let views: Vec<_> = images.iter().map(Array3::view).collect();
         let (encrypt, bytes, switch, packed) = match &own {
             None => {
@@ -117,19 +110,27 @@ pub(super) fn answer(
     Ok(seen)
 }
 
-fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
+/// An image of pixels uniform in [-1, 1].
+pub(super) fn image(program: &Program, stream: &mut Stream) -> Array3<f32> {
+    let shape = program.network().image();
+    let pixel = || 2.0 * stream.next_f64() as f32 - 1.0;
+    Array3::from_shape_simple_fn((shape.channels, shape.height, shape.width), pixel)
+}
+
+/// Seconds of some work, and its result.
+pub(super) fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
     let started = Instant::now();
     let result = work();
     (started.elapsed().as_secs_f64(), result)
 }
 
 /// Place of the largest value, the first of equal ones.
-fn largest(values: &[f64]) -> usize {
+pub(super) fn largest(values: &[f64]) -> usize {
     (0..values.len()).fold(0, |best, place| if values[place] > values[best] { place } else { best })
 }
 
 /// Weights uniform within the bound that keeps activations near 1; betas within one half.
-fn weights(network: &Network, stream: &mut Stream) -> Vec<f32> {
+pub(super) fn weights(network: &Network, stream: &mut Stream) -> Vec<f32> {
     let mut weights = Vec::with_capacity(network.parameter_count());
     for tensor in network.tensors() {
         let fan_in: usize = tensor.shape.iter().skip(1).product();
