@@ -97,6 +97,27 @@ fn a_sum_of_resident_updates_takes_more_hospitals_than_a_round() {
     assert_eq!(of(&rows, "aggregate.exact")["exact"], true);
 }
 
+/// With an adapter, software or not, sums on it are exact and said to be its own; without one the error says what was found.
+#[test]
+fn a_sum_on_the_device_is_exact_or_its_absence_is_bad_input() {
+    let size = ["--hospitals", "3", "--megabytes", "1", "--preset", "AGG13", "--repeat", "1", "--format", "json"];
+    let output = bench(&[&["aggregate", "--device", "gpu"][..], &size[..]].concat());
+    let log = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(4) {
+        assert!(log.contains("no GPU can be used") && log.contains("--device cpu"), "{log}");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(0), "{log}");
+    let rows = rows(&output);
+    assert!(rows.iter().all(|row| row["backend"] == "gpu" && row["device"].is_string()));
+    let (resident, moved) = (of(&rows, "aggregate.sum_resident"), of(&rows, "aggregate.sum_with_transfers"));
+    assert_eq!(resident["downloaded"], 0);
+    let poly = 7 * 8192 * 4;
+    assert_eq!(moved["downloaded"], 5 * poly);
+    assert!(moved["uploaded"].as_u64() >= Some(3 * 5 * poly) && resident["uploaded"].as_u64() < Some(poly));
+    assert_eq!(of(&rows, "aggregate.exact")["exact"], true);
+}
+
 /// An experiment small enough to train, and to answer under encryption, within a test: generated images, no data.
 const SMALL: &str = r#"
 schema = 1

@@ -20,7 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("he-infer", &["he-agg"]),
     ("client", &["he-agg", "he-infer", "protocol", "datasets"]),
     ("coordinator", &["he-agg", "he-gpu", "he-infer", "protocol"]),
-    ("consilium", &["he-agg", "he-infer", "protocol", "datasets", "client", "coordinator"]),
+    ("consilium", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "client", "coordinator"]),
 ];
 /// The vector code, launches of kernels on device memory, and tests that count what is allocated.
 const UNSAFE_HOMES: [&str; 4] =

@@ -13,7 +13,7 @@ use super::{
     error::BenchError,
     he,
     progress::Progress,
-    resident_sum::{self, Updates},
+    resident_sum::{self, Summed, Updates},
     row::Row,
     table::{Table, cells, grouped, three_figures},
     timing::{Repetitions, Timing, TimingFlags, measure},
@@ -127,12 +127,13 @@ fn resident(
     let Updates { params, hospitals, polys, .. } = updates;
     let mut progress = Progress::new(global);
     progress.group(&format!("the sum of {hospitals} updates of {}", bytes_text(updates.bytes() as u64)));
-    let (rows, exact) = resident_sum::measure(selected, updates, &mut progress)?;
+    let Summed { rows, exact, resident } = resident_sum::measure(selected, updates, &mut progress)?;
     progress.finish();
-    let copied = rows.first().and_then(|row| row.copied).unwrap_or(0);
-    let verdict = match (exact, copied) {
-        (true, 0) => "exact       every sum equals plain additions bit for bit; nothing was copied during sum_resident",
-        (true, _) => "NOT RESIDENT   something was copied to or from the device during sum_resident",
+    let verdict = match (exact, resident) {
+        (true, true) => {
+            "exact       every sum equals plain additions bit for bit; no update was copied during sum_resident"
+        }
+        (true, false) => "NOT RESIDENT   updates were copied to or from the device during sum_resident",
         (false, _) => "NOT EXACT   the sums differ from plain additions",
     };
     let mut table = Table::new(&["stage", "median", "min", "bytes", "GB/s"]);
@@ -155,7 +156,7 @@ fn resident(
         engine.text(),
         table.text()
     );
-    let exit = if exact && copied == 0 { Exit::Done } else { Exit::Verification };
+    let exit = if exact && resident { Exit::Done } else { Exit::Verification };
     Ok(Measured { text, rows, exit })
 }
 

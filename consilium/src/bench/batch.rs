@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use he_agg::backend::Basis;
+use he_agg::backend::{BackendError, Basis};
 use he_agg::ckks::{Ciphertext, Encoder, Evaluator};
 use he_agg::multiparty::{EvaluationKeys, KeyPlan};
 use he_agg::{Coeff, Eval, Params, Poly, Preset, Stream};
+use he_gpu::Traffic;
 
 use super::{
     device::{Job, Observed, Selected, Watched, observe},
@@ -33,6 +34,9 @@ const STEPS: i32 = 1;
 /// Bytes of one operand of the sum that measures the memory: more than any cache holds.
 const MEMORY_BYTES: usize = 256 << 20;
 
+/// The least that is tried where the device has no room for as much.
+const MEMORY_BYTES_MIN: usize = 8 << 20;
+
 /// What is measured of one preset.
 #[derive(Clone, Copy)]
 pub struct Plan<'a> {
@@ -48,11 +52,15 @@ pub struct Plan<'a> {
     pub engine: &'a Engine,
 }
 
-/// The rows of one preset, the device's memory first.
+/// The rows of one preset, the device's memory first, and the operations whose operands did not stay there.
 ///
 /// # Errors
 /// What the device says; no room for the batch, for instance.
-pub fn operations(selected: &Selected, plan: Plan<'_>, progress: &mut Progress) -> Result<Vec<Row>, BenchError> {
+pub fn operations(
+    selected: &Selected,
+    plan: Plan<'_>,
+    progress: &mut Progress,
+) -> Result<(Vec<Row>, Vec<String>), BenchError> {
     let params = plan.preset.params();
     let operations = plan.engine.run(|| selected.run(params, Operations { plan, progress }))?;
     let memory = operations.iter().find_map(|operation| operation.row.per_second);
@@ -60,18 +68,20 @@ pub fn operations(selected: &Selected, plan: Plan<'_>, progress: &mut Progress) 
         let reached = row.bytes as f64 / row.min_ns? * 1e9 / memory?;
         (!selected.is_cpu()).then_some((reached * 1000.0).round() / 1000.0)
     };
-    let rows = operations.into_iter().map(|Operation { row, copied }| {
-        let launches = row.launches.filter(|_| !selected.is_cpu());
-        let row = Row { launches, copied: (!selected.is_cpu()).then_some(copied), ..row };
-        selected.tag(Row { of_bandwidth: of_bandwidth(&row), ..row })
+    let moving = operations.iter().filter(|operation| !operation.resident).map(|operation| operation.row.op.clone());
+    let moving = moving.collect();
+    let rows = operations.into_iter().map(|Operation { row, traffic, .. }| {
+        let row = Row { of_bandwidth: of_bandwidth(&row), ..row };
+        selected.tag(row, Some(traffic))
     });
-    Ok(rows.collect())
+    Ok((rows.collect(), moving))
 }
 
 /// A row before it is known what the memory allows.
 struct Operation {
     row: Row,
-    copied: u64,
+    traffic: Traffic,
+    resident: bool,
 }
 
 struct Operations<'a, 'p> {
@@ -107,17 +117,25 @@ impl Plan<'_> {
     fn operation(&self, op: &str, specials: bool, bytes: usize, observed: Observed) -> Operation {
         let row = Row::new(&format!("batch.{op}"), self.engine).shape(self.params(), self.limbs, specials);
         let row = row.timed(observed.timing.per(self.batch)).bytes(bytes / self.batch);
-        Operation {
-            row: Row { batch: Some(self.batch), launches: Some(observed.launches), ..row },
-            copied: observed.copied,
+        let resident = observed.is_resident(self.batch, self.poly(1));
+        Operation { row: Row { batch: Some(self.batch), ..row }, traffic: observed.traffic, resident }
+    }
+}
+
+/// What the memory of the device can do: sums of two operands that no cache holds, or as large as the device has room for.
+fn memory<B: Watched>(backend: &B, plan: Plan<'_>) -> Result<Operation, BenchError> {
+    let mut bytes = MEMORY_BYTES;
+    loop {
+        match sums_of(backend, plan, bytes) {
+            Err(BenchError::Backend(BackendError::OutOfMemory { .. })) if bytes > MEMORY_BYTES_MIN => bytes /= 2,
+            result => return result,
         }
     }
 }
 
-/// What the memory of the device can do: sums of two operands that no cache holds.
-fn memory<B: Watched>(backend: &B, plan: Plan<'_>) -> Result<Operation, BenchError> {
+fn sums_of<B: Watched>(backend: &B, plan: Plan<'_>, operand: usize) -> Result<Operation, BenchError> {
     let (params, limbs) = (plan.params(), plan.limbs);
-    let (basis, count) = (Basis::ordinary(0..limbs), MEMORY_BYTES.div_ceil(plan.poly(limbs)));
+    let (basis, count) = (Basis::ordinary(0..limbs), operand.div_ceil(plan.poly(limbs)));
     let seeds = [0, 1].map(|index| uniform(params, index, limbs));
     let polys = seeds.iter().cycle().take(2 * count).collect::<Vec<_>>();
     let polys = backend.upload(&polys)?;
@@ -127,8 +145,8 @@ fn memory<B: Watched>(backend: &B, plan: Plan<'_>) -> Result<Operation, BenchErr
     let bytes = 3 * count * plan.poly(limbs);
     let row = Row::new("machine.memory_add", plan.engine).shape(params, limbs, false).timed(observed.timing);
     let per_second = Some((bytes as f64 / observed.timing.min_ns * 1e9).round());
-    let row = Row { per_second, launches: Some(observed.launches), ..row.bytes(bytes) };
-    Ok(Operation { row, copied: observed.copied })
+    let resident = observed.is_resident(count, plan.poly(1));
+    Ok(Operation { row: Row { per_second, ..row.bytes(bytes) }, traffic: observed.traffic, resident })
 }
 
 /// Transforms and sums.
@@ -243,7 +261,9 @@ mod tests {
         let engine = Engine::start(&EngineFlags { threads: 1, isa: "auto".to_owned() }).expect("threads");
         let plan = Plan { preset, limbs, batch, repetitions: Repetitions::Count(1), engine: &engine };
         let mut progress = Progress::new(Global { format: Format::Json, no_color: true });
-        operations(&Selected::Cpu, plan, &mut progress).expect("all operations work")
+        let (rows, moving) = operations(&Selected::Cpu, plan, &mut progress).expect("all operations work");
+        assert!(moving.is_empty(), "{moving:?}");
+        rows
     }
 
     #[test]
@@ -253,7 +273,7 @@ mod tests {
         assert_eq!(ops, ["machine.memory_add", "batch.forward", "batch.inverse", "batch.sum"]);
         let poly = 7 * 8192 * 4;
         assert_eq!(rows[1..].iter().map(|row| row.bytes).collect::<Vec<_>>(), [2 * poly, 2 * poly, 3 * poly]);
-        assert!(rows[1..].iter().all(|row| row.batch == Some(3) && row.backend == "cpu" && row.copied.is_none()));
+        assert!(rows[1..].iter().all(|row| row.batch == Some(3) && row.backend == "cpu" && row.uploaded.is_none()));
         assert!(rows[0].per_second > Some(0.0));
     }
 

@@ -9,8 +9,9 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use he_agg::Params;
 use he_agg::backend::{Backend, BackendError, Cpu};
+use he_agg::{Params, Preset};
+use he_gpu::{DeviceKind, Gpu, Probed, Traffic};
 
 use super::{
     error::BenchError,
@@ -44,38 +45,8 @@ pub enum Choice {
     Auto,
 }
 
-/// Bytes and launches since a backend was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Traffic {
-    /// Bytes copied to the device.
-    pub uploaded: u64,
-    /// Bytes copied back.
-    pub downloaded: u64,
-    /// Kernels started.
-    pub launches: u64,
-}
-
-impl Traffic {
-    /// What came since `earlier`.
-    #[must_use]
-    pub fn since(self, earlier: Self) -> Self {
-        Self {
-            uploaded: self.uploaded - earlier.uploaded,
-            downloaded: self.downloaded - earlier.downloaded,
-            launches: self.launches - earlier.launches,
-        }
-    }
-
-    /// Both together.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self {
-            uploaded: self.uploaded + other.uploaded,
-            downloaded: self.downloaded + other.downloaded,
-            launches: self.launches + other.launches,
-        }
-    }
-}
+/// Nothing copied, nothing started.
+pub const NO_TRAFFIC: Traffic = Traffic { uploaded: 0, downloaded: 0, launches: 0 };
 
 /// A backend whose work can be waited for, and counted.
 pub trait Watched: Backend {
@@ -89,6 +60,26 @@ pub trait Watched: Backend {
     fn traffic(&self) -> Traffic;
 }
 
+/// What came between two looks.
+#[must_use]
+pub fn since(earlier: Traffic, now: Traffic) -> Traffic {
+    Traffic {
+        uploaded: now.uploaded - earlier.uploaded,
+        downloaded: now.downloaded - earlier.downloaded,
+        launches: now.launches - earlier.launches,
+    }
+}
+
+/// Both together.
+#[must_use]
+pub fn both(one: Traffic, other: Traffic) -> Traffic {
+    Traffic {
+        uploaded: one.uploaded + other.uploaded,
+        downloaded: one.downloaded + other.downloaded,
+        launches: one.launches + other.launches,
+    }
+}
+
 /// A call returns when its work is done, and nothing is copied anywhere.
 impl Watched for Cpu {
     fn synchronise(&self) -> Result<(), BackendError> {
@@ -96,7 +87,17 @@ impl Watched for Cpu {
     }
 
     fn traffic(&self) -> Traffic {
-        Traffic::default()
+        NO_TRAFFIC
+    }
+}
+
+impl Watched for Gpu {
+    fn synchronise(&self) -> Result<(), BackendError> {
+        Self::synchronise(self)
+    }
+
+    fn traffic(&self) -> Traffic {
+        Self::traffic(self)
     }
 }
 
@@ -117,6 +118,8 @@ pub trait Job {
 pub enum Selected {
     /// The processor, on the threads of the engine.
     Cpu,
+    /// This graphics adapter.
+    Gpu(Probed),
 }
 
 impl Selected {
@@ -125,9 +128,16 @@ impl Selected {
     /// # Errors
     /// [`BenchError::Device`] where there is no GPU and one is asked for.
     pub fn find(flags: DeviceFlags) -> Result<Self, BenchError> {
-        match flags.device {
-            Choice::Cpu | Choice::Auto => Ok(Self::Cpu),
-            Choice::Gpu => Err(BenchError::Device { reason: "this build has no GPU backend".to_owned() }),
+        if flags.device == Choice::Cpu {
+            return Ok(Self::Cpu);
+        }
+        // The device is the same for all parameters; these have the fewest constants.
+        match Gpu::open(Preset::Agg13.params()) {
+            Ok(gpu) if flags.device == Choice::Gpu || gpu.adapter().kind != DeviceKind::Software => {
+                Ok(Self::Gpu(gpu.adapter().clone()))
+            }
+            Err(source) if flags.device == Choice::Gpu => Err(BenchError::Device(source)),
+            _ => Ok(Self::Cpu),
         }
     }
 
@@ -139,24 +149,37 @@ impl Selected {
     /// Does `job` here, under `params`.
     ///
     /// # Errors
-    /// What the job says, or that the device has no room for the tables of the parameters.
+    /// What the job says, or that the device cannot take the parameters.
     pub fn run<J: Job>(&self, params: &'static Params, job: J) -> Result<J::Output, BenchError> {
         match self {
             Self::Cpu => job.on(&Cpu::new(params)),
+            Self::Gpu(_) => job.on(&Gpu::open(params)?),
         }
     }
 
-    /// For people: `device  the processor`.
+    /// For people: a line of what computes.
     pub fn line(&self) -> String {
         match self {
             Self::Cpu => "device      the processor".to_owned(),
+            Self::Gpu(adapter) if adapter.kind == DeviceKind::Software => {
+                format!("device      {adapter}: software, slower than the processor itself")
+            }
+            Self::Gpu(adapter) => format!("device      {adapter}"),
         }
     }
 
-    /// A row of what was computed here.
-    pub fn tag(&self, row: Row) -> Row {
+    /// A row of what was computed here, with what it copied and started; on the processor these are not said.
+    pub fn tag(&self, row: Row, traffic: Option<Traffic>) -> Row {
         match self {
             Self::Cpu => row,
+            Self::Gpu(adapter) => Row {
+                backend: "gpu",
+                device: Some(adapter.to_string()),
+                uploaded: traffic.map(|traffic| traffic.uploaded),
+                downloaded: traffic.map(|traffic| traffic.downloaded),
+                launches: traffic.map(|traffic| traffic.launches),
+                ..row
+            },
         }
     }
 }
@@ -166,10 +189,16 @@ impl Selected {
 pub struct Observed {
     /// Times of one call.
     pub timing: Timing,
-    /// Bytes copied while the clock ran, of all calls together.
-    pub copied: u64,
-    /// Kernels that one call starts.
-    pub launches: u64,
+    /// What one call copied and started while the clock ran; bytes to the device are rounded up.
+    pub traffic: Traffic,
+}
+
+impl Observed {
+    /// Whether the operands lay there: nothing came back, and what went there for each of the call's `parts` operations,
+    /// the tables that say where operands lie, is less than `least`, the bytes of the smallest operand.
+    pub fn is_resident(&self, parts: usize, least: usize) -> bool {
+        self.traffic.downloaded == 0 && self.traffic.uploaded < (parts * least) as u64
+    }
 }
 
 /// Times `issue` on what `prepare` makes before the clock starts.
@@ -194,25 +223,27 @@ pub fn observe<B: Watched, I, T>(
         backend.synchronise()?;
         let elapsed = started.elapsed();
         drop(last);
-        Ok::<_, BenchError>((elapsed, backend.traffic().since(before)))
+        Ok::<_, BenchError>((elapsed, since(before, backend.traffic())))
     };
     // The first call also compiles kernels and makes tables.
     figure(1)?;
     let (once, _) = figure(1)?;
     let calls = (FIGURE.as_nanos() / once.as_nanos().max(1)).clamp(1, CALLS_MAX as u128) as usize;
     figure(calls)?;
-    let (mut figures, mut traffic) = (Vec::new(), Traffic::default());
+    let (mut figures, mut traffic) = (Vec::new(), NO_TRAFFIC);
     let begun = Instant::now();
     while !plan.enough(figures.len(), begun.elapsed()) {
         let (elapsed, moved) = figure(calls)?;
         figures.push(elapsed.as_secs_f64() / calls as f64);
-        traffic = traffic.and(moved);
+        traffic = both(traffic, moved);
     }
-    Ok(Observed {
-        timing: Timing::of_seconds(&figures),
-        copied: traffic.uploaded + traffic.downloaded,
-        launches: traffic.launches / (figures.len() * calls).max(1) as u64,
-    })
+    let all = (figures.len() * calls).max(1) as u64;
+    let each = Traffic {
+        uploaded: traffic.uploaded.div_ceil(all),
+        downloaded: traffic.downloaded.div_ceil(all),
+        launches: traffic.launches / all,
+    };
+    Ok(Observed { timing: Timing::of_seconds(&figures), traffic: each })
 }
 
 #[cfg(test)]
@@ -234,17 +265,28 @@ mod tests {
             Ok(())
         };
         let seen = observe(&backend, Repetitions::Count(3), prepare, issue).expect("nothing fails");
-        assert_eq!((seen.timing.repetitions, seen.copied, seen.launches), (3, 0, 0));
+        assert_eq!((seen.timing.repetitions, seen.traffic), (3, NO_TRAFFIC));
         assert!(seen.timing.min_ns >= 1e6, "a call sleeps as long");
         assert_eq!(used, (1..=made).collect::<Vec<_>>());
         assert!(made >= 5, "two calls to warm up, and three figures");
     }
 
     #[test]
+    fn operands_that_are_copied_are_not_resident() {
+        let timing = Timing::of_seconds(&[1.0]);
+        let observed = |uploaded, downloaded| {
+            let traffic = Traffic { uploaded, downloaded, launches: 1 };
+            Observed { timing, traffic }.is_resident(2, 100)
+        };
+        assert!(observed(0, 0) && observed(199, 0));
+        assert!(!observed(200, 0) && !observed(0, 1));
+    }
+
+    #[test]
     fn a_failing_operation_is_an_error_and_no_figure() {
         let backend = Cpu::new(Preset::Agg13.params());
-        let refuse = |()| Err::<(), _>(BenchError::Device { reason: "gone".to_owned() });
+        let refuse = |()| Err::<(), _>(BenchError::Batch { batch: 0, max: 1 });
         let error = observe(&backend, Repetitions::Count(1), || Ok(()), refuse).expect_err("it failed");
-        assert!(error.to_string().contains("gone"));
+        assert!(matches!(error, BenchError::Batch { .. }));
     }
 }

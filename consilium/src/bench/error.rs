@@ -9,6 +9,7 @@ use he_agg::ckks::CkksError;
 use he_agg::multiparty::CeremonyError;
 use he_agg::simd::{Isa, IsaError};
 use he_agg::{FloodingError, Preset};
+use he_gpu::OpenError;
 use he_infer::{CompileError, ExecuteError, InputError, ModelError, NetworkError};
 
 use crate::experiment::ExperimentError;
@@ -185,11 +186,8 @@ pub enum BenchError {
         flag: &'static str,
     },
     /// No device.
-    #[error("--device gpu: {reason}")]
-    Device {
-        /// What was looked for, and found.
-        reason: String,
-    },
+    #[error("--device gpu: {0}")]
+    Device(#[from] OpenError),
     /// The device failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -294,7 +292,7 @@ impl BenchError {
             | Self::OnlyRandom { flag }
             | Self::OnlyCpu { flag }
             | Self::OnlyResident { flag } => Some(flag),
-            Self::Device { .. } => Some("--device"),
+            Self::Device(_) => Some("--device"),
             Self::Batch { .. } => Some("--batch"),
             Self::Queries { .. } => Some("--queries"),
             Self::Megabytes { .. } => Some("--megabytes"),
@@ -328,7 +326,7 @@ impl BenchError {
             Self::OnlyRandom { .. } => "leave it out, or choose a network with --network",
             Self::OnlyResident { .. } => "add --resident or --device gpu",
             Self::OnlyCpu { .. } => "leave it out, or measure with --device cpu",
-            Self::Device { .. } => "install the GPU's driver (Vulkan on Linux), or use --device cpu",
+            Self::Device(_) => "install the GPU's driver (Vulkan on Linux), or use --device cpu",
             Self::Backend(BackendError::OutOfMemory { .. }) => {
                 "lower --batch, --queries, --hospitals or --megabytes, or use --device cpu"
             }

@@ -16,7 +16,7 @@ use super::{
     table::{COLUMNS, Table, cells, three_figures},
     timing::{Repetitions, TimingFlags},
 };
-use crate::{cli::Global, exit::Exit, report::bytes_text};
+use crate::{cli::Global, exit::Exit};
 
 /// Time per operation if nothing is said.
 const SECONDS: f64 = 0.2;
@@ -30,7 +30,7 @@ const SERVING: [Preset; 3] = [Preset::Inf14x30, Preset::Inf15x60, Preset::Inf15x
 /// Flags of `bench he`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Bytes are those of operands, keys and results in memory; for pack, unpack and keys, those on the wire.\nA rotation or relinearisation key is counted whole, although half of it is expanded from a seed.\n\nWith --device gpu, or with --batch on the processor, operations run on batches that lie where they are computed on, and\na figure is the time of several batches from the first call until the device has finished, divided by their operations.\nBytes are then those an operation cannot do without (operands read once, results written once, a key once per batch; no\nintermediate value), and the last column is how fast they moved, as a share of the rate measured in the first row (adding\ntwo buffers of 256 MiB). Exit code 6 if anything was copied to or from the device while the clock ran.\n\nExamples:\n  consilium bench he\n  consilium bench he --preset INF15-90 --limbs 10 --threads 2\n  consilium bench he --preset AGG13 --isa avx2 --repeat 50 --format json\n  consilium bench he --device gpu --preset INF15-90 --batch 32\n  consilium bench he --device cpu --preset INF15-90 --batch 32 --threads 16"
+    after_help = "Bytes are those of operands, keys and results in memory; for pack, unpack and keys, those on the wire.\nA rotation or relinearisation key is counted whole, although half of it is expanded from a seed.\n\nWith --device gpu, or with --batch on the processor, operations run on batches that lie where they are computed on, and\na figure is the time of several batches from the first call until the device has finished, divided by their operations.\nBytes are then those an operation cannot do without (operands read once, results written once, a key once per batch; no\nintermediate value), and the last column is how fast they moved, as a share of the rate measured in the first row (adding\ntwo buffers of 256 MiB, or less on a small device). uploaded and\ndownloaded (JSON) are bytes copied while the clock ran: only the tables that say where operands lie. Exit code 6 if\nit was more.\n\nExamples:\n  consilium bench he\n  consilium bench he --preset INF15-90 --limbs 10 --threads 2\n  consilium bench he --preset AGG13 --isa avx2 --repeat 50 --format json\n  consilium bench he --device gpu --preset INF15-90 --batch 32\n  consilium bench he --device cpu --preset INF15-90 --batch 32 --threads 16"
 )]
 pub struct HeArgs {
     /// Parameter set; all that serve models if absent. An aggregation preset has ring operations only.
@@ -109,21 +109,21 @@ fn batches(
         return Err(BenchError::Batch { batch, max: BATCH_MAX });
     }
     let mut progress = Progress::new(global);
-    let (mut text, mut all) = (vec![selected.line()], Vec::new());
+    let (mut text, mut all, mut moving) = (vec![selected.line()], Vec::new(), Vec::new());
     for &(preset, limbs) in levels {
         progress.group(preset.name());
         let plan = batch::Plan { preset, limbs, batch, repetitions, engine };
-        let rows = batch::operations(selected, plan, &mut progress)?;
+        let (rows, moved) = batch::operations(selected, plan, &mut progress)?;
         text.push(format!("{}\nbatches of {batch}\n{}", heading(preset.params(), limbs, engine), batch_table(&rows)));
         all.extend(rows);
+        moving.extend(moved);
     }
     progress.finish();
-    let copied: u64 = all.iter().filter_map(|row: &Row| row.copied).sum();
-    text.push(match copied {
-        0 => "nothing was copied to or from the device while the clock ran".to_owned(),
-        _ => format!("NOT RESIDENT   {} were copied to or from the device while the clock ran", bytes_text(copied)),
+    text.push(match moving.is_empty() {
+        true => "resident    no operand went to the device or came back while the clock ran".to_owned(),
+        false => format!("NOT RESIDENT   operands were copied while the clock ran: {}", moving.join(", ")),
     });
-    let exit = if copied == 0 { Exit::Done } else { Exit::Verification };
+    let exit = if moving.is_empty() { Exit::Done } else { Exit::Verification };
     Ok(Measured { text: text.join("\n\n"), rows: all, exit })
 }
 

@@ -8,11 +8,12 @@ use he_agg::{
     Stream,
     ckks::{Ciphertext, Encoder},
 };
+use he_gpu::Traffic;
 use he_infer::{EncryptedExecutor, EncryptedModel, Program};
 use ndarray::{Array3, ArrayView3};
 
 use super::{
-    device::{Job, Selected, Traffic, Watched},
+    device::{Job, NO_TRAFFIC, Selected, Watched, both, since},
     engine::Engine,
     error::BenchError,
     holder::Holder,
@@ -80,7 +81,6 @@ struct Query {
 }
 
 /// Times of one kind of work, and what it copied.
-#[derive(Default)]
 struct Seen {
     seconds: Vec<f64>,
     traffic: Traffic,
@@ -133,7 +133,7 @@ impl Job for Answers<'_, '_> {
             answered.wrong += wrong + queries.len().saturating_sub(answers.len());
         };
 
-        let mut single = Seen::default();
+        let mut single = Seen::new();
         for (index, query) in queries.iter().enumerate().take(asked.single) {
             progress.step(&format!("query {} of {}", index + 1, asked.single));
             let query = std::slice::from_ref(query);
@@ -143,7 +143,7 @@ impl Job for Answers<'_, '_> {
             }
             compare(query, &single.add(backend, || ask(query))?);
         }
-        let mut evaluate = Seen::default();
+        let mut evaluate = Seen::new();
         for query in queries.iter().take(asked.single) {
             let packed = Ciphertext::upload(&query.packed.iter().collect::<Vec<_>>(), backend)?;
             let run = || {
@@ -153,7 +153,7 @@ impl Job for Answers<'_, '_> {
             };
             evaluate.add(backend, run)?;
         }
-        let mut together = Seen::default();
+        let mut together = Seen::new();
         if asked.together > 1 {
             let queries = &queries[..asked.together];
             compare(queries, &ask(queries)?);
@@ -182,19 +182,24 @@ impl Job for Answers<'_, '_> {
             &together,
         );
         let quality = Report { asked, selected }.row("precision");
-        answered.rows.push(selected.tag(Row {
+        let quality = Row {
             images: Some(answered.agreed[1]),
             agreement: Some(answered.agreed[0] as f64 / answered.agreed[1].max(1) as f64),
             max_delta_logit: Some(answered.delta),
             exact: Some(answered.wrong == 0),
             failures: Some(answered.wrong),
             ..quality
-        }));
+        };
+        answered.rows.push(selected.tag(quality, None));
         Ok(answered)
     }
 }
 
 impl Seen {
+    fn new() -> Self {
+        Self { seconds: Vec::new(), traffic: NO_TRAFFIC }
+    }
+
     /// Times `work`, to the end of all that it hands over where it waits for it.
     fn add<B: Watched, T>(
         &mut self,
@@ -205,14 +210,14 @@ impl Seen {
         let (before, started) = (backend.traffic(), Instant::now());
         let result = work()?;
         self.seconds.push(started.elapsed().as_secs_f64());
-        self.traffic = self.traffic.and(backend.traffic().since(before));
+        self.traffic = both(self.traffic, since(before, backend.traffic()));
         Ok(result)
     }
 }
 
 /// Times what is done once, to its end.
 fn once<B: Watched, T>(backend: &B, work: impl FnOnce() -> Result<T, BenchError>) -> Result<(Seen, T), BenchError> {
-    let mut seen = Seen::default();
+    let mut seen = Seen::new();
     let result = seen.add(backend, || {
         let result = work()?;
         backend.synchronise()?;
@@ -233,14 +238,14 @@ impl Report<'_> {
         Row { network: Some(name.to_owned()), ..row }
     }
 
-    /// A row of work on the device; bytes are those copied by one call, divided by the queries in it.
+    /// A row of work on the device; bytes are those copied for one query, of a call that answers so many.
     fn seen(&self, op: &str, seen: &Seen, queries: usize) -> Row {
-        let parts = seen.seconds.len().max(1) * queries;
-        let copied = seen.traffic.uploaded + seen.traffic.downloaded;
-        let gpu = !self.selected.is_cpu();
-        let row = self.row(op).timed(Timing::of_seconds(&seen.seconds).per(queries)).bytes(copied as usize / parts);
-        let launches = gpu.then_some(seen.traffic.launches / seen.seconds.len().max(1) as u64);
-        self.selected.tag(Row { batch: Some(queries), launches, copied: gpu.then_some(copied), ..row })
+        let calls = seen.seconds.len().max(1) as u64;
+        let Traffic { uploaded, downloaded, launches } = seen.traffic;
+        let each = Traffic { uploaded: uploaded / calls, downloaded: downloaded / calls, launches: launches / calls };
+        let bytes = (each.uploaded + each.downloaded) as usize / queries;
+        let row = self.row(op).timed(Timing::of_seconds(&seen.seconds).per(queries)).bytes(bytes);
+        self.selected.tag(Row { batch: Some(queries), ..row }, Some(each))
     }
 
     fn rows(&self, (encrypt, bytes): (&[f64], usize), seen: [(&str, &Seen); 4], together: &Seen) -> Vec<Row> {

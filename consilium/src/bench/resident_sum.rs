@@ -6,7 +6,7 @@ use he_agg::backend::Basis;
 use he_agg::{Eval, Params, Poly};
 
 use super::{
-    device::{Job, Selected, Watched, observe},
+    device::{Job, NO_TRAFFIC, Selected, Watched, observe, since},
     engine::Engine,
     error::BenchError,
     progress::Progress,
@@ -48,34 +48,35 @@ impl Updates<'_> {
     }
 }
 
-/// The rows, and whether the sums are those of plain additions.
+/// What was seen.
+pub struct Summed {
+    /// For programs.
+    pub rows: Vec<Row>,
+    /// Whether all sums are those of plain additions.
+    pub exact: bool,
+    /// Whether the updates stayed where they were while the resident sum was taken.
+    pub resident: bool,
+}
+
+/// Measures both sums.
 ///
 /// # Errors
 /// What the device says; no room for the updates, for instance.
-pub fn measure(
-    selected: &Selected,
-    updates: Updates<'_>,
-    progress: &mut Progress,
-) -> Result<(Vec<Row>, bool), BenchError> {
-    let (rows, exact) = updates.engine.run(|| selected.run(updates.params, Sum { updates, progress }))?;
-    let rows = rows.into_iter().map(|row| {
-        let (launches, copied) = (row.launches, row.copied);
-        let gpu = !selected.is_cpu();
-        selected.tag(Row { launches: launches.filter(|_| gpu), copied: copied.filter(|_| gpu), ..row })
-    });
-    Ok((rows.collect(), exact))
+pub fn measure(selected: &Selected, updates: Updates<'_>, progress: &mut Progress) -> Result<Summed, BenchError> {
+    updates.engine.run(|| selected.run(updates.params, Sum { updates, selected, progress }))
 }
 
 struct Sum<'a, 'p> {
     updates: Updates<'a>,
+    selected: &'a Selected,
     progress: &'p mut Progress,
 }
 
 impl Job for Sum<'_, '_> {
-    type Output = (Vec<Row>, bool);
+    type Output = Summed;
 
-    fn on<B: Watched>(self, backend: &B) -> Result<(Vec<Row>, bool), BenchError> {
-        let Self { updates, progress } = self;
+    fn on<B: Watched>(self, backend: &B) -> Result<Summed, BenchError> {
+        let Self { updates, selected, progress } = self;
         let Updates { params, hospitals, polys, repetitions, engine } = updates;
         let (limbs, hospitals) = (params.q.len(), usize::from(hospitals));
         let basis = Basis::ordinary(0..limbs);
@@ -104,26 +105,25 @@ impl Job for Sum<'_, '_> {
         let sum = add(&resident)?;
         let mut exact = backend.download(&sum.iter().collect::<Vec<_>>())? == expected;
         drop((resident, sum));
-        let (launches, copied) = (Some(observed.launches), Some(observed.copied));
         let bytes = (hospitals + 1) * updates.bytes();
-        let mut rows = vec![Row { launches, copied, ..row("sum_resident", bytes).timed(observed.timing) }];
+        let mut rows = vec![selected.tag(row("sum_resident", bytes).timed(observed.timing), Some(observed.traffic))];
+        let resident = observed.is_resident(polys, Updates::poly_bytes(params));
 
         let (mut figures, begun) = (Vec::new(), Instant::now());
-        let mut copied = 0;
+        let mut traffic = NO_TRAFFIC;
         while figures.len() < TRANSFERS_MIN || !repetitions.enough(figures.len(), begun.elapsed()) {
             progress.step(&format!("adding with transfers, {} done", figures.len()));
             let (before, started) = (backend.traffic(), Instant::now());
             let sum = add(&upload()?)?;
             let sum = backend.download(&sum.iter().collect::<Vec<_>>())?;
             figures.push(started.elapsed().as_secs_f64());
-            let moved = backend.traffic().since(before);
-            copied += moved.uploaded + moved.downloaded;
+            traffic = since(before, backend.traffic());
             exact &= sum == expected;
         }
         let timing = Timing::of_seconds(&figures);
-        rows.push(Row { copied: Some(copied), ..row("sum_with_transfers", bytes).timed(timing) });
-        rows.push(Row { exact: Some(exact), ..row("exact", 0) });
-        Ok((rows, exact))
+        rows.push(selected.tag(row("sum_with_transfers", bytes).timed(timing), Some(traffic)));
+        rows.push(selected.tag(Row { exact: Some(exact), ..row("exact", 0) }, None));
+        Ok(Summed { rows, exact, resident })
     }
 }
 
@@ -151,8 +151,8 @@ mod tests {
         let repetitions = Repetitions::Count(1);
         let updates = Updates { params, hospitals: 11, polys: 2, repetitions, engine: &engine };
         let mut progress = Progress::new(Global { format: Format::Json, no_color: true });
-        let (rows, exact) = measure(&Selected::Cpu, updates, &mut progress).expect("it adds");
-        assert!(exact);
+        let Summed { rows, exact, resident } = measure(&Selected::Cpu, updates, &mut progress).expect("it adds");
+        assert!(exact && resident);
         let ops: Vec<&str> = rows.iter().map(|row| row.op.as_str()).collect();
         assert_eq!(ops, ["aggregate.sum_resident", "aggregate.sum_with_transfers", "aggregate.exact"]);
         assert_eq!(rows[0].bytes, 12 * 2 * 7 * 8192 * 4);

@@ -46,9 +46,12 @@ pub struct Row {
     /// Kernels that the batch starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub launches: Option<u64>,
-    /// Bytes copied to or from the device while the clock ran, of all calls together.
+    /// Bytes that went to the device while the clock ran, tables of operands included, of the batch.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub copied: Option<u64>,
+    pub uploaded: Option<u64>,
+    /// Bytes that came back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub downloaded: Option<u64>,
     /// `bytes` in the shortest time, as a share of the measured rate of adding in the device's memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub of_bandwidth: Option<f64>,
@@ -169,7 +172,8 @@ impl Row {
             repetitions: 0,
             batch: None,
             launches: None,
-            copied: None,
+            uploaded: None,
+            downloaded: None,
             of_bandwidth: None,
             parameters: None,
             hospitals: None,
