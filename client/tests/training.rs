@@ -5,6 +5,8 @@
 
 use client::metrics::Evaluation;
 use client::train::{Augmentation, ClassWeighting, OptimizerKind, TrainError, TrainSettings, Trainer};
+#[cfg(feature = "gpu-training")]
+use client::train::{DeviceChoice, TrainDevice};
 use datasets::{LoadOptions, Samples};
 use he_infer::{ImageShape, LayerSpec, Network};
 use ndarray::Array4;
@@ -108,6 +110,37 @@ fn prediction_equals_the_reference_forward_pass() {
             for (z, e) in row.iter().zip(expected) {
                 assert!((f64::from(*z) - e).abs() < 1e-4, "{z} against {e}");
             }
+        }
+    }
+}
+
+/// Where there is an adapter, software or not; without one it is said, and nothing trains.
+#[cfg(feature = "gpu-training")]
+#[test]
+fn a_gpu_trains_as_the_processor_does_but_for_the_last_bits() {
+    let device = match TrainDevice::find(DeviceChoice::Gpu) {
+        Ok(device) => device,
+        Err(error) => {
+            assert!(matches!(error, TrainError::NoGpu { .. }), "{error}");
+            return;
+        }
+    };
+    assert!(device.is_gpu());
+    for network in [conv_network(), dense_network(), separable_network()] {
+        let data = samples(&network, 24, 2);
+        let settings = TrainSettings { batch_size: 12, ..TrainSettings::default() };
+        let here = Trainer::new(&network, settings.clone()).unwrap();
+        let there = Trainer::on(device.clone(), &network, settings).unwrap();
+        let start = here.initial_parameters(7);
+        assert_eq!(start, there.initial_parameters(7));
+        let fit = |trainer: &Trainer| trainer.fit(&start, &data, 2, 3e-3, 1, &mut |_| {}).unwrap();
+        let (on_processor, on_gpu) = (fit(&here), fit(&there));
+        assert_ne!(on_gpu.parameters, start);
+        assert!((on_processor.loss - on_gpu.loss).abs() < 1e-3, "{} {}", on_processor.loss, on_gpu.loss);
+        let logits = |trainer: &Trainer, parameters: &[f32]| trainer.predict(parameters, &data.images).unwrap();
+        let expected = logits(&here, &on_gpu.parameters);
+        for (x, y) in logits(&there, &on_gpu.parameters).iter().zip(&expected) {
+            assert!((x - y).abs() < 1e-4, "{x} {y}");
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     cli::Global,
     dropout::DropOut,
     error::Error,
-    experiment::{DEMO, Experiment},
+    experiment::{DEMO, Experiment, Site},
     output::Done,
     run_verb,
 };
@@ -51,6 +51,7 @@ pub fn run(arguments: &DemoArgs, global: Global) -> Result<Done, Error> {
         out: arguments.out.clone(),
         drops: arguments.drop.clone(),
         resume: None,
+        site: Site::default(),
         command: "demo",
     };
     run_verb::federation(&experiment, request, global)

@@ -1,5 +1,6 @@
 //! Everything that ends an invocation, with a code for scripts, a place and a remedy for people.
 
+use client::train::TrainError;
 use coordinator::{audit::AuditError, compute::ComputeError};
 
 use crate::{
@@ -81,6 +82,7 @@ impl Error {
             Self::Federation(FederationError::Counter(_)) => "not_served",
             Self::RunFolder(RunFolderError::OtherPlan { .. }) => "resume_other_plan",
             Self::RunFolder(_) => "run_folder",
+            Self::Federation(FederationError::Train(TrainError::NoGpu { .. })) => "no_gpu",
             Self::Federation(_) => "run_failed",
             Self::Report(_) => "report",
             Self::Bench(error) if error.flag().is_some() => "bench_invalid",
@@ -119,6 +121,9 @@ impl Error {
             Self::Audit(_) => "see the message above",
             Self::Federation(FederationError::Counter(_) | FederationError::NotPublished { .. }) => {
                 "see the message above"
+            }
+            Self::Federation(FederationError::Train(TrainError::NoGpu { .. })) => {
+                "set device = \"auto\" or \"cpu\" under [train] in the site file"
             }
             Self::RunFolder(RunFolderError::OtherPlan { .. }) => {
                 "resume with the same file and the same --set, or start a new run"

@@ -1,5 +1,6 @@
 //! Exit codes, and the one function that maps errors to them.
 
+use client::train::TrainError;
 use coordinator::{CoordinatorError, audit::AuditError};
 use serde::Serialize;
 
@@ -83,6 +84,7 @@ impl Exit {
             | FederationError::Classes { .. }
             | FederationError::Size { .. }
             | FederationError::SampleCap { .. }
+            | FederationError::Train(TrainError::NoGpu { .. })
             | FederationError::TrustedHolder => Self::BadInput,
             FederationError::Vault(_) | FederationError::Counter(CounterError::Refused(_)) => Self::Refused,
             FederationError::Counter(_) => Self::Connection,

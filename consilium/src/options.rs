@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use coordinator::compute::Compute;
 
 use crate::dropout::DropOut;
+use crate::experiment::Site;
 
 /// Options of one run; the experiment says the rest.
 #[derive(Debug, Clone)]
@@ -19,4 +20,6 @@ pub struct RunOptions {
     pub resume: bool,
     /// Where the coordinator computes.
     pub compute: Compute,
+    /// What belongs to this machine alone.
+    pub site: Site,
 }

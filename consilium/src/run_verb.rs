@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use client::train::TrainDevice;
 use coordinator::compute::{Choice, Compute};
 use serde_json::json;
 
@@ -12,8 +13,9 @@ use crate::{
     error::Error,
     event::EventSender,
     exit::Exit,
-    experiment::{DataFormat, Experiment},
-    federation, live,
+    experiment::{DataFormat, Experiment, Site},
+    federation::{self, FederationError},
+    live,
     options::RunOptions,
     output::Done,
     report, run_folder,
@@ -22,7 +24,7 @@ use crate::{
 /// Flags of `run`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  consilium run configs/pneumonia.toml --data pneumoniamnist.npz\n  consilium run configs/kidney.toml --data kidney_ct --set federation.rounds=40 --seed 7\n  consilium run configs/pneumonia.toml --data pneumoniamnist.npz --device gpu\n  consilium run --resume runs/2026-11-20T140307Z-pneumonia-5-7f3a --data pneumoniamnist.npz"
+    after_help = "Examples:\n  consilium run configs/pneumonia.toml --data pneumoniamnist.npz\n  consilium run configs/kidney.toml --data kidney_ct --set federation.rounds=40 --seed 7\n  consilium run configs/pneumonia.toml --data pneumoniamnist.npz --device gpu\n  consilium run --resume runs/2026-11-20T140307Z-pneumonia-5-7f3a --data pneumoniamnist.npz\n  consilium run configs/pneumonia.toml --data pneumoniamnist.npz --site site.toml\n\nA site file says what belongs to this machine and not to the experiment:\n  [train]\n  device = \"auto\"   # or cpu, or gpu (in a build with the feature gpu-training)"
 )]
 pub struct RunArgs {
     /// The experiment; with --resume, that of the run folder if absent.
@@ -46,6 +48,9 @@ pub struct RunArgs {
     /// Where the coordinator computes: auto (a GPU if there is one), cpu or gpu. Wins over compute.backend.
     #[arg(long, value_name = "auto|cpu|gpu")]
     pub device: Option<Choice>,
+    /// The site file: what belongs to this machine, for instance the device to train on.
+    #[arg(long, value_name = "FILE")]
+    pub site: Option<PathBuf>,
     /// Continue an interrupted run; the plan must be the same.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
@@ -57,6 +62,7 @@ pub(crate) struct Request {
     pub(crate) out: Option<PathBuf>,
     pub(crate) drops: Vec<DropOut>,
     pub(crate) resume: Option<PathBuf>,
+    pub(crate) site: Site,
     pub(crate) command: &'static str,
 }
 
@@ -72,11 +78,13 @@ pub fn run(arguments: &RunArgs, global: Global) -> Result<Done, Error> {
     // The parser lets no third case through.
     let file = arguments.file.clone().or(stored).unwrap_or_default();
     let experiment = Experiment::load(&file, &overrides)?;
+    let site = arguments.site.as_deref().map(Site::load).transpose()?.unwrap_or_default();
     let request = Request {
         data: arguments.data.clone(),
         out: arguments.out.clone(),
         drops: arguments.drop.clone(),
         resume: arguments.resume.clone(),
+        site,
         command: "run",
     };
     federation(&experiment, request, global)
@@ -95,11 +103,14 @@ pub(crate) fn federation(experiment: &Experiment, request: Request, global: Glob
     }
     // Before anything is written: a GPU that is not there is no run that failed.
     let compute = Compute::choose(experiment.compute().backend)?;
+    // Before anything is written: a device that is asked for and not there is bad input.
+    TrainDevice::find(request.site.train.device).map_err(FederationError::from)?;
     let out = match &request.resume {
         Some(folder) => run_folder::reopen(folder, experiment)?,
         None => run_folder::create(request.out, experiment, request.command)?,
     };
-    let options = RunOptions { data, out, drops: request.drops, resume: request.resume.is_some(), compute };
+    let options =
+        RunOptions { data, out, drops: request.drops, resume: request.resume.is_some(), compute, site: request.site };
 
     let (events, receiver) = EventSender::channel();
     let watcher = live::watch(receiver, global.shown());

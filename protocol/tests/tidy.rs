@@ -18,7 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("datasets", &[]),
     ("he-infer", &["he-agg"]),
-    ("client", &["he-agg", "he-infer", "protocol", "datasets"]),
+    ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets"]),
     ("coordinator", &["he-agg", "he-gpu", "he-infer", "protocol"]),
     ("consilium", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "client", "coordinator"]),
 ];

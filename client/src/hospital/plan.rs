@@ -10,7 +10,7 @@ use protocol::PartyId;
 use protocol::ids::{Digest, Epoch};
 use protocol::signature::VerifyingKey;
 
-use crate::train::TrainSettings;
+use crate::train::{TrainDevice, TrainSettings};
 
 /// The approved plan, and who this hospital is in it.
 #[derive(Clone)]
@@ -37,6 +37,8 @@ pub struct HospitalPlan {
     pub serving_flooding: Flooding,
     /// How to train.
     pub training: TrainSettings,
+    /// Where to train.
+    pub device: TrainDevice,
     /// Rounds planned, for the learning-rate schedule.
     pub rounds: u32,
     /// Rounds that closed in earlier key epochs of this run.

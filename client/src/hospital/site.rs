@@ -59,7 +59,7 @@ impl Site {
         let io = |action, path: PathBuf| move |source| HospitalError::Io { action, path, source };
         std::fs::create_dir_all(root).map_err(io("create", root.to_path_buf()))?;
         let journal = Arc::new(Journal::open(&root.join("journal.sqlite"))?);
-        let trainer = Trainer::new(plan.program.network(), plan.training.clone())
+        let trainer = Trainer::on(plan.device.clone(), plan.program.network(), plan.training.clone())
             .map_err(|source| HospitalError::Train { party, source })?;
         let model = if vault.contains("model") {
             parameters::from_bytes(&vault.get("model")?)

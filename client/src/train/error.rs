@@ -100,6 +100,12 @@ pub enum TrainError {
         /// Name of the tensor.
         tensor: String,
     },
+    /// A GPU is asked for and cannot be used.
+    #[error("no GPU to train on: {reason}")]
+    NoGpu {
+        /// Why not.
+        reason: String,
+    },
     /// The tensor library did not hand out a result.
     #[error("the tensor library returned no {what}; this is a defect, please report it")]
     Backend {

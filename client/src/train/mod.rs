@@ -7,6 +7,7 @@
 
 mod augmentation;
 mod class_weights;
+mod device;
 mod draws;
 mod error;
 mod module;
@@ -18,6 +19,7 @@ mod value;
 
 pub use augmentation::Augmentation;
 pub use class_weights::ClassWeighting;
+pub use device::{DeviceChoice, TrainDevice};
 pub use error::TrainError;
 pub use optimiser::OptimizerKind;
 pub use settings::TrainSettings;

@@ -10,9 +10,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use he_infer::{Network, Operation, TensorSpec};
 use rayon::prelude::*;
 
-use super::TrainError;
 use super::unfold::{Unfolded, unfold};
 use super::value::{Value, values};
+use super::{TrainDevice, TrainError};
 
 /// Most images of a part of a batch. Parts are part of the result: sums are taken part by part.
 const PART_IMAGES: usize = 32;
@@ -82,8 +82,9 @@ struct Share {
     images: f64,
 }
 
-/// A compiled network on the CPU device.
+/// A compiled network on a device.
 pub(super) struct NetworkModule {
+    device: TrainDevice,
     layers: Vec<Layer>,
     names: Vec<String>,
     tensors: Vec<TensorSpec>,
@@ -92,7 +93,7 @@ pub(super) struct NetworkModule {
 }
 
 impl NetworkModule {
-    pub(super) fn new(network: &Network) -> NetworkModule {
+    pub(super) fn new(network: &Network, device: TrainDevice) -> NetworkModule {
         let mut tensor = 0;
         let mut layers = Vec::new();
         let mut names = Vec::new();
@@ -113,6 +114,7 @@ impl NetworkModule {
         }
         let input = network.image();
         NetworkModule {
+            device,
             layers,
             names,
             tensors: network.tensors().to_vec(),
@@ -123,8 +125,8 @@ impl NetworkModule {
 
     /// Loss and gradient for `labels.len()` images, row-major `(n, c, h, w)`.
     ///
-    /// The batch is cut into parts that threads may take, and their gradients are added in the order of the parts: the
-    /// result does not depend on the number of threads.
+    /// On the processor the batch is cut into parts that threads may take, and their gradients are added in the order of
+    /// the parts: the result does not depend on the number of threads.
     pub(super) fn step(
         &self,
         parameters: &[f32],
@@ -135,7 +137,11 @@ impl NetworkModule {
         let weight: f64 = labels.iter().map(|&label| objective.class_weights[usize::from(label)]).sum();
         let pixels: usize = self.shape.iter().product();
         let count = labels.len();
-        let parts = count.div_ceil(PART_IMAGES).max(if count >= SHARED_IMAGES { 2 } else { 1 });
+        let parts = match self.device.is_gpu() {
+            // One core would wait for the other's share of the same device.
+            true => 1,
+            false => count.div_ceil(PART_IMAGES).max(if count >= SHARED_IMAGES { 2 } else { 1 }),
+        };
         let part = |part: usize| {
             let (from, to) = (part * count / parts, (part + 1) * count / parts);
             let share = Share { weight, images: (to - from) as f64 / count as f64 };
@@ -162,7 +168,7 @@ impl NetworkModule {
         objective: &Objective<'_>,
         share: &Share,
     ) -> Result<Step, TrainError> {
-        let device = Device::flex().autodiff();
+        let device = self.device.tensors().clone().autodiff();
         let parameters: Vec<Parameter> = self.load(parameters, &device).into_iter().map(Parameter::tracked).collect();
         let mut penalty: Option<Tensor<1>> = None;
         let logits = self.forward(&parameters, images, labels.len(), &device, |_, next, x| {
@@ -201,7 +207,7 @@ impl NetworkModule {
 
     /// Logits for `count` images, row-major `(count, classes)`.
     pub(super) fn logits(&self, parameters: &[f32], images: Vec<f32>, count: usize) -> Result<Vec<f32>, TrainError> {
-        let device = Device::flex();
+        let device = self.device.tensors().clone();
         let parameters = self.load(parameters, &device);
         let logits = self.forward(&parameters, images, count, &device, |_, _, _| {})?;
         values(logits, "logits")
@@ -214,7 +220,7 @@ impl NetworkModule {
         images: Vec<f32>,
         count: usize,
     ) -> Result<String, TrainError> {
-        let device = Device::flex();
+        let device = self.device.tensors().clone();
         let parameters = self.load(parameters, &device);
         let mut culprit = None;
         self.forward(&parameters, images, count, &device, |index, _, x| {

@@ -7,7 +7,7 @@ use ndarray::{Array2, Array4, Axis};
 use super::draws::Draws;
 use super::module::{NetworkModule, Objective};
 use super::optimiser::{Optimiser, clip_norm, pull};
-use super::{Augmentation, TrainError, TrainSettings};
+use super::{Augmentation, TrainDevice, TrainError, TrainSettings};
 
 /// Images per forward pass in prediction; bounds memory, not results.
 const PREDICTION_BATCH: usize = 256;
@@ -59,15 +59,23 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Prepares a trainer.
+    /// Prepares a trainer on the processor.
     ///
     /// # Errors
     /// [`TrainError::Setting`] for a setting out of range.
     pub fn new(network: &Network, settings: TrainSettings) -> Result<Trainer, TrainError> {
+        Trainer::on(TrainDevice::cpu(), network, settings)
+    }
+
+    /// Prepares a trainer on a device.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] for a setting out of range.
+    pub fn on(device: TrainDevice, network: &Network, settings: TrainSettings) -> Result<Trainer, TrainError> {
         settings.check()?;
         let input = network.image();
         Ok(Trainer {
-            module: NetworkModule::new(network),
+            module: NetworkModule::new(network, device),
             network: network.clone(),
             settings,
             shape: [input.channels, input.height, input.width],
@@ -118,7 +126,7 @@ impl Trainer {
 
     /// Trains from `start` for `epochs` passes over `data`.
     ///
-    /// The same arguments give the same parameters bit for bit on one machine. The optimiser
+    /// The same arguments give the same parameters bit for bit on one machine's processor. The optimiser
     /// starts without memory of earlier rounds. `progress` is called after every batch.
     ///
     /// # Errors

@@ -6,12 +6,13 @@ use clap::Args;
 use client::{
     metrics::Evaluation,
     model_file::{Heading, ModelFile},
-    train::Trainer,
+    train::{DeviceChoice, TrainDevice, Trainer},
 };
 use datasets::Dataset;
 
 use super::{
     Measured,
+    device::Choice,
     engine::{Engine, EngineFlags},
     error::BenchError,
     progress::Progress,
@@ -32,7 +33,7 @@ const EPOCHS_MAX: usize = 100_000;
 /// Flags of `bench train`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Trains as the centralised baseline of `run` is trained: same network, settings and schedule, all images of the\ntraining part in one place. Nothing is encrypted, and the model file holds the parameters in the clear.\nThe same file, data and seed give the same model bit for bit on one machine with the same number of threads.\n\nJSON rows: train.epoch (median_ns, min_ns, images_per_second, images, epochs, batch_size), train.test (accuracy, auc,\nlogit_max, images), train.model (bytes, file).\n\nExamples:\n  consilium bench train configs/demo.toml --epochs 10\n  consilium bench train configs/pneumonia.toml --data pneumoniamnist.npz --threads 2 --out pneumonia.safetensors\n  consilium bench infer --model pneumonia.safetensors --data pneumoniamnist.npz"
+    after_help = "Trains as the centralised baseline of `run` is trained: same network, settings and schedule, all images of the\ntraining part in one place. Nothing is encrypted, and the model file holds the parameters in the clear.\nThe same file, data and seed give the same model bit for bit on one machine with the same number of threads; on a GPU\n(--device gpu, in a build with the feature gpu-training) it differs in the last bits from run to run.\n\nJSON rows: train.epoch (median_ns, min_ns, images_per_second, images, epochs, batch_size), train.test (accuracy, auc,\nlogit_max, images), train.model (bytes, file).\n\nExamples:\n  consilium bench train configs/demo.toml --epochs 10\n  consilium bench train configs/pneumonia.toml --data pneumoniamnist.npz --threads 2 --out pneumonia.safetensors\n  consilium bench infer --model pneumonia.safetensors --data pneumoniamnist.npz"
 )]
 pub struct TrainArgs {
     /// The experiment.
@@ -49,6 +50,9 @@ pub struct TrainArgs {
     /// Change one key of the file. Repeatable.
     #[arg(long, value_name = "TABLE.KEY=VALUE")]
     pub set: Vec<String>,
+    /// Where to train: auto is the GPU if this build can train on one and there is one that is no software.
+    #[arg(long, value_enum, value_name = "DEVICE", default_value = "cpu")]
+    pub device: Choice,
     /// Threads and instruction set.
     #[command(flatten)]
     pub engine: EngineFlags,
@@ -69,12 +73,17 @@ pub fn run(arguments: &TrainArgs, global: Global) -> Result<Measured, BenchError
     if path.is_none() && format != DataFormat::Phantom {
         return Err(BenchError::NoData { format: format.word() });
     }
+    let device = TrainDevice::find(match arguments.device {
+        Choice::Cpu => DeviceChoice::Cpu,
+        Choice::Gpu => DeviceChoice::Gpu,
+        Choice::Auto => DeviceChoice::Auto,
+    })?;
     let engine = Engine::start(&arguments.engine)?;
     let mut progress = Progress::new(global);
     progress.group(experiment.name());
     progress.step("reading images");
     let dataset = data::load(&experiment, path.map(PathBuf::as_path))?;
-    let fitted = engine.run(|| fit(&experiment, &dataset, epochs, &mut progress));
+    let fitted = engine.run(|| fit((&experiment, &device), &dataset, epochs, &mut progress));
     progress.finish();
     let Fitted { model, seconds, evaluation } = fitted?;
     let mut rows = rows(&experiment, &dataset, &engine, (&model, &seconds, &evaluation));
@@ -83,17 +92,24 @@ pub fn run(arguments: &TrainArgs, global: Global) -> Result<Measured, BenchError
         let bytes = model.to_bytes()?.len();
         rows.push(Row { file: Some(out.clone()), ..Row::new("train.model", &engine).bytes(bytes) });
     }
+    if device.is_gpu() {
+        // What a GPU trained is said to be of it, the size of the file apart.
+        rows.iter_mut().filter(|row| row.file.is_none()).for_each(|row| {
+            (row.backend, row.device) = ("gpu", Some(device.text().to_owned()));
+        });
+    }
     let mut table = Table::new(&["epoch", "median", "min", "images per second"]);
     let timing = Timing::of_seconds(&seconds);
     let rate = dataset.train.len() as f64 / (timing.median_ns / 1e9);
     let epoch_time = [time(Some(timing.median_ns)), time(Some(timing.min_ns)), three_figures(rate)];
     table.push([vec![format!("{epochs} epochs")], epoch_time.to_vec()].concat());
     let mut text = format!(
-        "{}, {} images, batches of {}, {}\n{}\n\ntest: {} images, accuracy {:.4}, AUC {}, largest training logit {}",
+        "{}, {} images, batches of {}, {}, trained on {}\n{}\n\ntest: {} images, accuracy {:.4}, AUC {}, largest training logit {}",
         experiment.name(),
         grouped(dataset.train.len()),
         experiment.train().batch_size,
         engine.text(),
+        device.text(),
         table.text(),
         grouped(dataset.test.len()),
         evaluation.accuracy,
@@ -114,12 +130,12 @@ struct Fitted {
 }
 
 fn fit(
-    experiment: &Experiment,
+    (experiment, device): (&Experiment, &TrainDevice),
     dataset: &Dataset,
     epochs: usize,
     progress: &mut Progress,
 ) -> Result<Fitted, BenchError> {
-    let trainer = Trainer::new(experiment.network(), experiment.train().clone())?;
+    let trainer = Trainer::on(device.clone(), experiment.network(), experiment.train().clone())?;
     let mut seconds = Vec::with_capacity(epochs);
     let mut started = Instant::now();
     progress.step(&format!("epoch 1 of {epochs}"));

@@ -11,6 +11,7 @@ mod nearest;
 mod resolve;
 mod schema;
 mod settings;
+mod site;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -27,6 +28,7 @@ pub use self::{
     document::{Origin, Place},
     error::{Conflict, ExperimentError, Fault, Faults, OverrideFault},
     settings::{Compute, DataFormat, DataPlan, Encryption, Federation, Phantom, Publish, ReportFormats},
+    site::{Site, TrainSite},
 };
 
 /// The built-in experiment of `consilium demo`.

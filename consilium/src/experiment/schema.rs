@@ -1,4 +1,4 @@
-//! Every key an experiment file may hold. This table and nothing else decides what is accepted.
+//! Every key an experiment file or a site file may hold. This table and nothing else decides what is accepted.
 //!
 //! A key appears here when the run obeys it, and not before: a setting that is read and ignored is a lie.
 
@@ -25,6 +25,12 @@ pub(super) const ROOT: &[Field] = &[
     optional("compute", Kind::Table(COMPUTE)),
     optional("report", Kind::Table(REPORT)),
 ];
+
+/// The keys at the top of a site file.
+pub(super) const SITE: &[Field] =
+    &[optional("schema", Kind::Integer(1, 1)), optional("train", Kind::Table(TRAIN_SITE))];
+
+const TRAIN_SITE: &[Field] = &[optional("device", Kind::Choice(&["auto", "cpu", "gpu"]))];
 
 const EXPERIMENT: &[Field] = &[
     required("name", Kind::Name),

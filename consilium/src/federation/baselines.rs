@@ -1,7 +1,7 @@
 //! What the federation is compared with: one model on all data, and each hospital alone. Same network, same schedule.
 
 use client::metrics::Evaluation;
-use client::train::{FitProgress, TrainError, Trainer};
+use client::train::{FitProgress, TrainDevice, TrainError, Trainer};
 use datasets::Samples;
 
 use super::error::FederationError;
@@ -21,24 +21,28 @@ pub(super) struct Baselines {
 /// # Errors
 /// [`FederationError::Train`] or [`FederationError::Metrics`].
 pub(super) fn train(
-    experiment: &Experiment,
+    (experiment, device): (&Experiment, &TrainDevice),
     all: &Samples,
     shares: Vec<Samples>,
     test: &Samples,
 ) -> Result<Baselines, FederationError> {
-    let centralised = quality(experiment, all, test)?;
+    let centralised = quality((experiment, device), all, test)?;
     let local_only = (1u16..)
         .zip(&shares)
         .map(|(hospital, share)| {
-            let Quality { accuracy, auc_macro } = quality(experiment, share, test)?;
+            let Quality { accuracy, auc_macro } = quality((experiment, device), share, test)?;
             Ok(LocalQuality { hospital, samples: share.len(), accuracy, auc_macro })
         })
         .collect::<Result<_, FederationError>>()?;
     Ok(Baselines { centralised, local_only, shares })
 }
 
-fn quality(experiment: &Experiment, data: &Samples, test: &Samples) -> Result<Quality, FederationError> {
-    let trainer = Trainer::new(experiment.network(), experiment.train().clone())?;
+fn quality(
+    (experiment, device): (&Experiment, &TrainDevice),
+    data: &Samples,
+    test: &Samples,
+) -> Result<Quality, FederationError> {
+    let trainer = Trainer::on(device.clone(), experiment.network(), experiment.train().clone())?;
     let parameters = fit(experiment, &trainer, data, epochs(experiment), &mut |_| {})?;
     let logits = trainer.predict(&parameters, &test.images)?;
     let evaluation = Evaluation::new(logits.view(), &test.labels)?;

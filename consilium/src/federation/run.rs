@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use client::hospital::{Answered, HospitalError, parameters_digest};
 use client::metrics::Evaluation;
-use client::train::Trainer;
+use client::train::{TrainDevice, Trainer};
 use coordinator::{Coordinator, PublishedModel};
 use datasets::Samples;
 use ndarray::Axis;
@@ -75,6 +75,8 @@ impl<'a> Run<'a> {
             rounds: federation.rounds,
         });
         self.events.computing(&self.options.compute);
+        let device = TrainDevice::find(self.options.site.train.device)?;
+        self.events.note(format!("training on {}", device.text()));
         self.enter(Phase::Data);
         let mut progress = Progress::load(out)?;
         progress.epochs += 1;
@@ -84,13 +86,14 @@ impl<'a> Run<'a> {
         let baselines = {
             let (experiment, all, test) = (experiment.clone(), dataset.train.clone(), dataset.test.clone());
             let shares = shares.clone();
-            tokio::task::spawn_blocking(move || baselines::train(&experiment, &all, shares, &test))
+            let device = device.clone();
+            tokio::task::spawn_blocking(move || baselines::train((&experiment, &device), &all, shares, &test))
         };
 
         self.enter(Phase::Connecting);
         let watch = Arc::new(Watch::new(self.events.clone()));
         let rounds_done = u32::try_from(progress.rounds.len()).unwrap_or(u32::MAX);
-        let common = Common::new(experiment, progress.epochs, rounds_done, cap)?;
+        let common = Common { device: device.clone(), ..Common::new(experiment, progress.epochs, rounds_done, cap)? };
         let mut enrolment = common.enrol(out)?;
         let folder = out.join("coordinator").join(format!("epoch-{}", progress.epochs));
         let mut coordinator = common.coordinator(&folder, &mut enrolment, &self.options.compute, &watch).await?;
@@ -103,7 +106,7 @@ impl<'a> Run<'a> {
 
         self.enter(Phase::Ceremony);
         coordinator.ceremony().await?;
-        let trainer = Trainer::new(experiment.network(), experiment.train().clone())?;
+        let trainer = Trainer::on(device, experiment.network(), experiment.train().clone())?;
         let model = self.train(&mut coordinator, &watch, &trainer, &dataset.validation, &mut progress).await?;
 
         self.enter(Phase::Publishing);

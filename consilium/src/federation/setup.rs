@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::hospital::{Asker, Fault, Hospital, HospitalEnd, HospitalError, HospitalPlan, HospitalSetup, Moment};
+use client::train::TrainDevice;
 use coordinator::compute::Compute;
 use coordinator::{Coordinator, CoordinatorPlan, CoordinatorSetup};
 use datasets::Samples;
@@ -30,7 +31,7 @@ const QUERY_DEADLINE: Duration = Duration::from_secs(120);
 /// Longest wait for an answer: both of the above, and a full queue before it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(600);
 
-/// What both roles take from the experiment.
+/// What both roles take from the experiment, and hospitals from their machine.
 pub(super) struct Common<'a> {
     pub(super) experiment: &'a Experiment,
     pub(super) program: Arc<Program>,
@@ -39,6 +40,8 @@ pub(super) struct Common<'a> {
     pub(super) rounds_done: u32,
     pub(super) sample_cap: u64,
     pub(super) flooding: Flooding,
+    /// Where hospitals train.
+    pub(super) device: TrainDevice,
 }
 
 impl<'a> Common<'a> {
@@ -61,6 +64,7 @@ impl<'a> Common<'a> {
             rounds_done,
             sample_cap,
             flooding,
+            device: TrainDevice::cpu(),
         })
     }
 
@@ -159,6 +163,7 @@ impl<'a> Common<'a> {
             program: Arc::clone(&self.program),
             serving_flooding: self.flooding,
             training: self.experiment.train().clone(),
+            device: self.device.clone(),
             rounds: federation.rounds,
             rounds_done: self.rounds_done,
             local_epochs: self.experiment.local_epochs(),

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use consilium::dropout::DropOut;
 use consilium::event::EventSender;
 use consilium::exit::Exit;
-use consilium::experiment::{DEMO, Experiment};
+use consilium::experiment::{DEMO, Experiment, Site};
 use consilium::federation::{self, FederationError};
 use consilium::options::RunOptions;
 use consilium::report;
@@ -38,7 +38,7 @@ fn experiment(more: &[&str]) -> Experiment {
 
 fn options(out: &Path, drops: &[&str], resume: bool) -> RunOptions {
     let drops: Vec<DropOut> = drops.iter().map(|drop| drop.parse().expect("a valid drop-out")).collect();
-    RunOptions { data: None, out: out.to_path_buf(), drops, resume, compute: Compute::cpu() }
+    RunOptions { data: None, out: out.to_path_buf(), drops, resume, compute: Compute::cpu(), site: Site::default() }
 }
 
 #[test]
