@@ -201,6 +201,25 @@ fn a_model_file_that_is_none_is_bad_input_and_said_why() {
     }
 }
 
+/// Asked for a GPU that this build cannot train on, both ways of asking say how to get it, and nothing is written.
+#[cfg(not(feature = "gpu-training"))]
+#[test]
+fn training_on_a_gpu_without_the_feature_is_bad_input() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [file, site, out] = ["small.toml", "site.toml", "out"].map(|name| folder.path().join(name));
+    std::fs::write(&file, SMALL).expect("written");
+    std::fs::write(&site, "[train]\ndevice = \"gpu\"\n").expect("written");
+    let mut run = Command::new(env!("CARGO_BIN_EXE_consilium"));
+    run.arg("run").arg(&file).arg("--site").arg(&site).arg("--out").arg(&out);
+    let train = bench(&["train", file.to_str().expect("a name"), "--device", "gpu"]);
+    for output in [train, run.output().expect("the program starts")] {
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{log}");
+        assert!(log.contains("--features gpu-training"), "{log}");
+    }
+    assert!(!out.exists());
+}
+
 #[test]
 fn a_flag_that_does_not_fit_is_bad_input_and_named() {
     for (arguments, flag) in [
