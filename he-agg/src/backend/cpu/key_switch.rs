@@ -32,13 +32,11 @@ pub(super) fn lift(params: &'static Params, limbs: usize, x: &Poly<Eval>) -> Vec
     let basis = extended_basis(params, limbs);
     let parts = DigitParts::new(params, limbs, x);
     let mut lifted: Vec<_> = parts.places.iter().map(|_| Poly::unset(params.n, basis.len())).collect();
-    let rows = lifted.iter_mut().enumerate().flat_map(|(digit, lifted)| {
-        lifted.residues_mut().chunks_exact_mut(params.n).zip(&basis).enumerate().map(move |row| (digit, row))
-    });
-    let rows: Vec<_> = rows.collect();
-    rows.into_par_iter().for_each(|(digit, (index, (out, limb)))| match parts.own(digit, index) {
-        Some(own) => out.copy_from_slice(own),
-        None => parts.lift(digit, index, limb, out),
+    lifted.par_iter_mut().enumerate().for_each(|(digit, lifted)| {
+        lifted.par_limbs(&basis, |index, limb, out| match parts.own(digit, index) {
+            Some(own) => out.copy_from_slice(own),
+            None => parts.lift(digit, index, limb, out),
+        });
     });
     lifted
 }
@@ -196,7 +194,8 @@ impl Switched {
     /// wants done to the quotients.
     fn divide(self, keep: usize, item: &KeySwitch<'_, Cpu>) -> [Poly<Eval>; 2] {
         let (params, n, limbs) = (self.params, self.params.n, self.limbs);
-        let divide = |mut special: Words, ordinary: &Words, addend| {
+        // Each half's memory is free before the next one needs its own.
+        let divide = |mut special: Words, ordinary: Words, addend| {
             let mut divider = Divider::by_special(params, limbs, keep);
             (divider.addend, divider.automorphism) = (addend, item.automorphism);
             let kept = |index: usize| &ordinary[index * n..(index + 1) * n];
@@ -209,7 +208,7 @@ impl Switched {
             divider.apply(kept, &mut rest)
         };
         let [p0, p1] = self.special;
-        let [q0, q1] = &self.ordinary;
+        let [q0, q1] = self.ordinary;
         [divide(p0, q0, item.addends[0]), divide(p1, q1, item.addends[1])]
     }
 }
