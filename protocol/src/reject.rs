@@ -112,6 +112,8 @@ rejects! {
     65 EvaluationFailed "the encrypted evaluation failed";
     /// Stopping.
     66 Stopping "the peer is shutting down";
+    /// The peer's disk; the same call may succeed later.
+    67 Storage "the peer could not store it now; send it again";
 }
 
 impl Wire for Reject {
