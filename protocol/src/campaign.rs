@@ -194,8 +194,7 @@ impl CampaignMachine {
             }
             LogMessage::RoundVoid(it) => {
                 self.voids += 1;
-                let too_few =
-                    matches!(it.reason, VoidReason::QuorumLost { .. } | VoidReason::CohortTooSmall { .. });
+                let too_few = matches!(it.reason, VoidReason::QuorumLost { .. } | VoidReason::CohortTooSmall { .. });
                 if too_few || self.voids >= VOID_ROUNDS_MAX {
                     self.paused = Some(PauseReason::Round { round: it.round, reason: it.reason });
                 }

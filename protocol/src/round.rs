@@ -199,7 +199,8 @@ impl RoundMachine {
         match &message.body {
             HospitalMessage::UpdateHead(head) => {
                 self.of_this_round(head.round)?;
-                let last = self.attempt.0.saturating_add(self.config.terms.attempts_ahead).min(self.config.terms.attempts_max);
+                let last =
+                    self.attempt.0.saturating_add(self.config.terms.attempts_ahead).min(self.config.terms.attempts_max);
                 if head.attempt < self.attempt || head.attempt.0 > last {
                     return Err(Reject::TooLate);
                 }

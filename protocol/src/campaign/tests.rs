@@ -1,3 +1,5 @@
+//! The campaign over growing and resumed logs.
+
 use super::*;
 use crate::message::{ModelPublished, PublishOpen, RoundClosed, RoundOpen, RoundVoid, ServingKeysReady};
 
@@ -31,15 +33,7 @@ fn keys() -> LogMessage {
 }
 
 fn open(round: u32, base_model: Digest) -> LogMessage {
-    LogMessage::RoundOpen(RoundOpen {
-        round: RoundId(round),
-        base_model,
-        plan: Digest::default(),
-        min_cohort: 2,
-        attempts_max: 3,
-        attempts_ahead: 1,
-        deadline_ms: 4_000,
-    })
+    LogMessage::RoundOpen(RoundOpen { round: RoundId(round), base_model, terms: terms().digest() })
 }
 
 fn closed(round: u32) -> LogMessage {

@@ -8,6 +8,8 @@
 //! the same things in the same order and stands where the old one stood; of what follows, entries that are in the log
 //! already are only compared. Serving is different: a result is switched once, so what a restart interrupts there fails.
 
+mod desk;
+mod effect;
 mod inbox;
 mod phase;
 mod resume;
@@ -17,177 +19,27 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
-use crate::blob::{BlobId, BlobKind, BodyRoot};
-use crate::campaign::{CampaignMachine, Next, Order, OrderKind, PauseReason, PhaseEnd, PublishedModel};
+use crate::blob::{BlobKind, BodyRoot};
+use crate::campaign::{CampaignMachine, Next, Order, PauseReason};
 use crate::codec::Wire;
-use crate::drive::{Asked, Clock, CoordinatorNet, Crypto, JobId, ListId, Store, StoreFault, Stream};
-use crate::exchange::{Answer, Call};
-use crate::hospital::SwitchBinding;
-use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
+use crate::drive::{Clock, CoordinatorNet, Crypto, JobId, ListId, Store, StoreFault, Stream};
+use crate::ids::{Digest, PartyId, QueryId};
 use crate::lease::{Doing, LeaseEvent, Leases};
 use crate::log::LogWriter;
-use crate::message::{HospitalMessage, KeyStep, LogMessage, SignedMessage, Stop};
+use crate::message::{LogMessage, Stop};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 use crate::roster::Roster;
-use crate::serving::Evaluation;
-use crate::signature::SigningKey;
 use crate::terms::Terms;
 
-pub use inbox::{JobResult, KeysAdded, ModelAdded, SumMade};
+pub use effect::{CoordinatorConfig, CoordinatorEvent, CoordinatorJob, CoordinatorNote, ResumeError};
 use inbox::PhaseInput;
+pub use inbox::{JobResult, KeysAdded, ModelAdded, SumMade};
 use phase::{Effect, Phase};
 use serve::Held;
 
 /// Wait before a write is tried again that the store could not do.
 const AGAIN_MS: u64 = 1_000;
-/// Longest wait of a poll for news.
-const POLL_MS_MAX: u64 = 15_000;
-/// Messages of one hospital that a phase remembers: more than any honest one sends, so that nobody fills the disk.
-const MESSAGES_PER_PHASE_MAX: u32 = 512;
-
-/// Work that takes long.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CoordinatorJob {
-    /// Add all n shares of a serving key and store the sum; result `Keys`.
-    AddKeys {
-        /// Which key.
-        step: KeyStep,
-        /// Public randomness of the epoch.
-        epoch_seed: Digest,
-    },
-    /// Add the cohort's updates and the decryptors' shares, store the blinded sums; result `Sum`.
-    Combine {
-        /// Public randomness of the epoch.
-        epoch_seed: Digest,
-        /// The round.
-        round: RoundId,
-        /// The attempt.
-        attempt: Attempt,
-        /// S.
-        cohort: PartySet,
-        /// T.
-        decryptors: PartySet,
-        /// Digest of the frozen manifest.
-        manifest: Digest,
-        /// Chunks per update.
-        chunks: u32,
-    },
-    /// Add the contributions to the published model and store the sum durably; result `Model`.
-    AddModel {
-        /// The publishing attempt.
-        attempt: Attempt,
-        /// Whose contributions.
-        cohort: PartySet,
-        /// Ciphertexts per contribution.
-        count: u32,
-    },
-    /// Read keys and model for serving; result `Loaded`.
-    Load {
-        /// What is served.
-        published: PublishedModel,
-        /// Public randomness of the epoch.
-        epoch_seed: Digest,
-    },
-    /// Evaluate the program on these queries together; one `Evaluated` for each.
-    Evaluate(Vec<Evaluation>),
-    /// Add the switch shares of T and store the answer; result `Switched`.
-    Switch(SwitchBinding),
-}
-
-/// What happens to the coordinator.
-#[derive(Debug)]
-pub enum CoordinatorEvent {
-    /// A member of the roster calls. Who it is was proved by its certificate.
-    Asked {
-        /// To be answered under this number.
-        asked: Asked,
-        /// Who calls.
-        from: PartyId,
-        /// What.
-        call: Call,
-    },
-    /// A job ended, or one query of a batch.
-    Done {
-        /// Which job.
-        job: JobId,
-        /// Its result.
-        result: JobResult,
-    },
-    /// An operator orders something.
-    Order(OrderKind),
-    /// An operator ends the participation of all.
-    End {
-        /// One sentence for people.
-        reason: String,
-    },
-    /// A time that was asked for has come, and everything that was received before has been handled.
-    Wake,
-}
-
-/// Something worth telling whoever watches.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CoordinatorNote {
-    /// A round begins.
-    RoundOpened(RoundId),
-    /// Serving keys: shares of one kind are being added up.
-    AddingKeys(KeyStep),
-    /// A hospital stood still for longer than the patience.
-    Lapsed(PartyId),
-    /// It is back.
-    Returned(PartyId),
-    /// An attempt lost decryptors and ends.
-    Abandoned {
-        /// The round.
-        round: RoundId,
-        /// The attempt.
-        attempt: Attempt,
-        /// Who is lost.
-        lost: PartySet,
-    },
-    /// A phase ended.
-    Ended(PhaseEnd),
-    /// Queries are taken.
-    Serving(PublishedModel),
-    /// Keys and model could not be loaded.
-    CannotServe,
-    /// Nothing goes on by itself.
-    Paused(PauseReason),
-    /// The store could not do what was asked; it is tried again.
-    StoreFault(String),
-    /// The participation of all ended.
-    Stopped {
-        /// Results switched in this key epoch.
-        releases: u64,
-    },
-}
-
-/// Why a coordinator cannot take up where its store leaves off.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ResumeError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreFault),
-    /// The log belongs to other members, or another key epoch.
-    #[error("the stored log belongs to another roster or key epoch; start this coordinator in its own folder")]
-    OtherRoster,
-    /// A stored record cannot be read, or does not follow from the ones before it.
-    #[error("the stored {what} is damaged at entry {index}; restore the coordinator's folder from its own backup")]
-    Damaged {
-        /// Which records.
-        what: &'static str,
-        /// The entry.
-        index: u64,
-    },
-}
-
-/// A poll that waits for news.
-struct Waiting {
-    asked: Asked,
-    next: u64,
-    due_ms: u64,
-}
 
 /// The driver.
 pub struct CoordinatorDriver<S, N, C, K> {
@@ -217,7 +69,7 @@ pub struct CoordinatorDriver<S, N, C, K> {
     leases: Leases,
     /// Since when the step has waited for hospitals whose lease lapsed.
     still_since_ms: Option<u64>,
-    polls: BTreeMap<PartyId, Waiting>,
+    polls: BTreeMap<PartyId, desk::Waiting>,
     held: Held,
     jobs_started: u64,
     /// Jobs that the disk kept from ending: begun again with the next tick.
@@ -227,18 +79,6 @@ pub struct CoordinatorDriver<S, N, C, K> {
     is_faulty: bool,
     stopped: bool,
     notes: Vec<CoordinatorNote>,
-}
-
-/// What a coordinator knows before it opens its store.
-pub struct CoordinatorConfig {
-    /// Members, threshold, keys.
-    pub roster: Roster,
-    /// What the members approved.
-    pub terms: Terms,
-    /// Signs log entries.
-    pub key: SigningKey,
-    /// Queries evaluated together, from 1.
-    pub batch_max: usize,
 }
 
 impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> CoordinatorDriver<S, N, C, K> {
@@ -309,153 +149,6 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             self.tick_ms = now_ms.saturating_add(self.poll_ms().min(AGAIN_MS));
             self.clock.wake_at(self.tick_ms);
         }
-    }
-
-    /// Hospitals that are still to read the last entry may do so; everything else is over.
-    fn last_words(&mut self, asked: Asked, call: &Call) {
-        let answer = match call {
-            Call::Poll { next, .. } => Ok(self.entries_from(*next)),
-            // What a hospital says in farewell changes nothing any more.
-            Call::Post(_) => Ok(Answer::Accepted),
-            Call::Put { .. } | Call::Get { .. } => Err(Reject::Stopping),
-        };
-        self.net.answer(asked, answer);
-    }
-
-    fn asked(&mut self, asked: Asked, from: PartyId, call: Call) {
-        let answer = match call {
-            Call::Poll { next, doing } => return self.poll(asked, from, next, doing),
-            Call::Post(message) if self.phase.is_loading() && is_query(&message) => {
-                return self.hold_query(asked, from, *message);
-            }
-            Call::Post(message) => self.post(from, *message).map(|()| Answer::Accepted),
-            Call::Put { id, body } => self.put(from, &id, &body).map(Answer::Stored),
-            Call::Get { id } => self.get(from, &id).map(Answer::Body),
-        };
-        self.net.answer(asked, answer);
-    }
-
-    fn poll_ms(&self) -> u64 {
-        (self.terms.patience_ms / 8).clamp(1, POLL_MS_MAX)
-    }
-
-    fn poll(&mut self, asked: Asked, from: PartyId, next: u64, doing: Doing) {
-        let now_ms = self.clock.now_ms();
-        let owes = self.phase.waiting_for().contains(from);
-        let event = self.leases.called(now_ms, from, doing, owes);
-        self.lease_events(event);
-        let due_ms = now_ms.saturating_add(self.poll_ms());
-        if let Some(replaced) = self.polls.insert(from, Waiting { asked, next, due_ms }) {
-            // Its sender asks twice: the older question is answered empty.
-            self.net.answer(replaced.asked, Ok(Answer::Entries(Vec::new())));
-        }
-    }
-
-    fn answer_polls(&mut self) {
-        let now_ms = self.clock.now_ms();
-        let length = self.entries.len() as u64;
-        let ready = |waiting: &Waiting| waiting.next < length || now_ms >= waiting.due_ms;
-        let due: Vec<PartyId> = self.polls.iter().filter(|(_, it)| ready(it)).map(|(party, _)| *party).collect();
-        for party in due {
-            if let Some(waiting) = self.polls.remove(&party) {
-                let answer = self.entries_from(waiting.next);
-                self.net.answer(waiting.asked, Ok(answer));
-            }
-        }
-    }
-
-    fn entries_from(&self, next: u64) -> Answer {
-        let start = usize::try_from(next).unwrap_or(usize::MAX).min(self.entries.len());
-        let rest = &self.entries[start..];
-        let fitting = Answer::entries_that_fit(rest.iter().map(Bytes::len));
-        Answer::Entries(rest[..fitting].to_vec())
-    }
-
-    fn checked(&self, from: PartyId, message: &SignedMessage) -> Result<(), Reject> {
-        if message.author != from {
-            return Err(Reject::BadSignature);
-        }
-        message.verify(&self.roster)
-    }
-
-    fn hold_query(&mut self, asked: Asked, from: PartyId, message: SignedMessage) {
-        match self.checked(from, &message) {
-            Ok(()) => self.hold(asked, message),
-            Err(reject) => self.net.answer(asked, Err(reject)),
-        }
-    }
-
-    fn post(&mut self, from: PartyId, message: SignedMessage) -> Result<(), Reject> {
-        self.checked(from, &message)?;
-        match &message.body {
-            // Says only who is there, which the call did.
-            HospitalMessage::Hello(_) => return Ok(()),
-            _ if self.is_busy() => return Err(Reject::Storage),
-            _ => {}
-        }
-        let leaves = matches!(message.body, HospitalMessage::Leaving(_));
-        let taken = self.take(from, message);
-        if leaves {
-            let event = self.leases.left(from);
-            self.lease_events(event);
-        }
-        taken
-    }
-
-    fn take(&mut self, from: PartyId, message: SignedMessage) -> Result<(), Reject> {
-        if self.phase.is_serving() {
-            return self.serving_message(message);
-        }
-        if is_query(&message) {
-            // Nothing is served yet, or not now.
-            return Err(Reject::RetryAfter);
-        }
-        if !self.phase.is_told() {
-            return Err(Reject::OutOfTurn);
-        }
-        let digest = Digest::of("consilium heard message", &message);
-        if self.heard.contains(&digest) {
-            return Ok(());
-        }
-        let count = self.heard_of.entry(from).or_default();
-        if *count >= MESSAGES_PER_PHASE_MAX {
-            return Err(Reject::LimitExceeded);
-        }
-        *count += 1;
-        // Stored before its sender hears that it was taken.
-        self.tell(PhaseInput::Message(message)).map_err(|fault| self.fault(&fault))?;
-        self.heard.insert(digest);
-        let event = self.leases.delivered(self.clock.now_ms(), from);
-        self.lease_events(event);
-        match self.phase.take_reject(from) {
-            Some(reject) => Err(reject),
-            None => Ok(()),
-        }
-    }
-
-    fn put(&mut self, from: PartyId, id: &BlobId, body: &Bytes) -> Result<Digest, Reject> {
-        if id.party != Some(from) || !is_sent_by_hospitals(id.kind) {
-            return Err(Reject::OutOfTurn);
-        }
-        let digest = self.store.put(id, body).map_err(|fault| match fault {
-            StoreFault::Differs { .. } => Reject::BodyDiffers,
-            StoreFault::Quota { .. } => Reject::LimitExceeded,
-            other => self.fault(&other),
-        })?;
-        let event = self.leases.delivered(self.clock.now_ms(), from);
-        self.lease_events(event);
-        self.look_at(ListId::of(id));
-        Ok(digest)
-    }
-
-    fn get(&mut self, from: PartyId, id: &BlobId) -> Result<Bytes, Reject> {
-        if !may_read(id, from) {
-            return Err(Reject::OutOfTurn);
-        }
-        self.store.get(id).map_err(|fault| match fault {
-            StoreFault::Missing { .. } => Reject::OutOfTurn,
-            other => self.fault(&other),
-        })
     }
 
     /// Whether an awaited list has just become complete; then the phase is told, once.
@@ -583,7 +276,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
     fn go(&mut self) {
         loop {
             while let Some(effect) = self.effects.pop_front() {
-                if let Err((effect, fault)) = self.carry_out(effect) {
+                if let Err(fault) = self.carry_out(&effect) {
                     self.effects.push_front(effect);
                     self.fault(&fault);
                     return;
@@ -632,24 +325,6 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         self.crypto.start(id, job);
         id
     }
-}
-
-/// Kinds that a hospital makes and the coordinator takes.
-fn is_sent_by_hospitals(kind: BlobKind) -> bool {
-    !matches!(kind, BlobKind::SumChunk | BlobKind::QueryResult | BlobKind::Answer)
-}
-
-/// What a hospital may fetch: boxes for itself, and what the coordinator made or an asker showed to all.
-fn may_read(id: &BlobId, reader: PartyId) -> bool {
-    match (id.kind, id.party) {
-        (BlobKind::Dealing, _) => id.index == u32::from(reader.number()),
-        (_, None) => true,
-        (_, Some(maker)) => maker == reader || id.kind == BlobKind::AskerKey,
-    }
-}
-
-fn is_query(message: &SignedMessage) -> bool {
-    matches!(message.body, HospitalMessage::QueryHead(_))
 }
 
 /// A query's bodies, by kind and by who makes them.

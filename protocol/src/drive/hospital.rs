@@ -3,27 +3,26 @@
 //! Three queues, each in order: *work* (one job at a time, each preceded by the bodies it needs), *outgoing* (messages
 //! and bodies) and the log, which is polled all the time, also while work is under way.
 
+mod effect;
 mod outgoing;
 mod query;
 mod work;
 
-use std::collections::{BTreeMap, VecDeque};
+pub use effect::{HospitalDone, HospitalEvent, HospitalJob, HospitalNote};
 
-use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::blob::{BlobId, BlobKind};
 use crate::codec::Wire;
-use crate::drive::{CallId, Clock, Crypto, HospitalNet, JobId, Outside, Store, StoreFault, Stream};
+use crate::drive::{CallId, Clock, Crypto, HospitalNet, Outside, Store, StoreFault, Stream};
 use crate::exchange::{Answer, Call};
 use crate::facts::{Fact, HospitalFacts};
-use crate::hospital::{HospitalConfig, HospitalInput, HospitalMachine, HospitalOutput, ShareBinding, SwitchBinding};
-use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
+use crate::hospital::{HospitalConfig, HospitalInput, HospitalMachine, HospitalOutput};
+use crate::ids::{Digest, PartyId, QueryId};
 use crate::lease::Doing;
 use crate::log::LogEntry;
 use crate::message::KeyStep;
-use crate::party_set::PartySet;
 use crate::reject::Reject;
-use crate::roster::Roster;
 use crate::signature::SigningKey;
 
 use outgoing::Outgoing;
@@ -34,198 +33,6 @@ use work::{Running, Work};
 const WORK_WAITING_MAX: usize = 64;
 /// Wait before a call is repeated that the coordinator could not serve now.
 const AGAIN_MS: u64 = 1_000;
-
-/// Work that takes long.
-#[derive(Debug)]
-pub enum HospitalJob {
-    /// Make secret and dealings; answer `Dealt`.
-    DealKeys {
-        /// The signed roster.
-        roster: Roster,
-        /// Public randomness of the epoch.
-        epoch_seed: Digest,
-    },
-    /// Open the boxes addressed to this hospital; answer `DealingsOpened` or `DealingsBad`.
-    OpenDealings {
-        /// The signed roster.
-        roster: Roster,
-        /// Dealer and sealed box.
-        boxes: Vec<(PartyId, Bytes)>,
-    },
-    /// Read the epoch's keys, where they are not in memory. No answer.
-    RestoreKeys {
-        /// Public randomness of the epoch.
-        epoch_seed: Digest,
-    },
-    /// Make a serving-key share; answer `ServingShareMade`.
-    ServingShare {
-        /// Which key.
-        step: KeyStep,
-        /// The aggregate it needs.
-        input: Option<Bytes>,
-    },
-    /// Take the collective public key. No answer.
-    TakePublicKey {
-        /// As fetched, with the digest that the log states.
-        key: Bytes,
-    },
-    /// Train, clip, quantise, seal; answer `Trained` or `TrainingFailed`.
-    Train {
-        /// The round.
-        round: RoundId,
-    },
-    /// Encrypt the round's sealed values; answer `Encrypted`.
-    Encrypt {
-        /// The round.
-        round: RoundId,
-        /// The attempt.
-        attempt: Attempt,
-    },
-    /// Make and store decryption shares; answer `SharesMade` or `ReleaseRefused`.
-    ReleaseShares(ShareBinding),
-    /// Unblind, decode, check, keep the candidate; answer `SumOpened`.
-    OpenSum {
-        /// The sum's context.
-        binding: ShareBinding,
-        /// The blinded chunks.
-        chunks: Vec<Bytes>,
-    },
-    /// Make the candidate the model. No answer.
-    Adopt {
-        /// The round.
-        round: RoundId,
-        /// The model.
-        model: Digest,
-    },
-    /// Encrypt this hospital's part of the published model; answer `PublishEncrypted`.
-    EncryptPublish {
-        /// The publishing attempt.
-        attempt: Attempt,
-        /// Who contributes.
-        cohort: PartySet,
-    },
-    /// Encrypt a question's images under this number; answer [`HospitalDone::Asked`] or `QuestionRefused`.
-    PrepareQuery {
-        /// The question.
-        ticket: u64,
-        /// Its number.
-        query: QueryId,
-        /// The encrypted model.
-        model: Digest,
-        /// The program.
-        program: Digest,
-    },
-    /// Make and store a key-switch share; answer `SwitchMade` or `SwitchRefused`.
-    ReleaseSwitch {
-        /// The context.
-        binding: SwitchBinding,
-        /// The encrypted result.
-        result: Bytes,
-        /// The asker's key.
-        asker: Bytes,
-    },
-    /// Decrypt an answer and hand it to whoever asked. No answer.
-    ReadAnswer {
-        /// The question.
-        ticket: u64,
-        /// Its number.
-        query: QueryId,
-        /// The answer.
-        answer: Bytes,
-    },
-}
-
-/// What a job came to.
-#[derive(Debug)]
-pub enum HospitalDone {
-    /// Nothing that the machine has to know.
-    Nothing,
-    /// The machine's input.
-    Input(HospitalInput),
-    /// A question is encrypted: `first` are stored bodies to be sent before the query's own.
-    Asked {
-        /// The asker's key, and the query key where this session has not sent it.
-        first: Vec<BlobId>,
-        /// `HospitalInput::Ask`.
-        ask: HospitalInput,
-    },
-    /// The question's images cannot be encrypted; whoever asked was told.
-    QuestionRefused {
-        /// The question.
-        query: QueryId,
-    },
-}
-
-/// What happens to a hospital.
-#[derive(Debug)]
-pub enum HospitalEvent {
-    /// A call was answered or refused.
-    Answered {
-        /// Which call.
-        call: CallId,
-        /// The answer.
-        answer: Result<Answer, Reject>,
-    },
-    /// A job ended.
-    Done {
-        /// Which job.
-        job: JobId,
-        /// Its result.
-        done: HospitalDone,
-    },
-    /// Somebody at this site asks the model.
-    Ask {
-        /// The caller's own number for the question.
-        ticket: u64,
-    },
-    /// A time that was asked for has come.
-    Wake,
-    /// The operator ends the participation.
-    Leave,
-}
-
-/// Something worth telling whoever watches this hospital.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HospitalNote {
-    /// This hospital refused something and told the coordinator so.
-    Refused(Reject),
-    /// The coordinator refused something of this hospital's.
-    RefusedThere(Reject),
-    /// A body that should be sent cannot be read; the step it belongs to goes on without this hospital.
-    Unsendable {
-        /// Which.
-        id: BlobId,
-        /// The store's words.
-        fault: String,
-    },
-    /// A body does not have the digest that was announced for it.
-    Altered(BlobId),
-    /// Bodies were uploaded.
-    Uploaded {
-        /// Bytes of the list sent so far.
-        bytes: u64,
-        /// Bytes of the list.
-        of: u64,
-    },
-    /// A question was not answered.
-    NoAnswer {
-        /// The question.
-        ticket: u64,
-        /// Its number, if it got as far as that.
-        query: Option<QueryId>,
-        /// Why; `None` where nothing came in time, or the store could not take the question.
-        reject: Option<Reject>,
-    },
-    /// Queries may be asked.
-    ModelReady {
-        /// The encrypted model.
-        model: Digest,
-    },
-    /// The hospital waits for others.
-    Waiting,
-    /// The participation ended.
-    Ended(String),
-}
 
 /// What a call under way is for.
 enum Purpose {
@@ -493,7 +300,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
 
     fn poll(&mut self, doing: Doing) {
         let now_ms = self.clock.now_ms();
-        if !self.poll_at_ms.is_some_and(|at| now_ms >= at) {
+        if self.poll_at_ms.is_none_or(|at| now_ms < at) {
             return;
         }
         self.poll_at_ms = None;

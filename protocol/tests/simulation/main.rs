@@ -13,13 +13,13 @@ mod toy_coordinator;
 mod toy_hospital;
 mod world;
 
+use protocol::RoundId;
 use protocol::campaign::PauseReason;
 use protocol::codec::Wire;
 use protocol::log::LogEntry;
 use protocol::message::VoidReason;
 use protocol::round::RoundEnd;
 use protocol::verifier::Verifier;
-use protocol::RoundId;
 use rng::Rng;
 use schedule::{Crash, Faults, Moment, Planted, Schedule};
 use world::{World, party};
@@ -34,7 +34,9 @@ fn lost_at(moment: Moment, attempts_ahead: u32) -> Schedule {
 /// Attempt, cohort and decryptors of every closed round.
 fn closed(world: &World) -> Vec<(u32, Vec<u16>, Vec<u16>)> {
     let of = |end: &RoundEnd| match end {
-        RoundEnd::Closed { attempt, cohort, decryptors, .. } => Some((attempt.0, cohort.numbers(), decryptors.numbers())),
+        RoundEnd::Closed { attempt, cohort, decryptors, .. } => {
+            Some((attempt.0, cohort.numbers(), decryptors.numbers()))
+        }
         RoundEnd::Void { .. } => None,
     };
     world.rounds.values().filter_map(of).collect()
@@ -117,7 +119,11 @@ fn a_hospital_that_hangs_while_it_calls_is_named_within_twice_the_patience_and_n
     let schedule = Schedule { crashes: vec![Crash::Hangs { party: 3, round: 2 }], ..Schedule::of(5) };
     let world = World::run(8, schedule);
     // It still signs and votes, so it comes back between rounds, and is named again.
-    assert!(!world.lapsed.is_empty() && world.lapsed.iter().all(|(_, lapsed)| *lapsed == party(3)), "{:?}", world.lapsed);
+    assert!(
+        !world.lapsed.is_empty() && world.lapsed.iter().all(|(_, lapsed)| *lapsed == party(3)),
+        "{:?}",
+        world.lapsed
+    );
     let undisturbed = World::run(8, Schedule { rounds: 1, ..Schedule::of(5) });
     let patience = Schedule::default().patience_ms;
     assert!(world.lapsed[0].0 < undisturbed.first_round_ends_ms + 2 * patience);
@@ -155,7 +161,11 @@ fn a_coordinator_that_dies_at_any_write_ends_with_the_model_of_the_undisturbed_r
             let crashes = vec![Crash::Coordinator { write, is_written, back_after_ms: 300 }];
             let world = World::run(11, Schedule { rounds: 1, crashes, ..Schedule::of(3) });
             deaths += world.coordinator_deaths;
-            assert!(world.published && world.paused.is_none(), "write {write}, written: {is_written}: {:?}", world.paused);
+            assert!(
+                world.published && world.paused.is_none(),
+                "write {write}, written: {is_written}: {:?}",
+                world.paused
+            );
             assert_eq!(world.models, undisturbed.models, "write {write}, written: {is_written}");
             assert_eq!(world.rounds.len(), 1, "no round is lost to a restart: write {write}");
         }
@@ -172,7 +182,11 @@ fn a_hospital_that_dies_at_any_write_and_comes_back_takes_part_again() {
             let crashes = vec![Crash::AtWrite { party: 2, write, is_written, back_after_ms: Some(300) }];
             let world = World::run(12, Schedule { rounds: 1, crashes, ..Schedule::of(3) });
             deaths += world.hospital_deaths;
-            assert!(world.published && world.paused.is_none(), "write {write}, written: {is_written}: {:?}", world.paused);
+            assert!(
+                world.published && world.paused.is_none(),
+                "write {write}, written: {is_written}: {:?}",
+                world.paused
+            );
             assert_eq!(world.models, undisturbed.models, "write {write}, written: {is_written}");
             assert!(world.lapsed.is_empty(), "back within the patience: write {write}: {:?}", world.lapsed);
         }
@@ -296,7 +310,12 @@ fn a_full_disk_at_the_coordinator_costs_time_and_nobody() {
     for seed in 0..12 {
         let faults = Faults { disk_percent: 30, ..Schedule::default().faults };
         let world = World::run(seed, Schedule { faults, ..Schedule::of(4) });
-        assert!(world.store_faults > 20 && world.lapsed.is_empty(), "seed {seed}: {} {:?}", world.store_faults, world.lapsed);
+        assert!(
+            world.store_faults > 20 && world.lapsed.is_empty(),
+            "seed {seed}: {} {:?}",
+            world.store_faults,
+            world.lapsed
+        );
         assert_eq!(closed(&world).len(), 3, "seed {seed}: {:?}", world.paused);
         assert!(world.published, "seed {seed}");
     }

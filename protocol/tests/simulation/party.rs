@@ -4,9 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use protocol::Reject;
 use protocol::drive::{Asked, CallId, Clock, CoordinatorNet, Crypto, HospitalNet, JobId};
 use protocol::exchange::{Answer, Call};
-use protocol::Reject;
 
 use crate::sim_store::Disk;
 
@@ -40,9 +40,12 @@ impl HospitalNet for Line {
     }
 }
 
+/// Answers on their way out.
+pub(crate) type Answers = Rc<RefCell<Vec<(Asked, Result<Answer, Reject>)>>>;
+
 /// Answers that the coordinator gave.
 pub(crate) struct Counter {
-    pub(crate) answers: Rc<RefCell<Vec<(Asked, Result<Answer, Reject>)>>>,
+    pub(crate) answers: Answers,
     pub(crate) disk: Rc<RefCell<Disk>>,
 }
 

@@ -97,7 +97,8 @@ impl Schedule {
         let is_written = rng.percent(50);
         match rng.below(10) {
             0..3 => {
-                let moments = [Moment::BeforeUpload, Moment::AfterUpload, Moment::BeforeAcceptance, Moment::BeforeShare];
+                let moments =
+                    [Moment::BeforeUpload, Moment::AfterUpload, Moment::BeforeAcceptance, Moment::BeforeShare];
                 let round = 1 + u32::try_from(rng.below(2)).unwrap();
                 Crash::At { party, round, moment: moments[usize::try_from(rng.below(4)).unwrap()] }
             }

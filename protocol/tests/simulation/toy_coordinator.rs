@@ -69,9 +69,10 @@ impl ToyCoordinator {
                 self.model = self.store.get(&place).ok().and_then(|body| Lanes::from_bytes(&body));
                 vec![JobResult::Loaded(self.model.is_some())]
             }
-            CoordinatorJob::Evaluate(batch) => {
-                batch.iter().map(|one| JobResult::Evaluated(one.query, self.evaluate(one.query, one.asker).ok())).collect()
-            }
+            CoordinatorJob::Evaluate(batch) => batch
+                .iter()
+                .map(|one| JobResult::Evaluated(one.query, self.evaluate(one.query, one.asker).ok()))
+                .collect(),
             CoordinatorJob::Switch(binding) => {
                 let query = binding.query;
                 let result = BlobId::query(BlobKind::QueryResult, query, None, 0);

@@ -73,11 +73,15 @@ impl ToyHospital {
                     })
                     .collect();
                 let Some(secrets) = opened else { return Ok(HospitalDone::Input(HospitalInput::DealingsBad)) };
-                let record: Vec<u8> =
-                    secrets.iter().flat_map(|(dealer, key)| [u64::from(dealer.number()), *key]).flat_map(u64::to_le_bytes).collect();
+                let record: Vec<u8> = secrets
+                    .iter()
+                    .flat_map(|(dealer, key)| [u64::from(dealer.number()), *key])
+                    .flat_map(u64::to_le_bytes)
+                    .collect();
                 self.store.put(&place("keys", 0), &record.into())?;
                 self.secrets = secrets;
-                let group = Digest::of("toy group", &self.secrets.iter().map(|(_, secret)| *secret).fold(0, u64::wrapping_add));
+                let group =
+                    Digest::of("toy group", &self.secrets.iter().map(|(_, secret)| *secret).fold(0, u64::wrapping_add));
                 HospitalInput::DealingsOpened { group }
             }
             HospitalJob::RestoreKeys { epoch_seed } => {
@@ -85,12 +89,16 @@ impl ToyHospital {
                 let record = self.store.get(&place("keys", 0))?;
                 let words: Vec<u64> = record.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
                 let secrets = words.as_chunks::<2>().0.iter();
-                self.secrets =
-                    secrets.map(|[dealer, key]| (PartyId::new(u16::try_from(*dealer).unwrap()).unwrap(), *key)).collect();
+                self.secrets = secrets
+                    .map(|[dealer, key]| (PartyId::new(u16::try_from(*dealer).unwrap()).unwrap(), *key))
+                    .collect();
                 return Ok(HospitalDone::Nothing);
             }
             HospitalJob::ServingShare { step, input } => {
-                let own = Lanes::mask(Digest::of("toy key", &vec![u64::from(party.number()), step as u64, word(self.epoch_seed)]));
+                let own = Lanes::mask(Digest::of(
+                    "toy key",
+                    &vec![u64::from(party.number()), step as u64, word(self.epoch_seed)],
+                ));
                 let share = input.and_then(|sums| Lanes::from_bytes(&sums)).map_or(own, |sums| own.plus(&sums));
                 let id = BlobId::ceremony(step.blob_kind(), Some(party), 0);
                 self.put(id, share.to_bytes(), oracle)?;
@@ -136,7 +144,8 @@ impl ToyHospital {
                 let id = BlobId::query(BlobKind::Query, query, Some(party), 0);
                 self.put(id, image(query).to_bytes(), oracle)?;
                 let (key, session) = (Bytes::from(format!("asker key of {party}")), QueryId::new(party, 0));
-                let asker_key = self.put(BlobId::query(BlobKind::AskerKey, query, Some(party), 0), key.clone(), oracle)?;
+                let asker_key =
+                    self.put(BlobId::query(BlobKind::AskerKey, query, Some(party), 0), key.clone(), oracle)?;
                 let digest = self.put(BlobId::query(BlobKind::QueryKey, session, Some(party), 0), key, oracle)?;
                 let first = vec![
                     BlobId::query(BlobKind::AskerKey, query, Some(party), 0),
@@ -197,4 +206,3 @@ pub(crate) fn step_of(body: &HospitalMessage) -> Option<(&'static str, u64, u32)
     };
     Some((name, number, attempt))
 }
-

@@ -1,18 +1,17 @@
 //! The world: clock, network, deaths and disks around the two real drivers.
 
+mod start;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use protocol::campaign::{PauseReason, PhaseEnd};
 use protocol::codec::Wire;
-use protocol::drive::coordinator::{
-    CoordinatorConfig, CoordinatorDriver, CoordinatorEvent, CoordinatorJob, CoordinatorNote,
-};
+use protocol::drive::coordinator::{CoordinatorDriver, CoordinatorEvent, CoordinatorJob, CoordinatorNote};
 use protocol::drive::hospital::{HospitalDriver, HospitalEvent, HospitalJob, HospitalNote};
-use protocol::drive::{Asked, CallId, JobId, Outside};
+use protocol::drive::{Asked, CallId, JobId};
 use protocol::exchange::{Answer, Call};
-use protocol::hospital::HospitalConfig;
 use protocol::lease::Doing;
 use protocol::log::LogEntry;
 use protocol::message::LogMessage;
@@ -24,7 +23,7 @@ use protocol::terms::Terms;
 use protocol::{Attempt, Digest, Epoch, PartyId, Reject, RoundId};
 
 use crate::oracle::Oracle;
-use crate::party::{Counter, Jobs, Line, SimClock};
+use crate::party::{Answers, Counter, Jobs, Line, SimClock};
 use crate::rng::Rng;
 use crate::schedule::{Crash, Faults, Moment, Schedule};
 use crate::sim_store::{Disk, SimStore};
@@ -61,7 +60,7 @@ struct Site {
 struct CoordinatorProcess {
     driver: Coordinator,
     toy: ToyCoordinator,
-    answers: Rc<RefCell<Vec<(Asked, Result<Answer, Reject>)>>>,
+    answers: Answers,
     jobs: Rc<RefCell<Vec<(JobId, CoordinatorJob)>>>,
     wakes: Rc<RefCell<BTreeSet<u64>>>,
     shown: usize,
@@ -264,108 +263,6 @@ impl World {
             delay += 150;
         }
         delay
-    }
-
-    fn clock(&self) -> (SimClock, Rc<RefCell<BTreeSet<u64>>>) {
-        let wakes = Rc::new(RefCell::new(BTreeSet::new()));
-        let clock = SimClock { now: Rc::clone(&self.now), started: self.now.get(), wakes: Rc::clone(&wakes) };
-        (clock, wakes)
-    }
-
-    fn start_hospital(&mut self, party: PartyId) {
-        let (clock, wakes) = self.clock();
-        let number = party.number();
-        let site = &mut self.sites[usize::from(number) - 1];
-        site.incarnation += 1;
-        let disk = Rc::clone(&site.disk);
-        {
-            let mut disk = disk.borrow_mut();
-            (disk.is_dead, disk.writes, disk.dies_at) = (false, 0, None);
-            // The first process dies as the schedule says; what comes back lives.
-            for crash in self.schedule.crashes.iter().filter(|_| site.incarnation == 1) {
-                if let Crash::AtWrite { party, write, is_written, back_after_ms } = *crash
-                    && party == number
-                {
-                    disk.dies_at = Some((write, is_written));
-                    site.back_after_ms = back_after_ms;
-                }
-            }
-        }
-        let store = SimStore(Rc::clone(&disk));
-        let (calls, jobs) = (Rc::default(), Rc::default());
-        let outside = Outside {
-            store: store.clone(),
-            net: Line { calls: Rc::clone(&calls), disk: Rc::clone(&disk) },
-            crypto: Jobs { started: Rc::clone(&jobs), disk: Rc::clone(&disk) },
-            clock,
-        };
-        let config = HospitalConfig {
-            party,
-            epoch: self.roster.epoch(),
-            coordinator: *self.roster.coordinator(),
-            sealing: site.member.sealing.clone(),
-            certificate: site.member.certificate,
-            terms: self.terms.clone(),
-        };
-        let nonce = Digest::of("nonce", &vec![u64::from(number), u64::from(site.incarnation)]).0;
-        let answer_within_ms = 20 * self.terms.patience_ms;
-        let driver = HospitalDriver::open(config, signing_key(number), nonce, answer_within_ms, outside).unwrap();
-        let toy = ToyHospital::open(party, store, self.terms.initial_model);
-        site.process = Some(HospitalProcess {
-            driver,
-            toy,
-            calls,
-            jobs,
-            wakes,
-            computes: false,
-            hangs: false,
-            asked: false,
-        });
-        self.hospital(party, |driver, doing| driver.start(doing));
-    }
-
-    fn start_coordinator(&mut self) {
-        let (clock, wakes) = self.clock();
-        self.coordinator_incarnation += 1;
-        let disk = Rc::clone(&self.coordinator_disk);
-        {
-            let mut disk = disk.borrow_mut();
-            (disk.is_dead, disk.writes, disk.dies_at) = (false, 0, None);
-            let deaths = self.schedule.crashes.iter().filter_map(|crash| match *crash {
-                Crash::Coordinator { write, is_written, back_after_ms } => Some((write, is_written, back_after_ms)),
-                _ => None,
-            });
-            // The first death for the first process, the second for the second, and so on.
-            if let Some((write, is_written, back)) = deaths.skip(self.coordinator_deaths).next() {
-                disk.dies_at = Some((write, is_written));
-                self.coordinator_back_after_ms = back;
-            }
-        }
-        let store = SimStore(Rc::clone(&disk));
-        let (answers, jobs) = (Rc::default(), Rc::default());
-        let outside = Outside {
-            store: store.clone(),
-            net: Counter { answers: Rc::clone(&answers), disk: Rc::clone(&disk) },
-            crypto: Jobs { started: Rc::clone(&jobs), disk: Rc::clone(&disk) },
-            clock,
-        };
-        let config = CoordinatorConfig {
-            roster: self.roster.clone(),
-            terms: self.terms.clone(),
-            key: signing_key(1000),
-            batch_max: 3,
-        };
-        let driver = CoordinatorDriver::open(config, outside).unwrap();
-        let toy = ToyCoordinator { store, parties: self.roster.parties(), planted: self.schedule.planted, model: None };
-        let shown = driver.entries().len();
-        self.coordinator = Some(CoordinatorProcess { driver, toy, answers, jobs, wakes, shown });
-        let started = self.coordinator.as_mut().map(|process| process.driver.start());
-        // A process that died while it read its store again is started once more, like any other.
-        if let Some(Err(error)) = started {
-            assert!(self.coordinator_disk.borrow().is_dead || self.schedule.faults.disk_percent > 0, "{error}");
-            self.coordinator_disk.borrow_mut().is_dead = true;
-        }
-        self.after_coordinator();
     }
 
     fn step(&mut self, event: Event) {
@@ -637,4 +534,3 @@ impl World {
         self.after(delay, Event::Computed { party, incarnation, id, job });
     }
 }
-

@@ -325,10 +325,13 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         }
     }
 
-    /// Does one thing; gives it back where the store refuses.
-    pub(super) fn carry_out(&mut self, effect: Effect) -> Result<(), (Effect, StoreFault)> {
-        match &effect {
-            Effect::Append(message) => self.append(message).map_err(|fault| (effect, fault))?,
+    /// Does one thing.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; then it was not done, and is to be done again.
+    pub(super) fn carry_out(&mut self, effect: &Effect) -> Result<(), StoreFault> {
+        match effect {
+            Effect::Append(message) => self.append(message)?,
             Effect::Expect(list, root) => {
                 self.awaited.insert(*list, *root);
                 self.look_at(*list);
@@ -339,14 +342,14 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                     told.jobs.insert(id, job.clone());
                 }
             }
-            Effect::Forget(list) => self.store.forget(*list).map_err(|fault| (effect, fault))?,
+            Effect::Forget(list) => self.store.forget(*list)?,
             Effect::End(end) => {
                 let end = end.clone();
                 self.phase_ended(end);
             }
             Effect::Reconsider => {
                 if matches!(self.phase, Phase::Waiting) {
-                    self.begin().map_err(|fault| (effect, fault))?;
+                    self.begin()?;
                 }
             }
             Effect::Stop => {

@@ -147,12 +147,8 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             JobResult::Switched(query, answer) => {
                 let Phase::Serving(session) = &mut self.phase else { return };
                 if let Some(binding) = session.bindings.remove(&query) {
-                    let share = |party| ListId {
-                        kind: BlobKind::SwitchShare,
-                        round: query.0,
-                        attempt: 0,
-                        party: Some(party),
-                    };
+                    let share =
+                        |party| ListId { kind: BlobKind::SwitchShare, round: query.0, attempt: 0, party: Some(party) };
                     self.effects.extend(binding.decryptors.iter().map(|party| Effect::Forget(share(party))));
                 }
                 match answer {
@@ -160,11 +156,9 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                     None => ServingInput::CombineFailed { query },
                 }
             }
-            JobResult::Keys(_)
-            | JobResult::Sum(_)
-            | JobResult::Model(_)
-            | JobResult::Loaded(_)
-            | JobResult::Again => return,
+            JobResult::Keys(_) | JobResult::Sum(_) | JobResult::Model(_) | JobResult::Loaded(_) | JobResult::Again => {
+                return;
+            }
         };
         self.serving_machine(input);
     }

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use crate::blob::{BlobId, BodyRoot};
+use crate::blob::{BlobId, BlobKind, BodyRoot};
 use crate::drive::hospital::{AGAIN_MS, HospitalDriver, HospitalJob, HospitalNote, Purpose};
-use crate::drive::{Clock, Crypto, HospitalNet, Store};
+use crate::drive::{Clock, Crypto, HospitalNet, ListId, Store};
 use crate::exchange::{Answer, Call};
 use crate::ids::{Digest, QueryId};
 use crate::message::{HospitalMessage, SignedMessage};
@@ -125,7 +125,12 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 upload.acknowledged += 1;
                 let (done, of) = (u64::from(upload.acknowledged), u64::from(upload.root.count.max(1)));
                 let size = upload.root.size_bytes;
+                let is_whole = done == of;
                 self.notes.push(HospitalNote::Uploaded { bytes: size / of * done, of: size });
+                if is_whole && !is_kept(id.kind) && self.store.forget(ListId::of(&id)).is_err() {
+                    // Only space is lost: the body is freed with the epoch.
+                    self.notes.push(HospitalNote::Waiting);
+                }
             }
             other => {
                 let reject = other.err().unwrap_or(Reject::BodyDiffers);
@@ -158,4 +163,9 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             }
         }
     }
+}
+
+/// Kinds that exist once, ever: a process that comes back sends the stored bytes again. The others are made again.
+fn is_kept(kind: BlobKind) -> bool {
+    matches!(kind, BlobKind::Dealing | BlobKind::UpdateChunk | BlobKind::Share | BlobKind::SwitchShare)
 }

@@ -5,9 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::blob::{BlobId, BlobKind, BodyRoot};
-use crate::drive::hospital::{
-    AGAIN_MS, HospitalDone, HospitalDriver, HospitalJob, HospitalNote, Purpose,
-};
+use crate::drive::hospital::{AGAIN_MS, HospitalDone, HospitalDriver, HospitalJob, HospitalNote, Purpose};
 use crate::drive::{Clock, Crypto, HospitalNet, JobId, Store};
 use crate::exchange::{Answer, Call};
 use crate::hospital::{HospitalInput, ShareBinding, SwitchBinding};
@@ -52,6 +50,7 @@ pub(super) enum Then {
 }
 
 /// The work under way.
+#[expect(clippy::large_enum_variant, reason = "a driver has one")]
 pub(super) enum Running {
     Fetching { to_ask: VecDeque<usize>, wanted: Vec<Wanted>, got: Vec<Option<Bytes>>, then: Then },
     Job(JobId),
