@@ -102,6 +102,14 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         self.leases.live()
     }
 
+    /// Results switched in this key epoch; 0 where nothing is served.
+    pub fn releases(&self) -> u64 {
+        match &self.phase {
+            Phase::Serving(session) => session.releases(),
+            _ => 0,
+        }
+    }
+
     /// Whether everything is over.
     pub fn has_stopped(&self) -> bool {
         self.stopped

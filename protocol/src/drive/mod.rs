@@ -7,11 +7,13 @@
 //!
 //! Invariant: a driver sees digests, lengths and opaque bytes, never a ciphertext's inside, and no secret.
 
+mod alarm;
 pub mod coordinator;
 pub mod hospital;
 mod net;
 mod store;
 
+pub use alarm::Alarm;
 pub use net::{Asked, CallId, CoordinatorNet, HospitalNet};
 pub use store::{ListId, Store, StoreFault, Stream};
 

@@ -231,6 +231,16 @@ impl Journal {
         })
     }
 
+    /// Forgets a whole log. Never for one that others have seen.
+    ///
+    /// # Errors
+    /// [`JournalError::Sqlite`].
+    pub fn clear(&self, stream: &str) -> Result<(), JournalError> {
+        self.with("clear a log", |connection| {
+            connection.execute("DELETE FROM log WHERE stream = ?1", [stream]).map(|_| ())
+        })
+    }
+
     /// Reads a log from `start` on, at most `limit` entries.
     ///
     /// # Errors
@@ -290,6 +300,10 @@ mod tests {
         assert_eq!(journal.append("b", b"z").unwrap(), 0);
         assert_eq!(journal.read("a", 1, 10).unwrap(), [b"y".to_vec()]);
         assert_eq!(journal.read("a", 0, 1).unwrap(), [b"x".to_vec()]);
+        journal.clear("a").unwrap();
+        assert_eq!(journal.read("a", 0, 10).unwrap(), [b""; 0]);
+        assert_eq!(journal.read("b", 0, 10).unwrap(), [b"z".to_vec()], "others keep theirs");
+        assert_eq!(journal.append("a", b"w").unwrap(), 0);
     }
 
     #[test]

@@ -354,10 +354,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             }
             Effect::Stop => {
                 self.stopped = true;
-                let releases = match &self.phase {
-                    Phase::Serving(session) => session.releases(),
-                    _ => 0,
-                };
+                let releases = self.releases();
                 self.notes.push(CoordinatorNote::Stopped { releases });
             }
         }
