@@ -17,7 +17,7 @@ use protocol::limits::SEALING_KEY_BYTES;
 use protocol::log::{LogEntry, LogWriter};
 use protocol::message::{
     Abandon, CohortFrozen, Decryptors, HospitalMessage, LogMessage, Manifest, ModelPublished, PublishManifest,
-    PublishOpen, RoundClosed, RoundOpen, RoundVoid, ShareRequest, SignedMessage, SumReady, VoidReason,
+    PublishOpen, PublishVoid, RoundClosed, RoundOpen, RoundVoid, ShareRequest, SignedMessage, SumReady, VoidReason,
 };
 use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
@@ -181,6 +181,7 @@ impl Site {
             HospitalOutput::AdoptModel { model, .. } => {
                 assert!(self.model == *model || self.candidates.contains(model), "no candidate is sealed");
                 self.model = *model;
+                self.candidates.retain(|candidate| candidate == model);
                 None
             }
             HospitalOutput::EncryptPublish { attempt, model, .. } => {
@@ -237,6 +238,7 @@ impl Federation {
         federation.void_round(2);
         federation.round(3, "round 1", true);
         federation.publish("round 3");
+        federation.void_publish("round 3");
         federation.round(4, "round 3", false);
         federation
     }
@@ -336,7 +338,17 @@ impl Federation {
         self.say(LogMessage::PublishManifest(PublishManifest { attempt, heads }));
         self.say(LogMessage::ModelPublished(ModelPublished { attempt, model: digest("encrypted"), program }));
     }
+
+    fn void_publish(&mut self, base: &str) {
+        let (attempt, program, model) = (Attempt(2), digest("program"), model_of(base));
+        self.say(LogMessage::PublishOpen(PublishOpen { attempt, model, program, cohort: everyone() }));
+        let missing = [party(3)].into_iter().collect();
+        self.say(LogMessage::PublishVoid(PublishVoid { attempt, missing }));
+    }
 }
+
+/// The round with which nothing of the run is left to do.
+const LAST_ROUND: RoundId = RoundId(4);
 
 /// The model that comes out of a round: a function of its sum, as in [`Site::carry_out`].
 fn model_of(round: &str) -> Digest {
@@ -397,6 +409,8 @@ fn a_hospital_that_dies_between_any_two_outputs_goes_on_as_if_it_had_not() {
         let over: Vec<RoundId> = before.iter().filter_map(|(_, output)| is_over(output)).collect();
         let again = outputs.iter().filter_map(works_on).find(|round| over.contains(round));
         assert_eq!(again, None, "died before output {at}, {next:?}: work on a round that is over");
+        let publishes = outputs.iter().any(|output| matches!(output, HospitalOutput::EncryptPublish { .. }));
+        assert!(!(publishes && over.contains(&LAST_ROUND)), "died before output {at}, {next:?}: acts on the past");
         interrupted.extend(next.map(|output| format!("{output:?}").split([' ', '(']).next().unwrap().to_owned()));
     }
     // The run must reach every kind of work, or it proves nothing about it.
