@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use client::metrics::{argmax, softmax};
+use metrics::{argmax, softmax};
 use ndarray::{Array1, Array3};
 use serde_json::json;
 

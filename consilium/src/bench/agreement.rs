@@ -1,6 +1,6 @@
 //! How far encrypted answers are from the plain forward pass, and whether that changes what a clinician would read.
 
-use client::metrics::{argmax, auc_per_class};
+use metrics::{argmax, auc_per_class};
 use ndarray::{Array2, ArrayView1};
 
 use super::error::BenchError;

@@ -1,6 +1,5 @@
 //! Why nothing could be measured.
 
-use client::metrics::MetricsError;
 use client::model_file::ModelFileError;
 use client::train::TrainError;
 use he_agg::aggregation::{AggregationError, PermitError};
@@ -11,6 +10,7 @@ use he_agg::simd::{Isa, IsaError};
 use he_agg::{FloodingError, Preset};
 use he_gpu::OpenError;
 use he_infer::{CompileError, ExecuteError, InputError, ModelError, NetworkError};
+use metrics::MetricsError;
 
 use crate::experiment::ExperimentError;
 use crate::federation::FederationError;

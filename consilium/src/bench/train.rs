@@ -4,11 +4,11 @@ use std::{path::PathBuf, time::Instant};
 
 use clap::Args;
 use client::{
-    metrics::Evaluation,
     model_file::{Heading, ModelFile},
     train::{DeviceChoice, TrainDevice, Trainer},
 };
 use datasets::Dataset;
+use metrics::Evaluation;
 
 use super::{
     Measured,

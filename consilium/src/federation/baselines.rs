@@ -1,8 +1,8 @@
 //! What the federation is compared with: one model on all data, and each hospital alone. Same network, same schedule.
 
-use client::metrics::Evaluation;
 use client::train::{FitProgress, TrainDevice, TrainError, Trainer};
 use datasets::Samples;
+use metrics::Evaluation;
 
 use super::error::FederationError;
 use crate::experiment::Experiment;

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use client::hospital::HospitalError;
-use client::metrics::MetricsError;
 use client::train::TrainError;
 use client::vault::VaultError;
 use coordinator::CoordinatorError;
 use datasets::DataError;
+use metrics::MetricsError;
 use protocol::message::VoidReason;
 use protocol::net::{CredentialError, NetError};
 use protocol::roster::RosterError;

@@ -1,9 +1,9 @@
 //! Puts the figures of a finished run together, and makes its self-checks.
 
-use client::metrics::Evaluation;
 use coordinator::compute::Compute;
 use datasets::Dataset;
 use he_infer::ShadowExecutor;
+use metrics::Evaluation;
 use ndarray::{Array2, Axis};
 
 use super::baselines::Baselines;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use client::metrics::{Clinical, Evaluation, Scored, WORK_MAX};
 use client::train::Trainer;
 use datasets::{Dataset, Samples};
+use metrics::{Clinical, Evaluation, Scored, WORK_MAX};
 use ndarray::{Array2, ArrayView2};
 
 use super::error::FederationError;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use client::hospital::{Answered, HospitalError, parameters_digest};
-use client::metrics::Evaluation;
 use client::train::{TrainDevice, Trainer};
 use coordinator::{Coordinator, PublishedModel};
 use datasets::Samples;
+use metrics::Evaluation;
 use ndarray::Axis;
 use protocol::ids::{Digest, RoundId};
 use protocol::message::VoidReason;

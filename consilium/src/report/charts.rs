@@ -3,7 +3,7 @@
 //! Plotters writes fixed colours. The ones below are placeholders that the style sheet maps to its own variables, so one
 //! picture serves light and dark.
 
-use client::metrics::wilson;
+use metrics::wilson;
 use plotters::{
     coord::{Shift, types::RangedCoordf64},
     prelude::*,

@@ -1,6 +1,6 @@
 //! The tables of report.html that a clinician reads: every figure with its 95 % interval.
 
-use client::metrics::{Decisions, Rate};
+use metrics::{Decisions, Rate};
 
 use super::{
     html::grouped,
@@ -122,7 +122,7 @@ fn discrimination(clinical: &ClinicalQuality, names: &[String]) -> String {
         &["Class against the rest", "#Images", "#Patients or series", "#AUC", "#AUPRC", "#AUPRC of guessing"],
         &rows,
     );
-    let lacking = |class: &client::metrics::ClassFigures| class.auc.value.is_some() && class.auc.interval.is_none();
+    let lacking = |class: &metrics::ClassFigures| class.auc.value.is_some() && class.auc.interval.is_none();
     if figures.classes.iter().any(lacking) {
         html.push_str("<p class=\"lead\">No interval: the class or the rest comes from a single patient, or every resample is separated perfectly, which says nothing about how far the figure may be off.</p>\n");
     }

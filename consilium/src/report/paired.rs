@@ -1,6 +1,6 @@
 //! The published model, encrypted and in the clear, on the same images.
 
-use client::metrics::{Evaluation, McNemar, MetricsError};
+use metrics::{Evaluation, McNemar, MetricsError};
 use ndarray::Array2;
 use serde::Serialize;
 
@@ -32,7 +32,7 @@ impl Paired {
         let (in_clear, under_encryption) = (quality(plain)?, quality(encrypted)?);
         let right = |logits: &Array2<f32>| -> Vec<bool> {
             let rows = logits.outer_iter().zip(labels);
-            rows.map(|(row, label)| client::metrics::argmax(row) == usize::from(*label)).collect()
+            rows.map(|(row, label)| metrics::argmax(row) == usize::from(*label)).collect()
         };
         Ok(Self {
             plain: in_clear,

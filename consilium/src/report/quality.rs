@@ -1,6 +1,6 @@
 //! The part of report.json that a clinician reads: figures with intervals, how the images were split, every hospital.
 
-use client::metrics::{Clinical, Estimate};
+use metrics::{Clinical, Estimate};
 use serde::Serialize;
 
 /// What the split kept whole, as the data show it.

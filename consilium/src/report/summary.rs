@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use client::metrics::Interval;
+use metrics::Interval;
 
 use super::{
     quality::SplitKind,

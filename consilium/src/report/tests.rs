@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use client::metrics::{
+use metrics::{
     AtOperatingPoint, Calibration, ClassFigures, Clinical, Decisions, Estimate, Interval, OperatingPoint, Rate,
     ReliabilityBin,
 };

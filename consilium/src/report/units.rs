@@ -1,6 +1,6 @@
 //! Numbers as people read them.
 
-use client::metrics::Interval;
+use metrics::Interval;
 
 /// `215.0 kB`, `36.8 MB`: powers of 1000, as disks and networks are sold.
 pub(crate) fn bytes_text(bytes: u64) -> String {
