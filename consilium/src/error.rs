@@ -2,10 +2,11 @@
 
 use client::train::TrainError;
 use coordinator::{audit::AuditError, compute::ComputeError};
+use experiment::ExperimentError;
 
 use crate::{
-    bench::BenchError, counter::CounterError, dropout::DropOutError, experiment::ExperimentError,
-    federation::FederationError, report::ReportError, run_folder::RunFolderError,
+    bench::BenchError, counter::CounterError, dropout::DropOutError, federation::FederationError, report::ReportError,
+    run_folder::RunFolderError,
 };
 
 /// Why an invocation failed. [`crate::exit::Exit::of`] gives its exit code.

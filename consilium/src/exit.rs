@@ -118,7 +118,8 @@ pub fn of_parser(error: &clap::Error) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{dropout::DropOut, experiment::Experiment};
+    use crate::dropout::DropOut;
+    use experiment::Experiment;
 
     #[test]
     fn every_kind_of_error_has_its_documented_code() {

@@ -12,7 +12,6 @@ pub mod dropout;
 pub mod error;
 pub mod event;
 pub mod exit;
-pub mod experiment;
 pub mod federation;
 pub mod live;
 pub mod options;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use coordinator::compute::Compute;
 
 use crate::dropout::DropOut;
-use crate::experiment::Site;
+use experiment::Site;
 
 /// Options of one run; the experiment says the rest.
 #[derive(Debug, Clone)]

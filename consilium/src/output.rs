@@ -92,7 +92,7 @@ fn envelope(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::Experiment;
+    use experiment::Experiment;
 
     fn printed(format: Format, result: &Result<Done, Error>) -> (String, String, Exit) {
         let (mut out, mut log) = (Vec::new(), Vec::new());

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
+use experiment::Experiment;
 use he_agg::multiparty::DecryptPolicy;
 use he_infer::Summary;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    experiment::Experiment,
     prediction::Prediction,
     report::{Crypto, ExperimentBlock, bytes_text},
 };
@@ -253,7 +253,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::DEMO;
+    use experiment::DEMO;
 
     #[test]
     fn the_demo_plan_has_the_published_parameters() {

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use experiment::Experiment;
 
-use crate::{
-    error::Error, exit::Exit, experiment::Experiment, output::Done, plan::Plan, prediction, prediction::Prediction,
-};
+use crate::{error::Error, exit::Exit, output::Done, plan::Plan, prediction, prediction::Prediction};
 
 /// Flags of `plan`.
 #[derive(Debug, Args)]

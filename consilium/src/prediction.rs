@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use experiment::Experiment;
 use he_agg::{
     Preset, Stream,
     ckks::{Ciphertext, Encoder, Evaluator},
@@ -13,10 +14,7 @@ use he_agg::{
 use he_infer::{Conditions, MachineFigures};
 use serde::Serialize;
 
-use crate::{
-    bench::{BenchError, holder::Holder},
-    experiment::Experiment,
-};
+use crate::bench::{BenchError, holder::Holder};
 
 /// Seed of the key and the ciphertexts of the measurement. They protect nothing.
 const SEED: [u8; 32] = *b"consilium plan, machine figures ";
@@ -120,7 +118,7 @@ fn least_us<E>(mut run: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::DEMO;
+    use experiment::DEMO;
 
     #[test]
     fn the_demo_is_predicted_from_the_figures_of_a_machine() {

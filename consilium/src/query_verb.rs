@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use experiment::Experiment;
 use metrics::{argmax, softmax};
 use ndarray::{Array1, Array3};
 use serde_json::json;
@@ -11,7 +12,6 @@ use crate::{
     counter::{self, Reply},
     error::Error,
     exit::Exit,
-    experiment::Experiment,
     federation::FederationError,
     output::Done,
     run_folder,

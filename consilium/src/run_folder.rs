@@ -6,10 +6,9 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use experiment::Experiment;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-
-use crate::experiment::Experiment;
 
 /// Why a run folder cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use client::train::TrainDevice;
 use coordinator::compute::{Choice, Compute};
+use experiment::{DataFormat, Experiment, Site};
 use serde_json::json;
 
 use crate::{
@@ -13,7 +14,6 @@ use crate::{
     error::Error,
     event::EventSender,
     exit::Exit,
-    experiment::{DataFormat, Experiment, Site},
     federation::{self, FederationError},
     live,
     options::RunOptions,

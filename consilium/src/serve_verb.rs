@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use coordinator::compute::{Choice, Compute};
+use experiment::Experiment;
 use serde_json::json;
 
 use crate::{
-    cli::Global, error::Error, event::EventSender, exit::Exit, experiment::Experiment, federation, live, live::Shown,
-    output::Done, report::ComputeReport, run_folder,
+    cli::Global, error::Error, event::EventSender, exit::Exit, federation, live, live::Shown, output::Done,
+    report::ComputeReport, run_folder,
 };
 
 /// Flags of `serve`.

@@ -1,7 +1,9 @@
 //! Why nothing could be measured.
 
+use crate::federation::FederationError;
 use client::model_file::ModelFileError;
 use client::train::TrainError;
+use experiment::ExperimentError;
 use he_agg::aggregation::{AggregationError, PermitError};
 use he_agg::backend::BackendError;
 use he_agg::ckks::CkksError;
@@ -11,9 +13,6 @@ use he_agg::{FloodingError, Preset};
 use he_gpu::OpenError;
 use he_infer::{CompileError, ExecuteError, InputError, ModelError, NetworkError};
 use metrics::MetricsError;
-
-use crate::experiment::ExperimentError;
-use crate::federation::FederationError;
 
 /// A flag that does not fit, or an operation that failed.
 #[derive(Debug, thiserror::Error)]

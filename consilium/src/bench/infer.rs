@@ -19,7 +19,8 @@ use super::{
     table::{COLUMNS, Table, cells, three_figures},
     trained, trained_report,
 };
-use crate::{cli::Global, exit::Exit, experiment::Experiment};
+use crate::{cli::Global, exit::Exit};
+use experiment::Experiment;
 
 /// Most images of one run: an hour at a second each.
 const IMAGES_MAX: usize = 3600;

@@ -23,9 +23,9 @@ use super::{
 use crate::{
     cli::Global,
     exit::Exit,
-    experiment::{DataFormat, Experiment},
     federation::{baselines, data},
 };
+use experiment::{DataFormat, Experiment};
 
 /// Most epochs of one run.
 const EPOCHS_MAX: usize = 100_000;

@@ -5,7 +5,7 @@ use std::path::Path;
 use datasets::{Dataset, Format, Samples};
 
 use super::error::FederationError;
-use crate::experiment::{DataFormat, Experiment};
+use experiment::{DataFormat, Experiment};
 
 /// Images dealt to hospitals.
 pub(super) struct Dealt {

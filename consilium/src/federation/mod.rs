@@ -19,9 +19,10 @@ mod watch;
 pub use error::FederationError;
 pub use service::{Served, serve};
 
+use experiment::Experiment;
 use std::path::{Path, PathBuf};
 
-use crate::{event::EventSender, experiment::Experiment, options::RunOptions, report::RunOutcome};
+use crate::{event::EventSender, options::RunOptions, report::RunOutcome};
 
 /// Tasks of a hospital that wait for the network at the same time, beside its computing.
 const WORKERS_BESIDE_CORES: usize = 4;

@@ -12,12 +12,12 @@ use super::progress::Progress;
 use super::run::Asked;
 use super::watch::Watch;
 use crate::event::{Event, EventSender};
-use crate::experiment::Experiment;
 use crate::oracle::{Finding, OracleError};
 use crate::report::{
     ClinicalQuality, Crypto, ExperimentBlock, Final, Latency, Oracle, Paired, PhaseTime, Prediction, Provenance,
     Report, RunOutcome, Serving, ServingParts, Traffic,
 };
+use experiment::Experiment;
 
 /// Encrypted and plaintext logits may differ by so much: far above noise and flooding, far below what changes a diagnosis.
 const DELTA_LOGIT_MAX: f64 = 1e-2;

@@ -23,9 +23,9 @@ use super::quality;
 use super::setup::{Common, GOODBYE, Running, dismiss};
 use super::watch::{RoundSeen, Watch};
 use crate::event::{Activity, Event, EventSender, Phase, RoundSummary};
-use crate::experiment::Experiment;
 use crate::options::RunOptions;
 use crate::report::{DropOutReport, PhaseTime, Round, RoundTimes, RunOutcome};
+use experiment::Experiment;
 
 /// Rounds in a row that may end without a model.
 const VOID_ROUNDS_MAX: u32 = 3;

@@ -15,7 +15,7 @@ use super::setup::{Common, dismiss};
 use super::watch::Watch;
 use crate::counter::{Counter, Takes};
 use crate::event::EventSender;
-use crate::experiment::Experiment;
+use experiment::Experiment;
 
 /// What serving one run came to.
 #[derive(Debug, Clone, PartialEq, Eq)]

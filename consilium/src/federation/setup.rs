@@ -22,7 +22,7 @@ use super::error::FederationError;
 use super::watch::Watch;
 use crate::dropout::{self, DropOut};
 use crate::event::EventSender;
-use crate::experiment::Experiment;
+use experiment::Experiment;
 
 /// Time for hospitals to hear that a run or a service ends.
 pub(super) const GOODBYE: Duration = Duration::from_secs(10);

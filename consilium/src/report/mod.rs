@@ -31,7 +31,7 @@ pub use self::{
     },
     summary::summary,
 };
-use crate::experiment::ReportFormats;
+use experiment::ReportFormats;
 
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use he_agg::simd::Isa;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{paired::Paired, quality::ClinicalQuality};
-use crate::experiment::Experiment;
+use experiment::Experiment;
 
 /// The whole report.
 #[derive(Debug, Clone, PartialEq, Serialize)]

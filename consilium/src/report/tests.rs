@@ -9,7 +9,7 @@ use metrics::{
 use polars::prelude::{ParquetReader, SerReader};
 
 use super::*;
-use crate::experiment::{DEMO, Experiment};
+use experiment::{DEMO, Experiment};
 
 /// The figures of 296 invented test images of 74 patients; a class with one patient has no interval.
 fn clinical() -> ClinicalQuality {

@@ -9,12 +9,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use consilium::dropout::DropOut;
 use consilium::event::EventSender;
 use consilium::exit::Exit;
-use consilium::experiment::{DEMO, Experiment, Site};
 use consilium::federation::{self, FederationError};
 use consilium::options::RunOptions;
 use consilium::report;
 use consilium::run_folder;
 use coordinator::compute::Compute;
+use experiment::{DEMO, Experiment, Site};
 
 /// Federations run one after the other: each takes all cores, and a hospital that gets none looks lost.
 fn turn() -> MutexGuard<'static, ()> {

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use consilium::counter::{self, CounterError, Reply};
 use consilium::event::EventSender;
-use consilium::experiment::Experiment;
 use consilium::federation::{self, FederationError, Served};
 use coordinator::audit::{self, AuditError};
 use coordinator::compute::Compute;
+use experiment::Experiment;
 use ndarray::Array3;
 use protocol::PartyId;
 use protocol::blob::{BlobId, BlobKind};

@@ -32,7 +32,7 @@ pub use self::{
 };
 
 /// The built-in experiment of `consilium demo`.
-pub const DEMO: &str = include_str!("../../../configs/demo.toml");
+pub const DEMO: &str = include_str!("../../configs/demo.toml");
 
 /// A checked experiment.
 #[derive(Debug, Clone)]
