@@ -1,11 +1,12 @@
 //! Everything that ends an invocation, with a code for scripts, a place and a remedy for people.
 
+use client::counter::CounterError;
 use client::train::TrainError;
 use coordinator::{audit::AuditError, compute::ComputeError};
 use experiment::ExperimentError;
 
 use crate::{
-    bench::BenchError, counter::CounterError, dropout::DropOutError, federation::FederationError, report::ReportError,
+    bench::BenchError, dropout::DropOutError, federation::FederationError, report::ReportError,
     run_folder::RunFolderError,
 };
 

@@ -1,12 +1,11 @@
 //! Exit codes, and the one function that maps errors to them.
 
+use client::counter::CounterError;
 use client::train::TrainError;
 use coordinator::{CoordinatorError, audit::AuditError};
 use serde::Serialize;
 
-use crate::{
-    counter::CounterError, error::Error, federation::FederationError, report::ReportError, run_folder::RunFolderError,
-};
+use crate::{error::Error, federation::FederationError, report::ReportError, run_folder::RunFolderError};
 
 /// What the process returns to its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -6,7 +6,6 @@
 pub mod audit_verb;
 pub mod bench;
 pub mod cli;
-pub mod counter;
 pub mod demo;
 pub mod dropout;
 pub mod error;

@@ -3,19 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use client::counter::{self, Reply};
 use experiment::Experiment;
 use metrics::{argmax, softmax};
 use ndarray::{Array1, Array3};
 use serde_json::json;
 
-use crate::{
-    counter::{self, Reply},
-    error::Error,
-    exit::Exit,
-    federation::FederationError,
-    output::Done,
-    run_folder,
-};
+use crate::{error::Error, exit::Exit, federation::FederationError, output::Done, run_folder};
 
 /// Flags of `query`.
 #[derive(Debug, Args)]

@@ -126,7 +126,7 @@ pub enum FederationError {
     },
     /// A hospital's counter.
     #[error(transparent)]
-    Counter(#[from] crate::counter::CounterError),
+    Counter(#[from] client::counter::CounterError),
     /// Too few hospitals are left to decrypt.
     #[error(
         "round {round}: {reason}; what was trained is kept: consilium run --resume {folder} continues with all hospitals"

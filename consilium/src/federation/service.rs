@@ -13,8 +13,8 @@ use super::error::FederationError;
 use super::progress::Progress;
 use super::setup::{Common, dismiss};
 use super::watch::Watch;
-use crate::counter::{Counter, Takes};
 use crate::event::EventSender;
+use client::counter::{Counter, Notice, Takes};
 use experiment::Experiment;
 
 /// What serving one run came to.
@@ -116,7 +116,12 @@ async fn host(
             }
             Err(error) => return Err(error),
         };
-        counters.spawn(counter.run(running.number, running.asker.clone(), events.clone()));
+        let said = events.clone();
+        let tell = move |notice: Notice| match notice.is_warning() {
+            true => said.warn(notice.to_string()),
+            false => said.note(notice.to_string()),
+        };
+        counters.spawn(counter.run(running.number, running.asker.clone(), tell));
         hospitals.push(running);
     }
     let threshold = usize::from(experiment.federation().threshold);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use consilium::counter::{self, CounterError, Reply};
+use client::counter::{self, CounterError, Reply};
 use consilium::event::EventSender;
 use consilium::federation::{self, FederationError, Served};
 use coordinator::audit::{self, AuditError};

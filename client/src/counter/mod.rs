@@ -6,6 +6,7 @@
 
 mod client;
 mod error;
+mod notice;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 pub use client::ask;
 pub use error::CounterError;
-pub(crate) use server::{Counter, Takes};
+pub use notice::{Happened, Notice};
+pub use server::{Counter, Takes};
 
 /// Bytes of a request's or a reply's line.
 const LINE_BYTES_MAX: u64 = 64 << 10;

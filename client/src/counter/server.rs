@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::hospital::Asker;
 use ndarray::Array3;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
-use super::{CounterError, LINE_BYTES_MAX, Line, Refused, Reply, Request, folder, socket};
-use crate::event::EventSender;
+use super::{CounterError, Happened, LINE_BYTES_MAX, Line, Notice, Refused, Reply, Request, folder, socket};
+use crate::hospital::Asker;
 
 /// Programs that may ask at the same time; the next one waits in the socket's own queue.
 const CONNECTIONS_MAX: usize = 32;
@@ -20,7 +19,7 @@ const CONNECTIONS_MAX: usize = 32;
 const REQUEST_WAIT: Duration = Duration::from_secs(30);
 
 /// An open counter. Closed, and its socket removed, when dropped.
-pub(crate) struct Counter {
+pub struct Counter {
     listener: UnixListener,
     path: PathBuf,
     takes: Takes,
@@ -28,11 +27,11 @@ pub(crate) struct Counter {
 
 /// What a model takes in one query.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Takes {
+pub struct Takes {
     /// Images, from 1.
-    pub(crate) images: usize,
+    pub images: usize,
     /// Channels, height, width.
-    pub(crate) shape: [usize; 3],
+    pub shape: [usize; 3],
 }
 
 impl Counter {
@@ -40,7 +39,7 @@ impl Counter {
     ///
     /// # Errors
     /// [`CounterError::Busy`] where another process has it open, [`CounterError::Open`].
-    pub(crate) fn open(hospital: &Path, takes: Takes) -> Result<Self, CounterError> {
+    pub fn open(hospital: &Path, takes: Takes) -> Result<Self, CounterError> {
         let path = socket(hospital);
         let failed = |source| CounterError::Open { path: path.clone(), source };
         let folder = folder(hospital);
@@ -59,21 +58,21 @@ impl Counter {
         Ok(Self { listener, path, takes })
     }
 
-    /// Takes images and gives diagnoses until dropped.
-    pub(crate) async fn run(self, hospital: u16, asker: Asker, events: EventSender) {
+    /// Takes images and gives diagnoses until dropped; `tell` hears what happens and must not block.
+    pub async fn run(self, hospital: u16, asker: Asker, tell: impl Fn(Notice) + Clone + Send + 'static) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             match self.listener.accept().await {
                 Ok((line, _)) => {
-                    let (asker, events, takes) = (asker.clone(), events.clone(), self.takes);
+                    let (asker, tell, takes) = (asker.clone(), tell.clone(), self.takes);
                     tokio::spawn(async move {
                         let _place = place;
-                        serve(line, takes, hospital, &asker, &events).await;
+                        serve(line, takes, &asker, |what| tell(Notice { hospital, what })).await;
                     });
                 }
-                Err(error) => {
-                    events.warn(format!("hospital-{hospital}'s counter took no question: {error}"));
+                Err(source) => {
+                    tell(Notice { hospital, what: Happened::NotAccepted { source } });
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -88,7 +87,7 @@ impl Drop for Counter {
     }
 }
 
-async fn serve(line: UnixStream, takes: Takes, hospital: u16, asker: &Asker, events: &EventSender) {
+async fn serve(line: UnixStream, takes: Takes, asker: &Asker, tell: impl Fn(Happened)) {
     let mut line = BufReader::new(line);
     let answer = match tokio::time::timeout(REQUEST_WAIT, read(&mut line, takes)).await {
         Ok(Ok(images)) => match asker.ask(images).await {
@@ -103,12 +102,13 @@ async fn serve(line: UnixStream, takes: Takes, hospital: u16, asker: &Asker, eve
                     query_bytes: answered.query_bytes,
                     reply_bytes: answered.reply_bytes,
                 };
-                events.note(format!("hospital-{hospital}: query {} answered in {:.0} ms", reply.query, reply.total_ms));
+                tell(Happened::Answered { query: answered.query, took: answered.latency });
                 Line::Reply(reply)
             }
-            Err(error) => {
-                events.warn(format!("hospital-{hospital}: a query was not answered: {error}"));
-                Line::Refused(Refused { error: error.to_string() })
+            Err(source) => {
+                let refused = Refused { error: source.to_string() };
+                tell(Happened::Unanswered { source });
+                Line::Refused(refused)
             }
         },
         Ok(Err(fault)) => Line::Refused(Refused { error: fault }),
