@@ -10,7 +10,7 @@ use crate::{
     run_folder::RunFolderError,
 };
 
-/// Why an invocation failed. [`crate::exit::Exit::of`] gives its exit code.
+/// Why an invocation failed. [`crate::exit::of`] gives its exit code.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -18,7 +18,8 @@ use super::{
     table::{Table, cells, grouped, three_figures},
     timing::{Repetitions, Timing, TimingFlags, measure},
 };
-use crate::{cli::Global, exit::Exit, report::bytes_text};
+use crate::{cli::Global, report::bytes_text};
+use remedy::Exit;
 
 /// Time per stage if nothing is said.
 const SECONDS: f64 = 1.0;

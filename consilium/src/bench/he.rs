@@ -16,7 +16,8 @@ use super::{
     table::{COLUMNS, Table, cells, three_figures},
     timing::{Repetitions, TimingFlags},
 };
-use crate::{cli::Global, exit::Exit};
+use crate::cli::Global;
+use remedy::Exit;
 
 /// Time per operation if nothing is said.
 const SECONDS: f64 = 0.2;

@@ -19,8 +19,9 @@ use super::{
     table::{COLUMNS, Table, cells, three_figures},
     trained, trained_report,
 };
-use crate::{cli::Global, exit::Exit};
+use crate::cli::Global;
 use experiment::Experiment;
+use remedy::Exit;
 
 /// Most images of one run: an hour at a second each.
 const IMAGES_MAX: usize = 3600;

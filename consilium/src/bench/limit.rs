@@ -21,7 +21,8 @@ use super::{
     table::{Table, three_figures, time},
     timing::{Repetitions, Timing, TimingFlags, measure},
 };
-use crate::{cli::Global, exit::Exit, report::bytes_text};
+use crate::{cli::Global, report::bytes_text};
+use remedy::Exit;
 
 /// Time per figure if nothing is said.
 const SECONDS: f64 = 0.5;

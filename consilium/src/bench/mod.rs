@@ -38,9 +38,9 @@ use self::{aggregate::AggregateArgs, he::HeArgs, infer::InferArgs, limit::LimitA
 use crate::{
     cli::Global,
     error::Error,
-    exit::Exit,
     output::{Done, Format},
 };
+use remedy::Exit;
 
 /// Flags of `bench`.
 #[derive(Debug, Args)]

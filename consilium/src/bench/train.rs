@@ -22,10 +22,10 @@ use super::{
 };
 use crate::{
     cli::Global,
-    exit::Exit,
     federation::{baselines, data},
 };
 use experiment::{DataFormat, Experiment};
+use remedy::Exit;
 
 /// Most epochs of one run.
 const EPOCHS_MAX: usize = 100_000;

@@ -11,7 +11,8 @@ use super::{
     timing::{Timing, percentile},
     trained::Answers,
 };
-use crate::{exit::Exit, report::bytes_text};
+use crate::report::bytes_text;
+use remedy::Exit;
 
 /// The percentile beside the median.
 const TAIL: f64 = 0.95;

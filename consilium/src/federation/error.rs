@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use client::counter::CounterError;
 use client::hospital::HospitalError;
 use client::train::TrainError;
 use client::vault::VaultError;
@@ -13,6 +14,7 @@ use protocol::net::{CredentialError, NetError};
 use protocol::roster::RosterError;
 use protocol::sealed::SealError;
 use protocol::signature::SignatureError;
+use remedy::Exit;
 
 use crate::oracle::OracleError;
 
@@ -126,7 +128,7 @@ pub enum FederationError {
     },
     /// A hospital's counter.
     #[error(transparent)]
-    Counter(#[from] client::counter::CounterError),
+    Counter(#[from] CounterError),
     /// Too few hospitals are left to decrypt.
     #[error(
         "round {round}: {reason}; what was trained is kept: consilium run --resume {folder} continues with all hospitals"
@@ -173,6 +175,27 @@ pub enum FederationError {
 }
 
 impl FederationError {
+    /// What the process returns for it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::QuorumLost { .. } | Self::RoundVoid { .. } => Exit::Quorum,
+            Self::Coordinator(CoordinatorError::Ceremony(_) | CoordinatorError::Publish(_)) => Exit::Quorum,
+            Self::Data(_)
+            | Self::Classes { .. }
+            | Self::Size { .. }
+            | Self::SampleCap { .. }
+            | Self::Train(TrainError::NoGpu { .. })
+            | Self::TrustedHolder => Exit::BadInput,
+            Self::Vault(_) | Self::Counter(CounterError::Refused(_)) => Exit::Refused,
+            Self::Counter(_) => Exit::Connection,
+            Self::NotPublished { .. } => Exit::BadInput,
+            Self::TooFewServing { .. } => Exit::Quorum,
+            Self::Io { source, .. } => Exit::of_io(source),
+            other if other.is_connection() => Exit::Connection,
+            _ => Exit::Failed,
+        }
+    }
+
     /// Whether the connection or its authentication is to blame.
     pub fn is_connection(&self) -> bool {
         matches!(

@@ -8,13 +8,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use consilium::dropout::DropOut;
 use consilium::event::EventSender;
-use consilium::exit::Exit;
 use consilium::federation::{self, FederationError};
 use consilium::options::RunOptions;
 use consilium::report;
 use consilium::run_folder;
 use coordinator::compute::Compute;
 use experiment::{DEMO, Experiment, Site};
+use remedy::Exit;
 
 /// Federations run one after the other: each takes all cores, and a hospital that gets none looks lost.
 fn turn() -> MutexGuard<'static, ()> {
@@ -102,7 +102,7 @@ fn too_few_hospitals_stop_the_run_and_a_resumed_one_finishes_it() {
     let error = federation::run(&experiment, &lost, EventSender::silent()).unwrap_err();
     assert!(matches!(error, FederationError::QuorumLost { round: 2, .. }), "{error}");
     assert!(error.to_string().contains("--resume"), "{error}");
-    assert_eq!(Exit::of(&error.into()), Exit::Quorum);
+    assert_eq!(error.exit(), Exit::Quorum);
 
     let again = run_folder::reopen(&out, &experiment).unwrap();
     let outcome = federation::run(&experiment, &options(&again, &[], true), EventSender::silent()).unwrap();
@@ -128,5 +128,5 @@ fn data_that_do_not_fit_the_experiment_are_named() {
     let options = RunOptions { data: Some(path), ..options(&out, &[], false) };
     let error = federation::run(&experiment, &options, EventSender::silent()).unwrap_err();
     assert!(error.to_string().contains("images.npz"), "{error}");
-    assert_eq!(Exit::of(&error.into()), Exit::BadInput);
+    assert_eq!(error.exit(), Exit::BadInput);
 }
