@@ -4,11 +4,9 @@ use client::counter::CounterError;
 use client::train::TrainError;
 use coordinator::{audit::AuditError, compute::ComputeError};
 use experiment::ExperimentError;
+use report::ReportError;
 
-use crate::{
-    bench::BenchError, dropout::DropOutError, federation::FederationError, report::ReportError,
-    run_folder::RunFolderError,
-};
+use crate::{bench::BenchError, dropout::DropOutError, federation::FederationError, run_folder::RunFolderError};
 
 /// Why an invocation failed. [`crate::exit::of`] gives its exit code.
 #[derive(Debug, thiserror::Error)]

@@ -10,9 +10,10 @@ use std::{
 };
 
 use coordinator::compute::Compute;
+use report::ComputeReport;
 use serde::Serialize;
 
-use crate::report::ComputeReport;
+use crate::computing::compute_report;
 
 /// Events that may wait for the view; more are dropped and counted, since a run never waits for a terminal.
 pub(crate) const QUEUE_EVENTS: usize = 8192;
@@ -244,7 +245,7 @@ impl EventSender {
 
     /// Where the coordinator computes, with what is to be said about it.
     pub fn computing(&self, compute: &Compute) {
-        self.send(Event::Computing(ComputeReport::of(compute)));
+        self.send(Event::Computing(compute_report(compute)));
         if let Some(warning) = compute.warning() {
             self.warn(warning);
         }

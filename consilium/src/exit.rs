@@ -2,8 +2,9 @@
 
 use coordinator::audit::AuditError;
 pub use remedy::Exit;
+use report::ReportError;
 
-use crate::{error::Error, report::ReportError, run_folder::RunFolderError};
+use crate::{error::Error, run_folder::RunFolderError};
 
 /// The exit code of an error.
 pub fn of(error: &Error) -> Exit {

@@ -6,6 +6,7 @@
 pub mod audit_verb;
 pub mod bench;
 pub mod cli;
+pub mod computing;
 pub mod demo;
 pub mod dropout;
 pub mod error;
@@ -20,7 +21,6 @@ pub mod plan;
 pub mod plan_verb;
 pub mod prediction;
 pub mod query_verb;
-pub mod report;
 pub mod run_folder;
 pub mod run_verb;
 pub mod serve_verb;

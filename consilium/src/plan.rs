@@ -5,13 +5,11 @@ use std::fmt::Write;
 use experiment::Experiment;
 use he_agg::multiparty::DecryptPolicy;
 use he_infer::Summary;
+use report::{Crypto, ExperimentBlock, bytes_text};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{
-    prediction::Prediction,
-    report::{Crypto, ExperimentBlock, bytes_text},
-};
+use crate::prediction::Prediction;
 
 /// Bytes of one 32-bit float, the unit that traffic is compared with.
 const F32_BYTES: usize = 4;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use experiment::Experiment;
+use report::utc;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -78,7 +79,7 @@ pub fn create(out: Option<PathBuf>, experiment: &Experiment, command: &str) -> R
         "command": command,
         "started": utc(now),
         "seed": experiment.seed(),
-        "plan_digest": hex(&experiment.digest()),
+        "plan_digest": hex::encode(experiment.digest()),
         "machine": {
             "os": std::env::consts::OS,
             "arch": std::env::consts::ARCH,
@@ -109,8 +110,8 @@ pub fn reopen(folder: &Path, experiment: &Experiment) -> Result<PathBuf, RunFold
     if stored.digest() != experiment.digest() || stored.data() != experiment.data() {
         return Err(RunFolderError::OtherPlan {
             folder: folder.to_owned(),
-            expected: hex(&experiment.digest()),
-            found: hex(&stored.digest()),
+            expected: hex::encode(experiment.digest()),
+            found: hex::encode(stored.digest()),
         });
     }
     Ok(folder.to_owned())
@@ -127,47 +128,9 @@ fn name(experiment: &Experiment, now: SystemTime) -> String {
     hash.update(since_epoch(now).as_nanos().to_le_bytes());
     hash.update(std::process::id().to_le_bytes());
     let digest: [u8; 32] = hash.finalize().into();
-    format!("{}-{}-{}", utc(now).replace(':', ""), experiment.name(), &hex(&digest)[..4])
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{}-{}-{}", utc(now).replace(':', ""), experiment.name(), &hex::encode(digest)[..4])
 }
 
 fn since_epoch(time: SystemTime) -> std::time::Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-/// `2026-11-20T14:03:07Z`.
-pub(crate) fn utc(time: SystemTime) -> String {
-    let seconds = since_epoch(time).as_secs();
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Days to a civil date, for dates after 1970 (H. Hinnant, "chrono-compatible low-level date algorithms").
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn utc_agrees_with_known_dates() {
-        let at = |seconds| utc(UNIX_EPOCH + Duration::from_secs(seconds));
-        assert_eq!(at(0), "1970-01-01T00:00:00Z");
-        assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(at(1_795_183_387), "2026-11-20T14:03:07Z");
-    }
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use client::train::TrainDevice;
 use coordinator::compute::{Choice, Compute};
 use experiment::{DataFormat, Experiment, Site};
+use report;
 use serde_json::json;
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     live,
     options::RunOptions,
     output::Done,
-    report, run_folder,
+    run_folder,
 };
 
 /// Flags of `run`.

@@ -7,9 +7,9 @@ use coordinator::compute::{Choice, Compute};
 use experiment::Experiment;
 use serde_json::json;
 
+use crate::computing::compute_report;
 use crate::{
-    cli::Global, error::Error, event::EventSender, exit::Exit, federation, live, live::Shown, output::Done,
-    report::ComputeReport, run_folder,
+    cli::Global, error::Error, event::EventSender, exit::Exit, federation, live, live::Shown, output::Done, run_folder,
 };
 
 /// Flags of `serve`.
@@ -68,7 +68,7 @@ pub fn run(arguments: &ServeArgs, global: Global) -> Result<Done, Error> {
         .collect();
     Ok(Done {
         text: lines.join("\n"),
-        data: json!({"served": rows, "compute": ComputeReport::of(&compute)}),
+        data: json!({"served": rows, "compute": compute_report(&compute)}),
         exit: Exit::Done,
     })
 }

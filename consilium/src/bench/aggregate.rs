@@ -18,8 +18,9 @@ use super::{
     table::{Table, cells, grouped, three_figures},
     timing::{Repetitions, Timing, TimingFlags, measure},
 };
-use crate::{cli::Global, report::bytes_text};
+use crate::cli::Global;
 use remedy::Exit;
+use report::bytes_text;
 
 /// Time per stage if nothing is said.
 const SECONDS: f64 = 1.0;

@@ -21,8 +21,9 @@ use super::{
     table::{Table, three_figures, time},
     timing::{Repetitions, Timing, TimingFlags, measure},
 };
-use crate::{cli::Global, report::bytes_text};
+use crate::cli::Global;
 use remedy::Exit;
+use report::bytes_text;
 
 /// Time per figure if nothing is said.
 const SECONDS: f64 = 0.5;

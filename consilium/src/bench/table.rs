@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::row::Row;
-use crate::report::bytes_text;
+use report::bytes_text;
 
 /// Spaces between two columns.
 const GAP: usize = 3;

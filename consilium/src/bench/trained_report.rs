@@ -11,8 +11,8 @@ use super::{
     timing::{Timing, percentile},
     trained::Answers,
 };
-use crate::report::bytes_text;
 use remedy::Exit;
+use report::bytes_text;
 
 /// The percentile beside the median.
 const TAIL: f64 = 0.95;

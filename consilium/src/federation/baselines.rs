@@ -5,8 +5,8 @@ use datasets::Samples;
 use metrics::Evaluation;
 
 use super::error::FederationError;
-use crate::report::{LocalQuality, Quality};
 use experiment::Experiment;
+use report::{LocalQuality, Quality};
 
 /// Figures of both baselines on the common test part.
 pub(super) struct Baselines {

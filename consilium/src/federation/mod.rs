@@ -20,9 +20,10 @@ pub use error::FederationError;
 pub use service::{Served, serve};
 
 use experiment::Experiment;
+use report::RunOutcome;
 use std::path::{Path, PathBuf};
 
-use crate::{event::EventSender, options::RunOptions, report::RunOutcome};
+use crate::{event::EventSender, options::RunOptions};
 
 /// Tasks of a hospital that wait for the network at the same time, beside its computing.
 const WORKERS_BESIDE_CORES: usize = 4;

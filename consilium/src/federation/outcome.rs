@@ -11,13 +11,14 @@ use super::error::FederationError;
 use super::progress::Progress;
 use super::run::Asked;
 use super::watch::Watch;
+use crate::computing::{compute_report, device_bytes};
 use crate::event::{Event, EventSender};
 use crate::oracle::{Finding, OracleError};
-use crate::report::{
+use experiment::Experiment;
+use report::{
     ClinicalQuality, Crypto, ExperimentBlock, Final, Latency, Oracle, Paired, PhaseTime, Prediction, Provenance,
     Report, RunOutcome, Serving, ServingParts, Traffic,
 };
-use experiment::Experiment;
 
 /// Encrypted and plaintext logits may differ by so much: far above noise and flooding, far below what changes a diagnosis.
 const DELTA_LOGIT_MAX: f64 = 1e-2;
@@ -80,7 +81,7 @@ pub(super) fn report(run: Finished<'_>, events: &EventSender) -> Result<RunOutco
         images_per_query: run.experiment.program().images(),
         latency_ms: percentiles(queries(&run).map(|one| one.answered.latency.as_secs_f64() * 1e3).collect()),
         evaluate_ms: parts_ms.evaluate,
-        device: run.watch.serving_moved().into(),
+        device: device_bytes(run.watch.serving_moved()),
         parts_ms,
         query_bytes: run.asked.first().map_or(0, |asked| asked.answered.query_bytes),
         reply_bytes: run.asked.first().map_or(0, |asked| asked.answered.reply_bytes),
@@ -100,7 +101,7 @@ pub(super) fn report(run: Finished<'_>, events: &EventSender) -> Result<RunOutco
         dropouts: run.progress.dropouts,
         traffic,
         phases: run.phases,
-        provenance: Provenance::here(run.compute),
+        provenance: Provenance::here(compute_report(run.compute)),
         wall_s: run.wall_s,
     };
     Ok(RunOutcome { report, predictions })

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::error::FederationError;
-use crate::report::{DropOutReport, Round};
+use report::{DropOutReport, Round};
 
 /// Closed rounds, and the key epoch they were closed under.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -8,8 +8,8 @@ use metrics::{Clinical, Evaluation, Scored, WORK_MAX};
 use ndarray::{Array2, ArrayView2};
 
 use super::error::FederationError;
-use crate::report::{ClinicalQuality, SitePart, SiteQuality, SplitKind, SplitNote};
 use experiment::{DataFormat, Experiment};
+use report::{ClinicalQuality, SitePart, SiteQuality, SplitKind, SplitNote};
 
 /// All figures of `parameters`. `test_logits` are the model's on the test part, `shares` the hospitals' training samples.
 ///

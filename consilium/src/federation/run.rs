@@ -22,10 +22,11 @@ use super::progress::Progress;
 use super::quality;
 use super::setup::{Common, GOODBYE, Running, dismiss};
 use super::watch::{RoundSeen, Watch};
+use crate::computing::device_bytes;
 use crate::event::{Activity, Event, EventSender, Phase, RoundSummary};
 use crate::options::RunOptions;
-use crate::report::{DropOutReport, PhaseTime, Round, RoundTimes, RunOutcome};
 use experiment::Experiment;
+use report::{DropOutReport, PhaseTime, Round, RoundTimes, RunOutcome};
 
 /// Rounds in a row that may end without a model.
 const VOID_ROUNDS_MAX: u32 = 3;
@@ -412,6 +413,6 @@ fn closed(
             aggregate: seen.aggregate_ms,
             decrypt: longest(Timed::Decrypt),
         },
-        device: seen.moved.into(),
+        device: device_bytes(seen.moved),
     })
 }

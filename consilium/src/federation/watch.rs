@@ -16,7 +16,7 @@ use protocol::party_set::PartySet;
 
 use crate::event::{Activity, EventSender};
 use crate::oracle::{Finding, Needles};
-use crate::report::{bytes_text, milliseconds_text};
+use report::{bytes_text, milliseconds_text};
 
 /// What was seen of one round.
 #[derive(Debug, Clone, Default)]

@@ -1,11 +1,9 @@
 //! What the view knows and how it says it; no terminal and no clock in here.
 
+use report::{bytes_text, milliseconds_text, number_text, seconds_text};
 use std::time::Duration;
 
-use crate::{
-    event::{Activity, Event, Phase, RoundSummary},
-    report::{bytes_text, milliseconds_text, number_text, seconds_text},
-};
+use crate::event::{Activity, Event, Phase, RoundSummary};
 
 /// Silence after which the view says for whom it waits.
 const SILENCE: Duration = Duration::from_secs(10);

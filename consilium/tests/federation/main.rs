@@ -10,7 +10,6 @@ use consilium::dropout::DropOut;
 use consilium::event::EventSender;
 use consilium::federation::{self, FederationError};
 use consilium::options::RunOptions;
-use consilium::report;
 use consilium::run_folder;
 use coordinator::compute::Compute;
 use experiment::{DEMO, Experiment, Site};

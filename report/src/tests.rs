@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use experiment::{DEMO, Experiment};
 use metrics::{
     AtOperatingPoint, Calibration, ClassFigures, Clinical, Decisions, Estimate, Interval, OperatingPoint, Rate,
     ReliabilityBin,
@@ -9,7 +10,6 @@ use metrics::{
 use polars::prelude::{ParquetReader, SerReader};
 
 use super::*;
-use experiment::{DEMO, Experiment};
 
 /// The figures of 296 invented test images of 74 patients; a class with one patient has no interval.
 fn clinical() -> ClinicalQuality {
@@ -176,7 +176,14 @@ fn outcome() -> RunOutcome {
             started: "2026-11-20T14:03:07Z".to_owned(),
             machine: "linux x86_64".to_owned(),
             cores: 2,
-            compute: ComputeReport::of(&coordinator::compute::Compute::cpu()),
+            compute: ComputeReport {
+                choice: "cpu".to_owned(),
+                device: None,
+                isa: "scalar".to_owned(),
+                reason: "as chosen".to_owned(),
+                given_up: None,
+                summary: "computing on the processor (scalar): as chosen".to_owned(),
+            },
         },
         wall_s: 49.8,
     };

@@ -3,7 +3,7 @@
 use metrics::Interval;
 
 /// `215.0 kB`, `36.8 MB`: powers of 1000, as disks and networks are sold.
-pub(crate) fn bytes_text(bytes: u64) -> String {
+pub fn bytes_text(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
     let mut value = bytes as f64;
     let mut unit = 0;
@@ -15,7 +15,7 @@ pub(crate) fn bytes_text(bytes: u64) -> String {
 }
 
 /// `0.973`; a dash for what does not exist.
-pub(crate) fn number_text(value: f64, digits: usize) -> String {
+pub fn number_text(value: f64, digits: usize) -> String {
     if value.is_finite() { format!("{value:.digits$}") } else { "–".to_owned() }
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn estimate_text(value: Option<f64>, interval: Option<Interval>, digi
 }
 
 /// `0.5 s`, `43 s`, `2 min 05 s`, `1 h 02 min`.
-pub(crate) fn seconds_text(seconds: f64) -> String {
+pub fn seconds_text(seconds: f64) -> String {
     if !seconds.is_finite() {
         return "–".to_owned();
     }
@@ -46,7 +46,7 @@ pub(crate) fn seconds_text(seconds: f64) -> String {
 }
 
 /// `0.4 ms`, `85 ms`, then as seconds.
-pub(crate) fn milliseconds_text(milliseconds: f64) -> String {
+pub fn milliseconds_text(milliseconds: f64) -> String {
     match milliseconds {
         ms if !ms.is_finite() => "–".to_owned(),
         ms if ms < 9.95 => format!("{ms:.1} ms"),

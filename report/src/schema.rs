@@ -2,11 +2,9 @@
 //!
 //! A number that does not exist, such as the AUC of a class without images, is NaN here and `null` in the file.
 
-use coordinator::compute::{Compute, Moved};
-use he_agg::simd::Isa;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{paired::Paired, quality::ClinicalQuality};
+use super::{date::utc, paired::Paired, quality::ClinicalQuality};
 use experiment::Experiment;
 
 /// The whole report.
@@ -388,7 +386,7 @@ impl ExperimentBlock {
             min_cohort: federation.min_cohort,
             parameters: experiment.network().parameter_count(),
             classes: experiment.data().classes.clone(),
-            plan_digest: crate::run_folder::hex(&experiment.digest()),
+            plan_digest: hex::encode(experiment.digest()),
         }
     }
 }
@@ -417,40 +415,16 @@ impl Crypto {
     }
 }
 
-impl ComputeReport {
-    /// As things stand now.
-    pub fn of(compute: &Compute) -> Self {
-        let device = compute.device().map(|device| DeviceReport {
-            name: device.name.clone(),
-            driver: device.driver.clone(),
-            api: device.api.clone(),
-        });
-        let given_up = compute.given_up().map(str::to_owned);
-        let mut summary = compute.to_string();
-        if let Some(why) = &given_up {
-            summary.push_str(&format!("; given up, and the processor did the rest: {why}"));
-        }
-        let (choice, isa) = (compute.choice().to_string(), Isa::detect().to_string());
-        Self { choice, device, isa, reason: compute.reason().to_owned(), given_up, summary }
-    }
-}
-
-impl From<Moved> for DeviceBytes {
-    fn from(moved: Moved) -> Self {
-        Self { to: moved.to, from: moved.from }
-    }
-}
-
 impl Provenance {
     /// This process, now.
-    pub fn here(compute: &Compute) -> Self {
+    pub fn here(compute: ComputeReport) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command: std::env::args().collect::<Vec<_>>().join(" "),
-            started: crate::run_folder::utc(std::time::SystemTime::now()),
+            started: utc(std::time::SystemTime::now()),
             machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
-            compute: ComputeReport::of(compute),
+            compute,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod charts;
 mod clinic;
+mod date;
 mod html;
 mod page;
 mod paired;
@@ -20,8 +21,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use self::units::{bytes_text, milliseconds_text, number_text, seconds_text};
+use experiment::ReportFormats;
+
+pub use self::units::{bytes_text, milliseconds_text, number_text, seconds_text};
 pub use self::{
+    date::utc,
     paired::Paired,
     quality::{ClinicalQuality, SitePart, SiteQuality, SplitKind, SplitNote},
     schema::{
@@ -31,7 +35,6 @@ pub use self::{
     },
     summary::summary,
 };
-use experiment::ReportFormats;
 
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
