@@ -6,8 +6,9 @@ use clap::{Args, Subcommand};
 use coordinator::audit;
 use protocol::ids::QueryId;
 use serde_json::json;
+use simulation::run_folder;
 
-use crate::{error::Error, exit::Exit, federation, output::Done, run_folder};
+use crate::{error::Error, exit::Exit, output::Done};
 
 /// Flags of `audit`.
 #[derive(Debug, Args)]
@@ -54,10 +55,10 @@ pub enum Audit {
 pub fn run(arguments: &AuditArgs) -> Result<Done, Error> {
     let (Audit::Queries { run, folder } | Audit::Recompute { run, folder, .. }) = &arguments.what;
     let experiment = run_folder::experiment(run)?;
-    let key = federation::coordinator_key(run)?;
+    let key = simulation::coordinator_key(run)?;
     let folder = match folder {
         Some(folder) => folder.clone(),
-        None => federation::coordinator_folder(run)?,
+        None => simulation::coordinator_folder(run)?,
     };
     if !folder.join("journal.sqlite").exists() {
         return Err(Error::NoTranscript { folder });

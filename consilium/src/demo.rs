@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use coordinator::compute::Choice;
 use experiment::{DEMO, Experiment, Site};
+use simulation::dropout::DropOut;
 
-use crate::{cli::Global, dropout::DropOut, error::Error, output::Done, run_verb};
+use crate::{cli::Global, error::Error, output::Done, run_verb};
 
 /// Flags of `demo`.
 #[derive(Debug, Args)]

@@ -5,8 +5,11 @@ use client::train::TrainError;
 use coordinator::{audit::AuditError, compute::ComputeError};
 use experiment::ExperimentError;
 use report::ReportError;
+use simulation::FederationError;
+use simulation::dropout::DropOutError;
+use simulation::run_folder::RunFolderError;
 
-use crate::{bench::BenchError, dropout::DropOutError, federation::FederationError, run_folder::RunFolderError};
+use crate::bench::BenchError;
 
 /// Why an invocation failed. [`crate::exit::of`] gives its exit code.
 #[derive(Debug, thiserror::Error)]

@@ -3,8 +3,9 @@
 use coordinator::audit::AuditError;
 pub use remedy::Exit;
 use report::ReportError;
+use simulation::run_folder::RunFolderError;
 
-use crate::{error::Error, run_folder::RunFolderError};
+use crate::error::Error;
 
 /// The exit code of an error.
 pub fn of(error: &Error) -> Exit {
@@ -42,7 +43,7 @@ mod tests {
     use experiment::Experiment;
 
     use super::*;
-    use crate::dropout::DropOut;
+    use simulation::dropout::DropOut;
 
     #[test]
     fn every_kind_of_error_has_its_documented_code() {

@@ -8,8 +8,10 @@ use experiment::Experiment;
 use metrics::{argmax, softmax};
 use ndarray::{Array1, Array3};
 use serde_json::json;
+use simulation::FederationError;
+use simulation::run_folder;
 
-use crate::{error::Error, exit::Exit, federation::FederationError, output::Done, run_folder};
+use crate::{error::Error, exit::Exit, output::Done};
 
 /// Flags of `query`.
 #[derive(Debug, Args)]

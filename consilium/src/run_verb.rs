@@ -8,19 +8,13 @@ use coordinator::compute::{Choice, Compute};
 use experiment::{DataFormat, Experiment, Site};
 use report;
 use serde_json::json;
+use simulation::FederationError;
+use simulation::dropout::DropOut;
+use simulation::event::EventSender;
+use simulation::options::RunOptions;
+use simulation::run_folder;
 
-use crate::{
-    cli::Global,
-    dropout::DropOut,
-    error::Error,
-    event::EventSender,
-    exit::Exit,
-    federation::{self, FederationError},
-    live,
-    options::RunOptions,
-    output::Done,
-    run_folder,
-};
+use crate::{cli::Global, error::Error, exit::Exit, live, output::Done};
 
 /// Flags of `run`.
 #[derive(Debug, Args)]
@@ -115,7 +109,7 @@ pub(crate) fn federation(experiment: &Experiment, request: Request, global: Glob
 
     let (events, receiver) = EventSender::channel();
     let watcher = live::watch(receiver, global.shown());
-    let outcome = federation::run(experiment, &options, events);
+    let outcome = simulation::run(experiment, &options, events);
     watcher.finish();
     let outcome = outcome?;
 

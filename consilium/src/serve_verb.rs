@@ -6,11 +6,11 @@ use clap::Args;
 use coordinator::compute::{Choice, Compute};
 use experiment::Experiment;
 use serde_json::json;
+use simulation::computing::compute_report;
+use simulation::event::EventSender;
+use simulation::run_folder;
 
-use crate::computing::compute_report;
-use crate::{
-    cli::Global, error::Error, event::EventSender, exit::Exit, federation, live, live::Shown, output::Done, run_folder,
-};
+use crate::{cli::Global, error::Error, exit::Exit, live, live::Shown, output::Done};
 
 /// Flags of `serve`.
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ pub fn run(arguments: &ServeArgs, global: Global) -> Result<Done, Error> {
     };
     let watcher = live::watch(receiver, shown);
     events.computing(&compute);
-    let served = federation::serve(runs, signalled(events.clone()), events);
+    let served = simulation::serve(runs, signalled(events.clone()), events);
     watcher.finish();
     let served = served?;
     let lines: Vec<String> = served

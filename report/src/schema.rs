@@ -2,10 +2,10 @@
 //!
 //! A number that does not exist, such as the AUC of a class without images, is NaN here and `null` in the file.
 
+use experiment::Experiment;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{date::utc, paired::Paired, quality::ClinicalQuality};
-use experiment::Experiment;
 
 /// The whole report.
 #[derive(Debug, Clone, PartialEq, Serialize)]

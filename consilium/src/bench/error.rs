@@ -1,6 +1,5 @@
 //! Why nothing could be measured.
 
-use crate::federation::FederationError;
 use client::model_file::ModelFileError;
 use client::train::TrainError;
 use experiment::ExperimentError;
@@ -13,6 +12,7 @@ use he_agg::{FloodingError, Preset};
 use he_gpu::OpenError;
 use he_infer::{CompileError, ExecuteError, InputError, ModelError, NetworkError};
 use metrics::MetricsError;
+use simulation::FederationError;
 
 /// A flag that does not fit, or an operation that failed.
 #[derive(Debug, thiserror::Error)]

@@ -20,12 +20,10 @@ use super::{
     table::{Table, grouped, three_figures, time},
     timing::Timing,
 };
-use crate::{
-    cli::Global,
-    federation::{baselines, data},
-};
+use crate::cli::Global;
 use experiment::{DataFormat, Experiment};
 use remedy::Exit;
+use simulation::{baselines, data};
 
 /// Most epochs of one run.
 const EPOCHS_MAX: usize = 100_000;

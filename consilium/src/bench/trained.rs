@@ -99,7 +99,7 @@ pub struct Chosen {
 /// [`BenchError::NoData`] where nothing names them, [`BenchError::Data`], [`BenchError::Images`].
 pub fn images(model: &ModelFile, data: Option<&Path>, images: usize) -> Result<Chosen, BenchError> {
     let heading = model.heading();
-    let wrong = |source: datasets::DataError| BenchError::from(crate::federation::FederationError::from(source));
+    let wrong = |source: datasets::DataError| BenchError::from(simulation::FederationError::from(source));
     let dataset = match (data, &heading.phantom) {
         (Some(path), _) => datasets::load(path, None, &heading.images),
         (None, Some(phantom)) => datasets::generate(phantom),

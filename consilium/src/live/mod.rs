@@ -19,10 +19,8 @@ use std::{
 
 use self::terminal::Terminal;
 pub use self::view::View;
-use crate::{
-    event::{Event, QUEUE_EVENTS},
-    output::Format,
-};
+use crate::output::Format;
+use simulation::event::{Event, QUEUE_EVENTS};
 
 /// How often the view looks for the end, and redraws times that pass.
 const TICK: Duration = Duration::from_millis(200);
@@ -124,7 +122,7 @@ fn drain(events: &Receiver<Event>, stop: &AtomicBool, mut show: impl FnMut(Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::EventSender;
+    use simulation::event::EventSender;
 
     #[test]
     fn the_watcher_ends_while_somebody_still_sends() {

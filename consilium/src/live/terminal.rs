@@ -3,7 +3,7 @@
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::View;
-use crate::event::Event;
+use simulation::event::Event;
 
 /// Steps of a bar; finer than a terminal can show.
 const STEPS: u64 = 1000;

@@ -1,9 +1,8 @@
 //! What the view knows and how it says it; no terminal and no clock in here.
 
 use report::{bytes_text, milliseconds_text, number_text, seconds_text};
+use simulation::event::{Activity, Event, Phase, RoundSummary};
 use std::time::Duration;
-
-use crate::event::{Activity, Event, Phase, RoundSummary};
 
 /// Silence after which the view says for whom it waits.
 const SILENCE: Duration = Duration::from_secs(10);

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use coordinator::compute::Compute;
+use experiment::Site;
 
 use crate::dropout::DropOut;
-use experiment::Site;
 
 /// Options of one run; the experiment says the rest.
 #[derive(Debug, Clone)]

@@ -6,14 +6,14 @@ mod service;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use consilium::dropout::DropOut;
-use consilium::event::EventSender;
-use consilium::federation::{self, FederationError};
-use consilium::options::RunOptions;
-use consilium::run_folder;
 use coordinator::compute::Compute;
 use experiment::{DEMO, Experiment, Site};
 use remedy::Exit;
+use simulation::FederationError;
+use simulation::dropout::DropOut;
+use simulation::event::EventSender;
+use simulation::options::RunOptions;
+use simulation::run_folder;
 
 /// Federations run one after the other: each takes all cores, and a hospital that gets none looks lost.
 fn turn() -> MutexGuard<'static, ()> {
@@ -47,7 +47,7 @@ fn a_lost_decryptor_costs_an_attempt_every_check_holds_and_the_model_is_served_a
     let experiment = experiment(&["publish.quota=3"]);
     let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap();
     let options = options(&out, &["hospital-2@2:before-share"], false);
-    let outcome = federation::run(&experiment, &options, EventSender::silent()).unwrap();
+    let outcome = simulation::run(&experiment, &options, EventSender::silent()).unwrap();
     let report = &outcome.report;
     for oracle in &report.oracles {
         assert!(oracle.passed, "{}: {}", oracle.name, oracle.detail);
@@ -98,13 +98,13 @@ fn too_few_hospitals_stop_the_run_and_a_resumed_one_finishes_it() {
     let experiment = experiment(&["publish.images=2", "publish.query-key=own"]);
     let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap();
     let lost = options(&out, &["hospital-2@2:before-upload", "hospital-3@2:before-upload"], false);
-    let error = federation::run(&experiment, &lost, EventSender::silent()).unwrap_err();
+    let error = simulation::run(&experiment, &lost, EventSender::silent()).unwrap_err();
     assert!(matches!(error, FederationError::QuorumLost { round: 2, .. }), "{error}");
     assert!(error.to_string().contains("--resume"), "{error}");
     assert_eq!(error.exit(), Exit::Quorum);
 
     let again = run_folder::reopen(&out, &experiment).unwrap();
-    let outcome = federation::run(&experiment, &options(&again, &[], true), EventSender::silent()).unwrap();
+    let outcome = simulation::run(&experiment, &options(&again, &[], true), EventSender::silent()).unwrap();
     assert!(outcome.report.verified());
     assert_eq!(outcome.report.rounds.len(), 2, "round 1 of the first invocation, round 2 of the second");
     assert_eq!(outcome.report.rounds[1].uploaded, [1, 2, 3, 4, 5]);
@@ -125,7 +125,7 @@ fn data_that_do_not_fit_the_experiment_are_named() {
     std::fs::write(&path, b"this is no archive").unwrap();
     let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap();
     let options = RunOptions { data: Some(path), ..options(&out, &[], false) };
-    let error = federation::run(&experiment, &options, EventSender::silent()).unwrap_err();
+    let error = simulation::run(&experiment, &options, EventSender::silent()).unwrap_err();
     assert!(error.to_string().contains("images.npz"), "{error}");
     assert_eq!(error.exit(), Exit::BadInput);
 }

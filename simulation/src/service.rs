@@ -4,8 +4,10 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use client::counter::{Counter, Notice, Takes};
 use client::hospital::HospitalError;
 use coordinator::compute::Compute;
+use experiment::Experiment;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -14,8 +16,6 @@ use super::progress::Progress;
 use super::setup::{Common, dismiss};
 use super::watch::Watch;
 use crate::event::EventSender;
-use client::counter::{Counter, Notice, Takes};
-use experiment::Experiment;
 
 /// What serving one run came to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use report::{DropOutReport, Round};
 use serde::{Deserialize, Serialize};
 
 use super::error::FederationError;
-use report::{DropOutReport, Round};
 
 /// Closed rounds, and the key epoch they were closed under.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -1,17 +1,23 @@
-//! Runs a whole federation on this machine: the one entry point that `demo` and `run` call.
+//! A whole federation on this machine: [`run()`] trains one, [`serve`] answers queries of finished ones.
 //!
 //! Every hospital and the coordinator run as tasks of this process, each with its own keys and folder, and talk over
 //! QUIC with mutual TLS on the loopback device. Nothing is taken from another party's memory except by [`watch`], which
 //! feeds the live view and the self-checks.
 
-pub(crate) mod baselines;
-pub(crate) mod data;
+pub mod baselines;
+pub mod computing;
+pub mod data;
+pub mod dropout;
 mod enrolment;
 mod error;
+pub mod event;
+pub mod options;
+pub mod oracle;
 mod outcome;
 mod progress;
 mod quality;
 mod run;
+pub mod run_folder;
 mod service;
 mod setup;
 mod watch;
@@ -19,9 +25,10 @@ mod watch;
 pub use error::FederationError;
 pub use service::{Served, serve};
 
+use std::path::{Path, PathBuf};
+
 use experiment::Experiment;
 use report::RunOutcome;
-use std::path::{Path, PathBuf};
 
 use crate::{event::EventSender, options::RunOptions};
 

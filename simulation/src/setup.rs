@@ -10,6 +10,7 @@ use client::train::TrainDevice;
 use coordinator::compute::Compute;
 use coordinator::{Coordinator, CoordinatorPlan, CoordinatorSetup};
 use datasets::Samples;
+use experiment::Experiment;
 use he_agg::aggregation::Flooding;
 use he_agg::multiparty::DecryptPolicy;
 use he_infer::Program;
@@ -22,7 +23,6 @@ use super::error::FederationError;
 use super::watch::Watch;
 use crate::dropout::{self, DropOut};
 use crate::event::EventSender;
-use experiment::Experiment;
 
 /// Time for hospitals to hear that a run or a service ends.
 pub(super) const GOODBYE: Duration = Duration::from_secs(10);

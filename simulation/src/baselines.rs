@@ -2,11 +2,11 @@
 
 use client::train::{FitProgress, TrainDevice, TrainError, Trainer};
 use datasets::Samples;
+use experiment::Experiment;
 use metrics::Evaluation;
+use report::{LocalQuality, Quality};
 
 use super::error::FederationError;
-use experiment::Experiment;
-use report::{LocalQuality, Quality};
 
 /// Figures of both baselines on the common test part.
 pub(super) struct Baselines {
@@ -50,7 +50,7 @@ fn quality(
 }
 
 /// Epochs that every image of a hospital is trained on: those of all rounds and of the final, encrypted step.
-pub(crate) fn epochs(experiment: &Experiment) -> usize {
+pub fn epochs(experiment: &Experiment) -> usize {
     (experiment.federation().rounds as usize + 1) * experiment.local_epochs()
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn epochs(experiment: &Experiment) -> usize {
 ///
 /// # Errors
 /// As [`Trainer::fit`].
-pub(crate) fn fit(
+pub fn fit(
     experiment: &Experiment,
     trainer: &Trainer,
     data: &Samples,

@@ -2,9 +2,14 @@
 
 use coordinator::compute::Compute;
 use datasets::Dataset;
+use experiment::Experiment;
 use he_infer::ShadowExecutor;
 use metrics::Evaluation;
 use ndarray::{Array2, Axis};
+use report::{
+    ClinicalQuality, Crypto, ExperimentBlock, Final, Latency, Oracle, Paired, PhaseTime, Prediction, Provenance,
+    Report, RunOutcome, Serving, ServingParts, Traffic,
+};
 
 use super::baselines::Baselines;
 use super::error::FederationError;
@@ -14,11 +19,6 @@ use super::watch::Watch;
 use crate::computing::{compute_report, device_bytes};
 use crate::event::{Event, EventSender};
 use crate::oracle::{Finding, OracleError};
-use experiment::Experiment;
-use report::{
-    ClinicalQuality, Crypto, ExperimentBlock, Final, Latency, Oracle, Paired, PhaseTime, Prediction, Provenance,
-    Report, RunOutcome, Serving, ServingParts, Traffic,
-};
 
 /// Encrypted and plaintext logits may differ by so much: far above noise and flooding, far below what changes a diagnosis.
 const DELTA_LOGIT_MAX: f64 = 1e-2;

@@ -7,11 +7,13 @@ use client::hospital::{Answered, HospitalError, parameters_digest};
 use client::train::{TrainDevice, Trainer};
 use coordinator::{Coordinator, PublishedModel};
 use datasets::Samples;
+use experiment::Experiment;
 use metrics::Evaluation;
 use ndarray::Axis;
 use protocol::ids::{Digest, RoundId};
 use protocol::message::VoidReason;
 use protocol::round::RoundEnd;
+use report::{DropOutReport, PhaseTime, Round, RoundTimes, RunOutcome};
 use tokio::sync::oneshot;
 
 use super::baselines::{self, Baselines};
@@ -25,8 +27,6 @@ use super::watch::{RoundSeen, Watch};
 use crate::computing::device_bytes;
 use crate::event::{Activity, Event, EventSender, Phase, RoundSummary};
 use crate::options::RunOptions;
-use experiment::Experiment;
-use report::{DropOutReport, PhaseTime, Round, RoundTimes, RunOutcome};
 
 /// Rounds in a row that may end without a model.
 const VOID_ROUNDS_MAX: u32 = 3;

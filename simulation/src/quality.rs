@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use client::train::Trainer;
 use datasets::{Dataset, Samples};
+use experiment::{DataFormat, Experiment};
 use metrics::{Clinical, Evaluation, Scored, WORK_MAX};
 use ndarray::{Array2, ArrayView2};
+use report::{ClinicalQuality, SitePart, SiteQuality, SplitKind, SplitNote};
 
 use super::error::FederationError;
-use experiment::{DataFormat, Experiment};
-use report::{ClinicalQuality, SitePart, SiteQuality, SplitKind, SplitNote};
 
 /// All figures of `parameters`. `test_logits` are the model's on the test part, `shares` the hospitals' training samples.
 ///

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use datasets::{Dataset, Format, Samples};
+use experiment::{DataFormat, Experiment};
 
 use super::error::FederationError;
-use experiment::{DataFormat, Experiment};
 
 /// Images dealt to hospitals.
 pub(super) struct Dealt {
@@ -38,7 +38,7 @@ pub(super) fn deal(experiment: &Experiment, data: Option<&Path>) -> Result<Dealt
 ///
 /// # Errors
 /// [`FederationError::Data`] naming file, field or class; [`FederationError::Classes`].
-pub(crate) fn load(experiment: &Experiment, data: Option<&Path>) -> Result<Dataset, FederationError> {
+pub fn load(experiment: &Experiment, data: Option<&Path>) -> Result<Dataset, FederationError> {
     let dataset = match (experiment.data().format, data) {
         (DataFormat::Phantom, _) | (_, None) => datasets::generate(&experiment.phantom_spec())?,
         (DataFormat::Npz, Some(path)) => datasets::load(path, Some(Format::Npz), &experiment.load_options())?,

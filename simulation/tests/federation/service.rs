@@ -8,8 +8,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use client::counter::{self, CounterError, Reply};
-use consilium::event::EventSender;
-use consilium::federation::{self, FederationError, Served};
 use coordinator::audit::{self, AuditError};
 use coordinator::compute::Compute;
 use experiment::Experiment;
@@ -19,6 +17,8 @@ use protocol::blob::{BlobId, BlobKind};
 use protocol::codec::Wire;
 use protocol::ids::QueryId;
 use protocol::store::Journal;
+use simulation::event::EventSender;
+use simulation::{FederationError, Served};
 use tokio::sync::oneshot;
 
 /// A service on its own threads.
@@ -33,7 +33,7 @@ impl Session {
         let (stop, stopped) = oneshot::channel::<()>();
         let runs = vec![(out.to_path_buf(), experiment.clone(), Compute::cpu())];
         let until = async move { drop(stopped.await) };
-        let served = std::thread::spawn(move || federation::serve(runs, until, EventSender::silent()));
+        let served = std::thread::spawn(move || simulation::serve(runs, until, EventSender::silent()));
         Self { out: out.to_path_buf(), stop, served }
     }
 
@@ -78,7 +78,7 @@ pub(crate) fn serves_again(out: &Path, experiment: &Experiment) {
     assert!(wrong.contains("1 x 2 x 2"), "{wrong}");
     let many = counter::ask(&session.hospital(1), &[image.view(), image.view()]).unwrap_err().to_string();
     assert!(many.contains("takes 1 to 1"), "{many}");
-    let twice = federation::serve(
+    let twice = simulation::serve(
         vec![(out.to_path_buf(), experiment.clone(), Compute::cpu())],
         std::future::pending(),
         EventSender::silent(),
@@ -104,8 +104,8 @@ pub(crate) fn serves_again(out: &Path, experiment: &Experiment) {
 
 /// Released queries can be checked from a copy of the coordinator's folder, and a changed copy is noticed.
 fn recomputes(out: &Path, experiment: &Experiment, query: QueryId, other: QueryId) {
-    let (key, program) = (federation::coordinator_key(out).unwrap(), Arc::new(experiment.program().clone()));
-    let folder = federation::coordinator_folder(out).unwrap();
+    let (key, program) = (simulation::coordinator_key(out).unwrap(), Arc::new(experiment.program().clone()));
+    let folder = simulation::coordinator_folder(out).unwrap();
     let released = audit::released_queries(&folder, key).unwrap();
     assert_eq!(released.len(), 5, "two in the run, one and two in the sessions: {released:?}");
     let found = audit::recompute(&folder, key, &program, query).unwrap();

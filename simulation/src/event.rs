@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::computing::compute_report;
 
 /// Events that may wait for the view; more are dropped and counted, since a run never waits for a terminal.
-pub(crate) const QUEUE_EVENTS: usize = 8192;
+pub const QUEUE_EVENTS: usize = 8192;
 
 /// Something that happened. Hospitals are numbered from 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]

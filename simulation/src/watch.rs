@@ -13,10 +13,10 @@ use protocol::ids::{Attempt, PartyId, QueryId, RoundId};
 use protocol::message::HospitalMessage;
 use protocol::net::Frame;
 use protocol::party_set::PartySet;
+use report::{bytes_text, milliseconds_text};
 
 use crate::event::{Activity, EventSender};
 use crate::oracle::{Finding, Needles};
-use report::{bytes_text, milliseconds_text};
 
 /// What was seen of one round.
 #[derive(Debug, Clone, Default)]
