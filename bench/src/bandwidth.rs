@@ -81,7 +81,7 @@ impl Ceilings {
     pub fn measure(
         engine: &Engine,
         plan: Repetitions,
-        progress: &mut Progress,
+        progress: &mut dyn Progress,
     ) -> Result<(Self, Vec<Row>), BenchError> {
         let mut rows = Vec::new();
         let mut rate = |op: &str, timing: Timing, amount: usize, is_bytes: bool| {

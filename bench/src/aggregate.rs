@@ -4,6 +4,8 @@
 use clap::Args;
 use he_agg::Preset;
 use he_agg::aggregation::{Flooding, LaneLayout, PARTIES_MAX};
+use remedy::Exit;
+use report::bytes_text;
 
 use super::{
     Measured,
@@ -18,9 +20,6 @@ use super::{
     table::{Table, cells, grouped, three_figures},
     timing::{Repetitions, Timing, TimingFlags, measure},
 };
-use crate::cli::Global;
-use remedy::Exit;
-use report::bytes_text;
 
 /// Time per stage if nothing is said.
 const SECONDS: f64 = 1.0;
@@ -85,7 +84,7 @@ pub struct AggregateArgs {
 ///
 /// # Errors
 /// A flag that does not fit.
-pub fn run(arguments: &AggregateArgs, global: Global) -> Result<Measured, BenchError> {
+pub fn run(arguments: &AggregateArgs, progress: &mut dyn Progress) -> Result<Measured, BenchError> {
     let parameters = arguments.parameters;
     if !(1..=PARAMETERS_MAX).contains(&parameters) {
         return Err(BenchError::Parameters { parameters, max: PARAMETERS_MAX });
@@ -94,15 +93,14 @@ pub fn run(arguments: &AggregateArgs, global: Global) -> Result<Measured, BenchE
     let engine = Engine::start(&arguments.engine)?;
     let selected = Selected::find(arguments.device)?;
     if arguments.resident || !selected.is_cpu() {
-        return resident(arguments, &selected, plan, &engine, global);
+        return resident(arguments, &selected, plan, &engine, progress);
     }
     if arguments.megabytes.is_some() {
         return Err(BenchError::OnlyResident { flag: "--megabytes" });
     }
     let layout = layout(arguments)?;
-    let mut progress = Progress::new(global);
     progress.group(&format!("aggregation of {} parameters", grouped(parameters)));
-    let (rows, exact) = stages(layout.clone(), parameters, &engine, plan, &mut progress)?;
+    let (rows, exact) = stages(layout.clone(), parameters, &engine, plan, progress)?;
     progress.finish();
 
     let verdict = match exact {
@@ -123,13 +121,12 @@ fn resident(
     selected: &Selected,
     repetitions: Repetitions,
     engine: &Engine,
-    global: Global,
+    progress: &mut dyn Progress,
 ) -> Result<Measured, BenchError> {
     let updates = updates(arguments, repetitions, engine)?;
     let Updates { params, hospitals, polys, .. } = updates;
-    let mut progress = Progress::new(global);
     progress.group(&format!("the sum of {hospitals} updates of {}", bytes_text(updates.bytes() as u64)));
-    let Summed { rows, exact, resident } = resident_sum::measure(selected, updates, &mut progress)?;
+    let Summed { rows, exact, resident } = resident_sum::measure(selected, updates, progress)?;
     progress.finish();
     let verdict = match (exact, resident) {
         (true, true) => {
@@ -213,7 +210,7 @@ fn stages(
     parameters: usize,
     engine: &Engine,
     plan: Repetitions,
-    progress: &mut Progress,
+    progress: &mut dyn Progress,
 ) -> Result<(Vec<Row>, bool), BenchError> {
     progress.step("making keys");
     let cohort = engine.run(|| Cohort::new(layout, parameters))?;
@@ -364,8 +361,7 @@ mod tests {
     fn a_round_of_four_small_hospitals_is_exact() {
         let engine = Engine::start(&EngineFlags { threads: 2, isa: "auto".to_owned() }).expect("threads");
         let layout = layout(&arguments(4, None, None)).expect("fits");
-        let global = Global { format: crate::output::Format::Json, no_color: true };
-        let mut progress = Progress::new(global);
+        let mut progress = Unseen;
         let stages = stages(layout, 1000, &engine, Repetitions::Count(1), &mut progress);
         let (rows, exact) = stages.expect("the round works");
         assert!(exact);

@@ -62,14 +62,14 @@ pub struct Summed {
 ///
 /// # Errors
 /// What the device says; no room for the updates, for instance.
-pub fn measure(selected: &Selected, updates: Updates<'_>, progress: &mut Progress) -> Result<Summed, BenchError> {
+pub fn measure(selected: &Selected, updates: Updates<'_>, progress: &mut dyn Progress) -> Result<Summed, BenchError> {
     updates.engine.run(|| selected.run(updates.params, Sum { updates, selected, progress }))
 }
 
 struct Sum<'a, 'p> {
     updates: Updates<'a>,
     selected: &'a Selected,
-    progress: &'p mut Progress,
+    progress: &'p mut dyn Progress,
 }
 
 impl Job for Sum<'_, '_> {
@@ -141,7 +141,7 @@ fn expected(host: &[Vec<Poly<Eval>>], hospitals: usize, params: &Params) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{bench::engine::EngineFlags, cli::Global, output::Format};
+    use crate::{engine::EngineFlags, progress::Unseen};
     use he_agg::Preset;
 
     #[test]
@@ -150,7 +150,7 @@ mod tests {
         let params = Preset::Agg13.params();
         let repetitions = Repetitions::Count(1);
         let updates = Updates { params, hospitals: 11, polys: 2, repetitions, engine: &engine };
-        let mut progress = Progress::new(Global { format: Format::Json, no_color: true });
+        let mut progress = Unseen;
         let Summed { rows, exact, resident } = measure(&Selected::Cpu, updates, &mut progress).expect("it adds");
         assert!(exact && resident);
         let ops: Vec<&str> = rows.iter().map(|row| row.op.as_str()).collect();

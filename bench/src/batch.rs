@@ -59,7 +59,7 @@ pub struct Plan<'a> {
 pub fn operations(
     selected: &Selected,
     plan: Plan<'_>,
-    progress: &mut Progress,
+    progress: &mut dyn Progress,
 ) -> Result<(Vec<Row>, Vec<String>), BenchError> {
     let params = plan.preset.params();
     let operations = plan.engine.run(|| selected.run(params, Operations { plan, progress }))?;
@@ -86,7 +86,7 @@ struct Operation {
 
 struct Operations<'a, 'p> {
     plan: Plan<'a>,
-    progress: &'p mut Progress,
+    progress: &'p mut dyn Progress,
 }
 
 impl Job for Operations<'_, '_> {
@@ -150,7 +150,7 @@ fn sums_of<B: Watched>(backend: &B, plan: Plan<'_>, operand: usize) -> Result<Op
 }
 
 /// Transforms and sums.
-fn ring<B: Watched>(backend: &B, plan: Plan<'_>, progress: &mut Progress) -> Result<Vec<Operation>, BenchError> {
+fn ring<B: Watched>(backend: &B, plan: Plan<'_>, progress: &mut dyn Progress) -> Result<Vec<Operation>, BenchError> {
     let Plan { limbs, batch, repetitions, .. } = plan;
     let (basis, poly) = (Basis::ordinary(0..limbs), plan.poly(limbs));
     let count = u32::try_from(2 * batch).unwrap_or(u32::MAX);
@@ -205,7 +205,7 @@ impl<B: Watched> Resident<B> {
 }
 
 /// What CKKS is made of.
-fn ckks<B: Watched>(backend: &B, plan: Plan<'_>, progress: &mut Progress) -> Result<Vec<Operation>, BenchError> {
+fn ckks<B: Watched>(backend: &B, plan: Plan<'_>, progress: &mut dyn Progress) -> Result<Vec<Operation>, BenchError> {
     let Plan { limbs, batch, repetitions, .. } = plan;
     let params = plan.params();
     progress.step("making keys and ciphertexts");
@@ -255,12 +255,12 @@ fn ckks<B: Watched>(backend: &B, plan: Plan<'_>, progress: &mut Progress) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{bench::engine::EngineFlags, cli::Global, output::Format};
+    use crate::{engine::EngineFlags, progress::Unseen};
 
     fn measured(preset: Preset, limbs: usize, batch: usize) -> Vec<Row> {
         let engine = Engine::start(&EngineFlags { threads: 1, isa: "auto".to_owned() }).expect("threads");
         let plan = Plan { preset, limbs, batch, repetitions: Repetitions::Count(1), engine: &engine };
-        let mut progress = Progress::new(Global { format: Format::Json, no_color: true });
+        let mut progress = Unseen;
         let (rows, moving) = operations(&Selected::Cpu, plan, &mut progress).expect("all operations work");
         assert!(moving.is_empty(), "{moving:?}");
         rows

@@ -14,7 +14,7 @@ use he_agg::{
 use he_infer::{Conditions, MachineFigures};
 use serde::Serialize;
 
-use crate::bench::{BenchError, holder::Holder};
+use crate::{BenchError, holder::Holder};
 
 /// Seed of the key and the ciphertexts of the measurement. They protect nothing.
 const SEED: [u8; 32] = *b"consilium plan, machine figures ";

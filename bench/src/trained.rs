@@ -143,7 +143,7 @@ pub fn answer(
     (model, program): (&ModelFile, &Program),
     Chosen { calibration, samples }: &Chosen,
     (hospitals, flooding): (u16, Flooding),
-    progress: &mut Progress,
+    progress: &mut dyn Progress,
 ) -> Result<Answers, BenchError> {
     let preset = program.params().preset;
     let mut stream = Stream::from_seed(SEED);

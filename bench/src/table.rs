@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::row::Row;
 use report::bytes_text;
+
+use super::row::Row;
 
 /// Spaces between two columns.
 const GAP: usize = 3;

@@ -18,6 +18,8 @@ pub mod he;
 pub mod holder;
 pub mod infer;
 pub mod limit;
+pub mod plan;
+pub mod prediction;
 pub mod progress;
 mod random_model;
 mod resident_model;
@@ -31,14 +33,11 @@ pub mod trained;
 pub mod trained_report;
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
 
 pub use self::error::BenchError;
-use self::{aggregate::AggregateArgs, he::HeArgs, infer::InferArgs, limit::LimitArgs, row::Row, train::TrainArgs};
-use crate::{
-    cli::Global,
-    error::Error,
-    output::{Done, Format},
+use self::{
+    aggregate::AggregateArgs, he::HeArgs, infer::InferArgs, limit::LimitArgs, progress::Progress, row::Row,
+    train::TrainArgs,
 };
 use remedy::Exit;
 
@@ -92,21 +91,16 @@ pub struct Measured {
     pub exit: Exit,
 }
 
-/// Measures.
+/// Measures, and tells `progress` what is under way.
 ///
 /// # Errors
 /// [`BenchError`]: a flag that does not fit, or an operation that failed.
-pub fn run(arguments: &BenchArgs, global: Global) -> Result<Done, Error> {
-    let Measured { text, rows, exit } = match &arguments.what {
-        What::He(arguments) => he::run(arguments, global),
-        What::Aggregate(arguments) => aggregate::run(arguments, global),
-        What::Infer(arguments) => infer::run(arguments, global),
-        What::Train(arguments) => train::run(arguments, global),
-        What::Limit(arguments) => limit::run(arguments, global),
-    }?;
-    let text = match global.format {
-        Format::Text => text,
-        Format::Json | Format::Jsonl => rows.iter().map(Row::json).collect::<Vec<_>>().join("\n"),
-    };
-    Ok(Done { text, data: Value::Null, exit })
+pub fn run(arguments: &BenchArgs, progress: &mut dyn Progress) -> Result<Measured, BenchError> {
+    match &arguments.what {
+        What::He(arguments) => he::run(arguments, progress),
+        What::Aggregate(arguments) => aggregate::run(arguments, progress),
+        What::Infer(arguments) => infer::run(arguments, progress),
+        What::Train(arguments) => train::run(arguments, progress),
+        What::Limit(arguments) => limit::run(arguments, progress),
+    }
 }

@@ -9,6 +9,9 @@ use client::{
 };
 use datasets::Dataset;
 use metrics::Evaluation;
+use experiment::{DataFormat, Experiment};
+use remedy::Exit;
+use simulation::{baselines, data};
 
 use super::{
     Measured,
@@ -20,10 +23,6 @@ use super::{
     table::{Table, grouped, three_figures, time},
     timing::Timing,
 };
-use crate::cli::Global;
-use experiment::{DataFormat, Experiment};
-use remedy::Exit;
-use simulation::{baselines, data};
 
 /// Most epochs of one run.
 const EPOCHS_MAX: usize = 100_000;
@@ -60,7 +59,7 @@ pub struct TrainArgs {
 ///
 /// # Errors
 /// A file, data or flag that does not fit, or training that diverges.
-pub fn run(arguments: &TrainArgs, global: Global) -> Result<Measured, BenchError> {
+pub fn run(arguments: &TrainArgs, progress: &mut dyn Progress) -> Result<Measured, BenchError> {
     let experiment = Experiment::load(&arguments.file, &arguments.set).map_err(BenchError::experiment)?;
     let epochs = arguments.epochs.unwrap_or_else(|| baselines::epochs(&experiment));
     if !(1..=EPOCHS_MAX).contains(&epochs) {
@@ -77,11 +76,10 @@ pub fn run(arguments: &TrainArgs, global: Global) -> Result<Measured, BenchError
         Choice::Auto => DeviceChoice::Auto,
     })?;
     let engine = Engine::start(&arguments.engine)?;
-    let mut progress = Progress::new(global);
     progress.group(experiment.name());
     progress.step("reading images");
     let dataset = data::load(&experiment, path.map(PathBuf::as_path))?;
-    let fitted = engine.run(|| fit((&experiment, &device), &dataset, epochs, &mut progress));
+    let fitted = engine.run(|| fit((&experiment, &device), &dataset, epochs, progress));
     progress.finish();
     let Fitted { model, seconds, evaluation } = fitted?;
     let mut rows = rows(&experiment, &dataset, &engine, (&model, &seconds, &evaluation));
@@ -131,7 +129,7 @@ fn fit(
     (experiment, device): (&Experiment, &TrainDevice),
     dataset: &Dataset,
     epochs: usize,
-    progress: &mut Progress,
+    progress: &mut dyn Progress,
 ) -> Result<Fitted, BenchError> {
     let trainer = Trainer::on(device.clone(), experiment.network(), experiment.train().clone())?;
     let mut seconds = Vec::with_capacity(epochs);

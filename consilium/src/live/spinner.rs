@@ -2,23 +2,24 @@
 
 use std::io::Write;
 
+use bench::progress::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::{cli::Global, live::Shown};
+use super::Shown;
 
 /// Redraws per second.
 const REDRAWS: u8 = 12;
 
 /// The line, or the lines.
-pub struct Progress {
+pub struct Spinner {
     bar: Option<ProgressBar>,
     group: String,
 }
 
-impl Progress {
+impl Spinner {
     /// For this output.
-    pub fn new(global: Global) -> Self {
-        let bar = match global.shown() {
+    pub fn new(shown: Shown) -> Self {
+        let bar = match shown {
             Shown::Terminal { color } => {
                 let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(REDRAWS));
                 let template = if color { "{spinner:.cyan} {msg}" } else { "{spinner} {msg}" };
@@ -32,9 +33,10 @@ impl Progress {
         };
         Self { bar, group: String::new() }
     }
+}
 
-    /// A group of operations begins, for instance a preset.
-    pub fn group(&mut self, name: &str) {
+impl Progress for Spinner {
+    fn group(&mut self, name: &str) {
         name.clone_into(&mut self.group);
         match &self.bar {
             Some(bar) => bar.set_message(self.group.clone()),
@@ -43,8 +45,8 @@ impl Progress {
         }
     }
 
-    /// One operation begins. The line is drawn now and not from a thread of its own, which would disturb the figure.
-    pub fn step(&mut self, name: &str) {
+    /// The line is drawn now and not from a thread of its own, which would disturb the figure.
+    fn step(&mut self, name: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{}: {name}", self.group));
             bar.tick();
@@ -52,8 +54,8 @@ impl Progress {
     }
 
     /// Removes the line, so that the result stands alone.
-    pub fn finish(self) {
-        if let Some(bar) = self.bar {
+    fn finish(&mut self) {
+        if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
     }

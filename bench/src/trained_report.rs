@@ -1,6 +1,8 @@
 //! What is said about the answers of a trained model: rows for programs, a table and sentences for people.
 
 use he_infer::Program;
+use remedy::Exit;
+use report::bytes_text;
 
 use super::{
     Measured,
@@ -11,8 +13,6 @@ use super::{
     timing::{Timing, percentile},
     trained::Answers,
 };
-use remedy::Exit;
-use report::bytes_text;
 
 /// The percentile beside the median.
 const TAIL: f64 = 0.95;

@@ -8,6 +8,8 @@ use clap::Args;
 use he_agg::aggregation::{Flooding, LaneLayout};
 use he_agg::{Limb, Params, Preset};
 use rayon::prelude::*;
+use remedy::Exit;
+use report::bytes_text;
 
 use super::{
     Measured,
@@ -21,9 +23,6 @@ use super::{
     table::{Table, three_figures, time},
     timing::{Repetitions, Timing, TimingFlags, measure},
 };
-use crate::cli::Global;
-use remedy::Exit;
-use report::bytes_text;
 
 /// Time per figure if nothing is said.
 const SECONDS: f64 = 0.5;
@@ -59,16 +58,15 @@ pub struct LimitArgs {
 ///
 /// # Errors
 /// A flag that does not fit.
-pub fn run(arguments: &LimitArgs, global: Global) -> Result<Measured, BenchError> {
+pub fn run(arguments: &LimitArgs, progress: &mut dyn Progress) -> Result<Measured, BenchError> {
     let plan = Repetitions::of(arguments.timing, SECONDS)?;
     let engine = Engine::start(&arguments.engine)?;
-    let mut progress = Progress::new(global);
     progress.group("the machine");
-    let (ceilings, machine) = Ceilings::measure(&engine, plan, &mut progress)?;
+    let (ceilings, machine) = Ceilings::measure(&engine, plan, progress)?;
     progress.group("transforms");
-    let mut rows = transforms(&ceilings, &engine, plan, &mut progress)?;
+    let mut rows = transforms(&ceilings, &engine, plan, progress)?;
     progress.group("aggregation");
-    rows.extend(aggregation(&ceilings, &engine, plan, &mut progress)?);
+    rows.extend(aggregation(&ceilings, &engine, plan, progress)?);
     progress.finish();
     let text = format!("{}\n{}\n\n{}", engine.text(), machine_table(&machine), table(&rows));
     Ok(Measured { text, rows: machine.into_iter().chain(rows).collect(), exit: Exit::Done })
@@ -108,7 +106,7 @@ fn transforms(
     ceilings: &Ceilings,
     engine: &Engine,
     plan: Repetitions,
-    progress: &mut Progress,
+    progress: &mut dyn Progress,
 ) -> Result<Vec<Row>, BenchError> {
     let mut rows = Vec::new();
     for log_n in DEGREES {
@@ -163,7 +161,7 @@ fn aggregation(
     ceilings: &Ceilings,
     engine: &Engine,
     plan: Repetitions,
-    progress: &mut Progress,
+    progress: &mut dyn Progress,
 ) -> Result<Vec<Row>, BenchError> {
     let flooding = Flooding::secure(40, 1 << 14).map_err(BenchError::Security)?;
     let params = Preset::Agg13.params();

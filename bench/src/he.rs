@@ -2,6 +2,7 @@
 
 use clap::Args;
 use he_agg::{Params, Preset};
+use remedy::Exit;
 
 use super::{
     Measured,
@@ -16,8 +17,6 @@ use super::{
     table::{COLUMNS, Table, cells, three_figures},
     timing::{Repetitions, TimingFlags},
 };
-use crate::cli::Global;
-use remedy::Exit;
 
 /// Time per operation if nothing is said.
 const SECONDS: f64 = 0.2;
@@ -66,7 +65,7 @@ pub fn preset(name: &str) -> Result<Preset, BenchError> {
 ///
 /// # Errors
 /// A flag that does not fit.
-pub fn run(arguments: &HeArgs, global: Global) -> Result<Measured, BenchError> {
+pub fn run(arguments: &HeArgs, progress: &mut dyn Progress) -> Result<Measured, BenchError> {
     let presets = match &arguments.preset {
         Some(name) => vec![preset(name)?],
         None => SERVING.to_vec(),
@@ -76,20 +75,19 @@ pub fn run(arguments: &HeArgs, global: Global) -> Result<Measured, BenchError> {
     let levels = presets.into_iter().map(|preset| level(preset, arguments.limbs)).collect::<Result<Vec<_>, _>>()?;
     let selected = Selected::find(arguments.device)?;
     if let Some(batch) = arguments.batch.or((!selected.is_cpu()).then_some(BATCH)) {
-        return batches(&selected, (&levels, batch), plan, &engine, global);
+        return batches(&selected, (&levels, batch), plan, &engine, progress);
     }
 
-    let mut progress = Progress::new(global);
     progress.group("transforms of N = 4096");
-    let compared = ring::compared_transforms(&engine, plan, &mut progress)?;
+    let compared = ring::compared_transforms(&engine, plan, progress)?;
     let mut text = format!("one limb, N = 4096, 1 thread\n{}", compared_table(&compared));
     let mut all = compared;
     for (preset, limbs) in levels {
         let params = preset.params();
         progress.group(preset.name());
-        let mut rows = ring::operations(params, limbs, &engine, plan, &mut progress)?;
+        let mut rows = ring::operations(params, limbs, &engine, plan, progress)?;
         if !params.p.is_empty() {
-            rows.extend(ckks::operations(preset, limbs, &engine, plan, &mut progress)?);
+            rows.extend(ckks::operations(preset, limbs, &engine, plan, progress)?);
         }
         text.push_str(&format!("\n\n{}\n{}", heading(params, limbs, &engine), table(&rows)));
         all.extend(rows);
@@ -104,17 +102,16 @@ fn batches(
     (levels, batch): (&[(Preset, usize)], usize),
     repetitions: Repetitions,
     engine: &Engine,
-    global: Global,
+    progress: &mut dyn Progress,
 ) -> Result<Measured, BenchError> {
     if !(1..=BATCH_MAX).contains(&batch) {
         return Err(BenchError::Batch { batch, max: BATCH_MAX });
     }
-    let mut progress = Progress::new(global);
     let (mut text, mut all, mut moving) = (vec![selected.line()], Vec::new(), Vec::new());
     for &(preset, limbs) in levels {
         progress.group(preset.name());
         let plan = batch::Plan { preset, limbs, batch, repetitions, engine };
-        let (rows, moved) = batch::operations(selected, plan, &mut progress)?;
+        let (rows, moved) = batch::operations(selected, plan, progress)?;
         text.push(format!("{}\nbatches of {batch}\n{}", heading(preset.params(), limbs, engine), batch_table(&rows)));
         all.extend(rows);
         moving.extend(moved);

@@ -48,7 +48,7 @@ pub(super) fn answer(
     program: &Program,
     kind: QueryKind,
     queries: usize,
-    progress: &mut Progress,
+    progress: &mut dyn Progress,
 ) -> Result<Seen, BenchError> {
     let preset = program.params().preset;
     let network = program.network();

@@ -6,6 +6,8 @@ use clap::Args;
 use client::model_file::ModelFile;
 use he_agg::Preset;
 use he_infer::{ImageShape, LayerSpec, Network, Program};
+use experiment::Experiment;
+use remedy::Exit;
 
 use super::{
     Measured,
@@ -19,9 +21,6 @@ use super::{
     table::{COLUMNS, Table, cells, three_figures},
     trained, trained_report,
 };
-use crate::cli::Global;
-use experiment::Experiment;
-use remedy::Exit;
 
 /// Most images of one run: an hour at a second each.
 const IMAGES_MAX: usize = 3600;
@@ -97,11 +96,11 @@ fn per_query(text: &str) -> Result<PerQuery, String> {
 ///
 /// # Errors
 /// A flag that does not fit, or a network that does not fit the preset.
-pub fn run(arguments: &InferArgs, global: Global) -> Result<Measured, BenchError> {
+pub fn run(arguments: &InferArgs, progress: &mut dyn Progress) -> Result<Measured, BenchError> {
     let preset = he::preset(&arguments.preset)?;
     let trained = |file: &&PathBuf| file.extension().is_some_and(|extension| extension == "safetensors");
     if let Some(file) = arguments.model.as_ref().filter(trained) {
-        return run_trained(arguments, file, preset, global);
+        return run_trained(arguments, file, preset, progress);
     }
     for (flag, given) in [("--data", arguments.data.is_some()), ("--hospitals", arguments.hospitals.is_some())] {
         if given {
@@ -138,11 +137,10 @@ pub fn run(arguments: &InferArgs, global: Global) -> Result<Measured, BenchError
             return Err(BenchError::OnlyCpu { flag: "--own-key" });
         }
         let asked = Asked { program: &program, name: &name, single: queries, together, engine: &engine };
-        return resident(&selected, asked, global);
+        return resident(&selected, asked, progress);
     }
-    let mut progress = Progress::new(global);
     progress.group(&format!("{name} on {preset}"));
-    let run = engine.run(|| random_model::answer(&program, kind, queries, &mut progress));
+    let run = engine.run(|| random_model::answer(&program, kind, queries, progress));
     progress.finish();
     let (rows, summary) = random_model::report(&run?, &program, &name, &engine);
     let mut table = Table::new(&COLUMNS);
@@ -154,12 +152,11 @@ pub fn run(arguments: &InferArgs, global: Global) -> Result<Measured, BenchError
 }
 
 /// Keys and model where they are computed on.
-fn resident(selected: &Selected, asked: Asked<'_>, global: Global) -> Result<Measured, BenchError> {
+fn resident(selected: &Selected, asked: Asked<'_>, progress: &mut dyn Progress) -> Result<Measured, BenchError> {
     let Asked { program, name, single, together, engine } = asked;
     let preset = program.params().preset;
-    let mut progress = Progress::new(global);
     progress.group(&format!("{name} on {preset}"));
-    let answered = resident_model::answer(selected, asked, &mut progress)?;
+    let answered = resident_model::answer(selected, asked, progress)?;
     progress.finish();
     let mut table = Table::new(&[&COLUMNS[..], &["together", "images/s"]].concat());
     for row in answered.rows.iter().filter(|row| row.median_ns.is_some()) {
@@ -186,7 +183,7 @@ fn resident(selected: &Selected, asked: Asked<'_>, global: Global) -> Result<Mea
     Ok(Measured { text, rows: answered.rows, exit })
 }
 
-fn run_trained(arguments: &InferArgs, file: &Path, preset: Preset, global: Global) -> Result<Measured, BenchError> {
+fn run_trained(arguments: &InferArgs, file: &Path, preset: Preset, progress: &mut dyn Progress) -> Result<Measured, BenchError> {
     for (flag, given) in [
         ("--per-query", arguments.per_query.is_some()),
         ("--own-key", arguments.own_key),
@@ -203,9 +200,8 @@ fn run_trained(arguments: &InferArgs, file: &Path, preset: Preset, global: Globa
     let program = Program::compile_wide(network, preset.params(), INPUTS_MAX).map_err(BenchError::Compile)?;
     let chosen = trained::images(&model, arguments.data.as_deref(), arguments.images.unwrap_or(0))?;
     let engine = Engine::start(&arguments.engine)?;
-    let mut progress = Progress::new(global);
     progress.group(&format!("{} on {preset}", model.heading().name));
-    let answers = engine.run(|| trained::answer((&model, &program), &chosen, release, &mut progress));
+    let answers = engine.run(|| trained::answer((&model, &program), &chosen, release, progress));
     progress.finish();
     Ok(trained_report::measured(&answers?, (&program, &model.heading().name), release.0, &engine))
 }

@@ -62,7 +62,7 @@ pub(super) struct Answered {
 ///
 /// # Errors
 /// What keys, encryption or the device say; no room for the model, for instance.
-pub(super) fn answer(selected: &Selected, asked: Asked<'_>, progress: &mut Progress) -> Result<Answered, BenchError> {
+pub(super) fn answer(selected: &Selected, asked: Asked<'_>, progress: &mut dyn Progress) -> Result<Answered, BenchError> {
     let job = Answers { asked, selected, progress };
     asked.engine.run(|| selected.run(asked.program.params(), job))
 }
@@ -70,7 +70,7 @@ pub(super) fn answer(selected: &Selected, asked: Asked<'_>, progress: &mut Progr
 struct Answers<'a, 'p> {
     asked: Asked<'a>,
     selected: &'a Selected,
-    progress: &'p mut Progress,
+    progress: &'p mut dyn Progress,
 }
 
 /// A query with what should come back.

@@ -76,7 +76,7 @@ pub fn operations(
     limbs: usize,
     engine: &Engine,
     plan: Repetitions,
-    progress: &mut Progress,
+    progress: &mut dyn Progress,
 ) -> Result<Vec<Row>, BenchError> {
     progress.step("making keys");
     let mut fixture = engine.run(|| Fixture::new(preset, limbs))?;

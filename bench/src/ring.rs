@@ -33,7 +33,7 @@ pub fn uniform(params: &Params, index: u32, limbs: usize) -> Poly<Eval> {
 pub fn compared_transforms(
     engine: &Engine,
     plan: Repetitions,
-    progress: &mut Progress,
+    progress: &mut dyn Progress,
 ) -> Result<Vec<Row>, BenchError> {
     let params = Params::toy(Preset::Agg13, LOG_N_COMPARED);
     let limb = &params.q[0];
@@ -67,7 +67,7 @@ pub fn operations(
     limbs: usize,
     engine: &Engine,
     plan: Repetitions,
-    progress: &mut Progress,
+    progress: &mut dyn Progress,
 ) -> Result<Vec<Row>, BenchError> {
     let (n, basis) = (params.n, &params.q[..limbs]);
     let poly = WORD * n * limbs;
