@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use client::model_file::ModelFile;
+use experiment::Experiment;
 use he_agg::Preset;
 use he_infer::{ImageShape, LayerSpec, Network, Program};
-use experiment::Experiment;
 use remedy::Exit;
 
 use super::{
@@ -183,7 +183,12 @@ fn resident(selected: &Selected, asked: Asked<'_>, progress: &mut dyn Progress) 
     Ok(Measured { text, rows: answered.rows, exit })
 }
 
-fn run_trained(arguments: &InferArgs, file: &Path, preset: Preset, progress: &mut dyn Progress) -> Result<Measured, BenchError> {
+fn run_trained(
+    arguments: &InferArgs,
+    file: &Path,
+    preset: Preset,
+    progress: &mut dyn Progress,
+) -> Result<Measured, BenchError> {
     for (flag, given) in [
         ("--per-query", arguments.per_query.is_some()),
         ("--own-key", arguments.own_key),

@@ -1,4 +1,5 @@
-//! `consilium bench`: what the cryptography costs on this machine, and how far that is from what the machine could do.
+//! What the cryptography costs on this machine, and how far that is from what the machine could do; and what an
+//! experiment would cost, in [`plan`] and [`prediction`].
 //!
 //! Every figure comes with its parameters, instruction set and thread count; inputs come from fixed seeds. [`timing`]
 //! says how a figure is taken, [`row`] what is said about it, [`table`] how people see it.
@@ -33,13 +34,13 @@ pub mod trained;
 pub mod trained_report;
 
 use clap::{Args, Subcommand};
+use remedy::Exit;
 
 pub use self::error::BenchError;
 use self::{
     aggregate::AggregateArgs, he::HeArgs, infer::InferArgs, limit::LimitArgs, progress::Progress, row::Row,
     train::TrainArgs,
 };
-use remedy::Exit;
 
 /// Flags of `bench`.
 #[derive(Debug, Args)]

@@ -62,7 +62,11 @@ pub(super) struct Answered {
 ///
 /// # Errors
 /// What keys, encryption or the device say; no room for the model, for instance.
-pub(super) fn answer(selected: &Selected, asked: Asked<'_>, progress: &mut dyn Progress) -> Result<Answered, BenchError> {
+pub(super) fn answer(
+    selected: &Selected,
+    asked: Asked<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Answered, BenchError> {
     let job = Answers { asked, selected, progress };
     asked.engine.run(|| selected.run(asked.program.params(), job))
 }

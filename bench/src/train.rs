@@ -8,8 +8,8 @@ use client::{
     train::{DeviceChoice, TrainDevice, Trainer},
 };
 use datasets::Dataset;
-use metrics::Evaluation;
 use experiment::{DataFormat, Experiment};
+use metrics::Evaluation;
 use remedy::Exit;
 use simulation::{baselines, data};
 

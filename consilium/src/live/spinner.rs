@@ -5,7 +5,7 @@ use std::io::Write;
 use bench::progress::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::Shown;
+use super::shown::Shown;
 
 /// Redraws per second.
 const REDRAWS: u8 = 12;

@@ -1,8 +1,9 @@
 //! What the view knows and how it says it; no terminal and no clock in here.
 
+use std::time::Duration;
+
 use report::{bytes_text, milliseconds_text, number_text, seconds_text};
 use simulation::event::{Activity, Event, Phase, RoundSummary};
-use std::time::Duration;
 
 /// Silence after which the view says for whom it waits.
 const SILENCE: Duration = Duration::from_secs(10);

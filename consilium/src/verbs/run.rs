@@ -6,7 +6,6 @@ use clap::Args;
 use client::train::TrainDevice;
 use coordinator::compute::{Choice, Compute};
 use experiment::{DataFormat, Experiment, Site};
-use report;
 use serde_json::json;
 use simulation::FederationError;
 use simulation::dropout::DropOut;
@@ -14,7 +13,7 @@ use simulation::event::EventSender;
 use simulation::options::RunOptions;
 use simulation::run_folder;
 
-use crate::{cli::Global, error::Error, exit::Exit, live, output::Done};
+use crate::{error::Error, exit::Exit, global::Global, live, output::Done};
 
 /// Flags of `run`.
 #[derive(Debug, Args)]

@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 
+use bench::{
+    plan::Plan,
+    prediction::{self, Prediction},
+};
 use clap::Args;
 use experiment::Experiment;
 
-use crate::{error::Error, exit::Exit, output::Done, plan::Plan, prediction, prediction::Prediction};
+use crate::{error::Error, exit::Exit, output::Done};
 
 /// Flags of `plan`.
 #[derive(Debug, Args)]

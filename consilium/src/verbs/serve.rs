@@ -10,7 +10,7 @@ use simulation::computing::compute_report;
 use simulation::event::EventSender;
 use simulation::run_folder;
 
-use crate::{cli::Global, error::Error, exit::Exit, live, live::Shown, output::Done};
+use crate::{error::Error, exit::Exit, global::Global, live, live::Shown, output::Done};
 
 /// Flags of `serve`.
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use coordinator::compute::Choice;
 use experiment::{DEMO, Experiment, Site};
 use simulation::dropout::DropOut;
 
-use crate::{cli::Global, error::Error, output::Done, run_verb};
+use crate::{error::Error, global::Global, output::Done, verbs::run};
 
 /// Flags of `demo`.
 #[derive(Debug, Args)]
@@ -41,7 +41,7 @@ pub fn run(arguments: &DemoArgs, global: Global) -> Result<Done, Error> {
     overrides.extend(arguments.seed.map(|seed| format!("experiment.seed={seed}")));
     overrides.extend(arguments.device.map(|device| format!("compute.backend={device}")));
     let experiment = Experiment::parse("demo.toml", DEMO, &overrides)?;
-    let request = run_verb::Request {
+    let request = run::Request {
         data: None,
         out: arguments.out.clone(),
         drops: arguments.drop.clone(),
@@ -49,5 +49,5 @@ pub fn run(arguments: &DemoArgs, global: Global) -> Result<Done, Error> {
         site: Site::default(),
         command: "demo",
     };
-    run_verb::federation(&experiment, request, global)
+    run::federation(&experiment, request, global)
 }
