@@ -8,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use he_agg::backend::{Backend, BackendError, Cpu};
-use he_agg::{Params, Preset};
+use he_agg::{DeviceChoice, Params, Preset};
 use he_gpu::{DeviceKind, Gpu, Probed, Traffic};
 
 use super::{
@@ -26,23 +26,18 @@ const FIGURE: Duration = Duration::from_millis(5);
 const CALLS_MAX: usize = 16;
 
 /// `--device`.
-#[derive(Debug, Clone, Copy, Default, Args)]
+#[derive(Debug, Clone, Copy, Args)]
 pub struct DeviceFlags {
     /// Where ciphertexts are computed on: auto is the GPU if there is one that is no software, else the processor.
-    #[arg(long, value_enum, value_name = "DEVICE", default_value = "cpu")]
-    pub device: Choice,
+    #[arg(long, value_name = "auto|cpu|gpu", default_value_t = DeviceChoice::Cpu)]
+    pub device: DeviceChoice,
 }
 
-/// What was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Choice {
-    /// The processor.
-    #[default]
-    Cpu,
-    /// The best graphics adapter, be it software.
-    Gpu,
-    /// A GPU if there is one, else the processor.
-    Auto,
+/// A figure is the processor's unless another device is asked for.
+impl Default for DeviceFlags {
+    fn default() -> Self {
+        Self { device: DeviceChoice::Cpu }
+    }
 }
 
 /// Nothing copied, nothing started.
@@ -128,15 +123,15 @@ impl Selected {
     /// # Errors
     /// [`BenchError::Device`] where there is no GPU and one is asked for.
     pub fn find(flags: DeviceFlags) -> Result<Self, BenchError> {
-        if flags.device == Choice::Cpu {
+        if flags.device == DeviceChoice::Cpu {
             return Ok(Self::Cpu);
         }
         // The device is the same for all parameters; these have the fewest constants.
         match Gpu::open(Preset::Agg13.params()) {
-            Ok(gpu) if flags.device == Choice::Gpu || gpu.adapter().kind != DeviceKind::Software => {
+            Ok(gpu) if flags.device == DeviceChoice::Gpu || gpu.adapter().kind != DeviceKind::Software => {
                 Ok(Self::Gpu(gpu.adapter().clone()))
             }
-            Err(source) if flags.device == Choice::Gpu => Err(BenchError::Device(source)),
+            Err(source) if flags.device == DeviceChoice::Gpu => Err(BenchError::Device(source)),
             _ => Ok(Self::Cpu),
         }
     }

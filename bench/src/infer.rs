@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use client::model_file::ModelFile;
 use experiment::Experiment;
-use he_agg::Preset;
+use he_agg::{DeviceChoice, Preset};
 use he_infer::{ImageShape, LayerSpec, Network, Program};
 use remedy::Exit;
 
 use super::{
     Measured,
-    device::{Choice, DeviceFlags, Selected},
+    device::{DeviceFlags, Selected},
     engine::{Engine, EngineFlags},
     error::BenchError,
     he,
@@ -193,7 +193,7 @@ fn run_trained(
         ("--per-query", arguments.per_query.is_some()),
         ("--own-key", arguments.own_key),
         ("--queries", arguments.queries.is_some()),
-        ("--device", arguments.device.device != Choice::Cpu),
+        ("--device", arguments.device.device != DeviceChoice::Cpu),
     ] {
         if given {
             return Err(BenchError::OnlyRandom { flag });

@@ -19,6 +19,7 @@ pub mod he;
 pub mod holder;
 pub mod infer;
 pub mod limit;
+mod measured;
 pub mod plan;
 pub mod prediction;
 pub mod progress;
@@ -34,13 +35,11 @@ pub mod trained;
 pub mod trained_report;
 
 use clap::{Args, Subcommand};
-use remedy::Exit;
 
-pub use self::error::BenchError;
 use self::{
-    aggregate::AggregateArgs, he::HeArgs, infer::InferArgs, limit::LimitArgs, progress::Progress, row::Row,
-    train::TrainArgs,
+    aggregate::AggregateArgs, he::HeArgs, infer::InferArgs, limit::LimitArgs, progress::Progress, train::TrainArgs,
 };
+pub use self::{error::BenchError, measured::Measured};
 
 /// Flags of `bench`.
 #[derive(Debug, Args)]
@@ -79,17 +78,6 @@ impl What {
             Self::Limit(_) => "bench limit",
         }
     }
-}
-
-/// What was measured.
-#[derive(Debug)]
-pub struct Measured {
-    /// For people.
-    pub text: String,
-    /// For programs.
-    pub rows: Vec<Row>,
-    /// [`Exit::Done`], or that a check failed.
-    pub exit: Exit,
 }
 
 /// Measures, and tells `progress` what is under way.

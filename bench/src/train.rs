@@ -5,17 +5,16 @@ use std::{path::PathBuf, time::Instant};
 use clap::Args;
 use client::{
     model_file::{Heading, ModelFile},
-    train::{DeviceChoice, TrainDevice, Trainer},
+    train::{TrainDevice, Trainer},
 };
 use datasets::Dataset;
-use experiment::{DataFormat, Experiment};
+use experiment::{DataFormat, DeviceChoice, Experiment};
 use metrics::Evaluation;
 use remedy::Exit;
 use simulation::{baselines, data};
 
 use super::{
     Measured,
-    device::Choice,
     engine::{Engine, EngineFlags},
     error::BenchError,
     progress::Progress,
@@ -48,8 +47,8 @@ pub struct TrainArgs {
     #[arg(long, value_name = "TABLE.KEY=VALUE")]
     pub set: Vec<String>,
     /// Where to train: auto is the GPU if this build can train on one and there is one that is no software.
-    #[arg(long, value_enum, value_name = "DEVICE", default_value = "cpu")]
-    pub device: Choice,
+    #[arg(long, value_name = "auto|cpu|gpu", default_value_t = DeviceChoice::Cpu)]
+    pub device: DeviceChoice,
     /// Threads and instruction set.
     #[command(flatten)]
     pub engine: EngineFlags,
@@ -70,11 +69,7 @@ pub fn run(arguments: &TrainArgs, progress: &mut dyn Progress) -> Result<Measure
     if path.is_none() && format != DataFormat::Phantom {
         return Err(BenchError::NoData { format: format.word() });
     }
-    let device = TrainDevice::find(match arguments.device {
-        Choice::Cpu => DeviceChoice::Cpu,
-        Choice::Gpu => DeviceChoice::Gpu,
-        Choice::Auto => DeviceChoice::Auto,
-    })?;
+    let device = TrainDevice::find(arguments.device)?;
     let engine = Engine::start(&arguments.engine)?;
     progress.group(experiment.name());
     progress.step("reading images");

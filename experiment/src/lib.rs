@@ -14,16 +14,19 @@ mod settings;
 mod site;
 #[cfg(test)]
 mod tests;
+pub mod train;
 mod write;
 
 use std::path::Path;
 
-use client::train::TrainSettings;
 use datasets::{LoadOptions, PhantomSpec};
 use he_agg::aggregation::LaneLayout;
 use he_infer::{Network, Program};
 
 use self::document::Document;
+pub use he_agg::DeviceChoice;
+
+use self::train::TrainSettings;
 pub use self::{
     document::{Origin, Place},
     error::{Conflict, ExperimentError, Fault, Faults, OverrideFault},

@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use client::train::TrainSettings;
 use datasets::{Partition, SplitBy, SplitFractions};
 use he_agg::{Flooding, Preset, aggregation::LaneLayout, multiparty::DecryptPolicy};
 use he_infer::{ImageShape, LayerSpec, Network, Program};
@@ -16,6 +15,7 @@ use super::{
     literal::{Auto, DataLiteral, ExperimentLiteral, FederationLiteral},
     schema,
     settings::{Compute, DataFormat, DataPlan, Encryption, Federation, Phantom, Publish, ReportFormats},
+    train::TrainSettings,
 };
 
 /// What the generator makes, in the order of its labels.

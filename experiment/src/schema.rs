@@ -2,6 +2,8 @@
 //!
 //! A key appears here when the run obeys it, and not before: a setting that is read and ignored is a lie.
 
+use he_agg::DeviceChoice;
+
 use super::kind::{Field, Kind, Variant};
 
 const fn required(key: &'static str, kind: Kind) -> Field {
@@ -30,7 +32,7 @@ pub(super) const ROOT: &[Field] = &[
 pub(super) const SITE: &[Field] =
     &[optional("schema", Kind::Integer(1, 1)), optional("train", Kind::Table(TRAIN_SITE))];
 
-const TRAIN_SITE: &[Field] = &[optional("device", Kind::Choice(&["auto", "cpu", "gpu"]))];
+const TRAIN_SITE: &[Field] = &[optional("device", Kind::Choice(&DeviceChoice::WORDS))];
 
 const EXPERIMENT: &[Field] = &[
     required("name", Kind::Name),
@@ -176,6 +178,6 @@ const PUBLISH: &[Field] = &[
 ];
 
 const COMPUTE: &[Field] =
-    &[optional("backend", Kind::Choice(&["auto", "cpu", "gpu"])), optional("threads", Kind::Integer(0, 1024))];
+    &[optional("backend", Kind::Choice(&DeviceChoice::WORDS)), optional("threads", Kind::Integer(0, 1024))];
 
 const REPORT: &[Field] = &[optional("formats", Kind::Choices(&["html", "json", "parquet"]))];

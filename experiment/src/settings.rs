@@ -2,9 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use coordinator::compute::Choice;
 use datasets::{Partition, SplitBy, SplitFractions};
-use he_agg::{Preset, multiparty::DecryptPolicy};
+use he_agg::{DeviceChoice, Preset, multiparty::DecryptPolicy};
 
 /// `[federation]`: who takes part and how patiently they wait for each other.
 #[derive(Debug, Clone, PartialEq)]
@@ -153,7 +152,7 @@ impl Publish {
 #[non_exhaustive]
 pub struct Compute {
     /// What does the coordinator's arithmetic. `--device` wins over it.
-    pub backend: Choice,
+    pub backend: DeviceChoice,
     /// Threads; 0 for all cores.
     pub threads: usize,
 }

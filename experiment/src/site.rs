@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use client::train::DeviceChoice;
-use serde::Deserialize;
+use he_agg::DeviceChoice;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{
     document::Document,
@@ -27,7 +27,12 @@ pub struct Site {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct TrainSite {
     /// Where to train.
+    #[serde(deserialize_with = "device")]
     pub device: DeviceChoice,
+}
+
+fn device<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DeviceChoice, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
 impl Site {

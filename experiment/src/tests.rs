@@ -1,6 +1,6 @@
 //! What experiment files are accepted, and what people are told about the others.
 
-use coordinator::compute::Choice;
+use he_agg::DeviceChoice;
 
 use super::*;
 
@@ -65,9 +65,9 @@ fn every_kind_of_layer_can_be_written_and_is_written_again() {
 #[test]
 fn every_device_can_be_chosen_and_auto_is_if_nothing_is_said() {
     let plain = parse(GOOD).expect("accepted");
-    assert_eq!(plain.compute().backend, Choice::Auto);
+    assert_eq!(plain.compute().backend, DeviceChoice::Auto);
     assert!(plain.resolved_toml().contains("backend = \"auto\""), "{}", plain.resolved_toml());
-    for choice in [Choice::Auto, Choice::Cpu, Choice::Gpu] {
+    for choice in [DeviceChoice::Auto, DeviceChoice::Cpu, DeviceChoice::Gpu] {
         let file = parse(&format!("{GOOD}[compute]\nbackend = \"{choice}\"\n")).expect("accepted");
         let flag = Experiment::parse("x.toml", GOOD, &[format!("compute.backend={choice}")]).expect("accepted");
         assert_eq!((file.compute().backend, flag.compute().backend), (choice, choice));
@@ -232,7 +232,7 @@ fn overrides_win_and_are_named_in_errors() {
     assert_eq!(set("publish.preset=INF15-60").expect("accepted").publish().preset.to_string(), "INF15-60");
     assert!(set("train.augmentation.mirror = true").expect("accepted").train().augmentation.mirror);
     let adjusted = set("train.class-weights=logit-adjusted").expect("accepted");
-    assert_eq!(adjusted.train().class_weights, client::train::ClassWeighting::LogitAdjusted);
+    assert_eq!(adjusted.train().class_weights, train::ClassWeighting::LogitAdjusted);
     assert!(adjusted.resolved_toml().contains("class-weights = \"logit-adjusted\""));
     assert_eq!(set("train.proximal=0.1").expect("accepted").train().proximal, 0.1);
     assert_eq!(

@@ -36,9 +36,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("he-infer", &["he-agg"]),
     ("metrics", &["datasets"]),
     ("remedy", &[]),
-    ("experiment", &["he-agg", "he-infer", "datasets", "client", "coordinator"]),
+    ("experiment", &["he-agg", "he-infer", "datasets"]),
     // metrics in tests only.
-    ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "metrics"]),
+    ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "metrics", "experiment"]),
     ("coordinator", &["he-agg", "he-gpu", "he-infer", "protocol"]),
     ("report", &["metrics", "experiment"]),
     (

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use coordinator::compute::Choice;
-use experiment::{DEMO, Experiment, Site};
+use experiment::{DEMO, DeviceChoice, Experiment, Site};
 use simulation::dropout::DropOut;
 
 use crate::{error::Error, global::Global, output::Done, verbs::run};
@@ -26,7 +25,7 @@ pub struct DemoArgs {
     pub seed: Option<u64>,
     /// Where the coordinator computes: auto (a GPU if there is one), cpu or gpu.
     #[arg(long, value_name = "auto|cpu|gpu")]
-    pub device: Option<Choice>,
+    pub device: Option<DeviceChoice>,
     /// Change one key of the built-in experiment. Repeatable.
     #[arg(long, value_name = "TABLE.KEY=VALUE")]
     pub set: Vec<String>,

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use client::train::TrainDevice;
-use coordinator::compute::{Choice, Compute};
-use experiment::{DataFormat, Experiment, Site};
+use coordinator::compute::Compute;
+use experiment::{DataFormat, DeviceChoice, Experiment, Site};
 use serde_json::json;
 use simulation::FederationError;
 use simulation::dropout::DropOut;
@@ -41,7 +41,7 @@ pub struct RunArgs {
     pub drop: Vec<DropOut>,
     /// Where the coordinator computes: auto (a GPU if there is one), cpu or gpu. Wins over compute.backend.
     #[arg(long, value_name = "auto|cpu|gpu")]
-    pub device: Option<Choice>,
+    pub device: Option<DeviceChoice>,
     /// The site file: what belongs to this machine, for instance the device to train on.
     #[arg(long, value_name = "FILE")]
     pub site: Option<PathBuf>,

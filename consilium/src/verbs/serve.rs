@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use coordinator::compute::{Choice, Compute};
-use experiment::Experiment;
+use coordinator::compute::Compute;
+use experiment::{DeviceChoice, Experiment};
 use serde_json::json;
 use simulation::computing::compute_report;
 use simulation::event::EventSender;
@@ -23,7 +23,7 @@ pub struct ServeArgs {
     pub runs: Vec<PathBuf>,
     /// Where the coordinators compute: auto (a GPU if there is one), cpu or gpu. Wins over each run's compute.backend.
     #[arg(long, value_name = "auto|cpu|gpu")]
-    pub device: Option<Choice>,
+    pub device: Option<DeviceChoice>,
 }
 
 /// Serves until a signal comes.
@@ -36,11 +36,11 @@ pub fn run(arguments: &ServeArgs, global: Global) -> Result<Done, Error> {
         .iter()
         .map(|folder| Ok((folder.clone(), run_folder::experiment(folder)?)))
         .collect::<Result<Vec<(PathBuf, Experiment)>, Error>>()?;
-    let choices: Vec<Choice> =
+    let choices: Vec<DeviceChoice> =
         runs.iter().map(|(_, experiment)| arguments.device.unwrap_or(experiment.compute().backend)).collect();
     let compute = Compute::choose(common(&choices))?;
     let runs = runs.into_iter().zip(&choices).map(|((folder, experiment), choice)| match choice {
-        Choice::Cpu => (folder, experiment, Compute::cpu()),
+        DeviceChoice::Cpu => (folder, experiment, Compute::cpu()),
         _ => (folder, experiment, compute.clone()),
     });
     let runs = runs.collect();
@@ -74,9 +74,9 @@ pub fn run(arguments: &ServeArgs, global: Global) -> Result<Done, Error> {
 }
 
 /// What the runs share: one device, given up for all of them at once.
-fn common(choices: &[Choice]) -> Choice {
+fn common(choices: &[DeviceChoice]) -> DeviceChoice {
     let wants = |choice| choices.contains(&choice).then_some(choice);
-    wants(Choice::Gpu).or_else(|| wants(Choice::Auto)).unwrap_or(Choice::Cpu)
+    wants(DeviceChoice::Gpu).or_else(|| wants(DeviceChoice::Auto)).unwrap_or(DeviceChoice::Cpu)
 }
 
 /// Resolves at the first Ctrl-C or SIGTERM.
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn one_device_serves_all_runs_that_want_one() {
-        use Choice::{Auto, Cpu, Gpu};
+        use DeviceChoice::{Auto, Cpu, Gpu};
         let of = [(&[Cpu, Cpu][..], Cpu), (&[Cpu, Auto], Auto), (&[Auto, Gpu, Cpu], Gpu), (&[Gpu], Gpu), (&[], Cpu)];
         for (choices, expected) in of {
             assert_eq!(common(choices), expected, "{choices:?}");

@@ -1,13 +1,15 @@
-//! The `[training]` table of a project file: how every hospital trains locally.
+//! The `[train]` table: how every hospital trains locally.
 
 use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Augmentation, ClassWeighting, OptimizerKind, TrainError};
+use super::augmentation::Augmentation;
+use super::choices::{ClassWeighting, OptimizerKind};
+use super::range::{SettingError, check_range};
 
 /// Largest accepted batch; bounds the memory of one step.
-pub(super) const BATCH_SIZE_MAX: usize = 4096;
+const BATCH_SIZE_MAX: usize = 4096;
 
 /// Local training settings. Unknown keys are refused; every key has a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,9 +65,9 @@ impl TrainSettings {
     /// Checks every range.
     ///
     /// # Errors
-    /// [`TrainError::Setting`] with the first key that is out of range.
-    pub fn check(&self) -> Result<(), TrainError> {
-        check_range("learning-rate", self.learning_rate, "above 0, at most 10", |v| v > 0.0 && v <= 10.0)?;
+    /// [`SettingError`] with the first key that is out of range.
+    pub fn check(&self) -> Result<(), SettingError> {
+        TrainSettings::check_learning_rate(self.learning_rate)?;
         check_range("momentum", self.momentum, "0 <= x < 1", |v| (0.0..1.0).contains(&v))?;
         check_range("weight-decay", self.weight_decay, "0 to 1", |v| (0.0..=1.0).contains(&v))?;
         check_range("batch-size", self.batch_size as f64, "1 to 4096", |v| v >= 1.0 && v <= BATCH_SIZE_MAX as f64)?;
@@ -76,6 +78,14 @@ impl TrainSettings {
         self.augmentation.check()
     }
 
+    /// Checks one learning rate, the peak or that of a round.
+    ///
+    /// # Errors
+    /// [`SettingError`] where it is out of range.
+    pub fn check_learning_rate(rate: f64) -> Result<(), SettingError> {
+        check_range("learning-rate", rate, "above 0, at most 10", |v| v > 0.0 && v <= 10.0)
+    }
+
     /// The learning rate of `round` (from 0) out of `rounds`: half a cosine from the peak down to
     /// 1 % of it, so that the last rounds settle.
     pub fn learning_rate_at(&self, round: usize, rounds: usize) -> f64 {
@@ -83,19 +93,6 @@ impl TrainSettings {
         let cosine = 0.5 * (1.0 + (PI * progress.min(1.0)).cos());
         self.learning_rate * (0.01 + 0.99 * cosine)
     }
-}
-
-/// Refuses `value` where `allowed_if` is false (or the value is NaN).
-pub(super) fn check_range(
-    setting: &'static str,
-    value: f64,
-    allowed: &'static str,
-    allowed_if: impl Fn(f64) -> bool,
-) -> Result<(), TrainError> {
-    if allowed_if(value) {
-        return Ok(());
-    }
-    Err(TrainError::Setting { setting, value, allowed })
 }
 
 #[cfg(test)]
