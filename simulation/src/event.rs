@@ -21,7 +21,6 @@ pub const QUEUE_EVENTS: usize = 8192;
 /// Something that happened. Hospitals are numbered from 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "snake_case")]
-#[non_exhaustive]
 pub enum Event {
     /// First of all.
     RunStarted {
@@ -85,7 +84,6 @@ pub enum Event {
 /// The parts of a run, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "phase", rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Phase {
     /// Reads or generates images and deals them out.
     Data,
@@ -129,7 +127,6 @@ impl std::fmt::Display for Phase {
 /// What one hospital does.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(tag = "activity", rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Activity {
     /// Nothing: it waits for the others.
     Waiting,
