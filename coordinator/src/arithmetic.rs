@@ -6,9 +6,7 @@ use std::time::Instant;
 use he_agg::aggregation::LaneLayout;
 use he_agg::multiparty::{Crs, Quorum};
 use he_infer::Program;
-use protocol::drive::coordinator::{
-    CoordinatorEvent, CoordinatorJob, JobResult, KeysAdded, ModelAdded, SumMade,
-};
+use protocol::drive::coordinator::{CoordinatorEvent, CoordinatorJob, JobResult, KeysAdded, ModelAdded, SumMade};
 use protocol::drive::{Crypto, JobId};
 use protocol::ids::Digest;
 use protocol::roster::Roster;
@@ -70,14 +68,8 @@ impl Workshop {
             CoordinatorJob::Combine { epoch_seed, round, attempt, cohort, decryptors, manifest, chunks } => {
                 let epoch = Digest(Crs::new(self.program.params().preset, epoch_seed.0).epoch());
                 let context = SumContext { epoch, round, attempt, cohort, decryptors, manifest };
-                let combined = aggregation::combine(
-                    &self.bodies,
-                    &self.layout,
-                    &context,
-                    chunks,
-                    &self.compute,
-                    &*self.observer,
-                );
+                let combined =
+                    aggregation::combine(&self.bodies, &self.layout, &context, chunks, &self.compute, &*self.observer);
                 let ms = milliseconds(started);
                 let moved = combined.as_ref().map_or_else(|_| Moved::default(), |combined| combined.moved);
                 self.observer.step(Step::Combined { round, cohort, decryptors, ms, moved });
@@ -96,8 +88,7 @@ impl Workshop {
             }
             CoordinatorJob::Load { published, epoch_seed } => {
                 let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
-                let quorum =
-                    Quorum { threshold: count(self.roster.threshold()), parties: count(self.roster.size()) };
+                let quorum = Quorum { threshold: count(self.roster.threshold()), parties: count(self.roster.size()) };
                 let (bodies, program) = (Arc::clone(&self.bodies), Arc::clone(&self.program));
                 let loaded = ServingEngine::load(bodies, program, epoch_seed, published.attempt, quorum);
                 let engine = loaded.map(|mut engine| {

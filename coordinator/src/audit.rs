@@ -23,7 +23,7 @@ use crate::encrypted_model::model_list;
 use crate::error::CoordinatorError;
 use crate::serving_engine::ServingEngine;
 use crate::serving_keys;
-use crate::standing::Standing;
+use crate::standing::{Standing, stored};
 
 /// Why a query cannot be recomputed.
 #[derive(Debug, thiserror::Error)]
@@ -215,18 +215,5 @@ fn name(step: KeyStep) -> &'static str {
         KeyStep::RelinRoundOne => "relinearisation key, first round",
         KeyStep::RelinRoundTwo => "relinearisation key",
         KeyStep::Galois => "rotation keys",
-    }
-}
-
-/// All entries of a stored log, encoded, a page at a time.
-fn stored(journal: &Journal) -> Result<Vec<Vec<u8>>, CoordinatorError> {
-    const PAGE: u32 = 1024;
-    let mut entries = Vec::new();
-    loop {
-        let page = journal.read(&crate::disk::name(protocol::drive::Stream::Log), entries.len() as u64, PAGE)?;
-        if page.is_empty() {
-            return Ok(entries);
-        }
-        entries.extend(page);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use he_agg::aggregation::LaneLayout;
 use he_infer::Program;
-use protocol::campaign::{OrderKind, PublishedModel};
+use protocol::campaign::OrderKind;
 use protocol::drive::coordinator::{CoordinatorConfig, CoordinatorDriver, CoordinatorEvent, CoordinatorNote};
 use protocol::drive::{Alarm, Outside};
 use protocol::net::Handler;
@@ -81,6 +81,8 @@ pub struct Status {
     pub awaited: PartySet,
     /// Hospitals whose lease runs.
     pub live: PartySet,
+    /// Whether queries are taken.
+    pub is_serving: bool,
     /// Results switched in this key epoch.
     pub releases: u64,
 }
@@ -91,7 +93,6 @@ pub struct Coordinator {
     notes: mpsc::Receiver<CoordinatorNote>,
     handler: Arc<Desk>,
     status: watch::Receiver<Status>,
-    published: Option<PublishedModel>,
     driving: tokio::task::JoinHandle<Result<(), CoordinatorError>>,
 }
 
@@ -111,8 +112,7 @@ impl Coordinator {
         let CoordinatorPlan { roster, terms, layout, program } = plan;
         let (sender, inputs) = mpsc::channel(INPUTS_WAITING_MAX);
         let waiting = Waiting::default();
-        let handler =
-            Arc::new(Desk { roster: roster.clone(), waiting: waiting.clone(), inputs: sender.clone() });
+        let handler = Arc::new(Desk { roster: roster.clone(), waiting: waiting.clone(), inputs: sender.clone() });
         let workshop = Workshop {
             roster: roster.clone(),
             layout,
@@ -134,7 +134,6 @@ impl Coordinator {
         let config = CoordinatorConfig { roster, terms, key, batch_max };
         let driver = CoordinatorDriver::open(config, outside)
             .map_err(|source| CoordinatorError::Resume { folder: folder.to_path_buf(), source })?;
-        let published = driver.campaign().published();
         let (telling, notes) = mpsc::channel(NOTES_WAITING_MAX);
         let (showing, status) = watch::channel(Status::default());
         let process = Process { driver, inputs, alarm, observer, notes: telling, status: showing };
@@ -142,17 +141,12 @@ impl Coordinator {
         let driving = tokio::task::spawn_blocking(move || {
             process.drive(&runtime).map_err(|source| CoordinatorError::Resume { folder, source })
         });
-        Ok(Self { inputs: sender, notes, handler, status, published, driving })
+        Ok(Self { inputs: sender, notes, handler, status, driving })
     }
 
     /// Answers hospitals' calls.
     pub fn handler(&self) -> Arc<dyn Handler> {
         Arc::clone(&self.handler) as Arc<dyn Handler>
-    }
-
-    /// The model that the log names as published, when this process began.
-    pub fn published(&self) -> Option<PublishedModel> {
-        self.published
     }
 
     /// What is under way now.
@@ -163,6 +157,16 @@ impl Coordinator {
     /// The next thing worth telling; `None` when all is over.
     pub async fn next(&mut self) -> Option<CoordinatorNote> {
         self.notes.recv().await
+    }
+
+    /// The status once queries are taken.
+    pub async fn serving(&self) -> Status {
+        let mut status = self.status.clone();
+        // A process that ended leaves its last status.
+        match status.wait_for(|status| status.is_serving).await {
+            Ok(status) => status.clone(),
+            Err(_) => self.status(),
+        }
     }
 
     /// Orders something.
@@ -237,7 +241,9 @@ impl Process {
     fn tell(&mut self) {
         let (step, awaited) = self.driver.awaited();
         let awaited = awaited.into_iter().map(|(party, ..)| party).collect();
-        let status = Status { step, awaited, live: self.driver.live(), releases: self.driver.releases() };
+        let releases = self.driver.releases();
+        let (live, is_serving) = (self.driver.live(), releases.is_some());
+        let status = Status { step, awaited, live, is_serving, releases: releases.unwrap_or(0) };
         self.status.send_replace(status);
         for note in self.driver.take_notes() {
             if let Some(step) = step_of(&note) {

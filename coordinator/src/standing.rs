@@ -1,10 +1,22 @@
 //! What the log of a run folder says about keys and the published model, for whoever checks it afterwards.
 
+use std::path::Path;
+
 use protocol::campaign::PublishedModel;
 use protocol::ceremony::seed_of;
+use protocol::codec::Wire;
+use protocol::drive::Stream;
 use protocol::ids::Digest;
+use protocol::log::LogEntry;
 use protocol::message::LogMessage;
 use protocol::roster::Roster;
+use protocol::store::Journal;
+
+use crate::disk::name;
+use crate::error::CoordinatorError;
+
+/// Entries read at once.
+const PAGE: u32 = 1024;
 
 /// Where a log leaves off. Empty for an empty one.
 #[derive(Default)]
@@ -15,6 +27,34 @@ pub(crate) struct Standing {
     opened: Option<PublishedModel>,
     /// The newest published model.
     pub(crate) published: Option<PublishedModel>,
+}
+
+/// The model that a folder's log names as published; nothing is started for it.
+///
+/// # Errors
+/// [`CoordinatorError`] where the log cannot be read.
+pub fn published(folder: &Path) -> Result<Option<PublishedModel>, CoordinatorError> {
+    let journal = Journal::open(&folder.join("journal.sqlite"))?;
+    let mut log = Vec::new();
+    for (index, bytes) in (0..).zip(stored(&journal)?) {
+        log.push(LogEntry::from_bytes(&bytes).map_err(|_| CoordinatorError::LogDamaged { index })?.message);
+    }
+    Ok(Standing::of(&log).published)
+}
+
+/// All entries of a stored log, encoded, read a page at a time.
+///
+/// # Errors
+/// [`CoordinatorError::Journal`].
+pub(crate) fn stored(journal: &Journal) -> Result<Vec<Vec<u8>>, CoordinatorError> {
+    let mut entries = Vec::new();
+    loop {
+        let page = journal.read(&name(Stream::Log), entries.len() as u64, PAGE)?;
+        if page.is_empty() {
+            return Ok(entries);
+        }
+        entries.extend(page);
+    }
 }
 
 impl Standing {

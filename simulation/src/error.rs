@@ -9,7 +9,7 @@ use client::vault::VaultError;
 use coordinator::CoordinatorError;
 use datasets::DataError;
 use metrics::MetricsError;
-use protocol::message::VoidReason;
+use protocol::campaign::PauseReason;
 use protocol::net::{CredentialError, NetError};
 use protocol::roster::RosterError;
 use protocol::sealed::SealError;
@@ -57,6 +57,9 @@ pub enum FederationError {
         /// The cap.
         cap: u64,
     },
+    /// The coordinator's socket.
+    #[error(transparent)]
+    Net(#[from] NetError),
     /// Certificates.
     #[error(transparent)]
     Credential(#[from] CredentialError),
@@ -129,25 +132,17 @@ pub enum FederationError {
     /// A hospital's counter.
     #[error(transparent)]
     Counter(#[from] CounterError),
-    /// Too few hospitals are left to decrypt.
-    #[error(
-        "round {round}: {reason}; what was trained is kept: consilium run --resume {folder} continues with all hospitals"
-    )]
-    QuorumLost {
-        /// The round.
-        round: u32,
+    /// Nothing goes on by itself.
+    #[error("{reason}; what was done is kept: consilium run --resume {} goes on from there", folder.display())]
+    Paused {
         /// Why.
-        reason: VoidReason,
+        reason: PauseReason,
         /// The run folder.
         folder: PathBuf,
     },
-    /// Rounds keep ending without a model.
-    #[error("round {round} ended without a model: {reason}; consilium run --resume {folder} continues with new keys")]
-    RoundVoid {
-        /// The round.
-        round: u32,
-        /// Why.
-        reason: VoidReason,
+    /// The coordinator could not read the keys or the model that it published.
+    #[error("{}: keys and model of the published run cannot be read; restore the run folder from a backup", folder.display())]
+    CannotServe {
         /// The run folder.
         folder: PathBuf,
     },
@@ -178,8 +173,7 @@ impl FederationError {
     /// What the process returns for it.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::QuorumLost { .. } | Self::RoundVoid { .. } => Exit::Quorum,
-            Self::Coordinator(CoordinatorError::Ceremony(_) | CoordinatorError::Publish(_)) => Exit::Quorum,
+            Self::Paused { .. } => Exit::Quorum,
             Self::Data(_)
             | Self::Classes { .. }
             | Self::Size { .. }
@@ -201,7 +195,7 @@ impl FederationError {
         matches!(
             self,
             Self::Credential(_)
-                | Self::Coordinator(CoordinatorError::Net(NetError::UntrustedPeer { .. } | NetError::Bind { .. }))
+                | Self::Net(NetError::UntrustedPeer { .. } | NetError::Bind { .. })
                 | Self::Hospital { source: HospitalError::Net(_), .. }
         )
     }

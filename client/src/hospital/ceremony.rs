@@ -54,9 +54,6 @@ impl Site {
                 (Some(sealed), _) => sealed,
                 (None, Some(dealing)) => {
                     let plain = dealing.to_bytes();
-                    if let Some(witness) = &self.witness {
-                        witness.secret(party, &format!("key points for {}", member.party), &plain);
-                    }
                     let context =
                         BoxContext { epoch: roster.epoch(), dealer: party, receiver: member.party, label: LABEL };
                     let sealed = member.sealing.seal(&context, &plain)?;

@@ -21,18 +21,12 @@ pub enum HospitalError {
     /// The coordinator's answer cannot be read.
     #[error("the coordinator's answer cannot be read: {0}; bring both sides to one release")]
     Answer(DecodeError),
-    /// The coordinator answered another question.
-    #[error("the coordinator answered with {kind} to another question; bring both sides to one release")]
-    AnswerKind {
-        /// What came.
-        kind: &'static str,
-    },
-    /// The coordinator stored other bytes than were sent.
-    #[error("the coordinator stored other bytes than were sent for {id:?}; ask its operator to check the disk")]
-    StoredOtherwise {
-        /// The body.
-        id: BlobId,
-    },
+    /// The store of this site's driver.
+    #[error(transparent)]
+    Fault(protocol::drive::StoreFault),
+    /// A thread of the hospital's process died.
+    #[error("a thread of the hospital's process died; start it again, its folder lets it go on")]
+    Abandoned,
     /// A fetched body is not the one that was announced.
     #[error(
         "{id:?} does not have the digest that was announced for it; the coordinator's disk or the coordinator itself is at fault"
@@ -159,6 +153,7 @@ impl HospitalError {
             Self::Journal(error) => error.no_space_left(),
             Self::Store(error) => error.no_space_left(),
             Self::Io { source, .. } => protocol::store::no_space_left(source),
+            Self::Fault(protocol::drive::StoreFault::Failed { is_full, .. }) => *is_full,
             // A ledger's claim that could not be written arrives wrapped in the library's error.
             Self::Crypto { source, .. } => {
                 let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(source.as_ref());

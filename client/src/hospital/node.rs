@@ -135,8 +135,7 @@ impl Hospital {
         let (sender, inputs) = mpsc::channel(INPUTS_WAITING_MAX);
         let asker = Asker { inputs: sender.clone(), waiting: Arc::new(Semaphore::new(WAITING_MAX)) };
         let bench = Bench { site, opening, slots, progress, tickets: Tickets::default() };
-        let hospital =
-            Self { bench, store, config, signing, transport, observer, answer_within, sender, inputs };
+        let hospital = Self { bench, store, config, signing, transport, observer, answer_within, sender, inputs };
         Ok((hospital, asker))
     }
 

@@ -43,7 +43,7 @@ pub(super) fn fault(error: HospitalError) -> StoreFault {
         HospitalError::BodyMissing { id } => StoreFault::Missing { id },
         HospitalError::BodyDiffers { id } => StoreFault::Differs { id },
         other => {
-            let is_full = other.is_full();
+            let is_full = other.no_space_left();
             StoreFault::Failed { source: Arc::new(other), is_full }
         }
     }

@@ -102,11 +102,11 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         self.leases.live()
     }
 
-    /// Results switched in this key epoch; 0 where nothing is served.
-    pub fn releases(&self) -> u64 {
+    /// Results switched in this key epoch, while queries are taken.
+    pub fn releases(&self) -> Option<u64> {
         match &self.phase {
-            Phase::Serving(session) => session.releases(),
-            _ => 0,
+            Phase::Serving(session) => Some(session.releases()),
+            _ => None,
         }
     }
 

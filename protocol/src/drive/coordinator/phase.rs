@@ -354,7 +354,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             }
             Effect::Stop => {
                 self.stopped = true;
-                let releases = self.releases();
+                let releases = self.releases().unwrap_or(0);
                 self.notes.push(CoordinatorNote::Stopped { releases });
             }
         }
