@@ -241,7 +241,7 @@ fn passphrase(root: &Path) -> Result<Zeroizing<String>, FederationError> {
         return Ok(Zeroizing::new(fs::read_to_string(&path).map_err(io("read", &path))?));
     }
     let bytes = random()?;
-    let text = Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let text = Zeroizing::new(hex::encode(bytes.as_slice()));
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(&path).map_err(io("create", &path))?;
     std::io::Write::write_all(&mut file, text.as_bytes()).map_err(io("write", &path))?;
