@@ -22,7 +22,11 @@ pub enum ExecuteError {
         rotation: i32,
     },
     /// A model of another program.
-    #[error("the model was published for another program (digest {}.. instead of {}..)", beginning(found), beginning(expected))]
+    #[error(
+        "the model was published for another program (digest {}.. instead of {}..)",
+        beginning(found),
+        beginning(expected)
+    )]
     OtherProgram {
         /// Digest of this program.
         expected: [u8; 32],

@@ -110,7 +110,7 @@ pub(crate) fn federation(experiment: &Experiment, request: Request, global: Glob
     watcher.finish();
     let outcome = outcome?;
 
-    let files = report::write(&options.out, &outcome, experiment.report())?;
+    let files = report::write(&options.out, &outcome, experiment.report(), &run_folder::place)?;
     let mut text = report::summary(&outcome.report);
     text.push_str(&format!("\n\n  run folder  {}", options.out.display()));
     if let Some(page) = files.iter().find(|file| file.extension().is_some_and(|extension| extension == "html")) {
