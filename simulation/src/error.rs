@@ -14,6 +14,7 @@ use protocol::net::{CredentialError, NetError};
 use protocol::roster::RosterError;
 use protocol::sealed::SealError;
 use protocol::signature::SignatureError;
+use protocol::store::FileFault;
 use remedy::Exit;
 
 use crate::oracle::OracleError;
@@ -167,6 +168,13 @@ pub enum FederationError {
     /// A thread died.
     #[error("a worker of the run died; consilium run --resume continues from the last closed round")]
     Abandoned,
+}
+
+impl From<FileFault> for FederationError {
+    fn from(error: FileFault) -> Self {
+        let FileFault { action, path, source } = error;
+        Self::Io { action, path, source }
+    }
 }
 
 impl FederationError {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use protocol::ids::{PartyId, QueryId, RoundId};
+use serde::Serialize;
 
-/// What the hospital does now.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
+/// What the hospital does now. As JSON it is an object with the activity's name.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(tag = "activity", rename_all = "kebab-case")]
 pub enum Activity {
     /// Nothing: it waits for the others.
     Waiting,
@@ -51,8 +52,11 @@ pub enum Activity {
     },
     /// Opens the sum.
     Decoding,
-    /// Is gone: the participation ended.
+    /// Is through: the participation ended.
+    #[serde(rename = "done")]
     Gone,
+    /// Does not answer any more. The others say so; a hospital never does of itself.
+    Lost,
 }
 
 /// A timed step.

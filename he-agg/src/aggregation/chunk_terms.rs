@@ -1,6 +1,7 @@
 //! What one chunk's sum will be of: hospitals' packed chunks, admitted but not yet added.
 
-use super::chunk::{ChunkId, ChunkSum, Contributors, PackedChunk};
+use super::chunk::{ChunkSum, Contributors, PackedChunk};
+use super::chunk_id::ChunkId;
 use super::error::AggregationError;
 use super::layout::LaneLayout;
 use super::object;

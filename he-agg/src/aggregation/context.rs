@@ -1,6 +1,6 @@
 //! What a decryption share is bound to.
 
-use super::chunk::ChunkId;
+use super::chunk_id::ChunkId;
 use super::error::AggregationError;
 use super::layout::LaneLayout;
 use sha2::{Digest, Sha256};

@@ -6,10 +6,11 @@
 //! so that they are not negative. Both directions run over tiles of
 //! coefficients, so that no copy of the values is made.
 
-use super::chunk::{ChunkId, EncryptRequest};
+use super::chunk_id::ChunkId;
 use super::error::AggregationError;
 use super::layout::LaneLayout;
 use super::reconstruction::Reconstruction;
+use super::request::EncryptRequest;
 use crate::ring::{Coeff, Poly};
 use crate::sampler;
 use crate::simd::{self, Factors, Isa, LaneRange, LaneShape, Scratch, TILE};

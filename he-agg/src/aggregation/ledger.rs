@@ -5,9 +5,10 @@
 //! sharing a [`SharePermit`], which only the provided methods of
 //! [`ReleaseLedger`] can make, after the implementor stored the claim.
 
-use super::chunk::EncryptRequest;
+use super::chunk_id::ChunkId;
 use super::context::ShareContext;
 use super::flooding::{Flooding, TauCounter, TauExhausted};
+use super::request::EncryptRequest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -33,6 +34,13 @@ pub struct LedgerKey {
     pub attempt: u32,
     /// Chunk.
     pub chunk: u32,
+}
+
+impl ChunkId {
+    /// The ledger's name for a use of this chunk.
+    pub fn ledger_key(&self, purpose: Use) -> LedgerKey {
+        LedgerKey { purpose, epoch: self.epoch, round: self.round, attempt: self.attempt, chunk: self.chunk }
+    }
 }
 
 /// The ledger's answer to a claim.

@@ -19,6 +19,7 @@
 //! Masks: ePrint 2026/031, section 5. Flooding: ePrint 2022/816.
 
 mod chunk;
+mod chunk_id;
 mod chunk_terms;
 mod context;
 mod error;
@@ -31,12 +32,14 @@ mod object;
 mod open;
 mod quantiser;
 mod reconstruction;
+mod request;
 mod secret;
 mod share;
 #[cfg(test)]
 mod tests;
 
-pub use chunk::{ChunkId, ChunkSum, EncryptRequest, PackedChunk, UpdateChunk, encrypt_chunk};
+pub use chunk::{ChunkSum, PackedChunk, UpdateChunk, encrypt_chunk};
+pub use chunk_id::ChunkId;
 pub use chunk_terms::ChunkTerms;
 pub use context::ShareContext;
 pub use error::AggregationError;
@@ -48,5 +51,6 @@ pub use layout::{LANE_BITS_MAX, LANE_BITS_MIN, LaneLayout, PARTIES_MAX, PARTIES_
 pub use ledger::{Claim, EncryptPermit, LedgerKey, MemoryLedger, PermitError, ReleaseLedger, SharePermit, Use};
 pub use open::{BlindedSum, DecodedChunk, open};
 pub use quantiser::Quantiser;
+pub use request::EncryptRequest;
 pub use secret::{AggregationSecret, KeyShare};
 pub use share::{DecryptionShare, Decryptor};

@@ -1,6 +1,6 @@
 //! Bytes of the one-polynomial objects of a round.
 
-use super::chunk::ChunkId;
+use super::chunk_id::ChunkId;
 use super::error::AggregationError;
 use crate::error::DecodeError;
 use crate::params::Params;

@@ -1,6 +1,7 @@
 //! The coordinator's blinded result, and what a hospital reads from it.
 
-use super::chunk::{ChunkId, ChunkSum};
+use super::chunk::ChunkSum;
+use super::chunk_id::ChunkId;
 use super::context::ShareContext;
 use super::error::AggregationError;
 use super::keys::MaskKey;

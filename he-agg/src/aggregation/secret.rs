@@ -1,6 +1,6 @@
 //! A hospital's secret of one epoch, and its Shamir shares.
 
-use super::chunk::ChunkId;
+use super::chunk_id::ChunkId;
 use super::error::AggregationError;
 use super::layout::LaneLayout;
 use super::object;

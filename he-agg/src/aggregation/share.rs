@@ -1,6 +1,6 @@
 //! A hospital's part in decrypting a sum.
 
-use super::chunk::ChunkId;
+use super::chunk_id::ChunkId;
 use super::context::ShareContext;
 use super::error::AggregationError;
 use super::keys::{MaskKey, VaultSecret};

@@ -130,7 +130,7 @@ impl Spool {
     pub fn sync(&self, digest: &[u8; 32]) -> Result<(), StoreError> {
         let path = self.path(digest);
         let file = File::open(&path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => StoreError::Missing { digest: hex(digest) },
+            std::io::ErrorKind::NotFound => StoreError::Missing { digest: hex::encode(digest) },
             _ => io("open", &path, source),
         })?;
         file.sync_all().map_err(|source| io("sync", &path, source))?;
@@ -145,12 +145,12 @@ impl Spool {
     pub fn get(&self, digest: &[u8; 32]) -> Result<Vec<u8>, StoreError> {
         let path = self.path(digest);
         let body = fs::read(&path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => StoreError::Missing { digest: hex(digest) },
+            std::io::ErrorKind::NotFound => StoreError::Missing { digest: hex::encode(digest) },
             _ => io("read", &path, source),
         })?;
         let found = sha256(&body);
         if found != *digest {
-            return Err(StoreError::Damaged { digest: hex(digest), found: hex(&found) });
+            return Err(StoreError::Damaged { digest: hex::encode(digest), found: hex::encode(found) });
         }
         Ok(body)
     }
@@ -174,7 +174,7 @@ impl Spool {
     }
 
     fn path(&self, digest: &[u8; 32]) -> PathBuf {
-        let name = hex(digest);
+        let name = hex::encode(digest);
         self.root.join(&name[..2]).join(&name[2..])
     }
 }
@@ -187,10 +187,6 @@ fn sha256(body: &[u8]) -> [u8; 32] {
     let mut out = [0u8; 32];
     out.copy_from_slice(digest::digest(&digest::SHA256, body).as_ref());
     out
-}
-
-fn hex(digest: &[u8; 32]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,6 +52,31 @@ pub fn write_whole(temporaries: &Path, path: &Path, bytes: &[u8], durable: bool)
     write_with(temporaries, path, durable, |file| file.write_all(bytes))
 }
 
+/// As [`write_whole`], with the temporary file beside the file, synced to disk.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_beside(path: &Path, bytes: &[u8]) -> Result<(), FileFault> {
+    write_whole(folder_of(path), path, bytes, true)
+}
+
+/// As [`write_beside`], for a file that only its owner may read.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FileFault> {
+    write_with(folder_of(path), path, true, |file| {
+        // While the file is still empty, so that there is no moment at which others could read it.
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        file.write_all(bytes)
+    })
+}
+
+/// A path of one name lies in the folder that the process is in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// As [`write_whole`]; `fill` writes the bytes, so that tests can let it fail in the middle.
 pub(super) fn write_with(
     temporaries: &Path,
@@ -66,10 +92,7 @@ pub(super) fn write_with(
         let _ = fs::remove_file(&partial);
         return written;
     }
-    match path.parent() {
-        Some(folder) if durable => sync_folder(folder),
-        _ => Ok(()),
-    }
+    if durable { sync_folder(folder_of(path)) } else { Ok(()) }
 }
 
 fn write_partial(
@@ -177,6 +200,19 @@ mod tests {
         assert_eq!(fault.action, "rename");
         assert!(!fault.no_space_left());
         assert_eq!(names(&folder), ["record"]);
+    }
+
+    #[test]
+    fn a_file_is_replaced_beside_itself_and_a_private_one_is_its_owners_alone() {
+        let folder = folder("beside");
+        let path = folder.join("passphrase");
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        write_beside(&path, b"readable and longer").unwrap();
+        write_private(&path, b"secret").unwrap();
+        assert_eq!((mode(), fs::read(&path).unwrap()), (0o600, b"secret".to_vec()));
+        assert_eq!(names(&folder), ["passphrase"]);
+        let fault = write_beside(&folder.join("nowhere/file"), b"x").unwrap_err();
+        assert_eq!((fault.action, fault.source.kind()), ("create", io::ErrorKind::NotFound));
     }
 
     #[test]
