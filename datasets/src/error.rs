@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::picture_file::PictureProblem;
 use crate::samples::Part;
 
 /// Why a data set was refused. Every variant names the file, field or class and the remedy.
@@ -21,14 +22,6 @@ pub enum DataError {
     UnknownFormat {
         /// The path as given.
         path: PathBuf,
-    },
-    /// The build cannot read this; nothing is read half.
-    #[error("{}: needs the feature \"{feature}\"; rebuild with --features {feature}", path.display())]
-    FeatureMissing {
-        /// The file that asks for it.
-        path: PathBuf,
-        /// Name of the feature.
-        feature: &'static str,
     },
     /// A file or an inflated member is larger than this reader accepts.
     #[error("{}: more than {bytes_max} bytes; split the file or check that it is what it claims to be", path.display())]
@@ -52,7 +45,7 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
         /// The decoder's answer.
-        source: image::ImageError,
+        source: PictureProblem,
     },
     /// The header promises more pixels than are accepted.
     #[error("{}: {width}x{height} pixels, at most {pixels_max} are accepted; scale the picture down", path.display())]
@@ -263,13 +256,24 @@ pub enum DataError {
         values_max: usize,
     },
     /// A manifest is no table.
-    #[cfg(feature = "tables")]
     #[error("{}: not a readable table ({source}); it must be comma-separated with a header line", path.display())]
     Table {
         /// The manifest.
         path: PathBuf,
         /// The table reader's answer.
-        source: polars::error::PolarsError,
+        source: csv::Error,
+    },
+    /// A line of a manifest has another number of cells than its header.
+    #[error("{}: line {line} has {cells} cells, the header has {columns}; put a cell with a comma in quotes", path.display())]
+    RaggedLine {
+        /// The manifest.
+        path: PathBuf,
+        /// 1-based line, the header being line 1.
+        line: usize,
+        /// Cells of the line.
+        cells: usize,
+        /// Cells of the header.
+        columns: usize,
     },
     /// A manifest lacks a column.
     #[error("{}: column \"{column}\" is missing; a manifest needs path and class, and may have patient or series, and site", path.display())]
