@@ -201,7 +201,7 @@ pub(super) fn confusion(report: &Report) -> Result<String, ReportError> {
     svg("confusion", "confusion matrix, rows are the truth", (440, 420), |area| {
         let (left, top, side) = (96, 12, 336);
         let cell = side / count;
-        let center = Pos::new(HPos::Center, VPos::Center);
+        let centre = Pos::new(HPos::Center, VPos::Center);
         // Many classes leave room for the count alone.
         let crowded = count > 6;
         let size = if crowded { 10 } else { 14 };
@@ -214,7 +214,7 @@ pub(super) fn confusion(report: &Report) -> Result<String, ReportError> {
                 area.draw(&Rectangle::new(corners, SERIES[0].mix(0.04 + 0.96 * share).filled()))?;
                 let style = |size: i32| {
                     let color = if share > 0.5 { ON_HEAT } else { INK };
-                    (FONT, size).into_font().color(&color).pos(center)
+                    (FONT, size).into_font().color(&color).pos(centre)
                 };
                 let (x, y) = (x + cell / 2, y + cell / 2);
                 if crowded {
@@ -230,12 +230,12 @@ pub(super) fn confusion(report: &Report) -> Result<String, ReportError> {
             let right = ink(size).pos(Pos::new(HPos::Right, VPos::Center));
             area.draw(&Text::new(short(class, if crowded { 15 } else { 11 }), (left - 8, top + at), right))?;
             let below = short(class, if crowded { 4 } else { 11 });
-            area.draw(&Text::new(below, (left + at, top + cell * count + 14), ink(size).pos(center)))?;
+            area.draw(&Text::new(below, (left + at, top + cell * count + 14), ink(size).pos(centre)))?;
         }
         area.draw(&Text::new(
             "answer of the model",
             (left + cell * count / 2, top + cell * count + 40),
-            ink(13).pos(center),
+            ink(13).pos(centre),
         ))?;
         Ok(())
     })
