@@ -26,7 +26,8 @@ check() {
         check --hide-inclusion-graph "$@" "${checks[@]}" || failed=1
 }
 
-# Every feature that users are told of; CUDA has a workspace of its own. Exceptions are those of all workspaces together.
+# Every feature that users are told of; CUDA has a workspace of its own. Exceptions are those of all workspaces
+# together.
 features=(--features consilium/gpu-training,consilium/spirv)
 check Cargo.toml --allow license-exception-not-encountered
 features=()

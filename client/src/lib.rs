@@ -1,7 +1,7 @@
 //! The hospital: its vault, its release ledger, its training and its side of the protocol.
 //!
-//! [`hospital::Hospital`] is the process; [`train`] fits the network to local images; [`vault`] and [`ledger`] keep what
-//! must never leave or happen twice; [`metrics`] measures a model, [`model_file`] keeps a trained one.
+//! [`hospital::Hospital`] is the process; [`train`] fits the network to local images; [`vault`] and [`ledger`] keep
+//! what must never leave or happen twice; [`metrics`] measures a model, [`model_file`] keeps a trained one.
 
 pub mod hospital;
 pub mod ledger;

@@ -55,7 +55,10 @@ pub enum CoordinatorError {
         bytes: u64,
     },
     /// A folder of another federation.
-    #[error("{} holds the log of another roster or key epoch; start this coordinator in its own folder", folder.display())]
+    #[error(
+        "{} holds the log of another roster or key epoch; start this coordinator in its own folder",
+        folder.display()
+    )]
     OtherRoster {
         /// The folder.
         folder: std::path::PathBuf,

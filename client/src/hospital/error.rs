@@ -34,7 +34,8 @@ pub enum HospitalError {
     },
     /// A fetched body is not the one that was announced.
     #[error(
-        "{id:?} does not have the digest that was announced for it; the coordinator's disk or the coordinator itself is at fault"
+        "{id:?} does not have the digest that was announced for it; the coordinator's disk or the coordinator itself \
+         is at fault"
     )]
     BodyDiffers {
         /// The body.
@@ -96,7 +97,8 @@ pub enum HospitalError {
     },
     /// This hospital was lost before the model was published.
     #[error(
-        "{party} was not there when the model was published, so it cannot vouch for it: it neither asks nor helps others; it takes part again after the next training run"
+        "{party} was not there when the model was published, so it cannot vouch for it: it neither asks nor helps \
+         others; it takes part again after the next training run"
     )]
     NothingPublished {
         /// Which.

@@ -1,4 +1,5 @@
-//! Bodies this hospital made. Encrypted updates and shares stay on disk for ever, so that a repeat sends the same bytes.
+//! Bodies this hospital made. Encrypted updates and shares stay on disk for ever, so that a repeat sends the same
+//! bytes.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -92,8 +92,8 @@ impl Hospital {
     /// Opens the hospital's folder. The second value asks its questions.
     ///
     /// # Errors
-    /// [`HospitalError`] where folder, vault or settings cannot be used; [`HospitalError::NothingPublished`] without data
-    /// where this hospital was not there when the model was published.
+    /// [`HospitalError`] where folder, vault or settings cannot be used; [`HospitalError::NothingPublished`] without
+    /// data where this hospital was not there when the model was published.
     pub fn open(setup: HospitalSetup<'_>) -> Result<(Self, Asker), HospitalError> {
         let HospitalSetup { root, vault, plan, data, dialer, certificate, signing, opening, .. } = setup;
         let shape = plan.program.network().image();
@@ -427,7 +427,8 @@ async fn poll(link: Link, mut next: u64, sender: mpsc::Sender<Result<LogEntry, H
                 }
             }
             Err(error) => {
-                // Whoever follows the log decides what the end of the line means; if nobody does, there is nothing to tell.
+                // Whoever follows the log decides what the end of the line means; if nobody does, there is nothing to
+                // tell.
                 let _ = sender.send(Err(error)).await;
                 return;
             }

@@ -31,7 +31,8 @@ pub enum StoreError {
     },
     /// The stored bytes no longer match their name.
     #[error(
-        "the stored body {digest} is damaged (its bytes hash to {found}); remove it and ask its sender for the same bytes again"
+        "the stored body {digest} is damaged (its bytes hash to {found}); remove it and ask its sender for the same \
+         bytes again"
     )]
     Damaged {
         /// Hexadecimal SHA-256 under which it was stored.
