@@ -7,12 +7,7 @@ const COLUMNS_MAX: usize = 120;
 /// Folders beside the crates.
 pub(super) const FOLDERS: &[&str] = &[".cargo", ".ci", "benches", "configs", "cuda", "tools"];
 /// Files and folders with wider lines, each with its reason.
-const WIDE: &[(&str, &str)] = &[
-    ("ARCHITECTURE.md", "written to 128 columns, until it is wrapped"),
-    ("CHANGELOG.md", "written to 128 columns, until it is wrapped"),
-    ("README.md", "written to 128 columns, until it is wrapped"),
-    ("consilium/", "help texts and report pages, until they stand in files of their own"),
-];
+const WIDE: &[(&str, &str)] = &[("consilium/", "help texts and report pages, until they stand in files of their own")];
 
 /// Every text file that people write: path from the root, and text.
 pub(super) fn texts() -> Vec<(String, String)> {
