@@ -1,14 +1,17 @@
 //! Everything that ends an invocation, with a code for scripts, a place and a remedy for people.
 
+use client::counter::CounterError;
 use client::train::TrainError;
 use coordinator::{audit::AuditError, compute::ComputeError};
+use experiment::ExperimentError;
+use report::ReportError;
+use simulation::FederationError;
+use simulation::dropout::DropOutError;
+use simulation::run_folder::RunFolderError;
 
-use crate::{
-    bench::BenchError, counter::CounterError, dropout::DropOutError, experiment::ExperimentError,
-    federation::FederationError, report::ReportError, run_folder::RunFolderError,
-};
+use crate::bench::BenchError;
 
-/// Why an invocation failed. [`crate::exit::Exit::of`] gives its exit code.
+/// Why an invocation failed. [`crate::exit::of`] gives its exit code.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

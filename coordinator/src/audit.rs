@@ -22,7 +22,6 @@ use protocol::verifier::{Verifier, VerifyError};
 use crate::bodies::{Bodies, ListId};
 use crate::encrypted_model::model_list;
 use crate::error::CoordinatorError;
-use crate::log_book;
 use crate::serving_engine::ServingEngine;
 use crate::serving_keys;
 use crate::standing::Standing;
@@ -175,7 +174,7 @@ pub fn released_queries(folder: &Path, coordinator: VerifyingKey) -> Result<Vec<
 fn checked_log(journal: &Journal, coordinator: VerifyingKey) -> Result<Vec<LogMessage>, AuditError> {
     let mut verifier = Verifier::new(coordinator);
     let mut messages = Vec::new();
-    for (index, bytes) in (0..).zip(log_book::stored(journal)?) {
+    for (index, bytes) in (0..).zip(stored(journal)?) {
         let entry = LogEntry::from_bytes(&bytes).map_err(|_| CoordinatorError::LogDamaged { index })?;
         verifier.check(&entry)?;
         messages.push(entry.message);
@@ -217,5 +216,18 @@ fn name(step: KeyStep) -> &'static str {
         KeyStep::RelinRoundOne => "relinearisation key, first round",
         KeyStep::RelinRoundTwo => "relinearisation key",
         KeyStep::Galois => "rotation keys",
+    }
+}
+
+/// All entries of a stored log, encoded, a page at a time.
+fn stored(journal: &Journal) -> Result<Vec<Vec<u8>>, CoordinatorError> {
+    const PAGE: u32 = 1024;
+    let mut entries = Vec::new();
+    loop {
+        let page = journal.read(&crate::disk::name(protocol::drive::Stream::Log), entries.len() as u64, PAGE)?;
+        if page.is_empty() {
+            return Ok(entries);
+        }
+        entries.extend(page);
     }
 }

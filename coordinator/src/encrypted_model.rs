@@ -84,18 +84,6 @@ pub(crate) fn model_list(attempt: Attempt) -> ListId {
     ListId { kind: BlobKind::PublishChunk, round: 0, attempt: attempt.0, party: None }
 }
 
-/// Frees the contributions after their sum is stored.
-///
-/// # Errors
-/// [`CoordinatorError`] where a file cannot be removed.
-pub(crate) fn forget_contributions(
-    bodies: &Bodies,
-    attempt: Attempt,
-    cohort: PartySet,
-) -> Result<(), CoordinatorError> {
-    cohort.iter().try_for_each(|party| bodies.forget(ListId { party: Some(party), ..model_list(attempt) }))
-}
-
 fn chunk(attempt: Attempt, party: Option<PartyId>, index: u32) -> BlobId {
     BlobId::round(BlobKind::PublishChunk, RoundId(0), attempt, party, index)
 }

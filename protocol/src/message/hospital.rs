@@ -117,12 +117,12 @@ pub struct UpdateHead {
     pub attempt: Attempt,
     /// Digest of the model the update starts from.
     pub base_model: Digest,
-    /// Digest of the resolved plan.
-    pub plan: Digest,
+    /// [`crate::terms::Terms::digest`].
+    pub terms: Digest,
     /// The chunks.
     pub body: BodyRoot,
 }
-wire_struct!(UpdateHead { round: RoundId, attempt: Attempt, base_model: Digest, plan: Digest, body: BodyRoot });
+wire_struct!(UpdateHead { round: RoundId, attempt: Attempt, base_model: Digest, terms: Digest, body: BodyRoot });
 
 /// R4: at most one per (round, attempt), ever.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,7 +25,7 @@ use super::identity::Identity;
 use super::limits::{Congestion, Limits};
 
 /// Names the protocol inside the handshake, so that another service's client fails there.
-const ALPN: &[u8] = b"consilium/1";
+const ALPN: &[u8] = b"consilium/2";
 /// The UDP payload that every path carries, and a tenth of what the kernel takes at once: quinn
 /// offloads ten datagrams in one call, and a longer batch would be dropped without a word.
 const MTU: std::ops::RangeInclusive<u16> = 1200..=6_550;
