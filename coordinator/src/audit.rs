@@ -1,7 +1,8 @@
-//! Recomputing an answered query: whether the result that hospitals switched is the program's, on the logged query, keys
-//! and model. Needs the coordinator's folder, or a copy of it, and no secret.
+//! Recomputing an answered query: whether the result that hospitals switched is the program's, on the logged query,
+//! keys and model. Needs the coordinator's folder, or a copy of it, and no secret.
 //!
-//! It computes on the processor, whatever the coordinator computed on: this is the check that does not rely on a device.
+//! It computes on the processor, whatever the coordinator computed on: this is the check that does not rely on a
+//! device.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! The handler behind the coordinator's socket: who calls is proved by its certificate, what is answered is the driver's.
+//! The handler behind the coordinator's socket: who calls is proved by its certificate, what is answered is the
+//! driver's.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -40,7 +40,8 @@ pub(crate) fn add(
                 .map_err(|source| CoordinatorError::malformed(WHAT, Some(party), source))?;
             if part.limbs() != slot.limbs() || part.scale() != slot.scale() || part.parts().len() != 2 {
                 return Err(wrong(std::io::Error::other(format!(
-                    "ciphertext {index} has {} limbs, scale {:e} and {} parts; {} limbs, scale {:e} and 2 parts are needed",
+                    "ciphertext {index} has {} limbs, scale {:e} and {} parts; {} limbs, scale {:e} and 2 parts are \
+                     needed",
                     part.limbs(),
                     part.scale(),
                     part.parts().len(),

@@ -18,7 +18,11 @@ pub enum DataError {
         source: std::io::Error,
     },
     /// The path is neither an archive nor a folder that any reader knows.
-    #[error("{}: no known data format; give a .npz file, a folder with train-images-idx3-ubyte.gz, or a folder with one subfolder of pictures per class", path.display())]
+    #[error(
+        "{}: no known data format; give a .npz file, a folder with train-images-idx3-ubyte.gz, or a folder with one \
+         subfolder of pictures per class",
+        path.display()
+    )]
     UnknownFormat {
         /// The path as given.
         path: PathBuf,
@@ -110,7 +114,10 @@ pub enum DataError {
         labels: usize,
     },
     /// An IDX file starts with the wrong number.
-    #[error("{}: magic number {found:#010x}, expected {expected:#010x}; this is not the IDX file that its name says", path.display())]
+    #[error(
+        "{}: magic number {found:#010x}, expected {expected:#010x}; this is not the IDX file that its name says",
+        path.display()
+    )]
     Magic {
         /// The file.
         path: PathBuf,
@@ -120,7 +127,10 @@ pub enum DataError {
         expected: u32,
     },
     /// A file ends before its header's promise is kept.
-    #[error("{}: \"{field}\" ends after {found} of {expected} bytes; the file is truncated, copy it again", path.display())]
+    #[error(
+        "{}: \"{field}\" ends after {found} of {expected} bytes; the file is truncated, copy it again",
+        path.display()
+    )]
     Truncated {
         /// The file.
         path: PathBuf,
@@ -152,7 +162,11 @@ pub enum DataError {
         source: std::io::Error,
     },
     /// A label that names no class.
-    #[error("{}: \"{field}\" sample {sample} has label {label}, but the classes are 0..={label_max}; correct the label or list all classes", path.display())]
+    #[error(
+        "{}: \"{field}\" sample {sample} has label {label}, but the classes are 0..={label_max}; correct the label or \
+         list all classes",
+        path.display()
+    )]
     LabelRange {
         /// The file.
         path: PathBuf,
@@ -166,7 +180,10 @@ pub enum DataError {
         label_max: i64,
     },
     /// A pixel is NaN or infinite.
-    #[error("{}: \"{field}\" sample {sample} holds a pixel that is not a finite number; repair or remove the sample", path.display())]
+    #[error(
+        "{}: \"{field}\" sample {sample} holds a pixel that is not a finite number; repair or remove the sample",
+        path.display()
+    )]
     NotFinite {
         /// The file.
         path: PathBuf,
@@ -176,7 +193,11 @@ pub enum DataError {
         sample: usize,
     },
     /// A floating-point pixel lies outside [0, 1].
-    #[error("{}: \"{field}\" sample {sample} holds the pixel {value}; floating-point pixels must lie in 0..=1, or store them as uint8", path.display())]
+    #[error(
+        "{}: \"{field}\" sample {sample} holds the pixel {value}; floating-point pixels must lie in 0..=1, or store \
+         them as uint8",
+        path.display()
+    )]
     PixelRange {
         /// The file.
         path: PathBuf,
@@ -221,7 +242,8 @@ pub enum DataError {
     },
     /// A hospital would have nothing to train on.
     #[error(
-        "hospital {hospital} of {hospitals} gets no training sample; use fewer hospitals, a larger alpha, another seed or more data"
+        "hospital {hospital} of {hospitals} gets no training sample; use fewer hospitals, a larger alpha, another seed \
+         or more data"
     )]
     HospitalWithoutSample {
         /// 1-based number of the hospital.
@@ -241,7 +263,8 @@ pub enum DataError {
     },
     /// The data set would not fit the memory bound.
     #[error(
-        "{samples} images of {channels}x{height}x{width} exceed {values_max} values; make the images smaller or set `max_samples`"
+        "{samples} images of {channels}x{height}x{width} exceed {values_max} values; make the images smaller or set \
+         `max_samples`"
     )]
     TooLarge {
         /// Number of images.
@@ -276,7 +299,10 @@ pub enum DataError {
         columns: usize,
     },
     /// A manifest lacks a column.
-    #[error("{}: column \"{column}\" is missing; a manifest needs path and class, and may have patient or series, and site", path.display())]
+    #[error(
+        "{}: column \"{column}\" is missing; a manifest needs path and class, and may have patient or series, and site",
+        path.display()
+    )]
     ColumnMissing {
         /// The manifest.
         path: PathBuf,
@@ -294,7 +320,10 @@ pub enum DataError {
         column: &'static str,
     },
     /// A manifest points out of its own folder.
-    #[error("{}: line {line}: path \"{}\" leaves the folder; use a relative path without ..", path.display(), entry.display())]
+    #[error(
+        "{}: line {line}: path \"{}\" leaves the folder; use a relative path without ..",
+        path.display(), entry.display()
+    )]
     PathEscapes {
         /// The manifest.
         path: PathBuf,

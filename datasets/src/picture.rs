@@ -99,10 +99,10 @@ fn weights(from: usize, to: usize) -> Vec<(usize, Vec<f32>)> {
     let scale = from as f64 / to as f64;
     let reach = scale.max(1.0);
     let window = |target: usize| {
-        let center = (target as f64 + 0.5) * scale;
-        let first = (center - reach).floor().max(0.0) as usize;
-        let last = ((center + reach).ceil() as usize).min(from);
-        let weight = |source: usize| (1.0 - ((source as f64 + 0.5 - center) / reach).abs()).max(0.0);
+        let centre = (target as f64 + 0.5) * scale;
+        let first = (centre - reach).floor().max(0.0) as usize;
+        let last = ((centre + reach).ceil() as usize).min(from);
+        let weight = |source: usize| (1.0 - ((source as f64 + 0.5 - centre) / reach).abs()).max(0.0);
         let sum: f64 = (first..last).map(weight).sum();
         (first, (first..last).map(|source| (weight(source) / sum) as f32).collect())
     };
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fine_checkerboard_becomes_grey_not_noise() {
+    fn a_fine_chequerboard_becomes_grey_not_noise() {
         let board: Vec<f32> = (0..64 * 64).map(|i| ((i / 64 + i % 64) % 2) as f32).collect();
         let small = Picture::from_interleaved(64, 64, 1, &board).scaled(8, 8);
         assert!(small.planes().all(|level| (level - 0.5).abs() < 0.05));

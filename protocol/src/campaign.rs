@@ -5,9 +5,9 @@
 //!                          │ any stage ◄─► Paused(why)            Stop ends the participation of all
 //! ```
 //!
-//! The state is a fold over the log: [`CampaignMachine::resume`] works at any entry, and a resumed campaign decides what
-//! the undisturbed one would have decided. A void round is tried again from the same model; [`VOID_ROUNDS_MAX`] in a row
-//! pause, and so does a loss that leaves too few.
+//! The state is a fold over the log: [`CampaignMachine::resume`] works at any entry, and a resumed campaign decides
+//! what the undisturbed one would have decided. A void round is tried again from the same model; [`VOID_ROUNDS_MAX`] in
+//! a row pause, and so does a loss that leaves too few.
 
 use crate::ceremony::CeremonyFailure;
 use crate::ceremony::seed_of;
@@ -76,7 +76,8 @@ pub enum PauseReason {
     Publish(PublishFailure),
     /// Fewer than the threshold call, for longer than the patience: they are away, or the coordinator is cut off.
     #[error(
-        "{step}: only hospitals {calling} call, {need} are needed; bring the others back, or look at the coordinator's line"
+        "{step}: only hospitals {calling} call, {need} are needed; bring the others back, or look at the coordinator's \
+         line"
     )]
     CutOff {
         /// Which step.

@@ -1,7 +1,8 @@
 //! The four calls with which a hospital talks to the coordinator, as frames. Hospitals only call; the coordinator
 //! speaks through its log, which they poll.
 //!
-//! Every call may be repeated: posting the same signed message, putting the same body and reading have no second effect.
+//! Every call may be repeated: posting the same signed message, putting the same body and reading have no second
+//! effect.
 
 use bytes::Bytes;
 

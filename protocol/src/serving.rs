@@ -1,7 +1,7 @@
 //! The coordinator's side of encrypted inference.
 //!
 //! ```text
-//! QueryHead ──admitted──► Receiving ──bodies──► Queued ──► Evaluating ──► Switching(T) ──t shares──► Combining ──► done
+//! QueryHead ──admitted──► Receiving ──bodies──► Queued ──► Evaluating ──► Switching(T) ──t shares──► Combining ─► done
 //!     │ queue full: RetryAfter      │                        │               │ member of T lost, or deadline
 //!     │ quota, budget, repeat       └──────── deadline ──────┴───────────────┴──► QueryFailed: ask again, fresh
 //! ```

@@ -295,8 +295,12 @@ impl Federation {
     }
 
     fn share_request(&mut self, round: RoundId, attempt: Attempt, uploads: &[SignedMessage]) {
-        let of_attempt = |message: &&SignedMessage| matches!(&message.body, HospitalMessage::UpdateHead(head) if head.attempt == attempt);
-        let manifest = Manifest { round, attempt, heads: uploads.iter().filter(of_attempt).cloned().collect() };
+        let attempt_of = |message: &SignedMessage| match &message.body {
+            HospitalMessage::UpdateHead(head) => Some(head.attempt),
+            _ => None,
+        };
+        let heads = uploads.iter().filter(|upload| attempt_of(upload) == Some(attempt)).cloned().collect();
+        let manifest = Manifest { round, attempt, heads };
         assert_eq!(manifest.cohort(), everyone());
         let signatures = self.say(LogMessage::Manifest(manifest.clone()));
         let manifest = manifest.digest();

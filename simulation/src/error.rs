@@ -28,7 +28,8 @@ pub enum FederationError {
     Data(#[from] DataError),
     /// The images do not fit the experiment.
     #[error(
-        "the data have {found} classes ({names}), the experiment's network answers {expected}; set data.classes and the last layer's units alike"
+        "the data have {found} classes ({names}), the experiment's network answers {expected}; set data.classes and \
+         the last layer's units alike"
     )]
     Classes {
         /// Classes in the data.
@@ -48,7 +49,8 @@ pub enum FederationError {
     },
     /// A hospital has more samples than the public cap says.
     #[error(
-        "hospital-{hospital} has {samples} training samples, but federation.sample-cap is {cap}; raise the cap, which is public, or give that hospital fewer images"
+        "hospital-{hospital} has {samples} training samples, but federation.sample-cap is {cap}; raise the cap, which \
+         is public, or give that hospital fewer images"
     )]
     SampleCap {
         /// Which.
@@ -84,7 +86,8 @@ pub enum FederationError {
     Flooding(#[from] he_agg::aggregation::FloodingError),
     /// A release policy that a federation cannot have.
     #[error(
-        "publish.release \"trusted-holder\" needs one party that holds the whole key; a federation releases by threshold"
+        "publish.release \"trusted-holder\" needs one party that holds the whole key; a federation releases by \
+         threshold"
     )]
     TrustedHolder,
     /// The coordinator.
@@ -119,7 +122,8 @@ pub enum FederationError {
     },
     /// Fewer hospitals than it takes to release an answer.
     #[error(
-        "{}: only {found} hospitals were there when the model was published, releasing an answer takes {threshold}; train again with all of them",
+        "{}: only {found} hospitals were there when the model was published, releasing an answer takes {threshold}; \
+         train again with all of them",
         folder.display()
     )]
     TooFewServing {

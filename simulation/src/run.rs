@@ -306,7 +306,8 @@ impl<'a> Run<'a> {
                 }
                 (true, true, _) => format!("the round went on with hospitals {}", seen.cohort),
                 (true, false, _) => format!(
-                    "the attempt ended without a result; the spare ciphertexts of the same hospitals {} were decrypted by {}",
+                    "the attempt ended without a result; the spare ciphertexts of the same hospitals {} were decrypted \
+                     by {}",
                     seen.cohort, seen.decryptors
                 ),
                 (false, _, Some(outcome)) => outcome.clone(),

@@ -23,7 +23,10 @@ pub enum RunFolderError {
         folder: PathBuf,
     },
     /// It is no run folder.
-    #[error("{}: no resolved.toml of this release in it, so it is no run that could be continued or served", folder.display())]
+    #[error(
+        "{}: no resolved.toml of this release in it, so it is no run that could be continued or served",
+        folder.display()
+    )]
     NotARun {
         /// The folder.
         folder: PathBuf,

@@ -166,7 +166,8 @@ impl coordinator::Observer for Watch {
             Step::Abandoned { round, attempt, lost } => {
                 self.seen().rounds.entry(round.0).or_default().abandoned.push((attempt.0, lost));
                 self.events.warn(format!(
-                    "attempt {attempt} of round {round} lost decryptor {lost} and ends; the next attempt has fresh randomness"
+                    "attempt {attempt} of round {round} lost decryptor {lost} and ends; the next attempt has fresh \
+                     randomness"
                 ));
             }
             Step::Combined { round, cohort, decryptors, ms, moved } => {

@@ -33,7 +33,8 @@ pub(super) struct CurrentModel {
 }
 
 impl CurrentModel {
-    /// The site's model: what was adopted last, put in place first if a crash came between; `initial` where nothing was.
+    /// The site's model: what was adopted last, put in place first if a crash came between; `initial` where nothing
+    /// was.
     ///
     /// # Errors
     /// [`HospitalError::ModelLost`] where the adopted model cannot be made, [`HospitalError`] where journal or vault

@@ -23,8 +23,8 @@ use super::site::Site;
 const LABEL: &str = "dealing";
 
 impl Site {
-    /// Makes both secrets and one sealed box per receiver; returns the boxes' digests and their size together. Boxes that
-    /// are stored already are kept: sealing is randomised, and a receiver may have got one of them.
+    /// Makes both secrets and one sealed box per receiver; returns the boxes' digests and their size together. Boxes
+    /// that are stored already are kept: sealing is randomised, and a receiver may have got one of them.
     ///
     /// # Errors
     /// [`HospitalError::Crypto`], [`HospitalError::Seal`], [`HospitalError::OtherCeremony`].
@@ -221,8 +221,8 @@ impl Site {
         Ok(())
     }
 
-    /// Forgets, in memory and on disk, what only the ceremony needed: the serving secret above all, and the boxes, which
-    /// their receivers have opened. To be called when all serving keys exist; a second call does nothing.
+    /// Forgets, in memory and on disk, what only the ceremony needed: the serving secret above all, and the boxes,
+    /// which their receivers have opened. To be called when all serving keys exist; a second call does nothing.
     ///
     /// # Errors
     /// [`HospitalError::Vault`] or [`HospitalError::Store`].

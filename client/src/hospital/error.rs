@@ -29,7 +29,8 @@ pub enum HospitalError {
     Abandoned,
     /// A fetched body is not the one that was announced.
     #[error(
-        "{id:?} does not have the digest that was announced for it; the coordinator's disk or the coordinator itself is at fault"
+        "{id:?} does not have the digest that was announced for it; the coordinator's disk or the coordinator itself \
+         is at fault"
     )]
     BodyDiffers {
         /// The body.
@@ -88,7 +89,8 @@ pub enum HospitalError {
     },
     /// Another input of the key ceremony than was shown before.
     #[error(
-        "another {what} was shown for this key epoch before; no keys are made for two of them: ask for a new key epoch, and the coordinator's operator why"
+        "another {what} was shown for this key epoch before; no keys are made for two of them: ask for a new key \
+         epoch, and the coordinator's operator why"
     )]
     OtherCeremony {
         /// What differs.
@@ -96,7 +98,8 @@ pub enum HospitalError {
     },
     /// The adopted model is not in the vault.
     #[error(
-        "round {round} closed with model {model} here, but the vault holds neither it nor the sums behind it: it was restored from an older backup; restore the newest one"
+        "round {round} closed with model {model} here, but the vault holds neither it nor the sums behind it: it was \
+         restored from an older backup; restore the newest one"
     )]
     ModelLost {
         /// The round.
@@ -112,7 +115,8 @@ pub enum HospitalError {
     },
     /// This hospital was lost before the model was published.
     #[error(
-        "{party} was not there when the model was published, so it cannot vouch for it: it neither asks nor helps others; it takes part again after the next training run"
+        "{party} was not there when the model was published, so it cannot vouch for it: it neither asks nor helps \
+         others; it takes part again after the next training run"
     )]
     NothingPublished {
         /// Which.

@@ -148,7 +148,7 @@ impl Site {
                 }
                 Err(error) => {
                     // The coordinator hears only that the sum was rejected: details would help an attacker.
-                    tracing::warn!(%party, round = %binding.round, %chunk, %error, "the decrypted sum fails its checks");
+                    tracing::warn!(%party, round = %binding.round, %chunk, %error, "the decrypted sum fails a check");
                     self.observer.refused(party, &error.to_string());
                     return Ok(None);
                 }

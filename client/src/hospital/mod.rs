@@ -1,4 +1,5 @@
-//! A hospital: follows the coordinator's log, does what its own machine allows, and keeps its keys and images to itself.
+//! A hospital: follows the coordinator's log, does what its own machine allows, and keeps its keys and images to
+//! itself.
 //!
 //! [`Hospital`] is the process; [`site`] computes and stores; the protocol's driver and machine decide.
 

@@ -107,8 +107,8 @@ impl Hospital {
     /// Opens the hospital's folder. The second value asks its questions.
     ///
     /// # Errors
-    /// [`HospitalError`] where folder, vault or settings cannot be used; [`HospitalError::NothingPublished`] without data
-    /// where this hospital was not there when the model was published.
+    /// [`HospitalError`] where folder, vault or settings cannot be used; [`HospitalError::NothingPublished`] without
+    /// data where this hospital was not there when the model was published.
     pub fn open(setup: HospitalSetup<'_>) -> Result<(Self, Asker), HospitalError> {
         let HospitalSetup { root, vault, plan, data, transport, certificate, signing, opening, slots, observer } =
             setup;

@@ -6,7 +6,8 @@
 //!
 //! Whatever a phase is told is stored before anybody hears that it was, so a process that comes back tells its machine
 //! the same things in the same order and stands where the old one stood; of what follows, entries that are in the log
-//! already are only compared. Serving is different: a result is switched once, so what a restart interrupts there fails.
+//! already are only compared. Serving is different: a result is switched once, so what a restart interrupts there
+//! fails.
 
 mod desk;
 mod effect;
@@ -225,8 +226,8 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         self.stood_still(now_ms);
     }
 
-    /// Pauses where, for as long as the patience, a step that needs everybody has waited for lapsed hospitals, or too few
-    /// have called for anything to go on.
+    /// Pauses where, for as long as the patience, a step that needs everybody has waited for lapsed hospitals, or too
+    /// few have called for anything to go on.
     fn stood_still(&mut self, now_ms: u64) {
         let missing = self.phase.needs_all().minus(self.leases.live());
         let calling = self.leases.calling(now_ms);

@@ -42,8 +42,8 @@ impl HospitalMachine {
             return;
         }
         let PublishOpen { attempt, model, program, cohort } = *it;
-        // After a restart as well, since the ciphertexts were only in memory: the sealed contribution gives the same ones,
-        // and other ones would contradict the signed head.
+        // After a restart as well, since the ciphertexts were only in memory: the sealed contribution gives the same
+        // ones, and other ones would contradict the signed head.
         out.push(HospitalOutput::EncryptPublish { attempt, model, program, cohort });
     }
 

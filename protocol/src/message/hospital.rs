@@ -301,7 +301,8 @@ wire_enum!(HospitalMessage {
     5 => DealingsSent(DealingsSent), 6 => DealingsDigest(DealingsDigest), 7 => ServingShareHead(ServingShareHead),
     8 => UpdateHead(UpdateHead), 9 => ManifestSignature(ManifestSignature), 10 => Acceptance(Acceptance),
     11 => ShareHead(ShareHead), 12 => ModelVote(ModelVote), 13 => PublishHead(PublishHead),
-    14 => QueryHead(Box<QueryHead>), 15 => SwitchShareHead(SwitchShareHead), 16 => Refusal(Refusal), 17 => Leaving(Leaving),
+    14 => QueryHead(Box<QueryHead>), 15 => SwitchShareHead(SwitchShareHead), 16 => Refusal(Refusal),
+    17 => Leaving(Leaving),
 });
 
 /// The step a message signs at most once: (tag, number, attempt). `None` for messages that may repeat.

@@ -1,9 +1,9 @@
 //! The TLS and QUIC settings that both sides share: what is negotiated, and what is switched off.
 //!
-//! There is one cipher suite and one key exchange, so there is nothing to negotiate down.
-//! AES-128-GCM because QUIC needs it anyway for its first packets; AES-256-GCM costs the same within
-//! 3 % here, so it would only be a second path; X25519MLKEM768 because uploads recorded today must not open to a quantum
-//! computer later. Tickets and resumption are off: a resumed session skips the certificate.
+//! There is one cipher suite and one key exchange, so there is nothing to negotiate down. AES-128-GCM because QUIC
+//! needs it anyway for its first packets; AES-256-GCM costs the same within 3 % here, so it would only be a second
+//! path; X25519MLKEM768 because uploads recorded today must not open to a quantum computer later. Tickets and
+//! resumption are off: a resumed session skips the certificate.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;

@@ -223,7 +223,8 @@ impl Journal {
     pub fn append(&self, stream: &str, body: &[u8]) -> Result<u64, JournalError> {
         self.with("append to a log", |connection| {
             let position: i64 = connection.query_row(
-                "INSERT INTO log SELECT ?1, COALESCE(MAX(position) + 1, 0), ?2 FROM log WHERE stream = ?1 RETURNING position",
+                "INSERT INTO log SELECT ?1, COALESCE(MAX(position) + 1, 0), ?2 FROM log WHERE stream = ?1 RETURNING \
+                 position",
                 params![stream, body],
                 |row| row.get(0),
             )?;

@@ -1,9 +1,15 @@
-//! House rules as a test: file headers, lengths, names, where `unsafe` may stand, and which crate may know which.
+//! House rules as a test: file headers, lengths, widths, names, where `unsafe` may stand, and which crate may know
+//! which.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+mod edges;
+mod functions;
+mod scripts;
+mod width;
 
 const LINES_MAX: usize = 500;
 /// Files that may be longer, each with its reason.
@@ -26,19 +32,17 @@ const CRATES: &[&str] = &[
     "bench",
     "consilium",
 ];
-/// What each crate may know of its siblings.
+/// What each crate may know of its siblings. `edges.rs` says what tests may know beyond that.
 const EDGES: &[(&str, &[&str])] = &[
     ("he-agg", &[]),
-    // he-infer in tests only.
-    ("he-gpu", &["he-agg", "he-infer"]),
+    ("he-gpu", &["he-agg"]),
     ("protocol", &[]),
     ("datasets", &[]),
     ("he-infer", &["he-agg"]),
     ("metrics", &["datasets"]),
     ("remedy", &[]),
     ("experiment", &["he-agg", "he-infer", "datasets"]),
-    // metrics in tests only.
-    ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "metrics", "experiment"]),
+    ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "experiment"]),
     ("coordinator", &["he-agg", "he-gpu", "he-infer", "protocol"]),
     ("report", &["metrics", "experiment"]),
     (
@@ -98,26 +102,34 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
-fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+/// Files below `folder` whose names end in one of `extensions`.
+fn files_below(folder: &Path, extensions: &[&str], found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {
             if path.file_name().is_none_or(|name| name != "target") {
-                rust_files(&path, found);
+                files_below(&path, extensions, found);
             }
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|have| extensions.iter().any(|wanted| have == *wanted)) {
             found.push(path);
         }
     }
 }
 
+/// Path from the root, and text, of each file.
+fn read(mut files: Vec<PathBuf>) -> Vec<(String, String)> {
+    assert!(!files.is_empty(), "the workspace was not found at {}", root().display());
+    files.sort();
+    let relative = |path: &Path| path.strip_prefix(root()).unwrap().display().to_string();
+    files.iter().map(|path| (relative(path), fs::read_to_string(path).unwrap())).collect()
+}
+
 /// Every Rust file of every crate: path from the root, and text.
 fn sources() -> Vec<(String, String)> {
     let mut files = Vec::new();
-    CRATES.iter().for_each(|name| rust_files(&root().join(name), &mut files));
+    CRATES.iter().for_each(|name| files_below(&root().join(name), &["rs"], &mut files));
     assert!(files.len() > 20, "the workspace was not found at {}", root().display());
-    let relative = |path: &Path| path.strip_prefix(root()).unwrap().display().to_string();
-    files.iter().map(|path| (relative(path), fs::read_to_string(path).unwrap())).collect()
+    read(files)
 }
 
 fn assert_none(broken: &[String], rule: &str) {
@@ -176,40 +188,4 @@ fn unsafe_stands_only_beside_vector_code_and_kernels() {
         }
     }
     assert_none(&outside, "the keyword belongs into he-agg/src/simd and he-gpu/src/kernels");
-}
-
-/// The siblings a manifest names in any dependency table.
-fn siblings_of(manifest: &str) -> Vec<String> {
-    let mut in_dependencies = false;
-    let mut siblings = Vec::new();
-    for line in manifest.lines().map(str::trim) {
-        if let Some(table) = line.strip_prefix('[') {
-            in_dependencies = table.contains("dependencies");
-            let named = CRATES.iter().find(|name| table.contains(&format!("dependencies.{name}]")));
-            siblings.extend(named.map(|name| (*name).to_owned()));
-        } else if in_dependencies {
-            let name = line.split(['=', '.', ' ']).next().unwrap_or("").trim_matches('"');
-            if CRATES.contains(&name) {
-                siblings.push(name.to_owned());
-            }
-        }
-    }
-    siblings
-}
-
-#[test]
-fn crates_know_only_whom_they_may() {
-    let parsed =
-        siblings_of("[dependencies]\nprotocol.workspace = true\n[dev-dependencies]\nhe-agg = { path = \"x\" }");
-    assert_eq!(parsed, ["protocol", "he-agg"]);
-    let mut wrong = Vec::new();
-    for (name, allowed) in EDGES {
-        let manifest = fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap();
-        for sibling in siblings_of(&manifest) {
-            if !allowed.contains(&sibling.as_str()) && sibling != *name {
-                wrong.push(format!("{name} depends on {sibling}"));
-            }
-        }
-    }
-    assert_none(&wrong, "this edge would let a role see what it must not");
 }
