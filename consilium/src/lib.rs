@@ -8,6 +8,7 @@ pub mod bench;
 pub mod cli;
 pub mod counter;
 pub mod demo;
+pub mod driver_noise;
 pub mod dropout;
 pub mod error;
 pub mod event;
