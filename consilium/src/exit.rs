@@ -61,6 +61,7 @@ impl Exit {
             | Error::DropOut(_)
             | Error::NoData { .. }
             | Error::NoHospital { .. }
+            | Error::Picture(_)
             | Error::NoTranscript { .. }
             | Error::Compute(_) => Self::BadInput,
             Error::Audit(AuditError::Log(_)) => Self::Verification,

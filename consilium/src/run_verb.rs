@@ -74,7 +74,7 @@ pub fn run(arguments: &RunArgs, global: Global) -> Result<Done, Error> {
     let mut overrides = arguments.set.clone();
     overrides.extend(arguments.seed.map(|seed| format!("experiment.seed={seed}")));
     overrides.extend(arguments.device.map(|device| format!("compute.backend={device}")));
-    let stored = arguments.resume.as_ref().map(|folder| folder.join("resolved.toml"));
+    let stored = arguments.resume.as_deref().map(run_folder::resolved).transpose()?;
     // The parser lets no third case through.
     let file = arguments.file.clone().or(stored).unwrap_or_default();
     let experiment = Experiment::load(&file, &overrides)?;
@@ -105,9 +105,12 @@ pub(crate) fn federation(experiment: &Experiment, request: Request, global: Glob
     let compute = Compute::choose(experiment.compute().backend)?;
     // Before anything is written: a device that is asked for and not there is bad input.
     TrainDevice::find(request.site.train.device).map_err(FederationError::from)?;
-    let out = match &request.resume {
-        Some(folder) => run_folder::reopen(folder, experiment)?,
-        None => run_folder::create(request.out, experiment, request.command)?,
+    let (out, created) = match &request.resume {
+        Some(folder) => (run_folder::reopen(folder, experiment)?, None),
+        None => {
+            let created = run_folder::create(request.out, experiment, request.command)?;
+            (created.path().to_owned(), Some(created))
+        }
     };
     let options =
         RunOptions { data, out, drops: request.drops, resume: request.resume.is_some(), compute, site: request.site };
@@ -117,6 +120,10 @@ pub(crate) fn federation(experiment: &Experiment, request: Request, global: Glob
     let outcome = federation::run(experiment, &options, events);
     watcher.finish();
     let outcome = outcome?;
+    if let (Err(_), Some(created)) = (&outcome, created) {
+        // Data that do not fit are found before the run writes anything.
+        created.take_back_if_unstarted();
+    }
 
     let files = report::write(&options.out, &outcome, experiment.report())?;
     let mut text = report::summary(&outcome.report);

@@ -50,13 +50,25 @@ pub fn coordinator_key(run: &Path) -> Result<protocol::signature::VerifyingKey, 
 ///
 /// # Errors
 /// [`FederationError::NotPublished`] where the run never came so far.
-pub fn coordinator_folder(run: &Path) -> Result<PathBuf, FederationError> {
-    let epochs = progress::Progress::load(run)?.epochs;
-    let folder = run.join("coordinator").join(format!("epoch-{epochs}"));
-    if folder.join("journal.sqlite").exists() {
+pub fn coordinator_folder(run: &Path, experiment: &Experiment) -> Result<PathBuf, FederationError> {
+    let progress = progress::Progress::load(run)?;
+    let folder = run.join("coordinator").join(format!("epoch-{}", progress.epochs));
+    if enrolment::is_complete(run) && folder.join("journal.sqlite").exists() {
         return Ok(folder);
     }
-    Err(FederationError::NotPublished { folder: run.to_owned() })
+    Err(progress.not_published(run, experiment))
+}
+
+/// Checks that the run has a published model, by the log of its coordinator.
+///
+/// # Errors
+/// [`FederationError::NotPublished`], saying how far it came.
+pub fn check_published(run: &Path, experiment: &Experiment) -> Result<(), FederationError> {
+    let folder = coordinator_folder(run, experiment)?;
+    match coordinator::audit::has_published(&folder)? {
+        true => Ok(()),
+        false => Err(progress::Progress::load(run)?.not_published(run, experiment)),
+    }
 }
 
 fn runtime(folder: PathBuf) -> Result<tokio::runtime::Runtime, FederationError> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::error::FederationError;
+use crate::experiment::{DataFormat, Experiment};
 use crate::report::{DropOutReport, Round};
 
 /// Closed rounds, and the key epoch they were closed under.
@@ -32,6 +33,17 @@ impl Progress {
         let text =
             fs::read(&path).map_err(|source| FederationError::Io { action: "read", path: path.clone(), source })?;
         serde_json::from_slice(&text).map_err(|error| FederationError::Damaged { path, found: error.to_string() })
+    }
+
+    /// The error of a run that has come so far and has no model to serve.
+    pub(super) fn not_published(&self, out: &Path, experiment: &Experiment) -> FederationError {
+        let data = experiment.data();
+        FederationError::NotPublished {
+            folder: out.to_owned(),
+            closed: self.rounds.len(),
+            rounds: experiment.federation().rounds,
+            needs_data: data.format != DataFormat::Phantom && data.source.is_none(),
+        }
     }
 
     /// Writes the progress, whole or not at all.
