@@ -7,7 +7,7 @@ use coordinator::audit;
 use protocol::ids::QueryId;
 use serde_json::json;
 
-use crate::{error::Error, exit::Exit, federation, output::Done, run_folder};
+use crate::{error::Error, exit::Exit, federation, output::Done, run_folder, threads};
 
 /// Flags of `audit`.
 #[derive(Debug, Args)]
@@ -54,6 +54,7 @@ pub enum Audit {
 pub fn run(arguments: &AuditArgs) -> Result<Done, Error> {
     let (Audit::Queries { run, folder } | Audit::Recompute { run, folder, .. }) = &arguments.what;
     let experiment = run_folder::experiment(run)?;
+    threads::start(experiment.compute().threads)?;
     // A run that never enrolled its hospitals has neither folder nor key.
     let own = federation::coordinator_folder(run, &experiment)?;
     let key = federation::coordinator_key(run)?;

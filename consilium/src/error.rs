@@ -7,7 +7,7 @@ use coordinator::{audit::AuditError, compute::ComputeError};
 
 use crate::{
     bench::BenchError, counter::CounterError, dropout::DropOutError, experiment::ExperimentError,
-    federation::FederationError, report::ReportError, run_folder::RunFolderError,
+    federation::FederationError, report::ReportError, run_folder::RunFolderError, threads::ThreadsError,
 };
 
 /// Why an invocation failed. [`crate::exit::Exit::of`] gives its exit code.
@@ -53,6 +53,9 @@ pub enum Error {
     /// A device to compute on.
     #[error(transparent)]
     Compute(#[from] ComputeError),
+    /// Threads to compute with.
+    #[error(transparent)]
+    Threads(#[from] ThreadsError),
     /// The run folder.
     #[error(transparent)]
     RunFolder(#[from] RunFolderError),
@@ -84,6 +87,7 @@ impl Error {
             Self::NoTranscript { .. } => "no_transcript",
             Self::Audit(_) => "audit",
             Self::Compute(_) => "no_gpu",
+            Self::Threads(_) => "threads",
             Self::Federation(FederationError::Counter(CounterError::Refused(_))) => "query_refused",
             Self::Federation(FederationError::Counter(_)) => "not_served",
             Self::Federation(FederationError::NotPublished { .. }) => "not_published",
@@ -106,6 +110,7 @@ impl Error {
             Self::DropOut(_) => Some("--drop".to_owned()),
             Self::NoHospital { .. } => Some("--hospital".to_owned()),
             Self::Compute(_) => Some("--device".to_owned()),
+            Self::Threads(_) => Some("compute.threads".to_owned()),
             Self::Federation(FederationError::NotPublished { folder, .. }) => Some(folder.display().to_string()),
             Self::NoTranscript { folder } => Some(folder.display().to_string()),
             Self::RunFolder(error) => Some(error.folder().display().to_string()),
@@ -126,6 +131,7 @@ impl Error {
             Self::NoData { .. } => "add --data PATH".into(),
             Self::NoHospital { hospitals, .. } => format!("choose a number from 1 to {hospitals}").into(),
             Self::Compute(_) => "--device auto takes a GPU only where there is one; --device cpu looks for none".into(),
+            Self::Threads(_) => "lower compute.threads, or set it to \"auto\" for one per core".into(),
             Self::Picture(_) => "name PNG or JPEG files; a damaged or foreign one has to be saved anew".into(),
             Self::NoTranscript { .. } => "name the folder coordinator/epoch-N of the run, or a copy of it".into(),
             Self::Audit(error) => of_audit(error).into(),

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     counter::CounterError, error::Error, federation::FederationError, report::ReportError, run_folder::RunFolderError,
+    threads::ThreadsError,
 };
 
 /// What the process returns to its caller.
@@ -70,7 +71,8 @@ impl Exit {
             Error::RunFolder(RunFolderError::Io { source, .. }) | Error::Output(source) => Self::of_io(source),
             Error::RunFolder(_) => Self::BadInput,
             Error::Report(ReportError::Io { source, .. }) => Self::of_io(source),
-            Error::Report(_) => Self::Failed,
+            Error::Report(_) | Error::Threads(ThreadsError::Start { .. }) => Self::Failed,
+            Error::Threads(_) => Self::BadInput,
             Error::Federation(error) => Self::of_federation(error),
             Error::Bench(error) if error.flag().is_some() => Self::BadInput,
             Error::Bench(_) => Self::Failed,

@@ -27,3 +27,4 @@ pub mod report;
 pub mod run_folder;
 pub mod run_verb;
 pub mod serve_verb;
+pub mod threads;

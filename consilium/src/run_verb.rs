@@ -18,7 +18,7 @@ use crate::{
     live,
     options::RunOptions,
     output::Done,
-    report, run_folder,
+    report, run_folder, threads,
 };
 
 /// Flags of `run`.
@@ -101,6 +101,7 @@ pub(crate) fn federation(experiment: &Experiment, request: Request, global: Glob
     if data.is_none() && format != DataFormat::Phantom {
         return Err(Error::NoData { name: experiment.name().to_owned(), format: format.word() });
     }
+    threads::start(experiment.compute().threads)?;
     // Before anything is written: a GPU that is not there is no run that failed.
     let compute = Compute::choose(experiment.compute().backend)?;
     // Before anything is written: a device that is asked for and not there is bad input.
@@ -119,11 +120,11 @@ pub(crate) fn federation(experiment: &Experiment, request: Request, global: Glob
     let watcher = live::watch(receiver, global.shown());
     let outcome = federation::run(experiment, &options, events);
     watcher.finish();
-    let outcome = outcome?;
     if let (Err(_), Some(created)) = (&outcome, created) {
         // Data that do not fit are found before the run writes anything.
         created.take_back_if_unstarted();
     }
+    let outcome = outcome?;
 
     let files = report::write(&options.out, &outcome, experiment.report())?;
     let mut text = report::summary(&outcome.report);

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     cli::Global, error::Error, event::EventSender, exit::Exit, experiment::Experiment, federation, live, live::Shown,
-    output::Done, report::ComputeReport, run_folder,
+    output::Done, report::ComputeReport, run_folder, threads,
 };
 
 /// Flags of `serve`.
@@ -35,6 +35,7 @@ pub fn run(arguments: &ServeArgs, global: Global) -> Result<Done, Error> {
         .iter()
         .map(|folder| Ok((folder.clone(), run_folder::experiment(folder)?)))
         .collect::<Result<Vec<(PathBuf, Experiment)>, Error>>()?;
+    threads::start(threads::most(runs.iter().map(|(_, experiment)| experiment.compute().threads)))?;
     let choices: Vec<Choice> =
         runs.iter().map(|(_, experiment)| arguments.device.unwrap_or(experiment.compute().backend)).collect();
     let compute = Compute::choose(common(&choices))?;

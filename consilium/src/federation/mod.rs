@@ -23,8 +23,8 @@ use std::path::{Path, PathBuf};
 
 use crate::{event::EventSender, experiment::Experiment, options::RunOptions, report::RunOutcome};
 
-/// Tasks of a hospital that wait for the network at the same time, beside its computing.
-const WORKERS_BESIDE_CORES: usize = 4;
+/// Tasks of a hospital that wait for the network at the same time, beside those that wait for threads that compute.
+const WORKERS_BESIDE_COMPUTING: usize = 4;
 
 /// Runs the experiment from data to report. Blocks; writes below `options.out` only.
 ///
@@ -72,9 +72,8 @@ pub fn check_published(run: &Path, experiment: &Experiment) -> Result<(), Federa
 }
 
 fn runtime(folder: PathBuf) -> Result<tokio::runtime::Runtime, FederationError> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores + WORKERS_BESIDE_CORES)
+        .worker_threads(rayon::current_num_threads() + WORKERS_BESIDE_COMPUTING)
         .enable_all()
         .build()
         .map_err(|source| FederationError::Io { action: "start the runtime in", path: folder, source })

@@ -312,6 +312,8 @@ pub struct Provenance {
     pub machine: String,
     /// Cores available.
     pub cores: usize,
+    /// Threads that computed.
+    pub threads: usize,
     /// Where the coordinator computed.
     pub compute: ComputeReport,
 }
@@ -450,6 +452,7 @@ impl Provenance {
             started: crate::run_folder::utc(std::time::SystemTime::now()),
             machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: rayon::current_num_threads(),
             compute: ComputeReport::of(compute),
         }
     }
