@@ -1,11 +1,12 @@
 //! The hospital: its vault, its release ledger, its training and its side of the protocol.
 //!
-//! [`hospital::Hospital`] is the process; [`train`] fits the network to local images; [`vault`] and [`ledger`] keep what
-//! must never leave or happen twice; [`metrics`] measures a model, [`model_file`] keeps a trained one.
+//! [`hospital::Hospital`] is the process; [`counter`] is where the hospital's own programs ask; [`train`] fits the
+//! network to local images; [`vault`] and [`ledger`] keep what must never leave or happen twice; [`model_file`] keeps a
+//! trained model.
 
+pub mod counter;
 pub mod hospital;
 pub mod ledger;
-pub mod metrics;
 pub mod model_file;
 pub mod train;
 pub mod vault;

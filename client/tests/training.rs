@@ -3,12 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed helper fails its test")]
 
-use client::metrics::Evaluation;
-use client::train::{Augmentation, ClassWeighting, OptimizerKind, TrainError, TrainSettings, Trainer};
 #[cfg(feature = "gpu-training")]
-use client::train::{DeviceChoice, TrainDevice};
+use client::train::TrainDevice;
+use client::train::{TrainError, Trainer};
 use datasets::{LoadOptions, Samples};
+use experiment::DeviceChoice;
+use experiment::train::{Augmentation, ClassWeighting, OptimizerKind, TrainSettings};
 use he_infer::{ImageShape, LayerSpec, Network};
+use metrics::Evaluation;
 use ndarray::Array4;
 
 fn conv_network() -> Network {

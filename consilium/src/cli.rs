@@ -1,21 +1,16 @@
 //! The command line: verbs, flags, and the one place where the program starts and ends.
 
-use std::{ffi::OsString, io::IsTerminal, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode};
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use bench::BenchArgs;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
-    audit_verb::{self, AuditArgs},
-    bench::{self, BenchArgs},
-    demo::{self, DemoArgs},
     error::Error,
-    exit::{self, Exit},
-    live::Shown,
-    output::{self, Done, Format},
-    plan_verb::{self, PlanArgs},
-    query_verb::{self, QueryArgs},
-    run_verb::{self, RunArgs},
-    serve_verb::{self, ServeArgs},
+    exit,
+    global::Global,
+    output::{self, Done},
+    verbs::{self, audit::AuditArgs, demo::DemoArgs, plan::PlanArgs, query::QueryArgs, run::RunArgs, serve::ServeArgs},
 };
 
 /// Encrypted federated training for hospitals.
@@ -33,25 +28,6 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
-}
-
-/// Flags of every verb.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct Global {
-    /// How results are printed: for people, as one JSON object, or as JSON lines with events.
-    #[arg(long, global = true, value_enum, default_value = "text")]
-    pub format: Format,
-    /// No colours; NO_COLOR in the environment does the same.
-    #[arg(long, global = true)]
-    pub no_color: bool,
-}
-
-impl Global {
-    /// The live view that fits this output.
-    pub fn shown(self) -> Shown {
-        let forbidden = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Shown::choose(self.format, !self.no_color && !forbidden && std::io::stderr().is_terminal())
-    }
 }
 
 /// What to do.
@@ -107,30 +83,26 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(cli: &Cli) -> Result<Done, Error> {
     match &cli.verb {
-        Verb::Demo(arguments) => demo::run(arguments, cli.global),
-        Verb::Run(arguments) => run_verb::run(arguments, cli.global),
-        Verb::Serve(arguments) => serve_verb::run(arguments, cli.global),
-        Verb::Query(arguments) => query_verb::run(arguments),
-        Verb::Audit(arguments) => audit_verb::run(arguments),
-        Verb::Plan(arguments) => plan_verb::run(arguments),
-        Verb::Bench(arguments) => bench::run(arguments, cli.global),
-    }
-}
-
-impl Exit {
-    /// The exit code of a command line, without running it; for tests.
-    #[cfg(test)]
-    fn of_parsing(arguments: &[&str]) -> Self {
-        match Cli::try_parse_from(arguments) {
-            Ok(_) => Self::Done,
-            Err(error) => exit::of_parser(&error),
-        }
+        Verb::Demo(arguments) => verbs::demo::run(arguments, cli.global),
+        Verb::Run(arguments) => verbs::run::run(arguments, cli.global),
+        Verb::Serve(arguments) => verbs::serve::run(arguments, cli.global),
+        Verb::Query(arguments) => verbs::query::run(arguments),
+        Verb::Audit(arguments) => verbs::audit::run(arguments),
+        Verb::Plan(arguments) => verbs::plan::run(arguments),
+        Verb::Bench(arguments) => verbs::bench::run(arguments, cli.global),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use remedy::Exit;
+
     use super::*;
+
+    /// The exit code of a command line, without running it.
+    fn parsed(arguments: &[&str]) -> Exit {
+        Cli::try_parse_from(arguments).map_or_else(|error| exit::of_parser(&error), |_| Exit::Done)
+    }
 
     #[test]
     fn the_definition_is_sound() {
@@ -166,16 +138,16 @@ mod tests {
 
     #[test]
     fn wrong_arguments_are_bad_input_and_help_is_fine() {
-        assert_eq!(Exit::of_parsing(&["consilium", "fly"]), Exit::BadInput);
-        assert_eq!(Exit::of_parsing(&["consilium", "run"]), Exit::BadInput);
-        assert_eq!(Exit::of_parsing(&["consilium", "demo", "--drop", "nobody"]), Exit::BadInput);
-        assert_eq!(Exit::of_parsing(&["consilium"]), Exit::BadInput);
-        assert_eq!(Exit::of_parsing(&["consilium", "plan", "--help"]), Exit::Done);
-        assert_eq!(Exit::of_parsing(&["consilium", "--version"]), Exit::Done);
-        assert_eq!(Exit::of_parsing(&["consilium", "bench"]), Exit::BadInput);
-        assert_eq!(Exit::of_parsing(&["consilium", "bench", "he", "--repeat", "3", "--seconds", "1"]), Exit::BadInput);
-        assert_eq!(Exit::of_parsing(&["consilium", "bench", "aggregate", "--hospitals", "x"]), Exit::BadInput);
-        assert_eq!(Exit::of_parsing(&["consilium", "bench", "limit", "--format", "table"]), Exit::Done);
-        assert_eq!(Exit::of_parsing(&["consilium", "demo", "--drop", "hospital-2@2:after-upload"]), Exit::Done);
+        assert_eq!(parsed(&["consilium", "fly"]), Exit::BadInput);
+        assert_eq!(parsed(&["consilium", "run"]), Exit::BadInput);
+        assert_eq!(parsed(&["consilium", "demo", "--drop", "nobody"]), Exit::BadInput);
+        assert_eq!(parsed(&["consilium"]), Exit::BadInput);
+        assert_eq!(parsed(&["consilium", "plan", "--help"]), Exit::Done);
+        assert_eq!(parsed(&["consilium", "--version"]), Exit::Done);
+        assert_eq!(parsed(&["consilium", "bench"]), Exit::BadInput);
+        assert_eq!(parsed(&["consilium", "bench", "he", "--repeat", "3", "--seconds", "1"]), Exit::BadInput);
+        assert_eq!(parsed(&["consilium", "bench", "aggregate", "--hospitals", "x"]), Exit::BadInput);
+        assert_eq!(parsed(&["consilium", "bench", "limit", "--format", "table"]), Exit::Done);
+        assert_eq!(parsed(&["consilium", "demo", "--drop", "hospital-2@2:after-upload"]), Exit::Done);
     }
 }

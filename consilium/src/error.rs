@@ -2,15 +2,19 @@
 
 use std::borrow::Cow;
 
+use bench::BenchError;
+use client::counter::CounterError;
 use client::train::TrainError;
 use coordinator::{audit::AuditError, compute::ComputeError};
+use experiment::ExperimentError;
+use report::ReportError;
+use simulation::FederationError;
+use simulation::dropout::DropOutError;
+use simulation::run_folder::RunFolderError;
 
-use crate::{
-    bench::BenchError, counter::CounterError, dropout::DropOutError, experiment::ExperimentError,
-    federation::FederationError, report::ReportError, run_folder::RunFolderError, threads::ThreadsError,
-};
+use crate::threads::ThreadsError;
 
-/// Why an invocation failed. [`crate::exit::Exit::of`] gives its exit code.
+/// Why an invocation failed. [`crate::exit::of`] gives its exit code.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -169,7 +173,6 @@ mod tests {
     use protocol::message::VoidReason;
 
     use super::*;
-    use crate::run_folder::RunFolderError;
 
     fn samples() -> Vec<Error> {
         let (folder, io) = (|| PathBuf::from("runs/x"), || std::io::Error::from(ErrorKind::PermissionDenied));

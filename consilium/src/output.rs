@@ -5,7 +5,10 @@ use std::io::Write;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{error::Error, exit::Exit};
+use crate::{
+    error::Error,
+    exit::{self, Exit},
+};
 
 /// `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -52,7 +55,7 @@ pub fn finish(
 ) -> Exit {
     let exit = match result {
         Ok(done) => done.exit,
-        Err(error) => Exit::of(error),
+        Err(error) => exit::of(error),
     };
     let written = match (format, result) {
         (Format::Text, Ok(done)) => writeln!(out, "{}", done.text),
@@ -67,7 +70,7 @@ pub fn finish(
         Ok(()) => exit,
         // Whoever closed the pipe has what it wanted; a full disk is another matter.
         Err(source) if source.kind() == std::io::ErrorKind::BrokenPipe => exit,
-        Err(source) => Exit::of(&Error::Output(source)),
+        Err(source) => exit::of(&Error::Output(source)),
     }
 }
 
@@ -92,7 +95,7 @@ fn envelope(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::Experiment;
+    use experiment::Experiment;
 
     fn printed(format: Format, result: &Result<Done, Error>) -> (String, String, Exit) {
         let (mut out, mut log) = (Vec::new(), Vec::new());

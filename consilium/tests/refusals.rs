@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use experiment::{DEMO, Experiment};
+
 const BAD_INPUT: i32 = 4;
 /// One grey pixel.
 const PNG: &[u8] = b"\x89\x50\x4e\x47\x0d\x0a\x1a\x0a\x00\x00\x00\x0d\x49\x48\x44\x52\x00\x00\x00\x01\x00\x00\x00\x01\
@@ -144,9 +146,9 @@ fn every_verb_that_reads_a_run_says_what_a_folder_lacks() {
 fn a_run_without_a_model_says_so_and_how_to_go_on() {
     let place = tempfile::tempdir().expect("a folder");
     let run = place.path().join("run");
-    let experiment = consilium::experiment::Experiment::parse("demo.toml", consilium::experiment::DEMO, &[]);
+    let experiment = Experiment::parse("demo.toml", DEMO, &[]);
     let experiment = experiment.expect("the demo is valid");
-    consilium::run_folder::create(Some(run.clone()), &experiment, "test").expect("created");
+    simulation::run_folder::create(Some(run.clone()), &experiment, "test").expect("created");
     fs::write(place.path().join("scan.png"), PNG).expect("written");
     let verbs: [&[&str]; 4] = [
         &["serve", "run", "--device", "cpu"],

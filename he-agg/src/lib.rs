@@ -8,6 +8,7 @@
 pub mod aggregation;
 pub mod backend;
 pub mod ckks;
+pub mod device_choice;
 pub mod error;
 pub mod multiparty;
 pub mod params;
@@ -18,6 +19,7 @@ pub mod stream;
 pub mod wire;
 
 pub use aggregation::{Flooding, FloodingError};
+pub use device_choice::{DeviceChoice, DeviceChoiceError};
 pub use error::{DecodeError, Error};
 pub use params::{Params, Preset};
 pub use ring::{Automorphism, Coeff, Eval, Limb, Modulus, Poly};

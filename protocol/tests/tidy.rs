@@ -10,7 +10,22 @@ const LINES_MAX: usize = 500;
 const LONG_FILES: &[(&str, &str)] = &[];
 /// A drawer hides its content.
 const BANNED_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "base", "misc"];
-const CRATES: &[&str] = &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "client", "coordinator", "consilium"];
+const CRATES: &[&str] = &[
+    "he-agg",
+    "he-gpu",
+    "he-infer",
+    "protocol",
+    "datasets",
+    "metrics",
+    "remedy",
+    "experiment",
+    "client",
+    "coordinator",
+    "report",
+    "simulation",
+    "bench",
+    "consilium",
+];
 /// What each crate may know of its siblings.
 const EDGES: &[(&str, &[&str])] = &[
     ("he-agg", &[]),
@@ -19,9 +34,59 @@ const EDGES: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("datasets", &[]),
     ("he-infer", &["he-agg"]),
-    ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets"]),
+    ("metrics", &["datasets"]),
+    ("remedy", &[]),
+    ("experiment", &["he-agg", "he-infer", "datasets"]),
+    // metrics in tests only.
+    ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "metrics", "experiment"]),
     ("coordinator", &["he-agg", "he-gpu", "he-infer", "protocol"]),
-    ("consilium", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "client", "coordinator"]),
+    ("report", &["metrics", "experiment"]),
+    (
+        "simulation",
+        &[
+            "he-agg",
+            "he-infer",
+            "protocol",
+            "datasets",
+            "metrics",
+            "remedy",
+            "experiment",
+            "client",
+            "coordinator",
+            "report",
+        ],
+    ),
+    (
+        "bench",
+        &[
+            "he-agg",
+            "he-gpu",
+            "he-infer",
+            "datasets",
+            "metrics",
+            "remedy",
+            "experiment",
+            "client",
+            "report",
+            "simulation",
+        ],
+    ),
+    (
+        "consilium",
+        &[
+            "he-gpu",
+            "protocol",
+            "datasets",
+            "metrics",
+            "remedy",
+            "experiment",
+            "client",
+            "coordinator",
+            "report",
+            "simulation",
+            "bench",
+        ],
+    ),
 ];
 /// The vector code, launches of kernels on device memory, tests that count what is allocated, and the first instructions
 /// of the program, which set an environment variable for drivers.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use experiment::train::TrainSettings;
 use he_agg::aggregation::{Flooding, LaneLayout};
 use he_agg::multiparty::{DecryptPolicy, Quorum};
 use he_infer::Program;
@@ -10,7 +11,7 @@ use protocol::PartyId;
 use protocol::ids::{Digest, Epoch};
 use protocol::signature::VerifyingKey;
 
-use crate::train::{TrainDevice, TrainSettings};
+use crate::train::TrainDevice;
 
 /// The approved plan, and who this hospital is in it.
 #[derive(Clone)]

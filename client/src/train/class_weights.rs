@@ -1,55 +1,34 @@
 //! How rare classes are kept from being ignored.
 
-use serde::{Deserialize, Serialize};
+use experiment::train::ClassWeighting;
 
 /// Heaviest class over lightest: a hospital with one example of a class must not train on that
 /// example alone.
 const RATIO_MAX: f64 = 20.0;
 
-/// Weights of the classes in the loss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClassWeighting {
-    /// All classes count alike per sample.
-    None,
-    /// A sample counts inversely to the frequency of its class at this hospital.
-    Balanced,
-    /// All samples count alike, and the logarithm of each class's frequency at this hospital is added to its logit
-    /// while training, never when predicting. The logits then rank classes as if all were equally frequent, with
-    /// unlike hospitals agreeing on them, and a hospital that has never seen a class hardly moves its logit.
-    ///
-    /// Source: Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, equation 10; for hospitals with
-    /// unlike classes Zhang et al., "Federated learning with label distribution skew via logits calibration", ICML 2022.
-    LogitAdjusted,
-}
-
 /// Samples that a class counts as having where it has none: keeps the logarithm finite.
 const COUNT_MIN: f64 = 0.5;
 
-impl ClassWeighting {
-    /// One weight per class, the smallest weight of a present class being 1 and the largest at
-    /// most 20. `labels` must lie below `classes`.
-    pub(super) fn weights(self, labels: &[u8], classes: usize) -> Vec<f64> {
-        let counts = counts(labels, classes);
-        let most = counts.iter().copied().max().unwrap_or(0) as f64;
-        match self {
-            ClassWeighting::None | ClassWeighting::LogitAdjusted => vec![1.0; classes],
-            ClassWeighting::Balanced => {
-                counts.iter().map(|&count| (most / count.max(1) as f64).min(RATIO_MAX)).collect()
-            }
-        }
+/// One weight per class, the smallest weight of a present class being 1 and the largest at
+/// most 20. `labels` must lie below `classes`.
+pub(super) fn weights(weighting: ClassWeighting, labels: &[u8], classes: usize) -> Vec<f64> {
+    let counts = counts(labels, classes);
+    let most = counts.iter().copied().max().unwrap_or(0) as f64;
+    match weighting {
+        ClassWeighting::None | ClassWeighting::LogitAdjusted => vec![1.0; classes],
+        ClassWeighting::Balanced => counts.iter().map(|&count| (most / count.max(1) as f64).min(RATIO_MAX)).collect(),
     }
+}
 
-    /// What is added to each class's logit while training, at most 0; `None` for nothing. `labels` must lie below
-    /// `classes`.
-    pub(super) fn logit_offsets(self, labels: &[u8], classes: usize) -> Option<Vec<f32>> {
-        match self {
-            ClassWeighting::None | ClassWeighting::Balanced => None,
-            ClassWeighting::LogitAdjusted => {
-                let total = labels.len().max(1) as f64;
-                let offset = |count| ((count as f64).max(COUNT_MIN) / total).ln() as f32;
-                Some(counts(labels, classes).into_iter().map(offset).collect())
-            }
+/// What is added to each class's logit while training, at most 0; `None` for nothing. `labels` must lie below
+/// `classes`.
+pub(super) fn logit_offsets(weighting: ClassWeighting, labels: &[u8], classes: usize) -> Option<Vec<f32>> {
+    match weighting {
+        ClassWeighting::None | ClassWeighting::Balanced => None,
+        ClassWeighting::LogitAdjusted => {
+            let total = labels.len().max(1) as f64;
+            let offset = |count| ((count as f64).max(COUNT_MIN) / total).ln() as f32;
+            Some(counts(labels, classes).into_iter().map(offset).collect())
         }
     }
 }
@@ -69,24 +48,24 @@ mod tests {
     #[test]
     fn balanced_weights_are_inverse_to_the_counts() {
         let labels = [0, 0, 0, 0, 1, 1, 2];
-        let weights = ClassWeighting::Balanced.weights(&labels, 3);
+        let weights = weights(ClassWeighting::Balanced, &labels, 3);
         assert_eq!(weights, vec![1.0, 2.0, 4.0]);
-        assert_eq!(ClassWeighting::None.weights(&labels, 3), vec![1.0; 3]);
+        assert_eq!(weights(ClassWeighting::None, &labels, 3), vec![1.0; 3]);
     }
 
     #[test]
     fn a_single_example_does_not_dominate() {
         let mut labels = vec![0u8; 500];
         labels.push(1);
-        assert_eq!(ClassWeighting::Balanced.weights(&labels, 2), vec![1.0, 20.0]);
+        assert_eq!(weights(ClassWeighting::Balanced, &labels, 2), vec![1.0, 20.0]);
     }
     #[test]
     fn logit_offsets_are_the_logarithms_of_the_local_frequencies() {
-        let offsets = ClassWeighting::LogitAdjusted.logit_offsets(&[0, 0, 0, 1], 3).unwrap();
+        let offsets = logit_offsets(ClassWeighting::LogitAdjusted, &[0, 0, 0, 1], 3).unwrap();
         for (offset, expected) in offsets.iter().zip([0.75f32, 0.25, 0.125]) {
             assert!((offset - expected.ln()).abs() < 1e-6);
         }
-        assert_eq!(ClassWeighting::LogitAdjusted.weights(&[0, 0, 0, 1], 3), vec![1.0; 3]);
-        assert_eq!(ClassWeighting::Balanced.logit_offsets(&[0, 1], 2), None);
+        assert_eq!(weights(ClassWeighting::LogitAdjusted, &[0, 0, 0, 1], 3), vec![1.0; 3]);
+        assert_eq!(logit_offsets(ClassWeighting::Balanced, &[0, 1], 2), None);
     }
 }

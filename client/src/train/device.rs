@@ -1,22 +1,9 @@
 //! Where a hospital trains: its processor, or its own GPU.
 
 use burn::tensor::Device;
-use serde::{Deserialize, Serialize};
+use he_agg::DeviceChoice;
 
 use super::TrainError;
-
-/// What a site asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DeviceChoice {
-    /// The GPU, if this build can train on one and there is one that is no software; else the processor.
-    #[default]
-    Auto,
-    /// The processor.
-    Cpu,
-    /// The GPU, be it software.
-    Gpu,
-}
 
 /// Where to train. Results on a GPU differ from the processor's in the last bits, and from run to run: its sums are taken
 /// in another order. What is encrypted afterwards is exact on either.
@@ -40,7 +27,8 @@ impl TrainDevice {
         TrainDevice { device: Device::flex(), text: "the processor".to_owned(), is_gpu: false }
     }
 
-    /// Finds what a site asks for.
+    /// Finds what a site asks for: with [`DeviceChoice::Auto`] the GPU if this build can train on one and there is one
+    /// that is no software, with [`DeviceChoice::Gpu`] a GPU, be it software.
     ///
     /// # Errors
     /// [`TrainError::NoGpu`] where a GPU is asked for and this build cannot use one, or there is none.

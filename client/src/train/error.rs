@@ -1,19 +1,14 @@
 //! What can go wrong between a hospital's samples and its next parameters.
 
+use experiment::train::SettingError;
+
 /// A refusal or failure of local training; every variant names the value at fault.
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[non_exhaustive]
 pub enum TrainError {
     /// A setting lies outside its range.
-    #[error("training setting {setting} = {value} is out of range; allowed: {allowed}")]
-    Setting {
-        /// The key as it is written in TOML.
-        setting: &'static str,
-        /// The value given.
-        value: f64,
-        /// The allowed range in words.
-        allowed: &'static str,
-    },
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// There is nothing to train on.
     #[error("no training samples: check the data path and the partition of this hospital")]
     NoSamples,

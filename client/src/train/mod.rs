@@ -12,15 +12,10 @@ mod draws;
 mod error;
 mod module;
 mod optimiser;
-mod settings;
 mod trainer;
 mod unfold;
 mod value;
 
-pub use augmentation::Augmentation;
-pub use class_weights::ClassWeighting;
-pub use device::{DeviceChoice, TrainDevice};
+pub use device::TrainDevice;
 pub use error::TrainError;
-pub use optimiser::OptimizerKind;
-pub use settings::TrainSettings;
 pub use trainer::{FitProgress, LocalFit, Trainer};

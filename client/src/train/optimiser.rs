@@ -4,24 +4,11 @@
 //! diverging is the norm of the whole gradient, so the few lines of the two rules stand here. Flat
 //! vectors also make every step repeatable and every non-finite value easy to name.
 
-use serde::{Deserialize, Serialize};
-
-use super::TrainSettings;
+use experiment::train::{OptimizerKind, TrainSettings};
 
 const ADAM_BETA_1: f64 = 0.9;
 const ADAM_BETA_2: f64 = 0.999;
 const ADAM_EPSILON: f64 = 1e-8;
-
-/// Which update rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OptimizerKind {
-    /// Stochastic gradient descent with momentum.
-    Sgd,
-    /// Adam with decoupled weight decay. Source: Loshchilov and Hutter, arXiv 1711.05101,
-    /// Algorithm 2.
-    AdamW,
-}
 
 /// An update rule and its state, fresh for every fit.
 pub(super) struct Optimiser {

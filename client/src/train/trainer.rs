@@ -1,13 +1,14 @@
 //! Fits a network to one hospital's samples and predicts with flat parameters.
 
 use datasets::Samples;
+use experiment::train::{Augmentation, TrainSettings};
 use he_infer::{Network, Operation};
 use ndarray::{Array2, Array4, Axis};
 
 use super::draws::Draws;
 use super::module::{NetworkModule, Objective};
 use super::optimiser::{Optimiser, clip_norm, pull};
-use super::{Augmentation, TrainDevice, TrainError, TrainSettings};
+use super::{TrainDevice, TrainError, augmentation, class_weights};
 
 /// Images per forward pass in prediction; bounds memory, not results.
 const PREDICTION_BATCH: usize = 256;
@@ -147,8 +148,9 @@ impl Trainer {
         let samples = data.labels.len();
         let images = data.images.as_standard_layout();
         let pixels = images.as_slice().ok_or(TrainError::Backend { what: "contiguous images" })?;
-        let class_weights = self.settings.class_weights.weights(&data.labels, self.network.classes());
-        let logit_offsets = self.settings.class_weights.logit_offsets(&data.labels, self.network.classes());
+        let class_weights = class_weights::weights(self.settings.class_weights, &data.labels, self.network.classes());
+        let logit_offsets =
+            class_weights::logit_offsets(self.settings.class_weights, &data.labels, self.network.classes());
         let objective = Objective {
             class_weights: &class_weights,
             logit_offsets: logit_offsets.as_deref(),
@@ -234,7 +236,7 @@ impl Trainer {
             if plain {
                 out.extend_from_slice(image);
             } else {
-                let pose = self.settings.augmentation.pose(draws);
+                let pose = augmentation::pose(&self.settings.augmentation, draws);
                 pose.apply(image, self.shape, &mut out);
             }
         }
@@ -242,7 +244,7 @@ impl Trainer {
     }
 
     fn check_rate(&self, learning_rate: f64) -> Result<(), TrainError> {
-        super::settings::check_range("learning-rate", learning_rate, "above 0, at most 10", |v| v > 0.0 && v <= 10.0)
+        TrainSettings::check_learning_rate(learning_rate)
     }
 
     fn check_start(&self, start: &[f32]) -> Result<(), TrainError> {

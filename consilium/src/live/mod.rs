@@ -3,11 +3,13 @@
 //! [`watch`] drains the run's events on its own thread, so a slow terminal never slows a run. On a terminal it redraws a
 //! few lines; elsewhere it writes one plain line for each thing worth a line; for programs it writes JSON lines.
 
+mod shown;
+mod spinner;
 mod terminal;
 mod view;
 
 use std::{
-    io::{IsTerminal, Write},
+    io::Write,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,41 +20,11 @@ use std::{
 };
 
 use self::terminal::Terminal;
-pub use self::view::View;
-use crate::{
-    event::{Event, QUEUE_EVENTS},
-    output::Format,
-};
+pub use self::{shown::Shown, spinner::Spinner, view::View};
+use simulation::event::{Event, QUEUE_EVENTS};
 
 /// How often the view looks for the end, and redraws times that pass.
 const TICK: Duration = Duration::from_millis(200);
-
-/// Where and how the view is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
-    /// Redrawn lines on a terminal.
-    Terminal {
-        /// With colours.
-        color: bool,
-    },
-    /// Plain lines on standard error.
-    Lines,
-    /// JSON lines on standard output.
-    JsonLines,
-    /// Nothing.
-    Nothing,
-}
-
-impl Shown {
-    /// What fits the output: a view on a terminal, lines in a log, events for `jsonl`, silence for `json` in a pipe.
-    pub fn choose(format: Format, color: bool) -> Self {
-        match format {
-            Format::Jsonl => Self::JsonLines,
-            _ if std::io::stderr().is_terminal() => Self::Terminal { color },
-            _ => Self::Lines,
-        }
-    }
-}
 
 /// A view at work on its own thread.
 #[derive(Debug)]
@@ -124,7 +96,7 @@ fn drain(events: &Receiver<Event>, stop: &AtomicBool, mut show: impl FnMut(Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::EventSender;
+    use simulation::event::EventSender;
 
     #[test]
     fn the_watcher_ends_while_somebody_still_sends() {

@@ -1,9 +1,9 @@
 //! The view on a terminal: a header, one bar per hospital, a footer, redrawn in place; notes scroll above.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use simulation::event::Event;
 
-use super::View;
-use crate::event::Event;
+use super::view::View;
 
 /// Steps of a bar; finer than a terminal can show.
 const STEPS: u64 = 1000;

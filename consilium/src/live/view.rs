@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use crate::{
-    event::{Activity, Event, Phase, RoundSummary},
-    report::{bytes_text, milliseconds_text, number_text, seconds_text},
-};
+use report::{bytes_text, milliseconds_text, number_text, seconds_text};
+use simulation::event::{Activity, Event, Phase, RoundSummary};
 
 /// Silence after which the view says for whom it waits.
 const SILENCE: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use he_agg::backend::{Backend, BackendError, Basis, Cpu, Division, GadgetTerm, O
 use he_agg::{Automorphism, Coeff, Eval, Params, Poly, ring::Domain};
 use he_gpu::{DeviceKind, Probed};
 
-use super::{Choice, Compute, Host, Moved};
+use super::{Compute, Host, Moved};
 use crate::observer::{Observer, Step};
 
 /// What goes wrong. Downloads are counted from 0.
@@ -40,7 +40,7 @@ impl FaultyHost {
     /// The choice of this device.
     pub(crate) fn chosen(&self) -> Compute {
         let host = self.clone();
-        Compute::choose_from(Choice::Gpu, || Ok::<_, String>(host)).unwrap()
+        Compute::choose_from(DeviceChoice::Gpu, || Ok::<_, String>(host)).unwrap()
     }
 }
 

@@ -13,9 +13,9 @@ mod spot_check;
 mod tests;
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
+use he_agg::DeviceChoice;
 use he_agg::simd::Isa;
 pub use he_gpu::{DeviceKind, Probed};
 
@@ -24,55 +24,6 @@ pub(crate) use device::{Host, Hosted, Resident, Worker};
 pub(crate) use spot_check::{chosen, content, is_chosen};
 
 use crate::observer::{Observer, Step};
-
-/// What the operator asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Choice {
-    /// A GPU if there is one, else the processor.
-    #[default]
-    Auto,
-    /// The processor; no device is looked for.
-    Cpu,
-    /// A GPU, or nothing.
-    Gpu,
-}
-
-impl Choice {
-    /// The word in files and on command lines.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Cpu => "cpu",
-            Self::Gpu => "gpu",
-        }
-    }
-}
-
-impl fmt::Display for Choice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-/// Another word.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is no device to compute on; it is one of auto, cpu, gpu")]
-pub struct ChoiceError {
-    /// The word.
-    pub found: String,
-}
-
-impl FromStr for Choice {
-    type Err = ChoiceError;
-
-    fn from_str(text: &str) -> Result<Self, ChoiceError> {
-        [Self::Auto, Self::Cpu, Self::Gpu]
-            .into_iter()
-            .find(|choice| choice.word() == text)
-            .ok_or_else(|| ChoiceError { found: text.to_owned() })
-    }
-}
 
 /// Why there is nothing to compute on as asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,7 +42,7 @@ pub enum ComputeError {
 pub struct Compute(Arc<Chosen>);
 
 struct Chosen {
-    choice: Choice,
+    choice: DeviceChoice,
     reason: String,
     accelerator: Option<Accelerator>,
 }
@@ -122,49 +73,49 @@ impl Compute {
     /// The processor, without looking for anything else.
     #[must_use]
     pub fn cpu() -> Self {
-        Self::processor(Choice::Cpu, "as chosen".to_owned())
+        Self::processor(DeviceChoice::Cpu, "as chosen".to_owned())
     }
 
-    /// Opens what is asked for. With [`Choice::Cpu`] no device is looked for.
+    /// Opens what is asked for. With [`DeviceChoice::Cpu`] no device is looked for.
     ///
     /// # Errors
-    /// [`ComputeError::NoGpu`], only with [`Choice::Gpu`].
-    pub fn choose(choice: Choice) -> Result<Self, ComputeError> {
+    /// [`ComputeError::NoGpu`], only with [`DeviceChoice::Gpu`].
+    pub fn choose(choice: DeviceChoice) -> Result<Self, ComputeError> {
         Self::choose_from(choice, gpu::open)
     }
 
     pub(crate) fn choose_from<H: Host, E: fmt::Display>(
-        choice: Choice,
+        choice: DeviceChoice,
         open: impl FnOnce() -> Result<H, E>,
     ) -> Result<Self, ComputeError> {
-        if choice == Choice::Cpu {
+        if choice == DeviceChoice::Cpu {
             return Ok(Self::cpu());
         }
         let host = match open() {
             Ok(host) => host,
-            Err(error) if choice == Choice::Gpu => return Err(ComputeError::NoGpu { probed: error.to_string() }),
+            Err(error) if choice == DeviceChoice::Gpu => return Err(ComputeError::NoGpu { probed: error.to_string() }),
             Err(error) => return Ok(Self::processor(choice, error.to_string())),
         };
         let device = host.device();
-        if choice == Choice::Auto && device.kind == DeviceKind::Software {
+        if choice == DeviceChoice::Auto && device.kind == DeviceKind::Software {
             let reason = format!("{device} is {}, slower than the processor it runs on", words(device.kind));
             return Ok(Self::processor(choice, reason));
         }
         let reason = match choice {
-            Choice::Auto => format!("{} is there", words(device.kind)),
+            DeviceChoice::Auto => format!("{} is there", words(device.kind)),
             _ => "as chosen".to_owned(),
         };
         let accelerator = Accelerator { device, worker: Box::new(Hosted::new(host)), given_up: OnceLock::new() };
         Ok(Self(Arc::new(Chosen { choice, reason, accelerator: Some(accelerator) })))
     }
 
-    fn processor(choice: Choice, reason: String) -> Self {
+    fn processor(choice: DeviceChoice, reason: String) -> Self {
         Self(Arc::new(Chosen { choice, reason, accelerator: None }))
     }
 
     /// What was asked for.
     #[must_use]
-    pub fn choice(&self) -> Choice {
+    pub fn choice(&self) -> DeviceChoice {
         self.0.choice
     }
 

@@ -17,23 +17,23 @@ fn present(kind: DeviceKind) -> impl FnOnce() -> Result<FaultyHost, OpenError> {
 
 #[test]
 fn words_and_choices_are_the_same() {
-    for choice in [Choice::Auto, Choice::Cpu, Choice::Gpu] {
+    for choice in [DeviceChoice::Auto, DeviceChoice::Cpu, DeviceChoice::Gpu] {
         assert_eq!(choice.to_string().parse(), Ok(choice));
     }
-    assert_eq!(Choice::default(), Choice::Auto);
-    let error = "cuda".parse::<Choice>().unwrap_err().to_string();
+    assert_eq!(DeviceChoice::default(), DeviceChoice::Auto);
+    let error = "cuda".parse::<DeviceChoice>().unwrap_err().to_string();
     assert_eq!(error, "\"cuda\" is no device to compute on; it is one of auto, cpu, gpu");
 }
 
 #[test]
 fn a_gpu_that_is_not_there_is_an_error_that_names_what_was_found() {
-    let error = Compute::choose_from(Choice::Gpu, absent).unwrap_err();
+    let error = Compute::choose_from(DeviceChoice::Gpu, absent).unwrap_err();
     let text = error.to_string();
     for part in ["no compute shaders", "Test 1 (test, test 0.1)", "--device cpu", "driver"] {
         assert!(text.contains(part), "{part} is not in: {text}");
     }
-    let auto = Compute::choose_from(Choice::Auto, absent).unwrap();
-    assert_eq!((auto.device(), auto.warning(), auto.choice()), (None, None, Choice::Auto));
+    let auto = Compute::choose_from(DeviceChoice::Auto, absent).unwrap();
+    assert_eq!((auto.device(), auto.warning(), auto.choice()), (None, None, DeviceChoice::Auto));
     assert!(auto.to_string().starts_with("computing on the processor ("), "{auto}");
     assert!(auto.to_string().contains("no compute shaders"), "{auto}");
 }
@@ -45,7 +45,7 @@ fn the_processor_is_chosen_without_a_look_at_devices() {
         opened.set(true);
         present(DeviceKind::Discrete)()
     };
-    let cpu = Compute::choose_from(Choice::Cpu, open).unwrap();
+    let cpu = Compute::choose_from(DeviceChoice::Cpu, open).unwrap();
     assert!(!opened.get() && cpu.device().is_none() && cpu.worker().is_none());
     assert!(cpu.to_string().ends_with("): as chosen"), "{cpu}");
 }
@@ -53,14 +53,14 @@ fn the_processor_is_chosen_without_a_look_at_devices() {
 #[test]
 fn auto_takes_any_gpu_but_no_rasteriser() {
     for kind in [DeviceKind::Discrete, DeviceKind::Integrated, DeviceKind::Other] {
-        let compute = Compute::choose_from(Choice::Auto, present(kind)).unwrap();
+        let compute = Compute::choose_from(DeviceChoice::Auto, present(kind)).unwrap();
         assert_eq!(compute.device().map(|device| device.kind), Some(kind));
         assert!(compute.worker().is_some() && compute.warning().is_none());
         assert!(compute.to_string().starts_with("computing on Test 1 (test, test 0.1): a GPU"), "{compute}");
     }
-    let auto = Compute::choose_from(Choice::Auto, present(DeviceKind::Software)).unwrap();
+    let auto = Compute::choose_from(DeviceChoice::Auto, present(DeviceKind::Software)).unwrap();
     assert!(auto.device().is_none() && auto.reason().contains("Test 1 (test, test 0.1) is a software rasteriser"));
-    let gpu = Compute::choose_from(Choice::Gpu, present(DeviceKind::Software)).unwrap();
+    let gpu = Compute::choose_from(DeviceChoice::Gpu, present(DeviceKind::Software)).unwrap();
     assert!(gpu.worker().is_some());
     assert!(gpu.warning().is_some_and(|warning| warning.contains("software rasteriser")), "{gpu}");
 }

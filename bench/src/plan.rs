@@ -1,0 +1,279 @@
+//! What an experiment would cost, computed before anything runs.
+
+use std::fmt::Write;
+
+use experiment::Experiment;
+use he_agg::multiparty::DecryptPolicy;
+use he_infer::Summary;
+use report::{Crypto, ExperimentBlock, bytes_text};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::prediction::Prediction;
+
+/// Bytes of one 32-bit float, the unit that traffic is compared with.
+const F32_BYTES: usize = 4;
+
+/// The cost of one experiment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// What would run.
+    pub experiment: ExperimentBlock,
+    /// Security of both presets.
+    pub crypto: Crypto,
+    /// One training round.
+    pub training: TrainingCost,
+    /// One query, the keys and the model.
+    pub serving: ServingCost,
+    /// Time and precision of an answer; null until it was predicted.
+    pub prediction: Option<Prediction>,
+    #[serde(skip)]
+    resolved: String,
+    #[serde(skip)]
+    rounds: u32,
+}
+
+/// What one round costs one hospital.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TrainingCost {
+    /// Ciphertext chunks of one update.
+    pub chunks: usize,
+    /// Values of a full chunk.
+    pub values_per_chunk: usize,
+    /// Values per coefficient.
+    pub lanes: usize,
+    /// Bits of one value.
+    pub lane_bits: u32,
+    /// Bits below the lanes that hold all noise.
+    pub guard_bits: u32,
+    /// One chunk without its header.
+    pub chunk_bytes: usize,
+    /// The update of one hospital, spare ciphertexts included.
+    pub upload_bytes: usize,
+    /// The update against the same parameters as plain 32-bit floats.
+    pub upload_vs_f32: f64,
+    /// The same once all chunks are full, as in a large model.
+    pub full_chunk_vs_f32: f64,
+    /// The decryption share of one of the decryptors.
+    pub share_bytes: usize,
+    /// The blinded sum that every hospital receives.
+    pub download_bytes: usize,
+    /// Statistical security s of the flooding.
+    pub flooding_bits: u32,
+    /// Chunks that the keys may decrypt.
+    pub epoch_releases: u64,
+    /// Chunks that all rounds decrypt if no attempt is lost.
+    pub planned_releases: u64,
+}
+
+/// What serving costs.
+#[derive(Debug, Clone, Serialize)]
+pub struct ServingCost {
+    /// Levels that the model takes.
+    pub depth: usize,
+    /// Levels of the preset.
+    pub depth_available: usize,
+    /// Operations, keys and bytes.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// Statistical security s of an answer's flooding; null without flooding.
+    pub flooding_bits: Option<u32>,
+    /// Answers that the flooding is sized for.
+    pub releases: Option<u64>,
+}
+
+impl Plan {
+    /// Computes the plan.
+    pub fn of(experiment: &Experiment) -> Self {
+        let layout = experiment.layout();
+        let parameters = experiment.network().parameter_count();
+        let chunks = layout.chunks(parameters);
+        let sum_bytes = chunks * layout.object_bytes();
+        // The spare ciphertexts travel with the first ones.
+        let attempts = 1 + experiment.federation().attempts_ahead;
+        let upload_bytes = sum_bytes * attempts as usize;
+        let rounds = experiment.federation().rounds;
+        let flooding = match experiment.publish().policy {
+            DecryptPolicy::Flooded(flooding) => Some(flooding),
+            DecryptPolicy::TrustedHolder => None,
+        };
+        let summary = experiment.program().summary();
+        Self {
+            experiment: ExperimentBlock::of(experiment),
+            crypto: Crypto::of(experiment),
+            training: TrainingCost {
+                chunks,
+                values_per_chunk: layout.values_per_chunk(),
+                lanes: layout.lanes(),
+                lane_bits: layout.lane_bits(),
+                guard_bits: layout.guard_bits(),
+                chunk_bytes: layout.chunk_bytes(),
+                upload_bytes,
+                upload_vs_f32: upload_bytes as f64 / (F32_BYTES * parameters.max(1)) as f64,
+                full_chunk_vs_f32: layout.expansion() * f64::from(attempts),
+                share_bytes: sum_bytes,
+                download_bytes: sum_bytes,
+                flooding_bits: layout.flooding().security(),
+                epoch_releases: layout.flooding().releases(),
+                planned_releases: chunks as u64 * u64::from(rounds) * u64::from(attempts),
+            },
+            serving: ServingCost {
+                depth: summary.depth,
+                depth_available: experiment.publish().preset.params().depth(),
+                summary,
+                flooding_bits: flooding.map(|flooding| flooding.security()),
+                releases: flooding.map(|flooding| flooding.releases()),
+            },
+            prediction: None,
+            resolved: experiment.resolved_toml(),
+            rounds,
+        }
+    }
+
+    /// For people: the resolved file, then what it costs.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let predicted = self.prediction.iter().flat_map(Prediction::lines);
+        let names = ["prediction", ""].into_iter();
+        for (name, value) in self.lines().into_iter().chain(names.zip(predicted)) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{name:<12} {value}");
+        }
+        format!(
+            "# Resolved experiment\n\n{}\n# Cost, computed; no hospital has run\n\n{}",
+            self.resolved,
+            text.trim_end()
+        )
+    }
+
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let (experiment, training, serving) = (&self.experiment, &self.training, &self.serving);
+        let keys = &serving.summary;
+        let (aggregation, served) = (&self.crypto.aggregation, &self.crypto.serving);
+        let security = |preset: &str, n: usize, log_qp: f64, limit: u32| {
+            format!("{preset:<9} ring degree {n:>5}   log2 of modulus {log_qp:.2} of at most {limit} for 128 bits")
+        };
+        let size = |bytes: usize| bytes_text(bytes as u64);
+        vec![
+            ("plan", experiment.plan_digest.clone()),
+            (
+                "federation",
+                format!(
+                    "{} hospitals, any {} decrypt, at least {} updates in a sum, {} rounds",
+                    experiment.hospitals, experiment.threshold, experiment.min_cohort, self.rounds
+                ),
+            ),
+            ("model", format!("{} parameters for {} classes", experiment.parameters, experiment.classes.len())),
+            ("security", security(&aggregation.preset, aggregation.n, aggregation.log_qp, aggregation.limit)),
+            ("", security(&served.preset, served.n, served.log_qp, served.limit)),
+            (
+                "upload",
+                format!(
+                    "{} per hospital and round{}, {:.2}x of 32-bit floats ({:.2}x once chunks are full)",
+                    size(training.upload_bytes),
+                    if training.upload_bytes > training.share_bytes { " with spare ciphertexts" } else { "" },
+                    training.upload_vs_f32,
+                    training.full_chunk_vs_f32
+                ),
+            ),
+            (
+                "",
+                format!(
+                    "{} more from each of the {} decryptors; {} down to everybody",
+                    size(training.share_bytes),
+                    experiment.threshold,
+                    size(training.download_bytes)
+                ),
+            ),
+            (
+                "chunks",
+                format!(
+                    "{} of {} values: {} lanes of {} bits above a guard of {} bits",
+                    training.chunks, training.values_per_chunk, training.lanes, training.lane_bits, training.guard_bits
+                ),
+            ),
+            (
+                "flooding",
+                format!(
+                    "training s = {}, {} of {} releases; answers {}",
+                    training.flooding_bits,
+                    training.planned_releases,
+                    training.epoch_releases,
+                    match (serving.flooding_bits, serving.releases) {
+                        (Some(bits), Some(releases)) => format!("s = {bits}, up to {releases}"),
+                        _ => "without".to_owned(),
+                    }
+                ),
+            ),
+            ("depth", format!("{} of {} levels", serving.depth, serving.depth_available)),
+            (
+                "keys",
+                format!(
+                    "{} rotation keys {}, relinearisation key {}",
+                    keys.galois_keys,
+                    size(keys.galois_key_bytes),
+                    size(keys.relin_key_bytes)
+                ),
+            ),
+            (
+                "serving",
+                format!(
+                    "encrypted model {}, query {}, result {}",
+                    size(keys.model_bytes),
+                    size(keys.query_bytes),
+                    size(keys.reply_bytes)
+                ),
+            ),
+            (
+                "",
+                format!(
+                    "{} products, {} rotations of which {} hoisted, {} relinearisations per image",
+                    keys.products,
+                    keys.hoisted_rotations + keys.full_rotations,
+                    keys.hoisted_rotations,
+                    keys.relinearisations
+                ),
+            ),
+        ]
+    }
+
+    /// For programs: the costs, and the resolved experiment as a table.
+    pub fn json(&self) -> Value {
+        let resolved: toml::Table = toml::from_str(&self.resolved).unwrap_or_default();
+        let mut value = serde_json::to_value(self).unwrap_or(Value::Null);
+        if let Value::Object(object) = &mut value {
+            object.insert("resolved".to_owned(), json!(resolved));
+        }
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use experiment::DEMO;
+
+    #[test]
+    fn the_demo_plan_has_the_published_parameters() {
+        let experiment = Experiment::parse("demo.toml", DEMO, &[]).expect("the demo is valid");
+        let plan = Plan::of(&experiment);
+        let text = plan.text();
+        assert!(text.contains("log2 of modulus 209.97 of at most 214"), "{text}");
+        assert!(text.contains("log2 of modulus 749.68 of at most 868"), "{text}");
+        assert_eq!(plan.training.chunk_bytes, 215_040);
+        assert_eq!((plan.experiment.hospitals, plan.experiment.threshold), (5, 4));
+        assert!(plan.serving.depth <= plan.serving.depth_available);
+        let json = plan.json();
+        assert_eq!(json["resolved"]["federation"]["threshold"], 4);
+        assert_eq!(json["crypto"]["serving"]["preset"], "INF15-90");
+        assert_eq!(json["serving"]["depth"], 5);
+        assert!(json["prediction"].is_null() && !text.contains("prediction"));
+        let machine = he_infer::MachineFigures { transform_us: 20.0, product_us: 10.0 };
+        let prediction = Prediction::of(&experiment, &machine).expect("the demo is predicted");
+        let plan = Plan { prediction: Some(prediction.clone()), ..plan };
+        let evaluation = plan.json()["prediction"]["evaluation_ms"].as_f64();
+        assert!(evaluation.is_some_and(|ms| (ms / prediction.evaluation_ms - 1.0).abs() < 1e-9));
+        let text = plan.text();
+        assert!(text.contains("\nprediction   evaluation ") && text.contains("logit error "), "{text}");
+    }
+}

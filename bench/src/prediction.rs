@@ -1,0 +1,142 @@
+//! How long an answer will take on this machine and how precise it will be, before there is a model.
+
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use experiment::Experiment;
+use he_agg::{
+    Preset, Stream,
+    ckks::{Ciphertext, Encoder, Evaluator},
+    multiparty::{DecryptPolicy, KeyPlan},
+};
+use he_infer::{Conditions, MachineFigures};
+use serde::Serialize;
+
+use crate::{BenchError, holder::Holder};
+
+/// Seed of the key and the ciphertexts of the measurement. They protect nothing.
+const SEED: [u8; 32] = *b"consilium plan, machine figures ";
+/// Time for each of the two operations that are measured.
+const BUDGET: Duration = Duration::from_millis(50);
+/// Terms of the sum of products: enough that operands come from memory, as weights do.
+const TERMS: usize = 16;
+
+/// What is predicted for one query.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Prediction {
+    /// Evaluation of one query on the encrypted model, without network and release.
+    pub evaluation_ms: f64,
+    /// Threads of the measurement.
+    pub threads: usize,
+    /// One transform with its share of conversions, as measured now.
+    pub transform_us: f64,
+    /// One limb of a product of two ciphertexts, as measured now.
+    pub product_us: f64,
+    /// Standard deviation of a logit's error, flooding included, for weights that keep activations near 1.
+    pub logit_error: f64,
+}
+
+impl Prediction {
+    /// Predicts for an experiment with these figures of a machine.
+    ///
+    /// # Errors
+    /// What a prediction says; none is expected to for an experiment that was read.
+    pub fn of(experiment: &Experiment, machine: &MachineFigures) -> Result<Self, BenchError> {
+        let publish = experiment.publish();
+        let federation = experiment.federation();
+        let hospitals = federation.hospitals;
+        let key_parts = if publish.policy == DecryptPolicy::TrustedHolder { 1 } else { hospitals };
+        // A policy that does not fit its preset was refused with the experiment.
+        let flooding = publish.policy.flooding_log2(publish.preset).ok().flatten();
+        let flooding = flooding.map(|log2| (log2, federation.threshold));
+        let conditions = Conditions { key_parts, contributions: hospitals, flooding };
+        let program = experiment.program();
+        Ok(Self {
+            evaluation_ms: program.work().milliseconds(machine),
+            threads: rayon::current_num_threads(),
+            transform_us: machine.transform_us,
+            product_us: machine.product_us,
+            logit_error: program.predict_typical_error(conditions).map_err(BenchError::Input)?,
+        })
+    }
+
+    /// For people.
+    pub fn lines(&self) -> [String; 2] {
+        [
+            format!(
+                "evaluation {:.0} ms per query with {} threads, from {:.0} us per transform and {:.1} us per product \
+                 measured now; release and network come on top",
+                self.evaluation_ms, self.threads, self.transform_us, self.product_us
+            ),
+            format!(
+                "logit error {:.1e} (standard deviation) at activations near 1, release included",
+                self.logit_error
+            ),
+        ]
+    }
+}
+
+/// Measures one rotation and a sum of products of a preset for about a tenth of a second, with all threads.
+///
+/// # Errors
+/// What an operation says; none is expected to.
+pub fn measure(preset: Preset) -> Result<MachineFigures, BenchError> {
+    let params = preset.params();
+    let limbs = params.base_limbs + params.limbs_per_level;
+    let mut stream = Stream::from_seed(SEED);
+    let plan = KeyPlan { relin_limbs: 0, rotations: [(1, limbs)].into() };
+    let holder = Holder::new(preset, &plan, &mut stream)?;
+    let (evaluator, encoder) = (Evaluator::new(preset)?, Encoder::new(preset)?);
+    let plain = encoder.encode(&[1.0], params.scale(), limbs)?;
+    let ciphertexts =
+        (0..=TERMS).map(|_| holder.public.encrypt(&plain, &mut stream)).collect::<Result<Vec<Ciphertext>, _>>()?;
+    let Some((first, others)) = ciphertexts.split_first() else {
+        return Ok(MachineFigures { transform_us: 0.0, product_us: 0.0 });
+    };
+    let terms: Vec<_> = others.iter().map(|other| (first, other)).collect();
+    let rotation_us = least_us(|| evaluator.rotate(first, 1, &holder.keys).map(black_box).map(drop))?;
+    let sum_us = least_us(|| evaluator.mul_accumulate(&terms).map(black_box).map(drop))?;
+    Ok(MachineFigures::measured(params, limbs, rotation_us, sum_us / TERMS as f64))
+}
+
+/// Least microseconds of several runs within the budget, at least three.
+fn least_us<E>(mut run: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
+    let started = Instant::now();
+    let mut least = f64::INFINITY;
+    let mut runs = 0;
+    while runs < 3 || started.elapsed() < BUDGET {
+        let clock = Instant::now();
+        run()?;
+        least = least.min(1e6 * clock.elapsed().as_secs_f64());
+        runs += 1;
+    }
+    Ok(least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use experiment::DEMO;
+
+    #[test]
+    fn the_demo_is_predicted_from_the_figures_of_a_machine() {
+        let experiment = Experiment::parse("demo.toml", DEMO, &[]).expect("the demo is valid");
+        let machine = MachineFigures { transform_us: 20.0, product_us: 10.0 };
+        let prediction = Prediction::of(&experiment, &machine).expect("the demo is predicted");
+        assert!((prediction.evaluation_ms - experiment.program().work().milliseconds(&machine)).abs() < 1e-9);
+        let twice = MachineFigures { transform_us: 40.0, product_us: 20.0 };
+        let slower = Prediction::of(&experiment, &twice).expect("the demo is predicted");
+        assert!((slower.evaluation_ms / prediction.evaluation_ms - 2.0).abs() < 1e-9);
+        // Flooding of INF15-90 leaves a logit about 10^-4 after averaging, see he-agg's README.
+        assert!((1e-6..1e-2).contains(&prediction.logit_error), "{prediction:?}");
+        assert_eq!(slower.logit_error.to_bits(), prediction.logit_error.to_bits());
+    }
+
+    #[test]
+    fn a_measured_machine_takes_time() {
+        let machine = measure(Preset::Inf13).expect("operations that exist");
+        assert!(machine.transform_us > 0.0 && machine.product_us > 0.0, "{machine:?}");
+    }
+}

@@ -1,0 +1,75 @@
+//! A hospital's counter: where programs inside the hospital hand in an image and get the diagnosis.
+//!
+//! A Unix socket in the hospital's own folder, so that the file system says who may ask, and nothing of it can be
+//! reached from another machine. A request is one line of JSON and the normalised pixels; the reply is one line of JSON.
+//! The image goes no further in the clear: the hospital's process encrypts it.
+
+mod client;
+mod error;
+mod notice;
+mod server;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use client::ask;
+pub use error::CounterError;
+pub use notice::{Happened, Notice};
+pub use server::{Counter, Takes};
+
+/// Bytes of a request's or a reply's line.
+const LINE_BYTES_MAX: u64 = 64 << 10;
+
+/// The folder of the socket; only its owner may enter it.
+fn folder(hospital: &Path) -> PathBuf {
+    hospital.join("counter")
+}
+
+/// The socket of a hospital's folder.
+pub fn socket(hospital: &Path) -> PathBuf {
+    folder(hospital).join("ask.sock")
+}
+
+/// What comes before the pixels: `images * channels * height * width` little-endian 32-bit floats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    schema: u32,
+    /// Images of this query.
+    images: usize,
+    /// Channels, height, width.
+    shape: [usize; 3],
+}
+
+/// The diagnosis of the images of one query.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// Number under which the transcript names the query, for example 2-17.
+    pub query: String,
+    /// One logit per class, for each image in turn.
+    pub logits: Vec<Vec<f64>>,
+    /// From encrypting to reading, milliseconds.
+    pub total_ms: f64,
+    /// Of which encrypting.
+    pub encrypt_ms: f64,
+    /// Of which decrypting and reading.
+    pub decrypt_ms: f64,
+    /// Bytes of the encrypted images.
+    pub query_bytes: u64,
+    /// Bytes of the encrypted answer.
+    pub reply_bytes: u64,
+}
+
+/// Why there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Refused {
+    error: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Reply(Reply),
+    Refused(Refused),
+}

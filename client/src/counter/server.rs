@@ -1,0 +1,151 @@
+//! The hospital's side of its counter.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ndarray::Array3;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+use super::{CounterError, Happened, LINE_BYTES_MAX, Line, Notice, Refused, Reply, Request, folder, socket};
+use crate::hospital::Asker;
+
+/// Programs that may ask at the same time; the next one waits in the socket's own queue.
+const CONNECTIONS_MAX: usize = 32;
+/// A program that does not send its image holds a place no longer than this.
+const REQUEST_WAIT: Duration = Duration::from_secs(30);
+
+/// An open counter. Closed, and its socket removed, when dropped.
+pub struct Counter {
+    listener: UnixListener,
+    path: PathBuf,
+    takes: Takes,
+}
+
+/// What a model takes in one query.
+#[derive(Debug, Clone, Copy)]
+pub struct Takes {
+    /// Images, from 1.
+    pub images: usize,
+    /// Channels, height, width.
+    pub shape: [usize; 3],
+}
+
+impl Counter {
+    /// Opens the counter of a hospital's folder.
+    ///
+    /// # Errors
+    /// [`CounterError::Busy`] where another process has it open, [`CounterError::Open`].
+    pub fn open(hospital: &Path, takes: Takes) -> Result<Self, CounterError> {
+        let path = socket(hospital);
+        let failed = |source| CounterError::Open { path: path.clone(), source };
+        let folder = folder(hospital);
+        if !folder.exists() {
+            // Nobody else may enter, so there is no moment at which another user could connect.
+            std::fs::DirBuilder::new().mode(0o700).create(&folder).map_err(failed)?;
+        }
+        if path.exists() {
+            if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+                return Err(CounterError::Busy { path });
+            }
+            // Left behind by a process that was killed.
+            std::fs::remove_file(&path).map_err(failed)?;
+        }
+        let listener = UnixListener::bind(&path).map_err(failed)?;
+        Ok(Self { listener, path, takes })
+    }
+
+    /// Takes images and gives diagnoses until dropped; `tell` hears what happens and must not block.
+    pub async fn run(self, hospital: u16, asker: Asker, tell: impl Fn(Notice) + Clone + Send + 'static) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            match self.listener.accept().await {
+                Ok((line, _)) => {
+                    let (asker, tell, takes) = (asker.clone(), tell.clone(), self.takes);
+                    tokio::spawn(async move {
+                        let _place = place;
+                        serve(line, takes, &asker, |what| tell(Notice { hospital, what })).await;
+                    });
+                }
+                Err(source) => {
+                    tell(Notice { hospital, what: Happened::NotAccepted { source } });
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        // A socket that stays behind is recognised as such by the next process.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+async fn serve(line: UnixStream, takes: Takes, asker: &Asker, tell: impl Fn(Happened)) {
+    let mut line = BufReader::new(line);
+    let answer = match tokio::time::timeout(REQUEST_WAIT, read(&mut line, takes)).await {
+        Ok(Ok(images)) => match asker.ask(images).await {
+            Ok(answered) => {
+                let ms = |time: Duration| time.as_secs_f64() * 1e3;
+                let reply = Reply {
+                    query: answered.query.to_string(),
+                    logits: answered.logits,
+                    total_ms: ms(answered.latency),
+                    encrypt_ms: ms(answered.encrypt),
+                    decrypt_ms: ms(answered.decrypt),
+                    query_bytes: answered.query_bytes,
+                    reply_bytes: answered.reply_bytes,
+                };
+                tell(Happened::Answered { query: answered.query, took: answered.latency });
+                Line::Reply(reply)
+            }
+            Err(source) => {
+                let refused = Refused { error: source.to_string() };
+                tell(Happened::Unanswered { source });
+                Line::Refused(refused)
+            }
+        },
+        Ok(Err(fault)) => Line::Refused(Refused { error: fault }),
+        Err(_) => Line::Refused(Refused { error: "the image did not come within 30 s".to_owned() }),
+    };
+    let Ok(mut bytes) = serde_json::to_vec(&answer) else { return };
+    bytes.push(b'\n');
+    // Whoever asked may be gone.
+    let _ = line.get_mut().write_all(&bytes).await;
+}
+
+/// Reads one request. What is wrong with it is told in words, because a program's author reads it.
+async fn read(line: &mut BufReader<UnixStream>, takes: Takes) -> Result<Vec<Array3<f32>>, String> {
+    let mut text = String::new();
+    let broken = |error: std::io::Error| format!("the request broke off: {error}");
+    (&mut *line).take(LINE_BYTES_MAX).read_line(&mut text).await.map_err(broken)?;
+    let request: Request = serde_json::from_str(&text)
+        .map_err(|error| format!("the request's first line is not what the counter takes: {error}"))?;
+    if request.schema != 1 {
+        return Err(format!("the request has schema {}, this release takes 1", request.schema));
+    }
+    let expected = takes.shape;
+    if !(1..=takes.images).contains(&request.images) {
+        return Err(format!("{} images in one request, the model takes 1 to {}", request.images, takes.images));
+    }
+    if request.shape != expected {
+        let [c, h, w] = request.shape;
+        let [channels, height, width] = expected;
+        return Err(format!("the image has {c} x {h} x {w} levels, the model takes {channels} x {height} x {width}"));
+    }
+    let count: usize = expected.iter().product();
+    let mut bytes = vec![0; request.images * count * 4];
+    line.read_exact(&mut bytes).await.map_err(broken)?;
+    let levels: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|level| f32::from_le_bytes(*level)).collect();
+    if let Some(place) = levels.iter().position(|level| !level.is_finite()) {
+        return Err(format!("level {} of image {} is no number", place % count, place / count + 1));
+    }
+    let image = |levels: &[f32]| Array3::from_shape_vec((expected[0], expected[1], expected[2]), levels.to_vec());
+    levels.chunks_exact(count).map(image).collect::<Result<_, _>>().map_err(|error| error.to_string())
+}

@@ -1,0 +1,26 @@
+//! Flags of every verb.
+
+use std::io::IsTerminal;
+
+use clap::Args;
+
+use crate::{live::Shown, output::Format};
+
+/// Flags of every verb.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Global {
+    /// How results are printed: for people, as one JSON object, or as JSON lines with events.
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub format: Format,
+    /// No colours; NO_COLOR in the environment does the same.
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+impl Global {
+    /// The live view that fits this output.
+    pub fn shown(self) -> Shown {
+        let forbidden = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Shown::choose(self.format, !self.no_color && !forbidden && std::io::stderr().is_terminal())
+    }
+}

@@ -1,0 +1,9 @@
+//! What the program can be asked to do, one file per verb: flags, the call, and the result for people and programs.
+
+pub mod audit;
+pub mod bench;
+pub mod demo;
+pub mod plan;
+pub mod query;
+pub mod run;
+pub mod serve;

@@ -1,0 +1,38 @@
+//! `consilium plan FILE`: nothing runs but a tenth of a second of measurement, everything is said.
+
+use std::path::PathBuf;
+
+use bench::{
+    plan::Plan,
+    prediction::{self, Prediction},
+};
+use clap::Args;
+use experiment::Experiment;
+
+use crate::{error::Error, exit::Exit, output::Done, threads};
+
+/// Flags of `plan`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  consilium plan configs/pneumonia.toml\n  consilium plan configs/kidney.toml --set federation.hospitals=9 --format json"
+)]
+pub struct PlanArgs {
+    /// The experiment.
+    pub file: PathBuf,
+    /// Change one key of the file. Repeatable.
+    #[arg(long, value_name = "TABLE.KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Prints the plan.
+///
+/// # Errors
+/// Every fault of the file, a model that the presets cannot carry among them; a measurement that fails.
+pub fn run(arguments: &PlanArgs) -> Result<Done, Error> {
+    let experiment = Experiment::load(&arguments.file, &arguments.set)?;
+    threads::start(experiment.compute().threads)?;
+    let mut plan = Plan::of(&experiment);
+    let machine = prediction::measure(experiment.publish().preset)?;
+    plan.prediction = Some(Prediction::of(&experiment, &machine)?);
+    Ok(Done { text: plan.text(), data: plan.json(), exit: Exit::Done })
+}

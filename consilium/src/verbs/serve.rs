@@ -1,0 +1,118 @@
+//! `consilium serve RUN...`: finished runs answer queries until they are stopped.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use coordinator::compute::Compute;
+use experiment::{DeviceChoice, Experiment};
+use serde_json::json;
+use simulation::computing::compute_report;
+use simulation::event::EventSender;
+use simulation::run_folder;
+
+use crate::{error::Error, exit::Exit, global::Global, live, live::Shown, output::Done, threads};
+
+/// Flags of `serve`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Several runs are served side by side: other models, or versions of one. Quotas and the flooding budget go on\nwhere the last session left them. Ctrl-C or SIGTERM ends the service in order.\n\nExamples:\n  consilium serve runs/2026-11-20T140307Z-pneumonia-7f3a\n  consilium serve runs/pneumonia-v1 runs/pneumonia-v2 --device gpu"
+)]
+pub struct ServeArgs {
+    /// Folders of finished runs.
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// Where the coordinators compute: auto (a GPU if there is one), cpu or gpu. Wins over each run's compute.backend.
+    #[arg(long, value_name = "auto|cpu|gpu")]
+    pub device: Option<DeviceChoice>,
+}
+
+/// Serves until a signal comes.
+///
+/// # Errors
+/// A folder without a published model, or one that is being served already.
+pub fn run(arguments: &ServeArgs, global: Global) -> Result<Done, Error> {
+    let runs = arguments
+        .runs
+        .iter()
+        .map(|folder| Ok((folder.clone(), run_folder::experiment(folder)?)))
+        .collect::<Result<Vec<(PathBuf, Experiment)>, Error>>()?;
+    threads::start(threads::most(runs.iter().map(|(_, experiment)| experiment.compute().threads)))?;
+    let choices: Vec<DeviceChoice> =
+        runs.iter().map(|(_, experiment)| arguments.device.unwrap_or(experiment.compute().backend)).collect();
+    let compute = Compute::choose(common(&choices))?;
+    let runs = runs.into_iter().zip(&choices).map(|((folder, experiment), choice)| match choice {
+        DeviceChoice::Cpu => (folder, experiment, Compute::cpu()),
+        _ => (folder, experiment, compute.clone()),
+    });
+    let runs = runs.collect();
+    let (events, receiver) = EventSender::channel();
+    // A service writes lines: there is no end to show a bar towards.
+    let shown = match global.shown() {
+        Shown::Terminal { .. } => Shown::Lines,
+        other => other,
+    };
+    let watcher = live::watch(receiver, shown);
+    events.computing(&compute);
+    let served = simulation::serve(runs, signalled(events.clone()), events);
+    watcher.finish();
+    let served = served?;
+    let lines: Vec<String> = served
+        .iter()
+        .map(|one| {
+            let (model, folder, released, left) = (&one.model, one.folder.display(), one.released, one.left);
+            format!("{model} ({folder}): {released} answers released, {left} left under its keys")
+        })
+        .collect();
+    let rows: Vec<_> = served
+        .iter()
+        .map(|one| json!({"run": one.folder, "model": one.model, "released": one.released, "left": one.left}))
+        .collect();
+    Ok(Done {
+        text: lines.join("\n"),
+        data: json!({"served": rows, "compute": compute_report(&compute)}),
+        exit: Exit::Done,
+    })
+}
+
+/// What the runs share: one device, given up for all of them at once.
+fn common(choices: &[DeviceChoice]) -> DeviceChoice {
+    let wants = |choice| choices.contains(&choice).then_some(choice);
+    wants(DeviceChoice::Gpu).or_else(|| wants(DeviceChoice::Auto)).unwrap_or(DeviceChoice::Cpu)
+}
+
+/// Resolves at the first Ctrl-C or SIGTERM.
+async fn signalled(events: EventSender) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                terminate.recv().await;
+            }
+            // Without a handler the signal ends the process, as it does by default.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => {
+            if interrupted.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+        () = terminated => {}
+    }
+    events.note("stopping: answers under way are not finished, their askers are told to ask again");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_device_serves_all_runs_that_want_one() {
+        use DeviceChoice::{Auto, Cpu, Gpu};
+        let of = [(&[Cpu, Cpu][..], Cpu), (&[Cpu, Auto], Auto), (&[Auto, Gpu, Cpu], Gpu), (&[Gpu], Gpu), (&[], Cpu)];
+        for (choices, expected) in of {
+            assert_eq!(common(choices), expected, "{choices:?}");
+        }
+    }
+}

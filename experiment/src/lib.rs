@@ -1,0 +1,204 @@
+//! The experiment: one TOML file, checked as a whole before anything runs.
+//!
+//! `document` parses it with lines, `schema` says which keys there are, `literal` is the file as written and
+//! [`Experiment`] the result of `resolve`, which nobody has to check again.
+
+mod document;
+mod error;
+mod kind;
+mod literal;
+mod nearest;
+mod resolve;
+mod schema;
+mod settings;
+mod site;
+#[cfg(test)]
+mod tests;
+pub mod train;
+mod write;
+
+use std::path::Path;
+
+use datasets::{LoadOptions, PhantomSpec};
+use he_agg::aggregation::LaneLayout;
+use he_infer::{Network, Program};
+
+use self::document::Document;
+pub use he_agg::DeviceChoice;
+
+use self::train::TrainSettings;
+pub use self::{
+    document::{Origin, Place},
+    error::{Conflict, ExperimentError, Fault, Faults, OverrideFault},
+    settings::{Compute, DataFormat, DataPlan, Encryption, Federation, Phantom, Publish, ReportFormats},
+    site::{Site, TrainSite},
+};
+
+/// The built-in experiment of `consilium demo`.
+pub const DEMO: &str = include_str!("../../configs/demo.toml");
+
+/// A checked experiment.
+#[derive(Debug, Clone)]
+pub struct Experiment {
+    name: String,
+    description: String,
+    seed: u64,
+    federation: Federation,
+    data: DataPlan,
+    program: Program,
+    layout: LaneLayout,
+    local_epochs: usize,
+    train: TrainSettings,
+    encryption: Encryption,
+    publish: Publish,
+    compute: Compute,
+    report: ReportFormats,
+    /// The file as it was read.
+    text: String,
+}
+
+impl Experiment {
+    /// Reads and checks a file, after applying `--set` assignments in order.
+    ///
+    /// # Errors
+    /// Every fault of the file with its line; see [`ExperimentError`].
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self, ExperimentError> {
+        let (document, text) = Document::read(path)?;
+        Self::check(document, text, overrides)
+    }
+
+    /// Checks text that comes from no file; `name` stands for it in errors.
+    ///
+    /// # Errors
+    /// As [`Experiment::load`].
+    pub fn parse(name: &str, text: &str, overrides: &[String]) -> Result<Self, ExperimentError> {
+        Self::check(Document::parse(name, text)?, text.to_owned(), overrides)
+    }
+
+    fn check(mut document: Document, text: String, overrides: &[String]) -> Result<Self, ExperimentError> {
+        for assignment in overrides {
+            document.set(assignment)?;
+        }
+        resolve::resolve(&document, text)
+    }
+
+    /// Name, a-z, 0-9 and hyphen.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A sentence for people; may be empty.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// Seed of split, initial weights and sampling; never of keys or noise.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// `[federation]`.
+    pub fn federation(&self) -> &Federation {
+        &self.federation
+    }
+
+    /// `[data]`.
+    pub fn data(&self) -> &DataPlan {
+        &self.data
+    }
+
+    /// What the reader needs; only for formats that are read.
+    pub fn load_options(&self) -> LoadOptions {
+        let data = &self.data;
+        LoadOptions {
+            height: data.height,
+            width: data.width,
+            channels: data.channels,
+            mean: data.mean,
+            std: data.std,
+            classes: data.classes.clone(),
+            split: data.split,
+            split_by: data.split_by,
+            seed: self.seed,
+            max_samples: data.max_samples,
+        }
+    }
+
+    /// What the generator needs; only for phantoms.
+    pub fn phantom_spec(&self) -> PhantomSpec {
+        let (data, phantom) = (&self.data, &self.data.phantom);
+        PhantomSpec {
+            hospitals: self.federation.hospitals.into(),
+            patients_per_hospital: phantom.patients_per_hospital,
+            slices_per_patient: phantom.slices_per_patient,
+            height: data.height,
+            width: data.width,
+            proportions: phantom.proportions,
+            difficulty: phantom.difficulty,
+            split: data.split,
+            mean: data.mean,
+            std: data.std,
+            seed: self.seed,
+        }
+    }
+
+    /// `[model]`, checked against the image.
+    pub fn network(&self) -> &Network {
+        self.program.network()
+    }
+
+    /// The model as operations on ciphertexts of the serving preset.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The shape of a chunk in training rounds.
+    pub fn layout(&self) -> &LaneLayout {
+        &self.layout
+    }
+
+    /// Epochs at each hospital in each round.
+    pub fn local_epochs(&self) -> usize {
+        self.local_epochs
+    }
+
+    /// `[train]`.
+    pub fn train(&self) -> &TrainSettings {
+        &self.train
+    }
+
+    /// `[encryption]`.
+    pub fn encryption(&self) -> &Encryption {
+        &self.encryption
+    }
+
+    /// `[publish]`.
+    pub fn publish(&self) -> &Publish {
+        &self.publish
+    }
+
+    /// `[compute]`.
+    pub fn compute(&self) -> Compute {
+        self.compute
+    }
+
+    /// `[report]`.
+    pub fn report(&self) -> ReportFormats {
+        self.report
+    }
+
+    /// The file as it was read, before `--set`.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Every key with its value, defaults and `--set` included; itself a valid experiment file.
+    pub fn resolved_toml(&self) -> String {
+        write::to_text(&write::everything(self))
+    }
+
+    /// SHA-256 of the resolved plan without the tables that only matter on this machine.
+    pub fn digest(&self) -> [u8; 32] {
+        write::digest(&write::plan(self))
+    }
+}

@@ -1,0 +1,381 @@
+//! From the file as written to a checked experiment: defaults filled in, contradictions named with both lines.
+
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use datasets::{Partition, SplitBy, SplitFractions};
+use he_agg::{Flooding, Preset, aggregation::LaneLayout, multiparty::DecryptPolicy};
+use he_infer::{ImageShape, LayerSpec, Network, Program};
+use serde::Deserialize;
+
+use super::{
+    Experiment,
+    document::{Document, Place},
+    error::{Conflict, ExperimentError, Fault, Faults},
+    kind,
+    literal::{Auto, DataLiteral, ExperimentLiteral, FederationLiteral},
+    schema,
+    settings::{Compute, DataFormat, DataPlan, Encryption, Federation, Phantom, Publish, ReportFormats},
+    train::TrainSettings,
+};
+
+/// What the generator makes, in the order of its labels.
+const PHANTOM_CLASSES: [&str; 3] = ["normal", "cyst", "tumour"];
+
+/// Checks a document and fills in what it leaves out.
+pub(super) fn resolve(document: &Document, text: String) -> Result<Experiment, ExperimentError> {
+    refuse(kind::check(document, schema::ROOT))?;
+    let literal = ExperimentLiteral::deserialize(document.to_toml()).map_err(|error| mismatch(document, &error))?;
+
+    let mut check = Check { document, faults: Vec::new() };
+    let federation = check.federation(&literal.federation);
+    let data = check.data(&literal.data);
+    let encryption = check.encryption(&literal, &federation);
+    let publish = check.publish(&literal, federation.hospitals);
+    let (train, local_epochs) = check.train(literal.train);
+    let layout = check.layout(&federation, &encryption);
+    let program = check.program(&data, literal.model.layers, &publish);
+    if let (Ok(layout), Ok(program)) = (&layout, &program) {
+        check.epoch(layout, program, &federation);
+    }
+    let mut faults = check.faults;
+    let (layout, program) = match (layout, program) {
+        (Ok(layout), Ok(program)) if faults.is_empty() => (layout, program),
+        (layout, program) => {
+            // A layout over wrong numbers only repeats what is said about them.
+            let layout = layout.err().filter(|_| faults.is_empty());
+            faults.extend(layout);
+            faults.extend(program.err());
+            faults.sort_by_key(|fault| fault.place().origin);
+            return Err(ExperimentError::Invalid(Faults(faults)));
+        }
+    };
+
+    let formats = literal.report.formats;
+    let wanted = |format: &str| formats.as_ref().is_none_or(|formats| formats.iter().any(|word| word == format));
+    Ok(Experiment {
+        name: literal.experiment.name,
+        description: literal.experiment.description.unwrap_or_default(),
+        seed: literal.experiment.seed.unwrap_or(42),
+        federation,
+        data,
+        program,
+        layout,
+        local_epochs,
+        train,
+        encryption,
+        publish,
+        compute: Compute {
+            // The schema lets no other word through.
+            backend: literal.compute.backend.and_then(|word| word.parse().ok()).unwrap_or_default(),
+            threads: match literal.compute.threads {
+                None | Some(Auto::Auto) => None,
+                Some(Auto::Number(number)) => usize::try_from(number).ok().and_then(NonZeroUsize::new),
+            },
+        },
+        report: ReportFormats { html: wanted("html"), json: wanted("json"), parquet: wanted("parquet") },
+        text,
+    })
+}
+
+fn refuse(faults: Vec<Fault>) -> Result<(), ExperimentError> {
+    if faults.is_empty() { Ok(()) } else { Err(ExperimentError::Invalid(Faults(faults))) }
+}
+
+/// The schema and the literal types disagree: a bug of ours, told like a fault of the file because a person waits.
+fn mismatch(document: &Document, error: &toml::de::Error) -> ExperimentError {
+    let message = error.message().lines().collect::<Vec<_>>().join(", ");
+    ExperimentError::Syntax { file: document.file.clone(), line: 1, message }
+}
+
+struct Check<'a> {
+    document: &'a Document,
+    faults: Vec<Fault>,
+}
+
+impl Check<'_> {
+    fn place(&self, path: &[&str]) -> Place {
+        self.document.place(path)
+    }
+
+    fn conflict(&mut self, first: &[&str], second: &[&str], conflict: Conflict) {
+        self.faults.push(Fault::Conflict {
+            first: self.place(first),
+            second: Box::new(self.place(second)),
+            conflict: Box::new(conflict),
+        });
+    }
+
+    fn wrong(&mut self, path: &[&str], found: String, allowed: &str) {
+        self.faults.push(Fault::WrongValue { place: self.place(path), found, allowed: allowed.to_owned() });
+    }
+
+    fn duration(&self, text: Option<&String>, default: Duration) -> Duration {
+        text.and_then(|text| kind::parse_duration(text)).unwrap_or(default)
+    }
+
+    fn federation(&mut self, literal: &FederationLiteral) -> Federation {
+        let hospitals = literal.hospitals.unwrap_or(5);
+        let least = hospitals / 2 + 1;
+        let threshold = match literal.threshold {
+            None | Some(Auto::Auto) => 2 * hospitals / 3 + 1,
+            Some(Auto::Number(number)) => narrow(number),
+        };
+        let (threshold_key, hospitals_key) = (["federation", "threshold"], ["federation", "hospitals"]);
+        if threshold > hospitals {
+            self.conflict(&threshold_key, &hospitals_key, Conflict::ThresholdTooLarge { threshold, hospitals });
+        } else if threshold < least {
+            self.conflict(&threshold_key, &hospitals_key, Conflict::ThresholdTooSmall { threshold, hospitals, least });
+        }
+        let min_cohort = match literal.min_cohort {
+            None | Some(Auto::Auto) => threshold.max(hospitals.min(4)),
+            Some(Auto::Number(number)) => narrow(number),
+        };
+        let cohort_key = ["federation", "min-cohort"];
+        if min_cohort > hospitals {
+            self.conflict(&cohort_key, &hospitals_key, Conflict::CohortTooLarge { cohort: min_cohort, hospitals });
+        } else if min_cohort < threshold {
+            let conflict = Conflict::CohortBelowThreshold { cohort: min_cohort, threshold };
+            self.conflict(&cohort_key, &threshold_key, conflict);
+        }
+        Federation {
+            hospitals,
+            threshold,
+            min_cohort,
+            rounds: literal.rounds.unwrap_or(10),
+            round_deadline: self.duration(literal.round_deadline.as_ref(), Duration::from_secs(2 * 3600)),
+            share_grace: self.duration(literal.share_grace.as_ref(), Duration::from_secs(600)),
+            attempts_max: literal.attempts_max.unwrap_or(3),
+            attempts_ahead: literal.attempts_ahead.unwrap_or(1),
+            sample_cap: match literal.sample_cap {
+                None | Some(Auto::Auto) => None,
+                Some(Auto::Number(number)) => Some(number),
+            },
+        }
+    }
+
+    fn data(&mut self, literal: &DataLiteral) -> DataPlan {
+        let format = match literal.format.as_str() {
+            "npz" => DataFormat::Npz,
+            "idx" => DataFormat::Idx,
+            "image-folder" => DataFormat::ImageFolder,
+            _ => DataFormat::Phantom,
+        };
+        let channels = literal.image.channels.unwrap_or(1);
+        if channels == 2 {
+            self.wrong(&["data", "image", "channels"], "2".to_owned(), "1 (grey) or 3 (colour)");
+        }
+        let default = SplitFractions::default();
+        let split = SplitFractions {
+            train: literal.split.train.unwrap_or(default.train),
+            validation: literal.split.validation.unwrap_or(default.validation),
+            test: literal.split.test.unwrap_or(default.test),
+        };
+        if split.check().is_err() {
+            let sum = split.train + split.validation + split.test;
+            self.conflict(&["data", "split", "test"], &["data", "split", "train"], Conflict::SplitSum { sum });
+        }
+        let split_by = if literal.split.by.as_deref() == Some("slice") { SplitBy::Slice } else { SplitBy::Group };
+        self.phantom_rules(format, literal, channels);
+        let simulate = &literal.simulate;
+        let phantom = simulate.phantom.as_ref();
+        DataPlan {
+            format,
+            classes: literal.classes.clone(),
+            height: literal.image.height,
+            width: literal.image.width,
+            channels,
+            mean: literal.normalise.mean.unwrap_or(0.5),
+            std: literal.normalise.std.unwrap_or(0.25),
+            split,
+            split_by,
+            source: simulate.source.as_ref().filter(|source| *source != "phantom").map(PathBuf::from),
+            partition: self.partition(literal),
+            max_samples: simulate.max_samples,
+            phantom: Phantom {
+                patients_per_hospital: phantom.and_then(|p| p.patients_per_hospital).unwrap_or(36),
+                slices_per_patient: phantom.and_then(|p| p.slices_per_patient).unwrap_or(4),
+                difficulty: phantom.and_then(|p| p.difficulty).unwrap_or(0.5),
+                proportions: phantom.and_then(|p| p.proportions).unwrap_or([1.0; 3]),
+            },
+        }
+    }
+
+    fn phantom_rules(&mut self, format: DataFormat, literal: &DataLiteral, channels: usize) {
+        let format_key = ["data", "format"];
+        let source = literal.simulate.source.as_deref();
+        if format == DataFormat::Phantom {
+            if source.is_some_and(|source| source != "phantom") {
+                self.conflict(&["data", "simulate", "source"], &format_key, Conflict::PhantomWithSource);
+            }
+            if literal.classes != PHANTOM_CLASSES {
+                let expected = PHANTOM_CLASSES.map(str::to_owned).to_vec();
+                let conflict = Conflict::PhantomClasses { found: literal.classes.len(), expected };
+                self.conflict(&["data", "classes"], &format_key, conflict);
+            }
+            if channels != 1 {
+                let conflict = Conflict::PhantomChannels { found: channels };
+                self.conflict(&["data", "image", "channels"], &format_key, conflict);
+            }
+        } else {
+            let option = || Conflict::PhantomOption { format: format.word().to_owned() };
+            if literal.simulate.phantom.is_some() {
+                self.conflict(&["data", "simulate", "phantom"], &format_key, option());
+            }
+            if source == Some("phantom") {
+                self.conflict(&["data", "simulate", "source"], &format_key, option());
+            }
+        }
+    }
+
+    fn partition(&mut self, literal: &DataLiteral) -> Partition {
+        let simulate = &literal.simulate;
+        let partition = match simulate.partition.as_deref() {
+            Some("dirichlet") => return Partition::Dirichlet { alpha: simulate.alpha.unwrap_or(0.5) },
+            Some("by-column") => Partition::ByColumn,
+            _ => Partition::Iid,
+        };
+        if simulate.alpha.is_some() {
+            let partition = simulate.partition.clone().unwrap_or_else(|| "iid".to_owned());
+            let conflict = Conflict::AlphaWithoutDirichlet { partition };
+            self.conflict(&["data", "simulate", "alpha"], &["data", "simulate", "partition"], conflict);
+        }
+        partition
+    }
+
+    fn preset(&mut self, path: [&str; 2], text: Option<&str>, default: Preset) -> Preset {
+        match text.map(str::parse::<Preset>) {
+            None => default,
+            Some(Ok(preset)) => preset,
+            Some(Err(_)) => {
+                self.wrong(&path, format!("{:?}", text.unwrap_or_default()), "a preset of this build");
+                default
+            }
+        }
+    }
+
+    fn encryption(&mut self, literal: &ExperimentLiteral, federation: &Federation) -> Encryption {
+        let keys = &literal.encryption;
+        let hospitals = federation.hospitals;
+        let default = if hospitals <= 16 { Preset::Agg13 } else { Preset::Agg14 };
+        let preset = self.preset(["encryption", "preset"], keys.preset.as_deref(), default);
+        Encryption {
+            preset,
+            lane_bits: keys.lane_bits.unwrap_or(16),
+            clip: keys.clip.unwrap_or(1.0),
+            flooding_bits: keys.flooding_bits.unwrap_or(if preset == Preset::Agg14 { 64 } else { 40 }),
+            epoch_releases: keys.epoch_releases.unwrap_or(1 << 14),
+        }
+    }
+
+    fn layout(&self, federation: &Federation, encryption: &Encryption) -> Result<LaneLayout, Fault> {
+        let fault = |conflict| Fault::Conflict {
+            first: self.place(&["encryption", "preset"]),
+            second: Box::new(self.place(&["federation", "hospitals"])),
+            conflict: Box::new(conflict),
+        };
+        let flooding = Flooding::secure(encryption.flooding_bits, encryption.epoch_releases)
+            .map_err(|error| fault(Conflict::Lanes(error.into())))?;
+        let (params, lane_bits) = (encryption.preset.params(), encryption.lane_bits);
+        let layout = LaneLayout::new(params, federation.hospitals, federation.threshold, lane_bits, flooding)
+            .map_err(|error| fault(Conflict::Lanes(error)))?;
+        Ok(if federation.min_cohort < 4 { layout.with_three_contributors() } else { layout })
+    }
+
+    fn program(&mut self, data: &DataPlan, layers: Vec<LayerSpec>, publish: &Publish) -> Result<Program, Fault> {
+        let path = ["model", "layers"];
+        let shape = ImageShape { channels: data.channels, height: data.height, width: data.width };
+        let network = Network::new(shape, layers)
+            .map_err(|source| Fault::Network { place: self.place(&path), source: Box::new(source) })?;
+        if network.classes() != data.classes.len() {
+            let conflict = Conflict::ClassCount { units: network.classes(), classes: data.classes.len() };
+            self.conflict(&path, &["data", "classes"], conflict);
+        }
+        let params = publish.preset.params();
+        let program = match publish.images {
+            0 | 1 => Program::compile_wide(&network, params, QUERY_CIPHERTEXTS_MAX),
+            images => Program::compile_batch(&network, params, images),
+        };
+        program.map_err(|source| Fault::Conflict {
+            first: self.place(&path),
+            second: Box::new(self.place(&["publish", "preset"])),
+            conflict: Box::new(Conflict::Model { preset: publish.preset.to_string(), source }),
+        })
+    }
+
+    /// Keys are made once per run, so their budget must last for it.
+    fn epoch(&mut self, layout: &LaneLayout, program: &Program, federation: &Federation) {
+        // A spare ciphertext is charged like one that is decrypted: it might be.
+        let attempts = 1 + federation.attempts_ahead as usize;
+        let chunks = layout.chunks(program.network().parameter_count()).max(1) * attempts;
+        let (releases, rounds) = (layout.flooding().releases(), federation.rounds);
+        let last = releases / chunks as u64;
+        if last < u64::from(rounds) {
+            let conflict = Conflict::EpochTooShort { chunks, releases, last, rounds };
+            self.conflict(&["encryption", "epoch-releases"], &["federation", "rounds"], conflict);
+        }
+    }
+
+    fn publish(&mut self, literal: &ExperimentLiteral, hospitals: u16) -> Publish {
+        let keys = &literal.publish;
+        let preset = self.preset(["publish", "preset"], keys.preset.as_deref(), Preset::Inf15x90);
+        let queries = keys.queries.unwrap_or(10);
+        let flooding = match preset {
+            Preset::Inf15x60 => Flooding::reduced_margin(1 << 10),
+            _ => Flooding::secure(64, 1 << 20),
+        };
+        let policy = flooding.map_or(DecryptPolicy::TrustedHolder, DecryptPolicy::Flooded);
+        if policy.flooding_log2(preset).is_err() {
+            let conflict = Conflict::ReleaseNeedsFlooding { preset: preset.to_string(), instead: "INF15-90" };
+            self.conflict(&["publish", "preset"], &["publish", "release"], conflict);
+        } else if let DecryptPolicy::Flooded(flooding) = policy
+            && queries as u64 > flooding.releases()
+        {
+            let conflict =
+                Conflict::TooManyQueries { queries, releases: flooding.releases(), preset: preset.to_string() };
+            self.conflict(&["publish", "queries"], &["publish", "preset"], conflict);
+        }
+        let name = keys.name.clone().unwrap_or_else(|| literal.experiment.name.clone());
+        let images = keys.images.unwrap_or(1);
+        if !images.is_power_of_two() {
+            let near = images.next_power_of_two();
+            self.wrong(&["publish", "images"], images.to_string(), &format!("a power of two, for example {near}"));
+        }
+        let own_key = keys.query_key.as_deref() == Some("own");
+        let mut publish = Publish { name, preset, policy, queries, own_key, images, quota: 0 };
+        // An equal part of the budget, so that no hospital can spend the others' answers.
+        let part = (publish.releases() / u64::from(hospitals.max(1))).max(1);
+        let quota = keys.quota.unwrap_or(part);
+        publish.quota = quota;
+        // `run` asks in turn, and asks again where a decryptor was lost.
+        let asked = queries.div_ceil(images.max(1)).div_ceil(usize::from(hospitals.max(1))) as u64;
+        if quota < asked {
+            let conflict = Conflict::QuotaTooSmall { quota, asked };
+            self.conflict(&["publish", "quota"], &["publish", "queries"], conflict);
+        }
+        publish
+    }
+
+    fn train(&mut self, mut table: toml::Table) -> (TrainSettings, usize) {
+        let local_epochs = match table.remove("local-epochs") {
+            Some(toml::Value::Integer(epochs)) => usize::try_from(epochs).unwrap_or(1),
+            _ => 1,
+        };
+        let settings = TrainSettings::deserialize(toml::Value::Table(table));
+        let fault = match &settings {
+            Ok(settings) => settings.check().err().map(|error| error.to_string()),
+            Err(error) => Some(error.message().to_owned()),
+        };
+        if let Some(fault) = fault {
+            self.wrong(&["train"], "a setting".to_owned(), &format!("what the trainer takes: {fault}"));
+        }
+        (settings.unwrap_or_default(), local_epochs)
+    }
+}
+
+/// Ciphertexts of one query: at 256 x 256 pixels eight of the smallest preset hold one image.
+const QUERY_CIPHERTEXTS_MAX: usize = 16;
+
+/// The schema bounds every such number by 64.
+fn narrow(number: u32) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
+}

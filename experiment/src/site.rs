@@ -1,0 +1,95 @@
+//! The site file: what belongs to one machine and not to the experiment, so that it changes no plan and no digest.
+
+use std::path::Path;
+
+use he_agg::DeviceChoice;
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use super::{
+    document::Document,
+    error::{ExperimentError, Faults},
+    kind, schema,
+};
+
+/// A checked site file; all defaults where there is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Site {
+    /// Checked by the schema; there is one version so far.
+    #[serde(rename = "schema")]
+    version: Option<u32>,
+    /// `[train]`.
+    pub train: TrainSite,
+}
+
+/// `[train]` of a site file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct TrainSite {
+    /// Where to train.
+    #[serde(deserialize_with = "device")]
+    pub device: DeviceChoice,
+}
+
+fn device<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DeviceChoice, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+}
+
+impl Site {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// Every fault of the file with its line; see [`ExperimentError`].
+    pub fn load(path: &Path) -> Result<Self, ExperimentError> {
+        Self::check(&Document::read(path)?.0)
+    }
+
+    fn check(document: &Document) -> Result<Self, ExperimentError> {
+        let faults = kind::check(document, schema::SITE);
+        if !faults.is_empty() {
+            return Err(ExperimentError::Invalid(Faults(faults)));
+        }
+        // The schema lets nothing through that could fail here.
+        Self::deserialize(document.to_toml()).map_err(|error| ExperimentError::Syntax {
+            file: document.file.clone(),
+            line: 1,
+            message: error.message().to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Site, ExperimentError> {
+        Site::check(&Document::parse("site.toml", text)?)
+    }
+
+    #[test]
+    fn a_device_is_read_and_auto_if_nothing_is_said() {
+        let device = |text| parse(text).expect("a site file").train.device;
+        assert_eq!(device(""), DeviceChoice::Auto);
+        assert_eq!(device("schema = 1\n[train]"), DeviceChoice::Auto);
+        assert_eq!(device("[train]\ndevice = \"gpu\""), DeviceChoice::Gpu);
+        assert_eq!(device("[train]\ndevice = \"cpu\""), DeviceChoice::Cpu);
+        assert_eq!(device("[train]\ndevice = \"auto\""), DeviceChoice::Auto);
+    }
+
+    #[test]
+    fn unknown_keys_and_words_are_refused_with_the_line_and_the_nearest() {
+        for (text, expected) in [
+            (
+                "[train]\ndevcie = \"gpu\"",
+                "site.toml:2: [train] devcie: unknown key; the nearest valid key is \"device\"",
+            ),
+            ("[trian]\n", "site.toml:1: trian: unknown key; the nearest valid key is \"train\""),
+            ("\n[train]\ndevice = \"tpu\"", "site.toml:3: [train] device: \"tpu\" is not allowed"),
+            ("[train]\ndevice = 1", "site.toml:2: [train] device: is an integer"),
+            ("[train", "site.toml:1: not valid TOML"),
+        ] {
+            let message = parse(text).expect_err("refused").to_string();
+            assert!(message.starts_with(expected), "{message}");
+        }
+    }
+}

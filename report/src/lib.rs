@@ -1,0 +1,114 @@
+//! What a run leaves behind: report.json, report.html, rounds.parquet, predictions.parquet and a table in the terminal.
+
+mod charts;
+mod clinic;
+mod date;
+mod html;
+mod page;
+mod paired;
+mod quality;
+mod schema;
+mod summary;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod trust;
+mod units;
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use experiment::ReportFormats;
+
+pub use self::units::{bytes_text, milliseconds_text, number_text, seconds_text};
+pub use self::{
+    date::utc,
+    paired::Paired,
+    quality::{ClinicalQuality, SitePart, SiteQuality, SplitKind, SplitNote},
+    schema::{
+        AggregationParameters, ComputeReport, Crypto, DeviceBytes, DeviceReport, DropOutReport, ExperimentBlock, Final,
+        Latency, LocalQuality, Oracle, PhaseTime, Prediction, Provenance, Quality, Report, Round, RoundTimes,
+        RunOutcome, Serving, ServingParameters, ServingParts, Traffic,
+    },
+    summary::summary,
+};
+
+/// Why a report could not be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// The file system said no.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        source: std::io::Error,
+    },
+    /// The report has no JSON form.
+    #[error("report.json: {source}")]
+    Json {
+        /// What serde said.
+        source: serde_json::Error,
+    },
+    /// A table cannot be written.
+    #[error("{}: {source}", path.display())]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// What polars said.
+        source: polars::error::PolarsError,
+    },
+    /// A picture cannot be drawn.
+    #[error("report.html: picture {picture} cannot be drawn")]
+    Picture {
+        /// Which.
+        picture: &'static str,
+    },
+}
+
+/// Writes the wanted files into the run folder and returns their paths.
+///
+/// Each file is written beside its place and renamed, so that none is ever half there.
+///
+/// # Errors
+/// [`ReportError`]; files before the failing one are complete.
+pub fn write(folder: &Path, outcome: &RunOutcome, formats: ReportFormats) -> Result<Vec<PathBuf>, ReportError> {
+    let mut written = Vec::new();
+    if formats.json {
+        let mut json = serde_json::to_vec_pretty(&outcome.report).map_err(|source| ReportError::Json { source })?;
+        json.push(b'\n');
+        written.push(place(folder, "report.json", &json)?);
+    }
+    if formats.html {
+        let page = html::render(&outcome.report)?;
+        written.push(place(folder, "report.html", page.as_bytes())?);
+    }
+    if formats.parquet {
+        let rounds = tables::rounds(&outcome.report).and_then(tables::parquet);
+        let path = folder.join("rounds.parquet");
+        let bytes = rounds.map_err(|source| ReportError::Table { path, source })?;
+        written.push(place(folder, "rounds.parquet", &bytes)?);
+        let predictions = tables::predictions(outcome).and_then(tables::parquet);
+        let path = folder.join("predictions.parquet");
+        let bytes = predictions.map_err(|source| ReportError::Table { path, source })?;
+        written.push(place(folder, "predictions.parquet", &bytes)?);
+    }
+    Ok(written)
+}
+
+fn place(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, ReportError> {
+    let path = folder.join(name);
+    let draft = folder.join(format!(".{name}.part"));
+    let write = || {
+        let mut file = fs::File::create(&draft)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&draft, &path)
+    };
+    write().map_err(|source| ReportError::Io { path: path.clone(), source })?;
+    Ok(path)
+}

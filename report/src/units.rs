@@ -1,0 +1,75 @@
+//! Numbers as people read them.
+
+use metrics::Interval;
+
+/// `215.0 kB`, `36.8 MB`: powers of 1000, as disks and networks are sold.
+pub fn bytes_text(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+/// `0.973`; a dash for what does not exist.
+pub fn number_text(value: f64, digits: usize) -> String {
+    if value.is_finite() { format!("{value:.digits$}") } else { "–".to_owned() }
+}
+
+/// `0.97 (0.95 to 0.99)`; a dash for what does not exist.
+pub(crate) fn estimate_text(value: Option<f64>, interval: Option<Interval>, digits: usize) -> String {
+    match (value, interval) {
+        (None, _) => "–".to_owned(),
+        (Some(value), None) => format!("{value:.digits$} (no interval)"),
+        (Some(value), Some(Interval { low, high })) => format!("{value:.digits$} ({low:.digits$} to {high:.digits$})"),
+    }
+}
+
+/// `0.5 s`, `43 s`, `2 min 05 s`, `1 h 02 min`.
+pub fn seconds_text(seconds: f64) -> String {
+    if !seconds.is_finite() {
+        return "–".to_owned();
+    }
+    if seconds < 9.95 {
+        return format!("{seconds:.1} s");
+    }
+    let whole = seconds.round().max(0.0);
+    let (minutes, rest) = ((whole / 60.0).floor(), whole % 60.0);
+    match minutes {
+        0.0 => format!("{whole:.0} s"),
+        minutes if minutes < 60.0 => format!("{minutes:.0} min {rest:02.0} s"),
+        minutes => format!("{:.0} h {:02.0} min", (minutes / 60.0).floor(), minutes % 60.0),
+    }
+}
+
+/// `0.4 ms`, `85 ms`, then as seconds.
+pub fn milliseconds_text(milliseconds: f64) -> String {
+    match milliseconds {
+        ms if !ms.is_finite() => "–".to_owned(),
+        ms if ms < 9.95 => format!("{ms:.1} ms"),
+        ms if ms < 999.5 => format!("{ms:.0} ms"),
+        ms => seconds_text(ms / 1000.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_change_where_people_change_them() {
+        let bytes = [0, 999, 1000, 215_040, 999_949, 999_950, 36_772_000].map(bytes_text);
+        assert_eq!(bytes, ["0 B", "999 B", "1.0 kB", "215.0 kB", "999.9 kB", "1.0 MB", "36.8 MB"]);
+        let seconds = [0.04, 9.94, 9.96, 59.6, 125.0, 3720.0, f64::NAN].map(seconds_text);
+        assert_eq!(seconds, ["0.0 s", "9.9 s", "10 s", "1 min 00 s", "2 min 05 s", "1 h 02 min", "–"]);
+        assert_eq!([0.44, 85.2, 1500.0].map(milliseconds_text), ["0.4 ms", "85 ms", "1.5 s"]);
+        assert_eq!(number_text(f64::NAN, 3), "–");
+        let interval = Some(Interval { low: 0.951, high: 0.992 });
+        assert_eq!(estimate_text(Some(0.973), interval, 2), "0.97 (0.95 to 0.99)");
+        assert_eq!(estimate_text(Some(1.0), None, 2), "1.00 (no interval)");
+        assert_eq!(estimate_text(None, None, 2), "–");
+    }
+}

@@ -1,0 +1,56 @@
+//! The experiment's images, and who gets which.
+
+use std::path::Path;
+
+use datasets::{Dataset, Format, Samples};
+use experiment::{DataFormat, Experiment};
+
+use super::error::FederationError;
+
+/// Images dealt to hospitals.
+pub(super) struct Dealt {
+    pub(super) dataset: Dataset,
+    /// Training samples of hospital 1, 2, ...
+    pub(super) shares: Vec<Samples>,
+    /// Public upper bound of any hospital's number of samples.
+    pub(super) cap: u64,
+}
+
+/// Reads or generates the images and deals the training part out.
+///
+/// # Errors
+/// [`FederationError::Data`] naming file, field, class or hospital; [`FederationError::Classes`].
+pub(super) fn deal(experiment: &Experiment, data: Option<&Path>) -> Result<Dealt, FederationError> {
+    let (plan, dataset) = (experiment.data(), load(experiment, data)?);
+    let hospitals = usize::from(experiment.federation().hospitals);
+    let parts = plan.partition.assign(&dataset.train, hospitals, experiment.seed())?;
+    let shares: Vec<Samples> = parts.iter().map(|indices| dataset.train.select(indices)).collect();
+    let largest = shares.iter().map(Samples::len).max().unwrap_or(0);
+    let cap = experiment.federation().sample_cap.map_or(largest.next_power_of_two() as u64, u64::from);
+    if let Some(hospital) = shares.iter().position(|share| share.len() as u64 > cap) {
+        let samples = shares[hospital].len();
+        return Err(FederationError::SampleCap { hospital: hospital + 1, samples, cap });
+    }
+    Ok(Dealt { dataset, shares, cap })
+}
+
+/// Reads or generates the images.
+///
+/// # Errors
+/// [`FederationError::Data`] naming file, field or class; [`FederationError::Classes`].
+pub fn load(experiment: &Experiment, data: Option<&Path>) -> Result<Dataset, FederationError> {
+    let dataset = match (experiment.data().format, data) {
+        (DataFormat::Phantom, _) | (_, None) => datasets::generate(&experiment.phantom_spec())?,
+        (DataFormat::Npz, Some(path)) => datasets::load(path, Some(Format::Npz), &experiment.load_options())?,
+        (DataFormat::Idx, Some(path)) => datasets::load(path, Some(Format::Idx), &experiment.load_options())?,
+        (DataFormat::ImageFolder, Some(path)) => {
+            datasets::load(path, Some(Format::ImageFolder), &experiment.load_options())?
+        }
+    };
+    dataset.check()?;
+    let (found, expected) = (dataset.classes.len(), experiment.network().classes());
+    if found != expected {
+        return Err(FederationError::Classes { found, names: dataset.classes.join(", "), expected });
+    }
+    Ok(dataset)
+}

@@ -1,0 +1,259 @@
+//! Why a run ended without a report.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use client::counter::CounterError;
+use client::hospital::HospitalError;
+use client::train::TrainError;
+use client::vault::VaultError;
+use coordinator::CoordinatorError;
+use datasets::DataError;
+use metrics::MetricsError;
+use protocol::message::VoidReason;
+use protocol::net::{CredentialError, NetError};
+use protocol::roster::RosterError;
+use protocol::sealed::SealError;
+use protocol::signature::SignatureError;
+use remedy::Exit;
+
+use crate::oracle::OracleError;
+
+/// Why a run ended without a report. What was finished stays in the run folder.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FederationError {
+    /// The images.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The images do not fit the experiment.
+    #[error(
+        "the data have {found} classes ({names}), the experiment's network answers {expected}; set data.classes and the last layer's units alike"
+    )]
+    Classes {
+        /// Classes in the data.
+        found: usize,
+        /// Their names.
+        names: String,
+        /// Units of the last layer.
+        expected: usize,
+    },
+    /// The federation's size changed between plan and data.
+    #[error("{field} is {value}, which the protocol cannot take; the experiment file allows fewer")]
+    Size {
+        /// What.
+        field: &'static str,
+        /// How many.
+        value: u64,
+    },
+    /// A hospital has more samples than the public cap says.
+    #[error(
+        "hospital-{hospital} has {samples} training samples, but federation.sample-cap is {cap}; raise the cap, which is public, or give that hospital fewer images"
+    )]
+    SampleCap {
+        /// Which.
+        hospital: usize,
+        /// Its samples.
+        samples: usize,
+        /// The cap.
+        cap: u64,
+    },
+    /// Certificates.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// A peer's name.
+    #[error(transparent)]
+    PeerName(#[from] protocol::net::PeerNameError),
+    /// Signing keys.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// Sealing keys.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The roster.
+    #[error(transparent)]
+    Roster(#[from] RosterError),
+    /// A vault.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// Flooding.
+    #[error(transparent)]
+    Flooding(#[from] he_agg::aggregation::FloodingError),
+    /// A release policy that a federation cannot have.
+    #[error(
+        "publish.release \"trusted-holder\" needs one party that holds the whole key; a federation releases by threshold"
+    )]
+    TrustedHolder,
+    /// The coordinator.
+    #[error(transparent)]
+    Coordinator(#[from] CoordinatorError),
+    /// A hospital.
+    #[error("hospital-{hospital}: {source}")]
+    Hospital {
+        /// Which.
+        hospital: u16,
+        /// Why.
+        source: HospitalError,
+    },
+    /// Baselines.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// Figures.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// A self-check could not be made.
+    #[error(transparent)]
+    Oracle(#[from] OracleError),
+    /// The run published no model yet.
+    #[error("{}: the run has no published model yet: {}", folder.display(), rounds_text(*closed, *rounds))]
+    NotPublished {
+        /// The run folder.
+        folder: PathBuf,
+        /// Training rounds that are closed.
+        closed: usize,
+        /// Training rounds that the experiment plans.
+        rounds: u32,
+        /// Whether its images come from a path that `--data` named.
+        needs_data: bool,
+    },
+    /// Fewer hospitals than it takes to release an answer.
+    #[error(
+        "{}: only {found} hospitals were there when the model was published, releasing an answer takes {threshold}; train again with all of them",
+        folder.display()
+    )]
+    TooFewServing {
+        /// The run folder.
+        folder: PathBuf,
+        /// How many can serve.
+        found: usize,
+        /// How many it takes.
+        threshold: usize,
+    },
+    /// A hospital's counter.
+    #[error(transparent)]
+    Counter(#[from] CounterError),
+    /// Too few hospitals are left to decrypt.
+    #[error("round {round}: {reason}; what was trained is kept in {}", folder.display())]
+    QuorumLost {
+        /// The round.
+        round: u32,
+        /// Why.
+        reason: VoidReason,
+        /// The run folder.
+        folder: PathBuf,
+    },
+    /// Rounds keep ending without a model.
+    #[error("round {round} ended without a model: {reason}; what was trained is kept in {}", folder.display())]
+    RoundVoid {
+        /// The round.
+        round: u32,
+        /// Why.
+        reason: VoidReason,
+        /// The run folder.
+        folder: PathBuf,
+    },
+    /// A file of the run folder.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's own reason.
+        source: std::io::Error,
+    },
+    /// A stored file of an earlier invocation cannot be read.
+    #[error("{} is not what this program wrote: {found}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        found: String,
+    },
+    /// A thread died.
+    #[error("a worker of the run died")]
+    Abandoned,
+}
+
+fn rounds_text(closed: usize, rounds: u32) -> String {
+    match closed {
+        0 => format!("none of its {rounds} training rounds is closed"),
+        closed if closed >= rounds as usize => "its training is finished, its model is not published".to_owned(),
+        closed => format!("{closed} of its {rounds} training rounds are closed"),
+    }
+}
+
+impl FederationError {
+    /// What to do about it.
+    pub fn remedy(&self) -> Cow<'static, str> {
+        match self {
+            Self::Data(_) => "check --data, and [data] of the experiment, then start the run again".into(),
+            Self::Classes { .. } => "set data.classes and the units of the last layer alike".into(),
+            Self::Size { field, .. } => format!("lower federation.{field}").into(),
+            Self::SampleCap { .. } => "raise federation.sample-cap, or lower data.simulate.max-samples".into(),
+            Self::TrustedHolder => "set publish.release = \"threshold\"".into(),
+            Self::NotPublished { folder, needs_data, .. } => {
+                let data = if *needs_data { " --data PATH" } else { "" };
+                format!("`consilium run --resume {}{data}` trains on and publishes it", folder.display()).into()
+            }
+            Self::QuorumLost { folder, .. } | Self::RoundVoid { folder, .. } => {
+                format!("`consilium run --resume {}` continues with all hospitals and new keys", folder.display())
+                    .into()
+            }
+            Self::TooFewServing { .. } => "start a new run and keep all hospitals until the model is published".into(),
+            Self::Counter(error) => error.remedy().into(),
+            Self::Train(TrainError::NoGpu { .. }) => {
+                "set device = \"auto\" or \"cpu\" under [train] in the site file".into()
+            }
+            Self::Train(TrainError::NonFiniteLoss { .. }) => {
+                "lower train.learning-rate or raise train.range-penalty, then start a new run".into()
+            }
+            Self::Train(_) => "check [train] and [data] of the experiment, then start a new run".into(),
+            Self::Vault(_) => "put back the hospital's folder with its passphrase and vault, or start a new run".into(),
+            Self::Io { .. } => "make space or correct the permissions of the run folder, then resume the run".into(),
+            Self::Damaged { .. } => "start a new run; what else is in the folder stays readable".into(),
+            Self::Coordinator(CoordinatorError::Ceremony(_) | CoordinatorError::Publish(_)) | Self::Abandoned => {
+                "`consilium run --resume RUN` with the run's folder continues after the last closed round".into()
+            }
+            Self::Coordinator(CoordinatorError::OtherRoster { .. }) => {
+                "serve the folder that the run itself wrote, not one put together from several".into()
+            }
+            error if error.is_connection() => {
+                "let this program listen and connect on 127.0.0.1, then `consilium run --resume RUN`".into()
+            }
+            // Keys, figures and self-checks of our own making: nothing an operator did.
+            _ => "`consilium run --resume RUN` tries again; report it with this message if it comes back".into(),
+        }
+    }
+
+    /// What the process returns for it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::QuorumLost { .. } | Self::RoundVoid { .. } => Exit::Quorum,
+            Self::Coordinator(CoordinatorError::Ceremony(_) | CoordinatorError::Publish(_)) => Exit::Quorum,
+            Self::Data(_)
+            | Self::Classes { .. }
+            | Self::Size { .. }
+            | Self::SampleCap { .. }
+            | Self::Train(TrainError::NoGpu { .. })
+            | Self::TrustedHolder => Exit::BadInput,
+            Self::Vault(_) | Self::Counter(CounterError::Refused(_)) => Exit::Refused,
+            Self::Counter(_) => Exit::Connection,
+            Self::NotPublished { .. } => Exit::BadInput,
+            Self::TooFewServing { .. } => Exit::Quorum,
+            Self::Io { source, .. } => Exit::of_io(source),
+            other if other.is_connection() => Exit::Connection,
+            _ => Exit::Failed,
+        }
+    }
+
+    /// Whether the connection or its authentication is to blame.
+    pub fn is_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Credential(_)
+                | Self::Coordinator(CoordinatorError::Net(NetError::UntrustedPeer { .. } | NetError::Bind { .. }))
+                | Self::Hospital { source: HospitalError::Net(_), .. }
+        )
+    }
+}

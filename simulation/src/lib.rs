@@ -1,0 +1,89 @@
+//! A whole federation on this machine: [`run()`] trains one, [`serve`] answers queries of finished ones.
+//!
+//! Every hospital and the coordinator run as tasks of this process, each with its own keys and folder, and talk over
+//! QUIC with mutual TLS on the loopback device. Nothing is taken from another party's memory except by [`watch`], which
+//! feeds the live view and the self-checks.
+
+pub mod baselines;
+pub mod computing;
+pub mod data;
+pub mod dropout;
+mod enrolment;
+mod error;
+pub mod event;
+pub mod options;
+pub mod oracle;
+mod outcome;
+mod progress;
+mod quality;
+mod run;
+pub mod run_folder;
+mod service;
+mod setup;
+mod watch;
+
+pub use error::FederationError;
+pub use service::{Served, serve};
+
+use std::path::{Path, PathBuf};
+
+use experiment::Experiment;
+use report::RunOutcome;
+
+use crate::{event::EventSender, options::RunOptions};
+
+/// Tasks of a hospital that wait for the network at the same time, beside those that wait for threads that compute.
+const WORKERS_BESIDE_COMPUTING: usize = 4;
+
+/// Runs the experiment from data to report. Blocks; writes below `options.out` only.
+///
+/// # Errors
+/// [`FederationError`]; what was finished so far stays in the run folder.
+pub fn run(experiment: &Experiment, options: &RunOptions, events: EventSender) -> Result<RunOutcome, FederationError> {
+    let runtime = runtime(options.out.clone())?;
+    let outcome = runtime.block_on(run::Run::new(experiment, options, events).go());
+    // Hospitals that were lost on purpose leave nothing behind that has to be waited for.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// The key with which a run's coordinator signs its log, as a hospital knows it from its enrolment.
+///
+/// # Errors
+/// [`FederationError`] where the folder holds no enrolled federation.
+pub fn coordinator_key(run: &Path) -> Result<protocol::signature::VerifyingKey, FederationError> {
+    enrolment::coordinator_of(run)
+}
+
+/// The folder of the newest key epoch's coordinator.
+///
+/// # Errors
+/// [`FederationError::NotPublished`] where the run never came so far.
+pub fn coordinator_folder(run: &Path, experiment: &Experiment) -> Result<PathBuf, FederationError> {
+    let progress = progress::Progress::load(run)?;
+    let folder = run.join("coordinator").join(format!("epoch-{}", progress.epochs));
+    if enrolment::is_complete(run) && folder.join("journal.sqlite").exists() {
+        return Ok(folder);
+    }
+    Err(progress.not_published(run, experiment))
+}
+
+/// Checks that the run has a published model, by the log of its coordinator.
+///
+/// # Errors
+/// [`FederationError::NotPublished`], saying how far it came.
+pub fn check_published(run: &Path, experiment: &Experiment) -> Result<(), FederationError> {
+    let folder = coordinator_folder(run, experiment)?;
+    match coordinator::audit::has_published(&folder)? {
+        true => Ok(()),
+        false => Err(progress::Progress::load(run)?.not_published(run, experiment)),
+    }
+}
+
+fn runtime(folder: PathBuf) -> Result<tokio::runtime::Runtime, FederationError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(rayon::current_num_threads() + WORKERS_BESIDE_COMPUTING)
+        .enable_all()
+        .build()
+        .map_err(|source| FederationError::Io { action: "start the runtime in", path: folder, source })
+}

@@ -1,0 +1,68 @@
+//! What a run has finished, kept in its folder so that `--resume` can go on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use experiment::{DataFormat, Experiment};
+use report::{DropOutReport, Round};
+use serde::{Deserialize, Serialize};
+
+use super::error::FederationError;
+
+/// Closed rounds, and the key epoch they were closed under.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Progress {
+    /// Key epochs used so far; a resumed run makes new keys, so that nothing of an earlier one is ever released twice.
+    pub(super) epochs: u32,
+    /// Closed rounds, in order.
+    pub(super) rounds: Vec<Round>,
+    /// Hospitals that were lost, and what happened.
+    pub(super) dropouts: Vec<DropOutReport>,
+}
+
+impl Progress {
+    /// Reads the progress of an earlier invocation; empty where there is none.
+    ///
+    /// # Errors
+    /// [`FederationError::Damaged`].
+    pub(super) fn load(out: &Path) -> Result<Self, FederationError> {
+        let path = path(out);
+        if !path.exists() {
+            return Ok(Self::default());
+        }
+        let text =
+            fs::read(&path).map_err(|source| FederationError::Io { action: "read", path: path.clone(), source })?;
+        serde_json::from_slice(&text).map_err(|error| FederationError::Damaged { path, found: error.to_string() })
+    }
+
+    /// The error of a run that has come so far and has no model to serve.
+    pub(super) fn not_published(&self, out: &Path, experiment: &Experiment) -> FederationError {
+        let data = experiment.data();
+        FederationError::NotPublished {
+            folder: out.to_owned(),
+            closed: self.rounds.len(),
+            rounds: experiment.federation().rounds,
+            needs_data: data.format != DataFormat::Phantom && data.source.is_none(),
+        }
+    }
+
+    /// Writes the progress, whole or not at all.
+    ///
+    /// # Errors
+    /// [`FederationError::Io`].
+    pub(super) fn store(&self, out: &Path) -> Result<(), FederationError> {
+        let path = path(out);
+        let partial = path.with_extension("partial");
+        let text = serde_json::to_vec_pretty(self)
+            .map_err(|error| FederationError::Damaged { path: path.clone(), found: error.to_string() })?;
+        fs::write(&partial, text).and_then(|()| fs::rename(&partial, &path)).map_err(|source| FederationError::Io {
+            action: "write",
+            path,
+            source,
+        })
+    }
+}
+
+fn path(out: &Path) -> PathBuf {
+    out.join("progress.json")
+}

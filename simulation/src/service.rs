@@ -1,0 +1,146 @@
+//! Serving finished runs: keys, published model and spent budgets come from their folders, nothing is made anew.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use client::counter::{Counter, Notice, Takes};
+use client::hospital::HospitalError;
+use coordinator::compute::Compute;
+use experiment::Experiment;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::error::FederationError;
+use super::progress::Progress;
+use super::setup::{Common, dismiss};
+use super::watch::Watch;
+use crate::event::EventSender;
+
+/// What serving one run came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// The model's name.
+    pub model: String,
+    /// Answers released in this session.
+    pub released: u64,
+    /// Answers that may still be released under the run's keys.
+    pub left: u64,
+}
+
+/// Serves all runs, each computing where it is told to, until `stop` resolves. Blocks.
+///
+/// # Errors
+/// [`FederationError`] of the first run that cannot be served; the others are stopped in order.
+pub fn serve(
+    runs: Vec<(PathBuf, Experiment, Compute)>,
+    stop: impl Future<Output = ()> + Send + 'static,
+    events: EventSender,
+) -> Result<Vec<Served>, FederationError> {
+    let runtime = super::runtime(runs.first().map(|(folder, ..)| folder.clone()).unwrap_or_default())?;
+    let served = runtime.block_on(async move {
+        let (stopping, stopped) = watch::channel(false);
+        let mut hosts = JoinSet::new();
+        for (folder, experiment, compute) in runs {
+            hosts.spawn(host(folder, experiment, compute, stopped.clone(), events.clone()));
+        }
+        let mut stop = std::pin::pin!(stop);
+        let (mut served, mut failed) = (Vec::new(), None);
+        loop {
+            let ended = tokio::select! {
+                () = &mut stop, if !*stopped.borrow() => {
+                    // Hosts that ended already need no word.
+                    let _ = stopping.send(true);
+                    continue;
+                }
+                ended = hosts.join_next() => ended,
+            };
+            match ended {
+                None => break,
+                Some(Ok(Ok(one))) => served.push(one),
+                Some(Ok(Err(error))) => {
+                    let _ = stopping.send(true);
+                    failed.get_or_insert(error);
+                }
+                Some(Err(_)) => {
+                    let _ = stopping.send(true);
+                    failed.get_or_insert(FederationError::Abandoned);
+                }
+            }
+        }
+        served.sort_by(|one, other| one.folder.cmp(&other.folder));
+        failed.map_or(Ok(served), Err)
+    });
+    runtime.shutdown_background();
+    served
+}
+
+async fn host(
+    out: PathBuf,
+    experiment: Experiment,
+    compute: Compute,
+    mut stopped: watch::Receiver<bool>,
+    events: EventSender,
+) -> Result<Served, FederationError> {
+    let progress = Progress::load(&out)?;
+    let rounds_done = u32::try_from(progress.rounds.len()).unwrap_or(u32::MAX);
+    // Nobody trains here, so the cap on samples is of no consequence.
+    let common = Common::new(&experiment, progress.epochs, rounds_done, 1)?;
+    super::check_published(&out, &experiment)?;
+    let mut enrolment = common.recall(&out)?;
+    let watch = Arc::new(Watch::new(events.clone()));
+    let folder = out.join("coordinator").join(format!("epoch-{}", progress.epochs));
+    let mut coordinator = common.coordinator(&folder, &mut enrolment, &compute, &watch).await?;
+    let published = coordinator.published().ok_or_else(|| progress.not_published(&out, &experiment))?;
+    let (address, left) = (coordinator.address(), coordinator.releases_left());
+    let shape = experiment.network().image();
+    let takes = Takes { images: common.program.images(), shape: [shape.channels, shape.height, shape.width] };
+    let (mut hospitals, mut counters) = (Vec::new(), JoinSet::new());
+    for enrolled in std::mem::take(&mut enrolment.hospitals) {
+        let root = enrolled.root.clone();
+        // Before the hospital starts: a second process over the same folder must not get as far as its journal.
+        let counter = Counter::open(&root, takes)?;
+        let running = match common.hospital(enrolled, None, &enrolment, address, &watch, &[]) {
+            Ok(running) => running,
+            Err(error @ FederationError::Hospital { source: HospitalError::NothingPublished { .. }, .. }) => {
+                events.warn(error.to_string());
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let said = events.clone();
+        let tell = move |notice: Notice| match notice.is_warning() {
+            true => said.warn(notice.to_string()),
+            false => said.note(notice.to_string()),
+        };
+        counters.spawn(counter.run(running.number, running.asker.clone(), tell));
+        hospitals.push(running);
+    }
+    let threshold = usize::from(experiment.federation().threshold);
+    if hospitals.len() < threshold {
+        return Err(FederationError::TooFewServing { folder: out, found: hospitals.len(), threshold });
+    }
+    let model = experiment.publish().name.clone();
+    events.note(format!(
+        "serving {model} from {}: consilium query {} --hospital K IMAGE; {left} answers left under its keys",
+        out.display(),
+        out.display()
+    ));
+    let (end, ended) = oneshot::channel::<()>();
+    let waiting = tokio::spawn(async move {
+        // A closed channel means the same as the word.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+        drop(end);
+    });
+    let served = coordinator.serve(published, ended).await;
+    waiting.abort();
+    counters.shutdown().await;
+    let releases = served?.releases;
+    coordinator.stop("the service was stopped").await?;
+    dismiss(hospitals, &events).await;
+    let before = experiment.publish().releases().saturating_sub(left);
+    let released = releases.saturating_sub(before);
+    Ok(Served { folder: out, model, released, left: left.saturating_sub(released) })
+}

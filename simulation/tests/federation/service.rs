@@ -1,0 +1,148 @@
+//! A finished run, served again from its folder by new processes: nothing is published anew, nothing is forgotten.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use client::counter::{self, CounterError, Reply};
+use coordinator::audit::{self, AuditError};
+use coordinator::compute::Compute;
+use experiment::Experiment;
+use ndarray::Array3;
+use protocol::PartyId;
+use protocol::blob::{BlobId, BlobKind};
+use protocol::codec::Wire;
+use protocol::ids::QueryId;
+use protocol::store::Journal;
+use simulation::event::EventSender;
+use simulation::{FederationError, Served};
+use tokio::sync::oneshot;
+
+/// A service on its own threads.
+struct Session {
+    out: PathBuf,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<Result<Vec<Served>, FederationError>>,
+}
+
+impl Session {
+    fn start(out: &Path, experiment: &Experiment) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let runs = vec![(out.to_path_buf(), experiment.clone(), Compute::cpu())];
+        let until = async move { drop(stopped.await) };
+        let served = std::thread::spawn(move || simulation::serve(runs, until, EventSender::silent()));
+        Self { out: out.to_path_buf(), stop, served }
+    }
+
+    fn hospital(&self, number: u16) -> PathBuf {
+        self.out.join(format!("hospital-{number}"))
+    }
+
+    /// Asks as soon as the counter is open and enough hospitals are back.
+    fn ask(&self, number: u16, image: &Array3<f32>) -> Result<Reply, CounterError> {
+        let since = Instant::now();
+        loop {
+            match counter::ask(&self.hospital(number), &[image.view()]) {
+                Err(CounterError::Closed { .. }) if since.elapsed() < Duration::from_secs(120) => {}
+                Err(CounterError::Refused(why)) if why.contains("decryptor") => {}
+                other => return other,
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn end(self) -> Served {
+        self.stop.send(()).unwrap();
+        self.served.join().unwrap().unwrap().remove(0)
+    }
+}
+
+/// `experiment` lets every hospital ask three times, of which the run asked hospital 1 once and hospital 3 once;
+/// hospital 2 was lost before the model was published.
+pub(crate) fn serves_again(out: &Path, experiment: &Experiment) {
+    let shape = experiment.network().image();
+    let image = Array3::from_shape_fn((shape.channels, shape.height, shape.width), |(_, y, x)| {
+        ((y * 7 + x * 3) % 11) as f32 / 5.0 - 1.0
+    });
+    let session = Session::start(out, experiment);
+    let first = session.ask(1, &image).unwrap();
+    assert_eq!((first.logits.len(), first.logits[0].len()), (1, experiment.network().classes()));
+    assert!(first.logits[0].iter().all(|logit| logit.is_finite()) && first.query.starts_with("1-"), "{first:?}");
+    let lost = counter::ask(&session.hospital(2), &[image.view()]).unwrap_err();
+    assert!(matches!(lost, CounterError::Closed { .. }), "it cannot vouch for the model: {lost}");
+    let small = Array3::zeros((1, 2, 2));
+    let wrong = counter::ask(&session.hospital(1), &[small.view()]).unwrap_err().to_string();
+    assert!(wrong.contains("1 x 2 x 2"), "{wrong}");
+    let many = counter::ask(&session.hospital(1), &[image.view(), image.view()]).unwrap_err().to_string();
+    assert!(many.contains("takes 1 to 1"), "{many}");
+    let twice = simulation::serve(
+        vec![(out.to_path_buf(), experiment.clone(), Compute::cpu())],
+        std::future::pending(),
+        EventSender::silent(),
+    );
+    assert!(matches!(twice, Err(FederationError::Counter(CounterError::Busy { .. }))), "{twice:?}");
+    let served = session.end();
+    assert_eq!(served.released, 1);
+
+    let session = Session::start(out, experiment);
+    let second = session.ask(1, &image).unwrap();
+    assert_ne!(first.query, second.query);
+    for (one, other) in first.logits[0].iter().zip(&second.logits[0]) {
+        assert!((one - other).abs() < 1e-3, "the same model answers: {first:?} {second:?}");
+    }
+    let spent = session.ask(1, &image).unwrap_err().to_string();
+    assert!(spent.contains("quota"), "one in the run, one in each session: {spent}");
+    session.ask(3, &image).unwrap();
+    let again = session.end();
+    assert_eq!((again.released, again.left), (2, served.left - 2));
+
+    recomputes(out, experiment, first.query.parse().unwrap(), second.query.parse().unwrap());
+}
+
+/// A run that lost its quorum in its second round says so to everyone who wants its model, and its log can be audited.
+pub(crate) fn is_not_served_yet(out: &Path, experiment: &Experiment) {
+    let serving = vec![(out.to_path_buf(), experiment.clone(), Compute::cpu())];
+    let error = simulation::serve(serving, std::future::pending(), EventSender::silent()).unwrap_err();
+    assert!(matches!(error, FederationError::NotPublished { closed: 1, rounds: 2, needs_data: false, .. }), "{error}");
+    assert!(error.to_string().contains("1 of its 2 training rounds"), "{error}");
+    assert!(error.remedy().contains(&format!("consilium run --resume {}", out.display())), "{}", error.remedy());
+    let error = simulation::check_published(out, experiment).unwrap_err();
+    assert!(matches!(error, FederationError::NotPublished { .. }), "{error}");
+
+    let key = simulation::coordinator_key(out).unwrap();
+    let folder = simulation::coordinator_folder(out, experiment).unwrap();
+    assert!(audit::released_queries(&folder, key).unwrap().is_empty());
+}
+
+/// Released queries can be checked from a copy of the coordinator's folder, and a changed copy is noticed.
+fn recomputes(out: &Path, experiment: &Experiment, query: QueryId, other: QueryId) {
+    simulation::check_published(out, experiment).unwrap();
+    let (key, program) = (simulation::coordinator_key(out).unwrap(), Arc::new(experiment.program().clone()));
+    let folder = simulation::coordinator_folder(out, experiment).unwrap();
+    let released = audit::released_queries(&folder, key).unwrap();
+    assert_eq!(released.len(), 5, "two in the run, one and two in the sessions: {released:?}");
+    let found = audit::recompute(&folder, key, &program, query).unwrap();
+    assert!(found.holds(), "{:?}", found.checks);
+    assert!(
+        ["query", "rotation keys", "encrypted model", "result"]
+            .iter()
+            .all(|what| found.checks.iter().any(|it| it.what == *what))
+    );
+
+    let unknown = audit::recompute(&folder, key, &program, QueryId::new(PartyId::new(5).unwrap(), 99)).unwrap_err();
+    assert!(matches!(unknown, AuditError::Unknown { known: 5, .. }), "{unknown}");
+    let own = protocol::signature::SigningKey::generate().unwrap().verifying_key();
+    assert!(matches!(audit::recompute(&folder, own, &program, query), Err(AuditError::Log(_))), "a foreign signature");
+
+    // As if the coordinator had evaluated another image than the one that was asked about.
+    let journal = Journal::open(&folder.join("journal.sqlite")).unwrap();
+    let body = |query: QueryId| BlobId::query(BlobKind::Query, query, query.asker(), 0).to_bytes();
+    let stored = journal.get("body", &body(other)).unwrap().unwrap();
+    journal.put("body", &body(query), &stored).unwrap();
+    let found = audit::recompute(&folder, key, &program, query).unwrap();
+    let differing: Vec<&str> = found.checks.iter().filter(|check| !check.holds()).map(|check| check.what).collect();
+    assert_eq!(differing, ["query", "result"]);
+}
