@@ -41,9 +41,7 @@ const MEGABYTES_MAX: usize = 100_000;
 
 /// Flags of `bench aggregate`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Stages: quantise, encrypt and share are one hospital's work; add takes the bytes of all updates to the bytes of their sum;\ncombine reads the shares and writes the result; server is add and combine together, bytes in to bytes out;\nopen takes the result's bytes to weighted means. Bytes are those on the wire that the stage reads or writes,\nheaders included, and for quantise those in memory. B/parameter counts what one hospital sends or receives.\nExit code 6 if the decoded sums differ from the plaintext integer sums.\n\nWith --device gpu, or --resident on the processor, only the coordinator's sum is measured, on residues in memory as it\nholds them while a round collects: sum_resident of updates that lie where they are added, sum_with_transfers with every\nupdate's way there and the sum's way back. Bytes are the updates and the sum, 4 for each residue. The lanes of the updates\ndo not matter to the sum, so there may be up to 1000 hospitals, and --megabytes says how large an update is (--parameters,\nto 64 hospitals, if absent). Exit code 6 if the sums differ from plain additions.\n\nExamples:\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n  consilium bench aggregate --parameters 11173962 --hospitals 64 --threads 2\n  consilium bench aggregate --parameters 1663370 --hospitals 10 --bits 8 --security 64 --format json\n  consilium bench aggregate --device gpu --hospitals 100 --megabytes 40\n  consilium bench aggregate --resident --hospitals 100 --megabytes 40 --threads 16"
-)]
+#[command(after_help = include_str!("help/aggregate.txt"))]
 pub struct AggregateArgs {
     /// Values of an update.
     #[arg(long, value_name = "P", default_value_t = 1_663_370)]

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use he_agg::ckks::{Ciphertext, Encoder, Evaluator, Hoisted};
-use he_agg::multiparty::{EvaluationKeys, HolderKey, KeyPlan, PublicKey};
+use he_agg::multiparty::{EvaluationKeys, HolderKey, KeyPlan, KeySizes, PublicKey};
 use he_agg::{Params, Preset, Stream};
 
 use super::{
     engine::Engine,
     error::BenchError,
-    holder::{Holder, KeySizes},
+    holder::Holder,
     progress::Progress,
     ring::WORD,
     row::Row,

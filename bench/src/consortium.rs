@@ -10,12 +10,12 @@ use he_agg::{
     aggregation::{Flooding, MaskKey, MemoryLedger, VaultSecret},
     ckks::{Ciphertext, Plaintext},
     multiparty::{
-        AskerKey, AskerPublicKey, DecryptPolicy, KeyPlan, KeySwitchShare, Quorum, ServingKeyShare, SwitchContext,
-        SwitchPermit, SwitchSum,
+        AskerKey, AskerPublicKey, Collective, Crs, DecryptPolicy, KeyPlan, KeySwitchShare, Quorum, ServingKeyShare,
+        SwitchContext, SwitchPermit, SwitchSum,
     },
 };
 
-use super::{error::BenchError, holder::Collective};
+use super::error::BenchError;
 
 /// Stands for what the service binds a release to: asker, query and decryptors.
 const REQUEST: [u8; 32] = [0x71; 32];
@@ -67,7 +67,7 @@ impl Consortium {
         plan: &KeyPlan,
         stream: &mut Stream,
     ) -> Result<Self, BenchError> {
-        let keys = Collective::new(preset, hospitals, plan, stream)?;
+        let keys = Collective::new(Crs::new(preset, stream.seed()), hospitals, plan, stream)?;
         let quorum = Quorum { threshold: Self::threshold(hospitals), parties: hospitals };
         let mut held: Vec<Option<ServingKeyShare>> = (0..quorum.threshold).map(|_| None).collect();
         for secret in &keys.secrets {

@@ -29,9 +29,7 @@ const SERVING: [Preset; 3] = [Preset::Inf14x30, Preset::Inf15x60, Preset::Inf15x
 
 /// Flags of `bench he`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Bytes are those of operands, keys and results in memory; for pack, unpack and keys, those on the wire.\nA rotation or relinearisation key is counted whole, although half of it is expanded from a seed.\n\nWith --device gpu, or with --batch on the processor, operations run on batches that lie where they are computed on, and\na figure is the time of several batches from the first call until the device has finished, divided by their operations.\nBytes are then those an operation cannot do without (operands read once, results written once, a key once per batch; no\nintermediate value), and the last column is how fast they moved, as a share of the rate measured in the first row (adding\ntwo buffers of 256 MiB, or less on a small device). uploaded and\ndownloaded (JSON) are bytes copied while the clock ran: only the tables that say where operands lie. Exit code 6 if\nit was more.\n\nExamples:\n  consilium bench he\n  consilium bench he --preset INF15-90 --limbs 10 --threads 2\n  consilium bench he --preset AGG13 --isa avx2 --repeat 50 --format json\n  consilium bench he --device gpu --preset INF15-90 --batch 32\n  consilium bench he --device cpu --preset INF15-90 --batch 32 --threads 16"
-)]
+#[command(after_help = include_str!("help/he.txt"))]
 pub struct HeArgs {
     /// Parameter set; all that serve models if absent. An aggregation preset has ring operations only.
     #[arg(long, value_name = "PRESET")]

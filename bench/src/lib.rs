@@ -43,9 +43,7 @@ pub use self::{error::BenchError, measured::Measured};
 
 /// Flags of `bench`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  consilium bench he --preset INF15-90\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n  consilium bench infer --network lola --preset INF14-30\n  consilium bench train configs/demo.toml --epochs 10\n  consilium bench limit --threads 2\n  consilium bench he --format json > he.jsonl\n  consilium bench he --device gpu --preset INF15-90"
-)]
+#[command(after_help = include_str!("help/bench.txt"))]
 pub struct BenchArgs {
     /// What is measured.
     #[command(subcommand)]

@@ -42,9 +42,7 @@ const BY_CONSTANT: Products = Products { low: 2.0, wide: 1.0 };
 
 /// Flags of `bench limit`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "First the machine: memory read, copied and added to (256 MiB buffers, best of the three counts), 32-bit products\nwith the low half kept or all of it, ChaCha20 keystream as this program makes it.\nThen for each operation the bytes it must move and the multiplications it needs, the time that each alone would take,\nand `reached`: the larger of these two times over the measured minimum. 100 % is the machine's limit.\nCached transforms are compared with one pass over the same cached data, those in memory with memory bandwidth.\nThe keystream is shown beside them; it is no limit of the machine.\n\nExamples:\n  consilium bench limit\n  consilium bench limit --threads 2 --format json"
-)]
+#[command(after_help = include_str!("help/limit.txt"))]
 pub struct LimitArgs {
     /// Threads and instruction set.
     #[command(flatten)]

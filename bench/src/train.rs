@@ -28,9 +28,7 @@ const EPOCHS_MAX: usize = 100_000;
 
 /// Flags of `bench train`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Trains as the centralised baseline of `run` is trained: same network, settings and schedule, all images of the\ntraining part in one place. Nothing is encrypted, and the model file holds the parameters in the clear.\nThe same file, data and seed give the same model bit for bit on one machine with the same number of threads; on a GPU\n(--device gpu, in a build with the feature gpu-training) it differs in the last bits from run to run.\n\nJSON rows: train.epoch (median_ns, min_ns, images_per_second, images, epochs, batch_size), train.test (accuracy, auc,\nlogit_max, images), train.model (bytes, file).\n\nExamples:\n  consilium bench train configs/demo.toml --epochs 10\n  consilium bench train configs/pneumonia.toml --data pneumoniamnist.npz --threads 2 --out pneumonia.safetensors\n  consilium bench infer --model pneumonia.safetensors --data pneumoniamnist.npz"
-)]
+#[command(after_help = include_str!("help/train.txt"))]
 pub struct TrainArgs {
     /// The experiment.
     pub file: PathBuf,

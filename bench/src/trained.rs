@@ -8,7 +8,7 @@ use he_agg::{
     Preset, Stream,
     aggregation::Flooding,
     ckks::{Ciphertext, Encoder, Plaintext, PublicKey},
-    multiparty::{DecryptPolicy, EvaluationKeys, PARTIES_MAX},
+    multiparty::{DecryptPolicy, EvaluationKeys, KeySizes, PARTIES_MAX},
 };
 use he_infer::{EncryptedExecutor, EncryptedModel, Program};
 use ndarray::{Array4, ArrayView3, Axis};
@@ -18,7 +18,7 @@ use super::{
     balance,
     consortium::Consortium,
     error::BenchError,
-    holder::{Holder, KeySizes},
+    holder::Holder,
     progress::Progress,
 };
 
@@ -229,7 +229,7 @@ impl Release {
     fn sizes(&self) -> KeySizes {
         match self {
             Self::Holder(holder) => holder.sizes,
-            Self::Consortium(consortium) => consortium.keys.sizes,
+            Self::Consortium(consortium) => consortium.keys.sizes(),
         }
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use datasets::{LoadOptions, PhantomSpec};
 use he_infer::{ImageShape, InputError, Network, PARAMETERS_MAX};
+use protocol::store::{FileFault, write_beside};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -252,10 +253,9 @@ impl ModelFile {
     /// # Errors
     /// [`ModelFileError::Io`].
     pub fn write(&self, path: &Path) -> Result<(), ModelFileError> {
-        let part = path.with_added_extension("part");
-        let failed = |source| ModelFileError::Io { action: "write", path: path.to_owned(), source };
-        std::fs::write(&part, self.to_bytes()?).map_err(failed)?;
-        std::fs::rename(&part, path).map_err(failed)
+        let failed =
+            |error: FileFault| ModelFileError::Io { action: "write", path: path.to_owned(), source: error.source };
+        write_beside(path, &self.to_bytes()?).map_err(failed)
     }
 
     /// Reads a file.

@@ -4,20 +4,23 @@
 //! bound to its name, so records cannot be swapped for each other.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand;
+use protocol::store::{self, FileFault};
 use zeroize::{Zeroize, Zeroizing};
 
 const MAGIC: &[u8; 8] = b"CNSVLT01";
 const SALT_BYTES: usize = 16;
 const KEY_BYTES: usize = 32;
 const TAG_BYTES: usize = 16;
-/// Largest sealed record: the key shares of 64 hospitals at the largest aggregation preset, with room.
-const RECORD_BYTES_MAX: u64 = 128 << 20;
+/// Ends the name of every record's file.
+const SUFFIX: &str = ".sealed";
+/// Largest sealed record: the integer sums of an update with the most chunks, 4,096 of 65,528 values of 8 bytes, with
+/// room. What is larger is refused when it is sealed, so that whatever was sealed can be read.
+const RECORD_BYTES_MAX: u64 = if cfg!(test) { 4 << 20 } else { 4 << 30 };
 /// Argon2id memory in KiB, passes and lanes: the second recommended choice of RFC 9106, section 4, scaled to the
 /// memory that a shared server can spare.
 const ARGON2: (u32, u32, u32) = (64 * 1024, 3, 1);
@@ -35,6 +38,24 @@ pub enum VaultError {
         path: PathBuf,
         /// The system's own reason.
         source: std::io::Error,
+    },
+    /// The disk is full.
+    #[error("vault: cannot {action} {path}: no space is left; free space on its disk, nothing that was sealed is lost")]
+    NoSpace {
+        /// What was being done.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A secret that no record holds.
+    #[error("vault: the record {name} would have {bytes} bytes, a record has at most {max}; train a smaller network")]
+    TooLarge {
+        /// The record.
+        name: String,
+        /// What was to be sealed.
+        bytes: u64,
+        /// The limit.
+        max: u64,
     },
     /// The passphrase does not open this vault.
     #[error("vault {path}: the passphrase does not open it; enter the one it was created with")]
@@ -57,7 +78,9 @@ pub enum VaultError {
         path: PathBuf,
     },
     /// A record that should be there is not.
-    #[error("vault {path}: no record is named {name}; the key ceremony of this epoch was not finished here")]
+    #[error(
+        "vault {path}: no record is named {name}; its step was not finished here, or the vault is from an older backup"
+    )]
     NoRecord {
         /// The vault's folder.
         path: PathBuf,
@@ -70,6 +93,22 @@ pub enum VaultError {
         /// What was being done.
         action: &'static str,
     },
+}
+
+impl VaultError {
+    /// Whether the disk is full: the same call succeeds once there is space again.
+    #[must_use]
+    pub fn no_space_left(&self) -> bool {
+        matches!(self, Self::NoSpace { .. })
+    }
+}
+
+impl From<FileFault> for VaultError {
+    fn from(fault: FileFault) -> Self {
+        let full = fault.no_space_left();
+        let FileFault { action, path, source } = fault;
+        if full { Self::NoSpace { action, path } } else { Self::Io { action, path, source } }
+    }
 }
 
 /// An unlocked vault.
@@ -99,11 +138,11 @@ impl Vault {
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&salt);
         bytes.extend_from_slice(&sealed);
-        write_durably(&header, &bytes)?;
+        store::write_whole(root, &header, &bytes, true)?;
         Ok(Self { root: root.to_path_buf(), key: aead(&data_key)? })
     }
 
-    /// Unlocks the vault in `root`.
+    /// Unlocks the vault in `root`, and removes what an earlier process had not finished writing.
     ///
     /// # Errors
     /// [`VaultError::WrongPassphrase`], [`VaultError::Damaged`] or [`VaultError::Io`].
@@ -121,16 +160,29 @@ impl Vault {
             .ok_or_else(|| VaultError::WrongPassphrase { path: root.to_path_buf() })?;
         let mut data_key = Zeroizing::new([0u8; KEY_BYTES]);
         data_key.copy_from_slice(&opened);
+        store::remove_stale(root)?;
         Ok(Self { root: root.to_path_buf(), key: aead(&data_key)? })
+    }
+
+    /// A vault without a passphrase: deriving a key takes seconds in unoptimised builds.
+    #[cfg(test)]
+    pub(crate) fn for_tests(root: &Path) -> Self {
+        fs::create_dir_all(root).unwrap();
+        Self { root: root.to_path_buf(), key: aead(&[0x5a; KEY_BYTES]).unwrap() }
     }
 
     /// Seals `secret` under `name` (letters, digits and hyphens), replacing what was there, and syncs it.
     ///
     /// # Errors
-    /// [`VaultError::Io`] or [`VaultError::Crypto`].
+    /// [`VaultError::NoSpace`], [`VaultError::TooLarge`], [`VaultError::Io`] or [`VaultError::Crypto`]; what was there
+    /// before stays.
     pub fn put(&self, name: &str, secret: &[u8]) -> Result<(), VaultError> {
+        let (bytes, max) = ((secret.len() + NONCE_LEN + TAG_BYTES) as u64, RECORD_BYTES_MAX);
+        if bytes > max {
+            return Err(VaultError::TooLarge { name: name.to_owned(), bytes, max });
+        }
         let sealed = seal(&self.key, name.as_bytes(), secret)?;
-        write_durably(&self.path(name), &sealed)
+        Ok(store::write_whole(&self.root, &self.path(name), &sealed, true)?)
     }
 
     /// Opens the record `name`.
@@ -158,8 +210,36 @@ impl Vault {
         self.path(name).exists()
     }
 
+    /// The names of all records, sorted.
+    ///
+    /// # Errors
+    /// [`VaultError::Io`].
+    pub fn names(&self) -> Result<Vec<String>, VaultError> {
+        let fail = |source| io("list", &self.root, source);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.root).map_err(fail)? {
+            let file = entry.map_err(fail)?.file_name();
+            names.extend(file.to_str().and_then(|name| name.strip_suffix(SUFFIX)).map(str::to_owned));
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Removes the record `name`, also from disk before it returns; an absent one is ignored.
+    ///
+    /// # Errors
+    /// [`VaultError::Io`].
+    pub fn remove(&self, name: &str) -> Result<(), VaultError> {
+        let path = self.path(name);
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(store::sync_folder(&self.root)?),
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(io("remove", &path, source)),
+        }
+    }
+
     fn path(&self, name: &str) -> PathBuf {
-        self.root.join(format!("{name}.sealed"))
+        self.root.join(format!("{name}{SUFFIX}"))
     }
 }
 
@@ -206,22 +286,8 @@ fn unseal(key: &LessSafeKey, name: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec
     Some(bytes)
 }
 
-fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), VaultError> {
-    let partial = path.with_extension("partial");
-    let mut file = fs::File::create(&partial).map_err(|source| io("create", &partial, source))?;
-    file.write_all(bytes).map_err(|source| io("write", &partial, source))?;
-    file.sync_all().map_err(|source| io("sync", &partial, source))?;
-    drop(file);
-    fs::rename(&partial, path).map_err(|source| io("rename", &partial, source))?;
-    if let Some(folder) = path.parent() {
-        let handle = fs::File::open(folder).map_err(|source| io("open", folder, source))?;
-        handle.sync_all().map_err(|source| io("sync", folder, source))?;
-    }
-    Ok(())
-}
-
 fn io(action: &'static str, path: &Path, source: std::io::Error) -> VaultError {
-    VaultError::Io { action, path: path.to_path_buf(), source }
+    FileFault { action, path: path.to_path_buf(), source }.into()
 }
 
 #[cfg(test)]
@@ -258,5 +324,46 @@ mod tests {
                 assert!(!bytes.windows(needle.len()).any(|window| window == needle));
             }
         }
+    }
+
+    #[test]
+    fn a_removed_record_is_gone_and_the_others_are_listed_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::for_tests(&folder.path().join("vault"));
+        for name in ["second", "first", "third"] {
+            vault.put(name, b"x").unwrap();
+        }
+        vault.remove("second").unwrap();
+        vault.remove("second").unwrap();
+        assert_eq!(vault.names().unwrap(), ["first", "third"]);
+        assert!(!vault.contains("second") && matches!(vault.get("second"), Err(VaultError::NoRecord { .. })));
+    }
+
+    #[test]
+    fn what_an_earlier_process_had_not_finished_is_gone_after_opening() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("vault");
+        Vault::create(&root, b"passphrase").unwrap().put("key", b"x").unwrap();
+        fs::write(root.join("key.sealed.1-17-0.partial"), b"half").unwrap();
+        let vault = Vault::open(&root, b"passphrase").unwrap();
+        assert_eq!(fs::read_dir(&root).unwrap().count(), 2, "the header and one record");
+        assert_eq!(vault.names().unwrap(), ["key"]);
+    }
+
+    #[test]
+    fn a_full_disk_and_a_record_beyond_the_limit_are_told_apart() {
+        let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let full = io("write", Path::new("vault/key.sealed"), source);
+        assert!(full.no_space_left() && full.to_string().contains("no space is left"), "{full}");
+        let denied = io("write", Path::new("vault"), std::io::Error::from(std::io::ErrorKind::PermissionDenied));
+        assert!(!denied.no_space_left());
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::for_tests(folder.path());
+        let mut sums = vec![1; RECORD_BYTES_MAX as usize - NONCE_LEN - TAG_BYTES];
+        vault.put("sums", &sums).unwrap();
+        sums.push(1);
+        let large = vault.put("sums", &sums).unwrap_err();
+        assert!(matches!(large, VaultError::TooLarge { .. }) && !large.no_space_left(), "{large}");
+        assert_eq!(vault.get("sums").unwrap().len() + 1, sums.len(), "what was there before stays");
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     name = "consilium",
     version,
     about = "Hospitals train one model together; updates, sums and the finished model stay encrypted.",
-    after_help = "Examples:\n  consilium demo\n  consilium plan configs/pneumonia.toml\n  consilium run configs/pneumonia.toml --data pneumoniamnist.npz\n  consilium serve runs/pneumonia\n  consilium query runs/pneumonia --hospital 2 scan.png\n  consilium audit recompute runs/pneumonia 2-17\n  consilium bench aggregate --parameters 1663370 --hospitals 10\n\nExit codes: 0 done, 1 failed, 2 connection, 3 quorum missed, 4 bad input, 5 refused, 6 not verified,\n7 storage full, 130 interrupted."
+    after_help = include_str!("help/consilium.txt")
 )]
 pub struct Cli {
     /// Flags of every verb.

@@ -6,10 +6,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use he_agg::ckks::{Encoder, Evaluator, Hoisted};
-use he_agg::multiparty::{
-    Crs, EvaluationKeys, GaloisKeyShare, GaloisKeySum, PublicKeyShare, PublicKeySum, R1, R2, RelinKeyShare,
-    RelinKeySum, ServingSecret,
-};
+use he_agg::multiparty::{Collective, Crs, KeyPlan};
 use he_agg::{Preset, Stream};
 
 fn operations(criterion: &mut Criterion) {
@@ -17,23 +14,9 @@ fn operations(criterion: &mut Criterion) {
         let params = preset.params();
         let limbs = params.q.len();
         let mut stream = Stream::from_seed([3; 32]);
+        let plan = KeyPlan { relin_limbs: limbs, rotations: [(1, limbs)].into() };
         let crs = Crs::new(preset, stream.seed());
-        let secret = ServingSecret::generate(preset, 1, &mut stream).unwrap();
-
-        let mut public = PublicKeySum::new(&crs, 1).unwrap();
-        public.absorb(&PublicKeyShare::generate(&secret, &crs, &mut stream).unwrap()).unwrap();
-        let public = public.finish().unwrap();
-        let mut first = RelinKeySum::<R1>::new(&crs, limbs, 1).unwrap();
-        let (share, mask) = RelinKeyShare::<R1>::generate(&secret, &crs, limbs, &mut stream).unwrap();
-        first.absorb(&share).unwrap();
-        let first = first.finish().unwrap();
-        let mut second = RelinKeySum::<R2>::new(&crs, limbs, 1).unwrap();
-        second.absorb(&RelinKeyShare::<R2>::generate(&secret, mask, &first, &mut stream).unwrap()).unwrap();
-        let mut rotation = GaloisKeySum::new(&crs, 1, limbs, 1).unwrap();
-        rotation.absorb(&GaloisKeyShare::generate(&secret, &crs, 1, limbs, &mut stream).unwrap()).unwrap();
-        let mut keys = EvaluationKeys::new(preset);
-        keys.set_relinearization(second.finish(first).unwrap()).unwrap();
-        keys.insert_rotation(rotation.finish().unwrap()).unwrap();
+        let Collective { public, keys, .. } = Collective::new(crs, 1, &plan, &mut stream).unwrap();
 
         let (encoder, evaluator) = (Encoder::new(preset).unwrap(), Evaluator::new(preset).unwrap());
         let values: Vec<f64> = (0..params.slots()).map(|_| 2.0 * stream.next_f64() - 1.0).collect();

@@ -5,10 +5,7 @@
 mod device;
 
 use he_agg::ckks::{Ciphertext, Encoder, EvaluationKeys, Evaluator, Hoisted};
-use he_agg::multiparty::{
-    Crs, GaloisKeyShare, GaloisKeySum, PublicKey, PublicKeyShare, PublicKeySum, R1, R2, RelinKeyShare, RelinKeySum,
-    ServingSecret,
-};
+use he_agg::multiparty::{Collective, Crs, KeyPlan, PublicKey};
 use he_agg::{Preset, Stream};
 use he_gpu::Gpu;
 use std::slice::from_ref;
@@ -18,24 +15,10 @@ const PRESET: Preset = Preset::Inf14x30;
 /// The keys of one party: for encryption, for products and for rotations by `steps`.
 fn keys(steps: &[i32], stream: &mut Stream) -> (PublicKey, EvaluationKeys) {
     let limbs = PRESET.params().q.len();
-    let crs = Crs::new(PRESET, [7; 32]);
-    let secret = ServingSecret::generate(PRESET, 1, stream).unwrap();
-    let mut public = PublicKeySum::new(&crs, 1).unwrap();
-    public.absorb(&PublicKeyShare::generate(&secret, &crs, stream).unwrap()).unwrap();
-    let mut first = RelinKeySum::<R1>::new(&crs, limbs, 1).unwrap();
-    let (share, mask) = RelinKeyShare::<R1>::generate(&secret, &crs, limbs, stream).unwrap();
-    first.absorb(&share).unwrap();
-    let first = first.finish().unwrap();
-    let mut second = RelinKeySum::<R2>::new(&crs, limbs, 1).unwrap();
-    second.absorb(&RelinKeyShare::<R2>::generate(&secret, mask, &first, stream).unwrap()).unwrap();
-    let mut keys = EvaluationKeys::new(PRESET);
-    keys.set_relinearization(second.finish(first).unwrap()).unwrap();
-    for &steps in steps {
-        let mut sum = GaloisKeySum::new(&crs, steps, limbs, 1).unwrap();
-        sum.absorb(&GaloisKeyShare::generate(&secret, &crs, steps, limbs, stream).unwrap()).unwrap();
-        keys.insert_rotation(sum.finish().unwrap()).unwrap();
-    }
-    (public.finish().unwrap(), keys)
+    let rotations = steps.iter().map(|steps| (*steps, limbs)).collect();
+    let plan = KeyPlan { relin_limbs: limbs, rotations };
+    let Collective { public, keys, .. } = Collective::new(Crs::new(PRESET, [7; 32]), 1, &plan, stream).unwrap();
+    (public, keys)
 }
 
 #[test]

@@ -22,7 +22,11 @@ pub enum ExecuteError {
         rotation: i32,
     },
     /// A model of another program.
-    #[error("the model was published for another program (digest {}.. instead of {}..)", hex(found), hex(expected))]
+    #[error(
+        "the model was published for another program (digest {}.. instead of {}..)",
+        beginning(found),
+        beginning(expected)
+    )]
     OtherProgram {
         /// Digest of this program.
         expected: [u8; 32],
@@ -43,8 +47,8 @@ pub enum ExecuteError {
 }
 
 /// First bytes of a digest, enough to tell two programs apart in a message.
-fn hex(digest: &[u8; 32]) -> String {
-    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+fn beginning(digest: &[u8; 32]) -> String {
+    hex::encode(&digest[..4])
 }
 
 /// A program with the evaluation keys it runs under. Any number of threads may run it at once.

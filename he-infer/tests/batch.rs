@@ -4,9 +4,8 @@
 mod ceremony;
 mod random;
 
-use ceremony::Ceremony;
 use he_agg::ckks::Encoder;
-use he_agg::multiparty::HolderKey;
+use he_agg::multiparty::{Collective, HolderKey};
 use he_agg::{Preset, Stream};
 use he_infer::{
     CompileError, EncryptedExecutor, EncryptedModel, ImageShape, InputError, LayerSpec, Network, PlainModel, Program,
@@ -122,7 +121,8 @@ fn the_encrypted_batch_equals_its_shadow_after_every_step() {
     ];
     for (seed, (network, images)) in shapes.iter().enumerate() {
         let program = Program::compile_batch(network, Preset::Inf13.params(), *images).unwrap();
-        let Ceremony { crs, mut secrets, public_key, keys } = Ceremony::run(Preset::Inf13, 1, program.key_plan());
+        let Collective { crs, mut secrets, public: public_key, keys } =
+            ceremony::keys(Preset::Inf13, 1, program.key_plan());
         assert_eq!(crs.preset(), Preset::Inf13);
         let (holder, encoder) = (HolderKey::new(secrets.remove(0)), Encoder::new(Preset::Inf13).unwrap());
         let mut random = Random::new(seed as u64);

@@ -4,9 +4,8 @@
 mod ceremony;
 mod random;
 
-use ceremony::Ceremony;
 use he_agg::ckks::{Ciphertext, Encoder, EvaluationKeys, PublicKey};
-use he_agg::multiparty::{HolderKey, KeyPlan};
+use he_agg::multiparty::{Collective, HolderKey, KeyPlan};
 use he_agg::{Preset, Stream};
 use he_infer::{
     EncryptedExecutor, EncryptedModel, ExecuteError, ImageShape, LayerSpec, ModelError, Network, Place, PlainModel,
@@ -31,7 +30,7 @@ struct Holder {
 
 impl Holder {
     fn new(preset: Preset, plan: &KeyPlan) -> Self {
-        let Ceremony { crs, mut secrets, public_key, keys } = Ceremony::run(preset, 1, plan);
+        let Collective { crs, mut secrets, public: public_key, keys } = ceremony::keys(preset, 1, plan);
         assert_eq!(crs.preset(), preset);
         let secret = HolderKey::new(secrets.remove(0));
         Self { public_key, keys, secret, encoder: Encoder::new(preset).unwrap() }

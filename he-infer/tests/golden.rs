@@ -13,9 +13,8 @@ mod random;
 
 use std::path::PathBuf;
 
-use ceremony::Ceremony;
 use he_agg::ckks::{Ciphertext, Encoder};
-use he_agg::multiparty::HolderKey;
+use he_agg::multiparty::{Collective, HolderKey};
 use he_agg::{Preset, Stream};
 use he_infer::{EncryptedExecutor, EncryptedModel, Network, Program};
 use ndarray::Array3;
@@ -47,7 +46,7 @@ fn image(network: &Network) -> Array3<f32> {
 
 /// Everything from the published seeds: keys, model, query, result.
 fn evaluate(program: &Program, parameters: &[f32], image: &Array3<f32>) -> (Ciphertext, HolderKey) {
-    let Ceremony { crs, mut secrets, public_key, keys } = Ceremony::run(PRESET, 1, program.key_plan());
+    let Collective { crs, mut secrets, public: public_key, keys } = ceremony::keys(PRESET, 1, program.key_plan());
     assert_eq!(crs.preset(), PRESET);
     let mut stream = Stream::from_seed([17; 32]);
     let model = EncryptedModel::encrypt(program, parameters, &public_key, &mut stream).unwrap();

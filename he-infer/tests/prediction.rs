@@ -4,9 +4,8 @@
 mod ceremony;
 mod random;
 
-use ceremony::Ceremony;
 use he_agg::ckks::Encoder;
-use he_agg::multiparty::HolderKey;
+use he_agg::multiparty::{Collective, HolderKey};
 use he_agg::{Preset, Stream};
 use he_infer::{Conditions, EncryptedExecutor, EncryptedModel, ImageShape, LayerSpec, Network, Program};
 use ndarray::Array3;
@@ -21,7 +20,8 @@ const FACTOR: f64 = 4.0;
 /// same models and images.
 fn measured_and_predicted(program: &Program, queries: usize) -> (f64, f64) {
     let network = program.network();
-    let Ceremony { crs, mut secrets, public_key, keys } = Ceremony::run(Preset::Inf14x30, 1, program.key_plan());
+    let Collective { crs, mut secrets, public: public_key, keys } =
+        ceremony::keys(Preset::Inf14x30, 1, program.key_plan());
     assert_eq!(crs.preset(), program.params().preset);
     let (holder, encoder) = (HolderKey::new(secrets.remove(0)), Encoder::new(Preset::Inf14x30).unwrap());
     let executor = EncryptedExecutor::new(program, &keys).unwrap();

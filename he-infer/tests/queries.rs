@@ -4,9 +4,8 @@
 mod ceremony;
 mod random;
 
-use ceremony::Ceremony;
 use he_agg::ckks::{Encoder, SeededCiphertext};
-use he_agg::multiparty::{HolderKey, QueryKey, QuerySecret};
+use he_agg::multiparty::{Collective, HolderKey, QueryKey, QuerySecret};
 use he_agg::{Preset, Stream};
 use he_infer::{EncryptedExecutor, EncryptedModel, ImageShape, LayerSpec, Network, Program};
 use ndarray::Array3;
@@ -20,7 +19,8 @@ fn network(side: usize, layers: &[LayerSpec]) -> Network {
 fn an_own_key_query_gives_the_logits_of_every_image() {
     let network = network(12, &[LayerSpec::conv(4, 3, 2), LayerSpec::quadratic(), LayerSpec::dense(3)]);
     let program = Program::compile_batch(&network, Preset::Inf13.params(), 16).unwrap();
-    let Ceremony { crs, mut secrets, public_key, keys } = Ceremony::run(Preset::Inf13, 1, program.key_plan());
+    let Collective { crs, mut secrets, public: public_key, keys } =
+        ceremony::keys(Preset::Inf13, 1, program.key_plan());
     let holder = HolderKey::new(secrets.remove(0));
     let mut random = Random::new(5);
     let parameters = random.parameters(&network);

@@ -7,11 +7,11 @@ mod random;
 
 use std::collections::BTreeMap;
 
-use ceremony::Ceremony;
 use he_agg::aggregation::{Flooding, MaskKey, MemoryLedger, VaultSecret};
 use he_agg::ckks::{Ciphertext, Encoder};
 use he_agg::multiparty::{
-    AskerKey, DecryptPolicy, KeySwitchShare, Quorum, ServingKeyShare, SwitchContext, SwitchPermit, SwitchSum,
+    AskerKey, Collective, DecryptPolicy, KeySwitchShare, Quorum, ServingKeyShare, SwitchContext, SwitchPermit,
+    SwitchSum,
 };
 use he_agg::{Preset, Stream};
 use he_infer::{EncryptedExecutor, EncryptedModel, ImageShape, LayerSpec, Network, Program};
@@ -21,7 +21,7 @@ const PRESET: Preset = Preset::Inf15x90;
 const PARTIES: u16 = 2;
 
 /// Switches a result to the asker's key with the shares of both hospitals, flooded.
-fn release(ceremony: &Ceremony, result: &Ciphertext, asker: &AskerKey) -> Ciphertext {
+fn release(ceremony: &Collective, result: &Ciphertext, asker: &AskerKey) -> Ciphertext {
     let mut stream = Stream::from_seed([8; 32]);
     let mut held: BTreeMap<u16, ServingKeyShare> = BTreeMap::new();
     for secret in &ceremony.secrets {
@@ -54,20 +54,20 @@ fn the_asker_reads_the_logits_of_the_average_model() {
     let layers = vec![LayerSpec::conv(2, 3, 2), LayerSpec::quadratic(), LayerSpec::dense(3)];
     let network = Network::new(ImageShape::new(1, 8, 8), layers).unwrap();
     let program = Program::compile(&network, PRESET.params()).unwrap();
-    let ceremony = Ceremony::run(PRESET, PARTIES, program.key_plan());
+    let ceremony = ceremony::keys(PRESET, PARTIES, program.key_plan());
     let mut random = Random::new(3);
     let trained = [random.parameters(&network), random.parameters(&network)];
     let image = random.image(network.image());
     let mut stream = Stream::from_seed([1; 32]);
     let mut publish = |parameters: &[f32], weight: f32| {
         let scaled: Vec<f32> = parameters.iter().map(|value| weight * value).collect();
-        EncryptedModel::encrypt(&program, &scaled, &ceremony.public_key, &mut stream).unwrap()
+        EncryptedModel::encrypt(&program, &scaled, &ceremony.public, &mut stream).unwrap()
     };
     let mut model = publish(&trained[0], 0.25);
     model.absorb(&publish(&trained[1], 0.75)).unwrap();
 
     let asker = AskerKey::generate(PRESET, &mut Stream::from_seed([4; 32])).unwrap();
-    let query = program.encrypt_query(image.view(), &ceremony.public_key, &mut Stream::from_seed([2; 32])).unwrap();
+    let query = program.encrypt_query(image.view(), &ceremony.public, &mut Stream::from_seed([2; 32])).unwrap();
     let result = EncryptedExecutor::new(&program, &ceremony.keys).unwrap().run(&model, &query).unwrap();
     let released = release(&ceremony, &result, &asker);
 

@@ -6,6 +6,7 @@
 //!           ReleaseShares ─► head ─► SumReady: OpenSum ─► vote ─► RoundClosed: AdoptModel
 //!           Abandon ─► next attempt, same S, the same values encrypted again (unless already sent ahead)
 //! publish:  PublishOpen ─► EncryptPublish ─► head ─► ModelPublished
+//! restart:  the log from its first entry: closed rounds are only remembered, work that was cut off is asked for again
 //! query:    Ask ─► head ─► ... ─► OpenAnswer | AnswerFailed;      SwitchRequest ─► ReleaseSwitch ─► head
 //! ```
 //!
@@ -61,7 +62,7 @@ pub struct HospitalConfig {
     pub program: Digest,
     /// Digest of the serving key plan it agrees to.
     pub serving_plan: Digest,
-    /// Digest of the initial model.
+    /// Digest of the model this key epoch began with, also after a restart in the middle of it.
     pub initial_model: Digest,
     /// Smallest cohort this site accepts; the threshold applies as well.
     pub min_cohort: u16,
@@ -253,7 +254,7 @@ impl HospitalMachine {
             LogMessage::ServingStepDone(it) => {
                 out.push(HospitalOutput::ServingKeyReady { step: it.step, body: it.body });
             }
-            LogMessage::ServingKeysReady(_) => out.push(HospitalOutput::ServingKeysComplete),
+            LogMessage::ServingKeysReady(_) => self.on_serving_keys_ready(out),
             LogMessage::RoundOpen(it) => self.on_round_open(it, out),
             LogMessage::Manifest(it) => self.on_manifest(it, out),
             LogMessage::CohortFrozen(it) => self.on_cohort_frozen(it, out),

@@ -89,7 +89,8 @@ rejects! {
     42 BudgetSpent "the epoch's flooding budget is spent; a new key epoch is needed";
     /// Bodies do not have the digest of their signed head.
     43 BodyDiffers "uploaded bodies do not match the signed head";
-    /// An encryption was interrupted; it must not be repeated under the same `a`.
+    /// An encryption was interrupted and this site does not repeat it. Hospitals of this version never say so: sealed
+    /// values and derived errors give the same bytes again.
     44 EncryptionInterrupted "an interrupted encryption is never repeated; this site sits the attempt out";
     /// The sum failed a check after decryption.
     45 SumRejected "the decrypted sum fails its checks";
@@ -112,6 +113,16 @@ rejects! {
     65 EvaluationFailed "the encrypted evaluation failed";
     /// Stopping.
     66 Stopping "the peer is shutting down";
+    /// The other side's disk is full or broken; nothing is known against the sender.
+    67 Storage "the coordinator could not store it now; send it again";
+}
+
+impl Reject {
+    /// Whether the very same call may succeed later: it was not the caller's fault, and nothing was decided.
+    #[must_use]
+    pub fn is_repeatable(self) -> bool {
+        matches!(self, Self::RetryAfter | Self::Storage)
+    }
 }
 
 impl Wire for Reject {
@@ -136,5 +147,12 @@ mod tests {
             assert_eq!(Reject::from_bytes(&reject.to_bytes()), Ok(*reject));
         }
         assert_eq!(Reject::from_code(0), None);
+    }
+
+    #[test]
+    fn only_a_busy_or_full_peer_is_asked_again() {
+        assert_eq!(Reject::Storage.code(), 67);
+        let repeatable: Vec<_> = Reject::ALL.iter().filter(|reject| reject.is_repeatable()).collect();
+        assert_eq!(repeatable, [&Reject::RetryAfter, &Reject::Storage]);
     }
 }

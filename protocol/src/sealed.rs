@@ -87,7 +87,7 @@ wire_struct!(SealingKey { key: [u8; SEALING_KEY_BYTES] });
 
 impl std::fmt::Debug for SealingKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.key[..6].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(&self.key[..6]))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Plotters writes fixed colours. The ones below are placeholders that the style sheet maps to its own variables, so one
 //! picture serves light and dark.
 
+use maud::{Markup, PreEscaped, html};
 use metrics::wilson;
 use plotters::{
     coord::{Shift, types::RangedCoordf64},
@@ -41,20 +42,20 @@ fn svg(
     label: &str,
     size: (u32, u32),
     draw: impl FnOnce(&Area<'_>) -> Drawn,
-) -> Result<String, ReportError> {
+) -> Result<Markup, ReportError> {
     let mut text = String::new();
     {
         let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
         draw(&area).and_then(|()| Ok(area.present()?)).map_err(|_| ReportError::Picture { picture })?;
     }
     // In an HTML page the namespace is implied, and the page decides the size.
-    let label = super::page::escape(label);
+    let label = html! { (label) }.into_string();
     let text = text.replacen(" xmlns=\"http://www.w3.org/2000/svg\"", "", 1).replacen(
         &format!("<svg width=\"{}\" height=\"{}\" ", size.0, size.1),
         &format!("<svg role=\"img\" aria-label=\"{label}\" "),
         1,
     );
-    Ok(text.replace(&format!("font-family=\"{FONT}\""), ""))
+    Ok(PreEscaped(text.replace(&format!("font-family=\"{FONT}\""), "")))
 }
 
 fn ink(size: i32) -> TextStyle<'static> {
@@ -62,13 +63,13 @@ fn ink(size: i32) -> TextStyle<'static> {
 }
 
 /// Training loss by round.
-pub(super) fn loss(report: &Report) -> Result<String, ReportError> {
+pub(super) fn loss(report: &Report) -> Result<Markup, ReportError> {
     let points: Vec<(f64, f64)> = report.rounds.iter().map(|round| (round.round.into(), round.loss)).collect();
     curve("loss", "training loss by round", &points, SERIES[1], None)
 }
 
 /// Validation AUC by round.
-pub(super) fn auc(report: &Report) -> Result<String, ReportError> {
+pub(super) fn auc(report: &Report) -> Result<Markup, ReportError> {
     let points: Vec<(f64, f64)> = report.rounds.iter().map(|round| (round.round.into(), round.auc)).collect();
     curve("auc", "validation AUC by round", &points, SERIES[0], Some(1.0))
 }
@@ -79,7 +80,7 @@ fn curve(
     points: &[(f64, f64)],
     color: RGBColor,
     ceiling: Option<f64>,
-) -> Result<String, ReportError> {
+) -> Result<Markup, ReportError> {
     let points: Vec<(f64, f64)> = points.iter().copied().filter(|(_, y)| y.is_finite()).collect();
     svg(picture, label, (460, 264), |area| {
         let Some(last) = points.last().copied() else {
@@ -152,7 +153,7 @@ fn unit_square<'a>(area: &Area<'a>, x: &str, y: &str) -> Result<UnitSquare<'a>, 
 }
 
 /// One ROC curve per class.
-pub(super) fn roc(report: &Report) -> Result<String, ReportError> {
+pub(super) fn roc(report: &Report) -> Result<Markup, ReportError> {
     svg("roc", "ROC curve of each class", (440, 420), |area| {
         let mut chart = unit_square(area, "false positive rate", "true positive rate")?;
         for (class, points) in report.final_.roc.iter().enumerate() {
@@ -175,7 +176,7 @@ pub(super) fn roc(report: &Report) -> Result<String, ReportError> {
 
 /// The reliability diagram: share of right answers by confidence, with Wilson's intervals; on the diagonal, stated
 /// probabilities mean what they say.
-pub(super) fn reliability(report: &Report) -> Result<String, ReportError> {
+pub(super) fn reliability(report: &Report) -> Result<Markup, ReportError> {
     svg("reliability", "reliability diagram", (440, 420), |area| {
         let mut chart = unit_square(area, "confidence of the answer", "share of right answers")?;
         let bins = &report.final_.clinical.figures.reliability;
@@ -195,7 +196,7 @@ pub(super) fn reliability(report: &Report) -> Result<String, ReportError> {
 }
 
 /// The confusion matrix as a heat map: rows are the truth, shares are within a row.
-pub(super) fn confusion(report: &Report) -> Result<String, ReportError> {
+pub(super) fn confusion(report: &Report) -> Result<Markup, ReportError> {
     let matrix = &report.final_.confusion;
     let count = i32::try_from(matrix.len()).unwrap_or(0).max(1);
     svg("confusion", "confusion matrix, rows are the truth", (440, 420), |area| {

@@ -1,42 +1,42 @@
 //! The tables of report.html that a clinician reads: every figure with its 95 % interval.
 
+use maud::{Markup, html};
 use metrics::{Decisions, Rate};
 
 use super::{
-    html::grouped,
-    page::{badge, escape, folded, section, table},
+    page::{badge, cell, folded, line, section, table},
     quality::{ClinicalQuality, SitePart, SplitKind},
     schema::Report,
-    units::{estimate_text, number_text},
+    units::{estimate_text, grouped, number_text},
 };
 
 /// The section on discrimination and decisions.
-pub(super) fn render(report: &Report) -> String {
+pub(super) fn render(report: &Report) -> Markup {
     let clinical = &report.final_.clinical;
     let names = &report.experiment.classes;
-    let mut body = discrimination(clinical, names);
-    body.push_str("<h3>Where the most probable class is the answer</h3>\n");
     let argmax = clinical.figures.classes.iter().map(|class| (None, Some(&class.argmax)));
-    body.push_str(&decisions(names, argmax, false));
-    body.push_str(&format!("<h3>{}</h3>\n", escape(&thresholds_heading(clinical))));
     let operating = clinical.figures.classes.iter().map(|class| {
         let at = class.operating.as_ref();
         (at.map(|at| at.point.threshold), at.map(|at| &at.decisions))
     });
-    body.push_str(&decisions(names, operating, true));
     let unchosen = clinical.figures.classes.iter().any(|class| class.operating.is_none());
-    if unchosen && clinical.figures.validation_images > 0 {
-        body.push_str(
-            "<p class=\"lead\">A dash: the validation images are all of this class or have none of it.</p>\n",
-        );
-    }
-    body.push_str("<h3>The federated model at each hospital</h3>\n");
-    body.push_str(&hospitals(clinical));
+    let body = html! {
+        (discrimination(clinical, names))
+        h3 { "Where the most probable class is the answer" }
+        (decisions(names, argmax, false))
+        h3 { (thresholds_heading(clinical)) }
+        (decisions(names, operating, true))
+        @if unchosen && clinical.figures.validation_images > 0 {
+            p.lead { "A dash: the validation images are all of this class or have none of it." }
+        }
+        h3 { "The federated model at each hospital" }
+        (hospitals(clinical))
+    };
     section("Diagnostic accuracy, with 95 % confidence intervals", &caption(clinical), &body)
 }
 
 /// Answers of all classes in single numbers.
-pub(super) fn single_numbers(report: &Report) -> String {
+pub(super) fn single_numbers(report: &Report) -> Markup {
     let figures = &report.final_.clinical.figures;
     let row = |name: &str, value: f64, digits: usize| vec![name.to_owned(), number_text(value, digits)];
     table(
@@ -53,7 +53,7 @@ pub(super) fn single_numbers(report: &Report) -> String {
 }
 
 /// The bins of the reliability diagram.
-pub(super) fn bins(report: &Report) -> String {
+pub(super) fn bins(report: &Report) -> Markup {
     let rows: Vec<Vec<String>> = report
         .final_
         .clinical
@@ -93,40 +93,45 @@ fn caption(clinical: &ClinicalQuality) -> String {
     text
 }
 
-fn discrimination(clinical: &ClinicalQuality, names: &[String]) -> String {
+fn discrimination(clinical: &ClinicalQuality, names: &[String]) -> Markup {
     let figures = &clinical.figures;
     let of_patients = clinical.split.kind != SplitKind::Image;
-    let mut rows: Vec<Vec<String>> = names
+    let patients = |groups: usize| if of_patients { grouped(groups) } else { "–".to_owned() };
+    let mut rows: Vec<Vec<Markup>> = names
         .iter()
         .zip(&figures.classes)
         .map(|(name, class)| {
             vec![
-                escape(name),
-                grouped(class.images),
-                if of_patients { grouped(class.groups) } else { "–".to_owned() },
-                estimate_text(class.auc.value, class.auc.interval, 3),
-                estimate_text(class.auprc.value, class.auprc.interval, 3),
-                number_text(class.images as f64 / figures.images.max(1) as f64, 2),
+                cell(name),
+                cell(grouped(class.images)),
+                cell(patients(class.groups)),
+                cell(estimate_text(class.auc.value, class.auc.interval, 3)),
+                cell(estimate_text(class.auprc.value, class.auprc.interval, 3)),
+                cell(number_text(class.images as f64 / figures.images.max(1) as f64, 2)),
             ]
         })
         .collect();
     rows.push(vec![
-        "<b>Mean of the classes</b>".to_owned(),
-        grouped(figures.images),
-        if of_patients { grouped(figures.groups) } else { "–".to_owned() },
-        format!("<b>{}</b>", estimate_text(figures.macro_auc.value, figures.macro_auc.interval, 3)),
-        String::new(),
-        String::new(),
+        html! { b { "Mean of the classes" } },
+        cell(grouped(figures.images)),
+        cell(patients(figures.groups)),
+        html! { b { (estimate_text(figures.macro_auc.value, figures.macro_auc.interval, 3)) } },
+        html! {},
+        html! {},
     ]);
-    let mut html = table(
-        &["Class against the rest", "#Images", "#Patients or series", "#AUC", "#AUPRC", "#AUPRC of guessing"],
-        &rows,
-    );
     let lacking = |class: &metrics::ClassFigures| class.auc.value.is_some() && class.auc.interval.is_none();
-    if figures.classes.iter().any(lacking) {
-        html.push_str("<p class=\"lead\">No interval: the class or the rest comes from a single patient, or every resample is separated perfectly, which says nothing about how far the figure may be off.</p>\n");
+    html! {
+        (table(
+            &["Class against the rest", "#Images", "#Patients or series", "#AUC", "#AUPRC", "#AUPRC of guessing"],
+            &rows,
+        ))
+        @if figures.classes.iter().any(lacking) {
+            p.lead {
+                "No interval: the class or the rest comes from a single patient, or every resample is separated "
+                "perfectly, which says nothing about how far the figure may be off."
+            }
+        }
     }
-    html
 }
 
 fn thresholds_heading(clinical: &ClinicalQuality) -> String {
@@ -143,24 +148,24 @@ fn decisions<'a>(
     names: &[String],
     classes: impl Iterator<Item = (Option<f64>, Option<&'a Decisions>)>,
     with_threshold: bool,
-) -> String {
+) -> Markup {
     let mut head = vec!["Class"];
     if with_threshold {
         head.push("#Threshold");
     }
     head.extend(["#Sensitivity", "#Specificity", "#PPV", "#NPV"]);
-    let rows: Vec<Vec<String>> = names
+    let rows: Vec<Vec<Markup>> = names
         .iter()
         .zip(classes)
         .map(|(name, (threshold, made))| {
-            let mut row = vec![escape(name)];
+            let mut row = vec![cell(name)];
             if with_threshold {
-                row.push(threshold.map_or_else(|| "–".to_owned(), threshold_text));
+                row.push(cell(threshold.map_or_else(|| "–".to_owned(), threshold_text)));
             }
             let rates = |made: &Decisions| {
                 [made.sensitivity, made.specificity, made.positive_predictive, made.negative_predictive].map(rate)
             };
-            row.extend(made.map_or_else(|| std::array::from_fn(|_| "–".to_owned()), rates));
+            row.extend(made.map_or_else(|| std::array::from_fn(|_| cell("–")), rates));
             row
         })
         .collect();
@@ -175,35 +180,44 @@ fn threshold_text(threshold: f64) -> String {
     if threshold < 0.5 { format!("{threshold:.1e}") } else { format!("1 - {:.1e}", 1.0 - threshold) }
 }
 
-fn rate(rate: Rate) -> String {
-    format!("{} <small>{}/{}</small>", estimate_text(rate.value, rate.interval, 2), rate.hits, rate.of)
+fn rate(rate: Rate) -> Markup {
+    let Rate { hits, of, value, interval } = rate;
+    html! { (estimate_text(value, interval, 2)) " " small { (hits) "/" (of) } }
 }
 
-fn hospitals(clinical: &ClinicalQuality) -> String {
-    let rows: Vec<Vec<String>> = clinical
+fn hospitals(clinical: &ClinicalQuality) -> Markup {
+    let rows: Vec<Vec<Markup>> = clinical
         .hospitals
         .iter()
         .map(|one| {
             let weakest = clinical.weakest_hospital == Some(one.hospital) && clinical.hospitals.len() > 1;
             vec![
-                format!("<span class=\"line\">hospital-{}</span>", one.hospital),
-                match one.part {
-                    SitePart::Test => "its own test images".to_owned(),
-                    SitePart::Training => "its own training images".to_owned(),
+                line(format!("hospital-{}", one.hospital)),
+                cell(match one.part {
+                    SitePart::Test => "its own test images",
+                    SitePart::Training => "its own training images",
+                }),
+                cell(grouped(one.images)),
+                cell(number_text(one.accuracy * 100.0, 1)),
+                cell(estimate_text(one.auc_macro.value, one.auc_macro.interval, 3)),
+                if weakest {
+                    badge(false, "lowest")
+                } else {
+                    html! {}
                 },
-                grouped(one.images),
-                number_text(one.accuracy * 100.0, 1),
-                estimate_text(one.auc_macro.value, one.auc_macro.interval, 3),
-                if weakest { badge(false, "lowest") } else { String::new() },
             ]
         })
         .collect();
     if rows.is_empty() {
-        return String::new();
+        return html! {};
     }
-    let mut html = table(&["Hospital", "On", "#Images", "#Accuracy %", "#Macro AUC", ""], &rows);
-    if clinical.hospitals.iter().any(|one| one.part == SitePart::Training) {
-        html.push_str("<p class=\"lead\">The test images are common to all hospitals. On its training images, which the model has seen, a hospital's figures are optimistic; compare them with each other, not with those of the test images.</p>\n");
+    html! {
+        (table(&["Hospital", "On", "#Images", "#Accuracy %", "#Macro AUC", ""], &rows))
+        @if clinical.hospitals.iter().any(|one| one.part == SitePart::Training) {
+            p.lead {
+                "The test images are common to all hospitals. On its training images, which the model has seen, a "
+                "hospital's figures are optimistic; compare them with each other, not with those of the test images."
+            }
+        }
     }
-    html
 }

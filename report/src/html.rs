@@ -1,13 +1,15 @@
 //! report.html: the result in one paragraph, then the evidence, top down.
 
+use maud::{Markup, html};
+
 use super::{
     ReportError, charts, clinic,
-    page::{badge, bar, escape, figure, folded, page, section, table},
+    page::{badge, bar, cell, figure, folded, line, page, section, table},
     paired::Paired,
     schema::{Latency, Report, Traffic},
     summary::local_mean,
     trust,
-    units::{bytes_text, milliseconds_text, number_text, seconds_text},
+    units::{bytes_text, grouped, milliseconds_text, number_text, seconds_text},
 };
 
 /// A longer table of rounds is folded away.
@@ -15,29 +17,45 @@ const ROUNDS_UNFOLDED: usize = 12;
 
 /// The whole page.
 pub(super) fn render(report: &Report) -> Result<String, ReportError> {
-    let mut body = header(report);
-    body.push_str(&figures(report));
-    body.push_str(&learning(report)?);
-    body.push_str(&quality(report)?);
-    body.push_str(&clinic::render(report));
-    body.push_str(&serving(report));
-    body.push_str(&checks(report));
-    body.push_str(&dropouts(report));
-    body.push_str(&trusted(report));
-    body.push_str(&traffic(report));
-    body.push_str(&rounds(report));
-    body.push_str(&times(report));
-    body.push_str(&parameters(report));
-    body.push_str(&footer(report));
+    let body = html! {
+        (header(report))
+        (figures(report))
+        (learning(report)?)
+        (quality(report)?)
+        (clinic::render(report))
+        (serving(report))
+        (checks(report))
+        (dropouts(report))
+        (trusted(report))
+        (traffic(report))
+        (rounds(report))
+        (times(report))
+        (parameters(report))
+        (footer(report))
+    };
     Ok(page(&format!("{} – Consilium report", report.experiment.name), &body))
 }
 
-fn header(report: &Report) -> String {
+fn header(report: &Report) -> Markup {
+    let experiment = &report.experiment;
+    html! {
+        header {
+            p.eyebrow { "Consilium · encrypted federated training" }
+            h1 { (experiment.name) }
+            @if !experiment.description.is_empty() { p.lead { (experiment.description) } }
+            p.result { (result(report)) }
+        }
+    }
+}
+
+/// The result in one paragraph.
+fn result(report: &Report) -> String {
     let experiment = &report.experiment;
     let final_ = &report.final_;
     let rounds = report.rounds.len();
     let mut result = format!(
-        "{} hospitals trained one model of {} parameters in {rounds} {} without showing each other an image, an update or a sample count. On images that nobody trained on{} it reaches a macro AUC of {} and an accuracy of {} %",
+        "{} hospitals trained one model of {} parameters in {rounds} {} without showing each other an image, an update \
+         or a sample count. On images that nobody trained on{} it reaches a macro AUC of {} and an accuracy of {} %",
         experiment.hospitals,
         grouped(experiment.parameters),
         if rounds == 1 { "round" } else { "rounds" },
@@ -46,10 +64,8 @@ fn header(report: &Report) -> String {
         number_text(final_.accuracy * 100.0, 1),
     );
     if final_.centralised.auc_macro.is_finite() {
-        result.push_str(&format!(
-            "; all data in one place would have reached {}",
-            number_text(final_.centralised.auc_macro, 3)
-        ));
+        let auc = number_text(final_.centralised.auc_macro, 3);
+        result.push_str(&format!("; all data in one place would have reached {auc}"));
     }
     if let Some((_, auc)) = local_mean(report).filter(|(_, auc)| auc.is_finite()) {
         result.push_str(&format!(", a hospital alone {} on average", number_text(auc, 3)));
@@ -62,48 +78,41 @@ fn header(report: &Report) -> String {
         }
         result.push('.');
     }
-    let description = if experiment.description.is_empty() {
-        String::new()
-    } else {
-        format!("<p class=\"lead\">{}</p>", escape(&experiment.description))
-    };
-    format!(
-        "<header><p class=\"eyebrow\">Consilium · encrypted federated training</p><h1>{}</h1>{description}<p class=\"result\">{}</p></header>\n",
-        escape(&experiment.name),
-        escape(&result)
-    )
+    result
 }
 
-fn figures(report: &Report) -> String {
+fn figures(report: &Report) -> Markup {
     let final_ = &report.final_;
     let serving = &report.serving;
     let exact = report.rounds.iter().filter(|round| round.sum_exact).count();
     let up: u64 = report.rounds.iter().map(|round| round.bytes_up).sum();
-    let mut html = String::from("<div class=\"figures\">\n");
     let test = format!("test images{}", final_.clinical.split.kind.warning());
-    html.push_str(&figure(number_text(final_.auc_macro, 3), "", &format!("macro AUC, {test}")));
-    html.push_str(&figure(number_text(final_.accuracy * 100.0, 1), "%", &format!("accuracy, {test}")));
-    html.push_str(&figure(
-        format!("{exact}/{}", report.rounds.len()),
-        "",
-        "encrypted sums equal to the plaintext ones, bit for bit",
-    ));
-    if serving.images > 0 {
-        let agreement = number_text(serving.argmax_agreement * 100.0, 1);
-        html.push_str(&figure(agreement, "%", "encrypted answers equal to those in the clear"));
-        html.push_str(&figure(milliseconds_text(serving.latency_ms.p50), "", "median time of an encrypted query"));
+    let sums = format!("{exact}/{}", report.rounds.len());
+    html! {
+        div.figures {
+            (figure(number_text(final_.auc_macro, 3), "", &format!("macro AUC, {test}")))
+            (figure(number_text(final_.accuracy * 100.0, 1), "%", &format!("accuracy, {test}")))
+            (figure(sums, "", "encrypted sums equal to the plaintext ones, bit for bit"))
+            @if serving.images > 0 {
+                (figure(
+                    number_text(serving.argmax_agreement * 100.0, 1),
+                    "%",
+                    "encrypted answers equal to those in the clear",
+                ))
+                (figure(milliseconds_text(serving.latency_ms.p50), "", "median time of an encrypted query"))
+            }
+            (figure(bytes_text(up), "", "ciphertexts and shares sent in training"))
+        }
     }
-    html.push_str(&figure(bytes_text(up), "", "ciphertexts and shares sent in training"));
-    html.push_str("</div>\n");
-    html
 }
 
-fn learning(report: &Report) -> Result<String, ReportError> {
-    let body = format!(
-        "<div class=\"pictures\"><div><h3>Macro AUC on validation images</h3>{}</div><div><h3>Training loss</h3>{}</div></div>\n",
-        charts::auc(report)?,
-        charts::loss(report)?
-    );
+fn learning(report: &Report) -> Result<Markup, ReportError> {
+    let body = html! {
+        div.pictures {
+            div { h3 { "Macro AUC on validation images" } (charts::auc(report)?) }
+            div { h3 { "Training loss" } (charts::loss(report)?) }
+        }
+    };
     let lead = format!(
         "After each round, of the model that all hospitals share{}.",
         report.final_.clinical.split.kind.warning()
@@ -111,41 +120,37 @@ fn learning(report: &Report) -> Result<String, ReportError> {
     Ok(section("Learning curve", &lead, &body))
 }
 
-fn quality(report: &Report) -> Result<String, ReportError> {
+fn quality(report: &Report) -> Result<Markup, ReportError> {
     let final_ = &report.final_;
-    let mut body = format!(
-        "<div class=\"pictures\"><div><h3>ROC, each class against the rest</h3>{}</div><div><h3>Reliability, with 95 % intervals; the diagonal is perfect</h3>{}</div><div><h3>Confusion matrix, rows are the truth</h3>{}</div><div><h3>All classes together</h3>{}</div></div>\n{}",
-        charts::roc(report)?,
-        charts::reliability(report)?,
-        charts::confusion(report)?,
-        clinic::single_numbers(report),
-        clinic::bins(report),
-    );
-    let line = |name: String, samples: String, accuracy: f64, auc: f64, series: usize| {
+    let line = |name: Markup, samples: String, accuracy: f64, auc: f64, series: usize| {
         vec![
             name,
-            samples,
-            number_text(accuracy * 100.0, 1),
-            number_text(auc, 3),
+            cell(samples),
+            cell(number_text(accuracy * 100.0, 1)),
+            cell(number_text(auc, 3)),
             // AUC runs from chance, 0.5, to 1.
             bar((auc - 0.5) * 2.0, series),
         ]
     };
+    let central = final_.centralised;
     let mut rows = vec![
-        line("<b>Federated, encrypted</b>".to_owned(), String::new(), final_.accuracy, final_.auc_macro, 0),
-        line(
-            "All data in one place".to_owned(),
-            String::new(),
-            final_.centralised.accuracy,
-            final_.centralised.auc_macro,
-            7,
-        ),
+        line(html! { b { "Federated, encrypted" } }, String::new(), final_.accuracy, final_.auc_macro, 0),
+        line(cell("All data in one place"), String::new(), central.accuracy, central.auc_macro, 7),
     ];
     for local in &final_.local_only {
-        let name = format!("hospital-{} alone", local.hospital);
+        let name = cell(format!("hospital-{} alone", local.hospital));
         rows.push(line(name, grouped(local.samples), local.accuracy, local.auc_macro, 1));
     }
-    body.push_str(&table(&["Model", "#Training images", "#Accuracy %", "#Macro AUC", "from chance to perfect"], &rows));
+    let body = html! {
+        div.pictures {
+            div { h3 { "ROC, each class against the rest" } (charts::roc(report)?) }
+            div { h3 { "Reliability, with 95 % intervals; the diagonal is perfect" } (charts::reliability(report)?) }
+            div { h3 { "Confusion matrix, rows are the truth" } (charts::confusion(report)?) }
+            div { h3 { "All classes together" } (clinic::single_numbers(report)) }
+        }
+        (clinic::bins(report))
+        (table(&["Model", "#Training images", "#Accuracy %", "#Macro AUC", "from chance to perfect"], &rows))
+    };
     let lead = format!(
         "{} The baselines exist because this federation is simulated: in a real one, nobody could compute them together.",
         clinic::split_line(&final_.clinical)
@@ -153,10 +158,10 @@ fn quality(report: &Report) -> Result<String, ReportError> {
     Ok(section("Quality on test images", &lead, &body))
 }
 
-fn serving(report: &Report) -> String {
+fn serving(report: &Report) -> Markup {
     let serving = &report.serving;
     if serving.images == 0 {
-        return String::new();
+        return html! {};
     }
     let delta = if serving.max_abs_delta_logit.is_finite() {
         format!("{:.2e}", serving.max_abs_delta_logit)
@@ -184,7 +189,7 @@ fn serving(report: &Report) -> String {
         ("Reply, received", bytes_text(serving.reply_bytes)),
         ("Encrypted model", bytes_text(serving.model_bytes)),
     ]);
-    let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), escape(&value)]).collect();
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     section(
         "Encrypted inference",
         "The coordinator evaluates an encrypted model on an encrypted image; the hospital that asked reads the answer.",
@@ -192,17 +197,17 @@ fn serving(report: &Report) -> String {
     )
 }
 
-fn checks(report: &Report) -> String {
-    let rows: Vec<Vec<String>> = report
+fn checks(report: &Report) -> Markup {
+    let rows: Vec<Vec<Markup>> = report
         .oracles
         .iter()
         .map(|oracle| {
             let word = if oracle.passed { "passed" } else { "failed" };
-            vec![badge(oracle.passed, word), format!("<code>{}</code>", escape(&oracle.name)), escape(&oracle.detail)]
+            vec![badge(oracle.passed, word), html! { code { (oracle.name) } }, cell(&oracle.detail)]
         })
         .collect();
     if rows.is_empty() {
-        return String::new();
+        return html! {};
     }
     section(
         "Self-checks",
@@ -211,21 +216,21 @@ fn checks(report: &Report) -> String {
     )
 }
 
-fn dropouts(report: &Report) -> String {
+fn dropouts(report: &Report) -> Markup {
     if report.dropouts.is_empty() {
-        return String::new();
+        return html! {};
     }
-    let rows: Vec<Vec<String>> = report
+    let rows: Vec<Vec<Markup>> = report
         .dropouts
         .iter()
         .map(|loss| {
             let word = if loss.recovered { "recovered" } else { "not recovered" };
             vec![
                 badge(loss.recovered, word),
-                format!("<span class=\"line\">hospital-{}</span>", loss.hospital),
-                loss.round.to_string(),
-                format!("<span class=\"line\">{}</span>", escape(&loss.moment)),
-                escape(&loss.outcome),
+                line(format!("hospital-{}", loss.hospital)),
+                cell(loss.round),
+                line(&loss.moment),
+                cell(&loss.outcome),
             ]
         })
         .collect();
@@ -233,12 +238,10 @@ fn dropouts(report: &Report) -> String {
     section("Lost hospitals", "", &body)
 }
 
-fn trusted(report: &Report) -> String {
-    let rows: Vec<Vec<String>> = trust::table(report)
+fn trusted(report: &Report) -> Markup {
+    let rows: Vec<Vec<Markup>> = trust::table(report)
         .into_iter()
-        .map(|row| {
-            vec![format!("<b>{}</b>", escape(&row.who)), escape(&row.holds), escape(&row.learns), escape(&row.never)]
-        })
+        .map(|row| vec![html! { b { (row.who) } }, cell(row.holds), cell(row.learns), cell(row.never)])
         .collect();
     section(
         "Who learns what",
@@ -247,19 +250,19 @@ fn trusted(report: &Report) -> String {
     )
 }
 
-fn traffic(report: &Report) -> String {
+fn traffic(report: &Report) -> Markup {
     if report.traffic.is_empty() {
-        return String::new();
+        return html! {};
     }
-    let lines = |traffic: &[Traffic]| -> Vec<Vec<String>> {
+    let lines = |traffic: &[Traffic]| -> Vec<Vec<Markup>> {
         let most = traffic.iter().map(|line| line.bytes).max().unwrap_or(0).max(1);
         let row = |line: &Traffic| {
             vec![
-                escape(&line.from),
-                escape(&line.to),
-                escape(&line.kind),
-                grouped(line.messages.try_into().unwrap_or(usize::MAX)),
-                escape(&bytes_text(line.bytes)),
+                cell(&line.from),
+                cell(&line.to),
+                cell(&line.kind),
+                cell(grouped(line.messages.try_into().unwrap_or(usize::MAX))),
+                cell(bytes_text(line.bytes)),
                 bar(line.bytes as f64 / most as f64, if line.from == "coordinator" { 7 } else { 0 }),
             ]
         };
@@ -268,8 +271,10 @@ fn traffic(report: &Report) -> String {
     let head = ["From", "To", "What", "#Messages", "#Bytes", ""];
     let total: u64 = report.traffic.iter().map(|line| line.bytes).sum();
     let lead = format!("Every message over the connections of this run, {} in all.", bytes_text(total));
-    let mut body = table(&head, &lines(&by_role(&report.traffic)));
-    body.push_str(&folded("The same for each hospital", &table(&head, &lines(&report.traffic))));
+    let body = html! {
+        (table(&head, &lines(&by_role(&report.traffic))))
+        (folded("The same for each hospital", &table(&head, &lines(&report.traffic))))
+    };
     section("Who sent what", &lead, &body)
 }
 
@@ -290,26 +295,26 @@ fn by_role(traffic: &[Traffic]) -> Vec<Traffic> {
     roles
 }
 
-fn rounds(report: &Report) -> String {
+fn rounds(report: &Report) -> Markup {
     let parties = |list: &[u16]| list.iter().map(u16::to_string).collect::<Vec<_>>().join(" ");
-    let rows: Vec<Vec<String>> = report
+    let rows: Vec<Vec<Markup>> = report
         .rounds
         .iter()
         .map(|round| {
             vec![
-                round.round.to_string(),
-                round.attempts.to_string(),
-                parties(&round.uploaded),
-                parties(&round.decryptors),
+                cell(round.round),
+                cell(round.attempts),
+                cell(parties(&round.uploaded)),
+                cell(parties(&round.decryptors)),
                 badge(round.sum_exact, if round.sum_exact { "equal" } else { "differs" }),
-                number_text(round.loss, 3),
-                number_text(round.auc, 3),
-                escape(&bytes_text(round.bytes_up)),
-                escape(&bytes_text(round.bytes_down)),
-                escape(&milliseconds_text(round.ms.train)),
-                escape(&milliseconds_text(round.ms.encrypt)),
-                escape(&milliseconds_text(round.ms.aggregate)),
-                escape(&milliseconds_text(round.ms.decrypt)),
+                cell(number_text(round.loss, 3)),
+                cell(number_text(round.auc, 3)),
+                cell(bytes_text(round.bytes_up)),
+                cell(bytes_text(round.bytes_down)),
+                cell(milliseconds_text(round.ms.train)),
+                cell(milliseconds_text(round.ms.encrypt)),
+                cell(milliseconds_text(round.ms.aggregate)),
+                cell(milliseconds_text(round.ms.decrypt)),
             ]
         })
         .collect();
@@ -335,15 +340,15 @@ fn rounds(report: &Report) -> String {
     section("Rounds", "Numbers under Uploaded and Decrypted are hospitals.", &body)
 }
 
-fn times(report: &Report) -> String {
+fn times(report: &Report) -> Markup {
     if report.phases.is_empty() {
-        return String::new();
+        return html! {};
     }
     let most = report.phases.iter().map(|phase| phase.seconds).fold(1e-9, f64::max);
-    let rows: Vec<Vec<String>> = report
+    let rows: Vec<Vec<Markup>> = report
         .phases
         .iter()
-        .map(|phase| vec![escape(&phase.phase), escape(&seconds_text(phase.seconds)), bar(phase.seconds / most, 2)])
+        .map(|phase| vec![cell(&phase.phase), cell(seconds_text(phase.seconds)), bar(phase.seconds / most, 2)])
         .collect();
     let (threads, cores) = (report.provenance.threads, report.provenance.cores);
     let lead = match threads == cores {
@@ -353,16 +358,16 @@ fn times(report: &Report) -> String {
     section("Time", &lead, &table(&["Phase", "#Time", ""], &rows))
 }
 
-fn parameters(report: &Report) -> String {
+fn parameters(report: &Report) -> Markup {
     let (a, s) = (&report.crypto.aggregation, &report.crypto.serving);
     let row = |role: &str, preset: &str, n: usize, log_qp: f64, limit: u32, depth: String| {
         vec![
-            role.to_owned(),
-            format!("<code>{}</code>", escape(preset)),
-            grouped(n),
-            number_text(log_qp, 2),
-            limit.to_string(),
-            depth,
+            cell(role),
+            html! { code { (preset) } },
+            cell(grouped(n)),
+            cell(number_text(log_qp, 2)),
+            cell(limit),
+            cell(depth),
         ]
     };
     let rows = [
@@ -376,30 +381,20 @@ fn parameters(report: &Report) -> String {
     )
 }
 
-fn footer(report: &Report) -> String {
+fn footer(report: &Report) -> Markup {
     let provenance = &report.provenance;
-    format!(
-        "<footer><p>Consilium {} · started {} · {} · {} cores · {} · seed {}<br>command <code>{}</code><br>plan <code>{}</code><br>Research software, not a medical device.</p></footer>\n",
-        escape(&provenance.version),
-        escape(&provenance.started),
-        escape(&provenance.machine),
-        provenance.cores,
-        escape(&provenance.compute.summary),
-        report.experiment.seed,
-        escape(&provenance.command),
-        escape(&report.experiment.plan_digest),
-    )
-}
-
-/// `12345` as `12 345`, with narrow spaces that do not break.
-pub(super) fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push('\u{202f}');
+    html! {
+        footer {
+            p {
+                "Consilium " (provenance.version) " · started " (provenance.started) " · " (provenance.machine) " · "
+                (provenance.cores) " cores · " (provenance.compute.summary) " · seed " (report.experiment.seed)
+                br;
+                "command " code { (provenance.command) }
+                br;
+                "plan " code { (report.experiment.plan_digest) }
+                br;
+                "Research software, not a medical device."
+            }
         }
-        text.push(digit);
     }
-    text
 }

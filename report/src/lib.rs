@@ -15,11 +15,7 @@ mod tests;
 mod trust;
 mod units;
 
-use std::{
-    fs,
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use experiment::ReportFormats;
 
@@ -70,45 +66,42 @@ pub enum ReportError {
     },
 }
 
-/// Writes the wanted files into the run folder and returns their paths.
-///
-/// Each file is written beside its place and renamed, so that none is ever half there.
+/// Writes the wanted files into the run folder through `place` and returns their paths.
 ///
 /// # Errors
 /// [`ReportError`]; files before the failing one are complete.
-pub fn write(folder: &Path, outcome: &RunOutcome, formats: ReportFormats) -> Result<Vec<PathBuf>, ReportError> {
+pub fn write(
+    folder: &Path,
+    outcome: &RunOutcome,
+    formats: ReportFormats,
+    place: &dyn Fn(&Path, &[u8]) -> std::io::Result<()>,
+) -> Result<Vec<PathBuf>, ReportError> {
+    let place = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        match place(&path, bytes) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(ReportError::Io { path, source }),
+        }
+    };
     let mut written = Vec::new();
     if formats.json {
         let mut json = serde_json::to_vec_pretty(&outcome.report).map_err(|source| ReportError::Json { source })?;
         json.push(b'\n');
-        written.push(place(folder, "report.json", &json)?);
+        written.push(place("report.json", &json)?);
     }
     if formats.html {
         let page = html::render(&outcome.report)?;
-        written.push(place(folder, "report.html", page.as_bytes())?);
+        written.push(place("report.html", page.as_bytes())?);
     }
     if formats.parquet {
         let rounds = tables::rounds(&outcome.report).and_then(tables::parquet);
         let path = folder.join("rounds.parquet");
         let bytes = rounds.map_err(|source| ReportError::Table { path, source })?;
-        written.push(place(folder, "rounds.parquet", &bytes)?);
+        written.push(place("rounds.parquet", &bytes)?);
         let predictions = tables::predictions(outcome).and_then(tables::parquet);
         let path = folder.join("predictions.parquet");
         let bytes = predictions.map_err(|source| ReportError::Table { path, source })?;
-        written.push(place(folder, "predictions.parquet", &bytes)?);
+        written.push(place("predictions.parquet", &bytes)?);
     }
     Ok(written)
-}
-
-fn place(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, ReportError> {
-    let path = folder.join(name);
-    let draft = folder.join(format!(".{name}.part"));
-    let write = || {
-        let mut file = fs::File::create(&draft)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&draft, &path)
-    };
-    write().map_err(|source| ReportError::Io { path: path.clone(), source })?;
-    Ok(path)
 }

@@ -55,6 +55,19 @@ pub fn milliseconds_text(milliseconds: f64) -> String {
     }
 }
 
+/// `12345` as `12 345`, with narrow spaces that do not break.
+pub(super) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +80,7 @@ mod tests {
         assert_eq!(seconds, ["0.0 s", "9.9 s", "10 s", "1 min 00 s", "2 min 05 s", "1 h 02 min", "–"]);
         assert_eq!([0.44, 85.2, 1500.0].map(milliseconds_text), ["0.4 ms", "85 ms", "1.5 s"]);
         assert_eq!(number_text(f64::NAN, 3), "–");
+        assert_eq!([7, 1234, 1_234_567].map(grouped), ["7", "1\u{202f}234", "1\u{202f}234\u{202f}567"]);
         let interval = Some(Interval { low: 0.951, high: 0.992 });
         assert_eq!(estimate_text(Some(0.973), interval, 2), "0.97 (0.95 to 0.99)");
         assert_eq!(estimate_text(Some(1.0), None, 2), "1.00 (no interval)");

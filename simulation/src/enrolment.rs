@@ -4,7 +4,6 @@
 //! folder, because nobody is there to type it; a real site types it.
 
 use std::fs;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -16,6 +15,7 @@ use protocol::net::{Authority, AuthorityCertificate, Identity, PeerName, Usage};
 use protocol::roster::{Member, Roster};
 use protocol::sealed::{OpeningKey, StorageKey};
 use protocol::signature::{SigningKey, VerifyingKey};
+use protocol::store::{write_beside, write_private};
 use zeroize::Zeroizing;
 
 use super::error::FederationError;
@@ -236,7 +236,7 @@ fn read(path: &Path) -> Result<String, FederationError> {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), FederationError> {
-    fs::write(path, text).map_err(io("write", path))
+    Ok(write_beside(path, text.as_bytes())?)
 }
 
 /// The passphrase of a vault that is there; a lost one is not replaced, since nothing would open with another.
@@ -250,10 +250,8 @@ fn passphrase_or_new(root: &Path) -> Result<Zeroizing<String>, FederationError> 
         return passphrase(root);
     }
     let bytes = random()?;
-    let text = Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(&path).map_err(io("create", &path))?;
-    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(io("write", &path))?;
+    let text = Zeroizing::new(hex::encode(bytes.as_slice()));
+    write_private(&path, text.as_bytes())?;
     Ok(text)
 }
 

@@ -15,6 +15,7 @@ use protocol::net::{CredentialError, NetError};
 use protocol::roster::RosterError;
 use protocol::sealed::SealError;
 use protocol::signature::SignatureError;
+use protocol::store::FileFault;
 use remedy::Exit;
 
 use crate::oracle::OracleError;
@@ -180,6 +181,13 @@ fn rounds_text(closed: usize, rounds: u32) -> String {
         0 => format!("none of its {rounds} training rounds is closed"),
         closed if closed >= rounds as usize => "its training is finished, its model is not published".to_owned(),
         closed => format!("{closed} of its {rounds} training rounds are closed"),
+    }
+}
+
+impl From<FileFault> for FederationError {
+    fn from(error: FileFault) -> Self {
+        let FileFault { action, path, source } = error;
+        Self::Io { action, path, source }
     }
 }
 

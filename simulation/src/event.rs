@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+pub use client::hospital::Activity;
 use coordinator::compute::Compute;
 use report::ComputeReport;
 use serde::Serialize;
@@ -122,59 +123,6 @@ impl std::fmt::Display for Phase {
             Self::Reporting => f.write_str("report"),
         }
     }
-}
-
-/// What one hospital does.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(tag = "activity", rename_all = "kebab-case")]
-pub enum Activity {
-    /// Nothing: it waits for the others.
-    Waiting,
-    /// Makes its part of the keys.
-    Keys {
-        /// Steps done.
-        done: usize,
-        /// Steps in all.
-        of: usize,
-    },
-    /// Trains on its own images.
-    Training {
-        /// Epoch under way, from 1.
-        epoch: usize,
-        /// Epochs in all.
-        of: usize,
-        /// Batches done in this epoch, 0 to 1.
-        part: f64,
-        /// Mean loss so far.
-        loss: f64,
-    },
-    /// Encrypts its update.
-    Encrypting {
-        /// Chunks done.
-        done: usize,
-        /// Chunks in all.
-        of: usize,
-    },
-    /// Sends ciphertexts.
-    Uploading {
-        /// Bytes sent.
-        bytes: u64,
-        /// Bytes in all.
-        of: u64,
-    },
-    /// Makes and sends its decryption share.
-    Sharing {
-        /// Chunks done.
-        done: usize,
-        /// Chunks in all.
-        of: usize,
-    },
-    /// Reads the new model.
-    Decoding,
-    /// Is through with this phase.
-    Done,
-    /// Does not answer any more.
-    Lost,
 }
 
 /// A closed round.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use experiment::{DataFormat, Experiment};
+use protocol::store::write_beside;
 use report::{DropOutReport, Round};
 use serde::{Deserialize, Serialize};
 
@@ -52,14 +53,9 @@ impl Progress {
     /// [`FederationError::Io`].
     pub(super) fn store(&self, out: &Path) -> Result<(), FederationError> {
         let path = path(out);
-        let partial = path.with_extension("partial");
         let text = serde_json::to_vec_pretty(self)
             .map_err(|error| FederationError::Damaged { path: path.clone(), found: error.to_string() })?;
-        fs::write(&partial, text).and_then(|()| fs::rename(&partial, &path)).map_err(|source| FederationError::Io {
-            action: "write",
-            path,
-            source,
-        })
+        Ok(write_beside(&path, &text)?)
     }
 }
 

@@ -13,6 +13,7 @@ use ndarray::Axis;
 use protocol::ids::{Digest, RoundId};
 use protocol::message::VoidReason;
 use protocol::round::RoundEnd;
+use protocol::store::write_beside;
 use report::{DropOutReport, PhaseTime, Round, RoundTimes, RunOutcome};
 use tokio::sync::oneshot;
 
@@ -233,7 +234,7 @@ impl<'a> Run<'a> {
     fn store_model(&self, parameters: &[f32]) -> Result<(), FederationError> {
         let path = self.model_path();
         let bytes: Vec<u8> = parameters.iter().flat_map(|value| value.to_le_bytes()).collect();
-        std::fs::write(&path, bytes).map_err(|source| FederationError::Io { action: "write", path, source })
+        Ok(write_beside(&path, &bytes)?)
     }
 
     fn model_path(&self) -> std::path::PathBuf {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use experiment::{Experiment, ExperimentError};
+use protocol::store::write_beside;
 use report::utc;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -209,7 +210,15 @@ pub fn reopen(folder: &Path, experiment: &Experiment) -> Result<PathBuf, RunFold
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), RunFolderError> {
-    fs::write(path, bytes).map_err(|source| RunFolderError::Io { folder: path.to_owned(), source })
+    place(path, bytes).map_err(|source| RunFolderError::Io { folder: path.to_owned(), source })
+}
+
+/// Writes one file of a run folder, whole or not at all.
+///
+/// # Errors
+/// What the file system said.
+pub fn place(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    write_beside(path, bytes).map_err(|fault| fault.source)
 }
 
 fn name(experiment: &Experiment, now: SystemTime) -> String {

@@ -140,17 +140,7 @@ impl Watch {
 
 impl hospital::Observer for Watch {
     fn activity(&self, party: PartyId, activity: hospital::Activity) {
-        let shown = match activity {
-            hospital::Activity::Keys { done, of } => Activity::Keys { done, of },
-            hospital::Activity::Training { epoch, of, part, loss } => Activity::Training { epoch, of, part, loss },
-            hospital::Activity::Encrypting { done, of } => Activity::Encrypting { done, of },
-            hospital::Activity::Uploading { bytes, of } => Activity::Uploading { bytes, of },
-            hospital::Activity::Sharing { done, of } => Activity::Sharing { done, of },
-            hospital::Activity::Decoding => Activity::Decoding,
-            hospital::Activity::Gone => Activity::Done,
-            _ => Activity::Waiting,
-        };
-        self.events.hospital(party.number(), shown);
+        self.events.hospital(party.number(), activity);
     }
 
     fn timed(&self, party: PartyId, round: RoundId, step: Timed, took: Duration) {

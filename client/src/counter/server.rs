@@ -68,7 +68,7 @@ impl Counter {
                     let (asker, tell, takes) = (asker.clone(), tell.clone(), self.takes);
                     tokio::spawn(async move {
                         let _place = place;
-                        serve(line, takes, &asker, |what| tell(Notice { hospital, what })).await;
+                        serve(line, takes, &asker, move |what| tell(Notice { hospital, what })).await;
                     });
                 }
                 Err(source) => {

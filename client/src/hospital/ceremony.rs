@@ -1,13 +1,19 @@
 //! The hospital's work in the key ceremony: deal, open dealings, make serving-key shares.
+//!
+//! All randomness comes from the epoch's ceremony secret, so every step can be made again by a later process.
 
-use he_agg::Stream;
-use he_agg::multiparty::{Crs, GaloisKeyShare, PublicKey, PublicKeyShare, R1, R2, RelinIntermediate, RelinKeyShare};
+use bytes::Bytes;
+use he_agg::multiparty::{
+    Crs, GaloisKeyShare, PublicKey, PublicKeyShare, R1, R2, RelinEphemeral, RelinIntermediate, RelinKeyShare,
+};
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::ids::{Digest, PartyId};
 use protocol::message::KeyStep;
 use protocol::roster::Roster;
 use protocol::sealed::{BoxContext, OpeningKey};
+use protocol::store::Once;
 
+use super::ceremony_secret::{self, CeremonySecret};
 use super::dealing::Dealing;
 use super::error::{HospitalError, Step};
 use super::keyring::{DealtKeys, Keyring};
@@ -17,25 +23,50 @@ use super::site::Site;
 const LABEL: &str = "dealing";
 
 impl Site {
-    /// Makes both secrets and one sealed box per receiver; returns the boxes' digests and their size together.
+    /// Makes both secrets and one sealed box per receiver; returns the boxes' digests and their size together. Boxes that
+    /// are stored already are kept: sealing is randomised, and a receiver may have got one of them.
     ///
     /// # Errors
-    /// [`HospitalError::Crypto`] or [`HospitalError::Seal`].
+    /// [`HospitalError::Crypto`], [`HospitalError::Seal`], [`HospitalError::OtherCeremony`].
     pub(super) fn deal_keys(&mut self, roster: &Roster, seed: Digest) -> Result<(Vec<Digest>, u64), HospitalError> {
         let party = self.plan.party;
-        let crs = Crs::new(self.plan.program.params().preset, seed.0);
-        let (dealt, dealings) = DealtKeys::deal(&self.plan.layout, &crs, party.number())?;
+        let preset = self.plan.program.params().preset;
+        let record = self.record(ceremony_secret::RECORD);
+        let place = |member: PartyId| BlobId::ceremony(BlobKind::Dealing, Some(party), u32::from(member.number()));
+        let mut stored = Vec::new();
+        for member in roster.members() {
+            stored.push(self.outbox.stored(&place(member.party))?);
+        }
+        if stored.iter().any(Option::is_some) && !self.vault.contains(&record) {
+            // Dealt from a secret that is gone: other keys under the same boxes would fit nobody's.
+            return Err(HospitalError::NoKeys { step: "dealing keys" });
+        }
+        let ceremony = CeremonySecret::begin(&self.vault, &record, preset, seed)?;
+        let crs = ceremony.crs().clone();
+        let dealt = DealtKeys::derive(&self.plan.layout, ceremony, party.number())?;
+        let dealings = match stored.iter().all(Option::is_some) {
+            true => Vec::new(),
+            false => dealt.dealings(&self.plan.layout, party.number())?,
+        };
         let (mut digests, mut size) = (Vec::new(), 0);
-        for (member, dealing) in roster.members().iter().zip(&dealings) {
-            let plain = dealing.to_bytes();
-            if let Some(witness) = &self.witness {
-                witness.secret(party, &format!("key points for {}", member.party), &plain);
-            }
-            let context = BoxContext { epoch: roster.epoch(), dealer: party, receiver: member.party, label: LABEL };
-            let sealed = member.sealing.seal(&context, &plain)?;
+        for (index, (member, stored)) in roster.members().iter().zip(stored).enumerate() {
+            let sealed = match (stored, dealings.get(index)) {
+                (Some(sealed), _) => sealed,
+                (None, Some(dealing)) => {
+                    let plain = dealing.to_bytes();
+                    if let Some(witness) = &self.witness {
+                        witness.secret(party, &format!("key points for {}", member.party), &plain);
+                    }
+                    let context =
+                        BoxContext { epoch: roster.epoch(), dealer: party, receiver: member.party, label: LABEL };
+                    let sealed = member.sealing.seal(&context, &plain)?;
+                    self.outbox.put(place(member.party), sealed.clone())?;
+                    Bytes::from(sealed)
+                }
+                (None, None) => return Err(HospitalError::BodyMissing { id: place(member.party) }),
+            };
             size += sealed.len() as u64;
-            let index = u32::from(member.party.number());
-            digests.push(self.outbox.put(BlobId::ceremony(BlobKind::Dealing, Some(party), index), sealed)?);
+            digests.push(Digest::of_bytes(&sealed));
         }
         self.dealt = Some(dealt);
         self.crs = Some(crs);
@@ -51,10 +82,11 @@ impl Site {
         &mut self,
         roster: &Roster,
         opening: &OpeningKey,
-        boxes: &[(PartyId, bytes::Bytes)],
+        boxes: &[(PartyId, Bytes)],
     ) -> Result<Option<Digest>, HospitalError> {
         let step = "opening dealings";
         let party = self.plan.party;
+        self.remember_ceremony(step)?;
         let mut dealings = Vec::new();
         for (dealer, sealed) in boxes {
             let context = BoxContext { epoch: roster.epoch(), dealer: *dealer, receiver: party, label: LABEL };
@@ -72,10 +104,8 @@ impl Site {
                 }
             }
         }
-        let dealt = self.dealt.as_ref().ok_or(HospitalError::NoKeys { step })?;
-        let crs = self.crs(step)?;
-        let keys = Keyring::assemble(dealt, dealings, &self.plan.layout, crs, party.number(), &self.vault)?;
-        self.journal.put("epoch", b"seed", &crs.epoch())?;
+        let dealt = self.dealt(step)?;
+        let keys = Keyring::assemble(dealt, dealings, &self.plan.layout, party.number(), &self.vault)?;
         let digest = keys.group_digest();
         self.keys = Some(keys);
         Ok(Some(digest))
@@ -96,58 +126,120 @@ impl Site {
     }
 
     /// Makes this hospital's share of one serving key; the second round of the relinearisation key takes the first
-    /// round's sums.
+    /// round's sums. Asked again after a restart, it gives the same bytes; other sums are refused for ever.
     ///
     /// # Errors
-    /// [`HospitalError::Crypto`].
-    pub(super) fn serving_share(
-        &mut self,
-        kind: KeyStep,
-        sums: Option<bytes::Bytes>,
-    ) -> Result<BodyRoot, HospitalError> {
+    /// [`HospitalError::Crypto`], [`HospitalError::OtherCeremony`], [`HospitalError::NoKeys`] once all keys exist.
+    pub(super) fn serving_share(&mut self, kind: KeyStep, sums: Option<Bytes>) -> Result<BodyRoot, HospitalError> {
         let step = "making a serving-key share";
         let party = self.plan.party;
-        let mut stream = Stream::from_os().step(step)?;
-        let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?;
-        let secret = &self.dealt.as_ref().ok_or(HospitalError::NoKeys { step })?.serving;
-        let plan = self.plan.program.key_plan();
+        self.remember_ceremony(step)?;
         let place = |index| BlobId::ceremony(kind.blob_kind(), Some(party), index);
-        let mut bodies = Vec::new();
-        match kind {
+        let bodies = match kind {
             KeyStep::PublicKey => {
-                bodies.push(PublicKeyShare::generate(secret, crs, &mut stream).step(step)?.to_bytes());
+                let dealt = self.dealt(step)?;
+                let mut stream = dealt.ceremony.stream("public key", &[]);
+                let share = PublicKeyShare::generate(&dealt.serving, dealt.ceremony.crs(), &mut stream).step(step)?;
+                vec![share.to_bytes()]
             }
             KeyStep::RelinRoundOne => {
-                let (share, mask) =
-                    RelinKeyShare::<R1>::generate(secret, crs, plan.relin_limbs, &mut stream).step(step)?;
-                bodies.push(share.to_bytes());
+                let (share, mask) = self.relin_round_one(step)?;
                 self.relin = Some(mask);
+                vec![share.to_bytes()]
             }
-            KeyStep::RelinRoundTwo => {
-                let (sums, mask) = (sums.ok_or(HospitalError::NoKeys { step })?, self.relin.take());
-                let sums = RelinIntermediate::from_bytes(&sums, crs).step(step)?;
-                let mask = mask.ok_or(HospitalError::NoKeys { step })?;
-                bodies.push(RelinKeyShare::<R2>::generate(secret, mask, &sums, &mut stream).step(step)?.to_bytes());
-            }
-            KeyStep::Galois => {
-                let rotations = plan.normalised(crs.preset()).step(step)?;
-                for (done, (steps, limbs)) in rotations.iter().enumerate() {
-                    self.observer.activity(party, Activity::Keys { done, of: rotations.len() });
-                    let steps = i32::try_from(*steps).unwrap_or(i32::MAX);
-                    let share = GaloisKeyShare::generate(secret, crs, steps, *limbs, &mut stream).step(step)?;
-                    bodies.push(share.to_bytes());
-                }
-            }
-        }
+            KeyStep::RelinRoundTwo => vec![self.relin_round_two(sums.ok_or(HospitalError::NoKeys { step })?)?],
+            KeyStep::Galois => self.galois_shares(step)?,
+        };
         let count = u32::try_from(bodies.len()).unwrap_or(u32::MAX);
         for (index, body) in (0u32..).zip(bodies) {
             self.outbox.put(place(index), body)?;
         }
         if kind == KeyStep::Galois {
-            // New evaluation keys need a new ceremony, so the serving secret itself is of no further use.
+            // New evaluation keys need a new ceremony, so the serving secret itself is needed only if this share has to
+            // be made again. Until all keys exist it can be, from the vault.
             self.dealt = None;
         }
         self.outbox.root(place(0), count)
+    }
+
+    fn relin_round_one(&self, step: &'static str) -> Result<(RelinKeyShare<R1>, RelinEphemeral), HospitalError> {
+        let dealt = self.dealt(step)?;
+        let limbs = self.plan.program.key_plan().relin_limbs;
+        let mut stream = dealt.ceremony.stream("relinearisation, round one", &(limbs as u64).to_le_bytes());
+        RelinKeyShare::<R1>::generate(&dealt.serving, dealt.ceremony.crs(), limbs, &mut stream).step(step)
+    }
+
+    fn relin_round_two(&mut self, sums: Bytes) -> Result<Vec<u8>, HospitalError> {
+        let step = "making a serving-key share";
+        // The same mask over two different sums would give the secret away, so the first ones are the only ones.
+        let input = Digest::of_bytes(&sums);
+        let space = self.record("ceremony-inputs");
+        match self.journal.insert_once(&space, b"relinearisation sums", &input.0)? {
+            Once::Existing(known) if known != input.0 => {
+                return Err(HospitalError::OtherCeremony { what: "sum of the relinearisation key's first round" });
+            }
+            _ => {}
+        }
+        let mask = match self.relin.take() {
+            Some(mask) => mask,
+            None => self.relin_round_one(step)?.1,
+        };
+        let dealt = self.dealt(step)?;
+        let sums = RelinIntermediate::from_bytes(&sums, dealt.ceremony.crs()).step(step)?;
+        let mut stream = dealt.ceremony.stream("relinearisation, round two", &input.0);
+        Ok(RelinKeyShare::<R2>::generate(&dealt.serving, mask, &sums, &mut stream).step(step)?.to_bytes())
+    }
+
+    fn galois_shares(&self, step: &'static str) -> Result<Vec<Vec<u8>>, HospitalError> {
+        let dealt = self.dealt(step)?;
+        let crs = dealt.ceremony.crs();
+        let rotations = self.plan.program.key_plan().normalised(crs.preset()).step(step)?;
+        let mut bodies = Vec::new();
+        for (done, (steps, limbs)) in rotations.iter().enumerate() {
+            self.observer.activity(self.plan.party, Activity::Keys { done, of: rotations.len() });
+            let label = [(*steps as u64).to_le_bytes(), (*limbs as u64).to_le_bytes()].concat();
+            let mut stream = dealt.ceremony.stream("rotation", &label);
+            let steps = i32::try_from(*steps).unwrap_or(i32::MAX);
+            let share = GaloisKeyShare::generate(&dealt.serving, crs, steps, *limbs, &mut stream).step(step)?;
+            bodies.push(share.to_bytes());
+        }
+        Ok(bodies)
+    }
+
+    /// The own keys of the ceremony, which [`Site::remember_ceremony`] put there.
+    fn dealt(&self, step: &'static str) -> Result<&DealtKeys, HospitalError> {
+        self.dealt.as_ref().ok_or(HospitalError::NoKeys { step })
+    }
+
+    /// Makes the own keys again where a restart or their last use dropped them.
+    fn remember_ceremony(&mut self, step: &'static str) -> Result<(), HospitalError> {
+        if self.dealt.is_some() {
+            return Ok(());
+        }
+        let preset = self.plan.program.params().preset;
+        let ceremony = CeremonySecret::load(&self.vault, &self.record(ceremony_secret::RECORD), preset)?;
+        let ceremony = ceremony.ok_or(HospitalError::NoKeys { step })?;
+        self.crs = Some(ceremony.crs().clone());
+        self.dealt = Some(DealtKeys::derive(&self.plan.layout, ceremony, self.plan.party.number())?);
+        Ok(())
+    }
+
+    /// Forgets, in memory and on disk, what only the ceremony needed: the serving secret above all, and the boxes, which
+    /// their receivers have opened. To be called when all serving keys exist; a second call does nothing.
+    ///
+    /// # Errors
+    /// [`HospitalError::Vault`] or [`HospitalError::Store`].
+    pub(super) fn finish_ceremony(&mut self) -> Result<(), HospitalError> {
+        (self.dealt, self.relin) = (None, None);
+        let record = self.record(ceremony_secret::RECORD);
+        if !self.vault.contains(&record) {
+            return Ok(());
+        }
+        for receiver in 1..=u32::from(self.plan.layout.parties()) {
+            self.outbox.forget(&BlobId::ceremony(BlobKind::Dealing, Some(self.plan.party), receiver))?;
+        }
+        // Last, so that a crash before it comes back to here.
+        Ok(self.vault.remove(&record)?)
     }
 
     /// Takes the collective public key.

@@ -7,6 +7,7 @@ use protocol::net::NetError;
 use protocol::sealed::SealError;
 use protocol::store::{JournalError, StoreError};
 
+use super::sealed::SealedError;
 use crate::train::TrainError;
 use crate::vault::VaultError;
 
@@ -49,6 +50,9 @@ pub enum HospitalError {
     /// The vault refused.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// A sealed record cannot be read.
+    #[error(transparent)]
+    Sealed(#[from] SealedError),
     /// The journal refused.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -87,6 +91,24 @@ pub enum HospitalError {
     NoKeys {
         /// Which step.
         step: &'static str,
+    },
+    /// Another input of the key ceremony than was shown before.
+    #[error(
+        "another {what} was shown for this key epoch before; no keys are made for two of them: ask for a new key epoch, and the coordinator's operator why"
+    )]
+    OtherCeremony {
+        /// What differs.
+        what: &'static str,
+    },
+    /// The adopted model is not in the vault.
+    #[error(
+        "round {round} closed with model {model} here, but the vault holds neither it nor the sums behind it: it was restored from an older backup; restore the newest one"
+    )]
+    ModelLost {
+        /// The round.
+        round: protocol::RoundId,
+        /// The model.
+        model: protocol::Digest,
     },
     /// The query got no answer.
     #[error("the query got no answer: {reject}")]
@@ -129,6 +151,29 @@ pub enum HospitalError {
 }
 
 impl HospitalError {
+    /// Whether the disk is full: the same step succeeds once there is space again.
+    #[must_use]
+    pub fn no_space_left(&self) -> bool {
+        match self {
+            Self::Vault(error) | Self::Sealed(SealedError::Vault(error)) => error.no_space_left(),
+            Self::Journal(error) => error.no_space_left(),
+            Self::Store(error) => error.no_space_left(),
+            Self::Io { source, .. } => protocol::store::no_space_left(source),
+            // A ledger's claim that could not be written arrives wrapped in the library's error.
+            Self::Crypto { source, .. } => {
+                let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(source.as_ref());
+                while let Some(error) = cause {
+                    if let Some(journal) = error.downcast_ref::<JournalError>() {
+                        return journal.no_space_left();
+                    }
+                    cause = error.source();
+                }
+                false
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn crypto(step: &'static str) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> Self {
         move |source| Self::Crypto { step, source }
     }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use he_agg::Stream;
 use he_agg::aggregation::{AggregationSecret, Decryptor, LaneLayout, MaskKey, VaultSecret};
 use he_agg::multiparty::{Crs, ServingKeyShare, ServingSecret};
 use protocol::codec::{Reader, Writer};
 use protocol::ids::Digest;
 use zeroize::Zeroizing;
 
+use super::ceremony_secret::CeremonySecret;
 use super::dealing::Dealing;
 use super::error::{HospitalError, Step};
 use crate::vault::Vault;
@@ -17,37 +17,56 @@ use crate::vault::Vault;
 const RECORD: &str = "epoch-keys";
 const PART_BYTES_MAX: usize = 8 << 20;
 
-/// Fresh keys before the others' dealings arrived.
+/// A hospital's own keys before the others' dealings arrived. All of it follows from the ceremony's secret, so that a
+/// process that comes back has the same.
 pub(crate) struct DealtKeys {
     pub(crate) secret: AggregationSecret,
     pub(crate) serving: ServingSecret,
+    pub(crate) ceremony: CeremonySecret,
     pair_halves: Vec<Zeroizing<[u8; 32]>>,
 }
 
 impl DealtKeys {
-    /// Makes both secrets and one dealing per receiver 1..=n.
+    /// Both secrets, and a half of the mask key of every pair.
     ///
     /// # Errors
-    /// [`HospitalError::Crypto`] where the system yields no randomness or layout and preset do not fit.
-    pub(crate) fn deal(layout: &LaneLayout, crs: &Crs, party: u16) -> Result<(Self, Vec<Dealing>), HospitalError> {
+    /// [`HospitalError::Crypto`] where layout and preset do not fit.
+    pub(crate) fn derive(layout: &LaneLayout, ceremony: CeremonySecret, party: u16) -> Result<Self, HospitalError> {
+        let crs = ceremony.crs();
+        let seed = ceremony.bytes("aggregation secret", &[]);
+        let secret = AggregationSecret::from_seed(layout.params(), crs.epoch(), *seed);
+        let mut stream = ceremony.stream("serving secret", &[]);
+        let serving = ServingSecret::generate(crs.preset(), party, &mut stream).step("making the serving secret")?;
+        let receivers = 1..=layout.parties();
+        let pair_halves = receivers.map(|receiver| ceremony.bytes("pair half", &receiver.to_le_bytes())).collect();
+        Ok(Self { secret, serving, ceremony, pair_halves })
+    }
+
+    /// One dealing per receiver 1..=n.
+    ///
+    /// # Errors
+    /// [`HospitalError::Crypto`] where layout and preset do not fit.
+    pub(crate) fn dealings(&self, layout: &LaneLayout, party: u16) -> Result<Vec<Dealing>, HospitalError> {
         let step = "dealing keys";
-        let mut stream = Stream::from_os().step(step)?;
-        let secret = AggregationSecret::generate(layout.params(), crs.epoch(), &mut stream);
-        let serving = ServingSecret::generate(crs.preset(), party, &mut stream).step(step)?;
-        let group_part = Zeroizing::new(stream.seed());
-        let mut pair_halves = Vec::new();
-        let points = secret.deal(layout, party).step(step)?;
-        let serving_points = serving.share_points(crs, layout.threshold(), layout.parties(), &mut stream).step(step)?;
-        let dealings = points
+        let (parties, threshold) = (layout.parties(), layout.threshold());
+        let group_part = self.ceremony.bytes("group part", &[]);
+        let points = self.secret.deal(layout, party).step(step)?;
+        let shape = [threshold.to_le_bytes(), parties.to_le_bytes()].concat();
+        let mut stream = self.ceremony.stream("serving points", &shape);
+        let serving_points =
+            self.serving.share_points(self.ceremony.crs(), threshold, parties, &mut stream).step(step)?;
+        let halves = self.pair_halves.iter().cloned();
+        Ok(points
             .into_iter()
             .zip(serving_points)
-            .map(|(aggregation, serving)| {
-                let half = Zeroizing::new(stream.seed());
-                pair_halves.push(half.clone());
-                Dealing { aggregation, serving, pair_half: half, group_part: group_part.clone() }
+            .zip(halves)
+            .map(|((aggregation, serving), pair_half)| Dealing {
+                aggregation,
+                serving,
+                pair_half,
+                group_part: group_part.clone(),
             })
-            .collect();
-        Ok((Self { secret, serving, pair_halves }, dealings))
+            .collect())
     }
 }
 
@@ -73,7 +92,8 @@ struct Parts {
 }
 
 impl Keyring {
-    /// Puts own keys and all opened dealings together and seals them in the vault.
+    /// Puts own keys and all opened dealings together and seals them in the vault. The same dealings give the same keys
+    /// again, the secret behind errors and flooding included.
     ///
     /// # Errors
     /// [`HospitalError::Crypto`] where dealings are doubled or missing; [`HospitalError::Vault`].
@@ -81,11 +101,11 @@ impl Keyring {
         own: &DealtKeys,
         dealings: Vec<(u16, Dealing)>,
         layout: &LaneLayout,
-        crs: &Crs,
         party: u16,
         vault: &Vault,
     ) -> Result<Self, HospitalError> {
         let step = "putting the keys together";
+        let crs = own.ceremony.crs();
         let epoch = crs.epoch();
         let group_parts: Vec<(u16, &[u8; 32])> =
             dealings.iter().map(|(dealer, dealing)| (*dealer, &*dealing.group_part)).collect();
@@ -108,7 +128,7 @@ impl Keyring {
         let serving = serving.ok_or(HospitalError::NoKeys { step })?;
         let parts = Parts {
             seed: own.secret.expose_seed(),
-            vault: VaultSecret::generate().step(step)?.expose_bytes(),
+            vault: own.ceremony.bytes("vault secret", &[]),
             group: group.expose_bytes(),
             pairs,
             shares,

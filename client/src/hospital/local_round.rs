@@ -7,20 +7,14 @@ use he_agg::aggregation::{
     BlindedSum, ChunkId, EncryptRequest, Quantiser, ReleaseLedger, ShareContext, encrypt_chunk, open,
 };
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
-use protocol::codec::{Reader, Writer};
 use protocol::hospital::ShareBinding;
 use protocol::ids::{Attempt, Digest, RoundId};
 
 use super::error::{HospitalError, Step};
 use super::observer::{Activity, Timed};
-use super::parameters::{self, parameters_digest};
+use super::parameters;
+use super::sealed::{self, RoundValues};
 use super::site::Site;
-
-/// The integers of a round and their weight, as persisted before they are encrypted.
-pub(super) struct Quantised {
-    pub(super) values: Vec<i32>,
-    pub(super) weight: u32,
-}
 
 impl Site {
     /// Trains from the current model and seals the quantised update in the vault.
@@ -28,8 +22,9 @@ impl Site {
     /// # Errors
     /// [`HospitalError::Train`] with the layer or batch, [`HospitalError::Crypto`].
     pub(super) fn train(&mut self, round: RoundId) -> Result<(), HospitalError> {
-        let record = self.values_record(round);
-        if self.vault.contains(&record) {
+        // A round is opened when all keys exist.
+        self.finish_ceremony()?;
+        if sealed::has_values(&self.vault, self.plan.epoch, round) {
             return Ok(());
         }
         let started = Instant::now();
@@ -38,7 +33,8 @@ impl Site {
         self.observer.timed(self.plan.party, round, Timed::Train, started.elapsed());
         let started = Instant::now();
         let step = "quantising the update";
-        let update: Vec<f32> = fit.parameters.iter().zip(&self.model).map(|(new, old)| new - old).collect();
+        let update: Vec<f32> =
+            fit.parameters.iter().zip(&self.current.parameters).map(|(new, old)| new - old).collect();
         let quantiser = Quantiser::new(&self.plan.layout, self.plan.clip).step(step)?;
         let weight = Quantiser::weight(&self.plan.layout, fit.samples as u64, self.plan.sample_cap).step(step)?;
         let mut stream = Stream::from_os().step(step)?;
@@ -48,10 +44,7 @@ impl Site {
             witness.secret(self.plan.party, &what, &parameters::to_bytes(&update));
             witness.quantised(self.plan.party, round, &values, weight);
         }
-        let mut writer = Writer::default();
-        writer.u32(weight);
-        writer.bytes(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>());
-        self.vault.put(&record, &zeroize::Zeroizing::new(writer.into_bytes()))?;
+        sealed::put_values(&self.vault, self.plan.epoch, round, &RoundValues { values, weight })?;
         self.observer.timed(self.plan.party, round, Timed::Encrypt, started.elapsed());
         Ok(())
     }
@@ -66,7 +59,7 @@ impl Site {
         let rate = plan.training.learning_rate_at(index.min(rounds.saturating_sub(1)), rounds);
         let seed = plan.seed ^ (u64::from(round) << 32) ^ u64::from(party.number());
         self.trainer
-            .fit(&self.model, &self.data, plan.local_epochs, rate, seed, &mut |progress| {
+            .fit(&self.current.parameters, &self.data, plan.local_epochs, rate, seed, &mut |progress| {
                 observer.activity(
                     party,
                     Activity::Training {
@@ -80,14 +73,15 @@ impl Site {
             .map_err(|source| HospitalError::Train { party, source })
     }
 
-    /// Encrypts the sealed values of a round under the attempt's `a`, once; a repeat finds the stored ciphertexts.
+    /// Encrypts the sealed values of a round under the attempt's `a`. A repeat after a crash gives the same bytes: the
+    /// values are sealed, the errors follow from the vault's secret and the ledger's claim, which no other values get.
     ///
     /// # Errors
     /// [`HospitalError::Crypto`] where the ledger refuses.
     pub(super) fn encrypt(&mut self, round: RoundId, attempt: Attempt) -> Result<BodyRoot, HospitalError> {
         let started = Instant::now();
         let step = "encrypting the update";
-        let quantised = self.quantised(round)?;
+        let quantised = sealed::round_values(&self.vault, self.plan.epoch, round)?;
         let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
         let party = self.plan.party;
         let parts: Vec<&[i32]> = quantised.values.chunks(self.plan.layout.values_per_chunk()).collect();
@@ -134,7 +128,7 @@ impl Site {
         self.outbox.root(BlobId::round(BlobKind::Share, round, attempt, Some(party), 0), binding.chunks)
     }
 
-    /// Unblinds and decodes the sum and keeps the candidate model; `None` where a check fails.
+    /// Unblinds and decodes the sum and seals the candidate model; `None` where a check fails.
     ///
     /// # Errors
     /// [`HospitalError`] where this site itself fails.
@@ -144,14 +138,13 @@ impl Site {
         bodies: &[bytes::Bytes],
     ) -> Result<Option<Digest>, HospitalError> {
         let started = Instant::now();
-        let step = "opening the sum";
         let party = self.plan.party;
         self.observer.activity(party, Activity::Decoding);
         let mut sums = Vec::new();
         let mut weight_sum = 0;
         for (chunk, bytes) in (0u32..).zip(bodies) {
             let context = self.share_context(binding, chunk)?;
-            let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
+            let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step: "opening the sum" })?;
             let opened = BlindedSum::from_bytes(bytes, &self.plan.layout, &context)
                 .and_then(|blinded| open(&self.plan.layout, &context, &keys.group, &blinded));
             match opened {
@@ -167,51 +160,14 @@ impl Site {
                 }
             }
         }
-        sums.truncate(self.model.len());
-        let quantiser = Quantiser::new(&self.plan.layout, self.plan.clip).step(step)?;
-        let mean = quantiser.dequantise(&sums, weight_sum).step(step)?;
-        let candidate: Vec<f32> =
-            self.model.iter().zip(&mean).map(|(old, update)| (f64::from(*old) + update) as f32).collect();
+        sums.truncate(self.current.parameters.len());
         if let Some(witness) = &self.witness {
             witness.opened(party, binding.round, binding.cohort, &sums, weight_sum);
         }
-        let digest = parameters_digest(&candidate);
-        self.candidate = Some((binding.round, candidate, weight_sum));
+        // Sealed before the vote is signed: after the vote others may adopt it at once.
+        let digest = self.seal_candidate(binding.round, binding.cohort, sums, weight_sum)?;
         self.observer.timed(party, binding.round, Timed::Decrypt, started.elapsed());
         Ok(Some(digest))
-    }
-
-    /// Makes the candidate the current model, on disk first.
-    ///
-    /// # Errors
-    /// [`HospitalError::Journal`].
-    pub(super) fn adopt(&mut self, round: RoundId, digest: Digest) -> Result<(), HospitalError> {
-        let Some((of, candidate, weight_sum)) = self.candidate.take() else { return Ok(()) };
-        if of != round || parameters_digest(&candidate) != digest {
-            return Ok(());
-        }
-        self.vault.put("model", &parameters::to_bytes(&candidate))?;
-        self.journal.put("model", b"weight-sum", &weight_sum.to_le_bytes())?;
-        if let Some(witness) = &self.witness {
-            witness.adopted(self.plan.party, round, &candidate);
-        }
-        self.model = candidate;
-        self.weight_sum = weight_sum;
-        Ok(())
-    }
-
-    fn quantised(&self, round: RoundId) -> Result<Quantised, HospitalError> {
-        let step = "reading the sealed update";
-        let bytes = self.vault.get(&self.values_record(round))?;
-        let mut reader = Reader::new(&bytes);
-        let weight = reader.u32().step(step)?;
-        let values = reader.bytes("values", usize::MAX).step(step)?;
-        let values = values.as_chunks::<4>().0.iter().map(|chunk| i32::from_le_bytes(*chunk)).collect();
-        Ok(Quantised { values, weight })
-    }
-
-    fn values_record(&self, round: RoundId) -> String {
-        self.record(&format!("round-{round}-values"))
     }
 
     fn share_context(&self, binding: &ShareBinding, chunk: u32) -> Result<ShareContext, HospitalError> {

@@ -2,7 +2,9 @@
 //!
 //! [`Hospital`] talks to the network; [`site`] computes and stores; the protocol's `HospitalMachine` decides.
 
+mod adoption;
 mod ceremony;
+mod ceremony_secret;
 mod dealing;
 mod error;
 mod fault;
@@ -17,8 +19,11 @@ mod plan;
 mod query;
 mod query_keys;
 mod runtime;
+pub mod sealed;
 mod serving;
 mod site;
+#[cfg(test)]
+mod tests;
 
 pub use error::HospitalError;
 pub use fault::{Fault, Moment};

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use protocol::ids::{Attempt, PartyId, QueryId, RoundId};
 use protocol::party_set::PartySet;
+use serde::Serialize;
 
-/// What the hospital does now.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
+/// What the hospital does now. As JSON it is an object with the activity's name.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(tag = "activity", rename_all = "kebab-case")]
 pub enum Activity {
     /// Nothing: it waits for the others.
     Waiting,
@@ -52,8 +53,11 @@ pub enum Activity {
     },
     /// Opens the sum.
     Decoding,
-    /// Is gone: the participation ended.
+    /// Is through: the participation ended.
+    #[serde(rename = "done")]
     Gone,
+    /// Does not answer any more. The others say so; a hospital never does of itself.
+    Lost,
 }
 
 /// A timed step.

@@ -1,4 +1,5 @@
-//! Bodies this hospital made. Encrypted updates and shares stay on disk for ever, so that a repeat sends the same bytes.
+//! Bodies this hospital made. Encrypted updates, shares and sealed boxes stay on disk, so that a repeat sends the same
+//! bytes. All others are made again, from sealed secrets and to the same bytes, where a restart lost them.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -52,6 +53,25 @@ impl Outbox {
         Ok(Bytes::from(self.spool.get(&digest)?))
     }
 
+    /// A body that was made once and is on disk, if it was made.
+    pub(crate) fn stored(&self, id: &BlobId) -> Result<Option<Bytes>, HospitalError> {
+        match self.get(id) {
+            Ok(body) => Ok(Some(body)),
+            Err(HospitalError::BodyMissing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Frees the disk of a body that nobody will ask for again. That it was made stays on record.
+    pub(crate) fn forget(&mut self, id: &BlobId) -> Result<(), HospitalError> {
+        self.passing.remove(id);
+        let stored = self.journal.get(&self.space, &id.to_bytes())?;
+        match stored.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()) {
+            Some(digest) => Ok(self.spool.remove(&digest)?),
+            None => Ok(()),
+        }
+    }
+
     /// The bodies of a list that are stored already, from index `first` on, with their root.
     pub(crate) fn root(&self, first: BlobId, count: u32) -> Result<BodyRoot, HospitalError> {
         let (mut digests, mut size) = (Vec::new(), 0);
@@ -70,5 +90,5 @@ impl Outbox {
 }
 
 fn once_only(kind: BlobKind) -> bool {
-    matches!(kind, BlobKind::UpdateChunk | BlobKind::Share | BlobKind::SwitchShare)
+    matches!(kind, BlobKind::Dealing | BlobKind::UpdateChunk | BlobKind::Share | BlobKind::SwitchShare)
 }

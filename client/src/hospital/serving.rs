@@ -1,21 +1,24 @@
 //! The hospital's work around the published model: contribute, ask, switch others' results, read own answers.
 
 use bytes::Bytes;
-use he_agg::Stream;
 use he_agg::ckks::{Ciphertext, Encoder, SeededCiphertext};
 use he_agg::multiparty::{AskerKey, AskerPublicKey, KeySwitchShare, SwitchContext, SwitchPermit};
+use he_agg::{Expander, Stream};
 use he_infer::EncryptedModel;
 use ndarray::Array3;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
+use protocol::codec::Wire;
 use protocol::hospital::SwitchBinding;
 use protocol::ids::{Attempt, Digest, QueryId, RoundId};
 use protocol::message::QueryKeyRef;
 use protocol::party_set::PartySet;
+use zeroize::Zeroizing;
 
 use super::error::{HospitalError, Step};
 use super::observer::Activity;
 use super::parameters;
 use super::query_keys::QueryKeys;
+use super::sealed::{self, Contribution};
 use super::site::Site;
 
 /// An encrypted query, ready to be announced.
@@ -33,6 +36,8 @@ impl Site {
     /// The parts add up to `model + sum_i (W_i / sum W) update_i`: each of the cohort brings an equal part of the
     /// common model and its own update, weighted by its sample count. Nobody sees the sum in the clear.
     ///
+    /// The part and the randomness are sealed first, so that a repeat after a crash gives the same ciphertexts.
+    ///
     /// # Errors
     /// [`HospitalError::Train`], [`HospitalError::Crypto`].
     pub(super) fn encrypt_contribution(
@@ -42,30 +47,16 @@ impl Site {
     ) -> Result<BodyRoot, HospitalError> {
         let step = "encrypting the model contribution";
         let party = self.plan.party;
-        let fit = self.fit(self.plan.rounds.saturating_sub(self.plan.rounds_done))?;
-        let weight =
-            he_agg::aggregation::Quantiser::weight(&self.plan.layout, fit.samples as u64, self.plan.sample_cap)
-                .step(step)?;
-        let share = f64::from(weight) / (self.weight_sum.max(u64::from(weight))) as f64;
-        let part = 1.0 / cohort.len().max(1) as f64;
-        let clip = f64::from(self.plan.clip);
-        let contribution: Vec<f32> = fit
-            .parameters
-            .iter()
-            .zip(&self.model)
-            .map(|(new, old)| {
-                let update = (f64::from(*new) - f64::from(*old)).clamp(-clip, clip);
-                (f64::from(*old) * part + update * share) as f32
-            })
-            .collect();
-        if let Some(witness) = &self.witness {
-            witness.secret(party, "contribution to the published model", &parameters::to_bytes(&contribution));
-            witness.contributed(party, attempt, &contribution);
-        }
+        let contribution = self.contribution(attempt, cohort)?;
         let key = self.public_key.as_ref().ok_or(HospitalError::NoKeys { step })?;
-        let mut stream = Stream::from_os().step(step)?;
+        // Every input is in the label: another cohort or model never meets the same randomness.
+        let context = [contribution.model.to_bytes(), cohort.to_bytes()].concat();
+        let indices = [u64::from(self.plan.epoch.0), u64::from(attempt.0)];
+        let preset = self.plan.program.params().preset;
+        let random = Expander::with_context(&contribution.seed, "publish/contribution", preset, &indices, &context);
         self.observer.activity(party, Activity::Encrypting { done: 0, of: self.plan.program.weights().len() });
-        let model = EncryptedModel::encrypt(&self.plan.program, &contribution, key, &mut stream).step(step)?;
+        let parameters = &contribution.parameters;
+        let model = EncryptedModel::encrypt(&self.plan.program, parameters, key, &mut random.sampler(0)).step(step)?;
         let place = |index| BlobId::round(BlobKind::PublishChunk, RoundId(0), attempt, Some(party), index);
         let slots = model.into_slots();
         let count = u32::try_from(slots.len()).unwrap_or(u32::MAX);
@@ -73,6 +64,42 @@ impl Site {
             self.outbox.put(place(index), slot.to_bytes())?;
         }
         self.outbox.root(place(0), count)
+    }
+
+    /// This hospital's part for exactly this model and cohort: the sealed one, or a new one, which is sealed.
+    fn contribution(&self, attempt: Attempt, cohort: PartySet) -> Result<Contribution, HospitalError> {
+        let step = "making the model contribution";
+        let (party, epoch, model) = (self.plan.party, self.plan.epoch, self.current.digest());
+        if sealed::has_contribution(&self.vault, epoch, attempt) {
+            let known = sealed::contribution(&self.vault, epoch, attempt)?;
+            if (known.model, known.cohort) == (model, cohort) {
+                return Ok(known);
+            }
+        }
+        let fit = self.fit(self.plan.rounds.saturating_sub(self.plan.rounds_done))?;
+        let weight =
+            he_agg::aggregation::Quantiser::weight(&self.plan.layout, fit.samples as u64, self.plan.sample_cap)
+                .step(step)?;
+        let share = f64::from(weight) / (self.current.weight_sum.max(u64::from(weight))) as f64;
+        let part = 1.0 / cohort.len().max(1) as f64;
+        let clip = f64::from(self.plan.clip);
+        let parameters: Vec<f32> = fit
+            .parameters
+            .iter()
+            .zip(&self.current.parameters)
+            .map(|(new, old)| {
+                let update = (f64::from(*new) - f64::from(*old)).clamp(-clip, clip);
+                (f64::from(*old) * part + update * share) as f32
+            })
+            .collect();
+        if let Some(witness) = &self.witness {
+            witness.secret(party, "contribution to the published model", &parameters::to_bytes(&parameters));
+            witness.contributed(party, attempt, &parameters);
+        }
+        let seed = Zeroizing::new(Stream::from_os().step(step)?.seed());
+        let contribution = Contribution { model, cohort, parameters, seed };
+        sealed::put_contribution(&self.vault, epoch, attempt, &contribution)?;
+        Ok(contribution)
     }
 
     /// Encrypts images (channels x height x width, normalised) as one query under a number never used before.

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use datasets::Samples;
 use he_agg::aggregation::Flooding;
 use he_agg::multiparty::{AskerKey, Crs, PublicKey, RelinEphemeral};
-use protocol::ids::{Digest, RoundId};
-use protocol::store::Journal;
+use protocol::codec::Wire;
+use protocol::ids::Digest;
+use protocol::store::{Journal, Once};
 
-use super::error::HospitalError;
+use super::adoption::CurrentModel;
+use super::error::{HospitalError, Step};
 use super::keyring::{DealtKeys, Keyring};
 use super::observer::{Observer, Witness};
 use super::outbox::Outbox;
-use super::parameters;
 use super::plan::HospitalPlan;
 use super::query_keys::QueryKeys;
 use crate::ledger::DiskLedger;
@@ -40,9 +41,8 @@ pub(super) struct Site {
     pub(super) public_key: Option<PublicKey>,
     pub(super) asker: Option<AskerKey>,
     pub(super) query_keys: Option<QueryKeys>,
-    pub(super) model: Vec<f32>,
-    pub(super) weight_sum: u64,
-    pub(super) candidate: Option<(RoundId, Vec<f32>, u64)>,
+    pub(super) current: CurrentModel,
+    initial: Digest,
 }
 
 impl Site {
@@ -61,13 +61,11 @@ impl Site {
         let journal = Arc::new(Journal::open(&root.join("journal.sqlite"))?);
         let trainer = Trainer::on(plan.device.clone(), plan.program.network(), plan.training.clone())
             .map_err(|source| HospitalError::Train { party, source })?;
-        let model = if vault.contains("model") {
-            parameters::from_bytes(&vault.get("model")?)
-        } else {
-            trainer.initial_parameters(plan.seed)
+        let current = CurrentModel::open(&vault, &journal, &plan, || trainer.initial_parameters(plan.seed))?;
+        let initial = match journal.insert_once("initial-model", &plan.epoch.to_bytes(), &current.digest().0)? {
+            Once::Inserted => current.digest(),
+            Once::Existing(known) => Digest::from_bytes(&known).step("reading the epoch's first model")?,
         };
-        let weight_sum =
-            journal.get("model", b"weight-sum")?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
         Ok(Self {
             training_ledger: ledger(&journal, "training", &plan, plan.layout.flooding())?,
             serving_ledger: ledger(&journal, "serving", &plan, plan.serving_flooding)?,
@@ -86,15 +84,14 @@ impl Site {
             public_key: None,
             asker: None,
             query_keys: None,
-            model,
-            weight_sum,
-            candidate: None,
+            current,
+            initial,
         })
     }
 
-    /// Digest of the model that every hospital starts this key epoch from.
+    /// Digest of the model that every hospital started this key epoch from, whatever was adopted since.
     pub(super) fn initial_digest(&self) -> Digest {
-        parameters::parameters_digest(&self.model)
+        self.initial
     }
 
     /// A record's name in this key epoch: nothing of one epoch may be mistaken for another's.

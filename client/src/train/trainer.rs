@@ -244,7 +244,7 @@ impl Trainer {
     }
 
     fn check_rate(&self, learning_rate: f64) -> Result<(), TrainError> {
-        TrainSettings::check_learning_rate(learning_rate)
+        Ok(TrainSettings::check_learning_rate(learning_rate)?)
     }
 
     fn check_start(&self, start: &[f32]) -> Result<(), TrainError> {

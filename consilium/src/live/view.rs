@@ -165,7 +165,7 @@ impl View {
             }
             Activity::Training { epoch, of, part, .. } => Some(share(epoch.saturating_sub(1) as f64 + part, of as f64)),
             Activity::Uploading { bytes, of } => Some(share(bytes as f64, of as f64)),
-            Activity::Done => Some(1.0),
+            Activity::Gone => Some(1.0),
             Activity::Waiting | Activity::Decoding | Activity::Lost => None,
         }
     }
@@ -220,13 +220,13 @@ impl View {
 fn has_uploaded(activity: Activity) -> bool {
     match activity {
         Activity::Uploading { bytes, of } => bytes >= of && of > 0,
-        Activity::Sharing { .. } | Activity::Decoding | Activity::Done => true,
+        Activity::Sharing { .. } | Activity::Decoding | Activity::Gone => true,
         _ => false,
     }
 }
 
 fn is_working(activity: Activity) -> bool {
-    !matches!(activity, Activity::Waiting | Activity::Done | Activity::Lost)
+    !matches!(activity, Activity::Waiting | Activity::Gone | Activity::Lost)
 }
 
 fn activity(activity: Activity) -> String {
@@ -240,7 +240,7 @@ fn activity(activity: Activity) -> String {
         Activity::Uploading { bytes, of } => format!("uploading, {} of {}", bytes_text(bytes), bytes_text(of)),
         Activity::Sharing { done, of } => format!("decrypting with the others, chunk {done} of {of}"),
         Activity::Decoding => "reading the new model".to_owned(),
-        Activity::Done => "done".to_owned(),
+        Activity::Gone => "done".to_owned(),
         Activity::Lost => "lost".to_owned(),
     }
 }
@@ -331,8 +331,8 @@ mod tests {
     fn parties_outside_the_roster_are_ignored() {
         let mut view = started();
         let before = view.clone();
-        view.apply(&Event::Hospital { party: 0, activity: Activity::Done });
-        view.apply(&Event::Hospital { party: 9, activity: Activity::Done });
+        view.apply(&Event::Hospital { party: 0, activity: Activity::Gone });
+        view.apply(&Event::Hospital { party: 9, activity: Activity::Gone });
         assert_eq!(view, before);
     }
 }

@@ -12,9 +12,7 @@ use crate::{error::Error, exit::Exit, output::Done, threads};
 
 /// Flags of `audit`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  consilium audit queries runs/kidney\n  consilium audit recompute runs/kidney 2-17"
-)]
+#[command(after_help = include_str!("../help/audit.txt"))]
 pub struct AuditArgs {
     /// What to check.
     #[command(subcommand)]
@@ -25,7 +23,7 @@ pub struct AuditArgs {
 #[derive(Debug, Subcommand)]
 pub enum Audit {
     /// Check the whole log and list the queries whose answers were released.
-    #[command(after_help = "Example:\n  consilium audit queries runs/kidney --format json")]
+    #[command(after_help = include_str!("../help/audit-queries.txt"))]
     Queries {
         /// The run.
         run: PathBuf,
@@ -35,7 +33,7 @@ pub enum Audit {
     },
     /// Evaluate a released query again and compare with what the log says was released.
     #[command(
-        after_help = "Evaluation is deterministic: the same encrypted query, keys and model give the same ciphertext, bit for\nbit. Exit code 6 says that something differs.\n\nExample:\n  consilium audit recompute runs/kidney 2-17"
+        after_help = include_str!("../help/audit-recompute.txt")
     )]
     Recompute {
         /// The run.

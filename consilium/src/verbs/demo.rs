@@ -10,9 +10,7 @@ use crate::{error::Error, global::Global, output::Done, verbs::run};
 
 /// Flags of `demo`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  consilium demo\n  consilium demo --drop hospital-2@2:after-upload\n  consilium demo --device cpu\n  consilium demo --seed 7 --out /tmp/demo --format json > demo.json"
-)]
+#[command(after_help = include_str!("../help/demo.txt"))]
 pub struct DemoArgs {
     /// Lose a hospital on purpose: hospital-K@ROUND:before-upload, :after-upload or :before-share. Repeatable.
     #[arg(long, value_name = "HOSPITAL@ROUND:MOMENT")]

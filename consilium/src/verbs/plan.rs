@@ -13,9 +13,7 @@ use crate::{error::Error, exit::Exit, output::Done, threads};
 
 /// Flags of `plan`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  consilium plan configs/pneumonia.toml\n  consilium plan configs/kidney.toml --set federation.hospitals=9 --format json"
-)]
+#[command(after_help = include_str!("../help/plan.txt"))]
 pub struct PlanArgs {
     /// The experiment.
     pub file: PathBuf,

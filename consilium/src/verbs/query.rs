@@ -15,9 +15,7 @@ use crate::{error::Error, exit::Exit, output::Done};
 
 /// Flags of `query`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The image is encrypted by the hospital's own process; nobody else sees image or answer.\n\nExamples:\n  consilium query runs/kidney --hospital 2 slice-017.png\n  consilium query runs/kidney --hospital 2 study/*.png --format json"
-)]
+#[command(after_help = include_str!("../help/query.txt"))]
 pub struct QueryArgs {
     /// The run that is being served.
     pub run: PathBuf,

@@ -17,9 +17,7 @@ use crate::{error::Error, exit::Exit, global::Global, live, output::Done, thread
 
 /// Flags of `run`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  consilium run configs/pneumonia.toml --data pneumoniamnist.npz\n  consilium run configs/kidney.toml --data kidney_ct --set federation.rounds=40 --seed 7\n  consilium run configs/pneumonia.toml --data pneumoniamnist.npz --device gpu\n  consilium run --resume runs/2026-11-20T140307Z-pneumonia-5-7f3a --data pneumoniamnist.npz\n  consilium run configs/pneumonia.toml --data pneumoniamnist.npz --site site.toml\n\nA site file says what belongs to this machine and not to the experiment:\n  [train]\n  device = \"auto\"   # or cpu, or gpu (in a build with the feature gpu-training)"
-)]
+#[command(after_help = include_str!("../help/run.txt"))]
 pub struct RunArgs {
     /// The experiment; with --resume, that of the run folder if absent.
     #[arg(required_unless_present = "resume")]
@@ -120,7 +118,7 @@ pub(crate) fn federation(experiment: &Experiment, request: Request, global: Glob
     }
     let outcome = outcome?;
 
-    let files = report::write(&options.out, &outcome, experiment.report())?;
+    let files = report::write(&options.out, &outcome, experiment.report(), &run_folder::place)?;
     let mut text = report::summary(&outcome.report);
     text.push_str(&format!("\n\n  run folder  {}", options.out.display()));
     if let Some(page) = files.iter().find(|file| file.extension().is_some_and(|extension| extension == "html")) {

@@ -14,9 +14,7 @@ use crate::{error::Error, exit::Exit, global::Global, live, live::Shown, output:
 
 /// Flags of `serve`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Several runs are served side by side: other models, or versions of one. Quotas and the flooding budget go on\nwhere the last session left them. Ctrl-C or SIGTERM ends the service in order.\n\nExamples:\n  consilium serve runs/2026-11-20T140307Z-pneumonia-7f3a\n  consilium serve runs/pneumonia-v1 runs/pneumonia-v2 --device gpu"
-)]
+#[command(after_help = include_str!("../help/serve.txt"))]
 pub struct ServeArgs {
     /// Folders of finished runs.
     #[arg(required = true, value_name = "RUN")]

@@ -3,9 +3,7 @@
 use std::path::Path;
 
 use he_agg::ckks::{Encoder, PublicKey};
-use he_agg::multiparty::{
-    GaloisKeyShare, GaloisKeySum, PublicKeyShare, PublicKeySum, R1, R2, RelinKeyShare, RelinKeySum, ServingSecret,
-};
+use he_agg::multiparty::Collective;
 use he_agg::{Preset, Stream};
 use he_infer::{ImageShape, LayerSpec, Network};
 use protocol::store::Journal;
@@ -77,24 +75,9 @@ fn query(counter: u32) -> QueryId {
 }
 
 fn keys(program: &Program, stream: &mut Stream) -> (PublicKey, EvaluationKeys) {
-    let (crs, plan) = (Crs::new(Preset::Inf13, SEED), program.key_plan());
-    let secret = ServingSecret::generate(Preset::Inf13, 1, stream).unwrap();
-    let mut public = PublicKeySum::new(&crs, 1).unwrap();
-    public.absorb(&PublicKeyShare::generate(&secret, &crs, stream).unwrap()).unwrap();
-    let (share, ephemeral) = RelinKeyShare::<R1>::generate(&secret, &crs, plan.relin_limbs, stream).unwrap();
-    let mut first = RelinKeySum::<R1>::new(&crs, plan.relin_limbs, 1).unwrap();
-    first.absorb(&share).unwrap();
-    let between = first.finish().unwrap();
-    let mut second = RelinKeySum::<R2>::new(&crs, plan.relin_limbs, 1).unwrap();
-    second.absorb(&RelinKeyShare::<R2>::generate(&secret, ephemeral, &between, stream).unwrap()).unwrap();
-    let mut keys = EvaluationKeys::new(Preset::Inf13);
-    keys.set_relinearization(second.finish(between).unwrap()).unwrap();
-    for (&steps, &limbs) in &plan.rotations {
-        let mut sum = GaloisKeySum::new(&crs, steps, limbs, 1).unwrap();
-        sum.absorb(&GaloisKeyShare::generate(&secret, &crs, steps, limbs, stream).unwrap()).unwrap();
-        keys.insert_rotation(sum.finish().unwrap()).unwrap();
-    }
-    (public.finish().unwrap(), keys)
+    let crs = Crs::new(Preset::Inf13, SEED);
+    let Collective { public, keys, .. } = Collective::new(crs, 1, program.key_plan(), stream).unwrap();
+    (public, keys)
 }
 
 /// What came of a batch, by query: the root of the result, or why there is none; and all bytes moved.

@@ -13,6 +13,7 @@
 //! ring-learning-with-errors", ePrint 2020/304.
 
 mod asker_key;
+mod collective;
 mod crs;
 mod decrypt_policy;
 mod error;
@@ -37,6 +38,7 @@ mod tests;
 
 pub use crate::ckks::{EvaluationKeys, GaloisKey, PublicKey, RelinearizationKey};
 pub use asker_key::{AskerKey, AskerPublicKey};
+pub use collective::{Collective, KeySizes};
 pub use crs::Crs;
 pub use decrypt_policy::{DecryptPolicy, noise_bound_log2};
 pub use error::CeremonyError;

@@ -19,15 +19,8 @@ use std::path::Path;
 /// First bytes of a payload that are stored.
 const PAYLOAD_BYTES: usize = 16;
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 fn hash(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }
 
 fn hash_words(words: impl IntoIterator<Item = u32>) -> String {
@@ -51,8 +44,8 @@ fn check(file: &str, found: &str) {
 fn object_lines(preset: Preset, objects: &[(&str, Vec<u8>)]) -> String {
     objects.iter().fold(String::new(), |mut text, (name, bytes)| {
         let (head, payload) = bytes.split_at(HEADER_BYTES);
-        let first = hex(&payload[..PAYLOAD_BYTES]);
-        let _ = writeln!(text, "{preset} {name} {} {} {} {first}", bytes.len(), hash(bytes), hex(head));
+        let first = hex::encode(&payload[..PAYLOAD_BYTES]);
+        let _ = writeln!(text, "{preset} {name} {} {} {} {first}", bytes.len(), hash(bytes), hex::encode(head));
         text
     })
 }
@@ -99,7 +92,7 @@ fn primes_roots_and_transforms_keep_their_values() {
     for preset in Preset::ALL {
         let params = preset.params();
         let roots = hash_words(params.p.iter().chain(&params.q).map(he_agg::Limb::root));
-        let (q, p, digest) = (params.q.len(), params.p.len(), hex(&params.digest()));
+        let (q, p, digest) = (params.q.len(), params.p.len(), hex::encode(params.digest()));
         let _ = writeln!(text, "{preset} {} {q} {p} {digest} {roots}", params.n);
     }
     text += "# degree, prime, root, SHA-256 of the transform of i -> 3 i^2 + i + 1 mod q, of the inverse of the same\n";
@@ -124,7 +117,7 @@ fn streams_and_samples_keep_their_values() {
     let mut line = |name: &str, mut stream: Stream| {
         let mut bytes = vec![0; 10_000];
         stream.fill(&mut bytes);
-        let _ = writeln!(text, "{name} {} {}", hex(&bytes[..32]), hash(&bytes));
+        let _ = writeln!(text, "{name} {} {}", hex::encode(&bytes[..32]), hash(&bytes));
     };
     let expander = |indices: &[u64]| Expander::new(&[0xaa; 32], "golden", Preset::Agg13, indices);
     line("seed", Stream::from_seed([0x5e; 32]));

@@ -1,5 +1,7 @@
 //! The hospital's part of the key ceremony. A failed check ends its participation: nothing is built on doubtful keys.
 
+use std::collections::BTreeSet;
+
 use crate::blob::{BlobKind, BodyRoot};
 use crate::ceremony::{bodies, commitment, epoch_seed, received_digest};
 use crate::facts::{CeremonyNonce, Fact};
@@ -22,6 +24,12 @@ pub(super) struct CeremonyState {
     dealings: Vec<DealingsSent>,
     serving_step: Option<KeyStep>,
     serving_plan_fits: bool,
+    /// Serving-key shares that this process was asked to make: one input each, ever.
+    asked: BTreeSet<KeyStep>,
+    /// Of those, the ones that lie ready to be uploaded.
+    ready: BTreeSet<KeyStep>,
+    /// Steps whose heads are all there while the own bodies are still being made again after a restart.
+    owed: BTreeSet<KeyStep>,
 }
 
 impl HospitalMachine {
@@ -242,9 +250,12 @@ impl HospitalMachine {
         }
         self.ceremony.serving_plan_fits = true;
         self.ceremony.serving_step = Some(it.step);
-        match self.facts.sent((7, it.step as u64, 0)).cloned() {
-            Some(sent) => out.push(HospitalOutput::Send(sent)),
-            None => out.push(HospitalOutput::MakeServingShare { step: it.step, input: it.input }),
+        if let Some(sent) = self.facts.sent((7, it.step as u64, 0)).cloned() {
+            out.push(HospitalOutput::Send(sent));
+        }
+        // After a restart as well, since the bodies were only in memory: the same input gives the same bytes.
+        if self.ceremony.asked.insert(it.step) {
+            out.push(HospitalOutput::MakeServingShare { step: it.step, input: it.input });
         }
     }
 
@@ -253,6 +264,12 @@ impl HospitalMachine {
             return;
         }
         let result = self.sign_once(HospitalMessage::ServingShareHead(ServingShareHead { step, body }), out);
+        if result.is_ok() {
+            self.ceremony.ready.insert(step);
+            if self.ceremony.owed.remove(&step) {
+                out.push(HospitalOutput::Upload { kind: step.blob_kind(), number: 0, attempt: 0, body });
+            }
+        }
         self.refuse_ceremony(result, out);
     }
 
@@ -271,9 +288,21 @@ impl HospitalMachine {
             && let Some(HospitalMessage::ServingShareHead(head)) = own.map(|own| own.body)
         {
             // The bodies follow only when every hospital is bound to its own.
-            let (kind, body) = (it.step.blob_kind(), head.body);
-            out.push(HospitalOutput::Upload { kind, number: 0, attempt: 0, body });
+            if self.ceremony.ready.contains(&it.step) {
+                let (kind, body) = (it.step.blob_kind(), head.body);
+                out.push(HospitalOutput::Upload { kind, number: 0, attempt: 0, body });
+            } else {
+                self.ceremony.owed.insert(it.step);
+            }
         }
         self.refuse_ceremony(result, out);
+    }
+
+    pub(super) fn on_serving_keys_ready(&mut self, out: &mut Vec<HospitalOutput>) {
+        // The coordinator has every share: from here on the ceremony is history, and its secrets may go.
+        if self.epoch_is_open {
+            self.read_so_far(out);
+        }
+        out.push(HospitalOutput::ServingKeysComplete);
     }
 }

@@ -30,7 +30,7 @@ pub enum HospitalInput {
     },
     /// Answer to `OpenDealings`: one did not open.
     DealingsBad,
-    /// Answer to `MakeServingShare`; the bodies are stored.
+    /// Answer to `MakeServingShare`; the bodies are at hand until they are uploaded.
     ServingShareMade {
         /// Which key.
         step: KeyStep,
@@ -74,7 +74,7 @@ pub enum HospitalInput {
         /// Why.
         reject: Reject,
     },
-    /// Answer to `OpenSum`: digest of the updated model, or `None` when a check failed.
+    /// Answer to `OpenSum`: digest of the updated model, which is sealed under that name, or `None` when a check failed.
     SumOpened {
         /// The round.
         round: RoundId,
@@ -83,7 +83,7 @@ pub enum HospitalInput {
         /// The new model.
         model: Option<Digest>,
     },
-    /// Answer to `EncryptPublish`; the ciphertexts are stored.
+    /// Answer to `EncryptPublish`; the ciphertexts are at hand until they are uploaded.
     PublishEncrypted {
         /// The publishing attempt.
         attempt: Attempt,
@@ -155,7 +155,8 @@ pub enum HospitalOutput {
         /// Why.
         reject: Reject,
     },
-    /// Make secret and dealings, seal and store a box per receiver. Answer: `Dealt`.
+    /// Make secret and dealings, seal and store a box per receiver; boxes that are stored already are kept. Answer:
+    /// `Dealt`.
     DealKeys {
         /// Public randomness of the epoch.
         epoch_seed: Digest,
@@ -170,7 +171,7 @@ pub enum HospitalOutput {
         /// Public randomness of the epoch.
         epoch_seed: Digest,
     },
-    /// Make a serving-key share. Answer: `ServingShareMade`.
+    /// Make a serving-key share; after a restart the same one again. Answer: `ServingShareMade`.
     MakeServingShare {
         /// Which key.
         step: KeyStep,
@@ -184,7 +185,7 @@ pub enum HospitalOutput {
         /// The aggregate.
         body: BodyRoot,
     },
-    /// All serving keys exist.
+    /// All serving keys exist: the ceremony's own secrets are not needed again.
     ServingKeysComplete,
     /// Train, clip, quantise, seal. Answer: `Trained` or `TrainingFailed`.
     Train {
@@ -193,7 +194,8 @@ pub enum HospitalOutput {
         /// The model to start from.
         base_model: Digest,
     },
-    /// Encrypt the round's sealed values under this attempt's `a`, once. Answer: `Encrypted`.
+    /// Encrypt the round's sealed values under this attempt's `a`. Asked again after a crash in the middle of it: the
+    /// same values give the same bytes, and the ledger refuses others. Answer: `Encrypted`.
     Encrypt {
         /// The round.
         round: RoundId,
@@ -210,7 +212,8 @@ pub enum HospitalOutput {
         /// Digest of each chunk.
         chunks: Vec<Digest>,
     },
-    /// The round's model is final.
+    /// The round's model is final: the sealed candidate of that name becomes the model. Asked again after a restart,
+    /// where it may be the model already.
     AdoptModel {
         /// The round.
         round: RoundId,
@@ -231,7 +234,8 @@ pub enum HospitalOutput {
         /// The attempt.
         attempt: Attempt,
     },
-    /// Encrypt 1/|cohort| of the model's weights under the collective public key. Answer: `PublishEncrypted`.
+    /// Encrypt 1/|cohort| of the model's weights under the collective public key; after a restart the same ciphertexts
+    /// again. Answer: `PublishEncrypted`.
     EncryptPublish {
         /// The publishing attempt.
         attempt: Attempt,

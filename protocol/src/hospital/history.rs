@@ -1,6 +1,6 @@
 //! Reading the log again after a restart: what was acted upon before is only remembered.
 //!
-//! Keys, roster and published models come back; nothing is signed, encrypted or released. The digest of the last entry
+//! Keys, roster, the adopted model and published models come back; nothing is signed, encrypted or released. The digest of the last entry
 //! must be the one that was stored, so a coordinator cannot show another past.
 
 use crate::ceremony::seed_of;
@@ -42,7 +42,11 @@ impl HospitalMachine {
             LogMessage::ServingStepDone(it) => {
                 history.outputs.push(HospitalOutput::ServingKeyReady { step: it.step, body: it.body });
             }
+            LogMessage::ServingKeysReady(_) => history.outputs.push(HospitalOutput::ServingKeysComplete),
             LogMessage::RoundOpen(it) => self.last_round = self.last_round.max(it.round),
+            LogMessage::RoundClosed(it) => {
+                self.adopted_before(it.round, &mut history.outputs);
+            }
             LogMessage::ModelPublished(it) if self.facts.is_published(it.model, it.program) => {
                 self.serving.allow(it.model, it.program);
                 history.outputs.push(HospitalOutput::ModelReady { model: it.model, program: it.program });

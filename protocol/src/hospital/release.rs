@@ -124,18 +124,29 @@ impl HospitalMachine {
         }
     }
 
+    /// The fact is the switch: whatever happens after it, this is the model.
     fn adopt(&mut self, round: RoundId, model: Digest, out: &mut Vec<HospitalOutput>) {
         self.model = model;
         self.round = None;
         self.persist(Fact::Adopted(Adopted { round, model }), out);
+        self.read_so_far(out);
         out.push(HospitalOutput::AdoptModel { round, model });
     }
 
+    /// Whether a round that is read again after a restart was adopted before; its model may still have to be put in
+    /// place, if the process ended between the two.
+    pub(super) fn adopted_before(&mut self, round: RoundId, out: &mut Vec<HospitalOutput>) -> bool {
+        let Some(model) = self.facts.adopted(round) else { return false };
+        self.model = model;
+        self.round = None;
+        if self.facts.newest_model() == Some((round, model)) {
+            out.push(HospitalOutput::AdoptModel { round, model });
+        }
+        true
+    }
+
     pub(super) fn on_round_closed(&mut self, it: &RoundClosed, out: &mut Vec<HospitalOutput>) {
-        if let Some(model) = self.facts.adopted(it.round) {
-            // Read again after a restart.
-            self.model = model;
-            self.round = None;
+        if self.adopted_before(it.round, out) {
             return;
         }
         let result = self.round_closed(it, out);

@@ -19,7 +19,7 @@ pub(super) struct RoundState {
     pub(super) open: RoundOpen,
     pub(super) attempt: Attempt,
     pub(super) trained: bool,
-    /// Attempts whose encryption this process began; others on record were cut off by a crash.
+    /// Attempts whose encryption this process asked for.
     pub(super) encrypting: BTreeSet<Attempt>,
     /// S of the first manifest; all attempts keep it.
     pub(super) cohort: Option<PartySet>,
@@ -105,8 +105,9 @@ impl HospitalMachine {
         match self.facts.sent((8, u64::from(round.0), Attempt::FIRST.0)).cloned() {
             // Encrypted before a restart: the stored chunks go out again.
             Some(sent) => self.resend_updates(round, &sent.body, out),
+            // Cut off in the middle: the values are sealed, so the same bytes come out.
             None if self.facts.is_encrypting(round, Attempt::FIRST) => {
-                self.refuse_round(round, Attempt::FIRST, Err(Reject::EncryptionInterrupted), out);
+                self.values_are_sealed(round, Some(Attempt::FIRST), out);
             }
             None => out.push(HospitalOutput::Train { round, base_model }),
         }
@@ -135,11 +136,18 @@ impl HospitalMachine {
         Ok(())
     }
 
-    fn resend_updates(&mut self, round: RoundId, first: &HospitalMessage, out: &mut Vec<HospitalOutput>) {
-        let HospitalMessage::UpdateHead(first) = first else { return };
+    /// The values of this round were sealed before a restart: no training, and `attempt` is encrypted if there is one.
+    fn values_are_sealed(&mut self, round: RoundId, attempt: Option<Attempt>, out: &mut Vec<HospitalOutput>) {
         if let Some(state) = &mut self.round {
             state.trained = true;
         }
+        if let Some(attempt) = attempt {
+            self.encrypt(round, attempt, out);
+        }
+    }
+
+    fn resend_updates(&mut self, round: RoundId, first: &HospitalMessage, out: &mut Vec<HospitalOutput>) {
+        let HospitalMessage::UpdateHead(first) = first else { return };
         let last = Attempt(first.attempt.0 + ATTEMPTS_MAX);
         for attempt in first.attempt.0..=last.0 {
             if let Some(sent) = self.facts.sent((8, u64::from(round.0), attempt)).cloned()
@@ -150,6 +158,10 @@ impl HospitalMachine {
                 out.push(HospitalOutput::Upload { kind, number, attempt, body });
             }
         }
+        // A spare that the crash cut off, or that was its turn then.
+        let ahead = (Attempt::FIRST.0..=self.ahead_until().0)
+            .find(|attempt| self.facts.sent((8, u64::from(round.0), *attempt)).is_none());
+        self.values_are_sealed(round, ahead.map(Attempt), out);
     }
 
     pub(super) fn trained(&mut self, round: RoundId, out: &mut Vec<HospitalOutput>) {
@@ -164,17 +176,23 @@ impl HospitalMachine {
         self.encrypt(round, attempt, out);
     }
 
-    /// Begins an encryption, at most once per attempt, ever.
+    /// The last attempt that is encrypted before anyone needs it. Spares belong to the first attempt only; later ones
+    /// are encrypted when they are needed.
+    fn ahead_until(&self) -> Attempt {
+        let open = self.round.as_ref().map(|state| &state.open);
+        Attempt(Attempt::FIRST.0 + open.map_or(0, |open| open.attempts_ahead.min(open.attempts_max.saturating_sub(1))))
+    }
+
+    /// Asks for an encryption: of one list of values per attempt, ever, which makes a repeat harmless.
     fn encrypt(&mut self, round: RoundId, attempt: Attempt, out: &mut Vec<HospitalOutput>) {
         let begun_here = self.round.as_mut().is_some_and(|state| !state.encrypting.insert(attempt));
         let sent = self.facts.sent((8, u64::from(round.0), attempt.0)).is_some();
         if begun_here || sent {
             return;
         }
-        if self.facts.is_encrypting(round, attempt) {
-            return self.refuse_round(round, attempt, Err(Reject::EncryptionInterrupted), out);
+        if !self.facts.is_encrypting(round, attempt) {
+            self.persist(Fact::Encrypting(Encrypting { round, attempt }), out);
         }
-        self.persist(Fact::Encrypting(Encrypting { round, attempt }), out);
         out.push(HospitalOutput::Encrypt { round, attempt });
     }
 
@@ -190,15 +208,13 @@ impl HospitalMachine {
         if state.open.round != round || state.aside || attempt < current || !self.facts.is_encrypting(round, attempt) {
             return;
         }
-        let RoundOpen { base_model, plan, attempts_ahead, attempts_max, .. } = state.open;
+        let RoundOpen { base_model, plan, .. } = state.open;
         let head = UpdateHead { round, attempt, base_model, plan, body };
         let result = self.sign_once(HospitalMessage::UpdateHead(head), out);
         if result.is_ok() {
             let (kind, number) = (BlobKind::UpdateChunk, u64::from(round.0));
             out.push(HospitalOutput::Upload { kind, number, attempt: attempt.0, body });
-            // Spares belong to the first attempt only; later ones are encrypted when they are needed.
-            let ahead_until = Attempt(Attempt::FIRST.0 + attempts_ahead.min(attempts_max - 1));
-            if attempt < ahead_until {
+            if attempt < self.ahead_until() {
                 self.encrypt(round, attempt.next(), out);
             }
         }
@@ -330,6 +346,7 @@ impl HospitalMachine {
     pub(super) fn on_round_void(&mut self, it: &RoundVoid, out: &mut Vec<HospitalOutput>) {
         if self.round.as_ref().is_some_and(|state| state.open.round == it.round) {
             self.round = None;
+            self.read_so_far(out);
             out.push(HospitalOutput::DropRound { round: it.round, reason: it.reason });
         }
     }

@@ -42,16 +42,9 @@ impl HospitalMachine {
             return;
         }
         let PublishOpen { attempt, model, program, cohort } = *it;
-        match self.facts.sent((13, 0, attempt.0)).cloned() {
-            Some(sent) => {
-                if let HospitalMessage::PublishHead(head) = &sent.body {
-                    let (kind, body) = (BlobKind::PublishChunk, head.body);
-                    out.push(HospitalOutput::Send(sent));
-                    out.push(HospitalOutput::Upload { kind, number: 0, attempt: attempt.0, body });
-                }
-            }
-            None => out.push(HospitalOutput::EncryptPublish { attempt, model, program, cohort }),
-        }
+        // After a restart as well, since the ciphertexts were only in memory: the sealed contribution gives the same ones,
+        // and other ones would contradict the signed head.
+        out.push(HospitalOutput::EncryptPublish { attempt, model, program, cohort });
     }
 
     fn check_publish(&self, it: &PublishOpen) -> Result<(), Reject> {

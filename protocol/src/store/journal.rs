@@ -22,6 +22,14 @@ pub enum JournalError {
         /// SQLite's own reason.
         source: rusqlite::Error,
     },
+    /// The disk is full.
+    #[error("journal {path}: cannot {action}: no space is left; free space on its disk, nothing was lost")]
+    NoSpace {
+        /// The journal's file.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+    },
     /// The file is not an undamaged journal.
     #[error("journal {path} is damaged ({found}); restore it from this party's own backup")]
     Damaged {
@@ -36,6 +44,22 @@ pub enum JournalError {
         /// The journal's file.
         path: PathBuf,
     },
+}
+
+impl JournalError {
+    fn sqlite(path: &Path, action: &'static str, source: rusqlite::Error) -> Self {
+        let path = path.to_path_buf();
+        match source.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::NoSpace { path, action },
+            _ => Self::Sqlite { path, action, source },
+        }
+    }
+
+    /// Whether the disk is full: the same call succeeds once there is space again.
+    #[must_use]
+    pub fn no_space_left(&self) -> bool {
+        matches!(self, Self::NoSpace { .. })
+    }
 }
 
 /// What [`Journal::insert_once`] found.
@@ -68,7 +92,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Damaged`] where the integrity check fails.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let fail = |action| move |source| JournalError::Sqlite { path: path.to_path_buf(), action, source };
+        let fail = |action| move |source| JournalError::sqlite(path, action, source);
         let connection = Connection::open(path).map_err(fail("open it"))?;
         connection
             .execute_batch(
@@ -228,7 +252,7 @@ impl Journal {
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T, JournalError> {
         let mut connection = self.connection.lock().map_err(|_| JournalError::Abandoned { path: self.path.clone() })?;
-        work(&mut connection).map_err(|source| JournalError::Sqlite { path: self.path.clone(), action, source })
+        work(&mut connection).map_err(|source| JournalError::sqlite(&self.path, action, source))
     }
 }
 
@@ -266,6 +290,33 @@ mod tests {
         assert_eq!(journal.append("b", b"z").unwrap(), 0);
         assert_eq!(journal.read("a", 1, 10).unwrap(), [b"y".to_vec()]);
         assert_eq!(journal.read("a", 0, 1).unwrap(), [b"x".to_vec()]);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_apart_and_costs_nothing_that_was_written() {
+        let journal = Journal::open(&path("full")).unwrap();
+        journal.put("facts", b"before", b"kept").unwrap();
+        // SQLite gives the same code when it may not grow as when the disk is full.
+        let limit = |pages: u32| {
+            let connection = journal.connection.lock().unwrap();
+            connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get::<_, u32>(0)).unwrap()
+        };
+        limit(1);
+        let large = vec![9; 1 << 16];
+        let refused = [
+            journal.put("facts", b"large", &large).unwrap_err(),
+            journal.insert_once("facts", b"large", &large).unwrap_err(),
+            journal.append("log", &large).unwrap_err(),
+        ];
+        for error in refused {
+            assert!(error.no_space_left() && error.to_string().contains("no space is left"), "{error}");
+        }
+        assert_eq!(journal.get("facts", b"before").unwrap(), Some(b"kept".to_vec()));
+        assert_eq!(journal.get("facts", b"large").unwrap(), None);
+        limit(1 << 20);
+        assert_eq!(journal.append("log", &large).unwrap(), 0, "space returned");
+        let other = JournalError::sqlite(Path::new("x"), "read a fact", rusqlite::Error::QueryReturnedNoRows);
+        assert!(!other.no_space_left());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! A simulated hospital: the real machine, a durable list of facts, and mock work that takes a random time.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use protocol::blob::BlobKind;
 use protocol::codec::Wire;
 use protocol::facts::{Fact, HospitalFacts};
@@ -17,6 +19,11 @@ pub(crate) struct Hospital {
     pub(crate) machine: HospitalMachine,
     /// Durable: survives crashes, in its encoded form.
     facts: Vec<Vec<u8>>,
+    /// Durable: what was quantised, by round, drawn anew with every training.
+    values: BTreeMap<u32, u64>,
+    /// Durable: the model in place, and the candidates that were sealed.
+    model: Digest,
+    candidates: BTreeSet<Digest>,
     member: Member,
     outputs: usize,
     asked: bool,
@@ -55,6 +62,9 @@ impl Hospital {
             incarnation: 0,
             machine: machine(member, roster, &[]),
             facts: Vec::new(),
+            values: BTreeMap::new(),
+            model: Digest::of("initial model", &0_u8),
+            candidates: BTreeSet::new(),
             member: member.clone(),
             outputs: 0,
             asked: false,
@@ -157,9 +167,18 @@ impl World {
                 let body = body_of("serving share", &vec![u64::from(party.number()), step as u64]);
                 self.done(party, 100, HospitalInput::ServingShareMade { step, body });
             }
-            HospitalOutput::Train { round, .. } => self.done(party, 300, HospitalInput::Trained { round }),
+            HospitalOutput::Train { round, base_model } => {
+                let drawn = self.rng.below(u64::MAX);
+                let hospital = &mut self.hospitals[usize::from(party.number()) - 1];
+                assert_eq!(hospital.model, base_model, "{party} trains from another model in round {round}");
+                hospital.values.entry(round.0).or_insert(drawn);
+                self.done(party, 300, HospitalInput::Trained { round });
+            }
             HospitalOutput::Encrypt { round, attempt } => {
-                let body = body_of("update", &vec![round.0, attempt.0, u32::from(party.number())]);
+                let values = self.hospitals[usize::from(party.number()) - 1].values[&round.0];
+                let context = [u64::from(round.0), u64::from(attempt.0), u64::from(party.number()), values];
+                let body = body_of("update", &context.to_vec());
+                self.oracle.encrypted(party, round, attempt, body);
                 self.done(party, 60, HospitalInput::Encrypted { round, attempt, body });
             }
             HospitalOutput::ReleaseShares(binding) => {
@@ -173,7 +192,13 @@ impl World {
                 assert!(*cohort == binding.cohort && lanes.len() == cohort.len());
                 let model = Some(Digest::of("model", &vec![chunks[0], binding.manifest]));
                 let (round, attempt) = (binding.round, binding.attempt);
+                self.hospitals[usize::from(party.number()) - 1].candidates.extend(model);
                 self.done(party, 80, HospitalInput::SumOpened { round, attempt, model });
+            }
+            HospitalOutput::AdoptModel { model, .. } => {
+                let hospital = &mut self.hospitals[usize::from(party.number()) - 1];
+                assert!(hospital.model == model || hospital.candidates.contains(&model), "{party} has no such model");
+                hospital.model = model;
             }
             HospitalOutput::EncryptPublish { attempt, .. } => {
                 let body = body_of("publish", &vec![attempt.0, u32::from(party.number())]);

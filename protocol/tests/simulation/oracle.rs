@@ -9,7 +9,7 @@ use protocol::log::LogEntry;
 use protocol::message::{HospitalMessage, LogMessage};
 use protocol::roster::Roster;
 use protocol::verifier::Verifier;
-use protocol::{Digest, PartyId, PartySet};
+use protocol::{Attempt, BodyRoot, Digest, PartyId, PartySet, RoundId};
 
 /// Everything ever seen, across restarts.
 pub(crate) struct Oracle {
@@ -18,7 +18,7 @@ pub(crate) struct Oracle {
     verifier: Verifier,
     signed: BTreeMap<(PartyId, &'static str, u64, u32), Vec<u8>>,
     durable: BTreeSet<(PartyId, Vec<u8>)>,
-    encrypted: BTreeSet<(PartyId, u32, u32)>,
+    encrypted: BTreeMap<(PartyId, u32, u32), BodyRoot>,
     shared: BTreeMap<(PartyId, u32, u32), ShareBinding>,
     switched: BTreeMap<(PartyId, u64), SwitchBinding>,
     cohorts: BTreeMap<u32, PartySet>,
@@ -34,7 +34,7 @@ impl Oracle {
             verifier: Verifier::new(*roster.coordinator()),
             signed: BTreeMap::new(),
             durable: BTreeSet::new(),
-            encrypted: BTreeSet::new(),
+            encrypted: BTreeMap::new(),
             shared: BTreeMap::new(),
             switched: BTreeMap::new(),
             cohorts: BTreeMap::new(),
@@ -72,10 +72,6 @@ impl Oracle {
                     assert_eq!(*known, bytes, "seed {seed}: {party} signed two {step} for {number}.{attempt}");
                 }
             }
-            HospitalOutput::Encrypt { round, attempt } => {
-                let fresh = self.encrypted.insert((party, round.0, attempt.0));
-                assert!(fresh, "seed {seed}: {party} encrypts twice in {round}.{attempt}");
-            }
             HospitalOutput::ReleaseShares(binding) => {
                 let key = (party, binding.round.0, binding.attempt.0);
                 let known = self.shared.entry(key).or_insert_with(|| binding.clone());
@@ -88,6 +84,17 @@ impl Oracle {
             }
             _ => {}
         }
+    }
+
+    /// A hospital encrypted; after a crash perhaps not for the first time, but never other bytes.
+    pub(crate) fn encrypted(&mut self, party: PartyId, round: RoundId, attempt: Attempt, body: BodyRoot) {
+        let known = *self.encrypted.entry((party, round.0, attempt.0)).or_insert(body);
+        assert_eq!(known, body, "seed {}: {party} encrypts two updates in {round}.{attempt}", self.seed);
+    }
+
+    /// What a hospital encrypted in an attempt.
+    pub(crate) fn made(&self, party: PartyId, round: RoundId, attempt: Attempt) -> Option<BodyRoot> {
+        self.encrypted.get(&(party, round.0, attempt.0)).copied()
     }
 
     /// A sum became known. No two sums on one base model may differ by fewer than two members.

@@ -77,7 +77,7 @@ fn a_lost_decryptor_costs_an_attempt_every_check_holds_and_the_model_is_served_a
     for part in [parts.encrypt, parts.network, parts.evaluate, parts.switch, parts.decrypt] {
         assert!(part.p50 > 0.0 && part.p95 < latency.p95, "{parts:?} of {latency:?}");
     }
-    let files = report::write(&out, &outcome, experiment.report()).unwrap();
+    let files = report::write(&out, &outcome, experiment.report(), &run_folder::place).unwrap();
     for name in ["report.html", "report.json", "rounds.parquet", "predictions.parquet"] {
         assert!(files.iter().any(|file| file.ends_with(name)), "{name} is missing");
     }

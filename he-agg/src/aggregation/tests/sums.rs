@@ -76,7 +76,7 @@ fn golden_identities_are_stable() {
     let mut epoch = Epoch::new(&TOY13, 5, 4, 16, Values::Random);
     let id = epoch.id(0);
     let context = epoch.context(id, &[1, 2, 3, 4], &[1, 2, 3, 4]);
-    let hex = |d: [u8; 32]| d[..8].iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let hex = |d: [u8; 32]| hex::encode(&d[..8]);
     let found = [hex(epoch.encrypt(1, id).identity()), hex(context.digest()), hex(epoch.share(1, &context).identity())];
     assert_eq!(found, GOLDEN);
 }

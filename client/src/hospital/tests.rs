@@ -1,0 +1,303 @@
+//! Three sites on real folders with real keys, and what a killed process leaves behind.
+
+mod ceremony;
+mod publishing;
+mod rounds;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use datasets::Samples;
+use he_agg::Preset;
+use he_agg::aggregation::{BlindedSum, ChunkId, ChunkSum, DecryptionShare, Flooding, LaneLayout, ShareContext};
+use he_agg::multiparty::{Crs, PublicKeyShare, PublicKeySum, R1, RelinKeyShare, RelinKeySum};
+use he_infer::{ImageShape, LayerSpec, Network, Program};
+use ndarray::Array4;
+use protocol::blob::{BlobId, BlobKind};
+use protocol::codec::Wire;
+use protocol::facts::{Adopted, Fact};
+use protocol::hospital::ShareBinding;
+use protocol::ids::{Attempt, Digest, Epoch, PartyId, QueryId, RoundId};
+use protocol::message::KeyStep;
+use protocol::party_set::PartySet;
+use protocol::roster::{Member, Roster};
+use protocol::sealed::OpeningKey;
+use protocol::signature::SigningKey;
+use tempfile::TempDir;
+
+use super::adoption::FACTS;
+use super::error::HospitalError;
+use super::observer::{Activity, Observer, Timed};
+use super::plan::HospitalPlan;
+use super::site::Site;
+use crate::train::{TrainDevice, TrainSettings};
+use crate::vault::Vault;
+
+const N: u16 = 3;
+
+fn seed() -> Digest {
+    Digest([0x5e; 32])
+}
+
+fn party(number: u16) -> PartyId {
+    PartyId::new(number).unwrap()
+}
+
+fn everyone() -> PartySet {
+    (1..=N).map(party).collect()
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    fn activity(&self, _: PartyId, _: Activity) {}
+    fn timed(&self, _: PartyId, _: RoundId, _: Timed, _: Duration) {}
+    fn switched(&self, _: PartyId, _: QueryId, _: Duration) {}
+    fn trained(&self, _: PartyId, _: RoundId, _: f64, _: usize) {}
+    fn refused(&self, _: PartyId, _: &str) {}
+}
+
+/// Six pixels squared, two classes: small enough for real keys in a test.
+fn program() -> Program {
+    let layers = vec![LayerSpec::conv(2, 3, 2), LayerSpec::quadratic(), LayerSpec::dense(2)];
+    let network = Network::new(ImageShape::new(1, 6, 6), layers).unwrap();
+    Program::compile(&network, Preset::Inf13.params()).unwrap()
+}
+
+fn plan(number: u16, program: &Arc<Program>) -> HospitalPlan {
+    let flooding = Flooding::secure(40, 1 << 14).unwrap();
+    let layout = LaneLayout::new(Preset::Agg13.params(), N, 2, 16, flooding).unwrap().with_three_contributors();
+    HospitalPlan {
+        party: party(number),
+        epoch: Epoch(1),
+        coordinator: SigningKey::from_seed(&[99; 32]).unwrap().verifying_key(),
+        plan: Digest([1; 32]),
+        parameters: Digest([2; 32]),
+        layout,
+        clip: 0.5,
+        sample_cap: 100,
+        program: Arc::clone(program),
+        serving_flooding: Flooding::secure(40, 1 << 10).unwrap(),
+        training: TrainSettings::default(),
+        device: TrainDevice::cpu(),
+        rounds: 3,
+        rounds_done: 0,
+        local_epochs: 1,
+        seed: 7,
+        min_cohort: 3,
+        attempts_max: 3,
+        own_key_queries: false,
+        answer_within: Duration::from_secs(1),
+        queries_per_asker_max: 10,
+    }
+}
+
+fn samples(number: u16) -> Samples {
+    let count = 8;
+    let images = Array4::from_shape_fn((count, 1, 6, 6), |(n, _, y, x)| {
+        ((n + usize::from(number) * 3 + y * 5 + x * 7) % 11) as f32 / 11.0
+    });
+    Samples {
+        images,
+        labels: (0..count).map(|n| (n % 2) as u8).collect(),
+        groups: (0..count as u32).collect(),
+        sites: vec![0; count],
+        names: vec![String::new(); count],
+    }
+}
+
+fn open(root: &Path, vault: Vault, plan: HospitalPlan) -> Result<Site, HospitalError> {
+    let data = samples(plan.party.number());
+    Site::open(root, vault, plan, data, Arc::new(Silent), None)
+}
+
+/// A new process in the folder of the old one: nothing but vault, journal and spool is left.
+fn reopened(site: Site, root: &Path) -> Site {
+    let plan = site.plan.clone();
+    let Site { vault, .. } = site;
+    open(root, vault, plan).unwrap()
+}
+
+struct Consortium {
+    folder: TempDir,
+    roster: Roster,
+    opening: Vec<OpeningKey>,
+    sites: Vec<Site>,
+}
+
+impl Consortium {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let opening: Vec<OpeningKey> = (1..=N).map(|_| OpeningKey::generate().unwrap()).collect();
+        let members = (1..=N).zip(&opening).map(|(number, opening)| Member {
+            party: party(number),
+            name: format!("hospital {number}"),
+            verifying: SigningKey::from_seed(&[number as u8; 32]).unwrap().verifying_key(),
+            sealing: opening.sealing_key().clone(),
+            certificate: Digest([number as u8; 32]),
+        });
+        let coordinator = SigningKey::from_seed(&[99; 32]).unwrap().verifying_key();
+        let roster = Roster::new(Epoch(1), 3, Digest([2; 32]), coordinator, members.collect()).unwrap();
+        let program = Arc::new(program());
+        let sites = (1..=N).map(|number| {
+            let root = folder.path().join(number.to_string());
+            let vault = Vault::for_tests(&root.join("vault"));
+            open(&root, vault, plan(number, &program)).unwrap()
+        });
+        let sites = sites.collect();
+        Self { folder, roster, opening, sites }
+    }
+
+    /// Dealt and opened: everybody has the keys of an epoch.
+    fn with_keys() -> Self {
+        let mut all = Self::new();
+        all.deal();
+        for number in 1..=N {
+            let boxes = all.boxes_for(number);
+            let opening = &all.opening[usize::from(number) - 1];
+            all.sites[usize::from(number) - 1].open_dealings(&all.roster, opening, &boxes).unwrap().unwrap();
+        }
+        all
+    }
+
+    fn deal(&mut self) {
+        for site in &mut self.sites {
+            site.deal_keys(&self.roster, seed()).unwrap();
+        }
+    }
+
+    fn boxes_for(&self, number: u16) -> Vec<(PartyId, Bytes)> {
+        let boxed = |site: &Site| {
+            let dealer = site.plan.party;
+            let id = BlobId::ceremony(BlobKind::Dealing, Some(dealer), u32::from(number));
+            (dealer, site.outbox.get(&id).unwrap())
+        };
+        self.sites.iter().map(boxed).collect()
+    }
+
+    fn root(&self, number: u16) -> PathBuf {
+        self.folder.path().join(number.to_string())
+    }
+
+    fn site(&mut self, number: u16) -> &mut Site {
+        &mut self.sites[usize::from(number) - 1]
+    }
+
+    /// Kills hospital `number` and starts it again.
+    fn restart(&mut self, number: u16) {
+        let root = self.root(number);
+        let at = usize::from(number) - 1;
+        let site = self.sites.remove(at);
+        self.sites.insert(at, reopened(site, &root));
+    }
+
+    /// Another process in a copy of the folder of hospital `number`, as it is now.
+    fn twin(&self, number: u16, name: &str) -> (PathBuf, Site) {
+        let (from, to) = (self.root(number), self.folder.path().join(name));
+        copy(&from, &to);
+        let vault = Vault::for_tests(&to.join("vault"));
+        let plan = self.sites[usize::from(number) - 1].plan.clone();
+        let site = open(&to, vault, plan).unwrap();
+        (to, site)
+    }
+
+    /// What the coordinator makes of all hospitals' shares of the public key.
+    fn publish_key(&mut self) {
+        let crs = Crs::new(Preset::Inf13, seed().0);
+        let mut sum = PublicKeySum::new(&crs, N).unwrap();
+        for site in &mut self.sites {
+            site.serving_share(KeyStep::PublicKey, None).unwrap();
+            let id = BlobId::ceremony(BlobKind::PublicKey, Some(site.plan.party), 0);
+            sum.absorb(&PublicKeyShare::from_bytes(&site.outbox.get(&id).unwrap(), &crs).unwrap()).unwrap();
+        }
+        let key = sum.finish().unwrap().to_bytes(&crs);
+        self.sites.iter_mut().for_each(|site| site.take_public_key(&key).unwrap());
+    }
+
+    /// The sums of the first round of the relinearisation key.
+    fn relin_sums(&mut self) -> Bytes {
+        let crs = Crs::new(Preset::Inf13, seed().0);
+        let limbs = self.sites[0].plan.program.key_plan().relin_limbs;
+        let mut sum = RelinKeySum::<R1>::new(&crs, limbs, N).unwrap();
+        for site in &mut self.sites {
+            site.serving_share(KeyStep::RelinRoundOne, None).unwrap();
+            let id = BlobId::ceremony(BlobKind::RelinRoundOne, Some(site.plan.party), 0);
+            sum.absorb(&RelinKeyShare::<R1>::from_bytes(&site.outbox.get(&id).unwrap(), &crs).unwrap()).unwrap();
+        }
+        Bytes::from(sum.finish().unwrap().to_bytes())
+    }
+
+    fn binding(&self, round: u32) -> ShareBinding {
+        ShareBinding {
+            epoch: Epoch(1),
+            round: RoundId(round),
+            attempt: Attempt::FIRST,
+            cohort: everyone(),
+            decryptors: [1, 2].map(party).into_iter().collect(),
+            manifest: Digest([7; 32]),
+            chunks: 1,
+        }
+    }
+
+    /// Trains, encrypts and adds up a round; returns the blinded sum, which nobody has opened.
+    fn sum(&mut self, round: u32) -> (ShareBinding, Vec<Bytes>) {
+        let binding = self.binding(round);
+        let (id, attempt) = (RoundId(round), Attempt::FIRST);
+        let layout = self.sites[0].plan.layout.clone();
+        let epoch = Crs::new(Preset::Inf13, seed().0).epoch();
+        let chunk = ChunkId { epoch, round, attempt: 1, chunk: 0 };
+        let context = ShareContext::new(&layout, chunk, &[1, 2, 3], &[1, 2], binding.manifest.0).unwrap();
+        let mut sum = ChunkSum::new(&layout, chunk);
+        let mut shares = Vec::new();
+        for site in &mut self.sites {
+            let party = site.plan.party;
+            site.train(id).unwrap();
+            assert_eq!(site.encrypt(id, attempt).unwrap().count, 1);
+            let place = BlobId::round(BlobKind::UpdateChunk, id, attempt, Some(party), 0);
+            sum.absorb_bytes(&site.outbox.get(&place).unwrap(), &layout).unwrap();
+        }
+        for site in self.sites.iter_mut().take(2) {
+            let party = site.plan.party;
+            site.release_shares(&binding).unwrap();
+            let place = BlobId::round(BlobKind::Share, id, attempt, Some(party), 0);
+            let share = site.outbox.get(&place).unwrap();
+            shares.push(DecryptionShare::from_bytes(&share, &layout, &context).unwrap());
+        }
+        let blinded = BlindedSum::combine(&layout, &context, &sum, &shares).unwrap();
+        (binding, vec![Bytes::from(blinded.to_bytes())])
+    }
+
+    /// A whole round, in which all hospitals adopt one model.
+    fn round(&mut self, round: u32) -> Digest {
+        let (binding, sums) = self.sum(round);
+        let opened: Vec<Digest> =
+            self.sites.iter_mut().map(|site| site.open_sum(&binding, &sums).unwrap().unwrap()).collect();
+        assert!(opened.iter().all(|model| *model == opened[0]));
+        for site in &mut self.sites {
+            state_adoption(site, round, opened[0]);
+            site.adopt(RoundId(round), opened[0]).unwrap();
+        }
+        opened[0]
+    }
+}
+
+/// What the process writes before it puts a model in place.
+fn state_adoption(site: &Site, round: u32, model: Digest) {
+    let fact = Fact::Adopted(Adopted { round: RoundId(round), model });
+    site.journal.append(&site.record(FACTS), &fact.to_bytes()).unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

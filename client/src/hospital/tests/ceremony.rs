@@ -1,0 +1,130 @@
+//! The key ceremony under kills: the same boxes, keys and shares, and no second ones.
+
+use protocol::sealed::BoxContext;
+use zeroize::Zeroizing;
+
+use super::super::dealing::Dealing;
+use super::*;
+
+/// The key share of one step, made by a process that has lived since dealing and by one that is killed before each step.
+fn shares(all: &mut Consortium, twin: Site, root: &Path) -> Site {
+    let mut twin = twin;
+    let sums = all.relin_sums();
+    for step in KeyStep::ALL {
+        twin = reopened(twin, root);
+        let input = (step == KeyStep::RelinRoundTwo).then(|| sums.clone());
+        let made = all.site(1).serving_share(step, input.clone()).unwrap();
+        assert_eq!(twin.serving_share(step, input.clone()).unwrap(), made, "{step:?}");
+        twin = reopened(twin, root);
+        assert_eq!(twin.serving_share(step, input).unwrap(), made, "{step:?}, made again");
+    }
+    twin
+}
+
+#[test]
+fn a_site_killed_between_any_two_steps_of_the_ceremony_makes_the_same_boxes_keys_and_shares() {
+    let mut all = Consortium::new();
+    all.deal();
+    let (root, mut twin) = all.twin(1, "twin");
+    let (roster, boxes) = (all.roster.clone(), all.boxes_for(1));
+    let dealt = all.site(1).deal_keys(&roster, seed()).unwrap();
+    assert_eq!(twin.deal_keys(&roster, seed()).unwrap(), dealt, "the stored boxes are the boxes");
+    assert_eq!(dealt.0, boxes_of(&all.sites[0]).iter().map(|sealed| Digest::of_bytes(sealed)).collect::<Vec<_>>());
+
+    twin = reopened(twin, &root);
+    let opened = twin.open_dealings(&roster, &all.opening[0], &boxes).unwrap();
+    assert!(opened.is_some());
+    for number in 1..=N {
+        let boxes = all.boxes_for(number);
+        let at = usize::from(number) - 1;
+        assert_eq!(all.sites[at].open_dealings(&roster, &all.opening[at], &boxes).unwrap(), opened);
+    }
+    let keys = |site: &Site| site.vault.get("epoch-keys").unwrap();
+    assert_eq!(keys(&twin), keys(&all.sites[0]));
+    // Opened again after a crash before the digest was sent: no second secret behind errors and flooding.
+    twin = reopened(twin, &root);
+    assert_eq!(twin.open_dealings(&roster, &all.opening[0], &boxes).unwrap(), opened);
+    assert_eq!(keys(&twin), keys(&all.sites[0]));
+    shares(&mut all, twin, &root);
+}
+
+fn boxes_of(site: &Site) -> Vec<Bytes> {
+    let place = |number: u16| BlobId::ceremony(BlobKind::Dealing, Some(site.plan.party), u32::from(number));
+    (1..=N).map(|number| site.outbox.get(&place(number)).unwrap()).collect()
+}
+
+#[test]
+fn a_site_killed_while_it_deals_keeps_the_boxes_it_stored_and_deals_the_same_points() {
+    let mut all = Consortium::new();
+    all.deal();
+    let (_, mut twin) = all.twin(1, "twin");
+    // As if the crash had come before the last box was on record.
+    let last = BlobId::ceremony(BlobKind::Dealing, Some(party(1)), 3);
+    twin.journal.remove("epoch-1-outbox", &last.to_bytes()).unwrap();
+    let roster = all.roster.clone();
+    twin.deal_keys(&roster, seed()).unwrap();
+    let (first, again) = (boxes_of(&all.sites[0]), boxes_of(&twin));
+    assert_eq!(first[..2], again[..2]);
+    assert_ne!(first[2], again[2], "sealing is randomised");
+    let context = BoxContext { epoch: Epoch(1), dealer: party(1), receiver: party(3), label: "dealing" };
+    let plain = |sealed: &[u8]| Zeroizing::new(all.opening[2].open(&context, sealed).unwrap().to_vec());
+    assert_eq!(plain(&first[2]), plain(&again[2]));
+    let crs = Crs::new(Preset::Inf13, seed().0);
+    assert!(Dealing::from_bytes(&plain(&again[2]), &twin.plan.layout, &crs, 1, 3).is_ok());
+}
+
+#[test]
+fn another_epoch_seed_or_another_sum_is_refused_after_a_restart_as_before() {
+    let mut all = Consortium::with_keys();
+    let roster = all.roster.clone();
+    let sums = all.relin_sums();
+    all.site(1).serving_share(KeyStep::RelinRoundTwo, Some(sums.clone())).unwrap();
+    // A sum that decodes, from shares of other bytes: one residue of the first is another one.
+    let mut other = sums.to_vec();
+    let last = other.len() - 1;
+    other[last] ^= 1;
+    for _ in 0..2 {
+        let refused = all.site(1).deal_keys(&roster, Digest([0x77; 32]));
+        assert!(matches!(refused, Err(HospitalError::OtherCeremony { what: "epoch seed" })));
+        let refused = all.site(1).serving_share(KeyStep::RelinRoundTwo, Some(Bytes::from(other.clone())));
+        assert!(matches!(refused, Err(HospitalError::OtherCeremony { .. })));
+        all.restart(1);
+    }
+    all.site(1).serving_share(KeyStep::RelinRoundTwo, Some(sums)).unwrap();
+}
+
+#[test]
+fn when_all_keys_exist_nothing_of_the_ceremony_stays() {
+    let mut all = Consortium::with_keys();
+    all.site(1).serving_share(KeyStep::Galois, None).unwrap();
+    assert!(all.site(1).dealt.is_none(), "the serving secret is not kept in memory");
+    all.site(1).finish_ceremony().unwrap();
+    all.site(1).finish_ceremony().unwrap();
+    let roster = all.roster.clone();
+    for _ in 0..2 {
+        let site = all.site(1);
+        assert!(!site.vault.contains("epoch-1-ceremony"));
+        assert!(matches!(site.serving_share(KeyStep::PublicKey, None), Err(HospitalError::NoKeys { .. })));
+        let place = BlobId::ceremony(BlobKind::Dealing, Some(party(1)), 2);
+        assert!(matches!(site.outbox.get(&place), Err(HospitalError::Store(_))), "the box's bytes are gone");
+        all.restart(1);
+    }
+    // The keys themselves stay.
+    all.site(1).restore_keys(seed()).unwrap();
+    // A round is opened only when all keys exist, so the first training comes to the same.
+    all.site(2).train(RoundId(1)).unwrap();
+    assert!(!all.site(2).vault.contains("epoch-1-ceremony"));
+    // Boxes that are gone are not dealt anew under other keys.
+    assert!(all.site(1).deal_keys(&roster, seed()).is_err());
+    assert!(!all.site(1).vault.contains("epoch-1-ceremony"));
+}
+
+#[test]
+fn boxes_from_a_secret_that_is_gone_are_not_followed_by_other_keys() {
+    let mut all = Consortium::new();
+    all.deal();
+    all.site(1).vault.remove("epoch-1-ceremony").unwrap();
+    let roster = all.roster.clone();
+    assert!(matches!(all.site(1).deal_keys(&roster, seed()), Err(HospitalError::NoKeys { .. })));
+    assert!(!all.site(1).vault.contains("epoch-1-ceremony"));
+}

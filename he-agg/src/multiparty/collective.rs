@@ -1,0 +1,115 @@
+//! A whole key ceremony in one process: of one party that holds the whole key, or of several for measurements and tests.
+//!
+//! Real hospitals never meet in one process; their driver takes the same steps one message at a time.
+
+use super::{
+    CeremonyError, Crs, EvaluationKeys, GaloisKeyShare, GaloisKeySum, KeyPlan, PublicKey, PublicKeyShare, PublicKeySum,
+    R1, R2, RelinKeyShare, RelinKeySum, ServingSecret,
+};
+use crate::stream::Stream;
+
+/// The keys of a ceremony, with everybody's secrets.
+pub struct Collective {
+    /// What the parts were made with.
+    pub crs: Crs,
+    /// Of party 1, 2, ...
+    pub secrets: Vec<ServingSecret>,
+    /// Encrypts.
+    pub public: PublicKey,
+    /// Computes.
+    pub keys: EvaluationKeys,
+}
+
+/// Bytes of keys on the wire; 0 for a key that the plan does not ask for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeySizes {
+    /// The public key.
+    pub public: usize,
+    /// The relinearisation key.
+    pub relinearization: usize,
+    /// The largest rotation key.
+    pub rotation: usize,
+    /// All rotation keys.
+    pub rotations: usize,
+}
+
+impl Collective {
+    /// Makes the keys that `plan` asks for, from the parts of `parties` parties, at least one.
+    ///
+    /// # Errors
+    /// What a ceremony says, for more parties than it takes.
+    pub fn new(crs: Crs, parties: u16, plan: &KeyPlan, stream: &mut Stream) -> Result<Self, CeremonyError> {
+        let preset = crs.preset();
+        let parties = parties.max(1);
+        let secrets =
+            (1..=parties).map(|party| ServingSecret::generate(preset, party, stream)).collect::<Result<Vec<_>, _>>()?;
+        let mut public = PublicKeySum::new(&crs, parties)?;
+        for secret in &secrets {
+            public.absorb(&PublicKeyShare::generate(secret, &crs, stream)?)?;
+        }
+        let mut keys = EvaluationKeys::new(preset);
+        if plan.relin_limbs > 0 {
+            let mut first = RelinKeySum::<R1>::new(&crs, plan.relin_limbs, parties)?;
+            let mut masks = Vec::with_capacity(secrets.len());
+            for secret in &secrets {
+                let (share, mask) = RelinKeyShare::<R1>::generate(secret, &crs, plan.relin_limbs, stream)?;
+                first.absorb(&share)?;
+                masks.push(mask);
+            }
+            let first = first.finish()?;
+            let mut second = RelinKeySum::<R2>::new(&crs, plan.relin_limbs, parties)?;
+            for (secret, mask) in secrets.iter().zip(masks) {
+                second.absorb(&RelinKeyShare::<R2>::generate(secret, mask, &first, stream)?)?;
+            }
+            keys.set_relinearization(second.finish(first)?)?;
+        }
+        for (&steps, &limbs) in &plan.rotations {
+            let mut sum = GaloisKeySum::new(&crs, steps, limbs, parties)?;
+            for secret in &secrets {
+                sum.absorb(&GaloisKeyShare::generate(secret, &crs, steps, limbs, stream)?)?;
+            }
+            keys.insert_rotation(sum.finish()?)?;
+        }
+        Ok(Self { public: public.finish()?, crs, secrets, keys })
+    }
+
+    /// What the keys take on the wire.
+    pub fn sizes(&self) -> KeySizes {
+        let preset = self.crs.preset();
+        let mut sizes = KeySizes { public: self.public.to_bytes(&self.crs).len(), ..KeySizes::default() };
+        if let Ok(key) = self.keys.relinearization(preset) {
+            sizes.relinearization = key.to_bytes(&self.crs).len();
+        }
+        for key in self.keys.rotation_steps().filter_map(|steps| self.keys.rotation(preset, steps).ok()) {
+            let bytes = key.to_bytes(&self.crs).len();
+            sizes.rotation = sizes.rotation.max(bytes);
+            sizes.rotations += bytes;
+        }
+        sizes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ckks::Encoder;
+    use crate::multiparty::HolderKey;
+    use crate::params::Preset;
+
+    #[test]
+    fn one_party_alone_decrypts_and_sizes_are_of_the_planned_keys() {
+        let mut stream = Stream::from_seed([1; 32]);
+        let plan = KeyPlan { relin_limbs: 0, rotations: [(1, 2), (2, 3)].into() };
+        let made = Collective::new(Crs::new(Preset::Inf13, [2; 32]), 0, &plan, &mut stream).unwrap();
+        let sizes = made.sizes();
+        assert_eq!(sizes.relinearization, 0);
+        assert!(sizes.public > 0 && sizes.rotation > 0 && sizes.rotations < 2 * sizes.rotation);
+        let params = Preset::Inf13.params();
+        let encoder = Encoder::new(Preset::Inf13).unwrap();
+        let plain = encoder.encode(&[0.5; 4], params.scale(), params.q.len()).unwrap();
+        let ciphertext = made.public.encrypt(&plain, &mut stream).unwrap();
+        let holder = HolderKey::new(made.secrets.into_iter().next().unwrap());
+        let values = encoder.decode(&holder.decrypt(&ciphertext).unwrap()).unwrap();
+        assert!((values[3] - 0.5).abs() < 1e-2, "{}", values[3]);
+    }
+}
