@@ -88,12 +88,9 @@ async fn host(
     let progress = Progress::load(&out)?;
     // Nobody trains here, so the cap on samples is of no consequence.
     let common = Common::new(&experiment, progress.epochs, 1)?;
-    let not_published = || FederationError::NotPublished { folder: out.clone() };
-    let folder = out.join("coordinator").join(format!("epoch-{}", progress.epochs));
     // Looked at before anything starts: a run that is not finished must not go on here.
-    if !folder.join("journal.sqlite").exists() || coordinator::published(&folder)?.is_none() {
-        return Err(not_published());
-    }
+    super::check_published(&out, &experiment)?;
+    let folder = out.join("coordinator").join(format!("epoch-{}", progress.epochs));
     let terms = common.terms()?;
     let mut enrolment = common.recall(&out)?;
     let watch = Arc::new(Watch::new(events.clone()));
