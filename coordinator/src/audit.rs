@@ -24,7 +24,7 @@ use crate::encrypted_model::model_list;
 use crate::error::CoordinatorError;
 use crate::serving_engine::ServingEngine;
 use crate::serving_keys;
-use crate::standing::{Standing, stored};
+use crate::standing::{Standing, published, stored};
 
 /// Why a query cannot be recomputed.
 #[derive(Debug, thiserror::Error)]
@@ -177,13 +177,7 @@ pub fn released_queries(folder: &Path, coordinator: VerifyingKey) -> Result<Vec<
 /// # Errors
 /// [`CoordinatorError`] where the log cannot be read.
 pub fn has_published(folder: &Path) -> Result<bool, CoordinatorError> {
-    let journal = Journal::open(&folder.join("journal.sqlite"))?;
-    let mut messages = Vec::new();
-    for (index, bytes) in (0..).zip(log_book::stored(&journal)?) {
-        messages.push(LogEntry::from_bytes(&bytes).map_err(|_| CoordinatorError::LogDamaged { index })?.message);
-    }
-    let standing = Standing::of(&messages);
-    Ok(standing.keys_ready && standing.published.is_some())
+    Ok(published(folder)?.is_some())
 }
 
 fn checked_log(journal: &Journal, coordinator: VerifyingKey) -> Result<Vec<LogMessage>, AuditError> {

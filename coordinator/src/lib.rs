@@ -22,4 +22,3 @@ mod standing;
 pub use error::CoordinatorError;
 pub use node::{Coordinator, CoordinatorPlan, CoordinatorSetup, Status};
 pub use observer::{Observer, Step};
-pub use standing::published;

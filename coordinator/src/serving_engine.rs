@@ -12,7 +12,6 @@ use he_agg::multiparty::{
     AskerPublicKey, Crs, EvaluationKeys, KeySwitchShare, QueryKey, Quorum, SwitchContext, SwitchSum,
 };
 use he_infer::{EncryptedExecutor, EncryptedModel, ExecuteError, Program};
-use protocol::PartySet;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::hospital::SwitchBinding;
 use protocol::ids::{Attempt, Digest, PartyId, QueryId};

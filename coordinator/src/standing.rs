@@ -33,7 +33,7 @@ pub(crate) struct Standing {
 ///
 /// # Errors
 /// [`CoordinatorError`] where the log cannot be read.
-pub fn published(folder: &Path) -> Result<Option<PublishedModel>, CoordinatorError> {
+pub(crate) fn published(folder: &Path) -> Result<Option<PublishedModel>, CoordinatorError> {
     let journal = Journal::open(&folder.join("journal.sqlite"))?;
     let mut log = Vec::new();
     for (index, bytes) in (0..).zip(stored(&journal)?) {

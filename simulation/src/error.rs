@@ -141,7 +141,7 @@ pub enum FederationError {
     #[error(transparent)]
     Counter(#[from] CounterError),
     /// Nothing goes on by itself.
-    #[error("{reason}; what was done is kept: consilium run --resume {} goes on from there", folder.display())]
+    #[error("{reason}; what was done is kept in {}", folder.display())]
     Paused {
         /// Why.
         reason: PauseReason,
@@ -149,7 +149,7 @@ pub enum FederationError {
         folder: PathBuf,
     },
     /// The coordinator could not read the keys or the model that it published.
-    #[error("{}: keys and model of the published run cannot be read; restore the run folder from a backup", folder.display())]
+    #[error("{}: keys and model of the published run cannot be read", folder.display())]
     CannotServe {
         /// The run folder.
         folder: PathBuf,
@@ -205,10 +205,10 @@ impl FederationError {
                 let data = if *needs_data { " --data PATH" } else { "" };
                 format!("`consilium run --resume {}{data}` trains on and publishes it", folder.display()).into()
             }
-            Self::QuorumLost { folder, .. } | Self::RoundVoid { folder, .. } => {
-                format!("`consilium run --resume {}` continues with all hospitals and new keys", folder.display())
-                    .into()
+            Self::Paused { folder, .. } => {
+                format!("`consilium run --resume {}` goes on from there, with all hospitals", folder.display()).into()
             }
+            Self::CannotServe { .. } => "restore the run folder from a backup, or start a new run".into(),
             Self::TooFewServing { .. } => "start a new run and keep all hospitals until the model is published".into(),
             Self::Counter(error) => error.remedy().into(),
             Self::Train(TrainError::NoGpu { .. }) => {
@@ -221,11 +221,9 @@ impl FederationError {
             Self::Vault(_) => "put back the hospital's folder with its passphrase and vault, or start a new run".into(),
             Self::Io { .. } => "make space or correct the permissions of the run folder, then resume the run".into(),
             Self::Damaged { .. } => "start a new run; what else is in the folder stays readable".into(),
-            Self::Coordinator(CoordinatorError::Ceremony(_) | CoordinatorError::Publish(_)) | Self::Abandoned => {
-                "`consilium run --resume RUN` with the run's folder continues after the last closed round".into()
-            }
-            Self::Coordinator(CoordinatorError::OtherRoster { .. }) => {
-                "serve the folder that the run itself wrote, not one put together from several".into()
+            Self::Abandoned => "`consilium run --resume RUN` with the run's folder goes on where it stood".into(),
+            Self::Coordinator(CoordinatorError::Resume { .. }) => {
+                "use the folder that the run itself wrote, not one put together from several".into()
             }
             error if error.is_connection() => {
                 "let this program listen and connect on 127.0.0.1, then `consilium run --resume RUN`".into()

@@ -47,7 +47,7 @@ pub(super) struct Common<'a> {
     /// Where hospitals train.
     pub(super) device: TrainDevice,
     /// Hospitals of one machine share its cores.
-    slots: Slots,
+    pub(super) slots: Slots,
 }
 
 impl<'a> Common<'a> {

@@ -12,7 +12,6 @@ use protocol::ids::{Attempt, Digest, RoundId};
 
 use super::error::{HospitalError, Step};
 use super::observer::{Activity, Timed};
-use super::parameters;
 use super::sealed::{self, RoundValues};
 use super::site::Site;
 

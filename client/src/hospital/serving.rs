@@ -16,7 +16,6 @@ use zeroize::Zeroizing;
 
 use super::error::{HospitalError, Step};
 use super::observer::Activity;
-use super::parameters;
 use super::query_keys::QueryKeys;
 use super::sealed::{self, Contribution};
 use super::site::Site;
@@ -69,7 +68,7 @@ impl Site {
     /// This hospital's part for exactly this model and cohort: the sealed one, or a new one, which is sealed.
     fn contribution(&self, attempt: Attempt, cohort: PartySet) -> Result<Contribution, HospitalError> {
         let step = "making the model contribution";
-        let (party, epoch, model) = (self.plan.party, self.plan.epoch, self.current.digest());
+        let (epoch, model) = (self.plan.epoch, self.current.digest());
         if sealed::has_contribution(&self.vault, epoch, attempt) {
             let known = sealed::contribution(&self.vault, epoch, attempt)?;
             if (known.model, known.cohort) == (model, cohort) {
