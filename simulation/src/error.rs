@@ -149,7 +149,10 @@ pub enum FederationError {
         folder: PathBuf,
     },
     /// The coordinator could not read the keys or the model that it published.
-    #[error("{}: keys and model of the published run cannot be read; restore the run folder from a backup", folder.display())]
+    #[error(
+        "{}: keys and model of the published run cannot be read; restore the run folder from a backup",
+        folder.display()
+    )]
     CannotServe {
         /// The run folder.
         folder: PathBuf,
