@@ -71,9 +71,9 @@ mod tests {
         let waiting = Arc::new(Mutex::new(Vec::new()));
         std::thread::scope(|scope| {
             for number in 0..3_u64 {
-                let (slots, order, waiting) = (slots.clone(), Arc::clone(&order), Arc::clone(&waiting));
+                let (own, order, waiting) = (slots.clone(), Arc::clone(&order), Arc::clone(&waiting));
                 scope.spawn(move || {
-                    let slot = slots.take(|ahead| waiting.lock().unwrap().push((number, ahead)));
+                    let slot = own.take(|ahead| waiting.lock().unwrap().push((number, ahead)));
                     order.lock().unwrap().push(number);
                     drop(slot);
                 });

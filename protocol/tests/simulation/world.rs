@@ -18,7 +18,6 @@ use protocol::message::LogMessage;
 use protocol::roster::{Member, Roster};
 use protocol::round::RoundEnd;
 use protocol::sealed::SealingKey;
-use protocol::signature::SigningKey;
 use protocol::terms::Terms;
 use protocol::{Attempt, Digest, Epoch, PartyId, Reject, RoundId};
 
@@ -477,35 +476,5 @@ impl World {
         if !std::mem::replace(&mut process.asked, true) {
             self.hospital(party, |driver, doing| driver.on(HospitalEvent::Ask { ticket: 1 }, doing));
         }
-    }
-
-    fn begin(&mut self, party: PartyId, incarnation: u32, id: JobId, job: HospitalJob) {
-        let (reached, longest) = match &job {
-            HospitalJob::Train { round } => (Some((round.0, Moment::BeforeUpload)), 300),
-            HospitalJob::ReleaseShares(binding) => (Some((binding.round.0, Moment::BeforeShare)), 60),
-            _ => (None, 80),
-        };
-        let number = party.number();
-        for crash in self.schedule.crashes.clone() {
-            match crash {
-                Crash::At { party: whose, round, moment } if whose == number && Some((round, moment)) == reached => {
-                    return self.after(0, Event::Dies { party });
-                }
-                Crash::Hangs { party: whose, round }
-                    if whose == number && Some((round, Moment::BeforeUpload)) == reached =>
-                {
-                    if let Some(process) = &mut self.sites[usize::from(number) - 1].process {
-                        process.hangs = true;
-                    }
-                    return;
-                }
-                _ => {}
-            }
-        }
-        if let Some(process) = &mut self.sites[usize::from(number) - 1].process {
-            process.computes = true;
-        }
-        let delay = 1 + self.rng.below(longest);
-        self.after(delay, Event::Computed { party, incarnation, id, job });
     }
 }

@@ -4,17 +4,17 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use protocol::drive::Outside;
 use protocol::drive::coordinator::{CoordinatorConfig, CoordinatorDriver};
-use protocol::drive::hospital::HospitalDriver;
+use protocol::drive::hospital::{HospitalDriver, HospitalJob};
+use protocol::drive::{JobId, Outside};
 use protocol::hospital::HospitalConfig;
 use protocol::signature::SigningKey;
 use protocol::terms::Terms;
 use protocol::{Digest, PartyId};
 
-use super::{CoordinatorProcess, HospitalProcess, World};
+use super::{CoordinatorProcess, Event, HospitalProcess, World};
 use crate::party::{Counter, Jobs, Line, SimClock};
-use crate::schedule::{Crash, Schedule};
+use crate::schedule::{Crash, Moment, Schedule};
 use crate::sim_store::SimStore;
 use crate::toy_coordinator::ToyCoordinator;
 use crate::toy_hospital::ToyHospital;
@@ -112,6 +112,37 @@ impl World {
             self.coordinator_disk.borrow_mut().is_dead = true;
         }
         self.after_coordinator();
+    }
+
+    /// Begins a job, which ends after a while, or never.
+    pub(super) fn begin(&mut self, party: PartyId, incarnation: u32, id: JobId, job: HospitalJob) {
+        let (reached, longest) = match &job {
+            HospitalJob::Train { round } => (Some((round.0, Moment::BeforeUpload)), 300),
+            HospitalJob::ReleaseShares(binding) => (Some((binding.round.0, Moment::BeforeShare)), 60),
+            _ => (None, 80),
+        };
+        let number = party.number();
+        for crash in self.schedule.crashes.clone() {
+            match crash {
+                Crash::At { party: whose, round, moment } if whose == number && Some((round, moment)) == reached => {
+                    return self.after(0, Event::Dies { party });
+                }
+                Crash::Hangs { party: whose, round }
+                    if whose == number && Some((round, Moment::BeforeUpload)) == reached =>
+                {
+                    if let Some(process) = &mut self.sites[usize::from(number) - 1].process {
+                        process.hangs = true;
+                    }
+                    return;
+                }
+                _ => {}
+            }
+        }
+        if let Some(process) = &mut self.sites[usize::from(number) - 1].process {
+            process.computes = true;
+        }
+        let delay = 1 + self.rng.below(longest);
+        self.after(delay, Event::Computed { party, incarnation, id, job });
     }
 }
 
