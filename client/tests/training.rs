@@ -7,7 +7,6 @@
 use client::train::TrainDevice;
 use client::train::{TrainError, Trainer};
 use datasets::{LoadOptions, Samples};
-use experiment::DeviceChoice;
 use experiment::train::{Augmentation, ClassWeighting, OptimizerKind, TrainSettings};
 use he_infer::{ImageShape, LayerSpec, Network};
 use metrics::Evaluation;
@@ -120,7 +119,7 @@ fn prediction_equals_the_reference_forward_pass() {
 #[cfg(feature = "gpu-training")]
 #[test]
 fn a_gpu_trains_as_the_processor_does_but_for_the_last_bits() {
-    let device = match TrainDevice::find(DeviceChoice::Gpu) {
+    let device = match TrainDevice::find(experiment::DeviceChoice::Gpu) {
         Ok(device) => device,
         Err(error) => {
             assert!(matches!(error, TrainError::NoGpu { .. }), "{error}");

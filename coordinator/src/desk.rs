@@ -17,10 +17,17 @@ use crate::node::Input;
 
 type Reply = Result<Answer, Reject>;
 
+#[derive(Default)]
+struct Calls {
+    /// Calls so far.
+    count: u64,
+    waiting: HashMap<Asked, oneshot::Sender<Reply>>,
+}
+
 /// Calls that wait for the driver's word; as many as the server's limits let in.
 #[derive(Clone, Default)]
 pub(crate) struct Waiting {
-    all: Arc<Mutex<(u64, HashMap<Asked, oneshot::Sender<Reply>>)>>,
+    all: Arc<Mutex<Calls>>,
 }
 
 impl Waiting {
@@ -28,16 +35,16 @@ impl Waiting {
         let (sender, receiver) = oneshot::channel();
         // A panic elsewhere leaves calls behind that are still to be answered.
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.0 += 1;
-        let asked = Asked(all.0);
-        all.1.insert(asked, sender);
+        all.count += 1;
+        let asked = Asked(all.count);
+        all.waiting.insert(asked, sender);
         (asked, receiver)
     }
 }
 
 impl CoordinatorNet for Waiting {
     fn answer(&mut self, to: Asked, answer: Reply) {
-        let waiting = self.all.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&to);
+        let waiting = self.all.lock().unwrap_or_else(PoisonError::into_inner).waiting.remove(&to);
         if let Some(waiting) = waiting {
             // Whoever asked may be gone; then the answer is forgotten.
             let _ = waiting.send(answer);
