@@ -12,14 +12,18 @@ pub fn probe() -> Vec<Probed> {
     Vec::new()
 }
 
+/// Has no values. It is private, so that users compile the same code as for a GPU, and are not told that it is dead.
+#[derive(Clone, Debug)]
+enum Nowhere {}
+
 /// No device can be opened, so there is none of these.
-#[derive(Clone, Copy, Debug)]
-pub enum Gpu {}
+#[derive(Clone, Debug)]
+pub struct Gpu(Nowhere);
 
 /// A polynomial on a device that cannot be opened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct GpuPoly<D> {
-    nowhere: Gpu,
+    nowhere: Nowhere,
     domain: PhantomData<D>,
 }
 
@@ -41,12 +45,12 @@ impl Gpu {
 
     /// The device it computes on.
     pub fn adapter(&self) -> &Probed {
-        match *self {}
+        match self.0 {}
     }
 
     /// What has crossed the border between processor and device so far.
     pub fn traffic(&self) -> Traffic {
-        match *self {}
+        match self.0 {}
     }
 
     /// Waits until the device has done all work issued so far.
@@ -54,7 +58,7 @@ impl Gpu {
     /// # Errors
     /// None, since there is no device.
     pub fn synchronise(&self) -> Outcome<()> {
-        match *self {}
+        match self.0 {}
     }
 }
 
@@ -62,58 +66,58 @@ impl Backend for Gpu {
     type Poly<D: Domain> = GpuPoly<D>;
 
     fn params(&self) -> &'static Params {
-        match *self {}
+        match self.0 {}
     }
 
     fn upload<D: Domain>(&self, _: &[&Poly<D>]) -> Outcome<Vec<GpuPoly<D>>> {
-        match *self {}
+        match self.0 {}
     }
 
     fn download<D: Domain>(&self, _: &[&GpuPoly<D>]) -> Outcome<Vec<Poly<D>>> {
-        match *self {}
+        match self.0 {}
     }
 
     fn truncate<D: Domain>(&self, _: &mut GpuPoly<D>, _: usize) {
-        match *self {}
+        match self.0 {}
     }
 
     fn forward(&self, _: &Basis, _: Vec<GpuPoly<Coeff>>) -> Outcome<Vec<GpuPoly<Eval>>> {
-        match *self {}
+        match self.0 {}
     }
 
     fn inverse(&self, _: &Basis, _: &Basis, _: &[u32], _: &[&GpuPoly<Eval>]) -> Outcome<Vec<GpuPoly<Coeff>>> {
-        match *self {}
+        match self.0 {}
     }
 
     fn convert(&self, _: &Basis, _: &Basis, _: &Basis, _: &[&GpuPoly<Coeff>]) -> Outcome<Vec<GpuPoly<Coeff>>> {
-        match *self {}
+        match self.0 {}
     }
 
     fn sum<D: Domain>(&self, _: &Basis, _: &[&[&GpuPoly<D>]]) -> Outcome<Vec<GpuPoly<D>>> {
-        match *self {}
+        match self.0 {}
     }
 
     fn subtract<D: Domain>(&self, _: &Basis, _: &[[&GpuPoly<D>; 2]]) -> Outcome<Vec<GpuPoly<D>>> {
-        match *self {}
+        match self.0 {}
     }
 
     fn multiply_accumulate(&self, _: &Basis, _: &[&[[&GpuPoly<Eval>; 2]]]) -> Outcome<Vec<GpuPoly<Eval>>> {
-        match *self {}
+        match self.0 {}
     }
 
     fn tensor(&self, _: &Basis, _: &[Vec<TensorTerm<'_, Self>>]) -> Outcome<Vec<[GpuPoly<Eval>; 3]>> {
-        match *self {}
+        match self.0 {}
     }
 
     fn automorphism(&self, _: &Basis, _: &[(&GpuPoly<Eval>, &Automorphism)]) -> Outcome<Vec<GpuPoly<Eval>>> {
-        match *self {}
+        match self.0 {}
     }
 
     fn quotient(&self, _: &Basis, _: usize, _: &[u32], _: &[Quotient<'_, Self>]) -> Outcome<Vec<GpuPoly<Eval>>> {
-        match *self {}
+        match self.0 {}
     }
 
     fn gadget_product(&self, _: usize, _: &[GadgetTerm<'_, Self>]) -> Outcome<Vec<[GpuPoly<Eval>; 2]>> {
-        match *self {}
+        match self.0 {}
     }
 }
