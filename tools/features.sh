@@ -13,7 +13,7 @@ check() {
 check -p consilium --features gpu-training
 # README: SPIR-V for drivers of real GPUs.
 check -p consilium --features spirv
-# A reader of data without tables.
-check -p datasets --no-default-features
+# README: a hospital without a GPU.
+check -p consilium --no-default-features
 # CONTRIBUTING: `cargo lean`.
 check -p client --no-default-features

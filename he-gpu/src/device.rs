@@ -1,5 +1,6 @@
 //! The device: which one it is, and the one queue on which all work for it is issued.
 
+use crate::adapter::{DeviceKind, OpenError, Probed};
 use cubecl::client::Client;
 use cubecl::wgpu::{AutoGraphicsApi, RuntimeOptions, WgpuDevice, try_init_setup, wgpu};
 use cubecl_environment::stream::Stream;
@@ -7,70 +8,6 @@ use he_agg::backend::{BackendError, Outcome};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
-
-/// What a device is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceKind {
-    /// A GPU with memory of its own.
-    Discrete,
-    /// A GPU that shares the processor's memory.
-    Integrated,
-    /// A GPU behind a virtual machine, or one that does not say what it is.
-    Other,
-    /// A rasteriser that runs on the processor: exact, and slower than the processor itself.
-    Software,
-}
-
-/// An adapter that was found, fit for use or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Probed {
-    /// The adapter's name.
-    pub name: String,
-    /// Its driver, with the driver's version.
-    pub driver: String,
-    /// The interface it is reached through: vulkan, metal, dx12, gl.
-    pub api: String,
-    /// What it is.
-    pub kind: DeviceKind,
-}
-
-impl Probed {
-    fn new(info: &wgpu::AdapterInfo) -> Self {
-        let kind = match info.device_type {
-            wgpu::DeviceType::DiscreteGpu => DeviceKind::Discrete,
-            wgpu::DeviceType::IntegratedGpu => DeviceKind::Integrated,
-            wgpu::DeviceType::Cpu => DeviceKind::Software,
-            // A software renderer behind OpenGL does not say that it is one.
-            _ if info.name.contains("llvmpipe") || info.name.contains("softpipe") => DeviceKind::Software,
-            _ => DeviceKind::Other,
-        };
-        let driver = [info.driver.as_str(), info.driver_info.as_str()].join(" ").trim().to_owned();
-        Self { name: info.name.clone(), driver, api: info.backend.to_string(), kind }
-    }
-}
-
-impl fmt::Display for Probed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}, {})", self.name, self.api, self.driver)
-    }
-}
-
-/// Why there is no device to compute on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no GPU can be used: {reason}; found {}", list(.found))]
-pub struct OpenError {
-    /// What the graphics library said.
-    pub reason: String,
-    /// The adapters that are there all the same.
-    pub found: Vec<Probed>,
-}
-
-fn list(found: &[Probed]) -> String {
-    if found.is_empty() {
-        return "no adapter for Vulkan, Metal, DirectX 12 or OpenGL (is a driver installed?)".to_owned();
-    }
-    found.iter().map(Probed::to_string).collect::<Vec<_>>().join(", ")
-}
 
 /// All adapters of this machine, on every interface.
 pub fn probe() -> Vec<Probed> {
@@ -80,9 +17,22 @@ pub fn probe() -> Vec<Probed> {
         let descriptor =
             wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
         let adapters = cubecl::future::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends));
-        adapters.iter().map(|adapter| Probed::new(&adapter.get_info())).collect()
+        adapters.iter().map(|adapter| probed(&adapter.get_info())).collect()
     })
     .unwrap_or_default()
+}
+
+fn probed(info: &wgpu::AdapterInfo) -> Probed {
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => DeviceKind::Discrete,
+        wgpu::DeviceType::IntegratedGpu => DeviceKind::Integrated,
+        wgpu::DeviceType::Cpu => DeviceKind::Software,
+        // A software renderer behind OpenGL does not say that it is one.
+        _ if info.name.contains("llvmpipe") || info.name.contains("softpipe") => DeviceKind::Software,
+        _ => DeviceKind::Other,
+    };
+    let driver = [info.driver.as_str(), info.driver_info.as_str()].join(" ").trim().to_owned();
+    Probed { name: info.name.clone(), driver, api: info.backend.to_string(), kind }
 }
 
 /// A device with its queue. There is one per process.
@@ -115,14 +65,14 @@ impl Device {
         if let Some(device) = Self::start_cuda() {
             return Ok(Arc::new(device));
         }
-        let refused = |reason: String| OpenError { reason, found: probe() };
+        let refused = |reason: String| OpenError::Unusable { reason, found: probe() };
         let wanted = WgpuDevice::default();
         let opened = catch_unwind(|| {
             let setup = RuntimeOptions::try_default()
                 .and_then(|options| try_init_setup::<AutoGraphicsApi>(&wanted, options))
                 .map_err(|error| error.to_string())?;
             let client = cubecl::Device::Wgpu(wanted.clone()).client();
-            let adapter = Probed::new(&setup.adapter.get_info());
+            let adapter = probed(&setup.adapter.get_info());
             Ok(Self { client, stream: Stream::new(), adapter })
         });
         match opened {

@@ -29,17 +29,6 @@ pub(crate) struct Engine {
     launches: AtomicU64,
 }
 
-/// What has crossed the border between processor and device so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Traffic {
-    /// Bytes to the device: polynomials, constants, tables of operands.
-    pub uploaded: u64,
-    /// Bytes back.
-    pub downloaded: u64,
-    /// Kernels launched.
-    pub launches: u64,
-}
-
 /// One row to be transformed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Transform {

@@ -1,8 +1,9 @@
 //! The backend.
 
+use crate::adapter::{DeviceKind, OpenError, Probed, Traffic};
 use crate::conversion::Conversion;
-use crate::device::{Device, DeviceKind, OpenError, Probed, probe};
-use crate::engine::{Engine, Inner, Sum, Traffic, Transform};
+use crate::device::{Device, probe};
+use crate::engine::{Engine, Inner, Sum, Transform};
 use crate::kernels::{NEGATIVE, NONE};
 use crate::plans::{Divide, Kept, Lift};
 use crate::poly::GpuPoly;
@@ -54,7 +55,7 @@ impl Gpu {
         // A rasteriser takes seconds to compile what a GPU needs unrolled.
         let unroll = device.adapter().kind != DeviceKind::Software;
         let engine = Engine::new(device, params, unroll)
-            .map_err(|error| OpenError { reason: error.to_string(), found: probe() })?;
+            .map_err(|error| OpenError::Unusable { reason: error.to_string(), found: probe() })?;
         let product = |limb: &Limb| {
             let modulus = limb.modulus();
             let reduced = params.p.iter().map(|p| modulus.reduce_u64(u64::from(p.modulus().value())));

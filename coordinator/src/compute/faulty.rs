@@ -40,7 +40,7 @@ impl FaultyHost {
     /// The choice of this device.
     pub(crate) fn chosen(&self) -> Compute {
         let host = self.clone();
-        Compute::choose_from(DeviceChoice::Gpu, || Ok::<_, String>(host)).unwrap()
+        Compute::choose_from(DeviceChoice::Gpu, || Ok(host)).unwrap()
     }
 }
 

@@ -17,6 +17,7 @@ use std::sync::{Arc, OnceLock};
 
 use he_agg::DeviceChoice;
 use he_agg::simd::Isa;
+use he_gpu::OpenError;
 pub use he_gpu::{DeviceKind, Probed};
 
 pub use device::Moved;
@@ -35,6 +36,21 @@ pub enum ComputeError {
         /// What was looked for and found.
         probed: String,
     },
+    /// A GPU was asked for, and this program was built to compute on none.
+    #[error("a GPU was asked for: {source}, or compute on the processor (--device cpu)")]
+    NotBuilt {
+        /// Says how to build one that does.
+        source: OpenError,
+    },
+}
+
+impl From<OpenError> for ComputeError {
+    fn from(source: OpenError) -> Self {
+        match source {
+            OpenError::NotBuilt => Self::NotBuilt { source },
+            OpenError::Unusable { .. } => Self::NoGpu { probed: source.to_string() },
+        }
+    }
 }
 
 /// Where arithmetic happens. Copies share the device and its fate.
@@ -79,21 +95,21 @@ impl Compute {
     /// Opens what is asked for. With [`DeviceChoice::Cpu`] no device is looked for.
     ///
     /// # Errors
-    /// [`ComputeError::NoGpu`], only with [`DeviceChoice::Gpu`].
+    /// [`ComputeError`], only with [`DeviceChoice::Gpu`].
     pub fn choose(choice: DeviceChoice) -> Result<Self, ComputeError> {
         Self::choose_from(choice, gpu::open)
     }
 
-    pub(crate) fn choose_from<H: Host, E: fmt::Display>(
+    pub(crate) fn choose_from<H: Host>(
         choice: DeviceChoice,
-        open: impl FnOnce() -> Result<H, E>,
+        open: impl FnOnce() -> Result<H, OpenError>,
     ) -> Result<Self, ComputeError> {
         if choice == DeviceChoice::Cpu {
             return Ok(Self::cpu());
         }
         let host = match open() {
             Ok(host) => host,
-            Err(error) if choice == DeviceChoice::Gpu => return Err(ComputeError::NoGpu { probed: error.to_string() }),
+            Err(error) if choice == DeviceChoice::Gpu => return Err(error.into()),
             Err(error) => return Ok(Self::processor(choice, error.to_string())),
         };
         let device = host.device();

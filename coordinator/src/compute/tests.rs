@@ -8,7 +8,7 @@ use super::*;
 
 fn absent() -> Result<FaultyHost, OpenError> {
     let old = Probed { kind: DeviceKind::Other, ..FaultyHost::new(Fault::None).device() };
-    Err(OpenError { reason: "no compute shaders".to_owned(), found: vec![old] })
+    Err(OpenError::Unusable { reason: "no compute shaders".to_owned(), found: vec![old] })
 }
 
 fn present(kind: DeviceKind) -> impl FnOnce() -> Result<FaultyHost, OpenError> {
@@ -36,6 +36,28 @@ fn a_gpu_that_is_not_there_is_an_error_that_names_what_was_found() {
     assert_eq!((auto.device(), auto.warning(), auto.choice()), (None, None, DeviceChoice::Auto));
     assert!(auto.to_string().starts_with("computing on the processor ("), "{auto}");
     assert!(auto.to_string().contains("no compute shaders"), "{auto}");
+}
+
+#[test]
+fn a_build_without_gpu_support_says_so_and_what_to_do() {
+    let refuse = || Err::<FaultyHost, _>(OpenError::NotBuilt);
+    let error = Compute::choose_from(DeviceChoice::Gpu, refuse).unwrap_err();
+    assert_eq!(error, ComputeError::NotBuilt { source: OpenError::NotBuilt });
+    for part in ["this build has no GPU support", "rebuild with --features gpu", "--device cpu"] {
+        assert!(error.to_string().contains(part), "{part} is not in: {error}");
+    }
+    assert!(!error.to_string().contains("driver"), "{error}");
+    let auto = Compute::choose_from(DeviceChoice::Auto, refuse).unwrap();
+    assert!(auto.to_string().starts_with("computing on the processor ("), "{auto}");
+    assert!(auto.to_string().ends_with(": this build has no GPU support; rebuild with --features gpu"), "{auto}");
+}
+
+/// What this build really does, which depends on the feature.
+#[cfg(not(feature = "gpu"))]
+#[test]
+fn without_the_feature_no_device_is_opened() {
+    assert_eq!(Compute::choose(DeviceChoice::Gpu).unwrap_err(), ComputeError::NotBuilt { source: OpenError::NotBuilt });
+    assert!(Compute::choose(DeviceChoice::Auto).unwrap().device().is_none());
 }
 
 #[test]
