@@ -314,6 +314,7 @@ fn table(rows: &[Row]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::progress::Unseen;
 
     fn arguments(hospitals: u16, preset: Option<&str>, security: Option<u32>) -> AggregateArgs {
         AggregateArgs {

@@ -7,6 +7,7 @@
 use client::train::TrainDevice;
 use client::train::{TrainError, Trainer};
 use datasets::{LoadOptions, Samples};
+#[cfg(feature = "gpu-training")]
 use experiment::DeviceChoice;
 use experiment::train::{Augmentation, ClassWeighting, OptimizerKind, TrainSettings};
 use he_infer::{ImageShape, LayerSpec, Network};

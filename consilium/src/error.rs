@@ -1,5 +1,6 @@
 //! Everything that ends an invocation, with a code for scripts, a place and a remedy for people.
 
+use bench::BenchError;
 use client::counter::CounterError;
 use client::train::TrainError;
 use coordinator::{audit::AuditError, compute::ComputeError};
@@ -8,8 +9,6 @@ use report::ReportError;
 use simulation::FederationError;
 use simulation::dropout::DropOutError;
 use simulation::run_folder::RunFolderError;
-
-use crate::bench::BenchError;
 
 /// Why an invocation failed. [`crate::exit::of`] gives its exit code.
 #[derive(Debug, thiserror::Error)]

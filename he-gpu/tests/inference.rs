@@ -8,8 +8,8 @@ mod device;
 #[path = "../../he-infer/tests/random/mod.rs"]
 mod random;
 
-use ceremony::Ceremony;
 use he_agg::ckks::Ciphertext;
+use he_agg::multiparty::Collective;
 use he_agg::{Preset, Stream};
 use he_infer::{EncryptedExecutor, EncryptedModel, ImageShape, LayerSpec, Network, PlainModel, Program};
 use random::Random;
@@ -18,7 +18,7 @@ fn agree(image: ImageShape, layers: &[LayerSpec], preset: Preset) {
     let Some(gpu) = device::open(preset.params()) else { return };
     let network = Network::new(image, layers.to_vec()).unwrap();
     let program = Program::compile(&network, preset.params()).unwrap();
-    let Ceremony { crs, secrets, public_key, keys } = Ceremony::run(preset, 1, program.key_plan());
+    let Collective { crs, secrets, public: public_key, keys } = ceremony::keys(preset, 1, program.key_plan());
     assert_eq!((crs.preset(), secrets.len()), (preset, 1));
     let mut random = Random::new(u64::from(preset.number()));
     let parameters = random.parameters(&network);

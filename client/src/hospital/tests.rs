@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use datasets::Samples;
+use experiment::train::TrainSettings;
 use he_agg::Preset;
 use he_agg::aggregation::{BlindedSum, ChunkId, ChunkSum, DecryptionShare, Flooding, LaneLayout, ShareContext};
 use he_agg::multiparty::{Crs, PublicKeyShare, PublicKeySum, R1, RelinKeyShare, RelinKeySum};
@@ -32,7 +33,7 @@ use super::error::HospitalError;
 use super::observer::{Activity, Observer, Timed};
 use super::plan::HospitalPlan;
 use super::site::Site;
-use crate::train::{TrainDevice, TrainSettings};
+use crate::train::TrainDevice;
 use crate::vault::Vault;
 
 const N: u16 = 3;

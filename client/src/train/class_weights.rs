@@ -48,8 +48,7 @@ mod tests {
     #[test]
     fn balanced_weights_are_inverse_to_the_counts() {
         let labels = [0, 0, 0, 0, 1, 1, 2];
-        let weights = weights(ClassWeighting::Balanced, &labels, 3);
-        assert_eq!(weights, vec![1.0, 2.0, 4.0]);
+        assert_eq!(weights(ClassWeighting::Balanced, &labels, 3), vec![1.0, 2.0, 4.0]);
         assert_eq!(weights(ClassWeighting::None, &labels, 3), vec![1.0; 3]);
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use he_agg::backend::{Backend, BackendError, Basis, Cpu, Division, GadgetTerm, Outcome, Quotient, TensorTerm};
-use he_agg::{Automorphism, Coeff, Eval, Params, Poly, ring::Domain};
+use he_agg::{Automorphism, Coeff, DeviceChoice, Eval, Params, Poly, ring::Domain};
 use he_gpu::{DeviceKind, Probed};
 
 use super::{Compute, Host, Moved};
