@@ -1,5 +1,7 @@
 //! Everything that ends an invocation, with a code for scripts, a place and a remedy for people.
 
+use std::borrow::Cow;
+
 use bench::BenchError;
 use client::counter::CounterError;
 use client::train::TrainError;
@@ -9,6 +11,8 @@ use report::ReportError;
 use simulation::FederationError;
 use simulation::dropout::DropOutError;
 use simulation::run_folder::RunFolderError;
+
+use crate::threads::ThreadsError;
 
 /// Why an invocation failed. [`crate::exit::of`] gives its exit code.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +42,9 @@ pub enum Error {
         /// How many there are.
         hospitals: u16,
     },
+    /// An image to ask about.
+    #[error(transparent)]
+    Picture(datasets::DataError),
     /// A folder without a log.
     #[error("{}: no journal.sqlite in it, so it is no coordinator's folder", folder.display())]
     NoTranscript {
@@ -50,6 +57,9 @@ pub enum Error {
     /// A device to compute on.
     #[error(transparent)]
     Compute(#[from] ComputeError),
+    /// Threads to compute with.
+    #[error(transparent)]
+    Threads(#[from] ThreadsError),
     /// The run folder.
     #[error(transparent)]
     RunFolder(#[from] RunFolderError),
@@ -77,11 +87,14 @@ impl Error {
             Self::DropOut(_) => "drop_invalid",
             Self::NoData { .. } => "no_data",
             Self::NoHospital { .. } => "no_hospital",
+            Self::Picture(_) => "picture",
             Self::NoTranscript { .. } => "no_transcript",
             Self::Audit(_) => "audit",
             Self::Compute(_) => "no_gpu",
+            Self::Threads(_) => "threads",
             Self::Federation(FederationError::Counter(CounterError::Refused(_))) => "query_refused",
             Self::Federation(FederationError::Counter(_)) => "not_served",
+            Self::Federation(FederationError::NotPublished { .. }) => "not_published",
             Self::RunFolder(RunFolderError::OtherPlan { .. }) => "resume_other_plan",
             Self::RunFolder(_) => "run_folder",
             Self::Federation(FederationError::Train(TrainError::NoGpu { .. })) => "no_gpu",
@@ -101,6 +114,8 @@ impl Error {
             Self::DropOut(_) => Some("--drop".to_owned()),
             Self::NoHospital { .. } => Some("--hospital".to_owned()),
             Self::Compute(_) => Some("--device".to_owned()),
+            Self::Threads(_) => Some("compute.threads".to_owned()),
+            Self::Federation(FederationError::NotPublished { folder, .. }) => Some(folder.display().to_string()),
             Self::NoTranscript { folder } => Some(folder.display().to_string()),
             Self::RunFolder(error) => Some(error.folder().display().to_string()),
             Self::Bench(error) => error.flag().map(str::to_owned),
@@ -109,33 +124,119 @@ impl Error {
     }
 
     /// What to do about it.
-    pub fn remedy(&self) -> &'static str {
+    pub fn remedy(&self) -> Cow<'static, str> {
         match self {
-            Self::Experiment(ExperimentError::Unreadable { .. }) => "check the path; `consilium demo` needs no file",
-            Self::Experiment(ExperimentError::Override { .. }) => "for example --set federation.rounds=20",
-            Self::Experiment(_) => "change the lines named above; `consilium plan FILE` checks without running",
-            Self::DropOut(_) => "for example --drop hospital-2@2:after-upload",
-            Self::NoData { .. } => "add --data PATH",
-            Self::NoHospital { .. } => "choose a number from 1 on",
-            Self::Compute(_) => "--device auto takes a GPU only where there is one; --device cpu looks for none",
-            Self::NoTranscript { .. } => "name the folder coordinator/epoch-N of the run, or a copy of it",
-            Self::Audit(AuditError::Unknown { .. }) => "`consilium audit queries RUN` lists them",
-            Self::Audit(_) => "see the message above",
-            Self::Federation(FederationError::Counter(_) | FederationError::NotPublished { .. }) => {
-                "see the message above"
+            Self::Experiment(ExperimentError::Unreadable { .. }) => {
+                "check the path; `consilium demo` needs no file".into()
             }
-            Self::Federation(FederationError::Train(TrainError::NoGpu { .. })) => {
-                "set device = \"auto\" or \"cpu\" under [train] in the site file"
-            }
-            Self::RunFolder(RunFolderError::OtherPlan { .. }) => {
-                "resume with the same file and the same --set, or start a new run"
-            }
-            Self::RunFolder(RunFolderError::NotEmpty { .. }) => "choose another --out, or continue it with --resume",
-            Self::RunFolder(_) => "choose another --out",
-            Self::Federation(_) => "see the message above; what was finished is in the run folder",
-            Self::Report(_) => "check space and permissions of the run folder",
-            Self::Bench(error) => error.remedy(),
-            Self::Output(_) => "check where the output goes",
+            Self::Experiment(ExperimentError::Override { .. }) => "for example --set federation.rounds=20".into(),
+            Self::Experiment(_) => "change the named lines; `consilium plan FILE` checks without running".into(),
+            Self::DropOut(_) => "for example --drop hospital-2@2:after-upload".into(),
+            Self::NoData { .. } => "add --data PATH".into(),
+            Self::NoHospital { hospitals, .. } => format!("choose a number from 1 to {hospitals}").into(),
+            Self::Compute(_) => "--device auto takes a GPU only where there is one; --device cpu looks for none".into(),
+            Self::Threads(_) => "lower compute.threads, or set it to \"auto\" for one per core".into(),
+            Self::Picture(_) => "name PNG or JPEG files; a damaged or foreign one has to be saved anew".into(),
+            Self::NoTranscript { .. } => "name the folder coordinator/epoch-N of the run, or a copy of it".into(),
+            Self::Audit(error) => of_audit(error).into(),
+            Self::RunFolder(error) => error.remedy(),
+            Self::Federation(error) => error.remedy(),
+            Self::Report(_) => "check space and permissions of the run folder".into(),
+            Self::Bench(error) => error.remedy().into(),
+            Self::Output(_) => "check where the output goes".into(),
         }
+    }
+}
+
+fn of_audit(error: &AuditError) -> &'static str {
+    match error {
+        AuditError::Folder(_) => "check the folder's path and permissions, or audit another copy with --folder",
+        AuditError::Log(_) => "compare with other hospitals' copies of the log, and trust no answer until they agree",
+        AuditError::Unknown { known: 0, .. } => {
+            "have a hospital ask first: `consilium serve RUN`, `consilium query RUN`"
+        }
+        AuditError::Unknown { .. } => "`consilium audit queries RUN` lists them",
+        AuditError::Forgotten { .. } => "choose one of the newest that `consilium audit queries RUN` lists",
+        AuditError::OtherProgram { .. } => "name the run in which the query was answered",
+        // The enum may grow in its own crate.
+        _ => "audit another copy of the coordinator's folder with --folder",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::path::PathBuf;
+
+    use client::vault::VaultError;
+    use coordinator::CoordinatorError;
+    use protocol::message::VoidReason;
+
+    use super::*;
+
+    fn samples() -> Vec<Error> {
+        let (folder, io) = (|| PathBuf::from("runs/x"), || std::io::Error::from(ErrorKind::PermissionDenied));
+        let reason = VoidReason::QuorumLost { have: 2, need: 4 };
+        let federation = [
+            FederationError::Data(datasets::DataError::Io { path: folder(), source: io() }),
+            FederationError::Classes { found: 2, names: "a, b".to_owned(), expected: 3 },
+            FederationError::SampleCap { hospital: 1, samples: 9, cap: 8 },
+            FederationError::NotPublished { folder: folder(), closed: 0, rounds: 3, needs_data: true },
+            FederationError::QuorumLost { round: 2, reason, folder: folder() },
+            FederationError::RoundVoid { round: 2, reason, folder: folder() },
+            FederationError::TooFewServing { folder: folder(), found: 2, threshold: 4 },
+            FederationError::Counter(CounterError::Closed { path: folder(), source: io() }),
+            FederationError::Counter(CounterError::Refused("the quota is spent".to_owned())),
+            FederationError::Train(TrainError::NoGpu { reason: "none".to_owned() }),
+            FederationError::Train(TrainError::NoSamples),
+            FederationError::Vault(VaultError::WrongPassphrase { path: folder() }),
+            FederationError::Io { action: "write", path: folder(), source: io() },
+            FederationError::Damaged { path: folder(), found: "no JSON".to_owned() },
+            FederationError::Coordinator(CoordinatorError::OtherRoster { folder: folder() }),
+            FederationError::Abandoned,
+            FederationError::TrustedHolder,
+        ];
+        let audits = [
+            AuditError::Folder(CoordinatorError::Abandoned),
+            AuditError::Unknown { query: "1-1".parse().expect("a query"), known: 0, newest: "-".to_owned() },
+            AuditError::Unknown { query: "1-1".parse().expect("a query"), known: 3, newest: "2-1".to_owned() },
+            AuditError::Forgotten { query: "1-1".parse().expect("a query"), kept: 256 },
+        ];
+        let folders = [
+            RunFolderError::Missing { folder: folder() },
+            RunFolderError::NotARun { folder: folder() },
+            RunFolderError::NotEmpty { folder: folder() },
+            RunFolderError::Io { folder: folder(), source: io() },
+        ];
+        let mut all: Vec<Error> = federation.into_iter().map(Error::from).collect();
+        all.extend(audits.into_iter().map(Error::from));
+        all.extend(folders.into_iter().map(Error::from));
+        all.push(Error::NoHospital { hospital: 9, hospitals: 5 });
+        all.push(Error::NoTranscript { folder: folder() });
+        all
+    }
+
+    #[test]
+    fn every_remedy_says_itself_what_to_do() {
+        for error in samples() {
+            let (text, remedy) = (error.to_string(), error.remedy());
+            assert!(remedy.len() > 10 && !remedy.contains("above"), "{text}: {remedy}");
+            assert!(!text.contains(remedy.as_ref()), "said once, not twice: {text}: {remedy}");
+        }
+    }
+
+    #[test]
+    fn remedies_that_continue_a_run_name_its_folder() {
+        let named = samples().into_iter().filter(|error| {
+            use FederationError::{NotPublished, QuorumLost, RoundVoid};
+            matches!(error, Error::Federation(NotPublished { .. } | QuorumLost { .. } | RoundVoid { .. }))
+        });
+        for error in named {
+            assert!(error.remedy().contains("consilium run --resume runs/x"), "{}", error.remedy());
+        }
+        let published =
+            FederationError::NotPublished { folder: "runs/x".into(), closed: 3, rounds: 3, needs_data: true };
+        assert!(published.remedy().contains("--data PATH"), "images are not in the folder: {}", published.remedy());
+        assert!(published.to_string().contains("training is finished"), "{published}");
     }
 }

@@ -5,7 +5,7 @@ pub use remedy::Exit;
 use report::ReportError;
 use simulation::run_folder::RunFolderError;
 
-use crate::error::Error;
+use crate::{error::Error, threads::ThreadsError};
 
 /// The exit code of an error.
 pub fn of(error: &Error) -> Exit {
@@ -14,6 +14,7 @@ pub fn of(error: &Error) -> Exit {
         | Error::DropOut(_)
         | Error::NoData { .. }
         | Error::NoHospital { .. }
+        | Error::Picture(_)
         | Error::NoTranscript { .. }
         | Error::Compute(_) => Exit::BadInput,
         Error::Audit(AuditError::Log(_)) => Exit::Verification,
@@ -22,7 +23,8 @@ pub fn of(error: &Error) -> Exit {
         Error::RunFolder(RunFolderError::Io { source, .. }) | Error::Output(source) => Exit::of_io(source),
         Error::RunFolder(_) => Exit::BadInput,
         Error::Report(ReportError::Io { source, .. }) => Exit::of_io(source),
-        Error::Report(_) => Exit::Failed,
+        Error::Report(_) | Error::Threads(ThreadsError::Start { .. }) => Exit::Failed,
+        Error::Threads(_) => Exit::BadInput,
         Error::Federation(error) => error.exit(),
         Error::Bench(error) if error.flag().is_some() => Exit::BadInput,
         Error::Bench(_) => Exit::Failed,

@@ -3,9 +3,11 @@
 //! Start at [`cli`] for the flags and at [`verbs`] for what each of them does. Nobody else imports this crate.
 
 pub mod cli;
+pub mod driver_noise;
 pub mod error;
 pub mod exit;
 pub mod global;
 pub mod live;
 pub mod output;
+pub mod threads;
 pub mod verbs;

@@ -171,6 +171,21 @@ pub fn released_queries(folder: &Path, coordinator: VerifyingKey) -> Result<Vec<
     Ok(released(&checked_log(&journal, coordinator)?).iter().map(|(_, head, ..)| head.query).collect())
 }
 
+/// Whether a model was published and can be served, as the log in the coordinator's own `folder` says. No signature is
+/// checked: this is for its operator.
+///
+/// # Errors
+/// [`CoordinatorError`] where the log cannot be read.
+pub fn has_published(folder: &Path) -> Result<bool, CoordinatorError> {
+    let journal = Journal::open(&folder.join("journal.sqlite"))?;
+    let mut messages = Vec::new();
+    for (index, bytes) in (0..).zip(log_book::stored(&journal)?) {
+        messages.push(LogEntry::from_bytes(&bytes).map_err(|_| CoordinatorError::LogDamaged { index })?.message);
+    }
+    let standing = Standing::of(&messages);
+    Ok(standing.keys_ready && standing.published.is_some())
+}
+
 fn checked_log(journal: &Journal, coordinator: VerifyingKey) -> Result<Vec<LogMessage>, AuditError> {
     let mut verifier = Verifier::new(coordinator);
     let mut messages = Vec::new();

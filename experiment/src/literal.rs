@@ -163,7 +163,7 @@ pub(super) struct PublishLiteral {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct ComputeLiteral {
     pub(super) backend: Option<String>,
-    pub(super) threads: Option<usize>,
+    pub(super) threads: Option<Auto>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,6 +1,6 @@
 //! From the file as written to a checked experiment: defaults filled in, contradictions named with both lines.
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use datasets::{Partition, SplitBy, SplitFractions};
 use he_agg::{Flooding, Preset, aggregation::LaneLayout, multiparty::DecryptPolicy};
@@ -67,7 +67,10 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<Experiment, E
         compute: Compute {
             // The schema lets no other word through.
             backend: literal.compute.backend.and_then(|word| word.parse().ok()).unwrap_or_default(),
-            threads: literal.compute.threads.unwrap_or(0),
+            threads: match literal.compute.threads {
+                None | Some(Auto::Auto) => None,
+                Some(Auto::Number(number)) => usize::try_from(number).ok().and_then(NonZeroUsize::new),
+            },
         },
         report: ReportFormats { html: wanted("html"), json: wanted("json"), parquet: wanted("parquet") },
         text,

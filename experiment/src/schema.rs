@@ -177,7 +177,10 @@ const PUBLISH: &[Field] = &[
     optional("quota", Kind::Integer(1, 1 << 40)),
 ];
 
-const COMPUTE: &[Field] =
-    &[optional("backend", Kind::Choice(&DeviceChoice::WORDS)), optional("threads", Kind::Integer(0, 1024))];
+const COMPUTE: &[Field] = &[
+    optional("backend", Kind::Choice(&DeviceChoice::WORDS)),
+    // Beyond any machine here, and far below what would exhaust one.
+    optional("threads", Kind::AutoInteger(1, 1024)),
+];
 
 const REPORT: &[Field] = &[optional("formats", Kind::Choices(&["html", "json", "parquet"]))];

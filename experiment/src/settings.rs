@@ -1,6 +1,6 @@
 //! The checked tables of an experiment. Only `resolve` makes them, so whoever holds one need not check again.
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use datasets::{Partition, SplitBy, SplitFractions};
 use he_agg::{DeviceChoice, Preset, multiparty::DecryptPolicy};
@@ -153,8 +153,8 @@ impl Publish {
 pub struct Compute {
     /// What does the coordinator's arithmetic. `--device` wins over it.
     pub backend: DeviceChoice,
-    /// Threads; 0 for all cores.
-    pub threads: usize,
+    /// Threads of this process that compute; `None`: one per core.
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// `[report]`: which files a run leaves.

@@ -300,6 +300,18 @@ fn the_digest_covers_the_plan_and_nothing_local() {
 }
 
 #[test]
+fn threads_are_a_number_from_1_to_1024_or_auto() {
+    let set = |value: &str| Experiment::parse("x.toml", GOOD, &[format!("compute.threads={value}")]);
+    let threads = |value: &str| set(value).expect("accepted").compute().threads.map(std::num::NonZeroUsize::get);
+    assert_eq!([threads("1"), threads("1024"), threads("auto")], [Some(1), Some(1024), None]);
+    assert!(parse(GOOD).expect("accepted").compute().threads.is_none(), "one per core unless said otherwise");
+    for refused in ["0", "1025", "-1", "all"] {
+        let error = set(refused).expect_err("refused").to_string();
+        assert!(error.contains("threads") && error.contains("\"auto\" or an integer from 1 to 1024"), "{error}");
+    }
+}
+
+#[test]
 fn every_shipped_experiment_is_accepted() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
     let mut names = Vec::new();

@@ -22,7 +22,10 @@ pub(super) fn everything(experiment: &Experiment) -> Table {
     }
     root.insert(
         "compute".to_owned(),
-        table([("backend", text(experiment.compute.backend.word())), ("threads", integer(experiment.compute.threads))]),
+        table([
+            ("backend", text(experiment.compute.backend.word())),
+            ("threads", experiment.compute.threads.map_or_else(|| text("auto"), |threads| integer(threads.get()))),
+        ]),
     );
     let formats =
         [("html", experiment.report.html), ("json", experiment.report.json), ("parquet", experiment.report.parquet)];

@@ -350,7 +350,11 @@ fn times(report: &Report) -> Markup {
         .iter()
         .map(|phase| vec![cell(&phase.phase), cell(seconds_text(phase.seconds)), bar(phase.seconds / most, 2)])
         .collect();
-    let lead = format!("{} on {} cores.", seconds_text(report.wall_s), report.provenance.cores);
+    let (threads, cores) = (report.provenance.threads, report.provenance.cores);
+    let lead = match threads == cores {
+        true => format!("{} on {cores} cores.", seconds_text(report.wall_s)),
+        false => format!("{} with {threads} threads on {cores} cores.", seconds_text(report.wall_s)),
+    };
     section("Time", &lead, &table(&["Phase", "#Time", ""], &rows))
 }
 

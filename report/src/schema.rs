@@ -310,6 +310,8 @@ pub struct Provenance {
     pub machine: String,
     /// Cores available.
     pub cores: usize,
+    /// Threads that computed.
+    pub threads: usize,
     /// Where the coordinator computed.
     pub compute: ComputeReport,
 }
@@ -416,14 +418,15 @@ impl Crypto {
 }
 
 impl Provenance {
-    /// This process, now.
-    pub fn here(compute: ComputeReport) -> Self {
+    /// This process, now, which computes with so many threads.
+    pub fn here(threads: usize, compute: ComputeReport) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command: std::env::args().collect::<Vec<_>>().join(" "),
             started: utc(std::time::SystemTime::now()),
             machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
+            threads,
             compute,
         }
     }

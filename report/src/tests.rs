@@ -176,6 +176,7 @@ fn outcome() -> RunOutcome {
             started: "2026-11-20T14:03:07Z".to_owned(),
             machine: "linux x86_64".to_owned(),
             cores: 2,
+            threads: 2,
             compute: ComputeReport {
                 choice: "cpu".to_owned(),
                 device: None,

@@ -105,6 +105,11 @@ pub(super) fn recall(
     Ok(Enrolment { authority, coordinator, coordinator_key: Some(coordinator_key), hospitals, roster })
 }
 
+/// Whether the run's parties have all their keys: the last file that [`enrol`] writes is there.
+pub(super) fn is_complete(out: &Path) -> bool {
+    out.join(AUTHORITY).exists()
+}
+
 /// The key with which a run's coordinator signs its log, as a hospital knows it from its enrolment.
 ///
 /// # Errors
@@ -190,12 +195,11 @@ fn with_keys(
 }
 
 fn open_or_create(root: &Path) -> Result<Vault, FederationError> {
-    let passphrase = passphrase(root)?;
     let folder = root.join("vault");
     Ok(if folder.join("header").exists() {
-        Vault::open(&folder, passphrase.as_bytes())?
+        Vault::open(&folder, passphrase(root)?.as_bytes())?
     } else {
-        Vault::create(&folder, passphrase.as_bytes())?
+        Vault::create(&folder, passphrase_or_new(root)?.as_bytes())?
     })
 }
 
@@ -235,10 +239,15 @@ fn write(path: &Path, text: &str) -> Result<(), FederationError> {
     Ok(write_beside(path, text.as_bytes())?)
 }
 
+/// The passphrase of a vault that is there; a lost one is not replaced, since nothing would open with another.
 fn passphrase(root: &Path) -> Result<Zeroizing<String>, FederationError> {
+    Ok(Zeroizing::new(read(&root.join("passphrase"))?))
+}
+
+fn passphrase_or_new(root: &Path) -> Result<Zeroizing<String>, FederationError> {
     let path = root.join("passphrase");
     if path.exists() {
-        return Ok(Zeroizing::new(fs::read_to_string(&path).map_err(io("read", &path))?));
+        return passphrase(root);
     }
     let bytes = random()?;
     let text = Zeroizing::new(hex::encode(bytes.as_slice()));

@@ -1,5 +1,6 @@
 //! Why a run ended without a report.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use client::counter::CounterError;
@@ -104,15 +105,17 @@ pub enum FederationError {
     /// A self-check could not be made.
     #[error(transparent)]
     Oracle(#[from] OracleError),
-    /// The run published no model.
-    #[error(
-        "{}: no published model in it; a run serves once it has finished (consilium run --resume {} continues it)",
-        folder.display(),
-        folder.display()
-    )]
+    /// The run published no model yet.
+    #[error("{}: the run has no published model yet: {}", folder.display(), rounds_text(*closed, *rounds))]
     NotPublished {
         /// The run folder.
         folder: PathBuf,
+        /// Training rounds that are closed.
+        closed: usize,
+        /// Training rounds that the experiment plans.
+        rounds: u32,
+        /// Whether its images come from a path that `--data` named.
+        needs_data: bool,
     },
     /// Fewer hospitals than it takes to release an answer.
     #[error(
@@ -131,9 +134,7 @@ pub enum FederationError {
     #[error(transparent)]
     Counter(#[from] CounterError),
     /// Too few hospitals are left to decrypt.
-    #[error(
-        "round {round}: {reason}; what was trained is kept: consilium run --resume {folder} continues with all hospitals"
-    )]
+    #[error("round {round}: {reason}; what was trained is kept in {}", folder.display())]
     QuorumLost {
         /// The round.
         round: u32,
@@ -143,7 +144,7 @@ pub enum FederationError {
         folder: PathBuf,
     },
     /// Rounds keep ending without a model.
-    #[error("round {round} ended without a model: {reason}; consilium run --resume {folder} continues with new keys")]
+    #[error("round {round} ended without a model: {reason}; what was trained is kept in {}", folder.display())]
     RoundVoid {
         /// The round.
         round: u32,
@@ -153,7 +154,7 @@ pub enum FederationError {
         folder: PathBuf,
     },
     /// A file of the run folder.
-    #[error("cannot {action} {path}: {source}; check space and permissions of the run folder")]
+    #[error("cannot {action} {}: {source}", path.display())]
     Io {
         /// What was being done.
         action: &'static str,
@@ -163,7 +164,7 @@ pub enum FederationError {
         source: std::io::Error,
     },
     /// A stored file of an earlier invocation cannot be read.
-    #[error("{path} is not what this program wrote: {found}; start a new run")]
+    #[error("{} is not what this program wrote: {found}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -171,8 +172,16 @@ pub enum FederationError {
         found: String,
     },
     /// A thread died.
-    #[error("a worker of the run died; consilium run --resume continues from the last closed round")]
+    #[error("a worker of the run died")]
     Abandoned,
+}
+
+fn rounds_text(closed: usize, rounds: u32) -> String {
+    match closed {
+        0 => format!("none of its {rounds} training rounds is closed"),
+        closed if closed >= rounds as usize => "its training is finished, its model is not published".to_owned(),
+        closed => format!("{closed} of its {rounds} training rounds are closed"),
+    }
 }
 
 impl From<FileFault> for FederationError {
@@ -183,6 +192,48 @@ impl From<FileFault> for FederationError {
 }
 
 impl FederationError {
+    /// What to do about it.
+    pub fn remedy(&self) -> Cow<'static, str> {
+        match self {
+            Self::Data(_) => "check --data, and [data] of the experiment, then start the run again".into(),
+            Self::Classes { .. } => "set data.classes and the units of the last layer alike".into(),
+            Self::Size { field, .. } => format!("lower federation.{field}").into(),
+            Self::SampleCap { .. } => "raise federation.sample-cap, or lower data.simulate.max-samples".into(),
+            Self::TrustedHolder => "set publish.release = \"threshold\"".into(),
+            Self::NotPublished { folder, needs_data, .. } => {
+                let data = if *needs_data { " --data PATH" } else { "" };
+                format!("`consilium run --resume {}{data}` trains on and publishes it", folder.display()).into()
+            }
+            Self::QuorumLost { folder, .. } | Self::RoundVoid { folder, .. } => {
+                format!("`consilium run --resume {}` continues with all hospitals and new keys", folder.display())
+                    .into()
+            }
+            Self::TooFewServing { .. } => "start a new run and keep all hospitals until the model is published".into(),
+            Self::Counter(error) => error.remedy().into(),
+            Self::Train(TrainError::NoGpu { .. }) => {
+                "set device = \"auto\" or \"cpu\" under [train] in the site file".into()
+            }
+            Self::Train(TrainError::NonFiniteLoss { .. }) => {
+                "lower train.learning-rate or raise train.range-penalty, then start a new run".into()
+            }
+            Self::Train(_) => "check [train] and [data] of the experiment, then start a new run".into(),
+            Self::Vault(_) => "put back the hospital's folder with its passphrase and vault, or start a new run".into(),
+            Self::Io { .. } => "make space or correct the permissions of the run folder, then resume the run".into(),
+            Self::Damaged { .. } => "start a new run; what else is in the folder stays readable".into(),
+            Self::Coordinator(CoordinatorError::Ceremony(_) | CoordinatorError::Publish(_)) | Self::Abandoned => {
+                "`consilium run --resume RUN` with the run's folder continues after the last closed round".into()
+            }
+            Self::Coordinator(CoordinatorError::OtherRoster { .. }) => {
+                "serve the folder that the run itself wrote, not one put together from several".into()
+            }
+            error if error.is_connection() => {
+                "let this program listen and connect on 127.0.0.1, then `consilium run --resume RUN`".into()
+            }
+            // Keys, figures and self-checks of our own making: nothing an operator did.
+            _ => "`consilium run --resume RUN` tries again; report it with this message if it comes back".into(),
+        }
+    }
+
     /// What the process returns for it.
     pub fn exit(&self) -> Exit {
         match self {

@@ -32,8 +32,8 @@ use report::RunOutcome;
 
 use crate::{event::EventSender, options::RunOptions};
 
-/// Tasks of a hospital that wait for the network at the same time, beside its computing.
-const WORKERS_BESIDE_CORES: usize = 4;
+/// Tasks of a hospital that wait for the network at the same time, beside those that wait for threads that compute.
+const WORKERS_BESIDE_COMPUTING: usize = 4;
 
 /// Runs the experiment from data to report. Blocks; writes below `options.out` only.
 ///
@@ -59,19 +59,30 @@ pub fn coordinator_key(run: &Path) -> Result<protocol::signature::VerifyingKey, 
 ///
 /// # Errors
 /// [`FederationError::NotPublished`] where the run never came so far.
-pub fn coordinator_folder(run: &Path) -> Result<PathBuf, FederationError> {
-    let epochs = progress::Progress::load(run)?.epochs;
-    let folder = run.join("coordinator").join(format!("epoch-{epochs}"));
-    if folder.join("journal.sqlite").exists() {
+pub fn coordinator_folder(run: &Path, experiment: &Experiment) -> Result<PathBuf, FederationError> {
+    let progress = progress::Progress::load(run)?;
+    let folder = run.join("coordinator").join(format!("epoch-{}", progress.epochs));
+    if enrolment::is_complete(run) && folder.join("journal.sqlite").exists() {
         return Ok(folder);
     }
-    Err(FederationError::NotPublished { folder: run.to_owned() })
+    Err(progress.not_published(run, experiment))
+}
+
+/// Checks that the run has a published model, by the log of its coordinator.
+///
+/// # Errors
+/// [`FederationError::NotPublished`], saying how far it came.
+pub fn check_published(run: &Path, experiment: &Experiment) -> Result<(), FederationError> {
+    let folder = coordinator_folder(run, experiment)?;
+    match coordinator::audit::has_published(&folder)? {
+        true => Ok(()),
+        false => Err(progress::Progress::load(run)?.not_published(run, experiment)),
+    }
 }
 
 fn runtime(folder: PathBuf) -> Result<tokio::runtime::Runtime, FederationError> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores + WORKERS_BESIDE_CORES)
+        .worker_threads(rayon::current_num_threads() + WORKERS_BESIDE_COMPUTING)
         .enable_all()
         .build()
         .map_err(|source| FederationError::Io { action: "start the runtime in", path: folder, source })

@@ -101,7 +101,7 @@ pub(super) fn report(run: Finished<'_>, events: &EventSender) -> Result<RunOutco
         dropouts: run.progress.dropouts,
         traffic,
         phases: run.phases,
-        provenance: Provenance::here(compute_report(run.compute)),
+        provenance: Provenance::here(rayon::current_num_threads(), compute_report(run.compute)),
         wall_s: run.wall_s,
     };
     Ok(RunOutcome { report, predictions })

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use experiment::{DataFormat, Experiment};
 use protocol::store::write_beside;
 use report::{DropOutReport, Round};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,17 @@ impl Progress {
         let text =
             fs::read(&path).map_err(|source| FederationError::Io { action: "read", path: path.clone(), source })?;
         serde_json::from_slice(&text).map_err(|error| FederationError::Damaged { path, found: error.to_string() })
+    }
+
+    /// The error of a run that has come so far and has no model to serve.
+    pub(super) fn not_published(&self, out: &Path, experiment: &Experiment) -> FederationError {
+        let data = experiment.data();
+        FederationError::NotPublished {
+            folder: out.to_owned(),
+            closed: self.rounds.len(),
+            rounds: experiment.federation().rounds,
+            needs_data: data.format != DataFormat::Phantom && data.source.is_none(),
+        }
     }
 
     /// Writes the progress, whole or not at all.

@@ -81,10 +81,11 @@ impl<'a> Run<'a> {
         self.events.note(format!("training on {}", device.text()));
         self.enter(Phase::Data);
         let mut progress = Progress::load(out)?;
-        progress.epochs += 1;
-        progress.store(out)?;
         let Dealt { dataset, shares, cap } = data::deal(experiment, self.options.data.as_deref())?;
         self.events.note(dataset.description.clone());
+        // From here on the run has started: nothing is written for data that are refused.
+        progress.epochs += 1;
+        progress.store(out)?;
         let baselines = {
             let (experiment, all, test) = (experiment.clone(), dataset.train.clone(), dataset.test.clone());
             let shares = shares.clone();

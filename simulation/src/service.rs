@@ -88,18 +88,12 @@ async fn host(
     let rounds_done = u32::try_from(progress.rounds.len()).unwrap_or(u32::MAX);
     // Nobody trains here, so the cap on samples is of no consequence.
     let common = Common::new(&experiment, progress.epochs, rounds_done, 1)?;
-    let not_published = || FederationError::NotPublished { folder: out.clone() };
-    if progress.epochs == 0 {
-        return Err(not_published());
-    }
+    super::check_published(&out, &experiment)?;
     let mut enrolment = common.recall(&out)?;
     let watch = Arc::new(Watch::new(events.clone()));
     let folder = out.join("coordinator").join(format!("epoch-{}", progress.epochs));
-    if !folder.join("journal.sqlite").exists() {
-        return Err(not_published());
-    }
     let mut coordinator = common.coordinator(&folder, &mut enrolment, &compute, &watch).await?;
-    let published = coordinator.published().ok_or_else(not_published)?;
+    let published = coordinator.published().ok_or_else(|| progress.not_published(&out, &experiment))?;
     let (address, left) = (coordinator.address(), coordinator.releases_left());
     let shape = experiment.network().image();
     let takes = Takes { images: common.program.images(), shape: [shape.channels, shape.height, shape.width] };

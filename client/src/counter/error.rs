@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum CounterError {
     /// Nobody serves there.
-    #[error("{}: nobody serves this run ({source}); start it with consilium serve RUN", path.display())]
+    #[error("{}: nobody serves this run ({source})", path.display())]
     Closed {
         /// The socket.
         path: PathBuf,
@@ -15,16 +15,13 @@ pub enum CounterError {
         source: std::io::Error,
     },
     /// Somebody serves already.
-    #[error("{}: this run is being served already; stop the other process first", path.display())]
+    #[error("{}: this run is being served already", path.display())]
     Busy {
         /// The socket.
         path: PathBuf,
     },
     /// The socket cannot be made.
-    #[error(
-        "{}: cannot open the counter: {source}; sockets need a path of at most 107 bytes on a local file system",
-        path.display()
-    )]
+    #[error("{}: cannot open the counter: {source}", path.display())]
     Open {
         /// The socket.
         path: PathBuf,
@@ -32,7 +29,7 @@ pub enum CounterError {
         source: std::io::Error,
     },
     /// The line broke.
-    #[error("{}: the service ended while it was asked: {source}; ask again", path.display())]
+    #[error("{}: the service ended while it was asked: {source}", path.display())]
     Broken {
         /// The socket.
         path: PathBuf,
@@ -40,7 +37,7 @@ pub enum CounterError {
         source: std::io::Error,
     },
     /// The reply is none.
-    #[error("{}: the reply cannot be read ({found}); client and service are of different releases", path.display())]
+    #[error("{}: the reply cannot be read ({found})", path.display())]
     Malformed {
         /// The socket.
         path: PathBuf,
@@ -50,4 +47,18 @@ pub enum CounterError {
     /// The hospital or the federation refused.
     #[error("{0}")]
     Refused(String),
+}
+
+impl CounterError {
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Closed { .. } => "start `consilium serve RUN` in another terminal, then ask again",
+            Self::Busy { .. } => "ask the process that serves it, or stop that process first",
+            Self::Open { .. } => "keep the run on a local disk, where the socket's path has at most 107 bytes",
+            Self::Broken { .. } => "start `consilium serve RUN` again if it has ended, then ask again",
+            Self::Malformed { .. } => "run `serve` and `query` from the same release",
+            Self::Refused(_) => "correct the image, wait, or have a new model trained, as the reason says",
+        }
+    }
 }

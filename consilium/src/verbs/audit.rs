@@ -8,7 +8,7 @@ use protocol::ids::QueryId;
 use serde_json::json;
 use simulation::run_folder;
 
-use crate::{error::Error, exit::Exit, output::Done};
+use crate::{error::Error, exit::Exit, output::Done, threads};
 
 /// Flags of `audit`.
 #[derive(Debug, Args)]
@@ -53,19 +53,22 @@ pub enum Audit {
 pub fn run(arguments: &AuditArgs) -> Result<Done, Error> {
     let (Audit::Queries { run, folder } | Audit::Recompute { run, folder, .. }) = &arguments.what;
     let experiment = run_folder::experiment(run)?;
+    threads::start(experiment.compute().threads)?;
+    // A run that never enrolled its hospitals has neither folder nor key.
+    let own = simulation::coordinator_folder(run, &experiment)?;
     let key = simulation::coordinator_key(run)?;
-    let folder = match folder {
-        Some(folder) => folder.clone(),
-        None => simulation::coordinator_folder(run)?,
-    };
+    let folder = folder.clone().unwrap_or(own);
     if !folder.join("journal.sqlite").exists() {
         return Err(Error::NoTranscript { folder });
     }
     match &arguments.what {
         Audit::Queries { .. } => {
             let queries: Vec<String> = audit::released_queries(&folder, key)?.iter().map(ToString::to_string).collect();
-            let text =
-                format!("the log is whole and signed; {} queries were answered\n{}", queries.len(), queries.join(" "));
+            let text = match queries.len() {
+                0 => "the log is whole and signed; no query was answered yet".to_owned(),
+                1 => format!("the log is whole and signed; 1 query was answered\n{}", queries[0]),
+                some => format!("the log is whole and signed; {some} queries were answered\n{}", queries.join(" ")),
+            };
             Ok(Done { text, data: json!({"queries": queries}), exit: Exit::Done })
         }
         Audit::Recompute { query, .. } => {

@@ -9,7 +9,7 @@ use bench::{
 use clap::Args;
 use experiment::Experiment;
 
-use crate::{error::Error, exit::Exit, output::Done};
+use crate::{error::Error, exit::Exit, output::Done, threads};
 
 /// Flags of `plan`.
 #[derive(Debug, Args)]
@@ -28,6 +28,7 @@ pub struct PlanArgs {
 /// Every fault of the file, a model that the presets cannot carry among them; a measurement that fails.
 pub fn run(arguments: &PlanArgs) -> Result<Done, Error> {
     let experiment = Experiment::load(&arguments.file, &arguments.set)?;
+    threads::start(experiment.compute().threads)?;
     let mut plan = Plan::of(&experiment);
     let machine = prediction::measure(experiment.publish().preset)?;
     plan.prediction = Some(Prediction::of(&experiment, &machine)?);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use client::counter::{self, Reply};
+use client::counter::{self, CounterError, Reply};
 use experiment::Experiment;
 use metrics::{argmax, softmax};
 use ndarray::{Array1, Array3};
@@ -45,11 +45,18 @@ pub fn run(arguments: &QueryArgs) -> Result<Done, Error> {
         .iter()
         .map(|path| datasets::read_picture(path, &options).map(|image| (path.as_path(), image)))
         .collect::<Result<Vec<(&Path, Array3<f32>)>, _>>()
-        .map_err(FederationError::from)?;
+        .map_err(Error::Picture)?;
     let (mut text, mut rows) = (Vec::new(), Vec::new());
     for images in images.chunks(experiment.program().images()) {
         let views: Vec<_> = images.iter().map(|(_, image)| image.view()).collect();
-        let reply = counter::ask(&folder, &views).map_err(FederationError::from)?;
+        let reply = match counter::ask(&folder, &views) {
+            Err(closed @ CounterError::Closed { .. }) => {
+                // A run without a model cannot be served, which is the better thing to know.
+                simulation::check_published(&arguments.run, &experiment)?;
+                return Err(FederationError::from(closed).into());
+            }
+            reply => reply.map_err(FederationError::from)?,
+        };
         for ((path, _), logits) in images.iter().zip(&reply.logits) {
             text.push(words(&experiment, path, logits));
             rows.push(row(&experiment, path, logits, &reply));

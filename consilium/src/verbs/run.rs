@@ -13,7 +13,7 @@ use simulation::event::EventSender;
 use simulation::options::RunOptions;
 use simulation::run_folder;
 
-use crate::{error::Error, exit::Exit, global::Global, live, output::Done};
+use crate::{error::Error, exit::Exit, global::Global, live, output::Done, threads};
 
 /// Flags of `run`.
 #[derive(Debug, Args)]
@@ -66,7 +66,7 @@ pub fn run(arguments: &RunArgs, global: Global) -> Result<Done, Error> {
     let mut overrides = arguments.set.clone();
     overrides.extend(arguments.seed.map(|seed| format!("experiment.seed={seed}")));
     overrides.extend(arguments.device.map(|device| format!("compute.backend={device}")));
-    let stored = arguments.resume.as_ref().map(|folder| folder.join("resolved.toml"));
+    let stored = arguments.resume.as_deref().map(run_folder::resolved).transpose()?;
     // The parser lets no third case through.
     let file = arguments.file.clone().or(stored).unwrap_or_default();
     let experiment = Experiment::load(&file, &overrides)?;
@@ -93,13 +93,17 @@ pub(crate) fn federation(experiment: &Experiment, request: Request, global: Glob
     if data.is_none() && format != DataFormat::Phantom {
         return Err(Error::NoData { name: experiment.name().to_owned(), format: format.word() });
     }
+    threads::start(experiment.compute().threads)?;
     // Before anything is written: a GPU that is not there is no run that failed.
     let compute = Compute::choose(experiment.compute().backend)?;
     // Before anything is written: a device that is asked for and not there is bad input.
     TrainDevice::find(request.site.train.device).map_err(FederationError::from)?;
-    let out = match &request.resume {
-        Some(folder) => run_folder::reopen(folder, experiment)?,
-        None => run_folder::create(request.out, experiment, request.command)?,
+    let (out, created) = match &request.resume {
+        Some(folder) => (run_folder::reopen(folder, experiment)?, None),
+        None => {
+            let created = run_folder::create(request.out, experiment, request.command)?;
+            (created.path().to_owned(), Some(created))
+        }
     };
     let options =
         RunOptions { data, out, drops: request.drops, resume: request.resume.is_some(), compute, site: request.site };
@@ -108,6 +112,10 @@ pub(crate) fn federation(experiment: &Experiment, request: Request, global: Glob
     let watcher = live::watch(receiver, global.shown());
     let outcome = simulation::run(experiment, &options, events);
     watcher.finish();
+    if let (Err(_), Some(created)) = (&outcome, created) {
+        // Data that do not fit are found before the run writes anything.
+        created.take_back_if_unstarted();
+    }
     let outcome = outcome?;
 
     let files = report::write(&options.out, &outcome, experiment.report(), &run_folder::place)?;

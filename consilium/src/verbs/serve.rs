@@ -10,7 +10,7 @@ use simulation::computing::compute_report;
 use simulation::event::EventSender;
 use simulation::run_folder;
 
-use crate::{error::Error, exit::Exit, global::Global, live, live::Shown, output::Done};
+use crate::{error::Error, exit::Exit, global::Global, live, live::Shown, output::Done, threads};
 
 /// Flags of `serve`.
 #[derive(Debug, Args)]
@@ -34,6 +34,7 @@ pub fn run(arguments: &ServeArgs, global: Global) -> Result<Done, Error> {
         .iter()
         .map(|folder| Ok((folder.clone(), run_folder::experiment(folder)?)))
         .collect::<Result<Vec<(PathBuf, Experiment)>, Error>>()?;
+    threads::start(threads::most(runs.iter().map(|(_, experiment)| experiment.compute().threads)))?;
     let choices: Vec<DeviceChoice> =
         runs.iter().map(|(_, experiment)| arguments.device.unwrap_or(experiment.compute().backend)).collect();
     let compute = Compute::choose(common(&choices))?;

@@ -45,7 +45,7 @@ fn a_lost_decryptor_costs_an_attempt_every_check_holds_and_the_model_is_served_a
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let experiment = experiment(&["publish.quota=3"]);
-    let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap();
+    let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap().path().to_owned();
     let options = options(&out, &["hospital-2@2:before-share"], false);
     let outcome = simulation::run(&experiment, &options, EventSender::silent()).unwrap();
     let report = &outcome.report;
@@ -96,12 +96,13 @@ fn too_few_hospitals_stop_the_run_and_a_resumed_one_finishes_it() {
     let folder = tempfile::tempdir().unwrap();
     // Both images in one query, under the asker's own key.
     let experiment = experiment(&["publish.images=2", "publish.query-key=own"]);
-    let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap();
+    let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap().path().to_owned();
     let lost = options(&out, &["hospital-2@2:before-upload", "hospital-3@2:before-upload"], false);
     let error = simulation::run(&experiment, &lost, EventSender::silent()).unwrap_err();
     assert!(matches!(error, FederationError::QuorumLost { round: 2, .. }), "{error}");
-    assert!(error.to_string().contains("--resume"), "{error}");
+    assert!(error.remedy().contains(&format!("consilium run --resume {}", out.display())), "{}", error.remedy());
     assert_eq!(error.exit(), Exit::Quorum);
+    service::is_not_served_yet(&out, &experiment);
 
     let again = run_folder::reopen(&out, &experiment).unwrap();
     let outcome = simulation::run(&experiment, &options(&again, &[], true), EventSender::silent()).unwrap();
@@ -123,7 +124,7 @@ fn data_that_do_not_fit_the_experiment_are_named() {
     let experiment = Experiment::parse("npz.toml", &text, &overrides).unwrap();
     let path = folder.path().join("images.npz");
     std::fs::write(&path, b"this is no archive").unwrap();
-    let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap();
+    let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap().path().to_owned();
     let options = RunOptions { data: Some(path), ..options(&out, &[], false) };
     let error = simulation::run(&experiment, &options, EventSender::silent()).unwrap_err();
     assert!(error.to_string().contains("images.npz"), "{error}");

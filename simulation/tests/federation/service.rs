@@ -102,10 +102,26 @@ pub(crate) fn serves_again(out: &Path, experiment: &Experiment) {
     recomputes(out, experiment, first.query.parse().unwrap(), second.query.parse().unwrap());
 }
 
+/// A run that lost its quorum in its second round says so to everyone who wants its model, and its log can be audited.
+pub(crate) fn is_not_served_yet(out: &Path, experiment: &Experiment) {
+    let serving = vec![(out.to_path_buf(), experiment.clone(), Compute::cpu())];
+    let error = simulation::serve(serving, std::future::pending(), EventSender::silent()).unwrap_err();
+    assert!(matches!(error, FederationError::NotPublished { closed: 1, rounds: 2, needs_data: false, .. }), "{error}");
+    assert!(error.to_string().contains("1 of its 2 training rounds"), "{error}");
+    assert!(error.remedy().contains(&format!("consilium run --resume {}", out.display())), "{}", error.remedy());
+    let error = simulation::check_published(out, experiment).unwrap_err();
+    assert!(matches!(error, FederationError::NotPublished { .. }), "{error}");
+
+    let key = simulation::coordinator_key(out).unwrap();
+    let folder = simulation::coordinator_folder(out, experiment).unwrap();
+    assert!(audit::released_queries(&folder, key).unwrap().is_empty());
+}
+
 /// Released queries can be checked from a copy of the coordinator's folder, and a changed copy is noticed.
 fn recomputes(out: &Path, experiment: &Experiment, query: QueryId, other: QueryId) {
+    simulation::check_published(out, experiment).unwrap();
     let (key, program) = (simulation::coordinator_key(out).unwrap(), Arc::new(experiment.program().clone()));
-    let folder = simulation::coordinator_folder(out).unwrap();
+    let folder = simulation::coordinator_folder(out, experiment).unwrap();
     let released = audit::released_queries(&folder, key).unwrap();
     assert_eq!(released.len(), 5, "two in the run, one and two in the sessions: {released:?}");
     let found = audit::recompute(&folder, key, &program, query).unwrap();
