@@ -36,11 +36,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("he-infer", &["he-agg"]),
     ("metrics", &["datasets"]),
     ("remedy", &[]),
-    ("experiment", &["he-agg", "he-infer", "datasets"]),
+    ("experiment", &["he-agg", "he-infer", "datasets", "remedy"]),
     // metrics in tests only.
-    ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "metrics", "experiment"]),
-    ("coordinator", &["he-agg", "he-gpu", "he-infer", "protocol"]),
-    ("report", &["metrics", "experiment"]),
+    ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "metrics", "remedy", "experiment"]),
+    ("coordinator", &["he-agg", "he-gpu", "he-infer", "protocol", "remedy"]),
+    ("report", &["metrics", "remedy", "experiment"]),
     (
         "simulation",
         &[

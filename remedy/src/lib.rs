@@ -4,5 +4,7 @@
 //! error is made and guessed everywhere else, so every crate says it of its own errors and the command line only prints.
 
 mod exit;
+mod explained;
 
 pub use exit::Exit;
+pub use explained::Explained;

@@ -16,7 +16,7 @@ use protocol::roster::RosterError;
 use protocol::sealed::SealError;
 use protocol::signature::SignatureError;
 use protocol::store::FileFault;
-use remedy::Exit;
+use remedy::{Exit, Explained};
 
 use crate::oracle::OracleError;
 
@@ -191,9 +191,24 @@ impl From<FileFault> for FederationError {
     }
 }
 
-impl FederationError {
-    /// What to do about it.
-    pub fn remedy(&self) -> Cow<'static, str> {
+impl Explained for FederationError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Counter(error) => error.code(),
+            Self::NotPublished { .. } => "not_published",
+            Self::Train(TrainError::NoGpu { .. }) => "no_gpu",
+            _ => "run_failed",
+        }
+    }
+
+    fn place(&self) -> Option<String> {
+        match self {
+            Self::NotPublished { folder, .. } => Some(folder.display().to_string()),
+            _ => None,
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
         match self {
             Self::Data(_) => "check --data, and [data] of the experiment, then start the run again".into(),
             Self::Classes { .. } => "set data.classes and the units of the last layer alike".into(),
@@ -209,7 +224,7 @@ impl FederationError {
                     .into()
             }
             Self::TooFewServing { .. } => "start a new run and keep all hospitals until the model is published".into(),
-            Self::Counter(error) => error.remedy().into(),
+            Self::Counter(error) => error.remedy(),
             Self::Train(TrainError::NoGpu { .. }) => {
                 "set device = \"auto\" or \"cpu\" under [train] in the site file".into()
             }
@@ -234,8 +249,7 @@ impl FederationError {
         }
     }
 
-    /// What the process returns for it.
-    pub fn exit(&self) -> Exit {
+    fn exit(&self) -> Exit {
         match self {
             Self::QuorumLost { .. } | Self::RoundVoid { .. } => Exit::Quorum,
             Self::Coordinator(CoordinatorError::Ceremony(_) | CoordinatorError::Publish(_)) => Exit::Quorum,
@@ -245,8 +259,8 @@ impl FederationError {
             | Self::SampleCap { .. }
             | Self::Train(TrainError::NoGpu { .. })
             | Self::TrustedHolder => Exit::BadInput,
-            Self::Vault(_) | Self::Counter(CounterError::Refused(_)) => Exit::Refused,
-            Self::Counter(_) => Exit::Connection,
+            Self::Vault(_) => Exit::Refused,
+            Self::Counter(error) => error.exit(),
             Self::NotPublished { .. } => Exit::BadInput,
             Self::TooFewServing { .. } => Exit::Quorum,
             Self::Io { source, .. } => Exit::of_io(source),
@@ -254,9 +268,11 @@ impl FederationError {
             _ => Exit::Failed,
         }
     }
+}
 
+impl FederationError {
     /// Whether the connection or its authentication is to blame.
-    pub fn is_connection(&self) -> bool {
+    fn is_connection(&self) -> bool {
         matches!(
             self,
             Self::Credential(_)

@@ -12,12 +12,14 @@ mod spot_check;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use he_agg::DeviceChoice;
 use he_agg::simd::Isa;
 pub use he_gpu::{DeviceKind, Probed};
+use remedy::{Exit, Explained};
 
 pub use device::Moved;
 pub(crate) use device::{Host, Hosted, Resident, Worker};
@@ -35,6 +37,24 @@ pub enum ComputeError {
         /// What was looked for and found.
         probed: String,
     },
+}
+
+impl Explained for ComputeError {
+    fn code(&self) -> &'static str {
+        "no_gpu"
+    }
+
+    fn place(&self) -> Option<String> {
+        Some("--device".to_owned())
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        "--device auto takes a GPU only where there is one; --device cpu looks for none".into()
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::BadInput
+    }
 }
 
 /// Where arithmetic happens. Copies share the device and its fate.

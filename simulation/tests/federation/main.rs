@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use coordinator::compute::Compute;
 use experiment::{DEMO, Experiment, Site};
-use remedy::Exit;
+use remedy::{Exit, Explained};
 use simulation::FederationError;
 use simulation::dropout::DropOut;
 use simulation::event::EventSender;
