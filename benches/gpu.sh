@@ -18,7 +18,8 @@ fi
 echo "# date       $(date -u +%Y-%m-%dT%H:%M:%SZ)"
 echo "# commit     $(git -C "$repository" rev-parse HEAD 2>/dev/null || echo "${COMMIT:-unknown}")"
 echo "# binary     $("$consilium" --version), sha256 $(sha256sum "$consilium" | cut -c1-16)"
-echo "# system     $(uname -sr), $(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | sort -u | head -1)"
+processor="$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | sort -u | head -1)"
+echo "# system     $(uname -sr), $(nproc) cores, $processor"
 if command -v nvidia-smi >/dev/null; then
     echo "# driver     $(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | head -1)"
 fi

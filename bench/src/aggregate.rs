@@ -1,5 +1,5 @@
-//! `consilium bench aggregate`: the cryptography of one training round at its real size, stage by stage, and whether the
-//! sum is exact.
+//! `consilium bench aggregate`: the cryptography of one training round at its real size, stage by stage, and whether
+//! the sum is exact.
 
 use clap::Args;
 use he_agg::Preset;
@@ -144,7 +144,8 @@ fn resident(
         table.push(cells);
     }
     let text = format!(
-        "{}\n\n{hospitals} hospitals, updates of {} in {polys} polynomials\n{}, N = {}, {} limbs, {}\n{}\n\n  {verdict}",
+        "{}\n\n{hospitals} hospitals, updates of {} in {polys} polynomials\n{}, N = {}, {} limbs, {}\n{}\n\n  \
+         {verdict}",
         selected.line(),
         bytes_text(updates.bytes() as u64),
         params.preset,
@@ -279,8 +280,8 @@ fn stages(
 fn heading(layout: &LaneLayout, parameters: usize, engine: &Engine) -> String {
     let params = layout.params();
     format!(
-        "{} parameters, {} hospitals, {} of them decrypt, {}-bit values, flooding s = {}\n{}, N = {}, {} limbs, log2 Q {:.2} \
-         of at most {}, {} chunks of {} values, {}",
+        "{} parameters, {} hospitals, {} of them decrypt, {}-bit values, flooding s = {}\n{}, N = {}, {} limbs, \
+         log2 Q {:.2} of at most {}, {} chunks of {} values, {}",
         grouped(parameters),
         layout.parties(),
         layout.threshold(),

@@ -1,10 +1,10 @@
 //! Shifts size from the last activation into the last layer's weights, which changes no logit but lowers their noise.
 //!
-//! A product of ciphertexts carries the noise of either side times the size of the other. In a trained quadratic network
-//! the last activations are squares of squares, ten times and more the size of the weights they meet, so the noise of
-//! the encrypted weights decides. y = x (x + beta) allows to move size for free: with x and beta times c, y is times c^2,
-//! and the last layer's weights divided by c^2 undo it. The same idea prepares networks for quantisation: Nagel et al.,
-//! "Data-free quantization through weight equalization and bias correction", arXiv 1906.04721.
+//! A product of ciphertexts carries the noise of either side times the size of the other. In a trained quadratic
+//! network the last activations are squares of squares, ten times and more the size of the weights they meet, so the
+//! noise of the encrypted weights decides. y = x (x + beta) allows to move size for free: with x and beta times c, y is
+//! times c^2, and the last layer's weights divided by c^2 undo it. The same idea prepares networks for quantisation:
+//! Nagel et al., "Data-free quantization through weight equalization and bias correction", arXiv 1906.04721.
 
 use he_infer::{Network, Operation, Program, ShadowExecutor, Step};
 use ndarray::{Array4, Axis};
@@ -27,8 +27,8 @@ struct Tail {
     last: std::ops::Range<usize>,
 }
 
-/// Parameters of the same network with a smaller last activation, and what it is divided by: a power of four, 1 where the
-/// network does not end in weights, a quadratic layer and weights. `images` are training images.
+/// Parameters of the same network with a smaller last activation, and what it is divided by: a power of four, 1 where
+/// the network does not end in weights, a quadratic layer and weights. `images` are training images.
 ///
 /// # Errors
 /// Parameters or images of another network.

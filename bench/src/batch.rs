@@ -1,7 +1,7 @@
 //! Operations on batches of polynomials and ciphertexts that lie where they are computed on.
 //!
-//! Bytes are those an operation cannot do without: every row of an operand read once, every row of a result written once,
-//! a key once per batch. What a backend writes and reads in between is its own affair and not counted.
+//! Bytes are those an operation cannot do without: every row of an operand read once, every row of a result written
+//! once, a key once per batch. What a backend writes and reads in between is its own affair and not counted.
 
 use std::collections::BTreeMap;
 
@@ -122,7 +122,8 @@ impl Plan<'_> {
     }
 }
 
-/// What the memory of the device can do: sums of two operands that no cache holds, or as large as the device has room for.
+/// What the memory of the device can do: sums of two operands that no cache holds, or as large as the device has room
+/// for.
 fn memory<B: Watched>(backend: &B, plan: Plan<'_>) -> Result<Operation, BenchError> {
     let mut bytes = MEMORY_BYTES;
     loop {

@@ -1,4 +1,5 @@
-//! Hospitals of one training round, from bytes to bytes, as the protocol's parties work: the subject of `bench aggregate`.
+//! Hospitals of one training round, from bytes to bytes, as the protocol's parties work: the subject of `bench
+//! aggregate`.
 //!
 //! Keys and updates come from fixed seeds; the ledgers forget. All of it in one process: nothing here is secret.
 

@@ -1,7 +1,8 @@
 //! Where a measurement computes, and how a figure is taken there.
 //!
-//! A device works behind the program's back: a call only hands work over. A figure is the time of several calls from the
-//! first one to the moment when all their work is done; operands lie there before the clock starts, and results stay.
+//! A device works behind the program's back: a call only hands work over. A figure is the time of several calls from
+//! the first one to the moment when all their work is done; operands lie there before the clock starts, and results
+//! stay.
 
 use std::{
     hint::black_box,
@@ -189,8 +190,8 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Whether the operands lay there: nothing came back, and what went there for each of the call's `parts` operations,
-    /// the tables that say where operands lie, is less than `least`, the bytes of the smallest operand.
+    /// Whether the operands lay there: nothing came back, and what went there for each of the call's `parts`
+    /// operations, the tables that say where operands lie, is less than `least`, the bytes of the smallest operand.
     pub fn is_resident(&self, parts: usize, least: usize) -> bool {
         self.traffic.downloaded == 0 && self.traffic.uploaded < (parts * least) as u64
     }

@@ -47,7 +47,8 @@ pub struct InferArgs {
     /// Parameter set.
     #[arg(long, value_name = "PRESET", default_value = "INF15-90")]
     pub preset: String,
-    /// Queries of random weights; images of a trained model, 0 or absent for the whole test part, fewer are spread over it.
+    /// Queries of random weights; images of a trained model, 0 or absent for the whole test part, fewer are spread over
+    /// it.
     #[arg(long, value_name = "N")]
     pub images: Option<usize>,
     /// Images in one query of random weights: a power of two, or best for the least predicted time per image.
@@ -168,8 +169,8 @@ fn resident(selected: &Selected, asked: Asked<'_>, progress: &mut dyn Progress) 
     };
     let [agreed, images] = answered.agreed;
     let text = format!(
-        "{}\n\n{name}, {preset}, {single} single queries, {together} together, {} in each, {}\n{}\n\n  {verdict}\n\n{}\n\
-         largest logit difference from the plain forward pass {:.1e}, {agreed} of {images} answers equal",
+        "{}\n\n{name}, {preset}, {single} single queries, {together} together, {} in each, {}\n{}\n\n  \
+         {verdict}\n\n{}\nlargest logit difference from the plain forward pass {:.1e}, {agreed} of {images} answers equal",
         selected.line(),
         if program.images() == 1 { "1 image".to_owned() } else { format!("{} images", program.images()) },
         engine.text(),

@@ -55,7 +55,8 @@ pub struct BenchArgs {
 pub enum What {
     /// Ring and CKKS operations, one by one: transforms, products, rotations, keys, bytes.
     He(HeArgs),
-    /// A training round's cryptography, end to end: quantise, encrypt, add, share, combine, open, and whether it is exact.
+    /// A training round's cryptography, end to end: quantise, encrypt, add, share, combine, open, and whether it is
+    /// exact.
     Aggregate(AggregateArgs),
     /// One encrypted image on an encrypted model, and on the same model in the clear: latency, sizes, precision.
     Infer(InferArgs),

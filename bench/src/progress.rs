@@ -1,6 +1,7 @@
 //! What is being measured, for whoever waits. A measurement prints nothing itself.
 
-/// Hears what is under way. It is called between figures and must not go on working afterwards, which would disturb them.
+/// Hears what is under way. It is called between figures and must not go on working afterwards, which would disturb
+/// them.
 pub trait Progress: Send {
     /// A group of operations begins, for instance a preset.
     fn group(&mut self, name: &str);

@@ -1,4 +1,5 @@
-//! A model of random weights and what becomes of encrypted images on it: latency and precision depend on the shape alone.
+//! A model of random weights and what becomes of encrypted images on it: latency and precision depend on the shape
+//! alone.
 
 use std::time::Instant;
 
@@ -175,7 +176,8 @@ pub(super) fn report(seen: &Seen, program: &Program, name: &str, engine: &Engine
         rows.insert(1, row("infer.switch_query", &seen.switch, bytes));
     }
     let mut text = format!(
-        "{summary}\nlargest logit difference {:.1e}, {} of {} answers equal\nquery {:.2} MB, {expansion:.0} times the raw pixels",
+        "{summary}\nlargest logit difference {:.1e}, {} of {} answers equal\nquery {:.2} MB, {expansion:.0} times the \
+         raw pixels",
         seen.delta,
         seen.agreed,
         seen.images,

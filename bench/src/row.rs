@@ -64,7 +64,8 @@ pub struct Row {
     /// Bytes on the wire for each value of the update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_parameter: Option<f64>,
-    /// Whether the decoded sums equal the plaintext integer sums bit for bit, or a device's results those of the processor.
+    /// Whether the decoded sums equal the plaintext integer sums bit for bit, or a device's results those of the
+    /// processor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exact: Option<bool>,
     /// Network of an inference, or experiment of a training.

@@ -93,7 +93,8 @@ pub fn run(arguments: &TrainArgs, progress: &mut dyn Progress) -> Result<Measure
     let epoch_time = [time(Some(timing.median_ns)), time(Some(timing.min_ns)), three_figures(rate)];
     table.push([vec![format!("{epochs} epochs")], epoch_time.to_vec()].concat());
     let mut text = format!(
-        "{}, {} images, batches of {}, {}, trained on {}\n{}\n\ntest: {} images, accuracy {:.4}, AUC {}, largest training logit {}",
+        "{}, {} images, batches of {}, {}, trained on {}\n{}\n\ntest: {} images, accuracy {:.4}, AUC {}, largest \
+         training logit {}",
         experiment.name(),
         grouped(dataset.train.len()),
         experiment.train().batch_size,

@@ -150,6 +150,9 @@ mod tests {
     use client::train::TrainError;
     use client::vault::VaultError;
     use coordinator::CoordinatorError;
+    use protocol::RoundId;
+    use protocol::campaign::PauseReason;
+    use protocol::drive::coordinator::ResumeError;
     use protocol::message::VoidReason;
 
     use super::*;
@@ -157,13 +160,14 @@ mod tests {
     fn samples() -> Vec<Error> {
         let (folder, io) = (|| PathBuf::from("runs/x"), || std::io::Error::from(ErrorKind::PermissionDenied));
         let reason = VoidReason::QuorumLost { have: 2, need: 4 };
+        let reason = PauseReason::Round { round: RoundId(2), reason };
         let federation = [
             FederationError::Data(datasets::DataError::Io { path: folder(), source: io() }),
             FederationError::Classes { found: 2, names: "a, b".to_owned(), expected: 3 },
             FederationError::SampleCap { hospital: 1, samples: 9, cap: 8 },
             FederationError::NotPublished { folder: folder(), closed: 0, rounds: 3, needs_data: true },
-            FederationError::QuorumLost { round: 2, reason, folder: folder() },
-            FederationError::RoundVoid { round: 2, reason, folder: folder() },
+            FederationError::Paused { reason, folder: folder() },
+            FederationError::CannotServe { folder: folder() },
             FederationError::TooFewServing { folder: folder(), found: 2, threshold: 4 },
             FederationError::Counter(CounterError::Closed { path: folder(), source: io() }),
             FederationError::Counter(CounterError::Refused("the quota is spent".to_owned())),
@@ -172,7 +176,7 @@ mod tests {
             FederationError::Vault(VaultError::WrongPassphrase { path: folder() }),
             FederationError::Io { action: "write", path: folder(), source: io() },
             FederationError::Damaged { path: folder(), found: "no JSON".to_owned() },
-            FederationError::Coordinator(CoordinatorError::OtherRoster { folder: folder() }),
+            FederationError::Coordinator(CoordinatorError::Resume { folder: folder(), source: ResumeError::OtherRoster }),
             FederationError::Abandoned,
             FederationError::TrustedHolder,
         ];
@@ -208,8 +212,8 @@ mod tests {
     #[test]
     fn remedies_that_continue_a_run_name_its_folder() {
         let named = samples().into_iter().filter(|error| {
-            use FederationError::{NotPublished, QuorumLost, RoundVoid};
-            matches!(error, Error::Federation(NotPublished { .. } | QuorumLost { .. } | RoundVoid { .. }))
+            use FederationError::{NotPublished, Paused};
+            matches!(error, Error::Federation(NotPublished { .. } | Paused { .. }))
         });
         for error in named {
             assert!(error.remedy().contains("consilium run --resume runs/x"), "{}", error.remedy());

@@ -97,7 +97,8 @@ fn a_sum_of_resident_updates_takes_more_hospitals_than_a_round() {
     assert_eq!(of(&rows, "aggregate.exact")["exact"], true);
 }
 
-/// With an adapter, software or not, sums on it are exact and said to be its own; without one the error says what was found.
+/// With an adapter, software or not, sums on it are exact and said to be its own; without one the error says what was
+/// found.
 #[test]
 fn a_sum_on_the_device_is_exact_or_its_absence_is_bad_input() {
     let size = ["--hospitals", "3", "--megabytes", "1", "--preset", "AGG13", "--repeat", "1", "--format", "json"];

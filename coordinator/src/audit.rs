@@ -1,7 +1,8 @@
-//! Recomputing an answered query: whether the result that hospitals switched is the program's, on the logged query, keys
-//! and model. Needs the coordinator's folder, or a copy of it, and no secret.
+//! Recomputing an answered query: whether the result that hospitals switched is the program's, on the logged query,
+//! keys and model. Needs the coordinator's folder, or a copy of it, and no secret.
 //!
-//! It computes on the processor, whatever the coordinator computed on: this is the check that does not rely on a device.
+//! It computes on the processor, whatever the coordinator computed on: this is the check that does not rely on a
+//! device.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -23,10 +24,9 @@ use remedy::{Exit, Explained};
 use crate::bodies::{Bodies, ListId};
 use crate::encrypted_model::model_list;
 use crate::error::CoordinatorError;
-use crate::log_book;
 use crate::serving_engine::ServingEngine;
 use crate::serving_keys;
-use crate::standing::Standing;
+use crate::standing::{Standing, published, stored};
 
 /// Why a query cannot be recomputed.
 #[derive(Debug, thiserror::Error)]
@@ -204,19 +204,13 @@ pub fn released_queries(folder: &Path, coordinator: VerifyingKey) -> Result<Vec<
 /// # Errors
 /// [`CoordinatorError`] where the log cannot be read.
 pub fn has_published(folder: &Path) -> Result<bool, CoordinatorError> {
-    let journal = Journal::open(&folder.join("journal.sqlite"))?;
-    let mut messages = Vec::new();
-    for (index, bytes) in (0..).zip(log_book::stored(&journal)?) {
-        messages.push(LogEntry::from_bytes(&bytes).map_err(|_| CoordinatorError::LogDamaged { index })?.message);
-    }
-    let standing = Standing::of(&messages);
-    Ok(standing.keys_ready && standing.published.is_some())
+    Ok(published(folder)?.is_some())
 }
 
 fn checked_log(journal: &Journal, coordinator: VerifyingKey) -> Result<Vec<LogMessage>, AuditError> {
     let mut verifier = Verifier::new(coordinator);
     let mut messages = Vec::new();
-    for (index, bytes) in (0..).zip(log_book::stored(journal)?) {
+    for (index, bytes) in (0..).zip(stored(journal)?) {
         let entry = LogEntry::from_bytes(&bytes).map_err(|_| CoordinatorError::LogDamaged { index })?;
         verifier.check(&entry)?;
         messages.push(entry.message);

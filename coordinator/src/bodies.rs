@@ -7,41 +7,16 @@ use std::sync::Mutex;
 use bytes::Bytes;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::codec::Wire;
+pub(crate) use protocol::drive::ListId;
 use protocol::ids::{Digest, PartyId};
 use protocol::limits::{BODIES_HELD_BYTES_MAX, BODIES_HELD_MAX, CHUNKS_MAX};
 use protocol::store::{Journal, Once, Row, Spool};
 
 use crate::error::CoordinatorError;
 
-/// All bodies of one list: same kind, round, attempt and maker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct ListId {
-    /// What the bodies are.
-    pub(crate) kind: BlobKind,
-    /// Round or query number, 0 in the ceremony.
-    pub(crate) round: u64,
-    /// Attempt, or 0.
-    pub(crate) attempt: u32,
-    /// The maker; `None` is the coordinator.
-    pub(crate) party: Option<PartyId>,
-}
-
-impl ListId {
-    /// The list to which a body belongs.
-    pub(crate) fn of(id: &BlobId) -> Self {
-        Self { kind: id.kind, round: id.round, attempt: id.attempt, party: id.party }
-    }
-
-    /// The address of one of its bodies.
-    pub(crate) fn body(&self, index: u32) -> BlobId {
-        BlobId { kind: self.kind, round: self.round, attempt: self.attempt, party: self.party, index }
-    }
-}
-
 #[derive(Default)]
 struct Index {
     lists: HashMap<ListId, BTreeMap<u32, (Digest, u64)>>,
-    awaited: HashMap<ListId, BodyRoot>,
     /// Bodies and bytes held, by maker.
     held: HashMap<Option<PartyId>, (u64, u64)>,
     /// Addresses per digest: one file may stand for several bodies, such as an asker's key sent with every query.
@@ -183,24 +158,6 @@ impl Bodies {
         found.map(|(digest, _)| *digest).ok_or(CoordinatorError::BodyMissing { id: *id })
     }
 
-    /// Asks to be told when the list matches `root`; returns whether it does already.
-    ///
-    /// # Errors
-    /// [`CoordinatorError`] where the index is lost.
-    pub(crate) fn expect(&self, list: ListId, root: BodyRoot) -> Result<bool, CoordinatorError> {
-        let mut index = self.lock()?;
-        index.awaited.insert(list, root);
-        Ok(complete(&mut index, list))
-    }
-
-    /// Whether an awaited list has just become complete; true once per expectation.
-    ///
-    /// # Errors
-    /// [`CoordinatorError`] where the index is lost.
-    pub(crate) fn completed(&self, list: ListId) -> Result<bool, CoordinatorError> {
-        Ok(complete(&mut *self.lock()?, list))
-    }
-
     /// The root over a list as it is now.
     ///
     /// # Errors
@@ -245,15 +202,6 @@ impl Bodies {
     }
 }
 
-fn complete(index: &mut Index, list: ListId) -> bool {
-    let (Some(root), Some(bodies)) = (index.awaited.get(&list), index.lists.get(&list)) else { return false };
-    if bodies.len() != root.count as usize || root_of(bodies) != *root {
-        return false;
-    }
-    index.awaited.remove(&list);
-    true
-}
-
 fn root_of(bodies: &BTreeMap<u32, (Digest, u64)>) -> BodyRoot {
     let digests: Vec<Digest> = bodies.values().map(|(digest, _)| *digest).collect();
     BodyRoot::of(&digests, bodies.values().map(|(_, size)| size).sum())
@@ -288,19 +236,18 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_complete_when_it_matches_its_signed_root_and_survives_a_restart() {
+    fn a_list_has_its_signed_root_when_all_is_there_and_survives_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let list = ListId { kind: BlobKind::UpdateChunk, round: 1, attempt: 1, party: PartyId::new(2) };
         let root = BodyRoot::of(&[Digest::of_bytes(b"x"), Digest::of_bytes(b"y")], 2);
         let first = bodies(folder.path());
         first.put(&list.body(1), b"y").unwrap();
-        assert!(!first.expect(list, root).unwrap());
+        assert_ne!(first.root(list).unwrap(), root);
         drop(first);
         let second = bodies(folder.path());
-        assert!(!second.expect(list, root).unwrap());
+        assert_ne!(second.root(list).unwrap(), root);
         second.put(&list.body(0), b"x").unwrap();
-        assert!(second.completed(list).unwrap());
-        assert!(!second.completed(list).unwrap(), "told once");
+        assert_eq!(second.root(list).unwrap(), root);
         assert!(matches!(second.put(&list.body(0), b"z"), Err(CoordinatorError::BodyChanged { .. })));
         assert!(!second.spool.contains(&Digest::of_bytes(b"z").0), "a refused body takes no space");
         assert_eq!(second.get(&list.body(1)).unwrap(), "y");

@@ -40,7 +40,8 @@ pub(crate) fn add(
                 .map_err(|source| CoordinatorError::malformed(WHAT, Some(party), source))?;
             if part.limbs() != slot.limbs() || part.scale() != slot.scale() || part.parts().len() != 2 {
                 return Err(wrong(std::io::Error::other(format!(
-                    "ciphertext {index} has {} limbs, scale {:e} and {} parts; {} limbs, scale {:e} and 2 parts are needed",
+                    "ciphertext {index} has {} limbs, scale {:e} and {} parts; {} limbs, scale {:e} and 2 parts are \
+                     needed",
                     part.limbs(),
                     part.scale(),
                     part.parts().len(),
@@ -81,18 +82,6 @@ pub(crate) fn load(bodies: &Bodies, program: &Program, attempt: Attempt) -> Resu
 /// The list of a model's bodies.
 pub(crate) fn model_list(attempt: Attempt) -> ListId {
     ListId { kind: BlobKind::PublishChunk, round: 0, attempt: attempt.0, party: None }
-}
-
-/// Frees the contributions after their sum is stored.
-///
-/// # Errors
-/// [`CoordinatorError`] where a file cannot be removed.
-pub(crate) fn forget_contributions(
-    bodies: &Bodies,
-    attempt: Attempt,
-    cohort: PartySet,
-) -> Result<(), CoordinatorError> {
-    cohort.iter().try_for_each(|party| bodies.forget(ListId { party: Some(party), ..model_list(attempt) }))
 }
 
 fn chunk(attempt: Attempt, party: Option<PartyId>, index: u32) -> BlobId {

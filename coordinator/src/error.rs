@@ -54,11 +54,13 @@ pub enum CoordinatorError {
         /// How large.
         bytes: u64,
     },
-    /// A folder of another federation.
-    #[error("{} holds the log of another roster or key epoch; start this coordinator in its own folder", folder.display())]
-    OtherRoster {
+    /// The folder does not let the coordinator go on.
+    #[error("{}: {source}", folder.display())]
+    Resume {
         /// The folder.
         folder: std::path::PathBuf,
+        /// Why.
+        source: protocol::drive::coordinator::ResumeError,
     },
     /// A body is not there.
     #[error("{id:?} is not stored here; it has to be sent first")]
@@ -72,12 +74,6 @@ pub enum CoordinatorError {
         /// The index.
         index: u32,
     },
-    /// The ceremony ended without keys.
-    #[error("the key ceremony failed: {0}")]
-    Ceremony(protocol::ceremony::CeremonyFailure),
-    /// The publishing round ended without a model.
-    #[error("publishing failed: {0}")]
-    Publish(protocol::publish::PublishFailure),
     /// An asker's query numbers are used up.
     #[error("query {query} has no number below 2^24 left for its asker; start a new key epoch")]
     QueryNumber {
@@ -106,6 +102,27 @@ pub enum CoordinatorError {
 }
 
 impl CoordinatorError {
+    /// Whether the disk is full: the same work succeeds once there is space again.
+    #[must_use]
+    pub fn no_space_left(&self) -> bool {
+        match self {
+            Self::Store(error) => error.no_space_left(),
+            Self::Journal(error) => error.no_space_left(),
+            Self::Io { source, .. } => protocol::store::no_space_left(source),
+            _ => false,
+        }
+    }
+
+    /// Whether the disk or the file system is at fault, and not what was to be stored or read.
+    #[must_use]
+    pub fn is_storage(&self) -> bool {
+        match self {
+            Self::Store(error) => !matches!(error, StoreError::Missing { .. } | StoreError::Damaged { .. }),
+            Self::Journal(_) | Self::Io { .. } => true,
+            _ => false,
+        }
+    }
+
     /// A body of `maker` (the coordinator itself where `None`) that cannot be used.
     pub(crate) fn malformed(
         what: &'static str,

@@ -1,27 +1,24 @@
 //! The coordinator: takes ciphertexts, adds them up, keeps the encrypted model and evaluates it on encrypted images.
 //!
 //! It holds no key that decrypts anything, and no type of this crate could hold one: it has no edge to images, to the
-//! vault or to training. [`Coordinator`] runs the phases; the protocol's machines say what comes next.
+//! vault or to training. [`Coordinator`] is the process; the protocol's driver and machines say what comes next.
 
 mod aggregation;
+mod arithmetic;
 pub mod audit;
 mod bodies;
 pub mod compute;
-mod coordinator;
 mod desk;
-mod drive;
+mod disk;
 mod encrypted_model;
 mod error;
-mod inbox;
-mod log_book;
+mod node;
 mod observer;
 mod resident_model;
 mod serving_engine;
 mod serving_keys;
 mod standing;
 
-pub use coordinator::{Coordinator, CoordinatorPlan, CoordinatorSetup};
-pub use desk::Tap;
-pub use drive::{PublishedModel, ServingEnd};
 pub use error::CoordinatorError;
+pub use node::{Coordinator, CoordinatorPlan, CoordinatorSetup, Status};
 pub use observer::{Observer, Step};

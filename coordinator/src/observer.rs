@@ -1,7 +1,7 @@
 //! What the coordinator tells whoever watches it: times and digests, never contents, since it has none.
 
 use protocol::ids::{Attempt, PartyId, QueryId, RoundId};
-use protocol::message::VoidReason;
+use protocol::message::{KeyStep, VoidReason};
 use protocol::party_set::PartySet;
 
 use crate::compute::Moved;
@@ -12,10 +12,10 @@ use crate::compute::Moved;
 pub enum Step {
     /// Serving keys: one kind of share is being added up.
     KeyStep {
-        /// In words.
-        name: &'static str,
+        /// Which key.
+        step: KeyStep,
     },
-    /// A hospital was silent for too long.
+    /// A hospital stood still for longer than the patience.
     Lost(PartyId),
     /// A lost hospital is back.
     Returned(PartyId),

@@ -12,7 +12,6 @@ use he_agg::multiparty::{
     AskerPublicKey, Crs, EvaluationKeys, KeySwitchShare, QueryKey, Quorum, SwitchContext, SwitchSum,
 };
 use he_infer::{EncryptedExecutor, EncryptedModel, ExecuteError, Program};
-use protocol::PartySet;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::hospital::SwitchBinding;
 use protocol::ids::{Attempt, Digest, PartyId, QueryId};
@@ -214,14 +213,6 @@ impl ServingEngine {
         Ok(key)
     }
 
-    /// Frees the key of a session that has ended.
-    ///
-    /// # Errors
-    /// [`CoordinatorError`] where a file cannot be removed.
-    pub(crate) fn forget_query_key(&self, session: QueryId) -> Result<(), CoordinatorError> {
-        self.bodies.forget(list(BlobKind::QueryKey, session, session.asker()))
-    }
-
     /// Adds the decryptors' shares of one release and stores the result under the asker's key.
     ///
     /// # Errors
@@ -254,29 +245,6 @@ impl ServingEngine {
         let answer = sum.finish().map_err(own)?;
         self.bodies.put(&BlobId::query(BlobKind::Answer, query, None, 0), &answer.to_bytes())?;
         self.bodies.root(list(BlobKind::Answer, query, None))
-    }
-
-    /// Frees the decryptors' shares of an answered query; what an audit needs stays.
-    ///
-    /// # Errors
-    /// [`CoordinatorError`] where a file cannot be removed.
-    pub(crate) fn forget_shares(&self, query: QueryId, parties: PartySet) -> Result<(), CoordinatorError> {
-        parties.iter().try_for_each(|party| self.bodies.forget(list(BlobKind::SwitchShare, query, Some(party))))
-    }
-
-    /// Frees everything that belongs to a query that failed, or that is too old to be audited.
-    ///
-    /// # Errors
-    /// [`CoordinatorError`] where a file cannot be removed.
-    pub(crate) fn forget(&self, query: QueryId, parties: PartySet) -> Result<(), CoordinatorError> {
-        self.bodies.forget(list(BlobKind::QueryResult, query, None))?;
-        self.bodies.forget(list(BlobKind::Answer, query, None))?;
-        for party in parties.iter() {
-            for kind in [BlobKind::Query, BlobKind::AskerKey, BlobKind::SwitchShare] {
-                self.bodies.forget(list(kind, query, Some(party)))?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use crate::bodies::{Bodies, ListId};
 use crate::error::CoordinatorError;
 
-/// Adds the shares of one step, stores the sum and forgets the shares; one share is in memory at a time.
+/// Adds the shares of one step and stores the sum; one share is in memory at a time.
 ///
 /// # Errors
 /// [`CoordinatorError::Malformed`] naming the hospital whose share cannot be used.
@@ -80,9 +80,6 @@ pub(crate) fn aggregate(
                 bodies.put(&BlobId::ceremony(kind, None, index), &key.to_bytes(&crs)).map(|_| ())
             })?;
         }
-    }
-    for party in parties.iter() {
-        bodies.forget(list(kind, Some(party)))?;
     }
     bodies.root(list(kind, None))
 }

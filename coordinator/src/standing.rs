@@ -1,32 +1,60 @@
-//! What the log of a run folder says about a coordinator that starts again: keys, model and spent budgets.
+//! What the log of a run folder says about keys and the published model, for whoever checks it afterwards.
 
-use std::collections::BTreeMap;
+use std::path::Path;
 
+use protocol::campaign::PublishedModel;
 use protocol::ceremony::seed_of;
-use protocol::ids::{Digest, QueryId};
-use protocol::message::{HospitalMessage, LogMessage};
+use protocol::codec::Wire;
+use protocol::drive::Stream;
+use protocol::ids::Digest;
+use protocol::log::LogEntry;
+use protocol::message::LogMessage;
 use protocol::roster::Roster;
-use protocol::serving::ServingStanding;
+use protocol::store::Journal;
 
-use crate::drive::PublishedModel;
+use crate::disk::name;
+use crate::error::CoordinatorError;
 
-/// Where an earlier process left off. Empty for a new folder.
+/// Entries read at once.
+const PAGE: u32 = 1024;
+
+/// Where a log leaves off. Empty for an empty one.
 #[derive(Default)]
 pub(crate) struct Standing {
     roster: Option<Roster>,
     /// Seed of the key epoch's common randomness.
     pub(crate) epoch_seed: Digest,
-    /// Whether all serving keys were added up.
-    pub(crate) keys_ready: bool,
     opened: Option<PublishedModel>,
     /// The newest published model.
     pub(crate) published: Option<PublishedModel>,
-    /// Quotas and budget.
-    pub(crate) spent: ServingStanding,
-    /// The session under whose key each released query came.
-    pub(crate) sessions: BTreeMap<QueryId, QueryId>,
-    /// Answered queries, oldest first.
-    pub(crate) answered: Vec<QueryId>,
+}
+
+/// The model that a folder's log names as published; nothing is started for it.
+///
+/// # Errors
+/// [`CoordinatorError`] where the log cannot be read.
+pub(crate) fn published(folder: &Path) -> Result<Option<PublishedModel>, CoordinatorError> {
+    let journal = Journal::open(&folder.join("journal.sqlite"))?;
+    let mut log = Vec::new();
+    for (index, bytes) in (0..).zip(stored(&journal)?) {
+        log.push(LogEntry::from_bytes(&bytes).map_err(|_| CoordinatorError::LogDamaged { index })?.message);
+    }
+    Ok(Standing::of(&log).published)
+}
+
+/// All entries of a stored log, encoded, read a page at a time.
+///
+/// # Errors
+/// [`CoordinatorError::Journal`].
+pub(crate) fn stored(journal: &Journal) -> Result<Vec<Vec<u8>>, CoordinatorError> {
+    let mut entries = Vec::new();
+    loop {
+        let page = journal.read(&name(Stream::Log), entries.len() as u64, PAGE)?;
+        if page.is_empty() {
+            return Ok(entries);
+        }
+        entries.extend(page);
+    }
 }
 
 impl Standing {
@@ -37,13 +65,7 @@ impl Standing {
         standing
     }
 
-    /// The roster that the log begins with.
-    pub(crate) fn roster(&self) -> Option<&Roster> {
-        self.roster.as_ref()
-    }
-
     fn learn(&mut self, message: &LogMessage) {
-        self.spent.learn(message);
         match message {
             LogMessage::RosterProposed(it) => self.roster = Some(it.roster.clone()),
             LogMessage::RevealSet(it) => {
@@ -51,15 +73,6 @@ impl Standing {
                     self.epoch_seed = seed_of(roster, it);
                 }
             }
-            LogMessage::SwitchRequest(request) => {
-                if let HospitalMessage::QueryHead(head) = &request.head.body
-                    && let Some(key) = head.query_key
-                {
-                    self.sessions.insert(head.query, key.session);
-                }
-            }
-            LogMessage::QueryDone(it) => self.answered.push(it.query),
-            LogMessage::ServingKeysReady(_) => self.keys_ready = true,
             LogMessage::PublishOpen(it) => {
                 self.opened =
                     Some(PublishedModel { digest: Digest::default(), attempt: it.attempt, cohort: it.cohort });

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::picture_file::PictureProblem;
 use crate::samples::Part;
 
 /// Why a data set was refused. Every variant names the file, field or class and the remedy.
@@ -17,18 +18,14 @@ pub enum DataError {
         source: std::io::Error,
     },
     /// The path is neither an archive nor a folder that any reader knows.
-    #[error("{}: no known data format; give a .npz file, a folder with train-images-idx3-ubyte.gz, or a folder with one subfolder of pictures per class", path.display())]
+    #[error(
+        "{}: no known data format; give a .npz file, a folder with train-images-idx3-ubyte.gz, or a folder with one \
+         subfolder of pictures per class",
+        path.display()
+    )]
     UnknownFormat {
         /// The path as given.
         path: PathBuf,
-    },
-    /// The build cannot read this; nothing is read half.
-    #[error("{}: needs the feature \"{feature}\"; rebuild with --features {feature}", path.display())]
-    FeatureMissing {
-        /// The file that asks for it.
-        path: PathBuf,
-        /// Name of the feature.
-        feature: &'static str,
     },
     /// A file or an inflated member is larger than this reader accepts.
     #[error("{}: more than {bytes_max} bytes; split the file or check that it is what it claims to be", path.display())]
@@ -52,7 +49,7 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
         /// The decoder's answer.
-        source: image::ImageError,
+        source: PictureProblem,
     },
     /// The header promises more pixels than are accepted.
     #[error("{}: {width}x{height} pixels, at most {pixels_max} are accepted; scale the picture down", path.display())]
@@ -117,7 +114,10 @@ pub enum DataError {
         labels: usize,
     },
     /// An IDX file starts with the wrong number.
-    #[error("{}: magic number {found:#010x}, expected {expected:#010x}; this is not the IDX file that its name says", path.display())]
+    #[error(
+        "{}: magic number {found:#010x}, expected {expected:#010x}; this is not the IDX file that its name says",
+        path.display()
+    )]
     Magic {
         /// The file.
         path: PathBuf,
@@ -127,7 +127,10 @@ pub enum DataError {
         expected: u32,
     },
     /// A file ends before its header's promise is kept.
-    #[error("{}: \"{field}\" ends after {found} of {expected} bytes; the file is truncated, copy it again", path.display())]
+    #[error(
+        "{}: \"{field}\" ends after {found} of {expected} bytes; the file is truncated, copy it again",
+        path.display()
+    )]
     Truncated {
         /// The file.
         path: PathBuf,
@@ -159,7 +162,11 @@ pub enum DataError {
         source: std::io::Error,
     },
     /// A label that names no class.
-    #[error("{}: \"{field}\" sample {sample} has label {label}, but the classes are 0..={label_max}; correct the label or list all classes", path.display())]
+    #[error(
+        "{}: \"{field}\" sample {sample} has label {label}, but the classes are 0..={label_max}; correct the label or \
+         list all classes",
+        path.display()
+    )]
     LabelRange {
         /// The file.
         path: PathBuf,
@@ -173,7 +180,10 @@ pub enum DataError {
         label_max: i64,
     },
     /// A pixel is NaN or infinite.
-    #[error("{}: \"{field}\" sample {sample} holds a pixel that is not a finite number; repair or remove the sample", path.display())]
+    #[error(
+        "{}: \"{field}\" sample {sample} holds a pixel that is not a finite number; repair or remove the sample",
+        path.display()
+    )]
     NotFinite {
         /// The file.
         path: PathBuf,
@@ -183,7 +193,11 @@ pub enum DataError {
         sample: usize,
     },
     /// A floating-point pixel lies outside [0, 1].
-    #[error("{}: \"{field}\" sample {sample} holds the pixel {value}; floating-point pixels must lie in 0..=1, or store them as uint8", path.display())]
+    #[error(
+        "{}: \"{field}\" sample {sample} holds the pixel {value}; floating-point pixels must lie in 0..=1, or store \
+         them as uint8",
+        path.display()
+    )]
     PixelRange {
         /// The file.
         path: PathBuf,
@@ -228,7 +242,8 @@ pub enum DataError {
     },
     /// A hospital would have nothing to train on.
     #[error(
-        "hospital {hospital} of {hospitals} gets no training sample; use fewer hospitals, a larger alpha, another seed or more data"
+        "hospital {hospital} of {hospitals} gets no training sample; use fewer hospitals, a larger alpha, another seed \
+         or more data"
     )]
     HospitalWithoutSample {
         /// 1-based number of the hospital.
@@ -248,7 +263,8 @@ pub enum DataError {
     },
     /// The data set would not fit the memory bound.
     #[error(
-        "{samples} images of {channels}x{height}x{width} exceed {values_max} values; make the images smaller or set `max_samples`"
+        "{samples} images of {channels}x{height}x{width} exceed {values_max} values; make the images smaller or set \
+         `max_samples`"
     )]
     TooLarge {
         /// Number of images.
@@ -263,16 +279,30 @@ pub enum DataError {
         values_max: usize,
     },
     /// A manifest is no table.
-    #[cfg(feature = "tables")]
     #[error("{}: not a readable table ({source}); it must be comma-separated with a header line", path.display())]
     Table {
         /// The manifest.
         path: PathBuf,
         /// The table reader's answer.
-        source: polars::error::PolarsError,
+        source: csv::Error,
+    },
+    /// A line of a manifest has another number of cells than its header.
+    #[error("{}: line {line} has {cells} cells, the header has {columns}; put a cell with a comma in quotes", path.display())]
+    RaggedLine {
+        /// The manifest.
+        path: PathBuf,
+        /// 1-based line, the header being line 1.
+        line: usize,
+        /// Cells of the line.
+        cells: usize,
+        /// Cells of the header.
+        columns: usize,
     },
     /// A manifest lacks a column.
-    #[error("{}: column \"{column}\" is missing; a manifest needs path and class, and may have patient or series, and site", path.display())]
+    #[error(
+        "{}: column \"{column}\" is missing; a manifest needs path and class, and may have patient or series, and site",
+        path.display()
+    )]
     ColumnMissing {
         /// The manifest.
         path: PathBuf,
@@ -290,7 +320,10 @@ pub enum DataError {
         column: &'static str,
     },
     /// A manifest points out of its own folder.
-    #[error("{}: line {line}: path \"{}\" leaves the folder; use a relative path without ..", path.display(), entry.display())]
+    #[error(
+        "{}: line {line}: path \"{}\" leaves the folder; use a relative path without ..",
+        path.display(), entry.display()
+    )]
     PathEscapes {
         /// The manifest.
         path: PathBuf,

@@ -24,7 +24,6 @@ pub(crate) fn read(folder: &Path) -> Result<Catalogue, DataError> {
     if folder.join(MANIFEST).is_file() { read_manifest(folder) } else { read_tree(folder) }
 }
 
-#[cfg(feature = "tables")]
 fn read_manifest(folder: &Path) -> Result<Catalogue, DataError> {
     let manifest = crate::manifest::Manifest::read(&folder.join(MANIFEST))?;
     let mut entries = Vec::with_capacity(manifest.rows.len());
@@ -37,11 +36,6 @@ fn read_manifest(folder: &Path) -> Result<Catalogue, DataError> {
         entries.push(Entry { path: folder.join(&row.path), name, class: row.class, part: None, group, site });
     }
     catalogue(folder, entries)
-}
-
-#[cfg(not(feature = "tables"))]
-fn read_manifest(folder: &Path) -> Result<Catalogue, DataError> {
-    Err(DataError::FeatureMissing { path: folder.join(MANIFEST), feature: "tables" })
 }
 
 fn read_tree(folder: &Path) -> Result<Catalogue, DataError> {
@@ -128,11 +122,9 @@ fn subfolders(folder: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
 }
 
 /// Consecutive numbers for names, in the order of their first use.
-#[cfg(feature = "tables")]
 #[derive(Default)]
 struct Numbers(BTreeMap<String, u32>);
 
-#[cfg(feature = "tables")]
 impl Numbers {
     fn number(&mut self, name: String) -> u32 {
         let next = self.0.len() as u32;

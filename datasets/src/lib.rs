@@ -12,7 +12,6 @@ mod error;
 mod idx;
 mod image_folder;
 mod load;
-#[cfg(feature = "tables")]
 mod manifest;
 mod npy;
 mod npz;
@@ -22,6 +21,7 @@ pub mod phantom;
 mod phantom_anatomy;
 mod phantom_region;
 mod picture;
+mod picture_file;
 mod samples;
 mod sampling;
 mod sheet;
@@ -29,10 +29,10 @@ mod split;
 
 pub use error::{DataError, NpyProblem};
 pub use load::{Format, LoadOptions, load, read_picture};
-#[cfg(feature = "tables")]
 pub use manifest::{Manifest, ManifestRow};
 pub use partition::Partition;
 pub use phantom::{PhantomSpec, generate};
+pub use picture_file::PictureProblem;
 pub use samples::{Dataset, Part, Samples};
 pub use sampling::Sampler;
 pub use sheet::write_sheet;

@@ -1,11 +1,11 @@
-//! Which picture shows what, of whom, and from where: `manifest.csv`, the only file of this crate
-//! that touches polars.
+//! Which picture shows what, of whom, and from where: `manifest.csv`.
 
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io;
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
-use polars::prelude::{Column, CsvReadOptions, CsvWriter, DataFrame, SerReader, SerWriter};
+use csv::StringRecord;
 
 use crate::DataError;
 use crate::image_folder::FILES_MAX;
@@ -38,8 +38,8 @@ impl Manifest {
     /// Other columns are ignored.
     ///
     /// # Errors
-    /// [`DataError::Table`] for no table, [`DataError::ColumnMissing`], [`DataError::EmptyCell`],
-    /// [`DataError::PathEscapes`] for an absolute path or one with `..`.
+    /// [`DataError::Table`] for no table, [`DataError::RaggedLine`], [`DataError::ColumnMissing`],
+    /// [`DataError::EmptyCell`], [`DataError::PathEscapes`] for an absolute path or one with `..`.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let unreadable = |source| DataError::Io { path: path.to_owned(), source };
         let mut bytes = Vec::new();
@@ -48,72 +48,99 @@ impl Manifest {
             return Err(DataError::TooManyBytes { path: path.to_owned(), bytes_max: BYTES_MAX });
         }
         let refused = |source| DataError::Table { path: path.to_owned(), source };
-        // Everything is text here: a series "007" must not become the number 7.
-        let options = CsvReadOptions::default().with_has_header(true).with_infer_schema_length(Some(0));
-        let frame = options.into_reader_with_file_handle(Cursor::new(bytes)).finish().map_err(refused)?;
-        if frame.height() > FILES_MAX {
-            return Err(DataError::TooManyEntries { path: path.to_owned(), entries_max: FILES_MAX });
-        }
-        let required =
-            |column| cells(&frame, path, column)?.ok_or(DataError::ColumnMissing { path: path.to_owned(), column });
-        let (paths, classes) = (required("path")?, required("class")?);
-        let group = match cells(&frame, path, "patient")? {
-            Some(patients) => Some(patients),
-            None => cells(&frame, path, "series")?,
-        };
-        let site = cells(&frame, path, "site")?;
-
-        let mut rows = Vec::with_capacity(paths.len());
-        for (index, (entry, class)) in paths.into_iter().zip(classes).enumerate() {
-            let entry = PathBuf::from(entry);
-            if !entry.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-                return Err(DataError::PathEscapes { path: path.to_owned(), line: index + 2, entry });
+        let mut table = csv::ReaderBuilder::new().flexible(true).from_reader(bytes.as_slice());
+        let columns = Columns::find(path, table.headers().map_err(refused)?)?;
+        let mut rows = Vec::new();
+        // Every cell is text: a series "007" must not become the number 7.
+        for record in table.records() {
+            if rows.len() == FILES_MAX {
+                return Err(DataError::TooManyEntries { path: path.to_owned(), entries_max: FILES_MAX });
             }
-            let of = |column: &Option<Vec<String>>| column.as_ref().map(|cells| cells[index].clone());
-            rows.push(ManifestRow { path: entry, class, group: of(&group), site: of(&site) });
+            let record = record.map_err(refused)?;
+            rows.push(columns.row(path, &record, &bytes)?);
         }
         Ok(Manifest { rows })
     }
 
-    /// The manifest as a table: path, class, and patient and site where every row has them.
+    /// Writes the table as CSV: path, class, and patient and site where every row has them.
     ///
     /// # Errors
-    /// [`DataError::Table`], naming `path`, if polars refuses.
-    pub fn to_frame(&self, path: &Path) -> Result<DataFrame, DataError> {
-        let texts = |name: &str, cells: Vec<String>| Column::new(name.into(), cells);
-        let mut columns = vec![
-            texts("path", self.rows.iter().map(|row| row.path.to_string_lossy().into_owned()).collect()),
-            texts("class", self.rows.iter().map(|row| row.class.clone()).collect()),
-        ];
-        if let Some(patients) = self.rows.iter().map(|row| row.group.clone()).collect() {
-            columns.push(texts("patient", patients));
-        }
-        if let Some(sites) = self.rows.iter().map(|row| row.site.clone()).collect() {
-            columns.push(texts("site", sites));
-        }
-        DataFrame::new(self.rows.len(), columns).map_err(|source| DataError::Table { path: path.to_owned(), source })
-    }
-
-    /// Writes the table of [`Manifest::to_frame`] as CSV.
-    ///
-    /// # Errors
-    /// [`DataError::Io`] or [`DataError::Table`].
+    /// [`DataError::Io`], and [`DataError::Table`] if the table writer refuses.
     pub fn write(&self, path: &Path) -> Result<(), DataError> {
-        let mut frame = self.to_frame(path)?;
-        let file = File::create(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
-        CsvWriter::new(file).finish(&mut frame).map_err(|source| DataError::Table { path: path.to_owned(), source })
+        let patients = self.rows.iter().all(|row| row.group.is_some());
+        let sites = self.rows.iter().all(|row| row.site.is_some());
+        let optional = [("patient", patients), ("site", sites)].into_iter().filter(|(_, everywhere)| *everywhere);
+        let header = ["path", "class"].into_iter().chain(optional.map(|(name, _)| name));
+        let text = || {
+            let mut table = csv::Writer::from_writer(Vec::new());
+            table.write_record(header)?;
+            for row in &self.rows {
+                let entry = row.path.to_string_lossy();
+                let group = row.group.as_deref().filter(|_| patients);
+                let site = row.site.as_deref().filter(|_| sites);
+                table.write_record([entry.as_ref(), row.class.as_str()].into_iter().chain(group).chain(site))?;
+            }
+            table.into_inner().map_err(|error| csv::Error::from(error.into_error()))
+        };
+        let bytes = text().map_err(|source| DataError::Table { path: path.to_owned(), source })?;
+        std::fs::write(path, bytes).map_err(|source| DataError::Io { path: path.to_owned(), source })
     }
 }
 
-/// A column's text, or `None` if there is no such column. No cell may be empty.
-fn cells(frame: &DataFrame, path: &Path, column: &'static str) -> Result<Option<Vec<String>>, DataError> {
-    let Ok(found) = frame.column(column) else {
-        return Ok(None);
-    };
-    let texts = found.str().map_err(|source| DataError::Table { path: path.to_owned(), source })?;
-    let checked = texts.iter().enumerate().map(|(index, cell)| match cell.map(str::trim) {
-        Some(text) if !text.is_empty() => Ok(text.to_owned()),
-        _ => Err(DataError::EmptyCell { path: path.to_owned(), line: index + 2, column }),
-    });
-    checked.collect::<Result<_, _>>().map(Some)
+/// The 1-based line on which a record begins. The reader's own count is one less after a line that ends in CR LF, because
+/// it leaves the LF to the next record.
+fn line_of(record: &StringRecord, bytes: &[u8]) -> usize {
+    let start = record.position().map_or(0, |position| position.byte() as usize);
+    let (before, rest) = bytes.split_at(start.min(bytes.len()));
+    let ends = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    1 + before.iter().chain(ends).filter(|&&byte| byte == b'\n').count()
+}
+
+/// Where the known columns stand in a line.
+struct Columns {
+    count: usize,
+    path: usize,
+    class: usize,
+    group: Option<(usize, &'static str)>,
+    site: Option<usize>,
+}
+
+impl Columns {
+    fn find(path: &Path, header: &StringRecord) -> Result<Self, DataError> {
+        if header.is_empty() {
+            let source = io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty").into();
+            return Err(DataError::Table { path: path.to_owned(), source });
+        }
+        let place = |column| header.iter().position(|name| name == column);
+        let required = |column| place(column).ok_or(DataError::ColumnMissing { path: path.to_owned(), column });
+        let named = |column| place(column).map(|index| (index, column));
+        Ok(Columns {
+            count: header.len(),
+            path: required("path")?,
+            class: required("class")?,
+            group: named("patient").or_else(|| named("series")),
+            site: place("site"),
+        })
+    }
+
+    fn row(&self, path: &Path, record: &StringRecord, bytes: &[u8]) -> Result<ManifestRow, DataError> {
+        if record.len() != self.count {
+            let (path, line, cells) = (path.to_owned(), line_of(record, bytes), record.len());
+            return Err(DataError::RaggedLine { path, line, cells, columns: self.count });
+        }
+        let cell = |index: usize, column| match record.get(index).map(str::trim) {
+            Some(text) if !text.is_empty() => Ok(text.to_owned()),
+            _ => Err(DataError::EmptyCell { path: path.to_owned(), line: line_of(record, bytes), column }),
+        };
+        let entry = PathBuf::from(cell(self.path, "path")?);
+        if !entry.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+            return Err(DataError::PathEscapes { path: path.to_owned(), line: line_of(record, bytes), entry });
+        }
+        Ok(ManifestRow {
+            path: entry,
+            class: cell(self.class, "class")?,
+            group: self.group.map(|(index, column)| cell(index, column)).transpose()?,
+            site: self.site.map(|index| cell(index, "site")).transpose()?,
+        })
+    }
 }

@@ -31,7 +31,7 @@ const fn points(side: usize) -> usize {
 }
 
 /// Centre of the field of view: a little behind the body's, towards the kidneys.
-const FIELD_CENTER: Point = Point { x: 0.0, y: 0.1 };
+const FIELD_CENTRE: Point = Point { x: 0.0, y: 0.1 };
 
 /// Most slices of one data set: keeps a typing error from filling the memory.
 const SLICES_MAX: usize = 1 << 18;
@@ -267,7 +267,7 @@ fn scan_hospital(spec: &PhantomSpec, hospital: usize) -> Scans {
         let middle = (spec.slices_per_patient as f64 - 1.0) / 2.0;
         for number in 0..spec.slices_per_patient {
             let height = SLICE_DISTANCE * (number as f64 - middle) + sampler.uniform(-0.02, 0.02);
-            let shift = FIELD_CENTER.plus(Point { x: 0.02 * sampler.normal(), y: 0.02 * sampler.normal() });
+            let shift = FIELD_CENTRE.plus(Point { x: 0.02 * sampler.normal(), y: 0.02 * sampler.normal() });
             let slice = anatomy.cut(height);
             scans.pixels.extend(scanner.scan(&slice, turn, shift, spec.height, spec.width, &mut sampler));
             scans.labels.push(class as u8);

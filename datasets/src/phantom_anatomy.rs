@@ -23,7 +23,7 @@ pub(crate) enum Finding {
 
 #[derive(Debug, Clone)]
 struct Kidney {
-    center: Point,
+    centre: Point,
     half_axes: (f64, f64),
     tilt: f64,
     /// +1 for the image's right side, -1 for the left.
@@ -48,7 +48,7 @@ struct Lesion {
 
 #[derive(Debug, Clone)]
 struct Bowel {
-    center: Point,
+    centre: Point,
     radius: f64,
     content: f64,
 }
@@ -79,7 +79,7 @@ impl Patient {
         let s = sampler;
         let patient_tilt = s.uniform(-0.15, 0.15);
         let kidney = |side: f64, s: &mut Sampler| Kidney {
-            center: Point { x: side * s.uniform(0.45, 0.52), y: s.uniform(0.15, 0.22) },
+            centre: Point { x: side * s.uniform(0.45, 0.52), y: s.uniform(0.15, 0.22) },
             half_axes: (s.uniform(0.18, 0.215), s.uniform(0.23, 0.27)),
             tilt: -side * s.uniform(0.2, 0.45) + patient_tilt,
             side,
@@ -172,8 +172,8 @@ impl Patient {
         );
         regions
             .push(Region::ellipse(at(liver.x + 0.36, liver.y - 0.2), (0.7 * size, 0.4 * size), -0.3, 108.0).clipped());
-        if let Some(center) = self.gallbladder {
-            regions.push(Region::ellipse(center, (0.07, 0.1), 0.4, 8.0).clipped());
+        if let Some(centre) = self.gallbladder {
+            regions.push(Region::ellipse(centre, (0.07, 0.1), 0.4, 8.0).clipped());
         }
         regions
             .push(Region::ellipse(self.spleen, (0.13, 0.26 * (1.0 + 0.3 * height)), 0.15, 118.0).lobed(soft).clipped());
@@ -195,17 +195,17 @@ impl Bowel {
             _ => s.uniform(180.0, 260.0),
         };
         Bowel {
-            center: Point { x: s.uniform(-0.15, 0.62), y: s.uniform(-0.48, -0.08) },
+            centre: Point { x: s.uniform(-0.15, 0.62), y: s.uniform(-0.48, -0.08) },
             radius: s.uniform(0.07, 0.14),
             content,
         }
     }
 
     fn add_to(&self, regions: &mut Vec<Region>, swing: Point) {
-        let center = self.center.plus(swing);
-        regions.push(Region::ellipse(center, (self.radius, 0.85 * self.radius), 0.0, 75.0).clipped());
+        let centre = self.centre.plus(swing);
+        regions.push(Region::ellipse(centre, (self.radius, 0.85 * self.radius), 0.0, 75.0).clipped());
         let inner = 0.72 * self.radius;
-        regions.push(Region::ellipse(center, (inner, 0.85 * inner), 0.0, self.content).clipped());
+        regions.push(Region::ellipse(centre, (inner, 0.85 * inner), 0.0, self.content).clipped());
     }
 }
 
@@ -218,7 +218,7 @@ impl Kidney {
     fn add_to(&self, regions: &mut Vec<Region>, height: f64, cortex: f64, medulla: f64) {
         let scale = Self::section(height);
         let (a, b) = (self.half_axes.0 * scale, self.half_axes.1 * scale);
-        regions.push(Region::ellipse(self.center, (a, b), self.tilt, cortex).lobed([
+        regions.push(Region::ellipse(self.centre, (a, b), self.tilt, cortex).lobed([
             (0.0, 0.0),
             (0.03, self.pyramid_phase),
             (0.015, 0.0),
@@ -228,13 +228,13 @@ impl Kidney {
             let local = Point { x: 0.56 * a * angle.cos(), y: 0.6 * b * angle.sin() };
             let (cos, sin) = (self.tilt.cos(), self.tilt.sin());
             let offset = Point { x: local.x * cos - local.y * sin, y: local.x * sin + local.y * cos };
-            regions.push(Region::ellipse(self.center.plus(offset), (0.24 * a, 0.22 * b), self.tilt, medulla));
+            regions.push(Region::ellipse(self.centre.plus(offset), (0.24 * a, 0.22 * b), self.tilt, medulla));
         }
         // The sinus opens towards the spine: fat around vessels and the renal pelvis.
         let medial = Point { x: -self.side * 0.42 * a, y: 0.0 };
         let sinus = self.sinus * (1.0 - 0.6 * height.abs());
-        regions.push(Region::ellipse(self.center.plus(medial), (0.95 * sinus * a, 0.62 * sinus * b), self.tilt, -60.0));
-        regions.push(Region::ellipse(self.center.plus(medial), (0.6 * sinus * a, 0.25 * sinus * b), self.tilt, 60.0));
+        regions.push(Region::ellipse(self.centre.plus(medial), (0.95 * sinus * a, 0.62 * sinus * b), self.tilt, -60.0));
+        regions.push(Region::ellipse(self.centre.plus(medial), (0.6 * sinus * a, 0.25 * sinus * b), self.tilt, 60.0));
     }
 
     /// A point at `depth` of the way from the centre to the outline in direction `angle` from the
@@ -244,7 +244,7 @@ impl Kidney {
         let turned = if self.side > 0.0 { angle } else { PI - angle };
         let local = Point { x: self.half_axes.0 * scale * turned.cos(), y: self.half_axes.1 * scale * turned.sin() };
         let (cos, sin) = (self.tilt.cos(), self.tilt.sin());
-        self.center.plus(Point { x: local.x * cos - local.y * sin, y: local.x * sin + local.y * cos })
+        self.centre.plus(Point { x: local.x * cos - local.y * sin, y: local.x * sin + local.y * cos })
     }
 }
 
@@ -273,17 +273,17 @@ impl Lesion {
     fn add_to(&self, regions: &mut Vec<Region>, height: f64, kidney: &Kidney, finding: Finding, cortex: f64) {
         let away = (height - self.height) / 0.45;
         let radius = self.radius * (1.0 - away * away).max(0.6).sqrt();
-        let center = kidney.towards(self.angle, self.depth, height);
+        let centre = kidney.towards(self.angle, self.depth, height);
         if finding == Finding::Cyst {
-            regions.push(Region::ellipse(center, (radius, 0.95 * radius), self.phase, self.density));
+            regions.push(Region::ellipse(centre, (radius, 0.95 * radius), self.phase, self.density));
             return;
         }
-        let mass = Region::ellipse(center, (1.08 * radius, radius), self.phase, self.density);
+        let mass = Region::ellipse(centre, (1.08 * radius, radius), self.phase, self.density);
         regions.push(mass.lobed(self.lobes).grained(15.0, 6.0, self.phase));
         // Dead cores between living, vessel-rich nests: the unevenness that tells a tumour from a cyst.
         let spots = [(0.0, 0.36, 10.0), (0.3, 0.34, cortex + 75.0), (0.5, 0.3, 10.0), (0.74, 0.34, cortex + 75.0)];
         for (turn, size, density) in spots {
-            let spot = center.plus(Point::polar(0.55 * radius, self.phase + TAU * turn + 0.5 * height));
+            let spot = centre.plus(Point::polar(0.55 * radius, self.phase + TAU * turn + 0.5 * height));
             regions.push(
                 Region::ellipse(spot, (1.2 * size * radius, size * radius), self.phase, density).lobed(self.lobes),
             );

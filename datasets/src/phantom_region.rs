@@ -28,7 +28,7 @@ const LOBE_ORDERS: [f64; 3] = [2.0, 3.0, 5.0];
 /// An ellipse, perhaps with an irregular outline and a grain, painted over what lies below it.
 #[derive(Debug, Clone)]
 pub(crate) struct Region {
-    center: Point,
+    centre: Point,
     half_axes: (f64, f64),
     /// Nothing of the region is further from the centre, along either axis of the plane.
     reach: f64,
@@ -44,11 +44,11 @@ pub(crate) struct Region {
 
 impl Region {
     /// A smooth, homogeneous ellipse; `tilt` turns its first half axis clockwise, in radians.
-    pub(crate) fn ellipse(center: Point, half_axes: (f64, f64), tilt: f64, hounsfield: f64) -> Self {
+    pub(crate) fn ellipse(centre: Point, half_axes: (f64, f64), tilt: f64, hounsfield: f64) -> Self {
         let tilt_cos_sin = (tilt.cos(), tilt.sin());
         let (lobes, grain) = ([(0.0, 0.0); 3], (0.0, 0.0, 0.0));
         let reach = half_axes.0.max(half_axes.1);
-        Region { center, half_axes, reach, tilt_cos_sin, hounsfield, lobes, grain, clipped: false }
+        Region { centre, half_axes, reach, tilt_cos_sin, hounsfield, lobes, grain, clipped: false }
     }
 
     /// With an irregular outline: amplitude (of the radius) and phase for 2, 3 and 5 bumps.
@@ -71,7 +71,7 @@ impl Region {
     }
 
     fn contains(&self, at: Point) -> bool {
-        let (dx, dy) = (at.x - self.center.x, at.y - self.center.y);
+        let (dx, dy) = (at.x - self.centre.x, at.y - self.centre.y);
         if dx.abs() > self.reach || dy.abs() > self.reach {
             return false;
         }

@@ -1,11 +1,9 @@
 //! One picture: decoded within limits, turned grey or coloured, scaled without aliasing.
 
-use std::io::Cursor;
 use std::path::Path;
 
-use image::{ColorType, ImageReader, Limits};
-
 use crate::DataError;
+use crate::picture_file::Header;
 
 /// Most pixels of one picture, checked on the header before anything is decoded.
 const PIXELS_MAX: u64 = 1 << 26;
@@ -39,31 +37,14 @@ impl Picture {
             return Err(DataError::TooManyBytes { path: path.to_owned(), bytes_max: FILE_BYTES_MAX });
         }
         let bytes = std::fs::read(path).map_err(unreadable)?;
-        let reader = || ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(unreadable);
-        let (width, height) = reader()?.into_dimensions().map_err(refused)?;
-        let (width, height) = (u64::from(width), u64::from(height));
+        // Sixteen bits times four channels is the widest a pixel can get.
+        let header = Header::read(&bytes, 8 * PIXELS_MAX as usize).map_err(refused)?;
+        let (width, height) = header.size();
         if width * height > PIXELS_MAX {
             return Err(DataError::TooManyPixels { path: path.to_owned(), width, height, pixels_max: PIXELS_MAX });
         }
-        let mut limits = Limits::default();
-        // Sixteen bits times four channels is the widest a pixel can get.
-        limits.max_alloc = Some(8 * PIXELS_MAX);
-        let mut reader = reader()?;
-        reader.limits(limits);
-        let decoded = reader.decode().map_err(refused)?;
-
-        let (height, width) = (decoded.height() as usize, decoded.width() as usize);
-        let grey = matches!(decoded.color(), ColorType::L8 | ColorType::La8 | ColorType::L16 | ColorType::La16);
-        let deep = matches!(decoded.color(), ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16);
-        let narrow = |raw: &[u8]| raw.iter().map(|&level| f32::from(level) / 255.0).collect::<Vec<_>>();
-        let wide = |raw: &[u16]| raw.iter().map(|&level| f32::from(level) / 65535.0).collect::<Vec<_>>();
-        let levels = match (grey, deep) {
-            (true, false) => narrow(decoded.into_luma8().as_raw()),
-            (true, true) => wide(decoded.into_luma16().as_raw()),
-            (false, false) => narrow(decoded.into_rgb8().as_raw()),
-            (false, true) => wide(decoded.into_rgb16().as_raw()),
-        };
-        Ok(Self::from_interleaved(height, width, if grey { 1 } else { 3 }, &levels))
+        let raster = header.decode().map_err(refused)?;
+        Ok(Self::from_interleaved(raster.height, raster.width, raster.channels, &raster.levels))
     }
 
     /// With 1 channel (luma of ITU-R BT.601, as in JPEG) or 3 (grey repeated).
@@ -118,10 +99,10 @@ fn weights(from: usize, to: usize) -> Vec<(usize, Vec<f32>)> {
     let scale = from as f64 / to as f64;
     let reach = scale.max(1.0);
     let window = |target: usize| {
-        let center = (target as f64 + 0.5) * scale;
-        let first = (center - reach).floor().max(0.0) as usize;
-        let last = ((center + reach).ceil() as usize).min(from);
-        let weight = |source: usize| (1.0 - ((source as f64 + 0.5 - center) / reach).abs()).max(0.0);
+        let centre = (target as f64 + 0.5) * scale;
+        let first = (centre - reach).floor().max(0.0) as usize;
+        let last = ((centre + reach).ceil() as usize).min(from);
+        let weight = |source: usize| (1.0 - ((source as f64 + 0.5 - centre) / reach).abs()).max(0.0);
         let sum: f64 = (first..last).map(weight).sum();
         (first, (first..last).map(|source| (weight(source) / sum) as f32).collect())
     };
@@ -144,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fine_checkerboard_becomes_grey_not_noise() {
+    fn a_fine_chequerboard_becomes_grey_not_noise() {
         let board: Vec<f32> = (0..64 * 64).map(|i| ((i / 64 + i % 64) % 2) as f32).collect();
         let small = Picture::from_interleaved(64, 64, 1, &board).scaled(8, 8);
         assert!(small.planes().all(|level| (level - 0.5).abs() < 0.05));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use image::{Rgb, RgbImage};
+use png::{BitDepth, ColorType, Encoder};
 
 use crate::{DataError, Samples};
 
@@ -16,8 +16,8 @@ const GAP: usize = 2;
 /// enlarged to `zoom` x `zoom`. `mean` and `std` undo the normalisation.
 ///
 /// # Errors
-/// [`DataError::NotAnImage`] if the file cannot be written, [`DataError::TooManyEntries`] for more
-/// than 4096 samples.
+/// [`DataError::Io`] if the file cannot be written, [`DataError::TooManyEntries`] for more than 4096
+/// samples.
 pub fn write_sheet(
     path: &Path,
     samples: &Samples,
@@ -33,7 +33,8 @@ pub fn write_sheet(
     let (channels, height, width) = samples.shape();
     let (cell_width, cell_height) = (width * zoom + GAP, height * zoom + GAP);
     let rows = samples.len().div_ceil(columns).max(1);
-    let mut sheet = RgbImage::new((columns * cell_width) as u32, (rows * cell_height) as u32);
+    let (sheet_width, sheet_height) = (columns * cell_width, rows * cell_height);
+    let mut sheet = vec![0; 3 * sheet_width * sheet_height];
     for (index, image) in samples.images.outer_iter().enumerate() {
         let (left, top) = ((index % columns) * cell_width, (index / columns) * cell_height);
         for y in 0..height * zoom {
@@ -42,9 +43,20 @@ pub fn write_sheet(
                     let value = image[[channel.min(channels - 1), y / zoom, x / zoom]] * std + mean;
                     (value * 255.0).round().clamp(0.0, 255.0) as u8
                 };
-                sheet.put_pixel((left + x) as u32, (top + y) as u32, Rgb([level(0), level(1), level(2)]));
+                let start = 3 * ((top + y) * sheet_width + left + x);
+                sheet[start..start + 3].copy_from_slice(&[level(0), level(1), level(2)]);
             }
         }
     }
-    sheet.save(path).map_err(|source| DataError::NotAnImage { path: path.to_owned(), source })
+    let mut bytes = Vec::new();
+    let mut encode = || {
+        let mut encoder = Encoder::new(&mut bytes, sheet_width as u32, sheet_height as u32);
+        encoder.set_color(ColorType::Rgb);
+        encoder.set_depth(BitDepth::Eight);
+        encoder.write_header()?.write_image_data(&sheet)
+    };
+    encode()
+        .map_err(std::io::Error::from)
+        .and_then(|()| std::fs::write(path, bytes))
+        .map_err(|source| DataError::Io { path: path.to_owned(), source })
 }

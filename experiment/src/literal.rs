@@ -66,7 +66,7 @@ pub(super) struct FederationLiteral {
     pub(super) min_cohort: Option<Auto>,
     pub(super) rounds: Option<u32>,
     pub(super) round_deadline: Option<String>,
-    pub(super) share_grace: Option<String>,
+    pub(super) patience: Option<String>,
     pub(super) attempts_max: Option<u32>,
     pub(super) attempts_ahead: Option<u32>,
     pub(super) sample_cap: Option<Auto>,

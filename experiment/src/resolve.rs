@@ -143,7 +143,7 @@ impl Check<'_> {
             min_cohort,
             rounds: literal.rounds.unwrap_or(10),
             round_deadline: self.duration(literal.round_deadline.as_ref(), Duration::from_secs(2 * 3600)),
-            share_grace: self.duration(literal.share_grace.as_ref(), Duration::from_secs(600)),
+            patience: self.duration(literal.patience.as_ref(), Duration::from_secs(600)),
             attempts_max: literal.attempts_max.unwrap_or(3),
             attempts_ahead: literal.attempts_ahead.unwrap_or(1),
             sample_cap: match literal.sample_cap {

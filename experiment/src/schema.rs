@@ -47,7 +47,7 @@ const FEDERATION: &[Field] = &[
     optional("min-cohort", Kind::AutoInteger(3, 64)),
     optional("rounds", Kind::Integer(1, 10_000)),
     optional("round-deadline", Kind::Duration),
-    optional("share-grace", Kind::Duration),
+    optional("patience", Kind::Duration),
     optional("attempts-max", Kind::Integer(1, 8)),
     optional("attempts-ahead", Kind::Integer(0, 2)),
     optional("sample-cap", Kind::AutoInteger(1, 1_000_000_000)),

@@ -19,8 +19,8 @@ pub struct Federation {
     pub rounds: u32,
     /// From the opening of a round to its frozen list of uploads.
     pub round_deadline: Duration,
-    /// Silence after which a decryptor counts as lost.
-    pub share_grace: Duration,
+    /// How long a hospital may stand still before the others go on without it.
+    pub patience: Duration,
     /// Attempts after which a round is void.
     pub attempts_max: u32,
     /// Spare ciphertexts each hospital uploads at once, so that a lost decryptor does not void the round; 0 halves the

@@ -88,7 +88,7 @@ fn an_unknown_key_names_line_and_nearest_key() {
     assert_eq!(
         message("hospitals = 5", "hopsitals = 5"),
         "x.toml:5: [federation] hopsitals: unknown key; the nearest valid key is \"hospitals\" (allowed: hospitals, \
-         threshold, min-cohort, rounds, round-deadline, share-grace, attempts-max, attempts-ahead, sample-cap)"
+         threshold, min-cohort, rounds, round-deadline, patience, attempts-max, attempts-ahead, sample-cap)"
     );
     assert_eq!(
         message("kernel = 7, stride = 3", "kernel = 7, strid = 3, stride = 3"),
@@ -131,8 +131,8 @@ fn a_wrong_type_or_value_says_what_is_allowed() {
         "x.toml:6: [federation] threshold: \"most\" is not allowed, must be \"auto\" or an integer from 2 to 64"
     );
     assert_eq!(
-        message("threshold = 4", "share-grace = \"10 minutes\""),
-        "x.toml:6: [federation] share-grace: \"10 minutes\" is not allowed, must be a duration such as \"90s\", \"10m\" or \"2h\""
+        message("threshold = 4", "patience = \"10 minutes\""),
+        "x.toml:6: [federation] patience: \"10 minutes\" is not allowed, must be a duration such as \"90s\", \"10m\" or \"2h\""
     );
     assert_eq!(
         message("name = \"small\"", "name = \"Small One\""),
@@ -242,7 +242,7 @@ fn overrides_win_and_are_named_in_errors() {
     assert_eq!(
         set("federation.ruonds=3").expect_err("refused").to_string(),
         "--set federation.ruonds: [federation] ruonds: unknown key; the nearest valid key is \"rounds\" (allowed: \
-         hospitals, threshold, min-cohort, rounds, round-deadline, share-grace, attempts-max, attempts-ahead, sample-cap)"
+         hospitals, threshold, min-cohort, rounds, round-deadline, patience, attempts-max, attempts-ahead, sample-cap)"
     );
     assert_eq!(
         set("federation.rounds=0").expect_err("refused").to_string(),

@@ -59,7 +59,7 @@ pub(super) fn plan(experiment: &Experiment) -> Table {
                 ("min-cohort", integer(federation.min_cohort.into())),
                 ("rounds", count(federation.rounds)),
                 ("round-deadline", duration(federation.round_deadline)),
-                ("share-grace", duration(federation.share_grace)),
+                ("patience", duration(federation.patience)),
                 ("attempts-max", count(federation.attempts_max)),
                 ("attempts-ahead", count(federation.attempts_ahead)),
                 ("sample-cap", federation.sample_cap.map_or_else(|| text("auto"), count)),

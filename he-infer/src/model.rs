@@ -43,7 +43,10 @@ pub enum ModelError {
         found: usize,
     },
     /// A ciphertext at the wrong scale.
-    #[error("{place} has scale 2^{:.6}, the program wants 2^{:.6}; encode it at the program's scale", found.log2(), expected.log2())]
+    #[error(
+        "{place} has scale 2^{:.6}, the program wants 2^{:.6}; encode it at the program's scale",
+        found.log2(), expected.log2()
+    )]
     Scale {
         /// Which ciphertext.
         place: Place,

@@ -13,7 +13,8 @@ use crate::step::Step;
 /// Bits of one residue on the wire.
 const RESIDUE_BITS: usize = 30;
 
-/// Cost of one query of up to `images` images, of the keys and of the model; sizes in bytes, residues packed to 30 bits.
+/// Cost of one query of up to `images` images, of the keys and of the model; sizes in bytes, residues packed to 30
+/// bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Levels used.
@@ -113,7 +114,8 @@ impl fmt::Display for Summary {
         )?;
         write!(
             f,
-            "{} rotation keys {:.1} MB, relinearisation key {:.1} MB, model {} vectors {:.1} MB, query {:.2} MB or {:.2} MB with a query key of {:.1} MB, reply {:.2} MB",
+            "{} rotation keys {:.1} MB, relinearisation key {:.1} MB, model {} vectors {:.1} MB, query {:.2} MB or \
+             {:.2} MB with a query key of {:.1} MB, reply {:.2} MB",
             self.galois_keys,
             mb(self.galois_key_bytes),
             mb(self.relin_key_bytes),

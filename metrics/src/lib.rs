@@ -1,9 +1,9 @@
 //! How good a model is, in the figures a clinician's report states.
 //!
-//! All metrics take logits `(n, classes)` and true labels; [`Evaluation`] computes the plain ones together, [`Clinical`]
-//! those that a report states, with their intervals.
-//! They are plain functions of numbers: nothing here knows where the logits came from, so the
-//! same report describes a local model, a decrypted one and answers to encrypted queries.
+//! All metrics take logits `(n, classes)` and true labels; [`Evaluation`] computes the plain ones together,
+//! [`Clinical`] those that a report states, with their intervals. They are plain functions of numbers: nothing here
+//! knows where the logits came from, so the same report describes a local model, a decrypted one and answers to
+//! encrypted queries.
 
 mod auc;
 mod bootstrap;

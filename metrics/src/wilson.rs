@@ -16,11 +16,11 @@ pub fn wilson(hits: u64, of: u64) -> Option<Interval> {
     }
     let (n, share) = (of as f64, hits as f64 / of as f64);
     let denominator = 1.0 + Z * Z / n;
-    let center = (share + Z * Z / (2.0 * n)) / denominator;
+    let centre = (share + Z * Z / (2.0 * n)) / denominator;
     let half = Z / denominator * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
     // At the ends one bound is exactly the share; rounding must not push it beyond.
-    let low = if hits == 0 { 0.0 } else { (center - half).max(0.0) };
-    let high = if hits == of { 1.0 } else { (center + half).min(1.0) };
+    let low = if hits == 0 { 0.0 } else { (centre - half).max(0.0) };
+    let high = if hits == of { 1.0 } else { (centre + half).min(1.0) };
     Some(Interval { low, high })
 }
 

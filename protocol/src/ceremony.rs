@@ -7,8 +7,8 @@
 //!            each: Heads (n commitments) ──► Bodies (n uploads) ──► Aggregating ──► next step
 //! ```
 //!
-//! Every step needs all n hospitals. A deadline, a loss, a refusal or a disagreement ends the ceremony with a typed
-//! failure that names the parties; a new ceremony is a new epoch.
+//! Every step needs all n hospitals, and waits for them: there is no deadline, since whoever was away comes back to the
+//! step it left. A refusal or a disagreement ends the ceremony with a typed failure that names the parties.
 
 mod effect;
 
@@ -70,8 +70,6 @@ pub struct CeremonyMachine {
     roster: Roster,
     config: CeremonyConfig,
     step: CeremonyStep,
-    deadline_ms: u64,
-    gone: PartySet,
     /// Messages of the current step, by author.
     received: BTreeMap<PartyId, SignedMessage>,
     complete: PartySet,
@@ -94,8 +92,6 @@ impl CeremonyMachine {
             roster,
             config,
             step: CeremonyStep::Idle,
-            deadline_ms: 0,
-            gone: PartySet::EMPTY,
             received: BTreeMap::new(),
             complete: PartySet::EMPTY,
             commitments: BTreeMap::new(),
@@ -122,8 +118,8 @@ impl CeremonyMachine {
         self.roster.parties().minus(there)
     }
 
-    /// Takes one input at `now_ms` (monotonic) and says what to do.
-    pub fn on(&mut self, now_ms: u64, input: CeremonyInput) -> Vec<CeremonyOutput> {
+    /// Takes one input and says what to do.
+    pub fn on(&mut self, input: CeremonyInput) -> Vec<CeremonyOutput> {
         let mut out = Vec::new();
         if self.step == CeremonyStep::Done {
             return out;
@@ -132,9 +128,9 @@ impl CeremonyMachine {
             CeremonyInput::Start if self.step == CeremonyStep::Idle => {
                 let roster = self.roster.clone();
                 out.push(CeremonyOutput::Append(LogMessage::RosterProposed(RosterProposed { roster })));
-                self.enter(CeremonyStep::Roster, now_ms, &mut out);
+                self.enter(CeremonyStep::Roster);
             }
-            CeremonyInput::Start | CeremonyInput::Tick => {}
+            CeremonyInput::Start => {}
             CeremonyInput::Message(message) => {
                 let party = message.author;
                 if let Err(reject) = self.message(message, &mut out) {
@@ -146,29 +142,24 @@ impl CeremonyMachine {
                     self.complete.insert(party);
                 }
             }
-            CeremonyInput::Aggregated { step, body } => self.aggregated(now_ms, step, body, &mut out),
+            CeremonyInput::Aggregated { step, body } => self.aggregated(step, body, &mut out),
             CeremonyInput::AggregateFailed { step } => {
                 if self.step == CeremonyStep::Aggregating(step) {
                     self.fail(CeremonyFailure::Aggregate { step }, &mut out);
                 }
             }
-            CeremonyInput::PartyGone(party) => self.gone.insert(party),
         }
-        while self.advance(now_ms, &mut out) {}
+        while self.advance(&mut out) {}
         out
     }
 
-    fn enter(&mut self, step: CeremonyStep, now_ms: u64, out: &mut Vec<CeremonyOutput>) {
+    fn enter(&mut self, step: CeremonyStep) {
         let keep_heads = matches!(step, CeremonyStep::ServingBodies(_));
         if !keep_heads {
             self.received.clear();
             self.complete = PartySet::EMPTY;
         }
-        let serving = step > CeremonyStep::Digest;
-        let window = if serving { self.config.serving_step_ms } else { self.config.step_ms };
         self.step = step;
-        self.deadline_ms = now_ms.saturating_add(window);
-        out.push(CeremonyOutput::WakeAt(self.deadline_ms));
     }
 
     fn awaited_kind(&self) -> Option<BlobKind> {
@@ -187,7 +178,6 @@ impl CeremonyMachine {
             return Ok(());
         }
         if let HospitalMessage::Leaving(_) = &message.body {
-            self.gone.insert(party);
             return Ok(());
         }
         let fits = match (&self.step, &message.body) {
@@ -221,17 +211,12 @@ impl CeremonyMachine {
         out.push(CeremonyOutput::Failed(failure));
     }
 
-    fn advance(&mut self, now_ms: u64, out: &mut Vec<CeremonyOutput>) -> bool {
+    fn advance(&mut self, out: &mut Vec<CeremonyOutput>) -> bool {
         let step = self.step;
         if matches!(step, CeremonyStep::Idle | CeremonyStep::Aggregating(_) | CeremonyStep::Done) {
             return false;
         }
-        let missing = self.waiting_for();
-        if !missing.is_empty() {
-            let lost = if now_ms >= self.deadline_ms { missing } else { missing.intersection(self.gone) };
-            if !lost.is_empty() {
-                self.fail(CeremonyFailure::Missing { step, missing: lost }, out);
-            }
+        if !self.waiting_for().is_empty() {
             return false;
         }
         let messages: Vec<SignedMessage> = self.received.values().cloned().collect();
@@ -239,7 +224,7 @@ impl CeremonyMachine {
             CeremonyStep::Roster => {
                 let signatures = messages;
                 out.push(CeremonyOutput::Append(LogMessage::RosterSigned(RosterSigned { signatures })));
-                self.enter(CeremonyStep::Commit, now_ms, out);
+                self.enter(CeremonyStep::Commit);
             }
             CeremonyStep::Commit => {
                 for message in &messages {
@@ -248,18 +233,18 @@ impl CeremonyMachine {
                     }
                 }
                 out.push(CeremonyOutput::Append(LogMessage::CommitSet(CommitSet { commits: messages })));
-                self.enter(CeremonyStep::Reveal, now_ms, out);
+                self.enter(CeremonyStep::Reveal);
             }
-            CeremonyStep::Reveal => self.revealed(now_ms, messages, out),
+            CeremonyStep::Reveal => self.revealed(messages, out),
             CeremonyStep::Deal => {
                 self.dealings = bodies(&messages, |body| match body {
                     HospitalMessage::DealingsSent(dealing) => Some(dealing.clone()),
                     _ => None,
                 });
                 out.push(CeremonyOutput::Append(LogMessage::DealingsReady(DealingsReady { dealings: messages })));
-                self.enter(CeremonyStep::Digest, now_ms, out);
+                self.enter(CeremonyStep::Digest);
             }
-            CeremonyStep::Digest => self.digests_received(now_ms, messages, out),
+            CeremonyStep::Digest => self.digests_received(messages, out),
             CeremonyStep::ServingHeads(step) => {
                 for message in &messages {
                     if let HospitalMessage::ServingShareHead(head) = &message.body {
@@ -269,7 +254,7 @@ impl CeremonyMachine {
                 }
                 let heads = ServingStepHeads { step, heads: messages };
                 out.push(CeremonyOutput::Append(LogMessage::ServingStepHeads(heads)));
-                self.enter(CeremonyStep::ServingBodies(step), now_ms, out);
+                self.enter(CeremonyStep::ServingBodies(step));
             }
             CeremonyStep::ServingBodies(step) => {
                 self.step = CeremonyStep::Aggregating(step);
@@ -280,7 +265,7 @@ impl CeremonyMachine {
         self.step != CeremonyStep::Done
     }
 
-    fn revealed(&mut self, now_ms: u64, reveals: Vec<SignedMessage>, out: &mut Vec<CeremonyOutput>) {
+    fn revealed(&mut self, reveals: Vec<SignedMessage>, out: &mut Vec<CeremonyOutput>) {
         let nonces = bodies(&reveals, |body| match body {
             HospitalMessage::KeyReveal(reveal) => Some(reveal.nonce),
             _ => None,
@@ -299,10 +284,10 @@ impl CeremonyMachine {
         }
         self.epoch_seed = epoch_seed(&self.roster, &nonces);
         out.push(CeremonyOutput::Append(LogMessage::RevealSet(RevealSet { reveals })));
-        self.enter(CeremonyStep::Deal, now_ms, out);
+        self.enter(CeremonyStep::Deal);
     }
 
-    fn digests_received(&mut self, now_ms: u64, digests: Vec<SignedMessage>, out: &mut Vec<CeremonyOutput>) {
+    fn digests_received(&mut self, digests: Vec<SignedMessage>, out: &mut Vec<CeremonyOutput>) {
         let mut group = None;
         let mut wrong = PartySet::EMPTY;
         for message in &digests {
@@ -319,33 +304,32 @@ impl CeremonyMachine {
         }
         out.push(CeremonyOutput::Append(LogMessage::KeyEpochOpen(KeyEpochOpen { digests })));
         match self.config.serving_plan {
-            Some(plan) => self.open_serving_step(now_ms, KeyStep::PublicKey, plan, None, out),
+            Some(plan) => self.open_serving_step(KeyStep::PublicKey, plan, None, out),
             None => self.finish(out),
         }
     }
 
     fn open_serving_step(
         &mut self,
-        now_ms: u64,
         step: KeyStep,
         plan: Digest,
         input: Option<BodyRoot>,
         out: &mut Vec<CeremonyOutput>,
     ) {
         out.push(CeremonyOutput::Append(LogMessage::ServingStepOpen(ServingStepOpen { step, plan, input })));
-        self.enter(CeremonyStep::ServingHeads(step), now_ms, out);
+        self.enter(CeremonyStep::ServingHeads(step));
     }
 
-    fn aggregated(&mut self, now_ms: u64, step: KeyStep, body: BodyRoot, out: &mut Vec<CeremonyOutput>) {
+    fn aggregated(&mut self, step: KeyStep, body: BodyRoot, out: &mut Vec<CeremonyOutput>) {
         let Some(plan) = self.config.serving_plan else { return };
         if self.step != CeremonyStep::Aggregating(step) {
             return;
         }
         out.push(CeremonyOutput::Append(LogMessage::ServingStepDone(ServingStepDone { step, body })));
         match step {
-            KeyStep::PublicKey => self.open_serving_step(now_ms, KeyStep::RelinRoundOne, plan, None, out),
-            KeyStep::RelinRoundOne => self.open_serving_step(now_ms, KeyStep::RelinRoundTwo, plan, Some(body), out),
-            KeyStep::RelinRoundTwo => self.open_serving_step(now_ms, KeyStep::Galois, plan, None, out),
+            KeyStep::PublicKey => self.open_serving_step(KeyStep::RelinRoundOne, plan, None, out),
+            KeyStep::RelinRoundOne => self.open_serving_step(KeyStep::RelinRoundTwo, plan, Some(body), out),
+            KeyStep::RelinRoundTwo => self.open_serving_step(KeyStep::Galois, plan, None, out),
             KeyStep::Galois => {
                 out.push(CeremonyOutput::Append(LogMessage::ServingKeysReady(ServingKeysReady { plan })));
                 self.finish(out);

@@ -1,13 +1,15 @@
 //! The four calls with which a hospital talks to the coordinator, as frames. Hospitals only call; the coordinator
 //! speaks through its log, which they poll.
 //!
-//! Every call may be repeated: posting the same signed message, putting the same body and reading have no second effect.
+//! Every call may be repeated: posting the same signed message, putting the same body and reading have no second
+//! effect.
 
 use bytes::Bytes;
 
 use crate::blob::BlobId;
-use crate::codec::{DecodeError, Wire};
+use crate::codec::{DecodeError, Reader, Wire};
 use crate::ids::Digest;
+use crate::lease::Doing;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::message::SignedMessage;
 use crate::net::Frame;
@@ -18,12 +20,14 @@ const ENTRIES_PER_REPLY_MAX: usize = 256;
 const REPLY_BYTES_SOFT: usize = 4 << 20;
 
 /// What a hospital asks.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Call {
     /// The log from this index on; answered when there is something, or empty after a while.
     Poll {
         /// Index of the first entry wanted.
         next: u64,
+        /// What the hospital does meanwhile; it stays connected by asking and keeps its lease by progress.
+        doing: Doing,
     },
     /// A signed message.
     Post(Box<SignedMessage>),
@@ -42,7 +46,7 @@ pub enum Call {
 }
 
 /// What the coordinator answers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Answer {
     /// Encoded log entries, oldest first.
     Entries(Vec<Bytes>),
@@ -63,7 +67,11 @@ impl Call {
     /// The frame to send.
     pub fn into_frame(self) -> Frame {
         match self {
-            Self::Poll { next } => Frame::new(POLL, next.to_le_bytes().to_vec(), Bytes::new()),
+            Self::Poll { next, doing } => {
+                let mut header = next.to_bytes();
+                header.extend(doing.to_bytes());
+                Frame::new(POLL, header, Bytes::new())
+            }
             Self::Post(message) => Frame::new(POST, message.to_bytes(), Bytes::new()),
             Self::Put { id, body } => Frame::new(PUT, id.to_bytes(), body),
             Self::Get { id } => Frame::new(GET, id.to_bytes(), Bytes::new()),
@@ -76,7 +84,14 @@ impl Call {
     /// [`DecodeError`] for anything but one of the four calls.
     pub fn from_frame(frame: &Frame) -> Result<Self, DecodeError> {
         match frame.kind {
-            POLL => Ok(Self::Poll { next: u64::from_bytes(&frame.header)? }),
+            POLL => {
+                let mut reader = Reader::new(&frame.header);
+                let (next, doing) = (reader.u64()?, Doing::decode(&mut reader)?);
+                match reader.left() {
+                    0 => Ok(Self::Poll { next, doing }),
+                    left => Err(DecodeError::Trailing { left }),
+                }
+            }
             POST => Ok(Self::Post(Box::new(SignedMessage::from_bytes(&frame.header)?))),
             PUT => Ok(Self::Put { id: BlobId::from_bytes(&frame.header)?, body: frame.body.clone() }),
             GET => Ok(Self::Get { id: BlobId::from_bytes(&frame.header)? }),
@@ -162,8 +177,12 @@ mod tests {
         let id = BlobId::ceremony(BlobKind::Dealing, None, 3);
         let put = Call::Put { id, body: Bytes::from_static(b"abc") }.into_frame();
         assert!(matches!(Call::from_frame(&put), Ok(Call::Put { id: found, body }) if found == id && body == "abc"));
-        let poll = Call::Poll { next: 7 }.into_frame();
-        assert!(matches!(Call::from_frame(&poll), Ok(Call::Poll { next: 7 })));
+        let doing = Doing::Working { done: 2, of: 5 };
+        let poll = Call::Poll { next: 7, doing }.into_frame();
+        assert!(matches!(Call::from_frame(&poll), Ok(Call::Poll { next: 7, doing: found }) if found == doing));
+        let mut longer = poll;
+        longer.header = [&longer.header[..], &[0]].concat().into();
+        assert!(matches!(Call::from_frame(&longer), Err(DecodeError::Trailing { left: 1 })));
         let entries = vec![Bytes::from_static(b"one"), Bytes::new(), Bytes::from_static(b"three")];
         let frame = Answer::Entries(entries.clone()).into_frame();
         assert!(matches!(Answer::from_frame(&frame), Ok(Answer::Entries(found)) if found == entries));

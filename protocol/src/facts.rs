@@ -62,8 +62,8 @@ pub struct Switched {
 }
 wire_struct!(Switched { query: QueryId, asker: PartyId, binding: Digest });
 
-/// A round's model was adopted. This is the switch itself: the model is sealed under its digest before, and put in place
-/// after it, however often the process ends in between.
+/// A round's model was adopted. This is the switch itself: the model is sealed under its digest before, and put in
+/// place after it, however often the process ends in between.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adopted {
     /// The round.
@@ -83,8 +83,8 @@ pub struct Published {
 }
 wire_struct!(Published { model: Digest, program: Digest });
 
-/// How far the log was read and acted upon: after the serving keys, a closed or void round, a published model and a good
-/// end. After a restart everything before it is history, which is only read again.
+/// How far the log was read and acted upon: after the serving keys, a closed or void round, a published model and a
+/// good end. After a restart everything before it is history, which is only read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadUpTo {
     /// Entries read.

@@ -35,6 +35,7 @@ use crate::reject::Reject;
 use crate::roster::Roster;
 use crate::sealed::SealingKey;
 use crate::signature::{SigningKey, VerifyingKey};
+use crate::terms::Terms;
 
 use self::ceremony::CeremonyState;
 use self::history::History;
@@ -54,26 +55,8 @@ pub struct HospitalConfig {
     pub sealing: SealingKey,
     /// Its own TLS certificate's fingerprint, which the roster must state.
     pub certificate: Digest,
-    /// Digest of the cryptographic presets it agrees to.
-    pub parameters: Digest,
-    /// Digest of the approved plan.
-    pub plan: Digest,
-    /// Digest of the serving program it agrees to.
-    pub program: Digest,
-    /// Digest of the serving key plan it agrees to.
-    pub serving_plan: Digest,
-    /// Digest of the model this key epoch began with, also after a restart in the middle of it.
-    pub initial_model: Digest,
-    /// Smallest cohort this site accepts; the threshold applies as well.
-    pub min_cohort: u16,
-    /// Most attempts per round this site accepts.
-    pub attempts_max: u32,
-    /// Flooding budget of training rounds: chunks for which shares may be released in this epoch.
-    pub tau_aggregation: u64,
-    /// Flooding budget of serving: results that may be switched in this epoch.
-    pub tau_serving: u64,
-    /// Results this site helps to switch for any one asker.
-    pub queries_per_asker_max: u64,
+    /// What this site approved; nothing else sets a limit.
+    pub terms: Terms,
 }
 
 /// The machine. One per hospital and key epoch.
@@ -102,7 +85,7 @@ impl HospitalMachine {
     #[must_use]
     pub fn new(config: HospitalConfig, key: SigningKey, facts: HospitalFacts, fresh_nonce: [u8; 32]) -> Self {
         let log = LogReader::new(config.coordinator);
-        let model = config.initial_model;
+        let model = config.terms.initial_model;
         let history = facts.read_up_to().map(History::new);
         Self {
             config,
@@ -267,7 +250,8 @@ impl HospitalMachine {
             LogMessage::PublishOpen(it) => self.on_publish_open(it, out),
             LogMessage::PublishManifest(it) => self.on_publish_manifest(it, out),
             LogMessage::ModelPublished(it) => self.on_model_published(it, out),
-            LogMessage::PublishVoid(_) => {}
+            // What an operator ordered shows in what follows.
+            LogMessage::PublishVoid(_) | LogMessage::Order(_) => {}
             LogMessage::SwitchRequest(it) => self.on_switch_request(it, out),
             LogMessage::QueryDone(it) => self.on_query_done(it, out),
             LogMessage::QueryFailed(it) => self.on_query_failed(it, out),

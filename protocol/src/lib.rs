@@ -5,12 +5,15 @@
 //! `store` move opaque bytes.
 
 pub mod blob;
+pub mod campaign;
 pub mod ceremony;
 pub mod codec;
+pub mod drive;
 pub mod exchange;
 pub mod facts;
 pub mod hospital;
 pub mod ids;
+pub mod lease;
 pub mod limits;
 pub mod log;
 pub mod message;
@@ -24,6 +27,7 @@ pub mod sealed;
 pub mod serving;
 pub mod signature;
 pub mod store;
+pub mod terms;
 pub mod verifier;
 
 pub use blob::{BlobId, BlobKind, BodyRoot};
@@ -32,4 +36,4 @@ pub use party_set::PartySet;
 pub use reject::Reject;
 
 /// Version of messages and log. A changed byte is a new version.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;

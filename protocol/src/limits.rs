@@ -11,7 +11,8 @@ pub const CHUNKS_MAX: usize = 4096;
 pub const BODY_BYTES_MAX: u64 = 64 << 20;
 /// Bodies of one hospital that the coordinator holds at a time: 16 updates of the largest size.
 pub const BODIES_HELD_MAX: u64 = 16 * CHUNKS_MAX as u64;
-/// Bytes of them: serving keys and a model contribution are below 1 GiB, so that this bounds a hospital that sends without end.
+/// Bytes of them: serving keys and a model contribution are below 1 GiB, so that this bounds a hospital that sends
+/// without end.
 pub const BODIES_HELD_BYTES_MAX: u64 = 16 << 30;
 /// UTF-8 bytes of a member's name: it is printed in tables.
 pub const NAME_BYTES_MAX: usize = 64;

@@ -64,14 +64,29 @@ impl LogWriter {
         Self { key, next: last.index + 1, head: last.digest() }
     }
 
-    /// The next entry.
+    /// The next entry. The writer moves on only with [`LogWriter::follow`], when the entry is stored.
+    #[must_use]
+    pub fn next(&self, message: LogMessage) -> LogEntry {
+        let bytes = LogEntry::signed_bytes(self.next, self.head, &message);
+        LogEntry { index: self.next, previous: self.head, message, signature: self.key.sign(&bytes) }
+    }
+
+    /// The next entry, taken as stored.
     #[must_use]
     pub fn append(&mut self, message: LogMessage) -> LogEntry {
-        let bytes = LogEntry::signed_bytes(self.next, self.head, &message);
-        let entry = LogEntry { index: self.next, previous: self.head, message, signature: self.key.sign(&bytes) };
-        self.next += 1;
-        self.head = Digest::of_bytes(&bytes);
+        let entry = self.next(message);
+        (self.next, self.head) = (entry.index + 1, entry.digest());
         entry
+    }
+
+    /// Takes a stored entry as the newest; whether it continues the chain.
+    #[must_use]
+    pub fn follow(&mut self, entry: &LogEntry) -> bool {
+        if (entry.index, entry.previous) != (self.next, self.head) {
+            return false;
+        }
+        (self.next, self.head) = (entry.index + 1, entry.digest());
+        true
     }
 
     /// Digest of the newest entry.

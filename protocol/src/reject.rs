@@ -114,7 +114,7 @@ rejects! {
     /// Stopping.
     66 Stopping "the peer is shutting down";
     /// The other side's disk is full or broken; nothing is known against the sender.
-    67 Storage "the coordinator could not store it now; send it again";
+    67 Storage "the peer could not store it now; send it again";
 }
 
 impl Reject {

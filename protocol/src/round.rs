@@ -52,6 +52,7 @@ struct Head {
 pub struct RoundMachine {
     roster: Roster,
     config: RoundConfig,
+    terms_digest: Digest,
     live: PartySet,
     phase: Phase,
     deadline_ms: u64,
@@ -80,11 +81,15 @@ impl RoundMachine {
     /// range.
     #[must_use]
     pub fn new(roster: Roster, live: PartySet, mut config: RoundConfig) -> Self {
-        config.attempts_max = config.attempts_max.clamp(1, ATTEMPTS_MAX);
-        config.attempts_ahead = config.attempts_ahead.min(ATTEMPTS_AHEAD_MAX).min(config.attempts_max - 1);
+        // Of what was approved, before anything is brought into range.
+        let terms_digest = config.terms.digest();
+        let terms = &mut config.terms;
+        terms.attempts_max = terms.attempts_max.clamp(1, ATTEMPTS_MAX);
+        terms.attempts_ahead = terms.attempts_ahead.min(ATTEMPTS_AHEAD_MAX).min(terms.attempts_max - 1);
         let live = live.intersection(roster.parties());
         Self {
             roster,
+            terms_digest,
             config,
             live,
             phase: Phase::Idle,
@@ -141,7 +146,22 @@ impl RoundMachine {
         self.attempt
     }
 
-    /// Who is awaited now, for status lines.
+    /// Where the round stands, in words.
+    #[must_use]
+    pub fn step(&self) -> &'static str {
+        match self.phase {
+            Phase::Idle => "not begun",
+            Phase::Collecting => "collecting updates",
+            Phase::Signing { .. } => "collecting signatures of the manifest",
+            Phase::Accepting => "choosing decryptors",
+            Phase::Sharing => "collecting decryption shares",
+            Phase::Combining => "adding up",
+            Phase::Voting => "collecting votes",
+            Phase::Over => "over",
+        }
+    }
+
+    /// Who is awaited now.
     #[must_use]
     pub fn waiting_for(&self) -> PartySet {
         match self.phase {
@@ -161,18 +181,10 @@ impl RoundMachine {
         if self.phase != Phase::Idle {
             return;
         }
-        let RoundConfig { round, base_model, plan, min_cohort, attempts_max, attempts_ahead, .. } = self.config;
-        let deadline_ms = self.config.collect_ms;
-        out.push(RoundOutput::Append(LogMessage::RoundOpen(RoundOpen {
-            round,
-            base_model,
-            plan,
-            min_cohort,
-            attempts_max,
-            attempts_ahead,
-            deadline_ms,
-        })));
-        self.enter(Phase::Collecting, now_ms, deadline_ms, out);
+        let RoundConfig { round, base_model, .. } = self.config;
+        let open = RoundOpen { round, base_model, terms: self.terms_digest };
+        out.push(RoundOutput::Append(LogMessage::RoundOpen(open)));
+        self.enter(Phase::Collecting, now_ms, self.config.terms.round_deadline_ms, out);
     }
 
     fn enter(&mut self, phase: Phase, now_ms: u64, window_ms: u64, out: &mut Vec<RoundOutput>) {
@@ -187,15 +199,16 @@ impl RoundMachine {
         match &message.body {
             HospitalMessage::UpdateHead(head) => {
                 self.of_this_round(head.round)?;
-                let last = self.attempt.0.saturating_add(self.config.attempts_ahead).min(self.config.attempts_max);
+                let last =
+                    self.attempt.0.saturating_add(self.config.terms.attempts_ahead).min(self.config.terms.attempts_max);
                 if head.attempt < self.attempt || head.attempt.0 > last {
                     return Err(Reject::TooLate);
                 }
-                let expected = (self.config.base_model, self.config.plan);
-                if (head.base_model, head.plan) != expected {
+                let expected = (self.config.base_model, self.terms_digest);
+                if (head.base_model, head.terms) != expected {
                     return Err(Reject::BaseModelDiffers);
                 }
-                if head.body.count != self.config.chunks || !head.body.within_limits() {
+                if head.body.count != self.config.terms.chunks || !head.body.within_limits() {
                     return Err(Reject::LimitExceeded);
                 }
                 let key = (head.attempt, party);
@@ -234,7 +247,7 @@ impl RoundMachine {
                 if let Some(known) = self.shares.get(&party) {
                     return same(&known.signed, &message);
                 }
-                if head.body.count != self.config.chunks || !head.body.within_limits() {
+                if head.body.count != self.config.terms.chunks || !head.body.within_limits() {
                     return Err(Reject::LimitExceeded);
                 }
                 let (attempt, body) = (head.attempt, head.body);
@@ -294,12 +307,12 @@ impl RoundMachine {
         if self.phase != Phase::Combining || attempt != self.attempt {
             return;
         }
-        if chunks.len() != self.config.chunks as usize || chunks.len() > CHUNKS_MAX {
+        if chunks.len() != self.config.terms.chunks as usize || chunks.len() > CHUNKS_MAX {
             return self.void(VoidReason::CombineFailed, out);
         }
         let round = self.config.round;
         out.push(RoundOutput::Append(LogMessage::SumReady(SumReady { round, attempt, chunks })));
-        self.enter(Phase::Voting, now_ms, self.config.vote_ms, out);
+        self.enter(Phase::Voting, now_ms, self.config.terms.round_deadline_ms, out);
     }
 
     fn complete_updates(&self, attempt: Attempt) -> PartySet {

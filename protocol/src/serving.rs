@@ -1,7 +1,7 @@
 //! The coordinator's side of encrypted inference.
 //!
 //! ```text
-//! QueryHead ──admitted──► Receiving ──bodies──► Queued ──► Evaluating ──► Switching(T) ──t shares──► Combining ──► done
+//! QueryHead ──admitted──► Receiving ──bodies──► Queued ──► Evaluating ──► Switching(T) ──t shares──► Combining ─► done
 //!     │ queue full: RetryAfter      │                        │               │ member of T lost, or deadline
 //!     │ quota, budget, repeat       └──────── deadline ──────┴───────────────┴──► QueryFailed: ask again, fresh
 //! ```
@@ -28,24 +28,17 @@ use crate::party_set::PartySet;
 use crate::reject::Reject;
 use crate::roster::Roster;
 use crate::round::rotation;
+use crate::terms::Terms;
 
-/// What is served, and its limits.
+/// What is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServingConfig {
     /// Digest of the encrypted model.
     pub model: Digest,
-    /// Digest of the program.
-    pub program: Digest,
-    /// Queries one hospital may ask in this epoch.
-    pub queries_per_asker_max: u64,
-    /// Results that may be switched in this epoch (tau).
-    pub releases_max: u64,
+    /// What the members approved: program, quotas, budget, deadlines.
+    pub terms: Terms,
     /// Queries evaluated together, from 1.
     pub batch_max: usize,
-    /// From the head to the last body of a query.
-    pub receive_ms: u64,
-    /// From the switch request to the last share.
-    pub switch_ms: u64,
 }
 
 enum Stage {
@@ -97,13 +90,23 @@ impl ServingMachine {
         self.jobs.len()
     }
 
+    /// Whose switch shares are awaited.
+    #[must_use]
+    pub fn waiting_for(&self) -> PartySet {
+        let missing = |job: &Job| match &job.stage {
+            Stage::Switching { decryptors, complete, .. } => decryptors.minus(*complete),
+            _ => PartySet::EMPTY,
+        };
+        self.jobs.values().map(missing).fold(PartySet::EMPTY, PartySet::union)
+    }
+
     /// Queries whose result is not yet switched, and may be.
     fn unreleased(&self) -> u64 {
         let switched = |job: &&Job| !matches!(job.stage, Stage::Switching { .. } | Stage::Combining);
         self.jobs.values().filter(switched).count() as u64
     }
 
-    /// Results switched so far; the flooding budget is `releases_max`.
+    /// Results switched so far; the flooding budget is `tau_serving` of the terms.
     #[must_use]
     pub fn releases(&self) -> u64 {
         self.spent.releases()
@@ -207,7 +210,7 @@ impl ServingMachine {
         if self.spent.was_asked(query) || query.asker() != Some(asker) {
             return Err(Reject::QueryRepeated);
         }
-        if (head.model, head.program) != (self.config.model, self.config.program) {
+        if (head.model, head.program) != (self.config.model, self.config.terms.program) {
             return Err(Reject::UnknownModel);
         }
         if !body.within_limits() {
@@ -216,11 +219,11 @@ impl ServingMachine {
         if query_key.is_some_and(|key| key.session.asker() != Some(asker)) {
             return Err(Reject::Contradiction);
         }
-        if self.spent.asked_by(asker) >= self.config.queries_per_asker_max {
+        if self.spent.asked_by(asker) >= self.config.terms.queries_per_asker_max {
             return Err(Reject::QuotaExceeded);
         }
         // Counted at admission, so that parallel requests cannot overrun the budget.
-        if self.spent.releases() + self.unreleased() >= self.config.releases_max {
+        if self.spent.releases() + self.unreleased() >= self.config.terms.tau_serving {
             return Err(Reject::BudgetSpent);
         }
         let own = self.jobs.values().filter(|job| job.asker == asker).count();
@@ -228,7 +231,7 @@ impl ServingMachine {
             return Err(Reject::RetryAfter);
         }
         self.spent.ask(query);
-        let deadline_ms = now_ms.saturating_add(self.config.receive_ms);
+        let deadline_ms = now_ms.saturating_add(self.config.terms.query_deadline_ms);
         self.jobs.insert(query, Job { head: signed, asker, query_key, body, stage: Stage::Receiving { deadline_ms } });
         out.push(ServingOutput::Admitted { party: asker, query });
         out.push(ServingOutput::AwaitBodies { kind: BlobKind::Query, query, party: asker, body });
@@ -263,7 +266,7 @@ impl ServingMachine {
         if decryptors.len() < need {
             return self.fail(query, Reject::DecryptorLost, out);
         }
-        let deadline_ms = now_ms.saturating_add(self.config.switch_ms);
+        let deadline_ms = now_ms.saturating_add(self.config.terms.query_deadline_ms);
         let (heads, complete) = (BTreeMap::new(), PartySet::EMPTY);
         job.stage = Stage::Switching { decryptors, deadline_ms, heads, complete };
         self.spent.release();

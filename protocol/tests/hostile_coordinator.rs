@@ -15,6 +15,7 @@ use protocol::message::{
 use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
 use protocol::signature::SigningKey;
+use protocol::terms::Terms;
 use protocol::{Attempt, Digest, Epoch, PartyId, PartySet, Reject, RoundId};
 
 const N: u16 = 5;
@@ -54,6 +55,27 @@ struct Federation {
     facts: Vec<Vec<Fact>>,
 }
 
+/// What every hospital of these tests approved.
+fn terms() -> Terms {
+    Terms {
+        experiment: digest("plan"),
+        parameters: digest("parameters"),
+        program: digest("program"),
+        initial_model: digest("model 0"),
+        rounds: 9,
+        chunks: 1,
+        min_cohort: 4,
+        attempts_max: 3,
+        attempts_ahead: 1,
+        tau_aggregation: 3,
+        tau_serving: 10,
+        queries_per_asker_max: 10,
+        patience_ms: 1_000,
+        round_deadline_ms: 1_000,
+        query_deadline_ms: 1_000,
+    }
+}
+
 fn hospital(number: u16, facts: HospitalFacts) -> HospitalMachine {
     let config = HospitalConfig {
         party: party(number),
@@ -61,16 +83,7 @@ fn hospital(number: u16, facts: HospitalFacts) -> HospitalMachine {
         coordinator: key(99).verifying_key(),
         sealing: sealing(number),
         certificate: digest(&format!("certificate {number}")),
-        parameters: digest("parameters"),
-        plan: digest("plan"),
-        program: digest("program"),
-        serving_plan: digest("serving plan"),
-        initial_model: digest("model 0"),
-        min_cohort: 4,
-        attempts_max: 3,
-        tau_aggregation: 3,
-        tau_serving: 10,
-        queries_per_asker_max: 10,
+        terms: terms(),
     };
     HospitalMachine::new(config, key(number), facts, digest(&format!("nonce {number}")).0)
 }
@@ -96,12 +109,12 @@ impl Federation {
     }
 
     fn ceremony(&mut self, roster: Roster) {
-        let config = CeremonyConfig { serving_plan: None, step_ms: 1000, serving_step_ms: 1000 };
+        let config = CeremonyConfig { serving_plan: None };
         let mut machine = CeremonyMachine::new(roster, config);
         let mut inputs = vec![CeremonyInput::Start];
         let mut done = false;
         while let Some(input) = inputs.pop() {
-            for output in machine.on(0, input) {
+            for output in machine.on(input) {
                 match output {
                     CeremonyOutput::Append(message) => {
                         for sent in self.say(message).into_iter().flat_map(sent) {
@@ -112,7 +125,6 @@ impl Federation {
                         inputs.insert(0, CeremonyInput::BodiesComplete { kind, party });
                     }
                     CeremonyOutput::Done { .. } => done = true,
-                    CeremonyOutput::WakeAt(_) => {}
                     other => unreachable!("{other:?}"),
                 }
             }
@@ -163,15 +175,11 @@ impl Federation {
         all
     }
 
-    fn open(&mut self, round: u32, attempts_ahead: u32) -> Vec<Vec<HospitalOutput>> {
+    fn open(&mut self, round: u32) -> Vec<Vec<HospitalOutput>> {
         self.say(LogMessage::RoundOpen(RoundOpen {
             round: RoundId(round),
             base_model: digest("model 0"),
-            plan: digest("plan"),
-            min_cohort: 4,
-            attempts_max: 3,
-            attempts_ahead,
-            deadline_ms: 1000,
+            terms: terms().digest(),
         }))
     }
 
@@ -234,7 +242,7 @@ fn acceptances(outputs: Vec<Vec<HospitalOutput>>) -> Vec<SignedMessage> {
 #[test]
 fn second_manifest_for_one_attempt_is_never_signed() {
     let mut federation = Federation::new();
-    let opened = federation.open(1, 0);
+    let opened = federation.open(1);
     let all = heads(opened.clone(), 1, &[1, 2, 3, 4, 5]);
     let four = heads(opened, 1, &[1, 2, 3, 4]);
     federation.freeze(1, 1, all);
@@ -264,7 +272,7 @@ fn altered_unsorted_doubled_or_foreign_heads_are_refused() {
     ];
     for (name, change, reject) in scripts {
         let mut federation = Federation::new();
-        let mut heads = heads(federation.open(1, 0), 1, &[1, 2, 3, 4, 5]);
+        let mut heads = heads(federation.open(1), 1, &[1, 2, 3, 4, 5]);
         change(&mut heads);
         let manifest = Manifest { round: RoundId(1), attempt: Attempt(1), heads };
         assert_eq!(refusals(&federation.say(LogMessage::Manifest(manifest))), [reject; 5], "{name}");
@@ -274,7 +282,7 @@ fn altered_unsorted_doubled_or_foreign_heads_are_refused() {
 #[test]
 fn frozen_without_threshold_signatures_releases_nothing() {
     let mut federation = Federation::new();
-    let heads = heads(federation.open(1, 0), 1, &[1, 2, 3, 4, 5]);
+    let heads = heads(federation.open(1), 1, &[1, 2, 3, 4, 5]);
     let manifest = Manifest { round: RoundId(1), attempt: Attempt(1), heads };
     let signatures: Vec<_> =
         federation.say(LogMessage::Manifest(manifest.clone())).into_iter().flat_map(sent).take(3).collect();
@@ -287,7 +295,7 @@ fn frozen_without_threshold_signatures_releases_nothing() {
 #[test]
 fn one_signer_counted_twice_does_not_freeze() {
     let mut federation = Federation::new();
-    let heads = heads(federation.open(1, 0), 1, &[1, 2, 3, 4, 5]);
+    let heads = heads(federation.open(1), 1, &[1, 2, 3, 4, 5]);
     let manifest = Manifest { round: RoundId(1), attempt: Attempt(1), heads };
     let mut signatures: Vec<_> =
         federation.say(LogMessage::Manifest(manifest.clone())).into_iter().flat_map(sent).take(3).collect();
@@ -300,7 +308,7 @@ fn one_signer_counted_twice_does_not_freeze() {
 #[test]
 fn wrong_size_and_second_decryptor_sets_are_refused() {
     let mut federation = Federation::new();
-    let heads = heads(federation.open(1, 0), 1, &[1, 2, 3, 4, 5]);
+    let heads = heads(federation.open(1), 1, &[1, 2, 3, 4, 5]);
     federation.freeze(1, 1, heads);
     assert_eq!(refusals(&federation.propose(1, 1, &[1, 2, 3])), [Reject::DecryptorsWrong; 5]);
     assert_eq!(refusals(&federation.propose(1, 1, &[1, 2, 3, 4, 5])), [Reject::DecryptorsWrong; 5]);
@@ -312,7 +320,7 @@ fn wrong_size_and_second_decryptor_sets_are_refused() {
 #[test]
 fn shares_need_every_acceptance_and_come_once() {
     let mut federation = Federation::new();
-    let heads = heads(federation.open(1, 0), 1, &[1, 2, 3, 4, 5]);
+    let heads = heads(federation.open(1), 1, &[1, 2, 3, 4, 5]);
     federation.freeze(1, 1, heads);
     let accepted = acceptances(federation.propose(1, 1, &[1, 2, 3, 4]));
     let missing_one = federation.request(1, 1, accepted[..3].to_vec());
@@ -337,7 +345,7 @@ fn shares_need_every_acceptance_and_come_once() {
 #[test]
 fn a_fake_loss_does_not_get_a_second_cohort() {
     let mut federation = Federation::new();
-    let opened = federation.open(1, 1);
+    let opened = federation.open(1);
     federation.freeze(1, 1, heads(opened.clone(), 1, &[1, 2, 3, 4, 5]));
     let accepted = acceptances(federation.propose(1, 1, &[1, 2, 3, 4]));
     assert_eq!(releases(&federation.request(1, 1, accepted)), 4);
@@ -348,30 +356,20 @@ fn a_fake_loss_does_not_get_a_second_cohort() {
     let outputs = federation.say(LogMessage::Manifest(Manifest { round, attempt: Attempt(2), heads: four }));
     assert_eq!(refusals(&outputs), [Reject::CohortChanged; 5]);
     // Nor from the next round on the same model.
-    let opened = federation.open(2, 0);
+    let opened = federation.open(2);
     let four = heads(opened, 1, &[1, 2, 3, 4]);
     let manifest = Manifest { round: RoundId(2), attempt: Attempt(1), heads: four };
     assert_eq!(refusals(&federation.say(LogMessage::Manifest(manifest))), [Reject::CohortRule; 5]);
 }
 
 #[test]
-fn replayed_rounds_other_models_and_plans_are_refused() {
+fn replayed_rounds_other_models_and_terms_are_refused() {
     let mut federation = Federation::new();
-    federation.open(3, 0);
-    assert_eq!(refusals(&federation.open(3, 0)), [Reject::RoundNumber; 5]);
-    assert_eq!(refusals(&federation.open(2, 0)), [Reject::RoundNumber; 5]);
-    let open = |base_model, plan| {
-        LogMessage::RoundOpen(RoundOpen {
-            round: RoundId(9),
-            base_model,
-            plan,
-            min_cohort: 4,
-            attempts_max: 3,
-            attempts_ahead: 0,
-            deadline_ms: 1000,
-        })
-    };
-    assert_eq!(refusals(&federation.say(open(digest("other"), digest("plan")))), [Reject::BaseModelDiffers; 5]);
+    federation.open(3);
+    assert_eq!(refusals(&federation.open(3)), [Reject::RoundNumber; 5]);
+    assert_eq!(refusals(&federation.open(2)), [Reject::RoundNumber; 5]);
+    let open = |base_model, terms| LogMessage::RoundOpen(RoundOpen { round: RoundId(9), base_model, terms });
+    assert_eq!(refusals(&federation.say(open(digest("other"), terms().digest()))), [Reject::BaseModelDiffers; 5]);
     let mut federation = Federation::new();
     assert_eq!(refusals(&federation.say(open(digest("model 0"), digest("other")))), [Reject::PlanNotApproved; 5]);
 }
@@ -380,7 +378,7 @@ fn replayed_rounds_other_models_and_plans_are_refused() {
 fn the_flooding_budget_ends_releases() {
     let mut federation = Federation::new();
     for round in 1..=4 {
-        let opened = federation.open(round, 0);
+        let opened = federation.open(round);
         federation.freeze(round, 1, heads(opened, 1, &[1, 2, 3, 4, 5]));
         let accepted = acceptances(federation.propose(round, 1, &[1, 2, 3, 4]));
         let outputs = federation.request(round, 1, accepted);
@@ -402,7 +400,7 @@ fn a_forked_or_foreign_log_ends_all_trust() {
     let outputs = vec![federation.input(1, HospitalInput::Entry(last))];
     assert_eq!(refusals(&outputs), [Reject::LogForked]);
     assert!(matches!(outputs[0].last(), Some(HospitalOutput::Stop { .. })));
-    assert!(federation.open(1, 0)[0].is_empty(), "hospital 1 takes no further part");
+    assert!(federation.open(1)[0].is_empty(), "hospital 1 takes no further part");
 }
 
 /// Lets hospital 1 read `log` again after a restart and returns what it would carry out.

@@ -22,6 +22,7 @@ use protocol::message::{
 use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
 use protocol::signature::SigningKey;
+use protocol::terms::Terms;
 use protocol::{Attempt, Digest, Epoch, PartyId, PartySet, RoundId};
 
 const N: u16 = 3;
@@ -52,6 +53,27 @@ fn everyone() -> PartySet {
     (1..=N).map(party).collect()
 }
 
+/// What every hospital of these tests approved.
+fn terms() -> Terms {
+    Terms {
+        experiment: digest("plan"),
+        parameters: digest("parameters"),
+        program: digest("program"),
+        initial_model: digest("model 0"),
+        rounds: 9,
+        chunks: 1,
+        min_cohort: 3,
+        attempts_max: 3,
+        attempts_ahead: 1,
+        tau_aggregation: 100,
+        tau_serving: 10,
+        queries_per_asker_max: 10,
+        patience_ms: 1_000,
+        round_deadline_ms: 1_000,
+        query_deadline_ms: 1_000,
+    }
+}
+
 fn machine(number: u16, facts: &[Fact]) -> HospitalMachine {
     let config = HospitalConfig {
         party: party(number),
@@ -59,16 +81,7 @@ fn machine(number: u16, facts: &[Fact]) -> HospitalMachine {
         coordinator: key(99).verifying_key(),
         sealing: sealing(number),
         certificate: digest(&format!("certificate {number}")),
-        parameters: digest("parameters"),
-        plan: digest("plan"),
-        program: digest("program"),
-        serving_plan: digest("program"),
-        initial_model: digest("model 0"),
-        min_cohort: 3,
-        attempts_max: 3,
-        tau_aggregation: 100,
-        tau_serving: 10,
-        queries_per_asker_max: 10,
+        terms: terms(),
     };
     // Once a nonce is stored, the one that a new process draws may not count.
     let is_stored = facts.iter().any(|fact| matches!(fact, Fact::Nonce(_)));
@@ -231,12 +244,12 @@ impl Federation {
     }
 
     fn ceremony(&mut self, roster: Roster) {
-        let config = CeremonyConfig { serving_plan: Some(digest("program")), step_ms: 9, serving_step_ms: 9 };
+        let config = CeremonyConfig { serving_plan: Some(digest("program")) };
         let mut machine = CeremonyMachine::new(roster, config);
         let mut inputs = vec![CeremonyInput::Start];
         let mut done = false;
         while let Some(input) = inputs.pop() {
-            for output in machine.on(0, input) {
+            for output in machine.on(input) {
                 match output {
                     CeremonyOutput::Append(message) => {
                         for sent in self.say(message) {
@@ -250,7 +263,6 @@ impl Federation {
                         inputs.insert(0, CeremonyInput::Aggregated { step, body: body(&format!("sum {step:?}")) });
                     }
                     CeremonyOutput::Done { .. } => done = true,
-                    CeremonyOutput::WakeAt(_) => {}
                     other => panic!("{other:?}"),
                 }
             }
@@ -279,20 +291,16 @@ impl Federation {
 
     fn open(&mut self, round: u32, base: &str) -> Vec<SignedMessage> {
         let base_model = if base == "model 0" { digest(base) } else { model_of(base) };
-        self.say(LogMessage::RoundOpen(RoundOpen {
-            round: RoundId(round),
-            base_model,
-            plan: digest("plan"),
-            min_cohort: 3,
-            attempts_max: 3,
-            attempts_ahead: 1,
-            deadline_ms: 1000,
-        }))
+        self.say(LogMessage::RoundOpen(RoundOpen { round: RoundId(round), base_model, terms: terms().digest() }))
     }
 
     fn share_request(&mut self, round: RoundId, attempt: Attempt, uploads: &[SignedMessage]) {
-        let of_attempt = |message: &&SignedMessage| matches!(&message.body, HospitalMessage::UpdateHead(head) if head.attempt == attempt);
-        let manifest = Manifest { round, attempt, heads: uploads.iter().filter(of_attempt).cloned().collect() };
+        let attempt_of = |message: &SignedMessage| match &message.body {
+            HospitalMessage::UpdateHead(head) => Some(head.attempt),
+            _ => None,
+        };
+        let heads = uploads.iter().filter(|upload| attempt_of(upload) == Some(attempt)).cloned().collect();
+        let manifest = Manifest { round, attempt, heads };
         assert_eq!(manifest.cohort(), everyone());
         let signatures = self.say(LogMessage::Manifest(manifest.clone()));
         let manifest = manifest.digest();

@@ -8,6 +8,7 @@ use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
 use protocol::serving::{Evaluation, ServingConfig, ServingInput, ServingMachine, ServingOutput, ServingStanding};
 use protocol::signature::SigningKey;
+use protocol::terms::Terms;
 use protocol::{Digest, Epoch, PartyId, PartySet, QueryId, Reject};
 
 fn party(number: u16) -> PartyId {
@@ -38,17 +39,24 @@ fn machine_after(spent: ServingStanding, queries_per_asker_max: u64, releases_ma
         })
         .collect();
     let roster = Roster::new(Epoch(1), 2, Digest::default(), key(9).verifying_key(), members).unwrap();
-    let (model, program) = (Digest::of("model", &0_u8), Digest::of("program", &0_u8));
-    let batch_max = 4;
-    let config = ServingConfig {
-        model,
-        program,
+    let terms = Terms {
+        experiment: Digest::default(),
+        parameters: Digest::default(),
+        program: Digest::of("program", &0_u8),
+        initial_model: Digest::default(),
+        rounds: 1,
+        chunks: 1,
+        min_cohort: 2,
+        attempts_max: 3,
+        attempts_ahead: 1,
+        tau_aggregation: 100,
+        tau_serving: releases_max,
         queries_per_asker_max,
-        releases_max,
-        batch_max,
-        receive_ms: 1000,
-        switch_ms: 1000,
+        patience_ms: 1_000,
+        round_deadline_ms: 1_000,
+        query_deadline_ms: 1_000,
     };
+    let config = ServingConfig { model: Digest::of("model", &0_u8), terms, batch_max: 4 };
     let live = roster.parties();
     ServingMachine::new(roster, live, config, spent)
 }

@@ -1,7 +1,7 @@
 //! The pictures of report.html: SVG text by plotters, coloured through the page's style sheet.
 //!
-//! Plotters writes fixed colours. The ones below are placeholders that the style sheet maps to its own variables, so one
-//! picture serves light and dark.
+//! Plotters writes fixed colours. The ones below are placeholders that the style sheet maps to its own variables, so
+//! one picture serves light and dark.
 
 use maud::{Markup, PreEscaped, html};
 use metrics::wilson;
@@ -202,7 +202,7 @@ pub(super) fn confusion(report: &Report) -> Result<Markup, ReportError> {
     svg("confusion", "confusion matrix, rows are the truth", (440, 420), |area| {
         let (left, top, side) = (96, 12, 336);
         let cell = side / count;
-        let center = Pos::new(HPos::Center, VPos::Center);
+        let centre = Pos::new(HPos::Center, VPos::Center);
         // Many classes leave room for the count alone.
         let crowded = count > 6;
         let size = if crowded { 10 } else { 14 };
@@ -215,7 +215,7 @@ pub(super) fn confusion(report: &Report) -> Result<Markup, ReportError> {
                 area.draw(&Rectangle::new(corners, SERIES[0].mix(0.04 + 0.96 * share).filled()))?;
                 let style = |size: i32| {
                     let color = if share > 0.5 { ON_HEAT } else { INK };
-                    (FONT, size).into_font().color(&color).pos(center)
+                    (FONT, size).into_font().color(&color).pos(centre)
                 };
                 let (x, y) = (x + cell / 2, y + cell / 2);
                 if crowded {
@@ -231,12 +231,12 @@ pub(super) fn confusion(report: &Report) -> Result<Markup, ReportError> {
             let right = ink(size).pos(Pos::new(HPos::Right, VPos::Center));
             area.draw(&Text::new(short(class, if crowded { 15 } else { 11 }), (left - 8, top + at), right))?;
             let below = short(class, if crowded { 4 } else { 11 });
-            area.draw(&Text::new(below, (left + at, top + cell * count + 14), ink(size).pos(center)))?;
+            area.draw(&Text::new(below, (left + at, top + cell * count + 14), ink(size).pos(centre)))?;
         }
         area.draw(&Text::new(
             "answer of the model",
             (left + cell * count / 2, top + cell * count + 40),
-            ink(13).pos(center),
+            ink(13).pos(centre),
         ))?;
         Ok(())
     })

@@ -6,6 +6,7 @@ mod date;
 mod html;
 mod page;
 mod paired;
+mod parquet;
 mod quality;
 mod schema;
 mod summary;
@@ -57,8 +58,8 @@ pub enum ReportError {
     Table {
         /// The file.
         path: PathBuf,
-        /// What polars said.
-        source: polars::error::PolarsError,
+        /// What the writer said.
+        source: ::parquet::errors::ParquetError,
     },
     /// A picture cannot be drawn.
     #[error("report.html: picture {picture} cannot be drawn")]
@@ -113,14 +114,15 @@ pub fn write(
         written.push(place("report.html", page.as_bytes())?);
     }
     if formats.parquet {
-        let rounds = tables::rounds(&outcome.report).and_then(tables::parquet);
-        let path = folder.join("rounds.parquet");
-        let bytes = rounds.map_err(|source| ReportError::Table { path, source })?;
-        written.push(place("rounds.parquet", &bytes)?);
-        let predictions = tables::predictions(outcome).and_then(tables::parquet);
-        let path = folder.join("predictions.parquet");
-        let bytes = predictions.map_err(|source| ReportError::Table { path, source })?;
-        written.push(place("predictions.parquet", &bytes)?);
+        let tables = [
+            ("rounds.parquet", tables::rounds(&outcome.report)),
+            ("predictions.parquet", tables::predictions(outcome)),
+        ];
+        for (name, columns) in tables {
+            let bytes =
+                parquet::file(&columns).map_err(|source| ReportError::Table { path: folder.join(name), source })?;
+            written.push(place(name, &bytes)?);
+        }
     }
     Ok(written)
 }

@@ -1,89 +1,62 @@
 //! rounds.parquet and predictions.parquet.
 
-use polars::{
-    error::PolarsResult,
-    frame::DataFrame,
-    prelude::{Column, NamedFrom, ParquetWriter, Series},
-};
-
-use super::schema::{Report, RunOutcome};
+use crate::parquet::{Cells, Column};
+use crate::schema::{Prediction, Report, Round, RunOutcome};
 
 /// One line per round.
-pub(super) fn rounds(report: &Report) -> PolarsResult<DataFrame> {
+pub(super) fn rounds(report: &Report) -> Vec<Column> {
     let rounds = &report.rounds;
-    let numbers = |value: &dyn Fn(&super::schema::Round) -> f64| rounds.iter().map(value).collect::<Vec<f64>>();
-    let counts = |value: &dyn Fn(&super::schema::Round) -> u64| rounds.iter().map(value).collect::<Vec<u64>>();
-    let parties = |list: &[u16]| list.iter().map(u16::to_string).collect::<Vec<_>>().join(" ");
-    let exact: Vec<bool> = rounds.iter().map(|round| round.sum_exact).collect();
-    let uploaded: Vec<String> = rounds.iter().map(|round| parties(&round.uploaded)).collect();
-    let decryptors: Vec<String> = rounds.iter().map(|round| parties(&round.decryptors)).collect();
-    frame(vec![
-        column("round", rounds.iter().map(|round| round.round).collect::<Vec<u32>>()),
-        column("attempts", rounds.iter().map(|round| round.attempts).collect::<Vec<u32>>()),
-        column("uploaded", uploaded),
-        column("decryptors", decryptors),
-        column("sum_exact", exact),
-        column("loss", numbers(&|round| round.loss)),
-        column("auc", numbers(&|round| round.auc)),
-        column("bytes_up", counts(&|round| round.bytes_up)),
-        column("bytes_down", counts(&|round| round.bytes_down)),
-        column("train_ms", numbers(&|round| round.ms.train)),
-        column("encrypt_ms", numbers(&|round| round.ms.encrypt)),
-        column("aggregate_ms", numbers(&|round| round.ms.aggregate)),
-        column("decrypt_ms", numbers(&|round| round.ms.decrypt)),
-    ])
+    let small = |value: fn(&Round) -> u32| Cells::Small(rounds.iter().map(|round| Some(value(round))).collect());
+    let number = |value: fn(&Round) -> f64| Cells::Number(rounds.iter().map(|round| Some(value(round))).collect());
+    let count = |value: fn(&Round) -> u64| Cells::Count(rounds.iter().map(|round| Some(value(round))).collect());
+    let parties = |list: fn(&Round) -> &[u16]| {
+        let text = |round: &Round| list(round).iter().map(u16::to_string).collect::<Vec<_>>().join(" ");
+        Cells::Text(rounds.iter().map(|round| Some(text(round))).collect())
+    };
+    let exact = Cells::Flag(rounds.iter().map(|round| Some(round.sum_exact)).collect());
+    vec![
+        Column::new("round", small(|round| round.round)),
+        Column::new("attempts", small(|round| round.attempts)),
+        Column::new("uploaded", parties(|round| &round.uploaded)),
+        Column::new("decryptors", parties(|round| &round.decryptors)),
+        Column::new("sum_exact", exact),
+        Column::new("loss", number(|round| round.loss)),
+        Column::new("auc", number(|round| round.auc)),
+        Column::new("bytes_up", count(|round| round.bytes_up)),
+        Column::new("bytes_down", count(|round| round.bytes_down)),
+        Column::new("train_ms", number(|round| round.ms.train)),
+        Column::new("encrypt_ms", number(|round| round.ms.encrypt)),
+        Column::new("aggregate_ms", number(|round| round.ms.aggregate)),
+        Column::new("decrypt_ms", number(|round| round.ms.decrypt)),
+    ]
 }
 
-/// One line per test image; the encrypted columns are null where the image was not asked under encryption.
-pub(super) fn predictions(outcome: &RunOutcome) -> PolarsResult<DataFrame> {
+/// One line per test image; the encrypted columns are empty where the image was not asked under encryption.
+pub(super) fn predictions(outcome: &RunOutcome) -> Vec<Column> {
     let rows = &outcome.predictions;
     let classes = &outcome.report.experiment.classes;
-    let class = |index: Option<usize>| index.and_then(|index| classes.get(index)).cloned();
-    let encrypted = |row: &super::schema::Prediction| row.encrypted_logits.as_deref().and_then(largest);
+    let class = |value: &dyn Fn(&Prediction) -> Option<usize>| {
+        Cells::Text(rows.iter().map(|row| value(row).and_then(|index| classes.get(index)).cloned()).collect())
+    };
+    let encrypted = |row: &Prediction| row.encrypted_logits.as_deref().and_then(largest);
     let mut columns = vec![
-        column("image", rows.iter().map(|row| row.name.clone()).collect::<Vec<String>>()),
-        column("label", rows.iter().map(|row| class(Some(row.label.into()))).collect::<Vec<Option<String>>>()),
-        column("predicted", rows.iter().map(|row| class(largest(&row.logits))).collect::<Vec<Option<String>>>()),
+        Column::new("image", Cells::Text(rows.iter().map(|row| Some(row.name.clone())).collect())),
+        Column::new("label", class(&|row| Some(row.label.into()))),
+        Column::new("predicted", class(&|row| largest(&row.logits))),
     ];
     let shares: Vec<Vec<f64>> = rows.iter().map(|row| softmax(&row.logits)).collect();
     for (index, name) in classes.iter().enumerate() {
-        let values: Vec<Option<f64>> = shares.iter().map(|row| row.get(index).copied()).collect();
-        columns.push(column(&format!("p_{name}"), values));
+        let values = shares.iter().map(|row| row.get(index).copied()).collect();
+        columns.push(Column::new(format!("p_{name}"), Cells::Number(values)));
     }
-    let asker: Vec<Option<u32>> = rows.iter().map(|row| row.asker.map(u32::from)).collect();
-    columns.push(column("asker", asker));
-    columns.push(column(
-        "encrypted_predicted",
-        rows.iter().map(|row| class(encrypted(row))).collect::<Vec<Option<String>>>(),
-    ));
-    let deltas: Vec<Option<f64>> = rows
-        .iter()
-        .map(|row| {
-            let encrypted = row.encrypted_logits.as_deref()?;
-            Some(row.logits.iter().zip(encrypted).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max))
-        })
-        .collect();
-    columns.push(column("max_abs_delta_logit", deltas));
-    frame(columns)
-}
-
-/// A frame as the bytes of a parquet file.
-pub(super) fn parquet(mut frame: DataFrame) -> PolarsResult<Vec<u8>> {
-    let mut bytes = Vec::new();
-    ParquetWriter::new(&mut bytes).finish(&mut frame)?;
-    Ok(bytes)
-}
-
-fn frame(columns: Vec<Column>) -> PolarsResult<DataFrame> {
-    let height = columns.first().map_or(0, Column::len);
-    DataFrame::new(height, columns)
-}
-
-fn column<T, P: ?Sized>(name: &str, values: T) -> Column
-where
-    Series: NamedFrom<T, P>,
-{
-    Series::new(name.into(), values).into()
+    let delta = |row: &Prediction| {
+        let encrypted = row.encrypted_logits.as_deref()?;
+        Some(row.logits.iter().zip(encrypted).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max))
+    };
+    columns.push(Column::new("asker", Cells::Small(rows.iter().map(|row| row.asker.map(u32::from)).collect())));
+    columns.push(Column::new("encrypted_predicted", class(&encrypted)));
+    columns.push(Column::new("max_abs_delta_logit", Cells::Number(rows.iter().map(delta).collect())));
+    columns
 }
 
 fn largest(logits: &[f64]) -> Option<usize> {

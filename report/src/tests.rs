@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use ::parquet::file::reader::SerializedFileReader;
+use ::parquet::record::{Field, Row};
 use experiment::{DEMO, Experiment};
 use metrics::{
     AtOperatingPoint, Calibration, ClassFigures, Clinical, Decisions, Estimate, Interval, OperatingPoint, Rate,
     ReliabilityBin,
 };
-use polars::prelude::{ParquetReader, SerReader};
 
 use super::*;
 
@@ -382,19 +383,40 @@ fn all_files_are_written() {
     let names: Vec<_> = files.iter().filter_map(|file| file.file_name()?.to_str()).collect();
     assert_eq!(names, ["report.json", "report.html", "rounds.parquet", "predictions.parquet"]);
     assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 4);
-    let read = |name: &str| {
+    let read = |name: &str| -> Vec<Row> {
         let file = std::fs::File::open(folder.path().join(name)).expect("file");
-        ParquetReader::new(file).finish().expect("parquet")
+        let reader = SerializedFileReader::new(file).expect("parquet");
+        reader.into_iter().collect::<Result<_, _>>().expect("rows")
+    };
+    let cell = |row: &Row, name: &str| -> Field {
+        row.get_column_iter().find(|(column, _)| *column == name).expect(name).1.clone()
     };
     let rounds = read("rounds.parquet");
-    assert_eq!((rounds.height(), rounds.width()), (8, 13));
+    assert_eq!((rounds.len(), rounds[0].len()), (8, 13));
+    for (row, round) in rounds.iter().zip(&outcome.report.rounds) {
+        assert_eq!(cell(row, "round"), Field::UInt(round.round));
+        assert_eq!(cell(row, "bytes_up"), Field::ULong(round.bytes_up));
+        assert_eq!(cell(row, "sum_exact"), Field::Bool(round.sum_exact));
+        assert_eq!(cell(row, "loss"), Field::Double(round.loss));
+        let uploaded: Vec<String> = round.uploaded.iter().map(u16::to_string).collect();
+        assert_eq!(cell(row, "uploaded"), Field::Str(uploaded.join(" ")));
+    }
     let predictions = read("predictions.parquet");
-    assert_eq!(predictions.height(), 6);
-    let answers = predictions.column("encrypted_predicted").expect("column");
-    assert_eq!(answers.null_count(), 4);
-    let shares = predictions.column("p_cyst").and_then(|column| column.f64().map(|values| values.get(0)));
+    assert_eq!(predictions.len(), 6);
+    assert_eq!(cell(&predictions[0], "image"), Field::Str(outcome.predictions[0].name.clone()));
+    let answers: Vec<bool> = predictions.iter().map(|row| cell(row, "encrypted_predicted") == Field::Null).collect();
+    let asked: Vec<bool> = outcome.predictions.iter().map(|row| row.encrypted_logits.is_some()).collect();
+    assert_eq!(answers.iter().filter(|missing| **missing).count(), 4);
+    assert!(answers.iter().zip(&asked).all(|(missing, asked)| missing != asked));
+    let Field::Double(share) = cell(&predictions[0], "p_cyst") else { panic!("a share is a number") };
     let expected = 1.0 / (1f64.exp() + 1.0 + (-1f64).exp());
-    assert!((shares.expect("column").expect("value") - expected).abs() < 1e-12);
+    assert!((share - expected).abs() < 1e-12);
+    // Named by hand, to read the tables with other tools.
+    if let Some(keep) = std::env::var_os("CONSILIUM_KEEP_TABLES") {
+        for name in ["rounds.parquet", "predictions.parquet"] {
+            std::fs::copy(folder.path().join(name), Path::new(&keep).join(name)).expect("copied");
+        }
+    }
     if let Some(keep) = std::env::var_os("CONSILIUM_KEEP_REPORT") {
         std::fs::copy(folder.path().join("report.html"), Path::new(&keep)).expect("copied");
     }

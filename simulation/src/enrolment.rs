@@ -32,7 +32,7 @@ const CERTIFICATE: &str = "certificate.pem";
 pub(super) struct Enrolled {
     pub(super) party: PartyId,
     pub(super) root: PathBuf,
-    pub(super) vault: Vault,
+    pub(super) vault: Arc<Vault>,
     pub(super) identity: Arc<Identity>,
     pub(super) signing: SigningKey,
     pub(super) opening: OpeningKey,
@@ -73,6 +73,12 @@ pub(super) fn enrol(
     keep_coordinator(out, &authority, &coordinator, &coordinator_key)?;
     let roster = roster(&hospitals, threshold, epoch, parameters, &coordinator_key)?;
     Ok(Enrolment { authority, coordinator, coordinator_key: Some(coordinator_key), hospitals, roster })
+}
+
+/// Whether an earlier invocation enrolled this federation, so that [`recall`] finds everybody.
+pub(super) fn is_enrolled(out: &Path, count: u16) -> bool {
+    let hospitals = (1..=count).filter_map(PartyId::new).map(|party| out.join(party.to_string()).join(CERTIFICATE));
+    out.join(AUTHORITY).exists() && hospitals.into_iter().all(|path| path.exists())
 }
 
 /// Reads the federation of an earlier invocation back, certificates included: the same parties in the same key epoch.
@@ -191,7 +197,7 @@ fn with_keys(
         vault.put("opening-key", &key.to_sealed(&storage)?)?;
         key
     };
-    Ok(Enrolled { party, root, vault, identity, signing, opening })
+    Ok(Enrolled { party, root, vault: Arc::new(vault), identity, signing, opening })
 }
 
 fn open_or_create(root: &Path) -> Result<Vault, FederationError> {

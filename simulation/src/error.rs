@@ -10,7 +10,7 @@ use client::vault::VaultError;
 use coordinator::CoordinatorError;
 use datasets::DataError;
 use metrics::MetricsError;
-use protocol::message::VoidReason;
+use protocol::campaign::PauseReason;
 use protocol::net::{CredentialError, NetError};
 use protocol::roster::RosterError;
 use protocol::sealed::SealError;
@@ -29,7 +29,8 @@ pub enum FederationError {
     Data(#[from] DataError),
     /// The images do not fit the experiment.
     #[error(
-        "the data have {found} classes ({names}), the experiment's network answers {expected}; set data.classes and the last layer's units alike"
+        "the data have {found} classes ({names}), the experiment's network answers {expected}; set data.classes and \
+         the last layer's units alike"
     )]
     Classes {
         /// Classes in the data.
@@ -49,7 +50,8 @@ pub enum FederationError {
     },
     /// A hospital has more samples than the public cap says.
     #[error(
-        "hospital-{hospital} has {samples} training samples, but federation.sample-cap is {cap}; raise the cap, which is public, or give that hospital fewer images"
+        "hospital-{hospital} has {samples} training samples, but federation.sample-cap is {cap}; raise the cap, which \
+         is public, or give that hospital fewer images"
     )]
     SampleCap {
         /// Which.
@@ -59,6 +61,9 @@ pub enum FederationError {
         /// The cap.
         cap: u64,
     },
+    /// The coordinator's socket.
+    #[error(transparent)]
+    Net(#[from] NetError),
     /// Certificates.
     #[error(transparent)]
     Credential(#[from] CredentialError),
@@ -82,7 +87,8 @@ pub enum FederationError {
     Flooding(#[from] he_agg::aggregation::FloodingError),
     /// A release policy that a federation cannot have.
     #[error(
-        "publish.release \"trusted-holder\" needs one party that holds the whole key; a federation releases by threshold"
+        "publish.release \"trusted-holder\" needs one party that holds the whole key; a federation releases by \
+         threshold"
     )]
     TrustedHolder,
     /// The coordinator.
@@ -119,7 +125,8 @@ pub enum FederationError {
     },
     /// Fewer hospitals than it takes to release an answer.
     #[error(
-        "{}: only {found} hospitals were there when the model was published, releasing an answer takes {threshold}; train again with all of them",
+        "{}: only {found} hospitals were there when the model was published, releasing an answer takes {threshold}; \
+         train again with all of them",
         folder.display()
     )]
     TooFewServing {
@@ -133,23 +140,17 @@ pub enum FederationError {
     /// A hospital's counter.
     #[error(transparent)]
     Counter(#[from] CounterError),
-    /// Too few hospitals are left to decrypt.
-    #[error("round {round}: {reason}; what was trained is kept in {}", folder.display())]
-    QuorumLost {
-        /// The round.
-        round: u32,
+    /// Nothing goes on by itself.
+    #[error("{reason}; what was done is kept in {}", folder.display())]
+    Paused {
         /// Why.
-        reason: VoidReason,
+        reason: PauseReason,
         /// The run folder.
         folder: PathBuf,
     },
-    /// Rounds keep ending without a model.
-    #[error("round {round} ended without a model: {reason}; what was trained is kept in {}", folder.display())]
-    RoundVoid {
-        /// The round.
-        round: u32,
-        /// Why.
-        reason: VoidReason,
+    /// The coordinator could not read the keys or the model that it published.
+    #[error("{}: keys and model of the published run cannot be read", folder.display())]
+    CannotServe {
         /// The run folder.
         folder: PathBuf,
     },
@@ -219,10 +220,10 @@ impl Explained for FederationError {
                 let data = if *needs_data { " --data PATH" } else { "" };
                 format!("`consilium run --resume {}{data}` trains on and publishes it", folder.display()).into()
             }
-            Self::QuorumLost { folder, .. } | Self::RoundVoid { folder, .. } => {
-                format!("`consilium run --resume {}` continues with all hospitals and new keys", folder.display())
-                    .into()
+            Self::Paused { folder, .. } => {
+                format!("`consilium run --resume {}` goes on from there, with all hospitals", folder.display()).into()
             }
+            Self::CannotServe { .. } => "restore the run folder from a backup, or start a new run".into(),
             Self::TooFewServing { .. } => "start a new run and keep all hospitals until the model is published".into(),
             Self::Counter(error) => error.remedy(),
             Self::Train(TrainError::NoGpu { .. }) => {
@@ -235,11 +236,9 @@ impl Explained for FederationError {
             Self::Vault(_) => "put back the hospital's folder with its passphrase and vault, or start a new run".into(),
             Self::Io { .. } => "make space or correct the permissions of the run folder, then resume the run".into(),
             Self::Damaged { .. } => "start a new run; what else is in the folder stays readable".into(),
-            Self::Coordinator(CoordinatorError::Ceremony(_) | CoordinatorError::Publish(_)) | Self::Abandoned => {
-                "`consilium run --resume RUN` with the run's folder continues after the last closed round".into()
-            }
-            Self::Coordinator(CoordinatorError::OtherRoster { .. }) => {
-                "serve the folder that the run itself wrote, not one put together from several".into()
+            Self::Abandoned => "`consilium run --resume RUN` with the run's folder goes on where it stood".into(),
+            Self::Coordinator(CoordinatorError::Resume { .. }) => {
+                "use the folder that the run itself wrote, not one put together from several".into()
             }
             error if error.is_connection() => {
                 "let this program listen and connect on 127.0.0.1, then `consilium run --resume RUN`".into()
@@ -251,8 +250,7 @@ impl Explained for FederationError {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::QuorumLost { .. } | Self::RoundVoid { .. } => Exit::Quorum,
-            Self::Coordinator(CoordinatorError::Ceremony(_) | CoordinatorError::Publish(_)) => Exit::Quorum,
+            Self::Paused { .. } => Exit::Quorum,
             Self::Data(_)
             | Self::Classes { .. }
             | Self::Size { .. }
@@ -276,7 +274,7 @@ impl FederationError {
         matches!(
             self,
             Self::Credential(_)
-                | Self::Coordinator(CoordinatorError::Net(NetError::UntrustedPeer { .. } | NetError::Bind { .. }))
+                | Self::Net(NetError::UntrustedPeer { .. } | NetError::Bind { .. })
                 | Self::Hospital { source: HospitalError::Net(_), .. }
         )
     }

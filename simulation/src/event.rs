@@ -234,7 +234,9 @@ mod tests {
         let json = serde_json::to_value(&event).expect("serialises");
         assert_eq!(
             json,
-            serde_json::json!({"event": "hospital", "party": 2, "activity": {"activity": "uploading", "bytes": 1, "of": 2}})
+            serde_json::json!({
+                "event": "hospital", "party": 2, "activity": {"activity": "uploading", "bytes": 1, "of": 2},
+            })
         );
         let event = Event::PhaseStarted { phase: Phase::Round { round: 3, attempt: 1 } };
         assert_eq!(

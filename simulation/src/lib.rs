@@ -1,13 +1,14 @@
 //! A whole federation on this machine: [`run()`] trains one, [`serve`] answers queries of finished ones.
 //!
 //! Every hospital and the coordinator run as tasks of this process, each with its own keys and folder, and talk over
-//! QUIC with mutual TLS on the loopback device. Nothing is taken from another party's memory except by [`watch`], which
-//! feeds the live view and the self-checks.
+//! QUIC with mutual TLS on the loopback device: they are the processes of a real consortium. What only a simulation may do
+//! stands here and nowhere else: [`tap`] hears calls, [`dropping`] loses hospitals, [`vaults`] unlocks everybody's vault.
 
 pub mod baselines;
 pub mod computing;
 pub mod data;
 pub mod dropout;
+mod dropping;
 mod enrolment;
 mod error;
 pub mod event;
@@ -20,6 +21,8 @@ mod run;
 pub mod run_folder;
 mod service;
 mod setup;
+mod tap;
+mod vaults;
 mod watch;
 
 pub use error::FederationError;

@@ -20,7 +20,8 @@ use crate::computing::{compute_report, device_bytes};
 use crate::event::{Event, EventSender};
 use crate::oracle::{Finding, OracleError};
 
-/// Encrypted and plaintext logits may differ by so much: far above noise and flooding, far below what changes a diagnosis.
+/// Encrypted and plaintext logits may differ by so much: far above noise and flooding, far below what changes a
+/// diagnosis.
 const DELTA_LOGIT_MAX: f64 = 1e-2;
 /// Share of equal answers below which a published model is not to be trusted.
 const AGREEMENT_MIN: f64 = 0.999;

@@ -13,10 +13,13 @@ use super::error::FederationError;
 /// Closed rounds, and the key epoch they were closed under.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Progress {
-    /// Key epochs used so far; a resumed run makes new keys, so that nothing of an earlier one is ever released twice.
+    /// The key epoch; 0 before the first invocation.
     pub(super) epochs: u32,
     /// Closed rounds, in order.
     pub(super) rounds: Vec<Round>,
+    /// Their numbers in the log, where void rounds count as well.
+    #[serde(default)]
+    pub(super) ids: Vec<u32>,
     /// Hospitals that were lost, and what happened.
     pub(super) dropouts: Vec<DropOutReport>,
 }

@@ -11,7 +11,8 @@ use report::{ClinicalQuality, SitePart, SiteQuality, SplitKind, SplitNote};
 
 use super::error::FederationError;
 
-/// All figures of `parameters`. `test_logits` are the model's on the test part, `shares` the hospitals' training samples.
+/// All figures of `parameters`. `test_logits` are the model's on the test part, `shares` the hospitals' training
+/// samples.
 ///
 /// # Errors
 /// [`FederationError::Train`] or [`FederationError::Metrics`].

@@ -8,7 +8,8 @@ use client::counter::{Counter, Notice, Takes};
 use client::hospital::HospitalError;
 use coordinator::compute::Compute;
 use experiment::Experiment;
-use tokio::sync::{oneshot, watch};
+use protocol::drive::coordinator::CoordinatorNote;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::error::FederationError;
@@ -85,24 +86,26 @@ async fn host(
     events: EventSender,
 ) -> Result<Served, FederationError> {
     let progress = Progress::load(&out)?;
-    let rounds_done = u32::try_from(progress.rounds.len()).unwrap_or(u32::MAX);
     // Nobody trains here, so the cap on samples is of no consequence.
-    let common = Common::new(&experiment, progress.epochs, rounds_done, 1)?;
+    let common = Common::new(&experiment, progress.epochs, 1)?;
+    // Looked at before anything starts: a run that is not finished must not go on here.
     super::check_published(&out, &experiment)?;
+    let folder = out.join("coordinator").join(format!("epoch-{}", progress.epochs));
+    let terms = common.terms()?;
     let mut enrolment = common.recall(&out)?;
     let watch = Arc::new(Watch::new(events.clone()));
-    let folder = out.join("coordinator").join(format!("epoch-{}", progress.epochs));
-    let mut coordinator = common.coordinator(&folder, &mut enrolment, &compute, &watch).await?;
-    let published = coordinator.published().ok_or_else(|| progress.not_published(&out, &experiment))?;
-    let (address, left) = (coordinator.address(), coordinator.releases_left());
     let shape = experiment.network().image();
     let takes = Takes { images: common.program.images(), shape: [shape.channels, shape.height, shape.width] };
-    let (mut hospitals, mut counters) = (Vec::new(), JoinSet::new());
+    let mut opened = Vec::new();
     for enrolled in std::mem::take(&mut enrolment.hospitals) {
-        let root = enrolled.root.clone();
-        // Before the hospital starts: a second process over the same folder must not get as far as its journal.
-        let counter = Counter::open(&root, takes)?;
-        let running = match common.hospital(enrolled, None, &enrolment, address, &watch, &[]) {
+        // Before anything starts: a second process over the same folders must not get as far as a journal.
+        opened.push((Counter::open(&enrolled.root, takes)?, enrolled));
+    }
+    let mut host = common.coordinator(&folder, &mut enrolment, &terms, &compute, &watch)?;
+    let address = host.address;
+    let (mut hospitals, mut counters) = (Vec::new(), JoinSet::new());
+    for (counter, enrolled) in opened {
+        let running = match common.hospital(enrolled, None, (&enrolment, &terms), address, &watch, &[]) {
             Ok(running) => running,
             Err(error @ FederationError::Hospital { source: HospitalError::NothingPublished { .. }, .. }) => {
                 events.warn(error.to_string());
@@ -123,24 +126,35 @@ async fn host(
         return Err(FederationError::TooFewServing { folder: out, found: hospitals.len(), threshold });
     }
     let model = experiment.publish().name.clone();
-    events.note(format!(
-        "serving {model} from {}: consilium query {} --hospital K IMAGE; {left} answers left under its keys",
-        out.display(),
-        out.display()
-    ));
-    let (end, ended) = oneshot::channel::<()>();
-    let waiting = tokio::spawn(async move {
-        // A closed channel means the same as the word.
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-        drop(end);
-    });
-    let served = coordinator.serve(published, ended).await;
-    waiting.abort();
+    let tau = experiment.publish().releases();
+    let mut before = None;
+    loop {
+        let note = tokio::select! {
+            // A closed channel means the same as the word.
+            _ = stopped.wait_for(|stopped| *stopped) => break,
+            note = host.coordinator.next() => note.ok_or(FederationError::Abandoned)?,
+        };
+        match note {
+            CoordinatorNote::Serving(_) => {
+                // The status follows every note within a tick.
+                let releases = host.coordinator.serving().await.releases;
+                before = Some(releases);
+                let left = tau.saturating_sub(releases);
+                events.note(format!(
+                    "serving {model} from {}: consilium query {} --hospital K IMAGE; {left} answers left under its keys",
+                    out.display(),
+                    out.display()
+                ));
+            }
+            CoordinatorNote::CannotServe => return Err(FederationError::CannotServe { folder: out }),
+            CoordinatorNote::Paused(reason) => return Err(FederationError::Paused { reason, folder: out }),
+            _ => {}
+        }
+    }
+    let releases = host.coordinator.status().releases;
     counters.shutdown().await;
-    let releases = served?.releases;
-    coordinator.stop("the service was stopped").await?;
+    host.stop("the service was stopped").await?;
     dismiss(hospitals, &events).await;
-    let before = experiment.publish().releases().saturating_sub(left);
-    let released = releases.saturating_sub(before);
-    Ok(Served { folder: out, model, released, left: left.saturating_sub(released) })
+    let released = releases.saturating_sub(before.unwrap_or(releases));
+    Ok(Served { folder: out, model, released, left: tau.saturating_sub(releases) })
 }

@@ -1,12 +1,15 @@
-//! Turns an experiment into what the coordinator and each hospital have to know of it.
+//! Turns an experiment into what the coordinator and each hospital have to know of it, and starts their processes.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use client::hospital::{Asker, Fault, Hospital, HospitalEnd, HospitalError, HospitalPlan, HospitalSetup, Moment};
-use client::train::TrainDevice;
+use client::hospital::{
+    Asker, Hospital, HospitalEnd, HospitalError, HospitalPlan, HospitalSetup, Killer, Slots, Transport,
+    parameters_digest,
+};
+use client::train::{TrainDevice, Trainer};
 use coordinator::compute::Compute;
 use coordinator::{Coordinator, CoordinatorPlan, CoordinatorSetup};
 use datasets::Samples;
@@ -14,15 +17,18 @@ use experiment::Experiment;
 use he_agg::aggregation::Flooding;
 use he_agg::multiparty::DecryptPolicy;
 use he_infer::Program;
-use protocol::ids::{Digest, Epoch, RoundId};
-use protocol::net::{Backoff, Dialer, Limits, PeerName, Traffic};
+use protocol::ids::{Digest, Epoch};
+use protocol::net::{Backoff, Dialer, Limits, PeerName, Server, Traffic};
+use protocol::terms::Terms;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::dropping::Dropping;
 use super::enrolment::{self, COORDINATOR, Enrolled, Enrolment};
 use super::error::FederationError;
+use super::tap::Tapped;
 use super::watch::Watch;
-use crate::dropout::{self, DropOut};
-use crate::event::EventSender;
+use crate::dropout::DropOut;
 
 /// Time for hospitals to hear that a run or a service ends.
 pub(super) const GOODBYE: Duration = Duration::from_secs(10);
@@ -35,22 +41,17 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(600);
 pub(super) struct Common<'a> {
     pub(super) experiment: &'a Experiment,
     pub(super) program: Arc<Program>,
-    pub(super) plan: Digest,
     pub(super) epoch: Epoch,
-    pub(super) rounds_done: u32,
     pub(super) sample_cap: u64,
     pub(super) flooding: Flooding,
     /// Where hospitals train.
     pub(super) device: TrainDevice,
+    /// Hospitals of one machine share its cores.
+    pub(super) slots: Slots,
 }
 
 impl<'a> Common<'a> {
-    pub(super) fn new(
-        experiment: &'a Experiment,
-        epoch: u32,
-        rounds_done: u32,
-        sample_cap: u64,
-    ) -> Result<Self, FederationError> {
+    pub(super) fn new(experiment: &'a Experiment, epoch: u32, sample_cap: u64) -> Result<Self, FederationError> {
         let flooding = match experiment.publish().policy {
             DecryptPolicy::Flooded(flooding) => flooding,
             // A trusted holder has no place among several decryptors; the experiment file refuses it.
@@ -59,12 +60,11 @@ impl<'a> Common<'a> {
         Ok(Self {
             experiment,
             program: Arc::new(experiment.program().clone()),
-            plan: Digest(experiment.digest()),
             epoch: Epoch(epoch),
-            rounds_done,
             sample_cap,
             flooding,
             device: TrainDevice::cpu(),
+            slots: Slots::new(std::thread::available_parallelism().map_or(1, usize::from)),
         })
     }
 
@@ -86,47 +86,65 @@ impl<'a> Common<'a> {
         Digest::of_bytes(&bytes)
     }
 
-    fn queries_per_asker_max(&self) -> u64 {
-        self.experiment.publish().quota
-    }
-
-    /// Starts the coordinator on a free port of the loopback device.
-    pub(super) async fn coordinator(
-        &self,
-        folder: &Path,
-        enrolment: &mut Enrolment,
-        compute: &Compute,
-        watch: &Arc<Watch>,
-    ) -> Result<Coordinator, FederationError> {
-        let federation = self.experiment.federation();
-        let plan = CoordinatorPlan {
-            roster: enrolment.roster.clone(),
-            plan: self.plan,
-            layout: self.experiment.layout().clone(),
-            program: Arc::clone(&self.program),
-            grace: federation.share_grace,
-            deadline: federation.round_deadline,
-            query_deadline: QUERY_DEADLINE,
+    /// What every member approves.
+    ///
+    /// # Errors
+    /// [`FederationError::Train`] where the network cannot be set up.
+    pub(super) fn terms(&self) -> Result<Terms, FederationError> {
+        let (experiment, federation) = (self.experiment, self.experiment.federation());
+        let trainer = Trainer::on(TrainDevice::cpu(), experiment.network(), experiment.train().clone())?;
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let chunks = experiment.layout().chunks(experiment.network().parameter_count());
+        Ok(Terms {
+            experiment: Digest(experiment.digest()),
+            parameters: self.parameters(),
+            program: Digest(self.program.digest()),
+            initial_model: parameters_digest(&trainer.initial_parameters(experiment.seed())),
+            rounds: federation.rounds,
+            chunks: u32::try_from(chunks).unwrap_or(u32::MAX),
             min_cohort: federation.min_cohort,
             attempts_max: federation.attempts_max,
             attempts_ahead: federation.attempts_ahead,
-            releases_max: self.flooding.releases(),
-            queries_per_asker_max: self.queries_per_asker_max(),
+            tau_aggregation: experiment.layout().flooding().releases(),
+            tau_serving: self.flooding.releases(),
+            queries_per_asker_max: experiment.publish().quota,
+            patience_ms: ms(federation.patience),
+            round_deadline_ms: ms(federation.round_deadline),
+            query_deadline_ms: ms(QUERY_DEADLINE),
+        })
+    }
+
+    /// Starts the coordinator on a free port of the loopback device.
+    pub(super) fn coordinator(
+        &self,
+        folder: &Path,
+        enrolment: &mut Enrolment,
+        terms: &Terms,
+        compute: &Compute,
+        watch: &Arc<Watch>,
+    ) -> Result<Host, FederationError> {
+        let plan = CoordinatorPlan {
+            roster: enrolment.roster.clone(),
+            terms: terms.clone(),
+            layout: self.experiment.layout().clone(),
+            program: Arc::clone(&self.program),
         };
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let key = enrolment.coordinator_key.take().ok_or(FederationError::Abandoned)?;
-        let setup = CoordinatorSetup {
-            folder,
-            address,
-            identity: &enrolment.coordinator,
-            authority: &enrolment.authority,
-            key,
-            plan,
-            compute: compute.clone(),
-            observer: Arc::clone(watch) as _,
-            tap: Some(Arc::clone(watch) as _),
-        };
-        Ok(Coordinator::start(setup).await?)
+        let observer = Arc::clone(watch) as _;
+        let setup = CoordinatorSetup { folder, key, plan, compute: compute.clone(), observer };
+        let coordinator = Coordinator::start(setup)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let server = Server::bind(address, &enrolment.coordinator, &enrolment.authority, Limits::loopback())?;
+        let (address, traffic) = (server.local_addr(), server.traffic());
+        let handler =
+            Arc::new(Tapped { tap: Arc::clone(watch), inner: coordinator.handler(), roster: enrolment.roster.clone() });
+        let (shutdown, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(async move {
+            // A dropped sender means the same as a sent word.
+            let stop = async { drop(stopped.await) };
+            server.run(handler, stop).await;
+        });
+        Ok(Host { coordinator, address, traffic, shutdown, server })
     }
 
     /// Starts one hospital's process as a task.
@@ -134,20 +152,18 @@ impl<'a> Common<'a> {
         &self,
         enrolled: Enrolled,
         data: Option<Samples>,
-        enrolment: &Enrolment,
+        (enrolment, terms): (&Enrolment, &Terms),
         address: SocketAddr,
         watch: &Arc<Watch>,
         drops: &[DropOut],
     ) -> Result<Running, FederationError> {
         let number = enrolled.party.number();
-        let federation = self.experiment.federation();
-        let limits = Limits::loopback();
         let dialer = Dialer::new(
             address,
             PeerName::new(COORDINATOR)?,
             Arc::clone(&enrolled.identity),
             enrolment.authority.clone(),
-            limits,
+            Limits::loopback(),
             Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(2), attempts: 5 },
         );
         let traffic = Arc::clone(dialer.traffic());
@@ -155,8 +171,7 @@ impl<'a> Common<'a> {
             party: enrolled.party,
             epoch: self.epoch,
             coordinator: *enrolment.roster.coordinator(),
-            plan: self.plan,
-            parameters: self.parameters(),
+            terms: terms.clone(),
             layout: self.experiment.layout().clone(),
             clip: self.experiment.encryption().clip as f32,
             sample_cap: self.sample_cap,
@@ -164,37 +179,33 @@ impl<'a> Common<'a> {
             serving_flooding: self.flooding,
             training: self.experiment.train().clone(),
             device: self.device.clone(),
-            rounds: federation.rounds,
-            rounds_done: self.rounds_done,
             local_epochs: self.experiment.local_epochs(),
             seed: self.experiment.seed(),
-            min_cohort: federation.min_cohort,
-            attempts_max: federation.attempts_max,
             own_key_queries: self.experiment.publish().own_key,
             answer_within: ANSWER_WITHIN,
-            queries_per_asker_max: self.queries_per_asker_max(),
         };
-        let drop = drops.iter().find(|drop| drop.hospital == number);
-        let fault = drop.and_then(|drop| {
-            let round = RoundId(drop.round.checked_sub(self.rounds_done)?);
-            Some(Fault { round, moment: moment(drop.moment) })
-        });
+        let killer: Arc<Mutex<Option<Killer>>> = Arc::default();
+        let mut transport: Arc<dyn Transport> = Arc::new(dialer);
+        if let Some(drop) = drops.iter().find(|drop| drop.hospital == number) {
+            let (round, moment, killer) = (drop.round, drop.moment, Arc::clone(&killer));
+            transport = Arc::new(Dropping { inner: transport, round, moment, killer });
+        }
         let setup = HospitalSetup {
             root: &enrolled.root,
-            vault: enrolled.vault,
+            vault: Arc::clone(&enrolled.vault),
             plan,
             data,
-            dialer,
+            transport,
             certificate: Digest(*enrolled.identity.fingerprint().bytes()),
             signing: enrolled.signing,
             opening: enrolled.opening,
+            slots: self.slots.clone(),
             observer: Arc::clone(watch) as _,
-            witness: Some(Arc::clone(watch) as _),
-            fault,
         };
         let (hospital, asker) =
             Hospital::open(setup).map_err(|source| FederationError::Hospital { hospital: number, source })?;
-        let events = watch.events().clone();
+        *killer.lock().unwrap_or_else(PoisonError::into_inner) = Some(hospital.killer());
+        let (events, kill) = (watch.events().clone(), hospital.killer());
         let task = tokio::spawn(async move {
             let end = hospital.run().await;
             if let Err(error) = &end {
@@ -202,17 +213,50 @@ impl<'a> Common<'a> {
             }
             end
         });
-        Ok(Running { number, asker, traffic, task })
+        Ok(Running { number, asker, traffic, task, kill })
+    }
+}
+
+/// The coordinator's process and its socket.
+pub(super) struct Host {
+    pub(super) coordinator: Coordinator,
+    pub(super) address: SocketAddr,
+    pub(super) traffic: Arc<Traffic>,
+    shutdown: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+impl Host {
+    /// Tells the hospitals that the participation ends, and closes the socket after they had time to hear it.
+    ///
+    /// # Errors
+    /// [`FederationError::Coordinator`].
+    pub(super) async fn stop(self, reason: &str) -> Result<(), FederationError> {
+        self.coordinator.end(reason).await;
+        self.coordinator.ended().await?;
+        // A server that ended by itself needs no word.
+        let _ = self.shutdown.send(());
+        self.server.await.map_err(|_| FederationError::Abandoned)
+    }
+
+    /// Ends the process as it stands: what is stored lets the next one go on.
+    pub(super) async fn abandon(self) {
+        self.coordinator.kill().await;
+        let _ = self.coordinator.ended().await;
+        self.server.abort();
     }
 }
 
 /// Waits for the hospitals' tasks; those lost on purpose have ended long ago.
-pub(super) async fn dismiss(hospitals: Vec<Running>, events: &EventSender) {
-    for one in hospitals {
-        match tokio::time::timeout(GOODBYE, one.task).await {
+pub(super) async fn dismiss(hospitals: Vec<Running>, events: &crate::event::EventSender) {
+    for mut one in hospitals {
+        match tokio::time::timeout(GOODBYE, &mut one.task).await {
             // A hospital that stopped with an error said so when it did.
-            Ok(Ok(Ok(HospitalEnd::Finished(_) | HospitalEnd::Lost) | Err(_))) => {}
-            Ok(Err(_)) | Err(_) => events.warn(format!("hospital-{} did not end in time", one.number)),
+            Ok(Ok(Ok(HospitalEnd::Finished(_) | HospitalEnd::Killed) | Err(_))) => {}
+            Ok(Err(_)) | Err(_) => {
+                one.kill.kill();
+                events.warn(format!("hospital-{} did not end in time", one.number));
+            }
         }
     }
 }
@@ -223,12 +267,5 @@ pub(super) struct Running {
     pub(super) asker: Asker,
     pub(super) traffic: Arc<Traffic>,
     pub(super) task: JoinHandle<Result<HospitalEnd, HospitalError>>,
-}
-
-fn moment(moment: dropout::Moment) -> Moment {
-    match moment {
-        dropout::Moment::BeforeUpload => Moment::BeforeUpload,
-        dropout::Moment::AfterUpload => Moment::AfterUpload,
-        dropout::Moment::BeforeShare => Moment::BeforeShare,
-    }
+    pub(super) kill: Killer,
 }

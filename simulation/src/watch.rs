@@ -1,6 +1,6 @@
 //! Hears every party of a simulated run: feeds the live view, keeps figures, and checks what only a simulation can.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -9,26 +9,21 @@ use coordinator::Step;
 use coordinator::compute::Moved;
 use protocol::blob::BlobKind;
 use protocol::exchange::Call;
-use protocol::ids::{Attempt, PartyId, QueryId, RoundId};
-use protocol::message::HospitalMessage;
+use protocol::ids::{PartyId, QueryId, RoundId};
+use protocol::message::{HospitalMessage, KeyStep};
 use protocol::net::Frame;
 use protocol::party_set::PartySet;
 use report::{bytes_text, milliseconds_text};
 
 use crate::event::{Activity, EventSender};
 use crate::oracle::{Finding, Needles};
+use crate::tap::Tap;
 
 /// What was seen of one round.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RoundSeen {
-    pub(super) quantised: BTreeMap<u16, (Vec<i32>, u32)>,
     pub(super) losses: BTreeMap<u16, (f64, usize)>,
     pub(super) times: BTreeMap<(u16, Timed), f64>,
-    /// Hospitals whose decrypted sum equals the plaintext integer sum, and those whose does not.
-    pub(super) exact: BTreeSet<u16>,
-    pub(super) inexact: BTreeSet<u16>,
-    pub(super) adopted: Option<Vec<f32>>,
-    pub(super) adopters_differ: bool,
     pub(super) cohort: PartySet,
     pub(super) decryptors: PartySet,
     pub(super) aggregate_ms: f64,
@@ -50,7 +45,6 @@ pub(super) struct ServedTimes {
 #[derive(Default)]
 struct Seen {
     rounds: BTreeMap<u32, RoundSeen>,
-    contributions: BTreeMap<(u32, u16), Vec<f32>>,
     served: BTreeMap<QueryId, ServedTimes>,
     serving_moved: Moved,
     traffic: BTreeMap<(u16, &'static str), (u64, u64)>,
@@ -82,20 +76,6 @@ impl Watch {
         self.seen().rounds.get(&round.0).cloned().unwrap_or_default()
     }
 
-    /// Sum of the plaintext contributions of `cohort`: the published model, which only a simulation can know.
-    pub(super) fn published(&self, attempt: Attempt, cohort: PartySet) -> Option<Vec<f32>> {
-        let seen = self.seen();
-        let mut sum: Option<Vec<f64>> = None;
-        for party in cohort.iter() {
-            let part = seen.contributions.get(&(attempt.0, party.number()))?;
-            match &mut sum {
-                None => sum = Some(part.iter().map(|value| f64::from(*value)).collect()),
-                Some(sum) => sum.iter_mut().zip(part).for_each(|(sum, value)| *sum += f64::from(*value)),
-            }
-        }
-        sum.map(|sum| sum.into_iter().map(|value| value as f32).collect())
-    }
-
     /// What others computed for a query.
     pub(super) fn served(&self, query: QueryId) -> ServedTimes {
         self.seen().served.get(&query).copied().unwrap_or_default()
@@ -122,9 +102,19 @@ impl Watch {
         (seen.scanned.0, seen.scanned.1, seen.findings.clone())
     }
 
-    /// Adds a needle that no hospital reports itself.
+    /// Adds floats that must never be seen outside.
     pub(super) fn add_needle(&self, what: &str, values: &[f32]) {
         self.needles.write().unwrap_or_else(PoisonError::into_inner).add_floats(what, values);
+    }
+
+    /// Adds integers that must never be seen outside.
+    pub(super) fn add_integers(&self, what: &str, values: &[i32]) {
+        self.needles.write().unwrap_or_else(PoisonError::into_inner).add_integers(what, values);
+    }
+
+    /// Adds bytes that must never be seen outside.
+    pub(super) fn add_bytes(&self, what: &str, bytes: &[u8]) {
+        self.needles.write().unwrap_or_else(PoisonError::into_inner).add(what, bytes);
     }
 
     /// Works with the needles.
@@ -164,66 +154,20 @@ impl hospital::Observer for Watch {
     }
 }
 
-impl hospital::Witness for Watch {
-    fn secret(&self, party: PartyId, what: &str, bytes: &[u8]) {
-        let mut needles = self.needles.write().unwrap_or_else(PoisonError::into_inner);
-        needles.add(&format!("{what} of {party}"), bytes);
-    }
-
-    fn quantised(&self, party: PartyId, round: RoundId, values: &[i32], weight: u32) {
-        let mut needles = self.needles.write().unwrap_or_else(PoisonError::into_inner);
-        needles.add_integers(&format!("quantised update of {party}"), values);
-        drop(needles);
-        let mut seen = self.seen();
-        let entry = seen.rounds.entry(round.0).or_default();
-        entry.quantised.insert(party.number(), (values.to_vec(), weight));
-    }
-
-    fn opened(&self, party: PartyId, round: RoundId, cohort: PartySet, sums: &[i64], weight_sum: u64) {
-        let mut seen = self.seen();
-        let entry = seen.rounds.entry(round.0).or_default();
-        let parts: Option<Vec<_>> = cohort.numbers().iter().map(|number| entry.quantised.get(number)).collect();
-        let exact = parts.is_some_and(|parts| {
-            let weights: u64 = parts.iter().map(|(_, weight)| u64::from(*weight)).sum();
-            let equal = |(index, sum): (usize, &i64)| {
-                let expected: i64 = parts.iter().map(|(values, _)| i64::from(values[index])).sum();
-                expected == *sum
-            };
-            weights == weight_sum
-                && parts.iter().all(|(values, _)| values.len() == sums.len())
-                && sums.iter().enumerate().all(equal)
-        });
-        let side = if exact { &mut entry.exact } else { &mut entry.inexact };
-        side.insert(party.number());
-    }
-
-    fn adopted(&self, _party: PartyId, round: RoundId, parameters: &[f32]) {
-        let mut seen = self.seen();
-        let entry = seen.rounds.entry(round.0).or_default();
-        match &entry.adopted {
-            None => entry.adopted = Some(parameters.to_vec()),
-            Some(first) => entry.adopters_differ |= first.as_slice() != parameters,
-        }
-    }
-
-    fn contributed(&self, party: PartyId, attempt: Attempt, parameters: &[f32]) {
-        self.seen().contributions.insert((attempt.0, party.number()), parameters.to_vec());
-    }
-}
-
 impl coordinator::Observer for Watch {
     fn step(&self, step: Step) {
         match step {
-            Step::KeyStep { name } => self.events.note(format!("the coordinator adds up: {name}")),
+            Step::KeyStep { step } => self.events.note(format!("the coordinator adds up: {}", key_name(step))),
             Step::Lost(party) => {
                 self.events.hospital(party.number(), Activity::Lost);
-                self.events.warn(format!("{party} is silent and counts as lost"));
+                self.events.warn(format!("{party} has stood still for longer than the patience; the others go on"));
             }
             Step::Returned(party) => self.events.note(format!("{party} is back")),
             Step::Abandoned { round, attempt, lost } => {
                 self.seen().rounds.entry(round.0).or_default().abandoned.push((attempt.0, lost));
                 self.events.warn(format!(
-                    "attempt {attempt} of round {round} lost decryptor {lost} and ends; the next attempt has fresh randomness"
+                    "attempt {attempt} of round {round} lost decryptor {lost} and ends; the next attempt has fresh \
+                     randomness"
                 ));
             }
             Step::Combined { round, cohort, decryptors, ms, moved } => {
@@ -253,7 +197,7 @@ impl coordinator::Observer for Watch {
     }
 }
 
-impl coordinator::Tap for Watch {
+impl Tap for Watch {
     fn received(&self, from: PartyId, frame: &Frame) {
         let found = self.with_needles(|needles| {
             let place = format!("message from {from}");
@@ -272,6 +216,15 @@ impl coordinator::Tap for Watch {
             entry.0 += 1;
             entry.1 += bytes;
         }
+    }
+}
+
+fn key_name(step: KeyStep) -> &'static str {
+    match step {
+        KeyStep::PublicKey => "collective public key",
+        KeyStep::RelinRoundOne => "relinearisation key, first round",
+        KeyStep::RelinRoundTwo => "relinearisation key, second round",
+        KeyStep::Galois => "rotation keys",
     }
 }
 

@@ -8,8 +8,8 @@ use ndarray::ArrayView3;
 
 use super::{CounterError, LINE_BYTES_MAX, Line, Reply, Request, socket};
 
-/// Hands images (each channels x height x width, normalised; as many as the model takes in one query) to the hospital of
-/// this folder and waits for the diagnosis.
+/// Hands images (each channels x height x width, normalised; as many as the model takes in one query) to the hospital
+/// of this folder and waits for the diagnosis.
 ///
 /// # Errors
 /// [`CounterError::Closed`] where nobody serves, [`CounterError::Refused`] with the reason of hospital or federation.

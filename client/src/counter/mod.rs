@@ -1,8 +1,8 @@
 //! A hospital's counter: where programs inside the hospital hand in an image and get the diagnosis.
 //!
 //! A Unix socket in the hospital's own folder, so that the file system says who may ask, and nothing of it can be
-//! reached from another machine. A request is one line of JSON and the normalised pixels; the reply is one line of JSON.
-//! The image goes no further in the clear: the hospital's process encrypts it.
+//! reached from another machine. A request is one line of JSON and the normalised pixels; the reply is one line of
+//! JSON. The image goes no further in the clear: the hospital's process encrypts it.
 
 mod client;
 mod error;

@@ -33,7 +33,8 @@ pub(super) struct CurrentModel {
 }
 
 impl CurrentModel {
-    /// The site's model: what was adopted last, put in place first if a crash came between; `initial` where nothing was.
+    /// The site's model: what was adopted last, put in place first if a crash came between; `initial` where nothing
+    /// was.
     ///
     /// # Errors
     /// [`HospitalError::ModelLost`] where the adopted model cannot be made, [`HospitalError`] where journal or vault
@@ -81,7 +82,7 @@ impl CurrentModel {
         parameters_digest(&self.parameters)
     }
 
-    fn load(vault: &Vault) -> Result<Option<Self>, HospitalError> {
+    fn load(vault: &Vault) -> Result<Option<Self>, SealedError> {
         if !vault.contains(RECORD) {
             return Ok(None);
         }
@@ -109,6 +110,11 @@ impl CurrentModel {
             left => Err(DecodeError::Trailing { left }),
         }
     }
+}
+
+/// The parameters of the model in place, if there is one.
+pub(super) fn parameters_in(vault: &Vault) -> Result<Option<Vec<f32>>, SealedError> {
+    Ok(CurrentModel::load(vault)?.map(|current| current.parameters))
 }
 
 /// The newest adoption on record, looking back from key epoch `until` to `since`: a new epoch begins with the model of
@@ -173,9 +179,6 @@ impl Site {
         let current = &self.current;
         if (current.epoch, current.round, current.digest()) != (epoch, round, digest) {
             self.current = current.follow(&self.vault, &self.plan, epoch, round, digest)?;
-            if let Some(witness) = &self.witness {
-                witness.adopted(self.plan.party, round, &self.current.parameters);
-            }
         }
         Ok(sealed::tidy(&self.vault, epoch, round, digest)?)
     }
@@ -226,7 +229,7 @@ mod tests {
         for other in [&bytes[..bytes.len() - 1], &[bytes.as_slice(), &[0]].concat(), &[0; 8]] {
             vault.put(RECORD, other).unwrap();
             let error = CurrentModel::load(&vault).err().unwrap();
-            assert!(matches!(error, HospitalError::Sealed(SealedError::Malformed { .. })), "{error}");
+            assert!(matches!(error, SealedError::Malformed { .. }), "{error}");
         }
     }
 }

@@ -23,8 +23,8 @@ use super::site::Site;
 const LABEL: &str = "dealing";
 
 impl Site {
-    /// Makes both secrets and one sealed box per receiver; returns the boxes' digests and their size together. Boxes that
-    /// are stored already are kept: sealing is randomised, and a receiver may have got one of them.
+    /// Makes both secrets and one sealed box per receiver; returns the boxes' digests and their size together. Boxes
+    /// that are stored already are kept: sealing is randomised, and a receiver may have got one of them.
     ///
     /// # Errors
     /// [`HospitalError::Crypto`], [`HospitalError::Seal`], [`HospitalError::OtherCeremony`].
@@ -54,9 +54,6 @@ impl Site {
                 (Some(sealed), _) => sealed,
                 (None, Some(dealing)) => {
                     let plain = dealing.to_bytes();
-                    if let Some(witness) = &self.witness {
-                        witness.secret(party, &format!("key points for {}", member.party), &plain);
-                    }
                     let context =
                         BoxContext { epoch: roster.epoch(), dealer: party, receiver: member.party, label: LABEL };
                     let sealed = member.sealing.seal(&context, &plain)?;
@@ -224,8 +221,8 @@ impl Site {
         Ok(())
     }
 
-    /// Forgets, in memory and on disk, what only the ceremony needed: the serving secret above all, and the boxes, which
-    /// their receivers have opened. To be called when all serving keys exist; a second call does nothing.
+    /// Forgets, in memory and on disk, what only the ceremony needed: the serving secret above all, and the boxes,
+    /// which their receivers have opened. To be called when all serving keys exist; a second call does nothing.
     ///
     /// # Errors
     /// [`HospitalError::Vault`] or [`HospitalError::Store`].

@@ -21,21 +21,16 @@ pub enum HospitalError {
     /// The coordinator's answer cannot be read.
     #[error("the coordinator's answer cannot be read: {0}; bring both sides to one release")]
     Answer(DecodeError),
-    /// The coordinator answered another question.
-    #[error("the coordinator answered with {kind} to another question; bring both sides to one release")]
-    AnswerKind {
-        /// What came.
-        kind: &'static str,
-    },
-    /// The coordinator stored other bytes than were sent.
-    #[error("the coordinator stored other bytes than were sent for {id:?}; ask its operator to check the disk")]
-    StoredOtherwise {
-        /// The body.
-        id: BlobId,
-    },
+    /// The store of this site's driver.
+    #[error(transparent)]
+    Fault(protocol::drive::StoreFault),
+    /// A thread of the hospital's process died.
+    #[error("a thread of the hospital's process died; start it again, its folder lets it go on")]
+    Abandoned,
     /// A fetched body is not the one that was announced.
     #[error(
-        "{id:?} does not have the digest that was announced for it; the coordinator's disk or the coordinator itself is at fault"
+        "{id:?} does not have the digest that was announced for it; the coordinator's disk or the coordinator itself \
+         is at fault"
     )]
     BodyDiffers {
         /// The body.
@@ -94,7 +89,8 @@ pub enum HospitalError {
     },
     /// Another input of the key ceremony than was shown before.
     #[error(
-        "another {what} was shown for this key epoch before; no keys are made for two of them: ask for a new key epoch, and the coordinator's operator why"
+        "another {what} was shown for this key epoch before; no keys are made for two of them: ask for a new key \
+         epoch, and the coordinator's operator why"
     )]
     OtherCeremony {
         /// What differs.
@@ -102,7 +98,8 @@ pub enum HospitalError {
     },
     /// The adopted model is not in the vault.
     #[error(
-        "round {round} closed with model {model} here, but the vault holds neither it nor the sums behind it: it was restored from an older backup; restore the newest one"
+        "round {round} closed with model {model} here, but the vault holds neither it nor the sums behind it: it was \
+         restored from an older backup; restore the newest one"
     )]
     ModelLost {
         /// The round.
@@ -118,7 +115,8 @@ pub enum HospitalError {
     },
     /// This hospital was lost before the model was published.
     #[error(
-        "{party} was not there when the model was published, so it cannot vouch for it: it neither asks nor helps others; it takes part again after the next training run"
+        "{party} was not there when the model was published, so it cannot vouch for it: it neither asks nor helps \
+         others; it takes part again after the next training run"
     )]
     NothingPublished {
         /// Which.
@@ -159,6 +157,7 @@ impl HospitalError {
             Self::Journal(error) => error.no_space_left(),
             Self::Store(error) => error.no_space_left(),
             Self::Io { source, .. } => protocol::store::no_space_left(source),
+            Self::Fault(protocol::drive::StoreFault::Failed { is_full, .. }) => *is_full,
             // A ledger's claim that could not be written arrives wrapped in the library's error.
             Self::Crypto { source, .. } => {
                 let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(source.as_ref());

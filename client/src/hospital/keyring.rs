@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::ceremony_secret::CeremonySecret;
 use super::dealing::Dealing;
 use super::error::{HospitalError, Step};
+use super::sealed::SealedError;
 use crate::vault::Vault;
 
 /// The vault's record of an epoch's keys.
@@ -68,6 +69,18 @@ impl DealtKeys {
             })
             .collect())
     }
+}
+
+/// The sealed keys, part by part.
+pub(super) fn parts_in(vault: &Vault) -> Result<Vec<Vec<u8>>, SealedError> {
+    let bytes = vault.get(RECORD)?;
+    let parts =
+        Parts::from_bytes(&bytes).map_err(|source| SealedError::Malformed { record: RECORD.to_owned(), source })?;
+    let mut all: Vec<Vec<u8>> = [&parts.seed, &parts.vault, &parts.group].map(|key| key.to_vec()).to_vec();
+    all.extend(parts.pairs.iter().map(|(_, key)| key.to_vec()));
+    all.extend(parts.shares.iter().map(|share| share.to_vec()));
+    all.push(parts.serving.to_vec());
+    Ok(all)
 }
 
 /// All keys of one epoch.

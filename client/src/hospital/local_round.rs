@@ -12,7 +12,6 @@ use protocol::ids::{Attempt, Digest, RoundId};
 
 use super::error::{HospitalError, Step};
 use super::observer::{Activity, Timed};
-use super::parameters;
 use super::sealed::{self, RoundValues};
 use super::site::Site;
 
@@ -39,11 +38,6 @@ impl Site {
         let weight = Quantiser::weight(&self.plan.layout, fit.samples as u64, self.plan.sample_cap).step(step)?;
         let mut stream = Stream::from_os().step(step)?;
         let values = quantiser.quantise(&update, weight, &mut stream).step(step)?;
-        if let Some(witness) = &self.witness {
-            let what = format!("update of round {round}");
-            witness.secret(self.plan.party, &what, &parameters::to_bytes(&update));
-            witness.quantised(self.plan.party, round, &values, weight);
-        }
         sealed::put_values(&self.vault, self.plan.epoch, round, &RoundValues { values, weight })?;
         self.observer.timed(self.plan.party, round, Timed::Encrypt, started.elapsed());
         Ok(())
@@ -53,9 +47,8 @@ impl Site {
     pub(super) fn fit(&self, round: u32) -> Result<crate::train::LocalFit, HospitalError> {
         let (party, plan) = (self.plan.party, &self.plan);
         let observer = &self.observer;
-        let round = round.saturating_add(plan.rounds_done);
         let index = usize::try_from(round.saturating_sub(1)).unwrap_or(usize::MAX);
-        let rounds = usize::try_from(plan.rounds).unwrap_or(usize::MAX);
+        let rounds = usize::try_from(plan.terms.rounds).unwrap_or(usize::MAX);
         let rate = plan.training.learning_rate_at(index.min(rounds.saturating_sub(1)), rounds);
         let seed = plan.seed ^ (u64::from(round) << 32) ^ u64::from(party.number());
         self.trainer
@@ -154,16 +147,13 @@ impl Site {
                 }
                 Err(error) => {
                     // The coordinator hears only that the sum was rejected: details would help an attacker.
-                    tracing::warn!(%party, round = %binding.round, %chunk, %error, "the decrypted sum fails its checks");
+                    tracing::warn!(%party, round = %binding.round, %chunk, %error, "the decrypted sum fails a check");
                     self.observer.refused(party, &error.to_string());
                     return Ok(None);
                 }
             }
         }
         sums.truncate(self.current.parameters.len());
-        if let Some(witness) = &self.witness {
-            witness.opened(party, binding.round, binding.cohort, &sums, weight_sum);
-        }
         // Sealed before the vote is signed: after the vote others may adopt it at once.
         let digest = self.seal_candidate(binding.round, binding.cohort, sums, weight_sum)?;
         self.observer.timed(party, binding.round, Timed::Decrypt, started.elapsed());

@@ -1,9 +1,8 @@
-//! What a hospital tells whoever watches it, and the witness that only a simulation sets.
+//! What a hospital tells whoever watches it: times and counts, never contents.
 
 use std::time::Duration;
 
-use protocol::ids::{Attempt, PartyId, QueryId, RoundId};
-use protocol::party_set::PartySet;
+use protocol::ids::{PartyId, QueryId, RoundId};
 use serde::Serialize;
 
 /// What the hospital does now. As JSON it is an object with the activity's name.
@@ -83,19 +82,4 @@ pub trait Observer: Send + Sync {
     fn trained(&self, party: PartyId, round: RoundId, loss: f64, samples: usize);
     /// The hospital refused something and told the coordinator so.
     fn refused(&self, party: PartyId, reason: &str);
-}
-
-/// Sees a hospital's secrets, in order to check results against them. Only a simulation sets a witness, which runs in
-/// the same process anyway; a real site has none.
-pub trait Witness: Send + Sync {
-    /// Bytes that must never be seen outside, with what they are.
-    fn secret(&self, party: PartyId, what: &str, bytes: &[u8]);
-    /// The integers that were persisted for a round, and their weight.
-    fn quantised(&self, party: PartyId, round: RoundId, values: &[i32], weight: u32);
-    /// The decrypted sums of a round.
-    fn opened(&self, party: PartyId, round: RoundId, cohort: PartySet, sums: &[i64], weight_sum: u64);
-    /// A model that became final.
-    fn adopted(&self, party: PartyId, round: RoundId, parameters: &[f32]);
-    /// The plaintext behind a contribution to the published model.
-    fn contributed(&self, party: PartyId, attempt: Attempt, parameters: &[f32]);
 }

@@ -1,13 +1,14 @@
 //! Bodies this hospital made. Encrypted updates, shares and sealed boxes stay on disk, so that a repeat sends the same
 //! bytes. All others are made again, from sealed secrets and to the same bytes, where a restart lost them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::codec::Wire;
+use protocol::drive::ListId;
 use protocol::ids::{Digest, Epoch};
 use protocol::store::{Journal, Once, Spool};
 
@@ -18,21 +19,22 @@ pub(crate) struct Outbox {
     spool: Spool,
     journal: Arc<Journal>,
     space: String,
-    passing: HashMap<BlobId, Bytes>,
+    /// Bodies on their way, by list.
+    passing: Mutex<BTreeMap<BlobId, Bytes>>,
 }
 
 impl Outbox {
     /// Opens the outbox of one key epoch: round numbers begin again in the next one.
     pub(crate) fn open(root: &Path, journal: Arc<Journal>, epoch: Epoch) -> Result<Self, HospitalError> {
         let space = format!("epoch-{epoch}-outbox");
-        Ok(Self { spool: Spool::open(root)?, journal, space, passing: HashMap::new() })
+        Ok(Self { spool: Spool::open(root)?, journal, space, passing: Mutex::default() })
     }
 
     /// Stores a body; one that must never be made twice is on disk when this returns.
-    pub(crate) fn put(&mut self, id: BlobId, body: Vec<u8>) -> Result<Digest, HospitalError> {
+    pub(crate) fn put(&self, id: BlobId, body: Vec<u8>) -> Result<Digest, HospitalError> {
         if !once_only(id.kind) {
             let digest = Digest::of_bytes(&body);
-            self.passing.insert(id, Bytes::from(body));
+            self.passing().insert(id, Bytes::from(body));
             return Ok(digest);
         }
         let digest = self.spool.put(&body)?;
@@ -44,7 +46,7 @@ impl Outbox {
 
     /// A stored body.
     pub(crate) fn get(&self, id: &BlobId) -> Result<Bytes, HospitalError> {
-        if let Some(body) = self.passing.get(id) {
+        if let Some(body) = self.passing().get(id) {
             return Ok(body.clone());
         }
         let stored = self.journal.get(&self.space, &id.to_bytes())?;
@@ -63,8 +65,8 @@ impl Outbox {
     }
 
     /// Frees the disk of a body that nobody will ask for again. That it was made stays on record.
-    pub(crate) fn forget(&mut self, id: &BlobId) -> Result<(), HospitalError> {
-        self.passing.remove(id);
+    pub(crate) fn forget(&self, id: &BlobId) -> Result<(), HospitalError> {
+        self.passing().remove(id);
         let stored = self.journal.get(&self.space, &id.to_bytes())?;
         match stored.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()) {
             Some(digest) => Ok(self.spool.remove(&digest)?),
@@ -83,9 +85,23 @@ impl Outbox {
         Ok(BodyRoot::of(&digests, size))
     }
 
-    /// Frees the memory of a body that was delivered.
-    pub(crate) fn delivered(&mut self, id: &BlobId) {
-        self.passing.remove(id);
+    /// The root over everything of a list that is on its way.
+    pub(crate) fn root_of(&self, list: ListId) -> Result<BodyRoot, HospitalError> {
+        let passing = self.passing();
+        let bodies: Vec<&Bytes> =
+            passing.iter().filter(|(id, _)| ListId::of(id) == list).map(|(_, body)| body).collect();
+        let digests: Vec<Digest> = bodies.iter().map(|body| Digest::of_bytes(body)).collect();
+        Ok(BodyRoot::of(&digests, bodies.iter().map(|body| body.len() as u64).sum()))
+    }
+
+    /// Frees the memory of a list that was delivered.
+    pub(crate) fn delivered(&self, list: ListId) {
+        self.passing().retain(|id, _| ListId::of(id) != list);
+    }
+
+    fn passing(&self) -> MutexGuard<'_, BTreeMap<BlobId, Bytes>> {
+        // A panic elsewhere leaves whole bodies behind.
+        self.passing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

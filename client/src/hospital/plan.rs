@@ -8,8 +8,9 @@ use he_agg::aggregation::{Flooding, LaneLayout};
 use he_agg::multiparty::{DecryptPolicy, Quorum};
 use he_infer::Program;
 use protocol::PartyId;
-use protocol::ids::{Digest, Epoch};
+use protocol::ids::Epoch;
 use protocol::signature::VerifyingKey;
+use protocol::terms::Terms;
 
 use crate::train::TrainDevice;
 
@@ -22,10 +23,8 @@ pub struct HospitalPlan {
     pub epoch: Epoch,
     /// The coordinator's key for log entries, from enrolment.
     pub coordinator: VerifyingKey,
-    /// Digest of the resolved plan.
-    pub plan: Digest,
-    /// Digest of the cryptographic presets.
-    pub parameters: Digest,
+    /// What this site approved.
+    pub terms: Terms,
     /// Lanes, guard and flooding of updates.
     pub layout: LaneLayout,
     /// Updates are clipped to `[-clip, clip]` per value.
@@ -40,24 +39,14 @@ pub struct HospitalPlan {
     pub training: TrainSettings,
     /// Where to train.
     pub device: TrainDevice,
-    /// Rounds planned, for the learning-rate schedule.
-    pub rounds: u32,
-    /// Rounds that closed in earlier key epochs of this run.
-    pub rounds_done: u32,
     /// Local epochs per round.
     pub local_epochs: usize,
     /// Seed of weights, batches and augmentation; never of keys or noise.
     pub seed: u64,
-    /// Smallest cohort this site accepts.
-    pub min_cohort: u16,
-    /// Most attempts per round this site accepts.
-    pub attempts_max: u32,
     /// Whether own queries come under a secret of this site's own, which halves their size after one larger key.
     pub own_key_queries: bool,
     /// How long this site waits for the answer to a query of its own.
     pub answer_within: Duration,
-    /// Results this site helps to switch for any one asker.
-    pub queries_per_asker_max: u64,
 }
 
 impl HospitalPlan {

@@ -1,21 +1,18 @@
 //! Questions to the encrypted model, as a hospital's own people ask them.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ndarray::Array3;
 use protocol::ids::QueryId;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::error::HospitalError;
+use super::node::Input;
+use super::worker::Ticket;
 
-/// Questions that may wait; a person notices a longer queue as a typed refusal.
+/// Questions of one process under way or waiting; further ones wait with whoever asks.
 pub(super) const WAITING_MAX: usize = 64;
-
-/// One question about one or more images.
-pub(super) struct Question {
-    pub(super) images: Vec<Array3<f32>>,
-    pub(super) reply: oneshot::Sender<Result<Answered, HospitalError>>,
-}
 
 /// An answer, decrypted at the hospital that asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +36,8 @@ pub struct Answered {
 /// Asks a hospital's encrypted model. Cloning is cheap.
 #[derive(Clone)]
 pub struct Asker {
-    pub(super) questions: mpsc::Sender<Question>,
+    pub(super) inputs: mpsc::Sender<Input>,
+    pub(super) waiting: Arc<Semaphore>,
 }
 
 impl Asker {
@@ -50,8 +48,10 @@ impl Asker {
     /// [`HospitalError::NoAnswer`] where the federation refused, [`HospitalError::Stopped`] where the hospital ended.
     pub async fn ask(&self, images: Vec<Array3<f32>>) -> Result<Answered, HospitalError> {
         let ended = || HospitalError::Stopped { reason: "the hospital's process has ended".to_owned() };
+        let _place = self.waiting.acquire().await.map_err(|_| ended())?;
         let (reply, answer) = oneshot::channel();
-        self.questions.send(Question { images, reply }).await.map_err(|_| ended())?;
+        let ticket = Ticket { images, reply, started: Instant::now(), encrypt: Duration::ZERO, query_bytes: 0 };
+        self.inputs.send(Input::Question(ticket)).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
 }

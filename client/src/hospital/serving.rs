@@ -16,7 +16,6 @@ use zeroize::Zeroizing;
 
 use super::error::{HospitalError, Step};
 use super::observer::Activity;
-use super::parameters;
 use super::query_keys::QueryKeys;
 use super::sealed::{self, Contribution};
 use super::site::Site;
@@ -69,14 +68,14 @@ impl Site {
     /// This hospital's part for exactly this model and cohort: the sealed one, or a new one, which is sealed.
     fn contribution(&self, attempt: Attempt, cohort: PartySet) -> Result<Contribution, HospitalError> {
         let step = "making the model contribution";
-        let (party, epoch, model) = (self.plan.party, self.plan.epoch, self.current.digest());
+        let (epoch, model) = (self.plan.epoch, self.current.digest());
         if sealed::has_contribution(&self.vault, epoch, attempt) {
             let known = sealed::contribution(&self.vault, epoch, attempt)?;
             if (known.model, known.cohort) == (model, cohort) {
                 return Ok(known);
             }
         }
-        let fit = self.fit(self.plan.rounds.saturating_sub(self.plan.rounds_done))?;
+        let fit = self.fit(self.plan.terms.rounds)?;
         let weight =
             he_agg::aggregation::Quantiser::weight(&self.plan.layout, fit.samples as u64, self.plan.sample_cap)
                 .step(step)?;
@@ -92,21 +91,22 @@ impl Site {
                 (f64::from(*old) * part + update * share) as f32
             })
             .collect();
-        if let Some(witness) = &self.witness {
-            witness.secret(party, "contribution to the published model", &parameters::to_bytes(&parameters));
-            witness.contributed(party, attempt, &parameters);
-        }
         let seed = Zeroizing::new(Stream::from_os().step(step)?.seed());
         let contribution = Contribution { model, cohort, parameters, seed };
         sealed::put_contribution(&self.vault, epoch, attempt, &contribution)?;
         Ok(contribution)
     }
 
-    /// Encrypts images (channels x height x width, normalised) as one query under a number never used before.
+    /// Encrypts images (channels x height x width, normalised) as one query under a number never used before; says what
+    /// is to be sent before it.
     ///
     /// # Errors
     /// [`HospitalError::Crypto`] for an image of another shape or too many images, [`HospitalError::NoKeys`].
-    pub(super) fn prepare_query(&mut self, query: QueryId, images: &[Array3<f32>]) -> Result<Prepared, HospitalError> {
+    pub(super) fn prepare_query(
+        &mut self,
+        query: QueryId,
+        images: &[Array3<f32>],
+    ) -> Result<(Prepared, Vec<BlobId>), HospitalError> {
         let step = "encrypting the query";
         let party = self.plan.party;
         let mut stream = Stream::from_os().step(step)?;
@@ -143,11 +143,17 @@ impl Site {
         let public = asker.public().to_bytes();
         let asker_key = self.outbox.put(BlobId::query(BlobKind::AskerKey, query, Some(party), 0), public)?;
         let body = self.outbox.root(BlobId::query(BlobKind::Query, query, Some(party), 0), parts)?;
-        Ok(Prepared { body, asker_key, query_key, query_bytes })
+        // Sent before the query itself; the query key until the coordinator is known to have it.
+        let mut first = vec![BlobId::query(BlobKind::AskerKey, query, Some(party), 0)];
+        if let Some((id, bytes)) = self.query_key_to_send() {
+            self.outbox.put(id, bytes.to_vec())?;
+            first.push(id);
+        }
+        Ok((Prepared { body, asker_key, query_key, query_bytes }, first))
     }
 
     /// The key of this session's queries, where the coordinator does not have it yet.
-    pub(super) fn query_key_to_send(&self) -> Option<(BlobId, Bytes)> {
+    fn query_key_to_send(&self) -> Option<(BlobId, Bytes)> {
         let (session, bytes) = self.query_keys.as_ref()?.to_send()?;
         Some((BlobId::query(BlobKind::QueryKey, session, Some(self.plan.party), 0), bytes))
     }

@@ -8,16 +8,18 @@ use datasets::Samples;
 use he_agg::aggregation::Flooding;
 use he_agg::multiparty::{AskerKey, Crs, PublicKey, RelinEphemeral};
 use protocol::codec::Wire;
-use protocol::ids::Digest;
-use protocol::store::{Journal, Once};
+use protocol::drive::{Store, Stream};
+use protocol::facts::{Fact, HospitalFacts};
+use protocol::store::Journal;
 
 use super::adoption::CurrentModel;
 use super::error::{HospitalError, Step};
 use super::keyring::{DealtKeys, Keyring};
-use super::observer::{Observer, Witness};
+use super::observer::Observer;
 use super::outbox::Outbox;
 use super::plan::HospitalPlan;
 use super::query_keys::QueryKeys;
+use super::site_store::SiteStore;
 use crate::ledger::DiskLedger;
 use crate::train::Trainer;
 use crate::vault::Vault;
@@ -27,13 +29,12 @@ pub(super) struct Site {
     pub(super) plan: HospitalPlan,
     pub(super) trainer: Trainer,
     pub(super) data: Samples,
-    pub(super) vault: Vault,
+    pub(super) vault: Arc<Vault>,
     pub(super) journal: Arc<Journal>,
     pub(super) training_ledger: DiskLedger,
     pub(super) serving_ledger: DiskLedger,
-    pub(super) outbox: Outbox,
+    pub(super) outbox: Arc<Outbox>,
     pub(super) observer: Arc<dyn Observer>,
-    pub(super) witness: Option<Arc<dyn Witness>>,
     pub(super) crs: Option<Crs>,
     pub(super) dealt: Option<DealtKeys>,
     pub(super) keys: Option<Keyring>,
@@ -42,18 +43,16 @@ pub(super) struct Site {
     pub(super) asker: Option<AskerKey>,
     pub(super) query_keys: Option<QueryKeys>,
     pub(super) current: CurrentModel,
-    initial: Digest,
 }
 
 impl Site {
     /// Opens a site's folder: `vault/`, `journal.sqlite` and `spool/` below `root`.
     pub(super) fn open(
         root: &Path,
-        vault: Vault,
+        vault: Arc<Vault>,
         plan: HospitalPlan,
         data: Samples,
         observer: Arc<dyn Observer>,
-        witness: Option<Arc<dyn Witness>>,
     ) -> Result<Self, HospitalError> {
         let party = plan.party;
         let io = |action, path: PathBuf| move |source| HospitalError::Io { action, path, source };
@@ -62,21 +61,16 @@ impl Site {
         let trainer = Trainer::on(plan.device.clone(), plan.program.network(), plan.training.clone())
             .map_err(|source| HospitalError::Train { party, source })?;
         let current = CurrentModel::open(&vault, &journal, &plan, || trainer.initial_parameters(plan.seed))?;
-        let initial = match journal.insert_once("initial-model", &plan.epoch.to_bytes(), &current.digest().0)? {
-            Once::Inserted => current.digest(),
-            Once::Existing(known) => Digest::from_bytes(&known).step("reading the epoch's first model")?,
-        };
         Ok(Self {
             training_ledger: ledger(&journal, "training", &plan, plan.layout.flooding())?,
             serving_ledger: ledger(&journal, "serving", &plan, plan.serving_flooding)?,
-            outbox: Outbox::open(&root.join("spool"), Arc::clone(&journal), plan.epoch)?,
+            outbox: Arc::new(Outbox::open(&root.join("spool"), Arc::clone(&journal), plan.epoch)?),
             plan,
             trainer,
             data,
             vault,
             journal,
             observer,
-            witness,
             crs: None,
             dealt: None,
             keys: None,
@@ -85,13 +79,27 @@ impl Site {
             asker: None,
             query_keys: None,
             current,
-            initial,
         })
     }
 
-    /// Digest of the model that every hospital started this key epoch from, whatever was adopted since.
-    pub(super) fn initial_digest(&self) -> Digest {
-        self.initial
+    /// The store of this site's driver.
+    pub(super) fn store(&self) -> SiteStore {
+        SiteStore {
+            journal: Arc::clone(&self.journal),
+            vault: Arc::clone(&self.vault),
+            outbox: Arc::clone(&self.outbox),
+            epoch: self.record(""),
+        }
+    }
+
+    /// Whether this hospital was there when a model was published.
+    ///
+    /// # Errors
+    /// [`HospitalError`] where the stored facts cannot be read.
+    pub(super) fn has_published(&self) -> Result<bool, HospitalError> {
+        let facts = self.store().read(Stream::Facts).map_err(HospitalError::Fault)?;
+        let facts = facts.iter().map(|bytes| Fact::from_bytes(bytes)).collect::<Result<HospitalFacts, _>>();
+        Ok(facts.step("reading the stored facts")?.has_published())
     }
 
     /// A record's name in this key epoch: nothing of one epoch may be mistaken for another's.

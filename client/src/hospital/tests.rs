@@ -26,6 +26,7 @@ use protocol::party_set::PartySet;
 use protocol::roster::{Member, Roster};
 use protocol::sealed::OpeningKey;
 use protocol::signature::SigningKey;
+use protocol::terms::Terms;
 use tempfile::TempDir;
 
 use super::adoption::FACTS;
@@ -67,6 +68,27 @@ fn program() -> Program {
     Program::compile(&network, Preset::Inf13.params()).unwrap()
 }
 
+/// What the three sites approved.
+fn terms() -> Terms {
+    Terms {
+        experiment: Digest([1; 32]),
+        parameters: Digest([2; 32]),
+        program: Digest([3; 32]),
+        initial_model: Digest([4; 32]),
+        rounds: 3,
+        chunks: 1,
+        min_cohort: 3,
+        attempts_max: 3,
+        attempts_ahead: 1,
+        tau_aggregation: 1 << 14,
+        tau_serving: 1 << 10,
+        queries_per_asker_max: 10,
+        patience_ms: 1_000,
+        round_deadline_ms: 1_000,
+        query_deadline_ms: 1_000,
+    }
+}
+
 fn plan(number: u16, program: &Arc<Program>) -> HospitalPlan {
     let flooding = Flooding::secure(40, 1 << 14).unwrap();
     let layout = LaneLayout::new(Preset::Agg13.params(), N, 2, 16, flooding).unwrap().with_three_contributors();
@@ -74,8 +96,7 @@ fn plan(number: u16, program: &Arc<Program>) -> HospitalPlan {
         party: party(number),
         epoch: Epoch(1),
         coordinator: SigningKey::from_seed(&[99; 32]).unwrap().verifying_key(),
-        plan: Digest([1; 32]),
-        parameters: Digest([2; 32]),
+        terms: terms(),
         layout,
         clip: 0.5,
         sample_cap: 100,
@@ -83,15 +104,10 @@ fn plan(number: u16, program: &Arc<Program>) -> HospitalPlan {
         serving_flooding: Flooding::secure(40, 1 << 10).unwrap(),
         training: TrainSettings::default(),
         device: TrainDevice::cpu(),
-        rounds: 3,
-        rounds_done: 0,
         local_epochs: 1,
         seed: 7,
-        min_cohort: 3,
-        attempts_max: 3,
         own_key_queries: false,
         answer_within: Duration::from_secs(1),
-        queries_per_asker_max: 10,
     }
 }
 
@@ -109,9 +125,9 @@ fn samples(number: u16) -> Samples {
     }
 }
 
-fn open(root: &Path, vault: Vault, plan: HospitalPlan) -> Result<Site, HospitalError> {
+fn open(root: &Path, vault: Arc<Vault>, plan: HospitalPlan) -> Result<Site, HospitalError> {
     let data = samples(plan.party.number());
-    Site::open(root, vault, plan, data, Arc::new(Silent), None)
+    Site::open(root, vault, plan, data, Arc::new(Silent))
 }
 
 /// A new process in the folder of the old one: nothing but vault, journal and spool is left.
@@ -144,7 +160,7 @@ impl Consortium {
         let program = Arc::new(program());
         let sites = (1..=N).map(|number| {
             let root = folder.path().join(number.to_string());
-            let vault = Vault::for_tests(&root.join("vault"));
+            let vault = Arc::new(Vault::for_tests(&root.join("vault")));
             open(&root, vault, plan(number, &program)).unwrap()
         });
         let sites = sites.collect();
@@ -198,7 +214,7 @@ impl Consortium {
     fn twin(&self, number: u16, name: &str) -> (PathBuf, Site) {
         let (from, to) = (self.root(number), self.folder.path().join(name));
         copy(&from, &to);
-        let vault = Vault::for_tests(&to.join("vault"));
+        let vault = Arc::new(Vault::for_tests(&to.join("vault")));
         let plan = self.sites[usize::from(number) - 1].plan.clone();
         let site = open(&to, vault, plan).unwrap();
         (to, site)

@@ -5,8 +5,8 @@ use he_agg::DeviceChoice;
 
 use super::TrainError;
 
-/// Where to train. Results on a GPU differ from the processor's in the last bits, and from run to run: its sums are taken
-/// in another order. What is encrypted afterwards is exact on either.
+/// Where to train. Results on a GPU differ from the processor's in the last bits, and from run to run: its sums are
+/// taken in another order. What is encrypted afterwards is exact on either.
 #[derive(Clone, Debug)]
 pub struct TrainDevice {
     device: Device,
@@ -67,8 +67,8 @@ fn gpu(software: bool) -> Result<TrainDevice, TrainError> {
     Ok(TrainDevice { device: device.clone(), text: adapter.to_string(), is_gpu: true })
 }
 
-/// The best adapter, opened. The tensor library panics where it finds no driver, so the device is opened before the library
-/// is asked for it, and it finds the device already there.
+/// The best adapter, opened. The tensor library panics where it finds no driver, so the device is opened before the
+/// library is asked for it, and it finds the device already there.
 #[cfg(feature = "gpu-training")]
 fn open() -> Result<(Device, he_gpu::Probed), String> {
     use burn::tensor::DeviceKind as Adapter;

@@ -17,8 +17,8 @@ use super::{TrainDevice, TrainError};
 /// Most images of a part of a batch. Parts are part of the result: sums are taken part by part.
 const PART_IMAGES: usize = 32;
 
-/// Images from which a batch has two parts at least, so that two cores share it; in smaller parts the tensor library's work
-/// per call shows.
+/// Images from which a batch has two parts at least, so that two cores share it; in smaller parts the tensor library's
+/// work per call shows.
 const SHARED_IMAGES: usize = 16;
 
 /// One layer with the index of its first tensor.
@@ -125,8 +125,8 @@ impl NetworkModule {
 
     /// Loss and gradient for `labels.len()` images, row-major `(n, c, h, w)`.
     ///
-    /// On the processor the batch is cut into parts that threads may take, and their gradients are added in the order of
-    /// the parts: the result does not depend on the number of threads.
+    /// On the processor the batch is cut into parts that threads may take, and their gradients are added in the order
+    /// of the parts: the result does not depend on the number of threads.
     pub(super) fn step(
         &self,
         parameters: &[f32],

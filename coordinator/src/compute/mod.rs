@@ -1,8 +1,8 @@
 //! Where the coordinator's arithmetic happens: on the processor, or on a GPU for as long as the GPU is right.
 //!
-//! Whatever a device does can be done here again: its operands never leave this process's memory, and both give the same
-//! bits. So a device that fails, or that a spot check finds wrong, is given up for the rest of the process with one
-//! warning, and nothing is lost but time. Only ciphertexts and public keys go there.
+//! Whatever a device does can be done here again: its operands never leave this process's memory, and both give the
+//! same bits. So a device that fails, or that a spot check finds wrong, is given up for the rest of the process with
+//! one warning, and nothing is lost but time. Only ciphertexts and public keys go there.
 
 mod device;
 #[cfg(test)]

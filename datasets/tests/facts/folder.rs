@@ -153,7 +153,28 @@ fn manifest_without_column_or_with_empty_cell_is_refused() {
         Err(DataError::EmptyCell { line: 3, column: "class", .. })
     ));
     assert!(matches!(read(""), Err(DataError::Table { .. })));
-    assert!(matches!(read("path,class\na.png,x,y,z\n"), Err(DataError::Table { .. })));
+    let long = read("path,class\na.png,x,y,z\n");
+    assert!(matches!(long, Err(DataError::RaggedLine { line: 2, cells: 4, columns: 2, .. })), "{long:?}");
+    let short = read("path,class,site\n\na.png,x,north\nb.png,y\n");
+    assert!(matches!(short, Err(DataError::RaggedLine { line: 4, cells: 2, columns: 3, .. })), "{short:?}");
+    std::fs::write(&path, b"path,class\na.png,\xff\n").unwrap();
+    assert!(matches!(Manifest::read(&path), Err(DataError::Table { .. })), "not UTF-8");
+}
+
+#[test]
+fn a_spreadsheets_manifest_is_read() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("manifest.csv");
+    let text =
+        "\u{feff}remark,series,path,class\r\n,007,a.png,\" two\nlines \"\r\n,008,b.png,\"a \"\"b\"\"\"\r\n,009,,c\r\n";
+    std::fs::write(&path, &text[..text.len() - ",009,,c\r\n".len()]).unwrap();
+    let rows = Manifest::read(&path).unwrap().rows;
+    assert_eq!((rows[0].group.as_deref(), rows[0].class.as_str()), (Some("007"), "two\nlines"));
+    assert_eq!((rows[1].path.as_path(), rows[1].class.as_str()), (Path::new("b.png"), "a \"b\""));
+    assert_eq!(rows[1].site, None);
+    std::fs::write(&path, text).unwrap();
+    let error = Manifest::read(&path).unwrap_err();
+    assert!(matches!(error, DataError::EmptyCell { line: 5, column: "path", .. }), "{error}");
 }
 
 #[test]

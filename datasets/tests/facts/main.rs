@@ -11,4 +11,5 @@ mod folder;
 mod idx;
 mod npz;
 mod phantom;
+mod pictures;
 mod real;

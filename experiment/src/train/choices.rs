@@ -26,6 +26,7 @@ pub enum ClassWeighting {
     /// unlike hospitals agreeing on them, and a hospital that has never seen a class hardly moves its logit.
     ///
     /// Source: Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, equation 10; for hospitals with
-    /// unlike classes Zhang et al., "Federated learning with label distribution skew via logits calibration", ICML 2022.
+    /// unlike classes Zhang et al., "Federated learning with label distribution skew via logits calibration", ICML
+    /// 2022.
     LogitAdjusted,
 }

@@ -47,7 +47,8 @@ pub enum AggregationError {
     },
     /// No lane fits above the guard gap.
     #[error(
-        "no lane fits: {guard_bits} guard bits and lanes of {stride_bits} bits in {modulus_bits:.2} bits; choose a larger preset or weaker flooding"
+        "no lane fits: {guard_bits} guard bits and lanes of {stride_bits} bits in {modulus_bits:.2} bits; choose a \
+         larger preset or weaker flooding"
     )]
     NoLane {
         /// Bits of the guard gap.

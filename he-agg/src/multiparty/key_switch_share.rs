@@ -39,8 +39,8 @@ impl KeySwitchShare {
     /// gives the same bytes.
     ///
     /// # Errors
-    /// A permit for another context; a key share of another epoch, of a party outside T or not of all dealers; a missing pair
-    /// key; flooding that the preset cannot take.
+    /// A permit for another context; a key share of another epoch, of a party outside T or not of all dealers; a
+    /// missing pair key; flooding that the preset cannot take.
     pub fn generate(
         permit: SwitchPermit,
         context: &SwitchContext<'_>,

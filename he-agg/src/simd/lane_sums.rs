@@ -52,7 +52,8 @@ per_isa! {
     split_lanes(k: usize, values: &[i32], offset: u32, lanes: &mut [u32]) = plain::split_lanes;
     /// `x = sum over l of lanes[l] factors[l] + e - x`, `|e| < q`; the sum is
     /// below 2^60, for instance 64 lanes below 2^24.
-    subtract_from_lanes(m: &Modulus, factors: &[u32], lanes: &[u32], e: &[i32], x: &mut [u32]) = plain::subtract_from_lanes;
+    subtract_from_lanes(m: &Modulus, factors: &[u32], lanes: &[u32], e: &[i32], x: &mut [u32])
+        = plain::subtract_from_lanes;
     /// `(sum of factor (value + offset) mod 2^32, whether all value + offset are in 0..=max)`.
     weigh_values(factors: Factors<'_>, values: &[i32], offset: u32, max: u32) -> (u32, bool) = plain::weigh_values;
     /// Residues, limb-major and overwritten, to the integer below the product
@@ -60,10 +61,12 @@ per_isa! {
     lift(table: &LiftTable, residues: &mut [u32], words: &mut [u32]) = plain::lift;
     /// Takes lifted integers apart: noise per coefficient, the bits above all
     /// lanes, and the lanes in linear order. `lane` is scratch.
-    take_lanes(shape: LaneShape, words: &[u32], noise: &mut [u64], above: &mut [u32], lane: &mut [u32], lanes: &mut [u32])
-        = plain::take_lanes;
+    take_lanes(
+        shape: LaneShape, words: &[u32], noise: &mut [u64], above: &mut [u32], lane: &mut [u32], lanes: &mut [u32]
+    ) = plain::take_lanes;
     /// `values = lane - shift`; `(sum of factor lane mod 2^32, whether all lanes are at most max)`.
-    weigh_lanes(factors: Factors<'_>, lanes: &[u32], range: LaneRange, values: &mut [i64]) -> (u32, bool) = plain::weigh_lanes;
+    weigh_lanes(factors: Factors<'_>, lanes: &[u32], range: LaneRange, values: &mut [i64]) -> (u32, bool)
+        = plain::weigh_lanes;
 }
 
 mod plain {

@@ -321,8 +321,11 @@ fn residues_at_or_above_their_prime_are_refused_in_every_limb() {
                     expect(decoder, &bytes, ACCEPTED, "the largest residue");
                     set_residue(&mut bytes, first + position, value);
                     let refusal = (decoder.check)(&bytes).unwrap_err();
-                    let right = matches!(&refusal, Refusal::Decode(DecodeError::Residue { position: at, value: v, modulus, .. })
-                        if (*at, *v, *modulus) == (position, value, q));
+                    let right = matches!(
+                        &refusal,
+                        Refusal::Decode(DecodeError::Residue { position: at, value: v, modulus, .. })
+                            if (*at, *v, *modulus) == (position, value, q)
+                    );
                     assert!(right, "{} limb {limb} of polynomial {polynomial}: {refusal:?}", decoder.name);
                 }
             }

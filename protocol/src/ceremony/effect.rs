@@ -1,20 +1,18 @@
 //! Configuration, inputs, outputs and failures of the key ceremony.
 
+use std::fmt;
+
 use crate::blob::{BlobKind, BodyRoot};
 use crate::ids::{Digest, PartyId};
 use crate::message::{KeyStep, LogMessage, SignedMessage};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 
-/// How long the ceremony waits, and whether serving keys follow.
+/// What the ceremony makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CeremonyConfig {
     /// Digest of the serving key plan; `None` for training keys only.
     pub serving_plan: Option<Digest>,
-    /// Longest wait in each of K0-K4.
-    pub step_ms: u64,
-    /// Longest wait in each part of a serving step, which computes and uploads megabytes.
-    pub serving_step_ms: u64,
 }
 
 /// Where the ceremony stands.
@@ -40,6 +38,29 @@ pub enum CeremonyStep {
     Aggregating(KeyStep),
     /// Over.
     Done,
+}
+
+impl fmt::Display for CeremonyStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = |step: &KeyStep| match step {
+            KeyStep::PublicKey => "collective public key",
+            KeyStep::RelinRoundOne => "relinearisation key, first round",
+            KeyStep::RelinRoundTwo => "relinearisation key, second round",
+            KeyStep::Galois => "rotation keys",
+        };
+        match self {
+            Self::Idle => f.write_str("not begun"),
+            Self::Roster => f.write_str("signing the roster"),
+            Self::Commit => f.write_str("committing to nonces"),
+            Self::Reveal => f.write_str("revealing nonces"),
+            Self::Deal => f.write_str("dealing keys"),
+            Self::Digest => f.write_str("comparing what was dealt"),
+            Self::ServingHeads(step) => write!(f, "{}: shares", key(step)),
+            Self::ServingBodies(step) => write!(f, "{}: uploads", key(step)),
+            Self::Aggregating(step) => write!(f, "{}: adding up", key(step)),
+            Self::Done => f.write_str("over"),
+        }
+    }
 }
 
 /// What happens to the ceremony.
@@ -68,10 +89,6 @@ pub enum CeremonyInput {
         /// Which key.
         step: KeyStep,
     },
-    /// The runtime gave a hospital up.
-    PartyGone(PartyId),
-    /// Time passed.
-    Tick,
 }
 
 /// What the runtime has to do, in order.
@@ -100,8 +117,6 @@ pub enum CeremonyOutput {
         /// Why.
         reject: Reject,
     },
-    /// Send a `Tick` at or after this time.
-    WakeAt(u64),
     /// All keys exist.
     Done {
         /// Public randomness of the epoch.
@@ -115,16 +130,8 @@ pub enum CeremonyOutput {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CeremonyFailure {
-    /// Hospitals did not answer in time, or were lost.
-    #[error("{step:?}: hospitals {missing} are missing; all members are needed, so start again with them or without")]
-    Missing {
-        /// Where.
-        step: CeremonyStep,
-        /// Who.
-        missing: PartySet,
-    },
     /// A hospital refused.
-    #[error("{step:?}: {party} refused: {reject}")]
+    #[error("{step}: {party} refused: {reject}")]
     Refused {
         /// Where.
         step: CeremonyStep,
@@ -134,7 +141,7 @@ pub enum CeremonyFailure {
         reject: Reject,
     },
     /// Hospitals said what cannot all be true.
-    #[error("{step:?}: what hospitals {parties} sent does not fit the others; start a new epoch and ask them why")]
+    #[error("{step}: what hospitals {parties} sent does not fit the others; start a new epoch and ask them why")]
     Disagree {
         /// Where.
         step: CeremonyStep,

@@ -63,7 +63,7 @@ impl HospitalMachine {
             && own.sealing == self.config.sealing
             && own.certificate == self.config.certificate
             && roster.epoch() == self.config.epoch
-            && roster.parameters() == self.config.parameters
+            && roster.parameters() == self.config.terms.parameters
             && *roster.coordinator() == self.config.coordinator;
         if fits { Ok(()) } else { Err(Reject::RosterWrong) }
     }
@@ -244,7 +244,7 @@ impl HospitalMachine {
     }
 
     pub(super) fn on_serving_step_open(&mut self, it: &ServingStepOpen, out: &mut Vec<HospitalOutput>) {
-        if !self.epoch_is_open || it.plan != self.config.serving_plan {
+        if !self.epoch_is_open || it.plan != self.config.terms.program {
             self.ceremony.serving_plan_fits = false;
             return self.refuse(Scope::Ceremony, 0, Attempt(0), Reject::PlanNotApproved, out);
         }

@@ -74,7 +74,8 @@ pub enum HospitalInput {
         /// Why.
         reject: Reject,
     },
-    /// Answer to `OpenSum`: digest of the updated model, which is sealed under that name, or `None` when a check failed.
+    /// Answer to `OpenSum`: digest of the updated model, which is sealed under that name, or `None` when a check
+    /// failed.
     SumOpened {
         /// The round.
         round: RoundId,

@@ -1,7 +1,7 @@
 //! Reading the log again after a restart: what was acted upon before is only remembered.
 //!
-//! Keys, roster, the adopted model and published models come back; nothing is signed, encrypted or released. The digest of the last entry
-//! must be the one that was stored, so a coordinator cannot show another past.
+//! Keys, roster, the adopted model and published models come back; nothing is signed, encrypted or released. The digest
+//! of the last entry must be the one that was stored, so a coordinator cannot show another past.
 
 use crate::ceremony::seed_of;
 use crate::facts::ReadUpTo;

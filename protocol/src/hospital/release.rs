@@ -61,7 +61,7 @@ impl HospitalMachine {
             Some(_) => return Err(Reject::AlreadyReleased),
             None => {
                 let chunks = binding.chunks;
-                if self.facts.chunks_released() + u64::from(chunks) > self.config.tau_aggregation {
+                if self.facts.chunks_released() + u64::from(chunks) > self.config.terms.tau_aggregation {
                     return Err(Reject::BudgetSpent);
                 }
                 self.persist(Fact::Released(Released { round, attempt, binding: digest, chunks }), out);

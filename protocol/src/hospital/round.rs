@@ -123,17 +123,19 @@ impl HospitalMachine {
         if it.base_model != self.model {
             return Err(Reject::BaseModelDiffers);
         }
-        if it.plan != self.config.plan {
+        if it.terms != self.config.terms.digest() {
             return Err(Reject::PlanNotApproved);
-        }
-        let attempts_max = ATTEMPTS_MAX.min(self.config.attempts_max);
-        if it.attempts_max == 0 || it.attempts_max > attempts_max || it.attempts_ahead > ATTEMPTS_AHEAD_MAX {
-            return Err(Reject::LimitExceeded);
         }
         if self.facts.revealed_is_full() {
             return Err(Reject::LimitExceeded);
         }
         Ok(())
+    }
+
+    /// Attempts of a round, and spare ones among them, as the terms say and the protocol bounds.
+    fn attempts(&self) -> (u32, u32) {
+        let attempts_max = self.config.terms.attempts_max.clamp(1, ATTEMPTS_MAX);
+        (attempts_max, self.config.terms.attempts_ahead.min(ATTEMPTS_AHEAD_MAX).min(attempts_max - 1))
     }
 
     /// The values of this round were sealed before a restart: no training, and `attempt` is encrypted if there is one.
@@ -179,8 +181,7 @@ impl HospitalMachine {
     /// The last attempt that is encrypted before anyone needs it. Spares belong to the first attempt only; later ones
     /// are encrypted when they are needed.
     fn ahead_until(&self) -> Attempt {
-        let open = self.round.as_ref().map(|state| &state.open);
-        Attempt(Attempt::FIRST.0 + open.map_or(0, |open| open.attempts_ahead.min(open.attempts_max.saturating_sub(1))))
+        Attempt(Attempt::FIRST.0 + self.attempts().1)
     }
 
     /// Asks for an encryption: of one list of values per attempt, ever, which makes a repeat harmless.
@@ -208,8 +209,8 @@ impl HospitalMachine {
         if state.open.round != round || state.aside || attempt < current || !self.facts.is_encrypting(round, attempt) {
             return;
         }
-        let RoundOpen { base_model, plan, .. } = state.open;
-        let head = UpdateHead { round, attempt, base_model, plan, body };
+        let RoundOpen { base_model, terms, .. } = state.open;
+        let head = UpdateHead { round, attempt, base_model, terms, body };
         let result = self.sign_once(HospitalMessage::UpdateHead(head), out);
         if result.is_ok() {
             let (kind, number) = (BlobKind::UpdateChunk, u64::from(round.0));
@@ -251,7 +252,7 @@ impl HospitalMachine {
         let body = heads.first().map(|(_, head)| head.body).ok_or(Reject::CohortTooSmall)?;
         let fits = |head: &UpdateHead| {
             (head.round, head.attempt) == (it.round, it.attempt)
-                && (head.base_model, head.plan) == (state.open.base_model, state.open.plan)
+                && (head.base_model, head.terms) == (state.open.base_model, state.open.terms)
                 && head.body.count == body.count
                 && head.body.within_limits()
         };
@@ -267,8 +268,7 @@ impl HospitalMachine {
         {
             return Err(Reject::OwnHeadChanged);
         }
-        let smallest =
-            roster.threshold().max(usize::from(state.open.min_cohort)).max(usize::from(self.config.min_cohort));
+        let smallest = roster.threshold().max(usize::from(self.config.terms.min_cohort));
         if cohort.len() < smallest {
             return Err(Reject::CohortTooSmall);
         }
@@ -352,17 +352,18 @@ impl HospitalMachine {
     }
 
     pub(super) fn on_abandon(&mut self, it: &Abandon, out: &mut Vec<HospitalOutput>) {
+        let (attempts_max, _) = self.attempts();
         let Some(state) = &mut self.round else { return };
         let (round, attempt, party) = (it.round, it.attempt, self.config.party);
         if state.open.round != round || state.attempt != attempt {
             return self.refuse_round(round, attempt, Err(Reject::RoundNumber), out);
         }
         state.attempt = attempt.next();
-        if state.aside || state.attempt.0 > state.open.attempts_max {
+        let next = state.attempt;
+        if state.aside || next.0 > attempts_max {
             return;
         }
         out.push(HospitalOutput::DropAttempt { round, attempt });
-        let next = state.attempt;
         if state.trained && state.cohort.is_some_and(|cohort| cohort.contains(party)) {
             self.encrypt(round, next, out);
         }

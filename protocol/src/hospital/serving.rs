@@ -42,8 +42,8 @@ impl HospitalMachine {
             return;
         }
         let PublishOpen { attempt, model, program, cohort } = *it;
-        // After a restart as well, since the ciphertexts were only in memory: the sealed contribution gives the same ones,
-        // and other ones would contradict the signed head.
+        // After a restart as well, since the ciphertexts were only in memory: the sealed contribution gives the same
+        // ones, and other ones would contradict the signed head.
         out.push(HospitalOutput::EncryptPublish { attempt, model, program, cohort });
     }
 
@@ -52,7 +52,7 @@ impl HospitalMachine {
         if it.model != self.model {
             return Err(Reject::BaseModelDiffers);
         }
-        if it.program != self.config.program {
+        if it.program != self.config.terms.program {
             return Err(Reject::PlanNotApproved);
         }
         let enough = it.cohort.is_subset(roster.parties()) && it.cohort.len() >= roster.threshold();
@@ -140,10 +140,10 @@ impl HospitalMachine {
             Some(_) => return Err((query, Reject::AlreadyReleased)),
             None => {
                 let asker = it.head.author;
-                if self.facts.switches_released() >= self.config.tau_serving {
+                if self.facts.switches_released() >= self.config.terms.tau_serving {
                     return Err((query, Reject::BudgetSpent));
                 }
-                if self.facts.switches_for(asker) >= self.config.queries_per_asker_max {
+                if self.facts.switches_for(asker) >= self.config.terms.queries_per_asker_max {
                     return Err((query, Reject::QuotaExceeded));
                 }
                 self.persist(Fact::Switched(Switched { query, asker, binding: digest }), out);

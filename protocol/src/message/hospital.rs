@@ -117,12 +117,12 @@ pub struct UpdateHead {
     pub attempt: Attempt,
     /// Digest of the model the update starts from.
     pub base_model: Digest,
-    /// Digest of the resolved plan.
-    pub plan: Digest,
+    /// [`crate::terms::Terms::digest`].
+    pub terms: Digest,
     /// The chunks.
     pub body: BodyRoot,
 }
-wire_struct!(UpdateHead { round: RoundId, attempt: Attempt, base_model: Digest, plan: Digest, body: BodyRoot });
+wire_struct!(UpdateHead { round: RoundId, attempt: Attempt, base_model: Digest, terms: Digest, body: BodyRoot });
 
 /// R4: at most one per (round, attempt), ever.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -301,7 +301,8 @@ wire_enum!(HospitalMessage {
     5 => DealingsSent(DealingsSent), 6 => DealingsDigest(DealingsDigest), 7 => ServingShareHead(ServingShareHead),
     8 => UpdateHead(UpdateHead), 9 => ManifestSignature(ManifestSignature), 10 => Acceptance(Acceptance),
     11 => ShareHead(ShareHead), 12 => ModelVote(ModelVote), 13 => PublishHead(PublishHead),
-    14 => QueryHead(Box<QueryHead>), 15 => SwitchShareHead(SwitchShareHead), 16 => Refusal(Refusal), 17 => Leaving(Leaving),
+    14 => QueryHead(Box<QueryHead>), 15 => SwitchShareHead(SwitchShareHead), 16 => Refusal(Refusal),
+    17 => Leaving(Leaving),
 });
 
 /// The step a message signs at most once: (tag, number, attempt). `None` for messages that may repeat.

@@ -1,5 +1,6 @@
 //! Everything the coordinator says: one enum over the families, the only way it talks to hospitals.
 
+use crate::campaign::Order;
 use crate::codec::{DecodeError, Reader, Wire, Writer, wire_enum};
 use crate::limits::REASON_BYTES_MAX;
 use crate::message::ceremony::{
@@ -62,6 +63,7 @@ pub enum LogMessage {
     QueryDone(QueryDone),
     QueryFailed(QueryFailed),
     Stop(Stop),
+    Order(Order),
 }
 
 impl LogMessage {
@@ -95,7 +97,8 @@ impl LogMessage {
             | Self::PublishVoid(_)
             | Self::QueryDone(_)
             | Self::QueryFailed(_)
-            | Self::Stop(_) => &[],
+            | Self::Stop(_)
+            | Self::Order(_) => &[],
         }
     }
 }
@@ -110,5 +113,5 @@ wire_enum!(LogMessage {
     26 => RoundClosed(RoundClosed), 27 => RoundVoid(RoundVoid), 28 => Abandon(Abandon),
     40 => PublishOpen(PublishOpen), 41 => PublishManifest(PublishManifest), 42 => ModelPublished(ModelPublished),
     43 => PublishVoid(PublishVoid), 50 => SwitchRequest(Box<SwitchRequest>), 51 => QueryDone(QueryDone),
-    52 => QueryFailed(QueryFailed), 60 => Stop(Stop),
+    52 => QueryFailed(QueryFailed), 60 => Stop(Stop), 61 => Order(Order),
 });

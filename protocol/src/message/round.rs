@@ -13,26 +13,10 @@ pub struct RoundOpen {
     pub round: RoundId,
     /// The model to start from.
     pub base_model: Digest,
-    /// Digest of the resolved plan.
-    pub plan: Digest,
-    /// Fewest updates for the round to count.
-    pub min_cohort: u16,
-    /// Attempts before the round is void.
-    pub attempts_max: u32,
-    /// Spare attempts each hospital uploads at once, so that a lost hospital does not void the round.
-    pub attempts_ahead: u32,
-    /// Time from this entry to the manifest, for people and progress bars.
-    pub deadline_ms: u64,
+    /// [`crate::terms::Terms::digest`]: limits and deadlines follow from what was approved.
+    pub terms: Digest,
 }
-wire_struct!(RoundOpen {
-    round: RoundId,
-    base_model: Digest,
-    plan: Digest,
-    min_cohort: u16,
-    attempts_max: u32,
-    attempts_ahead: u32,
-    deadline_ms: u64,
-});
+wire_struct!(RoundOpen { round: RoundId, base_model: Digest, terms: Digest });
 
 /// R3: the cohort S as sorted, signed heads.
 #[derive(Clone, Debug, PartialEq, Eq)]

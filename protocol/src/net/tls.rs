@@ -1,9 +1,9 @@
 //! The TLS and QUIC settings that both sides share: what is negotiated, and what is switched off.
 //!
-//! There is one cipher suite and one key exchange, so there is nothing to negotiate down.
-//! AES-128-GCM because QUIC needs it anyway for its first packets; AES-256-GCM costs the same within
-//! 3 % here, so it would only be a second path; X25519MLKEM768 because uploads recorded today must not open to a quantum
-//! computer later. Tickets and resumption are off: a resumed session skips the certificate.
+//! There is one cipher suite and one key exchange, so there is nothing to negotiate down. AES-128-GCM because QUIC
+//! needs it anyway for its first packets; AES-256-GCM costs the same within 3 % here, so it would only be a second
+//! path; X25519MLKEM768 because uploads recorded today must not open to a quantum computer later. Tickets and
+//! resumption are off: a resumed session skips the certificate.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use super::identity::Identity;
 use super::limits::{Congestion, Limits};
 
 /// Names the protocol inside the handshake, so that another service's client fails there.
-const ALPN: &[u8] = b"consilium/1";
+const ALPN: &[u8] = b"consilium/2";
 /// The UDP payload that every path carries, and a tenth of what the kernel takes at once: quinn
 /// offloads ten datagrams in one call, and a longer batch would be dropped without a word.
 const MTU: std::ops::RangeInclusive<u16> = 1200..=6_550;

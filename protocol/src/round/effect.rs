@@ -5,36 +5,17 @@ use crate::ids::{Attempt, Digest, PartyId, RoundId};
 use crate::message::{LogMessage, SignedMessage, VoidReason};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
+use crate::terms::Terms;
 
-/// What a round is to do, and how long each step may take.
+/// What a round is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoundConfig {
     /// The round, above all earlier ones of the epoch.
     pub round: RoundId,
     /// The model to start from.
     pub base_model: Digest,
-    /// Digest of the resolved plan.
-    pub plan: Digest,
-    /// Ciphertexts per update, as the plan's lane layout says; heads with another count are refused.
-    pub chunks: u32,
-    /// Fewest updates; the threshold applies as well.
-    pub min_cohort: u16,
-    /// Attempts before the round is void, 1..=8.
-    pub attempts_max: u32,
-    /// Spare attempts uploaded at once, 0..=2.
-    pub attempts_ahead: u32,
-    /// From opening (or a new attempt) to the manifest.
-    pub collect_ms: u64,
-    /// From the manifest to t signatures.
-    pub sign_ms: u64,
-    /// How long to wait for the remaining live signers once t have signed.
-    pub settle_ms: u64,
-    /// From the proposal of T to all acceptances.
-    pub accept_ms: u64,
-    /// From the share request to the last share.
-    pub share_ms: u64,
-    /// From the sum to t equal votes.
-    pub vote_ms: u64,
+    /// What the members approved; nothing else sets a limit.
+    pub terms: Terms,
 }
 
 /// What happens to a round.
@@ -88,15 +69,6 @@ pub enum RoundOutput {
         party: PartyId,
         /// What its head says.
         body: BodyRoot,
-    },
-    /// S is frozen: start adding the ciphertexts of this cohort.
-    Aggregate {
-        /// The attempt.
-        attempt: Attempt,
-        /// S.
-        cohort: PartySet,
-        /// Chunks per update.
-        chunks: u32,
     },
     /// Add the shares of T to the sum of S, store the chunks, answer with `Combined`.
     Combine {

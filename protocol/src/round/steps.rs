@@ -10,6 +10,9 @@ use crate::message::{
 use crate::party_set::PartySet;
 use crate::round::{Phase, RoundEnd, RoundMachine, RoundOutput, rotation, small};
 
+/// How long to wait for the remaining live signers once t have signed a manifest.
+const SETTLE_MS: u64 = 500;
+
 impl RoundMachine {
     pub(super) fn collect(&mut self, now_ms: u64, overdue: bool, out: &mut Vec<RoundOutput>) {
         let complete = self.complete_updates(self.attempt);
@@ -29,10 +32,10 @@ impl RoundMachine {
                 }
             }
             None => {
-                let need = usize::from(self.config.min_cohort).max(self.roster.threshold());
+                let need = usize::from(self.config.terms.min_cohort).max(self.roster.threshold());
                 let coming = self.willing().minus(self.without_update);
                 let hopeful = complete.union(coming);
-                let spares = (0..=self.config.attempts_ahead).map(|ahead| Attempt(self.attempt.0 + ahead));
+                let spares = (0..=self.config.terms.attempts_ahead).map(|ahead| Attempt(self.attempt.0 + ahead));
                 let everyone =
                     spares.map(|attempt| self.complete_updates(attempt)).all(|set| self.willing().is_subset(set));
                 if hopeful.len() < need || (overdue && complete.len() < need) {
@@ -58,7 +61,7 @@ impl RoundMachine {
         self.cohort = Some(cohort);
         self.manifest = manifest.digest();
         out.push(RoundOutput::Append(LogMessage::Manifest(manifest)));
-        self.enter(Phase::Signing { t_reached: false }, now_ms, self.config.sign_ms, out);
+        self.enter(Phase::Signing { t_reached: false }, now_ms, self.config.terms.round_deadline_ms, out);
     }
 
     pub(super) fn collect_signatures(
@@ -80,7 +83,7 @@ impl RoundMachine {
             return self.void(VoidReason::ManifestUnsigned { have, need: small(need) }, out);
         }
         if candidates.len() >= need && !t_reached {
-            let window = self.config.settle_ms.min(self.deadline_ms.saturating_sub(now_ms));
+            let window = SETTLE_MS.min(self.deadline_ms.saturating_sub(now_ms));
             self.enter(Phase::Signing { t_reached: true }, now_ms, window, out);
         }
     }
@@ -88,13 +91,11 @@ impl RoundMachine {
     fn freeze(&mut self, now_ms: u64, candidates: PartySet, out: &mut Vec<RoundOutput>) {
         let (round, attempt, manifest) = (self.config.round, self.attempt, self.manifest);
         let signatures = self.signatures.values().cloned().collect();
-        let cohort = self.cohort.unwrap_or_default();
         out.push(RoundOutput::Append(LogMessage::CohortFrozen(CohortFrozen { round, attempt, manifest, signatures })));
-        out.push(RoundOutput::Aggregate { attempt, cohort, chunks: self.config.chunks });
         self.decryptors = rotation(candidates, round, self.roster.size()).take(self.roster.threshold()).collect();
         let decryptors = self.decryptors;
         out.push(RoundOutput::Append(LogMessage::Decryptors(Decryptors { round, attempt, decryptors })));
-        self.enter(Phase::Accepting, now_ms, self.config.accept_ms, out);
+        self.enter(Phase::Accepting, now_ms, self.config.terms.round_deadline_ms, out);
     }
 
     pub(super) fn collect_acceptances(&mut self, now_ms: u64, overdue: bool, out: &mut Vec<RoundOutput>) {
@@ -104,7 +105,7 @@ impl RoundMachine {
             let acceptances = self.acceptances.values().cloned().collect();
             self.possibly_revealed = true;
             out.push(RoundOutput::Append(LogMessage::ShareRequest(ShareRequest { round, attempt, acceptances })));
-            return self.enter(Phase::Sharing, now_ms, self.config.share_ms, out);
+            return self.enter(Phase::Sharing, now_ms, self.config.terms.round_deadline_ms, out);
         }
         self.abandon_if_lost(now_ms, overdue, missing, out);
     }
@@ -113,7 +114,7 @@ impl RoundMachine {
         let missing = self.decryptors.minus(self.complete_shares());
         if missing.is_empty() {
             let cohort = self.cohort.unwrap_or_default();
-            let (attempt, decryptors, chunks) = (self.attempt, self.decryptors, self.config.chunks);
+            let (attempt, decryptors, chunks) = (self.attempt, self.decryptors, self.config.terms.chunks);
             self.phase = Phase::Combining;
             out.push(RoundOutput::Combine { attempt, cohort, decryptors, chunks });
             return;
@@ -130,8 +131,8 @@ impl RoundMachine {
         self.not_decrypting = self.not_decrypting.union(lost);
         let (round, attempt) = (self.config.round, self.attempt);
         out.push(RoundOutput::Append(LogMessage::Abandon(Abandon { round, attempt, lost })));
-        if attempt.0 >= self.config.attempts_max {
-            return self.void(VoidReason::AttemptsExhausted { attempts: self.config.attempts_max }, out);
+        if attempt.0 >= self.config.terms.attempts_max {
+            return self.void(VoidReason::AttemptsExhausted { attempts: self.config.terms.attempts_max }, out);
         }
         let (have, need) = (self.willing().minus(self.not_decrypting).len(), self.roster.threshold());
         if have < need {
@@ -143,7 +144,7 @@ impl RoundMachine {
         self.acceptances.clear();
         self.shares.clear();
         self.decryptors = PartySet::EMPTY;
-        self.enter(Phase::Collecting, now_ms, self.config.collect_ms, out);
+        self.enter(Phase::Collecting, now_ms, self.config.terms.round_deadline_ms, out);
     }
 
     pub(super) fn collect_votes(&mut self, overdue: bool, out: &mut Vec<RoundOutput>) {

@@ -223,11 +223,22 @@ impl Journal {
     pub fn append(&self, stream: &str, body: &[u8]) -> Result<u64, JournalError> {
         self.with("append to a log", |connection| {
             let position: i64 = connection.query_row(
-                "INSERT INTO log SELECT ?1, COALESCE(MAX(position) + 1, 0), ?2 FROM log WHERE stream = ?1 RETURNING position",
+                "INSERT INTO log SELECT ?1, COALESCE(MAX(position) + 1, 0), ?2 FROM log WHERE stream = ?1 RETURNING \
+                 position",
                 params![stream, body],
                 |row| row.get(0),
             )?;
             Ok(position.unsigned_abs())
+        })
+    }
+
+    /// Forgets a whole log. Never for one that others have seen.
+    ///
+    /// # Errors
+    /// [`JournalError::Sqlite`].
+    pub fn clear(&self, stream: &str) -> Result<(), JournalError> {
+        self.with("clear a log", |connection| {
+            connection.execute("DELETE FROM log WHERE stream = ?1", [stream]).map(|_| ())
         })
     }
 
@@ -290,6 +301,10 @@ mod tests {
         assert_eq!(journal.append("b", b"z").unwrap(), 0);
         assert_eq!(journal.read("a", 1, 10).unwrap(), [b"y".to_vec()]);
         assert_eq!(journal.read("a", 0, 1).unwrap(), [b"x".to_vec()]);
+        journal.clear("a").unwrap();
+        assert_eq!(journal.read("a", 0, 10).unwrap(), [b""; 0]);
+        assert_eq!(journal.read("b", 0, 10).unwrap(), [b"z".to_vec()], "others keep theirs");
+        assert_eq!(journal.append("a", b"w").unwrap(), 0);
     }
 
     #[test]

@@ -43,7 +43,8 @@ pub enum StoreError {
     },
     /// The stored bytes no longer match their name.
     #[error(
-        "the stored body {digest} is damaged (its bytes hash to {found}); remove it and ask its sender for the same bytes again"
+        "the stored body {digest} is damaged (its bytes hash to {found}); remove it and ask its sender for the same \
+         bytes again"
     )]
     Damaged {
         /// Hexadecimal SHA-256 under which it was stored.
@@ -155,7 +156,8 @@ impl Spool {
         Ok(body)
     }
 
-    /// Whether a body of this digest is stored, by its name alone: only [`Spool::get`] and [`Spool::put`] look at bytes.
+    /// Whether a body of this digest is stored, by its name alone: only [`Spool::get`] and [`Spool::put`] look at
+    /// bytes.
     pub fn contains(&self, digest: &[u8; 32]) -> bool {
         self.path(digest).exists()
     }

@@ -1,29 +1,44 @@
-//! What must hold whatever happens, checked from outside with bookkeeping of its own.
+//! What must hold whatever happens, checked from outside with bookkeeping of its own: from what hospitals received,
+//! made and sent, never from what the driver under test says of itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
+use protocol::blob::BlobId;
 use protocol::codec::Wire;
+use protocol::drive::Stream;
 use protocol::facts::Fact;
-use protocol::hospital::{HospitalOutput, ShareBinding, SwitchBinding};
+use protocol::hospital::{ShareBinding, SwitchBinding};
 use protocol::log::LogEntry;
-use protocol::message::{HospitalMessage, LogMessage};
+use protocol::message::{LogMessage, SignedMessage};
 use protocol::roster::Roster;
 use protocol::verifier::Verifier;
-use protocol::{Attempt, BodyRoot, Digest, PartyId, PartySet, RoundId};
+use protocol::{Attempt, Digest, PartyId, PartySet, QueryId, RoundId};
+
+use crate::sim_store::SimStore;
+use crate::toy::Lanes;
+use crate::toy_hospital::step_of;
 
 /// Everything ever seen, across restarts.
 pub(crate) struct Oracle {
     seed: u64,
     threshold: usize,
     verifier: Verifier,
+    /// The log as hospitals received it.
+    log: Vec<Bytes>,
     signed: BTreeMap<(PartyId, &'static str, u64, u32), Vec<u8>>,
-    durable: BTreeSet<(PartyId, Vec<u8>)>,
-    encrypted: BTreeMap<(PartyId, u32, u32), BodyRoot>,
-    shared: BTreeMap<(PartyId, u32, u32), ShareBinding>,
-    switched: BTreeMap<(PartyId, u64), SwitchBinding>,
-    cohorts: BTreeMap<u32, PartySet>,
-    /// Lanes of every decrypted sum, by base model.
+    made: BTreeMap<(PartyId, BlobId), Bytes>,
+    shared: BTreeMap<(PartyId, RoundId, Attempt), ShareBinding>,
+    switched: BTreeMap<(PartyId, QueryId), SwitchBinding>,
+    manifests: BTreeMap<(RoundId, Attempt), PartySet>,
+    cohorts: BTreeMap<RoundId, PartySet>,
+    published: PartySet,
+    /// Cohorts of the sums that somebody decoded, by base model.
     sums: Vec<(Digest, PartySet)>,
+    pub(crate) decoded: usize,
+    pub(crate) answers: BTreeSet<QueryId>,
+    pub(crate) closed: BTreeMap<RoundId, Attempt>,
+    pub(crate) voids: BTreeMap<RoundId, protocol::message::VoidReason>,
 }
 
 impl Oracle {
@@ -32,98 +47,112 @@ impl Oracle {
             seed,
             threshold: roster.threshold(),
             verifier: Verifier::new(*roster.coordinator()),
+            log: Vec::new(),
             signed: BTreeMap::new(),
-            durable: BTreeSet::new(),
-            encrypted: BTreeMap::new(),
+            made: BTreeMap::new(),
             shared: BTreeMap::new(),
             switched: BTreeMap::new(),
+            manifests: BTreeMap::new(),
             cohorts: BTreeMap::new(),
+            published: PartySet::EMPTY,
             sums: Vec::new(),
+            decoded: 0,
+            answers: BTreeSet::new(),
+            closed: BTreeMap::new(),
+            voids: BTreeMap::new(),
         }
     }
 
-    pub(crate) fn entry(&mut self, entry: &LogEntry) {
+    /// A hospital received entries from `next` on: the same for everybody, and each as the verifier wants it.
+    pub(crate) fn received(&mut self, next: u64, entries: &[Bytes]) {
+        for (index, bytes) in (usize::try_from(next).unwrap()..).zip(entries) {
+            match self.log.get(index) {
+                Some(known) => assert_eq!(known, bytes, "seed {}: the log forked at {index}", self.seed),
+                None => {
+                    assert_eq!(index, self.log.len(), "seed {}: a gap", self.seed);
+                    self.log.push(bytes.clone());
+                    self.entry(&LogEntry::from_bytes(bytes).unwrap());
+                }
+            }
+        }
+    }
+
+    fn entry(&mut self, entry: &LogEntry) {
         let seed = self.seed;
         assert_eq!(LogEntry::from_bytes(&entry.to_bytes()).as_ref(), Ok(entry), "seed {seed}: codec");
         assert_eq!(self.verifier.check(entry), Ok(()), "seed {seed}");
         match &entry.message {
             LogMessage::Decryptors(it) => assert_eq!(it.decryptors.len(), self.threshold, "seed {seed}"),
             LogMessage::Manifest(it) => {
-                let known = *self.cohorts.entry(it.round.0).or_insert(it.cohort());
+                let known = *self.cohorts.entry(it.round).or_insert(it.cohort());
                 assert_eq!(known, it.cohort(), "seed {seed}: cohort changed in round {}", it.round);
+                let twice = self.manifests.insert((it.round, it.attempt), it.cohort());
+                assert_eq!(twice, None, "seed {seed}: two manifests for {}.{}", it.round, it.attempt);
+            }
+            LogMessage::PublishOpen(it) => self.published = it.cohort,
+            LogMessage::RoundClosed(it) => {
+                let twice = self.closed.insert(it.round, it.attempt);
+                assert_eq!(twice, None, "seed {seed}: round {} closed twice", it.round);
+            }
+            LogMessage::RoundVoid(it) => {
+                self.voids.insert(it.round, it.reason);
             }
             _ => {}
         }
     }
 
-    pub(crate) fn output(&mut self, party: PartyId, output: &HospitalOutput) {
-        let seed = self.seed;
-        match output {
-            HospitalOutput::Persist(fact) => {
-                assert_eq!(Fact::from_bytes(&fact.to_bytes()).as_ref(), Ok(fact), "seed {seed}: codec");
-                self.durable.insert((party, fact.to_bytes()));
-            }
-            HospitalOutput::Send(message) => {
-                let fact = Fact::Sent(message.clone());
-                assert!(self.durable.contains(&(party, fact.to_bytes())), "seed {seed}: sent before stored");
-                if let Some((step, number, attempt)) = step_of(&message.body) {
-                    let bytes = message.to_bytes();
-                    let known = self.signed.entry((party, step, number, attempt)).or_insert_with(|| bytes.clone());
-                    assert_eq!(*known, bytes, "seed {seed}: {party} signed two {step} for {number}.{attempt}");
-                }
-            }
-            HospitalOutput::ReleaseShares(binding) => {
-                let key = (party, binding.round.0, binding.attempt.0);
-                let known = self.shared.entry(key).or_insert_with(|| binding.clone());
-                assert_eq!(known, binding, "seed {seed}: {party} shares in two contexts");
-                assert!(binding.decryptors.len() == self.threshold && binding.decryptors.contains(party));
-            }
-            HospitalOutput::ReleaseSwitch(binding) => {
-                let known = self.switched.entry((party, binding.query.0)).or_insert_with(|| binding.clone());
-                assert_eq!(known, binding, "seed {seed}: {party} switches in two contexts");
-            }
-            _ => {}
+    /// A hospital sends a message: it was stored before, and there is one per step, ever.
+    pub(crate) fn sent(&mut self, message: &SignedMessage, store: &SimStore) {
+        let (seed, party) = (self.seed, message.author);
+        let fact = Fact::Sent(message.clone()).to_bytes();
+        let disk = store.0.borrow();
+        let stored = disk.streams.get(&Stream::Facts).is_some_and(|facts| facts.iter().any(|known| *known == fact));
+        assert!(stored, "seed {seed}: {party} sent before it stored {:?}", message.body);
+        if let Some((step, number, attempt)) = step_of(&message.body) {
+            let bytes = message.to_bytes();
+            let known = self.signed.entry((party, step, number, attempt)).or_insert_with(|| bytes.clone());
+            assert_eq!(*known, bytes, "seed {seed}: {party} signed two {step} for {number}.{attempt}");
         }
     }
 
-    /// A hospital encrypted; after a crash perhaps not for the first time, but never other bytes.
-    pub(crate) fn encrypted(&mut self, party: PartyId, round: RoundId, attempt: Attempt, body: BodyRoot) {
-        let known = *self.encrypted.entry((party, round.0, attempt.0)).or_insert(body);
-        assert_eq!(known, body, "seed {}: {party} encrypts two updates in {round}.{attempt}", self.seed);
+    /// A hospital makes a body: whenever it makes it again, it is the same.
+    pub(crate) fn made(&mut self, party: PartyId, id: BlobId, body: &Bytes) {
+        let known = self.made.entry((party, id)).or_insert_with(|| body.clone());
+        assert_eq!(known, body, "seed {}: {party} made two bodies for {id:?}", self.seed);
     }
 
-    /// What a hospital encrypted in an attempt.
-    pub(crate) fn made(&self, party: PartyId, round: RoundId, attempt: Attempt) -> Option<BodyRoot> {
-        self.encrypted.get(&(party, round.0, attempt.0)).copied()
+    pub(crate) fn shares(&mut self, party: PartyId, binding: &ShareBinding) {
+        let key = (party, binding.round, binding.attempt);
+        let known = self.shared.entry(key).or_insert_with(|| binding.clone());
+        assert_eq!(known, binding, "seed {}: {party} shares in two contexts", self.seed);
+        assert!(binding.decryptors.len() == self.threshold && binding.decryptors.contains(party));
     }
 
-    /// A sum became known. No two sums on one base model may differ by fewer than two members.
-    pub(crate) fn sum(&mut self, base_model: Digest, lanes: &BTreeMap<PartyId, u32>, cohort: PartySet) {
+    pub(crate) fn switches(&mut self, party: PartyId, binding: &SwitchBinding) {
+        let known = self.switched.entry((party, binding.query)).or_insert_with(|| binding.clone());
+        assert_eq!(known, binding, "seed {}: {party} switches in two contexts", self.seed);
+    }
+
+    /// A hospital decoded a sum from bytes that it received: it holds exactly the manifest's cohort, and no two sums
+    /// on one base model differ by a single member.
+    pub(crate) fn opened(&mut self, party: PartyId, base: Digest, round: RoundId, attempt: Attempt, sum: &Lanes) {
         let seed = self.seed;
-        assert!(lanes.values().all(|count| *count == 1), "seed {seed}: lanes {lanes:?}");
-        let contributors: PartySet = lanes.keys().copied().collect();
-        assert_eq!(contributors, cohort, "seed {seed}: the sum holds other contributors than the manifest");
-        for (base, other) in &self.sums {
-            if *base == base_model {
+        let cohort = self.manifests[&(round, attempt)];
+        let expected = Lanes::of(cohort);
+        assert_eq!(*sum, expected, "seed {seed}: {party} decodes another sum than the manifest of {round}.{attempt}");
+        self.decoded += 1;
+        for (other_base, other) in &self.sums {
+            if *other_base == base {
                 let differences = [cohort.minus(*other).len(), other.minus(cohort).len()];
                 assert!(!differences.contains(&1), "seed {seed}: {cohort} after {other} exposes one update");
             }
         }
-        self.sums.push((base_model, cohort));
+        self.sums.push((base, cohort));
     }
-}
 
-fn step_of(body: &HospitalMessage) -> Option<(&'static str, u64, u32)> {
-    Some(match body {
-        HospitalMessage::UpdateHead(it) => ("head", u64::from(it.round.0), it.attempt.0),
-        HospitalMessage::ManifestSignature(it) => ("manifest", u64::from(it.round.0), it.attempt.0),
-        HospitalMessage::Acceptance(it) => ("acceptance", u64::from(it.round.0), it.attempt.0),
-        HospitalMessage::ShareHead(it) => ("share", u64::from(it.round.0), it.attempt.0),
-        HospitalMessage::ModelVote(it) => ("vote", u64::from(it.round.0), it.attempt.0),
-        HospitalMessage::KeyReveal(_) => ("reveal", 0, 0),
-        HospitalMessage::DealingsSent(_) => ("dealings", 0, 0),
-        HospitalMessage::SwitchShareHead(it) => ("switch", it.query.0, 0),
-        HospitalMessage::QueryHead(it) => ("query", it.query.0, 0),
-        _ => return None,
-    })
+    /// A hospital reads its answer: the encrypted model's, which holds exactly the published cohort.
+    pub(crate) fn answered(&mut self, party: PartyId, query: QueryId, logits: &Lanes) {
+        assert_eq!(*logits, Lanes::of(self.published), "seed {}: answer {query} of {party}", self.seed);
+        self.answers.insert(query);
+    }
 }

@@ -1,146 +1,119 @@
-//! The world: clock, network, crashes and mock cryptography around the real machines.
+//! The world: clock, network, deaths and disks around the two real drivers.
 
+mod start;
+
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
-use protocol::blob::BlobKind;
+use protocol::campaign::{PauseReason, PhaseEnd};
 use protocol::codec::Wire;
-use protocol::hospital::{HospitalInput, ShareBinding};
+use protocol::drive::coordinator::{CoordinatorDriver, CoordinatorEvent, CoordinatorJob, CoordinatorNote};
+use protocol::drive::hospital::{HospitalDriver, HospitalEvent, HospitalJob, HospitalNote};
+use protocol::drive::{Asked, CallId, JobId};
+use protocol::exchange::{Answer, Call};
+use protocol::lease::Doing;
 use protocol::log::LogEntry;
-use protocol::message::SignedMessage;
+use protocol::message::LogMessage;
 use protocol::roster::{Member, Roster};
 use protocol::round::RoundEnd;
 use protocol::sealed::SealingKey;
 use protocol::signature::SigningKey;
-use protocol::{BodyRoot, Digest, Epoch, PartyId, PartySet};
+use protocol::terms::Terms;
+use protocol::{Attempt, Digest, Epoch, PartyId, Reject, RoundId};
 
-use crate::coordinator::{CoordinatorInput, Machine};
-use crate::hospital::Hospital;
 use crate::oracle::Oracle;
+use crate::party::{Answers, Counter, Jobs, Line, SimClock};
+use crate::rng::Rng;
+use crate::schedule::{Crash, Faults, Moment, Schedule};
+use crate::sim_store::{Disk, SimStore};
+use crate::toy_coordinator::ToyCoordinator;
+use crate::toy_hospital::ToyHospital;
 
-const EVENTS_MAX: usize = 60_000;
-const LOSS_NOTICED_MS: u64 = 400;
+const EVENTS_MAX: usize = 200_000;
+/// Longest simulated time of a schedule, in ms.
+const TIME_MAX_MS: u64 = 3_600_000;
 
-/// A small generator; schedules need reproducibility, not quality.
-pub(crate) struct Rng(u64);
+type Hospital = HospitalDriver<SimStore, Line, Jobs<HospitalJob>, SimClock>;
+type Coordinator = CoordinatorDriver<SimStore, Counter, Jobs<CoordinatorJob>, SimClock>;
 
-impl Rng {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
-    }
-    pub(crate) fn percent(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
+struct HospitalProcess {
+    driver: Hospital,
+    toy: ToyHospital,
+    calls: Rc<RefCell<Vec<(CallId, Call)>>>,
+    jobs: Rc<RefCell<Vec<(JobId, HospitalJob)>>>,
+    wakes: Rc<RefCell<BTreeSet<u64>>>,
+    computes: bool,
+    hangs: bool,
+    asked: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moment {
-    BeforeUpload,
-    AfterUpload,
-    BeforeAcceptance,
-    BeforeShare,
+struct Site {
+    member: Member,
+    disk: Rc<RefCell<Disk>>,
+    process: Option<HospitalProcess>,
+    /// Counts its processes.
+    incarnation: u32,
+    back_after_ms: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Crash {
-    /// Dies at a named moment, for good.
-    At { party: u16, round: u32, moment: Moment },
-    /// Dies after carrying out its n-th output, so between any two effects; comes back or not.
-    AfterOutputs { party: u16, outputs: usize, back_after_ms: Option<u64> },
+struct CoordinatorProcess {
+    driver: Coordinator,
+    toy: ToyCoordinator,
+    answers: Answers,
+    jobs: Rc<RefCell<Vec<(JobId, CoordinatorJob)>>>,
+    wakes: Rc<RefCell<BTreeSet<u64>>>,
+    shown: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Faults {
-    pub(crate) loss_percent: u64,
-    pub(crate) duplicate_percent: u64,
-    pub(crate) delay_ms_max: u64,
-}
-
-pub(crate) struct Schedule {
-    pub(crate) parties: u16,
-    pub(crate) rounds: u32,
-    pub(crate) attempts_ahead: u32,
-    pub(crate) faults: Faults,
-    pub(crate) crashes: Vec<Crash>,
-}
-
-impl Default for Schedule {
-    fn default() -> Self {
-        let faults = Faults { loss_percent: 0, duplicate_percent: 0, delay_ms_max: 20 };
-        Self { parties: 5, rounds: 3, attempts_ahead: 1, faults, crashes: Vec::new() }
-    }
-}
-
-impl Schedule {
-    pub(crate) fn random(seed: u64) -> Self {
-        let mut rng = Rng::new(seed ^ 0x5eed);
-        let parties = 3 + u16::try_from(rng.below(3)).unwrap();
-        let parties = if rng.percent(10) { 7 } else { parties };
-        let faults =
-            Faults { loss_percent: rng.below(25), duplicate_percent: rng.below(25), delay_ms_max: 5 + rng.below(100) };
-        let crashes = (0..rng.below(4)).map(|_| Self::random_crash(&mut rng, parties)).collect();
-        let attempts_ahead = u32::try_from(rng.below(3)).unwrap();
-        Self { parties, rounds: 2, attempts_ahead, faults, crashes }
-    }
-
-    fn random_crash(rng: &mut Rng, parties: u16) -> Crash {
-        let party = 1 + u16::try_from(rng.below(u64::from(parties))).unwrap();
-        let moments = [Moment::BeforeUpload, Moment::AfterUpload, Moment::BeforeAcceptance, Moment::BeforeShare];
-        if rng.percent(40) {
-            let round = 1 + u32::try_from(rng.below(2)).unwrap();
-            return Crash::At { party, round, moment: moments[usize::try_from(rng.below(4)).unwrap()] };
-        }
-        let back_after_ms = rng.percent(60).then(|| 50 + rng.below(1500));
-        // The ceremony takes about 30 outputs; most crashes come after it.
-        let outputs = usize::try_from(if rng.percent(15) { rng.below(30) } else { 30 + rng.below(60) }).unwrap();
-        Crash::AfterOutputs { party, outputs, back_after_ms }
-    }
+/// A call on its way, or under way at the coordinator.
+#[derive(Clone, Debug)]
+struct Called {
+    party: PartyId,
+    incarnation: u32,
+    id: CallId,
+    call: Call,
 }
 
 #[derive(Debug)]
-pub(crate) enum Event {
-    Entry { to: PartyId, index: usize },
-    Poll { party: PartyId },
-    Effect { party: PartyId, incarnation: u32, input: HospitalInput },
-    Message(SignedMessage),
-    Bodies { kind: BlobKind, number: u64, attempt: u32, party: PartyId, body: BodyRoot },
-    Coordinator(CoordinatorInput),
-    Gone { party: PartyId, incarnation: u32 },
-    Restart { party: PartyId },
+enum Event {
+    Arrives(Called),
+    Answered { party: PartyId, incarnation: u32, id: CallId, answer: Result<Answer, Reject> },
+    Computed { party: PartyId, incarnation: u32, id: JobId, job: HospitalJob },
+    Added { incarnation: u32, id: JobId, job: CoordinatorJob },
+    Wake { party: Option<PartyId>, incarnation: u32 },
+    Restart { party: Option<PartyId> },
+    Dies { party: PartyId },
+    End,
 }
 
 pub(crate) struct World {
-    pub(crate) now: u64,
-    pub(crate) rng: Rng,
-    pub(crate) schedule: Schedule,
+    seed: u64,
+    now: Rc<Cell<u64>>,
+    rng: Rng,
+    schedule: Schedule,
     pub(crate) roster: Roster,
+    terms: Terms,
     pub(crate) oracle: Oracle,
-    pub(crate) hospitals: Vec<Hospital>,
-    pub(crate) entries: Vec<LogEntry>,
-    pub(crate) writer: protocol::log::LogWriter,
-    pub(crate) machine: Machine,
-    pub(crate) live: PartySet,
-    /// Stored bodies, as the coordinator has them.
-    pub(crate) spool: BTreeMap<(BlobKind, u64, u32, PartyId), BodyRoot>,
-    pub(crate) awaited: BTreeSet<(BlobKind, u64, u32, PartyId)>,
-    /// Mock cryptography: what a share's or sum's digest stands for.
-    pub(crate) shares: BTreeMap<Digest, ShareBinding>,
-    pub(crate) sums: BTreeMap<Digest, (BTreeMap<PartyId, u32>, PartySet)>,
-    pub(crate) model: Digest,
-    pub(crate) next_round: u32,
-    pub(crate) rounds: Vec<RoundEnd>,
+    sites: Vec<Site>,
+    coordinator: Option<CoordinatorProcess>,
+    coordinator_disk: Rc<RefCell<Disk>>,
+    coordinator_incarnation: u32,
+    coordinator_back_after_ms: u64,
+    under_way: BTreeMap<Asked, Called>,
+    asked: u64,
+    pub(crate) rounds: BTreeMap<RoundId, RoundEnd>,
     pub(crate) published: bool,
-    pub(crate) answers: usize,
-    pub(crate) finished: bool,
+    pub(crate) first_round_ends_ms: u64,
+    pub(crate) lapsed: Vec<(u64, PartyId)>,
+    pub(crate) paused: Option<(u64, PauseReason)>,
+    pub(crate) coordinator_deaths: usize,
+    pub(crate) hospital_deaths: usize,
+    pub(crate) store_faults: u64,
+    pub(crate) entries: Vec<LogEntry>,
+    pub(crate) models: Vec<Digest>,
+    finished_at: Option<u64>,
+    is_traced: bool,
     pub(crate) trace: u64,
     queue: BTreeMap<(u64, u64), Event>,
     scheduled: u64,
@@ -150,20 +123,39 @@ pub(crate) fn party(number: u16) -> PartyId {
     PartyId::new(number).unwrap()
 }
 
-/// A body whose digest is a function of what it stands for.
-pub(crate) fn body_of(domain: &str, value: &impl Wire) -> BodyRoot {
-    BodyRoot::of(&[Digest::of(domain, value)], 100)
-}
-
 fn signing_key(number: u16) -> SigningKey {
     let mut seed = [0; 32];
     seed[..2].copy_from_slice(&number.to_le_bytes());
     SigningKey::from_seed(&seed).unwrap()
 }
 
+fn terms(schedule: &Schedule) -> Terms {
+    Terms {
+        experiment: Digest::of("experiment", &0_u8),
+        parameters: Digest::of("parameters", &0_u8),
+        program: Digest::of("program", &0_u8),
+        initial_model: Digest::of("initial model", &0_u8),
+        rounds: schedule.rounds,
+        chunks: 1,
+        min_cohort: 2,
+        attempts_max: 3,
+        attempts_ahead: schedule.attempts_ahead,
+        tau_aggregation: 1 << 14,
+        tau_serving: 1 << 20,
+        queries_per_asker_max: 100,
+        patience_ms: schedule.patience_ms,
+        round_deadline_ms: 8 * schedule.patience_ms,
+        query_deadline_ms: 8 * schedule.patience_ms,
+    }
+}
+
 impl World {
     /// Runs a schedule to its end.
     pub(crate) fn run(seed: u64, schedule: Schedule) -> Self {
+        Self::with_trace(seed, schedule, false)
+    }
+
+    pub(crate) fn with_trace(seed: u64, schedule: Schedule, is_traced: bool) -> Self {
         let members = (1..=schedule.parties).map(|number| {
             let mut sealing = [0; protocol::limits::SEALING_KEY_BYTES];
             sealing[..2].copy_from_slice(&number.to_le_bytes());
@@ -176,153 +168,369 @@ impl World {
             }
         });
         let threshold = Roster::default_threshold(schedule.parties);
-        let writer = protocol::log::LogWriter::new(signing_key(1000));
         let coordinator = signing_key(1000).verifying_key();
-        let parameters = Digest::of("parameters", &0_u8);
-        let roster = Roster::new(Epoch(1), threshold, parameters, coordinator, members.collect()).unwrap();
-        let hospitals = roster.members().iter().map(|member| Hospital::new(member, &roster)).collect();
+        let terms = terms(&schedule);
+        let roster = Roster::new(Epoch(1), threshold, terms.parameters, coordinator, members.collect()).unwrap();
+        let site = |member: &Member| Site {
+            member: member.clone(),
+            disk: Rc::new(RefCell::new(Disk::new(seed ^ u64::from(member.party.number()), 0))),
+            process: None,
+            incarnation: 0,
+            back_after_ms: None,
+        };
+        let disk = Disk::new(seed ^ 0xd15c, schedule.faults.disk_percent);
         let mut world = Self {
-            now: 0,
+            seed,
+            now: Rc::new(Cell::new(0)),
             rng: Rng::new(seed),
             oracle: Oracle::new(seed, &roster),
-            hospitals,
-            entries: Vec::new(),
-            writer,
-            machine: Machine::ceremony(&roster),
-            live: roster.parties(),
-            spool: BTreeMap::new(),
-            awaited: BTreeSet::new(),
-            shares: BTreeMap::new(),
-            sums: BTreeMap::new(),
-            model: Digest::of("initial model", &0_u8),
-            next_round: 1,
-            rounds: Vec::new(),
+            sites: roster.members().iter().map(site).collect(),
+            coordinator: None,
+            coordinator_disk: Rc::new(RefCell::new(disk)),
+            coordinator_incarnation: 0,
+            coordinator_back_after_ms: 0,
+            under_way: BTreeMap::new(),
+            asked: 0,
+            rounds: BTreeMap::new(),
             published: false,
-            answers: 0,
-            finished: false,
+            first_round_ends_ms: 0,
+            lapsed: Vec::new(),
+            paused: None,
+            coordinator_deaths: 0,
+            hospital_deaths: 0,
+            store_faults: 0,
+            entries: Vec::new(),
+            models: Vec::new(),
+            finished_at: None,
+            is_traced,
             trace: 0xcbf2_9ce4_8422_2325,
             queue: BTreeMap::new(),
             scheduled: 0,
             roster,
+            terms,
             schedule,
         };
-        world.start();
-        world.steps(seed);
+        world.start_coordinator();
+        for number in 1..=world.schedule.parties {
+            world.start_hospital(party(number));
+        }
+        world.steps();
+        world.store_faults = world.coordinator_disk.borrow().faults;
+        let log = world.coordinator_disk.borrow().streams.get(&protocol::drive::Stream::Log).cloned();
+        world.entries = log.unwrap_or_default().iter().map(|bytes| LogEntry::from_bytes(bytes).unwrap()).collect();
+        world.models = world.sites.iter().filter_map(|site| site.process.as_ref()).map(|it| it.toy.model()).collect();
         world
     }
 
-    fn start(&mut self) {
-        for number in 1..=self.schedule.parties {
-            self.after(u64::from(number), Event::Poll { party: party(number) });
-        }
-        self.after(0, Event::Coordinator(CoordinatorInput::Start));
-    }
-
-    fn steps(&mut self, seed: u64) {
+    fn steps(&mut self) {
+        let seed = self.seed;
         let mut events = 0;
-        let mut last_at = None;
         while let Some(((at, _), event)) = self.queue.pop_first() {
             events += 1;
-            assert!(events < EVENTS_MAX, "seed {seed}: no end in sight");
-            self.now = at;
-            if self.finished {
-                // What is still under way may arrive; then the books are closed.
-                let end = *last_at.get_or_insert(at + 3_000);
-                if at > end {
-                    break;
+            self.now.set(at);
+            // What is still under way may arrive; then the books are closed.
+            if self.finished_at.is_some_and(|finished| at > finished + 3_000) {
+                return;
+            }
+            assert!(events < EVENTS_MAX && at < TIME_MAX_MS, "seed {seed}: no end in sight: {}", self.state());
+            if self.is_traced {
+                for byte in format!("{at}{event:?}").bytes() {
+                    self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
                 }
             }
-            self.note(&event);
             self.step(event);
         }
-        assert!(self.finished, "seed {seed}: stuck at {} ms, waiting in {:?}", self.now, self.machine.name());
+        assert!(self.finished_at.is_some(), "seed {seed}: stuck: {}", self.state());
     }
 
-    /// Folds an event into the trace.
-    fn note(&mut self, event: &Event) {
-        for byte in format!("{}{event:?}", self.now).bytes() {
-            self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    fn state(&self) -> String {
+        match &self.coordinator {
+            Some(process) => format!("{} ms, {:?}", self.now.get(), process.driver.awaited()),
+            None => format!("{} ms, no coordinator", self.now.get()),
         }
     }
 
-    pub(crate) fn after(&mut self, delay_ms: u64, event: Event) {
+    fn after(&mut self, delay_ms: u64, event: Event) {
         self.scheduled += 1;
-        self.queue.insert((self.now + delay_ms, self.scheduled), event);
+        self.queue.insert((self.now.get() + delay_ms, self.scheduled), event);
     }
 
-    /// Sends over the network: delayed, sometimes lost and sent again, sometimes doubled.
-    pub(crate) fn network(&mut self, make: impl Fn() -> Event) {
-        let Faults { loss_percent, duplicate_percent, delay_ms_max } = self.schedule.faults;
+    /// The way of a message: delayed, and longer where it is lost and sent again.
+    fn delay(&mut self) -> u64 {
+        let Faults { loss_percent, delay_ms_max, .. } = self.schedule.faults;
         let mut delay = 1 + self.rng.below(delay_ms_max);
         while self.rng.percent(loss_percent) {
             delay += 150;
         }
-        self.after(delay, make());
-        if self.rng.percent(duplicate_percent) {
-            let again = delay + self.rng.below(3 * delay_ms_max);
-            self.after(again, make());
-        }
+        delay
     }
 
     fn step(&mut self, event: Event) {
         match event {
-            Event::Entry { to, index } => {
-                let entry = self.entries[index].clone();
-                self.hospital_input(to, HospitalInput::Entry(entry));
+            Event::Arrives(called) => self.arrives(called),
+            Event::Answered { party, incarnation, id, answer } => {
+                if self.lives(party, incarnation) {
+                    self.hospital(party, |driver, doing| {
+                        driver.on(HospitalEvent::Answered { call: id, answer }, doing)
+                    });
+                }
             }
-            Event::Poll { party } => {
-                let hospital = &self.hospitals[usize::from(party.number()) - 1];
-                if hospital.alive {
-                    let from = usize::try_from(hospital.machine.next_entry()).unwrap();
-                    for index in from..self.entries.len() {
-                        self.after(1, Event::Entry { to: party, index });
+            Event::Computed { party, incarnation, id, job } => {
+                if self.lives(party, incarnation) {
+                    let site = &mut self.sites[usize::from(party.number()) - 1];
+                    let Some(process) = &mut site.process else { return };
+                    process.computes = false;
+                    let done = process.toy.run(job, &mut self.oracle);
+                    match done {
+                        Some(done) => {
+                            self.hospital(party, |driver, doing| {
+                                driver.on(HospitalEvent::Done { job: id, done }, doing)
+                            });
+                        }
+                        None => self.after_hospital(party),
                     }
                 }
-                if !self.finished {
-                    self.after(200, Event::Poll { party });
+            }
+            Event::Added { incarnation, id, job } => {
+                if incarnation == self.coordinator_incarnation
+                    && let Some(process) = &mut self.coordinator
+                {
+                    for result in process.toy.run(job) {
+                        self.coordinate(CoordinatorEvent::Done { job: id, result });
+                    }
                 }
             }
-            Event::Effect { party, incarnation, input } => {
-                if self.hospitals[usize::from(party.number()) - 1].incarnation == incarnation {
-                    self.hospital_input(party, input);
+            Event::Wake { party: Some(party), incarnation } => {
+                if self.lives(party, incarnation) {
+                    self.hospital(party, |driver, doing| driver.on(HospitalEvent::Wake, doing));
                 }
             }
-            Event::Message(message) => self.coordinator_input(CoordinatorInput::Message(Box::new(message))),
-            Event::Bodies { kind, number, attempt, party, body } => {
-                let known = *self.spool.entry((kind, number, attempt, party)).or_insert(body);
-                assert_eq!(known, body, "{party} sent two bodies for {kind:?} {number}.{attempt}");
-                self.settle_bodies();
-            }
-            Event::Coordinator(input) => self.coordinator_input(input),
-            Event::Gone { party, incarnation } => {
-                let hospital = &self.hospitals[usize::from(party.number()) - 1];
-                if !hospital.alive || hospital.incarnation != incarnation {
-                    self.live.remove(party);
-                    self.coordinator_input(CoordinatorInput::Gone(party));
+            Event::Wake { party: None, incarnation } => {
+                if incarnation == self.coordinator_incarnation {
+                    self.coordinate(CoordinatorEvent::Wake);
                 }
             }
-            Event::Restart { party } => {
-                self.hospitals[usize::from(party.number()) - 1].restart(&self.roster);
-                self.live.insert(party);
-                self.coordinator_input(CoordinatorInput::Back(party));
+            Event::Restart { party: Some(party) } => self.start_hospital(party),
+            Event::Restart { party: None } => self.start_coordinator(),
+            Event::Dies { party } => {
+                self.sites[usize::from(party.number()) - 1].disk.borrow_mut().is_dead = true;
+                self.after_hospital(party);
+            }
+            Event::End => self.coordinate(CoordinatorEvent::End { reason: "all is done".to_owned() }),
+        }
+    }
+
+    fn lives(&self, party: PartyId, incarnation: u32) -> bool {
+        let site = &self.sites[usize::from(party.number()) - 1];
+        site.process.is_some() && site.incarnation == incarnation
+    }
+
+    /// A call reaches the coordinator; where there is none, its sender repeats it.
+    fn arrives(&mut self, called: Called) {
+        if !self.lives(called.party, called.incarnation) {
+            return;
+        }
+        if self.coordinator.is_none() {
+            return self.after(200, Event::Arrives(called));
+        }
+        self.asked += 1;
+        let asked = Asked(self.asked);
+        let (from, call) = (called.party, called.call.clone());
+        self.under_way.insert(asked, called);
+        self.coordinate(CoordinatorEvent::Asked { asked, from, call });
+    }
+
+    fn coordinate(&mut self, event: CoordinatorEvent) {
+        if let Some(process) = &mut self.coordinator {
+            process.driver.on(event);
+            self.after_coordinator();
+        }
+    }
+
+    /// Takes what the coordinator's driver did into the world.
+    fn after_coordinator(&mut self) {
+        let Some(process) = &mut self.coordinator else { return };
+        let notes = process.driver.take_notes();
+        let answers: Vec<_> = process.answers.borrow_mut().drain(..).collect();
+        let jobs: Vec<_> = process.jobs.borrow_mut().drain(..).collect();
+        let wakes = std::mem::take(&mut *process.wakes.borrow_mut());
+        let new: Vec<LogMessage> = process.driver.entries()[process.shown..]
+            .iter()
+            .map(|bytes| LogEntry::from_bytes(bytes).unwrap().message)
+            .collect();
+        process.shown += new.len();
+        for (asked, answer) in answers {
+            if let Some(Called { party, incarnation, id, call }) = self.under_way.remove(&asked) {
+                if let (Call::Poll { next, .. }, Ok(Answer::Entries(entries))) = (&call, &answer) {
+                    self.oracle.received(*next, entries);
+                }
+                let delay = self.delay();
+                self.after(delay, Event::Answered { party, incarnation, id, answer });
+            }
+        }
+        let incarnation = self.coordinator_incarnation;
+        for (id, job) in jobs {
+            let delay = 1 + self.rng.below(50);
+            self.after(delay, Event::Added { incarnation, id, job });
+        }
+        for at in wakes {
+            self.after(at.saturating_sub(self.now.get()), Event::Wake { party: None, incarnation });
+        }
+        new.iter().for_each(|message| self.die_at(message));
+        notes.into_iter().for_each(|note| self.noted(note));
+        if self.coordinator_disk.borrow().is_dead {
+            self.coordinator = None;
+            self.coordinator_deaths += 1;
+            // Whoever waits for an answer asks again.
+            for called in std::mem::take(&mut self.under_way).into_values() {
+                let delay = self.delay();
+                self.after(delay, Event::Arrives(called));
+            }
+            self.after(self.coordinator_back_after_ms.max(1), Event::Restart { party: None });
+        }
+    }
+
+    fn noted(&mut self, note: CoordinatorNote) {
+        let now = self.now.get();
+        match note {
+            CoordinatorNote::Ended(PhaseEnd::Round(round, end)) => {
+                if self.rounds.is_empty() {
+                    self.first_round_ends_ms = now;
+                }
+                let known = self.rounds.entry(round).or_insert_with(|| end.clone());
+                assert_eq!(*known, end, "seed {}: round {round} ended twice, unlike", self.seed);
+            }
+            CoordinatorNote::Lapsed(party) => self.lapsed.push((now, party)),
+            CoordinatorNote::Serving(_) if !self.published => {
+                self.published = true;
+                // Time for every query, then the run is over.
+                self.after(16_000, Event::End);
+            }
+            CoordinatorNote::CannotServe => panic!("seed {}: the published model is not there", self.seed),
+            CoordinatorNote::Paused(reason) => {
+                self.paused.get_or_insert((now, reason));
+                self.finished_at.get_or_insert(now);
+            }
+            CoordinatorNote::Stopped { .. } => {
+                self.finished_at.get_or_insert(now);
+            }
+            _ => {}
+        }
+    }
+
+    /// Deaths at moments that an entry of the log marks.
+    fn die_at(&mut self, message: &LogMessage) {
+        let reached = match message {
+            LogMessage::Manifest(it) if it.attempt == Attempt::FIRST => Some((it.round.0, Moment::AfterUpload)),
+            LogMessage::CohortFrozen(it) if it.attempt == Attempt::FIRST => {
+                Some((it.round.0, Moment::BeforeAcceptance))
+            }
+            _ => None,
+        };
+        for crash in self.schedule.crashes.clone() {
+            if let Crash::At { party: number, round, moment } = crash
+                && Some((round, moment)) == reached
+            {
+                self.after(0, Event::Dies { party: party(number) });
             }
         }
     }
 
-    pub(crate) fn kill(&mut self, party: PartyId, back_after_ms: Option<u64>) {
-        let hospital = &mut self.hospitals[usize::from(party.number()) - 1];
-        if !hospital.alive {
-            return;
+    fn hospital(
+        &mut self,
+        party: PartyId,
+        act: impl FnOnce(&mut Hospital, Doing) -> Result<(), protocol::drive::StoreFault>,
+    ) {
+        let now = self.now.get();
+        let Some(process) = &mut self.sites[usize::from(party.number()) - 1].process else { return };
+        let doing = match (process.computes, process.hangs) {
+            (_, true) => Doing::Working { done: 7, of: 9 },
+            (true, false) => Doing::Working { done: now / 10, of: 0 },
+            (false, false) => Doing::Idle,
+        };
+        if let Err(fault) = act(&mut process.driver, doing) {
+            let is_dead = self.sites[usize::from(party.number()) - 1].disk.borrow().is_dead;
+            assert!(is_dead, "seed {}: {party}: {fault}", self.seed);
         }
-        hospital.alive = false;
-        let incarnation = hospital.incarnation;
-        hospital.incarnation += 1;
-        let back = back_after_ms.unwrap_or(u64::MAX);
-        if back > LOSS_NOTICED_MS {
-            self.after(LOSS_NOTICED_MS, Event::Gone { party, incarnation });
+        self.after_hospital(party);
+    }
+
+    /// Takes what a hospital's driver did into the world.
+    fn after_hospital(&mut self, party: PartyId) {
+        let place = usize::from(party.number()) - 1;
+        let Some(process) = &mut self.sites[place].process else { return };
+        let calls: Vec<_> = process.calls.borrow_mut().drain(..).collect();
+        let jobs: Vec<_> = process.jobs.borrow_mut().drain(..).collect();
+        let wakes = std::mem::take(&mut *process.wakes.borrow_mut());
+        let notes = process.driver.take_notes();
+        let incarnation = self.sites[place].incarnation;
+        let store = SimStore(Rc::clone(&self.sites[place].disk));
+        for (id, call) in calls {
+            if let Call::Post(message) = &call {
+                self.oracle.sent(message, &store);
+            }
+            let called = Called { party, incarnation, id, call };
+            if self.rng.percent(self.schedule.faults.duplicate_percent) {
+                let again = self.delay() + self.rng.below(300);
+                self.after(again, Event::Arrives(called.clone()));
+            }
+            let delay = self.delay();
+            self.after(delay, Event::Arrives(called));
         }
-        if let Some(back) = back_after_ms {
-            self.after(back, Event::Restart { party });
+        for (id, job) in jobs {
+            self.begin(party, incarnation, id, job);
         }
+        for at in wakes {
+            self.after(at.saturating_sub(self.now.get()), Event::Wake { party: Some(party), incarnation });
+        }
+        for note in notes {
+            if let HospitalNote::ModelReady { .. } = note {
+                self.ask(party);
+            }
+        }
+        let site = &mut self.sites[place];
+        if site.disk.borrow().is_dead && site.process.take().is_some() {
+            self.hospital_deaths += 1;
+            if let Some(back) = site.back_after_ms.take() {
+                self.after(back, Event::Restart { party: Some(party) });
+            }
+        }
+    }
+
+    fn ask(&mut self, party: PartyId) {
+        let Some(process) = &mut self.sites[usize::from(party.number()) - 1].process else { return };
+        if !std::mem::replace(&mut process.asked, true) {
+            self.hospital(party, |driver, doing| driver.on(HospitalEvent::Ask { ticket: 1 }, doing));
+        }
+    }
+
+    fn begin(&mut self, party: PartyId, incarnation: u32, id: JobId, job: HospitalJob) {
+        let (reached, longest) = match &job {
+            HospitalJob::Train { round } => (Some((round.0, Moment::BeforeUpload)), 300),
+            HospitalJob::ReleaseShares(binding) => (Some((binding.round.0, Moment::BeforeShare)), 60),
+            _ => (None, 80),
+        };
+        let number = party.number();
+        for crash in self.schedule.crashes.clone() {
+            match crash {
+                Crash::At { party: whose, round, moment } if whose == number && Some((round, moment)) == reached => {
+                    return self.after(0, Event::Dies { party });
+                }
+                Crash::Hangs { party: whose, round }
+                    if whose == number && Some((round, Moment::BeforeUpload)) == reached =>
+                {
+                    if let Some(process) = &mut self.sites[usize::from(number) - 1].process {
+                        process.hangs = true;
+                    }
+                    return;
+                }
+                _ => {}
+            }
+        }
+        if let Some(process) = &mut self.sites[usize::from(number) - 1].process {
+            process.computes = true;
+        }
+        let delay = 1 + self.rng.below(longest);
+        self.after(delay, Event::Computed { party, incarnation, id, job });
     }
 }

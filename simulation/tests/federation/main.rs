@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use coordinator::compute::Compute;
 use experiment::{DEMO, Experiment, Site};
+use protocol::campaign::PauseReason;
 use remedy::{Exit, Explained};
 use simulation::FederationError;
 use simulation::dropout::DropOut;
@@ -25,7 +26,7 @@ fn turn() -> MutexGuard<'static, ()> {
 fn experiment(more: &[&str]) -> Experiment {
     let small = [
         "federation.rounds=2",
-        "federation.share-grace=8s",
+        "federation.patience=8s",
         "data.simulate.phantom.patients-per-hospital=8",
         "data.simulate.phantom.slices-per-patient=2",
         "train.local-epochs=1",
@@ -99,7 +100,10 @@ fn too_few_hospitals_stop_the_run_and_a_resumed_one_finishes_it() {
     let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap().path().to_owned();
     let lost = options(&out, &["hospital-2@2:before-upload", "hospital-3@2:before-upload"], false);
     let error = simulation::run(&experiment, &lost, EventSender::silent()).unwrap_err();
-    assert!(matches!(error, FederationError::QuorumLost { round: 2, .. }), "{error}");
+    let FederationError::Paused { reason: PauseReason::CutOff { calling, need: 4, .. }, .. } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(calling.numbers(), [1, 4, 5]);
     assert!(error.remedy().contains(&format!("consilium run --resume {}", out.display())), "{}", error.remedy());
     assert_eq!(error.exit(), Exit::Quorum);
     service::is_not_served_yet(&out, &experiment);

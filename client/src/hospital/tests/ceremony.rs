@@ -6,7 +6,8 @@ use zeroize::Zeroizing;
 use super::super::dealing::Dealing;
 use super::*;
 
-/// The key share of one step, made by a process that has lived since dealing and by one that is killed before each step.
+/// The key share of one step, made by a process that has lived since dealing and by one that is killed before each
+/// step.
 fn shares(all: &mut Consortium, twin: Site, root: &Path) -> Site {
     let mut twin = twin;
     let sums = all.relin_sums();

@@ -1,0 +1,245 @@
+//! The hospital's process: one thread for the driver, one that computes, and tasks for its calls.
+//!
+//! What is decided and in which order it is carried out is the driver's (`protocol::drive::hospital`); this file brings
+//! it together with a network, a disk, processors and a clock.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datasets::Samples;
+use protocol::drive::hospital::{HospitalDriver, HospitalEvent, HospitalNote};
+use protocol::drive::{Alarm, Outside, StoreFault};
+use protocol::hospital::HospitalConfig;
+use protocol::ids::Digest;
+use protocol::sealed::OpeningKey;
+use protocol::signature::SigningKey;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
+
+use super::error::HospitalError;
+use super::line::Line;
+use super::observer::{Activity, Observer};
+use super::plan::HospitalPlan;
+use super::query::{Asker, WAITING_MAX};
+use super::site::Site;
+use super::site_store::SiteStore;
+use super::slots::Slots;
+use super::transport::Transport;
+use super::worker::{Bench, Counted, Progress, Ticket, Tickets, Worker};
+use crate::vault::Vault;
+
+/// Events that may wait for the driver; calls and computations beyond wait to be heard.
+const INPUTS_WAITING_MAX: usize = 256;
+/// Longest time between two looks at the clock.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What happens to the process.
+pub(super) enum Input {
+    Event(HospitalEvent),
+    Question(Ticket),
+    /// The site or its line cannot go on.
+    Failed(HospitalError),
+    /// It ends at once, as by a power cut.
+    Kill,
+}
+
+/// How a hospital's participation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HospitalEnd {
+    /// The coordinator said so, with one sentence.
+    Finished(String),
+    /// Its process was ended from outside.
+    Killed,
+}
+
+/// Everything with which a hospital's process starts.
+pub struct HospitalSetup<'a> {
+    /// Its private folder.
+    pub root: &'a Path,
+    /// Its unlocked vault.
+    pub vault: Arc<Vault>,
+    /// The approved plan.
+    pub plan: HospitalPlan,
+    /// Its training data; `None` to serve a model that was published before.
+    pub data: Option<Samples>,
+    /// Its way to the coordinator.
+    pub transport: Arc<dyn Transport>,
+    /// SHA-256 of its own TLS certificate.
+    pub certificate: Digest,
+    /// Signs its messages.
+    pub signing: SigningKey,
+    /// Opens boxes sealed for it.
+    pub opening: OpeningKey,
+    /// Where it may compute.
+    pub slots: Slots,
+    /// Hears what it does.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// One hospital, ready to run.
+pub struct Hospital {
+    bench: Bench,
+    store: SiteStore,
+    config: HospitalConfig,
+    signing: SigningKey,
+    transport: Arc<dyn Transport>,
+    observer: Arc<dyn Observer>,
+    answer_within: Duration,
+    sender: mpsc::Sender<Input>,
+    inputs: mpsc::Receiver<Input>,
+}
+
+/// Ends a hospital's process from outside, as a power cut would.
+#[derive(Clone)]
+pub struct Killer(mpsc::Sender<Input>);
+
+impl Killer {
+    /// Ends it; nothing that it was about to do is done.
+    pub fn kill(&self) {
+        let sender = self.0.clone();
+        // Not waited for: a process that ended already needs no word.
+        let _ = sender.try_send(Input::Kill);
+    }
+}
+
+impl Hospital {
+    /// Opens the hospital's folder. The second value asks its questions.
+    ///
+    /// # Errors
+    /// [`HospitalError`] where folder, vault or settings cannot be used; [`HospitalError::NothingPublished`] without
+    /// data where this hospital was not there when the model was published.
+    pub fn open(setup: HospitalSetup<'_>) -> Result<(Self, Asker), HospitalError> {
+        let HospitalSetup { root, vault, plan, data, transport, certificate, signing, opening, slots, observer } =
+            setup;
+        let shape = plan.program.network().image();
+        let serves_only = data.is_none();
+        let data = data.unwrap_or_else(|| Samples::empty(shape.channels, shape.height, shape.width));
+        let progress = Arc::new(Progress::default());
+        let counted = Arc::new(Counted { inner: Arc::clone(&observer), progress: Arc::clone(&progress) });
+        let site = Site::open(root, vault, plan, data, counted)?;
+        let plan = &site.plan;
+        let config = HospitalConfig {
+            party: plan.party,
+            epoch: plan.epoch,
+            coordinator: plan.coordinator,
+            sealing: opening.sealing_key().clone(),
+            certificate,
+            terms: plan.terms.clone(),
+        };
+        if serves_only && !site.has_published()? {
+            return Err(HospitalError::NothingPublished { party: plan.party });
+        }
+        let answer_within = plan.answer_within;
+        let store = site.store();
+        let (sender, inputs) = mpsc::channel(INPUTS_WAITING_MAX);
+        let asker = Asker { inputs: sender.clone(), waiting: Arc::new(Semaphore::new(WAITING_MAX)) };
+        let bench = Bench { site, opening, slots, progress, tickets: Tickets::default() };
+        let hospital = Self { bench, store, config, signing, transport, observer, answer_within, sender, inputs };
+        Ok((hospital, asker))
+    }
+
+    /// Ends this hospital's process from outside.
+    pub fn killer(&self) -> Killer {
+        Killer(self.sender.clone())
+    }
+
+    /// Takes part until the coordinator ends the run.
+    ///
+    /// # Errors
+    /// [`HospitalError`] where this hospital cannot go on; its folder lets it return.
+    pub async fn run(self) -> Result<HospitalEnd, HospitalError> {
+        let runtime = Handle::current();
+        let (party, observer) = (self.config.party, Arc::clone(&self.observer));
+        let driving = tokio::task::spawn_blocking(move || self.drive(&runtime));
+        let end = driving.await.map_err(|_| HospitalError::Abandoned)?;
+        observer.activity(party, Activity::Gone);
+        end
+    }
+
+    fn drive(self, runtime: &Handle) -> Result<HospitalEnd, HospitalError> {
+        let Self { bench, store, config, signing, transport, observer, answer_within, sender, mut inputs } = self;
+        let (party, progress, tickets) = (config.party, Arc::clone(&bench.progress), bench.tickets.clone());
+        let alarm = Alarm::default();
+        let outside = Outside {
+            store,
+            net: Line { runtime: runtime.clone(), transport, inputs: sender.clone() },
+            crypto: bench.start(sender),
+            clock: alarm.clone(),
+        };
+        let within_ms = u64::try_from(answer_within.as_millis()).unwrap_or(u64::MAX);
+        let mut driver: HospitalDriver<SiteStore, Line, Worker, Alarm> =
+            HospitalDriver::open(config, signing, fresh_nonce()?, within_ms, outside).map_err(HospitalError::Fault)?;
+        let mut done = driver.start(progress.doing());
+        let mut asked = 0;
+        loop {
+            if let Err(fault) = done {
+                // Nothing that depends on it was done; the driver tries again. A full disk can be cured meanwhile.
+                hear(&fault, party, &*observer)?;
+            }
+            for note in driver.take_notes() {
+                if let HospitalNote::Ended(reason) = &note {
+                    // Farewells that are under way may still leave.
+                    runtime.block_on(tokio::time::sleep(Duration::from_millis(50)));
+                    return Ok(HospitalEnd::Finished(reason.clone()));
+                }
+                noted(note, party, &*observer, &tickets, within_ms / 1_000);
+            }
+            let wait = alarm.left().min(LOOK);
+            let input = runtime.block_on(async { tokio::time::timeout(wait, inputs.recv()).await });
+            let event = match input {
+                Err(_) => HospitalEvent::Wake,
+                Ok(None | Some(Input::Kill)) => return Ok(HospitalEnd::Killed),
+                Ok(Some(Input::Failed(error))) => return Err(error),
+                Ok(Some(Input::Event(event))) => event,
+                Ok(Some(Input::Question(ticket))) => {
+                    asked += 1;
+                    tickets.insert(asked, ticket);
+                    HospitalEvent::Ask { ticket: asked }
+                }
+            };
+            done = driver.on(event, progress.doing());
+        }
+    }
+}
+
+/// A fault of this site's own store: one that may pass is told and waited for, any other ends the process.
+fn hear(fault: &StoreFault, party: protocol::PartyId, observer: &dyn Observer) -> Result<(), HospitalError> {
+    match fault {
+        StoreFault::Failed { is_full: true, .. } => {
+            observer.refused(party, &format!("nothing is sent before it is stored: {fault}"));
+            Ok(())
+        }
+        other => Err(HospitalError::Fault(other.clone())),
+    }
+}
+
+fn noted(note: HospitalNote, party: protocol::PartyId, observer: &dyn Observer, tickets: &Tickets, within_s: u64) {
+    match note {
+        HospitalNote::Refused(reject) => observer.refused(party, &reject.to_string()),
+        HospitalNote::RefusedThere(reject) => {
+            tracing::info!(%party, %reject, "the coordinator refused a call");
+        }
+        HospitalNote::Unsendable { id, fault } => observer.refused(party, &format!("{id:?} cannot be sent: {fault}")),
+        HospitalNote::Altered(id) => {
+            observer.refused(party, &HospitalError::BodyDiffers { id }.to_string());
+        }
+        HospitalNote::Uploaded { bytes, of } => observer.activity(party, Activity::Uploading { bytes, of }),
+        HospitalNote::NoAnswer { ticket, query, reject } => {
+            let error = match (query, reject) {
+                (_, Some(reject)) => HospitalError::NoAnswer { reject },
+                (Some(query), None) => HospitalError::Unanswered { query, seconds: within_s },
+                (None, None) => HospitalError::NoAnswer { reject: protocol::Reject::Storage },
+            };
+            tickets.reply(ticket, Err(error));
+        }
+        HospitalNote::Waiting => observer.activity(party, Activity::Waiting),
+        HospitalNote::ModelReady { .. } | HospitalNote::Ended(_) => {}
+    }
+}
+
+fn fresh_nonce() -> Result<[u8; 32], HospitalError> {
+    let mut stream = he_agg::Stream::from_os()
+        .map_err(|source| HospitalError::Crypto { step: "drawing a nonce", source: Box::new(source) })?;
+    Ok(stream.seed())
+}

@@ -1,0 +1,288 @@
+//! The hospital's computing thread: does one job after the other, in a slot, and says how far it is.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc as queue};
+use std::time::{Duration, Instant};
+
+use ndarray::Array3;
+use protocol::Reject;
+use protocol::drive::hospital::{HospitalDone, HospitalEvent, HospitalJob};
+use protocol::drive::{Crypto, JobId};
+use protocol::hospital::HospitalInput;
+use protocol::ids::{PartyId, QueryId, RoundId};
+use protocol::lease::Doing;
+use protocol::sealed::OpeningKey;
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::HospitalError;
+use super::node::Input;
+use super::observer::{Activity, Observer, Timed};
+use super::query::Answered;
+use super::site::Site;
+use super::slots::Slots;
+
+/// How far the computing is, for the coordinator's patience and for nobody else.
+#[derive(Default)]
+pub(super) struct Progress {
+    /// Pieces done since the process started.
+    pieces: AtomicU64,
+    of: AtomicU64,
+    /// Jobs before this one in the queue for a slot; 0 where it does not wait.
+    ahead: AtomicU64,
+    busy: AtomicU64,
+}
+
+impl Progress {
+    pub(super) fn doing(&self) -> Doing {
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        match (self.busy.load(Ordering::Relaxed), ahead) {
+            (0, _) => Doing::Idle,
+            (_, 0) => {
+                let (done, of) = (self.pieces.load(Ordering::Relaxed), self.of.load(Ordering::Relaxed));
+                Doing::Working { done, of }
+            }
+            (_, ahead) => Doing::Queued { ahead },
+        }
+    }
+
+    fn moved(&self, of: u64) {
+        self.pieces.fetch_add(1, Ordering::Relaxed);
+        self.of.store(of, Ordering::Relaxed);
+    }
+}
+
+/// An observer that counts what it passes on: every word of a computation is progress.
+pub(super) struct Counted {
+    pub(super) inner: Arc<dyn Observer>,
+    pub(super) progress: Arc<Progress>,
+}
+
+impl Observer for Counted {
+    fn activity(&self, party: PartyId, activity: Activity) {
+        let of = match activity {
+            Activity::Keys { of, .. } | Activity::Encrypting { of, .. } | Activity::Sharing { of, .. } => of as u64,
+            _ => 0,
+        };
+        self.progress.moved(of);
+        self.inner.activity(party, activity);
+    }
+    fn timed(&self, party: PartyId, round: RoundId, step: Timed, took: Duration) {
+        self.progress.moved(0);
+        self.inner.timed(party, round, step, took);
+    }
+    fn switched(&self, party: PartyId, query: QueryId, took: Duration) {
+        self.inner.switched(party, query, took);
+    }
+    fn trained(&self, party: PartyId, round: RoundId, loss: f64, samples: usize) {
+        self.inner.trained(party, round, loss, samples);
+    }
+    fn refused(&self, party: PartyId, reason: &str) {
+        self.inner.refused(party, reason);
+    }
+}
+
+/// A question of this site's own people, from its ticket to its answer.
+pub(super) struct Ticket {
+    pub(super) images: Vec<Array3<f32>>,
+    pub(super) reply: oneshot::Sender<Result<Answered, HospitalError>>,
+    pub(super) started: Instant,
+    pub(super) encrypt: Duration,
+    pub(super) query_bytes: u64,
+}
+
+/// All questions under way.
+#[derive(Clone, Default)]
+pub(super) struct Tickets(Arc<Mutex<BTreeMap<u64, Ticket>>>);
+
+impl Tickets {
+    pub(super) fn insert(&self, number: u64, ticket: Ticket) {
+        self.all().insert(number, ticket);
+    }
+    /// Answers a question; whoever asked may have gone, and the answer is then forgotten.
+    pub(super) fn reply(&self, number: u64, answer: Result<Answered, HospitalError>) {
+        if let Some(ticket) = self.all().remove(&number) {
+            let _ = ticket.reply.send(answer);
+        }
+    }
+    fn all(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Ticket>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The queue in front of the computing thread.
+pub(super) struct Worker {
+    jobs: queue::Sender<(JobId, HospitalJob)>,
+}
+
+impl Crypto for Worker {
+    type Job = HospitalJob;
+    fn start(&mut self, id: JobId, job: HospitalJob) {
+        // A thread that ended has said why; the driver hears of that.
+        let _ = self.jobs.send((id, job));
+    }
+}
+
+/// What the computing thread works with.
+pub(super) struct Bench {
+    pub(super) site: Site,
+    pub(super) opening: OpeningKey,
+    pub(super) slots: Slots,
+    pub(super) progress: Arc<Progress>,
+    pub(super) tickets: Tickets,
+}
+
+impl Bench {
+    /// Begins to work on a thread of its own, until the driver is gone.
+    pub(super) fn start(mut self, inputs: mpsc::Sender<Input>) -> Worker {
+        let (jobs, waiting) = queue::channel::<(JobId, HospitalJob)>();
+        std::thread::spawn(move || {
+            while let Ok((id, job)) = waiting.recv() {
+                self.progress.busy.store(1, Ordering::Relaxed);
+                let slot = self.slots.take(|ahead| self.progress.ahead.store(ahead, Ordering::Relaxed));
+                self.progress.ahead.store(0, Ordering::Relaxed);
+                self.progress.moved(0);
+                let input = match self.job(job) {
+                    Ok(done) => Input::Event(HospitalEvent::Done { job: id, done }),
+                    Err(error) => Input::Failed(error),
+                };
+                drop(slot);
+                self.progress.busy.store(0, Ordering::Relaxed);
+                if inputs.blocking_send(input).is_err() {
+                    return;
+                }
+            }
+        });
+        Worker { jobs }
+    }
+
+    /// Does one job.
+    ///
+    /// # Errors
+    /// [`HospitalError`] where this site cannot go on at all.
+    fn job(&mut self, job: HospitalJob) -> Result<HospitalDone, HospitalError> {
+        let party = self.site.plan.party;
+        let input = match job {
+            HospitalJob::DealKeys { roster, epoch_seed } => {
+                let (boxes, size_bytes) = self.site.deal_keys(&roster, epoch_seed)?;
+                HospitalInput::Dealt { boxes, size_bytes }
+            }
+            HospitalJob::OpenDealings { roster, boxes } => {
+                match self.site.open_dealings(&roster, &self.opening, &boxes)? {
+                    Some(group) => HospitalInput::DealingsOpened { group },
+                    None => HospitalInput::DealingsBad,
+                }
+            }
+            HospitalJob::RestoreKeys { epoch_seed } => {
+                self.site.restore_keys(epoch_seed)?;
+                return Ok(HospitalDone::Nothing);
+            }
+            HospitalJob::ServingShare { step, input } => {
+                self.site.observer.activity(party, Activity::Keys { done: 0, of: 1 });
+                HospitalInput::ServingShareMade { step, body: self.site.serving_share(step, input)? }
+            }
+            HospitalJob::TakePublicKey { key } => {
+                self.site.take_public_key(&key)?;
+                return Ok(HospitalDone::Nothing);
+            }
+            HospitalJob::Train { round } => match self.site.train(round) {
+                Ok(()) => HospitalInput::Trained { round },
+                Err(error @ (HospitalError::Train { .. } | HospitalError::Crypto { .. })) => {
+                    self.site.observer.refused(party, &error.to_string());
+                    HospitalInput::TrainingFailed { round }
+                }
+                Err(error) => return Err(error),
+            },
+            HospitalJob::Encrypt { round, attempt } => {
+                HospitalInput::Encrypted { round, attempt, body: self.site.encrypt(round, attempt)? }
+            }
+            HospitalJob::ReleaseShares(binding) => {
+                let (round, attempt) = (binding.round, binding.attempt);
+                match self.site.release_shares(&binding) {
+                    Ok(body) => HospitalInput::SharesMade { round, attempt, body },
+                    Err(error) => {
+                        self.site.observer.refused(party, &error.to_string());
+                        HospitalInput::ReleaseRefused { round, attempt, reject: Reject::AlreadyReleased }
+                    }
+                }
+            }
+            HospitalJob::OpenSum { binding, chunks } => {
+                let model = self.site.open_sum(&binding, &chunks)?;
+                HospitalInput::SumOpened { round: binding.round, attempt: binding.attempt, model }
+            }
+            HospitalJob::Adopt { round, model } => {
+                self.site.adopt(round, model)?;
+                return Ok(HospitalDone::Nothing);
+            }
+            HospitalJob::EncryptPublish { attempt, cohort } => {
+                HospitalInput::PublishEncrypted { attempt, body: self.site.encrypt_contribution(attempt, cohort)? }
+            }
+            HospitalJob::PrepareQuery { ticket, query, model, program } => {
+                return Ok(self.prepare(ticket, query, model, program));
+            }
+            HospitalJob::ReleaseSwitch { binding, result, asker } => {
+                let (query, started) = (binding.query, Instant::now());
+                match self.site.release_switch(&binding, &result, &asker) {
+                    Ok(body) => {
+                        self.site.observer.switched(party, query, started.elapsed());
+                        HospitalInput::SwitchMade { query, body }
+                    }
+                    Err(error) => {
+                        self.site.observer.refused(party, &error.to_string());
+                        HospitalInput::SwitchRefused { query, reject: Reject::AlreadyReleased }
+                    }
+                }
+            }
+            HospitalJob::ReadAnswer { ticket, query, answer } => {
+                self.read(ticket, query, &answer);
+                return Ok(HospitalDone::Nothing);
+            }
+        };
+        Ok(HospitalDone::Input(input))
+    }
+
+    fn prepare(
+        &mut self,
+        ticket: u64,
+        query: QueryId,
+        model: protocol::Digest,
+        program: protocol::Digest,
+    ) -> HospitalDone {
+        let Some(images) = self.tickets.all().get(&ticket).map(|ticket| ticket.images.clone()) else {
+            return HospitalDone::QuestionRefused { query };
+        };
+        let started = Instant::now();
+        match self.site.prepare_query(query, &images) {
+            Ok((prepared, first)) => {
+                if let Some(ticket) = self.tickets.all().get_mut(&ticket) {
+                    ticket.encrypt = started.elapsed();
+                    ticket.query_bytes = prepared.query_bytes;
+                }
+                let (asker_key, query_key, body) = (prepared.asker_key, prepared.query_key, prepared.body);
+                let ask = HospitalInput::Ask { query, program, model, asker_key, query_key, body };
+                HospitalDone::Asked { first, ask }
+            }
+            Err(error) => {
+                self.tickets.reply(ticket, Err(error));
+                HospitalDone::QuestionRefused { query }
+            }
+        }
+    }
+
+    fn read(&mut self, number: u64, query: QueryId, answer: &[u8]) {
+        let arrived = Instant::now();
+        let Some(ticket) = self.tickets.all().remove(&number) else { return };
+        self.site.query_key_sent();
+        let answered = self.site.read_answer(answer, ticket.images.len()).map(|logits| Answered {
+            query,
+            logits,
+            latency: ticket.started.elapsed(),
+            encrypt: ticket.encrypt,
+            decrypt: arrived.elapsed(),
+            query_bytes: ticket.query_bytes,
+            reply_bytes: answer.len() as u64,
+        });
+        // Whoever asked may have gone; the answer is then forgotten.
+        let _ = ticket.reply.send(answered);
+    }
+}

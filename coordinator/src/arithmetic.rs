@@ -1,0 +1,147 @@
+//! The coordinator's long work: each job on a thread of its own, its result back to the driver as an event.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use he_agg::aggregation::LaneLayout;
+use he_agg::multiparty::{Crs, Quorum};
+use he_infer::Program;
+use protocol::drive::coordinator::{CoordinatorEvent, CoordinatorJob, JobResult, KeysAdded, ModelAdded, SumMade};
+use protocol::drive::{Crypto, JobId};
+use protocol::ids::Digest;
+use protocol::roster::Roster;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use crate::aggregation::{self, SumContext};
+use crate::bodies::Bodies;
+use crate::compute::{Compute, Moved};
+use crate::encrypted_model;
+use crate::error::CoordinatorError;
+use crate::node::Input;
+use crate::observer::{Observer, Step};
+use crate::serving_engine::{Evaluated, ServingEngine};
+use crate::serving_keys;
+
+/// Everything that the arithmetic works with. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct Workshop {
+    pub(crate) roster: Roster,
+    pub(crate) layout: LaneLayout,
+    pub(crate) program: Arc<Program>,
+    pub(crate) bodies: Arc<Bodies>,
+    pub(crate) compute: Compute,
+    pub(crate) observer: Arc<dyn Observer>,
+    /// Keys and model, while serving.
+    pub(crate) engine: Arc<Mutex<Option<Arc<ServingEngine>>>>,
+}
+
+/// Starts jobs and brings their results back.
+pub(crate) struct Arithmetic {
+    pub(crate) workshop: Workshop,
+    pub(crate) runtime: Handle,
+    pub(crate) inputs: mpsc::Sender<Input>,
+}
+
+impl Crypto for Arithmetic {
+    type Job = CoordinatorJob;
+
+    fn start(&mut self, id: JobId, job: CoordinatorJob) {
+        let (workshop, inputs) = (self.workshop.clone(), self.inputs.clone());
+        self.runtime.spawn_blocking(move || {
+            // The process may be ending; then nobody waits for the result.
+            let done = |result| drop(inputs.blocking_send(Input::Event(CoordinatorEvent::Done { job: id, result })));
+            workshop.run(job, done);
+        });
+    }
+}
+
+impl Workshop {
+    fn run(&self, job: CoordinatorJob, done: impl Fn(JobResult) + Sync) {
+        let started = Instant::now();
+        match job {
+            CoordinatorJob::AddKeys { step, epoch_seed } => {
+                let parties = self.roster.parties();
+                let added = serving_keys::aggregate(&self.bodies, &self.program, parties, epoch_seed, step);
+                done(self.told(added, |body| JobResult::Keys(KeysAdded { step, body })));
+            }
+            CoordinatorJob::Combine { epoch_seed, round, attempt, cohort, decryptors, manifest, chunks } => {
+                let epoch = Digest(Crs::new(self.program.params().preset, epoch_seed.0).epoch());
+                let context = SumContext { epoch, round, attempt, cohort, decryptors, manifest };
+                let combined =
+                    aggregation::combine(&self.bodies, &self.layout, &context, chunks, &self.compute, &*self.observer);
+                let ms = milliseconds(started);
+                let moved = combined.as_ref().map_or_else(|_| Moved::default(), |combined| combined.moved);
+                self.observer.step(Step::Combined { round, cohort, decryptors, ms, moved });
+                let chunks = combined.map(|combined| combined.chunks);
+                done(self.told(chunks, |chunks| JobResult::Sum(SumMade { attempt, chunks })));
+            }
+            CoordinatorJob::AddModel { attempt, cohort, count } => {
+                let added = encrypted_model::add(&self.bodies, &self.program, attempt, cohort, count);
+                let stored = added.and_then(|digest| {
+                    // From here on the model is served, also after a restart.
+                    self.bodies.sync(encrypted_model::model_list(attempt))?;
+                    serving_keys::sync(&self.bodies)?;
+                    Ok(digest)
+                });
+                done(self.told(stored, |model| JobResult::Model(ModelAdded { attempt, model })));
+            }
+            CoordinatorJob::Load { published, epoch_seed } => {
+                let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
+                let quorum = Quorum { threshold: count(self.roster.threshold()), parties: count(self.roster.size()) };
+                let (bodies, program) = (Arc::clone(&self.bodies), Arc::clone(&self.program));
+                let loaded = ServingEngine::load(bodies, program, epoch_seed, published.attempt, quorum);
+                let engine = loaded.map(|mut engine| {
+                    engine.load_on(&self.compute, &self.observer);
+                    Arc::new(engine)
+                });
+                let engine = engine.map_err(|error| self.failed(&error)).ok();
+                let is_loaded = engine.is_some();
+                *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = engine;
+                done(JobResult::Loaded(is_loaded));
+            }
+            CoordinatorJob::Evaluate(batch) => match self.engine() {
+                None => batch.iter().for_each(|one| done(JobResult::Evaluated(one.query, None))),
+                Some(engine) => engine.evaluate(&batch, |one| {
+                    let Evaluated { query, result, ms, moved } = one;
+                    if result.is_ok() {
+                        self.observer.step(Step::Evaluated { query, ms, moved });
+                    }
+                    done(JobResult::Evaluated(query, result.map_err(|error| self.failed(&error)).ok()));
+                }),
+            },
+            CoordinatorJob::Switch(binding) => {
+                let query = binding.query;
+                let answer = self.engine().map(|engine| engine.combine(&binding));
+                if let Some(Ok(_)) = &answer {
+                    self.observer.step(Step::Switched { query, ms: milliseconds(started) });
+                }
+                let answer = answer.and_then(|answer| answer.map_err(|error| self.failed(&error)).ok());
+                done(JobResult::Switched(query, answer));
+            }
+        }
+    }
+
+    fn engine(&self) -> Option<Arc<ServingEngine>> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn failed(&self, error: &CoordinatorError) {
+        self.observer.step(Step::Failed { what: error.to_string() });
+    }
+
+    /// A result for the driver: what the disk kept from ending is begun again.
+    fn told<T>(&self, result: Result<T, CoordinatorError>, of: impl FnOnce(Option<T>) -> JobResult) -> JobResult {
+        match result {
+            Ok(value) => of(Some(value)),
+            Err(error) => {
+                self.failed(&error);
+                if error.is_storage() { JobResult::Again } else { of(None) }
+            }
+        }
+    }
+}
+
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}

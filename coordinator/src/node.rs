@@ -1,0 +1,274 @@
+//! The coordinator's process: one thread for the driver, threads for arithmetic, a handler for calls.
+//!
+//! What is decided and in which order it is carried out is the driver's (`protocol::drive::coordinator`); this file
+//! brings it together with a disk, processors, a clock and whatever brings the calls.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use he_agg::aggregation::LaneLayout;
+use he_infer::Program;
+use protocol::campaign::OrderKind;
+use protocol::drive::coordinator::{CoordinatorConfig, CoordinatorDriver, CoordinatorEvent, CoordinatorNote};
+use protocol::drive::{Alarm, Outside};
+use protocol::net::Handler;
+use protocol::party_set::PartySet;
+use protocol::roster::Roster;
+use protocol::signature::SigningKey;
+use protocol::store::Journal;
+use protocol::terms::Terms;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+
+use crate::arithmetic::{Arithmetic, Workshop};
+use crate::bodies::Bodies;
+use crate::compute::Compute;
+use crate::desk::{Desk, Waiting};
+use crate::disk::Disk;
+use crate::error::CoordinatorError;
+use crate::observer::{Observer, Step};
+use crate::serving_engine::QUERIES_TOGETHER_MAX;
+
+/// Events that may wait for the driver; further calls wait in their connections, which are bounded themselves.
+const INPUTS_WAITING_MAX: usize = 1_024;
+/// Notes that may wait for whoever watches; the driver then waits as well.
+const NOTES_WAITING_MAX: usize = 1_024;
+/// Longest time between two looks at the clock.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long hospitals may read the last entry.
+const FAREWELL: Duration = Duration::from_millis(400);
+
+/// What happens to the process.
+pub(crate) enum Input {
+    Event(CoordinatorEvent),
+    /// It ends at once, as by a power cut.
+    Kill,
+}
+
+/// What the coordinator has to know. Nothing in it is secret, and no data.
+pub struct CoordinatorPlan {
+    /// Members, threshold, keys.
+    pub roster: Roster,
+    /// What the members approved.
+    pub terms: Terms,
+    /// Where integers lie inside a ciphertext of an update.
+    pub layout: LaneLayout,
+    /// The network as operations over ciphertexts; its preset is the serving preset.
+    pub program: Arc<Program>,
+}
+
+/// Everything with which a coordinator starts.
+pub struct CoordinatorSetup<'a> {
+    /// Its folder; everything in it may be shown to a stranger.
+    pub folder: &'a Path,
+    /// Signs log entries.
+    pub key: SigningKey,
+    /// What it knows of the plan.
+    pub plan: CoordinatorPlan,
+    /// Where its arithmetic happens.
+    pub compute: Compute,
+    /// Hears its steps.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// How the campaign stands, for whoever looks.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// The step under way, in words.
+    pub step: String,
+    /// Who is awaited.
+    pub awaited: PartySet,
+    /// Hospitals whose lease runs.
+    pub live: PartySet,
+    /// Whether queries are taken.
+    pub is_serving: bool,
+    /// Results switched in this key epoch.
+    pub releases: u64,
+}
+
+/// A running coordinator.
+pub struct Coordinator {
+    inputs: mpsc::Sender<Input>,
+    notes: mpsc::Receiver<CoordinatorNote>,
+    handler: Arc<Desk>,
+    status: watch::Receiver<Status>,
+    driving: tokio::task::JoinHandle<Result<(), CoordinatorError>>,
+}
+
+impl Coordinator {
+    /// Opens the folder and goes on where its log leaves off; a fresh one begins with the ceremony. Calls come through
+    /// [`Coordinator::handler`].
+    ///
+    /// # Errors
+    /// [`CoordinatorError`] where the folder cannot be used, is damaged, or belongs to other hospitals or another key
+    /// epoch.
+    pub fn start(setup: CoordinatorSetup<'_>) -> Result<Self, CoordinatorError> {
+        let CoordinatorSetup { folder, key, plan, compute, observer } = setup;
+        let io = |source| CoordinatorError::Io { action: "create", path: folder.to_path_buf(), source };
+        std::fs::create_dir_all(folder).map_err(io)?;
+        let journal = Arc::new(Journal::open(&folder.join("journal.sqlite"))?);
+        let bodies = Arc::new(Bodies::open(&folder.join("spool"), Arc::clone(&journal))?);
+        let CoordinatorPlan { roster, terms, layout, program } = plan;
+        let (sender, inputs) = mpsc::channel(INPUTS_WAITING_MAX);
+        let waiting = Waiting::default();
+        let handler = Arc::new(Desk { roster: roster.clone(), waiting: waiting.clone(), inputs: sender.clone() });
+        let workshop = Workshop {
+            roster: roster.clone(),
+            layout,
+            program,
+            bodies: Arc::clone(&bodies),
+            compute,
+            observer: Arc::clone(&observer),
+            engine: Arc::default(),
+        };
+        let runtime = Handle::current();
+        let alarm = Alarm::default();
+        let outside = Outside {
+            store: Disk { journal, bodies },
+            net: waiting,
+            crypto: Arithmetic { workshop, runtime: runtime.clone(), inputs: sender.clone() },
+            clock: alarm.clone(),
+        };
+        let batch_max = rayon::current_num_threads().max(QUERIES_TOGETHER_MAX);
+        let config = CoordinatorConfig { roster, terms, key, batch_max };
+        let driver = CoordinatorDriver::open(config, outside)
+            .map_err(|source| CoordinatorError::Resume { folder: folder.to_path_buf(), source })?;
+        let (telling, notes) = mpsc::channel(NOTES_WAITING_MAX);
+        let (showing, status) = watch::channel(Status::default());
+        let process = Process { driver, inputs, alarm, observer, notes: telling, status: showing };
+        let folder = folder.to_path_buf();
+        let driving = tokio::task::spawn_blocking(move || {
+            process.drive(&runtime).map_err(|source| CoordinatorError::Resume { folder, source })
+        });
+        Ok(Self { inputs: sender, notes, handler, status, driving })
+    }
+
+    /// Answers hospitals' calls.
+    pub fn handler(&self) -> Arc<dyn Handler> {
+        Arc::clone(&self.handler) as Arc<dyn Handler>
+    }
+
+    /// What is under way now.
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// The next thing worth telling; `None` when all is over.
+    pub async fn next(&mut self) -> Option<CoordinatorNote> {
+        self.notes.recv().await
+    }
+
+    /// The status once queries are taken.
+    pub async fn serving(&self) -> Status {
+        let mut status = self.status.clone();
+        // A process that ended leaves its last status.
+        match status.wait_for(|status| status.is_serving).await {
+            Ok(status) => status.clone(),
+            Err(_) => self.status(),
+        }
+    }
+
+    /// Orders something.
+    pub async fn order(&self, kind: OrderKind) {
+        // A process that ended needs no orders.
+        let _ = self.inputs.send(Input::Event(CoordinatorEvent::Order(kind))).await;
+    }
+
+    /// Tells the hospitals that the participation ends.
+    pub async fn end(&self, reason: &str) {
+        // A process that ended has told them.
+        let _ = self.inputs.send(Input::Event(CoordinatorEvent::End { reason: reason.to_owned() })).await;
+    }
+
+    /// Ends the process at once, as a power cut would; what it had stored is there for the next one.
+    pub async fn kill(&self) {
+        let _ = self.inputs.send(Input::Kill).await;
+    }
+
+    /// Waits until the driver has ended.
+    ///
+    /// # Errors
+    /// [`CoordinatorError`] where the stored phase was damaged, or the thread died.
+    pub async fn ended(mut self) -> Result<(), CoordinatorError> {
+        // Notes that nobody reads any more must not hold it up.
+        while self.notes.recv().await.is_some() {}
+        self.driving.await.map_err(|_| CoordinatorError::Abandoned)?
+    }
+}
+
+/// What the driver's thread owns.
+struct Process {
+    driver: CoordinatorDriver<Disk, Waiting, Arithmetic, Alarm>,
+    inputs: mpsc::Receiver<Input>,
+    alarm: Alarm,
+    observer: Arc<dyn Observer>,
+    notes: mpsc::Sender<CoordinatorNote>,
+    status: watch::Sender<Status>,
+}
+
+impl Process {
+    fn drive(mut self, runtime: &Handle) -> Result<(), protocol::drive::coordinator::ResumeError> {
+        self.driver.start()?;
+        loop {
+            self.tell();
+            if self.driver.has_stopped() {
+                break;
+            }
+            // A tick comes only when nothing else waits: what was received before it has been handled.
+            let wait = self.alarm.left().min(LOOK);
+            let event = match self.inputs.try_recv() {
+                Ok(Input::Event(event)) => event,
+                Ok(Input::Kill) => return Ok(()),
+                Err(_) => match runtime.block_on(async { tokio::time::timeout(wait, self.inputs.recv()).await }) {
+                    Ok(Some(Input::Event(event))) => event,
+                    Ok(Some(Input::Kill) | None) => return Ok(()),
+                    Err(_) => CoordinatorEvent::Wake,
+                },
+            };
+            self.driver.on(event);
+        }
+        // Hospitals read the last entry; replies under way have the server's own time.
+        let until = tokio::time::Instant::now() + FAREWELL;
+        while let Ok(Some(Input::Event(event))) =
+            runtime.block_on(async { tokio::time::timeout_at(until, self.inputs.recv()).await })
+        {
+            self.driver.on(event);
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self) {
+        let (step, awaited) = self.driver.awaited();
+        let awaited = awaited.into_iter().map(|(party, ..)| party).collect();
+        let releases = self.driver.releases();
+        let (live, is_serving) = (self.driver.live(), releases.is_some());
+        let status = Status { step, awaited, live, is_serving, releases: releases.unwrap_or(0) };
+        self.status.send_replace(status);
+        for note in self.driver.take_notes() {
+            if let Some(step) = step_of(&note) {
+                self.observer.step(step);
+            }
+            // Nobody may be watching.
+            let _ = self.notes.blocking_send(note);
+        }
+    }
+}
+
+fn step_of(note: &CoordinatorNote) -> Option<Step> {
+    use protocol::campaign::PhaseEnd;
+    use protocol::round::RoundEnd;
+    Some(match note {
+        CoordinatorNote::AddingKeys(step) => Step::KeyStep { step: *step },
+        CoordinatorNote::Lapsed(party) => Step::Lost(*party),
+        CoordinatorNote::Returned(party) => Step::Returned(*party),
+        CoordinatorNote::Abandoned { round, attempt, lost } => {
+            Step::Abandoned { round: *round, attempt: *attempt, lost: *lost }
+        }
+        CoordinatorNote::Ended(PhaseEnd::Round(round, RoundEnd::Void { reason, .. })) => {
+            Step::Void { round: *round, reason: *reason }
+        }
+        CoordinatorNote::StoreFault(what) => Step::Failed { what: what.clone() },
+        _ => return None,
+    })
+}

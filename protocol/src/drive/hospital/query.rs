@@ -1,0 +1,73 @@
+//! Questions of this site's own people, from their ticket to the answer or the reason why there is none.
+
+use crate::blob::{BlobId, BlobKind, BodyRoot};
+use crate::drive::hospital::outgoing::Outgoing;
+use crate::drive::hospital::work::Work;
+use crate::drive::hospital::{HospitalDriver, HospitalJob, HospitalNote};
+use crate::drive::{Clock, Crypto, HospitalNet, Store, Stream};
+use crate::hospital::HospitalInput;
+use crate::ids::QueryId;
+use crate::limits::QUERIES_QUEUED_PER_ASKER_MAX;
+
+/// A question whose answer is awaited.
+pub(super) struct Pending {
+    pub(super) ticket: u64,
+    due_ms: u64,
+    /// Stored bodies to be sent before the query's own.
+    first: Vec<BlobId>,
+}
+
+impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalDriver<S, N, C, K> {
+    /// Takes the next question, if the model is published and not too many are under way.
+    pub(super) fn ask_next(&mut self) {
+        let Some((model, program)) = self.published else { return };
+        while self.preparing.is_none() && self.pending.len() < QUERIES_QUEUED_PER_ASKER_MAX {
+            let Some(ticket) = self.questions.pop_front() else { return };
+            // On disk before it is used, so that a number is never used again.
+            let Ok(taken) = self.store.append(Stream::Queries, &[]) else {
+                self.notes.push(HospitalNote::NoAnswer { ticket, query: None, reject: None });
+                continue;
+            };
+            let query = QueryId::new(self.party, taken + 1);
+            self.preparing = Some(query);
+            let due_ms = self.clock.now_ms().saturating_add(self.answer_within_ms);
+            self.pending.insert(query, Pending { ticket, due_ms, first: Vec::new() });
+            self.clock.wake_at(due_ms);
+            self.work.push_back(Work::Ready(HospitalJob::PrepareQuery { ticket, query, model, program }));
+        }
+    }
+
+    /// A question is encrypted.
+    pub(super) fn asked(&mut self, first: Vec<BlobId>, ask: HospitalInput) {
+        let Some(query) = self.preparing.take() else { return };
+        if let Some(pending) = self.pending.get_mut(&query) {
+            pending.first = first;
+            self.feed(ask);
+        }
+    }
+
+    /// Sends the key to which the answer is to be switched, then the encrypted images; nothing of a refused query.
+    pub(super) fn upload_query(&mut self, query: QueryId, body: BodyRoot) {
+        let Some(pending) = self.pending.get_mut(&query) else { return };
+        for id in std::mem::take(&mut pending.first) {
+            self.outgoing.push_back(Outgoing::single(id, query));
+        }
+        let first = BlobId::query(BlobKind::Query, query, Some(self.party), 0);
+        self.outgoing.push_back(Outgoing::upload(first, body, Some(query)));
+    }
+
+    /// Ends one question without an answer.
+    pub(super) fn no_answer(&mut self, query: QueryId, reject: Option<crate::reject::Reject>) {
+        if let Some(Pending { ticket, .. }) = self.pending.remove(&query) {
+            self.notes.push(HospitalNote::NoAnswer { ticket, query: Some(query), reject });
+        }
+    }
+
+    /// Ends the wait for answers that are overdue, for example because the coordinator restarted meanwhile.
+    pub(super) fn give_up_overdue(&mut self) {
+        let now_ms = self.clock.now_ms();
+        let overdue = self.pending.iter().filter(|(_, pending)| now_ms >= pending.due_ms);
+        let overdue: Vec<QueryId> = overdue.map(|(query, _)| *query).collect();
+        overdue.into_iter().for_each(|query| self.no_answer(query, None));
+    }
+}

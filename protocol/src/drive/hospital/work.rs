@@ -1,0 +1,263 @@
+//! Work in order: first the bodies that it needs, several under way at once, each checked, then the job.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::blob::{BlobId, BlobKind, BodyRoot};
+use crate::drive::hospital::{AGAIN_MS, HospitalDone, HospitalDriver, HospitalJob, HospitalNote, Purpose};
+use crate::drive::{Clock, Crypto, HospitalNet, JobId, Store};
+use crate::exchange::{Answer, Call};
+use crate::hospital::{HospitalInput, ShareBinding, SwitchBinding};
+use crate::ids::{Digest, PartyId, QueryId, RoundId};
+use crate::message::KeyStep;
+use crate::reject::Reject;
+use crate::roster::Roster;
+
+/// Bodies that are fetched at once.
+const FETCHES_MAX: usize = 4;
+
+/// A piece of work.
+pub(super) enum Work {
+    /// Needs nothing.
+    Ready(HospitalJob),
+    /// Needs bodies first.
+    Fetch { wanted: Vec<Wanted>, then: Then },
+}
+
+/// A body to fetch, and what it must be.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    id: BlobId,
+    check: Check,
+}
+
+#[derive(Clone, Copy)]
+enum Check {
+    Digest(Digest),
+    /// A list of this one body.
+    Single(BodyRoot),
+}
+
+/// What the bodies are for.
+pub(super) enum Then {
+    OpenDealings { roster: Roster, dealers: Vec<PartyId> },
+    ServingShare { step: KeyStep },
+    PublicKey,
+    OpenSum { binding: ShareBinding },
+    Switch { binding: SwitchBinding },
+    Answer { ticket: u64, query: QueryId },
+}
+
+/// The work under way.
+#[expect(clippy::large_enum_variant, reason = "a driver has one")]
+pub(super) enum Running {
+    Fetching { to_ask: VecDeque<usize>, wanted: Vec<Wanted>, got: Vec<Option<Bytes>>, then: Then },
+    Job(JobId),
+}
+
+impl Wanted {
+    fn digest(id: BlobId, digest: Digest) -> Self {
+        Self { id, check: Check::Digest(digest) }
+    }
+
+    fn single(id: BlobId, root: BodyRoot) -> Self {
+        Self { id, check: Check::Single(root) }
+    }
+
+    fn is(&self, body: &Bytes) -> bool {
+        let found = Digest::of_bytes(body);
+        match self.check {
+            Check::Digest(digest) => found == digest,
+            Check::Single(root) => BodyRoot::of(&[found], body.len() as u64) == root,
+        }
+    }
+}
+
+impl Work {
+    pub(super) fn open_dealings(roster: Roster, own: PartyId, boxes: &[(PartyId, Digest)]) -> Self {
+        let place = |dealer| BlobId::ceremony(BlobKind::Dealing, Some(dealer), u32::from(own.number()));
+        let wanted = boxes.iter().map(|(dealer, digest)| Wanted::digest(place(*dealer), *digest)).collect();
+        let dealers = boxes.iter().map(|(dealer, _)| *dealer).collect();
+        Self::Fetch { wanted, then: Then::OpenDealings { roster, dealers } }
+    }
+
+    pub(super) fn serving_share(step: KeyStep, input: Option<BodyRoot>) -> Self {
+        match input {
+            None => Self::Ready(HospitalJob::ServingShare { step, input: None }),
+            Some(root) => {
+                let id = BlobId::ceremony(BlobKind::RelinRoundOne, None, 0);
+                Self::Fetch { wanted: vec![Wanted::single(id, root)], then: Then::ServingShare { step } }
+            }
+        }
+    }
+
+    pub(super) fn public_key(root: BodyRoot) -> Self {
+        let id = BlobId::ceremony(BlobKind::PublicKey, None, 0);
+        Self::Fetch { wanted: vec![Wanted::single(id, root)], then: Then::PublicKey }
+    }
+
+    pub(super) fn open_sum(binding: ShareBinding, chunks: &[Digest]) -> Self {
+        let place = |index| BlobId::round(BlobKind::SumChunk, binding.round, binding.attempt, None, index);
+        let wanted = (0..).zip(chunks).map(|(index, digest)| Wanted::digest(place(index), *digest)).collect();
+        Self::Fetch { wanted, then: Then::OpenSum { binding } }
+    }
+
+    pub(super) fn switch(binding: SwitchBinding) -> Self {
+        let result = BlobId::query(BlobKind::QueryResult, binding.query, None, 0);
+        let asker = BlobId::query(BlobKind::AskerKey, binding.query, Some(binding.asker), 0);
+        let wanted = vec![Wanted::single(result, binding.result), Wanted::digest(asker, binding.asker_key)];
+        Self::Fetch { wanted, then: Then::Switch { binding } }
+    }
+
+    pub(super) fn answer(ticket: u64, query: QueryId, root: BodyRoot) -> Self {
+        let id = BlobId::query(BlobKind::Answer, query, None, 0);
+        Self::Fetch { wanted: vec![Wanted::single(id, root)], then: Then::Answer { ticket, query } }
+    }
+
+    /// Whether it is of no use once this round has no result.
+    pub(super) fn is_of(&self, round: RoundId) -> bool {
+        match self {
+            Self::Ready(HospitalJob::Train { round: of } | HospitalJob::Encrypt { round: of, .. }) => *of == round,
+            Self::Fetch { then: Then::OpenSum { binding }, .. } => binding.round == round,
+            _ => false,
+        }
+    }
+}
+
+impl Then {
+    fn job(self, bodies: Vec<Bytes>) -> HospitalJob {
+        let mut bodies = bodies.into_iter();
+        match self {
+            Self::OpenDealings { roster, dealers } => {
+                HospitalJob::OpenDealings { roster, boxes: dealers.into_iter().zip(bodies).collect() }
+            }
+            Self::ServingShare { step } => HospitalJob::ServingShare { step, input: bodies.next() },
+            Self::PublicKey => HospitalJob::TakePublicKey { key: bodies.next().unwrap_or_default() },
+            Self::OpenSum { binding } => HospitalJob::OpenSum { binding, chunks: bodies.collect() },
+            Self::Switch { binding } => {
+                let mut next = || bodies.next().unwrap_or_default();
+                HospitalJob::ReleaseSwitch { binding, result: next(), asker: next() }
+            }
+            Self::Answer { ticket, query } => {
+                HospitalJob::ReadAnswer { ticket, query, answer: bodies.next().unwrap_or_default() }
+            }
+        }
+    }
+}
+
+impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalDriver<S, N, C, K> {
+    /// Begins the next work, and asks for the bodies that the one under way needs.
+    pub(super) fn work_on(&mut self) {
+        loop {
+            match self.running.take() {
+                None => match self.work.pop_front() {
+                    None => return,
+                    Some(Work::Ready(job)) => self.start_job(job),
+                    Some(Work::Fetch { wanted, then }) => {
+                        let (to_ask, got) = ((0..wanted.len()).collect(), vec![None; wanted.len()]);
+                        self.running = Some(Running::Fetching { to_ask, wanted, got, then });
+                    }
+                },
+                Some(Running::Fetching { wanted, got, then, .. }) if got.iter().all(Option::is_some) => {
+                    drop(wanted);
+                    self.start_job(then.job(got.into_iter().flatten().collect()));
+                }
+                Some(Running::Fetching { mut to_ask, wanted, got, then }) => {
+                    if self.clock.now_ms() >= self.fetch_at_ms {
+                        let is_fetch = |purpose: &&Purpose| matches!(purpose, Purpose::Fetch { .. });
+                        while self.calls.values().filter(is_fetch).count() < FETCHES_MAX
+                            && let Some(place) = to_ask.pop_front()
+                        {
+                            self.call(Purpose::Fetch { place }, Call::Get { id: wanted[place].id });
+                        }
+                    }
+                    self.running = Some(Running::Fetching { to_ask, wanted, got, then });
+                    return;
+                }
+                Some(job @ Running::Job(_)) => {
+                    self.running = Some(job);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn start_job(&mut self, job: HospitalJob) {
+        if let HospitalJob::ReadAnswer { query, .. } = &job {
+            // The answer is here: whoever asked hears from the job.
+            self.pending.remove(query);
+        }
+        self.jobs_started += 1;
+        let id = JobId(self.jobs_started);
+        self.running = Some(Running::Job(id));
+        self.crypto.start(id, job);
+    }
+
+    /// The answer to a fetch.
+    pub(super) fn fetched(&mut self, place: usize, answer: Result<Answer, Reject>) {
+        self.pieces += 1;
+        let now_ms = self.clock.now_ms();
+        let Some(Running::Fetching { to_ask, wanted, got, .. }) = &mut self.running else { return };
+        let Some(expected) = wanted.get(place) else { return };
+        let reject = match answer {
+            Ok(Answer::Body(body)) if expected.is(&body) => {
+                got[place] = Some(body);
+                return;
+            }
+            Ok(_) => {
+                self.notes.push(HospitalNote::Altered(expected.id));
+                Reject::BodyDiffers
+            }
+            Err(Reject::Storage | Reject::Stopping | Reject::RetryAfter) => {
+                to_ask.push_back(place);
+                self.fetch_at_ms = now_ms.saturating_add(AGAIN_MS);
+                return self.clock.wake_at(self.fetch_at_ms);
+            }
+            Err(reject) => {
+                self.notes.push(HospitalNote::RefusedThere(reject));
+                reject
+            }
+        };
+        if let Some(Running::Fetching { then, .. }) = self.running.take() {
+            // Answers to the other fetches of this work find nothing that waits for them.
+            self.calls.retain(|_, purpose| !matches!(purpose, Purpose::Fetch { .. }));
+            self.cannot(then, reject);
+        }
+    }
+
+    /// A body that the work needs is not to be had.
+    fn cannot(&mut self, then: Then, reject: Reject) {
+        match then {
+            Then::OpenDealings { .. } => self.feed(HospitalInput::DealingsBad),
+            Then::OpenSum { binding } => {
+                let (round, attempt) = (binding.round, binding.attempt);
+                self.feed(HospitalInput::SumOpened { round, attempt, model: None });
+            }
+            // The coordinator keeps the bodies of a query only while it is under way.
+            Then::Switch { binding } => {
+                self.feed(HospitalInput::SwitchRefused { query: binding.query, reject: Reject::BodyDiffers });
+            }
+            Then::Answer { query, .. } => self.no_answer(query, Some(reject)),
+            Then::ServingShare { .. } | Then::PublicKey => {}
+        }
+    }
+
+    /// A job ended.
+    pub(super) fn job_done(&mut self, job: JobId, done: HospitalDone) {
+        if !matches!(self.running, Some(Running::Job(running)) if running == job) {
+            return;
+        }
+        self.running = None;
+        self.pieces += 1;
+        match done {
+            HospitalDone::Nothing => self.notes.push(HospitalNote::Waiting),
+            HospitalDone::Input(input) => self.feed(input),
+            HospitalDone::Asked { first, ask } => self.asked(first, ask),
+            HospitalDone::QuestionRefused { query } => {
+                self.pending.remove(&query);
+                self.preparing = None;
+            }
+        }
+    }
+}

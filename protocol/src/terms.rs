@@ -1,0 +1,84 @@
+//! What every hospital approves before it deals a key: one value with one digest.
+//!
+//! Both roles take their limits from here and from nowhere else, so that what was approved is what is enforced.
+
+use crate::codec::wire_struct;
+use crate::ids::Digest;
+
+/// The terms of one consortium's training and serving. Their digest stands in every round's opening and every head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Digest of the resolved experiment: network, training, seed, clip, data shape, split.
+    pub experiment: Digest,
+    /// Digest of both parameter sets and of the lanes.
+    pub parameters: Digest,
+    /// Digest of the program that is served.
+    pub program: Digest,
+    /// Digest of the model that training starts from.
+    pub initial_model: Digest,
+    /// Rounds to close before the model is published.
+    pub rounds: u32,
+    /// Ciphertexts per update.
+    pub chunks: u32,
+    /// Fewest updates for a round to count; the threshold applies as well.
+    pub min_cohort: u16,
+    /// Attempts before a round is void, 1..=8.
+    pub attempts_max: u32,
+    /// Spare attempts that hospitals upload at once, 0..=2.
+    pub attempts_ahead: u32,
+    /// Flooding budget of training in one key epoch: chunks for which shares may be released.
+    pub tau_aggregation: u64,
+    /// Flooding budget of serving in one key epoch: results that may be switched.
+    pub tau_serving: u64,
+    /// Queries that one hospital may ask in one key epoch.
+    pub queries_per_asker_max: u64,
+    /// How long a hospital may stand still, in ms, before the others go on without it.
+    pub patience_ms: u64,
+    /// Longest time for a round's uploads, and for each later step of it, in ms.
+    pub round_deadline_ms: u64,
+    /// Longest time for the bodies of a query, and for the shares of its release, in ms.
+    pub query_deadline_ms: u64,
+}
+
+wire_struct!(Terms {
+    experiment: Digest,
+    parameters: Digest,
+    program: Digest,
+    initial_model: Digest,
+    rounds: u32,
+    chunks: u32,
+    min_cohort: u16,
+    attempts_max: u32,
+    attempts_ahead: u32,
+    tau_aggregation: u64,
+    tau_serving: u64,
+    queries_per_asker_max: u64,
+    patience_ms: u64,
+    round_deadline_ms: u64,
+    query_deadline_ms: u64,
+});
+
+impl Terms {
+    /// What an officer approves and every round names.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of("consilium terms v1", self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Wire;
+
+    #[test]
+    fn every_byte_of_the_terms_is_under_their_digest() {
+        let bytes: Vec<u8> = (0..Terms::BYTES_MIN).map(|place| u8::try_from(place % 251).unwrap()).collect();
+        let terms = Terms::from_bytes(&bytes).unwrap();
+        for place in 0..bytes.len() {
+            let mut other = bytes.clone();
+            other[place] ^= 1;
+            assert_ne!(Terms::from_bytes(&other).unwrap().digest(), terms.digest(), "byte {place}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What goes wrong in one simulated federation, and when. One seed is one schedule.
+
+use crate::rng::Rng;
+
+/// A moment of a round, seen from one hospital.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    BeforeUpload,
+    AfterUpload,
+    BeforeAcceptance,
+    BeforeShare,
+}
+
+/// Who breaks, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Crash {
+    /// A hospital dies at a named moment, for good.
+    At { party: u16, round: u32, moment: Moment },
+    /// A hospital dies at its n-th write, before or after it is durable, and comes back or not.
+    AtWrite { party: u16, write: u64, is_written: bool, back_after_ms: Option<u64> },
+    /// The coordinator dies at its n-th write, and comes back.
+    Coordinator { write: u64, is_written: bool, back_after_ms: u64 },
+    /// A hospital's training never ends, while it goes on calling.
+    Hangs { party: u16, round: u32 },
+}
+
+/// What the network does to calls and answers, and the disks to writes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Faults {
+    pub(crate) loss_percent: u64,
+    pub(crate) duplicate_percent: u64,
+    pub(crate) delay_ms_max: u64,
+    /// Of the coordinator's writes.
+    pub(crate) disk_percent: u64,
+}
+
+/// One schedule.
+#[derive(Clone, Debug)]
+pub(crate) struct Schedule {
+    pub(crate) parties: u16,
+    pub(crate) rounds: u32,
+    pub(crate) attempts_ahead: u32,
+    pub(crate) patience_ms: u64,
+    pub(crate) faults: Faults,
+    pub(crate) crashes: Vec<Crash>,
+    /// What an oracle that works must find.
+    pub(crate) planted: Option<Planted>,
+}
+
+/// A bug between the coordinator's driver and the bytes it has added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Planted {
+    /// One member's update is left out.
+    Drops,
+    /// One member's update is added twice, another's not at all.
+    Doubles,
+    /// One member's update is taken from another round's attempt.
+    Swaps,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        let faults = Faults { loss_percent: 0, duplicate_percent: 0, delay_ms_max: 20, disk_percent: 0 };
+        Self {
+            parties: 5,
+            rounds: 3,
+            attempts_ahead: 1,
+            patience_ms: 2_000,
+            faults,
+            crashes: Vec::new(),
+            planted: None,
+        }
+    }
+}
+
+impl Schedule {
+    pub(crate) fn of(parties: u16) -> Self {
+        Self { parties, ..Self::default() }
+    }
+
+    pub(crate) fn random(seed: u64) -> Self {
+        let mut rng = Rng::new(seed ^ 0x5eed);
+        let parties = if rng.percent(10) { 7 } else { 3 + u16::try_from(rng.below(3)).unwrap() };
+        let faults = Faults {
+            loss_percent: rng.below(25),
+            duplicate_percent: rng.below(25),
+            delay_ms_max: 5 + rng.below(100),
+            disk_percent: if rng.percent(25) { rng.below(20) } else { 0 },
+        };
+        let crashes = (0..rng.below(4)).map(|_| Self::random_crash(&mut rng, parties)).collect();
+        let attempts_ahead = u32::try_from(rng.below(3)).unwrap();
+        Self { parties, rounds: 2, attempts_ahead, faults, crashes, ..Self::default() }
+    }
+
+    fn random_crash(rng: &mut Rng, parties: u16) -> Crash {
+        let party = 1 + u16::try_from(rng.below(u64::from(parties))).unwrap();
+        let is_written = rng.percent(50);
+        match rng.below(10) {
+            0..3 => {
+                let moments =
+                    [Moment::BeforeUpload, Moment::AfterUpload, Moment::BeforeAcceptance, Moment::BeforeShare];
+                let round = 1 + u32::try_from(rng.below(2)).unwrap();
+                Crash::At { party, round, moment: moments[usize::try_from(rng.below(4)).unwrap()] }
+            }
+            3..7 => {
+                let back_after_ms = rng.percent(70).then(|| 50 + rng.below(4_000));
+                Crash::AtWrite { party, write: rng.below(90), is_written, back_after_ms }
+            }
+            7..9 => Crash::Coordinator { write: rng.below(220), is_written, back_after_ms: 20 + rng.below(4_000) },
+            _ => Crash::Hangs { party, round: 1 + u32::try_from(rng.below(2)).unwrap() },
+        }
+    }
+}

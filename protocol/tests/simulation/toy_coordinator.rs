@@ -1,0 +1,125 @@
+//! The coordinator's work with toy cryptography: it adds the bytes that hospitals sent, and knows no secret.
+
+use bytes::Bytes;
+use protocol::blob::{BlobId, BlobKind};
+use protocol::drive::coordinator::{CoordinatorJob, JobResult, KeysAdded, ModelAdded, SumMade};
+use protocol::drive::{Store, StoreFault};
+use protocol::{BodyRoot, Digest, PartyId, PartySet, QueryId, RoundId};
+
+use crate::schedule::Planted;
+use crate::sim_store::SimStore;
+use crate::toy::Lanes;
+
+pub(crate) struct ToyCoordinator {
+    pub(crate) store: SimStore,
+    pub(crate) parties: PartySet,
+    pub(crate) planted: Option<Planted>,
+    /// The published model, while serving.
+    pub(crate) model: Option<Lanes>,
+}
+
+impl ToyCoordinator {
+    /// Does a job; one result, or one per query of a batch.
+    pub(crate) fn run(&mut self, job: CoordinatorJob) -> Vec<JobResult> {
+        match job {
+            CoordinatorJob::AddKeys { step, .. } => {
+                let place = |party| BlobId::ceremony(step.blob_kind(), party, 0);
+                let sum = self.sum(self.parties, |party| place(Some(party)));
+                let body = sum.and_then(|sum| self.put(place(None), sum.to_bytes()));
+                if let Err(StoreFault::Failed { .. }) = body {
+                    return vec![JobResult::Again];
+                }
+                vec![JobResult::Keys(KeysAdded { step, body: body.ok() })]
+            }
+            CoordinatorJob::Combine { round, attempt, cohort, decryptors, .. } => {
+                let place = |kind, party| BlobId::round(kind, round, attempt, party, 0);
+                let mut updates: Vec<BlobId> =
+                    cohort.iter().map(|party| place(BlobKind::UpdateChunk, Some(party))).collect();
+                match self.planted {
+                    Some(Planted::Drops) => drop(updates.pop()),
+                    Some(Planted::Doubles) => updates[0] = updates[1],
+                    Some(Planted::Swaps) => {
+                        let other = updates[0].attempt + 1;
+                        updates[0] = BlobId { attempt: other, ..updates[0] };
+                    }
+                    None => {}
+                }
+                let chunks = self.blinded(&updates, decryptors, |party| place(BlobKind::Share, Some(party)));
+                let chunks = chunks.and_then(|sum| {
+                    let body = sum.to_bytes();
+                    self.store.put(&place(BlobKind::SumChunk, None), &body)
+                });
+                if let Err(StoreFault::Failed { .. }) = chunks {
+                    return vec![JobResult::Again];
+                }
+                vec![JobResult::Sum(SumMade { attempt, chunks: chunks.ok().map(|digest| vec![digest]) })]
+            }
+            CoordinatorJob::AddModel { attempt, cohort, count } => {
+                assert_eq!(count, 1);
+                let place = |party| BlobId::round(BlobKind::PublishChunk, RoundId(0), attempt, party, 0);
+                let sum = self.sum(cohort, |party| place(Some(party)));
+                let model = sum.and_then(|sum| self.put(place(None), sum.to_bytes()));
+                if let Err(StoreFault::Failed { .. }) = model {
+                    return vec![JobResult::Again];
+                }
+                vec![JobResult::Model(ModelAdded { attempt, model: model.ok().map(|body| body.root) })]
+            }
+            CoordinatorJob::Load { published, .. } => {
+                let place = BlobId::round(BlobKind::PublishChunk, RoundId(0), published.attempt, None, 0);
+                self.model = self.store.get(&place).ok().and_then(|body| Lanes::from_bytes(&body));
+                vec![JobResult::Loaded(self.model.is_some())]
+            }
+            CoordinatorJob::Evaluate(batch) => batch
+                .iter()
+                .map(|one| JobResult::Evaluated(one.query, self.evaluate(one.query, one.asker).ok()))
+                .collect(),
+            CoordinatorJob::Switch(binding) => {
+                let query = binding.query;
+                let result = BlobId::query(BlobKind::QueryResult, query, None, 0);
+                let share = |party| BlobId::query(BlobKind::SwitchShare, query, Some(party), 0);
+                let answer = self.blinded(&[result], binding.decryptors, share);
+                let place = BlobId::query(BlobKind::Answer, query, None, 0);
+                vec![JobResult::Switched(query, answer.and_then(|answer| self.put(place, answer.to_bytes())).ok())]
+            }
+        }
+    }
+
+    fn evaluate(&mut self, query: QueryId, asker: PartyId) -> Result<BodyRoot, StoreFault> {
+        let image = self.lanes(&BlobId::query(BlobKind::Query, query, Some(asker), 0))?;
+        let model = self.model.unwrap_or_default();
+        self.put(BlobId::query(BlobKind::QueryResult, query, None, 0), image.plus(&model).to_bytes())
+    }
+
+    fn blinded(
+        &self,
+        terms: &[BlobId],
+        decryptors: PartySet,
+        share: impl Fn(PartyId) -> BlobId,
+    ) -> Result<Lanes, StoreFault> {
+        let shares: Vec<BlobId> = decryptors.iter().map(share).collect();
+        let mut sum = Lanes::default();
+        for id in terms.iter().chain(&shares) {
+            sum = sum.plus(&self.lanes(id)?);
+        }
+        Ok(sum)
+    }
+
+    fn sum(&self, parties: PartySet, place: impl Fn(PartyId) -> BlobId) -> Result<Lanes, StoreFault> {
+        let mut sum = Lanes::default();
+        for party in parties.iter() {
+            sum = sum.plus(&self.lanes(&place(party))?);
+        }
+        Ok(sum)
+    }
+
+    fn lanes(&self, id: &BlobId) -> Result<Lanes, StoreFault> {
+        let body = self.store.get(id)?;
+        Lanes::from_bytes(&body).ok_or(StoreFault::Missing { id: *id })
+    }
+
+    fn put(&mut self, id: BlobId, body: Bytes) -> Result<BodyRoot, StoreFault> {
+        let size = body.len() as u64;
+        let digest: Digest = self.store.put(&id, &body)?;
+        Ok(BodyRoot::of(&[digest], size))
+    }
+}

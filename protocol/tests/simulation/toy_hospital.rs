@@ -1,0 +1,208 @@
+//! A hospital's work with toy cryptography: it knows its own secret, what is on its disk, and the bytes it received.
+
+use bytes::Bytes;
+use protocol::blob::{BlobId, BlobKind};
+use protocol::codec::Wire;
+use protocol::drive::hospital::{HospitalDone, HospitalJob};
+use protocol::drive::{ListId, Store, StoreFault, Stream};
+use protocol::facts::{Fact, HospitalFacts};
+use protocol::hospital::HospitalInput;
+use protocol::message::{HospitalMessage, QueryKeyRef};
+use protocol::{Attempt, BodyRoot, Digest, PartyId, QueryId, RoundId};
+
+use crate::oracle::Oracle;
+use crate::sim_store::SimStore;
+use crate::toy::{self, Lanes, word};
+
+/// What a hospital computes with. All of it is read from disk again after a crash.
+pub(crate) struct ToyHospital {
+    party: PartyId,
+    store: SimStore,
+    epoch_seed: Digest,
+    /// Secrets of all, from the boxes dealt to this hospital.
+    secrets: Vec<(PartyId, u64)>,
+    model: Digest,
+    public_key: Option<Bytes>,
+}
+
+fn place(name: &str, number: u64) -> BlobId {
+    // The toy's own records lie among the bodies, under a kind that hospitals never upload.
+    BlobId { kind: BlobKind::Answer, round: word(Digest::of(name, &number)), attempt: 0, party: None, index: 0 }
+}
+
+impl ToyHospital {
+    pub(crate) fn open(party: PartyId, store: SimStore, initial: Digest) -> Self {
+        let facts = store.read(Stream::Facts).unwrap();
+        let facts: HospitalFacts = facts.iter().map(|bytes| Fact::from_bytes(bytes).unwrap()).collect();
+        // The newest adopted fact is the switch: its candidate was stored before the vote.
+        let model = facts.newest_model().map_or(initial, |(_, model)| model);
+        Self { party, store, epoch_seed: Digest::default(), secrets: Vec::new(), model, public_key: None }
+    }
+
+    pub(crate) fn model(&self) -> Digest {
+        self.model
+    }
+
+    /// Does a job; `None` where the process died of it.
+    pub(crate) fn run(&mut self, job: HospitalJob, oracle: &mut Oracle) -> Option<HospitalDone> {
+        self.job(job, oracle).ok()
+    }
+
+    fn job(&mut self, job: HospitalJob, oracle: &mut Oracle) -> Result<HospitalDone, StoreFault> {
+        let party = self.party;
+        let input = match job {
+            HospitalJob::DealKeys { roster, epoch_seed } => {
+                self.epoch_seed = epoch_seed;
+                let secret = toy::secret(party, epoch_seed);
+                let (mut boxes, mut size_bytes) = (Vec::new(), 0);
+                for receiver in roster.parties().iter() {
+                    let body = Bytes::from([secret.to_le_bytes(), u64::from(receiver.number()).to_le_bytes()].concat());
+                    size_bytes += body.len() as u64;
+                    let id = BlobId::ceremony(BlobKind::Dealing, Some(party), u32::from(receiver.number()));
+                    boxes.push(self.put(id, body, oracle)?);
+                }
+                HospitalInput::Dealt { boxes, size_bytes }
+            }
+            HospitalJob::OpenDealings { boxes, .. } => {
+                let opened: Option<Vec<(PartyId, u64)>> = boxes
+                    .iter()
+                    .map(|(dealer, body)| {
+                        let (secret, rest) = body.split_first_chunk::<8>()?;
+                        let receiver = u64::from_le_bytes(rest.try_into().ok()?);
+                        (receiver == u64::from(party.number())).then_some((*dealer, u64::from_le_bytes(*secret)))
+                    })
+                    .collect();
+                let Some(secrets) = opened else { return Ok(HospitalDone::Input(HospitalInput::DealingsBad)) };
+                let record: Vec<u8> = secrets
+                    .iter()
+                    .flat_map(|(dealer, key)| [u64::from(dealer.number()), *key])
+                    .flat_map(u64::to_le_bytes)
+                    .collect();
+                self.store.put(&place("keys", 0), &record.into())?;
+                self.secrets = secrets;
+                let group =
+                    Digest::of("toy group", &self.secrets.iter().map(|(_, secret)| *secret).fold(0, u64::wrapping_add));
+                HospitalInput::DealingsOpened { group }
+            }
+            HospitalJob::RestoreKeys { epoch_seed } => {
+                self.epoch_seed = epoch_seed;
+                let record = self.store.get(&place("keys", 0))?;
+                let words: Vec<u64> = record.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+                let secrets = words.as_chunks::<2>().0.iter();
+                self.secrets = secrets
+                    .map(|[dealer, key]| (PartyId::new(u16::try_from(*dealer).unwrap()).unwrap(), *key))
+                    .collect();
+                return Ok(HospitalDone::Nothing);
+            }
+            HospitalJob::ServingShare { step, input } => {
+                let own = Lanes::mask(Digest::of(
+                    "toy key",
+                    &vec![u64::from(party.number()), step as u64, word(self.epoch_seed)],
+                ));
+                let share = input.and_then(|sums| Lanes::from_bytes(&sums)).map_or(own, |sums| own.plus(&sums));
+                let id = BlobId::ceremony(step.blob_kind(), Some(party), 0);
+                self.put(id, share.to_bytes(), oracle)?;
+                HospitalInput::ServingShareMade { step, body: self.root(id) }
+            }
+            HospitalJob::TakePublicKey { key } => {
+                self.public_key = Some(key);
+                return Ok(HospitalDone::Nothing);
+            }
+            HospitalJob::Train { round } => HospitalInput::Trained { round },
+            HospitalJob::Encrypt { round, attempt } => {
+                let mask = toy::encryption_mask(toy::secret(party, self.epoch_seed), round, attempt);
+                let id = BlobId::round(BlobKind::UpdateChunk, round, attempt, Some(party), 0);
+                self.put(id, Lanes::one_hot(party).plus(&mask).to_bytes(), oracle)?;
+                HospitalInput::Encrypted { round, attempt, body: self.root(id) }
+            }
+            HospitalJob::ReleaseShares(binding) => {
+                oracle.shares(party, &binding);
+                let id = BlobId::round(BlobKind::Share, binding.round, binding.attempt, Some(party), 0);
+                self.put(id, toy::share(party, &self.secrets, &binding).to_bytes(), oracle)?;
+                HospitalInput::SharesMade { round: binding.round, attempt: binding.attempt, body: self.root(id) }
+            }
+            HospitalJob::OpenSum { binding, chunks } => {
+                let sum = Lanes::from_bytes(&chunks[0]).unwrap();
+                oracle.opened(party, self.model, binding.round, binding.attempt, &sum);
+                // A real site's checks of range and presence.
+                let is_plausible = sum.0.iter().all(|lane| *lane <= sum.0[toy::COUNT]);
+                let model = is_plausible.then(|| toy::model(self.model, &sum));
+                HospitalInput::SumOpened { round: binding.round, attempt: binding.attempt, model }
+            }
+            HospitalJob::Adopt { model, .. } => {
+                self.model = model;
+                return Ok(HospitalDone::Nothing);
+            }
+            HospitalJob::EncryptPublish { attempt, .. } => {
+                let key = self.public_key.as_ref().and_then(|key| Lanes::from_bytes(key));
+                assert!(key.is_some(), "{party} contributes without the collective key");
+                let id = BlobId::round(BlobKind::PublishChunk, RoundId(0), attempt, Some(party), 0);
+                self.put(id, Lanes::one_hot(party).to_bytes(), oracle)?;
+                HospitalInput::PublishEncrypted { attempt, body: self.root(id) }
+            }
+            HospitalJob::PrepareQuery { query, model, program, .. } => {
+                let id = BlobId::query(BlobKind::Query, query, Some(party), 0);
+                self.put(id, image(query).to_bytes(), oracle)?;
+                let (key, session) = (Bytes::from(format!("asker key of {party}")), QueryId::new(party, 0));
+                let asker_key =
+                    self.put(BlobId::query(BlobKind::AskerKey, query, Some(party), 0), key.clone(), oracle)?;
+                let digest = self.put(BlobId::query(BlobKind::QueryKey, session, Some(party), 0), key, oracle)?;
+                let first = vec![
+                    BlobId::query(BlobKind::AskerKey, query, Some(party), 0),
+                    BlobId::query(BlobKind::QueryKey, session, Some(party), 0),
+                ];
+                let (query_key, body) = (Some(QueryKeyRef { session, digest }), self.root(id));
+                let ask = HospitalInput::Ask { query, program, model, asker_key, query_key, body };
+                return Ok(HospitalDone::Asked { first, ask });
+            }
+            HospitalJob::ReleaseSwitch { binding, result, asker } => {
+                oracle.switches(party, &binding);
+                assert!(!asker.is_empty() && Lanes::from_bytes(&result).is_some());
+                let id = BlobId::query(BlobKind::SwitchShare, binding.query, Some(party), 0);
+                self.put(id, toy::zero_sum(binding.digest(), party, binding.decryptors).to_bytes(), oracle)?;
+                HospitalInput::SwitchMade { query: binding.query, body: self.root(id) }
+            }
+            HospitalJob::ReadAnswer { query, answer, .. } => {
+                let logits = Lanes::from_bytes(&answer).unwrap().minus(&image(query));
+                oracle.answered(party, query, &logits);
+                return Ok(HospitalDone::Nothing);
+            }
+        };
+        Ok(HospitalDone::Input(input))
+    }
+
+    fn put(&mut self, id: BlobId, body: Bytes, oracle: &mut Oracle) -> Result<Digest, StoreFault> {
+        oracle.made(self.party, id, &body);
+        self.store.put(&id, &body)
+    }
+
+    fn root(&self, id: BlobId) -> BodyRoot {
+        self.store.root(ListId::of(&id)).unwrap()
+    }
+}
+
+/// What a hospital asks about.
+fn image(query: QueryId) -> Lanes {
+    Lanes::mask(Digest::of("toy image", &query))
+}
+
+/// What a message says about one step, for the oracle.
+pub(crate) fn step_of(body: &HospitalMessage) -> Option<(&'static str, u64, u32)> {
+    let of = |round: RoundId, attempt: Attempt| (u64::from(round.0), attempt.0);
+    let (name, (number, attempt)) = match body {
+        HospitalMessage::UpdateHead(it) => ("head", of(it.round, it.attempt)),
+        HospitalMessage::ManifestSignature(it) => ("manifest", of(it.round, it.attempt)),
+        HospitalMessage::Acceptance(it) => ("acceptance", of(it.round, it.attempt)),
+        HospitalMessage::ShareHead(it) => ("share", of(it.round, it.attempt)),
+        HospitalMessage::ModelVote(it) => ("vote", of(it.round, it.attempt)),
+        HospitalMessage::KeyCommit(_) => ("commit", (0, 0)),
+        HospitalMessage::KeyReveal(_) => ("reveal", (0, 0)),
+        HospitalMessage::DealingsSent(_) => ("dealings", (0, 0)),
+        HospitalMessage::ServingShareHead(it) => ("key share", (it.step as u64, 0)),
+        HospitalMessage::PublishHead(it) => ("contribution", (0, it.attempt.0)),
+        HospitalMessage::SwitchShareHead(it) => ("switch", (it.query.0, 0)),
+        HospitalMessage::QueryHead(it) => ("query", (it.query.0, 0)),
+        _ => return None,
+    };
+    Some((name, number, attempt))
+}

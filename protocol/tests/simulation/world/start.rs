@@ -1,0 +1,114 @@
+//! Starting processes: a hospital's or the coordinator's, over what its disk holds.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use protocol::drive::Outside;
+use protocol::drive::coordinator::{CoordinatorConfig, CoordinatorDriver};
+use protocol::drive::hospital::HospitalDriver;
+use protocol::hospital::HospitalConfig;
+use protocol::{Digest, PartyId};
+
+use super::{CoordinatorProcess, HospitalProcess, World, signing_key};
+use crate::party::{Counter, Jobs, Line, SimClock};
+use crate::schedule::Crash;
+use crate::sim_store::SimStore;
+use crate::toy_coordinator::ToyCoordinator;
+use crate::toy_hospital::ToyHospital;
+
+impl World {
+    fn clock(&self) -> (SimClock, Rc<RefCell<BTreeSet<u64>>>) {
+        let wakes = Rc::new(RefCell::new(BTreeSet::new()));
+        let clock = SimClock { now: Rc::clone(&self.now), started: self.now.get(), wakes: Rc::clone(&wakes) };
+        (clock, wakes)
+    }
+
+    pub(super) fn start_hospital(&mut self, party: PartyId) {
+        let (clock, wakes) = self.clock();
+        let number = party.number();
+        let site = &mut self.sites[usize::from(number) - 1];
+        site.incarnation += 1;
+        let disk = Rc::clone(&site.disk);
+        {
+            let mut disk = disk.borrow_mut();
+            (disk.is_dead, disk.writes, disk.dies_at) = (false, 0, None);
+            // The first process dies as the schedule says; what comes back lives.
+            for crash in self.schedule.crashes.iter().filter(|_| site.incarnation == 1) {
+                if let Crash::AtWrite { party, write, is_written, back_after_ms } = *crash
+                    && party == number
+                {
+                    disk.dies_at = Some((write, is_written));
+                    site.back_after_ms = back_after_ms;
+                }
+            }
+        }
+        let store = SimStore(Rc::clone(&disk));
+        let (calls, jobs) = (Rc::default(), Rc::default());
+        let outside = Outside {
+            store: store.clone(),
+            net: Line { calls: Rc::clone(&calls), disk: Rc::clone(&disk) },
+            crypto: Jobs { started: Rc::clone(&jobs), disk: Rc::clone(&disk) },
+            clock,
+        };
+        let config = HospitalConfig {
+            party,
+            epoch: self.roster.epoch(),
+            coordinator: *self.roster.coordinator(),
+            sealing: site.member.sealing.clone(),
+            certificate: site.member.certificate,
+            terms: self.terms.clone(),
+        };
+        let nonce = Digest::of("nonce", &vec![u64::from(number), u64::from(site.incarnation)]).0;
+        let answer_within_ms = 20 * self.terms.patience_ms;
+        let driver = HospitalDriver::open(config, signing_key(number), nonce, answer_within_ms, outside).unwrap();
+        let toy = ToyHospital::open(party, store, self.terms.initial_model);
+        site.process =
+            Some(HospitalProcess { driver, toy, calls, jobs, wakes, computes: false, hangs: false, asked: false });
+        self.hospital(party, |driver, doing| driver.start(doing));
+    }
+
+    pub(super) fn start_coordinator(&mut self) {
+        let (clock, wakes) = self.clock();
+        self.coordinator_incarnation += 1;
+        let disk = Rc::clone(&self.coordinator_disk);
+        {
+            let mut disk = disk.borrow_mut();
+            (disk.is_dead, disk.writes, disk.dies_at) = (false, 0, None);
+            let mut deaths = self.schedule.crashes.iter().filter_map(|crash| match *crash {
+                Crash::Coordinator { write, is_written, back_after_ms } => Some((write, is_written, back_after_ms)),
+                _ => None,
+            });
+            // The first death for the first process, the second for the second, and so on.
+            if let Some((write, is_written, back)) = deaths.nth(self.coordinator_deaths) {
+                disk.dies_at = Some((write, is_written));
+                self.coordinator_back_after_ms = back;
+            }
+        }
+        let store = SimStore(Rc::clone(&disk));
+        let (answers, jobs) = (Rc::default(), Rc::default());
+        let outside = Outside {
+            store: store.clone(),
+            net: Counter { answers: Rc::clone(&answers), disk: Rc::clone(&disk) },
+            crypto: Jobs { started: Rc::clone(&jobs), disk: Rc::clone(&disk) },
+            clock,
+        };
+        let config = CoordinatorConfig {
+            roster: self.roster.clone(),
+            terms: self.terms.clone(),
+            key: signing_key(1000),
+            batch_max: 3,
+        };
+        let driver = CoordinatorDriver::open(config, outside).unwrap();
+        let toy = ToyCoordinator { store, parties: self.roster.parties(), planted: self.schedule.planted, model: None };
+        let shown = driver.entries().len();
+        self.coordinator = Some(CoordinatorProcess { driver, toy, answers, jobs, wakes, shown });
+        let started = self.coordinator.as_mut().map(|process| process.driver.start());
+        // A process that died while it read its store again is started once more, like any other.
+        if let Some(Err(error)) = started {
+            assert!(self.coordinator_disk.borrow().is_dead || self.schedule.faults.disk_percent > 0, "{error}");
+            self.coordinator_disk.borrow_mut().is_dead = true;
+        }
+        self.after_coordinator();
+    }
+}
