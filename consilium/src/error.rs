@@ -176,7 +176,10 @@ mod tests {
             FederationError::Vault(VaultError::WrongPassphrase { path: folder() }),
             FederationError::Io { action: "write", path: folder(), source: io() },
             FederationError::Damaged { path: folder(), found: "no JSON".to_owned() },
-            FederationError::Coordinator(CoordinatorError::Resume { folder: folder(), source: ResumeError::OtherRoster }),
+            FederationError::Coordinator(CoordinatorError::Resume {
+                folder: folder(),
+                source: ResumeError::OtherRoster,
+            }),
             FederationError::Abandoned,
             FederationError::TrustedHolder,
         ];

@@ -1,5 +1,5 @@
-//! What a person meets who makes a mistake, as processes: one message that says what to do, the documented exit code, and
-//! nothing left behind where nothing was started.
+//! What a person meets who makes a mistake, as processes: one message that says what to do, the documented exit code,
+//! and nothing left behind where nothing was started.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -287,7 +287,10 @@ pub enum DataError {
         source: csv::Error,
     },
     /// A line of a manifest has another number of cells than its header.
-    #[error("{}: line {line} has {cells} cells, the header has {columns}; put a cell with a comma in quotes", path.display())]
+    #[error(
+        "{}: line {line} has {cells} cells, the header has {columns}; put a cell with a comma in quotes",
+        path.display()
+    )]
     RaggedLine {
         /// The manifest.
         path: PathBuf,

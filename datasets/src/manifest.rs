@@ -87,8 +87,8 @@ impl Manifest {
     }
 }
 
-/// The 1-based line on which a record begins. The reader's own count is one less after a line that ends in CR LF, because
-/// it leaves the LF to the next record.
+/// The 1-based line on which a record begins. The reader's own count is one less after a line that ends in CR LF,
+/// because it leaves the LF to the next record.
 fn line_of(record: &StringRecord, bytes: &[u8]) -> usize {
     let start = record.position().map_or(0, |position| position.byte() as usize);
     let (before, rest) = bytes.split_at(start.min(bytes.len()));

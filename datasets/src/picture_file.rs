@@ -1,5 +1,6 @@
-//! PNG and JPEG, told apart by their first bytes and decoded within limits. The decoders are called directly: a library of
-//! all formats above them brings colour management, which takes longer to build than both decoders and is never used.
+//! PNG and JPEG, told apart by their first bytes and decoded within limits. The decoders are called directly: a library
+//! of all formats above them brings colour management, which takes longer to build than both decoders and is never
+//! used.
 
 use std::io::Cursor;
 

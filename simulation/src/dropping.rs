@@ -1,5 +1,5 @@
-//! Loses a hospital on purpose: a transport that ends its hospital's process abruptly at a moment of a round, as a power
-//! cut would, by what passes over the line. A real hospital has no such transport.
+//! Loses a hospital on purpose: a transport that ends its hospital's process abruptly at a moment of a round, as a
+//! power cut would, by what passes over the line. A real hospital has no such transport.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,8 +1,9 @@
 //! A whole federation on this machine: [`run()`] trains one, [`serve`] answers queries of finished ones.
 //!
 //! Every hospital and the coordinator run as tasks of this process, each with its own keys and folder, and talk over
-//! QUIC with mutual TLS on the loopback device: they are the processes of a real consortium. What only a simulation may do
-//! stands here and nowhere else: [`tap`] hears calls, [`dropping`] loses hospitals, [`vaults`] unlocks everybody's vault.
+//! QUIC with mutual TLS on the loopback device: they are the processes of a real consortium. What only a simulation may
+//! do stands here and nowhere else: [`tap`] hears calls, [`dropping`] loses hospitals, [`vaults`] unlocks everybody's
+//! vault.
 
 pub mod baselines;
 pub mod computing;

@@ -141,7 +141,8 @@ async fn host(
                 before = Some(releases);
                 let left = tau.saturating_sub(releases);
                 events.note(format!(
-                    "serving {model} from {}: consilium query {} --hospital K IMAGE; {left} answers left under its keys",
+                    "serving {model} from {}: consilium query {} --hospital K IMAGE; {left} answers left under its \
+                     keys",
                     out.display(),
                     out.display()
                 ));

@@ -1,4 +1,5 @@
-//! A whole key ceremony in one process: of one party that holds the whole key, or of several for measurements and tests.
+//! A whole key ceremony in one process: of one party that holds the whole key, or of several for measurements and
+//! tests.
 //!
 //! Real hospitals never meet in one process; their driver takes the same steps one message at a time.
 

@@ -29,6 +29,7 @@ use crate::schedule::{Crash, Faults, Moment, Schedule};
 use crate::sim_store::{Disk, SimStore};
 use crate::toy_coordinator::ToyCoordinator;
 use crate::toy_hospital::ToyHospital;
+use start::{signing_key, terms};
 
 const EVENTS_MAX: usize = 200_000;
 /// Longest simulated time of a schedule, in ms.
@@ -121,32 +122,6 @@ pub(crate) struct World {
 
 pub(crate) fn party(number: u16) -> PartyId {
     PartyId::new(number).unwrap()
-}
-
-fn signing_key(number: u16) -> SigningKey {
-    let mut seed = [0; 32];
-    seed[..2].copy_from_slice(&number.to_le_bytes());
-    SigningKey::from_seed(&seed).unwrap()
-}
-
-fn terms(schedule: &Schedule) -> Terms {
-    Terms {
-        experiment: Digest::of("experiment", &0_u8),
-        parameters: Digest::of("parameters", &0_u8),
-        program: Digest::of("program", &0_u8),
-        initial_model: Digest::of("initial model", &0_u8),
-        rounds: schedule.rounds,
-        chunks: 1,
-        min_cohort: 2,
-        attempts_max: 3,
-        attempts_ahead: schedule.attempts_ahead,
-        tau_aggregation: 1 << 14,
-        tau_serving: 1 << 20,
-        queries_per_asker_max: 100,
-        patience_ms: schedule.patience_ms,
-        round_deadline_ms: 8 * schedule.patience_ms,
-        query_deadline_ms: 8 * schedule.patience_ms,
-    }
 }
 
 impl World {

@@ -6,10 +6,10 @@ const LINES_MAX: usize = 100;
 /// Functions that may be longer: file, name, reason.
 const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[
     ("bench/src/resident_model.rs", "on", "one measurement after the other, with what it leaves behind"),
-    ("client/src/hospital/runtime.rs", "perform", "one arm for each output of the machine"),
     ("protocol/src/drive/coordinator/phase.rs", "tell_machine", "one arm for each output of each machine"),
     ("protocol/tests/simulation/toy_hospital.rs", "job", "one arm for each job"),
     ("report/src/tests.rs", "outcome", "every field of a report, written out"),
+    ("simulation/src/run.rs", "go", "a run from beginning to end, phase by phase"),
 ];
 
 /// Name, first line and number of lines of each function with a body. Relies on rustfmt: a body ends with a brace in

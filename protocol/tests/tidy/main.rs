@@ -92,8 +92,8 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
 ];
-/// The vector code, launches of kernels on device memory, tests that count what is allocated, and the first instructions
-/// of the program, which set an environment variable for drivers.
+/// The vector code, launches of kernels on device memory, tests that count what is allocated, and the first
+/// instructions of the program, which set an environment variable for drivers.
 const UNSAFE_HOMES: [&str; 5] = [
     "he-agg/src/simd/",
     "he-gpu/src/kernels/",

@@ -8,11 +8,13 @@ use protocol::drive::Outside;
 use protocol::drive::coordinator::{CoordinatorConfig, CoordinatorDriver};
 use protocol::drive::hospital::HospitalDriver;
 use protocol::hospital::HospitalConfig;
+use protocol::signature::SigningKey;
+use protocol::terms::Terms;
 use protocol::{Digest, PartyId};
 
-use super::{CoordinatorProcess, HospitalProcess, World, signing_key};
+use super::{CoordinatorProcess, HospitalProcess, World};
 use crate::party::{Counter, Jobs, Line, SimClock};
-use crate::schedule::Crash;
+use crate::schedule::{Crash, Schedule};
 use crate::sim_store::SimStore;
 use crate::toy_coordinator::ToyCoordinator;
 use crate::toy_hospital::ToyHospital;
@@ -110,5 +112,32 @@ impl World {
             self.coordinator_disk.borrow_mut().is_dead = true;
         }
         self.after_coordinator();
+    }
+}
+
+pub(super) fn signing_key(number: u16) -> SigningKey {
+    let mut seed = [0; 32];
+    seed[..2].copy_from_slice(&number.to_le_bytes());
+    SigningKey::from_seed(&seed).unwrap()
+}
+
+/// What every simulated hospital approved.
+pub(super) fn terms(schedule: &Schedule) -> Terms {
+    Terms {
+        experiment: Digest::of("experiment", &0_u8),
+        parameters: Digest::of("parameters", &0_u8),
+        program: Digest::of("program", &0_u8),
+        initial_model: Digest::of("initial model", &0_u8),
+        rounds: schedule.rounds,
+        chunks: 1,
+        min_cohort: 2,
+        attempts_max: 3,
+        attempts_ahead: schedule.attempts_ahead,
+        tau_aggregation: 1 << 14,
+        tau_serving: 1 << 20,
+        queries_per_asker_max: 100,
+        patience_ms: schedule.patience_ms,
+        round_deadline_ms: 8 * schedule.patience_ms,
+        query_deadline_ms: 8 * schedule.patience_ms,
     }
 }
