@@ -52,7 +52,7 @@ pub enum Error {
     },
     /// An audit.
     #[error(transparent)]
-    Audit(#[from] coordinator::audit::AuditError),
+    Audit(#[from] AuditError),
     /// A device to compute on.
     #[error(transparent)]
     Compute(#[from] ComputeError),
