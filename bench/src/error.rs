@@ -1,5 +1,7 @@
 //! Why nothing could be measured.
 
+use std::borrow::Cow;
+
 use client::model_file::ModelFileError;
 use client::train::TrainError;
 use experiment::ExperimentError;
@@ -12,6 +14,7 @@ use he_agg::{FloodingError, Preset};
 use he_gpu::OpenError;
 use he_infer::{CompileError, ExecuteError, InputError, ModelError, NetworkError};
 use metrics::MetricsError;
+use remedy::{Exit, Explained};
 use simulation::FederationError;
 
 /// A flag that does not fit, or an operation that failed.
@@ -299,10 +302,23 @@ impl BenchError {
             _ => None,
         }
     }
+}
 
-    /// What to do about it.
-    pub fn remedy(&self) -> &'static str {
-        match self {
+impl Explained for BenchError {
+    fn code(&self) -> &'static str {
+        if self.flag().is_some() { "bench_invalid" } else { "bench_failed" }
+    }
+
+    fn place(&self) -> Option<String> {
+        self.flag().map(str::to_owned)
+    }
+
+    fn exit(&self) -> Exit {
+        if self.flag().is_some() { Exit::BadInput } else { Exit::Failed }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Preset { .. } => "for example --preset INF15-90",
             Self::NotForAggregation { .. } => "for example --preset AGG13, or leave --preset out",
             Self::Limbs { .. } => "leave --limbs out for the top level",
@@ -337,7 +353,7 @@ impl BenchError {
             Self::Megabytes { .. } => "for example --megabytes 40",
             Self::OnlyTrained { .. } => "name a file of `consilium bench train` with --model MODEL.safetensors",
             _ => "this is a fault of the program: please report it with the command",
-        }
+        })
     }
 }
 

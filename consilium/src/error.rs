@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 
 use bench::BenchError;
-use client::counter::CounterError;
-use client::train::TrainError;
 use coordinator::{audit::AuditError, compute::ComputeError};
 use experiment::ExperimentError;
+use remedy::{Exit, Explained};
 use report::ReportError;
 use simulation::FederationError;
 use simulation::dropout::DropOutError;
@@ -14,7 +13,7 @@ use simulation::run_folder::RunFolderError;
 
 use crate::threads::ThreadsError;
 
-/// Why an invocation failed. [`crate::exit::of`] gives its exit code.
+/// Why an invocation failed. What comes from another room explains itself; see [`Explained`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -53,7 +52,7 @@ pub enum Error {
     },
     /// An audit.
     #[error(transparent)]
-    Audit(#[from] coordinator::audit::AuditError),
+    Audit(#[from] AuditError),
     /// A device to compute on.
     #[error(transparent)]
     Compute(#[from] ComputeError),
@@ -78,88 +77,67 @@ pub enum Error {
 }
 
 impl Error {
-    /// A word for scripts.
-    pub fn code(&self) -> &'static str {
+    /// The error of another room, which says itself what there is to say; `None` for those of the command line.
+    fn elsewhere(&self) -> Option<&dyn Explained> {
         match self {
-            Self::Experiment(ExperimentError::Unreadable { .. }) => "experiment_unreadable",
-            Self::Experiment(ExperimentError::Syntax { .. }) => "experiment_syntax",
-            Self::Experiment(_) => "experiment_invalid",
-            Self::DropOut(_) => "drop_invalid",
-            Self::NoData { .. } => "no_data",
-            Self::NoHospital { .. } => "no_hospital",
-            Self::Picture(_) => "picture",
-            Self::NoTranscript { .. } => "no_transcript",
-            Self::Audit(_) => "audit",
-            Self::Compute(_) => "no_gpu",
-            Self::Threads(_) => "threads",
-            Self::Federation(FederationError::Counter(CounterError::Refused(_))) => "query_refused",
-            Self::Federation(FederationError::Counter(_)) => "not_served",
-            Self::Federation(FederationError::NotPublished { .. }) => "not_published",
-            Self::RunFolder(RunFolderError::OtherPlan { .. }) => "resume_other_plan",
-            Self::RunFolder(_) => "run_folder",
-            Self::Federation(FederationError::Train(TrainError::NoGpu { .. })) => "no_gpu",
-            Self::Federation(_) => "run_failed",
-            Self::Report(_) => "report",
-            Self::Bench(error) if error.flag().is_some() => "bench_invalid",
-            Self::Bench(_) => "bench_failed",
-            Self::Output(_) => "output",
-        }
-    }
-
-    /// Where to look, where one place can be named.
-    pub fn place(&self) -> Option<String> {
-        match self {
-            Self::Experiment(error) => error.place(),
-            Self::NoData { .. } => Some("--data".to_owned()),
-            Self::DropOut(_) => Some("--drop".to_owned()),
-            Self::NoHospital { .. } => Some("--hospital".to_owned()),
-            Self::Compute(_) => Some("--device".to_owned()),
-            Self::Threads(_) => Some("compute.threads".to_owned()),
-            Self::Federation(FederationError::NotPublished { folder, .. }) => Some(folder.display().to_string()),
-            Self::NoTranscript { folder } => Some(folder.display().to_string()),
-            Self::RunFolder(error) => Some(error.folder().display().to_string()),
-            Self::Bench(error) => error.flag().map(str::to_owned),
-            _ => None,
-        }
-    }
-
-    /// What to do about it.
-    pub fn remedy(&self) -> Cow<'static, str> {
-        match self {
-            Self::Experiment(ExperimentError::Unreadable { .. }) => {
-                "check the path; `consilium demo` needs no file".into()
-            }
-            Self::Experiment(ExperimentError::Override { .. }) => "for example --set federation.rounds=20".into(),
-            Self::Experiment(_) => "change the named lines; `consilium plan FILE` checks without running".into(),
-            Self::DropOut(_) => "for example --drop hospital-2@2:after-upload".into(),
-            Self::NoData { .. } => "add --data PATH".into(),
-            Self::NoHospital { hospitals, .. } => format!("choose a number from 1 to {hospitals}").into(),
-            Self::Compute(_) => "--device auto takes a GPU only where there is one; --device cpu looks for none".into(),
-            Self::Threads(_) => "lower compute.threads, or set it to \"auto\" for one per core".into(),
-            Self::Picture(_) => "name PNG or JPEG files; a damaged or foreign one has to be saved anew".into(),
-            Self::NoTranscript { .. } => "name the folder coordinator/epoch-N of the run, or a copy of it".into(),
-            Self::Audit(error) => of_audit(error).into(),
-            Self::RunFolder(error) => error.remedy(),
-            Self::Federation(error) => error.remedy(),
-            Self::Report(_) => "check space and permissions of the run folder".into(),
-            Self::Bench(error) => error.remedy().into(),
-            Self::Output(_) => "check where the output goes".into(),
+            Self::Experiment(error) => Some(error),
+            Self::DropOut(error) => Some(error),
+            Self::Audit(error) => Some(error),
+            Self::Compute(error) => Some(error),
+            Self::Threads(error) => Some(error),
+            Self::RunFolder(error) => Some(error),
+            Self::Federation(error) => Some(error),
+            Self::Report(error) => Some(error),
+            Self::Bench(error) => Some(error),
+            Self::NoData { .. }
+            | Self::NoHospital { .. }
+            | Self::Picture(_)
+            | Self::NoTranscript { .. }
+            | Self::Output(_) => None,
         }
     }
 }
 
-fn of_audit(error: &AuditError) -> &'static str {
-    match error {
-        AuditError::Folder(_) => "check the folder's path and permissions, or audit another copy with --folder",
-        AuditError::Log(_) => "compare with other hospitals' copies of the log, and trust no answer until they agree",
-        AuditError::Unknown { known: 0, .. } => {
-            "have a hospital ask first: `consilium serve RUN`, `consilium query RUN`"
+impl Explained for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoData { .. } => "no_data",
+            Self::NoHospital { .. } => "no_hospital",
+            Self::Picture(_) => "picture",
+            Self::NoTranscript { .. } => "no_transcript",
+            Self::Output(_) => "output",
+            other => other.elsewhere().map_or("failed", Explained::code),
         }
-        AuditError::Unknown { .. } => "`consilium audit queries RUN` lists them",
-        AuditError::Forgotten { .. } => "choose one of the newest that `consilium audit queries RUN` lists",
-        AuditError::OtherProgram { .. } => "name the run in which the query was answered",
-        // The enum may grow in its own crate.
-        _ => "audit another copy of the coordinator's folder with --folder",
+    }
+
+    fn place(&self) -> Option<String> {
+        match self {
+            Self::NoData { .. } => Some("--data".to_owned()),
+            Self::NoHospital { .. } => Some("--hospital".to_owned()),
+            Self::NoTranscript { folder } => Some(folder.display().to_string()),
+            other => other.elsewhere().and_then(Explained::place),
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        match self {
+            Self::NoData { .. } => "add --data PATH".into(),
+            Self::NoHospital { hospitals, .. } => format!("choose a number from 1 to {hospitals}").into(),
+            Self::Picture(_) => "name PNG or JPEG files; a damaged or foreign one has to be saved anew".into(),
+            Self::NoTranscript { .. } => "name the folder coordinator/epoch-N of the run, or a copy of it".into(),
+            Self::Output(_) => "check where the output goes".into(),
+            other => other.elsewhere().map(Explained::remedy).unwrap_or_default(),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NoData { .. } | Self::NoHospital { .. } | Self::Picture(_) | Self::NoTranscript { .. } => {
+                Exit::BadInput
+            }
+            Self::Output(source) => Exit::of_io(source),
+            other => other.elsewhere().map_or(Exit::Failed, Explained::exit),
+        }
     }
 }
 
@@ -168,6 +146,8 @@ mod tests {
     use std::io::ErrorKind;
     use std::path::PathBuf;
 
+    use client::counter::CounterError;
+    use client::train::TrainError;
     use client::vault::VaultError;
     use coordinator::CoordinatorError;
     use protocol::RoundId;

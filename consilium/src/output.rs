@@ -2,13 +2,11 @@
 
 use std::io::Write;
 
+use remedy::Explained;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{
-    error::Error,
-    exit::{self, Exit},
-};
+use crate::{error::Error, exit::Exit};
 
 /// `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -55,7 +53,7 @@ pub fn finish(
 ) -> Exit {
     let exit = match result {
         Ok(done) => done.exit,
-        Err(error) => exit::of(error),
+        Err(error) => error.exit(),
     };
     let written = match (format, result) {
         (Format::Text, Ok(done)) => writeln!(out, "{}", done.text),
@@ -70,7 +68,7 @@ pub fn finish(
         Ok(()) => exit,
         // Whoever closed the pipe has what it wanted; a full disk is another matter.
         Err(source) if source.kind() == std::io::ErrorKind::BrokenPipe => exit,
-        Err(source) => exit::of(&Error::Output(source)),
+        Err(source) => Error::Output(source).exit(),
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Results do not depend on their number. Threads that wait for the network or for files come on top and take no core.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 
 use rayon::ThreadPoolBuilder;
+use remedy::{Exit, Explained};
 
 /// Why the pool is not as large as it should be.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,27 @@ pub enum ThreadsError {
         /// As many as there are.
         running: usize,
     },
+}
+
+impl Explained for ThreadsError {
+    fn code(&self) -> &'static str {
+        "threads"
+    }
+
+    fn place(&self) -> Option<String> {
+        Some("compute.threads".to_owned())
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        "lower compute.threads, or set it to \"auto\" for one per core".into()
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Start { .. } => Exit::Failed,
+            Self::Running { .. } => Exit::BadInput,
+        }
+    }
 }
 
 /// Starts the pool with so many threads; `None` leaves it at one per core. To be called before anything is computed.

@@ -4,6 +4,7 @@
 //! It computes on the processor, whatever the coordinator computed on: this is the check that does not rely on a
 //! device.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,6 +19,7 @@ use protocol::message::{HospitalMessage, KeyStep, LogMessage, QueryHead};
 use protocol::signature::VerifyingKey;
 use protocol::store::Journal;
 use protocol::verifier::{Verifier, VerifyError};
+use remedy::{Exit, Explained};
 
 use crate::bodies::{Bodies, ListId};
 use crate::encrypted_model::model_list;
@@ -62,6 +64,31 @@ pub enum AuditError {
         /// As compiled here.
         found: Digest,
     },
+}
+
+impl Explained for AuditError {
+    fn code(&self) -> &'static str {
+        "audit"
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Folder(_) => "check the folder's path and permissions, or audit another copy with --folder",
+            Self::Log(_) => "compare with other hospitals' copies of the log, and trust no answer until they agree",
+            Self::Unknown { known: 0, .. } => "have a hospital ask first: `consilium serve RUN`, `consilium query RUN`",
+            Self::Unknown { .. } => "`consilium audit queries RUN` lists them",
+            Self::Forgotten { .. } => "choose one of the newest that `consilium audit queries RUN` lists",
+            Self::OtherProgram { .. } => "name the run in which the query was answered",
+        })
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Log(_) => Exit::Verification,
+            Self::Folder(_) => Exit::Failed,
+            Self::Unknown { .. } | Self::Forgotten { .. } | Self::OtherProgram { .. } => Exit::BadInput,
+        }
+    }
 }
 
 /// One thing that the log states and this audit computed anew.

@@ -1,9 +1,11 @@
 //! What can be wrong with an experiment file. Every text names file, line and key, and says what would be right.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use he_agg::aggregation::AggregationError;
 use he_infer::{CompileError, NetworkError};
+use remedy::{Exit, Explained};
 
 use super::document::Place;
 
@@ -52,15 +54,36 @@ pub enum ExperimentError {
     Invalid(Faults),
 }
 
-impl ExperimentError {
-    /// Where to look, if the error knows a place.
-    pub fn place(&self) -> Option<String> {
+impl Explained for ExperimentError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "experiment_unreadable",
+            Self::Syntax { .. } => "experiment_syntax",
+            Self::TooLarge { .. } | Self::Override { .. } | Self::Invalid(_) => "experiment_invalid",
+        }
+    }
+
+    fn place(&self) -> Option<String> {
         match self {
             Self::Unreadable { file, .. } | Self::TooLarge { file, .. } => Some(file.clone()),
             Self::Syntax { file, line, .. } => Some(format!("{file}:{line}")),
             Self::Override { text, .. } => Some(format!("--set {text}")),
             Self::Invalid(faults) => faults.0.first().map(|fault| fault.place().to_string()),
         }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Unreadable { .. } => "check the path; `consilium demo` needs no file",
+            Self::Override { .. } => "for example --set federation.rounds=20",
+            Self::TooLarge { .. } | Self::Syntax { .. } | Self::Invalid(_) => {
+                "change the named lines; `consilium plan FILE` checks without running"
+            }
+        })
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::BadInput
     }
 }
 

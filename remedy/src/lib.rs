@@ -5,5 +5,7 @@
 //! prints.
 
 mod exit;
+mod explained;
 
 pub use exit::Exit;
+pub use explained::Explained;

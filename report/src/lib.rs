@@ -16,9 +16,11 @@ mod tests;
 mod trust;
 mod units;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use experiment::ReportFormats;
+use remedy::{Exit, Explained};
 
 pub use self::units::{bytes_text, milliseconds_text, number_text, seconds_text};
 pub use self::{
@@ -65,6 +67,23 @@ pub enum ReportError {
         /// Which.
         picture: &'static str,
     },
+}
+
+impl Explained for ReportError {
+    fn code(&self) -> &'static str {
+        "report"
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        "check space and permissions of the run folder".into()
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Io { source, .. } => Exit::of_io(source),
+            _ => Exit::Failed,
+        }
+    }
 }
 
 /// Writes the wanted files into the run folder through `place` and returns their paths.

@@ -1,6 +1,8 @@
 //! `--drop hospital-2@2:after-upload`: a hospital that is lost on purpose, to see that the others go on.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
+
+use remedy::{Exit, Explained};
 
 /// One hospital lost in one round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,24 @@ pub enum DropOutError {
         /// Rounds of the experiment.
         rounds: u32,
     },
+}
+
+impl Explained for DropOutError {
+    fn code(&self) -> &'static str {
+        "drop_invalid"
+    }
+
+    fn place(&self) -> Option<String> {
+        Some("--drop".to_owned())
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        "for example --drop hospital-2@2:after-upload".into()
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::BadInput
+    }
 }
 
 impl DropOut {

@@ -16,7 +16,7 @@ use protocol::roster::RosterError;
 use protocol::sealed::SealError;
 use protocol::signature::SignatureError;
 use protocol::store::FileFault;
-use remedy::Exit;
+use remedy::{Exit, Explained};
 
 use crate::oracle::OracleError;
 
@@ -192,9 +192,24 @@ impl From<FileFault> for FederationError {
     }
 }
 
-impl FederationError {
-    /// What to do about it.
-    pub fn remedy(&self) -> Cow<'static, str> {
+impl Explained for FederationError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Counter(error) => error.code(),
+            Self::NotPublished { .. } => "not_published",
+            Self::Train(TrainError::NoGpu { .. }) => "no_gpu",
+            _ => "run_failed",
+        }
+    }
+
+    fn place(&self) -> Option<String> {
+        match self {
+            Self::NotPublished { folder, .. } => Some(folder.display().to_string()),
+            _ => None,
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
         match self {
             Self::Data(_) => "check --data, and [data] of the experiment, then start the run again".into(),
             Self::Classes { .. } => "set data.classes and the units of the last layer alike".into(),
@@ -210,7 +225,7 @@ impl FederationError {
             }
             Self::CannotServe { .. } => "restore the run folder from a backup, or start a new run".into(),
             Self::TooFewServing { .. } => "start a new run and keep all hospitals until the model is published".into(),
-            Self::Counter(error) => error.remedy().into(),
+            Self::Counter(error) => error.remedy(),
             Self::Train(TrainError::NoGpu { .. }) => {
                 "set device = \"auto\" or \"cpu\" under [train] in the site file".into()
             }
@@ -233,8 +248,7 @@ impl FederationError {
         }
     }
 
-    /// What the process returns for it.
-    pub fn exit(&self) -> Exit {
+    fn exit(&self) -> Exit {
         match self {
             Self::Paused { .. } => Exit::Quorum,
             Self::Data(_)
@@ -243,8 +257,8 @@ impl FederationError {
             | Self::SampleCap { .. }
             | Self::Train(TrainError::NoGpu { .. })
             | Self::TrustedHolder => Exit::BadInput,
-            Self::Vault(_) | Self::Counter(CounterError::Refused(_)) => Exit::Refused,
-            Self::Counter(_) => Exit::Connection,
+            Self::Vault(_) => Exit::Refused,
+            Self::Counter(error) => error.exit(),
             Self::NotPublished { .. } => Exit::BadInput,
             Self::TooFewServing { .. } => Exit::Quorum,
             Self::Io { source, .. } => Exit::of_io(source),
@@ -252,9 +266,11 @@ impl FederationError {
             _ => Exit::Failed,
         }
     }
+}
 
+impl FederationError {
     /// Whether the connection or its authentication is to blame.
-    pub fn is_connection(&self) -> bool {
+    fn is_connection(&self) -> bool {
         matches!(
             self,
             Self::Credential(_)

@@ -9,6 +9,7 @@ use std::{
 
 use experiment::{Experiment, ExperimentError};
 use protocol::store::write_beside;
+use remedy::{Exit, Explained};
 use report::utc;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -65,7 +66,7 @@ pub enum RunFolderError {
 
 impl RunFolderError {
     /// The folder or file concerned.
-    pub fn folder(&self) -> &Path {
+    fn folder(&self) -> &Path {
         match self {
             Self::NotEmpty { folder }
             | Self::Missing { folder }
@@ -75,9 +76,21 @@ impl RunFolderError {
             | Self::Io { folder, .. } => folder,
         }
     }
+}
 
-    /// What to do about it.
-    pub fn remedy(&self) -> Cow<'static, str> {
+impl Explained for RunFolderError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::OtherPlan { .. } => "resume_other_plan",
+            _ => "run_folder",
+        }
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(self.folder().display().to_string())
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
         match self {
             Self::NotEmpty { folder } if folder.join(RESOLVED).exists() => {
                 format!("choose another --out, or continue it: consilium run --resume {}", folder.display()).into()
@@ -89,6 +102,13 @@ impl RunFolderError {
             Self::OtherRelease { .. } => "use the release that made the run, or start a new run".into(),
             Self::OtherPlan { .. } => "resume with the same file and the same --set, or start a new run".into(),
             Self::Io { .. } => "check space and permissions there, or choose another place with --out".into(),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Io { source, .. } => Exit::of_io(source),
+            _ => Exit::BadInput,
         }
     }
 }

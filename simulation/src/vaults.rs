@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use client::hospital::parameters_digest;
 use client::hospital::sealed::{self, OpenedSums, RoundValues};
+use client::hospital::{self, parameters_digest};
 use client::vault::Vault;
 use protocol::ids::{Attempt, Digest, Epoch, PartyId, RoundId};
 use protocol::party_set::PartySet;
@@ -55,7 +55,7 @@ impl Vaults {
 
     /// The model of this digest, from any hospital that has put it in place.
     pub(super) fn model(&self, digest: Digest) -> Option<Vec<f32>> {
-        let models = self.all.values().filter_map(|vault| sealed::current_model(vault).ok().flatten());
+        let models = self.all.values().filter_map(|vault| hospital::current_model(vault).ok().flatten());
         models.into_iter().find(|model| parameters_digest(model) == digest)
     }
 
@@ -77,7 +77,7 @@ impl Vaults {
 
     /// Every key that a hospital keeps for this epoch.
     pub(super) fn keys(&self) -> Vec<(PartyId, Vec<Vec<u8>>)> {
-        let read = |(party, vault): (&PartyId, &Arc<Vault>)| Some((*party, sealed::epoch_keys(vault).ok()?));
+        let read = |(party, vault): (&PartyId, &Arc<Vault>)| Some((*party, hospital::epoch_keys(vault).ok()?));
         self.all.iter().filter_map(read).collect()
     }
 }

@@ -1,6 +1,9 @@
 //! Why a counter cannot be opened or gives no answer.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
+
+use remedy::{Exit, Explained};
 
 /// Why a counter cannot be opened or gives no answer.
 #[derive(Debug, thiserror::Error)]
@@ -49,16 +52,29 @@ pub enum CounterError {
     Refused(String),
 }
 
-impl CounterError {
-    /// What to do about it.
-    pub fn remedy(&self) -> &'static str {
+impl Explained for CounterError {
+    fn code(&self) -> &'static str {
         match self {
+            Self::Refused(_) => "query_refused",
+            _ => "not_served",
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Closed { .. } => "start `consilium serve RUN` in another terminal, then ask again",
             Self::Busy { .. } => "ask the process that serves it, or stop that process first",
             Self::Open { .. } => "keep the run on a local disk, where the socket's path has at most 107 bytes",
             Self::Broken { .. } => "start `consilium serve RUN` again if it has ended, then ask again",
             Self::Malformed { .. } => "run `serve` and `query` from the same release",
             Self::Refused(_) => "correct the image, wait, or have a new model trained, as the reason says",
+        })
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Refused(_) => Exit::Refused,
+            _ => Exit::Connection,
         }
     }
 }

@@ -112,8 +112,11 @@ impl CurrentModel {
     }
 }
 
-/// The parameters of the model in place, if there is one.
-pub(super) fn parameters_in(vault: &Vault) -> Result<Option<Vec<f32>>, SealedError> {
+/// The model in place: what every hospital that adopted the newest round holds. `None` before the first.
+///
+/// # Errors
+/// [`SealedError`].
+pub fn current_model(vault: &Vault) -> Result<Option<Vec<f32>>, SealedError> {
     Ok(CurrentModel::load(vault)?.map(|current| current.parameters))
 }
 

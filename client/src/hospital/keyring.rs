@@ -71,8 +71,12 @@ impl DealtKeys {
     }
 }
 
-/// The sealed keys, part by part.
-pub(super) fn parts_in(vault: &Vault) -> Result<Vec<Vec<u8>>, SealedError> {
+/// Every key of the newest epoch that this hospital keeps, one byte string each: the owner of the vault may look for
+/// them where they must not be.
+///
+/// # Errors
+/// [`SealedError`]; [`VaultError::NoRecord`](crate::vault::VaultError::NoRecord) before the ceremony dealt.
+pub fn epoch_keys(vault: &Vault) -> Result<Vec<Vec<u8>>, SealedError> {
     let bytes = vault.get(RECORD)?;
     let parts =
         Parts::from_bytes(&bytes).map_err(|source| SealedError::Malformed { record: RECORD.to_owned(), source })?;

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::error::HospitalError;
-use super::node::Input;
+use super::input::Input;
 use super::transport::Transport;
 
 /// Wait before a call is repeated; the transport waits between its own attempts to connect as well.

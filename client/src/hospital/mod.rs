@@ -8,6 +8,7 @@ mod ceremony;
 mod ceremony_secret;
 mod dealing;
 mod error;
+mod input;
 mod keyring;
 mod line;
 mod local_round;
@@ -28,7 +29,9 @@ mod tests;
 mod transport;
 mod worker;
 
+pub use adoption::current_model;
 pub use error::HospitalError;
+pub use keyring::epoch_keys;
 pub use node::{Hospital, HospitalEnd, HospitalSetup, Killer};
 pub use observer::{Activity, Observer, Timed};
 pub use parameters::parameters_digest;

@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::error::HospitalError;
+use super::input::Input;
 use super::line::Line;
 use super::observer::{Activity, Observer};
 use super::plan::HospitalPlan;
@@ -26,23 +27,13 @@ use super::site::Site;
 use super::site_store::SiteStore;
 use super::slots::Slots;
 use super::transport::Transport;
-use super::worker::{Bench, Counted, Progress, Ticket, Tickets, Worker};
+use super::worker::{Bench, Counted, Progress, Tickets, Worker};
 use crate::vault::Vault;
 
 /// Events that may wait for the driver; calls and computations beyond wait to be heard.
 const INPUTS_WAITING_MAX: usize = 256;
 /// Longest time between two looks at the clock.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// What happens to the process.
-pub(super) enum Input {
-    Event(HospitalEvent),
-    Question(Ticket),
-    /// The site or its line cannot go on.
-    Failed(HospitalError),
-    /// It ends at once, as by a power cut.
-    Kill,
-}
 
 /// How a hospital's participation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

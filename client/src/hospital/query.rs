@@ -8,7 +8,7 @@ use protocol::ids::QueryId;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::error::HospitalError;
-use super::node::Input;
+use super::input::Input;
 use super::worker::Ticket;
 
 /// Questions of one process under way or waiting; further ones wait with whoever asks.

@@ -114,23 +114,6 @@ pub fn contribution(vault: &Vault, epoch: Epoch, attempt: Attempt) -> Result<Con
     })
 }
 
-/// The model in place: what every hospital that adopted the newest round holds. `None` before the first.
-///
-/// # Errors
-/// [`SealedError`].
-pub fn current_model(vault: &Vault) -> Result<Option<Vec<f32>>, SealedError> {
-    super::adoption::parameters_in(vault)
-}
-
-/// Every key of the newest epoch that this hospital keeps, one byte string each: the owner of the vault may look for
-/// them where they must not be.
-///
-/// # Errors
-/// [`SealedError`]; [`VaultError::NoRecord`] before the ceremony dealt.
-pub fn epoch_keys(vault: &Vault) -> Result<Vec<Vec<u8>>, SealedError> {
-    super::keyring::parts_in(vault)
-}
-
 pub(super) fn has_values(vault: &Vault, epoch: Epoch, round: RoundId) -> bool {
     vault.contains(&values_record(epoch, round))
 }

@@ -16,7 +16,7 @@ use protocol::sealed::OpeningKey;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::HospitalError;
-use super::node::Input;
+use super::input::Input;
 use super::observer::{Activity, Observer, Timed};
 use super::query::Answered;
 use super::site::Site;

@@ -12,6 +12,7 @@ mod spot_check;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -19,6 +20,7 @@ use he_agg::DeviceChoice;
 use he_agg::simd::Isa;
 use he_gpu::OpenError;
 pub use he_gpu::{DeviceKind, Probed};
+use remedy::{Exit, Explained};
 
 pub use device::Moved;
 pub(crate) use device::{Host, Hosted, Resident, Worker};
@@ -50,6 +52,24 @@ impl From<OpenError> for ComputeError {
             OpenError::NotBuilt => Self::NotBuilt { source },
             OpenError::Unusable { .. } => Self::NoGpu { probed: source.to_string() },
         }
+    }
+}
+
+impl Explained for ComputeError {
+    fn code(&self) -> &'static str {
+        "no_gpu"
+    }
+
+    fn place(&self) -> Option<String> {
+        Some("--device".to_owned())
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        "--device auto takes a GPU only where there is one; --device cpu looks for none".into()
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::BadInput
     }
 }
 

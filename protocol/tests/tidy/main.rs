@@ -41,10 +41,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("he-infer", &["he-agg"]),
     ("metrics", &["datasets"]),
     ("remedy", &[]),
-    ("experiment", &["he-agg", "he-infer", "datasets"]),
-    ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "experiment"]),
-    ("coordinator", &["he-agg", "he-gpu", "he-infer", "protocol"]),
-    ("report", &["metrics", "experiment"]),
+    ("experiment", &["he-agg", "he-infer", "datasets", "remedy"]),
+    ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "remedy", "experiment"]),
+    ("coordinator", &["he-agg", "he-gpu", "he-infer", "protocol", "remedy"]),
+    ("report", &["metrics", "remedy", "experiment"]),
     (
         "simulation",
         &[

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use coordinator::compute::Compute;
 use experiment::{DEMO, Experiment, Site};
 use protocol::campaign::PauseReason;
-use remedy::Exit;
+use remedy::{Exit, Explained};
 use simulation::FederationError;
 use simulation::dropout::DropOut;
 use simulation::event::EventSender;

@@ -17,6 +17,7 @@ use protocol::blob::{BlobId, BlobKind};
 use protocol::codec::Wire;
 use protocol::ids::QueryId;
 use protocol::store::Journal;
+use remedy::Explained;
 use simulation::event::EventSender;
 use simulation::{FederationError, Served};
 use tokio::sync::oneshot;
