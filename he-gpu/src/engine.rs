@@ -1,5 +1,6 @@
 //! Exact arithmetic on rows of residues that lie on the device: what kernels do, batch by batch.
 
+use crate::adapter::Traffic;
 use crate::arguments::Arguments;
 use crate::conversion::Conversion;
 use crate::device::Device;

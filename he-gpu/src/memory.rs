@@ -1,7 +1,8 @@
 //! Device memory: a few large chunks that every kernel sees whole, so that the operands of one
 //! launch may lie anywhere and nothing is ever copied to bring them together.
 
-use crate::device::{Device, DeviceKind};
+use crate::adapter::DeviceKind;
+use crate::device::Device;
 use crate::kernels::{UNIT_BITS, WORD_BITS};
 use crate::space::Space;
 use cubecl::bytes::Bytes;
