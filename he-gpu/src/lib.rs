@@ -6,8 +6,8 @@
 //! CubeCL, use 32-bit integers only, and run wherever Vulkan, Metal, DirectX 12 or OpenGL with
 //! compute shaders does. Only public values may go to a device; see `he_agg::backend`.
 //!
-//! Without the feature `device` no kernel and no graphics library is built: the names are the same, nothing can be opened,
-//! and [`OpenError::NotBuilt`] says how to get a build that can.
+//! Without the feature `device` no kernel and no graphics library is built: the names are the same, nothing can be
+//! opened, and [`OpenError::NotBuilt`] says how to get a build that can.
 
 #[cfg(not(feature = "device"))]
 mod absent;
