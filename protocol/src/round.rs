@@ -11,9 +11,15 @@
 //!
 //! Any state may end in `Void` with a typed reason. There is no retry edge: a lost decryptor costs the attempt, a lost
 //! member of S whose next encryption is not there costs the round, and fewer than t live hospitals end it at once.
+//!
+//! Lost is who refuses, leaves, or lets the deadline pass. One that stands still may come back with what it has stored,
+//! so it is waited for wherever giving it up would cost the round: in `Sharing`, unless another attempt can follow, and
+//! in a later attempt's `Collecting`. Nothing is out yet in `Accepting`, so there it costs the attempt.
 
 mod effect;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 pub use effect::{RoundConfig, RoundEnd, RoundInput, RoundOutput};
 
@@ -63,7 +69,7 @@ pub struct RoundMachine {
     cohort: Option<PartySet>,
     manifest: Digest,
     signatures: BTreeMap<PartyId, SignedMessage>,
-    /// Refused the whole round: neither signs nor decrypts.
+    /// Refused the whole round, or left: neither signs nor decrypts.
     refused: PartySet,
     /// Take part, but have no update, for example because training failed.
     without_update: PartySet,
@@ -265,7 +271,10 @@ impl RoundMachine {
                 self.votes.insert(party, message);
             }
             HospitalMessage::Refusal(refusal) => self.refusal(party, refusal),
-            HospitalMessage::Leaving(_) => self.live.remove(party),
+            HospitalMessage::Leaving(_) => {
+                self.live.remove(party);
+                self.refused.insert(party);
+            }
             _ => return Err(Reject::OutOfTurn),
         }
         Ok(())

@@ -23,8 +23,8 @@ impl RoundMachine {
                 if missing.is_empty() {
                     cohort
                 } else {
-                    let coming = self.willing().minus(self.without_update);
-                    let lost = if overdue { missing } else { missing.minus(coming) };
+                    let unwilling = self.refused.union(self.without_update);
+                    let lost = if overdue { missing } else { missing.intersection(unwilling) };
                     if !lost.is_empty() {
                         self.void(VoidReason::CohortMemberLost { missing: lost }, out);
                     }
@@ -119,7 +119,29 @@ impl RoundMachine {
             out.push(RoundOutput::Combine { attempt, cohort, decryptors, chunks });
             return;
         }
+        // Shares may be out, and one that stands still may come back with its own: it is given up only for an attempt
+        // that can follow.
+        let lapsed = missing.minus(self.live);
+        let unwilling = missing.intersection(self.refused.union(self.not_decrypting));
+        if !overdue && unwilling.is_empty() && !self.can_follow(lapsed) {
+            return;
+        }
         self.abandon_if_lost(now_ms, overdue, missing, out);
+    }
+
+    /// Whether another attempt is left, with t decryptors without `lost` and the next ciphertext of all of S here or to
+    /// come.
+    fn can_follow(&self, lost: PartySet) -> bool {
+        let decrypting = self.willing().minus(self.not_decrypting).minus(lost);
+        self.attempt.0 < self.config.terms.attempts_max
+            && decrypting.len() >= self.roster.threshold()
+            && self.without_next().is_empty()
+    }
+
+    /// Members of S whose next ciphertext is not here and not to come.
+    fn without_next(&self) -> PartySet {
+        let coming = self.willing().minus(self.without_update);
+        self.cohort.unwrap_or_default().minus(self.complete_updates(self.attempt.next())).minus(coming)
     }
 
     fn abandon_if_lost(&mut self, now_ms: u64, overdue: bool, missing: PartySet, out: &mut Vec<RoundOutput>) {
@@ -137,6 +159,10 @@ impl RoundMachine {
         let (have, need) = (self.willing().minus(self.not_decrypting).len(), self.roster.threshold());
         if have < need {
             return self.void(VoidReason::QuorumLost { have: small(have), need: small(need) }, out);
+        }
+        let missing = self.without_next();
+        if !missing.is_empty() {
+            return self.void(VoidReason::CohortMemberLost { missing }, out);
         }
         self.attempt = attempt.next();
         self.updates.retain(|key, _| key.0 > attempt);

@@ -28,7 +28,11 @@ use world::{World, party};
 const SCHEDULES: u64 = 2_000;
 
 fn lost_at(moment: Moment, attempts_ahead: u32) -> Schedule {
-    Schedule { attempts_ahead, crashes: vec![Crash::At { party: 2, round: 2, moment }], ..Schedule::of(5) }
+    Schedule {
+        attempts_ahead,
+        crashes: vec![Crash::At { party: 2, round: 2, moment, back_after_ms: None }],
+        ..Schedule::of(5)
+    }
 }
 
 /// Attempt, cohort and decryptors of every closed round.
@@ -96,8 +100,20 @@ fn without_spares_a_lost_cohort_member_voids_the_round_and_its_subsets() {
 }
 
 #[test]
+fn a_decryptor_that_comes_back_with_its_share_saves_a_round_without_spares() {
+    let back_after_ms = Some(3 * Schedule::default().patience_ms);
+    let crash = Crash::At { party: 2, round: 2, moment: Moment::BeforeShare, back_after_ms };
+    let world = World::run(5, Schedule { attempts_ahead: 0, crashes: vec![crash], ..Schedule::of(5) });
+    assert!(world.lapsed.iter().any(|(_, lapsed)| *lapsed == party(2)), "{:?}", world.lapsed);
+    let closed = closed(&world);
+    assert!(closed.len() == 3 && world.published && closed[1].0 == 1, "{closed:?}");
+    assert!(closed[1].2.contains(&2), "it decrypts: {closed:?}");
+}
+
+#[test]
 fn fewer_than_threshold_live_hospitals_pause_the_campaign_with_both_numbers() {
-    let crashes = [2, 4].map(|party| Crash::At { party, round: 2, moment: Moment::BeforeUpload }).to_vec();
+    let crashes =
+        [2, 4].map(|party| Crash::At { party, round: 2, moment: Moment::BeforeUpload, back_after_ms: None }).to_vec();
     let world = World::run(6, Schedule { crashes, ..Schedule::of(5) });
     let Some((_, PauseReason::CutOff { calling, need: 4, .. })) = &world.paused else { panic!("{:?}", world.paused) };
     assert_eq!(calling.numbers(), [1, 3, 5]);

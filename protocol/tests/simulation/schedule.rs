@@ -14,8 +14,8 @@ pub(crate) enum Moment {
 /// Who breaks, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Crash {
-    /// A hospital dies at a named moment, for good.
-    At { party: u16, round: u32, moment: Moment },
+    /// A hospital dies at a named moment, and comes back or not.
+    At { party: u16, round: u32, moment: Moment, back_after_ms: Option<u64> },
     /// A hospital dies at its n-th write, before or after it is durable, and comes back or not.
     AtWrite { party: u16, write: u64, is_written: bool, back_after_ms: Option<u64> },
     /// The coordinator dies at its n-th write, and comes back.
@@ -100,7 +100,9 @@ impl Schedule {
                 let moments =
                     [Moment::BeforeUpload, Moment::AfterUpload, Moment::BeforeAcceptance, Moment::BeforeShare];
                 let round = 1 + u32::try_from(rng.below(2)).unwrap();
-                Crash::At { party, round, moment: moments[usize::try_from(rng.below(4)).unwrap()] }
+                let moment = moments[usize::try_from(rng.below(4)).unwrap()];
+                let back_after_ms = rng.percent(50).then(|| 50 + rng.below(8_000));
+                Crash::At { party, round, moment, back_after_ms }
             }
             3..7 => {
                 let back_after_ms = rng.percent(70).then(|| 50 + rng.below(4_000));

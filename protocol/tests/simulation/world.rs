@@ -402,12 +402,20 @@ impl World {
             _ => None,
         };
         for crash in self.schedule.crashes.clone() {
-            if let Crash::At { party: number, round, moment } = crash
+            if let Crash::At { round, moment, .. } = crash
                 && Some((round, moment)) == reached
             {
-                self.after(0, Event::Dies { party: party(number) });
+                self.strike(crash);
             }
         }
+    }
+
+    /// Lets a death at a named moment happen, once.
+    fn strike(&mut self, crash: Crash) {
+        let Crash::At { party: number, back_after_ms, .. } = crash else { return };
+        self.schedule.crashes.retain(|other| *other != crash);
+        self.sites[usize::from(number) - 1].back_after_ms = back_after_ms;
+        self.after(0, Event::Dies { party: party(number) });
     }
 
     fn hospital(

@@ -124,8 +124,10 @@ impl World {
         let number = party.number();
         for crash in self.schedule.crashes.clone() {
             match crash {
-                Crash::At { party: whose, round, moment } if whose == number && Some((round, moment)) == reached => {
-                    return self.after(0, Event::Dies { party });
+                Crash::At { party: whose, round, moment, .. }
+                    if whose == number && Some((round, moment)) == reached =>
+                {
+                    return self.strike(crash);
                 }
                 Crash::Hangs { party: whose, round }
                     if whose == number && Some((round, Moment::BeforeUpload)) == reached =>

@@ -1,0 +1,245 @@
+//! A decryptor or a member of the cohort that stands still: whom the round waits for, and what it gives up.
+
+use super::*;
+use crate::blob::BodyRoot;
+use crate::ids::Epoch;
+use crate::message::{Acceptance, Leaving, ManifestSignature, ShareHead, UpdateHead};
+use crate::roster::Member;
+use crate::sealed::OpeningKey;
+use crate::signature::SigningKey;
+use crate::terms::Terms;
+
+const DEADLINE_MS: u64 = 10_000;
+
+/// Five hospitals, any four of which decrypt, around the coordinator's machine.
+struct Table {
+    keys: Vec<SigningKey>,
+    machine: RoundMachine,
+    terms: Digest,
+    now_ms: u64,
+    said: Vec<RoundOutput>,
+}
+
+fn party(number: u16) -> PartyId {
+    PartyId::new(number).unwrap()
+}
+
+fn terms(attempts_ahead: u32) -> Terms {
+    let digest = Digest::default();
+    Terms {
+        experiment: digest,
+        parameters: digest,
+        program: digest,
+        initial_model: digest,
+        rounds: 1,
+        chunks: 1,
+        min_cohort: 4,
+        attempts_max: 3,
+        attempts_ahead,
+        tau_aggregation: 100,
+        tau_serving: 100,
+        queries_per_asker_max: 10,
+        patience_ms: 1_000,
+        round_deadline_ms: DEADLINE_MS,
+        query_deadline_ms: 4_000,
+    }
+}
+
+impl Table {
+    /// A round in which everybody has uploaded `ahead` spares, and hospitals 1 to 4 are to decrypt.
+    fn deciding(ahead: u32) -> Self {
+        let keys: Vec<SigningKey> = (0..5).map(|_| SigningKey::generate().unwrap()).collect();
+        let member = |(number, key): (u16, &SigningKey)| Member {
+            party: party(number),
+            name: format!("hospital-{number}"),
+            verifying: key.verifying_key(),
+            sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
+            certificate: Digest::of("certificate", &party(number)),
+        };
+        let members = (1..).zip(&keys).map(member).collect();
+        let coordinator = SigningKey::generate().unwrap().verifying_key();
+        let roster = Roster::new(Epoch(1), 4, Digest::default(), coordinator, members).unwrap();
+        let (live, terms) = (roster.parties(), terms(ahead));
+        let digest = terms.digest();
+        let config = RoundConfig { round: RoundId(1), base_model: Digest::default(), terms };
+        let machine = RoundMachine::new(roster, live, config);
+        let mut table = Self { keys, machine, terms: digest, now_ms: 0, said: Vec::new() };
+        table.hear(RoundInput::Start);
+        for attempt in 1..=1 + ahead {
+            (1..=5).for_each(|number| table.uploads(number, attempt));
+        }
+        assert_eq!(table.machine.step(), "collecting signatures of the manifest");
+        (1..=5).for_each(|number| table.signs(number));
+        assert_eq!(
+            (table.machine.step(), table.machine.waiting_for().numbers()),
+            ("choosing decryptors", vec![1, 2, 3, 4])
+        );
+        table
+    }
+
+    /// As [`Table::deciding`], with hospitals 1, 2 and 3 having sent their shares.
+    fn sharing(ahead: u32) -> Self {
+        let mut table = Self::deciding(ahead);
+        (1..=4).for_each(|number| table.accepts(number));
+        (1..=3).for_each(|number| table.shares(number));
+        assert_eq!(table.machine.waiting_for().numbers(), [4]);
+        table
+    }
+
+    fn hear(&mut self, input: RoundInput) {
+        self.said.extend(self.machine.on(self.now_ms, input));
+    }
+
+    fn passes(&mut self, ms: u64) {
+        self.now_ms += ms;
+        self.hear(RoundInput::Tick);
+    }
+
+    fn says(&mut self, number: u16, body: HospitalMessage) {
+        let key = &self.keys[usize::from(number) - 1];
+        self.hear(RoundInput::Message(SignedMessage::sign(key, party(number), Epoch(1), 1, body)));
+    }
+
+    fn uploads(&mut self, number: u16, attempt: u32) {
+        let attempt = Attempt(attempt);
+        let body = BodyRoot::of(&[Digest::default()], 1);
+        let head = UpdateHead { round: RoundId(1), attempt, base_model: Digest::default(), terms: self.terms, body };
+        self.says(number, HospitalMessage::UpdateHead(head));
+        self.hear(RoundInput::BodiesComplete { kind: BlobKind::UpdateChunk, attempt, party: party(number) });
+    }
+
+    fn signs(&mut self, number: u16) {
+        let of = |output: &RoundOutput| match output {
+            RoundOutput::Append(LogMessage::Manifest(manifest)) => Some(manifest.digest()),
+            _ => None,
+        };
+        let manifest = self.said.iter().rev().find_map(of).unwrap();
+        let signature = ManifestSignature { round: RoundId(1), attempt: self.machine.attempt(), manifest };
+        self.says(number, HospitalMessage::ManifestSignature(signature));
+    }
+
+    fn accepts(&mut self, number: u16) {
+        let (attempt, manifest, decryptors) = (self.machine.attempt(), self.machine.manifest, self.machine.decryptors);
+        let acceptance = Acceptance { round: RoundId(1), attempt, manifest, decryptors };
+        self.says(number, HospitalMessage::Acceptance(acceptance));
+    }
+
+    fn shares(&mut self, number: u16) {
+        let attempt = self.machine.attempt();
+        let body = BodyRoot::of(&[Digest::default()], 1);
+        let head = ShareHead { round: RoundId(1), attempt, binding: Digest::default(), body };
+        self.says(number, HospitalMessage::ShareHead(head));
+        self.hear(RoundInput::BodiesComplete { kind: BlobKind::Share, attempt, party: party(number) });
+    }
+
+    fn refuses(&mut self, number: u16, reject: Reject) {
+        let attempt = if reject == Reject::TrainingFailed { 0 } else { self.machine.attempt().0 };
+        let refusal = Refusal { scope: Scope::Round, number: 1, attempt, reject };
+        self.says(number, HospitalMessage::Refusal(refusal));
+    }
+
+    fn lapses(&mut self, number: u16) {
+        self.hear(RoundInput::PartyGone(party(number)));
+    }
+
+    fn returns(&mut self, number: u16) {
+        self.hear(RoundInput::PartyBack(party(number)));
+    }
+
+    fn end(&self) -> Option<&RoundEnd> {
+        self.said.iter().find_map(|output| match output {
+            RoundOutput::Done(end) => Some(end),
+            _ => None,
+        })
+    }
+
+    /// Who is missing, and whether shares may be out.
+    fn member_lost(&self) -> Option<(Vec<u16>, bool)> {
+        match self.end()? {
+            RoundEnd::Void { reason: VoidReason::CohortMemberLost { missing }, possibly_revealed, .. } => {
+                Some((missing.numbers(), *possibly_revealed))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[test]
+fn a_lapsed_decryptor_is_waited_for_where_no_other_attempt_could_follow() {
+    let mut table = Table::sharing(0);
+    table.lapses(4);
+    table.passes(DEADLINE_MS - 1);
+    assert_eq!((table.machine.attempt(), table.end()), (Attempt::FIRST, None));
+    table.returns(4);
+    table.shares(4);
+    assert!(matches!(table.said.last(), Some(RoundOutput::Combine { attempt: Attempt::FIRST, .. })));
+}
+
+#[test]
+fn the_deadline_ends_that_wait_and_names_who_is_missing() {
+    let mut table = Table::sharing(0);
+    table.lapses(4);
+    table.passes(DEADLINE_MS);
+    assert_eq!(table.member_lost(), Some((vec![4], true)));
+}
+
+#[test]
+fn a_lapsed_decryptor_costs_the_attempt_where_its_spare_and_four_others_are_there() {
+    let mut table = Table::sharing(1);
+    table.lapses(4);
+    assert_eq!((table.machine.attempt(), table.machine.step()), (Attempt(2), "collecting signatures of the manifest"));
+    // Four are left now: the next that lapses would leave three, so it is no longer a matter of spares.
+    table.lapses(1);
+    assert!(matches!(table.end(), Some(RoundEnd::Void { reason: VoidReason::QuorumLost { have: 3, need: 4 }, .. })));
+}
+
+#[test]
+fn one_that_refuses_to_decrypt_is_not_waited_for_and_the_others_encrypt_again() {
+    let mut table = Table::sharing(0);
+    table.refuses(4, Reject::BudgetSpent);
+    // It is there and can make its next ciphertext; only its share will never come.
+    assert_eq!((table.machine.attempt(), table.machine.step()), (Attempt(2), "collecting updates"));
+    assert_eq!(table.end(), None);
+}
+
+#[test]
+fn a_lapsed_decryptor_that_has_released_nothing_costs_the_round_at_once_without_spares() {
+    let mut table = Table::deciding(0);
+    table.lapses(2);
+    assert_eq!(table.member_lost(), Some((vec![2], false)));
+    let mut table = Table::deciding(1);
+    table.lapses(2);
+    assert_eq!((table.machine.attempt(), table.end()), (Attempt(2), None));
+}
+
+#[test]
+fn a_member_that_lapses_before_its_next_ciphertext_is_waited_for_until_the_deadline() {
+    let again = || {
+        let mut table = Table::sharing(0);
+        table.refuses(4, Reject::BudgetSpent);
+        [1, 2, 4, 5].into_iter().for_each(|number| table.uploads(number, 2));
+        table.lapses(3);
+        table.passes(DEADLINE_MS - 1);
+        assert_eq!((table.machine.waiting_for().numbers(), table.end()), (vec![3], None));
+        table
+    };
+    let mut back = again();
+    back.returns(3);
+    back.uploads(3, 2);
+    assert_eq!((back.machine.step(), back.end()), ("collecting signatures of the manifest", None));
+    let mut late = again();
+    late.passes(1);
+    assert_eq!(late.member_lost(), Some((vec![3], true)));
+    // One that says that it will not is not waited for.
+    let mut without = again();
+    without.returns(3);
+    without.refuses(3, Reject::TrainingFailed);
+    assert_eq!(without.member_lost(), Some((vec![3], true)));
+}
+
+#[test]
+fn one_that_leaves_is_not_waited_for() {
+    let mut table = Table::sharing(0);
+    table.says(4, HospitalMessage::Leaving(Leaving { reject: Reject::Storage }));
+    assert_eq!(table.member_lost(), Some((vec![4], true)));
+}
