@@ -72,6 +72,7 @@ fn a_refused_run_leaves_nothing_behind() {
         (&["demo", "--set", "compute.threads=0"], "an integer from 1 to 1024"),
         (&["demo", "--set", "compute.threads=5000"], "an integer from 1 to 1024"),
         (&["demo", "--set", "federation.sample-cap=1"], "federation.sample-cap is 1"),
+        (&["demo", "--set", "data.simulate.phantom.patients-per-hospital=3"], "test has no sample"),
         (&["demo", "--drop", "hospital-9@1:before-upload"], "hospital-9"),
     ];
     for (arguments, expected) in refusals {

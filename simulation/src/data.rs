@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use datasets::{Dataset, Format, Samples};
+use datasets::{DataError, Dataset, Format, Part, Samples};
 use experiment::{DataFormat, Experiment};
 
 use super::error::FederationError;
@@ -19,9 +19,14 @@ pub(super) struct Dealt {
 /// Reads or generates the images and deals the training part out.
 ///
 /// # Errors
-/// [`FederationError::Data`] naming file, field, class or hospital; [`FederationError::Classes`].
+/// [`FederationError::Data`] naming file, field, class or hospital, or that no image is left to judge the model by;
+/// [`FederationError::Classes`].
 pub(super) fn deal(experiment: &Experiment, data: Option<&Path>) -> Result<Dealt, FederationError> {
     let (plan, dataset) = (experiment.data(), load(experiment, data)?);
+    // What is asked and reported at the end: known now, and not after hours of training.
+    if dataset.test.is_empty() {
+        return Err(DataError::EmptyPart { part: Part::Test }.into());
+    }
     let hospitals = usize::from(experiment.federation().hospitals);
     let parts = plan.partition.assign(&dataset.train, hospitals, experiment.seed())?;
     let shares: Vec<Samples> = parts.iter().map(|indices| dataset.train.select(indices)).collect();
