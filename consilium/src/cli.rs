@@ -5,6 +5,8 @@ use std::{ffi::OsString, process::ExitCode};
 use bench::BenchArgs;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use remedy::Explained;
+
 use crate::{
     error::Error,
     exit,
@@ -68,7 +70,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let matches = Cli::command().try_get_matches_from(arguments);
     let exit = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => {
-            let result = dispatch(&cli);
+            let started = cli.global.log.start(cli.global.format).map_err(Error::from);
+            let result = started.and_then(|()| logged(&cli));
             let (mut out, mut log) = (std::io::stdout().lock(), std::io::stderr().lock());
             output::finish(cli.verb.name(), cli.global.format, &result, &mut out, &mut log)
         }
@@ -81,15 +84,27 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(exit.code())
 }
 
+/// Does what was asked, with its beginning and its end in the log.
+fn logged(cli: &Cli) -> Result<Done, Error> {
+    let verb = cli.verb.name();
+    tracing::info!(verb, version = env!("CARGO_PKG_VERSION"), "started");
+    let result = dispatch(cli);
+    match &result {
+        Ok(done) => tracing::info!(verb, exit = done.exit.code(), "ended"),
+        Err(error) => tracing::error!(verb, exit = error.exit().code(), %error, "ended"),
+    }
+    result
+}
+
 fn dispatch(cli: &Cli) -> Result<Done, Error> {
     match &cli.verb {
-        Verb::Demo(arguments) => verbs::demo::run(arguments, cli.global),
-        Verb::Run(arguments) => verbs::run::run(arguments, cli.global),
-        Verb::Serve(arguments) => verbs::serve::run(arguments, cli.global),
+        Verb::Demo(arguments) => verbs::demo::run(arguments, &cli.global),
+        Verb::Run(arguments) => verbs::run::run(arguments, &cli.global),
+        Verb::Serve(arguments) => verbs::serve::run(arguments, &cli.global),
         Verb::Query(arguments) => verbs::query::run(arguments),
         Verb::Audit(arguments) => verbs::audit::run(arguments),
         Verb::Plan(arguments) => verbs::plan::run(arguments),
-        Verb::Bench(arguments) => verbs::bench::run(arguments, cli.global),
+        Verb::Bench(arguments) => verbs::bench::run(arguments, &cli.global),
     }
 }
 

@@ -11,7 +11,7 @@ use simulation::FederationError;
 use simulation::dropout::DropOutError;
 use simulation::run_folder::RunFolderError;
 
-use crate::threads::ThreadsError;
+use crate::{log::LogError, threads::ThreadsError};
 
 /// Why an invocation failed. What comes from another room explains itself; see [`Explained`].
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,9 @@ pub enum Error {
     /// Threads to compute with.
     #[error(transparent)]
     Threads(#[from] ThreadsError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// The run folder.
     #[error(transparent)]
     RunFolder(#[from] RunFolderError),
@@ -85,6 +88,7 @@ impl Error {
             Self::Audit(error) => Some(error),
             Self::Compute(error) => Some(error),
             Self::Threads(error) => Some(error),
+            Self::Log(error) => Some(error),
             Self::RunFolder(error) => Some(error),
             Self::Federation(error) => Some(error),
             Self::Report(error) => Some(error),

@@ -4,10 +4,10 @@ use std::io::IsTerminal;
 
 use clap::Args;
 
-use crate::{live::Shown, output::Format};
+use crate::{live::Shown, log::LogArgs, output::Format};
 
 /// Flags of every verb.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Global {
     /// How results are printed: for people, as one JSON object, or as JSON lines with events.
     #[arg(long, global = true, value_enum, default_value = "text")]
@@ -15,12 +15,19 @@ pub struct Global {
     /// No colours; NO_COLOR in the environment does the same.
     #[arg(long, global = true)]
     pub no_color: bool,
+    /// What is logged, and where.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 impl Global {
     /// The live view that fits this output.
-    pub fn shown(self) -> Shown {
+    pub fn shown(&self) -> Shown {
         let forbidden = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Shown::choose(self.format, !self.no_color && !forbidden && std::io::stderr().is_terminal())
+        match Shown::choose(self.format, !self.no_color && !forbidden && std::io::stderr().is_terminal()) {
+            // What is redrawn and what is appended would tear each other up.
+            Shown::Terminal { .. } if self.log.is_on_standard_error() => Shown::Lines,
+            other => other,
+        }
     }
 }

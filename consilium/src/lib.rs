@@ -8,6 +8,7 @@ pub mod error;
 pub mod exit;
 pub mod global;
 pub mod live;
+pub mod log;
 pub mod output;
 pub mod threads;
 pub mod verbs;

@@ -12,6 +12,7 @@ mod desk;
 mod disk;
 mod encrypted_model;
 mod error;
+mod logged;
 mod node;
 mod observer;
 mod resident_model;

@@ -27,6 +27,7 @@ use crate::compute::Compute;
 use crate::desk::{Desk, Waiting};
 use crate::disk::Disk;
 use crate::error::CoordinatorError;
+use crate::logged::Logged;
 use crate::observer::{Observer, Step};
 use crate::serving_engine::QUERIES_TOGETHER_MAX;
 
@@ -105,6 +106,7 @@ impl Coordinator {
     /// epoch.
     pub fn start(setup: CoordinatorSetup<'_>) -> Result<Self, CoordinatorError> {
         let CoordinatorSetup { folder, key, plan, compute, observer } = setup;
+        let observer: Arc<dyn Observer> = Arc::new(Logged(observer));
         let io = |source| CoordinatorError::Io { action: "create", path: folder.to_path_buf(), source };
         std::fs::create_dir_all(folder).map_err(io)?;
         let journal = Arc::new(Journal::open(&folder.join("journal.sqlite"))?);

@@ -250,6 +250,16 @@ fn passphrase(root: &Path) -> Result<Zeroizing<String>, FederationError> {
     Ok(Zeroizing::new(read(&root.join("passphrase"))?))
 }
 
+/// The passphrase of one hospital's vault.
+///
+/// # Errors
+/// [`FederationError::Io`] where it cannot be read.
+pub(super) fn passphrase_of(out: &Path, hospital: u16) -> Result<Zeroizing<String>, FederationError> {
+    let party =
+        PartyId::new(hospital).ok_or(FederationError::Size { field: "hospitals", value: u64::from(hospital) })?;
+    passphrase(&out.join(party.to_string()))
+}
+
 fn passphrase_or_new(root: &Path) -> Result<Zeroizing<String>, FederationError> {
     let path = root.join("passphrase");
     if path.exists() {

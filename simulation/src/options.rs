@@ -22,4 +22,6 @@ pub struct RunOptions {
     pub compute: Compute,
     /// What belongs to this machine alone.
     pub site: Site,
+    /// The log of this process, to be searched for every secret of the run at its end.
+    pub log: Option<PathBuf>,
 }

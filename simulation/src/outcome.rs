@@ -8,14 +8,14 @@ use metrics::Evaluation;
 use ndarray::{Array2, Axis};
 use report::{
     ClinicalQuality, Crypto, ExperimentBlock, Final, Latency, Oracle, Paired, PhaseTime, Prediction, Provenance,
-    Report, RunOutcome, Serving, ServingParts, Traffic,
+    Report, RunOutcome, Serving, ServingParts, Traffic, bytes_text,
 };
 
 use super::baselines::Baselines;
 use super::error::FederationError;
 use super::progress::Progress;
 use super::run::Asked;
-use super::watch::Watch;
+use super::watch::{LogScan, Watch};
 use crate::computing::{compute_report, device_bytes};
 use crate::event::{Event, EventSender};
 use crate::oracle::{Finding, OracleError};
@@ -40,6 +40,7 @@ pub(super) struct Finished<'a> {
     pub(super) downloads: Vec<(u16, u64)>,
     pub(super) watch: &'a Watch,
     pub(super) folder_scan: (usize, u64, Vec<Finding>),
+    pub(super) log_scan: Option<LogScan>,
     pub(super) control: bool,
     pub(super) needles: usize,
     pub(super) phases: Vec<PhaseTime>,
@@ -156,7 +157,7 @@ fn oracles(run: &Finished<'_>, agreement: &Agreement) -> Vec<Oracle> {
         Some(first) => format!("FOUND {} in {} at byte {}", first.secret, first.place, first.offset),
     };
     let oracle = |name: &str, passed: bool, detail: String| Oracle { name: name.to_owned(), passed, detail };
-    vec![
+    let mut oracles = vec![
         oracle(
             "sum_exact",
             exact == rounds.len() && !rounds.is_empty(),
@@ -191,7 +192,21 @@ fn oracles(run: &Finished<'_>, agreement: &Agreement) -> Vec<Oracle> {
             run.control,
             format!("{} windows of weights, updates and key shares searched for; planted ones are found", run.needles),
         ),
-    ]
+    ];
+    oracles.extend(run.log_scan.as_ref().map(|log| {
+        let found: Vec<Finding> = log.found.iter().cloned().collect();
+        oracle(
+            "log_scanned",
+            found.is_empty() && log.control,
+            format!(
+                "{} of the log, {} windows of weights, updates, keys, passphrases and pixels: {}",
+                bytes_text(log.bytes),
+                log.windows,
+                describe(&found)
+            ),
+        )
+    }));
+    oracles
 }
 
 /// One of the images of each query: its times are those of the query.

@@ -1,5 +1,6 @@
 //! One run, phase by phase.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,13 +25,16 @@ use super::progress::Progress;
 use super::quality;
 use super::setup::{Common, GOODBYE, Host, Running, dismiss};
 use super::vaults::{Compared, Vaults};
-use super::watch::{RoundSeen, Watch};
+use super::watch::{LogScan, RoundSeen, Watch};
 use crate::computing::device_bytes;
 use crate::event::{Activity, Event, EventSender, Phase, RoundSummary};
 use crate::options::RunOptions;
 
 /// Fresh encryptions of one question whose decryptor was lost.
 const ASK_AGAIN_MAX: u32 = 3;
+
+/// Images of each hospital that its log is searched for; whoever prints pixels prints those of the first image, too.
+const IMAGES_SEARCHED: usize = 16;
 
 /// One image that was classified under encryption.
 pub(super) struct Asked {
@@ -92,12 +96,13 @@ impl<'a> Run<'a> {
         };
 
         self.enter(Phase::Connecting);
-        let watch = Arc::new(Watch::new(self.events.clone()));
+        let watch = Arc::new(Watch::new(self.events.clone(), self.options.log.is_some()));
         let common = Common { device: device.clone(), ..Common::new(experiment, progress.epochs, cap)? };
         let terms = common.terms()?;
         let mut enrolment = if resumes { common.recall(out)? } else { common.enrol(out)? };
         let vaults = enrolment.hospitals.iter().map(|one| (one.party, Arc::clone(&one.vault))).collect();
         let vaults = Vaults::new(common.epoch, vaults);
+        self.unprintable(&watch, &shares)?;
         let folder = out.join("coordinator").join(format!("epoch-{}", progress.epochs));
         let mut host = common.coordinator(&folder, &mut enrolment, &terms, &self.options.compute, &watch)?;
         let mut hospitals = Vec::new();
@@ -150,6 +155,10 @@ impl<'a> Run<'a> {
         let logits = trainer.predict(&parameters, &dataset.test.images)?;
         let evaluation = Evaluation::new(logits.view(), &dataset.test.labels)?;
         let clinical = quality::judge(experiment, &dataset, &baselines.shares, &trainer, &parameters, &logits)?;
+        let log_scan = match self.options.log.clone() {
+            Some(log) => Some(self.search(&watch, log).await?),
+            None => None,
+        };
         self.enter(Phase::Reporting);
         self.leave();
         let finished = Finished {
@@ -165,6 +174,7 @@ impl<'a> Run<'a> {
             downloads,
             watch: &watch,
             folder_scan,
+            log_scan,
             control,
             needles,
             phases: self.phases,
@@ -172,6 +182,29 @@ impl<'a> Run<'a> {
             wall_s: self.started.elapsed().as_secs_f64(),
         };
         outcome::report(finished, &self.events)
+    }
+
+    /// What only a log could show: passphrases, and the first images of every hospital.
+    fn unprintable(&self, watch: &Watch, shares: &[Samples]) -> Result<(), FederationError> {
+        for (number, share) in (1u16..).zip(shares) {
+            let passphrase = enrolment::passphrase_of(&self.options.out, number)?;
+            let images = share.images.axis_iter(Axis(0)).take(IMAGES_SEARCHED);
+            let pixels: Vec<Vec<f32>> = images.map(|image| image.iter().copied().collect()).collect();
+            watch.add_unprintable(|printed| {
+                printed.add_printed(&format!("the passphrase of hospital-{number}"), &passphrase);
+                for image in &pixels {
+                    printed.add_printed_list(&format!("an image of hospital-{number}"), image);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    async fn search(&self, watch: &Arc<Watch>, log: PathBuf) -> Result<LogScan, FederationError> {
+        let (watch, path) = (Arc::clone(watch), log.clone());
+        let searched = tokio::task::spawn_blocking(move || watch.search_log(&path)).await;
+        let searched = searched.map_err(|_| FederationError::Abandoned)?;
+        Ok(searched.map_err(|source| crate::oracle::OracleError::SearchLog { path: log, source })?)
     }
 
     /// Follows the campaign until the model is served; returns the published one.

@@ -93,7 +93,7 @@ async fn host(
     let folder = out.join("coordinator").join(format!("epoch-{}", progress.epochs));
     let terms = common.terms()?;
     let mut enrolment = common.recall(&out)?;
-    let watch = Arc::new(Watch::new(events.clone()));
+    let watch = Arc::new(Watch::new(events.clone(), false));
     let shape = experiment.network().image();
     let takes = Takes { images: common.program.images(), shape: [shape.channels, shape.height, shape.width] };
     let mut opened = Vec::new();

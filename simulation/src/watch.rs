@@ -1,6 +1,7 @@
 //! Hears every party of a simulated run: feeds the live view, keeps figures, and checks what only a simulation can.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use protocol::party_set::PartySet;
 use report::{bytes_text, milliseconds_text};
 
 use crate::event::{Activity, EventSender};
-use crate::oracle::{Finding, Needles};
+use crate::oracle::{Finding, Needles, PRINTED_WINDOW};
 use crate::tap::Tap;
 
 /// What was seen of one round.
@@ -53,19 +54,38 @@ struct Seen {
     findings: Vec<Finding>,
 }
 
+/// Secrets in the forms that a log prints.
+type Printed = Needles<PRINTED_WINDOW>;
+
+/// What the search of a log found.
+#[derive(Debug, Default)]
+pub(super) struct LogScan {
+    /// Bytes searched.
+    pub(super) bytes: u64,
+    /// The first secret in it.
+    pub(super) found: Option<Finding>,
+    /// Windows searched for.
+    pub(super) windows: usize,
+    /// Whether planted ones are found.
+    pub(super) control: bool,
+}
+
 /// The ear of one run.
 pub(super) struct Watch {
     events: EventSender,
     seen: Mutex<Seen>,
     needles: RwLock<Needles>,
+    /// The same secrets in the forms that a log prints; `None` where there is no log to search.
+    printed: Option<RwLock<Printed>>,
 }
 
 /// Findings kept; one is already too many.
 const FINDINGS_MAX: usize = 16;
 
 impl Watch {
-    pub(super) fn new(events: EventSender) -> Self {
-        Self { events, seen: Mutex::default(), needles: RwLock::default() }
+    /// An ear; `logs` if there is a log that [`Watch::search_log`] will search.
+    pub(super) fn new(events: EventSender, logs: bool) -> Self {
+        Self { events, seen: Mutex::default(), needles: RwLock::default(), printed: logs.then(RwLock::default) }
     }
 
     pub(super) fn events(&self) -> &EventSender {
@@ -105,16 +125,47 @@ impl Watch {
     /// Adds floats that must never be seen outside.
     pub(super) fn add_needle(&self, what: &str, values: &[f32]) {
         self.needles.write().unwrap_or_else(PoisonError::into_inner).add_floats(what, values);
+        self.print(|printed| printed.add_printed_list(what, values));
     }
 
     /// Adds integers that must never be seen outside.
     pub(super) fn add_integers(&self, what: &str, values: &[i32]) {
         self.needles.write().unwrap_or_else(PoisonError::into_inner).add_integers(what, values);
+        self.print(|printed| printed.add_printed_list(what, values));
     }
 
     /// Adds bytes that must never be seen outside.
     pub(super) fn add_bytes(&self, what: &str, bytes: &[u8]) {
         self.needles.write().unwrap_or_else(PoisonError::into_inner).add(what, bytes);
+        self.print(|printed| printed.add_printed_bytes(what, bytes));
+    }
+
+    /// Adds what may cross no border in the clear, but stands in messages and folders under other guises than a log's:
+    /// passphrases and pixels are looked for in the log alone.
+    pub(super) fn add_unprintable(&self, add: impl FnOnce(&mut Printed)) {
+        self.print(add);
+    }
+
+    /// Searches a log for every secret that is known by now.
+    ///
+    /// # Errors
+    /// The system's own error where the file cannot be read.
+    pub(super) fn search_log(&self, path: &Path) -> std::io::Result<LogScan> {
+        let Some(printed) = &self.printed else { return Ok(LogScan::default()) };
+        let printed = printed.read().unwrap_or_else(PoisonError::into_inner);
+        let (bytes, found) = printed.search_file(path)?;
+        // What is printed as it is in memory is found, too.
+        let found = match found {
+            None => self.with_needles(|needles| needles.search_file(path))?.1,
+            found => found,
+        };
+        Ok(LogScan { bytes, found, windows: printed.len(), control: printed.control() })
+    }
+
+    fn print(&self, add: impl FnOnce(&mut Printed)) {
+        if let Some(printed) = &self.printed {
+            add(&mut printed.write().unwrap_or_else(PoisonError::into_inner));
+        }
     }
 
     /// Works with the needles.

@@ -12,6 +12,7 @@ mod input;
 mod keyring;
 mod line;
 mod local_round;
+mod logged;
 mod node;
 mod observer;
 mod outbox;

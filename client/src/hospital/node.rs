@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::error::HospitalError;
 use super::input::Input;
 use super::line::Line;
+use super::logged::Logged;
 use super::observer::{Activity, Observer};
 use super::plan::HospitalPlan;
 use super::query::{Asker, WAITING_MAX};
@@ -103,6 +104,7 @@ impl Hospital {
     pub fn open(setup: HospitalSetup<'_>) -> Result<(Self, Asker), HospitalError> {
         let HospitalSetup { root, vault, plan, data, transport, certificate, signing, opening, slots, observer } =
             setup;
+        let observer: Arc<dyn Observer> = Arc::new(Logged(observer));
         let shape = plan.program.network().image();
         let serves_only = data.is_none();
         let data = data.unwrap_or_else(|| Samples::empty(shape.channels, shape.height, shape.width));

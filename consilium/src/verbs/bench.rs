@@ -14,7 +14,7 @@ use crate::{
 ///
 /// # Errors
 /// A flag that does not fit, or an operation that failed.
-pub fn run(arguments: &BenchArgs, global: Global) -> Result<Done, Error> {
+pub fn run(arguments: &BenchArgs, global: &Global) -> Result<Done, Error> {
     let mut spinner = Spinner::new(global.shown());
     let measured = bench::run(arguments, &mut spinner);
     // What stopped half way has left its line behind.

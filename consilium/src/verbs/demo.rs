@@ -33,7 +33,7 @@ pub struct DemoArgs {
 ///
 /// # Errors
 /// As `run`.
-pub fn run(arguments: &DemoArgs, global: Global) -> Result<Done, Error> {
+pub fn run(arguments: &DemoArgs, global: &Global) -> Result<Done, Error> {
     let mut overrides = arguments.set.clone();
     overrides.extend(arguments.seed.map(|seed| format!("experiment.seed={seed}")));
     overrides.extend(arguments.device.map(|device| format!("compute.backend={device}")));

@@ -62,7 +62,7 @@ pub(crate) struct Request {
 ///
 /// # Errors
 /// A bad file, folder or flag before anything starts; what the federation says afterwards.
-pub fn run(arguments: &RunArgs, global: Global) -> Result<Done, Error> {
+pub fn run(arguments: &RunArgs, global: &Global) -> Result<Done, Error> {
     let mut overrides = arguments.set.clone();
     overrides.extend(arguments.seed.map(|seed| format!("experiment.seed={seed}")));
     overrides.extend(arguments.device.map(|device| format!("compute.backend={device}")));
@@ -83,7 +83,7 @@ pub fn run(arguments: &RunArgs, global: Global) -> Result<Done, Error> {
 }
 
 /// Prepares the folder, runs the federation under a live view, writes the report.
-pub(crate) fn federation(experiment: &Experiment, request: Request, global: Global) -> Result<Done, Error> {
+pub(crate) fn federation(experiment: &Experiment, request: Request, global: &Global) -> Result<Done, Error> {
     let federation = experiment.federation();
     for drop in &request.drops {
         drop.check(federation.hospitals, federation.rounds)?;
@@ -105,8 +105,15 @@ pub(crate) fn federation(experiment: &Experiment, request: Request, global: Glob
             (created.path().to_owned(), Some(created))
         }
     };
-    let options =
-        RunOptions { data, out, drops: request.drops, resume: request.resume.is_some(), compute, site: request.site };
+    let options = RunOptions {
+        data,
+        out,
+        drops: request.drops,
+        resume: request.resume.is_some(),
+        compute,
+        site: request.site,
+        log: global.log.file(),
+    };
 
     let (events, receiver) = EventSender::channel();
     let watcher = live::watch(receiver, global.shown());

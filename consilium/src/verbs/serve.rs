@@ -28,7 +28,7 @@ pub struct ServeArgs {
 ///
 /// # Errors
 /// A folder without a published model, or one that is being served already.
-pub fn run(arguments: &ServeArgs, global: Global) -> Result<Done, Error> {
+pub fn run(arguments: &ServeArgs, global: &Global) -> Result<Done, Error> {
     let runs = arguments
         .runs
         .iter()

@@ -2,7 +2,7 @@
 
 mod needles;
 
-pub use needles::{Finding, Needles};
+pub use needles::{Finding, Needles, PRINTED_WINDOW};
 
 /// Why a check could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,14 @@ pub enum OracleError {
     Search {
         /// The folder.
         folder: std::path::PathBuf,
+        /// The system's own reason.
+        source: std::io::Error,
+    },
+    /// The log could not be searched.
+    #[error("cannot search the log {} for secrets: {source}", path.display())]
+    SearchLog {
+        /// The file.
+        path: std::path::PathBuf,
         /// The system's own reason.
         source: std::io::Error,
     },

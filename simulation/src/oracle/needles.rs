@@ -9,7 +9,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+/// Bytes of a window in messages and files.
 const WINDOW: usize = 16;
+/// Characters of a window in a log: numbers in decimal say little each, and 16 characters of them occur by chance.
+pub const PRINTED_WINDOW: usize = 32;
 /// Bits of the filter that spares nearly all exact look-ups: 512 KiB, which stays in the second-level cache.
 const FILTER_BITS: u32 = 22;
 /// Windows kept of one secret; a copy of the whole secret, or of any large part of it, holds many of them.
@@ -29,15 +32,20 @@ pub struct Finding {
     pub secret: String,
 }
 
-/// Windows of the secrets to look for.
-#[derive(Default)]
-pub struct Needles {
+/// Windows of the secrets to look for, of `W` bytes each.
+pub struct Needles<const W: usize = WINDOW> {
     filter: Vec<u64>,
-    windows: HashMap<[u8; WINDOW], u32>,
+    windows: HashMap<[u8; W], u32>,
     labels: Vec<String>,
 }
 
-impl Needles {
+impl<const W: usize> Default for Needles<W> {
+    fn default() -> Self {
+        Self { filter: Vec::new(), windows: HashMap::new(), labels: Vec::new() }
+    }
+}
+
+impl<const W: usize> Needles<W> {
     /// Adds the windows of one secret under a label that names it.
     pub fn add(&mut self, label: &str, secret: &[u8]) {
         if self.filter.is_empty() {
@@ -45,10 +53,10 @@ impl Needles {
         }
         let Ok(index) = u32::try_from(self.labels.len()) else { return };
         self.labels.push(label.to_owned());
-        let windows = secret.len() / WINDOW;
+        let windows = secret.len() / W;
         let stride = windows.div_ceil(WINDOWS_PER_SECRET).max(1);
-        for window in secret.chunks_exact(WINDOW).step_by(stride) {
-            let mut key = [0u8; WINDOW];
+        for window in secret.chunks_exact(W).step_by(stride) {
+            let mut key = [0u8; W];
             key.copy_from_slice(window);
             if distinct(&key) < DISTINCT_BYTES_MIN {
                 continue;
@@ -81,6 +89,27 @@ impl Needles {
         self.add(&format!("{label}, 32 bits"), &middle);
     }
 
+    /// Adds bytes as a log would print them: in hexadecimal, and as a list of numbers.
+    pub fn add_printed_bytes(&mut self, label: &str, secret: &[u8]) {
+        self.add_printed(&format!("{label}, in hexadecimal"), &hex::encode(secret));
+        self.add_printed_list(label, secret);
+    }
+
+    /// Adds numbers as a log would print them: as a list in a debug print, and as one in JSON.
+    pub fn add_printed_list<T: std::fmt::Debug>(&mut self, label: &str, values: &[T]) {
+        let debug = format!("{values:?}");
+        self.add_printed(&format!("{label}, printed"), &debug);
+        self.add_printed(&format!("{label}, printed as JSON"), &debug.replace(", ", ","));
+    }
+
+    /// Adds a text: its beginning without a gap, because what is cut short still shows that, and the rest as any other
+    /// secret.
+    pub fn add_printed(&mut self, label: &str, text: &str) {
+        let text = text.as_bytes();
+        self.add(label, &text[..text.len().min(WINDOWS_PER_SECRET * W)]);
+        self.add(label, text);
+    }
+
     /// Windows looked for.
     pub fn len(&self) -> usize {
         self.windows.len()
@@ -96,8 +125,8 @@ impl Needles {
         if self.windows.is_empty() {
             return None;
         }
-        for (position, window) in bytes.windows(WINDOW).enumerate() {
-            let Ok(key) = <&[u8; WINDOW]>::try_from(window) else { continue };
+        for (position, window) in bytes.windows(W).enumerate() {
+            let Ok(key) = <&[u8; W]>::try_from(window) else { continue };
             let bit = filter_bit(key);
             if self.filter[bit / 64] >> (bit % 64) & 1 == 0 {
                 continue;
@@ -116,7 +145,7 @@ impl Needles {
         !self.windows.is_empty()
             && self.windows.keys().take(256).all(|window| {
                 let mut haystack = vec![0xa5u8; 4_099];
-                haystack[1_237..1_237 + WINDOW].copy_from_slice(window);
+                haystack[1_237..1_237 + W].copy_from_slice(window);
                 self.search("control", 0, &haystack).is_some_and(|found| found.offset == 1_237)
             })
     }
@@ -128,7 +157,7 @@ impl Needles {
     pub fn search_file(&self, path: &Path) -> std::io::Result<(u64, Option<Finding>)> {
         let mut file = File::open(path)?;
         let place = path.display().to_string();
-        let mut buffer = vec![0u8; PIECE + WINDOW];
+        let mut buffer = vec![0u8; PIECE + W];
         let (mut kept, mut offset) = (0usize, 0u64);
         loop {
             let read = file.read(&mut buffer[kept..])?;
@@ -140,7 +169,7 @@ impl Needles {
                 return Ok((offset + filled as u64, Some(found)));
             }
             // A window may straddle two pieces, so its possible beginning is kept.
-            kept = filled.min(WINDOW - 1);
+            kept = filled.min(W - 1);
             offset += (filled - kept) as u64;
             buffer.copy_within(filled - kept..filled, 0);
         }
@@ -170,14 +199,14 @@ impl Needles {
     }
 }
 
-fn filter_bit(window: &[u8; WINDOW]) -> usize {
+fn filter_bit<const W: usize>(window: &[u8; W]) -> usize {
     let mut first = [0u8; 8];
     first.copy_from_slice(&window[..8]);
     // Fibonacci hashing of the first half; the exact look-up compares the rest.
     (u64::from_le_bytes(first).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - FILTER_BITS)) as usize
 }
 
-fn distinct(window: &[u8; WINDOW]) -> usize {
+fn distinct<const W: usize>(window: &[u8; W]) -> usize {
     let mut seen = [false; 256];
     window.iter().filter(|byte| !std::mem::replace(&mut seen[usize::from(**byte)], true)).count()
 }
@@ -192,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_planted_secret_is_found_in_a_file_across_a_piece_border() {
-        let mut needles = Needles::default();
+        let mut needles: Needles = Needles::default();
         needles.add("key share of hospital-1", &secret());
         assert!(needles.control());
         let folder = tempfile::tempdir().unwrap();
@@ -210,13 +239,42 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_found_in_whatever_form_a_log_prints_it() {
+        let bytes = secret();
+        let floats: Vec<f32> = (0..50_000).map(|i| (i as f32 * 0.37).sin() * 3e-3).collect();
+        let integers: Vec<i32> = (0..50_000).map(|i| (i * 7_919) % 65_521 - 32_000).collect();
+        let mut needles: Needles<PRINTED_WINDOW> = Needles::default();
+        needles.add_printed_bytes("key", &bytes);
+        needles.add_printed_list("weights", &floats);
+        needles.add_printed_list("update", &integers);
+        needles.add_printed("passphrase", "9f86d081884c7d659a2feaa0c55ad015");
+        let line = |what: &str| format!("2026-01-01T00:00:00Z  WARN client: odd value={what} party=hospital-1\n");
+        let found = |text: String| needles.search("log", 0, line(&text).as_bytes()).map(|found| found.secret);
+        for (text, secret) in [
+            (hex::encode(&bytes[..40]), "key, in hexadecimal"),
+            (format!("{:?}", &bytes[..40]), "key, printed"),
+            (format!("{:?}", &floats[..10]), "weights, printed"),
+            // Cut off at the front as well.
+            (format!("{:?}", &floats[300..310]), "weights, printed"),
+            (serde_json::to_string(&floats[..10]).unwrap(), "weights, printed as JSON"),
+            (format!("{integers:?}"), "update, printed"),
+            (format!("{:?}", &integers[..12]), "update, printed"),
+            ("9f86d081884c7d659a2feaa0c55ad015".to_owned(), "passphrase"),
+        ] {
+            assert_eq!(found(text.clone()).as_deref(), Some(secret), "{}", &text[..60.min(text.len())]);
+        }
+        assert_eq!(found("[0.125, 0.25]".to_owned()), None);
+        assert_eq!(found(hex::encode([7u8; 40])), None);
+    }
+
+    #[test]
     fn innocent_bytes_are_not_reported() {
-        let mut needles = Needles::default();
+        let mut needles: Needles = Needles::default();
         needles.add_floats("zero weights", &[0.0; 64]);
         assert_eq!(needles.len(), 0);
         needles.add_floats("weights", &[0.123, -4.5, 6.25e-3, 7.75, 1.5, 2.1, -0.3, 0.4]);
         needles.add_integers("update", &(0..64).map(|i| i * i * 31 - 20_000).collect::<Vec<_>>());
         assert!(needles.search("m", 0, &secret()).is_none());
-        assert!(!Needles::default().control());
+        assert!(!Needles::<WINDOW>::default().control());
     }
 }

@@ -3,11 +3,13 @@
 
 mod service;
 
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use coordinator::compute::Compute;
 use experiment::{DEMO, Experiment, Site};
+use ndarray::Axis;
 use protocol::campaign::PauseReason;
 use remedy::{Exit, Explained};
 use simulation::FederationError;
@@ -15,11 +17,30 @@ use simulation::dropout::DropOut;
 use simulation::event::EventSender;
 use simulation::options::RunOptions;
 use simulation::run_folder;
+use tempfile::TempDir;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Federations run one after the other: each takes all cores, and a hospital that gets none looks lost.
 fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Everything that any crate of this process ever tells, libraries included, in one file.
+fn log() -> PathBuf {
+    static LOG: LazyLock<TempDir> = LazyLock::new(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = File::create(folder.path().join("log")).expect("created");
+        let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Mutex::new(file));
+        // A transport tells a hundred megabytes of packet numbers below this.
+        let levels = Targets::new().with_default(LevelFilter::TRACE).with_target("quinn_proto", LevelFilter::DEBUG);
+        tracing_subscriber::registry().with(lines.with_filter(levels)).init();
+        folder
+    });
+    LOG.path().join("log")
 }
 
 /// The demo's experiment, made small.
@@ -38,7 +59,8 @@ fn experiment(more: &[&str]) -> Experiment {
 
 fn options(out: &Path, drops: &[&str], resume: bool) -> RunOptions {
     let drops: Vec<DropOut> = drops.iter().map(|drop| drop.parse().expect("a valid drop-out")).collect();
-    RunOptions { data: None, out: out.to_path_buf(), drops, resume, compute: Compute::cpu(), site: Site::default() }
+    let (compute, site) = (Compute::cpu(), Site::default());
+    RunOptions { data: None, out: out.to_path_buf(), drops, resume, compute, site, log: None }
 }
 
 #[test]
@@ -47,13 +69,20 @@ fn a_lost_decryptor_costs_an_attempt_every_check_holds_and_the_model_is_served_a
     let folder = tempfile::tempdir().unwrap();
     let experiment = experiment(&["publish.quota=3"]);
     let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap().path().to_owned();
-    let options = options(&out, &["hospital-2@2:before-share"], false);
+    let log = log();
+    let options = RunOptions { log: Some(log.clone()), ..options(&out, &["hospital-2@2:before-share"], false) };
     let outcome = simulation::run(&experiment, &options, EventSender::silent()).unwrap();
     let report = &outcome.report;
     for oracle in &report.oracles {
         assert!(oracle.passed, "{}: {}", oracle.name, oracle.detail);
     }
     assert!(report.verified());
+    // The search had something to read, from every role and from the network below.
+    let log = std::fs::read_to_string(log).unwrap();
+    for told in ["TRACE client::", "INFO coordinator::", "quinn_proto::"] {
+        assert!(log.contains(told), "nothing of {told}");
+    }
+    assert!(report.oracles.iter().any(|oracle| oracle.name == "log_scanned"));
     assert_eq!(report.rounds.len(), 2);
     let (first, second) = (&report.rounds[0], &report.rounds[1]);
     assert_eq!((first.attempts, first.uploaded.as_slice()), (1, [1, 2, 3, 4, 5].as_slice()));
@@ -109,8 +138,17 @@ fn too_few_hospitals_stop_the_run_and_a_resumed_one_finishes_it() {
     service::is_not_served_yet(&out, &experiment);
 
     let again = run_folder::reopen(&out, &experiment).unwrap();
-    let outcome = simulation::run(&experiment, &options(&again, &[], true), EventSender::silent()).unwrap();
-    assert!(outcome.report.verified());
+    // Somebody printed what no log may have: the search of a log can fail.
+    let leaky = folder.path().join("leaky");
+    let training = datasets::generate(&experiment.phantom_spec()).unwrap().train.images;
+    let pixels: Vec<f32> = training.index_axis(Axis(0), 0).iter().skip(300).take(40).copied().collect();
+    std::fs::write(&leaky, format!("INFO client: trains pixels={pixels:?}\n")).unwrap();
+    let options = RunOptions { log: Some(leaky), ..options(&again, &[], true) };
+    let outcome = simulation::run(&experiment, &options, EventSender::silent()).unwrap();
+    let (kept, broken): (Vec<_>, Vec<_>) = outcome.report.oracles.iter().partition(|oracle| oracle.passed);
+    assert_eq!(kept.len(), 5);
+    assert!(matches!(&broken[..], [one] if one.name == "log_scanned" && one.detail.contains("FOUND an image of")));
+    assert!(!outcome.report.verified());
     assert_eq!(outcome.report.rounds.len(), 2, "round 1 of the first invocation, round 2 of the second");
     assert_eq!(outcome.report.rounds[1].uploaded, [1, 2, 3, 4, 5]);
     assert_eq!(outcome.report.dropouts.len(), 2);

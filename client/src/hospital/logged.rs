@@ -1,0 +1,42 @@
+//! What a hospital does, in the log of its process: steps and times. Losses and numbers of images stay out, because a
+//! log is what people send to others when something does not work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::ids::{PartyId, QueryId, RoundId};
+
+use super::observer::{Activity, Observer, Timed};
+
+/// Writes what may be told to the log and passes everything on.
+pub(super) struct Logged(pub(super) Arc<dyn Observer>);
+
+impl Observer for Logged {
+    fn activity(&self, party: PartyId, activity: Activity) {
+        match activity {
+            Activity::Training { epoch, of, .. } => tracing::trace!(%party, epoch, of, "training"),
+            other => tracing::trace!(%party, activity = ?other),
+        }
+        self.0.activity(party, activity);
+    }
+
+    fn timed(&self, party: PartyId, round: RoundId, step: Timed, took: Duration) {
+        tracing::info!(%party, %round, ?step, ?took);
+        self.0.timed(party, round, step, took);
+    }
+
+    fn switched(&self, party: PartyId, query: QueryId, took: Duration) {
+        tracing::info!(%party, %query, ?took, "a share of the answer is made");
+        self.0.switched(party, query, took);
+    }
+
+    fn trained(&self, party: PartyId, round: RoundId, loss: f64, samples: usize) {
+        tracing::debug!(%party, %round, "trained");
+        self.0.trained(party, round, loss, samples);
+    }
+
+    fn refused(&self, party: PartyId, reason: &str) {
+        tracing::warn!(%party, reason, "refused");
+        self.0.refused(party, reason);
+    }
+}
