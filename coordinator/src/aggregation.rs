@@ -14,6 +14,7 @@ use he_agg::aggregation::{
 };
 use protocol::PartySet;
 use protocol::blob::{BlobId, BlobKind};
+use protocol::drive::ListId;
 use protocol::ids::{Attempt, Digest, PartyId, RoundId};
 use rayon::prelude::*;
 
@@ -61,6 +62,71 @@ pub(crate) fn combine(
     Combination { bodies, layout, context, compute, observer, group_bytes: GROUP_BYTES_MAX }.all(chunks)
 }
 
+/// Looks at the bodies of one hospital: each has to be what its kind says, made by this hospital for its chunk of this
+/// context. Nothing is added.
+///
+/// # Errors
+/// [`CoordinatorError::Malformed`] naming the hospital and what is wrong.
+pub(crate) fn inspect(
+    bodies: &Bodies,
+    layout: &LaneLayout,
+    context: &SumContext,
+    list: ListId,
+    chunks: u32,
+) -> Result<(), CoordinatorError> {
+    let ListId { kind, party: Some(party), .. } = list else { return Ok(()) };
+    (0..chunks).into_par_iter().try_for_each(|chunk| {
+        let bytes = bodies.get(&BlobId::round(kind, context.round, context.attempt, Some(party), chunk))?;
+        match kind {
+            BlobKind::Share => context.share(layout, context.chunk(chunk), party, &bytes).map(drop),
+            _ => context.term(layout, context.chunk(chunk), party, &bytes),
+        }
+    })
+}
+
+impl SumContext {
+    fn chunk(&self, chunk: u32) -> ChunkId {
+        let Self { epoch, round, attempt, .. } = self;
+        ChunkId { epoch: epoch.0, round: round.0, attempt: attempt.0, chunk }
+    }
+
+    /// Whether one hospital's chunk can be added to the others of its place.
+    fn term(&self, layout: &LaneLayout, id: ChunkId, party: PartyId, bytes: &[u8]) -> Result<(), CoordinatorError> {
+        let wrong = |source| CoordinatorError::malformed("update chunk", Some(party), source);
+        let mut alone = ChunkTerms::new(layout, id);
+        alone.push(&update(layout, party, bytes)?).map_err(wrong)
+    }
+
+    /// One hospital's decryption share, read and checked whole.
+    fn share(
+        &self,
+        layout: &LaneLayout,
+        id: ChunkId,
+        party: PartyId,
+        bytes: &[u8],
+    ) -> Result<DecryptionShare, CoordinatorError> {
+        let (cohort, decryptors) = (self.cohort.numbers(), self.decryptors.numbers());
+        let own = |source| CoordinatorError::malformed("sum", None, source);
+        let bound = ShareContext::new(layout, id, &cohort, &decryptors, self.manifest.0).map_err(own)?;
+        let share = DecryptionShare::from_bytes(bytes, layout, &bound)
+            .map_err(|source| CoordinatorError::malformed("decryption share", Some(party), source))?;
+        if share.party() != party.number() {
+            return Err(CoordinatorError::misattributed("decryption share", party, share.party()));
+        }
+        Ok(share)
+    }
+}
+
+/// One hospital's chunk, read and checked whole.
+fn update<'b>(layout: &LaneLayout, party: PartyId, bytes: &'b [u8]) -> Result<PackedChunk<'b>, CoordinatorError> {
+    let wrong = |source| CoordinatorError::malformed("update chunk", Some(party), source);
+    let update = PackedChunk::from_bytes(bytes, layout).map_err(wrong)?;
+    if update.sender() != party.number() {
+        return Err(CoordinatorError::misattributed("update chunk", party, update.sender()));
+    }
+    Ok(update)
+}
+
 struct Combination<'a> {
     bodies: &'a Bodies,
     layout: &'a LaneLayout,
@@ -103,8 +169,7 @@ impl Combination<'_> {
     }
 
     fn id(&self, chunk: u32) -> ChunkId {
-        let SumContext { epoch, round, attempt, .. } = self.context;
-        ChunkId { epoch: epoch.0, round: round.0, attempt: attempt.0, chunk }
+        self.context.chunk(chunk)
     }
 
     fn body(&self, kind: BlobKind, party: PartyId, chunk: u32) -> BlobId {
@@ -117,16 +182,6 @@ impl Combination<'_> {
         Ok(compute::content(self.context.cohort.iter().map(update).collect::<Result<_, _>>()?))
     }
 
-    /// One hospital's chunk, read and checked whole.
-    fn update<'b>(&self, party: PartyId, bytes: &'b [u8]) -> Result<PackedChunk<'b>, CoordinatorError> {
-        let wrong = |source| CoordinatorError::malformed("update chunk", Some(party), source);
-        let update = PackedChunk::from_bytes(bytes, self.layout).map_err(wrong)?;
-        if update.sender() != party.number() {
-            return Err(CoordinatorError::misattributed("update chunk", party, update.sender()));
-        }
-        Ok(update)
-    }
-
     /// A chunk's sum on the processor.
     fn sum(&self, chunk: u32) -> Result<ChunkSum, CoordinatorError> {
         let mut sum = ChunkSum::new(self.layout, self.id(chunk));
@@ -134,7 +189,7 @@ impl Combination<'_> {
             let wrong = |source| CoordinatorError::malformed("update chunk", Some(party), source);
             let bytes = self.bodies.get(&self.body(BlobKind::UpdateChunk, party, chunk))?;
             // Folded only after it was checked whole: half a chunk must never touch the accumulator.
-            sum.absorb_packed(&self.update(party, &bytes)?).map_err(wrong)?;
+            sum.absorb_packed(&update(self.layout, party, &bytes)?).map_err(wrong)?;
         }
         Ok(sum)
     }
@@ -162,7 +217,7 @@ impl Combination<'_> {
         let mut terms = ChunkTerms::new(self.layout, id);
         for (party, bytes) in self.context.cohort.iter().zip(bodies) {
             let wrong = |source| CoordinatorError::malformed("update chunk", Some(party), source);
-            terms.push(&self.update(party, bytes)?).map_err(wrong)?;
+            terms.push(&update(self.layout, party, bytes)?).map_err(wrong)?;
         }
         Ok(terms)
     }
@@ -178,12 +233,7 @@ impl Combination<'_> {
             .iter()
             .map(|party| {
                 let bytes = self.bodies.get(&self.body(BlobKind::Share, party, id.chunk))?;
-                let share = DecryptionShare::from_bytes(&bytes, layout, &bound)
-                    .map_err(|source| CoordinatorError::malformed("decryption share", Some(party), source))?;
-                if share.party() != party.number() {
-                    return Err(CoordinatorError::misattributed("decryption share", party, share.party()));
-                }
-                Ok(share)
+                context.share(layout, id, party, &bytes)
             })
             .collect::<Result<Vec<_>, _>>()?;
         let blinded = BlindedSum::combine(layout, &bound, sum, &shares).map_err(own)?;

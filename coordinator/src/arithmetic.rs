@@ -6,9 +6,11 @@ use std::time::Instant;
 use he_agg::aggregation::LaneLayout;
 use he_agg::multiparty::{Crs, Quorum};
 use he_infer::Program;
-use protocol::drive::coordinator::{CoordinatorEvent, CoordinatorJob, JobResult, KeysAdded, ModelAdded, SumMade};
+use protocol::drive::coordinator::{
+    CoordinatorEvent, CoordinatorJob, Inspection, JobResult, KeysAdded, ModelAdded, SumMade,
+};
 use protocol::drive::{Crypto, JobId};
-use protocol::ids::Digest;
+use protocol::ids::{Attempt, Digest, RoundId};
 use protocol::roster::Roster;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -65,8 +67,15 @@ impl Workshop {
                 let added = serving_keys::aggregate(&self.bodies, &self.program, parties, epoch_seed, step);
                 done(self.told(added, |body| JobResult::Keys(KeysAdded { step, body })));
             }
+            CoordinatorJob::Inspect(Inspection { epoch_seed, list, chunks, cohort, decryptors, manifest }) => {
+                let epoch = self.epoch(epoch_seed);
+                let (round, attempt) = (RoundId(u32::try_from(list.round).unwrap_or(u32::MAX)), Attempt(list.attempt));
+                let context = SumContext { epoch, round, attempt, cohort, decryptors, manifest };
+                let inspected = aggregation::inspect(&self.bodies, &self.layout, &context, list, chunks);
+                done(self.told(inspected, |it| JobResult::Inspected(list, it.is_some())));
+            }
             CoordinatorJob::Combine { epoch_seed, round, attempt, cohort, decryptors, manifest, chunks } => {
-                let epoch = Digest(Crs::new(self.program.params().preset, epoch_seed.0).epoch());
+                let epoch = self.epoch(epoch_seed);
                 let context = SumContext { epoch, round, attempt, cohort, decryptors, manifest };
                 let combined =
                     aggregation::combine(&self.bodies, &self.layout, &context, chunks, &self.compute, &*self.observer);
@@ -120,6 +129,11 @@ impl Workshop {
                 done(JobResult::Switched(query, answer));
             }
         }
+    }
+
+    /// Names the key epoch in every ciphertext and share.
+    fn epoch(&self, seed: Digest) -> Digest {
+        Digest(Crs::new(self.program.params().preset, seed.0).epoch())
     }
 
     fn engine(&self) -> Option<Arc<ServingEngine>> {

@@ -15,6 +15,9 @@
 //! Lost is who refuses, leaves, or lets the deadline pass. One that stands still may come back with what it has stored,
 //! so it is waited for wherever giving it up would cost the round: in `Sharing`, unless another attempt can follow, and
 //! in a later attempt's `Collecting`. Nothing is out yet in `Accepting`, so there it costs the attempt.
+//!
+//! Bodies are inspected when they are complete, and count when they are well-formed: who sends a malformed update is
+//! left out like one that has none, who sends a malformed share costs the attempt and is named.
 
 mod effect;
 mod steps;
@@ -47,11 +50,34 @@ enum Phase {
     Over,
 }
 
-/// An accepted head, and whether its bodies are stored.
+/// An accepted head, and what is known of its bodies.
 #[derive(Clone, Debug)]
 struct Head {
     signed: SignedMessage,
-    complete: bool,
+    bodies: Bodies,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bodies {
+    Awaited,
+    /// All are stored, and are being inspected.
+    Stored,
+    WellFormed,
+    Malformed,
+}
+
+impl Head {
+    fn new(signed: SignedMessage) -> Self {
+        Self { signed, bodies: Bodies::Awaited }
+    }
+
+    fn is_here(&self) -> bool {
+        matches!(self.bodies, Bodies::Stored | Bodies::WellFormed)
+    }
+
+    fn is_well_formed(&self) -> bool {
+        self.bodies == Bodies::WellFormed
+    }
 }
 
 /// The machine. One per round.
@@ -130,7 +156,10 @@ impl RoundMachine {
                     out.push(RoundOutput::Reject { party, reject });
                 }
             }
-            RoundInput::BodiesComplete { kind, attempt, party } => self.bodies_complete(kind, attempt, party),
+            RoundInput::BodiesComplete { kind, attempt, party } => self.bodies_complete(kind, attempt, party, &mut out),
+            RoundInput::Inspected { kind, attempt, party, is_well_formed } => {
+                self.inspected(kind, attempt, party, is_well_formed);
+            }
             RoundInput::PartyGone(party) => self.live.remove(party),
             RoundInput::PartyBack(party) if self.roster.parties().contains(party) => self.live.insert(party),
             RoundInput::PartyBack(_) | RoundInput::Tick => {}
@@ -171,13 +200,12 @@ impl RoundMachine {
     #[must_use]
     pub fn waiting_for(&self) -> PartySet {
         match self.phase {
-            Phase::Collecting => self
-                .cohort
-                .unwrap_or(self.willing().minus(self.without_update))
-                .minus(self.complete_updates(self.attempt)),
+            Phase::Collecting => {
+                self.cohort.unwrap_or(self.willing().minus(self.without_update)).minus(self.updates_here(self.attempt))
+            }
             Phase::Signing { .. } => self.live.minus(self.signatures.keys().copied().collect()),
             Phase::Accepting => self.decryptors.minus(self.acceptances.keys().copied().collect()),
-            Phase::Sharing => self.decryptors.minus(self.complete_shares()),
+            Phase::Sharing => self.decryptors.minus(self.shares_here()),
             Phase::Voting => self.live.minus(self.votes.keys().copied().collect()),
             Phase::Idle | Phase::Combining | Phase::Over => PartySet::EMPTY,
         }
@@ -225,7 +253,7 @@ impl RoundMachine {
                     return Err(Reject::TooLate);
                 }
                 let (attempt, body) = (head.attempt, head.body);
-                self.updates.insert(key, Head { signed: message, complete: false });
+                self.updates.insert(key, Head::new(message));
                 out.push(RoundOutput::AwaitBodies { kind: BlobKind::UpdateChunk, attempt, party, body });
             }
             HospitalMessage::ManifestSignature(signature) => {
@@ -257,7 +285,7 @@ impl RoundMachine {
                     return Err(Reject::LimitExceeded);
                 }
                 let (attempt, body) = (head.attempt, head.body);
-                self.shares.insert(party, Head { signed: message, complete: false });
+                self.shares.insert(party, Head::new(message));
                 out.push(RoundOutput::AwaitBodies { kind: BlobKind::Share, attempt, party, body });
             }
             HospitalMessage::ModelVote(vote) => {
@@ -301,14 +329,31 @@ impl RoundMachine {
         if attempt == self.attempt { Ok(()) } else { Err(Reject::TooLate) }
     }
 
-    fn bodies_complete(&mut self, kind: BlobKind, attempt: Attempt, party: PartyId) {
-        let head = match kind {
+    fn bodies_complete(&mut self, kind: BlobKind, attempt: Attempt, party: PartyId, out: &mut Vec<RoundOutput>) {
+        let (cohort, decryptors) = (self.cohort.unwrap_or_default(), self.decryptors);
+        if let Some(head) = self.head(kind, attempt, party).filter(|head| head.bodies == Bodies::Awaited) {
+            head.bodies = Bodies::Stored;
+            out.push(RoundOutput::Inspect { kind, attempt, party, cohort, decryptors });
+        }
+    }
+
+    /// What the bodies of a head turned out to be. A hospital whose update is malformed is left out of this round's
+    /// sum, one whose share is does not decrypt again in this round.
+    fn inspected(&mut self, kind: BlobKind, attempt: Attempt, party: PartyId, is_well_formed: bool) {
+        let Some(head) = self.head(kind, attempt, party).filter(|head| head.bodies == Bodies::Stored) else { return };
+        head.bodies = if is_well_formed { Bodies::WellFormed } else { Bodies::Malformed };
+        match kind {
+            _ if is_well_formed => {}
+            BlobKind::Share => self.not_decrypting.insert(party),
+            _ => self.without_update.insert(party),
+        }
+    }
+
+    fn head(&mut self, kind: BlobKind, attempt: Attempt, party: PartyId) -> Option<&mut Head> {
+        match kind {
             BlobKind::UpdateChunk => self.updates.get_mut(&(attempt, party)),
             BlobKind::Share if attempt == self.attempt => self.shares.get_mut(&party),
             _ => None,
-        };
-        if let Some(head) = head {
-            head.complete = true;
         }
     }
 
@@ -324,14 +369,27 @@ impl RoundMachine {
         self.enter(Phase::Voting, now_ms, self.config.terms.round_deadline_ms, out);
     }
 
-    fn complete_updates(&self, attempt: Attempt) -> PartySet {
-        let of_attempt =
-            |(key, head): (&(Attempt, PartyId), &Head)| (key.0 == attempt && head.complete).then_some(key.1);
+    /// Whose update of this attempt can be added.
+    fn good_updates(&self, attempt: Attempt) -> PartySet {
+        self.updates_that(attempt, Head::is_well_formed)
+    }
+
+    /// Whose update of this attempt is stored; it may still be under inspection.
+    fn updates_here(&self, attempt: Attempt) -> PartySet {
+        self.updates_that(attempt, Head::is_here)
+    }
+
+    fn updates_that(&self, attempt: Attempt, is: impl Fn(&Head) -> bool) -> PartySet {
+        let of_attempt = |(key, head): (&(Attempt, PartyId), &Head)| (key.0 == attempt && is(head)).then_some(key.1);
         self.updates.iter().filter_map(of_attempt).collect()
     }
 
-    fn complete_shares(&self) -> PartySet {
-        self.shares.iter().filter_map(|(party, head)| head.complete.then_some(*party)).collect()
+    fn good_shares(&self) -> PartySet {
+        self.shares.iter().filter_map(|(party, head)| head.is_well_formed().then_some(*party)).collect()
+    }
+
+    fn shares_here(&self) -> PartySet {
+        self.shares.iter().filter_map(|(party, head)| head.is_here().then_some(*party)).collect()
     }
 
     /// Live hospitals that have not refused the round.

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use client::vault::Vault;
 use protocol::PartyId;
+use protocol::codec::Wire;
 use protocol::ids::{Digest, Epoch};
 use protocol::net::{Authority, AuthorityCertificate, Identity, PeerName, Usage};
 use protocol::roster::{Member, Roster};
@@ -26,6 +27,8 @@ pub(super) const COORDINATOR: &str = "coordinator";
 /// The folder of the coordinator's own keys, beside the one that may be shown.
 const COORDINATOR_PRIVATE: &str = "coordinator-private";
 const AUTHORITY: &str = "authority.pem";
+/// The public key that signs the coordinator's log, in hexadecimal.
+const COORDINATOR_KEY: &str = "coordinator-key.hex";
 const CERTIFICATE: &str = "certificate.pem";
 
 /// One enrolled hospital.
@@ -119,11 +122,12 @@ pub(super) fn is_complete(out: &Path) -> bool {
 /// The key with which a run's coordinator signs its log, as a hospital knows it from its enrolment.
 ///
 /// # Errors
-/// [`FederationError::Vault`] or [`FederationError::Io`] where the run has none.
+/// [`FederationError::Io`] where the run has none, [`FederationError::Damaged`] where it is none.
 pub(super) fn coordinator_of(out: &Path) -> Result<VerifyingKey, FederationError> {
-    let private = out.join(COORDINATOR_PRIVATE);
-    let vault = Vault::open(&private.join("vault"), passphrase(&private)?.as_bytes())?;
-    Ok(SigningKey::from_sealed(&storage(&vault, &private)?, &vault.get("signing-key")?)?.verifying_key())
+    let path = out.join(COORDINATOR_KEY);
+    let text = read(&path)?;
+    let key = hex::decode(text.trim()).ok().and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
+    key.ok_or_else(|| FederationError::Damaged { path, found: "no 32 bytes in hexadecimal".to_owned() })
 }
 
 /// Keeps what the coordinator needs to come back as itself. Not in its own folder, which may be shown to anyone.
@@ -139,6 +143,7 @@ fn keep_coordinator(
     vault.put("signing-key", &key.to_sealed(&storage(&vault, &private)?)?)?;
     vault.put("tls-key", identity.key_pem().as_bytes())?;
     write(&private.join(CERTIFICATE), &identity.certificate_pem())?;
+    write(&out.join(COORDINATOR_KEY), &hex::encode(key.verifying_key().as_bytes()))?;
     write(&out.join(AUTHORITY), &authority.to_pem())
 }
 

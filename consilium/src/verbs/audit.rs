@@ -55,9 +55,11 @@ pub fn run(arguments: &AuditArgs) -> Result<Done, Error> {
     let experiment = run_folder::experiment(run)?;
     threads::start(experiment.compute().threads)?;
     // A run that never enrolled its hospitals has neither folder nor key.
-    let own = simulation::coordinator_folder(run, &experiment)?;
+    let folder = match folder {
+        Some(folder) => folder.clone(),
+        None => simulation::coordinator_folder(run, &experiment)?,
+    };
     let key = simulation::coordinator_key(run)?;
-    let folder = folder.clone().unwrap_or(own);
     if !folder.join("journal.sqlite").exists() {
         return Err(Error::NoTranscript { folder });
     }

@@ -81,6 +81,29 @@ impl Uploaded {
         Self { layout, context, uploads }
     }
 
+    /// Everything in a new folder.
+    fn stored(&self) -> (tempfile::TempDir, Bodies) {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Arc::new(Journal::open(&folder.path().join("journal.sqlite")).unwrap());
+        let bodies = Bodies::open(&folder.path().join("spool"), journal).unwrap();
+        for (id, bytes) in &self.uploads {
+            bodies.put(id, bytes).unwrap();
+        }
+        (folder, bodies)
+    }
+
+    /// What an inspection of one hospital's bodies finds wrong.
+    fn inspect(&self, kind: BlobKind, number: u16) -> Option<String> {
+        let (_folder, bodies) = self.stored();
+        let list = ListId { kind, round: 2, attempt: 1, party: Some(party(number)) };
+        inspect(&bodies, &self.layout, &self.context, list, CHUNKS).err().map(|error| error.to_string())
+    }
+
+    fn body(&mut self, kind: BlobKind, number: u16, chunk: u32) -> &mut Vec<u8> {
+        let id = BlobId::round(kind, RoundId(2), Attempt(1), Some(party(number)), chunk);
+        &mut self.uploads.iter_mut().find(|(other, _)| *other == id).unwrap().1
+    }
+
     /// Adds everything up in a new folder: digests, bytes moved, and the bodies as they are stored.
     fn combine(
         &self,
@@ -88,12 +111,7 @@ impl Uploaded {
         ear: &Ear,
         chunks_per_group: u64,
     ) -> Result<(Combined, Vec<Bytes>), CoordinatorError> {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = Arc::new(Journal::open(&folder.path().join("journal.sqlite")).unwrap());
-        let bodies = Bodies::open(&folder.path().join("spool"), journal).unwrap();
-        for (id, bytes) in &self.uploads {
-            bodies.put(id, bytes).unwrap();
-        }
+        let (_folder, bodies) = self.stored();
         let group_bytes = chunks_per_group * 5 * ChunkTerms::polynomial_bytes(&self.layout);
         let (layout, context) = (&self.layout, &self.context);
         let combination = Combination { bodies: &bodies, layout, context, compute, observer: ear, group_bytes };
@@ -184,4 +202,44 @@ fn a_device_changes_no_refusal() {
         assert!(expected.contains("hospital-3"), "{expected}");
         assert_eq!(refusal(&FaultyHost::new(Fault::None).chosen()), expected);
     }
+}
+
+/// What an inspection lets pass can be added, so a sum fails for nobody's bodies any more.
+#[test]
+fn an_inspection_refuses_what_cannot_be_added_and_names_its_maker() {
+    let round = Uploaded::new();
+    for number in 1..=4 {
+        assert_eq!(round.inspect(BlobKind::UpdateChunk, number), None);
+    }
+    for number in 1..=3 {
+        assert_eq!(round.inspect(BlobKind::Share, number), None);
+    }
+    for kind in [BlobKind::UpdateChunk, BlobKind::Share] {
+        let mut round = Uploaded::new();
+        let good = round.body(kind, 3, 4).clone();
+        let (of_another_chunk, of_another_hospital) = (round.body(kind, 3, 5).clone(), round.body(kind, 2, 4).clone());
+        for bad in [good[..good.len() - 1].to_vec(), Vec::new(), of_another_chunk, of_another_hospital] {
+            *round.body(kind, 3, 4) = bad;
+            let found = round.inspect(kind, 3).expect("refused");
+            assert!(found.contains("hospital-3"), "{found}");
+            assert_eq!(round.inspect(kind, 2), None, "nobody else's");
+        }
+    }
+}
+
+#[test]
+fn an_inspection_refuses_what_is_bound_to_another_context() {
+    let round = Uploaded::new();
+    let (_folder, bodies) = round.stored();
+    let list = |kind| ListId { kind, round: 2, attempt: 1, party: Some(party(1)) };
+    let refused = |change: &dyn Fn(&mut SumContext), kind| {
+        let mut context = round.context.clone();
+        change(&mut context);
+        inspect(&bodies, &round.layout, &context, list(kind), CHUNKS).is_err()
+    };
+    assert!(!refused(&|_| {}, BlobKind::Share) && !refused(&|_| {}, BlobKind::UpdateChunk));
+    assert!(refused(&|context| context.epoch = Digest([1; 32]), BlobKind::UpdateChunk));
+    assert!(refused(&|context| context.manifest = Digest([1; 32]), BlobKind::Share));
+    assert!(refused(&|context| context.cohort = (1..=3).map(party).collect(), BlobKind::Share));
+    assert!(refused(&|context| context.decryptors = [1, 2, 4].map(party).into_iter().collect(), BlobKind::Share));
 }

@@ -33,7 +33,7 @@ use crate::reject::Reject;
 use crate::roster::Roster;
 use crate::terms::Terms;
 
-pub use effect::{CoordinatorConfig, CoordinatorEvent, CoordinatorJob, CoordinatorNote, ResumeError};
+pub use effect::{CoordinatorConfig, CoordinatorEvent, CoordinatorJob, CoordinatorNote, Inspection, ResumeError};
 use inbox::PhaseInput;
 pub use inbox::{JobResult, KeysAdded, ModelAdded, SumMade};
 use phase::{Effect, Phase};

@@ -34,6 +34,17 @@ pub enum RoundInput {
         /// Whose.
         party: PartyId,
     },
+    /// Answer to [`RoundOutput::Inspect`].
+    Inspected {
+        /// `UpdateChunk` or `Share`.
+        kind: BlobKind,
+        /// The attempt.
+        attempt: Attempt,
+        /// Whose.
+        party: PartyId,
+        /// Whether they are what their kind says, made by this hospital for this attempt.
+        is_well_formed: bool,
+    },
     /// The runtime gave a hospital up (connection lost beyond its grace).
     PartyGone(PartyId),
     /// It is back.
@@ -69,6 +80,19 @@ pub enum RoundOutput {
         party: PartyId,
         /// What its head says.
         body: BodyRoot,
+    },
+    /// Look at these stored bodies, answer with `Inspected`.
+    Inspect {
+        /// `UpdateChunk` or `Share`.
+        kind: BlobKind,
+        /// The attempt.
+        attempt: Attempt,
+        /// Whose.
+        party: PartyId,
+        /// S, where there is one.
+        cohort: PartySet,
+        /// T, where there is one.
+        decryptors: PartySet,
     },
     /// Add the shares of T to the sum of S, store the chunks, answer with `Combined`.
     Combine {

@@ -15,16 +15,16 @@ const SETTLE_MS: u64 = 500;
 
 impl RoundMachine {
     pub(super) fn collect(&mut self, now_ms: u64, overdue: bool, out: &mut Vec<RoundOutput>) {
-        let complete = self.complete_updates(self.attempt);
+        let (good, here) = (self.good_updates(self.attempt), self.updates_here(self.attempt));
         let cohort = match self.cohort {
             // A later attempt: exactly the same S, or nothing.
             Some(cohort) => {
-                let missing = cohort.minus(complete);
+                let missing = cohort.minus(good);
                 if missing.is_empty() {
                     cohort
                 } else {
                     let unwilling = self.refused.union(self.without_update);
-                    let lost = if overdue { missing } else { missing.intersection(unwilling) };
+                    let lost = if overdue { missing.minus(here) } else { missing.intersection(unwilling) };
                     if !lost.is_empty() {
                         self.void(VoidReason::CohortMemberLost { missing: lost }, out);
                     }
@@ -34,18 +34,18 @@ impl RoundMachine {
             None => {
                 let need = usize::from(self.config.terms.min_cohort).max(self.roster.threshold());
                 let coming = self.willing().minus(self.without_update);
-                let hopeful = complete.union(coming);
+                let hopeful = here.union(coming);
                 let spares = (0..=self.config.terms.attempts_ahead).map(|ahead| Attempt(self.attempt.0 + ahead));
-                let everyone =
-                    spares.map(|attempt| self.complete_updates(attempt)).all(|set| self.willing().is_subset(set));
-                if hopeful.len() < need || (overdue && complete.len() < need) {
-                    let have = if overdue { complete.len() } else { hopeful.len() };
+                let everyone = spares.map(|attempt| self.good_updates(attempt)).all(|set| coming.is_subset(set));
+                if hopeful.len() < need || (overdue && here.len() < need) {
+                    let have = if overdue { here.len() } else { hopeful.len() };
                     return self.void(VoidReason::CohortTooSmall { have: small(have), need: small(need) }, out);
                 }
-                if !(everyone || overdue) || complete.len() < need {
+                // Whose update is still being inspected at the deadline was in time.
+                if !(everyone || (overdue && here == good)) || good.len() < need {
                     return;
                 }
-                complete
+                good
             }
         };
         self.publish_manifest(now_ms, cohort, out);
@@ -111,12 +111,16 @@ impl RoundMachine {
     }
 
     pub(super) fn collect_shares(&mut self, now_ms: u64, overdue: bool, out: &mut Vec<RoundOutput>) {
-        let missing = self.decryptors.minus(self.complete_shares());
-        if missing.is_empty() {
+        if self.decryptors.is_subset(self.good_shares()) {
             let cohort = self.cohort.unwrap_or_default();
             let (attempt, decryptors, chunks) = (self.attempt, self.decryptors, self.config.terms.chunks);
             self.phase = Phase::Combining;
             out.push(RoundOutput::Combine { attempt, cohort, decryptors, chunks });
+            return;
+        }
+        let missing = self.decryptors.minus(self.shares_here());
+        if missing.is_empty() {
+            // The last ones are being inspected.
             return;
         }
         // Shares may be out, and one that stands still may come back with its own: it is given up only for an attempt
@@ -141,7 +145,7 @@ impl RoundMachine {
     /// Members of S whose next ciphertext is not here and not to come.
     fn without_next(&self) -> PartySet {
         let coming = self.willing().minus(self.without_update);
-        self.cohort.unwrap_or_default().minus(self.complete_updates(self.attempt.next())).minus(coming)
+        self.cohort.unwrap_or_default().minus(self.updates_here(self.attempt.next())).minus(coming)
     }
 
     fn abandon_if_lost(&mut self, now_ms: u64, overdue: bool, missing: PartySet, out: &mut Vec<RoundOutput>) {

@@ -46,8 +46,8 @@ fn terms(attempts_ahead: u32) -> Terms {
 }
 
 impl Table {
-    /// A round in which everybody has uploaded `ahead` spares, and hospitals 1 to 4 are to decrypt.
-    fn deciding(ahead: u32) -> Self {
+    /// A round that nobody has uploaded anything for.
+    fn open(ahead: u32) -> Self {
         let keys: Vec<SigningKey> = (0..5).map(|_| SigningKey::generate().unwrap()).collect();
         let member = |(number, key): (u16, &SigningKey)| Member {
             party: party(number),
@@ -65,6 +65,12 @@ impl Table {
         let machine = RoundMachine::new(roster, live, config);
         let mut table = Self { keys, machine, terms: digest, now_ms: 0, said: Vec::new() };
         table.hear(RoundInput::Start);
+        table
+    }
+
+    /// A round in which everybody has uploaded `ahead` spares, and hospitals 1 to 4 are to decrypt.
+    fn deciding(ahead: u32) -> Self {
+        let mut table = Self::open(ahead);
         for attempt in 1..=1 + ahead {
             (1..=5).for_each(|number| table.uploads(number, attempt));
         }
@@ -101,6 +107,11 @@ impl Table {
     }
 
     fn uploads(&mut self, number: u16, attempt: u32) {
+        self.stores(number, attempt);
+        self.inspects(BlobKind::UpdateChunk, number, attempt, true);
+    }
+
+    fn stores(&mut self, number: u16, attempt: u32) {
         let attempt = Attempt(attempt);
         let body = BodyRoot::of(&[Digest::default()], 1);
         let head = UpdateHead { round: RoundId(1), attempt, base_model: Digest::default(), terms: self.terms, body };
@@ -124,7 +135,17 @@ impl Table {
         self.says(number, HospitalMessage::Acceptance(acceptance));
     }
 
+    fn inspects(&mut self, kind: BlobKind, number: u16, attempt: u32, is_well_formed: bool) {
+        let attempt = Attempt(attempt);
+        self.hear(RoundInput::Inspected { kind, attempt, party: party(number), is_well_formed });
+    }
+
     fn shares(&mut self, number: u16) {
+        self.stores_share(number);
+        self.inspects(BlobKind::Share, number, self.machine.attempt().0, true);
+    }
+
+    fn stores_share(&mut self, number: u16) {
         let attempt = self.machine.attempt();
         let body = BodyRoot::of(&[Digest::default()], 1);
         let head = ShareHead { round: RoundId(1), attempt, binding: Digest::default(), body };
@@ -242,4 +263,97 @@ fn one_that_leaves_is_not_waited_for() {
     let mut table = Table::sharing(0);
     table.says(4, HospitalMessage::Leaving(Leaving { reject: Reject::Storage }));
     assert_eq!(table.member_lost(), Some((vec![4], true)));
+}
+
+fn inspections(table: &Table) -> Vec<(BlobKind, u16, u32)> {
+    let of = |output: &RoundOutput| match output {
+        RoundOutput::Inspect { kind, attempt, party, .. } => Some((*kind, party.number(), attempt.0)),
+        _ => None,
+    };
+    table.said.iter().filter_map(of).collect()
+}
+
+#[test]
+fn nothing_counts_before_it_is_inspected_and_nobody_is_late_for_that() {
+    let mut table = Table::open(0);
+    (1..=4).for_each(|number| table.uploads(number, 1));
+    table.stores(5, 1);
+    assert_eq!(inspections(&table).last(), Some(&(BlobKind::UpdateChunk, 5, 1)));
+    assert_eq!((table.machine.step(), table.machine.waiting_for()), ("collecting updates", PartySet::EMPTY));
+    table.passes(DEADLINE_MS);
+    assert_eq!(table.machine.step(), "collecting updates", "it was in time, whatever the coordinator still does");
+    table.inspects(BlobKind::UpdateChunk, 5, 1, true);
+    assert_eq!(table.machine.step(), "collecting signatures of the manifest");
+    assert_eq!(table.machine.cohort.unwrap().numbers(), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_malformed_update_is_left_out_at_once() {
+    let mut table = Table::open(0);
+    (1..=4).for_each(|number| table.uploads(number, 1));
+    table.stores(5, 1);
+    table.inspects(BlobKind::UpdateChunk, 5, 1, false);
+    assert_eq!(table.machine.cohort.unwrap().numbers(), [1, 2, 3, 4]);
+    // Whatever is said of it later changes nothing: it was inspected.
+    table.inspects(BlobKind::UpdateChunk, 5, 1, true);
+    assert_eq!(table.machine.good_updates(Attempt(1)).numbers(), [1, 2, 3, 4]);
+}
+
+#[test]
+fn too_many_malformed_updates_end_the_round() {
+    let mut table = Table::open(0);
+    (1..=3).for_each(|number| table.uploads(number, 1));
+    for number in [4, 5] {
+        table.stores(number, 1);
+        table.inspects(BlobKind::UpdateChunk, number, 1, false);
+    }
+    let small = VoidReason::CohortTooSmall { have: 3, need: 4 };
+    assert!(matches!(table.end(), Some(RoundEnd::Void { reason, .. }) if *reason == small), "{:?}", table.end());
+}
+
+#[test]
+fn a_malformed_spare_ends_the_round_only_where_it_is_needed() {
+    let spoilt = || {
+        let mut table = Table::open(1);
+        (1..=5).for_each(|number| table.uploads(number, 1));
+        (1..=4).for_each(|number| table.uploads(number, 2));
+        table.stores(5, 2);
+        table.inspects(BlobKind::UpdateChunk, 5, 2, false);
+        (1..=5).for_each(|number| table.signs(number));
+        (1..=4).for_each(|number| table.accepts(number));
+        table
+    };
+    let mut fine = spoilt();
+    (1..=4).for_each(|number| fine.shares(number));
+    assert!(matches!(fine.said.last(), Some(RoundOutput::Combine { cohort, .. }) if cohort.len() == 5));
+    let mut lost = spoilt();
+    (1..=3).for_each(|number| lost.shares(number));
+    lost.refuses(4, Reject::BudgetSpent);
+    assert_eq!(lost.member_lost(), Some((vec![5], true)));
+}
+
+#[test]
+fn a_share_counts_when_it_is_inspected_and_is_waited_for_beyond_the_deadline() {
+    let mut table = Table::sharing(1);
+    table.stores_share(4);
+    assert_eq!((table.machine.step(), table.machine.waiting_for()), ("collecting decryption shares", PartySet::EMPTY));
+    table.passes(DEADLINE_MS);
+    assert_eq!(table.machine.attempt(), Attempt::FIRST);
+    table.inspects(BlobKind::Share, 4, 1, true);
+    assert!(matches!(table.said.last(), Some(RoundOutput::Combine { attempt: Attempt::FIRST, .. })));
+}
+
+#[test]
+fn a_malformed_share_ends_the_attempt_and_names_its_maker() {
+    let mut table = Table::sharing(1);
+    table.stores_share(4);
+    table.inspects(BlobKind::Share, 4, 1, false);
+    let abandoned = table.said.iter().find_map(|output| match output {
+        RoundOutput::Append(LogMessage::Abandon(it)) => Some(it.lost.numbers()),
+        _ => None,
+    });
+    assert_eq!((abandoned, table.machine.attempt()), (Some(vec![4]), Attempt(2)));
+    // It is not asked to decrypt again in this round.
+    (1..=5).for_each(|number| table.signs(number));
+    assert_eq!(table.machine.waiting_for().numbers(), [1, 2, 3, 5]);
 }

@@ -14,6 +14,7 @@ mod toy_hospital;
 mod world;
 
 use protocol::RoundId;
+use protocol::blob::BlobKind;
 use protocol::campaign::PauseReason;
 use protocol::codec::Wire;
 use protocol::log::LogEntry;
@@ -97,6 +98,27 @@ fn without_spares_a_lost_cohort_member_voids_the_round_and_its_subsets() {
         world.rounds[&RoundId(3)],
         RoundEnd::Void { reason: VoidReason::ManifestUnsigned { .. }, possibly_revealed: false, .. }
     ));
+}
+
+#[test]
+fn a_hospital_that_sends_no_ciphertext_is_left_out_of_the_sum_and_the_others_go_on() {
+    let crash = Crash::Garbles { party: 4, round: 2, what: BlobKind::UpdateChunk };
+    let world = World::run(5, Schedule { crashes: vec![crash], ..Schedule::of(5) });
+    let closed = closed(&world);
+    assert_eq!(closed.iter().map(|round| round.1.len()).collect::<Vec<_>>(), [5, 4, 5]);
+    assert_eq!((closed[1].0, &closed[1].1), (1, &vec![1, 2, 3, 5]));
+    // Nobody waited for the deadline, or lost a lease.
+    assert!(world.lapsed.is_empty() && world.published, "{:?}", world.lapsed);
+}
+
+#[test]
+fn a_hospital_that_sends_no_share_costs_the_attempt_and_is_named() {
+    let crash = Crash::Garbles { party: 2, round: 2, what: BlobKind::Share };
+    let world = World::run(5, Schedule { crashes: vec![crash], ..Schedule::of(5) });
+    let closed = closed(&world);
+    assert_eq!(closed[1], (2, vec![1, 2, 3, 4, 5], vec![1, 3, 4, 5]));
+    assert_eq!(world.abandoned, [(RoundId(2), vec![2])]);
+    assert!(world.lapsed.is_empty() && world.published, "{:?}", world.lapsed);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What goes wrong in one simulated federation, and when. One seed is one schedule.
 
+use protocol::blob::BlobKind;
+
 use crate::rng::Rng;
 
 /// A moment of a round, seen from one hospital.
@@ -20,6 +22,8 @@ pub(crate) enum Crash {
     AtWrite { party: u16, write: u64, is_written: bool, back_after_ms: Option<u64> },
     /// The coordinator dies at its n-th write, and comes back.
     Coordinator { write: u64, is_written: bool, back_after_ms: u64 },
+    /// What a hospital sends in a round's first attempt is no ciphertext, or no share.
+    Garbles { party: u16, round: u32, what: BlobKind },
     /// A hospital's training never ends, while it goes on calling.
     Hangs { party: u16, round: u32 },
 }
@@ -95,7 +99,7 @@ impl Schedule {
     fn random_crash(rng: &mut Rng, parties: u16) -> Crash {
         let party = 1 + u16::try_from(rng.below(u64::from(parties))).unwrap();
         let is_written = rng.percent(50);
-        match rng.below(10) {
+        match rng.below(11) {
             0..3 => {
                 let moments =
                     [Moment::BeforeUpload, Moment::AfterUpload, Moment::BeforeAcceptance, Moment::BeforeShare];
@@ -109,7 +113,11 @@ impl Schedule {
                 Crash::AtWrite { party, write: rng.below(90), is_written, back_after_ms }
             }
             7..9 => Crash::Coordinator { write: rng.below(220), is_written, back_after_ms: 20 + rng.below(4_000) },
-            _ => Crash::Hangs { party, round: 1 + u32::try_from(rng.below(2)).unwrap() },
+            9 => Crash::Hangs { party, round: 1 + u32::try_from(rng.below(2)).unwrap() },
+            _ => {
+                let what = if is_written { BlobKind::UpdateChunk } else { BlobKind::Share };
+                Crash::Garbles { party, round: 1 + u32::try_from(rng.below(2)).unwrap(), what }
+            }
         }
     }
 }

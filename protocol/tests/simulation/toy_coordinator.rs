@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use protocol::blob::{BlobId, BlobKind};
-use protocol::drive::coordinator::{CoordinatorJob, JobResult, KeysAdded, ModelAdded, SumMade};
-use protocol::drive::{Store, StoreFault};
-use protocol::{BodyRoot, Digest, PartyId, PartySet, QueryId, RoundId};
+use protocol::drive::coordinator::{CoordinatorJob, Inspection, JobResult, KeysAdded, ModelAdded, SumMade};
+use protocol::drive::{ListId, Store, StoreFault};
+use protocol::{Attempt, BodyRoot, Digest, PartyId, PartySet, QueryId, RoundId};
 
 use crate::schedule::Planted;
 use crate::sim_store::SimStore;
@@ -30,6 +30,15 @@ impl ToyCoordinator {
                     return vec![JobResult::Again];
                 }
                 vec![JobResult::Keys(KeysAdded { step, body: body.ok() })]
+            }
+            CoordinatorJob::Inspect(Inspection { list, .. }) => {
+                let ListId { kind, round, attempt, party } = list;
+                let round = RoundId(u32::try_from(round).unwrap());
+                let read = self.lanes(&BlobId::round(kind, round, Attempt(attempt), party, 0));
+                vec![match read {
+                    Err(StoreFault::Failed { .. }) => JobResult::Again,
+                    read => JobResult::Inspected(list, read.is_ok()),
+                }]
             }
             CoordinatorJob::Combine { round, attempt, cohort, decryptors, .. } => {
                 let place = |kind, party| BlobId::round(kind, round, attempt, party, 0);

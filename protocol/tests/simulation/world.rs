@@ -106,6 +106,8 @@ pub(crate) struct World {
     pub(crate) published: bool,
     pub(crate) first_round_ends_ms: u64,
     pub(crate) lapsed: Vec<(u64, PartyId)>,
+    /// Attempts that ended, and who was lost.
+    pub(crate) abandoned: Vec<(RoundId, Vec<u16>)>,
     pub(crate) paused: Option<(u64, PauseReason)>,
     pub(crate) coordinator_deaths: usize,
     pub(crate) hospital_deaths: usize,
@@ -169,6 +171,7 @@ impl World {
             published: false,
             first_round_ends_ms: 0,
             lapsed: Vec::new(),
+            abandoned: Vec::new(),
             paused: None,
             coordinator_deaths: 0,
             hospital_deaths: 0,
@@ -375,6 +378,7 @@ impl World {
                 assert_eq!(*known, end, "seed {}: round {round} ended twice, unlike", self.seed);
             }
             CoordinatorNote::Lapsed(party) => self.lapsed.push((now, party)),
+            CoordinatorNote::Abandoned { round, lost, .. } => self.abandoned.push((round, lost.numbers())),
             CoordinatorNote::Serving(_) if !self.published => {
                 self.published = true;
                 // Time for every query, then the run is over.

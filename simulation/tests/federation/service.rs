@@ -121,7 +121,14 @@ pub(crate) fn is_not_served_yet(out: &Path, experiment: &Experiment) {
 /// Released queries can be checked from a copy of the coordinator's folder, and a changed copy is noticed.
 fn recomputes(out: &Path, experiment: &Experiment, query: QueryId, other: QueryId) {
     simulation::check_published(out, experiment).unwrap();
-    let (key, program) = (simulation::coordinator_key(out).unwrap(), Arc::new(experiment.program().clone()));
+    // An auditor has the public key, and nothing of the run that is private.
+    let public = tempfile::tempdir().unwrap();
+    let own = public.path().join("coordinator-key.hex");
+    std::fs::copy(out.join("coordinator-key.hex"), &own).unwrap();
+    let (key, program) = (simulation::coordinator_key(public.path()).unwrap(), Arc::new(experiment.program().clone()));
+    std::fs::write(&own, "00ff").unwrap();
+    let damaged = simulation::coordinator_key(public.path()).unwrap_err();
+    assert!(matches!(damaged, FederationError::Damaged { .. }), "{damaged}");
     let folder = simulation::coordinator_folder(out, experiment).unwrap();
     let released = audit::released_queries(&folder, key).unwrap();
     assert_eq!(released.len(), 5, "two in the run, one and two in the sessions: {released:?}");

@@ -2,7 +2,7 @@
 
 use crate::campaign::{OrderKind, PauseReason, PhaseEnd, PublishedModel};
 use crate::drive::coordinator::inbox::JobResult;
-use crate::drive::{Asked, JobId, StoreFault};
+use crate::drive::{Asked, JobId, ListId, StoreFault};
 use crate::exchange::Call;
 use crate::hospital::SwitchBinding;
 use crate::ids::{Attempt, Digest, PartyId, RoundId};
@@ -35,6 +35,8 @@ pub enum CoordinatorJob {
         /// Public randomness of the epoch.
         epoch_seed: Digest,
     },
+    /// Look at stored bodies of a round; result `Inspected`.
+    Inspect(Inspection),
     /// Add the cohort's updates and the decryptors' shares, store the blinded sums; result `Sum`.
     Combine {
         /// Public randomness of the epoch.
@@ -72,6 +74,23 @@ pub enum CoordinatorJob {
     Evaluate(Vec<Evaluation>),
     /// Add the switch shares of T and store the answer; result `Switched`.
     Switch(SwitchBinding),
+}
+
+/// The bodies of one hospital in a round, and what they have to be bound to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// Public randomness of the epoch.
+    pub epoch_seed: Digest,
+    /// Which bodies: of kind `UpdateChunk` or `Share`.
+    pub list: ListId,
+    /// How many they are.
+    pub chunks: u32,
+    /// S, for shares.
+    pub cohort: PartySet,
+    /// T, for shares.
+    pub decryptors: PartySet,
+    /// Digest of the frozen manifest, for shares.
+    pub manifest: Digest,
 }
 
 /// What happens to the coordinator.

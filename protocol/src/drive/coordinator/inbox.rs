@@ -42,6 +42,8 @@ wire_struct!(ModelAdded { attempt: Attempt, model: Option<Digest> });
 pub enum JobResult {
     /// Of `AddKeys`.
     Keys(KeysAdded),
+    /// Of `Inspect`: whether these bodies are well-formed.
+    Inspected(ListId, bool),
     /// Of `Combine`.
     Sum(SumMade),
     /// Of `AddModel`.
@@ -75,10 +77,15 @@ pub(super) enum PhaseInput {
     Lapsed(PartyId),
     Returned(PartyId),
     Tick(Tick),
+    /// Bodies of a list can be used.
+    WellFormed(ListId),
+    /// They cannot.
+    Malformed(ListId),
 }
 wire_enum!(PhaseInput {
     0 => Start(Tick), 1 => Message(SignedMessage), 2 => Complete(ListId), 3 => Keys(KeysAdded), 4 => Sum(SumMade),
     5 => Model(ModelAdded), 6 => Lapsed(PartyId), 7 => Returned(PartyId), 8 => Tick(Tick),
+    9 => WellFormed(ListId), 10 => Malformed(ListId),
 });
 
 impl PhaseInput {
@@ -88,6 +95,8 @@ impl PhaseInput {
             JobResult::Keys(keys) => Some(Self::Keys(keys)),
             JobResult::Sum(sum) => Some(Self::Sum(sum)),
             JobResult::Model(model) => Some(Self::Model(model)),
+            JobResult::Inspected(list, true) => Some(Self::WellFormed(list)),
+            JobResult::Inspected(list, false) => Some(Self::Malformed(list)),
             JobResult::Loaded(_) | JobResult::Again | JobResult::Evaluated(..) | JobResult::Switched(..) => None,
         }
     }

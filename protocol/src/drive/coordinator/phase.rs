@@ -9,7 +9,7 @@ use crate::codec::Wire;
 use crate::drive::coordinator::inbox::{KeysAdded, PhaseInput, PhaseStart, Tick, Told};
 use crate::drive::coordinator::serve::Session;
 use crate::drive::coordinator::{
-    CoordinatorDriver, CoordinatorJob, CoordinatorNote, JobId, JobResult, ListId, is_told,
+    CoordinatorDriver, CoordinatorJob, CoordinatorNote, Inspection, JobId, JobResult, ListId, is_told,
 };
 use crate::drive::{Clock, CoordinatorNet, Crypto, Store, StoreFault, Stream};
 use crate::ids::{Attempt, Digest, PartyId, RoundId};
@@ -265,6 +265,14 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                             let list = ListId { kind, round, attempt: attempt.0, party: Some(party) };
                             self.effects.push_back(Effect::Expect(list, body));
                         }
+                        RoundOutput::Inspect { kind, attempt, party, cohort, decryptors } => {
+                            let round = u64::from(phase.round.0);
+                            let list = ListId { kind, round, attempt: attempt.0, party: Some(party) };
+                            let (epoch_seed, chunks) = (self.campaign.epoch_seed(), self.terms.chunks);
+                            let manifest = phase.manifest;
+                            let job = Inspection { epoch_seed, list, chunks, cohort, decryptors, manifest };
+                            self.effects.push_back(Effect::Start(CoordinatorJob::Inspect(job)));
+                        }
                         RoundOutput::Combine { attempt, cohort, decryptors, chunks } => {
                             let (round, manifest) = (phase.round, phase.manifest);
                             let epoch_seed = self.campaign.epoch_seed();
@@ -377,6 +385,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
     pub(super) fn is_done(job: &CoordinatorJob, result: &JobResult) -> bool {
         match (job, result) {
             (CoordinatorJob::AddKeys { step, .. }, JobResult::Keys(keys)) => *step == keys.step,
+            (CoordinatorJob::Inspect(job), JobResult::Inspected(list, _)) => job.list == *list,
             (CoordinatorJob::Combine { attempt, .. }, JobResult::Sum(sum)) => *attempt == sum.attempt,
             (CoordinatorJob::AddModel { attempt, .. }, JobResult::Model(model)) => *attempt == model.attempt,
             _ => false,
@@ -399,6 +408,7 @@ fn ceremony_input(input: PhaseInput) -> Option<CeremonyInput> {
         },
         // The ceremony needs everybody: whoever lapsed is waited for.
         PhaseInput::Lapsed(_) | PhaseInput::Returned(_) | PhaseInput::Tick(_) => return None,
+        PhaseInput::WellFormed(_) | PhaseInput::Malformed(_) => return None,
         PhaseInput::Complete(_) | PhaseInput::Sum(_) | PhaseInput::Model(_) => return None,
     })
 }
@@ -407,8 +417,17 @@ fn round_input(round: RoundId, input: PhaseInput) -> Option<RoundInput> {
     Some(match input {
         PhaseInput::Start(_) => RoundInput::Start,
         PhaseInput::Message(message) => RoundInput::Message(message),
-        PhaseInput::Complete(ListId { kind, round: of, attempt, party: Some(party) }) if of == u64::from(round.0) => {
-            RoundInput::BodiesComplete { kind, attempt: Attempt(attempt), party }
+        PhaseInput::Complete(list) => {
+            let (kind, attempt, party) = of_round(round, list)?;
+            RoundInput::BodiesComplete { kind, attempt, party }
+        }
+        PhaseInput::WellFormed(list) => {
+            let (kind, attempt, party) = of_round(round, list)?;
+            RoundInput::Inspected { kind, attempt, party, is_well_formed: true }
+        }
+        PhaseInput::Malformed(list) => {
+            let (kind, attempt, party) = of_round(round, list)?;
+            RoundInput::Inspected { kind, attempt, party, is_well_formed: false }
         }
         PhaseInput::Sum(sum) => match sum.chunks {
             Some(chunks) => RoundInput::Combined { attempt: sum.attempt, chunks },
@@ -417,8 +436,14 @@ fn round_input(round: RoundId, input: PhaseInput) -> Option<RoundInput> {
         PhaseInput::Lapsed(party) => RoundInput::PartyGone(party),
         PhaseInput::Returned(party) => RoundInput::PartyBack(party),
         PhaseInput::Tick(_) => RoundInput::Tick,
-        PhaseInput::Complete(_) | PhaseInput::Keys(_) | PhaseInput::Model(_) => return None,
+        PhaseInput::Keys(_) | PhaseInput::Model(_) => return None,
     })
+}
+
+/// Whose bodies of which attempt, if they are of this round.
+fn of_round(round: RoundId, list: ListId) -> Option<(BlobKind, Attempt, PartyId)> {
+    let ListId { kind, round: of, attempt, party } = list;
+    if of == u64::from(round.0) { Some((kind, Attempt(attempt), party?)) } else { None }
 }
 
 fn publish_input(input: PhaseInput) -> Option<PublishInput> {
@@ -435,6 +460,7 @@ fn publish_input(input: PhaseInput) -> Option<PublishInput> {
         PhaseInput::Lapsed(party) => PublishInput::PartyGone(party),
         PhaseInput::Returned(party) => PublishInput::PartyBack(party),
         PhaseInput::Tick(_) => PublishInput::Tick,
+        PhaseInput::WellFormed(_) | PhaseInput::Malformed(_) => return None,
         PhaseInput::Complete(_) | PhaseInput::Keys(_) | PhaseInput::Sum(_) => return None,
     })
 }

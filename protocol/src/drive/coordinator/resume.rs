@@ -122,6 +122,9 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                 PhaseInput::Keys(it) => jobs.retain(|job| !Self::is_done(job, &JobResult::Keys(it.clone()))),
                 PhaseInput::Sum(it) => jobs.retain(|job| !Self::is_done(job, &JobResult::Sum(it.clone()))),
                 PhaseInput::Model(it) => jobs.retain(|job| !Self::is_done(job, &JobResult::Model(it.clone()))),
+                PhaseInput::WellFormed(list) | PhaseInput::Malformed(list) => {
+                    jobs.retain(|job| !Self::is_done(job, &JobResult::Inspected(*list, true)));
+                }
                 PhaseInput::Lapsed(party) => lapsed.insert(*party),
                 PhaseInput::Returned(party) => lapsed.remove(*party),
                 PhaseInput::Start(_) | PhaseInput::Tick(_) => {}

@@ -156,9 +156,8 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                     None => ServingInput::CombineFailed { query },
                 }
             }
-            JobResult::Keys(_) | JobResult::Sum(_) | JobResult::Model(_) | JobResult::Loaded(_) | JobResult::Again => {
-                return;
-            }
+            JobResult::Inspected(..) | JobResult::Keys(_) | JobResult::Sum(_) | JobResult::Model(_) => return,
+            JobResult::Loaded(_) | JobResult::Again => return,
         };
         self.serving_machine(input);
     }

@@ -10,7 +10,7 @@ use protocol::drive::{JobId, Outside};
 use protocol::hospital::HospitalConfig;
 use protocol::signature::SigningKey;
 use protocol::terms::Terms;
-use protocol::{Digest, PartyId};
+use protocol::{Digest, PartyId, RoundId};
 
 use super::{CoordinatorProcess, Event, HospitalProcess, World};
 use crate::party::{Counter, Jobs, Line, SimClock};
@@ -64,7 +64,11 @@ impl World {
         let nonce = Digest::of("nonce", &vec![u64::from(number), u64::from(site.incarnation)]).0;
         let answer_within_ms = 20 * self.terms.patience_ms;
         let driver = HospitalDriver::open(config, signing_key(number), nonce, answer_within_ms, outside).unwrap();
-        let toy = ToyHospital::open(party, store, self.terms.initial_model);
+        let garbles = self.schedule.crashes.iter().filter_map(|crash| match *crash {
+            Crash::Garbles { party: whose, round, what } if whose == party.number() => Some((RoundId(round), what)),
+            _ => None,
+        });
+        let toy = ToyHospital::open(party, store, self.terms.initial_model, garbles.collect());
         site.process =
             Some(HospitalProcess { driver, toy, calls, jobs, wakes, computes: false, hangs: false, asked: false });
         self.hospital(party, |driver, doing| driver.start(doing));
