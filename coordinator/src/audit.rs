@@ -189,6 +189,15 @@ pub fn recompute(
     Ok(Recomputation { query, asker, decryptors, entries: log.len() as u64, checks, evaluate_ms })
 }
 
+/// Checks the whole log in the coordinator's `folder`, chain, signatures and rules, and counts its entries.
+///
+/// # Errors
+/// [`AuditError`] where the log cannot be read or trusted.
+pub fn check_log(folder: &Path, coordinator: VerifyingKey) -> Result<usize, AuditError> {
+    let journal = Arc::new(Journal::open(&folder.join("journal.sqlite")).map_err(CoordinatorError::from)?);
+    Ok(checked_log(&journal, coordinator)?.len())
+}
+
 /// Queries whose result was released, as the log in the coordinator's `folder` names them, oldest first.
 ///
 /// # Errors

@@ -40,6 +40,8 @@ pub(super) struct Finished<'a> {
     pub(super) downloads: Vec<(u16, u64)>,
     pub(super) watch: &'a Watch,
     pub(super) folder_scan: (usize, u64, Vec<Finding>),
+    /// Entries of the coordinator's log, or what is wrong with it.
+    pub(super) log_check: Result<usize, String>,
     pub(super) log_scan: Option<LogScan>,
     pub(super) control: bool,
     pub(super) needles: usize,
@@ -172,6 +174,14 @@ fn oracles(run: &Finished<'_>, agreement: &Agreement) -> Vec<Oracle> {
                 agreement.argmax * 100.0,
                 agreement.max_abs_delta_logit
             ),
+        ),
+        oracle(
+            "transcript",
+            run.log_check.is_ok(),
+            match &run.log_check {
+                Ok(entries) => format!("{entries} entries of the coordinator's log: chain, signatures and rules hold"),
+                Err(wrong) => format!("the coordinator's log does not hold: {wrong}"),
+            },
         ),
         oracle(
             "messages_scanned",

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use client::hospital::{Answered, HospitalError};
 use client::train::{TrainDevice, Trainer};
+use coordinator::audit;
 use datasets::Samples;
 use experiment::Experiment;
 use metrics::Evaluation;
@@ -147,6 +148,7 @@ impl<'a> Run<'a> {
             .await
             .map_err(|_| FederationError::Abandoned)?
         };
+        let log_check = audit::check_log(&folder, enrolment::coordinator_of(out)?).map_err(|error| error.to_string());
         let (folder_scan, control, needles) = scan;
         let folder_scan =
             folder_scan.map_err(|source| crate::oracle::OracleError::Search { folder: coordinator_folder, source })?;
@@ -174,6 +176,7 @@ impl<'a> Run<'a> {
             downloads,
             watch: &watch,
             folder_scan,
+            log_check,
             log_scan,
             control,
             needles,

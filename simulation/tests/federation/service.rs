@@ -131,6 +131,7 @@ fn recomputes(out: &Path, experiment: &Experiment, query: QueryId, other: QueryI
     assert!(matches!(damaged, FederationError::Damaged { .. }), "{damaged}");
     let folder = simulation::coordinator_folder(out, experiment).unwrap();
     let released = audit::released_queries(&folder, key).unwrap();
+    assert!(audit::check_log(&folder, key).unwrap() > released.len());
     assert_eq!(released.len(), 5, "two in the run, one and two in the sessions: {released:?}");
     let found = audit::recompute(&folder, key, &program, query).unwrap();
     assert!(found.holds(), "{:?}", found.checks);
