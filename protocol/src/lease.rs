@@ -88,6 +88,8 @@ pub struct Leases {
     time_ms: u64,
     /// Wall clock of the last tick.
     ticked_ms: u64,
+    /// Wall clock of the last progress of anybody.
+    moved_ms: u64,
 }
 
 impl Leases {
@@ -98,7 +100,8 @@ impl Leases {
             let lapsed = lapsed.contains(party);
             (party, Lease { until_ms: patience_ms, lapsed, called_ms: None, doing: Doing::Idle })
         };
-        Self { patience_ms, threshold, all: parties.iter().map(lease).collect(), time_ms: 0, ticked_ms: now_ms }
+        let all = parties.iter().map(lease).collect();
+        Self { patience_ms, threshold, all, time_ms: 0, ticked_ms: now_ms, moved_ms: now_ms }
     }
 
     /// A hospital polled. `owes` says whether the others wait for it now: then only progress renews its lease.
@@ -113,6 +116,9 @@ impl Leases {
             (before, after) => before != after,
         };
         lease.doing = doing;
+        if progressed {
+            self.moved_ms = now_ms;
+        }
         // Whoever hung comes back by moving, not by calling.
         let is_stuck = lease.lapsed && doing != Doing::Idle;
         if progressed || !(owes || is_stuck) { self.renew(party) } else { None }
@@ -121,6 +127,7 @@ impl Leases {
     /// A message or a body of this hospital was accepted.
     pub fn delivered(&mut self, now_ms: u64, party: PartyId) -> Option<LeaseEvent> {
         self.all.get_mut(&party)?.called_ms = Some(now_ms);
+        self.moved_ms = now_ms;
         self.renew(party)
     }
 
@@ -155,6 +162,13 @@ impl Leases {
     pub fn calling(&self, now_ms: u64) -> PartySet {
         let recent = |lease: &Lease| lease.called_ms.is_some_and(|at| now_ms.saturating_sub(at) <= self.recent_ms());
         self.all.iter().filter_map(|(party, lease)| recent(lease).then_some(*party)).collect()
+    }
+
+    /// When anybody last made progress or delivered something, on the wall clock. Where calls are rare because machine
+    /// or line is busy, this tells it from one that is cut off.
+    #[must_use]
+    pub fn moved_ms(&self) -> u64 {
+        self.moved_ms
     }
 
     /// Hospitals whose lease runs.
@@ -300,6 +314,20 @@ mod tests {
             }
             assert_eq!(leases.tick(now), []);
         }
+    }
+
+    #[test]
+    fn deliveries_and_progress_are_movement_and_calls_are_not() {
+        let mut leases = leases();
+        let _ = leases.called(100, party(1), Doing::Idle, true);
+        let _ = leases.called(200, party(2), Doing::Idle, false);
+        assert_eq!(leases.moved_ms(), 0);
+        let _ = leases.called(300, party(1), Doing::Working { done: 1, of: 2 }, true);
+        assert_eq!(leases.moved_ms(), 300);
+        let _ = leases.called(400, party(1), Doing::Working { done: 1, of: 2 }, true);
+        assert_eq!(leases.moved_ms(), 300);
+        let _ = leases.delivered(500, party(3));
+        assert_eq!(leases.moved_ms(), 500);
     }
 
     #[test]

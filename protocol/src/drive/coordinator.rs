@@ -239,7 +239,11 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             }
             return;
         }
-        let since = *self.still_since_ms.get_or_insert(now_ms);
+        let mut since = *self.still_since_ms.get_or_insert(now_ms);
+        if missing.is_empty() {
+            // Calls are rare, too, where the coordinator's own machine is busy with what hospitals send.
+            since = since.max(self.leases.moved_ms());
+        }
         if now_ms.saturating_sub(since) >= self.terms.patience_ms && self.campaign.paused().is_none() {
             let step = self.phase.name();
             let need = u16::try_from(self.roster.threshold()).unwrap_or(u16::MAX);

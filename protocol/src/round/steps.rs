@@ -119,10 +119,6 @@ impl RoundMachine {
             return;
         }
         let missing = self.decryptors.minus(self.shares_here());
-        if missing.is_empty() {
-            // The last ones are being inspected.
-            return;
-        }
         // Shares may be out, and one that stands still may come back with its own: it is given up only for an attempt
         // that can follow.
         let lapsed = missing.minus(self.live);

@@ -197,6 +197,18 @@ fn a_lapsed_decryptor_is_waited_for_where_no_other_attempt_could_follow() {
 }
 
 #[test]
+fn it_is_waited_for_in_the_last_attempt_and_where_too_few_others_decrypt() {
+    let mut last = Table::sharing(1);
+    last.machine.config.terms.attempts_max = 1;
+    last.lapses(4);
+    assert_eq!((last.machine.attempt(), last.end()), (Attempt::FIRST, None));
+    let mut few = Table::sharing(1);
+    few.refuses(5, Reject::BudgetSpent);
+    few.lapses(4);
+    assert_eq!((few.machine.attempt(), few.end()), (Attempt::FIRST, None));
+}
+
+#[test]
 fn the_deadline_ends_that_wait_and_names_who_is_missing() {
     let mut table = Table::sharing(0);
     table.lapses(4);
@@ -294,7 +306,9 @@ fn a_malformed_update_is_left_out_at_once() {
     table.stores(5, 1);
     table.inspects(BlobKind::UpdateChunk, 5, 1, false);
     assert_eq!(table.machine.cohort.unwrap().numbers(), [1, 2, 3, 4]);
-    // Whatever is said of it later changes nothing: it was inspected.
+    // Whatever is said of it later changes nothing: it was inspected, once.
+    let again = RoundInput::BodiesComplete { kind: BlobKind::UpdateChunk, attempt: Attempt(1), party: party(5) };
+    table.hear(again);
     table.inspects(BlobKind::UpdateChunk, 5, 1, true);
     assert_eq!(table.machine.good_updates(Attempt(1)).numbers(), [1, 2, 3, 4]);
 }
@@ -356,4 +370,28 @@ fn a_malformed_share_ends_the_attempt_and_names_its_maker() {
     // It is not asked to decrypt again in this round.
     (1..=5).for_each(|number| table.signs(number));
     assert_eq!(table.machine.waiting_for().numbers(), [1, 2, 3, 5]);
+}
+
+#[test]
+fn an_update_under_inspection_counts_also_when_its_sender_lapses_meanwhile() {
+    let mut table = Table::open(0);
+    (1..=3).for_each(|number| table.uploads(number, 1));
+    table.stores(4, 1);
+    table.lapses(4);
+    table.refuses(5, Reject::TrainingFailed);
+    assert_eq!((table.machine.step(), table.end()), ("collecting updates", None));
+    table.inspects(BlobKind::UpdateChunk, 4, 1, true);
+    assert_eq!(table.machine.cohort.unwrap().numbers(), [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_later_ciphertext_under_inspection_at_the_deadline_was_in_time() {
+    let mut table = Table::sharing(0);
+    table.refuses(4, Reject::BudgetSpent);
+    (1..=4).for_each(|number| table.uploads(number, 2));
+    table.stores(5, 2);
+    table.passes(DEADLINE_MS);
+    assert_eq!((table.machine.step(), table.end()), ("collecting updates", None));
+    table.inspects(BlobKind::UpdateChunk, 5, 2, true);
+    assert_eq!(table.machine.step(), "collecting signatures of the manifest");
 }

@@ -180,6 +180,17 @@ fn a_hospital_that_never_comes_pauses_the_ceremony_and_is_named_within_twice_the
 }
 
 #[test]
+fn a_line_on_which_calls_are_rarer_than_a_quarter_of_the_patience_costs_time_and_nobody() {
+    let schedule = Schedule::of(5);
+    let faults = Faults { delay_ms_max: schedule.patience_ms * 2 / 5, ..schedule.faults };
+    for seed in 0..10 {
+        let world = World::run(seed, Schedule { faults, ..schedule.clone() });
+        assert!(world.paused.is_none() && world.lapsed.is_empty(), "seed {seed}: {:?}", world.paused);
+        assert!(world.published && closed(&world).len() == 3, "seed {seed}");
+    }
+}
+
+#[test]
 fn models_are_the_same_for_every_patience_where_nobody_is_lost() {
     let model = |patience_ms| {
         let world = World::run(10, Schedule { patience_ms, ..Schedule::of(5) });
