@@ -18,7 +18,7 @@ import time
 
 # The name of the phase, the place in the run it is killed at, counted in beginnings of that phase.
 PHASES = [("data", 1), ("connecting", 1), ("ceremony", 1), ("round", 1), ("round", 2), ("publishing", 1), ("serving", 1),
-          ("checking", 1), ("reporting", 1)]
+          ("checking", 1)]
 
 
 def begin(binary, arguments, phase=None, turn=1, wait=0.0):
@@ -54,7 +54,7 @@ def main():
     for phase, turn in PHASES * options.repeat:
         with tempfile.TemporaryDirectory() as place:
             run = f"{place}/run"
-            wait = moments.uniform(0.0, 0.2 if phase in ("data", "connecting", "reporting") else 2.0)
+            wait = moments.uniform(0.0, 0.2 if phase in ("data", "connecting", "checking") else 2.0)
             first = ["demo", "--device", "cpu", "--out", run, "--set", f"federation.rounds={options.rounds}"]
             code, seen, _ = begin(binary, first, phase, turn, wait)
             where = f"{phase} {turn}" if phase == "round" else phase
