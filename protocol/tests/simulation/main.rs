@@ -305,6 +305,11 @@ fn random_schedules_keep_every_invariant_and_end() {
     assert!(halves.iter().map(|it| it.store_faults).sum::<u64>() > schedules, "{halves:?}");
 }
 
+#[test]
+fn a_coordinator_that_dies_of_the_order_to_end_hears_it_again() {
+    assert!(World::run(8_457, Schedule::random(8_457)).published);
+}
+
 /// What the oracle says of a bug between driver and bytes.
 fn planted(planted: Planted) -> String {
     let schedule = Schedule { planted: Some(planted), ..Schedule::of(5) };

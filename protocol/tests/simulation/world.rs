@@ -293,7 +293,11 @@ impl World {
                 self.sites[usize::from(party.number()) - 1].disk.borrow_mut().is_dead = true;
                 self.after_hospital(party);
             }
-            Event::End => self.coordinate(CoordinatorEvent::End { reason: "all is done".to_owned() }),
+            Event::End => {
+                self.coordinate(CoordinatorEvent::End { reason: "all is done".to_owned() });
+                // An operator whose coordinator died of it says it again.
+                self.after(5_000, Event::End);
+            }
         }
     }
 
