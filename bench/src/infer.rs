@@ -170,7 +170,8 @@ fn resident(selected: &Selected, asked: Asked<'_>, progress: &mut dyn Progress) 
     let [agreed, images] = answered.agreed;
     let text = format!(
         "{}\n\n{name}, {preset}, {single} single queries, {together} together, {} in each, {}\n{}\n\n  \
-         {verdict}\n\n{}\nlargest logit difference from the plain forward pass {:.1e}, {agreed} of {images} answers equal",
+         {verdict}\n\n{}\nlargest logit difference from the plain forward pass {:.1e}, {agreed} of {images} answers \
+         equal",
         selected.line(),
         if program.images() == 1 { "1 image".to_owned() } else { format!("{} images", program.images()) },
         engine.text(),

@@ -1,7 +1,7 @@
 //! Keeps foreign messages off standard error while the machine is asked for its GPUs.
 //!
-//! Mesa's Vulkan drivers come with a layer that asks a Wayland desktop which GPU it draws with. Without a desktop, as on
-//! a server or over ssh, the Wayland library prints `error: XDG_RUNTIME_DIR is invalid` each time it is asked, which
+//! Mesa's Vulkan drivers come with a layer that asks a Wayland desktop which GPU it draws with. Without a desktop, as
+//! on a server or over ssh, the Wayland library prints `error: XDG_RUNTIME_DIR is invalid` each time it is asked, which
 //! looks like a fault of this program and is none. Where no desktop can be asked, the layer is told to stay out.
 
 use std::ffi::OsString;

@@ -124,7 +124,8 @@ fn all_faults_of_a_file_are_listed_by_line() {
 fn a_wrong_type_or_value_says_what_is_allowed() {
     assert_eq!(
         message("format = \"phantom\"", "format = \"dicom\""),
-        "x.toml:8: [data] format: \"dicom\" is not allowed, must be one of \"phantom\", \"npz\", \"idx\", \"image-folder\""
+        "x.toml:8: [data] format: \"dicom\" is not allowed, must be one of \"phantom\", \"npz\", \"idx\", \
+         \"image-folder\""
     );
     assert_eq!(
         message("threshold = 4", "threshold = \"most\""),
@@ -132,15 +133,18 @@ fn a_wrong_type_or_value_says_what_is_allowed() {
     );
     assert_eq!(
         message("threshold = 4", "patience = \"10 minutes\""),
-        "x.toml:6: [federation] patience: \"10 minutes\" is not allowed, must be a duration such as \"90s\", \"10m\" or \"2h\""
+        "x.toml:6: [federation] patience: \"10 minutes\" is not allowed, must be a duration such as \"90s\", \"10m\" \
+         or \"2h\""
     );
     assert_eq!(
         message("name = \"small\"", "name = \"Small One\""),
-        "x.toml:3: [experiment] name: \"Small One\" is not allowed, must be a name of 1 to 40 characters out of a-z, 0-9 and hyphen"
+        "x.toml:3: [experiment] name: \"Small One\" is not allowed, must be a name of 1 to 40 characters out of a-z, \
+         0-9 and hyphen"
     );
     assert_eq!(
         message("{ type = \"quadratic\" }", "{ type = \"relu\" }"),
-        "x.toml:14: [model] layers[2]: type \"relu\" is not allowed, must be one of \"conv\", \"depthwise-conv\", \"average-pool\", \"quadratic\", \"quartic\", \"dense\""
+        "x.toml:14: [model] layers[2]: type \"relu\" is not allowed, must be one of \"conv\", \"depthwise-conv\", \
+         \"average-pool\", \"quadratic\", \"quartic\", \"dense\""
     );
     assert_eq!(
         message("[model]", "[compute]\nbackend = \"cuda\"\n[model]"),
@@ -175,11 +179,13 @@ fn contradictions_name_both_lines() {
     );
     assert_eq!(
         message("units = 3", "units = 4"),
-        "x.toml:12: [model] layers does not fit x.toml:9: [data] classes: the last dense layer has 4 units for 3 classes"
+        "x.toml:12: [model] layers does not fit x.toml:9: [data] classes: the last dense layer has 4 units for 3 \
+         classes"
     );
     assert_eq!(
         message("[model]", "[data.simulate]\nalpha = 0.5\npartition = \"iid\"\n[model]"),
-        "x.toml:12: [data.simulate] alpha does not fit x.toml:13: [data.simulate] partition: partition \"iid\" has no alpha"
+        "x.toml:12: [data.simulate] alpha does not fit x.toml:13: [data.simulate] partition: partition \"iid\" has no \
+         alpha"
     );
     assert_eq!(
         message("[model]", "[publish]\npreset = \"INF14-30\"\nrelease = \"threshold\"\n[model]"),
@@ -188,7 +194,8 @@ fn contradictions_name_both_lines() {
     );
     assert_eq!(
         message("[model]", "split = { train = 0.8, test = 0.3, validation = 0.1 }\n[model]"),
-        "x.toml:11: [data.split] test does not fit x.toml:11: [data.split] train: the three parts add up to 1.2, not to 1"
+        "x.toml:11: [data.split] test does not fit x.toml:11: [data.split] train: the three parts add up to 1.2, not \
+         to 1"
     );
 }
 

@@ -1,8 +1,8 @@
 //! What comes next: ceremony, rounds, publishing, serving. Round numbers, base model, void rounds and orders live here.
 //!
 //! ```text
-//! Gather ─► Ceremony ─► Train(r) ─► Publish ─► Serve
-//!                          │ any stage ◄─► Paused(why)            Stop ends the participation of all
+//! Gather -> Ceremony -> Train(r) -> Publish -> Serve
+//!                          | any stage <-> Paused(why)            Stop ends the participation of all
 //! ```
 //!
 //! The state is a fold over the log: [`CampaignMachine::resume`] works at any entry, and a resumed campaign decides

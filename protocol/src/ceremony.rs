@@ -1,10 +1,10 @@
 //! The coordinator's side of the key ceremony (K0-K4) and of the serving keys.
 //!
 //! ```text
-//! Roster ──n signatures──► Commit ──n──► Reveal ──n, all open──► Deal ──n heads + bodies──► Digest ──n, agree──► open
-//!                                                                                                              │
-//! Done ◄── Galois ◄── RelinRoundTwo ◄── RelinRoundOne ◄── PublicKey ◄───────────── if serving keys are wanted ─┘
-//!            each: Heads (n commitments) ──► Bodies (n uploads) ──► Aggregating ──► next step
+//! Roster --n signatures--> Commit --n--> Reveal --n, all open--> Deal --n heads + bodies--> Digest --n, agree--> open
+//!                                                                                                              |
+//! Done <-- Galois <-- RelinRoundTwo <-- RelinRoundOne <-- PublicKey <------------- if serving keys are wanted -+
+//!            each: Heads (n commitments) --> Bodies (n uploads) --> Aggregating --> next step
 //! ```
 //!
 //! Every step needs all n hospitals, and waits for them: there is no deadline, since whoever was away comes back to the

@@ -1,13 +1,13 @@
 //! The hospital's side of everything: it follows the log, checks what it can, signs once, and says what to do.
 //!
 //! ```text
-//! ceremony: RosterProposed ─► sign ─► commit ─► reveal ─► DealKeys ─► OpenDealings ─► EpochOpened ─► serving shares
-//! round:    RoundOpen ─► Train ─► Encrypt ─► head ─► Manifest: sign ─► frozen ─► Decryptors: accept ─► ShareRequest:
-//!           ReleaseShares ─► head ─► SumReady: OpenSum ─► vote ─► RoundClosed: AdoptModel
-//!           Abandon ─► next attempt, same S, the same values encrypted again (unless already sent ahead)
-//! publish:  PublishOpen ─► EncryptPublish ─► head ─► ModelPublished
+//! ceremony: RosterProposed -> sign -> commit -> reveal -> DealKeys -> OpenDealings -> EpochOpened -> serving shares
+//! round:    RoundOpen -> Train -> Encrypt -> head -> Manifest: sign -> frozen -> Decryptors: accept -> ShareRequest:
+//!           ReleaseShares -> head -> SumReady: OpenSum -> vote -> RoundClosed: AdoptModel
+//!           Abandon -> next attempt, same S, the same values encrypted again (unless already sent ahead)
+//! publish:  PublishOpen -> EncryptPublish -> head -> ModelPublished
 //! restart:  the log from its first entry: closed rounds are only remembered, work that was cut off is asked for again
-//! query:    Ask ─► head ─► ... ─► OpenAnswer | AnswerFailed;      SwitchRequest ─► ReleaseSwitch ─► head
+//! query:    Ask -> head -> ... -> OpenAnswer | AnswerFailed;      SwitchRequest -> ReleaseSwitch -> head
 //! ```
 //!
 //! A check that fails gives `Refuse` and a signed refusal, never a retry. Outputs are carried out in order: a `Persist`

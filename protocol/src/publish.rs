@@ -1,9 +1,9 @@
 //! The coordinator's side of the publishing round: the final model comes to exist, and only encrypted.
 //!
 //! ```text
-//! Start ──► Collecting ──all of the cohort──► Aggregating ──► Done(Published)
-//!              │  ▲
-//!              └──┘ a member is lost or late: PublishVoid, attempt+1 with the remaining live hospitals (>= t)
+//! Start --> Collecting --all of the cohort--> Aggregating --> Done(Published)
+//!              |  ^
+//!              +--+ a member is lost or late: PublishVoid, attempt+1 with the remaining live hospitals (>= t)
 //! ```
 //!
 //! Contributions are public-key encryptions of known parts of one model, so another attempt with another cohort reveals

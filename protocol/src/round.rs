@@ -1,12 +1,12 @@
 //! The coordinator's side of one training round.
 //!
 //! ```text
-//! Start ──► Collecting ──all live heads, or deadline with |S| >= need──► Signing ──t signatures──► Accepting
-//!              ▲                                                                                     │ all of T
-//!              │                                                                                     ▼
-//!              └──── Abandon: attempt+1, same S ◄── member of T lost ──────────────────────────── Sharing
-//!                                                                                                    │ all shares
-//!   Closed ◄── t equal votes ── Voting ◄── SumReady ── Combining ◄───────────────────────────────────┘
+//! Start --> Collecting --all live heads, or deadline with |S| >= need--> Signing --t signatures--> Accepting
+//!              ^                                                                                     | all of T
+//!              |                                                                                     v
+//!              +---- Abandon: attempt+1, same S <-- member of T lost ---------------------------- Sharing
+//!                                                                                                    | all shares
+//!   Closed <-- t equal votes -- Voting <-- SumReady -- Combining <-----------------------------------+
 //! ```
 //!
 //! Any state may end in `Void` with a typed reason. There is no retry edge: a lost decryptor costs the attempt, a lost

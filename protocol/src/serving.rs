@@ -1,9 +1,9 @@
 //! The coordinator's side of encrypted inference.
 //!
 //! ```text
-//! QueryHead ──admitted──► Receiving ──bodies──► Queued ──► Evaluating ──► Switching(T) ──t shares──► Combining ─► done
-//!     │ queue full: RetryAfter      │                        │               │ member of T lost, or deadline
-//!     │ quota, budget, repeat       └──────── deadline ──────┴───────────────┴──► QueryFailed: ask again, fresh
+//! QueryHead --admitted--> Receiving --bodies--> Queued --> Evaluating --> Switching(T) --t shares--> Combining -> done
+//!     | queue full: RetryAfter      |                        |               | member of T lost, or deadline
+//!     | quota, budget, repeat       +-------- deadline ------+---------------+--> QueryFailed: ask again, fresh
 //! ```
 //!
 //! Queries that wait are evaluated together, up to `ServingConfig::batch_max` of them; up to

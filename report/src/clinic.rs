@@ -78,7 +78,8 @@ fn caption(clinical: &ClinicalQuality) -> String {
     let several = figures.groups < figures.images;
     let drawn = if several { "whole patients or series" } else { "images" };
     let mut text = format!(
-        "{} {} test images{}. AUC and AUPRC: {} bootstrap resamples of {drawn}, class by class. Sensitivity, specificity and predictive values: Wilson's intervals",
+        "{} {} test images{}. AUC and AUPRC: {} bootstrap resamples of {drawn}, class by class. Sensitivity, \
+         specificity and predictive values: Wilson's intervals",
         split_line(clinical),
         grouped(figures.images),
         if several { format!(" of {} patients or series", grouped(figures.groups)) } else { String::new() },
@@ -138,7 +139,8 @@ fn thresholds_heading(clinical: &ClinicalQuality) -> String {
     match clinical.figures.validation_images {
         0 => "At a threshold for each class: none, since there are no validation images to choose it by".to_owned(),
         images => format!(
-            "At one threshold for each class on its probability, chosen on {} validation images (largest sensitivity + specificity) and then fixed",
+            "At one threshold for each class on its probability, chosen on {} validation images (largest sensitivity \
+             + specificity) and then fixed",
             grouped(images)
         ),
     }

@@ -152,7 +152,8 @@ fn quality(report: &Report) -> Result<Markup, ReportError> {
         (table(&["Model", "#Training images", "#Accuracy %", "#Macro AUC", "from chance to perfect"], &rows))
     };
     let lead = format!(
-        "{} The baselines exist because this federation is simulated: in a real one, nobody could compute them together.",
+        "{} The baselines exist because this federation is simulated: in a real one, nobody could compute them \
+         together.",
         clinic::split_line(&final_.clinical)
     );
     Ok(section("Quality on test images", &lead, &body))

@@ -87,10 +87,12 @@ impl SplitNote {
                 "Split by patient or series: nobody has images both in training and among the test images."
             }
             SplitKind::Image => {
-                "Split by image, patients unknown: images of one patient may be both in training and among the test images."
+                "Split by image, patients unknown: images of one patient may be both in training and among the test \
+                 images."
             }
             SplitKind::Slice => {
-                "Slice-level split: patients or series have slices both in training and among the test images, which makes every figure optimistic."
+                "Slice-level split: patients or series have slices both in training and among the test images, which \
+                 makes every figure optimistic."
             }
         };
         Self { kind, caption: caption.to_owned(), data: data.to_owned() }

@@ -151,15 +151,25 @@ fn outcome() -> RunOutcome {
         },
         oracles: vec![
             oracle("sum_exact", "8 of 8 decrypted sums equal the plaintext integer sums of the same updates."),
-            oracle("argmax_agreement", "10 of 10 encrypted answers equal the plaintext ones; largest logit difference 3.1e-5."),
-            oracle("no_plaintext_at_coordinator", "0 of 41 216 needles found in 312 MB of files and messages of the coordinator."),
+            oracle(
+                "argmax_agreement",
+                "10 of 10 encrypted answers equal the plaintext ones; largest logit \
+                 difference 3.1e-5.",
+            ),
+            oracle(
+                "no_plaintext_at_coordinator",
+                "0 of 41 216 needles found in 312 MB of files and messages of \
+                 the coordinator.",
+            ),
         ],
         dropouts: vec![DropOutReport {
             hospital: 2,
             round: 4,
             moment: "before-share".to_owned(),
             recovered: true,
-            outcome: "The attempt was given up; the same updates were encrypted again under fresh randomness and opened by hospitals 1, 3, 4 and 5.".to_owned(),
+            outcome: "The attempt was given up; the same updates were encrypted again under fresh randomness and \
+                      opened by hospitals 1, 3, 4 and 5."
+                .to_owned(),
         }],
         traffic,
         phases: vec![
@@ -229,7 +239,8 @@ fn the_json_has_the_agreed_shape() {
     has("/final/local_only/0", "hospital accuracy auc_macro");
     has(
         "/serving",
-        "images argmax_agreement max_abs_delta_logit latency_ms evaluate_ms query_bytes reply_bytes model_bytes model_encrypted",
+        "images argmax_agreement max_abs_delta_logit latency_ms evaluate_ms query_bytes reply_bytes model_bytes \
+         model_encrypted",
     );
     has("/serving/paired", "plain encrypted abs_delta_auc mcnemar");
     has("/serving/latency_ms", "p50 p95");
@@ -237,7 +248,8 @@ fn the_json_has_the_agreed_shape() {
     has("/serving/parts_ms/switch", "p50 p95");
     has(
         "/final/clinical",
-        "split images groups validation_images resamples macro_auc balanced_accuracy macro_f1 mcc calibration reliability classes hospitals weakest_hospital",
+        "split images groups validation_images resamples macro_auc balanced_accuracy macro_f1 mcc calibration \
+         reliability classes hospitals weakest_hospital",
     );
     has("/final/clinical/split", "kind caption data");
     has("/final/clinical/macro_auc/interval", "low high");

@@ -1,7 +1,7 @@
 //! The live view: what people see while a run works.
 //!
-//! [`watch`] drains the run's events on its own thread, so a slow terminal never slows a run. On a terminal it redraws a
-//! few lines; elsewhere it writes one plain line for each thing worth a line; for programs it writes JSON lines.
+//! [`watch`] drains the run's events on its own thread, so a slow terminal never slows a run. On a terminal it redraws
+//! a few lines; elsewhere it writes one plain line for each thing worth a line; for programs it writes JSON lines.
 
 mod shown;
 mod spinner;

@@ -105,7 +105,12 @@ fn recomputed(found: &audit::Recomputation) -> Done {
         .checks
         .iter()
         .map(|check| {
-            json!({"what": check.what, "logged": check.logged.to_string(), "found": check.found.to_string(), "holds": check.holds()})
+            json!({
+                "what": check.what,
+                "logged": check.logged.to_string(),
+                "found": check.found.to_string(),
+                "holds": check.holds(),
+            })
         })
         .collect();
     let data = json!({

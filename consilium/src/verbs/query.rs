@@ -92,12 +92,14 @@ fn probabilities(logits: &[f64]) -> Vec<f64> {
 fn row(experiment: &Experiment, path: &Path, logits: &[f64], reply: &Reply) -> serde_json::Value {
     let classes = &experiment.data().classes;
     let probabilities = probabilities(logits);
+    let by_class: serde_json::Map<_, _> =
+        classes.iter().zip(&probabilities).map(|(class, p)| (class.clone(), json!(p))).collect();
     let best = argmax(narrow(logits).view());
     json!({
         "image": path,
         "query": reply.query,
         "class": classes.get(best),
-        "probabilities": classes.iter().zip(&probabilities).map(|(class, p)| (class.clone(), json!(p))).collect::<serde_json::Map<_, _>>(),
+        "probabilities": by_class,
         "logits": logits,
         "total_ms": reply.total_ms,
         "encrypt_ms": reply.encrypt_ms,

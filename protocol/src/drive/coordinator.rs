@@ -1,7 +1,7 @@
 //! The coordinator's driver: answers calls, keeps the log and the leases, and carries out what the machines decide.
 //!
 //! ```text
-//! call, finished job, time ─► journal (Inbox) ─► machine of the phase ─► effects, in order: append, expect, start
+//! call, finished job, time -> journal (Inbox) -> machine of the phase -> effects, in order: append, expect, start
 //! ```
 //!
 //! Whatever a phase is told is stored before anybody hears that it was, so a process that comes back tells its machine
