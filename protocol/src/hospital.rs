@@ -53,8 +53,8 @@ pub struct HospitalConfig {
     pub coordinator: VerifyingKey,
     /// Its own sealing key, which the roster must state.
     pub sealing: SealingKey,
-    /// Its own TLS certificate's fingerprint, which the roster must state.
-    pub certificate: Digest,
+    /// SHA-256 of its own TLS public key, which the roster must state.
+    pub tls_key: Digest,
     /// What this site approved; nothing else sets a limit.
     pub terms: Terms,
 }

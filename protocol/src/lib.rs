@@ -9,6 +9,7 @@ pub mod campaign;
 pub mod ceremony;
 pub mod codec;
 pub mod drive;
+pub mod enrolment;
 pub mod exchange;
 pub mod facts;
 pub mod hospital;
@@ -36,4 +37,4 @@ pub use party_set::PartySet;
 pub use reject::Reject;
 
 /// Version of messages and log. A changed byte is a new version.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;

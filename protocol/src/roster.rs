@@ -18,8 +18,9 @@ pub struct Member {
     pub verifying: VerifyingKey,
     /// Seals boxes for it.
     pub sealing: SealingKey,
-    /// SHA-256 of its TLS certificate (DER): binds a connection to a member.
-    pub certificate: Digest,
+    /// SHA-256 of its TLS public key (`SubjectPublicKeyInfo`, DER): binds a connection to a member. Certificates are
+    /// renewed, the key stays.
+    pub tls_key: Digest,
 }
 
 impl Wire for Member {
@@ -29,7 +30,7 @@ impl Wire for Member {
         writer.bytes(self.name.as_bytes());
         self.verifying.encode(writer);
         self.sealing.encode(writer);
-        self.certificate.encode(writer);
+        self.tls_key.encode(writer);
     }
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
@@ -37,7 +38,7 @@ impl Wire for Member {
             name: reader.text("member name", NAME_BYTES_MAX)?,
             verifying: VerifyingKey::decode(reader)?,
             sealing: SealingKey::decode(reader)?,
-            certificate: Digest::decode(reader)?,
+            tls_key: Digest::decode(reader)?,
         })
     }
 }
@@ -62,7 +63,7 @@ pub enum RosterError {
         /// The number there.
         have: u16,
     },
-    /// Two members share a name, signing key or sealing key, or a name is empty or too long.
+    /// Two members share a name or a key, or a name is empty or too long.
     #[error("{party} repeats another member's name or key, or has an empty or too long name")]
     Repeated {
         /// The later one.
@@ -110,7 +111,10 @@ impl Roster {
                 return Err(RosterError::Number { place: at + 1, have: member.party.number() });
             }
             let repeats = members[..at].iter().any(|other| {
-                other.name == member.name || other.verifying == member.verifying || other.sealing == member.sealing
+                other.name == member.name
+                    || other.verifying == member.verifying
+                    || other.sealing == member.sealing
+                    || other.tls_key == member.tls_key
             });
             if repeats || member.name.is_empty() || member.name.len() > NAME_BYTES_MAX {
                 return Err(RosterError::Repeated { party: member.party });
@@ -168,10 +172,10 @@ impl Roster {
     pub fn member(&self, party: PartyId) -> Option<&Member> {
         self.members.get(usize::from(party.number()) - 1)
     }
-    /// The member whose TLS certificate has this fingerprint.
+    /// The member of this name with this TLS public key. A certificate binds both, whatever its age.
     #[must_use]
-    pub fn member_by_certificate(&self, fingerprint: Digest) -> Option<&Member> {
-        self.members.iter().find(|member| member.certificate == fingerprint)
+    pub fn member_by_tls(&self, name: &str, key: Digest) -> Option<&Member> {
+        self.members.iter().find(|member| member.tls_key == key && member.name == name)
     }
     /// Whether two different sums on one base model over these cohorts keep single updates hidden: the cohorts are
     /// equal, or differ in each non-empty direction by at least ceil(n/3) + 1 members. Otherwise the difference of
@@ -185,7 +189,7 @@ impl Roster {
     /// Digest of the whole roster: what members sign.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::of("consilium roster v1", self)
+        Digest::of("consilium roster v2", self)
     }
 }
 

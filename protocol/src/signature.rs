@@ -135,6 +135,17 @@ pub struct Signature {
 
 wire_struct!(Signature { bytes: [u8; 64] });
 
+impl Signature {
+    /// Bytes that another library made; whether they fit is for [`VerifyingKey::verify`] to say.
+    pub(crate) fn from_bytes_unchecked(bytes: [u8; 64]) -> Self {
+        Self { bytes }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 64] {
+        &self.bytes
+    }
+}
+
 impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(&self.bytes[..6]))

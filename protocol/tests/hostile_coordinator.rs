@@ -82,7 +82,7 @@ fn hospital(number: u16, facts: HospitalFacts) -> HospitalMachine {
         epoch: Epoch(1),
         coordinator: key(99).verifying_key(),
         sealing: sealing(number),
-        certificate: digest(&format!("certificate {number}")),
+        tls_key: digest(&format!("TLS key {number}")),
         terms: terms(),
     };
     HospitalMachine::new(config, key(number), facts, digest(&format!("nonce {number}")).0)
@@ -96,7 +96,7 @@ impl Federation {
                 name: format!("hospital {number}"),
                 verifying: key(number).verifying_key(),
                 sealing: sealing(number),
-                certificate: digest(&format!("certificate {number}")),
+                tls_key: digest(&format!("TLS key {number}")),
             })
             .collect();
         let coordinator = key(99).verifying_key();

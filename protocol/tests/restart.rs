@@ -80,7 +80,7 @@ fn machine(number: u16, facts: &[Fact]) -> HospitalMachine {
         epoch: Epoch(1),
         coordinator: key(99).verifying_key(),
         sealing: sealing(number),
-        certificate: digest(&format!("certificate {number}")),
+        tls_key: digest(&format!("TLS key {number}")),
         terms: terms(),
     };
     // Once a nonce is stored, the one that a new process draws may not count.
@@ -227,7 +227,7 @@ impl Federation {
             name: format!("hospital {number}"),
             verifying: key(number).verifying_key(),
             sealing: sealing(number),
-            certificate: digest(&format!("certificate {number}")),
+            tls_key: digest(&format!("TLS key {number}")),
         });
         let roster =
             Roster::new(Epoch(1), N, digest("parameters"), key(99).verifying_key(), members.collect()).unwrap();

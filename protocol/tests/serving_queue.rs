@@ -34,8 +34,8 @@ fn machine_after(spent: ServingStanding, queries_per_asker_max: u64, releases_ma
             sealing[0] = u8::try_from(number).unwrap();
             let sealing: SealingKey = protocol::codec::Wire::from_bytes(&sealing).unwrap();
             let verifying = key(number).verifying_key();
-            let certificate = Digest::of("certificate", &number);
-            Member { party: party(number), name: format!("h{number}"), verifying, sealing, certificate }
+            let tls_key = Digest::of("TLS key", &number);
+            Member { party: party(number), name: format!("h{number}"), verifying, sealing, tls_key }
         })
         .collect();
     let roster = Roster::new(Epoch(1), 2, Digest::default(), key(9).verifying_key(), members).unwrap();

@@ -61,7 +61,7 @@ impl HospitalMachine {
         let own = roster.member(self.config.party).ok_or(Reject::RosterWrong)?;
         let fits = own.verifying == self.key.verifying_key()
             && own.sealing == self.config.sealing
-            && own.certificate == self.config.certificate
+            && own.tls_key == self.config.tls_key
             && roster.epoch() == self.config.epoch
             && roster.parameters() == self.config.terms.parameters
             && *roster.coordinator() == self.config.coordinator;

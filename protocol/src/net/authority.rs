@@ -8,17 +8,18 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyUsagePurpose, SanType,
 };
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::error::CredentialError;
 use super::identity::Identity;
-use super::peer::{Fingerprint, PeerName};
+use super::peer::{KeyFingerprint, PeerName};
 use super::pem;
+use super::tls_key::{TlsKey, TlsPublicKey};
 
 /// Lifetime of the authority's own certificate. Verifiers trust the key they were given and do not
 /// look at it; the date is for people.
@@ -43,7 +44,7 @@ pub enum Usage {
 /// A certificate authority: an Ed25519 key and its self-signed certificate.
 pub struct Authority {
     certificate: AuthorityCertificate,
-    key: SigningKey,
+    key: TlsKey,
 }
 
 impl Authority {
@@ -52,11 +53,11 @@ impl Authority {
     /// # Errors
     /// [`CredentialError::Issue`] when the system yields no key.
     pub fn create(now: SystemTime) -> Result<Self, CredentialError> {
-        let key = SigningKey(KeyPair::generate_for(&PKCS_ED25519).map_err(CredentialError::Issue)?);
+        let key = TlsKey::generate()?;
         let mut params = authority_params(&key);
         params.not_before = before(now)?.into();
         params.not_after = after(now, AUTHORITY_LIFETIME)?.into();
-        let certificate = params.self_signed(&key.0).map_err(CredentialError::Issue)?;
+        let certificate = params.self_signed(key.pair()).map_err(CredentialError::Issue)?;
         Ok(Self { certificate: AuthorityCertificate::from_der(certificate.der().clone())?, key })
     }
 
@@ -66,15 +67,11 @@ impl Authority {
     /// [`CredentialError`] when a text is no PEM or the key is not the certificate's.
     pub fn from_pem(certificate: &str, key: &str) -> Result<Self, CredentialError> {
         let certificate = AuthorityCertificate::from_pem(certificate)?;
-        let key = read_key(key)?;
-        let der = PrivatePkcs8KeyDer::from(key.as_slice());
-        let key = SigningKey(
-            KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ED25519).map_err(|_| CredentialError::UnreadableKey)?,
-        );
+        let key = TlsKey::from_pem(key)?;
         // A certificate made now from the same key must be the same anchor: same name, same key.
-        let rebuilt = authority_params(&key).self_signed(&key.0).map_err(CredentialError::Issue)?;
+        let rebuilt = authority_params(&key).self_signed(key.pair()).map_err(CredentialError::Issue)?;
         let same = {
-            let given = anchor(&certificate.0)?;
+            let given = anchor(&certificate.der)?;
             let ours = anchor(rebuilt.der())?;
             given.subject == ours.subject && given.subject_public_key_info == ours.subject_public_key_info
         };
@@ -93,15 +90,13 @@ impl Authority {
     /// The key as PKCS #8 in PEM. Who reads it can admit anybody.
     #[must_use]
     pub fn key_pem(&self) -> Zeroizing<String> {
-        pem::encode("PRIVATE KEY", self.key.0.serialized_der())
+        self.key.to_pem()
     }
 
-    /// Issues an identity that is valid from an hour before `now` for 30 days. `names` are further
-    /// DNS names or IP addresses for the certificate, at most 16; peers look at `name` alone.
+    /// Makes a key and a certificate for it, as [`Authority::certify`] does: for a peer on the authority's own machine.
     ///
     /// # Errors
-    /// [`CredentialError::SubjectName`] when one of `names` is malformed or claims to be a peer's
-    /// name; [`CredentialError::Issue`] when signing fails.
+    /// As [`Authority::certify`].
     pub fn issue(
         &self,
         name: &PeerName,
@@ -109,6 +104,27 @@ impl Authority {
         usage: Usage,
         now: SystemTime,
     ) -> Result<Identity, CredentialError> {
+        let key = TlsKey::generate()?;
+        Identity::new(&self.certify(&key.public_key(), name, names, usage, now)?, &key)
+    }
+
+    /// Binds `name` to a key whose private half lies elsewhere, from an hour before `now` for 30 days. Returns the
+    /// certificate as PEM. `names` are further DNS names or IP addresses for it, at most 16; peers look at `name`
+    /// alone.
+    ///
+    /// That the key is the applicant's is for the caller to have checked.
+    ///
+    /// # Errors
+    /// [`CredentialError::SubjectName`] when one of `names` is malformed or claims to be a peer's
+    /// name; [`CredentialError::Issue`] when signing fails.
+    pub fn certify(
+        &self,
+        key: &TlsPublicKey,
+        name: &PeerName,
+        names: &[&str],
+        usage: Usage,
+        now: SystemTime,
+    ) -> Result<String, CredentialError> {
         let mut params = CertificateParams::default();
         params.not_before = before(now)?.into();
         params.not_after = after(now, IDENTITY_LIFETIME)?.into();
@@ -121,19 +137,19 @@ impl Authority {
             Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
         }];
         params.use_authority_key_identifier_extension = true;
-
-        let key = SigningKey(KeyPair::generate_for(&PKCS_ED25519).map_err(CredentialError::Issue)?);
         let issuer_params = authority_params(&self.key);
-        let issuer = Issuer::from_params(&issuer_params, &self.key.0);
-        let certificate = params.signed_by(&key.0, &issuer).map_err(CredentialError::Issue)?;
-        let secret = Zeroizing::new(key.0.serialized_der().to_vec());
-        Identity::from_parts(vec![certificate.der().clone()], secret)
+        let issuer = Issuer::from_params(&issuer_params, self.key.pair());
+        let certificate = params.signed_by(key, &issuer).map_err(CredentialError::Issue)?;
+        Ok(pem::encode("CERTIFICATE", certificate.der()).to_string())
     }
 }
 
 /// The public half of an [`Authority`], known to every peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuthorityCertificate(CertificateDer<'static>);
+pub struct AuthorityCertificate {
+    der: CertificateDer<'static>,
+    key: KeyFingerprint,
+}
 
 impl AuthorityCertificate {
     /// Reads a certificate from PEM.
@@ -148,49 +164,32 @@ impl AuthorityCertificate {
 
     fn from_der(der: CertificateDer<'static>) -> Result<Self, CredentialError> {
         anchor(&der)?;
-        Ok(Self(der))
+        let key = KeyFingerprint::of_certificate(&der)?;
+        Ok(Self { der, key })
     }
 
     /// The certificate as PEM.
     #[must_use]
     pub fn to_pem(&self) -> String {
-        pem::encode("CERTIFICATE", &self.0).to_string()
+        pem::encode("CERTIFICATE", &self.der).to_string()
     }
 
-    /// SHA-256 of the certificate, to compare over the telephone.
+    /// SHA-256 of the authority's public key: what an invitation pins.
     #[must_use]
-    pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(&self.0)
+    pub fn key_fingerprint(&self) -> KeyFingerprint {
+        self.key
     }
 
     pub(crate) fn der(&self) -> &CertificateDer<'static> {
-        &self.0
+        &self.der
     }
-}
-
-/// rcgen's key pair keeps the secret's DER without wiping it; this one wipes.
-struct SigningKey(KeyPair);
-
-impl Drop for SigningKey {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-/// Reads the PKCS #8 key of a PEM text.
-pub(super) fn read_key(text: &str) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
-    let mut key = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes()).map_err(|_| CredentialError::UnreadableKey)?;
-    let der = Zeroizing::new(key.secret_pkcs8_der().to_vec());
-    key.zeroize();
-    Ok(der)
 }
 
 /// The authority's parameters follow from its key alone, so that an authority read from PEM signs
 /// exactly as the one that was written. The name holds part of the key's digest: certificates of
 /// two authorities must differ by their issuer, or a stranger looks like a damaged signature.
-fn authority_params(key: &SigningKey) -> CertificateParams {
-    let spki = CertificateDer::from(key.0.subject_public_key_info());
-    let digest = Fingerprint::of(&spki).to_string();
+fn authority_params(key: &TlsKey) -> CertificateParams {
+    let digest = key.public_key().fingerprint().to_string();
     let mut params = CertificateParams::default();
     params.distinguished_name = common_name(&format!("Consilium authority {}", &digest[..16]));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));

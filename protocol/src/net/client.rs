@@ -10,7 +10,7 @@ use super::error::{CloseReason, NetError, Remote, Stage};
 use super::frame::{Frame, FrameError};
 use super::identity::Identity;
 use super::limits::Limits;
-use super::peer::PeerName;
+use super::peer::{KeyFingerprint, PeerName};
 use super::server::close_code;
 use super::stream::Link;
 use super::tls;
@@ -58,6 +58,17 @@ impl Connection {
     ) -> Result<Self, NetError> {
         let tls = tls::client_tls(identity, authority)?;
         Self::dial_tls(addr, server, tls, limits, traffic).await
+    }
+
+    /// Dials without a certificate, to ask for one: accepts `server` there if its certificate comes from the authority
+    /// whose key has this fingerprint. Requests have at most
+    /// [`NEWCOMER_FRAME_BYTES_MAX`](super::NEWCOMER_FRAME_BYTES_MAX).
+    ///
+    /// # Errors
+    /// As [`Connection::dial_with`].
+    pub async fn knock(addr: SocketAddr, server: &PeerName, authority: KeyFingerprint) -> Result<Self, NetError> {
+        let tls = tls::newcomer_tls(authority)?;
+        Self::dial_tls(addr, server, tls, Limits::default(), Arc::new(Traffic::default())).await
     }
 
     pub(super) async fn dial_tls(

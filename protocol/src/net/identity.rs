@@ -9,10 +9,10 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
 
-use super::authority::read_key;
 use super::error::CredentialError;
-use super::peer::{Fingerprint, PeerName};
+use super::peer::{KeyFingerprint, PeerName};
 use super::pem;
+use super::tls_key::{TlsKey, read_key};
 
 /// Certificates in one chain: the peer's own and at most two above it.
 const CHAIN_MAX: usize = 3;
@@ -20,6 +20,7 @@ const CHAIN_MAX: usize = 3;
 /// What a peer shows and proves: its certificate chain and the key of the first certificate.
 pub struct Identity {
     name: PeerName,
+    key_fingerprint: KeyFingerprint,
     certified: Arc<CertifiedKey>,
     key: Zeroizing<Vec<u8>>,
 }
@@ -31,14 +32,15 @@ impl Identity {
     /// [`CredentialError`] when a text is no PEM, the chain is empty or longer than 3, the first
     /// certificate does not hold exactly one peer name, or the key is not its key.
     pub fn from_pem(certificates: &str, key: &str) -> Result<Self, CredentialError> {
-        let mut chain = Vec::new();
-        for certificate in CertificateDer::pem_slice_iter(certificates.as_bytes()) {
-            if chain.len() == CHAIN_MAX {
-                return Err(CredentialError::ChainLength { max: CHAIN_MAX });
-            }
-            chain.push(certificate.map_err(|_| CredentialError::UnreadableCertificate)?);
-        }
-        Self::from_parts(chain, read_key(key)?)
+        Self::from_parts(read_chain(certificates)?, read_key(key)?)
+    }
+
+    /// A key with the certificate that was issued for it, and those above it, as PEM.
+    ///
+    /// # Errors
+    /// As [`Identity::from_pem`].
+    pub fn new(certificates: &str, key: &TlsKey) -> Result<Self, CredentialError> {
+        Self::from_parts(read_chain(certificates)?, key.to_der())
     }
 
     pub(super) fn from_parts(
@@ -49,12 +51,13 @@ impl Identity {
             return Err(CredentialError::ChainLength { max: CHAIN_MAX });
         };
         let name = PeerName::from_certificate(own)?;
+        let key_fingerprint = KeyFingerprint::of_certificate(own)?;
         // Borrowed, so that no second copy of the secret is made on the way to the signer.
         let signer = sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(key.as_slice()))
             .map_err(|_| CredentialError::UnreadableKey)?;
         let certified = CertifiedKey::new(chain, signer);
         certified.keys_match().map_err(|_| CredentialError::KeyMismatch)?;
-        Ok(Self { name, certified: Arc::new(certified), key })
+        Ok(Self { name, key_fingerprint, certified: Arc::new(certified), key })
     }
 
     /// The name that the certificate was issued to.
@@ -63,12 +66,10 @@ impl Identity {
         &self.name
     }
 
-    /// Fingerprint of the first certificate, as the other side's
-    /// [`Peer`](super::Peer) will have it.
+    /// Fingerprint of its public key, as the other side's [`Peer`](super::Peer) will have it.
     #[must_use]
-    pub fn fingerprint(&self) -> Fingerprint {
-        // The chain is not empty, `from_parts` saw to it.
-        self.certified.cert.first().map_or_else(|| Fingerprint::of(&CertificateDer::from(vec![])), Fingerprint::of)
+    pub fn key_fingerprint(&self) -> KeyFingerprint {
+        self.key_fingerprint
     }
 
     /// The certificate chain as PEM, the peer's own first.
@@ -88,11 +89,19 @@ impl Identity {
     }
 }
 
+fn read_chain(certificates: &str) -> Result<Vec<CertificateDer<'static>>, CredentialError> {
+    let mut chain = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(certificates.as_bytes()) {
+        if chain.len() == CHAIN_MAX {
+            return Err(CredentialError::ChainLength { max: CHAIN_MAX });
+        }
+        chain.push(certificate.map_err(|_| CredentialError::UnreadableCertificate)?);
+    }
+    Ok(chain)
+}
+
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity")
-            .field("name", &self.name)
-            .field("fingerprint", &self.fingerprint())
-            .finish_non_exhaustive()
+        f.debug_struct("Identity").field("name", &self.name).field("key", &self.key_fingerprint).finish_non_exhaustive()
     }
 }

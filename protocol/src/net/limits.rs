@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Longest request of a site without a certificate, header and body together, in bytes.
+pub const NEWCOMER_FRAME_BYTES_MAX: u32 = 4 << 10;
+
 /// How the sending rate follows losses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Congestion {
@@ -27,6 +30,10 @@ pub struct Limits {
     pub connections_per_peer: u32,
     /// Connections over all peers.
     pub connections: u32,
+    /// Connections of sites without a certificate, where they are heard at all.
+    pub newcomers: u32,
+    /// How long one of them may stay.
+    pub newcomer_time: Duration,
     /// Connections whose certificate is not known yet.
     pub handshakes: u32,
     /// Bytes that quinn buffers for all handshakes together.
@@ -77,6 +84,8 @@ impl Default for Limits {
             streams_per_connection: 4,
             connections_per_peer: 2,
             connections: 256,
+            newcomers: 8,
+            newcomer_time: Duration::from_secs(10),
             handshakes: 128,
             handshake_bytes: 16 << 20,
             bytes_in_flight: 512 << 20,

@@ -16,12 +16,14 @@ mod error;
 mod frame;
 mod identity;
 mod limits;
+mod newcomer;
 mod peer;
 mod pem;
 mod registry;
 mod server;
 mod stream;
 mod tls;
+mod tls_key;
 mod traffic;
 
 pub use authority::{Authority, AuthorityCertificate, Usage};
@@ -30,9 +32,11 @@ pub use dialer::{Backoff, Dialer};
 pub use error::{CloseReason, CredentialError, NetError, RefusedBy, Rejection, Remote, Stage, TrustCause};
 pub use frame::{Frame, FrameError};
 pub use identity::Identity;
-pub use limits::{Congestion, Limits};
-pub use peer::{Fingerprint, Peer, PeerName, PeerNameError};
+pub use limits::{Congestion, Limits, NEWCOMER_FRAME_BYTES_MAX};
+pub use newcomer::Newcomers;
+pub use peer::{KeyFingerprint, Peer, PeerName, PeerNameError};
 pub use server::{BoxFuture, Handler, Refusal, Server};
+pub use tls_key::{TlsKey, TlsPublicKey};
 pub use traffic::Traffic;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Who is at the other end: the name in its certificate and the certificate's fingerprint.
+//! Who is at the other end: the name in its certificate and the fingerprint of the key that it proved to hold.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -102,14 +102,28 @@ pub struct PeerNameError {
     pub characters: usize,
 }
 
-/// SHA-256 of a certificate in DER.
+/// SHA-256 of a public key (`SubjectPublicKeyInfo`, DER). Of the key and not of a certificate: that is renewed every
+/// month, and whoever compared the fingerprint once need not compare it again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fingerprint([u8; 32]);
+pub struct KeyFingerprint([u8; 32]);
 
-impl Fingerprint {
-    pub(crate) fn of(certificate: &CertificateDer<'_>) -> Self {
+impl KeyFingerprint {
+    pub(crate) fn of_key(spki: &[u8]) -> Self {
         let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest::digest(&digest::SHA256, certificate).as_ref());
+        bytes.copy_from_slice(digest::digest(&digest::SHA256, spki).as_ref());
+        Self(bytes)
+    }
+
+    /// Of the key in a certificate, an authority's included.
+    pub(crate) fn of_certificate(certificate: &CertificateDer<'_>) -> Result<Self, CredentialError> {
+        let parsed =
+            webpki::EndEntityCert::try_from(certificate).map_err(|_| CredentialError::UnreadableCertificate)?;
+        Ok(Self::of_key(&parsed.subject_public_key_info()))
+    }
+
+    /// A fingerprint as it was written down.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
@@ -120,15 +134,15 @@ impl Fingerprint {
     }
 }
 
-impl fmt::Display for Fingerprint {
+impl fmt::Display for KeyFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(self.0))
     }
 }
 
-impl fmt::Debug for Fingerprint {
+impl fmt::Debug for KeyFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Fingerprint({self})")
+        write!(f, "KeyFingerprint({self})")
     }
 }
 
@@ -137,8 +151,8 @@ impl fmt::Debug for Fingerprint {
 pub struct Peer {
     /// The name its certificate was issued to.
     pub name: PeerName,
-    /// Fingerprint of its certificate, to compare with a roster.
-    pub fingerprint: Fingerprint,
+    /// Fingerprint of its TLS public key, to compare with a roster.
+    pub key: KeyFingerprint,
     /// Where its packets come from. Says nothing about who it is.
     pub addr: SocketAddr,
 }

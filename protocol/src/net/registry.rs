@@ -1,26 +1,26 @@
-//! Who holds how many connections, so that one certificate cannot take all of them.
+//! Who holds how many connections, so that one peer cannot take all of them, with however many certificates.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::peer::Fingerprint;
+use super::peer::KeyFingerprint;
 
-/// Open connections by certificate.
+/// Open connections by key.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    open: Mutex<BTreeMap<Fingerprint, u32>>,
+    open: Mutex<BTreeMap<KeyFingerprint, u32>>,
 }
 
 impl Registry {
-    /// Counts one more connection, or none when the certificate already has `most`.
-    pub(super) fn admit(self: &Arc<Self>, fingerprint: Fingerprint, most: u32) -> Option<Admitted> {
+    /// Counts one more connection, or none when the key already has `most`.
+    pub(super) fn admit(self: &Arc<Self>, key: KeyFingerprint, most: u32) -> Option<Admitted> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.get(&fingerprint).copied().unwrap_or(0);
+        let count = open.get(&key).copied().unwrap_or(0);
         if count >= most {
             return None;
         }
-        open.insert(fingerprint, count + 1);
-        Some(Admitted { registry: Arc::clone(self), fingerprint })
+        open.insert(key, count + 1);
+        Some(Admitted { registry: Arc::clone(self), key })
     }
 }
 
@@ -28,16 +28,16 @@ impl Registry {
 #[derive(Debug)]
 pub(super) struct Admitted {
     registry: Arc<Registry>,
-    fingerprint: Fingerprint,
+    key: KeyFingerprint,
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
         let mut open = self.registry.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.fingerprint) {
+        if let Some(count) = open.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&self.fingerprint);
+                open.remove(&self.key);
             }
         }
     }
@@ -45,15 +45,13 @@ impl Drop for Admitted {
 
 #[cfg(test)]
 mod tests {
-    use rustls::pki_types::CertificateDer;
-
     use super::*;
 
     #[test]
-    fn a_certificate_gets_its_share_and_no_more() {
+    fn a_key_gets_its_share_and_no_more() {
         let registry = Arc::new(Registry::default());
-        let one = Fingerprint::of(&CertificateDer::from(vec![1]));
-        let two = Fingerprint::of(&CertificateDer::from(vec![2]));
+        let one = KeyFingerprint::of_key(&[1]);
+        let two = KeyFingerprint::of_key(&[2]);
         let first = registry.admit(one, 2);
         let second = registry.admit(one, 2);
         assert!(first.is_some() && second.is_some());

@@ -17,8 +17,9 @@ use super::authority::AuthorityCertificate;
 use super::error::{CloseReason, CredentialError, NetError, Rejection, Remote, Stage};
 use super::frame::{Frame, FrameError};
 use super::identity::Identity;
-use super::limits::Limits;
-use super::peer::{Fingerprint, Peer, PeerName};
+use super::limits::{Limits, NEWCOMER_FRAME_BYTES_MAX};
+use super::newcomer::Newcomers;
+use super::peer::{KeyFingerprint, Peer, PeerName};
 use super::registry::{Admitted, Registry};
 use super::stream::Link;
 use super::tls;
@@ -51,6 +52,7 @@ pub struct Server {
     addr: SocketAddr,
     limits: Limits,
     traffic: Arc<Traffic>,
+    newcomers: Option<Arc<dyn Newcomers>>,
 }
 
 impl Server {
@@ -66,14 +68,39 @@ impl Server {
         authority: &AuthorityCertificate,
         limits: Limits,
     ) -> Result<Self, NetError> {
+        Self::bind_with(addr, identity, authority, limits, None)
+    }
+
+    /// As [`Server::bind`], and answers sites without a certificate as well, a few at a time and not for long.
+    /// `identity` must show the authority's certificate beside its own, since they know its key alone.
+    ///
+    /// # Errors
+    /// As [`Server::bind`].
+    pub fn bind_open(
+        addr: SocketAddr,
+        identity: &Identity,
+        authority: &AuthorityCertificate,
+        limits: Limits,
+        newcomers: Arc<dyn Newcomers>,
+    ) -> Result<Self, NetError> {
+        Self::bind_with(addr, identity, authority, limits, Some(newcomers))
+    }
+
+    fn bind_with(
+        addr: SocketAddr,
+        identity: &Identity,
+        authority: &AuthorityCertificate,
+        limits: Limits,
+        newcomers: Option<Arc<dyn Newcomers>>,
+    ) -> Result<Self, NetError> {
         let needed = Frame::HEADER_BYTES_MAX + Frame::BODY_BYTES_MAX;
         if limits.bytes_in_flight < needed {
             return Err(NetError::BytesInFlight { bytes: limits.bytes_in_flight, needed });
         }
-        let config = tls::server_quic(tls::server_tls(identity, authority)?, &limits)?;
+        let config = tls::server_quic(tls::server_tls(identity, authority, newcomers.is_some())?, &limits)?;
         let endpoint = tls::endpoint(addr, Some(config), &limits)?;
         let addr = endpoint.local_addr().map_err(|source| NetError::Bind { addr, source })?;
-        Ok(Self { endpoint, addr, limits, traffic: Arc::new(Traffic::default()) })
+        Ok(Self { endpoint, addr, limits, traffic: Arc::new(Traffic::default()), newcomers })
     }
 
     /// The address bound, with its port.
@@ -94,6 +121,7 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let service = Arc::new(Service {
             handler,
+            newcomers: self.newcomers.map(|all| (all, Arc::new(Semaphore::new(self.limits.newcomers as usize)))),
             registry: Arc::new(Registry::default()),
             connections: Arc::new(Semaphore::new(self.limits.connections as usize)),
             handshakes: Arc::new(Semaphore::new(self.limits.handshakes as usize)),
@@ -128,6 +156,8 @@ impl Server {
 /// What all connections share.
 struct Service {
     handler: Arc<dyn Handler>,
+    /// Who answers sites without a certificate, and how many more there may be.
+    newcomers: Option<(Arc<dyn Newcomers>, Arc<Semaphore>)>,
     registry: Arc<Registry>,
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
@@ -157,10 +187,14 @@ impl Service {
         connections.spawn(async move {
             let remote = Remote { name: None, addr: incoming.remote_address() };
             match service.handshake(incoming, remote, handshake).await {
-                Ok((connection, peer, admitted)) => {
+                Ok(Arrived::Member(connection, peer, admitted)) => {
                     let held = (slot, admitted);
                     service.serve(connection, peer, stopping).await;
                     drop(held);
+                }
+                Ok(Arrived::Newcomer(connection)) => {
+                    service.hear(connection).await;
+                    drop(slot);
                 }
                 Err(error) => tracing::warn!(%error, "connection refused"),
             }
@@ -172,7 +206,7 @@ impl Service {
         incoming: Incoming,
         remote: Remote,
         _pending: OwnedSemaphorePermit,
-    ) -> Result<(quinn::Connection, Peer, Admitted), NetError> {
+    ) -> Result<Arrived, NetError> {
         let link = self.link(&remote);
         let connecting = incoming.accept().map_err(|error| link.lost(error))?;
         let after = self.limits.dial_timeout;
@@ -180,20 +214,68 @@ impl Service {
             .await
             .map_err(|_| link.timed_out(Stage::Dialling, after))?
             .map_err(|error| link.lost(error))?;
+        if tls::is_newcomer(&connection) {
+            return Ok(Arrived::Newcomer(connection));
+        }
         let identity = connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
         let named = match identity.as_ref().and_then(|chain| chain.first()) {
-            Some(own) => PeerName::from_certificate(own).map(|name| (name, Fingerprint::of(own))),
+            Some(own) => PeerName::from_certificate(own)
+                .and_then(|name| KeyFingerprint::of_certificate(own).map(|key| (name, key))),
             None => Err(CredentialError::UnreadableCertificate),
         };
         let close = |reason| connection.close(close_code(reason), &[]);
-        let (name, fingerprint) = named.inspect_err(|_| close(CloseReason::Unnamed))?;
+        let (name, key) = named.inspect_err(|_| close(CloseReason::Unnamed))?;
         let most = self.limits.connections_per_peer;
-        let Some(admitted) = self.registry.admit(fingerprint, most) else {
+        let Some(admitted) = self.registry.admit(key, most) else {
             close(CloseReason::TooManyConnections);
             return Err(NetError::ClosedHere { peer: remote });
         };
-        let peer = Peer { name, fingerprint, addr: remote.addr };
-        Ok((connection, peer, admitted))
+        let peer = Peer { name, key, addr: remote.addr };
+        Ok(Arrived::Member(connection, peer, admitted))
+    }
+
+    /// Answers a site without a certificate, one request after the other, until it leaves or its time is over.
+    async fn hear(&self, connection: quinn::Connection) {
+        let addr = connection.remote_address();
+        let Some((newcomers, places)) = &self.newcomers else { return };
+        let Ok(place) = places.try_acquire() else {
+            tracing::warn!(peer = %addr, "newcomer refused: full");
+            connection.close(close_code(CloseReason::TooManyConnections), &[]);
+            return;
+        };
+        let remote = Remote { name: None, addr };
+        let answered = timeout(self.limits.newcomer_time, async {
+            while let Ok((mut send, mut receive)) = connection.accept_bi().await {
+                let answer = self.answer_newcomer(&**newcomers, &remote, &mut send, &mut receive).await;
+                self.end(answer, &mut send, &mut receive).await;
+            }
+        });
+        // Whoever stays longer may knock again.
+        let _ = answered.await;
+        drop(place);
+        connection.close(close_code(CloseReason::Done), &[]);
+    }
+
+    async fn answer_newcomer(
+        &self,
+        newcomers: &dyn Newcomers,
+        remote: &Remote,
+        send: &mut SendStream,
+        receive: &mut RecvStream,
+    ) -> Result<(), Failure> {
+        let link = self.link(remote);
+        let head = link.read_head(receive).await?;
+        if head.payload_bytes() > NEWCOMER_FRAME_BYTES_MAX {
+            return Err(Failure::Reject(Rejection::FrameTooLarge));
+        }
+        let request = link.read_payload(head, receive).await?;
+        let reply = if request.kind == Frame::HELLO {
+            hello(&request).map_err(|error| link.bad(error))?
+        } else {
+            let refused = |Refusal { code }| Failure::Reject(Rejection::Refused(code));
+            newcomers.handle(remote.addr, request).await.map_err(refused)?
+        };
+        Ok(link.write(reply, send).await?)
     }
 
     /// Takes requests until either side has had enough, then waits for those under way.
@@ -245,7 +327,13 @@ impl Service {
 
     /// One request and its reply, or the code that takes the reply's place.
     async fn exchange(&self, peer: Peer, remote: &Remote, mut send: SendStream, mut receive: RecvStream) {
-        match self.answer(peer, remote, &mut send, &mut receive).await {
+        let answer = self.answer(peer, remote, &mut send, &mut receive).await;
+        self.end(answer, &mut send, &mut receive).await;
+    }
+
+    /// Brings a stream to its end.
+    async fn end(&self, answer: Result<(), Failure>, send: &mut SendStream, receive: &mut RecvStream) {
+        match answer {
             // Until the peer has everything, closing the connection would lose the rest.
             Ok(()) => drop(send.stopped().await),
             Err(Failure::Reject(rejection)) => {
@@ -317,6 +405,12 @@ impl Service {
     fn link<'a>(&'a self, remote: &'a Remote) -> Link<'a> {
         Link { remote, limits: &self.limits, traffic: &self.traffic }
     }
+}
+
+/// Who has dialled.
+enum Arrived {
+    Member(quinn::Connection, Peer, Admitted),
+    Newcomer(quinn::Connection),
 }
 
 /// Why a request has no reply.

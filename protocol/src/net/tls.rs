@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig, NewRenoConfig};
-use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig};
 use quinn::{
     EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TokioRuntime, TransportConfig, ValidationTokenConfig, VarInt,
 };
@@ -23,9 +23,13 @@ use super::authority::AuthorityCertificate;
 use super::error::{CredentialError, NetError};
 use super::identity::Identity;
 use super::limits::{Congestion, Limits};
+use super::newcomer::PinnedAuthority;
+use super::peer::KeyFingerprint;
 
 /// Names the protocol inside the handshake, so that another service's client fails there.
-const ALPN: &[u8] = b"consilium/2";
+const ALPN: &[u8] = b"consilium/3";
+/// What sites say that have no certificate yet.
+const JOIN_ALPN: &[u8] = b"consilium-join/1";
 /// The UDP payload that every path carries, and a tenth of what the kernel takes at once: quinn
 /// offloads ten datagrams in one call, and a longer batch would be dropped without a word.
 const MTU: std::ops::RangeInclusive<u16> = 1200..=6_550;
@@ -64,21 +68,48 @@ pub(super) fn client_tls(
     Ok(tls)
 }
 
-/// TLS of the dialled side: demands a certificate of `authority` and shows `identity`.
+/// TLS of a site without a certificate: accepts a server of the authority with this key, and shows nothing.
+pub(super) fn newcomer_tls(key: KeyFingerprint) -> Result<ClientConfig, CredentialError> {
+    let provider = provider();
+    let verifier = Arc::new(PinnedAuthority { key, provider: Arc::clone(&provider) });
+    let mut tls = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(CredentialError::Tls)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![JOIN_ALPN.to_vec()];
+    tls.resumption = Resumption::disabled();
+    tls.enable_early_data = false;
+    Ok(tls)
+}
+
+/// Whether the peer asked for the protocol of those who have no certificate yet.
+pub(super) fn is_newcomer(connection: &quinn::Connection) -> bool {
+    let data = connection.handshake_data().and_then(|any| any.downcast::<HandshakeData>().ok());
+    data.is_some_and(|data| data.protocol.as_deref() == Some(JOIN_ALPN))
+}
+
+/// TLS of the dialled side: shows `identity` and demands a certificate of `authority`; where it is open to newcomers,
+/// TLS itself lets through who shows none, and [`is_newcomer`] says what that one came for.
 pub(super) fn server_tls(
     identity: &Identity,
     authority: &AuthorityCertificate,
+    is_open: bool,
 ) -> Result<ServerConfig, CredentialError> {
     let provider = provider();
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots(authority)?, Arc::clone(&provider))
-        .build()
-        .map_err(|_| CredentialError::UnreadableCertificate)?;
+    let builder = WebPkiClientVerifier::builder_with_provider(roots(authority)?, Arc::clone(&provider));
+    let builder = if is_open { builder.allow_unauthenticated() } else { builder };
+    let verifier = builder.build().map_err(|_| CredentialError::UnreadableCertificate)?;
     let mut tls = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(CredentialError::Tls)?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified())));
     tls.alpn_protocols = vec![ALPN.to_vec()];
+    if is_open {
+        tls.alpn_protocols.push(JOIN_ALPN.to_vec());
+    }
     tls.session_storage = Arc::new(NoServerSessionStorage {});
     tls.send_tls13_tickets = 0;
     tls.max_early_data_size = 0;

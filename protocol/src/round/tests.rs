@@ -54,7 +54,7 @@ impl Table {
             name: format!("hospital-{number}"),
             verifying: key.verifying_key(),
             sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
-            certificate: Digest::of("certificate", &party(number)),
+            tls_key: Digest::of("TLS key", &party(number)),
         };
         let members = (1..).zip(&keys).map(member).collect();
         let coordinator = SigningKey::generate().unwrap().verifying_key();

@@ -140,7 +140,7 @@ impl World {
                 name: format!("hospital {number}"),
                 verifying: signing_key(number).verifying_key(),
                 sealing: SealingKey::from_bytes(&sealing).unwrap(),
-                certificate: Digest::of("certificate", &number),
+                tls_key: Digest::of("TLS key", &number),
             }
         });
         let threshold = Roster::default_threshold(schedule.parties);

@@ -3,12 +3,17 @@
 use super::{edit, entries};
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::codec::Wire;
+use protocol::enrolment::{
+    Admitted, Applicant, Invite, JoinAnswer, JoinCall, JoinRequest, JoinReveal, Opened, Site, Sites, Token,
+    nonce_commitment,
+};
 use protocol::facts::{Adopted, CeremonyNonce, Encrypting, Fact, Released, Revealed, Switched};
 use protocol::log::LogEntry;
 use protocol::message::{HospitalMessage, LogMessage, SignedMessage, VoidReason};
+use protocol::net::{KeyFingerprint, PeerName, TlsKey};
 use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
-use protocol::signature::{Signature, VerifyingKey};
+use protocol::signature::{Signature, SigningKey, VerifyingKey};
 use protocol::{Attempt, Digest, Epoch, PartyId, PartySet, QueryId, Reject, RoundId};
 use std::sync::LazyLock;
 
@@ -20,7 +25,7 @@ fn reading<T: Wire>(bytes: &[u8]) {
 }
 
 /// Each reads all of the bytes as one value, which must be written alike.
-pub(crate) const READINGS: [fn(&[u8]); 23] = [
+pub(crate) const READINGS: [fn(&[u8]); 27] = [
     reading::<SignedMessage>,
     reading::<LogMessage>,
     reading::<LogEntry>,
@@ -44,7 +49,18 @@ pub(crate) const READINGS: [fn(&[u8]); 23] = [
     reading::<Switched>,
     reading::<Adopted>,
     reading::<CeremonyNonce>,
+    reading::<JoinCall>,
+    reading::<JoinAnswer>,
+    reading::<Sites>,
+    pasted,
 ];
+
+/// An invitation is text: read, and written alike but for case and space.
+fn pasted(bytes: &[u8]) {
+    if let Some(invite) = std::str::from_utf8(bytes).ok().and_then(|line| line.parse::<Invite>().ok()) {
+        assert!(invite.to_line().parse::<Invite>().is_ok_and(|again| again == invite));
+    }
+}
 
 /// Valid encodings from the transcript: whole entries, their messages, what is inside of those.
 static VALID: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
@@ -68,8 +84,40 @@ static VALID: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         (Epoch(1).to_bytes().into_iter()).chain(QueryId(9).to_bytes()).chain(Digest([3; 32]).to_bytes()).collect(),
     );
     valid.push(VoidReason::QuorumLost { have: 1, need: 2 }.to_bytes());
+    valid.extend(joining());
     valid
 });
+
+/// What a site and the coordinator say before the site is a member, and after.
+fn joining() -> [Vec<u8>; 6] {
+    let LogMessage::RosterProposed(proposed) = &entries()[0].message else { unreachable!("the first entry") };
+    let member = &proposed.roster.members()[0];
+    let (token, tls) = (Token::new([7; 16]), TlsKey::generate().unwrap());
+    let (name, signing) = (PeerName::new("st-anna").unwrap(), SigningKey::from_seed(&[5; 32]).unwrap());
+    let applicant = Applicant {
+        name: name.clone(),
+        organisation: "St Anna".to_owned(),
+        tls: tls.public_key(),
+        verifying: signing.verifying_key(),
+        sealing: member.sealing.clone(),
+        commitment: nonce_commitment(&[1; 32]),
+    };
+    let sites = Sites { sites: vec![Site::from(applicant.clone())] };
+    let request = JoinRequest { token: token.clone(), applicant }.sign(&tls, &signing).unwrap();
+    let opened = Opened { nonce: [2; 32], coordinator: member.verifying };
+    let admitted = Admitted { certificate: "PEM".to_owned(), authority: "PEM".to_owned(), until_s: 9 };
+    let address = "consilium.example:443".parse().unwrap();
+    let authority = KeyFingerprint::from_bytes([3; 32]);
+    let invite = Invite { address, authority, name, expires_s: 9, token: token.clone() };
+    [
+        JoinCall::Request(Box::new(request)).to_bytes(),
+        JoinCall::Reveal(JoinReveal { token, nonce: [1; 32] }).to_bytes(),
+        JoinAnswer::Opened(opened).to_bytes(),
+        JoinAnswer::Admitted(Box::new(admitted)).to_bytes(),
+        sites.to_bytes(),
+        invite.to_line().into_bytes(),
+    ]
+}
 
 /// Valid encodings of many types.
 pub(crate) fn valid() -> &'static [Vec<u8>] {

@@ -52,7 +52,7 @@ async fn five_hospitals_call_at_once_and_are_told_apart() {
             let who = Frame::new(WHOAMI, Bytes::new(), Bytes::new());
             let reply = soon(connection.call(who)).await.unwrap();
             assert_eq!(reply.header, text.as_bytes());
-            assert_eq!(reply.body, identity.fingerprint().bytes().as_slice());
+            assert_eq!(reply.body, identity.key_fingerprint().bytes().as_slice());
             connection.close().await;
         });
     }

@@ -1,6 +1,7 @@
 //! Peers that meet over the loopback device.
 
 mod exchange;
+mod newcomers;
 mod trust;
 
 use std::future::Future;
@@ -40,7 +41,7 @@ impl Handler for Echo {
             match request.kind {
                 WHOAMI => {
                     let name = peer.name.as_str().to_owned();
-                    Ok(Frame::new(WHOAMI, name, peer.fingerprint.bytes().to_vec()))
+                    Ok(Frame::new(WHOAMI, name, peer.key.bytes().to_vec()))
                 }
                 REFUSE => Err(Refusal { code: 77 }),
                 OVERSIZE => Ok(Frame::new(OVERSIZE, vec![0; (1 << 20) + 1], Bytes::new())),

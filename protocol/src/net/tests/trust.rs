@@ -86,7 +86,7 @@ async fn a_client_without_a_certificate_is_refused() {
 }
 
 #[derive(Debug)]
-struct Anonymous;
+pub(super) struct Anonymous;
 
 impl rustls::client::ResolvesClientCert for Anonymous {
     fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<rustls::sign::CertifiedKey>> {
@@ -134,7 +134,7 @@ fn both_sides_negotiate_the_hybrid_key_exchange_and_send_no_ticket() {
     let authority = Authority::create(SystemTime::now()).unwrap();
     let server = issue(&authority, "coordinator", Usage::Server);
     let client = issue(&authority, "hospital-1", Usage::Client);
-    let server_tls = Arc::new(tls::server_tls(&server, authority.certificate()).unwrap());
+    let server_tls = Arc::new(tls::server_tls(&server, authority.certificate(), false).unwrap());
     let client_tls = Arc::new(tls::client_tls(&client, authority.certificate()).unwrap());
     let subject = ServerName::try_from("coordinator.consilium.invalid").unwrap();
     let mut client = ClientConnection::new(client_tls, Version::V1, subject, vec![]).unwrap();
@@ -170,7 +170,7 @@ fn an_authority_read_back_issues_for_the_same_anchor() {
     let issued = read.issue(&name("hospital-3"), &names, Usage::Client, now).unwrap();
     let copy = Identity::from_pem(&issued.certificate_pem(), &issued.key_pem()).unwrap();
     assert_eq!(copy.name(), &name("hospital-3"));
-    assert_eq!(copy.fingerprint(), issued.fingerprint());
+    assert_eq!(copy.key_fingerprint(), issued.key_fingerprint());
 
     let other = Authority::create(now).unwrap();
     let crossed = Authority::from_pem(&authority.certificate().to_pem(), &other.key_pem());

@@ -58,7 +58,7 @@ impl World {
             epoch: self.roster.epoch(),
             coordinator: *self.roster.coordinator(),
             sealing: site.member.sealing.clone(),
-            certificate: site.member.certificate,
+            tls_key: site.member.tls_key,
             terms: self.terms.clone(),
         };
         let nonce = Digest::of("nonce", &vec![u64::from(number), u64::from(site.incarnation)]).0;

@@ -1,0 +1,25 @@
+//! How a site becomes a member: invited by a line of text, known by keys that never left it, compared by telephone.
+//!
+//! ```text
+//! operator:  invite ------------- one line, by mail or messenger -------------> site
+//! site:      Request { keys, commitment to its nonce } ----> coordinator        TLS, pinned authority, no certificate
+//!            <---- Opened { coordinator's nonce, log key }
+//!            Reveal { nonce } ---->
+//! both:      six words of H(name, keys, authority, log key, both nonces), read aloud
+//! operator:  approve, by typing the words ----> certificate
+//! site:      Ask ----> Admitted { certificate }
+//! ```
+//!
+//! The site commits to its nonce before it hears the coordinator's, so whoever sits between both has fixed its keys
+//! before it can know what words they will give: one try in 2^66.
+
+mod invite;
+mod message;
+mod words;
+
+pub use invite::{HostPort, Invite, InviteError, Token};
+pub use message::{
+    Admitted, Applicant, COORDINATOR, JOIN, JoinAnswer, JoinCall, JoinReject, JoinRequest, JoinReveal, Opened, SITES,
+    SignedJoinRequest, Site, Sites, is_organisation, nonce_commitment, words,
+};
+pub use words::{WORDS, Words, WordsError};

@@ -1,0 +1,168 @@
+//! Sites without a certificate, on a server that hears them and on one that does not.
+
+use super::*;
+
+const BYE: u16 = 9;
+
+/// Says where it was asked; keeps those of kind BYE waiting for ever.
+struct Gate;
+
+impl Newcomers for Gate {
+    fn handle(&self, _: SocketAddr, request: Frame) -> BoxFuture<'_, Result<Frame, Refusal>> {
+        Box::pin(async move {
+            match request.kind {
+                REFUSE => Err(Refusal { code: 5 }),
+                BYE => std::future::pending().await,
+                kind => Ok(Frame::new(kind, "at the gate", Bytes::new())),
+            }
+        })
+    }
+}
+
+struct Open {
+    authority: Authority,
+    addr: SocketAddr,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Open {
+    fn start(limits: Limits) -> Self {
+        let authority = Authority::create(SystemTime::now()).unwrap();
+        let key = TlsKey::generate().unwrap();
+        let now = SystemTime::now();
+        let own = authority.certify(&key.public_key(), &name("coordinator"), &[], Usage::Server, now).unwrap();
+        let chain = format!("{own}{}", authority.certificate().to_pem());
+        Self::start_as(authority, &Identity::new(&chain, &key).unwrap(), limits)
+    }
+
+    fn start_as(authority: Authority, identity: &Identity, limits: Limits) -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let server = Server::bind_open(any, identity, authority.certificate(), limits, Arc::new(Gate)).unwrap();
+        let (_stop, stopped) = oneshot::channel::<()>();
+        let addr = server.local_addr();
+        tokio::spawn(server.run(Arc::new(Echo::default()), async {
+            let _ = stopped.await;
+        }));
+        Self { authority, addr, _stop }
+    }
+
+    async fn knock(&self) -> Result<Connection, NetError> {
+        let key = self.authority.certificate().key_fingerprint();
+        soon(Connection::knock(self.addr, &name("coordinator"), key)).await
+    }
+}
+
+fn refused(called: Result<Frame, NetError>) -> Rejection {
+    match called {
+        Err(NetError::Rejected { rejection, .. }) => rejection,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn cause(dialled: Result<Connection, NetError>) -> (RefusedBy, TrustCause) {
+    match dialled {
+        Err(NetError::UntrustedPeer { refused_by, cause, .. }) => (refused_by, cause),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_is_heard_at_the_gate_and_a_member_inside() {
+    let open = Open::start(Limits::loopback());
+    let newcomer = open.knock().await.unwrap();
+    let reply = soon(newcomer.call(Frame::new(WHOAMI, "", Bytes::new()))).await.unwrap();
+    assert_eq!(reply.header, "at the gate");
+    assert_eq!(refused(soon(newcomer.call(Frame::new(REFUSE, "", Bytes::new()))).await), Rejection::Refused(5));
+    let identity = issue(&open.authority, "hospital-1", Usage::Client);
+    let member = dial(open.addr, "coordinator", &identity, open.authority.certificate()).await.unwrap();
+    let reply = soon(member.call(Frame::new(WHOAMI, "", Bytes::new()))).await.unwrap();
+    assert_eq!(reply.header, "hospital-1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_server_demands_a_certificate_from_who_speaks_as_a_member() {
+    let open = Open::start(Limits::loopback());
+    let identity = issue(&open.authority, "hospital-1", Usage::Client);
+    let mut tls = tls::client_tls(&identity, open.authority.certificate()).unwrap();
+    tls.client_auth_cert_resolver = Arc::new(trust::Anonymous);
+    let (traffic, coordinator) = (Arc::new(Traffic::default()), name("coordinator"));
+    let dialled = Connection::dial_tls(open.addr, &coordinator, tls, Limits::loopback(), traffic);
+    match soon(dialled).await {
+        Err(NetError::Closed { reason: CloseReason::Unnamed, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    // Nor does a certificate of another authority open it.
+    let elsewhere = Authority::create(SystemTime::now()).unwrap();
+    let stranger = issue(&elsewhere, "hospital-1", Usage::Client);
+    let dialled = dial(open.addr, "coordinator", &stranger, open.authority.certificate()).await;
+    assert_eq!(cause(dialled), (RefusedBy::Peer, TrustCause::OtherAuthority));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_accepts_the_pinned_authority_alone() {
+    let open = Open::start(Limits::loopback());
+    let other = Authority::create(SystemTime::now()).unwrap();
+    let coordinator = name("coordinator");
+    let pinned = |key| Connection::knock(open.addr, &coordinator, key);
+    let dialled = soon(pinned(other.certificate().key_fingerprint())).await;
+    assert_eq!(cause(dialled), (RefusedBy::Us, TrustCause::OtherAuthority));
+    // The name counts as well.
+    let key = open.authority.certificate().key_fingerprint();
+    let dialled = soon(Connection::knock(open.addr, &name("hospital-2"), key)).await;
+    assert_eq!(cause(dialled), (RefusedBy::Us, TrustCause::BadCertificate));
+    // An authority's certificate beside one that it did not sign proves nothing.
+    let tls = TlsKey::generate().unwrap();
+    let now = SystemTime::now();
+    let own = other.certify(&tls.public_key(), &coordinator, &[], Usage::Server, now).unwrap();
+    let chain = format!("{own}{}", open.authority.certificate().to_pem());
+    let false_one = Open::start_as(other, &Identity::new(&chain, &tls).unwrap(), Limits::loopback());
+    let dialled = soon(Connection::knock(false_one.addr, &coordinator, key)).await;
+    assert_eq!(cause(dialled).0, RefusedBy::Us);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_not_open_hears_no_newcomer() {
+    let federation = Federation::start(Limits::loopback());
+    let key = federation.authority.certificate().key_fingerprint();
+    let dialled = soon(Connection::knock(federation.addr, &name("coordinator"), key)).await;
+    assert!(dialled.is_err(), "{dialled:?}");
+    federation.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomers_requests_are_short() {
+    let open = Open::start(Limits::loopback());
+    let newcomer = open.knock().await.unwrap();
+    let most = NEWCOMER_FRAME_BYTES_MAX as usize;
+    assert!(soon(newcomer.call(Frame::new(ECHO, vec![0; 96], vec![0; most - 96]))).await.is_ok());
+    let longer = soon(newcomer.call(Frame::new(ECHO, vec![0; 96], vec![0; most - 95]))).await;
+    assert_eq!(refused(longer), Rejection::FrameTooLarge);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn newcomers_are_few_and_leave_room_for_members() {
+    let open = Open::start(Limits { newcomers: 2, ..Limits::loopback() });
+    let (first, second) = (open.knock().await.unwrap(), open.knock().await.unwrap());
+    match open.knock().await {
+        Err(NetError::Closed { reason: CloseReason::TooManyConnections, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    let identity = issue(&open.authority, "hospital-1", Usage::Client);
+    assert!(dial(open.addr, "coordinator", &identity, open.authority.certificate()).await.is_ok());
+    first.close().await;
+    let again = async {
+        while open.knock().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    soon(again).await;
+    second.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_that_stays_is_shown_out() {
+    let open = Open::start(Limits { newcomer_time: Duration::from_millis(300), ..Limits::loopback() });
+    let newcomer = open.knock().await.unwrap();
+    let ended = soon(newcomer.call(Frame::new(BYE, "", Bytes::new()))).await;
+    assert!(matches!(ended, Err(NetError::Closed { reason: CloseReason::Done, .. })), "{ended:?}");
+}
