@@ -5,6 +5,7 @@
 //! trained model.
 
 pub mod counter;
+pub mod enrolment;
 pub mod hospital;
 pub mod ledger;
 pub mod model_file;

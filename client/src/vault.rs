@@ -3,6 +3,10 @@
 //! A random data key seals the records (AES-256-GCM); Argon2id over the passphrase seals the data key. Every record is
 //! bound to its name, so records cannot be swapped for each other.
 
+mod keys;
+
+pub use keys::KeysError;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

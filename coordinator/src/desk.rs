@@ -62,8 +62,8 @@ pub(crate) struct Desk {
 
 impl Desk {
     async fn ask(&self, peer: Peer, frame: Frame) -> Reply {
-        let fingerprint = Digest(*peer.fingerprint.bytes());
-        let from = self.roster.member_by_certificate(fingerprint).ok_or(Reject::UnknownParty)?.party;
+        let key = Digest(*peer.key.bytes());
+        let from = self.roster.member_by_tls(peer.name.as_str(), key).ok_or(Reject::UnknownParty)?.party;
         let call = Call::from_frame(&frame).map_err(|_| Reject::OutOfTurn)?;
         let (asked, answer) = self.waiting.insert();
         let event = Input::Event(CoordinatorEvent::Asked { asked, from, call });

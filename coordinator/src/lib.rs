@@ -13,12 +13,14 @@ mod disk;
 mod encrypted_model;
 mod error;
 mod logged;
+pub mod members;
 mod node;
 mod observer;
 mod resident_model;
 mod serving_engine;
 mod serving_keys;
 mod standing;
+pub mod welcome;
 
 pub use error::CoordinatorError;
 pub use node::{Coordinator, CoordinatorPlan, CoordinatorSetup, Status};

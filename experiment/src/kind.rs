@@ -227,8 +227,8 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
-/// Parses `90s`, `10m`, `2h` or `250ms`.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+/// A duration as settings and flags write it: `90s`, `10m`, `2h` or `250ms`, above zero.
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let number: u64 = text[..digits].parse().ok().filter(|number| *number > 0)?;
     let milliseconds = match text[digits..].trim_start() {

@@ -25,6 +25,7 @@ use he_infer::{Network, Program};
 
 use self::document::Document;
 pub use he_agg::DeviceChoice;
+pub use kind::parse_duration;
 
 use self::train::TrainSettings;
 pub use self::{

@@ -1,7 +1,8 @@
 //! Certificates, signing keys and vaults of a simulated federation, and the roster that they make.
 //!
 //! Each hospital's secrets go into its own vault. The vault's passphrase lies beside it in the hospital's private
-//! folder, because nobody is there to type it; a real site types it.
+//! folder, because nobody is there to type it. Keys stay as long as the run's folder, certificates are issued anew for
+//! every invocation: a run is served at any age.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,11 +13,11 @@ use client::vault::Vault;
 use protocol::PartyId;
 use protocol::codec::Wire;
 use protocol::ids::{Digest, Epoch};
-use protocol::net::{Authority, AuthorityCertificate, Identity, PeerName, Usage};
+use protocol::net::{Authority, AuthorityCertificate, Identity, PeerName, TlsKey, Usage};
 use protocol::roster::{Member, Roster};
-use protocol::sealed::{OpeningKey, StorageKey};
+use protocol::sealed::OpeningKey;
 use protocol::signature::{SigningKey, VerifyingKey};
-use protocol::store::{write_beside, write_private};
+use protocol::store::write_beside;
 use zeroize::Zeroizing;
 
 use super::error::FederationError;
@@ -61,19 +62,24 @@ pub(super) fn enrol(
     threshold: u16,
     epoch: Epoch,
     parameters: Digest,
+    now: SystemTime,
 ) -> Result<Enrolment, FederationError> {
-    let now = SystemTime::now();
     let authority = Authority::create(now)?;
-    let coordinator = authority.issue(&PeerName::new(COORDINATOR)?, &["127.0.0.1"], Usage::Server, now)?;
-    let coordinator_key = SigningKey::generate()?;
+    let private = out.join(COORDINATOR_PRIVATE);
+    let vault = Vault::open_beside(&private)?;
+    let coordinator = server(&authority, &vault.tls_key()?, now)?;
+    let coordinator_key = vault.signing_key()?;
     let mut hospitals = Vec::new();
     for number in 1..=count {
         let party =
             PartyId::new(number).ok_or(FederationError::Size { field: "hospitals", value: u64::from(count) })?;
         hospitals.push(hospital(out, &authority, party, now)?);
     }
+    vault.put("authority-key", authority.key_pem().as_bytes())?;
+    write(&out.join(COORDINATOR_KEY), &hex::encode(coordinator_key.verifying_key().as_bytes()))?;
+    // The last file: with it the parties have all their keys.
+    write(&out.join(AUTHORITY), &authority.certificate().to_pem())?;
     let authority = authority.certificate().clone();
-    keep_coordinator(out, &authority, &coordinator, &coordinator_key)?;
     let roster = roster(&hospitals, threshold, epoch, parameters, &coordinator_key)?;
     Ok(Enrolment { authority, coordinator, coordinator_key: Some(coordinator_key), hospitals, roster })
 }
@@ -84,7 +90,8 @@ pub(super) fn is_enrolled(out: &Path, count: u16) -> bool {
     out.join(AUTHORITY).exists() && hospitals.into_iter().all(|path| path.exists())
 }
 
-/// Reads the federation of an earlier invocation back, certificates included: the same parties in the same key epoch.
+/// Reads the federation of an earlier invocation back and issues certificates for its keys: the same parties in the
+/// same key epoch.
 ///
 /// # Errors
 /// [`FederationError::Vault`] or [`FederationError::Io`] where something of it is missing.
@@ -94,22 +101,23 @@ pub(super) fn recall(
     threshold: u16,
     epoch: Epoch,
     parameters: Digest,
+    now: SystemTime,
 ) -> Result<Enrolment, FederationError> {
-    let authority = AuthorityCertificate::from_pem(&read(&out.join(AUTHORITY))?)?;
     let private = out.join(COORDINATOR_PRIVATE);
-    let vault = Vault::open(&private.join("vault"), passphrase(&private)?.as_bytes())?;
-    let coordinator = Identity::from_pem(&read(&private.join(CERTIFICATE))?, &text(&vault, "tls-key", &private)?)?;
-    let coordinator_key = SigningKey::from_sealed(&storage(&vault, &private)?, &vault.get("signing-key")?)?;
+    let vault = Vault::reopen_beside(&private)?;
+    let authority = Authority::from_pem(&read(&out.join(AUTHORITY))?, &vault.text("authority-key")?)?;
+    let coordinator = server(&authority, &vault.tls_key()?, now)?;
+    let coordinator_key = vault.signing_key()?;
     let mut hospitals = Vec::new();
     for number in 1..=count {
         let party =
             PartyId::new(number).ok_or(FederationError::Size { field: "hospitals", value: u64::from(count) })?;
         let root = out.join(party.to_string());
-        let vault = Vault::open(&root.join("vault"), passphrase(&root)?.as_bytes())?;
-        let key = text(&vault, "tls-key", &root)?;
-        let identity = Arc::new(Identity::from_pem(&read(&root.join(CERTIFICATE))?, &key)?);
+        let vault = Vault::reopen_beside(&root)?;
+        let identity = certified(&authority, &vault.tls_key()?, party, &root, now)?;
         hospitals.push(with_keys(party, root, vault, identity)?);
     }
+    let authority = authority.certificate().clone();
     let roster = roster(&hospitals, threshold, epoch, parameters, &coordinator_key)?;
     Ok(Enrolment { authority, coordinator, coordinator_key: Some(coordinator_key), hospitals, roster })
 }
@@ -130,23 +138,6 @@ pub(super) fn coordinator_of(out: &Path) -> Result<VerifyingKey, FederationError
     key.ok_or_else(|| FederationError::Damaged { path, found: "no 32 bytes in hexadecimal".to_owned() })
 }
 
-/// Keeps what the coordinator needs to come back as itself. Not in its own folder, which may be shown to anyone.
-fn keep_coordinator(
-    out: &Path,
-    authority: &AuthorityCertificate,
-    identity: &Identity,
-    key: &SigningKey,
-) -> Result<(), FederationError> {
-    let private = out.join(COORDINATOR_PRIVATE);
-    fs::create_dir_all(&private).map_err(io("create", &private))?;
-    let vault = open_or_create(&private)?;
-    vault.put("signing-key", &key.to_sealed(&storage(&vault, &private)?)?)?;
-    vault.put("tls-key", identity.key_pem().as_bytes())?;
-    write(&private.join(CERTIFICATE), &identity.certificate_pem())?;
-    write(&out.join(COORDINATOR_KEY), &hex::encode(key.verifying_key().as_bytes()))?;
-    write(&out.join(AUTHORITY), &authority.to_pem())
-}
-
 fn roster(
     hospitals: &[Enrolled],
     threshold: u16,
@@ -161,22 +152,38 @@ fn roster(
             name: hospital.party.to_string(),
             verifying: hospital.signing.verifying_key(),
             sealing: hospital.opening.sealing_key().clone(),
-            certificate: Digest(*hospital.identity.fingerprint().bytes()),
+            tls_key: Digest(*hospital.identity.key_fingerprint().bytes()),
         })
         .collect();
     Ok(Roster::new(epoch, threshold, parameters, coordinator.verifying_key(), members)?)
 }
 
-/// Opens or makes one hospital's folder and keys. TLS certificates are issued anew for every invocation; signing and
-/// sealing keys stay.
+/// The coordinator's certificate for an hour ago and the 30 days to come.
+fn server(authority: &Authority, tls: &TlsKey, now: SystemTime) -> Result<Identity, FederationError> {
+    let certificate =
+        authority.certify(&tls.public_key(), &PeerName::new(COORDINATOR)?, &["127.0.0.1"], Usage::Server, now)?;
+    Ok(Identity::new(&certificate, tls)?)
+}
+
+/// A hospital's, which it keeps beside its vault.
+fn certified(
+    authority: &Authority,
+    tls: &TlsKey,
+    party: PartyId,
+    root: &Path,
+    now: SystemTime,
+) -> Result<Arc<Identity>, FederationError> {
+    let name = PeerName::new(&party.to_string())?;
+    let certificate = authority.certify(&tls.public_key(), &name, &[], Usage::Client, now)?;
+    write(&root.join(CERTIFICATE), &certificate)?;
+    Ok(Arc::new(Identity::new(&certificate, tls)?))
+}
+
+/// Opens or makes one hospital's folder and keys.
 fn hospital(out: &Path, authority: &Authority, party: PartyId, now: SystemTime) -> Result<Enrolled, FederationError> {
     let root = out.join(party.to_string());
-    fs::create_dir_all(&root).map_err(io("create", &root))?;
-    let vault = open_or_create(&root)?;
-    let name = PeerName::new(&party.to_string())?;
-    let identity = Arc::new(authority.issue(&name, &[], Usage::Client, now)?);
-    vault.put("tls-key", identity.key_pem().as_bytes())?;
-    write(&root.join(CERTIFICATE), &identity.certificate_pem())?;
+    let vault = Vault::open_beside(&root)?;
+    let identity = certified(authority, &vault.tls_key()?, party, &root, now)?;
     with_keys(party, root, vault, identity)
 }
 
@@ -187,59 +194,8 @@ fn with_keys(
     vault: Vault,
     identity: Arc<Identity>,
 ) -> Result<Enrolled, FederationError> {
-    let storage = storage(&vault, &root)?;
-    let signing = if vault.contains("signing-key") {
-        SigningKey::from_sealed(&storage, &vault.get("signing-key")?)?
-    } else {
-        let key = SigningKey::generate()?;
-        vault.put("signing-key", &key.to_sealed(&storage)?)?;
-        key
-    };
-    let opening = if vault.contains("opening-key") {
-        OpeningKey::from_sealed(&storage, &vault.get("opening-key")?)?
-    } else {
-        let key = OpeningKey::generate()?;
-        vault.put("opening-key", &key.to_sealed(&storage)?)?;
-        key
-    };
+    let (signing, opening) = (vault.signing_key()?, vault.opening_key()?);
     Ok(Enrolled { party, root, vault: Arc::new(vault), identity, signing, opening })
-}
-
-fn open_or_create(root: &Path) -> Result<Vault, FederationError> {
-    let folder = root.join("vault");
-    Ok(if folder.join("header").exists() {
-        Vault::open(&folder, passphrase(root)?.as_bytes())?
-    } else {
-        Vault::create(&folder, passphrase_or_new(root)?.as_bytes())?
-    })
-}
-
-/// The key under which a vault's owner seals its other keys once more.
-fn storage(vault: &Vault, root: &Path) -> Result<StorageKey, FederationError> {
-    let key = if vault.contains("storage-key") {
-        let stored = vault.get("storage-key")?;
-        <[u8; 32]>::try_from(stored.as_slice()).map_err(|_| FederationError::Damaged {
-            path: root.join("vault/storage-key.sealed"),
-            found: format!("{} bytes instead of 32", stored.len()),
-        })?
-    } else {
-        let key = random()?;
-        vault.put("storage-key", key.as_ref())?;
-        *key
-    };
-    Ok(StorageKey::new(Zeroizing::new(key)))
-}
-
-/// A vault's record as text.
-fn text(vault: &Vault, record: &str, root: &Path) -> Result<Zeroizing<String>, FederationError> {
-    let bytes = vault.get(record)?;
-    match std::str::from_utf8(&bytes) {
-        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
-        Err(error) => Err(FederationError::Damaged {
-            path: root.join("vault").join(format!("{record}.sealed")),
-            found: error.to_string(),
-        }),
-    }
 }
 
 fn read(path: &Path) -> Result<String, FederationError> {
@@ -265,23 +221,46 @@ pub(super) fn passphrase_of(out: &Path, hospital: u16) -> Result<Zeroizing<Strin
     passphrase(&out.join(party.to_string()))
 }
 
-fn passphrase_or_new(root: &Path) -> Result<Zeroizing<String>, FederationError> {
-    let path = root.join("passphrase");
-    if path.exists() {
-        return passphrase(root);
-    }
-    let bytes = random()?;
-    let text = Zeroizing::new(hex::encode(bytes.as_slice()));
-    write_private(&path, text.as_bytes())?;
-    Ok(text)
-}
-
-fn random() -> Result<Zeroizing<[u8; 32]>, FederationError> {
-    let mut stream = he_agg::Stream::from_os()
-        .map_err(|_| FederationError::Signature(protocol::signature::SignatureError::Generate))?;
-    Ok(Zeroizing::new(stream.seed()))
-}
-
 fn io<'a>(action: &'static str, path: &'a Path) -> impl Fn(std::io::Error) -> FederationError + 'a {
     move |source| FederationError::Io { action, path: path.to_path_buf(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::time::Duration;
+
+    use protocol::net::{BoxFuture, Connection, Frame, Handler, Limits, NetError, Peer, Refusal, Server, TrustCause};
+
+    use super::*;
+
+    struct Greeting;
+
+    impl Handler for Greeting {
+        fn handle(&self, _: Peer, request: Frame) -> BoxFuture<'_, Result<Frame, Refusal>> {
+            Box::pin(async move { Ok(request) })
+        }
+    }
+
+    /// A run that was enrolled before its certificates' whole life is still the same federation, and its parties meet.
+    #[tokio::test]
+    async fn a_run_older_than_its_certificates_is_recalled_with_the_same_roster() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        let long_ago = now - Duration::from_secs(400 * 24 * 3600);
+        let parameters = Digest([7; 32]);
+        let old = enrol(folder.path(), 3, 2, Epoch(1), parameters, long_ago).unwrap();
+        let new = recall(folder.path(), 3, 2, Epoch(1), parameters, now).unwrap();
+        assert_eq!(new.roster.digest(), old.roster.digest());
+
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let server = Server::bind(address, &new.coordinator, &new.authority, Limits::loopback()).unwrap();
+        let address = server.local_addr();
+        tokio::spawn(server.run(Arc::new(Greeting), std::future::pending()));
+        let coordinator = PeerName::new(COORDINATOR).unwrap();
+        let again = Connection::dial(address, &coordinator, &new.hospitals[1].identity, &new.authority).await;
+        assert!(again.is_ok(), "{again:?}");
+        let expired = Connection::dial(address, &coordinator, &old.hospitals[1].identity, &new.authority).await;
+        assert!(matches!(expired, Err(NetError::UntrustedPeer { cause: TrustCause::Expired, .. })), "{expired:?}");
+    }
 }

@@ -6,15 +6,13 @@ use std::path::PathBuf;
 use client::counter::CounterError;
 use client::hospital::HospitalError;
 use client::train::TrainError;
-use client::vault::VaultError;
+use client::vault::{KeysError, VaultError};
 use coordinator::CoordinatorError;
 use datasets::DataError;
 use metrics::MetricsError;
 use protocol::campaign::PauseReason;
 use protocol::net::{CredentialError, NetError};
 use protocol::roster::RosterError;
-use protocol::sealed::SealError;
-use protocol::signature::SignatureError;
 use protocol::store::FileFault;
 use remedy::{Exit, Explained};
 
@@ -70,12 +68,9 @@ pub enum FederationError {
     /// A peer's name.
     #[error(transparent)]
     PeerName(#[from] protocol::net::PeerNameError),
-    /// Signing keys.
+    /// A party's own keys.
     #[error(transparent)]
-    Signature(#[from] SignatureError),
-    /// Sealing keys.
-    #[error(transparent)]
-    Seal(#[from] SealError),
+    Keys(#[from] KeysError),
     /// The roster.
     #[error(transparent)]
     Roster(#[from] RosterError),
@@ -233,7 +228,9 @@ impl Explained for FederationError {
                 "lower train.learning-rate or raise train.range-penalty, then start a new run".into()
             }
             Self::Train(_) => "check [train] and [data] of the experiment, then start a new run".into(),
-            Self::Vault(_) => "put back the hospital's folder with its passphrase and vault, or start a new run".into(),
+            Self::Keys(_) | Self::Vault(_) => {
+                "put back the hospital's folder with its passphrase and vault, or start a new run".into()
+            }
             Self::Io { .. } => "make space or correct the permissions of the run folder, then resume the run".into(),
             Self::Damaged { .. } => "start a new run; what else is in the folder stays readable".into(),
             Self::Abandoned => "`consilium run --resume RUN` with the run's folder goes on where it stood".into(),
@@ -257,7 +254,7 @@ impl Explained for FederationError {
             | Self::SampleCap { .. }
             | Self::Train(TrainError::NoGpu { .. })
             | Self::TrustedHolder => Exit::BadInput,
-            Self::Vault(_) => Exit::Refused,
+            Self::Keys(_) | Self::Vault(_) => Exit::Refused,
             Self::Counter(error) => error.exit(),
             Self::NotPublished { .. } => Exit::BadInput,
             Self::TooFewServing { .. } => Exit::Quorum,

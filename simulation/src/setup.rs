@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use client::hospital::{
     Asker, Hospital, HospitalEnd, HospitalError, HospitalPlan, HospitalSetup, Killer, Slots, Transport,
@@ -70,13 +70,15 @@ impl<'a> Common<'a> {
 
     pub(super) fn enrol(&self, out: &Path) -> Result<Enrolment, FederationError> {
         let federation = self.experiment.federation();
-        enrolment::enrol(out, federation.hospitals, federation.threshold, self.epoch, self.parameters())
+        let (hospitals, threshold) = (federation.hospitals, federation.threshold);
+        enrolment::enrol(out, hospitals, threshold, self.epoch, self.parameters(), SystemTime::now())
     }
 
     /// The federation of an earlier invocation, in the same key epoch.
     pub(super) fn recall(&self, out: &Path) -> Result<Enrolment, FederationError> {
         let federation = self.experiment.federation();
-        enrolment::recall(out, federation.hospitals, federation.threshold, self.epoch, self.parameters())
+        let (hospitals, threshold) = (federation.hospitals, federation.threshold);
+        enrolment::recall(out, hospitals, threshold, self.epoch, self.parameters(), SystemTime::now())
     }
 
     /// Digest of both parameter sets and of the lanes.
@@ -196,7 +198,7 @@ impl<'a> Common<'a> {
             plan,
             data,
             transport,
-            certificate: Digest(*enrolled.identity.fingerprint().bytes()),
+            tls_key: Digest(*enrolled.identity.key_fingerprint().bytes()),
             signing: enrolled.signing,
             opening: enrolled.opening,
             slots: self.slots.clone(),

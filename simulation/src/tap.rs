@@ -22,7 +22,7 @@ pub(super) struct Tapped<T> {
 
 impl<T: Tap> Handler for Tapped<T> {
     fn handle(&self, peer: Peer, request: Frame) -> BoxFuture<'_, Result<Frame, Refusal>> {
-        let from = self.roster.member_by_certificate(Digest(*peer.fingerprint.bytes()));
+        let from = self.roster.member_by_tls(peer.name.as_str(), Digest(*peer.key.bytes()));
         if let Some(from) = from {
             self.tap.received(from.party, &request);
         }

@@ -57,8 +57,8 @@ pub struct HospitalSetup<'a> {
     pub data: Option<Samples>,
     /// Its way to the coordinator.
     pub transport: Arc<dyn Transport>,
-    /// SHA-256 of its own TLS certificate.
-    pub certificate: Digest,
+    /// SHA-256 of its own TLS public key, as the roster states it.
+    pub tls_key: Digest,
     /// Signs its messages.
     pub signing: SigningKey,
     /// Opens boxes sealed for it.
@@ -102,8 +102,7 @@ impl Hospital {
     /// [`HospitalError`] where folder, vault or settings cannot be used; [`HospitalError::NothingPublished`] without
     /// data where this hospital was not there when the model was published.
     pub fn open(setup: HospitalSetup<'_>) -> Result<(Self, Asker), HospitalError> {
-        let HospitalSetup { root, vault, plan, data, transport, certificate, signing, opening, slots, observer } =
-            setup;
+        let HospitalSetup { root, vault, plan, data, transport, tls_key, signing, opening, slots, observer } = setup;
         let observer: Arc<dyn Observer> = Arc::new(Logged(observer));
         let shape = plan.program.network().image();
         let serves_only = data.is_none();
@@ -117,7 +116,7 @@ impl Hospital {
             epoch: plan.epoch,
             coordinator: plan.coordinator,
             sealing: opening.sealing_key().clone(),
-            certificate,
+            tls_key,
             terms: plan.terms.clone(),
         };
         if serves_only && !site.has_published()? {

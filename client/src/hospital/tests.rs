@@ -153,7 +153,7 @@ impl Consortium {
             name: format!("hospital {number}"),
             verifying: SigningKey::from_seed(&[number as u8; 32]).unwrap().verifying_key(),
             sealing: opening.sealing_key().clone(),
-            certificate: Digest([number as u8; 32]),
+            tls_key: Digest([number as u8; 32]),
         });
         let coordinator = SigningKey::from_seed(&[99; 32]).unwrap().verifying_key();
         let roster = Roster::new(Epoch(1), 3, Digest([2; 32]), coordinator, members.collect()).unwrap();

@@ -1,0 +1,189 @@
+//! Why a site cannot join, or cannot show that it has.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use protocol::enrolment::{HostPort, InviteError, JoinReject};
+use protocol::net::{CredentialError, NetError, PeerName};
+use protocol::store::FileFault;
+use remedy::{Exit, Explained};
+
+use crate::vault::{KeysError, VaultError};
+
+/// Why a site cannot join, or cannot show that it has.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnrolmentError {
+    /// The pasted line.
+    #[error(transparent)]
+    Invite(#[from] InviteError),
+    /// Too late.
+    #[error("the invitation of {name} has expired, by this machine's clock")]
+    Expired {
+        /// The site.
+        name: PeerName,
+    },
+    /// A member's folder.
+    #[error("{}: this site is a member already", folder.display())]
+    AlreadyJoined {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Nobody has joined from this folder.
+    #[error("{}: no site has joined from this folder", folder.display())]
+    NotJoined {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Not the name of an organisation.
+    #[error("{given:?} cannot be shown as an organisation's name")]
+    Organisation {
+        /// As given, cut after 80 characters.
+        given: String,
+    },
+    /// The invitation was used with another one.
+    #[error("this invitation was used here for the organisation {earlier:?}")]
+    OrganisationDiffers {
+        /// As it was asked with.
+        earlier: String,
+    },
+    /// The coordinator's host is unknown.
+    #[error("{address}: the host cannot be found: {source}")]
+    Host {
+        /// As in the invitation.
+        address: HostPort,
+        /// The resolver's words.
+        source: std::io::Error,
+    },
+    /// The connection.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The coordinator refused.
+    #[error("{0}")]
+    Refused(JoinReject),
+    /// The coordinator knows no such member.
+    #[error("the coordinator does not count this site among its members, or does no longer")]
+    NotMember,
+    /// The coordinator refused a member's call.
+    #[error("the coordinator refused: {0}")]
+    RefusedMember(protocol::reject::Reject),
+    /// The coordinator's answer is none.
+    #[error("the coordinator's answer cannot be read")]
+    Answer,
+    /// A certificate or a key.
+    #[error(transparent)]
+    Certificate(CredentialError),
+    /// The certificate's authority is not the invitation's.
+    #[error("the coordinator shows another authority than the invitation")]
+    OtherAuthority,
+    /// The certificate's name is not the invitation's.
+    #[error("the certificate that came is for {name}")]
+    OtherName {
+        /// Its name.
+        name: PeerName,
+    },
+    /// A stored nonce is none.
+    #[error("the vault's record {record} is no nonce")]
+    Nonce {
+        /// The record.
+        record: String,
+    },
+    /// A stored membership is none.
+    #[error("{}: {found}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        found: String,
+    },
+    /// The system yields no randomness.
+    #[error("the system yields no randomness")]
+    Randomness,
+    /// The vault.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The site's keys.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileFault),
+}
+
+impl EnrolmentError {
+    /// Whether waiting may cure it.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Net(error) => error.is_transient(),
+            Self::Host { .. } | Self::Refused(JoinReject::Storage) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Explained for EnrolmentError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Invite(_) => "invite_invalid",
+            Self::Expired { .. } | Self::Refused(JoinReject::InviteExpired) => "invite_expired",
+            Self::Refused(JoinReject::InviteUsed) => "invite_used",
+            Self::AlreadyJoined { .. } => "already_joined",
+            Self::NotJoined { .. } => "not_joined",
+            Self::Host { .. } | Self::Net(_) => "not_connected",
+            Self::Refused(_) | Self::RefusedMember(_) | Self::NotMember => "not_admitted",
+            _ => "enrolment_failed",
+        }
+    }
+
+    fn place(&self) -> Option<String> {
+        match self {
+            Self::AlreadyJoined { folder } | Self::NotJoined { folder } => Some(folder.display().to_string()),
+            Self::Organisation { .. } | Self::OrganisationDiffers { .. } => Some("--organisation".to_owned()),
+            Self::Host { address, .. } => Some(address.to_string()),
+            _ => None,
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        match self {
+            Self::Invite(_) => "paste the whole line that begins with con1, or ask the operator for another".into(),
+            Self::Expired { .. } => "set the clock if it is wrong, else ask the operator for another invitation".into(),
+            Self::AlreadyJoined { .. } => "`consilium hospital status` shows it; choose another --folder".into(),
+            Self::NotJoined { .. } => "name the folder with --folder, or join with `consilium hospital join`".into(),
+            Self::Organisation { .. } => "give 1 to 64 bytes of text on one line".into(),
+            Self::OrganisationDiffers { .. } => "give the same name again, or ask for another invitation".into(),
+            Self::Host { .. } => "check the name with the operator, and this machine's name server".into(),
+            Self::Net(NetError::UntrustedPeer { .. }) => {
+                "set the clock if it is wrong; else tell the operator: the coordinator is not the invitation's".into()
+            }
+            Self::Net(_) => "let this machine reach the coordinator's address by UDP, then try again".into(),
+            Self::Refused(JoinReject::InviteUsed) => "call the operator by telephone, not by mail".into(),
+            Self::Refused(_) | Self::RefusedMember(_) | Self::NotMember => "call the operator".into(),
+            Self::Answer => "bring both sides to one release".into(),
+            Self::OtherAuthority | Self::OtherName { .. } => "do not join; call the operator by telephone".into(),
+            Self::Randomness => "check the system's random generator".into(),
+            Self::Nonce { .. } | Self::Damaged { .. } | Self::Vault(_) | Self::Keys(_) | Self::Certificate(_) => {
+                "restore this site's folder from its backup, or join from an empty folder".into()
+            }
+            Self::File(_) => "make space or correct the permissions of the folder, then try again".into(),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Invite(_)
+            | Self::Expired { .. }
+            | Self::AlreadyJoined { .. }
+            | Self::NotJoined { .. }
+            | Self::Organisation { .. }
+            | Self::OrganisationDiffers { .. } => Exit::BadInput,
+            Self::Host { .. } | Self::Net(_) => Exit::Connection,
+            Self::Refused(_) | Self::RefusedMember(_) | Self::NotMember => Exit::Refused,
+            Self::OtherAuthority | Self::OtherName { .. } => Exit::Verification,
+            Self::File(fault) => Exit::of_io(&fault.source),
+            Self::Vault(error) | Self::Keys(KeysError::Vault(error)) if error.no_space_left() => Exit::StorageFull,
+            _ => Exit::Failed,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! How this site becomes a member: its keys are born here, its request goes out, two people compare six words, and a
+//! certificate comes back.
+//!
+//! Until the certificate is here the folder holds keys and nothing else; a refused request leaves nothing behind.
+
+mod error;
+mod membership;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::rand;
+use protocol::codec::Wire;
+use protocol::enrolment::{
+    Admitted, Applicant, COORDINATOR, HostPort, Invite, JOIN, JoinAnswer, JoinCall, JoinReject, JoinRequest,
+    JoinReveal, Opened, Words, is_organisation, nonce_commitment, words,
+};
+use protocol::net::{AuthorityCertificate, Connection, Frame, Identity, NetError, PeerName, Rejection, TlsKey};
+use protocol::signature::SigningKey;
+
+pub use error::EnrolmentError;
+pub use membership::Membership;
+
+use crate::vault::Vault;
+
+/// A site that has been invited and is no member yet.
+pub struct Joining {
+    root: PathBuf,
+    invite: Invite,
+    applicant: Applicant,
+    nonce: [u8; 32],
+    tls: TlsKey,
+    signing: SigningKey,
+    /// Whether nothing was here before, so that a refusal may leave nothing.
+    is_new: bool,
+}
+
+impl Joining {
+    /// Makes the site's keys in its folder, or takes up an earlier try with the same invitation.
+    ///
+    /// # Errors
+    /// [`EnrolmentError`]: an expired invitation and a wrong name of an organisation leave no trace.
+    pub fn begin(root: &Path, invite: Invite, organisation: &str, now_s: u64) -> Result<Self, EnrolmentError> {
+        if Membership::is_in(root) {
+            return Err(EnrolmentError::AlreadyJoined { folder: root.to_path_buf() });
+        }
+        if !is_organisation(organisation) {
+            return Err(EnrolmentError::Organisation { given: organisation.chars().take(80).collect() });
+        }
+        let is_new = !root.join("vault").exists() && !root.join("passphrase").exists();
+        if is_new && invite.is_expired(now_s) {
+            return Err(EnrolmentError::Expired { name: invite.name });
+        }
+        let vault = Vault::open_beside(root)?;
+        let nonce = nonce_of(&vault, &invite, organisation)?;
+        let (tls, signing) = (vault.tls_key()?, vault.signing_key()?);
+        let applicant = Applicant {
+            name: invite.name.clone(),
+            organisation: organisation.to_owned(),
+            tls: tls.public_key(),
+            verifying: signing.verifying_key(),
+            sealing: vault.opening_key()?.sealing_key().clone(),
+            commitment: nonce_commitment(&nonce),
+        };
+        Ok(Self { root: root.to_path_buf(), invite, applicant, nonce, tls, signing, is_new })
+    }
+
+    /// Sends the keys, hears the coordinator's nonce, shows its own. Returns the words to read aloud.
+    ///
+    /// # Errors
+    /// [`EnrolmentError::Refused`], after which a folder that was new is gone; [`EnrolmentError::Net`] where nobody
+    /// answers, after which the same invitation may be tried again.
+    pub async fn request(&self) -> Result<(Words, Opened), EnrolmentError> {
+        let asked = self.exchange().await;
+        if let (Err(EnrolmentError::Refused(_)), true) = (&asked, self.is_new) {
+            self.forget();
+        }
+        asked
+    }
+
+    async fn exchange(&self) -> Result<(Words, Opened), EnrolmentError> {
+        let request = JoinRequest { token: self.invite.token.clone(), applicant: self.applicant.clone() };
+        let request = request.sign(&self.tls, &self.signing).map_err(EnrolmentError::Certificate)?;
+        let connection = self.knock().await?;
+        let JoinAnswer::Opened(opened) = call(&connection, &JoinCall::Request(Box::new(request))).await? else {
+            return Err(EnrolmentError::Answer);
+        };
+        let reveal = JoinReveal { token: self.invite.token.clone(), nonce: self.nonce };
+        call(&connection, &JoinCall::Reveal(reveal)).await?;
+        connection.close().await;
+        Ok((words(&self.applicant, self.invite.authority, &opened, &self.nonce), opened))
+    }
+
+    /// Asks once whether the operator has approved; `None` while not. What comes is checked and stored: the certificate
+    /// must be of this site's name and key, from the authority in the invitation.
+    ///
+    /// # Errors
+    /// [`EnrolmentError`].
+    pub async fn ask(&self, opened: &Opened) -> Result<Option<Membership>, EnrolmentError> {
+        let connection = self.knock().await?;
+        let answer = call(&connection, &JoinCall::Ask(self.invite.token.clone())).await?;
+        connection.close().await;
+        match answer {
+            JoinAnswer::Waiting(_) => Ok(None),
+            JoinAnswer::Admitted(admitted) => Ok(Some(self.admitted(&admitted, opened)?)),
+            JoinAnswer::Opened(_) => Err(EnrolmentError::Answer),
+        }
+    }
+
+    fn admitted(&self, admitted: &Admitted, opened: &Opened) -> Result<Membership, EnrolmentError> {
+        let authority = AuthorityCertificate::from_pem(&admitted.authority).map_err(EnrolmentError::Certificate)?;
+        if authority.key_fingerprint() != self.invite.authority {
+            return Err(EnrolmentError::OtherAuthority);
+        }
+        let identity = Identity::new(&admitted.certificate, &self.tls).map_err(EnrolmentError::Certificate)?;
+        if *identity.name() != self.invite.name {
+            return Err(EnrolmentError::OtherName { name: identity.name().clone() });
+        }
+        let membership = Membership {
+            name: self.invite.name.clone(),
+            organisation: self.applicant.organisation.clone(),
+            address: self.invite.address.clone(),
+            coordinator: opened.coordinator,
+            until_s: admitted.until_s,
+        };
+        membership.store(&self.root, &admitted.certificate, &authority)?;
+        Ok(membership)
+    }
+
+    async fn knock(&self) -> Result<Connection, EnrolmentError> {
+        let server = coordinator()?;
+        dial(&self.invite.address, |addr| Connection::knock(addr, &server, self.invite.authority)).await
+    }
+
+    /// Removes what [`Joining::begin`] made.
+    fn forget(&self) {
+        // What cannot be removed is a vault without use, which the next try takes up.
+        let _ = fs::remove_dir_all(self.root.join("vault"));
+        let _ = fs::remove_file(self.root.join("passphrase"));
+        let _ = fs::remove_dir(&self.root);
+    }
+}
+
+/// Each invitation has a nonce of its own: one that was shown hides nothing any more. The organisation is kept beside
+/// it, since the coordinator takes another request with the same invitation for somebody else's.
+fn nonce_of(vault: &Vault, invite: &Invite, organisation: &str) -> Result<[u8; 32], EnrolmentError> {
+    let record = format!("join-{}", hex::encode(&invite.token.digest().0[..8]));
+    if vault.contains(&record) {
+        let stored = vault.get(&record)?;
+        let (nonce, earlier) = stored.split_first_chunk::<32>().ok_or(EnrolmentError::Nonce { record })?;
+        if earlier != organisation.as_bytes() {
+            let earlier = String::from_utf8_lossy(earlier).into_owned();
+            return Err(EnrolmentError::OrganisationDiffers { earlier });
+        }
+        return Ok(*nonce);
+    }
+    let mut nonce = [0; 32];
+    rand::fill(&mut nonce).map_err(|_| EnrolmentError::Randomness)?;
+    vault.put(&record, &[nonce.as_slice(), organisation.as_bytes()].concat())?;
+    Ok(nonce)
+}
+
+fn coordinator() -> Result<PeerName, EnrolmentError> {
+    PeerName::new(COORDINATOR).map_err(|error| EnrolmentError::Certificate(error.into()))
+}
+
+/// Tries all addresses of a host, in the resolver's order.
+async fn dial<D, F>(address: &HostPort, dial: D) -> Result<Connection, EnrolmentError>
+where
+    D: Fn(std::net::SocketAddr) -> F,
+    F: Future<Output = Result<Connection, NetError>>,
+{
+    let unknown = |source| EnrolmentError::Host { address: address.clone(), source };
+    let found = tokio::net::lookup_host((address.host(), address.port())).await.map_err(unknown)?;
+    let mut last = unknown(std::io::ErrorKind::NotFound.into());
+    for addr in found {
+        match dial(addr).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => last = error.into(),
+        }
+    }
+    Err(last)
+}
+
+async fn call(connection: &Connection, call: &JoinCall) -> Result<JoinAnswer, EnrolmentError> {
+    let answer = connection.call(Frame::new(JOIN, call.to_bytes(), Vec::new())).await;
+    let frame = answer.map_err(|error| match error {
+        NetError::Rejected { rejection: Rejection::Refused(code), .. } => {
+            JoinReject::from_code(code).map_or(EnrolmentError::Answer, EnrolmentError::Refused)
+        }
+        other => other.into(),
+    })?;
+    JoinAnswer::from_bytes(&frame.header).map_err(|_| EnrolmentError::Answer)
+}

@@ -1,0 +1,378 @@
+//! The book of members: who was invited, who asked with which keys, whom the operator let in, who was put out.
+//!
+//! Every entry is written once and never changed, so several programs may use the book at a time: the one that answers
+//! sites, and the operator's commands.
+
+mod error;
+
+pub use error::MembersError;
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use protocol::codec::{DecodeError, Reader, Wire, Writer};
+use protocol::enrolment::{
+    Admitted, Applicant, HostPort, Invite, JoinAnswer, JoinCall, JoinReject, JoinReveal, Opened, SignedJoinRequest,
+    Site, Sites, Token, Words, nonce_commitment, words,
+};
+use protocol::ids::Digest;
+use protocol::limits::PARTIES_MAX;
+use protocol::net::{Authority, KeyFingerprint, PeerName, Usage};
+use protocol::signature::VerifyingKey;
+use protocol::store::{Journal, Once};
+
+/// How long a site's certificate is valid; the authority sees to it.
+const CERTIFIED: Duration = Duration::from_secs(30 * 24 * 3600);
+
+const INVITED: &str = "invited";
+const ASKED: &str = "asked";
+const REVEALED: &str = "revealed";
+const MEMBER: &str = "member";
+const REVOKED: &str = "revoked";
+
+/// Who the coordinator is, for those who do not know it yet.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// The authority's certificate, PEM.
+    pub authority: String,
+    /// Its key's fingerprint.
+    pub authority_key: KeyFingerprint,
+    /// Verifies entries of the log.
+    pub coordinator: VerifyingKey,
+}
+
+/// How far a site has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has an invitation until then (seconds since 1970), or had one.
+    Invited {
+        /// When it expires.
+        expires_s: u64,
+    },
+    /// It has asked; these words are to be heard from it.
+    Asked {
+        /// Who it says it is.
+        organisation: String,
+    },
+    /// It is a member.
+    Member {
+        /// Who it is.
+        organisation: String,
+        /// The end of its certificate, in seconds since 1970.
+        until_s: u64,
+    },
+    /// It was one.
+    Revoked {
+        /// Since when, in seconds since 1970.
+        since_s: u64,
+    },
+}
+
+/// The book, in one file.
+pub struct Members {
+    journal: Journal,
+}
+
+struct Invited {
+    name: PeerName,
+    expires_s: u64,
+}
+
+struct Asked {
+    applicant: Applicant,
+    opened: Opened,
+}
+
+struct Member {
+    applicant: Applicant,
+    certificate: String,
+    until_s: u64,
+}
+
+impl Members {
+    /// Opens or makes the book.
+    ///
+    /// # Errors
+    /// [`MembersError::Journal`].
+    pub fn open(path: &Path) -> Result<Self, MembersError> {
+        Ok(Self { journal: Journal::open(path)? })
+    }
+
+    /// Invites a site; the invitation's line is the caller's to pass on, the book keeps the digest of its token.
+    ///
+    /// # Errors
+    /// [`MembersError::NameTaken`], [`MembersError::Full`].
+    pub fn invite(
+        &self,
+        name: &PeerName,
+        (address, host): (HostPort, &Host),
+        valid: Duration,
+        now: SystemTime,
+    ) -> Result<Invite, MembersError> {
+        if self.journal.get(MEMBER, name.as_str().as_bytes())?.is_some() {
+            return Err(MembersError::NameTaken { name: name.clone() });
+        }
+        if self.sites()?.sites.len() >= PARTIES_MAX {
+            return Err(MembersError::Full);
+        }
+        let mut token = [0; 16];
+        token.copy_from_slice(&random()?[..16]);
+        let token = Token::new(token);
+        let expires_s = seconds(now).saturating_add(valid.as_secs());
+        let invited = Invited { name: name.clone(), expires_s };
+        self.journal.insert_once(INVITED, &token.digest().0, &invited.to_bytes())?;
+        Ok(Invite { address, authority: host.authority_key, name: name.clone(), expires_s, token })
+    }
+
+    /// Answers a site that has no certificate yet.
+    ///
+    /// # Errors
+    /// [`JoinReject`], which is all that the site hears.
+    pub fn answer(&self, call: &JoinCall, host: &Host, now: SystemTime) -> Result<JoinAnswer, JoinReject> {
+        match call {
+            JoinCall::Request(request) => self.asked(request, host, now),
+            JoinCall::Reveal(reveal) => self.revealed(reveal),
+            JoinCall::Ask(token) => self.standing_of(token, host),
+        }
+    }
+
+    fn asked(&self, signed: &SignedJoinRequest, host: &Host, now: SystemTime) -> Result<JoinAnswer, JoinReject> {
+        signed.verify().map_err(|_| JoinReject::BadProof)?;
+        let applicant = &signed.request.applicant;
+        let token = signed.request.token.digest();
+        let invited: Invited = self.find(INVITED, &token.0).map_err(stored)?.ok_or(JoinReject::UnknownInvite)?;
+        if invited.name != applicant.name {
+            return Err(JoinReject::NameDiffers);
+        }
+        let earlier: Option<Asked> = self.find(ASKED, &token.0).map_err(stored)?;
+        let opened = match earlier {
+            Some(earlier) if earlier.applicant == *applicant => earlier.opened,
+            Some(_) => return Err(JoinReject::InviteUsed),
+            None => {
+                if seconds(now) >= invited.expires_s {
+                    return Err(JoinReject::InviteExpired);
+                }
+                self.first_asked(token, applicant, host)?
+            }
+        };
+        Ok(JoinAnswer::Opened(opened))
+    }
+
+    /// Binds the invitation to the keys that came first.
+    fn first_asked(&self, token: Digest, applicant: &Applicant, host: &Host) -> Result<Opened, JoinReject> {
+        let opened = Opened { nonce: random().map_err(stored)?, coordinator: host.coordinator };
+        let asked = Asked { applicant: applicant.clone(), opened: opened.clone() };
+        match self.journal.insert_once(ASKED, &token.0, &asked.to_bytes()) {
+            Ok(Once::Inserted) => Ok(opened),
+            // Two at once: the site repeats, or somebody else was faster; the next call tells.
+            Ok(Once::Existing(_)) => Err(JoinReject::Storage),
+            Err(error) => Err(stored(error.into())),
+        }
+    }
+
+    fn revealed(&self, reveal: &JoinReveal) -> Result<JoinAnswer, JoinReject> {
+        let token = reveal.token.digest();
+        let asked: Asked = self.find(ASKED, &token.0).map_err(stored)?.ok_or(JoinReject::OutOfTurn)?;
+        if nonce_commitment(&reveal.nonce) != asked.applicant.commitment {
+            return Err(JoinReject::BadProof);
+        }
+        self.journal.insert_once(REVEALED, &token.0, &reveal.nonce).map_err(|error| stored(error.into()))?;
+        Ok(JoinAnswer::Waiting(0))
+    }
+
+    fn standing_of(&self, token: &Token, host: &Host) -> Result<JoinAnswer, JoinReject> {
+        let token = token.digest();
+        let asked: Asked = self.find(ASKED, &token.0).map_err(stored)?.ok_or(JoinReject::OutOfTurn)?;
+        let name = asked.applicant.name.as_str().as_bytes();
+        let member: Option<Member> = self.find(MEMBER, name).map_err(stored)?;
+        let revoked = self.journal.get(REVOKED, name).map_err(|error| stored(error.into()))?;
+        match member {
+            None => Ok(JoinAnswer::Waiting(0)),
+            Some(member) if member.applicant != asked.applicant => Err(JoinReject::NameTaken),
+            Some(_) if revoked.is_some() => Err(JoinReject::Revoked),
+            Some(Member { certificate, until_s, .. }) => {
+                let authority = host.authority.clone();
+                Ok(JoinAnswer::Admitted(Box::new(Admitted { certificate, authority, until_s })))
+            }
+        }
+    }
+
+    /// Lets the site in whose words were heard, with a certificate of 30 days. Returns its end in seconds since 1970.
+    ///
+    /// # Errors
+    /// [`MembersError::WordsDiffer`], after which nothing has changed; others as they say.
+    pub fn approve(
+        &self,
+        name: &PeerName,
+        heard: Words,
+        (authority, host): (&Authority, &Host),
+        now: SystemTime,
+    ) -> Result<u64, MembersError> {
+        if self.journal.get(MEMBER, name.as_str().as_bytes())?.is_some() {
+            return Err(MembersError::NameTaken { name: name.clone() });
+        }
+        if self.sites()?.sites.len() >= PARTIES_MAX {
+            return Err(MembersError::Full);
+        }
+        // Several may have asked under one name, each with an invitation of its own: the words tell which is meant.
+        let mut somebody = false;
+        for row in self.journal.all(ASKED)? {
+            let asked: Asked = read(ASKED, &row.key, &row.value)?;
+            let Some(nonce) = self.journal.get(REVEALED, &row.key)? else { continue };
+            let Ok(nonce) = <[u8; 32]>::try_from(nonce) else { continue };
+            if asked.applicant.name != *name {
+                continue;
+            }
+            somebody = true;
+            if words(&asked.applicant, host.authority_key, &asked.opened, &nonce) == heard {
+                return self.admit(asked.applicant, authority, now);
+            }
+        }
+        let name = name.clone();
+        Err(if somebody { MembersError::WordsDiffer { name } } else { MembersError::NobodyAsked { name } })
+    }
+
+    fn admit(&self, applicant: Applicant, authority: &Authority, now: SystemTime) -> Result<u64, MembersError> {
+        let certificate = authority.certify(&applicant.tls, &applicant.name, &[], Usage::Client, now)?;
+        let until_s = seconds(now + CERTIFIED);
+        let name = applicant.name.clone();
+        let member = Member { applicant, certificate, until_s };
+        match self.journal.insert_once(MEMBER, name.as_str().as_bytes(), &member.to_bytes())? {
+            Once::Inserted => Ok(until_s),
+            Once::Existing(_) => Err(MembersError::NameTaken { name }),
+        }
+    }
+
+    /// Puts a member out, for ever: its next call is refused, and nobody gets its name again.
+    ///
+    /// # Errors
+    /// [`MembersError::NoMember`].
+    pub fn revoke(&self, name: &PeerName, now: SystemTime) -> Result<(), MembersError> {
+        if self.journal.get(MEMBER, name.as_str().as_bytes())?.is_none() {
+            return Err(MembersError::NoMember { name: name.clone() });
+        }
+        // Revoked twice is revoked since the first time.
+        self.journal.insert_once(REVOKED, name.as_str().as_bytes(), &seconds(now).to_bytes())?;
+        Ok(())
+    }
+
+    /// Whether whoever holds this TLS key is a member of this name now.
+    ///
+    /// # Errors
+    /// [`MembersError`] where the book cannot say; then nobody may be let in.
+    pub fn is_member(&self, name: &PeerName, key: KeyFingerprint) -> Result<bool, MembersError> {
+        let bytes = name.as_str().as_bytes();
+        let member: Option<Member> = self.find(MEMBER, bytes)?;
+        let holds = member.is_some_and(|member| member.applicant.tls.fingerprint() == key);
+        Ok(holds && self.journal.get(REVOKED, bytes)?.is_none())
+    }
+
+    /// All members that were not put out, by name.
+    ///
+    /// # Errors
+    /// [`MembersError`].
+    pub fn sites(&self) -> Result<Sites, MembersError> {
+        let mut sites = Vec::new();
+        for row in self.journal.all(MEMBER)? {
+            let member: Member = read(MEMBER, &row.key, &row.value)?;
+            if self.journal.get(REVOKED, &row.key)?.is_none() {
+                sites.push(Site::from(member.applicant));
+            }
+        }
+        Ok(Sites { sites })
+    }
+
+    /// Everybody of whom the book knows, by name; of several entries of one name the furthest.
+    ///
+    /// # Errors
+    /// [`MembersError`].
+    pub fn standings(&self) -> Result<Vec<(PeerName, Standing)>, MembersError> {
+        let mut all = std::collections::BTreeMap::new();
+        for row in self.journal.all(INVITED)? {
+            let invited: Invited = read(INVITED, &row.key, &row.value)?;
+            all.insert(invited.name, Standing::Invited { expires_s: invited.expires_s });
+        }
+        for row in self.journal.all(ASKED)? {
+            let asked: Asked = read(ASKED, &row.key, &row.value)?;
+            if self.journal.get(REVEALED, &row.key)?.is_some() {
+                let organisation = asked.applicant.organisation;
+                all.insert(asked.applicant.name, Standing::Asked { organisation });
+            }
+        }
+        for row in self.journal.all(MEMBER)? {
+            let Member { applicant, until_s, .. } = read(MEMBER, &row.key, &row.value)?;
+            let organisation = applicant.organisation;
+            let standing = match self.find::<u64>(REVOKED, &row.key)? {
+                Some(since_s) => Standing::Revoked { since_s },
+                None => Standing::Member { organisation, until_s },
+            };
+            all.insert(applicant.name, standing);
+        }
+        Ok(all.into_iter().collect())
+    }
+
+    fn find<T: Wire>(&self, space: &'static str, key: &[u8]) -> Result<Option<T>, MembersError> {
+        self.journal.get(space, key)?.map(|value| read(space, key, &value)).transpose()
+    }
+}
+
+fn read<T: Wire>(space: &'static str, key: &[u8], value: &[u8]) -> Result<T, MembersError> {
+    let shown = || std::str::from_utf8(key).map_or_else(|_| hex::encode(key), str::to_owned);
+    T::from_bytes(value).map_err(|source| MembersError::Damaged { space, key: shown(), source })
+}
+
+/// What a site hears of the book's own trouble.
+fn stored(error: MembersError) -> JoinReject {
+    tracing::error!(%error, "a site could not be answered");
+    JoinReject::Storage
+}
+
+fn random() -> Result<[u8; 32], MembersError> {
+    Ok(he_agg::Stream::from_os().map_err(|_| MembersError::Randomness)?.seed())
+}
+
+/// Since 1970; a clock before that counts as 1970.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+impl Wire for Invited {
+    const BYTES_MIN: usize = 4 + 8;
+    fn encode(&self, writer: &mut Writer) {
+        writer.bytes(self.name.as_str().as_bytes());
+        writer.u64(self.expires_s);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let name = reader.text("name of a site", PeerName::LEN_MAX)?;
+        let name = PeerName::new(&name).map_err(|_| DecodeError::Text { what: "name of a site" })?;
+        Ok(Self { name, expires_s: reader.u64()? })
+    }
+}
+
+impl Wire for Asked {
+    const BYTES_MIN: usize = Applicant::BYTES_MIN + Opened::BYTES_MIN;
+    fn encode(&self, writer: &mut Writer) {
+        self.applicant.encode(writer);
+        self.opened.encode(writer);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { applicant: Applicant::decode(reader)?, opened: Opened::decode(reader)? })
+    }
+}
+
+impl Wire for Member {
+    const BYTES_MIN: usize = Applicant::BYTES_MIN + 4 + 8;
+    fn encode(&self, writer: &mut Writer) {
+        self.applicant.encode(writer);
+        writer.bytes(self.certificate.as_bytes());
+        writer.u64(self.until_s);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let applicant = Applicant::decode(reader)?;
+        let certificate = reader.text("certificate", 4_096)?;
+        Ok(Self { applicant, certificate, until_s: reader.u64()? })
+    }
+}
+
+#[cfg(test)]
+mod tests;

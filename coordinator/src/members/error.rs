@@ -1,0 +1,101 @@
+//! Why the book of members refuses.
+
+use std::borrow::Cow;
+
+use protocol::codec::DecodeError;
+use protocol::limits::PARTIES_MAX;
+use protocol::net::{CredentialError, PeerName};
+use protocol::store::JournalError;
+use remedy::{Exit, Explained};
+
+/// Why the book refuses what an operator asks.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MembersError {
+    /// The book cannot be read or written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// An entry is none.
+    #[error("{space} entry {key} of the members' book is damaged: {source}")]
+    Damaged {
+        /// Which kind.
+        space: &'static str,
+        /// Its key, in hexadecimal where it is not a name.
+        key: String,
+        /// What is wrong.
+        source: DecodeError,
+    },
+    /// A member has this name, or had it.
+    #[error("{name} is a member already, or was one")]
+    NameTaken {
+        /// The name.
+        name: PeerName,
+    },
+    /// As many members as a consortium has at most.
+    #[error("{PARTIES_MAX} sites are members, which is the most")]
+    Full,
+    /// Nobody of this name has asked.
+    #[error("no site named {name} has asked to join")]
+    NobodyAsked {
+        /// The name.
+        name: PeerName,
+    },
+    /// The words are not this site's.
+    #[error("the words are not those of {name}")]
+    WordsDiffer {
+        /// The name.
+        name: PeerName,
+    },
+    /// No such member.
+    #[error("{name} is no member")]
+    NoMember {
+        /// The name.
+        name: PeerName,
+    },
+    /// The certificate.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// The system yields no randomness.
+    #[error("the system yields no randomness")]
+    Randomness,
+}
+
+impl Explained for MembersError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NameTaken { .. } => "name_taken",
+            Self::Full => "members_full",
+            Self::NobodyAsked { .. } => "nobody_asked",
+            Self::WordsDiffer { .. } => "words_differ",
+            Self::NoMember { .. } => "no_member",
+            _ => "members_book",
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::NameTaken { .. } => "invite the site under another name",
+            Self::Full => "revoke a site that has left, or open a second consortium",
+            Self::NobodyAsked { .. } => {
+                "`consilium coordinator sites` lists who has; the site runs `consilium hospital join`"
+            }
+            Self::WordsDiffer { .. } => {
+                "have them read again; if they differ once more somebody is in between: do not approve, call for help"
+            }
+            Self::NoMember { .. } => "`consilium coordinator sites` lists the members",
+            Self::Journal(error) if error.no_space_left() => "free space on the disk; nothing was lost",
+            Self::Journal(_) | Self::Damaged { .. } => "restore the coordinator's folder from its backup",
+            Self::Credential(_) | Self::Randomness => "set the clock, and check the system's random generator",
+        })
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NameTaken { .. } | Self::NobodyAsked { .. } | Self::NoMember { .. } => Exit::BadInput,
+            Self::Full => Exit::Refused,
+            Self::WordsDiffer { .. } => Exit::Verification,
+            Self::Journal(error) if error.no_space_left() => Exit::StorageFull,
+            _ => Exit::Failed,
+        }
+    }
+}

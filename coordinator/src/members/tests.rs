@@ -1,0 +1,311 @@
+//! A book, an operator, and sites that tell the truth or do not.
+
+use protocol::enrolment::{JoinRequest, JoinReveal};
+use protocol::net::{Identity, TlsKey};
+use protocol::sealed::OpeningKey;
+use protocol::signature::SigningKey;
+
+use super::*;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+struct Office {
+    _folder: tempfile::TempDir,
+    members: Members,
+    authority: Authority,
+    host: Host,
+    now: SystemTime,
+}
+
+/// A site with keys of its own.
+struct Applying {
+    tls: TlsKey,
+    signing: SigningKey,
+    applicant: Applicant,
+    nonce: [u8; 32],
+}
+
+impl Office {
+    fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let members = Members::open(&folder.path().join("members.sqlite")).unwrap();
+        let now = SystemTime::now();
+        let authority = Authority::create(now).unwrap();
+        let host = Host {
+            authority: authority.certificate().to_pem(),
+            authority_key: authority.certificate().key_fingerprint(),
+            coordinator: SigningKey::generate().unwrap().verifying_key(),
+        };
+        Self { _folder: folder, members, authority, host, now }
+    }
+
+    fn invite(&self, site: &str) -> Invite {
+        let address = "consilium.example:443".parse().unwrap();
+        self.members.invite(&name(site), (address, &self.host), HOUR, self.now).unwrap()
+    }
+
+    fn ask(&self, call: &JoinCall) -> Result<JoinAnswer, JoinReject> {
+        self.members.answer(call, &self.host, self.now)
+    }
+
+    fn request(&self, invite: &Invite, site: &Applying) -> Result<Opened, JoinReject> {
+        match self.ask(&site.request(invite))? {
+            JoinAnswer::Opened(opened) => Ok(opened),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn reveal(&self, invite: &Invite, nonce: [u8; 32]) -> Result<JoinAnswer, JoinReject> {
+        self.ask(&JoinCall::Reveal(JoinReveal { token: invite.token.clone(), nonce }))
+    }
+
+    /// Request and reveal, and the words as the site reads them aloud.
+    fn words(&self, invite: &Invite, site: &Applying) -> Words {
+        let opened = self.request(invite, site).unwrap();
+        assert_eq!(self.reveal(invite, site.nonce), Ok(JoinAnswer::Waiting(0)));
+        words(&site.applicant, self.host.authority_key, &opened, &site.nonce)
+    }
+
+    fn approve(&self, site: &str, heard: Words) -> Result<u64, MembersError> {
+        self.members.approve(&name(site), heard, (&self.authority, &self.host), self.now)
+    }
+
+    fn member(&self, site: &str) -> (Invite, Applying) {
+        let (invite, applying) = (self.invite(site), Applying::new(site));
+        let heard = self.words(&invite, &applying);
+        self.approve(site, heard).unwrap();
+        (invite, applying)
+    }
+
+    fn asks_again(&self, invite: &Invite) -> Result<JoinAnswer, JoinReject> {
+        self.ask(&JoinCall::Ask(invite.token.clone()))
+    }
+
+    fn is_member(&self, site: &str, applying: &Applying) -> bool {
+        self.members.is_member(&name(site), applying.tls.public_key().fingerprint()).unwrap()
+    }
+}
+
+impl Applying {
+    fn new(site: &str) -> Self {
+        let (tls, signing) = (TlsKey::generate().unwrap(), SigningKey::generate().unwrap());
+        let nonce = [site.len() as u8; 32];
+        let applicant = Applicant {
+            name: name(site),
+            organisation: format!("Clinic {site}"),
+            tls: tls.public_key(),
+            verifying: signing.verifying_key(),
+            sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
+            commitment: nonce_commitment(&nonce),
+        };
+        Self { tls, signing, applicant, nonce }
+    }
+
+    fn request(&self, invite: &Invite) -> JoinCall {
+        let request = JoinRequest { token: invite.token.clone(), applicant: self.applicant.clone() };
+        JoinCall::Request(Box::new(request.sign(&self.tls, &self.signing).unwrap()))
+    }
+}
+
+fn name(text: &str) -> PeerName {
+    PeerName::new(text).unwrap()
+}
+
+#[test]
+fn an_invited_site_is_admitted_by_its_words_with_a_certificate_of_its_own_key() {
+    let office = Office::open();
+    let (invite, site) = (office.invite("st-anna"), Applying::new("st-anna"));
+    let heard = office.words(&invite, &site);
+    assert_eq!(office.asks_again(&invite), Ok(JoinAnswer::Waiting(0)));
+    assert!(!office.is_member("st-anna", &site));
+    let until_s = office.approve("st-anna", heard).unwrap();
+    assert_eq!(until_s, seconds(office.now) + 30 * 24 * 3_600);
+    let Ok(JoinAnswer::Admitted(admitted)) = office.asks_again(&invite) else { panic!("admitted") };
+    let identity = Identity::new(&admitted.certificate, &site.tls).unwrap();
+    assert_eq!((identity.name(), admitted.authority.as_str()), (&name("st-anna"), office.host.authority.as_str()));
+    assert!(office.is_member("st-anna", &site));
+    assert!(!office.is_member("st-anna", &Applying::new("st-anna")), "another key of the same name");
+    let sites = office.members.sites().unwrap();
+    assert_eq!(sites.sites, [Site::from(site.applicant)]);
+}
+
+#[test]
+fn other_words_admit_nobody() {
+    let office = Office::open();
+    let (invite, site) = (office.invite("st-anna"), Applying::new("st-anna"));
+    let opened = office.request(&invite, &site).unwrap();
+    let right = words(&site.applicant, office.host.authority_key, &opened, &site.nonce);
+    assert!(matches!(office.approve("st-anna", right), Err(MembersError::NobodyAsked { .. })), "nothing revealed yet");
+    office.reveal(&invite, site.nonce).unwrap();
+    let wrong = Words::of(Digest([3; 32]));
+    assert!(matches!(office.approve("st-anna", wrong), Err(MembersError::WordsDiffer { .. })));
+    assert!(matches!(office.approve("st-olaf", right), Err(MembersError::NobodyAsked { .. })));
+    assert_eq!(office.asks_again(&invite), Ok(JoinAnswer::Waiting(0)));
+    assert!(!office.is_member("st-anna", &site));
+}
+
+/// Every part of what is compared changes the words.
+#[test]
+fn the_words_depend_on_everything_that_both_sides_have() {
+    let (site, other) = (Applying::new("st-anna"), Applying::new("st-anna"));
+    let key = |byte| KeyFingerprint::from_bytes([byte; 32]);
+    let log = SigningKey::generate().unwrap().verifying_key();
+    let opened = Opened { nonce: [1; 32], coordinator: log };
+    let base = words(&site.applicant, key(1), &opened, &[2; 32]);
+    let with = |change: &dyn Fn(&mut Applicant)| {
+        let mut applicant = site.applicant.clone();
+        change(&mut applicant);
+        words(&applicant, key(1), &opened, &[2; 32])
+    };
+    let all = [
+        with(&|it| it.name = name("st-olaf")),
+        with(&|it| it.organisation.push('!')),
+        with(&|it| it.tls = other.applicant.tls),
+        with(&|it| it.verifying = other.applicant.verifying),
+        with(&|it| it.sealing = other.applicant.sealing.clone()),
+        with(&|it| it.commitment = Digest([0; 32])),
+        words(&site.applicant, key(2), &opened, &[2; 32]),
+        words(&site.applicant, key(1), &Opened { nonce: [9; 32], ..opened.clone() }, &[2; 32]),
+        words(&site.applicant, key(1), &Opened { coordinator: other.applicant.verifying, ..opened.clone() }, &[2; 32]),
+        words(&site.applicant, key(1), &opened, &[3; 32]),
+    ];
+    for (place, words) in all.iter().enumerate() {
+        assert_ne!(*words, base, "change {place}");
+    }
+}
+
+#[test]
+fn an_invitation_binds_the_keys_that_come_first_and_the_same_may_ask_again() {
+    let office = Office::open();
+    let (invite, site) = (office.invite("st-anna"), Applying::new("st-anna"));
+    let first = office.request(&invite, &site).unwrap();
+    assert_eq!(office.request(&invite, &Applying::new("st-anna")), Err(JoinReject::InviteUsed));
+    assert_eq!(office.request(&invite, &site), Ok(first), "a site that was interrupted hears the same nonce");
+}
+
+#[test]
+fn unknown_expired_and_foreign_invitations_are_refused() {
+    let mut office = Office::open();
+    let (invite, site) = (office.invite("st-anna"), Applying::new("st-anna"));
+    assert_eq!(office.request(&invite, &Applying::new("st-olaf")), Err(JoinReject::NameDiffers));
+    let unknown = Invite { token: Token::new([5; 16]), ..invite.clone() };
+    assert_eq!(office.request(&unknown, &site), Err(JoinReject::UnknownInvite));
+    assert_eq!(office.asks_again(&unknown), Err(JoinReject::OutOfTurn));
+    assert_eq!(office.reveal(&unknown, site.nonce), Err(JoinReject::OutOfTurn));
+    let late = office.invite("st-late");
+    let (early, in_time) = (office.invite("st-early"), Applying::new("st-early"));
+    let opened = office.request(&early, &in_time).unwrap();
+    office.now += HOUR;
+    assert_eq!(office.request(&late, &Applying::new("st-late")), Err(JoinReject::InviteExpired));
+    assert_eq!(office.request(&early, &in_time), Ok(opened), "it came in time, the words may be compared later");
+}
+
+#[test]
+fn keys_that_the_sender_does_not_hold_are_refused() {
+    let office = Office::open();
+    let (invite, site, other) = (office.invite("st-anna"), Applying::new("st-anna"), Applying::new("st-anna"));
+    let request = || JoinRequest { token: invite.token.clone(), applicant: site.applicant.clone() };
+    for signed in [request().sign(&other.tls, &site.signing), request().sign(&site.tls, &other.signing)] {
+        assert_eq!(office.ask(&JoinCall::Request(Box::new(signed.unwrap()))), Err(JoinReject::BadProof));
+    }
+    // A signature of one request proves nothing for another.
+    let mut changed = request().sign(&site.tls, &site.signing).unwrap();
+    changed.request.applicant.sealing = other.applicant.sealing.clone();
+    assert_eq!(office.ask(&JoinCall::Request(Box::new(changed))), Err(JoinReject::BadProof));
+    office.request(&invite, &site).unwrap();
+    assert_eq!(office.reveal(&invite, [0; 32]), Err(JoinReject::BadProof));
+}
+
+#[test]
+fn a_name_belongs_to_one_site_for_ever() {
+    let office = Office::open();
+    let (invite, second) = (office.invite("st-anna"), office.invite("st-anna"));
+    let (site, rival) = (Applying::new("st-anna"), Applying::new("st-anna"));
+    let (heard, other) = (office.words(&invite, &site), office.words(&second, &rival));
+    office.approve("st-anna", heard).unwrap();
+    assert!(matches!(office.approve("st-anna", other), Err(MembersError::NameTaken { .. })));
+    assert_eq!(office.asks_again(&second), Err(JoinReject::NameTaken));
+    let address: HostPort = "consilium.example:443".parse().unwrap();
+    let again = || office.members.invite(&name("st-anna"), (address.clone(), &office.host), HOUR, office.now);
+    assert!(matches!(again(), Err(MembersError::NameTaken { .. })));
+    office.members.revoke(&name("st-anna"), office.now).unwrap();
+    assert!(matches!(again(), Err(MembersError::NameTaken { .. })));
+}
+
+#[test]
+fn the_words_tell_two_applicants_of_one_name_apart() {
+    let office = Office::open();
+    let (invite, second) = (office.invite("st-anna"), office.invite("st-anna"));
+    let (site, rival) = (Applying::new("st-anna"), Applying::new("st-anna"));
+    let _ = office.words(&invite, &site);
+    let heard = office.words(&second, &rival);
+    office.approve("st-anna", heard).unwrap();
+    assert!(office.is_member("st-anna", &rival) && !office.is_member("st-anna", &site));
+}
+
+#[test]
+fn a_revoked_site_is_no_member() {
+    let office = Office::open();
+    let (invite, site) = office.member("st-anna");
+    let (_, stays) = office.member("st-olaf");
+    assert!(matches!(office.members.revoke(&name("st-else"), office.now), Err(MembersError::NoMember { .. })));
+    office.members.revoke(&name("st-anna"), office.now).unwrap();
+    assert!(!office.is_member("st-anna", &site) && office.is_member("st-olaf", &stays));
+    assert_eq!(office.asks_again(&invite), Err(JoinReject::Revoked));
+    assert_eq!(office.members.sites().unwrap().sites, [Site::from(stays.applicant)]);
+}
+
+#[test]
+fn standings_tell_how_far_each_site_has_come() {
+    let office = Office::open();
+    let expires_s = seconds(office.now) + 3_600;
+    office.invite("a-invited");
+    let (asked, asking) = (office.invite("b-asked"), Applying::new("b-asked"));
+    office.words(&asked, &asking);
+    let (half, halfway) = (office.invite("c-halfway"), Applying::new("c-halfway"));
+    office.request(&half, &halfway).unwrap();
+    office.member("d-member");
+    office.member("e-revoked");
+    office.members.revoke(&name("e-revoked"), office.now).unwrap();
+    let found: Vec<(String, Standing)> =
+        office.members.standings().unwrap().into_iter().map(|(name, it)| (name.to_string(), it)).collect();
+    let organisation = |site: &str| format!("Clinic {site}");
+    let expected = [
+        ("a-invited", Standing::Invited { expires_s }),
+        ("b-asked", Standing::Asked { organisation: organisation("b-asked") }),
+        ("c-halfway", Standing::Invited { expires_s }),
+        (
+            "d-member",
+            Standing::Member { organisation: organisation("d-member"), until_s: seconds(office.now) + 30 * 24 * 3_600 },
+        ),
+        ("e-revoked", Standing::Revoked { since_s: seconds(office.now) }),
+    ];
+    assert_eq!(found, expected.map(|(name, standing)| (name.to_owned(), standing)));
+}
+
+#[test]
+fn sixty_four_sites_are_the_most_and_a_revoked_one_makes_room() {
+    let office = Office::open();
+    for number in 1..=PARTIES_MAX {
+        office.member(&format!("site-{number}"));
+    }
+    let address: HostPort = "consilium.example:443".parse().unwrap();
+    let one_more = || office.members.invite(&name("late"), (address.clone(), &office.host), HOUR, office.now);
+    assert!(matches!(one_more(), Err(MembersError::Full)));
+    office.members.revoke(&name("site-7"), office.now).unwrap();
+    let invite = one_more().unwrap();
+    let other = office.invite("later");
+    let (site, last) = (Applying::new("late"), Applying::new("later"));
+    let (heard, too_late) = (office.words(&invite, &site), office.words(&other, &last));
+    office.approve("late", heard).unwrap();
+    assert!(matches!(office.approve("later", too_late), Err(MembersError::Full)));
+}
+
+#[test]
+fn a_damaged_entry_is_named() {
+    let office = Office::open();
+    office.members.journal.put(MEMBER, b"st-anna", &[1, 2, 3]).unwrap();
+    let error = office.members.sites().unwrap_err().to_string();
+    assert!(error.starts_with("member entry st-anna of the members' book is damaged"), "{error}");
+    assert!(office.members.is_member(&name("st-anna"), KeyFingerprint::from_bytes([0; 32])).is_err());
+}
