@@ -12,7 +12,10 @@ use crate::{
     exit,
     global::Global,
     output::{self, Done},
-    verbs::{self, audit::AuditArgs, demo::DemoArgs, plan::PlanArgs, query::QueryArgs, run::RunArgs, serve::ServeArgs},
+    verbs::{
+        self, audit::AuditArgs, coordinator::CoordinatorArgs, demo::DemoArgs, hospital::HospitalArgs, plan::PlanArgs,
+        query::QueryArgs, run::RunArgs, serve::ServeArgs,
+    },
 };
 
 /// Encrypted federated training for hospitals.
@@ -45,6 +48,10 @@ pub enum Verb {
     Query(QueryArgs),
     /// Check what a coordinator did, from its folder and without a secret.
     Audit(AuditArgs),
+    /// Set up a consortium's coordinator and admit sites to it.
+    Coordinator(CoordinatorArgs),
+    /// Join a consortium as a hospital.
+    Hospital(HospitalArgs),
     /// Check an experiment and say what it would cost; nothing runs.
     Plan(PlanArgs),
     /// Time the cryptography on this machine, operation by operation.
@@ -59,6 +66,8 @@ impl Verb {
             Self::Serve(_) => "serve",
             Self::Query(_) => "query",
             Self::Audit(_) => "audit",
+            Self::Coordinator(arguments) => arguments.name(),
+            Self::Hospital(arguments) => arguments.name(),
             Self::Plan(_) => "plan",
             Self::Bench(arguments) => arguments.what.name(),
         }
@@ -103,6 +112,8 @@ fn dispatch(cli: &Cli) -> Result<Done, Error> {
         Verb::Serve(arguments) => verbs::serve::run(arguments, &cli.global),
         Verb::Query(arguments) => verbs::query::run(arguments),
         Verb::Audit(arguments) => verbs::audit::run(arguments),
+        Verb::Coordinator(arguments) => verbs::coordinator::run(arguments),
+        Verb::Hospital(arguments) => verbs::hospital::run(arguments),
         Verb::Plan(arguments) => verbs::plan::run(arguments),
         Verb::Bench(arguments) => verbs::bench::run(arguments, &cli.global),
     }
@@ -134,11 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn every_audit_shows_an_example() {
-        for verb in Cli::command().find_subcommand_mut("audit").expect("a verb").get_subcommands_mut() {
-            let name = verb.get_name().to_owned();
-            let help = verb.render_long_help().to_string();
-            assert!(help.contains("Example") && help.contains(&format!("consilium audit {name}")), "{name}: {help}");
+    fn every_action_of_a_verb_shows_an_example() {
+        for group in ["audit", "coordinator", "hospital"] {
+            for verb in Cli::command().find_subcommand_mut(group).expect("a verb").get_subcommands_mut() {
+                let name = verb.get_name().to_owned();
+                let (help, example) = (verb.render_long_help().to_string(), format!("consilium {group} {name}"));
+                assert!(help.contains("Example") && help.contains(&example), "{name}: {help}");
+            }
         }
     }
 

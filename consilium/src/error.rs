@@ -3,15 +3,17 @@
 use std::borrow::Cow;
 
 use bench::BenchError;
-use coordinator::{audit::AuditError, compute::ComputeError};
+use client::enrolment::EnrolmentError;
+use coordinator::{audit::AuditError, compute::ComputeError, members::MembersError};
 use experiment::ExperimentError;
+use protocol::enrolment::WordsError;
 use remedy::{Exit, Explained};
 use report::ReportError;
 use simulation::FederationError;
 use simulation::dropout::DropOutError;
 use simulation::run_folder::RunFolderError;
 
-use crate::{log::LogError, threads::ThreadsError};
+use crate::{log::LogError, threads::ThreadsError, verbs::coordinator::OfficeError};
 
 /// Why an invocation failed. What comes from another room explains itself; see [`Explained`].
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +76,30 @@ pub enum Error {
     /// A measurement.
     #[error(transparent)]
     Bench(#[from] BenchError),
+    /// The coordinator's folder.
+    #[error(transparent)]
+    Office(#[from] OfficeError),
+    /// The book of members.
+    #[error(transparent)]
+    Members(#[from] MembersError),
+    /// Joining a consortium.
+    #[error(transparent)]
+    Enrolment(#[from] EnrolmentError),
+    /// Words that were typed.
+    #[error(transparent)]
+    Words(#[from] WordsError),
+    /// What was asked back was not confirmed.
+    #[error("{what} was not confirmed; nothing has changed")]
+    NotConfirmed {
+        /// What would have been done.
+        what: String,
+    },
+    /// Standard input is closed.
+    #[error("cannot read standard input: {0}")]
+    Input(std::io::Error),
+    /// The system refuses threads.
+    #[error("cannot start: {0}")]
+    Start(std::io::Error),
     /// Standard output is closed or full.
     #[error("cannot write the result: {0}")]
     Output(std::io::Error),
@@ -93,10 +119,17 @@ impl Error {
             Self::Federation(error) => Some(error),
             Self::Report(error) => Some(error),
             Self::Bench(error) => Some(error),
+            Self::Office(error) => Some(error),
+            Self::Members(error) => Some(error),
+            Self::Enrolment(error) => Some(error),
             Self::NoData { .. }
             | Self::NoHospital { .. }
             | Self::Picture(_)
             | Self::NoTranscript { .. }
+            | Self::Words(_)
+            | Self::NotConfirmed { .. }
+            | Self::Input(_)
+            | Self::Start(_)
             | Self::Output(_) => None,
         }
     }
@@ -109,6 +142,10 @@ impl Explained for Error {
             Self::NoHospital { .. } => "no_hospital",
             Self::Picture(_) => "picture",
             Self::NoTranscript { .. } => "no_transcript",
+            Self::Words(_) => "words",
+            Self::NotConfirmed { .. } => "not_confirmed",
+            Self::Input(_) => "input",
+            Self::Start(_) => "start",
             Self::Output(_) => "output",
             other => other.elsewhere().map_or("failed", Explained::code),
         }
@@ -129,6 +166,10 @@ impl Explained for Error {
             Self::NoHospital { hospitals, .. } => format!("choose a number from 1 to {hospitals}").into(),
             Self::Picture(_) => "name PNG or JPEG files; a damaged or foreign one has to be saved anew".into(),
             Self::NoTranscript { .. } => "name the folder coordinator/epoch-N of the run, or a copy of it".into(),
+            Self::Words(_) => "have them read aloud again, one by one".into(),
+            Self::NotConfirmed { .. } => "type what is asked for, or add --yes".into(),
+            Self::Input(_) => "run it where somebody can type".into(),
+            Self::Start(_) => "free memory, or raise the limits of this user".into(),
             Self::Output(_) => "check where the output goes".into(),
             other => other.elsewhere().map(Explained::remedy).unwrap_or_default(),
         }
@@ -136,9 +177,12 @@ impl Explained for Error {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::NoData { .. } | Self::NoHospital { .. } | Self::Picture(_) | Self::NoTranscript { .. } => {
-                Exit::BadInput
-            }
+            Self::NoData { .. }
+            | Self::NoHospital { .. }
+            | Self::Picture(_)
+            | Self::NoTranscript { .. }
+            | Self::Words(_)
+            | Self::NotConfirmed { .. } => Exit::BadInput,
             Self::Output(source) => Exit::of_io(source),
             other => other.elsewhere().map_or(Exit::Failed, Explained::exit),
         }

@@ -10,5 +10,6 @@ pub mod global;
 pub mod live;
 pub mod log;
 pub mod output;
+pub mod signals;
 pub mod threads;
 pub mod verbs;

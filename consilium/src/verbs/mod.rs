@@ -2,7 +2,9 @@
 
 pub mod audit;
 pub mod bench;
+pub mod coordinator;
 pub mod demo;
+pub mod hospital;
 pub mod plan;
 pub mod query;
 pub mod run;

@@ -10,7 +10,7 @@ use simulation::computing::compute_report;
 use simulation::event::EventSender;
 use simulation::run_folder;
 
-use crate::{error::Error, exit::Exit, global::Global, live, live::Shown, output::Done, threads};
+use crate::{error::Error, exit::Exit, global::Global, live, live::Shown, output::Done, signals, threads};
 
 /// Flags of `serve`.
 #[derive(Debug, Args)]
@@ -78,26 +78,9 @@ fn common(choices: &[DeviceChoice]) -> DeviceChoice {
     wants(DeviceChoice::Gpu).or_else(|| wants(DeviceChoice::Auto)).unwrap_or(DeviceChoice::Cpu)
 }
 
-/// Resolves at the first Ctrl-C or SIGTERM.
+/// Resolves when the service is to end, and says so.
 async fn signalled(events: EventSender) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            // Without a handler the signal ends the process, as it does by default.
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => {
-            if interrupted.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-        () = terminated => {}
-    }
+    signals::stop().await;
     events.note("stopping: answers under way are not finished, their askers are told to ask again");
 }
 

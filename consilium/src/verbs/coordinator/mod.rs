@@ -1,0 +1,248 @@
+//! `consilium coordinator`: the operator's side of a consortium.
+
+mod office;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use clap::{Args, Subcommand};
+use coordinator::members::Standing;
+use coordinator::welcome::Welcome;
+use protocol::enrolment::{HostPort, Words};
+use protocol::net::{Limits, PeerName, Server};
+use serde_json::json;
+
+use crate::{error::Error, exit::Exit, output::Done, signals};
+use office::{Office, Settings};
+
+pub use office::OfficeError;
+
+/// Flags of `coordinator`.
+#[derive(Debug, Args)]
+#[command(after_help = include_str!("../../help/coordinator.txt"))]
+pub struct CoordinatorArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub what: What,
+    /// The coordinator's folder: settings, keys, members.
+    #[arg(long, global = true, value_name = "DIR", default_value = "coordinator")]
+    pub folder: PathBuf,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum What {
+    /// Set a coordinator up: its authority, its keys, its settings.
+    #[command(after_help = include_str!("../../help/coordinator-init.txt"))]
+    Init {
+        /// Where sites will dial it.
+        #[arg(long, value_name = "HOST:PORT")]
+        address: HostPort,
+        /// Where it listens; all interfaces with the port of --address if absent.
+        #[arg(long, value_name = "IP:PORT")]
+        listen: Option<SocketAddr>,
+    },
+    /// Answer sites until stopped.
+    #[command(after_help = include_str!("../../help/coordinator-serve.txt"))]
+    Serve,
+    /// Make an invitation for one site: one line, to be passed on like a password.
+    #[command(after_help = include_str!("../../help/coordinator-invite.txt"))]
+    Invite {
+        /// The site's name: a-z, 0-9 and hyphens, at most 40.
+        name: PeerName,
+        /// How long it can be used.
+        #[arg(long, value_name = "DURATION", default_value = "48h", value_parser = duration)]
+        valid: Duration,
+    },
+    /// Let a site in after hearing its six words by telephone.
+    #[command(after_help = include_str!("../../help/coordinator-approve.txt"))]
+    Approve {
+        /// The site's name.
+        name: PeerName,
+        /// The words as they were heard from the site; asked for if absent.
+        #[arg(long, value_name = "SIX WORDS")]
+        words: Option<Words>,
+    },
+    /// List sites and how far each has come.
+    #[command(after_help = include_str!("../../help/coordinator-sites.txt"))]
+    Sites,
+    /// Put a site out for ever; its next call is refused.
+    #[command(after_help = include_str!("../../help/coordinator-revoke.txt"))]
+    Revoke {
+        /// The site's name.
+        name: PeerName,
+        /// Do not ask back.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+impl CoordinatorArgs {
+    /// The verb for programs.
+    pub fn name(&self) -> &'static str {
+        match self.what {
+            What::Init { .. } => "coordinator init",
+            What::Serve => "coordinator serve",
+            What::Invite { .. } => "coordinator invite",
+            What::Approve { .. } => "coordinator approve",
+            What::Sites => "coordinator sites",
+            What::Revoke { .. } => "coordinator revoke",
+        }
+    }
+}
+
+/// Does it.
+///
+/// # Errors
+/// A folder that is none, a name that is taken, words that differ; nothing is changed then.
+pub fn run(arguments: &CoordinatorArgs) -> Result<Done, Error> {
+    let folder = &arguments.folder;
+    match &arguments.what {
+        What::Init { address, listen } => {
+            let listen = listen.unwrap_or_else(|| SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, address.port())));
+            Office::create(folder, &Settings { address: address.to_string(), listen })?;
+            let office = Office::open(folder)?;
+            let authority = office.host.authority_key.to_string();
+            Ok(Done {
+                text: format!(
+                    "{}: a coordinator for sites that dial {address}, listening on {listen}\nauthority {authority}\n\
+                     next: `consilium coordinator serve`, and `consilium coordinator invite NAME` for each site",
+                    folder.display()
+                ),
+                data: json!({
+                    "folder": folder, "address": address.to_string(), "listen": listen, "authority": authority,
+                }),
+                exit: Exit::Done,
+            })
+        }
+        What::Serve => serve(Office::open(folder)?),
+        What::Invite { name, valid } => invite(&Office::open(folder)?, name, *valid),
+        What::Approve { name, words } => approve(&Office::open(folder)?, name, *words),
+        What::Sites => sites(&Office::open(folder)?),
+        What::Revoke { name, yes } => revoke(&Office::open(folder)?, name, *yes),
+    }
+}
+
+fn serve(office: Office) -> Result<Done, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Start)?;
+    runtime.block_on(async {
+        let (identity, authority) = office.identity()?;
+        let (limits, authority) = (Limits::default(), authority.clone());
+        let listen = office.listen;
+        let welcome = Arc::new(Welcome { members: Arc::new(office.members), host: office.host });
+        let server = Server::bind_open(listen, &identity, &authority, limits, Arc::clone(&welcome) as _)
+            .map_err(OfficeError::Net)?;
+        let listening = server.local_addr();
+        say(&format!("listening on {listening} for {}; Ctrl-C or SIGTERM stops", office.address));
+        server.run(welcome, signals::stop()).await;
+        let data = json!({"listened": listening, "address": office.address.to_string()});
+        Ok(Done { text: "stopped".to_owned(), data, exit: Exit::Done })
+    })
+}
+
+fn invite(office: &Office, name: &PeerName, valid: Duration) -> Result<Done, Error> {
+    let to = (office.address.clone(), &office.host);
+    let invite = office.members.invite(name, to, valid, SystemTime::now())?;
+    let line = invite.to_line();
+    let until = date(invite.expires_s);
+    say(&format!("for {name} alone, until {until}; whoever has the line first can use it, once"));
+    Ok(Done { data: json!({"name": name.as_str(), "invite": line, "expires": until}), text: line, exit: Exit::Done })
+}
+
+fn approve(office: &Office, name: &PeerName, words: Option<Words>) -> Result<Done, Error> {
+    let heard = match words {
+        Some(words) => words,
+        None => ask(&format!("the six words that {name} reads aloud: "))?.parse().map_err(Error::Words)?,
+    };
+    let authority = office.authority()?;
+    let until_s = office.members.approve(name, heard, (&authority, &office.host), SystemTime::now())?;
+    let members = office.members.sites()?.sites.len();
+    let until = date(until_s);
+    Ok(Done {
+        text: format!("{name} is a member, its certificate is valid until {until}; {members} in all"),
+        data: json!({"name": name.as_str(), "certificate_until": until, "members": members}),
+        exit: Exit::Done,
+    })
+}
+
+fn sites(office: &Office) -> Result<Done, Error> {
+    let (mut lines, mut rows) = (Vec::new(), Vec::new());
+    let now_s = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    for (name, standing) in office.members.standings()? {
+        let (word, text, organisation) = match standing {
+            Standing::Invited { expires_s } if expires_s <= now_s => {
+                ("invitation-expired", format!("its invitation expired {}", date(expires_s)), None)
+            }
+            Standing::Invited { expires_s } => ("invited", format!("invited until {}", date(expires_s)), None),
+            Standing::Asked { organisation } => {
+                let text =
+                    format!("has asked as {organisation:?}: telephone, then `consilium coordinator approve {name}`");
+                ("asked", text, Some(organisation))
+            }
+            Standing::Member { organisation, until_s } => {
+                ("member", format!("member, {organisation}, certificate until {}", date(until_s)), Some(organisation))
+            }
+            Standing::Revoked { since_s } => ("revoked", format!("revoked {}", date(since_s)), None),
+        };
+        lines.push(format!("{:<20} {text}", name.as_str()));
+        rows.push(json!({"name": name.as_str(), "standing": word, "organisation": organisation}));
+    }
+    let found = office.members.sites()?;
+    lines.push(format!("{} members, digest {}", found.sites.len(), found.digest()));
+    let digest = found.digest().to_string();
+    Ok(Done { text: lines.join("\n"), data: json!({"sites": rows, "digest": digest}), exit: Exit::Done })
+}
+
+fn revoke(office: &Office, name: &PeerName, yes: bool) -> Result<Done, Error> {
+    if !yes && ask(&format!("puts {name} out for ever, its name included; type the name to do it: "))? != name.as_str()
+    {
+        return Err(Error::NotConfirmed { what: format!("revoking {name}") });
+    }
+    office.members.revoke(name, SystemTime::now())?;
+    let members = office.members.sites()?.sites.len();
+    Ok(Done {
+        text: format!("{name} is no member any more; {members} are left"),
+        data: json!({"name": name.as_str(), "members": members}),
+        exit: Exit::Done,
+    })
+}
+
+/// Words for people beside the result, which goes to standard output.
+pub(super) fn say(text: &str) {
+    // Nobody may be reading them.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// One line from standard input.
+fn ask(question: &str) -> Result<String, Error> {
+    let _ = write!(std::io::stderr().lock(), "{question}").and_then(|()| std::io::stderr().lock().flush());
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(Error::Input)?;
+    Ok(line.trim().to_owned())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    experiment::parse_duration(text)
+        .ok_or_else(|| format!("{text:?} is no duration such as \"90s\", \"10m\" or \"2h\""))
+}
+
+/// A time for people, in UTC.
+pub(super) fn date(seconds: u64) -> String {
+    let stamp = i64::try_from(seconds).ok().and_then(|it| time::OffsetDateTime::from_unix_timestamp(it).ok());
+    stamp.map_or_else(
+        || format!("{seconds} s since 1970"),
+        |at| {
+            format!(
+                "{:04}-{:02}-{:02} {:02}:{:02} UTC",
+                at.year(),
+                u8::from(at.month()),
+                at.day(),
+                at.hour(),
+                at.minute()
+            )
+        },
+    )
+}

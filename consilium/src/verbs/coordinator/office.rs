@@ -1,0 +1,190 @@
+//! The coordinator's folder: its settings, its keys and the book of members.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use client::vault::{KeysError, Vault, VaultError};
+use coordinator::members::{Host, Members};
+use protocol::enrolment::{COORDINATOR, HostPort};
+use protocol::net::{Authority, AuthorityCertificate, CredentialError, Identity, NetError, PeerName, Usage};
+use protocol::store::{FileFault, write_beside};
+use remedy::{Exit, Explained};
+use serde::{Deserialize, Serialize};
+
+const SETTINGS: &str = "coordinator.toml";
+const AUTHORITY: &str = "authority.pem";
+const BOOK: &str = "members.sqlite";
+
+/// What an operator may change.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settings {
+    /// Where sites dial: host and port, as invitations name them.
+    pub(super) address: String,
+    /// Where this machine listens.
+    pub(super) listen: SocketAddr,
+}
+
+/// An opened folder.
+pub(super) struct Office {
+    pub(super) address: HostPort,
+    pub(super) listen: SocketAddr,
+    pub(super) host: Host,
+    pub(super) members: Members,
+    vault: Vault,
+    certificate: AuthorityCertificate,
+}
+
+/// Why a coordinator's folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OfficeError {
+    /// A coordinator is there already.
+    #[error("{}: a coordinator was set up here already", folder.display())]
+    Exists {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// None is there.
+    #[error("{}: no coordinator was set up here", folder.display())]
+    Missing {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A file of it.
+    #[error("{}: {found}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        found: String,
+    },
+    /// Not written.
+    #[error(transparent)]
+    File(#[from] FileFault),
+    /// The vault.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The keys in it.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The authority.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// The socket.
+    #[error(transparent)]
+    Net(#[from] NetError),
+}
+
+impl Explained for OfficeError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Exists { .. } => "coordinator_exists",
+            Self::Missing { .. } => "no_coordinator",
+            _ => "coordinator_folder",
+        }
+    }
+
+    fn place(&self) -> Option<String> {
+        match self {
+            Self::Exists { folder } | Self::Missing { folder } => Some(folder.display().to_string()),
+            Self::Damaged { path, .. } => Some(path.display().to_string()),
+            _ => None,
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Exists { .. } => "choose another --folder; this one keeps its authority and its members",
+            Self::Missing { .. } => "name its folder with --folder, or set one up with `consilium coordinator init`",
+            Self::Damaged { .. } => "correct it, or restore the coordinator's folder from its backup",
+            Self::Net(_) => "set `listen` in coordinator.toml to a free address of this machine",
+            Self::File(_) => "make space or correct the permissions of the folder, then try again",
+            _ => "restore the coordinator's folder from its backup",
+        })
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Exists { .. } | Self::Missing { .. } | Self::Damaged { .. } => Exit::BadInput,
+            Self::Net(_) => Exit::Connection,
+            Self::File(fault) => Exit::of_io(&fault.source),
+            Self::Vault(error) | Self::Keys(KeysError::Vault(error)) if error.no_space_left() => Exit::StorageFull,
+            Self::Vault(_) | Self::Keys(_) => Exit::Refused,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+impl Office {
+    /// Sets a coordinator up: an authority, its keys, its settings.
+    ///
+    /// # Errors
+    /// [`OfficeError::Exists`] where one is there; then nothing changes.
+    pub(super) fn create(folder: &Path, settings: &Settings) -> Result<(), OfficeError> {
+        if folder.join(SETTINGS).exists() || folder.join("vault").exists() {
+            return Err(OfficeError::Exists { folder: folder.to_path_buf() });
+        }
+        let vault = Vault::open_beside(folder)?;
+        let authority = Authority::create(SystemTime::now())?;
+        vault.put("authority-key", authority.key_pem().as_bytes())?;
+        vault.tls_key()?;
+        vault.signing_key()?;
+        write_beside(&folder.join(AUTHORITY), authority.certificate().to_pem().as_bytes())?;
+        let path = folder.join(SETTINGS);
+        let text = toml::to_string(settings)
+            .map_err(|error| OfficeError::Damaged { path: path.clone(), found: error.to_string() })?;
+        // The last file: with it the coordinator is set up.
+        Ok(write_beside(&path, text.as_bytes())?)
+    }
+
+    /// Opens the folder.
+    ///
+    /// # Errors
+    /// [`OfficeError`], or an error of the book.
+    pub(super) fn open(folder: &Path) -> Result<Self, crate::error::Error> {
+        let path = folder.join(SETTINGS);
+        if !path.exists() {
+            return Err(OfficeError::Missing { folder: folder.to_path_buf() }.into());
+        }
+        let damaged = |path: &Path, found: String| OfficeError::Damaged { path: path.to_path_buf(), found };
+        let settings: Settings = toml::from_str(&read(&path)?).map_err(|error| damaged(&path, error.to_string()))?;
+        let address = settings.address.parse().map_err(|error| damaged(&path, format!("address: {error}")))?;
+        let certificate =
+            AuthorityCertificate::from_pem(&read(&folder.join(AUTHORITY))?).map_err(OfficeError::Credential)?;
+        let vault = Vault::reopen_beside(folder).map_err(OfficeError::Vault)?;
+        let host = Host {
+            authority: certificate.to_pem(),
+            authority_key: certificate.key_fingerprint(),
+            coordinator: vault.signing_key().map_err(OfficeError::Keys)?.verifying_key(),
+        };
+        let members = Members::open(&folder.join(BOOK))?;
+        Ok(Self { address, listen: settings.listen, host, members, vault, certificate })
+    }
+
+    /// The authority, to admit a site with.
+    ///
+    /// # Errors
+    /// [`OfficeError`].
+    pub(super) fn authority(&self) -> Result<Authority, OfficeError> {
+        Ok(Authority::from_pem(&self.certificate.to_pem(), &self.vault.text("authority-key")?)?)
+    }
+
+    /// The coordinator's own certificate, for 30 days from now, with the authority's beside it, and that one.
+    ///
+    /// # Errors
+    /// [`OfficeError`].
+    pub(super) fn identity(&self) -> Result<(Identity, &AuthorityCertificate), OfficeError> {
+        let (authority, tls) = (self.authority()?, self.vault.tls_key()?);
+        let name = PeerName::new(COORDINATOR).map_err(CredentialError::from)?;
+        let own = authority.certify(&tls.public_key(), &name, &[], Usage::Server, SystemTime::now())?;
+        Ok((Identity::new(&format!("{own}{}", self.certificate.to_pem()), &tls)?, &self.certificate))
+    }
+}
+
+fn read(path: &Path) -> Result<String, OfficeError> {
+    let damaged = |error: std::io::Error| OfficeError::Damaged { path: path.to_path_buf(), found: error.to_string() };
+    std::fs::read_to_string(path).map_err(damaged)
+}
