@@ -213,3 +213,50 @@ impl Wire for Roster {
             .map_err(|_| DecodeError::Value { what: "roster (members)", value: count })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealed::OpeningKey;
+    use crate::signature::SigningKey;
+
+    fn members() -> Vec<Member> {
+        let member = |number| Member {
+            party: PartyId::new(number).unwrap(),
+            name: format!("hospital-{number}"),
+            verifying: SigningKey::generate().unwrap().verifying_key(),
+            sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
+            tls_key: Digest([number as u8; 32]),
+        };
+        (1..=3).map(member).collect()
+    }
+
+    fn roster(members: Vec<Member>) -> Result<Roster, RosterError> {
+        let coordinator = SigningKey::generate().unwrap().verifying_key();
+        Roster::new(Epoch(1), 2, Digest::default(), coordinator, members)
+    }
+
+    #[test]
+    fn names_and_keys_are_each_members_own() {
+        assert!(roster(members()).is_ok());
+        let shared: [&dyn Fn(&mut [Member]); 4] = [
+            &|all| all[2].name = all[0].name.clone(),
+            &|all| all[2].verifying = all[0].verifying,
+            &|all| all[2].sealing = all[0].sealing.clone(),
+            &|all| all[2].tls_key = all[0].tls_key,
+        ];
+        for (place, share) in shared.iter().enumerate() {
+            let mut all = members();
+            share(&mut all);
+            assert_eq!(roster(all), Err(RosterError::Repeated { party: PartyId::new(3).unwrap() }), "change {place}");
+        }
+    }
+
+    #[test]
+    fn a_member_is_known_by_name_and_key_together() {
+        let roster = roster(members()).unwrap();
+        let found = |name: &str, key: u8| roster.member_by_tls(name, Digest([key; 32])).map(|it| it.party.number());
+        assert_eq!(found("hospital-2", 2), Some(2));
+        assert_eq!((found("hospital-2", 3), found("hospital-3", 2), found("hospital-2", 9)), (None, None, None));
+    }
+}

@@ -5,6 +5,8 @@
 
 mod error;
 mod membership;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::path::{Path, PathBuf};

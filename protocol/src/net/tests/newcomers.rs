@@ -1,5 +1,8 @@
 //! Sites without a certificate, on a server that hears them and on one that does not.
 
+use rustls::quic::{ClientConnection, ServerConnection, Version};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+
 use super::*;
 
 const BYE: u16 = 9;
@@ -165,4 +168,35 @@ async fn a_newcomer_that_stays_is_shown_out() {
     let newcomer = open.knock().await.unwrap();
     let ended = soon(newcomer.call(Frame::new(BYE, "", Bytes::new()))).await;
     assert!(matches!(ended, Err(NetError::Closed { reason: CloseReason::Done, .. })), "{ended:?}");
+}
+
+/// The certificate of a coordinator, shown by somebody without its key.
+#[test]
+fn a_certificate_without_its_key_proves_nothing() {
+    let authority = Authority::create(SystemTime::now()).unwrap();
+    let (real, other) = (TlsKey::generate().unwrap(), issue(&authority, "coordinator", Usage::Server));
+    let now = SystemTime::now();
+    let own = authority.certify(&real.public_key(), &name("coordinator"), &[], Usage::Server, now).unwrap();
+    let genuine = Identity::new(&format!("{own}{}", authority.certificate().to_pem()), &real).unwrap();
+    let signing = |key: Arc<dyn rustls::sign::SigningKey>| {
+        let shown = CertifiedKey::new(genuine.certified().cert.clone(), key);
+        let mut server = tls::server_tls(&genuine, authority.certificate(), true).unwrap();
+        server.cert_resolver = Arc::new(SingleCertAndKey::from(shown));
+        let client = Arc::new(tls::newcomer_tls(authority.certificate().key_fingerprint()).unwrap());
+        let subject = rustls::pki_types::ServerName::try_from("coordinator.consilium.invalid").unwrap();
+        let mut client = ClientConnection::new(client, Version::V1, subject, vec![]).unwrap();
+        let mut server = ServerConnection::new(Arc::new(server), Version::V1, vec![]).unwrap();
+        for _ in 0..10 {
+            let mut flight = Vec::new();
+            let _ = client.write_hs(&mut flight);
+            server.read_hs(&flight)?;
+            let mut flight = Vec::new();
+            let _ = server.write_hs(&mut flight);
+            client.read_hs(&flight)?;
+        }
+        Ok::<_, rustls::Error>(())
+    };
+    assert_eq!(signing(Arc::clone(&genuine.certified().key)), Ok(()));
+    let bad = rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature);
+    assert_eq!(signing(Arc::clone(&other.certified().key)), Err(bad));
 }
