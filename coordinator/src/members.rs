@@ -290,7 +290,12 @@ impl Members {
         let mut all = std::collections::BTreeMap::new();
         for row in self.journal.all(INVITED)? {
             let invited: Invited = read(INVITED, &row.key, &row.value)?;
-            all.insert(invited.name, Standing::Invited { expires_s: invited.expires_s });
+            // Of several invitations the one that lasts longest.
+            let expires_s = match all.get(&invited.name) {
+                Some(Standing::Invited { expires_s }) => invited.expires_s.max(*expires_s),
+                _ => invited.expires_s,
+            };
+            all.insert(invited.name, Standing::Invited { expires_s });
         }
         for row in self.journal.all(ASKED)? {
             let asked: Asked = read(ASKED, &row.key, &row.value)?;

@@ -77,6 +77,7 @@ async fn join(folder: &Path, invite: Invite, organisation: &str) -> Result<Done,
     let (words, opened) = joining.request().await?;
     say(&format!("{address} is the invitation's coordinator; this site's keys were made in {}", folder.display()));
     say(&format!("read aloud to the operator, by telephone:\n\n    {words}\n"));
+    say("ask whether they match: a false coordinator would let this site in without comparing");
     say("waiting for the operator; Ctrl-C ends the wait, the same command goes on with it");
     let mut told = false;
     let membership = loop {

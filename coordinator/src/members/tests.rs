@@ -259,7 +259,10 @@ fn a_revoked_site_is_no_member() {
 fn standings_tell_how_far_each_site_has_come() {
     let office = Office::open();
     let expires_s = seconds(office.now) + 3_600;
-    office.invite("a-invited");
+    for valid in [HOUR / 4, HOUR, HOUR / 2, HOUR / 3] {
+        let to = ("consilium.example:443".parse().unwrap(), &office.host);
+        office.members.invite(&name("a-invited"), to, valid, office.now).unwrap();
+    }
     let (asked, asking) = (office.invite("b-asked"), Applying::new("b-asked"));
     office.words(&asked, &asking);
     let (half, halfway) = (office.invite("c-halfway"), Applying::new("c-halfway"));

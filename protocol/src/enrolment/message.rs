@@ -71,10 +71,15 @@ fn read_names(reader: &mut Reader<'_>) -> Result<(PeerName, String), DecodeError
 }
 
 /// Whether a text can be shown as a site's organisation: 1..=64 bytes without control characters, which could rewrite
-/// the operator's terminal.
+/// the operator's terminal, and without invisible ones and those that turn the direction of writing, which could pass
+/// one name off as another.
 #[must_use]
 pub fn is_organisation(text: &str) -> bool {
-    !text.trim().is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control)
+    let hides = |character: char| {
+        character.is_control()
+            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    !text.trim().is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(hides)
 }
 
 /// An applicant with the token of its invitation.
@@ -323,4 +328,29 @@ join_rejects! {
     9 Storage "the coordinator cannot store anything now; try again later";
     /// The operator took it back.
     10 Revoked "the operator has revoked this site";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_organisation_is_text_that_shows_as_it_is() {
+        for good in ["St Anna", "Universit\u{e4}tsklinik", "\u{75c5}\u{9662}", &"x".repeat(64)] {
+            assert!(is_organisation(good), "{good:?}");
+        }
+        let hidden =
+            ["a\u{1b}[2J", "a\nb", "St\u{200b}Anna", "\u{202e}annA tS", "a\u{2028}b", "\u{2066}a", "\u{feff}a"];
+        for bad in hidden.into_iter().chain(["", "  ", &"x".repeat(65)]) {
+            assert!(!is_organisation(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn every_refusal_has_its_own_number() {
+        for reject in JoinReject::ALL {
+            assert_eq!(JoinReject::from_code(reject.code()), Some(*reject));
+        }
+        assert_eq!(JoinReject::from_code(0), None);
+    }
 }

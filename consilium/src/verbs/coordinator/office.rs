@@ -124,7 +124,8 @@ impl Office {
     /// # Errors
     /// [`OfficeError::Exists`] where one is there; then nothing changes.
     pub(super) fn create(folder: &Path, settings: &Settings) -> Result<(), OfficeError> {
-        if folder.join(SETTINGS).exists() || folder.join("vault").exists() {
+        // A vault alone is what an interrupted try leaves.
+        if folder.join(SETTINGS).exists() || folder.join(AUTHORITY).exists() {
             return Err(OfficeError::Exists { folder: folder.to_path_buf() });
         }
         let vault = Vault::open_beside(folder)?;
