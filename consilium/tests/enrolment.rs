@@ -123,7 +123,14 @@ impl Joining {
 
     fn kill(mut self) -> String {
         self.child.kill().and_then(|()| self.child.wait()).expect("killed");
-        self.words
+        std::mem::take(&mut self.words)
+    }
+}
+
+impl Drop for Joining {
+    /// A test that fails leaves nobody waiting.
+    fn drop(&mut self) {
+        let _ = self.child.kill().and_then(|()| self.child.wait());
     }
 }
 
