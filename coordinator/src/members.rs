@@ -12,17 +12,14 @@ use std::time::{Duration, SystemTime};
 
 use protocol::codec::{DecodeError, Reader, Wire, Writer};
 use protocol::enrolment::{
-    Admitted, Applicant, HostPort, Invite, JoinAnswer, JoinCall, JoinReject, JoinReveal, Opened, SignedJoinRequest,
-    Site, Sites, Token, Words, nonce_commitment, words,
+    Admitted, Applicant, CERTIFICATE_BYTES_MAX, HostPort, Invite, JoinAnswer, JoinCall, JoinReject, JoinReveal, Opened,
+    SignedJoinRequest, Site, Sites, Token, Words, nonce_commitment, seconds, words,
 };
 use protocol::ids::Digest;
 use protocol::limits::PARTIES_MAX;
-use protocol::net::{Authority, KeyFingerprint, PeerName, Usage};
+use protocol::net::{Authority, CERTIFICATE_LIFETIME, KeyFingerprint, PeerName, Usage};
 use protocol::signature::VerifyingKey;
 use protocol::store::{Journal, Once};
-
-/// How long a site's certificate is valid; the authority sees to it.
-const CERTIFIED: Duration = Duration::from_secs(30 * 24 * 3600);
 
 const INVITED: &str = "invited";
 const ASKED: &str = "asked";
@@ -144,29 +141,21 @@ impl Members {
         if invited.name != applicant.name {
             return Err(JoinReject::NameDiffers);
         }
-        let earlier: Option<Asked> = self.find(ASKED, &token.0).map_err(stored)?;
-        let opened = match earlier {
-            Some(earlier) if earlier.applicant == *applicant => earlier.opened,
-            Some(_) => return Err(JoinReject::InviteUsed),
-            None => {
-                if seconds(now) >= invited.expires_s {
-                    return Err(JoinReject::InviteExpired);
-                }
-                self.first_asked(token, applicant, host)?
-            }
+        let asked = match self.find(ASKED, &token.0).map_err(stored)? {
+            Some(earlier) => earlier,
+            None if seconds(now) >= invited.expires_s => return Err(JoinReject::InviteExpired),
+            None => self.first_asked(token, applicant, host).map_err(stored)?,
         };
-        Ok(JoinAnswer::Opened(opened))
+        if asked.applicant == *applicant { Ok(JoinAnswer::Opened(asked.opened)) } else { Err(JoinReject::InviteUsed) }
     }
 
-    /// Binds the invitation to the keys that came first.
-    fn first_asked(&self, token: Digest, applicant: &Applicant, host: &Host) -> Result<Opened, JoinReject> {
-        let opened = Opened { nonce: random().map_err(stored)?, coordinator: host.coordinator };
-        let asked = Asked { applicant: applicant.clone(), opened: opened.clone() };
-        match self.journal.insert_once(ASKED, &token.0, &asked.to_bytes()) {
-            Ok(Once::Inserted) => Ok(opened),
-            // Two at once: the site repeats, or somebody else was faster; the next call tells.
-            Ok(Once::Existing(_)) => Err(JoinReject::Storage),
-            Err(error) => Err(stored(error.into())),
+    /// Binds the invitation to the keys that came first, which of two at once are another's.
+    fn first_asked(&self, token: Digest, applicant: &Applicant, host: &Host) -> Result<Asked, MembersError> {
+        let opened = Opened { nonce: random()?, coordinator: host.coordinator };
+        let asked = Asked { applicant: applicant.clone(), opened };
+        match self.journal.insert_once(ASKED, &token.0, &asked.to_bytes())? {
+            Once::Inserted => Ok(asked),
+            Once::Existing(earlier) => read(ASKED, &token.0, &earlier),
         }
     }
 
@@ -177,7 +166,7 @@ impl Members {
             return Err(JoinReject::BadProof);
         }
         self.journal.insert_once(REVEALED, &token.0, &reveal.nonce).map_err(|error| stored(error.into()))?;
-        Ok(JoinAnswer::Waiting(0))
+        Ok(JoinAnswer::Waiting(()))
     }
 
     fn standing_of(&self, token: &Token, host: &Host) -> Result<JoinAnswer, JoinReject> {
@@ -187,7 +176,7 @@ impl Members {
         let member: Option<Member> = self.find(MEMBER, name).map_err(stored)?;
         let revoked = self.journal.get(REVOKED, name).map_err(|error| stored(error.into()))?;
         match member {
-            None => Ok(JoinAnswer::Waiting(0)),
+            None => Ok(JoinAnswer::Waiting(())),
             Some(member) if member.applicant != asked.applicant => Err(JoinReject::NameTaken),
             Some(_) if revoked.is_some() => Err(JoinReject::Revoked),
             Some(Member { certificate, until_s, .. }) => {
@@ -234,7 +223,7 @@ impl Members {
 
     fn admit(&self, applicant: Applicant, authority: &Authority, now: SystemTime) -> Result<u64, MembersError> {
         let certificate = authority.certify(&applicant.tls, &applicant.name, &[], Usage::Client, now)?;
-        let until_s = seconds(now + CERTIFIED);
+        let until_s = seconds(now + CERTIFICATE_LIFETIME);
         let name = applicant.name.clone();
         let member = Member { applicant, certificate, until_s };
         match self.journal.insert_once(MEMBER, name.as_str().as_bytes(), &member.to_bytes())? {
@@ -336,11 +325,6 @@ fn random() -> Result<[u8; 32], MembersError> {
     Ok(he_agg::Stream::from_os().map_err(|_| MembersError::Randomness)?.seed())
 }
 
-/// Since 1970; a clock before that counts as 1970.
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 impl Wire for Invited {
     const BYTES_MIN: usize = 4 + 8;
     fn encode(&self, writer: &mut Writer) {
@@ -374,7 +358,7 @@ impl Wire for Member {
     }
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let applicant = Applicant::decode(reader)?;
-        let certificate = reader.text("certificate", 4_096)?;
+        let certificate = reader.text("certificate", CERTIFICATE_BYTES_MAX)?;
         Ok(Self { applicant, certificate, until_s: reader.u64()? })
     }
 }

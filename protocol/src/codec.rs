@@ -276,6 +276,15 @@ macro_rules! wire_number {
 }
 wire_number!(u8 1, u16 2, u32 4, u64 8);
 
+/// Nothing, in an enum whose other variants hold something.
+impl Wire for () {
+    const BYTES_MIN: usize = 0;
+    fn encode(&self, _: &mut Writer) {}
+    fn decode(_: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(())
+    }
+}
+
 impl<const N: usize> Wire for [u8; N] {
     const BYTES_MIN: usize = N;
     fn encode(&self, writer: &mut Writer) {

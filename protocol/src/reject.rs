@@ -2,16 +2,16 @@
 
 use crate::codec::{DecodeError, Reader, Wire, Writer};
 
-macro_rules! rejects {
-    ($($(#[$doc:meta])* $code:literal $name:ident $text:literal;)*) => {
-        /// Why a peer refuses. The numbers are wire format: they are never reused.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+/// An enum of refusals with their numbers on the wire, which are never reused, and their texts.
+macro_rules! numbered_refusals {
+    ($(#[$about:meta])* $refusal:ident { $($(#[$doc:meta])* $code:literal $name:ident $text:literal;)* }) => {
+        $(#[$about])*
         #[non_exhaustive]
-        pub enum Reject {
+        pub enum $refusal {
             $($(#[$doc])* #[error($text)] $name,)*
         }
 
-        impl Reject {
+        impl $refusal {
             /// The number on the wire.
             #[must_use]
             pub fn code(self) -> u16 {
@@ -27,8 +27,12 @@ macro_rules! rejects {
         }
     };
 }
+pub(crate) use numbered_refusals;
 
-rejects! {
+numbered_refusals! {
+    /// Why a peer refuses. The numbers are wire format: they are never reused.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+    Reject {
     /// Not in the roster.
     1 UnknownParty "the author is not in the roster; ask for a roster change";
     /// Signature or author do not fit.
@@ -115,6 +119,7 @@ rejects! {
     66 Stopping "the peer is shutting down";
     /// The other side's disk is full or broken; nothing is known against the sender.
     67 Storage "the peer could not store it now; send it again";
+    }
 }
 
 impl Reject {

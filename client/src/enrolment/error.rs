@@ -70,6 +70,9 @@ pub enum EnrolmentError {
     /// The coordinator's answer is none.
     #[error("the coordinator's answer cannot be read")]
     Answer,
+    /// The coordinator answered the same request otherwise before.
+    #[error("the coordinator answers this site's request otherwise than before")]
+    OtherAnswer,
     /// A certificate or a key.
     #[error(transparent)]
     Certificate(CredentialError),
@@ -161,7 +164,9 @@ impl Explained for EnrolmentError {
             Self::Refused(JoinReject::InviteUsed) => "call the operator by telephone, not by mail".into(),
             Self::Refused(_) | Self::RefusedMember(_) | Self::NotMember => "call the operator".into(),
             Self::Answer => "bring both sides to one release".into(),
-            Self::OtherAuthority | Self::OtherName { .. } => "do not join; call the operator by telephone".into(),
+            Self::OtherAuthority | Self::OtherName { .. } | Self::OtherAnswer => {
+                "do not join; call the operator by telephone".into()
+            }
             Self::Randomness => "check the system's random generator".into(),
             Self::Nonce { .. } | Self::Damaged { .. } | Self::Vault(_) | Self::Keys(_) | Self::Certificate(_) => {
                 "restore this site's folder from its backup, or join from an empty folder".into()
@@ -180,7 +185,7 @@ impl Explained for EnrolmentError {
             | Self::OrganisationDiffers { .. } => Exit::BadInput,
             Self::Host { .. } | Self::Net(_) => Exit::Connection,
             Self::Refused(_) | Self::RefusedMember(_) | Self::NotMember => Exit::Refused,
-            Self::OtherAuthority | Self::OtherName { .. } => Exit::Verification,
+            Self::OtherAuthority | Self::OtherName { .. } | Self::OtherAnswer => Exit::Verification,
             Self::File(fault) => Exit::of_io(&fault.source),
             Self::Vault(error) | Self::Keys(KeysError::Vault(error)) if error.no_space_left() => Exit::StorageFull,
             _ => Exit::Failed,

@@ -28,6 +28,7 @@ use crate::vault::Vault;
 /// A site that has been invited and is no member yet.
 pub struct Joining {
     root: PathBuf,
+    vault: Vault,
     invite: Invite,
     applicant: Applicant,
     nonce: [u8; 32],
@@ -64,29 +65,29 @@ impl Joining {
             sealing: vault.opening_key()?.sealing_key().clone(),
             commitment: nonce_commitment(&nonce),
         };
-        Ok(Self { root: root.to_path_buf(), invite, applicant, nonce, tls, signing, is_new })
+        Ok(Self { root: root.to_path_buf(), vault, invite, applicant, nonce, tls, signing, is_new })
     }
 
     /// Sends the keys, hears the coordinator's nonce, shows its own. Returns the words to read aloud.
     ///
     /// # Errors
-    /// [`EnrolmentError::Refused`], after which a folder that was new is gone; [`EnrolmentError::Net`] where nobody
-    /// answers, after which the same invitation may be tried again.
+    /// [`EnrolmentError::Refused`], after which a folder that was new is gone unless a repeat may succeed;
+    /// [`EnrolmentError::Net`] where nobody answers, after which the same invitation may be tried again;
+    /// [`EnrolmentError::OtherAnswer`] where the coordinator once answered this request otherwise.
     pub async fn request(&self) -> Result<(Words, Opened), EnrolmentError> {
-        let asked = self.exchange().await;
-        if let (Err(EnrolmentError::Refused(_)), true) = (&asked, self.is_new) {
-            self.forget();
-        }
-        asked
-    }
-
-    async fn exchange(&self) -> Result<(Words, Opened), EnrolmentError> {
         let request = JoinRequest { token: self.invite.token.clone(), applicant: self.applicant.clone() };
         let request = request.sign(&self.tls, &self.signing).map_err(EnrolmentError::Certificate)?;
         let connection = self.knock().await?;
-        let JoinAnswer::Opened(opened) = call(&connection, &JoinCall::Request(Box::new(request))).await? else {
-            return Err(EnrolmentError::Answer);
-        };
+        let answer = call(&connection, &JoinCall::Request(Box::new(request))).await;
+        if let (Err(error @ EnrolmentError::Refused(_)), true) = (&answer, self.is_new) {
+            // Where a repeat may succeed it has to come with the same keys.
+            if !error.is_transient() {
+                self.forget();
+            }
+        }
+        let JoinAnswer::Opened(opened) = answer? else { return Err(EnrolmentError::Answer) };
+        // Before the nonce is shown: whoever knows it could choose an answer that gives the words it wants.
+        self.heard_once(&opened)?;
         let reveal = JoinReveal { token: self.invite.token.clone(), nonce: self.nonce };
         call(&connection, &JoinCall::Reveal(reveal)).await?;
         connection.close().await;
@@ -134,6 +135,15 @@ impl Joining {
         dial(&self.invite.address, |addr| Connection::knock(addr, &server, self.invite.authority)).await
     }
 
+    /// Keeps the coordinator's first answer to this request, and takes no other.
+    fn heard_once(&self, opened: &Opened) -> Result<(), EnrolmentError> {
+        let (record, bytes) = (format!("{}-answer", record_of(&self.invite)), opened.to_bytes());
+        if !self.vault.contains(&record) {
+            return Ok(self.vault.put(&record, &bytes)?);
+        }
+        if self.vault.get(&record)?.as_slice() == bytes { Ok(()) } else { Err(EnrolmentError::OtherAnswer) }
+    }
+
     /// Removes what [`Joining::begin`] made.
     fn forget(&self) {
         // What cannot be removed is a vault without use, which the next try takes up.
@@ -143,10 +153,15 @@ impl Joining {
     }
 }
 
+/// Names the vault's records of one invitation.
+fn record_of(invite: &Invite) -> String {
+    format!("join-{}", hex::encode(&invite.token.digest().0[..8]))
+}
+
 /// Each invitation has a nonce of its own: one that was shown hides nothing any more. The organisation is kept beside
 /// it, since the coordinator takes another request with the same invitation for somebody else's.
 fn nonce_of(vault: &Vault, invite: &Invite, organisation: &str) -> Result<[u8; 32], EnrolmentError> {
-    let record = format!("join-{}", hex::encode(&invite.token.digest().0[..8]));
+    let record = record_of(invite);
     if vault.contains(&record) {
         let stored = vault.get(&record)?;
         let (nonce, earlier) = stored.split_first_chunk::<32>().ok_or(EnrolmentError::Nonce { record })?;

@@ -1,9 +1,12 @@
 //! What a site accepts from a coordinator, and what it keeps of an earlier try.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use protocol::enrolment::Token;
-use protocol::net::{Authority, Usage};
+use protocol::net::{Authority, BoxFuture, Handler, Limits, Newcomers, Peer, Refusal, Server, Usage};
 
 use super::*;
 
@@ -105,4 +108,80 @@ fn a_membership_that_is_none_is_named() {
     }
     fs::remove_file(&path).unwrap();
     assert!(matches!(Membership::load(case.folder.path()), Err(EnrolmentError::NotJoined { .. })));
+}
+
+/// Answers requests one after the other as it was told, and everything else with `Waiting`.
+struct Script {
+    answers: Vec<Result<Opened, JoinReject>>,
+    asked: AtomicUsize,
+    revealed: AtomicUsize,
+}
+
+impl Newcomers for Script {
+    fn handle(&self, _: SocketAddr, request: Frame) -> BoxFuture<'_, Result<Frame, Refusal>> {
+        let answer = match JoinCall::from_bytes(&request.header).unwrap() {
+            JoinCall::Request(_) => self.answers[self.asked.fetch_add(1, Ordering::SeqCst)].clone(),
+            JoinCall::Reveal(_) => {
+                self.revealed.fetch_add(1, Ordering::SeqCst);
+                return Box::pin(async { Ok(Frame::new(JOIN, JoinAnswer::Waiting(()).to_bytes(), Vec::new())) });
+            }
+            JoinCall::Ask(_) => unreachable!("no test asks"),
+        };
+        Box::pin(async move {
+            let opened = answer.map_err(|reject| Refusal { code: reject.code() })?;
+            Ok(Frame::new(JOIN, JoinAnswer::Opened(opened).to_bytes(), Vec::new()))
+        })
+    }
+}
+
+impl Handler for Script {
+    fn handle(&self, _: Peer, _: Frame) -> BoxFuture<'_, Result<Frame, Refusal>> {
+        unreachable!("nobody is a member")
+    }
+}
+
+impl Case {
+    /// A coordinator that follows a script, and an invitation to it.
+    fn scripted(&self, answers: Vec<Result<Opened, JoinReject>>) -> (Arc<Script>, Invite) {
+        let (key, now) = (TlsKey::generate().unwrap(), SystemTime::now());
+        let own = self.authority.certify(&key.public_key(), &name(COORDINATOR), &[], Usage::Server, now).unwrap();
+        let chain = format!("{own}{}", self.authority.certificate().to_pem());
+        let identity = Identity::new(&chain, &key).unwrap();
+        let script = Arc::new(Script { answers, asked: AtomicUsize::new(0), revealed: AtomicUsize::new(0) });
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let authority = self.authority.certificate();
+        let server =
+            Server::bind_open(any, &identity, authority, Limits::loopback(), Arc::clone(&script) as _).unwrap();
+        let address = server.local_addr().to_string().parse().unwrap();
+        tokio::spawn(server.run(Arc::clone(&script) as _, std::future::pending()));
+        (script, Invite { address, ..self.invite(9) })
+    }
+}
+
+/// Whoever hears the nonce and answers a second time could choose what gives the words that it wants.
+#[tokio::test]
+async fn a_coordinator_has_one_answer_for_one_request() {
+    let case = Case::new();
+    let other = Opened { nonce: [2; 32], ..case.opened.clone() };
+    let answers = vec![Ok(case.opened.clone()), Ok(case.opened.clone()), Ok(other)];
+    let (script, invite) = case.scripted(answers);
+    let begin = || Joining::begin(case.folder.path(), invite.clone(), "St Anna", 0).unwrap();
+    let (words, _) = begin().request().await.unwrap();
+    assert_eq!(begin().request().await.unwrap().0, words, "the same answer again");
+    assert!(matches!(begin().request().await, Err(EnrolmentError::OtherAnswer)));
+    assert_eq!(script.revealed.load(Ordering::SeqCst), 2, "the nonce is not shown for another answer");
+}
+
+#[tokio::test]
+async fn a_refusal_that_may_pass_keeps_the_keys_and_another_one_leaves_nothing() {
+    let case = Case::new();
+    let (_script, invite) = case.scripted(vec![Err(JoinReject::Storage), Err(JoinReject::UnknownInvite)]);
+    let (full, unknown) = (case.folder.path().join("full"), case.folder.path().join("unknown"));
+    let join = |folder: &Path| Joining::begin(folder, invite.clone(), "St Anna", 0).unwrap();
+    let joining = join(&full);
+    let error = joining.request().await.unwrap_err();
+    assert!(matches!(error, EnrolmentError::Refused(JoinReject::Storage)), "{error}");
+    assert_eq!(join(&full).applicant, joining.applicant);
+    assert!(matches!(join(&unknown).request().await, Err(EnrolmentError::Refused(JoinReject::UnknownInvite))));
+    assert!(!unknown.exists());
 }

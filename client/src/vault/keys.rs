@@ -82,14 +82,7 @@ impl Vault {
     /// # Errors
     /// [`KeysError`].
     pub fn signing_key(&self) -> Result<SigningKey, KeysError> {
-        const NAME: &str = "signing-key";
-        let storage = self.storage_key()?;
-        if self.contains(NAME) {
-            return Ok(SigningKey::from_sealed(&storage, &self.get(NAME)?)?);
-        }
-        let key = SigningKey::generate()?;
-        self.put(NAME, &key.to_sealed(&storage)?)?;
-        Ok(key)
+        self.sealed_key("signing-key", SigningKey::from_sealed, SigningKey::generate, SigningKey::to_sealed)
     }
 
     /// The key that opens boxes sealed for it.
@@ -97,13 +90,26 @@ impl Vault {
     /// # Errors
     /// [`KeysError`].
     pub fn opening_key(&self) -> Result<OpeningKey, KeysError> {
-        const NAME: &str = "opening-key";
+        self.sealed_key("opening-key", OpeningKey::from_sealed, OpeningKey::generate, OpeningKey::to_sealed)
+    }
+
+    /// A key that is never in the clear outside its own type: sealed once more before the vault seals it.
+    fn sealed_key<K, E>(
+        &self,
+        name: &str,
+        open: impl Fn(&StorageKey, &[u8]) -> Result<K, E>,
+        make: impl Fn() -> Result<K, E>,
+        seal: impl Fn(&K, &StorageKey) -> Result<Vec<u8>, E>,
+    ) -> Result<K, KeysError>
+    where
+        KeysError: From<E>,
+    {
         let storage = self.storage_key()?;
-        if self.contains(NAME) {
-            return Ok(OpeningKey::from_sealed(&storage, &self.get(NAME)?)?);
+        if self.contains(name) {
+            return Ok(open(&storage, &self.get(name)?)?);
         }
-        let key = OpeningKey::generate()?;
-        self.put(NAME, &key.to_sealed(&storage)?)?;
+        let key = make()?;
+        self.put(name, &seal(&key, &storage)?)?;
         Ok(key)
     }
 

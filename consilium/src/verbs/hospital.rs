@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
 use client::enrolment::{EnrolmentError, Joining, Membership};
-use protocol::enrolment::{Invite, Site};
+use protocol::enrolment::{Invite, Site, seconds};
 use serde_json::json;
 
 use super::coordinator::{date, say};
@@ -71,9 +71,8 @@ pub fn run(arguments: &HospitalArgs) -> Result<Done, Error> {
 }
 
 async fn join(folder: &Path, invite: Invite, organisation: &str) -> Result<Done, Error> {
-    let now_s = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let address = invite.address.clone();
-    let joining = Joining::begin(folder, invite, organisation, now_s)?;
+    let joining = Joining::begin(folder, invite, organisation, seconds(SystemTime::now()))?;
     let (words, opened) = joining.request().await?;
     say(&format!("{address} is the invitation's coordinator; this site's keys were made in {}", folder.display()));
     say(&format!("read aloud to the operator, by telephone:\n\n    {words}\n"));

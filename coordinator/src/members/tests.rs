@@ -62,7 +62,7 @@ impl Office {
     /// Request and reveal, and the words as the site reads them aloud.
     fn words(&self, invite: &Invite, site: &Applying) -> Words {
         let opened = self.request(invite, site).unwrap();
-        assert_eq!(self.reveal(invite, site.nonce), Ok(JoinAnswer::Waiting(0)));
+        assert_eq!(self.reveal(invite, site.nonce), Ok(JoinAnswer::Waiting(())));
         words(&site.applicant, self.host.authority_key, &opened, &site.nonce)
     }
 
@@ -116,7 +116,7 @@ fn an_invited_site_is_admitted_by_its_words_with_a_certificate_of_its_own_key() 
     let office = Office::open();
     let (invite, site) = (office.invite("st-anna"), Applying::new("st-anna"));
     let heard = office.words(&invite, &site);
-    assert_eq!(office.asks_again(&invite), Ok(JoinAnswer::Waiting(0)));
+    assert_eq!(office.asks_again(&invite), Ok(JoinAnswer::Waiting(())));
     assert!(!office.is_member("st-anna", &site));
     let until_s = office.approve("st-anna", heard).unwrap();
     assert_eq!(until_s, seconds(office.now) + 30 * 24 * 3_600);
@@ -140,7 +140,7 @@ fn other_words_admit_nobody() {
     let wrong = Words::of(Digest([3; 32]));
     assert!(matches!(office.approve("st-anna", wrong), Err(MembersError::WordsDiffer { .. })));
     assert!(matches!(office.approve("st-olaf", right), Err(MembersError::NobodyAsked { .. })));
-    assert_eq!(office.asks_again(&invite), Ok(JoinAnswer::Waiting(0)));
+    assert_eq!(office.asks_again(&invite), Ok(JoinAnswer::Waiting(())));
     assert!(!office.is_member("st-anna", &site));
 }
 

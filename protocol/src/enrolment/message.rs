@@ -6,6 +6,7 @@ use crate::codec::{DecodeError, Reader, Wire, Writer, wire_enum, wire_struct};
 use crate::ids::Digest;
 use crate::limits::{NAME_BYTES_MAX, SEALING_KEY_BYTES};
 use crate::net::{CredentialError, KeyFingerprint, PeerName, TlsKey, TlsPublicKey};
+use crate::reject::numbered_refusals;
 use crate::sealed::SealingKey;
 use crate::signature::{Signature, SignatureError, SigningKey, VerifyingKey};
 
@@ -16,7 +17,7 @@ pub const SITES: u16 = 0x0100;
 /// The coordinator's name in its certificate.
 pub const COORDINATOR: &str = "coordinator";
 /// Longest PEM text of a certificate: ours have about 700 characters.
-const CERTIFICATE_BYTES_MAX: usize = 4_096;
+pub const CERTIFICATE_BYTES_MAX: usize = 4_096;
 
 /// Who asks to be admitted, and with which keys. Nothing in it is secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,11 +199,11 @@ pub enum JoinAnswer {
     /// To a request.
     Opened(Opened),
     /// The operator has not approved yet.
-    Waiting(u8),
+    Waiting(()),
     /// It is a member.
     Admitted(Box<Admitted>),
 }
-wire_enum!(JoinAnswer { 0 => Opened(Opened), 1 => Waiting(u8), 2 => Admitted(Box<Admitted>) });
+wire_enum!(JoinAnswer { 0 => Opened(Opened), 1 => Waiting(()), 2 => Admitted(Box<Admitted>) });
 
 /// What a site shows of its nonce before it hears the coordinator's.
 #[must_use]
@@ -281,33 +282,10 @@ pub fn words(applicant: &Applicant, authority: KeyFingerprint, opened: &Opened, 
     Words::of(Digest::of_bytes(&writer.into_bytes()))
 }
 
-macro_rules! join_rejects {
-    ($($(#[$doc:meta])* $code:literal $name:ident $text:literal;)*) => {
-        /// Why a site is not admitted. The numbers are wire format: they are never reused.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-        #[non_exhaustive]
-        pub enum JoinReject {
-            $($(#[$doc])* #[error($text)] $name,)*
-        }
-
-        impl JoinReject {
-            /// The number on the wire.
-            #[must_use]
-            pub fn code(self) -> u16 {
-                match self { $(Self::$name => $code,)* }
-            }
-            /// The refusal of that number.
-            #[must_use]
-            pub fn from_code(code: u16) -> Option<Self> {
-                match code { $($code => Some(Self::$name),)* _ => None }
-            }
-            /// All refusals, for tests.
-            pub const ALL: &'static [Self] = &[$(Self::$name),*];
-        }
-    };
-}
-
-join_rejects! {
+numbered_refusals! {
+    /// Why a site is not admitted. The numbers are wire format: they are never reused.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+    JoinReject {
     /// No such token.
     1 UnknownInvite "the coordinator did not make this invitation, or has withdrawn it; ask for another";
     /// Too late.
@@ -328,6 +306,7 @@ join_rejects! {
     9 Storage "the coordinator cannot store anything now; try again later";
     /// The operator took it back.
     10 Revoked "the operator has revoked this site";
+    }
 }
 
 #[cfg(test)]

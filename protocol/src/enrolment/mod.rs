@@ -19,7 +19,13 @@ mod words;
 
 pub use invite::{HostPort, Invite, InviteError, Token};
 pub use message::{
-    Admitted, Applicant, COORDINATOR, JOIN, JoinAnswer, JoinCall, JoinReject, JoinRequest, JoinReveal, Opened, SITES,
-    SignedJoinRequest, Site, Sites, is_organisation, nonce_commitment, words,
+    Admitted, Applicant, CERTIFICATE_BYTES_MAX, COORDINATOR, JOIN, JoinAnswer, JoinCall, JoinReject, JoinRequest,
+    JoinReveal, Opened, SITES, SignedJoinRequest, Site, Sites, is_organisation, nonce_commitment, words,
 };
 pub use words::{WORDS, Words, WordsError};
+
+/// Seconds since 1970, as invitations and certificates count them; a clock before that counts as 1970.
+#[must_use]
+pub fn seconds(time: std::time::SystemTime) -> u64 {
+    time.duration_since(std::time::SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -25,7 +25,7 @@ use super::tls_key::{TlsKey, TlsPublicKey};
 /// look at it; the date is for people.
 const AUTHORITY_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Lifetime of a peer's certificate: a lost key stops working within a month.
-const IDENTITY_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Certificates start this long before they are made, since hospitals' clocks differ.
 const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 /// Additional subject names in one certificate.
@@ -127,7 +127,7 @@ impl Authority {
     ) -> Result<String, CredentialError> {
         let mut params = CertificateParams::default();
         params.not_before = before(now)?.into();
-        params.not_after = after(now, IDENTITY_LIFETIME)?.into();
+        params.not_after = after(now, CERTIFICATE_LIFETIME)?.into();
         params.subject_alt_names = subject_names(name, names)?;
         params.distinguished_name = common_name(name.as_str());
         params.is_ca = IsCa::ExplicitNoCa;

@@ -26,7 +26,7 @@ mod tls;
 mod tls_key;
 mod traffic;
 
-pub use authority::{Authority, AuthorityCertificate, Usage};
+pub use authority::{Authority, AuthorityCertificate, CERTIFICATE_LIFETIME, Usage};
 pub use client::Connection;
 pub use dialer::{Backoff, Dialer};
 pub use error::{CloseReason, CredentialError, NetError, RefusedBy, Rejection, Remote, Stage, TrustCause};

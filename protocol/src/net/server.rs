@@ -193,7 +193,7 @@ impl Service {
                     drop(held);
                 }
                 Ok(Arrived::Newcomer(connection)) => {
-                    service.hear(connection).await;
+                    service.hear(connection, stopping).await;
                     drop(slot);
                 }
                 Err(error) => tracing::warn!(%error, "connection refused"),
@@ -235,7 +235,7 @@ impl Service {
     }
 
     /// Answers a site without a certificate, one request after the other, until it leaves or its time is over.
-    async fn hear(&self, connection: quinn::Connection) {
+    async fn hear(&self, connection: quinn::Connection, mut stopping: watch::Receiver<bool>) {
         let addr = connection.remote_address();
         let Some((newcomers, places)) = &self.newcomers else { return };
         let Ok(place) = places.try_acquire() else {
@@ -250,8 +250,11 @@ impl Service {
                 self.end(answer, &mut send, &mut receive).await;
             }
         });
-        // Whoever stays longer may knock again.
-        let _ = answered.await;
+        // Whoever stays longer, or was asking when the server stopped, may knock again.
+        tokio::select! {
+            _ = answered => {}
+            _ = stopping.wait_for(|&stop| stop) => {}
+        }
         drop(place);
         connection.close(close_code(CloseReason::Done), &[]);
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, Subcommand};
 use coordinator::members::Standing;
 use coordinator::welcome::Welcome;
-use protocol::enrolment::{HostPort, Words};
+use protocol::enrolment::{HostPort, Words, seconds};
 use protocol::net::{Limits, PeerName, Server};
 use serde_json::json;
 
@@ -170,7 +170,7 @@ fn approve(office: &Office, name: &PeerName, words: Option<Words>) -> Result<Don
 
 fn sites(office: &Office) -> Result<Done, Error> {
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
-    let now_s = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now_s = seconds(SystemTime::now());
     for (name, standing) in office.members.standings()? {
         let (word, text, organisation) = match standing {
             Standing::Invited { expires_s } if expires_s <= now_s => {

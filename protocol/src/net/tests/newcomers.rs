@@ -3,6 +3,7 @@
 use rustls::quic::{ClientConnection, ServerConnection, Version};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
+use super::trust::refusal;
 use super::*;
 
 const BYE: u16 = 9;
@@ -25,7 +26,8 @@ impl Newcomers for Gate {
 struct Open {
     authority: Authority,
     addr: SocketAddr,
-    _stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
 }
 
 impl Open {
@@ -41,12 +43,12 @@ impl Open {
     fn start_as(authority: Authority, identity: &Identity, limits: Limits) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::bind_open(any, identity, authority.certificate(), limits, Arc::new(Gate)).unwrap();
-        let (_stop, stopped) = oneshot::channel::<()>();
+        let (stop, stopped) = oneshot::channel::<()>();
         let addr = server.local_addr();
-        tokio::spawn(server.run(Arc::new(Echo::default()), async {
+        let running = tokio::spawn(server.run(Arc::new(Echo::default()), async {
             let _ = stopped.await;
         }));
-        Self { authority, addr, _stop }
+        Self { authority, addr, stop, running }
     }
 
     async fn knock(&self) -> Result<Connection, NetError> {
@@ -58,13 +60,6 @@ impl Open {
 fn refused(called: Result<Frame, NetError>) -> Rejection {
     match called {
         Err(NetError::Rejected { rejection, .. }) => rejection,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn cause(dialled: Result<Connection, NetError>) -> (RefusedBy, TrustCause) {
-    match dialled {
-        Err(NetError::UntrustedPeer { refused_by, cause, .. }) => (refused_by, cause),
         other => panic!("{other:?}"),
     }
 }
@@ -98,7 +93,7 @@ async fn an_open_server_demands_a_certificate_from_who_speaks_as_a_member() {
     let elsewhere = Authority::create(SystemTime::now()).unwrap();
     let stranger = issue(&elsewhere, "hospital-1", Usage::Client);
     let dialled = dial(open.addr, "coordinator", &stranger, open.authority.certificate()).await;
-    assert_eq!(cause(dialled), (RefusedBy::Peer, TrustCause::OtherAuthority));
+    assert_eq!(refusal(dialled), (RefusedBy::Peer, TrustCause::OtherAuthority));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,11 +103,11 @@ async fn a_newcomer_accepts_the_pinned_authority_alone() {
     let coordinator = name("coordinator");
     let pinned = |key| Connection::knock(open.addr, &coordinator, key);
     let dialled = soon(pinned(other.certificate().key_fingerprint())).await;
-    assert_eq!(cause(dialled), (RefusedBy::Us, TrustCause::OtherAuthority));
+    assert_eq!(refusal(dialled), (RefusedBy::Us, TrustCause::OtherAuthority));
     // The name counts as well.
     let key = open.authority.certificate().key_fingerprint();
     let dialled = soon(Connection::knock(open.addr, &name("hospital-2"), key)).await;
-    assert_eq!(cause(dialled), (RefusedBy::Us, TrustCause::BadCertificate));
+    assert_eq!(refusal(dialled), (RefusedBy::Us, TrustCause::BadCertificate));
     // An authority's certificate beside one that it did not sign proves nothing.
     let tls = TlsKey::generate().unwrap();
     let now = SystemTime::now();
@@ -120,7 +115,7 @@ async fn a_newcomer_accepts_the_pinned_authority_alone() {
     let chain = format!("{own}{}", open.authority.certificate().to_pem());
     let false_one = Open::start_as(other, &Identity::new(&chain, &tls).unwrap(), Limits::loopback());
     let dialled = soon(Connection::knock(false_one.addr, &coordinator, key)).await;
-    assert_eq!(cause(dialled).0, RefusedBy::Us);
+    assert_eq!(refusal(dialled).0, RefusedBy::Us);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -168,6 +163,15 @@ async fn a_newcomer_that_stays_is_shown_out() {
     let newcomer = open.knock().await.unwrap();
     let ended = soon(newcomer.call(Frame::new(BYE, "", Bytes::new()))).await;
     assert!(matches!(ended, Err(NetError::Closed { reason: CloseReason::Done, .. })), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stops_waits_for_no_newcomer() {
+    let open = Open::start(Limits { newcomer_time: PATIENCE * 100, ..Limits::loopback() });
+    let newcomer = open.knock().await.unwrap();
+    open.stop.send(()).unwrap();
+    soon(open.running).await.unwrap();
+    assert!(newcomer.is_closed());
 }
 
 /// The certificate of a coordinator, shown by somebody without its key.

@@ -8,7 +8,7 @@ use rustls::quic::{ClientConnection, ServerConnection, Version};
 use super::*;
 
 /// Who refused the certificate and why.
-fn refusal(dialled: Result<Connection, NetError>) -> (RefusedBy, TrustCause) {
+pub(super) fn refusal(dialled: Result<Connection, NetError>) -> (RefusedBy, TrustCause) {
     match dialled {
         Err(NetError::UntrustedPeer { refused_by, cause, .. }) => (refused_by, cause),
         other => panic!("{other:?}"),
