@@ -138,7 +138,7 @@ impl Members {
         let applicant = &signed.request.applicant;
         let token = signed.request.token.digest();
         let invited: Invited = self.find(INVITED, &token.0).map_err(stored)?.ok_or(JoinReject::UnknownInvite)?;
-        if invited.name != applicant.name {
+        if invited.name != applicant.site.name {
             return Err(JoinReject::NameDiffers);
         }
         let asked = match self.find(ASKED, &token.0).map_err(stored)? {
@@ -172,7 +172,7 @@ impl Members {
     fn standing_of(&self, token: &Token, host: &Host) -> Result<JoinAnswer, JoinReject> {
         let token = token.digest();
         let asked: Asked = self.find(ASKED, &token.0).map_err(stored)?.ok_or(JoinReject::OutOfTurn)?;
-        let name = asked.applicant.name.as_str().as_bytes();
+        let name = asked.applicant.site.name.as_str().as_bytes();
         let member: Option<Member> = self.find(MEMBER, name).map_err(stored)?;
         let revoked = self.journal.get(REVOKED, name).map_err(|error| stored(error.into()))?;
         match member {
@@ -209,7 +209,7 @@ impl Members {
             let asked: Asked = read(ASKED, &row.key, &row.value)?;
             let Some(nonce) = self.journal.get(REVEALED, &row.key)? else { continue };
             let Ok(nonce) = <[u8; 32]>::try_from(nonce) else { continue };
-            if asked.applicant.name != *name {
+            if asked.applicant.site.name != *name {
                 continue;
             }
             somebody = true;
@@ -222,9 +222,9 @@ impl Members {
     }
 
     fn admit(&self, applicant: Applicant, authority: &Authority, now: SystemTime) -> Result<u64, MembersError> {
-        let certificate = authority.certify(&applicant.tls, &applicant.name, &[], Usage::Client, now)?;
+        let certificate = authority.certify(&applicant.site.tls, &applicant.site.name, &[], Usage::Client, now)?;
         let until_s = seconds(now + CERTIFICATE_LIFETIME);
-        let name = applicant.name.clone();
+        let name = applicant.site.name.clone();
         let member = Member { applicant, certificate, until_s };
         match self.journal.insert_once(MEMBER, name.as_str().as_bytes(), &member.to_bytes())? {
             Once::Inserted => Ok(until_s),
@@ -252,7 +252,7 @@ impl Members {
     pub fn is_member(&self, name: &PeerName, key: KeyFingerprint) -> Result<bool, MembersError> {
         let bytes = name.as_str().as_bytes();
         let member: Option<Member> = self.find(MEMBER, bytes)?;
-        let holds = member.is_some_and(|member| member.applicant.tls.fingerprint() == key);
+        let holds = member.is_some_and(|member| member.applicant.site.tls.fingerprint() == key);
         Ok(holds && self.journal.get(REVOKED, bytes)?.is_none())
     }
 
@@ -265,7 +265,7 @@ impl Members {
         for row in self.journal.all(MEMBER)? {
             let member: Member = read(MEMBER, &row.key, &row.value)?;
             if self.journal.get(REVOKED, &row.key)?.is_none() {
-                sites.push(Site::from(member.applicant));
+                sites.push(member.applicant.site);
             }
         }
         Ok(Sites { sites })
@@ -289,18 +289,18 @@ impl Members {
         for row in self.journal.all(ASKED)? {
             let asked: Asked = read(ASKED, &row.key, &row.value)?;
             if self.journal.get(REVEALED, &row.key)?.is_some() {
-                let organisation = asked.applicant.organisation;
-                all.insert(asked.applicant.name, Standing::Asked { organisation });
+                let organisation = asked.applicant.site.organisation;
+                all.insert(asked.applicant.site.name, Standing::Asked { organisation });
             }
         }
         for row in self.journal.all(MEMBER)? {
             let Member { applicant, until_s, .. } = read(MEMBER, &row.key, &row.value)?;
-            let organisation = applicant.organisation;
+            let Site { name, organisation, .. } = applicant.site;
             let standing = match self.find::<u64>(REVOKED, &row.key)? {
                 Some(since_s) => Standing::Revoked { since_s },
                 None => Standing::Member { organisation, until_s },
             };
-            all.insert(applicant.name, standing);
+            all.insert(name, standing);
         }
         Ok(all.into_iter().collect())
     }

@@ -15,7 +15,7 @@ use aws_lc_rs::rand;
 use protocol::codec::Wire;
 use protocol::enrolment::{
     Admitted, Applicant, COORDINATOR, HostPort, Invite, JOIN, JoinAnswer, JoinCall, JoinReject, JoinRequest,
-    JoinReveal, Opened, Words, is_organisation, nonce_commitment, words,
+    JoinReveal, Opened, Site, Words, is_organisation, nonce_commitment, words,
 };
 use protocol::net::{AuthorityCertificate, Connection, Frame, Identity, NetError, PeerName, Rejection, TlsKey};
 use protocol::signature::SigningKey;
@@ -57,14 +57,14 @@ impl Joining {
         let vault = Vault::open_beside(root)?;
         let nonce = nonce_of(&vault, &invite, organisation)?;
         let (tls, signing) = (vault.tls_key()?, vault.signing_key()?);
-        let applicant = Applicant {
+        let site = Site {
             name: invite.name.clone(),
             organisation: organisation.to_owned(),
             tls: tls.public_key(),
             verifying: signing.verifying_key(),
             sealing: vault.opening_key()?.sealing_key().clone(),
-            commitment: nonce_commitment(&nonce),
         };
+        let applicant = Applicant { site, commitment: nonce_commitment(&nonce) };
         Ok(Self { root: root.to_path_buf(), vault, invite, applicant, nonce, tls, signing, is_new })
     }
 
@@ -121,7 +121,7 @@ impl Joining {
         }
         let membership = Membership {
             name: self.invite.name.clone(),
-            organisation: self.applicant.organisation.clone(),
+            organisation: self.applicant.site.organisation.clone(),
             address: self.invite.address.clone(),
             coordinator: opened.coordinator,
             until_s: admitted.until_s,

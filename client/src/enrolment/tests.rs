@@ -84,7 +84,7 @@ fn the_same_invitation_has_the_same_nonce_and_another_one_another() {
         (case.begin(1, "St Anna").unwrap(), case.begin(1, "St Anna").unwrap(), case.begin(2, "St Anna").unwrap());
     assert_eq!((first.nonce, &first.applicant), (again.nonce, &again.applicant));
     assert_ne!(first.nonce, other.nonce);
-    assert_eq!(first.applicant.tls, other.applicant.tls);
+    assert_eq!(first.applicant.site.tls, other.applicant.site.tls);
     assert!(matches!(
         case.begin(1, "Saint Anna"),
         Err(EnrolmentError::OrganisationDiffers { earlier }) if earlier == "St Anna"

@@ -112,7 +112,7 @@ async fn status(folder: &Path) -> Result<Done, Error> {
     ];
     lines.extend(sites.sites.iter().map(|site| format!("  {:<20} {}", site.name.as_str(), site.organisation)));
     let row = |site: &Site| {
-        let tls_key = site.tls_key.to_string();
+        let tls_key = site.tls.fingerprint().to_string();
         json!({"name": site.name.as_str(), "organisation": site.organisation, "tls_key": tls_key})
     };
     let rows: Vec<_> = sites.sites.iter().map(row).collect();

@@ -90,14 +90,14 @@ impl Applying {
     fn new(site: &str) -> Self {
         let (tls, signing) = (TlsKey::generate().unwrap(), SigningKey::generate().unwrap());
         let nonce = [site.len() as u8; 32];
-        let applicant = Applicant {
+        let site = Site {
             name: name(site),
             organisation: format!("Clinic {site}"),
             tls: tls.public_key(),
             verifying: signing.verifying_key(),
             sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
-            commitment: nonce_commitment(&nonce),
         };
+        let applicant = Applicant { site, commitment: nonce_commitment(&nonce) };
         Self { tls, signing, applicant, nonce }
     }
 
@@ -126,7 +126,7 @@ fn an_invited_site_is_admitted_by_its_words_with_a_certificate_of_its_own_key() 
     assert!(office.is_member("st-anna", &site));
     assert!(!office.is_member("st-anna", &Applying::new("st-anna")), "another key of the same name");
     let sites = office.members.sites().unwrap();
-    assert_eq!(sites.sites, [Site::from(site.applicant)]);
+    assert_eq!(sites.sites, [site.applicant.site]);
 }
 
 #[test]
@@ -158,15 +158,20 @@ fn the_words_depend_on_everything_that_both_sides_have() {
         words(&applicant, key(1), &opened, &[2; 32])
     };
     let all = [
-        with(&|it| it.name = name("st-olaf")),
-        with(&|it| it.organisation.push('!')),
-        with(&|it| it.tls = other.applicant.tls),
-        with(&|it| it.verifying = other.applicant.verifying),
-        with(&|it| it.sealing = other.applicant.sealing.clone()),
+        with(&|it| it.site.name = name("st-olaf")),
+        with(&|it| it.site.organisation.push('!')),
+        with(&|it| it.site.tls = other.applicant.site.tls),
+        with(&|it| it.site.verifying = other.applicant.site.verifying),
+        with(&|it| it.site.sealing = other.applicant.site.sealing.clone()),
         with(&|it| it.commitment = Digest([0; 32])),
         words(&site.applicant, key(2), &opened, &[2; 32]),
         words(&site.applicant, key(1), &Opened { nonce: [9; 32], ..opened.clone() }, &[2; 32]),
-        words(&site.applicant, key(1), &Opened { coordinator: other.applicant.verifying, ..opened.clone() }, &[2; 32]),
+        words(
+            &site.applicant,
+            key(1),
+            &Opened { coordinator: other.applicant.site.verifying, ..opened.clone() },
+            &[2; 32],
+        ),
         words(&site.applicant, key(1), &opened, &[3; 32]),
     ];
     for (place, words) in all.iter().enumerate() {
@@ -210,7 +215,7 @@ fn keys_that_the_sender_does_not_hold_are_refused() {
     }
     // A signature of one request proves nothing for another.
     let mut changed = request().sign(&site.tls, &site.signing).unwrap();
-    changed.request.applicant.sealing = other.applicant.sealing.clone();
+    changed.request.applicant.site.sealing = other.applicant.site.sealing.clone();
     assert_eq!(office.ask(&JoinCall::Request(Box::new(changed))), Err(JoinReject::BadProof));
     office.request(&invite, &site).unwrap();
     assert_eq!(office.reveal(&invite, [0; 32]), Err(JoinReject::BadProof));
@@ -252,7 +257,7 @@ fn a_revoked_site_is_no_member() {
     office.members.revoke(&name("st-anna"), office.now).unwrap();
     assert!(!office.is_member("st-anna", &site) && office.is_member("st-olaf", &stays));
     assert_eq!(office.asks_again(&invite), Err(JoinReject::Revoked));
-    assert_eq!(office.members.sites().unwrap().sites, [Site::from(stays.applicant)]);
+    assert_eq!(office.members.sites().unwrap().sites, [stays.applicant.site]);
 }
 
 #[test]

@@ -19,57 +19,57 @@ pub const COORDINATOR: &str = "coordinator";
 /// Longest PEM text of a certificate: ours have about 700 characters.
 pub const CERTIFICATE_BYTES_MAX: usize = 4_096;
 
-/// Who asks to be admitted, and with which keys. Nothing in it is secret.
+/// A site and its public keys, as the others see it. Nothing in it is secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Applicant {
-    /// The name in the invitation.
+pub struct Site {
+    /// Its name in the invitation and the certificate.
     pub name: PeerName,
     /// Who that is, for people: 1..=64 bytes.
     pub organisation: String,
-    /// For its certificate.
+    /// For its certificates.
     pub tls: TlsPublicKey,
     /// Verifies its messages.
     pub verifying: VerifyingKey,
     /// Seals boxes for it.
     pub sealing: SealingKey,
-    /// [`nonce_commitment`] of the nonce that it will reveal.
-    pub commitment: Digest,
 }
 
-impl Wire for Applicant {
-    const BYTES_MIN: usize = 4 + 4 + 32 + 32 + SEALING_KEY_BYTES + 32;
+impl Wire for Site {
+    const BYTES_MIN: usize = 4 + 4 + 32 + 32 + SEALING_KEY_BYTES;
     fn encode(&self, writer: &mut Writer) {
         writer.bytes(self.name.as_str().as_bytes());
         writer.bytes(self.organisation.as_bytes());
         self.tls.encode(writer);
         self.verifying.encode(writer);
         self.sealing.encode(writer);
-        self.commitment.encode(writer);
     }
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let (name, organisation) = read_names(reader)?;
+        let name = reader.text("name of a site", PeerName::LEN_MAX)?;
+        let length = name.len() as u64;
+        let name = PeerName::new(&name).map_err(|_| DecodeError::Value { what: "length of a name", value: length })?;
+        let organisation = reader.text("organisation", NAME_BYTES_MAX)?;
+        if !is_organisation(&organisation) {
+            return Err(DecodeError::Text { what: "organisation" });
+        }
         Ok(Self {
             name,
             organisation,
             tls: TlsPublicKey::decode(reader)?,
             verifying: VerifyingKey::decode(reader)?,
             sealing: SealingKey::decode(reader)?,
-            commitment: Digest::decode(reader)?,
         })
     }
 }
 
-fn read_names(reader: &mut Reader<'_>) -> Result<(PeerName, String), DecodeError> {
-    let name = reader.text("name of a site", PeerName::LEN_MAX)?;
-    let length = name.len() as u64;
-    let name = PeerName::new(&name).map_err(|_| DecodeError::Value { what: "length of a name", value: length })?;
-    let organisation = reader.text("organisation", NAME_BYTES_MAX)?;
-    if is_organisation(&organisation) {
-        Ok((name, organisation))
-    } else {
-        Err(DecodeError::Text { what: "organisation" })
-    }
+/// A site that asks to be admitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applicant {
+    /// Who asks, and with which keys.
+    pub site: Site,
+    /// [`nonce_commitment`] of the nonce that it will reveal.
+    pub commitment: Digest,
 }
+wire_struct!(Applicant { site: Site, commitment: Digest });
 
 /// Whether a text can be shown as a site's organisation: 1..=64 bytes without control characters, which could rewrite
 /// the operator's terminal, and without invisible ones and those that turn the direction of writing, which could pass
@@ -128,7 +128,7 @@ impl SignedJoinRequest {
     /// [`SignatureError::Invalid`].
     pub fn verify(&self) -> Result<(), SignatureError> {
         let bytes = self.request.signed_bytes();
-        let Applicant { tls, verifying, .. } = &self.request.applicant;
+        let Site { tls, verifying, .. } = &self.request.applicant.site;
         tls.verify(&bytes, &self.by_tls)?;
         verifying.verify(&bytes, &self.by_signing)
     }
@@ -209,49 +209,6 @@ wire_enum!(JoinAnswer { 0 => Opened(Opened), 1 => Waiting(()), 2 => Admitted(Box
 #[must_use]
 pub fn nonce_commitment(nonce: &[u8; 32]) -> Digest {
     Digest::of("consilium join nonce v1", nonce)
-}
-
-/// A member as the others see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Site {
-    /// Its name.
-    pub name: PeerName,
-    /// Who that is.
-    pub organisation: String,
-    /// SHA-256 of its TLS public key.
-    pub tls_key: Digest,
-    /// Verifies its messages.
-    pub verifying: VerifyingKey,
-    /// Seals boxes for it.
-    pub sealing: SealingKey,
-}
-
-impl From<Applicant> for Site {
-    fn from(applicant: Applicant) -> Self {
-        let Applicant { name, organisation, tls, verifying, sealing, .. } = applicant;
-        Self { name, organisation, tls_key: Digest(*tls.fingerprint().bytes()), verifying, sealing }
-    }
-}
-
-impl Wire for Site {
-    const BYTES_MIN: usize = 4 + 4 + 32 + 32 + SEALING_KEY_BYTES;
-    fn encode(&self, writer: &mut Writer) {
-        writer.bytes(self.name.as_str().as_bytes());
-        writer.bytes(self.organisation.as_bytes());
-        self.tls_key.encode(writer);
-        self.verifying.encode(writer);
-        self.sealing.encode(writer);
-    }
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let (name, organisation) = read_names(reader)?;
-        Ok(Self {
-            name,
-            organisation,
-            tls_key: Digest::decode(reader)?,
-            verifying: VerifyingKey::decode(reader)?,
-            sealing: SealingKey::decode(reader)?,
-        })
-    }
 }
 
 /// All members, by name: what a member hears when it asks.

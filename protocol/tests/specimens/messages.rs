@@ -94,15 +94,15 @@ fn joining() -> [Vec<u8>; 6] {
     let member = &proposed.roster.members()[0];
     let (token, tls) = (Token::new([7; 16]), TlsKey::generate().unwrap());
     let (name, signing) = (PeerName::new("st-anna").unwrap(), SigningKey::from_seed(&[5; 32]).unwrap());
-    let applicant = Applicant {
+    let site = Site {
         name: name.clone(),
         organisation: "St Anna".to_owned(),
         tls: tls.public_key(),
         verifying: signing.verifying_key(),
         sealing: member.sealing.clone(),
-        commitment: nonce_commitment(&[1; 32]),
     };
-    let sites = Sites { sites: vec![Site::from(applicant.clone())] };
+    let sites = Sites { sites: vec![site.clone()] };
+    let applicant = Applicant { site, commitment: nonce_commitment(&[1; 32]) };
     let request = JoinRequest { token: token.clone(), applicant }.sign(&tls, &signing).unwrap();
     let opened = Opened { nonce: [2; 32], coordinator: member.verifying };
     let admitted = Admitted { certificate: "PEM".to_owned(), authority: "PEM".to_owned(), until_s: 9 };
