@@ -64,7 +64,10 @@ impl Desk {
     async fn ask(&self, peer: Peer, frame: Frame) -> Reply {
         let key = Digest(*peer.key.bytes());
         let from = self.roster.member_by_tls(peer.name.as_str(), key).ok_or(Reject::UnknownParty)?.party;
-        let call = Call::from_frame(&frame).map_err(|_| Reject::OutOfTurn)?;
+        let (epoch, call) = Call::from_frame(&frame).map_err(|_| Reject::OutOfTurn)?;
+        if epoch != self.roster.epoch() {
+            return Err(Reject::WrongEpoch);
+        }
         let (asked, answer) = self.waiting.insert();
         let event = Input::Event(CoordinatorEvent::Asked { asked, from, call });
         self.inputs.send(event).await.map_err(|_| Reject::Stopping)?;

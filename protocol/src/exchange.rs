@@ -7,8 +7,8 @@
 use bytes::Bytes;
 
 use crate::blob::BlobId;
-use crate::codec::{DecodeError, Reader, Wire};
-use crate::ids::Digest;
+use crate::codec::{DecodeError, Reader, Wire, Writer};
+use crate::ids::{Digest, Epoch};
 use crate::lease::Doing;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::message::SignedMessage;
@@ -64,17 +64,40 @@ const PUT: u16 = 3;
 const GET: u16 = 4;
 
 impl Call {
-    /// The frame to send.
-    pub fn into_frame(self) -> Frame {
-        match self {
+    /// The frame to send. It names the key epoch: one coordinator may serve the models of several.
+    pub fn into_frame(self, epoch: Epoch) -> Frame {
+        let mut header = Writer::default();
+        epoch.encode(&mut header);
+        let (kind, body) = match self {
             Self::Poll { next, doing } => {
-                let mut header = next.to_bytes();
-                header.extend(doing.to_bytes());
-                Frame::new(POLL, header, Bytes::new())
+                header.u64(next);
+                doing.encode(&mut header);
+                (POLL, Bytes::new())
             }
-            Self::Post(message) => Frame::new(POST, message.to_bytes(), Bytes::new()),
-            Self::Put { id, body } => Frame::new(PUT, id.to_bytes(), body),
-            Self::Get { id } => Frame::new(GET, id.to_bytes(), Bytes::new()),
+            Self::Post(message) => {
+                message.encode(&mut header);
+                (POST, Bytes::new())
+            }
+            Self::Put { id, body } => {
+                id.encode(&mut header);
+                (PUT, body)
+            }
+            Self::Get { id } => {
+                id.encode(&mut header);
+                (GET, Bytes::new())
+            }
+        };
+        Frame::new(kind, header.into_bytes(), body)
+    }
+
+    /// The key epoch of a received frame, whatever else is in it.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for anything but a call.
+    pub fn epoch_of(frame: &Frame) -> Result<Epoch, DecodeError> {
+        match frame.kind {
+            POLL | POST | PUT | GET => Epoch::decode(&mut Reader::new(&frame.header)),
+            kind => Err(DecodeError::Value { what: "call", value: u64::from(kind) }),
         }
     }
 
@@ -82,20 +105,19 @@ impl Call {
     ///
     /// # Errors
     /// [`DecodeError`] for anything but one of the four calls.
-    pub fn from_frame(frame: &Frame) -> Result<Self, DecodeError> {
-        match frame.kind {
-            POLL => {
-                let mut reader = Reader::new(&frame.header);
-                let (next, doing) = (reader.u64()?, Doing::decode(&mut reader)?);
-                match reader.left() {
-                    0 => Ok(Self::Poll { next, doing }),
-                    left => Err(DecodeError::Trailing { left }),
-                }
-            }
-            POST => Ok(Self::Post(Box::new(SignedMessage::from_bytes(&frame.header)?))),
-            PUT => Ok(Self::Put { id: BlobId::from_bytes(&frame.header)?, body: frame.body.clone() }),
-            GET => Ok(Self::Get { id: BlobId::from_bytes(&frame.header)? }),
-            kind => Err(DecodeError::Value { what: "call", value: u64::from(kind) }),
+    pub fn from_frame(frame: &Frame) -> Result<(Epoch, Self), DecodeError> {
+        let mut reader = Reader::new(&frame.header);
+        let epoch = Epoch::decode(&mut reader)?;
+        let call = match frame.kind {
+            POLL => Self::Poll { next: reader.u64()?, doing: Doing::decode(&mut reader)? },
+            POST => Self::Post(Box::new(SignedMessage::decode(&mut reader)?)),
+            PUT => Self::Put { id: BlobId::decode(&mut reader)?, body: frame.body.clone() },
+            GET => Self::Get { id: BlobId::decode(&mut reader)? },
+            kind => return Err(DecodeError::Value { what: "call", value: u64::from(kind) }),
+        };
+        match reader.left() {
+            0 => Ok((epoch, call)),
+            left => Err(DecodeError::Trailing { left }),
         }
     }
 }
@@ -175,11 +197,14 @@ mod tests {
     #[test]
     fn calls_and_answers_survive_the_wire() {
         let id = BlobId::ceremony(BlobKind::Dealing, None, 3);
-        let put = Call::Put { id, body: Bytes::from_static(b"abc") }.into_frame();
-        assert!(matches!(Call::from_frame(&put), Ok(Call::Put { id: found, body }) if found == id && body == "abc"));
+        let put = Call::Put { id, body: Bytes::from_static(b"abc") }.into_frame(Epoch(5));
+        let found = Call::from_frame(&put).unwrap();
+        assert!(matches!(found, (Epoch(5), Call::Put { id: found, body }) if found == id && body == "abc"));
+        assert_eq!(Call::epoch_of(&put), Ok(Epoch(5)));
         let doing = Doing::Working { done: 2, of: 5 };
-        let poll = Call::Poll { next: 7, doing }.into_frame();
-        assert!(matches!(Call::from_frame(&poll), Ok(Call::Poll { next: 7, doing: found }) if found == doing));
+        let poll = Call::Poll { next: 7, doing }.into_frame(Epoch(6));
+        assert!(matches!(Call::from_frame(&poll), Ok((_, Call::Poll { next: 7, doing: found })) if found == doing));
+        assert_eq!(Call::epoch_of(&poll), Ok(Epoch(6)));
         let mut longer = poll;
         longer.header = [&longer.header[..], &[0]].concat().into();
         assert!(matches!(Call::from_frame(&longer), Err(DecodeError::Trailing { left: 1 })));
@@ -194,7 +219,9 @@ mod tests {
         assert!(matches!(Answer::from_frame(&long), Err(DecodeError::TooLong { .. })));
         let short = Frame::new(POLL, Bytes::new(), vec![9, 0, 0, 0, 1]);
         assert!(matches!(Answer::from_frame(&short), Err(DecodeError::Truncated { .. })));
-        assert!(Call::from_frame(&Frame::new(99, Bytes::new(), Bytes::new())).is_err());
+        assert!(Call::from_frame(&Frame::new(99, vec![0; 4], Bytes::new())).is_err());
+        assert!(Call::epoch_of(&Frame::new(99, vec![0; 4], Bytes::new())).is_err());
+        assert!(Call::epoch_of(&Frame::new(GET, vec![0; 3], Bytes::new())).is_err());
         assert!(Call::from_frame(&Frame::new(GET, vec![0; 3], Bytes::new())).is_err());
     }
 

@@ -51,6 +51,8 @@ pub struct HospitalConfig {
     pub epoch: Epoch,
     /// Verifies log entries; from enrolment.
     pub coordinator: VerifyingKey,
+    /// Digest of the membership that this site's officer approved; no other roster is signed.
+    pub membership: Digest,
     /// Its own sealing key, which the roster must state.
     pub sealing: SealingKey,
     /// SHA-256 of its own TLS public key, which the roster must state.
@@ -167,7 +169,7 @@ impl HospitalMachine {
         self.log.next_index()
     }
 
-    /// The roster, once t members signed it.
+    /// The roster, once all members signed it.
     #[must_use]
     pub fn roster(&self) -> Option<&Roster> {
         self.roster.as_ref()

@@ -8,6 +8,7 @@ pub mod blob;
 pub mod campaign;
 pub mod ceremony;
 pub mod codec;
+pub mod consent;
 pub mod drive;
 pub mod enrolment;
 pub mod exchange;
@@ -17,6 +18,7 @@ pub mod ids;
 pub mod lease;
 pub mod limits;
 pub mod log;
+pub mod membership;
 pub mod message;
 pub mod net;
 pub mod party_set;
@@ -37,4 +39,4 @@ pub use party_set::PartySet;
 pub use reject::Reject;
 
 /// Version of messages and log. A changed byte is a new version.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;

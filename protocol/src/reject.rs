@@ -54,10 +54,10 @@ numbered_refusals! {
     /// A number outside `limits`.
     10 LimitExceeded "a count or size exceeds the protocol's limit";
 
-    /// The roster misstates this hospital or the threshold.
-    20 RosterWrong "the roster misstates this hospital's keys or an unsafe threshold";
-    /// Fewer than t valid signatures.
-    21 TooFewSignatures "fewer than threshold distinct valid signatures are attached";
+    /// The roster is of another membership than was approved, or misstates this hospital.
+    20 RosterWrong "the roster is of another membership than was approved here, or misstates this hospital's keys";
+    /// Fewer valid signatures than the step needs.
+    21 TooFewSignatures "fewer distinct valid signatures than the step needs are attached";
     /// A nonce does not open its commitment, or a set is incomplete.
     22 CommitmentBroken "a revealed value does not match its commitment";
     /// The hospitals' digests of dealings or group key differ.

@@ -2,7 +2,8 @@
 
 use crate::codec::{DecodeError, Reader, Wire, Writer};
 use crate::ids::{Digest, Epoch, PartyId};
-use crate::limits::{NAME_BYTES_MAX, PARTIES_MAX};
+use crate::limits::NAME_BYTES_MAX;
+use crate::membership::{Membership, MembershipError, Seat};
 use crate::party_set::PartySet;
 use crate::sealed::SealingKey;
 use crate::signature::VerifyingKey;
@@ -12,11 +13,13 @@ use crate::signature::VerifyingKey;
 pub struct Member {
     /// Its number.
     pub party: PartyId,
-    /// Its name, 1..=64 bytes, for people.
+    /// Its name, 1..=64 bytes.
     pub name: String,
+    /// Who it is, for people, 1..=64 bytes.
+    pub organisation: String,
     /// Verifies its messages.
     pub verifying: VerifyingKey,
-    /// Seals boxes for it.
+    /// Seals boxes for it, in this epoch.
     pub sealing: SealingKey,
     /// SHA-256 of its TLS public key (`SubjectPublicKeyInfo`, DER): binds a connection to a member. Certificates are
     /// renewed, the key stays.
@@ -24,10 +27,11 @@ pub struct Member {
 }
 
 impl Wire for Member {
-    const BYTES_MIN: usize = 2 + 4 + 32 + crate::limits::SEALING_KEY_BYTES + 32;
+    const BYTES_MIN: usize = 2 + 4 + 4 + 32 + crate::limits::SEALING_KEY_BYTES + 32;
     fn encode(&self, writer: &mut Writer) {
         self.party.encode(writer);
         writer.bytes(self.name.as_bytes());
+        writer.bytes(self.organisation.as_bytes());
         self.verifying.encode(writer);
         self.sealing.encode(writer);
         self.tls_key.encode(writer);
@@ -36,6 +40,7 @@ impl Wire for Member {
         Ok(Self {
             party: PartyId::decode(reader)?,
             name: reader.text("member name", NAME_BYTES_MAX)?,
+            organisation: reader.text("organisation", NAME_BYTES_MAX)?,
             verifying: VerifyingKey::decode(reader)?,
             sealing: SealingKey::decode(reader)?,
             tls_key: Digest::decode(reader)?,
@@ -47,14 +52,9 @@ impl Wire for Member {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RosterError {
-    /// Too few or too many.
-    #[error("{have} members; a roster has 2..={max}")]
-    Size {
-        /// Members given.
-        have: usize,
-        /// Largest roster.
-        max: usize,
-    },
+    /// They do not make a membership.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
     /// Numbers are not 1..=n in order.
     #[error("member at place {place} has number {have}; members are numbered 1..=n in order")]
     Number {
@@ -63,23 +63,15 @@ pub enum RosterError {
         /// The number there.
         have: u16,
     },
-    /// Two members share a name or a key, or a name is empty or too long.
-    #[error("{party} repeats another member's name or key, or has an empty or too long name")]
-    Repeated {
+    /// Two members share a sealing key.
+    #[error("{party} repeats another member's sealing key")]
+    SealingKey {
         /// The later one.
         party: PartyId,
     },
-    /// Threshold outside n/2 < t <= n.
-    #[error("threshold {have} for {members} members; it must be above half and at most all")]
-    Threshold {
-        /// Threshold given.
-        have: u16,
-        /// Members.
-        members: usize,
-    },
 }
 
-/// The members of one key epoch, checked: numbered 1..=n, distinct keys, n/2 < t <= n.
+/// The members of one key epoch, checked: a membership, numbered 1..=n, with a sealing key each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roster {
     epoch: Epoch,
@@ -102,28 +94,17 @@ impl Roster {
         coordinator: VerifyingKey,
         members: Vec<Member>,
     ) -> Result<Self, RosterError> {
-        let have = members.len();
-        if !(2..=PARTIES_MAX).contains(&have) {
-            return Err(RosterError::Size { have, max: PARTIES_MAX });
-        }
         for (at, member) in members.iter().enumerate() {
             if usize::from(member.party.number()) != at + 1 {
                 return Err(RosterError::Number { place: at + 1, have: member.party.number() });
             }
-            let repeats = members[..at].iter().any(|other| {
-                other.name == member.name
-                    || other.verifying == member.verifying
-                    || other.sealing == member.sealing
-                    || other.tls_key == member.tls_key
-            });
-            if repeats || member.name.is_empty() || member.name.len() > NAME_BYTES_MAX {
-                return Err(RosterError::Repeated { party: member.party });
+            if members[..at].iter().any(|other| other.sealing == member.sealing) {
+                return Err(RosterError::SealingKey { party: member.party });
             }
         }
-        if usize::from(threshold) * 2 <= have || usize::from(threshold) > have {
-            return Err(RosterError::Threshold { have: threshold, members: have });
-        }
-        Ok(Self { epoch, threshold, parameters, coordinator, members })
+        let roster = Self { epoch, threshold, parameters, coordinator, members };
+        roster.membership().check()?;
+        Ok(roster)
     }
 
     /// The default threshold floor(2n/3) + 1: two quorums share more than a third of the hospitals.
@@ -186,10 +167,22 @@ impl Roster {
         let far = |difference: PartySet| difference.is_empty() || difference.len() >= gap;
         far(next.minus(revealed)) && far(revealed.minus(next))
     }
+    /// Who belongs to it, without what is this epoch's alone.
+    #[must_use]
+    pub fn membership(&self) -> Membership {
+        let seat = |member: &Member| Seat {
+            name: member.name.clone(),
+            organisation: member.organisation.clone(),
+            verifying: member.verifying,
+            tls_key: member.tls_key,
+        };
+        let seats = self.members.iter().map(seat).collect();
+        Membership { threshold: self.threshold, coordinator: self.coordinator, seats }
+    }
     /// Digest of the whole roster: what members sign.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::of("consilium roster v2", self)
+        Digest::of("consilium roster v3", self)
     }
 }
 
@@ -224,6 +217,7 @@ mod tests {
         let member = |number| Member {
             party: PartyId::new(number).unwrap(),
             name: format!("hospital-{number}"),
+            organisation: format!("Clinic {number}"),
             verifying: SigningKey::generate().unwrap().verifying_key(),
             sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
             tls_key: Digest([number as u8; 32]),
@@ -248,8 +242,52 @@ mod tests {
                 "sealing" => all[2].sealing = first.sealing,
                 _ => all[2].tls_key = first.tls_key,
             }
-            assert_eq!(roster(all), Err(RosterError::Repeated { party: PartyId::new(3).unwrap() }), "{shared}");
+            let party = PartyId::new(3).unwrap();
+            let expected = match shared {
+                "sealing" => RosterError::SealingKey { party },
+                _ => MembershipError::Repeated { place: 3 }.into(),
+            };
+            assert_eq!(roster(all), Err(expected), "{shared}");
         }
+    }
+
+    #[test]
+    fn organisations_are_text_but_may_be_shared() {
+        let mut all = members();
+        all[2].organisation = all[0].organisation.clone();
+        assert!(roster(all.clone()).is_ok());
+        for bad in ["", &"x".repeat(65)] {
+            all[1].organisation = bad.to_owned();
+            assert_eq!(roster(all.clone()), Err(MembershipError::Repeated { place: 2 }.into()));
+        }
+    }
+
+    #[test]
+    fn a_membership_outlives_epoch_and_sealing_keys_and_nothing_else() {
+        let (all, coordinator) = (members(), SigningKey::generate().unwrap().verifying_key());
+        let of = |threshold, coordinator, members: &[Member], epoch| {
+            let roster = Roster::new(Epoch(epoch), threshold, Digest::default(), coordinator, members.to_vec());
+            roster.unwrap().membership().digest()
+        };
+        let first = of(2, coordinator, &all, 1);
+        let mut later = all.clone();
+        later[1].sealing = OpeningKey::generate().unwrap().sealing_key().clone();
+        assert_eq!(of(2, coordinator, &later, 2), first);
+        let changed = |change: &dyn Fn(&mut Member)| {
+            let mut other = all.clone();
+            change(&mut other[2]);
+            of(2, coordinator, &other, 1)
+        };
+        let others = [
+            of(3, coordinator, &all, 1),
+            of(2, SigningKey::generate().unwrap().verifying_key(), &all, 1),
+            of(2, coordinator, &all[..2], 1),
+            changed(&|member| member.name = "else".to_owned()),
+            changed(&|member| member.organisation = "else".to_owned()),
+            changed(&|member| member.verifying = SigningKey::generate().unwrap().verifying_key()),
+            changed(&|member| member.tls_key = Digest([9; 32])),
+        ];
+        assert!(!others.contains(&first));
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Verifier {
                 &roster,
                 |_, body| matches!(body, HospitalMessage::RosterSignature(signature) if signature.roster == digest),
             )?;
-            require(signers.len() >= roster.threshold(), Reject::TooFewSignatures)?;
+            require(signers == roster.parties(), Reject::TooFewSignatures)?;
             self.roster = Some(roster);
             return Ok(());
         }

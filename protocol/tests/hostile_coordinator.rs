@@ -9,13 +9,14 @@ use protocol::hospital::{HospitalConfig, HospitalInput, HospitalMachine, Hospita
 use protocol::limits::SEALING_KEY_BYTES;
 use protocol::log::{LogEntry, LogWriter};
 use protocol::message::{
-    Abandon, CohortFrozen, Decryptors, HospitalMessage, LogMessage, Manifest, RoundOpen, ShareRequest, SignedMessage,
-    Stop,
+    Abandon, CohortFrozen, Decryptors, HospitalMessage, LogMessage, Manifest, RosterProposed, RosterSignature,
+    RosterSigned, RoundOpen, ShareRequest, SignedMessage, Stop,
 };
 use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
 use protocol::signature::SigningKey;
 use protocol::terms::Terms;
+use protocol::verifier::Verifier;
 use protocol::{Attempt, Digest, Epoch, PartyId, PartySet, Reject, RoundId};
 
 const N: u16 = 5;
@@ -76,11 +77,28 @@ fn terms() -> Terms {
     }
 }
 
+fn members() -> Vec<Member> {
+    let member = |number| Member {
+        party: party(number),
+        name: format!("hospital {number}"),
+        organisation: format!("Clinic {number}"),
+        verifying: key(number).verifying_key(),
+        sealing: sealing(number),
+        tls_key: digest(&format!("TLS key {number}")),
+    };
+    (1..=N).map(member).collect()
+}
+
+fn roster(members: Vec<Member>) -> Roster {
+    Roster::new(Epoch(1), 4, digest("parameters"), key(99).verifying_key(), members).unwrap()
+}
+
 fn hospital(number: u16, facts: HospitalFacts) -> HospitalMachine {
     let config = HospitalConfig {
         party: party(number),
         epoch: Epoch(1),
         coordinator: key(99).verifying_key(),
+        membership: roster(members()).membership().digest(),
         sealing: sealing(number),
         tls_key: digest(&format!("TLS key {number}")),
         terms: terms(),
@@ -90,21 +108,10 @@ fn hospital(number: u16, facts: HospitalFacts) -> HospitalMachine {
 
 impl Federation {
     fn new() -> Self {
-        let members = (1..=N)
-            .map(|number| Member {
-                party: party(number),
-                name: format!("hospital {number}"),
-                verifying: key(number).verifying_key(),
-                sealing: sealing(number),
-                tls_key: digest(&format!("TLS key {number}")),
-            })
-            .collect();
-        let coordinator = key(99).verifying_key();
-        let roster = Roster::new(Epoch(1), 4, digest("parameters"), coordinator, members).unwrap();
         let hospitals = (1..=N).map(|number| hospital(number, HospitalFacts::default())).collect();
         let (log, facts) = (Vec::new(), vec![Vec::new(); usize::from(N)]);
         let mut federation = Self { writer: LogWriter::new(key(99)), log, hospitals, facts };
-        federation.ceremony(roster);
+        federation.ceremony(roster(members()));
         federation
     }
 
@@ -237,6 +244,56 @@ fn releases(outputs: &[Vec<HospitalOutput>]) -> usize {
 
 fn acceptances(outputs: Vec<Vec<HospitalOutput>>) -> Vec<SignedMessage> {
     outputs.into_iter().flat_map(sent).collect()
+}
+
+/// What hospital 1, fresh, says to these entries of a coordinator's.
+fn fresh_hospital_hears(messages: Vec<LogMessage>) -> Vec<Vec<HospitalOutput>> {
+    let (mut writer, mut machine) = (LogWriter::new(key(99)), hospital(1, HospitalFacts::default()));
+    messages.into_iter().map(|message| machine.on(0, HospitalInput::Entry(writer.append(message)))).collect()
+}
+
+#[test]
+fn no_roster_of_another_membership_than_was_approved_is_signed() {
+    let changed = |change: &dyn Fn(&mut Vec<Member>)| {
+        let mut all = members();
+        change(&mut all);
+        let proposed = LogMessage::RosterProposed(RosterProposed { roster: roster(all) });
+        refusals(&fresh_hospital_hears(vec![proposed]))
+    };
+    assert_eq!(changed(&|_| {}), []);
+    // Sealing keys are the epoch's, each stated by its owner; all else was approved.
+    assert_eq!(changed(&|all| all[2].sealing = sealing(9)), []);
+    assert_eq!(changed(&|all| all[2].organisation = "Clinic 9".to_owned()), [Reject::RosterWrong]);
+    assert_eq!(changed(&|all| all[2].name = "hospital 9".to_owned()), [Reject::RosterWrong]);
+    assert_eq!(changed(&|all| all[2].verifying = key(9).verifying_key()), [Reject::RosterWrong]);
+    assert_eq!(changed(&|all| all[2].tls_key = digest("TLS key 9")), [Reject::RosterWrong]);
+    assert_eq!(changed(&|all| all[0].sealing = sealing(9)), [Reject::RosterWrong], "its own");
+}
+
+#[test]
+fn a_roster_that_one_member_did_not_sign_binds_nobody() {
+    let roster = roster(members());
+    let signature = |number: u16| {
+        let body = HospitalMessage::RosterSignature(RosterSignature { roster: roster.digest() });
+        SignedMessage::sign(&key(number), party(number), Epoch(1), 0, body)
+    };
+    let said = |signers: &[u16]| {
+        let signatures = signers.iter().copied().map(signature).collect();
+        let proposed = LogMessage::RosterProposed(RosterProposed { roster: roster.clone() });
+        fresh_hospital_hears(vec![proposed, LogMessage::RosterSigned(RosterSigned { signatures })])
+    };
+    assert_eq!(refusals(&said(&[1, 2, 3, 4, 5])), []);
+    assert_eq!(refusals(&said(&[1, 2, 3, 4])), [Reject::TooFewSignatures], "the threshold is not enough");
+    let log = |signers: &[u16]| {
+        let mut writer = LogWriter::new(key(99));
+        let mut verifier = Verifier::new(key(99).verifying_key());
+        let signatures = signers.iter().copied().map(signature).collect();
+        verifier.check(&writer.append(LogMessage::RosterProposed(RosterProposed { roster: roster.clone() }))).unwrap();
+        let signed = writer.append(LogMessage::RosterSigned(RosterSigned { signatures }));
+        verifier.check(&signed).map_err(|error| error.reject)
+    };
+    assert_eq!(log(&[1, 2, 3, 4, 5]), Ok(()));
+    assert_eq!(log(&[1, 2, 3, 4]), Err(Reject::TooFewSignatures));
 }
 
 #[test]

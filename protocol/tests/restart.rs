@@ -74,11 +74,24 @@ fn terms() -> Terms {
     }
 }
 
+fn roster() -> Roster {
+    let members = (1..=N).map(|number| Member {
+        party: party(number),
+        name: format!("hospital {number}"),
+        organisation: format!("Clinic {number}"),
+        verifying: key(number).verifying_key(),
+        sealing: sealing(number),
+        tls_key: digest(&format!("TLS key {number}")),
+    });
+    Roster::new(Epoch(1), N, digest("parameters"), key(99).verifying_key(), members.collect()).unwrap()
+}
+
 fn machine(number: u16, facts: &[Fact]) -> HospitalMachine {
     let config = HospitalConfig {
         party: party(number),
         epoch: Epoch(1),
         coordinator: key(99).verifying_key(),
+        membership: roster().membership().digest(),
         sealing: sealing(number),
         tls_key: digest(&format!("TLS key {number}")),
         terms: terms(),
@@ -222,15 +235,7 @@ struct Federation {
 
 impl Federation {
     fn run() -> Self {
-        let members = (1..=N).map(|number| Member {
-            party: party(number),
-            name: format!("hospital {number}"),
-            verifying: key(number).verifying_key(),
-            sealing: sealing(number),
-            tls_key: digest(&format!("TLS key {number}")),
-        });
-        let roster =
-            Roster::new(Epoch(1), N, digest("parameters"), key(99).verifying_key(), members.collect()).unwrap();
+        let roster = roster();
         let hospitals = (1..=N).map(|number| (machine(number, &[]), Site::new(number))).collect();
         let mut federation = Self { writer: LogWriter::new(key(99)), log: Vec::new(), hospitals, moments: Vec::new() };
         federation.ceremony(roster);

@@ -35,7 +35,8 @@ fn machine_after(spent: ServingStanding, queries_per_asker_max: u64, releases_ma
             let sealing: SealingKey = protocol::codec::Wire::from_bytes(&sealing).unwrap();
             let verifying = key(number).verifying_key();
             let tls_key = Digest::of("TLS key", &number);
-            Member { party: party(number), name: format!("h{number}"), verifying, sealing, tls_key }
+            let (name, organisation) = (format!("h{number}"), "Clinic".to_owned());
+            Member { party: party(number), name, organisation, verifying, sealing, tls_key }
         })
         .collect();
     let roster = Roster::new(Epoch(1), 2, Digest::default(), key(9).verifying_key(), members).unwrap();

@@ -26,7 +26,7 @@ impl Dropping {
     /// Whether this call must not leave the building.
     fn stops(&self, request: &Frame) -> bool {
         self.moment == Moment::BeforeUpload
-            && matches!(Call::from_frame(request), Ok(Call::Put { id, .. })
+            && matches!(Call::from_frame(request), Ok((_, Call::Put { id, .. }))
                 if id.kind == BlobKind::UpdateChunk && id.round == u64::from(self.round))
     }
 

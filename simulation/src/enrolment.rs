@@ -150,6 +150,7 @@ fn roster(
         .map(|hospital| Member {
             party: hospital.party,
             name: hospital.party.to_string(),
+            organisation: hospital.party.to_string(),
             verifying: hospital.signing.verifying_key(),
             sealing: hospital.opening.sealing_key().clone(),
             tls_key: Digest(*hospital.identity.key_fingerprint().bytes()),

@@ -7,6 +7,7 @@ use protocol::Reject;
 use protocol::drive::hospital::HospitalEvent;
 use protocol::drive::{CallId, HospitalNet};
 use protocol::exchange::{Answer, Call};
+use protocol::ids::Epoch;
 use protocol::net::{NetError, Rejection};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -20,6 +21,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 /// The line. Every call is a task of its own.
 pub(super) struct Line {
+    pub(super) epoch: Epoch,
     pub(super) runtime: Handle,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) inputs: mpsc::Sender<Input>,
@@ -27,9 +29,9 @@ pub(super) struct Line {
 
 impl HospitalNet for Line {
     fn call(&mut self, id: CallId, call: Call) {
-        let (transport, inputs) = (Arc::clone(&self.transport), self.inputs.clone());
+        let (transport, inputs, epoch) = (Arc::clone(&self.transport), self.inputs.clone(), self.epoch);
         self.runtime.spawn(async move {
-            let input = match answer(&*transport, call, &inputs).await {
+            let input = match answer(&*transport, (epoch, call), &inputs).await {
                 Ok(answer) => Input::Event(HospitalEvent::Answered { call: id, answer }),
                 Err(error) => Input::Failed(error),
             };
@@ -42,10 +44,10 @@ impl HospitalNet for Line {
 /// All four calls may be repeated: a second one has no second effect.
 async fn answer(
     transport: &dyn Transport,
-    call: Call,
+    (epoch, call): (Epoch, Call),
     inputs: &mpsc::Sender<Input>,
 ) -> Result<Result<Answer, Reject>, HospitalError> {
-    let frame = call.into_frame();
+    let frame = call.into_frame(epoch);
     loop {
         match transport.call(frame.clone()).await {
             Ok(reply) => return Answer::from_frame(&reply).map(Ok).map_err(HospitalError::Answer),

@@ -115,6 +115,7 @@ impl Hospital {
             party: plan.party,
             epoch: plan.epoch,
             coordinator: plan.coordinator,
+            membership: plan.membership,
             sealing: opening.sealing_key().clone(),
             tls_key,
             terms: plan.terms.clone(),
@@ -155,7 +156,7 @@ impl Hospital {
         let alarm = Alarm::default();
         let outside = Outside {
             store,
-            net: Line { runtime: runtime.clone(), transport, inputs: sender.clone() },
+            net: Line { epoch: config.epoch, runtime: runtime.clone(), transport, inputs: sender.clone() },
             crypto: bench.start(sender),
             clock: alarm.clone(),
         };

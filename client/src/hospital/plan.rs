@@ -8,7 +8,7 @@ use he_agg::aggregation::{Flooding, LaneLayout};
 use he_agg::multiparty::{DecryptPolicy, Quorum};
 use he_infer::Program;
 use protocol::PartyId;
-use protocol::ids::Epoch;
+use protocol::ids::{Digest, Epoch};
 use protocol::signature::VerifyingKey;
 use protocol::terms::Terms;
 
@@ -23,6 +23,8 @@ pub struct HospitalPlan {
     pub epoch: Epoch,
     /// The coordinator's key for log entries, from enrolment.
     pub coordinator: VerifyingKey,
+    /// Digest of the membership that this site's officer approved.
+    pub membership: Digest,
     /// What this site approved.
     pub terms: Terms,
     /// Lanes, guard and flooding of updates.

@@ -151,6 +151,7 @@ impl Consortium {
         let members = (1..=N).zip(&opening).map(|(number, opening)| Member {
             party: party(number),
             name: format!("hospital {number}"),
+            organisation: format!("Clinic {number}"),
             verifying: SigningKey::from_seed(&[number as u8; 32]).unwrap().verifying_key(),
             sealing: opening.sealing_key().clone(),
             tls_key: Digest([number as u8; 32]),

@@ -52,6 +52,7 @@ impl Table {
         let member = |(number, key): (u16, &SigningKey)| Member {
             party: party(number),
             name: format!("hospital-{number}"),
+            organisation: format!("Clinic {number}"),
             verifying: key.verifying_key(),
             sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
             tls_key: Digest::of("TLS key", &party(number)),

@@ -138,6 +138,7 @@ impl World {
             Member {
                 party: party(number),
                 name: format!("hospital {number}"),
+                organisation: format!("Clinic {number}"),
                 verifying: signing_key(number).verifying_key(),
                 sealing: SealingKey::from_bytes(&sealing).unwrap(),
                 tls_key: Digest::of("TLS key", &number),

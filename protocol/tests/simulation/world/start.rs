@@ -57,6 +57,7 @@ impl World {
             party,
             epoch: self.roster.epoch(),
             coordinator: *self.roster.coordinator(),
+            membership: self.roster.membership().digest(),
             sealing: site.member.sealing.clone(),
             tls_key: site.member.tls_key,
             terms: self.terms.clone(),

@@ -1,0 +1,125 @@
+//! Who belongs to a consortium, as its officers approve it: names, organisations, keys, threshold.
+//!
+//! A membership outlives key epochs. Each epoch's roster adds the members' sealing keys of that epoch, which every
+//! member states in the roster that it signs; names and long-lived keys are pinned by the membership's digest.
+
+use crate::codec::{DecodeError, Reader, Wire, Writer, wire_struct};
+use crate::ids::{Digest, PartyId};
+use crate::limits::{NAME_BYTES_MAX, PARTIES_MAX};
+use crate::signature::VerifyingKey;
+
+/// One hospital's place in a membership; its number is its place in the list, from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// Its name, 1..=64 bytes.
+    pub name: String,
+    /// Who it is, for people, 1..=64 bytes.
+    pub organisation: String,
+    /// Verifies its messages.
+    pub verifying: VerifyingKey,
+    /// SHA-256 of its TLS public key (`SubjectPublicKeyInfo`, DER).
+    pub tls_key: Digest,
+}
+
+impl Wire for Seat {
+    const BYTES_MIN: usize = 4 + 4 + 32 + 32;
+    fn encode(&self, writer: &mut Writer) {
+        writer.bytes(self.name.as_bytes());
+        writer.bytes(self.organisation.as_bytes());
+        self.verifying.encode(writer);
+        self.tls_key.encode(writer);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            name: reader.text("member name", NAME_BYTES_MAX)?,
+            organisation: reader.text("organisation", NAME_BYTES_MAX)?,
+            verifying: VerifyingKey::decode(reader)?,
+            tls_key: Digest::decode(reader)?,
+        })
+    }
+}
+
+/// Who belongs to a consortium, and how many of them decrypt together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// t, above half of the members.
+    pub threshold: u16,
+    /// Verifies entries of the coordinator's log.
+    pub coordinator: VerifyingKey,
+    /// Members in order of their numbers, at most 64.
+    pub seats: Vec<Seat>,
+}
+wire_struct!(Membership { threshold: u16, coordinator: VerifyingKey, seats: Vec<Seat> });
+
+/// Why seats do not make a membership.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MembershipError {
+    /// Too few or too many.
+    #[error("{have} members; a consortium has 2..={max}")]
+    Size {
+        /// Members given.
+        have: usize,
+        /// The most there may be.
+        max: usize,
+    },
+    /// Two members share a name or a key, or a name or an organisation is empty or too long.
+    #[error("member {place} repeats another's name or key, or has an empty or too long name or organisation")]
+    Repeated {
+        /// The later one's place, from 1.
+        place: usize,
+    },
+    /// Threshold outside n/2 < t <= n.
+    #[error("threshold {have} for {members} members; it must be above half and at most all")]
+    Threshold {
+        /// Threshold given.
+        have: u16,
+        /// Members.
+        members: usize,
+    },
+}
+
+impl Membership {
+    /// Whether it can have keys: 2..=64 members, each with a name and keys of its own, n/2 < t <= n.
+    ///
+    /// # Errors
+    /// [`MembershipError`].
+    pub fn check(&self) -> Result<(), MembershipError> {
+        let have = self.seats.len();
+        if !(2..=PARTIES_MAX).contains(&have) {
+            return Err(MembershipError::Size { have, max: PARTIES_MAX });
+        }
+        let is_text = |text: &str| !text.is_empty() && text.len() <= NAME_BYTES_MAX;
+        for (at, seat) in self.seats.iter().enumerate() {
+            let repeats = self.seats[..at].iter().any(|other| {
+                other.name == seat.name || other.verifying == seat.verifying || other.tls_key == seat.tls_key
+            });
+            if repeats || !is_text(&seat.name) || !is_text(&seat.organisation) {
+                return Err(MembershipError::Repeated { place: at + 1 });
+            }
+        }
+        if usize::from(self.threshold) * 2 <= have || usize::from(self.threshold) > have {
+            return Err(MembershipError::Threshold { have: self.threshold, members: have });
+        }
+        Ok(())
+    }
+
+    /// What officers approve and hospitals pin.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of("consilium membership v1", self)
+    }
+
+    /// The number of the member with this name.
+    #[must_use]
+    pub fn party(&self, name: &str) -> Option<PartyId> {
+        let place = self.seats.iter().take(PARTIES_MAX).position(|seat| seat.name == name)?;
+        PartyId::new(u16::try_from(place).ok()? + 1)
+    }
+
+    /// The place of `party`.
+    #[must_use]
+    pub fn seat(&self, party: PartyId) -> Option<&Seat> {
+        self.seats.get(usize::from(party.number()) - 1)
+    }
+}
