@@ -9,5 +9,6 @@ pub mod enrolment;
 pub mod hospital;
 pub mod ledger;
 pub mod model_file;
+pub mod plan;
 pub mod train;
 pub mod vault;

@@ -195,6 +195,7 @@ mod tests {
     use std::path::PathBuf;
 
     use client::counter::CounterError;
+    use client::plan::PlanError;
     use client::train::TrainError;
     use client::vault::VaultError;
     use coordinator::CoordinatorError;
@@ -211,7 +212,7 @@ mod tests {
         let reason = PauseReason::Round { round: RoundId(2), reason };
         let federation = [
             FederationError::Data(datasets::DataError::Io { path: folder(), source: io() }),
-            FederationError::Classes { found: 2, names: "a, b".to_owned(), expected: 3 },
+            FederationError::Plan(PlanError::Classes { found: 2, names: "a, b".to_owned(), expected: 3 }),
             FederationError::SampleCap { hospital: 1, samples: 9, cap: 8 },
             FederationError::NotPublished { folder: folder(), closed: 0, rounds: 3, needs_data: true },
             FederationError::Paused { reason, folder: folder() },
@@ -229,7 +230,7 @@ mod tests {
                 source: ResumeError::OtherRoster,
             }),
             FederationError::Abandoned,
-            FederationError::TrustedHolder,
+            FederationError::Plan(PlanError::TrustedHolder),
         ];
         let audits = [
             AuditError::Folder(CoordinatorError::Abandoned),

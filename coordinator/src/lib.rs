@@ -16,6 +16,7 @@ mod logged;
 pub mod members;
 mod node;
 mod observer;
+pub mod proposals;
 mod resident_model;
 mod serving_engine;
 mod serving_keys;

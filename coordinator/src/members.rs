@@ -1,7 +1,7 @@
 //! The book of members: who was invited, who asked with which keys, whom the operator let in, who was put out.
 //!
-//! Every entry is written once and never changed, so several programs may use the book at a time: the one that answers
-//! sites, and the operator's commands.
+//! Every entry but the end of a renewed certificate is written once and never changed, so several programs may use the
+//! book at a time: the one that answers sites, and the operator's commands.
 
 mod error;
 
@@ -25,6 +25,7 @@ const INVITED: &str = "invited";
 const ASKED: &str = "asked";
 const REVEALED: &str = "revealed";
 const MEMBER: &str = "member";
+const RENEWED: &str = "renewed";
 const REVOKED: &str = "revoked";
 
 /// Who the coordinator is, for those who do not know it yet.
@@ -232,6 +233,21 @@ impl Members {
         }
     }
 
+    /// A member's certificate for 30 days from now. The key stays. A site whose answer was lost asks again.
+    ///
+    /// # Errors
+    /// [`MembersError::NoMember`].
+    pub fn renew(&self, name: &PeerName, authority: &Authority, now: SystemTime) -> Result<Admitted, MembersError> {
+        let bytes = name.as_str().as_bytes();
+        let member: Option<Member> = self.find(MEMBER, bytes)?;
+        let member = member.ok_or(MembersError::NoMember { name: name.clone() })?;
+        let Site { name, tls, .. } = &member.applicant.site;
+        let certificate = authority.certify(tls, name, &[], Usage::Client, now)?;
+        let until_s = seconds(now + CERTIFICATE_LIFETIME);
+        self.journal.put(RENEWED, bytes, &until_s.to_bytes())?;
+        Ok(Admitted { certificate, authority: authority.certificate().to_pem(), until_s })
+    }
+
     /// Puts a member out, for ever: its next call is refused, and nobody gets its name again.
     ///
     /// # Errors
@@ -298,7 +314,10 @@ impl Members {
             let Site { name, organisation, .. } = applicant.site;
             let standing = match self.find::<u64>(REVOKED, &row.key)? {
                 Some(since_s) => Standing::Revoked { since_s },
-                None => Standing::Member { organisation, until_s },
+                None => {
+                    let until_s = self.find(RENEWED, &row.key)?.unwrap_or(until_s);
+                    Standing::Member { organisation, until_s }
+                }
             };
             all.insert(name, standing);
         }

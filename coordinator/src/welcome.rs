@@ -1,20 +1,52 @@
 //! What the coordinator answers to sites that want to join, and to those that have.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use protocol::codec::Wire;
-use protocol::enrolment::{JOIN, JoinCall, JoinReject, SITES};
-use protocol::net::{BoxFuture, Frame, Handler, Newcomers, Peer, Refusal};
+use protocol::consent::{CONSENT, ConsentCall};
+use protocol::enrolment::{JOIN, JoinCall, JoinReject, RENEW, SITES};
+use protocol::exchange::Call;
+use protocol::ids::Epoch;
+use protocol::net::{Authority, BoxFuture, Frame, Handler, Newcomers, Peer, Refusal};
 use protocol::reject::Reject;
 
-use crate::members::{Host, Members};
+use crate::members::{Host, Members, MembersError};
+use crate::proposals::Proposals;
 
-/// Answers from the book of members.
+/// Who answers the calls of each key epoch under way. Cloning shares them.
+#[derive(Clone, Default)]
+pub struct Desks(Arc<RwLock<BTreeMap<Epoch, Arc<dyn Handler>>>>);
+
+impl Desks {
+    /// Opens an epoch's desk.
+    pub fn open(&self, epoch: Epoch, desk: Arc<dyn Handler>) {
+        // A panic elsewhere leaves a map of pointers behind, which is whole.
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(epoch, desk);
+    }
+
+    /// Closes it.
+    pub fn close(&self, epoch: Epoch) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&epoch);
+    }
+
+    fn of(&self, epoch: Epoch) -> Option<Arc<dyn Handler>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&epoch).cloned()
+    }
+}
+
+/// Answers from the books of members and proposals, and lets members of a key epoch through to its desk.
 pub struct Welcome {
-    /// The book.
+    /// The book of members.
     pub members: Arc<Members>,
+    /// The book of proposals.
+    pub proposals: Arc<Proposals>,
+    /// Where calls of an epoch are answered.
+    pub desks: Desks,
+    /// Renews members' certificates.
+    pub authority: Arc<Authority>,
     /// Who the coordinator is.
     pub host: Host,
 }
@@ -44,23 +76,42 @@ impl Newcomers for Welcome {
 impl Handler for Welcome {
     fn handle(&self, peer: Peer, request: Frame) -> BoxFuture<'_, Result<Frame, Refusal>> {
         Box::pin(async move {
-            let members = Arc::clone(&self.members);
-            let answer = tokio::task::spawn_blocking(move || {
-                // Asked each time: a revocation holds from the next call on, whatever the connection's age.
-                match members.is_member(&peer.name, peer.key) {
-                    Ok(true) if request.kind == SITES => members.sites().map_err(|_| Reject::Storage),
-                    Ok(true) => Err(Reject::OutOfTurn),
-                    Ok(false) => Err(Reject::UnknownParty),
-                    Err(error) => {
-                        tracing::error!(%error, "a member could not be looked up");
-                        Err(Reject::Storage)
-                    }
+            // Asked each time: a revocation holds from the next call on, whatever the connection's age.
+            let (members, caller) = (Arc::clone(&self.members), peer.clone());
+            let looked_up = tokio::task::spawn_blocking(move || members.is_member(&caller.name, caller.key)).await;
+            match looked_up {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => return Err(Reject::UnknownParty.into()),
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "a member could not be looked up");
+                    return Err(Reject::Storage.into());
                 }
-            });
-            match answer.await.unwrap_or(Err(Reject::Storage)) {
-                Ok(sites) => Ok(Frame::new(SITES, sites.to_bytes(), Vec::new())),
-                Err(reject) => Err(Refusal { code: reject.code() }),
+                Err(_) => return Err(Reject::Storage.into()),
             }
+            if let Ok(epoch) = Call::epoch_of(&request) {
+                let desk = self.desks.of(epoch).ok_or(Reject::WrongEpoch)?;
+                return desk.handle(peer, request).await;
+            }
+            let (members, proposals) = (Arc::clone(&self.members), Arc::clone(&self.proposals));
+            let authority = Arc::clone(&self.authority);
+            let kind = request.kind;
+            let answered = tokio::task::spawn_blocking(move || match kind {
+                SITES => Ok(members.sites().map_err(unreadable)?.to_bytes()),
+                CONSENT => {
+                    let call = ConsentCall::from_bytes(&request.header).map_err(|_| Reject::OutOfTurn)?;
+                    Ok(proposals.answer(&peer.name, peer.key, &call)?.to_bytes())
+                }
+                RENEW => Ok(members.renew(&peer.name, &authority, SystemTime::now()).map_err(unreadable)?.to_bytes()),
+                _ => Err(Reject::OutOfTurn),
+            });
+            let header = answered.await.unwrap_or(Err(Reject::Storage))?;
+            Ok(Frame::new(kind, header, Vec::new()))
         })
     }
+}
+
+/// What a member hears of the book's own trouble.
+fn unreadable(error: MembersError) -> Reject {
+    tracing::error!(%error, "a member could not be answered");
+    Reject::Storage
 }

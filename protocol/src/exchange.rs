@@ -12,7 +12,8 @@ use crate::ids::{Digest, Epoch};
 use crate::lease::Doing;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::message::SignedMessage;
-use crate::net::Frame;
+use crate::net::{Frame, Refusal};
+use crate::reject::Reject;
 
 /// Entries in one reply to [`Call::Poll`].
 const ENTRIES_PER_REPLY_MAX: usize = 256;
@@ -56,6 +57,12 @@ pub enum Answer {
     Stored(Digest),
     /// The body.
     Body(Bytes),
+}
+
+impl From<Reject> for Refusal {
+    fn from(reject: Reject) -> Self {
+        Self { code: reject.code() }
+    }
 }
 
 const POLL: u16 = 1;

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use datasets::{DataError, Dataset, Format, Part, Samples};
+use client::plan;
+use datasets::{DataError, Dataset, Part, Samples};
 use experiment::{DataFormat, Experiment};
 
 use super::error::FederationError;
@@ -20,7 +21,7 @@ pub(super) struct Dealt {
 ///
 /// # Errors
 /// [`FederationError::Data`] naming file, field, class or hospital, or that no image is left to judge the model by;
-/// [`FederationError::Classes`].
+/// [`FederationError::Plan`].
 pub(super) fn deal(experiment: &Experiment, data: Option<&Path>) -> Result<Dealt, FederationError> {
     let (plan, dataset) = (experiment.data(), load(experiment, data)?);
     // What is asked and reported at the end: known now, and not after hours of training.
@@ -42,20 +43,13 @@ pub(super) fn deal(experiment: &Experiment, data: Option<&Path>) -> Result<Dealt
 /// Reads or generates the images.
 ///
 /// # Errors
-/// [`FederationError::Data`] naming file, field or class; [`FederationError::Classes`].
+/// [`FederationError::Plan`] naming file, field or class.
 pub fn load(experiment: &Experiment, data: Option<&Path>) -> Result<Dataset, FederationError> {
-    let dataset = match (experiment.data().format, data) {
-        (DataFormat::Phantom, _) | (_, None) => datasets::generate(&experiment.phantom_spec())?,
-        (DataFormat::Npz, Some(path)) => datasets::load(path, Some(Format::Npz), &experiment.load_options())?,
-        (DataFormat::Idx, Some(path)) => datasets::load(path, Some(Format::Idx), &experiment.load_options())?,
-        (DataFormat::ImageFolder, Some(path)) => {
-            datasets::load(path, Some(Format::ImageFolder), &experiment.load_options())?
-        }
-    };
-    dataset.check()?;
-    let (found, expected) = (dataset.classes.len(), experiment.network().classes());
-    if found != expected {
-        return Err(FederationError::Classes { found, names: dataset.classes.join(", "), expected });
+    if let (Some(path), true) = (data, experiment.data().format != DataFormat::Phantom) {
+        return Ok(plan::images(experiment, path)?);
     }
+    let dataset = datasets::generate(&experiment.phantom_spec())?;
+    dataset.check()?;
+    plan::check_classes(experiment, &dataset)?;
     Ok(dataset)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use client::counter::CounterError;
 use client::hospital::HospitalError;
+use client::plan::PlanError;
 use client::train::TrainError;
 use client::vault::{KeysError, VaultError};
 use coordinator::CoordinatorError;
@@ -25,19 +26,9 @@ pub enum FederationError {
     /// The images.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The images do not fit the experiment.
-    #[error(
-        "the data have {found} classes ({names}), the experiment's network answers {expected}; set data.classes and \
-         the last layer's units alike"
-    )]
-    Classes {
-        /// Classes in the data.
-        found: usize,
-        /// Their names.
-        names: String,
-        /// Units of the last layer.
-        expected: usize,
-    },
+    /// The plan, or images that do not fit it.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// The federation's size changed between plan and data.
     #[error("{field} is {value}, which the protocol cannot take; the experiment file allows fewer")]
     Size {
@@ -80,12 +71,6 @@ pub enum FederationError {
     /// Flooding.
     #[error(transparent)]
     Flooding(#[from] he_agg::aggregation::FloodingError),
-    /// A release policy that a federation cannot have.
-    #[error(
-        "publish.release \"trusted-holder\" needs one party that holds the whole key; a federation releases by \
-         threshold"
-    )]
-    TrustedHolder,
     /// The coordinator.
     #[error(transparent)]
     Coordinator(#[from] CoordinatorError),
@@ -207,10 +192,9 @@ impl Explained for FederationError {
     fn remedy(&self) -> Cow<'static, str> {
         match self {
             Self::Data(_) => "check --data, and [data] of the experiment, then start the run again".into(),
-            Self::Classes { .. } => "set data.classes and the units of the last layer alike".into(),
+            Self::Plan(error) => error.remedy(),
             Self::Size { field, .. } => format!("lower federation.{field}").into(),
             Self::SampleCap { .. } => "raise federation.sample-cap, or lower data.simulate.max-samples".into(),
-            Self::TrustedHolder => "set publish.release = \"threshold\"".into(),
             Self::NotPublished { folder, needs_data, .. } => {
                 let data = if *needs_data { " --data PATH" } else { "" };
                 format!("`consilium run --resume {}{data}` trains on and publishes it", folder.display()).into()
@@ -248,12 +232,10 @@ impl Explained for FederationError {
     fn exit(&self) -> Exit {
         match self {
             Self::Paused { .. } => Exit::Quorum,
-            Self::Data(_)
-            | Self::Classes { .. }
-            | Self::Size { .. }
-            | Self::SampleCap { .. }
-            | Self::Train(TrainError::NoGpu { .. })
-            | Self::TrustedHolder => Exit::BadInput,
+            Self::Data(_) | Self::Size { .. } | Self::SampleCap { .. } | Self::Train(TrainError::NoGpu { .. }) => {
+                Exit::BadInput
+            }
+            Self::Plan(error) => error.exit(),
             Self::Keys(_) | Self::Vault(_) => Exit::Refused,
             Self::Counter(error) => error.exit(),
             Self::NotPublished { .. } => Exit::BadInput,

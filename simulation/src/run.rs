@@ -99,7 +99,7 @@ impl<'a> Run<'a> {
         self.enter(Phase::Connecting);
         let watch = Arc::new(Watch::new(self.events.clone(), self.options.log.is_some()));
         let common = Common { device: device.clone(), ..Common::new(experiment, progress.epochs, cap)? };
-        let terms = common.terms()?;
+        let terms = common.plan.terms()?;
         let mut enrolment = if resumes { common.recall(out)? } else { common.enrol(out)? };
         let vaults = enrolment.hospitals.iter().map(|one| (one.party, Arc::clone(&one.vault))).collect();
         let vaults = Vaults::new(common.epoch, vaults);

@@ -91,11 +91,11 @@ async fn host(
     // Looked at before anything starts: a run that is not finished must not go on here.
     super::check_published(&out, &experiment)?;
     let folder = out.join("coordinator").join(format!("epoch-{}", progress.epochs));
-    let terms = common.terms()?;
+    let terms = common.plan.terms()?;
     let mut enrolment = common.recall(&out)?;
     let watch = Arc::new(Watch::new(events.clone(), false));
     let shape = experiment.network().image();
-    let takes = Takes { images: common.program.images(), shape: [shape.channels, shape.height, shape.width] };
+    let takes = Takes { images: common.plan.program().images(), shape: [shape.channels, shape.height, shape.width] };
     let mut opened = Vec::new();
     for enrolled in std::mem::take(&mut enrolment.hospitals) {
         // Before anything starts: a second process over the same folders must not get as far as a journal.

@@ -5,18 +5,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use client::hospital::{
-    Asker, Hospital, HospitalEnd, HospitalError, HospitalPlan, HospitalSetup, Killer, Slots, Transport,
-    parameters_digest,
-};
-use client::train::{TrainDevice, Trainer};
+use client::hospital::{Asker, Hospital, HospitalEnd, HospitalError, HospitalSetup, Killer, Slots, Transport};
+use client::plan::Plan;
+use client::train::TrainDevice;
 use coordinator::compute::Compute;
 use coordinator::{Coordinator, CoordinatorPlan, CoordinatorSetup};
 use datasets::Samples;
 use experiment::Experiment;
-use he_agg::aggregation::Flooding;
-use he_agg::multiparty::DecryptPolicy;
-use he_infer::Program;
 use protocol::ids::{Digest, Epoch};
 use protocol::net::{Backoff, Dialer, Limits, PeerName, Server, Traffic};
 use protocol::terms::Terms;
@@ -32,88 +27,37 @@ use crate::dropout::DropOut;
 
 /// Time for hospitals to hear that a run or a service ends.
 pub(super) const GOODBYE: Duration = Duration::from_secs(10);
-/// Longest wait for a query's bodies, and for the shares of its release.
-const QUERY_DEADLINE: Duration = Duration::from_secs(120);
-/// Longest wait for an answer: both of the above, and a full queue before it.
-const ANSWER_WITHIN: Duration = Duration::from_secs(600);
-
 /// What both roles take from the experiment, and hospitals from their machine.
-pub(super) struct Common<'a> {
-    pub(super) experiment: &'a Experiment,
-    pub(super) program: Arc<Program>,
+pub(super) struct Common {
+    pub(super) plan: Plan,
     pub(super) epoch: Epoch,
-    pub(super) sample_cap: u64,
-    pub(super) flooding: Flooding,
     /// Where hospitals train.
     pub(super) device: TrainDevice,
     /// Hospitals of one machine share its cores.
     pub(super) slots: Slots,
 }
 
-impl<'a> Common<'a> {
-    pub(super) fn new(experiment: &'a Experiment, epoch: u32, sample_cap: u64) -> Result<Self, FederationError> {
-        let flooding = match experiment.publish().policy {
-            DecryptPolicy::Flooded(flooding) => flooding,
-            // A trusted holder has no place among several decryptors; the experiment file refuses it.
-            DecryptPolicy::TrustedHolder => return Err(FederationError::TrustedHolder),
-        };
+impl Common {
+    pub(super) fn new(experiment: &Experiment, epoch: u32, sample_cap: u64) -> Result<Self, FederationError> {
         Ok(Self {
-            experiment,
-            program: Arc::new(experiment.program().clone()),
+            plan: Plan::new(experiment.clone(), sample_cap)?,
             epoch: Epoch(epoch),
-            sample_cap,
-            flooding,
             device: TrainDevice::cpu(),
             slots: Slots::new(std::thread::available_parallelism().map_or(1, usize::from)),
         })
     }
 
     pub(super) fn enrol(&self, out: &Path) -> Result<Enrolment, FederationError> {
-        let federation = self.experiment.federation();
+        let federation = self.plan.experiment().federation();
         let (hospitals, threshold) = (federation.hospitals, federation.threshold);
-        enrolment::enrol(out, hospitals, threshold, self.epoch, self.parameters(), SystemTime::now())
+        enrolment::enrol(out, hospitals, threshold, self.epoch, self.plan.parameters(), SystemTime::now())
     }
 
     /// The federation of an earlier invocation, in the same key epoch.
     pub(super) fn recall(&self, out: &Path) -> Result<Enrolment, FederationError> {
-        let federation = self.experiment.federation();
+        let federation = self.plan.experiment().federation();
         let (hospitals, threshold) = (federation.hospitals, federation.threshold);
-        enrolment::recall(out, hospitals, threshold, self.epoch, self.parameters(), SystemTime::now())
-    }
-
-    /// Digest of both parameter sets and of the lanes.
-    fn parameters(&self) -> Digest {
-        let mut bytes = self.experiment.layout().digest().to_vec();
-        bytes.extend_from_slice(&self.program.params().digest());
-        Digest::of_bytes(&bytes)
-    }
-
-    /// What every member approves.
-    ///
-    /// # Errors
-    /// [`FederationError::Train`] where the network cannot be set up.
-    pub(super) fn terms(&self) -> Result<Terms, FederationError> {
-        let (experiment, federation) = (self.experiment, self.experiment.federation());
-        let trainer = Trainer::on(TrainDevice::cpu(), experiment.network(), experiment.train().clone())?;
-        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let chunks = experiment.layout().chunks(experiment.network().parameter_count());
-        Ok(Terms {
-            experiment: Digest(experiment.digest()),
-            parameters: self.parameters(),
-            program: Digest(self.program.digest()),
-            initial_model: parameters_digest(&trainer.initial_parameters(experiment.seed())),
-            rounds: federation.rounds,
-            chunks: u32::try_from(chunks).unwrap_or(u32::MAX),
-            min_cohort: federation.min_cohort,
-            attempts_max: federation.attempts_max,
-            attempts_ahead: federation.attempts_ahead,
-            tau_aggregation: experiment.layout().flooding().releases(),
-            tau_serving: self.flooding.releases(),
-            queries_per_asker_max: experiment.publish().quota,
-            patience_ms: ms(federation.patience),
-            round_deadline_ms: ms(federation.round_deadline),
-            query_deadline_ms: ms(QUERY_DEADLINE),
-        })
+        enrolment::recall(out, hospitals, threshold, self.epoch, self.plan.parameters(), SystemTime::now())
     }
 
     /// Starts the coordinator on a free port of the loopback device.
@@ -128,8 +72,8 @@ impl<'a> Common<'a> {
         let plan = CoordinatorPlan {
             roster: enrolment.roster.clone(),
             terms: terms.clone(),
-            layout: self.experiment.layout().clone(),
-            program: Arc::clone(&self.program),
+            layout: self.plan.experiment().layout().clone(),
+            program: Arc::clone(self.plan.program()),
         };
         let key = enrolment.coordinator_key.take().ok_or(FederationError::Abandoned)?;
         let observer = Arc::clone(watch) as _;
@@ -169,23 +113,9 @@ impl<'a> Common<'a> {
             Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(2), attempts: 5 },
         );
         let traffic = Arc::clone(dialer.traffic());
-        let plan = HospitalPlan {
-            party: enrolled.party,
-            epoch: self.epoch,
-            coordinator: *enrolment.roster.coordinator(),
-            terms: terms.clone(),
-            layout: self.experiment.layout().clone(),
-            clip: self.experiment.encryption().clip as f32,
-            sample_cap: self.sample_cap,
-            program: Arc::clone(&self.program),
-            serving_flooding: self.flooding,
-            training: self.experiment.train().clone(),
-            device: self.device.clone(),
-            local_epochs: self.experiment.local_epochs(),
-            seed: self.experiment.seed(),
-            own_key_queries: self.experiment.publish().own_key,
-            answer_within: ANSWER_WITHIN,
-        };
+        let (coordinator, membership) = (*enrolment.roster.coordinator(), enrolment.roster.membership().digest());
+        let who = (enrolled.party, self.epoch);
+        let plan = self.plan.hospital(who, coordinator, membership, terms, self.device.clone());
         let killer: Arc<Mutex<Option<Killer>>> = Arc::default();
         let mut transport: Arc<dyn Transport> = Arc::new(dialer);
         if let Some(drop) = drops.iter().find(|drop| drop.hospital == number) {

@@ -62,7 +62,6 @@ impl Joining {
             organisation: organisation.to_owned(),
             tls: tls.public_key(),
             verifying: signing.verifying_key(),
-            sealing: vault.opening_key()?.sealing_key().clone(),
         };
         let applicant = Applicant { site, commitment: nonce_commitment(&nonce) };
         Ok(Self { root: root.to_path_buf(), vault, invite, applicant, nonce, tls, signing, is_new })

@@ -96,6 +96,7 @@ fn plan(number: u16, program: &Arc<Program>) -> HospitalPlan {
         party: party(number),
         epoch: Epoch(1),
         coordinator: SigningKey::from_seed(&[99; 32]).unwrap().verifying_key(),
+        membership: Digest::default(),
         terms: terms(),
         layout,
         clip: 0.5,

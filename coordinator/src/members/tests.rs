@@ -2,7 +2,6 @@
 
 use protocol::enrolment::{JoinRequest, JoinReveal};
 use protocol::net::{Identity, TlsKey};
-use protocol::sealed::OpeningKey;
 use protocol::signature::SigningKey;
 
 use super::*;
@@ -95,7 +94,6 @@ impl Applying {
             organisation: format!("Clinic {site}"),
             tls: tls.public_key(),
             verifying: signing.verifying_key(),
-            sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
         };
         let applicant = Applicant { site, commitment: nonce_commitment(&nonce) };
         Self { tls, signing, applicant, nonce }
@@ -162,7 +160,6 @@ fn the_words_depend_on_everything_that_both_sides_have() {
         with(&|it| it.site.organisation.push('!')),
         with(&|it| it.site.tls = other.applicant.site.tls),
         with(&|it| it.site.verifying = other.applicant.site.verifying),
-        with(&|it| it.site.sealing = other.applicant.site.sealing.clone()),
         with(&|it| it.commitment = Digest([0; 32])),
         words(&site.applicant, key(2), &opened, &[2; 32]),
         words(&site.applicant, key(1), &Opened { nonce: [9; 32], ..opened.clone() }, &[2; 32]),
@@ -215,7 +212,7 @@ fn keys_that_the_sender_does_not_hold_are_refused() {
     }
     // A signature of one request proves nothing for another.
     let mut changed = request().sign(&site.tls, &site.signing).unwrap();
-    changed.request.applicant.site.sealing = other.applicant.site.sealing.clone();
+    changed.request.applicant.site.organisation.push('!');
     assert_eq!(office.ask(&JoinCall::Request(Box::new(changed))), Err(JoinReject::BadProof));
     office.request(&invite, &site).unwrap();
     assert_eq!(office.reveal(&invite, [0; 32]), Err(JoinReject::BadProof));

@@ -4,16 +4,17 @@ use super::invite::Token;
 use super::words::Words;
 use crate::codec::{DecodeError, Reader, Wire, Writer, wire_enum, wire_struct};
 use crate::ids::Digest;
-use crate::limits::{NAME_BYTES_MAX, SEALING_KEY_BYTES};
+use crate::limits::NAME_BYTES_MAX;
 use crate::net::{CredentialError, KeyFingerprint, PeerName, TlsKey, TlsPublicKey};
 use crate::reject::numbered_refusals;
-use crate::sealed::SealingKey;
 use crate::signature::{Signature, SignatureError, SigningKey, VerifyingKey};
 
 /// Kind of a frame with a [`JoinCall`], and of its answer.
 pub const JOIN: u16 = 1;
 /// Kind of a member's question who the members are, and of its answer.
 pub const SITES: u16 = 0x0100;
+/// Frame kind with which a member asks for a certificate that lasts longer; no content, answered by [`Admitted`].
+pub const RENEW: u16 = 0x0102;
 /// The coordinator's name in its certificate.
 pub const COORDINATOR: &str = "coordinator";
 /// Longest PEM text of a certificate: ours have about 700 characters.
@@ -30,18 +31,15 @@ pub struct Site {
     pub tls: TlsPublicKey,
     /// Verifies its messages.
     pub verifying: VerifyingKey,
-    /// Seals boxes for it.
-    pub sealing: SealingKey,
 }
 
 impl Wire for Site {
-    const BYTES_MIN: usize = 4 + 4 + 32 + 32 + SEALING_KEY_BYTES;
+    const BYTES_MIN: usize = 4 + 4 + 32 + 32;
     fn encode(&self, writer: &mut Writer) {
         writer.bytes(self.name.as_str().as_bytes());
         writer.bytes(self.organisation.as_bytes());
         self.tls.encode(writer);
         self.verifying.encode(writer);
-        self.sealing.encode(writer);
     }
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let name = reader.text("name of a site", PeerName::LEN_MAX)?;
@@ -51,13 +49,7 @@ impl Wire for Site {
         if !is_organisation(&organisation) {
             return Err(DecodeError::Text { what: "organisation" });
         }
-        Ok(Self {
-            name,
-            organisation,
-            tls: TlsPublicKey::decode(reader)?,
-            verifying: VerifyingKey::decode(reader)?,
-            sealing: SealingKey::decode(reader)?,
-        })
+        Ok(Self { name, organisation, tls: TlsPublicKey::decode(reader)?, verifying: VerifyingKey::decode(reader)? })
     }
 }
 

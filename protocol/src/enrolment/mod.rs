@@ -20,7 +20,7 @@ mod words;
 pub use invite::{HostPort, Invite, InviteError, Token};
 pub use message::{
     Admitted, Applicant, CERTIFICATE_BYTES_MAX, COORDINATOR, JOIN, JoinAnswer, JoinCall, JoinReject, JoinRequest,
-    JoinReveal, Opened, SITES, SignedJoinRequest, Site, Sites, is_organisation, nonce_commitment, words,
+    JoinReveal, Opened, RENEW, SITES, SignedJoinRequest, Site, Sites, is_organisation, nonce_commitment, words,
 };
 pub use words::{WORDS, Words, WordsError};
 

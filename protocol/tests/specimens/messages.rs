@@ -3,6 +3,7 @@
 use super::{edit, entries};
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::codec::Wire;
+use protocol::consent::{Approval, ConsentAnswer, ConsentCall, Nonce, NonceBinding, Proposal, Stage, Standing};
 use protocol::enrolment::{
     Admitted, Applicant, Invite, JoinAnswer, JoinCall, JoinRequest, JoinReveal, Opened, Site, Sites, Token,
     nonce_commitment,
@@ -25,7 +26,7 @@ fn reading<T: Wire>(bytes: &[u8]) {
 }
 
 /// Each reads all of the bytes as one value, which must be written alike.
-pub(crate) const READINGS: [fn(&[u8]); 27] = [
+pub(crate) const READINGS: [fn(&[u8]); 29] = [
     reading::<SignedMessage>,
     reading::<LogMessage>,
     reading::<LogEntry>,
@@ -50,6 +51,8 @@ pub(crate) const READINGS: [fn(&[u8]); 27] = [
     reading::<Adopted>,
     reading::<CeremonyNonce>,
     reading::<JoinCall>,
+    reading::<ConsentCall>,
+    reading::<ConsentAnswer>,
     reading::<JoinAnswer>,
     reading::<Sites>,
     pasted,
@@ -85,6 +88,7 @@ static VALID: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     );
     valid.push(VoidReason::QuorumLost { have: 1, need: 2 }.to_bytes());
     valid.extend(joining());
+    valid.extend(consenting());
     valid
 });
 
@@ -99,7 +103,6 @@ fn joining() -> [Vec<u8>; 6] {
         organisation: "St Anna".to_owned(),
         tls: tls.public_key(),
         verifying: signing.verifying_key(),
-        sealing: member.sealing.clone(),
     };
     let sites = Sites { sites: vec![site.clone()] };
     let applicant = Applicant { site, commitment: nonce_commitment(&[1; 32]) };
@@ -116,6 +119,32 @@ fn joining() -> [Vec<u8>; 6] {
         JoinAnswer::Admitted(Box::new(admitted)).to_bytes(),
         sites.to_bytes(),
         invite.to_line().into_bytes(),
+    ]
+}
+
+/// What members and coordinator say before a key epoch begins.
+fn consenting() -> [Vec<u8>; 5] {
+    let LogMessage::RosterProposed(proposed) = &entries()[0].message else { unreachable!("the first entry") };
+    let (membership, signing) = (proposed.roster.membership(), SigningKey::from_seed(&[5; 32]).unwrap());
+    let (digest, party) = (membership.digest(), proposed.roster.members()[0].party);
+    let binding = NonceBinding::new(&signing, digest, party, &[6; 32]);
+    let nonce = Nonce { membership: digest, party, bytes: [6; 32] };
+    let sealing = proposed.roster.members()[0].sealing.clone();
+    let approval = Approval::new(&signing, (Epoch(1), party), digest, Digest([8; 32]), sealing);
+    let proposal = Proposal { epoch: Epoch(1), membership, plan: "[experiment]".to_owned() };
+    let standing = Standing {
+        proposal,
+        bindings: vec![binding.clone()],
+        nonces: vec![nonce.clone()],
+        approved: proposed.roster.parties(),
+        stage: Stage::Open,
+    };
+    [
+        ConsentCall::Bind(binding).to_bytes(),
+        ConsentCall::Reveal(nonce).to_bytes(),
+        ConsentCall::Approve(Box::new(approval)).to_bytes(),
+        ConsentAnswer::Standing(Box::new(standing)).to_bytes(),
+        ConsentAnswer::Epochs(vec![Epoch(1), Epoch(2)]).to_bytes(),
     ]
 }
 

@@ -1,0 +1,287 @@
+//! What follows from an experiment, the same for every site and for the coordinator: terms, parameters, images.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datasets::{DataError, Dataset, Format};
+use experiment::{DataFormat, Experiment, ExperimentError};
+use he_agg::aggregation::Flooding;
+use he_agg::multiparty::DecryptPolicy;
+use he_infer::Program;
+use protocol::ids::{Digest, Epoch, PartyId};
+use protocol::signature::VerifyingKey;
+use protocol::terms::Terms;
+use remedy::{Exit, Explained};
+
+use crate::hospital::{HospitalPlan, parameters_digest};
+use crate::train::{TrainDevice, TrainError, Trainer};
+
+/// Longest wait for a query's bodies, and for the shares of its release.
+const QUERY_DEADLINE: Duration = Duration::from_secs(120);
+/// Longest wait for an answer: both of the above, and a full queue before it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(600);
+
+/// Why an experiment is no plan of a consortium, or a site's images do not fit it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The text.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
+    /// A release policy that several decryptors cannot have.
+    #[error(
+        "publish.release \"trusted-holder\" needs one party that holds the whole key; a federation releases by \
+         threshold"
+    )]
+    TrustedHolder,
+    /// Nobody sees all shares, so nobody can derive the bound from them.
+    #[error("federation.sample-cap is missing: nobody in a consortium can count everybody's images")]
+    NoSampleCap,
+    /// Images that nobody has.
+    #[error("data.format \"phantom\" is generated for a simulation; a consortium trains on its members' images")]
+    Phantom,
+    /// The network or its settings.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// A site's images.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// They do not fit the network.
+    #[error(
+        "the data have {found} classes ({names}), the experiment's network answers {expected}; set data.classes and \
+         the last layer's units alike"
+    )]
+    Classes {
+        /// Classes in the data.
+        found: usize,
+        /// Their names.
+        names: String,
+        /// Units of the last layer.
+        expected: usize,
+    },
+    /// More than the plan's public bound.
+    #[error("{samples} training images, the plan takes at most {cap} of one site (federation.sample-cap)")]
+    TooManySamples {
+        /// Images.
+        samples: usize,
+        /// The bound.
+        cap: u64,
+    },
+}
+
+impl Explained for PlanError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Experiment(error) => error.code(),
+            Self::TrustedHolder => "trusted_holder",
+            Self::NoSampleCap => "no_sample_cap",
+            Self::Phantom => "phantom",
+            Self::Train(_) => "training",
+            Self::Data(_) => "data",
+            Self::Classes { .. } => "data_classes",
+            Self::TooManySamples { .. } => "sample_cap",
+        }
+    }
+
+    fn place(&self) -> Option<String> {
+        match self {
+            Self::Experiment(error) => error.place(),
+            _ => None,
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        match self {
+            Self::Experiment(error) => error.remedy(),
+            Self::TrustedHolder => "set publish.release = \"threshold\"".into(),
+            Self::NoSampleCap => "set it to a public upper bound of any member's number of training images".into(),
+            Self::Phantom => "set data.format to what the members have: image-folder, npz or idx".into(),
+            Self::Train(TrainError::NoGpu { .. }) => {
+                "set device = \"auto\" or \"cpu\" under [train] in the site file".into()
+            }
+            Self::Train(TrainError::NonFiniteLoss { .. }) => {
+                "lower train.learning-rate or raise train.range-penalty, then start a new run".into()
+            }
+            Self::Train(_) => "check [train] and [data] of the experiment, then start a new run".into(),
+            Self::Data(_) => "check the path of the images, and [data] of the experiment".into(),
+            Self::Classes { .. } => "set data.classes and the units of the last layer alike".into(),
+            Self::TooManySamples { .. } => "take fewer images, or ask the operator for a plan with a higher cap".into(),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Experiment(error) => error.exit(),
+            Self::Train(TrainError::NoGpu { .. }) => Exit::BadInput,
+            Self::Train(_) => Exit::Failed,
+            _ => Exit::BadInput,
+        }
+    }
+}
+
+/// An experiment as both roles need it.
+#[derive(Clone)]
+pub struct Plan {
+    experiment: Experiment,
+    program: Arc<Program>,
+    flooding: Flooding,
+    sample_cap: u64,
+}
+
+impl Plan {
+    /// A plan whose bound of any member's samples is `sample_cap`.
+    ///
+    /// # Errors
+    /// [`PlanError::TrustedHolder`].
+    pub fn new(experiment: Experiment, sample_cap: u64) -> Result<Self, PlanError> {
+        let flooding = match experiment.publish().policy {
+            DecryptPolicy::Flooded(flooding) => flooding,
+            // A trusted holder has no place among several decryptors.
+            DecryptPolicy::TrustedHolder => return Err(PlanError::TrustedHolder),
+        };
+        Ok(Self { program: Arc::new(experiment.program().clone()), experiment, flooding, sample_cap })
+    }
+
+    /// The plan of a consortium with so many members, from the text of an experiment file.
+    ///
+    /// # Errors
+    /// [`PlanError`] where the text is none, or leaves open what a simulation finds out by itself.
+    pub fn of_consortium(name: &str, text: &str, members: usize) -> Result<Self, PlanError> {
+        let hospitals = format!("federation.hospitals={members}");
+        let experiment = Experiment::parse(name, text, &[hospitals])?;
+        if experiment.data().format == DataFormat::Phantom {
+            return Err(PlanError::Phantom);
+        }
+        let cap = experiment.federation().sample_cap.ok_or(PlanError::NoSampleCap)?;
+        Self::new(experiment, u64::from(cap))
+    }
+
+    /// The experiment.
+    #[must_use]
+    pub fn experiment(&self) -> &Experiment {
+        &self.experiment
+    }
+
+    /// The network as operations over ciphertexts.
+    #[must_use]
+    pub fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
+    /// Digest of both parameter sets and of the lanes.
+    #[must_use]
+    pub fn parameters(&self) -> Digest {
+        let mut bytes = self.experiment.layout().digest().to_vec();
+        bytes.extend_from_slice(&self.program.params().digest());
+        Digest::of_bytes(&bytes)
+    }
+
+    /// What every member approves.
+    ///
+    /// # Errors
+    /// [`PlanError::Train`] where the network cannot be set up.
+    pub fn terms(&self) -> Result<Terms, PlanError> {
+        let (experiment, federation) = (&self.experiment, self.experiment.federation());
+        let trainer = Trainer::on(TrainDevice::cpu(), experiment.network(), experiment.train().clone())?;
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let chunks = experiment.layout().chunks(experiment.network().parameter_count());
+        Ok(Terms {
+            experiment: Digest(experiment.digest()),
+            parameters: self.parameters(),
+            program: Digest(self.program.digest()),
+            initial_model: parameters_digest(&trainer.initial_parameters(experiment.seed())),
+            rounds: federation.rounds,
+            chunks: u32::try_from(chunks).unwrap_or(u32::MAX),
+            min_cohort: federation.min_cohort,
+            attempts_max: federation.attempts_max,
+            attempts_ahead: federation.attempts_ahead,
+            tau_aggregation: experiment.layout().flooding().releases(),
+            tau_serving: self.flooding.releases(),
+            queries_per_asker_max: experiment.publish().quota,
+            patience_ms: ms(federation.patience),
+            round_deadline_ms: ms(federation.round_deadline),
+            query_deadline_ms: ms(QUERY_DEADLINE),
+        })
+    }
+
+    /// What one member has to know: `who` it is, the coordinator's key, the membership that was approved.
+    #[must_use]
+    pub fn hospital(
+        &self,
+        who: (PartyId, Epoch),
+        coordinator: VerifyingKey,
+        membership: Digest,
+        terms: &Terms,
+        device: TrainDevice,
+    ) -> HospitalPlan {
+        let experiment = &self.experiment;
+        HospitalPlan {
+            party: who.0,
+            epoch: who.1,
+            coordinator,
+            membership,
+            terms: terms.clone(),
+            layout: experiment.layout().clone(),
+            clip: experiment.encryption().clip as f32,
+            sample_cap: self.sample_cap,
+            program: Arc::clone(&self.program),
+            serving_flooding: self.flooding,
+            training: experiment.train().clone(),
+            device,
+            local_epochs: experiment.local_epochs(),
+            seed: experiment.seed(),
+            own_key_queries: experiment.publish().own_key,
+            answer_within: ANSWER_WITHIN,
+        }
+    }
+
+    /// Reads a site's images as the plan wants them.
+    ///
+    /// # Errors
+    /// [`PlanError::Data`] naming file, field or class, [`PlanError::Classes`], [`PlanError::Phantom`].
+    pub fn read_images(&self, path: &Path) -> Result<Dataset, PlanError> {
+        images(&self.experiment, path)
+    }
+
+    /// Whether a site may take part with so many training images.
+    ///
+    /// # Errors
+    /// [`PlanError::TooManySamples`].
+    pub fn check_samples(&self, samples: usize) -> Result<(), PlanError> {
+        match samples as u64 > self.sample_cap {
+            true => Err(PlanError::TooManySamples { samples, cap: self.sample_cap }),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Reads images of the experiment's format from a file or folder.
+///
+/// # Errors
+/// As [`Plan::read_images`].
+pub fn images(experiment: &Experiment, path: &Path) -> Result<Dataset, PlanError> {
+    let format = match experiment.data().format {
+        DataFormat::Phantom => return Err(PlanError::Phantom),
+        DataFormat::Npz => Format::Npz,
+        DataFormat::Idx => Format::Idx,
+        DataFormat::ImageFolder => Format::ImageFolder,
+    };
+    let dataset = datasets::load(path, Some(format), &experiment.load_options())?;
+    dataset.check()?;
+    check_classes(experiment, &dataset)?;
+    Ok(dataset)
+}
+
+/// Whether the network answers as many classes as the images have.
+///
+/// # Errors
+/// [`PlanError::Classes`].
+pub fn check_classes(experiment: &Experiment, dataset: &Dataset) -> Result<(), PlanError> {
+    let (found, expected) = (dataset.classes.len(), experiment.network().classes());
+    match found == expected {
+        true => Ok(()),
+        false => Err(PlanError::Classes { found, names: dataset.classes.join(", "), expected }),
+    }
+}
