@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-use protocol::enrolment::{HostPort, InviteError, JoinReject};
+use protocol::enrolment::{InviteError, JoinReject};
 use protocol::net::{CredentialError, NetError, PeerName};
 use protocol::store::FileFault;
 use remedy::{Exit, Explained};
@@ -46,14 +46,6 @@ pub enum EnrolmentError {
     OrganisationDiffers {
         /// As it was asked with.
         earlier: String,
-    },
-    /// The coordinator's host is unknown.
-    #[error("{address}: the host cannot be found: {source}")]
-    Host {
-        /// As in the invitation.
-        address: HostPort,
-        /// The resolver's words.
-        source: std::io::Error,
     },
     /// The connection.
     #[error(transparent)]
@@ -119,7 +111,7 @@ impl EnrolmentError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Net(error) => error.is_transient(),
-            Self::Host { .. } | Self::Refused(JoinReject::Storage) => true,
+            Self::Refused(JoinReject::Storage) => true,
             _ => false,
         }
     }
@@ -133,7 +125,7 @@ impl Explained for EnrolmentError {
             Self::Refused(JoinReject::InviteUsed) => "invite_used",
             Self::AlreadyJoined { .. } => "already_joined",
             Self::NotJoined { .. } => "not_joined",
-            Self::Host { .. } | Self::Net(_) => "not_connected",
+            Self::Net(_) => "not_connected",
             Self::Refused(_) | Self::RefusedMember(_) | Self::NotMember => "not_admitted",
             _ => "enrolment_failed",
         }
@@ -143,7 +135,7 @@ impl Explained for EnrolmentError {
         match self {
             Self::AlreadyJoined { folder } | Self::NotJoined { folder } => Some(folder.display().to_string()),
             Self::Organisation { .. } | Self::OrganisationDiffers { .. } => Some("--organisation".to_owned()),
-            Self::Host { address, .. } => Some(address.to_string()),
+            Self::Net(NetError::Unresolved { host, .. }) => Some(host.to_string()),
             _ => None,
         }
     }
@@ -156,7 +148,9 @@ impl Explained for EnrolmentError {
             Self::NotJoined { .. } => "name the folder with --folder, or join with `consilium hospital join`".into(),
             Self::Organisation { .. } => "give 1 to 64 bytes of text on one line".into(),
             Self::OrganisationDiffers { .. } => "give the same name again, or ask for another invitation".into(),
-            Self::Host { .. } => "check the name with the operator, and this machine's name server".into(),
+            Self::Net(NetError::Unresolved { .. }) => {
+                "check the name with the operator, and this machine's name server".into()
+            }
             Self::Net(NetError::UntrustedPeer { .. }) => {
                 "set the clock if it is wrong; else tell the operator: the coordinator is not the invitation's".into()
             }
@@ -183,7 +177,7 @@ impl Explained for EnrolmentError {
             | Self::NotJoined { .. }
             | Self::Organisation { .. }
             | Self::OrganisationDiffers { .. } => Exit::BadInput,
-            Self::Host { .. } | Self::Net(_) => Exit::Connection,
+            Self::Net(_) => Exit::Connection,
             Self::Refused(_) | Self::RefusedMember(_) | Self::NotMember => Exit::Refused,
             Self::OtherAuthority | Self::OtherName { .. } | Self::OtherAnswer => Exit::Verification,
             Self::File(fault) => Exit::of_io(&fault.source),

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use protocol::codec::Wire;
 use protocol::enrolment::{HostPort, SITES, Sites};
@@ -12,7 +11,7 @@ use protocol::signature::VerifyingKey;
 use protocol::store::write_beside;
 use serde::{Deserialize, Serialize};
 
-use super::{EnrolmentError, coordinator, dial};
+use super::{EnrolmentError, coordinator};
 use crate::vault::Vault;
 
 const CERTIFICATE: &str = "certificate.pem";
@@ -104,8 +103,7 @@ impl Membership {
         let identity =
             Identity::new(&read(root, CERTIFICATE)?, &vault.tls_key()?).map_err(EnrolmentError::Certificate)?;
         let authority = AuthorityCertificate::from_pem(&read(root, AUTHORITY)?).map_err(EnrolmentError::Certificate)?;
-        let (server, identity) = (coordinator()?, Arc::new(identity));
-        let connection = dial(&self.address, |addr| Connection::dial(addr, &server, &identity, &authority)).await?;
+        let connection = Connection::dial(self.address.clone(), &coordinator()?, &identity, &authority).await?;
         let answer = connection.call(Frame::new(SITES, Vec::new(), Vec::new())).await;
         let frame = answer.map_err(|error| match error {
             NetError::Rejected { rejection: Rejection::Refused(code), .. } => match Reject::from_code(code) {

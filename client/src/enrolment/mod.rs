@@ -14,8 +14,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::rand;
 use protocol::codec::Wire;
 use protocol::enrolment::{
-    Admitted, Applicant, COORDINATOR, HostPort, Invite, JOIN, JoinAnswer, JoinCall, JoinReject, JoinRequest,
-    JoinReveal, Opened, Site, Words, is_organisation, nonce_commitment, words,
+    Admitted, Applicant, COORDINATOR, Invite, JOIN, JoinAnswer, JoinCall, JoinReject, JoinRequest, JoinReveal, Opened, Site, Words, is_organisation, nonce_commitment, words,
 };
 use protocol::net::{AuthorityCertificate, Connection, Frame, Identity, NetError, PeerName, Rejection, TlsKey};
 use protocol::signature::SigningKey;
@@ -131,7 +130,7 @@ impl Joining {
 
     async fn knock(&self) -> Result<Connection, EnrolmentError> {
         let server = coordinator()?;
-        dial(&self.invite.address, |addr| Connection::knock(addr, &server, self.invite.authority)).await
+        Ok(Connection::knock(self.invite.address.clone(), &server, self.invite.authority).await?)
     }
 
     /// Keeps the coordinator's first answer to this request, and takes no other.
@@ -178,24 +177,6 @@ fn nonce_of(vault: &Vault, invite: &Invite, organisation: &str) -> Result<[u8; 3
 
 fn coordinator() -> Result<PeerName, EnrolmentError> {
     PeerName::new(COORDINATOR).map_err(|error| EnrolmentError::Certificate(error.into()))
-}
-
-/// Tries all addresses of a host, in the resolver's order.
-async fn dial<D, F>(address: &HostPort, dial: D) -> Result<Connection, EnrolmentError>
-where
-    D: Fn(std::net::SocketAddr) -> F,
-    F: Future<Output = Result<Connection, NetError>>,
-{
-    let unknown = |source| EnrolmentError::Host { address: address.clone(), source };
-    let found = tokio::net::lookup_host((address.host(), address.port())).await.map_err(unknown)?;
-    let mut last = unknown(std::io::ErrorKind::NotFound.into());
-    for addr in found {
-        match dial(addr).await {
-            Ok(connection) => return Ok(connection),
-            Err(error) => last = error.into(),
-        }
-    }
-    Err(last)
 }
 
 async fn call(connection: &Connection, call: &JoinCall) -> Result<JoinAnswer, EnrolmentError> {

@@ -9,13 +9,11 @@ use zeroize::ZeroizeOnDrop;
 
 use crate::codec::{DecodeError, Reader, Wire, Writer};
 use crate::ids::Digest;
-use crate::net::{KeyFingerprint, PeerName};
+use crate::net::{HostPort, HostPortError, KeyFingerprint, PeerName};
 
 /// What stands before the separator: `con1...`.
 const PREFIX: Hrp = Hrp::parse_unchecked("con");
 const VERSION: u8 = 1;
-/// Longest text of an address: a DNS name, a colon and a port.
-const ADDRESS_BYTES_MAX: usize = 253 + 1 + 5;
 
 /// Sixteen random bytes that admit one site. Neither printed nor compared in the clear: the coordinator keeps their
 /// digest.
@@ -52,52 +50,6 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Host and port of a coordinator, as people write them: `consilium.example:443`, `[2001:db8::1]:443`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostPort {
-    text: String,
-    colon: usize,
-    port: u16,
-}
-
-impl HostPort {
-    /// The host without brackets: a DNS name or an IP address.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        self.text[..self.colon].trim_start_matches('[').trim_end_matches(']')
-    }
-
-    /// The port, not 0.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-}
-
-impl FromStr for HostPort {
-    type Err = InviteError;
-
-    fn from_str(text: &str) -> Result<Self, InviteError> {
-        let wrong = || InviteError::Address { text: text.chars().take(80).collect() };
-        let colon = text.rfind(':').filter(|_| text.len() <= ADDRESS_BYTES_MAX).ok_or_else(wrong)?;
-        let port = text[colon + 1..].parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
-        let address = Self { text: text.to_owned(), colon, port };
-        let host = address.host();
-        let is_bracketed = text.starts_with('[') && text[..colon].ends_with(']');
-        let is_v6 = is_bracketed && host.parse::<std::net::Ipv6Addr>().is_ok();
-        let is_name = !host.is_empty()
-            && host.len() <= 253
-            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
-        if is_v6 || (is_name && !text[..colon].contains(['[', ']'])) { Ok(address) } else { Err(wrong()) }
-    }
-}
-
-impl fmt::Display for HostPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
 /// Everything that a site needs to find its coordinator, to know it again, and to be let in once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invite {
@@ -130,11 +82,8 @@ pub enum InviteError {
     #[error("the invitation is whole but malformed: {0}")]
     Malformed(#[from] DecodeError),
     /// An address is none.
-    #[error("{text:?} is no host and port such as consilium.example:443")]
-    Address {
-        /// As given, cut after 80 characters.
-        text: String,
-    },
+    #[error(transparent)]
+    Address(#[from] HostPortError),
 }
 
 impl Invite {
@@ -149,7 +98,7 @@ impl Invite {
     pub fn to_line(&self) -> String {
         let mut writer = Writer::default();
         writer.u8(VERSION);
-        writer.bytes(self.address.text.as_bytes());
+        writer.bytes(self.address.as_str().as_bytes());
         writer.array(self.authority.bytes());
         writer.bytes(self.name.as_str().as_bytes());
         writer.u64(self.expires_s);
@@ -175,7 +124,7 @@ impl FromStr for Invite {
             VERSION => {}
             have => return Err(InviteError::Version { have }),
         }
-        let address: HostPort = reader.text("address", ADDRESS_BYTES_MAX)?.parse()?;
+        let address: HostPort = reader.text("address", HostPort::BYTES_MAX)?.parse()?;
         let authority = KeyFingerprint::from_bytes(reader.array()?);
         let name = reader.text("name", PeerName::LEN_MAX)?;
         let length = name.len() as u64;
@@ -259,19 +208,5 @@ mod tests {
     fn it_is_void_from_its_last_second_on() {
         assert!(!invite().is_expired(1_799_999_999));
         assert!(invite().is_expired(1_800_000_000));
-    }
-
-    #[test]
-    fn addresses_are_hosts_with_ports() {
-        let parts = |text: &str| text.parse::<HostPort>().map(|it| (it.host().to_owned(), it.port())).ok();
-        assert_eq!(parts("consilium.example:443"), Some(("consilium.example".to_owned(), 443)));
-        assert_eq!(parts("10.1.2.3:8443"), Some(("10.1.2.3".to_owned(), 8443)));
-        assert_eq!(parts("[2001:db8::1]:443"), Some(("2001:db8::1".to_owned(), 443)));
-        for wrong in
-            ["", "host", "host:", ":443", "host:0", "host:65536", "ho st:1", "[host]:1", "2001:db8::1:443", "[::1:1"]
-        {
-            assert_eq!(parts(wrong), None, "{wrong:?}");
-        }
-        assert_eq!(parts(&format!("{}:443", "h".repeat(254))), None);
     }
 }

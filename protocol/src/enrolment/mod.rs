@@ -17,7 +17,8 @@ mod invite;
 mod message;
 mod words;
 
-pub use invite::{HostPort, Invite, InviteError, Token};
+pub use crate::net::HostPort;
+pub use invite::{Invite, InviteError, Token};
 pub use message::{
     Admitted, Applicant, CERTIFICATE_BYTES_MAX, COORDINATOR, JOIN, JoinAnswer, JoinCall, JoinReject, JoinRequest,
     JoinReveal, Opened, RENEW, SITES, SignedJoinRequest, Site, Sites, is_organisation, nonce_commitment, words,

@@ -1,8 +1,8 @@
 //! The dialling side: one connection to one named server.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::authority::AuthorityCertificate;
@@ -11,6 +11,8 @@ use super::frame::{Frame, FrameError};
 use super::identity::Identity;
 use super::limits::Limits;
 use super::peer::{KeyFingerprint, PeerName};
+use super::race;
+use super::route::Route;
 use super::server::close_code;
 use super::stream::Link;
 use super::tls;
@@ -33,23 +35,23 @@ impl Connection {
     /// # Errors
     /// As [`Connection::dial_with`].
     pub async fn dial(
-        addr: SocketAddr,
+        route: impl Into<Route>,
         server: &PeerName,
         identity: &Identity,
         authority: &AuthorityCertificate,
     ) -> Result<Self, NetError> {
         let traffic = Arc::new(Traffic::default());
-        Self::dial_with(addr, server, identity, authority, Limits::default(), traffic).await
+        Self::dial_with(route, server, identity, authority, Limits::default(), traffic).await
     }
 
-    /// Dials `addr` and accepts nobody there but `server`. When this returns, each side has
-    /// accepted the other's certificate.
+    /// Dials all addresses of `route` and accepts nobody there but `server`. When this returns, each side has accepted
+    /// the other's certificate.
     ///
     /// # Errors
-    /// [`NetError::UntrustedPeer`] when one side did not, [`NetError::TimedOut`] when nobody
-    /// answers, and others.
+    /// [`NetError::Unresolved`] when the host is unknown, [`NetError::UntrustedPeer`] when one side did not accept the
+    /// other, [`NetError::TimedOut`] when nobody answers, and others.
     pub async fn dial_with(
-        addr: SocketAddr,
+        route: impl Into<Route>,
         server: &PeerName,
         identity: &Identity,
         authority: &AuthorityCertificate,
@@ -57,7 +59,7 @@ impl Connection {
         traffic: Arc<Traffic>,
     ) -> Result<Self, NetError> {
         let tls = tls::client_tls(identity, authority)?;
-        Self::dial_tls(addr, server, tls, limits, traffic).await
+        Self::dial_tls(&route.into(), server, tls, limits, traffic).await
     }
 
     /// Dials without a certificate, to ask for one: accepts `server` there if its certificate comes from the authority
@@ -66,26 +68,48 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Connection::dial_with`].
-    pub async fn knock(addr: SocketAddr, server: &PeerName, authority: KeyFingerprint) -> Result<Self, NetError> {
+    pub async fn knock(
+        route: impl Into<Route>,
+        server: &PeerName,
+        authority: KeyFingerprint,
+    ) -> Result<Self, NetError> {
         let tls = tls::newcomer_tls(authority)?;
-        Self::dial_tls(addr, server, tls, Limits::default(), Arc::new(Traffic::default())).await
+        Self::dial_tls(&route.into(), server, tls, Limits::default(), Arc::new(Traffic::default())).await
     }
 
     pub(super) async fn dial_tls(
-        addr: SocketAddr,
+        route: &Route,
         server: &PeerName,
         tls: rustls::ClientConfig,
         limits: Limits,
         traffic: Arc<Traffic>,
     ) -> Result<Self, NetError> {
-        let remote = Remote { name: Some(server.clone()), addr };
         let config = tls::client_quic(tls, &limits)?;
+        let mut attempts = JoinSet::new();
+        let addresses = route.addresses(limits.dial_timeout).await?;
+        let remote = |addr| Remote { name: Some(server.clone()), addr };
+        let nobody = NetError::Unreachable { peer: remote(addresses[0]) };
+        for remote in addresses.into_iter().map(remote) {
+            let (config, limits, traffic) = (config.clone(), limits.clone(), Arc::clone(&traffic));
+            attempts.spawn(Self::dial_quic(remote, server.dns_name(), config, limits, traffic));
+        }
+        race::first(attempts, nobody).await
+    }
+
+    async fn dial_quic(
+        remote: Remote,
+        subject: String,
+        config: quinn::ClientConfig,
+        limits: Limits,
+        traffic: Arc<Traffic>,
+    ) -> Result<Self, NetError> {
+        let addr = remote.addr;
         let endpoint = tls::endpoint(tls::unspecified(addr), None, &limits)?;
         let after = limits.dial_timeout;
         let link = Link { remote: &remote, limits: &limits, traffic: &traffic };
         let dialled = timeout(after, async {
             let quic = endpoint
-                .connect_with(config, addr, &server.dns_name())
+                .connect_with(config, addr, &subject)
                 .map_err(|_| NetError::Unreachable { peer: remote.clone() })?
                 .await
                 .map_err(|error| link.lost(error))?;

@@ -1,6 +1,5 @@
 //! Dials again after a lost connection, ever more slowly.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use super::frame::Frame;
 use super::identity::Identity;
 use super::limits::Limits;
 use super::peer::PeerName;
+use super::route::Route;
 use super::traffic::Traffic;
 
 /// When to dial again.
@@ -44,9 +44,9 @@ impl Backoff {
     }
 }
 
-/// A server's address and everything needed to be let in, with at most one live connection.
+/// The way to a server and everything needed to be let in, with at most one live connection.
 pub struct Dialer {
-    addr: SocketAddr,
+    route: Route,
     server: PeerName,
     identity: Arc<Identity>,
     authority: AuthorityCertificate,
@@ -57,10 +57,10 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    /// A dialer that has not dialled yet.
+    /// A dialer that has not dialled yet. A [`HostPort`](super::HostPort) is looked up whenever it dials.
     #[must_use]
     pub fn new(
-        addr: SocketAddr,
+        route: impl Into<Route>,
         server: PeerName,
         identity: Arc<Identity>,
         authority: AuthorityCertificate,
@@ -68,7 +68,7 @@ impl Dialer {
         backoff: Backoff,
     ) -> Self {
         Self {
-            addr,
+            route: route.into(),
             server,
             identity,
             authority,
@@ -98,7 +98,7 @@ impl Dialer {
         let mut failed = 0;
         loop {
             let dialled = Connection::dial_with(
-                self.addr,
+                &self.route,
                 &self.server,
                 &self.identity,
                 &self.authority,

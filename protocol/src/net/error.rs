@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::frame::FrameError;
+use super::host_port::HostPort;
 use super::peer::{PeerName, PeerNameError};
 
 /// Certificates and keys that cannot be used.
@@ -345,6 +346,14 @@ pub enum NetError {
         /// The other end.
         peer: Remote,
     },
+    /// The name server knows no such host, or cannot be asked.
+    #[error("the host of {host} cannot be found: {source}; check the name, and this machine's name server")]
+    Unresolved {
+        /// As it was given.
+        host: HostPort,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Nothing came in time.
     #[error("waited {} ms for {stage} from {peer}; check the address and that UDP passes", after.as_millis())]
     TimedOut {
@@ -400,10 +409,31 @@ impl NetError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::ConnectionRefused { .. } | Self::TimedOut { .. } | Self::Broken { .. } => true,
+            Self::ConnectionRefused { .. } | Self::Unresolved { .. } | Self::TimedOut { .. } | Self::Broken { .. } => {
+                true
+            }
             Self::Closed { reason, .. } => !matches!(reason, CloseReason::Unnamed),
             Self::Rejected { rejection, .. } => matches!(rejection, Rejection::Stalled),
             _ => false,
+        }
+    }
+
+    /// Whether one side did not accept the other's certificate. No other way to the same server cures that.
+    #[must_use]
+    pub fn is_about_trust(&self) -> bool {
+        matches!(self, Self::UntrustedPeer { .. })
+    }
+
+    /// Of two attempts that failed the one that says more: about trust, then what the server itself said.
+    pub(super) fn or(self, later: Self) -> Self {
+        if later.telling() > self.telling() { later } else { self }
+    }
+
+    fn telling(&self) -> u8 {
+        match self {
+            _ if self.is_about_trust() => 2,
+            Self::ConnectionRefused { .. } | Self::Handshake { .. } | Self::Closed { .. } => 1,
+            _ => 0,
         }
     }
 
@@ -453,6 +483,21 @@ fn who_refused(peer: &Remote, refused_by: RefusedBy) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_about_trust_is_told_first_and_then_what_the_server_said() {
+        let peer = || Remote { name: None, addr: ([10, 1, 2, 3], 443).into() };
+        let (refused_by, cause) = (RefusedBy::Us, TrustCause::Expired);
+        let trust = || NetError::UntrustedPeer { peer: peer(), refused_by, cause };
+        let said = || NetError::ConnectionRefused { peer: peer() };
+        let silent = || NetError::TimedOut { peer: peer(), stage: Stage::Dialling, after: Duration::ZERO };
+        for told in [trust().or(silent()), silent().or(trust()), said().or(trust()), trust().or(said())] {
+            assert!(told.is_about_trust(), "{told}");
+        }
+        for told in [said().or(silent()), silent().or(said())] {
+            assert!(matches!(told, NetError::ConnectionRefused { .. }), "{told}");
+        }
+    }
 
     #[test]
     fn every_code_reads_back() {

@@ -2,6 +2,7 @@
 
 mod exchange;
 mod newcomers;
+mod routes;
 mod trust;
 
 use std::future::Future;

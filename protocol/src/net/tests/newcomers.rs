@@ -84,7 +84,8 @@ async fn an_open_server_demands_a_certificate_from_who_speaks_as_a_member() {
     let mut tls = tls::client_tls(&identity, open.authority.certificate()).unwrap();
     tls.client_auth_cert_resolver = Arc::new(trust::Anonymous);
     let (traffic, coordinator) = (Arc::new(Traffic::default()), name("coordinator"));
-    let dialled = Connection::dial_tls(open.addr, &coordinator, tls, Limits::loopback(), traffic);
+    let route = open.addr.into();
+    let dialled = Connection::dial_tls(&route, &coordinator, tls, Limits::loopback(), traffic);
     match soon(dialled).await {
         Err(NetError::Closed { reason: CloseReason::Unnamed, .. }) => {}
         other => panic!("{other:?}"),

@@ -101,7 +101,7 @@ impl rustls::client::ResolvesClientCert for Anonymous {
 async fn dial_tls(federation: &Federation, tls: rustls::ClientConfig) -> Result<Connection, NetError> {
     let traffic = Arc::new(Traffic::default());
     let coordinator = name("coordinator");
-    soon(Connection::dial_tls(federation.addr, &coordinator, tls, Limits::loopback(), traffic)).await
+    soon(Connection::dial_tls(&federation.addr.into(), &coordinator, tls, Limits::loopback(), traffic)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,80 @@
+//! Where a server is found. Looked up whenever it is dialled, so that one that has moved is found again.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::error::NetError;
+use super::host_port::HostPort;
+
+/// Addresses of one host that are tried; a name server may list any number.
+const ADDRESSES_MAX: usize = 8;
+
+/// The way to a server.
+#[derive(Debug, Clone)]
+pub struct Route {
+    place: Place,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    Host(HostPort),
+    Address(SocketAddr),
+    /// What a name server would say at this moment.
+    #[cfg(test)]
+    Listed(std::sync::Arc<std::sync::Mutex<Vec<SocketAddr>>>),
+}
+
+impl From<HostPort> for Route {
+    fn from(host: HostPort) -> Self {
+        Self { place: Place::Host(host) }
+    }
+}
+
+impl From<SocketAddr> for Route {
+    fn from(address: SocketAddr) -> Self {
+        Self { place: Place::Address(address) }
+    }
+}
+
+impl From<&Route> for Route {
+    fn from(route: &Route) -> Self {
+        route.clone()
+    }
+}
+
+impl Route {
+    /// The addresses at this moment, each once, in the resolver's order; at least one.
+    ///
+    /// # Errors
+    /// [`NetError::Unresolved`].
+    pub(super) async fn addresses(&self, within: Duration) -> Result<Vec<SocketAddr>, NetError> {
+        match &self.place {
+            Place::Host(host) => resolve(host, within).await,
+            Place::Address(address) => Ok(vec![*address]),
+            #[cfg(test)]
+            Place::Listed(list) => Ok(list.lock().unwrap().clone()),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn listed(list: &std::sync::Arc<std::sync::Mutex<Vec<SocketAddr>>>) -> Self {
+        Self { place: Place::Listed(std::sync::Arc::clone(list)) }
+    }
+}
+
+async fn resolve(host: &HostPort, within: Duration) -> Result<Vec<SocketAddr>, NetError> {
+    let unresolved = |source| NetError::Unresolved { host: host.clone(), source };
+    // A name server that says nothing would hold the caller for half a minute.
+    let looked_up = timeout(within, tokio::net::lookup_host((host.host(), host.port()))).await;
+    let found = looked_up.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(unresolved)?;
+    let mut addresses = Vec::new();
+    for address in found {
+        if !addresses.contains(&address) && addresses.len() < ADDRESSES_MAX {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() { Err(unresolved(io::ErrorKind::NotFound.into())) } else { Ok(addresses) }
+}
