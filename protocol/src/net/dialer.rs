@@ -1,13 +1,13 @@
 //! Dials again after a lost connection, ever more slowly.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 
 use super::authority::AuthorityCertificate;
 use super::client::Connection;
-use super::error::NetError;
+use super::error::{CredentialError, NetError};
 use super::frame::Frame;
 use super::identity::Identity;
 use super::limits::Limits;
@@ -48,12 +48,19 @@ impl Backoff {
 pub struct Dialer {
     route: Route,
     server: PeerName,
-    identity: Arc<Identity>,
+    identity: StdMutex<Arc<Identity>>,
     authority: AuthorityCertificate,
     limits: Limits,
     backoff: Backoff,
     traffic: Arc<Traffic>,
-    live: Mutex<Option<Arc<Connection>>>,
+    live: Mutex<Option<Live>>,
+}
+
+/// The connection that calls use.
+struct Live {
+    connection: Arc<Connection>,
+    /// What it was opened with.
+    identity: Arc<Identity>,
 }
 
 impl Dialer {
@@ -70,7 +77,7 @@ impl Dialer {
         Self {
             route: route.into(),
             server,
-            identity,
+            identity: StdMutex::new(identity),
             authority,
             limits,
             backoff,
@@ -85,6 +92,22 @@ impl Dialer {
         &self.traffic
     }
 
+    /// Shows this certificate from the next connection on, which the next call opens. The live one is let go: calls
+    /// under way end on it, and it closes with the last of them.
+    ///
+    /// # Errors
+    /// [`CredentialError::OtherName`] where it was issued to another name.
+    pub fn renew(&self, identity: Arc<Identity>) -> Result<(), CredentialError> {
+        let mut own = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        identity.must_be(own.name())?;
+        *own = identity;
+        Ok(())
+    }
+
+    fn identity(&self) -> Arc<Identity> {
+        Arc::clone(&self.identity.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The live connection, or a new one.
     ///
     /// # Errors
@@ -92,15 +115,18 @@ impl Dialer {
     pub async fn connection(&self) -> Result<Arc<Connection>, NetError> {
         // Held while dialling: several callers want one connection, not one each.
         let mut live = self.live.lock().await;
-        if let Some(connection) = live.as_ref().filter(|connection| !connection.is_closed()) {
-            return Ok(Arc::clone(connection));
+        let is_good = |live: &&Live| !live.connection.is_closed() && Arc::ptr_eq(&live.identity, &self.identity());
+        if let Some(live) = live.as_ref().filter(is_good) {
+            return Ok(Arc::clone(&live.connection));
         }
+        *live = None;
         let mut failed = 0;
         loop {
+            let identity = self.identity();
             let dialled = Connection::dial_with(
                 &self.route,
                 &self.server,
-                &self.identity,
+                &identity,
                 &self.authority,
                 self.limits.clone(),
                 Arc::clone(&self.traffic),
@@ -108,7 +134,7 @@ impl Dialer {
             match dialled.await {
                 Ok(connection) => {
                     let connection = Arc::new(connection);
-                    *live = Some(Arc::clone(&connection));
+                    *live = Some(Live { connection: Arc::clone(&connection), identity });
                     return Ok(connection);
                 }
                 Err(error) => {

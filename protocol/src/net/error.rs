@@ -28,6 +28,14 @@ pub enum CredentialError {
     /// The peer name in a certificate is malformed.
     #[error(transparent)]
     PeerName(#[from] PeerNameError),
+    /// A renewed certificate is somebody else's.
+    #[error("the renewed certificate was issued to {given}, this is {have}; give the one issued to {have}")]
+    OtherName {
+        /// The name in use.
+        have: PeerName,
+        /// The name in the new certificate.
+        given: PeerName,
+    },
     /// No certificate, or a longer chain than anyone needs.
     #[error("a certificate chain has 1 to {max} certificates")]
     ChainLength {
@@ -173,6 +181,8 @@ pub enum CloseReason {
     TooManyConnections,
     /// The certificate is genuine but holds no usable peer name.
     Unnamed,
+    /// The peer is no member any more.
+    Revoked,
     /// A code of another release.
     Other(u64),
 }
@@ -184,6 +194,7 @@ impl CloseReason {
             Self::ShuttingDown => 1,
             Self::TooManyConnections => 2,
             Self::Unnamed => 3,
+            Self::Revoked => 4,
             Self::Other(code) => code,
         }
     }
@@ -194,6 +205,7 @@ impl CloseReason {
             1 => Self::ShuttingDown,
             2 => Self::TooManyConnections,
             3 => Self::Unnamed,
+            4 => Self::Revoked,
             other => Self::Other(other),
         }
     }
@@ -206,6 +218,7 @@ impl fmt::Display for CloseReason {
             Self::ShuttingDown => f.write_str("it is stopping; dial again later"),
             Self::TooManyConnections => f.write_str("our certificate has too many connections; close one"),
             Self::Unnamed => f.write_str("our certificate carries no peer name; have it issued again"),
+            Self::Revoked => f.write_str("our membership has ended; ask its operator why"),
             Self::Other(code) => write!(f, "code {code} of another release"),
         }
     }
@@ -412,7 +425,7 @@ impl NetError {
             Self::ConnectionRefused { .. } | Self::Unresolved { .. } | Self::TimedOut { .. } | Self::Broken { .. } => {
                 true
             }
-            Self::Closed { reason, .. } => !matches!(reason, CloseReason::Unnamed),
+            Self::Closed { reason, .. } => !matches!(reason, CloseReason::Unnamed | CloseReason::Revoked),
             Self::Rejected { rejection, .. } => matches!(rejection, Rejection::Stalled),
             _ => false,
         }

@@ -84,6 +84,15 @@ impl Identity {
         pem::encode("PRIVATE KEY", &self.key)
     }
 
+    /// # Errors
+    /// [`CredentialError::OtherName`] when this was issued to somebody else.
+    pub(super) fn must_be(&self, name: &PeerName) -> Result<(), CredentialError> {
+        if self.name == *name {
+            return Ok(());
+        }
+        Err(CredentialError::OtherName { have: name.clone(), given: self.name.clone() })
+    }
+
     pub(super) fn certified(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.certified)
     }

@@ -24,6 +24,7 @@ mod race;
 mod registry;
 mod route;
 mod server;
+mod shown;
 mod stream;
 mod tls;
 mod tls_key;
@@ -40,7 +41,7 @@ pub use limits::{Congestion, Limits, NEWCOMER_FRAME_BYTES_MAX};
 pub use newcomer::Newcomers;
 pub use peer::{KeyFingerprint, Peer, PeerName, PeerNameError};
 pub use route::Route;
-pub use server::{BoxFuture, Handler, Refusal, Server};
+pub use server::{BoxFuture, Handler, Refusal, Server, ServerHandle};
 pub use tls_key::{TlsKey, TlsPublicKey};
 pub use traffic::Traffic;
 

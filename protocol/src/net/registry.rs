@@ -1,26 +1,44 @@
-//! Who holds how many connections, so that one peer cannot take all of them, with however many certificates.
+//! Who holds how many connections, so that one peer cannot take all of them, with however many certificates, and so
+//! that all of them end when it is put out.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
 
 use super::peer::KeyFingerprint;
 
 /// Open connections by key.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    open: Mutex<BTreeMap<KeyFingerprint, u32>>,
+    open: Mutex<BTreeMap<KeyFingerprint, Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    count: u32,
+    put_out: watch::Sender<()>,
 }
 
 impl Registry {
     /// Counts one more connection, or none when the key already has `most`.
     pub(super) fn admit(self: &Arc<Self>, key: KeyFingerprint, most: u32) -> Option<Admitted> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.get(&key).copied().unwrap_or(0);
-        if count >= most {
+        if open.get(&key).map_or(0, |open| open.count) >= most {
             return None;
         }
-        open.insert(key, count + 1);
-        Some(Admitted { registry: Arc::clone(self), key })
+        let entry = open.entry(key).or_insert_with(|| Open { count: 0, put_out: watch::Sender::new(()) });
+        entry.count += 1;
+        Some(Admitted { registry: Arc::clone(self), key, put_out: entry.put_out.subscribe() })
+    }
+
+    /// Tells all connections of this key to end, none of those to come. Returns how many there are.
+    pub(super) fn put_out(&self, key: KeyFingerprint) -> u32 {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.get(&key).map_or(0, |open| {
+            open.put_out.send_replace(());
+            open.count
+        })
     }
 }
 
@@ -29,14 +47,23 @@ impl Registry {
 pub(super) struct Admitted {
     registry: Arc<Registry>,
     key: KeyFingerprint,
+    put_out: watch::Receiver<()>,
+}
+
+impl Admitted {
+    /// Ready once the peer has been put out.
+    pub(super) async fn put_out(&mut self) {
+        // The sender lives as long as this is counted.
+        let _ = self.put_out.changed().await;
+    }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
         let mut open = self.registry.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.key) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(entry) = open.get_mut(&self.key) {
+            entry.count -= 1;
+            if entry.count == 0 {
                 open.remove(&self.key);
             }
         }
@@ -61,5 +88,19 @@ mod tests {
         assert!(registry.admit(one, 2).is_some());
         drop(second);
         assert!(registry.open.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_put_out_loses_what_it_has_and_not_what_comes_later() {
+        let registry = Arc::new(Registry::default());
+        let (one, two) = (KeyFingerprint::of_key(&[1]), KeyFingerprint::of_key(&[2]));
+        let (mut first, mut second) = (registry.admit(one, 9).unwrap(), registry.admit(one, 9).unwrap());
+        let other = registry.admit(two, 9).unwrap();
+        assert_eq!(registry.put_out(one), 2);
+        let later = registry.admit(one, 9).unwrap();
+        first.put_out().await;
+        second.put_out().await;
+        assert!(!other.put_out.has_changed().unwrap() && !later.put_out.has_changed().unwrap());
+        assert_eq!(registry.put_out(KeyFingerprint::of_key(&[3])), 0);
     }
 }

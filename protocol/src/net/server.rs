@@ -21,6 +21,7 @@ use super::limits::{Limits, NEWCOMER_FRAME_BYTES_MAX};
 use super::newcomer::Newcomers;
 use super::peer::{KeyFingerprint, Peer, PeerName};
 use super::registry::{Admitted, Registry};
+use super::shown::Shown;
 use super::stream::Link;
 use super::tls;
 use super::traffic::Traffic;
@@ -53,6 +54,31 @@ pub struct Server {
     limits: Limits,
     traffic: Arc<Traffic>,
     newcomers: Option<Arc<dyn Newcomers>>,
+    handle: ServerHandle,
+}
+
+/// What may be done to a server while it serves.
+#[derive(Debug, Clone)]
+pub struct ServerHandle {
+    shown: Arc<Shown>,
+    registry: Arc<Registry>,
+}
+
+impl ServerHandle {
+    /// Shows this certificate to whoever dials from now on. Connections that stand are not touched: their peers have
+    /// checked the earlier one.
+    ///
+    /// # Errors
+    /// [`CredentialError::OtherName`] where it was issued to another name.
+    pub fn renew(&self, identity: &Identity) -> Result<(), CredentialError> {
+        self.shown.renew(identity)
+    }
+
+    /// Closes all connections of a peer with [`CloseReason::Revoked`] and returns their number. Calls under way go on
+    /// to their end and nobody hears of it. Whether the peer may dial again and ask is for the [`Handler`] to say.
+    pub fn disconnect(&self, key: KeyFingerprint) -> u32 {
+        self.registry.put_out(key)
+    }
 }
 
 impl Server {
@@ -97,10 +123,11 @@ impl Server {
         if limits.bytes_in_flight < needed {
             return Err(NetError::BytesInFlight { bytes: limits.bytes_in_flight, needed });
         }
-        let config = tls::server_quic(tls::server_tls(identity, authority, newcomers.is_some())?, &limits)?;
+        let handle = ServerHandle { shown: Shown::new(identity), registry: Arc::default() };
+        let config = tls::server_quic(tls::server_tls(&handle.shown, authority, newcomers.is_some())?, &limits)?;
         let endpoint = tls::endpoint(addr, Some(config), &limits)?;
         let addr = endpoint.local_addr().map_err(|source| NetError::Bind { addr, source })?;
-        Ok(Self { endpoint, addr, limits, traffic: Arc::new(Traffic::default()), newcomers })
+        Ok(Self { endpoint, addr, limits, traffic: Arc::new(Traffic::default()), newcomers, handle })
     }
 
     /// The address bound, with its port.
@@ -115,6 +142,12 @@ impl Server {
         Arc::clone(&self.traffic)
     }
 
+    /// Renews its certificate and puts peers out, while it serves.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
     /// Serves until `shutdown` is ready, then takes no more requests, lets those under way finish
     /// for at most `limits.drain` and closes every connection.
     pub async fn run(self, handler: Arc<dyn Handler>, shutdown: impl Future<Output = ()>) {
@@ -122,7 +155,7 @@ impl Server {
         let service = Arc::new(Service {
             handler,
             newcomers: self.newcomers.map(|all| (all, Arc::new(Semaphore::new(self.limits.newcomers as usize)))),
-            registry: Arc::new(Registry::default()),
+            registry: self.handle.registry,
             connections: Arc::new(Semaphore::new(self.limits.connections as usize)),
             handshakes: Arc::new(Semaphore::new(self.limits.handshakes as usize)),
             bytes: Semaphore::new(self.limits.bytes_in_flight as usize),
@@ -188,9 +221,8 @@ impl Service {
             let remote = Remote { name: None, addr: incoming.remote_address() };
             match service.handshake(incoming, remote, handshake).await {
                 Ok(Arrived::Member(connection, peer, admitted)) => {
-                    let held = (slot, admitted);
-                    service.serve(connection, peer, stopping).await;
-                    drop(held);
+                    service.serve(connection, peer, admitted, stopping).await;
+                    drop(slot);
                 }
                 Ok(Arrived::Newcomer(connection)) => {
                     service.hear(connection, stopping).await;
@@ -282,12 +314,23 @@ impl Service {
     }
 
     /// Takes requests until either side has had enough, then waits for those under way.
-    async fn serve(self: &Arc<Self>, connection: quinn::Connection, peer: Peer, mut stopping: watch::Receiver<bool>) {
+    async fn serve(
+        self: &Arc<Self>,
+        connection: quinn::Connection,
+        peer: Peer,
+        mut admitted: Admitted,
+        mut stopping: watch::Receiver<bool>,
+    ) {
         let mut requests = JoinSet::new();
         let remote = Arc::new(Remote { name: Some(peer.name.clone()), addr: peer.addr });
         let stopped = loop {
             tokio::select! {
                 _ = stopping.wait_for(|&stop| stop) => break true,
+                () = admitted.put_out() => {
+                    tracing::info!(peer = %remote, "put out");
+                    connection.close(close_code(CloseReason::Revoked), &[]);
+                    break false;
+                }
                 stream = connection.accept_bi() => match stream {
                     Ok((send, receive)) => {
                         let (service, remote) = (Arc::clone(self), Arc::clone(&remote));

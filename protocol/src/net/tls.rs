@@ -25,6 +25,7 @@ use super::identity::Identity;
 use super::limits::{Congestion, Limits};
 use super::newcomer::PinnedAuthority;
 use super::peer::KeyFingerprint;
+use super::shown::Shown;
 
 /// Names the protocol inside the handshake, so that another service's client fails there.
 const ALPN: &[u8] = b"consilium/3";
@@ -90,10 +91,10 @@ pub(super) fn is_newcomer(connection: &quinn::Connection) -> bool {
     data.is_some_and(|data| data.protocol.as_deref() == Some(JOIN_ALPN))
 }
 
-/// TLS of the dialled side: shows `identity` and demands a certificate of `authority`; where it is open to newcomers,
+/// TLS of the dialled side: shows what is `shown` at that moment and demands a certificate of `authority`; where it is open to newcomers,
 /// TLS itself lets through who shows none, and [`is_newcomer`] says what that one came for.
 pub(super) fn server_tls(
-    identity: &Identity,
+    shown: &Arc<Shown>,
     authority: &AuthorityCertificate,
     is_open: bool,
 ) -> Result<ServerConfig, CredentialError> {
@@ -105,7 +106,7 @@ pub(super) fn server_tls(
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(CredentialError::Tls)?
         .with_client_cert_verifier(verifier)
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified())));
+        .with_cert_resolver(Arc::clone(shown) as _);
     tls.alpn_protocols = vec![ALPN.to_vec()];
     if is_open {
         tls.alpn_protocols.push(JOIN_ALPN.to_vec());

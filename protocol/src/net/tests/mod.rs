@@ -2,6 +2,7 @@
 
 mod exchange;
 mod newcomers;
+mod renewal;
 mod routes;
 mod trust;
 
@@ -85,6 +86,7 @@ struct Federation {
     addr: SocketAddr,
     echo: Arc<Echo>,
     traffic: Arc<Traffic>,
+    handle: ServerHandle,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
 }
@@ -106,6 +108,7 @@ impl Federation {
             addr: server.local_addr(),
             echo: Arc::clone(&echo),
             traffic: server.traffic(),
+            handle: server.handle(),
             stop,
             running: tokio::spawn(server.run(echo, async {
                 let _ = stopped.await;

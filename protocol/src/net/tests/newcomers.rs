@@ -185,7 +185,7 @@ fn a_certificate_without_its_key_proves_nothing() {
     let genuine = Identity::new(&format!("{own}{}", authority.certificate().to_pem()), &real).unwrap();
     let signing = |key: Arc<dyn rustls::sign::SigningKey>| {
         let shown = CertifiedKey::new(genuine.certified().cert.clone(), key);
-        let mut server = tls::server_tls(&genuine, authority.certificate(), true).unwrap();
+        let mut server = tls::server_tls(&shown::Shown::new(&genuine), authority.certificate(), true).unwrap();
         server.cert_resolver = Arc::new(SingleCertAndKey::from(shown));
         let client = Arc::new(tls::newcomer_tls(authority.certificate().key_fingerprint()).unwrap());
         let subject = rustls::pki_types::ServerName::try_from("coordinator.consilium.invalid").unwrap();

@@ -134,7 +134,7 @@ fn both_sides_negotiate_the_hybrid_key_exchange_and_send_no_ticket() {
     let authority = Authority::create(SystemTime::now()).unwrap();
     let server = issue(&authority, "coordinator", Usage::Server);
     let client = issue(&authority, "hospital-1", Usage::Client);
-    let server_tls = Arc::new(tls::server_tls(&server, authority.certificate(), false).unwrap());
+    let server_tls = Arc::new(tls::server_tls(&shown::Shown::new(&server), authority.certificate(), false).unwrap());
     let client_tls = Arc::new(tls::client_tls(&client, authority.certificate()).unwrap());
     let subject = ServerName::try_from("coordinator.consilium.invalid").unwrap();
     let mut client = ClientConnection::new(client_tls, Version::V1, subject, vec![]).unwrap();
