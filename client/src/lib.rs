@@ -4,11 +4,16 @@
 //! network to local images; [`vault`] and [`ledger`] keep what must never leave or happen twice; [`model_file`] keeps a
 //! trained model.
 
+pub mod consent;
 pub mod counter;
+pub mod data_sets;
 pub mod enrolment;
 pub mod hospital;
 pub mod ledger;
 pub mod model_file;
 pub mod plan;
+pub mod policy;
+pub mod sent_log;
+pub mod service;
 pub mod train;
 pub mod vault;

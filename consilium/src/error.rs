@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use bench::BenchError;
 use client::enrolment::EnrolmentError;
-use coordinator::{audit::AuditError, compute::ComputeError, members::MembersError};
+use client::{
+    consent::ConsentError, counter::CounterError, data_sets::DataSetsError, plan::PlanError, policy::PolicyRefusal,
+};
+use coordinator::{audit::AuditError, compute::ComputeError, members::MembersError, proposals::ProposalsError};
 use experiment::ExperimentError;
 use protocol::enrolment::WordsError;
 use remedy::{Exit, Explained};
@@ -13,7 +16,7 @@ use simulation::FederationError;
 use simulation::dropout::DropOutError;
 use simulation::run_folder::RunFolderError;
 
-use crate::{log::LogError, threads::ThreadsError, verbs::coordinator::OfficeError};
+use crate::{control::ControlError, log::LogError, threads::ThreadsError, verbs::coordinator::OfficeError};
 
 /// Why an invocation failed. What comes from another room explains itself; see [`Explained`].
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +91,63 @@ pub enum Error {
     /// Words that were typed.
     #[error(transparent)]
     Words(#[from] WordsError),
+    /// The book of proposals.
+    #[error(transparent)]
+    Proposals(#[from] ProposalsError),
+    /// A plan for a consortium.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A plan's file.
+    #[error("{}: {source}", path.display())]
+    PlanFile {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// What this release makes of a plan is not what was approved.
+    #[error("key epoch {epoch}: this release derives other terms from the plan than those that were approved")]
+    OtherTerms {
+        /// Which.
+        epoch: protocol::ids::Epoch,
+    },
+    /// The coordinator's process.
+    #[error(transparent)]
+    Coordinator(#[from] coordinator::CoordinatorError),
+    /// The process in service.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// A consent.
+    #[error(transparent)]
+    Consent(#[from] ConsentError),
+    /// Data sets.
+    #[error(transparent)]
+    DataSets(#[from] DataSetsError),
+    /// The site's policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyRefusal),
+    /// A record of what was sent.
+    #[error("{}: {source}", path.display())]
+    SentLog {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The counter for images.
+    #[error(transparent)]
+    Counter(#[from] CounterError),
+    /// An approval that nobody typed.
+    #[error("an approval is typed by a person: standard input is no terminal")]
+    NoTerminal,
+    /// Nothing to ask.
+    #[error("{}: no key epoch of this site has a published model{}", folder.display(), epoch_text(*epoch))]
+    NoModel {
+        /// The site's folder.
+        folder: std::path::PathBuf,
+        /// As given.
+        epoch: Option<u32>,
+    },
     /// What was asked back was not confirmed.
     #[error("{what} was not confirmed; nothing has changed")]
     NotConfirmed {
@@ -122,6 +182,19 @@ impl Error {
             Self::Office(error) => Some(error),
             Self::Members(error) => Some(error),
             Self::Enrolment(error) => Some(error),
+            Self::Proposals(error) => Some(error),
+            Self::Plan(error) => Some(error),
+            Self::Consent(error) => Some(error),
+            Self::DataSets(error) => Some(error),
+            Self::Counter(error) => Some(error),
+            Self::PlanFile { .. }
+            | Self::OtherTerms { .. }
+            | Self::Coordinator(_)
+            | Self::Control(_)
+            | Self::Policy(_)
+            | Self::SentLog { .. }
+            | Self::NoTerminal
+            | Self::NoModel { .. } => None,
             Self::NoData { .. }
             | Self::NoHospital { .. }
             | Self::Picture(_)
@@ -144,6 +217,15 @@ impl Explained for Error {
             Self::NoTranscript { .. } => "no_transcript",
             Self::Words(_) => "words",
             Self::NotConfirmed { .. } => "not_confirmed",
+            Self::PlanFile { .. } => "plan_file",
+            Self::OtherTerms { .. } => "other_terms",
+            Self::Coordinator(_) => "coordinator",
+            Self::Control(ControlError::Refused(_)) => "order_refused",
+            Self::Control(_) => "not_in_service",
+            Self::Policy(_) => "policy",
+            Self::SentLog { .. } => "sent_log",
+            Self::NoTerminal => "no_terminal",
+            Self::NoModel { .. } => "no_model",
             Self::Input(_) => "input",
             Self::Start(_) => "start",
             Self::Output(_) => "output",
@@ -156,6 +238,8 @@ impl Explained for Error {
             Self::NoData { .. } => Some("--data".to_owned()),
             Self::NoHospital { .. } => Some("--hospital".to_owned()),
             Self::NoTranscript { folder } => Some(folder.display().to_string()),
+            Self::PlanFile { path, .. } | Self::SentLog { path, .. } => Some(path.display().to_string()),
+            Self::Policy(_) => Some("site.toml [policy]".to_owned()),
             other => other.elsewhere().and_then(Explained::place),
         }
     }
@@ -169,6 +253,15 @@ impl Explained for Error {
             Self::Words(_) => "have them read aloud again, one by one".into(),
             Self::NotConfirmed { .. } => "type what is asked for, or add --yes".into(),
             Self::Input(_) => "run it where somebody can type".into(),
+            Self::PlanFile { .. } => "name an experiment file".into(),
+            Self::OtherTerms { .. } => "serve it with the release that proposed it".into(),
+            Self::Coordinator(_) => "restore the coordinator's folder from its backup".into(),
+            Self::Control(ControlError::Refused(_)) => "`consilium coordinator status` shows what is under way".into(),
+            Self::Control(_) => "start it with `consilium coordinator serve`, as the same user".into(),
+            Self::Policy(_) => "ask the operator for another plan; the site's own rules stand in its site.toml".into(),
+            Self::SentLog { .. } => "correct the permissions of the folder".into(),
+            Self::NoTerminal => "run it on a terminal, with the officer in front of it".into(),
+            Self::NoModel { .. } => "`consilium hospital status` shows how far each key epoch has come".into(),
             Self::Start(_) => "free memory, or raise the limits of this user".into(),
             Self::Output(_) => "check where the output goes".into(),
             other => other.elsewhere().map(Explained::remedy).unwrap_or_default(),
@@ -182,11 +275,23 @@ impl Explained for Error {
             | Self::Picture(_)
             | Self::NoTranscript { .. }
             | Self::Words(_)
-            | Self::NotConfirmed { .. } => Exit::BadInput,
+            | Self::NotConfirmed { .. }
+            | Self::PlanFile { .. }
+            | Self::NoTerminal
+            | Self::NoModel { .. } => Exit::BadInput,
+            Self::Policy(_) | Self::Control(ControlError::Refused(_)) => Exit::Refused,
+            Self::Control(_) => Exit::Connection,
+            Self::OtherTerms { .. } => Exit::Verification,
+            Self::Coordinator(error) if error.no_space_left() => Exit::StorageFull,
+            Self::SentLog { source, .. } => Exit::of_io(source),
             Self::Output(source) => Exit::of_io(source),
             other => other.elsewhere().map_or(Exit::Failed, Explained::exit),
         }
     }
+}
+
+fn epoch_text(epoch: Option<u32>) -> String {
+    epoch.map_or_else(String::new, |epoch| format!(" of epoch {epoch}"))
 }
 
 #[cfg(test)]

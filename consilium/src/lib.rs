@@ -3,6 +3,7 @@
 //! Start at [`cli`] for the flags and at [`verbs`] for what each of them does. Nobody else imports this crate.
 
 pub mod cli;
+pub mod control;
 pub mod driver_noise;
 pub mod error;
 pub mod exit;

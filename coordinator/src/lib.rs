@@ -24,5 +24,5 @@ mod standing;
 pub mod welcome;
 
 pub use error::CoordinatorError;
-pub use node::{Coordinator, CoordinatorPlan, CoordinatorSetup, Status};
+pub use node::{Coordinator, CoordinatorPlan, CoordinatorSetup, Remote, Status};
 pub use observer::{Observer, Step};

@@ -272,6 +272,15 @@ impl Members {
         Ok(holds && self.journal.get(REVOKED, bytes)?.is_none())
     }
 
+    /// The fingerprint of the TLS key with which a site of this name was let in, whatever became of it.
+    ///
+    /// # Errors
+    /// [`MembersError`].
+    pub fn tls_key(&self, name: &PeerName) -> Result<Option<KeyFingerprint>, MembersError> {
+        let member: Option<Member> = self.find(MEMBER, name.as_str().as_bytes())?;
+        Ok(member.map(|member| member.applicant.site.tls.fingerprint()))
+    }
+
     /// All members that were not put out, by name.
     ///
     /// # Errors

@@ -12,6 +12,8 @@ use he_infer::Program;
 use protocol::campaign::OrderKind;
 use protocol::drive::coordinator::{CoordinatorConfig, CoordinatorDriver, CoordinatorEvent, CoordinatorNote};
 use protocol::drive::{Alarm, Outside};
+use protocol::ids::{Digest, PartyId};
+use protocol::lease::Doing;
 use protocol::net::Handler;
 use protocol::party_set::PartySet;
 use protocol::roster::Roster;
@@ -78,14 +80,20 @@ pub struct CoordinatorSetup<'a> {
 pub struct Status {
     /// The step under way, in words.
     pub step: String,
-    /// Who is awaited.
-    pub awaited: PartySet,
+    /// Who is awaited, what each does, and how long its lease still runs, in ms.
+    pub awaited: Vec<(PartyId, Doing, u64)>,
     /// Hospitals whose lease runs.
     pub live: PartySet,
     /// Whether queries are taken.
     pub is_serving: bool,
     /// Results switched in this key epoch.
     pub releases: u64,
+    /// Rounds that closed with a model.
+    pub closed: u32,
+    /// Why nothing goes on by itself, if so.
+    pub paused: Option<String>,
+    /// Digest of the published model.
+    pub published: Option<Digest>,
 }
 
 /// A running coordinator.
@@ -156,6 +164,11 @@ impl Coordinator {
         self.status.borrow().clone()
     }
 
+    /// Orders and looks from elsewhere, for as long as the process lives.
+    pub fn remote(&self) -> Remote {
+        Remote { inputs: self.inputs.clone(), status: self.status.clone() }
+    }
+
     /// The next thing worth telling; `None` when all is over.
     pub async fn next(&mut self) -> Option<CoordinatorNote> {
         self.notes.recv().await
@@ -173,14 +186,12 @@ impl Coordinator {
 
     /// Orders something.
     pub async fn order(&self, kind: OrderKind) {
-        // A process that ended needs no orders.
-        let _ = self.inputs.send(Input::Event(CoordinatorEvent::Order(kind))).await;
+        self.remote().order(kind).await;
     }
 
     /// Tells the hospitals that the participation ends.
     pub async fn end(&self, reason: &str) {
-        // A process that ended has told them.
-        let _ = self.inputs.send(Input::Event(CoordinatorEvent::End { reason: reason.to_owned() })).await;
+        self.remote().end(reason).await;
     }
 
     /// Ends the process at once, as a power cut would; what it had stored is there for the next one.
@@ -196,6 +207,32 @@ impl Coordinator {
         // Notes that nobody reads any more must not hold it up.
         while self.notes.recv().await.is_some() {}
         self.driving.await.map_err(|_| CoordinatorError::Abandoned)?
+    }
+}
+
+/// Gives orders to a coordinator and looks at it, without owning it.
+#[derive(Clone)]
+pub struct Remote {
+    inputs: mpsc::Sender<Input>,
+    status: watch::Receiver<Status>,
+}
+
+impl Remote {
+    /// What is under way now.
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// Orders something.
+    pub async fn order(&self, kind: OrderKind) {
+        // A process that ended needs no orders.
+        let _ = self.inputs.send(Input::Event(CoordinatorEvent::Order(kind))).await;
+    }
+
+    /// Tells the hospitals that the participation ends.
+    pub async fn end(&self, reason: &str) {
+        // A process that ended has told them.
+        let _ = self.inputs.send(Input::Event(CoordinatorEvent::End { reason: reason.to_owned() })).await;
     }
 }
 
@@ -242,10 +279,17 @@ impl Process {
 
     fn tell(&mut self) {
         let (step, awaited) = self.driver.awaited();
-        let awaited = awaited.into_iter().map(|(party, ..)| party).collect();
-        let releases = self.driver.releases();
-        let (live, is_serving) = (self.driver.live(), releases.is_some());
-        let status = Status { step, awaited, live, is_serving, releases: releases.unwrap_or(0) };
+        let (releases, campaign) = (self.driver.releases(), self.driver.campaign());
+        let status = Status {
+            step,
+            awaited,
+            live: self.driver.live(),
+            is_serving: releases.is_some(),
+            releases: releases.unwrap_or(0),
+            closed: campaign.closed(),
+            paused: campaign.paused().map(ToString::to_string),
+            published: campaign.published().map(|model| model.digest),
+        };
         self.status.send_replace(status);
         for note in self.driver.take_notes() {
             if let Some(step) = step_of(&note) {

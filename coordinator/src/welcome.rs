@@ -89,7 +89,8 @@ impl Handler for Welcome {
                 Err(_) => return Err(Reject::Storage.into()),
             }
             if let Ok(epoch) = Call::epoch_of(&request) {
-                let desk = self.desks.of(epoch).ok_or(Reject::WrongEpoch)?;
+                // A desk that is not open opens with the epoch, or again after a restart: the same call is repeated.
+                let desk = self.desks.of(epoch).ok_or(Reject::Stopping)?;
                 return desk.handle(peer, request).await;
             }
             let (members, proposals) = (Arc::clone(&self.members), Arc::clone(&self.proposals));

@@ -40,6 +40,8 @@ pub(super) enum Kind {
     Duration,
     /// A list of distinct texts, so many at least and at most.
     Texts(usize, usize),
+    /// A list of distinct digests of 64 hexadecimal digits, so many at most.
+    Digests(usize),
     /// A list of distinct words out of these.
     Choices(&'static [&'static str]),
     /// A table with these keys.
@@ -185,6 +187,10 @@ fn verdict(kind: &Kind, content: &Content) -> Verdict {
             }
             None => return Verdict::WrongType,
         },
+        (Kind::Digests(most), Content::List(items)) => match texts(items) {
+            Some(texts) => texts.len() <= *most && distinct(&texts) && texts.iter().all(|text| is_digest(text)),
+            None => return Verdict::WrongType,
+        },
         (Kind::Choices(words), Content::List(items)) => match texts(items) {
             Some(texts) => distinct(&texts) && texts.iter().all(|text| words.contains(text)),
             None => return Verdict::WrongType,
@@ -216,6 +222,11 @@ fn between(content: &Content, least: f64, most: f64) -> bool {
 
 fn texts(items: &[Node]) -> Option<Vec<&str>> {
     items.iter().map(|item| if let Content::Text(text) = &item.content { Some(text.as_str()) } else { None }).collect()
+}
+
+/// As a digest is printed.
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 fn distinct(texts: &[&str]) -> bool {
@@ -265,6 +276,7 @@ impl Kind {
             Self::Switch => "true or false".to_owned(),
             Self::Duration => "a duration such as \"90s\", \"10m\" or \"2h\"".to_owned(),
             Self::Texts(least, most) => format!("a list of {least} to {most} different names"),
+            Self::Digests(most) => format!("a list of at most {most} digests of 64 digits, 0-9 and a-f"),
             Self::Choices(words) => format!("a list of different words out of {}", words.join(", ")),
             Self::Table(fields) => {
                 format!("a table with the keys {}", fields.iter().map(|field| field.key).collect::<Vec<_>>().join(", "))

@@ -29,8 +29,19 @@ pub(super) const ROOT: &[Field] = &[
 ];
 
 /// The keys at the top of a site file.
-pub(super) const SITE: &[Field] =
-    &[optional("schema", Kind::Integer(1, 1)), optional("train", Kind::Table(TRAIN_SITE))];
+pub(super) const SITE: &[Field] = &[
+    optional("schema", Kind::Integer(1, 1)),
+    optional("train", Kind::Table(TRAIN_SITE)),
+    optional("policy", Kind::Table(POLICY)),
+];
+
+const POLICY: &[Field] = &[
+    optional("min-cohort", Kind::Integer(3, 64)),
+    optional("rounds-max", Kind::Integer(1, 10_000)),
+    optional("images-min", Kind::Integer(1, 1_000_000_000)),
+    optional("presets", Kind::Choices(&["AGG13", "AGG14", "INF14-30", "INF15-60", "INF15-90"])),
+    optional("terms", Kind::Digests(64)),
+];
 
 const TRAIN_SITE: &[Field] = &[optional("device", Kind::Choice(&DeviceChoice::WORDS))];
 

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// A checked site file; all defaults where there is none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Site {
     /// Checked by the schema; there is one version so far.
@@ -20,6 +20,25 @@ pub struct Site {
     version: Option<u32>,
     /// `[train]`.
     pub train: TrainSite,
+    /// `[policy]`.
+    pub policy: Policy,
+}
+
+/// `[policy]` of a site file: what this site takes part in. It wins over whatever is proposed; what is not set is not
+/// limited.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Policy {
+    /// Fewest hospitals in a sum.
+    pub min_cohort: Option<u16>,
+    /// Most training rounds.
+    pub rounds_max: Option<u32>,
+    /// Fewest training images with which this site takes part.
+    pub images_min: Option<usize>,
+    /// Parameter sets, of which both of a plan's must be; empty for any.
+    pub presets: Vec<String>,
+    /// Digests of terms that need no officer's command.
+    pub terms: Vec<String>,
 }
 
 /// `[train]` of a site file.
@@ -74,6 +93,22 @@ mod tests {
         assert_eq!(device("[train]\ndevice = \"gpu\""), DeviceChoice::Gpu);
         assert_eq!(device("[train]\ndevice = \"cpu\""), DeviceChoice::Cpu);
         assert_eq!(device("[train]\ndevice = \"auto\""), DeviceChoice::Auto);
+    }
+
+    #[test]
+    fn a_policy_limits_what_it_names() {
+        assert_eq!(parse("").expect("a site file").policy, Policy::default());
+        let digest = "0123456789abcdef".repeat(4);
+        let text = format!(
+            "[policy]\nmin-cohort = 4\nrounds-max = 50\nimages-min = 20\npresets = [\"AGG14\", \"INF15-90\"]\n\
+             terms = [\"{digest}\"]"
+        );
+        let policy = parse(&text).expect("a site file").policy;
+        assert_eq!((policy.min_cohort, policy.rounds_max, policy.images_min), (Some(4), Some(50), Some(20)));
+        assert_eq!((policy.presets, policy.terms), (vec!["AGG14".to_owned(), "INF15-90".to_owned()], vec![digest]));
+        for bad in ["0123", &"g".repeat(64), &"A".repeat(64)] {
+            assert!(parse(&format!("[policy]\nterms = [\"{bad}\"]")).is_err(), "{bad}");
+        }
     }
 
     #[test]

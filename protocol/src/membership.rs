@@ -6,6 +6,7 @@
 use crate::codec::{DecodeError, Reader, Wire, Writer, wire_struct};
 use crate::ids::{Digest, PartyId};
 use crate::limits::{NAME_BYTES_MAX, PARTIES_MAX};
+use crate::party_set::PartySet;
 use crate::signature::VerifyingKey;
 
 /// One hospital's place in a membership; its number is its place in the list, from 1.
@@ -115,6 +116,12 @@ impl Membership {
     pub fn party(&self, name: &str) -> Option<PartyId> {
         let place = self.seats.iter().take(PARTIES_MAX).position(|seat| seat.name == name)?;
         PartyId::new(u16::try_from(place).ok()? + 1)
+    }
+
+    /// Names of these members.
+    #[must_use]
+    pub fn names(&self, parties: PartySet) -> Vec<String> {
+        parties.iter().filter_map(|party| self.seat(party)).map(|seat| seat.name.clone()).collect()
     }
 
     /// The place of `party`.

@@ -4,18 +4,16 @@ use std::fs;
 use std::path::Path;
 
 use protocol::codec::Wire;
-use protocol::enrolment::{HostPort, SITES, Sites};
-use protocol::net::{AuthorityCertificate, Connection, Frame, Identity, NetError, PeerName, Rejection};
-use protocol::reject::Reject;
+use protocol::enrolment::HostPort;
+use protocol::net::{AuthorityCertificate, PeerName};
 use protocol::signature::VerifyingKey;
 use protocol::store::write_beside;
 use serde::{Deserialize, Serialize};
 
-use super::{EnrolmentError, coordinator};
-use crate::vault::Vault;
+use super::EnrolmentError;
 
-const CERTIFICATE: &str = "certificate.pem";
-const AUTHORITY: &str = "authority.pem";
+pub(super) const CERTIFICATE: &str = "certificate.pem";
+pub(super) const AUTHORITY: &str = "authority.pem";
 const MEMBERSHIP: &str = "membership.json";
 
 /// A site's place in a consortium.
@@ -93,32 +91,9 @@ impl Membership {
             until_s: stored.certificate_until,
         })
     }
-
-    /// Asks the coordinator who the members are, as a member.
-    ///
-    /// # Errors
-    /// [`EnrolmentError::RefusedMember`] where this site was put out; [`EnrolmentError::Net`] where nobody answers.
-    pub async fn sites(&self, root: &Path) -> Result<Sites, EnrolmentError> {
-        let vault = Vault::reopen_beside(root)?;
-        let identity =
-            Identity::new(&read(root, CERTIFICATE)?, &vault.tls_key()?).map_err(EnrolmentError::Certificate)?;
-        let authority = AuthorityCertificate::from_pem(&read(root, AUTHORITY)?).map_err(EnrolmentError::Certificate)?;
-        let connection = Connection::dial(self.address.clone(), &coordinator()?, &identity, &authority).await?;
-        let answer = connection.call(Frame::new(SITES, Vec::new(), Vec::new())).await;
-        let frame = answer.map_err(|error| match error {
-            NetError::Rejected { rejection: Rejection::Refused(code), .. } => match Reject::from_code(code) {
-                Some(Reject::UnknownParty) => EnrolmentError::NotMember,
-                Some(reject) => EnrolmentError::RefusedMember(reject),
-                None => EnrolmentError::Answer,
-            },
-            other => other.into(),
-        })?;
-        connection.close().await;
-        Sites::from_bytes(&frame.header).map_err(|_| EnrolmentError::Answer)
-    }
 }
 
-fn read(root: &Path, file: &str) -> Result<String, EnrolmentError> {
+pub(super) fn read(root: &Path, file: &str) -> Result<String, EnrolmentError> {
     let path = root.join(file);
     fs::read_to_string(&path).map_err(|error| EnrolmentError::Damaged { path, found: error.to_string() })
 }

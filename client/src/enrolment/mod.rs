@@ -4,6 +4,7 @@
 //! Until the certificate is here the folder holds keys and nothing else; a refused request leaves nothing behind.
 
 mod error;
+mod member;
 mod membership;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use protocol::net::{AuthorityCertificate, Connection, Frame, Identity, NetError,
 use protocol::signature::SigningKey;
 
 pub use error::EnrolmentError;
+pub use member::Member;
 pub use membership::Membership;
 
 use crate::vault::Vault;

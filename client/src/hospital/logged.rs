@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::ids::{PartyId, QueryId, RoundId};
+use protocol::ids::{Digest, PartyId, QueryId, RoundId};
 
 use super::observer::{Activity, Observer, Timed};
 
@@ -33,6 +33,11 @@ impl Observer for Logged {
     fn trained(&self, party: PartyId, round: RoundId, loss: f64, samples: usize) {
         tracing::debug!(%party, %round, "trained");
         self.0.trained(party, round, loss, samples);
+    }
+
+    fn published(&self, party: PartyId, model: Digest) {
+        tracing::info!(%party, %model, "published");
+        self.0.published(party, model);
     }
 
     fn refused(&self, party: PartyId, reason: &str) {

@@ -227,7 +227,8 @@ fn noted(note: HospitalNote, party: protocol::PartyId, observer: &dyn Observer, 
             tickets.reply(ticket, Err(error));
         }
         HospitalNote::Waiting => observer.activity(party, Activity::Waiting),
-        HospitalNote::ModelReady { .. } | HospitalNote::Ended(_) => {}
+        HospitalNote::ModelReady { model } => observer.published(party, model),
+        HospitalNote::Ended(_) => {}
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::ids::{PartyId, QueryId, RoundId};
+use protocol::ids::{Digest, PartyId, QueryId, RoundId};
 use serde::Serialize;
 
 /// What the hospital does now. As JSON it is an object with the activity's name.
@@ -80,6 +80,10 @@ pub trait Observer: Send + Sync {
     fn switched(&self, party: PartyId, query: QueryId, took: Duration);
     /// The mean loss of a round's local training over so many samples.
     fn trained(&self, party: PartyId, round: RoundId, loss: f64, samples: usize);
+    /// The model was published; queries name this digest.
+    fn published(&self, party: PartyId, model: Digest) {
+        let _ = (party, model);
+    }
     /// The hospital refused something and told the coordinator so.
     fn refused(&self, party: PartyId, reason: &str);
 }

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod bench;
 pub mod coordinator;
 pub mod demo;
+mod diagnosis;
 pub mod hospital;
 pub mod plan;
 pub mod query;

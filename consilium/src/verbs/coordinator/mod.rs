@@ -1,6 +1,8 @@
 //! `consilium coordinator`: the operator's side of a consortium.
 
+mod campaigns;
 mod office;
+mod plan;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -9,14 +11,19 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
+use coordinator::compute::Compute;
 use coordinator::members::Standing;
-use coordinator::welcome::Welcome;
+use coordinator::welcome::{Desks, Welcome};
+use experiment::DeviceChoice;
 use protocol::enrolment::{HostPort, Words, seconds};
 use protocol::net::{Limits, PeerName, Server};
 use serde_json::json;
+use tokio::sync::watch;
 
-use crate::{error::Error, exit::Exit, output::Done, signals};
+use crate::{control::Control, error::Error, exit::Exit, output::Done, signals};
+use campaigns::Campaigns;
 use office::{Office, Settings};
+use plan::Order;
 
 pub use office::OfficeError;
 
@@ -66,6 +73,55 @@ pub enum What {
         #[arg(long, value_name = "SIX WORDS")]
         words: Option<Words>,
     },
+    /// Propose an experiment to all members: a new key epoch, which begins when their officers have approved it.
+    #[command(after_help = include_str!("../../help/coordinator-run.txt"))]
+    Run {
+        /// The experiment file.
+        plan: PathBuf,
+        /// A member that is not to take part. Repeatable.
+        #[arg(long, value_name = "NAME")]
+        without: Vec<PeerName>,
+    },
+    /// Say what is under way, who is awaited, and since when.
+    #[command(after_help = include_str!("../../help/coordinator-status.txt"))]
+    Status {
+        /// Say it again every two seconds.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Begin nothing new until resumed; with --end, end a key epoch for ever.
+    #[command(after_help = include_str!("../../help/coordinator-stop.txt"))]
+    Stop {
+        /// The key epoch; the newest if absent.
+        #[arg(long)]
+        epoch: Option<u32>,
+        /// End it for all its members, with one sentence that they read.
+        #[arg(long, value_name = "REASON")]
+        end: Option<String>,
+    },
+    /// Go on after a stop or a pause.
+    #[command(after_help = include_str!("../../help/coordinator-resume.txt"))]
+    Resume {
+        /// The key epoch; the newest if absent.
+        #[arg(long)]
+        epoch: Option<u32>,
+    },
+    /// Publish what is trained so far, without the remaining rounds.
+    #[command(after_help = include_str!("../../help/coordinator-publish.txt"))]
+    Publish {
+        /// The key epoch; the newest if absent.
+        #[arg(long)]
+        epoch: Option<u32>,
+    },
+    /// Go on without a member that is lost: ends the key epoch and proposes its plan to the others.
+    #[command(after_help = include_str!("../../help/coordinator-exclude.txt"))]
+    Exclude {
+        /// The member's name.
+        name: PeerName,
+        /// The key epoch; the newest if absent.
+        #[arg(long)]
+        epoch: Option<u32>,
+    },
     /// List sites and how far each has come.
     #[command(after_help = include_str!("../../help/coordinator-sites.txt"))]
     Sites,
@@ -88,6 +144,12 @@ impl CoordinatorArgs {
             What::Serve => "coordinator serve",
             What::Invite { .. } => "coordinator invite",
             What::Approve { .. } => "coordinator approve",
+            What::Run { .. } => "coordinator run",
+            What::Status { .. } => "coordinator status",
+            What::Stop { .. } => "coordinator stop",
+            What::Resume { .. } => "coordinator resume",
+            What::Publish { .. } => "coordinator publish",
+            What::Exclude { .. } => "coordinator exclude",
             What::Sites => "coordinator sites",
             What::Revoke { .. } => "coordinator revoke",
         }
@@ -103,7 +165,8 @@ pub fn run(arguments: &CoordinatorArgs) -> Result<Done, Error> {
     match &arguments.what {
         What::Init { address, listen } => {
             let listen = listen.unwrap_or_else(|| SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, address.port())));
-            Office::create(folder, &Settings { address: address.to_string(), listen })?;
+            let device = DeviceChoice::Auto;
+            Office::create(folder, &Settings { address: address.to_string(), listen, device })?;
             let office = Office::open(folder)?;
             let authority = office.host.authority_key.to_string();
             Ok(Done {
@@ -121,26 +184,59 @@ pub fn run(arguments: &CoordinatorArgs) -> Result<Done, Error> {
         What::Serve => serve(Office::open(folder)?),
         What::Invite { name, valid } => invite(&Office::open(folder)?, name, *valid),
         What::Approve { name, words } => approve(&Office::open(folder)?, name, *words),
+        What::Run { plan, without } => plan::propose(&Office::open(folder)?, plan, without),
+        What::Status { watch } => plan::status(&Office::open(folder)?, *watch, |text| say(text)),
+        What::Stop { epoch, end: Some(reason) } => plan::end(&Office::open(folder)?, *epoch, reason),
+        What::Stop { epoch, end: None } => plan::order(&Office::open(folder)?, *epoch, Order::Stop),
+        What::Resume { epoch } => plan::order(&Office::open(folder)?, *epoch, Order::Resume),
+        What::Publish { epoch } => plan::order(&Office::open(folder)?, *epoch, Order::Publish),
+        What::Exclude { name, epoch } => plan::exclude(&Office::open(folder)?, name, *epoch),
         What::Sites => sites(&Office::open(folder)?),
         What::Revoke { name, yes } => revoke(&Office::open(folder)?, name, *yes),
     }
 }
 
 fn serve(office: Office) -> Result<Done, Error> {
+    let compute = Compute::choose(office.device)?;
+    let control = Control::open(&office.folder)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Start)?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
+        let office = Arc::new(office);
         let (identity, authority) = office.identity()?;
-        let (limits, authority) = (Limits::default(), authority.clone());
-        let listen = office.listen;
-        let welcome = Arc::new(Welcome { members: Arc::new(office.members), host: office.host });
-        let server = Server::bind_open(listen, &identity, &authority, limits, Arc::clone(&welcome) as _)
-            .map_err(OfficeError::Net)?;
+        let desks = Desks::default();
+        let welcome = Arc::new(Welcome {
+            members: Arc::clone(&office.members),
+            proposals: Arc::clone(&office.proposals),
+            desks: desks.clone(),
+            authority: Arc::new(office.authority()?),
+            host: office.host.clone(),
+        });
+        let (listen, open) = (office.listen, Arc::clone(&welcome) as _);
+        let server = Server::bind_open(listen, &identity, authority, Limits::default(), open);
+        let server = server.map_err(OfficeError::Net)?;
         let listening = server.local_addr();
         say(&format!("listening on {listening} for {}; Ctrl-C or SIGTERM stops", office.address));
-        server.run(welcome, signals::stop()).await;
+        say(&compute.to_string());
+        let (stopping, stopped) = watch::channel(false);
+        let campaigns = Arc::new(Campaigns::new(Arc::clone(&office), compute, desks));
+        let looking = tokio::spawn(Arc::clone(&campaigns).run(server.handle(), stopped));
+        let answering = tokio::spawn(async move {
+            control.run(move |request| Arc::clone(&campaigns).answer(request)).await;
+        });
+        let stop = async {
+            signals::stop().await;
+            // Hospitals that wait for news are let go first, so that nobody holds the socket up.
+            stopping.send_replace(true);
+            let _ = looking.await;
+        };
+        server.run(welcome, stop).await;
+        answering.abort();
+        let _ = answering.await;
         let data = json!({"listened": listening, "address": office.address.to_string()});
         Ok(Done { text: "stopped".to_owned(), data, exit: Exit::Done })
-    })
+    });
+    runtime.shutdown_background();
+    served
 }
 
 fn invite(office: &Office, name: &PeerName, valid: Duration) -> Result<Done, Error> {

@@ -3,12 +3,17 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use client::vault::{KeysError, Vault, VaultError};
 use coordinator::members::{Host, Members};
+use coordinator::proposals::Proposals;
+use experiment::DeviceChoice;
 use protocol::enrolment::{COORDINATOR, HostPort};
+use protocol::ids::Epoch;
 use protocol::net::{Authority, AuthorityCertificate, CredentialError, Identity, NetError, PeerName, Usage};
+use protocol::signature::SigningKey;
 use protocol::store::{FileFault, write_beside};
 use remedy::{Exit, Explained};
 use serde::{Deserialize, Serialize};
@@ -16,6 +21,7 @@ use serde::{Deserialize, Serialize};
 const SETTINGS: &str = "coordinator.toml";
 const AUTHORITY: &str = "authority.pem";
 const BOOK: &str = "members.sqlite";
+const PROPOSALS: &str = "proposals.sqlite";
 
 /// What an operator may change.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,6 +31,23 @@ pub(super) struct Settings {
     pub(super) address: String,
     /// Where this machine listens.
     pub(super) listen: SocketAddr,
+    /// Where to compute: auto (a GPU if there is one), cpu or gpu.
+    #[serde(default, with = "device")]
+    pub(super) device: DeviceChoice,
+}
+
+/// A device by its word.
+mod device {
+    use super::DeviceChoice;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(device: &DeviceChoice, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(device.word())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DeviceChoice, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
 }
 
 /// An opened folder.
@@ -32,7 +55,10 @@ pub(super) struct Office {
     pub(super) address: HostPort,
     pub(super) listen: SocketAddr,
     pub(super) host: Host,
-    pub(super) members: Members,
+    pub(super) folder: PathBuf,
+    pub(super) device: DeviceChoice,
+    pub(super) members: Arc<Members>,
+    pub(super) proposals: Arc<Proposals>,
     vault: Vault,
     certificate: AuthorityCertificate,
 }
@@ -161,8 +187,10 @@ impl Office {
             authority_key: certificate.key_fingerprint(),
             coordinator: vault.signing_key().map_err(OfficeError::Keys)?.verifying_key(),
         };
-        let members = Members::open(&folder.join(BOOK))?;
-        Ok(Self { address, listen: settings.listen, host, members, vault, certificate })
+        let members = Arc::new(Members::open(&folder.join(BOOK))?);
+        let proposals = Arc::new(Proposals::open(&folder.join(PROPOSALS))?);
+        let (listen, device, folder) = (settings.listen, settings.device, folder.to_path_buf());
+        Ok(Self { address, listen, host, folder, device, members, proposals, vault, certificate })
     }
 
     /// The authority, to admit a site with.
@@ -182,6 +210,21 @@ impl Office {
         let name = PeerName::new(COORDINATOR).map_err(CredentialError::from)?;
         let own = authority.certify(&tls.public_key(), &name, &[], Usage::Server, SystemTime::now())?;
         Ok((Identity::new(&format!("{own}{}", self.certificate.to_pem()), &tls)?, &self.certificate))
+    }
+}
+
+impl Office {
+    /// The key that signs log entries.
+    ///
+    /// # Errors
+    /// [`OfficeError::Keys`].
+    pub(super) fn signing_key(&self) -> Result<SigningKey, OfficeError> {
+        Ok(self.vault.signing_key()?)
+    }
+
+    /// The folder of a key epoch; everything in it may be shown to a stranger.
+    pub(super) fn epoch_folder(&self, epoch: Epoch) -> PathBuf {
+        self.folder.join("epochs").join(epoch.0.to_string())
     }
 }
 

@@ -1,0 +1,193 @@
+//! One site's part in coming to a consent.
+
+use protocol::consent::{
+    Approval, ConsentAnswer, ConsentCall, Nonce, NonceBinding, Stage, Standing, Step, check, next,
+};
+use protocol::enrolment::Words;
+use protocol::ids::{Digest, Epoch, PartyId};
+use protocol::party_set::PartySet;
+use protocol::sealed::SealingKey;
+use protocol::terms::Terms;
+
+use super::{ConsentBook, ConsentError};
+use crate::enrolment::{EnrolmentError, Member};
+use crate::plan::Plan;
+
+/// A site that looks at proposals.
+pub struct Council<'a> {
+    /// Its way to the coordinator.
+    pub member: &'a Member,
+    /// What it consented to.
+    pub book: &'a ConsentBook,
+}
+
+/// A proposal, checked, and how far it has come.
+pub struct Seen {
+    /// This site's number in it.
+    pub party: PartyId,
+    /// As the coordinator shows it.
+    pub standing: Standing,
+    /// The plan.
+    pub plan: Plan,
+    /// What follows from it.
+    pub terms: Terms,
+    /// Digest of the members.
+    pub membership: Digest,
+    /// What officers compare, once everybody's nonce is shown.
+    pub words: Option<Words>,
+    /// Whose promise or nonce is awaited.
+    pub awaited: PartySet,
+}
+
+impl Council<'_> {
+    /// Key epochs that name this site, ascending.
+    ///
+    /// # Errors
+    /// [`ConsentError::Enrolment`].
+    pub async fn epochs(&self) -> Result<Vec<Epoch>, ConsentError> {
+        match self.member.consent(&ConsentCall::Epochs(())).await? {
+            ConsentAnswer::Epochs(epochs) => Ok(epochs),
+            _ => Err(EnrolmentError::Answer.into()),
+        }
+    }
+
+    /// Looks at a proposal, checks it, and does this site's part towards the words: it promises its nonce, and shows
+    /// it when everybody is bound.
+    ///
+    /// # Errors
+    /// [`ConsentError`]; nothing was said on a proposal that is not to be believed.
+    pub async fn look(&self, epoch: Epoch) -> Result<Seen, ConsentError> {
+        let standing = self.standing(epoch).await?;
+        let fault = |fault| ConsentError::Fault { epoch, fault };
+        let party = check(&standing.proposal, &self.member.own()).map_err(fault)?;
+        if standing.proposal.epoch != epoch {
+            return Err(EnrolmentError::Answer.into());
+        }
+        if !self.book.saw(epoch, Digest::of("consilium proposal v1", &standing.proposal))? {
+            return Err(ConsentError::OtherProposal { epoch });
+        }
+        let plan = |source| ConsentError::Plan { epoch, source };
+        let members = standing.proposal.membership.seats.len();
+        let name = format!("plan of key epoch {epoch}");
+        let parsed = Plan::of_consortium(&name, &standing.proposal.plan, members).map_err(plan)?;
+        let terms = parsed.terms().map_err(plan)?;
+        let membership = standing.proposal.membership.digest();
+        let mut seen =
+            Seen { party, standing, plan: parsed, terms, membership, words: None, awaited: PartySet::EMPTY };
+        self.come_to_words(&mut seen).await?;
+        Ok(seen)
+    }
+
+    async fn standing(&self, epoch: Epoch) -> Result<Standing, ConsentError> {
+        match self.member.consent(&ConsentCall::Ask(epoch)).await? {
+            ConsentAnswer::Standing(standing) => Ok(*standing),
+            _ => Err(EnrolmentError::Answer.into()),
+        }
+    }
+
+    async fn come_to_words(&self, seen: &mut Seen) -> Result<(), ConsentError> {
+        let (epoch, membership, party) = (seen.standing.proposal.epoch, seen.membership, seen.party);
+        let bytes = self.book.nonce(membership)?;
+        let own = NonceBinding::new(self.member.signing(), membership, party, &bytes);
+        // Promise, show, compare: no honest coordinator needs more looks.
+        for _ in 0..3 {
+            match next(&seen.standing, party, &own).map_err(|fault| ConsentError::Fault { epoch, fault })? {
+                Step::Bind => {
+                    self.say(&ConsentCall::Bind(own.clone())).await?;
+                }
+                Step::AwaitBindings(awaited) => {
+                    seen.awaited = awaited;
+                    return Ok(());
+                }
+                Step::Reveal(promises) => {
+                    self.pin(epoch, membership, &promises)?;
+                    self.say(&ConsentCall::Reveal(Nonce { membership, party, bytes })).await?;
+                }
+                Step::AwaitNonces(promises, awaited) => {
+                    self.pin(epoch, membership, &promises)?;
+                    seen.awaited = awaited;
+                    return Ok(());
+                }
+                Step::Compare(promises, words) => {
+                    self.pin(epoch, membership, &promises)?;
+                    seen.words = Some(words);
+                    return Ok(());
+                }
+            }
+            let standing = self.standing(epoch).await?;
+            if standing.proposal != seen.standing.proposal {
+                return Err(ConsentError::OtherProposal { epoch });
+            }
+            seen.standing = standing;
+        }
+        Ok(())
+    }
+
+    /// Keeps the promises that were seen first, and takes no others for these members.
+    fn pin(&self, epoch: Epoch, membership: Digest, promises: &Vec<NonceBinding>) -> Result<(), ConsentError> {
+        match self.book.pin(membership, promises)? {
+            true => Ok(()),
+            false => Err(ConsentError::OtherPromises { epoch }),
+        }
+    }
+
+    async fn say(&self, call: &ConsentCall) -> Result<(), ConsentError> {
+        match self.member.consent(call).await? {
+            ConsentAnswer::Accepted(()) => Ok(()),
+            _ => Err(EnrolmentError::Answer.into()),
+        }
+    }
+
+    /// The officer's word on the members: these words were heard from another officer.
+    ///
+    /// # Errors
+    /// [`ConsentError::WordsDiffer`], after which nothing has changed.
+    pub fn approve_membership(&self, seen: &Seen, heard: Words) -> Result<(), ConsentError> {
+        if seen.words != Some(heard) {
+            return Err(ConsentError::WordsDiffer);
+        }
+        self.book.approve_membership(seen.membership)
+    }
+
+    /// The officer's word on the terms, by their digest.
+    ///
+    /// # Errors
+    /// [`ConsentError::TermsDiffer`], after which nothing has changed.
+    pub fn approve_terms(&self, seen: &Seen, digest: &str, data: &str) -> Result<(), ConsentError> {
+        let proposed = seen.terms.digest();
+        if digest != proposed.to_string() {
+            let epoch = seen.standing.proposal.epoch;
+            return Err(ConsentError::TermsDiffer { epoch, proposed: proposed.to_string() });
+        }
+        self.book.approve_terms(proposed, data)
+    }
+
+    /// The name of the data set with which this site takes part, once its officer approved members and terms.
+    ///
+    /// # Errors
+    /// [`ConsentError`].
+    pub fn consented(&self, seen: &Seen) -> Result<Option<String>, ConsentError> {
+        match self.book.has_membership(seen.membership)? {
+            true => self.book.terms(seen.terms.digest()),
+            false => Ok(None),
+        }
+    }
+
+    /// Tells the coordinator, with this site's sealing key for the epoch. May be repeated with the same key.
+    ///
+    /// # Errors
+    /// [`ConsentError::Enrolment`].
+    pub async fn announce(&self, seen: &Seen, sealing: SealingKey) -> Result<(), ConsentError> {
+        let who = (seen.standing.proposal.epoch, seen.party);
+        let approval = Approval::new(self.member.signing(), who, seen.membership, seen.terms.digest(), sealing);
+        self.say(&ConsentCall::Approve(Box::new(approval))).await
+    }
+}
+
+impl Seen {
+    /// Whether the ceremony may begin, as the coordinator says.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.standing.stage == Stage::Open
+    }
+}

@@ -1,0 +1,120 @@
+//! The site's own rules, which win over whatever is proposed to it.
+
+use experiment::Policy;
+use protocol::ids::Digest;
+
+use crate::plan::Plan;
+
+/// Why a site's policy refuses a plan: each names the line of `[policy]` in the site file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyRefusal {
+    /// Sums of too few.
+    #[error("the plan adds up {have} hospitals or more, this site's policy wants {least} (min-cohort)")]
+    Cohort {
+        /// The plan's.
+        have: u16,
+        /// The site's.
+        least: u16,
+    },
+    /// Too many rounds.
+    #[error("the plan has {have} rounds, this site's policy allows {most} (rounds-max)")]
+    Rounds {
+        /// The plan's.
+        have: u32,
+        /// The site's.
+        most: u32,
+    },
+    /// Too few images.
+    #[error("this site has {have} training images, its policy wants {least} before it takes part (images-min)")]
+    Images {
+        /// The site's.
+        have: usize,
+        /// Its rule.
+        least: usize,
+    },
+    /// Other parameters.
+    #[error("the plan uses {preset}, this site's policy allows {} (presets)", allowed.join(", "))]
+    Preset {
+        /// The plan's.
+        preset: &'static str,
+        /// The site's.
+        allowed: Vec<String>,
+    },
+}
+
+/// Whether a site with so many training images may take part in a plan.
+///
+/// # Errors
+/// [`PolicyRefusal`], the first rule that refuses.
+pub fn check(policy: &Policy, plan: &Plan, images: usize) -> Result<(), PolicyRefusal> {
+    let experiment = plan.experiment();
+    let federation = experiment.federation();
+    let have = federation.min_cohort.max(federation.threshold);
+    if let Some(least) = policy.min_cohort.filter(|least| have < *least) {
+        return Err(PolicyRefusal::Cohort { have, least });
+    }
+    if let Some(most) = policy.rounds_max.filter(|most| federation.rounds > *most) {
+        return Err(PolicyRefusal::Rounds { have: federation.rounds, most });
+    }
+    if let Some(least) = policy.images_min.filter(|least| images < *least) {
+        return Err(PolicyRefusal::Images { have: images, least });
+    }
+    for preset in [experiment.encryption().preset, experiment.publish().preset] {
+        let preset = preset.name();
+        if !policy.presets.is_empty() && !policy.presets.iter().any(|allowed| allowed == preset) {
+            return Err(PolicyRefusal::Preset { preset, allowed: policy.presets.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Whether the site file approves terms of this digest, so that no officer has to.
+#[must_use]
+pub fn approves(policy: &Policy, terms: Digest) -> bool {
+    policy.terms.contains(&terms.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAN: &str = include_str!("../../configs/pneumonia.toml");
+
+    #[test]
+    fn each_rule_refuses_what_it_names_and_nothing_else() {
+        let plan = Plan::of_consortium("plan", &format!("{PLAN}\n"), 5);
+        let plan = plan.or_else(|_| Plan::of_consortium("plan", &PLAN.replace("[federation]", "[federation]\nsample-cap = 2048"), 5));
+        let plan = plan.unwrap();
+        let refused = |policy: Policy| check(&policy, &plan, 100).err();
+        assert_eq!(refused(Policy::default()), None);
+        assert_eq!(refused(Policy { min_cohort: Some(4), rounds_max: Some(10_000), images_min: Some(100), ..Policy::default() }), None);
+        assert_eq!(refused(Policy { min_cohort: Some(5), ..Policy::default() }), Some(PolicyRefusal::Cohort { have: 4, least: 5 }));
+        let rounds = plan.experiment().federation().rounds;
+        assert_eq!(
+            refused(Policy { rounds_max: Some(rounds - 1), ..Policy::default() }),
+            Some(PolicyRefusal::Rounds { have: rounds, most: rounds - 1 })
+        );
+        assert_eq!(
+            refused(Policy { images_min: Some(101), ..Policy::default() }),
+            Some(PolicyRefusal::Images { have: 100, least: 101 })
+        );
+        let names = [plan.experiment().encryption().preset.name(), plan.experiment().publish().preset.name()];
+        let both = Policy { presets: names.map(str::to_owned).to_vec(), ..Policy::default() };
+        assert_eq!(refused(both), None);
+        for name in names {
+            let presets = vec![name.to_owned()];
+            let other = if name == names[0] { names[1] } else { names[0] };
+            let refusal = PolicyRefusal::Preset { preset: other, allowed: presets.clone() };
+            assert_eq!(refused(Policy { presets, ..Policy::default() }), Some(refusal));
+        }
+    }
+
+    #[test]
+    fn terms_are_approved_by_their_whole_digest() {
+        let terms = Digest([0xab; 32]);
+        let policy = |text: &str| Policy { terms: vec![text.to_owned()], ..Policy::default() };
+        assert!(approves(&policy(&"ab".repeat(32)), terms));
+        assert!(!approves(&policy(&"ab".repeat(31)), terms) && !approves(&Policy::default(), terms));
+    }
+}

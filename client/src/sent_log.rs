@@ -1,0 +1,356 @@
+//! What left the building: one line for everything that was sent, written down before it was sent.
+//!
+//! A file for each month in the folder `sent` of a site: time (UTC), key epoch, what, details, bytes, separated by tabs,
+//! for whoever has to show it, with `consilium hospital sent` or any other program. Nothing in it is a secret, and
+//! nothing of it is ever deleted by this program.
+
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use protocol::blob::BlobKind;
+use protocol::consent::{CONSENT, ConsentCall};
+use protocol::codec::Wire;
+use protocol::enrolment::{RENEW, SITES, seconds};
+use protocol::exchange::Call;
+use protocol::message::HospitalMessage;
+use protocol::net::{BoxFuture, Frame, NetError};
+use time::OffsetDateTime;
+
+use crate::hospital::Transport;
+
+/// Questions after news are counted for so long before they get a line: they hold a progress count and nothing else.
+const QUESTIONS_PER_LINE: Duration = Duration::from_secs(3600);
+/// Wait before a line is tried again that the disk did not take; nothing is sent meanwhile.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Seconds since 1970.
+    pub at_s: u64,
+    /// The key epoch, 0 for what belongs to none.
+    pub epoch: u32,
+    /// What it was, in words.
+    pub what: String,
+    /// Which of it.
+    pub detail: String,
+    /// Bytes of it, without those of the transport.
+    pub bytes: u64,
+}
+
+impl fmt::Display for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\t{}\t{}\t{}\t{}", utc(self.at_s), self.epoch, self.what, self.detail, self.bytes)
+    }
+}
+
+impl Sent {
+    fn parse(line: &str) -> Option<Self> {
+        let mut columns = line.split('\t');
+        let mut next = || columns.next();
+        let (at_s, epoch, what, detail, bytes) = (next()?, next()?, next()?, next()?, next()?);
+        Some(Self {
+            at_s: seconds_of(at_s)?,
+            epoch: epoch.parse().ok()?,
+            what: what.to_owned(),
+            detail: detail.to_owned(),
+            bytes: bytes.parse().ok()?,
+        })
+    }
+}
+
+/// The book of one site.
+pub struct SentLog {
+    folder: PathBuf,
+    questions: Mutex<Questions>,
+}
+
+#[derive(Default)]
+struct Questions {
+    since: Option<SystemTime>,
+    count: u64,
+    bytes: u64,
+}
+
+impl SentLog {
+    /// The book of the site in this folder.
+    #[must_use]
+    pub fn of(root: &Path) -> Self {
+        Self { folder: root.join("sent"), questions: Mutex::default() }
+    }
+
+    /// Writes a line; on disk when it returns.
+    ///
+    /// # Errors
+    /// What the file system says; then nothing may be sent.
+    pub fn write(&self, sent: &Sent) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        let month = utc(sent.at_s).chars().take(7).collect::<String>();
+        let mut file = OpenOptions::new().create(true).append(true).open(self.folder.join(format!("{month}.log")))?;
+        file.write_all(format!("{sent}\n").as_bytes())?;
+        file.sync_data()
+    }
+
+    /// All lines, oldest first. A line that was cut short by a crash is left out: what it told of was not sent.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn read(&self) -> io::Result<Vec<Sent>> {
+        let mut files: Vec<PathBuf> = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        files.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+        files.sort();
+        let mut all = Vec::new();
+        for path in files {
+            all.extend(fs::read_to_string(path)?.lines().filter_map(Sent::parse));
+        }
+        Ok(all)
+    }
+
+    /// Counts a question after news; the line that is due for those so far.
+    fn question(&self, bytes: u64, now: SystemTime) -> Option<Sent> {
+        // A panic elsewhere leaves counts behind, which are still right.
+        let mut asked = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.count += 1;
+        asked.bytes += bytes;
+        let since = *asked.since.get_or_insert(now);
+        let is_due = now.duration_since(since).is_ok_and(|age| age >= QUESTIONS_PER_LINE);
+        is_due.then(|| std::mem::take(&mut *asked).line(now))
+    }
+}
+
+impl Questions {
+    fn line(self, now: SystemTime) -> Sent {
+        let what = "questions after news".to_owned();
+        Sent { at_s: seconds(now), epoch: 0, what, detail: format!("{} in an hour", self.count), bytes: self.bytes }
+    }
+}
+
+/// A site's line to the coordinator, on which nothing leaves before it is written down.
+pub struct Recorded {
+    inner: Arc<dyn Transport>,
+    log: Arc<SentLog>,
+}
+
+impl Recorded {
+    /// Writes down what goes through `inner`.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Transport>, log: SentLog) -> Self {
+        Self { inner, log: Arc::new(log) }
+    }
+
+    async fn record(&self, sent: Sent) {
+        loop {
+            let (log, line) = (Arc::clone(&self.log), sent.clone());
+            match tokio::task::spawn_blocking(move || log.write(&line)).await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => {
+                    let folder = self.log.folder.display().to_string();
+                    tracing::error!(%error, folder, "nothing is sent before it is written down");
+                }
+                Err(error) => tracing::error!(%error, "nothing is sent before it is written down"),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+}
+
+impl Transport for Recorded {
+    fn call(&self, request: Frame) -> BoxFuture<'_, Result<Frame, NetError>> {
+        Box::pin(async move {
+            let now = SystemTime::now();
+            let bytes = (request.header.len() + request.body.len()) as u64;
+            let due = match described(&request) {
+                Some((epoch, what, detail)) => {
+                    Some(Sent { at_s: seconds(now), epoch, what: what.to_owned(), detail, bytes })
+                }
+                None => self.log.question(bytes, now),
+            };
+            if let Some(sent) = due {
+                self.record(sent).await;
+            }
+            self.inner.call(request).await
+        })
+    }
+}
+
+/// What a request carries: key epoch, what, which; `None` for a question after news.
+fn described(request: &Frame) -> Option<(u32, &'static str, String)> {
+    let none = String::new;
+    match request.kind {
+        SITES => return Some((0, "question who the members are", none())),
+        RENEW => return Some((0, "request for a longer certificate", none())),
+        CONSENT => return Some(consent(&request.header)),
+        _ => {}
+    }
+    let Ok((epoch, call)) = Call::from_frame(request) else {
+        return Some((0, "something else", format!("kind {}", request.kind)));
+    };
+    let (what, detail) = match call {
+        Call::Poll { .. } => return None,
+        Call::Get { id } => ("request for what others sent", format!("{:?} {}", id.kind, id.index)),
+        Call::Post(message) => (signed(&message.body), none()),
+        Call::Put { id, .. } => (body(id.kind), format!("round {} attempt {} part {}", id.round, id.attempt, id.index)),
+    };
+    Some((epoch.0, what, detail))
+}
+
+fn consent(header: &[u8]) -> (u32, &'static str, String) {
+    match ConsentCall::from_bytes(header) {
+        Ok(ConsentCall::Epochs(())) => (0, "question what is proposed", String::new()),
+        Ok(ConsentCall::Ask(epoch)) => (epoch.0, "question how a proposal stands", String::new()),
+        Ok(ConsentCall::Bind(_)) => (0, "promise of a nonce", String::new()),
+        Ok(ConsentCall::Reveal(_)) => (0, "nonce for the words that officers compare", String::new()),
+        Ok(ConsentCall::Approve(approval)) => (approval.epoch.0, "approval of members and terms", String::new()),
+        Err(_) => (0, "something else", String::new()),
+    }
+}
+
+fn signed(message: &HospitalMessage) -> &'static str {
+    match message {
+        HospitalMessage::Refusal(_) | HospitalMessage::Leaving(_) => "refusal or farewell",
+        HospitalMessage::UpdateHead(_) | HospitalMessage::ShareHead(_) | HospitalMessage::PublishHead(_) => {
+            "signed digest of what follows"
+        }
+        HospitalMessage::QueryHead(_) => "question to the model, its digest",
+        HospitalMessage::ModelVote(_) => "vote for a model",
+        _ => "signed message",
+    }
+}
+
+fn body(kind: BlobKind) -> &'static str {
+    match kind {
+        BlobKind::Dealing => "sealed key points",
+        BlobKind::PublicKey | BlobKind::RelinRoundOne | BlobKind::RelinRoundTwo | BlobKind::Galois => {
+            "share of a public key"
+        }
+        BlobKind::UpdateChunk => "encrypted update",
+        BlobKind::Share => "decryption share of a sum",
+        BlobKind::PublishChunk => "encrypted part of the model",
+        BlobKind::Query | BlobKind::AskerKey | BlobKind::QueryKey => "encrypted question",
+        BlobKind::SwitchShare => "share of an answer",
+        BlobKind::SumChunk | BlobKind::QueryResult | BlobKind::Answer => "something else",
+    }
+}
+
+/// `2026-11-22 20:30:11`.
+fn utc(at_s: u64) -> String {
+    let at = i64::try_from(at_s).ok().and_then(|it| OffsetDateTime::from_unix_timestamp(it).ok());
+    let at = at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (date, time) = (at.date(), at.time());
+    format!(
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
+        date.year(),
+        u8::from(date.month()),
+        date.day(),
+        time.hour(),
+        time.minute(),
+        time.second()
+    )
+}
+
+/// The inverse of [`utc`].
+fn seconds_of(text: &str) -> Option<u64> {
+    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u8>().ok();
+    let year: i32 = text.get(..4)?.parse().ok()?;
+    let month = time::Month::try_from(number(5..7)?).ok()?;
+    let date = time::Date::from_calendar_date(year, month, number(8..10)?).ok()?;
+    let time = time::Time::from_hms(number(11..13)?, number(14..16)?, number(17..19)?).ok()?;
+    u64::try_from(time::PrimitiveDateTime::new(date, time).assume_utc().unix_timestamp()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use protocol::blob::BlobId;
+    use protocol::ids::{Attempt, Epoch, RoundId};
+    use protocol::lease::Doing;
+
+    use super::*;
+
+    /// A line that says what was on disk when a call went out.
+    struct Echo {
+        root: PathBuf,
+        seen: Mutex<Vec<usize>>,
+    }
+
+    impl Transport for Echo {
+        fn call(&self, request: Frame) -> BoxFuture<'_, Result<Frame, NetError>> {
+            self.seen.lock().unwrap().push(SentLog::of(&self.root).read().unwrap().len());
+            Box::pin(async move { Ok(request) })
+        }
+    }
+
+    fn update(index: u32) -> Frame {
+        let id = BlobId::round(BlobKind::UpdateChunk, RoundId(3), Attempt(2), None, index);
+        Call::Put { id, body: Bytes::from_static(b"ciphertext") }.into_frame(Epoch(1))
+    }
+
+    #[tokio::test]
+    async fn everything_has_its_line_before_it_leaves() {
+        let folder = tempfile::tempdir().unwrap();
+        let echo = Arc::new(Echo { root: folder.path().to_path_buf(), seen: Mutex::default() });
+        let recorded = Recorded::new(Arc::clone(&echo) as _, SentLog::of(folder.path()));
+        recorded.call(update(0)).await.unwrap();
+        recorded.call(update(1)).await.unwrap();
+        recorded.call(Frame::new(SITES, Vec::new(), Vec::new())).await.unwrap();
+        recorded.call(Frame::new(0x7777, vec![1; 9], Vec::new())).await.unwrap();
+        assert_eq!(*echo.seen.lock().unwrap(), [1, 2, 3, 4]);
+        let lines = SentLog::of(folder.path()).read().unwrap();
+        let first = &lines[0];
+        assert_eq!((first.epoch, first.what.as_str()), (1, "encrypted update"));
+        assert_eq!(first.detail, "round 3 attempt 2 part 0");
+        assert_eq!(first.bytes, 4 + BlobId::BYTES as u64 + 10);
+        assert_eq!((lines[3].what.as_str(), lines[3].bytes), ("something else", 9), "even what nobody knows");
+    }
+
+    #[tokio::test]
+    async fn questions_are_counted_and_get_a_line_an_hour() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = SentLog::of(folder.path());
+        let (start, hour) = (SystemTime::now(), Duration::from_secs(3600));
+        assert_eq!(log.question(10, start), None);
+        assert_eq!(log.question(10, start + hour / 2), None);
+        let line = log.question(10, start + hour).unwrap();
+        assert_eq!((line.detail.as_str(), line.bytes), ("3 in an hour", 30));
+        assert_eq!(log.question(10, start + hour), None, "counted anew");
+        let poll = Call::Poll { next: 0, doing: Doing::Idle }.into_frame(Epoch(1));
+        assert_eq!(described(&poll), None);
+    }
+
+    #[tokio::test]
+    async fn nothing_leaves_while_it_cannot_be_written_down() {
+        let folder = tempfile::tempdir().unwrap();
+        // A file where the folder should be: no line can be written.
+        fs::write(folder.path().join("sent"), b"").unwrap();
+        let echo = Arc::new(Echo { root: folder.path().join("else"), seen: Mutex::default() });
+        let recorded = Recorded::new(Arc::clone(&echo) as _, SentLog::of(folder.path()));
+        let call = recorded.call(update(0));
+        assert!(tokio::time::timeout(Duration::from_millis(200), call).await.is_err());
+        assert!(echo.seen.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_line_is_read_as_it_was_written_and_a_torn_one_is_not() {
+        let sent = Sent { at_s: 1_795_379_411, epoch: 2, what: "a b".to_owned(), detail: String::new(), bytes: 7 };
+        assert_eq!(sent.to_string(), "2026-11-22 20:30:11\t2\ta b\t\t7");
+        assert_eq!(Sent::parse(&sent.to_string()), Some(sent.clone()));
+        for torn in ["2026-11-22 20:3", "2026-11-22 20:30:11\t2\ta b", "2026-11-22 20:30:11\t2\ta b\t", ""] {
+            assert_eq!(Sent::parse(torn), None, "{torn}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let log = SentLog::of(folder.path());
+        log.write(&sent).unwrap();
+        log.write(&Sent { at_s: sent.at_s + 30 * 24 * 3600, ..sent }).unwrap();
+        let mut files: Vec<_> = fs::read_dir(folder.path().join("sent")).unwrap().map(|it| it.unwrap().file_name()).collect();
+        files.sort();
+        assert_eq!(files, ["2026-11.log", "2026-12.log"]);
+    }
+}

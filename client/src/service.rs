@@ -1,0 +1,282 @@
+//! A site in service: follows what is proposed, takes part in every key epoch that its officer consented to, renews its
+//! certificate, for months.
+//!
+//! ```text
+//! look every few seconds: epochs -> promise, show nonce -> [officer: words, terms] -> approve -> [all] -> take part
+//! ```
+
+mod part;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use experiment::Policy;
+use protocol::consent::Stage;
+use protocol::ids::Epoch;
+use protocol::party_set::PartySet;
+use protocol::store::FileFault;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
+
+use crate::consent::{ConsentBook, ConsentError, Council, Seen};
+use crate::data_sets::{DataSets, DataSetsError};
+use crate::enrolment::{EnrolmentError, Member};
+use crate::hospital::{HospitalEnd, HospitalError, Killer, Slots};
+use crate::plan::PlanError;
+use crate::policy::{self, PolicyRefusal};
+use crate::train::TrainDevice;
+use crate::vault::{KeysError, VaultError};
+
+use part::Part;
+
+/// The plan of an epoch, in its folder.
+pub const PLAN: &str = "plan.toml";
+/// The digest of the model that can be asked, in the epoch's folder.
+pub const PUBLISHED: &str = "published";
+/// How often a site looks what is proposed.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How long a part that failed is left alone.
+const TRY_AGAIN: Duration = Duration::from_secs(30);
+/// How long a part may take to end when the service stops.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Why a site cannot take part in an epoch, or not serve at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// The consent.
+    #[error(transparent)]
+    Consent(#[from] ConsentError),
+    /// The data set.
+    #[error(transparent)]
+    Data(#[from] DataSetsError),
+    /// Its images.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The epoch's vault.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// A key in it.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The part itself.
+    #[error(transparent)]
+    Hospital(#[from] HospitalError),
+    /// The counter for images.
+    #[error(transparent)]
+    Counter(#[from] crate::counter::CounterError),
+    /// The site's own rules.
+    #[error(transparent)]
+    Policy(#[from] PolicyRefusal),
+    /// A file of the epoch's folder.
+    #[error(transparent)]
+    File(#[from] FileFault),
+    /// A thread died.
+    #[error("a thread of this site died: {0}")]
+    Abandoned(#[from] JoinError),
+}
+
+/// How this site stands in an epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// Other members have not promised or shown their nonces.
+    AwaitsMembers(PartySet),
+    /// The officer is to compare words and read the terms.
+    AwaitsOfficer,
+    /// Other officers are awaited.
+    AwaitsApprovals(PartySet),
+    /// It takes part.
+    TakesPart,
+    /// It cannot: with the reason.
+    Hindered(String),
+    /// It is over: with the reason.
+    Over(String),
+}
+
+/// What a service needs.
+pub struct Setup {
+    /// The member.
+    pub member: Arc<Member>,
+    /// What its officer consented to.
+    pub book: Arc<ConsentBook>,
+    /// Where to train.
+    pub device: TrainDevice,
+    /// Where to compute.
+    pub slots: Slots,
+    /// What this site's policy allows.
+    pub policy: Policy,
+}
+
+/// A site in service.
+pub struct Service {
+    setup: Setup,
+    running: BTreeMap<Epoch, Running>,
+    /// Ready to start, once all have approved.
+    prepared: BTreeMap<Epoch, Part>,
+    rest: BTreeMap<Epoch, SystemTime>,
+    stands: watch::Sender<BTreeMap<Epoch, Stand>>,
+}
+
+struct Running {
+    task: JoinHandle<Result<HospitalEnd, HospitalError>>,
+    kill: Killer,
+    counter: JoinHandle<()>,
+}
+
+impl Service {
+    /// A service that does nothing yet, and what it says of itself.
+    #[must_use]
+    pub fn new(setup: Setup) -> (Self, watch::Receiver<BTreeMap<Epoch, Stand>>) {
+        let (stands, shown) = watch::channel(BTreeMap::new());
+        (Self { setup, running: BTreeMap::new(), prepared: BTreeMap::new(), rest: BTreeMap::new(), stands }, shown)
+    }
+
+    /// Serves until `stop` resolves, or this site is a member no more.
+    ///
+    /// # Errors
+    /// [`EnrolmentError::NotMember`]; whatever else happens is waited for.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), EnrolmentError> {
+        let mut stop = std::pin::pin!(stop);
+        let ended = loop {
+            match self.look().await {
+                Ok(()) => {}
+                Err(ConsentError::Enrolment(error @ EnrolmentError::NotMember)) => break Err(error),
+                Err(error) => tracing::warn!(%error, "the coordinator could not be asked; trying again"),
+            }
+            tokio::select! {
+                () = &mut stop => break Ok(()),
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        };
+        for (_, part) in std::mem::take(&mut self.running) {
+            part.counter.abort();
+            part.kill.kill();
+            // What it stored lets the next process go on.
+            let _ = tokio::time::timeout(GOODBYE, part.task).await;
+        }
+        ended
+    }
+
+    /// One look at everything.
+    async fn look(&mut self) -> Result<(), ConsentError> {
+        self.reap().await;
+        if self.setup.member.is_renewal_due(SystemTime::now()) {
+            match self.setup.member.renew().await {
+                Ok(until_s) => tracing::info!(until_s, "the certificate was renewed"),
+                Err(error) => tracing::error!(%error, "the certificate could not be renewed; trying again"),
+            }
+        }
+        let (member, book) = (Arc::clone(&self.setup.member), Arc::clone(&self.setup.book));
+        let council = Council { member: &member, book: &book };
+        for epoch in council.epochs().await? {
+            if self.running.contains_key(&epoch) {
+                continue;
+            }
+            if let Some(reason) = book.ended(epoch)? {
+                self.stand(epoch, Stand::Over(reason));
+                continue;
+            }
+            let stand = match self.advance(&council, epoch).await {
+                Ok(stand) => stand,
+                Err(ServiceError::Consent(error)) if error.is_transient() => return Err(error),
+                Err(ServiceError::Consent(ConsentError::Enrolment(error @ EnrolmentError::NotMember))) => {
+                    return Err(error.into());
+                }
+                Err(error) => {
+                    self.rest.insert(epoch, SystemTime::now());
+                    Stand::Hindered(error.to_string())
+                }
+            };
+            self.stand(epoch, stand);
+        }
+        Ok(())
+    }
+
+    /// Does in one epoch whatever can be done.
+    async fn advance(&mut self, council: &Council<'_>, epoch: Epoch) -> Result<Stand, ServiceError> {
+        let seen = council.look(epoch).await?;
+        if seen.standing.stage == Stage::Over {
+            self.setup.book.end(epoch, "the coordinator has given it up").map_err(ServiceError::Consent)?;
+            return Ok(Stand::Over("the coordinator has given it up".to_owned()));
+        }
+        let resting = self.rest.get(&epoch).and_then(|since| since.elapsed().ok());
+        if let (Some(since), Some(stand)) = (resting, self.stands.borrow().get(&epoch))
+            && since < TRY_AGAIN
+        {
+            return Ok(stand.clone());
+        }
+        if !seen.awaited.is_empty() {
+            return Ok(Stand::AwaitsMembers(seen.awaited));
+        }
+        self.approve_beforehand(council, &seen)?;
+        let Some(data) = council.consented(&seen)? else { return Ok(Stand::AwaitsOfficer) };
+        let part = match self.prepared.remove(&epoch) {
+            Some(part) => part,
+            None => Part::prepare(&self.setup, &seen, &data).await?,
+        };
+        if !seen.is_open() {
+            council.announce(&seen, part.sealing()).await?;
+            let members: PartySet = (1..=seen.standing.proposal.membership.seats.len())
+                .filter_map(|number| protocol::PartyId::new(u16::try_from(number).ok()?))
+                .collect();
+            self.prepared.insert(epoch, part);
+            return Ok(Stand::AwaitsApprovals(members.minus(seen.standing.approved)));
+        }
+        self.running.insert(epoch, part.start()?);
+        tracing::info!(%epoch, party = %seen.party, "this site takes part");
+        Ok(Stand::TakesPart)
+    }
+
+    /// Terms that the site's file approves need no command, where it is clear which images are meant.
+    fn approve_beforehand(&self, council: &Council<'_>, seen: &Seen) -> Result<(), ServiceError> {
+        let terms = seen.terms.digest();
+        if policy::approves(&self.setup.policy, terms) && self.setup.book.terms(terms)?.is_none() {
+            let sets = DataSets::load(self.setup.member.root())?;
+            council.approve_terms(seen, &terms.to_string(), &sets.find(None)?.name)?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of parts that ended.
+    async fn reap(&mut self) {
+        let over: Vec<Epoch> =
+            self.running.iter().filter(|(_, part)| part.task.is_finished()).map(|(epoch, _)| *epoch).collect();
+        for epoch in over {
+            let Some(part) = self.running.remove(&epoch) else { continue };
+            part.counter.abort();
+            let stand = match part.task.await {
+                Ok(Ok(HospitalEnd::Finished(reason))) => match self.setup.book.end(epoch, &reason) {
+                    Ok(()) => Stand::Over(reason),
+                    Err(error) => Stand::Hindered(error.to_string()),
+                },
+                Ok(Ok(HospitalEnd::Killed)) => Stand::Hindered("its process was ended".to_owned()),
+                Ok(Err(error)) => Stand::Hindered(error.to_string()),
+                Err(error) => Stand::Hindered(ServiceError::Abandoned(error).to_string()),
+            };
+            if matches!(stand, Stand::Hindered(_)) {
+                self.rest.insert(epoch, SystemTime::now());
+            }
+            self.stand(epoch, stand);
+        }
+    }
+
+    /// Tells how the site stands, once.
+    fn stand(&self, epoch: Epoch, stand: Stand) {
+        self.stands.send_if_modified(|all| {
+            if all.get(&epoch) == Some(&stand) {
+                return false;
+            }
+            tracing::info!(%epoch, ?stand, "stands");
+            all.insert(epoch, stand);
+            true
+        });
+    }
+}
+
+/// The folder of an epoch: a vault of its own, journal, spool, counter.
+#[must_use]
+pub fn epoch_folder(root: &std::path::Path, epoch: Epoch) -> PathBuf {
+    root.join("epochs").join(epoch.0.to_string())
+}

@@ -1,0 +1,121 @@
+//! A site's part in one key epoch: keys of its own, images, a process that follows the log.
+
+use std::sync::Arc;
+
+use datasets::Samples;
+use protocol::ids::{Digest, Epoch, PartyId, QueryId, RoundId};
+use protocol::sealed::{OpeningKey, SealingKey};
+use protocol::store::write_beside;
+
+use super::{PLAN, PUBLISHED, Running, ServiceError, Setup, epoch_folder};
+use crate::consent::Seen;
+use crate::counter::{Counter, Notice, Takes};
+use crate::data_sets::DataSets;
+use crate::hospital::{Activity, Hospital, HospitalPlan, HospitalSetup, Observer, Timed};
+use crate::policy;
+use crate::vault::Vault;
+
+/// Everything that a part starts with.
+pub(super) struct Part {
+    epoch: Epoch,
+    root: std::path::PathBuf,
+    vault: Arc<Vault>,
+    plan: HospitalPlan,
+    data: Samples,
+    takes: Takes,
+    opening: OpeningKey,
+    setup: Shared,
+}
+
+struct Shared {
+    member: Arc<crate::enrolment::Member>,
+    slots: crate::hospital::Slots,
+}
+
+impl Part {
+    /// Opens or makes the epoch's folder, reads the images and asks the site's policy.
+    pub(super) async fn prepare(setup: &Setup, seen: &Seen, data: &str) -> Result<Self, ServiceError> {
+        let epoch = seen.standing.proposal.epoch;
+        let site = setup.member.root().to_path_buf();
+        let set = DataSets::load(&site)?.find(Some(data))?.clone();
+        let (plan, text) = (seen.plan.clone(), seen.standing.proposal.plan.clone());
+        // Reading images and deriving a key from a passphrase take a while.
+        let read = tokio::task::spawn_blocking(move || -> Result<_, ServiceError> {
+            let dataset = set.read(&plan)?;
+            let root = epoch_folder(&site, epoch);
+            let vault = Vault::open_beside(&root)?;
+            let opening = vault.opening_key()?;
+            // Whoever asks the model has to read images as it was trained on them.
+            write_beside(&root.join(PLAN), text.as_bytes())?;
+            Ok((dataset, root, vault, opening))
+        });
+        let (dataset, root, vault, opening) = read.await??;
+        policy::check(&setup.policy, &seen.plan, dataset.train.len())?;
+        let membership = setup.member.membership();
+        let plan = seen.plan.hospital(
+            (seen.party, epoch),
+            membership.coordinator,
+            seen.membership,
+            &seen.terms,
+            setup.device.clone(),
+        );
+        let shape = seen.plan.experiment().network().image();
+        let takes =
+            Takes { images: seen.plan.program().images(), shape: [shape.channels, shape.height, shape.width] };
+        let shared = Shared { member: Arc::clone(&setup.member), slots: setup.slots.clone() };
+        let (vault, data) = (Arc::new(vault), dataset.train);
+        Ok(Self { epoch, root, vault, plan, data, takes, opening, setup: shared })
+    }
+
+    /// Its sealing key.
+    pub(super) fn sealing(&self) -> SealingKey {
+        self.opening.sealing_key().clone()
+    }
+
+    /// Starts it.
+    pub(super) fn start(self) -> Result<Running, ServiceError> {
+        let Self { epoch, root, vault, plan, data, takes, opening, setup } = self;
+        let party = plan.party;
+        let counter = Counter::open(&root, takes)?;
+        let member = &setup.member;
+        let signing = Vault::reopen_beside(member.root())?.signing_key()?;
+        let (hospital, asker) = Hospital::open(HospitalSetup {
+            root: &root,
+            vault,
+            plan,
+            data: Some(data),
+            transport: member.line(),
+            tls_key: member.tls_key(),
+            signing,
+            opening,
+            slots: setup.slots,
+            observer: Arc::new(Published { root: root.clone() }),
+        })?;
+        let kill = hospital.killer();
+        let tell = move |notice: Notice| match notice.is_warning() {
+            true => tracing::warn!(%epoch, %notice, "counter"),
+            false => tracing::info!(%epoch, %notice, "counter"),
+        };
+        let counter = tokio::spawn(counter.run(party.number(), asker, tell));
+        let task = tokio::spawn(hospital.run());
+        Ok(Running { task, kill, counter })
+    }
+}
+
+/// Remembers what can be asked; the process's own log says everything else.
+struct Published {
+    root: std::path::PathBuf,
+}
+
+impl Observer for Published {
+    fn published(&self, _: PartyId, model: Digest) {
+        if let Err(error) = write_beside(&self.root.join(PUBLISHED), model.to_string().as_bytes()) {
+            tracing::error!(%error, "the published model cannot be noted; `predict` has to be told its key epoch");
+        }
+    }
+    fn activity(&self, _: PartyId, _: Activity) {}
+    fn timed(&self, _: PartyId, _: RoundId, _: Timed, _: std::time::Duration) {}
+    fn switched(&self, _: PartyId, _: QueryId, _: std::time::Duration) {}
+    fn trained(&self, _: PartyId, _: RoundId, _: f64, _: usize) {}
+    fn refused(&self, _: PartyId, _: &str) {}
+}

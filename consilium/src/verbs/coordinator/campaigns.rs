@@ -1,0 +1,316 @@
+//! The key epochs under way at a coordinator in service: each begins when all its members have approved, and goes on
+//! after a restart where it stood.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use client::plan::Plan;
+use coordinator::compute::Compute;
+use coordinator::members::Standing;
+use coordinator::welcome::Desks;
+use coordinator::{Coordinator, CoordinatorPlan, CoordinatorSetup, Observer, Remote, Step};
+use protocol::campaign::{OrderKind, PhaseEnd};
+use protocol::consent::Stage;
+use protocol::drive::coordinator::CoordinatorNote;
+use protocol::ids::Epoch;
+use protocol::lease::Doing;
+use protocol::membership::Membership;
+use protocol::net::{CERTIFICATE_LIFETIME, ServerHandle};
+use protocol::round::RoundEnd;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::office::Office;
+use super::say;
+use crate::control::Request;
+use crate::error::Error;
+
+/// How often the books are looked at: what a command wrote there takes effect within it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Everything under way.
+pub(super) struct Campaigns {
+    office: Arc<Office>,
+    compute: Compute,
+    desks: Desks,
+    all: Mutex<BTreeMap<Epoch, Campaign>>,
+}
+
+struct Campaign {
+    membership: Membership,
+    rounds: u32,
+    remote: Option<Remote>,
+    task: Option<JoinHandle<()>>,
+    /// Why it could not be started.
+    failed: Option<String>,
+}
+
+impl Campaigns {
+    pub(super) fn new(office: Arc<Office>, compute: Compute, desks: Desks) -> Self {
+        Self { office, compute, desks, all: Mutex::default() }
+    }
+
+    /// Looks after everything until `stop` says so; then ends what is under way as it stands.
+    pub(super) async fn run(self: Arc<Self>, server: ServerHandle, mut stop: watch::Receiver<bool>) {
+        let mut renew_at = SystemTime::now() + CERTIFICATE_LIFETIME / 2;
+        loop {
+            if let Err(error) = self.look(&stop).await {
+                tracing::error!(%error, "the books cannot be read; trying again");
+            }
+            self.put_out(&server);
+            if SystemTime::now() >= renew_at {
+                match self.office.identity().and_then(|(identity, _)| Ok(server.renew(&identity)?)) {
+                    Ok(()) => renew_at = SystemTime::now() + CERTIFICATE_LIFETIME / 2,
+                    Err(error) => tracing::error!(%error, "the coordinator's certificate cannot be renewed"),
+                }
+            }
+            tokio::select! {
+                () = stopped(&mut stop) => break,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+        let tasks: Vec<_> = self.all().values_mut().filter_map(|campaign| campaign.task.take()).collect();
+        for task in tasks {
+            // What it stored lets the next process go on.
+            let _ = task.await;
+        }
+    }
+
+    fn all(&self) -> std::sync::MutexGuard<'_, BTreeMap<Epoch, Campaign>> {
+        // A panic elsewhere leaves a map of handles behind, which is whole.
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins what all have approved, and lets go of what is over.
+    async fn look(self: &Arc<Self>, stop: &watch::Receiver<bool>) -> Result<(), Error> {
+        for epoch in self.office.proposals.epochs()? {
+            let is_known = self.all().contains_key(&epoch);
+            let stage = self.office.proposals.standing(epoch)?.stage;
+            match stage {
+                Stage::Open if !is_known => self.begin(epoch, stop).await,
+                Stage::Over if is_known => {
+                    self.desks.close(epoch);
+                    self.all().remove(&epoch);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin(self: &Arc<Self>, epoch: Epoch, stop: &watch::Receiver<bool>) {
+        let this = Arc::clone(self);
+        // Reading a long log takes a while.
+        let opened = tokio::task::spawn_blocking(move || this.open(epoch)).await;
+        let opened = opened.unwrap_or_else(|error| Err(Error::Federation(error_of(&error))));
+        let campaign = match opened {
+            Ok((membership, rounds, coordinator)) => {
+                self.desks.open(epoch, coordinator.handler());
+                let remote = Some(coordinator.remote());
+                say(&format!("key epoch {epoch}: begins, or goes on where it stood"));
+                let task = tokio::spawn(Arc::clone(self).follow(epoch, coordinator, stop.clone()));
+                Campaign { membership, rounds, remote, task: Some(task), failed: None }
+            }
+            Err(error) => {
+                say(&format!("key epoch {epoch}: cannot begin: {error}"));
+                tracing::error!(%epoch, %error, "cannot begin");
+                let membership = self.office.proposals.proposed(epoch).map(|it| it.proposal.membership);
+                let Ok(membership) = membership else { return };
+                Campaign { membership, rounds: 0, remote: None, task: None, failed: Some(error.to_string()) }
+            }
+        };
+        self.all().insert(epoch, campaign);
+    }
+
+    fn open(&self, epoch: Epoch) -> Result<(Membership, u32, Coordinator), Error> {
+        let proposed = self.office.proposals.proposed(epoch)?;
+        let membership = proposed.proposal.membership;
+        let name = format!("plan of key epoch {epoch}");
+        let plan = Plan::of_consortium(&name, &proposed.proposal.plan, membership.seats.len())?;
+        let terms = plan.terms()?;
+        if terms.digest() != proposed.terms {
+            return Err(Error::OtherTerms { epoch });
+        }
+        let roster = self.office.proposals.roster(epoch, plan.parameters())?.ok_or(Error::OtherTerms { epoch })?;
+        let rounds = terms.rounds;
+        let coordinator = Coordinator::start(CoordinatorSetup {
+            folder: &self.office.epoch_folder(epoch),
+            key: self.office.signing_key()?,
+            plan: CoordinatorPlan {
+                roster,
+                terms,
+                layout: plan.experiment().layout().clone(),
+                program: Arc::clone(plan.program()),
+            },
+            compute: self.compute.clone(),
+            observer: Arc::new(Quiet),
+        })?;
+        Ok((membership, rounds, coordinator))
+    }
+
+    /// Tells what happens, until it is over or the process stops.
+    async fn follow(self: Arc<Self>, epoch: Epoch, mut coordinator: Coordinator, mut stop: watch::Receiver<bool>) {
+        loop {
+            let note = tokio::select! {
+                () = stopped(&mut stop) => {
+                    coordinator.kill().await;
+                    break;
+                }
+                note = coordinator.next() => note,
+            };
+            match note {
+                Some(note) => tell(epoch, &note),
+                None => break,
+            }
+        }
+        let is_stopping = *stop.borrow();
+        match coordinator.ended().await {
+            Ok(()) if is_stopping => {}
+            Ok(()) => {
+                say(&format!("key epoch {epoch}: over"));
+                if let Err(error) = self.office.proposals.close(epoch) {
+                    tracing::error!(%epoch, %error, "cannot be marked as over");
+                }
+            }
+            Err(error) => {
+                say(&format!("key epoch {epoch}: stopped: {error}"));
+                tracing::error!(%epoch, %error, "stopped");
+                if let Some(campaign) = self.all().get_mut(&epoch) {
+                    (campaign.remote, campaign.failed) = (None, Some(error.to_string()));
+                }
+            }
+        }
+        self.desks.close(epoch);
+    }
+
+    /// Closes the connections of members that were revoked; their calls are refused anyway.
+    fn put_out(&self, server: &ServerHandle) {
+        let Ok(standings) = self.office.members.standings() else { return };
+        for (name, standing) in standings {
+            if let (Standing::Revoked { .. }, Ok(Some(key))) = (standing, self.office.members.tls_key(&name)) {
+                let closed = server.disconnect(key);
+                if closed > 0 {
+                    tracing::info!(%name, closed, "connections of a revoked member were closed");
+                }
+            }
+        }
+    }
+
+    /// Answers a command.
+    ///
+    /// # Errors
+    /// In words for the operator.
+    pub(super) async fn answer(self: Arc<Self>, request: Request) -> Result<Value, String> {
+        let (epoch, order) = match &request {
+            Request::Status => return self.status().map_err(|error| error.to_string()),
+            Request::Stop { epoch } => (*epoch, Some(OrderKind::Pause)),
+            Request::Resume { epoch } => (*epoch, Some(OrderKind::Resume)),
+            Request::Publish { epoch } => (*epoch, Some(OrderKind::Publish)),
+            Request::End { epoch, .. } => (*epoch, None),
+        };
+        let remote = self.all().get(&Epoch(epoch)).and_then(|campaign| campaign.remote.clone());
+        let remote = remote.ok_or_else(|| format!("key epoch {epoch} is not under way"))?;
+        match (order, request) {
+            (Some(order), _) => remote.order(order).await,
+            (None, Request::End { reason, .. }) => remote.end(&reason).await,
+            (None, _) => {}
+        }
+        Ok(json!({"epoch": epoch}))
+    }
+
+    fn status(&self) -> Result<Value, Error> {
+        let mut epochs = Vec::new();
+        for epoch in self.office.proposals.epochs()? {
+            let standing = self.office.proposals.standing(epoch)?;
+            let membership = &standing.proposal.membership;
+            let name = |number: u16| membership.seats.get(usize::from(number) - 1).map(|seat| seat.name.clone());
+            let mut row = json!({
+                "epoch": epoch.0,
+                "stage": match standing.stage {
+                    Stage::Proposed => "proposed", Stage::Open => "open", Stage::Over => "over",
+                },
+                "members": membership.seats.len(),
+                "threshold": membership.threshold,
+                "approved": standing.approved.numbers().into_iter().filter_map(name).collect::<Vec<_>>(),
+            });
+            if let Some(campaign) = self.all().get(&epoch) {
+                row["rounds"] = campaign.rounds.into();
+                row["failed"] = json!(campaign.failed);
+                if let Some(remote) = &campaign.remote {
+                    row["now"] = now(&campaign.membership, &remote.status());
+                }
+            }
+            epochs.push(row);
+        }
+        Ok(json!({"epochs": epochs}))
+    }
+}
+
+fn now(membership: &Membership, status: &coordinator::Status) -> Value {
+    let name = |party: protocol::PartyId| membership.seat(party).map(|seat| seat.name.clone());
+    let awaited: Vec<Value> = status
+        .awaited
+        .iter()
+        .map(|(party, doing, left_ms)| {
+            let doing = match doing {
+                Doing::Idle => json!("idle"),
+                Doing::Working { done, of } => json!({"done": done, "of": of}),
+                Doing::Queued { ahead } => json!({"ahead": ahead}),
+            };
+            json!({"name": name(*party), "doing": doing, "lease_s": left_ms / 1_000})
+        })
+        .collect();
+    json!({
+        "step": status.step,
+        "awaited": awaited,
+        "live": status.live.iter().filter_map(name).collect::<Vec<_>>(),
+        "closed": status.closed,
+        "paused": status.paused,
+        "serving": status.is_serving,
+        "published": status.published.map(|digest| digest.to_string()),
+        "answers": status.releases,
+    })
+}
+
+/// A closed channel means the same as the word.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// One line for what an operator wants to know.
+fn tell(epoch: Epoch, note: &CoordinatorNote) {
+    let what = match note {
+        CoordinatorNote::RoundOpened(round) => format!("round {round} begins"),
+        CoordinatorNote::Ended(PhaseEnd::Keys { .. }) => "all keys exist".to_owned(),
+        CoordinatorNote::Ended(PhaseEnd::NoKeys(failure)) => format!("no keys: {failure}"),
+        CoordinatorNote::Ended(PhaseEnd::Round(round, RoundEnd::Closed { cohort, .. })) => {
+            format!("round {round} closed with {} updates", cohort.len())
+        }
+        CoordinatorNote::Ended(PhaseEnd::Round(round, RoundEnd::Void { reason, .. })) => {
+            format!("round {round} ended without a model: {reason}")
+        }
+        CoordinatorNote::Ended(PhaseEnd::NotPublished(failure)) => format!("not published: {failure}"),
+        CoordinatorNote::Lapsed(party) => format!("member {party} stands still; the others go on"),
+        CoordinatorNote::Returned(party) => format!("member {party} is back"),
+        CoordinatorNote::Serving(model) => format!("model {} is served", model.digest),
+        CoordinatorNote::CannotServe => "keys and model cannot be loaded".to_owned(),
+        CoordinatorNote::Paused(reason) => format!("paused: {reason}"),
+        CoordinatorNote::StoreFault(what) => format!("the disk refuses: {what}"),
+        _ => return,
+    };
+    say(&format!("key epoch {epoch}: {what}"));
+}
+
+fn error_of(error: &tokio::task::JoinError) -> simulation::FederationError {
+    tracing::error!(%error, "a thread died");
+    simulation::FederationError::Abandoned
+}
+
+/// The process's own log says everything.
+struct Quiet;
+
+impl Observer for Quiet {
+    fn step(&self, _: Step) {}
+}

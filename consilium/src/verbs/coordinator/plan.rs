@@ -1,0 +1,178 @@
+//! Proposing a plan to the members, and looking after what is under way.
+
+use std::path::Path;
+use std::time::Duration;
+
+use client::plan::Plan;
+use protocol::ids::{Digest, Epoch};
+use protocol::membership::{Membership, Seat};
+use protocol::net::PeerName;
+use serde_json::{Value, json};
+
+use super::office::Office;
+use crate::control::{self, Request};
+use crate::{error::Error, exit::Exit, output::Done};
+
+/// How often `--watch` looks.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
+/// Proposes the experiment of a file to all members but those left out.
+pub(super) fn propose(office: &Office, file: &Path, without: &[PeerName]) -> Result<Done, Error> {
+    let unreadable = |source| Error::PlanFile { path: file.to_path_buf(), source };
+    let source = std::fs::read_to_string(file).map_err(unreadable)?;
+    propose_text(office, &file.display().to_string(), &source, without)
+}
+
+fn propose_text(office: &Office, name: &str, source: &str, without: &[PeerName]) -> Result<Done, Error> {
+    let mut sites = office.members.sites()?.sites;
+    for left_out in without {
+        if !sites.iter().any(|site| site.name == *left_out) {
+            return Err(coordinator::members::MembersError::NoMember { name: left_out.clone() }.into());
+        }
+    }
+    sites.retain(|site| !without.contains(&site.name));
+    let plan = Plan::of_consortium(name, source, sites.len())?;
+    let seat = |site: &protocol::enrolment::Site| Seat {
+        name: site.name.to_string(),
+        organisation: site.organisation.clone(),
+        verifying: site.verifying,
+        tls_key: Digest(*site.tls.fingerprint().bytes()),
+    };
+    let membership = Membership {
+        threshold: plan.experiment().federation().threshold,
+        coordinator: office.host.coordinator,
+        seats: sites.iter().map(seat).collect(),
+    };
+    let terms = plan.terms()?.digest();
+    let resolved = plan.experiment().resolved_toml();
+    let epoch = office.proposals.propose(&membership, (&resolved, source), terms)?;
+    let (members, threshold) = (membership.seats.len(), membership.threshold);
+    let text = format!(
+        "key epoch {epoch} is proposed to {members} members, of whom {threshold} decrypt together\n\
+         members {}\nterms   {terms}\n\
+         next: each officer runs `consilium hospital approve membership` on the telephone with the others, and\n      \
+         `consilium hospital approve terms` after reading `consilium hospital terms`",
+        membership.digest()
+    );
+    let data = json!({
+        "epoch": epoch.0, "members": members, "threshold": threshold, "membership": membership.digest().to_string(),
+        "terms": terms.to_string(),
+    });
+    Ok(Done { text, data, exit: Exit::Done })
+}
+
+/// Ends an epoch that a member holds up, and proposes its plan again to the others.
+pub(super) fn exclude(office: &Office, name: &PeerName, epoch: Option<u32>) -> Result<Done, Error> {
+    let epoch = Epoch(chosen(office, epoch)?);
+    let source = office.proposals.proposed(epoch)?.source;
+    let done = propose_text(office, &format!("plan of key epoch {epoch}"), &source, std::slice::from_ref(name))?;
+    let reason = format!("a new key epoch begins without {name}");
+    match control::ask(&office.folder, &Request::End { epoch: epoch.0, reason }) {
+        Ok(_) => {}
+        // Not under way: nothing is told to anybody, the members see that it is over.
+        Err(_) => office.proposals.close(epoch)?,
+    }
+    Ok(done)
+}
+
+/// The epoch that is meant: the newest where none is given.
+fn chosen(office: &Office, epoch: Option<u32>) -> Result<u32, Error> {
+    match epoch {
+        Some(epoch) => Ok(epoch),
+        None => {
+            let newest = office.proposals.epochs()?.last().copied();
+            Ok(newest.ok_or(coordinator::proposals::ProposalsError::NoEpoch { epoch: Epoch(1) })?.0)
+        }
+    }
+}
+
+/// What an operator orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    Stop,
+    Resume,
+    Publish,
+}
+
+/// Orders something of the process in service.
+pub(super) fn order(office: &Office, epoch: Option<u32>, order: Order) -> Result<Done, Error> {
+    let epoch = chosen(office, epoch)?;
+    let (request, text) = match order {
+        Order::Stop => (Request::Stop { epoch }, "begins nothing new until `consilium coordinator resume`"),
+        Order::Resume => (Request::Resume { epoch }, "goes on"),
+        Order::Publish => (Request::Publish { epoch }, "publishes what is trained so far"),
+    };
+    let data = control::ask(&office.folder, &request)?;
+    Ok(Done { text: format!("key epoch {epoch} {text}"), data, exit: Exit::Done })
+}
+
+/// Ends an epoch for ever.
+pub(super) fn end(office: &Office, epoch: Option<u32>, reason: &str) -> Result<Done, Error> {
+    let epoch = chosen(office, epoch)?;
+    let data = control::ask(&office.folder, &Request::End { epoch, reason: reason.to_owned() })?;
+    Ok(Done { text: format!("key epoch {epoch} is over; its members were told"), data, exit: Exit::Done })
+}
+
+/// How everything stands, once or again and again.
+pub(super) fn status(office: &Office, watch: bool, show: impl Fn(&str)) -> Result<Done, Error> {
+    loop {
+        let data = control::ask(&office.folder, &Request::Status)?;
+        let text = lines(&data);
+        if !watch {
+            return Ok(Done { text, data, exit: Exit::Done });
+        }
+        show(&text);
+        std::thread::sleep(WATCH_EVERY);
+    }
+}
+
+/// For people.
+fn lines(data: &Value) -> String {
+    let empty = Vec::new();
+    let epochs = data["epochs"].as_array().unwrap_or(&empty);
+    let names = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(|name| Some(name.as_str()?.to_owned())).collect()
+    };
+    let mut lines = Vec::new();
+    for row in epochs {
+        let epoch = &row["epoch"];
+        let stage = row["stage"].as_str().unwrap_or_default();
+        if let Some(why) = row["failed"].as_str() {
+            lines.push(format!("key epoch {epoch}   cannot go on: {why}"));
+            continue;
+        }
+        let now = &row["now"];
+        if now.is_null() {
+            let approved = names(&row["approved"]).join(", ");
+            let of = if approved.is_empty() { "nobody yet".to_owned() } else { approved };
+            lines.push(format!("key epoch {epoch}   {stage}   {} members, approved by {of}", row["members"]));
+            continue;
+        }
+        let step = now["step"].as_str().unwrap_or_default();
+        let (closed, rounds) = (&now["closed"], &row["rounds"]);
+        lines.push(format!("key epoch {epoch}   {step}   {closed} of {rounds} rounds"));
+        if let Some(why) = now["paused"].as_str() {
+            lines.push(format!("  paused: {why}"));
+        }
+        if let Some(model) = now["published"].as_str() {
+            lines.push(format!("  model {model}   {} answers", now["answers"]));
+        }
+        let live = names(&now["live"]);
+        for one in now["awaited"].as_array().into_iter().flatten() {
+            let name = one["name"].as_str().unwrap_or_default();
+            let doing = &one["doing"];
+            let doing = match (doing["done"].as_u64(), doing["of"].as_u64(), doing["ahead"].as_u64()) {
+                (Some(done), Some(of), _) => format!("working, {done} of {of}"),
+                (_, _, Some(ahead)) => format!("waits for a processor, {ahead} before it"),
+                _ => "idle".to_owned(),
+            };
+            let is_live = live.iter().any(|other| other == name);
+            let lease = if is_live { format!("lease {} s", one["lease_s"]) } else { "away".to_owned() };
+            lines.push(format!("  awaited: {name:<20} {doing}   {lease}"));
+        }
+    }
+    if lines.is_empty() {
+        lines.push("nothing is proposed; `consilium coordinator run PLAN` does it".to_owned());
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,82 @@
+//! Asking a model in service for a diagnosis, and how the answer is shown.
+
+use std::path::{Path, PathBuf};
+
+use client::counter::{self, CounterError, Reply};
+use experiment::Experiment;
+use metrics::{argmax, softmax};
+use ndarray::{Array1, Array3};
+use serde_json::json;
+
+use crate::{error::Error, exit::Exit, output::Done};
+
+/// Asks at the counter of `folder` for all images, as many at a time as the model takes in one query; `failed` says
+/// what a counter's refusal means.
+pub(super) fn ask(
+    experiment: &Experiment,
+    folder: &Path,
+    paths: &[PathBuf],
+    failed: impl Fn(CounterError) -> Error,
+) -> Result<Done, Error> {
+    let options = experiment.load_options();
+    // All images first: a wrong path should not cost the budget of those before it.
+    let images = paths
+        .iter()
+        .map(|path| datasets::read_picture(path, &options).map(|image| (path.as_path(), image)))
+        .collect::<Result<Vec<(&Path, Array3<f32>)>, _>>()
+        .map_err(Error::Picture)?;
+    let (mut text, mut rows) = (Vec::new(), Vec::new());
+    for images in images.chunks(experiment.program().images()) {
+        let views: Vec<_> = images.iter().map(|(_, image)| image.view()).collect();
+        let reply = counter::ask(folder, &views).map_err(&failed)?;
+        for ((path, _), logits) in images.iter().zip(&reply.logits) {
+            text.push(words(experiment, path, logits));
+            rows.push(row(experiment, path, logits, &reply));
+        }
+        text.push(times(&reply));
+    }
+    Ok(Done { text: text.join("\n"), data: json!({"answers": rows}), exit: Exit::Done })
+}
+
+fn words(experiment: &Experiment, path: &Path, logits: &[f64]) -> String {
+    let classes = &experiment.data().classes;
+    let mut ranked: Vec<(f64, &String)> = probabilities(logits).into_iter().zip(classes).collect();
+    ranked.sort_by(|one, other| other.0.total_cmp(&one.0));
+    let shares: Vec<String> = ranked.iter().map(|(share, class)| format!("{class} {:.1} %", share * 100.0)).collect();
+    format!("{}\n  {}", path.display(), shares.join("   "))
+}
+
+fn times(reply: &Reply) -> String {
+    format!(
+        "query {}: {:.0} ms ({:.0} ms encrypting, {:.0} ms decrypting), {} bytes up, {} bytes down",
+        reply.query, reply.total_ms, reply.encrypt_ms, reply.decrypt_ms, reply.query_bytes, reply.reply_bytes
+    )
+}
+
+fn narrow(logits: &[f64]) -> Array1<f32> {
+    logits.iter().map(|logit| *logit as f32).collect()
+}
+
+fn probabilities(logits: &[f64]) -> Vec<f64> {
+    softmax(narrow(logits).view())
+}
+
+fn row(experiment: &Experiment, path: &Path, logits: &[f64], reply: &Reply) -> serde_json::Value {
+    let classes = &experiment.data().classes;
+    let probabilities = probabilities(logits);
+    let by_class: serde_json::Map<_, _> =
+        classes.iter().zip(&probabilities).map(|(class, p)| (class.clone(), json!(p))).collect();
+    let best = argmax(narrow(logits).view());
+    json!({
+        "image": path,
+        "query": reply.query,
+        "class": classes.get(best),
+        "probabilities": by_class,
+        "logits": logits,
+        "total_ms": reply.total_ms,
+        "encrypt_ms": reply.encrypt_ms,
+        "decrypt_ms": reply.decrypt_ms,
+        "query_bytes": reply.query_bytes,
+        "reply_bytes": reply.reply_bytes,
+    })
+}

@@ -1,0 +1,193 @@
+//! What an officer reads, compares and approves.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use client::consent::{ConsentBook, ConsentError, Council, Seen};
+use client::data_sets::DataSets;
+use client::enrolment::Member;
+use client::policy;
+use protocol::consent::Stage;
+use protocol::ids::Epoch;
+use serde_json::json;
+
+use super::{ONCE, site};
+use crate::{error::Error, exit::Exit, output::Done, verbs::coordinator::say};
+
+/// How often the officer's command looks whether everybody's nonce is there.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// What the officer who read aloud types when all others have said so.
+const ALL_MATCH: &str = "all match";
+
+/// An officer's desk at one site.
+pub(super) struct Desk {
+    member: Member,
+    book: ConsentBook,
+}
+
+impl Desk {
+    pub(super) fn open(folder: &Path) -> Result<Self, Error> {
+        Ok(Self { member: Member::open(folder, ONCE)?, book: ConsentBook::open(folder)? })
+    }
+
+    fn council(&self) -> Council<'_> {
+        Council { member: &self.member, book: &self.book }
+    }
+
+    /// The proposal that is meant: the newest that is not over where no epoch is given.
+    async fn look(&self, epoch: Option<u32>) -> Result<Seen, Error> {
+        let council = self.council();
+        if let Some(epoch) = epoch {
+            return Ok(council.look(Epoch(epoch)).await?);
+        }
+        for epoch in council.epochs().await?.into_iter().rev() {
+            let seen = council.look(epoch).await?;
+            if seen.standing.stage != Stage::Over {
+                return Ok(seen);
+            }
+        }
+        Err(ConsentError::NothingProposed.into())
+    }
+
+    /// Shows the members, has the officer compare the words, and pins the membership.
+    pub(super) async fn approve_membership(&self, epoch: Option<u32>, read_aloud: bool) -> Result<Done, Error> {
+        if !std::io::stdin().is_terminal() {
+            return Err(Error::NoTerminal);
+        }
+        let mut seen = self.look(epoch).await?;
+        let mut told = protocol::PartySet::EMPTY;
+        let words = loop {
+            if let Some(words) = seen.words {
+                break words;
+            }
+            if told != seen.awaited {
+                let names = seen.standing.proposal.membership.names(seen.awaited).join(", ");
+                say(&format!("waiting for {names}: their `consilium hospital serve` has to run"));
+                told = seen.awaited;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            seen = self.look(Some(seen.standing.proposal.epoch.0)).await?;
+        };
+        say(&members(&seen));
+        let council = self.council();
+        if read_aloud {
+            say(&format!("read aloud to the other officers, by telephone:\n\n    {words}\n"));
+            let said = ask(&format!("type \"{ALL_MATCH}\" when each of them has said that they match: "))?;
+            if said != ALL_MATCH {
+                return Err(Error::NotConfirmed { what: "the membership".to_owned() });
+            }
+            council.approve_membership(&seen, words)?;
+        } else {
+            let heard = ask("type the six words as you hear them from the officer who reads aloud: ")?;
+            council.approve_membership(&seen, heard.parse().map_err(Error::Words)?)?;
+            say("they match; say so");
+        }
+        let membership = &seen.standing.proposal.membership;
+        let (members, threshold) = (membership.seats.len(), membership.threshold);
+        Ok(Done {
+            text: format!("approved: {members} members, threshold {threshold}\nmembers {}", seen.membership),
+            data: json!({"membership": seen.membership.to_string(), "members": members, "threshold": threshold}),
+            exit: Exit::Done,
+        })
+    }
+
+    /// Shows the terms.
+    pub(super) async fn terms(&self, epoch: Option<u32>) -> Result<Done, Error> {
+        let seen = self.look(epoch).await?;
+        let proposal = &seen.standing.proposal;
+        let digest = seen.terms.digest().to_string();
+        let text = format!(
+            "# key epoch {}\n{}\n{}\n\nto approve: consilium hospital approve terms {digest}",
+            proposal.epoch,
+            proposal.plan.trim_end(),
+            members(&seen)
+        );
+        let approved = self.book.terms(seen.terms.digest())?;
+        let data = json!({
+            "epoch": proposal.epoch.0, "terms": digest, "plan": proposal.plan, "approved_for": approved,
+            "membership": seen.membership.to_string(), "membership_approved": self.book.has_membership(seen.membership)?,
+        });
+        Ok(Done { text, data, exit: Exit::Done })
+    }
+
+    /// Approves the terms of this digest for a data set, after trying whether both fit the site's own rules.
+    pub(super) async fn approve_terms(
+        &self,
+        digest: &str,
+        data: Option<&str>,
+        epoch: Option<u32>,
+    ) -> Result<Done, Error> {
+        let seen = self.look(epoch).await?;
+        let folder = self.member.root();
+        let sets = DataSets::load(folder)?;
+        let set = sets.find(data)?;
+        let images = set.read(&seen.plan)?.train.len();
+        policy::check(&site(folder)?.policy, &seen.plan, images)?;
+        self.council().approve_terms(&seen, digest, &set.name)?;
+        let epoch = seen.standing.proposal.epoch;
+        Ok(Done {
+            text: format!("approved: the terms of key epoch {epoch}, with {images} training images of {}", set.name),
+            data: json!({"epoch": epoch.0, "terms": digest, "data": set.name, "images": images}),
+            exit: Exit::Done,
+        })
+    }
+
+    /// How this site stands in every key epoch.
+    pub(super) async fn epochs(&self) -> Result<Vec<(String, serde_json::Value)>, Error> {
+        let council = self.council();
+        let mut rows = Vec::new();
+        for epoch in council.epochs().await? {
+            let (text, stands) = match council.look(epoch).await {
+                Ok(seen) => self.standing(&seen)?,
+                Err(error) if error.is_transient() => return Err(error.into()),
+                Err(error) => (format!("not to be believed: {error}"), "refused"),
+            };
+            rows.push((format!("key epoch {epoch}   {text}"), json!({"epoch": epoch.0, "stands": stands})));
+        }
+        Ok(rows)
+    }
+
+    fn standing(&self, seen: &Seen) -> Result<(String, &'static str), Error> {
+        let name = seen.plan.experiment().name();
+        let membership = &seen.standing.proposal.membership;
+        if seen.standing.stage == Stage::Over {
+            return Ok((format!("{name}: over"), "over"));
+        }
+        if !self.book.has_membership(seen.membership)? {
+            return Ok((format!("{name}: compare the words with `consilium hospital approve membership`"), "membership"));
+        }
+        if self.book.terms(seen.terms.digest())?.is_none() {
+            return Ok((format!("{name}: read `consilium hospital terms`, then approve them"), "terms"));
+        }
+        if seen.is_open() {
+            return Ok((format!("{name}: under way, this site is member {}", seen.party), "open"));
+        }
+        let everybody: protocol::PartySet =
+            (1..=64).filter_map(protocol::PartyId::new).filter(|party| membership.seat(*party).is_some()).collect();
+        let missing = membership.names(everybody.minus(seen.standing.approved)).join(", ");
+        Ok((format!("{name}: approved here, waiting for {missing}"), "waiting"))
+    }
+}
+
+/// The members as a table.
+fn members(seen: &Seen) -> String {
+    let membership = &seen.standing.proposal.membership;
+    let (count, threshold) = (membership.seats.len(), membership.threshold);
+    let mut lines = vec![format!("{count} members, of whom {threshold} decrypt together:")];
+    for (number, seat) in (1..).zip(&membership.seats) {
+        let own = if number == seen.party.number() { "  this site" } else { "" };
+        let key: String = seat.tls_key.to_string().chars().take(12).collect();
+        lines.push(format!("  {number:>2}  {:<20} {:<32} {key}{own}", seat.name, seat.organisation));
+    }
+    lines.join("\n")
+}
+
+/// One line from the officer.
+fn ask(question: &str) -> Result<String, Error> {
+    let mut log = std::io::stderr().lock();
+    let _ = write!(log, "{question}").and_then(|()| log.flush());
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(Error::Input)?;
+    Ok(line.trim().to_owned())
+}

@@ -1,0 +1,313 @@
+//! `consilium hospital`: a site's side of a consortium.
+
+mod consent;
+mod data;
+mod service;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use clap::{Args, Subcommand};
+use client::data_sets::Share;
+use client::enrolment::{EnrolmentError, Joining, Member, Membership};
+use experiment::Site as SiteFile;
+use protocol::net::Backoff;
+use protocol::enrolment::{Invite, Site, seconds};
+use serde_json::json;
+
+use super::coordinator::{date, say};
+use consent::Desk;
+use crate::{error::Error, exit::Exit, output::Done};
+
+/// How often a site asks whether it is approved.
+const ASK_EVERY: Duration = Duration::from_secs(2);
+
+/// A command that somebody waits for tries to connect once.
+const ONCE: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_millis(100), attempts: 1 };
+
+/// Flags of `hospital`.
+#[derive(Debug, Args)]
+#[command(after_help = include_str!("../../help/hospital.txt"))]
+pub struct HospitalArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub what: What,
+    /// The site's folder: vault, certificates, membership.
+    #[arg(long, global = true, value_name = "DIR", default_value = "site")]
+    pub folder: PathBuf,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum What {
+    /// Join a consortium with an invitation: keys are made here, six words are compared by telephone.
+    #[command(after_help = include_str!("../../help/hospital-join.txt"))]
+    Join {
+        /// The invitation, con1...; - reads it from standard input, out of sight of this machine's other users.
+        invite: String,
+        /// Who this site is, for the other members.
+        #[arg(long, value_name = "NAME")]
+        organisation: String,
+    },
+    /// Say of which consortium this site is a member, and ask the coordinator who the others are.
+    #[command(after_help = include_str!("../../help/hospital-status.txt"))]
+    Status,
+    /// Take part in everything that this site's officer approved, until stopped.
+    #[command(after_help = include_str!("../../help/hospital-serve.txt"))]
+    Serve,
+    /// Name the images that this site trains on; the path stays at the site.
+    #[command(after_help = include_str!("../../help/hospital-data.txt"))]
+    Data {
+        /// What to do.
+        #[command(subcommand)]
+        what: DataWhat,
+    },
+    /// Show the plan that is proposed, its members, and the digest to approve.
+    #[command(after_help = include_str!("../../help/hospital-terms.txt"))]
+    Terms {
+        /// The key epoch; the newest if absent.
+        #[arg(long)]
+        epoch: Option<u32>,
+    },
+    /// Approve members or terms, as this site's officer. Nothing is trained before both.
+    #[command(after_help = include_str!("../../help/hospital-approve.txt"))]
+    Approve {
+        /// What to approve.
+        #[command(subcommand)]
+        what: ApproveWhat,
+    },
+    /// Ask the encrypted model for the diagnosis of an image; it leaves this site encrypted.
+    #[command(after_help = include_str!("../../help/hospital-predict.txt"))]
+    Predict {
+        /// PNG or JPEG files; scaled and normalised as the model's training images were.
+        #[arg(required = true, value_name = "IMAGE")]
+        images: Vec<PathBuf>,
+        /// The key epoch whose model is asked; the newest published one if absent.
+        #[arg(long)]
+        epoch: Option<u32>,
+    },
+    /// Show what left the building, line by line and in sums.
+    #[command(after_help = include_str!("../../help/hospital-sent.txt"))]
+    Sent {
+        /// Only what has these words in its kind.
+        #[arg(long, value_name = "TEXT")]
+        what: Option<String>,
+        /// Only what was sent at this time or later, in UTC: 2026-11-22, or with a time behind it.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// The sums alone.
+        #[arg(long)]
+        totals: bool,
+    },
+    /// Show this site's own rules, which win over whatever is proposed.
+    #[command(after_help = include_str!("../../help/hospital-policy.txt"))]
+    Policy,
+    /// Get a certificate for 30 more days now; a site in service does it by itself after 15.
+    #[command(after_help = include_str!("../../help/hospital-renew.txt"))]
+    Renew,
+}
+
+/// What to do with data sets.
+#[derive(Debug, Subcommand)]
+pub enum DataWhat {
+    /// Name an .npz archive, a folder of IDX files, or a folder with a folder per class.
+    Add {
+        /// a-z, 0-9 and hyphens, at most 40.
+        name: String,
+        /// Where the images are.
+        path: PathBuf,
+        /// Only every N-th image from the K-th: one of N equal shares of a public set, to try a consortium.
+        #[arg(long, value_name = "K/N")]
+        share: Option<Share>,
+    },
+    /// Show all names.
+    List,
+    /// Forget a name; the images stay.
+    Remove {
+        /// The name.
+        name: String,
+    },
+}
+
+/// What to approve.
+#[derive(Debug, Subcommand)]
+pub enum ApproveWhat {
+    /// The members, after comparing six words with the other officers by telephone. Needs a terminal.
+    Membership {
+        /// Read the words to the others instead of typing what another reads.
+        #[arg(long)]
+        read_aloud: bool,
+        /// The key epoch; the newest if absent.
+        #[arg(long)]
+        epoch: Option<u32>,
+    },
+    /// The terms, by the digest at the end of `consilium hospital terms`.
+    Terms {
+        /// All 64 digits.
+        digest: String,
+        /// The data set to train on; the only one if absent.
+        #[arg(long, value_name = "NAME")]
+        data: Option<String>,
+        /// The key epoch; the newest if absent.
+        #[arg(long)]
+        epoch: Option<u32>,
+    },
+}
+
+impl HospitalArgs {
+    /// The verb for programs.
+    pub fn name(&self) -> &'static str {
+        match self.what {
+            What::Join { .. } => "hospital join",
+            What::Status => "hospital status",
+            What::Serve => "hospital serve",
+            What::Data { .. } => "hospital data",
+            What::Terms { .. } => "hospital terms",
+            What::Approve { .. } => "hospital approve",
+            What::Predict { .. } => "hospital predict",
+            What::Sent { .. } => "hospital sent",
+            What::Policy => "hospital policy",
+            What::Renew => "hospital renew",
+        }
+    }
+}
+
+/// Does it.
+///
+/// # Errors
+/// [`EnrolmentError`].
+pub fn run(arguments: &HospitalArgs) -> Result<Done, Error> {
+    let folder = &arguments.folder;
+    match &arguments.what {
+        What::Data { what: DataWhat::Add { name, path, share } } => return data::add(folder, name, path, *share),
+        What::Data { what: DataWhat::List } => return data::list(folder),
+        What::Data { what: DataWhat::Remove { name } } => return data::remove(folder, name),
+        What::Predict { images, epoch } => return service::predict(folder, *epoch, images),
+        What::Sent { what, since, totals } => return data::sent(folder, what.as_deref(), since.as_deref(), *totals),
+        What::Policy => return policy(folder),
+        _ => {}
+    }
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if !matches!(arguments.what, What::Serve) {
+        runtime.worker_threads(1);
+    }
+    let runtime = runtime.enable_all().build().map_err(Error::Start)?;
+    let done = runtime.block_on(networked(arguments));
+    runtime.shutdown_background();
+    done
+}
+
+async fn networked(arguments: &HospitalArgs) -> Result<Done, Error> {
+    let folder = &arguments.folder;
+    match &arguments.what {
+        What::Join { invite, organisation } => {
+            let line = if invite == "-" { standard_input()? } else { invite.clone() };
+            let invite = line.parse().map_err(EnrolmentError::from)?;
+            join(folder, invite, organisation).await
+        }
+        What::Serve => service::serve(folder).await,
+        What::Terms { epoch } => Desk::open(folder)?.terms(*epoch).await,
+        What::Approve { what: ApproveWhat::Membership { read_aloud, epoch } } => {
+            Desk::open(folder)?.approve_membership(*epoch, *read_aloud).await
+        }
+        What::Approve { what: ApproveWhat::Terms { digest, data, epoch } } => {
+            Desk::open(folder)?.approve_terms(digest, data.as_deref(), *epoch).await
+        }
+        What::Renew => renew(folder).await,
+        // All others need no network.
+        _ => status(folder).await,
+    }
+}
+
+/// The site file of a folder; all defaults where there is none.
+fn site(folder: &Path) -> Result<SiteFile, Error> {
+    let path = folder.join("site.toml");
+    Ok(if path.exists() { SiteFile::load(&path)? } else { SiteFile::default() })
+}
+
+fn policy(folder: &Path) -> Result<Done, Error> {
+    let policy = site(folder)?.policy;
+    let limit = |value: Option<String>| value.unwrap_or_else(|| "no limit".to_owned());
+    let list = |list: &[String]| if list.is_empty() { "any".to_owned() } else { list.join(", ") };
+    let text = format!(
+        "fewest hospitals in a sum    {}\nmost training rounds         {}\nfewest images of this site   {}\n\
+         parameter sets               {}\nterms approved beforehand    {}",
+        limit(policy.min_cohort.map(|it| it.to_string())),
+        limit(policy.rounds_max.map(|it| it.to_string())),
+        limit(policy.images_min.map(|it| it.to_string())),
+        list(&policy.presets),
+        if policy.terms.is_empty() { "none".to_owned() } else { policy.terms.join("\n                             ") },
+    );
+    let data = json!({
+        "min_cohort": policy.min_cohort, "rounds_max": policy.rounds_max, "images_min": policy.images_min,
+        "presets": policy.presets, "terms": policy.terms,
+    });
+    Ok(Done { text, data, exit: Exit::Done })
+}
+
+async fn renew(folder: &Path) -> Result<Done, Error> {
+    let until = date(Member::open(folder, ONCE)?.renew().await?);
+    let text = format!("the certificate is valid until {until}; a site in service uses it after a restart");
+    Ok(Done { text, data: json!({"certificate_until": until}), exit: Exit::Done })
+}
+
+async fn join(folder: &Path, invite: Invite, organisation: &str) -> Result<Done, Error> {
+    let address = invite.address.clone();
+    let joining = Joining::begin(folder, invite, organisation, seconds(SystemTime::now()))?;
+    let (words, opened) = joining.request().await?;
+    say(&format!("{address} is the invitation's coordinator; this site's keys were made in {}", folder.display()));
+    say(&format!("read aloud to the operator, by telephone:\n\n    {words}\n"));
+    say("ask whether they match: a false coordinator would let this site in without comparing");
+    say("waiting for the operator; Ctrl-C ends the wait, the same command goes on with it");
+    let mut told = false;
+    let membership = loop {
+        match joining.ask(&opened).await {
+            Ok(Some(membership)) => break membership,
+            Ok(None) => told = false,
+            Err(error) if error.is_transient() => {
+                if !told {
+                    say(&format!("still waiting: {error}"));
+                }
+                told = true;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    };
+    let (name, until) = (&membership.name, date(membership.until_s));
+    Ok(Done {
+        text: format!("joined as {name}; the certificate is valid until {until}"),
+        data: json!({"name": name.as_str(), "words": words.to_string(), "certificate_until": until}),
+        exit: Exit::Done,
+    })
+}
+
+async fn status(folder: &Path) -> Result<Done, Error> {
+    let member = Member::open(folder, ONCE)?;
+    let (membership, sites) = (member.membership(), member.sites().await?);
+    let Membership { name, organisation, address, until_s, .. } = &membership;
+    let digest = sites.digest().to_string();
+    let mut lines = vec![
+        format!("{name} ({organisation}), member at {address}, certificate until {}", date(*until_s)),
+        format!("{} members, digest {digest}; every member sees the same digest", sites.sites.len()),
+    ];
+    lines.extend(sites.sites.iter().map(|site| format!("  {:<20} {}", site.name.as_str(), site.organisation)));
+    let epochs = Desk::open(folder)?.epochs().await?;
+    lines.extend(epochs.iter().map(|(line, _)| line.clone()));
+    let row = |site: &Site| {
+        let tls_key = site.tls.fingerprint().to_string();
+        json!({"name": site.name.as_str(), "organisation": site.organisation, "tls_key": tls_key})
+    };
+    let rows: Vec<_> = sites.sites.iter().map(row).collect();
+    let data = json!({
+        "name": name.as_str(), "address": address.to_string(), "certificate_until": date(*until_s), "digest": digest,
+        "sites": rows, "epochs": epochs.into_iter().map(|(_, row)| row).collect::<Vec<_>>(),
+    });
+    Ok(Done { text: lines.join("\n"), data, exit: Exit::Done })
+}
+
+fn standard_input() -> Result<String, Error> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(Error::Input)?;
+    Ok(line)
+}

@@ -1,0 +1,85 @@
+//! A site in service, and asking it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use client::consent::ConsentBook;
+use client::enrolment::Member;
+use client::hospital::Slots;
+use client::plan::Plan;
+use client::service::{PLAN, PUBLISHED, Service, Setup, Stand, epoch_folder};
+use client::train::TrainDevice;
+use experiment::Experiment;
+use protocol::ids::Epoch;
+use protocol::net::Backoff;
+use serde_json::json;
+
+use super::site;
+use crate::{error::Error, exit::Exit, output::Done, signals, verbs::coordinator::say, verbs::diagnosis};
+
+/// Takes part in everything that the officer consented to, until stopped.
+pub(super) async fn serve(folder: &Path) -> Result<Done, Error> {
+    let site = site(folder)?;
+    let device = TrainDevice::find(site.train.device).map_err(|error| Error::Plan(error.into()))?;
+    let member = Arc::new(Member::open(folder, Backoff::default())?);
+    let book = Arc::new(ConsentBook::open(folder)?);
+    let slots = Slots::new(std::thread::available_parallelism().map_or(1, usize::from));
+    let membership = member.membership();
+    say(&format!("{} serves at {}; Ctrl-C or SIGTERM stops", membership.name, membership.address));
+    let (service, mut stands) = Service::new(Setup { member, book, device, slots, policy: site.policy });
+    let telling = tokio::spawn(async move {
+        let mut told = BTreeMap::new();
+        while stands.changed().await.is_ok() {
+            let now = stands.borrow_and_update().clone();
+            for (epoch, stand) in &now {
+                if told.get(epoch) != Some(stand) {
+                    say(&format!("key epoch {epoch}: {}", words(stand)));
+                }
+            }
+            told = now;
+        }
+    });
+    service.run(signals::stop()).await?;
+    telling.abort();
+    Ok(Done { text: "stopped".to_owned(), data: json!({"name": membership.name.as_str()}), exit: Exit::Done })
+}
+
+fn words(stand: &Stand) -> String {
+    match stand {
+        Stand::AwaitsMembers(awaited) => format!("waiting for members {awaited} to come forward"),
+        Stand::AwaitsOfficer => {
+            "waiting for this site's officer: `consilium hospital approve membership`, then `hospital terms`".to_owned()
+        }
+        Stand::AwaitsApprovals(awaited) => format!("approved here, waiting for members {awaited}"),
+        Stand::TakesPart => "takes part".to_owned(),
+        Stand::Hindered(why) => format!("cannot take part: {why}"),
+        Stand::Over(why) => format!("over: {why}"),
+    }
+}
+
+/// Asks the encrypted model of a key epoch, the newest that has one if none is given.
+pub(super) fn predict(folder: &Path, epoch: Option<u32>, images: &[PathBuf]) -> Result<Done, Error> {
+    let none = || Error::NoModel { folder: folder.to_path_buf(), epoch };
+    let all = match epoch {
+        Some(epoch) => vec![Epoch(epoch)],
+        None => epochs(folder),
+    };
+    let published = |epoch: &Epoch| epoch_folder(folder, *epoch).join(PUBLISHED).exists();
+    let epoch = all.into_iter().rev().find(published).ok_or_else(none)?;
+    let root = epoch_folder(folder, epoch);
+    let path = root.join(PLAN);
+    let text = std::fs::read_to_string(&path).map_err(|source| Error::PlanFile { path, source })?;
+    let experiment = Experiment::parse(&format!("plan of key epoch {epoch}"), &text, &[])?;
+    let plan = Plan::new(experiment, 1)?;
+    diagnosis::ask(plan.experiment(), &root, images, Error::Counter)
+}
+
+/// Key epochs with a folder, ascending.
+fn epochs(folder: &Path) -> Vec<Epoch> {
+    let Ok(entries) = std::fs::read_dir(folder.join("epochs")) else { return Vec::new() };
+    let name = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok().map(Epoch);
+    let mut all: Vec<Epoch> = entries.flatten().filter_map(name).collect();
+    all.sort();
+    all
+}
