@@ -89,6 +89,11 @@ impl Member {
         Arc::clone(self.dialer.traffic())
     }
 
+    /// Lets go of the connection. A later call dials again.
+    pub async fn close(&self) {
+        self.dialer.close().await;
+    }
+
     /// The site as every proposal has to state it.
     #[must_use]
     pub fn own(&self) -> Own {

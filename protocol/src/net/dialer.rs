@@ -104,6 +104,16 @@ impl Dialer {
         Ok(())
     }
 
+    /// Closes the live connection and waits until the server has been told, so that it does not count any more. A
+    /// later call dials again.
+    pub async fn close(&self) {
+        let live = self.live.lock().await.take();
+        // Calls under way end on it first; it closes with the last of them.
+        if let Some(connection) = live.and_then(|live| Arc::into_inner(live.connection)) {
+            connection.close().await;
+        }
+    }
+
     fn identity(&self) -> Arc<Identity> {
         Arc::clone(&self.identity.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -198,9 +198,9 @@ pub fn run(arguments: &CoordinatorArgs) -> Result<Done, Error> {
 
 fn serve(office: Office) -> Result<Done, Error> {
     let compute = Compute::choose(office.device)?;
-    let control = Control::open(&office.folder)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Start)?;
     let served = runtime.block_on(async {
+        let control = Control::open(&office.folder)?;
         let office = Arc::new(office);
         let (identity, authority) = office.identity()?;
         let desks = Desks::default();

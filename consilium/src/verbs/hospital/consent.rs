@@ -22,7 +22,7 @@ const ALL_MATCH: &str = "all match";
 
 /// An officer's desk at one site.
 pub(super) struct Desk {
-    member: Member,
+    pub(super) member: Member,
     book: ConsentBook,
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
 use client::data_sets::Share;
-use client::enrolment::{EnrolmentError, Joining, Member, Membership};
+use client::enrolment::{EnrolmentError, Joining, Membership};
 use experiment::Site as SiteFile;
 use protocol::net::Backoff;
 use protocol::enrolment::{Invite, Site, seconds};
@@ -206,16 +206,28 @@ async fn networked(arguments: &HospitalArgs) -> Result<Done, Error> {
             join(folder, invite, organisation).await
         }
         What::Serve => service::serve(folder).await,
-        What::Terms { epoch } => Desk::open(folder)?.terms(*epoch).await,
+        _ => {
+            let desk = Desk::open(folder)?;
+            let done = officially(&desk, arguments).await;
+            // A connection that is left open counts until it times out.
+            desk.member.close().await;
+            done
+        }
+    }
+}
+
+async fn officially(desk: &Desk, arguments: &HospitalArgs) -> Result<Done, Error> {
+    match &arguments.what {
+        What::Terms { epoch } => desk.terms(*epoch).await,
         What::Approve { what: ApproveWhat::Membership { read_aloud, epoch } } => {
-            Desk::open(folder)?.approve_membership(*epoch, *read_aloud).await
+            desk.approve_membership(*epoch, *read_aloud).await
         }
         What::Approve { what: ApproveWhat::Terms { digest, data, epoch } } => {
-            Desk::open(folder)?.approve_terms(digest, data.as_deref(), *epoch).await
+            desk.approve_terms(digest, data.as_deref(), *epoch).await
         }
-        What::Renew => renew(folder).await,
+        What::Renew => renew(desk).await,
         // All others need no network.
-        _ => status(folder).await,
+        _ => status(desk).await,
     }
 }
 
@@ -245,8 +257,8 @@ fn policy(folder: &Path) -> Result<Done, Error> {
     Ok(Done { text, data, exit: Exit::Done })
 }
 
-async fn renew(folder: &Path) -> Result<Done, Error> {
-    let until = date(Member::open(folder, ONCE)?.renew().await?);
+async fn renew(desk: &Desk) -> Result<Done, Error> {
+    let until = date(desk.member.renew().await?);
     let text = format!("the certificate is valid until {until}; a site in service uses it after a restart");
     Ok(Done { text, data: json!({"certificate_until": until}), exit: Exit::Done })
 }
@@ -282,8 +294,8 @@ async fn join(folder: &Path, invite: Invite, organisation: &str) -> Result<Done,
     })
 }
 
-async fn status(folder: &Path) -> Result<Done, Error> {
-    let member = Member::open(folder, ONCE)?;
+async fn status(desk: &Desk) -> Result<Done, Error> {
+    let member = &desk.member;
     let (membership, sites) = (member.membership(), member.sites().await?);
     let Membership { name, organisation, address, until_s, .. } = &membership;
     let digest = sites.digest().to_string();
@@ -292,7 +304,7 @@ async fn status(folder: &Path) -> Result<Done, Error> {
         format!("{} members, digest {digest}; every member sees the same digest", sites.sites.len()),
     ];
     lines.extend(sites.sites.iter().map(|site| format!("  {:<20} {}", site.name.as_str(), site.organisation)));
-    let epochs = Desk::open(folder)?.epochs().await?;
+    let epochs = desk.epochs().await?;
     lines.extend(epochs.iter().map(|(line, _)| line.clone()));
     let row = |site: &Site| {
         let tls_key = site.tls.fingerprint().to_string();
