@@ -23,6 +23,9 @@ const QUERY_DEADLINE: Duration = Duration::from_secs(120);
 /// Longest wait for an answer: both of the above, and a full queue before it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(600);
 
+/// Fewest members: of two, each would know the other's update from the sum.
+const MEMBERS_MIN: usize = 3;
+
 /// Why an experiment is no plan of a consortium, or a site's images do not fit it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -36,6 +39,12 @@ pub enum PlanError {
          threshold"
     )]
     TrustedHolder,
+    /// Too few for keys that no two of them hold.
+    #[error("{members} members take part, a consortium has at least {MEMBERS_MIN}")]
+    TooFewMembers {
+        /// How many.
+        members: usize,
+    },
     /// Nobody sees all shares, so nobody can derive the bound from them.
     #[error("federation.sample-cap is missing: nobody in a consortium can count everybody's images")]
     NoSampleCap,
@@ -76,6 +85,7 @@ impl Explained for PlanError {
         match self {
             Self::Experiment(error) => error.code(),
             Self::TrustedHolder => "trusted_holder",
+            Self::TooFewMembers { .. } => "too_few_members",
             Self::NoSampleCap => "no_sample_cap",
             Self::Phantom => "phantom",
             Self::Train(_) => "training",
@@ -96,6 +106,7 @@ impl Explained for PlanError {
         match self {
             Self::Experiment(error) => error.remedy(),
             Self::TrustedHolder => "set publish.release = \"threshold\"".into(),
+            Self::TooFewMembers { .. } => "invite more sites with `consilium coordinator invite NAME`".into(),
             Self::NoSampleCap => "set it to a public upper bound of any member's number of training images".into(),
             Self::Phantom => "set data.format to what the members have: image-folder, npz or idx".into(),
             Self::Train(TrainError::NoGpu { .. }) => {
@@ -149,6 +160,9 @@ impl Plan {
     /// # Errors
     /// [`PlanError`] where the text is none, or leaves open what a simulation finds out by itself.
     pub fn of_consortium(name: &str, text: &str, members: usize) -> Result<Self, PlanError> {
+        if members < MEMBERS_MIN {
+            return Err(PlanError::TooFewMembers { members });
+        }
         let hospitals = format!("federation.hospitals={members}");
         let experiment = Experiment::parse(name, text, &[hospitals])?;
         if experiment.data().format == DataFormat::Phantom {

@@ -217,7 +217,9 @@ impl Service {
             None => Part::prepare(&self.setup, &seen, &data).await?,
         };
         if !seen.is_open() {
-            council.announce(&seen, part.sealing()).await?;
+            if !seen.standing.approved.contains(seen.party) {
+                council.announce(&seen, part.sealing()).await?;
+            }
             let members: PartySet = (1..=seen.standing.proposal.membership.seats.len())
                 .filter_map(|number| protocol::PartyId::new(u16::try_from(number).ok()?))
                 .collect();

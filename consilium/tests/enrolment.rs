@@ -208,7 +208,7 @@ fn keys_are_born_at_the_site_and_the_token_is_stored_nowhere() {
     consortium.json(&["coordinator", "approve", "st-anna", "--words", &joining.words]);
     assert_eq!(joining.ended(), Some(0));
     let site = consortium.place.path().join("st-anna");
-    for key in ["tls-key", "signing-key", "opening-key"] {
+    for key in ["tls-key", "signing-key"] {
         assert!(site.join(format!("vault/{key}.sealed")).exists());
     }
     let token = invite.parse::<protocol::enrolment::Invite>().expect("an invitation").token;

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 /// Why the journal refused.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +119,8 @@ impl Journal {
     /// [`JournalError::Sqlite`]; then nothing was written.
     pub fn insert_all_once(&self, space: &str, facts: &[(&[u8], &[u8])]) -> Result<Vec<Once>, JournalError> {
         self.with("record a fact", |connection| {
-            let transaction = connection.transaction()?;
+            // Waits for other processes at its beginning: one that read first could not write after them.
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut found = Vec::with_capacity(facts.len());
             let mut clash = false;
             for (key, value) in facts {
@@ -332,6 +333,25 @@ mod tests {
         assert_eq!(journal.append("log", &large).unwrap(), 0, "space returned");
         let other = JournalError::sqlite(Path::new("x"), "read a fact", rusqlite::Error::QueryReturnedNoRows);
         assert!(!other.no_space_left());
+    }
+
+    #[test]
+    fn several_processes_write_once_without_disturbing_each_other() {
+        let path = path("several");
+        std::thread::scope(|scope| {
+            for writer in 0..4_u8 {
+                let path = &path;
+                scope.spawn(move || {
+                    let journal = Journal::open(path).unwrap();
+                    for number in 0..50_u8 {
+                        journal.insert_once("own", &[writer, number], &[1]).unwrap();
+                        journal.insert_once("shared", &[number], &[writer]).unwrap();
+                    }
+                });
+            }
+        });
+        let journal = Journal::open(&path).unwrap();
+        assert_eq!((journal.count("own").unwrap(), journal.count("shared").unwrap()), (200, 50));
     }
 
     #[test]

@@ -1,0 +1,318 @@
+//! A consortium as processes, from the proposal to the diagnosis: officers on terminals, a hospital and the coordinator
+//! killed in the middle, a member put out, a second version beside the first.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use image::GrayImage;
+use serde_json::Value;
+
+const SITES: [&str; 4] = ["east", "north", "south", "west"];
+/// Longest wait for anything, on a machine with other work.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// Everything in one folder: a coordinator, four sites, their images.
+struct Place {
+    folder: tempfile::TempDir,
+    processes: Vec<(String, Child)>,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder"), processes: Vec::new() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the program starts")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_consilium"));
+        command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// The data of a verb that succeeds.
+    fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[arguments, &["--format", "json"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")["data"].take()
+    }
+
+    /// Code and words of a refusal.
+    fn refused(&self, arguments: &[&str], exit: i32) -> String {
+        let output = self.run(arguments);
+        let text = told(&output);
+        assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {text}");
+        assert!(text.contains("\n  do: "), "{text}");
+        text
+    }
+
+    /// Starts a service whose lines go to a file.
+    fn serve(&mut self, name: &str, arguments: &[&str]) {
+        let log = File::options().create(true).append(true).open(self.path(&format!("{name}.log"))).expect("a file");
+        let mut command = self.command(arguments);
+        command.stdout(log.try_clone().expect("a handle")).stderr(log);
+        self.processes.push((name.to_owned(), command.spawn().expect("the program starts")));
+    }
+
+    fn serve_coordinator(&mut self) {
+        self.serve("coordinator", &["coordinator", "serve"]);
+    }
+
+    fn serve_site(&mut self, site: &str) {
+        self.serve(site, &["hospital", "serve", "--folder", site]);
+    }
+
+    /// Ends a process as a power cut would.
+    fn kill(&mut self, name: &str) {
+        let place = self.processes.iter().position(|(known, _)| known == name).expect("it runs");
+        let (_, mut child) = self.processes.remove(place);
+        child.kill().and_then(|()| child.wait()).expect("killed");
+    }
+
+    fn log(&self, name: &str) -> String {
+        fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default()
+    }
+
+    /// Waits until something has happened.
+    fn until(&mut self, what: &str, mut happened: impl FnMut(&Self) -> bool) {
+        let started = Instant::now();
+        while !happened(self) {
+            let logs: Vec<_> = ["coordinator"].iter().chain(&SITES).map(|name| (name, self.log(name))).collect();
+            assert!(started.elapsed() < PATIENCE, "{what} did not happen: {logs:#?}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn until_told(&mut self, name: &str, line: &str) {
+        self.until(&format!("{name}: {line}"), |place| place.log(name).contains(line));
+    }
+
+    fn enrol(&mut self) {
+        // Free a moment ago; nobody else listens on the loopback device of a test.
+        let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let address = format!("127.0.0.1:{port}");
+        self.json(&["coordinator", "init", "--address", &address, "--listen", &address]);
+        self.serve_coordinator();
+        self.until_told("coordinator", "listening on");
+        let mut joining = Vec::new();
+        for site in SITES {
+            let invite = self.json(&["coordinator", "invite", site])["invite"].as_str().expect("a line").to_owned();
+            self.serve(
+                &format!("{site}.join"),
+                &["hospital", "join", &invite, "--organisation", "Clinic", "--folder", site],
+            );
+            joining.push(site);
+        }
+        for site in joining {
+            let name = format!("{site}.join");
+            self.until_told(&name, "\n    ");
+            let log = self.log(&name);
+            let words = log.lines().find_map(|line| line.strip_prefix("    ")).expect("words").to_owned();
+            self.json(&["coordinator", "approve", site, "--words", &words]);
+            self.until_told(&name, "joined as");
+        }
+        for (number, site) in (0..).zip(SITES) {
+            pictures(&self.path(&format!("{site}.images")), number);
+            self.json(&["hospital", "data", "add", "x", &format!("{site}.images"), "--folder", site]);
+            self.serve_site(site);
+        }
+    }
+
+    /// An approval of the membership, typed on a terminal of its own.
+    fn typed(&self, site: &str, line: &str) -> Output {
+        let mut child = self.on_terminal(site, "");
+        writeln!(child.stdin.take().expect("piped"), "{line}").expect("typed");
+        child.wait_with_output().expect("ended")
+    }
+
+    fn on_terminal(&self, site: &str, flag: &str) -> Child {
+        let program = env!("CARGO_BIN_EXE_consilium");
+        let line = format!("{program} hospital approve membership {flag} --folder {site}");
+        let mut command = Command::new("script");
+        command.current_dir(self.folder.path()).args(["-qfec", &line, "/dev/null"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script, of util-linux, is installed")
+    }
+
+    /// The officers' telephone call: the first site's reads aloud.
+    fn approve_membership(&self, sites: &[&str]) {
+        let reader = File::create(self.path("reader")).expect("a file");
+        let program = env!("CARGO_BIN_EXE_consilium");
+        let line = format!("{program} hospital approve membership --read-aloud --folder {}", sites[0]);
+        let mut command = Command::new("script");
+        command.current_dir(self.folder.path()).args(["-qfec", &line, "/dev/null"]);
+        let mut reading = command.stdin(Stdio::piped()).stdout(reader).spawn().expect("script is installed");
+        let started = Instant::now();
+        let words = loop {
+            let text = fs::read_to_string(self.path("reader")).expect("a file");
+            if let Some(words) = text.lines().find_map(|line| line.strip_prefix("    ")) {
+                break words.trim().to_owned();
+            }
+            assert!(started.elapsed() < PATIENCE, "no words: {text}");
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        for site in &sites[1..] {
+            let typed = self.typed(site, &words.to_uppercase());
+            assert_eq!(typed.status.code(), Some(0), "{}", String::from_utf8_lossy(&typed.stdout));
+        }
+        writeln!(reading.stdin.take().expect("piped"), "all match").expect("typed");
+        let ended = reading.wait().expect("ended");
+        assert_eq!(ended.code(), Some(0), "{}", fs::read_to_string(self.path("reader")).expect("a file"));
+    }
+
+    fn approve_terms(&self, site: &str) {
+        let terms = self.json(&["hospital", "terms", "--folder", site])["terms"].as_str().expect("a digest").to_owned();
+        self.json(&["hospital", "approve", "terms", &terms, "--folder", site]);
+    }
+
+    fn predict(&self, site: &str, more: &[&str]) -> Value {
+        let image = format!("{site}.images/bright/0.png");
+        self.json(&[&["hospital", "predict", &image, "--folder", site], more].concat())["answers"][0].take()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        for (_, child) in &mut self.processes {
+            let _ = child.kill().and_then(|()| child.wait());
+        }
+    }
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Dark and bright pictures in a folder per class, other ones at every site.
+fn pictures(folder: &Path, site: u8) {
+    for (class, base) in [("dark", 30), ("bright", 200)] {
+        let folder = folder.join(class);
+        fs::create_dir_all(&folder).expect("a folder");
+        for number in 0..20_u8 {
+            let level = |x: u32, y: u32| base + site * 3 + number + (x as u8 * 7 + y as u8 * 5) % 11;
+            let picture = GrayImage::from_fn(16, 16, |x, y| image::Luma([level(x, y)]));
+            picture.save(folder.join(format!("{number}.png"))).expect("saved");
+        }
+    }
+}
+
+const PLAN: &str = r#"
+[experiment]
+name = "brightness"
+
+[federation]
+rounds = 3
+patience = "5s"
+sample-cap = 64
+attempts-ahead = 1
+
+[data]
+format = "image-folder"
+classes = ["dark", "bright"]
+image = { height = 16, width = 16, channels = 1 }
+split = { train = 0.7, validation = 0.1, test = 0.2, by = "slice" }
+
+[model]
+layers = [{ type = "dense", units = 2 }]
+
+[train]
+learning-rate = 0.05
+local-epochs = 2
+batch-size = 8
+
+[encryption]
+preset = "AGG13"
+
+[publish]
+name = "brightness"
+preset = "INF15-90"
+release = "threshold"
+"#;
+
+#[test]
+fn a_consortium_trains_survives_and_serves_two_versions() {
+    let mut place = Place::new();
+    place.enrol();
+    fs::write(place.path("plan.toml"), PLAN).expect("written");
+
+    // What a person gets wrong before anything begins.
+    fs::write(place.path("open.toml"), PLAN.replace("sample-cap = 64\n", "")).expect("written");
+    assert!(place.refused(&["coordinator", "run", "open.toml"], 4).contains("sample-cap"));
+    assert!(place.refused(&["hospital", "terms", "--folder", "east"], 4).contains("nothing is proposed"));
+    let proposed = place.json(&["coordinator", "run", "plan.toml"]);
+    assert_eq!((&proposed["epoch"], &proposed["members"], &proposed["threshold"]), (&1.into(), &4.into(), &3.into()));
+    assert!(place.refused(&["hospital", "approve", "membership", "--folder", "east"], 4).contains("no terminal"));
+    let wrong = place.typed("west", "zoo zoo zoo zoo zoo zoo");
+    assert_eq!(wrong.status.code(), Some(6), "{}", String::from_utf8_lossy(&wrong.stdout));
+    let digest = "0".repeat(64);
+    let other = ["hospital", "approve", "terms", &digest, "--folder", "east"];
+    assert!(place.refused(&other, 4).contains("proposes other terms"));
+    fs::write(place.path("west/site.toml"), "[policy]\nrounds-max = 2\n").expect("written");
+    let terms = place.json(&["hospital", "terms", "--folder", "west"])["terms"].as_str().expect("a digest").to_owned();
+    let strict = ["hospital", "approve", "terms", &terms, "--folder", "west"];
+    assert!(place.refused(&strict, 5).contains("rounds-max"));
+
+    // The site file approves these terms beforehand, so that this site's officer has only the members to approve.
+    fs::write(place.path("west/site.toml"), format!("[policy]\nrounds-max = 3\nterms = [\"{terms}\"]\n"))
+        .expect("written");
+    place.kill("west");
+    place.serve_site("west");
+    place.approve_membership(&SITES);
+    for site in &SITES[..3] {
+        assert!(!place.log("coordinator").contains("begins"), "nothing before everybody's consent");
+        place.approve_terms(site);
+    }
+
+    // A hospital and the coordinator lose their power in the middle.
+    place.until_told("coordinator", "all keys exist");
+    place.until_told("coordinator", "round 1 begins");
+    place.kill("south");
+    place.serve_site("south");
+    place.until_told("coordinator", "round 1 closed");
+    place.kill("coordinator");
+    place.serve_coordinator();
+    place.until_told("coordinator", "is served");
+    let status = place.json(&["coordinator", "status"]);
+    let now = &status["epochs"][0]["now"];
+    assert_eq!((&now["closed"], &now["serving"]), (&3.into(), &true.into()), "{status}");
+
+    place.until("a model at north", |place| place.path("north/epochs/1/published").exists());
+    let answer = place.predict("north", &[]);
+    assert_eq!(answer["class"], "bright", "{answer}");
+    let sent = place.json(&["hospital", "sent", "--totals", "--folder", "north"]);
+    let kinds: Vec<&str> =
+        sent["totals"].as_array().expect("rows").iter().filter_map(|row| row["what"].as_str()).collect();
+    for kind in ["encrypted update", "encrypted question", "decryption share of a sum", "approval of members and terms"]
+    {
+        assert!(kinds.contains(&kind), "{kinds:?}");
+    }
+    assert!(!kinds.contains(&"something else"), "{kinds:?}");
+
+    // A member is put out: its service ends by itself, the others go on.
+    place.json(&["coordinator", "revoke", "west", "--yes"]);
+    place.until("the end of west", |place| place.log("west").contains("does not count this site among its members"));
+    assert_eq!(place.predict("east", &[])["class"], "bright");
+
+    // A second version by those who are left: other members, so their officers compare again.
+    fs::write(place.path("second.toml"), PLAN.replace("rounds = 3", "rounds = 1")).expect("written");
+    let second = place.json(&["coordinator", "run", "second.toml"]);
+    assert_eq!((&second["epoch"], &second["members"]), (&2.into(), &3.into()));
+    place.approve_membership(&SITES[..3]);
+    SITES[..3].iter().for_each(|site| place.approve_terms(site));
+    place.until("a second model", |place| place.path("north/epochs/2/published").exists());
+    for epoch in ["1", "2"] {
+        assert_eq!(place.predict("north", &["--epoch", epoch])["class"], "bright", "version {epoch}");
+    }
+    place.json(&["coordinator", "stop", "--epoch", "1", "--end", "version 2 has replaced it"]);
+    place.until_told("north", "over: version 2 has replaced it");
+    assert_eq!(place.predict("south", &[])["class"], "bright");
+}
