@@ -15,7 +15,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
-use super::error::CredentialError;
+use super::credential_error::CredentialError;
 use super::identity::Identity;
 use super::peer::{KeyFingerprint, PeerName};
 use super::pem;

@@ -6,12 +6,14 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::authority::AuthorityCertificate;
-use super::error::{CloseReason, NetError, Remote, Stage};
+use super::error::{NetError, Stage};
 use super::frame::{Frame, FrameError};
 use super::identity::Identity;
 use super::limits::Limits;
 use super::peer::{KeyFingerprint, PeerName};
 use super::race;
+use super::reason::CloseReason;
+use super::remote::Remote;
 use super::route::Route;
 use super::server::close_code;
 use super::stream::Link;

@@ -7,7 +7,8 @@ use tokio::sync::Mutex;
 
 use super::authority::AuthorityCertificate;
 use super::client::Connection;
-use super::error::{CredentialError, NetError};
+use super::credential_error::CredentialError;
+use super::error::NetError;
 use super::frame::Frame;
 use super::identity::Identity;
 use super::limits::Limits;

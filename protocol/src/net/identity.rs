@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
 
-use super::error::CredentialError;
+use super::credential_error::CredentialError;
 use super::peer::{KeyFingerprint, PeerName};
 use super::pem;
 use super::tls_key::{TlsKey, read_key};

@@ -11,6 +11,7 @@
 
 mod authority;
 mod client;
+mod credential_error;
 mod dialer;
 mod error;
 mod frame;
@@ -21,7 +22,9 @@ mod newcomer;
 mod peer;
 mod pem;
 mod race;
+mod reason;
 mod registry;
+mod remote;
 mod route;
 mod server;
 mod shown;
@@ -29,21 +32,26 @@ mod stream;
 mod tls;
 mod tls_key;
 mod traffic;
+mod trust;
 
 pub use authority::{Authority, AuthorityCertificate, CERTIFICATE_LIFETIME, Usage};
 pub use client::Connection;
+pub use credential_error::CredentialError;
 pub use dialer::{Backoff, Dialer};
-pub use error::{CloseReason, CredentialError, NetError, RefusedBy, Rejection, Remote, Stage, TrustCause};
+pub use error::{NetError, Stage};
 pub use frame::{Frame, FrameError};
 pub use host_port::{HostPort, HostPortError};
 pub use identity::Identity;
 pub use limits::{Congestion, Limits, NEWCOMER_FRAME_BYTES_MAX};
 pub use newcomer::Newcomers;
 pub use peer::{KeyFingerprint, Peer, PeerName, PeerNameError};
+pub use reason::{CloseReason, Rejection};
+pub use remote::Remote;
 pub use route::Route;
 pub use server::{BoxFuture, Handler, Refusal, Server, ServerHandle};
 pub use tls_key::{TlsKey, TlsPublicKey};
 pub use traffic::Traffic;
+pub use trust::{RefusedBy, TrustCause};
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use aws_lc_rs::digest;
 use rustls::pki_types::{CertificateDer, ServerName};
 
-use super::error::CredentialError;
+use super::credential_error::CredentialError;
 
 /// Every peer's DNS name ends so. `.invalid` is reserved by RFC 2606: no public authority signs it
 /// and no resolver answers for it, so a peer's name can never be confused with a host's.

@@ -14,13 +14,16 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::authority::AuthorityCertificate;
-use super::error::{CloseReason, CredentialError, NetError, Rejection, Remote, Stage};
+use super::credential_error::CredentialError;
+use super::error::{NetError, Stage};
 use super::frame::{Frame, FrameError};
 use super::identity::Identity;
 use super::limits::{Limits, NEWCOMER_FRAME_BYTES_MAX};
 use super::newcomer::Newcomers;
 use super::peer::{KeyFingerprint, Peer, PeerName};
+use super::reason::{CloseReason, Rejection};
 use super::registry::{Admitted, Registry};
+use super::remote::Remote;
 use super::shown::Shown;
 use super::stream::Link;
 use super::tls;

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::error::CredentialError;
+use super::credential_error::CredentialError;
 use super::identity::Identity;
 use super::peer::PeerName;
 

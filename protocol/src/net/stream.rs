@@ -6,9 +6,10 @@ use bytes::Bytes;
 use quinn::{ReadError, ReadExactError, RecvStream, SendStream, WriteError};
 use tokio::time::timeout;
 
-use super::error::{NetError, Remote, Stage};
+use super::error::{NetError, Stage};
 use super::frame::{Frame, FrameError, FrameHead};
 use super::limits::Limits;
+use super::remote::Remote;
 use super::traffic::Traffic;
 
 /// Received chunks taken under one lock of the connection.

@@ -20,7 +20,8 @@ use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::authority::AuthorityCertificate;
-use super::error::{CredentialError, NetError};
+use super::credential_error::CredentialError;
+use super::error::NetError;
 use super::identity::Identity;
 use super::limits::{Congestion, Limits};
 use super::newcomer::PinnedAuthority;

@@ -8,7 +8,7 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::error::CredentialError;
+use super::credential_error::CredentialError;
 use super::peer::KeyFingerprint;
 use super::pem;
 use crate::codec::wire_struct;
