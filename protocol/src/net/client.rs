@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::authority::AuthorityCertificate;
+use super::bundle::Bundle;
+use super::dial::Dial;
 use super::error::{NetError, Stage};
 use super::frame::{Frame, FrameError};
 use super::identity::Identity;
 use super::limits::Limits;
 use super::peer::{KeyFingerprint, PeerName};
-use super::race;
 use super::reason::CloseReason;
 use super::remote::Remote;
 use super::route::Route;
@@ -19,16 +19,22 @@ use super::server::close_code;
 use super::stream::Link;
 use super::tls;
 use super::traffic::Traffic;
+use super::transport::Transport;
 
-/// An authenticated connection. Calls may run concurrently; beyond the server's number of streams
-/// they wait for each other.
+/// An authenticated connection. Calls may run concurrently; beyond the number of streams they wait
+/// for each other. Over TCP it is several TLS connections to the same address, opened when needed.
 #[derive(Debug)]
 pub struct Connection {
-    endpoint: quinn::Endpoint,
-    quic: quinn::Connection,
+    carrier: Carrier,
     remote: Remote,
     limits: Limits,
     traffic: Arc<Traffic>,
+}
+
+#[derive(Debug)]
+enum Carrier {
+    Quic { endpoint: quinn::Endpoint, quic: quinn::Connection },
+    Tcp(Box<Bundle>),
 }
 
 impl Connection {
@@ -86,44 +92,21 @@ impl Connection {
         limits: Limits,
         traffic: Arc<Traffic>,
     ) -> Result<Self, NetError> {
-        let config = tls::client_quic(tls, &limits)?;
-        let mut attempts = JoinSet::new();
-        let addresses = route.addresses(limits.dial_timeout).await?;
-        let remote = |addr| Remote { name: Some(server.clone()), addr };
-        let nobody = NetError::Unreachable { peer: remote(addresses[0]) };
-        for remote in addresses.into_iter().map(remote) {
-            let (config, limits, traffic) = (config.clone(), limits.clone(), Arc::clone(&traffic));
-            attempts.spawn(Self::dial_quic(remote, server.dns_name(), config, limits, traffic));
-        }
-        race::first(attempts, nobody).await
+        Dial { server: server.clone(), tls, limits, traffic }.along(route).await
     }
 
-    async fn dial_quic(
+    pub(super) fn over_quic(
+        endpoint: quinn::Endpoint,
+        quic: quinn::Connection,
         remote: Remote,
-        subject: String,
-        config: quinn::ClientConfig,
         limits: Limits,
         traffic: Arc<Traffic>,
-    ) -> Result<Self, NetError> {
-        let addr = remote.addr;
-        let endpoint = tls::endpoint(tls::unspecified(addr), None, &limits)?;
-        let after = limits.dial_timeout;
-        let link = Link { remote: &remote, limits: &limits, traffic: &traffic };
-        let dialled = timeout(after, async {
-            let quic = endpoint
-                .connect_with(config, addr, &subject)
-                .map_err(|_| NetError::Unreachable { peer: remote.clone() })?
-                .await
-                .map_err(|error| link.lost(error))?;
-            exchange(&quic, &link, Frame::default()).await?;
-            Ok::<_, NetError>(quic)
-        })
-        .await;
-        let quic = match dialled {
-            Ok(quic) => quic?,
-            Err(_) => return Err(link.timed_out(Stage::Dialling, after)),
-        };
-        Ok(Self { endpoint, quic, remote, limits, traffic })
+    ) -> Self {
+        Self { carrier: Carrier::Quic { endpoint, quic }, remote, limits, traffic }
+    }
+
+    pub(super) fn over_tcp(bundle: Bundle, remote: Remote, limits: Limits, traffic: Arc<Traffic>) -> Self {
+        Self { carrier: Carrier::Tcp(Box::new(bundle)), remote, limits, traffic }
     }
 
     /// Sends one request and waits for its reply. Dropping the future cancels the wait, not the
@@ -140,19 +123,34 @@ impl Connection {
         }
         request.check().map_err(|error| link.bad(error))?;
         let after = self.limits.reply_timeout;
-        timeout(after, exchange(&self.quic, &link, request)).await.map_err(|_| link.timed_out(Stage::Reply, after))?
+        let exchanged = timeout(after, async {
+            match &self.carrier {
+                Carrier::Quic { quic, .. } => exchange(quic, &link, request).await,
+                Carrier::Tcp(bundle) => bundle.exchange(request).await,
+            }
+        });
+        exchanged.await.map_err(|_| link.timed_out(Stage::Reply, after))?
     }
 
-    /// Whether the connection is known to be over.
+    /// Whether the connection is known to be over. Over TCP that is known once a call has failed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.quic.close_reason().is_some()
+        match &self.carrier {
+            Carrier::Quic { quic, .. } => quic.close_reason().is_some(),
+            Carrier::Tcp(bundle) => bundle.is_over(),
+        }
     }
 
     /// The server's name and address.
     #[must_use]
     pub fn remote(&self) -> &Remote {
         &self.remote
+    }
+
+    /// What carries it.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.remote.transport
     }
 
     /// Counters of this connection, live.
@@ -163,18 +161,26 @@ impl Connection {
 
     #[cfg(test)]
     pub(super) fn quic(&self) -> &quinn::Connection {
-        &self.quic
+        match &self.carrier {
+            Carrier::Quic { quic, .. } => quic,
+            Carrier::Tcp(_) => panic!("not over QUIC"),
+        }
     }
 
     /// Closes the connection and waits until the server has been told.
     pub async fn close(self) {
-        self.quic.close(close_code(CloseReason::Done), &[]);
-        // A server that is gone cannot be told.
-        let _ = timeout(self.limits.dial_timeout, self.endpoint.wait_idle()).await;
+        match self.carrier {
+            Carrier::Quic { endpoint, quic } => {
+                quic.close(close_code(CloseReason::Done), &[]);
+                // A server that is gone cannot be told.
+                let _ = timeout(self.limits.dial_timeout, endpoint.wait_idle()).await;
+            }
+            Carrier::Tcp(bundle) => bundle.close().await,
+        }
     }
 }
 
-async fn exchange(quic: &quinn::Connection, link: &Link<'_>, request: Frame) -> Result<Frame, NetError> {
+pub(super) async fn exchange(quic: &quinn::Connection, link: &Link<'_>, request: Frame) -> Result<Frame, NetError> {
     let (mut send, mut receive) = quic.open_bi().await.map_err(|error| link.lost(error))?;
     link.write(request, &mut send).await?;
     let head = link.read_head(&mut receive).await?;

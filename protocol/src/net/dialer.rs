@@ -4,17 +4,21 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::authority::AuthorityCertificate;
 use super::client::Connection;
 use super::credential_error::CredentialError;
+use super::dial::Dial;
 use super::error::NetError;
 use super::frame::Frame;
 use super::identity::Identity;
 use super::limits::Limits;
 use super::peer::PeerName;
 use super::route::Route;
+use super::tls;
 use super::traffic::Traffic;
+use super::transport::{Mode, Transport};
 
 /// When to dial again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +58,7 @@ pub struct Dialer {
     limits: Limits,
     backoff: Backoff,
     traffic: Arc<Traffic>,
-    live: Mutex<Option<Live>>,
+    live: Arc<Mutex<Option<Live>>>,
 }
 
 /// The connection that calls use.
@@ -62,6 +66,19 @@ struct Live {
     connection: Arc<Connection>,
     /// What it was opened with.
     identity: Arc<Identity>,
+    /// When QUIC was last tried.
+    quic_tried: Instant,
+}
+
+impl Live {
+    /// Whether QUIC, which may get through by now, is worth another try.
+    fn is_quic_due(&self, again: Duration) -> bool {
+        self.connection.transport() != Transport::Quic && is_past(self.quic_tried, again)
+    }
+}
+
+fn is_past(since: Instant, wait: Duration) -> bool {
+    since.elapsed() >= wait
 }
 
 impl Dialer {
@@ -83,7 +100,7 @@ impl Dialer {
             limits,
             backoff,
             traffic: Arc::new(Traffic::default()),
-            live: Mutex::new(None),
+            live: Arc::default(),
         }
     }
 
@@ -126,26 +143,22 @@ impl Dialer {
     pub async fn connection(&self) -> Result<Arc<Connection>, NetError> {
         // Held while dialling: several callers want one connection, not one each.
         let mut live = self.live.lock().await;
-        let is_good = |live: &&Live| !live.connection.is_closed() && Arc::ptr_eq(&live.identity, &self.identity());
-        if let Some(live) = live.as_ref().filter(is_good) {
+        let is_good = |live: &Live| !live.connection.is_closed() && Arc::ptr_eq(&live.identity, &self.identity());
+        if let Some(live) = live.as_mut().filter(|live| is_good(live)) {
+            if self.route.mode() == Mode::Auto && live.is_quic_due(self.limits.quic_again) {
+                live.quic_tried = Instant::now();
+                self.try_quic(live);
+            }
             return Ok(Arc::clone(&live.connection));
         }
         *live = None;
         let mut failed = 0;
         loop {
             let identity = self.identity();
-            let dialled = Connection::dial_with(
-                &self.route,
-                &self.server,
-                &identity,
-                &self.authority,
-                self.limits.clone(),
-                Arc::clone(&self.traffic),
-            );
-            match dialled.await {
+            match self.dial(&identity)?.along(&self.route).await {
                 Ok(connection) => {
                     let connection = Arc::new(connection);
-                    *live = Some(Live { connection: Arc::clone(&connection), identity });
+                    *live = Some(Live { connection: Arc::clone(&connection), identity, quic_tried: Instant::now() });
                     return Ok(connection);
                 }
                 Err(error) => {
@@ -159,6 +172,29 @@ impl Dialer {
                 }
             }
         }
+    }
+
+    fn dial(&self, identity: &Identity) -> Result<Dial, NetError> {
+        let tls = tls::client_tls(identity, &self.authority)?;
+        let (server, limits, traffic) = (self.server.clone(), self.limits.clone(), Arc::clone(&self.traffic));
+        Ok(Dial { server, tls, limits, traffic })
+    }
+
+    /// Dials over QUIC while calls go on over TCP. If it gets through, it takes their place with the next call.
+    fn try_quic(&self, live: &Live) {
+        let Ok(dial) = self.dial(&live.identity) else { return };
+        let (route, place, replaced) = (self.route.clone(), Arc::clone(&self.live), Arc::clone(&live.connection));
+        tokio::spawn(async move {
+            match dial.along_quic(&route).await {
+                Ok(connection) => {
+                    let mut place = place.lock().await;
+                    if let Some(live) = place.as_mut().filter(|live| Arc::ptr_eq(&live.connection, &replaced)) {
+                        live.connection = Arc::new(connection);
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "QUIC does not get through yet"),
+            }
+        });
     }
 
     /// Sends one request over the live connection or a new one, once. A failed request is not
@@ -181,6 +217,15 @@ fn jitter() -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn quic_is_tried_again_when_the_wait_is_over_and_not_before() {
+        let (since, wait) = (Instant::now(), super::super::Limits::default().quic_again);
+        tokio::time::advance(wait - Duration::from_millis(1)).await;
+        assert!(!is_past(since, wait));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(is_past(since, wait));
+    }
 
     #[test]
     fn waits_double_up_to_the_longest_and_jitter_takes_half() {

@@ -10,6 +10,7 @@ use super::frame::FrameError;
 use super::host_port::HostPort;
 use super::reason::{CloseReason, Rejection};
 use super::remote::Remote;
+use super::transport::Transport;
 use super::trust::{RefusedBy, TrustCause};
 
 /// What we waited for when time ran out.
@@ -95,7 +96,7 @@ pub enum NetError {
         alert: u8,
     },
     /// The server takes no more connections for now.
-    #[error("{peer} refused the connection: it is full or stopping; try again later")]
+    #[error("{peer} refused the connection: it is full, stopping or not running; try again later")]
     ConnectionRefused {
         /// The other end.
         peer: Remote,
@@ -115,7 +116,10 @@ pub enum NetError {
         source: io::Error,
     },
     /// Nothing came in time.
-    #[error("waited {} ms for {stage} from {peer}; check the address and that UDP passes", after.as_millis())]
+    #[error(
+        "waited {} ms for {stage} from {peer}; check the address and that {} passes",
+        after.as_millis(), peer.transport.packets()
+    )]
     TimedOut {
         /// The other end.
         peer: Remote,
@@ -146,6 +150,22 @@ pub enum NetError {
         /// Transport error code of RFC 9000 section 20; 0 for a restarted peer.
         code: u64,
     },
+    /// The connection over TCP broke, or never came to be.
+    #[error("the connection to {peer} broke: {source}")]
+    Severed {
+        /// The other end.
+        peer: Remote,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Neither transport gets through.
+    #[error("neither QUIC nor TCP gets through: {quic}; {tcp}")]
+    NoWay {
+        /// What became of QUIC.
+        quic: Box<NetError>,
+        /// What became of TCP.
+        tcp: Box<NetError>,
+    },
     /// The peer gave up this request; the connection lives on.
     #[error("{peer} rejected the request: {rejection}")]
     Rejected {
@@ -169,9 +189,12 @@ impl NetError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::ConnectionRefused { .. } | Self::Unresolved { .. } | Self::TimedOut { .. } | Self::Broken { .. } => {
-                true
-            }
+            Self::ConnectionRefused { .. }
+            | Self::Unresolved { .. }
+            | Self::TimedOut { .. }
+            | Self::Broken { .. }
+            | Self::Severed { .. } => true,
+            Self::NoWay { quic, tcp } => quic.is_transient() || tcp.is_transient(),
             Self::Closed { reason, .. } => !matches!(reason, CloseReason::Unnamed | CloseReason::Revoked),
             Self::Rejected { rejection, .. } => matches!(rejection, Rejection::Stalled),
             _ => false,
@@ -189,12 +212,28 @@ impl NetError {
         if later.telling() > self.telling() { later } else { self }
     }
 
+    /// Of both transports: what [`Self::or`] prefers, or else both.
+    pub(super) fn both(quic: Self, tcp: Self) -> Self {
+        if quic.telling().max(tcp.telling()) > 0 {
+            return quic.or(tcp);
+        }
+        Self::NoWay { quic: Box::new(quic), tcp: Box::new(tcp) }
+    }
+
     fn telling(&self) -> u8 {
         match self {
             _ if self.is_about_trust() => 2,
-            Self::ConnectionRefused { .. } | Self::Handshake { .. } | Self::Closed { .. } => 1,
+            // Over TCP it may be the system of another machine, or whatever stands between.
+            Self::ConnectionRefused { peer } => u8::from(peer.transport == Transport::Quic),
+            Self::Handshake { .. } | Self::Closed { .. } => 1,
             _ => 0,
         }
+    }
+
+    /// Whether the connection that it was about is over.
+    pub(super) fn is_loss(&self) -> bool {
+        let is_silent = matches!(self, Self::TimedOut { stage: Stage::Idle, .. });
+        is_silent || matches!(self, Self::Severed { .. } | Self::Closed { .. } | Self::ConnectionRefused { .. })
     }
 
     /// The name for a lost connection.
@@ -219,11 +258,16 @@ impl NetError {
         }
         let code = u64::from(code);
         match code.checked_sub(0x100).map(u8::try_from) {
-            Some(Ok(alert)) => match TrustCause::from_alert(alert) {
-                Some(cause) => Self::UntrustedPeer { peer, refused_by, cause },
-                None => Self::Handshake { peer, alert },
-            },
+            Some(Ok(alert)) => Self::from_alert(alert, peer, refused_by),
             _ => Self::Broken { peer, code },
+        }
+    }
+
+    /// The name for a TLS alert.
+    pub(super) fn from_alert(alert: u8, peer: Remote, refused_by: RefusedBy) -> Self {
+        match TrustCause::from_alert(alert) {
+            Some(cause) => Self::UntrustedPeer { peer, refused_by, cause },
+            None => Self::Handshake { peer, alert },
         }
     }
 
@@ -246,7 +290,7 @@ mod tests {
 
     #[test]
     fn what_is_about_trust_is_told_first_and_then_what_the_server_said() {
-        let peer = || Remote { name: None, addr: ([10, 1, 2, 3], 443).into() };
+        let peer = || Remote { name: None, addr: ([10, 1, 2, 3], 443).into(), transport: Transport::Quic };
         let (refused_by, cause) = (RefusedBy::Us, TrustCause::Expired);
         let trust = || NetError::UntrustedPeer { peer: peer(), refused_by, cause };
         let said = || NetError::ConnectionRefused { peer: peer() };

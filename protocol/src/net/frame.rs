@@ -210,6 +210,12 @@ pub enum FrameError {
         /// Bytes that came.
         arrived: u64,
     },
+    /// What begins over TCP is no record of ours.
+    #[error("a record starts with {found}; the peer speaks another protocol")]
+    Record {
+        /// What stood there.
+        found: u8,
+    },
     /// The stream goes on after the frame.
     #[error("bytes after the end of the frame; a stream carries exactly one")]
     TrailingBytes,

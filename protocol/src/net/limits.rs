@@ -23,10 +23,11 @@ pub enum Congestion {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Requests that one connection may have under way. Four keep a link busy while one reply is
-    /// awaited.
+    /// awaited. Over TCP a client has as many connections instead.
     pub streams_per_connection: u32,
     /// Connections from one certificate. Two: a hospital that lost its link dials again before
-    /// the server has noticed the loss.
+    /// the server has noticed the loss. Over TCP a connection carries one request instead of
+    /// `streams_per_connection`, and so many of them count as one.
     pub connections_per_peer: u32,
     /// Connections over all peers.
     pub connections: u32,
@@ -61,6 +62,10 @@ pub struct Limits {
 
     /// From dialling until the server has answered the first frame.
     pub dial_timeout: Duration,
+    /// How long QUIC is tried alone; then TCP is tried beside it.
+    pub tcp_after: Duration,
+    /// How long a connection over TCP is used before QUIC is tried again.
+    pub quic_again: Duration,
     /// From sending a request until its reply is complete.
     pub reply_timeout: Duration,
     /// A connection is lost after this long without a packet.
@@ -100,6 +105,8 @@ impl Default for Limits {
             congestion: Congestion::Cubic,
 
             dial_timeout: Duration::from_secs(5),
+            tcp_after: Duration::from_secs(2),
+            quic_again: Duration::from_secs(600),
             reply_timeout: Duration::from_secs(120),
             idle_timeout: Duration::from_secs(30),
             keep_alive: Duration::from_secs(10),

@@ -1,17 +1,20 @@
-//! Framed requests and replies over QUIC, so that the machines of this crate can meet.
+//! Framed requests and replies over QUIC, and over TCP where UDP does not pass, so that the machines of this crate can meet.
 //!
 //! The transport moves opaque bytes between peers that hold certificates of one private
 //! [`Authority`]. It knows names and lengths, never what a frame means.
 //!
 //! * TLS 1.3 only, both sides authenticated, X25519MLKEM768 the only key exchange, no tickets, no
 //!   resumption, no 0-RTT, no datagrams, no migration.
-//! * One bidirectional stream is one request and one reply. Nothing is ever sent twice by itself:
+//! * One bidirectional stream is one request and one reply. Over TCP, a client has several TLS connections instead, with
+//!   one exchange at a time on each; certificates, names, frames and limits are the same. Nothing is ever sent twice by itself:
 //!   whether a request may be repeated is for the caller to say.
 //! * Everything that a peer controls has a bound in [`Limits`].
 
 mod authority;
+mod bundle;
 mod client;
 mod credential_error;
+mod dial;
 mod dialer;
 mod error;
 mod frame;
@@ -21,18 +24,25 @@ mod limits;
 mod newcomer;
 mod peer;
 mod pem;
+mod ports;
 mod race;
 mod reason;
 mod registry;
 mod remote;
 mod route;
+mod serve_quic;
+mod serve_tcp;
 mod server;
+mod service;
 mod shown;
 mod stream;
 mod tls;
+mod tls_error;
 mod tls_key;
 mod traffic;
+mod transport;
 mod trust;
+mod wire;
 
 pub use authority::{Authority, AuthorityCertificate, CERTIFICATE_LIFETIME, Usage};
 pub use client::Connection;
@@ -51,6 +61,7 @@ pub use route::Route;
 pub use server::{BoxFuture, Handler, Refusal, Server, ServerHandle};
 pub use tls_key::{TlsKey, TlsPublicKey};
 pub use traffic::Traffic;
+pub use transport::{Mode, ModeError, Transport};
 pub use trust::{RefusedBy, TrustCause};
 
 #[cfg(test)]

@@ -93,6 +93,11 @@ impl Rejection {
         }
     }
 
+    /// Whether it is said only after the whole request was read; else nobody knows where the next one would begin.
+    pub(super) fn is_after_the_request(self) -> bool {
+        matches!(self, Self::HandlerFailed | Self::Refused(_))
+    }
+
     pub(super) fn from_code(code: u64) -> Self {
         match code {
             0 => Self::Cancelled,

@@ -16,28 +16,29 @@ pub(super) struct Registry {
 
 #[derive(Debug)]
 struct Open {
-    count: u32,
+    share: u32,
     put_out: watch::Sender<()>,
 }
 
 impl Registry {
-    /// Counts one more connection, or none when the key already has `most`.
-    pub(super) fn admit(self: &Arc<Self>, key: KeyFingerprint, most: u32) -> Option<Admitted> {
+    /// Counts one more connection, which takes `share` of what a key may have, or none when `most` are not enough.
+    pub(super) fn admit(self: &Arc<Self>, key: KeyFingerprint, share: u32, most: u32) -> Option<Admitted> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.get(&key).map_or(0, |open| open.count) >= most {
+        let taken = open.get(&key).map_or(0, |open| open.share).saturating_add(share);
+        if taken > most {
             return None;
         }
-        let entry = open.entry(key).or_insert_with(|| Open { count: 0, put_out: watch::Sender::new(()) });
-        entry.count += 1;
-        Some(Admitted { registry: Arc::clone(self), key, put_out: entry.put_out.subscribe() })
+        let entry = open.entry(key).or_insert_with(|| Open { share: 0, put_out: watch::Sender::new(()) });
+        entry.share = taken;
+        Some(Admitted { registry: Arc::clone(self), key, share, put_out: entry.put_out.subscribe() })
     }
 
     /// Tells all connections of this key to end, none of those to come. Returns how many there are.
-    pub(super) fn put_out(&self, key: KeyFingerprint) -> u32 {
+    pub(super) fn put_out(&self, key: KeyFingerprint) -> usize {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.get(&key).map_or(0, |open| {
             open.put_out.send_replace(());
-            open.count
+            open.put_out.receiver_count()
         })
     }
 }
@@ -47,6 +48,7 @@ impl Registry {
 pub(super) struct Admitted {
     registry: Arc<Registry>,
     key: KeyFingerprint,
+    share: u32,
     put_out: watch::Receiver<()>,
 }
 
@@ -62,8 +64,8 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         let mut open = self.registry.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = open.get_mut(&self.key) {
-            entry.count -= 1;
-            if entry.count == 0 {
+            entry.share -= self.share;
+            if entry.share == 0 {
                 open.remove(&self.key);
             }
         }
@@ -79,14 +81,16 @@ mod tests {
         let registry = Arc::new(Registry::default());
         let one = KeyFingerprint::of_key(&[1]);
         let two = KeyFingerprint::of_key(&[2]);
-        let first = registry.admit(one, 2);
-        let second = registry.admit(one, 2);
+        let first = registry.admit(one, 4, 8);
+        let second = registry.admit(one, 4, 8);
         assert!(first.is_some() && second.is_some());
-        assert!(registry.admit(one, 2).is_none());
-        assert!(registry.admit(two, 2).is_some());
+        assert!(registry.admit(one, 4, 8).is_none());
+        assert!(registry.admit(two, 4, 8).is_some());
         drop(first);
-        assert!(registry.admit(one, 2).is_some());
-        drop(second);
+        let small: Vec<_> = (0..4).map_while(|_| registry.admit(one, 1, 8)).collect();
+        assert_eq!(small.len(), 4);
+        assert!(registry.admit(one, 1, 8).is_none());
+        drop((small, second));
         assert!(registry.open.lock().unwrap().is_empty());
     }
 
@@ -94,10 +98,10 @@ mod tests {
     async fn a_key_that_is_put_out_loses_what_it_has_and_not_what_comes_later() {
         let registry = Arc::new(Registry::default());
         let (one, two) = (KeyFingerprint::of_key(&[1]), KeyFingerprint::of_key(&[2]));
-        let (mut first, mut second) = (registry.admit(one, 9).unwrap(), registry.admit(one, 9).unwrap());
-        let other = registry.admit(two, 9).unwrap();
+        let (mut first, mut second) = (registry.admit(one, 1, 9).unwrap(), registry.admit(one, 1, 9).unwrap());
+        let other = registry.admit(two, 1, 9).unwrap();
         assert_eq!(registry.put_out(one), 2);
-        let later = registry.admit(one, 9).unwrap();
+        let later = registry.admit(one, 1, 9).unwrap();
         first.put_out().await;
         second.put_out().await;
         assert!(!other.put_out.has_changed().unwrap() && !later.put_out.has_changed().unwrap());

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::error::NetError;
 use super::host_port::HostPort;
+use super::transport::Mode;
 
 /// Addresses of one host that are tried; a name server may list any number.
 const ADDRESSES_MAX: usize = 8;
@@ -16,6 +17,7 @@ const ADDRESSES_MAX: usize = 8;
 #[derive(Debug, Clone)]
 pub struct Route {
     place: Place,
+    mode: Mode,
 }
 
 #[derive(Debug, Clone)]
@@ -29,13 +31,13 @@ enum Place {
 
 impl From<HostPort> for Route {
     fn from(host: HostPort) -> Self {
-        Self { place: Place::Host(host) }
+        Self::to(Place::Host(host))
     }
 }
 
 impl From<SocketAddr> for Route {
     fn from(address: SocketAddr) -> Self {
-        Self { place: Place::Address(address) }
+        Self::to(Place::Address(address))
     }
 }
 
@@ -46,6 +48,22 @@ impl From<&Route> for Route {
 }
 
 impl Route {
+    fn to(place: Place) -> Self {
+        Self { place, mode: Mode::Auto }
+    }
+
+    /// The same way, over these transports alone.
+    #[must_use]
+    pub fn over(self, mode: Mode) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// Which transports are tried.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
     /// The addresses at this moment, each once, in the resolver's order; at least one.
     ///
     /// # Errors
@@ -61,7 +79,7 @@ impl Route {
 
     #[cfg(test)]
     pub(super) fn listed(list: &std::sync::Arc<std::sync::Mutex<Vec<SocketAddr>>>) -> Self {
-        Self { place: Place::Listed(std::sync::Arc::clone(list)) }
+        Self::to(Place::Listed(std::sync::Arc::clone(list)))
     }
 }
 

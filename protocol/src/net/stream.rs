@@ -76,6 +76,10 @@ impl Link<'_> {
         NetError::Frame { peer: self.remote.clone(), source }
     }
 
+    pub(super) fn severed(&self, error: std::io::Error) -> NetError {
+        NetError::from_io(error, self.remote.clone())
+    }
+
     pub(super) fn lost(&self, error: quinn::ConnectionError) -> NetError {
         NetError::from_connection(error, self.remote.clone(), self.limits.idle_timeout)
     }

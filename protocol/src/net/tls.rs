@@ -86,14 +86,31 @@ pub(super) fn newcomer_tls(key: KeyFingerprint) -> Result<ClientConfig, Credenti
     Ok(tls)
 }
 
+/// The protocol that a peer asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spoken {
+    Member,
+    /// Of those who have no certificate yet.
+    Newcomer,
+}
+
+/// What the negotiated name stands for, if it is one of ours.
+pub(super) fn spoken(protocol: Option<&[u8]>) -> Option<Spoken> {
+    match protocol {
+        Some(ALPN) => Some(Spoken::Member),
+        Some(JOIN_ALPN) => Some(Spoken::Newcomer),
+        _ => None,
+    }
+}
+
 /// Whether the peer asked for the protocol of those who have no certificate yet.
 pub(super) fn is_newcomer(connection: &quinn::Connection) -> bool {
     let data = connection.handshake_data().and_then(|any| any.downcast::<HandshakeData>().ok());
-    data.is_some_and(|data| data.protocol.as_deref() == Some(JOIN_ALPN))
+    data.is_some_and(|data| spoken(data.protocol.as_deref()) == Some(Spoken::Newcomer))
 }
 
-/// TLS of the dialled side: shows what is `shown` at that moment and demands a certificate of `authority`; where it is open to newcomers,
-/// TLS itself lets through who shows none, and [`is_newcomer`] says what that one came for.
+/// TLS of the dialled side: shows what is `shown` at that moment and demands a certificate of `authority`; where it is
+/// open to newcomers, TLS itself lets through who shows none, and [`spoken`] says what that one came for.
 pub(super) fn server_tls(
     shown: &Arc<Shown>,
     authority: &AuthorityCertificate,

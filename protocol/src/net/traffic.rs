@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes of frames, head included, that were handed to QUIC or came out of it. Packet headers,
+/// Bytes of frames, head included, that were handed to QUIC or TLS or came out of it. Packet headers,
 /// acknowledgements and repeats are not in it.
 #[derive(Debug, Default)]
 pub struct Traffic {

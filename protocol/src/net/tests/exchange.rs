@@ -260,7 +260,8 @@ async fn nobody_there_is_a_timeout_that_names_the_server() {
     let limits = Limits { dial_timeout: Duration::from_millis(40), ..Limits::loopback() };
     let backoff = Backoff { first: Duration::from_millis(5), longest: Duration::from_millis(10), attempts: 3 };
     let root = authority.certificate().clone();
-    let dialer = Dialer::new(addr, name("coordinator"), identity, root, limits, backoff);
+    let quic = Route::from(addr).over(Mode::Quic);
+    let dialer = Dialer::new(quic, name("coordinator"), identity, root, limits, backoff);
     let error = soon(dialer.connection()).await.unwrap_err();
     assert!(error.is_transient());
     assert_eq!(

@@ -1,13 +1,18 @@
 //! Peers that meet over the loopback device.
 
 mod exchange;
+mod firewall;
 mod newcomers;
 mod renewal;
 mod routes;
+mod tcp;
+mod tcp_bounds;
+mod tcp_trust;
 mod trust;
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
@@ -65,7 +70,7 @@ fn name(text: &str) -> PeerName {
 }
 
 fn remote(text: &str, addr: SocketAddr) -> Remote {
-    Remote { name: Some(name(text)), addr }
+    Remote { name: Some(name(text)), addr, transport: Transport::Quic }
 }
 
 fn pattern(len: usize) -> Bytes {
@@ -125,6 +130,18 @@ impl Federation {
         dial(self.addr, "coordinator", identity, self.authority.certificate()).await
     }
 
+    /// As [`Federation::dial`], over TCP.
+    async fn dial_tcp(&self, text: &str, limits: Limits) -> Connection {
+        let identity = issue(&self.authority, text, Usage::Client);
+        self.dial_tcp_as(&identity, limits).await.unwrap()
+    }
+
+    async fn dial_tcp_as(&self, identity: &Identity, limits: Limits) -> Result<Connection, NetError> {
+        let route = Route::from(self.addr).over(Mode::Tcp);
+        let (coordinator, traffic) = (name("coordinator"), Arc::new(Traffic::default()));
+        soon(Connection::dial_with(route, &coordinator, identity, self.authority.certificate(), limits, traffic)).await
+    }
+
     async fn stop(self) {
         self.stop.send(()).unwrap();
         soon(self.running).await.unwrap();
@@ -140,6 +157,23 @@ async fn dial(
     let server = name(server);
     let traffic = Arc::new(Traffic::default());
     soon(Connection::dial_with(addr, &server, identity, authority, Limits::loopback(), traffic)).await
+}
+
+/// Makes a call of kind WAIT and returns once the handler has it.
+async fn begin_waiting<'a>(
+    connection: &'a Connection,
+    echo: &Echo,
+    body: Bytes,
+) -> Pin<Box<dyn Future<Output = Result<Frame, NetError>> + Send + 'a>> {
+    let mut call = Box::pin(connection.call(Frame::new(WAIT, Bytes::new(), body)));
+    soon(async {
+        tokio::select! {
+            ended = &mut call => panic!("answered before it was released: {ended:?}"),
+            () = echo.waiting.notified() => {}
+        }
+    })
+    .await;
+    call
 }
 
 async fn assert_echo(connection: &Connection, len: usize) {

@@ -6,7 +6,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use super::trust::refusal;
 use super::*;
 
-const BYE: u16 = 9;
+pub(super) const BYE: u16 = 9;
 
 /// Says where it was asked; keeps those of kind BYE waiting for ever.
 struct Gate;
@@ -23,15 +23,15 @@ impl Newcomers for Gate {
     }
 }
 
-struct Open {
-    authority: Authority,
-    addr: SocketAddr,
+pub(super) struct Open {
+    pub(super) authority: Authority,
+    pub(super) addr: SocketAddr,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
 }
 
 impl Open {
-    fn start(limits: Limits) -> Self {
+    pub(super) fn start(limits: Limits) -> Self {
         let authority = Authority::create(SystemTime::now()).unwrap();
         let key = TlsKey::generate().unwrap();
         let now = SystemTime::now();
@@ -57,7 +57,7 @@ impl Open {
     }
 }
 
-fn refused(called: Result<Frame, NetError>) -> Rejection {
+pub(super) fn refused(called: Result<Frame, NetError>) -> Rejection {
     match called {
         Err(NetError::Rejected { rejection, .. }) => rejection,
         other => panic!("{other:?}"),

@@ -104,11 +104,8 @@ async fn dial_tls(federation: &Federation, tls: rustls::ClientConfig) -> Result<
     soon(Connection::dial_tls(&federation.addr.into(), &coordinator, tls, Limits::loopback(), traffic)).await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_without_the_hybrid_key_exchange_is_refused() {
-    let federation = Federation::start(Limits::loopback());
-    let identity = issue(&federation.authority, "hospital-1", Usage::Client);
-    let ours = tls::client_tls(&identity, federation.authority.certificate()).unwrap();
+/// The same client without the hybrid key exchange.
+pub(super) fn classical(federation: &Federation, ours: &rustls::ClientConfig) -> rustls::ClientConfig {
     let classical = rustls::crypto::CryptoProvider {
         kx_groups: vec![aws_lc_rs::kx_group::X25519],
         ..(**ours.crypto_provider()).clone()
@@ -120,7 +117,16 @@ async fn a_client_without_the_hybrid_key_exchange_is_refused() {
         .unwrap()
         .with_root_certificates(roots)
         .with_client_cert_resolver(Arc::clone(&ours.client_auth_cert_resolver));
-    tls.alpn_protocols = ours.alpn_protocols;
+    tls.alpn_protocols.clone_from(&ours.alpn_protocols);
+    tls
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_without_the_hybrid_key_exchange_is_refused() {
+    let federation = Federation::start(Limits::loopback());
+    let identity = issue(&federation.authority, "hospital-1", Usage::Client);
+    let ours = tls::client_tls(&identity, federation.authority.certificate()).unwrap();
+    let tls = classical(&federation, &ours);
     match dial_tls(&federation, tls).await {
         Err(NetError::Handshake { alert: 40, .. }) => {}
         other => panic!("{other:?}"),

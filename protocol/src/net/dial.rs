@@ -1,0 +1,107 @@
+//! One attempt to reach a server, over whatever gets through.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::bundle::{Bundle, TcpDial};
+use super::client::{Connection, exchange};
+use super::error::{NetError, Stage};
+use super::frame::Frame;
+use super::limits::Limits;
+use super::peer::PeerName;
+use super::race;
+use super::remote::Remote;
+use super::route::Route;
+use super::stream::Link;
+use super::tls;
+use super::traffic::Traffic;
+use super::transport::{Mode, Transport};
+
+/// Whom to reach, and as whom.
+#[derive(Clone)]
+pub(super) struct Dial {
+    pub(super) server: PeerName,
+    pub(super) tls: rustls::ClientConfig,
+    pub(super) limits: Limits,
+    pub(super) traffic: Arc<Traffic>,
+}
+
+impl Dial {
+    /// Dials all addresses of `route`.
+    pub(super) async fn along(&self, route: &Route) -> Result<Connection, NetError> {
+        let addresses = route.addresses(self.limits.dial_timeout).await?;
+        let (quic, tcp) = (self.over_quic(&addresses), self.over_tcp(&addresses));
+        match route.mode() {
+            Mode::Auto => race::quic_then_tcp(quic, tcp, self.limits.tcp_after).await,
+            Mode::Quic => quic.await,
+            Mode::Tcp => tcp.await,
+        }
+    }
+
+    /// Dials over QUIC alone.
+    pub(super) async fn along_quic(&self, route: &Route) -> Result<Connection, NetError> {
+        self.over_quic(&route.addresses(self.limits.dial_timeout).await?).await
+    }
+
+    async fn over_quic(&self, addresses: &[SocketAddr]) -> Result<Connection, NetError> {
+        let config = tls::client_quic(self.tls.clone(), &self.limits)?;
+        let mut attempts = JoinSet::new();
+        for &addr in addresses {
+            attempts.spawn(self.clone().quic(self.remote(addr, Transport::Quic), config.clone()));
+        }
+        race::first(attempts, || self.nobody(addresses, Transport::Quic)).await
+    }
+
+    async fn over_tcp(&self, addresses: &[SocketAddr]) -> Result<Connection, NetError> {
+        let tls = Arc::new(self.tls.clone());
+        let mut attempts = JoinSet::new();
+        for &addr in addresses {
+            attempts.spawn(self.clone().tcp(self.remote(addr, Transport::Tcp), Arc::clone(&tls)));
+        }
+        race::first(attempts, || self.nobody(addresses, Transport::Tcp)).await
+    }
+
+    async fn quic(self, remote: Remote, config: quinn::ClientConfig) -> Result<Connection, NetError> {
+        let Self { server, limits, traffic, .. } = self;
+        let endpoint = tls::endpoint(tls::unspecified(remote.addr), None, &limits)?;
+        let after = limits.dial_timeout;
+        let link = Link { remote: &remote, limits: &limits, traffic: &traffic };
+        let dialled = timeout(after, async {
+            let quic = endpoint
+                .connect_with(config, remote.addr, &server.dns_name())
+                .map_err(|_| NetError::Unreachable { peer: remote.clone() })?
+                .await
+                .map_err(|error| link.lost(error))?;
+            exchange(&quic, &link, Frame::default()).await?;
+            Ok::<_, NetError>(quic)
+        })
+        .await;
+        let quic = match dialled {
+            Ok(quic) => quic?,
+            Err(_) => return Err(link.timed_out(Stage::Dialling, after)),
+        };
+        Ok(Connection::over_quic(endpoint, quic, remote, limits, traffic))
+    }
+
+    async fn tcp(self, remote: Remote, tls: Arc<rustls::ClientConfig>) -> Result<Connection, NetError> {
+        let Self { server, limits, traffic, .. } = self;
+        let unreachable = |_| NetError::Unreachable { peer: remote.clone() };
+        let subject = ServerName::try_from(server.dns_name()).map_err(unreachable)?;
+        let (dialled, counted) = (remote.clone(), Arc::clone(&traffic));
+        let dial = TcpDial { remote: dialled, subject, tls, limits: limits.clone(), traffic: counted };
+        Ok(Connection::over_tcp(Bundle::open(dial).await?, remote, limits, traffic))
+    }
+
+    fn remote(&self, addr: SocketAddr, transport: Transport) -> Remote {
+        Remote { name: Some(self.server.clone()), addr, transport }
+    }
+
+    fn nobody(&self, addresses: &[SocketAddr], transport: Transport) -> NetError {
+        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        NetError::Unreachable { peer: self.remote(addresses.first().copied().unwrap_or(unknown), transport) }
+    }
+}

@@ -1,0 +1,189 @@
+//! Connections over QUIC: one stream is one request, several at a time.
+
+use std::sync::Arc;
+
+use quinn::{Incoming, RecvStream, SendStream, VarInt};
+use rustls::pki_types::CertificateDer;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::error::{NetError, Stage};
+use super::peer::Peer;
+use super::reason::{CloseReason, Rejection};
+use super::registry::Admitted;
+use super::remote::Remote;
+use super::server::{close_code, log_panic};
+use super::service::{Asker, Failure, Service};
+use super::tls;
+use super::transport::Transport;
+
+/// Who has dialled.
+enum Arrived {
+    Member(quinn::Connection, Peer, Admitted),
+    Newcomer(quinn::Connection),
+}
+
+impl Service {
+    /// Decides about a newcomer by its first packet alone.
+    pub(super) fn admit_quic(
+        self: &Arc<Self>,
+        incoming: Incoming,
+        connections: &mut JoinSet<()>,
+        stopping: &watch::Receiver<bool>,
+    ) {
+        // A newcomer proves its address before it costs us a signature.
+        if !incoming.remote_address_validated() {
+            if let Err(error) = incoming.retry() {
+                error.into_incoming().refuse();
+            }
+            return;
+        }
+        let Some((slot, handshake)) = self.places(incoming.remote_address()) else {
+            incoming.refuse();
+            return;
+        };
+        let (service, stopping) = (Arc::clone(self), stopping.clone());
+        connections.spawn(async move {
+            let remote = Remote { name: None, addr: incoming.remote_address(), transport: Transport::Quic };
+            let arrived = service.handshake_quic(incoming, &remote).await;
+            drop(handshake);
+            match arrived {
+                Ok(Arrived::Member(connection, peer, admitted)) => {
+                    service.serve_quic(connection, peer, admitted, stopping).await;
+                }
+                Ok(Arrived::Newcomer(connection)) => service.hear_quic(connection, remote, stopping).await,
+                Err(error) => tracing::warn!(%error, "connection refused"),
+            }
+            drop(slot);
+        });
+    }
+
+    async fn handshake_quic(&self, incoming: Incoming, remote: &Remote) -> Result<Arrived, NetError> {
+        let link = self.link(remote);
+        let connecting = incoming.accept().map_err(|error| link.lost(error))?;
+        let after = self.limits.dial_timeout;
+        let connection = timeout(after, connecting)
+            .await
+            .map_err(|_| link.timed_out(Stage::Dialling, after))?
+            .map_err(|error| link.lost(error))?;
+        if tls::is_newcomer(&connection) {
+            return Ok(Arrived::Newcomer(connection));
+        }
+        let chain = connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
+        match self.member(chain.as_ref().and_then(|chain| chain.first()), remote) {
+            Ok((peer, admitted)) => Ok(Arrived::Member(connection, peer, admitted)),
+            Err((reason, error)) => {
+                connection.close(close_code(reason), &[]);
+                Err(error)
+            }
+        }
+    }
+
+    /// Answers a site without a certificate, one request after the other, until it leaves or its time is over.
+    async fn hear_quic(&self, connection: quinn::Connection, remote: Remote, mut stopping: watch::Receiver<bool>) {
+        let Some((_, places)) = &self.newcomers else { return };
+        let Ok(place) = places.try_acquire() else {
+            tracing::warn!(peer = %remote, "newcomer refused: full");
+            connection.close(close_code(CloseReason::TooManyConnections), &[]);
+            return;
+        };
+        let asker = Asker::Newcomer(remote.addr);
+        let answered = timeout(self.limits.newcomer_time, async {
+            while let Ok((send, receive)) = connection.accept_bi().await {
+                self.exchange_quic(&asker, &remote, send, receive).await;
+            }
+        });
+        // Whoever stays longer, or was asking when the server stopped, may knock again.
+        tokio::select! {
+            _ = answered => {}
+            _ = stopping.wait_for(|&stop| stop) => {}
+        }
+        drop(place);
+        connection.close(close_code(CloseReason::Done), &[]);
+    }
+
+    /// Takes requests until either side has had enough, then waits for those under way.
+    async fn serve_quic(
+        self: &Arc<Self>,
+        connection: quinn::Connection,
+        peer: Peer,
+        mut admitted: Admitted,
+        mut stopping: watch::Receiver<bool>,
+    ) {
+        let mut requests = JoinSet::new();
+        let remote = Remote { name: Some(peer.name.clone()), addr: peer.addr, transport: Transport::Quic };
+        let (remote, asker) = (Arc::new(remote), Asker::Member(peer));
+        loop {
+            tokio::select! {
+                _ = stopping.wait_for(|&stop| stop) => break,
+                () = admitted.put_out() => {
+                    tracing::info!(peer = %remote, "put out");
+                    connection.close(close_code(CloseReason::Revoked), &[]);
+                    break;
+                }
+                stream = connection.accept_bi() => match stream {
+                    Ok((send, receive)) => {
+                        let (service, remote, asker) = (Arc::clone(self), Arc::clone(&remote), asker.clone());
+                        requests.spawn(async move {
+                            service.exchange_quic(&asker, &remote, send, receive).await;
+                        });
+                    }
+                    Err(error) => {
+                        let error = self.link(&remote).lost(error);
+                        tracing::debug!(%error, "connection ended");
+                        break;
+                    }
+                },
+                Some(ended) = requests.join_next() => log_panic(ended),
+            }
+        }
+        let finish = async {
+            while let Some(ended) = requests.join_next().await {
+                log_panic(ended);
+            }
+        };
+        // Calls of a lost connection keep its place in the registry until they end, so that
+        // dialling anew does not multiply them.
+        tokio::select! {
+            () = finish => {}
+            () = self.drained(&mut stopping) => tracing::warn!(peer = %remote, "requests under way were dropped"),
+        }
+        connection.close(close_code(CloseReason::ShuttingDown), &[]);
+    }
+
+    /// One request and its reply, or the code that takes the reply's place.
+    async fn exchange_quic(&self, asker: &Asker, remote: &Remote, mut send: SendStream, mut receive: RecvStream) {
+        match self.answer_quic(asker, remote, &mut send, &mut receive).await {
+            // Until the peer has everything, closing the connection would lose the rest.
+            Ok(()) => drop(send.stopped().await),
+            Err(failure) => {
+                let code = stream_code(failure.told());
+                // Both are already closed when the peer was faster; then there is nobody to tell.
+                let _ = receive.stop(code);
+                let _ = send.reset(code);
+            }
+        }
+    }
+
+    async fn answer_quic(
+        &self,
+        asker: &Asker,
+        remote: &Remote,
+        send: &mut SendStream,
+        receive: &mut RecvStream,
+    ) -> Result<(), Failure> {
+        let link = self.link(remote);
+        let stall = self.limits.stall;
+        let head = timeout(stall, link.read_head(receive)).await.map_err(|_| link.timed_out(Stage::Frame, stall))??;
+        let held = self.room(asker, head).await?;
+        let request = link.read_payload(head, receive).await?;
+        let reply = self.reply(asker, request, &link).await?;
+        drop(held);
+        Ok(link.write(reply, send).await?)
+    }
+}
+
+fn stream_code(rejection: Rejection) -> VarInt {
+    VarInt::from_u64(rejection.code()).unwrap_or(VarInt::MAX)
+}
