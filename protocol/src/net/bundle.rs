@@ -17,6 +17,7 @@ use super::remote::Remote;
 use super::stream::Link;
 use super::tls_error::NO_APPLICATION_PROTOCOL;
 use super::traffic::Traffic;
+use super::tunnel::Tunnel;
 use super::wire::Wire;
 
 /// How a connection over TCP is opened.
@@ -27,6 +28,8 @@ pub(super) struct TcpDial {
     pub(super) tls: Arc<rustls::ClientConfig>,
     pub(super) limits: Limits,
     pub(super) traffic: Arc<Traffic>,
+    /// What a proxy has to be asked for first.
+    pub(super) tunnel: Option<Tunnel>,
 }
 
 impl TcpDial {
@@ -39,9 +42,12 @@ impl TcpDial {
 
     async fn shake_hands(&self) -> Result<Wire, NetError> {
         let failed = |error| NetError::from_handshake(error, self.remote.clone());
-        let stream = TcpStream::connect(self.remote.addr).await.map_err(failed)?;
+        let mut stream = TcpStream::connect(self.remote.addr).await.map_err(failed)?;
         // Frames are written whole; waiting for more to send would only delay their ends.
         stream.set_nodelay(true).map_err(failed)?;
+        if let Some(tunnel) = &self.tunnel {
+            tunnel.open(&mut stream, &self.remote).await?;
+        }
         let connector = TlsConnector::from(Arc::clone(&self.tls));
         let stream = connector.connect(self.subject.clone(), stream).await.map_err(failed)?;
         let spoken = stream.get_ref().1.alpn_protocol();

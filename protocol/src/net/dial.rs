@@ -15,11 +15,12 @@ use super::limits::Limits;
 use super::peer::PeerName;
 use super::race;
 use super::remote::Remote;
-use super::route::Route;
+use super::route::{Route, resolve};
 use super::stream::Link;
 use super::tls;
 use super::traffic::Traffic;
 use super::transport::{Mode, Transport};
+use super::tunnel::Tunnel;
 
 /// Whom to reach, and as whom.
 #[derive(Clone)]
@@ -33,8 +34,16 @@ pub(super) struct Dial {
 impl Dial {
     /// Dials all addresses of `route`.
     pub(super) async fn along(&self, route: &Route) -> Result<Connection, NetError> {
-        let addresses = route.addresses(self.limits.dial_timeout).await?;
-        let (quic, tcp) = (self.over_quic(&addresses), self.over_tcp(&addresses));
+        let within = self.limits.dial_timeout;
+        if let Some(proxy) = route.proxy() {
+            if route.mode() == Mode::Quic {
+                return Err(NetError::QuicThroughProxy { proxy: proxy.at().clone() });
+            }
+            let tunnel = Tunnel { proxy: proxy.clone(), target: route.target() };
+            return self.over_tcp(&resolve(proxy.at(), within).await?, Some(tunnel)).await;
+        }
+        let addresses = route.addresses(within).await?;
+        let (quic, tcp) = (self.over_quic(&addresses), self.over_tcp(&addresses, None));
         match route.mode() {
             Mode::Auto => race::quic_then_tcp(quic, tcp, self.limits.tcp_after).await,
             Mode::Quic => quic.await,
@@ -56,13 +65,14 @@ impl Dial {
         race::first(attempts, || self.nobody(addresses, Transport::Quic)).await
     }
 
-    async fn over_tcp(&self, addresses: &[SocketAddr]) -> Result<Connection, NetError> {
+    async fn over_tcp(&self, addresses: &[SocketAddr], tunnel: Option<Tunnel>) -> Result<Connection, NetError> {
+        let transport = if tunnel.is_some() { Transport::TcpThroughProxy } else { Transport::Tcp };
         let tls = Arc::new(self.tls.clone());
         let mut attempts = JoinSet::new();
         for &addr in addresses {
-            attempts.spawn(self.clone().tcp(self.remote(addr, Transport::Tcp), Arc::clone(&tls)));
+            attempts.spawn(self.clone().tcp(self.remote(addr, transport), Arc::clone(&tls), tunnel.clone()));
         }
-        race::first(attempts, || self.nobody(addresses, Transport::Tcp)).await
+        race::first(attempts, || self.nobody(addresses, transport)).await
     }
 
     async fn quic(self, remote: Remote, config: quinn::ClientConfig) -> Result<Connection, NetError> {
@@ -87,12 +97,17 @@ impl Dial {
         Ok(Connection::over_quic(endpoint, quic, remote, limits, traffic))
     }
 
-    async fn tcp(self, remote: Remote, tls: Arc<rustls::ClientConfig>) -> Result<Connection, NetError> {
+    async fn tcp(
+        self,
+        remote: Remote,
+        tls: Arc<rustls::ClientConfig>,
+        tunnel: Option<Tunnel>,
+    ) -> Result<Connection, NetError> {
         let Self { server, limits, traffic, .. } = self;
         let unreachable = |_| NetError::Unreachable { peer: remote.clone() };
         let subject = ServerName::try_from(server.dns_name()).map_err(unreachable)?;
         let (dialled, counted) = (remote.clone(), Arc::clone(&traffic));
-        let dial = TcpDial { remote: dialled, subject, tls, limits: limits.clone(), traffic: counted };
+        let dial = TcpDial { remote: dialled, subject, tls, limits: limits.clone(), traffic: counted, tunnel };
         Ok(Connection::over_tcp(Bundle::open(dial).await?, remote, limits, traffic))
     }
 

@@ -18,7 +18,7 @@ use super::peer::PeerName;
 use super::route::Route;
 use super::tls;
 use super::traffic::Traffic;
-use super::transport::{Mode, Transport};
+use super::transport::Transport;
 
 /// When to dial again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +145,7 @@ impl Dialer {
         let mut live = self.live.lock().await;
         let is_good = |live: &Live| !live.connection.is_closed() && Arc::ptr_eq(&live.identity, &self.identity());
         if let Some(live) = live.as_mut().filter(|live| is_good(live)) {
-            if self.route.mode() == Mode::Auto && live.is_quic_due(self.limits.quic_again) {
+            if self.route.has_choice() && live.is_quic_due(self.limits.quic_again) {
                 live.quic_tried = Instant::now();
                 self.try_quic(live);
             }

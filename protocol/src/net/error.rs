@@ -12,6 +12,7 @@ use super::reason::{CloseReason, Rejection};
 use super::remote::Remote;
 use super::transport::Transport;
 use super::trust::{RefusedBy, TrustCause};
+use super::tunnel::TunnelError;
 
 /// What we waited for when time ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,6 +167,22 @@ pub enum NetError {
         /// What became of TCP.
         tcp: Box<NetError>,
     },
+    /// A proxy that opens no tunnel.
+    #[error("{proxy}, the proxy, opens no way to {target}: {source}")]
+    Proxy {
+        /// The proxy.
+        proxy: HostPort,
+        /// Where to.
+        target: String,
+        /// Why not.
+        source: TunnelError,
+    },
+    /// Settings that contradict each other.
+    #[error("{proxy} is a proxy, and proxies carry TCP alone; choose the transport auto or tcp, or no proxy")]
+    QuicThroughProxy {
+        /// The proxy.
+        proxy: HostPort,
+    },
     /// The peer gave up this request; the connection lives on.
     #[error("{peer} rejected the request: {rejection}")]
     Rejected {
@@ -194,6 +211,7 @@ impl NetError {
             | Self::TimedOut { .. }
             | Self::Broken { .. }
             | Self::Severed { .. } => true,
+            Self::Proxy { source, .. } => source.is_transient(),
             Self::NoWay { quic, tcp } => quic.is_transient() || tcp.is_transient(),
             Self::Closed { reason, .. } => !matches!(reason, CloseReason::Unnamed | CloseReason::Revoked),
             Self::Rejected { rejection, .. } => matches!(rejection, Rejection::Stalled),
@@ -214,7 +232,7 @@ impl NetError {
 
     /// Of both transports: what [`Self::or`] prefers, or else both.
     pub(super) fn both(quic: Self, tcp: Self) -> Self {
-        if quic.telling().max(tcp.telling()) > 0 {
+        if quic.telling().max(tcp.telling()) > PASSING {
             return quic.or(tcp);
         }
         Self::NoWay { quic: Box::new(quic), tcp: Box::new(tcp) }
@@ -222,10 +240,12 @@ impl NetError {
 
     fn telling(&self) -> u8 {
         match self {
-            _ if self.is_about_trust() => 2,
+            _ if self.is_about_trust() => PASSING + 2,
             // Over TCP it may be the system of another machine, or whatever stands between.
-            Self::ConnectionRefused { peer } => u8::from(peer.transport == Transport::Quic),
-            Self::Handshake { .. } | Self::Closed { .. } => 1,
+            Self::ConnectionRefused { peer } => PASSING + u8::from(peer.transport == Transport::Quic),
+            Self::Handshake { .. } | Self::Closed { .. } | Self::Proxy { .. } => PASSING + 1,
+            // A machine that lacks one family of addresses says so at once and for ever, about those alone.
+            _ if self.is_transient() => PASSING,
             _ => 0,
         }
     }
@@ -277,6 +297,9 @@ impl NetError {
     }
 }
 
+/// How much a failure says that may pass and says nothing of the server.
+const PASSING: u8 = 1;
+
 fn who_refused(peer: &Remote, refused_by: RefusedBy) -> String {
     match refused_by {
         RefusedBy::Us => format!("the certificate of {peer} was not accepted here:"),
@@ -297,6 +320,10 @@ mod tests {
         let silent = || NetError::TimedOut { peer: peer(), stage: Stage::Dialling, after: Duration::ZERO };
         for told in [trust().or(silent()), silent().or(trust()), said().or(trust()), trust().or(said())] {
             assert!(told.is_about_trust(), "{told}");
+        }
+        let local = || NetError::Unreachable { peer: peer() };
+        for told in [local().or(silent()), silent().or(local())] {
+            assert!(told.is_transient(), "{told}");
         }
         for told in [said().or(silent()), silent().or(said())] {
             assert!(matches!(told, NetError::ConnectionRefused { .. }), "{told}");

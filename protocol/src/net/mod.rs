@@ -25,6 +25,7 @@ mod newcomer;
 mod peer;
 mod pem;
 mod ports;
+mod proxy;
 mod race;
 mod reason;
 mod registry;
@@ -42,6 +43,7 @@ mod tls_key;
 mod traffic;
 mod transport;
 mod trust;
+mod tunnel;
 mod wire;
 
 pub use authority::{Authority, AuthorityCertificate, CERTIFICATE_LIFETIME, Usage};
@@ -55,6 +57,7 @@ pub use identity::Identity;
 pub use limits::{Congestion, Limits, NEWCOMER_FRAME_BYTES_MAX};
 pub use newcomer::Newcomers;
 pub use peer::{KeyFingerprint, Peer, PeerName, PeerNameError};
+pub use proxy::{Basic, Proxy, ProxyError};
 pub use reason::{CloseReason, Rejection};
 pub use remote::Remote;
 pub use route::Route;
@@ -63,6 +66,7 @@ pub use tls_key::{TlsKey, TlsPublicKey};
 pub use traffic::Traffic;
 pub use transport::{Mode, ModeError, Transport};
 pub use trust::{RefusedBy, TrustCause};
+pub use tunnel::TunnelError;
 
 #[cfg(test)]
 mod tests;

@@ -18,20 +18,31 @@ pub(crate) fn encode(label: &str, der: &[u8]) -> Zeroizing<String> {
         text.push_str(part);
     }
     for line in der.chunks(LINE / 4 * 3) {
-        for triple in line.chunks(3) {
-            let byte = |i: usize| u32::from(triple.get(i).copied().unwrap_or(0));
-            let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-            text.push(character(bits >> 18));
-            text.push(character(bits >> 12));
-            text.push(if triple.len() > 1 { character(bits >> 6) } else { '=' });
-            text.push(if triple.len() > 2 { character(bits) } else { '=' });
-        }
+        push_base64(&mut text, line);
         text.push('\n');
     }
     for part in ["-----END ", label, "-----\n"] {
         text.push_str(part);
     }
     text
+}
+
+/// Base64 (RFC 4648) without line breaks. The text is wiped on drop; its buffer is sized up front.
+pub(super) fn base64(bytes: &[u8]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(bytes.len().div_ceil(3) * 4));
+    push_base64(&mut text, bytes);
+    text
+}
+
+fn push_base64(text: &mut String, bytes: &[u8]) {
+    for triple in bytes.chunks(3) {
+        let byte = |i: usize| u32::from(triple.get(i).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        text.push(character(bits >> 18));
+        text.push(character(bits >> 12));
+        text.push(if triple.len() > 1 { character(bits >> 6) } else { '=' });
+        text.push(if triple.len() > 2 { character(bits) } else { '=' });
+    }
 }
 
 /// The base64 character of the low six bits. Each step adds the distance to the next range of the

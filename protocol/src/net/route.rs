@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::error::NetError;
 use super::host_port::HostPort;
+use super::proxy::Proxy;
 use super::transport::Mode;
 
 /// Addresses of one host that are tried; a name server may list any number.
@@ -18,6 +19,7 @@ const ADDRESSES_MAX: usize = 8;
 pub struct Route {
     place: Place,
     mode: Mode,
+    proxy: Option<Proxy>,
 }
 
 #[derive(Debug, Clone)]
@@ -49,7 +51,7 @@ impl From<&Route> for Route {
 
 impl Route {
     fn to(place: Place) -> Self {
-        Self { place, mode: Mode::Auto }
+        Self { place, mode: Mode::Auto, proxy: None }
     }
 
     /// The same way, over these transports alone.
@@ -62,6 +64,33 @@ impl Route {
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// The same way through a proxy, which is dialled over TCP and finds the server itself; QUIC is not tried.
+    #[must_use]
+    pub fn through(self, proxy: Proxy) -> Self {
+        Self { proxy: Some(proxy), ..self }
+    }
+
+    /// The proxy on the way.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+
+    /// Whether QUIC is tried, and TCP where it does not get through.
+    pub(super) fn has_choice(&self) -> bool {
+        self.mode == Mode::Auto && self.proxy.is_none()
+    }
+
+    /// Host and port as a proxy is told them.
+    pub(super) fn target(&self) -> String {
+        match &self.place {
+            Place::Host(host) => host.to_string(),
+            Place::Address(address) => address.to_string(),
+            #[cfg(test)]
+            Place::Listed(list) => list.lock().unwrap()[0].to_string(),
+        }
     }
 
     /// The addresses at this moment, each once, in the resolver's order; at least one.
@@ -83,7 +112,7 @@ impl Route {
     }
 }
 
-async fn resolve(host: &HostPort, within: Duration) -> Result<Vec<SocketAddr>, NetError> {
+pub(super) async fn resolve(host: &HostPort, within: Duration) -> Result<Vec<SocketAddr>, NetError> {
     let unresolved = |source| NetError::Unresolved { host: host.clone(), source };
     // A name server that says nothing would hold the caller for half a minute.
     let looked_up = timeout(within, tokio::net::lookup_host((host.host(), host.port()))).await;

@@ -3,6 +3,7 @@
 mod exchange;
 mod firewall;
 mod newcomers;
+mod proxied;
 mod renewal;
 mod routes;
 mod tcp;
