@@ -154,7 +154,10 @@ impl Explained for EnrolmentError {
             Self::Net(NetError::UntrustedPeer { .. }) => {
                 "set the clock if it is wrong; else tell the operator: the coordinator is not the invitation's".into()
             }
-            Self::Net(_) => "let this machine reach the coordinator's address by UDP, then try again".into(),
+            Self::Net(NetError::Intercepted { .. }) => {
+                "have the coordinator's host exempted from TLS inspection, then try again".into()
+            }
+            Self::Net(_) => "let this machine reach the coordinator's address by UDP or TCP, then try again".into(),
             Self::Refused(JoinReject::InviteUsed) => "call the operator by telephone, not by mail".into(),
             Self::Refused(_) | Self::RefusedMember(_) | Self::NotMember => "call the operator".into(),
             Self::Answer => "bring both sides to one release".into(),

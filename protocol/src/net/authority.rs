@@ -28,6 +28,8 @@ const AUTHORITY_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 pub const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Certificates start this long before they are made, since hospitals' clocks differ.
 const CLOCK_SKEW: Duration = Duration::from_secs(3600);
+/// What the common name of every authority begins with.
+pub(super) const AUTHORITY_NAME: &str = "Consilium authority ";
 /// Additional subject names in one certificate.
 const NAMES_MAX: usize = 16;
 
@@ -191,7 +193,7 @@ impl AuthorityCertificate {
 fn authority_params(key: &TlsKey) -> CertificateParams {
     let digest = key.public_key().fingerprint().to_string();
     let mut params = CertificateParams::default();
-    params.distinguished_name = common_name(&format!("Consilium authority {}", &digest[..16]));
+    params.distinguished_name = common_name(&format!("{AUTHORITY_NAME}{}", &digest[..16]));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params

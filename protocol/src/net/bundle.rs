@@ -12,6 +12,7 @@ use tokio_rustls::TlsConnector;
 
 use super::error::{NetError, Stage};
 use super::frame::Frame;
+use super::issuer::ClientTls;
 use super::limits::Limits;
 use super::remote::Remote;
 use super::stream::Link;
@@ -25,7 +26,7 @@ use super::wire::Wire;
 pub(super) struct TcpDial {
     pub(super) remote: Remote,
     pub(super) subject: ServerName<'static>,
-    pub(super) tls: Arc<rustls::ClientConfig>,
+    pub(super) tls: ClientTls,
     pub(super) limits: Limits,
     pub(super) traffic: Arc<Traffic>,
     /// What a proxy has to be asked for first.
@@ -48,10 +49,11 @@ impl TcpDial {
         if let Some(tunnel) = &self.tunnel {
             tunnel.open(&mut stream, &self.remote).await?;
         }
-        let connector = TlsConnector::from(Arc::clone(&self.tls));
-        let stream = connector.connect(self.subject.clone(), stream).await.map_err(failed)?;
+        let (tls, seen) = self.tls.watched();
+        let connected = TlsConnector::from(Arc::new(tls)).connect(self.subject.clone(), stream).await;
+        let stream = connected.map_err(|error| seen.name(failed(error)))?;
         let spoken = stream.get_ref().1.alpn_protocol();
-        if !self.tls.alpn_protocols.iter().any(|asked| Some(asked.as_slice()) == spoken) {
+        if !self.tls.config.alpn_protocols.iter().any(|asked| Some(asked.as_slice()) == spoken) {
             return Err(NetError::Handshake { peer: self.remote.clone(), alert: NO_APPLICATION_PROTOCOL });
         }
         let mut wire = Wire::new(stream);

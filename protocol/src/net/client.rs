@@ -10,6 +10,7 @@ use super::dial::Dial;
 use super::error::{NetError, Stage};
 use super::frame::{Frame, FrameError};
 use super::identity::Identity;
+use super::issuer::ClientTls;
 use super::limits::Limits;
 use super::peer::{KeyFingerprint, PeerName};
 use super::reason::CloseReason;
@@ -88,7 +89,7 @@ impl Connection {
     pub(super) async fn dial_tls(
         route: &Route,
         server: &PeerName,
-        tls: rustls::ClientConfig,
+        tls: ClientTls,
         limits: Limits,
         traffic: Arc<Traffic>,
     ) -> Result<Self, NetError> {

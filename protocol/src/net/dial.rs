@@ -11,6 +11,7 @@ use super::bundle::{Bundle, TcpDial};
 use super::client::{Connection, exchange};
 use super::error::{NetError, Stage};
 use super::frame::Frame;
+use super::issuer::ClientTls;
 use super::limits::Limits;
 use super::peer::PeerName;
 use super::race;
@@ -26,7 +27,7 @@ use super::tunnel::Tunnel;
 #[derive(Clone)]
 pub(super) struct Dial {
     pub(super) server: PeerName,
-    pub(super) tls: rustls::ClientConfig,
+    pub(super) tls: ClientTls,
     pub(super) limits: Limits,
     pub(super) traffic: Arc<Traffic>,
 }
@@ -57,26 +58,26 @@ impl Dial {
     }
 
     async fn over_quic(&self, addresses: &[SocketAddr]) -> Result<Connection, NetError> {
-        let config = tls::client_quic(self.tls.clone(), &self.limits)?;
         let mut attempts = JoinSet::new();
         for &addr in addresses {
-            attempts.spawn(self.clone().quic(self.remote(addr, Transport::Quic), config.clone()));
+            attempts.spawn(self.clone().quic(self.remote(addr, Transport::Quic)));
         }
         race::first(attempts, || self.nobody(addresses, Transport::Quic)).await
     }
 
     async fn over_tcp(&self, addresses: &[SocketAddr], tunnel: Option<Tunnel>) -> Result<Connection, NetError> {
         let transport = if tunnel.is_some() { Transport::TcpThroughProxy } else { Transport::Tcp };
-        let tls = Arc::new(self.tls.clone());
         let mut attempts = JoinSet::new();
         for &addr in addresses {
-            attempts.spawn(self.clone().tcp(self.remote(addr, transport), Arc::clone(&tls), tunnel.clone()));
+            attempts.spawn(self.clone().tcp(self.remote(addr, transport), tunnel.clone()));
         }
         race::first(attempts, || self.nobody(addresses, transport)).await
     }
 
-    async fn quic(self, remote: Remote, config: quinn::ClientConfig) -> Result<Connection, NetError> {
-        let Self { server, limits, traffic, .. } = self;
+    async fn quic(self, remote: Remote) -> Result<Connection, NetError> {
+        let Self { server, tls, limits, traffic } = self;
+        let (tls, seen) = tls.watched();
+        let config = tls::client_quic(tls, &limits)?;
         let endpoint = tls::endpoint(tls::unspecified(remote.addr), None, &limits)?;
         let after = limits.dial_timeout;
         let link = Link { remote: &remote, limits: &limits, traffic: &traffic };
@@ -91,19 +92,14 @@ impl Dial {
         })
         .await;
         let quic = match dialled {
-            Ok(quic) => quic?,
+            Ok(quic) => quic.map_err(|error| seen.name(error))?,
             Err(_) => return Err(link.timed_out(Stage::Dialling, after)),
         };
         Ok(Connection::over_quic(endpoint, quic, remote, limits, traffic))
     }
 
-    async fn tcp(
-        self,
-        remote: Remote,
-        tls: Arc<rustls::ClientConfig>,
-        tunnel: Option<Tunnel>,
-    ) -> Result<Connection, NetError> {
-        let Self { server, limits, traffic, .. } = self;
+    async fn tcp(self, remote: Remote, tunnel: Option<Tunnel>) -> Result<Connection, NetError> {
+        let Self { server, tls, limits, traffic } = self;
         let unreachable = |_| NetError::Unreachable { peer: remote.clone() };
         let subject = ServerName::try_from(server.dns_name()).map_err(unreachable)?;
         let (dialled, counted) = (remote.clone(), Arc::clone(&traffic));

@@ -88,8 +88,19 @@ pub enum NetError {
         /// What was wrong with the certificate.
         cause: TrustCause,
     },
+    /// What answers is neither the server nor another consortium's: something on the way opens TLS.
+    #[error("the connection to {peer} is intercepted by {by}: exempt the coordinator's host from TLS inspection")]
+    Intercepted {
+        /// The other end.
+        peer: Remote,
+        /// Common name of whoever issued the certificate that was shown, printable and at most 64 characters.
+        by: String,
+    },
     /// The handshake failed for another reason than a certificate, such as no common key exchange.
-    #[error("handshake with {peer} failed with TLS alert {alert}; bring both sides to one release")]
+    #[error(
+        "handshake with {peer} failed with TLS alert {alert}; bring both sides to one release{}",
+        inspection(peer.transport)
+    )]
     Handshake {
         /// The other end.
         peer: Remote,
@@ -222,7 +233,7 @@ impl NetError {
     /// Whether one side did not accept the other's certificate. No other way to the same server cures that.
     #[must_use]
     pub fn is_about_trust(&self) -> bool {
-        matches!(self, Self::UntrustedPeer { .. })
+        matches!(self, Self::UntrustedPeer { .. } | Self::Intercepted { .. })
     }
 
     /// Of two attempts that failed the one that says more: about trust, then what the server itself said.
@@ -299,6 +310,14 @@ impl NetError {
 
 /// How much a failure says that may pass and says nothing of the server.
 const PASSING: u8 = 1;
+
+/// What inspects TLS rarely knows our key exchange, and then shows no certificate that could be named.
+fn inspection(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Quic => "",
+        Transport::Tcp | Transport::TcpThroughProxy => ", and exempt the server's host from TLS inspection",
+    }
+}
 
 fn who_refused(peer: &Remote, refused_by: RefusedBy) -> String {
     match refused_by {

@@ -1,13 +1,16 @@
-//! Framed requests and replies over QUIC, and over TCP where UDP does not pass, so that the machines of this crate can meet.
+//! Framed requests and replies over QUIC, and over TCP where UDP does not pass, so that the machines of this crate can
+//! meet.
 //!
 //! The transport moves opaque bytes between peers that hold certificates of one private
 //! [`Authority`]. It knows names and lengths, never what a frame means.
 //!
 //! * TLS 1.3 only, both sides authenticated, X25519MLKEM768 the only key exchange, no tickets, no
 //!   resumption, no 0-RTT, no datagrams, no migration.
-//! * One bidirectional stream is one request and one reply. Over TCP, a client has several TLS connections instead, with
-//!   one exchange at a time on each; certificates, names, frames and limits are the same. Nothing is ever sent twice by itself:
-//!   whether a request may be repeated is for the caller to say.
+//! * One bidirectional stream is one request and one reply. Over TCP, a client has several TLS
+//!   connections instead, with one exchange at a time on each; certificates, names, frames and limits
+//!   are the same.
+//! * Nothing is ever sent twice by itself: whether a request may be repeated is for the caller to
+//!   say.
 //! * Everything that a peer controls has a bound in [`Limits`].
 
 mod authority;
@@ -20,6 +23,7 @@ mod error;
 mod frame;
 mod host_port;
 mod identity;
+mod issuer;
 mod limits;
 mod newcomer;
 mod peer;

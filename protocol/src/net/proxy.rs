@@ -147,7 +147,7 @@ pub enum ProxyError {
     },
     /// The file holds something else.
     #[error(
-        "{} must hold one line user:password, or the user and the password on two lines, {FILE_BYTES_MAX} bytes at most",
+        "{} must hold one line user:password, or user and password on two lines, at most {FILE_BYTES_MAX} bytes",
         path.display()
     )]
     Credentials {

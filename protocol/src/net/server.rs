@@ -82,8 +82,8 @@ impl ServerHandle {
 }
 
 impl Server {
-    /// Binds `addr` for UDP and for TCP; port 0 takes one that is free for both. From here on peers may dial, and wait for
-    /// [`Server::run`].
+    /// Binds `addr` for UDP and for TCP; port 0 takes one that is free for both. From here on peers may dial, and wait
+    /// for [`Server::run`].
     ///
     /// # Errors
     /// [`NetError`] when the address is taken, the limits are out of range or the identity cannot

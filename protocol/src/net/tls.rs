@@ -13,16 +13,18 @@ use quinn::crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig};
 use quinn::{
     EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TokioRuntime, TransportConfig, ValidationTokenConfig, VarInt,
 };
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig};
 
 use super::authority::AuthorityCertificate;
 use super::credential_error::CredentialError;
 use super::error::NetError;
 use super::identity::Identity;
+use super::issuer::ClientTls;
 use super::limits::{Congestion, Limits};
 use super::newcomer::PinnedAuthority;
 use super::peer::KeyFingerprint;
@@ -51,39 +53,38 @@ fn roots(authority: &AuthorityCertificate) -> Result<Arc<RootCertStore>, Credent
 }
 
 /// TLS of the dialling side: trusts `authority` alone and shows `identity`.
-pub(super) fn client_tls(
-    identity: &Identity,
-    authority: &AuthorityCertificate,
-) -> Result<ClientConfig, CredentialError> {
+pub(super) fn client_tls(identity: &Identity, authority: &AuthorityCertificate) -> Result<ClientTls, CredentialError> {
     let provider = provider();
     let verifier = WebPkiServerVerifier::builder_with_provider(roots(authority)?, Arc::clone(&provider))
         .build()
         .map_err(|_| CredentialError::UnreadableCertificate)?;
-    let mut tls = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(CredentialError::Tls)?
-        .with_webpki_verifier(verifier)
-        .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified())));
-    tls.alpn_protocols = vec![ALPN.to_vec()];
-    tls.resumption = Resumption::disabled();
-    tls.enable_early_data = false;
-    Ok(tls)
+    let shown = Arc::new(SingleCertAndKey::from(identity.certified()));
+    dialling(provider, verifier, ALPN, |builder| builder.with_client_cert_resolver(shown))
 }
 
 /// TLS of a site without a certificate: accepts a server of the authority with this key, and shows nothing.
-pub(super) fn newcomer_tls(key: KeyFingerprint) -> Result<ClientConfig, CredentialError> {
+pub(super) fn newcomer_tls(key: KeyFingerprint) -> Result<ClientTls, CredentialError> {
     let provider = provider();
     let verifier = Arc::new(PinnedAuthority { key, provider: Arc::clone(&provider) });
-    let mut tls = ClientConfig::builder_with_provider(provider)
+    dialling(provider, verifier, JOIN_ALPN, |builder| builder.with_no_client_auth())
+}
+
+fn dialling(
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+    protocol: &[u8],
+    showing: impl FnOnce(ConfigBuilder<ClientConfig, WantsClientCert>) -> ClientConfig,
+) -> Result<ClientTls, CredentialError> {
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(CredentialError::Tls)?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![JOIN_ALPN.to_vec()];
-    tls.resumption = Resumption::disabled();
-    tls.enable_early_data = false;
-    Ok(tls)
+        .with_custom_certificate_verifier(Arc::clone(&verifier));
+    let mut config = showing(builder);
+    config.alpn_protocols = vec![protocol.to_vec()];
+    config.resumption = Resumption::disabled();
+    config.enable_early_data = false;
+    Ok(ClientTls { config, verifier })
 }
 
 /// The protocol that a peer asked for.

@@ -36,8 +36,8 @@ pub enum TunnelError {
     CredentialsRefused,
     /// 407, and no way of proving oneself that is spoken here.
     #[error(
-        "it wants {offered}, and only Basic is spoken here: NTLM, Negotiate and Kerberos are not; have the coordinator's \
-         host exempted from authentication, or Basic allowed for it"
+        "it wants {offered}, and only Basic is spoken here: NTLM, Negotiate and Kerberos are not; have the \
+         coordinator's host exempted from authentication, or Basic allowed for it"
     )]
     Scheme {
         /// The names of what it offers, cut after 80 characters.

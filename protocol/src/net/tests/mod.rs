@@ -2,6 +2,7 @@
 
 mod exchange;
 mod firewall;
+mod interception;
 mod newcomers;
 mod proxied;
 mod renewal;

@@ -40,7 +40,7 @@ impl Open {
         Self::start_as(authority, &Identity::new(&chain, &key).unwrap(), limits)
     }
 
-    fn start_as(authority: Authority, identity: &Identity, limits: Limits) -> Self {
+    pub(super) fn start_as(authority: Authority, identity: &Identity, limits: Limits) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::bind_open(any, identity, authority.certificate(), limits, Arc::new(Gate)).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -82,7 +82,7 @@ async fn an_open_server_demands_a_certificate_from_who_speaks_as_a_member() {
     let open = Open::start(Limits::loopback());
     let identity = issue(&open.authority, "hospital-1", Usage::Client);
     let mut tls = tls::client_tls(&identity, open.authority.certificate()).unwrap();
-    tls.client_auth_cert_resolver = Arc::new(trust::Anonymous);
+    tls.config.client_auth_cert_resolver = Arc::new(trust::Anonymous);
     let (traffic, coordinator) = (Arc::new(Traffic::default()), name("coordinator"));
     let route = open.addr.into();
     let dialled = Connection::dial_tls(&route, &coordinator, tls, Limits::loopback(), traffic);
@@ -187,7 +187,7 @@ fn a_certificate_without_its_key_proves_nothing() {
         let shown = CertifiedKey::new(genuine.certified().cert.clone(), key);
         let mut server = tls::server_tls(&shown::Shown::new(&genuine), authority.certificate(), true).unwrap();
         server.cert_resolver = Arc::new(SingleCertAndKey::from(shown));
-        let client = Arc::new(tls::newcomer_tls(authority.certificate().key_fingerprint()).unwrap());
+        let client = Arc::new(tls::newcomer_tls(authority.certificate().key_fingerprint()).unwrap().config);
         let subject = rustls::pki_types::ServerName::try_from("coordinator.consilium.invalid").unwrap();
         let mut client = ClientConnection::new(client, Version::V1, subject, vec![]).unwrap();
         let mut server = ServerConnection::new(Arc::new(server), Version::V1, vec![]).unwrap();

@@ -172,10 +172,10 @@ pub(super) mod raw {
         dial_tls(federation.addr, tls).await
     }
 
-    pub(in super::super) async fn dial_tls(addr: SocketAddr, tls: rustls::ClientConfig) -> Raw {
+    pub(in super::super) async fn dial_tls(addr: SocketAddr, tls: issuer::ClientTls) -> Raw {
         let stream = TcpStream::connect(addr).await.unwrap();
         let subject = rustls::pki_types::ServerName::try_from("coordinator.consilium.invalid").unwrap();
-        Raw(soon(TlsConnector::from(Arc::new(tls)).connect(subject, stream)).await.unwrap())
+        Raw(soon(TlsConnector::from(Arc::new(tls.config)).connect(subject, stream)).await.unwrap())
     }
 
     impl Raw {

@@ -9,7 +9,7 @@ fn over_tcp(addr: SocketAddr) -> Route {
     Route::from(addr).over(Mode::Tcp)
 }
 
-async fn dial_tls(federation: &Federation, tls: rustls::ClientConfig) -> Result<Connection, NetError> {
+async fn dial_tls(federation: &Federation, tls: issuer::ClientTls) -> Result<Connection, NetError> {
     let (route, traffic) = (over_tcp(federation.addr), Arc::new(Traffic::default()));
     soon(Connection::dial_tls(&route, &name("coordinator"), tls, Limits::loopback(), traffic)).await
 }
@@ -66,7 +66,7 @@ async fn a_client_without_certificate_key_exchange_or_protocol_is_refused() {
     let ours = || tls::client_tls(&identity, federation.authority.certificate()).unwrap();
 
     let mut anonymous = ours();
-    anonymous.client_auth_cert_resolver = Arc::new(Anonymous);
+    anonymous.config.client_auth_cert_resolver = Arc::new(Anonymous);
     assert_eq!(refusal(dial_tls(&federation, anonymous).await), (RefusedBy::Peer, TrustCause::Missing));
 
     let classical = super::trust::classical(&federation, &ours());
@@ -74,13 +74,13 @@ async fn a_client_without_certificate_key_exchange_or_protocol_is_refused() {
     assert!(matches!(dialled, Err(NetError::Handshake { alert: 40, .. })), "{dialled:?}");
 
     let mut other = ours();
-    other.alpn_protocols = vec![b"h2".to_vec()];
+    other.config.alpn_protocols = vec![b"h2".to_vec()];
     let dialled = dial_tls(&federation, other).await;
     assert!(matches!(dialled, Err(NetError::Handshake { alert: 120, .. })), "{dialled:?}");
 
     // TLS by itself lets through who names no protocol.
     let mut nameless = ours();
-    nameless.alpn_protocols = Vec::new();
+    nameless.config.alpn_protocols = Vec::new();
     let mut nameless = raw::dial_tls(federation.addr, nameless).await;
     nameless.end().await;
     federation.stop().await;
@@ -114,7 +114,7 @@ async fn newcomers_are_heard_at_the_gate_within_their_bounds() {
 async fn a_newcomer_that_names_a_members_protocol_has_to_show_a_certificate() {
     let open = Open::start(Limits::loopback());
     let mut tls = tls::newcomer_tls(open.authority.certificate().key_fingerprint()).unwrap();
-    tls.alpn_protocols = vec![b"consilium/3".to_vec()];
+    tls.config.alpn_protocols = vec![b"consilium/3".to_vec()];
     let (route, traffic) = (over_tcp(open.addr), Arc::new(Traffic::default()));
     let dialled = soon(Connection::dial_tls(&route, &name("coordinator"), tls, Limits::loopback(), traffic)).await;
     assert!(matches!(dialled, Err(NetError::Closed { reason: CloseReason::Unnamed, .. })), "{dialled:?}");

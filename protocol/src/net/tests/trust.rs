@@ -80,7 +80,7 @@ async fn a_client_without_a_certificate_is_refused() {
     let federation = Federation::start(Limits::loopback());
     let identity = issue(&federation.authority, "hospital-1", Usage::Client);
     let mut tls = tls::client_tls(&identity, federation.authority.certificate()).unwrap();
-    tls.client_auth_cert_resolver = Arc::new(Anonymous);
+    tls.config.client_auth_cert_resolver = Arc::new(Anonymous);
     assert_eq!(refusal(dial_tls(&federation, tls).await), (RefusedBy::Peer, TrustCause::Missing));
     federation.stop().await;
 }
@@ -98,17 +98,17 @@ impl rustls::client::ResolvesClientCert for Anonymous {
     }
 }
 
-async fn dial_tls(federation: &Federation, tls: rustls::ClientConfig) -> Result<Connection, NetError> {
+async fn dial_tls(federation: &Federation, tls: issuer::ClientTls) -> Result<Connection, NetError> {
     let traffic = Arc::new(Traffic::default());
     let coordinator = name("coordinator");
     soon(Connection::dial_tls(&federation.addr.into(), &coordinator, tls, Limits::loopback(), traffic)).await
 }
 
 /// The same client without the hybrid key exchange.
-pub(super) fn classical(federation: &Federation, ours: &rustls::ClientConfig) -> rustls::ClientConfig {
+pub(super) fn classical(federation: &Federation, ours: &issuer::ClientTls) -> issuer::ClientTls {
     let classical = rustls::crypto::CryptoProvider {
         kx_groups: vec![aws_lc_rs::kx_group::X25519],
-        ..(**ours.crypto_provider()).clone()
+        ..(**ours.config.crypto_provider()).clone()
     };
     let mut roots = rustls::RootCertStore::empty();
     roots.add(federation.authority.certificate().der().clone()).unwrap();
@@ -116,9 +116,9 @@ pub(super) fn classical(federation: &Federation, ours: &rustls::ClientConfig) ->
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .with_root_certificates(roots)
-        .with_client_cert_resolver(Arc::clone(&ours.client_auth_cert_resolver));
-    tls.alpn_protocols.clone_from(&ours.alpn_protocols);
-    tls
+        .with_client_cert_resolver(Arc::clone(&ours.config.client_auth_cert_resolver));
+    tls.alpn_protocols.clone_from(&ours.config.alpn_protocols);
+    issuer::ClientTls { config: tls, verifier: Arc::clone(&ours.verifier) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -141,7 +141,7 @@ fn both_sides_negotiate_the_hybrid_key_exchange_and_send_no_ticket() {
     let server = issue(&authority, "coordinator", Usage::Server);
     let client = issue(&authority, "hospital-1", Usage::Client);
     let server_tls = Arc::new(tls::server_tls(&shown::Shown::new(&server), authority.certificate(), false).unwrap());
-    let client_tls = Arc::new(tls::client_tls(&client, authority.certificate()).unwrap());
+    let client_tls = Arc::new(tls::client_tls(&client, authority.certificate()).unwrap().config);
     let subject = ServerName::try_from("coordinator.consilium.invalid").unwrap();
     let mut client = ClientConnection::new(client_tls, Version::V1, subject, vec![]).unwrap();
     let mut server = ServerConnection::new(server_tls, Version::V1, vec![]).unwrap();
