@@ -117,11 +117,29 @@ pub(super) async fn resolve(host: &HostPort, within: Duration) -> Result<Vec<Soc
     // A name server that says nothing would hold the caller for half a minute.
     let looked_up = timeout(within, tokio::net::lookup_host((host.host(), host.port()))).await;
     let found = looked_up.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(unresolved)?;
+    let addresses = distinct(found);
+    if addresses.is_empty() { Err(unresolved(io::ErrorKind::NotFound.into())) } else { Ok(addresses) }
+}
+
+/// Each address once, and no more than are tried.
+fn distinct(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let mut addresses = Vec::new();
     for address in found {
         if !addresses.contains(&address) && addresses.len() < ADDRESSES_MAX {
             addresses.push(address);
         }
     }
-    if addresses.is_empty() { Err(unresolved(io::ErrorKind::NotFound.into())) } else { Ok(addresses) }
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_of_addresses_is_cut_and_none_is_tried_twice() {
+        let address = |last: u8| SocketAddr::from(([10, 0, 0, last], 443));
+        assert_eq!(distinct([1, 1, 2, 1].map(address).into_iter()), [1, 2].map(address));
+        assert_eq!(distinct((0..=255).map(address)).len(), ADDRESSES_MAX);
+    }
 }

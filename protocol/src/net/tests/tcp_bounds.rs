@@ -141,3 +141,39 @@ async fn a_port_that_tcp_cannot_have_is_named() {
         other => panic!("{other:?}"),
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_the_server_may_be_about_to_end_is_not_used_again() {
+    let federation = Federation::start(Limits::loopback());
+    // The client takes a fifth of a second for the idle time; the server would wait for longer.
+    let short = Limits {
+        idle_timeout: Duration::from_millis(300),
+        keep_alive: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let connection = federation.dial_tcp("hospital-1", short).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_echo(&connection, 0).await;
+    // Two hellos: the request went over a second connection.
+    assert_eq!(connection.traffic().up(), 3 * Frame::HEAD_BYTES as u64 + 7);
+    federation.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_does_not_read_its_reply_is_given_up() {
+    let limits = Limits { stall: Duration::from_millis(300), bytes_per_second_min: u32::MAX, ..Limits::loopback() };
+    let federation = Federation::start(limits);
+    let identity = issue(&federation.authority, "hospital-1", Usage::Client);
+    let mut raw = raw::dial(&federation, &identity).await;
+    // A request of kind ECHO with a body of 32 MiB, more than any socket buffers.
+    raw.say(b"\x01CNSL\x01\x00\x01\x00\0\0\0\0\0\0\0\x02").await;
+    raw.say(&vec![7; 32 << 20]).await;
+    // Counts its connections; whoever writes a reply does not listen.
+    let given_up = async {
+        while federation.handle.disconnect(identity.key_fingerprint()) > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    soon(given_up).await;
+    federation.stop().await;
+}

@@ -128,3 +128,25 @@ async fn a_newcomer_that_stays_is_shown_out() {
     let ended = soon(newcomer.call(Frame::new(BYE, "", Bytes::new()))).await;
     assert!(matches!(ended, Err(NetError::Closed { reason: CloseReason::Done, .. })), "{ended:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_names_no_protocol_is_refused() {
+    let authority = Authority::create(SystemTime::now()).unwrap();
+    let server = shown::Shown::new(&issue(&authority, "coordinator", Usage::Server));
+    let mut tls = tls::server_tls(&server, authority.certificate(), false).unwrap();
+    tls.alpn_protocols.clear();
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let serving = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let _stream = tokio_rustls::TlsAcceptor::from(Arc::new(tls)).accept(stream).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let identity = issue(&authority, "hospital-1", Usage::Client);
+    let (limits, traffic) = (Limits::default(), Arc::new(Traffic::default()));
+    let (root, coordinator) = (authority.certificate(), name("coordinator"));
+    let dialled = Connection::dial_with(over_tcp(addr), &coordinator, &identity, root, limits, traffic);
+    let error = soon(dialled).await.unwrap_err();
+    assert!(matches!(error, NetError::Handshake { alert: 120, .. }), "{error:?}");
+    serving.abort();
+}
