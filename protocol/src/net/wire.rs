@@ -290,3 +290,23 @@ impl std::fmt::Debug for Wire {
         f.debug_struct("Wire").field("is_clean", &self.is_clean).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Limits, Remote, Traffic, Transport};
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_does_not_read_its_reply_is_given_up() {
+        let remote = Remote { name: None, addr: ([10, 1, 2, 3], 443).into(), transport: Transport::Tcp };
+        let (limits, traffic) = (Limits::default(), Traffic::default());
+        let link = Link { remote: &remote, limits: &limits, traffic: &traffic };
+        let (mut ours, _theirs) = tokio::io::duplex(1000);
+        let reply = write_reply(&link, &mut ours, Frame::new(1, vec![0; 2000], Vec::new()));
+        // Hours of a clock that is paused.
+        let error = timeout(Duration::from_secs(9999), reply).await.unwrap().unwrap_err();
+        assert!(matches!(error, NetError::TimedOut { stage: Stage::Frame, .. }), "{error:?}");
+        let (mut ours, _theirs) = tokio::io::duplex(4);
+        assert!(!timeout(Duration::from_secs(9999), write_rejection(&mut ours, Rejection::Stalled)).await.unwrap());
+    }
+}
