@@ -32,7 +32,7 @@ pub use self::{
     document::{Origin, Place},
     error::{Conflict, ExperimentError, Fault, Faults, OverrideFault},
     settings::{Compute, DataFormat, DataPlan, Encryption, Federation, Phantom, Publish, ReportFormats},
-    site::{Policy, Site, TrainSite},
+    site::{NetworkSite, Policy, Site, TrainSite},
 };
 
 /// The built-in experiment of `consilium demo`.

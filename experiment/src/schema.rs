@@ -33,6 +33,13 @@ pub(super) const SITE: &[Field] = &[
     optional("schema", Kind::Integer(1, 1)),
     optional("train", Kind::Table(TRAIN_SITE)),
     optional("policy", Kind::Table(POLICY)),
+    optional("network", Kind::Table(NETWORK)),
+];
+
+const NETWORK: &[Field] = &[
+    optional("transport", Kind::Choice(&["auto", "quic", "tcp"])),
+    optional("proxy", Kind::Text(300)),
+    optional("proxy-credentials", Kind::Text(300)),
 ];
 
 const POLICY: &[Field] = &[

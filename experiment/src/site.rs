@@ -1,6 +1,6 @@
 //! The site file: what belongs to one machine and not to the experiment, so that it changes no plan and no digest.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use he_agg::DeviceChoice;
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -22,6 +22,20 @@ pub struct Site {
     pub train: TrainSite,
     /// `[policy]`.
     pub policy: Policy,
+    /// `[network]`.
+    pub network: NetworkSite,
+}
+
+/// `[network]` of a site file: how the coordinator is reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct NetworkSite {
+    /// `auto`, `quic` or `tcp`; auto if absent.
+    pub transport: Option<String>,
+    /// An HTTP proxy, `http://host:port`.
+    pub proxy: Option<String>,
+    /// A file with its user and password, `user:password`.
+    pub proxy_credentials: Option<PathBuf>,
 }
 
 /// `[policy]` of a site file: what this site takes part in. It wins over whatever is proposed; what is not set is not
@@ -93,6 +107,16 @@ mod tests {
         assert_eq!(device("[train]\ndevice = \"gpu\""), DeviceChoice::Gpu);
         assert_eq!(device("[train]\ndevice = \"cpu\""), DeviceChoice::Cpu);
         assert_eq!(device("[train]\ndevice = \"auto\""), DeviceChoice::Auto);
+    }
+
+    #[test]
+    fn a_way_to_the_coordinator_is_read() {
+        assert_eq!(parse("").expect("a site file").network, NetworkSite::default());
+        let text = "[network]\ntransport = \"tcp\"\nproxy = \"http://proxy:8080\"\nproxy-credentials = \"proxy.txt\"";
+        let network = parse(text).expect("a site file").network;
+        assert_eq!((network.transport.as_deref(), network.proxy.as_deref()), (Some("tcp"), Some("http://proxy:8080")));
+        assert_eq!(network.proxy_credentials, Some(PathBuf::from("proxy.txt")));
+        assert!(parse("[network]\ntransport = \"udp\"").is_err());
     }
 
     #[test]

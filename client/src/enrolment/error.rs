@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
+use experiment::ExperimentError;
 use protocol::enrolment::{InviteError, JoinReject};
-use protocol::net::{CredentialError, NetError, PeerName};
+use protocol::net::{CredentialError, NetError, PeerName, ProxyError};
 use protocol::store::FileFault;
 use remedy::{Exit, Explained};
 
@@ -91,6 +92,12 @@ pub enum EnrolmentError {
         /// What is wrong.
         found: String,
     },
+    /// The site file.
+    #[error(transparent)]
+    SiteFile(#[from] ExperimentError),
+    /// Its proxy.
+    #[error("site.toml [network]: {0}")]
+    Proxy(#[from] ProxyError),
     /// The system yields no randomness.
     #[error("the system yields no randomness")]
     Randomness,
@@ -123,6 +130,7 @@ impl Explained for EnrolmentError {
             Self::Invite(_) => "invite_invalid",
             Self::Expired { .. } | Self::Refused(JoinReject::InviteExpired) => "invite_expired",
             Self::Refused(JoinReject::InviteUsed) => "invite_used",
+            Self::SiteFile(_) | Self::Proxy(_) => "site_file",
             Self::AlreadyJoined { .. } => "already_joined",
             Self::NotJoined { .. } => "not_joined",
             Self::Net(_) => "not_connected",
@@ -144,6 +152,8 @@ impl Explained for EnrolmentError {
         match self {
             Self::Invite(_) => "paste the whole line that begins with con1, or ask the operator for another".into(),
             Self::Expired { .. } => "set the clock if it is wrong, else ask the operator for another invitation".into(),
+            Self::SiteFile(error) => error.remedy(),
+            Self::Proxy(_) => "correct site.toml in this site's folder".into(),
             Self::AlreadyJoined { .. } => "`consilium hospital status` shows it; choose another --folder".into(),
             Self::NotJoined { .. } => "name the folder with --folder, or join with `consilium hospital join`".into(),
             Self::Organisation { .. } => "give 1 to 64 bytes of text on one line".into(),
@@ -175,6 +185,8 @@ impl Explained for EnrolmentError {
     fn exit(&self) -> Exit {
         match self {
             Self::Invite(_)
+            | Self::SiteFile(_)
+            | Self::Proxy(_)
             | Self::Expired { .. }
             | Self::AlreadyJoined { .. }
             | Self::NotJoined { .. }

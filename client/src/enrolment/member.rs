@@ -17,6 +17,7 @@ use protocol::reject::Reject;
 use protocol::signature::SigningKey;
 
 use super::membership::{AUTHORITY, CERTIFICATE, read};
+use super::way::way;
 use super::{EnrolmentError, Membership, coordinator};
 use crate::hospital::Transport;
 use crate::sent_log::{Recorded, SentLog};
@@ -44,7 +45,7 @@ impl Member {
         let (tls, signing) = (vault.tls_key()?, vault.signing_key()?);
         let identity = Identity::new(&read(root, CERTIFICATE)?, &tls).map_err(EnrolmentError::Certificate)?;
         let authority = AuthorityCertificate::from_pem(&read(root, AUTHORITY)?).map_err(EnrolmentError::Certificate)?;
-        let route = membership.address.clone();
+        let route = way(root, membership.address.clone())?;
         let dialer =
             Dialer::new(route, coordinator()?, Arc::new(identity), authority.clone(), Limits::default(), backoff);
         let (membership, dialer) = (RwLock::new(membership), Arc::new(dialer));

@@ -8,6 +8,7 @@ mod member;
 mod membership;
 #[cfg(test)]
 mod tests;
+mod way;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use protocol::signature::SigningKey;
 pub use error::EnrolmentError;
 pub use member::Member;
 pub use membership::Membership;
+pub use way::{SITE_FILE, site_file};
 
 use crate::vault::Vault;
 
@@ -133,7 +135,8 @@ impl Joining {
 
     async fn knock(&self) -> Result<Connection, EnrolmentError> {
         let server = coordinator()?;
-        Ok(Connection::knock(self.invite.address.clone(), &server, self.invite.authority).await?)
+        let route = way::way(&self.root, self.invite.address.clone())?;
+        Ok(Connection::knock(route, &server, self.invite.authority).await?)
     }
 
     /// Keeps the coordinator's first answer to this request, and takes no other.

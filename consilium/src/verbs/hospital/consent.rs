@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use client::consent::{ConsentBook, ConsentError, Council, Seen};
 use client::data_sets::DataSets;
-use client::enrolment::Member;
+use client::enrolment::{Member, site_file};
 use client::policy;
 use protocol::consent::Stage;
 use protocol::ids::Epoch;
 use serde_json::json;
 
-use super::{ONCE, site};
+use super::ONCE;
 use crate::{error::Error, exit::Exit, output::Done, verbs::coordinator::say};
 
 /// How often the officer's command looks whether everybody's nonce is there.
@@ -123,7 +123,7 @@ impl Desk {
         let sets = DataSets::load(folder)?;
         let set = sets.find(data)?;
         let images = set.read(&seen.plan)?.train.len();
-        policy::check(&site(folder)?.policy, &seen.plan, images)?;
+        policy::check(&site_file(folder)?.policy, &seen.plan, images)?;
         self.council().approve_terms(&seen, digest, &set.name)?;
         let epoch = seen.standing.proposal.epoch;
         Ok(Done {

@@ -9,8 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
 use client::data_sets::Share;
-use client::enrolment::{EnrolmentError, Joining, Membership};
-use experiment::Site as SiteFile;
+use client::enrolment::{EnrolmentError, Joining, Membership, site_file};
 use protocol::enrolment::{Invite, Site, seconds};
 use protocol::net::Backoff;
 use serde_json::json;
@@ -231,14 +230,8 @@ async fn officially(desk: &Desk, arguments: &HospitalArgs) -> Result<Done, Error
     }
 }
 
-/// The site file of a folder; all defaults where there is none.
-fn site(folder: &Path) -> Result<SiteFile, Error> {
-    let path = folder.join("site.toml");
-    Ok(if path.exists() { SiteFile::load(&path)? } else { SiteFile::default() })
-}
-
 fn policy(folder: &Path) -> Result<Done, Error> {
-    let policy = site(folder)?.policy;
+    let policy = site_file(folder)?.policy;
     let limit = |value: Option<String>| value.unwrap_or_else(|| "no limit".to_owned());
     let list = |list: &[String]| if list.is_empty() { "any".to_owned() } else { list.join(", ") };
     let text = format!(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use client::consent::ConsentBook;
-use client::enrolment::Member;
+use client::enrolment::{Member, site_file};
 use client::hospital::Slots;
 use client::plan::Plan;
 use client::service::{PLAN, PUBLISHED, Service, Setup, Stand, epoch_folder};
@@ -15,12 +15,11 @@ use protocol::ids::Epoch;
 use protocol::net::Backoff;
 use serde_json::json;
 
-use super::site;
 use crate::{error::Error, exit::Exit, output::Done, signals, verbs::coordinator::say, verbs::diagnosis};
 
 /// Takes part in everything that the officer consented to, until stopped.
 pub(super) async fn serve(folder: &Path) -> Result<Done, Error> {
-    let site = site(folder)?;
+    let site = site_file(folder)?;
     let device = TrainDevice::find(site.train.device).map_err(|error| Error::Plan(error.into()))?;
     let member = Arc::new(Member::open(folder, Backoff::default())?);
     let book = Arc::new(ConsentBook::open(folder)?);
