@@ -171,7 +171,11 @@ impl Service {
         let (member, book) = (Arc::clone(&self.setup.member), Arc::clone(&self.setup.book));
         let council = Council { member: &member, book: &book };
         for epoch in council.epochs().await? {
-            if self.running.contains_key(&epoch) {
+            if let Some(running) = self.running.get(&epoch) {
+                if book.ended(epoch)?.is_some() {
+                    // This site's people wrote so: the others hear it, and the part ends.
+                    running.kill.leave();
+                }
                 continue;
             }
             if let Some(reason) = book.ended(epoch)? {

@@ -300,6 +300,11 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     // A member is put out: its service ends by itself, the others go on.
     place.json(&["coordinator", "revoke", "west", "--yes"]);
     place.until("the end of west", |place| place.log("west").contains("does not count this site among its members"));
+    place.until("a campaign without west", |place| {
+        let status = place.json(&["coordinator", "status"]);
+        let live = status["epochs"][0]["now"]["live"].as_array().expect("names").clone();
+        live.len() == 3 && !live.contains(&"west".into())
+    });
     assert_eq!(place.predict("east", &[])["class"], "bright");
 
     // A second version by those who are left: other members, so their officers compare again.

@@ -229,6 +229,12 @@ impl Remote {
         let _ = self.inputs.send(Input::Event(CoordinatorEvent::Order(kind))).await;
     }
 
+    /// Goes on without a member whose calls are refused from now on.
+    pub async fn put_out(&self, party: PartyId) {
+        // A process that ended waits for nobody.
+        let _ = self.inputs.send(Input::Event(CoordinatorEvent::PutOut(party))).await;
+    }
+
     /// Tells the hospitals that the participation ends.
     pub async fn end(&self, reason: &str) {
         // A process that ended has told them.

@@ -87,6 +87,12 @@ pub struct Hospital {
 pub struct Killer(mpsc::Sender<Input>);
 
 impl Killer {
+    /// Has it tell the others that it leaves, and end then.
+    pub fn leave(&self) {
+        // A process that ended has left.
+        let _ = self.0.try_send(Input::Event(HospitalEvent::Leave));
+    }
+
     /// Ends it; nothing that it was about to do is done.
     pub fn kill(&self) {
         let sender = self.0.clone();

@@ -143,6 +143,10 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                 self.effects.push_back(Effect::Append(LogMessage::Order(Order { kind })));
                 self.effects.push_back(Effect::Reconsider);
             }
+            CoordinatorEvent::PutOut(party) => {
+                let event = self.leases.left(party);
+                self.lease_events(event);
+            }
             CoordinatorEvent::End { reason } => self.end(reason),
             CoordinatorEvent::Wake => self.tick(),
         }

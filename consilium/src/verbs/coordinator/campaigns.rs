@@ -13,7 +13,7 @@ use coordinator::{Coordinator, CoordinatorPlan, CoordinatorSetup, Observer, Remo
 use protocol::campaign::{OrderKind, PhaseEnd};
 use protocol::consent::Stage;
 use protocol::drive::coordinator::CoordinatorNote;
-use protocol::ids::Epoch;
+use protocol::ids::{Epoch, PartyId};
 use protocol::lease::Doing;
 use protocol::membership::Membership;
 use protocol::net::{CERTIFICATE_LIFETIME, ServerHandle};
@@ -59,7 +59,7 @@ impl Campaigns {
             if let Err(error) = self.look(&stop).await {
                 tracing::error!(%error, "the books cannot be read; trying again");
             }
-            self.put_out(&server);
+            self.put_out(&server).await;
             if SystemTime::now() >= renew_at {
                 match self.office.identity().and_then(|(identity, _)| Ok(server.renew(&identity)?)) {
                     Ok(()) => renew_at = SystemTime::now() + CERTIFICATE_LIFETIME / 2,
@@ -185,17 +185,31 @@ impl Campaigns {
         self.desks.close(epoch);
     }
 
-    /// Closes the connections of members that were revoked; their calls are refused anyway.
-    fn put_out(&self, server: &ServerHandle) {
+    /// Closes the connections of members that were revoked, and lets no campaign wait for them; their calls are refused
+    /// anyway.
+    async fn put_out(&self, server: &ServerHandle) {
         let Ok(standings) = self.office.members.standings() else { return };
         for (name, standing) in standings {
-            if let (Standing::Revoked { .. }, Ok(Some(key))) = (standing, self.office.members.tls_key(&name)) {
+            let Standing::Revoked { .. } = standing else { continue };
+            if let Ok(Some(key)) = self.office.members.tls_key(&name) {
                 let closed = server.disconnect(key);
                 if closed > 0 {
                     tracing::info!(%name, closed, "connections of a revoked member were closed");
                 }
             }
+            for (party, remote) in self.waiting_for(name.as_str()) {
+                remote.put_out(party).await;
+            }
         }
+    }
+
+    /// Campaigns in which a member's lease runs.
+    fn waiting_for(&self, name: &str) -> Vec<(PartyId, Remote)> {
+        let of = |campaign: &Campaign| {
+            let (party, remote) = (campaign.membership.party(name)?, campaign.remote.clone()?);
+            remote.status().live.contains(party).then_some((party, remote))
+        };
+        self.all().values().filter_map(of).collect()
     }
 
     /// Answers a command.
@@ -249,7 +263,7 @@ impl Campaigns {
 }
 
 fn now(membership: &Membership, status: &coordinator::Status) -> Value {
-    let name = |party: protocol::PartyId| membership.seat(party).map(|seat| seat.name.clone());
+    let name = |party: PartyId| membership.seat(party).map(|seat| seat.name.clone());
     let awaited: Vec<Value> = status
         .awaited
         .iter()

@@ -313,7 +313,7 @@ pub(super) fn say(text: &str) {
 }
 
 /// One line from standard input.
-fn ask(question: &str) -> Result<String, Error> {
+pub(super) fn ask(question: &str) -> Result<String, Error> {
     let _ = write!(std::io::stderr().lock(), "{question}").and_then(|()| std::io::stderr().lock().flush());
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(Error::Input)?;

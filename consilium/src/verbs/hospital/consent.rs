@@ -1,6 +1,6 @@
 //! What an officer reads, compares and approves.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,7 +13,12 @@ use protocol::ids::Epoch;
 use serde_json::json;
 
 use super::ONCE;
-use crate::{error::Error, exit::Exit, output::Done, verbs::coordinator::say};
+use crate::{
+    error::Error,
+    exit::Exit,
+    output::Done,
+    verbs::coordinator::{ask, say},
+};
 
 /// How often the officer's command looks whether everybody's nonce is there.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -184,13 +189,4 @@ fn members(seen: &Seen) -> String {
         lines.push(format!("  {number:>2}  {:<20} {:<32} {key}{own}", seat.name, seat.organisation));
     }
     lines.join("\n")
-}
-
-/// One line from the officer.
-fn ask(question: &str) -> Result<String, Error> {
-    let mut log = std::io::stderr().lock();
-    let _ = write!(log, "{question}").and_then(|()| log.flush());
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).map_err(Error::Input)?;
-    Ok(line.trim().to_owned())
 }

@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
+use client::consent::ConsentBook;
 use client::data_sets::Share;
 use client::enrolment::{EnrolmentError, Joining, Membership, site_file};
 use protocol::enrolment::{Invite, Site, seconds};
+use protocol::ids::Epoch;
 use protocol::net::Backoff;
 use serde_json::json;
 
-use super::coordinator::{date, say};
+use super::coordinator::{ask, date, say};
 use crate::{error::Error, exit::Exit, output::Done};
 use consent::Desk;
 
@@ -101,6 +103,16 @@ pub enum What {
     /// Show this site's own rules, which win over whatever is proposed.
     #[command(after_help = include_str!("../../help/hospital-policy.txt"))]
     Policy,
+    /// Leave a key epoch for ever: this site trains and answers in it no more, and the others are told.
+    #[command(after_help = include_str!("../../help/hospital-leave.txt"))]
+    Leave {
+        /// The key epoch.
+        #[arg(long)]
+        epoch: u32,
+        /// Do not ask back.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Get a certificate for 30 more days now; a site in service does it by itself after 15.
     #[command(after_help = include_str!("../../help/hospital-renew.txt"))]
     Renew,
@@ -166,6 +178,7 @@ impl HospitalArgs {
             What::Predict { .. } => "hospital predict",
             What::Sent { .. } => "hospital sent",
             What::Policy => "hospital policy",
+            What::Leave { .. } => "hospital leave",
             What::Renew => "hospital renew",
         }
     }
@@ -184,6 +197,7 @@ pub fn run(arguments: &HospitalArgs) -> Result<Done, Error> {
         What::Predict { images, epoch } => return service::predict(folder, *epoch, images),
         What::Sent { what, since, totals } => return data::sent(folder, what.as_deref(), since.as_deref(), *totals),
         What::Policy => return policy(folder),
+        What::Leave { epoch, yes } => return leave(folder, *epoch, *yes),
         _ => {}
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -248,6 +262,17 @@ fn policy(folder: &Path) -> Result<Done, Error> {
         "presets": policy.presets, "terms": policy.terms,
     });
     Ok(Done { text, data, exit: Exit::Done })
+}
+
+fn leave(folder: &Path, epoch: u32, yes: bool) -> Result<Done, Error> {
+    Membership::load(folder)?;
+    let question = format!("this site will take no part in key epoch {epoch} any more; type its number to do it: ");
+    if !yes && ask(&question)? != epoch.to_string() {
+        return Err(Error::NotConfirmed { what: format!("leaving key epoch {epoch}") });
+    }
+    ConsentBook::open(folder)?.end(Epoch(epoch), "this site has left it")?;
+    let text = format!("key epoch {epoch} is over for this site; its service tells the others");
+    Ok(Done { text, data: json!({"epoch": epoch}), exit: Exit::Done })
 }
 
 async fn renew(desk: &Desk) -> Result<Done, Error> {

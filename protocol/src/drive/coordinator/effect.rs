@@ -114,6 +114,8 @@ pub enum CoordinatorEvent {
     },
     /// An operator orders something.
     Order(OrderKind),
+    /// A member was put out of the consortium: its lease ends, and its calls come through no more.
+    PutOut(PartyId),
     /// An operator ends the participation of all.
     End {
         /// One sentence for people.
