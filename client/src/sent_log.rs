@@ -1,8 +1,8 @@
 //! What left the building: one line for everything that was sent, written down before it was sent.
 //!
-//! A file for each month in the folder `sent` of a site: time (UTC), key epoch, what, details, bytes, separated by tabs,
-//! for whoever has to show it, with `consilium hospital sent` or any other program. Nothing in it is a secret, and
-//! nothing of it is ever deleted by this program.
+//! A file for each month in the folder `sent` of a site: time (UTC), key epoch, what, details, bytes, separated by
+//! tabs, for whoever has to show it, with `consilium hospital sent` or any other program. Nothing in it is a secret,
+//! and nothing of it is ever deleted by this program.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};

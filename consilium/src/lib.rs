@@ -10,6 +10,7 @@ pub mod exit;
 pub mod global;
 pub mod live;
 pub mod log;
+pub mod metrics;
 pub mod output;
 pub mod signals;
 pub mod threads;

@@ -12,6 +12,7 @@ use std::time::Instant;
 use he_agg::multiparty::Quorum;
 use he_infer::Program;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
+use protocol::campaign::PublishedModel;
 use protocol::codec::Wire;
 use protocol::ids::{Digest, PartyId, QueryId};
 use protocol::log::LogEntry;
@@ -213,7 +214,15 @@ pub fn released_queries(folder: &Path, coordinator: VerifyingKey) -> Result<Vec<
 /// # Errors
 /// [`CoordinatorError`] where the log cannot be read.
 pub fn has_published(folder: &Path) -> Result<bool, CoordinatorError> {
-    Ok(published(folder)?.is_some())
+    Ok(published_model(folder)?.is_some())
+}
+
+/// The model that the log of a folder names as published, if any. Nothing is started for it.
+///
+/// # Errors
+/// [`CoordinatorError`] where the log cannot be read.
+pub fn published_model(folder: &Path) -> Result<Option<PublishedModel>, CoordinatorError> {
+    published(folder)
 }
 
 fn checked_log(journal: &Journal, coordinator: VerifyingKey) -> Result<Vec<LogMessage>, AuditError> {

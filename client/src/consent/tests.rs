@@ -1,1 +1,254 @@
+//! What a site believes of a coordinator that shows it proposals, over a real connection.
 
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use protocol::codec::Wire;
+use protocol::consent::{
+    CONSENT, ConsentAnswer, ConsentCall, ConsentFault, Nonce, NonceBinding, Proposal, Stage, Standing,
+};
+use protocol::enrolment::{Admitted, COORDINATOR, RENEW, Words};
+use protocol::ids::{Digest, Epoch, PartyId};
+use protocol::membership::{Membership, Seat};
+use protocol::net::{
+    Authority, Backoff, BoxFuture, Frame, Handler, Identity, Limits, Peer, PeerName, Refusal, Server, TlsKey,
+    TlsPublicKey, Usage,
+};
+use protocol::party_set::PartySet;
+use protocol::signature::SigningKey;
+
+use super::*;
+use crate::enrolment::{self, EnrolmentError, Member};
+use crate::vault::Vault;
+
+const PLAN: &str = include_str!("../../../configs/consortium.toml");
+
+fn name(text: &str) -> PeerName {
+    PeerName::new(text).unwrap()
+}
+
+fn party(number: u16) -> PartyId {
+    PartyId::new(number).unwrap()
+}
+
+fn key(number: u16) -> SigningKey {
+    SigningKey::from_seed(&[number as u8; 32]).unwrap()
+}
+
+/// A coordinator with the other members in its hands: it promises and shows nonces for them, and may lie.
+struct Coordinator {
+    standing: Mutex<Standing>,
+    heard: Mutex<Vec<ConsentCall>>,
+    authority: Authority,
+    tls: TlsPublicKey,
+    /// To whom a renewed certificate is issued.
+    renewed_for: Mutex<String>,
+}
+
+impl Coordinator {
+    fn answer(&self, call: ConsentCall) -> ConsentAnswer {
+        let mut standing = self.standing.lock().unwrap();
+        self.heard.lock().unwrap().push(call.clone());
+        match call {
+            ConsentCall::Epochs(()) => return ConsentAnswer::Epochs(vec![standing.proposal.epoch]),
+            ConsentCall::Ask(_) => return ConsentAnswer::Standing(Box::new(standing.clone())),
+            ConsentCall::Bind(binding) => standing.bindings.push(binding),
+            ConsentCall::Reveal(nonce) => standing.nonces.push(nonce),
+            ConsentCall::Approve(_) => {}
+        }
+        ConsentAnswer::Accepted(())
+    }
+
+    fn renewed(&self) -> Admitted {
+        let (now, of) = (SystemTime::now(), name(&self.renewed_for.lock().unwrap()));
+        let certificate = self.authority.certify(&self.tls, &of, &[], Usage::Client, now).unwrap();
+        Admitted { certificate, authority: self.authority.certificate().to_pem(), until_s: 99 }
+    }
+
+    /// Members 2 and 3 promise and show these nonces.
+    fn others(&self, nonces: [u8; 2]) {
+        let mut standing = self.standing.lock().unwrap();
+        let membership = standing.proposal.membership.digest();
+        standing.bindings.retain(|binding| binding.party == party(1));
+        standing.nonces.retain(|nonce| nonce.party == party(1));
+        for (number, byte) in (2..=3).zip(nonces) {
+            let (party, bytes) = (party(number), [byte; 32]);
+            standing.bindings.push(NonceBinding::new(&key(number), membership, party, &bytes));
+            standing.nonces.push(Nonce { membership, party, bytes });
+        }
+    }
+
+    fn said_nothing(&self) -> bool {
+        let told = |call: &ConsentCall| !matches!(call, ConsentCall::Epochs(()) | ConsentCall::Ask(_));
+        !self.heard.lock().unwrap().iter().any(told)
+    }
+}
+
+struct Served(Arc<Coordinator>);
+
+impl Handler for Served {
+    fn handle(&self, _: Peer, request: Frame) -> BoxFuture<'_, Result<Frame, Refusal>> {
+        Box::pin(async move {
+            let header = match request.kind {
+                CONSENT => self.0.answer(ConsentCall::from_bytes(&request.header).unwrap()).to_bytes(),
+                RENEW => self.0.renewed().to_bytes(),
+                kind => unreachable!("kind {kind}"),
+            };
+            Ok(Frame::new(request.kind, header, Vec::new()))
+        })
+    }
+}
+
+struct Case {
+    folder: tempfile::TempDir,
+    coordinator: Arc<Coordinator>,
+    member: Member,
+    book: ConsentBook,
+}
+
+impl Case {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (now, authority) = (SystemTime::now(), Authority::create(SystemTime::now()).unwrap());
+        let vault = Vault::open_beside(folder.path()).unwrap();
+        let (tls, verifying) = (vault.tls_key().unwrap(), vault.signing_key().unwrap().verifying_key());
+
+        let server_key = TlsKey::generate().unwrap();
+        let certificate =
+            authority.certify(&server_key.public_key(), &name(COORDINATOR), &[], Usage::Server, now).unwrap();
+        let identity = Identity::new(&certificate, &server_key).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = Server::bind(address, &identity, authority.certificate(), Limits::loopback()).unwrap();
+
+        let place = enrolment::Membership {
+            name: name("st-anna"),
+            organisation: "St Anna".to_owned(),
+            address: server.local_addr().to_string().parse().unwrap(),
+            coordinator: key(99).verifying_key(),
+            until_s: 77,
+        };
+        let own = authority.certify(&tls.public_key(), &place.name, &[], Usage::Client, now).unwrap();
+        place.store(folder.path(), &own, authority.certificate()).unwrap();
+
+        let mut seats = vec![Seat {
+            name: "st-anna".to_owned(),
+            organisation: "St Anna".to_owned(),
+            verifying,
+            tls_key: Digest(*tls.public_key().fingerprint().bytes()),
+        }];
+        seats.extend((2..=3).map(|number| Seat {
+            name: format!("site-{number}"),
+            organisation: "Clinic".to_owned(),
+            verifying: key(number).verifying_key(),
+            tls_key: Digest([number as u8; 32]),
+        }));
+        let membership = Membership { threshold: 3, coordinator: key(99).verifying_key(), seats };
+        let proposal = Proposal { epoch: Epoch(1), membership, plan: PLAN.to_owned() };
+        let (bindings, nonces, approved) = (Vec::new(), Vec::new(), PartySet::EMPTY);
+        let standing = Mutex::new(Standing { proposal, bindings, nonces, approved, stage: Stage::Proposed });
+        let (heard, tls, renewed_for) = (Mutex::default(), tls.public_key(), Mutex::new("st-anna".to_owned()));
+        let coordinator = Arc::new(Coordinator { standing, heard, authority, tls, renewed_for });
+        tokio::spawn(server.run(Arc::new(Served(Arc::clone(&coordinator))), std::future::pending()));
+        let once = Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(1), attempts: 1 };
+        let member = Member::open(folder.path(), once).unwrap();
+        let book = ConsentBook::open(folder.path()).unwrap();
+        Self { folder, coordinator, member, book }
+    }
+
+    fn council(&self) -> Council<'_> {
+        Council { member: &self.member, book: &self.book }
+    }
+
+    async fn look(&self) -> Result<Seen, ConsentError> {
+        self.council().look(Epoch(1)).await
+    }
+
+    fn change(&self, change: impl Fn(&mut Standing)) {
+        change(&mut self.coordinator.standing.lock().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_site_promises_shows_compares_and_approves_what_it_saw() {
+    let case = Case::new().await;
+    let seen = case.look().await.unwrap();
+    assert_eq!((seen.words, seen.awaited.numbers()), (None, vec![2, 3]), "promised, and waits for the others");
+    case.coordinator.others([2, 3]);
+    let seen = case.look().await.unwrap();
+    let words = seen.words.unwrap();
+    let again = ConsentBook::open(case.folder.path()).unwrap();
+    let council = Council { member: &case.member, book: &again };
+    assert_eq!(council.look(Epoch(1)).await.unwrap().words, Some(words), "another process hears the same");
+
+    let council = case.council();
+    let wrong: Words = "zoo zoo zoo zoo zoo zoo".parse().unwrap();
+    assert!(matches!(council.approve_membership(&seen, wrong), Err(ConsentError::WordsDiffer)));
+    let terms = seen.terms.digest().to_string();
+    let other = Digest([7; 32]).to_string();
+    assert!(matches!(council.approve_terms(&seen, &other, "cxr"), Err(ConsentError::TermsDiffer { .. })));
+    assert!(matches!(council.approve_terms(&seen, &terms[..63], "cxr"), Err(ConsentError::TermsDiffer { .. })));
+    council.approve_terms(&seen, &terms, "cxr").unwrap();
+    assert_eq!(council.consented(&seen).unwrap(), None, "the members are not approved");
+    council.approve_membership(&seen, words).unwrap();
+    assert_eq!(council.consented(&seen).unwrap().as_deref(), Some("cxr"));
+}
+
+#[tokio::test]
+async fn words_that_are_not_there_yet_approve_nothing() {
+    let case = Case::new().await;
+    let seen = case.look().await.unwrap();
+    let guess: Words = "zoo zoo zoo zoo zoo zoo".parse().unwrap();
+    assert!(matches!(case.council().approve_membership(&seen, guess), Err(ConsentError::WordsDiffer)));
+}
+
+#[tokio::test]
+async fn promises_seen_once_are_the_only_ones() {
+    let case = Case::new().await;
+    case.look().await.unwrap();
+    case.coordinator.others([2, 3]);
+    case.look().await.unwrap();
+    // The members are in the coordinator's hands: it tries another nonce, now that it knows this site's.
+    case.coordinator.others([2, 4]);
+    assert!(matches!(case.look().await, Err(ConsentError::OtherPromises { epoch: Epoch(1) })));
+}
+
+#[tokio::test]
+async fn a_proposal_keeps_its_number() {
+    let case = Case::new().await;
+    case.look().await.unwrap();
+    case.change(|standing| standing.proposal.plan.push_str("\n# later\n"));
+    assert!(matches!(case.look().await, Err(ConsentError::OtherProposal { epoch: Epoch(1) })));
+}
+
+#[tokio::test]
+async fn nothing_is_said_to_a_proposal_that_is_not_to_be_believed() {
+    let case = Case::new().await;
+    case.change(|standing| standing.proposal.membership.seats[0].organisation = "else".to_owned());
+    let refused = case.look().await;
+    assert!(matches!(refused, Err(ConsentError::Fault { fault: ConsentFault::Misstated, .. })));
+    case.change(|standing| {
+        standing.proposal.membership.seats[0].organisation = "St Anna".to_owned();
+        standing.proposal.plan = "no plan".to_owned();
+    });
+    assert!(matches!(case.look().await, Err(ConsentError::Plan { .. })));
+    case.change(|standing| standing.proposal.epoch = Epoch(2));
+    assert!(case.look().await.is_err(), "another number than was asked for");
+    assert!(case.coordinator.said_nothing());
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_for_this_site_alone() {
+    let case = Case::new().await;
+    assert!(case.member.is_renewal_due(SystemTime::now()), "it ended in 1970");
+    *case.coordinator.renewed_for.lock().unwrap() = "site-2".to_owned();
+    let before = std::fs::read(case.folder.path().join("certificate.pem")).unwrap();
+    assert!(matches!(case.member.renew().await, Err(EnrolmentError::OtherName { .. })));
+    assert_eq!(std::fs::read(case.folder.path().join("certificate.pem")).unwrap(), before);
+    *case.coordinator.renewed_for.lock().unwrap() = "st-anna".to_owned();
+    assert_eq!(case.member.renew().await.unwrap(), 99);
+    assert_ne!(std::fs::read(case.folder.path().join("certificate.pem")).unwrap(), before);
+    assert_eq!(enrolment::Membership::load(case.folder.path()).unwrap().until_s, 99);
+    // The next call goes out with it.
+    case.council().epochs().await.unwrap();
+}

@@ -49,7 +49,7 @@ impl Membership {
     }
 
     /// Writes the certificates, then this: with the last file the site is a member.
-    pub(super) fn store(
+    pub(crate) fn store(
         &self,
         root: &Path,
         certificate: &str,

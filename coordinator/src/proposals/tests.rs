@@ -1,3 +1,5 @@
+//! What members may say to a proposal, once each, and what the book shows of it.
+
 use protocol::membership::{MembershipError, Seat};
 use protocol::net::TlsKey;
 use protocol::party_set::PartySet;

@@ -25,9 +25,10 @@ pub struct Limits {
     /// Requests that one connection may have under way. Four keep a link busy while one reply is
     /// awaited. Over TCP a client has as many connections instead.
     pub streams_per_connection: u32,
-    /// Connections from one certificate. Four: a hospital that lost its link, or was started again, dials before the
-    /// server has noticed the loss, and its people's commands dial beside it. Over TCP a connection carries one request instead of
-    /// `streams_per_connection`, and so many of them count as one.
+    /// Connections from one certificate. Four: a hospital that lost its link, or was started again,
+    /// dials before the server has noticed the loss, and its people's commands dial beside it. Over
+    /// TCP a connection carries one request instead of `streams_per_connection`, and so many of them
+    /// count as one.
     pub connections_per_peer: u32,
     /// Connections over all peers.
     pub connections: u32,

@@ -112,6 +112,15 @@ impl Journal {
         Ok(Self { path: path.to_path_buf(), connection: Mutex::new(connection) })
     }
 
+    /// Writes a copy as of now to a file that does not exist, while this journal and others go on writing.
+    ///
+    /// # Errors
+    /// [`JournalError::Sqlite`], also where the file exists.
+    pub fn copy_to(&self, path: &Path) -> Result<(), JournalError> {
+        let path = path.to_string_lossy();
+        self.with("copy it", |connection| connection.execute("VACUUM INTO ?1", [path.as_ref()]).map(|_| ()))
+    }
+
     /// Writes facts that may never change, all or none; for each key that is there already its value is returned and
     /// nothing at all is written.
     ///
@@ -352,6 +361,17 @@ mod tests {
         });
         let journal = Journal::open(&path).unwrap();
         assert_eq!((journal.count("own").unwrap(), journal.count("shared").unwrap()), (200, 50));
+    }
+
+    #[test]
+    fn a_copy_holds_what_was_written_and_replaces_nothing() {
+        let (journal, copy) = (Journal::open(&path("copied")).unwrap(), path("copied").with_extension("copy"));
+        let _ = std::fs::remove_file(&copy);
+        journal.put("a", b"k", b"v").unwrap();
+        journal.copy_to(&copy).unwrap();
+        journal.put("a", b"k", b"w").unwrap();
+        assert_eq!(Journal::open(&copy).unwrap().get("a", b"k").unwrap(), Some(b"v".to_vec()));
+        assert!(journal.copy_to(&copy).is_err(), "a file that is there stays");
     }
 
     #[test]

@@ -234,7 +234,8 @@ impl Campaigns {
         Ok(json!({"epoch": epoch}))
     }
 
-    fn status(&self) -> Result<Value, Error> {
+    /// How everything stands.
+    pub(super) fn status(&self) -> Result<Value, Error> {
         let mut epochs = Vec::new();
         for epoch in self.office.proposals.epochs()? {
             let standing = self.office.proposals.standing(epoch)?;

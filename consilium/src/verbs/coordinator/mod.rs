@@ -1,6 +1,8 @@
 //! `consilium coordinator`: the operator's side of a consortium.
 
+mod backup;
 mod campaigns;
+mod figures;
 mod office;
 mod plan;
 
@@ -16,11 +18,11 @@ use coordinator::members::Standing;
 use coordinator::welcome::{Desks, Welcome};
 use experiment::DeviceChoice;
 use protocol::enrolment::{HostPort, Words, seconds};
-use protocol::net::{Limits, PeerName, Server};
+use protocol::net::{Limits, PeerName, Server, Traffic};
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::{control::Control, error::Error, exit::Exit, output::Done, signals};
+use crate::{control::Control, error::Error, exit::Exit, metrics::Metrics, output::Done, signals};
 use campaigns::Campaigns;
 use office::{Office, Settings};
 use plan::Order;
@@ -122,6 +124,15 @@ pub enum What {
         #[arg(long)]
         epoch: Option<u32>,
     },
+    /// List the models that were published.
+    #[command(after_help = include_str!("../../help/coordinator-models.txt"))]
+    Models,
+    /// Copy the folder, while it is served or not.
+    #[command(after_help = include_str!("../../help/coordinator-backup.txt"))]
+    Backup {
+        /// A folder that does not exist.
+        to: PathBuf,
+    },
     /// List sites and how far each has come.
     #[command(after_help = include_str!("../../help/coordinator-sites.txt"))]
     Sites,
@@ -150,6 +161,8 @@ impl CoordinatorArgs {
             What::Resume { .. } => "coordinator resume",
             What::Publish { .. } => "coordinator publish",
             What::Exclude { .. } => "coordinator exclude",
+            What::Models => "coordinator models",
+            What::Backup { .. } => "coordinator backup",
             What::Sites => "coordinator sites",
             What::Revoke { .. } => "coordinator revoke",
         }
@@ -166,7 +179,7 @@ pub fn run(arguments: &CoordinatorArgs) -> Result<Done, Error> {
         What::Init { address, listen } => {
             let listen = listen.unwrap_or_else(|| SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, address.port())));
             let device = DeviceChoice::Auto;
-            Office::create(folder, &Settings { address: address.to_string(), listen, device })?;
+            Office::create(folder, &Settings { address: address.to_string(), listen, device, metrics: None })?;
             let office = Office::open(folder)?;
             let authority = office.host.authority_key.to_string();
             Ok(Done {
@@ -191,6 +204,8 @@ pub fn run(arguments: &CoordinatorArgs) -> Result<Done, Error> {
         What::Resume { epoch } => plan::order(&Office::open(folder)?, *epoch, Order::Resume),
         What::Publish { epoch } => plan::order(&Office::open(folder)?, *epoch, Order::Publish),
         What::Exclude { name, epoch } => plan::exclude(&Office::open(folder)?, name, *epoch),
+        What::Models => backup::models(&Office::open(folder)?),
+        What::Backup { to } => backup::backup(&Office::open(folder)?, to),
         What::Sites => sites(&Office::open(folder)?),
         What::Revoke { name, yes } => revoke(&Office::open(folder)?, name, *yes),
     }
@@ -219,6 +234,10 @@ fn serve(office: Office) -> Result<Done, Error> {
         say(&compute.to_string());
         let (stopping, stopped) = watch::channel(false);
         let campaigns = Arc::new(Campaigns::new(Arc::clone(&office), compute, desks));
+        let showing = match office.metrics {
+            Some(address) => Some(show_figures(address, &campaigns, server.traffic()).await?),
+            None => None,
+        };
         let looking = tokio::spawn(Arc::clone(&campaigns).run(server.handle(), stopped));
         let answering = tokio::spawn(async move {
             control.run(move |request| Arc::clone(&campaigns).answer(request)).await;
@@ -232,11 +251,26 @@ fn serve(office: Office) -> Result<Done, Error> {
         server.run(welcome, stop).await;
         answering.abort();
         let _ = answering.await;
+        if let Some(showing) = showing {
+            showing.abort();
+        }
         let data = json!({"listened": listening, "address": office.address.to_string()});
         Ok(Done { text: "stopped".to_owned(), data, exit: Exit::Done })
     });
     runtime.shutdown_background();
     served
+}
+
+/// Shows figures for Prometheus until aborted.
+async fn show_figures(
+    address: SocketAddr,
+    campaigns: &Arc<Campaigns>,
+    traffic: Arc<Traffic>,
+) -> Result<tokio::task::JoinHandle<()>, Error> {
+    let metrics = Metrics::open(address).await.map_err(OfficeError::Metrics)?;
+    say(&format!("figures at http://{}/metrics", metrics.address().map_err(Error::Start)?));
+    let campaigns = Arc::clone(campaigns);
+    Ok(tokio::spawn(metrics.run(move || figures::text(&campaigns.status().unwrap_or_default(), &traffic))))
 }
 
 fn invite(office: &Office, name: &PeerName, valid: Duration) -> Result<Done, Error> {

@@ -14,9 +14,11 @@ use protocol::enrolment::{COORDINATOR, HostPort};
 use protocol::ids::Epoch;
 use protocol::net::{Authority, AuthorityCertificate, CredentialError, Identity, NetError, PeerName, Usage};
 use protocol::signature::SigningKey;
-use protocol::store::{FileFault, write_beside};
+use protocol::store::{FileFault, JournalError, write_beside};
 use remedy::{Exit, Explained};
 use serde::{Deserialize, Serialize};
+
+use crate::metrics::MetricsError;
 
 const SETTINGS: &str = "coordinator.toml";
 const AUTHORITY: &str = "authority.pem";
@@ -34,6 +36,9 @@ pub(super) struct Settings {
     /// Where to compute: auto (a GPU if there is one), cpu or gpu.
     #[serde(default, with = "device")]
     pub(super) device: DeviceChoice,
+    /// Where figures for Prometheus are shown: a loopback address; nowhere if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) metrics: Option<SocketAddr>,
 }
 
 /// A device by its word.
@@ -57,6 +62,7 @@ pub(super) struct Office {
     pub(super) host: Host,
     pub(super) folder: PathBuf,
     pub(super) device: DeviceChoice,
+    pub(super) metrics: Option<SocketAddr>,
     pub(super) members: Arc<Members>,
     pub(super) proposals: Arc<Proposals>,
     vault: Vault,
@@ -79,6 +85,26 @@ pub enum OfficeError {
         /// The folder.
         folder: PathBuf,
     },
+    /// A backup never overwrites anything.
+    #[error("{}: exists already; a backup is written to a folder of its own", folder.display())]
+    BackupExists {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A file could not be copied.
+    #[error("{}: {source}", path.display())]
+    Copy {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A journal could not be copied.
+    #[error(transparent)]
+    Journal(JournalError),
+    /// The figures' socket.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// A file of it.
     #[error("{}: {found}", path.display())]
     Damaged {
@@ -109,6 +135,9 @@ impl Explained for OfficeError {
         match self {
             Self::Exists { .. } => "coordinator_exists",
             Self::Missing { .. } => "no_coordinator",
+            Self::BackupExists { .. } => "backup_exists",
+            Self::Copy { .. } | Self::Journal(_) => "backup",
+            Self::Metrics(_) => "metrics",
             _ => "coordinator_folder",
         }
     }
@@ -116,7 +145,8 @@ impl Explained for OfficeError {
     fn place(&self) -> Option<String> {
         match self {
             Self::Exists { folder } | Self::Missing { folder } => Some(folder.display().to_string()),
-            Self::Damaged { path, .. } => Some(path.display().to_string()),
+            Self::Damaged { path, .. } | Self::Copy { path, .. } => Some(path.display().to_string()),
+            Self::BackupExists { folder } => Some(folder.display().to_string()),
             _ => None,
         }
     }
@@ -126,6 +156,9 @@ impl Explained for OfficeError {
             Self::Exists { .. } => "choose another --folder; this one keeps its authority and its members",
             Self::Missing { .. } => "name its folder with --folder, or set one up with `consilium coordinator init`",
             Self::Damaged { .. } => "correct it, or restore the coordinator's folder from its backup",
+            Self::BackupExists { .. } => "name a folder that does not exist",
+            Self::Copy { .. } | Self::Journal(_) => "make space, remove what was copied, and try again",
+            Self::Metrics(_) => "set `metrics` in coordinator.toml to a free address such as 127.0.0.1:9464",
             Self::Net(_) => "set `listen` in coordinator.toml to a free address of this machine",
             Self::File(_) => "make space or correct the permissions of the folder, then try again",
             _ => "restore the coordinator's folder from its backup",
@@ -135,7 +168,10 @@ impl Explained for OfficeError {
     fn exit(&self) -> Exit {
         match self {
             Self::Exists { .. } | Self::Missing { .. } | Self::Damaged { .. } => Exit::BadInput,
-            Self::Net(_) => Exit::Connection,
+            Self::BackupExists { .. } | Self::Metrics(MetricsError::NotLoopback { .. }) => Exit::BadInput,
+            Self::Copy { source, .. } => Exit::of_io(source),
+            Self::Journal(error) if error.no_space_left() => Exit::StorageFull,
+            Self::Net(_) | Self::Metrics(_) => Exit::Connection,
             Self::File(fault) => Exit::of_io(&fault.source),
             Self::Vault(error) | Self::Keys(KeysError::Vault(error)) if error.no_space_left() => Exit::StorageFull,
             Self::Vault(_) | Self::Keys(_) => Exit::Refused,
@@ -189,8 +225,9 @@ impl Office {
         };
         let members = Arc::new(Members::open(&folder.join(BOOK))?);
         let proposals = Arc::new(Proposals::open(&folder.join(PROPOSALS))?);
-        let (listen, device, folder) = (settings.listen, settings.device, folder.to_path_buf());
-        Ok(Self { address, listen, host, folder, device, members, proposals, vault, certificate })
+        let Settings { listen, device, metrics, .. } = settings;
+        let folder = folder.to_path_buf();
+        Ok(Self { address, listen, host, folder, device, metrics, members, proposals, vault, certificate })
     }
 
     /// The authority, to admit a site with.

@@ -109,9 +109,10 @@ impl Desk {
             members(&seen)
         );
         let approved = self.book.terms(seen.terms.digest())?;
+        let (membership, compared) = (seen.membership.to_string(), self.book.has_membership(seen.membership)?);
         let data = json!({
             "epoch": proposal.epoch.0, "terms": digest, "plan": proposal.plan, "approved_for": approved,
-            "membership": seen.membership.to_string(), "membership_approved": self.book.has_membership(seen.membership)?,
+            "membership": membership, "membership_approved": compared,
         });
         Ok(Done { text, data, exit: Exit::Done })
     }

@@ -1,3 +1,5 @@
+//! Promise, show, compare; and everything that a coordinator might show instead.
+
 use super::*;
 use crate::consent::{Approval, Stage};
 use crate::ids::Epoch;
