@@ -7,17 +7,27 @@
 #   deploy/try-it.sh [pneumoniamnist.npz]
 #
 #   CONSILIUM  the program (consilium)       ROUNDS  training rounds (3)
-#   PLACE      a folder that does not exist (a new one below /tmp); its processes end with this script
+#   PLACE      a folder that does not exist (a new one below /tmp); it and all processes end with this script
 #   KEEP=1     leave the folder behind
 set -eu
+umask 022
 
 program=$(command -v "${CONSILIUM:-consilium}") || { echo "set CONSILIUM to the program" >&2; exit 4; }
+program=$(realpath "$program")
 data=${1:-${CONSILIUM_TEST_DATA:-.}/pneumoniamnist/pneumoniamnist.npz}
 [ -f "$data" ] || { echo "no such archive: $data" >&2; exit 4; }
 data=$(realpath "$data")
+for tool in python3 script; do
+  command -v "$tool" >/dev/null || { echo "needs $tool" >&2; exit 4; }
+done
 plan=$(dirname "$(realpath "$0")")/../configs/consortium.toml
-place=${PLACE:-$(mktemp -d /tmp/consilium-try.XXXXXX)}
-mkdir -p "$place"
+if [ -n "${PLACE:-}" ]; then
+  # It is removed at the end: it must not be anybody's.
+  mkdir "$PLACE"
+  place=$(realpath "$PLACE")
+else
+  place=$(mktemp -d "${TMPDIR:-/tmp}/consilium-try.XXXXXX")
+fi
 chmod 755 "$place"
 sites="north east south west centre"
 mark=$(date +%s%N)
@@ -39,28 +49,45 @@ uid() {
 }
 
 apart=no
-if [ "$(id -u)" = 0 ] && command -v ip setpriv >/dev/null && ip netns add "ct-$$-probe" 2>/dev/null; then
+if [ "$(id -u)" = 0 ] && command -v ip >/dev/null && command -v setpriv >/dev/null && ip netns add "ct-$$-probe" 2>/dev/null; then
   ip netns del "ct-$$-probe"
   apart=yes
 fi
 
-# Runs the program as one party: in its namespace and with its user where there are any.
-as() {
+# Becomes the program as one party: in its namespace and with its user where there are any. In the background it is the
+# shell's own child, so that a signal to the child reaches it.
+become() {
   party=$1
   shift
   if [ $apart = yes ]; then
     owner=$(uid "$party")
-    ip netns exec "ct-$$-$party" setpriv --reuid "$owner" --regid "$owner" --clear-groups "$program" "$@"
-  else
-    "$program" "$@"
+    exec ip netns exec "ct-$$-$party" setpriv --reuid "$owner" --regid "$owner" --clear-groups "$program" "$@"
   fi
+  exec "$program" "$@"
 }
 
-coordinator() { as coordinator coordinator --folder "$place/coordinator" "$@"; }
+coordinator() { (become coordinator coordinator --folder "$place/coordinator" "$@"); }
 hospital() {
   site=$1
   shift
-  as "$site" hospital --folder "$place/$site/site" "$@"
+  (become "$site" hospital --folder "$place/$site/site" "$@")
+}
+
+# The same on a terminal of its own, since an approval takes no pipe; only in a pipe or in the background.
+officer() {
+  site=$1
+  shift
+  set -- "$program" hospital --folder "$place/$site/site" "$@"
+  if [ $apart = yes ]; then
+    owner=$(uid "$site")
+    set -- ip netns exec "ct-$$-$site" setpriv --reuid "$owner" --regid "$owner" --clear-groups "$@"
+  fi
+  line=
+  for word in "$@"; do
+    line="$line '$(printf '%s' "$word" | sed "s/'/'\\\\''/g")'"
+  done
+  export SHELL=/bin/sh
+  exec script -qec "$line" /dev/null
 }
 
 # Waits until a file has a line like this, for as long as the process that writes it lives.
@@ -71,33 +98,51 @@ until_line() {
   done
 }
 
-# Types a line on a terminal of its own: an approval takes no pipe.
-typed() {
-  line=$1
-  shift
-  printf '%s\n' "$line" | script -qec "$*" /dev/null
+# Ends processes, and those that do not listen within ten seconds without asking.
+end() {
+  [ $# = 0 ] || kill "$@" 2>/dev/null || :
+  left=100
+  for process in "$@"; do
+    while [ $left -gt 0 ] && kill -0 "$process" 2>/dev/null; do
+      left=$((left - 1))
+      sleep 0.1
+    done
+    kill -9 "$process" 2>/dev/null || :
+  done
 }
 
+hospitals=
+serving=
+passing=
 stop() {
-  trap - EXIT INT TERM
-  for file in "$place"/*/pid; do
-    [ -f "$file" ] && kill "$(cat "$file")" 2>/dev/null || :
-  done
+  trap - EXIT
+  trap '' HUP INT TERM
+  exec 3>&-
+  # Hospitals first: they take leave of the coordinator.
+  # shellcheck disable=SC2086
+  for group in "$passing" "$hospitals" "$serving"; do end $group; done
   wait
   if [ $apart = yes ]; then
     for party in coordinator $sites; do ip netns del "ct-$$-$party" 2>/dev/null || :; done
     ip link del "ct-$$" 2>/dev/null || :
   fi
-  [ "${KEEP:-}" = 1 ] || rm -rf "$place"
+  if [ "${KEEP:-}" = 1 ]; then echo "kept: $place"; else rm -rf "$place"; fi
 }
 trap stop EXIT
-trap 'stop; exit 130' INT TERM
+trap 'exit 130' INT
+trap 'exit 143' HUP TERM
 
 for party in coordinator $sites; do
-  mkdir -p "$place/$party"
+  mkdir "$place/$party"
   [ $apart = no ] || chown "$(uid "$party")" "$place/$party"
 done
 if [ $apart = yes ]; then
+  # A program that lies where only root may go is copied to where the six users may.
+  if ! setpriv --reuid 61001 --regid 61001 --clear-groups test -x "$program"; then
+    cp "$program" "$place/consilium"
+    chmod 755 "$place/consilium"
+    program=$place/consilium
+  fi
   ip link add "ct-$$" type bridge
   ip link set "ct-$$" up
   number=0
@@ -113,26 +158,30 @@ if [ $apart = yes ]; then
   address=10.86.0.1:4433
   echo "six network namespaces and six users"
 else
-  address=127.0.0.1:4433
+  # Whatever port is free now.
+  address=127.0.0.1:$(python3 -c 'import socket as s; u = s.socket(s.AF_INET, s.SOCK_DGRAM)
+u.bind(("127.0.0.1", 0)); print(u.getsockname()[1])')
   echo "six folders; run as root for six users and network namespaces as well"
 fi
 
 # --- the consortium ---------------------------------------------------------------------------------------------------
 coordinator init --address "$address" --listen "$address" >/dev/null
-coordinator serve >"$place/coordinator/log" 2>&1 &
+become coordinator coordinator --folder "$place/coordinator" serve >"$place/coordinator/log" 2>&1 &
 serving=$!
-echo $serving >"$place/coordinator/pid"
 until_line "$place/coordinator/log" "^listening" $serving
 took "coordinator set up and in service"
 
 for site in $sites; do
-  invite=$(coordinator invite "$site" 2>/dev/null)
-  hospital "$site" join "$invite" --organisation "Clinic $site" >"$place/$site/join" 2>&1 &
+  (umask 077 && coordinator invite "$site" >"$place/$site/invite" 2>/dev/null)
+  become "$site" hospital --folder "$place/$site/site" join - --organisation "Clinic $site" \
+    <"$place/$site/invite" >"$place/$site/join" 2>&1 &
   joining=$!
+  passing=$joining
   until_line "$place/$site/join" "^    " $joining
   words=$(sed -n 's/^    //p' "$place/$site/join")
   coordinator approve "$site" --words "$words" >/dev/null
-  wait $joining
+  wait $joining || { cat "$place/$site/join" >&2; exit 1; }
+  passing=
 done
 took "five sites joined, each by an invitation and six words"
 
@@ -142,8 +191,8 @@ for site in $sites; do
   cp "$data" "$place/$site/images.npz"
   chmod 644 "$place/$site/images.npz"
   hospital "$site" data add cxr "$place/$site/images.npz" --share "$number/5" >/dev/null
-  hospital "$site" serve >"$place/$site/log" 2>&1 &
-  echo $! >"$place/$site/pid"
+  become "$site" hospital --folder "$place/$site/site" serve >"$place/$site/log" 2>&1 &
+  hospitals="$hospitals $!"
 done
 sed "s/^rounds = .*/rounds = ${ROUNDS:-3}/" "$plan" >"$place/plan.toml"
 coordinator run "$place/plan.toml"
@@ -152,27 +201,20 @@ took "plan proposed"
 # One officer reads the words aloud, the others type what they hear.
 reader="$place/north/reader"
 mkfifo "$reader.in"
-command="$program hospital --folder $place/north/site approve membership --read-aloud"
-if [ $apart = yes ]; then
-  owner=$(uid north)
-  command="ip netns exec ct-$$-north setpriv --reuid $owner --regid $owner --clear-groups $command"
-fi
-script -qec "$command" /dev/null <"$reader.in" >"$reader.out" 2>&1 &
+officer north approve membership --read-aloud <"$reader.in" >"$reader.out" 2>&1 &
 reading=$!
+passing=$reading
 exec 3>"$reader.in"
 until_line "$reader.out" "^    [a-z]" $reading
 words=$(sed -n 's/^    \([a-z ]*\).*/\1/p' "$reader.out")
 for site in east south west centre; do
-  command="$program hospital --folder $place/$site/site approve membership"
-  if [ $apart = yes ]; then
-    owner=$(uid "$site")
-    command="ip netns exec ct-$$-$site setpriv --reuid $owner --regid $owner --clear-groups $command"
-  fi
-  typed "$words" "$command" >"$place/$site/approved" || { cat "$place/$site/approved"; exit 1; }
+  printf '%s\n' "$words" | officer "$site" approve membership >"$place/$site/approved" ||
+    { cat "$place/$site/approved" >&2; exit 1; }
 done
 echo "all match" >&3
 exec 3>&-
-wait $reading || { cat "$reader.out"; exit 1; }
+wait $reading || { cat "$reader.out" >&2; exit 1; }
+passing=
 for site in $sites; do
   terms=$(hospital "$site" terms | sed -n 's/.*approve terms \([0-9a-f]*\)$/\1/p')
   hospital "$site" approve terms "$terms" >/dev/null
@@ -206,7 +248,7 @@ png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress
 open(sys.argv[2], "wb").write(png)
 PYTHON
 until hospital east predict "$place/east/image.png" 2>"$place/east/predict"; do
-  grep -q "no key epoch" "$place/east/predict" || { cat "$place/east/predict"; exit 1; }
+  grep -q "no key epoch" "$place/east/predict" || { cat "$place/east/predict" >&2; exit 1; }
   sleep 0.2
 done
 took "an image diagnosed under encryption"
