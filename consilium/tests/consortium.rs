@@ -2,8 +2,8 @@
 //! killed in the middle, a member put out, a second version beside the first.
 
 use std::fs::{self, File};
-use std::io::Write;
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -102,6 +102,9 @@ impl Place {
         let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         let address = format!("127.0.0.1:{port}");
         self.json(&["coordinator", "init", "--address", &address, "--listen", &address]);
+        let settings = self.path("coordinator/coordinator.toml");
+        let text = fs::read_to_string(&settings).expect("settings");
+        fs::write(&settings, format!("{text}metrics = \"127.0.0.1:0\"\n")).expect("written");
         self.serve_coordinator();
         self.until_told("coordinator", "listening on");
         let mut joining = Vec::new();
@@ -169,6 +172,31 @@ impl Place {
         assert_eq!(ended.code(), Some(0), "{}", fs::read_to_string(self.path("reader")).expect("a file"));
     }
 
+    /// What the coordinator's newest process shows to Prometheus.
+    fn figures(&self) -> String {
+        let log = self.log("coordinator");
+        let line = log.lines().rev().find_map(|line| line.strip_prefix("figures at http://")).expect("figures");
+        let mut stream = TcpStream::connect(line.trim_end_matches("/metrics")).expect("connected");
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").expect("written");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("read");
+        text
+    }
+
+    /// A copy made while the coordinator serves is a coordinator's folder; none is ever overwritten.
+    fn back_up(&self) {
+        let models = self.json(&["coordinator", "models"]);
+        assert_eq!((&models["models"][0]["epoch"], &models["models"][0]["stage"]), (&1.into(), &"served".into()));
+        self.json(&["coordinator", "backup", "copy"]);
+        assert_eq!(self.json(&["coordinator", "models", "--folder", "copy"]), models);
+        let sites = |folder: &str| self.json(&["coordinator", "sites", "--folder", folder]);
+        assert_eq!(sites("copy"), sites("coordinator"));
+        let (copied, bodies) =
+            (files(&self.path("copy/epochs/1/spool")), files(&self.path("coordinator/epochs/1/spool")));
+        assert!(copied > 0 && copied == bodies, "{copied} of {bodies}");
+        assert!(self.refused(&["coordinator", "backup", "copy"], 4).contains("exists already"));
+    }
+
     fn approve_terms(&self, site: &str) {
         let terms = self.json(&["hospital", "terms", "--folder", site])["terms"].as_str().expect("a digest").to_owned();
         self.json(&["hospital", "approve", "terms", &terms, "--folder", site]);
@@ -186,6 +214,12 @@ impl Drop for Place {
             let _ = child.kill().and_then(|()| child.wait());
         }
     }
+}
+
+/// Files below a folder.
+fn files(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    entries.map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
 }
 
 fn told(output: &Output) -> String {
@@ -284,6 +318,12 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     let status = place.json(&["coordinator", "status"]);
     let now = &status["epochs"][0]["now"];
     assert_eq!((&now["closed"], &now["serving"]), (&3.into(), &true.into()), "{status}");
+
+    let figures = place.figures();
+    for line in ["consilium_rounds_closed{epoch=\"1\"} 3", "consilium_members_live{epoch=\"1\"} 4"] {
+        assert!(figures.lines().any(|found| found == line), "{line}: {figures}");
+    }
+    place.back_up();
 
     place.until("a model at north", |place| place.path("north/epochs/1/published").exists());
     let answer = place.predict("north", &[]);
