@@ -5,7 +5,11 @@ set -eu
 cd "$(dirname "$0")"
 
 for script in *.sh; do sh -n "$script"; done
-if command -v shellcheck >/dev/null; then shellcheck ./*.sh; else echo "deploy: no shellcheck, so scripts are only parsed"; fi
+if command -v shellcheck >/dev/null; then
+  shellcheck ./*.sh
+else
+  echo "deploy: no shellcheck, so scripts are only parsed"
+fi
 
 if ! command -v systemd-analyze >/dev/null; then
   echo "deploy: no systemd-analyze, so units are not checked"

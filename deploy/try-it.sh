@@ -49,7 +49,8 @@ uid() {
 }
 
 apart=no
-if [ "$(id -u)" = 0 ] && command -v ip >/dev/null && command -v setpriv >/dev/null && ip netns add "ct-$$-probe" 2>/dev/null; then
+if [ "$(id -u)" = 0 ] && command -v ip >/dev/null && command -v setpriv >/dev/null &&
+  ip netns add "ct-$$-probe" 2>/dev/null; then
   ip netns del "ct-$$-probe"
   apart=yes
 fi
