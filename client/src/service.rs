@@ -140,7 +140,13 @@ impl Service {
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), EnrolmentError> {
         let mut stop = std::pin::pin!(stop);
         let ended = loop {
-            match self.look().await {
+            // A look may wait long for a coordinator that cannot be reached. What it has begun is in the books.
+            let looked = tokio::select! {
+                biased;
+                () = &mut stop => break Ok(()),
+                looked = self.look() => looked,
+            };
+            match looked {
                 Ok(()) => {}
                 Err(ConsentError::Enrolment(error @ EnrolmentError::NotMember)) => break Err(error),
                 Err(error) => tracing::warn!(%error, "the coordinator could not be asked; trying again"),

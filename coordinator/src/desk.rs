@@ -71,7 +71,11 @@ impl Desk {
         let (asked, answer) = self.waiting.insert();
         let event = Input::Event(CoordinatorEvent::Asked { asked, from, call });
         self.inputs.send(event).await.map_err(|_| Reject::Stopping)?;
-        answer.await.map_err(|_| Reject::Stopping)?
+        tokio::select! {
+            answer = answer => answer.map_err(|_| Reject::Stopping)?,
+            // A driver that has ended answers nobody any more.
+            () = self.inputs.closed() => Err(Reject::Stopping),
+        }
     }
 }
 
