@@ -10,6 +10,7 @@ use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 /// The library that moves clocks; `None`, with a printed line, where it is not installed.
 fn library() -> Option<PathBuf> {
     let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];

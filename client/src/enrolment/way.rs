@@ -77,6 +77,6 @@ mod tests {
         assert!(matches!(file, Err(EnrolmentError::Proxy(ProxyError::File { .. }))));
         assert!(matches!(with("[network]\nproxy = \"proxy\""), Err(EnrolmentError::Proxy(_))));
         assert!(matches!(with("[network]\nproxy-credentials = \"secret.txt\""), Err(EnrolmentError::Proxy(_))));
-        assert!(matches!(with("[netwrok]"), Err(EnrolmentError::SiteFile(_))));
+        assert!(matches!(with("[net]"), Err(EnrolmentError::SiteFile(_))));
     }
 }
