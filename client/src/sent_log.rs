@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use protocol::blob::BlobKind;
 use protocol::consent::{CONSENT, ConsentCall};
 use protocol::codec::Wire;
-use protocol::enrolment::{RENEW, SITES, seconds};
+use protocol::enrolment::{RENEW, SITES, TIME, seconds};
 use protocol::exchange::Call;
 use protocol::message::HospitalMessage;
 use protocol::net::{BoxFuture, Frame, NetError};
@@ -187,6 +187,7 @@ fn described(request: &Frame) -> Option<(u32, &'static str, String)> {
     match request.kind {
         SITES => return Some((0, "question who the members are", none())),
         RENEW => return Some((0, "request for a longer certificate", none())),
+        TIME => return Some((0, "question what time it is", none())),
         CONSENT => return Some(consent(&request.header)),
         _ => {}
     }

@@ -23,6 +23,7 @@ use protocol::signature::SigningKey;
 pub use error::EnrolmentError;
 pub use member::Member;
 pub use membership::Membership;
+pub(crate) use membership::authority;
 
 use crate::vault::Vault;
 
@@ -177,7 +178,7 @@ fn nonce_of(vault: &Vault, invite: &Invite, organisation: &str) -> Result<[u8; 3
     Ok(nonce)
 }
 
-fn coordinator() -> Result<PeerName, EnrolmentError> {
+pub(crate) fn coordinator() -> Result<PeerName, EnrolmentError> {
     PeerName::new(COORDINATOR).map_err(|error| EnrolmentError::Certificate(error.into()))
 }
 
