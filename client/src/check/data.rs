@@ -285,9 +285,13 @@ mod tests {
         let (refused, _) = look(plan.as_ref(), &strict);
         assert_eq!((refused.grade, refused.exit), (Grade::Failed, Exit::Refused));
         assert!(refused.found.contains("images-min"), "{refused:?}");
-        let (many, _) = look(proposed(&[("sample-cap = 1024", "sample-cap = 8")], None).as_ref(), &Policy::default());
+        let (capped, large) = (
+            proposed(&[("sample-cap = 1024", "sample-cap = 8")], None),
+            proposed(&[("batch-size = 32", "batch-size = 512")], None),
+        );
+        let (many, _) = look(capped.as_ref(), &Policy::default());
         assert!(many.grade == Grade::Failed && many.found.contains("at most 8"), "{many:?}");
-        let (few, _) = look(proposed(&[("batch-size = 32", "batch-size = 512")], None).as_ref(), &Policy::default());
+        let (few, _) = look(large.as_ref(), &Policy::default());
         assert!(few.grade == Grade::Warning && few.found.contains("one batch of 512"), "{few:?}");
     }
 
