@@ -303,13 +303,15 @@ mod tests {
         recorded.call(update(1)).await.unwrap();
         recorded.call(Frame::new(SITES, Vec::new(), Vec::new())).await.unwrap();
         recorded.call(Frame::new(0x7777, vec![1; 9], Vec::new())).await.unwrap();
-        assert_eq!(*echo.seen.lock().unwrap(), [1, 2, 3, 4]);
+        recorded.call(Frame::new(TIME, Vec::new(), Vec::new())).await.unwrap();
+        assert_eq!(*echo.seen.lock().unwrap(), [1, 2, 3, 4, 5]);
         let lines = SentLog::of(folder.path()).read().unwrap();
         let first = &lines[0];
         assert_eq!((first.epoch, first.what.as_str()), (1, "encrypted update"));
         assert_eq!(first.detail, "round 3 attempt 2 part 0");
         assert_eq!(first.bytes, 4 + BlobId::BYTES as u64 + 10);
         assert_eq!((lines[3].what.as_str(), lines[3].bytes), ("something else", 9), "even what nobody knows");
+        assert_eq!(lines[4].what, "question what time it is");
     }
 
     #[tokio::test]

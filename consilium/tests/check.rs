@@ -9,9 +9,8 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-const RUNGS: [&str; 11] = [
-    "name", "network", "certificate", "clock", "membership", "vault", "disk", "device", "data", "training", "crypto",
-];
+const RUNGS: [&str; 11] =
+    ["name", "network", "certificate", "clock", "membership", "vault", "disk", "device", "data", "training", "crypto"];
 const FAILED: i32 = 1;
 const CONNECTION: i32 = 2;
 const BAD_INPUT: i32 = 4;

@@ -2,8 +2,8 @@
 //! and decrypt the sum, which has to be equal. A processor that computes wrongly shows here and not in a round.
 
 use he_agg::aggregation::{
-    AggregationSecret, BlindedSum, ChunkId, ChunkSum, DecodedChunk, Decryptor, EncryptRequest, LaneLayout, MaskKey, MemoryLedger,
-    ReleaseLedger, ShareContext, UpdateChunk, VaultSecret, encrypt_chunk, open,
+    AggregationSecret, BlindedSum, ChunkId, ChunkSum, DecodedChunk, Decryptor, EncryptRequest, LaneLayout, MaskKey,
+    MemoryLedger, ReleaseLedger, ShareContext, UpdateChunk, VaultSecret, encrypt_chunk, open,
 };
 use he_agg::simd::Isa;
 use he_agg::{Preset, Stream};

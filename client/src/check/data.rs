@@ -187,8 +187,7 @@ fn timed(fitting: &Fitting, device: TrainDevice) -> Result<Duration, TrainError>
 }
 
 fn paced(step: Duration, epoch: Duration, round: Duration, deadline: Duration) -> Finding {
-    let found =
-        format!("{:.0} ms a step, about {:.1} s a local epoch", step.as_secs_f64() * 1e3, epoch.as_secs_f64());
+    let found = format!("{:.0} ms a step, about {:.1} s a local epoch", step.as_secs_f64() * 1e3, epoch.as_secs_f64());
     // The rest of a round is encryption, upload and the others.
     if round > deadline / 2 {
         let (all, most) = (round.as_secs(), deadline.as_secs());

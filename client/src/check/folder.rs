@@ -22,7 +22,6 @@ const WRITES: usize = 5;
 const PROBE: &str = "check.probe";
 const PROBE_BYTES: usize = 4096;
 /// File systems on another machine, where a journal's locks do not hold: NFS, SMB, CIFS, AFS, Ceph.
-#[cfg(target_os = "linux")]
 const NETWORK_KINDS: [(u64, &str); 6] = [
     (0x6969, "NFS"),
     (0x517b, "SMB"),
@@ -47,7 +46,8 @@ fn guarded(paths: &[(PathBuf, u32)]) -> Option<Finding> {
     use std::os::unix::fs::PermissionsExt;
     let open = paths.iter().filter_map(|(path, wanted)| {
         let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
-        (mode & !wanted != 0).then(|| (format!("{} has {mode:o}", path.display()), format!("{wanted:o} {}", path.display())))
+        (mode & !wanted != 0)
+            .then(|| (format!("{} has {mode:o}", path.display()), format!("{wanted:o} {}", path.display())))
     });
     let (found, wanted): (Vec<_>, Vec<_>) = open.unzip();
     let remedy = format!("chmod {}: whoever else reads them has this site's keys", wanted.join(", chmod "));
@@ -100,13 +100,17 @@ fn write(folder: &Path) -> Result<Duration, FileFault> {
 
 #[cfg(target_os = "linux")]
 fn network(folder: &Path) -> Option<&'static str> {
-    let kind = u64::try_from(rustix::fs::statfs(folder).ok()?.f_type).ok()?;
-    NETWORK_KINDS.iter().find(|(known, _)| *known == kind & 0xffff_ffff).map(|(_, name)| *name)
+    known(u64::try_from(rustix::fs::statfs(folder).ok()?.f_type).ok()?)
 }
 
 #[cfg(not(target_os = "linux"))]
 fn network(_: &Path) -> Option<&'static str> {
     None
+}
+
+/// The name of a kind of file system whose disk is another machine's.
+fn known(kind: u64) -> Option<&'static str> {
+    NETWORK_KINDS.iter().find(|(known, _)| *known == kind).map(|(_, name)| *name)
 }
 
 fn room(measured: &Measured) -> Finding {
@@ -168,6 +172,7 @@ mod tests {
         assert!(slow.grade == Grade::Warning && slow.found.contains("101 ms"), "{slow:?}");
         let away = judged(9 * GIB, 1, Some("NFS"));
         assert!(away.grade == Grade::Warning && away.found.contains("NFS"), "{away:?}");
+        assert_eq!([known(0x6969), known(0xff53_4d42), known(0xef53)], [Some("NFS"), Some("CIFS"), None]);
     }
 
     #[test]

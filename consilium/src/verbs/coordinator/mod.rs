@@ -185,7 +185,7 @@ pub fn run(arguments: &CoordinatorArgs) -> Result<Done, Error> {
         What::Invite { name, valid } => invite(&Office::open(folder)?, name, *valid),
         What::Approve { name, words } => approve(&Office::open(folder)?, name, *words),
         What::Run { plan, without } => plan::propose(&Office::open(folder)?, plan, without),
-        What::Status { watch } => plan::status(&Office::open(folder)?, *watch, |text| say(text)),
+        What::Status { watch } => plan::status(&Office::open(folder)?, *watch, say),
         What::Stop { epoch, end: Some(reason) } => plan::end(&Office::open(folder)?, *epoch, reason),
         What::Stop { epoch, end: None } => plan::order(&Office::open(folder)?, *epoch, Order::Stop),
         What::Resume { epoch } => plan::order(&Office::open(folder)?, *epoch, Order::Resume),
