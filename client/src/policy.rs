@@ -84,12 +84,25 @@ mod tests {
     #[test]
     fn each_rule_refuses_what_it_names_and_nothing_else() {
         let plan = Plan::of_consortium("plan", &format!("{PLAN}\n"), 5);
-        let plan = plan.or_else(|_| Plan::of_consortium("plan", &PLAN.replace("[federation]", "[federation]\nsample-cap = 2048"), 5));
+        let plan = plan.or_else(|_| {
+            Plan::of_consortium("plan", &PLAN.replace("[federation]", "[federation]\nsample-cap = 2048"), 5)
+        });
         let plan = plan.unwrap();
         let refused = |policy: Policy| check(&policy, &plan, 100).err();
         assert_eq!(refused(Policy::default()), None);
-        assert_eq!(refused(Policy { min_cohort: Some(4), rounds_max: Some(10_000), images_min: Some(100), ..Policy::default() }), None);
-        assert_eq!(refused(Policy { min_cohort: Some(5), ..Policy::default() }), Some(PolicyRefusal::Cohort { have: 4, least: 5 }));
+        assert_eq!(
+            refused(Policy {
+                min_cohort: Some(4),
+                rounds_max: Some(10_000),
+                images_min: Some(100),
+                ..Policy::default()
+            }),
+            None
+        );
+        assert_eq!(
+            refused(Policy { min_cohort: Some(5), ..Policy::default() }),
+            Some(PolicyRefusal::Cohort { have: 4, least: 5 })
+        );
         let rounds = plan.experiment().federation().rounds;
         assert_eq!(
             refused(Policy { rounds_max: Some(rounds - 1), ..Policy::default() }),

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use protocol::blob::BlobKind;
-use protocol::consent::{CONSENT, ConsentCall};
 use protocol::codec::Wire;
+use protocol::consent::{CONSENT, ConsentCall};
 use protocol::enrolment::{RENEW, SITES, TIME, seconds};
 use protocol::exchange::Call;
 use protocol::message::HospitalMessage;
@@ -352,7 +352,8 @@ mod tests {
         let log = SentLog::of(folder.path());
         log.write(&sent).unwrap();
         log.write(&Sent { at_s: sent.at_s + 30 * 24 * 3600, ..sent }).unwrap();
-        let mut files: Vec<_> = fs::read_dir(folder.path().join("sent")).unwrap().map(|it| it.unwrap().file_name()).collect();
+        let mut files: Vec<_> =
+            fs::read_dir(folder.path().join("sent")).unwrap().map(|it| it.unwrap().file_name()).collect();
         files.sort();
         assert_eq!(files, ["2026-11.log", "2026-12.log"]);
     }

@@ -37,9 +37,7 @@ impl ConsentBook {
         rand::fill(&mut fresh).map_err(|_| ConsentError::Randomness)?;
         match self.journal.insert_once(NONCE, &membership.0, &fresh)? {
             Once::Inserted => Ok(fresh),
-            Once::Existing(known) => {
-                <[u8; 32]>::try_from(known).map_err(|_| ConsentError::Damaged { space: NONCE })
-            }
+            Once::Existing(known) => <[u8; 32]>::try_from(known).map_err(|_| ConsentError::Damaged { space: NONCE }),
         }
     }
 

@@ -72,8 +72,7 @@ impl Council<'_> {
         let parsed = Plan::of_consortium(&name, &standing.proposal.plan, members).map_err(plan)?;
         let terms = parsed.terms().map_err(plan)?;
         let membership = standing.proposal.membership.digest();
-        let mut seen =
-            Seen { party, standing, plan: parsed, terms, membership, words: None, awaited: PartySet::EMPTY };
+        let mut seen = Seen { party, standing, plan: parsed, terms, membership, words: None, awaited: PartySet::EMPTY };
         self.come_to_words(&mut seen).await?;
         Ok(seen)
     }

@@ -116,7 +116,9 @@ impl Explained for ConsentError {
             Self::WordsDiffer => {
                 "have them read again; if they differ once more do not approve: call the other officers together".into()
             }
-            Self::TermsDiffer { .. } => "read `consilium hospital terms` again, and approve the digest it ends with".into(),
+            Self::TermsDiffer { .. } => {
+                "read `consilium hospital terms` again, and approve the digest it ends with".into()
+            }
             Self::Plan { source, .. } => source.remedy(),
             Self::NothingProposed => "the operator proposes with `consilium coordinator run PLAN`".into(),
             Self::Enrolment(error) => error.remedy(),

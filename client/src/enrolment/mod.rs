@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::rand;
 use protocol::codec::Wire;
 use protocol::enrolment::{
-    Admitted, Applicant, COORDINATOR, Invite, JOIN, JoinAnswer, JoinCall, JoinReject, JoinRequest, JoinReveal, Opened, Site, Words, is_organisation, nonce_commitment, words,
+    Admitted, Applicant, COORDINATOR, Invite, JOIN, JoinAnswer, JoinCall, JoinReject, JoinRequest, JoinReveal, Opened,
+    Site, Words, is_organisation, nonce_commitment, words,
 };
 use protocol::net::{AuthorityCertificate, Connection, Frame, Identity, NetError, PeerName, Rejection, TlsKey};
 use protocol::signature::SigningKey;

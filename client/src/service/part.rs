@@ -60,8 +60,7 @@ impl Part {
             setup.device.clone(),
         );
         let shape = seen.plan.experiment().network().image();
-        let takes =
-            Takes { images: seen.plan.program().images(), shape: [shape.channels, shape.height, shape.width] };
+        let takes = Takes { images: seen.plan.program().images(), shape: [shape.channels, shape.height, shape.width] };
         let shared = Shared { member: Arc::clone(&setup.member), slots: setup.slots.clone() };
         let (vault, data) = (Arc::new(vault), dataset.train);
         Ok(Self { epoch, root, vault, plan, data, takes, opening, setup: shared })

@@ -155,7 +155,10 @@ impl Desk {
             return Ok((format!("{name}: over"), "over"));
         }
         if !self.book.has_membership(seen.membership)? {
-            return Ok((format!("{name}: compare the words with `consilium hospital approve membership`"), "membership"));
+            return Ok((
+                format!("{name}: compare the words with `consilium hospital approve membership`"),
+                "membership",
+            ));
         }
         if self.book.terms(seen.terms.digest())?.is_none() {
             return Ok((format!("{name}: read `consilium hospital terms`, then approve them"), "terms"));

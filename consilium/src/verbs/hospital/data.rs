@@ -19,13 +19,21 @@ pub(super) fn add(folder: &Path, name: &str, path: &Path, share: Option<Share>) 
     let format = DataSets::load(folder)?.add(folder, set)?;
     let (kind, path) = (json!(format), path.display().to_string());
     let kind = kind.as_str().unwrap_or_default();
-    Ok(Done { text: format!("{name}: {path}, {kind}"), data: json!({"name": name, "path": path, "format": kind}), exit: Exit::Done })
+    Ok(Done {
+        text: format!("{name}: {path}, {kind}"),
+        data: json!({"name": name, "path": path, "format": kind}),
+        exit: Exit::Done,
+    })
 }
 
 /// Forgets a name.
 pub(super) fn remove(folder: &Path, name: &str) -> Result<Done, Error> {
     DataSets::load(folder)?.remove(folder, name)?;
-    Ok(Done { text: format!("{name} is forgotten; its images are where they were"), data: json!({"name": name}), exit: Exit::Done })
+    Ok(Done {
+        text: format!("{name} is forgotten; its images are where they were"),
+        data: json!({"name": name}),
+        exit: Exit::Done,
+    })
 }
 
 /// Shows the names.
@@ -68,10 +76,8 @@ pub(super) fn sent(folder: &Path, what: Option<&str>, since: Option<&str>, total
             "at": sent.at_s, "epoch": sent.epoch, "what": sent.what, "detail": sent.detail, "bytes": sent.bytes,
         })
     };
-    let totals: Vec<Value> = sums
-        .iter()
-        .map(|(what, (count, bytes))| json!({"what": what, "count": count, "bytes": bytes}))
-        .collect();
+    let totals: Vec<Value> =
+        sums.iter().map(|(what, (count, bytes))| json!({"what": what, "count": count, "bytes": bytes})).collect();
     let rows: Vec<Value> = lines.iter().map(row).collect();
     Ok(Done { text: text.join("\n"), data: json!({"sent": rows, "totals": totals}), exit: Exit::Done })
 }

@@ -12,14 +12,14 @@ use clap::{Args, Subcommand};
 use client::data_sets::Share;
 use client::enrolment::{EnrolmentError, Joining, Membership};
 use experiment::Site as SiteFile;
-use protocol::net::Backoff;
 use protocol::enrolment::{Invite, Site, seconds};
+use protocol::net::Backoff;
 use serde_json::json;
 
 use super::coordinator::{date, say};
+use crate::{error::Error, exit::Exit, output::Done};
 use check::CheckArgs;
 use consent::Desk;
-use crate::{error::Error, exit::Exit, output::Done};
 
 /// How often a site asks whether it is approved.
 const ASK_EVERY: Duration = Duration::from_secs(2);
