@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use datasets::{DataError, Dataset, Format, Samples};
+use datasets::{DataError, Dataset, Format, LoadOptions, Samples};
 use protocol::store::{FileFault, write_beside};
 use remedy::{Exit, Explained};
 use serde::{Deserialize, Serialize};
@@ -219,14 +219,29 @@ impl DataSet {
     /// # Errors
     /// [`PlanError`] naming file, field or class, or that these are more images than the plan takes.
     pub fn read(&self, plan: &Plan) -> Result<Dataset, PlanError> {
-        let mut dataset = plan.read_images(&self.path)?;
+        let dataset = self.own(plan.read_images(&self.path)?)?;
+        plan.check_samples(dataset.train.len())?;
+        Ok(dataset)
+    }
+
+    /// Reads the images without a plan, in a form of no meaning: to see that they can be read, and to count them.
+    ///
+    /// # Errors
+    /// [`DataError`] naming file, field or class.
+    pub fn browse(&self) -> Result<Dataset, DataError> {
+        let dataset = datasets::load(&self.path, None, &LoadOptions::default())?;
+        dataset.check()?;
+        self.own(dataset)
+    }
+
+    /// This site's share of each part.
+    fn own(&self, mut dataset: Dataset) -> Result<Dataset, DataError> {
         if let Some(share) = self.share {
             for part in [&mut dataset.train, &mut dataset.validation, &mut dataset.test] {
                 *part = share.part_of(part);
             }
             dataset.check()?;
         }
-        plan.check_samples(dataset.train.len())?;
         Ok(dataset)
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use protocol::blob::BlobKind;
 use protocol::codec::Wire;
 use protocol::consent::{CONSENT, ConsentCall};
-use protocol::enrolment::{RENEW, SITES, seconds};
+use protocol::enrolment::{RENEW, SITES, TIME, seconds};
 use protocol::exchange::Call;
 use protocol::message::HospitalMessage;
 use protocol::net::{BoxFuture, Frame, NetError};
@@ -187,6 +187,7 @@ fn described(request: &Frame) -> Option<(u32, &'static str, String)> {
     match request.kind {
         SITES => return Some((0, "question who the members are", none())),
         RENEW => return Some((0, "request for a longer certificate", none())),
+        TIME => return Some((0, "question what time it is", none())),
         CONSENT => return Some(consent(&request.header)),
         _ => {}
     }
@@ -302,13 +303,15 @@ mod tests {
         recorded.call(update(1)).await.unwrap();
         recorded.call(Frame::new(SITES, Vec::new(), Vec::new())).await.unwrap();
         recorded.call(Frame::new(0x7777, vec![1; 9], Vec::new())).await.unwrap();
-        assert_eq!(*echo.seen.lock().unwrap(), [1, 2, 3, 4]);
+        recorded.call(Frame::new(TIME, Vec::new(), Vec::new())).await.unwrap();
+        assert_eq!(*echo.seen.lock().unwrap(), [1, 2, 3, 4, 5]);
         let lines = SentLog::of(folder.path()).read().unwrap();
         let first = &lines[0];
         assert_eq!((first.epoch, first.what.as_str()), (1, "encrypted update"));
         assert_eq!(first.detail, "round 3 attempt 2 part 0");
         assert_eq!(first.bytes, 4 + BlobId::BYTES as u64 + 10);
         assert_eq!((lines[3].what.as_str(), lines[3].bytes), ("something else", 9), "even what nobody knows");
+        assert_eq!(lines[4].what, "question what time it is");
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use protocol::codec::Wire;
 use protocol::consent::{CONSENT, ConsentCall};
-use protocol::enrolment::{JOIN, JoinCall, JoinReject, RENEW, SITES};
+use protocol::enrolment::{JOIN, JoinCall, JoinReject, RENEW, SITES, TIME, seconds};
 use protocol::exchange::Call;
 use protocol::ids::Epoch;
 use protocol::net::{Authority, BoxFuture, Frame, Handler, Newcomers, Peer, Refusal};
@@ -103,6 +103,7 @@ impl Handler for Welcome {
                     Ok(proposals.answer(&peer.name, peer.key, &call)?.to_bytes())
                 }
                 RENEW => Ok(members.renew(&peer.name, &authority, SystemTime::now()).map_err(unreadable)?.to_bytes()),
+                TIME => Ok(seconds(SystemTime::now()).to_bytes()),
                 _ => Err(Reject::OutOfTurn),
             });
             let header = answered.await.unwrap_or(Err(Reject::Storage))?;

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use protocol::codec::Wire;
 use protocol::consent::{CONSENT, ConsentAnswer, ConsentCall, Own};
-use protocol::enrolment::{Admitted, RENEW, SITES, Sites, seconds};
+use protocol::enrolment::{Admitted, RENEW, SITES, Sites, TIME, seconds};
 use protocol::ids::Digest;
 use protocol::membership::Seat;
 use protocol::net::{
@@ -16,8 +16,8 @@ use protocol::net::{
 use protocol::reject::Reject;
 use protocol::signature::SigningKey;
 
-use super::membership::{AUTHORITY, CERTIFICATE, read};
-use super::way::way;
+use super::membership::{CERTIFICATE, authority, read};
+use super::way;
 use super::{EnrolmentError, Membership, coordinator};
 use crate::hospital::Transport;
 use crate::sent_log::{Recorded, SentLog};
@@ -44,7 +44,7 @@ impl Member {
         let vault = Vault::reopen_beside(root)?;
         let (tls, signing) = (vault.tls_key()?, vault.signing_key()?);
         let identity = Identity::new(&read(root, CERTIFICATE)?, &tls).map_err(EnrolmentError::Certificate)?;
-        let authority = AuthorityCertificate::from_pem(&read(root, AUTHORITY)?).map_err(EnrolmentError::Certificate)?;
+        let authority = authority(root)?;
         let route = way(root, membership.address.clone())?;
         let dialer =
             Dialer::new(route, coordinator()?, Arc::new(identity), authority.clone(), Limits::default(), backoff);
@@ -110,6 +110,15 @@ impl Member {
     pub async fn sites(&self) -> Result<Sites, EnrolmentError> {
         let frame = self.call(SITES, Vec::new()).await?;
         Sites::from_bytes(&frame.header).map_err(|_| EnrolmentError::Answer)
+    }
+
+    /// What time it is at the coordinator, in seconds since 1970.
+    ///
+    /// # Errors
+    /// As [`Member::sites`], and [`EnrolmentError::RefusedMember`] from a coordinator that is too old to say it.
+    pub async fn time(&self) -> Result<u64, EnrolmentError> {
+        let frame = self.call(TIME, Vec::new()).await?;
+        u64::from_bytes(&frame.header).map_err(|_| EnrolmentError::Answer)
     }
 
     /// Says or asks something about a proposal.

@@ -93,6 +93,14 @@ impl Membership {
     }
 }
 
+/// The authority whose certificates a member accepts.
+///
+/// # Errors
+/// [`EnrolmentError::Damaged`], [`EnrolmentError::Certificate`].
+pub(crate) fn authority(root: &Path) -> Result<AuthorityCertificate, EnrolmentError> {
+    AuthorityCertificate::from_pem(&read(root, AUTHORITY)?).map_err(EnrolmentError::Certificate)
+}
+
 pub(super) fn read(root: &Path, file: &str) -> Result<String, EnrolmentError> {
     let path = root.join(file);
     fs::read_to_string(&path).map_err(|error| EnrolmentError::Damaged { path, found: error.to_string() })

@@ -25,6 +25,8 @@ use protocol::signature::SigningKey;
 pub use error::EnrolmentError;
 pub use member::Member;
 pub use membership::Membership;
+pub(crate) use membership::authority;
+pub(crate) use way::way;
 pub use way::{SITE_FILE, site_file};
 
 use crate::vault::Vault;
@@ -135,7 +137,7 @@ impl Joining {
 
     async fn knock(&self) -> Result<Connection, EnrolmentError> {
         let server = coordinator()?;
-        let route = way::way(&self.root, self.invite.address.clone())?;
+        let route = way(&self.root, self.invite.address.clone())?;
         Ok(Connection::knock(route, &server, self.invite.authority).await?)
     }
 
@@ -181,7 +183,7 @@ fn nonce_of(vault: &Vault, invite: &Invite, organisation: &str) -> Result<[u8; 3
     Ok(nonce)
 }
 
-fn coordinator() -> Result<PeerName, EnrolmentError> {
+pub(crate) fn coordinator() -> Result<PeerName, EnrolmentError> {
     PeerName::new(COORDINATOR).map_err(|error| EnrolmentError::Certificate(error.into()))
 }
 

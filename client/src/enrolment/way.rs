@@ -23,7 +23,7 @@ pub fn site_file(root: &Path) -> Result<Site, EnrolmentError> {
 ///
 /// # Errors
 /// [`EnrolmentError::SiteFile`], [`EnrolmentError::Proxy`].
-pub(super) fn way(root: &Path, address: HostPort) -> Result<Route, EnrolmentError> {
+pub(crate) fn way(root: &Path, address: HostPort) -> Result<Route, EnrolmentError> {
     let NetworkSite { transport, proxy, proxy_credentials } = site_file(root)?.network;
     let mode: Mode = match transport.as_deref() {
         // The file's schema knows these words.

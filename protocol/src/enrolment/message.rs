@@ -15,6 +15,8 @@ pub const JOIN: u16 = 1;
 pub const SITES: u16 = 0x0100;
 /// Frame kind with which a member asks for a certificate that lasts longer; no content, answered by [`Admitted`].
 pub const RENEW: u16 = 0x0102;
+/// Frame kind with which a member asks what time it is; no content, answered by seconds since 1970 as a `u64`.
+pub const TIME: u16 = 0x0103;
 /// The coordinator's name in its certificate.
 pub const COORDINATOR: &str = "coordinator";
 /// Longest PEM text of a certificate: ours have about 700 characters.

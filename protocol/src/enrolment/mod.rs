@@ -21,7 +21,7 @@ pub use crate::net::HostPort;
 pub use invite::{Invite, InviteError, Token};
 pub use message::{
     Admitted, Applicant, CERTIFICATE_BYTES_MAX, COORDINATOR, JOIN, JoinAnswer, JoinCall, JoinReject, JoinRequest,
-    JoinReveal, Opened, RENEW, SITES, SignedJoinRequest, Site, Sites, is_organisation, nonce_commitment, words,
+    JoinReveal, Opened, RENEW, SITES, SignedJoinRequest, Site, Sites, TIME, is_organisation, nonce_commitment, words,
 };
 pub use words::{WORDS, Words, WordsError};
 

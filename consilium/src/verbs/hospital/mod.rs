@@ -1,5 +1,6 @@
 //! `consilium hospital`: a site's side of a consortium.
 
+mod check;
 mod consent;
 mod data;
 mod service;
@@ -18,6 +19,7 @@ use serde_json::json;
 
 use super::coordinator::{ask, date, say};
 use crate::{error::Error, exit::Exit, output::Done};
+use check::CheckArgs;
 use consent::Desk;
 
 /// How often a site asks whether it is approved.
@@ -50,6 +52,9 @@ pub enum What {
         #[arg(long, value_name = "NAME")]
         organisation: String,
     },
+    /// Check name, network, certificates, clock, vault, disk, device, images and arithmetic, before or after joining.
+    #[command(after_help = include_str!("../../help/hospital-check.txt"))]
+    Check(CheckArgs),
     /// Say of which consortium this site is a member, and ask the coordinator who the others are.
     #[command(after_help = include_str!("../../help/hospital-status.txt"))]
     Status,
@@ -170,6 +175,7 @@ impl HospitalArgs {
     pub fn name(&self) -> &'static str {
         match self.what {
             What::Join { .. } => "hospital join",
+            What::Check(_) => "hospital check",
             What::Status => "hospital status",
             What::Serve => "hospital serve",
             What::Data { .. } => "hospital data",
@@ -218,6 +224,7 @@ async fn networked(arguments: &HospitalArgs) -> Result<Done, Error> {
             let invite = line.parse().map_err(EnrolmentError::from)?;
             join(folder, invite, organisation).await
         }
+        What::Check(arguments) => check::check(folder, arguments).await,
         What::Serve => service::serve(folder).await,
         _ => {
             let desk = Desk::open(folder)?;
