@@ -181,14 +181,14 @@ impl Transport for Recorded {
     }
 }
 
-/// What a request carries: key epoch, what, which; `None` for a question after news.
+/// What a request carries: key epoch, what, which; `None` for a question after news, which says nothing of this site.
 fn described(request: &Frame) -> Option<(u32, &'static str, String)> {
     let none = String::new;
     match request.kind {
         SITES => return Some((0, "question who the members are", none())),
         RENEW => return Some((0, "request for a longer certificate", none())),
         TIME => return Some((0, "question what time it is", none())),
-        CONSENT => return Some(consent(&request.header)),
+        CONSENT => return consent(&request.header),
         _ => {}
     }
     let Ok((epoch, call)) = Call::from_frame(request) else {
@@ -203,15 +203,15 @@ fn described(request: &Frame) -> Option<(u32, &'static str, String)> {
     Some((epoch.0, what, detail))
 }
 
-fn consent(header: &[u8]) -> (u32, &'static str, String) {
-    match ConsentCall::from_bytes(header) {
-        Ok(ConsentCall::Epochs(())) => (0, "question what is proposed", String::new()),
-        Ok(ConsentCall::Ask(epoch)) => (epoch.0, "question how a proposal stands", String::new()),
-        Ok(ConsentCall::Bind(_)) => (0, "promise of a nonce", String::new()),
-        Ok(ConsentCall::Reveal(_)) => (0, "nonce for the words that officers compare", String::new()),
-        Ok(ConsentCall::Approve(approval)) => (approval.epoch.0, "approval of members and terms", String::new()),
-        Err(_) => (0, "something else", String::new()),
-    }
+fn consent(header: &[u8]) -> Option<(u32, &'static str, String)> {
+    let (epoch, what) = match ConsentCall::from_bytes(header) {
+        Ok(ConsentCall::Epochs(()) | ConsentCall::Ask(_)) => return None,
+        Ok(ConsentCall::Bind(_)) => (0, "promise of a nonce"),
+        Ok(ConsentCall::Reveal(_)) => (0, "nonce for the words that officers compare"),
+        Ok(ConsentCall::Approve(approval)) => (approval.epoch.0, "approval of members and terms"),
+        Err(_) => (0, "something else"),
+    };
+    Some((epoch, what, String::new()))
 }
 
 fn signed(message: &HospitalMessage) -> &'static str {
@@ -271,7 +271,8 @@ fn seconds_of(text: &str) -> Option<u64> {
 mod tests {
     use bytes::Bytes;
     use protocol::blob::BlobId;
-    use protocol::ids::{Attempt, Epoch, RoundId};
+    use protocol::consent::Nonce;
+    use protocol::ids::{Attempt, Digest, Epoch, PartyId, RoundId};
     use protocol::lease::Doing;
 
     use super::*;
@@ -326,6 +327,10 @@ mod tests {
         assert_eq!(log.question(10, start + hour), None, "counted anew");
         let poll = Call::Poll { next: 0, doing: Doing::Idle }.into_frame(Epoch(1));
         assert_eq!(described(&poll), None);
+        let of = |call: &ConsentCall| described(&Frame::new(CONSENT, call.to_bytes(), Vec::new()));
+        assert_eq!((of(&ConsentCall::Epochs(())), of(&ConsentCall::Ask(Epoch(1)))), (None, None));
+        let nonce = Nonce { membership: Digest([1; 32]), party: PartyId::new(1).unwrap(), bytes: [2; 32] };
+        assert!(of(&ConsentCall::Reveal(nonce)).is_some(), "what carries something has its own line");
     }
 
     #[tokio::test]

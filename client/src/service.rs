@@ -35,8 +35,10 @@ use part::Part;
 pub const PLAN: &str = "plan.toml";
 /// The digest of the model that can be asked, in the epoch's folder.
 pub const PUBLISHED: &str = "published";
-/// How often a site looks what is proposed.
+/// How often a site looks what is proposed, while something waits for somebody.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// The same, while everything is under way.
+const REST_EVERY: Duration = Duration::from_secs(15);
 /// How long a part that failed is left alone.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
 /// How long a part may take to end when the service stops.
@@ -115,7 +117,8 @@ pub struct Service {
     running: BTreeMap<Epoch, Running>,
     /// Ready to start, once all have approved.
     prepared: BTreeMap<Epoch, Part>,
-    rest: BTreeMap<Epoch, SystemTime>,
+    /// Since when a part that failed is left alone.
+    failed: BTreeMap<Epoch, SystemTime>,
     stands: watch::Sender<BTreeMap<Epoch, Stand>>,
 }
 
@@ -130,7 +133,7 @@ impl Service {
     #[must_use]
     pub fn new(setup: Setup) -> (Self, watch::Receiver<BTreeMap<Epoch, Stand>>) {
         let (stands, shown) = watch::channel(BTreeMap::new());
-        (Self { setup, running: BTreeMap::new(), prepared: BTreeMap::new(), rest: BTreeMap::new(), stands }, shown)
+        (Self { setup, running: BTreeMap::new(), prepared: BTreeMap::new(), failed: BTreeMap::new(), stands }, shown)
     }
 
     /// Serves until `stop` resolves, or this site is a member no more.
@@ -153,7 +156,7 @@ impl Service {
             }
             tokio::select! {
                 () = &mut stop => break Ok(()),
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(self.rest()) => {}
             }
         };
         for (_, part) in std::mem::take(&mut self.running) {
@@ -163,6 +166,13 @@ impl Service {
             let _ = tokio::time::timeout(GOODBYE, part.task).await;
         }
         ended
+    }
+
+    /// How long nothing has to be looked at.
+    fn rest(&self) -> Duration {
+        let waits = |stand: &Stand| !matches!(stand, Stand::TakesPart | Stand::Over(_));
+        let stands = self.stands.borrow();
+        if stands.is_empty() || stands.values().any(waits) { LOOK_EVERY } else { REST_EVERY }
     }
 
     /// One look at everything.
@@ -195,7 +205,7 @@ impl Service {
                     return Err(error.into());
                 }
                 Err(error) => {
-                    self.rest.insert(epoch, SystemTime::now());
+                    self.failed.insert(epoch, SystemTime::now());
                     Stand::Hindered(error.to_string())
                 }
             };
@@ -211,7 +221,7 @@ impl Service {
             self.setup.book.end(epoch, "the coordinator has given it up").map_err(ServiceError::Consent)?;
             return Ok(Stand::Over("the coordinator has given it up".to_owned()));
         }
-        let resting = self.rest.get(&epoch).and_then(|since| since.elapsed().ok());
+        let resting = self.failed.get(&epoch).and_then(|since| since.elapsed().ok());
         if let (Some(since), Some(stand)) = (resting, self.stands.borrow().get(&epoch))
             && since < TRY_AGAIN
         {
@@ -268,7 +278,7 @@ impl Service {
                 Err(error) => Stand::Hindered(ServiceError::Abandoned(error).to_string()),
             };
             if matches!(stand, Stand::Hindered(_)) {
-                self.rest.insert(epoch, SystemTime::now());
+                self.failed.insert(epoch, SystemTime::now());
             }
             self.stand(epoch, stand);
         }

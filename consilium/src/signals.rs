@@ -1,7 +1,9 @@
 //! The two signals that end a service in order.
 
-/// Resolves at the first Ctrl-C or SIGTERM.
-pub async fn stop() {
+use crate::exit::Exit;
+
+/// Resolves at the first Ctrl-C or SIGTERM, with how a service ends that is stopped so.
+pub async fn stop() -> Exit {
     use tokio::signal::unix::{SignalKind, signal};
     let terminated = async {
         match signal(SignalKind::terminate()) {
@@ -17,7 +19,8 @@ pub async fn stop() {
             if interrupted.is_err() {
                 std::future::pending::<()>().await;
             }
+            Exit::Interrupted
         }
-        () = terminated => {}
+        () = terminated => Exit::Done,
     }
 }

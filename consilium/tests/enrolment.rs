@@ -199,6 +199,39 @@ fn sites_join_by_words_see_each_other_and_are_put_out() {
     refusal(&consortium.run(&["hospital", "status", "--folder", "st-olaf"]), CONNECTION);
 }
 
+/// What a signal does to a service: code and whether it ended by itself, while nobody answers it.
+fn signalled(child: &mut Child, signal: &str) -> Option<i32> {
+    Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill");
+    // Far below the two minutes for which a site tries to reach its coordinator.
+    for _ in 0..300 {
+        if let Some(status) = child.try_wait().expect("waited") {
+            return status.code();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    child.kill().and_then(|()| child.wait()).expect("killed");
+    None
+}
+
+#[test]
+fn services_end_when_they_are_told_to_whatever_they_wait_for() {
+    let mut consortium = Consortium::open();
+    consortium.member("st-anna");
+    let mut coordinator = consortium.server.take().expect("in service");
+    assert_eq!(signalled(&mut coordinator, "-INT"), Some(130));
+    for (signal, exit) in [("-TERM", 0), ("-INT", 130)] {
+        let mut serve = command(consortium.place.path(), &["hospital", "serve", "--folder", "st-anna"]);
+        let mut site = serve.stderr(Stdio::piped()).spawn().expect("up");
+        let mut line = String::new();
+        let mut log = BufReader::new(site.stderr.take().expect("piped"));
+        log.read_line(&mut line).expect("a line");
+        assert!(line.contains("serves at"), "{line}");
+        // It looks for its coordinator, which is gone.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        assert_eq!(signalled(&mut site, signal), Some(exit));
+    }
+}
+
 /// Private keys lie sealed in the site's own folder, and what the coordinator stores opens none of them.
 #[test]
 fn keys_are_born_at_the_site_and_the_token_is_stored_nowhere() {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use experiment::Site;
 use he_agg::simd::Isa;
-use remedy::Explained;
+use remedy::{Exit, Explained};
 
 use super::finding::Finding;
 use crate::train::{TrainDevice, TrainError};
@@ -33,24 +33,24 @@ fn trains_on(found: &Result<TrainDevice, TrainError>) -> Finding {
     let machine = format!("{threads} threads with {}", Isa::detect());
     match found {
         Ok(device) => Finding::passed(format!("trains on {}; {machine}", device.text())),
-        Err(error) => Finding::warning(
+        // So it does not serve.
+        Err(error) => Finding::failed(
             format!("{error}; {machine}"),
-            "`consilium hospital serve` refuses so: set device = \"auto\" or \"cpu\" under [train] in site.toml",
+            "set device = \"auto\" or \"cpu\" under [train] in site.toml, or install the GPU's driver",
+            Exit::BadInput,
         ),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use remedy::Exit;
-
     use super::super::finding::Grade;
     use super::*;
 
     #[test]
-    fn a_gpu_that_is_asked_for_and_not_there_warns() {
+    fn a_gpu_that_is_asked_for_and_not_there_fails() {
         let none = trains_on(&Err(TrainError::NoGpu { reason: "no adapter".to_owned() }));
-        assert!(none.grade == Grade::Warning && none.remedy.unwrap().contains("site.toml"));
+        assert!(none.grade == Grade::Failed && none.remedy.unwrap().contains("site.toml"));
         let cpu = trains_on(&Ok(TrainDevice::cpu()));
         assert!(cpu.grade == Grade::Passed && cpu.found.contains("the processor"), "{cpu:?}");
     }

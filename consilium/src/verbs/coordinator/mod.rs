@@ -242,8 +242,9 @@ fn serve(office: Office) -> Result<Done, Error> {
         let answering = tokio::spawn(async move {
             control.run(move |request| Arc::clone(&campaigns).answer(request)).await;
         });
+        let mut exit = Exit::Done;
         let stop = async {
-            signals::stop().await;
+            exit = signals::stop().await;
             // Hospitals that wait for news are let go first, so that nobody holds the socket up.
             stopping.send_replace(true);
             let _ = looking.await;
@@ -255,7 +256,7 @@ fn serve(office: Office) -> Result<Done, Error> {
             showing.abort();
         }
         let data = json!({"listened": listening, "address": office.address.to_string()});
-        Ok(Done { text: "stopped".to_owned(), data, exit: Exit::Done })
+        Ok(Done { text: "stopped".to_owned(), data, exit })
     });
     runtime.shutdown_background();
     served

@@ -246,7 +246,7 @@ async fn officially(desk: &Desk, arguments: &HospitalArgs) -> Result<Done, Error
             desk.approve_terms(digest, data.as_deref(), *epoch).await
         }
         What::Renew => renew(desk).await,
-        // All others need no network.
+        // Status: whatever else there is needs no network.
         _ => status(desk).await,
     }
 }

@@ -39,9 +39,10 @@ pub(super) async fn serve(folder: &Path) -> Result<Done, Error> {
             told = now;
         }
     });
-    service.run(signals::stop()).await?;
+    let mut exit = Exit::Done;
+    service.run(async { exit = signals::stop().await }).await?;
     telling.abort();
-    Ok(Done { text: "stopped".to_owned(), data: json!({"name": membership.name.as_str()}), exit: Exit::Done })
+    Ok(Done { text: "stopped".to_owned(), data: json!({"name": membership.name.as_str()}), exit })
 }
 
 fn words(stand: &Stand) -> String {
