@@ -160,7 +160,7 @@ fn a_member_with_images_and_a_plan_climbs_to_the_top() {
     good.failed(0, &[]);
     for (name, found) in [
         ("name", "127.0.0.1 is an address itself"),
-        ("network", "a QUIC connection stands after"),
+        ("network", "a connection over quic stands after"),
         ("certificate", "this site's has 29 days left"),
         ("clock", "agrees with the coordinator's to the second"),
         ("membership", "a is one of 5 members"),
@@ -237,7 +237,7 @@ fn what_is_broken_at_a_member_is_named_and_what_needs_it_is_skipped() {
 
     consortium.serve("stranger");
     let stranger = check(&consortium);
-    stranger.is("network", "passed", "a QUIC server answers");
+    stranger.is("network", "passed", "a server answers");
     stranger.is("certificate", "failed", "another authority");
     assert!(stranger.rung("certificate")["do"].as_str().is_some_and(|text| text.contains("intercepted")));
     stranger.is("membership", "skipped", "needs certificate");
