@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -194,6 +195,8 @@ impl Place {
         let (copied, bodies) =
             (files(&self.path("copy/epochs/1/spool")), files(&self.path("coordinator/epochs/1/spool")));
         assert!(copied > 0 && copied == bodies, "{copied} of {bodies}");
+        let mode = fs::metadata(self.path("copy")).expect("a folder").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "it holds keys");
         assert!(self.refused(&["coordinator", "backup", "copy"], 4).contains("exists already"));
     }
 
@@ -295,12 +298,18 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     let strict = ["hospital", "approve", "terms", &terms, "--folder", "west"];
     assert!(place.refused(&strict, 5).contains("rounds-max"));
 
-    // The site file approves these terms beforehand, so that this site's officer has only the members to approve.
-    fs::write(place.path("west/site.toml"), format!("[policy]\nrounds-max = 3\nterms = [\"{terms}\"]\n"))
-        .expect("written");
-    place.kill("west");
-    place.serve_site("west");
-    place.approve_membership(&SITES);
+    // The site file approves these terms beforehand, so that this site's officer has only the members to approve; but
+    // another of its rules still forbids the plan, whoever approved it.
+    let rules = |rounds: u32| format!("[policy]\nrounds-max = {rounds}\nterms = [\"{terms}\"]\n");
+    for rounds in [2, 3] {
+        fs::write(place.path("west/site.toml"), rules(rounds)).expect("written");
+        place.kill("west");
+        place.serve_site("west");
+        if rounds == 2 {
+            place.approve_membership(&SITES);
+            place.until_told("west", "cannot take part: the plan has 3 rounds, this site's policy allows 2");
+        }
+    }
     for site in &SITES[..3] {
         assert!(!place.log("coordinator").contains("begins"), "nothing before everybody's consent");
         place.approve_terms(site);

@@ -89,3 +89,76 @@ impl Handler for Desk {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use protocol::ids::{Epoch, PartyId};
+    use protocol::lease::Doing;
+    use protocol::net::{KeyFingerprint, PeerName};
+    use protocol::roster::Member;
+    use protocol::sealed::OpeningKey;
+    use protocol::signature::SigningKey;
+
+    use super::*;
+
+    fn desk() -> (Arc<Desk>, mpsc::Receiver<Input>) {
+        let member = |number: u16| Member {
+            party: PartyId::new(number).unwrap(),
+            name: format!("site-{number}"),
+            organisation: "Clinic".to_owned(),
+            verifying: SigningKey::generate().unwrap().verifying_key(),
+            sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
+            tls_key: Digest([number as u8; 32]),
+        };
+        let coordinator = SigningKey::generate().unwrap().verifying_key();
+        let roster = Roster::new(Epoch(2), 2, Digest::default(), coordinator, (1..=3).map(member).collect()).unwrap();
+        let (inputs, receiver) = mpsc::channel(4);
+        (Arc::new(Desk { roster, waiting: Waiting::default(), inputs }), receiver)
+    }
+
+    async fn asked(desk: &Desk, name: &str, key: u8, epoch: u32) -> Reply {
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let peer = Peer { name: PeerName::new(name).unwrap(), key: KeyFingerprint::from_bytes([key; 32]), addr };
+        let poll = Call::Poll { next: 0, doing: Doing::Idle };
+        desk.ask(peer, poll.into_frame(Epoch(epoch))).await
+    }
+
+    #[tokio::test]
+    async fn members_of_the_epoch_reach_the_driver_and_nobody_else_does() {
+        let (desk, mut driver) = desk();
+        for (name, key, epoch, reject) in [
+            ("site-4", 1, 2, Reject::UnknownParty),
+            ("site-1", 2, 2, Reject::UnknownParty),
+            ("site-1", 1, 1, Reject::WrongEpoch),
+            ("site-1", 1, 3, Reject::WrongEpoch),
+        ] {
+            assert!(
+                matches!(asked(&desk, name, key, epoch).await, Err(found) if found == reject),
+                "{name} {key} {epoch}"
+            );
+        }
+        assert!(driver.try_recv().is_err(), "nothing came through");
+        let own = Arc::clone(&desk);
+        let call = tokio::spawn(async move { asked(&own, "site-3", 3, 2).await });
+        let Some(Input::Event(CoordinatorEvent::Asked { asked, from, .. })) = driver.recv().await else {
+            panic!("no call")
+        };
+        assert_eq!(from.number(), 3);
+        desk.waiting.clone().answer(asked, Ok(Answer::Accepted));
+        assert!(matches!(call.await.unwrap(), Ok(Answer::Accepted)));
+    }
+
+    #[tokio::test]
+    async fn a_driver_that_ended_holds_nobody_up() {
+        let (desk, mut driver) = desk();
+        let own = Arc::clone(&desk);
+        let call = tokio::spawn(async move { asked(&own, "site-3", 3, 2).await });
+        // The call waits for its answer when the driver ends.
+        assert!(driver.recv().await.is_some());
+        drop(driver);
+        assert!(matches!(call.await.unwrap(), Err(Reject::Stopping)));
+        assert!(matches!(asked(&desk, "site-3", 3, 2).await, Err(Reject::Stopping)));
+    }
+}
