@@ -240,6 +240,8 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             self.still_since_ms = None;
             if matches!(self.campaign.paused(), Some(PauseReason::StoodStill { .. } | PauseReason::CutOff { .. })) {
                 self.campaign.go_on();
+                // The step may have ended before anybody looked: then nothing else begins the next one.
+                self.effects.push_back(Effect::Reconsider);
             }
             return;
         }
