@@ -143,6 +143,24 @@ fn fewer_than_threshold_live_hospitals_pause_the_campaign_with_both_numbers() {
 }
 
 #[test]
+fn a_campaign_that_was_cut_off_goes_on_by_itself_even_if_its_round_ends_before_anybody_looks() {
+    // The coordinator looks once a second then, which the rest of a round fits into.
+    let patience_ms = 8_000;
+    let mut cut_off = 0;
+    for seed in 0..20 {
+        let back_after_ms = Some(2 * patience_ms + seed * 37);
+        let lost = |party| Crash::At { party, round: 2, moment: Moment::BeforeShare, back_after_ms };
+        let crashes = [1, 2, 3, 4, 5].map(lost).to_vec();
+        let faults = Faults { delay_ms_max: 2, ..Schedule::default().faults };
+        let world =
+            World::run(seed, Schedule { crashes, faults, patience_ms, outlives_cut_off: true, ..Schedule::of(5) });
+        assert!(world.published, "seed {seed}: {:?}", world.paused);
+        cut_off += usize::from(matches!(world.paused, Some((_, PauseReason::CutOff { .. }))));
+    }
+    assert!(cut_off > 0, "nobody was ever cut off");
+}
+
+#[test]
 fn a_round_without_spares_recovers_when_nothing_was_released() {
     let world = World::run(7, lost_at(Moment::BeforeAcceptance, 0));
     assert!(matches!(

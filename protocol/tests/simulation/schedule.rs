@@ -49,6 +49,8 @@ pub(crate) struct Schedule {
     pub(crate) crashes: Vec<Crash>,
     /// What an oracle that works must find.
     pub(crate) planted: Option<Planted>,
+    /// Whether a pause that may end by itself does not end the world.
+    pub(crate) outlives_cut_off: bool,
 }
 
 /// A bug between the coordinator's driver and the bytes it has added.
@@ -69,6 +71,7 @@ impl Default for Schedule {
             parties: 5,
             rounds: 3,
             attempts_ahead: 1,
+            outlives_cut_off: false,
             patience_ms: 2_000,
             faults,
             crashes: Vec::new(),

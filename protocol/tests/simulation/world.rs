@@ -391,8 +391,11 @@ impl World {
             }
             CoordinatorNote::CannotServe => panic!("seed {}: the published model is not there", self.seed),
             CoordinatorNote::Paused(reason) => {
+                let ends = !(self.schedule.outlives_cut_off && matches!(reason, PauseReason::CutOff { .. }));
                 self.paused.get_or_insert((now, reason));
-                self.finished_at.get_or_insert(now);
+                if ends {
+                    self.finished_at.get_or_insert(now);
+                }
             }
             CoordinatorNote::Stopped { .. } => {
                 self.finished_at.get_or_insert(now);
