@@ -248,7 +248,7 @@ name = "brightness"
 
 [federation]
 rounds = 3
-patience = "5s"
+patience = "60s"                       # a site notices a line that died with its coordinator after half a minute
 sample-cap = 64
 attempts-ahead = 1
 
