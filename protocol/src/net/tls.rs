@@ -31,9 +31,9 @@ use super::peer::KeyFingerprint;
 use super::shown::Shown;
 
 /// Names the protocol inside the handshake, so that another service's client fails there.
-const ALPN: &[u8] = b"consilium/3";
+const ALPN: &[u8] = b"consilium/4";
 /// What sites say that have no certificate yet.
-const JOIN_ALPN: &[u8] = b"consilium-join/1";
+const JOIN_ALPN: &[u8] = b"consilium-join/2";
 /// The UDP payload that every path carries, and a tenth of what the kernel takes at once: quinn
 /// offloads ten datagrams in one call, and a longer batch would be dropped without a word.
 const MTU: std::ops::RangeInclusive<u16> = 1200..=6_550;
