@@ -12,6 +12,7 @@ pub mod enrolment;
 pub mod hospital;
 pub mod ledger;
 pub mod model_file;
+pub mod models;
 pub mod plan;
 pub mod policy;
 pub mod sent_log;

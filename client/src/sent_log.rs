@@ -232,7 +232,8 @@ fn body(kind: BlobKind) -> &'static str {
         BlobKind::PublicKey | BlobKind::RelinRoundOne | BlobKind::RelinRoundTwo | BlobKind::Galois => {
             "share of a public key"
         }
-        BlobKind::UpdateChunk => "encrypted update",
+        // A round of figures sends its counts in the same form.
+        BlobKind::UpdateChunk => "encrypted update or figures",
         BlobKind::Share => "decryption share of a sum",
         BlobKind::PublishChunk => "encrypted part of the model",
         BlobKind::Query | BlobKind::AskerKey | BlobKind::QueryKey => "encrypted question",
@@ -308,7 +309,7 @@ mod tests {
         assert_eq!(*echo.seen.lock().unwrap(), [1, 2, 3, 4, 5]);
         let lines = SentLog::of(folder.path()).read().unwrap();
         let first = &lines[0];
-        assert_eq!((first.epoch, first.what.as_str()), (1, "encrypted update"));
+        assert_eq!((first.epoch, first.what.as_str()), (1, "encrypted update or figures"));
         assert_eq!(first.detail, "round 3 attempt 2 part 0");
         assert_eq!(first.bytes, 4 + BlobId::BYTES as u64 + 10);
         assert_eq!((lines[3].what.as_str(), lines[3].bytes), ("something else", 9), "even what nobody knows");

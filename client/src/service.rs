@@ -31,10 +31,6 @@ use crate::vault::{KeysError, VaultError};
 
 use part::Part;
 
-/// The plan of an epoch, in its folder.
-pub const PLAN: &str = "plan.toml";
-/// The digest of the model that can be asked, in the epoch's folder.
-pub const PUBLISHED: &str = "published";
 /// How often a site looks what is proposed, while something waits for somebody.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The same, while everything is under way.

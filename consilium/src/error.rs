@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bench::BenchError;
 use client::enrolment::EnrolmentError;
+use client::models::ModelsError;
 use client::{
     consent::ConsentError, counter::CounterError, data_sets::DataSetsError, plan::PlanError, policy::PolicyRefusal,
 };
@@ -148,6 +149,9 @@ pub enum Error {
         /// As given.
         epoch: Option<u32>,
     },
+    /// The site's models.
+    #[error(transparent)]
+    Models(#[from] ModelsError),
     /// What was asked back was not confirmed.
     #[error("{what} was not confirmed; nothing has changed")]
     NotConfirmed {
@@ -187,6 +191,7 @@ impl Error {
             Self::Consent(error) => Some(error),
             Self::DataSets(error) => Some(error),
             Self::Counter(error) => Some(error),
+            Self::Models(error) => Some(error),
             Self::PlanFile { .. }
             | Self::OtherTerms { .. }
             | Self::Coordinator(_)

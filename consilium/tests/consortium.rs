@@ -200,6 +200,22 @@ impl Place {
         assert!(self.refused(&["coordinator", "backup", "copy"], 4).contains("exists already"));
     }
 
+    /// What left north's building has a name, all of it.
+    fn sent_by_north(&self) {
+        let sent = self.json(&["hospital", "sent", "--totals", "--folder", "north"]);
+        let kinds: Vec<&str> =
+            sent["totals"].as_array().expect("rows").iter().filter_map(|row| row["what"].as_str()).collect();
+        for kind in [
+            "encrypted update or figures",
+            "encrypted question",
+            "decryption share of a sum",
+            "approval of members and terms",
+        ] {
+            assert!(kinds.contains(&kind), "{kinds:?}");
+        }
+        assert!(!kinds.contains(&"something else"), "{kinds:?}");
+    }
+
     fn approve_terms(&self, site: &str) {
         let terms = self.json(&["hospital", "terms", "--folder", site])["terms"].as_str().expect("a digest").to_owned();
         self.json(&["hospital", "approve", "terms", &terms, "--folder", site]);
@@ -273,6 +289,7 @@ preset = "AGG13"
 name = "brightness"
 preset = "INF15-90"
 release = "threshold"
+figures = "pooled"
 "#;
 
 #[test]
@@ -337,14 +354,12 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     place.until("a model at north", |place| place.path("north/epochs/1/published").exists());
     let answer = place.predict("north", &[]);
     assert_eq!(answer["class"], "bright", "{answer}");
-    let sent = place.json(&["hospital", "sent", "--totals", "--folder", "north"]);
-    let kinds: Vec<&str> =
-        sent["totals"].as_array().expect("rows").iter().filter_map(|row| row["what"].as_str()).collect();
-    for kind in ["encrypted update", "encrypted question", "decryption share of a sum", "approval of members and terms"]
-    {
-        assert!(kinds.contains(&kind), "{kinds:?}");
-    }
-    assert!(!kinds.contains(&"something else"), "{kinds:?}");
+    // All sites have 40 pictures, a fifth of them to test with, and read the same sum of what they counted.
+    let models = SITES.map(|site| place.json(&["hospital", "models", "--folder", site])["models"][0]["figures"].take());
+    let [figures, others @ ..] = &models;
+    assert_eq!((&figures["hospitals"], &figures["test_images"]), (&4.into(), &32.into()), "{figures}");
+    assert!(others.iter().all(|other| other == figures), "{models:?}");
+    place.sent_by_north();
 
     // A member is put out: its service ends by itself, the others go on.
     place.json(&["coordinator", "revoke", "west", "--yes"]);

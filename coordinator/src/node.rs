@@ -317,7 +317,7 @@ fn step_of(note: &CoordinatorNote) -> Option<Step> {
         CoordinatorNote::Abandoned { round, attempt, lost } => {
             Step::Abandoned { round: *round, attempt: *attempt, lost: *lost }
         }
-        CoordinatorNote::Ended(PhaseEnd::Round(round, RoundEnd::Void { reason, .. })) => {
+        CoordinatorNote::Ended(PhaseEnd::Round(round, _, RoundEnd::Void { reason, .. })) => {
             Step::Void { round: *round, reason: *reason }
         }
         CoordinatorNote::StoreFault(what) => Step::Failed { what: what.clone() },

@@ -157,6 +157,7 @@ pub(super) struct PublishLiteral {
     pub(super) query_key: Option<String>,
     pub(super) images: Option<usize>,
     pub(super) quota: Option<u64>,
+    pub(super) figures: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

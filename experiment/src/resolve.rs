@@ -35,7 +35,7 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<Experiment, E
     let layout = check.layout(&federation, &encryption);
     let program = check.program(&data, literal.model.layers, &publish);
     if let (Ok(layout), Ok(program)) = (&layout, &program) {
-        check.epoch(layout, program, &federation);
+        check.epoch(layout, program, &federation, &publish);
     }
     let mut faults = check.faults;
     let (layout, program) = match (layout, program) {
@@ -303,11 +303,11 @@ impl Check<'_> {
     }
 
     /// Keys are made once per run, so their budget must last for it.
-    fn epoch(&mut self, layout: &LaneLayout, program: &Program, federation: &Federation) {
+    fn epoch(&mut self, layout: &LaneLayout, program: &Program, federation: &Federation, publish: &Publish) {
         // A spare ciphertext is charged like one that is decrypted: it might be.
         let attempts = 1 + federation.attempts_ahead as usize;
         let chunks = layout.chunks(program.network().parameter_count()).max(1) * attempts;
-        let (releases, rounds) = (layout.flooding().releases(), federation.rounds);
+        let (releases, rounds) = (layout.flooding().releases(), federation.rounds + u32::from(publish.figures));
         let last = releases / chunks as u64;
         if last < u64::from(rounds) {
             let conflict = Conflict::EpochTooShort { chunks, releases, last, rounds };
@@ -341,7 +341,8 @@ impl Check<'_> {
             self.wrong(&["publish", "images"], images.to_string(), &format!("a power of two, for example {near}"));
         }
         let own_key = keys.query_key.as_deref() == Some("own");
-        let mut publish = Publish { name, preset, policy, queries, own_key, images, quota: 0 };
+        let figures = keys.figures.as_deref() == Some("pooled");
+        let mut publish = Publish { name, preset, policy, queries, own_key, images, quota: 0, figures };
         // An equal part of the budget, so that no hospital can spend the others' answers.
         let part = (publish.releases() / u64::from(hospitals.max(1))).max(1);
         let quota = keys.quota.unwrap_or(part);

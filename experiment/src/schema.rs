@@ -48,6 +48,7 @@ const POLICY: &[Field] = &[
     optional("images-min", Kind::Integer(1, 1_000_000_000)),
     optional("presets", Kind::Choices(&["AGG13", "AGG14", "INF14-30", "INF15-60", "INF15-90"])),
     optional("terms", Kind::Digests(64)),
+    optional("share-figures", Kind::Switch),
 ];
 
 const TRAIN_SITE: &[Field] = &[optional("device", Kind::Choice(&DeviceChoice::WORDS))];
@@ -193,6 +194,7 @@ const PUBLISH: &[Field] = &[
     optional("query-key", Kind::Choice(&["collective", "own"])),
     optional("images", Kind::Integer(1, 4096)),
     optional("quota", Kind::Integer(1, 1 << 40)),
+    optional("figures", Kind::Choice(&["none", "pooled"])),
 ];
 
 const COMPUTE: &[Field] = &[

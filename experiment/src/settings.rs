@@ -135,6 +135,8 @@ pub struct Publish {
     pub own_key: bool,
     /// Queries that one hospital may ask under one set of keys.
     pub quota: u64,
+    /// Whether hospitals add up, after training, how the model does on their own test images.
+    pub figures: bool,
 }
 
 impl Publish {

@@ -53,6 +53,8 @@ pub struct Policy {
     pub presets: Vec<String>,
     /// Digests of terms that need no officer's command.
     pub terms: Vec<String>,
+    /// Whether this site's counts join the pooled figures of a model; they do if nothing is said.
+    pub share_figures: Option<bool>,
 }
 
 /// `[train]` of a site file.
@@ -125,10 +127,11 @@ mod tests {
         let digest = "0123456789abcdef".repeat(4);
         let text = format!(
             "[policy]\nmin-cohort = 4\nrounds-max = 50\nimages-min = 20\npresets = [\"AGG14\", \"INF15-90\"]\n\
-             terms = [\"{digest}\"]"
+             terms = [\"{digest}\"]\nshare-figures = false"
         );
         let policy = parse(&text).expect("a site file").policy;
         assert_eq!((policy.min_cohort, policy.rounds_max, policy.images_min), (Some(4), Some(50), Some(20)));
+        assert_eq!(policy.share_figures, Some(false));
         assert_eq!((policy.presets, policy.terms), (vec!["AGG14".to_owned(), "INF15-90".to_owned()], vec![digest]));
         for bad in ["0123", &"g".repeat(64), &"A".repeat(64)] {
             assert!(parse(&format!("[policy]\nterms = [\"{bad}\"]")).is_err(), "{bad}");

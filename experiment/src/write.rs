@@ -88,6 +88,7 @@ pub(super) fn plan(experiment: &Experiment) -> Table {
                 ("query-key", text(if publish.own_key { "own" } else { "collective" })),
                 ("images", integer(publish.images)),
                 ("quota", integer(publish.quota.try_into().unwrap_or(usize::MAX))),
+                ("figures", text(if publish.figures { "pooled" } else { "none" })),
             ]),
         ),
     ];

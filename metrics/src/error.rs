@@ -45,4 +45,18 @@ pub enum MetricsError {
         /// Index of the sample.
         sample: usize,
     },
+    /// Answers of a model with other classes.
+    #[error("answers for {found} classes, the model has {expected}")]
+    OtherClasses {
+        /// Columns of the logits.
+        found: usize,
+        /// Classes of the model.
+        expected: usize,
+    },
+    /// A sum of counts that honest hospitals cannot give.
+    #[error("the sum of all hospitals' counts contradicts itself: {what}")]
+    NoTally {
+        /// How.
+        what: &'static str,
+    },
 }

@@ -84,6 +84,11 @@ impl Decisions {
                 (false, false) => passes += 1,
             }
         }
+        Self::of_counts(hits, misses, alarms, passes)
+    }
+
+    /// From the counts themselves: of the class called and not called, of the others called and not called.
+    pub fn of_counts(hits: u64, misses: u64, alarms: u64, passes: u64) -> Self {
         Self {
             sensitivity: Rate::new(hits, hits + misses),
             specificity: Rate::new(passes, passes + alarms),

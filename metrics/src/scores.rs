@@ -25,9 +25,14 @@ pub fn argmax(logits: ArrayView1<'_, f32>) -> usize {
 
 /// Natural logarithm of the probability of `class`.
 pub(super) fn log_probability(logits: ArrayView1<'_, f32>, class: usize) -> f64 {
-    let top = peak(logits);
-    let total: f64 = logits.iter().map(|&z| (f64::from(z) - top).exp()).sum();
-    f64::from(logits[class]) - top - total.ln()
+    -scaled_surprise(logits, class, 1.0)
+}
+
+/// Negative logarithm of the probability of `class` where all logits are multiplied by `scale`, in nats.
+pub(super) fn scaled_surprise(logits: ArrayView1<'_, f32>, class: usize, scale: f64) -> f64 {
+    let top = peak(logits) * scale;
+    let total: f64 = logits.iter().map(|&z| (f64::from(z) * scale - top).exp()).sum();
+    top + total.ln() - f64::from(logits[class]) * scale
 }
 
 /// Log-odds of `class` against the rest for every row: ranks like the probability, but does not

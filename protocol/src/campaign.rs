@@ -1,9 +1,12 @@
 //! What comes next: ceremony, rounds, publishing, serving. Round numbers, base model, void rounds and orders live here.
 //!
 //! ```text
-//! Gather -> Ceremony -> Train(r) -> Publish -> Serve
+//! Gather -> Ceremony -> Train(r) -> Figures -> Publish -> Serve
 //!                          | any stage <-> Paused(why)            Stop ends the participation of all
 //! ```
+//!
+//! Figures are a round of their own, where the terms provide for it: how the trained model does on the images that no
+//! hospital trained on. Without them a model is published all the same, so they are given up before a campaign pauses.
 //!
 //! The state is a fold over the log: [`CampaignMachine::resume`] works at any entry, and a resumed campaign decides
 //! what the undisturbed one would have decided. A void round is tried again from the same model; [`VOID_ROUNDS_MAX`] in
@@ -13,7 +16,7 @@ use crate::ceremony::CeremonyFailure;
 use crate::ceremony::seed_of;
 use crate::codec::{wire_struct, wire_tag};
 use crate::ids::{Attempt, Digest, RoundId};
-use crate::message::{LogMessage, VoidReason};
+use crate::message::{LogMessage, RoundPurpose, RoundVoid, VoidReason};
 use crate::party_set::PartySet;
 use crate::publish::PublishFailure;
 use crate::roster::Roster;
@@ -106,6 +109,8 @@ pub enum Next {
     Round {
         /// Its number, never used before.
         round: RoundId,
+        /// What it is for.
+        purpose: RoundPurpose,
         /// What it starts from.
         base_model: Digest,
     },
@@ -132,8 +137,13 @@ pub struct CampaignMachine {
     model: Digest,
     /// The newest round that was opened, whatever became of it.
     last_round: RoundId,
+    /// What that one is for.
+    purpose: RoundPurpose,
     closed: u32,
     voids: u32,
+    /// Rounds of figures that closed, or that were void.
+    measured: u32,
+    unmeasured: u32,
     publish_early: bool,
     publish_attempt: Attempt,
     publish_cohort: PartySet,
@@ -152,8 +162,11 @@ impl CampaignMachine {
             epoch_seed: Digest::default(),
             keys_ready: false,
             last_round: RoundId(0),
+            purpose: RoundPurpose::Train,
             closed: 0,
             voids: 0,
+            measured: 0,
+            unmeasured: 0,
             publish_early: false,
             publish_attempt: Attempt(0),
             publish_cohort: PartySet::EMPTY,
@@ -187,19 +200,17 @@ impl CampaignMachine {
                 }
             }
             LogMessage::ServingKeysReady(_) => self.keys_ready = true,
-            LogMessage::RoundOpen(it) => self.last_round = self.last_round.max(it.round),
+            LogMessage::RoundOpen(it) => {
+                self.last_round = self.last_round.max(it.round);
+                self.purpose = it.purpose;
+            }
+            LogMessage::RoundClosed(_) if self.purpose == RoundPurpose::Figures => self.measured += 1,
             LogMessage::RoundClosed(it) => {
                 self.model = it.model;
                 self.closed += 1;
                 self.voids = 0;
             }
-            LogMessage::RoundVoid(it) => {
-                self.voids += 1;
-                let too_few = matches!(it.reason, VoidReason::QuorumLost { .. } | VoidReason::CohortTooSmall { .. });
-                if too_few || self.voids >= VOID_ROUNDS_MAX {
-                    self.paused = Some(PauseReason::Round { round: it.round, reason: it.reason });
-                }
-            }
+            LogMessage::RoundVoid(it) => self.round_void(it),
             LogMessage::PublishOpen(it) => {
                 self.publish_attempt = self.publish_attempt.max(it.attempt);
                 self.publish_cohort = it.cohort;
@@ -215,6 +226,29 @@ impl CampaignMachine {
             },
             _ => {}
         }
+    }
+
+    fn round_void(&mut self, it: &RoundVoid) {
+        let pause = match self.purpose {
+            // Publishing needs t hospitals as well.
+            RoundPurpose::Figures => {
+                self.unmeasured += 1;
+                matches!(it.reason, VoidReason::QuorumLost { .. })
+            }
+            RoundPurpose::Train => {
+                self.voids += 1;
+                let too_few = matches!(it.reason, VoidReason::QuorumLost { .. } | VoidReason::CohortTooSmall { .. });
+                too_few || self.voids >= VOID_ROUNDS_MAX
+            }
+        };
+        if pause {
+            self.paused = Some(PauseReason::Round { round: it.round, reason: it.reason });
+        }
+    }
+
+    /// Whether the trained model's figures are still to be added up.
+    fn is_unmeasured(&self) -> bool {
+        self.measured < self.terms.figure_rounds.min(1) && self.unmeasured < VOID_ROUNDS_MAX
     }
 
     /// Pauses for a reason that no entry states.
@@ -234,10 +268,12 @@ impl CampaignMachine {
         if let Some(published) = self.published {
             return Next::Serve(published);
         }
-        if self.closed >= self.terms.rounds || self.publish_early {
+        let is_trained = self.closed >= self.terms.rounds || self.publish_early;
+        if is_trained && !self.is_unmeasured() {
             return Next::Publish { model: self.model, first: self.publish_attempt.next() };
         }
-        Next::Round { round: RoundId(self.last_round.0 + 1), base_model: self.model }
+        let purpose = if is_trained { RoundPurpose::Figures } else { RoundPurpose::Train };
+        Next::Round { round: RoundId(self.last_round.0 + 1), purpose, base_model: self.model }
     }
 
     /// The terms under which it runs.
@@ -288,7 +324,7 @@ pub enum PhaseEnd {
     /// There are no keys.
     NoKeys(CeremonyFailure),
     /// A round ended.
-    Round(RoundId, RoundEnd),
+    Round(RoundId, RoundPurpose, RoundEnd),
     /// A model is published.
     Published(PublishedModel),
     /// No model is published.

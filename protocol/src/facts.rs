@@ -73,6 +73,16 @@ pub struct Adopted {
 }
 wire_struct!(Adopted { round: RoundId, model: Digest });
 
+/// A round's figures were opened by t hospitals alike. No model changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// The round.
+    pub round: RoundId,
+    /// Digest of the figures.
+    pub figures: Digest,
+}
+wire_struct!(Measured { round: RoundId, figures: Digest });
+
 /// A published model was checked: queries and switches for it are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
@@ -123,12 +133,13 @@ pub enum Fact {
     Adopted(Adopted),
     Published(Published),
     ReadUpTo(ReadUpTo),
+    Measured(Measured),
 }
 
 wire_enum!(Fact {
     1 => Nonce(CeremonyNonce), 2 => Sent(SignedMessage), 3 => Encrypting(Encrypting), 4 => Revealed(Revealed),
     5 => Released(Released), 6 => Switched(Switched), 7 => Adopted(Adopted), 8 => Published(Published),
-    9 => ReadUpTo(ReadUpTo),
+    9 => ReadUpTo(ReadUpTo), 10 => Measured(Measured),
 });
 
 /// All facts of one key epoch, indexed. Rebuilt from the stored list at start.
@@ -144,6 +155,7 @@ pub struct HospitalFacts {
     switched: BTreeMap<QueryId, Digest>,
     switched_for: BTreeMap<PartyId, u64>,
     adopted: BTreeMap<RoundId, Digest>,
+    measured: BTreeMap<RoundId, Digest>,
     published: BTreeSet<(Digest, Digest)>,
     read_up_to: Option<ReadUpTo>,
 }
@@ -187,6 +199,9 @@ impl HospitalFacts {
             }
             Fact::Adopted(Adopted { round, model }) => {
                 self.adopted.insert(*round, *model);
+            }
+            Fact::Measured(Measured { round, figures }) => {
+                self.measured.insert(*round, *figures);
             }
             Fact::Published(Published { model, program }) => {
                 self.published.insert((*model, *program));
@@ -266,6 +281,14 @@ impl HospitalFacts {
     /// The model adopted in a round.
     pub(crate) fn adopted(&self, round: RoundId) -> Option<Digest> {
         self.adopted.get(&round).copied()
+    }
+    /// The figures opened in a round.
+    pub(crate) fn measured(&self, round: RoundId) -> Option<Digest> {
+        self.measured.get(&round).copied()
+    }
+    /// Rounds whose figures were opened.
+    pub(crate) fn rounds_measured(&self) -> usize {
+        self.measured.len()
     }
     /// The newest adopted model and its round.
     #[must_use]

@@ -3,7 +3,7 @@
 //! ```text
 //! ceremony: RosterProposed -> sign -> commit -> reveal -> DealKeys -> OpenDealings -> EpochOpened -> serving shares
 //! round:    RoundOpen -> Train -> Encrypt -> head -> Manifest: sign -> frozen -> Decryptors: accept -> ShareRequest:
-//!           ReleaseShares -> head -> SumReady: OpenSum -> vote -> RoundClosed: AdoptModel
+//!           ReleaseShares -> head -> SumReady: OpenSum -> vote -> RoundClosed: AdoptModel, or KeepFigures
 //!           Abandon -> next attempt, same S, the same values encrypted again (unless already sent ahead)
 //! publish:  PublishOpen -> EncryptPublish -> head -> ModelPublished
 //! restart:  the log from its first entry: closed rounds are only remembered, work that was cut off is asked for again
@@ -132,6 +132,9 @@ impl HospitalMachine {
             HospitalInput::Trained { round } => self.trained(round, &mut out),
             HospitalInput::TrainingFailed { round } => {
                 self.refuse(Scope::Round, u64::from(round.0), Attempt(0), Reject::TrainingFailed, &mut out);
+            }
+            HospitalInput::FiguresWithheld { round } => {
+                self.refuse(Scope::Round, u64::from(round.0), Attempt(0), Reject::FiguresWithheld, &mut out);
             }
             HospitalInput::Encrypted { round, attempt, body } => self.encrypted(round, attempt, body, &mut out),
             HospitalInput::SharesMade { round, attempt, body } => self.shares_made(round, attempt, body, &mut out),

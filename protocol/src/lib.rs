@@ -39,4 +39,4 @@ pub use party_set::PartySet;
 pub use reject::Reject;
 
 /// Version of messages and log. A changed byte is a new version.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;

@@ -3,6 +3,7 @@
 mod ceremony;
 mod hospital;
 mod log;
+mod purpose;
 mod round;
 mod serving;
 mod signed;
@@ -18,6 +19,7 @@ pub use hospital::{
     ServingShareHead, ShareHead, SwitchShareHead, UpdateHead,
 };
 pub use log::{LogMessage, Stop};
+pub use purpose::RoundPurpose;
 pub use round::{
     Abandon, CohortFrozen, Decryptors, Manifest, RoundClosed, RoundOpen, RoundVoid, ShareRequest, SumReady, VoidReason,
 };

@@ -102,6 +102,10 @@ numbered_refusals! {
     46 ModelDiffers "the closed model is not the one this hospital decoded";
     /// Local training failed.
     47 TrainingFailed "local training failed at this site";
+    /// The site's policy keeps its figures.
+    48 FiguresWithheld "this site's policy keeps its figures; the others' are added without them";
+    /// More rounds of figures than were approved.
+    49 FiguresAgain "the terms do not provide for this round of figures";
 
     /// No such published model or program.
     60 UnknownModel "no published model or program has this digest";

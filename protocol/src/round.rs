@@ -215,8 +215,8 @@ impl RoundMachine {
         if self.phase != Phase::Idle {
             return;
         }
-        let RoundConfig { round, base_model, .. } = self.config;
-        let open = RoundOpen { round, base_model, terms: self.terms_digest };
+        let RoundConfig { round, purpose, base_model, .. } = self.config;
+        let open = RoundOpen { round, purpose, base_model, terms: self.terms_digest };
         out.push(RoundOutput::Append(LogMessage::RoundOpen(open)));
         self.enter(Phase::Collecting, now_ms, self.config.terms.round_deadline_ms, out);
     }
@@ -238,8 +238,8 @@ impl RoundMachine {
                 if head.attempt < self.attempt || head.attempt.0 > last {
                     return Err(Reject::TooLate);
                 }
-                let expected = (self.config.base_model, self.terms_digest);
-                if (head.base_model, head.terms) != expected {
+                let expected = (self.config.purpose, self.config.base_model, self.terms_digest);
+                if (head.purpose, head.base_model, head.terms) != expected {
                     return Err(Reject::BaseModelDiffers);
                 }
                 if head.body.count != self.config.terms.chunks || !head.body.within_limits() {
@@ -313,7 +313,9 @@ impl RoundMachine {
             return;
         }
         match refusal.reject {
-            Reject::TrainingFailed | Reject::EncryptionInterrupted => self.without_update.insert(party),
+            Reject::TrainingFailed | Reject::EncryptionInterrupted | Reject::FiguresWithheld => {
+                self.without_update.insert(party)
+            }
             _ if refusal.attempt == 0 => self.refused.insert(party),
             _ if refusal.attempt == self.attempt.0 => self.not_decrypting.insert(party),
             _ => {}

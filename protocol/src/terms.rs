@@ -18,6 +18,8 @@ pub struct Terms {
     pub initial_model: Digest,
     /// Rounds to close before the model is published.
     pub rounds: u32,
+    /// Rounds whose sums may be figures of the model, after training; 0: none are made.
+    pub figure_rounds: u32,
     /// Ciphertexts per update.
     pub chunks: u32,
     /// Fewest updates for a round to count; the threshold applies as well.
@@ -46,6 +48,7 @@ wire_struct!(Terms {
     program: Digest,
     initial_model: Digest,
     rounds: u32,
+    figure_rounds: u32,
     chunks: u32,
     min_cohort: u16,
     attempts_max: u32,
@@ -62,7 +65,7 @@ impl Terms {
     /// What an officer approves and every round names.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::of("consilium terms v1", self)
+        Digest::of("consilium terms v2", self)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::log::{LogEntry, LogReader};
-use crate::message::{HospitalMessage, LogMessage, SignedMessage, StepKey, distinct_signers};
+use crate::message::{HospitalMessage, LogMessage, RoundPurpose, SignedMessage, StepKey, distinct_signers};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 use crate::roster::Roster;
@@ -36,6 +36,7 @@ pub struct Verifier {
     roster: Option<Roster>,
     signed: BTreeMap<(PartyId, StepKey), Digest>,
     last_round: RoundId,
+    purpose: RoundPurpose,
     base_model: Digest,
     cohorts: BTreeMap<RoundId, PartySet>,
     revealed: Vec<(RoundId, Digest, PartySet)>,
@@ -53,6 +54,7 @@ impl Verifier {
             roster: None,
             signed: BTreeMap::new(),
             last_round: RoundId(0),
+            purpose: RoundPurpose::Train,
             base_model: Digest::default(),
             cohorts: BTreeMap::new(),
             revealed: Vec::new(),
@@ -129,12 +131,15 @@ impl Verifier {
             LogMessage::RoundOpen(it) => {
                 require(it.round > self.last_round, Reject::RoundNumber)?;
                 self.last_round = it.round;
+                self.purpose = it.purpose;
                 self.base_model = it.base_model;
                 Ok(())
             }
             LogMessage::Manifest(it) => {
                 let heads = it.update_heads().ok_or(Reject::ManifestMalformed)?;
-                let of_round = heads.iter().all(|(_, head)| (head.round, head.attempt) == (it.round, it.attempt));
+                let of_round = heads
+                    .iter()
+                    .all(|(_, head)| (head.round, head.attempt, head.purpose) == (it.round, it.attempt, self.purpose));
                 let ascending = heads.windows(2).all(|pair| pair[0].0 < pair[1].0);
                 require(of_round && ascending && it.round == self.last_round, Reject::ManifestMalformed)?;
                 let cohort = it.cohort();

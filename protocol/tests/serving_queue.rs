@@ -46,6 +46,7 @@ fn machine_after(spent: ServingStanding, queries_per_asker_max: u64, releases_ma
         program: Digest::of("program", &0_u8),
         initial_model: Digest::default(),
         rounds: 1,
+        figure_rounds: 0,
         chunks: 1,
         min_cohort: 2,
         attempts_max: 3,

@@ -8,8 +8,8 @@ use protocol::codec::{DecodeError, Reader, Wire};
 use protocol::facts::Fact;
 use protocol::log::{LogEntry, LogReader, LogWriter};
 use protocol::message::{
-    Decryptors, HospitalMessage, LogMessage, ManifestSignature, ModelVote, RoundOpen, RoundVoid, SignedMessage, Stop,
-    SumReady, UpdateHead, VoidReason,
+    Decryptors, HospitalMessage, LogMessage, ManifestSignature, ModelVote, RoundOpen, RoundPurpose, RoundVoid,
+    SignedMessage, Stop, SumReady, UpdateHead, VoidReason,
 };
 use protocol::signature::SigningKey;
 use protocol::{Attempt, Digest, Epoch, PartyId, PartySet, Reject, RoundId};
@@ -32,7 +32,14 @@ fn message() -> impl Strategy<Value = HospitalMessage> {
             |(round, attempt, root, terms, count, size_bytes)| {
                 let (round, attempt) = (RoundId(round), Attempt(attempt));
                 let body = BodyRoot { root, count, size_bytes };
-                HospitalMessage::UpdateHead(UpdateHead { round, attempt, base_model: root, terms, body })
+                HospitalMessage::UpdateHead(UpdateHead {
+                    round,
+                    attempt,
+                    purpose: RoundPurpose::Figures,
+                    base_model: root,
+                    terms,
+                    body,
+                })
             }
         ),
         (any::<u32>(), any::<u32>(), digest()).prop_map(|(round, attempt, manifest)| {
@@ -144,9 +151,13 @@ fn reader_reports_what_is_missing() {
 #[test]
 fn a_round_open_keeps_its_bytes() {
     // Golden: a changed byte is a new protocol version.
-    let open =
-        LogMessage::RoundOpen(RoundOpen { round: RoundId(2), base_model: Digest([3; 32]), terms: Digest([4; 32]) });
-    let mut expected = vec![20, 2, 0, 0, 0];
+    let open = LogMessage::RoundOpen(RoundOpen {
+        round: RoundId(2),
+        purpose: RoundPurpose::Figures,
+        base_model: Digest([3; 32]),
+        terms: Digest([4; 32]),
+    });
+    let mut expected = vec![20, 2, 0, 0, 0, 2];
     expected.extend([3; 32]);
     expected.extend([4; 32]);
     assert_eq!(open.to_bytes(), expected);

@@ -1,5 +1,6 @@
 //! What a run leaves behind: report.json, report.html, rounds.parquet, predictions.parquet and a table in the terminal.
 
+mod card;
 mod charts;
 mod clinic;
 mod date;
@@ -24,6 +25,7 @@ use remedy::{Exit, Explained};
 
 pub use self::units::{bytes_text, milliseconds_text, number_text, seconds_text};
 pub use self::{
+    card::{card, headline},
     date::utc,
     paired::Paired,
     quality::{ClinicalQuality, SitePart, SiteQuality, SplitKind, SplitNote},

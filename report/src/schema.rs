@@ -3,6 +3,7 @@
 //! A number that does not exist, such as the AUC of a class without images, is NaN here and `null` in the file.
 
 use experiment::Experiment;
+use metrics::PooledFigures;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{date::utc, paired::Paired, quality::ClinicalQuality};
@@ -168,6 +169,8 @@ pub struct Final {
     pub local_only: Vec<LocalQuality>,
     /// With intervals, thresholds, calibration and hospitals.
     pub clinical: ClinicalQuality,
+    /// What the hospitals added up of the last trained model, if the experiment wants it.
+    pub pooled: Option<PooledFigures>,
 }
 
 /// Quality of a baseline.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use metrics::Interval;
 
 use super::{
+    card,
     quality::SplitKind,
     schema::Report,
     units::{bytes_text, milliseconds_text, number_text, seconds_text},
@@ -27,6 +28,9 @@ pub fn summary(report: &Report) -> String {
     lines.push(("all data in one place", quality(final_.centralised.accuracy, final_.centralised.auc_macro)));
     if let Some((accuracy, auc)) = local_mean(report) {
         lines.push(("each hospital alone, mean", quality(accuracy, auc)));
+    }
+    if let Some(pooled) = &final_.pooled {
+        lines.push(("added up by the hospitals", card::headline(pooled)));
     }
     let exact = report.rounds.iter().filter(|round| round.sum_exact).count();
     let rounds = report.rounds.len();

@@ -127,6 +127,7 @@ fn outcome() -> RunOutcome {
                 local(5, 0.58, f64::NAN),
             ],
             clinical: clinical(),
+            pooled: None,
         },
         serving: Serving {
             images: 10,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use client::hospital::{HeldOut, SiteImages};
 use client::plan;
 use datasets::{DataError, Dataset, Part, Samples};
 use experiment::{DataFormat, Experiment};
@@ -38,6 +39,18 @@ pub(super) fn deal(experiment: &Experiment, data: Option<&Path>) -> Result<Dealt
         return Err(FederationError::SampleCap { hospital: hospital + 1, samples, cap });
     }
     Ok(Dealt { dataset, shares, cap })
+}
+
+/// What one hospital brings: its share of the training images, and where figures are added up an equal share of those
+/// that nobody trains on.
+pub(super) fn images_of(experiment: &Experiment, dataset: &Dataset, number: u16, train: Samples) -> SiteImages {
+    let hospitals = usize::from(experiment.federation().hospitals);
+    let share = |samples: &Samples| {
+        let places: Vec<usize> = (usize::from(number) - 1..samples.len()).step_by(hospitals).collect();
+        samples.select(&places)
+    };
+    let held_out = HeldOut { validation: share(&dataset.validation), test: share(&dataset.test) };
+    SiteImages { train, held_out: experiment.publish().figures.then_some(held_out) }
 }
 
 /// Reads or generates the images.

@@ -99,6 +99,8 @@ pub enum Phase {
         /// From 1; above 1 after a loss.
         attempt: u32,
     },
+    /// The hospitals add up how the model does on their test images.
+    Figures,
     /// The encrypted model is put together.
     Publishing,
     /// Encrypted queries.
@@ -117,6 +119,7 @@ impl std::fmt::Display for Phase {
             Self::Ceremony => f.write_str("key ceremony"),
             Self::Round { round, attempt: 1 } => write!(f, "round {round}"),
             Self::Round { round, attempt } => write!(f, "round {round}, attempt {attempt}"),
+            Self::Figures => f.write_str("figures"),
             Self::Publishing => f.write_str("publishing"),
             Self::Serving => f.write_str("encrypted inference"),
             Self::Checking => f.write_str("checking"),

@@ -74,6 +74,7 @@ pub(super) fn report(run: Finished<'_>, events: &EventSender) -> Result<RunOutco
         centralised: run.baselines.centralised,
         local_only: run.baselines.local_only.clone(),
         clinical: run.clinical.clone(),
+        pooled: run.watch.figures(),
     };
     let summary = run.experiment.program().summary();
     let parts_ms = parts(&run);

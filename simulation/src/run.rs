@@ -14,6 +14,7 @@ use ndarray::Axis;
 use protocol::campaign::{PauseReason, PhaseEnd, PublishedModel};
 use protocol::drive::coordinator::CoordinatorNote;
 use protocol::ids::{Digest, RoundId};
+use protocol::message::RoundPurpose;
 use protocol::round::RoundEnd;
 use report::{DropOutReport, PhaseTime, Round, RoundTimes, RunOutcome};
 
@@ -110,7 +111,8 @@ impl<'a> Run<'a> {
         for (enrolled, share) in std::mem::take(&mut enrolment.hospitals).into_iter().zip(shares) {
             let drops = &self.options.drops;
             let of = (&enrolment, &terms);
-            hospitals.push(common.hospital(enrolled, Some(share), of, host.address, &watch, drops)?);
+            let images = data::images_of(experiment, &dataset, enrolled.party.number(), share);
+            hospitals.push(common.hospital(enrolled, Some(images), of, host.address, &watch, drops)?);
         }
 
         self.enter(Phase::Ceremony);
@@ -227,7 +229,11 @@ impl<'a> Run<'a> {
         loop {
             let note = host.coordinator.next().await.ok_or(FederationError::Abandoned)?;
             match note {
-                CoordinatorNote::RoundOpened(id) => {
+                CoordinatorNote::RoundOpened(id, RoundPurpose::Figures) => {
+                    opened = id;
+                    self.enter(Phase::Figures);
+                }
+                CoordinatorNote::RoundOpened(id, RoundPurpose::Train) => {
                     opened = id;
                     let number = u32::try_from(progress.rounds.len()).unwrap_or(u32::MAX) + 1;
                     self.enter(Phase::Round { round: number, attempt: 1 });
@@ -238,7 +244,13 @@ impl<'a> Run<'a> {
                         keys.iter().for_each(|key| watch.add_bytes(&format!("a key of {party}"), key));
                     }
                 }
-                CoordinatorNote::Ended(PhaseEnd::Round(id, end)) => {
+                CoordinatorNote::Ended(PhaseEnd::Round(id, RoundPurpose::Figures, end)) => {
+                    if let RoundEnd::Void { reason, .. } = end {
+                        self.events.warn(format!("round {id} ended without figures: {reason}"));
+                    }
+                    self.enter(Phase::Publishing);
+                }
+                CoordinatorNote::Ended(PhaseEnd::Round(id, RoundPurpose::Train, end)) => {
                     let bytes = (host.traffic.down() - up, host.traffic.up() - down);
                     // Read again after a restart, where the one before had written it down already.
                     if !progress.ids.contains(&id.0) {

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use client::hospital::{Asker, Hospital, HospitalEnd, HospitalError, HospitalSetup, Killer, Slots, Transport};
+use client::hospital::{
+    Asker, Hospital, HospitalEnd, HospitalError, HospitalSetup, Killer, SiteImages, Slots, Transport,
+};
 use client::plan::Plan;
 use client::train::TrainDevice;
 use coordinator::compute::Compute;
 use coordinator::{Coordinator, CoordinatorPlan, CoordinatorSetup};
-use datasets::Samples;
 use experiment::Experiment;
 use protocol::ids::{Digest, Epoch};
 use protocol::net::{Backoff, Dialer, Limits, PeerName, Server, Traffic};
@@ -97,7 +98,7 @@ impl Common {
     pub(super) fn hospital(
         &self,
         enrolled: Enrolled,
-        data: Option<Samples>,
+        data: Option<SiteImages>,
         (enrolment, terms): (&Enrolment, &Terms),
         address: SocketAddr,
         watch: &Arc<Watch>,

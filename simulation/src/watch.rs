@@ -8,6 +8,7 @@ use std::time::Duration;
 use client::hospital::{self, Timed};
 use coordinator::Step;
 use coordinator::compute::Moved;
+use metrics::PooledFigures;
 use protocol::blob::BlobKind;
 use protocol::exchange::Call;
 use protocol::ids::{PartyId, QueryId, RoundId};
@@ -52,6 +53,7 @@ struct Seen {
     requests: BTreeMap<u16, u64>,
     scanned: (u64, u64),
     findings: Vec<Finding>,
+    figures: BTreeMap<u16, PooledFigures>,
 }
 
 /// Secrets in the forms that a log prints.
@@ -168,6 +170,14 @@ impl Watch {
         }
     }
 
+    /// How the model does on all hospitals' test images, as the hospitals opened it; `None` where nobody did, or where
+    /// they differ.
+    pub(super) fn figures(&self) -> Option<PooledFigures> {
+        let seen = self.seen();
+        let first = seen.figures.values().next()?;
+        seen.figures.values().all(|other| other == first).then(|| first.clone())
+    }
+
     /// Works with the needles.
     pub(super) fn with_needles<T>(&self, work: impl FnOnce(&Needles) -> T) -> T {
         work(&self.needles.read().unwrap_or_else(PoisonError::into_inner))
@@ -198,6 +208,10 @@ impl hospital::Observer for Watch {
 
     fn trained(&self, party: PartyId, round: RoundId, loss: f64, samples: usize) {
         self.seen().rounds.entry(round.0).or_default().losses.insert(party.number(), (loss, samples));
+    }
+
+    fn figures(&self, party: PartyId, figures: &PooledFigures) {
+        self.seen().figures.insert(party.number(), figures.clone());
     }
 
     fn refused(&self, party: PartyId, reason: &str) {

@@ -62,6 +62,20 @@ pub enum HospitalError {
         /// Why.
         source: TrainError,
     },
+    /// The model's answers on this hospital's own test images.
+    #[error("{party}: its figures cannot be counted: {source}")]
+    Figures {
+        /// Where.
+        party: PartyId,
+        /// Why.
+        source: metrics::MetricsError,
+    },
+    /// More than the round's ciphertexts hold.
+    #[error("{party}: its figures do not fit into the round's ciphertexts; raise encryption.lane-bits")]
+    FiguresRoom {
+        /// Where.
+        party: PartyId,
+    },
     /// A sealed box failed.
     #[error(transparent)]
     Seal(#[from] SealError),

@@ -9,6 +9,7 @@ use he_agg::aggregation::{
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::hospital::ShareBinding;
 use protocol::ids::{Attempt, Digest, RoundId};
+use protocol::message::RoundPurpose;
 
 use super::error::{HospitalError, Step};
 use super::observer::{Activity, Timed};
@@ -121,13 +122,14 @@ impl Site {
         self.outbox.root(BlobId::round(BlobKind::Share, round, attempt, Some(party), 0), binding.chunks)
     }
 
-    /// Unblinds and decodes the sum and seals the candidate model; `None` where a check fails.
+    /// Unblinds and decodes the sum and seals the candidate model, or the figures; `None` where a check fails.
     ///
     /// # Errors
     /// [`HospitalError`] where this site itself fails.
     pub(super) fn open_sum(
         &mut self,
         binding: &ShareBinding,
+        purpose: RoundPurpose,
         bodies: &[bytes::Bytes],
     ) -> Result<Option<Digest>, HospitalError> {
         let started = Instant::now();
@@ -153,11 +155,16 @@ impl Site {
                 }
             }
         }
-        sums.truncate(self.current.parameters.len());
         // Sealed before the vote is signed: after the vote others may adopt it at once.
-        let digest = self.seal_candidate(binding.round, binding.cohort, sums, weight_sum)?;
+        let digest = match purpose {
+            RoundPurpose::Train => {
+                sums.truncate(self.current.parameters.len());
+                Some(self.seal_candidate(binding.round, binding.cohort, sums, weight_sum)?)
+            }
+            RoundPurpose::Figures => self.seal_figures(binding, sums, weight_sum)?,
+        };
         self.observer.timed(party, binding.round, Timed::Decrypt, started.elapsed());
-        Ok(Some(digest))
+        Ok(digest)
     }
 
     fn share_context(&self, binding: &ShareBinding, chunk: u32) -> Result<ShareContext, HospitalError> {

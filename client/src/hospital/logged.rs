@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::PooledFigures;
 use protocol::ids::{Digest, PartyId, QueryId, RoundId};
 
 use super::observer::{Activity, Observer, Timed};
@@ -38,6 +39,11 @@ impl Observer for Logged {
     fn published(&self, party: PartyId, model: Digest) {
         tracing::info!(%party, %model, "published");
         self.0.published(party, model);
+    }
+
+    fn figures(&self, party: PartyId, figures: &PooledFigures) {
+        tracing::info!(%party, hospitals = figures.hospitals, "figures");
+        self.0.figures(party, figures);
     }
 
     fn refused(&self, party: PartyId, reason: &str) {

@@ -8,6 +8,8 @@ mod ceremony;
 mod ceremony_secret;
 mod dealing;
 mod error;
+mod figures;
+mod images;
 mod input;
 mod keyring;
 mod line;
@@ -32,6 +34,8 @@ mod worker;
 
 pub use adoption::current_model;
 pub use error::HospitalError;
+pub(crate) use figures::Digits;
+pub use images::{HeldOut, SiteImages};
 pub use keyring::epoch_keys;
 pub use node::{Hospital, HospitalEnd, HospitalSetup, Killer};
 pub use observer::{Activity, Observer, Timed};

@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::error::HospitalError;
+use super::images::SiteImages;
 use super::input::Input;
 use super::line::Line;
 use super::logged::Logged;
@@ -54,7 +55,7 @@ pub struct HospitalSetup<'a> {
     /// The approved plan.
     pub plan: HospitalPlan,
     /// Its training data; `None` to serve a model that was published before.
-    pub data: Option<Samples>,
+    pub data: Option<SiteImages>,
     /// Its way to the coordinator.
     pub transport: Arc<dyn Transport>,
     /// SHA-256 of its own TLS public key, as the roster states it.
@@ -112,7 +113,8 @@ impl Hospital {
         let observer: Arc<dyn Observer> = Arc::new(Logged(observer));
         let shape = plan.program.network().image();
         let serves_only = data.is_none();
-        let data = data.unwrap_or_else(|| Samples::empty(shape.channels, shape.height, shape.width));
+        let none = || Samples::empty(shape.channels, shape.height, shape.width);
+        let data = data.unwrap_or_else(|| SiteImages::to_train_on(none()));
         let progress = Arc::new(Progress::default());
         let counted = Arc::new(Counted { inner: Arc::clone(&observer), progress: Arc::clone(&progress) });
         let site = Site::open(root, vault, plan, data, counted)?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use metrics::PooledFigures;
 use protocol::ids::{Digest, PartyId, QueryId, RoundId};
 use serde::Serialize;
 
@@ -29,6 +30,8 @@ pub enum Activity {
         /// Mean loss so far.
         loss: f64,
     },
+    /// Counts how the model does on images that it was not trained on.
+    Counting,
     /// Encrypts.
     Encrypting {
         /// Bodies done.
@@ -64,6 +67,8 @@ pub enum Activity {
 pub enum Timed {
     /// Local training of a round.
     Train,
+    /// Counting for a round of figures.
+    Count,
     /// Quantising and encrypting.
     Encrypt,
     /// Making decryption shares, or opening the sum.
@@ -83,6 +88,10 @@ pub trait Observer: Send + Sync {
     /// The model was published; queries name this digest.
     fn published(&self, party: PartyId, model: Digest) {
         let _ = (party, model);
+    }
+    /// How the model does on all hospitals' test images. Told again when the hospital starts again.
+    fn figures(&self, party: PartyId, figures: &PooledFigures) {
+        let _ = (party, figures);
     }
     /// The hospital refused something and told the coordinator so.
     fn refused(&self, party: PartyId, reason: &str);

@@ -7,7 +7,8 @@
 //! | record | sealed | removed |
 //! |---|---|---|
 //! | `epoch-E-round-R-values` | before the round's first encryption | when round R + 4 or a later one is adopted |
-//! | `epoch-E-round-R-opened-D` | before the vote for model D is signed | when another model is adopted |
+//! | `epoch-E-round-R-opened-D` | before the vote for D is signed | when another of round R or a later one is adopted |
+//! | `epoch-E-figures` | when all hospitals' figures are final | never |
 //! | `epoch-E-publish-A-contribution` | before it is encrypted | when a model of a later epoch is adopted |
 //! | `epoch-E-ceremony` | before the first key is made | when all serving keys exist |
 //! | `epoch-E-nonce` | before it is committed to | when a model of a later epoch is adopted |
@@ -49,7 +50,7 @@ pub struct RoundValues {
     pub weight: u32,
 }
 
-/// The opened sums of one round, under the digest of the model that they give.
+/// The opened sums of one round, under the digest of the model, or of the figures, that they give.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OpenedSums {
     /// The model the updates started from.
@@ -100,6 +101,16 @@ pub fn opened_sums(vault: &Vault, epoch: Epoch, round: RoundId) -> Result<Vec<Op
     names.map(|name| read_opened(vault, name)).collect()
 }
 
+/// The final sums of figures of a key epoch, if there are any.
+pub(super) fn figures(vault: &Vault, epoch: Epoch) -> Result<Option<OpenedSums>, SealedError> {
+    let name = figures_record(epoch);
+    if vault.contains(&name) { read_opened(vault, name).map(Some) } else { Ok(None) }
+}
+
+pub(super) fn put_figures(vault: &Vault, epoch: Epoch, it: &OpenedSums) -> Result<(), SealedError> {
+    write_opened(vault, &figures_record(epoch), it)
+}
+
 /// A hospital's part of a published model.
 ///
 /// # Errors
@@ -138,6 +149,10 @@ pub(super) fn opened(
 }
 
 pub(super) fn put_opened(vault: &Vault, epoch: Epoch, round: RoundId, it: &OpenedSums) -> Result<(), SealedError> {
+    write_opened(vault, &opened_record(epoch, round, it.model), it)
+}
+
+fn write_opened(vault: &Vault, name: &str, it: &OpenedSums) -> Result<(), SealedError> {
     let mut writer = Writer::default();
     writer.array(&it.base.0);
     writer.array(&it.model.0);
@@ -151,7 +166,7 @@ pub(super) fn put_opened(vault: &Vault, epoch: Epoch, round: RoundId, it: &Opene
     };
     writer.u8(width);
     writer.bytes(&Zeroizing::new(bytes));
-    put(vault, &opened_record(epoch, round, it.model), writer)
+    put(vault, name, writer)
 }
 
 fn read_opened(vault: &Vault, name: String) -> Result<OpenedSums, SealedError> {
@@ -191,7 +206,10 @@ pub(super) fn tidy(vault: &Vault, epoch: Epoch, round: RoundId, model: Digest) -
     for name in vault.names()? {
         let stays = match Record::parse(&name) {
             None => true,
-            Some(Record::Opened(of, at, gives)) => (of, at, gives) == (epoch, round, model),
+            // A restart adopts the newest model again, while sums of a later round may be voted for already.
+            Some(Record::Opened(of, at, gives)) => {
+                (of, at, gives) == (epoch, round, model) || (of == epoch && at > round)
+            }
             Some(Record::Values(of, at)) => of == epoch && at.0.saturating_add(ROUNDS_KEPT) > round.0,
             Some(Record::OfEpoch(of)) => of >= epoch,
         };
@@ -246,6 +264,10 @@ fn values_record(epoch: Epoch, round: RoundId) -> String {
 
 fn opened_record(epoch: Epoch, round: RoundId, model: Digest) -> String {
     format!("epoch-{epoch}-round-{round}-opened-{model}")
+}
+
+fn figures_record(epoch: Epoch) -> String {
+    format!("epoch-{epoch}-figures")
 }
 
 fn contribution_record(epoch: Epoch, attempt: Attempt) -> String {
@@ -341,7 +363,7 @@ mod tests {
             put_values(&vault, Epoch(2), RoundId(round), &RoundValues { values: vec![1], weight: 1 }).unwrap();
         }
         put_values(&vault, Epoch(1), RoundId(7), &RoundValues { values: vec![1], weight: 1 }).unwrap();
-        for (epoch, round, of) in [(2, 6, 1), (2, 6, 2), (2, 5, 1), (1, 6, 1)] {
+        for (epoch, round, of) in [(2, 6, 1), (2, 6, 2), (2, 5, 1), (2, 7, 3), (1, 7, 1)] {
             put_opened(&vault, Epoch(epoch), RoundId(round), &sums(of, &[1])).unwrap();
         }
         for epoch in [1, 2] {
@@ -371,6 +393,8 @@ mod tests {
         .map(str::to_owned)
         .to_vec();
         expected.push(opened_record(Epoch(2), RoundId(6), model(2)));
+        // May be voted for already.
+        expected.push(opened_record(Epoch(2), RoundId(7), model(3)));
         expected.sort();
         assert_eq!(vault.names().unwrap(), expected);
     }

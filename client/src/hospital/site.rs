@@ -14,6 +14,7 @@ use protocol::store::Journal;
 
 use super::adoption::CurrentModel;
 use super::error::{HospitalError, Step};
+use super::images::{HeldOut, SiteImages};
 use super::keyring::{DealtKeys, Keyring};
 use super::observer::Observer;
 use super::outbox::Outbox;
@@ -29,6 +30,8 @@ pub(super) struct Site {
     pub(super) plan: HospitalPlan,
     pub(super) trainer: Trainer,
     pub(super) data: Samples,
+    /// `None` where the site keeps its figures.
+    pub(super) held_out: Option<HeldOut>,
     pub(super) vault: Arc<Vault>,
     pub(super) journal: Arc<Journal>,
     pub(super) training_ledger: DiskLedger,
@@ -51,7 +54,7 @@ impl Site {
         root: &Path,
         vault: Arc<Vault>,
         plan: HospitalPlan,
-        data: Samples,
+        images: SiteImages,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, HospitalError> {
         let party = plan.party;
@@ -67,7 +70,8 @@ impl Site {
             outbox: Arc::new(Outbox::open(&root.join("spool"), Arc::clone(&journal), plan.epoch)?),
             plan,
             trainer,
-            data,
+            data: images.train,
+            held_out: images.held_out,
             vault,
             journal,
             observer,

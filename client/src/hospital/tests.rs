@@ -1,6 +1,7 @@
 //! Three sites on real folders with real keys, and what a killed process leaves behind.
 
 mod ceremony;
+mod figures;
 mod publishing;
 mod rounds;
 
@@ -21,7 +22,7 @@ use protocol::codec::Wire;
 use protocol::facts::{Adopted, Fact};
 use protocol::hospital::ShareBinding;
 use protocol::ids::{Attempt, Digest, Epoch, PartyId, QueryId, RoundId};
-use protocol::message::KeyStep;
+use protocol::message::{KeyStep, RoundPurpose};
 use protocol::party_set::PartySet;
 use protocol::roster::{Member, Roster};
 use protocol::sealed::OpeningKey;
@@ -31,6 +32,7 @@ use tempfile::TempDir;
 
 use super::adoption::FACTS;
 use super::error::HospitalError;
+use super::images::SiteImages;
 use super::observer::{Activity, Observer, Timed};
 use super::plan::HospitalPlan;
 use super::site::Site;
@@ -76,6 +78,7 @@ fn terms() -> Terms {
         program: Digest([3; 32]),
         initial_model: Digest([4; 32]),
         rounds: 3,
+        figure_rounds: 0,
         chunks: 1,
         min_cohort: 3,
         attempts_max: 3,
@@ -128,7 +131,7 @@ fn samples(number: u16) -> Samples {
 
 fn open(root: &Path, vault: Arc<Vault>, plan: HospitalPlan) -> Result<Site, HospitalError> {
     let data = samples(plan.party.number());
-    Site::open(root, vault, plan, data, Arc::new(Silent))
+    Site::open(root, vault, plan, SiteImages::to_train_on(data), Arc::new(Silent))
 }
 
 /// A new process in the folder of the old one: nothing but vault, journal and spool is left.
@@ -262,6 +265,14 @@ impl Consortium {
 
     /// Trains, encrypts and adds up a round; returns the blinded sum, which nobody has opened.
     fn sum(&mut self, round: u32) -> (ShareBinding, Vec<Bytes>) {
+        for site in &mut self.sites {
+            site.train(RoundId(round)).unwrap();
+        }
+        self.sum_of_sealed(round)
+    }
+
+    /// Encrypts and adds up what all have sealed for a round.
+    fn sum_of_sealed(&mut self, round: u32) -> (ShareBinding, Vec<Bytes>) {
         let binding = self.binding(round);
         let (id, attempt) = (RoundId(round), Attempt::FIRST);
         let layout = self.sites[0].plan.layout.clone();
@@ -272,7 +283,6 @@ impl Consortium {
         let mut shares = Vec::new();
         for site in &mut self.sites {
             let party = site.plan.party;
-            site.train(id).unwrap();
             assert_eq!(site.encrypt(id, attempt).unwrap().count, 1);
             let place = BlobId::round(BlobKind::UpdateChunk, id, attempt, Some(party), 0);
             sum.absorb_bytes(&site.outbox.get(&place).unwrap(), &layout).unwrap();
@@ -291,8 +301,11 @@ impl Consortium {
     /// A whole round, in which all hospitals adopt one model.
     fn round(&mut self, round: u32) -> Digest {
         let (binding, sums) = self.sum(round);
-        let opened: Vec<Digest> =
-            self.sites.iter_mut().map(|site| site.open_sum(&binding, &sums).unwrap().unwrap()).collect();
+        let opened: Vec<Digest> = self
+            .sites
+            .iter_mut()
+            .map(|site| site.open_sum(&binding, RoundPurpose::Train, &sums).unwrap().unwrap())
+            .collect();
         assert!(opened.iter().all(|model| *model == opened[0]));
         for site in &mut self.sites {
             state_adoption(site, round, opened[0]);

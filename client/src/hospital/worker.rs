@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as queue};
 use std::time::{Duration, Instant};
 
+use metrics::PooledFigures;
 use ndarray::Array3;
 use protocol::Reject;
 use protocol::drive::hospital::{HospitalDone, HospitalEvent, HospitalJob};
@@ -76,6 +77,9 @@ impl Observer for Counted {
     }
     fn trained(&self, party: PartyId, round: RoundId, loss: f64, samples: usize) {
         self.inner.trained(party, round, loss, samples);
+    }
+    fn figures(&self, party: PartyId, figures: &PooledFigures) {
+        self.inner.figures(party, figures);
     }
     fn refused(&self, party: PartyId, reason: &str) {
         self.inner.refused(party, reason);
@@ -187,11 +191,12 @@ impl Bench {
             }
             HospitalJob::Train { round } => match self.site.train(round) {
                 Ok(()) => HospitalInput::Trained { round },
-                Err(error @ (HospitalError::Train { .. } | HospitalError::Crypto { .. })) => {
-                    self.site.observer.refused(party, &error.to_string());
-                    HospitalInput::TrainingFailed { round }
-                }
-                Err(error) => return Err(error),
+                Err(error) => self.failed(round, error)?,
+            },
+            HospitalJob::Count { round } => match self.site.count(round) {
+                Ok(true) => HospitalInput::Trained { round },
+                Ok(false) => HospitalInput::FiguresWithheld { round },
+                Err(error) => self.failed(round, error)?,
             },
             HospitalJob::Encrypt { round, attempt } => {
                 HospitalInput::Encrypted { round, attempt, body: self.site.encrypt(round, attempt)? }
@@ -206,12 +211,16 @@ impl Bench {
                     }
                 }
             }
-            HospitalJob::OpenSum { binding, chunks } => {
-                let model = self.site.open_sum(&binding, &chunks)?;
+            HospitalJob::OpenSum { binding, purpose, chunks } => {
+                let model = self.site.open_sum(&binding, purpose, &chunks)?;
                 HospitalInput::SumOpened { round: binding.round, attempt: binding.attempt, model }
             }
             HospitalJob::Adopt { round, model } => {
                 self.site.adopt(round, model)?;
+                return Ok(HospitalDone::Nothing);
+            }
+            HospitalJob::KeepFigures { round, figures } => {
+                self.site.keep_figures(round, figures)?;
                 return Ok(HospitalDone::Nothing);
             }
             HospitalJob::EncryptPublish { attempt, cohort } => {
@@ -239,6 +248,20 @@ impl Bench {
             }
         };
         Ok(HospitalDone::Input(input))
+    }
+
+    /// What the others hear of training or counting that failed; the site goes on where it can.
+    fn failed(&self, round: RoundId, error: HospitalError) -> Result<HospitalInput, HospitalError> {
+        match error {
+            HospitalError::Train { .. }
+            | HospitalError::Crypto { .. }
+            | HospitalError::Figures { .. }
+            | HospitalError::FiguresRoom { .. } => {
+                self.site.observer.refused(self.site.plan.party, &error.to_string());
+                Ok(HospitalInput::TrainingFailed { round })
+            }
+            error => Err(error),
+        }
     }
 
     fn prepare(

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use datasets::Samples;
+use metrics::PooledFigures;
 use protocol::ids::{Digest, Epoch, PartyId, QueryId, RoundId};
 use protocol::sealed::{OpeningKey, SealingKey};
-use protocol::store::write_beside;
 
-use super::{PLAN, PUBLISHED, Running, ServiceError, Setup, epoch_folder};
+use super::{Running, ServiceError, Setup, epoch_folder};
 use crate::consent::Seen;
 use crate::counter::{Counter, Notice, Takes};
 use crate::data_sets::DataSets;
-use crate::hospital::{Activity, Hospital, HospitalPlan, HospitalSetup, Observer, Timed};
+use crate::hospital::{Activity, Hospital, HospitalPlan, HospitalSetup, Observer, SiteImages, Timed};
+use crate::models;
 use crate::policy;
 use crate::vault::Vault;
 
@@ -21,7 +21,7 @@ pub(super) struct Part {
     root: std::path::PathBuf,
     vault: Arc<Vault>,
     plan: HospitalPlan,
-    data: Samples,
+    data: SiteImages,
     takes: Takes,
     opening: OpeningKey,
     setup: Shared,
@@ -45,8 +45,7 @@ impl Part {
             let root = epoch_folder(&site, epoch);
             let vault = Vault::open_beside(&root)?;
             let opening = vault.opening_key()?;
-            // Whoever asks the model has to read images as it was trained on them.
-            write_beside(&root.join(PLAN), text.as_bytes())?;
+            models::note_plan(&root, &text)?;
             Ok((dataset, root, vault, opening))
         });
         let (dataset, root, vault, opening) = read.await??;
@@ -62,7 +61,8 @@ impl Part {
         let shape = seen.plan.experiment().network().image();
         let takes = Takes { images: seen.plan.program().images(), shape: [shape.channels, shape.height, shape.width] };
         let shared = Shared { member: Arc::clone(&setup.member), slots: setup.slots.clone() };
-        let (vault, data) = (Arc::new(vault), dataset.train);
+        let share_figures = setup.policy.share_figures != Some(false);
+        let (vault, data) = (Arc::new(vault), SiteImages::of(dataset, share_figures));
         Ok(Self { epoch, root, vault, plan, data, takes, opening, setup: shared })
     }
 
@@ -108,8 +108,13 @@ struct Published {
 
 impl Observer for Published {
     fn published(&self, _: PartyId, model: Digest) {
-        if let Err(error) = write_beside(&self.root.join(PUBLISHED), model.to_string().as_bytes()) {
+        if let Err(error) = models::note_published(&self.root, model) {
             tracing::error!(%error, "the published model cannot be noted; `predict` has to be told its key epoch");
+        }
+    }
+    fn figures(&self, _: PartyId, figures: &PooledFigures) {
+        if let Err(error) = models::note_figures(&self.root, figures) {
+            tracing::error!(%error, "the model's figures cannot be noted; the next start of the service does it again");
         }
     }
     fn activity(&self, _: PartyId, _: Activity) {}

@@ -116,6 +116,7 @@ impl View {
             Some(Phase::Connecting) => "every connection proves who is at both ends".to_owned(),
             Some(Phase::Ceremony) => "keys are made at the hospitals; none leaves its hospital whole".to_owned(),
             Some(Phase::Round { .. }) => self.last_round(),
+            Some(Phase::Figures) => "the hospitals add up how the model does on their own test images".to_owned(),
             Some(Phase::Publishing) => "each hospital encrypts its part of the model; the coordinator adds".to_owned(),
             Some(Phase::Serving) => match self.serving {
                 Some((done, of, latency)) => {
@@ -166,7 +167,7 @@ impl View {
             Activity::Training { epoch, of, part, .. } => Some(share(epoch.saturating_sub(1) as f64 + part, of as f64)),
             Activity::Uploading { bytes, of } => Some(share(bytes as f64, of as f64)),
             Activity::Gone => Some(1.0),
-            Activity::Waiting | Activity::Decoding | Activity::Lost => None,
+            Activity::Waiting | Activity::Counting | Activity::Decoding | Activity::Lost => None,
         }
     }
 
@@ -239,6 +240,7 @@ fn activity(activity: Activity) -> String {
         Activity::Encrypting { done, of } => format!("encrypting, chunk {done} of {of}"),
         Activity::Uploading { bytes, of } => format!("uploading, {} of {}", bytes_text(bytes), bytes_text(of)),
         Activity::Sharing { done, of } => format!("decrypting with the others, chunk {done} of {of}"),
+        Activity::Counting => "counting on test images".to_owned(),
         Activity::Decoding => "reading the new model".to_owned(),
         Activity::Gone => "done".to_owned(),
         Activity::Lost => "lost".to_owned(),

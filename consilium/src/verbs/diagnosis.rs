@@ -4,16 +4,17 @@ use std::path::{Path, PathBuf};
 
 use client::counter::{self, CounterError, Reply};
 use experiment::Experiment;
-use metrics::{argmax, softmax};
+use metrics::{PooledFigures, argmax, softmax};
 use ndarray::{Array1, Array3};
 use serde_json::json;
 
 use crate::{error::Error, exit::Exit, output::Done};
 
 /// Asks at the counter of `folder` for all images, as many at a time as the model takes in one query; `failed` says
-/// what a counter's refusal means.
+/// what a counter's refusal means. `figures` calibrate the probabilities and say how good the model is.
 pub(super) fn ask(
     experiment: &Experiment,
+    figures: Option<&PooledFigures>,
     folder: &Path,
     paths: &[PathBuf],
     failed: impl Fn(CounterError) -> Error,
@@ -25,17 +26,23 @@ pub(super) fn ask(
         .map(|path| datasets::read_picture(path, &options).map(|image| (path.as_path(), image)))
         .collect::<Result<Vec<(&Path, Array3<f32>)>, _>>()
         .map_err(Error::Picture)?;
+    let temperature = figures.and_then(|figures| figures.calibration).map_or(1.0, |found| found.temperature);
     let (mut text, mut rows) = (Vec::new(), Vec::new());
     for images in images.chunks(experiment.program().images()) {
         let views: Vec<_> = images.iter().map(|(_, image)| image.view()).collect();
         let reply = counter::ask(folder, &views).map_err(&failed)?;
         for ((path, _), logits) in images.iter().zip(&reply.logits) {
-            text.push(words(experiment, path, logits));
-            rows.push(row(experiment, path, logits, &reply));
+            let scaled: Vec<f64> = logits.iter().map(|logit| logit / temperature).collect();
+            text.push(words(experiment, path, &scaled));
+            rows.push(row(experiment, path, (logits, &scaled), &reply));
         }
         text.push(times(&reply));
     }
-    Ok(Done { text: text.join("\n"), data: json!({"answers": rows}), exit: Exit::Done })
+    if let Some(figures) = figures {
+        text.push(format!("this model: {}", report::headline(figures)));
+    }
+    let data = json!({"answers": rows, "temperature": temperature});
+    Ok(Done { text: text.join("\n"), data, exit: Exit::Done })
 }
 
 fn words(experiment: &Experiment, path: &Path, logits: &[f64]) -> String {
@@ -61,9 +68,9 @@ fn probabilities(logits: &[f64]) -> Vec<f64> {
     softmax(narrow(logits).view())
 }
 
-fn row(experiment: &Experiment, path: &Path, logits: &[f64], reply: &Reply) -> serde_json::Value {
+fn row(experiment: &Experiment, path: &Path, (logits, scaled): (&[f64], &[f64]), reply: &Reply) -> serde_json::Value {
     let classes = &experiment.data().classes;
-    let probabilities = probabilities(logits);
+    let probabilities = probabilities(scaled);
     let by_class: serde_json::Map<_, _> =
         classes.iter().zip(&probabilities).map(|(class, p)| (class.clone(), json!(p))).collect();
     let best = argmax(narrow(logits).view());

@@ -34,7 +34,7 @@ pub fn run(arguments: &QueryArgs) -> Result<Done, Error> {
         return Err(Error::NoHospital { hospital: arguments.hospital, hospitals });
     }
     let folder = arguments.run.join(format!("hospital-{}", arguments.hospital));
-    super::diagnosis::ask(&experiment, &folder, &arguments.images, |error| match error {
+    super::diagnosis::ask(&experiment, None, &folder, &arguments.images, |error| match error {
         // A run without a model cannot be served, which is the better thing to know.
         CounterError::Closed { .. } => match simulation::check_published(&arguments.run, &experiment) {
             Ok(()) => FederationError::from(error).into(),

@@ -1,7 +1,7 @@
 //! The campaign over growing and resumed logs.
 
 use super::*;
-use crate::message::{ModelPublished, PublishOpen, RoundClosed, RoundOpen, RoundVoid, ServingKeysReady};
+use crate::message::{ModelPublished, PublishOpen, RoundClosed, RoundOpen, RoundPurpose, RoundVoid, ServingKeysReady};
 
 fn terms() -> Terms {
     let digest = |name: &str| Digest::of_bytes(name.as_bytes());
@@ -11,6 +11,7 @@ fn terms() -> Terms {
         program: digest("program"),
         initial_model: digest("initial"),
         rounds: 2,
+        figure_rounds: 0,
         chunks: 1,
         min_cohort: 2,
         attempts_max: 3,
@@ -33,7 +34,12 @@ fn keys() -> LogMessage {
 }
 
 fn open(round: u32, base_model: Digest) -> LogMessage {
-    LogMessage::RoundOpen(RoundOpen { round: RoundId(round), base_model, terms: terms().digest() })
+    LogMessage::RoundOpen(RoundOpen {
+        round: RoundId(round),
+        purpose: RoundPurpose::Train,
+        base_model,
+        terms: terms().digest(),
+    })
 }
 
 fn closed(round: u32) -> LogMessage {
@@ -63,7 +69,7 @@ fn a_log_that_grows_entry_by_entry_says_what_a_resumed_one_says() {
         LogMessage::PublishOpen(PublishOpen { attempt: Attempt(2), model: model(3), program, cohort }),
         LogMessage::ModelPublished(ModelPublished { attempt: Attempt(2), model: model(9), program }),
     ];
-    let round = |round, base_model| Next::Round { round: RoundId(round), base_model };
+    let round = |round, base_model| Next::Round { round: RoundId(round), purpose: RoundPurpose::Train, base_model };
     let publish = |first| Next::Publish { model: model(3), first: Attempt(first) };
     let served = PublishedModel { digest: model(9), attempt: Attempt(2), cohort };
     let expected = [
@@ -114,7 +120,10 @@ fn too_few_hospitals_pause_at_once_and_a_restart_goes_on() {
     log.iter().for_each(|message| machine.learn(message));
     assert_eq!(machine.next(), Next::Wait(PauseReason::Round { round: RoundId(1), reason: lost }));
     let resumed = CampaignMachine::resume(terms(), &log);
-    assert_eq!(resumed.next(), Next::Round { round: RoundId(2), base_model: terms().initial_model });
+    assert_eq!(
+        resumed.next(),
+        Next::Round { round: RoundId(2), purpose: RoundPurpose::Train, base_model: terms().initial_model }
+    );
 }
 
 #[test]
@@ -129,4 +138,56 @@ fn orders_pause_resume_and_publish_early() {
     machine.learn(&order(OrderKind::Resume));
     machine.learn(&order(OrderKind::Publish));
     assert_eq!(machine.next(), Next::Publish { model: model(1), first: Attempt(1) });
+}
+
+fn with_figures() -> Terms {
+    Terms { figure_rounds: 1, ..terms() }
+}
+
+fn open_figures(round: u32) -> LogMessage {
+    let (purpose, base_model) = (RoundPurpose::Figures, model(2));
+    LogMessage::RoundOpen(RoundOpen { round: RoundId(round), purpose, base_model, terms: with_figures().digest() })
+}
+
+fn trained() -> CampaignMachine {
+    let log = [keys(), open(1, terms().initial_model), closed(1), open(2, model(1)), closed(2)];
+    CampaignMachine::resume(with_figures(), &log)
+}
+
+#[test]
+fn figures_are_added_up_once_after_training_and_change_no_model() {
+    let figures = |round| Next::Round { round: RoundId(round), purpose: RoundPurpose::Figures, base_model: model(2) };
+    let mut machine = trained();
+    assert_eq!(machine.next(), figures(3));
+    for (message, next) in [
+        (open_figures(3), figures(4)),
+        (void(3, LATE), figures(4)),
+        (open_figures(4), figures(5)),
+        (closed(4), Next::Publish { model: model(2), first: Attempt(1) }),
+    ] {
+        machine.learn(&message);
+        assert_eq!(machine.next(), next, "after {message:?}");
+    }
+    assert_eq!(machine.closed(), 2, "a round of figures trains nothing");
+    // Also where the operator publishes early.
+    let mut early = CampaignMachine::resume(with_figures(), &[keys(), open(1, terms().initial_model), closed(1)]);
+    early.learn(&LogMessage::Order(Order { kind: OrderKind::Publish }));
+    let purpose = RoundPurpose::Figures;
+    assert_eq!(early.next(), Next::Round { round: RoundId(2), purpose, base_model: model(1) });
+}
+
+#[test]
+fn figures_are_given_up_before_a_campaign_pauses_for_them() {
+    let mut machine = trained();
+    for round in 3..3 + VOID_ROUNDS_MAX {
+        assert!(matches!(machine.next(), Next::Round { purpose: RoundPurpose::Figures, .. }), "{round}");
+        machine.learn(&open_figures(round));
+        machine.learn(&void(round, VoidReason::CohortTooSmall { have: 1, need: 2 }));
+    }
+    assert_eq!(machine.next(), Next::Publish { model: model(2), first: Attempt(1) });
+    // Too few hospitals for anything: nothing could be published either.
+    let mut alone = trained();
+    alone.learn(&open_figures(3));
+    alone.learn(&void(3, VoidReason::QuorumLost { have: 1, need: 2 }));
+    assert!(matches!(alone.next(), Next::Wait(PauseReason::Round { .. })));
 }

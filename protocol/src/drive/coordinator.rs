@@ -326,7 +326,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
     fn learn(&mut self, message: &LogMessage) {
         self.campaign.learn(message);
         match message {
-            LogMessage::RoundOpen(it) => self.notes.push(CoordinatorNote::RoundOpened(it.round)),
+            LogMessage::RoundOpen(it) => self.notes.push(CoordinatorNote::RoundOpened(it.round, it.purpose)),
             LogMessage::Abandon(it) => {
                 let (round, attempt, lost) = (it.round, it.attempt, it.lost);
                 self.notes.push(CoordinatorNote::Abandoned { round, attempt, lost });

@@ -21,7 +21,7 @@ use crate::hospital::{HospitalConfig, HospitalInput, HospitalMachine, HospitalOu
 use crate::ids::{Digest, PartyId, QueryId};
 use crate::lease::Doing;
 use crate::log::LogEntry;
-use crate::message::KeyStep;
+use crate::message::{KeyStep, RoundPurpose};
 use crate::reject::Reject;
 use crate::signature::SigningKey;
 
@@ -248,16 +248,26 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             HospitalOutput::ServingKeyReady { step: KeyStep::PublicKey, body } => {
                 self.work.push_back(Work::public_key(body));
             }
-            HospitalOutput::Train { round, .. } => self.work.push_back(Work::Ready(HospitalJob::Train { round })),
+            HospitalOutput::Train { round, purpose, .. } => {
+                self.work.push_back(Work::Ready(match purpose {
+                    RoundPurpose::Train => HospitalJob::Train { round },
+                    RoundPurpose::Figures => HospitalJob::Count { round },
+                }));
+            }
             HospitalOutput::Encrypt { round, attempt } => {
                 self.work.push_back(Work::Ready(HospitalJob::Encrypt { round, attempt }));
             }
             HospitalOutput::ReleaseShares(binding) => {
                 self.work.push_back(Work::Ready(HospitalJob::ReleaseShares(binding)));
             }
-            HospitalOutput::OpenSum { binding, chunks } => self.work.push_back(Work::open_sum(binding, &chunks)),
+            HospitalOutput::OpenSum { binding, purpose, chunks } => {
+                self.work.push_back(Work::open_sum(binding, purpose, &chunks));
+            }
             HospitalOutput::AdoptModel { round, model } => {
                 self.work.push_back(Work::Ready(HospitalJob::Adopt { round, model }));
+            }
+            HospitalOutput::KeepFigures { round, figures } => {
+                self.work.push_back(Work::Ready(HospitalJob::KeepFigures { round, figures }));
             }
             HospitalOutput::EncryptPublish { attempt, cohort, .. } => {
                 self.work.push_back(Work::Ready(HospitalJob::EncryptPublish { attempt, cohort }));

@@ -5,7 +5,7 @@ use crate::facts::Fact;
 use crate::hospital::binding::{ShareBinding, SwitchBinding};
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::log::LogEntry;
-use crate::message::{KeyStep, QueryKeyRef, Scope, SignedMessage, VoidReason};
+use crate::message::{KeyStep, QueryKeyRef, RoundPurpose, Scope, SignedMessage, VoidReason};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 
@@ -47,6 +47,11 @@ pub enum HospitalInput {
         /// The round.
         round: RoundId,
     },
+    /// This site's policy keeps its figures.
+    FiguresWithheld {
+        /// The round.
+        round: RoundId,
+    },
     /// Answer to `Encrypt`; the chunks are stored.
     Encrypted {
         /// The round.
@@ -74,8 +79,8 @@ pub enum HospitalInput {
         /// Why.
         reject: Reject,
     },
-    /// Answer to `OpenSum`: digest of the updated model, which is sealed under that name, or `None` when a check
-    /// failed.
+    /// Answer to `OpenSum`: digest of the updated model or of the figures, sealed under that name, or `None` when a
+    /// check failed.
     SumOpened {
         /// The round.
         round: RoundId,
@@ -188,10 +193,13 @@ pub enum HospitalOutput {
     },
     /// All serving keys exist: the ceremony's own secrets are not needed again.
     ServingKeysComplete,
-    /// Train, clip, quantise, seal. Answer: `Trained` or `TrainingFailed`.
+    /// Train, clip, quantise, seal; in a round of figures count instead of training. Answer: `Trained`,
+    /// `TrainingFailed` or `FiguresWithheld`.
     Train {
         /// The round.
         round: RoundId,
+        /// What it is for.
+        purpose: RoundPurpose,
         /// The model to start from.
         base_model: Digest,
     },
@@ -205,11 +213,13 @@ pub enum HospitalOutput {
     },
     /// Make and store decryption shares. Answer: `SharesMade` or `ReleaseRefused`.
     ReleaseShares(ShareBinding),
-    /// Fetch the blinded chunks, check digests, unblind, decode, check, update a copy of the model.
+    /// Fetch the blinded chunks, check digests, unblind, decode, check, update a copy of the model or read the figures.
     /// Answer: `SumOpened`.
     OpenSum {
         /// The sum's context.
         binding: ShareBinding,
+        /// What the sum is.
+        purpose: RoundPurpose,
         /// Digest of each chunk.
         chunks: Vec<Digest>,
     },
@@ -220,6 +230,13 @@ pub enum HospitalOutput {
         round: RoundId,
         /// The model.
         model: Digest,
+    },
+    /// The figures of that name, sealed when the sum was opened, are those of all. Asked again after a restart.
+    KeepFigures {
+        /// The round.
+        round: RoundId,
+        /// The figures.
+        figures: Digest,
     },
     /// The round has no result; stop its work.
     DropRound {

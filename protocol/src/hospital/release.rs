@@ -1,10 +1,12 @@
 //! The hospital's part of decryption: releasing shares once, opening the sum, voting, adopting the model.
 
 use crate::blob::{BlobKind, BodyRoot};
-use crate::facts::{Adopted, Fact, Released, Revealed};
+use crate::facts::{Adopted, Fact, Measured, Released, Revealed};
 use crate::hospital::{HospitalMachine, HospitalOutput, ShareBinding};
 use crate::ids::{Attempt, Digest, RoundId};
-use crate::message::{HospitalMessage, ModelVote, RoundClosed, ShareHead, ShareRequest, SumReady, distinct_signers};
+use crate::message::{
+    HospitalMessage, ModelVote, RoundClosed, RoundPurpose, ShareHead, ShareRequest, SumReady, distinct_signers,
+};
 use crate::reject::Reject;
 
 impl HospitalMachine {
@@ -100,7 +102,8 @@ impl HospitalMachine {
         if let Some(state) = &mut self.round {
             state.opening = true;
         }
-        out.push(HospitalOutput::OpenSum { binding, chunks: it.chunks.clone() });
+        let purpose = self.round.as_ref().map_or(RoundPurpose::Train, |state| state.open.purpose);
+        out.push(HospitalOutput::OpenSum { binding, purpose, chunks: it.chunks.clone() });
     }
 
     pub(super) fn sum_opened(
@@ -118,24 +121,43 @@ impl HospitalMachine {
         let result = self.sign_once(HospitalMessage::ModelVote(vote), out);
         self.refuse_round(round, attempt, result, out);
         match (closed, model) {
-            (Some(closed), Some(model)) if closed == model => self.adopt(round, model, out),
+            (Some(closed), Some(model)) if closed == model => self.conclude(round, model, out),
             (Some(_), _) => self.refuse_round(round, attempt, Err(Reject::ModelDiffers), out),
             (None, _) => {}
         }
     }
 
-    /// The fact is the switch: whatever happens after it, this is the model.
-    fn adopt(&mut self, round: RoundId, model: Digest, out: &mut Vec<HospitalOutput>) {
-        self.model = model;
-        self.round = None;
-        self.persist(Fact::Adopted(Adopted { round, model }), out);
-        self.read_so_far(out);
-        out.push(HospitalOutput::AdoptModel { round, model });
+    /// The fact is the switch: whatever happens after it, this is the model, or these are the figures.
+    fn conclude(&mut self, round: RoundId, result: Digest, out: &mut Vec<HospitalOutput>) {
+        let purpose = self.round.take().map_or(RoundPurpose::Train, |state| state.open.purpose);
+        match purpose {
+            RoundPurpose::Train => {
+                self.model = result;
+                self.persist(Fact::Adopted(Adopted { round, model: result }), out);
+                self.read_so_far(out);
+                out.push(HospitalOutput::AdoptModel { round, model: result });
+            }
+            RoundPurpose::Figures => {
+                self.persist(Fact::Measured(Measured { round, figures: result }), out);
+                self.read_so_far(out);
+                out.push(HospitalOutput::KeepFigures { round, figures: result });
+            }
+        }
     }
 
-    /// Whether a round that is read again after a restart was adopted before; its model may still have to be put in
+    /// Whether this round's sum was adopted, as a model or as figures.
+    pub(super) fn is_concluded(&self, round: RoundId) -> bool {
+        self.facts.adopted(round).is_some() || self.facts.measured(round).is_some()
+    }
+
+    /// Whether a round that is read again after a restart was adopted before; its result may still have to be put in
     /// place, if the process ended between the two.
     pub(super) fn adopted_before(&mut self, round: RoundId, out: &mut Vec<HospitalOutput>) -> bool {
+        if let Some(figures) = self.facts.measured(round) {
+            self.round = None;
+            out.push(HospitalOutput::KeepFigures { round, figures });
+            return true;
+        }
         let Some(model) = self.facts.adopted(round) else { return false };
         self.model = model;
         self.round = None;
@@ -166,7 +188,7 @@ impl HospitalMachine {
         state.closed = Some(it.model);
         match state.decoded {
             Some(decoded) if decoded == it.model => {
-                self.adopt(it.round, it.model, out);
+                self.conclude(it.round, it.model, out);
                 Ok(())
             }
             Some(_) => Err(Reject::ModelDiffers),

@@ -8,8 +8,8 @@ use crate::hospital::{HospitalMachine, HospitalOutput};
 use crate::ids::{Attempt, Digest, RoundId};
 use crate::limits::{ATTEMPTS_AHEAD_MAX, ATTEMPTS_MAX};
 use crate::message::{
-    Abandon, Acceptance, CohortFrozen, Decryptors, HospitalMessage, Manifest, ManifestSignature, RoundOpen, RoundVoid,
-    Scope, UpdateHead, distinct_signers,
+    Abandon, Acceptance, CohortFrozen, Decryptors, HospitalMessage, Manifest, ManifestSignature, RoundOpen,
+    RoundPurpose, RoundVoid, Scope, UpdateHead, distinct_signers,
 };
 use crate::party_set::PartySet;
 use crate::reject::Reject;
@@ -81,7 +81,7 @@ impl HospitalMachine {
 
     pub(super) fn on_round_open(&mut self, it: &RoundOpen, out: &mut Vec<HospitalOutput>) {
         let result = self.check_round_open(it);
-        let adopted_before = self.facts.adopted(it.round).is_some();
+        let adopted_before = self.is_concluded(it.round);
         self.last_round = self.last_round.max(it.round);
         self.round = Some(RoundState {
             open: it.clone(),
@@ -101,7 +101,7 @@ impl HospitalMachine {
         if result.is_err() {
             return self.refuse_round(it.round, Attempt(0), result, out);
         }
-        let (round, base_model) = (it.round, it.base_model);
+        let (round, purpose, base_model) = (it.round, it.purpose, it.base_model);
         match self.facts.sent((8, u64::from(round.0), Attempt::FIRST.0)).cloned() {
             // Encrypted before a restart: the stored chunks go out again.
             Some(sent) => self.resend_updates(round, &sent.body, out),
@@ -109,7 +109,7 @@ impl HospitalMachine {
             None if self.facts.is_encrypting(round, Attempt::FIRST) => {
                 self.values_are_sealed(round, Some(Attempt::FIRST), out);
             }
-            None => out.push(HospitalOutput::Train { round, base_model }),
+            None => out.push(HospitalOutput::Train { round, purpose, base_model }),
         }
     }
 
@@ -125,6 +125,10 @@ impl HospitalMachine {
         }
         if it.terms != self.config.terms.digest() {
             return Err(Reject::PlanNotApproved);
+        }
+        let figures = it.purpose == RoundPurpose::Figures;
+        if figures && self.facts.rounds_measured() >= self.config.terms.figure_rounds as usize {
+            return Err(Reject::FiguresAgain);
         }
         if self.facts.revealed_is_full() {
             return Err(Reject::LimitExceeded);
@@ -209,8 +213,8 @@ impl HospitalMachine {
         if state.open.round != round || state.aside || attempt < current || !self.facts.is_encrypting(round, attempt) {
             return;
         }
-        let RoundOpen { base_model, terms, .. } = state.open;
-        let head = UpdateHead { round, attempt, base_model, terms, body };
+        let RoundOpen { purpose, base_model, terms, .. } = state.open;
+        let head = UpdateHead { round, attempt, purpose, base_model, terms, body };
         let result = self.sign_once(HospitalMessage::UpdateHead(head), out);
         if result.is_ok() {
             let (kind, number) = (BlobKind::UpdateChunk, u64::from(round.0));
@@ -252,7 +256,8 @@ impl HospitalMachine {
         let body = heads.first().map(|(_, head)| head.body).ok_or(Reject::CohortTooSmall)?;
         let fits = |head: &UpdateHead| {
             (head.round, head.attempt) == (it.round, it.attempt)
-                && (head.base_model, head.terms) == (state.open.base_model, state.open.terms)
+                && (head.purpose, head.base_model, head.terms)
+                    == (state.open.purpose, state.open.base_model, state.open.terms)
                 && head.body.count == body.count
                 && head.body.within_limits()
         };

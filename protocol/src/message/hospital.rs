@@ -3,6 +3,7 @@
 use crate::blob::{BlobKind, BodyRoot};
 use crate::codec::{wire_enum, wire_struct, wire_tag};
 use crate::ids::{Attempt, Digest, QueryId, RoundId};
+use crate::message::purpose::RoundPurpose;
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 
@@ -115,6 +116,8 @@ pub struct UpdateHead {
     pub round: RoundId,
     /// The attempt.
     pub attempt: Attempt,
+    /// What it is for: nobody's update is added to others' figures.
+    pub purpose: RoundPurpose,
     /// Digest of the model the update starts from.
     pub base_model: Digest,
     /// [`crate::terms::Terms::digest`].
@@ -122,7 +125,14 @@ pub struct UpdateHead {
     /// The chunks.
     pub body: BodyRoot,
 }
-wire_struct!(UpdateHead { round: RoundId, attempt: Attempt, base_model: Digest, terms: Digest, body: BodyRoot });
+wire_struct!(UpdateHead {
+    round: RoundId,
+    attempt: Attempt,
+    purpose: RoundPurpose,
+    base_model: Digest,
+    terms: Digest,
+    body: BodyRoot,
+});
 
 /// R4: at most one per (round, attempt), ever.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,7 +181,7 @@ pub struct ModelVote {
     pub round: RoundId,
     /// The attempt.
     pub attempt: Attempt,
-    /// The new model; `None` when the sum fails a check.
+    /// The new model, or the digest of the figures; `None` when the sum fails a check.
     pub model: Option<Digest>,
 }
 wire_struct!(ModelVote { round: RoundId, attempt: Attempt, model: Option<Digest> });

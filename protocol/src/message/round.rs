@@ -3,6 +3,7 @@
 use crate::codec::{DecodeError, Reader, Wire, Writer, wire_struct};
 use crate::ids::{Attempt, Digest, PartyId, RoundId};
 use crate::message::hospital::{HospitalMessage, UpdateHead};
+use crate::message::purpose::RoundPurpose;
 use crate::message::signed::SignedMessage;
 use crate::party_set::PartySet;
 
@@ -11,12 +12,14 @@ use crate::party_set::PartySet;
 pub struct RoundOpen {
     /// The round, above all earlier ones.
     pub round: RoundId,
+    /// What it is for.
+    pub purpose: RoundPurpose,
     /// The model to start from.
     pub base_model: Digest,
     /// [`crate::terms::Terms::digest`]: limits and deadlines follow from what was approved.
     pub terms: Digest,
 }
-wire_struct!(RoundOpen { round: RoundId, base_model: Digest, terms: Digest });
+wire_struct!(RoundOpen { round: RoundId, purpose: RoundPurpose, base_model: Digest, terms: Digest });
 
 /// R3: the cohort S as sorted, signed heads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +114,7 @@ pub struct RoundClosed {
     pub round: RoundId,
     /// The attempt that succeeded.
     pub attempt: Attempt,
-    /// The new model.
+    /// The new model; in a round of figures, their digest.
     pub model: Digest,
     /// `ModelVote`s, t or more.
     pub votes: Vec<SignedMessage>,

@@ -2,7 +2,7 @@
 
 use crate::blob::{BlobKind, BodyRoot};
 use crate::ids::{Attempt, Digest, PartyId, RoundId};
-use crate::message::{LogMessage, SignedMessage, VoidReason};
+use crate::message::{LogMessage, RoundPurpose, SignedMessage, VoidReason};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 use crate::terms::Terms;
@@ -12,6 +12,8 @@ use crate::terms::Terms;
 pub struct RoundConfig {
     /// The round, above all earlier ones of the epoch.
     pub round: RoundId,
+    /// What it is for.
+    pub purpose: RoundPurpose,
     /// The model to start from.
     pub base_model: Digest,
     /// What the members approved; nothing else sets a limit.

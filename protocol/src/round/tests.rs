@@ -3,7 +3,7 @@
 use super::*;
 use crate::blob::BodyRoot;
 use crate::ids::Epoch;
-use crate::message::{Acceptance, Leaving, ManifestSignature, ShareHead, UpdateHead};
+use crate::message::{Acceptance, Leaving, ManifestSignature, RoundPurpose, ShareHead, UpdateHead};
 use crate::roster::Member;
 use crate::sealed::OpeningKey;
 use crate::signature::SigningKey;
@@ -32,6 +32,7 @@ fn terms(attempts_ahead: u32) -> Terms {
         program: digest,
         initial_model: digest,
         rounds: 1,
+        figure_rounds: 0,
         chunks: 1,
         min_cohort: 4,
         attempts_max: 3,
@@ -62,7 +63,8 @@ impl Table {
         let roster = Roster::new(Epoch(1), 4, Digest::default(), coordinator, members).unwrap();
         let (live, terms) = (roster.parties(), terms(ahead));
         let digest = terms.digest();
-        let config = RoundConfig { round: RoundId(1), base_model: Digest::default(), terms };
+        let config =
+            RoundConfig { round: RoundId(1), purpose: RoundPurpose::Train, base_model: Digest::default(), terms };
         let machine = RoundMachine::new(roster, live, config);
         let mut table = Self { keys, machine, terms: digest, now_ms: 0, said: Vec::new() };
         table.hear(RoundInput::Start);
@@ -115,7 +117,14 @@ impl Table {
     fn stores(&mut self, number: u16, attempt: u32) {
         let attempt = Attempt(attempt);
         let body = BodyRoot::of(&[Digest::default()], 1);
-        let head = UpdateHead { round: RoundId(1), attempt, base_model: Digest::default(), terms: self.terms, body };
+        let head = UpdateHead {
+            round: RoundId(1),
+            attempt,
+            purpose: RoundPurpose::Train,
+            base_model: Digest::default(),
+            terms: self.terms,
+            body,
+        };
         self.says(number, HospitalMessage::UpdateHead(head));
         self.hear(RoundInput::BodiesComplete { kind: BlobKind::UpdateChunk, attempt, party: party(number) });
     }

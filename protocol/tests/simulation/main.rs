@@ -51,12 +51,15 @@ fn closed(world: &World) -> Vec<(u32, Vec<u16>, Vec<u16>)> {
 fn undisturbed_federations_close_every_round_publish_and_answer() {
     for parties in [2, 3, 5, 7, 10] {
         let world = World::run(1, Schedule::of(parties));
-        assert_eq!(closed(&world).len(), 3, "{parties} parties");
-        assert!(world.rounds.len() == 3 && world.published, "{parties} parties");
+        assert_eq!(closed(&world).len(), 4, "{parties} parties");
+        assert!(world.rounds.len() == 4 && world.published, "{parties} parties");
         assert_eq!(world.oracle.answers.len(), usize::from(parties), "{parties} parties");
-        assert_eq!(world.oracle.decoded, 3 * usize::from(parties), "every hospital decodes every sum");
+        assert_eq!(world.oracle.decoded, 4 * usize::from(parties), "every hospital decodes every sum");
         assert!(world.lapsed.is_empty() && world.paused.is_none());
-        assert!(world.models.windows(2).all(|pair| pair[0] == pair[1]), "all hold the same model");
+        assert!(world.models.windows(2).all(|pair| pair[0] == pair[1]), "all hold the same model and figures");
+        let RoundEnd::Closed { model, .. } = world.rounds[&RoundId(3)] else { panic!("{:?}", world.rounds) };
+        let RoundEnd::Closed { model: figures, .. } = world.rounds[&RoundId(4)] else { panic!("{:?}", world.rounds) };
+        assert_eq!(world.models[0], (model, Some(figures)), "the last round is one of figures and changes no model");
     }
 }
 
@@ -65,7 +68,7 @@ fn hospital_lost_before_its_upload_is_left_out_of_the_cohort() {
     let world = World::run(2, lost_at(Moment::BeforeUpload, 1));
     let closed = closed(&world);
     assert_eq!(closed[1], (1, vec![1, 3, 4, 5], vec![1, 3, 4, 5]));
-    assert!(closed.len() == 3 && world.published);
+    assert!(closed.len() == 4 && world.published);
 }
 
 #[test]
@@ -73,7 +76,7 @@ fn hospital_lost_after_its_upload_stays_in_the_sum() {
     let world = World::run(3, lost_at(Moment::AfterUpload, 1));
     let closed = closed(&world);
     assert_eq!(closed[1], (1, vec![1, 2, 3, 4, 5], vec![1, 3, 4, 5]));
-    assert!(closed.len() == 3 && world.published);
+    assert!(closed.len() == 4 && world.published);
 }
 
 #[test]
@@ -81,7 +84,7 @@ fn decryptor_lost_before_its_share_costs_one_attempt_when_spares_are_there() {
     let world = World::run(4, lost_at(Moment::BeforeShare, 1));
     let closed = closed(&world);
     assert_eq!(closed[1], (2, vec![1, 2, 3, 4, 5], vec![1, 3, 4, 5]));
-    assert!(closed.len() == 3 && world.published);
+    assert!(closed.len() == 4 && world.published);
 }
 
 #[test]
@@ -105,7 +108,7 @@ fn a_hospital_that_sends_no_ciphertext_is_left_out_of_the_sum_and_the_others_go_
     let crash = Crash::Garbles { party: 4, round: 2, what: BlobKind::UpdateChunk };
     let world = World::run(5, Schedule { crashes: vec![crash], ..Schedule::of(5) });
     let closed = closed(&world);
-    assert_eq!(closed.iter().map(|round| round.1.len()).collect::<Vec<_>>(), [5, 4, 5]);
+    assert_eq!(closed.iter().map(|round| round.1.len()).collect::<Vec<_>>(), [5, 4, 5, 5]);
     assert_eq!((closed[1].0, &closed[1].1), (1, &vec![1, 2, 3, 5]));
     // Nobody waited for the deadline, or lost a lease.
     assert!(world.lapsed.is_empty() && world.published, "{:?}", world.lapsed);
@@ -128,7 +131,7 @@ fn a_decryptor_that_comes_back_with_its_share_saves_a_round_without_spares() {
     let world = World::run(5, Schedule { attempts_ahead: 0, crashes: vec![crash], ..Schedule::of(5) });
     assert!(world.lapsed.iter().any(|(_, lapsed)| *lapsed == party(2)), "{:?}", world.lapsed);
     let closed = closed(&world);
-    assert!(closed.len() == 3 && world.published && closed[1].0 == 1, "{closed:?}");
+    assert!(closed.len() == 4 && world.published && closed[1].0 == 1, "{closed:?}");
     assert!(closed[1].2.contains(&2), "it decrypts: {closed:?}");
 }
 
@@ -204,7 +207,7 @@ fn a_line_on_which_calls_are_rarer_than_a_quarter_of_the_patience_costs_time_and
     for seed in 0..10 {
         let world = World::run(seed, Schedule { faults, ..schedule.clone() });
         assert!(world.paused.is_none() && world.lapsed.is_empty(), "seed {seed}: {:?}", world.paused);
-        assert!(world.published && closed(&world).len() == 3, "seed {seed}");
+        assert!(world.published && closed(&world).len() == 4, "seed {seed}");
     }
 }
 
@@ -212,7 +215,7 @@ fn a_line_on_which_calls_are_rarer_than_a_quarter_of_the_patience_costs_time_and
 fn models_are_the_same_for_every_patience_where_nobody_is_lost() {
     let model = |patience_ms| {
         let world = World::run(10, Schedule { patience_ms, ..Schedule::of(5) });
-        assert!(world.lapsed.is_empty() && closed(&world).len() == 3, "patience {patience_ms} ms");
+        assert!(world.lapsed.is_empty() && closed(&world).len() == 4, "patience {patience_ms} ms");
         world.models[0]
     };
     assert_eq!(model(1_000), model(20_000));
@@ -234,7 +237,7 @@ fn a_coordinator_that_dies_at_any_write_ends_with_the_model_of_the_undisturbed_r
                 world.paused
             );
             assert_eq!(world.models, undisturbed.models, "write {write}, written: {is_written}");
-            assert_eq!(world.rounds.len(), 1, "no round is lost to a restart: write {write}");
+            assert_eq!(world.rounds.len(), 2, "no round is lost to a restart: write {write}");
         }
     }
     assert!(deaths > 200, "{deaths} deaths");
@@ -372,7 +375,7 @@ fn lossy_doubling_network_without_crashes_loses_no_round() {
     for seed in 0..12 {
         let faults = Faults { loss_percent: 30, duplicate_percent: 40, delay_ms_max: 120, disk_percent: 0 };
         let world = World::run(seed, Schedule { faults, ..Schedule::of(5) });
-        assert_eq!(closed(&world).len(), 3, "seed {seed}");
+        assert_eq!(closed(&world).len(), 4, "seed {seed}");
         assert!(world.published && world.oracle.answers.len() == 5, "seed {seed}");
     }
 }
@@ -388,7 +391,7 @@ fn a_full_disk_at_the_coordinator_costs_time_and_nobody() {
             world.store_faults,
             world.lapsed
         );
-        assert_eq!(closed(&world).len(), 3, "seed {seed}: {:?}", world.paused);
+        assert_eq!(closed(&world).len(), 4, "seed {seed}: {:?}", world.paused);
         assert!(world.published, "seed {seed}");
     }
 }

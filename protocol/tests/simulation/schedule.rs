@@ -43,6 +43,8 @@ pub(crate) struct Faults {
 pub(crate) struct Schedule {
     pub(crate) parties: u16,
     pub(crate) rounds: u32,
+    /// Rounds of figures after them.
+    pub(crate) figure_rounds: u32,
     pub(crate) attempts_ahead: u32,
     pub(crate) patience_ms: u64,
     pub(crate) faults: Faults,
@@ -70,6 +72,7 @@ impl Default for Schedule {
         Self {
             parties: 5,
             rounds: 3,
+            figure_rounds: 1,
             attempts_ahead: 1,
             outlives_cut_off: false,
             patience_ms: 2_000,

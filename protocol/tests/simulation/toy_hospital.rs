@@ -7,7 +7,7 @@ use protocol::drive::hospital::{HospitalDone, HospitalJob};
 use protocol::drive::{ListId, Store, StoreFault, Stream};
 use protocol::facts::{Fact, HospitalFacts};
 use protocol::hospital::HospitalInput;
-use protocol::message::{HospitalMessage, QueryKeyRef};
+use protocol::message::{HospitalMessage, QueryKeyRef, RoundPurpose};
 use protocol::{Attempt, BodyRoot, Digest, PartyId, QueryId, RoundId};
 
 use crate::oracle::Oracle;
@@ -22,6 +22,8 @@ pub(crate) struct ToyHospital {
     /// Secrets of all, from the boxes dealt to this hospital.
     secrets: Vec<(PartyId, u64)>,
     model: Digest,
+    /// How the model does, as all opened it.
+    figures: Option<Digest>,
     public_key: Option<Bytes>,
     /// What it sends in which round's first attempt is cut short.
     garbles: Vec<(RoundId, BlobKind)>,
@@ -39,11 +41,12 @@ impl ToyHospital {
         // The newest adopted fact is the switch: its candidate was stored before the vote.
         let model = facts.newest_model().map_or(initial, |(_, model)| model);
         let (epoch_seed, secrets) = (Digest::default(), Vec::new());
-        Self { party, store, epoch_seed, secrets, model, public_key: None, garbles }
+        Self { party, store, epoch_seed, secrets, model, figures: None, public_key: None, garbles }
     }
 
-    pub(crate) fn model(&self) -> Digest {
-        self.model
+    /// Its model and that model's figures.
+    pub(crate) fn holds(&self) -> (Digest, Option<Digest>) {
+        (self.model, self.figures)
     }
 
     /// Does a job; `None` where the process died of it.
@@ -111,7 +114,7 @@ impl ToyHospital {
                 self.public_key = Some(key);
                 return Ok(HospitalDone::Nothing);
             }
-            HospitalJob::Train { round } => HospitalInput::Trained { round },
+            HospitalJob::Train { round } | HospitalJob::Count { round } => HospitalInput::Trained { round },
             HospitalJob::Encrypt { round, attempt } => {
                 let mask = toy::encryption_mask(toy::secret(party, self.epoch_seed), round, attempt);
                 let id = BlobId::round(BlobKind::UpdateChunk, round, attempt, Some(party), 0);
@@ -124,16 +127,23 @@ impl ToyHospital {
                 self.put(id, self.garbled(id, toy::share(party, &self.secrets, &binding).to_bytes()), oracle)?;
                 HospitalInput::SharesMade { round: binding.round, attempt: binding.attempt, body: self.root(id) }
             }
-            HospitalJob::OpenSum { binding, chunks } => {
+            HospitalJob::OpenSum { binding, purpose, chunks } => {
                 let sum = Lanes::from_bytes(&chunks[0]).unwrap();
                 oracle.opened(party, self.model, binding.round, binding.attempt, &sum);
                 // A real site's checks of range and presence.
                 let is_plausible = sum.0.iter().all(|lane| *lane <= sum.0[toy::COUNT]);
-                let model = is_plausible.then(|| toy::model(self.model, &sum));
+                let model = is_plausible.then(|| match purpose {
+                    RoundPurpose::Train => toy::model(self.model, &sum),
+                    RoundPurpose::Figures => Digest::of_bytes(&sum.to_bytes()),
+                });
                 HospitalInput::SumOpened { round: binding.round, attempt: binding.attempt, model }
             }
             HospitalJob::Adopt { model, .. } => {
                 self.model = model;
+                return Ok(HospitalDone::Nothing);
+            }
+            HospitalJob::KeepFigures { figures, .. } => {
+                self.figures = Some(figures);
                 return Ok(HospitalDone::Nothing);
             }
             HospitalJob::EncryptPublish { attempt, .. } => {

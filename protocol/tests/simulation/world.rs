@@ -113,7 +113,7 @@ pub(crate) struct World {
     pub(crate) hospital_deaths: usize,
     pub(crate) store_faults: u64,
     pub(crate) entries: Vec<LogEntry>,
-    pub(crate) models: Vec<Digest>,
+    pub(crate) models: Vec<(Digest, Option<Digest>)>,
     finished_at: Option<u64>,
     is_traced: bool,
     pub(crate) trace: u64,
@@ -196,7 +196,7 @@ impl World {
         world.store_faults = world.coordinator_disk.borrow().faults;
         let log = world.coordinator_disk.borrow().streams.get(&protocol::drive::Stream::Log).cloned();
         world.entries = log.unwrap_or_default().iter().map(|bytes| LogEntry::from_bytes(bytes).unwrap()).collect();
-        world.models = world.sites.iter().filter_map(|site| site.process.as_ref()).map(|it| it.toy.model()).collect();
+        world.models = world.sites.iter().filter_map(|site| site.process.as_ref()).map(|it| it.toy.holds()).collect();
         world
     }
 
@@ -375,7 +375,7 @@ impl World {
     fn noted(&mut self, note: CoordinatorNote) {
         let now = self.now.get();
         match note {
-            CoordinatorNote::Ended(PhaseEnd::Round(round, end)) => {
+            CoordinatorNote::Ended(PhaseEnd::Round(round, _, end)) => {
                 if self.rounds.is_empty() {
                     self.first_round_ends_ms = now;
                 }

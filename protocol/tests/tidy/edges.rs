@@ -7,8 +7,6 @@ use std::fs;
 const TEST_EDGES: &[(&str, &[&str])] = &[
     // Whole networks on a device, against the processor.
     ("he-gpu", &["he-infer"]),
-    // Whether training learns anything.
-    ("client", &["metrics"]),
 ];
 
 /// The siblings that a manifest names: in tables that a build reads, and in those of tests, examples and benchmarks.

@@ -42,7 +42,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("metrics", &["datasets"]),
     ("remedy", &[]),
     ("experiment", &["he-agg", "he-infer", "datasets", "remedy"]),
-    ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "remedy", "experiment"]),
+    ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "metrics", "remedy", "experiment"]),
     ("coordinator", &["he-agg", "he-gpu", "he-infer", "protocol", "remedy"]),
     ("report", &["metrics", "remedy", "experiment"]),
     (

@@ -125,7 +125,7 @@ fn too_few_hospitals_stop_the_run_and_a_resumed_one_finishes_it() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     // Both images in one query, under the asker's own key.
-    let experiment = experiment(&["publish.images=2", "publish.query-key=own"]);
+    let experiment = experiment(&["publish.images=2", "publish.query-key=own", "publish.figures=pooled"]);
     let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap().path().to_owned();
     let lost = options(&out, &["hospital-2@2:before-upload", "hospital-3@2:before-upload"], false);
     let error = simulation::run(&experiment, &lost, EventSender::silent()).unwrap_err();
@@ -153,6 +153,12 @@ fn too_few_hospitals_stop_the_run_and_a_resumed_one_finishes_it() {
     assert_eq!(outcome.report.rounds[1].uploaded, [1, 2, 3, 4, 5]);
     assert_eq!(outcome.report.dropouts.len(), 2);
     assert_eq!((outcome.report.serving.images, outcome.report.serving.images_per_query), (2, 2));
+    // The hospitals added up their own counts of all test images, and opened the same.
+    let final_ = &outcome.report.final_;
+    let pooled = final_.pooled.as_ref().unwrap();
+    assert_eq!((pooled.hospitals, pooled.test_images), (5, final_.clinical.figures.images as u64));
+    assert!(pooled.validation_images > 0 && pooled.calibration.is_some());
+    assert!(report::summary(&outcome.report).contains(&report::headline(pooled)));
 }
 
 #[test]

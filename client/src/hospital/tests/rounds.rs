@@ -40,7 +40,7 @@ fn the_sealed_integers_of_all_sites_add_up_to_the_sealed_sums() {
     let mut all = Consortium::with_keys();
     let (binding, sums) = all.sum(1);
     let base = all.site(1).current.digest();
-    let model = all.site(1).open_sum(&binding, &sums).unwrap().unwrap();
+    let model = all.site(1).open_sum(&binding, RoundPurpose::Train, &sums).unwrap().unwrap();
     let values: Vec<_> =
         all.sites.iter().map(|site| sealed::round_values(&site.vault, Epoch(1), RoundId(1)).unwrap()).collect();
     let opened = sealed::opened_sums(&all.sites[0].vault, Epoch(1), RoundId(1)).unwrap();
@@ -58,7 +58,7 @@ fn a_site_killed_between_the_adoption_and_the_model_comes_back_with_the_model() 
     let mut all = Consortium::with_keys();
     let first = all.round(1);
     let (binding, sums) = all.sum(2);
-    let model = all.site(1).open_sum(&binding, &sums).unwrap().unwrap();
+    let model = all.site(1).open_sum(&binding, RoundPurpose::Train, &sums).unwrap().unwrap();
     // Killed before the fact: the old model, and the candidate is at hand.
     all.restart(1);
     assert_eq!(all.site(1).current.digest(), first);
@@ -84,7 +84,7 @@ fn a_site_killed_between_the_adoption_and_the_model_comes_back_with_the_model() 
 fn a_candidate_is_adopted_after_a_restart_and_a_model_without_sums_never() {
     let mut all = Consortium::with_keys();
     let (binding, sums) = all.sum(1);
-    let model = all.site(1).open_sum(&binding, &sums).unwrap().unwrap();
+    let model = all.site(1).open_sum(&binding, RoundPurpose::Train, &sums).unwrap().unwrap();
     all.restart(1);
     let before = all.site(1).current.digest();
     let lost = all.site(1).adopt(RoundId(1), Digest([8; 32]));
@@ -102,7 +102,7 @@ fn a_candidate_is_adopted_after_a_restart_and_a_model_without_sums_never() {
 fn a_new_key_epoch_begins_with_the_model_that_the_last_one_adopted() {
     let mut all = Consortium::with_keys();
     let (binding, sums) = all.sum(1);
-    let model = all.site(1).open_sum(&binding, &sums).unwrap().unwrap();
+    let model = all.site(1).open_sum(&binding, RoundPurpose::Train, &sums).unwrap().unwrap();
     state_adoption(&all.sites[0], 1, model);
     all.site(1).plan.epoch = Epoch(3);
     all.restart(1);
@@ -113,7 +113,7 @@ fn a_new_key_epoch_begins_with_the_model_that_the_last_one_adopted() {
 fn a_vault_from_before_the_vote_is_noticed() {
     let mut all = Consortium::with_keys();
     let (binding, sums) = all.sum(1);
-    let model = all.site(1).open_sum(&binding, &sums).unwrap().unwrap();
+    let model = all.site(1).open_sum(&binding, RoundPurpose::Train, &sums).unwrap().unwrap();
     state_adoption(&all.sites[0], 1, model);
     let root = all.root(1);
     let Site { vault, plan, .. } = all.sites.remove(0);

@@ -16,6 +16,7 @@ use protocol::drive::coordinator::CoordinatorNote;
 use protocol::ids::{Epoch, PartyId};
 use protocol::lease::Doing;
 use protocol::membership::Membership;
+use protocol::message::RoundPurpose;
 use protocol::net::{CERTIFICATE_LIFETIME, ServerHandle};
 use protocol::round::RoundEnd;
 use serde_json::{Value, json};
@@ -297,13 +298,19 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 /// One line for what an operator wants to know.
 fn tell(epoch: Epoch, note: &CoordinatorNote) {
     let what = match note {
-        CoordinatorNote::RoundOpened(round) => format!("round {round} begins"),
+        CoordinatorNote::RoundOpened(round, RoundPurpose::Train) => format!("round {round} begins"),
+        CoordinatorNote::RoundOpened(round, RoundPurpose::Figures) => {
+            format!("round {round} begins: the hospitals add up how the model does on their own test images")
+        }
         CoordinatorNote::Ended(PhaseEnd::Keys { .. }) => "all keys exist".to_owned(),
         CoordinatorNote::Ended(PhaseEnd::NoKeys(failure)) => format!("no keys: {failure}"),
-        CoordinatorNote::Ended(PhaseEnd::Round(round, RoundEnd::Closed { cohort, .. })) => {
+        CoordinatorNote::Ended(PhaseEnd::Round(round, RoundPurpose::Figures, RoundEnd::Closed { cohort, .. })) => {
+            format!("round {round} closed: {} hospitals' figures are added up, for the hospitals to read", cohort.len())
+        }
+        CoordinatorNote::Ended(PhaseEnd::Round(round, _, RoundEnd::Closed { cohort, .. })) => {
             format!("round {round} closed with {} updates", cohort.len())
         }
-        CoordinatorNote::Ended(PhaseEnd::Round(round, RoundEnd::Void { reason, .. })) => {
+        CoordinatorNote::Ended(PhaseEnd::Round(round, _, RoundEnd::Void { reason, .. })) => {
             format!("round {round} ended without a model: {reason}")
         }
         CoordinatorNote::Ended(PhaseEnd::NotPublished(failure)) => format!("not published: {failure}"),

@@ -3,6 +3,7 @@
 mod check;
 mod consent;
 mod data;
+mod models;
 mod service;
 
 use std::path::{Path, PathBuf};
@@ -82,13 +83,16 @@ pub enum What {
         #[command(subcommand)]
         what: ApproveWhat,
     },
+    /// Show the models that this site may ask, and how good all hospitals together found them.
+    #[command(after_help = include_str!("../../help/hospital-models.txt"))]
+    Models,
     /// Ask the encrypted model for the diagnosis of an image; it leaves this site encrypted.
     #[command(after_help = include_str!("../../help/hospital-predict.txt"))]
     Predict {
         /// PNG or JPEG files; scaled and normalised as the model's training images were.
         #[arg(required = true, value_name = "IMAGE")]
         images: Vec<PathBuf>,
-        /// The key epoch whose model is asked; the newest published one if absent.
+        /// The key epoch whose model is asked; the newest that can be asked if absent.
         #[arg(long)]
         epoch: Option<u32>,
     },
@@ -181,6 +185,7 @@ impl HospitalArgs {
             What::Data { .. } => "hospital data",
             What::Terms { .. } => "hospital terms",
             What::Approve { .. } => "hospital approve",
+            What::Models => "hospital models",
             What::Predict { .. } => "hospital predict",
             What::Sent { .. } => "hospital sent",
             What::Policy => "hospital policy",
@@ -200,7 +205,8 @@ pub fn run(arguments: &HospitalArgs) -> Result<Done, Error> {
         What::Data { what: DataWhat::Add { name, path, share } } => return data::add(folder, name, path, *share),
         What::Data { what: DataWhat::List } => return data::list(folder),
         What::Data { what: DataWhat::Remove { name } } => return data::remove(folder, name),
-        What::Predict { images, epoch } => return service::predict(folder, *epoch, images),
+        What::Models => return models::list(folder),
+        What::Predict { images, epoch } => return models::predict(folder, *epoch, images),
         What::Sent { what, since, totals } => return data::sent(folder, what.as_deref(), since.as_deref(), *totals),
         What::Policy => return policy(folder),
         What::Leave { epoch, yes } => return leave(folder, *epoch, *yes),
@@ -257,16 +263,17 @@ fn policy(folder: &Path) -> Result<Done, Error> {
     let list = |list: &[String]| if list.is_empty() { "any".to_owned() } else { list.join(", ") };
     let text = format!(
         "fewest hospitals in a sum    {}\nmost training rounds         {}\nfewest images of this site   {}\n\
-         parameter sets               {}\nterms approved beforehand    {}",
+         parameter sets               {}\nfigures of this site         {}\nterms approved beforehand    {}",
         limit(policy.min_cohort.map(|it| it.to_string())),
         limit(policy.rounds_max.map(|it| it.to_string())),
         limit(policy.images_min.map(|it| it.to_string())),
         list(&policy.presets),
+        if policy.share_figures == Some(false) { "kept here" } else { "in sums over all hospitals, where a plan asks" },
         if policy.terms.is_empty() { "none".to_owned() } else { policy.terms.join("\n                             ") },
     );
     let data = json!({
         "min_cohort": policy.min_cohort, "rounds_max": policy.rounds_max, "images_min": policy.images_min,
-        "presets": policy.presets, "terms": policy.terms,
+        "presets": policy.presets, "terms": policy.terms, "share_figures": policy.share_figures != Some(false),
     });
     Ok(Done { text, data, exit: Exit::Done })
 }

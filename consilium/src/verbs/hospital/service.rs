@@ -1,21 +1,18 @@
-//! A site in service, and asking it.
+//! A site in service.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use client::consent::ConsentBook;
 use client::enrolment::{Member, site_file};
 use client::hospital::Slots;
-use client::plan::Plan;
-use client::service::{PLAN, PUBLISHED, Service, Setup, Stand, epoch_folder};
+use client::service::{Service, Setup, Stand};
 use client::train::TrainDevice;
-use experiment::Experiment;
-use protocol::ids::Epoch;
 use protocol::net::Backoff;
 use serde_json::json;
 
-use crate::{error::Error, exit::Exit, output::Done, signals, verbs::coordinator::say, verbs::diagnosis};
+use crate::{error::Error, exit::Exit, output::Done, signals, verbs::coordinator::say};
 
 /// Takes part in everything that the officer consented to, until stopped.
 pub(super) async fn serve(folder: &Path) -> Result<Done, Error> {
@@ -56,30 +53,4 @@ fn words(stand: &Stand) -> String {
         Stand::Hindered(why) => format!("cannot take part: {why}"),
         Stand::Over(why) => format!("over: {why}"),
     }
-}
-
-/// Asks the encrypted model of a key epoch, the newest that has one if none is given.
-pub(super) fn predict(folder: &Path, epoch: Option<u32>, images: &[PathBuf]) -> Result<Done, Error> {
-    let none = || Error::NoModel { folder: folder.to_path_buf(), epoch };
-    let all = match epoch {
-        Some(epoch) => vec![Epoch(epoch)],
-        None => epochs(folder),
-    };
-    let published = |epoch: &Epoch| epoch_folder(folder, *epoch).join(PUBLISHED).exists();
-    let epoch = all.into_iter().rev().find(published).ok_or_else(none)?;
-    let root = epoch_folder(folder, epoch);
-    let path = root.join(PLAN);
-    let text = std::fs::read_to_string(&path).map_err(|source| Error::PlanFile { path, source })?;
-    let experiment = Experiment::parse(&format!("plan of key epoch {epoch}"), &text, &[])?;
-    let plan = Plan::new(experiment, 1)?;
-    diagnosis::ask(plan.experiment(), &root, images, Error::Counter)
-}
-
-/// Key epochs with a folder, ascending.
-fn epochs(folder: &Path) -> Vec<Epoch> {
-    let Ok(entries) = std::fs::read_dir(folder.join("epochs")) else { return Vec::new() };
-    let name = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok().map(Epoch);
-    let mut all: Vec<Epoch> = entries.flatten().filter_map(name).collect();
-    all.sort();
-    all
 }

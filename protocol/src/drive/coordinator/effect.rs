@@ -6,7 +6,7 @@ use crate::drive::{Asked, JobId, ListId, StoreFault};
 use crate::exchange::Call;
 use crate::hospital::SwitchBinding;
 use crate::ids::{Attempt, Digest, PartyId, RoundId};
-use crate::message::KeyStep;
+use crate::message::{KeyStep, RoundPurpose};
 use crate::party_set::PartySet;
 use crate::roster::Roster;
 use crate::serving::Evaluation;
@@ -129,7 +129,7 @@ pub enum CoordinatorEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CoordinatorNote {
     /// A round begins.
-    RoundOpened(RoundId),
+    RoundOpened(RoundId, RoundPurpose),
     /// Serving keys: shares of one kind are being added up.
     AddingKeys(KeyStep),
     /// A hospital stood still for longer than the patience.

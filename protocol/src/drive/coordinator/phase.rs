@@ -13,7 +13,7 @@ use crate::drive::coordinator::{
 };
 use crate::drive::{Clock, CoordinatorNet, Crypto, Store, StoreFault, Stream};
 use crate::ids::{Attempt, Digest, PartyId, RoundId};
-use crate::message::LogMessage;
+use crate::message::{LogMessage, RoundPurpose};
 use crate::party_set::PartySet;
 use crate::publish::{PublishConfig, PublishInput, PublishMachine, PublishOutput};
 use crate::reject::Reject;
@@ -43,6 +43,7 @@ pub(super) struct Memory {
 /// The same for a round.
 pub(super) struct RoundPhase {
     round: RoundId,
+    purpose: RoundPurpose,
     manifest: Digest,
     told: Memory,
 }
@@ -135,9 +136,9 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                 let config = CeremonyConfig { serving_plan: Some(self.terms.program) };
                 Phase::Ceremony(CeremonyMachine::new(roster, config), Memory::default())
             }
-            Next::Round { round, base_model } => {
-                let config = RoundConfig { round, base_model, terms: self.terms.clone() };
-                let phase = RoundPhase { round, manifest: Digest::default(), told: Memory::default() };
+            Next::Round { round, purpose, base_model } => {
+                let config = RoundConfig { round, purpose, base_model, terms: self.terms.clone() };
+                let phase = RoundPhase { round, purpose, manifest: Digest::default(), told: Memory::default() };
                 Phase::Round(Box::new(RoundMachine::new(roster, live, config)), phase)
             }
             Next::Publish { model, first } => {
@@ -292,7 +293,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                         }
                         RoundOutput::WakeAt(at_ms) => wakes.push(at_ms),
                         RoundOutput::Done(end) => {
-                            self.effects.push_back(Effect::End(PhaseEnd::Round(phase.round, end)));
+                            self.effects.push_back(Effect::End(PhaseEnd::Round(phase.round, phase.purpose, end)));
                         }
                     }
                 }

@@ -7,7 +7,7 @@ use crate::drive::{CallId, JobId};
 use crate::exchange::Answer;
 use crate::hospital::{HospitalInput, ShareBinding, SwitchBinding};
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
-use crate::message::KeyStep;
+use crate::message::{KeyStep, RoundPurpose};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 use crate::roster::Roster;
@@ -51,6 +51,12 @@ pub enum HospitalJob {
         /// The round.
         round: RoundId,
     },
+    /// Count how the model does on images that were not trained on, seal; answer `Trained`, `TrainingFailed` or
+    /// `FiguresWithheld`.
+    Count {
+        /// The round.
+        round: RoundId,
+    },
     /// Encrypt the round's sealed values; answer `Encrypted`.
     Encrypt {
         /// The round.
@@ -64,6 +70,8 @@ pub enum HospitalJob {
     OpenSum {
         /// The sum's context.
         binding: ShareBinding,
+        /// What the sum is.
+        purpose: RoundPurpose,
         /// The blinded chunks.
         chunks: Vec<Bytes>,
     },
@@ -73,6 +81,13 @@ pub enum HospitalJob {
         round: RoundId,
         /// The model.
         model: Digest,
+    },
+    /// Keep the figures of this name as those of all. No answer.
+    KeepFigures {
+        /// The round.
+        round: RoundId,
+        /// The figures.
+        figures: Digest,
     },
     /// Encrypt this hospital's part of the published model; answer `PublishEncrypted`.
     EncryptPublish {

@@ -10,7 +10,7 @@ use crate::drive::{Clock, Crypto, HospitalNet, JobId, Store};
 use crate::exchange::{Answer, Call};
 use crate::hospital::{HospitalInput, ShareBinding, SwitchBinding};
 use crate::ids::{Digest, PartyId, QueryId, RoundId};
-use crate::message::KeyStep;
+use crate::message::{KeyStep, RoundPurpose};
 use crate::reject::Reject;
 use crate::roster::Roster;
 
@@ -44,7 +44,7 @@ pub(super) enum Then {
     OpenDealings { roster: Roster, dealers: Vec<PartyId> },
     ServingShare { step: KeyStep },
     PublicKey,
-    OpenSum { binding: ShareBinding },
+    OpenSum { binding: ShareBinding, purpose: RoundPurpose },
     Switch { binding: SwitchBinding },
     Answer { ticket: u64, query: QueryId },
 }
@@ -97,10 +97,10 @@ impl Work {
         Self::Fetch { wanted: vec![Wanted::single(id, root)], then: Then::PublicKey }
     }
 
-    pub(super) fn open_sum(binding: ShareBinding, chunks: &[Digest]) -> Self {
+    pub(super) fn open_sum(binding: ShareBinding, purpose: RoundPurpose, chunks: &[Digest]) -> Self {
         let place = |index| BlobId::round(BlobKind::SumChunk, binding.round, binding.attempt, None, index);
         let wanted = (0..).zip(chunks).map(|(index, digest)| Wanted::digest(place(index), *digest)).collect();
-        Self::Fetch { wanted, then: Then::OpenSum { binding } }
+        Self::Fetch { wanted, then: Then::OpenSum { binding, purpose } }
     }
 
     pub(super) fn switch(binding: SwitchBinding) -> Self {
@@ -118,8 +118,12 @@ impl Work {
     /// Whether it is of no use once this round has no result.
     pub(super) fn is_of(&self, round: RoundId) -> bool {
         match self {
-            Self::Ready(HospitalJob::Train { round: of } | HospitalJob::Encrypt { round: of, .. }) => *of == round,
-            Self::Fetch { then: Then::OpenSum { binding }, .. } => binding.round == round,
+            Self::Ready(
+                HospitalJob::Train { round: of }
+                | HospitalJob::Count { round: of }
+                | HospitalJob::Encrypt { round: of, .. },
+            ) => *of == round,
+            Self::Fetch { then: Then::OpenSum { binding, .. }, .. } => binding.round == round,
             _ => false,
         }
     }
@@ -134,7 +138,7 @@ impl Then {
             }
             Self::ServingShare { step } => HospitalJob::ServingShare { step, input: bodies.next() },
             Self::PublicKey => HospitalJob::TakePublicKey { key: bodies.next().unwrap_or_default() },
-            Self::OpenSum { binding } => HospitalJob::OpenSum { binding, chunks: bodies.collect() },
+            Self::OpenSum { binding, purpose } => HospitalJob::OpenSum { binding, purpose, chunks: bodies.collect() },
             Self::Switch { binding } => {
                 let mut next = || bodies.next().unwrap_or_default();
                 HospitalJob::ReleaseSwitch { binding, result: next(), asker: next() }
@@ -230,7 +234,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
     fn cannot(&mut self, then: Then, reject: Reject) {
         match then {
             Then::OpenDealings { .. } => self.feed(HospitalInput::DealingsBad),
-            Then::OpenSum { binding } => {
+            Then::OpenSum { binding, .. } => {
                 let (round, attempt) = (binding.round, binding.attempt);
                 self.feed(HospitalInput::SumOpened { round, attempt, model: None });
             }

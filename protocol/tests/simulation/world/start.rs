@@ -122,7 +122,7 @@ impl World {
     /// Begins a job, which ends after a while, or never.
     pub(super) fn begin(&mut self, party: PartyId, incarnation: u32, id: JobId, job: HospitalJob) {
         let (reached, longest) = match &job {
-            HospitalJob::Train { round } => (Some((round.0, Moment::BeforeUpload)), 300),
+            HospitalJob::Train { round } | HospitalJob::Count { round } => (Some((round.0, Moment::BeforeUpload)), 300),
             HospitalJob::ReleaseShares(binding) => (Some((binding.round.0, Moment::BeforeShare)), 60),
             _ => (None, 80),
         };
@@ -167,6 +167,7 @@ pub(super) fn terms(schedule: &Schedule) -> Terms {
         program: Digest::of("program", &0_u8),
         initial_model: Digest::of("initial model", &0_u8),
         rounds: schedule.rounds,
+        figure_rounds: schedule.figure_rounds,
         chunks: 1,
         min_cohort: 2,
         attempts_max: 3,

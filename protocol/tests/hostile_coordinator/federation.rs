@@ -1,0 +1,262 @@
+//! Five honest hospitals, and what is said to them and by them.
+
+use protocol::blob::BodyRoot;
+use protocol::ceremony::{CeremonyConfig, CeremonyInput, CeremonyMachine, CeremonyOutput};
+use protocol::facts::{Fact, HospitalFacts};
+use protocol::hospital::{HospitalConfig, HospitalInput, HospitalMachine, HospitalOutput};
+use protocol::limits::SEALING_KEY_BYTES;
+use protocol::log::{LogEntry, LogWriter};
+use protocol::message::{
+    CohortFrozen, Decryptors, HospitalMessage, LogMessage, Manifest, RoundOpen, RoundPurpose, ShareRequest,
+    SignedMessage,
+};
+use protocol::roster::{Member, Roster};
+use protocol::sealed::SealingKey;
+use protocol::signature::SigningKey;
+use protocol::terms::Terms;
+use protocol::{Attempt, Digest, Epoch, PartyId, PartySet, Reject, RoundId};
+
+pub(crate) const N: u16 = 5;
+
+pub(crate) fn party(number: u16) -> PartyId {
+    PartyId::new(number).unwrap()
+}
+
+pub(crate) fn set(numbers: &[u16]) -> PartySet {
+    numbers.iter().map(|number| party(*number)).collect()
+}
+
+pub(crate) fn digest(what: &str) -> Digest {
+    Digest::of_bytes(what.as_bytes())
+}
+
+pub(crate) fn key(number: u16) -> SigningKey {
+    SigningKey::from_seed(&digest(&format!("key {number}")).0).unwrap()
+}
+
+pub(crate) fn body(what: &str) -> BodyRoot {
+    BodyRoot::of(&[digest(what)], 100)
+}
+
+pub(crate) fn sealing(number: u16) -> SealingKey {
+    let mut bytes = vec![0; SEALING_KEY_BYTES];
+    bytes[0] = u8::try_from(number).unwrap();
+    protocol::codec::Wire::from_bytes(&bytes).unwrap()
+}
+
+/// Five honest hospitals after their ceremony, and a log that may be made to say anything.
+pub(crate) struct Federation {
+    pub(crate) writer: LogWriter,
+    pub(crate) log: Vec<LogEntry>,
+    pub(crate) hospitals: Vec<HospitalMachine>,
+    /// What each hospital made durable.
+    pub(crate) facts: Vec<Vec<Fact>>,
+}
+
+/// What every hospital of these tests approved.
+pub(crate) fn terms() -> Terms {
+    Terms {
+        experiment: digest("plan"),
+        parameters: digest("parameters"),
+        program: digest("program"),
+        initial_model: digest("model 0"),
+        rounds: 9,
+        figure_rounds: 1,
+        chunks: 1,
+        min_cohort: 4,
+        attempts_max: 3,
+        attempts_ahead: 1,
+        tau_aggregation: 3,
+        tau_serving: 10,
+        queries_per_asker_max: 10,
+        patience_ms: 1_000,
+        round_deadline_ms: 1_000,
+        query_deadline_ms: 1_000,
+    }
+}
+
+pub(crate) fn members() -> Vec<Member> {
+    let member = |number| Member {
+        party: party(number),
+        name: format!("hospital {number}"),
+        organisation: format!("Clinic {number}"),
+        verifying: key(number).verifying_key(),
+        sealing: sealing(number),
+        tls_key: digest(&format!("TLS key {number}")),
+    };
+    (1..=N).map(member).collect()
+}
+
+pub(crate) fn roster(members: Vec<Member>) -> Roster {
+    Roster::new(Epoch(1), 4, digest("parameters"), key(99).verifying_key(), members).unwrap()
+}
+
+pub(crate) fn hospital(number: u16, facts: HospitalFacts) -> HospitalMachine {
+    let config = HospitalConfig {
+        party: party(number),
+        epoch: Epoch(1),
+        coordinator: key(99).verifying_key(),
+        membership: roster(members()).membership().digest(),
+        sealing: sealing(number),
+        tls_key: digest(&format!("TLS key {number}")),
+        terms: terms(),
+    };
+    HospitalMachine::new(config, key(number), facts, digest(&format!("nonce {number}")).0)
+}
+
+impl Federation {
+    pub(crate) fn new() -> Self {
+        let hospitals = (1..=N).map(|number| hospital(number, HospitalFacts::default())).collect();
+        let (log, facts) = (Vec::new(), vec![Vec::new(); usize::from(N)]);
+        let mut federation = Self { writer: LogWriter::new(key(99)), log, hospitals, facts };
+        federation.ceremony(roster(members()));
+        federation
+    }
+
+    pub(crate) fn ceremony(&mut self, roster: Roster) {
+        let config = CeremonyConfig { serving_plan: None };
+        let mut machine = CeremonyMachine::new(roster, config);
+        let mut inputs = vec![CeremonyInput::Start];
+        let mut done = false;
+        while let Some(input) = inputs.pop() {
+            for output in machine.on(input) {
+                match output {
+                    CeremonyOutput::Append(message) => {
+                        for sent in self.say(message).into_iter().flat_map(sent) {
+                            inputs.insert(0, CeremonyInput::Message(sent));
+                        }
+                    }
+                    CeremonyOutput::AwaitBodies { kind, party, .. } => {
+                        inputs.insert(0, CeremonyInput::BodiesComplete { kind, party });
+                    }
+                    CeremonyOutput::Done { .. } => done = true,
+                    other => unreachable!("{other:?}"),
+                }
+            }
+        }
+        assert!(done);
+    }
+
+    /// Appends an entry and returns every hospital's outputs, including those after instantly finished work.
+    pub(crate) fn say(&mut self, message: LogMessage) -> Vec<Vec<HospitalOutput>> {
+        let entry = self.writer.append(message);
+        self.log.push(entry.clone());
+        (1..=N).map(|number| self.input(number, HospitalInput::Entry(entry.clone()))).collect()
+    }
+
+    pub(crate) fn input(&mut self, number: u16, input: HospitalInput) -> Vec<HospitalOutput> {
+        let machine = &mut self.hospitals[usize::from(number) - 1];
+        let mut all = Vec::new();
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            for output in machine.on(0, input) {
+                inputs.extend(match &output {
+                    HospitalOutput::DealKeys { .. } => {
+                        let boxes = (1..=N).map(|to| digest(&format!("box {number} {to}"))).collect();
+                        Some(HospitalInput::Dealt { boxes, size_bytes: 500 })
+                    }
+                    HospitalOutput::OpenDealings { .. } => {
+                        Some(HospitalInput::DealingsOpened { group: digest("group") })
+                    }
+                    HospitalOutput::Train { round, .. } => Some(HospitalInput::Trained { round: *round }),
+                    HospitalOutput::Encrypt { round, attempt } => {
+                        let body = body(&format!("update {round} {attempt} {number}"));
+                        Some(HospitalInput::Encrypted { round: *round, attempt: *attempt, body })
+                    }
+                    HospitalOutput::ReleaseShares(binding) => Some(HospitalInput::SharesMade {
+                        round: binding.round,
+                        attempt: binding.attempt,
+                        body: body(&format!("share {}", binding.digest())),
+                    }),
+                    HospitalOutput::Persist(fact) => {
+                        self.facts[usize::from(number) - 1].push(fact.clone());
+                        None
+                    }
+                    _ => None,
+                });
+                all.push(output);
+            }
+        }
+        all
+    }
+
+    pub(crate) fn open(&mut self, round: u32) -> Vec<Vec<HospitalOutput>> {
+        self.open_for(RoundPurpose::Train, round)
+    }
+
+    pub(crate) fn open_for(&mut self, purpose: RoundPurpose, round: u32) -> Vec<Vec<HospitalOutput>> {
+        let (round, base_model, terms) = (RoundId(round), digest("model 0"), terms().digest());
+        self.say(LogMessage::RoundOpen(RoundOpen { round, purpose, base_model, terms }))
+    }
+
+    /// Runs a round honestly up to the frozen cohort; returns manifest and signatures.
+    pub(crate) fn freeze(
+        &mut self,
+        round: u32,
+        attempt: u32,
+        heads: Vec<SignedMessage>,
+    ) -> (Manifest, Vec<SignedMessage>) {
+        let (round, attempt) = (RoundId(round), Attempt(attempt));
+        let manifest = Manifest { round, attempt, heads };
+        let outputs = self.say(LogMessage::Manifest(manifest.clone()));
+        let signatures: Vec<SignedMessage> = outputs.into_iter().flat_map(sent).collect();
+        let frozen = CohortFrozen { round, attempt, manifest: manifest.digest(), signatures: signatures.clone() };
+        self.say(LogMessage::CohortFrozen(frozen));
+        (manifest, signatures)
+    }
+
+    pub(crate) fn propose(&mut self, round: u32, attempt: u32, decryptors: &[u16]) -> Vec<Vec<HospitalOutput>> {
+        let (round, attempt, decryptors) = (RoundId(round), Attempt(attempt), set(decryptors));
+        self.say(LogMessage::Decryptors(Decryptors { round, attempt, decryptors }))
+    }
+
+    pub(crate) fn request(
+        &mut self,
+        round: u32,
+        attempt: u32,
+        acceptances: Vec<SignedMessage>,
+    ) -> Vec<Vec<HospitalOutput>> {
+        let (round, attempt) = (RoundId(round), Attempt(attempt));
+        self.say(LogMessage::ShareRequest(ShareRequest { round, attempt, acceptances }))
+    }
+}
+
+pub(crate) fn sent(outputs: Vec<HospitalOutput>) -> Vec<SignedMessage> {
+    outputs
+        .into_iter()
+        .filter_map(|output| match output {
+            HospitalOutput::Send(message) => Some(message),
+            _ => None,
+        })
+        .collect()
+}
+
+pub(crate) fn heads(outputs: Vec<Vec<HospitalOutput>>, attempt: u32, cohort: &[u16]) -> Vec<SignedMessage> {
+    let of_attempt = |message: &SignedMessage| {
+        matches!(&message.body, HospitalMessage::UpdateHead(head) if head.attempt == Attempt(attempt))
+            && cohort.contains(&message.author.number())
+    };
+    outputs.into_iter().flat_map(sent).filter(of_attempt).collect()
+}
+
+pub(crate) fn refusals(outputs: &[Vec<HospitalOutput>]) -> Vec<Reject> {
+    let refusal = |output: &HospitalOutput| match output {
+        HospitalOutput::Refuse { reject, .. } => Some(*reject),
+        _ => None,
+    };
+    outputs.iter().flatten().filter_map(refusal).collect()
+}
+
+pub(crate) fn releases(outputs: &[Vec<HospitalOutput>]) -> usize {
+    outputs.iter().flatten().filter(|output| matches!(output, HospitalOutput::ReleaseShares(_))).count()
+}
+
+pub(crate) fn acceptances(outputs: Vec<Vec<HospitalOutput>>) -> Vec<SignedMessage> {
+    outputs.into_iter().flat_map(sent).collect()
+}
+
+/// What hospital 1, fresh, says to these entries of a coordinator's.
+pub(crate) fn fresh_hospital_hears(messages: Vec<LogMessage>) -> Vec<Vec<HospitalOutput>> {
+    let (mut writer, mut machine) = (LogWriter::new(key(99)), hospital(1, HospitalFacts::default()));
+    messages.into_iter().map(|message| machine.on(0, HospitalInput::Entry(writer.append(message)))).collect()
+}

@@ -1,0 +1,145 @@
+//! A hospital without cryptography: what it has computed, on disk and in memory.
+
+use std::collections::BTreeSet;
+
+use protocol::blob::BlobKind;
+use protocol::facts::Fact;
+use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput};
+use protocol::message::RoundPurpose;
+use protocol::{Digest, RoundId};
+
+use crate::cast::{N, body, digest};
+
+/// A body's list, by what its upload says.
+pub(crate) type Bodies = (BlobKind, u64, u32);
+
+/// What one hospital has computed: on disk, and in memory until the process ends.
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub(crate) number: u16,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) stored: BTreeSet<Bodies>,
+    pub(crate) passing: BTreeSet<Bodies>,
+    pub(crate) values: BTreeSet<RoundId>,
+    pub(crate) candidates: BTreeSet<(RoundId, Digest)>,
+    pub(crate) model: Digest,
+    pub(crate) figures: Option<Digest>,
+    /// The ceremony's secret and boxes are gone.
+    pub(crate) ceremony_is_over: bool,
+}
+
+impl Site {
+    pub(crate) fn new(number: u16) -> Self {
+        Self {
+            number,
+            facts: Vec::new(),
+            stored: BTreeSet::new(),
+            passing: BTreeSet::new(),
+            values: BTreeSet::new(),
+            candidates: BTreeSet::new(),
+            model: digest("model 0"),
+            figures: None,
+            ceremony_is_over: false,
+        }
+    }
+
+    /// The same folder under a new process.
+    pub(crate) fn after_a_crash(&self) -> Self {
+        Self { passing: BTreeSet::new(), ..self.clone() }
+    }
+
+    /// Does what it is asked, which must be possible with what is there.
+    pub(crate) fn carry_out(&mut self, output: &HospitalOutput) -> Option<HospitalInput> {
+        let number = self.number;
+        match output {
+            HospitalOutput::Persist(fact) => {
+                self.facts.push(fact.clone());
+                None
+            }
+            HospitalOutput::Upload { kind, number, attempt, .. } => {
+                let bodies = (*kind, *number, *attempt);
+                assert!(self.stored.contains(&bodies) || self.passing.contains(&bodies), "{bodies:?} are not at hand");
+                None
+            }
+            HospitalOutput::DealKeys { .. } => {
+                assert!(!self.ceremony_is_over);
+                self.stored.insert((BlobKind::Dealing, 0, 0));
+                let boxes = (1..=N).map(|to| digest(&format!("box {number} {to}"))).collect();
+                Some(HospitalInput::Dealt { boxes, size_bytes: 500 })
+            }
+            HospitalOutput::OpenDealings { .. } => Some(HospitalInput::DealingsOpened { group: digest("group") }),
+            HospitalOutput::ServingKeysComplete => {
+                self.ceremony_is_over = true;
+                self.stored.remove(&(BlobKind::Dealing, 0, 0));
+                None
+            }
+            HospitalOutput::MakeServingShare { step, .. } => {
+                assert!(!self.ceremony_is_over, "the secret behind the share of {step:?} is gone");
+                self.passing.insert((step.blob_kind(), 0, 0));
+                let body = body(&format!("serving share {step:?} of {number}"));
+                Some(HospitalInput::ServingShareMade { step: *step, body })
+            }
+            HospitalOutput::Train { round, base_model, .. } => {
+                assert_eq!(*base_model, self.model, "round {round} starts from another model than the site has");
+                self.values.insert(*round);
+                Some(HospitalInput::Trained { round: *round })
+            }
+            HospitalOutput::Encrypt { round, attempt } => {
+                assert!(self.values.contains(round), "nothing is sealed for round {round}");
+                self.stored.insert((BlobKind::UpdateChunk, u64::from(round.0), attempt.0));
+                let body = body(&format!("update {round} {attempt} {number}"));
+                Some(HospitalInput::Encrypted { round: *round, attempt: *attempt, body })
+            }
+            HospitalOutput::ReleaseShares(binding) => {
+                let (round, attempt) = (binding.round, binding.attempt);
+                self.stored.insert((BlobKind::Share, u64::from(round.0), attempt.0));
+                let body = body(&format!("share {number} {}", binding.digest()));
+                Some(HospitalInput::SharesMade { round, attempt, body })
+            }
+            HospitalOutput::OpenSum { binding, purpose, chunks } => {
+                let model = match purpose {
+                    RoundPurpose::Train => Digest::of("model", chunks),
+                    RoundPurpose::Figures => Digest::of("figures", chunks),
+                };
+                self.candidates.insert((binding.round, model));
+                Some(HospitalInput::SumOpened { round: binding.round, attempt: binding.attempt, model: Some(model) })
+            }
+            HospitalOutput::AdoptModel { round, model } => {
+                assert!(self.model == *model || self.candidates.contains(&(*round, *model)), "no candidate is sealed");
+                self.model = *model;
+                self.candidates.retain(|candidate| *candidate == (*round, *model) || candidate.0 > *round);
+                None
+            }
+            HospitalOutput::KeepFigures { round, figures } => {
+                let is_sealed = self.candidates.contains(&(*round, *figures));
+                assert!(self.figures == Some(*figures) || is_sealed, "no figures are sealed");
+                self.figures = Some(*figures);
+                None
+            }
+            HospitalOutput::EncryptPublish { attempt, model, .. } => {
+                assert_eq!(*model, self.model);
+                self.passing.insert((BlobKind::PublishChunk, 0, attempt.0));
+                let body = body(&format!("publish {number}"));
+                Some(HospitalInput::PublishEncrypted { attempt: *attempt, body })
+            }
+            HospitalOutput::Refuse { .. } | HospitalOutput::Stop { .. } => panic!("{output:?}"),
+            _ => None,
+        }
+    }
+}
+
+/// Feeds one input and all answers that its work gives; `seen` hears every output before it is carried out.
+pub(crate) fn feed(
+    machine: &mut HospitalMachine,
+    site: &mut Site,
+    input: HospitalInput,
+    seen: &mut dyn FnMut(&Site, &HospitalOutput),
+) {
+    let mut inputs = vec![input];
+    while let Some(input) = inputs.pop() {
+        for output in machine.on(0, input) {
+            seen(site, &output);
+            inputs.extend(site.carry_out(&output));
+        }
+    }
+}
