@@ -22,7 +22,8 @@ use time::OffsetDateTime;
 
 use crate::hospital::Transport;
 
-/// Questions after news are counted for so long before they get a line: they hold a progress count and nothing else.
+/// Questions after news are counted for so long before they get a line: they hold a progress count and nothing else. A
+/// process that is killed loses the count since the last line.
 const QUESTIONS_PER_LINE: Duration = Duration::from_secs(3600);
 /// Wait before a line is tried again that the disk did not take; nothing is sent meanwhile.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -126,11 +127,32 @@ impl SentLog {
     }
 }
 
+impl Drop for SentLog {
+    /// Questions that have no line yet get one when the program ends in good order.
+    fn drop(&mut self) {
+        let asked = std::mem::take(self.questions.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if asked.count > 0
+            && let Err(error) = self.write(&asked.line(SystemTime::now()))
+        {
+            tracing::error!(%error, "the last questions after news could not be written down");
+        }
+    }
+}
+
 impl Questions {
     fn line(self, now: SystemTime) -> Sent {
         let what = "questions after news".to_owned();
-        Sent { at_s: seconds(now), epoch: 0, what, detail: format!("{} in an hour", self.count), bytes: self.bytes }
+        Sent { at_s: seconds(now), epoch: 0, what, detail: self.count.to_string(), bytes: self.bytes }
     }
+}
+
+/// What a site sends before it is a member: its name, organisation and public keys, then a nonce.
+///
+/// # Errors
+/// What the file system says; then nothing may be sent.
+pub(crate) fn record_joining(root: &Path, detail: &str, bytes: usize) -> io::Result<()> {
+    let (at_s, what) = (seconds(SystemTime::now()), "request to join".to_owned());
+    SentLog::of(root).write(&Sent { at_s, epoch: 0, what, detail: detail.to_owned(), bytes: bytes as u64 })
 }
 
 /// A site's line to the coordinator, on which nothing leaves before it is written down.
@@ -324,7 +346,7 @@ mod tests {
         assert_eq!(log.question(10, start), None);
         assert_eq!(log.question(10, start + hour / 2), None);
         let line = log.question(10, start + hour).unwrap();
-        assert_eq!((line.detail.as_str(), line.bytes), ("3 in an hour", 30));
+        assert_eq!((line.detail.as_str(), line.bytes), ("3", 30));
         assert_eq!(log.question(10, start + hour), None, "counted anew");
         let poll = Call::Poll { next: 0, doing: Doing::Idle }.into_frame(Epoch(1));
         assert_eq!(described(&poll), None);
@@ -332,6 +354,20 @@ mod tests {
         assert_eq!((of(&ConsentCall::Epochs(())), of(&ConsentCall::Ask(Epoch(1)))), (None, None));
         let nonce = Nonce { membership: Digest([1; 32]), party: PartyId::new(1).unwrap(), bytes: [2; 32] };
         assert!(of(&ConsentCall::Reveal(nonce)).is_some(), "what carries something has its own line");
+    }
+
+    #[test]
+    fn questions_without_a_line_get_one_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(SentLog::of(folder.path()));
+        assert!(SentLog::of(folder.path()).read().unwrap().is_empty());
+        let log = SentLog::of(folder.path());
+        log.question(10, SystemTime::now());
+        log.question(11, SystemTime::now());
+        drop(log);
+        let lines = SentLog::of(folder.path()).read().unwrap();
+        let [line] = &lines[..] else { panic!("{lines:?}") };
+        assert_eq!((line.what.as_str(), line.detail.as_str(), line.bytes), ("questions after news", "2", 21));
     }
 
     #[tokio::test]

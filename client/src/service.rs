@@ -35,6 +35,10 @@ use part::Part;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The same, while everything is under way.
 const REST_EVERY: Duration = Duration::from_secs(15);
+/// Looks at which an epoch is over before a part that still runs is ended: as a rule its log tells it sooner, and why.
+const OVER_SEEN: u32 = 3;
+/// Why an epoch ended, where nobody said.
+const GIVEN_UP: &str = "the coordinator has given it up";
 /// How long a part that failed is left alone.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
 /// How long a part may take to end when the service stops.
@@ -115,6 +119,8 @@ pub struct Service {
     prepared: BTreeMap<Epoch, Part>,
     /// Since when a part that failed is left alone.
     failed: BTreeMap<Epoch, SystemTime>,
+    /// How often an epoch was over for the coordinator while its part ran here.
+    over: BTreeMap<Epoch, u32>,
     stands: watch::Sender<BTreeMap<Epoch, Stand>>,
 }
 
@@ -129,7 +135,17 @@ impl Service {
     #[must_use]
     pub fn new(setup: Setup) -> (Self, watch::Receiver<BTreeMap<Epoch, Stand>>) {
         let (stands, shown) = watch::channel(BTreeMap::new());
-        (Self { setup, running: BTreeMap::new(), prepared: BTreeMap::new(), failed: BTreeMap::new(), stands }, shown)
+        (
+            Self {
+                setup,
+                running: BTreeMap::new(),
+                prepared: BTreeMap::new(),
+                failed: BTreeMap::new(),
+                over: BTreeMap::new(),
+                stands,
+            },
+            shown,
+        )
     }
 
     /// Serves until `stop` resolves, or this site is a member no more.
@@ -168,7 +184,7 @@ impl Service {
     fn rest(&self) -> Duration {
         let waits = |stand: &Stand| !matches!(stand, Stand::TakesPart | Stand::Over(_));
         let stands = self.stands.borrow();
-        if stands.is_empty() || stands.values().any(waits) { LOOK_EVERY } else { REST_EVERY }
+        if stands.is_empty() || stands.values().any(waits) || !self.over.is_empty() { LOOK_EVERY } else { REST_EVERY }
     }
 
     /// One look at everything.
@@ -187,6 +203,8 @@ impl Service {
                 if book.ended(epoch)?.is_some() {
                     // This site's people wrote so: the others hear it, and the part ends.
                     running.kill.leave();
+                } else {
+                    self.follow(&council, epoch).await?;
                 }
                 continue;
             }
@@ -210,12 +228,31 @@ impl Service {
         Ok(())
     }
 
+    /// Ends a part that missed its last word: the log that it follows says why an epoch ends, but a site that was cut
+    /// off in that moment would wait for it for ever.
+    async fn follow(&mut self, council: &Council<'_>, epoch: Epoch) -> Result<(), ConsentError> {
+        if council.stage(epoch).await? != Stage::Over {
+            self.over.remove(&epoch);
+            return Ok(());
+        }
+        let seen = self.over.entry(epoch).or_default();
+        *seen += 1;
+        if *seen < OVER_SEEN {
+            return Ok(());
+        }
+        self.setup.book.end(epoch, GIVEN_UP)?;
+        if let Some(running) = self.running.get(&epoch) {
+            running.kill.kill();
+        }
+        Ok(())
+    }
+
     /// Does in one epoch whatever can be done.
     async fn advance(&mut self, council: &Council<'_>, epoch: Epoch) -> Result<Stand, ServiceError> {
         let seen = council.look(epoch).await?;
         if seen.standing.stage == Stage::Over {
-            self.setup.book.end(epoch, "the coordinator has given it up").map_err(ServiceError::Consent)?;
-            return Ok(Stand::Over("the coordinator has given it up".to_owned()));
+            self.setup.book.end(epoch, GIVEN_UP).map_err(ServiceError::Consent)?;
+            return Ok(Stand::Over(GIVEN_UP.to_owned()));
         }
         let resting = self.failed.get(&epoch).and_then(|since| since.elapsed().ok());
         if let (Some(since), Some(stand)) = (resting, self.stands.borrow().get(&epoch))
@@ -236,9 +273,7 @@ impl Service {
             if !seen.standing.approved.contains(seen.party) {
                 council.announce(&seen, part.sealing()).await?;
             }
-            let members: PartySet = (1..=seen.standing.proposal.membership.seats.len())
-                .filter_map(|number| protocol::PartyId::new(u16::try_from(number).ok()?))
-                .collect();
+            let members = seen.standing.proposal.membership.parties();
             self.prepared.insert(epoch, part);
             return Ok(Stand::AwaitsApprovals(members.minus(seen.standing.approved)));
         }
@@ -249,8 +284,8 @@ impl Service {
 
     /// Terms that the site's file approves need no command, where it is clear which images are meant.
     fn approve_beforehand(&self, council: &Council<'_>, seen: &Seen) -> Result<(), ServiceError> {
-        let terms = seen.terms.digest();
-        if policy::approves(&self.setup.policy, terms) && self.setup.book.terms(terms)?.is_none() {
+        let (epoch, terms) = (seen.standing.proposal.epoch, seen.terms.digest());
+        if policy::approves(&self.setup.policy, terms) && self.setup.book.terms(epoch, terms)?.is_none() {
             let sets = DataSets::load(self.setup.member.root())?;
             council.approve_terms(seen, &terms.to_string(), &sets.find(None)?.name)?;
         }
@@ -264,11 +299,15 @@ impl Service {
         for epoch in over {
             let Some(part) = self.running.remove(&epoch) else { continue };
             part.counter.abort();
+            self.over.remove(&epoch);
+            let ended = self.setup.book.ended(epoch).ok().flatten();
             let stand = match part.task.await {
                 Ok(Ok(HospitalEnd::Finished(reason))) => match self.setup.book.end(epoch, &reason) {
                     Ok(()) => Stand::Over(reason),
                     Err(error) => Stand::Hindered(error.to_string()),
                 },
+                // It missed the coordinator's last word.
+                Ok(Ok(HospitalEnd::Killed)) if ended.is_some() => Stand::Over(ended.unwrap_or_default()),
                 Ok(Ok(HospitalEnd::Killed)) => Stand::Hindered("its process was ended".to_owned()),
                 Ok(Err(error)) => Stand::Hindered(error.to_string()),
                 Err(error) => Stand::Hindered(ServiceError::Abandoned(error).to_string()),

@@ -157,6 +157,8 @@ pub enum Error {
     NotConfirmed {
         /// What would have been done.
         what: String,
+        /// What to do.
+        instead: &'static str,
     },
     /// Standard input is closed.
     #[error("cannot read standard input: {0}")]
@@ -256,7 +258,7 @@ impl Explained for Error {
             Self::Picture(_) => "name PNG or JPEG files; a damaged or foreign one has to be saved anew".into(),
             Self::NoTranscript { .. } => "name the folder coordinator/epoch-N of the run, or a copy of it".into(),
             Self::Words(_) => "have them read aloud again, one by one".into(),
-            Self::NotConfirmed { .. } => "type what is asked for, or add --yes".into(),
+            Self::NotConfirmed { instead, .. } => (*instead).into(),
             Self::Input(_) => "run it where somebody can type".into(),
             Self::PlanFile { .. } => "name an experiment file".into(),
             Self::OtherTerms { .. } => "serve it with the release that proposed it".into(),

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use protocol::text::shown;
 use remedy::Explained;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -56,8 +57,11 @@ pub fn finish(
         Err(error) => error.exit(),
     };
     let written = match (format, result) {
-        (Format::Text, Ok(done)) => writeln!(out, "{}", done.text),
-        (Format::Text, Err(error)) => writeln!(log, "error: {error}\n  do: {}", error.remedy()),
+        // Names, plans and reasons in it may have come from the other side.
+        (Format::Text, Ok(done)) => writeln!(out, "{}", shown(&done.text)),
+        (Format::Text, Err(error)) => {
+            writeln!(log, "error: {}\n  do: {}", shown(&error.to_string()), shown(&error.remedy()))
+        }
         (_, Ok(done)) if done.data.is_null() => writeln!(out, "{}", done.text),
         (Format::Json, _) => envelope(command, exit, result, |envelope| serde_json::to_string_pretty(envelope))
             .and_then(|text| writeln!(out, "{text}")),
@@ -108,6 +112,16 @@ mod tests {
         let value: Value = serde_json::from_str(&out).expect("JSON");
         assert_eq!(value, json!({"schema": 1, "command": "plan", "status": "done", "exit": 0, "data": {"depth": 5}}));
         assert_eq!((log.as_str(), exit), ("", Exit::Done));
+    }
+
+    #[test]
+    fn nothing_that_others_wrote_rewrites_the_terminal() {
+        let done = Done { text: "site\u{1b}[2J\nnext".to_owned(), data: Value::Null, exit: Exit::Done };
+        assert_eq!(printed(Format::Text, &Ok(done)).0, "site\u{fffd}[2J\nnext\n");
+        let error = Error::Words("a\u{1b}b".parse::<protocol::enrolment::Words>().expect_err("no words"));
+        assert!(!printed(Format::Text, &Err(error)).1.contains('\u{1b}'));
+        let error = Error::NotConfirmed { what: "\u{202e}x".to_owned(), instead: "" };
+        assert!(printed(Format::Text, &Err(error)).1.starts_with("error: \u{fffd}x"));
     }
 
     #[test]

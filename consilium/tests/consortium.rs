@@ -80,6 +80,13 @@ impl Place {
         child.kill().and_then(|()| child.wait()).expect("killed");
     }
 
+    /// Has a process stand still, or go on.
+    fn signal(&self, name: &str, signal: &str) {
+        let (_, child) = self.processes.iter().find(|(known, _)| known == name).expect("it runs");
+        let sent = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().expect("kill");
+        assert!(sent.success());
+    }
+
     fn log(&self, name: &str) -> String {
         fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default()
     }
@@ -381,7 +388,11 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     for epoch in ["1", "2"] {
         assert_eq!(place.predict("north", &["--epoch", epoch])["class"], "bright", "version {epoch}");
     }
+    // A site that cannot hear the last word of an epoch finds out that it is over, and asks the version that is left.
+    place.signal("south", "STOP");
     place.json(&["coordinator", "stop", "--epoch", "1", "--end", "version 2 has replaced it"]);
     place.until_told("north", "over: version 2 has replaced it");
+    place.signal("south", "CONT");
+    place.until_told("south", "key epoch 1: over: ");
     assert_eq!(place.predict("south", &[])["class"], "bright");
 }

@@ -268,7 +268,9 @@ fn whoever_comes_second_with_an_invitation_is_refused_and_keeps_nothing() {
     let joining = consortium.join(&invite, "st-anna");
     let thief = ["hospital", "join", &invite, "--organisation", "Clinic st-anna", "--folder", "thief"];
     assert!(refusal(&consortium.run(&thief), REFUSED).contains("somebody else has used this invitation"));
-    assert!(!consortium.place.path().join("thief").exists(), "nothing half-enrolled");
+    let left = fs::read_dir(consortium.place.path().join("thief")).expect("a folder").map(|it| it.expect("read"));
+    let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["sent"], "nothing half-enrolled, but what left the building is on record");
     // The first one's words are what they were.
     consortium.json(&["coordinator", "approve", "st-anna", "--words", &joining.words]);
     assert_eq!(joining.ended(), Some(0));
@@ -321,4 +323,25 @@ fn a_coordinators_folder_is_made_once_and_found_or_named() {
     assert!(wrong.contains("coordinator.toml: address: \"consilium.example\" is no host and port"), "{wrong}");
     let flag = consilium(place.path(), &["coordinator", "init", "--address", "consilium.example"]);
     assert_eq!(flag.status.code(), Some(BAD_INPUT));
+}
+
+#[test]
+fn a_member_that_is_excluded_takes_nobody_back_in_who_was_left_out() {
+    let consortium = Consortium::open();
+    for name in ["east", "north", "south", "west"] {
+        consortium.member(name);
+    }
+    let plan = include_str!("../../configs/consortium.toml");
+    fs::write(consortium.place.path().join("plan.toml"), plan).expect("written");
+    let proposed = consortium.json(&["coordinator", "run", "plan.toml"]);
+    assert_eq!((&proposed["epoch"], &proposed["members"]), (&1.into(), &4.into()));
+    let second = consortium.json(&["coordinator", "exclude", "west"]);
+    assert_eq!((&second["epoch"], &second["members"]), (&2.into(), &3.into()));
+    assert!(refusal(&consortium.run(&["coordinator", "exclude", "west"]), BAD_INPUT).contains("west"));
+    // Two are too few: west stays out, though it is a member.
+    assert!(refusal(&consortium.run(&["coordinator", "exclude", "south"]), BAD_INPUT).contains("2 members"));
+    // A revoked one can be excluded from an epoch that still has it.
+    consortium.json(&["coordinator", "revoke", "west", "--yes"]);
+    let third = consortium.json(&["coordinator", "exclude", "west", "--epoch", "1"]);
+    assert_eq!((&third["epoch"], &third["members"]), (&3.into(), &3.into()));
 }

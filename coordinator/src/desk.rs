@@ -72,6 +72,8 @@ impl Desk {
         let event = Input::Event(CoordinatorEvent::Asked { asked, from, call });
         self.inputs.send(event).await.map_err(|_| Reject::Stopping)?;
         tokio::select! {
+            // An answer that was given counts, also where the driver ended after it: a farewell's last entries do.
+            biased;
             answer = answer => answer.map_err(|_| Reject::Stopping)?,
             // A driver that has ended answers nobody any more.
             () = self.inputs.closed() => Err(Reject::Stopping),
@@ -148,6 +150,31 @@ mod tests {
         assert_eq!(from.number(), 3);
         desk.waiting.clone().answer(asked, Ok(Answer::Accepted));
         assert!(matches!(call.await.unwrap(), Ok(Answer::Accepted)));
+    }
+
+    #[tokio::test]
+    async fn an_answer_given_before_the_driver_ended_counts() {
+        // A choice at random between both would pass some of these.
+        for _ in 0..40 {
+            let (desk, mut driver) = desk();
+            let mut call = Box::pin(asked(&desk, "site-3", 3, 2));
+            assert!(futures_now(call.as_mut()).is_none());
+            let Some(Input::Event(CoordinatorEvent::Asked { asked, .. })) = driver.recv().await else {
+                panic!("no call")
+            };
+            desk.waiting.clone().answer(asked, Ok(Answer::Accepted));
+            drop(driver);
+            assert!(matches!(call.await, Ok(Answer::Accepted)));
+        }
+    }
+
+    /// What a future has by now.
+    fn futures_now<F: Future>(call: std::pin::Pin<&mut F>) -> Option<F::Output> {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match call.poll(&mut context) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        }
     }
 
     #[tokio::test]

@@ -131,7 +131,7 @@ impl Proposals {
         let proposal = self.proposed(epoch)?.proposal;
         let digest = proposal.membership.digest();
         let (mut bindings, mut nonces) = (Vec::new(), Vec::new());
-        for party in parties(&proposal.membership) {
+        for party in proposal.membership.parties().iter() {
             let key = of_member(digest, party);
             bindings.extend(self.find::<NonceBinding>(BOUND, &key)?);
             nonces.extend(self.find::<Nonce>(SHOWN, &key)?);
@@ -147,7 +147,7 @@ impl Proposals {
 
     fn approvals(&self, proposal: &Proposal) -> Result<Vec<Approval>, ProposalsError> {
         let of = |party| self.find::<Approval>(APPROVED, &of_epoch(proposal.epoch, party));
-        let found: Result<Vec<_>, _> = parties(&proposal.membership).map(of).collect();
+        let found: Result<Vec<_>, _> = proposal.membership.parties().iter().map(of).collect();
         Ok(found?.into_iter().flatten().collect())
     }
 
@@ -257,10 +257,6 @@ impl Proposals {
     fn find<T: Wire>(&self, space: &'static str, key: &[u8]) -> Result<Option<T>, ProposalsError> {
         self.journal.get(space, key)?.map(|value| read(space, &value)).transpose()
     }
-}
-
-fn parties(membership: &Membership) -> impl Iterator<Item = PartyId> {
-    (1..=u16::try_from(membership.seats.len()).unwrap_or(0)).filter_map(PartyId::new)
 }
 
 fn of_member(membership: Digest, party: PartyId) -> Vec<u8> {

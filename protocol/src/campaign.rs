@@ -175,13 +175,20 @@ impl CampaignMachine {
         }
     }
 
-    /// Where a log leaves the campaign. A process that starts is an order to go on, so a pause ends here.
+    /// Where a log leaves the campaign, every pause ended.
     #[must_use]
     pub fn resume<'a>(terms: Terms, log: impl IntoIterator<Item = &'a LogMessage>) -> Self {
         let mut machine = Self::new(terms);
         log.into_iter().for_each(|message| machine.learn(message));
         machine.go_on();
         machine
+    }
+
+    /// A process that starts tries again whatever stood still; what was ordered to pause waits for the next order.
+    pub fn restart(&mut self) {
+        if self.paused != Some(PauseReason::Ordered) {
+            self.go_on();
+        }
     }
 
     /// Ends a pause, whatever its reason.

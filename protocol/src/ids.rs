@@ -5,7 +5,7 @@ use std::fmt;
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::codec::{DecodeError, Reader, Wire, Writer};
-use crate::limits::{CHUNKS_MAX, PARTIES_MAX};
+use crate::limits::{CHUNKS_MAX, EPOCHS_MAX, PARTIES_MAX};
 
 /// A hospital's number, `1..=64`; also its Shamir point alpha_j = j.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,7 +43,7 @@ impl Wire for PartyId {
 }
 
 macro_rules! number {
-    ($(#[$doc:meta])* $name:ident, $inner:ty, $method:ident, $bytes:expr) => {
+    ($(#[$doc:meta])* $name:ident, $inner:ty, $method:ident, $bytes:expr, $list:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub $inner);
@@ -56,6 +56,7 @@ macro_rules! number {
 
         impl Wire for $name {
             const BYTES_MIN: usize = $bytes;
+            const LIST_MAX: usize = $list;
             fn encode(&self, writer: &mut Writer) {
                 writer.$method(self.0);
             }
@@ -68,15 +69,15 @@ macro_rules! number {
 
 number!(
     /// One generation of keys. A new roster or a spent flooding budget starts the next one.
-    Epoch, u32, u32, 4
+    Epoch, u32, u32, 4, EPOCHS_MAX
 );
 number!(
     /// One training (or publishing) round, counted from 1 within an epoch. A void round's number is never used again.
-    RoundId, u32, u32, 4
+    RoundId, u32, u32, 4, PARTIES_MAX
 );
 number!(
     /// One encryption of a round's values, counted from 1; each has its own common `a`.
-    Attempt, u32, u32, 4
+    Attempt, u32, u32, 4, PARTIES_MAX
 );
 /// One encrypted query: asker and the asker's own counter, so that two hospitals never collide. Written `2-17` for
 /// hospital 2's query number 17.

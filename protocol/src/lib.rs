@@ -31,6 +31,7 @@ pub mod serving;
 pub mod signature;
 pub mod store;
 pub mod terms;
+pub mod text;
 pub mod verifier;
 
 pub use blob::{BlobId, BlobKind, BodyRoot};

@@ -2,6 +2,8 @@
 
 /// Parties in a roster. Shamir points and mask keys grow with the square; 64 also fits a `PartySet` in one word.
 pub const PARTIES_MAX: usize = 64;
+/// Key epochs that one consortium may propose.
+pub const EPOCHS_MAX: usize = 256;
 /// One control frame, bytes. The largest message, a manifest of 64 signed heads, is below 16 KiB;
 /// a `SumReady` of 4 096 digests is 128 KiB; a roster of 64 members is about 90 KiB.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;

@@ -64,8 +64,8 @@ pub enum MembershipError {
         /// The most there may be.
         max: usize,
     },
-    /// Two members share a name or a key, or a name or an organisation is empty or too long.
-    #[error("member {place} repeats another's name or key, or has an empty or too long name or organisation")]
+    /// Two members share a name or a key, or a name or an organisation cannot be shown.
+    #[error("member {place} repeats another's name or key, or has no name or organisation that can be shown")]
     Repeated {
         /// The later one's place, from 1.
         place: usize,
@@ -90,7 +90,10 @@ impl Membership {
         if !(2..=PARTIES_MAX).contains(&have) {
             return Err(MembershipError::Size { have, max: PARTIES_MAX });
         }
-        let is_text = |text: &str| !text.is_empty() && text.len() <= NAME_BYTES_MAX;
+        // Officers compare what they read: nothing in it may hide.
+        let is_text = |text: &str| {
+            !text.trim().is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(crate::text::hides)
+        };
         for (at, seat) in self.seats.iter().enumerate() {
             let repeats = self.seats[..at].iter().any(|other| {
                 other.name == seat.name || other.verifying == seat.verifying || other.tls_key == seat.tls_key
@@ -122,6 +125,13 @@ impl Membership {
     #[must_use]
     pub fn names(&self, parties: PartySet) -> Vec<String> {
         parties.iter().filter_map(|party| self.seat(party)).map(|seat| seat.name.clone()).collect()
+    }
+
+    /// All members.
+    #[must_use]
+    pub fn parties(&self) -> PartySet {
+        let count = u16::try_from(self.seats.len().min(PARTIES_MAX)).unwrap_or_default();
+        (1..=count).filter_map(PartyId::new).collect()
     }
 
     /// The place of `party`.

@@ -256,9 +256,12 @@ mod tests {
         let mut all = members();
         all[2].organisation = all[0].organisation.clone();
         assert!(roster(all.clone()).is_ok());
-        for bad in ["", &"x".repeat(65)] {
+        for bad in ["", " ", &"x".repeat(65), "Clinic\u{1b}[2J", "Clinic \u{202e}1"] {
             all[1].organisation = bad.to_owned();
             assert_eq!(roster(all.clone()), Err(MembershipError::Repeated { place: 2 }.into()));
+            let mut named = members();
+            named[1].name = bad.to_owned();
+            assert_eq!(roster(named), Err(MembershipError::Repeated { place: 2 }.into()));
         }
     }
 

@@ -40,7 +40,7 @@ pub(super) async fn proposed(member: &Member) -> Result<Option<Proposed>, Consen
     for epoch in council.epochs().await?.into_iter().rev() {
         let seen = council.look(epoch).await?;
         if seen.standing.stage != Stage::Over {
-            let data = book.terms(seen.terms.digest())?;
+            let data = book.terms(seen.standing.proposal.epoch, seen.terms.digest())?;
             return Ok(Some(Proposed { plan: seen.plan, data }));
         }
     }

@@ -72,18 +72,19 @@ impl ConsentBook {
         Ok(self.journal.get(MEMBERSHIP, &membership.0)?.is_some())
     }
 
-    /// The officer approved these terms; the site trains on the data set of that name.
-    pub(super) fn approve_terms(&self, terms: Digest, data: &str) -> Result<(), ConsentError> {
-        self.journal.put(TERMS, &terms.0, data.as_bytes())?;
+    /// The officer approved these terms for one key epoch; the site trains on the data set of that name.
+    pub(super) fn approve_terms(&self, epoch: Epoch, terms: Digest, data: &str) -> Result<(), ConsentError> {
+        self.journal.put(TERMS, &of_epoch(epoch, terms), data.as_bytes())?;
         Ok(())
     }
 
-    /// The data set with which terms were approved.
+    /// The data set with which terms were approved for a key epoch. The same terms in another epoch are another
+    /// training, with budgets of its own, so they need another word.
     ///
     /// # Errors
     /// [`ConsentError`].
-    pub fn terms(&self, terms: Digest) -> Result<Option<String>, ConsentError> {
-        let found = self.journal.get(TERMS, &terms.0)?;
+    pub fn terms(&self, epoch: Epoch, terms: Digest) -> Result<Option<String>, ConsentError> {
+        let found = self.journal.get(TERMS, &of_epoch(epoch, terms))?;
         found.map(|name| String::from_utf8(name).map_err(|_| ConsentError::Damaged { space: TERMS })).transpose()
     }
 
@@ -104,4 +105,8 @@ impl ConsentBook {
         let found = self.journal.get(OVER, &epoch.to_bytes())?;
         found.map(|reason| String::from_utf8(reason).map_err(|_| ConsentError::Damaged { space: OVER })).transpose()
     }
+}
+
+fn of_epoch(epoch: Epoch, terms: Digest) -> Vec<u8> {
+    [epoch.to_bytes(), terms.0.to_vec()].concat()
 }

@@ -70,11 +70,23 @@ impl Council<'_> {
         let members = standing.proposal.membership.seats.len();
         let name = format!("plan of key epoch {epoch}");
         let parsed = Plan::of_consortium(&name, &standing.proposal.plan, members).map_err(plan)?;
+        let (planned, proposed) = (parsed.experiment().federation().threshold, standing.proposal.membership.threshold);
+        if planned != proposed {
+            return Err(ConsentError::ThresholdsDiffer { epoch, planned, proposed });
+        }
         let terms = parsed.terms().map_err(plan)?;
         let membership = standing.proposal.membership.digest();
         let mut seen = Seen { party, standing, plan: parsed, terms, membership, words: None, awaited: PartySet::EMPTY };
         self.come_to_words(&mut seen).await?;
         Ok(seen)
+    }
+
+    /// How far the coordinator says that a key epoch has come; nothing is said or kept.
+    ///
+    /// # Errors
+    /// [`ConsentError::Enrolment`].
+    pub async fn stage(&self, epoch: Epoch) -> Result<Stage, ConsentError> {
+        Ok(self.standing(epoch).await?.stage)
     }
 
     async fn standing(&self, epoch: Epoch) -> Result<Standing, ConsentError> {
@@ -148,17 +160,16 @@ impl Council<'_> {
         self.book.approve_membership(seen.membership)
     }
 
-    /// The officer's word on the terms, by their digest.
+    /// The officer's word on the terms, by their digest, for this key epoch.
     ///
     /// # Errors
     /// [`ConsentError::TermsDiffer`], after which nothing has changed.
     pub fn approve_terms(&self, seen: &Seen, digest: &str, data: &str) -> Result<(), ConsentError> {
-        let proposed = seen.terms.digest();
+        let (epoch, proposed) = (seen.standing.proposal.epoch, seen.terms.digest());
         if digest != proposed.to_string() {
-            let epoch = seen.standing.proposal.epoch;
             return Err(ConsentError::TermsDiffer { epoch, proposed: proposed.to_string() });
         }
-        self.book.approve_terms(proposed, data)
+        self.book.approve_terms(epoch, proposed, data)
     }
 
     /// The name of the data set with which this site takes part, once its officer approved members and terms.
@@ -167,7 +178,7 @@ impl Council<'_> {
     /// [`ConsentError`].
     pub fn consented(&self, seen: &Seen) -> Result<Option<String>, ConsentError> {
         match self.book.has_membership(seen.membership)? {
-            true => self.book.terms(seen.terms.digest()),
+            true => self.book.terms(seen.standing.proposal.epoch, seen.terms.digest()),
             false => Ok(None),
         }
     }

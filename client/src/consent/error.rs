@@ -34,6 +34,16 @@ pub enum ConsentError {
         /// Which epoch.
         epoch: Epoch,
     },
+    /// Keys would be shared among others than the plan says.
+    #[error("key epoch {epoch}: its plan wants {planned} decryptors, its members are to approve {proposed}")]
+    ThresholdsDiffer {
+        /// Which epoch.
+        epoch: Epoch,
+        /// The plan's threshold.
+        planned: u16,
+        /// The membership's.
+        proposed: u16,
+    },
     /// The typed words are others.
     #[error("the words differ: this site was shown other members than the officer who read aloud")]
     WordsDiffer,
@@ -89,7 +99,10 @@ impl ConsentError {
 impl Explained for ConsentError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Fault { .. } | Self::OtherPromises { .. } | Self::OtherProposal { .. } => "proposal_false",
+            Self::Fault { .. }
+            | Self::OtherPromises { .. }
+            | Self::OtherProposal { .. }
+            | Self::ThresholdsDiffer { .. } => "proposal_false",
             Self::WordsDiffer => "words_differ",
             Self::TermsDiffer { .. } => "terms_differ",
             Self::Plan { source, .. } => source.code(),
@@ -110,7 +123,10 @@ impl Explained for ConsentError {
 
     fn remedy(&self) -> Cow<'static, str> {
         match self {
-            Self::Fault { .. } | Self::OtherPromises { .. } | Self::OtherProposal { .. } => {
+            Self::Fault { .. }
+            | Self::OtherPromises { .. }
+            | Self::OtherProposal { .. }
+            | Self::ThresholdsDiffer { .. } => {
                 "do not approve; call the other officers: the coordinator contradicts itself or them".into()
             }
             Self::WordsDiffer => {
@@ -130,9 +146,11 @@ impl Explained for ConsentError {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Fault { .. } | Self::OtherPromises { .. } | Self::OtherProposal { .. } | Self::WordsDiffer => {
-                Exit::Verification
-            }
+            Self::Fault { .. }
+            | Self::OtherPromises { .. }
+            | Self::OtherProposal { .. }
+            | Self::ThresholdsDiffer { .. }
+            | Self::WordsDiffer => Exit::Verification,
             Self::TermsDiffer { .. } | Self::NothingProposed => Exit::BadInput,
             Self::Plan { source, .. } => source.exit(),
             Self::Enrolment(error) => error.exit(),

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use protocol::codec::Wire;
 use protocol::consent::{
-    CONSENT, ConsentAnswer, ConsentCall, ConsentFault, Nonce, NonceBinding, Proposal, Stage, Standing,
+    CONSENT, ConsentAnswer, ConsentCall, ConsentFault, EPOCHS_MAX, Nonce, NonceBinding, Proposal, Stage, Standing,
 };
 use protocol::enrolment::{Admitted, COORDINATOR, RENEW, Words};
 use protocol::ids::{Digest, Epoch, PartyId};
@@ -44,6 +44,8 @@ struct Coordinator {
     tls: TlsPublicKey,
     /// To whom a renewed certificate is issued.
     renewed_for: Mutex<String>,
+    /// How often it names the one key epoch that there is.
+    named: Mutex<usize>,
 }
 
 impl Coordinator {
@@ -51,7 +53,9 @@ impl Coordinator {
         let mut standing = self.standing.lock().unwrap();
         self.heard.lock().unwrap().push(call.clone());
         match call {
-            ConsentCall::Epochs(()) => return ConsentAnswer::Epochs(vec![standing.proposal.epoch]),
+            ConsentCall::Epochs(()) => {
+                return ConsentAnswer::Epochs(vec![standing.proposal.epoch; *self.named.lock().unwrap()]);
+            }
             ConsentCall::Ask(_) => return ConsentAnswer::Standing(Box::new(standing.clone())),
             ConsentCall::Bind(binding) => standing.bindings.push(binding),
             ConsentCall::Reveal(nonce) => standing.nonces.push(nonce),
@@ -148,7 +152,8 @@ impl Case {
         let (bindings, nonces, approved) = (Vec::new(), Vec::new(), PartySet::EMPTY);
         let standing = Mutex::new(Standing { proposal, bindings, nonces, approved, stage: Stage::Proposed });
         let (heard, tls, renewed_for) = (Mutex::default(), tls.public_key(), Mutex::new("st-anna".to_owned()));
-        let coordinator = Arc::new(Coordinator { standing, heard, authority, tls, renewed_for });
+        let named = Mutex::new(1);
+        let coordinator = Arc::new(Coordinator { standing, heard, authority, tls, renewed_for, named });
         tokio::spawn(server.run(Arc::new(Served(Arc::clone(&coordinator))), std::future::pending()));
         let once = Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(1), attempts: 1 };
         let member = Member::open(folder.path(), once).unwrap();
@@ -192,6 +197,25 @@ async fn a_site_promises_shows_compares_and_approves_what_it_saw() {
     assert_eq!(council.consented(&seen).unwrap(), None, "the members are not approved");
     council.approve_membership(&seen, words).unwrap();
     assert_eq!(council.consented(&seen).unwrap().as_deref(), Some("cxr"));
+
+    // The same plan for the same members once more is another training: the terms need another word.
+    case.change(|standing| standing.proposal.epoch = Epoch(2));
+    let second = council.look(Epoch(2)).await.unwrap();
+    assert_eq!((second.words, second.terms.digest()), (Some(words), seen.terms.digest()));
+    assert_eq!(council.consented(&second).unwrap(), None);
+    council.approve_terms(&second, &terms, "ct").unwrap();
+    assert_eq!(council.consented(&second).unwrap().as_deref(), Some("ct"));
+    assert_eq!(council.consented(&seen).unwrap().as_deref(), Some("cxr"));
+}
+
+#[tokio::test]
+async fn more_key_epochs_than_there_can_be_are_no_answer() {
+    let case = Case::new().await;
+    let names = |count| *case.coordinator.named.lock().unwrap() = count;
+    names(EPOCHS_MAX);
+    assert_eq!(case.council().epochs().await.unwrap().len(), EPOCHS_MAX);
+    names(EPOCHS_MAX + 1);
+    assert!(matches!(case.council().epochs().await, Err(ConsentError::Enrolment(EnrolmentError::Answer))));
 }
 
 #[tokio::test]
@@ -232,6 +256,13 @@ async fn nothing_is_said_to_a_proposal_that_is_not_to_be_believed() {
         standing.proposal.plan = "no plan".to_owned();
     });
     assert!(matches!(case.look().await, Err(ConsentError::Plan { .. })));
+    case.change(|standing| {
+        standing.proposal.plan = PLAN.to_owned();
+        standing.proposal.membership.threshold = 2;
+        standing.proposal.epoch = Epoch(3);
+    });
+    let refused = case.council().look(Epoch(3)).await;
+    assert!(matches!(refused, Err(ConsentError::ThresholdsDiffer { epoch: Epoch(3), planned: 3, proposed: 2 })));
     case.change(|standing| standing.proposal.epoch = Epoch(2));
     assert!(case.look().await.is_err(), "another number than was asked for");
     assert!(case.coordinator.said_nothing());

@@ -1,7 +1,8 @@
 //! How this site becomes a member: its keys are born here, its request goes out, two people compare six words, and a
 //! certificate comes back.
 //!
-//! Until the certificate is here the folder holds keys and nothing else; a refused request leaves nothing behind.
+//! Until the certificate is here the folder holds keys and the lines of what was sent; of a refused request only these
+//! lines stay.
 
 mod error;
 mod member;
@@ -21,6 +22,7 @@ use protocol::enrolment::{
 };
 use protocol::net::{AuthorityCertificate, Connection, Frame, Identity, NetError, PeerName, Rejection, TlsKey};
 use protocol::signature::SigningKey;
+use protocol::store::FileFault;
 
 pub use error::EnrolmentError;
 pub use member::Member;
@@ -29,6 +31,7 @@ pub(crate) use membership::authority;
 pub(crate) use way::way;
 pub use way::{SITE_FILE, site_file};
 
+use crate::sent_log::record_joining;
 use crate::vault::Vault;
 
 /// A site that has been invited and is no member yet.
@@ -82,8 +85,10 @@ impl Joining {
     pub async fn request(&self) -> Result<(Words, Opened), EnrolmentError> {
         let request = JoinRequest { token: self.invite.token.clone(), applicant: self.applicant.clone() };
         let request = request.sign(&self.tls, &self.signing).map_err(EnrolmentError::Certificate)?;
+        let request = JoinCall::Request(Box::new(request));
         let connection = self.knock().await?;
-        let answer = call(&connection, &JoinCall::Request(Box::new(request))).await;
+        self.record("name, organisation and public keys of this site", &request)?;
+        let answer = call(&connection, &request).await;
         if let (Err(error @ EnrolmentError::Refused(_)), true) = (&answer, self.is_new) {
             // Where a repeat may succeed it has to come with the same keys.
             if !error.is_transient() {
@@ -94,7 +99,9 @@ impl Joining {
         // Before the nonce is shown: whoever knows it could choose an answer that gives the words it wants.
         self.heard_once(&opened)?;
         let reveal = JoinReveal { token: self.invite.token.clone(), nonce: self.nonce };
-        call(&connection, &JoinCall::Reveal(reveal)).await?;
+        let reveal = JoinCall::Reveal(reveal);
+        self.record("nonce of the words", &reveal)?;
+        call(&connection, &reveal).await?;
         connection.close().await;
         Ok((words(&self.applicant, self.invite.authority, &opened, &self.nonce), opened))
     }
@@ -135,6 +142,12 @@ impl Joining {
         Ok(membership)
     }
 
+    /// Writes down what is about to leave.
+    fn record(&self, detail: &str, call: &JoinCall) -> Result<(), EnrolmentError> {
+        let written = record_joining(&self.root, detail, call.to_bytes().len());
+        written.map_err(|source| FileFault { action: "write to", path: self.root.join("sent"), source }.into())
+    }
+
     async fn knock(&self) -> Result<Connection, EnrolmentError> {
         let server = coordinator()?;
         let route = way(&self.root, self.invite.address.clone())?;
@@ -150,7 +163,7 @@ impl Joining {
         if self.vault.get(&record)?.as_slice() == bytes { Ok(()) } else { Err(EnrolmentError::OtherAnswer) }
     }
 
-    /// Removes what [`Joining::begin`] made.
+    /// Removes what [`Joining::begin`] made. The line that says what left the building stays.
     fn forget(&self) {
         // What cannot be removed is a vault without use, which the next try takes up.
         let _ = fs::remove_dir_all(self.root.join("vault"));

@@ -183,5 +183,8 @@ async fn a_refusal_that_may_pass_keeps_the_keys_and_another_one_leaves_nothing()
     assert!(matches!(error, EnrolmentError::Refused(JoinReject::Storage)), "{error}");
     assert_eq!(join(&full).applicant, joining.applicant);
     assert!(matches!(join(&unknown).request().await, Err(EnrolmentError::Refused(JoinReject::UnknownInvite))));
-    assert!(!unknown.exists());
+    let left: Vec<_> = std::fs::read_dir(&unknown).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["sent"], "what left the building was sent all the same");
+    let lines = crate::sent_log::SentLog::of(&unknown).read().unwrap();
+    assert_eq!(lines.iter().map(|line| line.what.as_str()).collect::<Vec<_>>(), ["request to join"]);
 }

@@ -119,9 +119,9 @@ fn too_few_hospitals_pause_at_once_and_a_restart_goes_on() {
     let mut machine = CampaignMachine::new(terms());
     log.iter().for_each(|message| machine.learn(message));
     assert_eq!(machine.next(), Next::Wait(PauseReason::Round { round: RoundId(1), reason: lost }));
-    let resumed = CampaignMachine::resume(terms(), &log);
+    machine.restart();
     assert_eq!(
-        resumed.next(),
+        machine.next(),
         Next::Round { round: RoundId(2), purpose: RoundPurpose::Train, base_model: terms().initial_model }
     );
 }
@@ -135,6 +135,8 @@ fn orders_pause_resume_and_publish_early() {
     machine.learn(&closed(1));
     machine.learn(&order(OrderKind::Pause));
     assert_eq!(machine.next(), Next::Wait(PauseReason::Ordered));
+    machine.restart();
+    assert_eq!(machine.next(), Next::Wait(PauseReason::Ordered), "a restart is no order");
     machine.learn(&order(OrderKind::Resume));
     machine.learn(&order(OrderKind::Publish));
     assert_eq!(machine.next(), Next::Publish { model: model(1), first: Attempt(1) });

@@ -94,8 +94,7 @@ pub fn next(standing: &Standing, party: PartyId, own: &NonceBinding) -> Result<S
     let membership = &standing.proposal.membership;
     let digest = membership.digest();
     let bound = bindings(standing, membership, digest)?;
-    let everybody: PartySet =
-        (1..=u16::try_from(membership.seats.len()).unwrap_or(0)).filter_map(PartyId::new).collect();
+    let everybody = membership.parties();
     let there: PartySet = bound.iter().map(|binding| binding.party).collect();
     match bound.iter().find(|binding| binding.party == party) {
         None => return Ok(Step::Bind),

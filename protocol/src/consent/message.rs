@@ -11,8 +11,6 @@ use crate::signature::{Signature, SignatureError, SigningKey, VerifyingKey};
 pub const CONSENT: u16 = 0x0101;
 /// UTF-8 bytes of a plan: an experiment file is a few thousand.
 pub const PLAN_BYTES_MAX: usize = 64 << 10;
-/// Key epochs of one consortium.
-pub const EPOCHS_MAX: usize = 256;
 
 /// What is to be approved.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,8 +17,8 @@
 mod council;
 mod message;
 
+pub use crate::limits::EPOCHS_MAX;
 pub use council::{ConsentFault, Own, Step, check, next};
 pub use message::{
-    Approval, CONSENT, ConsentAnswer, ConsentCall, EPOCHS_MAX, Nonce, NonceBinding, PLAN_BYTES_MAX, Proposal, Stage,
-    Standing,
+    Approval, CONSENT, ConsentAnswer, ConsentCall, Nonce, NonceBinding, PLAN_BYTES_MAX, Proposal, Stage, Standing,
 };

@@ -65,16 +65,10 @@ pub struct Applicant {
 }
 wire_struct!(Applicant { site: Site, commitment: Digest });
 
-/// Whether a text can be shown as a site's organisation: 1..=64 bytes without control characters, which could rewrite
-/// the operator's terminal, and without invisible ones and those that turn the direction of writing, which could pass
-/// one name off as another.
+/// Whether a text can be shown as a site's organisation: 1..=64 bytes, all of which show themselves.
 #[must_use]
 pub fn is_organisation(text: &str) -> bool {
-    let hides = |character: char| {
-        character.is_control()
-            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    !text.trim().is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(hides)
+    !text.trim().is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(crate::text::hides)
 }
 
 /// An applicant with the token of its invitation.

@@ -22,20 +22,19 @@ pub(super) fn backup(office: &Office, to: &Path) -> Result<Done, Error> {
     if to.exists() {
         return Err(OfficeError::BackupExists { folder: to.to_path_buf() }.into());
     }
-    let mut files = Vec::new();
-    list(&office.folder, Path::new(""), &mut files)?;
     let is_journal = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "sqlite");
-    let (journals, others): (Vec<_>, Vec<_>) = files.into_iter().partition(is_journal);
+    let files = || list(&office.folder);
     create_private(to)?;
     let mut bytes = 0;
-    for path in journals {
+    for path in files()?.into_iter().filter(is_journal) {
         let copy = prepared(to, &path)?;
         Journal::open(&office.folder.join(&path))
             .and_then(|journal| journal.copy_to(&copy))
             .map_err(OfficeError::Journal)?;
         bytes += size(&copy);
     }
-    for path in others {
+    // Listed only now: a body that a journal names above may be younger than the backup.
+    for path in files()?.into_iter().filter(|path| !is_journal(path)) {
         let copy = prepared(to, &path)?;
         match fs::copy(office.folder.join(&path), &copy) {
             Ok(copied) => bytes += copied,
@@ -52,7 +51,13 @@ pub(super) fn backup(office: &Office, to: &Path) -> Result<Done, Error> {
 }
 
 /// All files below `folder` that a backup needs, relative to it.
-fn list(folder: &Path, below: &Path, files: &mut Vec<PathBuf>) -> Result<(), OfficeError> {
+fn list(folder: &Path) -> Result<Vec<PathBuf>, OfficeError> {
+    let mut files = Vec::new();
+    list_below(folder, Path::new(""), &mut files)?;
+    Ok(files)
+}
+
+fn list_below(folder: &Path, below: &Path, files: &mut Vec<PathBuf>) -> Result<(), OfficeError> {
     let here = folder.join(below);
     let failed = |source| OfficeError::Copy { path: here.clone(), source };
     for entry in fs::read_dir(&here).map_err(failed)? {
@@ -63,7 +68,7 @@ fn list(folder: &Path, below: &Path, files: &mut Vec<PathBuf>) -> Result<(), Off
         // Parts of a journal that its copy has inside.
         let is_part = name.ends_with(".sqlite-wal") || name.ends_with(".sqlite-shm");
         if kind.is_dir() && name != CONTROL {
-            list(folder, &path, files)?;
+            list_below(folder, &path, files)?;
         } else if kind.is_file() && !is_part {
             files.push(path);
         }

@@ -19,6 +19,7 @@ use coordinator::welcome::{Desks, Welcome};
 use experiment::DeviceChoice;
 use protocol::enrolment::{HostPort, Words, seconds};
 use protocol::net::{Limits, PeerName, Server, Traffic};
+use protocol::text::shown;
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -330,7 +331,10 @@ fn sites(office: &Office) -> Result<Done, Error> {
 fn revoke(office: &Office, name: &PeerName, yes: bool) -> Result<Done, Error> {
     if !yes && ask(&format!("puts {name} out for ever, its name included; type the name to do it: "))? != name.as_str()
     {
-        return Err(Error::NotConfirmed { what: format!("revoking {name}") });
+        return Err(Error::NotConfirmed {
+            what: format!("revoking {name}"),
+            instead: "type what is asked for, or add --yes",
+        });
     }
     office.members.revoke(name, SystemTime::now())?;
     let members = office.members.sites()?.sites.len();
@@ -344,7 +348,7 @@ fn revoke(office: &Office, name: &PeerName, yes: bool) -> Result<Done, Error> {
 /// Words for people beside the result, which goes to standard output.
 pub(super) fn say(text: &str) {
     // Nobody may be reading them.
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", shown(text));
 }
 
 /// One line from standard input.

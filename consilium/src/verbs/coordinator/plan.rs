@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use client::plan::Plan;
+use protocol::enrolment::Site;
 use protocol::ids::{Digest, Epoch};
 use protocol::membership::{Membership, Seat};
 use protocol::net::PeerName;
@@ -20,19 +21,23 @@ const WATCH_EVERY: Duration = Duration::from_secs(2);
 pub(super) fn propose(office: &Office, file: &Path, without: &[PeerName]) -> Result<Done, Error> {
     let unreadable = |source| Error::PlanFile { path: file.to_path_buf(), source };
     let source = std::fs::read_to_string(file).map_err(unreadable)?;
-    propose_text(office, &file.display().to_string(), &source, without)
-}
-
-fn propose_text(office: &Office, name: &str, source: &str, without: &[PeerName]) -> Result<Done, Error> {
     let mut sites = office.members.sites()?.sites;
     for left_out in without {
         if !sites.iter().any(|site| site.name == *left_out) {
-            return Err(coordinator::members::MembersError::NoMember { name: left_out.clone() }.into());
+            return Err(no_member(left_out));
         }
     }
     sites.retain(|site| !without.contains(&site.name));
+    propose_to(office, &file.display().to_string(), &source, &sites)
+}
+
+fn no_member(name: &PeerName) -> Error {
+    coordinator::members::MembersError::NoMember { name: name.clone() }.into()
+}
+
+fn propose_to(office: &Office, name: &str, source: &str, sites: &[Site]) -> Result<Done, Error> {
     let plan = Plan::of_consortium(name, source, sites.len())?;
-    let seat = |site: &protocol::enrolment::Site| Seat {
+    let seat = |site: &Site| Seat {
         name: site.name.to_string(),
         organisation: site.organisation.clone(),
         verifying: site.verifying,
@@ -65,7 +70,14 @@ fn propose_text(office: &Office, name: &str, source: &str, without: &[PeerName])
 pub(super) fn exclude(office: &Office, name: &PeerName, epoch: Option<u32>) -> Result<Done, Error> {
     let epoch = Epoch(chosen(office, epoch)?);
     let source = office.proposals.proposed(epoch)?.source;
-    let done = propose_text(office, &format!("plan of key epoch {epoch}"), &source, std::slice::from_ref(name))?;
+    // Those whom this epoch has, as far as they are members still; nobody who was left out of it comes back unasked.
+    let before = office.proposals.standing(epoch)?.proposal.membership;
+    if before.party(name.as_str()).is_none() {
+        return Err(no_member(name));
+    }
+    let mut sites = office.members.sites()?.sites;
+    sites.retain(|site| site.name != *name && before.party(site.name.as_str()).is_some());
+    let done = propose_to(office, &format!("plan of key epoch {epoch}"), &source, &sites)?;
     let reason = format!("a new key epoch begins without {name}");
     match control::ask(&office.folder, &Request::End { epoch: epoch.0, reason }) {
         Ok(_) => {}

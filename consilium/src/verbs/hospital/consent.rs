@@ -80,7 +80,8 @@ impl Desk {
             say(&format!("read aloud to the other officers, by telephone:\n\n    {words}\n"));
             let said = ask(&format!("type \"{ALL_MATCH}\" when each of them has said that they match: "))?;
             if said != ALL_MATCH {
-                return Err(Error::NotConfirmed { what: "the membership".to_owned() });
+                let instead = "type \"all match\" once every officer has said so, or compare the words again";
+                return Err(Error::NotConfirmed { what: "the membership".to_owned(), instead });
             }
             council.approve_membership(&seen, words)?;
         } else {
@@ -102,16 +103,18 @@ impl Desk {
         let seen = self.look(epoch).await?;
         let proposal = &seen.standing.proposal;
         let digest = seen.terms.digest().to_string();
+        // As this site understands it, and without remarks that somebody wrote beside it.
+        let plan = seen.plan.experiment().resolved_toml();
         let text = format!(
             "# key epoch {}\n{}\n{}\n\nto approve: consilium hospital approve terms {digest}",
             proposal.epoch,
-            proposal.plan.trim_end(),
+            plan.trim_end(),
             members(&seen)
         );
-        let approved = self.book.terms(seen.terms.digest())?;
+        let approved = self.book.terms(seen.standing.proposal.epoch, seen.terms.digest())?;
         let (membership, compared) = (seen.membership.to_string(), self.book.has_membership(seen.membership)?);
         let data = json!({
-            "epoch": proposal.epoch.0, "terms": digest, "plan": proposal.plan, "approved_for": approved,
+            "epoch": proposal.epoch.0, "terms": digest, "plan": plan, "approved_for": approved,
             "membership": membership, "membership_approved": compared,
         });
         Ok(Done { text, data, exit: Exit::Done })
@@ -166,14 +169,13 @@ impl Desk {
                 "membership",
             ));
         }
-        if self.book.terms(seen.terms.digest())?.is_none() {
+        if self.book.terms(seen.standing.proposal.epoch, seen.terms.digest())?.is_none() {
             return Ok((format!("{name}: read `consilium hospital terms`, then approve them"), "terms"));
         }
         if seen.is_open() {
             return Ok((format!("{name}: under way, this site is member {}", seen.party), "open"));
         }
-        let everybody: protocol::PartySet =
-            (1..=64).filter_map(protocol::PartyId::new).filter(|party| membership.seat(*party).is_some()).collect();
+        let everybody = membership.parties();
         let missing = membership.names(everybody.minus(seen.standing.approved)).join(", ");
         Ok((format!("{name}: approved here, waiting for {missing}"), "waiting"))
     }

@@ -282,7 +282,10 @@ fn leave(folder: &Path, epoch: u32, yes: bool) -> Result<Done, Error> {
     Membership::load(folder)?;
     let question = format!("this site will take no part in key epoch {epoch} any more; type its number to do it: ");
     if !yes && ask(&question)? != epoch.to_string() {
-        return Err(Error::NotConfirmed { what: format!("leaving key epoch {epoch}") });
+        return Err(Error::NotConfirmed {
+            what: format!("leaving key epoch {epoch}"),
+            instead: "type what is asked for, or add --yes",
+        });
     }
     ConsentBook::open(folder)?.end(Epoch(epoch), "this site has left it")?;
     let text = format!("key epoch {epoch} is over for this site; its service tells the others");

@@ -35,7 +35,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             }
             campaign.learn(&entry.message);
         }
-        campaign.go_on();
+        campaign.restart();
         if campaign.roster().is_some_and(|stored| *stored != roster) {
             return Err(ResumeError::OtherRoster);
         }
@@ -97,6 +97,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         let messages = self.messages()?;
         let begun = usize::try_from(start.entries).unwrap_or(usize::MAX);
         let before = messages.get(..begun).ok_or(ResumeError::Damaged { what: "phases", index: start.number })?;
+        // It began, so nothing had paused it.
         let next = CampaignMachine::resume(self.terms.clone(), before).next();
         if !is_told(&next) {
             return Err(ResumeError::Damaged { what: "phases", index: start.number });
