@@ -128,4 +128,12 @@ fn certificates_are_renewed_in_service_and_a_site_that_slept_through_is_told() {
     });
     let late = place.json(&["hospital", "status", "--folder", "asleep"]).expect_err("its certificate has ended");
     assert!(late.contains("not valid at this time"), "{late}");
+
+    // The operator invites it back: the same keys, words on the telephone, and it is heard again.
+    assert!(place.json(&["coordinator", "invite", "awake"]).is_err(), "its certificate is valid");
+    let key = |place: &Place| fs::read(place.folder.path().join("asleep/vault/tls-key.sealed")).expect("a key");
+    let before = key(&place);
+    place.join("asleep");
+    assert_eq!(key(&place), before);
+    place.json(&["hospital", "status", "--folder", "asleep"]).expect("a member again");
 }

@@ -26,6 +26,7 @@ const ASKED: &str = "asked";
 const REVEALED: &str = "revealed";
 const MEMBER: &str = "member";
 const RENEWED: &str = "renewed";
+const RETURNED: &str = "returned";
 const REVOKED: &str = "revoked";
 
 /// Who the coordinator is, for those who do not know it yet.
@@ -96,7 +97,8 @@ impl Members {
         Ok(Self { journal: Journal::open(path)? })
     }
 
-    /// Invites a site; the invitation's line is the caller's to pass on, the book keeps the digest of its token.
+    /// Invites a site; the invitation's line is the caller's to pass on, the book keeps the digest of its token. A
+    /// member whose certificate has ended is invited back, with the keys that it has.
     ///
     /// # Errors
     /// [`MembersError::NameTaken`], [`MembersError::Full`].
@@ -107,10 +109,11 @@ impl Members {
         valid: Duration,
         now: SystemTime,
     ) -> Result<Invite, MembersError> {
-        if self.journal.get(MEMBER, name.as_str().as_bytes())?.is_some() {
+        let member: Option<Member> = self.find(MEMBER, name.as_str().as_bytes())?;
+        if member.is_some() && !self.is_away(name, now)? {
             return Err(MembersError::NameTaken { name: name.clone() });
         }
-        if self.sites()?.sites.len() >= PARTIES_MAX {
+        if member.is_none() && self.sites()?.sites.len() >= PARTIES_MAX {
             return Err(MembersError::Full);
         }
         let mut token = [0; 16];
@@ -120,6 +123,14 @@ impl Members {
         let invited = Invited { name: name.clone(), expires_s };
         self.journal.insert_once(INVITED, &token.digest().0, &invited.to_bytes())?;
         Ok(Invite { address, authority: host.authority_key, name: name.clone(), expires_s, token })
+    }
+
+    /// Whether a member's certificate has ended, so that it cannot ask for a longer one.
+    fn is_away(&self, name: &PeerName, now: SystemTime) -> Result<bool, MembersError> {
+        let bytes = name.as_str().as_bytes();
+        let Some(member) = self.find::<Member>(MEMBER, bytes)? else { return Ok(false) };
+        let until_s = self.find(RENEWED, bytes)?.unwrap_or(member.until_s);
+        Ok(until_s <= seconds(now) && self.journal.get(REVOKED, bytes)?.is_none())
     }
 
     /// Answers a site that has no certificate yet.
@@ -178,8 +189,12 @@ impl Members {
         let revoked = self.journal.get(REVOKED, name).map_err(|error| stored(error.into()))?;
         match member {
             None => Ok(JoinAnswer::Waiting(())),
-            Some(member) if member.applicant != asked.applicant => Err(JoinReject::NameTaken),
+            Some(member) if member.applicant.site != asked.applicant.site => Err(JoinReject::NameTaken),
             Some(_) if revoked.is_some() => Err(JoinReject::Revoked),
+            Some(member) if member.applicant != asked.applicant => {
+                let returned: Option<Admitted> = self.find(RETURNED, &token.0).map_err(stored)?;
+                Ok(returned.map_or(JoinAnswer::Waiting(()), |admitted| JoinAnswer::Admitted(Box::new(admitted))))
+            }
             Some(Member { certificate, until_s, .. }) => {
                 let authority = host.authority.clone();
                 Ok(JoinAnswer::Admitted(Box::new(Admitted { certificate, authority, until_s })))
@@ -187,7 +202,8 @@ impl Members {
         }
     }
 
-    /// Lets the site in whose words were heard, with a certificate of 30 days. Returns its end in seconds since 1970.
+    /// Lets the site in whose words were heard, with a certificate of 30 days, or back in, with the keys that it had.
+    /// Returns the certificate's end in seconds since 1970.
     ///
     /// # Errors
     /// [`MembersError::WordsDiffer`], after which nothing has changed; others as they say.
@@ -198,11 +214,12 @@ impl Members {
         (authority, host): (&Authority, &Host),
         now: SystemTime,
     ) -> Result<u64, MembersError> {
-        if self.journal.get(MEMBER, name.as_str().as_bytes())?.is_some() {
-            return Err(MembersError::NameTaken { name: name.clone() });
-        }
-        if self.sites()?.sites.len() >= PARTIES_MAX {
+        let member: Option<Member> = self.find(MEMBER, name.as_str().as_bytes())?;
+        if member.is_none() && self.sites()?.sites.len() >= PARTIES_MAX {
             return Err(MembersError::Full);
+        }
+        if member.is_some() && !self.is_away(name, now)? {
+            return Err(MembersError::NameTaken { name: name.clone() });
         }
         // Several may have asked under one name, each with an invitation of its own: the words tell which is meant.
         let mut somebody = false;
@@ -214,9 +231,21 @@ impl Members {
                 continue;
             }
             somebody = true;
-            if words(&asked.applicant, host.authority_key, &asked.opened, &nonce) == heard {
-                return self.admit(asked.applicant, authority, now);
+            if words(&asked.applicant, host.authority_key, &asked.opened, &nonce) != heard {
+                continue;
             }
+            return match &member {
+                None => self.admit(asked.applicant, authority, now),
+                // Keys and organisation are what the others' officers approved.
+                Some(member) if member.applicant.site != asked.applicant.site => {
+                    Err(MembersError::NameTaken { name: name.clone() })
+                }
+                Some(_) => {
+                    let admitted = self.renew(name, authority, now)?;
+                    self.journal.insert_once(RETURNED, &row.key, &admitted.to_bytes())?;
+                    Ok(admitted.until_s)
+                }
+            };
         }
         let name = name.clone();
         Err(if somebody { MembersError::WordsDiffer { name } } else { MembersError::NobodyAsked { name } })

@@ -182,7 +182,7 @@ pub(super) fn trusted(dialled: &Result<Transport, NetError>) -> Finding {
 pub(super) fn days_left(until_s: u64, now_s: u64) -> Finding {
     if now_s >= until_s {
         let days = (now_s - until_s) / DAY_S;
-        let remedy = "set this machine's clock if it is wrong; else ask the operator for a new invitation";
+        let remedy = "set this machine's clock if it is wrong; else have the operator invite this site back, and join";
         return Finding::failed(format!("this site's expired {days} days ago"), remedy, Exit::Refused);
     }
     let days = (until_s - now_s) / DAY_S;

@@ -21,7 +21,7 @@ use protocol::enrolment::{
     Site, Words, is_organisation, nonce_commitment, words,
 };
 use protocol::net::{AuthorityCertificate, Connection, Frame, Identity, NetError, PeerName, Rejection, TlsKey};
-use protocol::signature::SigningKey;
+use protocol::signature::{SigningKey, VerifyingKey};
 use protocol::store::FileFault;
 
 pub use error::EnrolmentError;
@@ -45,17 +45,21 @@ pub struct Joining {
     signing: SigningKey,
     /// Whether nothing was here before, so that a refusal may leave nothing.
     is_new: bool,
+    /// The coordinator's key, of a member that comes back: no other consortium gets its keys.
+    known: Option<VerifyingKey>,
 }
 
 impl Joining {
-    /// Makes the site's keys in its folder, or takes up an earlier try with the same invitation.
+    /// Makes the site's keys in its folder, or takes up an earlier try with the same invitation. A member whose
+    /// certificate has ended comes back, with the keys, name and organisation that it has.
     ///
     /// # Errors
     /// [`EnrolmentError`]: an expired invitation and a wrong name of an organisation leave no trace.
     pub fn begin(root: &Path, invite: Invite, organisation: &str, now_s: u64) -> Result<Self, EnrolmentError> {
-        if Membership::is_in(root) {
-            return Err(EnrolmentError::AlreadyJoined { folder: root.to_path_buf() });
-        }
+        let known = match Membership::is_in(root) {
+            true => Some(returning(root, &invite, organisation, now_s)?),
+            false => None,
+        };
         if !is_organisation(organisation) {
             return Err(EnrolmentError::Organisation { given: organisation.chars().take(80).collect() });
         }
@@ -73,7 +77,7 @@ impl Joining {
             verifying: signing.verifying_key(),
         };
         let applicant = Applicant { site, commitment: nonce_commitment(&nonce) };
-        Ok(Self { root: root.to_path_buf(), vault, invite, applicant, nonce, tls, signing, is_new })
+        Ok(Self { root: root.to_path_buf(), vault, invite, applicant, nonce, tls, signing, is_new, known })
     }
 
     /// Sends the keys, hears the coordinator's nonce, shows its own. Returns the words to read aloud.
@@ -96,6 +100,9 @@ impl Joining {
             }
         }
         let JoinAnswer::Opened(opened) = answer? else { return Err(EnrolmentError::Answer) };
+        if self.known.is_some_and(|known| known != opened.coordinator) {
+            return Err(EnrolmentError::OtherAuthority);
+        }
         // Before the nonce is shown: whoever knows it could choose an answer that gives the words it wants.
         self.heard_once(&opened)?;
         let reveal = JoinReveal { token: self.invite.token.clone(), nonce: self.nonce };
@@ -170,6 +177,21 @@ impl Joining {
         let _ = fs::remove_file(self.root.join("passphrase"));
         let _ = fs::remove_dir(&self.root);
     }
+}
+
+/// The coordinator's key of the membership in this folder, which this invitation brings back to life.
+fn returning(root: &Path, invite: &Invite, organisation: &str, now_s: u64) -> Result<VerifyingKey, EnrolmentError> {
+    let membership = Membership::load(root)?;
+    if now_s < membership.until_s || membership.name != invite.name {
+        return Err(EnrolmentError::AlreadyJoined { folder: root.to_path_buf() });
+    }
+    if authority(root)?.key_fingerprint() != invite.authority {
+        return Err(EnrolmentError::OtherAuthority);
+    }
+    if membership.organisation != organisation {
+        return Err(EnrolmentError::OrganisationDiffers { earlier: membership.organisation });
+    }
+    Ok(membership.coordinator)
 }
 
 /// Names the vault's records of one invitation.

@@ -77,6 +77,31 @@ fn a_certificate_of_its_name_and_key_from_the_invited_authority_makes_a_member()
     assert!(matches!(case.begin(2, "St Anna"), Err(EnrolmentError::AlreadyJoined { .. })));
 }
 
+#[tokio::test]
+async fn a_member_whose_certificate_has_ended_comes_back_to_the_same_consortium_with_its_keys() {
+    let case = Case::new();
+    let joining = case.begin(1, "St Anna").unwrap();
+    joining.admitted(&case.admitted(&case.authority, "st-anna", &joining.tls), &case.opened).unwrap();
+    let other = Opened { coordinator: SigningKey::generate().unwrap().verifying_key(), ..case.opened.clone() };
+    let (script, invite) = case.scripted(vec![Ok(other), Ok(case.opened.clone())]);
+    let root = case.folder.path();
+    let begin = |invite: &Invite, organisation: &str, now_s| Joining::begin(root, invite.clone(), organisation, now_s);
+    // Its certificate lasts until second 77.
+    assert!(matches!(begin(&invite, "St Anna", 76), Err(EnrolmentError::AlreadyJoined { .. })));
+    let renamed = Invite { name: name("st-olaf"), ..invite.clone() };
+    assert!(matches!(begin(&renamed, "St Anna", 77), Err(EnrolmentError::AlreadyJoined { .. })));
+    let foreign = Authority::create(SystemTime::now()).unwrap().certificate().key_fingerprint();
+    let elsewhere = Invite { authority: foreign, ..invite.clone() };
+    assert!(matches!(begin(&elsewhere, "St Anna", 77), Err(EnrolmentError::OtherAuthority)));
+    assert!(matches!(begin(&invite, "Saint Anna", 77), Err(EnrolmentError::OrganisationDiffers { .. })));
+    let back = begin(&invite, "St Anna", 77).unwrap();
+    assert_eq!(back.applicant.site, joining.applicant.site);
+    assert_ne!(back.nonce, joining.nonce);
+    assert!(matches!(back.request().await, Err(EnrolmentError::OtherAuthority)), "another log's key");
+    assert_eq!(script.revealed.load(Ordering::SeqCst), 0);
+    assert!(back.request().await.is_ok());
+}
+
 #[test]
 fn the_same_invitation_has_the_same_nonce_and_another_one_another() {
     let case = Case::new();

@@ -26,7 +26,7 @@ pub enum MembersError {
         source: DecodeError,
     },
     /// A member has this name, or had it.
-    #[error("{name} is a member already, or was one")]
+    #[error("{name} is a member with a valid certificate, was revoked, or is a member with other keys")]
     NameTaken {
         /// The name.
         name: PeerName,

@@ -235,6 +235,53 @@ fn a_name_belongs_to_one_site_for_ever() {
 }
 
 #[test]
+fn a_member_that_slept_through_its_certificate_is_let_back_in_with_the_keys_that_it_had() {
+    let mut office = Office::open();
+    let (first, mut site) = office.member("st-anna");
+    let address: HostPort = "consilium.example:443".parse().unwrap();
+    office.now += CERTIFICATE_LIFETIME - Duration::from_secs(1);
+    let early = office.members.invite(&name("st-anna"), (address, &office.host), HOUR, office.now);
+    assert!(matches!(early, Err(MembersError::NameTaken { .. })), "it can still renew by itself");
+    office.now += Duration::from_secs(1);
+    let (back, others) = (office.invite("st-anna"), office.invite("st-anna"));
+    // Another site with the name, and its own with another organisation, are refused whatever is heard.
+    let mut other = Applying::new("st-anna");
+    let heard = office.words(&others, &other);
+    assert!(matches!(office.approve("st-anna", heard), Err(MembersError::NameTaken { .. })));
+    assert_eq!(office.asks_again(&others), Err(JoinReject::NameTaken));
+    other.applicant.site = Site { organisation: "else".to_owned(), ..site.applicant.site.clone() };
+    (other.tls, other.signing) = (site.tls, site.signing);
+    let renamed = office.invite("st-anna");
+    let heard = office.words(&renamed, &other);
+    assert!(matches!(office.approve("st-anna", heard), Err(MembersError::NameTaken { .. })));
+
+    (site.tls, site.signing) = (other.tls, other.signing);
+    site.nonce = [9; 32];
+    site.applicant.commitment = nonce_commitment(&site.nonce);
+    let heard = office.words(&back, &site);
+    assert_eq!(office.asks_again(&back), Ok(JoinAnswer::Waiting(())), "the old certificate is no answer");
+    assert!(matches!(office.approve("st-anna", Words::of(Digest([3; 32]))), Err(MembersError::WordsDiffer { .. })));
+    let until_s = office.approve("st-anna", heard).unwrap();
+    assert_eq!(until_s, seconds(office.now + CERTIFICATE_LIFETIME));
+    let Ok(JoinAnswer::Admitted(admitted)) = office.asks_again(&back) else { panic!("back") };
+    assert_eq!(admitted.until_s, until_s);
+    assert!(Identity::new(&admitted.certificate, &site.tls).is_ok() && office.is_member("st-anna", &site));
+    assert_eq!(office.members.sites().unwrap().sites, [site.applicant.site.clone()], "the same site as before");
+    assert!(matches!(office.approve("st-anna", heard), Err(MembersError::NameTaken { .. })), "once");
+    let old = office.asks_again(&first);
+    assert!(matches!(old, Ok(JoinAnswer::Admitted(old)) if old.until_s < until_s), "the first invitation's answer");
+
+    office.now += CERTIFICATE_LIFETIME;
+    let last = office.invite("st-anna");
+    office.members.revoke(&name("st-anna"), office.now).unwrap();
+    site.nonce = [10; 32];
+    site.applicant.commitment = nonce_commitment(&site.nonce);
+    let heard = office.words(&last, &site);
+    assert!(matches!(office.approve("st-anna", heard), Err(MembersError::NameTaken { .. })), "revoked is for ever");
+    assert_eq!(office.asks_again(&last), Err(JoinReject::Revoked));
+}
+
+#[test]
 fn the_words_tell_two_applicants_of_one_name_apart() {
     let office = Office::open();
     let (invite, second) = (office.invite("st-anna"), office.invite("st-anna"));

@@ -85,14 +85,14 @@ pub enum What {
         #[arg(long, value_name = "NAME")]
         without: Vec<PeerName>,
     },
-    /// Say what is under way, who is awaited, and since when.
+    /// Say what is under way, who is awaited, what each does, and how long its lease still runs.
     #[command(after_help = include_str!("../../help/coordinator-status.txt"))]
     Status {
         /// Say it again every two seconds.
         #[arg(long)]
         watch: bool,
     },
-    /// Begin nothing new until resumed; with --end, end a key epoch for ever.
+    /// Begin nothing new until resumed, also after a restart; with --end, end a key epoch for ever.
     #[command(after_help = include_str!("../../help/coordinator-stop.txt"))]
     Stop {
         /// The key epoch; the newest if absent.

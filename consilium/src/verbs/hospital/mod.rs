@@ -112,7 +112,7 @@ pub enum What {
     /// Show this site's own rules, which win over whatever is proposed.
     #[command(after_help = include_str!("../../help/hospital-policy.txt"))]
     Policy,
-    /// Leave a key epoch for ever: this site trains and answers in it no more, and the others are told.
+    /// Leave a key epoch for ever: this site trains and answers in it no more.
     #[command(after_help = include_str!("../../help/hospital-leave.txt"))]
     Leave {
         /// The key epoch.
@@ -288,7 +288,7 @@ fn leave(folder: &Path, epoch: u32, yes: bool) -> Result<Done, Error> {
         });
     }
     ConsentBook::open(folder)?.end(Epoch(epoch), "this site has left it")?;
-    let text = format!("key epoch {epoch} is over for this site; its service tells the others");
+    let text = format!("key epoch {epoch} is over for this site; `hospital serve` tells the others, if it runs now");
     Ok(Done { text, data: json!({"epoch": epoch}), exit: Exit::Done })
 }
 
@@ -336,7 +336,7 @@ async fn status(desk: &Desk) -> Result<Done, Error> {
     let digest = sites.digest().to_string();
     let mut lines = vec![
         format!("{name} ({organisation}), member at {address}, certificate until {}", date(*until_s)),
-        format!("{} members, digest {digest}; every member sees the same digest", sites.sites.len()),
+        format!("{} members, digest {digest}; compare it with the other members'", sites.sites.len()),
     ];
     lines.extend(sites.sites.iter().map(|site| format!("  {:<20} {}", site.name.as_str(), site.organisation)));
     let epochs = desk.epochs().await?;
