@@ -230,6 +230,8 @@ while [ $round -lt "${ROUNDS:-3}" ]; do
   until_line "$place/coordinator/log" " round $round closed with " $serving
   took "round $round: trained, encrypted, added up, opened"
 done
+until_line "$place/coordinator/log" "figures are added up" $serving
+took "figures on five sites' test images added up encrypted"
 until_line "$place/coordinator/log" "is served" $serving
 coordinator status
 took "model published encrypted"
@@ -253,6 +255,7 @@ until hospital east predict "$place/east/image.png" 2>"$place/east/predict"; do
   sleep 0.2
 done
 took "an image diagnosed under encryption"
+hospital east models
 hospital east sent --totals
 mark=$first
 took "in all"
