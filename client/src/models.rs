@@ -1,4 +1,5 @@
-//! The published models that a site may ask: where each came from, and how good the hospitals together found it.
+//! The models that a site has: those that it may ask, how good the hospitals together found them, and the trained one
+//! that a later key epoch may go on from.
 
 use std::borrow::Cow;
 use std::fs;
@@ -7,12 +8,16 @@ use std::path::{Path, PathBuf};
 
 use experiment::{Experiment, ExperimentError};
 use metrics::PooledFigures;
+use protocol::consent::Base;
 use protocol::ids::{Digest, Epoch};
 use protocol::store::{FileFault, write_beside};
 use remedy::{Exit, Explained};
 
 use crate::consent::{ConsentBook, ConsentError};
+use crate::hospital::sealed::SealedError;
+use crate::hospital::{current_model, parameters_digest};
 use crate::service::epoch_folder;
+use crate::vault::{Vault, VaultError};
 
 /// The plan of an epoch, in its folder.
 const PLAN: &str = "plan.toml";
@@ -39,6 +44,19 @@ pub enum ModelsError {
     /// The book of what was approved and left.
     #[error(transparent)]
     Consent(#[from] ConsentError),
+    /// The vault of an earlier key epoch.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The model in it.
+    #[error(transparent)]
+    Sealed(#[from] SealedError),
+    /// This site was not there.
+    #[error(
+        "training is to go on from model {} of key epoch {}, which this site does not hold: it was not there when its \
+         training ended",
+        .0.model, .0.epoch
+    )]
+    NotHeld(Base),
 }
 
 impl Explained for ModelsError {
@@ -47,6 +65,8 @@ impl Explained for ModelsError {
             Self::Damaged { .. } => "epoch_file",
             Self::Plan(error) => error.code(),
             Self::Consent(error) => error.code(),
+            Self::Vault(_) | Self::Sealed(_) => "vault",
+            Self::NotHeld(_) => "model_not_held",
         }
     }
 
@@ -55,6 +75,7 @@ impl Explained for ModelsError {
             Self::Damaged { path, .. } => Some(path.display().to_string()),
             Self::Plan(error) => error.place(),
             Self::Consent(error) => error.place(),
+            Self::Vault(_) | Self::Sealed(_) | Self::NotHeld(_) => None,
         }
     }
 
@@ -63,6 +84,8 @@ impl Explained for ModelsError {
             Self::Damaged { .. } => "remove it and start the site's service again, which writes it anew".into(),
             Self::Plan(error) => error.remedy(),
             Self::Consent(error) => error.remedy(),
+            Self::Vault(_) | Self::Sealed(_) => "restore this site's folder from its backup".into(),
+            Self::NotHeld(_) => "ask the operator for a plan that begins anew, or one without this site".into(),
         }
     }
 
@@ -71,6 +94,9 @@ impl Explained for ModelsError {
             Self::Damaged { .. } => Exit::Failed,
             Self::Plan(error) => error.exit(),
             Self::Consent(error) => error.exit(),
+            Self::Vault(error) if error.no_space_left() => Exit::StorageFull,
+            Self::Vault(_) | Self::Sealed(_) => Exit::Failed,
+            Self::NotHeld(_) => Exit::BadInput,
         }
     }
 }
@@ -115,6 +141,21 @@ pub fn published(root: &Path) -> Result<Vec<SiteModel>, ModelsError> {
         });
     }
     Ok(models)
+}
+
+/// The model that the last training round of an earlier key epoch gave, as this site holds it.
+///
+/// # Errors
+/// [`ModelsError::NotHeld`] where it holds none, or another; [`ModelsError`] where its vault refuses.
+pub fn trained(root: &Path, base: Base) -> Result<Vec<f32>, ModelsError> {
+    let folder = epoch_folder(root, base.epoch);
+    if !folder.join("vault").exists() {
+        return Err(ModelsError::NotHeld(base));
+    }
+    match current_model(&Vault::reopen_beside(&folder)?)? {
+        Some(parameters) if parameters_digest(&parameters) == base.model => Ok(parameters),
+        _ => Err(ModelsError::NotHeld(base)),
+    }
 }
 
 fn figures(folder: &Path) -> Result<Option<PooledFigures>, ModelsError> {
@@ -197,6 +238,21 @@ mod tests {
         assert_eq!(found[1].digest, Digest([10; 32]).to_string());
         assert_eq!((&found[0].figures, found[1].figures.as_ref()), (&None, Some(&figures)));
         assert_eq!(found[1].experiment.publish().name, "pneumonia");
+    }
+
+    #[test]
+    fn the_model_of_an_earlier_epoch_is_the_one_that_is_named_or_none() {
+        let site = tempfile::tempdir().unwrap();
+        let held = |model| trained(site.path(), Base { epoch: Epoch(1), model });
+        let parameters = vec![0.5, -1.5];
+        let digest = parameters_digest(&parameters);
+        assert!(matches!(held(digest), Err(ModelsError::NotHeld(_))), "it was not there");
+        assert!(!epoch_folder(site.path(), Epoch(1)).exists(), "looking makes nothing");
+        let vault = Vault::open_beside(&epoch_folder(site.path(), Epoch(1))).unwrap();
+        assert!(matches!(held(digest), Err(ModelsError::NotHeld(_))), "it left before the first model");
+        crate::hospital::put_model(&vault, &parameters).unwrap();
+        assert_eq!(held(digest).unwrap(), parameters);
+        assert!(matches!(held(Digest::default()), Err(ModelsError::NotHeld(base)) if base.epoch == Epoch(1)));
     }
 
     #[test]

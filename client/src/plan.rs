@@ -205,11 +205,19 @@ impl Plan {
         Digest::of_bytes(&bytes)
     }
 
-    /// What every member approves.
+    /// What every member approves, where training begins with the plan's own first model.
     ///
     /// # Errors
-    /// [`PlanError::Train`] where the network cannot be set up.
+    /// As [`Plan::terms_from`].
     pub fn terms(&self) -> Result<Terms, PlanError> {
+        self.terms_from(None)
+    }
+
+    /// What every member approves, where training goes on from a model of this digest.
+    ///
+    /// # Errors
+    /// [`PlanError::Train`] where the network cannot be set up, [`PlanError::FiguresRoom`].
+    pub fn terms_from(&self, base: Option<Digest>) -> Result<Terms, PlanError> {
         let (experiment, federation) = (&self.experiment, self.experiment.federation());
         let trainer = Trainer::on(TrainDevice::cpu(), experiment.network(), experiment.train().clone())?;
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -219,7 +227,7 @@ impl Plan {
             experiment: Digest(experiment.digest()),
             parameters: self.parameters(),
             program: Digest(self.program.digest()),
-            initial_model: parameters_digest(&trainer.initial_parameters(experiment.seed())),
+            initial_model: base.unwrap_or_else(|| parameters_digest(&trainer.initial_parameters(experiment.seed()))),
             rounds: federation.rounds,
             figure_rounds: u32::from(experiment.publish().figures),
             chunks: u32::try_from(chunks).unwrap_or(u32::MAX),
@@ -272,6 +280,7 @@ impl Plan {
             device,
             local_epochs: experiment.local_epochs(),
             seed: experiment.seed(),
+            start: None,
             own_key_queries: experiment.publish().own_key,
             answer_within: ANSWER_WITHIN,
         }

@@ -24,6 +24,7 @@ use crate::consent::{ConsentBook, ConsentError, Council, Seen};
 use crate::data_sets::{DataSets, DataSetsError};
 use crate::enrolment::{EnrolmentError, Member};
 use crate::hospital::{HospitalEnd, HospitalError, Killer, Slots};
+use crate::models::ModelsError;
 use crate::plan::PlanError;
 use crate::policy::{self, PolicyRefusal};
 use crate::train::TrainDevice;
@@ -57,6 +58,9 @@ pub enum ServiceError {
     /// Its images.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The model that training goes on from.
+    #[error(transparent)]
+    Models(#[from] ModelsError),
     /// The epoch's vault.
     #[error(transparent)]
     Vault(#[from] VaultError),

@@ -311,6 +311,7 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     assert!(place.refused(&["hospital", "terms", "--folder", "east"], 4).contains("nothing is proposed"));
     let proposed = place.json(&["coordinator", "run", "plan.toml"]);
     assert_eq!((&proposed["epoch"], &proposed["members"], &proposed["threshold"]), (&1.into(), &4.into(), &3.into()));
+    assert!(place.refused(&["coordinator", "run", "plan.toml", "--from", "1"], 4).contains("no model to go on from"));
     assert!(place.refused(&["hospital", "approve", "membership", "--folder", "east"], 4).contains("no terminal"));
     let wrong = place.typed("west", "zoo zoo zoo zoo zoo zoo");
     assert_eq!(wrong.status.code(), Some(6), "{}", String::from_utf8_lossy(&wrong.stdout));
@@ -380,8 +381,10 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
 
     // A second version by those who are left: other members, so their officers compare again.
     fs::write(place.path("second.toml"), PLAN.replace("rounds = 3", "rounds = 1")).expect("written");
-    let second = place.json(&["coordinator", "run", "second.toml"]);
-    assert_eq!((&second["epoch"], &second["members"]), (&2.into(), &3.into()));
+    let second = place.json(&["coordinator", "run", "second.toml", "--from", "1"]);
+    assert_eq!((&second["epoch"], &second["members"], &second["from"]), (&2.into(), &3.into(), &1.into()));
+    let terms = place.json(&["hospital", "terms", "--folder", "east"]);
+    assert_eq!(terms["from"]["epoch"], 1, "{terms}");
     place.approve_membership(&SITES[..3]);
     SITES[..3].iter().for_each(|site| place.approve_terms(site));
     place.until("a second model", |place| place.path("north/epochs/2/published").exists());

@@ -27,7 +27,7 @@ use crate::encrypted_model::model_list;
 use crate::error::CoordinatorError;
 use crate::serving_engine::ServingEngine;
 use crate::serving_keys;
-use crate::standing::{Standing, published, stored};
+use crate::standing::{Standing, published, stored, trained};
 
 /// Why a query cannot be recomputed.
 #[derive(Debug, thiserror::Error)]
@@ -223,6 +223,14 @@ pub fn has_published(folder: &Path) -> Result<bool, CoordinatorError> {
 /// [`CoordinatorError`] where the log cannot be read.
 pub fn published_model(folder: &Path) -> Result<Option<PublishedModel>, CoordinatorError> {
     published(folder)
+}
+
+/// Digest of the model that the newest training round of a folder's log gave, if any closed.
+///
+/// # Errors
+/// [`CoordinatorError`] where the log cannot be read.
+pub fn trained_model(folder: &Path) -> Result<Option<Digest>, CoordinatorError> {
+    trained(folder)
 }
 
 fn checked_log(journal: &Journal, coordinator: VerifyingKey) -> Result<Vec<LogMessage>, AuditError> {

@@ -12,7 +12,8 @@ use std::path::Path;
 
 use protocol::codec::{DecodeError, Reader, Wire, Writer};
 use protocol::consent::{
-    Approval, ConsentAnswer, ConsentCall, EPOCHS_MAX, Nonce, NonceBinding, PLAN_BYTES_MAX, Proposal, Stage, Standing,
+    Approval, Base, ConsentAnswer, ConsentCall, EPOCHS_MAX, Nonce, NonceBinding, PLAN_BYTES_MAX, Proposal, Stage,
+    Standing,
 };
 use protocol::ids::{Digest, Epoch, PartyId};
 use protocol::membership::Membership;
@@ -67,7 +68,8 @@ impl Proposals {
         Ok(Self { journal: Journal::open(path)? })
     }
 
-    /// Proposes a key epoch: the number after the newest. `terms` follow from `plan`, which was resolved from `source`.
+    /// Proposes a key epoch: the number after the newest. `terms` follow from `plan`, which was resolved from `source`,
+    /// and from `base`.
     ///
     /// # Errors
     /// [`ProposalsError::Membership`], [`ProposalsError::PlanTooLong`], [`ProposalsError::Full`].
@@ -75,6 +77,7 @@ impl Proposals {
         &self,
         membership: &Membership,
         (plan, source): (&str, &str),
+        base: Option<Base>,
         terms: Digest,
     ) -> Result<Epoch, ProposalsError> {
         membership.check()?;
@@ -83,7 +86,8 @@ impl Proposals {
         }
         let newest = self.epochs()?.last().map_or(0, |epoch| epoch.0);
         for number in newest + 1..=u32::try_from(EPOCHS_MAX).unwrap_or(u32::MAX) {
-            let proposal = Proposal { epoch: Epoch(number), membership: membership.clone(), plan: plan.to_owned() };
+            let (membership, plan) = (membership.clone(), plan.to_owned());
+            let proposal = Proposal { epoch: Epoch(number), membership, plan, base };
             let proposed = Proposed { proposal, terms, source: source.to_owned() };
             // Another command may have taken the number meanwhile.
             if self.journal.insert_once(PROPOSED, &Epoch(number).to_bytes(), &proposed.to_bytes())? == Once::Inserted {

@@ -8,7 +8,7 @@ use protocol::codec::Wire;
 use protocol::drive::Stream;
 use protocol::ids::Digest;
 use protocol::log::LogEntry;
-use protocol::message::LogMessage;
+use protocol::message::{LogMessage, RoundPurpose};
 use protocol::roster::Roster;
 use protocol::store::Journal;
 
@@ -25,6 +25,9 @@ pub(crate) struct Standing {
     /// Seed of the key epoch's common randomness.
     pub(crate) epoch_seed: Digest,
     opened: Option<PublishedModel>,
+    purpose: Option<RoundPurpose>,
+    /// The model that the newest training round gave.
+    pub(crate) trained: Option<Digest>,
     /// The newest published model.
     pub(crate) published: Option<PublishedModel>,
 }
@@ -34,12 +37,24 @@ pub(crate) struct Standing {
 /// # Errors
 /// [`CoordinatorError`] where the log cannot be read.
 pub(crate) fn published(folder: &Path) -> Result<Option<PublishedModel>, CoordinatorError> {
+    Ok(of_folder(folder)?.published)
+}
+
+/// The model that the newest training round of a folder's log gave.
+///
+/// # Errors
+/// [`CoordinatorError`] where the log cannot be read.
+pub(crate) fn trained(folder: &Path) -> Result<Option<Digest>, CoordinatorError> {
+    Ok(of_folder(folder)?.trained)
+}
+
+fn of_folder(folder: &Path) -> Result<Standing, CoordinatorError> {
     let journal = Journal::open(&folder.join("journal.sqlite"))?;
     let mut log = Vec::new();
     for (index, bytes) in (0..).zip(stored(&journal)?) {
         log.push(LogEntry::from_bytes(&bytes).map_err(|_| CoordinatorError::LogDamaged { index })?.message);
     }
-    Ok(Standing::of(&log).published)
+    Ok(Standing::of(&log))
 }
 
 /// All entries of a stored log, encoded, read a page at a time.
@@ -73,6 +88,8 @@ impl Standing {
                     self.epoch_seed = seed_of(roster, it);
                 }
             }
+            LogMessage::RoundOpen(it) => self.purpose = Some(it.purpose),
+            LogMessage::RoundClosed(it) if self.purpose == Some(RoundPurpose::Train) => self.trained = Some(it.model),
             LogMessage::PublishOpen(it) => {
                 self.opened =
                     Some(PublishedModel { digest: Digest::default(), attempt: it.attempt, cohort: it.cohort });

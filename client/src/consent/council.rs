@@ -74,7 +74,7 @@ impl Council<'_> {
         if planned != proposed {
             return Err(ConsentError::ThresholdsDiffer { epoch, planned, proposed });
         }
-        let terms = parsed.terms().map_err(plan)?;
+        let terms = parsed.terms_from(standing.proposal.base.map(|base| base.model)).map_err(plan)?;
         let membership = standing.proposal.membership.digest();
         let mut seen = Seen { party, standing, plan: parsed, terms, membership, words: None, awaited: PartySet::EMPTY };
         self.come_to_words(&mut seen).await?;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use protocol::codec::Wire;
 use protocol::consent::{
-    CONSENT, ConsentAnswer, ConsentCall, ConsentFault, EPOCHS_MAX, Nonce, NonceBinding, Proposal, Stage, Standing,
+    Base, CONSENT, ConsentAnswer, ConsentCall, ConsentFault, EPOCHS_MAX, Nonce, NonceBinding, Proposal, Stage, Standing,
 };
 use protocol::enrolment::{Admitted, COORDINATOR, RENEW, Words};
 use protocol::ids::{Digest, Epoch, PartyId};
@@ -17,6 +17,7 @@ use protocol::net::{
 };
 use protocol::party_set::PartySet;
 use protocol::signature::SigningKey;
+use protocol::terms::Terms;
 
 use super::*;
 use crate::enrolment::{self, EnrolmentError, Member};
@@ -148,7 +149,7 @@ impl Case {
             tls_key: Digest([number as u8; 32]),
         }));
         let membership = Membership { threshold: 3, coordinator: key(99).verifying_key(), seats };
-        let proposal = Proposal { epoch: Epoch(1), membership, plan: PLAN.to_owned() };
+        let proposal = Proposal { epoch: Epoch(1), membership, plan: PLAN.to_owned(), base: None };
         let (bindings, nonces, approved) = (Vec::new(), Vec::new(), PartySet::EMPTY);
         let standing = Mutex::new(Standing { proposal, bindings, nonces, approved, stage: Stage::Proposed });
         let (heard, tls, renewed_for) = (Mutex::default(), tls.public_key(), Mutex::new("st-anna".to_owned()));
@@ -206,6 +207,24 @@ async fn a_site_promises_shows_compares_and_approves_what_it_saw() {
     council.approve_terms(&second, &terms, "ct").unwrap();
     assert_eq!(council.consented(&second).unwrap().as_deref(), Some("ct"));
     assert_eq!(council.consented(&seen).unwrap().as_deref(), Some("cxr"));
+}
+
+#[tokio::test]
+async fn terms_name_the_model_that_training_goes_on_from() {
+    let case = Case::new().await;
+    let anew = case.look().await.unwrap().terms;
+    let model = Digest([6; 32]);
+    case.change(|standing| {
+        (standing.proposal.epoch, standing.proposal.base) = (Epoch(3), Some(Base { epoch: Epoch(2), model }));
+    });
+    let from = case.council().look(Epoch(3)).await.unwrap().terms;
+    assert_eq!(from, Terms { initial_model: model, ..anew.clone() });
+    assert_ne!(from.digest(), anew.digest());
+    case.change(|standing| {
+        (standing.proposal.epoch, standing.proposal.base) = (Epoch(4), Some(Base { epoch: Epoch(4), model }));
+    });
+    let refused = case.council().look(Epoch(4)).await;
+    assert!(matches!(refused, Err(ConsentError::Fault { fault: ConsentFault::Base { epoch: Epoch(4) }, .. })));
 }
 
 #[tokio::test]

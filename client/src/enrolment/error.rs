@@ -25,7 +25,7 @@ pub enum EnrolmentError {
         name: PeerName,
     },
     /// A member's folder.
-    #[error("{}: this site is a member already, under the name of its certificate", folder.display())]
+    #[error("{}: this site is a member already", folder.display())]
     AlreadyJoined {
         /// The folder.
         folder: PathBuf,

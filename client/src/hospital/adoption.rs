@@ -120,6 +120,13 @@ pub fn current_model(vault: &Vault) -> Result<Option<Vec<f32>>, SealedError> {
     Ok(CurrentModel::load(vault)?.map(|current| current.parameters))
 }
 
+/// Puts a model in place as if a round had given it.
+#[cfg(test)]
+pub(crate) fn put_model(vault: &Vault, parameters: &[f32]) -> Result<(), HospitalError> {
+    let (epoch, round, parameters) = (Epoch(1), RoundId(1), parameters.to_vec());
+    CurrentModel { epoch, round, weight_sum: 1, parameters }.put(vault)
+}
+
 /// The newest adoption on record, looking back from key epoch `until` to `since`: a new epoch begins with the model of
 /// an earlier one.
 fn newest_adopted(journal: &Journal, since: Epoch, until: Epoch) -> Result<Option<(Epoch, Adopted)>, HospitalError> {

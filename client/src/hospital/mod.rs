@@ -33,6 +33,8 @@ mod transport;
 mod worker;
 
 pub use adoption::current_model;
+#[cfg(test)]
+pub(crate) use adoption::put_model;
 pub use error::HospitalError;
 pub(crate) use figures::Digits;
 pub use images::{HeldOut, SiteImages};

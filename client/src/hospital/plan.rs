@@ -43,6 +43,8 @@ pub struct HospitalPlan {
     pub device: TrainDevice,
     /// Local epochs per round.
     pub local_epochs: usize,
+    /// What training goes on from, of the digest in the terms; the seed's weights if absent.
+    pub start: Option<Arc<Vec<f32>>>,
     /// Seed of weights, batches and augmentation; never of keys or noise.
     pub seed: u64,
     /// Whether own queries come under a secret of this site's own, which halves their size after one larger key.

@@ -63,7 +63,11 @@ impl Site {
         let journal = Arc::new(Journal::open(&root.join("journal.sqlite"))?);
         let trainer = Trainer::on(plan.device.clone(), plan.program.network(), plan.training.clone())
             .map_err(|source| HospitalError::Train { party, source })?;
-        let current = CurrentModel::open(&vault, &journal, &plan, || trainer.initial_parameters(plan.seed))?;
+        let first = || match &plan.start {
+            Some(start) => start.to_vec(),
+            None => trainer.initial_parameters(plan.seed),
+        };
+        let current = CurrentModel::open(&vault, &journal, &plan, first)?;
         Ok(Self {
             training_ledger: ledger(&journal, "training", &plan, plan.layout.flooding())?,
             serving_ledger: ledger(&journal, "serving", &plan, plan.serving_flooding)?,

@@ -109,6 +109,7 @@ fn plan(number: u16, program: &Arc<Program>) -> HospitalPlan {
         training: TrainSettings::default(),
         device: TrainDevice::cpu(),
         local_epochs: 1,
+        start: None,
         seed: 7,
         own_key_queries: false,
         answer_within: Duration::from_secs(1),

@@ -39,25 +39,28 @@ impl Part {
         let site = setup.member.root().to_path_buf();
         let set = DataSets::load(&site)?.find(Some(data))?.clone();
         let (plan, text) = (seen.plan.clone(), seen.standing.proposal.plan.clone());
+        let base = seen.standing.proposal.base;
         // Reading images and deriving a key from a passphrase take a while.
         let read = tokio::task::spawn_blocking(move || -> Result<_, ServiceError> {
             let dataset = set.read(&plan)?;
+            let start = base.map(|base| models::trained(&site, base)).transpose()?;
             let root = epoch_folder(&site, epoch);
             let vault = Vault::open_beside(&root)?;
             let opening = vault.opening_key()?;
             models::note_plan(&root, &text)?;
-            Ok((dataset, root, vault, opening))
+            Ok((dataset, root, vault, opening, start))
         });
-        let (dataset, root, vault, opening) = read.await??;
+        let (dataset, root, vault, opening, start) = read.await??;
         policy::check(&setup.policy, &seen.plan, dataset.train.len())?;
         let membership = setup.member.membership();
-        let plan = seen.plan.hospital(
+        let mut plan = seen.plan.hospital(
             (seen.party, epoch),
             membership.coordinator,
             seen.membership,
             &seen.terms,
             setup.device.clone(),
         );
+        plan.start = start.map(Arc::new);
         let shape = seen.plan.experiment().network().image();
         let takes = Takes { images: seen.plan.program().images(), shape: [shape.channels, shape.height, shape.width] };
         let shared = Shared { member: Arc::clone(&setup.member), slots: setup.slots.clone() };

@@ -26,7 +26,7 @@ pub enum MembersError {
         source: DecodeError,
     },
     /// A member has this name, or had it.
-    #[error("{name} is a member with a valid certificate, was revoked, or is a member with other keys")]
+    #[error("{name} is a member already, or was one")]
     NameTaken {
         /// The name.
         name: PeerName,
@@ -74,7 +74,9 @@ impl Explained for MembersError {
 
     fn remedy(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Self::NameTaken { .. } => "invite the site under another name",
+            Self::NameTaken { .. } => {
+                "invite the site under another name; a member is invited back only once its certificate has ended"
+            }
             Self::Full => "revoke a site that has left, or open a second consortium",
             Self::NobodyAsked { .. } => {
                 "`consilium coordinator sites` lists who has; the site runs `consilium hospital join`"

@@ -48,7 +48,7 @@ impl Book {
 
     fn proposed() -> Self {
         let book = Self::open();
-        assert_eq!(book.book.propose(&book.membership, ("plan", "source"), TERMS).unwrap(), Epoch(1));
+        assert_eq!(book.book.propose(&book.membership, ("plan", "source"), None, TERMS).unwrap(), Epoch(1));
         book
     }
 
@@ -161,16 +161,16 @@ fn strangers_see_nothing_of_a_proposal() {
 fn what_cannot_be_proposed_is_named_and_numbers_go_on() {
     let book = Book::open();
     let unsafe_threshold = Membership { threshold: 1, ..book.membership.clone() };
-    let refused = book.book.propose(&unsafe_threshold, ("plan", "source"), TERMS);
+    let refused = book.book.propose(&unsafe_threshold, ("plan", "source"), None, TERMS);
     assert!(matches!(refused, Err(ProposalsError::Membership(MembershipError::Threshold { .. }))));
     let long = "x".repeat(PLAN_BYTES_MAX + 1);
     for plan in [(long.as_str(), ""), ("", long.as_str())] {
-        let refused = book.book.propose(&book.membership, plan, TERMS);
+        let refused = book.book.propose(&book.membership, plan, None, TERMS);
         assert!(matches!(refused, Err(ProposalsError::PlanTooLong { .. })));
     }
     assert!(matches!(book.book.close(Epoch(1)), Err(ProposalsError::NoEpoch { epoch: Epoch(1) })));
     for number in 1..=3 {
-        assert_eq!(book.book.propose(&book.membership, ("plan", "source"), TERMS).unwrap(), Epoch(number));
+        assert_eq!(book.book.propose(&book.membership, ("plan", "source"), None, TERMS).unwrap(), Epoch(number));
     }
     assert_eq!(book.book.epochs().unwrap(), [Epoch(1), Epoch(2), Epoch(3)]);
 }

@@ -3,7 +3,7 @@
 use super::message::{Nonce, NonceBinding, Proposal, Standing};
 use crate::codec::{Wire, Writer};
 use crate::enrolment::Words;
-use crate::ids::{Digest, PartyId};
+use crate::ids::{Digest, Epoch, PartyId};
 use crate::membership::{Membership, MembershipError, Seat};
 use crate::party_set::PartySet;
 use crate::signature::VerifyingKey;
@@ -27,6 +27,12 @@ pub enum ConsentFault {
     /// Another coordinator would write the log.
     #[error("the proposed membership names another coordinator's key than this site's enrolment")]
     OtherCoordinator,
+    /// It goes on from itself or from what is not there yet.
+    #[error("the proposal goes on from the model of key epoch {epoch}, which is no earlier one")]
+    Base {
+        /// The epoch that it names.
+        epoch: Epoch,
+    },
     /// A promise is not its author's, is doubled, or is for another membership.
     #[error("the promise of member {party} is not signed by it, is doubled, or is for other members")]
     Binding {
@@ -62,6 +68,9 @@ pub fn check(proposal: &Proposal, own: &Own) -> Result<PartyId, ConsentFault> {
     membership.check()?;
     if membership.coordinator != own.coordinator {
         return Err(ConsentFault::OtherCoordinator);
+    }
+    if let Some(base) = proposal.base.filter(|base| base.epoch >= proposal.epoch) {
+        return Err(ConsentFault::Base { epoch: base.epoch });
     }
     let absent = || ConsentFault::Absent { name: own.seat.name.clone() };
     let party = membership.party(&own.seat.name).ok_or_else(absent)?;

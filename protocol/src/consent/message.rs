@@ -12,6 +12,16 @@ pub const CONSENT: u16 = 0x0101;
 /// UTF-8 bytes of a plan: an experiment file is a few thousand.
 pub const PLAN_BYTES_MAX: usize = 64 << 10;
 
+/// A trained model of an earlier key epoch, which training goes on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// The earlier key epoch.
+    pub epoch: Epoch,
+    /// Digest of the model that its last training round gave.
+    pub model: Digest,
+}
+wire_struct!(Base { epoch: Epoch, model: Digest });
+
 /// What is to be approved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
@@ -21,20 +31,24 @@ pub struct Proposal {
     pub membership: Membership,
     /// The experiment as text; every site derives the terms from it by itself.
     pub plan: String,
+    /// What training goes on from; the plan's own first model if absent. The terms name its digest.
+    pub base: Option<Base>,
 }
 
 impl Wire for Proposal {
-    const BYTES_MIN: usize = Epoch::BYTES_MIN + Membership::BYTES_MIN + 4;
+    const BYTES_MIN: usize = Epoch::BYTES_MIN + Membership::BYTES_MIN + 4 + 1;
     fn encode(&self, writer: &mut Writer) {
         self.epoch.encode(writer);
         self.membership.encode(writer);
         writer.bytes(self.plan.as_bytes());
+        self.base.encode(writer);
     }
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             epoch: Epoch::decode(reader)?,
             membership: Membership::decode(reader)?,
             plan: reader.text("plan", PLAN_BYTES_MAX)?,
+            base: Option::decode(reader)?,
         })
     }
 }

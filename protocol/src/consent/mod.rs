@@ -1,7 +1,7 @@
 //! What a consortium's officers consent to before a key is made: who belongs to it, and on which terms it trains.
 //!
 //! ```text
-//! coordinator: Proposal { epoch, membership, plan }
+//! coordinator: Proposal { epoch, membership, plan, base }
 //! site:        Bind { commitment to its nonce } ---->      all n, then
 //!              Reveal { nonce } ---->                      all n, then
 //! officers:    six words of H(membership, all nonces): one reads them aloud, the others type what they hear
@@ -20,5 +20,5 @@ mod message;
 pub use crate::limits::EPOCHS_MAX;
 pub use council::{ConsentFault, Own, Step, check, next};
 pub use message::{
-    Approval, CONSENT, ConsentAnswer, ConsentCall, Nonce, NonceBinding, PLAN_BYTES_MAX, Proposal, Stage, Standing,
+    Approval, Base, CONSENT, ConsentAnswer, ConsentCall, Nonce, NonceBinding, PLAN_BYTES_MAX, Proposal, Stage, Standing,
 };

@@ -3,7 +3,7 @@
 use super::{edit, entries};
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::codec::Wire;
-use protocol::consent::{Approval, ConsentAnswer, ConsentCall, Nonce, NonceBinding, Proposal, Stage, Standing};
+use protocol::consent::{Approval, Base, ConsentAnswer, ConsentCall, Nonce, NonceBinding, Proposal, Stage, Standing};
 use protocol::enrolment::{
     Admitted, Applicant, Invite, JoinAnswer, JoinCall, JoinRequest, JoinReveal, Opened, Site, Sites, Token,
     nonce_commitment,
@@ -131,7 +131,12 @@ fn consenting() -> [Vec<u8>; 5] {
     let nonce = Nonce { membership: digest, party, bytes: [6; 32] };
     let sealing = proposed.roster.members()[0].sealing.clone();
     let approval = Approval::new(&signing, (Epoch(1), party), digest, Digest([8; 32]), sealing);
-    let proposal = Proposal { epoch: Epoch(1), membership, plan: "[experiment]".to_owned() };
+    let proposal = Proposal {
+        epoch: Epoch(1),
+        membership,
+        plan: "[experiment]".to_owned(),
+        base: Some(Base { epoch: Epoch(1), model: Digest([8; 32]) }),
+    };
     let standing = Standing {
         proposal,
         bindings: vec![binding.clone()],

@@ -54,6 +54,21 @@ fn the_sealed_integers_of_all_sites_add_up_to_the_sealed_sums() {
 }
 
 #[test]
+fn training_begins_with_the_model_that_it_is_to_go_on_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Arc::new(program());
+    let site = |name: &str, start: Option<Vec<f32>>| {
+        let root = folder.path().join(name);
+        let vault = Arc::new(Vault::for_tests(&root.join("vault")));
+        let plan = HospitalPlan { start: start.map(Arc::new), ..plan(1, &program) };
+        open(&root, vault, plan).unwrap().current.parameters
+    };
+    let own = site("own", None);
+    let other: Vec<f32> = own.iter().map(|value| value + 0.5).collect();
+    assert_eq!(site("other", Some(other.clone())), other);
+}
+
+#[test]
 fn a_site_killed_between_the_adoption_and_the_model_comes_back_with_the_model() {
     let mut all = Consortium::with_keys();
     let first = all.round(1);

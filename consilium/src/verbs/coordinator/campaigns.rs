@@ -130,7 +130,7 @@ impl Campaigns {
         let membership = proposed.proposal.membership;
         let name = format!("plan of key epoch {epoch}");
         let plan = Plan::of_consortium(&name, &proposed.proposal.plan, membership.seats.len())?;
-        let terms = plan.terms()?;
+        let terms = plan.terms_from(proposed.proposal.base.map(|base| base.model))?;
         if terms.digest() != proposed.terms {
             return Err(Error::OtherTerms { epoch });
         }

@@ -84,6 +84,9 @@ pub enum What {
         /// A member that is not to take part. Repeatable.
         #[arg(long, value_name = "NAME")]
         without: Vec<PeerName>,
+        /// Go on from the model that was trained in this key epoch; all who take part must have been there.
+        #[arg(long, value_name = "EPOCH")]
+        from: Option<u32>,
     },
     /// Say what is under way, who is awaited, what each does, and how long its lease still runs.
     #[command(after_help = include_str!("../../help/coordinator-status.txt"))]
@@ -198,7 +201,7 @@ pub fn run(arguments: &CoordinatorArgs) -> Result<Done, Error> {
         What::Serve => serve(Office::open(folder)?),
         What::Invite { name, valid } => invite(&Office::open(folder)?, name, *valid),
         What::Approve { name, words } => approve(&Office::open(folder)?, name, *words),
-        What::Run { plan, without } => plan::propose(&Office::open(folder)?, plan, without),
+        What::Run { plan, without, from } => plan::propose(&Office::open(folder)?, plan, without, *from),
         What::Status { watch } => plan::status(&Office::open(folder)?, *watch, say),
         What::Stop { epoch, end: Some(reason) } => plan::end(&Office::open(folder)?, *epoch, reason),
         What::Stop { epoch, end: None } => plan::order(&Office::open(folder)?, *epoch, Order::Stop),

@@ -91,6 +91,20 @@ pub enum OfficeError {
         /// The folder.
         folder: PathBuf,
     },
+    /// Nothing to go on from.
+    #[error("no training round of key epoch {epoch} has closed, so there is no model to go on from")]
+    Untrained {
+        /// The key epoch.
+        epoch: Epoch,
+    },
+    /// A site that does not hold the model.
+    #[error("{name} took no part in key epoch {epoch} and does not hold its model")]
+    WasNotThere {
+        /// The site.
+        name: PeerName,
+        /// The key epoch.
+        epoch: Epoch,
+    },
     /// A file could not be copied.
     #[error("{}: {source}", path.display())]
     Copy {
@@ -136,6 +150,7 @@ impl Explained for OfficeError {
             Self::Exists { .. } => "coordinator_exists",
             Self::Missing { .. } => "no_coordinator",
             Self::BackupExists { .. } => "backup_exists",
+            Self::Untrained { .. } | Self::WasNotThere { .. } => "no_model_to_go_on_from",
             Self::Copy { .. } | Self::Journal(_) => "backup",
             Self::Metrics(_) => "metrics",
             _ => "coordinator_folder",
@@ -157,6 +172,8 @@ impl Explained for OfficeError {
             Self::Missing { .. } => "name its folder with --folder, or set one up with `consilium coordinator init`",
             Self::Damaged { .. } => "correct it, or restore the coordinator's folder from its backup",
             Self::BackupExists { .. } => "name a folder that does not exist",
+            Self::Untrained { .. } => "leave --from out, or name a key epoch that has trained",
+            Self::WasNotThere { .. } => "leave it out with --without, or leave --from out and train anew",
             Self::Copy { .. } | Self::Journal(_) => "make space, remove what was copied, and try again",
             Self::Metrics(_) => "set `metrics` in coordinator.toml to a free address such as 127.0.0.1:9464",
             Self::Net(_) => "set `listen` in coordinator.toml to a free address of this machine",
@@ -168,6 +185,7 @@ impl Explained for OfficeError {
     fn exit(&self) -> Exit {
         match self {
             Self::Exists { .. } | Self::Missing { .. } | Self::Damaged { .. } => Exit::BadInput,
+            Self::Untrained { .. } | Self::WasNotThere { .. } => Exit::BadInput,
             Self::BackupExists { .. } | Self::Metrics(MetricsError::NotLoopback { .. }) => Exit::BadInput,
             Self::Copy { source, .. } => Exit::of_io(source),
             Self::Journal(error) if error.no_space_left() => Exit::StorageFull,

@@ -4,21 +4,24 @@ use std::path::Path;
 use std::time::Duration;
 
 use client::plan::Plan;
+use coordinator::audit;
+use protocol::consent::{Base, Proposal};
 use protocol::enrolment::Site;
 use protocol::ids::{Digest, Epoch};
 use protocol::membership::{Membership, Seat};
 use protocol::net::PeerName;
 use serde_json::{Value, json};
 
-use super::office::Office;
+use super::office::{Office, OfficeError};
 use crate::control::{self, Request};
 use crate::{error::Error, exit::Exit, output::Done};
 
 /// How often `--watch` looks.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
-/// Proposes the experiment of a file to all members but those left out.
-pub(super) fn propose(office: &Office, file: &Path, without: &[PeerName]) -> Result<Done, Error> {
+/// Proposes the experiment of a file to all members but those left out. Training goes on from the model of the key
+/// epoch `from`, or begins anew.
+pub(super) fn propose(office: &Office, file: &Path, without: &[PeerName], from: Option<u32>) -> Result<Done, Error> {
     let unreadable = |source| Error::PlanFile { path: file.to_path_buf(), source };
     let source = std::fs::read_to_string(file).map_err(unreadable)?;
     let mut sites = office.members.sites()?.sites;
@@ -28,14 +31,26 @@ pub(super) fn propose(office: &Office, file: &Path, without: &[PeerName]) -> Res
         }
     }
     sites.retain(|site| !without.contains(&site.name));
-    propose_to(office, &file.display().to_string(), &source, &sites)
+    let base = from.map(|from| base(office, Epoch(from), &sites)).transpose()?;
+    propose_to(office, &file.display().to_string(), &source, &sites, base)
+}
+
+/// The trained model of a key epoch, which all of these sites helped to train.
+fn base(office: &Office, epoch: Epoch, sites: &[Site]) -> Result<Base, Error> {
+    let before = office.proposals.standing(epoch)?.proposal.membership;
+    if let Some(site) = sites.iter().find(|site| before.party(site.name.as_str()).is_none()) {
+        return Err(OfficeError::WasNotThere { name: site.name.clone(), epoch }.into());
+    }
+    let folder = office.epoch_folder(epoch);
+    let trained = if folder.exists() { audit::trained_model(&folder)? } else { None };
+    Ok(Base { epoch, model: trained.ok_or(OfficeError::Untrained { epoch })? })
 }
 
 fn no_member(name: &PeerName) -> Error {
     coordinator::members::MembersError::NoMember { name: name.clone() }.into()
 }
 
-fn propose_to(office: &Office, name: &str, source: &str, sites: &[Site]) -> Result<Done, Error> {
+fn propose_to(office: &Office, name: &str, source: &str, sites: &[Site], base: Option<Base>) -> Result<Done, Error> {
     let plan = Plan::of_consortium(name, source, sites.len())?;
     let seat = |site: &Site| Seat {
         name: site.name.to_string(),
@@ -48,9 +63,9 @@ fn propose_to(office: &Office, name: &str, source: &str, sites: &[Site]) -> Resu
         coordinator: office.host.coordinator,
         seats: sites.iter().map(seat).collect(),
     };
-    let terms = plan.terms()?.digest();
+    let terms = plan.terms_from(base.map(|base| base.model))?.digest();
     let resolved = plan.experiment().resolved_toml();
-    let epoch = office.proposals.propose(&membership, (&resolved, source), terms)?;
+    let epoch = office.proposals.propose(&membership, (&resolved, source), base, terms)?;
     let (members, threshold) = (membership.seats.len(), membership.threshold);
     let text = format!(
         "key epoch {epoch} is proposed to {members} members, of whom {threshold} decrypt together\n\
@@ -61,7 +76,7 @@ fn propose_to(office: &Office, name: &str, source: &str, sites: &[Site]) -> Resu
     );
     let data = json!({
         "epoch": epoch.0, "members": members, "threshold": threshold, "membership": membership.digest().to_string(),
-        "terms": terms.to_string(),
+        "terms": terms.to_string(), "from": base.map(|base| base.epoch.0),
     });
     Ok(Done { text, data, exit: Exit::Done })
 }
@@ -71,13 +86,13 @@ pub(super) fn exclude(office: &Office, name: &PeerName, epoch: Option<u32>) -> R
     let epoch = Epoch(chosen(office, epoch)?);
     let source = office.proposals.proposed(epoch)?.source;
     // Those whom this epoch has, as far as they are members still; nobody who was left out of it comes back unasked.
-    let before = office.proposals.standing(epoch)?.proposal.membership;
+    let Proposal { membership: before, base, .. } = office.proposals.standing(epoch)?.proposal;
     if before.party(name.as_str()).is_none() {
         return Err(no_member(name));
     }
     let mut sites = office.members.sites()?.sites;
     sites.retain(|site| site.name != *name && before.party(site.name.as_str()).is_some());
-    let done = propose_to(office, &format!("plan of key epoch {epoch}"), &source, &sites)?;
+    let done = propose_to(office, &format!("plan of key epoch {epoch}"), &source, &sites, base)?;
     let reason = format!("a new key epoch begins without {name}");
     match control::ask(&office.folder, &Request::End { epoch: epoch.0, reason }) {
         Ok(_) => {}

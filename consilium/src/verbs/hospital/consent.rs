@@ -7,7 +7,7 @@ use std::time::Duration;
 use client::consent::{ConsentBook, ConsentError, Council, Seen};
 use client::data_sets::DataSets;
 use client::enrolment::{Member, site_file};
-use client::policy;
+use client::{models, policy};
 use protocol::consent::Stage;
 use protocol::ids::Epoch;
 use serde_json::json;
@@ -105,8 +105,11 @@ impl Desk {
         let digest = seen.terms.digest().to_string();
         // As this site understands it, and without remarks that somebody wrote beside it.
         let plan = seen.plan.experiment().resolved_toml();
+        let from = proposal.base.map_or_else(String::new, |base| {
+            format!(", which goes on from model {} of key epoch {}", base.model, base.epoch)
+        });
         let text = format!(
-            "# key epoch {}\n{}\n{}\n\nto approve: consilium hospital approve terms {digest}",
+            "# key epoch {}{from}\n{}\n{}\n\nto approve: consilium hospital approve terms {digest}",
             proposal.epoch,
             plan.trim_end(),
             members(&seen)
@@ -115,6 +118,7 @@ impl Desk {
         let (membership, compared) = (seen.membership.to_string(), self.book.has_membership(seen.membership)?);
         let data = json!({
             "epoch": proposal.epoch.0, "terms": digest, "plan": plan, "approved_for": approved,
+            "from": proposal.base.map(|base| json!({"epoch": base.epoch.0, "model": base.model.to_string()})),
             "membership": membership, "membership_approved": compared,
         });
         Ok(Done { text, data, exit: Exit::Done })
@@ -133,6 +137,9 @@ impl Desk {
         let set = sets.find(data)?;
         let images = set.read(&seen.plan)?.train.len();
         policy::check(&site_file(folder)?.policy, &seen.plan, images)?;
+        if let Some(base) = seen.standing.proposal.base {
+            models::trained(folder, base)?;
+        }
         self.council().approve_terms(&seen, digest, &set.name)?;
         let epoch = seen.standing.proposal.epoch;
         Ok(Done {

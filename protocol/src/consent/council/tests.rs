@@ -31,7 +31,7 @@ fn membership() -> Membership {
 }
 
 fn proposal() -> Proposal {
-    Proposal { epoch: Epoch(1), membership: membership(), plan: "plan".to_owned() }
+    Proposal { epoch: Epoch(1), membership: membership(), plan: "plan".to_owned(), base: None }
 }
 
 fn binding(number: u16) -> NonceBinding {
