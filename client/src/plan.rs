@@ -15,7 +15,7 @@ use protocol::signature::VerifyingKey;
 use protocol::terms::Terms;
 use remedy::{Exit, Explained};
 
-use crate::hospital::{Digits, HospitalPlan, parameters_digest};
+use crate::hospital::{HospitalPlan, parameters_digest};
 use crate::train::{TrainDevice, TrainError, Trainer};
 
 /// Longest wait for a query's bodies, and for the shares of its release.
@@ -70,17 +70,6 @@ pub enum PlanError {
         /// Units of the last layer.
         expected: usize,
     },
-    /// Figures that an update's ciphertexts cannot hold.
-    #[error(
-        "publish.figures = \"pooled\": the counts of all classes need {needed} values, an update's ciphertexts hold \
-         {room}"
-    )]
-    FiguresRoom {
-        /// Values of a tally.
-        needed: usize,
-        /// Values of an update.
-        room: usize,
-    },
     /// More than the plan's public bound.
     #[error("{samples} training images, the plan takes at most {cap} of one site (federation.sample-cap)")]
     TooManySamples {
@@ -102,7 +91,6 @@ impl Explained for PlanError {
             Self::Train(_) => "training",
             Self::Data(_) => "data",
             Self::Classes { .. } => "data_classes",
-            Self::FiguresRoom { .. } => "figures_room",
             Self::TooManySamples { .. } => "sample_cap",
         }
     }
@@ -130,7 +118,6 @@ impl Explained for PlanError {
             Self::Train(_) => "check [train] and [data] of the experiment, then start a new run".into(),
             Self::Data(_) => "check the path of the images, and [data] of the experiment".into(),
             Self::Classes { .. } => "set data.classes and the units of the last layer alike".into(),
-            Self::FiguresRoom { .. } => "raise encryption.lane-bits, or set publish.figures = \"none\"".into(),
             Self::TooManySamples { .. } => "take fewer images, or ask the operator for a plan with a higher cap".into(),
         }
     }
@@ -216,13 +203,12 @@ impl Plan {
     /// What every member approves, where training goes on from a model of this digest.
     ///
     /// # Errors
-    /// [`PlanError::Train`] where the network cannot be set up, [`PlanError::FiguresRoom`].
+    /// [`PlanError::Train`] where the network cannot be set up.
     pub fn terms_from(&self, base: Option<Digest>) -> Result<Terms, PlanError> {
         let (experiment, federation) = (&self.experiment, self.experiment.federation());
         let trainer = Trainer::on(TrainDevice::cpu(), experiment.network(), experiment.train().clone())?;
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let chunks = experiment.layout().chunks(experiment.network().parameter_count());
-        self.check_figures(chunks)?;
         Ok(Terms {
             experiment: Digest(experiment.digest()),
             parameters: self.parameters(),
@@ -241,17 +227,6 @@ impl Plan {
             round_deadline_ms: ms(federation.round_deadline),
             query_deadline_ms: ms(QUERY_DEADLINE),
         })
-    }
-
-    /// Whether the counts of figures fit into as many ciphertexts as an update has.
-    fn check_figures(&self, chunks: usize) -> Result<(), PlanError> {
-        let (experiment, layout) = (&self.experiment, self.experiment.layout());
-        let needed = Digits::new(layout.lane_bits()).lanes(experiment.network().classes());
-        let room = chunks * layout.values_per_chunk();
-        match experiment.publish().figures && needed > room {
-            true => Err(PlanError::FiguresRoom { needed, room }),
-            false => Ok(()),
-        }
     }
 
     /// What one member has to know: `who` it is, the coordinator's key, the membership that was approved.

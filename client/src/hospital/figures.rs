@@ -21,13 +21,13 @@ const COUNT_BITS: u32 = u32::BITS;
 
 /// How counts lie in lanes.
 #[derive(Clone, Copy)]
-pub(crate) struct Digits {
+struct Digits {
     bits: u32,
 }
 
 impl Digits {
     /// For lanes of so many bits: one is the sign, so that no digit is beyond the largest value.
-    pub(crate) fn new(lane_bits: u32) -> Self {
+    fn new(lane_bits: u32) -> Self {
         Self { bits: lane_bits.saturating_sub(1).clamp(1, COUNT_BITS) }
     }
 
@@ -36,7 +36,7 @@ impl Digits {
     }
 
     /// Lanes of a tally for a model of so many classes.
-    pub(crate) fn lanes(self, classes: usize) -> usize {
+    fn lanes(self, classes: usize) -> usize {
         Tally::len_of(classes) * self.per_count()
     }
 
@@ -94,7 +94,8 @@ impl Site {
         .map_err(|source| HospitalError::Figures { party, source })?;
         let lanes = Digits::new(self.plan.layout.lane_bits()).split(tally.counts());
         let mut values = lanes.ok_or(HospitalError::FiguresRoom { party })?;
-        // As many ciphertexts as in every round, whatever they hold.
+        // As many ciphertexts as in every round, whatever they hold. Of what an experiment may ask, 16 classes in lanes
+        // of 8 bits need the most, half of one ciphertext.
         let room = self.plan.terms.chunks as usize * self.plan.layout.values_per_chunk();
         if values.len() > room {
             return Err(HospitalError::FiguresRoom { party });

@@ -36,7 +36,6 @@ pub use adoption::current_model;
 #[cfg(test)]
 pub(crate) use adoption::put_model;
 pub use error::HospitalError;
-pub(crate) use figures::Digits;
 pub use images::{HeldOut, SiteImages};
 pub use keyring::epoch_keys;
 pub use node::{Hospital, HospitalEnd, HospitalSetup, Killer};

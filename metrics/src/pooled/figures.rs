@@ -190,8 +190,11 @@ mod tests {
     use super::*;
     use crate::{Evaluation, auc_per_class};
 
+    /// Logits and true classes.
+    type Drawn = (Array2<f32>, Vec<u8>);
+
     /// Logits of images whose true class gets `apart` more, times `scale`.
-    fn drawn(count: usize, apart: f64, scale: f64, draws: &mut Sampler) -> (Array2<f32>, Vec<u8>) {
+    fn drawn(count: usize, apart: f64, scale: f64, draws: &mut Sampler) -> Drawn {
         let labels: Vec<u8> = (0..count).map(|_| u8::try_from(draws.below(3)).unwrap()).collect();
         let logits = Array2::from_shape_fn((count, 3), |(at, class)| {
             let own = if usize::from(labels[at]) == class { apart } else { 0.0 };
@@ -201,7 +204,7 @@ mod tests {
     }
 
     /// Three hospitals' sum, and all their images together.
-    fn three(scale: f64) -> (Tally, [(Array2<f32>, Vec<u8>); 2]) {
+    fn three(scale: f64) -> (Tally, [Drawn; 2]) {
         let mut draws = Sampler::new(11, 3);
         let mut counts = vec![0u64; Tally::len_of(3)];
         let mut all = [(Array2::zeros((0, 3)), Vec::new()), (Array2::zeros((0, 3)), Vec::new())];

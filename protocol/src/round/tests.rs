@@ -164,7 +164,8 @@ impl Table {
     }
 
     fn refuses(&mut self, number: u16, reject: Reject) {
-        let attempt = if reject == Reject::TrainingFailed { 0 } else { self.machine.attempt().0 };
+        let of_round = matches!(reject, Reject::TrainingFailed | Reject::FiguresWithheld);
+        let attempt = if of_round { 0 } else { self.machine.attempt().0 };
         let refusal = Refusal { scope: Scope::Round, number: 1, attempt, reject };
         self.says(number, HospitalMessage::Refusal(refusal));
     }
@@ -278,6 +279,28 @@ fn a_member_that_lapses_before_its_next_ciphertext_is_waited_for_until_the_deadl
     without.returns(3);
     without.refuses(3, Reject::TrainingFailed);
     assert_eq!(without.member_lost(), Some((vec![3], true)));
+}
+
+#[test]
+fn one_that_keeps_its_figures_is_left_out_and_helps_the_others() {
+    let mut table = Table::open(0);
+    (2..=5).for_each(|number| table.uploads(number, 1));
+    assert_eq!(table.machine.waiting_for().numbers(), [1]);
+    table.refuses(1, Reject::FiguresWithheld);
+    assert_eq!(table.machine.step(), "collecting signatures of the manifest");
+    (1..=5).for_each(|number| table.signs(number));
+    assert_eq!(table.machine.waiting_for().numbers(), [1, 2, 3, 4], "it decrypts with the others");
+}
+
+#[test]
+fn a_head_of_another_purpose_is_refused() {
+    let mut table = Table::open(0);
+    let (round, attempt, purpose) = (RoundId(1), Attempt::FIRST, RoundPurpose::Figures);
+    let body = BodyRoot::of(&[Digest::default()], 1);
+    let head = UpdateHead { round, attempt, purpose, base_model: Digest::default(), terms: table.terms, body };
+    table.says(2, HospitalMessage::UpdateHead(head));
+    let refused = RoundOutput::Reject { party: party(2), reject: Reject::BaseModelDiffers };
+    assert_eq!(table.said.last(), Some(&refused));
 }
 
 #[test]

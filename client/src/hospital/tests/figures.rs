@@ -121,6 +121,14 @@ fn a_site_that_keeps_its_figures_counts_nothing_and_one_without_images_counts_ze
 }
 
 #[test]
+fn more_counts_than_the_rounds_ciphertexts_hold_are_not_sealed() {
+    let mut all = trained();
+    all.site(1).plan.terms.chunks = 0;
+    assert!(matches!(all.site(1).count(RoundId(2)), Err(HospitalError::FiguresRoom { .. })));
+    assert!(sealed::round_values(&all.site(1).vault, Epoch(1), RoundId(2)).is_err());
+}
+
+#[test]
 fn counts_that_contradict_themselves_and_weights_are_rejected() {
     for change in [0, 1] {
         let mut all = trained();
