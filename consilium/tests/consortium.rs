@@ -207,6 +207,22 @@ impl Place {
         assert!(self.refused(&["coordinator", "backup", "copy"], 4).contains("exists already"));
     }
 
+    /// The folder is lost, and the copy serves in its place: nothing has happened since it was made.
+    fn go_on_from_the_copy(&mut self) {
+        self.signal("coordinator", "TERM");
+        let at = self.processes.iter().position(|(known, _)| known == "coordinator").expect("it runs");
+        let ended = self.processes.remove(at).1.wait().expect("ended");
+        assert_eq!(ended.code(), Some(0), "a service stops in order");
+        fs::remove_dir_all(self.path("coordinator")).expect("removed");
+        fs::rename(self.path("copy"), self.path("coordinator")).expect("renamed");
+        self.serve_coordinator();
+        self.until("a model that is served from the copy", |place| {
+            let status = place.run(&["coordinator", "status", "--format", "json"]).stdout;
+            let status: Value = serde_json::from_slice(&status).unwrap_or_default();
+            status["data"]["epochs"][0]["now"]["serving"] == true
+        });
+    }
+
     /// What left north's building has a name, all of it.
     fn sent_by_north(&self) {
         let sent = self.json(&["hospital", "sent", "--totals", "--folder", "north"]);
@@ -358,6 +374,7 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
         assert!(figures.lines().any(|found| found == line), "{line}: {figures}");
     }
     place.back_up();
+    place.go_on_from_the_copy();
 
     place.until("a model at north", |place| place.path("north/epochs/1/published").exists());
     let answer = place.predict("north", &[]);

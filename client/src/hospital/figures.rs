@@ -6,16 +6,19 @@
 use std::time::Instant;
 
 use metrics::{Answers, PooledFigures, Tally};
+use ndarray::{Array2, Axis};
 use protocol::PartySet;
 use protocol::codec::{Wire, Writer};
 use protocol::hospital::ShareBinding;
 use protocol::ids::{Digest, RoundId};
 
-use super::error::HospitalError;
+use super::error::{HospitalError, Step};
 use super::observer::{Activity, Timed};
 use super::sealed::{self, OpenedSums, RoundValues};
 use super::site::Site;
 
+/// Images that the model answers before the next word of progress.
+const AT_ONCE: usize = 512;
 /// Bits of a count.
 const COUNT_BITS: u32 = u32::BITS;
 
@@ -80,10 +83,16 @@ impl Site {
         }
         let Some(held_out) = &self.held_out else { return Ok(false) };
         let (started, party) = (Instant::now(), self.plan.party);
-        self.observer.activity(party, Activity::Counting);
         let answers = |samples: &datasets::Samples| {
-            let predicted = self.trainer.predict(&self.current.parameters, &samples.images);
-            predicted.map_err(|source| HospitalError::Train { party, source })
+            let mut all = Array2::zeros((0, self.classes()));
+            for images in samples.images.axis_chunks_iter(Axis(0), AT_ONCE) {
+                // Every part is progress: a site with many images is not taken for a lost one.
+                self.observer.activity(party, Activity::Counting);
+                let part = self.trainer.predict(&self.current.parameters, &images.to_owned());
+                let part = part.map_err(|source| HospitalError::Train { party, source })?;
+                all.append(Axis(0), part.view()).step("counting a model's answers")?;
+            }
+            Ok::<_, HospitalError>(all)
         };
         let (validation, test) = (answers(&held_out.validation)?, answers(&held_out.test)?);
         let tally = Tally::count(
