@@ -57,6 +57,14 @@ pub enum ModelsError {
         .0.model, .0.epoch
     )]
     NotHeld(Base),
+    /// A model of another network.
+    #[error("training is to go on from a model with {found} parameters, the plan's network has {expected}")]
+    OtherNetwork {
+        /// Of the model.
+        found: usize,
+        /// Of the plan's network.
+        expected: usize,
+    },
 }
 
 impl Explained for ModelsError {
@@ -67,6 +75,7 @@ impl Explained for ModelsError {
             Self::Consent(error) => error.code(),
             Self::Vault(_) | Self::Sealed(_) => "vault",
             Self::NotHeld(_) => "model_not_held",
+            Self::OtherNetwork { .. } => "other_network",
         }
     }
 
@@ -75,7 +84,7 @@ impl Explained for ModelsError {
             Self::Damaged { path, .. } => Some(path.display().to_string()),
             Self::Plan(error) => error.place(),
             Self::Consent(error) => error.place(),
-            Self::Vault(_) | Self::Sealed(_) | Self::NotHeld(_) => None,
+            Self::Vault(_) | Self::Sealed(_) | Self::NotHeld(_) | Self::OtherNetwork { .. } => None,
         }
     }
 
@@ -86,6 +95,9 @@ impl Explained for ModelsError {
             Self::Consent(error) => error.remedy(),
             Self::Vault(_) | Self::Sealed(_) => "restore this site's folder from its backup".into(),
             Self::NotHeld(_) => "ask the operator for a plan that begins anew, or one without this site".into(),
+            Self::OtherNetwork { .. } => {
+                "do not approve it; ask the operator for a plan with the earlier layers".into()
+            }
         }
     }
 
@@ -96,7 +108,7 @@ impl Explained for ModelsError {
             Self::Consent(error) => error.exit(),
             Self::Vault(error) if error.no_space_left() => Exit::StorageFull,
             Self::Vault(_) | Self::Sealed(_) => Exit::Failed,
-            Self::NotHeld(_) => Exit::BadInput,
+            Self::NotHeld(_) | Self::OtherNetwork { .. } => Exit::BadInput,
         }
     }
 }
@@ -143,17 +155,22 @@ pub fn published(root: &Path) -> Result<Vec<SiteModel>, ModelsError> {
     Ok(models)
 }
 
-/// The model that the last training round of an earlier key epoch gave, as this site holds it.
+/// The model that the last training round of an earlier key epoch gave, as this site holds it, for a network with so
+/// many parameters.
 ///
 /// # Errors
-/// [`ModelsError::NotHeld`] where it holds none, or another; [`ModelsError`] where its vault refuses.
-pub fn trained(root: &Path, base: Base) -> Result<Vec<f32>, ModelsError> {
+/// [`ModelsError::NotHeld`] where it holds none, or another; [`ModelsError::OtherNetwork`]; [`ModelsError`] where its
+/// vault refuses.
+pub fn trained(root: &Path, base: Base, expected: usize) -> Result<Vec<f32>, ModelsError> {
     let folder = epoch_folder(root, base.epoch);
     if !folder.join("vault").exists() {
         return Err(ModelsError::NotHeld(base));
     }
     match current_model(&Vault::reopen_beside(&folder)?)? {
-        Some(parameters) if parameters_digest(&parameters) == base.model => Ok(parameters),
+        Some(parameters) if parameters_digest(&parameters) == base.model => match parameters.len() {
+            found if found == expected => Ok(parameters),
+            found => Err(ModelsError::OtherNetwork { found, expected }),
+        },
         _ => Err(ModelsError::NotHeld(base)),
     }
 }
@@ -243,7 +260,7 @@ mod tests {
     #[test]
     fn the_model_of_an_earlier_epoch_is_the_one_that_is_named_or_none() {
         let site = tempfile::tempdir().unwrap();
-        let held = |model| trained(site.path(), Base { epoch: Epoch(1), model });
+        let held = |model| trained(site.path(), Base { epoch: Epoch(1), model }, 2);
         let parameters = vec![0.5, -1.5];
         let digest = parameters_digest(&parameters);
         assert!(matches!(held(digest), Err(ModelsError::NotHeld(_))), "it was not there");
@@ -253,6 +270,8 @@ mod tests {
         crate::hospital::put_model(&vault, &parameters).unwrap();
         assert_eq!(held(digest).unwrap(), parameters);
         assert!(matches!(held(Digest::default()), Err(ModelsError::NotHeld(base)) if base.epoch == Epoch(1)));
+        let other = trained(site.path(), Base { epoch: Epoch(1), model: digest }, 3);
+        assert!(matches!(other, Err(ModelsError::OtherNetwork { found: 2, expected: 3 })));
     }
 
     #[test]

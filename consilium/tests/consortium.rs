@@ -223,6 +223,20 @@ impl Place {
         });
     }
 
+    /// A second version by those who are left, from the model of the first: other members, so their officers compare
+    /// again.
+    fn propose_the_second(&self) {
+        fs::write(self.path("second.toml"), PLAN.replace("rounds = 3", "rounds = 1")).expect("written");
+        let wider = PLAN.replace("height = 16, width = 16", "height = 18, width = 18");
+        fs::write(self.path("wider.toml"), wider).expect("written");
+        let other = ["coordinator", "run", "wider.toml", "--from", "1"];
+        assert!(self.refused(&other, 4).contains("the plan's network has"));
+        let second = self.json(&["coordinator", "run", "second.toml", "--from", "1"]);
+        assert_eq!((&second["epoch"], &second["members"], &second["from"]), (&2.into(), &3.into(), &1.into()));
+        let terms = self.json(&["hospital", "terms", "--folder", "east"]);
+        assert_eq!(terms["from"]["epoch"], 1, "{terms}");
+    }
+
     /// What left north's building has a name, all of it.
     fn sent_by_north(&self) {
         let sent = self.json(&["hospital", "sent", "--totals", "--folder", "north"]);
@@ -287,7 +301,7 @@ name = "brightness"
 
 [federation]
 rounds = 3
-patience = "60s"                       # a site notices a line that died with its coordinator after half a minute
+patience = "60s"                       # far longer than a site needs to notice that its coordinator has died
 sample-cap = 64
 attempts-ahead = 1
 
@@ -396,12 +410,7 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     });
     assert_eq!(place.predict("east", &[])["class"], "bright");
 
-    // A second version by those who are left: other members, so their officers compare again.
-    fs::write(place.path("second.toml"), PLAN.replace("rounds = 3", "rounds = 1")).expect("written");
-    let second = place.json(&["coordinator", "run", "second.toml", "--from", "1"]);
-    assert_eq!((&second["epoch"], &second["members"], &second["from"]), (&2.into(), &3.into(), &1.into()));
-    let terms = place.json(&["hospital", "terms", "--folder", "east"]);
-    assert_eq!(terms["from"]["epoch"], 1, "{terms}");
+    place.propose_the_second();
     place.approve_membership(&SITES[..3]);
     SITES[..3].iter().for_each(|site| place.approve_terms(site));
     place.until("a second model", |place| place.path("north/epochs/2/published").exists());

@@ -43,7 +43,8 @@ impl Part {
         // Reading images and deriving a key from a passphrase take a while.
         let read = tokio::task::spawn_blocking(move || -> Result<_, ServiceError> {
             let dataset = set.read(&plan)?;
-            let start = base.map(|base| models::trained(&site, base)).transpose()?;
+            let parameters = plan.experiment().network().parameter_count();
+            let start = base.map(|base| models::trained(&site, base, parameters)).transpose()?;
             let root = epoch_folder(&site, epoch);
             let vault = Vault::open_beside(&root)?;
             let opening = vault.opening_key()?;

@@ -78,7 +78,7 @@ impl Dial {
         let Self { server, tls, limits, traffic } = self;
         let (tls, seen) = tls.watched();
         let config = tls::client_quic(tls, &limits)?;
-        let endpoint = tls::endpoint(tls::unspecified(remote.addr), None, &limits)?;
+        let endpoint = tls::endpoint(tls::unspecified(remote.addr), quinn::EndpointConfig::default(), None, &limits)?;
         let after = limits.dial_timeout;
         let link = Link { remote: &remote, limits: &limits, traffic: &traffic };
         let dialled = timeout(after, async {

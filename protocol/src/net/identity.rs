@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ::aws_lc_rs::hmac;
 use rustls::crypto::aws_lc_rs::sign;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -82,6 +83,14 @@ impl Identity {
     #[must_use]
     pub fn key_pem(&self) -> Zeroizing<String> {
         pem::encode("PRIVATE KEY", &self.key)
+    }
+
+    /// A secret for one purpose, the same whenever this key serves.
+    pub(super) fn derived(&self, purpose: &[u8]) -> Zeroizing<[u8; 32]> {
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.key), purpose);
+        let mut secret = Zeroizing::new([0; 32]);
+        secret.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+        secret
     }
 
     /// # Errors

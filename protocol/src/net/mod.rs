@@ -26,6 +26,7 @@ mod identity;
 mod issuer;
 mod limits;
 mod newcomer;
+mod numbers;
 mod peer;
 mod pem;
 mod ports;

@@ -8,6 +8,7 @@ use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::error::NetError;
+use super::identity::Identity;
 use super::limits::Limits;
 use super::tls;
 
@@ -24,10 +25,16 @@ pub(super) struct Ports {
 
 impl Ports {
     /// Binds `addr` for both; port 0 takes one that is free for both.
-    pub(super) fn bind(addr: SocketAddr, tls: &ServerConfig, limits: &Limits) -> Result<Self, NetError> {
+    pub(super) fn bind(
+        addr: SocketAddr,
+        identity: &Identity,
+        tls: &ServerConfig,
+        limits: &Limits,
+    ) -> Result<Self, NetError> {
         let mut tries = if addr.port() == 0 { TRIES } else { 1 };
         loop {
-            let endpoint = tls::endpoint(addr, Some(tls::server_quic(tls.clone(), limits)?), limits)?;
+            let server = tls::server_quic(tls.clone(), limits)?;
+            let endpoint = tls::endpoint(addr, tls::lasting(identity), Some(server), limits)?;
             let bound = endpoint.local_addr().map_err(|source| NetError::Bind { addr, source })?;
             tries -= 1;
             match Listener::bind(bound) {

@@ -125,7 +125,7 @@ impl Server {
         }
         let handle = ServerHandle { shown: Shown::new(identity), registry: Arc::default() };
         let tls = tls::server_tls(&handle.shown, authority, newcomers.is_some())?;
-        let ports = Ports::bind(addr, &tls, &limits)?;
+        let ports = Ports::bind(addr, identity, &tls, &limits)?;
         let (tls, traffic) = (Arc::new(tls), Arc::new(Traffic::default()));
         Ok(Self { ports, tls, limits, traffic, newcomers, handle })
     }

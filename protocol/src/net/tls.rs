@@ -8,6 +8,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
+use ::aws_lc_rs::hmac;
 use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig, NewRenoConfig};
 use quinn::crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig};
 use quinn::{
@@ -27,6 +28,7 @@ use super::identity::Identity;
 use super::issuer::ClientTls;
 use super::limits::{Congestion, Limits};
 use super::newcomer::PinnedAuthority;
+use super::numbers::Numbers;
 use super::peer::KeyFingerprint;
 use super::shown::Shown;
 
@@ -199,14 +201,24 @@ fn transport(limits: &Limits) -> Result<TransportConfig, NetError> {
     Ok(transport)
 }
 
+/// What a server keeps for itself, the same in its next process: whoever still sends to a process that died is told at
+/// once that the connection is lost (stateless reset, RFC 9000 section 10.3), and need not wait until it was idle for
+/// too long.
+pub(super) fn lasting(identity: &Identity) -> EndpointConfig {
+    let secret = identity.derived(b"consilium stateless reset v1");
+    let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret.as_slice())));
+    config.cid_generator(|| Box::new(Numbers));
+    config
+}
+
 /// Opens the UDP socket and the endpoint on it.
 pub(super) fn endpoint(
     addr: SocketAddr,
+    mut config: EndpointConfig,
     server: Option<quinn::ServerConfig>,
     limits: &Limits,
 ) -> Result<quinn::Endpoint, NetError> {
     let cannot_bind = |source| NetError::Bind { addr, source };
-    let mut config = EndpointConfig::default();
     config
         .max_udp_payload_size(limits.mtu_max)
         .map_err(|_| NetError::Mtu { initial: limits.mtu_initial, max: limits.mtu_max })?;

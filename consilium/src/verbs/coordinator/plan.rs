@@ -31,19 +31,28 @@ pub(super) fn propose(office: &Office, file: &Path, without: &[PeerName], from: 
         }
     }
     sites.retain(|site| !without.contains(&site.name));
-    let base = from.map(|from| base(office, Epoch(from), &sites)).transpose()?;
-    propose_to(office, &file.display().to_string(), &source, &sites, base)
+    let name = file.display().to_string();
+    let parameters = Plan::of_consortium(&name, &source, sites.len())?.experiment().network().parameter_count();
+    let base = from.map(|from| base(office, Epoch(from), &sites, parameters)).transpose()?;
+    propose_to(office, &name, &source, &sites, base)
 }
 
-/// The trained model of a key epoch, which all of these sites helped to train.
-fn base(office: &Office, epoch: Epoch, sites: &[Site]) -> Result<Base, Error> {
-    let before = office.proposals.standing(epoch)?.proposal.membership;
+/// The trained model of a key epoch, which all of these sites helped to train and which has so many parameters.
+fn base(office: &Office, epoch: Epoch, sites: &[Site], expected: usize) -> Result<Base, Error> {
+    let proposal = office.proposals.standing(epoch)?.proposal;
+    let before = &proposal.membership;
     if let Some(site) = sites.iter().find(|site| before.party(site.name.as_str()).is_none()) {
         return Err(OfficeError::WasNotThere { name: site.name.clone(), epoch }.into());
     }
     let folder = office.epoch_folder(epoch);
     let trained = if folder.exists() { audit::trained_model(&folder)? } else { None };
-    Ok(Base { epoch, model: trained.ok_or(OfficeError::Untrained { epoch })? })
+    let model = trained.ok_or(OfficeError::Untrained { epoch })?;
+    let plan = Plan::of_consortium(&format!("plan of key epoch {epoch}"), &proposal.plan, before.seats.len())?;
+    let found = plan.experiment().network().parameter_count();
+    if found != expected {
+        return Err(client::models::ModelsError::OtherNetwork { found, expected }.into());
+    }
+    Ok(Base { epoch, model })
 }
 
 fn no_member(name: &PeerName) -> Error {

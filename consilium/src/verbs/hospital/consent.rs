@@ -138,7 +138,7 @@ impl Desk {
         let images = set.read(&seen.plan)?.train.len();
         policy::check(&site_file(folder)?.policy, &seen.plan, images)?;
         if let Some(base) = seen.standing.proposal.base {
-            models::trained(folder, base)?;
+            models::trained(folder, base, seen.plan.experiment().network().parameter_count())?;
         }
         self.council().approve_terms(&seen, digest, &set.name)?;
         let epoch = seen.standing.proposal.epoch;

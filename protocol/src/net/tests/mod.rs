@@ -1,5 +1,6 @@
 //! Peers that meet over the loopback device.
 
+mod crash;
 mod exchange;
 mod firewall;
 mod interception;
