@@ -204,8 +204,8 @@ impl Office {
     /// # Errors
     /// [`OfficeError::Exists`] where one is there; then nothing changes.
     pub(super) fn create(folder: &Path, settings: &Settings) -> Result<(), OfficeError> {
-        // A vault alone is what an interrupted try leaves.
-        if folder.join(SETTINGS).exists() || folder.join(AUTHORITY).exists() {
+        // A vault and an authority alone are what an interrupted try leaves: nobody was admitted by them.
+        if folder.join(SETTINGS).exists() || folder.join(BOOK).exists() {
             return Err(OfficeError::Exists { folder: folder.to_path_buf() });
         }
         let vault = Vault::open_beside(folder)?;
@@ -286,4 +286,31 @@ impl Office {
 fn read(path: &Path) -> Result<String, OfficeError> {
     let damaged = |error: std::io::Error| OfficeError::Damaged { path: path.to_path_buf(), found: error.to_string() };
     std::fs::read_to_string(path).map_err(damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn settings() -> Settings {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        Settings { address: "consilium.example:443".to_owned(), listen, device: DeviceChoice::Cpu, metrics: None }
+    }
+
+    #[test]
+    fn an_interrupted_try_is_taken_up_and_an_authority_that_admits_sites_is_never_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let create = || Office::create(folder.path(), &settings());
+        create().expect("set up");
+        // Its last file was not written.
+        fs::remove_file(folder.path().join(SETTINGS)).expect("removed");
+        create().expect("set up again");
+        let office = Office::open(folder.path()).expect("opened");
+        office.authority().expect("the key of the certificate that is there");
+        assert!(matches!(create(), Err(OfficeError::Exists { .. })));
+        fs::remove_file(folder.path().join(SETTINGS)).expect("removed");
+        assert!(matches!(create(), Err(OfficeError::Exists { .. })), "it has a book of members");
+    }
 }
