@@ -237,6 +237,17 @@ impl Place {
         assert_eq!(terms["from"]["epoch"], 1, "{terms}");
     }
 
+    /// A member that was put out after it had approved: no ceremony waits for it.
+    fn nothing_begins_with_a_member_that_was_put_out(&mut self) {
+        fs::write(self.path("third.toml"), PLAN.replace("rounds = 3", "rounds = 2")).expect("written");
+        self.json(&["coordinator", "run", "third.toml"]);
+        self.approve_terms("east");
+        self.until("east's approval", |place| place.figures().contains("consilium_members_approved{epoch=\"3\"} 1"));
+        self.json(&["coordinator", "revoke", "east", "--yes"]);
+        ["north", "south"].into_iter().for_each(|site| self.approve_terms(site));
+        self.until_told("coordinator", "key epoch 3: cannot begin: east is a member no more");
+    }
+
     /// What left north's building has a name, all of it.
     fn sent_by_north(&self) {
         let sent = self.json(&["hospital", "sent", "--totals", "--folder", "north"]);
@@ -424,4 +435,5 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     place.signal("south", "CONT");
     place.until_told("south", "key epoch 1: over: ");
     assert_eq!(place.predict("south", &[])["class"], "bright");
+    place.nothing_begins_with_a_member_that_was_put_out();
 }

@@ -270,6 +270,10 @@ impl Members {
         let bytes = name.as_str().as_bytes();
         let member: Option<Member> = self.find(MEMBER, bytes)?;
         let member = member.ok_or(MembersError::NoMember { name: name.clone() })?;
+        // The call may have been let in a moment before.
+        if self.journal.get(REVOKED, bytes)?.is_some() {
+            return Err(MembersError::NoMember { name: name.clone() });
+        }
         let Site { name, tls, .. } = &member.applicant.site;
         let certificate = authority.certify(tls, name, &[], Usage::Client, now)?;
         let until_s = seconds(now + CERTIFICATE_LIFETIME);

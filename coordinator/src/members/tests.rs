@@ -301,6 +301,9 @@ fn a_revoked_site_is_no_member() {
     office.members.revoke(&name("st-anna"), office.now).unwrap();
     assert!(!office.is_member("st-anna", &site) && office.is_member("st-olaf", &stays));
     assert_eq!(office.asks_again(&invite), Err(JoinReject::Revoked));
+    let renewed = |site: &str| office.members.renew(&name(site), &office.authority, office.now);
+    assert!(matches!(renewed("st-anna"), Err(MembersError::NoMember { .. })));
+    assert!(renewed("st-olaf").is_ok());
     assert_eq!(office.members.sites().unwrap().sites, [stays.applicant.site]);
 }
 

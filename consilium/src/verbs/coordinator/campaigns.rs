@@ -13,9 +13,10 @@ use coordinator::{Coordinator, CoordinatorPlan, CoordinatorSetup, Observer, Remo
 use protocol::campaign::{OrderKind, PhaseEnd};
 use protocol::consent::Stage;
 use protocol::drive::coordinator::CoordinatorNote;
-use protocol::ids::{Epoch, PartyId};
+use protocol::enrolment::Site;
+use protocol::ids::{Digest, Epoch, PartyId};
 use protocol::lease::Doing;
-use protocol::membership::Membership;
+use protocol::membership::{Membership, Seat};
 use protocol::message::RoundPurpose;
 use protocol::net::{CERTIFICATE_LIFETIME, ServerHandle};
 use protocol::round::RoundEnd;
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::office::Office;
+use super::office::{Office, OfficeError};
 use super::say;
 use crate::control::Request;
 use crate::error::Error;
@@ -135,9 +136,14 @@ impl Campaigns {
             return Err(Error::OtherTerms { epoch });
         }
         let roster = self.office.proposals.roster(epoch, plan.parameters())?.ok_or(Error::OtherTerms { epoch })?;
+        let folder = self.office.epoch_folder(epoch);
+        if !folder.exists() {
+            // Later on a campaign goes on without a member that was put out; no ceremony can.
+            self.all_are_members(&membership)?;
+        }
         let rounds = terms.rounds;
         let coordinator = Coordinator::start(CoordinatorSetup {
-            folder: &self.office.epoch_folder(epoch),
+            folder: &folder,
             key: self.office.signing_key()?,
             plan: CoordinatorPlan {
                 roster,
@@ -149,6 +155,18 @@ impl Campaigns {
             observer: Arc::new(Quiet),
         })?;
         Ok((membership, rounds, coordinator))
+    }
+
+    fn all_are_members(&self, membership: &Membership) -> Result<(), Error> {
+        let sites = self.office.members.sites()?.sites;
+        let is_one = |seat: &Seat| {
+            let tls = |site: &Site| Digest(*site.tls.fingerprint().bytes());
+            sites.iter().any(|site| site.name.as_str() == seat.name && tls(site) == seat.tls_key)
+        };
+        match membership.seats.iter().find(|seat| !is_one(seat)) {
+            Some(seat) => Err(OfficeError::PutOut { name: seat.name.clone() }.into()),
+            None => Ok(()),
+        }
     }
 
     /// Tells what happens, until it is over or the process stops.

@@ -105,6 +105,12 @@ pub enum OfficeError {
         /// The key epoch.
         epoch: Epoch,
     },
+    /// It approved, and was put out before all had.
+    #[error("{name} is a member no more")]
+    PutOut {
+        /// The site.
+        name: String,
+    },
     /// A file could not be copied.
     #[error("{}: {source}", path.display())]
     Copy {
@@ -151,6 +157,7 @@ impl Explained for OfficeError {
             Self::Missing { .. } => "no_coordinator",
             Self::BackupExists { .. } => "backup_exists",
             Self::Untrained { .. } | Self::WasNotThere { .. } => "no_model_to_go_on_from",
+            Self::PutOut { .. } => "member_put_out",
             Self::Copy { .. } | Self::Journal(_) => "backup",
             Self::Metrics(_) => "metrics",
             _ => "coordinator_folder",
@@ -172,6 +179,7 @@ impl Explained for OfficeError {
             Self::Missing { .. } => "name its folder with --folder, or set one up with `consilium coordinator init`",
             Self::Damaged { .. } => "correct it, or restore the coordinator's folder from its backup",
             Self::BackupExists { .. } => "name a folder that does not exist",
+            Self::PutOut { .. } => "propose the plan again without it: `consilium coordinator exclude NAME`",
             Self::Untrained { .. } => "leave --from out, or name a key epoch that has trained",
             Self::WasNotThere { .. } => "leave it out with --without, or leave --from out and train anew",
             Self::Copy { .. } | Self::Journal(_) => "make space, remove what was copied, and try again",
@@ -185,7 +193,7 @@ impl Explained for OfficeError {
     fn exit(&self) -> Exit {
         match self {
             Self::Exists { .. } | Self::Missing { .. } | Self::Damaged { .. } => Exit::BadInput,
-            Self::Untrained { .. } | Self::WasNotThere { .. } => Exit::BadInput,
+            Self::Untrained { .. } | Self::WasNotThere { .. } | Self::PutOut { .. } => Exit::BadInput,
             Self::BackupExists { .. } | Self::Metrics(MetricsError::NotLoopback { .. }) => Exit::BadInput,
             Self::Copy { source, .. } => Exit::of_io(source),
             Self::Journal(error) if error.no_space_left() => Exit::StorageFull,
