@@ -77,7 +77,7 @@ impl Link<'_> {
     }
 
     pub(super) fn severed(&self, error: std::io::Error) -> NetError {
-        NetError::from_io(error, self.remote.clone())
+        NetError::from_established(error, self.remote.clone())
     }
 
     pub(super) fn lost(&self, error: quinn::ConnectionError) -> NetError {

@@ -31,6 +31,25 @@ impl NetError {
         Self::from_alert(alert, peer, refused_by)
     }
 
+    /// The name for an error of a connection over TCP that stands. A record that was damaged on the way, noticed here
+    /// or there, says nothing of the peer: the connection is lost, and another one may stand.
+    pub(super) fn from_established(error: io::Error, peer: Remote) -> Self {
+        let is_damage = |tls: &Error| {
+            matches!(
+                tls,
+                Error::DecryptError
+                    | Error::PeerSentOversizedRecord
+                    | Error::InvalidMessage(_)
+                    | Error::AlertReceived(AlertDescription::BadRecordMac | AlertDescription::RecordOverflow)
+            )
+        };
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+        match tls.is_some_and(is_damage) {
+            true => Self::Severed { peer, source: error },
+            false => Self::from_io(error, peer),
+        }
+    }
+
     /// The name for an error before a connection over TCP stands. A server that is full or stopping ends it without a
     /// word, since words come after the handshake.
     pub(super) fn from_handshake(error: io::Error, peer: Remote) -> Self {
@@ -40,6 +59,34 @@ impl NetError {
                 Self::ConnectionRefused { peer }
             }
             _ => Self::from_io(error, peer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Transport;
+
+    #[test]
+    fn a_record_that_was_damaged_on_the_way_costs_the_connection_and_no_trust() {
+        let named = |error: Error| {
+            let peer = Remote { name: None, addr: ([127, 0, 0, 1], 1).into(), transport: Transport::Tcp };
+            NetError::from_established(io::Error::new(io::ErrorKind::InvalidData, error), peer)
+        };
+        for damaged in [
+            Error::DecryptError,
+            Error::PeerSentOversizedRecord,
+            Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType),
+            Error::AlertReceived(AlertDescription::BadRecordMac),
+            Error::AlertReceived(AlertDescription::RecordOverflow),
+        ] {
+            let error = named(damaged.clone());
+            assert!(matches!(error, NetError::Severed { .. }) && error.is_transient(), "{damaged:?}: {error:?}");
+        }
+        // The server looks at a certificate when the client's handshake is through.
+        for refused in [AlertDescription::CertificateRequired, AlertDescription::UnknownCA] {
+            assert!(!named(Error::AlertReceived(refused)).is_transient(), "{refused:?}");
         }
     }
 }
