@@ -74,19 +74,16 @@ impl Newcomers for Welcome {
 }
 
 impl Handler for Welcome {
+    /// A member that was put out enters no more; where the book cannot be read its calls say so.
+    fn admits<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, bool> {
+        Box::pin(async move { !matches!(self.is_member(peer).await, Ok(false)) })
+    }
+
     fn handle(&self, peer: Peer, request: Frame) -> BoxFuture<'_, Result<Frame, Refusal>> {
         Box::pin(async move {
             // Asked each time: a revocation holds from the next call on, whatever the connection's age.
-            let (members, caller) = (Arc::clone(&self.members), peer.clone());
-            let looked_up = tokio::task::spawn_blocking(move || members.is_member(&caller.name, caller.key)).await;
-            match looked_up {
-                Ok(Ok(true)) => {}
-                Ok(Ok(false)) => return Err(Reject::UnknownParty.into()),
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "a member could not be looked up");
-                    return Err(Reject::Storage.into());
-                }
-                Err(_) => return Err(Reject::Storage.into()),
+            if !self.is_member(&peer).await? {
+                return Err(Reject::UnknownParty.into());
             }
             if let Ok(epoch) = Call::epoch_of(&request) {
                 // A desk that is not open opens with the epoch, or again after a restart: the same call is repeated.
@@ -109,6 +106,14 @@ impl Handler for Welcome {
             let header = answered.await.unwrap_or(Err(Reject::Storage))?;
             Ok(Frame::new(kind, header, Vec::new()))
         })
+    }
+}
+
+impl Welcome {
+    async fn is_member(&self, peer: &Peer) -> Result<bool, Reject> {
+        let (members, name, key) = (Arc::clone(&self.members), peer.name.clone(), peer.key);
+        let looked_up = tokio::task::spawn_blocking(move || members.is_member(&name, key)).await;
+        looked_up.map_err(|_| Reject::Storage)?.map_err(unreadable)
     }
 }
 

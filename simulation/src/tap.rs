@@ -21,6 +21,10 @@ pub(super) struct Tapped<T> {
 }
 
 impl<T: Tap> Handler for Tapped<T> {
+    fn admits<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, bool> {
+        self.inner.admits(peer)
+    }
+
     fn handle(&self, peer: Peer, request: Frame) -> BoxFuture<'_, Result<Frame, Refusal>> {
         let from = self.roster.member_by_tls(peer.name.as_str(), Digest(*peer.key.bytes()));
         if let Some(from) = from {

@@ -10,8 +10,8 @@ use protocol::enrolment::{Admitted, RENEW, SITES, Sites, TIME, seconds};
 use protocol::ids::Digest;
 use protocol::membership::Seat;
 use protocol::net::{
-    AuthorityCertificate, Backoff, CERTIFICATE_LIFETIME, Dialer, Frame, Identity, Limits, NetError, Rejection, TlsKey,
-    Traffic,
+    AuthorityCertificate, Backoff, CERTIFICATE_LIFETIME, CloseReason, Dialer, Frame, Identity, Limits, NetError,
+    Rejection, TlsKey, Traffic,
 };
 use protocol::reject::Reject;
 use protocol::signature::SigningKey;
@@ -165,6 +165,7 @@ impl Member {
                 Some(reject) => EnrolmentError::RefusedMember(reject),
                 None => EnrolmentError::Answer,
             },
+            NetError::Closed { reason: CloseReason::Revoked, .. } => EnrolmentError::NotMember,
             other => other.into(),
         })
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::credential_error::CredentialError;
 use super::frame::FrameError;
 use super::host_port::HostPort;
+use super::peer::PeerName;
 use super::reason::{CloseReason, Rejection};
 use super::remote::Remote;
 use super::transport::Transport;
@@ -148,6 +149,16 @@ pub enum NetError {
         /// Its reason.
         reason: CloseReason,
     },
+    /// Its certificate is genuine, but there is no place for it. Said at the server.
+    #[error("{peer} shows the certificate of {name} and was closed out: {}", closed_out(*reason))]
+    NotAdmitted {
+        /// The other end.
+        peer: Remote,
+        /// Who it is.
+        name: PeerName,
+        /// What it hears.
+        reason: CloseReason,
+    },
     /// We closed the connection.
     #[error("the connection to {peer} was closed on this side")]
     ClosedHere {
@@ -236,6 +247,11 @@ impl NetError {
         matches!(self, Self::UntrustedPeer { .. } | Self::Intercepted { .. })
     }
 
+    /// Whether it comes from the server itself, or is about trust, so that another way there would hear the same.
+    pub(super) fn is_final_at_the_server(&self) -> bool {
+        self.is_about_trust() || matches!(self, Self::Closed { .. })
+    }
+
     /// Of two attempts that failed the one that says more: about trust, then what the server itself said.
     pub(super) fn or(self, later: Self) -> Self {
         if later.telling() > self.telling() { later } else { self }
@@ -316,6 +332,16 @@ fn inspection(transport: Transport) -> &'static str {
     match transport {
         Transport::Quic => "",
         Transport::Tcp | Transport::TcpThroughProxy => ", and exempt the server's host from TLS inspection",
+    }
+}
+
+/// What a peer hears of itself, as the server's log says it.
+fn closed_out(reason: CloseReason) -> &'static str {
+    match reason {
+        CloseReason::Revoked => "it is no member any more",
+        CloseReason::TooManyConnections => "its key has as many connections as one may have",
+        CloseReason::Full => "the server is full",
+        _ => "it has no place here",
     }
 }
 

@@ -30,20 +30,28 @@ pub struct Limits {
     /// TCP a connection carries one request instead of `streams_per_connection`, and so many of them
     /// count as one.
     pub connections_per_peer: u32,
-    /// Connections over all peers.
+    /// Connections over all peers. As many as 64 members may have by themselves, so that none takes another's place.
     pub connections: u32,
     /// Connections of sites without a certificate, where they are heard at all.
     pub newcomers: u32,
+    /// How many of them may come from one network: an IPv4 address, or the first 64 bits of an IPv6 address.
+    pub newcomers_per_network: u32,
     /// How long one of them may stay.
     pub newcomer_time: Duration,
-    /// Connections whose certificate is not known yet.
+    /// How long one of them may take for its first request.
+    pub newcomer_patience: Duration,
+    /// Connections whose certificate is not known yet; as many over TCP as over QUIC.
     pub handshakes: u32,
+    /// How many of them may come from one network, which several hospitals may share.
+    pub handshakes_per_network: u32,
     /// Bytes that quinn buffers for all handshakes together.
     pub handshake_bytes: u64,
     /// Bytes of requests that are being received or handled, over all peers. At least one largest
     /// frame (33 MiB), at most 2^32 - 1. Requests beyond it wait, which QUIC's windows pass on to
-    /// the sender.
+    /// the sender, for at most `reply_timeout`. Requests of up to 64 KiB are not counted.
     pub bytes_in_flight: u32,
+    /// The same for one key. At least one largest frame.
+    pub bytes_per_peer: u32,
 
     /// Bytes that a peer may send on one stream before we read them.
     pub stream_window: u32,
@@ -82,6 +90,8 @@ pub struct Limits {
     pub bytes_per_second_min: u32,
     /// Time for the requests under way when the server stops.
     pub drain: Duration,
+    /// Time for the last words to all peers after that; then connections are dropped as they are.
+    pub closing: Duration,
 }
 
 impl Default for Limits {
@@ -89,12 +99,16 @@ impl Default for Limits {
         Self {
             streams_per_connection: 4,
             connections_per_peer: 4,
-            connections: 256,
-            newcomers: 8,
+            connections: 1024,
+            newcomers: 16,
+            newcomers_per_network: 4,
             newcomer_time: Duration::from_secs(10),
+            newcomer_patience: Duration::from_secs(3),
             handshakes: 128,
+            handshakes_per_network: 16,
             handshake_bytes: 16 << 20,
             bytes_in_flight: 512 << 20,
+            bytes_per_peer: 66 << 20,
 
             // 2 MiB on a stream are 160 Mbit/s at 100 ms; four streams fill the connection's.
             stream_window: 2 << 20,
@@ -114,6 +128,7 @@ impl Default for Limits {
             stall: Duration::from_secs(15),
             bytes_per_second_min: 64 << 10,
             drain: Duration::from_secs(10),
+            closing: Duration::from_secs(20),
         }
     }
 }
@@ -128,6 +143,9 @@ impl Limits {
             send_window: 16 << 20,
             mtu_initial: 6_500,
             mtu_max: 6_500,
+            // All come from the same address.
+            newcomers_per_network: 16,
+            handshakes_per_network: 128,
             ..Self::default()
         }
     }
@@ -148,7 +166,9 @@ mod tests {
     fn a_frame_fits_and_the_slowest_line_has_the_time_for_it() {
         for limits in [Limits::default(), Limits::loopback()] {
             let largest = Frame::HEADER_BYTES_MAX + Frame::BODY_BYTES_MAX;
-            assert!(limits.bytes_in_flight >= largest);
+            assert!(limits.bytes_in_flight >= limits.bytes_per_peer && limits.bytes_per_peer >= largest);
+            let members = u32::try_from(crate::limits::PARTIES_MAX).unwrap();
+            assert!(limits.connections >= members * limits.connections_per_peer * limits.streams_per_connection);
             assert!(limits.keep_alive * 3 <= limits.idle_timeout);
             let seconds = limits.payload_timeout(largest).as_secs();
             assert_eq!(seconds, 15 + (33 << 20) / (64 << 10));

@@ -38,7 +38,8 @@ pub(super) async fn first<T: 'static>(
 
 /// QUIC, and TCP beside it once QUIC has failed or has had its time. The first that stands is taken.
 ///
-/// Where QUIC has come far enough to say that a certificate is wrong, TCP is not tried: it would meet the same one.
+/// Where QUIC has come far enough to hear the server itself, or to say that a certificate is wrong, TCP is not tried:
+/// it would meet the same.
 ///
 /// # Errors
 /// What is about trust, from either; else [`NetError::NoWay`] with both.
@@ -50,13 +51,14 @@ pub(super) async fn quic_then_tcp<T>(
     let (mut quic, mut tcp) = (pin!(quic), pin!(tcp));
     match timeout(after, &mut quic).await {
         Ok(Ok(stands)) => return Ok(stands),
-        Ok(Err(error)) if error.is_about_trust() => return Err(error),
+        Ok(Err(error)) if error.is_final_at_the_server() => return Err(error),
         Ok(Err(error)) => return tcp.await.map_err(|tcp| NetError::both(error, tcp)),
         Err(_) => {}
     }
     tokio::select! {
         ended = &mut quic => match ended {
             Ok(stands) => Ok(stands),
+            Err(error) if error.is_final_at_the_server() => Err(error),
             Err(error) => tcp.await.map_err(|tcp| NetError::both(error, tcp)),
         },
         ended = &mut tcp => match ended {
@@ -73,7 +75,7 @@ mod tests {
 
     use tokio::time::{Instant, sleep};
 
-    use super::super::{RefusedBy, Remote, Stage, Transport, TrustCause};
+    use super::super::{CloseReason, RefusedBy, Remote, Stage, Transport, TrustCause};
     use super::*;
 
     const AFTER: Duration = Duration::from_secs(2);
@@ -140,6 +142,15 @@ mod tests {
         // Where TCP is intercepted, QUIC may still get through.
         let slow = quic_then_tcp(later(4, Ok("quic")), later(1, Err(untrusted(Transport::Tcp))), AFTER).await;
         assert_eq!(slow.unwrap(), "quic");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_server_itself_says_is_not_asked_again_over_tcp() {
+        let revoked = || NetError::Closed { peer: peer(Transport::Quic), reason: CloseReason::Revoked };
+        let is_word = |error| matches!(error, NetError::Closed { reason: CloseReason::Revoked, .. });
+        assert!(is_word(quic_then_tcp(ready(Err(revoked())), never(), AFTER).await.unwrap_err()));
+        let late = timeout(2 * AFTER, quic_then_tcp(later(3, Err(revoked())), pending(), AFTER)).await;
+        assert!(is_word(late.unwrap().unwrap_err()));
     }
 
     #[tokio::test(start_paused = true)]

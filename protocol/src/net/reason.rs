@@ -16,6 +16,8 @@ pub enum CloseReason {
     Unnamed,
     /// The peer is no member any more.
     Revoked,
+    /// The server has as many connections as it takes.
+    Full,
     /// A code of another release.
     Other(u64),
 }
@@ -28,6 +30,7 @@ impl CloseReason {
             Self::TooManyConnections => 2,
             Self::Unnamed => 3,
             Self::Revoked => 4,
+            Self::Full => 5,
             Self::Other(code) => code,
         }
     }
@@ -39,6 +42,7 @@ impl CloseReason {
             2 => Self::TooManyConnections,
             3 => Self::Unnamed,
             4 => Self::Revoked,
+            5 => Self::Full,
             other => Self::Other(other),
         }
     }
@@ -52,6 +56,7 @@ impl fmt::Display for CloseReason {
             Self::TooManyConnections => f.write_str("our certificate has too many connections; close one"),
             Self::Unnamed => f.write_str("our certificate carries no peer name; have it issued again"),
             Self::Revoked => f.write_str("our membership has ended; ask its operator why"),
+            Self::Full => f.write_str("it is full; dial again later"),
             Self::Other(code) => write!(f, "code {code} of another release"),
         }
     }
@@ -147,7 +152,7 @@ mod tests {
         for rejection in rejections {
             assert_eq!(Rejection::from_code(rejection.code()), rejection);
         }
-        for code in 0..6 {
+        for code in 0..7 {
             assert_eq!(CloseReason::from_code(code).code(), code);
         }
     }

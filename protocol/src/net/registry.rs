@@ -4,13 +4,17 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
+use super::limits::Limits;
 use super::peer::KeyFingerprint;
 
 /// Open connections by key.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Registry {
+    /// What a key may have of connections, and of bytes under way.
+    most: u32,
+    bytes: u32,
     open: Mutex<BTreeMap<KeyFingerprint, Open>>,
 }
 
@@ -18,19 +22,30 @@ pub(super) struct Registry {
 struct Open {
     share: u32,
     put_out: watch::Sender<()>,
+    bytes: Arc<Semaphore>,
 }
 
 impl Registry {
-    /// Counts one more connection, which takes `share` of what a key may have, or none when `most` are not enough.
-    pub(super) fn admit(self: &Arc<Self>, key: KeyFingerprint, share: u32, most: u32) -> Option<Admitted> {
+    pub(super) fn new(limits: &Limits) -> Arc<Self> {
+        let most = limits.connections_per_peer.saturating_mul(limits.streams_per_connection);
+        Arc::new(Self { most, bytes: limits.bytes_per_peer, open: Mutex::default() })
+    }
+
+    /// Counts one more connection, which takes `share` of what a key may have, or none when it has too little left.
+    pub(super) fn admit(self: &Arc<Self>, key: KeyFingerprint, share: u32) -> Option<Admitted> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = open.get(&key).map_or(0, |open| open.share).saturating_add(share);
-        if taken > most {
+        if taken > self.most {
             return None;
         }
-        let entry = open.entry(key).or_insert_with(|| Open { share: 0, put_out: watch::Sender::new(()) });
+        let entry = open.entry(key).or_insert_with(|| Open {
+            share: 0,
+            put_out: watch::Sender::new(()),
+            bytes: Arc::new(Semaphore::new(self.bytes as usize)),
+        });
         entry.share = taken;
-        Some(Admitted { registry: Arc::clone(self), key, share, put_out: entry.put_out.subscribe() })
+        let (put_out, bytes) = (entry.put_out.subscribe(), Arc::clone(&entry.bytes));
+        Some(Admitted { registry: Arc::clone(self), key, share, put_out, bytes })
     }
 
     /// Tells all connections of this key to end, none of those to come. Returns how many there are.
@@ -50,6 +65,7 @@ pub(super) struct Admitted {
     key: KeyFingerprint,
     share: u32,
     put_out: watch::Receiver<()>,
+    bytes: Arc<Semaphore>,
 }
 
 impl Admitted {
@@ -57,6 +73,11 @@ impl Admitted {
     pub(super) async fn put_out(&mut self) {
         // The sender lives as long as this is counted.
         let _ = self.put_out.changed().await;
+    }
+
+    /// Room for requests, which all connections of the key share.
+    pub(super) fn bytes(&self) -> &Arc<Semaphore> {
+        &self.bytes
     }
 }
 
@@ -78,30 +99,32 @@ mod tests {
 
     #[test]
     fn a_key_gets_its_share_and_no_more() {
-        let registry = Arc::new(Registry::default());
+        let limits = Limits { connections_per_peer: 2, streams_per_connection: 4, ..Limits::default() };
+        let registry = Registry::new(&limits);
         let one = KeyFingerprint::of_key(&[1]);
         let two = KeyFingerprint::of_key(&[2]);
-        let first = registry.admit(one, 4, 8);
-        let second = registry.admit(one, 4, 8);
+        let first = registry.admit(one, 4);
+        let second = registry.admit(one, 4);
         assert!(first.is_some() && second.is_some());
-        assert!(registry.admit(one, 4, 8).is_none());
-        assert!(registry.admit(two, 4, 8).is_some());
+        assert!(registry.admit(one, 4).is_none());
+        assert!(registry.admit(two, 4).is_some());
+        assert!(Arc::ptr_eq(first.as_ref().unwrap().bytes(), second.as_ref().unwrap().bytes()));
         drop(first);
-        let small: Vec<_> = (0..4).map_while(|_| registry.admit(one, 1, 8)).collect();
+        let small: Vec<_> = (0..4).map_while(|_| registry.admit(one, 1)).collect();
         assert_eq!(small.len(), 4);
-        assert!(registry.admit(one, 1, 8).is_none());
+        assert!(registry.admit(one, 1).is_none());
         drop((small, second));
         assert!(registry.open.lock().unwrap().is_empty());
     }
 
     #[tokio::test]
     async fn a_key_that_is_put_out_loses_what_it_has_and_not_what_comes_later() {
-        let registry = Arc::new(Registry::default());
+        let registry = Registry::new(&Limits::default());
         let (one, two) = (KeyFingerprint::of_key(&[1]), KeyFingerprint::of_key(&[2]));
-        let (mut first, mut second) = (registry.admit(one, 1, 9).unwrap(), registry.admit(one, 1, 9).unwrap());
-        let other = registry.admit(two, 1, 9).unwrap();
+        let (mut first, mut second) = (registry.admit(one, 1).unwrap(), registry.admit(one, 1).unwrap());
+        let other = registry.admit(two, 1).unwrap();
         assert_eq!(registry.put_out(one), 2);
-        let later = registry.admit(one, 1, 9).unwrap();
+        let later = registry.admit(one, 1).unwrap();
         first.put_out().await;
         second.put_out().await;
         assert!(!other.put_out.has_changed().unwrap() && !later.put_out.has_changed().unwrap());

@@ -9,18 +9,19 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::error::{NetError, Stage};
+use super::frame::Frame;
 use super::peer::Peer;
 use super::reason::{CloseReason, Rejection};
-use super::registry::Admitted;
 use super::remote::Remote;
+use super::room::Held;
 use super::server::{close_code, log_panic};
-use super::service::{Asker, Failure, Service};
+use super::service::{Asker, Failure, Seat, Service};
 use super::tls;
 use super::transport::Transport;
 
 /// Who has dialled.
 enum Arrived {
-    Member(quinn::Connection, Peer, Admitted),
+    Member(quinn::Connection, Peer, Seat),
     Newcomer(quinn::Connection),
 }
 
@@ -39,23 +40,23 @@ impl Service {
             }
             return;
         }
-        let Some((slot, handshake)) = self.places(incoming.remote_address()) else {
+        let remote = Remote { name: None, addr: incoming.remote_address(), transport: Transport::Quic };
+        let Some(handshake) = self.quic_handshakes.enter(remote.addr) else {
+            self.refused(&remote, &"too many handshakes");
             incoming.refuse();
             return;
         };
         let (service, stopping) = (Arc::clone(self), stopping.clone());
         connections.spawn(async move {
-            let remote = Remote { name: None, addr: incoming.remote_address(), transport: Transport::Quic };
             let arrived = service.handshake_quic(incoming, &remote).await;
             drop(handshake);
             match arrived {
-                Ok(Arrived::Member(connection, peer, admitted)) => {
-                    service.serve_quic(connection, peer, admitted, stopping).await;
+                Ok(Arrived::Member(connection, peer, seat)) => {
+                    service.serve_quic(connection, peer, seat, stopping).await;
                 }
                 Ok(Arrived::Newcomer(connection)) => service.hear_quic(connection, remote, stopping).await,
-                Err(error) => tracing::warn!(%error, "connection refused"),
+                Err(error) => service.refused(&remote, &error),
             }
-            drop(slot);
         });
     }
 
@@ -71,8 +72,8 @@ impl Service {
             return Ok(Arrived::Newcomer(connection));
         }
         let chain = connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
-        match self.member(chain.as_ref().and_then(|chain| chain.first()), remote) {
-            Ok((peer, admitted)) => Ok(Arrived::Member(connection, peer, admitted)),
+        match self.member(chain.as_ref().and_then(|chain| chain.first()), remote).await {
+            Ok((peer, seat)) => Ok(Arrived::Member(connection, peer, seat)),
             Err((reason, error)) => {
                 connection.close(close_code(reason), &[]);
                 Err(error)
@@ -82,16 +83,23 @@ impl Service {
 
     /// Answers a site without a certificate, one request after the other, until it leaves or its time is over.
     async fn hear_quic(&self, connection: quinn::Connection, remote: Remote, mut stopping: watch::Receiver<bool>) {
-        let Some((_, places)) = &self.newcomers else { return };
-        let Ok(place) = places.try_acquire() else {
-            tracing::warn!(peer = %remote, "newcomer refused: full");
-            connection.close(close_code(CloseReason::TooManyConnections), &[]);
+        let Some(place) = self.newcomer(&remote) else {
+            connection.close(close_code(CloseReason::Full), &[]);
             return;
         };
         let asker = Asker::Newcomer(remote.addr);
         let answered = timeout(self.limits.newcomer_time, async {
-            while let Ok((send, receive)) = connection.accept_bi().await {
-                self.exchange_quic(&asker, &remote, send, receive).await;
+            let mut patience = self.limits.newcomer_patience;
+            while let Ok(Ok((mut send, mut receive))) = timeout(patience, connection.accept_bi()).await {
+                // Of its stay, only the first request has a time of its own: who says nothing leaves the place.
+                match timeout(patience, self.receive_quic(&asker, &remote, &mut receive)).await {
+                    Ok(received) => self.exchange_quic(&asker, &remote, received, send, receive).await,
+                    Err(_) => {
+                        give_up(Rejection::Stalled, &mut send, &mut receive);
+                        break;
+                    }
+                }
+                patience = self.limits.newcomer_time;
             }
         });
         // Whoever stays longer, or was asking when the server stopped, may knock again.
@@ -108,25 +116,26 @@ impl Service {
         self: &Arc<Self>,
         connection: quinn::Connection,
         peer: Peer,
-        mut admitted: Admitted,
+        mut seat: Seat,
         mut stopping: watch::Receiver<bool>,
     ) {
         let mut requests = JoinSet::new();
         let remote = Remote { name: Some(peer.name.clone()), addr: peer.addr, transport: Transport::Quic };
-        let (remote, asker) = (Arc::new(remote), Asker::Member(peer));
+        let (remote, asker) = (Arc::new(remote), Asker::Member(peer, Arc::clone(seat.admitted.bytes())));
         loop {
             tokio::select! {
                 _ = stopping.wait_for(|&stop| stop) => break,
-                () = admitted.put_out() => {
+                () = seat.admitted.put_out() => {
                     tracing::info!(peer = %remote, "put out");
                     connection.close(close_code(CloseReason::Revoked), &[]);
                     break;
                 }
                 stream = connection.accept_bi() => match stream {
-                    Ok((send, receive)) => {
+                    Ok((send, mut receive)) => {
                         let (service, remote, asker) = (Arc::clone(self), Arc::clone(&remote), asker.clone());
                         requests.spawn(async move {
-                            service.exchange_quic(&asker, &remote, send, receive).await;
+                            let received = service.receive_quic(&asker, &remote, &mut receive).await;
+                            service.exchange_quic(&asker, &remote, received, send, receive).await;
                         });
                     }
                     Err(error) => {
@@ -152,36 +161,47 @@ impl Service {
         connection.close(close_code(CloseReason::ShuttingDown), &[]);
     }
 
-    /// One request and its reply, or the code that takes the reply's place.
-    async fn exchange_quic(&self, asker: &Asker, remote: &Remote, mut send: SendStream, mut receive: RecvStream) {
-        match self.answer_quic(asker, remote, &mut send, &mut receive).await {
-            // Until the peer has everything, closing the connection would lose the rest.
-            Ok(()) => drop(send.stopped().await),
-            Err(failure) => {
-                let code = stream_code(failure.told());
-                // Both are already closed when the peer was faster; then there is nobody to tell.
-                let _ = receive.stop(code);
-                let _ = send.reset(code);
-            }
-        }
-    }
-
-    async fn answer_quic(
+    /// Reads a request, in the room that it needs.
+    async fn receive_quic(
         &self,
         asker: &Asker,
         remote: &Remote,
-        send: &mut SendStream,
         receive: &mut RecvStream,
-    ) -> Result<(), Failure> {
+    ) -> Result<(Frame, Option<Held>), Failure> {
         let link = self.link(remote);
         let stall = self.limits.stall;
         let head = timeout(stall, link.read_head(receive)).await.map_err(|_| link.timed_out(Stage::Frame, stall))??;
         let held = self.room(asker, head).await?;
-        let request = link.read_payload(head, receive).await?;
-        let reply = self.reply(asker, request, &link).await?;
-        drop(held);
-        Ok(link.write(reply, send).await?)
+        Ok((link.read_payload(head, receive).await?, held))
     }
+
+    /// Sends the reply to a request, or the code that takes its place.
+    async fn exchange_quic(
+        &self,
+        asker: &Asker,
+        remote: &Remote,
+        received: Result<(Frame, Option<Held>), Failure>,
+        mut send: SendStream,
+        mut receive: RecvStream,
+    ) {
+        let link = self.link(remote);
+        let answered = async {
+            let (request, held) = received?;
+            let reply = self.reply(asker, request, &link).await?;
+            drop(held);
+            Ok(link.deliver(reply, &mut send).await?)
+        };
+        if let Err(failure) = answered.await {
+            give_up(Failure::told(failure), &mut send, &mut receive);
+        }
+    }
+}
+
+/// Both are already closed when the peer was faster; then there is nobody to tell.
+fn give_up(rejection: Rejection, send: &mut SendStream, receive: &mut RecvStream) {
+    let code = stream_code(rejection);
+    let _ = receive.stop(code);
+    let _ = send.reset(code);
 }
 
 fn stream_code(rejection: Rejection) -> VarInt {

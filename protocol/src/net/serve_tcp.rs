@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use tokio::io::ReadHalf;
+use tokio::io::{ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,27 +17,29 @@ use super::peer::Peer;
 use super::reason::CloseReason;
 use super::registry::Admitted;
 use super::remote::Remote;
-use super::service::{Asker, Failure, Service};
+use super::room::Held;
+use super::service::{Asker, Failure, Seat, Service};
 use super::tls::{self, Spoken};
 use super::tls_error::NO_APPLICATION_PROTOCOL;
 use super::transport::Transport;
 use super::wire::{self, Wire};
 
 type ReadTls = ReadHalf<TlsStream<TcpStream>>;
+type WriteTls = WriteHalf<TlsStream<TcpStream>>;
 
 /// Who has dialled.
 enum Arrived {
-    Member(Wire, Peer, Admitted),
+    Member(Wire, Peer, Seat),
     Newcomer(Wire),
 }
 
-/// What became of a request.
-enum Ended {
-    Answered(Result<Frame, Failure>),
-    /// Nobody is there to hear the answer, or may hear it.
-    Lost,
-    /// The server has stopped and waited.
-    Drained,
+/// What follows a request.
+enum Next {
+    Request,
+    /// The connection ends with a word.
+    Close(CloseReason),
+    /// The word was said, or nobody is there to hear it.
+    Linger,
 }
 
 impl Service {
@@ -49,19 +51,20 @@ impl Service {
         connections: &mut JoinSet<()>,
         stopping: &watch::Receiver<bool>,
     ) {
-        // Dropping the stream closes it, which a dialler takes for a refusal.
-        let Some((slot, handshake)) = self.places(addr) else { return };
+        let remote = Remote { name: None, addr, transport: Transport::Tcp };
+        let Some(handshake) = self.tcp_handshakes.enter(addr) else {
+            // Dropping the stream closes it, which a dialler takes for a refusal.
+            return self.refused(&remote, &"too many handshakes");
+        };
         let (service, stopping) = (Arc::clone(self), stopping.clone());
         connections.spawn(async move {
-            let remote = Remote { name: None, addr, transport: Transport::Tcp };
             let arrived = service.handshake_tcp(stream, &remote).await;
             drop(handshake);
             match arrived {
-                Ok(Arrived::Member(wire, peer, admitted)) => service.serve_tcp(wire, peer, admitted, stopping).await,
+                Ok(Arrived::Member(wire, peer, seat)) => service.serve_tcp(wire, peer, seat, stopping).await,
                 Ok(Arrived::Newcomer(wire)) => service.hear_tcp(wire, remote, stopping).await,
-                Err(error) => tracing::warn!(%error, "connection refused"),
+                Err(error) => service.refused(&remote, &error),
             }
-            drop(slot);
         });
     }
 
@@ -93,8 +96,8 @@ impl Service {
                 return Err(NetError::Handshake { peer: remote.clone(), alert: NO_APPLICATION_PROTOCOL });
             }
         }
-        match self.member(own.as_ref(), remote) {
-            Ok((peer, admitted)) => Ok(Arrived::Member(wire, peer, admitted)),
+        match self.member(own.as_ref(), remote).await {
+            Ok((peer, seat)) => Ok(Arrived::Member(wire, peer, seat)),
             Err((reason, error)) => {
                 wire.close(reason).await;
                 Err(error)
@@ -104,19 +107,23 @@ impl Service {
 
     /// Answers a site without a certificate, until it leaves or its time is over.
     async fn hear_tcp(&self, mut wire: Wire, remote: Remote, mut stopping: watch::Receiver<bool>) {
-        let Some((_, places)) = &self.newcomers else { return };
-        let Ok(place) = places.try_acquire() else {
-            tracing::warn!(peer = %remote, "newcomer refused: full");
-            return wire.close(CloseReason::TooManyConnections).await;
-        };
+        let Some(place) = self.newcomer(&remote) else { return wire.close(CloseReason::Full).await };
         let asker = Asker::Newcomer(remote.addr);
         let link = self.link(&remote);
         let answered = timeout(self.limits.newcomer_time, async {
-            while let Ok(Some(())) = wire::next_request(&link, &mut wire.read).await {
-                let reply = self.answer_tcp(&asker, &remote, &mut wire.read).await;
-                if !self.tell(reply, &remote, &mut wire).await {
-                    break;
+            let mut patience = self.limits.newcomer_patience;
+            loop {
+                let asked = async {
+                    wire::next_request(&link, &mut wire.read).await.ok().flatten()?;
+                    Some(self.receive_tcp(&asker, &remote, &mut wire.read).await)
+                };
+                // Of its stay, only the first request has a time of its own: who says nothing leaves the place.
+                let Ok(Some(received)) = timeout(patience, asked).await else { return };
+                let reply = self.answer_tcp(&asker, &remote, received).await;
+                if !self.tell(reply, &remote, &mut wire.write).await {
+                    return;
                 }
+                patience = self.limits.newcomer_time;
             }
         });
         // Whoever stays longer, or was asking when the server stopped, may knock again.
@@ -129,13 +136,13 @@ impl Service {
     }
 
     /// Takes requests until either side has had enough.
-    async fn serve_tcp(&self, mut wire: Wire, peer: Peer, mut admitted: Admitted, mut stopping: watch::Receiver<bool>) {
+    async fn serve_tcp(&self, mut wire: Wire, peer: Peer, mut seat: Seat, mut stopping: watch::Receiver<bool>) {
         let remote = Remote { name: Some(peer.name.clone()), addr: peer.addr, transport: Transport::Tcp };
-        let (link, asker) = (self.link(&remote), Asker::Member(peer));
+        let (link, asker) = (self.link(&remote), Asker::Member(peer, Arc::clone(seat.admitted.bytes())));
         let reason = loop {
             tokio::select! {
                 _ = stopping.wait_for(|&stop| stop) => break CloseReason::ShuttingDown,
-                () = admitted.put_out() => break CloseReason::Revoked,
+                () = seat.admitted.put_out() => break CloseReason::Revoked,
                 asked = timeout(self.limits.idle_timeout, wire::next_request(&link, &mut wire.read)) => match asked {
                     Ok(Ok(Some(()))) => {}
                     Ok(Ok(None)) => return,
@@ -146,54 +153,90 @@ impl Service {
                     Err(_) => break CloseReason::Done,
                 },
             }
-            match self.work(&mut wire, (&asker, &remote), &mut admitted, &mut stopping).await {
-                Ended::Answered(reply) => {
-                    if !self.tell(reply, &remote, &mut wire).await {
-                        return wire.linger().await;
-                    }
-                }
-                Ended::Drained => break CloseReason::ShuttingDown,
-                Ended::Lost => return wire.linger().await,
+            match self.work(&mut wire, (&asker, &remote), &mut seat.admitted, &mut stopping).await {
+                Next::Request => {}
+                Next::Close(reason) => break reason,
+                Next::Linger => return wire.linger().await,
             }
         };
         wire.close(reason).await;
     }
 
-    /// Works on one request, and says so now and then. A call whose connection is lost meanwhile goes on to its end and
-    /// keeps its place until then, so that dialling anew does not multiply calls.
+    /// Receives one request, works on it and sends what takes its place, while it says now and then that it is there.
+    ///
+    /// Who is put out is read and written to no more. A call that has begun goes on to its end though nobody hears of
+    /// it, here and where the connection is lost, and keeps its place until then, so that dialling anew does not
+    /// multiply calls.
     async fn work(
         &self,
         wire: &mut Wire,
         (asker, remote): (&Asker, &Remote),
         admitted: &mut Admitted,
         stopping: &mut watch::Receiver<bool>,
-    ) -> Ended {
-        let mut answer = pin!(self.answer_tcp(asker, remote, &mut wire.read));
+    ) -> Next {
+        let alive = self.limits.keep_alive;
+        let mut stopped = stopping.clone();
+        let mut interrupted = pin!(self.interrupted(remote, admitted, stopping));
+        let received = tokio::select! {
+            biased;
+            next = &mut interrupted => return next,
+            received = self.receive_tcp(asker, remote, &mut wire.read) => received,
+            _ = wire::stay_alive(&mut wire.write, alive) => return Next::Linger,
+        };
+        let mut answer = pin!(self.answer_tcp(asker, remote, received));
+        let answered = tokio::select! {
+            answer = &mut answer => Ok(answer),
+            next = &mut interrupted => Err(next),
+            _ = wire::stay_alive(&mut wire.write, alive) => Err(Next::Linger),
+        };
+        match answered {
+            Ok(reply) => tokio::select! {
+                biased;
+                // In the middle of a reply no word could be told from it.
+                _ = interrupted => Next::Linger,
+                is_open = self.tell(reply, remote, &mut wire.write) => {
+                    if is_open { Next::Request } else { Next::Linger }
+                }
+            },
+            Err(next @ Next::Close(CloseReason::ShuttingDown)) => next,
+            Err(next) => {
+                if let Next::Close(reason) = next {
+                    wire::write_close(&mut wire.write, reason).await;
+                }
+                tokio::select! {
+                    _ = answer => {}
+                    () = self.drained(&mut stopped) => dropped(remote),
+                }
+                Next::Linger
+            }
+        }
+    }
+
+    /// Ready when the peer is put out, or a stopping server has waited long enough.
+    async fn interrupted(
+        &self,
+        remote: &Remote,
+        admitted: &mut Admitted,
+        stopping: &mut watch::Receiver<bool>,
+    ) -> Next {
         tokio::select! {
-            answer = &mut answer => return Ended::Answered(answer),
-            _ = wire::stay_alive(&mut wire.write, self.limits.keep_alive) => {}
             () = admitted.put_out() => {
                 tracing::info!(peer = %remote, "put out");
-                wire::write_close(&mut wire.write, CloseReason::Revoked).await;
+                Next::Close(CloseReason::Revoked)
             }
             () = self.drained(stopping) => {
-                tracing::warn!(peer = %remote, "a request under way was dropped");
-                return Ended::Drained;
+                dropped(remote);
+                Next::Close(CloseReason::ShuttingDown)
             }
         }
-        tokio::select! {
-            _ = answer => {}
-            () = self.drained(stopping) => tracing::warn!(peer = %remote, "a request under way was dropped"),
-        }
-        Ended::Lost
     }
 
     /// Sends what takes a request's place at the peer. Whether another request may follow.
-    async fn tell(&self, reply: Result<Frame, Failure>, remote: &Remote, wire: &mut Wire) -> bool {
+    async fn tell(&self, reply: Result<Frame, Failure>, remote: &Remote, write: &mut WriteTls) -> bool {
         let link = self.link(remote);
         match reply {
             Ok(reply) => {
-                let written = wire::write_reply(&link, &mut wire.write, reply).await;
+                let written = wire::write_reply(&link, write, reply).await;
                 if let Err(error) = &written {
                     tracing::debug!(%error, "a reply did not arrive");
                 }
@@ -201,19 +244,38 @@ impl Service {
             }
             Err(failure) => {
                 let rejection = failure.told();
-                wire::write_rejection(&mut wire.write, rejection).await && rejection.is_after_the_request()
+                wire::write_rejection(write, rejection).await && rejection.is_after_the_request()
             }
         }
     }
 
-    /// Reads the rest of a request and makes its reply.
-    async fn answer_tcp(&self, asker: &Asker, remote: &Remote, read: &mut ReadTls) -> Result<Frame, Failure> {
+    /// Reads the rest of a request, in the room that it needs.
+    async fn receive_tcp(
+        &self,
+        asker: &Asker,
+        remote: &Remote,
+        read: &mut ReadTls,
+    ) -> Result<(Frame, Option<Held>), Failure> {
         let link = self.link(remote);
         let stall = self.limits.stall;
         let head = timeout(stall, wire::read_head(&link, read)).await;
         let head = head.map_err(|_| link.timed_out(Stage::Frame, stall))??;
-        let _held = self.room(asker, head).await?;
-        let request = wire::read_payload(&link, head, read).await?;
-        self.reply(asker, request, &link).await
+        let held = self.room(asker, head).await?;
+        Ok((wire::read_payload(&link, head, read).await?, held))
     }
+
+    /// Makes the reply to a request, which gives its room back.
+    async fn answer_tcp(
+        &self,
+        asker: &Asker,
+        remote: &Remote,
+        received: Result<(Frame, Option<Held>), Failure>,
+    ) -> Result<Frame, Failure> {
+        let (request, _held) = received?;
+        self.reply(asker, request, &self.link(remote)).await
+    }
+}
+
+fn dropped(remote: &Remote) {
+    tracing::warn!(peer = %remote, "a request under way was dropped");
 }

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::authority::AuthorityCertificate;
 use super::credential_error::CredentialError;
+use super::crowd::Crowd;
 use super::error::NetError;
 use super::frame::Frame;
 use super::identity::Identity;
@@ -21,8 +22,10 @@ use super::peer::{KeyFingerprint, Peer};
 use super::ports::Ports;
 use super::reason::CloseReason;
 use super::registry::Registry;
+use super::room::Room;
 use super::service::Service;
 use super::shown::Shown;
+use super::sparing::Sparing;
 use super::tls;
 use super::traffic::Traffic;
 
@@ -35,6 +38,13 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// running call: it goes on to its end even when nobody waits for the reply any more. Only a
 /// server that stops drops calls which outlast the drain time. A panic fails the one request.
 pub trait Handler: Send + Sync + 'static {
+    /// Whether a peer with a certificate may enter at all, asked once for each of its connections. Who may not is
+    /// closed out with [`CloseReason::Revoked`], which it takes for final: say so of former members alone.
+    fn admits<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, bool> {
+        let _ = peer;
+        Box::pin(async { true })
+    }
+
     /// Answers one request. `peer` was authenticated by its certificate; whether it may ask is for
     /// the handler to check, each time.
     fn handle(&self, peer: Peer, request: Frame) -> BoxFuture<'_, Result<Frame, Refusal>>;
@@ -120,10 +130,11 @@ impl Server {
         newcomers: Option<Arc<dyn Newcomers>>,
     ) -> Result<Self, NetError> {
         let needed = Frame::HEADER_BYTES_MAX + Frame::BODY_BYTES_MAX;
-        if limits.bytes_in_flight < needed {
-            return Err(NetError::BytesInFlight { bytes: limits.bytes_in_flight, needed });
+        let bytes = limits.bytes_in_flight.min(limits.bytes_per_peer);
+        if bytes < needed {
+            return Err(NetError::BytesInFlight { bytes, needed });
         }
-        let handle = ServerHandle { shown: Shown::new(identity), registry: Arc::default() };
+        let handle = ServerHandle { shown: Shown::new(identity), registry: Registry::new(&limits) };
         let tls = tls::server_tls(&handle.shown, authority, newcomers.is_some())?;
         let ports = Ports::bind(addr, identity, &tls, &limits)?;
         let (tls, traffic) = (Arc::new(tls), Arc::new(Traffic::default()));
@@ -149,20 +160,25 @@ impl Server {
     }
 
     /// Serves until `shutdown` is ready, then takes no more requests, lets those under way finish
-    /// for at most `limits.drain` and closes every connection.
+    /// for at most `limits.drain` and closes every connection, which takes at most `limits.closing`.
     pub async fn run(self, handler: Arc<dyn Handler>, shutdown: impl Future<Output = ()>) {
         let (stop, stopping) = watch::channel(false);
         let Ports { endpoint, listener, .. } = self.ports;
+        let limits = self.limits;
+        let newcomers = || Crowd::new(limits.newcomers, limits.newcomers_per_network);
+        let handshakes = || Crowd::new(limits.handshakes, limits.handshakes_per_network);
         let service = Arc::new(Service {
             handler,
-            newcomers: self.newcomers.map(|all| (all, Semaphore::new(self.limits.newcomers as usize))),
+            newcomers: self.newcomers.map(|all| (all, newcomers())),
             registry: self.handle.registry,
-            connections: Arc::new(Semaphore::new(self.limits.connections as usize)),
-            handshakes: Arc::new(Semaphore::new(self.limits.handshakes as usize)),
-            bytes: Semaphore::new(self.limits.bytes_in_flight as usize),
+            connections: Arc::new(Semaphore::new(limits.connections as usize)),
+            quic_handshakes: handshakes(),
+            tcp_handshakes: handshakes(),
+            room: Room::new(limits.bytes_in_flight, limits.reply_timeout),
             tls: self.tls,
             traffic: self.traffic,
-            limits: self.limits,
+            limits,
+            refusals: Sparing::default(),
         });
         let mut connections = JoinSet::new();
         tokio::pin!(shutdown);
@@ -181,8 +197,14 @@ impl Server {
         endpoint.set_server_config(None);
         drop(listener);
         stop.send_replace(true);
-        while let Some(ended) = connections.join_next().await {
-            log_panic(ended);
+        let all = async {
+            while let Some(ended) = connections.join_next().await {
+                log_panic(ended);
+            }
+        };
+        if timeout(service.limits.drain + service.limits.closing, all).await.is_err() {
+            tracing::warn!(left = connections.len(), "connections were dropped that did not end in time");
+            connections.abort_all();
         }
         endpoint.close(close_code(CloseReason::ShuttingDown), &[]);
         // Three probe timeouts at most; a peer that is gone must not hold us.

@@ -1,5 +1,6 @@
 //! What all connections of a server share, whatever carries them: who may enter, and what is answered.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,9 +8,11 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use rustls::pki_types::CertificateDer;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
 
 use super::credential_error::CredentialError;
+use super::crowd::{Crowd, Place};
 use super::error::NetError;
 use super::frame::{Frame, FrameError, FrameHead};
 use super::limits::{Limits, NEWCOMER_FRAME_BYTES_MAX};
@@ -18,31 +21,40 @@ use super::peer::{KeyFingerprint, Peer, PeerName};
 use super::reason::{CloseReason, Rejection};
 use super::registry::{Admitted, Registry};
 use super::remote::Remote;
+use super::room::{Held, Room};
 use super::server::{Handler, Refusal};
+use super::sparing::Sparing;
 use super::stream::Link;
 use super::traffic::Traffic;
 use super::transport::Transport;
 
 pub(super) struct Service {
     pub(super) handler: Arc<dyn Handler>,
-    /// Who answers sites without a certificate, and how many more there may be.
-    pub(super) newcomers: Option<(Arc<dyn Newcomers>, Semaphore)>,
+    /// Who answers sites without a certificate, and their places.
+    pub(super) newcomers: Option<(Arc<dyn Newcomers>, Arc<Crowd>)>,
     pub(super) registry: Arc<Registry>,
     pub(super) connections: Arc<Semaphore>,
-    pub(super) handshakes: Arc<Semaphore>,
-    pub(super) bytes: Semaphore,
+    /// Whose certificate is not known yet, by transport: who floods one leaves the other open.
+    pub(super) quic_handshakes: Arc<Crowd>,
+    pub(super) tcp_handshakes: Arc<Crowd>,
+    pub(super) room: Room,
     pub(super) tls: Arc<rustls::ServerConfig>,
     pub(super) traffic: Arc<Traffic>,
     pub(super) limits: Limits,
+    pub(super) refusals: Sparing,
 }
 
-/// A place among the connections, and one among the handshakes.
-pub(super) type Places = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+/// A member's place: among all connections, and among those of its key.
+pub(super) struct Seat {
+    pub(super) admitted: Admitted,
+    _slot: OwnedSemaphorePermit,
+}
 
 /// Who asks.
 #[derive(Clone)]
 pub(super) enum Asker {
-    Member(Peer),
+    /// With the room for requests that its key has.
+    Member(Peer, Arc<Semaphore>),
     Newcomer(SocketAddr),
 }
 
@@ -75,52 +87,65 @@ impl Failure {
 }
 
 impl Service {
-    /// A place for whoever has dialled; none when the server is full.
-    pub(super) fn places(&self, addr: SocketAddr) -> Option<Places> {
-        let slot = Arc::clone(&self.connections).try_acquire_owned();
-        let handshake = Arc::clone(&self.handshakes).try_acquire_owned();
-        let places = slot.ok().zip(handshake.ok());
-        if places.is_none() {
-            tracing::warn!(peer = %addr, "connection refused: full");
+    /// Says that a connection was refused, unless that was said often enough just now.
+    pub(super) fn refused(&self, peer: &Remote, why: &dyn fmt::Display) {
+        if let Some(unsaid) = self.refusals.line() {
+            tracing::warn!(%peer, why = %why, unsaid, "connection refused");
         }
-        places
     }
 
-    /// Who has shown this verified certificate, counted among its connections.
+    /// A place for a site without a certificate.
+    pub(super) fn newcomer(&self, remote: &Remote) -> Option<Place> {
+        let (_, places) = self.newcomers.as_ref()?;
+        let place = places.enter(remote.addr);
+        if place.is_none() {
+            self.refused(remote, &"too many newcomers");
+        }
+        place
+    }
+
+    /// Who has shown this verified certificate, counted among its connections, if it is still a member.
     ///
     /// # Errors
     /// Why it may not enter.
-    pub(super) fn member(
+    pub(super) async fn member(
         &self,
         own: Option<&CertificateDer<'_>>,
         remote: &Remote,
-    ) -> Result<(Peer, Admitted), (CloseReason, NetError)> {
+    ) -> Result<(Peer, Seat), (CloseReason, NetError)> {
         let named = match own {
             Some(own) => PeerName::from_certificate(own)
                 .and_then(|name| KeyFingerprint::of_certificate(own).map(|key| (name, key))),
             None => Err(CredentialError::UnreadableCertificate),
         };
         let (name, key) = named.map_err(|error| (CloseReason::Unnamed, error.into()))?;
-        let requests = self.limits.streams_per_connection;
-        let share = if remote.transport == Transport::Quic { requests } else { 1 };
-        let most = self.limits.connections_per_peer.saturating_mul(requests);
-        match self.registry.admit(key, share, most) {
-            Some(admitted) => Ok((Peer { name, key, addr: remote.addr }, admitted)),
-            None => Err((CloseReason::TooManyConnections, NetError::ClosedHere { peer: remote.clone() })),
-        }
+        let refused = |reason| (reason, NetError::NotAdmitted { peer: remote.clone(), name: name.clone(), reason });
+        let share = if remote.transport == Transport::Quic { self.limits.streams_per_connection } else { 1 };
+        let mut admitted = self.registry.admit(key, share).ok_or_else(|| refused(CloseReason::TooManyConnections))?;
+        let slot = Arc::clone(&self.connections).try_acquire_owned();
+        let slot = slot.map_err(|_| refused(CloseReason::Full))?;
+        let peer = Peer { name: name.clone(), key, addr: remote.addr };
+        // Counted first, asked then: who is put out in between hears of it.
+        let may_enter = tokio::select! {
+            biased;
+            () = admitted.put_out() => false,
+            asked = timeout(self.limits.dial_timeout, self.handler.admits(&peer)) => {
+                asked.map_err(|_| refused(CloseReason::Full))?
+            }
+        };
+        if may_enter { Ok((peer, Seat { admitted, _slot: slot })) } else { Err(refused(CloseReason::Revoked)) }
     }
 
-    /// Room for a frame. All of its bytes are reserved before the first is read: frames that each hold a part of what
-    /// the others need would never finish.
-    pub(super) async fn room(&self, asker: &Asker, head: FrameHead) -> Result<Option<SemaphorePermit<'_>>, Failure> {
+    /// Room for a frame.
+    pub(super) async fn room(&self, asker: &Asker, head: FrameHead) -> Result<Option<Held>, Failure> {
         match asker {
             Asker::Newcomer(_) if head.payload_bytes() > NEWCOMER_FRAME_BYTES_MAX => {
                 Err(Failure::Reject(Rejection::FrameTooLarge))
             }
             Asker::Newcomer(_) => Ok(None),
-            Asker::Member(_) => {
-                let held = self.bytes.acquire_many(head.payload_bytes()).await;
-                held.map(Some).map_err(|_| Failure::Reject(Rejection::Cancelled))
+            Asker::Member(_, bytes) => {
+                let held = self.room.reserve(bytes, head).await;
+                held.map(Some).ok_or(Failure::Reject(Rejection::Stalled))
             }
         }
     }
@@ -131,7 +156,7 @@ impl Service {
             hello(&request).map_err(|error| link.bad(error))?
         } else {
             match (asker, &self.newcomers) {
-                (Asker::Member(peer), _) => self.call(peer.clone(), request, link.remote).await?,
+                (Asker::Member(peer, _), _) => self.call(peer.clone(), request, link.remote).await?,
                 (Asker::Newcomer(addr), Some((newcomers, _))) => {
                     let refused = |Refusal { code }| Failure::Reject(Rejection::Refused(code));
                     newcomers.handle(*addr, request).await.map_err(refused)?

@@ -72,6 +72,20 @@ impl Link<'_> {
         stream.finish().map_err(|_| NetError::ClosedHere { peer: self.remote.clone() })
     }
 
+    /// Writes a reply and waits until the peer has all of it: closing the connection earlier would lose the rest. Both
+    /// within the time that the slowest allowed line needs for it.
+    pub(super) async fn deliver(&self, frame: Frame, stream: &mut SendStream) -> Result<(), NetError> {
+        let bytes = u32::try_from(frame.wire_bytes()).unwrap_or(u32::MAX);
+        let after = self.limits.payload_timeout(bytes);
+        let delivered = async {
+            self.write(frame, stream).await?;
+            // Whether it was read or given up at the far end is the peer's own affair.
+            let _ = stream.stopped().await;
+            Ok(())
+        };
+        timeout(after, delivered).await.unwrap_or_else(|_| Err(self.timed_out(Stage::Frame, after)))
+    }
+
     pub(super) fn bad(&self, source: FrameError) -> NetError {
         NetError::Frame { peer: self.remote.clone(), source }
     }

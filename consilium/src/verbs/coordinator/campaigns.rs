@@ -58,10 +58,11 @@ impl Campaigns {
     pub(super) async fn run(self: Arc<Self>, server: ServerHandle, mut stop: watch::Receiver<bool>) {
         let mut renew_at = SystemTime::now() + CERTIFICATE_LIFETIME / 2;
         loop {
+            // First: reading the log of a campaign that goes on takes a while.
+            self.put_out(&server).await;
             if let Err(error) = self.look(&stop).await {
                 tracing::error!(%error, "the books cannot be read; trying again");
             }
-            self.put_out(&server).await;
             if SystemTime::now() >= renew_at {
                 match self.office.identity().and_then(|(identity, _)| Ok(server.renew(&identity)?)) {
                     Ok(()) => renew_at = SystemTime::now() + CERTIFICATE_LIFETIME / 2,

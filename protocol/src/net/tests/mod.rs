@@ -1,5 +1,6 @@
 //! Peers that meet over the loopback device.
 
+mod cheats;
 mod crash;
 mod exchange;
 mod firewall;
@@ -16,8 +17,8 @@ mod trust;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -42,9 +43,24 @@ struct Echo {
     waiting: Notify,
     release: Notify,
     finished: AtomicUsize,
+    /// Whom it does not let in, and whom it never answers about.
+    barred: Mutex<Vec<KeyFingerprint>>,
+    doubted: Mutex<Vec<KeyFingerprint>>,
 }
 
 impl Handler for Echo {
+    fn admits<'a>(&'a self, peer: &'a Peer) -> BoxFuture<'a, bool> {
+        let (is_barred, is_doubted) =
+            (self.barred.lock().unwrap().contains(&peer.key), self.doubted.lock().unwrap().contains(&peer.key));
+        Box::pin(async move {
+            if is_doubted {
+                self.waiting.notify_one();
+                std::future::pending::<()>().await;
+            }
+            !is_barred
+        })
+    }
+
     fn handle(&self, peer: Peer, request: Frame) -> BoxFuture<'_, Result<Frame, Refusal>> {
         assert_ne!(request.kind, PANIC, "asked to panic");
         Box::pin(async move {
@@ -70,10 +86,6 @@ impl Handler for Echo {
 
 fn name(text: &str) -> PeerName {
     PeerName::new(text).unwrap()
-}
-
-fn remote(text: &str, addr: SocketAddr) -> Remote {
-    Remote { name: Some(name(text)), addr, transport: Transport::Quic }
 }
 
 fn pattern(len: usize) -> Bytes {

@@ -3,6 +3,7 @@
 use rustls::quic::{ClientConnection, ServerConnection, Version};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
+use super::tcp::raw;
 use super::trust::refusal;
 use super::*;
 
@@ -143,7 +144,7 @@ async fn newcomers_are_few_and_leave_room_for_members() {
     let open = Open::start(Limits { newcomers: 2, ..Limits::loopback() });
     let (first, second) = (open.knock().await.unwrap(), open.knock().await.unwrap());
     match open.knock().await {
-        Err(NetError::Closed { reason: CloseReason::TooManyConnections, .. }) => {}
+        Err(NetError::Closed { reason: CloseReason::Full, .. }) => {}
         other => panic!("{other:?}"),
     }
     let identity = issue(&open.authority, "hospital-1", Usage::Client);
@@ -156,6 +157,33 @@ async fn newcomers_are_few_and_leave_room_for_members() {
     };
     soon(again).await;
     second.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_network_does_not_take_all_places() {
+    let open = Open::start(Limits { newcomers_per_network: 1, ..Limits::loopback() });
+    let _first = open.knock().await.unwrap();
+    let second = open.knock().await;
+    assert!(matches!(second, Err(NetError::Closed { reason: CloseReason::Full, .. })), "{second:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_that_says_nothing_leaves_its_place() {
+    let patience = Duration::from_millis(100);
+    let limits =
+        Limits { newcomers: 1, newcomer_patience: patience, newcomer_time: PATIENCE * 100, ..Limits::loopback() };
+    let open = Open::start(limits);
+    let key = open.authority.certificate().key_fingerprint();
+    let mut raw = raw::dial_tls(open.addr, tls::newcomer_tls(key).unwrap()).await;
+    assert_eq!(raw.word().await, (3, CloseReason::Done.code()));
+    // Half a request is none.
+    let mut raw = raw::dial_tls(open.addr, tls::newcomer_tls(key).unwrap()).await;
+    raw.say(b"\x01CNSL").await;
+    assert_eq!(raw.word().await, (3, CloseReason::Done.code()));
+    // After its first request it may think for longer.
+    let newcomer = open.knock().await.unwrap();
+    tokio::time::sleep(3 * patience).await;
+    assert!(soon(newcomer.call(Frame::new(ECHO, "", Bytes::new()))).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -87,23 +87,31 @@ async fn a_peer_has_four_connections_for_each_of_its_share_and_no_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_server_takes_nobody_over_tcp_either() {
+    let federation = Federation::start(Limits { connections: 1, ..Limits::loopback() });
+    let over_quic = federation.dial("hospital-1").await;
+    let identity = issue(&federation.authority, "hospital-2", Usage::Client);
+    let refused = federation.dial_tcp_as(&identity, Limits::default()).await.unwrap_err();
+    assert!(matches!(refused, NetError::Closed { reason: CloseReason::Full, .. }), "{refused:?}");
+    assert!(refused.is_transient());
+    assert_echo(&over_quic, 1).await;
+    federation.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_floods_tcp_with_handshakes_leaves_quic_open() {
     for limits in [
-        Limits { connections: 1, ..Limits::loopback() },
         Limits { handshakes: 1, dial_timeout: PATIENCE, ..Limits::loopback() },
+        Limits { handshakes_per_network: 1, dial_timeout: PATIENCE, ..Limits::loopback() },
     ] {
-        let handshakes = limits.handshakes;
         let federation = Federation::start(limits);
-        let over_quic = federation.dial("hospital-1").await;
         // Says nothing, and holds the only place among the handshakes.
-        let held = (handshakes == 1).then(|| std::net::TcpStream::connect(federation.addr).unwrap());
+        let held = std::net::TcpStream::connect(federation.addr).unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
         let identity = issue(&federation.authority, "hospital-2", Usage::Client);
-        if held.is_some() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
         let refused = federation.dial_tcp_as(&identity, Limits::default()).await.unwrap_err();
         assert!(matches!(refused, NetError::ConnectionRefused { .. }), "{refused:?}");
         assert!(refused.is_transient());
-        assert_echo(&over_quic, 1).await;
+        assert_echo(&federation.dial_as(&identity).await.unwrap(), 1).await;
         drop(held);
         federation.stop().await;
     }

@@ -97,7 +97,7 @@ async fn newcomers_are_heard_at_the_gate_within_their_bounds() {
     assert_eq!(reply.header, "at the gate");
     assert_eq!(refused(soon(newcomer.call(Frame::new(REFUSE, "", Bytes::new()))).await), Rejection::Refused(5));
     let second = knock().await.unwrap_err();
-    assert!(matches!(second, NetError::Closed { reason: CloseReason::TooManyConnections, .. }), "{second:?}");
+    assert!(matches!(second, NetError::Closed { reason: CloseReason::Full, .. }), "{second:?}");
     // The answer comes while the request is still being sent, and is heard.
     let long = Frame::new(ECHO, Bytes::new(), vec![0; 16 << 20]);
     assert_eq!(refused(soon(newcomer.call(long)).await), Rejection::FrameTooLarge);
