@@ -6,6 +6,8 @@ use super::*;
 const CLOSE: u8 = 3;
 /// The head of a request with a body of 1 MiB.
 const ONE_MIB: &[u8] = b"CNSL\x01\x00\x01\x00\0\0\0\0\0\0\x10\0";
+/// A request of kind LARGE.
+const ASK_MUCH: &[u8] = b"CNSL\x01\x00\x07\x00\0\0\0\0\0\0\0\0";
 
 /// Waits until a key has no connection any more.
 async fn gone(federation: &Federation, identity: &Identity) {
@@ -57,6 +59,15 @@ async fn who_is_put_out_while_it_is_asked_about_does_not_enter() {
     federation.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_cannot_be_asked_about_in_time_dials_again_later() {
+    let federation = Federation::start(Limits { dial_timeout: Duration::from_secs(1), ..Limits::loopback() });
+    let identity = Arc::new(issue(&federation.authority, "hospital-1", Usage::Client));
+    let error = doubted(&federation, &identity).await.await.unwrap().unwrap_err();
+    assert!(matches!(error, NetError::Closed { reason: CloseReason::Full, .. }), "{error:?}");
+    federation.stop().await;
+}
+
 /// The slowest line that is served would have hours for what these send and read.
 fn patient() -> Limits {
     Limits { stall: PATIENCE * 1000, drain: Duration::from_millis(50), closing: PATIENCE * 1000, ..Limits::loopback() }
@@ -69,10 +80,8 @@ async fn slow(federation: &Federation, identity: &Identity) -> (raw::Raw, raw::R
     sending.say(ONE_MIB).await;
     sending.say(&[0; 1000]).await;
     let mut reading = raw::dial(federation, identity).await;
-    reading.say(b"\x01CNSL\x01\x00\x01\x00\0\0\0\0\0\0\0\x02").await;
-    for _ in 0..32 {
-        reading.say(&vec![0; 1 << 20]).await;
-    }
+    reading.say(&[1]).await;
+    reading.say(ASK_MUCH).await;
     // Until it has begun to answer.
     tokio::time::sleep(Duration::from_millis(300)).await;
     (sending, reading)
@@ -110,12 +119,11 @@ async fn a_server_that_stops_drops_what_does_not_end() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_over_quic_that_nobody_reads_is_given_up() {
-    let limits = Limits { stall: Duration::from_millis(300), bytes_per_second_min: u32::MAX, ..Limits::loopback() };
+    let limits = Limits { stall: Duration::from_secs(1), bytes_per_second_min: u32::MAX, ..Limits::loopback() };
     let federation = Federation::start(limits);
     let connection = federation.dial("hospital-1").await;
     let (mut send, mut receive) = soon(connection.quic().open_bi()).await.unwrap();
-    send.write_all(b"CNSL\x01\x00\x01\x00\0\0\0\0\0\0\0\x02").await.unwrap();
-    send.write_all(&vec![0; 32 << 20]).await.unwrap();
+    send.write_all(ASK_MUCH).await.unwrap();
     send.finish().unwrap();
     let reset = soon(receive.received_reset()).await.unwrap();
     assert_eq!(reset.map(quinn::VarInt::into_inner), Some(Rejection::Stalled.code()));

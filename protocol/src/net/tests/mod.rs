@@ -34,6 +34,7 @@ const REFUSE: u16 = 3;
 const PANIC: u16 = 4;
 const OVERSIZE: u16 = 5;
 const WAIT: u16 = 6;
+const LARGE: u16 = 7;
 /// Long enough for a busy machine; no test waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -71,6 +72,7 @@ impl Handler for Echo {
                 }
                 REFUSE => Err(Refusal { code: 77 }),
                 OVERSIZE => Ok(Frame::new(OVERSIZE, vec![0; (1 << 20) + 1], Bytes::new())),
+                LARGE => Ok(Frame::new(LARGE, Bytes::new(), vec![0; Frame::BODY_BYTES_MAX as usize])),
                 WAIT => {
                     self.waiting.notify_one();
                     self.release.notified().await;

@@ -180,6 +180,17 @@ async fn a_newcomer_that_says_nothing_leaves_its_place() {
     let mut raw = raw::dial_tls(open.addr, tls::newcomer_tls(key).unwrap()).await;
     raw.say(b"\x01CNSL").await;
     assert_eq!(raw.word().await, (3, CloseReason::Done.code()));
+    // The same over QUIC.
+    for said in [b"".as_slice(), b"CNSL"] {
+        let config = tls::client_quic(tls::newcomer_tls(key).unwrap().config, &Limits::loopback()).unwrap();
+        let endpoint = quinn::Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let dialled = endpoint.connect_with(config, open.addr, &name("coordinator").dns_name()).unwrap();
+        let quic = soon(dialled).await.unwrap();
+        let (mut send, _receive) = soon(quic.open_bi()).await.unwrap();
+        send.write_all(said).await.unwrap();
+        let quinn::ConnectionError::ApplicationClosed(close) = soon(quic.closed()).await else { panic!("lost") };
+        assert_eq!(close.error_code.into_inner(), CloseReason::Done.code());
+    }
     // After its first request it may think for longer.
     let newcomer = open.knock().await.unwrap();
     tokio::time::sleep(3 * patience).await;
