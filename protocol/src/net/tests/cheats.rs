@@ -68,6 +68,27 @@ async fn who_cannot_be_asked_about_in_time_dials_again_later() {
     federation.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_fills_the_handshakes_over_quic_leaves_tcp_open() {
+    for limits in
+        [Limits { handshakes: 1, ..Limits::loopback() }, Limits { handshakes_per_network: 1, ..Limits::loopback() }]
+    {
+        let federation = Federation::start(Limits { drain: Duration::ZERO, closing: Duration::ZERO, ..limits });
+        let identity = Arc::new(issue(&federation.authority, "hospital-1", Usage::Client));
+        let dialling = doubted(&federation, &identity).await;
+        let other = issue(&federation.authority, "hospital-2", Usage::Client);
+        let (coordinator, traffic) = (name("coordinator"), Arc::new(Traffic::default()));
+        let route = Route::from(federation.addr).over(Mode::Quic);
+        let authority = federation.authority.certificate();
+        let over_quic = Connection::dial_with(route, &coordinator, &other, authority, Limits::loopback(), traffic);
+        let refused = soon(over_quic).await.unwrap_err();
+        assert!(matches!(refused, NetError::ConnectionRefused { .. }), "{refused:?}");
+        assert_echo(&federation.dial_tcp_as(&other, Limits::default()).await.unwrap(), 1).await;
+        federation.stop().await;
+        assert!(dialling.await.unwrap().is_err());
+    }
+}
+
 /// The slowest line that is served would have hours for what these send and read.
 fn patient() -> Limits {
     Limits { stall: PATIENCE * 1000, drain: Duration::from_millis(50), closing: PATIENCE * 1000, ..Limits::loopback() }
