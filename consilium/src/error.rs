@@ -17,7 +17,9 @@ use simulation::FederationError;
 use simulation::dropout::DropOutError;
 use simulation::run_folder::RunFolderError;
 
-use crate::{control::ControlError, log::LogError, threads::ThreadsError, verbs::coordinator::OfficeError};
+use crate::{
+    control::ControlError, log::LogError, metrics::MetricsError, threads::ThreadsError, verbs::coordinator::OfficeError,
+};
 
 /// Why an invocation failed. What comes from another room explains itself; see [`Explained`].
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +120,9 @@ pub enum Error {
     /// The process in service.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// Figures for Prometheus.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// A consent.
     #[error(transparent)]
     Consent(#[from] ConsentError),
@@ -194,6 +199,7 @@ impl Error {
             Self::DataSets(error) => Some(error),
             Self::Counter(error) => Some(error),
             Self::Models(error) => Some(error),
+            Self::Metrics(error) => Some(error),
             Self::PlanFile { .. }
             | Self::OtherTerms { .. }
             | Self::Coordinator(_)

@@ -1,6 +1,8 @@
 //! Figures for Prometheus, over HTTP on the loopback device alone.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
+use std::fmt::{Display, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use remedy::{Exit, Explained};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -29,6 +32,12 @@ pub enum MetricsError {
         /// As set.
         address: SocketAddr,
     },
+    /// Not an address.
+    #[error("{text:?} is no address; write numbers, such as 127.0.0.1:9464")]
+    NoAddress {
+        /// As set.
+        text: String,
+    },
     /// The address.
     #[error("cannot listen on {address}: {source}")]
     Bind {
@@ -37,6 +46,65 @@ pub enum MetricsError {
         /// What the system says.
         source: std::io::Error,
     },
+}
+
+impl Explained for MetricsError {
+    fn code(&self) -> &'static str {
+        "metrics"
+    }
+
+    fn place(&self) -> Option<String> {
+        match self {
+            Self::NotLoopback { address } | Self::Bind { address, .. } => Some(address.to_string()),
+            Self::NoAddress { text } => Some(text.clone()),
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        "set `metrics` in coordinator.toml or site.toml to a free address such as 127.0.0.1:9464".into()
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NotLoopback { .. } | Self::NoAddress { .. } => Exit::BadInput,
+            Self::Bind { .. } => Exit::Connection,
+        }
+    }
+}
+
+/// Figures as OpenMetrics text, one family after the other. Labels are numbers and words of ours, which need no escape.
+#[derive(Default)]
+pub struct Page(String);
+
+impl Page {
+    /// Begins a family of gauges.
+    pub fn gauge(&mut self, name: &str, help: &str) {
+        self.family(name, "gauge", help);
+    }
+
+    /// A value of the family, with its labels: `epoch="1"`, or none.
+    pub fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+
+    /// A family with one number that only grows.
+    pub fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.family(name, "counter", help);
+        self.sample(&format!("{name}_total"), "", value);
+    }
+
+    /// The whole text.
+    #[must_use]
+    pub fn end(mut self) -> String {
+        self.0.push_str("# EOF\n");
+        self.0
+    }
+
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = write!(self.0, "# TYPE {name} {kind}\n# HELP {name} {help}.\n");
+    }
 }
 
 /// The open socket.
@@ -55,6 +123,15 @@ impl Metrics {
         }
         let listener = TcpListener::bind(address).await;
         Ok(Self { listener: listener.map_err(|source| MetricsError::Bind { address, source })? })
+    }
+
+    /// As [`Metrics::open`], with an address as a file has it.
+    ///
+    /// # Errors
+    /// [`MetricsError`].
+    pub async fn open_text(address: &str) -> Result<Self, MetricsError> {
+        let unreadable = |_| MetricsError::NoAddress { text: address.to_owned() };
+        Self::open(address.parse().map_err(unreadable)?).await
     }
 
     /// The address, with its port.
@@ -132,5 +209,7 @@ mod tests {
         assert!(asked(address, "POST /metrics").await.starts_with("HTTP/1.1 404"));
         let open = Metrics::open("0.0.0.0:0".parse().expect("an address")).await;
         assert!(matches!(open, Err(MetricsError::NotLoopback { .. })));
+        let open = Metrics::open_text("localhost").await;
+        assert!(matches!(open, Err(MetricsError::NoAddress { .. })));
     }
 }

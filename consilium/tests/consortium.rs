@@ -180,9 +180,9 @@ impl Place {
         assert_eq!(ended.code(), Some(0), "{}", fs::read_to_string(self.path("reader")).expect("a file"));
     }
 
-    /// What the coordinator's newest process shows to Prometheus.
-    fn figures(&self) -> String {
-        let log = self.log("coordinator");
+    /// What the newest process of this name shows to Prometheus.
+    fn figures(&self, name: &str) -> String {
+        let log = self.log(name);
         let line = log.lines().rev().find_map(|line| line.strip_prefix("figures at http://")).expect("figures");
         let mut stream = TcpStream::connect(line.trim_end_matches("/metrics")).expect("connected");
         stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").expect("written");
@@ -242,7 +242,7 @@ impl Place {
         fs::write(self.path("third.toml"), PLAN.replace("rounds = 3", "rounds = 2")).expect("written");
         self.json(&["coordinator", "run", "third.toml"]);
         self.approve_terms("east");
-        self.until("east's approval", |place| place.figures().contains("consilium_members_approved{epoch=\"3\"} 1"));
+        self.until("east's approval", |place| place.figures("coordinator").contains("consilium_members_approved{epoch=\"3\"} 1"));
         self.json(&["coordinator", "revoke", "east", "--yes"]);
         ["north", "south"].into_iter().for_each(|site| self.approve_terms(site));
         self.until_told("coordinator", "key epoch 3: cannot begin: east is a member no more");
@@ -366,7 +366,8 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
 
     // The site file approves these terms beforehand, so that this site's officer has only the members to approve; but
     // another of its rules still forbids the plan, whoever approved it.
-    let rules = |rounds: u32| format!("[policy]\nrounds-max = {rounds}\nterms = [\"{terms}\"]\n");
+    let metrics = "metrics = \"127.0.0.1:0\"";
+    let rules = |rounds: u32| format!("{metrics}\n[policy]\nrounds-max = {rounds}\nterms = [\"{terms}\"]\n");
     for rounds in [2, 3] {
         fs::write(place.path("west/site.toml"), rules(rounds)).expect("written");
         place.kill("west");
@@ -374,6 +375,7 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
         if rounds == 2 {
             place.approve_membership(&SITES);
             place.until_told("west", "cannot take part: the plan has 3 rounds, this site's policy allows 2");
+            assert!(place.figures("west").contains("consilium_site_state{epoch=\"1\",state=\"hindered\"} 1\n"));
         }
     }
     for site in &SITES[..3] {
@@ -394,7 +396,7 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     let now = &status["epochs"][0]["now"];
     assert_eq!((&now["closed"], &now["serving"]), (&3.into(), &true.into()), "{status}");
 
-    let figures = place.figures();
+    let figures = place.figures("coordinator");
     for line in ["consilium_rounds_closed{epoch=\"1\"} 3", "consilium_members_live{epoch=\"1\"} 4"] {
         assert!(figures.lines().any(|found| found == line), "{line}: {figures}");
     }

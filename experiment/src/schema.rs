@@ -34,6 +34,7 @@ pub(super) const SITE: &[Field] = &[
     optional("train", Kind::Table(TRAIN_SITE)),
     optional("policy", Kind::Table(POLICY)),
     optional("network", Kind::Table(NETWORK)),
+    optional("metrics", Kind::Text(60)),
 ];
 
 const NETWORK: &[Field] = &[

@@ -24,6 +24,8 @@ pub struct Site {
     pub policy: Policy,
     /// `[network]`.
     pub network: NetworkSite,
+    /// Where figures for Prometheus are shown, `127.0.0.1:9465`; nowhere if absent.
+    pub metrics: Option<String>,
 }
 
 /// `[network]` of a site file: how the coordinator is reached.

@@ -290,6 +290,10 @@ impl HospitalFacts {
     pub(crate) fn rounds_measured(&self) -> usize {
         self.measured.len()
     }
+    /// Rounds whose model was adopted.
+    pub(crate) fn rounds_adopted(&self) -> usize {
+        self.adopted.len()
+    }
     /// The newest adopted model and its round.
     #[must_use]
     pub fn newest_model(&self) -> Option<(RoundId, Digest)> {

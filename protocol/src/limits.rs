@@ -22,6 +22,8 @@ pub const NAME_BYTES_MAX: usize = 64;
 pub const REASON_BYTES_MAX: usize = 256;
 /// Attempts of one round. Every attempt is one more encryption of the same values and one more charge of tau.
 pub const ATTEMPTS_MAX: u32 = 8;
+/// Attempts to publish a model. Each loses a member as a rule; hospitals that come and go need more.
+pub const PUBLISH_ATTEMPTS_MAX: u32 = 64;
 /// Spare attempts encrypted ahead: each doubles the upload again.
 pub const ATTEMPTS_AHEAD_MAX: u32 = 2;
 /// Queries waiting per model; the next one is told `RetryAfter`.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use crate::blob::BodyRoot;
 use crate::ids::{Attempt, Digest, PartyId};
-use crate::limits::ATTEMPTS_MAX;
+use crate::limits::PUBLISH_ATTEMPTS_MAX;
 use crate::message::{
     HospitalMessage, LogMessage, ModelPublished, PublishManifest, PublishOpen, PublishVoid, SignedMessage,
 };
@@ -28,6 +28,8 @@ pub struct PublishConfig {
     pub model: Digest,
     /// Digest of the program.
     pub program: Digest,
+    /// Fewest hospitals in it; the threshold, if that is more.
+    pub min_cohort: u16,
     /// From opening to the last contribution.
     pub collect_ms: u64,
 }
@@ -223,7 +225,8 @@ impl PublishMachine {
     }
 
     fn open(&mut self, now_ms: u64, out: &mut Vec<PublishOutput>) {
-        let (have, need) = (self.live.len(), self.roster.threshold());
+        let need = self.roster.threshold().max(usize::from(self.config.min_cohort));
+        let have = self.live.len();
         if have < need {
             let (have, need) = (crate::round::small(have), crate::round::small(need));
             return self.fail(PublishFailure::QuorumLost { have, need }, out);
@@ -293,7 +296,7 @@ impl PublishMachine {
         out.push(PublishOutput::Append(LogMessage::PublishVoid(PublishVoid { attempt, missing: lost })));
         self.attempt = attempt.next();
         // Each attempt loses at least one member, so the loop ends; the bound is for hospitals that come and go.
-        if self.attempt.0 > ATTEMPTS_MAX * 8 {
+        if self.attempt.0 > PUBLISH_ATTEMPTS_MAX {
             return self.fail(PublishFailure::AttemptsExhausted { attempts: attempt.0 }, out);
         }
         self.open(now_ms, out);

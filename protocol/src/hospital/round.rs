@@ -126,6 +126,9 @@ impl HospitalMachine {
         if it.terms != self.config.terms.digest() {
             return Err(Reject::PlanNotApproved);
         }
+        if it.purpose == RoundPurpose::Train && self.facts.rounds_adopted() >= self.config.terms.rounds as usize {
+            return Err(Reject::PlanNotApproved);
+        }
         let figures = it.purpose == RoundPurpose::Figures;
         if figures && self.facts.rounds_measured() >= self.config.terms.figure_rounds as usize {
             return Err(Reject::FiguresAgain);

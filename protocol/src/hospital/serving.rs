@@ -6,6 +6,7 @@ use crate::blob::{BlobKind, BodyRoot};
 use crate::facts::{Fact, Published, Switched};
 use crate::hospital::{HospitalMachine, HospitalOutput, SwitchBinding};
 use crate::ids::{Attempt, Digest, QueryId};
+use crate::limits::PUBLISH_ATTEMPTS_MAX;
 use crate::message::{
     HospitalMessage, ModelPublished, PublishHead, PublishManifest, PublishOpen, QueryDone, QueryFailed, QueryHead,
     Scope, SwitchRequest, SwitchShareHead, distinct_signers,
@@ -31,9 +32,14 @@ impl ServingState {
 
 impl HospitalMachine {
     pub(super) fn on_publish_open(&mut self, it: &PublishOpen, out: &mut Vec<HospitalOutput>) {
-        let result = self.check_publish(it);
         self.serving.publishing = None;
         self.serving.manifest_checked = false;
+        if self.facts.has_published() {
+            // Another cohort's model beside it would show what its members contributed. Not refused aloud: a start that
+            // reads the log again meets the opening of the model that it knows.
+            return;
+        }
+        let result = self.check_publish(it);
         if let Err(reject) = result {
             return self.refuse(Scope::Publish, 0, it.attempt, reject, out);
         }
@@ -55,7 +61,11 @@ impl HospitalMachine {
         if it.program != self.config.terms.program {
             return Err(Reject::PlanNotApproved);
         }
-        let enough = it.cohort.is_subset(roster.parties()) && it.cohort.len() >= roster.threshold();
+        if it.attempt.0 > PUBLISH_ATTEMPTS_MAX {
+            return Err(Reject::LimitExceeded);
+        }
+        let smallest = roster.threshold().max(usize::from(self.config.terms.min_cohort));
+        let enough = it.cohort.is_subset(roster.parties()) && it.cohort.len() >= smallest;
         if enough { Ok(()) } else { Err(Reject::CohortTooSmall) }
     }
 

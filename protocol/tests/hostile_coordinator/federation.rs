@@ -92,6 +92,10 @@ pub(crate) fn roster(members: Vec<Member>) -> Roster {
 }
 
 pub(crate) fn hospital(number: u16, facts: HospitalFacts) -> HospitalMachine {
+    hospital_under(number, facts, terms())
+}
+
+pub(crate) fn hospital_under(number: u16, facts: HospitalFacts, terms: Terms) -> HospitalMachine {
     let config = HospitalConfig {
         party: party(number),
         epoch: Epoch(1),
@@ -99,7 +103,7 @@ pub(crate) fn hospital(number: u16, facts: HospitalFacts) -> HospitalMachine {
         membership: roster(members()).membership().digest(),
         sealing: sealing(number),
         tls_key: digest(&format!("TLS key {number}")),
-        terms: terms(),
+        terms,
     };
     HospitalMachine::new(config, key(number), facts, digest(&format!("nonce {number}")).0)
 }

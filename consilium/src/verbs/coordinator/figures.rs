@@ -1,21 +1,21 @@
 //! The figures of a coordinator in service, in the OpenMetrics text format.
 
-use std::fmt::Write;
-
 use protocol::net::Traffic;
 use serde_json::Value;
 
-/// One kind of figure: name, type, what it says, and how to read it of a key epoch under way.
-type Kind = (&'static str, &'static str, &'static str, fn(&Value) -> Option<u64>);
+use crate::metrics::Page;
+
+/// One kind of figure: name, what it says, and how to read it of a key epoch under way.
+type Kind = (&'static str, &'static str, fn(&Value) -> Option<u64>);
 
 const KINDS: [Kind; 7] = [
-    ("consilium_members", "gauge", "Members of the key epoch", |row| row["members"].as_u64()),
-    ("consilium_members_approved", "gauge", "Members that approved it", |row| count(&row["approved"])),
-    ("consilium_members_live", "gauge", "Members whose lease runs", |row| count(&row["now"]["live"])),
-    ("consilium_members_awaited", "gauge", "Members that the step waits for", |row| count(&row["now"]["awaited"])),
-    ("consilium_rounds_closed", "gauge", "Rounds that closed with a model", |row| row["now"]["closed"].as_u64()),
-    ("consilium_answers_released", "gauge", "Answers under its keys so far", |row| row["now"]["answers"].as_u64()),
-    ("consilium_paused", "gauge", "1 where nothing goes on by itself", paused),
+    ("consilium_members", "Members of the key epoch", |row| row["members"].as_u64()),
+    ("consilium_members_approved", "Members that approved it", |row| count(&row["approved"])),
+    ("consilium_members_live", "Members whose lease runs", |row| count(&row["now"]["live"])),
+    ("consilium_members_awaited", "Members that the step waits for", |row| count(&row["now"]["awaited"])),
+    ("consilium_rounds_closed", "Rounds that closed with a model", |row| row["now"]["closed"].as_u64()),
+    ("consilium_answers_released", "Answers under its keys so far", |row| row["now"]["answers"].as_u64()),
+    ("consilium_paused", "1 where nothing goes on by itself", paused),
 ];
 
 fn count(list: &Value) -> Option<u64> {
@@ -29,26 +29,20 @@ fn paused(row: &Value) -> Option<u64> {
 
 /// All figures, of a status as `status --format json` shows it.
 pub(super) fn text(status: &Value, traffic: &Traffic) -> String {
-    let mut text = String::new();
+    let mut page = Page::default();
     let empty = Vec::new();
     let epochs = status["epochs"].as_array().unwrap_or(&empty);
-    for (name, kind, help, read) in KINDS {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "# TYPE {name} {kind}\n# HELP {name} {help}.\n");
+    for (name, help, read) in KINDS {
+        page.gauge(name, help);
         for row in epochs {
             if let (Some(epoch), Some(value)) = (row["epoch"].as_u64(), read(row)) {
-                let _ = writeln!(text, "{name}{{epoch=\"{epoch}\"}} {value}");
+                page.sample(name, &format!("epoch=\"{epoch}\""), value);
             }
         }
     }
-    for (name, help, value) in [
-        ("consilium_received_bytes", "Bytes of requests", traffic.down()),
-        ("consilium_sent_bytes", "Bytes of answers", traffic.up()),
-    ] {
-        let _ = write!(text, "# TYPE {name} counter\n# HELP {name} {help}.\n{name}_total {value}\n");
-    }
-    text.push_str("# EOF\n");
-    text
+    page.counter("consilium_received_bytes", "Bytes of requests", traffic.down());
+    page.counter("consilium_sent_bytes", "Bytes of answers", traffic.up());
+    page.end()
 }
 
 #[cfg(test)]

@@ -272,7 +272,7 @@ async fn show_figures(
     campaigns: &Arc<Campaigns>,
     traffic: Arc<Traffic>,
 ) -> Result<tokio::task::JoinHandle<()>, Error> {
-    let metrics = Metrics::open(address).await.map_err(OfficeError::Metrics)?;
+    let metrics = Metrics::open(address).await?;
     say(&format!("figures at http://{}/metrics", metrics.address().map_err(Error::Start)?));
     let campaigns = Arc::clone(campaigns);
     Ok(tokio::spawn(metrics.run(move || figures::text(&campaigns.status().unwrap_or_default(), &traffic))))

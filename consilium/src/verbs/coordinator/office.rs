@@ -18,8 +18,6 @@ use protocol::store::{FileFault, JournalError, write_beside};
 use remedy::{Exit, Explained};
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::MetricsError;
-
 const SETTINGS: &str = "coordinator.toml";
 const AUTHORITY: &str = "authority.pem";
 const BOOK: &str = "members.sqlite";
@@ -122,9 +120,6 @@ pub enum OfficeError {
     /// A journal could not be copied.
     #[error(transparent)]
     Journal(JournalError),
-    /// The figures' socket.
-    #[error(transparent)]
-    Metrics(#[from] MetricsError),
     /// A file of it.
     #[error("{}: {found}", path.display())]
     Damaged {
@@ -159,7 +154,6 @@ impl Explained for OfficeError {
             Self::Untrained { .. } | Self::WasNotThere { .. } => "no_model_to_go_on_from",
             Self::PutOut { .. } => "member_put_out",
             Self::Copy { .. } | Self::Journal(_) => "backup",
-            Self::Metrics(_) => "metrics",
             _ => "coordinator_folder",
         }
     }
@@ -183,7 +177,6 @@ impl Explained for OfficeError {
             Self::Untrained { .. } => "leave --from out, or name a key epoch that has trained",
             Self::WasNotThere { .. } => "leave it out with --without, or leave --from out and train anew",
             Self::Copy { .. } | Self::Journal(_) => "make space, remove what was copied, and try again",
-            Self::Metrics(_) => "set `metrics` in coordinator.toml to a free address such as 127.0.0.1:9464",
             Self::Net(_) => "set `listen` in coordinator.toml to a free address of this machine",
             Self::File(_) => "make space or correct the permissions of the folder, then try again",
             _ => "restore the coordinator's folder from its backup",
@@ -194,10 +187,10 @@ impl Explained for OfficeError {
         match self {
             Self::Exists { .. } | Self::Missing { .. } | Self::Damaged { .. } => Exit::BadInput,
             Self::Untrained { .. } | Self::WasNotThere { .. } | Self::PutOut { .. } => Exit::BadInput,
-            Self::BackupExists { .. } | Self::Metrics(MetricsError::NotLoopback { .. }) => Exit::BadInput,
+            Self::BackupExists { .. } => Exit::BadInput,
             Self::Copy { source, .. } => Exit::of_io(source),
             Self::Journal(error) if error.no_space_left() => Exit::StorageFull,
-            Self::Net(_) | Self::Metrics(_) => Exit::Connection,
+            Self::Net(_) => Exit::Connection,
             Self::File(fault) => Exit::of_io(&fault.source),
             Self::Vault(error) | Self::Keys(KeysError::Vault(error)) if error.no_space_left() => Exit::StorageFull,
             Self::Vault(_) | Self::Keys(_) => Exit::Refused,

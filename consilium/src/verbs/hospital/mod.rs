@@ -3,6 +3,7 @@
 mod check;
 mod consent;
 mod data;
+mod figures;
 mod models;
 mod service;
 

@@ -9,10 +9,14 @@ use client::enrolment::{Member, site_file};
 use client::hospital::Slots;
 use client::service::{Service, Setup, Stand};
 use client::train::TrainDevice;
+use protocol::ids::Epoch;
 use protocol::net::Backoff;
 use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use crate::{error::Error, exit::Exit, output::Done, signals, verbs::coordinator::say};
+use super::figures;
+use crate::{error::Error, exit::Exit, metrics::Metrics, output::Done, signals, verbs::coordinator::say};
 
 /// Takes part in everything that the officer consented to, until stopped.
 pub(super) async fn serve(folder: &Path) -> Result<Done, Error> {
@@ -23,7 +27,12 @@ pub(super) async fn serve(folder: &Path) -> Result<Done, Error> {
     let slots = Slots::new(std::thread::available_parallelism().map_or(1, usize::from));
     let membership = member.membership();
     say(&format!("{} serves at {}; Ctrl-C or SIGTERM stops", membership.name, membership.address));
-    let (service, mut stands) = Service::new(Setup { member, book, device, slots, policy: site.policy });
+    let setup = Setup { member: Arc::clone(&member), book, device, slots, policy: site.policy };
+    let (service, mut stands) = Service::new(setup);
+    let showing = match site.metrics {
+        Some(address) => Some(show_figures(&address, member, stands.clone()).await?),
+        None => None,
+    };
     let telling = tokio::spawn(async move {
         let mut told = BTreeMap::new();
         while stands.changed().await.is_ok() {
@@ -39,7 +48,22 @@ pub(super) async fn serve(folder: &Path) -> Result<Done, Error> {
     let mut exit = Exit::Done;
     service.run(async { exit = signals::stop().await }).await?;
     telling.abort();
+    if let Some(showing) = showing {
+        showing.abort();
+    }
     Ok(Done { text: "stopped".to_owned(), data: json!({"name": membership.name.as_str()}), exit })
+}
+
+/// Shows figures for Prometheus until aborted.
+async fn show_figures(
+    address: &str,
+    member: Arc<Member>,
+    stands: watch::Receiver<BTreeMap<Epoch, Stand>>,
+) -> Result<JoinHandle<()>, Error> {
+    let metrics = Metrics::open_text(address).await?;
+    say(&format!("figures at http://{}/metrics", metrics.address().map_err(Error::Start)?));
+    let traffic = member.traffic();
+    Ok(tokio::spawn(metrics.run(move || figures::text(&stands.borrow(), member.membership().until_s, &traffic))))
 }
 
 fn words(stand: &Stand) -> String {

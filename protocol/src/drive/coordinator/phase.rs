@@ -143,7 +143,8 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             }
             Next::Publish { model, first } => {
                 let (program, collect_ms) = (self.terms.program, self.terms.round_deadline_ms);
-                let config = PublishConfig { model, program, collect_ms };
+                let min_cohort = self.terms.min_cohort;
+                let config = PublishConfig { model, program, min_cohort, collect_ms };
                 Phase::Publish(PublishMachine::new(roster, live, first, config), Memory::default())
             }
             Next::Serve(_) | Next::Wait(_) => Phase::Waiting,
