@@ -140,7 +140,17 @@ async fn a_connection_dialled_for_others_before_the_end_is_theirs_alone() {
     let call = begun(&dialer).await;
     dialer.close().await;
     let theirs = soon(call).await.unwrap().unwrap();
-    assert!(!Arc::ptr_eq(&theirs, &soon(dialer.connection()).await.unwrap()));
+    let ours = soon(dialer.connection()).await.unwrap();
+    assert!(!Arc::ptr_eq(&theirs, &ours));
+    // Also where the next dial is under way when theirs ends.
+    drop(ours);
+    dialer.close().await;
+    let call = begun(&dialer).await;
+    dialer.close().await;
+    let next = begun(&dialer).await;
+    let (theirs, ours) = (soon(call).await.unwrap().unwrap(), soon(next).await.unwrap().unwrap());
+    assert!(!Arc::ptr_eq(&theirs, &ours));
+    assert!(Arc::ptr_eq(&ours, &soon(dialer.connection()).await.unwrap()));
     federation.stop().await;
 }
 
