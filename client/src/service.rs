@@ -10,7 +10,7 @@ mod part;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use experiment::Policy;
 use protocol::consent::Stage;
@@ -42,6 +42,8 @@ const OVER_SEEN: u32 = 3;
 const GIVEN_UP: &str = "the coordinator has given it up";
 /// How long a part that failed is left alone.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
+/// How long a coordinator that refused a new certificate is left alone.
+const RENEW_AGAIN: Duration = Duration::from_secs(60);
 /// How long a part may take to end when the service stops.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -125,6 +127,8 @@ pub struct Service {
     failed: BTreeMap<Epoch, SystemTime>,
     /// How often an epoch was over for the coordinator while its part ran here.
     over: BTreeMap<Epoch, u32>,
+    /// Until when no new certificate is asked for: the coordinator wants to be asked later.
+    renew_at: Instant,
     stands: watch::Sender<BTreeMap<Epoch, Stand>>,
 }
 
@@ -146,6 +150,7 @@ impl Service {
                 prepared: BTreeMap::new(),
                 failed: BTreeMap::new(),
                 over: BTreeMap::new(),
+                renew_at: Instant::now(),
                 stands,
             },
             shown,
@@ -194,8 +199,12 @@ impl Service {
     /// One look at everything.
     async fn look(&mut self) -> Result<(), ConsentError> {
         self.reap().await;
-        if self.setup.member.is_renewal_due(SystemTime::now()) {
+        if self.setup.member.is_renewal_due(SystemTime::now()) && Instant::now() >= self.renew_at {
             match self.setup.member.renew().await {
+                Err(error @ EnrolmentError::RefusedMember(_)) => {
+                    self.renew_at = Instant::now() + RENEW_AGAIN;
+                    tracing::warn!(%error, "the certificate was not renewed; trying again");
+                }
                 Ok(until_s) => tracing::info!(until_s, "the certificate was renewed"),
                 Err(error) => tracing::error!(%error, "the certificate could not be renewed; trying again"),
             }

@@ -1,17 +1,14 @@
 //! How commands reach a coordinator in service: a Unix socket in its folder, one line of JSON there and one back. The
 //! file system says who may use it.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::local::{self, Local, LocalError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 
 /// Bytes of a line.
@@ -20,6 +17,10 @@ const LINE_BYTES_MAX: u64 = 1 << 20;
 const CONNECTIONS_MAX: usize = 16;
 /// A command that does not send its line holds a place no longer than this.
 const REQUEST_WAIT: Duration = Duration::from_secs(10);
+/// A command waits no longer for its answer, which takes a look into the books.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The socket in its folder.
+const SOCKET: &str = "control.sock";
 
 /// What a command asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,31 +63,12 @@ enum Reply {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControlError {
-    /// Nobody serves.
-    #[error("{}: nobody serves this folder: {source}", path.display())]
-    Closed {
-        /// The socket.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// Somebody else serves.
-    #[error("{}: another process serves this folder", path.display())]
-    Busy {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// The socket cannot be made.
-    #[error("{}: {source}", path.display())]
-    Open {
-        /// The socket.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The answer broke off or cannot be read.
-    #[error("{}: {found}", path.display())]
-    Broken {
+    /// The socket.
+    #[error(transparent)]
+    Socket(#[from] LocalError),
+    /// The answer cannot be read.
+    #[error("{}: the answer cannot be read ({found})", path.display())]
+    Malformed {
         /// The socket.
         path: PathBuf,
         /// What is wrong.
@@ -97,8 +79,8 @@ pub enum ControlError {
     Refused(String),
 }
 
-fn socket(folder: &Path) -> PathBuf {
-    folder.join("control").join("control.sock")
+fn folder_of(folder: &Path) -> PathBuf {
+    folder.join("control")
 }
 
 /// Asks the process that serves a folder.
@@ -106,15 +88,11 @@ fn socket(folder: &Path) -> PathBuf {
 /// # Errors
 /// [`ControlError`].
 pub fn ask(folder: &Path, request: &Request) -> Result<Value, ControlError> {
-    let path = socket(folder);
-    let mut line = UnixStream::connect(&path).map_err(|source| ControlError::Closed { path: path.clone(), source })?;
-    let broken = |found: String| ControlError::Broken { path: path.clone(), found };
-    let mut bytes = serde_json::to_vec(request).map_err(|error| broken(error.to_string()))?;
+    let path = folder_of(folder).join(SOCKET);
+    let malformed = |error: serde_json::Error| ControlError::Malformed { path: path.clone(), found: error.to_string() };
+    let mut bytes = serde_json::to_vec(request).map_err(malformed)?;
     bytes.push(b'\n');
-    line.write_all(&bytes).map_err(|error| broken(error.to_string()))?;
-    let mut reply = String::new();
-    BufReader::new(line.take(LINE_BYTES_MAX)).read_line(&mut reply).map_err(|error| broken(error.to_string()))?;
-    match serde_json::from_str(&reply).map_err(|error| broken(error.to_string()))? {
+    match serde_json::from_str(&local::ask(&path, &bytes, LINE_BYTES_MAX, PATIENCE)?).map_err(malformed)? {
         Reply::Done(value) => Ok(value),
         Reply::Refused(why) => Err(ControlError::Refused(why)),
     }
@@ -122,32 +100,16 @@ pub fn ask(folder: &Path, request: &Request) -> Result<Value, ControlError> {
 
 /// The open socket of a process in service; removed when dropped.
 pub struct Control {
-    listener: UnixListener,
-    path: PathBuf,
+    socket: Local,
 }
 
 impl Control {
     /// Opens it.
     ///
     /// # Errors
-    /// [`ControlError::Busy`] where another process has it open, [`ControlError::Open`].
+    /// [`ControlError::Socket`] where another process has it open, or it cannot be made.
     pub fn open(folder: &Path) -> Result<Self, ControlError> {
-        let path = socket(folder);
-        let failed = |source| ControlError::Open { path: path.clone(), source };
-        let parent = folder.join("control");
-        if !parent.exists() {
-            // Nobody else may enter, so there is no moment at which another user could connect.
-            std::fs::DirBuilder::new().mode(0o700).create(&parent).map_err(failed)?;
-        }
-        if path.exists() {
-            if UnixStream::connect(&path).is_ok() {
-                return Err(ControlError::Busy { path });
-            }
-            // Left behind by a process that was killed.
-            std::fs::remove_file(&path).map_err(failed)?;
-        }
-        let listener = UnixListener::bind(&path).map_err(failed)?;
-        Ok(Self { listener, path })
+        Ok(Self { socket: Local::open(&folder_of(folder), SOCKET)? })
     }
 
     /// Answers until dropped.
@@ -159,7 +121,7 @@ impl Control {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            let Ok((mut line, _)) = self.listener.accept().await else {
+            let Ok(mut line) = self.socket.accept().await else {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
@@ -186,13 +148,6 @@ impl Control {
     }
 }
 
-impl Drop for Control {
-    fn drop(&mut self) {
-        // A socket that stays behind is recognised as such by the next process.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,7 +155,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_command_is_answered_and_a_second_process_refused() {
         let folder = tempfile::tempdir().expect("a folder");
-        assert!(matches!(ask(folder.path(), &Request::Status), Err(ControlError::Closed { .. })));
+        assert!(matches!(ask(folder.path(), &Request::Status), Err(ControlError::Socket(LocalError::Closed { .. }))));
         let control = Control::open(folder.path()).expect("open");
         let running = tokio::spawn(async move {
             let answer = |request| async move {
@@ -217,7 +172,7 @@ mod tests {
         };
         assert_eq!(asked(Request::Resume { epoch: 3 }).await.expect("ran").expect("answered")["epoch"], 3);
         assert!(matches!(asked(Request::Status).await.expect("ran"), Err(ControlError::Refused(_))));
-        assert!(matches!(Control::open(folder.path()), Err(ControlError::Busy { .. })));
+        assert!(matches!(Control::open(folder.path()), Err(ControlError::Socket(LocalError::Busy { .. }))));
         running.abort();
         assert!(running.await.is_err(), "ended");
         assert!(Control::open(folder.path()).is_ok(), "a process that ended leaves the place free");

@@ -11,6 +11,7 @@ use client::{
 use coordinator::{audit::AuditError, compute::ComputeError, members::MembersError, proposals::ProposalsError};
 use experiment::ExperimentError;
 use protocol::enrolment::WordsError;
+use protocol::local::LocalError;
 use remedy::{Exit, Explained};
 use report::ReportError;
 use simulation::FederationError;
@@ -270,6 +271,15 @@ impl Explained for Error {
             Self::OtherTerms { .. } => "serve it with the release that proposed it".into(),
             Self::Coordinator(_) => "restore the coordinator's folder from its backup".into(),
             Self::Control(ControlError::Refused(_)) => "`consilium coordinator status` shows what is under way".into(),
+            Self::Control(ControlError::Socket(LocalError::Silent { .. })) => {
+                "look into the coordinator's log; restart it if it is stuck, nothing is lost".into()
+            }
+            Self::Control(ControlError::Socket(LocalError::Busy { .. })) => {
+                "stop the process that serves this folder, or use another folder".into()
+            }
+            Self::Control(ControlError::Socket(LocalError::Folder { .. })) => {
+                "remove what stands there, or correct its owner and permissions".into()
+            }
             Self::Control(_) => "start it with `consilium coordinator serve`, as the same user".into(),
             Self::Policy(_) => "ask the operator for another plan; the site's own rules stand in its site.toml".into(),
             Self::SentLog { .. } => "correct the permissions of the folder".into(),
@@ -336,7 +346,7 @@ mod tests {
             FederationError::Paused { reason, folder: folder() },
             FederationError::CannotServe { folder: folder() },
             FederationError::TooFewServing { folder: folder(), found: 2, threshold: 4 },
-            FederationError::Counter(CounterError::Closed { path: folder(), source: io() }),
+            FederationError::Counter(LocalError::Closed { path: folder(), source: io() }.into()),
             FederationError::Counter(CounterError::Refused("the quota is spent".to_owned())),
             FederationError::Train(TrainError::NoGpu { reason: "none".to_owned() }),
             FederationError::Train(TrainError::NoSamples),

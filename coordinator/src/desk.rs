@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
+use protocol::blob::BlobId;
 use protocol::drive::coordinator::CoordinatorEvent;
 use protocol::drive::{Asked, CoordinatorNet};
 use protocol::exchange::{Answer, Call};
@@ -11,17 +13,29 @@ use protocol::ids::Digest;
 use protocol::net::{BoxFuture, Frame, Handler, Peer, Refusal};
 use protocol::reject::Reject;
 use protocol::roster::Roster;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::bodies::Bodies;
+use crate::error::CoordinatorError;
 use crate::node::Input;
 
+/// Bodies that are read at a time, each whole.
+pub(crate) const READING_MAX: usize = 4;
+
 type Reply = Result<Answer, Reject>;
+
+/// The driver's word on a call.
+enum Word {
+    Reply(Reply),
+    /// The caller may have this body.
+    Body(BlobId),
+}
 
 #[derive(Default)]
 struct Calls {
     /// Calls so far.
     count: u64,
-    waiting: HashMap<Asked, oneshot::Sender<Reply>>,
+    waiting: HashMap<Asked, oneshot::Sender<Word>>,
 }
 
 /// Calls that wait for the driver's word; as many as the server's limits let in.
@@ -31,7 +45,7 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    fn insert(&self) -> (Asked, oneshot::Receiver<Reply>) {
+    fn insert(&self) -> (Asked, oneshot::Receiver<Word>) {
         let (sender, receiver) = oneshot::channel();
         // A panic elsewhere leaves calls behind that are still to be answered.
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -40,15 +54,23 @@ impl Waiting {
         all.waiting.insert(asked, sender);
         (asked, receiver)
     }
+
+    fn say(&self, to: Asked, word: Word) {
+        let waiting = self.all.lock().unwrap_or_else(PoisonError::into_inner).waiting.remove(&to);
+        if let Some(waiting) = waiting {
+            // Whoever asked may be gone; then the answer is forgotten.
+            let _ = waiting.send(word);
+        }
+    }
 }
 
 impl CoordinatorNet for Waiting {
     fn answer(&mut self, to: Asked, answer: Reply) {
-        let waiting = self.all.lock().unwrap_or_else(PoisonError::into_inner).waiting.remove(&to);
-        if let Some(waiting) = waiting {
-            // Whoever asked may be gone; then the answer is forgotten.
-            let _ = waiting.send(answer);
-        }
+        self.say(to, Word::Reply(answer));
+    }
+
+    fn answer_body(&mut self, to: Asked, id: &BlobId) {
+        self.say(to, Word::Body(*id));
     }
 }
 
@@ -56,6 +78,9 @@ impl CoordinatorNet for Waiting {
 pub(crate) struct Desk {
     pub(crate) roster: Roster,
     pub(crate) waiting: Waiting,
+    pub(crate) bodies: Arc<Bodies>,
+    /// Places for those that read bodies, [`READING_MAX`] in all.
+    pub(crate) reading: Arc<Semaphore>,
     /// The queue bounds what peers can make us hold.
     pub(crate) inputs: mpsc::Sender<Input>,
 }
@@ -64,19 +89,44 @@ impl Desk {
     async fn ask(&self, peer: Peer, frame: Frame) -> Reply {
         let key = Digest(*peer.key.bytes());
         let from = self.roster.member_by_tls(peer.name.as_str(), key).ok_or(Reject::UnknownParty)?.party;
-        let (epoch, call) = Call::from_frame(&frame).map_err(|_| Reject::OutOfTurn)?;
+        let (epoch, call) = Call::from_frame(&frame).map_err(|_| Reject::WrongVersion)?;
         if epoch != self.roster.epoch() {
             return Err(Reject::WrongEpoch);
         }
-        let (asked, answer) = self.waiting.insert();
+        let (asked, word) = self.waiting.insert();
         let event = Input::Event(CoordinatorEvent::Asked { asked, from, call });
         self.inputs.send(event).await.map_err(|_| Reject::Stopping)?;
-        tokio::select! {
+        let word = tokio::select! {
             // An answer that was given counts, also where the driver ended after it: a farewell's last entries do.
             biased;
-            answer = answer => answer.map_err(|_| Reject::Stopping)?,
+            word = word => word.map_err(|_| Reject::Stopping)?,
             // A driver that has ended answers nobody any more.
-            () = self.inputs.closed() => Err(Reject::Stopping),
+            () = self.inputs.closed() => return Err(Reject::Stopping),
+        };
+        match word {
+            Word::Reply(reply) => reply,
+            Word::Body(id) => self.body(id).await.map(Answer::Body),
+        }
+    }
+
+    /// Reads a body, on a thread that nobody's turn waits for.
+    async fn body(&self, id: BlobId) -> Result<Bytes, Reject> {
+        let place = Arc::clone(&self.reading).acquire_owned().await.map_err(|_| Reject::Stopping)?;
+        let bodies = Arc::clone(&self.bodies);
+        let read = tokio::task::spawn_blocking(move || {
+            // Held until it is read, also for a caller that goes away meanwhile.
+            let _place = place;
+            // It may be forgotten while it is read.
+            bodies.get(&id).map_err(|error| bodies.digest(&id).err().unwrap_or(error))
+        });
+        match read.await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(CoordinatorError::BodyMissing { .. })) => Err(Reject::OutOfTurn),
+            Ok(Err(error)) => {
+                tracing::error!(%error, ?id, "a body cannot be read");
+                Err(Reject::Storage)
+            }
+            Err(_) => Err(Reject::Storage),
         }
     }
 }
@@ -96,16 +146,18 @@ impl Handler for Desk {
 mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
 
+    use protocol::blob::BlobKind;
     use protocol::ids::{Epoch, PartyId};
     use protocol::lease::Doing;
     use protocol::net::{KeyFingerprint, PeerName};
     use protocol::roster::Member;
     use protocol::sealed::OpeningKey;
     use protocol::signature::SigningKey;
+    use protocol::store::Journal;
 
     use super::*;
 
-    fn desk() -> (Arc<Desk>, mpsc::Receiver<Input>) {
+    fn desk() -> (Arc<Desk>, mpsc::Receiver<Input>, tempfile::TempDir) {
         let member = |number: u16| Member {
             party: PartyId::new(number).unwrap(),
             name: format!("site-{number}"),
@@ -117,19 +169,26 @@ mod tests {
         let coordinator = SigningKey::generate().unwrap().verifying_key();
         let roster = Roster::new(Epoch(2), 2, Digest::default(), coordinator, (1..=3).map(member).collect()).unwrap();
         let (inputs, receiver) = mpsc::channel(4);
-        (Arc::new(Desk { roster, waiting: Waiting::default(), inputs }), receiver)
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Arc::new(Journal::open(&folder.path().join("journal.sqlite")).unwrap());
+        let bodies = Arc::new(Bodies::open(&folder.path().join("spool"), journal).unwrap());
+        let (waiting, reading) = (Waiting::default(), Arc::new(Semaphore::new(READING_MAX)));
+        (Arc::new(Desk { roster, waiting, bodies, reading, inputs }), receiver, folder)
     }
 
     async fn asked(desk: &Desk, name: &str, key: u8, epoch: u32) -> Reply {
+        says(desk, name, key, epoch, Call::Poll { next: 0, doing: Doing::Idle }).await
+    }
+
+    async fn says(desk: &Desk, name: &str, key: u8, epoch: u32, call: Call) -> Reply {
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let peer = Peer { name: PeerName::new(name).unwrap(), key: KeyFingerprint::from_bytes([key; 32]), addr };
-        let poll = Call::Poll { next: 0, doing: Doing::Idle };
-        desk.ask(peer, poll.into_frame(Epoch(epoch))).await
+        desk.ask(peer, call.into_frame(Epoch(epoch))).await
     }
 
     #[tokio::test]
     async fn members_of_the_epoch_reach_the_driver_and_nobody_else_does() {
-        let (desk, mut driver) = desk();
+        let (desk, mut driver, _folder) = desk();
         for (name, key, epoch, reject) in [
             ("site-4", 1, 2, Reject::UnknownParty),
             ("site-1", 2, 2, Reject::UnknownParty),
@@ -153,10 +212,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_call_that_cannot_be_read_is_another_releases() {
+        let (desk, mut driver, _folder) = desk();
+        let peer = || Peer {
+            name: PeerName::new("site-1").unwrap(),
+            key: KeyFingerprint::from_bytes([1; 32]),
+            addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+        };
+        let poll = || Call::Poll { next: 0, doing: Doing::Idle }.into_frame(Epoch(2));
+        let mut longer = poll();
+        longer.header = [&longer.header[..], &[0]].concat().into();
+        for frame in [longer, Frame { kind: 99, ..poll() }] {
+            assert!(matches!(desk.ask(peer(), frame).await, Err(Reject::WrongVersion)));
+        }
+        assert!(driver.try_recv().is_err(), "nothing came through");
+    }
+
+    #[tokio::test]
     async fn an_answer_given_before_the_driver_ended_counts() {
         // A choice at random between both would pass some of these.
         for _ in 0..40 {
-            let (desk, mut driver) = desk();
+            let (desk, mut driver, _folder) = desk();
             let mut call = Box::pin(asked(&desk, "site-3", 3, 2));
             assert!(futures_now(call.as_mut()).is_none());
             let Some(Input::Event(CoordinatorEvent::Asked { asked, .. })) = driver.recv().await else {
@@ -179,7 +255,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_driver_that_ended_holds_nobody_up() {
-        let (desk, mut driver) = desk();
+        let (desk, mut driver, _folder) = desk();
         let own = Arc::clone(&desk);
         let call = tokio::spawn(async move { asked(&own, "site-3", 3, 2).await });
         // The call waits for its answer when the driver ends.
@@ -187,5 +263,48 @@ mod tests {
         drop(driver);
         assert!(matches!(call.await.unwrap(), Err(Reject::Stopping)));
         assert!(matches!(asked(&desk, "site-3", 3, 2).await, Err(Reject::Stopping)));
+    }
+
+    /// Asks for a body and is allowed it by the driver.
+    async fn gets(desk: &Arc<Desk>, driver: &mut mpsc::Receiver<Input>, id: BlobId) -> tokio::task::JoinHandle<Reply> {
+        let own = Arc::clone(desk);
+        let call = tokio::spawn(async move { says(&own, "site-3", 3, 2, Call::Get { id }).await });
+        let Some(Input::Event(CoordinatorEvent::Asked { asked, .. })) = driver.recv().await else { panic!("no call") };
+        desk.waiting.clone().answer_body(asked, &id);
+        call
+    }
+
+    #[tokio::test]
+    async fn a_body_that_may_be_had_is_read_or_refused() {
+        let (desk, mut driver, folder) = desk();
+        let id = |index| BlobId::ceremony(BlobKind::SumChunk, None, index);
+        let digest = desk.bodies.put(&id(0), b"sum").unwrap();
+        let call = gets(&desk, &mut driver, id(0)).await;
+        assert!(matches!(call.await.unwrap(), Ok(Answer::Body(body)) if body == "sum"));
+        let call = gets(&desk, &mut driver, id(1)).await;
+        assert!(matches!(call.await.unwrap(), Err(Reject::OutOfTurn)), "there is none");
+        let name = hex::encode(digest.0);
+        let file = folder.path().join("spool").join(&name[..2]).join(&name[2..]);
+        std::fs::write(&file, b"rot").unwrap();
+        let call = gets(&desk, &mut driver, id(0)).await;
+        assert!(matches!(call.await.unwrap(), Err(Reject::Storage)));
+    }
+
+    #[tokio::test]
+    async fn readers_wait_for_each_other_and_nobody_else_for_them() {
+        let (desk, mut driver, _folder) = desk();
+        let id = BlobId::ceremony(BlobKind::SumChunk, None, 0);
+        desk.bodies.put(&id, b"sum").unwrap();
+        let all = Arc::clone(&desk.reading).acquire_many_owned(READING_MAX as u32).await.unwrap();
+        let mut reader = gets(&desk, &mut driver, id).await;
+        let own = Arc::clone(&desk);
+        let poll = tokio::spawn(async move { asked(&own, "site-1", 1, 2).await });
+        let Some(Input::Event(CoordinatorEvent::Asked { asked, .. })) = driver.recv().await else { panic!("no call") };
+        desk.waiting.clone().answer(asked, Ok(Answer::Accepted));
+        assert!(matches!(poll.await.unwrap(), Ok(Answer::Accepted)));
+        let waited = tokio::time::timeout(std::time::Duration::from_millis(100), &mut reader).await;
+        assert!(waited.is_err(), "all places are taken");
+        drop(all);
+        assert!(matches!(reader.await.unwrap(), Ok(Answer::Body(_))));
     }
 }

@@ -28,6 +28,15 @@ const MEMBER: &str = "member";
 const RENEWED: &str = "renewed";
 const RETURNED: &str = "returned";
 const REVOKED: &str = "revoked";
+/// The end of the certificate that a renewal replaced, which the site shows until it has heard the answer.
+const REPLACED: &str = "replaced";
+
+/// How long a member's next certificate takes at least.
+const RENEWAL_WAIT_S: u64 = 3_600;
+/// The same, for a member whose certificate ends soon: it may not have heard the answer.
+const LAST_RENEWAL_WAIT_S: u64 = 60;
+/// When a certificate ends soon.
+const ENDS_SOON_S: u64 = 24 * 3_600;
 
 /// Who the coordinator is, for those who do not know it yet.
 #[derive(Clone, Debug)]
@@ -241,7 +250,7 @@ impl Members {
                     Err(MembersError::NameTaken { name: name.clone() })
                 }
                 Some(_) => {
-                    let admitted = self.renew(name, authority, now)?;
+                    let admitted = self.certify(&self.member(name)?, authority, now)?;
                     self.journal.insert_once(RETURNED, &row.key, &admitted.to_bytes())?;
                     Ok(admitted.until_s)
                 }
@@ -262,22 +271,45 @@ impl Members {
         }
     }
 
-    /// A member's certificate for 30 days from now. The key stays. A site whose answer was lost asks again.
+    /// Answers a member that asks for its next certificate. A site whose answer was lost asks again.
     ///
     /// # Errors
-    /// [`MembersError::NoMember`].
+    /// [`MembersError::TooSoon`] where it got one within the hour; where the one before ends within a day, within the
+    /// minute. Others as they say.
     pub fn renew(&self, name: &PeerName, authority: &Authority, now: SystemTime) -> Result<Admitted, MembersError> {
         let bytes = name.as_str().as_bytes();
-        let member: Option<Member> = self.find(MEMBER, bytes)?;
-        let member = member.ok_or(MembersError::NoMember { name: name.clone() })?;
-        // The call may have been let in a moment before.
-        if self.journal.get(REVOKED, bytes)?.is_some() {
-            return Err(MembersError::NoMember { name: name.clone() });
+        let (member, now_s) = (self.member(name)?, seconds(now));
+        let until_s = self.find(RENEWED, bytes)?.unwrap_or(member.until_s);
+        // Of one that this clock would issue later, nothing follows.
+        let since_s = now_s.checked_sub(until_s.saturating_sub(CERTIFICATE_LIFETIME.as_secs()));
+        let replaced_s: Option<u64> = self.find(REPLACED, bytes)?;
+        let ends_soon = replaced_s.is_some_and(|end_s| (now_s..now_s + ENDS_SOON_S).contains(&end_s));
+        let wait_s = if ends_soon { LAST_RENEWAL_WAIT_S } else { RENEWAL_WAIT_S };
+        if since_s.is_some_and(|since_s| since_s < wait_s) {
+            return Err(MembersError::TooSoon { name: name.clone() });
         }
+        if since_s.is_none_or(|since_s| since_s >= RENEWAL_WAIT_S) {
+            self.journal.put(REPLACED, bytes, &until_s.to_bytes())?;
+        }
+        self.certify(&member, authority, now)
+    }
+
+    /// # Errors
+    /// [`MembersError::NoMember`], also where it was put out a moment ago.
+    fn member(&self, name: &PeerName) -> Result<Member, MembersError> {
+        let bytes = name.as_str().as_bytes();
+        match (self.find(MEMBER, bytes)?, self.journal.get(REVOKED, bytes)?) {
+            (Some(member), None) => Ok(member),
+            _ => Err(MembersError::NoMember { name: name.clone() }),
+        }
+    }
+
+    /// A member's certificate for 30 days from now. The key stays.
+    fn certify(&self, member: &Member, authority: &Authority, now: SystemTime) -> Result<Admitted, MembersError> {
         let Site { name, tls, .. } = &member.applicant.site;
         let certificate = authority.certify(tls, name, &[], Usage::Client, now)?;
         let until_s = seconds(now + CERTIFICATE_LIFETIME);
-        self.journal.put(RENEWED, bytes, &until_s.to_bytes())?;
+        self.journal.put(RENEWED, name.as_str().as_bytes(), &until_s.to_bytes())?;
         Ok(Admitted { certificate, authority: authority.certificate().to_pem(), until_s })
     }
 
@@ -425,4 +457,4 @@ impl Wire for Member {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -21,12 +21,12 @@ use protocol::signature::SigningKey;
 use protocol::store::Journal;
 use protocol::terms::Terms;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::arithmetic::{Arithmetic, Workshop};
 use crate::bodies::Bodies;
 use crate::compute::Compute;
-use crate::desk::{Desk, Waiting};
+use crate::desk::{Desk, READING_MAX, Waiting};
 use crate::disk::Disk;
 use crate::error::CoordinatorError;
 use crate::logged::Logged;
@@ -122,7 +122,13 @@ impl Coordinator {
         let CoordinatorPlan { roster, terms, layout, program } = plan;
         let (sender, inputs) = mpsc::channel(INPUTS_WAITING_MAX);
         let waiting = Waiting::default();
-        let handler = Arc::new(Desk { roster: roster.clone(), waiting: waiting.clone(), inputs: sender.clone() });
+        let handler = Arc::new(Desk {
+            roster: roster.clone(),
+            waiting: waiting.clone(),
+            bodies: Arc::clone(&bodies),
+            reading: Arc::new(Semaphore::new(READING_MAX)),
+            inputs: sender.clone(),
+        });
         let workshop = Workshop {
             roster: roster.clone(),
             layout,

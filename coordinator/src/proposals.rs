@@ -6,7 +6,7 @@
 
 mod error;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 
@@ -127,6 +127,15 @@ impl Proposals {
         Ok(())
     }
 
+    /// Whether an epoch is over, or was given up.
+    ///
+    /// # Errors
+    /// [`ProposalsError::NoEpoch`].
+    pub fn is_over(&self, epoch: Epoch) -> Result<bool, ProposalsError> {
+        self.proposed(epoch)?;
+        Ok(self.journal.get(OVER, &epoch.to_bytes())?.is_some())
+    }
+
     /// How an epoch stands, as its members are shown it.
     ///
     /// # Errors
@@ -141,10 +150,10 @@ impl Proposals {
             nonces.extend(self.find::<Nonce>(SHOWN, &key)?);
         }
         let approved = self.approvals(&proposal)?.iter().map(|approval| approval.party).collect();
-        let stage = match self.journal.get(OVER, &epoch.to_bytes())? {
-            Some(_) => Stage::Over,
-            None if self.approvals(&proposal)?.len() == proposal.membership.seats.len() => Stage::Open,
-            None => Stage::Proposed,
+        let stage = match self.is_over(epoch)? {
+            true => Stage::Over,
+            false if self.approvals(&proposal)?.len() == proposal.membership.seats.len() => Stage::Open,
+            false => Stage::Proposed,
         };
         Ok(Standing { proposal, bindings, nonces, approved, stage })
     }

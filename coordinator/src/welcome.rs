@@ -14,7 +14,7 @@ use protocol::net::{Authority, BoxFuture, Frame, Handler, Newcomers, Peer, Refus
 use protocol::reject::Reject;
 
 use crate::members::{Host, Members, MembersError};
-use crate::proposals::Proposals;
+use crate::proposals::{Proposals, ProposalsError};
 
 /// Who answers the calls of each key epoch under way. Cloning shares them.
 #[derive(Clone, Default)]
@@ -86,9 +86,10 @@ impl Handler for Welcome {
                 return Err(Reject::UnknownParty.into());
             }
             if let Ok(epoch) = Call::epoch_of(&request) {
-                // A desk that is not open opens with the epoch, or again after a restart: the same call is repeated.
-                let desk = self.desks.of(epoch).ok_or(Reject::Stopping)?;
-                return desk.handle(peer, request).await;
+                return match self.desks.of(epoch) {
+                    Some(desk) => desk.handle(peer, request).await,
+                    None => Err(self.not_open(epoch).await.into()),
+                };
             }
             let (members, proposals) = (Arc::clone(&self.members), Arc::clone(&self.proposals));
             let authority = Arc::clone(&self.authority);
@@ -96,12 +97,13 @@ impl Handler for Welcome {
             let answered = tokio::task::spawn_blocking(move || match kind {
                 SITES => Ok(members.sites().map_err(unreadable)?.to_bytes()),
                 CONSENT => {
-                    let call = ConsentCall::from_bytes(&request.header).map_err(|_| Reject::OutOfTurn)?;
+                    let call = ConsentCall::from_bytes(&request.header).map_err(|_| Reject::WrongVersion)?;
                     Ok(proposals.answer(&peer.name, peer.key, &call)?.to_bytes())
                 }
                 RENEW => Ok(members.renew(&peer.name, &authority, SystemTime::now()).map_err(unreadable)?.to_bytes()),
                 TIME => Ok(seconds(SystemTime::now()).to_bytes()),
-                _ => Err(Reject::OutOfTurn),
+                // What a newer or an older release calls.
+                _ => Err(Reject::WrongVersion),
             });
             let header = answered.await.unwrap_or(Err(Reject::Storage))?;
             Ok(Frame::new(kind, header, Vec::new()))
@@ -115,10 +117,37 @@ impl Welcome {
         let looked_up = tokio::task::spawn_blocking(move || members.is_member(&name, key)).await;
         looked_up.map_err(|_| Reject::Storage)?.map_err(unreadable)
     }
+
+    /// Why nobody answers for an epoch: what its members are to do differs.
+    async fn not_open(&self, epoch: Epoch) -> Reject {
+        let proposals = Arc::clone(&self.proposals);
+        match tokio::task::spawn_blocking(move || proposals.is_over(epoch)).await {
+            // They end their part.
+            Ok(Ok(true)) => Reject::Stopping,
+            // The desk opens with the epoch, or again after a restart: the same call is repeated.
+            Ok(Ok(false)) => Reject::Storage,
+            // They look which epochs there are.
+            Ok(Err(ProposalsError::NoEpoch { .. })) => Reject::WrongEpoch,
+            Ok(Err(error)) => {
+                tracing::error!(%epoch, %error, "a key epoch could not be looked up");
+                Reject::Storage
+            }
+            Err(_) => Reject::Storage,
+        }
+    }
 }
 
-/// What a member hears of the book's own trouble.
+/// What a member hears of the book's refusals and its own trouble.
 fn unreadable(error: MembersError) -> Reject {
-    tracing::error!(%error, "a member could not be answered");
-    Reject::Storage
+    match error {
+        MembersError::TooSoon { .. } => Reject::RetryAfter,
+        MembersError::NoMember { .. } => Reject::UnknownParty,
+        error => {
+            tracing::error!(%error, "a member could not be answered");
+            Reject::Storage
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ pub mod hospital;
 pub mod ids;
 pub mod lease;
 pub mod limits;
+pub mod local;
 pub mod log;
 pub mod membership;
 pub mod message;

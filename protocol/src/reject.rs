@@ -109,8 +109,8 @@ numbered_refusals! {
 
     /// No such published model or program.
     60 UnknownModel "no published model or program has this digest";
-    /// Queue full.
-    61 RetryAfter "the query queue is full; retry after a while with the same query";
+    /// The queue of queries is full, or the caller got what it asks for a moment ago.
+    61 RetryAfter "not so soon again; retry after a while with the same call";
     /// Quota used up.
     62 QuotaExceeded "the hospital's query quota is used up";
     /// Query number used before.
@@ -119,9 +119,9 @@ numbered_refusals! {
     64 DecryptorLost "a decryptor was lost; encrypt the query again with fresh randomness";
     /// Evaluation failed.
     65 EvaluationFailed "the encrypted evaluation failed";
-    /// Stopping.
+    /// It is over, or the peer's process is about to end.
     66 Stopping "the peer is shutting down";
-    /// The other side's disk is full or broken; nothing is known against the sender.
+    /// The other side's disk is full or broken, or it is not ready yet; nothing is known against the sender.
     67 Storage "the peer could not store it now; send it again";
     }
 }

@@ -3,42 +3,16 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
+use protocol::local::LocalError;
 use remedy::{Exit, Explained};
 
 /// Why a counter cannot be opened or gives no answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CounterError {
-    /// Nobody serves there.
-    #[error("{}: nobody serves this run ({source})", path.display())]
-    Closed {
-        /// The socket.
-        path: PathBuf,
-        /// The system's own words.
-        source: std::io::Error,
-    },
-    /// Somebody serves already.
-    #[error("{}: this run is being served already", path.display())]
-    Busy {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// The socket cannot be made.
-    #[error("{}: cannot open the counter: {source}", path.display())]
-    Open {
-        /// The socket.
-        path: PathBuf,
-        /// The system's own words.
-        source: std::io::Error,
-    },
-    /// The line broke.
-    #[error("{}: the service ended while it was asked: {source}", path.display())]
-    Broken {
-        /// The socket.
-        path: PathBuf,
-        /// The system's own words.
-        source: std::io::Error,
-    },
+    /// The socket.
+    #[error(transparent)]
+    Socket(#[from] LocalError),
     /// The reply is none.
     #[error("{}: the reply cannot be read ({found})", path.display())]
     Malformed {
@@ -62,10 +36,18 @@ impl Explained for CounterError {
 
     fn remedy(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Self::Closed { .. } => "start `consilium serve RUN` in another terminal, then ask again",
-            Self::Busy { .. } => "ask the process that serves it, or stop that process first",
-            Self::Open { .. } => "keep the run on a local disk, where the socket's path has at most 107 bytes",
-            Self::Broken { .. } => "start `consilium serve RUN` again if it has ended, then ask again",
+            Self::Socket(LocalError::Closed { .. }) => {
+                "start `consilium serve RUN` in another terminal, then ask again"
+            }
+            Self::Socket(LocalError::Busy { .. }) => "ask the process that serves it, or stop that process first",
+            Self::Socket(LocalError::Folder { .. }) => "remove what stands there, or correct its owner and permissions",
+            Self::Socket(LocalError::Silent { .. }) => {
+                "look into the log of the process that serves it; it may be stuck"
+            }
+            Self::Socket(LocalError::Broken { .. }) => {
+                "start `consilium serve RUN` again if it has ended, then ask again"
+            }
+            Self::Socket(_) => "keep the run on a local disk, where the socket's path has at most 107 bytes",
             Self::Malformed { .. } => "run `serve` and `query` from the same release",
             Self::Refused(_) => "correct the image, wait, or have a new model trained, as the reason says",
         })

@@ -26,10 +26,8 @@ fn folder(hospital: &Path) -> PathBuf {
     hospital.join("counter")
 }
 
-/// The socket of a hospital's folder.
-pub fn socket(hospital: &Path) -> PathBuf {
-    folder(hospital).join("ask.sock")
-}
+/// The socket in it.
+const SOCKET: &str = "ask.sock";
 
 /// What comes before the pixels: `images * channels * height * width` little-endian 32-bit floats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,16 +1,16 @@
 //! The hospital's side of its counter.
 
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ndarray::Array3;
+use protocol::local::Local;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 
-use super::{CounterError, Happened, LINE_BYTES_MAX, Line, Notice, Refused, Reply, Request, folder, socket};
+use super::{CounterError, Happened, LINE_BYTES_MAX, Line, Notice, Refused, Reply, Request, SOCKET, folder};
 use crate::hospital::Asker;
 
 /// Programs that may ask at the same time; the next one waits in the socket's own queue.
@@ -20,8 +20,7 @@ const REQUEST_WAIT: Duration = Duration::from_secs(30);
 
 /// An open counter. Closed, and its socket removed, when dropped.
 pub struct Counter {
-    listener: UnixListener,
-    path: PathBuf,
+    socket: Local,
     takes: Takes,
 }
 
@@ -38,24 +37,9 @@ impl Counter {
     /// Opens the counter of a hospital's folder.
     ///
     /// # Errors
-    /// [`CounterError::Busy`] where another process has it open, [`CounterError::Open`].
+    /// [`CounterError::Socket`] where another process has it open, or it cannot be made.
     pub fn open(hospital: &Path, takes: Takes) -> Result<Self, CounterError> {
-        let path = socket(hospital);
-        let failed = |source| CounterError::Open { path: path.clone(), source };
-        let folder = folder(hospital);
-        if !folder.exists() {
-            // Nobody else may enter, so there is no moment at which another user could connect.
-            std::fs::DirBuilder::new().mode(0o700).create(&folder).map_err(failed)?;
-        }
-        if path.exists() {
-            if std::os::unix::net::UnixStream::connect(&path).is_ok() {
-                return Err(CounterError::Busy { path });
-            }
-            // Left behind by a process that was killed.
-            std::fs::remove_file(&path).map_err(failed)?;
-        }
-        let listener = UnixListener::bind(&path).map_err(failed)?;
-        Ok(Self { listener, path, takes })
+        Ok(Self { socket: Local::open(&folder(hospital), SOCKET)?, takes })
     }
 
     /// Takes images and gives diagnoses until dropped; `tell` hears what happens and must not block.
@@ -63,8 +47,8 @@ impl Counter {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            match self.listener.accept().await {
-                Ok((line, _)) => {
+            match self.socket.accept().await {
+                Ok(line) => {
                     let (asker, tell, takes) = (asker.clone(), tell.clone(), self.takes);
                     tokio::spawn(async move {
                         let _place = place;
@@ -77,13 +61,6 @@ impl Counter {
                 }
             }
         }
-    }
-}
-
-impl Drop for Counter {
-    fn drop(&mut self) {
-        // A socket that stays behind is recognised as such by the next process.
-        let _ = std::fs::remove_file(&self.path);
     }
 }
 

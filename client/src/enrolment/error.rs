@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use experiment::ExperimentError;
 use protocol::enrolment::{InviteError, JoinReject};
 use protocol::net::{CredentialError, NetError, PeerName, ProxyError};
+use protocol::reject::Reject;
 use protocol::store::FileFault;
 use remedy::{Exit, Explained};
 
@@ -59,7 +60,7 @@ pub enum EnrolmentError {
     NotMember,
     /// The coordinator refused a member's call.
     #[error("the coordinator refused: {0}")]
-    RefusedMember(protocol::reject::Reject),
+    RefusedMember(Reject),
     /// The coordinator's answer is none.
     #[error("the coordinator's answer cannot be read")]
     Answer,
@@ -169,8 +170,10 @@ impl Explained for EnrolmentError {
             }
             Self::Net(_) => "let this machine reach the coordinator's address by UDP or TCP, then try again".into(),
             Self::Refused(JoinReject::InviteUsed) => "call the operator by telephone, not by mail".into(),
-            Self::Refused(_) | Self::RefusedMember(_) | Self::NotMember => "call the operator".into(),
-            Self::Answer => "bring both sides to one release".into(),
+            Self::RefusedMember(reject) if reject.is_repeatable() => "wait a while, then try again".into(),
+            Self::Refused(_) | Self::NotMember => "call the operator".into(),
+            Self::Answer | Self::RefusedMember(Reject::WrongVersion) => "bring both sides to one release".into(),
+            Self::RefusedMember(_) => "call the operator".into(),
             Self::OtherAuthority | Self::OtherName { .. } | Self::OtherAnswer => {
                 "do not join; call the operator by telephone".into()
             }

@@ -12,6 +12,7 @@ use protocol::drive::hospital::{HospitalDriver, HospitalEvent, HospitalNote};
 use protocol::drive::{Alarm, Outside, StoreFault};
 use protocol::hospital::HospitalConfig;
 use protocol::ids::Digest;
+use protocol::reject::Reject;
 use protocol::sealed::OpeningKey;
 use protocol::signature::SigningKey;
 use tokio::runtime::Handle;
@@ -218,6 +219,8 @@ fn hear(fault: &StoreFault, party: protocol::PartyId, observer: &dyn Observer) -
 fn noted(note: HospitalNote, party: protocol::PartyId, observer: &dyn Observer, tickets: &Tickets, within_s: u64) {
     match note {
         HospitalNote::Refused(reject) => observer.refused(party, &reject.to_string()),
+        // Somebody has to act.
+        HospitalNote::RefusedThere(reject @ Reject::WrongVersion) => observer.refused(party, &reject.to_string()),
         HospitalNote::RefusedThere(reject) => {
             tracing::info!(%party, %reject, "the coordinator refused a call");
         }
@@ -230,7 +233,7 @@ fn noted(note: HospitalNote, party: protocol::PartyId, observer: &dyn Observer, 
             let error = match (query, reject) {
                 (_, Some(reject)) => HospitalError::NoAnswer { reject },
                 (Some(query), None) => HospitalError::Unanswered { query, seconds: within_s },
-                (None, None) => HospitalError::NoAnswer { reject: protocol::Reject::Storage },
+                (None, None) => HospitalError::NoAnswer { reject: Reject::Storage },
             };
             tickets.reply(ticket, Err(error));
         }

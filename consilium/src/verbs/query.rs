@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use client::counter::CounterError;
+use protocol::local::LocalError;
 use simulation::FederationError;
 use simulation::run_folder;
 
@@ -36,10 +37,12 @@ pub fn run(arguments: &QueryArgs) -> Result<Done, Error> {
     let folder = arguments.run.join(format!("hospital-{}", arguments.hospital));
     super::diagnosis::ask(&experiment, None, &folder, &arguments.images, |error| match error {
         // A run without a model cannot be served, which is the better thing to know.
-        CounterError::Closed { .. } => match simulation::check_published(&arguments.run, &experiment) {
-            Ok(()) => FederationError::from(error).into(),
-            Err(unpublished) => unpublished.into(),
-        },
+        CounterError::Socket(LocalError::Closed { .. }) => {
+            match simulation::check_published(&arguments.run, &experiment) {
+                Ok(()) => FederationError::from(error).into(),
+                Err(unpublished) => unpublished.into(),
+            }
+        }
         error => FederationError::from(error).into(),
     })
 }

@@ -52,6 +52,12 @@ pub enum MembersError {
         /// The name.
         name: PeerName,
     },
+    /// It got a certificate a moment ago.
+    #[error("{name} got a certificate within the hour")]
+    TooSoon {
+        /// The name.
+        name: PeerName,
+    },
     /// The certificate.
     #[error(transparent)]
     Credential(#[from] CredentialError),
@@ -68,6 +74,7 @@ impl Explained for MembersError {
             Self::NobodyAsked { .. } => "nobody_asked",
             Self::WordsDiffer { .. } => "words_differ",
             Self::NoMember { .. } => "no_member",
+            Self::TooSoon { .. } => "too_soon",
             _ => "members_book",
         }
     }
@@ -85,6 +92,7 @@ impl Explained for MembersError {
                 "have them read again; if they differ once more somebody is in between: do not approve, call for help"
             }
             Self::NoMember { .. } => "`consilium coordinator sites` lists the members",
+            Self::TooSoon { .. } => "wait an hour; the certificate that it has is valid",
             Self::Journal(error) if error.no_space_left() => "free space on the disk; nothing was lost",
             Self::Journal(_) | Self::Damaged { .. } => "restore the coordinator's folder from its backup",
             Self::Credential(_) | Self::Randomness => "set the clock, and check the system's random generator",
@@ -94,7 +102,7 @@ impl Explained for MembersError {
     fn exit(&self) -> Exit {
         match self {
             Self::NameTaken { .. } | Self::NobodyAsked { .. } | Self::NoMember { .. } => Exit::BadInput,
-            Self::Full => Exit::Refused,
+            Self::Full | Self::TooSoon { .. } => Exit::Refused,
             Self::WordsDiffer { .. } => Exit::Verification,
             Self::Journal(error) if error.no_space_left() => Exit::StorageFull,
             _ => Exit::Failed,

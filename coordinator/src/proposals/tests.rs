@@ -18,9 +18,9 @@ struct Site {
 }
 
 /// A book with three sites that may be asked to consent.
-struct Book {
-    folder: tempfile::TempDir,
-    book: Proposals,
+pub(crate) struct Book {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) book: Proposals,
     sites: Vec<Site>,
     membership: Membership,
 }
@@ -46,7 +46,7 @@ impl Book {
         Self { folder, book, sites, membership }
     }
 
-    fn proposed() -> Self {
+    pub(crate) fn proposed() -> Self {
         let book = Self::open();
         assert_eq!(book.book.propose(&book.membership, ("plan", "source"), None, TERMS).unwrap(), Epoch(1));
         book

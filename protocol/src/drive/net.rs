@@ -1,5 +1,6 @@
 //! Calls, as each side sees them.
 
+use crate::blob::BlobId;
 use crate::exchange::{Answer, Call};
 use crate::reject::Reject;
 
@@ -22,4 +23,8 @@ pub trait HospitalNet {
 pub trait CoordinatorNet {
     /// Answers a call. Whoever asked may be gone; then the answer is forgotten.
     fn answer(&mut self, to: Asked, answer: Result<Answer, Reject>);
+
+    /// Answers a call with a stored body, which its caller may have; [`Reject::OutOfTurn`] where there is none. It is
+    /// not read before this returns: others' turns do not wait for a disk.
+    fn answer_body(&mut self, to: Asked, id: &BlobId);
 }

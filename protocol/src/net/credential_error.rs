@@ -3,7 +3,7 @@
 use super::peer::{PeerName, PeerNameError};
 
 /// Certificates and keys that cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CredentialError {
     /// A certificate is no PEM or no X.509.

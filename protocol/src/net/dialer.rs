@@ -1,9 +1,10 @@
 //! Dials again after a lost connection, ever more slowly.
 
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::authority::AuthorityCertificate;
@@ -50,18 +51,49 @@ impl Backoff {
 }
 
 /// The way to a server and everything needed to be let in, with at most one live connection.
-pub struct Dialer {
+pub struct Dialer(Arc<Way>);
+
+/// What a dialler and its dial under way share.
+struct Way {
     route: Route,
     server: PeerName,
-    identity: StdMutex<Arc<Identity>>,
+    identity: Mutex<Arc<Identity>>,
     authority: AuthorityCertificate,
     limits: Limits,
     backoff: Backoff,
     traffic: Arc<Traffic>,
-    live: Arc<Mutex<Option<Live>>>,
+    line: Arc<Mutex<Line>>,
+}
+
+#[derive(Default)]
+enum Line {
+    #[default]
+    None,
+    /// Held by those who wait for it, with whom it ends.
+    Dialling(Weak<Dialling>),
+    Live(Live),
+}
+
+/// A dial under way, with all its attempts.
+struct Dialling {
+    /// Gone with the task.
+    waiting: Weak<Waiting>,
+    task: JoinHandle<()>,
+}
+
+/// Who hears what becomes of a dial. Each gets its own: a connection that only callers hold can be closed by them.
+type Waiting = Mutex<Vec<oneshot::Sender<Outcome>>>;
+
+type Outcome = Result<Live, NetError>;
+
+impl Drop for Dialling {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// The connection that calls use.
+#[derive(Clone)]
 struct Live {
     connection: Arc<Connection>,
     /// What it was opened with.
@@ -92,22 +124,22 @@ impl Dialer {
         limits: Limits,
         backoff: Backoff,
     ) -> Self {
-        Self {
+        Self(Arc::new(Way {
             route: route.into(),
             server,
-            identity: StdMutex::new(identity),
+            identity: Mutex::new(identity),
             authority,
             limits,
             backoff,
             traffic: Arc::new(Traffic::default()),
-            live: Arc::default(),
-        }
+            line: Arc::default(),
+        }))
     }
 
     /// Counters over all connections of this dialer, live.
     #[must_use]
     pub fn traffic(&self) -> &Arc<Traffic> {
-        &self.traffic
+        &self.0.traffic
     }
 
     /// Shows this certificate from the next connection on, which the next call opens. The live one is let go: calls
@@ -116,50 +148,101 @@ impl Dialer {
     /// # Errors
     /// [`CredentialError::OtherName`] where it was issued to another name.
     pub fn renew(&self, identity: Arc<Identity>) -> Result<(), CredentialError> {
-        let mut own = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = locked(&self.0.identity);
         identity.must_be(own.name())?;
         *own = identity;
         Ok(())
     }
 
-    /// Closes the live connection and waits until the server has been told, so that it does not count any more. A
-    /// later call dials again.
+    /// Closes the live connection and waits until the server has been told, so that it does not count any more. A dial
+    /// under way is left to those who wait for it, and its connection ends with their calls. A later call dials again.
     pub async fn close(&self) {
-        let live = self.live.lock().await.take();
+        let line = std::mem::take(&mut *locked(&self.0.line));
         // Calls under way end on it first; it closes with the last of them.
-        if let Some(connection) = live.and_then(|live| Arc::into_inner(live.connection)) {
+        if let Line::Live(live) = line
+            && let Some(connection) = Arc::into_inner(live.connection)
+        {
             connection.close().await;
         }
     }
 
-    fn identity(&self) -> Arc<Identity> {
-        Arc::clone(&self.identity.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The live connection, or a new one.
+    /// The live connection, or a new one. Whoever comes while it is dialled hears what becomes of that.
     ///
     /// # Errors
     /// The first [`NetError`] that waiting does not cure, or the last one after all attempts.
     pub async fn connection(&self) -> Result<Arc<Connection>, NetError> {
-        // Held while dialling: several callers want one connection, not one each.
-        let mut live = self.live.lock().await;
-        let is_good = |live: &Live| !live.connection.is_closed() && Arc::ptr_eq(&live.identity, &self.identity());
-        if let Some(live) = live.as_mut().filter(|live| is_good(live)) {
-            if self.route.has_choice() && live.is_quic_due(self.limits.quic_again) {
-                live.quic_tried = Instant::now();
-                self.try_quic(live);
+        loop {
+            let (_dialling, outcome) = match self.live() {
+                Ok(connection) => return Ok(connection),
+                Err(waits) => waits,
+            };
+            match outcome.await {
+                // Renewed meanwhile: the next dial shows the new certificate.
+                Ok(Ok(live)) if !Arc::ptr_eq(&live.identity, &self.0.identity()) => {}
+                Ok(Ok(live)) => return Ok(live.connection),
+                Ok(Err(error)) => return Err(error),
+                // Its task died, which says nothing of the server.
+                Err(_) => tokio::time::sleep(self.0.backoff.first).await,
             }
-            return Ok(Arc::clone(&live.connection));
         }
-        *live = None;
+    }
+
+    /// The live connection, or a place among those who wait for the dial that is under way or begins.
+    fn live(&self) -> Result<Arc<Connection>, (Arc<Dialling>, oneshot::Receiver<Outcome>)> {
+        let (waiter, outcome) = oneshot::channel();
+        let mut line = locked(&self.0.line);
+        match &mut *line {
+            Line::Live(live) if !live.connection.is_closed() && Arc::ptr_eq(&live.identity, &self.0.identity()) => {
+                if self.0.route.has_choice() && live.is_quic_due(self.0.limits.quic_again) {
+                    live.quic_tried = Instant::now();
+                    self.0.try_quic(live);
+                }
+                return Ok(Arc::clone(&live.connection));
+            }
+            Line::Dialling(dialling) => {
+                if let Some(dialling) = dialling.upgrade()
+                    && let Some(waiting) = dialling.waiting.upgrade()
+                {
+                    locked(&waiting).push(waiter);
+                    return Err((dialling, outcome));
+                }
+            }
+            Line::Live(_) | Line::None => {}
+        }
+        let (way, waiting) = (Arc::clone(&self.0), Arc::new(Mutex::new(vec![waiter])));
+        let for_them = Arc::downgrade(&waiting);
+        let task = tokio::spawn(async move {
+            let outcome = way.connect().await;
+            way.tell(&waiting, outcome);
+        });
+        let dialling = Arc::new(Dialling { waiting: for_them, task });
+        *line = Line::Dialling(Arc::downgrade(&dialling));
+        Err((dialling, outcome))
+    }
+
+    /// Sends one request over the live connection or a new one, once. A failed request is not
+    /// repeated: see [`NetError::is_transient`], and whether the request allows it.
+    ///
+    /// # Errors
+    /// As [`Dialer::connection`] and [`Connection::call`].
+    pub async fn call(&self, request: Frame) -> Result<Frame, NetError> {
+        self.connection().await?.call(request).await
+    }
+}
+
+impl Way {
+    fn identity(&self) -> Arc<Identity> {
+        Arc::clone(&locked(&self.identity))
+    }
+
+    /// Dials until it gets through, waiting does not help, or all attempts are made.
+    async fn connect(&self) -> Outcome {
         let mut failed = 0;
         loop {
             let identity = self.identity();
             match self.dial(&identity)?.along(&self.route).await {
                 Ok(connection) => {
-                    let connection = Arc::new(connection);
-                    *live = Some(Live { connection: Arc::clone(&connection), identity, quic_tried: Instant::now() });
-                    return Ok(connection);
+                    return Ok(Live { connection: Arc::new(connection), identity, quic_tried: Instant::now() });
                 }
                 Err(error) => {
                     failed += 1;
@@ -174,6 +257,23 @@ impl Dialer {
         }
     }
 
+    /// Makes a dial's outcome the line's, unless the dialler was closed meanwhile, and tells who waits for it.
+    fn tell(&self, waiting: &Arc<Waiting>, outcome: Outcome) {
+        let mut line = locked(&self.line);
+        let is_ours = |dialling: Arc<Dialling>| std::ptr::eq(dialling.waiting.as_ptr(), Arc::as_ptr(waiting));
+        if matches!(&*line, Line::Dialling(dialling) if dialling.upgrade().is_some_and(is_ours)) {
+            *line = outcome.as_ref().map_or(Line::None, |live| Line::Live(live.clone()));
+        }
+        let waiting = std::mem::take(&mut *locked(waiting));
+        drop(line);
+        let told: Vec<_> = waiting.into_iter().map(|waiter| (waiter, outcome.clone())).collect();
+        drop(outcome);
+        for (waiter, outcome) in told {
+            // Whoever waited may be gone.
+            let _ = waiter.send(outcome);
+        }
+    }
+
     fn dial(&self, identity: &Identity) -> Result<Dial, NetError> {
         let tls = tls::client_tls(identity, &self.authority)?;
         let (server, limits, traffic) = (self.server.clone(), self.limits.clone(), Arc::clone(&self.traffic));
@@ -183,12 +283,13 @@ impl Dialer {
     /// Dials over QUIC while calls go on over TCP. If it gets through, it takes their place with the next call.
     fn try_quic(&self, live: &Live) {
         let Ok(dial) = self.dial(&live.identity) else { return };
-        let (route, place, replaced) = (self.route.clone(), Arc::clone(&self.live), Arc::clone(&live.connection));
+        let (route, line, replaced) = (self.route.clone(), Arc::clone(&self.line), Arc::clone(&live.connection));
         tokio::spawn(async move {
             match dial.along_quic(&route).await {
                 Ok(connection) => {
-                    let mut place = place.lock().await;
-                    if let Some(live) = place.as_mut().filter(|live| Arc::ptr_eq(&live.connection, &replaced)) {
+                    if let Line::Live(live) = &mut *locked(&line)
+                        && Arc::ptr_eq(&live.connection, &replaced)
+                    {
                         live.connection = Arc::new(connection);
                     }
                 }
@@ -196,15 +297,11 @@ impl Dialer {
             }
         });
     }
+}
 
-    /// Sends one request over the live connection or a new one, once. A failed request is not
-    /// repeated: see [`NetError::is_transient`], and whether the request allows it.
-    ///
-    /// # Errors
-    /// As [`Dialer::connection`] and [`Connection::call`].
-    pub async fn call(&self, request: Frame) -> Result<Frame, NetError> {
-        self.connection().await?.call(request).await
-    }
+/// What is locked here is whole, also after a panic elsewhere.
+fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One byte of the system's randomness; full jitter where it yields none.

@@ -52,6 +52,7 @@ mod traffic;
 mod transport;
 mod trust;
 mod tunnel;
+mod twin;
 mod wire;
 
 pub use authority::{Authority, AuthorityCertificate, CERTIFICATE_LIFETIME, Usage};

@@ -115,10 +115,12 @@ impl Journal {
     /// Writes a copy as of now to a file that does not exist, while this journal and others go on writing.
     ///
     /// # Errors
-    /// [`JournalError::Sqlite`], also where the file exists.
+    /// [`JournalError::Sqlite`], also where the file exists or its path is not UTF-8, which SQLite does not take.
     pub fn copy_to(&self, path: &Path) -> Result<(), JournalError> {
-        let path = path.to_string_lossy();
-        self.with("copy it", |connection| connection.execute("VACUUM INTO ?1", [path.as_ref()]).map(|_| ()))
+        self.with("copy it", |connection| {
+            let into = path.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(path.to_path_buf()))?;
+            connection.execute("VACUUM INTO ?1", [into]).map(|_| ())
+        })
     }
 
     /// Writes facts that may never change, all or none; for each key that is there already its value is returned and
@@ -372,6 +374,18 @@ mod tests {
         journal.put("a", b"k", b"w").unwrap();
         assert_eq!(Journal::open(&copy).unwrap().get("a", b"k").unwrap(), Some(b"v".to_vec()));
         assert!(journal.copy_to(&copy).is_err(), "a file that is there stays");
+    }
+
+    #[test]
+    fn a_copy_is_made_where_it_is_wanted_or_nowhere() {
+        use std::os::unix::ffi::OsStrExt;
+        let journal = Journal::open(&path("named")).unwrap();
+        let named = std::ffi::OsStr::from_bytes(b"consilium-journal-copy-\xff.sqlite");
+        let refused = journal.copy_to(&std::env::temp_dir().join(named));
+        let Err(JournalError::Sqlite { source: rusqlite::Error::InvalidPath(found), .. }) = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!(found.file_name(), Some(named));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod oracle;
 mod party;
+mod refused;
 mod rng;
 mod schedule;
 mod sim_store;

@@ -4,9 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use protocol::Reject;
 use protocol::drive::{Asked, CallId, Clock, CoordinatorNet, Crypto, HospitalNet, JobId};
 use protocol::exchange::{Answer, Call};
+use protocol::{BlobId, Reject};
 
 use crate::sim_store::Disk;
 
@@ -54,6 +54,11 @@ impl CoordinatorNet for Counter {
         if !self.disk.borrow().is_dead {
             self.answers.borrow_mut().push((to, answer));
         }
+    }
+
+    fn answer_body(&mut self, to: Asked, id: &BlobId) {
+        let body = self.disk.borrow().bodies.get(id).cloned();
+        self.answer(to, body.map(Answer::Body).ok_or(Reject::OutOfTurn));
     }
 }
 

@@ -16,6 +16,7 @@ use protocol::PartyId;
 use protocol::blob::{BlobId, BlobKind};
 use protocol::codec::Wire;
 use protocol::ids::QueryId;
+use protocol::local::LocalError;
 use protocol::store::Journal;
 use remedy::Explained;
 use simulation::event::EventSender;
@@ -47,7 +48,7 @@ impl Session {
         let since = Instant::now();
         loop {
             match counter::ask(&self.hospital(number), &[image.view()]) {
-                Err(CounterError::Closed { .. }) if since.elapsed() < Duration::from_secs(120) => {}
+                Err(CounterError::Socket(LocalError::Closed { .. })) if since.elapsed() < Duration::from_secs(120) => {}
                 Err(CounterError::Refused(why)) if why.contains("decryptor") => {}
                 other => return other,
             }
@@ -73,7 +74,7 @@ pub(crate) fn serves_again(out: &Path, experiment: &Experiment) {
     assert_eq!((first.logits.len(), first.logits[0].len()), (1, experiment.network().classes()));
     assert!(first.logits[0].iter().all(|logit| logit.is_finite()) && first.query.starts_with("1-"), "{first:?}");
     let lost = counter::ask(&session.hospital(2), &[image.view()]).unwrap_err();
-    assert!(matches!(lost, CounterError::Closed { .. }), "it cannot vouch for the model: {lost}");
+    assert!(matches!(lost, CounterError::Socket(LocalError::Closed { .. })), "it cannot vouch for the model: {lost}");
     let small = Array3::zeros((1, 2, 2));
     let wrong = counter::ask(&session.hospital(1), &[small.view()]).unwrap_err().to_string();
     assert!(wrong.contains("1 x 2 x 2"), "{wrong}");
@@ -84,7 +85,7 @@ pub(crate) fn serves_again(out: &Path, experiment: &Experiment) {
         std::future::pending(),
         EventSender::silent(),
     );
-    assert!(matches!(twice, Err(FederationError::Counter(CounterError::Busy { .. }))), "{twice:?}");
+    assert!(matches!(twice, Err(FederationError::Counter(CounterError::Socket(LocalError::Busy { .. })))), "{twice:?}");
     let served = session.end();
     assert_eq!(served.released, 1);
 

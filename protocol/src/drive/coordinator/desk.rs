@@ -44,7 +44,8 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             }
             Call::Post(message) => self.post(from, *message).map(|()| Answer::Accepted),
             Call::Put { id, body } => self.put(from, &id, &body).map(Answer::Stored),
-            Call::Get { id } => self.get(from, &id).map(Answer::Body),
+            Call::Get { id } if may_read(&id, from) => return self.net.answer_body(asked, &id),
+            Call::Get { .. } => Err(Reject::OutOfTurn),
         };
         self.net.answer(asked, answer);
     }
@@ -160,16 +161,6 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         self.lease_events(event);
         self.look_at(ListId::of(id));
         Ok(digest)
-    }
-
-    fn get(&mut self, from: PartyId, id: &BlobId) -> Result<Bytes, Reject> {
-        if !may_read(id, from) {
-            return Err(Reject::OutOfTurn);
-        }
-        self.store.get(id).map_err(|fault| match fault {
-            StoreFault::Missing { .. } => Reject::OutOfTurn,
-            other => self.fault(&other),
-        })
     }
 }
 

@@ -9,6 +9,7 @@ mod newcomers;
 mod proxied;
 mod renewal;
 mod routes;
+mod shared_dial;
 mod tcp;
 mod tcp_bounds;
 mod tcp_trust;

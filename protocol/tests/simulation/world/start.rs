@@ -4,13 +4,15 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use protocol::codec::Wire;
 use protocol::drive::coordinator::{CoordinatorConfig, CoordinatorDriver};
 use protocol::drive::hospital::{HospitalDriver, HospitalJob};
 use protocol::drive::{JobId, Outside};
 use protocol::hospital::HospitalConfig;
+use protocol::sealed::SealingKey;
 use protocol::signature::SigningKey;
 use protocol::terms::Terms;
-use protocol::{Digest, PartyId, RoundId};
+use protocol::{Digest, Epoch, PartyId, RoundId};
 
 use super::{CoordinatorProcess, Event, HospitalProcess, World};
 use crate::party::{Counter, Jobs, Line, SimClock};
@@ -24,6 +26,21 @@ impl World {
         let wakes = Rc::new(RefCell::new(BTreeSet::new()));
         let clock = SimClock { now: Rc::clone(&self.now), started: self.now.get(), wakes: Rc::clone(&wakes) };
         (clock, wakes)
+    }
+
+    /// A hospital that nobody runs, and its key.
+    pub(crate) fn lone_hospital() -> (HospitalConfig, SigningKey) {
+        let party = super::party(1);
+        let config = HospitalConfig {
+            party,
+            epoch: Epoch(1),
+            coordinator: signing_key(1000).verifying_key(),
+            membership: Digest::of("membership", &0_u8),
+            sealing: SealingKey::from_bytes(&[1; protocol::limits::SEALING_KEY_BYTES]).unwrap(),
+            tls_key: Digest::of("TLS key", &1_u16),
+            terms: terms(&Schedule::default()),
+        };
+        (config, signing_key(1))
     }
 
     pub(super) fn start_hospital(&mut self, party: PartyId) {
