@@ -265,7 +265,7 @@ fn body(kind: BlobKind) -> &'static str {
 }
 
 /// `2026-11-22 20:30:11`.
-fn utc(at_s: u64) -> String {
+pub(crate) fn utc(at_s: u64) -> String {
     let at = i64::try_from(at_s).ok().and_then(|it| OffsetDateTime::from_unix_timestamp(it).ok());
     let at = at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let (date, time) = (at.date(), at.time());

@@ -4,6 +4,7 @@
 //! and bodies) and the log, which is polled all the time, also while work is under way.
 
 mod effect;
+mod held;
 mod outgoing;
 mod query;
 mod work;
@@ -25,6 +26,7 @@ use crate::message::{KeyStep, RoundPurpose};
 use crate::reject::Reject;
 use crate::signature::SigningKey;
 
+use held::Held;
 use outgoing::Outgoing;
 use query::Pending;
 use work::{Running, Work};
@@ -59,6 +61,7 @@ pub struct HospitalDriver<S, N, C, K> {
     outputs: VecDeque<HospitalOutput>,
     work: VecDeque<Work>,
     running: Option<Running>,
+    held: Held,
     outgoing: VecDeque<Outgoing>,
     /// Polls again at this time; `None` while a poll is under way.
     poll_at_ms: Option<u64>,
@@ -110,6 +113,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             outputs: VecDeque::new(),
             work: VecDeque::new(),
             running: None,
+            held: Held::default(),
             outgoing: VecDeque::new(),
             poll_at_ms: Some(0),
             send_at_ms: 0,
@@ -264,6 +268,8 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 self.work.push_back(Work::open_sum(binding, purpose, &chunks));
             }
             HospitalOutput::AdoptModel { round, model } => {
+                // The round is closed, without this site's update.
+                self.let_go(|job| matches!(job, HospitalJob::Train { .. }));
                 self.work.push_back(Work::Ready(HospitalJob::Adopt { round, model }));
             }
             HospitalOutput::KeepFigures { round, figures } => {
@@ -273,6 +279,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 self.work.push_back(Work::Ready(HospitalJob::EncryptPublish { attempt, cohort }));
             }
             HospitalOutput::ModelReady { model, program } => {
+                self.let_go(|_| true);
                 self.published = Some((model, program));
                 self.notes.push(HospitalNote::ModelReady { model });
             }
@@ -290,6 +297,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             }
             HospitalOutput::DropRound { round, .. } => {
                 self.work.retain(|work| !work.is_of(round));
+                self.let_go(|job| matches!(job, HospitalJob::Train { round: of } if *of == round));
                 self.notes.push(HospitalNote::Waiting);
             }
             HospitalOutput::DropAttempt { .. }
@@ -301,9 +309,11 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
     /// What the coordinator is told: work that waits for a processor, work under way, or nothing.
     fn doing(&self, crypto: Doing) -> Doing {
         match crypto {
-            Doing::Queued { .. } => crypto,
+            Doing::Queued { .. } | Doing::Waits { .. } => crypto,
             Doing::Working { done, of } => Doing::Working { done: done.saturating_add(self.pieces), of },
-            Doing::Idle if self.running.is_none() && self.outgoing.is_empty() => Doing::Idle,
+            Doing::Idle if self.running.is_none() && self.outgoing.is_empty() => {
+                self.held.doing().unwrap_or(Doing::Idle)
+            }
             Doing::Idle => Doing::Working { done: self.pieces, of: 0 },
         }
     }

@@ -191,6 +191,31 @@ fn a_hospital_that_hangs_while_it_calls_is_named_within_twice_the_patience_and_n
 }
 
 #[test]
+fn a_hospital_outside_its_hours_is_waited_for_until_they_begin() {
+    let undisturbed = World::run(8, Schedule { rounds: 1, ..Schedule::of(5) });
+    let until_ms = undisturbed.first_round_ends_ms + 3 * Schedule::default().patience_ms;
+    let world = World::run(8, Schedule { crashes: vec![Crash::Rests { party: 3, until_ms }], ..Schedule::of(5) });
+    let cohorts: Vec<usize> = closed(&world).iter().map(|round| round.1.len()).collect();
+    assert_eq!(cohorts, [5, 5, 5, 5]);
+    assert!(world.first_round_ends_ms > until_ms, "it trains within its hours alone");
+    assert!(world.lapsed.is_empty() && world.published, "{:?}", world.lapsed);
+}
+
+#[test]
+fn a_hospital_outside_its_hours_past_the_deadline_is_left_out_and_does_everything_but_train() {
+    // The first two rounds' deadlines pass, the third does not.
+    let until_ms = 2 * 8 * Schedule::default().patience_ms + 3_000;
+    let world = World::run(8, Schedule { crashes: vec![Crash::Rests { party: 3, until_ms }], ..Schedule::of(5) });
+    let closed = closed(&world);
+    let without: Vec<bool> = closed.iter().map(|round| !round.1.contains(&3)).collect();
+    assert_eq!(without, [true, true, false, false]);
+    assert!(world.lapsed.is_empty() && world.published && world.paused.is_none(), "{:?}", world.lapsed);
+    assert_eq!(world.oracle.decoded, 4 * 5, "it opens every sum");
+    assert!(world.models.windows(2).all(|pair| pair[0] == pair[1]), "and holds the model");
+    assert_eq!(world.oracle.answers.len(), 5, "and is asked and asks");
+}
+
+#[test]
 fn a_hospital_that_never_comes_pauses_the_ceremony_and_is_named_within_twice_the_patience() {
     let crash = Crash::AtWrite { party: 4, write: 1, is_written: false, back_after_ms: None };
     let world = World::run(9, Schedule { crashes: vec![crash], ..Schedule::of(5) });

@@ -442,6 +442,7 @@ impl World {
             (true, false) => Doing::Working { done: now / 10, of: 0 },
             (false, false) => Doing::Idle,
         };
+        process.driver.train_in(self.schedule.rests_s(party, now));
         if let Err(fault) = act(&mut process.driver, doing) {
             let is_dead = self.sites[usize::from(party.number()) - 1].disk.borrow().is_dead;
             assert!(is_dead, "seed {}: {party}: {fault}", self.seed);
@@ -488,13 +489,6 @@ impl World {
             if let Some(back) = site.back_after_ms.take() {
                 self.after(back, Event::Restart { party: Some(party) });
             }
-        }
-    }
-
-    fn ask(&mut self, party: PartyId) {
-        let Some(process) = &mut self.sites[usize::from(party.number()) - 1].process else { return };
-        if !std::mem::replace(&mut process.asked, true) {
-            self.hospital(party, |driver, doing| driver.on(HospitalEvent::Ask { ticket: 1 }, doing));
         }
     }
 }

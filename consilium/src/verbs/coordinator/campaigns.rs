@@ -292,6 +292,7 @@ fn now(membership: &Membership, status: &coordinator::Status) -> Value {
                 Doing::Idle => json!("idle"),
                 Doing::Working { done, of } => json!({"done": done, "of": of}),
                 Doing::Queued { ahead } => json!({"ahead": ahead}),
+                Doing::Waits { seconds } => json!({"waits_s": seconds}),
             };
             json!({"name": name(*party), "doing": doing, "lease_s": left_ms / 1_000})
         })

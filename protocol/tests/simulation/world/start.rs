@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use protocol::drive::coordinator::{CoordinatorConfig, CoordinatorDriver};
-use protocol::drive::hospital::{HospitalDriver, HospitalJob};
+use protocol::drive::hospital::{HospitalDriver, HospitalEvent, HospitalJob};
 use protocol::drive::{JobId, Outside};
 use protocol::hospital::HospitalConfig;
 use protocol::signature::SigningKey;
@@ -73,6 +73,13 @@ impl World {
         site.process =
             Some(HospitalProcess { driver, toy, calls, jobs, wakes, computes: false, hangs: false, asked: false });
         self.hospital(party, |driver, doing| driver.start(doing));
+    }
+
+    pub(super) fn ask(&mut self, party: PartyId) {
+        let Some(process) = &mut self.sites[usize::from(party.number()) - 1].process else { return };
+        if !std::mem::replace(&mut process.asked, true) {
+            self.hospital(party, |driver, doing| driver.on(HospitalEvent::Ask { ticket: 1 }, doing));
+        }
     }
 
     pub(super) fn start_coordinator(&mut self) {
