@@ -1,11 +1,12 @@
 //! The ladder of checks as a process: all well, and one thing after the other broken.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::UdpSocket;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::Value;
 
@@ -86,14 +87,7 @@ impl Consortium {
     }
 
     fn check(&self, arguments: &[&str]) -> Checked {
-        let output = self.run(&[&["hospital", "check", "--format", "json"], arguments].concat());
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        let mut value: Value = serde_json::from_slice(&output.stdout).expect(&told);
-        let Value::Array(rungs) = value["data"].take() else { unreachable!("{value}") };
-        let names: Vec<&str> = rungs.iter().filter_map(|rung| rung["rung"].as_str()).collect();
-        assert_eq!(names, RUNGS);
-        assert!(rungs.iter().all(|rung| rung["ms"].is_u64()), "{rungs:?}");
-        Checked { rungs, exit: output.status.code() }
+        Checked::of(&self.run(&[&["hospital", "check", "--format", "json"], arguments].concat()))
     }
 }
 
@@ -110,6 +104,16 @@ struct Checked {
 }
 
 impl Checked {
+    fn of(output: &Output) -> Self {
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let mut value: Value = serde_json::from_slice(&output.stdout).expect(&told);
+        let Value::Array(rungs) = value["data"].take() else { unreachable!("{value}") };
+        let names: Vec<&str> = rungs.iter().filter_map(|rung| rung["rung"].as_str()).collect();
+        assert_eq!(names, RUNGS);
+        assert!(rungs.iter().all(|rung| rung["ms"].is_u64()), "{rungs:?}");
+        Self { rungs, exit: output.status.code() }
+    }
+
     fn rung(&self, name: &str) -> &Value {
         self.rungs.iter().find(|rung| rung["rung"] == name).expect("a rung")
     }
@@ -274,4 +278,71 @@ fn before_joining_the_road_and_the_machine_are_checked() {
     let none = consortium.run(&["hospital", "check"]);
     assert_eq!(none.status.code(), Some(BAD_INPUT));
     assert!(String::from_utf8_lossy(&none.stderr).contains("no site has joined from this folder"));
+}
+
+/// A proxy that opens tunnels to one server, whatever is asked for, and keeps what was asked.
+fn proxy_before(server: String) -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = listener.local_addr().expect("an address").to_string();
+    let (asked, heard) = channel();
+    std::thread::spawn(move || {
+        for outer in listener.incoming() {
+            let mut outer = outer.expect("a connection");
+            let mut header = Vec::new();
+            while !header.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                outer.read_exact(&mut byte).expect("a byte");
+                header.push(byte[0]);
+            }
+            let _ = asked.send(String::from_utf8_lossy(&header).into_owned());
+            outer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("written");
+            let inner = TcpStream::connect(&server).expect("the coordinator");
+            for (mut from, mut to) in [(&outer, &inner), (&inner, &outer)]
+                .map(|(from, to)| (from.try_clone().expect("cloned"), to.try_clone().expect("cloned")))
+            {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(Shutdown::Write);
+                });
+            }
+        }
+    });
+    (at, heard)
+}
+
+#[test]
+fn the_proxy_of_the_environment_is_used_and_told_where_the_site_file_names_none() {
+    let consortium = Consortium::open();
+    let (at, asked) = proxy_before(consortium.address.clone());
+    // Where no name server points: whoever reaches it went through the proxy.
+    let mut invite = consortium.invite("a").parse::<protocol::enrolment::Invite>().expect("an invitation");
+    invite.address = "coordinator.invalid:443".parse().expect("an address");
+    let invite = invite.to_line();
+    let check = |variables: &[(&str, &str)]| {
+        let mut command = command(consortium.place.path(), &["hospital", "check", "--format", "json", "--invite"]);
+        let variables = variables.iter().copied();
+        let output = command.arg(&invite).envs(variables).stderr(Stdio::piped()).output().expect("it starts");
+        Checked::of(&output)
+    };
+    let value = format!("http://anna:m%20on@{at}");
+    let proxied = check(&[("HTTPS_PROXY", &value)]);
+    proxied.is("network", "passed", &format!("through the proxy {at} that HTTPS_PROXY names"));
+    proxied.is("certificate", "passed", "of the invitation's authority");
+    proxied.failed(0, &[]);
+    let request = asked.recv().expect("asked");
+    assert!(request.starts_with("CONNECT coordinator.invalid:443 HTTP/1.1\r\n"), "{request}");
+    // anna:m on
+    assert!(request.contains("Proxy-Authorization: Basic YW5uYTptIG9u\r\n"), "{request}");
+
+    let exempt = check(&[("HTTPS_PROXY", &value), ("NO_PROXY", "example,.invalid")]);
+    exempt.is("name", "failed", "coordinator.invalid cannot be found");
+    let tls = check(&[("https_proxy", "https://anna:moon@proxy.example:3128")]);
+    tls.is("network", "skipped", "needs name");
+    tls.is("name", "failed", "https_proxy: a proxy is spoken to in plain HTTP here");
+    tls.failed(BAD_INPUT, &["name"]);
+    assert!(!format!("{:?}", tls.rungs).contains("moon"));
+    fs::create_dir(consortium.path("site")).expect("a folder");
+    fs::write(consortium.path("site/site.toml"), "[network]\nproxy = \"none\"\n").expect("written");
+    check(&[("HTTPS_PROXY", &value)]).is("name", "failed", "coordinator.invalid cannot be found");
+    assert!(asked.try_recv().is_err(), "nobody else has asked it");
 }

@@ -98,6 +98,14 @@ pub enum EnrolmentError {
     /// Its proxy.
     #[error("site.toml [network]: {0}")]
     Proxy(#[from] ProxyError),
+    /// The proxy of the environment.
+    #[error("{name}: {source}")]
+    ProxyVariable {
+        /// The variable.
+        name: &'static str,
+        /// What is wrong.
+        source: ProxyError,
+    },
     /// The system yields no randomness.
     #[error("the system yields no randomness")]
     Randomness,
@@ -131,6 +139,7 @@ impl Explained for EnrolmentError {
             Self::Expired { .. } | Self::Refused(JoinReject::InviteExpired) => "invite_expired",
             Self::Refused(JoinReject::InviteUsed) => "invite_used",
             Self::SiteFile(_) | Self::Proxy(_) => "site_file",
+            Self::ProxyVariable { .. } => "proxy_variable",
             Self::AlreadyJoined { .. } => "already_joined",
             Self::NotJoined { .. } => "not_joined",
             Self::Net(_) => "not_connected",
@@ -143,6 +152,7 @@ impl Explained for EnrolmentError {
         match self {
             Self::AlreadyJoined { folder } | Self::NotJoined { folder } => Some(folder.display().to_string()),
             Self::Organisation { .. } | Self::OrganisationDiffers { .. } => Some("--organisation".to_owned()),
+            Self::ProxyVariable { name, .. } => Some((*name).to_owned()),
             Self::Net(NetError::Unresolved { host, .. }) => Some(host.to_string()),
             _ => None,
         }
@@ -154,6 +164,10 @@ impl Explained for EnrolmentError {
             Self::Expired { .. } => "set the clock if it is wrong, else ask the operator for another invitation".into(),
             Self::SiteFile(error) => error.remedy(),
             Self::Proxy(_) => "correct site.toml in this site's folder".into(),
+            Self::ProxyVariable { .. } => {
+                "correct the variable, or write proxy = \"none\" under [network] of site.toml, which then needs none"
+                    .into()
+            }
             Self::AlreadyJoined { .. } => "`consilium hospital status` shows it; choose another --folder".into(),
             Self::NotJoined { .. } => "name the folder with --folder, or join with `consilium hospital join`".into(),
             Self::Organisation { .. } => "give 1 to 64 bytes of text on one line".into(),
@@ -187,6 +201,7 @@ impl Explained for EnrolmentError {
             Self::Invite(_)
             | Self::SiteFile(_)
             | Self::Proxy(_)
+            | Self::ProxyVariable { .. }
             | Self::Expired { .. }
             | Self::AlreadyJoined { .. }
             | Self::NotJoined { .. }
