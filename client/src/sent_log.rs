@@ -18,6 +18,7 @@ use protocol::enrolment::{RENEW, SITES, TIME, seconds};
 use protocol::exchange::Call;
 use protocol::message::HospitalMessage;
 use protocol::net::{BoxFuture, Frame, NetError};
+use protocol::store::no_space_left;
 use time::OffsetDateTime;
 
 use crate::hospital::Transport;
@@ -168,11 +169,13 @@ impl Recorded {
         Self { inner, log: Arc::new(log) }
     }
 
-    async fn record(&self, sent: Sent) {
+    /// Writes a line down, however long that takes; a full disk is told.
+    async fn record(&self, sent: Sent) -> Result<(), NetError> {
         loop {
             let (log, line) = (Arc::clone(&self.log), sent.clone());
             match tokio::task::spawn_blocking(move || log.write(&line)).await {
-                Ok(Ok(())) => return,
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(source)) if no_space_left(&source) => return Err(NetError::Unrecorded { source }),
                 Ok(Err(error)) => {
                     let folder = self.log.folder.display().to_string();
                     tracing::error!(%error, folder, "nothing is sent before it is written down");
@@ -196,7 +199,7 @@ impl Transport for Recorded {
                 None => self.log.question(bytes, now),
             };
             if let Some(sent) = due {
-                self.record(sent).await;
+                self.record(sent).await?;
             }
             self.inner.call(request).await
         })
@@ -379,6 +382,20 @@ mod tests {
         let recorded = Recorded::new(Arc::clone(&echo) as _, SentLog::of(folder.path()));
         let call = recorded.call(update(0));
         assert!(tokio::time::timeout(Duration::from_millis(200), call).await.is_err());
+        assert!(echo.seen.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_and_nothing_leaves() {
+        let folder = tempfile::tempdir().unwrap();
+        let full = folder.path().join("sent").join(format!("{}.log", &utc(seconds(SystemTime::now()))[..7]));
+        fs::create_dir(folder.path().join("sent")).unwrap();
+        std::os::unix::fs::symlink("/dev/full", full).unwrap();
+        let echo = Arc::new(Echo { root: folder.path().join("else"), seen: Mutex::default() });
+        let recorded = Recorded::new(Arc::clone(&echo) as _, SentLog::of(folder.path()));
+        let error = recorded.call(update(0)).await.unwrap_err();
+        assert!(matches!(&error, NetError::Unrecorded { .. }) && !error.is_transient(), "{error}");
+        assert!(crate::hospital::HospitalError::from(error).no_space_left());
         assert!(echo.seen.lock().unwrap().is_empty());
     }
 

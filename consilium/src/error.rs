@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bench::BenchError;
 use client::enrolment::EnrolmentError;
 use client::models::ModelsError;
+use client::service::ServeError;
 use client::{
     consent::ConsentError, counter::CounterError, data_sets::DataSetsError, plan::PlanError, policy::PolicyRefusal,
 };
@@ -89,6 +90,9 @@ pub enum Error {
     /// Joining a consortium.
     #[error(transparent)]
     Enrolment(#[from] EnrolmentError),
+    /// A site in service.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// Words that were typed.
     #[error(transparent)]
     Words(#[from] WordsError),
@@ -188,6 +192,7 @@ impl Error {
             Self::Office(error) => Some(error),
             Self::Members(error) => Some(error),
             Self::Enrolment(error) => Some(error),
+            Self::Serve(error) => Some(error),
             Self::Proposals(error) => Some(error),
             Self::Plan(error) => Some(error),
             Self::Consent(error) => Some(error),
@@ -262,6 +267,9 @@ impl Explained for Error {
             Self::Input(_) => "run it where somebody can type".into(),
             Self::PlanFile { .. } => "name an experiment file".into(),
             Self::OtherTerms { .. } => "serve it with the release that proposed it".into(),
+            Self::Coordinator(error) if error.no_space_left() => {
+                "free space on the disk of its folder, then start it again: it goes on where it was".into()
+            }
             Self::Coordinator(_) => "restore the coordinator's folder from its backup".into(),
             Self::Control(ControlError::Refused(_)) => "`consilium coordinator status` shows what is under way".into(),
             Self::Control(_) => "start it with `consilium coordinator serve`, as the same user".into(),

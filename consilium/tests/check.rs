@@ -1,4 +1,4 @@
-//! The ladder of checks as a process: all well, and one thing after the other broken.
+//! The ladder of checks as a process: all well, and one thing after the other broken. And a site whose disk is full.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,6 +16,7 @@ const FAILED: i32 = 1;
 const CONNECTION: i32 = 2;
 const BAD_INPUT: i32 = 4;
 const REFUSED: i32 = 5;
+const STORAGE_FULL: i32 = 7;
 /// One grey pixel.
 const PNG: &[u8] = b"\x89\x50\x4e\x47\x0d\x0a\x1a\x0a\x00\x00\x00\x0d\x49\x48\x44\x52\x00\x00\x00\x01\x00\x00\x00\x01\
     \x08\x00\x00\x00\x00\x3a\x7e\x9b\x55\x00\x00\x00\x0a\x49\x44\x41\x54\x78\xda\x63\x68\x00\x00\x00\
@@ -345,4 +346,33 @@ fn the_proxy_of_the_environment_is_used_and_told_where_the_site_file_names_none(
     fs::write(consortium.path("site/site.toml"), "[network]\nproxy = \"none\"\n").expect("written");
     check(&[("HTTPS_PROXY", &value)]).is("name", "failed", "coordinator.invalid cannot be found");
     assert!(asked.try_recv().is_err(), "nobody else has asked it");
+}
+
+#[test]
+fn a_site_whose_disk_is_full_sends_nothing_ends_with_its_code_and_goes_on_when_there_is_room() {
+    let consortium = Consortium::open();
+    consortium.member("a");
+    let sent = consortium.path("a/sent");
+    let logs = |folder: &Path| -> Vec<PathBuf> {
+        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect()
+    };
+    let lines = consortium.done(&["hospital", "sent", "--folder", "a"]);
+    // Where a line is written nothing fits any more.
+    let kept = consortium.path("kept");
+    fs::rename(&sent, &kept).expect("moved");
+    fs::create_dir(&sent).expect("a folder");
+    for log in logs(&kept) {
+        std::os::unix::fs::symlink("/dev/full", sent.join(log.file_name().expect("a name"))).expect("linked");
+    }
+    for verb in ["status", "serve"] {
+        let output = consortium.run(&["hospital", verb, "--folder", "a"]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(STORAGE_FULL), "{verb}: {told}");
+        assert!(told.contains("nothing is sent that cannot be written down before"), "{verb}: {told}");
+        assert!(told.contains("free space on the disk"), "{verb}: {told}");
+    }
+    fs::remove_dir_all(&sent).expect("removed");
+    fs::rename(&kept, &sent).expect("moved");
+    assert_eq!(consortium.done(&["hospital", "sent", "--folder", "a"]), lines, "nothing was lost");
+    consortium.done(&["hospital", "status", "--folder", "a"]);
 }

@@ -181,6 +181,9 @@ impl Explained for EnrolmentError {
             Self::Net(NetError::Intercepted { .. }) => {
                 "have the coordinator's host exempted from TLS inspection, then try again".into()
             }
+            Self::Net(NetError::Unrecorded { .. }) => {
+                "free space on the disk of this site's folder, then try again: nothing was lost".into()
+            }
             Self::Net(_) => "let this machine reach the coordinator's address by UDP or TCP, then try again".into(),
             Self::Refused(JoinReject::InviteUsed) => "call the operator by telephone, not by mail".into(),
             Self::Refused(_) | Self::RefusedMember(_) | Self::NotMember => "call the operator".into(),
@@ -207,6 +210,7 @@ impl Explained for EnrolmentError {
             | Self::NotJoined { .. }
             | Self::Organisation { .. }
             | Self::OrganisationDiffers { .. } => Exit::BadInput,
+            Self::Net(NetError::Unrecorded { source }) => Exit::of_io(source),
             Self::Net(_) => Exit::Connection,
             Self::Refused(_) | Self::RefusedMember(_) | Self::NotMember => Exit::Refused,
             Self::OtherAuthority | Self::OtherName { .. } | Self::OtherAnswer => Exit::Verification,

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use datasets::Samples;
 use experiment::Hours;
 use protocol::drive::hospital::{HospitalDriver, HospitalEvent, HospitalNote};
-use protocol::drive::{Alarm, Outside, StoreFault};
+use protocol::drive::{Alarm, Outside};
 use protocol::enrolment::seconds;
 use protocol::hospital::HospitalConfig;
 use protocol::ids::Digest;
@@ -185,10 +185,8 @@ impl Hospital {
         let mut done = driver.start(progress.doing());
         let mut asked = 0;
         loop {
-            if let Err(fault) = done {
-                // Nothing that depends on it was done; the driver tries again. A full disk can be cured meanwhile.
-                hear(&fault, party, &*observer)?;
-            }
+            // Nothing that depends on it was done: the next process goes on there.
+            done.map_err(HospitalError::Fault)?;
             for note in driver.take_notes() {
                 if let HospitalNote::Ended(reason) = &note {
                     // Farewells that are under way may still leave.
@@ -217,17 +215,6 @@ impl Hospital {
             driver.train_in(wait_s());
             done = driver.on(event, progress.doing());
         }
-    }
-}
-
-/// A fault of this site's own store: one that may pass is told and waited for, any other ends the process.
-fn hear(fault: &StoreFault, party: protocol::PartyId, observer: &dyn Observer) -> Result<(), HospitalError> {
-    match fault {
-        StoreFault::Failed { is_full: true, .. } => {
-            observer.refused(party, &format!("nothing is sent before it is stored: {fault}"));
-            Ok(())
-        }
-        other => Err(HospitalError::Fault(other.clone())),
     }
 }
 

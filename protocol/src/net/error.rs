@@ -188,6 +188,12 @@ pub enum NetError {
         /// Why not.
         source: TunnelError,
     },
+    /// What is about to be sent cannot be written down first, and so is not sent.
+    #[error("nothing is sent that cannot be written down before: {source}")]
+    Unrecorded {
+        /// What the system said.
+        source: io::Error,
+    },
     /// Settings that contradict each other.
     #[error("{proxy} is a proxy, and proxies carry TCP alone; choose the transport auto or tcp, or no proxy")]
     QuicThroughProxy {

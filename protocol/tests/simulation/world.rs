@@ -112,6 +112,8 @@ pub(crate) struct World {
     pub(crate) coordinator_deaths: usize,
     pub(crate) hospital_deaths: usize,
     pub(crate) store_faults: u64,
+    /// Events after which the coordinator could not write its own records.
+    pub(crate) full: u64,
     pub(crate) entries: Vec<LogEntry>,
     pub(crate) models: Vec<(Digest, Option<Digest>)>,
     finished_at: Option<u64>,
@@ -177,6 +179,7 @@ impl World {
             coordinator_deaths: 0,
             hospital_deaths: 0,
             store_faults: 0,
+            full: 0,
             entries: Vec::new(),
             models: Vec::new(),
             finished_at: None,
@@ -325,6 +328,7 @@ impl World {
     fn coordinate(&mut self, event: CoordinatorEvent) {
         if let Some(process) = &mut self.coordinator {
             process.driver.on(event);
+            self.full += u64::from(process.driver.is_full().is_some());
             self.after_coordinator();
         }
     }

@@ -190,6 +190,9 @@ fn lines(data: &Value) -> String {
         if let Some(why) = now["paused"].as_str() {
             lines.push(format!("  paused: {why}"));
         }
+        if let Some(what) = now["disk"].as_str() {
+            lines.push(format!("  the disk refuses: {what}"));
+        }
         if let Some(model) = now["published"].as_str() {
             lines.push(format!("  model {model}   {} answers", now["answers"]));
         }
