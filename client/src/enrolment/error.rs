@@ -181,6 +181,7 @@ impl Explained for EnrolmentError {
             Self::Net(NetError::Intercepted { .. }) => {
                 "have the coordinator's host exempted from TLS inspection, then try again".into()
             }
+            Self::Net(NetError::Version { .. }) => "upgrade the older side, then try again".into(),
             Self::Net(NetError::Unrecorded { .. }) => {
                 "free space on the disk of this site's folder, then try again: nothing was lost".into()
             }

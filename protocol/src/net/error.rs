@@ -13,6 +13,7 @@ use super::remote::Remote;
 use super::transport::Transport;
 use super::trust::{RefusedBy, TrustCause};
 use super::tunnel::TunnelError;
+use super::version::Older;
 
 /// What we waited for when time ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +107,16 @@ pub enum NetError {
         peer: Remote,
         /// Alert of RFC 8446 section 6.2.
         alert: u8,
+    },
+    /// The peer speaks our protocol in no version that is spoken here.
+    #[error("{}", unlike(peer, *ours, *older))]
+    Version {
+        /// The other end.
+        peer: Remote,
+        /// The newest version that this side speaks.
+        ours: u16,
+        /// Who is older.
+        older: Older,
     },
     /// The server takes no more connections for now.
     #[error("{peer} refused the connection: it is full, stopping or not running; try again later")]
@@ -260,7 +271,7 @@ impl NetError {
             _ if self.is_about_trust() => PASSING + 2,
             // Over TCP it may be the system of another machine, or whatever stands between.
             Self::ConnectionRefused { peer } => PASSING + u8::from(peer.transport == Transport::Quic),
-            Self::Handshake { .. } | Self::Closed { .. } | Self::Proxy { .. } => PASSING + 1,
+            Self::Handshake { .. } | Self::Version { .. } | Self::Closed { .. } | Self::Proxy { .. } => PASSING + 1,
             // A machine that lacks one family of addresses says so at once and for ever, about those alone.
             _ if self.is_transient() => PASSING,
             _ => 0,
@@ -322,6 +333,19 @@ fn inspection(transport: Transport) -> &'static str {
     match transport {
         Transport::Quic => "",
         Transport::Tcp | Transport::TcpThroughProxy => ", and exempt the server's host from TLS inspection",
+    }
+}
+
+fn unlike(peer: &Remote, ours: u16, older: Older) -> String {
+    match older {
+        Older::Us => format!(
+            "{peer} speaks a newer protocol than version {ours}, which is the newest of this program: bring this side to \
+             the other's release"
+        ),
+        Older::Peer => format!(
+            "{peer} speaks an older protocol than version {ours}, which this program speaks: have the other side brought \
+             to this one's release"
+        ),
     }
 }
 

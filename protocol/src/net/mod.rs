@@ -50,6 +50,7 @@ mod traffic;
 mod transport;
 mod trust;
 mod tunnel;
+mod version;
 mod wire;
 
 pub use authority::{Authority, AuthorityCertificate, CERTIFICATE_LIFETIME, Usage};
@@ -74,6 +75,7 @@ pub use traffic::Traffic;
 pub use transport::{Mode, ModeError, Transport};
 pub use trust::{RefusedBy, TrustCause};
 pub use tunnel::TunnelError;
+pub use version::Older;
 
 #[cfg(test)]
 mod tests;
