@@ -161,6 +161,14 @@ fn a_member_with_images_and_a_plan_climbs_to_the_top() {
     let plan = plan.expect("a plan").replace("format = \"npz\"", "format = \"image-folder\"");
     fs::write(consortium.path("plan.toml"), plan).expect("written");
     consortium.done(&["coordinator", "run", "plan.toml"]);
+    // A service that has something to say and cannot write it down ends, and loses nothing.
+    fill_the_disk(&consortium.path("a"));
+    let full = consortium.run(&["hospital", "serve", "--folder", "a"]);
+    let told = String::from_utf8_lossy(&full.stderr);
+    assert_eq!(full.status.code(), Some(STORAGE_FULL), "{told}");
+    assert!(told.contains("this site's disk is full") && told.contains("goes on where it was"), "{told}");
+    make_room(&consortium.path("a"));
+
     let good = consortium.check(&["--folder", "a"]);
     good.failed(0, &[]);
     for (name, found) in [
@@ -348,31 +356,33 @@ fn the_proxy_of_the_environment_is_used_and_told_where_the_site_file_names_none(
     assert!(asked.try_recv().is_err(), "nobody else has asked it");
 }
 
-#[test]
-fn a_site_whose_disk_is_full_sends_nothing_ends_with_its_code_and_goes_on_when_there_is_room() {
-    let consortium = Consortium::open();
-    consortium.member("a");
-    let sent = consortium.path("a/sent");
-    let logs = |folder: &Path| -> Vec<PathBuf> {
-        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect()
-    };
-    let lines = consortium.done(&["hospital", "sent", "--folder", "a"]);
-    // Where a line is written nothing fits any more.
-    let kept = consortium.path("kept");
+/// From now on nothing fits where a site writes down what it sends.
+fn fill_the_disk(site: &Path) {
+    let (sent, kept) = (site.join("sent"), site.join("kept"));
     fs::rename(&sent, &kept).expect("moved");
     fs::create_dir(&sent).expect("a folder");
-    for log in logs(&kept) {
-        std::os::unix::fs::symlink("/dev/full", sent.join(log.file_name().expect("a name"))).expect("linked");
+    for log in fs::read_dir(&kept).expect("a folder") {
+        std::os::unix::fs::symlink("/dev/full", sent.join(log.expect("an entry").file_name())).expect("linked");
     }
-    for verb in ["status", "serve"] {
-        let output = consortium.run(&["hospital", verb, "--folder", "a"]);
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(STORAGE_FULL), "{verb}: {told}");
-        assert!(told.contains("nothing is sent that cannot be written down before"), "{verb}: {told}");
-        assert!(told.contains("free space on the disk"), "{verb}: {told}");
-    }
-    fs::remove_dir_all(&sent).expect("removed");
-    fs::rename(&kept, &sent).expect("moved");
+}
+
+fn make_room(site: &Path) {
+    fs::remove_dir_all(site.join("sent")).expect("removed");
+    fs::rename(site.join("kept"), site.join("sent")).expect("moved");
+}
+
+#[test]
+fn a_site_whose_disk_is_full_sends_nothing_and_ends_with_its_code() {
+    let consortium = Consortium::open();
+    consortium.member("a");
+    let lines = consortium.done(&["hospital", "sent", "--folder", "a"]);
+    fill_the_disk(&consortium.path("a"));
+    let output = consortium.run(&["hospital", "status", "--folder", "a"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(STORAGE_FULL), "{told}");
+    assert!(told.contains("nothing is sent that cannot be written down before"), "{told}");
+    assert!(told.contains("free space on the disk"), "{told}");
+    make_room(&consortium.path("a"));
     assert_eq!(consortium.done(&["hospital", "sent", "--folder", "a"]), lines, "nothing was lost");
     consortium.done(&["hospital", "status", "--folder", "a"]);
 }

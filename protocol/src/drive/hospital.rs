@@ -33,6 +33,8 @@ use work::{Running, Work};
 
 /// Work that may wait; beyond it the log is not read on, so what a coordinator can pile up here is bounded.
 const WORK_WAITING_MAX: usize = 64;
+/// The same for what waits to be sent: a coordinator that is heard and takes nothing fills no memory.
+const OUTGOING_WAITING_MAX: usize = 64;
 /// Wait before a call is repeated that the coordinator could not serve now.
 const AGAIN_MS: u64 = 1_000;
 
@@ -361,7 +363,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             self.notes.push(HospitalNote::Refused(Reject::WrongVersion));
             return self.poll_later(now_ms);
         };
-        if self.work.len() >= WORK_WAITING_MAX {
+        if self.work.len() >= WORK_WAITING_MAX || self.outgoing.len() >= OUTGOING_WAITING_MAX {
             return self.poll_later(now_ms);
         }
         self.poll_at_ms = Some(now_ms);

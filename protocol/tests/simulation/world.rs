@@ -17,7 +17,6 @@ use protocol::log::LogEntry;
 use protocol::message::LogMessage;
 use protocol::roster::{Member, Roster};
 use protocol::round::RoundEnd;
-use protocol::sealed::SealingKey;
 use protocol::terms::Terms;
 use protocol::{Attempt, Digest, Epoch, PartyId, Reject, RoundId};
 
@@ -28,7 +27,8 @@ use crate::schedule::{Crash, Faults, Moment, Schedule};
 use crate::sim_store::{Disk, SimStore};
 use crate::toy_coordinator::ToyCoordinator;
 use crate::toy_hospital::ToyHospital;
-use start::{signing_key, terms};
+use start::terms;
+pub(crate) use start::{hospital_config, signing_key};
 
 const EVENTS_MAX: usize = 200_000;
 /// Longest simulated time of a schedule, in ms.
@@ -49,7 +49,6 @@ struct HospitalProcess {
 }
 
 struct Site {
-    member: Member,
     disk: Rc<RefCell<Disk>>,
     process: Option<HospitalProcess>,
     /// Counts its processes.
@@ -134,24 +133,9 @@ impl World {
     }
 
     pub(crate) fn with_trace(seed: u64, schedule: Schedule, is_traced: bool) -> Self {
-        let members = (1..=schedule.parties).map(|number| {
-            let mut sealing = [0; protocol::limits::SEALING_KEY_BYTES];
-            sealing[..2].copy_from_slice(&number.to_le_bytes());
-            Member {
-                party: party(number),
-                name: format!("hospital {number}"),
-                organisation: format!("Clinic {number}"),
-                verifying: signing_key(number).verifying_key(),
-                sealing: SealingKey::from_bytes(&sealing).unwrap(),
-                tls_key: Digest::of("TLS key", &number),
-            }
-        });
-        let threshold = Roster::default_threshold(schedule.parties);
-        let coordinator = signing_key(1000).verifying_key();
         let terms = terms(&schedule);
-        let roster = Roster::new(Epoch(1), threshold, terms.parameters, coordinator, members.collect()).unwrap();
+        let roster = start::roster(&schedule);
         let site = |member: &Member| Site {
-            member: member.clone(),
             disk: Rc::new(RefCell::new(Disk::new(seed ^ u64::from(member.party.number()), 0))),
             process: None,
             incarnation: 0,

@@ -37,6 +37,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often it is said that the disk refuses something.
 const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 
+/// Key epochs that are shown, the newest: the answer to a command is one line of a megabyte at most, and an epoch of 64
+/// members with long names takes up to 17 KB of it.
+const EPOCHS_SHOWN_MAX: usize = 48;
+
 /// Everything under way.
 pub(super) struct Campaigns {
     office: Arc<Office>,
@@ -286,7 +290,9 @@ impl Campaigns {
     /// How everything stands.
     pub(super) fn status(&self) -> Result<Value, Error> {
         let mut epochs = Vec::new();
-        for epoch in self.office.proposals.epochs()? {
+        let all = self.office.proposals.epochs()?;
+        let older = all.len().saturating_sub(EPOCHS_SHOWN_MAX);
+        for &epoch in all.iter().skip(older) {
             let standing = self.office.proposals.standing(epoch)?;
             let membership = &standing.proposal.membership;
             let name = |number: u16| membership.seats.get(usize::from(number) - 1).map(|seat| seat.name.clone());
@@ -308,7 +314,7 @@ impl Campaigns {
             }
             epochs.push(row);
         }
-        Ok(json!({"epochs": epochs}))
+        Ok(json!({"epochs": epochs, "older": older}))
     }
 }
 

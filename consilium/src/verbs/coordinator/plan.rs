@@ -170,6 +170,9 @@ fn lines(data: &Value) -> String {
         value.as_array().into_iter().flatten().filter_map(|name| Some(name.as_str()?.to_owned())).collect()
     };
     let mut lines = Vec::new();
+    if let Some(older @ 1..) = data["older"].as_u64() {
+        lines.push(format!("{older} older key epochs are not shown"));
+    }
     for row in epochs {
         let epoch = &row["epoch"];
         let stage = row["stage"].as_str().unwrap_or_default();
