@@ -1,9 +1,8 @@
 //! What left the building: one line for everything that was sent, written down before it was sent.
 //!
-//! A file for each month in the folder `sent` of a site, and numbered ones after it where a month has more than one file
-//! holds: time (UTC), key epoch, what, details, bytes, separated by
-//! tabs, for whoever has to show it, with `consilium hospital sent` or any other program. Nothing in it is a secret,
-//! and nothing of it is ever deleted by this program.
+//! A file for each month in the folder `sent` of a site, and numbered ones after it where a month has more than one
+//! holds: time (UTC), key epoch, what, details, bytes, separated by tabs, for whoever has to show it, with `consilium
+//! hospital sent` or any other program. Nothing in it is a secret, and nothing of it is ever deleted by this program.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -24,8 +23,8 @@ use time::OffsetDateTime;
 
 use crate::hospital::Transport;
 
-/// Questions after news are counted for so long before they get a line: they hold a progress count and nothing else. A
-/// process that is killed loses the count since the last line.
+/// Questions after news are counted for so long before they get a line: they hold a progress count, or how long
+/// training waits for this site's hours, and nothing else. A process that is killed loses the count since then.
 const QUESTIONS_PER_LINE: Duration = Duration::from_secs(3600);
 /// Wait before a line is tried again that the disk did not take; nothing is sent meanwhile.
 const AGAIN: Duration = Duration::from_secs(1);

@@ -237,7 +237,7 @@ impl Service {
                 Err(error) => tracing::warn!(%error, "the coordinator could not be asked; trying again"),
             }
             if let Some(error) = self.full.take() {
-                tracing::error!(%error, "the disk is full; the service ends, and goes on where it was when started again");
+                tracing::error!(%error, "the disk is full; started again, the service goes on where it was");
                 break Err(ServeError::Full(error));
             }
             tokio::select! {

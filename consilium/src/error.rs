@@ -326,6 +326,10 @@ mod tests {
 
     use super::*;
 
+    fn io_error() -> std::io::Error {
+        std::io::Error::from(ErrorKind::StorageFull)
+    }
+
     fn samples() -> Vec<Error> {
         let (folder, io) = (|| PathBuf::from("runs/x"), || std::io::Error::from(ErrorKind::PermissionDenied));
         let reason = VoidReason::QuorumLost { have: 2, need: 4 };
@@ -370,6 +374,17 @@ mod tests {
         all.push(Error::NoHospital { hospital: 9, hospitals: 5 });
         all.push(Error::NoTranscript { folder: folder() });
         all
+    }
+
+    #[test]
+    fn a_coordinator_whose_disk_is_full_has_the_code_of_a_full_disk() {
+        let of = |is_full| {
+            let source = std::sync::Arc::new(io_error());
+            let source = ResumeError::Store(protocol::drive::StoreFault::Failed { source, is_full });
+            Error::from(CoordinatorError::Resume { folder: PathBuf::from("epoch-1"), source })
+        };
+        assert_eq!((of(true).exit(), of(false).exit()), (Exit::StorageFull, Exit::Failed));
+        assert!(of(true).remedy().contains("free space") && of(false).remedy().contains("backup"));
     }
 
     #[test]

@@ -35,8 +35,8 @@ pub(super) struct Dial {
 }
 
 impl Dial {
-    /// Dials all addresses of `route`. Where both sides speak our protocol in no common version, the failure says who is
-    /// older.
+    /// Dials all addresses of `route`. Where both sides speak our protocol in no common version, the failure says who
+    /// is older.
     pub(super) async fn along(&self, route: &Route) -> Result<Connection, NetError> {
         match self.over_all(route).await {
             Err(NetError::Handshake { peer, alert: NO_APPLICATION_PROTOCOL }) => Err(self.unlike(route, peer).await),

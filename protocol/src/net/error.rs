@@ -339,12 +339,12 @@ fn inspection(transport: Transport) -> &'static str {
 fn unlike(peer: &Remote, ours: u16, older: Older) -> String {
     match older {
         Older::Us => format!(
-            "{peer} speaks a newer protocol than version {ours}, which is the newest of this program: bring this side to \
-             the other's release"
+            "{peer} speaks a newer protocol than version {ours}, which is the newest of this program: bring this side \
+             to the other's release"
         ),
         Older::Peer => format!(
-            "{peer} speaks an older protocol than version {ours}, which this program speaks: have the other side brought \
-             to this one's release"
+            "{peer} speaks an older protocol than version {ours}, which this program speaks: have the other side \
+             brought to this one's release"
         ),
     }
 }

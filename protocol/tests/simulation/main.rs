@@ -191,6 +191,11 @@ fn a_hospital_that_hangs_while_it_calls_is_named_within_twice_the_patience_and_n
     assert!(world.published);
 }
 
+/// When a hospital began to train.
+fn trained_by(world: &World, number: u16) -> impl Iterator<Item = u64> {
+    world.trained.iter().filter(move |(_, whose)| *whose == number).map(|(at, _)| *at)
+}
+
 #[test]
 fn a_hospital_outside_its_hours_is_waited_for_until_they_begin() {
     let undisturbed = World::run(8, Schedule { rounds: 1, ..Schedule::of(5) });
@@ -198,7 +203,11 @@ fn a_hospital_outside_its_hours_is_waited_for_until_they_begin() {
     let world = World::run(8, Schedule { crashes: vec![Crash::Rests { party: 3, until_ms }], ..Schedule::of(5) });
     let cohorts: Vec<usize> = closed(&world).iter().map(|round| round.1.len()).collect();
     assert_eq!(cohorts, [5, 5, 5, 5]);
-    assert!(world.first_round_ends_ms > until_ms, "it trains within its hours alone");
+    assert_eq!(
+        trained_by(&world, 3).map(|at| at >= until_ms).collect::<Vec<_>>(),
+        [true; 4],
+        "three rounds, publishing"
+    );
     assert!(world.lapsed.is_empty() && world.published, "{:?}", world.lapsed);
 }
 
@@ -214,6 +223,19 @@ fn a_hospital_outside_its_hours_past_the_deadline_is_left_out_and_does_everythin
     assert_eq!(world.oracle.decoded, 4 * 5, "it opens every sum");
     assert!(world.models.windows(2).all(|pair| pair[0] == pair[1]), "and holds the model");
     assert_eq!(world.oracle.answers.len(), 5, "and is asked and asks");
+    assert_eq!(trained_by(&world, 3).map(|at| at >= until_ms).collect::<Vec<_>>(), [true; 2], "a round, publishing");
+}
+
+#[test]
+fn what_was_not_trained_while_it_mattered_is_not_trained_later() {
+    // All rounds of training are over, and the figures are what is under way.
+    let deadline_ms = 8 * Schedule::default().patience_ms;
+    let until_ms = 3 * deadline_ms + 4_000;
+    let world = World::run(8, Schedule { crashes: vec![Crash::Rests { party: 3, until_ms }], ..Schedule::of(5) });
+    let without: Vec<bool> = closed(&world).iter().map(|round| !round.1.contains(&3)).collect();
+    assert_eq!(without, [true, true, true, false], "it counts at any hour");
+    assert!(trained_by(&world, 3).all(|at| at >= until_ms) && trained_by(&world, 3).count() <= 1);
+    assert!(world.published && world.lapsed.is_empty() && world.paused.is_none());
 }
 
 #[test]

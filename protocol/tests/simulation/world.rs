@@ -18,7 +18,7 @@ use protocol::message::LogMessage;
 use protocol::roster::{Member, Roster};
 use protocol::round::RoundEnd;
 use protocol::terms::Terms;
-use protocol::{Attempt, Digest, Epoch, PartyId, Reject, RoundId};
+use protocol::{Attempt, Digest, PartyId, Reject, RoundId};
 
 use crate::oracle::Oracle;
 use crate::party::{Answers, Counter, Jobs, Line, SimClock};
@@ -113,6 +113,8 @@ pub(crate) struct World {
     pub(crate) store_faults: u64,
     /// Events after which the coordinator could not write its own records.
     pub(crate) full: u64,
+    /// When who began to train.
+    pub(crate) trained: Vec<(u64, u16)>,
     pub(crate) entries: Vec<LogEntry>,
     pub(crate) models: Vec<(Digest, Option<Digest>)>,
     finished_at: Option<u64>,
@@ -164,6 +166,7 @@ impl World {
             hospital_deaths: 0,
             store_faults: 0,
             full: 0,
+            trained: Vec::new(),
             entries: Vec::new(),
             models: Vec::new(),
             finished_at: None,

@@ -129,6 +129,9 @@ impl World {
             _ => (None, 80),
         };
         let number = party.number();
+        if matches!(job, HospitalJob::Train { .. } | HospitalJob::EncryptPublish { .. }) {
+            self.trained.push((self.now.get(), number));
+        }
         for crash in self.schedule.crashes.clone() {
             match crash {
                 Crash::At { party: whose, round, moment, .. }
