@@ -11,6 +11,8 @@
 #   KEEP=1     leave the folder behind
 set -eu
 umask 022
+# Nobody here is behind a proxy, whatever this machine's own way out is.
+export NO_PROXY='*' no_proxy='*'
 
 program=$(command -v "${CONSILIUM:-consilium}") || { echo "set CONSILIUM to the program" >&2; exit 4; }
 program=$(realpath "$program")

@@ -10,6 +10,7 @@ pub mod counter;
 pub mod data_sets;
 pub mod enrolment;
 pub mod hospital;
+pub mod hours;
 pub mod ledger;
 pub mod model_file;
 pub mod models;

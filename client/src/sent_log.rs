@@ -1,8 +1,8 @@
 //! What left the building: one line for everything that was sent, written down before it was sent.
 //!
-//! A file for each month in the folder `sent` of a site: time (UTC), key epoch, what, details, bytes, separated by
-//! tabs, for whoever has to show it, with `consilium hospital sent` or any other program. Nothing in it is a secret,
-//! and nothing of it is ever deleted by this program.
+//! A file for each month in the folder `sent` of a site, and numbered ones after it where a month has more than one
+//! holds: time (UTC), key epoch, what, details, bytes, separated by tabs, for whoever has to show it, with `consilium
+//! hospital sent` or any other program. Nothing in it is a secret, and nothing of it is ever deleted by this program.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -18,15 +18,19 @@ use protocol::enrolment::{RENEW, SITES, TIME, seconds};
 use protocol::exchange::Call;
 use protocol::message::HospitalMessage;
 use protocol::net::{BoxFuture, Frame, NetError};
+use protocol::store::no_space_left;
 use time::OffsetDateTime;
 
 use crate::hospital::Transport;
 
-/// Questions after news are counted for so long before they get a line: they hold a progress count and nothing else. A
-/// process that is killed loses the count since the last line.
+/// Questions after news are counted for so long before they get a line: they hold a progress count, or how long
+/// training waits for this site's hours, and nothing else. A process that is killed loses the count since then.
 const QUESTIONS_PER_LINE: Duration = Duration::from_secs(3600);
 /// Wait before a line is tried again that the disk did not take; nothing is sent meanwhile.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// Bytes of one file; the next line begins another.
+const FILE_BYTES_MAX: u64 = if cfg!(test) { 64 } else { 64 << 20 };
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +95,16 @@ impl SentLog {
     pub fn write(&self, sent: &Sent) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
         let month = utc(sent.at_s).chars().take(7).collect::<String>();
-        let mut file = OpenOptions::new().create(true).append(true).open(self.folder.join(format!("{month}.log")))?;
+        // Several programs may write at a time: then one file is a little longer, and nothing is lost.
+        let newest = self.files()?.into_iter().rev().find(|(of, ..)| *of == month);
+        let path = match newest {
+            Some((_, number, path)) if fs::metadata(&path)?.len() >= FILE_BYTES_MAX => {
+                self.folder.join(format!("{month}.{}.log", number.saturating_add(1)))
+            }
+            Some((.., path)) => path,
+            None => self.folder.join(format!("{month}.log")),
+        };
+        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
         file.write_all(format!("{sent}\n").as_bytes())?;
         file.sync_data()
     }
@@ -101,18 +114,31 @@ impl SentLog {
     /// # Errors
     /// What the file system says.
     pub fn read(&self) -> io::Result<Vec<Sent>> {
-        let mut files: Vec<PathBuf> = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        files.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
-        files.sort();
         let mut all = Vec::new();
-        for path in files {
+        for (.., path) in self.files()? {
             all.extend(fs::read_to_string(path)?.lines().filter_map(Sent::parse));
         }
         Ok(all)
+    }
+
+    /// The files, oldest first: month, number, path.
+    fn files(&self) -> io::Result<Vec<(String, u32, PathBuf)>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut files = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            let Some(stem) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".log")) else { continue };
+            // Whatever else somebody has put there is read as a month's only file.
+            let numbered = stem.rsplit_once('.').and_then(|(month, number)| Some((month, number.parse().ok()?)));
+            let (month, number) = numbered.unwrap_or((stem, 1));
+            files.push((month.to_owned(), number, path));
+        }
+        files.sort();
+        Ok(files)
     }
 
     /// Counts a question after news; the line that is due for those so far.
@@ -168,11 +194,13 @@ impl Recorded {
         Self { inner, log: Arc::new(log) }
     }
 
-    async fn record(&self, sent: Sent) {
+    /// Writes a line down, however long that takes; a full disk is told.
+    async fn record(&self, sent: Sent) -> Result<(), NetError> {
         loop {
             let (log, line) = (Arc::clone(&self.log), sent.clone());
             match tokio::task::spawn_blocking(move || log.write(&line)).await {
-                Ok(Ok(())) => return,
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(source)) if no_space_left(&source) => return Err(NetError::Unrecorded { source }),
                 Ok(Err(error)) => {
                     let folder = self.log.folder.display().to_string();
                     tracing::error!(%error, folder, "nothing is sent before it is written down");
@@ -196,7 +224,7 @@ impl Transport for Recorded {
                 None => self.log.question(bytes, now),
             };
             if let Some(sent) = due {
-                self.record(sent).await;
+                self.record(sent).await?;
             }
             self.inner.call(request).await
         })
@@ -265,7 +293,7 @@ fn body(kind: BlobKind) -> &'static str {
 }
 
 /// `2026-11-22 20:30:11`.
-fn utc(at_s: u64) -> String {
+pub(crate) fn utc(at_s: u64) -> String {
     let at = i64::try_from(at_s).ok().and_then(|it| OffsetDateTime::from_unix_timestamp(it).ok());
     let at = at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let (date, time) = (at.date(), at.time());
@@ -382,6 +410,20 @@ mod tests {
         assert!(echo.seen.lock().unwrap().is_empty());
     }
 
+    #[tokio::test]
+    async fn a_full_disk_is_told_and_nothing_leaves() {
+        let folder = tempfile::tempdir().unwrap();
+        let full = folder.path().join("sent").join(format!("{}.log", &utc(seconds(SystemTime::now()))[..7]));
+        fs::create_dir(folder.path().join("sent")).unwrap();
+        std::os::unix::fs::symlink("/dev/full", full).unwrap();
+        let echo = Arc::new(Echo { root: folder.path().join("else"), seen: Mutex::default() });
+        let recorded = Recorded::new(Arc::clone(&echo) as _, SentLog::of(folder.path()));
+        let error = recorded.call(update(0)).await.unwrap_err();
+        assert!(matches!(&error, NetError::Unrecorded { .. }) && !error.is_transient(), "{error}");
+        assert!(crate::hospital::HospitalError::from(error).no_space_left());
+        assert!(echo.seen.lock().unwrap().is_empty());
+    }
+
     #[test]
     fn a_line_is_read_as_it_was_written_and_a_torn_one_is_not() {
         let sent = Sent { at_s: 1_795_379_411, epoch: 2, what: "a b".to_owned(), detail: String::new(), bytes: 7 };
@@ -398,5 +440,26 @@ mod tests {
             fs::read_dir(folder.path().join("sent")).unwrap().map(|it| it.unwrap().file_name()).collect();
         files.sort();
         assert_eq!(files, ["2026-11.log", "2026-12.log"]);
+    }
+
+    #[test]
+    fn a_month_of_many_lines_has_numbered_files_and_none_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = SentLog::of(folder.path());
+        let line = |number: u64| Sent {
+            at_s: 1_795_379_411 + number,
+            epoch: 2,
+            what: "a b".to_owned(),
+            detail: number.to_string(),
+            bytes: 7,
+        };
+        let lines: Vec<Sent> = (0..40).map(line).collect();
+        lines.iter().for_each(|line| log.write(line).unwrap());
+        let files = log.files().unwrap();
+        assert!(files.len() > 10, "past the number that sorts wrongly as text: {}", files.len());
+        assert_eq!(files[0].2.file_name().unwrap(), "2026-11.log");
+        assert_eq!(files[11].2.file_name().unwrap(), "2026-11.12.log");
+        assert!(files.iter().all(|(.., path)| fs::metadata(path).unwrap().len() < FILE_BYTES_MAX + 64));
+        assert_eq!(SentLog::of(folder.path()).read().unwrap(), lines, "all of them, in order");
     }
 }

@@ -7,6 +7,7 @@
 
 mod part;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use protocol::consent::Stage;
 use protocol::ids::Epoch;
 use protocol::party_set::PartySet;
 use protocol::store::FileFault;
+use remedy::{Exit, Explained};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 
@@ -86,6 +88,64 @@ pub enum ServiceError {
     Abandoned(#[from] JoinError),
 }
 
+impl ServiceError {
+    /// Whether this site's disk is full: nothing was lost, and the same step succeeds once there is space again.
+    fn no_space_left(&self) -> bool {
+        match self {
+            Self::Consent(error) => error.exit() == Exit::StorageFull,
+            Self::Models(error) => error.exit() == Exit::StorageFull,
+            Self::Vault(error) | Self::Keys(KeysError::Vault(error)) => error.no_space_left(),
+            Self::Hospital(error) => error.no_space_left(),
+            Self::File(fault) => fault.no_space_left(),
+            _ => false,
+        }
+    }
+}
+
+/// Why a site serves no longer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// It is a member no more.
+    #[error(transparent)]
+    Member(EnrolmentError),
+    /// Its disk is full.
+    #[error("this site's disk is full: {0}")]
+    Full(ServiceError),
+}
+
+impl Explained for ServeError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Member(error) => error.code(),
+            Self::Full(_) => "storage_full",
+        }
+    }
+
+    fn place(&self) -> Option<String> {
+        match self {
+            Self::Member(error) => error.place(),
+            Self::Full(_) => None,
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        match self {
+            Self::Member(error) => error.remedy(),
+            Self::Full(_) => {
+                "free space on the disk of its folder, then start it again: it goes on where it was".into()
+            }
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Member(error) => error.exit(),
+            Self::Full(_) => Exit::StorageFull,
+        }
+    }
+}
+
 /// How this site stands in an epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stand {
@@ -129,6 +189,8 @@ pub struct Service {
     over: BTreeMap<Epoch, u32>,
     /// Until when no new certificate is asked for: the coordinator wants to be asked later.
     renew_at: Instant,
+    /// What could not be written because the disk is full.
+    full: Option<ServiceError>,
     stands: watch::Sender<BTreeMap<Epoch, Stand>>,
 }
 
@@ -151,6 +213,7 @@ impl Service {
                 failed: BTreeMap::new(),
                 over: BTreeMap::new(),
                 renew_at: Instant::now(),
+                full: None,
                 stands,
             },
             shown,
@@ -160,8 +223,8 @@ impl Service {
     /// Serves until `stop` resolves, or this site is a member no more.
     ///
     /// # Errors
-    /// [`EnrolmentError::NotMember`]; whatever else happens is waited for.
-    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), EnrolmentError> {
+    /// [`ServeError`]; whatever else happens is waited for.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
         let mut stop = std::pin::pin!(stop);
         let ended = loop {
             // A look may wait long for a coordinator that cannot be reached. What it has begun is in the books.
@@ -172,8 +235,15 @@ impl Service {
             };
             match looked {
                 Ok(()) => {}
-                Err(ConsentError::Enrolment(error @ EnrolmentError::NotMember)) => break Err(error),
+                Err(ConsentError::Enrolment(error @ EnrolmentError::NotMember)) => {
+                    break Err(ServeError::Member(error));
+                }
+                Err(error) if error.exit() == Exit::StorageFull => self.full = Some(error.into()),
                 Err(error) => tracing::warn!(%error, "the coordinator could not be asked; trying again"),
+            }
+            if let Some(error) = self.full.take() {
+                tracing::error!(%error, "the disk is full; started again, the service goes on where it was");
+                break Err(ServeError::Full(error));
             }
             tokio::select! {
                 () = &mut stop => break Ok(()),
@@ -233,7 +303,11 @@ impl Service {
                 }
                 Err(error) => {
                     self.failed.insert(epoch, SystemTime::now());
-                    Stand::Hindered(error.to_string())
+                    let stand = Stand::Hindered(error.to_string());
+                    if error.no_space_left() {
+                        self.full = Some(error);
+                    }
+                    stand
                 }
             };
             self.stand(epoch, stand);
@@ -322,7 +396,13 @@ impl Service {
                 // It missed the coordinator's last word.
                 Ok(Ok(HospitalEnd::Killed)) if ended.is_some() => Stand::Over(ended.unwrap_or_default()),
                 Ok(Ok(HospitalEnd::Killed)) => Stand::Hindered("its process was ended".to_owned()),
-                Ok(Err(error)) => Stand::Hindered(error.to_string()),
+                Ok(Err(error)) => {
+                    let stand = Stand::Hindered(error.to_string());
+                    if error.no_space_left() {
+                        self.full = Some(error.into());
+                    }
+                    stand
+                }
                 Err(error) => Stand::Hindered(ServiceError::Abandoned(error).to_string()),
             };
             if matches!(stand, Stand::Hindered(_)) {

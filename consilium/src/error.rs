@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bench::BenchError;
 use client::enrolment::EnrolmentError;
 use client::models::ModelsError;
+use client::service::ServeError;
 use client::{
     consent::ConsentError, counter::CounterError, data_sets::DataSetsError, plan::PlanError, policy::PolicyRefusal,
 };
@@ -92,6 +93,9 @@ pub enum Error {
     /// Joining a consortium.
     #[error(transparent)]
     Enrolment(#[from] EnrolmentError),
+    /// A site in service.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// Words that were typed.
     #[error(transparent)]
     Words(#[from] WordsError),
@@ -194,6 +198,7 @@ impl Error {
             Self::Office(error) => Some(error),
             Self::Members(error) => Some(error),
             Self::Enrolment(error) => Some(error),
+            Self::Serve(error) => Some(error),
             Self::Proposals(error) => Some(error),
             Self::Plan(error) => Some(error),
             Self::Consent(error) => Some(error),
@@ -269,6 +274,9 @@ impl Explained for Error {
             Self::Input(_) => "run it where somebody can type".into(),
             Self::PlanFile { .. } => "name an experiment file".into(),
             Self::OtherTerms { .. } => "serve it with the release that proposed it".into(),
+            Self::Coordinator(error) if error.no_space_left() => {
+                "free space on the disk of its folder, then start it again: it goes on where it was".into()
+            }
             Self::Coordinator(_) => "restore the coordinator's folder from its backup".into(),
             Self::Control(ControlError::Refused(_)) => "`consilium coordinator status` shows what is under way".into(),
             Self::Control(ControlError::Socket(LocalError::Silent { .. })) => {
@@ -334,6 +342,10 @@ mod tests {
 
     use super::*;
 
+    fn io_error() -> std::io::Error {
+        std::io::Error::from(ErrorKind::StorageFull)
+    }
+
     fn samples() -> Vec<Error> {
         let (folder, io) = (|| PathBuf::from("runs/x"), || std::io::Error::from(ErrorKind::PermissionDenied));
         let reason = VoidReason::QuorumLost { have: 2, need: 4 };
@@ -378,6 +390,17 @@ mod tests {
         all.push(Error::NoHospital { hospital: 9, hospitals: 5 });
         all.push(Error::NoTranscript { folder: folder() });
         all
+    }
+
+    #[test]
+    fn a_coordinator_whose_disk_is_full_has_the_code_of_a_full_disk() {
+        let of = |is_full| {
+            let source = std::sync::Arc::new(io_error());
+            let source = ResumeError::Store(protocol::drive::StoreFault::Failed { source, is_full });
+            Error::from(CoordinatorError::Resume { folder: PathBuf::from("epoch-1"), source })
+        };
+        assert_eq!((of(true).exit(), of(false).exit()), (Exit::StorageFull, Exit::Failed));
+        assert!(of(true).remedy().contains("free space") && of(false).remedy().contains("backup"));
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! The ladder of checks as a process: all well, and one thing after the other broken.
+//! The ladder of checks as a process: all well, and one thing after the other broken. And a site whose disk is full.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::UdpSocket;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::Value;
 
@@ -15,6 +16,7 @@ const FAILED: i32 = 1;
 const CONNECTION: i32 = 2;
 const BAD_INPUT: i32 = 4;
 const REFUSED: i32 = 5;
+const STORAGE_FULL: i32 = 7;
 /// One grey pixel.
 const PNG: &[u8] = b"\x89\x50\x4e\x47\x0d\x0a\x1a\x0a\x00\x00\x00\x0d\x49\x48\x44\x52\x00\x00\x00\x01\x00\x00\x00\x01\
     \x08\x00\x00\x00\x00\x3a\x7e\x9b\x55\x00\x00\x00\x0a\x49\x44\x41\x54\x78\xda\x63\x68\x00\x00\x00\
@@ -86,14 +88,7 @@ impl Consortium {
     }
 
     fn check(&self, arguments: &[&str]) -> Checked {
-        let output = self.run(&[&["hospital", "check", "--format", "json"], arguments].concat());
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        let mut value: Value = serde_json::from_slice(&output.stdout).expect(&told);
-        let Value::Array(rungs) = value["data"].take() else { unreachable!("{value}") };
-        let names: Vec<&str> = rungs.iter().filter_map(|rung| rung["rung"].as_str()).collect();
-        assert_eq!(names, RUNGS);
-        assert!(rungs.iter().all(|rung| rung["ms"].is_u64()), "{rungs:?}");
-        Checked { rungs, exit: output.status.code() }
+        Checked::of(&self.run(&[&["hospital", "check", "--format", "json"], arguments].concat()))
     }
 }
 
@@ -110,6 +105,16 @@ struct Checked {
 }
 
 impl Checked {
+    fn of(output: &Output) -> Self {
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let mut value: Value = serde_json::from_slice(&output.stdout).expect(&told);
+        let Value::Array(rungs) = value["data"].take() else { unreachable!("{value}") };
+        let names: Vec<&str> = rungs.iter().filter_map(|rung| rung["rung"].as_str()).collect();
+        assert_eq!(names, RUNGS);
+        assert!(rungs.iter().all(|rung| rung["ms"].is_u64()), "{rungs:?}");
+        Self { rungs, exit: output.status.code() }
+    }
+
     fn rung(&self, name: &str) -> &Value {
         self.rungs.iter().find(|rung| rung["rung"] == name).expect("a rung")
     }
@@ -156,6 +161,14 @@ fn a_member_with_images_and_a_plan_climbs_to_the_top() {
     let plan = plan.expect("a plan").replace("format = \"npz\"", "format = \"image-folder\"");
     fs::write(consortium.path("plan.toml"), plan).expect("written");
     consortium.done(&["coordinator", "run", "plan.toml"]);
+    // A service that has something to say and cannot write it down ends, and loses nothing.
+    fill_the_disk(&consortium.path("a"));
+    let full = consortium.run(&["hospital", "serve", "--folder", "a"]);
+    let told = String::from_utf8_lossy(&full.stderr);
+    assert_eq!(full.status.code(), Some(STORAGE_FULL), "{told}");
+    assert!(told.contains("this site's disk is full") && told.contains("goes on where it was"), "{told}");
+    make_room(&consortium.path("a"));
+
     let good = consortium.check(&["--folder", "a"]);
     good.failed(0, &[]);
     for (name, found) in [
@@ -274,4 +287,102 @@ fn before_joining_the_road_and_the_machine_are_checked() {
     let none = consortium.run(&["hospital", "check"]);
     assert_eq!(none.status.code(), Some(BAD_INPUT));
     assert!(String::from_utf8_lossy(&none.stderr).contains("no site has joined from this folder"));
+}
+
+/// A proxy that opens tunnels to one server, whatever is asked for, and keeps what was asked.
+fn proxy_before(server: String) -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = listener.local_addr().expect("an address").to_string();
+    let (asked, heard) = channel();
+    std::thread::spawn(move || {
+        for outer in listener.incoming() {
+            let mut outer = outer.expect("a connection");
+            let mut header = Vec::new();
+            while !header.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                outer.read_exact(&mut byte).expect("a byte");
+                header.push(byte[0]);
+            }
+            let _ = asked.send(String::from_utf8_lossy(&header).into_owned());
+            outer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("written");
+            let inner = TcpStream::connect(&server).expect("the coordinator");
+            for (mut from, mut to) in [(&outer, &inner), (&inner, &outer)]
+                .map(|(from, to)| (from.try_clone().expect("cloned"), to.try_clone().expect("cloned")))
+            {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(Shutdown::Write);
+                });
+            }
+        }
+    });
+    (at, heard)
+}
+
+#[test]
+fn the_proxy_of_the_environment_is_used_and_told_where_the_site_file_names_none() {
+    let consortium = Consortium::open();
+    let (at, asked) = proxy_before(consortium.address.clone());
+    // Where no name server points: whoever reaches it went through the proxy.
+    let mut invite = consortium.invite("a").parse::<protocol::enrolment::Invite>().expect("an invitation");
+    invite.address = "coordinator.invalid:443".parse().expect("an address");
+    let invite = invite.to_line();
+    let check = |variables: &[(&str, &str)]| {
+        let mut command = command(consortium.place.path(), &["hospital", "check", "--format", "json", "--invite"]);
+        let variables = variables.iter().copied();
+        let output = command.arg(&invite).envs(variables).stderr(Stdio::piped()).output().expect("it starts");
+        Checked::of(&output)
+    };
+    let value = format!("http://anna:m%20on@{at}");
+    let proxied = check(&[("HTTPS_PROXY", &value)]);
+    proxied.is("network", "passed", &format!("through the proxy {at} that HTTPS_PROXY names"));
+    proxied.is("certificate", "passed", "of the invitation's authority");
+    proxied.failed(0, &[]);
+    let request = asked.recv().expect("asked");
+    assert!(request.starts_with("CONNECT coordinator.invalid:443 HTTP/1.1\r\n"), "{request}");
+    // anna:m on
+    assert!(request.contains("Proxy-Authorization: Basic YW5uYTptIG9u\r\n"), "{request}");
+
+    let exempt = check(&[("HTTPS_PROXY", &value), ("NO_PROXY", "example,.invalid")]);
+    exempt.is("name", "failed", "coordinator.invalid cannot be found");
+    let tls = check(&[("https_proxy", "https://anna:moon@proxy.example:3128")]);
+    tls.is("network", "skipped", "needs name");
+    tls.is("name", "failed", "https_proxy: a proxy is spoken to in plain HTTP here");
+    tls.failed(BAD_INPUT, &["name"]);
+    assert!(!format!("{:?}", tls.rungs).contains("moon"));
+    fs::create_dir(consortium.path("site")).expect("a folder");
+    fs::write(consortium.path("site/site.toml"), "[network]\nproxy = \"none\"\n").expect("written");
+    check(&[("HTTPS_PROXY", &value)]).is("name", "failed", "coordinator.invalid cannot be found");
+    assert!(asked.try_recv().is_err(), "nobody else has asked it");
+}
+
+/// From now on nothing fits where a site writes down what it sends.
+fn fill_the_disk(site: &Path) {
+    let (sent, kept) = (site.join("sent"), site.join("kept"));
+    fs::rename(&sent, &kept).expect("moved");
+    fs::create_dir(&sent).expect("a folder");
+    for log in fs::read_dir(&kept).expect("a folder") {
+        std::os::unix::fs::symlink("/dev/full", sent.join(log.expect("an entry").file_name())).expect("linked");
+    }
+}
+
+fn make_room(site: &Path) {
+    fs::remove_dir_all(site.join("sent")).expect("removed");
+    fs::rename(site.join("kept"), site.join("sent")).expect("moved");
+}
+
+#[test]
+fn a_site_whose_disk_is_full_sends_nothing_and_ends_with_its_code() {
+    let consortium = Consortium::open();
+    consortium.member("a");
+    let lines = consortium.done(&["hospital", "sent", "--folder", "a"]);
+    fill_the_disk(&consortium.path("a"));
+    let output = consortium.run(&["hospital", "status", "--folder", "a"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(STORAGE_FULL), "{told}");
+    assert!(told.contains("nothing is sent that cannot be written down before"), "{told}");
+    assert!(told.contains("free space on the disk"), "{told}");
+    make_room(&consortium.path("a"));
+    assert_eq!(consortium.done(&["hospital", "sent", "--folder", "a"]), lines, "nothing was lost");
+    consortium.done(&["hospital", "status", "--folder", "a"]);
 }

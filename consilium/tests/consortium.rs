@@ -7,7 +7,7 @@ use std::net::{TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use image::GrayImage;
 use serde_json::Value;
@@ -237,12 +237,42 @@ impl Place {
         assert_eq!(terms["from"]["epoch"], 1, "{terms}");
     }
 
+    /// Outside its hours a site trains nothing and says so; it helps others as always, and trains when it may.
+    fn a_site_waits_for_its_hours(&mut self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs() / 60;
+        let time = |ahead: u64| format!("{:02}:{:02}", (now + ahead) / 60 % 24, (now + ahead) % 60);
+        let hours = format!("{}-{} UTC", time(120), time(180));
+        fs::write(self.path("south/site.toml"), format!("[policy]\nhours = \"{hours}\"\n")).expect("written");
+        self.kill("south");
+        self.serve_site("south");
+        assert_eq!(self.json(&["hospital", "policy", "--folder", "south"])["hours"], hours.as_str());
+        self.until("training that waits", |place| {
+            let status = place.json(&["hospital", "status", "--folder", "south"]);
+            let second = status["epochs"].as_array().expect("rows").iter().find(|row| row["epoch"] == 2);
+            second
+                .and_then(|row| row["trains_from"].as_str())
+                .is_some_and(|at| at.ends_with(&format!("{} UTC", time(120))))
+        });
+        self.until("a coordinator that waits for nobody else", |place| {
+            let status = place.json(&["coordinator", "status"]);
+            let awaited = status["epochs"][1]["now"]["awaited"].as_array().expect("rows");
+            awaited.len() == 1 && awaited[0]["name"] == "south" && awaited[0]["doing"]["waits_s"].is_u64()
+        });
+        assert_eq!(self.predict("north", &["--epoch", "1"])["class"], "bright", "all three have a share in it");
+        assert!(!self.path("north/epochs/2/published").exists());
+        fs::remove_file(self.path("south/site.toml")).expect("removed");
+        self.kill("south");
+        self.serve_site("south");
+    }
+
     /// A member that was put out after it had approved: no ceremony waits for it.
     fn nothing_begins_with_a_member_that_was_put_out(&mut self) {
         fs::write(self.path("third.toml"), PLAN.replace("rounds = 3", "rounds = 2")).expect("written");
         self.json(&["coordinator", "run", "third.toml"]);
         self.approve_terms("east");
-        self.until("east's approval", |place| place.figures("coordinator").contains("consilium_members_approved{epoch=\"3\"} 1"));
+        self.until("east's approval", |place| {
+            place.figures("coordinator").contains("consilium_members_approved{epoch=\"3\"} 1")
+        });
         self.json(&["coordinator", "revoke", "east", "--yes"]);
         ["north", "south"].into_iter().for_each(|site| self.approve_terms(site));
         self.until_told("coordinator", "key epoch 3: cannot begin: east is a member no more");
@@ -426,6 +456,7 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     place.propose_the_second();
     place.approve_membership(&SITES[..3]);
     SITES[..3].iter().for_each(|site| place.approve_terms(site));
+    place.a_site_waits_for_its_hours();
     place.until("a second model", |place| place.path("north/epochs/2/published").exists());
     for epoch in ["1", "2"] {
         assert_eq!(place.predict("north", &["--epoch", epoch])["class"], "bright", "version {epoch}");

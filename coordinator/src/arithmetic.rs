@@ -1,6 +1,6 @@
 //! The coordinator's long work: each job on a thread of its own, its result back to the driver as an event.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use he_agg::aggregation::LaneLayout;
@@ -9,7 +9,7 @@ use he_infer::Program;
 use protocol::drive::coordinator::{
     CoordinatorEvent, CoordinatorJob, Inspection, JobResult, KeysAdded, ModelAdded, SumMade,
 };
-use protocol::drive::{Crypto, JobId};
+use protocol::drive::{Crypto, JobId, StoreFault};
 use protocol::ids::{Attempt, Digest, RoundId};
 use protocol::roster::Roster;
 use tokio::runtime::Handle;
@@ -36,6 +36,8 @@ pub(crate) struct Workshop {
     pub(crate) observer: Arc<dyn Observer>,
     /// Keys and model, while serving.
     pub(crate) engine: Arc<Mutex<Option<Arc<ServingEngine>>>>,
+    /// What the disk said when it had no room for a result.
+    pub(crate) full: Arc<OnceLock<StoreFault>>,
 }
 
 /// Starts jobs and brings their results back.
@@ -150,7 +152,11 @@ impl Workshop {
             Ok(value) => of(Some(value)),
             Err(error) => {
                 self.failed(&error);
-                if error.is_storage() { JobResult::Again } else { of(None) }
+                let is_storage = error.is_storage();
+                if error.no_space_left() {
+                    let _ = self.full.set(error.into());
+                }
+                if is_storage { JobResult::Again } else { of(None) }
             }
         }
     }

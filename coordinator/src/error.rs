@@ -1,6 +1,8 @@
 //! What can go wrong at the coordinator, each with its remedy.
 
 use protocol::blob::BlobId;
+use protocol::drive::StoreFault;
+use protocol::drive::coordinator::ResumeError;
 use protocol::store::{JournalError, StoreError};
 
 /// Why the coordinator stopped or refused.
@@ -109,6 +111,7 @@ impl CoordinatorError {
             Self::Store(error) => error.no_space_left(),
             Self::Journal(error) => error.no_space_left(),
             Self::Io { source, .. } => protocol::store::no_space_left(source),
+            Self::Resume { source: ResumeError::Store(StoreFault::Failed { is_full, .. }), .. } => *is_full,
             _ => false,
         }
     }

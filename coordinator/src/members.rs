@@ -21,6 +21,9 @@ use protocol::net::{Authority, CERTIFICATE_LIFETIME, KeyFingerprint, PeerName, U
 use protocol::signature::VerifyingKey;
 use protocol::store::{Journal, Once};
 
+/// Invitations that may be open at a time: each lets anybody who has it leave an entry in the book.
+pub(crate) const INVITES_OPEN_MAX: usize = 4 * PARTIES_MAX;
+
 const INVITED: &str = "invited";
 const ASKED: &str = "asked";
 const REVEALED: &str = "revealed";
@@ -110,7 +113,7 @@ impl Members {
     /// member whose certificate has ended is invited back, with the keys that it has.
     ///
     /// # Errors
-    /// [`MembersError::NameTaken`], [`MembersError::Full`].
+    /// [`MembersError::NameTaken`], [`MembersError::Full`], [`MembersError::TooManyInvites`].
     pub fn invite(
         &self,
         name: &PeerName,
@@ -125,6 +128,9 @@ impl Members {
         if member.is_none() && self.sites()?.sites.len() >= PARTIES_MAX {
             return Err(MembersError::Full);
         }
+        if self.open_invites(seconds(now))? >= INVITES_OPEN_MAX {
+            return Err(MembersError::TooManyInvites);
+        }
         let mut token = [0; 16];
         token.copy_from_slice(&random()?[..16]);
         let token = Token::new(token);
@@ -132,6 +138,16 @@ impl Members {
         let invited = Invited { name: name.clone(), expires_s };
         self.journal.insert_once(INVITED, &token.digest().0, &invited.to_bytes())?;
         Ok(Invite { address, authority: host.authority_key, name: name.clone(), expires_s, token })
+    }
+
+    /// Invitations with which a site may still come for the first time.
+    fn open_invites(&self, now_s: u64) -> Result<usize, MembersError> {
+        let mut open = 0;
+        for row in self.journal.all(INVITED)? {
+            let invited: Invited = read(INVITED, &row.key, &row.value)?;
+            open += usize::from(invited.expires_s > now_s && self.journal.get(ASKED, &row.key)?.is_none());
+        }
+        Ok(open)
     }
 
     /// Whether a member's certificate has ended, so that it cannot ask for a longer one.

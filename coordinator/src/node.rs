@@ -4,14 +4,14 @@
 //! brings it together with a disk, processors, a clock and whatever brings the calls.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use he_agg::aggregation::LaneLayout;
 use he_infer::Program;
 use protocol::campaign::OrderKind;
 use protocol::drive::coordinator::{CoordinatorConfig, CoordinatorDriver, CoordinatorEvent, CoordinatorNote};
-use protocol::drive::{Alarm, Outside};
+use protocol::drive::{Alarm, Outside, StoreFault};
 use protocol::ids::{Digest, PartyId};
 use protocol::lease::Doing;
 use protocol::net::Handler;
@@ -41,6 +41,9 @@ const NOTES_WAITING_MAX: usize = 1_024;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long hospitals may read the last entry.
 const FAREWELL: Duration = Duration::from_millis(400);
+
+/// How long a refusal of the disk is shown; hospitals repeat what was refused within it.
+const REFUSED_SHOWN: Duration = Duration::from_secs(10);
 
 /// What happens to the process.
 pub(crate) enum Input {
@@ -94,6 +97,8 @@ pub struct Status {
     pub paused: Option<String>,
     /// Digest of the published model.
     pub published: Option<Digest>,
+    /// What the disk refused within the last seconds: whoever sends it repeats it.
+    pub disk: Option<String>,
 }
 
 /// A running coordinator.
@@ -137,7 +142,9 @@ impl Coordinator {
             compute,
             observer: Arc::clone(&observer),
             engine: Arc::default(),
+            full: Arc::default(),
         };
+        let full = Arc::clone(&workshop.full);
         let runtime = Handle::current();
         let alarm = Alarm::default();
         let outside = Outside {
@@ -152,7 +159,7 @@ impl Coordinator {
             .map_err(|source| CoordinatorError::Resume { folder: folder.to_path_buf(), source })?;
         let (telling, notes) = mpsc::channel(NOTES_WAITING_MAX);
         let (showing, status) = watch::channel(Status::default());
-        let process = Process { driver, inputs, alarm, observer, notes: telling, status: showing };
+        let process = Process { driver, inputs, alarm, observer, notes: telling, status: showing, full, refused: None };
         let folder = folder.to_path_buf();
         let driving = tokio::task::spawn_blocking(move || {
             process.drive(&runtime).map_err(|source| CoordinatorError::Resume { folder, source })
@@ -256,6 +263,9 @@ struct Process {
     observer: Arc<dyn Observer>,
     notes: mpsc::Sender<CoordinatorNote>,
     status: watch::Sender<Status>,
+    /// What the disk said when it had no room for the result of a job.
+    full: Arc<OnceLock<StoreFault>>,
+    refused: Option<(Instant, String)>,
 }
 
 impl Process {
@@ -278,6 +288,11 @@ impl Process {
                 },
             };
             self.driver.on(event);
+            // Whatever was taken is stored: the next process goes on there, once there is room.
+            if let Some(fault) = self.driver.is_full().or(self.full.get()).cloned() {
+                self.tell();
+                return Err(fault.into());
+            }
         }
         // Hospitals read the last entry; replies under way have the server's own time.
         let until = tokio::time::Instant::now() + FAREWELL;
@@ -290,6 +305,13 @@ impl Process {
     }
 
     fn tell(&mut self) {
+        let notes = self.driver.take_notes();
+        for note in &notes {
+            if let CoordinatorNote::StoreFault(what) = note {
+                self.refused = Some((Instant::now(), what.clone()));
+            }
+        }
+        self.refused.take_if(|(at, _)| at.elapsed() > REFUSED_SHOWN);
         let (step, awaited) = self.driver.awaited();
         let (releases, campaign) = (self.driver.releases(), self.driver.campaign());
         let status = Status {
@@ -301,9 +323,10 @@ impl Process {
             closed: campaign.closed(),
             paused: campaign.paused().map(ToString::to_string),
             published: campaign.published().map(|model| model.digest),
+            disk: self.refused.as_ref().map(|(_, what)| what.clone()),
         };
         self.status.send_replace(status);
-        for note in self.driver.take_notes() {
+        for note in notes {
             if let Some(step) = step_of(&note) {
                 self.observer.step(step);
             }

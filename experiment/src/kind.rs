@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     document::{Content, Document, Entry, Node, Place},
     error::Fault,
+    hours::{self, Hours},
     nearest::nearest,
 };
 
@@ -38,6 +39,8 @@ pub(super) enum Kind {
     Switch,
     /// A number with a unit: ms, s, m, h.
     Duration,
+    /// Hours of the day.
+    Hours,
     /// A list of distinct texts, so many at least and at most.
     Texts(usize, usize),
     /// A list of distinct digests of 64 hexadecimal digits, so many at most.
@@ -179,6 +182,7 @@ fn verdict(kind: &Kind, content: &Content) -> Verdict {
         }
         (Kind::Switch, Content::Switch(_)) | (Kind::Table(_), Content::Table(_)) => true,
         (Kind::Duration, Content::Text(text)) => parse_duration(text).is_some(),
+        (Kind::Hours, Content::Text(text)) => Hours::parse(text).is_some(),
         (Kind::Texts(least, most), Content::List(items)) => match texts(items) {
             Some(texts) => {
                 (*least..=*most).contains(&texts.len())
@@ -274,6 +278,7 @@ impl Kind {
             Self::Real(least, most) => format!("a number from {least} to {most}"),
             Self::Reals(count, least, most) => format!("a list of {count} numbers from {least} to {most}"),
             Self::Switch => "true or false".to_owned(),
+            Self::Hours => hours::FORM.to_owned(),
             Self::Duration => "a duration such as \"90s\", \"10m\" or \"2h\"".to_owned(),
             Self::Texts(least, most) => format!("a list of {least} to {most} different names"),
             Self::Digests(most) => format!("a list of at most {most} digests of 64 digits, 0-9 and a-f"),

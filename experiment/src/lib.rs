@@ -5,6 +5,7 @@
 
 mod document;
 mod error;
+mod hours;
 mod kind;
 mod literal;
 mod nearest;
@@ -25,6 +26,7 @@ use he_infer::{Network, Program};
 
 use self::document::Document;
 pub use he_agg::DeviceChoice;
+pub use hours::Hours;
 pub use kind::parse_duration;
 
 use self::train::TrainSettings;

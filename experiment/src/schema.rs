@@ -50,6 +50,7 @@ const POLICY: &[Field] = &[
     optional("presets", Kind::Choices(&["AGG13", "AGG14", "INF14-30", "INF15-60", "INF15-90"])),
     optional("terms", Kind::Digests(64)),
     optional("share-figures", Kind::Switch),
+    optional("hours", Kind::Hours),
 ];
 
 const TRAIN_SITE: &[Field] = &[optional("device", Kind::Choice(&DeviceChoice::WORDS))];

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use super::{
     document::Document,
     error::{ExperimentError, Faults},
+    hours::Hours,
     kind, schema,
 };
 
@@ -57,6 +58,8 @@ pub struct Policy {
     pub terms: Vec<String>,
     /// Whether this site's counts join the pooled figures of a model; they do if nothing is said.
     pub share_figures: Option<bool>,
+    /// When training may begin; at any time if nothing is said.
+    pub hours: Option<Hours>,
 }
 
 /// `[train]` of a site file.
@@ -137,6 +140,18 @@ mod tests {
         assert_eq!((policy.presets, policy.terms), (vec!["AGG14".to_owned(), "INF15-90".to_owned()], vec![digest]));
         for bad in ["0123", &"g".repeat(64), &"A".repeat(64)] {
             assert!(parse(&format!("[policy]\nterms = [\"{bad}\"]")).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn hours_have_two_ends_and_a_zone() {
+        let hours = |text: &str| parse(&format!("[policy]\nhours = {text}"));
+        let policy = hours("\"20:00-06:00 UTC+01:00\"").expect("a site file").policy;
+        assert_eq!(policy.hours.map(|hours| hours.to_string()).as_deref(), Some("20:00-06:00 UTC+01:00"));
+        for wrong in ["\"20:00-06:00\"", "\"at night\"", "\"20:00-20:00 UTC\""] {
+            let message = hours(wrong).expect_err("refused").to_string();
+            let begin = format!("site.toml:2: [policy] hours: {wrong} is not allowed, must be two different times");
+            assert!(message.starts_with(&begin) && message.contains("\"20:00-06:00 UTC\""), "{message}");
         }
     }
 

@@ -9,7 +9,7 @@ use std::fmt;
 
 use crate::codec::{wire_enum, wire_struct};
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
-use crate::limits::REVEALED_COHORTS_MAX;
+use crate::limits::{REFUSALS_MAX, REVEALED_COHORTS_MAX};
 use crate::message::{HospitalMessage, SignedMessage, StepKey};
 use crate::party_set::PartySet;
 
@@ -148,6 +148,7 @@ pub struct HospitalFacts {
     nonce: Option<[u8; 32]>,
     sent: BTreeMap<StepKey, SignedMessage>,
     sequence_next: u64,
+    refusals: u64,
     encrypting: BTreeSet<(RoundId, Attempt)>,
     revealed: Vec<Revealed>,
     released: BTreeMap<(RoundId, Attempt), Digest>,
@@ -174,6 +175,8 @@ impl HospitalFacts {
         match fact {
             Fact::Nonce(nonce) => self.nonce = Some(nonce.bytes),
             Fact::Sent(message) => {
+                let is_new = message.sequence >= self.sequence_next;
+                self.refusals += u64::from(is_new && matches!(message.body, HospitalMessage::Refusal(_)));
                 self.sequence_next = self.sequence_next.max(message.sequence + 1);
                 if let Some(key) = message.body.step_key() {
                     self.sent.entry(key).or_insert_with(|| message.clone());
@@ -221,6 +224,10 @@ impl HospitalFacts {
     /// Sequence number of the next message.
     pub(crate) fn sequence_next(&self) -> u64 {
         self.sequence_next
+    }
+    /// Whether no further refusal is signed.
+    pub(crate) fn refusals_are_full(&self) -> bool {
+        self.refusals >= REFUSALS_MAX
     }
     /// What was signed for the step of `body`.
     pub(crate) fn signed_for(&self, body: &HospitalMessage) -> Option<&SignedMessage> {

@@ -302,9 +302,12 @@ impl HospitalMachine {
         Ok(())
     }
 
-    /// Says no, to the operator and to the coordinator.
+    /// Says no, to the operator and to the coordinator; to the latter not without end.
     fn refuse(&mut self, scope: Scope, number: u64, attempt: Attempt, reject: Reject, out: &mut Vec<HospitalOutput>) {
         out.push(HospitalOutput::Refuse { scope, number, attempt, reject });
+        if self.facts.refusals_are_full() {
+            return;
+        }
         self.sign(HospitalMessage::Refusal(Refusal { scope, number, attempt: attempt.0, reject }), out);
     }
 }

@@ -31,6 +31,12 @@ pub enum Doing {
         /// Pieces of work before its own.
         ahead: u64,
     },
+    /// Its own rules let it train only later; a falling number is progress, so that the round's deadline decides how
+    /// long it is waited for.
+    Waits {
+        /// Seconds until then.
+        seconds: u64,
+    },
 }
 
 impl Wire for Doing {
@@ -47,6 +53,10 @@ impl Wire for Doing {
                 writer.u8(2);
                 writer.u64(*ahead);
             }
+            Self::Waits { seconds } => {
+                writer.u8(3);
+                writer.u64(*seconds);
+            }
         }
     }
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -54,6 +64,7 @@ impl Wire for Doing {
             0 => Ok(Self::Idle),
             1 => Ok(Self::Working { done: reader.u64()?, of: reader.u64()? }),
             2 => Ok(Self::Queued { ahead: reader.u64()? }),
+            3 => Ok(Self::Waits { seconds: reader.u64()? }),
             value => Err(DecodeError::Value { what: "doing", value: u64::from(value) }),
         }
     }
@@ -111,12 +122,14 @@ impl Leases {
         let progressed = match (lease.doing, doing) {
             (Doing::Queued { ahead: before }, Doing::Queued { ahead }) => ahead < before,
             (Doing::Working { done: before, .. }, Doing::Working { done, .. }) => done > before,
+            (Doing::Waits { seconds: before }, Doing::Waits { seconds }) => seconds < before,
             // Going idle with something owed is no progress: what is owed comes as a message or a body.
             (_, Doing::Idle) => false,
             (before, after) => before != after,
         };
         lease.doing = doing;
-        if progressed {
+        // Nothing moves while somebody waits.
+        if progressed && !matches!(doing, Doing::Waits { .. }) {
             self.moved_ms = now_ms;
         }
         // Whoever hung comes back by moving, not by calling.
@@ -266,6 +279,27 @@ mod tests {
     }
 
     #[test]
+    fn whoever_may_train_later_keeps_its_lease_while_the_time_comes_nearer() {
+        let mut leases = leases();
+        let mut lapsed = Vec::new();
+        for step in 0..80 {
+            let now = step * 500;
+            for number in 1..=5 {
+                let doing = match number {
+                    2 => Doing::Waits { seconds: 100 - step / 2 },
+                    // A clock that is turned back all the time.
+                    3 => Doing::Waits { seconds: 100 + step },
+                    _ => Doing::Idle,
+                };
+                let _ = leases.called(now, party(number), doing, number == 2 || number == 3);
+            }
+            lapsed.extend(leases.tick(now));
+        }
+        assert_eq!(lapsed, [LeaseEvent::Lapsed(party(3))]);
+        assert_eq!(leases.moved_ms(), 0, "a line that is cut off is told from one on which somebody waits");
+    }
+
+    #[test]
     fn whoever_hung_comes_back_by_moving_and_not_by_calling() {
         let mut leases = leases();
         let stuck = Doing::Working { done: 3, of: 9 };
@@ -342,9 +376,10 @@ mod tests {
 
     #[test]
     fn what_a_hospital_does_survives_the_wire() {
-        for doing in [Doing::Idle, Doing::Working { done: 7, of: 9 }, Doing::Queued { ahead: 3 }] {
+        let (queued, waits) = (Doing::Queued { ahead: 3 }, Doing::Waits { seconds: 5 });
+        for doing in [Doing::Idle, Doing::Working { done: 7, of: 9 }, queued, waits] {
             assert_eq!(Doing::from_bytes(&doing.to_bytes()), Ok(doing));
         }
-        assert!(Doing::from_bytes(&[3]).is_err());
+        assert!(Doing::from_bytes(&[4]).is_err() && Doing::from_bytes(&[3]).is_err());
     }
 }

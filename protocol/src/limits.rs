@@ -34,6 +34,8 @@ pub const QUERIES_QUEUED_PER_ASKER_MAX: usize = 16;
 pub const QUERIES_SWITCHING_MAX: usize = 8;
 /// Answered queries whose ciphertexts the coordinator keeps for audits: 2 GB at the largest queries.
 pub const QUERIES_AUDITED_MAX: usize = 256;
+/// Refusals that a hospital signs and stores in one key epoch: a coordinator that lies without end fills no disk.
+pub const REFUSALS_MAX: u64 = 4096;
 /// Distinct cohorts on one base model that a hospital remembers as possibly revealed.
 pub const REVEALED_COHORTS_MAX: usize = 256;
 /// A log entry's own overhead (index, previous digest, signature, kind), bytes, for framing.

@@ -241,6 +241,8 @@ impl Explained for FederationError {
             Self::NotPublished { .. } => Exit::BadInput,
             Self::TooFewServing { .. } => Exit::Quorum,
             Self::Io { source, .. } => Exit::of_io(source),
+            Self::Coordinator(error) if error.no_space_left() => Exit::StorageFull,
+            Self::Hospital { source, .. } if source.no_space_left() => Exit::StorageFull,
             other if other.is_connection() => Exit::Connection,
             _ => Exit::Failed,
         }

@@ -133,6 +133,7 @@ impl Common {
             signing: enrolled.signing,
             opening: enrolled.opening,
             slots: self.slots.clone(),
+            hours: None,
             observer: Arc::clone(watch) as _,
         };
         let (hospital, asker) =

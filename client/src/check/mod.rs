@@ -23,7 +23,7 @@ pub use ladder::{
     CERTIFICATE, CLOCK, CRYPTO, DATA, DEVICE, DISK, Ladder, MEMBERSHIP, NAME, NETWORK, ORDER, Rung, TRAINING, VAULT,
 };
 
-use crate::enrolment::{EnrolmentError, Member, Membership, authority, way};
+use crate::enrolment::{EnrolmentError, Member, Membership, Way, authority, way};
 
 /// Somebody waits: each way is tried once.
 const ONCE: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_millis(100), attempts: 1 };
@@ -76,18 +76,24 @@ type Dialled = Result<Transport, protocol::net::NetError>;
 
 /// Name and network.
 async fn walk(ladder: &mut Ladder, root: &Path, address: &HostPort, pinned: Option<KeyFingerprint>) -> Option<Dialled> {
-    let route = match way(root, address.clone()) {
-        Ok(route) => route,
+    let Way { route, named_by } = match way(root, address.clone()) {
+        Ok(way) => way,
         Err(error) => {
             let unusable = async { (Finding::of(&error), None::<()>) };
             ladder.rung(NAME, &[], unusable).await;
             return ladder.rung(NETWORK, &[NAME], async { (Finding::of(&error), None) }).await;
         }
     };
+    let through = route.proxy().map(|proxy| format!(", through the proxy {} that {named_by} names", proxy.at()));
     // Behind a proxy it is the proxy that looks the coordinator up.
     let first = route.proxy().map_or_else(|| address.clone(), |proxy| proxy.at().clone());
     let addresses = ladder.rung(NAME, &[], road::name(&first)).await.unwrap_or_default();
-    ladder.rung(NETWORK, &[NAME], road::network(route, address, &addresses, pinned)).await
+    let walked = async {
+        let (mut finding, dialled) = road::network(route, address, &addresses, pinned).await;
+        finding.found.extend(through);
+        (finding, dialled)
+    };
+    ladder.rung(NETWORK, &[NAME], walked).await
 }
 
 /// Everything.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use protocol::net::{Connection, HostPort, KeyFingerprint, NetError, RefusedBy, Route, Transport, TrustCause};
+use protocol::net::{Connection, HostPort, KeyFingerprint, NetError, Older, RefusedBy, Route, Transport, TrustCause};
 use remedy::Exit;
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
 use tokio::time::timeout;
@@ -146,6 +146,13 @@ fn connected(
         Err(error @ NetError::ConnectionRefused { .. }) => {
             failed(error.to_string(), "try again in a minute; if it stays so, call the operator".to_owned())
         }
+        Err(error @ NetError::Version { older, .. }) => {
+            let remedy = match older {
+                Older::Us => "bring this site's program to the coordinator's release",
+                Older::Peer => "tell the operator: the coordinator has to be brought to this site's release",
+            };
+            failed(error.to_string(), remedy.to_owned())
+        }
         Err(error @ NetError::Handshake { .. }) => failed(
             error.to_string(),
             format!("bring both sides to one release; if they are, ask the operator who listens at port {port}"),
@@ -258,6 +265,11 @@ mod tests {
             assert_eq!((finding.grade, finding.exit), (Grade::Failed, Exit::Connection));
             assert!(finding.found.contains(found), "{}", finding.found);
             assert!(finding.remedy.as_ref().unwrap().contains(remedy), "{:?}", finding.remedy);
+        }
+        for (older, remedy) in [(Older::Us, "this site's program"), (Older::Peer, "the coordinator has to")] {
+            let unlike = judged(&Err(NetError::Version { peer: remote(), ours: 5, older }), Sign::None);
+            assert_eq!((unlike.grade, unlike.exit), (Grade::Failed, Exit::Connection));
+            assert!(unlike.remedy.as_ref().unwrap().contains(remedy), "{unlike:?}");
         }
         let full = judged(&Err(NetError::ConnectionRefused { peer: remote() }), Sign::None);
         assert!(full.grade == Grade::Failed && full.remedy.unwrap().contains("try again"));

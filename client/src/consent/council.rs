@@ -1,7 +1,7 @@
 //! One site's part in coming to a consent.
 
 use protocol::consent::{
-    Approval, ConsentAnswer, ConsentCall, Nonce, NonceBinding, Stage, Standing, Step, check, next,
+    Approval, ConsentAnswer, ConsentCall, EPOCHS_MAX, Nonce, NonceBinding, Stage, Standing, Step, check, next,
 };
 use protocol::enrolment::Words;
 use protocol::ids::{Digest, Epoch, PartyId};
@@ -46,7 +46,12 @@ impl Council<'_> {
     /// [`ConsentError::Enrolment`].
     pub async fn epochs(&self) -> Result<Vec<Epoch>, ConsentError> {
         match self.member.consent(&ConsentCall::Epochs(())).await? {
-            ConsentAnswer::Epochs(epochs) => Ok(epochs),
+            // Numbers without end would fill this site's books.
+            ConsentAnswer::Epochs(epochs)
+                if epochs.iter().all(|epoch| (1..=EPOCHS_MAX).contains(&(epoch.0 as usize))) =>
+            {
+                Ok(epochs)
+            }
             _ => Err(EnrolmentError::Answer.into()),
         }
     }

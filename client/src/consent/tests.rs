@@ -235,6 +235,16 @@ async fn more_key_epochs_than_there_can_be_are_no_answer() {
     assert_eq!(case.council().epochs().await.unwrap().len(), EPOCHS_MAX);
     names(EPOCHS_MAX + 1);
     assert!(matches!(case.council().epochs().await, Err(ConsentError::Enrolment(EnrolmentError::Answer))));
+    names(1);
+    let last = u32::try_from(EPOCHS_MAX).unwrap();
+    for (number, is_one) in [(0, false), (1, true), (last, true), (last + 1, false), (u32::MAX, false)] {
+        case.change(|standing| standing.proposal.epoch = Epoch(number));
+        assert_eq!(
+            case.council().epochs().await.is_ok(),
+            is_one,
+            "{number}: another number is another entry in a book"
+        );
+    }
 }
 
 #[tokio::test]

@@ -99,6 +99,14 @@ pub enum EnrolmentError {
     /// Its proxy.
     #[error("site.toml [network]: {0}")]
     Proxy(#[from] ProxyError),
+    /// The proxy of the environment.
+    #[error("{name}: {source}")]
+    ProxyVariable {
+        /// The variable.
+        name: &'static str,
+        /// What is wrong.
+        source: ProxyError,
+    },
     /// The system yields no randomness.
     #[error("the system yields no randomness")]
     Randomness,
@@ -132,6 +140,7 @@ impl Explained for EnrolmentError {
             Self::Expired { .. } | Self::Refused(JoinReject::InviteExpired) => "invite_expired",
             Self::Refused(JoinReject::InviteUsed) => "invite_used",
             Self::SiteFile(_) | Self::Proxy(_) => "site_file",
+            Self::ProxyVariable { .. } => "proxy_variable",
             Self::AlreadyJoined { .. } => "already_joined",
             Self::NotJoined { .. } => "not_joined",
             Self::Net(_) => "not_connected",
@@ -144,6 +153,7 @@ impl Explained for EnrolmentError {
         match self {
             Self::AlreadyJoined { folder } | Self::NotJoined { folder } => Some(folder.display().to_string()),
             Self::Organisation { .. } | Self::OrganisationDiffers { .. } => Some("--organisation".to_owned()),
+            Self::ProxyVariable { name, .. } => Some((*name).to_owned()),
             Self::Net(NetError::Unresolved { host, .. }) => Some(host.to_string()),
             _ => None,
         }
@@ -155,6 +165,10 @@ impl Explained for EnrolmentError {
             Self::Expired { .. } => "set the clock if it is wrong, else ask the operator for another invitation".into(),
             Self::SiteFile(error) => error.remedy(),
             Self::Proxy(_) => "correct site.toml in this site's folder".into(),
+            Self::ProxyVariable { .. } => {
+                "correct the variable, or write proxy = \"none\" under [network] of site.toml, which then needs none"
+                    .into()
+            }
             Self::AlreadyJoined { .. } => "`consilium hospital status` shows it; choose another --folder".into(),
             Self::NotJoined { .. } => "name the folder with --folder, or join with `consilium hospital join`".into(),
             Self::Organisation { .. } => "give 1 to 64 bytes of text on one line".into(),
@@ -167,6 +181,10 @@ impl Explained for EnrolmentError {
             }
             Self::Net(NetError::Intercepted { .. }) => {
                 "have the coordinator's host exempted from TLS inspection, then try again".into()
+            }
+            Self::Net(NetError::Version { .. }) => "upgrade the older side, then try again".into(),
+            Self::Net(NetError::Unrecorded { .. }) => {
+                "free space on the disk of this site's folder, then try again: nothing was lost".into()
             }
             Self::Net(_) => "let this machine reach the coordinator's address by UDP or TCP, then try again".into(),
             Self::Refused(JoinReject::InviteUsed) => "call the operator by telephone, not by mail".into(),
@@ -190,11 +208,13 @@ impl Explained for EnrolmentError {
             Self::Invite(_)
             | Self::SiteFile(_)
             | Self::Proxy(_)
+            | Self::ProxyVariable { .. }
             | Self::Expired { .. }
             | Self::AlreadyJoined { .. }
             | Self::NotJoined { .. }
             | Self::Organisation { .. }
             | Self::OrganisationDiffers { .. } => Exit::BadInput,
+            Self::Net(NetError::Unrecorded { source }) => Exit::of_io(source),
             Self::Net(_) => Exit::Connection,
             Self::Refused(_) | Self::RefusedMember(_) | Self::NotMember => Exit::Refused,
             Self::OtherAuthority | Self::OtherName { .. } | Self::OtherAnswer => Exit::Verification,

@@ -45,7 +45,7 @@ impl Member {
         let (tls, signing) = (vault.tls_key()?, vault.signing_key()?);
         let identity = Identity::new(&read(root, CERTIFICATE)?, &tls).map_err(EnrolmentError::Certificate)?;
         let authority = authority(root)?;
-        let route = way(root, membership.address.clone())?;
+        let route = way(root, membership.address.clone())?.route;
         let dialer =
             Dialer::new(route, coordinator()?, Arc::new(identity), authority.clone(), Limits::default(), backoff);
         let (membership, dialer) = (RwLock::new(membership), Arc::new(dialer));

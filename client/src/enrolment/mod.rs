@@ -28,8 +28,8 @@ pub use error::EnrolmentError;
 pub use member::Member;
 pub use membership::Membership;
 pub(crate) use membership::authority;
-pub(crate) use way::way;
 pub use way::{SITE_FILE, site_file};
+pub(crate) use way::{Way, way};
 
 use crate::sent_log::record_joining;
 use crate::vault::Vault;
@@ -157,7 +157,7 @@ impl Joining {
 
     async fn knock(&self) -> Result<Connection, EnrolmentError> {
         let server = coordinator()?;
-        let route = way(&self.root, self.invite.address.clone())?;
+        let route = way(&self.root, self.invite.address.clone())?.route;
         Ok(Connection::knock(route, &server, self.invite.authority).await?)
     }
 

@@ -170,7 +170,9 @@ impl HospitalError {
             Self::Vault(error) | Self::Sealed(SealedError::Vault(error)) => error.no_space_left(),
             Self::Journal(error) => error.no_space_left(),
             Self::Store(error) => error.no_space_left(),
-            Self::Io { source, .. } => protocol::store::no_space_left(source),
+            Self::Io { source, .. } | Self::Net(NetError::Unrecorded { source }) => {
+                protocol::store::no_space_left(source)
+            }
             Self::Fault(protocol::drive::StoreFault::Failed { is_full, .. }) => *is_full,
             // A ledger's claim that could not be written arrives wrapped in the library's error.
             Self::Crypto { source, .. } => {

@@ -8,6 +8,7 @@ use metrics::PooledFigures;
 use protocol::ids::{Digest, PartyId, QueryId, RoundId};
 
 use super::observer::{Activity, Observer, Timed};
+use crate::sent_log::utc;
 
 /// Writes what may be told to the log and passes everything on.
 pub(super) struct Logged(pub(super) Arc<dyn Observer>);
@@ -44,6 +45,16 @@ impl Observer for Logged {
     fn figures(&self, party: PartyId, figures: &PooledFigures) {
         tracing::info!(%party, hospitals = figures.hospitals, "figures");
         self.0.figures(party, figures);
+    }
+
+    fn held_back(&self, party: PartyId, until_s: Option<u64>) {
+        match until_s {
+            Some(until_s) => {
+                tracing::info!(%party, at = %utc(until_s), "training waits for this site's hours, and goes on at");
+            }
+            None => tracing::info!(%party, "no training waits for this site's hours any more"),
+        }
+        self.0.held_back(party, until_s);
     }
 
     fn refused(&self, party: PartyId, reason: &str) {

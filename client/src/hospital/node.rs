@@ -5,11 +5,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use datasets::Samples;
+use experiment::Hours;
 use protocol::drive::hospital::{HospitalDriver, HospitalEvent, HospitalNote};
-use protocol::drive::{Alarm, Outside, StoreFault};
+use protocol::drive::{Alarm, Outside};
+use protocol::enrolment::seconds;
 use protocol::hospital::HospitalConfig;
 use protocol::ids::Digest;
 use protocol::reject::Reject;
@@ -67,6 +69,8 @@ pub struct HospitalSetup<'a> {
     pub opening: OpeningKey,
     /// Where it may compute.
     pub slots: Slots,
+    /// When training may begin; at any time if absent.
+    pub hours: Option<Hours>,
     /// Hears what it does.
     pub observer: Arc<dyn Observer>,
 }
@@ -79,6 +83,7 @@ pub struct Hospital {
     signing: SigningKey,
     transport: Arc<dyn Transport>,
     observer: Arc<dyn Observer>,
+    hours: Option<Hours>,
     answer_within: Duration,
     sender: mpsc::Sender<Input>,
     inputs: mpsc::Receiver<Input>,
@@ -110,7 +115,8 @@ impl Hospital {
     /// [`HospitalError`] where folder, vault or settings cannot be used; [`HospitalError::NothingPublished`] without
     /// data where this hospital was not there when the model was published.
     pub fn open(setup: HospitalSetup<'_>) -> Result<(Self, Asker), HospitalError> {
-        let HospitalSetup { root, vault, plan, data, transport, tls_key, signing, opening, slots, observer } = setup;
+        let HospitalSetup { root, vault, plan, data, transport, tls_key, signing, opening, slots, hours, observer } =
+            setup;
         let observer: Arc<dyn Observer> = Arc::new(Logged(observer));
         let shape = plan.program.network().image();
         let serves_only = data.is_none();
@@ -137,7 +143,8 @@ impl Hospital {
         let (sender, inputs) = mpsc::channel(INPUTS_WAITING_MAX);
         let asker = Asker { inputs: sender.clone(), waiting: Arc::new(Semaphore::new(WAITING_MAX)) };
         let bench = Bench { site, opening, slots, progress, tickets: Tickets::default() };
-        let hospital = Self { bench, store, config, signing, transport, observer, answer_within, sender, inputs };
+        let hospital =
+            Self { bench, store, config, signing, transport, observer, hours, answer_within, sender, inputs };
         Ok((hospital, asker))
     }
 
@@ -160,7 +167,8 @@ impl Hospital {
     }
 
     fn drive(self, runtime: &Handle) -> Result<HospitalEnd, HospitalError> {
-        let Self { bench, store, config, signing, transport, observer, answer_within, sender, mut inputs } = self;
+        let Self { bench, store, config, signing, transport, observer, hours, answer_within, sender, mut inputs } =
+            self;
         let (party, progress, tickets) = (config.party, Arc::clone(&bench.progress), bench.tickets.clone());
         let alarm = Alarm::default();
         let outside = Outside {
@@ -172,18 +180,23 @@ impl Hospital {
         let within_ms = u64::try_from(answer_within.as_millis()).unwrap_or(u64::MAX);
         let mut driver: HospitalDriver<SiteStore, Line, Worker, Alarm> =
             HospitalDriver::open(config, signing, fresh_nonce()?, within_ms, outside).map_err(HospitalError::Fault)?;
+        let now_s = || seconds(SystemTime::now());
+        let wait_s = || hours.and_then(|hours| hours.wait_s(now_s()));
+        driver.train_in(wait_s());
         let mut done = driver.start(progress.doing());
         let mut asked = 0;
         loop {
-            if let Err(fault) = done {
-                // Nothing that depends on it was done; the driver tries again. A full disk can be cured meanwhile.
-                hear(&fault, party, &*observer)?;
-            }
+            // Nothing that depends on it was done: the next process goes on there.
+            done.map_err(HospitalError::Fault)?;
             for note in driver.take_notes() {
                 if let HospitalNote::Ended(reason) = &note {
                     // Farewells that are under way may still leave.
                     runtime.block_on(tokio::time::sleep(Duration::from_millis(50)));
                     return Ok(HospitalEnd::Finished(reason.clone()));
+                }
+                if let HospitalNote::HeldBack { seconds } = note {
+                    observer.held_back(party, seconds.map(|seconds| now_s().saturating_add(seconds)));
+                    continue;
                 }
                 noted(note, party, &*observer, &tickets, within_ms / 1_000);
             }
@@ -200,19 +213,9 @@ impl Hospital {
                     HospitalEvent::Ask { ticket: asked }
                 }
             };
+            driver.train_in(wait_s());
             done = driver.on(event, progress.doing());
         }
-    }
-}
-
-/// A fault of this site's own store: one that may pass is told and waited for, any other ends the process.
-fn hear(fault: &StoreFault, party: protocol::PartyId, observer: &dyn Observer) -> Result<(), HospitalError> {
-    match fault {
-        StoreFault::Failed { is_full: true, .. } => {
-            observer.refused(party, &format!("nothing is sent before it is stored: {fault}"));
-            Ok(())
-        }
-        other => Err(HospitalError::Fault(other.clone())),
     }
 }
 
@@ -239,7 +242,7 @@ fn noted(note: HospitalNote, party: protocol::PartyId, observer: &dyn Observer, 
         }
         HospitalNote::Waiting => observer.activity(party, Activity::Waiting),
         HospitalNote::ModelReady { model } => observer.published(party, model),
-        HospitalNote::Ended(_) => {}
+        HospitalNote::HeldBack { .. } | HospitalNote::Ended(_) => {}
     }
 }
 

@@ -93,6 +93,11 @@ pub trait Observer: Send + Sync {
     fn figures(&self, party: PartyId, figures: &PooledFigures) {
         let _ = (party, figures);
     }
+    /// Training waits until this time, in seconds since 1970, because of the hours in which this site trains; `None`
+    /// where it no longer does.
+    fn held_back(&self, party: PartyId, until_s: Option<u64>) {
+        let _ = (party, until_s);
+    }
     /// The hospital refused something and told the coordinator so.
     fn refused(&self, party: PartyId, reason: &str);
 }

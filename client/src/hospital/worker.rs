@@ -81,6 +81,9 @@ impl Observer for Counted {
     fn figures(&self, party: PartyId, figures: &PooledFigures) {
         self.inner.figures(party, figures);
     }
+    fn held_back(&self, party: PartyId, until_s: Option<u64>) {
+        self.inner.held_back(party, until_s);
+    }
     fn refused(&self, party: PartyId, reason: &str) {
         self.inner.refused(party, reason);
     }

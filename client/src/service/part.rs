@@ -11,9 +11,9 @@ use crate::consent::Seen;
 use crate::counter::{Counter, Notice, Takes};
 use crate::data_sets::DataSets;
 use crate::hospital::{Activity, Hospital, HospitalPlan, HospitalSetup, Observer, SiteImages, Timed};
-use crate::models;
 use crate::policy;
 use crate::vault::Vault;
+use crate::{hours, models};
 
 /// Everything that a part starts with.
 pub(super) struct Part {
@@ -30,6 +30,7 @@ pub(super) struct Part {
 struct Shared {
     member: Arc<crate::enrolment::Member>,
     slots: crate::hospital::Slots,
+    hours: Option<experiment::Hours>,
 }
 
 impl Part {
@@ -64,7 +65,8 @@ impl Part {
         plan.start = start.map(Arc::new);
         let shape = seen.plan.experiment().network().image();
         let takes = Takes { images: seen.plan.program().images(), shape: [shape.channels, shape.height, shape.width] };
-        let shared = Shared { member: Arc::clone(&setup.member), slots: setup.slots.clone() };
+        let (member, hours) = (Arc::clone(&setup.member), setup.policy.hours);
+        let shared = Shared { member, slots: setup.slots.clone(), hours };
         let share_figures = setup.policy.share_figures != Some(false);
         let (vault, data) = (Arc::new(vault), SiteImages::of(dataset, share_figures));
         Ok(Self { epoch, root, vault, plan, data, takes, opening, setup: shared })
@@ -79,6 +81,8 @@ impl Part {
     pub(super) fn start(self) -> Result<Running, ServiceError> {
         let Self { epoch, root, vault, plan, data, takes, opening, setup } = self;
         let party = plan.party;
+        // Of the process before.
+        hours::note(&root, None)?;
         let counter = Counter::open(&root, takes)?;
         let member = &setup.member;
         let signing = Vault::reopen_beside(member.root())?.signing_key()?;
@@ -92,6 +96,7 @@ impl Part {
             signing,
             opening,
             slots: setup.slots,
+            hours: setup.hours,
             observer: Arc::new(Published { root: root.clone() }),
         })?;
         let kill = hospital.killer();
@@ -119,6 +124,11 @@ impl Observer for Published {
     fn figures(&self, _: PartyId, figures: &PooledFigures) {
         if let Err(error) = models::note_figures(&self.root, figures) {
             tracing::error!(%error, "the model's figures cannot be noted; the next start of the service does it again");
+        }
+    }
+    fn held_back(&self, _: PartyId, until_s: Option<u64>) {
+        if let Err(error) = hours::note(&self.root, until_s) {
+            tracing::error!(%error, "`hospital status` cannot be told that training waits for this site's hours");
         }
     }
     fn activity(&self, _: PartyId, _: Activity) {}

@@ -8,6 +8,8 @@ use protocol::net::{CredentialError, PeerName};
 use protocol::store::JournalError;
 use remedy::{Exit, Explained};
 
+use super::INVITES_OPEN_MAX;
+
 /// Why the book refuses what an operator asks.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -34,6 +36,9 @@ pub enum MembersError {
     /// As many members as a consortium has at most.
     #[error("{PARTIES_MAX} sites are members, which is the most")]
     Full,
+    /// As many invitations as may be open.
+    #[error("{INVITES_OPEN_MAX} invitations are open, which is the most")]
+    TooManyInvites,
     /// Nobody of this name has asked.
     #[error("no site named {name} has asked to join")]
     NobodyAsked {
@@ -71,6 +76,7 @@ impl Explained for MembersError {
         match self {
             Self::NameTaken { .. } => "name_taken",
             Self::Full => "members_full",
+            Self::TooManyInvites => "too_many_invites",
             Self::NobodyAsked { .. } => "nobody_asked",
             Self::WordsDiffer { .. } => "words_differ",
             Self::NoMember { .. } => "no_member",
@@ -85,6 +91,7 @@ impl Explained for MembersError {
                 "invite the site under another name; a member is invited back only once its certificate has ended"
             }
             Self::Full => "revoke a site that has left, or open a second consortium",
+            Self::TooManyInvites => "wait until some have expired, and make the next ones valid for a shorter time",
             Self::NobodyAsked { .. } => {
                 "`consilium coordinator sites` lists who has; the site runs `consilium hospital join`"
             }
@@ -102,7 +109,7 @@ impl Explained for MembersError {
     fn exit(&self) -> Exit {
         match self {
             Self::NameTaken { .. } | Self::NobodyAsked { .. } | Self::NoMember { .. } => Exit::BadInput,
-            Self::Full | Self::TooSoon { .. } => Exit::Refused,
+            Self::Full | Self::TooManyInvites | Self::TooSoon { .. } => Exit::Refused,
             Self::WordsDiffer { .. } => Exit::Verification,
             Self::Journal(error) if error.no_space_left() => Exit::StorageFull,
             _ => Exit::Failed,

@@ -402,3 +402,20 @@ fn a_damaged_entry_is_named() {
     assert!(error.starts_with("member entry st-anna of the members' book is damaged"), "{error}");
     assert!(office.members.is_member(&name("st-anna"), KeyFingerprint::from_bytes([0; 32])).is_err());
 }
+
+#[test]
+fn no_more_invitations_are_open_than_may_be_and_one_that_is_used_or_has_expired_makes_room() {
+    let mut office = Office::open();
+    let first = office.invite("st-anna");
+    (1..INVITES_OPEN_MAX).for_each(|_| drop(office.invite("st-anna")));
+    let invite = |office: &Office| {
+        let address = "consilium.example:443".parse().unwrap();
+        office.members.invite(&name("b"), (address, &office.host), HOUR, office.now)
+    };
+    assert!(matches!(invite(&office), Err(MembersError::TooManyInvites)));
+    office.request(&first, &Applying::new("st-anna")).unwrap();
+    invite(&office).unwrap();
+    assert!(matches!(invite(&office), Err(MembersError::TooManyInvites)));
+    office.now += HOUR;
+    invite(&office).unwrap();
+}

@@ -78,6 +78,8 @@ pub struct CoordinatorDriver<S, N, C, K> {
     /// The next tick.
     tick_ms: u64,
     is_faulty: bool,
+    /// The store has no room for what the coordinator itself has to write.
+    full: Option<StoreFault>,
     stopped: bool,
     notes: Vec<CoordinatorNote>,
 }
@@ -109,6 +111,13 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             Phase::Serving(session) => Some(session.releases()),
             _ => None,
         }
+    }
+
+    /// What the store said where it has no room for the coordinator's own records: nothing goes on until it has.
+    /// Everything that was taken is stored, so a process that ends now goes on there. What a hospital uploads and
+    /// cannot be stored is only refused.
+    pub fn is_full(&self) -> Option<&StoreFault> {
+        self.full.as_ref()
     }
 
     /// Whether everything is over.
@@ -291,20 +300,29 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         Reject::Storage
     }
 
+    /// A fault of a record of the coordinator's own.
+    fn own_fault(&mut self, fault: &StoreFault) -> Reject {
+        self.full = matches!(fault, StoreFault::Failed { is_full: true, .. }).then(|| fault.clone());
+        self.fault(fault)
+    }
+
     /// Carries effects out and tells the phase what waits, until nothing is left or the store refuses.
     fn go(&mut self) {
         loop {
             while let Some(effect) = self.effects.pop_front() {
                 if let Err(fault) = self.carry_out(&effect) {
                     self.effects.push_front(effect);
-                    self.fault(&fault);
+                    self.own_fault(&fault);
                     return;
                 }
             }
-            let Some(input) = self.inputs.pop_front() else { return };
+            let Some(input) = self.inputs.pop_front() else {
+                self.full = None;
+                return;
+            };
             if let Err(fault) = self.tell(input.clone()) {
                 self.inputs.push_front(input);
-                self.fault(&fault);
+                self.own_fault(&fault);
                 return;
             }
         }

@@ -4,6 +4,7 @@
 //! and bodies) and the log, which is polled all the time, also while work is under way.
 
 mod effect;
+mod held;
 mod outgoing;
 mod query;
 mod work;
@@ -25,12 +26,15 @@ use crate::message::{KeyStep, RoundPurpose};
 use crate::reject::Reject;
 use crate::signature::SigningKey;
 
+use held::Held;
 use outgoing::Outgoing;
 use query::Pending;
 use work::{Running, Work};
 
 /// Work that may wait; beyond it the log is not read on, so what a coordinator can pile up here is bounded.
 const WORK_WAITING_MAX: usize = 64;
+/// The same for what waits to be sent: a coordinator that is heard and takes nothing fills no memory.
+const OUTGOING_WAITING_MAX: usize = 64;
 /// Wait before a call is repeated that the coordinator could not serve now.
 const AGAIN_MS: u64 = 1_000;
 
@@ -59,6 +63,7 @@ pub struct HospitalDriver<S, N, C, K> {
     outputs: VecDeque<HospitalOutput>,
     work: VecDeque<Work>,
     running: Option<Running>,
+    held: Held,
     outgoing: VecDeque<Outgoing>,
     /// Polls again at this time; `None` while a poll is under way.
     poll_at_ms: Option<u64>,
@@ -110,6 +115,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             outputs: VecDeque::new(),
             work: VecDeque::new(),
             running: None,
+            held: Held::default(),
             outgoing: VecDeque::new(),
             poll_at_ms: Some(0),
             send_at_ms: 0,
@@ -264,6 +270,8 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 self.work.push_back(Work::open_sum(binding, purpose, &chunks));
             }
             HospitalOutput::AdoptModel { round, model } => {
+                // The round is closed, without this site's update.
+                self.let_go(|job| matches!(job, HospitalJob::Train { .. }));
                 self.work.push_back(Work::Ready(HospitalJob::Adopt { round, model }));
             }
             HospitalOutput::KeepFigures { round, figures } => {
@@ -273,6 +281,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 self.work.push_back(Work::Ready(HospitalJob::EncryptPublish { attempt, cohort }));
             }
             HospitalOutput::ModelReady { model, program } => {
+                self.let_go(|_| true);
                 self.published = Some((model, program));
                 self.notes.push(HospitalNote::ModelReady { model });
             }
@@ -290,6 +299,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             }
             HospitalOutput::DropRound { round, .. } => {
                 self.work.retain(|work| !work.is_of(round));
+                self.let_go(|job| matches!(job, HospitalJob::Train { round: of } if *of == round));
                 self.notes.push(HospitalNote::Waiting);
             }
             HospitalOutput::DropAttempt { .. }
@@ -301,9 +311,11 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
     /// What the coordinator is told: work that waits for a processor, work under way, or nothing.
     fn doing(&self, crypto: Doing) -> Doing {
         match crypto {
-            Doing::Queued { .. } => crypto,
+            Doing::Queued { .. } | Doing::Waits { .. } => crypto,
             Doing::Working { done, of } => Doing::Working { done: done.saturating_add(self.pieces), of },
-            Doing::Idle if self.running.is_none() && self.outgoing.is_empty() => Doing::Idle,
+            Doing::Idle if self.running.is_none() && self.outgoing.is_empty() => {
+                self.held.doing().unwrap_or(Doing::Idle)
+            }
             Doing::Idle => Doing::Working { done: self.pieces, of: 0 },
         }
     }
@@ -351,7 +363,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             self.notes.push(HospitalNote::Refused(Reject::WrongVersion));
             return self.poll_later(now_ms);
         };
-        if self.work.len() >= WORK_WAITING_MAX {
+        if self.work.len() >= WORK_WAITING_MAX || self.outgoing.len() >= OUTGOING_WAITING_MAX {
             return self.poll_later(now_ms);
         }
         self.poll_at_ms = Some(now_ms);

@@ -19,9 +19,11 @@ use super::remote::Remote;
 use super::route::{Route, resolve};
 use super::stream::Link;
 use super::tls;
+use super::tls_error::NO_APPLICATION_PROTOCOL;
 use super::traffic::Traffic;
 use super::transport::{Mode, Transport};
 use super::tunnel::Tunnel;
+use super::version::{Older, Unlike};
 
 /// Whom to reach, and as whom.
 #[derive(Clone)]
@@ -33,8 +35,37 @@ pub(super) struct Dial {
 }
 
 impl Dial {
-    /// Dials all addresses of `route`.
+    /// Dials all addresses of `route`. Where both sides speak our protocol in no common version, the failure says who
+    /// is older.
     pub(super) async fn along(&self, route: &Route) -> Result<Connection, NetError> {
+        match self.over_all(route).await {
+            Err(NetError::Handshake { peer, alert: NO_APPLICATION_PROTOCOL }) => Err(self.unlike(route, peer).await),
+            dialled => dialled,
+        }
+    }
+
+    /// Asks a server, whose alert says no more than that there is no common version, for newer and for older ones. A
+    /// connection that comes about is not used.
+    async fn unlike(&self, route: &Route, peer: Remote) -> NetError {
+        let Some(Unlike { ours, newer, older }) = Unlike::to(&self.tls.config.alpn_protocols) else {
+            return NetError::Handshake { peer, alert: NO_APPLICATION_PROTOCOL };
+        };
+        for (names, older) in [(newer, Older::Us), (older, Older::Peer)] {
+            let mut asking = self.clone();
+            asking.tls.config.alpn_protocols = names;
+            // Whatever else happens, the other side has taken one of the names, but for what breaks before.
+            match asking.over_all(route).await {
+                Ok(connection) => connection.close().await,
+                Err(NetError::Handshake { .. }) => continue,
+                Err(error) if error.is_transient() => continue,
+                Err(_) => {}
+            }
+            return NetError::Version { peer, ours, older };
+        }
+        NetError::Handshake { peer, alert: NO_APPLICATION_PROTOCOL }
+    }
+
+    async fn over_all(&self, route: &Route) -> Result<Connection, NetError> {
         let within = self.limits.dial_timeout;
         if let Some(proxy) = route.proxy() {
             if route.mode() == Mode::Quic {

@@ -14,6 +14,7 @@ use super::remote::Remote;
 use super::transport::Transport;
 use super::trust::{RefusedBy, TrustCause};
 use super::tunnel::TunnelError;
+use super::version::Older;
 
 /// What we waited for when time ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +109,16 @@ pub enum NetError {
         /// Alert of RFC 8446 section 6.2.
         alert: u8,
     },
+    /// The peer speaks our protocol in no version that is spoken here.
+    #[error("{}", unlike(peer, *ours, *older))]
+    Version {
+        /// The other end.
+        peer: Remote,
+        /// The newest version that this side speaks.
+        ours: u16,
+        /// Who is older.
+        older: Older,
+    },
     /// The server takes no more connections for now.
     #[error("{peer} refused the connection: it is full, stopping or not running; try again later")]
     ConnectionRefused {
@@ -199,6 +210,12 @@ pub enum NetError {
         /// Why not.
         source: TunnelError,
     },
+    /// What is about to be sent cannot be written down first, and so is not sent.
+    #[error("nothing is sent that cannot be written down before: {source}")]
+    Unrecorded {
+        /// What the system said.
+        source: io::Error,
+    },
     /// Settings that contradict each other.
     #[error("{proxy} is a proxy, and proxies carry TCP alone; choose the transport auto or tcp, or no proxy")]
     QuicThroughProxy {
@@ -270,7 +287,7 @@ impl NetError {
             _ if self.is_about_trust() => PASSING + 2,
             // Over TCP it may be the system of another machine, or whatever stands between.
             Self::ConnectionRefused { peer } => PASSING + u8::from(peer.transport == Transport::Quic),
-            Self::Handshake { .. } | Self::Closed { .. } | Self::Proxy { .. } => PASSING + 1,
+            Self::Handshake { .. } | Self::Version { .. } | Self::Closed { .. } | Self::Proxy { .. } => PASSING + 1,
             // A machine that lacks one family of addresses says so at once and for ever, about those alone.
             _ if self.is_transient() => PASSING,
             _ => 0,
@@ -342,6 +359,19 @@ fn closed_out(reason: CloseReason) -> &'static str {
         CloseReason::TooManyConnections => "its key has as many connections as one may have",
         CloseReason::Full => "the server is full",
         _ => "it has no place here",
+    }
+}
+
+fn unlike(peer: &Remote, ours: u16, older: Older) -> String {
+    match older {
+        Older::Us => format!(
+            "{peer} speaks a newer protocol than version {ours}, which is the newest of this program: bring this side \
+             to the other's release"
+        ),
+        Older::Peer => format!(
+            "{peer} speaks an older protocol than version {ours}, which this program speaks: have the other side \
+             brought to this one's release"
+        ),
     }
 }
 

@@ -32,6 +32,7 @@ mod peer;
 mod pem;
 mod ports;
 mod proxy;
+mod proxy_variable;
 mod race;
 mod reason;
 mod registry;
@@ -53,6 +54,7 @@ mod transport;
 mod trust;
 mod tunnel;
 mod twin;
+mod version;
 mod wire;
 
 pub use authority::{Authority, AuthorityCertificate, CERTIFICATE_LIFETIME, Usage};
@@ -67,6 +69,7 @@ pub use limits::{Congestion, Limits, NEWCOMER_FRAME_BYTES_MAX};
 pub use newcomer::Newcomers;
 pub use peer::{KeyFingerprint, Peer, PeerName, PeerNameError};
 pub use proxy::{Basic, Proxy, ProxyError};
+pub use proxy_variable::is_exempt;
 pub use reason::{CloseReason, Rejection};
 pub use remote::Remote;
 pub use route::Route;
@@ -76,6 +79,7 @@ pub use traffic::Traffic;
 pub use transport::{Mode, ModeError, Transport};
 pub use trust::{RefusedBy, TrustCause};
 pub use tunnel::TunnelError;
+pub use version::Older;
 
 #[cfg(test)]
 mod tests;

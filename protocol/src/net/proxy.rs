@@ -35,6 +35,17 @@ impl Proxy {
         Self { credentials: Some(Arc::new(credentials)), ..self }
     }
 
+    /// The proxy at an address, which is shown nothing.
+    pub(super) fn at_address(at: HostPort) -> Self {
+        Self { at, credentials: None }
+    }
+
+    /// Whether it is shown a user and a password.
+    #[must_use]
+    pub fn has_credentials(&self) -> bool {
+        self.credentials.is_some()
+    }
+
     pub(super) fn credentials(&self) -> Option<&Basic> {
         self.credentials.as_deref()
     }
@@ -50,9 +61,11 @@ impl FromStr for Proxy {
         if url.contains('@') {
             return Err(ProxyError::CredentialsInUrl);
         }
+        if url.starts_with("https://") {
+            return Err(ProxyError::Tls);
+        }
         let rest = url.strip_prefix("http://").ok_or_else(|| ProxyError::Url { given: cut(url) })?;
-        let at = rest.strip_suffix('/').unwrap_or(rest).parse()?;
-        Ok(Self { at, credentials: None })
+        Ok(Self::at_address(rest.strip_suffix('/').unwrap_or(rest).parse()?))
     }
 }
 
@@ -97,6 +110,11 @@ impl Basic {
             Some((user, password)) => (user.strip_suffix('\r').unwrap_or(user), password),
             None => text.split_once(':')?,
         };
+        Self::of(user, password)
+    }
+
+    /// A user and a password; `None` where they could not be shown to a proxy.
+    pub(super) fn of(user: &str, password: &str) -> Option<Self> {
         // A colon would end the user's name at the proxy, a control character the line.
         let is_wrong = user.is_empty()
             || user.contains(':')
@@ -134,6 +152,21 @@ pub enum ProxyError {
         /// As given, cut after 80 characters.
         given: String,
     },
+    /// A proxy that is spoken to in TLS.
+    #[error(
+        "a proxy is spoken to in plain HTTP here, and https:// is not; write it like http://proxy.example:3128. What \
+         goes through it is encrypted between this site and the coordinator"
+    )]
+    Tls,
+    /// A variable with another kind of proxy.
+    #[error("it names no proxy that is spoken here; write it like http://proxy.example:3128")]
+    Scheme,
+    /// A variable whose user or password cannot be shown to a proxy.
+    #[error(
+        "the user and the password in it must be percent-encoded, the user not empty and without a colon, both without \
+         control characters"
+    )]
+    UserInUrl,
     /// What follows `http://` is no host with a port.
     #[error("a proxy's URL is http://host:port: {0}")]
     HostPort(#[from] HostPortError),
@@ -165,9 +198,10 @@ mod tests {
         for url in ["http://proxy.example:3128", "http://proxy.example:3128/"] {
             assert_eq!(url.parse::<Proxy>().unwrap().at().as_str(), "proxy.example:3128");
         }
-        for wrong in ["https://proxy.example:3128", "proxy.example:3128", "socks5://proxy.example:1080", ""] {
+        for wrong in ["ftp://proxy.example:3128", "proxy.example:3128", "socks5://proxy.example:1080", ""] {
             assert!(matches!(wrong.parse::<Proxy>(), Err(ProxyError::Url { .. })), "{wrong:?}");
         }
+        assert!(matches!("https://proxy.example:3128".parse::<Proxy>(), Err(ProxyError::Tls)));
         for wrong in ["http://proxy.example", "http://proxy.example:3128/path", "http://:3128"] {
             assert!(matches!(wrong.parse::<Proxy>(), Err(ProxyError::HostPort(_))), "{wrong:?}");
         }

@@ -31,11 +31,8 @@ use super::newcomer::PinnedAuthority;
 use super::numbers::Numbers;
 use super::peer::KeyFingerprint;
 use super::shown::Shown;
+use super::version::{JOIN, MEMBER, Protocol};
 
-/// Names the protocol inside the handshake, so that another service's client fails there.
-const ALPN: &[u8] = b"consilium/5";
-/// What sites say that have no certificate yet.
-const JOIN_ALPN: &[u8] = b"consilium-join/2";
 /// The UDP payload that every path carries, and a tenth of what the kernel takes at once: quinn
 /// offloads ten datagrams in one call, and a longer batch would be dropped without a word.
 const MTU: std::ops::RangeInclusive<u16> = 1200..=6_550;
@@ -61,20 +58,20 @@ pub(super) fn client_tls(identity: &Identity, authority: &AuthorityCertificate) 
         .build()
         .map_err(|_| CredentialError::UnreadableCertificate)?;
     let shown = Arc::new(SingleCertAndKey::from(identity.certified()));
-    dialling(provider, verifier, ALPN, |builder| builder.with_client_cert_resolver(shown))
+    dialling(provider, verifier, &MEMBER, |builder| builder.with_client_cert_resolver(shown))
 }
 
 /// TLS of a site without a certificate: accepts a server of the authority with this key, and shows nothing.
 pub(super) fn newcomer_tls(key: KeyFingerprint) -> Result<ClientTls, CredentialError> {
     let provider = provider();
     let verifier = Arc::new(PinnedAuthority { key, provider: Arc::clone(&provider) });
-    dialling(provider, verifier, JOIN_ALPN, |builder| builder.with_no_client_auth())
+    dialling(provider, verifier, &JOIN, |builder| builder.with_no_client_auth())
 }
 
 fn dialling(
     provider: Arc<CryptoProvider>,
     verifier: Arc<dyn ServerCertVerifier>,
-    protocol: &[u8],
+    protocol: &Protocol,
     showing: impl FnOnce(ConfigBuilder<ClientConfig, WantsClientCert>) -> ClientConfig,
 ) -> Result<ClientTls, CredentialError> {
     let builder = ClientConfig::builder_with_provider(provider)
@@ -83,7 +80,8 @@ fn dialling(
         .dangerous()
         .with_custom_certificate_verifier(Arc::clone(&verifier));
     let mut config = showing(builder);
-    config.alpn_protocols = vec![protocol.to_vec()];
+    // Named inside the handshake, so that another service's client fails there.
+    config.alpn_protocols = protocol.names();
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
     Ok(ClientTls { config, verifier })
@@ -99,9 +97,9 @@ pub(super) enum Spoken {
 
 /// What the negotiated name stands for, if it is one of ours.
 pub(super) fn spoken(protocol: Option<&[u8]>) -> Option<Spoken> {
-    match protocol {
-        Some(ALPN) => Some(Spoken::Member),
-        Some(JOIN_ALPN) => Some(Spoken::Newcomer),
+    match protocol? {
+        name if MEMBER.speaks(name) => Some(Spoken::Member),
+        name if JOIN.speaks(name) => Some(Spoken::Newcomer),
         _ => None,
     }
 }
@@ -128,9 +126,9 @@ pub(super) fn server_tls(
         .map_err(CredentialError::Tls)?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::clone(shown) as _);
-    tls.alpn_protocols = vec![ALPN.to_vec()];
+    tls.alpn_protocols = MEMBER.names();
     if is_open {
-        tls.alpn_protocols.push(JOIN_ALPN.to_vec());
+        tls.alpn_protocols.extend(JOIN.names());
     }
     tls.session_storage = Arc::new(NoServerSessionStorage {});
     tls.send_tls13_tickets = 0;

@@ -6,11 +6,13 @@ mod approved;
 mod federation;
 mod figures;
 
+use protocol::facts::Fact;
 use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput};
+use protocol::limits::REFUSALS_MAX;
 use protocol::log::{LogEntry, LogWriter};
 use protocol::message::{
-    Abandon, CohortFrozen, HospitalMessage, LogMessage, Manifest, RosterProposed, RosterSignature, RosterSigned,
-    RoundOpen, RoundPurpose, SignedMessage, Stop,
+    Abandon, CohortFrozen, HospitalMessage, LogMessage, Manifest, Refusal, RosterProposed, RosterSignature,
+    RosterSigned, RoundOpen, RoundPurpose, Scope, SignedMessage, Stop,
 };
 use protocol::roster::Member;
 use protocol::verifier::Verifier;
@@ -263,4 +265,25 @@ fn after_a_restart_the_past_is_read_without_acting_and_may_not_differ() {
         !outputs.iter().any(|output| matches!(output, HospitalOutput::EpochOpened { .. })),
         "no key is loaded for it"
     );
+}
+
+#[test]
+fn a_coordinator_that_lies_without_end_is_refused_and_fills_no_disk() {
+    let mut writer = LogWriter::new(key(99));
+    let body =
+        HospitalMessage::Refusal(Refusal { scope: Scope::Round, number: 1, attempt: 0, reject: Reject::OutOfTurn });
+    let one = SignedMessage::sign(&key(1), party(1), Epoch(1), 0, body);
+    let of = |sequence| Fact::Sent(SignedMessage { sequence, ..one.clone() });
+    // The last of them is learned twice, as after a restart.
+    let mut machine = hospital(1, (0..REFUSALS_MAX - 1).chain([REFUSALS_MAX - 2]).map(of).collect());
+    let (base_model, terms) = (digest("model 0"), terms().digest());
+    let mut lies = |round| {
+        let open = RoundOpen { round: RoundId(round), purpose: RoundPurpose::Train, base_model, terms };
+        let outputs = machine.on(0, HospitalInput::Entry(writer.append(LogMessage::RoundOpen(open))));
+        let signed = outputs.iter().filter(|output| matches!(output, HospitalOutput::Send(_))).count();
+        let stored = outputs.iter().filter(|output| matches!(output, HospitalOutput::Persist(_))).count();
+        (refusals(&[outputs]).len(), signed, stored)
+    };
+    assert_eq!(lies(1), (1, 1, 1), "there is room for one");
+    assert_eq!([lies(2), lies(3)], [(1, 0, 0); 2], "its own people still hear it");
 }

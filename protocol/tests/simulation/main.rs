@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
 
+mod bounds;
 mod oracle;
 mod party;
 mod refused;
@@ -189,6 +190,53 @@ fn a_hospital_that_hangs_while_it_calls_is_named_within_twice_the_patience_and_n
     assert!(world.lapsed[0].0 < undisturbed.first_round_ends_ms + 2 * patience);
     assert_eq!(closed(&world)[1].1, [1, 2, 4, 5]);
     assert!(world.published);
+}
+
+/// When a hospital began to train.
+fn trained_by(world: &World, number: u16) -> impl Iterator<Item = u64> {
+    world.trained.iter().filter(move |(_, whose)| *whose == number).map(|(at, _)| *at)
+}
+
+#[test]
+fn a_hospital_outside_its_hours_is_waited_for_until_they_begin() {
+    let undisturbed = World::run(8, Schedule { rounds: 1, ..Schedule::of(5) });
+    let until_ms = undisturbed.first_round_ends_ms + 3 * Schedule::default().patience_ms;
+    let world = World::run(8, Schedule { crashes: vec![Crash::Rests { party: 3, until_ms }], ..Schedule::of(5) });
+    let cohorts: Vec<usize> = closed(&world).iter().map(|round| round.1.len()).collect();
+    assert_eq!(cohorts, [5, 5, 5, 5]);
+    assert_eq!(
+        trained_by(&world, 3).map(|at| at >= until_ms).collect::<Vec<_>>(),
+        [true; 4],
+        "three rounds, publishing"
+    );
+    assert!(world.lapsed.is_empty() && world.published, "{:?}", world.lapsed);
+}
+
+#[test]
+fn a_hospital_outside_its_hours_past_the_deadline_is_left_out_and_does_everything_but_train() {
+    // The first two rounds' deadlines pass, the third does not.
+    let until_ms = 2 * 8 * Schedule::default().patience_ms + 3_000;
+    let world = World::run(8, Schedule { crashes: vec![Crash::Rests { party: 3, until_ms }], ..Schedule::of(5) });
+    let closed = closed(&world);
+    let without: Vec<bool> = closed.iter().map(|round| !round.1.contains(&3)).collect();
+    assert_eq!(without, [true, true, false, false]);
+    assert!(world.lapsed.is_empty() && world.published && world.paused.is_none(), "{:?}", world.lapsed);
+    assert_eq!(world.oracle.decoded, 4 * 5, "it opens every sum");
+    assert!(world.models.windows(2).all(|pair| pair[0] == pair[1]), "and holds the model");
+    assert_eq!(world.oracle.answers.len(), 5, "and is asked and asks");
+    assert_eq!(trained_by(&world, 3).map(|at| at >= until_ms).collect::<Vec<_>>(), [true; 2], "a round, publishing");
+}
+
+#[test]
+fn what_was_not_trained_while_it_mattered_is_not_trained_later() {
+    // All rounds of training are over, and the figures are what is under way.
+    let deadline_ms = 8 * Schedule::default().patience_ms;
+    let until_ms = 3 * deadline_ms + 4_000;
+    let world = World::run(8, Schedule { crashes: vec![Crash::Rests { party: 3, until_ms }], ..Schedule::of(5) });
+    let without: Vec<bool> = closed(&world).iter().map(|round| !round.1.contains(&3)).collect();
+    assert_eq!(without, [true, true, true, false], "it counts at any hour");
+    assert!(trained_by(&world, 3).all(|at| at >= until_ms) && trained_by(&world, 3).count() <= 1);
+    assert!(world.published && world.lapsed.is_empty() && world.paused.is_none());
 }
 
 #[test]
@@ -387,7 +435,7 @@ fn a_full_disk_at_the_coordinator_costs_time_and_nobody() {
         let faults = Faults { disk_percent: 30, ..Schedule::default().faults };
         let world = World::run(seed, Schedule { faults, ..Schedule::of(4) });
         assert!(
-            world.store_faults > 20 && world.lapsed.is_empty(),
+            world.store_faults > 20 && world.lapsed.is_empty() && (1..world.store_faults).contains(&world.full),
             "seed {seed}: {} {:?}",
             world.store_faults,
             world.lapsed

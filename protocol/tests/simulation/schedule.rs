@@ -1,5 +1,6 @@
 //! What goes wrong in one simulated federation, and when. One seed is one schedule.
 
+use protocol::PartyId;
 use protocol::blob::BlobKind;
 
 use crate::rng::Rng;
@@ -26,6 +27,8 @@ pub(crate) enum Crash {
     Garbles { party: u16, round: u32, what: BlobKind },
     /// A hospital's training never ends, while it goes on calling.
     Hangs { party: u16, round: u32 },
+    /// Outside its hours until this time, a hospital does not train.
+    Rests { party: u16, until_ms: u64 },
 }
 
 /// What the network does to calls and answers, and the disks to writes.
@@ -86,6 +89,15 @@ impl Default for Schedule {
 impl Schedule {
     pub(crate) fn of(parties: u16) -> Self {
         Self { parties, ..Self::default() }
+    }
+
+    /// For how many seconds from now a hospital is outside its hours.
+    pub(crate) fn rests_s(&self, party: PartyId, now_ms: u64) -> Option<u64> {
+        let of = |crash: &Crash| match *crash {
+            Crash::Rests { party: whose, until_ms } if whose == party.number() => until_ms.checked_sub(now_ms),
+            _ => None,
+        };
+        self.crashes.iter().find_map(of).filter(|left| *left > 0).map(|left| left.div_ceil(1_000))
     }
 
     pub(crate) fn random(seed: u64) -> Self {

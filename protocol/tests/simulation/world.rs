@@ -17,9 +17,8 @@ use protocol::log::LogEntry;
 use protocol::message::LogMessage;
 use protocol::roster::{Member, Roster};
 use protocol::round::RoundEnd;
-use protocol::sealed::SealingKey;
 use protocol::terms::Terms;
-use protocol::{Attempt, Digest, Epoch, PartyId, Reject, RoundId};
+use protocol::{Attempt, Digest, PartyId, Reject, RoundId};
 
 use crate::oracle::Oracle;
 use crate::party::{Answers, Counter, Jobs, Line, SimClock};
@@ -28,7 +27,8 @@ use crate::schedule::{Crash, Faults, Moment, Schedule};
 use crate::sim_store::{Disk, SimStore};
 use crate::toy_coordinator::ToyCoordinator;
 use crate::toy_hospital::ToyHospital;
-use start::{signing_key, terms};
+use start::terms;
+pub(crate) use start::{hospital_config, signing_key};
 
 const EVENTS_MAX: usize = 200_000;
 /// Longest simulated time of a schedule, in ms.
@@ -49,7 +49,6 @@ struct HospitalProcess {
 }
 
 struct Site {
-    member: Member,
     disk: Rc<RefCell<Disk>>,
     process: Option<HospitalProcess>,
     /// Counts its processes.
@@ -112,6 +111,10 @@ pub(crate) struct World {
     pub(crate) coordinator_deaths: usize,
     pub(crate) hospital_deaths: usize,
     pub(crate) store_faults: u64,
+    /// Events after which the coordinator could not write its own records.
+    pub(crate) full: u64,
+    /// When who began to train.
+    pub(crate) trained: Vec<(u64, u16)>,
     pub(crate) entries: Vec<LogEntry>,
     pub(crate) models: Vec<(Digest, Option<Digest>)>,
     finished_at: Option<u64>,
@@ -132,24 +135,9 @@ impl World {
     }
 
     pub(crate) fn with_trace(seed: u64, schedule: Schedule, is_traced: bool) -> Self {
-        let members = (1..=schedule.parties).map(|number| {
-            let mut sealing = [0; protocol::limits::SEALING_KEY_BYTES];
-            sealing[..2].copy_from_slice(&number.to_le_bytes());
-            Member {
-                party: party(number),
-                name: format!("hospital {number}"),
-                organisation: format!("Clinic {number}"),
-                verifying: signing_key(number).verifying_key(),
-                sealing: SealingKey::from_bytes(&sealing).unwrap(),
-                tls_key: Digest::of("TLS key", &number),
-            }
-        });
-        let threshold = Roster::default_threshold(schedule.parties);
-        let coordinator = signing_key(1000).verifying_key();
         let terms = terms(&schedule);
-        let roster = Roster::new(Epoch(1), threshold, terms.parameters, coordinator, members.collect()).unwrap();
+        let roster = start::roster(&schedule);
         let site = |member: &Member| Site {
-            member: member.clone(),
             disk: Rc::new(RefCell::new(Disk::new(seed ^ u64::from(member.party.number()), 0))),
             process: None,
             incarnation: 0,
@@ -177,6 +165,8 @@ impl World {
             coordinator_deaths: 0,
             hospital_deaths: 0,
             store_faults: 0,
+            full: 0,
+            trained: Vec::new(),
             entries: Vec::new(),
             models: Vec::new(),
             finished_at: None,
@@ -325,6 +315,7 @@ impl World {
     fn coordinate(&mut self, event: CoordinatorEvent) {
         if let Some(process) = &mut self.coordinator {
             process.driver.on(event);
+            self.full += u64::from(process.driver.is_full().is_some());
             self.after_coordinator();
         }
     }
@@ -442,6 +433,7 @@ impl World {
             (true, false) => Doing::Working { done: now / 10, of: 0 },
             (false, false) => Doing::Idle,
         };
+        process.driver.train_in(self.schedule.rests_s(party, now));
         if let Err(fault) = act(&mut process.driver, doing) {
             let is_dead = self.sites[usize::from(party.number()) - 1].disk.borrow().is_dead;
             assert!(is_dead, "seed {}: {party}: {fault}", self.seed);
@@ -488,13 +480,6 @@ impl World {
             if let Some(back) = site.back_after_ms.take() {
                 self.after(back, Event::Restart { party: Some(party) });
             }
-        }
-    }
-
-    fn ask(&mut self, party: PartyId) {
-        let Some(process) = &mut self.sites[usize::from(party.number()) - 1].process else { return };
-        if !std::mem::replace(&mut process.asked, true) {
-            self.hospital(party, |driver, doing| driver.on(HospitalEvent::Ask { ticket: 1 }, doing));
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use client::plan::Plan;
 use coordinator::compute::Compute;
@@ -20,17 +20,26 @@ use protocol::membership::{Membership, Seat};
 use protocol::message::RoundPurpose;
 use protocol::net::{CERTIFICATE_LIFETIME, ServerHandle};
 use protocol::round::RoundEnd;
+use remedy::Explained;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::office::{Office, OfficeError};
 use super::say;
 use crate::control::Request;
 use crate::error::Error;
+use crate::exit::Exit;
 
 /// How often the books are looked at: what a command wrote there takes effect within it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is said that the disk refuses something.
+const REFUSED_AGAIN: Duration = Duration::from_secs(60);
+
+/// Key epochs that are shown, the newest: the answer to a command is one line of a megabyte at most, and an epoch of 64
+/// members with long names takes up to 17 KB of it.
+const EPOCHS_SHOWN_MAX: usize = 48;
 
 /// Everything under way.
 pub(super) struct Campaigns {
@@ -38,6 +47,8 @@ pub(super) struct Campaigns {
     compute: Compute,
     desks: Desks,
     all: Mutex<BTreeMap<Epoch, Campaign>>,
+    /// Hears why the service cannot go on: its own disk is full.
+    full: mpsc::Sender<Error>,
 }
 
 struct Campaign {
@@ -50,8 +61,19 @@ struct Campaign {
 }
 
 impl Campaigns {
-    pub(super) fn new(office: Arc<Office>, compute: Compute, desks: Desks) -> Self {
-        Self { office, compute, desks, all: Mutex::default() }
+    pub(super) fn new(office: Arc<Office>, compute: Compute, desks: Desks, full: mpsc::Sender<Error>) -> Self {
+        Self { office, compute, desks, all: Mutex::default(), full }
+    }
+
+    /// Whether an error is one that ends the service: then whoever serves has heard it.
+    fn ends_all(&self, error: Error) -> Result<(), Error> {
+        if error.exit() != Exit::StorageFull {
+            return Err(error);
+        }
+        tracing::error!(%error, "the disk is full; the service ends and goes on where it was when it is started again");
+        // One reason is enough.
+        let _ = self.full.try_send(error);
+        Ok(())
     }
 
     /// Looks after everything until `stop` says so; then ends what is under way as it stands.
@@ -60,7 +82,9 @@ impl Campaigns {
         loop {
             // First: reading the log of a campaign that goes on takes a while.
             self.put_out(&server).await;
-            if let Err(error) = self.look(&stop).await {
+            if let Err(error) = self.look(&stop).await
+                && let Err(error) = self.ends_all(error)
+            {
                 tracing::error!(%error, "the books cannot be read; trying again");
             }
             if SystemTime::now() >= renew_at {
@@ -117,6 +141,7 @@ impl Campaigns {
                 Campaign { membership, rounds, remote, task: Some(task), failed: None }
             }
             Err(error) => {
+                let Err(error) = self.ends_all(error) else { return };
                 say(&format!("key epoch {epoch}: cannot begin: {error}"));
                 tracing::error!(%epoch, %error, "cannot begin");
                 let membership = self.office.proposals.proposed(epoch).map(|it| it.proposal.membership);
@@ -172,6 +197,7 @@ impl Campaigns {
 
     /// Tells what happens, until it is over or the process stops.
     async fn follow(self: Arc<Self>, epoch: Epoch, mut coordinator: Coordinator, mut stop: watch::Receiver<bool>) {
+        let mut refused_at: Option<Instant> = None;
         loop {
             let note = tokio::select! {
                 () = stopped(&mut stop) => {
@@ -181,7 +207,14 @@ impl Campaigns {
                 note = coordinator.next() => note,
             };
             match note {
-                Some(note) => tell(epoch, &note),
+                // Every hospital repeats every second what the disk refuses.
+                Some(CoordinatorNote::StoreFault(_)) if refused_at.is_some_and(|at| at.elapsed() < REFUSED_AGAIN) => {}
+                Some(note) => {
+                    if matches!(note, CoordinatorNote::StoreFault(_)) {
+                        refused_at = Some(Instant::now());
+                    }
+                    tell(epoch, &note);
+                }
                 None => break,
             }
         }
@@ -195,6 +228,7 @@ impl Campaigns {
                 }
             }
             Err(error) => {
+                let Err(error) = self.ends_all(error.into()) else { return };
                 say(&format!("key epoch {epoch}: stopped: {error}"));
                 tracing::error!(%epoch, %error, "stopped");
                 if let Some(campaign) = self.all().get_mut(&epoch) {
@@ -257,7 +291,9 @@ impl Campaigns {
     /// How everything stands.
     pub(super) fn status(&self) -> Result<Value, Error> {
         let mut epochs = Vec::new();
-        for epoch in self.office.proposals.epochs()? {
+        let all = self.office.proposals.epochs()?;
+        let older = all.len().saturating_sub(EPOCHS_SHOWN_MAX);
+        for &epoch in all.iter().skip(older) {
             let standing = self.office.proposals.standing(epoch)?;
             let membership = &standing.proposal.membership;
             let name = |number: u16| membership.seats.get(usize::from(number) - 1).map(|seat| seat.name.clone());
@@ -279,7 +315,7 @@ impl Campaigns {
             }
             epochs.push(row);
         }
-        Ok(json!({"epochs": epochs}))
+        Ok(json!({"epochs": epochs, "older": older}))
     }
 }
 
@@ -293,6 +329,7 @@ fn now(membership: &Membership, status: &coordinator::Status) -> Value {
                 Doing::Idle => json!("idle"),
                 Doing::Working { done, of } => json!({"done": done, "of": of}),
                 Doing::Queued { ahead } => json!({"ahead": ahead}),
+                Doing::Waits { seconds } => json!({"waits_s": seconds}),
             };
             json!({"name": name(*party), "doing": doing, "lease_s": left_ms / 1_000})
         })
@@ -306,6 +343,7 @@ fn now(membership: &Membership, status: &coordinator::Status) -> Value {
         "serving": status.is_serving,
         "published": status.published.map(|digest| digest.to_string()),
         "answers": status.releases,
+        "disk": status.disk,
     })
 }
 

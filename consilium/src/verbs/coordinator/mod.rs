@@ -21,7 +21,7 @@ use protocol::enrolment::{HostPort, Words, seconds};
 use protocol::net::{Limits, PeerName, Server, Traffic};
 use protocol::text::shown;
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::{control::Control, error::Error, exit::Exit, metrics::Metrics, output::Done, signals};
 use campaigns::Campaigns;
@@ -237,7 +237,8 @@ fn serve(office: Office) -> Result<Done, Error> {
         say(&format!("listening on {listening} for {}; Ctrl-C or SIGTERM stops", office.address));
         say(&compute.to_string());
         let (stopping, stopped) = watch::channel(false);
-        let campaigns = Arc::new(Campaigns::new(Arc::clone(&office), compute, desks));
+        let (telling, mut full) = mpsc::channel(1);
+        let campaigns = Arc::new(Campaigns::new(Arc::clone(&office), compute, desks, telling));
         let showing = match office.metrics {
             Some(address) => Some(show_figures(address, &campaigns, server.traffic()).await?),
             None => None,
@@ -246,9 +247,12 @@ fn serve(office: Office) -> Result<Done, Error> {
         let answering = tokio::spawn(async move {
             control.run(move |request| Arc::clone(&campaigns).answer(request)).await;
         });
-        let mut exit = Exit::Done;
+        let mut ended = Ok(Exit::Done);
         let stop = async {
-            exit = signals::stop().await;
+            ended = tokio::select! {
+                exit = signals::stop() => Ok(exit),
+                Some(error) = full.recv() => Err(error),
+            };
             // Hospitals that wait for news are let go first, so that nobody holds the socket up.
             stopping.send_replace(true);
             let _ = looking.await;
@@ -259,6 +263,7 @@ fn serve(office: Office) -> Result<Done, Error> {
         if let Some(showing) = showing {
             showing.abort();
         }
+        let exit = ended?;
         let data = json!({"listened": listening, "address": office.address.to_string()});
         Ok(Done { text: "stopped".to_owned(), data, exit })
     });

@@ -170,6 +170,9 @@ fn lines(data: &Value) -> String {
         value.as_array().into_iter().flatten().filter_map(|name| Some(name.as_str()?.to_owned())).collect()
     };
     let mut lines = Vec::new();
+    if let Some(older @ 1..) = data["older"].as_u64() {
+        lines.push(format!("{older} older key epochs are not shown"));
+    }
     for row in epochs {
         let epoch = &row["epoch"];
         let stage = row["stage"].as_str().unwrap_or_default();
@@ -190,6 +193,9 @@ fn lines(data: &Value) -> String {
         if let Some(why) = now["paused"].as_str() {
             lines.push(format!("  paused: {why}"));
         }
+        if let Some(what) = now["disk"].as_str() {
+            lines.push(format!("  the disk refuses: {what}"));
+        }
         if let Some(model) = now["published"].as_str() {
             lines.push(format!("  model {model}   {} answers", now["answers"]));
         }
@@ -197,10 +203,16 @@ fn lines(data: &Value) -> String {
         for one in now["awaited"].as_array().into_iter().flatten() {
             let name = one["name"].as_str().unwrap_or_default();
             let doing = &one["doing"];
+            let waits_s = doing["waits_s"].as_u64();
             let doing = match (doing["done"].as_u64(), doing["of"].as_u64(), doing["ahead"].as_u64()) {
                 (Some(done), Some(of), _) => format!("working, {done} of {of}"),
                 (_, _, Some(ahead)) => format!("waits for a processor, {ahead} before it"),
-                _ => "idle".to_owned(),
+                _ => match waits_s {
+                    Some(seconds) => {
+                        format!("trains in {} h {} min, by its own rule", seconds / 3_600, seconds % 3_600 / 60)
+                    }
+                    None => "idle".to_owned(),
+                },
             };
             let is_live = live.iter().any(|other| other == name);
             let lease = if is_live { format!("lease {} s", one["lease_s"]) } else { "away".to_owned() };

@@ -2,13 +2,14 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use client::consent::{ConsentBook, ConsentError, Council, Seen};
 use client::data_sets::DataSets;
 use client::enrolment::{Member, site_file};
-use client::{models, policy};
+use client::{hours, models, policy};
 use protocol::consent::Stage;
+use protocol::enrolment::seconds;
 use protocol::ids::Epoch;
 use serde_json::json;
 
@@ -17,7 +18,7 @@ use crate::{
     error::Error,
     exit::Exit,
     output::Done,
-    verbs::coordinator::{ask, say},
+    verbs::coordinator::{ask, date, say},
 };
 
 /// How often the officer's command looks whether everybody's nonce is there.
@@ -154,12 +155,18 @@ impl Desk {
         let council = self.council();
         let mut rows = Vec::new();
         for epoch in council.epochs().await? {
-            let (text, stands) = match council.look(epoch).await {
+            let (mut text, stands) = match council.look(epoch).await {
                 Ok(seen) => self.standing(&seen)?,
                 Err(error) if error.is_transient() => return Err(error.into()),
                 Err(error) => (format!("not to be believed: {error}"), "refused"),
             };
-            rows.push((format!("key epoch {epoch}   {text}"), json!({"epoch": epoch.0, "stands": stands})));
+            let now_s = seconds(SystemTime::now());
+            let trains_from = hours::trains_from(self.member.root(), epoch, now_s).map(date);
+            if let Some(at) = &trains_from {
+                text.push_str(&format!("; training waits for this site's hours and goes on at {at}"));
+            }
+            let row = json!({"epoch": epoch.0, "stands": stands, "trains_from": trains_from});
+            rows.push((format!("key epoch {epoch}   {text}"), row));
         }
         Ok(rows)
     }

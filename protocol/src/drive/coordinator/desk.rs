@@ -138,7 +138,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         }
         *count += 1;
         // Stored before its sender hears that it was taken.
-        self.tell(PhaseInput::Message(message)).map_err(|fault| self.fault(&fault))?;
+        self.tell(PhaseInput::Message(message)).map_err(|fault| self.own_fault(&fault))?;
         self.heard.insert(digest);
         let event = self.leases.delivered(self.clock.now_ms(), from);
         self.lease_events(event);

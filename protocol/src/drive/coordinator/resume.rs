@@ -69,6 +69,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             again: Vec::new(),
             tick_ms: 0,
             is_faulty: false,
+            full: None,
             stopped: false,
             notes: Vec::new(),
         })

@@ -215,6 +215,11 @@ pub enum HospitalNote {
     },
     /// The hospital waits for others.
     Waiting,
+    /// Training waits for the hours in which this site trains, or no longer does.
+    HeldBack {
+        /// Seconds until they begin; `None` where nothing waits for them any more.
+        seconds: Option<u64>,
+    },
     /// The participation ended.
     Ended(String),
 }

@@ -157,6 +157,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             match self.running.take() {
                 None => match self.work.pop_front() {
                     None => return,
+                    Some(Work::Ready(job)) if self.held.waits_for(&job) => self.hold(job),
                     Some(Work::Ready(job)) => self.start_job(job),
                     Some(Work::Fetch { wanted, then }) => {
                         let (to_ask, got) = ((0..wanted.len()).collect(), vec![None; wanted.len()]);

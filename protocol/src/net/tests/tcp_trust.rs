@@ -78,6 +78,17 @@ async fn a_client_without_certificate_key_exchange_or_protocol_is_refused() {
     let dialled = dial_tls(&federation, other).await;
     assert!(matches!(dialled, Err(NetError::Handshake { alert: 120, .. })), "{dialled:?}");
 
+    for (version, older) in [(crate::VERSION + 1, Older::Peer), (crate::VERSION_MIN - 1, Older::Us)] {
+        let mut unlike = ours();
+        unlike.config.alpn_protocols = vec![format!("consilium/{version}").into_bytes()];
+        let told = dial_tls(&federation, unlike).await.unwrap_err();
+        assert!(
+            matches!(&told, NetError::Version { ours, older: who, .. } if (*ours, *who) == (version, older)),
+            "{told}"
+        );
+        assert!(!told.is_transient() && told.to_string().contains("release"), "{told}");
+    }
+
     // TLS by itself lets through who names no protocol.
     let mut nameless = ours();
     nameless.config.alpn_protocols = Vec::new();
@@ -114,7 +125,7 @@ async fn newcomers_are_heard_at_the_gate_within_their_bounds() {
 async fn a_newcomer_that_names_a_members_protocol_has_to_show_a_certificate() {
     let open = Open::start(Limits::loopback());
     let mut tls = tls::newcomer_tls(open.authority.certificate().key_fingerprint()).unwrap();
-    tls.config.alpn_protocols = vec![b"consilium/5".to_vec()];
+    tls.config.alpn_protocols = crate::net::version::MEMBER.names();
     let (route, traffic) = (over_tcp(open.addr), Arc::new(Traffic::default()));
     let dialled = soon(Connection::dial_tls(&route, &name("coordinator"), tls, Limits::loopback(), traffic)).await;
     assert!(matches!(dialled, Err(NetError::Closed { reason: CloseReason::Unnamed, .. })), "{dialled:?}");

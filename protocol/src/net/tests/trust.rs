@@ -134,6 +134,27 @@ async fn a_client_without_the_hybrid_key_exchange_is_refused() {
     federation.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_speaks_another_version_hears_which_side_is_older() {
+    let federation = Federation::start(Limits::loopback());
+    let identity = issue(&federation.authority, "hospital-1", Usage::Client);
+    for (version, older) in [(crate::VERSION + 1, Older::Peer), (crate::VERSION_MIN - 1, Older::Us)] {
+        let mut tls = tls::client_tls(&identity, federation.authority.certificate()).unwrap();
+        tls.config.alpn_protocols = vec![format!("consilium/{version}").into_bytes()];
+        let told = dial_tls(&federation, tls).await.unwrap_err();
+        assert!(
+            matches!(&told, NetError::Version { ours, older: who, .. } if (*ours, *who) == (version, older)),
+            "{told}"
+        );
+    }
+    // Of several versions the first that both speak is taken.
+    let mut both = tls::client_tls(&identity, federation.authority.certificate()).unwrap();
+    both.config.alpn_protocols.insert(0, format!("consilium/{}", crate::VERSION + 1).into_bytes());
+    let connection = dial_tls(&federation, both).await.unwrap();
+    assert_eq!(soon(connection.call(Frame::new(WHOAMI, "", Bytes::new()))).await.unwrap().header, "hospital-1");
+    federation.stop().await;
+}
+
 /// The handshake without packets, where rustls tells what was negotiated.
 #[test]
 fn both_sides_negotiate_the_hybrid_key_exchange_and_send_no_ticket() {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use protocol::codec::Wire;
 use protocol::drive::coordinator::{CoordinatorConfig, CoordinatorDriver};
-use protocol::drive::hospital::{HospitalDriver, HospitalJob};
+use protocol::drive::hospital::{HospitalDriver, HospitalEvent, HospitalJob};
 use protocol::drive::{JobId, Outside};
 use protocol::hospital::HospitalConfig;
 use protocol::sealed::SealingKey;
@@ -14,7 +14,7 @@ use protocol::signature::SigningKey;
 use protocol::terms::Terms;
 use protocol::{Digest, Epoch, PartyId, RoundId};
 
-use super::{CoordinatorProcess, Event, HospitalProcess, World};
+use super::{CoordinatorProcess, Event, HospitalProcess, World, party};
 use crate::party::{Counter, Jobs, Line, SimClock};
 use crate::schedule::{Crash, Moment, Schedule};
 use crate::sim_store::SimStore;
@@ -70,15 +70,7 @@ impl World {
             crypto: Jobs { started: Rc::clone(&jobs), disk: Rc::clone(&disk) },
             clock,
         };
-        let config = HospitalConfig {
-            party,
-            epoch: self.roster.epoch(),
-            coordinator: *self.roster.coordinator(),
-            membership: self.roster.membership().digest(),
-            sealing: site.member.sealing.clone(),
-            tls_key: site.member.tls_key,
-            terms: self.terms.clone(),
-        };
+        let config = hospital_config(party, &self.schedule);
         let nonce = Digest::of("nonce", &vec![u64::from(number), u64::from(site.incarnation)]).0;
         let answer_within_ms = 20 * self.terms.patience_ms;
         let driver = HospitalDriver::open(config, signing_key(number), nonce, answer_within_ms, outside).unwrap();
@@ -90,6 +82,13 @@ impl World {
         site.process =
             Some(HospitalProcess { driver, toy, calls, jobs, wakes, computes: false, hangs: false, asked: false });
         self.hospital(party, |driver, doing| driver.start(doing));
+    }
+
+    pub(super) fn ask(&mut self, party: PartyId) {
+        let Some(process) = &mut self.sites[usize::from(party.number()) - 1].process else { return };
+        if !std::mem::replace(&mut process.asked, true) {
+            self.hospital(party, |driver, doing| driver.on(HospitalEvent::Ask { ticket: 1 }, doing));
+        }
     }
 
     pub(super) fn start_coordinator(&mut self) {
@@ -144,6 +143,9 @@ impl World {
             _ => (None, 80),
         };
         let number = party.number();
+        if matches!(job, HospitalJob::Train { .. } | HospitalJob::EncryptPublish { .. }) {
+            self.trained.push((self.now.get(), number));
+        }
         for crash in self.schedule.crashes.clone() {
             match crash {
                 Crash::At { party: whose, round, moment, .. }
@@ -170,7 +172,7 @@ impl World {
     }
 }
 
-pub(super) fn signing_key(number: u16) -> SigningKey {
+pub(crate) fn signing_key(number: u16) -> SigningKey {
     let mut seed = [0; 32];
     seed[..2].copy_from_slice(&number.to_le_bytes());
     SigningKey::from_seed(&seed).unwrap()
@@ -195,5 +197,39 @@ pub(super) fn terms(schedule: &Schedule) -> Terms {
         patience_ms: schedule.patience_ms,
         round_deadline_ms: 8 * schedule.patience_ms,
         query_deadline_ms: 8 * schedule.patience_ms,
+    }
+}
+
+/// All simulated hospitals.
+pub(super) fn roster(schedule: &Schedule) -> Roster {
+    let members = (1..=schedule.parties).map(|number| {
+        let mut sealing = [0; protocol::limits::SEALING_KEY_BYTES];
+        sealing[..2].copy_from_slice(&number.to_le_bytes());
+        Member {
+            party: party(number),
+            name: format!("hospital {number}"),
+            organisation: format!("Clinic {number}"),
+            verifying: signing_key(number).verifying_key(),
+            sealing: SealingKey::from_bytes(&sealing).unwrap(),
+            tls_key: Digest::of("TLS key", &number),
+        }
+    });
+    let threshold = Roster::default_threshold(schedule.parties);
+    let (parameters, coordinator) = (terms(schedule).parameters, signing_key(1000).verifying_key());
+    Roster::new(Epoch(1), threshold, parameters, coordinator, members.collect()).unwrap()
+}
+
+/// What a simulated hospital knows when it starts.
+pub(crate) fn hospital_config(party: PartyId, schedule: &Schedule) -> HospitalConfig {
+    let roster = roster(schedule);
+    let member = &roster.members()[usize::from(party.number()) - 1];
+    HospitalConfig {
+        party,
+        epoch: roster.epoch(),
+        coordinator: *roster.coordinator(),
+        membership: roster.membership().digest(),
+        sealing: member.sealing.clone(),
+        tls_key: member.tls_key,
+        terms: terms(schedule),
     }
 }
