@@ -102,6 +102,7 @@ mod tests {
     use protocol::roster::Member;
     use protocol::sealed::OpeningKey;
     use protocol::signature::SigningKey;
+    use protocol::weight::WeightClass;
 
     use super::*;
 
@@ -110,6 +111,7 @@ mod tests {
             party: PartyId::new(number).unwrap(),
             name: format!("site-{number}"),
             organisation: "Clinic".to_owned(),
+            weight: WeightClass::ONE,
             verifying: SigningKey::generate().unwrap().verifying_key(),
             sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
             tls_key: Digest([number as u8; 32]),

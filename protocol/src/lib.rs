@@ -33,11 +33,13 @@ pub mod store;
 pub mod terms;
 pub mod text;
 pub mod verifier;
+pub mod weight;
 
 pub use blob::{BlobId, BlobKind, BodyRoot};
 pub use ids::{Attempt, Digest, Epoch, PartyId, QueryId, RoundId};
 pub use party_set::PartySet;
 pub use reject::Reject;
+pub use weight::WeightClass;
 
 /// Version of messages and log. A changed byte is a new version.
-pub const VERSION: u16 = 5;
+pub const VERSION: u16 = 6;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use experiment::{DataFormat, Experiment};
 use protocol::store::write_beside;
+use protocol::weight::{WeightClass, WeightClassError};
 use report::{DropOutReport, Round};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,8 @@ use super::error::FederationError;
 pub(super) struct Progress {
     /// The key epoch; 0 before the first invocation.
     pub(super) epochs: u32,
+    /// The hospitals' weight classes, in order of their numbers: with them the roster is made again.
+    pub(super) weights: Vec<String>,
     /// Closed rounds, in order.
     pub(super) rounds: Vec<Round>,
     /// Their numbers in the log, where void rounds count as well.
@@ -37,6 +40,15 @@ impl Progress {
         let text =
             fs::read(&path).map_err(|source| FederationError::Io { action: "read", path: path.clone(), source })?;
         serde_json::from_slice(&text).map_err(|error| FederationError::Damaged { path, found: error.to_string() })
+    }
+
+    /// The hospitals' weight classes.
+    ///
+    /// # Errors
+    /// [`FederationError::Damaged`].
+    pub(super) fn classes(&self, out: &Path) -> Result<Vec<WeightClass>, FederationError> {
+        let damaged = |error: WeightClassError| FederationError::Damaged { path: path(out), found: error.to_string() };
+        self.weights.iter().map(|class| class.parse().map_err(damaged)).collect()
     }
 
     /// The error of a run that has come so far and has no model to serve.

@@ -33,7 +33,7 @@ use super::peer::KeyFingerprint;
 use super::shown::Shown;
 
 /// Names the protocol inside the handshake, so that another service's client fails there.
-const ALPN: &[u8] = b"consilium/5";
+const ALPN: &[u8] = b"consilium/6";
 /// What sites say that have no certificate yet.
 const JOIN_ALPN: &[u8] = b"consilium-join/2";
 /// The UDP payload that every path carries, and a tenth of what the kernel takes at once: quinn

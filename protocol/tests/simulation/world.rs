@@ -19,7 +19,7 @@ use protocol::roster::{Member, Roster};
 use protocol::round::RoundEnd;
 use protocol::sealed::SealingKey;
 use protocol::terms::Terms;
-use protocol::{Attempt, Digest, Epoch, PartyId, Reject, RoundId};
+use protocol::{Attempt, Digest, Epoch, PartyId, Reject, RoundId, WeightClass};
 
 use crate::oracle::Oracle;
 use crate::party::{Answers, Counter, Jobs, Line, SimClock};
@@ -139,14 +139,14 @@ impl World {
                 party: party(number),
                 name: format!("hospital {number}"),
                 organisation: format!("Clinic {number}"),
+                weight: WeightClass::all().nth(usize::from(number) % 5).unwrap(),
                 verifying: signing_key(number).verifying_key(),
                 sealing: SealingKey::from_bytes(&sealing).unwrap(),
                 tls_key: Digest::of("TLS key", &number),
             }
         });
         let threshold = Roster::default_threshold(schedule.parties);
-        let coordinator = signing_key(1000).verifying_key();
-        let terms = terms(&schedule);
+        let (coordinator, terms) = (signing_key(1000).verifying_key(), terms(&schedule));
         let roster = Roster::new(Epoch(1), threshold, terms.parameters, coordinator, members.collect()).unwrap();
         let site = |member: &Member| Site {
             member: member.clone(),

@@ -114,7 +114,7 @@ async fn newcomers_are_heard_at_the_gate_within_their_bounds() {
 async fn a_newcomer_that_names_a_members_protocol_has_to_show_a_certificate() {
     let open = Open::start(Limits::loopback());
     let mut tls = tls::newcomer_tls(open.authority.certificate().key_fingerprint()).unwrap();
-    tls.config.alpn_protocols = vec![b"consilium/5".to_vec()];
+    tls.config.alpn_protocols = vec![b"consilium/6".to_vec()];
     let (route, traffic) = (over_tcp(open.addr), Arc::new(Traffic::default()));
     let dialled = soon(Connection::dial_tls(&route, &name("coordinator"), tls, Limits::loopback(), traffic)).await;
     assert!(matches!(dialled, Err(NetError::Closed { reason: CloseReason::Unnamed, .. })), "{dialled:?}");
