@@ -17,6 +17,7 @@ pub(super) struct Progress {
     /// The key epoch; 0 before the first invocation.
     pub(super) epochs: u32,
     /// The hospitals' weight classes, in order of their numbers: with them the roster is made again.
+    #[serde(default)]
     pub(super) weights: Vec<String>,
     /// Closed rounds, in order.
     pub(super) rounds: Vec<Round>,
@@ -42,13 +43,17 @@ impl Progress {
         serde_json::from_slice(&text).map_err(|error| FederationError::Damaged { path, found: error.to_string() })
     }
 
-    /// The hospitals' weight classes.
+    /// The classes of so many hospitals.
     ///
     /// # Errors
     /// [`FederationError::Damaged`].
-    pub(super) fn classes(&self, out: &Path) -> Result<Vec<WeightClass>, FederationError> {
-        let damaged = |error: WeightClassError| FederationError::Damaged { path: path(out), found: error.to_string() };
-        self.weights.iter().map(|class| class.parse().map_err(damaged)).collect()
+    pub(super) fn classes(&self, out: &Path, hospitals: u16) -> Result<Vec<WeightClass>, FederationError> {
+        let damaged = |found| FederationError::Damaged { path: path(out), found };
+        if self.weights.len() != usize::from(hospitals) {
+            return Err(damaged(format!("{} weights for {hospitals} hospitals", self.weights.len())));
+        }
+        let read = |class: &String| class.parse().map_err(|error: WeightClassError| damaged(error.to_string()));
+        self.weights.iter().map(read).collect()
     }
 
     /// The error of a run that has come so far and has no model to serve.

@@ -106,7 +106,7 @@ impl<'a> Run<'a> {
         let common = Common { device: device.clone(), ..Common::new(experiment, progress.epochs)? };
         let terms = common.plan.terms()?;
         let mut enrolment = match resumes {
-            true => common.recall(out, &progress.classes(out)?)?,
+            true => common.recall(out, &progress.classes(out, federation.hospitals)?)?,
             false => common.enrol(out, &weights)?,
         };
         let vaults = enrolment.hospitals.iter().map(|one| (one.party, Arc::clone(&one.vault))).collect();

@@ -91,7 +91,8 @@ async fn host(
     super::check_published(&out, &experiment)?;
     let folder = out.join("coordinator").join(format!("epoch-{}", progress.epochs));
     let terms = common.plan.terms()?;
-    let mut enrolment = common.recall(&out, &progress.classes(&out)?)?;
+    let weights = progress.classes(&out, experiment.federation().hospitals)?;
+    let mut enrolment = common.recall(&out, &weights)?;
     let watch = Arc::new(Watch::new(events.clone(), false));
     let shape = experiment.network().image();
     let takes = Takes { images: common.plan.program().images(), shape: [shape.channels, shape.height, shape.width] };
