@@ -121,8 +121,8 @@ impl Cohort {
     /// # Errors
     /// None in practice.
     pub fn weight(&self, hospital: u16) -> Result<u32, BenchError> {
-        let most = 100 + u64::from(self.layout.parties());
-        Ok(Quantiser::weight(&self.layout, 100 + u64::from(hospital), most)?)
+        let most = 100 + u32::from(self.layout.parties());
+        Ok(Quantiser::weight(&self.layout, 100 + u32::from(hospital), most)?)
     }
 
     /// The integers of an update: the same for every call.

@@ -11,11 +11,11 @@ use he_agg::aggregation::Flooding;
 use he_agg::multiparty::DecryptPolicy;
 use he_infer::Program;
 use protocol::ids::{Digest, Epoch, PartyId};
-use protocol::signature::VerifyingKey;
+use protocol::membership::Membership;
 use protocol::terms::Terms;
 use remedy::{Exit, Explained};
 
-use crate::hospital::{HospitalPlan, parameters_digest};
+use crate::hospital::{HospitalPlan, Weights, parameters_digest};
 use crate::train::{TrainDevice, TrainError, Trainer};
 
 /// Longest wait for a query's bodies, and for the shares of its release.
@@ -45,9 +45,6 @@ pub enum PlanError {
         /// How many.
         members: usize,
     },
-    /// Nobody sees all shares, so nobody can derive the bound from them.
-    #[error("federation.sample-cap is missing: nobody in a consortium can count everybody's images")]
-    NoSampleCap,
     /// Images that nobody has.
     #[error("data.format \"phantom\" is generated for a simulation; a consortium trains on its members' images")]
     Phantom,
@@ -70,14 +67,6 @@ pub enum PlanError {
         /// Units of the last layer.
         expected: usize,
     },
-    /// More than the plan's public bound.
-    #[error("{samples} training images, the plan takes at most {cap} of one site (federation.sample-cap)")]
-    TooManySamples {
-        /// Images.
-        samples: usize,
-        /// The bound.
-        cap: u64,
-    },
 }
 
 impl Explained for PlanError {
@@ -86,12 +75,10 @@ impl Explained for PlanError {
             Self::Experiment(error) => error.code(),
             Self::TrustedHolder => "trusted_holder",
             Self::TooFewMembers { .. } => "too_few_members",
-            Self::NoSampleCap => "no_sample_cap",
             Self::Phantom => "phantom",
             Self::Train(_) => "training",
             Self::Data(_) => "data",
             Self::Classes { .. } => "data_classes",
-            Self::TooManySamples { .. } => "sample_cap",
         }
     }
 
@@ -107,7 +94,6 @@ impl Explained for PlanError {
             Self::Experiment(error) => error.remedy(),
             Self::TrustedHolder => "set publish.release = \"threshold\"".into(),
             Self::TooFewMembers { .. } => "invite more sites with `consilium coordinator invite NAME`".into(),
-            Self::NoSampleCap => "set it to a public upper bound of any member's number of training images".into(),
             Self::Phantom => "set data.format to what the members have: image-folder, npz or idx".into(),
             Self::Train(TrainError::NoGpu { .. }) => {
                 "set device = \"auto\" or \"cpu\" under [train] in the site file".into()
@@ -118,7 +104,6 @@ impl Explained for PlanError {
             Self::Train(_) => "check [train] and [data] of the experiment, then start a new run".into(),
             Self::Data(_) => "check the path of the images, and [data] of the experiment".into(),
             Self::Classes { .. } => "set data.classes and the units of the last layer alike".into(),
-            Self::TooManySamples { .. } => "take fewer images, or ask the operator for a plan with a higher cap".into(),
         }
     }
 
@@ -138,21 +123,20 @@ pub struct Plan {
     experiment: Experiment,
     program: Arc<Program>,
     flooding: Flooding,
-    sample_cap: u64,
 }
 
 impl Plan {
-    /// A plan whose bound of any member's samples is `sample_cap`.
+    /// The plan that an experiment is.
     ///
     /// # Errors
     /// [`PlanError::TrustedHolder`].
-    pub fn new(experiment: Experiment, sample_cap: u64) -> Result<Self, PlanError> {
+    pub fn new(experiment: Experiment) -> Result<Self, PlanError> {
         let flooding = match experiment.publish().policy {
             DecryptPolicy::Flooded(flooding) => flooding,
             // A trusted holder has no place among several decryptors.
             DecryptPolicy::TrustedHolder => return Err(PlanError::TrustedHolder),
         };
-        Ok(Self { program: Arc::new(experiment.program().clone()), experiment, flooding, sample_cap })
+        Ok(Self { program: Arc::new(experiment.program().clone()), experiment, flooding })
     }
 
     /// The plan of a consortium with so many members, from the text of an experiment file.
@@ -168,8 +152,7 @@ impl Plan {
         if experiment.data().format == DataFormat::Phantom {
             return Err(PlanError::Phantom);
         }
-        let cap = experiment.federation().sample_cap.ok_or(PlanError::NoSampleCap)?;
-        Self::new(experiment, u64::from(cap))
+        Self::new(experiment)
     }
 
     /// The experiment.
@@ -229,13 +212,12 @@ impl Plan {
         })
     }
 
-    /// What one member has to know: `who` it is, the coordinator's key, the membership that was approved.
+    /// What one member has to know: `who` it is, and the membership that was approved.
     #[must_use]
     pub fn hospital(
         &self,
         who: (PartyId, Epoch),
-        coordinator: VerifyingKey,
-        membership: Digest,
+        membership: &Membership,
         terms: &Terms,
         device: TrainDevice,
     ) -> HospitalPlan {
@@ -243,12 +225,12 @@ impl Plan {
         HospitalPlan {
             party: who.0,
             epoch: who.1,
-            coordinator,
-            membership,
+            coordinator: membership.coordinator,
+            membership: membership.digest(),
             terms: terms.clone(),
             layout: experiment.layout().clone(),
             clip: experiment.encryption().clip as f32,
-            sample_cap: self.sample_cap,
+            weights: Weights::new(experiment.federation().weights, membership),
             program: Arc::clone(&self.program),
             serving_flooding: self.flooding,
             training: experiment.train().clone(),
@@ -267,17 +249,6 @@ impl Plan {
     /// [`PlanError::Data`] naming file, field or class, [`PlanError::Classes`], [`PlanError::Phantom`].
     pub fn read_images(&self, path: &Path) -> Result<Dataset, PlanError> {
         images(&self.experiment, path)
-    }
-
-    /// Whether a site may take part with so many training images.
-    ///
-    /// # Errors
-    /// [`PlanError::TooManySamples`].
-    pub fn check_samples(&self, samples: usize) -> Result<(), PlanError> {
-        match samples as u64 > self.sample_cap {
-            true => Err(PlanError::TooManySamples { samples, cap: self.sample_cap }),
-            false => Ok(()),
-        }
     }
 }
 

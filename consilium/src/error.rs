@@ -353,7 +353,6 @@ mod tests {
         let federation = [
             FederationError::Data(datasets::DataError::Io { path: folder(), source: io() }),
             FederationError::Plan(PlanError::Classes { found: 2, names: "a, b".to_owned(), expected: 3 }),
-            FederationError::SampleCap { hospital: 1, samples: 9, cap: 8 },
             FederationError::NotPublished { folder: folder(), closed: 0, rounds: 3, needs_data: true },
             FederationError::Paused { reason, folder: folder() },
             FederationError::CannotServe { folder: folder() },

@@ -16,6 +16,11 @@ const SITES: [&str; 4] = ["east", "north", "south", "west"];
 /// Longest wait for anything, on a machine with other work.
 const PATIENCE: Duration = Duration::from_secs(240);
 
+/// What a site was invited with: north counts for half.
+fn weight(site: &str) -> &'static str {
+    if site == "north" { "1/2" } else { "1" }
+}
+
 /// Everything in one folder: a coordinator, four sites, their images.
 struct Place {
     folder: tempfile::TempDir,
@@ -117,7 +122,9 @@ impl Place {
         self.until_told("coordinator", "listening on");
         let mut joining = Vec::new();
         for site in SITES {
-            let invite = self.json(&["coordinator", "invite", site])["invite"].as_str().expect("a line").to_owned();
+            let mut invite = self.json(&["coordinator", "invite", site, "--weight", weight(site)]);
+            assert_eq!(invite["weight"], weight(site));
+            let invite = invite["invite"].take().as_str().expect("a line").to_owned();
             self.serve(
                 &format!("{site}.join"),
                 &["hospital", "join", &invite, "--organisation", "Clinic", "--folder", site],
@@ -175,6 +182,8 @@ impl Place {
             let typed = self.typed(site, &words.to_uppercase());
             assert_eq!(typed.status.code(), Some(0), "{}", String::from_utf8_lossy(&typed.stdout));
         }
+        let shown = fs::read_to_string(self.path("reader")).expect("a file");
+        assert!(shown.contains("north                weight 1/2"), "{shown}");
         writeln!(reading.stdin.take().expect("piped"), "all match").expect("typed");
         let ended = reading.wait().expect("ended");
         assert_eq!(ended.code(), Some(0), "{}", fs::read_to_string(self.path("reader")).expect("a file"));
@@ -278,6 +287,24 @@ impl Place {
         self.until_told("coordinator", "key epoch 3: cannot begin: east is a member no more");
     }
 
+    /// The operator and every officer read the class with which a site was invited.
+    fn weights_are_shown_to_whoever_approves(&self) {
+        let sites = self.json(&["coordinator", "sites"]);
+        let members = self.json(&["hospital", "terms", "--folder", "east"]);
+        for list in [&sites["sites"], &members["members"]] {
+            let shown: Vec<_> =
+                list.as_array().expect("rows").iter().map(|row| (&row["name"], &row["weight"])).collect();
+            let [names, weights] = [SITES.map(Value::from), SITES.map(weight).map(Value::from)];
+            assert_eq!(shown, names.iter().zip(&weights).collect::<Vec<_>>());
+        }
+        let told = self.run(&["hospital", "terms", "--folder", "east"]).stdout;
+        let told = String::from_utf8_lossy(&told);
+        assert!(
+            told.contains("weighs them by these classes") && told.contains("north                weight 1/2 "),
+            "{told}"
+        );
+    }
+
     /// What left north's building has a name, all of it.
     fn sent_by_north(&self) {
         let sent = self.json(&["hospital", "sent", "--totals", "--folder", "north"]);
@@ -343,7 +370,7 @@ name = "brightness"
 [federation]
 rounds = 3
 patience = "60s"                       # far longer than a site needs to notice that its coordinator has died
-sample-cap = 64
+weights = "declared"
 attempts-ahead = 1
 
 [data]
@@ -377,11 +404,16 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     fs::write(place.path("plan.toml"), PLAN).expect("written");
 
     // What a person gets wrong before anything begins.
-    fs::write(place.path("open.toml"), PLAN.replace("sample-cap = 64\n", "")).expect("written");
-    assert!(place.refused(&["coordinator", "run", "open.toml"], 4).contains("sample-cap"));
+    let old = PLAN.replace("weights = \"declared\"", "sample-cap = 64");
+    fs::write(place.path("old.toml"), old).expect("written");
+    assert!(place.refused(&["coordinator", "run", "old.toml"], 4).contains("sample-cap: unknown key"));
+    let unknown = place.run(&["coordinator", "invite", "late", "--weight", "1/3"]);
+    assert_eq!(unknown.status.code(), Some(4));
+    assert!(told(&unknown).contains("there are 1, 1/2, 1/4, 1/8 and 1/16"), "{}", told(&unknown));
     assert!(place.refused(&["hospital", "terms", "--folder", "east"], 4).contains("nothing is proposed"));
     let proposed = place.json(&["coordinator", "run", "plan.toml"]);
     assert_eq!((&proposed["epoch"], &proposed["members"], &proposed["threshold"]), (&1.into(), &4.into(), &3.into()));
+    place.weights_are_shown_to_whoever_approves();
     assert!(place.refused(&["coordinator", "run", "plan.toml", "--from", "1"], 4).contains("no model to go on from"));
     assert!(place.refused(&["hospital", "approve", "membership", "--folder", "east"], 4).contains("no terminal"));
     let wrong = place.typed("west", "zoo zoo zoo zoo zoo zoo");

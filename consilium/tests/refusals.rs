@@ -71,7 +71,8 @@ fn a_refused_run_leaves_nothing_behind() {
         (&["demo", "--set", "federation.rounds=0"], "rounds"),
         (&["demo", "--set", "compute.threads=0"], "an integer from 1 to 1024"),
         (&["demo", "--set", "compute.threads=5000"], "an integer from 1 to 1024"),
-        (&["demo", "--set", "federation.sample-cap=1"], "federation.sample-cap is 1"),
+        (&["demo", "--set", "federation.sample-cap=1"], "sample-cap: unknown key"),
+        (&["demo", "--set", "federation.weights=samples"], "must be one of"),
         (&["demo", "--set", "data.simulate.phantom.patients-per-hospital=3"], "test has no sample"),
         (&["demo", "--drop", "hospital-9@1:before-upload"], "hospital-9"),
     ];

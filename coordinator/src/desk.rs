@@ -154,6 +154,7 @@ mod tests {
     use protocol::sealed::OpeningKey;
     use protocol::signature::SigningKey;
     use protocol::store::Journal;
+    use protocol::weight::WeightClass;
 
     use super::*;
 
@@ -162,6 +163,7 @@ mod tests {
             party: PartyId::new(number).unwrap(),
             name: format!("site-{number}"),
             organisation: "Clinic".to_owned(),
+            weight: WeightClass::ONE,
             verifying: SigningKey::generate().unwrap().verifying_key(),
             sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
             tls_key: Digest([number as u8; 32]),

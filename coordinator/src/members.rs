@@ -1,7 +1,7 @@
 //! The book of members: who was invited, who asked with which keys, whom the operator let in, who was put out.
 //!
-//! Every entry but the end of a renewed certificate is written once and never changed, so several programs may use the
-//! book at a time: the one that answers sites, and the operator's commands.
+//! Every entry but the end of a renewed certificate and a declared weight is written once and never changed, so several
+//! programs may use the book at a time: the one that answers sites, and the operator's commands.
 
 mod error;
 
@@ -20,11 +20,13 @@ use protocol::limits::PARTIES_MAX;
 use protocol::net::{Authority, CERTIFICATE_LIFETIME, KeyFingerprint, PeerName, Usage};
 use protocol::signature::VerifyingKey;
 use protocol::store::{Journal, Once};
+use protocol::weight::WeightClass;
 
 /// Invitations that may be open at a time: each lets anybody who has it leave an entry in the book.
 pub(crate) const INVITES_OPEN_MAX: usize = 4 * PARTIES_MAX;
 
 const INVITED: &str = "invited";
+const WEIGHT: &str = "weight";
 const ASKED: &str = "asked";
 const REVEALED: &str = "revealed";
 const MEMBER: &str = "member";
@@ -110,13 +112,14 @@ impl Members {
     }
 
     /// Invites a site; the invitation's line is the caller's to pass on, the book keeps the digest of its token. A
-    /// member whose certificate has ended is invited back, with the keys that it has.
+    /// member whose certificate has ended is invited back, with the keys that it has. A weight that is given holds for
+    /// every membership proposed from now on; otherwise it stays what it was, 1 at first.
     ///
     /// # Errors
     /// [`MembersError::NameTaken`], [`MembersError::Full`], [`MembersError::TooManyInvites`].
     pub fn invite(
         &self,
-        name: &PeerName,
+        (name, weight): (&PeerName, Option<WeightClass>),
         (address, host): (HostPort, &Host),
         valid: Duration,
         now: SystemTime,
@@ -135,6 +138,9 @@ impl Members {
         token.copy_from_slice(&random()?[..16]);
         let token = Token::new(token);
         let expires_s = seconds(now).saturating_add(valid.as_secs());
+        if let Some(weight) = weight {
+            self.journal.put(WEIGHT, name.as_str().as_bytes(), &weight.to_bytes())?;
+        }
         let invited = Invited { name: name.clone(), expires_s };
         self.journal.insert_once(INVITED, &token.digest().0, &invited.to_bytes())?;
         Ok(Invite { address, authority: host.authority_key, name: name.clone(), expires_s, token })
@@ -148,6 +154,14 @@ impl Members {
             open += usize::from(invited.expires_s > now_s && self.journal.get(ASKED, &row.key)?.is_none());
         }
         Ok(open)
+    }
+
+    /// What a site's updates count for, as its newest invitation that says so declares: 1 where none does.
+    ///
+    /// # Errors
+    /// [`MembersError`].
+    pub fn weight(&self, name: &PeerName) -> Result<WeightClass, MembersError> {
+        Ok(self.find(WEIGHT, name.as_str().as_bytes())?.unwrap_or_default())
     }
 
     /// Whether a member's certificate has ended, so that it cannot ask for a longer one.

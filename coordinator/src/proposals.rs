@@ -179,6 +179,7 @@ impl Proposals {
             party: approval.party,
             name: seat.name.clone(),
             organisation: seat.organisation.clone(),
+            weight: seat.weight,
             verifying: seat.verifying,
             sealing: approval.sealing,
             tls_key: seat.tls_key,

@@ -33,7 +33,7 @@ use self::train::TrainSettings;
 pub use self::{
     document::{Origin, Place},
     error::{Conflict, ExperimentError, Fault, Faults, OverrideFault},
-    settings::{Compute, DataFormat, DataPlan, Encryption, Federation, Phantom, Publish, ReportFormats},
+    settings::{Compute, DataFormat, DataPlan, Encryption, Federation, Phantom, Publish, ReportFormats, Weighting},
     site::{NetworkSite, Policy, Site, TrainSite},
 };
 

@@ -69,7 +69,7 @@ pub(super) struct FederationLiteral {
     pub(super) patience: Option<String>,
     pub(super) attempts_max: Option<u32>,
     pub(super) attempts_ahead: Option<u32>,
-    pub(super) sample_cap: Option<Auto>,
+    pub(super) weights: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -14,7 +14,7 @@ use super::{
     kind,
     literal::{Auto, DataLiteral, ExperimentLiteral, FederationLiteral},
     schema,
-    settings::{Compute, DataFormat, DataPlan, Encryption, Federation, Phantom, Publish, ReportFormats},
+    settings::{Compute, DataFormat, DataPlan, Encryption, Federation, Phantom, Publish, ReportFormats, Weighting},
     train::TrainSettings,
 };
 
@@ -146,9 +146,9 @@ impl Check<'_> {
             patience: self.duration(literal.patience.as_ref(), Duration::from_secs(600)),
             attempts_max: literal.attempts_max.unwrap_or(3),
             attempts_ahead: literal.attempts_ahead.unwrap_or(1),
-            sample_cap: match literal.sample_cap {
-                None | Some(Auto::Auto) => None,
-                Some(Auto::Number(number)) => Some(number),
+            weights: match literal.weights.as_deref() {
+                Some("declared") => Weighting::Declared,
+                _ => Weighting::Equal,
             },
         }
     }

@@ -4,7 +4,10 @@
 
 use he_agg::DeviceChoice;
 
-use super::kind::{Field, Kind, Variant};
+use super::{
+    kind::{Field, Kind, Variant},
+    settings::Weighting,
+};
 
 const fn required(key: &'static str, kind: Kind) -> Field {
     Field { key, kind, required: true }
@@ -71,7 +74,7 @@ const FEDERATION: &[Field] = &[
     optional("patience", Kind::Duration),
     optional("attempts-max", Kind::Integer(1, 8)),
     optional("attempts-ahead", Kind::Integer(0, 2)),
-    optional("sample-cap", Kind::AutoInteger(1, 1_000_000_000)),
+    optional("weights", Kind::Choice(&Weighting::WORDS)),
 ];
 
 /// Words for `data.format`.

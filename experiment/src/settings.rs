@@ -26,8 +26,33 @@ pub struct Federation {
     /// Spare ciphertexts each hospital uploads at once, so that a lost decryptor does not void the round; 0 halves the
     /// upload.
     pub attempts_ahead: u32,
-    /// Public upper bound of any hospital's training samples; `None`: the largest share of the simulated partition.
-    pub sample_cap: Option<u32>,
+    /// What the hospitals' updates count for.
+    pub weights: Weighting,
+}
+
+/// What the hospitals' updates count for in their mean. Never a number of images: whoever opens the sum reads the sum
+/// of the weights in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weighting {
+    /// All alike.
+    Equal,
+    /// Each by the weight class that the membership states for it. A simulation rounds each hospital's share of the
+    /// training images to a class.
+    Declared,
+}
+
+impl Weighting {
+    /// The words in the file, in the order of the variants.
+    pub(crate) const WORDS: [&str; 2] = ["equal", "declared"];
+
+    /// The word in the file.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Equal => "equal",
+            Self::Declared => "declared",
+        }
+    }
 }
 
 /// How the images are stored.

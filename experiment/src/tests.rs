@@ -37,7 +37,7 @@ fn defaults_fill_what_the_file_leaves_out() {
     let experiment = parse(GOOD).expect("accepted");
     let federation = experiment.federation();
     assert_eq!((federation.hospitals, federation.threshold, federation.min_cohort), (5, 4, 4));
-    assert_eq!(federation.sample_cap, None);
+    assert_eq!(federation.weights, Weighting::Equal);
     assert_eq!(experiment.seed(), 42);
     assert_eq!(experiment.local_epochs(), 1);
     assert_eq!(experiment.encryption().preset.to_string(), "AGG13");
@@ -88,7 +88,7 @@ fn an_unknown_key_names_line_and_nearest_key() {
     assert_eq!(
         message("hospitals = 5", "hopsitals = 5"),
         "x.toml:5: [federation] hopsitals: unknown key; the nearest valid key is \"hospitals\" (allowed: hospitals, \
-         threshold, min-cohort, rounds, round-deadline, patience, attempts-max, attempts-ahead, sample-cap)"
+         threshold, min-cohort, rounds, round-deadline, patience, attempts-max, attempts-ahead, weights)"
     );
     assert_eq!(
         message("kernel = 7, stride = 3", "kernel = 7, strid = 3, stride = 3"),
@@ -241,6 +241,11 @@ fn overrides_win_and_are_named_in_errors() {
     let adjusted = set("train.class-weights=logit-adjusted").expect("accepted");
     assert_eq!(adjusted.train().class_weights, train::ClassWeighting::LogitAdjusted);
     assert!(adjusted.resolved_toml().contains("class-weights = \"logit-adjusted\""));
+    let declared = set("federation.weights=declared").expect("accepted");
+    assert_eq!(declared.federation().weights, Weighting::Declared);
+    assert!(declared.resolved_toml().contains("weights = \"declared\""));
+    let samples = set("federation.sample-cap=64").expect_err("refused").to_string();
+    assert!(samples.contains("sample-cap: unknown key") && samples.contains("attempts-ahead, weights)"), "{samples}");
     assert_eq!(set("train.proximal=0.1").expect("accepted").train().proximal, 0.1);
     assert_eq!(
         set("train.proximal=11").expect_err("refused").to_string(),
@@ -249,7 +254,7 @@ fn overrides_win_and_are_named_in_errors() {
     assert_eq!(
         set("federation.ruonds=3").expect_err("refused").to_string(),
         "--set federation.ruonds: [federation] ruonds: unknown key; the nearest valid key is \"rounds\" (allowed: \
-         hospitals, threshold, min-cohort, rounds, round-deadline, patience, attempts-max, attempts-ahead, sample-cap)"
+         hospitals, threshold, min-cohort, rounds, round-deadline, patience, attempts-max, attempts-ahead, weights)"
     );
     assert_eq!(
         set("federation.rounds=0").expect_err("refused").to_string(),

@@ -62,7 +62,7 @@ pub(super) fn plan(experiment: &Experiment) -> Table {
                 ("patience", duration(federation.patience)),
                 ("attempts-max", count(federation.attempts_max)),
                 ("attempts-ahead", count(federation.attempts_ahead)),
-                ("sample-cap", federation.sample_cap.map_or_else(|| text("auto"), count)),
+                ("weights", text(federation.weights.word())),
             ]),
         ),
         ("data", Value::Table(data(experiment))),

@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut sum = ChunkSum::new(&layout, id);
     for &party in parties.iter().filter(|&&party| party != 3) {
         let place = usize::from(party) - 1;
-        let weight = Quantiser::weight(&layout, 100 * u64::from(party), 500)?;
+        let weight = Quantiser::weight(&layout, u32::from(party), 5)?;
         let values = quantiser.quantise(&[0.1 * f32::from(party), -0.5], weight, &mut stream)?;
         let request = EncryptRequest { layout: &layout, id, sender: party, weight, values: &values };
         let permit = ledgers[place].permit_encryption(&request)?;

@@ -1,4 +1,4 @@
-//! Who belongs to a consortium, as its officers approve it: names, organisations, keys, threshold.
+//! Who belongs to a consortium, as its officers approve it: names, organisations, weights, keys, threshold.
 //!
 //! A membership outlives key epochs. Each epoch's roster adds the members' sealing keys of that epoch, which every
 //! member states in the roster that it signs; names and long-lived keys are pinned by the membership's digest.
@@ -8,6 +8,7 @@ use crate::ids::{Digest, PartyId};
 use crate::limits::{NAME_BYTES_MAX, PARTIES_MAX};
 use crate::party_set::PartySet;
 use crate::signature::VerifyingKey;
+use crate::weight::WeightClass;
 
 /// One hospital's place in a membership; its number is its place in the list, from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Seat {
     pub name: String,
     /// Who it is, for people, 1..=64 bytes.
     pub organisation: String,
+    /// What its updates count for, where the plan goes by it.
+    pub weight: WeightClass,
     /// Verifies its messages.
     pub verifying: VerifyingKey,
     /// SHA-256 of its TLS public key (`SubjectPublicKeyInfo`, DER).
@@ -23,10 +26,11 @@ pub struct Seat {
 }
 
 impl Wire for Seat {
-    const BYTES_MIN: usize = 4 + 4 + 32 + 32;
+    const BYTES_MIN: usize = 4 + 4 + WeightClass::BYTES_MIN + 32 + 32;
     fn encode(&self, writer: &mut Writer) {
         writer.bytes(self.name.as_bytes());
         writer.bytes(self.organisation.as_bytes());
+        self.weight.encode(writer);
         self.verifying.encode(writer);
         self.tls_key.encode(writer);
     }
@@ -34,6 +38,7 @@ impl Wire for Seat {
         Ok(Self {
             name: reader.text("member name", NAME_BYTES_MAX)?,
             organisation: reader.text("organisation", NAME_BYTES_MAX)?,
+            weight: WeightClass::decode(reader)?,
             verifying: VerifyingKey::decode(reader)?,
             tls_key: Digest::decode(reader)?,
         })
@@ -111,7 +116,7 @@ impl Membership {
     /// What officers approve and hospitals pin.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::of("consilium membership v1", self)
+        Digest::of("consilium membership v2", self)
     }
 
     /// The number of the member with this name.

@@ -7,6 +7,7 @@ use crate::membership::{Membership, MembershipError, Seat};
 use crate::party_set::PartySet;
 use crate::sealed::SealingKey;
 use crate::signature::VerifyingKey;
+use crate::weight::WeightClass;
 
 /// One hospital of the roster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Member {
     pub name: String,
     /// Who it is, for people, 1..=64 bytes.
     pub organisation: String,
+    /// What its updates count for, where the plan goes by it.
+    pub weight: WeightClass,
     /// Verifies its messages.
     pub verifying: VerifyingKey,
     /// Seals boxes for it, in this epoch.
@@ -27,11 +30,12 @@ pub struct Member {
 }
 
 impl Wire for Member {
-    const BYTES_MIN: usize = 2 + 4 + 4 + 32 + crate::limits::SEALING_KEY_BYTES + 32;
+    const BYTES_MIN: usize = 2 + 4 + 4 + WeightClass::BYTES_MIN + 32 + crate::limits::SEALING_KEY_BYTES + 32;
     fn encode(&self, writer: &mut Writer) {
         self.party.encode(writer);
         writer.bytes(self.name.as_bytes());
         writer.bytes(self.organisation.as_bytes());
+        self.weight.encode(writer);
         self.verifying.encode(writer);
         self.sealing.encode(writer);
         self.tls_key.encode(writer);
@@ -41,6 +45,7 @@ impl Wire for Member {
             party: PartyId::decode(reader)?,
             name: reader.text("member name", NAME_BYTES_MAX)?,
             organisation: reader.text("organisation", NAME_BYTES_MAX)?,
+            weight: WeightClass::decode(reader)?,
             verifying: VerifyingKey::decode(reader)?,
             sealing: SealingKey::decode(reader)?,
             tls_key: Digest::decode(reader)?,
@@ -173,6 +178,7 @@ impl Roster {
         let seat = |member: &Member| Seat {
             name: member.name.clone(),
             organisation: member.organisation.clone(),
+            weight: member.weight,
             verifying: member.verifying,
             tls_key: member.tls_key,
         };
@@ -182,7 +188,7 @@ impl Roster {
     /// Digest of the whole roster: what members sign.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::of("consilium roster v3", self)
+        Digest::of("consilium roster v4", self)
     }
 }
 
@@ -218,6 +224,7 @@ mod tests {
             party: PartyId::new(number).unwrap(),
             name: format!("hospital-{number}"),
             organisation: format!("Clinic {number}"),
+            weight: WeightClass::ONE,
             verifying: SigningKey::generate().unwrap().verifying_key(),
             sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
             tls_key: Digest([number as u8; 32]),
@@ -287,6 +294,7 @@ mod tests {
             of(2, coordinator, &all[..2], 1),
             changed(&|member| member.name = "else".to_owned()),
             changed(&|member| member.organisation = "else".to_owned()),
+            changed(&|member| member.weight = WeightClass::halved(1).unwrap()),
             changed(&|member| member.verifying = SigningKey::generate().unwrap().verifying_key()),
             changed(&|member| member.tls_key = Digest([9; 32])),
         ];

@@ -9,7 +9,7 @@ use protocol::sealed::SealingKey;
 use protocol::serving::{Evaluation, ServingConfig, ServingInput, ServingMachine, ServingOutput, ServingStanding};
 use protocol::signature::SigningKey;
 use protocol::terms::Terms;
-use protocol::{Digest, Epoch, PartyId, PartySet, QueryId, Reject};
+use protocol::{Digest, Epoch, PartyId, PartySet, QueryId, Reject, WeightClass};
 
 fn party(number: u16) -> PartyId {
     PartyId::new(number).unwrap()
@@ -35,8 +35,8 @@ fn machine_after(spent: ServingStanding, queries_per_asker_max: u64, releases_ma
             let sealing: SealingKey = protocol::codec::Wire::from_bytes(&sealing).unwrap();
             let verifying = key(number).verifying_key();
             let tls_key = Digest::of("TLS key", &number);
-            let (name, organisation) = (format!("h{number}"), "Clinic".to_owned());
-            Member { party: party(number), name, organisation, verifying, sealing, tls_key }
+            let (name, organisation, weight) = (format!("h{number}"), "Clinic".to_owned(), WeightClass::ONE);
+            Member { party: party(number), name, organisation, weight, verifying, sealing, tls_key }
         })
         .collect();
     let roster = Roster::new(Epoch(1), 2, Digest::default(), key(9).verifying_key(), members).unwrap();

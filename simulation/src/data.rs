@@ -5,7 +5,8 @@ use std::path::Path;
 use client::hospital::{HeldOut, SiteImages};
 use client::plan;
 use datasets::{DataError, Dataset, Part, Samples};
-use experiment::{DataFormat, Experiment};
+use experiment::{DataFormat, Experiment, Weighting};
+use protocol::weight::WeightClass;
 
 use super::error::FederationError;
 
@@ -14,8 +15,8 @@ pub(super) struct Dealt {
     pub(super) dataset: Dataset,
     /// Training samples of hospital 1, 2, ...
     pub(super) shares: Vec<Samples>,
-    /// Public upper bound of any hospital's number of samples.
-    pub(super) cap: u64,
+    /// What each hospital's updates count for, where the plan goes by declared weights.
+    pub(super) weights: Vec<WeightClass>,
 }
 
 /// Reads or generates the images and deals the training part out.
@@ -32,13 +33,23 @@ pub(super) fn deal(experiment: &Experiment, data: Option<&Path>) -> Result<Dealt
     let hospitals = usize::from(experiment.federation().hospitals);
     let parts = plan.partition.assign(&dataset.train, hospitals, experiment.seed())?;
     let shares: Vec<Samples> = parts.iter().map(|indices| dataset.train.select(indices)).collect();
-    let largest = shares.iter().map(Samples::len).max().unwrap_or(0);
-    let cap = experiment.federation().sample_cap.map_or(largest.next_power_of_two() as u64, u64::from);
-    if let Some(hospital) = shares.iter().position(|share| share.len() as u64 > cap) {
-        let samples = shares[hospital].len();
-        return Err(FederationError::SampleCap { hospital: hospital + 1, samples, cap });
-    }
-    Ok(Dealt { dataset, shares, cap })
+    let weights = match experiment.federation().weights {
+        Weighting::Equal => vec![WeightClass::ONE; shares.len()],
+        Weighting::Declared => classes(&shares.iter().map(Samples::len).collect::<Vec<_>>()),
+    };
+    Ok(Dealt { dataset, shares, weights })
+}
+
+/// Each share of the images as a part of the largest one, rounded to the nearest class in powers of two: what members
+/// would declare who know roughly how large they are. Here the images can be counted, since one process plays all.
+fn classes(counts: &[usize]) -> Vec<WeightClass> {
+    let largest = counts.iter().copied().max().unwrap_or(0).max(1) as f64;
+    let class = |count: &usize| {
+        let halvings = (largest / (*count).max(1) as f64).log2().round();
+        let halvings = halvings.clamp(0.0, f64::from(WeightClass::HALVINGS_MAX)) as u8;
+        WeightClass::halved(halvings).unwrap_or_default()
+    };
+    counts.iter().map(class).collect()
 }
 
 /// What one hospital brings: its share of the training images, and where figures are added up an equal share of those
@@ -65,4 +76,19 @@ pub fn load(experiment: &Experiment, data: Option<&Path>) -> Result<Dataset, Fed
     dataset.check()?;
     plan::check_classes(experiment, &dataset)?;
     Ok(dataset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_rounded_to_the_nearest_class_of_the_largest() {
+        let words = |counts: &[usize]| classes(counts).iter().map(WeightClass::to_string).collect::<Vec<_>>();
+        assert_eq!(words(&[100, 100, 99]), ["1", "1", "1"]);
+        assert_eq!(words(&[72, 70, 500, 250, 1000]), ["1/16", "1/16", "1/2", "1/4", "1"]);
+        // 1/sqrt(2) of the largest is where 1 and 1/2 meet.
+        assert_eq!(words(&[1000, 708, 707, 353]), ["1", "1", "1/2", "1/4"]);
+        assert_eq!(words(&[1_000_000, 1, 0]), ["1", "1/16", "1/16"]);
+    }
 }

@@ -18,6 +18,7 @@ use protocol::roster::{Member, Roster};
 use protocol::sealed::OpeningKey;
 use protocol::signature::{SigningKey, VerifyingKey};
 use protocol::store::write_beside;
+use protocol::weight::WeightClass;
 use zeroize::Zeroizing;
 
 use super::error::FederationError;
@@ -52,14 +53,13 @@ pub(super) struct Enrolment {
     pub(super) roster: Roster,
 }
 
-/// Makes certificates and keys for `count` hospitals, or reads those of an earlier invocation back.
+/// Makes certificates and keys for a hospital of each weight, or reads those of an earlier invocation back.
 ///
 /// # Errors
 /// [`FederationError::Io`] or what a key's maker says.
 pub(super) fn enrol(
     out: &Path,
-    count: u16,
-    threshold: u16,
+    (weights, threshold): (&[WeightClass], u16),
     epoch: Epoch,
     parameters: Digest,
     now: SystemTime,
@@ -70,9 +70,7 @@ pub(super) fn enrol(
     let coordinator = server(&authority, &vault.tls_key()?, now)?;
     let coordinator_key = vault.signing_key()?;
     let mut hospitals = Vec::new();
-    for number in 1..=count {
-        let party =
-            PartyId::new(number).ok_or(FederationError::Size { field: "hospitals", value: u64::from(count) })?;
+    for party in parties(weights)? {
         hospitals.push(hospital(out, &authority, party, now)?);
     }
     vault.put("authority-key", authority.key_pem().as_bytes())?;
@@ -80,7 +78,7 @@ pub(super) fn enrol(
     // The last file: with it the parties have all their keys.
     write(&out.join(AUTHORITY), &authority.certificate().to_pem())?;
     let authority = authority.certificate().clone();
-    let roster = roster(&hospitals, threshold, epoch, parameters, &coordinator_key)?;
+    let roster = roster(&hospitals, (weights, threshold), epoch, parameters, &coordinator_key)?;
     Ok(Enrolment { authority, coordinator, coordinator_key: Some(coordinator_key), hospitals, roster })
 }
 
@@ -97,8 +95,7 @@ pub(super) fn is_enrolled(out: &Path, count: u16) -> bool {
 /// [`FederationError::Vault`] or [`FederationError::Io`] where something of it is missing.
 pub(super) fn recall(
     out: &Path,
-    count: u16,
-    threshold: u16,
+    (weights, threshold): (&[WeightClass], u16),
     epoch: Epoch,
     parameters: Digest,
     now: SystemTime,
@@ -109,17 +106,22 @@ pub(super) fn recall(
     let coordinator = server(&authority, &vault.tls_key()?, now)?;
     let coordinator_key = vault.signing_key()?;
     let mut hospitals = Vec::new();
-    for number in 1..=count {
-        let party =
-            PartyId::new(number).ok_or(FederationError::Size { field: "hospitals", value: u64::from(count) })?;
+    for party in parties(weights)? {
         let root = out.join(party.to_string());
         let vault = Vault::reopen_beside(&root)?;
         let identity = certified(&authority, &vault.tls_key()?, party, &root, now)?;
         hospitals.push(with_keys(party, root, vault, identity)?);
     }
     let authority = authority.certificate().clone();
-    let roster = roster(&hospitals, threshold, epoch, parameters, &coordinator_key)?;
+    let roster = roster(&hospitals, (weights, threshold), epoch, parameters, &coordinator_key)?;
     Ok(Enrolment { authority, coordinator, coordinator_key: Some(coordinator_key), hospitals, roster })
+}
+
+/// A number for each weight.
+fn parties(weights: &[WeightClass]) -> Result<Vec<PartyId>, FederationError> {
+    let number = |place: usize| u16::try_from(place).ok().and_then(PartyId::new);
+    let all: Option<Vec<PartyId>> = (1..=weights.len()).map(number).collect();
+    all.ok_or(FederationError::Size { field: "hospitals", value: weights.len() as u64 })
 }
 
 /// Whether the run's parties have all their keys: the last file that [`enrol`] writes is there.
@@ -140,17 +142,19 @@ pub(super) fn coordinator_of(out: &Path) -> Result<VerifyingKey, FederationError
 
 fn roster(
     hospitals: &[Enrolled],
-    threshold: u16,
+    (weights, threshold): (&[WeightClass], u16),
     epoch: Epoch,
     parameters: Digest,
     coordinator: &SigningKey,
 ) -> Result<Roster, FederationError> {
     let members = hospitals
         .iter()
-        .map(|hospital| Member {
+        .zip(weights)
+        .map(|(hospital, weight)| Member {
             party: hospital.party,
             name: hospital.party.to_string(),
             organisation: hospital.party.to_string(),
+            weight: *weight,
             verifying: hospital.signing.verifying_key(),
             sealing: hospital.opening.sealing_key().clone(),
             tls_key: Digest(*hospital.identity.key_fingerprint().bytes()),
@@ -250,8 +254,9 @@ mod tests {
         let now = SystemTime::now();
         let long_ago = now - Duration::from_secs(400 * 24 * 3600);
         let parameters = Digest([7; 32]);
-        let old = enrol(folder.path(), 3, 2, Epoch(1), parameters, long_ago).unwrap();
-        let new = recall(folder.path(), 3, 2, Epoch(1), parameters, now).unwrap();
+        let weights = [0, 1, 4].map(|halvings| WeightClass::halved(halvings).unwrap());
+        let old = enrol(folder.path(), (&weights, 2), Epoch(1), parameters, long_ago).unwrap();
+        let new = recall(folder.path(), (&weights, 2), Epoch(1), parameters, now).unwrap();
         assert_eq!(new.roster.digest(), old.roster.digest());
 
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

@@ -37,19 +37,6 @@ pub enum FederationError {
         /// How many.
         value: u64,
     },
-    /// A hospital has more samples than the public cap says.
-    #[error(
-        "hospital-{hospital} has {samples} training samples, but federation.sample-cap is {cap}; raise the cap, which \
-         is public, or give that hospital fewer images"
-    )]
-    SampleCap {
-        /// Which.
-        hospital: usize,
-        /// Its samples.
-        samples: usize,
-        /// The cap.
-        cap: u64,
-    },
     /// The coordinator's socket.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -194,7 +181,6 @@ impl Explained for FederationError {
             Self::Data(_) => "check --data, and [data] of the experiment, then start the run again".into(),
             Self::Plan(error) => error.remedy(),
             Self::Size { field, .. } => format!("lower federation.{field}").into(),
-            Self::SampleCap { .. } => "raise federation.sample-cap, or lower data.simulate.max-samples".into(),
             Self::NotPublished { folder, needs_data, .. } => {
                 let data = if *needs_data { " --data PATH" } else { "" };
                 format!("`consilium run --resume {}{data}` trains on and publishes it", folder.display()).into()
@@ -232,9 +218,7 @@ impl Explained for FederationError {
     fn exit(&self) -> Exit {
         match self {
             Self::Paused { .. } => Exit::Quorum,
-            Self::Data(_) | Self::Size { .. } | Self::SampleCap { .. } | Self::Train(TrainError::NoGpu { .. }) => {
-                Exit::BadInput
-            }
+            Self::Data(_) | Self::Size { .. } | Self::Train(TrainError::NoGpu { .. }) => Exit::BadInput,
             Self::Plan(error) => error.exit(),
             Self::Keys(_) | Self::Vault(_) => Exit::Refused,
             Self::Counter(error) => error.exit(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use experiment::{DataFormat, Experiment};
 use protocol::store::write_beside;
+use protocol::weight::{WeightClass, WeightClassError};
 use report::{DropOutReport, Round};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,9 @@ use super::error::FederationError;
 pub(super) struct Progress {
     /// The key epoch; 0 before the first invocation.
     pub(super) epochs: u32,
+    /// The hospitals' weight classes, in order of their numbers: with them the roster is made again.
+    #[serde(default)]
+    pub(super) weights: Vec<String>,
     /// Closed rounds, in order.
     pub(super) rounds: Vec<Round>,
     /// Their numbers in the log, where void rounds count as well.
@@ -37,6 +41,19 @@ impl Progress {
         let text =
             fs::read(&path).map_err(|source| FederationError::Io { action: "read", path: path.clone(), source })?;
         serde_json::from_slice(&text).map_err(|error| FederationError::Damaged { path, found: error.to_string() })
+    }
+
+    /// The classes of so many hospitals.
+    ///
+    /// # Errors
+    /// [`FederationError::Damaged`].
+    pub(super) fn classes(&self, out: &Path, hospitals: u16) -> Result<Vec<WeightClass>, FederationError> {
+        let damaged = |found| FederationError::Damaged { path: path(out), found };
+        if self.weights.len() != usize::from(hospitals) {
+            return Err(damaged(format!("{} weights for {hospitals} hospitals", self.weights.len())));
+        }
+        let read = |class: &String| class.parse().map_err(|error: WeightClassError| damaged(error.to_string()));
+        self.weights.iter().map(read).collect()
     }
 
     /// The error of a run that has come so far and has no model to serve.

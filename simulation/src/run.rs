@@ -16,6 +16,7 @@ use protocol::drive::coordinator::CoordinatorNote;
 use protocol::ids::{Digest, RoundId};
 use protocol::message::RoundPurpose;
 use protocol::round::RoundEnd;
+use protocol::weight::WeightClass;
 use report::{DropOutReport, PhaseTime, Round, RoundTimes, RunOutcome};
 
 use super::baselines::{self, Baselines};
@@ -84,11 +85,14 @@ impl<'a> Run<'a> {
         let device = TrainDevice::find(self.options.site.train.device)?;
         self.events.note(format!("training on {}", device.text()));
         self.enter(Phase::Data);
-        let Dealt { dataset, shares, cap } = data::deal(experiment, self.options.data.as_deref())?;
+        let Dealt { dataset, shares, weights } = data::deal(experiment, self.options.data.as_deref())?;
         self.events.note(dataset.description.clone());
         let mut progress = Progress::load(out)?;
         let resumes = progress.epochs > 0 && enrolment::is_enrolled(out, federation.hospitals);
         progress.epochs = progress.epochs.max(1);
+        if !resumes {
+            progress.weights = weights.iter().map(WeightClass::to_string).collect();
+        }
         progress.store(out)?;
         let baselines = {
             let (experiment, all, test) = (experiment.clone(), dataset.train.clone(), dataset.test.clone());
@@ -99,9 +103,12 @@ impl<'a> Run<'a> {
 
         self.enter(Phase::Connecting);
         let watch = Arc::new(Watch::new(self.events.clone(), self.options.log.is_some()));
-        let common = Common { device: device.clone(), ..Common::new(experiment, progress.epochs, cap)? };
+        let common = Common { device: device.clone(), ..Common::new(experiment, progress.epochs)? };
         let terms = common.plan.terms()?;
-        let mut enrolment = if resumes { common.recall(out)? } else { common.enrol(out)? };
+        let mut enrolment = match resumes {
+            true => common.recall(out, &progress.classes(out, federation.hospitals)?)?,
+            false => common.enrol(out, &weights)?,
+        };
         let vaults = enrolment.hospitals.iter().map(|one| (one.party, Arc::clone(&one.vault))).collect();
         let vaults = Vaults::new(common.epoch, vaults);
         self.unprintable(&watch, &shares)?;

@@ -86,13 +86,13 @@ async fn host(
     events: EventSender,
 ) -> Result<Served, FederationError> {
     let progress = Progress::load(&out)?;
-    // Nobody trains here, so the cap on samples is of no consequence.
-    let common = Common::new(&experiment, progress.epochs, 1)?;
+    let common = Common::new(&experiment, progress.epochs)?;
     // Looked at before anything starts: a run that is not finished must not go on here.
     super::check_published(&out, &experiment)?;
     let folder = out.join("coordinator").join(format!("epoch-{}", progress.epochs));
     let terms = common.plan.terms()?;
-    let mut enrolment = common.recall(&out)?;
+    let weights = progress.classes(&out, experiment.federation().hospitals)?;
+    let mut enrolment = common.recall(&out, &weights)?;
     let watch = Arc::new(Watch::new(events.clone(), false));
     let shape = experiment.network().image();
     let takes = Takes { images: common.plan.program().images(), shape: [shape.channels, shape.height, shape.width] };

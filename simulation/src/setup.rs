@@ -16,6 +16,7 @@ use experiment::Experiment;
 use protocol::ids::{Digest, Epoch};
 use protocol::net::{Backoff, Dialer, Limits, PeerName, Server, Traffic};
 use protocol::terms::Terms;
+use protocol::weight::WeightClass;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -39,26 +40,25 @@ pub(super) struct Common {
 }
 
 impl Common {
-    pub(super) fn new(experiment: &Experiment, epoch: u32, sample_cap: u64) -> Result<Self, FederationError> {
+    pub(super) fn new(experiment: &Experiment, epoch: u32) -> Result<Self, FederationError> {
         Ok(Self {
-            plan: Plan::new(experiment.clone(), sample_cap)?,
+            plan: Plan::new(experiment.clone())?,
             epoch: Epoch(epoch),
             device: TrainDevice::cpu(),
             slots: Slots::new(std::thread::available_parallelism().map_or(1, usize::from)),
         })
     }
 
-    pub(super) fn enrol(&self, out: &Path) -> Result<Enrolment, FederationError> {
-        let federation = self.plan.experiment().federation();
-        let (hospitals, threshold) = (federation.hospitals, federation.threshold);
-        enrolment::enrol(out, hospitals, threshold, self.epoch, self.plan.parameters(), SystemTime::now())
+    /// Enrols a hospital for each of these weights.
+    pub(super) fn enrol(&self, out: &Path, weights: &[WeightClass]) -> Result<Enrolment, FederationError> {
+        let threshold = self.plan.experiment().federation().threshold;
+        enrolment::enrol(out, (weights, threshold), self.epoch, self.plan.parameters(), SystemTime::now())
     }
 
     /// The federation of an earlier invocation, in the same key epoch.
-    pub(super) fn recall(&self, out: &Path) -> Result<Enrolment, FederationError> {
-        let federation = self.plan.experiment().federation();
-        let (hospitals, threshold) = (federation.hospitals, federation.threshold);
-        enrolment::recall(out, hospitals, threshold, self.epoch, self.plan.parameters(), SystemTime::now())
+    pub(super) fn recall(&self, out: &Path, weights: &[WeightClass]) -> Result<Enrolment, FederationError> {
+        let threshold = self.plan.experiment().federation().threshold;
+        enrolment::recall(out, (weights, threshold), self.epoch, self.plan.parameters(), SystemTime::now())
     }
 
     /// Starts the coordinator on a free port of the loopback device.
@@ -114,9 +114,8 @@ impl Common {
             Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(2), attempts: 5 },
         );
         let traffic = Arc::clone(dialer.traffic());
-        let (coordinator, membership) = (*enrolment.roster.coordinator(), enrolment.roster.membership().digest());
         let who = (enrolled.party, self.epoch);
-        let plan = self.plan.hospital(who, coordinator, membership, terms, self.device.clone());
+        let plan = self.plan.hospital(who, &enrolment.roster.membership(), terms, self.device.clone());
         let killer: Arc<Mutex<Option<Killer>>> = Arc::default();
         let mut transport: Arc<dyn Transport> = Arc::new(dialer);
         if let Some(drop) = drops.iter().find(|drop| drop.hospital == number) {

@@ -18,6 +18,7 @@ use protocol::net::{
 use protocol::party_set::PartySet;
 use protocol::signature::SigningKey;
 use protocol::terms::Terms;
+use protocol::weight::WeightClass;
 
 use super::*;
 use crate::enrolment::{self, EnrolmentError, Member};
@@ -139,12 +140,14 @@ impl Case {
         let mut seats = vec![Seat {
             name: "st-anna".to_owned(),
             organisation: "St Anna".to_owned(),
+            weight: WeightClass::ONE,
             verifying,
             tls_key: Digest(*tls.public_key().fingerprint().bytes()),
         }];
         seats.extend((2..=3).map(|number| Seat {
             name: format!("site-{number}"),
             organisation: "Clinic".to_owned(),
+            weight: WeightClass::ONE,
             verifying: key(number).verifying_key(),
             tls_key: Digest([number as u8; 32]),
         }));

@@ -15,6 +15,7 @@ use protocol::net::{
 };
 use protocol::reject::Reject;
 use protocol::signature::SigningKey;
+use protocol::weight::WeightClass;
 
 use super::membership::{CERTIFICATE, authority, read};
 use super::way;
@@ -100,7 +101,8 @@ impl Member {
     pub fn own(&self) -> Own {
         let Membership { name, organisation, coordinator, .. } = self.membership();
         let (verifying, tls_key) = (self.signing.verifying_key(), self.tls_key());
-        Own { seat: Seat { name: name.to_string(), organisation, verifying, tls_key }, coordinator }
+        let weight = WeightClass::ONE; // not compared
+        Own { seat: Seat { name: name.to_string(), organisation, weight, verifying, tls_key }, coordinator }
     }
 
     /// Who the members are, as the coordinator says.

@@ -28,7 +28,6 @@ const FACTS_PER_PAGE: u32 = 256;
 pub(super) struct CurrentModel {
     epoch: Epoch,
     round: RoundId,
-    pub(super) weight_sum: u64,
     pub(super) parameters: Vec<f32>,
 }
 
@@ -47,7 +46,7 @@ impl CurrentModel {
     ) -> Result<Self, HospitalError> {
         let current = match Self::load(vault)? {
             Some(current) => current,
-            None => Self { epoch: Epoch(0), round: RoundId(0), weight_sum: 0, parameters: initial() },
+            None => Self { epoch: Epoch(0), round: RoundId(0), parameters: initial() },
         };
         match newest_adopted(journal, current.epoch, plan.epoch)? {
             Some((epoch, Adopted { round, model })) if (epoch, round) != (current.epoch, current.round) => {
@@ -73,7 +72,7 @@ impl CurrentModel {
         if parameters_digest(&parameters) != model {
             return Err(lost());
         }
-        let next = Self { epoch, round, weight_sum: opened.weight_sum, parameters };
+        let next = Self { epoch, round, parameters };
         next.put(vault)?;
         Ok(next)
     }
@@ -95,7 +94,6 @@ impl CurrentModel {
         let mut writer = Writer::default();
         self.epoch.encode(&mut writer);
         self.round.encode(&mut writer);
-        writer.u64(self.weight_sum);
         writer.bytes(&Zeroizing::new(parameters::to_bytes(&self.parameters)));
         Ok(vault.put(RECORD, &Zeroizing::new(writer.into_bytes()))?)
     }
@@ -103,10 +101,9 @@ impl CurrentModel {
     fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let (epoch, round) = (Epoch::decode(&mut reader)?, RoundId::decode(&mut reader)?);
-        let weight_sum = reader.u64()?;
         let parameters = parameters::from_bytes(reader.bytes("parameters", usize::MAX)?);
         match reader.left() {
-            0 => Ok(Self { epoch, round, weight_sum, parameters }),
+            0 => Ok(Self { epoch, round, parameters }),
             left => Err(DecodeError::Trailing { left }),
         }
     }
@@ -124,7 +121,7 @@ pub fn current_model(vault: &Vault) -> Result<Option<Vec<f32>>, SealedError> {
 #[cfg(test)]
 pub(crate) fn put_model(vault: &Vault, parameters: &[f32]) -> Result<(), HospitalError> {
     let (epoch, round, parameters) = (Epoch(1), RoundId(1), parameters.to_vec());
-    CurrentModel { epoch, round, weight_sum: 1, parameters }.put(vault)
+    CurrentModel { epoch, round, parameters }.put(vault)
 }
 
 /// The newest adoption on record, looking back from key epoch `until` to `since`: a new epoch begins with the model of
@@ -230,10 +227,10 @@ mod tests {
     fn a_model_record_of_another_form_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let vault = Vault::for_tests(folder.path());
-        let model = CurrentModel { epoch: Epoch(2), round: RoundId(3), weight_sum: 7, parameters: vec![1.5, -2.0] };
+        let model = CurrentModel { epoch: Epoch(2), round: RoundId(3), parameters: vec![1.5, -2.0] };
         model.put(&vault).unwrap();
         let read = CurrentModel::load(&vault).unwrap().unwrap();
-        assert_eq!((read.epoch, read.round, read.weight_sum), (Epoch(2), RoundId(3), 7));
+        assert_eq!((read.epoch, read.round), (Epoch(2), RoundId(3)));
         assert_eq!(read.digest(), model.digest());
         let bytes = vault.get(RECORD).unwrap();
         for other in [&bytes[..bytes.len() - 1], &[bytes.as_slice(), &[0]].concat(), &[0; 8]] {

@@ -110,7 +110,7 @@ impl Site {
             return Err(HospitalError::FiguresRoom { party });
         }
         values.resize(self.current.parameters.len().max(values.len()), 0);
-        // Nobody's counts are weighed: the sum of the weights is the number of sites.
+        // Nobody's counts are weighed: the sum of the weights has to be the number of sites.
         sealed::put_values(&self.vault, self.plan.epoch, round, &RoundValues { values, weight: 1 })?;
         self.observer.timed(party, round, Timed::Count, started.elapsed());
         Ok(true)
@@ -128,7 +128,7 @@ impl Site {
     ) -> Result<Option<Digest>, HospitalError> {
         let (round, cohort) = (binding.round, binding.cohort);
         sums.truncate(Digits::new(self.plan.layout.lane_bits()).lanes(self.classes()));
-        let Some(tally) = self.tally(&sums, weight_sum, cohort) else {
+        let Some(tally) = self.tally(&sums, cohort) else {
             tracing::warn!(party = %self.plan.party, %round, "the sum of figures contradicts itself");
             self.observer.refused(self.plan.party, "the sum of figures contradicts itself: a site counted wrongly");
             return Ok(None);
@@ -149,7 +149,7 @@ impl Site {
             Some(kept) => Some(kept),
             None => sealed::opened(&self.vault, epoch, round, figures)?,
         };
-        let tally = kept.as_ref().and_then(|kept| self.tally(&kept.sums, kept.weight_sum, kept.cohort));
+        let tally = kept.as_ref().and_then(|kept| self.tally(&kept.sums, kept.cohort));
         let Some((kept, tally)) = kept.zip(tally) else {
             // Nothing depends on them.
             let reason = format!("the figures of round {round} are not in the vault: an older backup was restored");
@@ -162,10 +162,9 @@ impl Site {
         Ok(())
     }
 
-    fn tally(&self, sums: &[i64], weight_sum: u64, cohort: PartySet) -> Option<Tally> {
-        let sites = cohort.len();
-        let counts = Digits::new(self.plan.layout.lane_bits()).join(sums, sites)?;
-        Tally::from_sum(self.classes(), counts).ok().filter(|_| weight_sum == sites as u64)
+    fn tally(&self, sums: &[i64], cohort: PartySet) -> Option<Tally> {
+        let counts = Digits::new(self.plan.layout.lane_bits()).join(sums, cohort.len())?;
+        Tally::from_sum(self.classes(), counts).ok()
     }
 
     fn classes(&self) -> usize {

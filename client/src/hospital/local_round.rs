@@ -36,7 +36,7 @@ impl Site {
         let update: Vec<f32> =
             fit.parameters.iter().zip(&self.current.parameters).map(|(new, old)| new - old).collect();
         let quantiser = Quantiser::new(&self.plan.layout, self.plan.clip).step(step)?;
-        let weight = Quantiser::weight(&self.plan.layout, fit.samples as u64, self.plan.sample_cap).step(step)?;
+        let weight = self.plan.weights.in_lane(&self.plan.layout, self.plan.party).step(step)?;
         let mut stream = Stream::from_os().step(step)?;
         let values = quantiser.quantise(&update, weight, &mut stream).step(step)?;
         sealed::put_values(&self.vault, self.plan.epoch, round, &RoundValues { values, weight })?;
@@ -135,18 +135,21 @@ impl Site {
         let started = Instant::now();
         let party = self.plan.party;
         self.observer.activity(party, Activity::Decoding);
+        // In every chunk: a sum of other weights is no mean that all agreed on, and could tell one hospital's.
+        let weight_sum = match purpose {
+            RoundPurpose::Train => self.plan.weights.sum_in_lane(&self.plan.layout, binding.cohort),
+            RoundPurpose::Figures => Ok(binding.cohort.len() as u64),
+        };
+        let weight_sum = weight_sum.step("opening the sum")?;
         let mut sums = Vec::new();
-        let mut weight_sum = 0;
         for (chunk, bytes) in (0u32..).zip(bodies) {
             let context = self.share_context(binding, chunk)?;
             let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step: "opening the sum" })?;
             let opened = BlindedSum::from_bytes(bytes, &self.plan.layout, &context)
-                .and_then(|blinded| open(&self.plan.layout, &context, &keys.group, &blinded));
+                .and_then(|blinded| open(&self.plan.layout, &context, &keys.group, &blinded))
+                .and_then(|decoded| decoded.weighing(weight_sum));
             match opened {
-                Ok(decoded) => {
-                    weight_sum = decoded.weight_sum;
-                    sums.extend(decoded.values);
-                }
+                Ok(decoded) => sums.extend(decoded.values),
                 Err(error) => {
                     // The coordinator hears only that the sum was rejected: details would help an attacker.
                     tracing::warn!(%party, round = %binding.round, %chunk, %error, "the decrypted sum fails a check");

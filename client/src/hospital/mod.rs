@@ -30,6 +30,7 @@ mod slots;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod weights;
 mod worker;
 
 pub use adoption::current_model;
@@ -45,3 +46,4 @@ pub use plan::HospitalPlan;
 pub use query::{Answered, Asker};
 pub use slots::Slots;
 pub use transport::Transport;
+pub use weights::Weights;

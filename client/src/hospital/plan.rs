@@ -12,6 +12,7 @@ use protocol::ids::{Digest, Epoch};
 use protocol::signature::VerifyingKey;
 use protocol::terms::Terms;
 
+use super::weights::Weights;
 use crate::train::TrainDevice;
 
 /// The approved plan, and who this hospital is in it.
@@ -31,8 +32,8 @@ pub struct HospitalPlan {
     pub layout: LaneLayout,
     /// Updates are clipped to `[-clip, clip]` per value.
     pub clip: f32,
-    /// Public upper bound of any hospital's number of training samples.
-    pub sample_cap: u64,
+    /// What every hospital's update counts for.
+    pub weights: Weights,
     /// The network as operations over ciphertexts.
     pub program: Arc<Program>,
     /// Flooding of switched results.

@@ -33,7 +33,7 @@ impl Site {
     /// Trains once more and encrypts this hospital's part of the final model under the collective public key.
     ///
     /// The parts add up to `model + sum_i (W_i / sum W) update_i`: each of the cohort brings an equal part of the
-    /// common model and its own update, weighted by its sample count. Nobody sees the sum in the clear.
+    /// common model and its own update, weighted as in training. Nobody sees the sum in the clear.
     ///
     /// The part and the randomness are sealed first, so that a repeat after a crash gives the same ciphertexts.
     ///
@@ -76,10 +76,7 @@ impl Site {
             }
         }
         let fit = self.fit(self.plan.terms.rounds)?;
-        let weight =
-            he_agg::aggregation::Quantiser::weight(&self.plan.layout, fit.samples as u64, self.plan.sample_cap)
-                .step(step)?;
-        let share = f64::from(weight) / (self.current.weight_sum.max(u64::from(weight))) as f64;
+        let share = self.plan.weights.share(self.plan.party, cohort);
         let part = 1.0 / cohort.len().max(1) as f64;
         let clip = f64::from(self.plan.clip);
         let parameters: Vec<f32> = fit

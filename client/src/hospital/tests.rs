@@ -4,6 +4,7 @@ mod ceremony;
 mod figures;
 mod publishing;
 mod rounds;
+mod weights;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use datasets::Samples;
+use experiment::Weighting;
 use experiment::train::TrainSettings;
 use he_agg::Preset;
 use he_agg::aggregation::{BlindedSum, ChunkId, ChunkSum, DecryptionShare, Flooding, LaneLayout, ShareContext};
@@ -22,12 +24,14 @@ use protocol::codec::Wire;
 use protocol::facts::{Adopted, Fact};
 use protocol::hospital::ShareBinding;
 use protocol::ids::{Attempt, Digest, Epoch, PartyId, QueryId, RoundId};
+use protocol::membership::{Membership, Seat};
 use protocol::message::{KeyStep, RoundPurpose};
 use protocol::party_set::PartySet;
 use protocol::roster::{Member, Roster};
 use protocol::sealed::OpeningKey;
 use protocol::signature::SigningKey;
 use protocol::terms::Terms;
+use protocol::weight::WeightClass;
 use tempfile::TempDir;
 
 use super::adoption::FACTS;
@@ -36,6 +40,7 @@ use super::images::SiteImages;
 use super::observer::{Activity, Observer, Timed};
 use super::plan::HospitalPlan;
 use super::site::Site;
+use super::weights::Weights;
 use crate::train::TrainDevice;
 use crate::vault::Vault;
 
@@ -70,6 +75,24 @@ fn program() -> Program {
     Program::compile(&network, Preset::Inf13.params()).unwrap()
 }
 
+/// 1/2, 1 and 1/4: no two sites count alike.
+fn weight(number: u16) -> WeightClass {
+    WeightClass::halved([1, 0, 2][usize::from(number) - 1]).unwrap()
+}
+
+/// Whom the three sites approved.
+fn membership() -> Membership {
+    let seat = |number: u16| Seat {
+        name: format!("hospital {number}"),
+        organisation: format!("Clinic {number}"),
+        weight: weight(number),
+        verifying: SigningKey::from_seed(&[number as u8; 32]).unwrap().verifying_key(),
+        tls_key: Digest([number as u8; 32]),
+    };
+    let coordinator = SigningKey::from_seed(&[99; 32]).unwrap().verifying_key();
+    Membership { threshold: 3, coordinator, seats: (1..=N).map(seat).collect() }
+}
+
 /// What the three sites approved.
 fn terms() -> Terms {
     Terms {
@@ -99,11 +122,11 @@ fn plan(number: u16, program: &Arc<Program>) -> HospitalPlan {
         party: party(number),
         epoch: Epoch(1),
         coordinator: SigningKey::from_seed(&[99; 32]).unwrap().verifying_key(),
-        membership: Digest::default(),
+        membership: membership().digest(),
         terms: terms(),
         layout,
         clip: 0.5,
-        sample_cap: 100,
+        weights: Weights::new(Weighting::Declared, &membership()),
         program: Arc::clone(program),
         serving_flooding: Flooding::secure(40, 1 << 10).unwrap(),
         training: TrainSettings::default(),
@@ -117,7 +140,10 @@ fn plan(number: u16, program: &Arc<Program>) -> HospitalPlan {
 }
 
 fn samples(number: u16) -> Samples {
-    let count = 8;
+    samples_of(number, 8)
+}
+
+fn samples_of(number: u16, count: usize) -> Samples {
     let images = Array4::from_shape_fn((count, 1, 6, 6), |(n, _, y, x)| {
         ((n + usize::from(number) * 3 + y * 5 + x * 7) % 11) as f32 / 11.0
     });
@@ -157,6 +183,7 @@ impl Consortium {
             party: party(number),
             name: format!("hospital {number}"),
             organisation: format!("Clinic {number}"),
+            weight: weight(number),
             verifying: SigningKey::from_seed(&[number as u8; 32]).unwrap().verifying_key(),
             sealing: opening.sealing_key().clone(),
             tls_key: Digest([number as u8; 32]),

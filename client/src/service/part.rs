@@ -54,14 +54,8 @@ impl Part {
         });
         let (dataset, root, vault, opening, start) = read.await??;
         policy::check(&setup.policy, &seen.plan, dataset.train.len())?;
-        let membership = setup.member.membership();
-        let mut plan = seen.plan.hospital(
-            (seen.party, epoch),
-            membership.coordinator,
-            seen.membership,
-            &seen.terms,
-            setup.device.clone(),
-        );
+        let membership = &seen.standing.proposal.membership;
+        let mut plan = seen.plan.hospital((seen.party, epoch), membership, &seen.terms, setup.device.clone());
         plan.start = start.map(Arc::new);
         let shape = seen.plan.experiment().network().image();
         let takes = Takes { images: seen.plan.program().images(), shape: [shape.channels, shape.height, shape.width] };

@@ -40,7 +40,7 @@ impl Office {
 
     fn invite(&self, site: &str) -> Invite {
         let address = "consilium.example:443".parse().unwrap();
-        self.members.invite(&name(site), (address, &self.host), HOUR, self.now).unwrap()
+        self.members.invite((&name(site), None), (address, &self.host), HOUR, self.now).unwrap()
     }
 
     fn ask(&self, call: &JoinCall) -> Result<JoinAnswer, JoinReject> {
@@ -228,7 +228,7 @@ fn a_name_belongs_to_one_site_for_ever() {
     assert!(matches!(office.approve("st-anna", other), Err(MembersError::NameTaken { .. })));
     assert_eq!(office.asks_again(&second), Err(JoinReject::NameTaken));
     let address: HostPort = "consilium.example:443".parse().unwrap();
-    let again = || office.members.invite(&name("st-anna"), (address.clone(), &office.host), HOUR, office.now);
+    let again = || office.members.invite((&name("st-anna"), None), (address.clone(), &office.host), HOUR, office.now);
     assert!(matches!(again(), Err(MembersError::NameTaken { .. })));
     office.members.revoke(&name("st-anna"), office.now).unwrap();
     assert!(matches!(again(), Err(MembersError::NameTaken { .. })));
@@ -240,7 +240,7 @@ fn a_member_that_slept_through_its_certificate_is_let_back_in_with_the_keys_that
     let (first, mut site) = office.member("st-anna");
     let address: HostPort = "consilium.example:443".parse().unwrap();
     office.now += CERTIFICATE_LIFETIME - Duration::from_secs(1);
-    let early = office.members.invite(&name("st-anna"), (address, &office.host), HOUR, office.now);
+    let early = office.members.invite((&name("st-anna"), None), (address, &office.host), HOUR, office.now);
     assert!(matches!(early, Err(MembersError::NameTaken { .. })), "it can still renew by itself");
     office.now += Duration::from_secs(1);
     let (back, others) = (office.invite("st-anna"), office.invite("st-anna"));
@@ -346,12 +346,35 @@ fn a_member_gets_a_certificate_an_hour_and_one_that_may_have_missed_its_last_a_m
 }
 
 #[test]
+fn a_site_weighs_what_its_newest_invitation_declares_and_one_without_words_changes_nothing() {
+    let mut office = Office::open();
+    let invite = |office: &Office, weight: Option<&str>| {
+        let to = ("consilium.example:443".parse().unwrap(), &office.host);
+        let weight = weight.map(|class| class.parse().unwrap());
+        office.members.invite((&name("st-anna"), weight), to, HOUR, office.now)
+    };
+    let weight = |office: &Office| office.members.weight(&name("st-anna")).unwrap().to_string();
+    assert_eq!(weight(&office), "1");
+    for (declared, expected) in [(None, "1"), (Some("1/4"), "1/4"), (Some("1/2"), "1/2"), (None, "1/2")] {
+        invite(&office, declared).unwrap();
+        assert_eq!(weight(&office), expected);
+    }
+    assert_eq!(office.members.weight(&name("st-else")).unwrap(), WeightClass::ONE);
+    office.member("st-anna");
+    assert!(matches!(invite(&office, Some("1/16")), Err(MembersError::NameTaken { .. })));
+    assert_eq!(weight(&office), "1/2", "an invitation that was refused declares nothing");
+    office.now += CERTIFICATE_LIFETIME;
+    invite(&office, Some("1/16")).unwrap();
+    assert_eq!(weight(&office), "1/16", "of a member that is invited back");
+}
+
+#[test]
 fn standings_tell_how_far_each_site_has_come() {
     let office = Office::open();
     let expires_s = seconds(office.now) + 3_600;
     for valid in [HOUR / 4, HOUR, HOUR / 2, HOUR / 3] {
         let to = ("consilium.example:443".parse().unwrap(), &office.host);
-        office.members.invite(&name("a-invited"), to, valid, office.now).unwrap();
+        office.members.invite((&name("a-invited"), None), to, valid, office.now).unwrap();
     }
     let (asked, asking) = (office.invite("b-asked"), Applying::new("b-asked"));
     office.words(&asked, &asking);
@@ -383,7 +406,7 @@ fn sixty_four_sites_are_the_most_and_a_revoked_one_makes_room() {
         office.member(&format!("site-{number}"));
     }
     let address: HostPort = "consilium.example:443".parse().unwrap();
-    let one_more = || office.members.invite(&name("late"), (address.clone(), &office.host), HOUR, office.now);
+    let one_more = || office.members.invite((&name("late"), None), (address.clone(), &office.host), HOUR, office.now);
     assert!(matches!(one_more(), Err(MembersError::Full)));
     office.members.revoke(&name("site-7"), office.now).unwrap();
     let invite = one_more().unwrap();

@@ -5,6 +5,7 @@ use protocol::net::TlsKey;
 use protocol::party_set::PartySet;
 use protocol::sealed::OpeningKey;
 use protocol::signature::SigningKey;
+use protocol::weight::WeightClass;
 
 use super::*;
 
@@ -37,6 +38,7 @@ impl Book {
         let seat = |site: &Site| Seat {
             name: site.name.to_string(),
             organisation: "Clinic".to_owned(),
+            weight: WeightClass::halved(1).unwrap(),
             verifying: site.signing.verifying_key(),
             tls_key: Digest(*site.tls.bytes()),
         };

@@ -229,6 +229,14 @@ pub enum AggregationError {
         /// Checksum of the other lanes.
         expected: u64,
     },
+    /// The weights do not add up to what the contributors have agreed on.
+    #[error("the weights add up to {found}, those agreed on to {expected}; a contributor weighed its update otherwise")]
+    WeightSum {
+        /// Sum of the weights found.
+        found: u64,
+        /// Sum that was agreed on.
+        expected: u64,
+    },
     /// The summed weight is zero although every weight is positive.
     #[error("the weights add up to zero")]
     NoWeight,

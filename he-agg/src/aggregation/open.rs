@@ -105,6 +105,21 @@ pub struct DecodedChunk {
     pub noise_max: u64,
 }
 
+impl DecodedChunk {
+    /// The chunk, if its weights add up to what its contributors agreed on.
+    /// Without agreed weights a contributor could count for more than others,
+    /// or say in the sum how much it has.
+    ///
+    /// # Errors
+    /// [`AggregationError::WeightSum`].
+    pub fn weighing(self, expected: u64) -> Result<Self, AggregationError> {
+        match self.weight_sum {
+            found if found != expected => Err(AggregationError::WeightSum { found, expected }),
+            _ => Ok(self),
+        }
+    }
+}
+
 /// Removes the blinding, reconstructs and checks a sum. Allocates the values
 /// (8 bytes each), a copy of the sum (4 bytes per residue) that is wiped, and
 /// tens of kilobytes per thread.

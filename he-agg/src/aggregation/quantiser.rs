@@ -33,19 +33,20 @@ impl Quantiser {
         }
     }
 
-    /// The weight of a hospital with `samples` images, where the largest
-    /// hospital of the plan has `samples_max`: `samples / samples_max` of the
-    /// largest lane value, at least 1.
+    /// The weight of `parts` out of `parts_max`, as near below the largest
+    /// lane value as `parts_max` allows. Weights are in the exact ratio of
+    /// their parts, so a sum of weights is known from the sum of the parts.
     ///
     /// # Errors
-    /// [`AggregationError::Weight`] if `samples` is zero or above `samples_max`.
-    pub fn weight(layout: &LaneLayout, samples: u64, samples_max: u64) -> Result<u32, AggregationError> {
-        if samples == 0 || samples > samples_max {
-            return Err(AggregationError::Weight { weight: samples, max: samples_max });
+    /// [`AggregationError::Weight`] if `parts` is zero or above `parts_max`, or
+    /// `parts_max` above the largest lane value.
+    pub fn weight(layout: &LaneLayout, parts: u32, parts_max: u32) -> Result<u32, AggregationError> {
+        let max = layout.lane_max();
+        let weight = max.checked_div(u64::from(parts_max)).unwrap_or(0) * u64::from(parts);
+        if weight == 0 || parts > parts_max {
+            return Err(AggregationError::Weight { weight: u64::from(parts), max: max.min(u64::from(parts_max)) });
         }
-        let full = u128::from(layout.lane_max());
-        let weight = (u128::from(samples) * full + u128::from(samples_max) / 2) / u128::from(samples_max);
-        Ok(weight.max(1) as u32)
+        Ok(weight as u32)
     }
 
     /// One quantisation step, delta.
@@ -133,6 +134,19 @@ mod tests {
     }
 
     #[test]
+    fn weights_are_in_the_exact_ratio_of_their_parts_in_lanes_of_any_width() {
+        let flooding = crate::aggregation::Flooding::secure(40, 1 << 14).unwrap();
+        for lane_bits in 5..=16 {
+            let layout = LaneLayout::new(Preset::Agg13.params(), 8, 6, lane_bits, flooding).unwrap();
+            let one = Quantiser::weight(&layout, 1, 16).unwrap();
+            for parts in 1..=16 {
+                assert_eq!(Quantiser::weight(&layout, parts, 16), Ok(parts * one), "{lane_bits} bits");
+            }
+            assert!(u64::from(16 * one) <= layout.lane_max() && u64::from(16 * one) + 16 > layout.lane_max());
+        }
+    }
+
+    #[test]
     fn extremes_are_clipped_into_the_lane() {
         let (layout, q) = quantiser(0.25);
         let full = layout.lane_max() as u32;
@@ -152,7 +166,10 @@ mod tests {
         assert!(q.quantise(&[0.0], 0, &mut stream).is_err());
         assert!(q.quantise(&[0.0], 1 << 16, &mut stream).is_err());
         assert!(Quantiser::new(&layout, f32::INFINITY).is_err());
-        assert!(Quantiser::weight(&layout, 0, 5).is_err());
+        for (parts, parts_max) in [(0, 5), (6, 5), (0, 0), (1, 0), (1, 1 << 16)] {
+            let refused = Quantiser::weight(&layout, parts, parts_max);
+            assert!(matches!(refused, Err(AggregationError::Weight { .. })), "{parts} of {parts_max}");
+        }
         assert_eq!(q.dequantise(&[1], 0), Err(AggregationError::NoWeight));
     }
 }

@@ -53,7 +53,8 @@ pub enum ConsentFault {
 /// A site as it knows itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Own {
-    /// Its place in the list that everybody is to see.
+    /// Its place in the list that everybody is to see. Its weight is not compared: a site hears of that from the list
+    /// alone, and its officer approves it with the list.
     pub seat: Seat,
     /// The coordinator's key, from enrolment.
     pub coordinator: VerifyingKey,
@@ -74,7 +75,8 @@ pub fn check(proposal: &Proposal, own: &Own) -> Result<PartyId, ConsentFault> {
     }
     let absent = || ConsentFault::Absent { name: own.seat.name.clone() };
     let party = membership.party(&own.seat.name).ok_or_else(absent)?;
-    if membership.seat(party) != Some(&own.seat) {
+    let stated = membership.seat(party).map(|seat| Seat { weight: own.seat.weight, ..seat.clone() });
+    if stated.as_ref() != Some(&own.seat) {
         return Err(ConsentFault::Misstated);
     }
     Ok(party)

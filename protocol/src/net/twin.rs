@@ -26,6 +26,11 @@ impl Clone for NetError {
                 Self::TimedOut { peer: peer.clone(), stage: *stage, after: *after }
             }
             Self::Closed { peer, reason } => Self::Closed { peer: peer.clone(), reason: *reason },
+            Self::NotAdmitted { peer, name, reason } => {
+                Self::NotAdmitted { peer: peer.clone(), name: name.clone(), reason: *reason }
+            }
+            Self::Version { peer, ours, older } => Self::Version { peer: peer.clone(), ours: *ours, older: *older },
+            Self::Unrecorded { source } => Self::Unrecorded { source: twin(source) },
             Self::ClosedHere { peer } => Self::ClosedHere { peer: peer.clone() },
             Self::Broken { peer, code } => Self::Broken { peer: peer.clone(), code: *code },
             Self::Severed { peer, source } => Self::Severed { peer: peer.clone(), source: twin(source) },

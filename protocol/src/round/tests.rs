@@ -8,6 +8,7 @@ use crate::roster::Member;
 use crate::sealed::OpeningKey;
 use crate::signature::SigningKey;
 use crate::terms::Terms;
+use crate::weight::WeightClass;
 
 const DEADLINE_MS: u64 = 10_000;
 
@@ -54,6 +55,7 @@ impl Table {
             party: party(number),
             name: format!("hospital-{number}"),
             organisation: format!("Clinic {number}"),
+            weight: WeightClass::ONE,
             verifying: key.verifying_key(),
             sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
             tls_key: Digest::of("TLS key", &party(number)),

@@ -14,7 +14,7 @@ use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
 use protocol::signature::SigningKey;
 use protocol::terms::Terms;
-use protocol::{Attempt, Digest, Epoch, PartyId, PartySet, Reject, RoundId};
+use protocol::{Attempt, Digest, Epoch, PartyId, PartySet, Reject, RoundId, WeightClass};
 
 pub(crate) const N: u16 = 5;
 
@@ -80,6 +80,7 @@ pub(crate) fn members() -> Vec<Member> {
         party: party(number),
         name: format!("hospital {number}"),
         organisation: format!("Clinic {number}"),
+        weight: WeightClass::ONE,
         verifying: key(number).verifying_key(),
         sealing: sealing(number),
         tls_key: digest(&format!("TLS key {number}")),

@@ -16,7 +16,7 @@ use protocol::message::{
 };
 use protocol::roster::Member;
 use protocol::verifier::Verifier;
-use protocol::{Attempt, Digest, Epoch, Reject, RoundId};
+use protocol::{Attempt, Digest, Epoch, Reject, RoundId, WeightClass};
 
 use federation::{
     Federation, N, acceptances, digest, fresh_hospital_hears, heads, hospital, key, members, party, refusals, releases,
@@ -35,6 +35,7 @@ fn no_roster_of_another_membership_than_was_approved_is_signed() {
     // Sealing keys are the epoch's, each stated by its owner; all else was approved.
     assert_eq!(changed(&|all| all[2].sealing = sealing(9)), []);
     assert_eq!(changed(&|all| all[2].organisation = "Clinic 9".to_owned()), [Reject::RosterWrong]);
+    assert_eq!(changed(&|all| all[2].weight = WeightClass::halved(1).unwrap()), [Reject::RosterWrong]);
     assert_eq!(changed(&|all| all[2].name = "hospital 9".to_owned()), [Reject::RosterWrong]);
     assert_eq!(changed(&|all| all[2].verifying = key(9).verifying_key()), [Reject::RosterWrong]);
     assert_eq!(changed(&|all| all[2].tls_key = digest("TLS key 9")), [Reject::RosterWrong]);

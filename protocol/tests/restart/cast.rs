@@ -9,7 +9,7 @@ use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
 use protocol::signature::SigningKey;
 use protocol::terms::Terms;
-use protocol::{Digest, Epoch, PartyId, PartySet};
+use protocol::{Digest, Epoch, PartyId, PartySet, WeightClass};
 
 pub(crate) const N: u16 = 3;
 
@@ -66,6 +66,7 @@ pub(crate) fn roster() -> Roster {
         party: party(number),
         name: format!("hospital {number}"),
         organisation: format!("Clinic {number}"),
+        weight: WeightClass::ONE,
         verifying: key(number).verifying_key(),
         sealing: sealing(number),
         tls_key: digest(&format!("TLS key {number}")),

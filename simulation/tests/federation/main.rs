@@ -124,8 +124,10 @@ fn a_lost_decryptor_costs_an_attempt_every_check_holds_and_the_model_is_served_a
 fn too_few_hospitals_stop_the_run_and_a_resumed_one_finishes_it() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
-    // Both images in one query, under the asker's own key.
-    let experiment = experiment(&["publish.images=2", "publish.query-key=own", "publish.figures=pooled"]);
+    // Both images in one query, under the asker's own key; hospitals of unlike sizes, weighed by their classes.
+    let unlike = ["federation.weights=declared", "data.simulate.partition=dirichlet", "data.simulate.alpha=1.0"];
+    let one_query = ["publish.images=2", "publish.query-key=own", "publish.figures=pooled"];
+    let experiment = experiment(&[unlike, one_query].concat());
     let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap().path().to_owned();
     let lost = options(&out, &["hospital-2@2:before-upload", "hospital-3@2:before-upload"], false);
     let error = simulation::run(&experiment, &lost, EventSender::silent()).unwrap_err();
@@ -152,6 +154,11 @@ fn too_few_hospitals_stop_the_run_and_a_resumed_one_finishes_it() {
     assert_eq!(outcome.report.rounds.len(), 2, "round 1 of the first invocation, round 2 of the second");
     assert_eq!(outcome.report.rounds[1].uploaded, [1, 2, 3, 4, 5]);
     assert_eq!(outcome.report.dropouts.len(), 2);
+    let progress = std::fs::read(out.join("progress.json")).unwrap();
+    let progress: serde_json::Value = serde_json::from_slice(&progress).unwrap();
+    let weights = progress["weights"].as_array().unwrap();
+    assert!(weights.len() == 5 && weights.iter().any(|weight| weight == "1"), "{weights:?}");
+    assert!(weights.iter().any(|weight| weight != "1"), "all shares are alike: {weights:?}");
     assert_eq!((outcome.report.serving.images, outcome.report.serving.images_per_query), (2, 2));
     // The hospitals added up their own counts of all test images, and opened the same.
     let final_ = &outcome.report.final_;

@@ -20,6 +20,7 @@ use experiment::DeviceChoice;
 use protocol::enrolment::{HostPort, Words, seconds};
 use protocol::net::{Limits, PeerName, Server, Traffic};
 use protocol::text::shown;
+use protocol::weight::WeightClass;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
@@ -63,6 +64,10 @@ pub enum What {
     Invite {
         /// The site's name: a-z, 0-9 and hyphens, at most 40.
         name: PeerName,
+        /// What its updates count for in plans with weights = "declared": 1, 1/2, 1/4, 1/8 or 1/16; what it was before
+        /// if absent, 1 for a new site.
+        #[arg(long, value_name = "CLASS")]
+        weight: Option<WeightClass>,
         /// How long it can be used.
         #[arg(long, value_name = "DURATION", default_value = "48h", value_parser = duration)]
         valid: Duration,
@@ -199,7 +204,7 @@ pub fn run(arguments: &CoordinatorArgs) -> Result<Done, Error> {
             })
         }
         What::Serve => serve(Office::open(folder)?),
-        What::Invite { name, valid } => invite(&Office::open(folder)?, name, *valid),
+        What::Invite { name, weight, valid } => invite(&Office::open(folder)?, name, *weight, *valid),
         What::Approve { name, words } => approve(&Office::open(folder)?, name, *words),
         What::Run { plan, without, from } => plan::propose(&Office::open(folder)?, plan, without, *from),
         What::Status { watch } => plan::status(&Office::open(folder)?, *watch, say),
@@ -283,13 +288,15 @@ async fn show_figures(
     Ok(tokio::spawn(metrics.run(move || figures::text(&campaigns.status().unwrap_or_default(), &traffic))))
 }
 
-fn invite(office: &Office, name: &PeerName, valid: Duration) -> Result<Done, Error> {
+fn invite(office: &Office, name: &PeerName, weight: Option<WeightClass>, valid: Duration) -> Result<Done, Error> {
     let to = (office.address.clone(), &office.host);
-    let invite = office.members.invite(name, to, valid, SystemTime::now())?;
+    let invite = office.members.invite((name, weight), to, valid, SystemTime::now())?;
+    let weight = office.members.weight(name)?.to_string();
     let line = invite.to_line();
     let until = date(invite.expires_s);
-    say(&format!("for {name} alone, until {until}; whoever has the line first can use it, once"));
-    Ok(Done { data: json!({"name": name.as_str(), "invite": line, "expires": until}), text: line, exit: Exit::Done })
+    say(&format!("for {name} alone, with weight {weight}, until {until}; whoever has the line first can use it, once"));
+    let data = json!({"name": name.as_str(), "invite": line, "weight": weight, "expires": until});
+    Ok(Done { data, text: line, exit: Exit::Done })
 }
 
 fn approve(office: &Office, name: &PeerName, words: Option<Words>) -> Result<Done, Error> {
@@ -300,10 +307,12 @@ fn approve(office: &Office, name: &PeerName, words: Option<Words>) -> Result<Don
     let authority = office.authority()?;
     let until_s = office.members.approve(name, heard, (&authority, &office.host), SystemTime::now())?;
     let members = office.members.sites()?.sites.len();
-    let until = date(until_s);
+    let (until, weight) = (date(until_s), office.members.weight(name)?.to_string());
     Ok(Done {
-        text: format!("{name} is a member, its certificate is valid until {until}; {members} in all"),
-        data: json!({"name": name.as_str(), "certificate_until": until, "members": members}),
+        text: format!(
+            "{name} is a member with weight {weight}, its certificate is valid until {until}; {members} in all"
+        ),
+        data: json!({"name": name.as_str(), "weight": weight, "certificate_until": until, "members": members}),
         exit: Exit::Done,
     })
 }
@@ -327,8 +336,10 @@ fn sites(office: &Office) -> Result<Done, Error> {
             }
             Standing::Revoked { since_s } => ("revoked", format!("revoked {}", date(since_s)), None),
         };
-        lines.push(format!("{:<20} {text}", name.as_str()));
-        rows.push(json!({"name": name.as_str(), "standing": word, "organisation": organisation}));
+        let weight = office.members.weight(&name)?;
+        lines.push(format!("{:<20} weight {weight:<4}  {text}", name.as_str()));
+        let (name, weight) = (name.as_str(), weight.to_string());
+        rows.push(json!({"name": name, "standing": word, "organisation": organisation, "weight": weight}));
     }
     let found = office.members.sites()?;
     lines.push(format!("{} members, digest {}", found.sites.len(), found.digest()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use client::plan::Plan;
 use coordinator::audit;
+use experiment::Weighting;
 use protocol::consent::{Base, Proposal};
 use protocol::enrolment::Site;
 use protocol::ids::{Digest, Epoch};
@@ -61,23 +62,31 @@ fn no_member(name: &PeerName) -> Error {
 
 fn propose_to(office: &Office, name: &str, source: &str, sites: &[Site], base: Option<Base>) -> Result<Done, Error> {
     let plan = Plan::of_consortium(name, source, sites.len())?;
-    let seat = |site: &Site| Seat {
-        name: site.name.to_string(),
-        organisation: site.organisation.clone(),
-        verifying: site.verifying,
-        tls_key: Digest(*site.tls.fingerprint().bytes()),
+    let seat = |site: &Site| -> Result<Seat, Error> {
+        Ok(Seat {
+            name: site.name.to_string(),
+            organisation: site.organisation.clone(),
+            weight: office.members.weight(&site.name)?,
+            verifying: site.verifying,
+            tls_key: Digest(*site.tls.fingerprint().bytes()),
+        })
     };
     let membership = Membership {
         threshold: plan.experiment().federation().threshold,
         coordinator: office.host.coordinator,
-        seats: sites.iter().map(seat).collect(),
+        seats: sites.iter().map(seat).collect::<Result<_, _>>()?,
     };
     let terms = plan.terms_from(base.map(|base| base.model))?.digest();
     let resolved = plan.experiment().resolved_toml();
     let epoch = office.proposals.propose(&membership, (&resolved, source), base, terms)?;
     let (members, threshold) = (membership.seats.len(), membership.threshold);
+    let weights: Vec<String> = membership.seats.iter().map(|seat| format!("{} {}", seat.name, seat.weight)).collect();
+    let counted = match plan.experiment().federation().weights {
+        Weighting::Equal => "the plan weighs all alike".to_owned(),
+        Weighting::Declared => format!("the plan weighs them by class: {}", weights.join(", ")),
+    };
     let text = format!(
-        "key epoch {epoch} is proposed to {members} members, of whom {threshold} decrypt together\n\
+        "key epoch {epoch} is proposed to {members} members, of whom {threshold} decrypt together\n{counted}\n\
          members {}\nterms   {terms}\n\
          next: each officer runs `consilium hospital approve membership` on the telephone with the others, and\n      \
          `consilium hospital approve terms` after reading `consilium hospital terms`",
@@ -85,7 +94,8 @@ fn propose_to(office: &Office, name: &str, source: &str, sites: &[Site], base: O
     );
     let data = json!({
         "epoch": epoch.0, "members": members, "threshold": threshold, "membership": membership.digest().to_string(),
-        "terms": terms.to_string(), "from": base.map(|base| base.epoch.0),
+        "terms": terms.to_string(), "weights": plan.experiment().federation().weights.word(),
+        "from": base.map(|base| base.epoch.0),
     });
     Ok(Done { text, data, exit: Exit::Done })
 }

@@ -8,9 +8,11 @@ use client::consent::{ConsentBook, ConsentError, Council, Seen};
 use client::data_sets::DataSets;
 use client::enrolment::{Member, site_file};
 use client::{hours, models, policy};
+use experiment::Weighting;
 use protocol::consent::Stage;
 use protocol::enrolment::seconds;
 use protocol::ids::Epoch;
+use protocol::membership::Seat;
 use serde_json::json;
 
 use super::ONCE;
@@ -116,11 +118,16 @@ impl Desk {
             members(&seen)
         );
         let approved = self.book.terms(seen.standing.proposal.epoch, seen.terms.digest())?;
+        let seat = |seat: &Seat| {
+            let weight = seat.weight.to_string();
+            json!({"name": seat.name, "organisation": seat.organisation, "weight": weight})
+        };
+        let members: Vec<_> = proposal.membership.seats.iter().map(seat).collect();
         let (membership, compared) = (seen.membership.to_string(), self.book.has_membership(seen.membership)?);
         let data = json!({
             "epoch": proposal.epoch.0, "terms": digest, "plan": plan, "approved_for": approved,
             "from": proposal.base.map(|base| json!({"epoch": base.epoch.0, "model": base.model.to_string()})),
-            "membership": membership, "membership_approved": compared,
+            "membership": membership, "membership_approved": compared, "members": members,
         });
         Ok(Done { text, data, exit: Exit::Done })
     }
@@ -199,11 +206,16 @@ impl Desk {
 fn members(seen: &Seen) -> String {
     let membership = &seen.standing.proposal.membership;
     let (count, threshold) = (membership.seats.len(), membership.threshold);
-    let mut lines = vec![format!("{count} members, of whom {threshold} decrypt together:")];
+    let counted = match seen.plan.experiment().federation().weights {
+        Weighting::Equal => "the plan weighs all alike, whatever their classes",
+        Weighting::Declared => "the plan weighs them by these classes",
+    };
+    let mut lines = vec![format!("{count} members, of whom {threshold} decrypt together; {counted}:")];
     for (number, seat) in (1..).zip(&membership.seats) {
         let own = if number == seen.party.number() { "  this site" } else { "" };
         let key: String = seat.tls_key.to_string().chars().take(12).collect();
-        lines.push(format!("  {number:>2}  {:<20} {:<32} {key}{own}", seat.name, seat.organisation));
+        let (name, weight, organisation) = (&seat.name, seat.weight, &seat.organisation);
+        lines.push(format!("  {number:>2}  {name:<20} weight {weight:<4}  {organisation:<32} {key}{own}"));
     }
     lines.join("\n")
 }

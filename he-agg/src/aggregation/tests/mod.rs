@@ -216,6 +216,11 @@ impl Epoch {
     fn check_round(&mut self, chunk: u32, s: &[u16], t: &[u16]) {
         let decoded = self.round(chunk, s, t);
         let (values, weight) = self.expected(s);
+        for expected in [weight - 1, weight + 1] {
+            let other = decoded.clone().weighing(expected).unwrap_err();
+            assert_eq!(other, AggregationError::WeightSum { found: weight, expected });
+        }
+        let decoded = decoded.weighing(weight).unwrap();
         assert!(decoded.values == values, "S = {s:?}, T = {t:?}");
         assert_eq!((decoded.weight_sum, &decoded.contributors[..]), (weight, s));
         // The flooding is really there: t shares of deviation 2^w.

@@ -5,6 +5,7 @@ use crate::consent::{Approval, Stage};
 use crate::ids::Epoch;
 use crate::sealed::OpeningKey;
 use crate::signature::SigningKey;
+use crate::weight::WeightClass;
 
 const N: u16 = 3;
 
@@ -24,6 +25,7 @@ fn membership() -> Membership {
     let seat = |number: u16| Seat {
         name: format!("site-{number}"),
         organisation: "Clinic".to_owned(),
+        weight: WeightClass::ONE,
         verifying: key(number).verifying_key(),
         tls_key: Digest([number as u8; 32]),
     };
@@ -145,6 +147,8 @@ fn a_proposal_states_this_site_and_its_coordinator_as_they_are() {
     assert_eq!(with(&|it| it.seats[1].organisation = "else".to_owned()), Err(ConsentFault::Misstated));
     assert_eq!(with(&|it| it.seats[1].verifying = key(9).verifying_key()), Err(ConsentFault::Misstated));
     assert_eq!(with(&|it| it.seats[1].tls_key = Digest([9; 32])), Err(ConsentFault::Misstated));
+    // The list alone says what a site's updates count for; its officer compares the list.
+    assert_eq!(with(&|it| it.seats[1].weight = WeightClass::halved(2).unwrap()), Ok(party(2)));
     let unsafe_threshold = MembershipError::Threshold { have: 1, members: 3 };
     assert_eq!(with(&|it| it.threshold = 1), Err(ConsentFault::Membership(unsafe_threshold)));
 }

@@ -9,10 +9,11 @@ use protocol::drive::coordinator::{CoordinatorConfig, CoordinatorDriver};
 use protocol::drive::hospital::{HospitalDriver, HospitalEvent, HospitalJob};
 use protocol::drive::{JobId, Outside};
 use protocol::hospital::HospitalConfig;
+use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
 use protocol::signature::SigningKey;
 use protocol::terms::Terms;
-use protocol::{Digest, Epoch, PartyId, RoundId};
+use protocol::{Digest, Epoch, PartyId, RoundId, WeightClass};
 
 use super::{CoordinatorProcess, Event, HospitalProcess, World, party};
 use crate::party::{Counter, Jobs, Line, SimClock};
@@ -209,6 +210,7 @@ pub(super) fn roster(schedule: &Schedule) -> Roster {
             party: party(number),
             name: format!("hospital {number}"),
             organisation: format!("Clinic {number}"),
+            weight: WeightClass::all().nth(usize::from(number) % 5).unwrap(),
             verifying: signing_key(number).verifying_key(),
             sealing: SealingKey::from_bytes(&sealing).unwrap(),
             tls_key: Digest::of("TLS key", &number),
