@@ -287,6 +287,16 @@ impl Place {
         self.until_told("coordinator", "key epoch 3: cannot begin: east is a member no more");
     }
 
+    /// No count of images in a plan, and no class that there is not.
+    fn weights_are_classes_and_nothing_else(&self) {
+        let old = PLAN.replace("weights = \"declared\"", "sample-cap = 64");
+        fs::write(self.path("old.toml"), old).expect("written");
+        assert!(self.refused(&["coordinator", "run", "old.toml"], 4).contains("sample-cap: unknown key"));
+        let unknown = self.run(&["coordinator", "invite", "late", "--weight", "1/3"]);
+        assert_eq!(unknown.status.code(), Some(4));
+        assert!(told(&unknown).contains("there are 1, 1/2, 1/4, 1/8 and 1/16"), "{}", told(&unknown));
+    }
+
     /// The operator and every officer read the class with which a site was invited.
     fn weights_are_shown_to_whoever_approves(&self) {
         let sites = self.json(&["coordinator", "sites"]);
@@ -404,12 +414,7 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     fs::write(place.path("plan.toml"), PLAN).expect("written");
 
     // What a person gets wrong before anything begins.
-    let old = PLAN.replace("weights = \"declared\"", "sample-cap = 64");
-    fs::write(place.path("old.toml"), old).expect("written");
-    assert!(place.refused(&["coordinator", "run", "old.toml"], 4).contains("sample-cap: unknown key"));
-    let unknown = place.run(&["coordinator", "invite", "late", "--weight", "1/3"]);
-    assert_eq!(unknown.status.code(), Some(4));
-    assert!(told(&unknown).contains("there are 1, 1/2, 1/4, 1/8 and 1/16"), "{}", told(&unknown));
+    place.weights_are_classes_and_nothing_else();
     assert!(place.refused(&["hospital", "terms", "--folder", "east"], 4).contains("nothing is proposed"));
     let proposed = place.json(&["coordinator", "run", "plan.toml"]);
     assert_eq!((&proposed["epoch"], &proposed["members"], &proposed["threshold"]), (&1.into(), &4.into(), &3.into()));
