@@ -433,7 +433,7 @@ fn no_more_invitations_are_open_than_may_be_and_one_that_is_used_or_has_expired_
     (1..INVITES_OPEN_MAX).for_each(|_| drop(office.invite("st-anna")));
     let invite = |office: &Office| {
         let address = "consilium.example:443".parse().unwrap();
-        office.members.invite(&name("b"), (address, &office.host), HOUR, office.now)
+        office.members.invite((&name("b"), None), (address, &office.host), HOUR, office.now)
     };
     assert!(matches!(invite(&office), Err(MembersError::TooManyInvites)));
     office.request(&first, &Applying::new("st-anna")).unwrap();
