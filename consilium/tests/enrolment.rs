@@ -232,6 +232,43 @@ fn services_end_when_they_are_told_to_whatever_they_wait_for() {
     }
 }
 
+/// Two that are started over a socket that was left behind; that they want one port is the lesser trouble.
+#[test]
+fn of_two_services_of_one_folder_one_serves_and_the_other_says_why_it_does_not() {
+    let mut consortium = Consortium::open();
+    let mut killed = consortium.server.take().expect("in service");
+    killed.kill().and_then(|()| killed.wait()).expect("killed");
+    assert!(consortium.place.path().join("coordinator/control/control.sock").exists(), "left behind");
+    let start = || {
+        let mut serve = command(consortium.place.path(), &["coordinator", "serve"]);
+        serve.stderr(Stdio::piped()).spawn().expect("up")
+    };
+    let mut both = [start(), start()];
+    let loser = (0..600).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        both.iter_mut().position(|child| child.try_wait().expect("waited").is_some())
+    });
+    let [one, other] = both;
+    let (lost, serves) = if loser == Some(0) { (one, other) } else { (other, one) };
+    consortium.server = Some(serves);
+    let told = refusal(&lost.wait_with_output().expect("ended"), CONNECTION);
+    assert!(told.contains("another process serves here") && told.contains("or use another folder"), "{told}");
+    // The other may still be on its way.
+    let answers = (0..600).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        consortium.run(&["coordinator", "status"]).status.success()
+    });
+    assert!(answers);
+}
+
+#[test]
+fn a_site_that_has_just_joined_gets_no_second_certificate() {
+    let consortium = Consortium::open();
+    consortium.member("st-anna");
+    let told = refusal(&consortium.run(&["hospital", "renew", "--folder", "st-anna"]), REFUSED);
+    assert!(told.contains("not so soon again") && told.contains("do: wait a while"), "{told}");
+}
+
 /// Private keys lie sealed in the site's own folder, and what the coordinator stores opens none of them.
 #[test]
 fn keys_are_born_at_the_site_and_the_token_is_stored_nowhere() {

@@ -84,7 +84,8 @@ struct Dialling {
 /// Who hears what becomes of a dial. Each gets its own: a connection that only callers hold can be closed by them.
 type Waiting = Mutex<Vec<oneshot::Sender<Outcome>>>;
 
-type Outcome = Result<Live, NetError>;
+/// What became of a dial, and the certificate that it showed last.
+type Outcome = (Arc<Identity>, Result<Live, NetError>);
 
 impl Drop for Dialling {
     fn drop(&mut self) {
@@ -178,9 +179,8 @@ impl Dialer {
             };
             match outcome.await {
                 // Renewed meanwhile: the next dial shows the new certificate.
-                Ok(Ok(live)) if !Arc::ptr_eq(&live.identity, &self.0.identity()) => {}
-                Ok(Ok(live)) => return Ok(live.connection),
-                Ok(Err(error)) => return Err(error),
+                Ok((shown, _)) if !Arc::ptr_eq(&shown, &self.0.identity()) => {}
+                Ok((_, found)) => return Ok(found?.connection),
                 // Its task died, which says nothing of the server.
                 Err(_) => tokio::time::sleep(self.0.backoff.first).await,
             }
@@ -203,7 +203,11 @@ impl Dialer {
                 if let Some(dialling) = dialling.upgrade()
                     && let Some(waiting) = dialling.waiting.upgrade()
                 {
-                    locked(&waiting).push(waiter);
+                    let mut waiting = locked(&waiting);
+                    // Those who gave up leave no place behind.
+                    waiting.retain(|waiter| !waiter.is_closed());
+                    waiting.push(waiter);
+                    drop(waiting);
                     return Err((dialling, outcome));
                 }
             }
@@ -240,14 +244,19 @@ impl Way {
         let mut failed = 0;
         loop {
             let identity = self.identity();
-            match self.dial(&identity)?.along(&self.route).await {
+            let dialled = match self.dial(&identity) {
+                Ok(dial) => dial.along(&self.route).await,
+                Err(error) => Err(error),
+            };
+            match dialled {
                 Ok(connection) => {
-                    return Ok(Live { connection: Arc::new(connection), identity, quic_tried: Instant::now() });
+                    let (connection, quic_tried) = (Arc::new(connection), Instant::now());
+                    return (Arc::clone(&identity), Ok(Live { connection, identity, quic_tried }));
                 }
                 Err(error) => {
                     failed += 1;
                     if !error.is_transient() || failed >= self.backoff.attempts {
-                        return Err(error);
+                        return (identity, Err(error));
                     }
                     let wait = self.backoff.wait(failed, jitter());
                     tracing::info!(%error, failed, wait_ms = wait.as_millis(), "dialling again");
@@ -262,7 +271,7 @@ impl Way {
         let mut line = locked(&self.line);
         let is_ours = |dialling: Arc<Dialling>| std::ptr::eq(dialling.waiting.as_ptr(), Arc::as_ptr(waiting));
         if matches!(&*line, Line::Dialling(dialling) if dialling.upgrade().is_some_and(is_ours)) {
-            *line = outcome.as_ref().map_or(Line::None, |live| Line::Live(live.clone()));
+            *line = outcome.1.as_ref().map_or(Line::None, |live| Line::Live(live.clone()));
         }
         let waiting = std::mem::take(&mut *locked(waiting));
         drop(line);

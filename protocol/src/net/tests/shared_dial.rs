@@ -157,13 +157,18 @@ async fn a_connection_dialled_for_others_before_the_end_is_theirs_alone() {
 #[tokio::test]
 async fn whoever_waits_while_the_certificate_is_renewed_shows_the_new_one() {
     let federation = Federation::start(Limits::loopback());
-    let renewed = issue(&federation.authority, "hospital-1", Usage::Client);
-    let dialer = dialer(&federation, &issue(&federation.authority, "hospital-1", Usage::Client));
-    let call = begun(&dialer).await;
-    let key = renewed.key_fingerprint();
-    dialer.renew(Arc::new(renewed)).unwrap();
-    let connection = soon(call).await.unwrap().unwrap();
-    let shown = soon(connection.call(Frame::new(WHOAMI, Bytes::new(), Bytes::new()))).await.unwrap();
-    assert_eq!(shown.body, &key.bytes()[..]);
+    let month = Duration::from_secs(40 * 24 * 3_600);
+    // One that is good, and one with which the dial under way fails.
+    for from in [SystemTime::now(), SystemTime::now() - month] {
+        let before = federation.authority.issue(&name("hospital-1"), &[], Usage::Client, from).unwrap();
+        let renewed = issue(&federation.authority, "hospital-1", Usage::Client);
+        let dialer = dialer(&federation, &before);
+        let call = begun(&dialer).await;
+        let key = renewed.key_fingerprint();
+        dialer.renew(Arc::new(renewed)).unwrap();
+        let connection = soon(call).await.unwrap().unwrap();
+        let shown = soon(connection.call(Frame::new(WHOAMI, Bytes::new(), Bytes::new()))).await.unwrap();
+        assert_eq!(shown.body, &key.bytes()[..]);
+    }
     federation.stop().await;
 }
