@@ -7,6 +7,7 @@
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -18,6 +19,7 @@ use protocol::enrolment::{RENEW, SITES, TIME, seconds};
 use protocol::exchange::Call;
 use protocol::message::HospitalMessage;
 use protocol::net::{BoxFuture, Frame, NetError};
+use protocol::store;
 use protocol::store::no_space_left;
 use time::OffsetDateTime;
 
@@ -54,6 +56,13 @@ impl fmt::Display for Sent {
 }
 
 impl Sent {
+    /// Where a line should be; as old as the one before.
+    fn unreadable(at_s: u64, path: &Path, number: usize) -> Self {
+        let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let (what, detail) = ("a line that cannot be read".to_owned(), format!("line {number} of {file}"));
+        Self { at_s, epoch: 0, what, detail, bytes: 0 }
+    }
+
     fn parse(line: &str) -> Option<Self> {
         let mut columns = line.split('\t');
         let mut next = || columns.next();
@@ -93,7 +102,10 @@ impl SentLog {
     /// # Errors
     /// What the file system says; then nothing may be sent.
     pub fn write(&self, sent: &Sent) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
+        if !self.folder.exists() {
+            fs::create_dir_all(&self.folder)?;
+            sync(self.folder.parent().unwrap_or(&self.folder))?;
+        }
         let month = utc(sent.at_s).chars().take(7).collect::<String>();
         // Several programs may write at a time: then one file is a little longer, and nothing is lost.
         let newest = self.files()?.into_iter().rev().find(|(of, ..)| *of == month);
@@ -104,19 +116,37 @@ impl SentLog {
             Some((.., path)) => path,
             None => self.folder.join(format!("{month}.log")),
         };
-        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-        file.write_all(format!("{sent}\n").as_bytes())?;
-        file.sync_data()
+        let is_new = !path.exists();
+        let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+        // What a full disk or a power cut left of the last line must not swallow this one.
+        let end = if is_torn(&file)? { "\n" } else { "" };
+        file.write_all(format!("{end}{sent}\n").as_bytes())?;
+        file.sync_data()?;
+        if is_new { sync(&self.folder) } else { Ok(()) }
     }
 
-    /// All lines, oldest first. A line that was cut short by a crash is left out: what it told of was not sent.
+    /// All lines, oldest first. What is no line is shown as such: what was cut short by a full disk or a crash was not
+    /// sent, but whoever reads this cannot know why it is none. The end of the newest file without a line's end is left
+    /// out, which a program may be writing.
     ///
     /// # Errors
     /// What the file system says.
     pub fn read(&self) -> io::Result<Vec<Sent>> {
         let mut all = Vec::new();
         for (.., path) in self.files()? {
-            all.extend(fs::read_to_string(path)?.lines().filter_map(Sent::parse));
+            let bytes = fs::read(&path)?;
+            let text = String::from_utf8_lossy(&bytes);
+            for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+                let whole = line.strip_suffix('\n');
+                match Sent::parse(whole.unwrap_or(line)) {
+                    Some(sent) => all.push(sent),
+                    None if whole.is_some() => {
+                        let at_s = all.last().map_or(0, |before| before.at_s);
+                        all.push(Sent::unreadable(at_s, &path, number));
+                    }
+                    None => {}
+                }
+            }
         }
         Ok(all)
     }
@@ -292,6 +322,19 @@ fn body(kind: BlobKind) -> &'static str {
     }
 }
 
+/// Whether the last line of a file has no end.
+fn is_torn(file: &fs::File) -> io::Result<bool> {
+    let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(false) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    Ok(byte != [b'\n'])
+}
+
+/// A folder's list of files reaches the disk.
+fn sync(folder: &Path) -> io::Result<()> {
+    store::sync_folder(folder).map_err(|fault| fault.source)
+}
+
 /// `2026-11-22 20:30:11`.
 pub(crate) fn utc(at_s: u64) -> String {
     let at = i64::try_from(at_s).ok().and_then(|it| OffsetDateTime::from_unix_timestamp(it).ok());
@@ -319,147 +362,4 @@ fn seconds_of(text: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use protocol::blob::BlobId;
-    use protocol::consent::Nonce;
-    use protocol::ids::{Attempt, Digest, Epoch, PartyId, RoundId};
-    use protocol::lease::Doing;
-
-    use super::*;
-
-    /// A line that says what was on disk when a call went out.
-    struct Echo {
-        root: PathBuf,
-        seen: Mutex<Vec<usize>>,
-    }
-
-    impl Transport for Echo {
-        fn call(&self, request: Frame) -> BoxFuture<'_, Result<Frame, NetError>> {
-            self.seen.lock().unwrap().push(SentLog::of(&self.root).read().unwrap().len());
-            Box::pin(async move { Ok(request) })
-        }
-    }
-
-    fn update(index: u32) -> Frame {
-        let id = BlobId::round(BlobKind::UpdateChunk, RoundId(3), Attempt(2), None, index);
-        Call::Put { id, body: Bytes::from_static(b"ciphertext") }.into_frame(Epoch(1))
-    }
-
-    #[tokio::test]
-    async fn everything_has_its_line_before_it_leaves() {
-        let folder = tempfile::tempdir().unwrap();
-        let echo = Arc::new(Echo { root: folder.path().to_path_buf(), seen: Mutex::default() });
-        let recorded = Recorded::new(Arc::clone(&echo) as _, SentLog::of(folder.path()));
-        recorded.call(update(0)).await.unwrap();
-        recorded.call(update(1)).await.unwrap();
-        recorded.call(Frame::new(SITES, Vec::new(), Vec::new())).await.unwrap();
-        recorded.call(Frame::new(0x7777, vec![1; 9], Vec::new())).await.unwrap();
-        recorded.call(Frame::new(TIME, Vec::new(), Vec::new())).await.unwrap();
-        assert_eq!(*echo.seen.lock().unwrap(), [1, 2, 3, 4, 5]);
-        let lines = SentLog::of(folder.path()).read().unwrap();
-        let first = &lines[0];
-        assert_eq!((first.epoch, first.what.as_str()), (1, "encrypted update or figures"));
-        assert_eq!(first.detail, "round 3 attempt 2 part 0");
-        assert_eq!(first.bytes, 4 + BlobId::BYTES as u64 + 10);
-        assert_eq!((lines[3].what.as_str(), lines[3].bytes), ("something else", 9), "even what nobody knows");
-        assert_eq!(lines[4].what, "question what time it is");
-    }
-
-    #[tokio::test]
-    async fn questions_are_counted_and_get_a_line_an_hour() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = SentLog::of(folder.path());
-        let (start, hour) = (SystemTime::now(), Duration::from_secs(3600));
-        assert_eq!(log.question(10, start), None);
-        assert_eq!(log.question(10, start + hour / 2), None);
-        let line = log.question(10, start + hour).unwrap();
-        assert_eq!((line.detail.as_str(), line.bytes), ("3", 30));
-        assert_eq!(log.question(10, start + hour), None, "counted anew");
-        let poll = Call::Poll { next: 0, doing: Doing::Idle }.into_frame(Epoch(1));
-        assert_eq!(described(&poll), None);
-        let of = |call: &ConsentCall| described(&Frame::new(CONSENT, call.to_bytes(), Vec::new()));
-        assert_eq!((of(&ConsentCall::Epochs(())), of(&ConsentCall::Ask(Epoch(1)))), (None, None));
-        let nonce = Nonce { membership: Digest([1; 32]), party: PartyId::new(1).unwrap(), bytes: [2; 32] };
-        assert!(of(&ConsentCall::Reveal(nonce)).is_some(), "what carries something has its own line");
-    }
-
-    #[test]
-    fn questions_without_a_line_get_one_at_the_end() {
-        let folder = tempfile::tempdir().unwrap();
-        drop(SentLog::of(folder.path()));
-        assert!(SentLog::of(folder.path()).read().unwrap().is_empty());
-        let log = SentLog::of(folder.path());
-        log.question(10, SystemTime::now());
-        log.question(11, SystemTime::now());
-        drop(log);
-        let lines = SentLog::of(folder.path()).read().unwrap();
-        let [line] = &lines[..] else { panic!("{lines:?}") };
-        assert_eq!((line.what.as_str(), line.detail.as_str(), line.bytes), ("questions after news", "2", 21));
-    }
-
-    #[tokio::test]
-    async fn nothing_leaves_while_it_cannot_be_written_down() {
-        let folder = tempfile::tempdir().unwrap();
-        // A file where the folder should be: no line can be written.
-        fs::write(folder.path().join("sent"), b"").unwrap();
-        let echo = Arc::new(Echo { root: folder.path().join("else"), seen: Mutex::default() });
-        let recorded = Recorded::new(Arc::clone(&echo) as _, SentLog::of(folder.path()));
-        let call = recorded.call(update(0));
-        assert!(tokio::time::timeout(Duration::from_millis(200), call).await.is_err());
-        assert!(echo.seen.lock().unwrap().is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_full_disk_is_told_and_nothing_leaves() {
-        let folder = tempfile::tempdir().unwrap();
-        let full = folder.path().join("sent").join(format!("{}.log", &utc(seconds(SystemTime::now()))[..7]));
-        fs::create_dir(folder.path().join("sent")).unwrap();
-        std::os::unix::fs::symlink("/dev/full", full).unwrap();
-        let echo = Arc::new(Echo { root: folder.path().join("else"), seen: Mutex::default() });
-        let recorded = Recorded::new(Arc::clone(&echo) as _, SentLog::of(folder.path()));
-        let error = recorded.call(update(0)).await.unwrap_err();
-        assert!(matches!(&error, NetError::Unrecorded { .. }) && !error.is_transient(), "{error}");
-        assert!(crate::hospital::HospitalError::from(error).no_space_left());
-        assert!(echo.seen.lock().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_line_is_read_as_it_was_written_and_a_torn_one_is_not() {
-        let sent = Sent { at_s: 1_795_379_411, epoch: 2, what: "a b".to_owned(), detail: String::new(), bytes: 7 };
-        assert_eq!(sent.to_string(), "2026-11-22 20:30:11\t2\ta b\t\t7");
-        assert_eq!(Sent::parse(&sent.to_string()), Some(sent.clone()));
-        for torn in ["2026-11-22 20:3", "2026-11-22 20:30:11\t2\ta b", "2026-11-22 20:30:11\t2\ta b\t", ""] {
-            assert_eq!(Sent::parse(torn), None, "{torn}");
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let log = SentLog::of(folder.path());
-        log.write(&sent).unwrap();
-        log.write(&Sent { at_s: sent.at_s + 30 * 24 * 3600, ..sent }).unwrap();
-        let mut files: Vec<_> =
-            fs::read_dir(folder.path().join("sent")).unwrap().map(|it| it.unwrap().file_name()).collect();
-        files.sort();
-        assert_eq!(files, ["2026-11.log", "2026-12.log"]);
-    }
-
-    #[test]
-    fn a_month_of_many_lines_has_numbered_files_and_none_is_lost() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = SentLog::of(folder.path());
-        let line = |number: u64| Sent {
-            at_s: 1_795_379_411 + number,
-            epoch: 2,
-            what: "a b".to_owned(),
-            detail: number.to_string(),
-            bytes: 7,
-        };
-        let lines: Vec<Sent> = (0..40).map(line).collect();
-        lines.iter().for_each(|line| log.write(line).unwrap());
-        let files = log.files().unwrap();
-        assert!(files.len() > 10, "past the number that sorts wrongly as text: {}", files.len());
-        assert_eq!(files[0].2.file_name().unwrap(), "2026-11.log");
-        assert_eq!(files[11].2.file_name().unwrap(), "2026-11.12.log");
-        assert!(files.iter().all(|(.., path)| fs::metadata(path).unwrap().len() < FILE_BYTES_MAX + 64));
-        assert_eq!(SentLog::of(folder.path()).read().unwrap(), lines, "all of them, in order");
-    }
-}
+mod tests;

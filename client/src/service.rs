@@ -6,6 +6,7 @@
 //! ```
 
 mod part;
+mod withdrawal;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ use crate::train::TrainDevice;
 use crate::vault::{KeysError, VaultError};
 
 use part::Part;
+use withdrawal::Withdrawal;
 
 /// How often a site looks what is proposed, while something waits for somebody.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -187,6 +189,8 @@ pub struct Service {
     failed: BTreeMap<Epoch, SystemTime>,
     /// How often an epoch was over for the coordinator while its part ran here.
     over: BTreeMap<Epoch, u32>,
+    /// Ends parts that this site's people have left.
+    withdrawal: Withdrawal,
     /// Until when no new certificate is asked for: the coordinator wants to be asked later.
     renew_at: Instant,
     /// What could not be written because the disk is full.
@@ -212,6 +216,7 @@ impl Service {
                 prepared: BTreeMap::new(),
                 failed: BTreeMap::new(),
                 over: BTreeMap::new(),
+                withdrawal: Withdrawal::default(),
                 renew_at: Instant::now(),
                 full: None,
                 stands,
@@ -226,6 +231,7 @@ impl Service {
     /// [`ServeError`]; whatever else happens is waited for.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
         let mut stop = std::pin::pin!(stop);
+        let withdrawing = tokio::spawn(self.withdrawal.clone().run(Arc::clone(&self.setup.book)));
         let ended = loop {
             // A look may wait long for a coordinator that cannot be reached. What it has begun is in the books.
             let looked = tokio::select! {
@@ -250,6 +256,7 @@ impl Service {
                 () = tokio::time::sleep(self.rest()) => {}
             }
         };
+        withdrawing.abort();
         for (_, part) in std::mem::take(&mut self.running) {
             part.counter.abort();
             part.kill.kill();
@@ -282,11 +289,9 @@ impl Service {
         let (member, book) = (Arc::clone(&self.setup.member), Arc::clone(&self.setup.book));
         let council = Council { member: &member, book: &book };
         for epoch in council.epochs().await? {
-            if let Some(running) = self.running.get(&epoch) {
-                if book.ended(epoch)?.is_some() {
-                    // This site's people wrote so: the others hear it, and the part ends.
-                    running.kill.leave();
-                } else {
+            if self.running.contains_key(&epoch) {
+                // Where this site's people wrote that it ends, the withdrawal sees to it.
+                if book.ended(epoch)?.is_none() {
                     self.follow(&council, epoch).await?;
                 }
                 continue;
@@ -352,7 +357,7 @@ impl Service {
         }
         self.approve_beforehand(council, &seen)?;
         let Some(data) = council.consented(&seen)? else { return Ok(Stand::AwaitsOfficer) };
-        let part = match self.prepared.remove(&epoch) {
+        let part = match self.prepared.remove(&epoch).filter(|part| part.is_of(&data)) {
             Some(part) => part,
             None => Part::prepare(&self.setup, &seen, &data).await?,
         };
@@ -364,7 +369,9 @@ impl Service {
             self.prepared.insert(epoch, part);
             return Ok(Stand::AwaitsApprovals(members.minus(seen.standing.approved)));
         }
-        self.running.insert(epoch, part.start()?);
+        let running = part.start()?;
+        self.withdrawal.watch(epoch, running.kill.clone());
+        self.running.insert(epoch, running);
         tracing::info!(%epoch, party = %seen.party, "this site takes part");
         Ok(Stand::TakesPart)
     }
@@ -386,6 +393,7 @@ impl Service {
         for epoch in over {
             let Some(part) = self.running.remove(&epoch) else { continue };
             part.counter.abort();
+            self.withdrawal.forget(epoch);
             self.over.remove(&epoch);
             let ended = self.setup.book.ended(epoch).ok().flatten();
             let stand = match part.task.await {

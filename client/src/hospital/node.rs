@@ -100,6 +100,18 @@ impl Killer {
         let _ = self.0.try_send(Input::Event(HospitalEvent::Leave));
     }
 
+    /// One that only a test hears: what it was told last, a word at a time.
+    #[cfg(test)]
+    pub(crate) fn heard() -> (Self, impl FnMut() -> Option<&'static str>) {
+        let (sender, mut inputs) = mpsc::channel(8);
+        let word = move || match inputs.try_recv().ok()? {
+            Input::Event(HospitalEvent::Leave) => Some("leave"),
+            Input::Kill => Some("kill"),
+            _ => Some("something else"),
+        };
+        (Self(sender), word)
+    }
+
     /// Ends it; nothing that it was about to do is done.
     pub fn kill(&self) {
         let sender = self.0.clone();

@@ -25,6 +25,8 @@ pub(super) struct Part {
     takes: Takes,
     opening: OpeningKey,
     setup: Shared,
+    /// The name of the data set.
+    set: String,
 }
 
 struct Shared {
@@ -39,6 +41,7 @@ impl Part {
         let epoch = seen.standing.proposal.epoch;
         let site = setup.member.root().to_path_buf();
         let set = DataSets::load(&site)?.find(Some(data))?.clone();
+        let name = data.to_owned();
         let (plan, text) = (seen.plan.clone(), seen.standing.proposal.plan.clone());
         let base = seen.standing.proposal.base;
         // Reading images and deriving a key from a passphrase take a while.
@@ -63,7 +66,12 @@ impl Part {
         let shared = Shared { member, slots: setup.slots.clone(), hours };
         let share_figures = setup.policy.share_figures != Some(false);
         let (vault, data) = (Arc::new(vault), SiteImages::of(dataset, share_figures));
-        Ok(Self { epoch, root, vault, plan, data, takes, opening, setup: shared })
+        Ok(Self { epoch, root, vault, plan, data, takes, opening, setup: shared, set: name })
+    }
+
+    /// Whether it trains on this data set: an officer may have approved another since.
+    pub(super) fn is_of(&self, data: &str) -> bool {
+        self.set == data
     }
 
     /// Its sealing key.
@@ -73,7 +81,7 @@ impl Part {
 
     /// Starts it.
     pub(super) fn start(self) -> Result<Running, ServiceError> {
-        let Self { epoch, root, vault, plan, data, takes, opening, setup } = self;
+        let Self { epoch, root, vault, plan, data, takes, opening, setup, set: _ } = self;
         let party = plan.party;
         // Of the process before.
         hours::note(&root, None)?;

@@ -57,7 +57,8 @@ impl Dial {
             match asking.over_all(route).await {
                 Ok(connection) => connection.close().await,
                 Err(NetError::Handshake { .. }) => continue,
-                Err(error) if error.is_transient() => continue,
+                // It is gone or silent: asking on would only take longer.
+                Err(error) if error.is_transient() => break,
                 Err(_) => {}
             }
             return NetError::Version { peer, ours, older };

@@ -1,5 +1,4 @@
-//! A consortium as processes, from the proposal to the diagnosis: officers on terminals, a hospital and the coordinator
-//! killed in the middle, a member put out, a second version beside the first.
+//! Everything that the test has in one folder, and what people do there.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -12,49 +11,51 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use image::GrayImage;
 use serde_json::Value;
 
-const SITES: [&str; 4] = ["east", "north", "south", "west"];
+use crate::PLAN;
+
+pub(crate) const SITES: [&str; 4] = ["east", "north", "south", "west"];
 /// Longest wait for anything, on a machine with other work.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// What a site was invited with: north counts for half.
-fn weight(site: &str) -> &'static str {
+pub(crate) fn weight(site: &str) -> &'static str {
     if site == "north" { "1/2" } else { "1" }
 }
 
 /// Everything in one folder: a coordinator, four sites, their images.
-struct Place {
+pub(crate) struct Place {
     folder: tempfile::TempDir,
     processes: Vec<(String, Child)>,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a folder"), processes: Vec::new() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().expect("the program starts")
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_consilium"));
         command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
         command
     }
 
     /// The data of a verb that succeeds.
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(&[arguments, &["--format", "json"]].concat());
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
         serde_json::from_slice::<Value>(&output.stdout).expect("JSON")["data"].take()
     }
 
     /// Code and words of a refusal.
-    fn refused(&self, arguments: &[&str], exit: i32) -> String {
+    pub(crate) fn refused(&self, arguments: &[&str], exit: i32) -> String {
         let output = self.run(arguments);
         let text = told(&output);
         assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {text}");
@@ -63,41 +64,41 @@ impl Place {
     }
 
     /// Starts a service whose lines go to a file.
-    fn serve(&mut self, name: &str, arguments: &[&str]) {
+    pub(crate) fn serve(&mut self, name: &str, arguments: &[&str]) {
         let log = File::options().create(true).append(true).open(self.path(&format!("{name}.log"))).expect("a file");
         let mut command = self.command(arguments);
         command.stdout(log.try_clone().expect("a handle")).stderr(log);
         self.processes.push((name.to_owned(), command.spawn().expect("the program starts")));
     }
 
-    fn serve_coordinator(&mut self) {
+    pub(crate) fn serve_coordinator(&mut self) {
         self.serve("coordinator", &["coordinator", "serve"]);
     }
 
-    fn serve_site(&mut self, site: &str) {
+    pub(crate) fn serve_site(&mut self, site: &str) {
         self.serve(site, &["hospital", "serve", "--folder", site]);
     }
 
     /// Ends a process as a power cut would.
-    fn kill(&mut self, name: &str) {
+    pub(crate) fn kill(&mut self, name: &str) {
         let place = self.processes.iter().position(|(known, _)| known == name).expect("it runs");
         let (_, mut child) = self.processes.remove(place);
         child.kill().and_then(|()| child.wait()).expect("killed");
     }
 
     /// Has a process stand still, or go on.
-    fn signal(&self, name: &str, signal: &str) {
+    pub(crate) fn signal(&self, name: &str, signal: &str) {
         let (_, child) = self.processes.iter().find(|(known, _)| known == name).expect("it runs");
         let sent = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().expect("kill");
         assert!(sent.success());
     }
 
-    fn log(&self, name: &str) -> String {
+    pub(crate) fn log(&self, name: &str) -> String {
         fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default()
     }
 
     /// Waits until something has happened.
-    fn until(&mut self, what: &str, mut happened: impl FnMut(&Self) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, mut happened: impl FnMut(&Self) -> bool) {
         let started = Instant::now();
         while !happened(self) {
             let logs: Vec<_> = ["coordinator"].iter().chain(&SITES).map(|name| (name, self.log(name))).collect();
@@ -106,11 +107,11 @@ impl Place {
         }
     }
 
-    fn until_told(&mut self, name: &str, line: &str) {
+    pub(crate) fn until_told(&mut self, name: &str, line: &str) {
         self.until(&format!("{name}: {line}"), |place| place.log(name).contains(line));
     }
 
-    fn enrol(&mut self) {
+    pub(crate) fn enrol(&mut self) {
         // Free a moment ago; nobody else listens on the loopback device of a test.
         let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         let address = format!("127.0.0.1:{port}");
@@ -147,13 +148,13 @@ impl Place {
     }
 
     /// An approval of the membership, typed on a terminal of its own.
-    fn typed(&self, site: &str, line: &str) -> Output {
+    pub(crate) fn typed(&self, site: &str, line: &str) -> Output {
         let mut child = self.on_terminal(site, "");
         writeln!(child.stdin.take().expect("piped"), "{line}").expect("typed");
         child.wait_with_output().expect("ended")
     }
 
-    fn on_terminal(&self, site: &str, flag: &str) -> Child {
+    pub(crate) fn on_terminal(&self, site: &str, flag: &str) -> Child {
         let program = env!("CARGO_BIN_EXE_consilium");
         let line = format!("{program} hospital approve membership {flag} --folder {site}");
         let mut command = Command::new("script");
@@ -162,7 +163,7 @@ impl Place {
     }
 
     /// The officers' telephone call: the first site's reads aloud.
-    fn approve_membership(&self, sites: &[&str]) {
+    pub(crate) fn approve_membership(&self, sites: &[&str]) {
         let reader = File::create(self.path("reader")).expect("a file");
         let program = env!("CARGO_BIN_EXE_consilium");
         let line = format!("{program} hospital approve membership --read-aloud --folder {}", sites[0]);
@@ -190,7 +191,7 @@ impl Place {
     }
 
     /// What the newest process of this name shows to Prometheus.
-    fn figures(&self, name: &str) -> String {
+    pub(crate) fn figures(&self, name: &str) -> String {
         let log = self.log(name);
         let line = log.lines().rev().find_map(|line| line.strip_prefix("figures at http://")).expect("figures");
         let mut stream = TcpStream::connect(line.trim_end_matches("/metrics")).expect("connected");
@@ -201,7 +202,7 @@ impl Place {
     }
 
     /// A copy made while the coordinator serves is a coordinator's folder; none is ever overwritten.
-    fn back_up(&self) {
+    pub(crate) fn back_up(&self) {
         let models = self.json(&["coordinator", "models"]);
         assert_eq!((&models["models"][0]["epoch"], &models["models"][0]["stage"]), (&1.into(), &"served".into()));
         self.json(&["coordinator", "backup", "copy"]);
@@ -217,7 +218,7 @@ impl Place {
     }
 
     /// The folder is lost, and the copy serves in its place: nothing has happened since it was made.
-    fn go_on_from_the_copy(&mut self) {
+    pub(crate) fn go_on_from_the_copy(&mut self) {
         self.signal("coordinator", "TERM");
         let at = self.processes.iter().position(|(known, _)| known == "coordinator").expect("it runs");
         let ended = self.processes.remove(at).1.wait().expect("ended");
@@ -234,7 +235,7 @@ impl Place {
 
     /// A second version by those who are left, from the model of the first: other members, so their officers compare
     /// again.
-    fn propose_the_second(&self) {
+    pub(crate) fn propose_the_second(&self) {
         fs::write(self.path("second.toml"), PLAN.replace("rounds = 3", "rounds = 1")).expect("written");
         let wider = PLAN.replace("height = 16, width = 16", "height = 18, width = 18");
         fs::write(self.path("wider.toml"), wider).expect("written");
@@ -247,7 +248,7 @@ impl Place {
     }
 
     /// Outside its hours a site trains nothing and says so; it helps others as always, and trains when it may.
-    fn a_site_waits_for_its_hours(&mut self) {
+    pub(crate) fn a_site_waits_for_its_hours(&mut self) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs() / 60;
         let time = |ahead: u64| format!("{:02}:{:02}", (now + ahead) / 60 % 24, (now + ahead) % 60);
         let hours = format!("{}-{} UTC", time(120), time(180));
@@ -275,7 +276,7 @@ impl Place {
     }
 
     /// A member that was put out after it had approved: no ceremony waits for it.
-    fn nothing_begins_with_a_member_that_was_put_out(&mut self) {
+    pub(crate) fn nothing_begins_with_a_member_that_was_put_out(&mut self) {
         fs::write(self.path("third.toml"), PLAN.replace("rounds = 3", "rounds = 2")).expect("written");
         self.json(&["coordinator", "run", "third.toml"]);
         self.approve_terms("east");
@@ -288,7 +289,7 @@ impl Place {
     }
 
     /// No count of images in a plan, and no class that there is not.
-    fn weights_are_classes_and_nothing_else(&self) {
+    pub(crate) fn weights_are_classes_and_nothing_else(&self) {
         let old = PLAN.replace("weights = \"declared\"", "sample-cap = 64");
         fs::write(self.path("old.toml"), old).expect("written");
         assert!(self.refused(&["coordinator", "run", "old.toml"], 4).contains("sample-cap: unknown key"));
@@ -298,7 +299,7 @@ impl Place {
     }
 
     /// The operator and every officer read the class with which a site was invited.
-    fn weights_are_shown_to_whoever_approves(&self) {
+    pub(crate) fn weights_are_shown_to_whoever_approves(&self) {
         let sites = self.json(&["coordinator", "sites"]);
         let members = self.json(&["hospital", "terms", "--folder", "east"]);
         for list in [&sites["sites"], &members["members"]] {
@@ -316,7 +317,7 @@ impl Place {
     }
 
     /// What left north's building has a name, all of it.
-    fn sent_by_north(&self) {
+    pub(crate) fn sent_by_north(&self) {
         let sent = self.json(&["hospital", "sent", "--totals", "--folder", "north"]);
         let kinds: Vec<&str> =
             sent["totals"].as_array().expect("rows").iter().filter_map(|row| row["what"].as_str()).collect();
@@ -331,14 +332,31 @@ impl Place {
         assert!(!kinds.contains(&"something else"), "{kinds:?}");
     }
 
-    fn approve_terms(&self, site: &str) {
+    pub(crate) fn approve_terms(&self, site: &str) {
         let terms = self.json(&["hospital", "terms", "--folder", site])["terms"].as_str().expect("a digest").to_owned();
         self.json(&["hospital", "approve", "terms", &terms, "--folder", site]);
     }
 
-    fn predict(&self, site: &str, more: &[&str]) -> Value {
+    pub(crate) fn predict(&self, site: &str, more: &[&str]) -> Value {
         let image = format!("{site}.images/bright/0.png");
         self.json(&[&["hospital", "predict", &image, "--folder", site], more].concat())["answers"][0].take()
+    }
+
+    /// Whoever approves again with other images trains on those, also where the others are in memory already.
+    pub(crate) fn images_approved_last_are_taken(&mut self, site: &str) {
+        let other = format!("{site}.other");
+        pictures(&self.path(&other), 5);
+        for class in ["dark", "bright"] {
+            for number in 10..20 {
+                fs::remove_file(self.path(&format!("{other}/{class}/{number}.png"))).expect("it was there");
+            }
+        }
+        self.json(&["hospital", "data", "add", "other", &other, "--folder", site]);
+        let terms = self.json(&["hospital", "terms", "--folder", site])["terms"].as_str().expect("a digest").to_owned();
+        self.json(&["hospital", "approve", "terms", &terms, "--data", "other", "--folder", site]);
+        self.until_told(site, "approved here, waiting for members");
+        self.json(&["hospital", "approve", "terms", &terms, "--data", "x", "--folder", site]);
+        self.json(&["hospital", "data", "remove", "other", "--folder", site]);
     }
 }
 
@@ -351,17 +369,17 @@ impl Drop for Place {
 }
 
 /// Files below a folder.
-fn files(folder: &Path) -> usize {
+pub(crate) fn files(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
     entries.map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
 }
 
-fn told(output: &Output) -> String {
+pub(crate) fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Dark and bright pictures in a folder per class, other ones at every site.
-fn pictures(folder: &Path, site: u8) {
+pub(crate) fn pictures(folder: &Path, site: u8) {
     for (class, base) in [("dark", 30), ("bright", 200)] {
         let folder = folder.join(class);
         fs::create_dir_all(&folder).expect("a folder");
@@ -371,139 +389,4 @@ fn pictures(folder: &Path, site: u8) {
             picture.save(folder.join(format!("{number}.png"))).expect("saved");
         }
     }
-}
-
-const PLAN: &str = r#"
-[experiment]
-name = "brightness"
-
-[federation]
-rounds = 3
-patience = "60s"                       # far longer than a site needs to notice that its coordinator has died
-weights = "declared"
-attempts-ahead = 1
-
-[data]
-format = "image-folder"
-classes = ["dark", "bright"]
-image = { height = 16, width = 16, channels = 1 }
-split = { train = 0.7, validation = 0.1, test = 0.2, by = "slice" }
-
-[model]
-layers = [{ type = "dense", units = 2 }]
-
-[train]
-learning-rate = 0.05
-local-epochs = 2
-batch-size = 8
-
-[encryption]
-preset = "AGG13"
-
-[publish]
-name = "brightness"
-preset = "INF15-90"
-release = "threshold"
-figures = "pooled"
-"#;
-
-#[test]
-fn a_consortium_trains_survives_and_serves_two_versions() {
-    let mut place = Place::new();
-    place.enrol();
-    fs::write(place.path("plan.toml"), PLAN).expect("written");
-
-    // What a person gets wrong before anything begins.
-    place.weights_are_classes_and_nothing_else();
-    assert!(place.refused(&["hospital", "terms", "--folder", "east"], 4).contains("nothing is proposed"));
-    let proposed = place.json(&["coordinator", "run", "plan.toml"]);
-    assert_eq!((&proposed["epoch"], &proposed["members"], &proposed["threshold"]), (&1.into(), &4.into(), &3.into()));
-    place.weights_are_shown_to_whoever_approves();
-    assert!(place.refused(&["coordinator", "run", "plan.toml", "--from", "1"], 4).contains("no model to go on from"));
-    assert!(place.refused(&["hospital", "approve", "membership", "--folder", "east"], 4).contains("no terminal"));
-    let wrong = place.typed("west", "zoo zoo zoo zoo zoo zoo");
-    assert_eq!(wrong.status.code(), Some(6), "{}", String::from_utf8_lossy(&wrong.stdout));
-    let digest = "0".repeat(64);
-    let other = ["hospital", "approve", "terms", &digest, "--folder", "east"];
-    assert!(place.refused(&other, 4).contains("proposes other terms"));
-    fs::write(place.path("west/site.toml"), "[policy]\nrounds-max = 2\n").expect("written");
-    let terms = place.json(&["hospital", "terms", "--folder", "west"])["terms"].as_str().expect("a digest").to_owned();
-    let strict = ["hospital", "approve", "terms", &terms, "--folder", "west"];
-    assert!(place.refused(&strict, 5).contains("rounds-max"));
-
-    // The site file approves these terms beforehand, so that this site's officer has only the members to approve; but
-    // another of its rules still forbids the plan, whoever approved it.
-    let metrics = "metrics = \"127.0.0.1:0\"";
-    let rules = |rounds: u32| format!("{metrics}\n[policy]\nrounds-max = {rounds}\nterms = [\"{terms}\"]\n");
-    for rounds in [2, 3] {
-        fs::write(place.path("west/site.toml"), rules(rounds)).expect("written");
-        place.kill("west");
-        place.serve_site("west");
-        if rounds == 2 {
-            place.approve_membership(&SITES);
-            place.until_told("west", "cannot take part: the plan has 3 rounds, this site's policy allows 2");
-            assert!(place.figures("west").contains("consilium_site_state{epoch=\"1\",state=\"hindered\"} 1\n"));
-        }
-    }
-    for site in &SITES[..3] {
-        assert!(!place.log("coordinator").contains("begins"), "nothing before everybody's consent");
-        place.approve_terms(site);
-    }
-
-    // A hospital and the coordinator lose their power in the middle.
-    place.until_told("coordinator", "all keys exist");
-    place.until_told("coordinator", "round 1 begins");
-    place.kill("south");
-    place.serve_site("south");
-    place.until_told("coordinator", "round 1 closed");
-    place.kill("coordinator");
-    place.serve_coordinator();
-    place.until_told("coordinator", "is served");
-    let status = place.json(&["coordinator", "status"]);
-    let now = &status["epochs"][0]["now"];
-    assert_eq!((&now["closed"], &now["serving"]), (&3.into(), &true.into()), "{status}");
-
-    let figures = place.figures("coordinator");
-    for line in ["consilium_rounds_closed{epoch=\"1\"} 3", "consilium_members_live{epoch=\"1\"} 4"] {
-        assert!(figures.lines().any(|found| found == line), "{line}: {figures}");
-    }
-    place.back_up();
-    place.go_on_from_the_copy();
-
-    place.until("a model at north", |place| place.path("north/epochs/1/published").exists());
-    let answer = place.predict("north", &[]);
-    assert_eq!(answer["class"], "bright", "{answer}");
-    // All sites have 40 pictures, a fifth of them to test with, and read the same sum of what they counted.
-    let models = SITES.map(|site| place.json(&["hospital", "models", "--folder", site])["models"][0]["figures"].take());
-    let [figures, others @ ..] = &models;
-    assert_eq!((&figures["hospitals"], &figures["test_images"]), (&4.into(), &32.into()), "{figures}");
-    assert!(others.iter().all(|other| other == figures), "{models:?}");
-    place.sent_by_north();
-
-    // A member is put out: its service ends by itself, the others go on.
-    place.json(&["coordinator", "revoke", "west", "--yes"]);
-    place.until("the end of west", |place| place.log("west").contains("does not count this site among its members"));
-    place.until("a campaign without west", |place| {
-        let status = place.json(&["coordinator", "status"]);
-        let live = status["epochs"][0]["now"]["live"].as_array().expect("names").clone();
-        live.len() == 3 && !live.contains(&"west".into())
-    });
-    assert_eq!(place.predict("east", &[])["class"], "bright");
-
-    place.propose_the_second();
-    place.approve_membership(&SITES[..3]);
-    SITES[..3].iter().for_each(|site| place.approve_terms(site));
-    place.a_site_waits_for_its_hours();
-    place.until("a second model", |place| place.path("north/epochs/2/published").exists());
-    for epoch in ["1", "2"] {
-        assert_eq!(place.predict("north", &["--epoch", epoch])["class"], "bright", "version {epoch}");
-    }
-    // A site that cannot hear the last word of an epoch finds out that it is over, and asks the version that is left.
-    place.signal("south", "STOP");
-    place.json(&["coordinator", "stop", "--epoch", "1", "--end", "version 2 has replaced it"]);
-    place.until_told("north", "over: version 2 has replaced it");
-    place.signal("south", "CONT");
-    place.until_told("south", "key epoch 1: over: ");
-    assert_eq!(place.predict("south", &[])["class"], "bright");
-    place.nothing_begins_with_a_member_that_was_put_out();
 }
