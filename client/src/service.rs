@@ -25,7 +25,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::consent::{ConsentBook, ConsentError, Council, Seen};
 use crate::data_sets::{DataSets, DataSetsError};
-use crate::enrolment::{EnrolmentError, Member};
+use crate::enrolment::{EnrolmentError, Member, site_file};
 use crate::hospital::{HospitalEnd, HospitalError, Killer, Slots};
 use crate::models::ModelsError;
 use crate::plan::PlanError;
@@ -193,6 +193,8 @@ pub struct Service {
     withdrawal: Withdrawal,
     /// Until when no new certificate is asked for: the coordinator wants to be asked later.
     renew_at: Instant,
+    /// Why the site's file cannot be read.
+    unreadable: Option<String>,
     /// What could not be written because the disk is full.
     full: Option<ServiceError>,
     stands: watch::Sender<BTreeMap<Epoch, Stand>>,
@@ -218,6 +220,7 @@ impl Service {
                 over: BTreeMap::new(),
                 withdrawal: Withdrawal::default(),
                 renew_at: Instant::now(),
+                unreadable: None,
                 full: None,
                 stands,
             },
@@ -286,6 +289,7 @@ impl Service {
                 Err(error) => tracing::error!(%error, "the certificate could not be renewed; trying again"),
             }
         }
+        self.reread_policy();
         let (member, book) = (Arc::clone(&self.setup.member), Arc::clone(&self.setup.book));
         let council = Council { member: &member, book: &book };
         for epoch in council.epochs().await? {
@@ -318,6 +322,22 @@ impl Service {
             self.stand(epoch, stand);
         }
         Ok(())
+    }
+
+    /// The site's rules as its file says them now, for parts that begin from here on. Where it cannot be read none
+    /// begins.
+    fn reread_policy(&mut self) {
+        self.unreadable = match site_file(self.setup.member.root()) {
+            Ok(site) if site.policy == self.setup.policy => None,
+            Ok(site) => {
+                self.setup.policy = site.policy;
+                // What was hindered by the rules before is tried again at once, and what was prepared is asked anew.
+                self.failed.clear();
+                self.prepared.clear();
+                None
+            }
+            Err(error) => Some(error.to_string()),
+        };
     }
 
     /// Ends a part that missed its last word: the log that it follows says why an epoch ends, but a site that was cut
@@ -354,6 +374,9 @@ impl Service {
         }
         if !seen.awaited.is_empty() {
             return Ok(Stand::AwaitsMembers(seen.awaited));
+        }
+        if let Some(error) = &self.unreadable {
+            return Ok(Stand::Hindered(error.clone()));
         }
         self.approve_beforehand(council, &seen)?;
         let Some(data) = council.consented(&seen)? else { return Ok(Stand::AwaitsOfficer) };

@@ -136,7 +136,8 @@ impl Council<'_> {
             }
             seen.standing = standing;
         }
-        Ok(())
+        // Nobody would ever come to words.
+        Err(ConsentError::PromiseNotKept { epoch })
     }
 
     /// Keeps the promises that were seen first, and takes no others for these members.

@@ -28,6 +28,12 @@ pub enum ConsentError {
         /// Which epoch.
         epoch: Epoch,
     },
+    /// The coordinator takes this site's promise and shows it to nobody.
+    #[error("key epoch {epoch}: the coordinator does not keep this site's promise, so that no words come to be")]
+    PromiseNotKept {
+        /// Which epoch.
+        epoch: Epoch,
+    },
     /// The coordinator showed something else before under this number.
     #[error("key epoch {epoch}: the coordinator showed this site another proposal under this number before")]
     OtherProposal {
@@ -101,6 +107,7 @@ impl Explained for ConsentError {
         match self {
             Self::Fault { .. }
             | Self::OtherPromises { .. }
+            | Self::PromiseNotKept { .. }
             | Self::OtherProposal { .. }
             | Self::ThresholdsDiffer { .. } => "proposal_false",
             Self::WordsDiffer => "words_differ",
@@ -125,6 +132,7 @@ impl Explained for ConsentError {
         match self {
             Self::Fault { .. }
             | Self::OtherPromises { .. }
+            | Self::PromiseNotKept { .. }
             | Self::OtherProposal { .. }
             | Self::ThresholdsDiffer { .. } => {
                 "do not approve; call the other officers: the coordinator contradicts itself or them".into()
@@ -148,6 +156,7 @@ impl Explained for ConsentError {
         match self {
             Self::Fault { .. }
             | Self::OtherPromises { .. }
+            | Self::PromiseNotKept { .. }
             | Self::OtherProposal { .. }
             | Self::ThresholdsDiffer { .. }
             | Self::WordsDiffer => Exit::Verification,

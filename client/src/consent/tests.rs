@@ -8,12 +8,12 @@ use protocol::codec::Wire;
 use protocol::consent::{
     Base, CONSENT, ConsentAnswer, ConsentCall, ConsentFault, EPOCHS_MAX, Nonce, NonceBinding, Proposal, Stage, Standing,
 };
-use protocol::enrolment::{Admitted, COORDINATOR, RENEW, Words};
+use protocol::enrolment::{Admitted, COORDINATOR, RENEW, Words, seconds};
 use protocol::ids::{Digest, Epoch, PartyId};
 use protocol::membership::{Membership, Seat};
 use protocol::net::{
-    Authority, Backoff, BoxFuture, Frame, Handler, Identity, Limits, Peer, PeerName, Refusal, Server, TlsKey,
-    TlsPublicKey, Usage,
+    Authority, Backoff, BoxFuture, CERTIFICATE_LIFETIME, Frame, Handler, Identity, Limits, Peer, PeerName, Refusal,
+    Server, TlsKey, TlsPublicKey, Usage,
 };
 use protocol::party_set::PartySet;
 use protocol::signature::SigningKey;
@@ -48,6 +48,8 @@ struct Coordinator {
     renewed_for: Mutex<String>,
     /// How often it names the one key epoch that there is.
     named: Mutex<usize>,
+    /// Whether it forgets every promise at once.
+    forgets: Mutex<bool>,
 }
 
 impl Coordinator {
@@ -59,6 +61,7 @@ impl Coordinator {
                 return ConsentAnswer::Epochs(vec![standing.proposal.epoch; *self.named.lock().unwrap()]);
             }
             ConsentCall::Ask(_) => return ConsentAnswer::Standing(Box::new(standing.clone())),
+            ConsentCall::Bind(_) if *self.forgets.lock().unwrap() => {}
             ConsentCall::Bind(binding) => standing.bindings.push(binding),
             ConsentCall::Reveal(nonce) => standing.nonces.push(nonce),
             ConsentCall::Approve(_) => {}
@@ -157,7 +160,8 @@ impl Case {
         let standing = Mutex::new(Standing { proposal, bindings, nonces, approved, stage: Stage::Proposed });
         let (heard, tls, renewed_for) = (Mutex::default(), tls.public_key(), Mutex::new("st-anna".to_owned()));
         let named = Mutex::new(1);
-        let coordinator = Arc::new(Coordinator { standing, heard, authority, tls, renewed_for, named });
+        let forgets = Mutex::new(false);
+        let coordinator = Arc::new(Coordinator { standing, heard, authority, tls, renewed_for, named, forgets });
         tokio::spawn(server.run(Arc::new(Served(Arc::clone(&coordinator))), std::future::pending()));
         let once = Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(1), attempts: 1 };
         let member = Member::open(folder.path(), once).unwrap();
@@ -259,6 +263,15 @@ async fn words_that_are_not_there_yet_approve_nothing() {
 }
 
 #[tokio::test]
+async fn a_promise_that_is_not_kept_is_no_reason_to_wait() {
+    let case = Case::new().await;
+    *case.coordinator.forgets.lock().unwrap() = true;
+    assert!(matches!(case.look().await, Err(ConsentError::PromiseNotKept { epoch: Epoch(1) })));
+    *case.coordinator.forgets.lock().unwrap() = false;
+    assert!(case.look().await.is_ok());
+}
+
+#[tokio::test]
 async fn promises_seen_once_are_the_only_ones() {
     let case = Case::new().await;
     case.look().await.unwrap();
@@ -310,9 +323,13 @@ async fn a_certificate_is_renewed_for_this_site_alone() {
     assert_eq!(std::fs::read(case.folder.path().join("certificate.pem")).unwrap(), before);
     *case.coordinator.renewed_for.lock().unwrap() = "st-anna".to_owned();
     std::fs::remove_file(case.folder.path().join("certificate.pem")).unwrap();
-    assert_eq!(case.member.renew().await.unwrap(), 99);
+    // The coordinator says 99, which would have the site renew again and again; or never, with a number of years.
+    let in_30_days = seconds(SystemTime::now() + CERTIFICATE_LIFETIME);
+    let until_s = case.member.renew().await.unwrap();
+    assert!(until_s.abs_diff(in_30_days) < 60, "{until_s}");
+    assert!(!case.member.is_renewal_due(SystemTime::now()));
     assert!(case.folder.path().join("certificate.pem").exists(), "the new one is kept");
-    assert_eq!(enrolment::Membership::load(case.folder.path()).unwrap().until_s, 99);
+    assert_eq!(enrolment::Membership::load(case.folder.path()).unwrap().until_s, until_s);
     // The next call goes out with it.
     case.council().epochs().await.unwrap();
 }

@@ -151,12 +151,14 @@ impl Member {
         if *identity.name() != membership.name {
             return Err(EnrolmentError::OtherName { name: identity.name().clone() });
         }
-        membership.until_s = admitted.until_s;
+        // What the certificate says, not who sends it: a false end would keep this site from ever renewing it.
+        let until_s = identity.until_s();
+        membership.until_s = until_s;
         // The authority is the one of the invitation, whatever the answer says.
         membership.store(&self.root, &admitted.certificate, &self.authority)?;
         self.dialer.renew(Arc::new(identity)).map_err(EnrolmentError::Certificate)?;
         *self.membership.write().unwrap_or_else(PoisonError::into_inner) = membership;
-        Ok(admitted.until_s)
+        Ok(until_s)
     }
 
     async fn call(&self, kind: u16, header: Vec<u8>) -> Result<Frame, EnrolmentError> {

@@ -143,7 +143,9 @@ impl Joining {
             organisation: self.applicant.site.organisation.clone(),
             address: self.invite.address.clone(),
             coordinator: opened.coordinator,
-            until_s: admitted.until_s,
+            // What the certificate says, not who sends it: this decides when it is renewed, and whether a site may come
+            // back.
+            until_s: identity.until_s(),
         };
         membership.store(&self.root, &admitted.certificate, &authority)?;
         Ok(membership)

@@ -139,11 +139,23 @@ pub(super) struct Bench {
     pub(super) tickets: Tickets,
 }
 
+/// Says that the computing thread has died, where it does: nobody else would ever hear of it.
+struct Watch(mpsc::Sender<Input>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.0.blocking_send(Input::Failed(HospitalError::Abandoned));
+        }
+    }
+}
+
 impl Bench {
     /// Begins to work on a thread of its own, until the driver is gone.
     pub(super) fn start(mut self, inputs: mpsc::Sender<Input>) -> Worker {
         let (jobs, waiting) = queue::channel::<(JobId, HospitalJob)>();
         std::thread::spawn(move || {
+            let _watch = Watch(inputs.clone());
             while let Ok((id, job)) = waiting.recv() {
                 self.progress.busy.store(1, Ordering::Relaxed);
                 let slot = self.slots.take(|ahead| self.progress.ahead.store(ahead, Ordering::Relaxed));
@@ -310,5 +322,24 @@ impl Bench {
         });
         // Whoever asked may have gone; the answer is then forgotten.
         let _ = ticket.reply.send(answered);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_computing_thread_that_dies_is_heard_of_and_one_that_ends_is_not() {
+        let (sender, mut inputs) = mpsc::channel(1);
+        let of_end = sender.clone();
+        std::thread::spawn(move || drop(Watch(of_end))).join().unwrap();
+        assert!(inputs.try_recv().is_err());
+        let dying = std::thread::spawn(move || {
+            let _watch = Watch(sender);
+            panic!("a fault of the device's driver");
+        });
+        assert!(dying.join().is_err());
+        assert!(matches!(inputs.try_recv(), Ok(Input::Failed(HospitalError::Abandoned))));
     }
 }

@@ -8,6 +8,8 @@ use rustls::crypto::aws_lc_rs::sign;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
 use zeroize::Zeroizing;
 
 use super::credential_error::CredentialError;
@@ -22,6 +24,7 @@ const CHAIN_MAX: usize = 3;
 pub struct Identity {
     name: PeerName,
     key_fingerprint: KeyFingerprint,
+    until_s: u64,
     certified: Arc<CertifiedKey>,
     key: Zeroizing<Vec<u8>>,
 }
@@ -53,12 +56,14 @@ impl Identity {
         };
         let name = PeerName::from_certificate(own)?;
         let key_fingerprint = KeyFingerprint::of_certificate(own)?;
+        let read = Certificate::from_der(own).map_err(|_| CredentialError::UnreadableCertificate)?;
+        let until_s = read.tbs_certificate().validity().not_after.to_unix_duration().as_secs();
         // Borrowed, so that no second copy of the secret is made on the way to the signer.
         let signer = sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(key.as_slice()))
             .map_err(|_| CredentialError::UnreadableKey)?;
         let certified = CertifiedKey::new(chain, signer);
         certified.keys_match().map_err(|_| CredentialError::KeyMismatch)?;
-        Ok(Self { name, key_fingerprint, certified: Arc::new(certified), key })
+        Ok(Self { name, key_fingerprint, until_s, certified: Arc::new(certified), key })
     }
 
     /// The name that the certificate was issued to.
@@ -71,6 +76,12 @@ impl Identity {
     #[must_use]
     pub fn key_fingerprint(&self) -> KeyFingerprint {
         self.key_fingerprint
+    }
+
+    /// When its certificate ends, in seconds since 1970, as the authority signed it.
+    #[must_use]
+    pub fn until_s(&self) -> u64 {
+        self.until_s
     }
 
     /// The certificate chain as PEM, the peer's own first.

@@ -8,8 +8,10 @@ use protocol::net::Traffic;
 
 use crate::metrics::Page;
 
-/// What a site can be in a key epoch, and how the figures call it.
-const STATES: [(&str, fn(&Stand) -> bool); 6] = [
+/// What a site can be in a key epoch: its word, and whether it is so.
+type State = (&'static str, fn(&Stand) -> bool);
+
+const STATES: [State; 6] = [
     ("awaits-members", |stand| matches!(stand, Stand::AwaitsMembers(_))),
     ("awaits-officer", |stand| matches!(stand, Stand::AwaitsOfficer)),
     ("awaits-approvals", |stand| matches!(stand, Stand::AwaitsApprovals(_))),
