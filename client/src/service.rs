@@ -16,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use experiment::Policy;
 use protocol::consent::Stage;
+use protocol::enrolment::seconds;
 use protocol::ids::Epoch;
 use protocol::party_set::PartySet;
 use protocol::store::FileFault;
@@ -48,6 +49,10 @@ const GIVEN_UP: &str = "the coordinator has given it up";
 const TRY_AGAIN: Duration = Duration::from_secs(30);
 /// How long a coordinator that refused a new certificate is left alone.
 const RENEW_AGAIN: Duration = Duration::from_secs(60);
+/// The same, after the coordinator had none that lasts longer: people sign them.
+const SIGNED_AGAIN: Duration = Duration::from_secs(3_600);
+/// How long before its certificate's end a site cries out where no longer one was signed.
+const ENDS_SOON: Duration = Duration::from_secs(14 * 24 * 3_600);
 /// How long a part may take to end when the service stops.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -276,19 +281,33 @@ impl Service {
         if stands.is_empty() || stands.values().any(waits) || !self.over.is_empty() { LOOK_EVERY } else { REST_EVERY }
     }
 
+    /// Asks for the next certificate where it is time.
+    async fn renew(&mut self) {
+        let now = SystemTime::now();
+        if !self.setup.member.is_renewal_due(now) || Instant::now() < self.renew_at {
+            return;
+        }
+        match self.setup.member.renew().await {
+            Err(error @ EnrolmentError::RefusedMember(_)) => {
+                self.renew_at = Instant::now() + RENEW_AGAIN;
+                tracing::warn!(%error, "the certificate was not renewed; trying again");
+            }
+            // Somebody has to carry it, and half of its time is left for that.
+            Err(EnrolmentError::NotLonger { until_s }) => {
+                self.renew_at = Instant::now() + SIGNED_AGAIN;
+                if until_s < seconds(now) + ENDS_SOON.as_secs() {
+                    tracing::error!(until_s, "this site's certificate ends soon, and no longer one has been signed");
+                }
+            }
+            Ok(until_s) => tracing::info!(until_s, "the certificate was renewed"),
+            Err(error) => tracing::error!(%error, "the certificate could not be renewed; trying again"),
+        }
+    }
+
     /// One look at everything.
     async fn look(&mut self) -> Result<(), ConsentError> {
         self.reap().await;
-        if self.setup.member.is_renewal_due(SystemTime::now()) && Instant::now() >= self.renew_at {
-            match self.setup.member.renew().await {
-                Err(error @ EnrolmentError::RefusedMember(_)) => {
-                    self.renew_at = Instant::now() + RENEW_AGAIN;
-                    tracing::warn!(%error, "the certificate was not renewed; trying again");
-                }
-                Ok(until_s) => tracing::info!(until_s, "the certificate was renewed"),
-                Err(error) => tracing::error!(%error, "the certificate could not be renewed; trying again"),
-            }
-        }
+        self.renew().await;
         self.reread_policy();
         let (member, book) = (Arc::clone(&self.setup.member), Arc::clone(&self.setup.book));
         let council = Council { member: &member, book: &book };

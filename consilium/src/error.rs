@@ -9,7 +9,11 @@ use client::service::ServeError;
 use client::{
     consent::ConsentError, counter::CounterError, data_sets::DataSetsError, plan::PlanError, policy::PolicyRefusal,
 };
-use coordinator::{audit::AuditError, compute::ComputeError, members::MembersError, proposals::ProposalsError};
+use coordinator::audit::AuditError;
+use coordinator::compute::ComputeError;
+use coordinator::members::MembersError;
+use coordinator::proposals::ProposalsError;
+use coordinator::registrar::RegistrarError;
 use experiment::ExperimentError;
 use protocol::enrolment::WordsError;
 use protocol::local::LocalError;
@@ -90,6 +94,9 @@ pub enum Error {
     /// The book of members.
     #[error(transparent)]
     Members(#[from] MembersError),
+    /// An authority that is kept offline.
+    #[error(transparent)]
+    Registrar(#[from] RegistrarError),
     /// Joining a consortium.
     #[error(transparent)]
     Enrolment(#[from] EnrolmentError),
@@ -197,6 +204,7 @@ impl Error {
             Self::Bench(error) => Some(error),
             Self::Office(error) => Some(error),
             Self::Members(error) => Some(error),
+            Self::Registrar(error) => Some(error),
             Self::Enrolment(error) => Some(error),
             Self::Serve(error) => Some(error),
             Self::Proposals(error) => Some(error),

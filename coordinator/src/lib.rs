@@ -17,6 +17,7 @@ pub mod members;
 mod node;
 mod observer;
 pub mod proposals;
+pub mod registrar;
 mod resident_model;
 mod serving_engine;
 mod serving_keys;

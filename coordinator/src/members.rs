@@ -4,6 +4,7 @@
 //! programs may use the book at a time: the one that answers sites, and the operator's commands.
 
 mod error;
+mod signing;
 
 pub use error::MembersError;
 

@@ -7,10 +7,10 @@ use std::time::SystemTime;
 
 use protocol::codec::Wire;
 use protocol::consent::{CONSENT, ConsentCall};
-use protocol::enrolment::{JOIN, JoinCall, JoinReject, RENEW, SITES, TIME, seconds};
+use protocol::enrolment::{Admitted, JOIN, JoinCall, JoinReject, RENEW, SITES, TIME, seconds};
 use protocol::exchange::Call;
 use protocol::ids::Epoch;
-use protocol::net::{Authority, BoxFuture, Frame, Handler, Newcomers, Peer, Refusal};
+use protocol::net::{Authority, BoxFuture, Frame, Handler, Newcomers, Peer, PeerName, Refusal};
 use protocol::reject::Reject;
 
 use crate::members::{Host, Members, MembersError};
@@ -37,6 +37,24 @@ impl Desks {
     }
 }
 
+/// Where the authority is.
+#[derive(Clone)]
+pub enum Issuing {
+    /// In this process.
+    Here(Arc<Authority>),
+    /// On a machine that nothing connects; what it signed lies in the book of members.
+    Elsewhere,
+}
+
+impl Issuing {
+    fn renew(&self, members: &Members, name: &PeerName, host: &Host) -> Result<Admitted, MembersError> {
+        match self {
+            Self::Here(authority) => members.renew(name, authority, SystemTime::now()),
+            Self::Elsewhere => members.newest(name, host),
+        }
+    }
+}
+
 /// Answers from the books of members and proposals, and lets members of a key epoch through to its desk.
 pub struct Welcome {
     /// The book of members.
@@ -45,8 +63,8 @@ pub struct Welcome {
     pub proposals: Arc<Proposals>,
     /// Where calls of an epoch are answered.
     pub desks: Desks,
-    /// Renews members' certificates.
-    pub authority: Arc<Authority>,
+    /// Who issues members' next certificates.
+    pub issuing: Issuing,
     /// Who the coordinator is.
     pub host: Host,
 }
@@ -92,7 +110,7 @@ impl Handler for Welcome {
                 };
             }
             let (members, proposals) = (Arc::clone(&self.members), Arc::clone(&self.proposals));
-            let authority = Arc::clone(&self.authority);
+            let (issuing, host) = (self.issuing.clone(), self.host.clone());
             let kind = request.kind;
             let answered = tokio::task::spawn_blocking(move || match kind {
                 SITES => Ok(members.sites().map_err(unreadable)?.to_bytes()),
@@ -100,7 +118,7 @@ impl Handler for Welcome {
                     let call = ConsentCall::from_bytes(&request.header).map_err(|_| Reject::WrongVersion)?;
                     Ok(proposals.answer(&peer.name, peer.key, &call)?.to_bytes())
                 }
-                RENEW => Ok(members.renew(&peer.name, &authority, SystemTime::now()).map_err(unreadable)?.to_bytes()),
+                RENEW => Ok(issuing.renew(&members, &peer.name, &host).map_err(unreadable)?.to_bytes()),
                 TIME => Ok(seconds(SystemTime::now()).to_bytes()),
                 // What a newer or an older release calls.
                 _ => Err(Reject::WrongVersion),

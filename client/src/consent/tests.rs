@@ -45,7 +45,7 @@ struct Coordinator {
     authority: Authority,
     tls: TlsPublicKey,
     /// To whom a renewed certificate is issued.
-    renewed_for: Mutex<String>,
+    renewed_for: Mutex<(String, SystemTime)>,
     /// How often it names the one key epoch that there is.
     named: Mutex<usize>,
     /// Whether it forgets every promise at once.
@@ -70,7 +70,8 @@ impl Coordinator {
     }
 
     fn renewed(&self) -> Admitted {
-        let (now, of) = (SystemTime::now(), name(&self.renewed_for.lock().unwrap()));
+        let (of, now) = self.renewed_for.lock().unwrap().clone();
+        let of = name(&of);
         let certificate = self.authority.certify(&self.tls, &of, &[], Usage::Client, now).unwrap();
         Admitted { certificate, authority: self.authority.certificate().to_pem(), until_s: 99 }
     }
@@ -137,7 +138,8 @@ impl Case {
             coordinator: key(99).verifying_key(),
             until_s: 77,
         };
-        let own = authority.certify(&tls.public_key(), &place.name, &[], Usage::Client, now).unwrap();
+        let earlier = now - CERTIFICATE_LIFETIME / 3 * 2;
+        let own = authority.certify(&tls.public_key(), &place.name, &[], Usage::Client, earlier).unwrap();
         place.store(folder.path(), &own, authority.certificate()).unwrap();
 
         let mut seats = vec![Seat {
@@ -158,7 +160,7 @@ impl Case {
         let proposal = Proposal { epoch: Epoch(1), membership, plan: PLAN.to_owned(), base: None };
         let (bindings, nonces, approved) = (Vec::new(), Vec::new(), PartySet::EMPTY);
         let standing = Mutex::new(Standing { proposal, bindings, nonces, approved, stage: Stage::Proposed });
-        let (heard, tls, renewed_for) = (Mutex::default(), tls.public_key(), Mutex::new("st-anna".to_owned()));
+        let (heard, tls, renewed_for) = (Mutex::default(), tls.public_key(), Mutex::new(("st-anna".to_owned(), now)));
         let named = Mutex::new(1);
         let forgets = Mutex::new(false);
         let coordinator = Arc::new(Coordinator { standing, heard, authority, tls, renewed_for, named, forgets });
@@ -316,12 +318,12 @@ async fn nothing_is_said_to_a_proposal_that_is_not_to_be_believed() {
 #[tokio::test]
 async fn a_certificate_is_renewed_for_this_site_alone() {
     let case = Case::new().await;
-    assert!(case.member.is_renewal_due(SystemTime::now()), "it ended in 1970");
-    *case.coordinator.renewed_for.lock().unwrap() = "site-2".to_owned();
+    assert!(case.member.is_renewal_due(SystemTime::now()), "two thirds of it are over");
+    case.coordinator.renewed_for.lock().unwrap().0 = "site-2".to_owned();
     let before = std::fs::read(case.folder.path().join("certificate.pem")).unwrap();
     assert!(matches!(case.member.renew().await, Err(EnrolmentError::OtherName { .. })));
     assert_eq!(std::fs::read(case.folder.path().join("certificate.pem")).unwrap(), before);
-    *case.coordinator.renewed_for.lock().unwrap() = "st-anna".to_owned();
+    case.coordinator.renewed_for.lock().unwrap().0 = "st-anna".to_owned();
     std::fs::remove_file(case.folder.path().join("certificate.pem")).unwrap();
     // The coordinator says 99, which would have the site renew again and again; or never, with a number of years.
     let in_30_days = seconds(SystemTime::now() + CERTIFICATE_LIFETIME);
@@ -330,6 +332,12 @@ async fn a_certificate_is_renewed_for_this_site_alone() {
     assert!(!case.member.is_renewal_due(SystemTime::now()));
     assert!(case.folder.path().join("certificate.pem").exists(), "the new one is kept");
     assert_eq!(enrolment::Membership::load(case.folder.path()).unwrap().until_s, until_s);
+    // An older one, or the same again, is none: a site that takes it is away sooner.
+    for earlier in [0, 24 * 3_600] {
+        case.coordinator.renewed_for.lock().unwrap().1 = SystemTime::now() - Duration::from_secs(earlier + 5);
+        let refused = case.member.renew().await;
+        assert!(matches!(refused, Err(EnrolmentError::NotLonger { until_s: stays }) if stays == until_s));
+    }
     // The next call goes out with it.
     case.council().epochs().await.unwrap();
 }

@@ -79,6 +79,12 @@ pub enum EnrolmentError {
         /// Its name.
         name: PeerName,
     },
+    /// No certificate that lasts longer than this site's.
+    #[error("the coordinator has no certificate for this site that lasts longer than its own")]
+    NotLonger {
+        /// The end of this site's own, in seconds since 1970.
+        until_s: u64,
+    },
     /// A stored nonce is none.
     #[error("the vault's record {record} is no nonce")]
     Nonce {
@@ -145,6 +151,7 @@ impl Explained for EnrolmentError {
             Self::NotJoined { .. } => "not_joined",
             Self::Net(_) => "not_connected",
             Self::Refused(_) | Self::RefusedMember(_) | Self::NotMember => "not_admitted",
+            Self::NotLonger { .. } => "not_renewed",
             _ => "enrolment_failed",
         }
     }
@@ -192,6 +199,11 @@ impl Explained for EnrolmentError {
             Self::Refused(_) | Self::NotMember => "call the operator".into(),
             Self::Answer | Self::RefusedMember(Reject::WrongVersion) => "bring both sides to one release".into(),
             Self::RefusedMember(_) => "call the operator".into(),
+            Self::NotLonger { .. } => {
+                "tell the operator, who has next certificates signed where the authority is kept offline: `consilium \
+                 coordinator requests`"
+                    .into()
+            }
             Self::OtherAuthority | Self::OtherName { .. } | Self::OtherAnswer => {
                 "do not join; call the operator by telephone".into()
             }
@@ -216,7 +228,7 @@ impl Explained for EnrolmentError {
             | Self::OrganisationDiffers { .. } => Exit::BadInput,
             Self::Net(NetError::Unrecorded { source }) => Exit::of_io(source),
             Self::Net(_) => Exit::Connection,
-            Self::Refused(_) | Self::RefusedMember(_) | Self::NotMember => Exit::Refused,
+            Self::Refused(_) | Self::RefusedMember(_) | Self::NotMember | Self::NotLonger { .. } => Exit::Refused,
             Self::OtherAuthority | Self::OtherName { .. } | Self::OtherAnswer => Exit::Verification,
             Self::File(fault) => Exit::of_io(&fault.source),
             Self::Vault(error) | Self::Keys(KeysError::Vault(error)) if error.no_space_left() => Exit::StorageFull,

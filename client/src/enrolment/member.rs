@@ -10,8 +10,8 @@ use protocol::enrolment::{Admitted, RENEW, SITES, Sites, TIME, seconds};
 use protocol::ids::Digest;
 use protocol::membership::Seat;
 use protocol::net::{
-    AuthorityCertificate, Backoff, CERTIFICATE_LIFETIME, CloseReason, Dialer, Frame, Identity, Limits, NetError,
-    Rejection, TlsKey, Traffic,
+    AuthorityCertificate, Backoff, CloseReason, Dialer, Frame, Identity, Limits, NetError, Rejection, TlsKey, Traffic,
+    Validity,
 };
 use protocol::reject::Reject;
 use protocol::signature::SigningKey;
@@ -28,6 +28,7 @@ use crate::vault::Vault;
 pub struct Member {
     root: PathBuf,
     membership: RwLock<Membership>,
+    validity: RwLock<Validity>,
     signing: SigningKey,
     tls: TlsKey,
     dialer: Arc<Dialer>,
@@ -45,13 +46,13 @@ impl Member {
         let vault = Vault::reopen_beside(root)?;
         let (tls, signing) = (vault.tls_key()?, vault.signing_key()?);
         let identity = Identity::new(&read(root, CERTIFICATE)?, &tls).map_err(EnrolmentError::Certificate)?;
-        let authority = authority(root)?;
+        let (authority, validity) = (authority(root)?, RwLock::new(identity.validity()));
         let route = way(root, membership.address.clone())?.route;
         let dialer =
             Dialer::new(route, coordinator()?, Arc::new(identity), authority.clone(), Limits::default(), backoff);
         let (membership, dialer) = (RwLock::new(membership), Arc::new(dialer));
         let line = Arc::new(Recorded::new(Arc::clone(&dialer) as _, SentLog::of(root)));
-        Ok(Self { root: root.to_path_buf(), membership, signing, tls, dialer, line, authority })
+        Ok(Self { root: root.to_path_buf(), membership, validity, signing, tls, dialer, line, authority })
     }
 
     /// The site's folder.
@@ -132,17 +133,24 @@ impl Member {
         ConsentAnswer::from_bytes(&frame.header).map_err(|_| EnrolmentError::Answer)
     }
 
+    /// When its certificate is valid.
+    #[must_use]
+    pub fn validity(&self) -> Validity {
+        *self.validity.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether half of the certificate's time is over.
     #[must_use]
     pub fn is_renewal_due(&self, now: SystemTime) -> bool {
-        seconds(now).saturating_add(CERTIFICATE_LIFETIME.as_secs() / 2) >= self.membership().until_s
+        seconds(now) >= self.validity().half_s()
     }
 
-    /// Gets a certificate for 30 days from now, of the same name and key, stores it and uses it from the next
-    /// connection on. Returns its end in seconds since 1970.
+    /// Gets a certificate that lasts longer, of the same name and key, stores it and uses it from the next connection
+    /// on. Returns its end in seconds since 1970.
     ///
     /// # Errors
-    /// [`EnrolmentError`]; the certificate stays as it was then.
+    /// [`EnrolmentError`]; the certificate stays as it was then. [`EnrolmentError::NotLonger`] where the coordinator
+    /// has none yet.
     pub async fn renew(&self) -> Result<u64, EnrolmentError> {
         let frame = self.call(RENEW, Vec::new()).await?;
         let admitted = Admitted::from_bytes(&frame.header).map_err(|_| EnrolmentError::Answer)?;
@@ -152,13 +160,17 @@ impl Member {
             return Err(EnrolmentError::OtherName { name: identity.name().clone() });
         }
         // What the certificate says, not who sends it: a false end would keep this site from ever renewing it.
-        let until_s = identity.until_s();
-        membership.until_s = until_s;
+        let (before, validity) = (self.validity(), identity.validity());
+        if validity.until_s <= before.until_s {
+            return Err(EnrolmentError::NotLonger { until_s: before.until_s });
+        }
+        membership.until_s = validity.until_s;
         // The authority is the one of the invitation, whatever the answer says.
         membership.store(&self.root, &admitted.certificate, &self.authority)?;
         self.dialer.renew(Arc::new(identity)).map_err(EnrolmentError::Certificate)?;
         *self.membership.write().unwrap_or_else(PoisonError::into_inner) = membership;
-        Ok(until_s)
+        *self.validity.write().unwrap_or_else(PoisonError::into_inner) = validity;
+        Ok(validity.until_s)
     }
 
     async fn call(&self, kind: u16, header: Vec<u8>) -> Result<Frame, EnrolmentError> {

@@ -145,7 +145,7 @@ impl Joining {
             coordinator: opened.coordinator,
             // What the certificate says, not who sends it: this decides when it is renewed, and whether a site may come
             // back.
-            until_s: identity.until_s(),
+            until_s: identity.validity().until_s,
         };
         membership.store(&self.root, &admitted.certificate, &authority)?;
         Ok(membership)

@@ -57,6 +57,12 @@ pub enum MembersError {
         /// The name.
         name: PeerName,
     },
+    /// A certificate that is not for the keys with which the site asked.
+    #[error("the certificate of {name} is not for the keys with which it asked")]
+    OtherKeys {
+        /// The name.
+        name: PeerName,
+    },
     /// It got a certificate a moment ago.
     #[error("{name} got a certificate within the hour")]
     TooSoon {
@@ -81,6 +87,8 @@ impl Explained for MembersError {
             Self::WordsDiffer { .. } => "words_differ",
             Self::NoMember { .. } => "no_member",
             Self::TooSoon { .. } => "too_soon",
+            Self::OtherKeys { .. } => "other_keys",
+            Self::Credential(_) => "certificate",
             _ => "members_book",
         }
     }
@@ -102,6 +110,12 @@ impl Explained for MembersError {
             Self::TooSoon { .. } => "wait an hour; the certificate that it has is valid",
             Self::Journal(error) if error.no_space_left() => "free space on the disk; nothing was lost",
             Self::Journal(_) | Self::Damaged { .. } => "restore the coordinator's folder from its backup",
+            Self::OtherKeys { .. } => {
+                "do not use this file: somebody changed it, or its requests; write new ones and have them signed"
+            }
+            Self::Credential(CredentialError::NotIssued) => {
+                "check the clock; then write new requests and have them signed by this coordinator's authority"
+            }
             Self::Credential(_) | Self::Randomness => "set the clock, and check the system's random generator",
         })
     }
@@ -110,7 +124,8 @@ impl Explained for MembersError {
         match self {
             Self::NameTaken { .. } | Self::NobodyAsked { .. } | Self::NoMember { .. } => Exit::BadInput,
             Self::Full | Self::TooManyInvites | Self::TooSoon { .. } => Exit::Refused,
-            Self::WordsDiffer { .. } => Exit::Verification,
+            Self::WordsDiffer { .. } | Self::OtherKeys { .. } => Exit::Verification,
+            Self::Credential(CredentialError::NotIssued) => Exit::Verification,
             Self::Journal(error) if error.no_space_left() => Exit::StorageFull,
             _ => Exit::Failed,
         }

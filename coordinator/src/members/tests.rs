@@ -13,14 +13,14 @@ pub(crate) struct Office {
     pub(crate) members: Members,
     pub(crate) authority: Authority,
     pub(crate) host: Host,
-    now: SystemTime,
+    pub(crate) now: SystemTime,
 }
 
 /// A site with keys of its own.
 pub(crate) struct Applying {
     pub(crate) tls: TlsKey,
     signing: SigningKey,
-    applicant: Applicant,
+    pub(crate) applicant: Applicant,
     nonce: [u8; 32],
 }
 
@@ -38,7 +38,7 @@ impl Office {
         Self { folder, members, authority, host, now }
     }
 
-    fn invite(&self, site: &str) -> Invite {
+    pub(crate) fn invite(&self, site: &str) -> Invite {
         let address = "consilium.example:443".parse().unwrap();
         self.members.invite((&name(site), None), (address, &self.host), HOUR, self.now).unwrap()
     }
@@ -59,7 +59,7 @@ impl Office {
     }
 
     /// Request and reveal, and the words as the site reads them aloud.
-    fn words(&self, invite: &Invite, site: &Applying) -> Words {
+    pub(crate) fn words(&self, invite: &Invite, site: &Applying) -> Words {
         let opened = self.request(invite, site).unwrap();
         assert_eq!(self.reveal(invite, site.nonce), Ok(JoinAnswer::Waiting(())));
         words(&site.applicant, self.host.authority_key, &opened, &site.nonce)
@@ -76,17 +76,17 @@ impl Office {
         (invite, applying)
     }
 
-    fn asks_again(&self, invite: &Invite) -> Result<JoinAnswer, JoinReject> {
+    pub(crate) fn asks_again(&self, invite: &Invite) -> Result<JoinAnswer, JoinReject> {
         self.ask(&JoinCall::Ask(invite.token.clone()))
     }
 
-    fn is_member(&self, site: &str, applying: &Applying) -> bool {
+    pub(crate) fn is_member(&self, site: &str, applying: &Applying) -> bool {
         self.members.is_member(&name(site), applying.tls.public_key().fingerprint()).unwrap()
     }
 }
 
 impl Applying {
-    fn new(site: &str) -> Self {
+    pub(crate) fn new(site: &str) -> Self {
         let (tls, signing) = (TlsKey::generate().unwrap(), SigningKey::generate().unwrap());
         let nonce = [site.len() as u8; 32];
         let site = Site {
@@ -99,13 +99,20 @@ impl Applying {
         Self { tls, signing, applicant, nonce }
     }
 
+    /// The same site, with another nonce.
+    pub(crate) fn again(mut self) -> Self {
+        self.nonce[0] ^= 1;
+        self.applicant.commitment = nonce_commitment(&self.nonce);
+        self
+    }
+
     fn request(&self, invite: &Invite) -> JoinCall {
         let request = JoinRequest { token: invite.token.clone(), applicant: self.applicant.clone() };
         JoinCall::Request(Box::new(request.sign(&self.tls, &self.signing).unwrap()))
     }
 }
 
-fn name(text: &str) -> PeerName {
+pub(crate) fn name(text: &str) -> PeerName {
     PeerName::new(text).unwrap()
 }
 

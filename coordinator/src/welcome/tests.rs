@@ -23,7 +23,7 @@ impl Case {
             members: Arc::new(office.members),
             proposals: Arc::new(book.book),
             desks: Desks::default(),
-            authority: Arc::new(office.authority),
+            issuing: Issuing::Here(Arc::new(office.authority)),
             host: office.host,
         };
         Self { _folders: [office.folder, book.folder], welcome, tls: site.tls }

@@ -15,6 +15,7 @@
 
 mod invite;
 mod message;
+mod signing;
 mod words;
 
 pub use crate::net::HostPort;
@@ -22,6 +23,10 @@ pub use invite::{Invite, InviteError, Token};
 pub use message::{
     Admitted, Applicant, CERTIFICATE_BYTES_MAX, COORDINATOR, JOIN, JoinAnswer, JoinCall, JoinReject, JoinRequest,
     JoinReveal, Opened, RENEW, SITES, SignedJoinRequest, Site, Sites, TIME, is_organisation, nonce_commitment, words,
+};
+pub use signing::{
+    Admission, CoordinatorKeys, SIGNING_FILE_BYTES_MAX, SignedCertificates, SigningFile, SigningFileError,
+    SigningRequests, SiteCertificate,
 };
 pub use words::{WORDS, Words, WordsError};
 

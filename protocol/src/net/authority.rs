@@ -1,7 +1,7 @@
 //! The private certificate authority of one federation.
 //!
-//! Whoever holds it decides who may connect, so it belongs on a machine that is not online; the
-//! peers need only its [`AuthorityCertificate`].
+//! Whoever holds it decides who may connect, so it may be kept on a machine that is not online; the peers need only its
+//! [`AuthorityCertificate`].
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -24,8 +24,11 @@ use super::tls_key::{TlsKey, TlsPublicKey};
 /// Lifetime of the authority's own certificate. Verifiers trust the key they were given and do not
 /// look at it; the date is for people.
 const AUTHORITY_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// Lifetime of a peer's certificate: a lost key stops working within a month.
+/// Lifetime of a peer's certificate where its renewal costs nobody anything.
 pub const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Lifetime of a peer's certificate where people carry it from an authority that is kept offline. Whoever is put out is
+/// refused at once whatever its certificate says.
+pub const OFFLINE_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(400 * 24 * 3600);
 /// Certificates start this long before they are made, since hospitals' clocks differ.
 const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 /// What the common name of every authority begins with.
@@ -47,6 +50,7 @@ pub enum Usage {
 pub struct Authority {
     certificate: AuthorityCertificate,
     key: TlsKey,
+    lifetime: Duration,
 }
 
 impl Authority {
@@ -60,7 +64,8 @@ impl Authority {
         params.not_before = before(now)?.into();
         params.not_after = after(now, AUTHORITY_LIFETIME)?.into();
         let certificate = params.self_signed(key.pair()).map_err(CredentialError::Issue)?;
-        Ok(Self { certificate: AuthorityCertificate::from_der(certificate.der().clone())?, key })
+        let certificate = AuthorityCertificate::from_der(certificate.der().clone())?;
+        Ok(Self { certificate, key, lifetime: CERTIFICATE_LIFETIME })
     }
 
     /// Reads an authority back from [`AuthorityCertificate::to_pem`] and [`Self::key_pem`].
@@ -80,7 +85,13 @@ impl Authority {
         if !same {
             return Err(CredentialError::KeyMismatch);
         }
-        Ok(Self { certificate, key })
+        Ok(Self { certificate, key, lifetime: CERTIFICATE_LIFETIME })
+    }
+
+    /// The same authority, whose certificates last [`OFFLINE_CERTIFICATE_LIFETIME`].
+    #[must_use]
+    pub fn offline(self) -> Self {
+        Self { lifetime: OFFLINE_CERTIFICATE_LIFETIME, ..self }
     }
 
     /// The certificate that every peer has to know.
@@ -110,8 +121,8 @@ impl Authority {
         Identity::new(&self.certify(&key.public_key(), name, names, usage, now)?, &key)
     }
 
-    /// Binds `name` to a key whose private half lies elsewhere, from an hour before `now` for 30 days. Returns the
-    /// certificate as PEM. `names` are further DNS names or IP addresses for it, at most 16; peers look at `name`
+    /// Binds `name` to a key whose private half lies elsewhere, from an hour before `now` for 30 days, or as
+    /// [`Authority::offline`] says. Returns the certificate as PEM. `names` are further DNS names or IP addresses for it, at most 16; peers look at `name`
     /// alone.
     ///
     /// That the key is the applicant's is for the caller to have checked.
@@ -129,7 +140,7 @@ impl Authority {
     ) -> Result<String, CredentialError> {
         let mut params = CertificateParams::default();
         params.not_before = before(now)?.into();
-        params.not_after = after(now, CERTIFICATE_LIFETIME)?.into();
+        params.not_after = after(now, self.lifetime)?.into();
         params.subject_alt_names = subject_names(name, names)?;
         params.distinguished_name = common_name(name.as_str());
         params.is_ca = IsCa::ExplicitNoCa;
@@ -227,7 +238,9 @@ fn subject_names(name: &PeerName, names: &[&str]) -> Result<Vec<SanType>, Creden
     Ok(subjects)
 }
 
-fn anchor<'a>(certificate: &'a CertificateDer<'a>) -> Result<rustls::pki_types::TrustAnchor<'a>, CredentialError> {
+pub(super) fn anchor<'a>(
+    certificate: &'a CertificateDer<'a>,
+) -> Result<rustls::pki_types::TrustAnchor<'a>, CredentialError> {
     webpki::anchor_from_trusted_cert(certificate).map_err(|_| CredentialError::UnreadableCertificate)
 }
 

@@ -21,6 +21,9 @@ pub enum CredentialError {
     /// The peer name in a certificate is malformed.
     #[error(transparent)]
     PeerName(#[from] PeerNameError),
+    /// Not a certificate of this authority.
+    #[error("this authority did not issue the certificate for this use, or it is not valid now")]
+    NotIssued,
     /// A renewed certificate is somebody else's.
     #[error("the renewed certificate was issued to {given}, this is {have}; give the one issued to {have}")]
     OtherName {

@@ -8,11 +8,10 @@ use rustls::crypto::aws_lc_rs::sign;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
-use x509_cert::Certificate;
-use x509_cert::der::Decode;
 use zeroize::Zeroizing;
 
 use super::credential_error::CredentialError;
+use super::issued::Validity;
 use super::peer::{KeyFingerprint, PeerName};
 use super::pem;
 use super::tls_key::{TlsKey, read_key};
@@ -24,7 +23,7 @@ const CHAIN_MAX: usize = 3;
 pub struct Identity {
     name: PeerName,
     key_fingerprint: KeyFingerprint,
-    until_s: u64,
+    validity: Validity,
     certified: Arc<CertifiedKey>,
     key: Zeroizing<Vec<u8>>,
 }
@@ -56,14 +55,13 @@ impl Identity {
         };
         let name = PeerName::from_certificate(own)?;
         let key_fingerprint = KeyFingerprint::of_certificate(own)?;
-        let read = Certificate::from_der(own).map_err(|_| CredentialError::UnreadableCertificate)?;
-        let until_s = read.tbs_certificate().validity().not_after.to_unix_duration().as_secs();
+        let validity = Validity::of(own)?;
         // Borrowed, so that no second copy of the secret is made on the way to the signer.
         let signer = sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(key.as_slice()))
             .map_err(|_| CredentialError::UnreadableKey)?;
         let certified = CertifiedKey::new(chain, signer);
         certified.keys_match().map_err(|_| CredentialError::KeyMismatch)?;
-        Ok(Self { name, key_fingerprint, until_s, certified: Arc::new(certified), key })
+        Ok(Self { name, key_fingerprint, validity, certified: Arc::new(certified), key })
     }
 
     /// The name that the certificate was issued to.
@@ -78,10 +76,10 @@ impl Identity {
         self.key_fingerprint
     }
 
-    /// When its certificate ends, in seconds since 1970, as the authority signed it.
+    /// Since when and until when its certificate is valid, as the authority signed it.
     #[must_use]
-    pub fn until_s(&self) -> u64 {
-        self.until_s
+    pub fn validity(&self) -> Validity {
+        self.validity
     }
 
     /// The certificate chain as PEM, the peer's own first.

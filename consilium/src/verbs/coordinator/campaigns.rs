@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use client::plan::Plan;
 use coordinator::compute::Compute;
@@ -18,13 +18,14 @@ use protocol::ids::{Digest, Epoch, PartyId};
 use protocol::lease::Doing;
 use protocol::membership::{Membership, Seat};
 use protocol::message::RoundPurpose;
-use protocol::net::{CERTIFICATE_LIFETIME, ServerHandle};
+use protocol::net::ServerHandle;
 use protocol::round::RoundEnd;
 use remedy::Explained;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::certificate::Certificate;
 use super::office::{Office, OfficeError};
 use super::say;
 use crate::control::Request;
@@ -78,7 +79,7 @@ impl Campaigns {
 
     /// Looks after everything until `stop` says so; then ends what is under way as it stands.
     pub(super) async fn run(self: Arc<Self>, server: ServerHandle, mut stop: watch::Receiver<bool>) {
-        let mut renew_at = SystemTime::now() + CERTIFICATE_LIFETIME / 2;
+        let mut certificate = Certificate::shown(Arc::clone(&self.office));
         loop {
             // First: reading the log of a campaign that goes on takes a while.
             self.put_out(&server).await;
@@ -87,12 +88,7 @@ impl Campaigns {
             {
                 tracing::error!(%error, "the books cannot be read; trying again");
             }
-            if SystemTime::now() >= renew_at {
-                match self.office.identity().and_then(|(identity, _)| Ok(server.renew(&identity)?)) {
-                    Ok(()) => renew_at = SystemTime::now() + CERTIFICATE_LIFETIME / 2,
-                    Err(error) => tracing::error!(%error, "the coordinator's certificate cannot be renewed"),
-                }
-            }
+            certificate.look(&server);
             tokio::select! {
                 () = stopped(&mut stop) => break,
                 () = tokio::time::sleep(LOOK_EVERY) => {}

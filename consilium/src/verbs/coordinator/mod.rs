@@ -1,14 +1,16 @@
 //! `consilium coordinator`: the operator's side of a consortium.
 
+mod authority;
 mod backup;
 mod campaigns;
+mod certificate;
 mod figures;
 mod office;
 mod plan;
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -26,7 +28,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{control::Control, error::Error, exit::Exit, metrics::Metrics, output::Done, signals};
 use campaigns::Campaigns;
-use office::{Office, Settings};
+use office::{AuthorityPlace, Office, Settings};
 use plan::Order;
 
 pub use office::OfficeError;
@@ -55,6 +57,33 @@ pub enum What {
         /// Where it listens; all interfaces with the port of --address if absent.
         #[arg(long, value_name = "IP:PORT")]
         listen: Option<SocketAddr>,
+        /// The certificate of an authority that is kept on another machine; one is made here if absent.
+        #[arg(long, value_name = "FILE")]
+        authority: Option<PathBuf>,
+    },
+    /// Make an authority that is kept on a machine without a network.
+    #[command(after_help = include_str!("../../help/coordinator-authority.txt"))]
+    Authority,
+    /// Write what waits for a signature of an authority that is kept on another machine.
+    #[command(after_help = include_str!("../../help/coordinator-requests.txt"))]
+    Requests {
+        /// The file to write.
+        to: PathBuf,
+    },
+    /// Sign requests on the authority's machine, after hearing six words of each new site by telephone.
+    #[command(after_help = include_str!("../../help/coordinator-sign.txt"))]
+    Sign {
+        /// The file of requests.
+        requests: PathBuf,
+        /// The file of certificates to write.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Let sites in with the certificates that the authority signed, and show the coordinator's own.
+    #[command(after_help = include_str!("../../help/coordinator-admit.txt"))]
+    Admit {
+        /// The file of certificates.
+        certificates: PathBuf,
     },
     /// Answer sites until stopped.
     #[command(after_help = include_str!("../../help/coordinator-serve.txt"))]
@@ -161,6 +190,10 @@ impl CoordinatorArgs {
     pub fn name(&self) -> &'static str {
         match self.what {
             What::Init { .. } => "coordinator init",
+            What::Authority => "coordinator authority",
+            What::Requests { .. } => "coordinator requests",
+            What::Sign { .. } => "coordinator sign",
+            What::Admit { .. } => "coordinator admit",
             What::Serve => "coordinator serve",
             What::Invite { .. } => "coordinator invite",
             What::Approve { .. } => "coordinator approve",
@@ -185,24 +218,11 @@ impl CoordinatorArgs {
 pub fn run(arguments: &CoordinatorArgs) -> Result<Done, Error> {
     let folder = &arguments.folder;
     match &arguments.what {
-        What::Init { address, listen } => {
-            let listen = listen.unwrap_or_else(|| SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, address.port())));
-            let device = DeviceChoice::Auto;
-            Office::create(folder, &Settings { address: address.to_string(), listen, device, metrics: None })?;
-            let office = Office::open(folder)?;
-            let authority = office.host.authority_key.to_string();
-            Ok(Done {
-                text: format!(
-                    "{}: a coordinator for sites that dial {address}, listening on {listen}\nauthority {authority}\n\
-                     next: `consilium coordinator serve`, and `consilium coordinator invite NAME` for each site",
-                    folder.display()
-                ),
-                data: json!({
-                    "folder": folder, "address": address.to_string(), "listen": listen, "authority": authority,
-                }),
-                exit: Exit::Done,
-            })
-        }
+        What::Init { address, listen, authority } => init(folder, address, *listen, authority.as_deref()),
+        What::Authority => authority::make(folder),
+        What::Requests { to } => authority::requests(&Office::open(folder)?, to),
+        What::Sign { requests, to } => authority::sign(folder, requests, to),
+        What::Admit { certificates } => authority::admit(&Office::open(folder)?, certificates),
         What::Serve => serve(Office::open(folder)?),
         What::Invite { name, weight, valid } => invite(&Office::open(folder)?, name, *weight, *valid),
         What::Approve { name, words } => approve(&Office::open(folder)?, name, *words),
@@ -220,6 +240,33 @@ pub fn run(arguments: &CoordinatorArgs) -> Result<Done, Error> {
     }
 }
 
+fn init(
+    folder: &Path,
+    address: &HostPort,
+    listen: Option<SocketAddr>,
+    elsewhere: Option<&Path>,
+) -> Result<Done, Error> {
+    let listen = listen.unwrap_or_else(|| SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, address.port())));
+    let elsewhere = elsewhere.map(authority::certificate).transpose()?;
+    let (authority, first) = match elsewhere {
+        Some(_) => (AuthorityPlace::Offline, "`consilium coordinator requests FILE` for the authority to sign, then "),
+        None => (AuthorityPlace::Vault, ""),
+    };
+    let settings =
+        Settings { address: address.to_string(), listen, authority, device: DeviceChoice::Auto, metrics: None };
+    Office::create(folder, &settings, elsewhere.as_ref())?;
+    let authority = Office::open(folder)?.host.authority_key.to_string();
+    Ok(Done {
+        text: format!(
+            "{}: a coordinator for sites that dial {address}, listening on {listen}\nauthority {authority}\nnext: {first}\
+             `consilium coordinator serve`, and `consilium coordinator invite NAME` for each site",
+            folder.display()
+        ),
+        data: json!({"folder": folder, "address": address.to_string(), "listen": listen, "authority": authority}),
+        exit: Exit::Done,
+    })
+}
+
 fn serve(office: Office) -> Result<Done, Error> {
     let compute = Compute::choose(office.device)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Start)?;
@@ -232,7 +279,7 @@ fn serve(office: Office) -> Result<Done, Error> {
             members: Arc::clone(&office.members),
             proposals: Arc::clone(&office.proposals),
             desks: desks.clone(),
-            authority: Arc::new(office.authority()?),
+            issuing: office.issuing()?,
             host: office.host.clone(),
         });
         let (listen, open) = (office.listen, Arc::clone(&welcome) as _);
@@ -320,6 +367,10 @@ fn approve(office: &Office, name: &PeerName, words: Option<Words>) -> Result<Don
 fn sites(office: &Office) -> Result<Done, Error> {
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
     let now_s = seconds(SystemTime::now());
+    let lets_in = match office.authority_place {
+        AuthorityPlace::Vault => "approve",
+        AuthorityPlace::Offline => "requests",
+    };
     for (name, standing) in office.members.standings()? {
         let (word, text, organisation) = match standing {
             Standing::Invited { expires_s } if expires_s <= now_s => {
@@ -327,8 +378,7 @@ fn sites(office: &Office) -> Result<Done, Error> {
             }
             Standing::Invited { expires_s } => ("invited", format!("invited until {}", date(expires_s)), None),
             Standing::Asked { organisation } => {
-                let text =
-                    format!("has asked as {organisation:?}: telephone, then `consilium coordinator approve {name}`");
+                let text = format!("has asked as {organisation:?}: telephone, then `consilium coordinator {lets_in}`");
                 ("asked", text, Some(organisation))
             }
             Standing::Member { organisation, until_s } => {

@@ -1,25 +1,32 @@
 //! The coordinator's folder: its settings, its keys and the book of members.
 
-use std::borrow::Cow;
+mod error;
+
+pub use error::OfficeError;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use client::vault::{KeysError, Vault, VaultError};
+use client::vault::Vault;
 use coordinator::members::{Host, Members};
 use coordinator::proposals::Proposals;
+use coordinator::welcome::Issuing;
 use experiment::DeviceChoice;
-use protocol::enrolment::{COORDINATOR, HostPort};
+use protocol::enrolment::{COORDINATOR, CoordinatorKeys, HostPort};
 use protocol::ids::Epoch;
-use protocol::net::{Authority, AuthorityCertificate, CredentialError, Identity, NetError, PeerName, Usage};
+use protocol::net::{Authority, AuthorityCertificate, CredentialError, Identity, PeerName, Usage};
 use protocol::signature::SigningKey;
-use protocol::store::{FileFault, JournalError, write_beside};
-use remedy::{Exit, Explained};
+use protocol::store::write_beside;
 use serde::{Deserialize, Serialize};
 
 const SETTINGS: &str = "coordinator.toml";
-const AUTHORITY: &str = "authority.pem";
+pub(super) const AUTHORITY: &str = "authority.pem";
+/// The coordinator's own certificate, where its authority is kept elsewhere.
+const CERTIFICATE: &str = "certificate.pem";
+/// The vault's record of an authority's key.
+pub(super) const AUTHORITY_KEY: &str = "authority-key";
 const BOOK: &str = "members.sqlite";
 const PROPOSALS: &str = "proposals.sqlite";
 
@@ -31,12 +38,33 @@ pub(super) struct Settings {
     pub(super) address: String,
     /// Where this machine listens.
     pub(super) listen: SocketAddr,
+    /// Where the authority's key is.
+    #[serde(default, skip_serializing_if = "AuthorityPlace::is_here")]
+    pub(super) authority: AuthorityPlace,
     /// Where to compute: auto (a GPU if there is one), cpu or gpu.
     #[serde(default, with = "device")]
     pub(super) device: DeviceChoice,
     /// Where figures for Prometheus are shown: a loopback address; nowhere if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) metrics: Option<SocketAddr>,
+}
+
+/// Where the key is that signs certificates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum AuthorityPlace {
+    /// In this coordinator's vault: certificates last 30 days and are renewed by themselves.
+    #[default]
+    Vault,
+    /// On another machine, to which people carry requests: certificates last 400 days.
+    Offline,
+}
+
+impl AuthorityPlace {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    fn is_here(&self) -> bool {
+        *self == Self::Vault
+    }
 }
 
 /// A device by its word.
@@ -63,158 +91,32 @@ pub(super) struct Office {
     pub(super) metrics: Option<SocketAddr>,
     pub(super) members: Arc<Members>,
     pub(super) proposals: Arc<Proposals>,
+    pub(super) authority_place: AuthorityPlace,
     vault: Vault,
     certificate: AuthorityCertificate,
 }
 
-/// Why a coordinator's folder cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OfficeError {
-    /// A coordinator is there already.
-    #[error("{}: a coordinator was set up here already", folder.display())]
-    Exists {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// None is there.
-    #[error("{}: no coordinator was set up here", folder.display())]
-    Missing {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// A backup never overwrites anything.
-    #[error("{}: exists already; a backup is written to a folder of its own", folder.display())]
-    BackupExists {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// Nothing to go on from.
-    #[error("no training round of key epoch {epoch} has closed, so there is no model to go on from")]
-    Untrained {
-        /// The key epoch.
-        epoch: Epoch,
-    },
-    /// A site that does not hold the model.
-    #[error("{name} took no part in key epoch {epoch} and does not hold its model")]
-    WasNotThere {
-        /// The site.
-        name: PeerName,
-        /// The key epoch.
-        epoch: Epoch,
-    },
-    /// It approved, and was put out before all had.
-    #[error("{name} is a member no more")]
-    PutOut {
-        /// The site.
-        name: String,
-    },
-    /// A file could not be copied.
-    #[error("{}: {source}", path.display())]
-    Copy {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// A journal could not be copied.
-    #[error(transparent)]
-    Journal(JournalError),
-    /// A file of it.
-    #[error("{}: {found}", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        found: String,
-    },
-    /// Not written.
-    #[error(transparent)]
-    File(#[from] FileFault),
-    /// The vault.
-    #[error(transparent)]
-    Vault(#[from] VaultError),
-    /// The keys in it.
-    #[error(transparent)]
-    Keys(#[from] KeysError),
-    /// The authority.
-    #[error(transparent)]
-    Credential(#[from] CredentialError),
-    /// The socket.
-    #[error(transparent)]
-    Net(#[from] NetError),
-}
-
-impl Explained for OfficeError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Exists { .. } => "coordinator_exists",
-            Self::Missing { .. } => "no_coordinator",
-            Self::BackupExists { .. } => "backup_exists",
-            Self::Untrained { .. } | Self::WasNotThere { .. } => "no_model_to_go_on_from",
-            Self::PutOut { .. } => "member_put_out",
-            Self::Copy { .. } | Self::Journal(_) => "backup",
-            _ => "coordinator_folder",
-        }
-    }
-
-    fn place(&self) -> Option<String> {
-        match self {
-            Self::Exists { folder } | Self::Missing { folder } => Some(folder.display().to_string()),
-            Self::Damaged { path, .. } | Self::Copy { path, .. } => Some(path.display().to_string()),
-            Self::BackupExists { folder } => Some(folder.display().to_string()),
-            _ => None,
-        }
-    }
-
-    fn remedy(&self) -> Cow<'static, str> {
-        Cow::Borrowed(match self {
-            Self::Exists { .. } => "choose another --folder; this one keeps its authority and its members",
-            Self::Missing { .. } => "name its folder with --folder, or set one up with `consilium coordinator init`",
-            Self::Damaged { .. } => "correct it, or restore the coordinator's folder from its backup",
-            Self::BackupExists { .. } => "name a folder that does not exist",
-            Self::PutOut { .. } => "propose the plan again without it: `consilium coordinator exclude NAME`",
-            Self::Untrained { .. } => "leave --from out, or name a key epoch that has trained",
-            Self::WasNotThere { .. } => "leave it out with --without, or leave --from out and train anew",
-            Self::Copy { .. } | Self::Journal(_) => "make space, remove what was copied, and try again",
-            Self::Net(_) => "set `listen` in coordinator.toml to a free address of this machine",
-            Self::File(_) => "make space or correct the permissions of the folder, then try again",
-            _ => "restore the coordinator's folder from its backup",
-        })
-    }
-
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Exists { .. } | Self::Missing { .. } | Self::Damaged { .. } => Exit::BadInput,
-            Self::Untrained { .. } | Self::WasNotThere { .. } | Self::PutOut { .. } => Exit::BadInput,
-            Self::BackupExists { .. } => Exit::BadInput,
-            Self::Copy { source, .. } => Exit::of_io(source),
-            Self::Journal(error) if error.no_space_left() => Exit::StorageFull,
-            Self::Net(_) => Exit::Connection,
-            Self::File(fault) => Exit::of_io(&fault.source),
-            Self::Vault(error) | Self::Keys(KeysError::Vault(error)) if error.no_space_left() => Exit::StorageFull,
-            Self::Vault(_) | Self::Keys(_) => Exit::Refused,
-            _ => Exit::Failed,
-        }
-    }
-}
-
 impl Office {
-    /// Sets a coordinator up: an authority, its keys, its settings.
+    /// Sets a coordinator up: its keys, its settings, and an authority, unless one that is kept elsewhere is given.
     ///
     /// # Errors
     /// [`OfficeError::Exists`] where one is there; then nothing changes.
-    pub(super) fn create(folder: &Path, settings: &Settings) -> Result<(), OfficeError> {
+    pub(super) fn create(
+        folder: &Path,
+        settings: &Settings,
+        authority: Option<&AuthorityCertificate>,
+    ) -> Result<(), OfficeError> {
         // A vault and an authority alone are what an interrupted try leaves: nobody was admitted by them.
         if folder.join(SETTINGS).exists() || folder.join(BOOK).exists() {
             return Err(OfficeError::Exists { folder: folder.to_path_buf() });
         }
         let vault = Vault::open_beside(folder)?;
-        let authority = Authority::create(SystemTime::now())?;
-        vault.put("authority-key", authority.key_pem().as_bytes())?;
+        match authority {
+            Some(authority) => write_beside(&folder.join(AUTHORITY), authority.to_pem().as_bytes())?,
+            None => drop(new_authority(folder, &vault)?),
+        }
         vault.tls_key()?;
         vault.signing_key()?;
-        write_beside(&folder.join(AUTHORITY), authority.certificate().to_pem().as_bytes())?;
         let path = folder.join(SETTINGS);
         let text = toml::to_string(settings)
             .map_err(|error| OfficeError::Damaged { path: path.clone(), found: error.to_string() })?;
@@ -244,29 +146,130 @@ impl Office {
         };
         let members = Arc::new(Members::open(&folder.join(BOOK))?);
         let proposals = Arc::new(Proposals::open(&folder.join(PROPOSALS))?);
-        let Settings { listen, device, metrics, .. } = settings;
+        let Settings { listen, device, metrics, authority: authority_place, .. } = settings;
         let folder = folder.to_path_buf();
-        Ok(Self { address, listen, host, folder, device, metrics, members, proposals, vault, certificate })
+        Ok(Self {
+            address,
+            listen,
+            host,
+            folder,
+            device,
+            metrics,
+            members,
+            proposals,
+            authority_place,
+            vault,
+            certificate,
+        })
     }
 
     /// The authority, to admit a site with.
     ///
     /// # Errors
-    /// [`OfficeError`].
+    /// [`OfficeError::AuthorityElsewhere`], or what the vault says.
     pub(super) fn authority(&self) -> Result<Authority, OfficeError> {
-        Ok(Authority::from_pem(&self.certificate.to_pem(), &self.vault.text("authority-key")?)?)
+        match self.authority_place {
+            AuthorityPlace::Vault => read_authority(&self.certificate, &self.vault),
+            AuthorityPlace::Offline => Err(OfficeError::AuthorityElsewhere),
+        }
     }
 
-    /// The coordinator's own certificate, for 30 days from now, with the authority's beside it, and that one.
+    /// Who issues members' next certificates.
+    ///
+    /// # Errors
+    /// [`OfficeError`].
+    pub(super) fn issuing(&self) -> Result<Issuing, OfficeError> {
+        match self.authority_place {
+            AuthorityPlace::Vault => Ok(Issuing::Here(Arc::new(self.authority()?))),
+            AuthorityPlace::Offline => Ok(Issuing::Elsewhere),
+        }
+    }
+
+    /// The coordinator's own certificate, for 30 days from now or as it was signed elsewhere, with the authority's
+    /// beside it, and that one.
     ///
     /// # Errors
     /// [`OfficeError`].
     pub(super) fn identity(&self) -> Result<(Identity, &AuthorityCertificate), OfficeError> {
-        let (authority, tls) = (self.authority()?, self.vault.tls_key()?);
-        let name = PeerName::new(COORDINATOR).map_err(CredentialError::from)?;
-        let own = authority.certify(&tls.public_key(), &name, &[], Usage::Server, SystemTime::now())?;
-        Ok((Identity::new(&format!("{own}{}", self.certificate.to_pem()), &tls)?, &self.certificate))
+        let now = SystemTime::now();
+        let own = match self.authority_place {
+            AuthorityPlace::Vault => {
+                let (name, tls) = (name_of_coordinator()?, self.vault.tls_key()?);
+                self.authority()?.certify(&tls.public_key(), &name, &[], Usage::Server, now)?
+            }
+            AuthorityPlace::Offline => {
+                let path = self.folder.join(CERTIFICATE);
+                let not_signed = |path: &Path, found| OfficeError::NotSigned { path: path.to_path_buf(), found };
+                if !path.exists() {
+                    return Err(not_signed(&path, "the authority has not signed for this coordinator yet"));
+                }
+                let own = read(&path)?;
+                match self.certificate.verify(&own, Usage::Server, now) {
+                    Err(CredentialError::NotIssued) => {
+                        return Err(not_signed(&path, "this certificate has ended, or is another authority's"));
+                    }
+                    other => other?,
+                };
+                own
+            }
+        };
+        let chain = format!("{own}{}", self.certificate.to_pem());
+        Ok((Identity::new(&chain, &self.vault.tls_key()?)?, &self.certificate))
     }
+
+    /// The coordinator's public keys, for an authority that is kept elsewhere.
+    ///
+    /// # Errors
+    /// [`OfficeError::AuthorityHere`], or what the vault says.
+    pub(super) fn keys(&self) -> Result<CoordinatorKeys, OfficeError> {
+        if self.authority_place == AuthorityPlace::Vault {
+            return Err(OfficeError::AuthorityHere);
+        }
+        let tls = self.vault.tls_key()?.public_key();
+        Ok(CoordinatorKeys { tls, verifying: self.host.coordinator })
+    }
+
+    /// The authority's certificate.
+    pub(super) fn certificate(&self) -> &AuthorityCertificate {
+        &self.certificate
+    }
+
+    /// Checks a certificate that was signed elsewhere for this coordinator. Returns its end in seconds since 1970.
+    ///
+    /// # Errors
+    /// [`OfficeError::OtherCoordinator`], [`CredentialError::NotIssued`].
+    pub(super) fn check_certificate(&self, pem: &str, now: SystemTime) -> Result<u64, OfficeError> {
+        let issued = self.certificate.verify(pem, Usage::Server, now)?;
+        if issued.name != name_of_coordinator()? || issued.key != self.keys()?.tls.fingerprint() {
+            return Err(OfficeError::OtherCoordinator);
+        }
+        Ok(issued.validity.until_s)
+    }
+
+    /// Keeps one that was checked.
+    ///
+    /// # Errors
+    /// [`OfficeError::File`]; then the one before stays.
+    pub(super) fn keep_certificate(&self, pem: &str) -> Result<(), OfficeError> {
+        Ok(write_beside(&self.folder.join(CERTIFICATE), pem.as_bytes())?)
+    }
+}
+
+fn name_of_coordinator() -> Result<PeerName, OfficeError> {
+    Ok(PeerName::new(COORDINATOR).map_err(CredentialError::from)?)
+}
+
+/// Makes an authority; its key in the vault comes first, so that no certificate is there without it.
+pub(super) fn new_authority(folder: &Path, vault: &Vault) -> Result<Authority, OfficeError> {
+    let authority = Authority::create(SystemTime::now())?;
+    vault.put(AUTHORITY_KEY, authority.key_pem().as_bytes())?;
+    write_beside(&folder.join(AUTHORITY), authority.certificate().to_pem().as_bytes())?;
+    Ok(authority)
+}
+
+/// An authority whose key is in a vault.
+pub(super) fn read_authority(certificate: &AuthorityCertificate, vault: &Vault) -> Result<Authority, OfficeError> {
+    Ok(Authority::from_pem(&certificate.to_pem(), &vault.text(AUTHORITY_KEY)?)?)
 }
 
 impl Office {
@@ -284,7 +287,7 @@ impl Office {
     }
 }
 
-fn read(path: &Path) -> Result<String, OfficeError> {
+pub(super) fn read(path: &Path) -> Result<String, OfficeError> {
     let damaged = |error: std::io::Error| OfficeError::Damaged { path: path.to_path_buf(), found: error.to_string() };
     std::fs::read_to_string(path).map_err(damaged)
 }
@@ -297,13 +300,19 @@ mod tests {
 
     fn settings() -> Settings {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        Settings { address: "consilium.example:443".to_owned(), listen, device: DeviceChoice::Cpu, metrics: None }
+        Settings {
+            address: "consilium.example:443".to_owned(),
+            listen,
+            authority: AuthorityPlace::Vault,
+            device: DeviceChoice::Cpu,
+            metrics: None,
+        }
     }
 
     #[test]
     fn an_interrupted_try_is_taken_up_and_an_authority_that_admits_sites_is_never_replaced() {
         let folder = tempfile::tempdir().expect("a folder");
-        let create = || Office::create(folder.path(), &settings());
+        let create = || Office::create(folder.path(), &settings(), None);
         create().expect("set up");
         // Its last file was not written.
         fs::remove_file(folder.path().join(SETTINGS)).expect("removed");
