@@ -106,7 +106,7 @@ impl Workshop {
                     engine.load_on(&self.compute, &self.observer);
                     Arc::new(engine)
                 });
-                let engine = engine.map_err(|error| self.failed(&error)).ok();
+                let engine = engine.map_err(|error| self.failed(error)).ok();
                 let is_loaded = engine.is_some();
                 *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = engine;
                 done(JobResult::Loaded(is_loaded));
@@ -118,7 +118,7 @@ impl Workshop {
                     if result.is_ok() {
                         self.observer.step(Step::Evaluated { query, ms, moved });
                     }
-                    done(JobResult::Evaluated(query, result.map_err(|error| self.failed(&error)).ok()));
+                    done(JobResult::Evaluated(query, result.map_err(|error| self.failed(error)).ok()));
                 }),
             },
             CoordinatorJob::Switch(binding) => {
@@ -127,7 +127,7 @@ impl Workshop {
                 if let Some(Ok(_)) = &answer {
                     self.observer.step(Step::Switched { query, ms: milliseconds(started) });
                 }
-                let answer = answer.and_then(|answer| answer.map_err(|error| self.failed(&error)).ok());
+                let answer = answer.and_then(|answer| answer.map_err(|error| self.failed(error)).ok());
                 done(JobResult::Switched(query, answer));
             }
         }
@@ -142,8 +142,14 @@ impl Workshop {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn failed(&self, error: &CoordinatorError) {
+    /// Says what failed, and whether it was the disk. A full one ends the process; the next one goes on there.
+    fn failed(&self, error: CoordinatorError) -> bool {
         self.observer.step(Step::Failed { what: error.to_string() });
+        let is_storage = error.is_storage();
+        if error.no_space_left() {
+            let _ = self.full.set(error.into());
+        }
+        is_storage
     }
 
     /// A result for the driver: what the disk kept from ending is begun again.
@@ -151,12 +157,11 @@ impl Workshop {
         match result {
             Ok(value) => of(Some(value)),
             Err(error) => {
-                self.failed(&error);
-                let is_storage = error.is_storage();
-                if error.no_space_left() {
-                    let _ = self.full.set(error.into());
+                if self.failed(error) {
+                    JobResult::Again
+                } else {
+                    of(None)
                 }
-                if is_storage { JobResult::Again } else { of(None) }
             }
         }
     }

@@ -158,6 +158,16 @@ impl Bodies {
         found.map(|(digest, _)| *digest).ok_or(CoordinatorError::BodyMissing { id: *id })
     }
 
+    /// How long a body is, without reading it.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::BodyMissing`].
+    pub(crate) fn size(&self, id: &BlobId) -> Result<u64, CoordinatorError> {
+        let index = self.lock()?;
+        let found = index.lists.get(&ListId::of(id)).and_then(|list| list.get(&id.index));
+        found.map(|(_, size)| *size).ok_or(CoordinatorError::BodyMissing { id: *id })
+    }
+
     /// The root over a list as it is now.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use protocol::blob::BlobId;
 use protocol::drive::coordinator::CoordinatorEvent;
 use protocol::drive::{Asked, CoordinatorNet};
 use protocol::exchange::{Answer, Call};
-use protocol::ids::Digest;
+use protocol::ids::{Digest, PartyId};
 use protocol::net::{BoxFuture, Frame, Handler, Peer, Refusal};
 use protocol::reject::Reject;
 use protocol::roster::Roster;
@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::bodies::Bodies;
 use crate::error::CoordinatorError;
+use crate::lending::Lending;
 use crate::node::Input;
 
 /// Bodies that are read at a time, each whole.
@@ -79,6 +80,8 @@ pub(crate) struct Desk {
     pub(crate) roster: Roster,
     pub(crate) waiting: Waiting,
     pub(crate) bodies: Arc<Bodies>,
+    /// Memory for bodies on their way out.
+    pub(crate) lending: Lending,
     /// Places for those that read bodies, [`READING_MAX`] in all.
     pub(crate) reading: Arc<Semaphore>,
     /// The queue bounds what peers can make us hold.
@@ -105,30 +108,36 @@ impl Desk {
         };
         match word {
             Word::Reply(reply) => reply,
-            Word::Body(id) => self.body(id).await.map(Answer::Body),
+            Word::Body(id) => self.body(from, id).await.map(Answer::Body),
         }
     }
 
-    /// Reads a body, on a thread that nobody's turn waits for.
-    async fn body(&self, id: BlobId) -> Result<Bytes, Reject> {
+    /// Reads a body into the room that its reader has, on a thread that nobody's turn waits for.
+    async fn body(&self, to: PartyId, id: BlobId) -> Result<Bytes, Reject> {
+        let size = self.bodies.size(&id).map_err(|error| unread(&error, id))?;
+        let room = self.lending.room(to, size).await.ok_or(Reject::Stopping)?;
         let place = Arc::clone(&self.reading).acquire_owned().await.map_err(|_| Reject::Stopping)?;
         let bodies = Arc::clone(&self.bodies);
         let read = tokio::task::spawn_blocking(move || {
-            // Held until it is read, also for a caller that goes away meanwhile.
+            // Both are held until it is read, also for a caller that goes away meanwhile.
             let _place = place;
             // It may be forgotten while it is read.
-            bodies.get(&id).map_err(|error| bodies.digest(&id).err().unwrap_or(error))
+            let body = bodies.get(&id).map_err(|error| bodies.digest(&id).err().unwrap_or(error))?;
+            Ok(room.hold(body))
         });
         match read.await {
-            Ok(Ok(body)) => Ok(body),
-            Ok(Err(CoordinatorError::BodyMissing { .. })) => Err(Reject::OutOfTurn),
-            Ok(Err(error)) => {
-                tracing::error!(%error, ?id, "a body cannot be read");
-                Err(Reject::Storage)
-            }
+            Ok(read) => read.map_err(|error| unread(&error, id)),
             Err(_) => Err(Reject::Storage),
         }
     }
+}
+
+fn unread(error: &CoordinatorError, id: BlobId) -> Reject {
+    if matches!(error, CoordinatorError::BodyMissing { .. }) {
+        return Reject::OutOfTurn;
+    }
+    tracing::error!(%error, ?id, "a body cannot be read");
+    Reject::Storage
 }
 
 impl Handler for Desk {
@@ -147,7 +156,7 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
 
     use protocol::blob::BlobKind;
-    use protocol::ids::{Epoch, PartyId};
+    use protocol::ids::Epoch;
     use protocol::lease::Doing;
     use protocol::net::{KeyFingerprint, PeerName};
     use protocol::roster::Member;
@@ -175,7 +184,8 @@ mod tests {
         let journal = Arc::new(Journal::open(&folder.path().join("journal.sqlite")).unwrap());
         let bodies = Arc::new(Bodies::open(&folder.path().join("spool"), journal).unwrap());
         let (waiting, reading) = (Waiting::default(), Arc::new(Semaphore::new(READING_MAX)));
-        (Arc::new(Desk { roster, waiting, bodies, reading, inputs }), receiver, folder)
+        let lending = Lending::new(roster.parties().iter());
+        (Arc::new(Desk { roster, waiting, bodies, lending, reading, inputs }), receiver, folder)
     }
 
     async fn asked(desk: &Desk, name: &str, key: u8, epoch: u32) -> Reply {

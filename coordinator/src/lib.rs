@@ -12,6 +12,7 @@ mod desk;
 mod disk;
 mod encrypted_model;
 mod error;
+mod lending;
 mod logged;
 pub mod members;
 mod node;

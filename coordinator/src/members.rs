@@ -5,8 +5,10 @@
 
 mod error;
 mod signing;
+mod standing;
 
 pub use error::MembersError;
+pub use standing::Standing;
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -55,31 +57,17 @@ pub struct Host {
     pub coordinator: VerifyingKey,
 }
 
-/// How far a site has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It has an invitation until then (seconds since 1970), or had one.
-    Invited {
-        /// When it expires.
-        expires_s: u64,
-    },
-    /// It has asked; these words are to be heard from it.
-    Asked {
-        /// Who it says it is.
-        organisation: String,
-    },
-    /// It is a member.
-    Member {
-        /// Who it is.
-        organisation: String,
-        /// The end of its certificate, in seconds since 1970.
-        until_s: u64,
-    },
-    /// It was one.
-    Revoked {
-        /// Since when, in seconds since 1970.
-        since_s: u64,
-    },
+/// Whom to invite, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Invitation<'a> {
+    /// The site's name.
+    pub name: &'a PeerName,
+    /// What its updates count for; what it was before where nothing is said, 1 at first.
+    pub weight: Option<WeightClass>,
+    /// Whether a member is meant that has lost its certificate, though it is valid by the book.
+    pub is_back: bool,
+    /// For how long.
+    pub valid: Duration,
 }
 
 /// The book, in one file.
@@ -113,20 +101,20 @@ impl Members {
     }
 
     /// Invites a site; the invitation's line is the caller's to pass on, the book keeps the digest of its token. A
-    /// member whose certificate has ended is invited back, with the keys that it has. A weight that is given holds for
-    /// every membership proposed from now on; otherwise it stays what it was, 1 at first.
+    /// member whose certificate has ended or was lost is invited back, with the keys that it has. A weight that is
+    /// given holds for every membership proposed from now on.
     ///
     /// # Errors
     /// [`MembersError::NameTaken`], [`MembersError::Full`], [`MembersError::TooManyInvites`].
     pub fn invite(
         &self,
-        (name, weight): (&PeerName, Option<WeightClass>),
+        invitation: Invitation<'_>,
         (address, host): (HostPort, &Host),
-        valid: Duration,
         now: SystemTime,
     ) -> Result<Invite, MembersError> {
+        let Invitation { name, weight, is_back, valid } = invitation;
         let member: Option<Member> = self.find(MEMBER, name.as_str().as_bytes())?;
-        if member.is_some() && !self.is_away(name, now)? {
+        if member.is_some() && !self.may_return(name, is_back, now)? {
             return Err(MembersError::NameTaken { name: name.clone() });
         }
         if member.is_none() && self.sites()?.sites.len() >= PARTIES_MAX {
@@ -165,12 +153,12 @@ impl Members {
         Ok(self.find(WEIGHT, name.as_str().as_bytes())?.unwrap_or_default())
     }
 
-    /// Whether a member's certificate has ended, so that it cannot ask for a longer one.
-    fn is_away(&self, name: &PeerName, now: SystemTime) -> Result<bool, MembersError> {
+    /// Whether a member cannot ask for a longer certificate: its own has ended, or people say that it `is_lost`.
+    fn may_return(&self, name: &PeerName, is_lost: bool, now: SystemTime) -> Result<bool, MembersError> {
         let bytes = name.as_str().as_bytes();
         let Some(member) = self.find::<Member>(MEMBER, bytes)? else { return Ok(false) };
         let until_s = self.find(RENEWED, bytes)?.unwrap_or(member.until_s);
-        Ok(until_s <= seconds(now) && self.journal.get(REVOKED, bytes)?.is_none())
+        Ok((is_lost || until_s <= seconds(now)) && self.journal.get(REVOKED, bytes)?.is_none())
     }
 
     /// Answers a site that has no certificate yet.
@@ -258,7 +246,8 @@ impl Members {
         if member.is_none() && self.sites()?.sites.len() >= PARTIES_MAX {
             return Err(MembersError::Full);
         }
-        if member.is_some() && !self.is_away(name, now)? {
+        // Whoever was invited back may return, whatever the book says of its certificate.
+        if member.is_some() && !self.may_return(name, true, now)? {
             return Err(MembersError::NameTaken { name: name.clone() });
         }
         // Several may have asked under one name, each with an invitation of its own: the words tell which is meant.
@@ -277,7 +266,12 @@ impl Members {
             return match &member {
                 None => self.admit(asked.applicant, authority, now),
                 // Keys and organisation are what the others' officers approved.
-                Some(member) if member.applicant.site != asked.applicant.site => {
+                // Also where it came in by this very invitation, or back.
+                Some(Member { applicant, .. })
+                    if applicant.site != asked.applicant.site
+                        || *applicant == asked.applicant
+                        || self.journal.get(RETURNED, &row.key)?.is_some() =>
+                {
                     Err(MembersError::NameTaken { name: name.clone() })
                 }
                 Some(_) => {
@@ -355,6 +349,16 @@ impl Members {
         // Revoked twice is revoked since the first time.
         self.journal.insert_once(REVOKED, name.as_str().as_bytes(), &seconds(now).to_bytes())?;
         Ok(())
+    }
+
+    /// Whoever was put out.
+    ///
+    /// # Errors
+    /// [`MembersError`].
+    pub fn revoked(&self) -> Result<Vec<PeerName>, MembersError> {
+        let rows = self.journal.all(REVOKED)?;
+        let name = |key: &[u8]| std::str::from_utf8(key).ok().and_then(|name| PeerName::new(name).ok());
+        Ok(rows.iter().filter_map(|row| name(&row.key)).collect())
     }
 
     /// Whether whoever holds this TLS key is a member of this name now.

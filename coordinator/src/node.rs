@@ -29,6 +29,7 @@ use crate::compute::Compute;
 use crate::desk::{Desk, READING_MAX, Waiting};
 use crate::disk::Disk;
 use crate::error::CoordinatorError;
+use crate::lending::Lending;
 use crate::logged::Logged;
 use crate::observer::{Observer, Step};
 use crate::serving_engine::QUERIES_TOGETHER_MAX;
@@ -131,6 +132,7 @@ impl Coordinator {
             roster: roster.clone(),
             waiting: waiting.clone(),
             bodies: Arc::clone(&bodies),
+            lending: Lending::new(roster.parties().iter()),
             reading: Arc::new(Semaphore::new(READING_MAX)),
             inputs: sender.clone(),
         });

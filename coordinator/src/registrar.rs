@@ -1,6 +1,6 @@
 //! An authority that is kept on a machine of its own, and the book of what it has signed.
 //!
-//! It trusts nothing that is in a file of requests: what a site's keys are is what its six words say, which people heard
+//! It trusts nothing that is in a file of requests: a site's keys are those that its six words say, which people heard
 //! by telephone and typed here.
 
 mod error;

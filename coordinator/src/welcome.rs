@@ -10,7 +10,7 @@ use protocol::consent::{CONSENT, ConsentCall};
 use protocol::enrolment::{Admitted, JOIN, JoinCall, JoinReject, RENEW, SITES, TIME, seconds};
 use protocol::exchange::Call;
 use protocol::ids::Epoch;
-use protocol::net::{Authority, BoxFuture, Frame, Handler, Newcomers, Peer, PeerName, Refusal};
+use protocol::net::{Authority, BoxFuture, Frame, Handler, Newcomers, Peer, PeerName, Refusal, Sparing};
 use protocol::reject::Reject;
 
 use crate::members::{Host, Members, MembersError};
@@ -67,6 +67,8 @@ pub struct Welcome {
     pub issuing: Issuing,
     /// Who the coordinator is.
     pub host: Host,
+    /// Lines of the log that strangers cause.
+    pub lines: Sparing,
 }
 
 impl Newcomers for Welcome {
@@ -83,7 +85,9 @@ impl Newcomers for Welcome {
             match answer.await.unwrap_or(Err(JoinReject::Storage)) {
                 Ok(answer) => Ok(Frame::new(JOIN, answer.to_bytes(), Vec::new())),
                 Err(reject) => {
-                    tracing::info!(%addr, %reject, "a site was not admitted");
+                    if let Some(unsaid) = self.lines.line() {
+                        tracing::info!(%addr, %reject, unsaid, "a site was not admitted");
+                    }
                     Err(Refusal { code: reject.code() })
                 }
             }

@@ -96,7 +96,7 @@ impl Explained for MembersError {
     fn remedy(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::NameTaken { .. } => {
-                "invite the site under another name; a member is invited back only once its certificate has ended"
+                "invite the site under another name; add --back for the member itself, if it has lost its certificate"
             }
             Self::Full => "revoke a site that has left, or open a second consortium",
             Self::TooManyInvites => "wait until some have expired, and make the next ones valid for a shorter time",

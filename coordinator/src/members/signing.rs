@@ -1,5 +1,5 @@
-//! The book of members of a coordinator whose authority is kept on another machine: what waits for a signature there, and
-//! what comes back.
+//! The book of members of a coordinator whose authority is kept on another machine: what waits for a signature there,
+//! and what comes back.
 
 use std::time::SystemTime;
 
@@ -51,7 +51,7 @@ impl Members {
             let is_back = match self.find::<Member>(MEMBER, name.as_str().as_bytes())? {
                 Some(member) => {
                     let asks_anew = member.applicant != applicant && self.journal.get(RETURNED, &row.key)?.is_none();
-                    member.applicant.site == applicant.site && asks_anew && self.is_away(name, now)?
+                    member.applicant.site == applicant.site && asks_anew && self.may_return(name, true, now)?
                 }
                 None => true,
             };

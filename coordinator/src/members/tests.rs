@@ -40,7 +40,7 @@ impl Office {
 
     pub(crate) fn invite(&self, site: &str) -> Invite {
         let address = "consilium.example:443".parse().unwrap();
-        self.members.invite((&name(site), None), (address, &self.host), HOUR, self.now).unwrap()
+        self.members.invite(new(&name(site), None, HOUR), (address, &self.host), self.now).unwrap()
     }
 
     fn ask(&self, call: &JoinCall) -> Result<JoinAnswer, JoinReject> {
@@ -110,6 +110,10 @@ impl Applying {
         let request = JoinRequest { token: invite.token.clone(), applicant: self.applicant.clone() };
         JoinCall::Request(Box::new(request.sign(&self.tls, &self.signing).unwrap()))
     }
+}
+
+fn new(name: &PeerName, weight: Option<WeightClass>, valid: Duration) -> Invitation<'_> {
+    Invitation { name, weight, is_back: false, valid }
 }
 
 pub(crate) fn name(text: &str) -> PeerName {
@@ -235,10 +239,36 @@ fn a_name_belongs_to_one_site_for_ever() {
     assert!(matches!(office.approve("st-anna", other), Err(MembersError::NameTaken { .. })));
     assert_eq!(office.asks_again(&second), Err(JoinReject::NameTaken));
     let address: HostPort = "consilium.example:443".parse().unwrap();
-    let again = || office.members.invite((&name("st-anna"), None), (address.clone(), &office.host), HOUR, office.now);
+    let again =
+        || office.members.invite(new(&name("st-anna"), None, HOUR), (address.clone(), &office.host), office.now);
     assert!(matches!(again(), Err(MembersError::NameTaken { .. })));
     office.members.revoke(&name("st-anna"), office.now).unwrap();
     assert!(matches!(again(), Err(MembersError::NameTaken { .. })));
+}
+
+#[test]
+fn a_member_that_lost_its_newest_certificate_is_let_back_in_where_people_say_so() {
+    let office = Office::open();
+    let (first, site) = office.member("st-anna");
+    let invite = || {
+        let site = name("st-anna");
+        let invitation = Invitation { is_back: true, ..new(&site, None, HOUR) };
+        office.members.invite(invitation, ("consilium.example:443".parse().unwrap(), &office.host), office.now)
+    };
+    let back = invite().unwrap();
+    let again = office.approve("st-anna", office.words(&first, &site));
+    assert!(matches!(again, Err(MembersError::NameTaken { .. })), "it is in by these words");
+    let rival = Applying::new("st-anna");
+    let heard = office.words(&invite().unwrap(), &rival);
+    assert!(matches!(office.approve("st-anna", heard), Err(MembersError::NameTaken { .. })), "other keys");
+    let site = site.again();
+    let heard = office.words(&back, &site);
+    office.approve("st-anna", heard).unwrap();
+    assert!(matches!(office.asks_again(&back), Ok(JoinAnswer::Admitted(_))));
+    let heard = office.words(&invite().unwrap(), &site.again());
+    office.members.revoke(&name("st-anna"), office.now).unwrap();
+    assert!(matches!(invite(), Err(MembersError::NameTaken { .. })), "put out for ever");
+    assert!(matches!(office.approve("st-anna", heard), Err(MembersError::NameTaken { .. })));
 }
 
 #[test]
@@ -247,7 +277,7 @@ fn a_member_that_slept_through_its_certificate_is_let_back_in_with_the_keys_that
     let (first, mut site) = office.member("st-anna");
     let address: HostPort = "consilium.example:443".parse().unwrap();
     office.now += CERTIFICATE_LIFETIME - Duration::from_secs(1);
-    let early = office.members.invite((&name("st-anna"), None), (address, &office.host), HOUR, office.now);
+    let early = office.members.invite(new(&name("st-anna"), None, HOUR), (address, &office.host), office.now);
     assert!(matches!(early, Err(MembersError::NameTaken { .. })), "it can still renew by itself");
     office.now += Duration::from_secs(1);
     let (back, others) = (office.invite("st-anna"), office.invite("st-anna"));
@@ -306,6 +336,7 @@ fn a_revoked_site_is_no_member() {
     let (_, stays) = office.member("st-olaf");
     assert!(matches!(office.members.revoke(&name("st-else"), office.now), Err(MembersError::NoMember { .. })));
     office.members.revoke(&name("st-anna"), office.now).unwrap();
+    assert_eq!(office.members.revoked().unwrap(), [name("st-anna")]);
     assert!(!office.is_member("st-anna", &site) && office.is_member("st-olaf", &stays));
     assert_eq!(office.asks_again(&invite), Err(JoinReject::Revoked));
     let renewed = |site: &str| office.members.renew(&name(site), &office.authority, office.now);
@@ -358,7 +389,7 @@ fn a_site_weighs_what_its_newest_invitation_declares_and_one_without_words_chang
     let invite = |office: &Office, weight: Option<&str>| {
         let to = ("consilium.example:443".parse().unwrap(), &office.host);
         let weight = weight.map(|class| class.parse().unwrap());
-        office.members.invite((&name("st-anna"), weight), to, HOUR, office.now)
+        office.members.invite(new(&name("st-anna"), weight, HOUR), to, office.now)
     };
     let weight = |office: &Office| office.members.weight(&name("st-anna")).unwrap().to_string();
     assert_eq!(weight(&office), "1");
@@ -381,7 +412,7 @@ fn standings_tell_how_far_each_site_has_come() {
     let expires_s = seconds(office.now) + 3_600;
     for valid in [HOUR / 4, HOUR, HOUR / 2, HOUR / 3] {
         let to = ("consilium.example:443".parse().unwrap(), &office.host);
-        office.members.invite((&name("a-invited"), None), to, valid, office.now).unwrap();
+        office.members.invite(new(&name("a-invited"), None, valid), to, office.now).unwrap();
     }
     let (asked, asking) = (office.invite("b-asked"), Applying::new("b-asked"));
     office.words(&asked, &asking);
@@ -413,7 +444,8 @@ fn sixty_four_sites_are_the_most_and_a_revoked_one_makes_room() {
         office.member(&format!("site-{number}"));
     }
     let address: HostPort = "consilium.example:443".parse().unwrap();
-    let one_more = || office.members.invite((&name("late"), None), (address.clone(), &office.host), HOUR, office.now);
+    let one_more =
+        || office.members.invite(new(&name("late"), None, HOUR), (address.clone(), &office.host), office.now);
     assert!(matches!(one_more(), Err(MembersError::Full)));
     office.members.revoke(&name("site-7"), office.now).unwrap();
     let invite = one_more().unwrap();
@@ -440,7 +472,7 @@ fn no_more_invitations_are_open_than_may_be_and_one_that_is_used_or_has_expired_
     (1..INVITES_OPEN_MAX).for_each(|_| drop(office.invite("st-anna")));
     let invite = |office: &Office| {
         let address = "consilium.example:443".parse().unwrap();
-        office.members.invite((&name("b"), None), (address, &office.host), HOUR, office.now)
+        office.members.invite(new(&name("b"), None, HOUR), (address, &office.host), office.now)
     };
     assert!(matches!(invite(&office), Err(MembersError::TooManyInvites)));
     office.request(&first, &Applying::new("st-anna")).unwrap();

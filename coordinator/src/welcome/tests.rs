@@ -25,6 +25,7 @@ impl Case {
             desks: Desks::default(),
             issuing: Issuing::Here(Arc::new(office.authority)),
             host: office.host,
+            lines: Sparing::default(),
         };
         Self { _folders: [office.folder, book.folder], welcome, tls: site.tls }
     }
@@ -74,4 +75,28 @@ async fn a_member_that_asks_for_certificates_in_a_loop_is_told_to_wait() {
     let name = PeerName::new("st-anna").unwrap();
     assert_eq!(unreadable(MembersError::NoMember { name }), Reject::UnknownParty);
     assert_eq!(unreadable(MembersError::Randomness), Reject::Storage);
+}
+
+#[tokio::test]
+async fn a_member_may_enter_and_one_that_was_put_out_or_has_other_keys_may_not() {
+    let case = Case::new();
+    let peer = |name: &str, key| {
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        Peer { name: PeerName::new(name).unwrap(), key, addr }
+    };
+    let (own, other) = (case.tls.public_key().fingerprint(), TlsKey::generate().unwrap().public_key().fingerprint());
+    assert!(case.welcome.admits(&peer("st-anna", own)).await);
+    assert!(!case.welcome.admits(&peer("st-anna", other)).await);
+    assert!(!case.welcome.admits(&peer("st-olaf", own)).await);
+    case.welcome.members.revoke(&PeerName::new("st-anna").unwrap(), SystemTime::now()).unwrap();
+    assert!(!case.welcome.admits(&peer("st-anna", own)).await);
+}
+
+#[tokio::test]
+async fn a_member_of_a_coordinator_whose_authority_is_elsewhere_hears_what_was_signed_there() {
+    let mut case = Case::new();
+    case.welcome.issuing = Issuing::Elsewhere;
+    let newest = || async { Admitted::from_bytes(&case.asked(RENEW, Vec::new()).await.unwrap().header).unwrap() };
+    // As often as it asks: nothing is signed for it here.
+    assert_eq!(newest().await, newest().await);
 }

@@ -145,6 +145,8 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             }
             return;
         }
+        // What refused is tried again below; what is refused again says so.
+        self.full = None;
         match event {
             CoordinatorEvent::Asked { asked, from, call } => self.asked(asked, from, call),
             CoordinatorEvent::Done { job, result } => self.job_done(job, result),
@@ -302,7 +304,9 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
 
     /// A fault of a record of the coordinator's own.
     fn own_fault(&mut self, fault: &StoreFault) -> Reject {
-        self.full = matches!(fault, StoreFault::Failed { is_full: true, .. }).then(|| fault.clone());
+        if matches!(fault, StoreFault::Failed { is_full: true, .. }) {
+            self.full = Some(fault.clone());
+        }
         self.fault(fault)
     }
 
@@ -316,10 +320,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                     return;
                 }
             }
-            let Some(input) = self.inputs.pop_front() else {
-                self.full = None;
-                return;
-            };
+            let Some(input) = self.inputs.pop_front() else { return };
             if let Err(fault) = self.tell(input.clone()) {
                 self.inputs.push_front(input);
                 self.own_fault(&fault);

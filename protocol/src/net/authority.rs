@@ -122,8 +122,8 @@ impl Authority {
     }
 
     /// Binds `name` to a key whose private half lies elsewhere, from an hour before `now` for 30 days, or as
-    /// [`Authority::offline`] says. Returns the certificate as PEM. `names` are further DNS names or IP addresses for it, at most 16; peers look at `name`
-    /// alone.
+    /// [`Authority::offline`] says. Returns the certificate as PEM. `names` are further DNS names or IP addresses for
+    /// it, at most 16; peers look at `name` alone.
     ///
     /// That the key is the applicant's is for the caller to have checked.
     ///

@@ -12,7 +12,8 @@ pub(super) struct Crowd {
     held: Mutex<BTreeMap<Network, u32>>,
 }
 
-/// What one person can be assumed to have one of: an IPv4 address, or the upper half of an IPv6 address.
+/// What one person can be assumed to have one of: an IPv4 address, or an IPv6 /48, which is what a site is given at
+/// most (RFC 6177, section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Network(IpAddr);
 
@@ -20,7 +21,7 @@ impl From<IpAddr> for Network {
     fn from(addr: IpAddr) -> Self {
         match addr.to_canonical() {
             v4 @ IpAddr::V4(_) => Self(v4),
-            IpAddr::V6(v6) => Self(Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX)).into()),
+            IpAddr::V6(v6) => Self(Ipv6Addr::from(u128::from(v6) & (u128::MAX << 80)).into()),
         }
     }
 }
@@ -88,10 +89,10 @@ mod tests {
     }
 
     #[test]
-    fn half_an_address_of_six_is_a_network_and_four_within_six_is_four() {
+    fn what_a_site_is_given_is_a_network_and_four_within_six_is_four() {
         for (one, other, is_same) in [
-            ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", true),
-            ("2001:db8:0:1::1", "2001:db8:0:2::1", false),
+            ("2001:db8:7:1::1", "2001:db8:7:ffff:ffff::2", true),
+            ("2001:db8:7:1::1", "2001:db8:8:1::1", false),
             ("192.0.2.1", "::ffff:192.0.2.1", true),
             ("::ffff:192.0.2.1", "::ffff:192.0.2.2", false),
         ] {

@@ -34,7 +34,7 @@ pub struct Limits {
     pub connections: u32,
     /// Connections of sites without a certificate, where they are heard at all.
     pub newcomers: u32,
-    /// How many of them may come from one network: an IPv4 address, or the first 64 bits of an IPv6 address.
+    /// How many of them may come from one network: an IPv4 address, or the first 48 bits of an IPv6 address.
     pub newcomers_per_network: u32,
     /// How long one of them may stay.
     pub newcomer_time: Duration,

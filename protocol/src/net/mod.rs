@@ -76,6 +76,7 @@ pub use reason::{CloseReason, Rejection};
 pub use remote::Remote;
 pub use route::Route;
 pub use server::{BoxFuture, Handler, Refusal, Server, ServerHandle};
+pub use sparing::Sparing;
 pub use tls_key::{TlsKey, TlsPublicKey};
 pub use traffic::Traffic;
 pub use transport::{Mode, ModeError, Transport};

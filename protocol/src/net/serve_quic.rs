@@ -55,7 +55,7 @@ impl Service {
                     service.serve_quic(connection, peer, seat, stopping).await;
                 }
                 Ok(Arrived::Newcomer(connection)) => service.hear_quic(connection, remote, stopping).await,
-                Err(error) => service.refused(&remote, &error),
+                Err(error) => service.refused_for(&remote, &error),
             }
         });
     }
@@ -192,7 +192,7 @@ impl Service {
             Ok(link.deliver(reply, &mut send).await?)
         };
         if let Err(failure) = answered.await {
-            give_up(Failure::told(failure), &mut send, &mut receive);
+            give_up(self.told(asker, failure), &mut send, &mut receive);
         }
     }
 }

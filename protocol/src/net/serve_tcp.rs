@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
+use super::crowd::Place;
 use super::error::{NetError, Stage};
 use super::frame::Frame;
 use super::peer::Peer;
@@ -58,12 +59,13 @@ impl Service {
         };
         let (service, stopping) = (Arc::clone(self), stopping.clone());
         connections.spawn(async move {
-            let arrived = service.handshake_tcp(stream, &remote).await;
-            drop(handshake);
-            match arrived {
-                Ok(Arrived::Member(wire, peer, seat)) => service.serve_tcp(wire, peer, seat, stopping).await,
-                Ok(Arrived::Newcomer(wire)) => service.hear_tcp(wire, remote, stopping).await,
-                Err(error) => service.refused(&remote, &error),
+            match service.handshake_tcp(stream, &remote).await {
+                Ok(Arrived::Member(wire, peer, seat)) => {
+                    drop(handshake);
+                    service.serve_tcp(wire, peer, seat, stopping).await;
+                }
+                Ok(Arrived::Newcomer(wire)) => service.hear_tcp(wire, remote, handshake, stopping).await,
+                Err(error) => service.refused_for(&remote, &error),
             }
         });
     }
@@ -105,9 +107,11 @@ impl Service {
         }
     }
 
-    /// Answers a site without a certificate, until it leaves or its time is over.
-    async fn hear_tcp(&self, mut wire: Wire, remote: Remote, mut stopping: watch::Receiver<bool>) {
-        let Some(place) = self.newcomer(&remote) else { return wire.close(CloseReason::Full).await };
+    /// Answers a site without a certificate, until it leaves or its time is over. As long as its socket is open it has
+    /// one of both places: also one that hears a last word and does not leave.
+    async fn hear_tcp(&self, mut wire: Wire, remote: Remote, handshake: Place, mut stopping: watch::Receiver<bool>) {
+        let Some(_place) = self.newcomer(&remote) else { return wire.close(CloseReason::Full).await };
+        drop(handshake);
         let asker = Asker::Newcomer(remote.addr);
         let link = self.link(&remote);
         let answered = timeout(self.limits.newcomer_time, async {
@@ -120,7 +124,7 @@ impl Service {
                 // Of its stay, only the first request has a time of its own: who says nothing leaves the place.
                 let Ok(Some(received)) = timeout(patience, asked).await else { return };
                 let reply = self.answer_tcp(&asker, &remote, received).await;
-                if !self.tell(reply, &remote, &mut wire.write).await {
+                if !self.tell(reply, (&asker, &remote), &mut wire.write).await {
                     return;
                 }
                 patience = self.limits.newcomer_time;
@@ -131,7 +135,6 @@ impl Service {
             _ = answered => {}
             _ = stopping.wait_for(|&stop| stop) => {}
         }
-        drop(place);
         wire.close(CloseReason::Done).await;
     }
 
@@ -194,7 +197,7 @@ impl Service {
                 biased;
                 // In the middle of a reply no word could be told from it.
                 _ = interrupted => Next::Linger,
-                is_open = self.tell(reply, remote, &mut wire.write) => {
+                is_open = self.tell(reply, (asker, remote), &mut wire.write) => {
                     if is_open { Next::Request } else { Next::Linger }
                 }
             },
@@ -232,7 +235,12 @@ impl Service {
     }
 
     /// Sends what takes a request's place at the peer. Whether another request may follow.
-    async fn tell(&self, reply: Result<Frame, Failure>, remote: &Remote, write: &mut WriteTls) -> bool {
+    async fn tell(
+        &self,
+        reply: Result<Frame, Failure>,
+        (asker, remote): (&Asker, &Remote),
+        write: &mut WriteTls,
+    ) -> bool {
         let link = self.link(remote);
         match reply {
             Ok(reply) => {
@@ -243,7 +251,7 @@ impl Service {
                 written.is_ok()
             }
             Err(failure) => {
-                let rejection = failure.told();
+                let rejection = self.told(asker, failure);
                 wire::write_rejection(write, rejection).await && rejection.is_after_the_request()
             }
         }

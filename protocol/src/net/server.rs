@@ -178,7 +178,8 @@ impl Server {
             tls: self.tls,
             traffic: self.traffic,
             limits,
-            refusals: Sparing::default(),
+            strangers_lines: Sparing::default(),
+            members_lines: Sparing::default(),
         });
         let mut connections = JoinSet::new();
         tokio::pin!(shutdown);

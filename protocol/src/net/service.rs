@@ -41,7 +41,8 @@ pub(super) struct Service {
     pub(super) tls: Arc<rustls::ServerConfig>,
     pub(super) traffic: Arc<Traffic>,
     pub(super) limits: Limits,
-    pub(super) refusals: Sparing,
+    pub(super) strangers_lines: Sparing,
+    pub(super) members_lines: Sparing,
 }
 
 /// A member's place: among all connections, and among those of its key.
@@ -72,25 +73,46 @@ impl From<NetError> for Failure {
     }
 }
 
-impl Failure {
-    /// What the peer hears; the details stay in the log.
-    pub(super) fn told(self) -> Rejection {
-        match self {
-            Self::Reject(rejection) => rejection,
-            Self::Net(error) => {
+impl Service {
+    /// Says that a connection was refused, unless that was said often enough just now.
+    pub(super) fn refused(&self, peer: &Remote, why: &dyn fmt::Display) {
+        if let Some(unsaid) = self.strangers_lines.line() {
+            tracing::warn!(%peer, why = %why, unsaid, "connection refused");
+        }
+    }
+
+    /// The same, of one whose certificate is the authority's where that is what the error says: no stranger keeps these
+    /// lines out of the log.
+    pub(super) fn refused_for(&self, peer: &Remote, error: &NetError) {
+        match error {
+            NetError::NotAdmitted { .. } => {
+                if let Some(unsaid) = self.members_lines.line() {
+                    tracing::warn!(%peer, why = %error, unsaid, "connection refused");
+                }
+            }
+            _ => self.refused(peer, error),
+        }
+    }
+
+    /// What the peer hears of a failure; the details stay in the log.
+    pub(super) fn told(&self, asker: &Asker, failure: Failure) -> Rejection {
+        match failure {
+            Failure::Reject(rejection) => rejection,
+            Failure::Net(error) => {
                 let rejection = rejection(&error);
-                tracing::warn!(%error, ?rejection, "request failed");
+                if let Some(unsaid) = self.lines_of(asker).line() {
+                    tracing::warn!(%error, ?rejection, unsaid, "request failed");
+                }
                 rejection
             }
         }
     }
-}
 
-impl Service {
-    /// Says that a connection was refused, unless that was said often enough just now.
-    pub(super) fn refused(&self, peer: &Remote, why: &dyn fmt::Display) {
-        if let Some(unsaid) = self.refusals.line() {
-            tracing::warn!(%peer, why = %why, unsaid, "connection refused");
+    /// Lines of the log that this one causes.
+    fn lines_of(&self, asker: &Asker) -> &Sparing {
+        match asker {
+            Asker::Member(..) => &self.members_lines,
+            Asker::Newcomer(_) => &self.strangers_lines,
         }
     }
 
@@ -183,7 +205,9 @@ impl Service {
         match caught.await {
             Some(Ok(reply)) => Ok(reply),
             Some(Err(Refusal { code })) => {
-                tracing::info!(peer = %remote, kind, code, "request refused");
+                if let Some(unsaid) = self.members_lines.line() {
+                    tracing::info!(peer = %remote, kind, code, unsaid, "request refused");
+                }
                 Err(Failure::Reject(Rejection::Refused(code)))
             }
             None => {

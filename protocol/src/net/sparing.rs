@@ -1,4 +1,4 @@
-//! Lines of the log that strangers cause: a few a second, and how many there would have been.
+//! Lines of the log that others cause: a few a second, and how many there would have been.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Counts lines.
 #[derive(Debug, Default)]
-pub(super) struct Sparing(Mutex<Option<Window>>);
+pub struct Sparing(Mutex<Option<Window>>);
 
 #[derive(Debug)]
 struct Window {
@@ -19,7 +19,8 @@ struct Window {
 
 impl Sparing {
     /// Whether a line may be written now, and how many were not since the last one.
-    pub(super) fn line(&self) -> Option<u32> {
+    #[must_use]
+    pub fn line(&self) -> Option<u32> {
         self.line_at(Instant::now())
     }
 

@@ -314,8 +314,18 @@ impl World {
 
     fn coordinate(&mut self, event: CoordinatorEvent) {
         if let Some(process) = &mut self.coordinator {
+            let was_full = process.driver.is_full().is_some();
             process.driver.on(event);
-            self.full += u64::from(process.driver.is_full().is_some());
+            let is_full = process.driver.is_full().is_some();
+            self.full += u64::from(is_full);
+            // A message that a store with room for nothing refused is the coordinator's own fault, and it says so.
+            let is_post = |asked: &Asked| matches!(self.under_way.get(asked), Some(Called { call: Call::Post(_), .. }));
+            let refused = process
+                .answers
+                .borrow()
+                .iter()
+                .any(|(asked, answer)| is_post(asked) && matches!(answer, Err(Reject::Storage)));
+            assert!(was_full || is_full || !refused, "a full store that nobody hears of");
             self.after_coordinator();
         }
     }

@@ -30,8 +30,8 @@ pub(super) fn make(folder: &Path) -> Result<Done, Error> {
     let path = folder.join(AUTHORITY);
     Ok(Done {
         text: format!(
-            "{}: an authority, {key}\nnext: take {} to the coordinator's machine, and there `consilium coordinator init \
-             --authority FILE --address HOST:PORT`; keep this folder and a copy of it where no network is",
+            "{}: an authority, {key}\nnext: take {} to the coordinator's machine, and there `consilium coordinator \
+             init --authority FILE --address HOST:PORT`; keep this folder and a copy of it where no network is",
             folder.display(),
             path.display()
         ),

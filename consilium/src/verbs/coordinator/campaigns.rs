@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use client::plan::Plan;
 use coordinator::compute::Compute;
-use coordinator::members::Standing;
 use coordinator::welcome::Desks;
 use coordinator::{Coordinator, CoordinatorPlan, CoordinatorSetup, Observer, Remote, Step};
 use protocol::campaign::{OrderKind, PhaseEnd};
@@ -41,6 +40,12 @@ const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 /// Key epochs that are shown, the newest: the answer to a command is one line of a megabyte at most, and an epoch of 64
 /// members with long names takes up to 17 KB of it.
 const EPOCHS_SHOWN_MAX: usize = 48;
+
+/// How many key epochs are not shown, and those that are.
+fn shown(all: &[Epoch]) -> (usize, &[Epoch]) {
+    let older = all.len().saturating_sub(EPOCHS_SHOWN_MAX);
+    (older, all.get(older..).unwrap_or_default())
+}
 
 /// Everything under way.
 pub(super) struct Campaigns {
@@ -80,9 +85,9 @@ impl Campaigns {
     /// Looks after everything until `stop` says so; then ends what is under way as it stands.
     pub(super) async fn run(self: Arc<Self>, server: ServerHandle, mut stop: watch::Receiver<bool>) {
         let mut certificate = Certificate::shown(Arc::clone(&self.office));
+        // By itself: reading the logs of campaigns that go on takes a while, and nobody who was put out waits for that.
+        let putting_out = tokio::spawn(Arc::clone(&self).keep_out(server.clone()));
         loop {
-            // First: reading the log of a campaign that goes on takes a while.
-            self.put_out(&server).await;
             if let Err(error) = self.look(&stop).await
                 && let Err(error) = self.ends_all(error)
             {
@@ -94,6 +99,7 @@ impl Campaigns {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
+        putting_out.abort();
         let tasks: Vec<_> = self.all().values_mut().filter_map(|campaign| campaign.task.take()).collect();
         for task in tasks {
             // What it stored lets the next process go on.
@@ -237,10 +243,16 @@ impl Campaigns {
 
     /// Closes the connections of members that were revoked, and lets no campaign wait for them; their calls are refused
     /// anyway.
+    async fn keep_out(self: Arc<Self>, server: ServerHandle) {
+        loop {
+            self.put_out(&server).await;
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     async fn put_out(&self, server: &ServerHandle) {
-        let Ok(standings) = self.office.members.standings() else { return };
-        for (name, standing) in standings {
-            let Standing::Revoked { .. } = standing else { continue };
+        let Ok(revoked) = self.office.members.revoked() else { return };
+        for name in revoked {
             if let Ok(Some(key)) = self.office.members.tls_key(&name) {
                 let closed = server.disconnect(key);
                 if closed > 0 {
@@ -288,8 +300,8 @@ impl Campaigns {
     pub(super) fn status(&self) -> Result<Value, Error> {
         let mut epochs = Vec::new();
         let all = self.office.proposals.epochs()?;
-        let older = all.len().saturating_sub(EPOCHS_SHOWN_MAX);
-        for &epoch in all.iter().skip(older) {
+        let (older, newest) = shown(&all);
+        for &epoch in newest {
             let standing = self.office.proposals.standing(epoch)?;
             let membership = &standing.proposal.membership;
             let name = |number: u16| membership.seats.get(usize::from(number) - 1).map(|seat| seat.name.clone());
@@ -388,4 +400,16 @@ struct Quiet;
 
 impl Observer for Quiet {
     fn step(&self, _: Step) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_epochs_are_shown_and_the_others_counted() {
+        let all: Vec<Epoch> = (1..=50).map(Epoch).collect();
+        assert_eq!(shown(&all), (2, &all[2..]));
+        assert_eq!(shown(&all[..48]), (0, &all[..48]));
+    }
 }

@@ -16,11 +16,11 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
 use coordinator::compute::Compute;
-use coordinator::members::Standing;
+use coordinator::members::{Invitation, Standing};
 use coordinator::welcome::{Desks, Welcome};
 use experiment::DeviceChoice;
 use protocol::enrolment::{HostPort, Words, seconds};
-use protocol::net::{Limits, PeerName, Server, Traffic};
+use protocol::net::{Limits, PeerName, Server, Sparing, Traffic};
 use protocol::text::shown;
 use protocol::weight::WeightClass;
 use serde_json::json;
@@ -97,6 +97,9 @@ pub enum What {
         /// if absent, 1 for a new site.
         #[arg(long, value_name = "CLASS")]
         weight: Option<WeightClass>,
+        /// A member is meant that has lost its certificate, say in a backup; it joins with the keys that it has.
+        #[arg(long)]
+        back: bool,
         /// How long it can be used.
         #[arg(long, value_name = "DURATION", default_value = "48h", value_parser = duration)]
         valid: Duration,
@@ -224,7 +227,10 @@ pub fn run(arguments: &CoordinatorArgs) -> Result<Done, Error> {
         What::Sign { requests, to } => authority::sign(folder, requests, to),
         What::Admit { certificates } => authority::admit(&Office::open(folder)?, certificates),
         What::Serve => serve(Office::open(folder)?),
-        What::Invite { name, weight, valid } => invite(&Office::open(folder)?, name, *weight, *valid),
+        What::Invite { name, weight, back, valid } => {
+            let invitation = Invitation { name, weight: *weight, is_back: *back, valid: *valid };
+            invite(&Office::open(folder)?, invitation)
+        }
         What::Approve { name, words } => approve(&Office::open(folder)?, name, *words),
         What::Run { plan, without, from } => plan::propose(&Office::open(folder)?, plan, without, *from),
         What::Status { watch } => plan::status(&Office::open(folder)?, *watch, say),
@@ -258,8 +264,8 @@ fn init(
     let authority = Office::open(folder)?.host.authority_key.to_string();
     Ok(Done {
         text: format!(
-            "{}: a coordinator for sites that dial {address}, listening on {listen}\nauthority {authority}\nnext: {first}\
-             `consilium coordinator serve`, and `consilium coordinator invite NAME` for each site",
+            "{}: a coordinator for sites that dial {address}, listening on {listen}\nauthority {authority}\n\
+             next: {first}`consilium coordinator serve`, and `consilium coordinator invite NAME` for each site",
             folder.display()
         ),
         data: json!({"folder": folder, "address": address.to_string(), "listen": listen, "authority": authority}),
@@ -281,6 +287,7 @@ fn serve(office: Office) -> Result<Done, Error> {
             desks: desks.clone(),
             issuing: office.issuing()?,
             host: office.host.clone(),
+            lines: Sparing::default(),
         });
         let (listen, open) = (office.listen, Arc::clone(&welcome) as _);
         let server = Server::bind_open(listen, &identity, authority, Limits::default(), open);
@@ -335,9 +342,9 @@ async fn show_figures(
     Ok(tokio::spawn(metrics.run(move || figures::text(&campaigns.status().unwrap_or_default(), &traffic))))
 }
 
-fn invite(office: &Office, name: &PeerName, weight: Option<WeightClass>, valid: Duration) -> Result<Done, Error> {
-    let to = (office.address.clone(), &office.host);
-    let invite = office.members.invite((name, weight), to, valid, SystemTime::now())?;
+fn invite(office: &Office, invitation: Invitation<'_>) -> Result<Done, Error> {
+    let (name, to) = (invitation.name, (office.address.clone(), &office.host));
+    let invite = office.members.invite(invitation, to, SystemTime::now())?;
     let weight = office.members.weight(name)?.to_string();
     let line = invite.to_line();
     let until = date(invite.expires_s);

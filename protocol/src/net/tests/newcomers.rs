@@ -171,15 +171,17 @@ async fn one_network_does_not_take_all_places() {
 async fn a_newcomer_that_says_nothing_leaves_its_place() {
     let patience = Duration::from_millis(100);
     let limits =
-        Limits { newcomers: 1, newcomer_patience: patience, newcomer_time: PATIENCE * 100, ..Limits::loopback() };
+        Limits { newcomers: 4, newcomer_patience: patience, newcomer_time: PATIENCE * 100, ..Limits::loopback() };
     let open = Open::start(limits);
     let key = open.authority.certificate().key_fingerprint();
     let mut raw = raw::dial_tls(open.addr, tls::newcomer_tls(key).unwrap()).await;
     assert_eq!(raw.word().await, (3, CloseReason::Done.code()));
+    drop(raw);
     // Half a request is none.
     let mut raw = raw::dial_tls(open.addr, tls::newcomer_tls(key).unwrap()).await;
     raw.say(b"\x01CNSL").await;
     assert_eq!(raw.word().await, (3, CloseReason::Done.code()));
+    drop(raw);
     // The same over QUIC.
     for said in [b"".as_slice(), b"CNSL"] {
         let config = tls::client_quic(tls::newcomer_tls(key).unwrap().config, &Limits::loopback()).unwrap();
@@ -191,8 +193,16 @@ async fn a_newcomer_that_says_nothing_leaves_its_place() {
         let quinn::ConnectionError::ApplicationClosed(close) = soon(quic.closed()).await else { panic!("lost") };
         assert_eq!(close.error_code.into_inner(), CloseReason::Done.code());
     }
-    // After its first request it may think for longer.
-    let newcomer = open.knock().await.unwrap();
+    // All four left their places. After its first request one may think for longer.
+    let newcomer = soon(async {
+        loop {
+            match open.knock().await {
+                Ok(newcomer) => break newcomer,
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    });
+    let newcomer = newcomer.await;
     tokio::time::sleep(3 * patience).await;
     assert!(soon(newcomer.call(Frame::new(ECHO, "", Bytes::new()))).await.is_ok());
 }
@@ -243,4 +253,86 @@ fn a_certificate_without_its_key_proves_nothing() {
     assert_eq!(signing(Arc::clone(&genuine.certified().key)), Ok(()));
     let bad = rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature);
     assert_eq!(signing(Arc::clone(&other.certified().key)), Err(bad));
+}
+
+/// Whoever hears its last word and does not leave keeps its place until it is given up, over TCP as long as its socket
+/// is open: strangers never hold more sockets than there are places.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_that_does_not_leave_keeps_its_place() {
+    let limits = Limits { newcomers: 1, newcomer_patience: Duration::from_millis(50), ..Limits::loopback() };
+    let open = Open::start(limits);
+    let key = open.authority.certificate().key_fingerprint();
+    let mut first = raw::dial_tls(open.addr, tls::newcomer_tls(key).unwrap()).await;
+    assert_eq!(first.word().await, (3, CloseReason::Done.code()));
+    let mut second = raw::dial_tls(open.addr, tls::newcomer_tls(key).unwrap()).await;
+    assert_eq!(second.word().await, (3, CloseReason::Full.code()));
+    drop(first);
+    soon(async { while open.knock().await.is_err() {} }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_that_found_no_place_and_does_not_leave_keeps_its_handshake() {
+    let limits = Limits { newcomers: 0, handshakes: 1, ..Limits::loopback() };
+    let open = Open::start(limits);
+    let key = open.authority.certificate().key_fingerprint();
+    let mut first = raw::dial_tls(open.addr, tls::newcomer_tls(key).unwrap()).await;
+    assert_eq!(first.word().await, (3, CloseReason::Full.code()));
+    let second = tokio::net::TcpStream::connect(open.addr).await;
+    // Closed without a word: it never came to a handshake.
+    let mut second = second.unwrap();
+    let mut said = Vec::new();
+    let _ = soon(tokio::io::AsyncReadExt::read_to_end(&mut second, &mut said)).await;
+    assert!(said.is_empty());
+}
+
+/// Counts lines of the log.
+struct Lines(Arc<std::sync::atomic::AtomicU32>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, of: &tracing::Metadata<'_>) -> bool {
+        *of.level() <= tracing::Level::INFO
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        if event.metadata().target().contains("net") {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// Everything runs on one thread, whose log is counted. Strangers that ask for what is no frame, and strangers that
+/// find no place, cause ten lines a second at most.
+#[tokio::test]
+async fn strangers_do_not_fill_the_log() {
+    let lines = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let _log = tracing::subscriber::set_default(Lines(Arc::clone(&lines)));
+    for newcomers in [1, 0] {
+        let open = Open::start(Limits { newcomers, ..Limits::loopback() });
+        let key = open.authority.certificate().key_fingerprint();
+        let (started, before) = (std::time::Instant::now(), lines.load(std::sync::atomic::Ordering::Relaxed));
+        if newcomers == 0 {
+            for _ in 0..60 {
+                assert!(open.knock().await.is_err());
+            }
+        } else {
+            let config = tls::client_quic(tls::newcomer_tls(key).unwrap().config, &Limits::loopback()).unwrap();
+            let endpoint = quinn::Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+            let dialled = endpoint.connect_with(config, open.addr, &name("coordinator").dns_name()).unwrap();
+            let quic = soon(dialled).await.unwrap();
+            for _ in 0..60 {
+                let (mut send, mut receive) = soon(quic.open_bi()).await.unwrap();
+                send.write_all(&[7; 64]).await.unwrap();
+                assert!(soon(receive.read_to_end(1)).await.is_err(), "it is no frame");
+            }
+        }
+        let said = lines.load(std::sync::atomic::Ordering::Relaxed) - before;
+        let seconds = u32::try_from(started.elapsed().as_secs()).unwrap() + 1;
+        assert!((1..=10 * seconds + 10).contains(&said), "{said} lines in {seconds} s");
+    }
 }
