@@ -1,11 +1,11 @@
 //! What can go wrong at a hospital, each with its remedy.
 
-use protocol::PartyId;
+use he_agg::aggregation::PermitError;
 use protocol::blob::BlobId;
-use protocol::codec::DecodeError;
 use protocol::net::NetError;
 use protocol::sealed::SealError;
 use protocol::store::{JournalError, StoreError};
+use protocol::{PartyId, Reject};
 
 use super::sealed::SealedError;
 use crate::train::TrainError;
@@ -18,9 +18,6 @@ pub enum HospitalError {
     /// The line to the coordinator.
     #[error(transparent)]
     Net(#[from] NetError),
-    /// The coordinator's answer cannot be read.
-    #[error("the coordinator's answer cannot be read: {0}; bring both sides to one release")]
-    Answer(DecodeError),
     /// The store of this site's driver.
     #[error(transparent)]
     Fault(protocol::drive::StoreFault),
@@ -186,6 +183,19 @@ impl HospitalError {
                 false
             }
             _ => false,
+        }
+    }
+
+    /// What the others hear of a share that was not released; `None` where this site is at fault, which says nothing
+    /// about what was asked: it goes on where it was.
+    pub(crate) fn unreleased(&self) -> Option<Reject> {
+        let Self::Crypto { source, .. } = self else { return None };
+        match source.downcast_ref::<PermitError<JournalError>>() {
+            Some(PermitError::Conflict { .. }) => Some(Reject::AlreadyReleased),
+            Some(PermitError::Exhausted(_)) => Some(Reject::BudgetSpent),
+            Some(_) => None,
+            // What was asked for cannot be computed with.
+            None => Some(Reject::BodyDiffers),
         }
     }
 

@@ -18,7 +18,7 @@ use protocol::reject::Reject;
 use protocol::sealed::OpeningKey;
 use protocol::signature::SigningKey;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::error::HospitalError;
 use super::images::SiteImages;
@@ -172,13 +172,17 @@ impl Hospital {
     pub async fn run(self) -> Result<HospitalEnd, HospitalError> {
         let runtime = Handle::current();
         let (party, observer) = (self.config.party, Arc::clone(&self.observer));
-        let driving = tokio::task::spawn_blocking(move || self.drive(&runtime));
-        let end = driving.await.map_err(|_| HospitalError::Abandoned)?;
+        let (working, ended) = oneshot::channel();
+        let driving = tokio::task::spawn_blocking(move || self.drive(&runtime, working));
+        let end = driving.await.map_err(|_| HospitalError::Abandoned);
+        // The job under way goes on to its end. The next part of this site begins after it: two never share a folder.
+        let _ = ended.await;
+        let end = end?;
         observer.activity(party, Activity::Gone);
         end
     }
 
-    fn drive(self, runtime: &Handle) -> Result<HospitalEnd, HospitalError> {
+    fn drive(self, runtime: &Handle, working: oneshot::Sender<()>) -> Result<HospitalEnd, HospitalError> {
         let Self { bench, store, config, signing, transport, observer, hours, answer_within, sender, mut inputs } =
             self;
         let (party, progress, tickets) = (config.party, Arc::clone(&bench.progress), bench.tickets.clone());
@@ -186,7 +190,7 @@ impl Hospital {
         let outside = Outside {
             store,
             net: Line { epoch: config.epoch, runtime: runtime.clone(), transport, inputs: sender.clone() },
-            crypto: bench.start(sender),
+            crypto: bench.start(sender, working),
             clock: alarm.clone(),
         };
         let within_ms = u64::try_from(answer_within.as_millis()).unwrap_or(u64::MAX);

@@ -151,11 +151,11 @@ impl Drop for Watch {
 }
 
 impl Bench {
-    /// Begins to work on a thread of its own, until the driver is gone.
-    pub(super) fn start(mut self, inputs: mpsc::Sender<Input>) -> Worker {
+    /// Begins to work on a thread of its own, until the driver is gone; `working` is dropped when it has ended.
+    pub(super) fn start(mut self, inputs: mpsc::Sender<Input>, working: oneshot::Sender<()>) -> Worker {
         let (jobs, waiting) = queue::channel::<(JobId, HospitalJob)>();
         std::thread::spawn(move || {
-            let _watch = Watch(inputs.clone());
+            let (_working, _watch) = (working, Watch(inputs.clone()));
             while let Ok((id, job)) = waiting.recv() {
                 self.progress.busy.store(1, Ordering::Relaxed);
                 let slot = self.slots.take(|ahead| self.progress.ahead.store(ahead, Ordering::Relaxed));
@@ -221,8 +221,8 @@ impl Bench {
                 match self.site.release_shares(&binding) {
                     Ok(body) => HospitalInput::SharesMade { round, attempt, body },
                     Err(error) => {
-                        self.site.observer.refused(party, &error.to_string());
-                        HospitalInput::ReleaseRefused { round, attempt, reject: Reject::AlreadyReleased }
+                        let reject = self.unreleased(error)?;
+                        HospitalInput::ReleaseRefused { round, attempt, reject }
                     }
                 }
             }
@@ -251,10 +251,7 @@ impl Bench {
                         self.site.observer.switched(party, query, started.elapsed());
                         HospitalInput::SwitchMade { query, body }
                     }
-                    Err(error) => {
-                        self.site.observer.refused(party, &error.to_string());
-                        HospitalInput::SwitchRefused { query, reject: Reject::AlreadyReleased }
-                    }
+                    Err(error) => HospitalInput::SwitchRefused { query, reject: self.unreleased(error)? },
                 }
             }
             HospitalJob::ReadAnswer { ticket, query, answer } => {
@@ -263,6 +260,13 @@ impl Bench {
             }
         };
         Ok(HospitalDone::Input(input))
+    }
+
+    /// Why a share was not released, where that is for others to hear.
+    fn unreleased(&self, error: HospitalError) -> Result<Reject, HospitalError> {
+        let Some(reject) = error.unreleased() else { return Err(error) };
+        self.site.observer.refused(self.site.plan.party, &error.to_string());
+        Ok(reject)
     }
 
     /// What the others hear of training or counting that failed; the site goes on where it can.

@@ -446,6 +446,13 @@ fn a_full_disk_at_the_coordinator_costs_time_and_nobody() {
 }
 
 #[test]
+fn a_ceremony_whose_bodies_are_rotten_for_a_while_goes_on() {
+    let world = World::run(3, Schedule { garbled_ceremony_bodies: 9, patience_ms: 200_000, ..Schedule::of(3) });
+    assert_eq!(world.garbles, 0, "all arrived as something else");
+    assert!(closed(&world).len() == 4 && world.published, "{:?}", world.paused);
+}
+
+#[test]
 #[ignore = "rewrites the specimen of the corpus test and of the fuzz targets"]
 fn the_transcript_specimen_is_written() {
     let world = World::run(1, Schedule::of(3));

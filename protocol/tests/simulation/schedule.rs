@@ -56,6 +56,8 @@ pub(crate) struct Schedule {
     pub(crate) planted: Option<Planted>,
     /// Whether a pause that may end by itself does not end the world.
     pub(crate) outlives_cut_off: bool,
+    /// So many bodies of the ceremony arrive as something else.
+    pub(crate) garbled_ceremony_bodies: u32,
 }
 
 /// A bug between the coordinator's driver and the bytes it has added.
@@ -78,6 +80,7 @@ impl Default for Schedule {
             figure_rounds: 1,
             attempts_ahead: 1,
             outlives_cut_off: false,
+            garbled_ceremony_bodies: 0,
             patience_ms: 2_000,
             faults,
             crashes: Vec::new(),

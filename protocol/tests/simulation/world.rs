@@ -1,5 +1,6 @@
 //! The world: clock, network, deaths and disks around the two real drivers.
 
+mod disk_faults;
 mod start;
 
 use std::cell::{Cell, RefCell};
@@ -100,6 +101,8 @@ pub(crate) struct World {
     coordinator_incarnation: u32,
     coordinator_back_after_ms: u64,
     under_way: BTreeMap<Asked, Called>,
+    /// Bodies of the ceremony that are still to arrive as something else.
+    pub(crate) garbles: u32,
     asked: u64,
     pub(crate) rounds: BTreeMap<RoundId, RoundEnd>,
     pub(crate) published: bool,
@@ -155,6 +158,7 @@ impl World {
             coordinator_incarnation: 0,
             coordinator_back_after_ms: 0,
             under_way: BTreeMap::new(),
+            garbles: schedule.garbled_ceremony_bodies,
             asked: 0,
             rounds: BTreeMap::new(),
             published: false,
@@ -318,14 +322,7 @@ impl World {
             process.driver.on(event);
             let is_full = process.driver.is_full().is_some();
             self.full += u64::from(is_full);
-            // A message that a store with room for nothing refused is the coordinator's own fault, and it says so.
-            let is_post = |asked: &Asked| matches!(self.under_way.get(asked), Some(Called { call: Call::Post(_), .. }));
-            let refused = process
-                .answers
-                .borrow()
-                .iter()
-                .any(|(asked, answer)| is_post(asked) && matches!(answer, Err(Reject::Storage)));
-            assert!(was_full || is_full || !refused, "a full store that nobody hears of");
+            assert!(was_full || is_full || !self.refused_for_storage(), "a full store that nobody hears of");
             self.after_coordinator();
         }
     }
@@ -348,6 +345,7 @@ impl World {
                     self.oracle.received(*next, entries);
                 }
                 let delay = self.delay();
+                let answer = self.garbled(&call, answer);
                 self.after(delay, Event::Answered { party, incarnation, id, answer });
             }
         }

@@ -16,6 +16,8 @@ use crate::roster::Roster;
 
 /// Bodies that are fetched at once.
 const FETCHES_MAX: usize = 4;
+/// Wait before a body is asked for again that the coordinator does not have, or has another of.
+const MENDED_MS: u64 = 30_000;
 
 /// A piece of work.
 pub(super) enum Work {
@@ -203,7 +205,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
     pub(super) fn fetched(&mut self, place: usize, answer: Result<Answer, Reject>) {
         self.pieces += 1;
         let now_ms = self.clock.now_ms();
-        let Some(Running::Fetching { to_ask, wanted, got, .. }) = &mut self.running else { return };
+        let Some(Running::Fetching { to_ask, wanted, got, then }) = &mut self.running else { return };
         let Some(expected) = wanted.get(place) else { return };
         let reject = match answer {
             Ok(Answer::Body(body)) if expected.is(&body) => {
@@ -224,6 +226,12 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 reject
             }
         };
+        if matches!(then, Then::ServingShare { .. } | Then::PublicKey) {
+            // Without it the ceremony stands still, and people see for whom: it is asked for until it comes.
+            to_ask.push_back(place);
+            self.fetch_at_ms = now_ms.saturating_add(MENDED_MS);
+            return self.clock.wake_at(self.fetch_at_ms);
+        }
         if let Some(Running::Fetching { then, .. }) = self.running.take() {
             // Answers to the other fetches of this work find nothing that waits for them.
             self.calls.retain(|_, purpose| !matches!(purpose, Purpose::Fetch { .. }));
@@ -244,6 +252,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 self.feed(HospitalInput::SwitchRefused { query: binding.query, reject: Reject::BodyDiffers });
             }
             Then::Answer { query, .. } => self.no_answer(query, Some(reject)),
+            // Asked for until they come.
             Then::ServingShare { .. } | Then::PublicKey => {}
         }
     }
