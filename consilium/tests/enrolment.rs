@@ -188,6 +188,10 @@ fn sites_join_by_words_see_each_other_and_are_put_out() {
     let unsure = consortium.run(&["coordinator", "revoke", "st-anna"]);
     assert!(refusal(&unsure, BAD_INPUT).contains("nothing has changed"));
     assert_eq!(consortium.standing("st-anna"), "member");
+    consortium.json(&["coordinator", "weigh", "st-anna", "1/4"]);
+    assert_eq!(consortium.json(&["coordinator", "sites"])["sites"][0]["weight"], "1/4");
+    let stranger = consortium.run(&["coordinator", "weigh", "st-else", "1/4"]);
+    assert_eq!(stranger.status.code(), Some(BAD_INPUT));
     consortium.json(&["coordinator", "revoke", "st-anna", "--yes"]);
     assert_eq!(consortium.standing("st-anna"), "revoked");
     let out = consortium.run(&["hospital", "status", "--folder", "st-anna"]);

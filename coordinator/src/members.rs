@@ -3,6 +3,7 @@
 //! Every entry but the end of a renewed certificate and a declared weight is written once and never changed, so several
 //! programs may use the book at a time: the one that answers sites, and the operator's commands.
 
+mod entry;
 mod error;
 mod signing;
 mod standing;
@@ -13,10 +14,10 @@ pub use standing::Standing;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use protocol::codec::{DecodeError, Reader, Wire, Writer};
+use protocol::codec::Wire;
 use protocol::enrolment::{
-    Admitted, Applicant, CERTIFICATE_BYTES_MAX, HostPort, Invite, JoinAnswer, JoinCall, JoinReject, JoinReveal, Opened,
-    SignedJoinRequest, Site, Sites, Token, Words, nonce_commitment, seconds, words,
+    Admitted, Applicant, HostPort, Invite, JoinAnswer, JoinCall, JoinReject, JoinReveal, Opened, SignedJoinRequest,
+    Site, Sites, Token, Words, nonce_commitment, seconds, words,
 };
 use protocol::ids::Digest;
 use protocol::limits::PARTIES_MAX;
@@ -24,6 +25,8 @@ use protocol::net::{Authority, CERTIFICATE_LIFETIME, KeyFingerprint, PeerName, U
 use protocol::signature::VerifyingKey;
 use protocol::store::{Journal, Once};
 use protocol::weight::WeightClass;
+
+use entry::{Asked, Invited, Member};
 
 /// Invitations that may be open at a time: each lets anybody who has it leave an entry in the book.
 pub(crate) const INVITES_OPEN_MAX: usize = 4 * PARTIES_MAX;
@@ -73,22 +76,6 @@ pub struct Invitation<'a> {
 /// The book, in one file.
 pub struct Members {
     journal: Journal,
-}
-
-struct Invited {
-    name: PeerName,
-    expires_s: u64,
-}
-
-struct Asked {
-    applicant: Applicant,
-    opened: Opened,
-}
-
-struct Member {
-    applicant: Applicant,
-    certificate: String,
-    until_s: u64,
 }
 
 impl Members {
@@ -145,12 +132,21 @@ impl Members {
         Ok(open)
     }
 
-    /// What a site's updates count for, as its newest invitation that says so declares: 1 where none does.
+    /// What a site's updates count for, as was declared last: 1 where nothing was.
     ///
     /// # Errors
     /// [`MembersError`].
     pub fn weight(&self, name: &PeerName) -> Result<WeightClass, MembersError> {
         Ok(self.find(WEIGHT, name.as_str().as_bytes())?.unwrap_or_default())
+    }
+
+    /// Declares what a site's updates count for, in every membership that is proposed from now on.
+    ///
+    /// # Errors
+    /// [`MembersError::NoMember`] for who is no member.
+    pub fn weigh(&self, name: &PeerName, weight: WeightClass) -> Result<(), MembersError> {
+        self.member(name)?;
+        Ok(self.journal.put(WEIGHT, name.as_str().as_bytes(), &weight.to_bytes())?)
     }
 
     /// Whether a member cannot ask for a longer certificate: its own has ended, or people say that it `is_lost`.
@@ -451,44 +447,6 @@ fn stored(error: MembersError) -> JoinReject {
 
 fn random() -> Result<[u8; 32], MembersError> {
     Ok(he_agg::Stream::from_os().map_err(|_| MembersError::Randomness)?.seed())
-}
-
-impl Wire for Invited {
-    const BYTES_MIN: usize = 4 + 8;
-    fn encode(&self, writer: &mut Writer) {
-        writer.bytes(self.name.as_str().as_bytes());
-        writer.u64(self.expires_s);
-    }
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let name = reader.text("name of a site", PeerName::LEN_MAX)?;
-        let name = PeerName::new(&name).map_err(|_| DecodeError::Text { what: "name of a site" })?;
-        Ok(Self { name, expires_s: reader.u64()? })
-    }
-}
-
-impl Wire for Asked {
-    const BYTES_MIN: usize = Applicant::BYTES_MIN + Opened::BYTES_MIN;
-    fn encode(&self, writer: &mut Writer) {
-        self.applicant.encode(writer);
-        self.opened.encode(writer);
-    }
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { applicant: Applicant::decode(reader)?, opened: Opened::decode(reader)? })
-    }
-}
-
-impl Wire for Member {
-    const BYTES_MIN: usize = Applicant::BYTES_MIN + 4 + 8;
-    fn encode(&self, writer: &mut Writer) {
-        self.applicant.encode(writer);
-        writer.bytes(self.certificate.as_bytes());
-        writer.u64(self.until_s);
-    }
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let applicant = Applicant::decode(reader)?;
-        let certificate = reader.text("certificate", CERTIFICATE_BYTES_MAX)?;
-        Ok(Self { applicant, certificate, until_s: reader.u64()? })
-    }
 }
 
 #[cfg(test)]

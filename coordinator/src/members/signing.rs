@@ -10,7 +10,8 @@ use protocol::ids::Digest;
 use protocol::limits::PARTIES_MAX;
 use protocol::net::{AuthorityCertificate, Issued, OFFLINE_CERTIFICATE_LIFETIME, PeerName, Usage};
 
-use super::{ASKED, Asked, Host, MEMBER, Member, Members, MembersError, RENEWED, RETURNED, REVEALED, REVOKED};
+use super::entry::{Asked, Member};
+use super::{ASKED, Host, MEMBER, Members, MembersError, RENEWED, RETURNED, REVEALED, REVOKED};
 use super::{Once, Wire, read};
 
 /// A member's newest certificate, where it came from an authority that is kept elsewhere.

@@ -404,6 +404,12 @@ fn a_site_weighs_what_its_newest_invitation_declares_and_one_without_words_chang
     office.now += CERTIFICATE_LIFETIME;
     invite(&office, Some("1/16")).unwrap();
     assert_eq!(weight(&office), "1/16", "of a member that is invited back");
+    let eighth: WeightClass = "1/8".parse().unwrap();
+    office.members.weigh(&name("st-anna"), eighth).unwrap();
+    assert_eq!(weight(&office), "1/8");
+    let stranger = office.members.weigh(&name("st-else"), eighth);
+    assert!(matches!(stranger, Err(MembersError::NoMember { .. })));
+    assert_eq!(office.members.weight(&name("st-else")).unwrap(), WeightClass::ONE);
 }
 
 #[test]

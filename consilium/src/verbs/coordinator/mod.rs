@@ -113,6 +113,14 @@ pub enum What {
         #[arg(long, value_name = "SIX WORDS")]
         words: Option<Words>,
     },
+    /// Declare what a member's updates count for, in every membership that is proposed from now on.
+    #[command(after_help = include_str!("../../help/coordinator-weigh.txt"))]
+    Weigh {
+        /// The member's name.
+        name: PeerName,
+        /// 1, 1/2, 1/4, 1/8 or 1/16.
+        weight: WeightClass,
+    },
     /// Propose an experiment to all members: a new key epoch, which begins when their officers have approved it.
     #[command(after_help = include_str!("../../help/coordinator-run.txt"))]
     Run {
@@ -200,6 +208,7 @@ impl CoordinatorArgs {
             What::Serve => "coordinator serve",
             What::Invite { .. } => "coordinator invite",
             What::Approve { .. } => "coordinator approve",
+            What::Weigh { .. } => "coordinator weigh",
             What::Run { .. } => "coordinator run",
             What::Status { .. } => "coordinator status",
             What::Stop { .. } => "coordinator stop",
@@ -232,6 +241,7 @@ pub fn run(arguments: &CoordinatorArgs) -> Result<Done, Error> {
             invite(&Office::open(folder)?, invitation)
         }
         What::Approve { name, words } => approve(&Office::open(folder)?, name, *words),
+        What::Weigh { name, weight } => weigh(&Office::open(folder)?, name, *weight),
         What::Run { plan, without, from } => plan::propose(&Office::open(folder)?, plan, without, *from),
         What::Status { watch } => plan::status(&Office::open(folder)?, *watch, say),
         What::Stop { epoch, end: Some(reason) } => plan::end(&Office::open(folder)?, *epoch, reason),
@@ -369,6 +379,14 @@ fn approve(office: &Office, name: &PeerName, words: Option<Words>) -> Result<Don
         data: json!({"name": name.as_str(), "weight": weight, "certificate_until": until, "members": members}),
         exit: Exit::Done,
     })
+}
+
+fn weigh(office: &Office, name: &PeerName, weight: WeightClass) -> Result<Done, Error> {
+    office.members.weigh(name, weight)?;
+    let weight = weight.to_string();
+    let text =
+        format!("{name} has weight {weight} in every membership proposed from now on; its officers approve that");
+    Ok(Done { text, data: json!({"name": name.as_str(), "weight": weight}), exit: Exit::Done })
 }
 
 fn sites(office: &Office) -> Result<Done, Error> {
