@@ -9,6 +9,7 @@ pub mod consent;
 pub mod counter;
 pub mod data_sets;
 pub mod enrolment;
+pub mod handover;
 pub mod hospital;
 pub mod hours;
 pub mod ledger;

@@ -94,7 +94,11 @@ impl Explained for ModelsError {
             Self::Plan(error) => error.remedy(),
             Self::Consent(error) => error.remedy(),
             Self::Vault(_) | Self::Sealed(_) => "restore this site's folder from its backup".into(),
-            Self::NotHeld(_) => "ask the operator for a plan that begins anew, or one without this site".into(),
+            Self::NotHeld(_) => {
+                "ask a member for it with `consilium hospital handover request`, or the operator for a plan that \
+                 begins anew"
+                    .into()
+            }
             Self::OtherNetwork { .. } => {
                 "do not approve it; ask the operator for a plan with the earlier layers".into()
             }

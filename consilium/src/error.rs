@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bench::BenchError;
 use client::enrolment::EnrolmentError;
+use client::handover::HandoverError;
 use client::models::ModelsError;
 use client::service::ServeError;
 use client::{
@@ -100,6 +101,9 @@ pub enum Error {
     /// Joining a consortium.
     #[error(transparent)]
     Enrolment(#[from] EnrolmentError),
+    /// A model that is handed over.
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
     /// A site in service.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -112,6 +116,14 @@ pub enum Error {
     /// A plan for a consortium.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// A file that people carry between machines.
+    #[error("{}: {source}", path.display())]
+    CarriedFile {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A plan's file.
     #[error("{}: {source}", path.display())]
     PlanFile {
@@ -205,6 +217,7 @@ impl Error {
             Self::Office(error) => Some(error),
             Self::Members(error) => Some(error),
             Self::Registrar(error) => Some(error),
+            Self::Handover(error) => Some(error),
             Self::Enrolment(error) => Some(error),
             Self::Serve(error) => Some(error),
             Self::Proposals(error) => Some(error),
@@ -215,6 +228,7 @@ impl Error {
             Self::Models(error) => Some(error),
             Self::Metrics(error) => Some(error),
             Self::PlanFile { .. }
+            | Self::CarriedFile { .. }
             | Self::OtherTerms { .. }
             | Self::Coordinator(_)
             | Self::Control(_)
@@ -244,6 +258,7 @@ impl Explained for Error {
             Self::NoTranscript { .. } => "no_transcript",
             Self::Words(_) => "words",
             Self::NotConfirmed { .. } => "not_confirmed",
+            Self::CarriedFile { .. } => "carried_file",
             Self::PlanFile { .. } => "plan_file",
             Self::OtherTerms { .. } => "other_terms",
             Self::Coordinator(_) => "coordinator",
@@ -265,7 +280,9 @@ impl Explained for Error {
             Self::NoData { .. } => Some("--data".to_owned()),
             Self::NoHospital { .. } => Some("--hospital".to_owned()),
             Self::NoTranscript { folder } => Some(folder.display().to_string()),
-            Self::PlanFile { path, .. } | Self::SentLog { path, .. } => Some(path.display().to_string()),
+            Self::PlanFile { path, .. } | Self::SentLog { path, .. } | Self::CarriedFile { path, .. } => {
+                Some(path.display().to_string())
+            }
             Self::Policy(_) => Some("site.toml [policy]".to_owned()),
             other => other.elsewhere().and_then(Explained::place),
         }
@@ -280,6 +297,7 @@ impl Explained for Error {
             Self::Words(_) => "have them read aloud again, one by one".into(),
             Self::NotConfirmed { instead, .. } => (*instead).into(),
             Self::Input(_) => "run it where somebody can type".into(),
+            Self::CarriedFile { .. } => "name a file that can be read, or a folder that can be written to".into(),
             Self::PlanFile { .. } => "name an experiment file".into(),
             Self::OtherTerms { .. } => "serve it with the release that proposed it".into(),
             Self::Coordinator(error) if error.no_space_left() => {
@@ -323,6 +341,8 @@ impl Explained for Error {
             Self::OtherTerms { .. } => Exit::Verification,
             Self::Coordinator(error) if error.no_space_left() => Exit::StorageFull,
             Self::SentLog { source, .. } => Exit::of_io(source),
+            Self::CarriedFile { source, .. } if protocol::store::no_space_left(source) => Exit::StorageFull,
+            Self::CarriedFile { .. } => Exit::BadInput,
             Self::Output(source) => Exit::of_io(source),
             other => other.elsewhere().map_or(Exit::Failed, Explained::exit),
         }

@@ -2,6 +2,7 @@
 //!
 //! Start at [`cli`] for the flags and at [`verbs`] for what each of them does. Nobody else imports this crate.
 
+mod carried;
 pub mod cli;
 pub mod control;
 pub mod driver_noise;

@@ -59,7 +59,7 @@ impl ConsentBook {
     }
 
     /// The officer compared the words of this membership.
-    pub(super) fn approve_membership(&self, membership: Digest) -> Result<(), ConsentError> {
+    pub(crate) fn approve_membership(&self, membership: Digest) -> Result<(), ConsentError> {
         self.journal.insert_once(MEMBERSHIP, &membership.0, &[])?;
         Ok(())
     }

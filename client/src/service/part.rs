@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use metrics::PooledFigures;
+use protocol::consent::Base;
 use protocol::ids::{Digest, Epoch, PartyId, QueryId, RoundId};
 use protocol::sealed::{OpeningKey, SealingKey};
 
@@ -11,9 +12,10 @@ use crate::consent::Seen;
 use crate::counter::{Counter, Notice, Takes};
 use crate::data_sets::DataSets;
 use crate::hospital::{Activity, Hospital, HospitalPlan, HospitalSetup, Observer, SiteImages, Timed};
+use crate::models::ModelsError;
 use crate::policy;
 use crate::vault::Vault;
-use crate::{hours, models};
+use crate::{handover, hours, models};
 
 /// Everything that a part starts with.
 pub(super) struct Part {
@@ -48,10 +50,11 @@ impl Part {
         let read = tokio::task::spawn_blocking(move || -> Result<_, ServiceError> {
             let dataset = set.read(&plan)?;
             let parameters = plan.experiment().network().parameter_count();
-            let start = base.map(|base| models::trained(&site, base, parameters)).transpose()?;
             let root = epoch_folder(&site, epoch);
             let vault = Vault::open_beside(&root)?;
+            // Before the model is looked for: whoever lacks it asks for it with this key.
             let opening = vault.opening_key()?;
+            let start = base.map(|base| first_model(&site, &vault, base, parameters)).transpose()?;
             models::note_plan(&root, &text)?;
             Ok((dataset, root, vault, opening, start))
         });
@@ -109,6 +112,14 @@ impl Part {
         let counter = tokio::spawn(counter.run(party.number(), asker, tell));
         let task = tokio::spawn(hospital.run());
         Ok(Running { task, kill, counter })
+    }
+}
+
+/// The model of the earlier epoch, as this site helped to train it or as a member handed it over.
+fn first_model(site: &std::path::Path, vault: &Vault, base: Base, parameters: usize) -> Result<Vec<f32>, ModelsError> {
+    match models::trained(site, base, parameters) {
+        Err(ModelsError::NotHeld(_)) => handover::taken(vault, base, parameters),
+        held => held,
     }
 }
 

@@ -124,14 +124,14 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     });
     assert_eq!(place.predict("east", &[])["class"], "bright");
 
-    place.propose_the_second();
-    place.approve_membership(&SITES[..3]);
-    SITES[..3].iter().for_each(|site| place.approve_terms(site));
+    begins_the_second_version_with_one_that_joins_later(&mut place);
     place.a_site_waits_for_its_hours();
     place.until("a second model", |place| place.path("north/epochs/2/published").exists());
     for epoch in ["1", "2"] {
         assert_eq!(place.predict("north", &["--epoch", epoch])["class"], "bright", "version {epoch}");
     }
+    place.until("a second model at the one that joined later", |place| place.path("late/epochs/2/published").exists());
+    assert_eq!(place.predict("late", &[])["class"], "bright");
     // A site that cannot hear the last word of an epoch finds out that it is over, and asks the version that is left.
     place.signal("south", "STOP");
     place.json(&["coordinator", "stop", "--epoch", "1", "--end", "version 2 has replaced it"]);
@@ -140,4 +140,13 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     place.until_told("south", "key epoch 1: over: ");
     assert_eq!(place.predict("south", &[])["class"], "bright");
     place.nothing_begins_with_a_member_that_was_put_out();
+}
+
+fn begins_the_second_version_with_one_that_joins_later(place: &mut Place) {
+    place.one_joins_later();
+    place.propose_the_second();
+    let members = ["east", "late", "north", "south"];
+    place.approve_membership(&members);
+    members.iter().for_each(|site| place.approve_terms(site));
+    place.the_model_is_handed_over();
 }

@@ -121,30 +121,59 @@ impl Place {
         fs::write(&settings, format!("{text}metrics = \"127.0.0.1:0\"\n")).expect("written");
         self.serve_coordinator();
         self.until_told("coordinator", "listening on");
-        let mut joining = Vec::new();
-        for site in SITES {
-            let mut invite = self.json(&["coordinator", "invite", site, "--weight", weight(site)]);
-            assert_eq!(invite["weight"], weight(site));
-            let invite = invite["invite"].take().as_str().expect("a line").to_owned();
-            self.serve(
-                &format!("{site}.join"),
-                &["hospital", "join", &invite, "--organisation", "Clinic", "--folder", site],
-            );
-            joining.push(site);
-        }
-        for site in joining {
-            let name = format!("{site}.join");
-            self.until_told(&name, "\n    ");
-            let log = self.log(&name);
-            let words = log.lines().find_map(|line| line.strip_prefix("    ")).expect("words").to_owned();
-            self.json(&["coordinator", "approve", site, "--words", &words]);
-            self.until_told(&name, "joined as");
-        }
-        for (number, site) in (0..).zip(SITES) {
-            pictures(&self.path(&format!("{site}.images")), number);
-            self.json(&["hospital", "data", "add", "x", &format!("{site}.images"), "--folder", site]);
-            self.serve_site(site);
-        }
+        SITES.into_iter().for_each(|site| self.asks_to_join(site));
+        SITES.into_iter().for_each(|site| self.is_let_in(site));
+        (0..).zip(SITES).for_each(|(number, site)| self.goes_into_service(site, number));
+    }
+
+    fn asks_to_join(&mut self, site: &str) {
+        let mut invite = self.json(&["coordinator", "invite", site, "--weight", weight(site)]);
+        assert_eq!(invite["weight"], weight(site));
+        let invite = invite["invite"].take().as_str().expect("a line").to_owned();
+        let join = ["hospital", "join", &invite, "--organisation", "Clinic", "--folder", site];
+        self.serve(&format!("{site}.join"), &join);
+    }
+
+    fn is_let_in(&mut self, site: &str) {
+        let name = format!("{site}.join");
+        self.until_told(&name, "\n    ");
+        let log = self.log(&name);
+        let words = log.lines().find_map(|line| line.strip_prefix("    ")).expect("words").to_owned();
+        self.json(&["coordinator", "approve", site, "--words", &words]);
+        self.until_told(&name, "joined as");
+    }
+
+    fn goes_into_service(&mut self, site: &str, number: u8) {
+        pictures(&self.path(&format!("{site}.images")), number);
+        self.json(&["hospital", "data", "add", "x", &format!("{site}.images"), "--folder", site]);
+        self.serve_site(site);
+    }
+
+    /// A hospital that was not there when the first version was trained.
+    pub(crate) fn one_joins_later(&mut self) {
+        self.asks_to_join("late");
+        self.is_let_in("late");
+        self.goes_into_service("late", 4);
+    }
+
+    /// It lacks the model from which the second version goes on, and says so; a member gives it, sealed for it alone.
+    pub(crate) fn the_model_is_handed_over(&mut self) {
+        self.until_told("late", "which this site does not hold");
+        let stands =
+            |place: &Self| place.json(&["hospital", "status", "--folder", "late"])["epochs"][0]["stands"].clone();
+        assert_eq!(stands(self), "lacks-model");
+        self.json(&["hospital", "handover", "request", "asked", "--folder", "late"]);
+        self.json(&["hospital", "handover", "give", "asked", "--to", "given", "--folder", "north"]);
+        let elsewhere = ["hospital", "handover", "take", "given", "--folder", "south"];
+        assert!(self.refused(&elsewhere, 6).contains("does not open"), "it is for another");
+        self.json(&["hospital", "handover", "take", "given", "--folder", "late"]);
+        let sent = self.run(&["hospital", "sent", "--what", "model handed over", "--folder", "north"]);
+        let sent = String::from_utf8_lossy(&sent.stdout).into_owned();
+        assert!(sent.contains("of key epoch 1, sealed for late, in a file"), "{sent}");
+        assert_eq!(stands(self), "waiting");
+        // Its service would see the model half a minute later.
+        self.kill("late");
+        self.serve_site("late");
     }
 
     /// An approval of the membership, typed on a terminal of its own.
@@ -239,10 +268,12 @@ impl Place {
         fs::write(self.path("second.toml"), PLAN.replace("rounds = 3", "rounds = 1")).expect("written");
         let wider = PLAN.replace("height = 16, width = 16", "height = 18, width = 18");
         fs::write(self.path("wider.toml"), wider).expect("written");
-        let other = ["coordinator", "run", "wider.toml", "--from", "1"];
+        let other = ["coordinator", "run", "wider.toml", "--from", "1", "--given", "late"];
         assert!(self.refused(&other, 4).contains("the plan's network has"));
-        let second = self.json(&["coordinator", "run", "second.toml", "--from", "1"]);
-        assert_eq!((&second["epoch"], &second["members"], &second["from"]), (&2.into(), &3.into(), &1.into()));
+        let late = self.refused(&["coordinator", "run", "second.toml", "--from", "1"], 4);
+        assert!(late.contains("late took no part in key epoch 1"), "{late}");
+        let second = self.json(&["coordinator", "run", "second.toml", "--from", "1", "--given", "late"]);
+        assert_eq!((&second["epoch"], &second["members"], &second["from"]), (&2.into(), &4.into(), &1.into()));
         let terms = self.json(&["hospital", "terms", "--folder", "east"]);
         assert_eq!(terms["from"]["epoch"], 1, "{terms}");
     }
@@ -284,7 +315,7 @@ impl Place {
             place.figures("coordinator").contains("consilium_members_approved{epoch=\"3\"} 1")
         });
         self.json(&["coordinator", "revoke", "east", "--yes"]);
-        ["north", "south"].into_iter().for_each(|site| self.approve_terms(site));
+        ["late", "north", "south"].into_iter().for_each(|site| self.approve_terms(site));
         self.until_told("coordinator", "key epoch 3: cannot begin: east is a member no more");
     }
 

@@ -1,7 +1,5 @@
 //! An authority that is kept on a machine of its own: files go there and back, by people's hands.
 
-use std::fs;
-use std::io::Read;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -14,7 +12,7 @@ use serde_json::json;
 
 use super::office::{AUTHORITY, Office, OfficeError, new_authority, read, read_authority};
 use super::{ask, date};
-use crate::{error::Error, exit::Exit, output::Done};
+use crate::{carried, error::Error, exit::Exit, output::Done};
 
 /// The book of what an authority has signed.
 const BOOK: &str = "signed.sqlite";
@@ -73,7 +71,7 @@ pub(super) fn sign(folder: &Path, file: &Path, to: &Path) -> Result<Done, Error>
     let own = certificate(&folder.join(AUTHORITY))?;
     let vault = Vault::reopen_beside(folder).map_err(OfficeError::Vault)?;
     let registrar = Registrar::open(&folder.join(BOOK), read_authority(&own, &vault)?)?;
-    let requests = carried(file, SigningRequests::from_file)?;
+    let requests = read_as(file, SigningRequests::from_file)?;
     let unheard = registrar.unheard(&requests)?;
     let mut heard = Heard::default();
     if unheard.coordinator {
@@ -108,7 +106,7 @@ pub(super) fn admit(office: &Office, file: &Path) -> Result<Done, Error> {
     let now = SystemTime::now();
     // Refused here where nothing has to be carried.
     office.keys()?;
-    let signed = carried(file, SignedCertificates::from_file)?;
+    let signed = read_as(file, SignedCertificates::from_file)?;
     let mut own = office.check_certificate(&signed.coordinator, now)?;
     let taken = office.members.take(&signed, office.certificate(), now)?;
     // An older file takes no time away.
@@ -131,11 +129,7 @@ fn typed(line: &str) -> Result<Words, Error> {
     line.parse().map_err(Error::Words)
 }
 
-/// A file that came by hand, of at most a megabyte.
-fn carried<T>(path: &Path, read: impl Fn(&[u8]) -> Result<T, SigningFileError>) -> Result<T, OfficeError> {
-    let damaged = |error: std::io::Error| OfficeError::Damaged { path: path.to_path_buf(), found: error.to_string() };
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(damaged)?;
-    file.take(SIGNING_FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(damaged)?;
-    read(&bytes).map_err(|source| OfficeError::Carried { path: path.to_path_buf(), source })
+fn read_as<T>(path: &Path, read: impl Fn(&[u8]) -> Result<T, SigningFileError>) -> Result<T, Error> {
+    let bytes = carried::read(path, SIGNING_FILE_BYTES_MAX)?;
+    Ok(read(&bytes).map_err(|source| OfficeError::Carried { path: path.to_path_buf(), source })?)
 }

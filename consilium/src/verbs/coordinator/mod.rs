@@ -129,9 +129,12 @@ pub enum What {
         /// A member that is not to take part. Repeatable.
         #[arg(long, value_name = "NAME")]
         without: Vec<PeerName>,
-        /// Go on from the model that was trained in this key epoch; all who take part must have been there.
+        /// Go on from the model that was trained in this key epoch; who was not there has to be given it.
         #[arg(long, value_name = "EPOCH")]
         from: Option<u32>,
+        /// A member that was not there, and to which another hands the model over. Repeatable.
+        #[arg(long, value_name = "NAME", requires = "from")]
+        given: Vec<PeerName>,
     },
     /// Say what is under way, who is awaited, what each does, and how long its lease still runs.
     #[command(after_help = include_str!("../../help/coordinator-status.txt"))]
@@ -242,7 +245,9 @@ pub fn run(arguments: &CoordinatorArgs) -> Result<Done, Error> {
         }
         What::Approve { name, words } => approve(&Office::open(folder)?, name, *words),
         What::Weigh { name, weight } => weigh(&Office::open(folder)?, name, *weight),
-        What::Run { plan, without, from } => plan::propose(&Office::open(folder)?, plan, without, *from),
+        What::Run { plan, without, from, given } => {
+            plan::propose(&Office::open(folder)?, plan, without, (*from, given))
+        }
         What::Status { watch } => plan::status(&Office::open(folder)?, *watch, say),
         What::Stop { epoch, end: Some(reason) } => plan::end(&Office::open(folder)?, *epoch, reason),
         What::Stop { epoch, end: None } => plan::order(&Office::open(folder)?, *epoch, Order::Stop),

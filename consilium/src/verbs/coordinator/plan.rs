@@ -22,27 +22,32 @@ const WATCH_EVERY: Duration = Duration::from_secs(2);
 
 /// Proposes the experiment of a file to all members but those left out. Training goes on from the model of the key
 /// epoch `from`, or begins anew.
-pub(super) fn propose(office: &Office, file: &Path, without: &[PeerName], from: Option<u32>) -> Result<Done, Error> {
+pub(super) fn propose(
+    office: &Office,
+    file: &Path,
+    without: &[PeerName],
+    (from, given): (Option<u32>, &[PeerName]),
+) -> Result<Done, Error> {
     let unreadable = |source| Error::PlanFile { path: file.to_path_buf(), source };
     let source = std::fs::read_to_string(file).map_err(unreadable)?;
     let mut sites = office.members.sites()?.sites;
-    for left_out in without {
-        if !sites.iter().any(|site| site.name == *left_out) {
-            return Err(no_member(left_out));
-        }
+    if let Some(unknown) = without.iter().chain(given).find(|name| !sites.iter().any(|site| site.name == **name)) {
+        return Err(no_member(unknown));
     }
     sites.retain(|site| !without.contains(&site.name));
     let name = file.display().to_string();
     let parameters = Plan::of_consortium(&name, &source, sites.len())?.experiment().network().parameter_count();
-    let base = from.map(|from| base(office, Epoch(from), &sites, parameters)).transpose()?;
+    let base = from.map(|from| base(office, Epoch(from), (&sites, given), parameters)).transpose()?;
     propose_to(office, &name, &source, &sites, base)
 }
 
-/// The trained model of a key epoch, which all of these sites helped to train and which has so many parameters.
-fn base(office: &Office, epoch: Epoch, sites: &[Site], expected: usize) -> Result<Base, Error> {
+/// The trained model of a key epoch, which all of these sites helped to train, but for those to which it is given, and
+/// which has so many parameters.
+fn base(office: &Office, epoch: Epoch, (sites, given): (&[Site], &[PeerName]), expected: usize) -> Result<Base, Error> {
     let proposal = office.proposals.standing(epoch)?.proposal;
     let before = &proposal.membership;
-    if let Some(site) = sites.iter().find(|site| before.party(site.name.as_str()).is_none()) {
+    let holds = |site: &Site| before.party(site.name.as_str()).is_some() || given.contains(&site.name);
+    if let Some(site) = sites.iter().find(|site| !holds(site)) {
         return Err(OfficeError::WasNotThere { name: site.name.clone(), epoch }.into());
     }
     let folder = office.epoch_folder(epoch);

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use client::consent::{ConsentBook, ConsentError, Council, Seen};
 use client::data_sets::DataSets;
 use client::enrolment::{Member, site_file};
-use client::{hours, models, policy};
+use client::{handover, hours, policy};
 use experiment::Weighting;
 use protocol::consent::Stage;
 use protocol::enrolment::seconds;
@@ -25,6 +25,9 @@ use crate::{
 
 /// How often the officer's command looks whether everybody's nonce is there.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// What a site says that was not there.
+const LACKS: &str =
+    "lacks the model from which the plan goes on: ask a member with `consilium hospital handover request`";
 /// What the officer who read aloud types when all others have said so.
 const ALL_MATCH: &str = "all match";
 
@@ -43,8 +46,13 @@ impl Desk {
         Council { member: &self.member, book: &self.book }
     }
 
+    /// What this site approved.
+    pub(super) fn book(&self) -> &ConsentBook {
+        &self.book
+    }
+
     /// The proposal that is meant: the newest that is not over where no epoch is given.
-    async fn look(&self, epoch: Option<u32>) -> Result<Seen, Error> {
+    pub(super) async fn look(&self, epoch: Option<u32>) -> Result<Seen, Error> {
         let council = self.council();
         if let Some(epoch) = epoch {
             return Ok(council.look(Epoch(epoch)).await?);
@@ -145,14 +153,18 @@ impl Desk {
         let set = sets.find(data)?;
         let images = set.read(&seen.plan)?.train.len();
         policy::check(&site_file(folder)?.policy, &seen.plan, images)?;
-        if let Some(base) = seen.standing.proposal.base {
-            models::trained(folder, base, seen.plan.experiment().network().parameter_count())?;
-        }
+        let holds = handover::holds(folder, &seen)?;
         self.council().approve_terms(&seen, digest, &set.name)?;
         let epoch = seen.standing.proposal.epoch;
+        let lacks = if holds { String::new() } else { format!("\nthis site {LACKS}") };
         Ok(Done {
-            text: format!("approved: the terms of key epoch {epoch}, with {images} training images of {}", set.name),
-            data: json!({"epoch": epoch.0, "terms": digest, "data": set.name, "images": images}),
+            text: format!(
+                "approved: the terms of key epoch {epoch}, with {images} training images of {}{lacks}",
+                set.name
+            ),
+            data: json!({
+                "epoch": epoch.0, "terms": digest, "data": set.name, "images": images, "holds_first_model": holds,
+            }),
             exit: Exit::Done,
         })
     }
@@ -195,6 +207,9 @@ impl Desk {
         }
         if seen.is_open() {
             return Ok((format!("{name}: under way, this site is member {}", seen.party), "open"));
+        }
+        if !handover::holds(self.member.root(), seen)? {
+            return Ok((format!("{name}: approved here; it {LACKS}"), "lacks-model"));
         }
         let everybody = membership.parties();
         let missing = membership.names(everybody.minus(seen.standing.approved)).join(", ");

@@ -4,6 +4,7 @@ mod check;
 mod consent;
 mod data;
 mod figures;
+mod handover;
 mod models;
 mod service;
 
@@ -84,6 +85,16 @@ pub enum What {
         #[command(subcommand)]
         what: ApproveWhat,
     },
+    /// Give the model from which a plan goes on to a site that was not there, or take it, in files that people carry.
+    #[command(after_help = include_str!("../../help/hospital-handover.txt"))]
+    Handover {
+        /// What to do.
+        #[command(subcommand)]
+        what: HandoverWhat,
+        /// The key epoch whose plan goes on from the model; the newest if absent.
+        #[arg(long, global = true)]
+        epoch: Option<u32>,
+    },
     /// Show the models that this site may ask, and how good all hospitals together found them.
     #[command(after_help = include_str!("../../help/hospital-models.txt"))]
     Models,
@@ -150,6 +161,29 @@ pub enum DataWhat {
     },
 }
 
+/// What to do with a model.
+#[derive(Debug, Subcommand)]
+pub enum HandoverWhat {
+    /// At the site that lacks the model: write the file with which it asks.
+    Request {
+        /// The file to write.
+        to: PathBuf,
+    },
+    /// At a member that holds it: write the model for the site that asks, which alone can read it.
+    Give {
+        /// The file of the site that asks.
+        request: PathBuf,
+        /// The file to write.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// At the site that asked: take it.
+    Take {
+        /// The file that the member wrote.
+        file: PathBuf,
+    },
+}
+
 /// What to approve.
 #[derive(Debug, Subcommand)]
 pub enum ApproveWhat {
@@ -186,6 +220,7 @@ impl HospitalArgs {
             What::Data { .. } => "hospital data",
             What::Terms { .. } => "hospital terms",
             What::Approve { .. } => "hospital approve",
+            What::Handover { .. } => "hospital handover",
             What::Models => "hospital models",
             What::Predict { .. } => "hospital predict",
             What::Sent { .. } => "hospital sent",
@@ -252,6 +287,7 @@ async fn officially(desk: &Desk, arguments: &HospitalArgs) -> Result<Done, Error
         What::Approve { what: ApproveWhat::Terms { digest, data, epoch } } => {
             desk.approve_terms(digest, data.as_deref(), *epoch).await
         }
+        What::Handover { what, epoch } => desk.handover(what, *epoch).await,
         What::Renew => renew(desk).await,
         // Status: whatever else there is needs no network.
         _ => status(desk).await,

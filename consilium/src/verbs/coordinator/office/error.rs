@@ -175,7 +175,9 @@ impl Explained for OfficeError {
             Self::BackupExists { .. } => "name a folder that does not exist",
             Self::PutOut { .. } => "propose the plan again without it: `consilium coordinator exclude NAME`",
             Self::Untrained { .. } => "leave --from out, or name a key epoch that has trained",
-            Self::WasNotThere { .. } => "leave it out with --without, or leave --from out and train anew",
+            Self::WasNotThere { .. } => {
+                "add --given NAME and have a member hand the model over, or leave it out with --without"
+            }
             Self::Copy { .. } | Self::Journal(_) => "make space, remove what was copied, and try again",
             Self::Net(_) => "set `listen` in coordinator.toml to a free address of this machine",
             Self::File(_) => "make space or correct the permissions of the folder, then try again",
