@@ -348,7 +348,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("vault");
         Vault::create(&root, b"passphrase").unwrap().put("key", b"x").unwrap();
-        fs::write(root.join("key.sealed.1-17-0.partial"), b"half").unwrap();
+        fs::write(root.join("key.sealed.4294967295-17-0.partial"), b"half").unwrap();
         let vault = Vault::open(&root, b"passphrase").unwrap();
         assert_eq!(fs::read_dir(&root).unwrap().count(), 2, "the header and one record");
         assert_eq!(vault.names().unwrap(), ["key"]);

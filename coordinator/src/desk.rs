@@ -303,6 +303,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_does_not_let_go_of_a_body_waits_for_the_next() {
+        let (desk, mut driver, _folder) = desk();
+        let Ok(mut desk) = Arc::try_unwrap(desk) else { panic!("shared") };
+        desk.lending = Lending::with(desk.roster.parties().iter(), 100, 4);
+        let (desk, id) = (Arc::new(desk), BlobId::ceremony(BlobKind::SumChunk, None, 0));
+        desk.bodies.put(&id, b"sum").unwrap();
+        let Ok(Answer::Body(body)) = gets(&desk, &mut driver, id).await.await.unwrap() else { panic!("no body") };
+        let mut second = gets(&desk, &mut driver, id).await;
+        let waited = tokio::time::timeout(std::time::Duration::from_millis(50), &mut second).await;
+        assert!(waited.is_err(), "its share is taken");
+        drop(body);
+        assert!(matches!(second.await.unwrap(), Ok(Answer::Body(body)) if body == "sum"));
+    }
+
+    #[tokio::test]
     async fn readers_wait_for_each_other_and_nobody_else_for_them() {
         let (desk, mut driver, _folder) = desk();
         let id = BlobId::ceremony(BlobKind::SumChunk, None, 0);

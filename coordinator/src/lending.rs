@@ -47,7 +47,7 @@ impl Lending {
         Self::with(parties, bytes_in_flight, bytes_per_peer)
     }
 
-    fn with(parties: impl Iterator<Item = PartyId>, all: u32, each_max: u32) -> Self {
+    pub(crate) fn with(parties: impl Iterator<Item = PartyId>, all: u32, each_max: u32) -> Self {
         let room = |bytes: u32| Arc::new(Semaphore::new(bytes as usize));
         Self { all: room(all), each: parties.map(|party| (party, room(each_max))).collect(), each_max }
     }

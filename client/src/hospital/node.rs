@@ -174,10 +174,7 @@ impl Hospital {
         let (party, observer) = (self.config.party, Arc::clone(&self.observer));
         let (working, ended) = oneshot::channel();
         let driving = tokio::task::spawn_blocking(move || self.drive(&runtime, working));
-        let end = driving.await.map_err(|_| HospitalError::Abandoned);
-        // The job under way goes on to its end. The next part of this site begins after it: two never share a folder.
-        let _ = ended.await;
-        let end = end?;
+        let end = outlived(driving, ended).await.map_err(|_| HospitalError::Abandoned)?;
         observer.activity(party, Activity::Gone);
         end
     }
@@ -235,6 +232,15 @@ impl Hospital {
     }
 }
 
+/// What came of driving, once the computing thread has ended as well: a job under way goes on to its end. The next part
+/// of this site begins after it, since two never share a folder.
+async fn outlived<T>(driving: impl Future<Output = T>, ended: oneshot::Receiver<()>) -> T {
+    let driven = driving.await;
+    // Nothing is ever said: it is dropped with the thread.
+    let _ = ended.await;
+    driven
+}
+
 fn noted(note: HospitalNote, party: protocol::PartyId, observer: &dyn Observer, tickets: &Tickets, within_s: u64) {
     match note {
         HospitalNote::Refused(reject) => observer.refused(party, &reject.to_string()),
@@ -266,4 +272,19 @@ fn fresh_nonce() -> Result<[u8; 32], HospitalError> {
     let mut stream = he_agg::Stream::from_os()
         .map_err(|source| HospitalError::Crypto { step: "drawing a nonce", source: Box::new(source) })?;
     Ok(stream.seed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_ends_after_its_computing_thread() {
+        let (working, ended) = oneshot::channel();
+        let mut part = Box::pin(outlived(async { 7 }, ended));
+        let early = tokio::time::timeout(Duration::from_millis(20), part.as_mut()).await;
+        assert!(early.is_err(), "a job is under way");
+        drop(working);
+        assert_eq!(part.await, 7);
+    }
 }

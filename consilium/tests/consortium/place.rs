@@ -17,6 +17,22 @@ pub(crate) const SITES: [&str; 4] = ["east", "north", "south", "west"];
 /// Longest wait for anything, on a machine with other work.
 const PATIENCE: Duration = Duration::from_secs(240);
 
+/// Serves a copy of the folder `$2` from a disk without room, and orders something that has to be stored.
+const FULL_DISK: &str = r#"
+mkdir full && mount -t tmpfs -o "size=$(($(du -sm "$2" | cut -f1) + 8))m" tmpfs full || exit 77
+cp -a "$2/." full/
+timeout 100 "$1" coordinator serve --folder full 2> full.log & service=$!
+until grep -q 'is served' full.log; do kill -0 "$service" || exit 78; sleep 0.1; done
+cat /dev/zero > full/filler 2> filled.log
+"$1" coordinator stop --epoch 1 --folder full
+wait "$service"
+"#;
+
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn skip(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
 /// What a site was invited with: north counts for half.
 pub(crate) fn weight(site: &str) -> &'static str {
     if site == "north" { "1/2" } else { "1" }
@@ -164,6 +180,7 @@ impl Place {
         assert_eq!(stands(self), "lacks-model");
         self.json(&["hospital", "handover", "request", "asked", "--folder", "late"]);
         self.json(&["hospital", "handover", "give", "asked", "--to", "given", "--folder", "north"]);
+        self.until("a key of south", |place| place.path("south/epochs/2/vault/opening-key.sealed").exists());
         let elsewhere = ["hospital", "handover", "take", "given", "--folder", "south"];
         assert!(self.refused(&elsewhere, 6).contains("does not open"), "it is for another");
         self.json(&["hospital", "handover", "take", "given", "--folder", "late"]);
@@ -252,6 +269,7 @@ impl Place {
         let at = self.processes.iter().position(|(known, _)| known == "coordinator").expect("it runs");
         let ended = self.processes.remove(at).1.wait().expect("ended");
         assert_eq!(ended.code(), Some(0), "a service stops in order");
+        self.ends_on_a_full_disk("copy");
         fs::remove_dir_all(self.path("coordinator")).expect("removed");
         fs::rename(self.path("copy"), self.path("coordinator")).expect("renamed");
         self.serve_coordinator();
@@ -260,6 +278,20 @@ impl Place {
             let status: Value = serde_json::from_slice(&status).unwrap_or_default();
             status["data"]["epochs"][0]["now"]["serving"] == true
         });
+    }
+
+    /// A coordinator whose own records find no room ends with the code of a full disk, and has told nobody what it
+    /// could not store: the folder that was copied goes on.
+    fn ends_on_a_full_disk(&self, folder: &str) {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", FULL_DISK, "sh", env!("CARGO_BIN_EXE_consilium"), folder]);
+        let output = command.current_dir(self.folder.path()).stdin(Stdio::null()).output().expect("unshare starts");
+        let (said, log) = (told(&output), self.log("full"));
+        match output.status.code() {
+            Some(77) => skip("no file system can be mounted here: no coordinator is tried on a full disk"),
+            code => assert_eq!(code, Some(7), "{said} {log}"),
+        }
+        assert!(log.contains("no space is left") && log.contains("it goes on where it was"), "{log}");
     }
 
     /// A second version by those who are left, from the model of the first: other members, so their officers compare

@@ -136,6 +136,7 @@ fn an_authority_signs_for_its_own_coordinator_alone() {
     let words = second.coordinator.words(case.office.host.authority_key);
     let second_heard = Heard { coordinator: Some(words), ..heard };
     assert!(matches!(case.sign(&second, &second_heard), Err(RegistrarError::OtherCoordinator)), "words or not");
+    assert!(matches!(case.registrar.unheard(&second), Err(RegistrarError::OtherCoordinator)), "nobody is asked");
 }
 
 #[test]
@@ -237,6 +238,16 @@ fn a_certificate_for_other_keys_or_of_nobody_lets_nobody_in() {
         assert!(matches!(refused, Err(MembersError::Credential(CredentialError::NotIssued))), "{refused:?}");
     }
     assert!(!case.office.is_member("st-anna", &applying), "one that does not fit, and none is taken");
+    // Once it is in, another that asked under its name is not, whatever was signed for it.
+    let (rival_invite, rival, _) = case.asks("st-anna");
+    case.take(&good, case.office.now).unwrap();
+    let newest = || case.office.members.newest(&name("st-anna"), &case.office.host).unwrap();
+    let (before, later) = (newest(), case.office.now + DAY);
+    let certificate = own.certify(&rival.tls.public_key(), &name("st-anna"), &[], Usage::Client, later).unwrap();
+    let sites = vec![SiteCertificate { token: Some(rival_invite.token.digest()), certificate }];
+    let taken = case.take(&SignedCertificates { sites, ..good.clone() }, later);
+    assert!(matches!(taken, Err(MembersError::NameTaken { .. })), "{taken:?}");
+    assert_eq!(newest(), before);
 }
 
 #[test]

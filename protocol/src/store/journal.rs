@@ -234,12 +234,15 @@ impl Journal {
     /// [`JournalError::Sqlite`].
     pub fn append(&self, stream: &str, body: &[u8]) -> Result<u64, JournalError> {
         self.with("append to a log", |connection| {
-            let position: i64 = connection.query_row(
+            // A statement that returns a row returns it before it commits, and nobody would hear that the disk refused.
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let position: i64 = transaction.query_row(
                 "INSERT INTO log SELECT ?1, COALESCE(MAX(position) + 1, 0), ?2 FROM log WHERE stream = ?1 RETURNING \
                  position",
                 params![stream, body],
                 |row| row.get(0),
             )?;
+            transaction.commit()?;
             Ok(position.unsigned_abs())
         })
     }
@@ -317,6 +320,23 @@ mod tests {
         assert_eq!(journal.read("a", 0, 10).unwrap(), [b""; 0]);
         assert_eq!(journal.read("b", 0, 10).unwrap(), [b"z".to_vec()], "others keep theirs");
         assert_eq!(journal.append("a", b"w").unwrap(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_committed_is_an_error_and_leaves_nothing() {
+        let journal = Journal::open(&path("commit")).unwrap();
+        assert_eq!(journal.append("log", b"before").unwrap(), 0);
+        let refuses = |is_refused: bool| {
+            journal.connection.lock().unwrap().commit_hook(Some(move || is_refused));
+        };
+        refuses(true);
+        assert!(journal.append("log", b"lost").is_err());
+        assert!(journal.insert_once("facts", b"key", b"lost").is_err() && journal.put("facts", b"key", b"x").is_err());
+        assert!(journal.clear("log").is_err());
+        refuses(false);
+        assert_eq!(journal.read("log", 0, 9).unwrap(), [b"before".to_vec()]);
+        assert_eq!(journal.get("facts", b"key").unwrap(), None);
+        assert_eq!(journal.append("log", b"after").unwrap(), 1);
     }
 
     #[test]

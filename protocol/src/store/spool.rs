@@ -253,7 +253,7 @@ mod tests {
     fn what_an_earlier_process_had_not_finished_is_gone_after_opening() {
         let root = folder("stale");
         drop(Spool::open(&root).unwrap());
-        let stale = root.join(TEMPORARIES).join("ab12.1-17-0.partial");
+        let stale = root.join(TEMPORARIES).join("ab12.4294967295-17-0.partial");
         fs::write(&stale, b"half").unwrap();
         drop(Spool::open(&root).unwrap());
         assert!(!stale.exists());

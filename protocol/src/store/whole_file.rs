@@ -9,9 +9,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const SUFFIX: &str = ".partial";
+/// No file of ours takes longer to write; afterwards another process has the number of the one that began it.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(3_600);
 
 /// A step of storing a file that the system refused.
 #[derive(Debug, thiserror::Error)]
@@ -118,8 +120,8 @@ pub fn sync_folder(folder: &Path) -> Result<(), FileFault> {
     handle.sync_all().map_err(|source| FileFault::new("sync", folder, source))
 }
 
-/// Removes the temporary files that processes before this one left in `folder`. A folder belongs to one process at a
-/// time; other writers of this process are left alone.
+/// Removes the temporary files that processes before this one left in `folder`. Those of this process and of others
+/// that run are left alone: a command reads the vault of a service that writes to it.
 ///
 /// # Errors
 /// [`FileFault`].
@@ -129,7 +131,7 @@ pub fn remove_stale(folder: &Path) -> Result<(), FileFault> {
     for entry in entries {
         let path = entry.map_err(|source| FileFault::new("list", folder, source))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if !name.ends_with(SUFFIX) || name.contains(&own) {
+        if !name.ends_with(SUFFIX) || name.contains(&own) || is_being_written(&path, &name) {
             continue;
         }
         match fs::remove_file(&path) {
@@ -147,6 +149,19 @@ fn temporary_name(path: &Path) -> String {
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     format!("{name}.{}-{count}{SUFFIX}", process())
+}
+
+/// Whether the temporary file may be one that another process is writing: it runs, and the file is young.
+fn is_being_written(path: &Path, name: &str) -> bool {
+    let writer = name.strip_suffix(SUFFIX).and_then(|name| name.rsplit('.').next());
+    let Some(id) = writer.and_then(|writer| writer.split('-').next()?.parse::<u32>().ok()) else { return false };
+    // Of this process's number and not its own: one before it had the number, as in a container each has.
+    if id == std::process::id() || !Path::new("/proc").join(id.to_string()).exists() {
+        return false;
+    }
+    let age =
+        fs::metadata(path).and_then(|metadata| metadata.modified()).map(|since| since.elapsed().unwrap_or_default());
+    age.is_ok_and(|age| age < WRITTEN_WITHIN)
 }
 
 /// Tells this process from every other: in a container each one may have the same id, so its start counts as well.
@@ -229,10 +244,25 @@ mod tests {
     fn what_a_dead_process_left_is_removed_and_what_this_one_writes_is_not() {
         let folder = folder("stale");
         let own = temporary_name(Path::new("record"));
-        for name in ["record", "record.1-17-0.partial", own.as_str()] {
+        let before = format!("record.{}-17-0.partial", std::process::id());
+        for name in ["record", "record.4294967295-17-0.partial", "record.x.partial", &before, &own] {
             fs::write(folder.join(name), b"x").unwrap();
         }
         remove_stale(&folder).unwrap();
         assert_eq!(names(&folder), ["record".to_owned(), own]);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_a_living_process_writes_is_left_alone_unless_it_has_been_there_for_too_long() {
+        let folder = folder("written");
+        let by_parent = |count: u32| format!("record.{}-17-{count}.partial", std::os::unix::process::parent_id());
+        for count in 0..2 {
+            fs::write(folder.join(by_parent(count)), b"x").unwrap();
+        }
+        let old = File::options().write(true).open(folder.join(by_parent(0))).unwrap();
+        old.set_modified(SystemTime::now() - 2 * WRITTEN_WITHIN).unwrap();
+        remove_stale(&folder).unwrap();
+        assert_eq!(names(&folder), [by_parent(1)]);
     }
 }

@@ -397,9 +397,9 @@ fn weigh(office: &Office, name: &PeerName, weight: WeightClass) -> Result<Done, 
 fn sites(office: &Office) -> Result<Done, Error> {
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
     let now_s = seconds(SystemTime::now());
-    let lets_in = match office.authority_place {
-        AuthorityPlace::Vault => "approve",
-        AuthorityPlace::Offline => "requests",
+    let lets_in = |name: &PeerName| match office.authority_place {
+        AuthorityPlace::Vault => format!("approve {name}"),
+        AuthorityPlace::Offline => "requests FILE".to_owned(),
     };
     for (name, standing) in office.members.standings()? {
         let (word, text, organisation) = match standing {
@@ -408,7 +408,8 @@ fn sites(office: &Office) -> Result<Done, Error> {
             }
             Standing::Invited { expires_s } => ("invited", format!("invited until {}", date(expires_s)), None),
             Standing::Asked { organisation } => {
-                let text = format!("has asked as {organisation:?}: telephone, then `consilium coordinator {lets_in}`");
+                let next = lets_in(&name);
+                let text = format!("has asked as {organisation:?}: telephone, then `consilium coordinator {next}`");
                 ("asked", text, Some(organisation))
             }
             Standing::Member { organisation, until_s } => {

@@ -134,7 +134,7 @@ pub enum What {
         #[arg(long)]
         yes: bool,
     },
-    /// Get a certificate for 30 more days now; a site in service does it by itself after 15.
+    /// Get the next certificate now; a site in service does it by itself when half of its time is over.
     #[command(after_help = include_str!("../../help/hospital-renew.txt"))]
     Renew,
 }
