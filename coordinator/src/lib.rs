@@ -26,5 +26,5 @@ mod standing;
 pub mod welcome;
 
 pub use error::CoordinatorError;
-pub use node::{Coordinator, CoordinatorPlan, CoordinatorSetup, Remote, Status};
+pub use node::{Coordinator, CoordinatorPlan, CoordinatorSetup, Remote, Status, Unstored};
 pub use observer::{Observer, Step};

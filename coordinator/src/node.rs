@@ -21,7 +21,7 @@ use protocol::signature::SigningKey;
 use protocol::store::Journal;
 use protocol::terms::Terms;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::arithmetic::{Arithmetic, Workshop};
 use crate::bodies::Bodies;
@@ -49,6 +49,8 @@ const REFUSED_SHOWN: Duration = Duration::from_secs(10);
 /// What happens to the process.
 pub(crate) enum Input {
     Event(CoordinatorEvent),
+    /// An order, and who hears that it is stored; where it is not, nothing is said.
+    Order(CoordinatorEvent, oneshot::Sender<()>),
     /// It ends at once, as by a power cut.
     Kill,
 }
@@ -199,14 +201,12 @@ impl Coordinator {
         }
     }
 
-    /// Orders something.
-    pub async fn order(&self, kind: OrderKind) {
-        self.remote().order(kind).await;
-    }
-
     /// Tells the hospitals that the participation ends.
-    pub async fn end(&self, reason: &str) {
-        self.remote().end(reason).await;
+    ///
+    /// # Errors
+    /// [`Unstored`].
+    pub async fn end(&self, reason: &str) -> Result<(), Unstored> {
+        self.remote().end(reason).await
     }
 
     /// Ends the process at once, as a power cut would; what it had stored is there for the next one.
@@ -225,6 +225,11 @@ impl Coordinator {
     }
 }
 
+/// An order that is not in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the order is not stored: the coordinator's disk refused it, or its process has ended")]
+pub struct Unstored;
+
 /// Gives orders to a coordinator and looks at it, without owning it.
 #[derive(Clone)]
 pub struct Remote {
@@ -239,9 +244,17 @@ impl Remote {
     }
 
     /// Orders something.
-    pub async fn order(&self, kind: OrderKind) {
-        // A process that ended needs no orders.
-        let _ = self.inputs.send(Input::Event(CoordinatorEvent::Order(kind))).await;
+    ///
+    /// # Errors
+    /// [`Unstored`].
+    pub async fn order(&self, kind: OrderKind) -> Result<(), Unstored> {
+        self.stored(CoordinatorEvent::Order(kind)).await
+    }
+
+    async fn stored(&self, event: CoordinatorEvent) -> Result<(), Unstored> {
+        let (stored, is_stored) = oneshot::channel();
+        self.inputs.send(Input::Order(event, stored)).await.map_err(|_| Unstored)?;
+        is_stored.await.map_err(|_| Unstored)
     }
 
     /// Goes on without a member whose calls are refused from now on.
@@ -251,9 +264,11 @@ impl Remote {
     }
 
     /// Tells the hospitals that the participation ends.
-    pub async fn end(&self, reason: &str) {
-        // A process that ended has told them.
-        let _ = self.inputs.send(Input::Event(CoordinatorEvent::End { reason: reason.to_owned() })).await;
+    ///
+    /// # Errors
+    /// [`Unstored`].
+    pub async fn end(&self, reason: &str) -> Result<(), Unstored> {
+        self.stored(CoordinatorEvent::End { reason: reason.to_owned() }).await
     }
 }
 
@@ -280,16 +295,22 @@ impl Process {
             }
             // A tick comes only when nothing else waits: what was received before it has been handled.
             let wait = self.alarm.left().min(LOOK);
-            let event = match self.inputs.try_recv() {
-                Ok(Input::Event(event)) => event,
-                Ok(Input::Kill) => return Ok(()),
-                Err(_) => match runtime.block_on(async { tokio::time::timeout(wait, self.inputs.recv()).await }) {
-                    Ok(Some(Input::Event(event))) => event,
-                    Ok(Some(Input::Kill) | None) => return Ok(()),
-                    Err(_) => CoordinatorEvent::Wake,
-                },
+            let input = match self.inputs.try_recv() {
+                Ok(input) => Ok(Some(input)),
+                Err(_) => runtime.block_on(async { tokio::time::timeout(wait, self.inputs.recv()).await }),
             };
-            self.driver.on(event);
+            match input {
+                Ok(Some(Input::Event(event))) => self.driver.on(event),
+                Ok(Some(Input::Order(event, stored))) => {
+                    self.driver.on(event);
+                    if self.driver.is_settled() {
+                        // Whoever ordered may be gone.
+                        let _ = stored.send(());
+                    }
+                }
+                Ok(Some(Input::Kill) | None) => return Ok(()),
+                Err(_) => self.driver.on(CoordinatorEvent::Wake),
+            }
             // Whatever was taken is stored: the next process goes on there, once there is room.
             if let Some(fault) = self.driver.is_full().or(self.full.get()).cloned() {
                 self.tell();
@@ -298,10 +319,14 @@ impl Process {
         }
         // Hospitals read the last entry; replies under way have the server's own time.
         let until = tokio::time::Instant::now() + FAREWELL;
-        while let Ok(Some(Input::Event(event))) =
-            runtime.block_on(async { tokio::time::timeout_at(until, self.inputs.recv()).await })
+        while let Ok(Some(input)) = runtime.block_on(async { tokio::time::timeout_at(until, self.inputs.recv()).await })
         {
-            self.driver.on(event);
+            match input {
+                Input::Event(event) => self.driver.on(event),
+                // Nothing is ordered any more.
+                Input::Order(..) => {}
+                Input::Kill => break,
+            }
         }
         Ok(())
     }

@@ -165,7 +165,8 @@ impl Host {
     /// # Errors
     /// [`FederationError::Coordinator`].
     pub(super) async fn stop(self, reason: &str) -> Result<(), FederationError> {
-        self.coordinator.end(reason).await;
+        // What kept it from being stored is what the process ended with.
+        let _ = self.coordinator.end(reason).await;
         self.coordinator.ended().await?;
         // A server that ended by itself needs no word.
         let _ = self.shutdown.send(());

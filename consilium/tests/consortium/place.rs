@@ -24,7 +24,7 @@ cp -a "$2/." full/
 timeout 100 "$1" coordinator serve --folder full 2> full.log & service=$!
 until grep -q 'is served' full.log; do kill -0 "$service" || exit 78; sleep 0.1; done
 cat /dev/zero > full/filler 2> filled.log
-"$1" coordinator stop --epoch 1 --folder full
+! "$1" coordinator stop --epoch 1 --folder full || exit 79
 wait "$service"
 "#;
 

@@ -120,6 +120,11 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         self.full.as_ref()
     }
 
+    /// Whether everything that was decided is stored and done.
+    pub fn is_settled(&self) -> bool {
+        !self.is_busy()
+    }
+
     /// Whether everything is over.
     pub fn has_stopped(&self) -> bool {
         self.stopped

@@ -288,11 +288,12 @@ impl Campaigns {
         };
         let remote = self.all().get(&Epoch(epoch)).and_then(|campaign| campaign.remote.clone());
         let remote = remote.ok_or_else(|| format!("key epoch {epoch} is not under way"))?;
-        match (order, request) {
+        let stored = match (order, request) {
             (Some(order), _) => remote.order(order).await,
             (None, Request::End { reason, .. }) => remote.end(&reason).await,
-            (None, _) => {}
-        }
+            (None, _) => Ok(()),
+        };
+        stored.map_err(|error| error.to_string())?;
         Ok(json!({"epoch": epoch}))
     }
 
