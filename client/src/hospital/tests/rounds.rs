@@ -155,3 +155,19 @@ fn a_full_disk_is_found_in_every_error_that_it_can_cause() {
     assert!(!HospitalError::NoKeys { step: "x" }.no_space_left());
     assert!(!HospitalError::crypto("x")(Box::new(std::fmt::Error)).no_space_left());
 }
+
+#[test]
+fn what_the_others_hear_of_a_share_is_what_was_wrong_with_their_request() {
+    use he_agg::aggregation::{LedgerKey, PermitError, TauExhausted, Use};
+    use protocol::Reject;
+    type Permit = PermitError<protocol::store::JournalError>;
+    let key = LedgerKey { purpose: Use::Share, epoch: [0; 32], round: 1, attempt: 1, chunk: 0 };
+    let journal = protocol::store::JournalError::NoSpace { path: PathBuf::from("journal"), action: "record a fact" };
+    let of = |permit: Permit| HospitalError::crypto("making decryption shares")(Box::new(permit)).unreleased();
+    assert_eq!(of(Permit::Conflict { key }), Some(Reject::AlreadyReleased));
+    assert_eq!(of(Permit::Exhausted(TauExhausted { limit: 4 })), Some(Reject::BudgetSpent));
+    assert_eq!(HospitalError::crypto("x")(Box::new(std::fmt::Error)).unreleased(), Some(Reject::BodyDiffers));
+    // This site's own fault is nobody's refusal: its process ends, and goes on there.
+    assert_eq!(of(Permit::Ledger(journal)), None);
+    assert_eq!(HospitalError::NoKeys { step: "x" }.unreleased(), None);
+}
