@@ -75,6 +75,12 @@ pub fn approves(policy: &Policy, terms: Digest) -> bool {
     policy.terms.contains(&terms.to_string())
 }
 
+/// Whether this site's people may ask this published model.
+#[must_use]
+pub fn may_ask(models: &[String], model: Digest) -> bool {
+    models.is_empty() || models.contains(&model.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

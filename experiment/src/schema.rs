@@ -52,6 +52,7 @@ const POLICY: &[Field] = &[
     optional("images-min", Kind::Integer(1, 1_000_000_000)),
     optional("presets", Kind::Choices(&["AGG13", "AGG14", "INF14-30", "INF15-60", "INF15-90"])),
     optional("terms", Kind::Digests(64)),
+    optional("models", Kind::Digests(64)),
     optional("share-figures", Kind::Switch),
     optional("hours", Kind::Hours),
 ];

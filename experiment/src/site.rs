@@ -56,6 +56,8 @@ pub struct Policy {
     pub presets: Vec<String>,
     /// Digests of terms that need no officer's command.
     pub terms: Vec<String>,
+    /// Digests of published models that this site's people may ask; empty for any.
+    pub models: Vec<String>,
     /// Whether this site's counts join the pooled figures of a model; they do if nothing is said.
     pub share_figures: Option<bool>,
     /// When training may begin; at any time if nothing is said.
@@ -132,12 +134,13 @@ mod tests {
         let digest = "0123456789abcdef".repeat(4);
         let text = format!(
             "[policy]\nmin-cohort = 4\nrounds-max = 50\nimages-min = 20\npresets = [\"AGG14\", \"INF15-90\"]\n\
-             terms = [\"{digest}\"]\nshare-figures = false"
+             terms = [\"{digest}\"]\nmodels = [\"{digest}\"]\nshare-figures = false"
         );
         let policy = parse(&text).expect("a site file").policy;
         assert_eq!((policy.min_cohort, policy.rounds_max, policy.images_min), (Some(4), Some(50), Some(20)));
         assert_eq!(policy.share_figures, Some(false));
-        assert_eq!((policy.presets, policy.terms), (vec!["AGG14".to_owned(), "INF15-90".to_owned()], vec![digest]));
+        assert_eq!(policy.presets, ["AGG14", "INF15-90"]);
+        assert_eq!((&policy.terms, &policy.models), (&vec![digest.clone()], &vec![digest]));
         for bad in ["0123", &"g".repeat(64), &"A".repeat(64)] {
             assert!(parse(&format!("[policy]\nterms = [\"{bad}\"]")).is_err(), "{bad}");
         }

@@ -133,6 +133,7 @@ impl Common {
             opening: enrolled.opening,
             slots: self.slots.clone(),
             hours: None,
+            models: Vec::new(),
             observer: Arc::clone(watch) as _,
         };
         let (hospital, asker) =

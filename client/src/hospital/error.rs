@@ -5,7 +5,7 @@ use protocol::blob::BlobId;
 use protocol::net::NetError;
 use protocol::sealed::SealError;
 use protocol::store::{JournalError, StoreError};
-use protocol::{PartyId, Reject};
+use protocol::{Digest, PartyId, Reject};
 
 use super::sealed::SealedError;
 use crate::train::TrainError;
@@ -21,6 +21,14 @@ pub enum HospitalError {
     /// The store of this site's driver.
     #[error(transparent)]
     Fault(protocol::drive::StoreFault),
+    /// The site's rules do not name the model that is published.
+    #[error(
+        "this site's policy does not let model {model} be asked: add it to `models` in site.toml, or leave them out"
+    )]
+    MayNotAsk {
+        /// The model.
+        model: Digest,
+    },
     /// A thread of the hospital's process died.
     #[error("a thread of the hospital's process died; start it again, its folder lets it go on")]
     Abandoned,

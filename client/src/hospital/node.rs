@@ -71,6 +71,8 @@ pub struct HospitalSetup<'a> {
     pub slots: Slots,
     /// When training may begin; at any time if absent.
     pub hours: Option<Hours>,
+    /// Digests of published models that its people may ask; any if empty.
+    pub models: Vec<String>,
     /// Hears what it does.
     pub observer: Arc<dyn Observer>,
 }
@@ -127,8 +129,8 @@ impl Hospital {
     /// [`HospitalError`] where folder, vault or settings cannot be used; [`HospitalError::NothingPublished`] without
     /// data where this hospital was not there when the model was published.
     pub fn open(setup: HospitalSetup<'_>) -> Result<(Self, Asker), HospitalError> {
-        let HospitalSetup { root, vault, plan, data, transport, tls_key, signing, opening, slots, hours, observer } =
-            setup;
+        let HospitalSetup { root, vault, plan, data, transport, tls_key, signing, opening, slots, .. } = setup;
+        let HospitalSetup { hours, models, observer, .. } = setup;
         let observer: Arc<dyn Observer> = Arc::new(Logged(observer));
         let shape = plan.program.network().image();
         let serves_only = data.is_none();
@@ -154,7 +156,7 @@ impl Hospital {
         let store = site.store();
         let (sender, inputs) = mpsc::channel(INPUTS_WAITING_MAX);
         let asker = Asker { inputs: sender.clone(), waiting: Arc::new(Semaphore::new(WAITING_MAX)) };
-        let bench = Bench { site, opening, slots, progress, tickets: Tickets::default() };
+        let bench = Bench { site, opening, slots, progress, tickets: Tickets::default(), models };
         let hospital =
             Self { bench, store, config, signing, transport, observer, hours, answer_within, sender, inputs };
         Ok((hospital, asker))

@@ -22,6 +22,7 @@ use super::observer::{Activity, Observer, Timed};
 use super::query::Answered;
 use super::site::Site;
 use super::slots::Slots;
+use crate::policy;
 
 /// How far the computing is, for the coordinator's patience and for nobody else.
 #[derive(Default)]
@@ -137,6 +138,8 @@ pub(super) struct Bench {
     pub(super) slots: Slots,
     pub(super) progress: Arc<Progress>,
     pub(super) tickets: Tickets,
+    /// Published models that may be asked; any if empty.
+    pub(super) models: Vec<String>,
 }
 
 /// Says that the computing thread has died, where it does: nobody else would ever hear of it.
@@ -293,6 +296,11 @@ impl Bench {
         let Some(images) = self.tickets.all().get(&ticket).map(|ticket| ticket.images.clone()) else {
             return HospitalDone::QuestionRefused { query };
         };
+        if !policy::may_ask(&self.models, model) {
+            // Before anything is encrypted: the site's rules win over whatever is published.
+            self.tickets.reply(ticket, Err(HospitalError::MayNotAsk { model }));
+            return HospitalDone::QuestionRefused { query };
+        }
         let started = Instant::now();
         match self.site.prepare_query(query, &images) {
             Ok((prepared, first)) => {

@@ -35,6 +35,7 @@ struct Shared {
     member: Arc<crate::enrolment::Member>,
     slots: crate::hospital::Slots,
     hours: Option<experiment::Hours>,
+    models: Vec<String>,
 }
 
 impl Part {
@@ -66,7 +67,8 @@ impl Part {
         let shape = seen.plan.experiment().network().image();
         let takes = Takes { images: seen.plan.program().images(), shape: [shape.channels, shape.height, shape.width] };
         let (member, hours) = (Arc::clone(&setup.member), setup.policy.hours);
-        let shared = Shared { member, slots: setup.slots.clone(), hours };
+        let models = setup.policy.models.clone();
+        let shared = Shared { member, slots: setup.slots.clone(), hours, models };
         let share_figures = setup.policy.share_figures != Some(false);
         let (vault, data) = (Arc::new(vault), SiteImages::of(dataset, share_figures));
         Ok(Self { epoch, root, vault, plan, data, takes, opening, setup: shared, set: name })
@@ -102,6 +104,7 @@ impl Part {
             opening,
             slots: setup.slots,
             hours: setup.hours,
+            models: setup.models,
             observer: Arc::new(Published { root: root.clone() }),
         })?;
         let kill = hospital.killer();

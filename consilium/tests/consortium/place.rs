@@ -172,6 +172,24 @@ impl Place {
         self.goes_into_service("late", 4);
     }
 
+    /// Where site.toml names models, its service lets no other be asked; it reads that when its part begins.
+    pub(crate) fn asks_only_models_that_its_rules_name(&mut self) {
+        let published = fs::read_to_string(self.path("late/epochs/2/published")).expect("a digest");
+        let asks = ["hospital", "predict", "late.images/bright/0.png", "--folder", "late"];
+        for (models, said) in
+            [("0".repeat(64).as_str(), "this site's policy does not let model"), (published.trim(), "")]
+        {
+            fs::write(self.path("late/site.toml"), format!("[policy]\nmodels = [\"{models}\"]\n")).expect("written");
+            self.kill("late");
+            self.serve_site("late");
+            self.until("a counter of late", |place| {
+                let asked = place.run(&asks);
+                if said.is_empty() { asked.status.success() } else { told(&asked).contains(said) }
+            });
+        }
+        assert_eq!(self.predict("late", &[])["class"], "bright");
+    }
+
     /// It lacks the model from which the second version goes on, and says so; a member gives it, sealed for it alone.
     pub(crate) fn the_model_is_handed_over(&mut self) {
         self.until_told("late", "which this site does not hold");

@@ -301,19 +301,20 @@ fn policy(folder: &Path) -> Result<Done, Error> {
     let text = format!(
         "fewest hospitals in a sum    {}\nmost training rounds         {}\nfewest images of this site   {}\n\
          parameter sets               {}\nfigures of this site         {}\nhours of training            {}\n\
-         terms approved beforehand    {}",
+         models that may be asked     {}\nterms approved beforehand    {}",
         limit(policy.min_cohort.map(|it| it.to_string())),
         limit(policy.rounds_max.map(|it| it.to_string())),
         limit(policy.images_min.map(|it| it.to_string())),
         list(&policy.presets),
         if policy.share_figures == Some(false) { "kept here" } else { "in sums over all hospitals, where a plan asks" },
         policy.hours.map_or_else(|| "any".to_owned(), |hours| hours.to_string()),
+        if policy.models.is_empty() { "any".to_owned() } else { policy.models.join("\n                             ") },
         if policy.terms.is_empty() { "none".to_owned() } else { policy.terms.join("\n                             ") },
     );
     let data = json!({
         "min_cohort": policy.min_cohort, "rounds_max": policy.rounds_max, "images_min": policy.images_min,
         "presets": policy.presets, "terms": policy.terms, "share_figures": policy.share_figures != Some(false),
-        "hours": policy.hours.map(|hours| hours.to_string()),
+        "hours": policy.hours.map(|hours| hours.to_string()), "models": policy.models,
     });
     Ok(Done { text, data, exit: Exit::Done })
 }
