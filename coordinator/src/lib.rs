@@ -6,6 +6,7 @@
 mod aggregation;
 mod arithmetic;
 pub mod audit;
+mod awaited;
 mod bodies;
 pub mod compute;
 mod desk;
@@ -25,6 +26,7 @@ mod serving_keys;
 mod standing;
 pub mod welcome;
 
+pub use awaited::Awaited;
 pub use error::CoordinatorError;
 pub use node::{Coordinator, CoordinatorPlan, CoordinatorSetup, Remote, Status, Unstored};
 pub use observer::{Observer, Step};

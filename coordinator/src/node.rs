@@ -13,7 +13,6 @@ use protocol::campaign::OrderKind;
 use protocol::drive::coordinator::{CoordinatorConfig, CoordinatorDriver, CoordinatorEvent, CoordinatorNote};
 use protocol::drive::{Alarm, Outside, StoreFault};
 use protocol::ids::{Digest, PartyId};
-use protocol::lease::Doing;
 use protocol::net::Handler;
 use protocol::party_set::PartySet;
 use protocol::roster::Roster;
@@ -24,6 +23,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::arithmetic::{Arithmetic, Workshop};
+use crate::awaited::{Awaited, Waited};
 use crate::bodies::Bodies;
 use crate::compute::Compute;
 use crate::desk::{Desk, READING_MAX, Waiting};
@@ -86,8 +86,8 @@ pub struct CoordinatorSetup<'a> {
 pub struct Status {
     /// The step under way, in words.
     pub step: String,
-    /// Who is awaited, what each does, and how long its lease still runs, in ms.
-    pub awaited: Vec<(PartyId, Doing, u64)>,
+    /// Who is awaited in this step.
+    pub awaited: Vec<Awaited>,
     /// Hospitals whose lease runs.
     pub live: PartySet,
     /// Whether queries are taken.
@@ -163,7 +163,17 @@ impl Coordinator {
             .map_err(|source| CoordinatorError::Resume { folder: folder.to_path_buf(), source })?;
         let (telling, notes) = mpsc::channel(NOTES_WAITING_MAX);
         let (showing, status) = watch::channel(Status::default());
-        let process = Process { driver, inputs, alarm, observer, notes: telling, status: showing, full, refused: None };
+        let process = Process {
+            driver,
+            inputs,
+            alarm,
+            observer,
+            notes: telling,
+            status: showing,
+            full,
+            refused: None,
+            waited: Waited::default(),
+        };
         let folder = folder.to_path_buf();
         let driving = tokio::task::spawn_blocking(move || {
             process.drive(&runtime).map_err(|source| CoordinatorError::Resume { folder, source })
@@ -283,6 +293,7 @@ struct Process {
     /// What the disk said when it had no room for the result of a job.
     full: Arc<OnceLock<StoreFault>>,
     refused: Option<(Instant, String)>,
+    waited: Waited,
 }
 
 impl Process {
@@ -342,8 +353,8 @@ impl Process {
         let (step, awaited) = self.driver.awaited();
         let (releases, campaign) = (self.driver.releases(), self.driver.campaign());
         let status = Status {
+            awaited: self.waited.look(&step, awaited, Instant::now()),
             step,
-            awaited,
             live: self.driver.live(),
             is_serving: releases.is_some(),
             releases: releases.unwrap_or(0),

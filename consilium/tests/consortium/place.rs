@@ -347,7 +347,10 @@ impl Place {
         self.until("a coordinator that waits for nobody else", |place| {
             let status = place.json(&["coordinator", "status"]);
             let awaited = status["epochs"][1]["now"]["awaited"].as_array().expect("rows");
-            awaited.len() == 1 && awaited[0]["name"] == "south" && awaited[0]["doing"]["waits_s"].is_u64()
+            awaited.len() == 1
+                && awaited[0]["name"] == "south"
+                && awaited[0]["doing"]["waits_s"].is_u64()
+                && awaited[0]["since_s"].is_u64()
         });
         assert_eq!(self.predict("north", &["--epoch", "1"])["class"], "bright", "all three have a share in it");
         assert!(!self.path("north/epochs/2/published").exists());

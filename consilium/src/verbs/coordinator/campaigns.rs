@@ -333,14 +333,15 @@ fn now(membership: &Membership, status: &coordinator::Status) -> Value {
     let awaited: Vec<Value> = status
         .awaited
         .iter()
-        .map(|(party, doing, left_ms)| {
-            let doing = match doing {
+        .map(|one| {
+            let doing = match one.doing {
                 Doing::Idle => json!("idle"),
                 Doing::Working { done, of } => json!({"done": done, "of": of}),
                 Doing::Queued { ahead } => json!({"ahead": ahead}),
                 Doing::Waits { seconds } => json!({"waits_s": seconds}),
             };
-            json!({"name": name(*party), "doing": doing, "lease_s": left_ms / 1_000})
+            let (lease_s, since_s) = (one.left_ms / 1_000, one.since.as_secs());
+            json!({"name": name(one.party), "doing": doing, "lease_s": lease_s, "since_s": since_s})
         })
         .collect();
     json!({

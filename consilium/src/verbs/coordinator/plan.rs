@@ -231,7 +231,7 @@ fn lines(data: &Value) -> String {
             };
             let is_live = live.iter().any(|other| other == name);
             let lease = if is_live { format!("lease {} s", one["lease_s"]) } else { "away".to_owned() };
-            lines.push(format!("  awaited: {name:<20} {doing}   {lease}"));
+            lines.push(format!("  awaited: {name:<20} {doing}   for {} s   {lease}", one["since_s"]));
         }
     }
     if lines.is_empty() {
