@@ -1,58 +1,35 @@
 //! A site's data sets: names for paths on its own machine, which no plan and no other member ever sees.
 
 use std::borrow::Cow;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use datasets::{DataError, Dataset, Format, LoadOptions, Samples};
-use protocol::store::{FileFault, write_beside};
+use experiment::{DataSite, Share};
 use remedy::{Exit, Explained};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use toml_edit::{Item, Table, value};
 
 use crate::plan::{Plan, PlanError};
+use crate::site_file::{self, SiteFileError, resolved, site_file};
 
-const FILE: &str = "data.toml";
-
-/// One of several equal shares of a public data set, to try a consortium with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Share {
-    /// Which, from 1.
-    pub number: u16,
-    /// Of how many.
-    pub of: u16,
-}
-
-impl std::str::FromStr for Share {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parsed = text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
-        match parsed {
-            Some((number, of)) if (1..=of).contains(&number) => Ok(Self { number, of }),
-            _ => Err(format!("{text:?} is no share such as 2/5")),
-        }
-    }
-}
+/// The table of the site file that names them.
+const TABLE: &str = "data";
 
 /// A data set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DataSet {
     /// Its name at this site.
     pub name: String,
     /// A file or folder.
     pub path: PathBuf,
     /// The part of it that is this site's; all of it if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<Share>,
 }
 
-/// All of a site's.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// All of a site's, as `[data.NAME]` of its site file names them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DataSets {
-    #[serde(default, rename = "dataset")]
     all: Vec<DataSet>,
 }
 
@@ -89,17 +66,9 @@ pub enum DataSetsError {
     /// What is at the path.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The file.
-    #[error("{}: {found}", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        found: String,
-    },
-    /// Not written.
+    /// The site file.
     #[error(transparent)]
-    File(#[from] FileFault),
+    SiteFile(#[from] SiteFileError),
 }
 
 impl Explained for DataSetsError {
@@ -109,13 +78,13 @@ impl Explained for DataSetsError {
             Self::Taken { .. } => "data_taken",
             Self::Unknown { .. } | Self::Unclear { .. } => "data_unknown",
             Self::Data(_) => "data",
-            Self::Damaged { .. } | Self::File(_) => "data_file",
+            Self::SiteFile(error) => error.code(),
         }
     }
 
     fn place(&self) -> Option<String> {
         match self {
-            Self::Damaged { path, .. } => Some(path.display().to_string()),
+            Self::SiteFile(error) => error.place(),
             _ => None,
         }
     }
@@ -127,14 +96,13 @@ impl Explained for DataSetsError {
             Self::Unknown { .. } => "`consilium hospital data list` shows them",
             Self::Unclear { .. } => "name one with --data; `consilium hospital data add NAME PATH` adds one",
             Self::Data(_) => "give an .npz archive, a folder of IDX files, or a folder with a folder per class",
-            Self::Damaged { .. } => "correct it, or remove it and add the data sets again",
-            Self::File(_) => "make space or correct the permissions of the folder, then try again",
+            Self::SiteFile(error) => return error.remedy(),
         })
     }
 
     fn exit(&self) -> Exit {
         match self {
-            Self::File(fault) => Exit::of_io(&fault.source),
+            Self::SiteFile(error) => error.exit(),
             _ => Exit::BadInput,
         }
     }
@@ -144,15 +112,10 @@ impl DataSets {
     /// Those of the site in this folder.
     ///
     /// # Errors
-    /// [`DataSetsError::Damaged`].
+    /// [`DataSetsError::SiteFile`].
     pub fn load(root: &Path) -> Result<Self, DataSetsError> {
-        let path = root.join(FILE);
-        let damaged = |found: String| DataSetsError::Damaged { path: path.clone(), found };
-        match fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text).map_err(|error| damaged(error.to_string())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(damaged(error.to_string())),
-        }
+        let set = |(name, set): (String, DataSite)| DataSet { name, path: resolved(root, &set.path), share: set.share };
+        Ok(Self { all: site_file(root)?.data.into_iter().map(set).collect() })
     }
 
     /// Names a path.
@@ -168,29 +131,42 @@ impl DataSets {
             return Err(DataSetsError::Taken { name: set.name });
         }
         let format = Format::detect(&set.path)?;
-        self.all.push(set);
-        self.store(root)?;
+        let mut table = Table::new();
+        table.insert("path", value(set.path.display().to_string()));
+        if let Some(share) = set.share {
+            table.insert("share", value(share.to_string()));
+        }
+        site_file::edit(root, |document| {
+            let data = document.entry(TABLE).or_insert_with(|| {
+                let mut data = Table::new();
+                // Without a line of its own: those of its tables say enough.
+                data.set_implicit(true);
+                Item::Table(data)
+            });
+            if let Some(data) = data.as_table_like_mut() {
+                data.insert(&set.name, Item::Table(table));
+            }
+        })?;
+        *self = Self::load(root)?;
         Ok(format)
     }
 
     /// Forgets a name; the images stay where they are.
     ///
     /// # Errors
-    /// [`DataSetsError::Unknown`].
+    /// [`DataSetsError::Unknown`], [`DataSetsError::SiteFile`].
     pub fn remove(&mut self, root: &Path, name: &str) -> Result<(), DataSetsError> {
         self.find(Some(name))?;
-        self.all.retain(|set| set.name != name);
-        self.store(root)
+        site_file::edit(root, |document| {
+            if let Some(data) = document.get_mut(TABLE).and_then(Item::as_table_like_mut) {
+                data.remove(name);
+            }
+        })?;
+        *self = Self::load(root)?;
+        Ok(())
     }
 
-    fn store(&self, root: &Path) -> Result<(), DataSetsError> {
-        let path = root.join(FILE);
-        let damaged = |found: String| DataSetsError::Damaged { path: path.clone(), found };
-        let text = toml::to_string(self).map_err(|error| damaged(error.to_string()))?;
-        Ok(write_beside(&path, text.as_bytes())?)
-    }
-
-    /// All of them, in order of adding.
+    /// All of them, by name.
     #[must_use]
     pub fn all(&self) -> &[DataSet] {
         &self.all
@@ -236,7 +212,7 @@ impl DataSet {
     fn own(&self, mut dataset: Dataset) -> Result<Dataset, DataError> {
         if let Some(share) = self.share {
             for part in [&mut dataset.train, &mut dataset.validation, &mut dataset.test] {
-                *part = share.part_of(part);
+                *part = part_of(share, part);
             }
             dataset.check()?;
         }
@@ -244,18 +220,18 @@ impl DataSet {
     }
 }
 
-impl Share {
-    /// Every so many-th image: shares of one set have no image in common and all classes.
-    fn part_of(self, samples: &Samples) -> Samples {
-        let first = usize::from(self.number) - 1;
-        let places: Vec<usize> = (first..samples.len()).step_by(usize::from(self.of)).collect();
-        samples.select(&places)
-    }
+/// Every so many-th image: shares of one set have no image in common and all classes.
+fn part_of(share: Share, samples: &Samples) -> Samples {
+    let places: Vec<usize> = (share.index()..samples.len()).step_by(share.of()).collect();
+    samples.select(&places)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::site_file::SITE_FILE;
 
     fn set(name: &str, path: &Path) -> DataSet {
         DataSet { name: name.to_owned(), path: path.to_path_buf(), share: None }
@@ -274,7 +250,7 @@ mod tests {
         assert!(sets.add(site.path(), DataSet { share, ..set("ct", &archive) }).is_ok());
         let mut again = DataSets::load(site.path()).unwrap();
         assert_eq!(again, sets);
-        assert_eq!(again.find(Some("ct")).unwrap().share, Some(Share { number: 2, of: 5 }));
+        assert_eq!(again.find(Some("ct")).unwrap().share, share);
         assert!(matches!(again.find(None), Err(DataSetsError::Unclear { count: 2 })));
         again.remove(site.path(), "ct").unwrap();
         assert_eq!(DataSets::load(site.path()).unwrap().find(None).unwrap().name, "cxr");
@@ -290,9 +266,31 @@ mod tests {
             assert!(matches!(refused, Err(DataSetsError::Name { .. })), "{name}");
         }
         assert!(matches!(sets.add(site.path(), set("cxr", site.path())), Err(DataSetsError::Data(_))));
-        assert!(sets.all().is_empty() && !site.path().join(FILE).exists());
-        fs::write(site.path().join(FILE), "dataset = 1").unwrap();
-        assert!(matches!(DataSets::load(site.path()), Err(DataSetsError::Damaged { .. })));
+        assert!(sets.all().is_empty() && !site.path().join(SITE_FILE).exists());
+        fs::write(site.path().join(SITE_FILE), "data = 1").unwrap();
+        assert!(matches!(DataSets::load(site.path()), Err(DataSetsError::SiteFile(_))));
+    }
+
+    #[test]
+    fn the_site_file_of_an_officer_is_added_to_and_keeps_its_words() {
+        let (site, images) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = site.path().join(SITE_FILE);
+        let archive = images.path().join("x.npz");
+        fs::write(&archive, b"").unwrap();
+        let written = "# ward 3\n[policy]\nrounds-max = 3\n\n# films\n[data.cxr]\npath = \"films\"\n";
+        fs::write(&path, written).unwrap();
+        let mut sets = DataSets::load(site.path()).unwrap();
+        assert_eq!(sets.find(None).unwrap().path, site.path().join("films"));
+        sets.add(site.path(), DataSet { share: "2/5".parse().ok(), ..set("a-trial", &archive) }).unwrap();
+        let added = format!("\n[data.a-trial]\npath = \"{}\"\nshare = \"2/5\"\n", archive.display());
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{written}{added}"));
+        assert_eq!(sets.all().iter().map(|set| set.name.as_str()).collect::<Vec<_>>(), ["a-trial", "cxr"]);
+        sets.remove(site.path(), "a-trial").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), written);
+        // On one line it is the same to everybody.
+        fs::write(&path, "data = { cxr = { path = \"films\" } }\n").unwrap();
+        DataSets::load(site.path()).unwrap().add(site.path(), set("ct", &archive)).unwrap();
+        assert_eq!(DataSets::load(site.path()).unwrap().find(Some("ct")).unwrap().path, archive);
     }
 
     #[test]
@@ -302,11 +300,9 @@ mod tests {
         samples.labels = (0..7).collect();
         (samples.groups, samples.sites) = (vec![0; 7], vec![0; 7]);
         samples.names = vec![String::new(); 7];
-        let mut all: Vec<u8> = (1..=3).flat_map(|number| Share { number, of: 3 }.part_of(&samples).labels).collect();
+        let mut all: Vec<u8> =
+            (1..=3).flat_map(|number| part_of(format!("{number}/3").parse().unwrap(), &samples).labels).collect();
         all.sort_unstable();
         assert_eq!(all, (0..7).collect::<Vec<u8>>());
-        for bad in ["0/5", "6/5", "5", "a/b", "1/"] {
-            assert!(bad.parse::<Share>().is_err(), "{bad}");
-        }
     }
 }

@@ -165,7 +165,7 @@ pub fn holds(root: &Path, seen: &Seen) -> Result<bool, ModelsError> {
     let folder = epoch_folder(root, seen.standing.proposal.epoch);
     let held = match models::trained(root, base, parameters) {
         Err(ModelsError::NotHeld(_)) if folder.join("vault").exists() => {
-            taken(&Vault::reopen_beside(&folder)?, base, parameters)
+            taken(&Vault::reopen_of_site(root, &folder)?, base, parameters)
         }
         held => held,
     };
@@ -207,7 +207,7 @@ fn vault(root: &Path, epoch: Epoch) -> Result<Vault, HandoverError> {
     if !folder.join("vault").exists() {
         return Err(HandoverError::NotBegun { epoch });
     }
-    let vault = Vault::reopen_beside(&folder)?;
+    let vault = Vault::reopen_of_site(root, &folder)?;
     if vault.contains("opening-key") { Ok(vault) } else { Err(HandoverError::NotBegun { epoch }) }
 }
 

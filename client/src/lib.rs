@@ -19,5 +19,6 @@ pub mod plan;
 pub mod policy;
 pub mod sent_log;
 pub mod service;
+pub mod site_file;
 pub mod train;
 pub mod vault;

@@ -170,7 +170,7 @@ pub fn trained(root: &Path, base: Base, expected: usize) -> Result<Vec<f32>, Mod
     if !folder.join("vault").exists() {
         return Err(ModelsError::NotHeld(base));
     }
-    match current_model(&Vault::reopen_beside(&folder)?)? {
+    match current_model(&Vault::reopen_of_site(root, &folder)?)? {
         Some(parameters) if parameters_digest(&parameters) == base.model => match parameters.len() {
             found if found == expected => Ok(parameters),
             found => Err(ModelsError::OtherNetwork { found, expected }),

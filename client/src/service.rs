@@ -26,11 +26,12 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::consent::{ConsentBook, ConsentError, Council, Seen};
 use crate::data_sets::{DataSets, DataSetsError};
-use crate::enrolment::{EnrolmentError, Member, site_file};
+use crate::enrolment::{EnrolmentError, Member};
 use crate::hospital::{HospitalEnd, HospitalError, Killer, Slots};
 use crate::models::ModelsError;
 use crate::plan::PlanError;
 use crate::policy::{self, PolicyRefusal};
+use crate::site_file::site_file;
 use crate::train::TrainDevice;
 use crate::vault::{KeysError, VaultError};
 

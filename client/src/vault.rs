@@ -4,6 +4,7 @@
 //! bound to its name, so records cannot be swapped for each other.
 
 mod keys;
+mod of_site;
 
 pub use keys::KeysError;
 
@@ -66,6 +67,14 @@ pub enum VaultError {
     WrongPassphrase {
         /// The vault's folder.
         path: PathBuf,
+    },
+    /// The passphrase that the site file names cannot be had.
+    #[error("vault: the passphrase of site.toml [vault]: {}: {found}", path.display())]
+    Passphrase {
+        /// The file that it should be in, or the site file.
+        path: PathBuf,
+        /// What is wrong.
+        found: String,
     },
     /// There is a vault already where one was to be created.
     #[error("vault {path} exists already; open it, or choose another folder")]

@@ -112,7 +112,7 @@ fn dispatch(cli: &Cli) -> Result<Done, Error> {
         Verb::Serve(arguments) => verbs::serve::run(arguments, &cli.global),
         Verb::Query(arguments) => verbs::query::run(arguments),
         Verb::Audit(arguments) => verbs::audit::run(arguments),
-        Verb::Coordinator(arguments) => verbs::coordinator::run(arguments),
+        Verb::Coordinator(arguments) => verbs::coordinator::run(arguments, cli.global.format),
         Verb::Hospital(arguments) => verbs::hospital::run(arguments),
         Verb::Plan(arguments) => verbs::plan::run(arguments),
         Verb::Bench(arguments) => verbs::bench::run(arguments, &cli.global),

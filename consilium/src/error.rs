@@ -7,6 +7,7 @@ use client::enrolment::EnrolmentError;
 use client::handover::HandoverError;
 use client::models::ModelsError;
 use client::service::ServeError;
+use client::site_file::SiteFileError;
 use client::{
     consent::ConsentError, counter::CounterError, data_sets::DataSetsError, plan::PlanError, policy::PolicyRefusal,
 };
@@ -153,6 +154,9 @@ pub enum Error {
     /// Data sets.
     #[error(transparent)]
     DataSets(#[from] DataSetsError),
+    /// The site file.
+    #[error(transparent)]
+    SiteFile(#[from] SiteFileError),
     /// The site's policy.
     #[error(transparent)]
     Policy(#[from] PolicyRefusal),
@@ -224,6 +228,7 @@ impl Error {
             Self::Plan(error) => Some(error),
             Self::Consent(error) => Some(error),
             Self::DataSets(error) => Some(error),
+            Self::SiteFile(error) => Some(error),
             Self::Counter(error) => Some(error),
             Self::Models(error) => Some(error),
             Self::Metrics(error) => Some(error),

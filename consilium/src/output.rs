@@ -76,6 +76,21 @@ pub fn finish(
     }
 }
 
+/// Writes one of many results: to programs in a line of its own, whichever of their two forms they asked for.
+///
+/// # Errors
+/// What the stream says, also that nobody reads it.
+pub fn look(command: &str, format: Format, done: Done, out: &mut dyn Write) -> std::io::Result<()> {
+    match format {
+        Format::Text => writeln!(out, "{}", shown(&done.text))?,
+        Format::Json | Format::Jsonl => {
+            let text = envelope(command, done.exit, &Ok(done), |envelope| serde_json::to_string(envelope))?;
+            writeln!(out, "{text}")?;
+        }
+    }
+    out.flush()
+}
+
 /// The text of the envelope, its keys in the order that people read them in.
 fn envelope(
     command: &str,
@@ -112,6 +127,24 @@ mod tests {
         let value: Value = serde_json::from_str(&out).expect("JSON");
         assert_eq!(value, json!({"schema": 1, "command": "plan", "status": "done", "exit": 0, "data": {"depth": 5}}));
         assert_eq!((log.as_str(), exit), ("", Exit::Done));
+    }
+
+    #[test]
+    fn each_of_many_results_is_a_line_to_programs() {
+        for format in [Format::Json, Format::Jsonl] {
+            let mut out = Vec::new();
+            for step in 1..3 {
+                let done = Done { text: String::new(), data: json!({"step": step, "of": [1]}), exit: Exit::Done };
+                look("status", format, done, &mut out).unwrap();
+            }
+            let text = String::from_utf8(out).unwrap();
+            let steps: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+            assert_eq!(steps.iter().map(|step| &step["data"]["step"]).collect::<Vec<_>>(), [1, 2]);
+        }
+        let mut out = Vec::new();
+        let done = Done { text: "a\u{1b}[2J".to_owned(), data: Value::Null, exit: Exit::Done };
+        look("status", Format::Text, done, &mut out).unwrap();
+        assert_eq!(out, "a\u{fffd}[2J\n".as_bytes());
     }
 
     #[test]

@@ -187,11 +187,12 @@ fn a_member_with_images_and_a_plan_climbs_to_the_top() {
     }
     assert!(good.rung("disk")["found"].as_str().is_some_and(|text| text.contains("a synced write takes")));
 
-    fs::write(consortium.path("a/site.toml"), "[policy]\nrounds-max = 1\n").expect("written");
+    let named = fs::read_to_string(consortium.path("a/site.toml")).expect("the data set");
+    fs::write(consortium.path("a/site.toml"), format!("[policy]\nrounds-max = 1\n{named}")).expect("written");
     let refused = consortium.check(&["--folder", "a"]);
     refused.is("data", "failed", "rounds-max");
     refused.failed(REFUSED, &["data"]);
-    fs::remove_file(consortium.path("a/site.toml")).expect("removed");
+    fs::write(consortium.path("a/site.toml"), named).expect("written");
     fs::rename(consortium.path("images"), consortium.path("elsewhere")).expect("moved");
     let gone = consortium.check(&["--folder", "a"]);
     gone.is("training", "skipped", "needs data");

@@ -7,6 +7,7 @@ use super::{
     error::Fault,
     hours::{self, Hours},
     nearest::nearest,
+    share::{self, Share},
 };
 
 /// At most this many faults are listed for one file.
@@ -41,6 +42,8 @@ pub(super) enum Kind {
     Duration,
     /// Hours of the day.
     Hours,
+    /// Part of a data set.
+    Share,
     /// A list of distinct texts, so many at least and at most.
     Texts(usize, usize),
     /// A list of distinct digests of 64 hexadecimal digits, so many at most.
@@ -49,6 +52,8 @@ pub(super) enum Kind {
     Choices(&'static [&'static str]),
     /// A table with these keys.
     Table(&'static [Field]),
+    /// Tables with these keys, so many at most, under names that the file's author chooses.
+    Named(usize, &'static [Field]),
     /// A list of tables, told apart by their `type`.
     Variants(&'static [Variant]),
 }
@@ -124,8 +129,30 @@ impl Walk<'_> {
         }
         match (kind, &entry.value.content) {
             (Kind::Table(fields), _) => self.table(&Node { origin: entry.origin, ..entry.value.clone() }, fields, path),
+            (Kind::Named(_, fields), Content::Table(entries)) => self.named(entries, fields, path),
             (Kind::Variants(variants), Content::List(items)) => self.variants(items, variants, path),
             _ => {}
+        }
+    }
+
+    fn named(&mut self, entries: &[Entry], fields: &'static [Field], path: &mut Vec<String>) {
+        for entry in entries {
+            path.push(entry.key.clone());
+            let place = Place { file: self.document.file.clone(), origin: Some(entry.origin), path: path.clone() };
+            match &entry.value.content {
+                _ if !is_name(&entry.key) => {
+                    let found = format!("the name {:?}", entry.key);
+                    self.faults.push(Fault::WrongValue { place, found, allowed: Kind::Name.describe() });
+                }
+                Content::Table(_) => {
+                    self.table(&Node { origin: entry.origin, ..entry.value.clone() }, fields, path);
+                }
+                other => {
+                    let allowed = Kind::Table(fields).describe();
+                    self.faults.push(Fault::WrongType { place, found: other.kind(), allowed });
+                }
+            }
+            path.pop();
         }
     }
 
@@ -183,6 +210,8 @@ fn verdict(kind: &Kind, content: &Content) -> Verdict {
         (Kind::Switch, Content::Switch(_)) | (Kind::Table(_), Content::Table(_)) => true,
         (Kind::Duration, Content::Text(text)) => parse_duration(text).is_some(),
         (Kind::Hours, Content::Text(text)) => Hours::parse(text).is_some(),
+        (Kind::Share, Content::Text(text)) => text.parse::<Share>().is_ok(),
+        (Kind::Named(most, _), Content::Table(entries)) => entries.len() <= *most,
         (Kind::Texts(least, most), Content::List(items)) => match texts(items) {
             Some(texts) => {
                 (*least..=*most).contains(&texts.len())
@@ -279,6 +308,7 @@ impl Kind {
             Self::Reals(count, least, most) => format!("a list of {count} numbers from {least} to {most}"),
             Self::Switch => "true or false".to_owned(),
             Self::Hours => hours::FORM.to_owned(),
+            Self::Share => share::FORM.to_owned(),
             Self::Duration => "a duration such as \"90s\", \"10m\" or \"2h\"".to_owned(),
             Self::Texts(least, most) => format!("a list of {least} to {most} different names"),
             Self::Digests(most) => format!("a list of at most {most} digests of 64 digits, 0-9 and a-f"),
@@ -286,6 +316,7 @@ impl Kind {
             Self::Table(fields) => {
                 format!("a table with the keys {}", fields.iter().map(|field| field.key).collect::<Vec<_>>().join(", "))
             }
+            Self::Named(most, fields) => format!("at most {most} tables, each {}", Self::Table(fields).describe()),
             Self::Variants(variants) => {
                 format!(
                     "a list of tables with type {}",

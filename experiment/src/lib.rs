@@ -12,6 +12,7 @@ mod nearest;
 mod resolve;
 mod schema;
 mod settings;
+mod share;
 mod site;
 #[cfg(test)]
 mod tests;
@@ -28,13 +29,14 @@ use self::document::Document;
 pub use he_agg::DeviceChoice;
 pub use hours::Hours;
 pub use kind::parse_duration;
+pub use share::Share;
 
 use self::train::TrainSettings;
 pub use self::{
     document::{Origin, Place},
     error::{Conflict, ExperimentError, Fault, Faults, OverrideFault},
     settings::{Compute, DataFormat, DataPlan, Encryption, Federation, Phantom, Publish, ReportFormats, Weighting},
-    site::{NetworkSite, Policy, Site, TrainSite},
+    site::{DataSite, NetworkSite, Policy, Site, TrainSite, VaultSite},
 };
 
 /// The built-in experiment of `consilium demo`.

@@ -37,8 +37,14 @@ pub(super) const SITE: &[Field] = &[
     optional("train", Kind::Table(TRAIN_SITE)),
     optional("policy", Kind::Table(POLICY)),
     optional("network", Kind::Table(NETWORK)),
+    optional("data", Kind::Named(64, DATA_SITE)),
+    optional("vault", Kind::Table(VAULT_SITE)),
     optional("metrics", Kind::Text(60)),
 ];
+
+const DATA_SITE: &[Field] = &[required("path", Kind::Text(4096)), optional("share", Kind::Share)];
+
+const VAULT_SITE: &[Field] = &[required("passphrase", Kind::Text(4096))];
 
 const NETWORK: &[Field] = &[
     optional("transport", Kind::Choice(&["auto", "quic", "tcp"])),

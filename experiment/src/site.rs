@@ -1,5 +1,6 @@
 //! The site file: what belongs to one machine and not to the experiment, so that it changes no plan and no digest.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use he_agg::DeviceChoice;
@@ -10,6 +11,7 @@ use super::{
     error::{ExperimentError, Faults},
     hours::Hours,
     kind, schema,
+    share::Share,
 };
 
 /// A checked site file; all defaults where there is none.
@@ -25,8 +27,30 @@ pub struct Site {
     pub policy: Policy,
     /// `[network]`.
     pub network: NetworkSite,
+    /// `[data.NAME]`: the site's data sets, which no plan and no other member ever sees.
+    pub data: BTreeMap<String, DataSite>,
+    /// `[vault]`.
+    pub vault: VaultSite,
     /// Where figures for Prometheus are shown, `127.0.0.1:9465`; nowhere if absent.
     pub metrics: Option<String>,
+}
+
+/// `[data.NAME]` of a site file: images of this site.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DataSite {
+    /// A file or folder; what is not absolute lies in the site's folder.
+    pub path: PathBuf,
+    /// The part of it that is this site's; all of it if absent.
+    pub share: Option<Share>,
+}
+
+/// `[vault]` of a site file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct VaultSite {
+    /// A file with the passphrase of the vaults that this site makes; one is made beside each if absent.
+    pub passphrase: Option<PathBuf>,
 }
 
 /// `[network]` of a site file: how the coordinator is reached.
@@ -86,6 +110,14 @@ impl Site {
         Self::check(&Document::read(path)?.0)
     }
 
+    /// Checks text that comes from no file; `name` stands for it in errors.
+    ///
+    /// # Errors
+    /// As [`Site::load`].
+    pub fn parse(name: &str, text: &str) -> Result<Self, ExperimentError> {
+        Self::check(&Document::parse(name, text)?)
+    }
+
     fn check(document: &Document) -> Result<Self, ExperimentError> {
         let faults = kind::check(document, schema::SITE);
         if !faults.is_empty() {
@@ -105,7 +137,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Site, ExperimentError> {
-        Site::check(&Document::parse("site.toml", text)?)
+        Site::parse("site.toml", text)
     }
 
     #[test]
@@ -144,6 +176,44 @@ mod tests {
         for bad in ["0123", &"g".repeat(64), &"A".repeat(64)] {
             assert!(parse(&format!("[policy]\nterms = [\"{bad}\"]")).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn data_sets_have_names_paths_and_shares() {
+        let data = |text| parse(text).expect("a site file").data;
+        assert!(data("").is_empty());
+        let sets = data("[data.cxr]\npath = \"/data/cxr\"\n[data.trial]\npath = \"x.npz\"\nshare = \"2/5\"");
+        let set = |path: &str, share: Option<&str>| {
+            Some(DataSite { path: path.into(), share: share.map(|share| share.parse().expect("a share")) })
+        };
+        assert_eq!(
+            (sets.get("cxr").cloned(), sets.get("trial").cloned(), sets.len()),
+            (set("/data/cxr", None), set("x.npz", Some("2/5")), 2)
+        );
+        for (text, expected) in [
+            ("[data.cxr]", "site.toml:1: [data.cxr] path: missing; it must be a text of at most 4096 bytes"),
+            ("[data.CXR]\npath = \"x\"", "site.toml:1: [data] CXR: the name \"CXR\" is not allowed, must be a name"),
+            ("[data]\ncxr = \"x\"", "site.toml:2: [data] cxr: is a string, must be a table with the keys path, share"),
+            ("data = \"x\"", "site.toml:1: data: is a string, must be at most 64 tables, each a table"),
+            (
+                "[data.c]\npath = \"x\"\nshare = \"6/5\"",
+                "site.toml:3: [data.c] share: \"6/5\" is not allowed, must be a share",
+            ),
+            ("[data.c]\npath = \"x\"\nfolder = 1", "site.toml:3: [data.c] folder: unknown key"),
+        ] {
+            let message = parse(text).expect_err("refused").to_string();
+            assert!(message.starts_with(expected), "{message}");
+        }
+        let many: String = (0..65).map(|number| format!("[data.d{number}]\npath = \"x\"\n")).collect();
+        assert!(parse(&many).is_err() && parse(&many[..many.len() - 23]).is_ok(), "64 at most");
+    }
+
+    #[test]
+    fn a_passphrase_has_a_file() {
+        let passphrase = |text| parse(text).expect("a site file").vault.passphrase;
+        assert_eq!(passphrase(""), None);
+        assert_eq!(passphrase("[vault]\npassphrase = \"/run/x\""), Some(PathBuf::from("/run/x")));
+        assert!(parse("[vault]").is_err(), "an empty table says nothing");
     }
 
     #[test]

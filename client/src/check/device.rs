@@ -4,24 +4,17 @@ use std::path::Path;
 
 use experiment::Site;
 use he_agg::simd::Isa;
-use remedy::{Exit, Explained};
+use remedy::Exit;
 
 use super::finding::Finding;
+use crate::site_file::site_file;
 use crate::train::{TrainDevice, TrainError};
-
-/// The site file, which says on what it trains and what it takes part in.
-const SITE: &str = "site.toml";
 
 /// Where to train, as the site file says; its rules with it.
 pub(super) fn device(root: &Path) -> (Finding, Option<(TrainDevice, Site)>) {
-    let path = root.join(SITE);
-    let site = match path.exists() {
-        true => Site::load(&path),
-        false => Ok(Site::default()),
-    };
-    let site = match site {
+    let site = match site_file(root) {
         Ok(site) => site,
-        Err(error) => return (Finding::failed(error.to_string(), error.remedy(), error.exit()), None),
+        Err(error) => return (Finding::of(&error), None),
     };
     let found = TrainDevice::find(site.train.device);
     let finding = trains_on(&found);
@@ -58,7 +51,7 @@ mod tests {
     #[test]
     fn a_site_file_is_followed_and_a_wrong_one_fails() {
         let folder = tempfile::tempdir().unwrap();
-        let write = |text: &str| std::fs::write(folder.path().join(SITE), text).unwrap();
+        let write = |text: &str| std::fs::write(folder.path().join(crate::site_file::SITE_FILE), text).unwrap();
         write("[policy]\nrounds-max = 3\n[train]\ndevice = \"cpu\"");
         let (finding, found) = device(folder.path());
         assert_eq!(finding.grade, Grade::Passed);

@@ -31,7 +31,7 @@ const NETWORK_KINDS: [(u64, &str); 6] = [
     (0x00c3_6400, "Ceph"),
 ];
 
-/// Opens the site with the passphrase that lies beside its vault, and looks who else could.
+/// Opens the site with the passphrase of its vault, and looks who else could.
 pub(super) fn vault(root: &Path, opened: &Result<Member, EnrolmentError>) -> Finding {
     let opens = match opened {
         Err(error @ (EnrolmentError::Vault(_) | EnrolmentError::Keys(_))) => return Finding::of(error),

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-use experiment::ExperimentError;
 use protocol::enrolment::{InviteError, JoinReject};
 use protocol::net::{CredentialError, NetError, PeerName, ProxyError};
 use protocol::reject::Reject;
 use protocol::store::FileFault;
 use remedy::{Exit, Explained};
 
+use crate::site_file::SiteFileError;
 use crate::vault::{KeysError, VaultError};
 
 /// Why a site cannot join, or cannot show that it has.
@@ -101,7 +101,7 @@ pub enum EnrolmentError {
     },
     /// The site file.
     #[error(transparent)]
-    SiteFile(#[from] ExperimentError),
+    SiteFile(#[from] SiteFileError),
     /// Its proxy.
     #[error("site.toml [network]: {0}")]
     Proxy(#[from] ProxyError),
@@ -145,7 +145,7 @@ impl Explained for EnrolmentError {
             Self::Invite(_) => "invite_invalid",
             Self::Expired { .. } | Self::Refused(JoinReject::InviteExpired) => "invite_expired",
             Self::Refused(JoinReject::InviteUsed) => "invite_used",
-            Self::SiteFile(_) | Self::Proxy(_) => "site_file",
+            Self::SiteFile(_) | Self::Proxy(_) | Self::Vault(VaultError::Passphrase { .. }) => "site_file",
             Self::ProxyVariable { .. } => "proxy_variable",
             Self::AlreadyJoined { .. } => "already_joined",
             Self::NotJoined { .. } => "not_joined",
@@ -208,6 +208,9 @@ impl Explained for EnrolmentError {
                 "do not join; call the operator by telephone".into()
             }
             Self::Randomness => "check the system's random generator".into(),
+            Self::Vault(VaultError::Passphrase { .. }) => {
+                "correct [vault] of site.toml, or the file that it names".into()
+            }
             Self::Nonce { .. } | Self::Damaged { .. } | Self::Vault(_) | Self::Keys(_) | Self::Certificate(_) => {
                 "restore this site's folder from its backup, or join from an empty folder".into()
             }
@@ -221,6 +224,7 @@ impl Explained for EnrolmentError {
             | Self::SiteFile(_)
             | Self::Proxy(_)
             | Self::ProxyVariable { .. }
+            | Self::Vault(VaultError::Passphrase { .. })
             | Self::Expired { .. }
             | Self::AlreadyJoined { .. }
             | Self::NotJoined { .. }

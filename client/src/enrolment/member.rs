@@ -43,7 +43,7 @@ impl Member {
     /// [`EnrolmentError::NotJoined`], [`EnrolmentError::Damaged`], or what its vault says.
     pub fn open(root: &Path, backoff: Backoff) -> Result<Self, EnrolmentError> {
         let membership = Membership::load(root)?;
-        let vault = Vault::reopen_beside(root)?;
+        let vault = Vault::reopen_of_site(root, root)?;
         let (tls, signing) = (vault.tls_key()?, vault.signing_key()?);
         let identity = Identity::new(&read(root, CERTIFICATE)?, &tls).map_err(EnrolmentError::Certificate)?;
         let (authority, validity) = (authority(root)?, RwLock::new(identity.validity()));

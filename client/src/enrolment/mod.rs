@@ -28,7 +28,6 @@ pub use error::EnrolmentError;
 pub use member::Member;
 pub use membership::Membership;
 pub(crate) use membership::authority;
-pub use way::{SITE_FILE, site_file};
 pub(crate) use way::{Way, way};
 
 use crate::sent_log::record_joining;
@@ -67,7 +66,7 @@ impl Joining {
         if is_new && invite.is_expired(now_s) {
             return Err(EnrolmentError::Expired { name: invite.name });
         }
-        let vault = Vault::open_beside(root)?;
+        let vault = Vault::open_of_site(root, root)?;
         let nonce = nonce_of(&vault, &invite, organisation)?;
         let (tls, signing) = (vault.tls_key()?, vault.signing_key()?);
         let site = Site {

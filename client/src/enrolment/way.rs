@@ -3,23 +3,12 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use experiment::{NetworkSite, Site};
+use experiment::NetworkSite;
 use protocol::net::{Basic, HostPort, Mode, Proxy, ProxyError, Route, is_exempt};
 use zeroize::Zeroizing;
 
 use super::EnrolmentError;
-
-/// The site file's name in a site's folder.
-pub const SITE_FILE: &str = "site.toml";
-
-/// The site file of a folder; all defaults where there is none.
-///
-/// # Errors
-/// [`EnrolmentError::SiteFile`].
-pub fn site_file(root: &Path) -> Result<Site, EnrolmentError> {
-    let path = root.join(SITE_FILE);
-    Ok(if path.exists() { Site::load(&path)? } else { Site::default() })
-}
+use crate::site_file::{SITE_FILE, site_file};
 
 /// A way, and where its proxy stands, for whoever has to find out.
 pub(crate) struct Way {

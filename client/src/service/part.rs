@@ -52,7 +52,7 @@ impl Part {
             let dataset = set.read(&plan)?;
             let parameters = plan.experiment().network().parameter_count();
             let root = epoch_folder(&site, epoch);
-            let vault = Vault::open_beside(&root)?;
+            let vault = Vault::open_of_site(&site, &root)?;
             // Before the model is looked for: whoever lacks it asks for it with this key.
             let opening = vault.opening_key()?;
             let start = base.map(|base| first_model(&site, &vault, base, parameters)).transpose()?;
@@ -92,7 +92,7 @@ impl Part {
         hours::note(&root, None)?;
         let counter = Counter::open(&root, takes)?;
         let member = &setup.member;
-        let signing = Vault::reopen_beside(member.root())?.signing_key()?;
+        let signing = Vault::reopen_of_site(member.root(), member.root())?.signing_key()?;
         let (hospital, asker) = Hospital::open(HospitalSetup {
             root: &root,
             vault,

@@ -60,7 +60,7 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     let digest = "0".repeat(64);
     let other = ["hospital", "approve", "terms", &digest, "--folder", "east"];
     assert!(place.refused(&other, 4).contains("proposes other terms"));
-    fs::write(place.path("west/site.toml"), "[policy]\nrounds-max = 2\n").expect("written");
+    place.site_file("west", "[policy]\nrounds-max = 2\n");
     let terms = place.json(&["hospital", "terms", "--folder", "west"])["terms"].as_str().expect("a digest").to_owned();
     let strict = ["hospital", "approve", "terms", &terms, "--folder", "west"];
     assert!(place.refused(&strict, 5).contains("rounds-max"));
@@ -69,14 +69,14 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     // another of its rules still forbids the plan, whoever approved it.
     let metrics = "metrics = \"127.0.0.1:0\"";
     let rules = |rounds: u32| format!("{metrics}\n[policy]\nrounds-max = {rounds}\nterms = [\"{terms}\"]\n");
-    fs::write(place.path("west/site.toml"), rules(2)).expect("written");
+    place.site_file("west", &rules(2));
     place.kill("west");
     place.serve_site("west");
     place.approve_membership(&SITES);
     place.until_told("west", "cannot take part: the plan has 3 rounds, this site's policy allows 2");
     assert!(place.figures("west").contains("consilium_site_state{epoch=\"1\",state=\"hindered\"} 1\n"));
     // A site in service takes part by what its file says now.
-    fs::write(place.path("west/site.toml"), rules(3)).expect("written");
+    place.site_file("west", &rules(3));
 
     place.images_approved_last_are_taken("east");
     for site in &SITES[..3] {

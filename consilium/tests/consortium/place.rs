@@ -17,6 +17,9 @@ pub(crate) const SITES: [&str; 4] = ["east", "north", "south", "west"];
 /// Longest wait for anything, on a machine with other work.
 const PATIENCE: Duration = Duration::from_secs(240);
 
+/// In the site file of a site whose folder alone opens nothing.
+const PASSPHRASE_ELSEWHERE: &str = "[vault]\npassphrase = \"../late.passphrase\"\n";
+
 /// Serves a copy of the folder `$2` from a disk without room, and orders something that has to be stored.
 const FULL_DISK: &str = r#"
 mkdir full && mount -t tmpfs -o "size=$(($(du -sm "$2" | cut -f1) + 8))m" tmpfs full || exit 77
@@ -167,9 +170,26 @@ impl Place {
 
     /// A hospital that was not there when the first version was trained.
     pub(crate) fn one_joins_later(&mut self) {
+        let (folder, secret) = (self.path("late"), self.path("late.passphrase"));
+        fs::create_dir(&folder).expect("made");
+        fs::write(folder.join("site.toml"), PASSPHRASE_ELSEWHERE).expect("written");
+        fs::write(&secret, "nobody at home\n").expect("written");
+        let mut invite = self.json(&["coordinator", "invite", "late"]);
+        let invite = invite["invite"].take().as_str().expect("a line").to_owned();
+        let join = ["hospital", "join", &invite, "--organisation", "Clinic", "--folder", "late"];
+        assert!(self.refused(&join, 4).contains("late.passphrase: everybody on this machine may read or change it"));
+        assert!(!folder.join("vault").exists(), "nothing is made that everybody could open");
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("set");
         self.asks_to_join("late");
         self.is_let_in("late");
         self.goes_into_service("late", 4);
+        assert!(!folder.join("passphrase").exists());
+    }
+
+    /// What a site's people write into its file, its images aside.
+    pub(crate) fn site_file(&self, site: &str, rules: &str) {
+        let images = format!("[data.x]\npath = \"../{site}.images\"\n");
+        fs::write(self.path(&format!("{site}/site.toml")), format!("{rules}{images}")).expect("written");
     }
 
     /// Where site.toml names models, its service lets no other be asked; it reads that when its part begins.
@@ -179,7 +199,7 @@ impl Place {
         for (models, said) in
             [("0".repeat(64).as_str(), "this site's policy does not let model"), (published.trim(), "")]
         {
-            fs::write(self.path("late/site.toml"), format!("[policy]\nmodels = [\"{models}\"]\n")).expect("written");
+            self.site_file("late", &format!("{PASSPHRASE_ELSEWHERE}[policy]\nmodels = [\"{models}\"]\n"));
             self.kill("late");
             self.serve_site("late");
             self.until("a counter of late", |place| {
@@ -333,7 +353,7 @@ impl Place {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs() / 60;
         let time = |ahead: u64| format!("{:02}:{:02}", (now + ahead) / 60 % 24, (now + ahead) % 60);
         let hours = format!("{}-{} UTC", time(120), time(180));
-        fs::write(self.path("south/site.toml"), format!("[policy]\nhours = \"{hours}\"\n")).expect("written");
+        self.site_file("south", &format!("[policy]\nhours = \"{hours}\"\n"));
         self.kill("south");
         self.serve_site("south");
         assert_eq!(self.json(&["hospital", "policy", "--folder", "south"])["hours"], hours.as_str());
@@ -354,7 +374,7 @@ impl Place {
         });
         assert_eq!(self.predict("north", &["--epoch", "1"])["class"], "bright", "all three have a share in it");
         assert!(!self.path("north/epochs/2/published").exists());
-        fs::remove_file(self.path("south/site.toml")).expect("removed");
+        self.site_file("south", "");
         self.kill("south");
         self.serve_site("south");
     }

@@ -26,7 +26,8 @@ use protocol::weight::WeightClass;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
-use crate::{control::Control, error::Error, exit::Exit, metrics::Metrics, output::Done, signals};
+use crate::output::{Done, Format};
+use crate::{control::Control, error::Error, exit::Exit, metrics::Metrics, signals};
 use campaigns::Campaigns;
 use office::{AuthorityPlace, Office, Settings};
 use plan::Order;
@@ -139,7 +140,7 @@ pub enum What {
     /// Say what is under way, who is awaited, what each does, and how long its lease still runs.
     #[command(after_help = include_str!("../../help/coordinator-status.txt"))]
     Status {
-        /// Say it again every two seconds.
+        /// Say it again every two seconds, to programs in a line each, until stopped.
         #[arg(long)]
         watch: bool,
     },
@@ -230,7 +231,7 @@ impl CoordinatorArgs {
 ///
 /// # Errors
 /// A folder that is none, a name that is taken, words that differ; nothing is changed then.
-pub fn run(arguments: &CoordinatorArgs) -> Result<Done, Error> {
+pub fn run(arguments: &CoordinatorArgs, format: Format) -> Result<Done, Error> {
     let folder = &arguments.folder;
     match &arguments.what {
         What::Init { address, listen, authority } => init(folder, address, *listen, authority.as_deref()),
@@ -248,7 +249,8 @@ pub fn run(arguments: &CoordinatorArgs) -> Result<Done, Error> {
         What::Run { plan, without, from, given } => {
             plan::propose(&Office::open(folder)?, plan, without, (*from, given))
         }
-        What::Status { watch } => plan::status(&Office::open(folder)?, *watch, say),
+        What::Status { watch: false } => plan::status(&Office::open(folder)?),
+        What::Status { watch: true } => plan::watch(&Office::open(folder)?, format),
         What::Stop { epoch, end: Some(reason) } => plan::end(&Office::open(folder)?, *epoch, reason),
         What::Stop { epoch, end: None } => plan::order(&Office::open(folder)?, *epoch, Order::Stop),
         What::Resume { epoch } => plan::order(&Office::open(folder)?, *epoch, Order::Resume),

@@ -1,5 +1,6 @@
 //! Proposing a plan to the members, and looking after what is under way.
 
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,8 +16,11 @@ use serde_json::{Value, json};
 
 use super::office::{Office, OfficeError};
 use crate::control::{self, Request};
-use crate::{error::Error, exit::Exit, output::Done};
+use crate::output::{self, Done, Format};
+use crate::{error::Error, exit::Exit};
 
+/// To the first place of an empty screen.
+const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 /// How often `--watch` looks.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
@@ -164,16 +168,29 @@ pub(super) fn end(office: &Office, epoch: Option<u32>, reason: &str) -> Result<D
     Ok(Done { text: format!("key epoch {epoch} is over; its members were told"), data, exit: Exit::Done })
 }
 
-/// How everything stands, once or again and again.
-pub(super) fn status(office: &Office, watch: bool, show: impl Fn(&str)) -> Result<Done, Error> {
+/// How everything stands.
+pub(super) fn status(office: &Office) -> Result<Done, Error> {
+    let data = control::ask(&office.folder, &Request::Status)?;
+    Ok(Done { text: lines(&data), data, exit: Exit::Done })
+}
+
+/// The same again and again, until nobody reads it any more or the service ends.
+pub(super) fn watch(office: &Office, format: Format) -> Result<Done, Error> {
+    let mut out = std::io::stdout().lock();
+    let clears = out.is_terminal();
     loop {
-        let data = control::ask(&office.folder, &Request::Status)?;
-        let text = lines(&data);
-        if !watch {
-            return Ok(Done { text, data, exit: Exit::Done });
+        let look = status(office)?;
+        if clears && format == Format::Text {
+            write!(out, "{CLEAR}").map_err(Error::Output)?;
         }
-        show(&text);
-        std::thread::sleep(WATCH_EVERY);
+        match output::look("coordinator status", format, look, &mut out) {
+            Ok(()) => std::thread::sleep(WATCH_EVERY),
+            // Whoever closed the pipe has seen what it wanted.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                return Ok(Done { text: String::new(), data: Value::Null, exit: Exit::Done });
+            }
+            Err(error) => return Err(Error::Output(error)),
+        }
     }
 }
 

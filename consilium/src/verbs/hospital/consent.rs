@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use client::consent::{ConsentBook, ConsentError, Council, Seen};
 use client::data_sets::DataSets;
-use client::enrolment::{Member, site_file};
+use client::enrolment::Member;
+use client::site_file::site_file;
 use client::{handover, hours, policy};
 use experiment::Weighting;
 use protocol::consent::Stage;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use client::data_sets::{DataSet, DataSets, Share};
+use client::data_sets::{DataSet, DataSets};
 use client::enrolment::Membership;
 use client::sent_log::{Sent, SentLog};
+use experiment::Share;
 use serde_json::{Value, json};
 
 use crate::{error::Error, exit::Exit, output::Done};
@@ -40,7 +41,7 @@ pub(super) fn remove(folder: &Path, name: &str) -> Result<Done, Error> {
 pub(super) fn list(folder: &Path) -> Result<Done, Error> {
     let sets = DataSets::load(folder)?;
     let line = |set: &DataSet| {
-        let share = set.share.map_or_else(String::new, |share| format!("   share {}/{}", share.number, share.of));
+        let share = set.share.map_or_else(String::new, |share| format!("   share {share}"));
         format!("{:<20} {}{share}", set.name, set.path.display())
     };
     let text = match sets.all() {

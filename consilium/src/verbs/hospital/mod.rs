@@ -13,8 +13,9 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
 use client::consent::ConsentBook;
-use client::data_sets::Share;
-use client::enrolment::{EnrolmentError, Joining, Membership, site_file};
+use client::enrolment::{EnrolmentError, Joining, Membership};
+use client::site_file::site_file;
+use experiment::Share;
 use protocol::enrolment::{Invite, Site, seconds};
 use protocol::ids::Epoch;
 use protocol::net::Backoff;

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use client::consent::ConsentBook;
-use client::enrolment::{Member, site_file};
+use client::enrolment::Member;
 use client::hospital::Slots;
 use client::service::{Service, Setup, Stand};
+use client::site_file::site_file;
 use client::train::TrainDevice;
 use protocol::ids::Epoch;
 use protocol::net::Backoff;
