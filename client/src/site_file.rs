@@ -129,7 +129,7 @@ mod tests {
         let wrong = edit(folder.path(), |document| document["policy"]["images-min"] = value(0));
         assert!(matches!(wrong, Err(SiteFileError::Wrong(ExperimentError::Invalid(_)))));
         assert_eq!(fs::read_to_string(&elsewhere).unwrap(), text);
-        fs::write(&elsewhere, "[polcy]").unwrap();
+        fs::write(&elsewhere, "[rules]").unwrap();
         assert!(edit(folder.path(), |_| unreachable!("it is wrong already")).is_err());
     }
 

@@ -151,7 +151,7 @@ mod tests {
         assert!(case.refused().contains("everybody"));
         fs::remove_file(&case.file).unwrap();
         case.refused();
-        fs::write(case.site().join(SITE_FILE), "[vualt]").unwrap();
+        fs::write(case.site().join(SITE_FILE), "[safe]").unwrap();
         assert!(case.refused().contains("unknown key"));
         assert!(!case.site().join("vault").exists() && !case.site().join("passphrase").exists());
     }
