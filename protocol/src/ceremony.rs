@@ -304,19 +304,13 @@ impl CeremonyMachine {
         }
         out.push(CeremonyOutput::Append(LogMessage::KeyEpochOpen(KeyEpochOpen { digests })));
         match self.config.serving_plan {
-            Some(plan) => self.open_serving_step(KeyStep::PublicKey, plan, None, out),
+            Some(plan) => self.open_serving_step(KeyStep::PublicKey, plan, out),
             None => self.finish(out),
         }
     }
 
-    fn open_serving_step(
-        &mut self,
-        step: KeyStep,
-        plan: Digest,
-        input: Option<BodyRoot>,
-        out: &mut Vec<CeremonyOutput>,
-    ) {
-        out.push(CeremonyOutput::Append(LogMessage::ServingStepOpen(ServingStepOpen { step, plan, input })));
+    fn open_serving_step(&mut self, step: KeyStep, plan: Digest, out: &mut Vec<CeremonyOutput>) {
+        out.push(CeremonyOutput::Append(LogMessage::ServingStepOpen(ServingStepOpen { step, plan })));
         self.enter(CeremonyStep::ServingHeads(step));
     }
 
@@ -327,9 +321,9 @@ impl CeremonyMachine {
         }
         out.push(CeremonyOutput::Append(LogMessage::ServingStepDone(ServingStepDone { step, body })));
         match step {
-            KeyStep::PublicKey => self.open_serving_step(KeyStep::RelinRoundOne, plan, None, out),
-            KeyStep::RelinRoundOne => self.open_serving_step(KeyStep::RelinRoundTwo, plan, Some(body), out),
-            KeyStep::RelinRoundTwo => self.open_serving_step(KeyStep::Galois, plan, None, out),
+            KeyStep::PublicKey => self.open_serving_step(KeyStep::RelinRoundOne, plan, out),
+            KeyStep::RelinRoundOne => self.open_serving_step(KeyStep::RelinRoundTwo, plan, out),
+            KeyStep::RelinRoundTwo => self.open_serving_step(KeyStep::Galois, plan, out),
             KeyStep::Galois => {
                 out.push(CeremonyOutput::Append(LogMessage::ServingKeysReady(ServingKeysReady { plan })));
                 self.finish(out);

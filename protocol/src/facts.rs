@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use std::fmt;
 
+use crate::blob::BodyRoot;
 use crate::codec::{wire_enum, wire_struct};
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::limits::{REFUSALS_MAX, REVEALED_COHORTS_MAX};
-use crate::message::{HospitalMessage, SignedMessage, StepKey};
+use crate::message::{HospitalMessage, KeyStep, SignedMessage, StepKey};
 use crate::party_set::PartySet;
 
 /// An encryption was begun; under this attempt's common `a` nothing but the sealed values of the round is ever
@@ -93,6 +94,17 @@ pub struct Published {
 }
 wire_struct!(Published { model: Digest, program: Digest });
 
+/// The shares of a serving key were added up here to what the coordinator announced. What is computed with them is
+/// computed with this sum, also after a restart, when they may be gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeySum {
+    /// Which key.
+    pub step: KeyStep,
+    /// Their sum.
+    pub sum: BodyRoot,
+}
+wire_struct!(KeySum { step: KeyStep, sum: BodyRoot });
+
 /// How far the log was read and acted upon: after the serving keys, a closed or void round, a published model and a
 /// good end. After a restart everything before it is history, which is only read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,12 +146,13 @@ pub enum Fact {
     Published(Published),
     ReadUpTo(ReadUpTo),
     Measured(Measured),
+    KeySum(KeySum),
 }
 
 wire_enum!(Fact {
     1 => Nonce(CeremonyNonce), 2 => Sent(SignedMessage), 3 => Encrypting(Encrypting), 4 => Revealed(Revealed),
     5 => Released(Released), 6 => Switched(Switched), 7 => Adopted(Adopted), 8 => Published(Published),
-    9 => ReadUpTo(ReadUpTo), 10 => Measured(Measured),
+    9 => ReadUpTo(ReadUpTo), 10 => Measured(Measured), 11 => KeySum(KeySum),
 });
 
 /// All facts of one key epoch, indexed. Rebuilt from the stored list at start.
@@ -159,6 +172,7 @@ pub struct HospitalFacts {
     measured: BTreeMap<RoundId, Digest>,
     published: BTreeSet<(Digest, Digest)>,
     read_up_to: Option<ReadUpTo>,
+    key_sums: BTreeMap<KeyStep, BodyRoot>,
 }
 
 impl FromIterator<Fact> for HospitalFacts {
@@ -209,6 +223,9 @@ impl HospitalFacts {
             Fact::Published(Published { model, program }) => {
                 self.published.insert((*model, *program));
             }
+            Fact::KeySum(KeySum { step, sum }) => {
+                self.key_sums.insert(*step, *sum);
+            }
             Fact::ReadUpTo(read) => {
                 if self.read_up_to.is_none_or(|known| known.entries < read.entries) {
                     self.read_up_to = Some(*read);
@@ -240,6 +257,10 @@ impl HospitalFacts {
     /// Whether an encryption was begun.
     pub(crate) fn is_encrypting(&self, round: RoundId, attempt: Attempt) -> bool {
         self.encrypting.contains(&(round, attempt))
+    }
+    /// The sum of a serving key's shares, as this hospital added it.
+    pub(crate) fn key_sum(&self, step: KeyStep) -> Option<BodyRoot> {
+        self.key_sums.get(&step).copied()
     }
     /// Cohorts on `base_model` whose sum may be known.
     pub(crate) fn revealed_on(&self, base_model: Digest) -> impl Iterator<Item = &Revealed> {

@@ -129,6 +129,8 @@ impl HospitalMachine {
                 self.refuse(Scope::Ceremony, 0, Attempt(0), Reject::BadDealing, &mut out);
             }
             HospitalInput::ServingShareMade { step, body } => self.serving_share_made(step, body, &mut out),
+            HospitalInput::SumAdded { step, sum } => self.sum_added(step, sum, &mut out),
+            HospitalInput::SumWrong { reject, .. } => self.sum_wrong(reject, &mut out),
             HospitalInput::Trained { round } => self.trained(round, &mut out),
             HospitalInput::TrainingFailed { round } => {
                 self.refuse(Scope::Round, u64::from(round.0), Attempt(0), Reject::TrainingFailed, &mut out);
@@ -239,9 +241,7 @@ impl HospitalMachine {
             LogMessage::KeyEpochOpen(it) => self.on_key_epoch_open(it, out),
             LogMessage::ServingStepOpen(it) => self.on_serving_step_open(it, out),
             LogMessage::ServingStepHeads(it) => self.on_serving_step_heads(it, out),
-            LogMessage::ServingStepDone(it) => {
-                out.push(HospitalOutput::ServingKeyReady { step: it.step, body: it.body });
-            }
+            LogMessage::ServingStepDone(it) => self.on_serving_step_done(it, out),
             LogMessage::ServingKeysReady(_) => self.on_serving_keys_ready(out),
             LogMessage::RoundOpen(it) => self.on_round_open(it, out),
             LogMessage::Manifest(it) => self.on_manifest(it, out),

@@ -64,6 +64,10 @@ numbered_refusals! {
     23 DealingsDisagree "hospitals received different dealings or group keys";
     /// A sealed dealing does not open or is malformed.
     24 BadDealing "a sealed dealing does not open or is malformed";
+    /// A sum of key shares is not what the shares give, or was named before anybody was bound to its terms.
+    25 SumDiffers "an announced sum is not that of the shares that its makers signed";
+    /// A share of a serving key does not fit its step or its maker.
+    26 BadKeyShare "a share of a serving key is malformed or another hospital's";
 
     /// The base model is not the one this hospital holds.
     30 BaseModelDiffers "the round's base model is not the one this hospital holds";

@@ -1,10 +1,11 @@
 //! Offline check of a transcript: chain, signatures, once-only rules, quorums and the cohort rule. Needs no key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::blob::BodyRoot;
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::log::{LogEntry, LogReader};
-use crate::message::{HospitalMessage, LogMessage, RoundPurpose, SignedMessage, StepKey, distinct_signers};
+use crate::message::{HospitalMessage, KeyStep, LogMessage, RoundPurpose, SignedMessage, StepKey, distinct_signers};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 use crate::roster::Roster;
@@ -35,6 +36,9 @@ pub struct Verifier {
     proposed: Option<Roster>,
     roster: Option<Roster>,
     signed: BTreeMap<(PartyId, StepKey), Digest>,
+    /// Steps of the serving keys whose shares all are bound to, and the sums that were announced.
+    bound: BTreeSet<KeyStep>,
+    key_sums: BTreeMap<KeyStep, BodyRoot>,
     last_round: RoundId,
     purpose: RoundPurpose,
     base_model: Digest,
@@ -53,6 +57,8 @@ impl Verifier {
             proposed: None,
             roster: None,
             signed: BTreeMap::new(),
+            bound: BTreeSet::new(),
+            key_sums: BTreeMap::new(),
             last_round: RoundId(0),
             purpose: RoundPurpose::Train,
             base_model: Digest::default(),
@@ -115,6 +121,21 @@ impl Verifier {
         require(known == digest, Reject::Contradiction)
     }
 
+    /// Sums of serving keys: of shares that all are bound to, one for each step, and round two only after round one.
+    fn key_step(&mut self, message: &LogMessage) -> Result<(), Reject> {
+        match message {
+            LogMessage::ServingStepOpen(it) if it.step == KeyStep::RelinRoundTwo => {
+                require(self.key_sums.contains_key(&KeyStep::RelinRoundOne), Reject::SumDiffers)
+            }
+            LogMessage::ServingStepDone(it) => {
+                require(self.bound.contains(&it.step), Reject::OutOfTurn)?;
+                let known = *self.key_sums.entry(it.step).or_insert(it.body);
+                require(known == it.body, Reject::Contradiction)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn message(&mut self, message: &LogMessage, roster: &Roster) -> Result<(), Reject> {
         let threshold = roster.threshold();
         let is_set_of_t = |set: PartySet| set.len() == threshold && set.is_subset(roster.parties());
@@ -127,7 +148,12 @@ impl Verifier {
             LogMessage::RevealSet(it) => all(&it.reveals),
             LogMessage::DealingsReady(it) => all(&it.dealings),
             LogMessage::KeyEpochOpen(it) => all(&it.digests),
-            LogMessage::ServingStepHeads(it) => all(&it.heads),
+            LogMessage::ServingStepHeads(it) => {
+                all(&it.heads)?;
+                self.bound.insert(it.step);
+                Ok(())
+            }
+            LogMessage::ServingStepOpen(_) | LogMessage::ServingStepDone(_) => self.key_step(message),
             LogMessage::RoundOpen(it) => {
                 require(it.round > self.last_round, Reject::RoundNumber)?;
                 self.last_round = it.round;

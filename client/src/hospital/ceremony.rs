@@ -3,24 +3,24 @@
 //! All randomness comes from the epoch's ceremony secret, so every step can be made again by a later process.
 
 use bytes::Bytes;
-use he_agg::multiparty::{
-    Crs, GaloisKeyShare, PublicKey, PublicKeyShare, R1, R2, RelinEphemeral, RelinIntermediate, RelinKeyShare,
-};
+use he_agg::multiparty::{Crs, GaloisKeyShare, PublicKeyShare, R1, R2, RelinEphemeral, RelinKeyShare};
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::ids::{Digest, PartyId};
 use protocol::message::KeyStep;
 use protocol::roster::Roster;
 use protocol::sealed::{BoxContext, OpeningKey};
-use protocol::store::Once;
 
 use super::ceremony_secret::{self, CeremonySecret};
 use super::dealing::Dealing;
 use super::error::{HospitalError, Step};
+use super::key_sums::KeySums;
 use super::keyring::{DealtKeys, Keyring};
 use super::observer::Activity;
 use super::site::Site;
 
 const LABEL: &str = "dealing";
+/// Digests of what the ceremony was computed with: one of each, ever.
+pub(super) const INPUTS: &str = "ceremony-inputs";
 
 impl Site {
     /// Makes both secrets and one sealed box per receiver; returns the boxes' digests and their size together. Boxes
@@ -122,12 +122,13 @@ impl Site {
         Ok(())
     }
 
-    /// Makes this hospital's share of one serving key; the second round of the relinearisation key takes the first
-    /// round's sums. Asked again after a restart, it gives the same bytes; other sums are refused for ever.
+    /// Makes this hospital's share of one serving key; the second round of the relinearisation key is made of the first
+    /// round's sums as this site added them. Asked again after a restart, it gives the same bytes; other sums are
+    /// refused for ever.
     ///
     /// # Errors
     /// [`HospitalError::Crypto`], [`HospitalError::OtherCeremony`], [`HospitalError::NoKeys`] once all keys exist.
-    pub(super) fn serving_share(&mut self, kind: KeyStep, sums: Option<Bytes>) -> Result<BodyRoot, HospitalError> {
+    pub(super) fn serving_share(&mut self, kind: KeyStep) -> Result<BodyRoot, HospitalError> {
         let step = "making a serving-key share";
         let party = self.plan.party;
         self.remember_ceremony(step)?;
@@ -144,7 +145,7 @@ impl Site {
                 self.relin = Some(mask);
                 vec![share.to_bytes()]
             }
-            KeyStep::RelinRoundTwo => vec![self.relin_round_two(sums.ok_or(HospitalError::NoKeys { step })?)?],
+            KeyStep::RelinRoundTwo => vec![self.relin_round_two()?],
             KeyStep::Galois => self.galois_shares(step)?,
         };
         let count = u32::try_from(bodies.len()).unwrap_or(u32::MAX);
@@ -166,25 +167,16 @@ impl Site {
         RelinKeyShare::<R1>::generate(&dealt.serving, dealt.ceremony.crs(), limbs, &mut stream).step(step)
     }
 
-    fn relin_round_two(&mut self, sums: Bytes) -> Result<Vec<u8>, HospitalError> {
+    fn relin_round_two(&mut self) -> Result<Vec<u8>, HospitalError> {
         let step = "making a serving-key share";
-        // The same mask over two different sums would give the secret away, so the first ones are the only ones.
-        let input = Digest::of_bytes(&sums);
-        let space = self.record("ceremony-inputs");
-        match self.journal.insert_once(&space, b"relinearisation sums", &input.0)? {
-            Once::Existing(known) if known != input.0 => {
-                return Err(HospitalError::OtherCeremony { what: "sum of the relinearisation key's first round" });
-            }
-            _ => {}
-        }
+        let (sums, input) = self.sums.of_round_one().ok_or(HospitalError::NoKeys { step })?;
         let mask = match self.relin.take() {
             Some(mask) => mask,
             None => self.relin_round_one(step)?.1,
         };
         let dealt = self.dealt(step)?;
-        let sums = RelinIntermediate::from_bytes(&sums, dealt.ceremony.crs()).step(step)?;
         let mut stream = dealt.ceremony.stream("relinearisation, round two", &input.0);
-        Ok(RelinKeyShare::<R2>::generate(&dealt.serving, mask, &sums, &mut stream).step(step)?.to_bytes())
+        Ok(RelinKeyShare::<R2>::generate(&dealt.serving, mask, sums, &mut stream).step(step)?.to_bytes())
     }
 
     fn galois_shares(&self, step: &'static str) -> Result<Vec<Vec<u8>>, HospitalError> {
@@ -228,6 +220,7 @@ impl Site {
     /// [`HospitalError::Vault`] or [`HospitalError::Store`].
     pub(super) fn finish_ceremony(&mut self) -> Result<(), HospitalError> {
         (self.dealt, self.relin) = (None, None);
+        self.sums = KeySums::default();
         let record = self.record(ceremony_secret::RECORD);
         if !self.vault.contains(&record) {
             return Ok(());
@@ -237,16 +230,5 @@ impl Site {
         }
         // Last, so that a crash before it comes back to here.
         Ok(self.vault.remove(&record)?)
-    }
-
-    /// Takes the collective public key.
-    ///
-    /// # Errors
-    /// [`HospitalError::Crypto`] where it is malformed.
-    pub(super) fn take_public_key(&mut self, bytes: &[u8]) -> Result<(), HospitalError> {
-        let step = "reading the collective public key";
-        let key = PublicKey::from_bytes(bytes, self.crs(step)?).step(step)?;
-        self.public_key = Some(key);
-        Ok(())
     }
 }

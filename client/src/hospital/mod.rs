@@ -11,6 +11,7 @@ mod error;
 mod figures;
 mod images;
 mod input;
+mod key_sums;
 mod keyring;
 mod line;
 mod local_round;

@@ -15,6 +15,7 @@ use protocol::store::Journal;
 use super::adoption::CurrentModel;
 use super::error::{HospitalError, Step};
 use super::images::{HeldOut, SiteImages};
+use super::key_sums::KeySums;
 use super::keyring::{DealtKeys, Keyring};
 use super::observer::Observer;
 use super::outbox::Outbox;
@@ -42,6 +43,8 @@ pub(super) struct Site {
     pub(super) dealt: Option<DealtKeys>,
     pub(super) keys: Option<Keyring>,
     pub(super) relin: Option<RelinEphemeral>,
+    /// Sums of the serving keys' shares, as this site adds them.
+    pub(super) sums: KeySums,
     pub(super) public_key: Option<PublicKey>,
     pub(super) asker: Option<AskerKey>,
     pub(super) query_keys: Option<QueryKeys>,
@@ -83,6 +86,7 @@ impl Site {
             dealt: None,
             keys: None,
             relin: None,
+            sums: KeySums::default(),
             public_key: None,
             asker: None,
             query_keys: None,

@@ -2,6 +2,7 @@
 
 mod ceremony;
 mod figures;
+mod key_sums;
 mod publishing;
 mod rounds;
 mod weights;
@@ -19,7 +20,8 @@ use he_agg::aggregation::{BlindedSum, ChunkId, ChunkSum, DecryptionShare, Floodi
 use he_agg::multiparty::{Crs, PublicKeyShare, PublicKeySum, R1, RelinKeyShare, RelinKeySum};
 use he_infer::{ImageShape, LayerSpec, Network, Program};
 use ndarray::Array4;
-use protocol::blob::{BlobId, BlobKind};
+use protocol::Reject;
+use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::codec::Wire;
 use protocol::facts::{Adopted, Fact};
 use protocol::hospital::ShareBinding;
@@ -253,30 +255,46 @@ impl Consortium {
         (to, site)
     }
 
-    /// What the coordinator makes of all hospitals' shares of the public key.
-    fn publish_key(&mut self) {
-        let crs = Crs::new(Preset::Inf13, seed().0);
-        let mut sum = PublicKeySum::new(&crs, N).unwrap();
-        for site in &mut self.sites {
-            site.serving_share(KeyStep::PublicKey, None).unwrap();
-            let id = BlobId::ceremony(BlobKind::PublicKey, Some(site.plan.party), 0);
-            sum.absorb(&PublicKeyShare::from_bytes(&site.outbox.get(&id).unwrap(), &crs).unwrap()).unwrap();
-        }
-        let key = sum.finish().unwrap().to_bytes(&crs);
-        self.sites.iter_mut().for_each(|site| site.take_public_key(&key).unwrap());
+    /// All hospitals' shares of a serving key, as the coordinator shows them to all.
+    fn shares(&mut self, step: KeyStep) -> Vec<(PartyId, Bytes)> {
+        let share = |site: &mut Site| {
+            site.serving_share(step).unwrap();
+            let id = BlobId::ceremony(step.blob_kind(), Some(site.plan.party), 0);
+            (site.plan.party, site.outbox.get(&id).unwrap())
+        };
+        self.sites.iter_mut().map(share).collect()
     }
 
-    /// The sums of the first round of the relinearisation key.
-    fn relin_sums(&mut self) -> Bytes {
+    /// What an honest coordinator makes of them.
+    fn sum_of(&self, step: KeyStep, shares: &[(PartyId, Bytes)]) -> Bytes {
         let crs = Crs::new(Preset::Inf13, seed().0);
         let limbs = self.sites[0].plan.program.key_plan().relin_limbs;
-        let mut sum = RelinKeySum::<R1>::new(&crs, limbs, N).unwrap();
-        for site in &mut self.sites {
-            site.serving_share(KeyStep::RelinRoundOne, None).unwrap();
-            let id = BlobId::ceremony(BlobKind::RelinRoundOne, Some(site.plan.party), 0);
-            sum.absorb(&RelinKeyShare::<R1>::from_bytes(&site.outbox.get(&id).unwrap(), &crs).unwrap()).unwrap();
+        match step {
+            KeyStep::PublicKey => {
+                let mut sum = PublicKeySum::new(&crs, N).unwrap();
+                for (_, share) in shares {
+                    sum.absorb(&PublicKeyShare::from_bytes(share, &crs).unwrap()).unwrap();
+                }
+                Bytes::from(sum.finish().unwrap().to_bytes(&crs))
+            }
+            KeyStep::RelinRoundOne => {
+                let mut sum = RelinKeySum::<R1>::new(&crs, limbs, N).unwrap();
+                for (_, share) in shares {
+                    sum.absorb(&RelinKeyShare::<R1>::from_bytes(share, &crs).unwrap()).unwrap();
+                }
+                Bytes::from(sum.finish().unwrap().to_bytes())
+            }
+            _ => unreachable!("{step:?} is not added here"),
         }
-        Bytes::from(sum.finish().unwrap().to_bytes())
+    }
+
+    /// All hospitals add up a serving key, and find what the coordinator announces.
+    fn adds(&mut self, step: KeyStep) {
+        let shares = self.shares(step);
+        let sum = root_of(&self.sum_of(step, &shares));
+        for site in &mut self.sites {
+            assert_eq!(add(site, step, &shares, sum), None);
+        }
     }
 
     fn binding(&self, round: u32) -> ShareBinding {
@@ -341,6 +359,20 @@ impl Consortium {
         }
         opened[0]
     }
+}
+
+fn root_of(body: &[u8]) -> BodyRoot {
+    BodyRoot::of(&[Digest::of_bytes(body)], body.len() as u64)
+}
+
+/// What a site says when it has added shares whose sum is announced.
+fn add(site: &mut Site, step: KeyStep, shares: &[(PartyId, Bytes)], announced: BodyRoot) -> Option<Reject> {
+    for (from, share) in shares {
+        if let Some(reject) = site.add_share(step, *from, share).unwrap() {
+            return Some(reject);
+        }
+    }
+    site.finish_sum(step, announced).unwrap()
 }
 
 /// What the process writes before it puts a model in place.

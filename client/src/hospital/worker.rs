@@ -199,12 +199,20 @@ impl Bench {
                 self.site.restore_keys(epoch_seed)?;
                 return Ok(HospitalDone::Nothing);
             }
-            HospitalJob::ServingShare { step, input } => {
+            HospitalJob::ServingShare { step } => {
                 self.site.observer.activity(party, Activity::Keys { done: 0, of: 1 });
-                HospitalInput::ServingShareMade { step, body: self.site.serving_share(step, input)? }
+                HospitalInput::ServingShareMade { step, body: self.site.serving_share(step)? }
             }
-            HospitalJob::TakePublicKey { key } => {
-                self.site.take_public_key(&key)?;
+            HospitalJob::AddShare { step, from, share } => match self.site.add_share(step, from, &share)? {
+                None => return Ok(HospitalDone::Nothing),
+                Some(reject) => HospitalInput::SumWrong { step, reject },
+            },
+            HospitalJob::FinishSum { step, sum } => match self.site.finish_sum(step, sum)? {
+                None => HospitalInput::SumAdded { step, sum },
+                Some(reject) => HospitalInput::SumWrong { step, reject },
+            },
+            HospitalJob::TakeSum { step, sum } => {
+                self.site.take_sum(step, &sum)?;
                 return Ok(HospitalDone::Nothing);
             }
             HospitalJob::Train { round } => match self.site.train(round) {

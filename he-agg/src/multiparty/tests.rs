@@ -8,6 +8,7 @@ use crate::params::Preset;
 use crate::stream::Stream;
 
 mod bindings;
+mod chosen_sums;
 mod circuits;
 mod key_recovery;
 mod noise;

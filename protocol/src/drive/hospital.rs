@@ -22,7 +22,7 @@ use crate::hospital::{HospitalConfig, HospitalInput, HospitalMachine, HospitalOu
 use crate::ids::{Digest, PartyId, QueryId};
 use crate::lease::Doing;
 use crate::log::LogEntry;
-use crate::message::{KeyStep, RoundPurpose};
+use crate::message::RoundPurpose;
 use crate::reject::Reject;
 use crate::signature::SigningKey;
 
@@ -250,10 +250,11 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             HospitalOutput::EpochOpened { epoch_seed } => {
                 self.work.push_back(Work::Ready(HospitalJob::RestoreKeys { epoch_seed }));
             }
-            HospitalOutput::MakeServingShare { step, input } => self.work.push_back(Work::serving_share(step, input)),
-            HospitalOutput::ServingKeyReady { step: KeyStep::PublicKey, body } => {
-                self.work.push_back(Work::public_key(body));
+            HospitalOutput::MakeServingShare { step } => {
+                self.work.push_back(Work::Ready(HospitalJob::ServingShare { step }));
             }
+            HospitalOutput::AddShares { step, shares, sum } => self.work.extend(Work::add_shares(step, shares, sum)),
+            HospitalOutput::FetchSum { step, sum } => self.work.push_back(Work::sum(step, sum)),
             HospitalOutput::Train { round, purpose, .. } => {
                 self.work.push_back(Work::Ready(match purpose {
                     RoundPurpose::Train => HospitalJob::Train { round },
@@ -302,9 +303,9 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 self.let_go(|job| matches!(job, HospitalJob::Train { round: of } if *of == round));
                 self.notes.push(HospitalNote::Waiting);
             }
-            HospitalOutput::DropAttempt { .. }
-            | HospitalOutput::ServingKeyReady { .. }
-            | HospitalOutput::ServingKeysComplete => self.notes.push(HospitalNote::Waiting),
+            HospitalOutput::DropAttempt { .. } | HospitalOutput::ServingKeysComplete => {
+                self.notes.push(HospitalNote::Waiting);
+            }
         }
     }
 

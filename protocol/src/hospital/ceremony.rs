@@ -1,16 +1,16 @@
 //! The hospital's part of the key ceremony. A failed check ends its participation: nothing is built on doubtful keys.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::blob::{BlobKind, BodyRoot};
 use crate::ceremony::{bodies, commitment, epoch_seed, received_digest};
-use crate::facts::{CeremonyNonce, Fact};
+use crate::facts::{CeremonyNonce, Fact, KeySum};
 use crate::hospital::{HospitalMachine, HospitalOutput};
 use crate::ids::{Attempt, Digest, PartyId};
 use crate::message::{
     CommitSet, DealingsDigest, DealingsReady, DealingsSent, HospitalMessage, KeyCommit, KeyEpochOpen, KeyReveal,
-    KeyStep, RevealSet, RosterProposed, RosterSignature, RosterSigned, Scope, ServingShareHead, ServingStepHeads,
-    ServingStepOpen, distinct_signers,
+    KeyStep, RevealSet, RosterProposed, RosterSignature, RosterSigned, Scope, ServingShareHead, ServingStepDone,
+    ServingStepHeads, ServingStepOpen, distinct_signers,
 };
 use crate::reject::Reject;
 use crate::roster::Roster;
@@ -26,7 +26,11 @@ pub(super) struct CeremonyState {
     serving_plan_fits: bool,
     /// Serving-key shares that this process was asked to make: one input each, ever.
     asked: BTreeSet<KeyStep>,
-    /// Of those, the ones that lie ready to be uploaded.
+    /// Steps whose heads are all there, each with what every hospital is bound to.
+    bound: BTreeMap<KeyStep, Vec<(PartyId, BodyRoot)>>,
+    /// Sums that were announced: one of each step, ever.
+    announced: BTreeMap<KeyStep, BodyRoot>,
+    /// Of those that were asked for, the ones that lie ready to be uploaded.
     ready: BTreeSet<KeyStep>,
     /// Steps whose heads are all there while the own bodies are still being made again after a restart.
     owed: BTreeSet<KeyStep>,
@@ -250,6 +254,10 @@ impl HospitalMachine {
             self.ceremony.serving_plan_fits = false;
             return self.refuse(Scope::Ceremony, 0, Attempt(0), Reject::PlanNotApproved, out);
         }
+        if it.step == KeyStep::RelinRoundTwo && !self.ceremony.announced.contains_key(&KeyStep::RelinRoundOne) {
+            // It multiplies this site's secret with a sum, which has to be one that all are bound to.
+            return self.refuse_ceremony(Err(Reject::SumDiffers), out);
+        }
         self.ceremony.serving_plan_fits = true;
         self.ceremony.serving_step = Some(it.step);
         if let Some(sent) = self.facts.sent((7, it.step as u64, 0)).cloned() {
@@ -257,7 +265,7 @@ impl HospitalMachine {
         }
         // After a restart as well, since the bodies were only in memory: the same input gives the same bytes.
         if self.ceremony.asked.insert(it.step) {
-            out.push(HospitalOutput::MakeServingShare { step: it.step, input: it.input });
+            out.push(HospitalOutput::MakeServingShare { step: it.step });
         }
     }
 
@@ -289,6 +297,12 @@ impl HospitalMachine {
         if result.is_ok()
             && let Some(HospitalMessage::ServingShareHead(head)) = own.map(|own| own.body)
         {
+            let bound = it.heads.iter().filter_map(|message| match &message.body {
+                HospitalMessage::ServingShareHead(head) => Some((message.author, head.body)),
+                _ => None,
+            });
+            // The first ones count: a second list of heads is another log's.
+            self.ceremony.bound.entry(it.step).or_insert_with(|| bound.collect());
             // The bodies follow only when every hospital is bound to its own.
             if self.ceremony.ready.contains(&it.step) {
                 let (kind, body) = (it.step.blob_kind(), head.body);
@@ -298,6 +312,39 @@ impl HospitalMachine {
             }
         }
         self.refuse_ceremony(result, out);
+    }
+
+    /// The coordinator says what the shares of a step add up to. Nothing of that is believed: what this site computes
+    /// with it adds up itself (Mouchet et al., ePrint 2020/304, assume an honest aggregator here).
+    pub(super) fn on_serving_step_done(&mut self, it: &ServingStepDone, out: &mut Vec<HospitalOutput>) {
+        let result = match (self.ceremony.announced.get(&it.step), self.ceremony.bound.get(&it.step)) {
+            (Some(known), _) if *known == it.body => Ok(None),
+            (Some(_), _) => Err(Reject::Contradiction),
+            (None, None) => Err(Reject::OutOfTurn),
+            (None, Some(_)) if self.facts.key_sum(it.step).is_some_and(|known| known != it.body) => {
+                Err(Reject::Contradiction)
+            }
+            (None, Some(shares)) => Ok(Some(shares.clone())),
+        };
+        if let Ok(Some(shares)) = &result {
+            let (step, sum) = (it.step, it.body);
+            self.ceremony.announced.insert(step, sum);
+            match (step, self.facts.key_sum(step)) {
+                // Nothing here is computed with rotation keys.
+                (KeyStep::Galois, _) | (KeyStep::RelinRoundTwo, Some(_)) => {}
+                (_, None) => out.push(HospitalOutput::AddShares { step, shares: shares.clone(), sum }),
+                (_, Some(sum)) => out.push(HospitalOutput::FetchSum { step, sum }),
+            }
+        }
+        self.refuse_ceremony(result.map(|_| ()), out);
+    }
+
+    pub(super) fn sum_added(&mut self, step: KeyStep, sum: BodyRoot, out: &mut Vec<HospitalOutput>) {
+        self.persist(Fact::KeySum(KeySum { step, sum }), out);
+    }
+
+    pub(super) fn sum_wrong(&mut self, reject: Reject, out: &mut Vec<HospitalOutput>) {
+        self.refuse_ceremony(Err(reject), out);
     }
 
     pub(super) fn on_serving_keys_ready(&mut self, out: &mut Vec<HospitalOutput>) {

@@ -37,6 +37,20 @@ pub enum HospitalInput {
         /// The share.
         body: BodyRoot,
     },
+    /// Answer to `AddShares`: it is the announced sum, and on record.
+    SumAdded {
+        /// Which key.
+        step: KeyStep,
+        /// The sum.
+        sum: BodyRoot,
+    },
+    /// Answer to `AddShares`: nothing of it is kept.
+    SumWrong {
+        /// Which key.
+        step: KeyStep,
+        /// `SumDiffers`, or `BadKeyShare` where one cannot be added at all.
+        reject: Reject,
+    },
     /// Answer to `Train`: the quantised update is sealed in the journal.
     Trained {
         /// The round.
@@ -177,19 +191,29 @@ pub enum HospitalOutput {
         /// Public randomness of the epoch.
         epoch_seed: Digest,
     },
-    /// Make a serving-key share; after a restart the same one again. Answer: `ServingShareMade`.
+    /// Make a serving-key share; after a restart the same one again. `RelinRoundTwo` is made of the sum of round one as
+    /// it was added here, and of no other. Answer: `ServingShareMade`.
     MakeServingShare {
         /// Which key.
         step: KeyStep,
-        /// The aggregate it needs, to be fetched (coordinator's bodies of `RelinRoundOne`).
-        input: Option<BodyRoot>,
     },
-    /// An aggregate can be fetched; queries and publishing need `PublicKey`.
-    ServingKeyReady {
+    /// Fetch all hospitals' shares of a serving key, add them here, compare with the announced sum, and keep what this
+    /// site computes with: the collective public key, the sums of the relinearisation key. Answer: `SumAdded` or
+    /// `SumWrong`.
+    AddShares {
         /// Which key.
         step: KeyStep,
-        /// The aggregate.
-        body: BodyRoot,
+        /// Of each hospital the bodies that it signed for, ascending.
+        shares: Vec<(PartyId, BodyRoot)>,
+        /// What the coordinator says they add up to.
+        sum: BodyRoot,
+    },
+    /// Fetch a sum that this site added up before a restart, since the shares may be gone; it must be the recorded one.
+    FetchSum {
+        /// Which key.
+        step: KeyStep,
+        /// The sum.
+        sum: BodyRoot,
     },
     /// All serving keys exist: the ceremony's own secrets are not needed again.
     ServingKeysComplete,

@@ -62,10 +62,8 @@ pub struct ServingStepOpen {
     pub step: KeyStep,
     /// Digest of the key plan.
     pub plan: Digest,
-    /// The aggregate this step needs: round one's sum for `RelinRoundTwo`.
-    pub input: Option<BodyRoot>,
 }
-wire_struct!(ServingStepOpen { step: KeyStep, plan: Digest, input: Option<BodyRoot> });
+wire_struct!(ServingStepOpen { step: KeyStep, plan: Digest });
 
 /// All n heads of a step: hospitals upload the bodies now.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -111,15 +111,20 @@ pub(crate) fn hospital_under(number: u16, facts: HospitalFacts, terms: Terms) ->
 
 impl Federation {
     pub(crate) fn new() -> Self {
+        Self::with_keys(None)
+    }
+
+    /// After a ceremony with this plan of serving keys.
+    pub(crate) fn with_keys(serving_plan: Option<Digest>) -> Self {
         let hospitals = (1..=N).map(|number| hospital(number, HospitalFacts::default())).collect();
         let (log, facts) = (Vec::new(), vec![Vec::new(); usize::from(N)]);
         let mut federation = Self { writer: LogWriter::new(key(99)), log, hospitals, facts };
-        federation.ceremony(roster(members()));
+        federation.ceremony(roster(members()), serving_plan);
         federation
     }
 
-    pub(crate) fn ceremony(&mut self, roster: Roster) {
-        let config = CeremonyConfig { serving_plan: None };
+    fn ceremony(&mut self, roster: Roster, serving_plan: Option<Digest>) {
+        let config = CeremonyConfig { serving_plan };
         let mut machine = CeremonyMachine::new(roster, config);
         let mut inputs = vec![CeremonyInput::Start];
         let mut done = false;
@@ -133,6 +138,9 @@ impl Federation {
                     }
                     CeremonyOutput::AwaitBodies { kind, party, .. } => {
                         inputs.insert(0, CeremonyInput::BodiesComplete { kind, party });
+                    }
+                    CeremonyOutput::Aggregate { step } => {
+                        inputs.insert(0, CeremonyInput::Aggregated { step, body: body(&format!("sum {step:?}")) });
                     }
                     CeremonyOutput::Done { .. } => done = true,
                     other => unreachable!("{other:?}"),
@@ -162,6 +170,13 @@ impl Federation {
                     }
                     HospitalOutput::OpenDealings { .. } => {
                         Some(HospitalInput::DealingsOpened { group: digest("group") })
+                    }
+                    HospitalOutput::AddShares { step, sum, .. } => {
+                        Some(HospitalInput::SumAdded { step: *step, sum: *sum })
+                    }
+                    HospitalOutput::MakeServingShare { step } => {
+                        let body = body(&format!("serving share {step:?} of {number}"));
+                        Some(HospitalInput::ServingShareMade { step: *step, body })
                     }
                     HospitalOutput::Train { round, .. } => Some(HospitalInput::Trained { round: *round }),
                     HospitalOutput::Encrypt { round, attempt } => {

@@ -5,6 +5,7 @@
 mod approved;
 mod federation;
 mod figures;
+mod serving_keys;
 
 use protocol::facts::Fact;
 use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput};

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use protocol::blob::BlobKind;
-use protocol::facts::Fact;
+use protocol::facts::{Fact, KeySum};
 use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput};
-use protocol::message::RoundPurpose;
+use protocol::message::{KeyStep, RoundPurpose};
 use protocol::{Digest, RoundId};
 
 use crate::cast::{N, body, digest};
@@ -26,6 +26,8 @@ pub(crate) struct Site {
     pub(crate) figures: Option<Digest>,
     /// The ceremony's secret and boxes are gone.
     pub(crate) ceremony_is_over: bool,
+    /// Sums of serving keys that this process computes with.
+    pub(crate) sums: BTreeSet<KeyStep>,
 }
 
 impl Site {
@@ -40,12 +42,13 @@ impl Site {
             model: digest("model 0"),
             figures: None,
             ceremony_is_over: false,
+            sums: BTreeSet::new(),
         }
     }
 
     /// The same folder under a new process.
     pub(crate) fn after_a_crash(&self) -> Self {
-        Self { passing: BTreeSet::new(), ..self.clone() }
+        Self { passing: BTreeSet::new(), sums: BTreeSet::new(), ..self.clone() }
     }
 
     /// Does what it is asked, which must be possible with what is there.
@@ -73,7 +76,20 @@ impl Site {
                 self.stored.remove(&(BlobKind::Dealing, 0, 0));
                 None
             }
-            HospitalOutput::MakeServingShare { step, .. } => {
+            HospitalOutput::AddShares { step, shares, sum } => {
+                assert!(!self.ceremony_is_over && shares.len() == usize::from(N), "shares of {step:?} may be gone");
+                self.sums.insert(*step);
+                Some(HospitalInput::SumAdded { step: *step, sum: *sum })
+            }
+            HospitalOutput::FetchSum { step, sum } => {
+                let is_known = |fact: &Fact| *fact == Fact::KeySum(KeySum { step: *step, sum: *sum });
+                assert!(self.facts.iter().any(is_known), "nobody here added up {step:?}");
+                self.sums.insert(*step);
+                None
+            }
+            HospitalOutput::MakeServingShare { step } => {
+                let needs_sum = *step == KeyStep::RelinRoundTwo;
+                assert!(!needs_sum || self.sums.contains(&KeyStep::RelinRoundOne), "computed on nothing");
                 assert!(!self.ceremony_is_over, "the secret behind the share of {step:?} is gone");
                 self.passing.insert((step.blob_kind(), 0, 0));
                 let body = body(&format!("serving share {step:?} of {number}"));
@@ -118,6 +134,7 @@ impl Site {
             }
             HospitalOutput::EncryptPublish { attempt, model, .. } => {
                 assert_eq!(*model, self.model);
+                assert!(self.sums.contains(&KeyStep::PublicKey), "encrypted under no key");
                 self.passing.insert((BlobKind::PublishChunk, 0, attempt.0));
                 let body = body(&format!("publish {number}"));
                 Some(HospitalInput::PublishEncrypted { attempt: *attempt, body })

@@ -2,6 +2,7 @@
 
 use protocol::PartyId;
 use protocol::blob::BlobKind;
+use protocol::message::KeyStep;
 
 use crate::rng::Rng;
 
@@ -69,6 +70,8 @@ pub(crate) enum Planted {
     Doubles,
     /// One member's update is taken from another round's attempt.
     Swaps,
+    /// The sum of a serving key is one of the coordinator's own: no bug, but a lie.
+    Names(KeyStep),
 }
 
 impl Default for Schedule {

@@ -25,7 +25,11 @@ impl ToyCoordinator {
             CoordinatorJob::AddKeys { step, .. } => {
                 let place = |party| BlobId::ceremony(step.blob_kind(), party, 0);
                 let sum = self.sum(self.parties, |party| place(Some(party)));
-                let body = sum.and_then(|sum| self.put(place(None), sum.to_bytes()));
+                let lie = match self.planted {
+                    Some(Planted::Names(of)) if of == step => Lanes::one_hot(PartyId::new(1).unwrap()),
+                    _ => Lanes::default(),
+                };
+                let body = sum.and_then(|sum| self.put(place(None), sum.plus(&lie).to_bytes()));
                 if let Err(StoreFault::Failed { .. }) = body {
                     return vec![JobResult::Again];
                 }
@@ -51,7 +55,7 @@ impl ToyCoordinator {
                         let other = updates[0].attempt + 1;
                         updates[0] = BlobId { attempt: other, ..updates[0] };
                     }
-                    None => {}
+                    Some(Planted::Names(_)) | None => {}
                 }
                 let chunks = self.blinded(&updates, decryptors, |party| place(BlobKind::Share, Some(party)));
                 let chunks = chunks.and_then(|sum| {

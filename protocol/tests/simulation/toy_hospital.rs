@@ -7,8 +7,8 @@ use protocol::drive::hospital::{HospitalDone, HospitalJob};
 use protocol::drive::{ListId, Store, StoreFault, Stream};
 use protocol::facts::{Fact, HospitalFacts};
 use protocol::hospital::HospitalInput;
-use protocol::message::{HospitalMessage, QueryKeyRef, RoundPurpose};
-use protocol::{Attempt, BodyRoot, Digest, PartyId, QueryId, RoundId};
+use protocol::message::{HospitalMessage, KeyStep, QueryKeyRef, RoundPurpose};
+use protocol::{Attempt, BodyRoot, Digest, PartyId, QueryId, Reject, RoundId};
 
 use crate::oracle::Oracle;
 use crate::sim_store::SimStore;
@@ -25,6 +25,10 @@ pub(crate) struct ToyHospital {
     /// How the model does, as all opened it.
     figures: Option<Digest>,
     public_key: Option<Bytes>,
+    /// Of a serving key's shares.
+    sum: Lanes,
+    added: usize,
+    round_one: Option<Lanes>,
     /// What it sends in which round's first attempt is cut short.
     garbles: Vec<(RoundId, BlobKind)>,
 }
@@ -40,8 +44,19 @@ impl ToyHospital {
         let facts: HospitalFacts = facts.iter().map(|bytes| Fact::from_bytes(bytes).unwrap()).collect();
         // The newest adopted fact is the switch: its candidate was stored before the vote.
         let model = facts.newest_model().map_or(initial, |(_, model)| model);
-        let (epoch_seed, secrets) = (Digest::default(), Vec::new());
-        Self { party, store, epoch_seed, secrets, model, figures: None, public_key: None, garbles }
+        Self {
+            party,
+            store,
+            epoch_seed: Digest::default(),
+            secrets: Vec::new(),
+            model,
+            figures: None,
+            public_key: None,
+            sum: Lanes::default(),
+            added: 0,
+            round_one: None,
+            garbles,
+        }
     }
 
     /// Its model and that model's figures.
@@ -100,18 +115,38 @@ impl ToyHospital {
                     .collect();
                 return Ok(HospitalDone::Nothing);
             }
-            HospitalJob::ServingShare { step, input } => {
+            HospitalJob::ServingShare { step } => {
                 let own = Lanes::mask(Digest::of(
                     "toy key",
                     &vec![u64::from(party.number()), step as u64, word(self.epoch_seed)],
                 ));
-                let share = input.and_then(|sums| Lanes::from_bytes(&sums)).map_or(own, |sums| own.plus(&sums));
+                let share = match step {
+                    KeyStep::RelinRoundTwo => own.plus(&self.round_one.expect("the sums of round one")),
+                    _ => own,
+                };
                 let id = BlobId::ceremony(step.blob_kind(), Some(party), 0);
                 self.put(id, share.to_bytes(), oracle)?;
                 HospitalInput::ServingShareMade { step, body: self.root(id) }
             }
-            HospitalJob::TakePublicKey { key } => {
-                self.public_key = Some(key);
+            HospitalJob::AddShare { from, share, .. } => {
+                assert_eq!(usize::from(from.number()), self.added + 1, "{party} adds out of order");
+                self.sum = self.sum.plus(&Lanes::from_bytes(&share).unwrap());
+                self.added += 1;
+                return Ok(HospitalDone::Nothing);
+            }
+            HospitalJob::FinishSum { step, sum } => {
+                let (own, _) = (std::mem::take(&mut self.sum), std::mem::take(&mut self.added));
+                let bytes = own.to_bytes();
+                if BodyRoot::of(&[Digest::of_bytes(&bytes)], bytes.len() as u64) != sum {
+                    return Ok(HospitalDone::Input(HospitalInput::SumWrong { step, reject: Reject::SumDiffers }));
+                }
+                self.store.put(&place("sum", step as u64), &bytes)?;
+                self.takes(step, &bytes);
+                HospitalInput::SumAdded { step, sum }
+            }
+            HospitalJob::TakeSum { step, sum } => {
+                assert_eq!(self.store.get(&place("sum", step as u64))?, sum, "{party} takes a sum of others");
+                self.takes(step, &sum);
                 return Ok(HospitalDone::Nothing);
             }
             HospitalJob::Train { round } | HospitalJob::Count { round } => HospitalInput::Trained { round },
@@ -182,6 +217,14 @@ impl ToyHospital {
             }
         };
         Ok(HospitalDone::Input(input))
+    }
+
+    fn takes(&mut self, step: KeyStep, sum: &Bytes) {
+        match step {
+            KeyStep::PublicKey => self.public_key = Some(sum.clone()),
+            KeyStep::RelinRoundOne => self.round_one = Lanes::from_bytes(sum),
+            _ => {}
+        }
     }
 
     /// What is sent in place of a body.

@@ -10,14 +10,21 @@ use super::*;
 /// step.
 fn shares(all: &mut Consortium, twin: Site, root: &Path) -> Site {
     let mut twin = twin;
-    let sums = all.relin_sums();
+    let round_one = all.shares(KeyStep::RelinRoundOne);
+    let sum = root_of(&all.sum_of(KeyStep::RelinRoundOne, &round_one));
+    let adds = |site: &mut Site| {
+        site.restore_keys(seed()).unwrap();
+        assert_eq!(add(site, KeyStep::RelinRoundOne, &round_one, sum), None);
+    };
+    adds(all.site(1));
     for step in KeyStep::ALL {
         twin = reopened(twin, root);
-        let input = (step == KeyStep::RelinRoundTwo).then(|| sums.clone());
-        let made = all.site(1).serving_share(step, input.clone()).unwrap();
-        assert_eq!(twin.serving_share(step, input.clone()).unwrap(), made, "{step:?}");
+        adds(&mut twin);
+        let made = all.site(1).serving_share(step).unwrap();
+        assert_eq!(twin.serving_share(step).unwrap(), made, "{step:?}");
         twin = reopened(twin, root);
-        assert_eq!(twin.serving_share(step, input).unwrap(), made, "{step:?}, made again");
+        adds(&mut twin);
+        assert_eq!(twin.serving_share(step).unwrap(), made, "{step:?}, made again");
     }
     twin
 }
@@ -78,26 +85,38 @@ fn a_site_killed_while_it_deals_keeps_the_boxes_it_stored_and_deals_the_same_poi
 fn another_epoch_seed_or_another_sum_is_refused_after_a_restart_as_before() {
     let mut all = Consortium::with_keys();
     let roster = all.roster.clone();
-    let sums = all.relin_sums();
-    all.site(1).serving_share(KeyStep::RelinRoundTwo, Some(sums.clone())).unwrap();
-    // A sum that decodes, from shares of other bytes: one residue of the first is another one.
-    let mut other = sums.to_vec();
+    let step = KeyStep::RelinRoundOne;
+    let shares = all.shares(step);
+    let sum = root_of(&all.sum_of(step, &shares));
+    assert_eq!(add(all.site(1), step, &shares, sum), None);
+    all.site(1).serving_share(KeyStep::RelinRoundTwo).unwrap();
+    // A sum of shares that decode: one residue of the last is another one, and its maker signed for both.
+    let mut others = shares.clone();
+    let mut other = others[2].1.to_vec();
     let last = other.len() - 1;
     other[last] ^= 1;
+    others[2].1 = Bytes::from(other);
+    let other = root_of(&all.sum_of(step, &others));
     for _ in 0..2 {
         let refused = all.site(1).deal_keys(&roster, Digest([0x77; 32]));
         assert!(matches!(refused, Err(HospitalError::OtherCeremony { what: "epoch seed" })));
-        let refused = all.site(1).serving_share(KeyStep::RelinRoundTwo, Some(Bytes::from(other.clone())));
+        all.site(1).restore_keys(seed()).unwrap();
+        for (from, share) in &others {
+            assert_eq!(all.site(1).add_share(step, *from, share).unwrap(), None);
+        }
+        let refused = all.site(1).finish_sum(step, other);
         assert!(matches!(refused, Err(HospitalError::OtherCeremony { .. })));
         all.restart(1);
     }
-    all.site(1).serving_share(KeyStep::RelinRoundTwo, Some(sums)).unwrap();
+    all.site(1).restore_keys(seed()).unwrap();
+    assert_eq!(add(all.site(1), step, &shares, sum), None);
+    all.site(1).serving_share(KeyStep::RelinRoundTwo).unwrap();
 }
 
 #[test]
 fn when_all_keys_exist_nothing_of_the_ceremony_stays() {
     let mut all = Consortium::with_keys();
-    all.site(1).serving_share(KeyStep::Galois, None).unwrap();
+    all.site(1).serving_share(KeyStep::Galois).unwrap();
     assert!(all.site(1).dealt.is_none(), "the serving secret is not kept in memory");
     all.site(1).finish_ceremony().unwrap();
     all.site(1).finish_ceremony().unwrap();
@@ -105,7 +124,7 @@ fn when_all_keys_exist_nothing_of_the_ceremony_stays() {
     for _ in 0..2 {
         let site = all.site(1);
         assert!(!site.vault.contains("epoch-1-ceremony"));
-        assert!(matches!(site.serving_share(KeyStep::PublicKey, None), Err(HospitalError::NoKeys { .. })));
+        assert!(matches!(site.serving_share(KeyStep::PublicKey), Err(HospitalError::NoKeys { .. })));
         let place = BlobId::ceremony(BlobKind::Dealing, Some(party(1)), 2);
         assert!(matches!(site.outbox.get(&place), Err(HospitalError::Store(_))), "the box's bytes are gone");
         all.restart(1);

@@ -6,7 +6,7 @@ use super::*;
 #[test]
 fn a_contribution_is_sealed_before_it_is_encrypted_and_gives_the_same_ciphertexts_again() {
     let mut all = Consortium::with_keys();
-    all.publish_key();
+    all.adds(KeyStep::PublicKey);
     let model = all.round(1);
     let first = all.site(1).encrypt_contribution(Attempt(1), everyone()).unwrap();
     let sealed = sealed::contribution(&all.sites[0].vault, Epoch(1), Attempt(1)).unwrap();

@@ -169,12 +169,14 @@ fn is_sent_by_hospitals(kind: BlobKind) -> bool {
     !matches!(kind, BlobKind::SumChunk | BlobKind::QueryResult | BlobKind::Answer)
 }
 
-/// What a hospital may fetch: boxes for itself, and what the coordinator made or an asker showed to all.
+/// What a hospital may fetch: boxes for itself, what the coordinator made or an asker showed to all, and the shares of
+/// serving keys that every hospital adds up itself.
 fn may_read(id: &BlobId, reader: PartyId) -> bool {
     match (id.kind, id.party) {
         (BlobKind::Dealing, _) => id.index == u32::from(reader.number()),
         (_, None) => true,
-        (_, Some(maker)) => maker == reader || id.kind == BlobKind::AskerKey,
+        (BlobKind::AskerKey | BlobKind::PublicKey | BlobKind::RelinRoundOne | BlobKind::RelinRoundTwo, Some(_)) => true,
+        (_, Some(maker)) => maker == reader,
     }
 }
 

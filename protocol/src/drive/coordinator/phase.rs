@@ -13,7 +13,7 @@ use crate::drive::coordinator::{
 };
 use crate::drive::{Clock, CoordinatorNet, Crypto, Store, StoreFault, Stream};
 use crate::ids::{Attempt, Digest, PartyId, RoundId};
-use crate::message::{LogMessage, RoundPurpose};
+use crate::message::{KeyStep, LogMessage, RoundPurpose};
 use crate::party_set::PartySet;
 use crate::publish::{PublishConfig, PublishInput, PublishMachine, PublishOutput};
 use crate::reject::Reject;
@@ -217,10 +217,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         let mut wakes = Vec::new();
         match &mut self.phase {
             Phase::Ceremony(machine, told) => {
-                let added = match &input {
-                    PhaseInput::Keys(KeysAdded { step, body: Some(_) }) => Some(step.blob_kind()),
-                    _ => None,
-                };
+                let is_last = matches!(&input, PhaseInput::Keys(KeysAdded { step: KeyStep::Galois, body: Some(_) }));
                 let Some(input) = ceremony_input(input) else { return };
                 let seed_before = machine.epoch_seed();
                 for output in machine.on(input) {
@@ -245,12 +242,15 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                         }
                     }
                 }
-                // The parts are of no use only when it is stored that their sum is.
-                let parts = |kind| {
-                    let list = move |party| ListId { kind, round: 0, attempt: 0, party: Some(party) };
-                    self.roster.parties().iter().map(list).map(Effect::Forget).collect::<Vec<_>>()
-                };
-                self.effects.extend(added.into_iter().flat_map(parts));
+                // The parts are of no use only when it is stored that the last sum is: until then hospitals add them
+                // up as well, each before it makes its share of the next step.
+                if is_last {
+                    let parts = |kind| {
+                        let list = move |party| ListId { kind, round: 0, attempt: 0, party: Some(party) };
+                        self.roster.parties().iter().map(list).map(Effect::Forget).collect::<Vec<_>>()
+                    };
+                    self.effects.extend(KeyStep::ALL.into_iter().map(KeyStep::blob_kind).flat_map(parts));
+                }
             }
             Phase::Round(machine, phase) => {
                 let Some(input) = round_input(phase.round, input) else { return };

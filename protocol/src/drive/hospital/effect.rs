@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::blob::BlobId;
+use crate::blob::{BlobId, BodyRoot};
 use crate::drive::{CallId, JobId};
 use crate::exchange::Answer;
 use crate::hospital::{HospitalInput, ShareBinding, SwitchBinding};
@@ -38,13 +38,30 @@ pub enum HospitalJob {
     ServingShare {
         /// Which key.
         step: KeyStep,
-        /// The aggregate it needs.
-        input: Option<Bytes>,
     },
-    /// Take the collective public key. No answer.
-    TakePublicKey {
+    /// Add a hospital's share to this site's own sum of a step; those of a step come one after the other. No answer, or
+    /// `SumWrong`.
+    AddShare {
+        /// Which key.
+        step: KeyStep,
+        /// Whose.
+        from: PartyId,
+        /// As fetched, with the digest that its maker signed.
+        share: Bytes,
+    },
+    /// All shares of a step were added: compare the sum, and keep it. Answer `SumAdded` or `SumWrong`.
+    FinishSum {
+        /// Which key.
+        step: KeyStep,
+        /// As the coordinator announced it.
+        sum: BodyRoot,
+    },
+    /// Take the sum of a step, which this site added up before a restart. No answer.
+    TakeSum {
+        /// Which key.
+        step: KeyStep,
         /// As fetched, with the digest that the log states.
-        key: Bytes,
+        sum: Bytes,
     },
     /// Train, clip, quantise, seal; answer `Trained` or `TrainingFailed`.
     Train {

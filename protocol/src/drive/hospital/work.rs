@@ -44,8 +44,8 @@ enum Check {
 /// What the bodies are for.
 pub(super) enum Then {
     OpenDealings { roster: Roster, dealers: Vec<PartyId> },
-    ServingShare { step: KeyStep },
-    PublicKey,
+    AddShare { step: KeyStep, from: PartyId },
+    Sum { step: KeyStep },
     OpenSum { binding: ShareBinding, purpose: RoundPurpose },
     Switch { binding: SwitchBinding },
     Answer { ticket: u64, query: QueryId },
@@ -84,19 +84,22 @@ impl Work {
         Self::Fetch { wanted, then: Then::OpenDealings { roster, dealers } }
     }
 
-    pub(super) fn serving_share(step: KeyStep, input: Option<BodyRoot>) -> Self {
-        match input {
-            None => Self::Ready(HospitalJob::ServingShare { step, input: None }),
-            Some(root) => {
-                let id = BlobId::ceremony(BlobKind::RelinRoundOne, None, 0);
-                Self::Fetch { wanted: vec![Wanted::single(id, root)], then: Then::ServingShare { step } }
-            }
-        }
+    /// One share after the other, so that one of them is in memory at a time, and then the sum.
+    pub(super) fn add_shares(
+        step: KeyStep,
+        shares: Vec<(PartyId, BodyRoot)>,
+        sum: BodyRoot,
+    ) -> impl Iterator<Item = Self> {
+        let share = move |(from, root): (PartyId, BodyRoot)| {
+            let id = BlobId::ceremony(step.blob_kind(), Some(from), 0);
+            Self::Fetch { wanted: vec![Wanted::single(id, root)], then: Then::AddShare { step, from } }
+        };
+        shares.into_iter().map(share).chain([Self::Ready(HospitalJob::FinishSum { step, sum })])
     }
 
-    pub(super) fn public_key(root: BodyRoot) -> Self {
-        let id = BlobId::ceremony(BlobKind::PublicKey, None, 0);
-        Self::Fetch { wanted: vec![Wanted::single(id, root)], then: Then::PublicKey }
+    pub(super) fn sum(step: KeyStep, root: BodyRoot) -> Self {
+        let id = BlobId::ceremony(step.blob_kind(), None, 0);
+        Self::Fetch { wanted: vec![Wanted::single(id, root)], then: Then::Sum { step } }
     }
 
     pub(super) fn open_sum(binding: ShareBinding, purpose: RoundPurpose, chunks: &[Digest]) -> Self {
@@ -138,8 +141,10 @@ impl Then {
             Self::OpenDealings { roster, dealers } => {
                 HospitalJob::OpenDealings { roster, boxes: dealers.into_iter().zip(bodies).collect() }
             }
-            Self::ServingShare { step } => HospitalJob::ServingShare { step, input: bodies.next() },
-            Self::PublicKey => HospitalJob::TakePublicKey { key: bodies.next().unwrap_or_default() },
+            Self::AddShare { step, from } => {
+                HospitalJob::AddShare { step, from, share: bodies.next().unwrap_or_default() }
+            }
+            Self::Sum { step } => HospitalJob::TakeSum { step, sum: bodies.next().unwrap_or_default() },
             Self::OpenSum { binding, purpose } => HospitalJob::OpenSum { binding, purpose, chunks: bodies.collect() },
             Self::Switch { binding } => {
                 let mut next = || bodies.next().unwrap_or_default();
@@ -226,7 +231,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 reject
             }
         };
-        if matches!(then, Then::ServingShare { .. } | Then::PublicKey) {
+        if matches!(then, Then::AddShare { .. } | Then::Sum { .. }) {
             // Without it the ceremony stands still, and people see for whom: it is asked for until it comes.
             to_ask.push_back(place);
             self.fetch_at_ms = now_ms.saturating_add(MENDED_MS);
@@ -253,7 +258,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             }
             Then::Answer { query, .. } => self.no_answer(query, Some(reject)),
             // Asked for until they come.
-            Then::ServingShare { .. } | Then::PublicKey => {}
+            Then::AddShare { .. } | Then::Sum { .. } => {}
         }
     }
 
