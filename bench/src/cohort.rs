@@ -144,13 +144,13 @@ impl Cohort {
     /// None in practice.
     pub fn encrypt(&self, hospital: u16, integers: &[i32], ledger: &mut MemoryLedger) -> Result<Wire, BenchError> {
         let (layout, weight) = (&self.layout, self.weight(hospital)?);
-        let (secret, vault) = (&self.secrets[usize::from(hospital) - 1], vault(hospital));
+        let (secret, vault, group) = (&self.secrets[usize::from(hospital) - 1], vault(hospital), group_key());
         let mut permitted = Vec::with_capacity(self.chunks());
         for (chunk, values) in (0..).zip(integers.chunks(layout.values_per_chunk())) {
             let request = EncryptRequest { layout, id: self.id(chunk), sender: hospital, weight, values };
             permitted.push((request, ledger.permit_encryption(&request)?));
         }
-        let encrypt = |(request, permit)| Ok(encrypt_chunk(permit, &request, secret, &vault)?.to_bytes());
+        let encrypt = |(request, permit)| Ok(encrypt_chunk(permit, &request, secret, &vault, &group)?.to_bytes());
         permitted.into_par_iter().map(encrypt).collect()
     }
 

@@ -44,7 +44,7 @@ fn round(criterion: &mut Criterion) {
         let ledger = &mut ledgers[usize::from(party) - 1];
         let mut encrypt = || {
             let permit = ledger.permit_encryption(&request).unwrap();
-            encrypt_chunk(permit, &request, &secret, &vault(party)).unwrap().to_bytes()
+            encrypt_chunk(permit, &request, &secret, &vault(party), &group_key()).unwrap().to_bytes()
         };
         encrypted.push(encrypt());
         if party == 1 {

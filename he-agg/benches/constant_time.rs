@@ -273,6 +273,6 @@ fn rounds(bench: &mut Bench) {
     bench.case("encrypt_chunk: fixed or random values", 4_000, update, |values| {
         let request = EncryptRequest { layout: &layout, id, sender: 1, weight: 1000, values };
         let permit = MemoryLedger::new(layout.flooding()).permit_encryption(&request).unwrap();
-        black_box(encrypt_chunk(permit, &request, &secret, &vault()).unwrap());
+        black_box(encrypt_chunk(permit, &request, &secret, &vault(), &key(9)).unwrap());
     });
 }

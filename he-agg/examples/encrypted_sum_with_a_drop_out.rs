@@ -51,7 +51,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let values = quantiser.quantise(&[0.1 * f32::from(party), -0.5], weight, &mut stream)?;
         let request = EncryptRequest { layout: &layout, id, sender: party, weight, values: &values };
         let permit = ledgers[place].permit_encryption(&request)?;
-        let chunk = encrypt_chunk(permit, &request, &secrets[place], &VaultSecret::generate()?)?;
+        let (vault, group) = (VaultSecret::generate()?, MaskKey::from_bytes(group));
+        let chunk = encrypt_chunk(permit, &request, &secrets[place], &vault, &group)?;
         sum.absorb(&UpdateChunk::from_bytes(&chunk.to_bytes(), &layout)?)?;
     }
 

@@ -74,7 +74,7 @@ fn summed() -> Result<DecodedChunk, Refused> {
         let request = EncryptRequest { layout: &layout, id, sender: *party, weight: WEIGHT, values: &values };
         let permit = ledger.permit_encryption(&request).during("permit an encryption")?;
         let vault = VaultSecret::generate().during("draw a secret")?;
-        let chunk = encrypt_chunk(permit, &request, secret, &vault).during("encrypt")?;
+        let chunk = encrypt_chunk(permit, &request, secret, &vault, &MaskKey::from_bytes(group)).during("encrypt")?;
         let read = UpdateChunk::from_bytes(&chunk.to_bytes(), &layout).during("read a ciphertext")?;
         sum.absorb(&read).during("add a ciphertext")?;
     }

@@ -90,7 +90,7 @@ impl Site {
                 values,
             };
             let permit = self.training_ledger.permit_encryption(&request).step(step)?;
-            let update = encrypt_chunk(permit, &request, &keys.secret, &keys.vault).step(step)?;
+            let update = encrypt_chunk(permit, &request, &keys.secret, &keys.vault, &keys.group).step(step)?;
             let place = BlobId::round(BlobKind::UpdateChunk, round, attempt, Some(party), chunk);
             self.outbox.put(place, update.to_bytes())?;
         }

@@ -66,7 +66,7 @@ impl Uploaded {
                 let values: Vec<i32> = (0..40).map(|_| (stream.next_u32() & 0xfff) as i32 - 0x800).collect();
                 let request = EncryptRequest { layout: &layout, id: id(chunk), sender, weight: 3, values: &values };
                 let permit = ledger.permit_encryption(&request).unwrap();
-                let bytes = encrypt_chunk(permit, &request, &secret, &vault(sender)).unwrap().to_bytes();
+                let bytes = encrypt_chunk(permit, &request, &secret, &vault(sender), &group()).unwrap().to_bytes();
                 uploads.push((body(BlobKind::UpdateChunk, sender, chunk), bytes));
             }
         }

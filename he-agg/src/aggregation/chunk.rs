@@ -2,7 +2,7 @@
 
 use super::chunk_id::ChunkId;
 use super::error::AggregationError;
-use super::keys::VaultSecret;
+use super::keys::{MaskKey, VaultSecret};
 use super::lanes::Plaintext;
 use super::layout::LaneLayout;
 use super::ledger::EncryptPermit;
@@ -15,7 +15,8 @@ use crate::stream::Expander;
 use crate::wire::{self, Kind};
 
 /// Encrypts one chunk: `c0 = -a s + e + M`, with `e` expanded from the vault
-/// secret and the request, so that a repeat gives the same bytes.
+/// secret and the request, so that a repeat gives the same bytes. The group's
+/// key decides where the checksum is taken, which the coordinator may not know.
 ///
 /// # Errors
 /// [`AggregationError::ForeignPermit`] if the permit is for something else,
@@ -26,13 +27,14 @@ pub fn encrypt_chunk(
     request: &EncryptRequest<'_>,
     secret: &AggregationSecret,
     vault: &VaultSecret,
+    group: &MaskKey,
 ) -> Result<UpdateChunk, AggregationError> {
     let digest = permit.digest_of(request).ok_or(AggregationError::ForeignPermit)?;
     let params = request.layout.params();
     if secret.epoch() != request.id.epoch || secret.params().digest() != params.digest() {
         return Err(request.id.foreign("secret"));
     }
-    let plaintext = Plaintext::new(request)?;
+    let plaintext = Plaintext::new(request, group)?;
     let common = request.id.common_expander(params);
     let mut c0 = Poly::<Coeff>::unset(params.n, params.q.len());
     // a s in place, limb by limb, while the limb is in the first-level cache.

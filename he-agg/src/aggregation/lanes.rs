@@ -1,61 +1,26 @@
 //! Integers into lanes of a polynomial, and sums of lanes back.
 //!
 //! Lane `p` of a chunk is lane `p mod k` of coefficient `p / k`. The first
-//! lanes are controls: `0..n` presence, `n` the weight, `n + 1` a checksum,
-//! then zeros up to a whole coefficient. Values follow, shifted by `2^(b-1)`
+//! lanes are controls: `0..n` presence, `n` the weight, then the digits of a
+//! checksum, then zeros up to a whole coefficient. Values follow, shifted by `2^(b-1)`
 //! so that they are not negative. Both directions run over tiles of
 //! coefficients, so that no copy of the values is made.
 
+use super::checksum::{self, Checksum};
 use super::chunk_id::ChunkId;
 use super::error::AggregationError;
+use super::keys::MaskKey;
 use super::layout::LaneLayout;
 use super::reconstruction::Reconstruction;
 use super::request::EncryptRequest;
 use crate::ring::{Coeff, Poly};
 use crate::sampler;
-use crate::simd::{self, Factors, Isa, LaneRange, LaneShape, Scratch, TILE};
-use crate::stream::{Expander, Stream};
+use crate::simd::{self, Isa, LaneRange, LaneShape, Scratch, TILE, mersenne};
+use crate::stream::Stream;
 use rayon::prelude::*;
 
 /// Coefficients decoded by one task; at least as many as control coefficients.
 const SPAN: usize = 1024;
-
-/// Checksum factors of every lane in order, one keystream word each, of two
-/// bytes where `b` bits fit: odd, so that a change of one lane by less than
-/// `2^b` always shows.
-struct ChecksumStream {
-    expander: Expander,
-    width: usize,
-    mask: u32,
-}
-
-impl ChecksumStream {
-    fn new(layout: &LaneLayout, id: &ChunkId) -> Self {
-        let indices = [u64::from(id.round), u64::from(id.attempt), u64::from(id.chunk)];
-        let expander = Expander::new(&id.epoch, "modeA/checksum", layout.params().preset, &indices);
-        let width = if layout.lane_bits() <= 16 { 2 } else { 4 };
-        ChecksumStream { expander, width, mask: u32::MAX >> (32 - layout.lane_bits()) }
-    }
-
-    /// The stream from the factor of lane `lane` on.
-    fn from(&self, lane: usize) -> Stream {
-        let mut stream = self.expander.sampler(0);
-        stream.skip(self.width * lane);
-        stream
-    }
-
-    /// The factor of the weight's lane; presence and checksum have none, since
-    /// they are checked by other means.
-    fn weight(&self, layout: &LaneLayout) -> u32 {
-        let mut word = [0; 4];
-        self.from(usize::from(layout.parties())).fill(&mut word[..self.width]);
-        (u32::from_le_bytes(word) & self.mask) | 1
-    }
-
-    fn factors<'a>(&self, words: &'a [u8]) -> Factors<'a> {
-        Factors { words, width: self.width, mask: self.mask }
-    }
-}
 
 /// A request whose integers fit the layout, with its control lanes.
 pub(super) struct Plaintext<'a> {
@@ -64,12 +29,11 @@ pub(super) struct Plaintext<'a> {
 }
 
 impl<'a> Plaintext<'a> {
-    /// Checks a request and computes its checksum. Allocates the control lanes
-    /// and one block of keystream.
+    /// Checks a request and computes its checksum. Allocates the control lanes.
     ///
     /// # Errors
     /// [`AggregationError`] naming what does not fit.
-    pub(super) fn new(request: &'a EncryptRequest<'a>) -> Result<Self, AggregationError> {
+    pub(super) fn new(request: &'a EncryptRequest<'a>, group: &MaskKey) -> Result<Self, AggregationError> {
         let layout = request.layout;
         let (n, bits, max) = (usize::from(layout.parties()), layout.lane_bits(), layout.lane_max());
         layout.check_party(request.sender)?;
@@ -82,31 +46,24 @@ impl<'a> Plaintext<'a> {
         }
         const BLOCK: usize = 1024;
         const ZEROS: [i32; BLOCK] = [0; BLOCK];
-        let checksums = ChecksumStream::new(layout, &request.id);
+        let checksum = Checksum::new(layout, &request.id, group);
         let first = layout.control_coefficients() * layout.lanes();
-        let mut sum = checksums.weight(layout).wrapping_mul(request.weight);
-        let mut in_range = true;
-        let width = checksums.width;
-        checksums.from(first).blocks(width * capacity, width * BLOCK, |at, words| {
-            let (at, count) = (at / width, words.len() / width);
-            // Lanes without a value carry a zero, like any other value of zero.
-            let values = request.values.get(at..).unwrap_or(&[]);
-            let values = &values[..values.len().min(count)];
-            let (own, rest) = words.split_at(width * values.len());
-            for (words, values) in [(own, values), (rest, &ZEROS[..count - values.len()])] {
-                let factors = checksums.factors(words);
-                let (part, ok) = simd::weigh_values(Isa::detect(), factors, values, 1 << (bits - 1), max as u32);
-                sum = sum.wrapping_add(part);
-                in_range &= ok;
-            }
-        });
+        let offset = 1 << (bits - 1);
+        let weigh = |values| simd::weigh_values(Isa::detect(), checksum.powers(), values, offset, max as u32);
+        let (part, in_range) = weigh(request.values);
+        let mut sum = mersenne::add(checksum.of_weight(request.weight), mersenne::mul(part, checksum.factor(0)));
+        // Lanes without a value carry a zero, like any other value of zero.
+        for place in (request.values.len()..capacity).step_by(BLOCK) {
+            let (part, _) = weigh(&ZEROS[..BLOCK.min(capacity - place)]);
+            sum = mersenne::add(sum, mersenne::mul(part, checksum.factor(place)));
+        }
         if !in_range {
             return Err(AggregationError::ValueRange { bits });
         }
         let mut controls = Scratch::new(first);
         controls[usize::from(request.sender) - 1] = 1;
         controls[n] = request.weight;
-        controls[n + 1] = sum & max as u32;
+        controls[n + 1..].iter_mut().zip(checksum.split(sum)).for_each(|(lane, digit)| *lane = digit);
         Ok(Plaintext { request, controls })
     }
 
@@ -168,7 +125,7 @@ pub(super) struct LaneSums {
 struct Span {
     controls: Vec<u32>,
     noise_max: u64,
-    checksum: u32,
+    checksum: u64,
     /// The first lane above the largest possible sum, and its content.
     beyond: Option<(usize, u64)>,
 }
@@ -184,14 +141,16 @@ pub(super) fn decode(
     layout: &LaneLayout,
     id: &ChunkId,
     contributors: &[u16],
+    group: &MaskKey,
     y: &Poly<Coeff>,
 ) -> Result<LaneSums, AggregationError> {
     let (n, parties) = (layout.params().n, usize::from(layout.parties()));
     let (k, first) = (layout.lanes(), layout.control_coefficients() * layout.lanes());
+    let digits = checksum::digits(layout.lane_bits());
     let count = contributors.len() as u64;
     let max = count * layout.lane_max();
     let lift = Reconstruction::new(&layout.params().q);
-    let checksums = ChecksumStream::new(layout, id);
+    let checksum = Checksum::new(layout, id, group);
     let range = LaneRange { shift: (count as i64) << (layout.lane_bits() - 1), max: max as u32 };
 
     let mut values = vec![0i64; layout.values_per_chunk()];
@@ -207,15 +166,15 @@ pub(super) fn decode(
         .into_par_iter()
         .map(|(start, values)| {
             let coefficients = start..(start + SPAN).min(n);
-            decode_span(layout, &lift, &checksums, range, y, coefficients, values)
+            decode_span(layout, &lift, &checksum, range, y, coefficients, values)
         })
         .collect();
 
-    let (mut noise_max, mut checksum, mut beyond, mut controls) = (0, 0u32, None, Vec::new());
+    let (mut noise_max, mut expected, mut beyond, mut controls) = (0, 0, None, Vec::new());
     for span in spans {
         let span = span?;
         noise_max = noise_max.max(span.noise_max);
-        checksum = checksum.wrapping_add(span.checksum);
+        expected = mersenne::add(expected, span.checksum);
         beyond = beyond.or(span.beyond);
         controls.extend(span.controls);
     }
@@ -226,7 +185,7 @@ pub(super) fn decode(
             return Err(AggregationError::Presence { party, count: found, expected });
         }
     }
-    if let Some(lane) = (parties + 2..first).find(|&lane| controls[lane] != 0) {
+    if let Some(lane) = (parties + 1 + digits..first).find(|&lane| controls[lane] != 0) {
         return Err(AggregationError::SpareLane { lane, sum: u64::from(controls[lane]) });
     }
     let control = controls.iter().position(|&sum| u64::from(sum) > max);
@@ -234,10 +193,10 @@ pub(super) fn decode(
         return Err(AggregationError::LaneRange { lane, sum, max });
     }
     let weight = controls[parties];
-    let expected = checksum.wrapping_add(checksums.weight(layout).wrapping_mul(weight)) & checksums.mask;
-    let found = controls[parties + 1] & checksums.mask;
+    let expected = mersenne::add(expected, checksum.of_weight(weight));
+    let found = checksum.join(&controls[parties + 1..parties + 1 + digits]);
     if found != expected {
-        return Err(AggregationError::Checksum { found: u64::from(found), expected: u64::from(expected) });
+        return Err(AggregationError::Checksum { found, expected });
     }
     if weight == 0 {
         return Err(AggregationError::NoWeight);
@@ -249,7 +208,7 @@ pub(super) fn decode(
 fn decode_span(
     layout: &LaneLayout,
     lift: &Reconstruction,
-    checksums: &ChecksumStream,
+    checksum: &Checksum,
     range: LaneRange,
     y: &Poly<Coeff>,
     coefficients: std::ops::Range<usize>,
@@ -263,8 +222,7 @@ fn decode_span(
     let (mut residues, mut words) = (vec![0u32; limbs * tile], vec![0u32; limbs * tile]);
     let (mut noise, mut above) = (vec![0u64; tile], vec![0u32; tile]);
     let (mut lane, mut lanes) = (vec![0u32; k * tile], vec![0u32; k * tile]);
-    let mut factors = vec![0u8; checksums.width * k * tile];
-    let mut stream = checksums.from((k * coefficients.start).max(first));
+    let mut place = (k * coefficients.start).max(first) - first;
     let mut span = Span { controls: Vec::new(), noise_max: 0, checksum: 0, beyond: None };
     for at in coefficients.step_by(tile) {
         for (l, residues) in residues.chunks_exact_mut(tile).enumerate() {
@@ -290,13 +248,11 @@ fn decode_span(
         let controls = first.saturating_sub(k * at).min(lanes.len());
         let (control, sums) = lanes.split_at(controls);
         span.controls.extend_from_slice(control);
-        let words = &mut factors[..checksums.width * sums.len()];
-        stream.fill(words);
         let (tile_values, rest) = values.split_at_mut(sums.len());
         values = rest;
-        let factors = checksums.factors(words);
-        let (part, within) = simd::weigh_lanes(Isa::detect(), factors, sums, range, tile_values);
-        span.checksum = span.checksum.wrapping_add(part);
+        let (part, within) = simd::weigh_lanes(Isa::detect(), checksum.powers(), sums, range, tile_values);
+        span.checksum = mersenne::add(span.checksum, mersenne::mul(part, checksum.factor(place)));
+        place += sums.len();
         if !within && span.beyond.is_none() {
             let place = sums.iter().position(|&sum| sum > range.max);
             span.beyond = place.map(|i| (k * at + controls + i, u64::from(sums[i])));

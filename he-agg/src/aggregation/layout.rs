@@ -2,9 +2,10 @@
 //!
 //! From the top: lanes of `b + ceil(log2 n)` bits, then `g` guard bits that
 //! hold every hospital's noise. The first coefficients of a chunk are control
-//! lanes: one per hospital for presence, one for the weight, one for a
+//! lanes: one per hospital for presence, one for the weight, and those of a
 //! checksum.
 
+use super::checksum;
 use super::error::AggregationError;
 use super::flooding::Flooding;
 use crate::params::{Params, Preset};
@@ -183,7 +184,7 @@ impl LaneLayout {
 
     /// Coefficients taken by the control lanes.
     pub fn control_coefficients(&self) -> usize {
-        (usize::from(self.parties) + 2).div_ceil(self.lanes)
+        (usize::from(self.parties) + 1 + checksum::digits(self.lane_bits)).div_ceil(self.lanes)
     }
 
     /// Values of a chunk.
@@ -219,7 +220,7 @@ impl LaneLayout {
     /// SHA-256 over everything that defines the layout.
     pub fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        hash.update(b"he-agg/layout/v1");
+        hash.update(b"he-agg/layout/v2");
         hash.update(self.params.digest());
         for field in [
             u64::from(self.parties),
@@ -268,7 +269,7 @@ mod tests {
             assert_eq!((l.stride_bits(), l.lanes(), l.used_bits()), (stride, k, used));
             assert_eq!((l.lanes_per_chunk(), l.chunk_bytes()), (lanes, bytes));
             assert!((l.expansion() - ratio).abs() < 0.005);
-            assert_eq!(l.control_coefficients(), (usize::from(n) + 2).div_ceil(k));
+            assert_eq!(l.control_coefficients(), (usize::from(n) + 1 + 4).div_ceil(k));
             assert!(l.noise_bound() < 1 << (g - 1));
         }
     }

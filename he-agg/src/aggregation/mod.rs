@@ -18,6 +18,7 @@
 //!
 //! Masks: ePrint 2026/031, section 5. Flooding: ePrint 2022/816.
 
+mod checksum;
 mod chunk;
 mod chunk_id;
 mod chunk_terms;

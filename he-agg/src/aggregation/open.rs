@@ -137,16 +137,16 @@ pub fn open(
         return Err(blinded.id.foreign("blinded sum"));
     }
     let params = layout.params();
-    let group = blinding_expander(params, group, context);
+    let blinding = blinding_expander(params, group, context);
     let half = 1u64 << (layout.guard_bits() - 1);
     let mut y = Zeroizing::new(blinded.y.clone());
     y.par_limbs(&params.q, |_, limb, y| {
         let m = limb.modulus();
-        group.stream(0, limb.index()).sub_uniform(m, y);
+        blinding.stream(0, limb.index()).sub_uniform(m, y);
         let half = m.reduce_u64(half);
         y.iter_mut().for_each(|y| *y = m.add(*y, half));
     });
-    let decoded = lanes::decode(layout, context.id(), context.contributors(), &y)?;
+    let decoded = lanes::decode(layout, context.id(), context.contributors(), group, &y)?;
     Ok(DecodedChunk {
         values: decoded.values,
         weight_sum: decoded.weight,

@@ -5,8 +5,10 @@
 //! where values are read, written or summed.
 #![cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "calls into code compiled for an instruction set"))]
 
+use super::mersenne;
 use super::per_isa::per_isa;
 use crate::ring::{Modulus, ShoupFactor};
+use zeroize::Zeroize;
 
 /// Coefficients of a tile, where the ring has as many.
 pub(crate) const TILE: usize = 64;
@@ -31,13 +33,38 @@ pub(crate) struct LiftTable {
     pub(crate) products: Vec<Vec<u32>>,
 }
 
-/// Checksum factors: keystream words of `width` bytes, 2 or 4, cut to `mask`
-/// and made odd.
-#[derive(Clone, Copy)]
-pub(crate) struct Factors<'a> {
-    pub(crate) words: &'a [u8],
-    pub(crate) width: usize,
-    pub(crate) mask: u32,
+/// Powers of a checksum's point from the zeroth on, and the one that follows.
+pub(crate) struct Powers {
+    of: [u64; Powers::LEN],
+    next: u64,
+}
+
+impl Powers {
+    /// Lanes that are weighed before the sum is reduced: 2^6 products below 2^(61 + 32) stay within 128 bits.
+    const LEN: usize = 64;
+
+    /// Those of a point.
+    pub(crate) fn of(point: u64) -> Self {
+        let (mut of, mut next) = ([0; Self::LEN], 1);
+        for power in &mut of {
+            *power = next;
+            next = mersenne::mul(next, point);
+        }
+        Self { of, next }
+    }
+
+    /// The point.
+    pub(crate) fn point(&self) -> u64 {
+        self.of[1]
+    }
+}
+
+/// Whoever knows the point can make a sum that passes.
+impl Drop for Powers {
+    fn drop(&mut self) {
+        self.of.zeroize();
+        self.next.zeroize();
+    }
 }
 
 /// How summed values become signed ones, and their largest lane.
@@ -54,8 +81,8 @@ per_isa! {
     /// below 2^60, for instance 64 lanes below 2^24.
     subtract_from_lanes(m: &Modulus, factors: &[u32], lanes: &[u32], e: &[i32], x: &mut [u32])
         = plain::subtract_from_lanes;
-    /// `(sum of factor (value + offset) mod 2^32, whether all value + offset are in 0..=max)`.
-    weigh_values(factors: Factors<'_>, values: &[i32], offset: u32, max: u32) -> (u32, bool) = plain::weigh_values;
+    /// `(sum of point^place (value + offset) mod 2^61 - 1, whether all value + offset are in 0..=max)`.
+    weigh_values(powers: &Powers, values: &[i32], offset: u32, max: u32) -> (u64, bool) = plain::weigh_values;
     /// Residues, limb-major and overwritten, to the integer below the product
     /// of all primes, in as many words of 30 bits, word-major.
     lift(table: &LiftTable, residues: &mut [u32], words: &mut [u32]) = plain::lift;
@@ -64,13 +91,13 @@ per_isa! {
     take_lanes(
         shape: LaneShape, words: &[u32], noise: &mut [u64], above: &mut [u32], lane: &mut [u32], lanes: &mut [u32]
     ) = plain::take_lanes;
-    /// `values = lane - shift`; `(sum of factor lane mod 2^32, whether all lanes are at most max)`.
-    weigh_lanes(factors: Factors<'_>, lanes: &[u32], range: LaneRange, values: &mut [i64]) -> (u32, bool)
+    /// `values = lane - shift`; `(sum of point^place lane mod 2^61 - 1, whether all lanes are at most max)`.
+    weigh_lanes(powers: &Powers, lanes: &[u32], range: LaneRange, values: &mut [i64]) -> (u64, bool)
         = plain::weigh_lanes;
 }
 
 mod plain {
-    use super::{Factors, LaneRange, LaneShape, LiftTable, Modulus, WORD_BITS};
+    use super::{LaneRange, LaneShape, LiftTable, Modulus, Powers, WORD_BITS, mersenne};
 
     const WORD: u64 = (1 << WORD_BITS) - 1;
     /// Coefficients whose 64-bit sums stay in registers.
@@ -146,33 +173,20 @@ mod plain {
         }
     }
 
-    /// The odd factor of a word of `W` bytes.
     #[inline(always)]
-    fn factor<const W: usize>(word: &[u8; W], mask: u32) -> u32 {
-        let mut bytes = [0; 4];
-        bytes[..W].copy_from_slice(word);
-        (u32::from_le_bytes(bytes) & mask) | 1
-    }
-
-    #[inline(always)]
-    pub(super) fn weigh_values(factors: Factors<'_>, values: &[i32], offset: u32, max: u32) -> (u32, bool) {
-        assert!(factors.words.len() == factors.width * values.len(), "one factor per value");
-        let (sum, highest) = match factors.width {
-            2 => weigh_values_of::<2>(factors, values, offset),
-            _ => weigh_values_of::<4>(factors, values, offset),
-        };
-        (sum, highest <= max)
-    }
-
-    #[inline(always)]
-    fn weigh_values_of<const W: usize>(factors: Factors<'_>, values: &[i32], offset: u32) -> (u32, u32) {
-        let (mut sum, mut highest) = (0u32, 0u32);
-        for (word, &value) in factors.words.as_chunks::<W>().0.iter().zip(values) {
-            let lane = value.cast_unsigned().wrapping_add(offset);
-            highest = highest.max(lane);
-            sum = sum.wrapping_add(factor(word, factors.mask).wrapping_mul(lane));
+    pub(super) fn weigh_values(powers: &Powers, values: &[i32], offset: u32, max: u32) -> (u64, bool) {
+        let (mut sum, mut scale, mut highest) = (0, 1, 0u32);
+        for values in values.chunks(Powers::LEN) {
+            let mut part = 0u128;
+            for (&value, &power) in values.iter().zip(&powers.of) {
+                let lane = value.cast_unsigned().wrapping_add(offset);
+                highest = highest.max(lane);
+                part = part.wrapping_add(u128::from(lane) * u128::from(power));
+            }
+            sum = mersenne::add(sum, mersenne::mul(mersenne::reduce(part), scale));
+            scale = mersenne::mul(scale, powers.next);
         }
-        (sum, highest)
+        (sum, highest <= max)
     }
 
     #[inline(always)]
@@ -260,35 +274,20 @@ mod plain {
     }
 
     #[inline(always)]
-    pub(super) fn weigh_lanes(
-        factors: Factors<'_>,
-        lanes: &[u32],
-        range: LaneRange,
-        values: &mut [i64],
-    ) -> (u32, bool) {
-        assert!(factors.words.len() == factors.width * lanes.len(), "one factor per lane");
+    pub(super) fn weigh_lanes(powers: &Powers, lanes: &[u32], range: LaneRange, values: &mut [i64]) -> (u64, bool) {
         assert!(values.len() == lanes.len(), "one value per lane");
-        let (sum, highest) = match factors.width {
-            2 => weigh_lanes_of::<2>(factors, lanes, range.shift, values),
-            _ => weigh_lanes_of::<4>(factors, lanes, range.shift, values),
-        };
-        (sum, highest <= range.max)
-    }
-
-    #[inline(always)]
-    fn weigh_lanes_of<const W: usize>(
-        factors: Factors<'_>,
-        lanes: &[u32],
-        shift: i64,
-        values: &mut [i64],
-    ) -> (u32, u32) {
-        let (mut sum, mut highest) = (0u32, 0u32);
-        for ((word, &lane), value) in factors.words.as_chunks::<W>().0.iter().zip(lanes).zip(values) {
-            highest = highest.max(lane);
-            sum = sum.wrapping_add(factor(word, factors.mask).wrapping_mul(lane));
-            *value = i64::from(lane).wrapping_sub(shift);
+        let (mut sum, mut scale, mut highest) = (0, 1, 0u32);
+        for (lanes, values) in lanes.chunks(Powers::LEN).zip(values.chunks_mut(Powers::LEN)) {
+            let mut part = 0u128;
+            for ((&lane, value), &power) in lanes.iter().zip(values).zip(&powers.of) {
+                highest = highest.max(lane);
+                part = part.wrapping_add(u128::from(lane) * u128::from(power));
+                *value = i64::from(lane).wrapping_sub(range.shift);
+            }
+            sum = mersenne::add(sum, mersenne::mul(mersenne::reduce(part), scale));
+            scale = mersenne::mul(scale, powers.next);
         }
-        (sum, highest)
+        (sum, highest <= range.max)
     }
 }
 
@@ -298,6 +297,19 @@ mod tests {
     use super::*;
     use crate::ring::primes::PRIMES;
     use crate::stream::Stream;
+
+    const POINT: u64 = 0x1abc_def0_1234_5678 % mersenne::PRIME;
+
+    /// Term by term, in integers of any size below 2^128.
+    fn weighed(lanes: impl Iterator<Item = u32>) -> u64 {
+        let prime = u128::from(mersenne::PRIME);
+        let (mut sum, mut power) = (0, 1);
+        for lane in lanes {
+            sum = (sum + u128::from(lane) * power) % prime;
+            power = power * u128::from(POINT) % prime;
+        }
+        sum as u64
+    }
 
     #[test]
     fn lanes_split_sum_and_subtract_alike_on_every_instruction_set() {
@@ -312,7 +324,6 @@ mod tests {
             let mut start = vec![0; tile];
             stream.fill_uniform(m.value(), &mut start);
             start[0] = m.value() - 1;
-            let words: Vec<u8> = (0..4 * k * tile).map(|i| (i * 151) as u8).collect();
             for isa in Isa::available() {
                 let mut lanes = vec![0; k * tile];
                 split_lanes(isa, k, &values, 1 << 23, &mut lanes);
@@ -327,20 +338,13 @@ mod tests {
                     }
                     assert_eq!(i128::from(x[c]), sum.rem_euclid(q), "{isa:?}, {k} lanes, coefficient {c}");
                 }
-                let short = Factors { words: &words[..2 * k * tile], width: 2, mask: 0xfff };
-                let factors = Factors { words: &words, width: 4, mask: 0xff_ffff };
-                for factors in [short, factors] {
-                    let expected = values.iter().enumerate().fold(0u32, |sum, (i, &v)| {
-                        let bytes = &factors.words[factors.width * i..factors.width * (i + 1)];
-                        let word = bytes.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte));
-                        sum.wrapping_add(((word % (factors.mask + 1)) | 1).wrapping_mul((v + (1 << 23)) as u32))
-                    });
-                    assert_eq!(weigh_values(isa, factors, &values, 1 << 23, (1 << 24) - 1), (expected, true));
-                }
+                let powers = Powers::of(POINT);
+                let lanes = values.iter().map(|&v| (v + (1 << 23)) as u32);
+                assert_eq!(weigh_values(isa, &powers, &values, 1 << 23, (1 << 24) - 1), (weighed(lanes), true));
                 for wrong in [1 << 23, -(1 << 23) - 1, i32::MAX, i32::MIN] {
                     let mut values = values.clone();
                     values[k * tile / 2] = wrong;
-                    assert!(!weigh_values(isa, factors, &values, 1 << 23, (1 << 24) - 1).1, "{isa:?}, {wrong}");
+                    assert!(!weigh_values(isa, &powers, &values, 1 << 23, (1 << 24) - 1).1, "{isa:?}, {wrong}");
                 }
             }
         }
@@ -370,26 +374,15 @@ mod tests {
                     let used = guard + stride * k as u32;
                     assert_eq!(above[c] != 0, (used..30 * limbs as u32).any(|at| bit(c, at) == 1), "{isa:?}");
                 }
-                let factor_words: Vec<u8> = (0..4 * k * tile).map(|i| (i * 77) as u8).collect();
-                let (short, factors) = (
-                    Factors { words: &factor_words[..2 * k * tile], width: 2, mask: 0xffff },
-                    Factors { words: &factor_words, width: 4, mask: 0xffff },
-                );
                 let highest = lanes.iter().copied().max().unwrap();
                 let mut values = vec![0; k * tile];
                 let range = LaneRange { shift: 1 << 20, max: highest };
-                for factors in [short, factors] {
-                    let (sum, within) = weigh_lanes(isa, factors, &lanes, range, &mut values);
-                    let expected = lanes.iter().enumerate().fold(0u32, |sum, (i, &lane)| {
-                        let word = &factors.words[factors.width * i..];
-                        let word = u32::from(u16::from_le_bytes(word[..2].try_into().unwrap()));
-                        sum.wrapping_add((word | 1).wrapping_mul(lane))
-                    });
-                    assert_eq!((sum, within), (expected, true), "{isa:?}");
-                }
+                let powers = Powers::of(POINT);
+                let found = weigh_lanes(isa, &powers, &lanes, range, &mut values);
+                assert_eq!(found, (weighed(lanes.iter().copied()), true), "{isa:?}");
                 assert!(values.iter().zip(&lanes).all(|(&v, &l)| v == i64::from(l) - (1 << 20)));
                 let range = LaneRange { max: highest - 1, ..range };
-                assert!(!weigh_lanes(isa, factors, &lanes, range, &mut values).1, "{isa:?}");
+                assert!(!weigh_lanes(isa, &powers, &lanes, range, &mut values).1, "{isa:?}");
             }
         }
     }

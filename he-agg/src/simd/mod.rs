@@ -12,6 +12,7 @@ mod keystream;
 mod lane_sums;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+pub(crate) mod mersenne;
 mod packing;
 #[cfg(test)]
 mod parity;
@@ -25,7 +26,7 @@ mod wipe;
 
 pub(crate) use keystream::{BLOCK_BYTES, keystream};
 pub(crate) use lane_sums::{
-    Factors, LaneRange, LaneShape, LiftTable, TILE, WORD_BITS, lift, split_lanes, subtract_from_lanes, take_lanes,
+    LaneRange, LaneShape, LiftTable, Powers, TILE, WORD_BITS, lift, split_lanes, subtract_from_lanes, take_lanes,
     weigh_lanes, weigh_values,
 };
 pub(crate) use packing::{pack, packed_add, packed_below, unpack};

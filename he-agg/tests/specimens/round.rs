@@ -9,6 +9,8 @@ use he_agg::aggregation::{
 
 /// The epoch of every round here.
 pub(crate) const EPOCH: [u8; 32] = [0xe9; 32];
+/// The key that only hospitals hold.
+const GROUP: [u8; 32] = [0x77; 32];
 const PARTIES: u16 = 3;
 const THRESHOLD: u16 = 2;
 
@@ -43,7 +45,7 @@ impl Round {
         let (layout, id, values) = (&self.layout, Self::id(), &self.values[index]);
         let request = EncryptRequest { layout, id, sender: party, weight: 100 * u32::from(party), values };
         let permit = MemoryLedger::new(layout.flooding()).permit_encryption(&request).unwrap();
-        encrypt_chunk(permit, &request, &self.secrets[index], &vault(party)).unwrap()
+        encrypt_chunk(permit, &request, &self.secrets[index], &vault(party), &MaskKey::from_bytes(GROUP)).unwrap()
     }
 
     pub(crate) fn key_shares(&self, dealer: u16) -> Vec<KeyShare> {
@@ -52,7 +54,7 @@ impl Round {
 
     /// The decryptor of a hospital, with every dealt point and mask key.
     pub(crate) fn decryptor(&self, party: u16) -> Decryptor {
-        let group = MaskKey::from_bytes([0x77; 32]);
+        let group = MaskKey::from_bytes(GROUP);
         let mut decryptor = Decryptor::new(self.layout.clone(), EPOCH, party, group, vault(party)).unwrap();
         for dealer in 1..=PARTIES {
             let share = self.key_shares(dealer).swap_remove(usize::from(party) - 1);
@@ -86,7 +88,7 @@ impl Round {
 
     /// What a hospital reads; checked against the plain sums.
     pub(crate) fn opened(&self, blinded: &BlindedSum) -> DecodedChunk {
-        let decoded = open(&self.layout, &self.context, &MaskKey::from_bytes([0x77; 32]), blinded).unwrap();
+        let decoded = open(&self.layout, &self.context, &MaskKey::from_bytes(GROUP), blinded).unwrap();
         for (i, &sum) in decoded.values.iter().enumerate() {
             assert_eq!(sum, self.values.iter().map(|v| i64::from(v[i])).sum::<i64>());
         }

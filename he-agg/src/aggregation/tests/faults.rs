@@ -1,6 +1,8 @@
 //! Faults that only the checks after decryption, or the combination, can see.
 
 use super::*;
+use crate::aggregation::checksum::Checksum;
+use crate::simd::mersenne;
 
 #[test]
 fn an_incomplete_or_altered_result_never_opens() {
@@ -50,26 +52,68 @@ fn an_incomplete_or_altered_result_never_opens() {
     assert!(open(&epoch.layout, &context, &stranger, &good).is_err());
 }
 
-/// A plaintext whose noise and range are right, so that only the control
-/// lanes can object.
-fn opened_with_lane_change(change: impl FnOnce(&LaneLayout) -> (usize, u64)) -> AggregationError {
-    let mut epoch = Epoch::new(&TOY13, 5, 4, 16, Values::Random);
+/// A sum to which lanes were added that its contributors did not send: noise and range are right, so that only the
+/// control lanes can object.
+fn opened_with_lanes(added: impl FnOnce(&LaneLayout) -> Vec<(usize, u64)>) -> Result<DecodedChunk, AggregationError> {
+    let mut epoch = Epoch::new(&TOY13, 5, 4, 16, Values::Small);
     let id = epoch.id(0);
     let context = epoch.context(id, &[1, 2, 3, 4], &[1, 2, 3, 4]);
     let mut sum = epoch.sum(&[1, 2, 3, 4], id);
     let layout = &epoch.layout;
-    let (lane, amount) = change(layout);
-    let (coefficient, l) = (lane / layout.lanes(), lane % layout.lanes());
-    let shift = layout.guard_bits() as usize + l * layout.stride_bits() as usize;
-    for (i, limb) in TOY13.q.iter().enumerate() {
-        let m = limb.modulus();
-        let added = m.mul(m.pow(2, shift as u64), m.reduce_u64(amount));
-        let x = &mut sum.poly_mut().limb_mut(i)[coefficient];
-        *x = m.add(*x, added);
+    for (lane, amount) in added(layout) {
+        let (coefficient, l) = (lane / layout.lanes(), lane % layout.lanes());
+        let shift = layout.guard_bits() as usize + l * layout.stride_bits() as usize;
+        for (i, limb) in TOY13.q.iter().enumerate() {
+            let m = limb.modulus();
+            let added = m.mul(m.pow(2, shift as u64), m.reduce_u64(amount));
+            let x = &mut sum.poly_mut().limb_mut(i)[coefficient];
+            *x = m.add(*x, added);
+        }
     }
     let shares = epoch.shares(&context);
     let blinded = BlindedSum::combine(&epoch.layout, &context, &sum, &shares).unwrap();
-    open(&epoch.layout, &context, &epoch.group, &blinded).unwrap_err()
+    open(&epoch.layout, &context, &epoch.group, &blinded)
+}
+
+fn opened_with_lane_change(change: impl FnOnce(&LaneLayout) -> (usize, u64)) -> AggregationError {
+    opened_with_lanes(|layout| vec![change(layout)]).unwrap_err()
+}
+
+/// What a coordinator adds that steers the model: a value, and the checksum that would fit at some point.
+fn forged(layout: &LaneLayout, id: &ChunkId, group: &MaskKey, deltas: &[(usize, u64)]) -> Vec<(usize, u64)> {
+    let checksum = Checksum::new(layout, id, group);
+    let first = layout.control_coefficients() * layout.lanes();
+    let of = |&(place, delta): &(usize, u64)| mersenne::mul(checksum.factor(place), delta);
+    let sum = deltas.iter().map(of).fold(0, mersenne::add);
+    let digits = (usize::from(layout.parties()) + 1..).zip(checksum.split(sum).map(u64::from));
+    deltas.iter().map(|&(place, delta)| (first + place, delta)).chain(digits).collect()
+}
+
+/// Whoever knows the point, as a hospital does and as everybody did while it came from the epoch's public seed, adds
+/// what he likes; the coordinator does not know it.
+#[test]
+fn values_that_nobody_sent_pass_with_the_groups_key_and_with_no_other() {
+    let id = ChunkId { epoch: EPOCH, round: 3, attempt: 0, chunk: 0 };
+    for deltas in [vec![(100, 1)], vec![(0, 9), (7, 1 << 10)], vec![(50, 1 << 15), (51, 1 << 15)]] {
+        // Where a digit leaves its lane's range another place is as good.
+        let at = |shift: usize| deltas.iter().map(|&(place, delta)| (place + shift, delta)).collect::<Vec<_>>();
+        let with = |group: &MaskKey, shift| opened_with_lanes(|layout| forged(layout, &id, group, &at(shift)));
+        let (shift, moved) = (0..40).find_map(|shift| Some((shift, with(&group_key(), shift).ok()?))).unwrap();
+        let honest = opened_with_lanes(|_| vec![]).unwrap();
+        for (place, delta) in at(shift) {
+            assert_eq!(moved.values[place] - honest.values[place], delta as i64);
+        }
+        for guess in 0..20 {
+            let refused = with(&MaskKey::from_bytes([guess; 32]), shift).unwrap_err();
+            let (range, sum) = (matches!(refused, AggregationError::LaneRange { lane: 6..10, .. }), refused);
+            assert!(range || matches!(sum, AggregationError::Checksum { .. }), "{sum:?}");
+        }
+        let without = opened_with_lanes(|layout| {
+            let first = layout.control_coefficients() * layout.lanes();
+            at(shift).into_iter().map(|(place, delta)| (first + place, delta)).collect()
+        });
+        assert!(matches!(without, Err(AggregationError::Checksum { .. })));
+    }
 }
 
 #[test]
@@ -80,10 +124,12 @@ fn control_lanes_catch_well_formed_changes() {
     assert_eq!(absent, AggregationError::Presence { party: 5, count: 1, expected: 0 });
     let weight = opened_with_lane_change(|_| (5, 1));
     assert!(matches!(weight, AggregationError::Checksum { .. }));
-    let checksum = opened_with_lane_change(|_| (6, 1));
-    assert!(matches!(checksum, AggregationError::Checksum { .. }));
-    let spare = opened_with_lane_change(|_| (7, 9));
-    assert_eq!(spare, AggregationError::SpareLane { lane: 7, sum: 9 });
+    for digit in 6..10 {
+        let checksum = opened_with_lane_change(|_| (digit, 1));
+        assert!(matches!(checksum, AggregationError::Checksum { .. }), "{checksum:?}");
+    }
+    let spare = opened_with_lane_change(|_| (10, 9));
+    assert_eq!(spare, AggregationError::SpareLane { lane: 10, sum: 9 });
     let value = opened_with_lane_change(|l| (l.control_coefficients() * l.lanes() + 100, 1));
     assert!(matches!(value, AggregationError::Checksum { .. } | AggregationError::LaneRange { .. }));
 }

@@ -82,6 +82,8 @@ enum Values {
     Max,
     /// Every lane and the weight at their smallest.
     Min,
+    /// Far from either end.
+    Small,
     /// Lanes at either end or zero, the weight at either end.
     Extremes,
 }
@@ -100,6 +102,7 @@ impl Epoch {
                 values: (0..layout.values_per_chunk())
                     .map(|_| match values {
                         Values::Max => high as i32,
+                        Values::Small => (stream.next_u32() % 1000) as i32 - 500,
                         Values::Min => low as i32,
                         Values::Random => (low + (stream.next_u32() as i64 & ((1 << b) - 1))) as i32,
                         Values::Extremes => [low as i32, high as i32, 0, -1][stream.next_u32() as usize % 4],
@@ -107,7 +110,7 @@ impl Epoch {
                     .collect(),
                 weight: match values {
                     Values::Max => layout.lane_max() as u32,
-                    Values::Min => 1,
+                    Values::Min | Values::Small => 1,
                     Values::Random => 1 + stream.next_u32() % layout.lane_max() as u32,
                     Values::Extremes => [1, layout.lane_max() as u32][stream.next_u32() as usize % 2],
                 },
@@ -139,7 +142,7 @@ impl Epoch {
         let h = &mut self.hospitals[usize::from(party) - 1];
         let request = EncryptRequest { layout: &self.layout, id, sender: party, weight: h.weight, values: &h.values };
         let permit = h.ledger.permit_encryption(&request).unwrap();
-        encrypt_chunk(permit, &request, &h.secret, &vault(party)).unwrap()
+        encrypt_chunk(permit, &request, &h.secret, &vault(party), &group_key()).unwrap()
     }
 
     fn share(&mut self, party: u16, context: &ShareContext) -> DecryptionShare {
@@ -234,5 +237,5 @@ fn epoch_encrypt_again(epoch: &Epoch, party: u16, id: ChunkId) -> UpdateChunk {
     let h = &epoch.hospitals[usize::from(party) - 1];
     let request = EncryptRequest { layout: &epoch.layout, id, sender: party, weight: h.weight, values: &h.values };
     let permit = MemoryLedger::new(epoch.layout.flooding()).permit_encryption(&request).unwrap();
-    encrypt_chunk(permit, &request, &h.secret, &vault(party)).unwrap()
+    encrypt_chunk(permit, &request, &h.secret, &vault(party), &group_key()).unwrap()
 }

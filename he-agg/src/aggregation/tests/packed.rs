@@ -99,7 +99,7 @@ fn a_permit_serves_a_copy_of_its_integers_and_nothing_else() {
     let request = EncryptRequest { layout: &epoch.layout, id, sender: 1, weight: h.weight, values: &h.values };
     let encrypt = |asked: &EncryptRequest<'_>| {
         let permit = MemoryLedger::new(epoch.layout.flooding()).permit_encryption(&request).unwrap();
-        encrypt_chunk(permit, asked, &h.secret, &vault(1)).map(|chunk| chunk.to_bytes())
+        encrypt_chunk(permit, asked, &h.secret, &vault(1), &group_key()).map(|chunk| chunk.to_bytes())
     };
     let expected = encrypt(&request).unwrap();
     let (layout, values) = (epoch.layout.clone(), h.values.clone());

@@ -49,11 +49,11 @@ fn other_integers_under_one_common_polynomial_are_refused() {
     let mut changed = values.clone();
     changed[0] ^= 1;
     let changed = EncryptRequest { values: &changed, ..asked };
-    let misused = encrypt_chunk(permit, &changed, &h.secret, &vault(1)).map(drop);
+    let misused = encrypt_chunk(permit, &changed, &h.secret, &vault(1), &group_key()).map(drop);
     assert_eq!(misused, Err(AggregationError::ForeignPermit));
     // The same integers under a new attempt have another ciphertext.
     let permit = h.ledger.permit_encryption(&asked).unwrap();
-    let second = encrypt_chunk(permit, &asked, &h.secret, &vault(1)).unwrap().to_bytes();
+    let second = encrypt_chunk(permit, &asked, &h.secret, &vault(1), &group_key()).unwrap().to_bytes();
     assert_ne!(first, second);
 
     // Requests that do not fit the layout.
@@ -61,7 +61,7 @@ fn other_integers_under_one_common_polynomial_are_refused() {
         let id = ChunkId { attempt, ..id };
         let request = EncryptRequest { layout: &layout, id, sender: 1, weight, values };
         let permit = h.ledger.permit_encryption(&request).unwrap();
-        encrypt_chunk(permit, &request, &h.secret, &vault(1)).map(drop)
+        encrypt_chunk(permit, &request, &h.secret, &vault(1), &group_key()).map(drop)
     };
     assert!(matches!(try_request(2, 0, &[]), Err(AggregationError::Weight { .. })));
     assert!(matches!(try_request(3, 1 << 16, &[]), Err(AggregationError::Weight { .. })));

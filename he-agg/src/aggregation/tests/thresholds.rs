@@ -76,7 +76,7 @@ fn a_full_size_chunk_of_forty_three_of_sixty_four_hospitals_opens() {
         let own: Vec<i32> = (0..values.len()).map(|_| stream.next_u32() as i16 as i32).collect();
         let request = EncryptRequest { layout: &layout, id, sender: party, weight: 65_535, values: &own };
         let permit = MemoryLedger::new(layout.flooding()).permit_encryption(&request).unwrap();
-        sum.absorb(&encrypt_chunk(permit, &request, &secret, &vault(party)).unwrap()).unwrap();
+        sum.absorb(&encrypt_chunk(permit, &request, &secret, &vault(party), &group_key()).unwrap()).unwrap();
         values.iter_mut().zip(&own).for_each(|(sum, &v)| *sum += i64::from(v));
         weight += 65_535;
         secrets.push(secret);
