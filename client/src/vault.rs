@@ -23,7 +23,7 @@ const KEY_BYTES: usize = 32;
 const TAG_BYTES: usize = 16;
 /// Ends the name of every record's file.
 const SUFFIX: &str = ".sealed";
-/// Largest sealed record: the integer sums of an update with the most chunks, 4,096 of 65,528 values of 8 bytes, with
+/// Largest sealed record: the integer sums of an update with the most chunks, 4,096 of 65,520 values of 8 bytes, with
 /// room. What is larger is refused when it is sealed, so that whatever was sealed can be read.
 const RECORD_BYTES_MAX: u64 = if cfg!(test) { 4 << 20 } else { 4 << 30 };
 /// Argon2id memory in KiB, passes and lanes: the second recommended choice of RFC 9106, section 4, scaled to the

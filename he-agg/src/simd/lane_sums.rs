@@ -35,34 +35,40 @@ pub(crate) struct LiftTable {
 
 /// Powers of a checksum's point from the zeroth on, and the one that follows.
 pub(crate) struct Powers {
-    of: [u64; Powers::LEN],
+    /// In limbs of 21 bits, so that 64 products with a lane add up in a word: 2^(32 + 21 + 6).
+    limbs: [[u32; Powers::LEN]; 3],
+    point: u64,
     next: u64,
 }
 
 impl Powers {
-    /// Lanes that are weighed before the sum is reduced: 2^6 products below 2^(61 + 32) stay within 128 bits.
+    /// Lanes that are weighed before the sum is reduced.
     const LEN: usize = 64;
+    const LIMB_BITS: u32 = 21;
 
     /// Those of a point.
     pub(crate) fn of(point: u64) -> Self {
-        let (mut of, mut next) = ([0; Self::LEN], 1);
-        for power in &mut of {
-            *power = next;
+        let (mut limbs, mut next) = ([[0; Self::LEN]; 3], 1);
+        for place in 0..Self::LEN {
+            for (limb, from) in limbs.iter_mut().zip([0, Self::LIMB_BITS, 2 * Self::LIMB_BITS]) {
+                limb[place] = (next >> from) as u32 & ((1 << Self::LIMB_BITS) - 1);
+            }
             next = mersenne::mul(next, point);
         }
-        Self { of, next }
+        Self { limbs, point, next }
     }
 
     /// The point.
     pub(crate) fn point(&self) -> u64 {
-        self.of[1]
+        self.point
     }
 }
 
 /// Whoever knows the point can make a sum that passes.
 impl Drop for Powers {
     fn drop(&mut self) {
-        self.of.zeroize();
+        self.limbs.zeroize();
+        self.point.zeroize();
         self.next.zeroize();
     }
 }
@@ -176,17 +182,31 @@ mod plain {
     #[inline(always)]
     pub(super) fn weigh_values(powers: &Powers, values: &[i32], offset: u32, max: u32) -> (u64, bool) {
         let (mut sum, mut scale, mut highest) = (0, 1, 0u32);
+        let mut lanes = [0; Powers::LEN];
         for values in values.chunks(Powers::LEN) {
-            let mut part = 0u128;
-            for (&value, &power) in values.iter().zip(&powers.of) {
-                let lane = value.cast_unsigned().wrapping_add(offset);
-                highest = highest.max(lane);
-                part = part.wrapping_add(u128::from(lane) * u128::from(power));
+            let lanes = &mut lanes[..values.len()];
+            for (lane, &value) in lanes.iter_mut().zip(values) {
+                *lane = value.cast_unsigned().wrapping_add(offset);
+                highest = highest.max(*lane);
             }
-            sum = mersenne::add(sum, mersenne::mul(mersenne::reduce(part), scale));
+            sum = mersenne::add(sum, mersenne::mul(weigh(powers, lanes), scale));
             scale = mersenne::mul(scale, powers.next);
         }
         (sum, highest <= max)
+    }
+
+    /// At most [`Powers::LEN`] lanes.
+    #[inline(always)]
+    fn weigh(powers: &Powers, lanes: &[u32]) -> u64 {
+        let mut part = 0;
+        for limb in powers.limbs.iter().rev() {
+            let mut sum = 0u64;
+            for (&lane, &power) in lanes.iter().zip(limb) {
+                sum = sum.wrapping_add(u64::from(lane).wrapping_mul(u64::from(power)));
+            }
+            part = (part << Powers::LIMB_BITS) + u128::from(sum);
+        }
+        mersenne::reduce(part)
     }
 
     #[inline(always)]
@@ -278,13 +298,11 @@ mod plain {
         assert!(values.len() == lanes.len(), "one value per lane");
         let (mut sum, mut scale, mut highest) = (0, 1, 0u32);
         for (lanes, values) in lanes.chunks(Powers::LEN).zip(values.chunks_mut(Powers::LEN)) {
-            let mut part = 0u128;
-            for ((&lane, value), &power) in lanes.iter().zip(values).zip(&powers.of) {
+            for (&lane, value) in lanes.iter().zip(values) {
                 highest = highest.max(lane);
-                part = part.wrapping_add(u128::from(lane) * u128::from(power));
                 *value = i64::from(lane).wrapping_sub(range.shift);
             }
-            sum = mersenne::add(sum, mersenne::mul(mersenne::reduce(part), scale));
+            sum = mersenne::add(sum, mersenne::mul(weigh(powers, lanes), scale));
             scale = mersenne::mul(scale, powers.next);
         }
         (sum, highest <= range.max)
