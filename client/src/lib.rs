@@ -8,6 +8,7 @@ pub mod check;
 pub mod consent;
 pub mod counter;
 pub mod data_sets;
+pub mod earlier;
 pub mod enrolment;
 pub mod handover;
 pub mod hospital;

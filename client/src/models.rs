@@ -197,7 +197,7 @@ fn read(path: &Path) -> Result<Option<String>, ModelsError> {
 }
 
 /// Key epochs with a folder, ascending.
-fn epochs(root: &Path) -> Result<Vec<Epoch>, ModelsError> {
+pub(crate) fn epochs(root: &Path) -> Result<Vec<Epoch>, ModelsError> {
     let path = root.join("epochs");
     let entries = match fs::read_dir(&path) {
         Ok(entries) => entries,

@@ -237,6 +237,7 @@ impl Plan {
             device,
             local_epochs: experiment.local_epochs(),
             seed: experiment.seed(),
+            earlier: Vec::new(),
             start: None,
             own_key_queries: experiment.publish().own_key,
             answer_within: ANSWER_WITHIN,

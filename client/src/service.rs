@@ -26,6 +26,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::consent::{ConsentBook, ConsentError, Council, Seen};
 use crate::data_sets::{DataSets, DataSetsError};
+use crate::earlier::EarlierError;
 use crate::enrolment::{EnrolmentError, Member};
 use crate::hospital::{HospitalEnd, HospitalError, Killer, Slots};
 use crate::models::ModelsError;
@@ -88,6 +89,9 @@ pub enum ServiceError {
     /// The site's own rules.
     #[error(transparent)]
     Policy(#[from] PolicyRefusal),
+    /// What earlier key epochs revealed.
+    #[error(transparent)]
+    Earlier(#[from] EarlierError),
     /// A file of the epoch's folder.
     #[error(transparent)]
     File(#[from] FileFault),
@@ -104,7 +108,7 @@ impl ServiceError {
             Self::Models(error) => error.exit() == Exit::StorageFull,
             Self::Vault(error) | Self::Keys(KeysError::Vault(error)) => error.no_space_left(),
             Self::Hospital(error) => error.no_space_left(),
-            Self::File(fault) => fault.no_space_left(),
+            Self::File(fault) | Self::Earlier(EarlierError::File(fault)) => fault.no_space_left(),
             _ => false,
         }
     }

@@ -381,6 +381,13 @@ fn a_member_that_is_excluded_takes_nobody_back_in_who_was_left_out() {
     assert!(refusal(&consortium.run(&["coordinator", "exclude", "west"]), BAD_INPUT).contains("west"));
     // Two are too few: west stays out, though it is a member.
     assert!(refusal(&consortium.run(&["coordinator", "exclude", "south"]), BAD_INPUT).contains("2 members"));
+    let status = consortium.json(&["coordinator", "status"]);
+    let stage = |epoch: u32| {
+        let rows = status["epochs"].as_array().expect("rows");
+        rows.iter().find(|row| row["epoch"] == epoch).map(|row| row["stage"].clone()).expect("the epoch")
+    };
+    assert_eq!(stage(1), "over");
+    assert_ne!(stage(2), "over", "what is refused ends nothing");
     let from = ["coordinator", "run", "plan.toml", "--from", "2"];
     assert!(refusal(&consortium.run(&from), BAD_INPUT).contains("west took no part in key epoch 2"));
     // A revoked one can be excluded from an epoch that still has it.

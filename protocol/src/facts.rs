@@ -11,7 +11,7 @@ use crate::blob::BodyRoot;
 use crate::codec::{wire_enum, wire_struct};
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::limits::{REFUSALS_MAX, REVEALED_COHORTS_MAX};
-use crate::message::{HospitalMessage, KeyStep, SignedMessage, StepKey};
+use crate::message::{HospitalMessage, KeyStep, RoundPurpose, SignedMessage, StepKey};
 use crate::party_set::PartySet;
 
 /// An encryption was begun; under this attempt's common `a` nothing but the sealed values of the round is ever
@@ -147,12 +147,15 @@ pub enum Fact {
     ReadUpTo(ReadUpTo),
     Measured(Measured),
     KeySum(KeySum),
+    /// As [`Fact::Revealed`], in a round of figures: a sum of counts, from which a sum of updates takes nothing away.
+    RevealedFigures(Revealed),
 }
 
 wire_enum!(Fact {
     1 => Nonce(CeremonyNonce), 2 => Sent(SignedMessage), 3 => Encrypting(Encrypting), 4 => Revealed(Revealed),
     5 => Released(Released), 6 => Switched(Switched), 7 => Adopted(Adopted), 8 => Published(Published),
     9 => ReadUpTo(ReadUpTo), 10 => Measured(Measured), 11 => KeySum(KeySum),
+    12 => RevealedFigures(Revealed),
 });
 
 /// All facts of one key epoch, indexed. Rebuilt from the stored list at start.
@@ -163,7 +166,7 @@ pub struct HospitalFacts {
     sequence_next: u64,
     refusals: u64,
     encrypting: BTreeSet<(RoundId, Attempt)>,
-    revealed: Vec<Revealed>,
+    revealed: Vec<(RoundPurpose, Revealed)>,
     released: BTreeMap<(RoundId, Attempt), Digest>,
     chunks_released: u64,
     switched: BTreeMap<QueryId, Digest>,
@@ -199,11 +202,8 @@ impl HospitalFacts {
             Fact::Encrypting(Encrypting { round, attempt }) => {
                 self.encrypting.insert((*round, *attempt));
             }
-            Fact::Revealed(revealed) => {
-                if !self.revealed.contains(revealed) {
-                    self.revealed.push(revealed.clone());
-                }
-            }
+            Fact::Revealed(revealed) => self.learn_revealed(RoundPurpose::Train, revealed),
+            Fact::RevealedFigures(revealed) => self.learn_revealed(RoundPurpose::Figures, revealed),
             Fact::Released(Released { round, attempt, binding, chunks }) => {
                 if self.released.insert((*round, *attempt), *binding).is_none() {
                     self.chunks_released += u64::from(*chunks);
@@ -231,6 +231,13 @@ impl HospitalFacts {
                     self.read_up_to = Some(*read);
                 }
             }
+        }
+    }
+
+    fn learn_revealed(&mut self, purpose: RoundPurpose, revealed: &Revealed) {
+        let revealed = (purpose, revealed.clone());
+        if !self.revealed.contains(&revealed) {
+            self.revealed.push(revealed);
         }
     }
 
@@ -264,7 +271,11 @@ impl HospitalFacts {
     }
     /// Cohorts on `base_model` whose sum may be known.
     pub(crate) fn revealed_on(&self, base_model: Digest) -> impl Iterator<Item = &Revealed> {
-        self.revealed.iter().filter(move |revealed| revealed.base_model == base_model)
+        self.revealed.iter().map(|(_, revealed)| revealed).filter(move |revealed| revealed.base_model == base_model)
+    }
+    /// Cohorts whose sum of updates may be known.
+    pub fn revealed_in_training(&self) -> impl Iterator<Item = &Revealed> {
+        self.revealed.iter().filter(|(purpose, _)| *purpose == RoundPurpose::Train).map(|(_, revealed)| revealed)
     }
     /// Whether no further cohort can be remembered.
     pub(crate) fn revealed_is_full(&self) -> bool {

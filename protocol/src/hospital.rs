@@ -59,6 +59,19 @@ pub struct HospitalConfig {
     pub tls_key: Digest,
     /// What this site approved; nothing else sets a limit.
     pub terms: Terms,
+    /// Cohorts of this site's earlier key epochs whose sums of updates may be known.
+    pub earlier: Vec<EarlierCohort>,
+}
+
+/// A cohort of an earlier key epoch, whose members may have other numbers now, or be gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarlierCohort {
+    /// What the updates started from.
+    pub base_model: Digest,
+    /// Who contributed, by the keys with which they sign.
+    pub members: Vec<VerifyingKey>,
+    /// Members of the consortium then.
+    pub of: usize,
 }
 
 /// The machine. One per hospital and key epoch.

@@ -168,7 +168,7 @@ impl Roster {
     /// the sums would be one hospital's update, or nearly so.
     #[must_use]
     pub fn cohorts_may_follow(&self, revealed: PartySet, next: PartySet) -> bool {
-        let gap = self.size().div_ceil(3) + 1;
+        let gap = cohort_gap(self.size());
         let far = |difference: PartySet| difference.is_empty() || difference.len() >= gap;
         far(next.minus(revealed)) && far(revealed.minus(next))
     }
@@ -190,6 +190,11 @@ impl Roster {
     pub fn digest(&self) -> Digest {
         Digest::of("consilium roster v4", self)
     }
+}
+
+/// By how many members two cohorts of so many have to differ, where they differ.
+pub(crate) fn cohort_gap(members: usize) -> usize {
+    members.div_ceil(3) + 1
 }
 
 impl Wire for Roster {

@@ -24,6 +24,11 @@ pub(super) const FACTS: &str = "facts";
 /// Facts read at once.
 const FACTS_PER_PAGE: u32 = 256;
 
+/// The journal's name for the facts of a key epoch.
+pub(crate) fn facts_name(epoch: Epoch) -> String {
+    format!("epoch-{epoch}-{FACTS}")
+}
+
 /// A model in place, with the round that gave it.
 pub(super) struct CurrentModel {
     epoch: Epoch,
@@ -128,7 +133,7 @@ pub(crate) fn put_model(vault: &Vault, parameters: &[f32]) -> Result<(), Hospita
 /// an earlier one.
 fn newest_adopted(journal: &Journal, since: Epoch, until: Epoch) -> Result<Option<(Epoch, Adopted)>, HospitalError> {
     for epoch in (since.0..=until.0).rev().map(Epoch) {
-        let stream = format!("epoch-{epoch}-{FACTS}");
+        let stream = facts_name(epoch);
         let mut newest: Option<Adopted> = None;
         let mut start = 0;
         loop {

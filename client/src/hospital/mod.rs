@@ -35,6 +35,7 @@ mod weights;
 mod worker;
 
 pub use adoption::current_model;
+pub(crate) use adoption::facts_name;
 #[cfg(test)]
 pub(crate) use adoption::put_model;
 pub use error::HospitalError;

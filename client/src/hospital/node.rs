@@ -148,6 +148,7 @@ impl Hospital {
             sealing: opening.sealing_key().clone(),
             tls_key,
             terms: plan.terms.clone(),
+            earlier: plan.earlier.clone(),
         };
         if serves_only && !site.has_published()? {
             return Err(HospitalError::NothingPublished { party: plan.party });

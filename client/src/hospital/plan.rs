@@ -8,6 +8,7 @@ use he_agg::aggregation::{Flooding, LaneLayout};
 use he_agg::multiparty::{DecryptPolicy, Quorum};
 use he_infer::Program;
 use protocol::PartyId;
+use protocol::hospital::EarlierCohort;
 use protocol::ids::{Digest, Epoch};
 use protocol::signature::VerifyingKey;
 use protocol::terms::Terms;
@@ -44,6 +45,8 @@ pub struct HospitalPlan {
     pub device: TrainDevice,
     /// Local epochs per round.
     pub local_epochs: usize,
+    /// Cohorts of this site's earlier key epochs whose sums of updates may be known.
+    pub earlier: Vec<EarlierCohort>,
     /// What training goes on from, of the digest in the terms; the seed's weights if absent.
     pub start: Option<Arc<Vec<f32>>>,
     /// Seed of weights, batches and augmentation; never of keys or noise.

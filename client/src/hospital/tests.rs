@@ -134,6 +134,7 @@ fn plan(number: u16, program: &Arc<Program>) -> HospitalPlan {
         training: TrainSettings::default(),
         device: TrainDevice::cpu(),
         local_epochs: 1,
+        earlier: Vec::new(),
         start: None,
         seed: 7,
         own_key_queries: false,

@@ -15,7 +15,7 @@ use crate::hospital::{Activity, Hospital, HospitalPlan, HospitalSetup, Observer,
 use crate::models::ModelsError;
 use crate::policy;
 use crate::vault::Vault;
-use crate::{handover, hours, models};
+use crate::{earlier, handover, hours, models};
 
 /// Everything that a part starts with.
 pub(super) struct Part {
@@ -46,7 +46,7 @@ impl Part {
         let set = DataSets::load(&site)?.find(Some(data))?.clone();
         let name = data.to_owned();
         let (plan, text) = (seen.plan.clone(), seen.standing.proposal.plan.clone());
-        let base = seen.standing.proposal.base;
+        let (base, members) = (seen.standing.proposal.base, seen.standing.proposal.membership.clone());
         // Reading images and deriving a key from a passphrase take a while.
         let read = tokio::task::spawn_blocking(move || -> Result<_, ServiceError> {
             let dataset = set.read(&plan)?;
@@ -57,13 +57,16 @@ impl Part {
             let opening = vault.opening_key()?;
             let start = base.map(|base| first_model(&site, &vault, base, parameters)).transpose()?;
             models::note_plan(&root, &text)?;
-            Ok((dataset, root, vault, opening, start))
+            earlier::note_members(&root, &members)?;
+            let earlier = earlier::cohorts(&site, epoch)?;
+            Ok((dataset, root, vault, opening, start, earlier))
         });
-        let (dataset, root, vault, opening, start) = read.await??;
+        let (dataset, root, vault, opening, start, earlier) = read.await??;
         policy::check(&setup.policy, &seen.plan, dataset.train.len())?;
         let membership = &seen.standing.proposal.membership;
         let mut plan = seen.plan.hospital((seen.party, epoch), membership, &seen.terms, setup.device.clone());
         plan.start = start.map(Arc::new);
+        plan.earlier = earlier;
         let shape = seen.plan.experiment().network().image();
         let takes = Takes { images: seen.plan.program().images(), shape: [shape.channels, shape.height, shape.width] };
         let (member, hours) = (Arc::clone(&setup.member), setup.policy.hours);

@@ -6,6 +6,7 @@ mod place;
 use std::fs;
 
 use place::{Place, SITES};
+use serde_json::Value;
 
 pub(crate) const PLAN: &str = r#"
 [experiment]
@@ -140,6 +141,24 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     place.until_told("south", "key epoch 1: over: ");
     assert_eq!(place.predict("south", &[])["class"], "bright");
     place.nothing_begins_with_a_member_that_was_put_out();
+    nobody_trains_again_from_one_model_without_a_member(&mut place);
+}
+
+/// In key epoch 1 four updates of the first model were added up. A sum without two of them would show these two, less
+/// one that came later.
+fn nobody_trains_again_from_one_model_without_a_member(place: &mut Place) {
+    let on = place.json(&["coordinator", "exclude", "east", "--epoch", "2"]);
+    assert_eq!(on["from"], 2, "from the model that they have trained: {on}");
+    let again = place.json(&["coordinator", "exclude", "east", "--epoch", "3"]);
+    assert_eq!((&again["epoch"], &again["from"]), (&5.into(), &Value::Null), "nothing was trained in it");
+    place.kill("north");
+    place.serve("north", &["hospital", "serve", "--folder", "north", "--log", "warn"]);
+    let members = ["north", "late", "south"];
+    place.approve_membership(&members);
+    members.iter().for_each(|site| place.approve_terms(site));
+    place.until_told("coordinator", "key epoch 5: round 1 begins");
+    place.until_told("coordinator", "key epoch 5: round 1 ended without a model");
+    place.until_told("north", "the cohort differs by too few members from a possibly revealed one");
 }
 
 fn begins_the_second_version_with_one_that_joins_later(place: &mut Place) {

@@ -33,7 +33,7 @@ impl HospitalMachine {
 
     fn share_request(&mut self, it: &ShareRequest, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
         let Some(state) = self.current(it.round, it.attempt)? else { return Ok(()) };
-        let base_model = state.open.base_model;
+        let (base_model, purpose) = (state.open.base_model, state.open.purpose);
         let Some(binding) = self.binding(it.attempt) else { return Ok(()) };
         let roster = self.signed_roster()?;
         let accepted = distinct_signers(&it.acceptances, roster, |_, body| {
@@ -50,7 +50,14 @@ impl HospitalMachine {
         // From here on the sum of S may become known, whatever happens to this attempt.
         let (round, cohort) = (it.round, binding.cohort);
         if !self.facts.revealed_on(base_model).any(|known| known.round == round && known.cohort == cohort) {
-            self.persist(Fact::Revealed(Revealed { round, base_model, cohort }), out);
+            let revealed = Revealed { round, base_model, cohort };
+            self.persist(
+                match purpose {
+                    RoundPurpose::Train => Fact::Revealed(revealed),
+                    RoundPurpose::Figures => Fact::RevealedFigures(revealed),
+                },
+                out,
+            );
         }
         if binding.decryptors.contains(self.config.party) { self.release(binding, out) } else { Ok(()) }
     }

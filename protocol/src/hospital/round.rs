@@ -13,6 +13,8 @@ use crate::message::{
 };
 use crate::party_set::PartySet;
 use crate::reject::Reject;
+use crate::roster::cohort_gap;
+use crate::signature::VerifyingKey;
 
 /// The round this hospital follows.
 pub(super) struct RoundState {
@@ -284,6 +286,9 @@ impl HospitalMachine {
             return Err(Reject::CohortChanged);
         }
         self.check_cohort_rule(it.round, state.open.base_model, cohort)?;
+        if state.open.purpose == RoundPurpose::Train {
+            self.check_earlier_cohorts(state.open.base_model, cohort)?;
+        }
         Ok(body.count)
     }
 
@@ -292,6 +297,25 @@ impl HospitalMachine {
         for revealed in self.facts.revealed_on(base_model) {
             let changed_within_round = revealed.round == round && revealed.cohort != cohort;
             if changed_within_round || !roster.cohorts_may_follow(revealed.cohort, cohort) {
+                return Err(Reject::CohortRule);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same rule across key epochs: who trains again from the same model, without one member, sends the same update
+    /// again.
+    fn check_earlier_cohorts(&self, base_model: Digest, cohort: PartySet) -> Result<(), Reject> {
+        let roster = self.signed_roster()?;
+        let next: Vec<VerifyingKey> =
+            cohort.iter().filter_map(|party| roster.member(party)).map(|member| member.verifying).collect();
+        for earlier in self.config.earlier.iter().filter(|earlier| earlier.base_model == base_model) {
+            let gap = cohort_gap(roster.size().max(earlier.of));
+            let far = |one: &[VerifyingKey], other: &[VerifyingKey]| {
+                let apart = one.iter().filter(|key| !other.contains(key)).count();
+                apart == 0 || apart >= gap
+            };
+            if !far(&next, &earlier.members) || !far(&earlier.members, &next) {
                 return Err(Reject::CohortRule);
             }
         }

@@ -3,7 +3,7 @@
 use protocol::blob::BodyRoot;
 use protocol::ceremony::{CeremonyConfig, CeremonyInput, CeremonyMachine, CeremonyOutput};
 use protocol::facts::{Fact, HospitalFacts};
-use protocol::hospital::{HospitalConfig, HospitalInput, HospitalMachine, HospitalOutput};
+use protocol::hospital::{EarlierCohort, HospitalConfig, HospitalInput, HospitalMachine, HospitalOutput};
 use protocol::limits::SEALING_KEY_BYTES;
 use protocol::log::{LogEntry, LogWriter};
 use protocol::message::{
@@ -97,6 +97,11 @@ pub(crate) fn hospital(number: u16, facts: HospitalFacts) -> HospitalMachine {
 }
 
 pub(crate) fn hospital_under(number: u16, facts: HospitalFacts, terms: Terms) -> HospitalMachine {
+    hospital_after(number, facts, terms, Vec::new())
+}
+
+/// With what earlier key epochs revealed.
+fn hospital_after(number: u16, facts: HospitalFacts, terms: Terms, earlier: Vec<EarlierCohort>) -> HospitalMachine {
     let config = HospitalConfig {
         party: party(number),
         epoch: Epoch(1),
@@ -105,6 +110,7 @@ pub(crate) fn hospital_under(number: u16, facts: HospitalFacts, terms: Terms) ->
         sealing: sealing(number),
         tls_key: digest(&format!("TLS key {number}")),
         terms,
+        earlier,
     };
     HospitalMachine::new(config, key(number), facts, digest(&format!("nonce {number}")).0)
 }
@@ -116,7 +122,17 @@ impl Federation {
 
     /// After a ceremony with this plan of serving keys.
     pub(crate) fn with_keys(serving_plan: Option<Digest>) -> Self {
-        let hospitals = (1..=N).map(|number| hospital(number, HospitalFacts::default())).collect();
+        Self::of(serving_plan, &[])
+    }
+
+    /// After earlier key epochs.
+    pub(crate) fn after(earlier: &[EarlierCohort]) -> Self {
+        Self::of(None, earlier)
+    }
+
+    fn of(serving_plan: Option<Digest>, earlier: &[EarlierCohort]) -> Self {
+        let hospital = |number| hospital_after(number, HospitalFacts::default(), terms(), earlier.to_vec());
+        let hospitals = (1..=N).map(hospital).collect();
         let (log, facts) = (Vec::new(), vec![Vec::new(); usize::from(N)]);
         let mut federation = Self { writer: LogWriter::new(key(99)), log, hospitals, facts };
         federation.ceremony(roster(members()), serving_plan);

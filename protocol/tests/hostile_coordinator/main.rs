@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod approved;
+mod earlier;
 mod federation;
 mod figures;
 mod serving_keys;

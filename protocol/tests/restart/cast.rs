@@ -83,6 +83,7 @@ pub(crate) fn machine(number: u16, facts: &[Fact]) -> HospitalMachine {
         sealing: sealing(number),
         tls_key: digest(&format!("TLS key {number}")),
         terms: terms(),
+        earlier: Vec::new(),
     };
     // Once a nonce is stored, the one that a new process draws may not count.
     let is_stored = facts.iter().any(|fact| matches!(fact, Fact::Nonce(_)));

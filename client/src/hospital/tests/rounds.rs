@@ -1,8 +1,10 @@
 //! Training rounds under kills: the same ciphertexts, and the adopted model whatever came between.
 
-use protocol::store::StoreError;
+use protocol::drive::{Store, Stream};
+use protocol::facts::Revealed;
+use protocol::store::{Journal, StoreError};
 
-use super::super::sealed;
+use super::super::{facts_name, sealed};
 use super::*;
 
 fn update(site: &Site, round: u32) -> Bytes {
@@ -170,4 +172,14 @@ fn what_the_others_hear_of_a_share_is_what_was_wrong_with_their_request() {
     // This site's own fault is nobody's refusal: its process ends, and goes on there.
     assert_eq!(of(Permit::Ledger(journal)), None);
     assert_eq!(HospitalError::NoKeys { step: "x" }.unreleased(), None);
+}
+
+#[test]
+fn what_a_round_revealed_stands_where_the_next_key_epoch_looks() {
+    let all = Consortium::with_keys();
+    let site = &all.sites[0];
+    let fact = Fact::Revealed(Revealed { round: RoundId(1), base_model: Digest([9; 32]), cohort: everyone() });
+    site.store().append(Stream::Facts, &fact.to_bytes()).unwrap();
+    let journal = Journal::open(&all.root(1).join("journal.sqlite")).unwrap();
+    assert_eq!(journal.read(&facts_name(Epoch(1)), 0, 10).unwrap(), [fact.to_bytes()]);
 }

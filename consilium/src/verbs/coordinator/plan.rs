@@ -109,25 +109,33 @@ fn propose_to(office: &Office, name: &str, source: &str, sites: &[Site], base: O
     Ok(Done { text, data, exit: Exit::Done })
 }
 
-/// Ends an epoch that a member holds up, and proposes its plan again to the others.
+/// Ends an epoch that a member holds up, and proposes its plan again to the others, from the newest model that was
+/// trained in it: from the model before, the others' updates would tell what the one that is left out contributed, and
+/// their sites refuse to add them up.
 pub(super) fn exclude(office: &Office, name: &PeerName, epoch: Option<u32>) -> Result<Done, Error> {
     let epoch = Epoch(chosen(office, epoch)?);
     let source = office.proposals.proposed(epoch)?.source;
     // Those whom this epoch has, as far as they are members still; nobody who was left out of it comes back unasked.
-    let Proposal { membership: before, base, .. } = office.proposals.standing(epoch)?.proposal;
+    let Proposal { membership: before, base: first, .. } = office.proposals.standing(epoch)?.proposal;
     if before.party(name.as_str()).is_none() {
         return Err(no_member(name));
     }
     let mut sites = office.members.sites()?.sites;
     sites.retain(|site| site.name != *name && before.party(site.name.as_str()).is_some());
-    let done = propose_to(office, &format!("plan of key epoch {epoch}"), &source, &sites, base)?;
+    let plan = format!("plan of key epoch {epoch}");
+    // Before anything ends: whether the others are enough.
+    Plan::of_consortium(&plan, &source, sites.len())?;
     let reason = format!("a new key epoch begins without {name}");
     match control::ask(&office.folder, &Request::End { epoch: epoch.0, reason }) {
         Ok(_) => {}
         // Not under way: nothing is told to anybody, the members see that it is over.
         Err(_) => office.proposals.close(epoch)?,
     }
-    Ok(done)
+    // No further round closes.
+    let folder = office.epoch_folder(epoch);
+    let trained = if folder.exists() { audit::trained_model(&folder)? } else { None };
+    let base = trained.map(|model| Base { epoch, model }).or(first);
+    propose_to(office, &plan, &source, &sites, base)
 }
 
 /// The epoch that is meant: the newest where none is given.

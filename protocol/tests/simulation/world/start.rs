@@ -40,6 +40,7 @@ impl World {
             sealing: SealingKey::from_bytes(&[1; protocol::limits::SEALING_KEY_BYTES]).unwrap(),
             tls_key: Digest::of("TLS key", &1_u16),
             terms: terms(&Schedule::default()),
+            earlier: Vec::new(),
         };
         (config, signing_key(1))
     }
@@ -233,5 +234,6 @@ pub(crate) fn hospital_config(party: PartyId, schedule: &Schedule) -> HospitalCo
         sealing: member.sealing.clone(),
         tls_key: member.tls_key,
         terms: terms(schedule),
+        earlier: Vec::new(),
     }
 }
