@@ -149,6 +149,9 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
 fn nobody_trains_again_from_one_model_without_a_member(place: &mut Place) {
     let on = place.json(&["coordinator", "exclude", "east", "--epoch", "2"]);
     assert_eq!(on["from"], 2, "from the model that they have trained: {on}");
+    // What nobody has begun is withdrawn.
+    assert_eq!(place.json(&["coordinator", "stop", "--epoch", "4", "--end", "a mistake"])["epoch"], 4);
+    assert!(place.refused(&["coordinator", "stop", "--epoch", "4", "--end", "again"], 5).contains("not under way"));
     let again = place.json(&["coordinator", "exclude", "east", "--epoch", "3"]);
     assert_eq!((&again["epoch"], &again["from"]), (&5.into(), &Value::Null), "nothing was trained in it");
     place.kill("north");

@@ -27,7 +27,7 @@ pub(super) struct CeremonyState {
     /// Serving-key shares that this process was asked to make: one input each, ever.
     asked: BTreeSet<KeyStep>,
     /// Steps whose heads are all there, each with what every hospital is bound to.
-    bound: BTreeMap<KeyStep, Vec<(PartyId, BodyRoot)>>,
+    bound: BTreeMap<KeyStep, BTreeMap<PartyId, BodyRoot>>,
     /// Sums that were announced: one of each step, ever.
     announced: BTreeMap<KeyStep, BodyRoot>,
     /// Of those that were asked for, the ones that lie ready to be uploaded.
@@ -292,17 +292,25 @@ impl HospitalMachine {
                 |_, body| matches!(body, HospitalMessage::ServingShareHead(head) if head.step == it.step),
             )?;
             let unchanged = own.as_ref().is_some_and(|own| it.heads.contains(own));
-            if all == roster.parties() && unchanged { Ok(()) } else { Err(Reject::CommitmentBroken) }
+            if all != roster.parties() || !unchanged {
+                return Err(Reject::CommitmentBroken);
+            }
+            let bound: BTreeMap<PartyId, BodyRoot> = it
+                .heads
+                .iter()
+                .filter_map(|message| match &message.body {
+                    HospitalMessage::ServingShareHead(head) => Some((message.author, head.body)),
+                    _ => None,
+                })
+                .collect();
+            // Somebody who signed two heads could choose the second when it has seen the others' shares.
+            if self.ceremony.bound.get(&it.step).is_some_and(|known| *known != bound) {
+                return Err(Reject::Contradiction);
+            }
+            Ok(bound)
         });
-        if result.is_ok()
-            && let Some(HospitalMessage::ServingShareHead(head)) = own.map(|own| own.body)
-        {
-            let bound = it.heads.iter().filter_map(|message| match &message.body {
-                HospitalMessage::ServingShareHead(head) => Some((message.author, head.body)),
-                _ => None,
-            });
-            // The first ones count: a second list of heads is another log's.
-            self.ceremony.bound.entry(it.step).or_insert_with(|| bound.collect());
+        if let (Ok(bound), Some(HospitalMessage::ServingShareHead(head))) = (&result, own.map(|own| own.body)) {
+            self.ceremony.bound.insert(it.step, bound.clone());
             // The bodies follow only when every hospital is bound to its own.
             if self.ceremony.ready.contains(&it.step) {
                 let (kind, body) = (it.step.blob_kind(), head.body);
@@ -311,7 +319,7 @@ impl HospitalMachine {
                 self.ceremony.owed.insert(it.step);
             }
         }
-        self.refuse_ceremony(result, out);
+        self.refuse_ceremony(result.map(|_| ()), out);
     }
 
     /// The coordinator says what the shares of a step add up to. Nothing of that is believed: what this site computes
@@ -324,7 +332,7 @@ impl HospitalMachine {
             (None, Some(_)) if self.facts.key_sum(it.step).is_some_and(|known| known != it.body) => {
                 Err(Reject::Contradiction)
             }
-            (None, Some(shares)) => Ok(Some(shares.clone())),
+            (None, Some(shares)) => Ok(Some(shares.iter().map(|(party, body)| (*party, *body)).collect::<Vec<_>>())),
         };
         if let Ok(Some(shares)) = &result {
             let (step, sum) = (it.step, it.body);

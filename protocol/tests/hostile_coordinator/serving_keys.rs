@@ -3,9 +3,11 @@
 use protocol::facts::Fact;
 use protocol::hospital::{HospitalInput, HospitalOutput};
 use protocol::log::LogWriter;
-use protocol::message::{HospitalMessage, KeyStep, LogMessage, ServingStepDone, ServingStepOpen};
+use protocol::message::{
+    HospitalMessage, KeyStep, LogMessage, ServingShareHead, ServingStepDone, ServingStepOpen, SignedMessage,
+};
 use protocol::verifier::Verifier;
-use protocol::{BodyRoot, PartyId, Reject};
+use protocol::{BodyRoot, Epoch, PartyId, Reject};
 
 use crate::federation::{Federation, N, body, digest, hospital, key, party, refusals};
 
@@ -114,6 +116,44 @@ fn a_sum_before_its_shares_and_a_second_sum_are_refused() {
         assert_eq!(refusals(&outputs), [Reject::Contradiction], "{step:?}");
         assert!(matches!(outputs[closed + 2].last(), Some(HospitalOutput::Stop { .. })), "{step:?}");
     }
+}
+
+/// A member that signed for two shares, and a coordinator that shows one of them first.
+#[test]
+fn a_second_list_of_heads_is_refused_and_the_same_again_is_not() {
+    let log = honest();
+    let step = KeyStep::RelinRoundOne;
+    let is_heads = |message: &LogMessage| matches!(message, LogMessage::ServingStepHeads(it) if it.step == step);
+    let at = log.iter().position(is_heads).unwrap();
+    let LogMessage::ServingStepHeads(first) = &log[at] else { unreachable!() };
+    let mut second = first.clone();
+    second.heads.reverse();
+    let again = [&log[..=at], &[LogMessage::ServingStepHeads(second.clone())]].concat();
+    assert_eq!(refusals(&hears(&again)), [], "in another order they are the same");
+    let head = ServingShareHead { step, body: body("another share of 2") };
+    let other = SignedMessage::sign(&key(2), party(2), Epoch(1), 99, HospitalMessage::ServingShareHead(head));
+    let place = second.heads.iter().position(|head| head.author == party(2)).unwrap();
+    second.heads[place] = other;
+    let other = [&log[..=at], &[LogMessage::ServingStepHeads(second)]].concat();
+    let outputs = hears(&other);
+    assert_eq!(refusals(&outputs), [Reject::Contradiction]);
+    assert!(matches!(outputs[at + 1].last(), Some(HospitalOutput::Stop { .. })));
+}
+
+/// Of an epoch that this site knows from before it added anything up, it takes no key.
+#[test]
+fn a_public_key_that_was_not_added_up_here_is_not_fetched_from_history() {
+    let federation = Federation::with_keys(Some(digest("program")));
+    let fetches = |facts: &[Fact]| {
+        let outputs = hears_after(facts.iter().cloned(), &honest());
+        assert_eq!(refusals(&outputs), []);
+        outputs.into_iter().flatten().filter(|output| matches!(output, HospitalOutput::FetchSum { .. })).count()
+    };
+    let all = &federation.facts[0];
+    assert!(all.iter().any(|fact| matches!(fact, Fact::ReadUpTo(_))), "all of it is history");
+    assert_eq!(fetches(all), 1);
+    let is_no_sum = |fact: &&Fact| !matches!(fact, Fact::KeySum(_));
+    assert_eq!(fetches(&all.iter().filter(is_no_sum).cloned().collect::<Vec<_>>()), 0);
 }
 
 #[test]

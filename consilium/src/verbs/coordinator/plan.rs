@@ -7,7 +7,7 @@ use std::time::Duration;
 use client::plan::Plan;
 use coordinator::audit;
 use experiment::Weighting;
-use protocol::consent::{Base, Proposal};
+use protocol::consent::{Base, Proposal, Stage};
 use protocol::enrolment::Site;
 use protocol::ids::{Digest, Epoch};
 use protocol::membership::{Membership, Seat};
@@ -172,7 +172,16 @@ pub(super) fn order(office: &Office, epoch: Option<u32>, order: Order) -> Result
 /// Ends an epoch for ever.
 pub(super) fn end(office: &Office, epoch: Option<u32>, reason: &str) -> Result<Done, Error> {
     let epoch = chosen(office, epoch)?;
-    let data = control::ask(&office.folder, &Request::End { epoch, reason: reason.to_owned() })?;
+    let data = match control::ask(&office.folder, &Request::End { epoch, reason: reason.to_owned() }) {
+        Ok(data) => data,
+        // Nobody has begun it: it is withdrawn, and the members see that it is over.
+        Err(_) if office.proposals.standing(Epoch(epoch))?.stage == Stage::Proposed => {
+            office.proposals.close(Epoch(epoch))?;
+            let text = format!("key epoch {epoch} is withdrawn: nothing has begun in it");
+            return Ok(Done { text, data: json!({"epoch": epoch}), exit: Exit::Done });
+        }
+        Err(error) => return Err(error.into()),
+    };
     Ok(Done { text: format!("key epoch {epoch} is over; its members were told"), data, exit: Exit::Done })
 }
 
