@@ -63,6 +63,9 @@ fn undisturbed_federations_close_every_round_publish_and_answer() {
         let RoundEnd::Closed { model, .. } = world.rounds[&RoundId(3)] else { panic!("{:?}", world.rounds) };
         let RoundEnd::Closed { model: figures, .. } = world.rounds[&RoundId(4)] else { panic!("{:?}", world.rounds) };
         assert_eq!(world.models[0], (model, Some(figures)), "the last round is one of figures and changes no model");
+        for step in KeyStep::ALL {
+            assert_eq!(world.ceremony_bodies(step.blob_kind()), (0, 1), "{step:?}: the sum stays, its shares do not");
+        }
     }
 }
 

@@ -9,6 +9,13 @@ use protocol::exchange::{Answer, Call};
 use super::{Called, World};
 
 impl World {
+    /// Bodies of the ceremony that the coordinator still has, of hospitals and of its own.
+    pub(crate) fn ceremony_bodies(&self, kind: BlobKind) -> (usize, usize) {
+        let disk = self.coordinator_disk.borrow();
+        let has = |party| disk.bodies.contains_key(&BlobId::ceremony(kind, party, 0));
+        (self.roster.parties().iter().filter(|party| has(Some(*party))).count(), usize::from(has(None)))
+    }
+
     /// Whether the coordinator has just refused a message that it could not store, which it must say of itself too.
     pub(super) fn refused_for_storage(&self) -> bool {
         let is_post = |asked: &Asked| matches!(self.under_way.get(asked), Some(Called { call: Call::Post(_), .. }));
