@@ -1,5 +1,6 @@
 //! Rounds of figures: one per key epoch, and nobody's update is added to others' figures.
 
+use protocol::facts::Fact;
 use protocol::hospital::{HospitalInput, HospitalOutput};
 use protocol::message::{HospitalMessage, LogMessage, Manifest, RoundClosed, RoundPurpose, SignedMessage, SumReady};
 use protocol::verifier::Verifier;
@@ -29,6 +30,10 @@ fn figures_are_kept_and_asked_for_only_as_often_as_was_approved() {
     let expected = HospitalOutput::KeepFigures { round: RoundId(1), figures: digest("figures") };
     assert!(kept.iter().all(|outputs| outputs.contains(&expected)), "{kept:?}");
     assert!(federation.hospitals.iter().all(|hospital| hospital.model() == digest("model 0")), "no model changes");
+    let updates = |fact: &&Fact| matches!(fact, Fact::Revealed(_));
+    let figures = |fact: &&Fact| matches!(fact, Fact::RevealedFigures(_));
+    let facts = federation.facts[0].iter();
+    assert_eq!((facts.clone().filter(updates).count(), facts.filter(figures).count()), (0, 1), "no updates are known");
     assert_eq!(refusals(&federation.open_for(RoundPurpose::Figures, 2)), [Reject::FiguresAgain; 5]);
     assert_eq!(refusals(&federation.open(3)), [], "training may go on");
 }
