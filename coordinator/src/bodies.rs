@@ -168,6 +168,15 @@ impl Bodies {
         found.map(|(_, size)| *size).ok_or(CoordinatorError::BodyMissing { id: *id })
     }
 
+    /// Digests of a list as it is now, in order of index.
+    ///
+    /// # Errors
+    /// [`CoordinatorError`] where the index is lost.
+    pub(crate) fn digests(&self, list: ListId) -> Result<Vec<Digest>, CoordinatorError> {
+        let index = self.lock()?;
+        Ok(index.lists.get(&list).into_iter().flat_map(BTreeMap::values).map(|(digest, _)| *digest).collect())
+    }
+
     /// The root over a list as it is now.
     ///
     /// # Errors
@@ -183,11 +192,7 @@ impl Bodies {
     /// # Errors
     /// [`CoordinatorError`] where a file is missing or cannot be synced.
     pub(crate) fn sync(&self, list: ListId) -> Result<(), CoordinatorError> {
-        let digests: Vec<Digest> = {
-            let index = self.lock()?;
-            index.lists.get(&list).into_iter().flat_map(BTreeMap::values).map(|(digest, _)| *digest).collect()
-        };
-        digests.iter().try_for_each(|digest| self.spool.sync(&digest.0).map_err(CoordinatorError::from))
+        self.digests(list)?.iter().try_for_each(|digest| self.spool.sync(&digest.0).map_err(CoordinatorError::from))
     }
 
     /// Forgets a list and frees its bytes: after its sum is stored, the parts are of no use.

@@ -63,6 +63,10 @@ impl Store for Disk {
         Ok(self.bodies.get(id)?)
     }
 
+    fn digests(&self, list: ListId) -> Result<Vec<Digest>, StoreFault> {
+        Ok(self.bodies.digests(list)?)
+    }
+
     fn root(&self, list: ListId) -> Result<BodyRoot, StoreFault> {
         Ok(self.bodies.root(list)?)
     }

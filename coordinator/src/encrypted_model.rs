@@ -1,7 +1,7 @@
 //! The published model: sums of the hospitals' encrypted contributions, weight vector by weight vector.
 
-use he_agg::ckks::{Ciphertext, Evaluator};
-use he_infer::Program;
+use he_agg::ckks::Ciphertext;
+use he_infer::{Program, WeightSum};
 use protocol::PartySet;
 use protocol::blob::{BlobId, BlobKind};
 use protocol::ids::{Attempt, Digest, PartyId, RoundId};
@@ -28,35 +28,17 @@ pub(crate) fn add(
         let source = std::io::Error::other(format!("{count} ciphertexts sent, the program has {}", slots.len()));
         return Err(CoordinatorError::malformed(WHAT, None, source));
     }
-    let evaluator = Evaluator::new(program.params().preset)
-        .map_err(|source| CoordinatorError::malformed("serving preset", None, source))?;
-    slots.par_iter().enumerate().try_for_each(|(index, slot)| {
-        let index = u32::try_from(index).unwrap_or(u32::MAX);
-        let mut sum: Option<Ciphertext> = None;
+    (0..slots.len()).into_par_iter().try_for_each(|weight| {
+        let index = u32::try_from(weight).unwrap_or(u32::MAX);
+        let own = |source| CoordinatorError::malformed(WHAT, None, source);
+        let mut sum = WeightSum::new(program, weight).map_err(own)?;
         for party in cohort.iter() {
-            let wrong = |source| CoordinatorError::malformed(WHAT, Some(party), source);
             let bytes = bodies.get(&chunk(attempt, Some(party), index))?;
             let part = Ciphertext::from_bytes(&bytes, program.params().preset)
                 .map_err(|source| CoordinatorError::malformed(WHAT, Some(party), source))?;
-            if part.limbs() != slot.limbs() || part.scale() != slot.scale() || part.parts().len() != 2 {
-                return Err(wrong(std::io::Error::other(format!(
-                    "ciphertext {index} has {} limbs, scale {:e} and {} parts; {} limbs, scale {:e} and 2 parts are \
-                     needed",
-                    part.limbs(),
-                    part.scale(),
-                    part.parts().len(),
-                    slot.limbs(),
-                    slot.scale()
-                ))));
-            }
-            sum = Some(match sum {
-                None => part,
-                Some(sum) => evaluator
-                    .add(&sum, &part)
-                    .map_err(|source| CoordinatorError::malformed(WHAT, Some(party), source))?,
-            });
+            sum.absorb(part).map_err(|source| CoordinatorError::malformed(WHAT, Some(party), source))?;
         }
-        match sum {
+        match sum.finish() {
             Some(sum) => bodies.put(&chunk(attempt, None, index), &sum.to_bytes()).map(|_| ()),
             None => Err(CoordinatorError::Abandoned),
         }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod compile;
+mod contribution;
 mod convolution;
 mod cost;
 mod dense;
@@ -27,6 +28,7 @@ mod summary;
 mod taps;
 
 pub use compile::CompileError;
+pub use contribution::WeightSum;
 pub use cost::{MachineFigures, Work};
 pub use encrypted::{EncryptedExecutor, ExecuteError};
 pub use forward::{InputError, PARAMETER_MAX, PIXEL_MAX};

@@ -101,6 +101,34 @@ impl Wire for BlobId {
     }
 }
 
+/// All bodies of one list: same kind, round, attempt and maker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListId {
+    /// What the bodies are.
+    pub kind: BlobKind,
+    /// Round or query number, 0 in the ceremony.
+    pub round: u64,
+    /// Attempt, or 0.
+    pub attempt: u32,
+    /// The maker; `None` is the coordinator.
+    pub party: Option<PartyId>,
+}
+wire_struct!(ListId { kind: BlobKind, round: u64, attempt: u32, party: Option<PartyId> });
+
+impl ListId {
+    /// The list to which a body belongs.
+    #[must_use]
+    pub fn of(id: &BlobId) -> Self {
+        Self { kind: id.kind, round: id.round, attempt: id.attempt, party: id.party }
+    }
+
+    /// The address of one of its bodies.
+    #[must_use]
+    pub fn body(&self, index: u32) -> BlobId {
+        BlobId { kind: self.kind, round: self.round, attempt: self.attempt, party: self.party, index }
+    }
+}
+
 /// What a signed head says about a list of bodies: a digest over their digests, their number and their size together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BodyRoot {

@@ -147,6 +147,8 @@ pub struct CampaignMachine {
     publish_early: bool,
     publish_attempt: Attempt,
     publish_cohort: PartySet,
+    /// Announced, while hospitals add it up.
+    announced: Option<PublishedModel>,
     published: Option<PublishedModel>,
     paused: Option<PauseReason>,
 }
@@ -170,6 +172,7 @@ impl CampaignMachine {
             publish_early: false,
             publish_attempt: Attempt(0),
             publish_cohort: PartySet::EMPTY,
+            announced: None,
             published: None,
             paused: None,
         }
@@ -224,8 +227,9 @@ impl CampaignMachine {
             }
             LogMessage::ModelPublished(it) => {
                 let (digest, attempt, cohort) = (it.model, it.attempt, self.publish_cohort);
-                self.published = Some(PublishedModel { digest, attempt, cohort });
+                self.announced = Some(PublishedModel { digest, attempt, cohort });
             }
+            LogMessage::ModelVerified(_) => self.published = self.published.or(self.announced),
             LogMessage::Order(Order { kind }) => match kind {
                 OrderKind::Pause => self.paused = Some(PauseReason::Ordered),
                 OrderKind::Resume => self.go_on(),

@@ -3,8 +3,9 @@
 //! ```text
 //! Roster --n signatures--> Commit --n--> Reveal --n, all open--> Deal --n heads + bodies--> Digest --n, agree--> open
 //!                                                                                                              |
-//! Done <-- Galois <-- RelinRoundTwo <-- RelinRoundOne <-- PublicKey <------------- if serving keys are wanted -+
+//! Done <-n- Verdicts <-- Galois <-- RelinRoundTwo <-- RelinRoundOne <-- PublicKey <- if serving keys are wanted -+
 //!            each: Heads (n commitments) --> Bodies (n uploads) --> Aggregating --> next step
+//!            Verdicts: every hospital has added up all of it itself
 //! ```
 //!
 //! Every step needs all n hospitals, and waits for them: there is no deadline, since whoever was away comes back to the
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 use crate::blob::{BlobKind, BodyRoot};
 use crate::ids::{Digest, Epoch, PartyId};
 use crate::message::{
-    CommitSet, DealingsReady, DealingsSent, HospitalMessage, KeyEpochOpen, KeyStep, LogMessage, RevealSet,
+    CommitSet, DealingsReady, DealingsSent, HospitalMessage, KeyEpochOpen, KeyStep, KeyVerdict, LogMessage, RevealSet,
     RosterProposed, RosterSigned, ServingKeysReady, ServingStepDone, ServingStepHeads, ServingStepOpen, SignedMessage,
 };
 use crate::party_set::PartySet;
@@ -76,6 +77,8 @@ pub struct CeremonyMachine {
     commitments: BTreeMap<PartyId, Digest>,
     dealings: Vec<DealingsSent>,
     epoch_seed: Digest,
+    /// Of the serving keys' shares, step by step.
+    sums: Vec<BodyRoot>,
 }
 
 impl CeremonyMachine {
@@ -97,6 +100,7 @@ impl CeremonyMachine {
             commitments: BTreeMap::new(),
             dealings: Vec::new(),
             epoch_seed: Digest::default(),
+            sums: Vec::new(),
         }
     }
 
@@ -188,13 +192,15 @@ impl CeremonyMachine {
             (CeremonyStep::Deal, HospitalMessage::DealingsSent(it)) => {
                 it.boxes.len() == self.roster.size() && it.body().within_limits()
             }
+            (CeremonyStep::Verdicts, HospitalMessage::KeyVerdict(it)) => Some(it) == self.verdict().as_ref(),
             (CeremonyStep::ServingHeads(step), HospitalMessage::ServingShareHead(it)) => {
                 it.step == *step && it.body.within_limits()
             }
             _ => return Err(Reject::OutOfTurn),
         };
         if !fits {
-            return Err(Reject::LimitExceeded);
+            let differs = self.step == CeremonyStep::Verdicts;
+            return Err(if differs { Reject::SumDiffers } else { Reject::LimitExceeded });
         }
         if let Some(known) = self.received.get(&party) {
             return if *known == message { Ok(()) } else { Err(Reject::Contradiction) };
@@ -260,6 +266,12 @@ impl CeremonyMachine {
                 self.step = CeremonyStep::Aggregating(step);
                 out.push(CeremonyOutput::Aggregate { step });
             }
+            CeremonyStep::Verdicts => {
+                let plan = self.config.serving_plan.unwrap_or_default();
+                let ready = ServingKeysReady { plan, verdicts: messages };
+                out.push(CeremonyOutput::Append(LogMessage::ServingKeysReady(ready)));
+                self.finish(out);
+            }
             CeremonyStep::Idle | CeremonyStep::Aggregating(_) | CeremonyStep::Done => {}
         }
         self.step != CeremonyStep::Done
@@ -319,16 +331,19 @@ impl CeremonyMachine {
         if self.step != CeremonyStep::Aggregating(step) {
             return;
         }
+        self.sums.push(body);
         out.push(CeremonyOutput::Append(LogMessage::ServingStepDone(ServingStepDone { step, body })));
         match step {
             KeyStep::PublicKey => self.open_serving_step(KeyStep::RelinRoundOne, plan, out),
             KeyStep::RelinRoundOne => self.open_serving_step(KeyStep::RelinRoundTwo, plan, out),
             KeyStep::RelinRoundTwo => self.open_serving_step(KeyStep::Galois, plan, out),
-            KeyStep::Galois => {
-                out.push(CeremonyOutput::Append(LogMessage::ServingKeysReady(ServingKeysReady { plan })));
-                self.finish(out);
-            }
+            KeyStep::Galois => self.enter(CeremonyStep::Verdicts),
         }
+    }
+
+    /// What every hospital has to have added up.
+    fn verdict(&self) -> Option<KeyVerdict> {
+        self.config.serving_plan.map(|plan| KeyVerdict { plan, sums: self.sums.clone() })
     }
 
     fn finish(&mut self, out: &mut Vec<CeremonyOutput>) {

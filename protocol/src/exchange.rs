@@ -1,4 +1,4 @@
-//! The four calls with which a hospital talks to the coordinator, as frames. Hospitals only call; the coordinator
+//! The five calls with which a hospital talks to the coordinator, as frames. Hospitals only call; the coordinator
 //! speaks through its log, which they poll.
 //!
 //! Every call may be repeated: posting the same signed message, putting the same body and reading have no second
@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use crate::blob::BlobId;
+use crate::blob::{BlobId, ListId};
 use crate::codec::{DecodeError, Reader, Wire, Writer};
 use crate::ids::{Digest, Epoch};
 use crate::lease::Doing;
@@ -44,6 +44,11 @@ pub enum Call {
         /// Its address.
         id: BlobId,
     },
+    /// The digests of a list's bodies, where the caller may read them: what a signed root is over.
+    List {
+        /// Which.
+        list: ListId,
+    },
 }
 
 /// What the coordinator answers.
@@ -55,7 +60,7 @@ pub enum Answer {
     Accepted,
     /// The digest of the body that was stored.
     Stored(Digest),
-    /// The body.
+    /// The body, or a list's digests one after the other.
     Body(Bytes),
 }
 
@@ -69,6 +74,7 @@ const POLL: u16 = 1;
 const POST: u16 = 2;
 const PUT: u16 = 3;
 const GET: u16 = 4;
+const LIST: u16 = 5;
 
 impl Call {
     /// The frame to send. It names the key epoch: one coordinator may serve the models of several.
@@ -93,6 +99,10 @@ impl Call {
                 id.encode(&mut header);
                 (GET, Bytes::new())
             }
+            Self::List { list } => {
+                list.encode(&mut header);
+                (LIST, Bytes::new())
+            }
         };
         Frame::new(kind, header.into_bytes(), body)
     }
@@ -103,7 +113,7 @@ impl Call {
     /// [`DecodeError`] for anything but a call.
     pub fn epoch_of(frame: &Frame) -> Result<Epoch, DecodeError> {
         match frame.kind {
-            POLL | POST | PUT | GET => Epoch::decode(&mut Reader::new(&frame.header)),
+            POLL | POST | PUT | GET | LIST => Epoch::decode(&mut Reader::new(&frame.header)),
             kind => Err(DecodeError::Value { what: "call", value: u64::from(kind) }),
         }
     }
@@ -111,7 +121,7 @@ impl Call {
     /// Reads a received frame.
     ///
     /// # Errors
-    /// [`DecodeError`] for anything but one of the four calls.
+    /// [`DecodeError`] for anything but one of the five calls.
     pub fn from_frame(frame: &Frame) -> Result<(Epoch, Self), DecodeError> {
         let mut reader = Reader::new(&frame.header);
         let epoch = Epoch::decode(&mut reader)?;
@@ -120,6 +130,7 @@ impl Call {
             POST => Self::Post(Box::new(SignedMessage::decode(&mut reader)?)),
             PUT => Self::Put { id: BlobId::decode(&mut reader)?, body: frame.body.clone() },
             GET => Self::Get { id: BlobId::decode(&mut reader)? },
+            LIST => Self::List { list: ListId::decode(&mut reader)? },
             kind => return Err(DecodeError::Value { what: "call", value: u64::from(kind) }),
         };
         match reader.left() {
@@ -130,6 +141,11 @@ impl Call {
 }
 
 impl Answer {
+    /// The answer to [`Call::List`].
+    pub fn digests(digests: &[Digest]) -> Self {
+        Self::Body(digests.iter().flat_map(|digest| digest.0).collect())
+    }
+
     /// How many of `sizes` (encoded lengths in order) go into one reply.
     pub fn entries_that_fit(sizes: impl Iterator<Item = usize>) -> usize {
         let mut total = 0;
@@ -218,6 +234,10 @@ mod tests {
         let entries = vec![Bytes::from_static(b"one"), Bytes::new(), Bytes::from_static(b"three")];
         let frame = Answer::Entries(entries.clone()).into_frame();
         assert!(matches!(Answer::from_frame(&frame), Ok(Answer::Entries(found)) if found == entries));
+        let list = ListId::of(&id);
+        let frame = Call::List { list }.into_frame(Epoch(7));
+        assert_eq!(Call::epoch_of(&frame), Ok(Epoch(7)));
+        assert!(matches!(Call::from_frame(&frame), Ok((_, Call::List { list: found })) if found == list));
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub struct Measured {
 }
 wire_struct!(Measured { round: RoundId, figures: Digest });
 
-/// A published model was checked: queries and switches for it are allowed.
+/// A model was published from a complete manifest. Another one is never contributed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
     /// Digest of the encrypted model.
@@ -93,6 +93,19 @@ pub struct Published {
     pub program: Digest,
 }
 wire_struct!(Published { model: Digest, program: Digest });
+
+/// The contributions to a published model were added up here to what the coordinator announced: queries and switches
+/// for it are allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModelChecked {
+    /// The publishing attempt.
+    pub attempt: Attempt,
+    /// Digest of the encrypted model.
+    pub model: Digest,
+    /// Digest of the program.
+    pub program: Digest,
+}
+wire_struct!(ModelChecked { attempt: Attempt, model: Digest, program: Digest });
 
 /// The shares of a serving key were added up here to what the coordinator announced. What is computed with them is
 /// computed with this sum, also after a restart, when they may be gone.
@@ -149,13 +162,14 @@ pub enum Fact {
     KeySum(KeySum),
     /// As [`Fact::Revealed`], in a round of figures: a sum of counts, from which a sum of updates takes nothing away.
     RevealedFigures(Revealed),
+    ModelChecked(ModelChecked),
 }
 
 wire_enum!(Fact {
     1 => Nonce(CeremonyNonce), 2 => Sent(SignedMessage), 3 => Encrypting(Encrypting), 4 => Revealed(Revealed),
     5 => Released(Released), 6 => Switched(Switched), 7 => Adopted(Adopted), 8 => Published(Published),
     9 => ReadUpTo(ReadUpTo), 10 => Measured(Measured), 11 => KeySum(KeySum),
-    12 => RevealedFigures(Revealed),
+    12 => RevealedFigures(Revealed), 13 => ModelChecked(ModelChecked),
 });
 
 /// All facts of one key epoch, indexed. Rebuilt from the stored list at start.
@@ -174,6 +188,7 @@ pub struct HospitalFacts {
     adopted: BTreeMap<RoundId, Digest>,
     measured: BTreeMap<RoundId, Digest>,
     published: BTreeSet<(Digest, Digest)>,
+    checked: BTreeMap<(Digest, Digest), Attempt>,
     read_up_to: Option<ReadUpTo>,
     key_sums: BTreeMap<KeyStep, BodyRoot>,
 }
@@ -223,6 +238,9 @@ impl HospitalFacts {
             Fact::Published(Published { model, program }) => {
                 self.published.insert((*model, *program));
             }
+            Fact::ModelChecked(checked) => {
+                self.checked.insert((checked.model, checked.program), checked.attempt);
+            }
             Fact::KeySum(KeySum { step, sum }) => {
                 self.key_sums.insert(*step, *sum);
             }
@@ -266,7 +284,8 @@ impl HospitalFacts {
         self.encrypting.contains(&(round, attempt))
     }
     /// The sum of a serving key's shares, as this hospital added it.
-    pub(crate) fn key_sum(&self, step: KeyStep) -> Option<BodyRoot> {
+    #[must_use]
+    pub fn key_sum(&self, step: KeyStep) -> Option<BodyRoot> {
         self.key_sums.get(&step).copied()
     }
     /// Cohorts on `base_model` whose sum may be known.
@@ -304,14 +323,23 @@ impl HospitalFacts {
     pub fn switches_for(&self, asker: PartyId) -> u64 {
         self.switched_for.get(&asker).copied().unwrap_or(0)
     }
-    /// Whether a published model was checked here.
+    /// Whether a published model was added up here.
+    pub(crate) fn is_checked(&self, model: Digest, program: Digest) -> bool {
+        self.checked.contains_key(&(model, program))
+    }
+    /// Whether this model was published.
     pub(crate) fn is_published(&self, model: Digest, program: Digest) -> bool {
         self.published.contains(&(model, program))
     }
-    /// Whether any published model was checked here.
+    /// Whether any model was published.
     #[must_use]
     pub fn has_published(&self) -> bool {
         !self.published.is_empty()
+    }
+    /// The model that was added up here last, with its publishing attempt.
+    #[must_use]
+    pub fn model_checked(&self) -> Option<(Attempt, Digest)> {
+        self.checked.iter().map(|((model, _), attempt)| (*attempt, *model)).max()
     }
     /// The part of the log that is history since a restart.
     pub(crate) fn read_up_to(&self) -> Option<ReadUpTo> {

@@ -5,9 +5,10 @@
 //! round:    RoundOpen -> Train -> Encrypt -> head -> Manifest: sign -> frozen -> Decryptors: accept -> ShareRequest:
 //!           ReleaseShares -> head -> SumReady: OpenSum -> vote -> RoundClosed: AdoptModel, or KeepFigures
 //!           Abandon -> next attempt, same S, the same values encrypted again (unless already sent ahead)
-//! publish:  PublishOpen -> EncryptPublish -> head -> ModelPublished
+//! publish:  PublishOpen -> EncryptPublish -> head -> ModelPublished: CheckModel -> verdict
 //! restart:  the log from its first entry: closed rounds are only remembered, work that was cut off is asked for again
-//! query:    Ask -> head -> ... -> OpenAnswer | AnswerFailed;      SwitchRequest -> ReleaseSwitch -> head
+//! query:    Ask -> head -> ... -> OpenAnswer | AnswerFailed
+//! for others: QueryOpen: Evaluate -> SwitchRequest: compare -> ReleaseSwitch -> head
 //! ```
 //!
 //! A check that fails gives `Refuse` and a signed refusal, never a retry. Outputs are carried out in order: a `Persist`
@@ -20,6 +21,7 @@ mod history;
 mod release;
 mod round;
 mod serving;
+mod switching;
 
 pub use binding::{ShareBinding, SwitchBinding};
 pub use effect::{HospitalInput, HospitalOutput};
@@ -41,6 +43,7 @@ use self::ceremony::CeremonyState;
 use self::history::History;
 use self::round::RoundState;
 use self::serving::ServingState;
+use self::switching::SwitchingState;
 
 /// What a hospital knows and allows before it reads the first log entry. Site policy wins over the coordinator.
 #[derive(Clone, Debug)]
@@ -90,6 +93,7 @@ pub struct HospitalMachine {
     last_round: RoundId,
     round: Option<RoundState>,
     serving: ServingState,
+    switching: SwitchingState,
     history: Option<History>,
     stopped: bool,
 }
@@ -116,6 +120,7 @@ impl HospitalMachine {
             last_round: RoundId(0),
             round: None,
             serving: ServingState::default(),
+            switching: SwitchingState::default(),
             history,
             stopped: false,
         }
@@ -165,6 +170,12 @@ impl HospitalMachine {
                 let head = QueryHead { query, program, model, asker_key, query_key, body };
                 self.ask(head, &mut out);
             }
+            HospitalInput::ModelAdded { attempt } => self.model_added(attempt, &mut out),
+            HospitalInput::ModelWrong { attempt, reject } => {
+                self.refuse(Scope::Publish, 0, attempt, reject, &mut out);
+            }
+            HospitalInput::Evaluated { query, result } => self.evaluated(query, result, &mut out),
+            HospitalInput::EvaluationFailed { query, reject } => self.not_evaluated(query, reject, &mut out),
             HospitalInput::SwitchMade { query, body } => self.switch_made(query, body, &mut out),
             HospitalInput::SwitchRefused { query, reject } => {
                 self.refuse(Scope::Query, query.0, Attempt(0), reject, &mut out);
@@ -255,7 +266,7 @@ impl HospitalMachine {
             LogMessage::ServingStepOpen(it) => self.on_serving_step_open(it, out),
             LogMessage::ServingStepHeads(it) => self.on_serving_step_heads(it, out),
             LogMessage::ServingStepDone(it) => self.on_serving_step_done(it, out),
-            LogMessage::ServingKeysReady(_) => self.on_serving_keys_ready(out),
+            LogMessage::ServingKeysReady(it) => self.on_serving_keys_ready(it, out),
             LogMessage::RoundOpen(it) => self.on_round_open(it, out),
             LogMessage::Manifest(it) => self.on_manifest(it, out),
             LogMessage::CohortFrozen(it) => self.on_cohort_frozen(it, out),
@@ -268,6 +279,8 @@ impl HospitalMachine {
             LogMessage::PublishOpen(it) => self.on_publish_open(it, out),
             LogMessage::PublishManifest(it) => self.on_publish_manifest(it, out),
             LogMessage::ModelPublished(it) => self.on_model_published(it, out),
+            LogMessage::ModelVerified(it) => self.on_model_verified(it, out),
+            LogMessage::QueryOpen(it) => self.on_query_open(it, out),
             // What an operator ordered shows in what follows.
             LogMessage::PublishVoid(_) | LogMessage::Order(_) => {}
             LogMessage::SwitchRequest(it) => self.on_switch_request(it, out),

@@ -32,6 +32,11 @@ pub const QUERIES_QUEUED_MAX: usize = 64;
 pub const QUERIES_QUEUED_PER_ASKER_MAX: usize = 16;
 /// Queries whose switch shares are awaited at once: each pins one result in memory.
 pub const QUERIES_SWITCHING_MAX: usize = 8;
+/// Bytes of one query: at the largest preset an image of three channels is below 16 MiB.
+pub const QUERY_BYTES_MAX: u64 = 256 << 20;
+/// Queries that a hospital evaluates for others at a time: more than the coordinator has under way. Whatever it opens
+/// beyond that is refused.
+pub const QUERIES_EVALUATED_MAX: usize = 4 * QUERIES_SWITCHING_MAX;
 /// Answered queries whose ciphertexts the coordinator keeps for audits: 2 GB at the largest queries.
 pub const QUERIES_AUDITED_MAX: usize = 256;
 /// Refusals that a hospital signs and stores in one key epoch: a coordinator that lies without end fills no disk.

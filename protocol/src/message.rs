@@ -14,14 +14,17 @@ pub use ceremony::{
 };
 pub(crate) use hospital::StepKey;
 pub use hospital::{
-    Acceptance, DealingsDigest, DealingsSent, Hello, HospitalMessage, KeyCommit, KeyReveal, KeyStep, Leaving,
-    ManifestSignature, ModelVote, PublishHead, QueryHead, QueryKeyRef, Refusal, RosterSignature, Scope,
-    ServingShareHead, ShareHead, SwitchShareHead, UpdateHead,
+    Acceptance, DealingsDigest, DealingsSent, Hello, HospitalMessage, KeyCommit, KeyReveal, KeyStep, KeyVerdict,
+    Leaving, ManifestSignature, ModelVerdict, ModelVote, PublishHead, QueryHead, QueryKeyRef, Refusal, RosterSignature,
+    Scope, ServingShareHead, ShareHead, SwitchShareHead, UpdateHead,
 };
 pub use log::{LogMessage, Stop};
 pub use purpose::RoundPurpose;
 pub use round::{
     Abandon, CohortFrozen, Decryptors, Manifest, RoundClosed, RoundOpen, RoundVoid, ShareRequest, SumReady, VoidReason,
 };
-pub use serving::{ModelPublished, PublishManifest, PublishOpen, PublishVoid, QueryDone, QueryFailed, SwitchRequest};
+pub use serving::{
+    ModelPublished, ModelVerified, PublishManifest, PublishOpen, PublishVoid, QueryDone, QueryFailed, QueryOpen,
+    SwitchRequest,
+};
 pub use signed::{SignedMessage, distinct_signers};

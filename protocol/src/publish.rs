@@ -1,10 +1,12 @@
 //! The coordinator's side of the publishing round: the final model comes to exist, and only encrypted.
 //!
 //! ```text
-//! Start --> Collecting --all of the cohort--> Aggregating --> Done(Published)
+//! Start --> Collecting --all of the cohort--> Aggregating --> Verifying --t or more, all who live--> Done(Published)
 //!              |  ^
 //!              +--+ a member is lost or late: PublishVoid, attempt+1 with the remaining live hospitals (>= t)
 //! ```
+//!
+//! Verifying: hospitals add the contributions up themselves. Whoever does so later says so while the model is served.
 //!
 //! Contributions are public-key encryptions of known parts of one model, so another attempt with another cohort reveals
 //! nothing: here, unlike in a training round, starting again is harmless.
@@ -15,7 +17,8 @@ use crate::blob::BodyRoot;
 use crate::ids::{Attempt, Digest, PartyId};
 use crate::limits::PUBLISH_ATTEMPTS_MAX;
 use crate::message::{
-    HospitalMessage, LogMessage, ModelPublished, PublishManifest, PublishOpen, PublishVoid, SignedMessage,
+    HospitalMessage, LogMessage, ModelPublished, ModelVerdict, ModelVerified, PublishManifest, PublishOpen,
+    PublishVoid, SignedMessage,
 };
 use crate::party_set::PartySet;
 use crate::reject::Reject;
@@ -108,6 +111,8 @@ pub enum PublishOutput {
         attempt: Attempt,
         /// Who contributed.
         cohort: PartySet,
+        /// Who has added it up.
+        verified: PartySet,
     },
     /// No encrypted model.
     Failed(PublishFailure),
@@ -131,6 +136,19 @@ pub enum PublishFailure {
         /// Attempts made.
         attempts: u32,
     },
+    /// Hospitals do not find the model to be the sum of the contributions, or cannot add them.
+    #[error(
+        "{refused} hospitals refuse the published model and {need} have to agree ({reject}); ask them why, and go on \
+         from the trained model in a new key epoch"
+    )]
+    Refused {
+        /// How many.
+        refused: u16,
+        /// Threshold.
+        need: u16,
+        /// Why the last of them does.
+        reject: Reject,
+    },
     /// Contributions could not be added.
     #[error("the contributions could not be added; one is malformed or the disk is full")]
     Aggregate,
@@ -141,6 +159,7 @@ enum Phase {
     Idle,
     Collecting,
     Aggregating,
+    Verifying,
     Over,
 }
 
@@ -155,6 +174,10 @@ pub struct PublishMachine {
     cohort: PartySet,
     heads: BTreeMap<PartyId, (SignedMessage, BodyRoot)>,
     complete: PartySet,
+    /// While hospitals add the model up: what, and who has.
+    published: Option<ModelPublished>,
+    verdicts: BTreeMap<PartyId, SignedMessage>,
+    refused: BTreeMap<PartyId, Reject>,
 }
 
 impl PublishMachine {
@@ -173,13 +196,40 @@ impl PublishMachine {
             cohort: PartySet::EMPTY,
             heads: BTreeMap::new(),
             complete: PartySet::EMPTY,
+            published: None,
+            verdicts: BTreeMap::new(),
+            refused: BTreeMap::new(),
         }
     }
 
     /// Who is awaited now.
     #[must_use]
     pub fn waiting_for(&self) -> PartySet {
-        if self.phase == Phase::Collecting { self.cohort.minus(self.complete) } else { PartySet::EMPTY }
+        match self.phase {
+            Phase::Collecting => self.cohort.minus(self.complete),
+            Phase::Verifying => self.unjudged().intersection(self.live),
+            _ => PartySet::EMPTY,
+        }
+    }
+
+    /// Whom the model cannot be served without, where those who live are too few to have added it up.
+    #[must_use]
+    pub fn needs_all(&self) -> PartySet {
+        let able = self.verdicts.len() + self.unjudged().intersection(self.live).len();
+        let is_short = self.phase == Phase::Verifying && able < self.roster.threshold();
+        if is_short { self.unjudged() } else { PartySet::EMPTY }
+    }
+
+    /// Whether the model exists, and hospitals add it up themselves.
+    #[must_use]
+    pub fn is_verifying(&self) -> bool {
+        self.phase == Phase::Verifying
+    }
+
+    /// Who has not said what it makes of the model.
+    fn unjudged(&self) -> PartySet {
+        let judged: PartySet = self.verdicts.keys().chain(self.refused.keys()).copied().collect();
+        self.roster.parties().minus(judged)
     }
 
     /// Takes one input at `now_ms` (monotonic) and says what to do.
@@ -204,11 +254,13 @@ impl PublishMachine {
             }
             PublishInput::Aggregated { attempt, encrypted_model } => {
                 if self.phase == Phase::Aggregating && attempt == self.attempt {
-                    self.phase = Phase::Over;
-                    let (program, cohort) = (self.config.program, self.cohort);
+                    self.phase = Phase::Verifying;
+                    self.deadline_ms = now_ms.saturating_add(self.config.collect_ms);
+                    let program = self.config.program;
                     let published = ModelPublished { attempt, model: encrypted_model, program };
+                    self.published = Some(published.clone());
                     out.push(PublishOutput::Append(LogMessage::ModelPublished(published)));
-                    out.push(PublishOutput::Published { encrypted_model, attempt, cohort });
+                    out.push(PublishOutput::WakeAt(self.deadline_ms));
                 }
             }
             PublishInput::AggregateFailed { attempt } => {
@@ -267,6 +319,16 @@ impl PublishMachine {
                 self.heads.insert(party, (message, body));
                 out.push(PublishOutput::AwaitBodies { attempt, party, body });
             }
+            HospitalMessage::ModelVerdict(verdict) => {
+                let ModelVerdict { attempt, model, program } = *verdict;
+                if self.published != Some(ModelPublished { attempt, model, program }) {
+                    return Err(Reject::UnknownModel);
+                }
+                self.verdicts.insert(party, message);
+            }
+            HospitalMessage::Refusal(refusal) if self.phase == Phase::Verifying => {
+                self.refused.insert(party, refusal.reject);
+            }
             HospitalMessage::Refusal(_) | HospitalMessage::Leaving(_) => self.live.remove(party),
             _ => return Err(Reject::OutOfTurn),
         }
@@ -274,8 +336,10 @@ impl PublishMachine {
     }
 
     fn advance(&mut self, now_ms: u64, out: &mut Vec<PublishOutput>) {
-        if self.phase != Phase::Collecting {
-            return;
+        match self.phase {
+            Phase::Collecting => {}
+            Phase::Verifying => return self.verified(now_ms, out),
+            Phase::Idle | Phase::Aggregating | Phase::Over => return,
         }
         let missing = self.cohort.minus(self.complete);
         if missing.is_empty() {
@@ -300,6 +364,25 @@ impl PublishMachine {
             return self.fail(PublishFailure::AttemptsExhausted { attempts: attempt.0 }, out);
         }
         self.open(now_ms, out);
+    }
+
+    /// Serves the model once all who live have added it up, or t have and the others are late.
+    fn verified(&mut self, now_ms: u64, out: &mut Vec<PublishOutput>) {
+        let need = self.roster.threshold();
+        if let Some(reject) = self.refused.values().next_back().copied()
+            && self.roster.size() - self.refused.len() < need
+        {
+            let (refused, need) = (crate::round::small(self.refused.len()), crate::round::small(need));
+            return self.fail(PublishFailure::Refused { refused, need, reject }, out);
+        }
+        let is_awaited = !self.waiting_for().is_empty() && now_ms < self.deadline_ms;
+        let Some(published) = self.published.take_if(|_| self.verdicts.len() >= need && !is_awaited) else { return };
+        self.phase = Phase::Over;
+        let verdicts: Vec<SignedMessage> = self.verdicts.values().cloned().collect();
+        let verified = self.verdicts.keys().copied().collect();
+        out.push(PublishOutput::Append(LogMessage::ModelVerified(ModelVerified { verdicts })));
+        let (encrypted_model, attempt, cohort) = (published.model, published.attempt, self.cohort);
+        out.push(PublishOutput::Published { encrypted_model, attempt, cohort, verified });
     }
 
     fn fail(&mut self, failure: PublishFailure, out: &mut Vec<PublishOutput>) {

@@ -111,6 +111,11 @@ numbered_refusals! {
     /// More rounds of figures than were approved.
     49 FiguresAgain "the terms do not provide for this round of figures";
 
+    /// The announced model is not the sum of the contributions.
+    50 ModelSumDiffers "the published model is not the sum of the contributions that its makers signed";
+    /// A contribution cannot be added.
+    51 BadContribution "a contribution to the published model does not fit the program";
+
     /// No such published model or program.
     60 UnknownModel "no published model or program has this digest";
     /// The queue of queries is full, or the caller got what it asks for a moment ago.
@@ -127,6 +132,8 @@ numbered_refusals! {
     66 Stopping "the peer is shutting down";
     /// The other side's disk is full or broken, or it is not ready yet; nothing is known against the sender.
     67 Storage "the peer could not store it now; send it again";
+    /// The result that is to be switched is not the one that this hospital computed.
+    68 ResultDiffers "the result to be released is not what the program makes of the query";
     }
 }
 

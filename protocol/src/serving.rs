@@ -1,10 +1,13 @@
 //! The coordinator's side of encrypted inference.
 //!
 //! ```text
-//! QueryHead --admitted--> Receiving --bodies--> Queued --> Evaluating --> Switching(T) --t shares--> Combining -> done
+//! QueryHead --admitted-> Receiving --bodies-> Queued -> Evaluating(T) -> Switching(T) --t shares-> Combining -> done
 //!     | queue full: RetryAfter      |                        |               | member of T lost, or deadline
 //!     | quota, budget, repeat       +-------- deadline ------+---------------+--> QueryFailed: ask again, fresh
 //! ```
+//!
+//! T evaluates beside the coordinator, and releases only its own result. Who is in T has added the model up itself; a
+//! member that is lost before the result is there is replaced.
 //!
 //! Queries that wait are evaluated together, up to `ServingConfig::batch_max` of them; up to
 //! `limits::QUERIES_SWITCHING_MAX` wait for switch shares. A lost decryptor ends the query: a result is never switched
@@ -20,9 +23,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::blob::{BlobKind, BodyRoot};
 use crate::ids::{Digest, PartyId, QueryId, RoundId};
-use crate::limits::{QUERIES_QUEUED_MAX, QUERIES_QUEUED_PER_ASKER_MAX, QUERIES_SWITCHING_MAX};
+use crate::limits::{QUERIES_QUEUED_MAX, QUERIES_QUEUED_PER_ASKER_MAX, QUERIES_SWITCHING_MAX, QUERY_BYTES_MAX};
 use crate::message::{
-    HospitalMessage, LogMessage, QueryDone, QueryFailed, QueryHead, QueryKeyRef, SignedMessage, SwitchRequest,
+    HospitalMessage, LogMessage, ModelVerified, QueryDone, QueryFailed, QueryHead, QueryKeyRef, QueryOpen,
+    SignedMessage, SwitchRequest,
 };
 use crate::party_set::PartySet;
 use crate::reject::Reject;
@@ -44,7 +48,7 @@ pub struct ServingConfig {
 enum Stage {
     Receiving { deadline_ms: u64 },
     Queued,
-    Evaluating,
+    Evaluating { decryptors: PartySet },
     Switching { decryptors: PartySet, deadline_ms: u64, heads: BTreeMap<PartyId, SignedMessage>, complete: PartySet },
     Combining,
 }
@@ -112,6 +116,12 @@ impl ServingMachine {
         self.spent.releases()
     }
 
+    /// Who has added the model up: only they are asked to evaluate and to release.
+    #[must_use]
+    pub fn verified(&self) -> PartySet {
+        self.spent.verified()
+    }
+
     /// Takes one input at `now_ms` (monotonic) and says what to do.
     pub fn on(&mut self, now_ms: u64, input: ServingInput) -> Vec<ServingOutput> {
         let mut out = Vec::new();
@@ -173,14 +183,26 @@ impl ServingMachine {
                 out.push(ServingOutput::AwaitBodies { kind: BlobKind::SwitchShare, query, party, body });
                 Ok(())
             }
+            HospitalMessage::ModelVerdict(verdict) => {
+                if (verdict.model, verdict.program) != (self.config.model, self.config.terms.program) {
+                    return Err(Reject::UnknownModel);
+                }
+                if self.spent.verify(party) {
+                    let verdicts = vec![message];
+                    out.push(ServingOutput::Append(LogMessage::ModelVerified(ModelVerified { verdicts })));
+                }
+                Ok(())
+            }
             HospitalMessage::Refusal(refusal) => {
                 // A decryptor that refuses is a lost decryptor for this query.
                 let query = QueryId(refusal.number);
-                let needed = self.jobs.get(&query).is_some_and(
-                    |job| matches!(&job.stage, Stage::Switching { decryptors, .. } if decryptors.contains(party)),
-                );
-                if needed {
-                    self.fail(query, Reject::DecryptorLost, out);
+                match self.jobs.get_mut(&query).map(|job| &mut job.stage) {
+                    Some(Stage::Switching { decryptors, .. }) if decryptors.contains(party) => {
+                        self.fail(query, Reject::DecryptorLost, out);
+                    }
+                    // Replaced, as long as nobody released anything.
+                    Some(Stage::Evaluating { decryptors }) => decryptors.remove(party),
+                    _ => {}
                 }
                 Ok(())
             }
@@ -213,7 +235,7 @@ impl ServingMachine {
         if (head.model, head.program) != (self.config.model, self.config.terms.program) {
             return Err(Reject::UnknownModel);
         }
-        if !body.within_limits() {
+        if !body.within_limits() || body.size_bytes > QUERY_BYTES_MAX {
             return Err(Reject::LimitExceeded);
         }
         if query_key.is_some_and(|key| key.session.asker() != Some(asker)) {
@@ -253,16 +275,21 @@ impl ServingMachine {
         }
     }
 
+    /// The next t hospitals that live and have added the model up. Which of them starts the rotation follows the number
+    /// of queries opened, so that evaluating and switching is shared work.
+    fn choose(&self, turn: u64) -> PartySet {
+        let turn = u32::try_from(turn % u64::from(u32::MAX)).unwrap_or(0);
+        let able = self.live.intersection(self.spent.verified());
+        rotation(able, RoundId(turn.saturating_add(1)), self.roster.size()).take(self.roster.threshold()).collect()
+    }
+
     fn evaluated(&mut self, now_ms: u64, query: QueryId, result: BodyRoot, out: &mut Vec<ServingOutput>) {
-        let need = self.roster.threshold();
-        // Which hospital starts the rotation follows the number of releases, so that switching is shared work.
-        let turn = u32::try_from(self.spent.releases() % u64::from(u32::MAX)).unwrap_or(0);
-        let order = rotation(self.live, RoundId(turn.saturating_add(1)), self.roster.size());
-        let decryptors: PartySet = order.take(need).collect();
+        let (need, able) = (self.roster.threshold(), self.live.intersection(self.spent.verified()));
+        let others = self.choose(self.spent.releases());
         let Some(job) = self.jobs.get_mut(&query) else { return };
-        if !matches!(job.stage, Stage::Evaluating) {
-            return;
-        }
+        let Stage::Evaluating { decryptors: chosen } = job.stage else { return };
+        let still = chosen.intersection(able);
+        let decryptors: PartySet = still.iter().chain(others.minus(still).iter()).take(need).collect();
         if decryptors.len() < need {
             return self.fail(query, Reject::DecryptorLost, out);
         }
@@ -304,7 +331,7 @@ impl ServingMachine {
             self.fail(query, reject, out);
         }
         let stage_count = |of: fn(&Stage) -> bool| self.jobs.values().filter(|job| of(&job.stage)).count();
-        let evaluating = stage_count(|stage| matches!(stage, Stage::Evaluating));
+        let evaluating = stage_count(|stage| matches!(stage, Stage::Evaluating { .. }));
         let switching = stage_count(|stage| matches!(stage, Stage::Switching { .. }));
         if evaluating > 0 || switching >= QUERIES_SWITCHING_MAX {
             return;
@@ -315,8 +342,11 @@ impl ServingMachine {
         while batch.len() < room
             && let Some(query) = self.next_queued()
         {
+            let decryptors = self.choose(self.spent.releases().saturating_add(batch.len() as u64));
             let Some(job) = self.jobs.get_mut(&query) else { continue };
-            job.stage = Stage::Evaluating;
+            job.stage = Stage::Evaluating { decryptors };
+            let opened = QueryOpen { head: job.head.clone(), decryptors };
+            out.push(ServingOutput::Append(LogMessage::QueryOpen(Box::new(opened))));
             *self.begun.entry(job.asker).or_default() += 1;
             batch.push(Evaluation { query, asker: job.asker, query_key: job.query_key, body: job.body });
         }

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::blob::BodyRoot;
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::log::{LogEntry, LogReader};
-use crate::message::{HospitalMessage, KeyStep, LogMessage, RoundPurpose, SignedMessage, StepKey, distinct_signers};
+use crate::message::{
+    HospitalMessage, KeyStep, KeyVerdict, LogMessage, ModelPublished, ModelVerdict, PublishOpen, QueryHead,
+    RoundPurpose, SignedMessage, StepKey, distinct_signers,
+};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 use crate::roster::Roster;
@@ -46,6 +49,17 @@ pub struct Verifier {
     revealed: Vec<(RoundId, Digest, PartySet)>,
     attempts: BTreeMap<(RoundId, Attempt), Attempted>,
     switched: BTreeMap<QueryId, PartySet>,
+    publishing: Publishing,
+}
+
+/// What was seen of publishing.
+#[derive(Default)]
+struct Publishing {
+    open: Option<PublishOpen>,
+    /// Whether all of the cohort stand in the manifest.
+    is_complete: bool,
+    published: Option<ModelPublished>,
+    verified: PartySet,
 }
 
 impl Verifier {
@@ -66,6 +80,7 @@ impl Verifier {
             revealed: Vec::new(),
             attempts: BTreeMap::new(),
             switched: BTreeMap::new(),
+            publishing: Publishing::default(),
         }
     }
 
@@ -122,7 +137,7 @@ impl Verifier {
     }
 
     /// Sums of serving keys: of shares that all are bound to, one for each step, and round two only after round one.
-    fn key_step(&mut self, message: &LogMessage) -> Result<(), Reject> {
+    fn key_step(&mut self, message: &LogMessage, roster: &Roster) -> Result<(), Reject> {
         match message {
             LogMessage::ServingStepOpen(it) if it.step == KeyStep::RelinRoundTwo => {
                 require(self.key_sums.contains_key(&KeyStep::RelinRoundOne), Reject::SumDiffers)
@@ -131,6 +146,53 @@ impl Verifier {
                 require(self.bound.contains(&it.step), Reject::OutOfTurn)?;
                 let known = *self.key_sums.entry(it.step).or_insert(it.body);
                 require(known == it.body, Reject::Contradiction)
+            }
+            LogMessage::ServingKeysReady(it) => {
+                let sums = KeyStep::ALL.iter().map(|step| self.key_sums.get(step).copied());
+                let sums = sums.collect::<Option<Vec<_>>>().ok_or(Reject::OutOfTurn)?;
+                let verdict = HospitalMessage::KeyVerdict(KeyVerdict { plan: it.plan, sums });
+                let agree = distinct_signers(&it.verdicts, roster, |_, body| *body == verdict)?;
+                require(agree == roster.parties(), Reject::TooFewSignatures)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A model is added up from a complete manifest, and by those who are asked to release its answers.
+    fn publish_step(&mut self, message: &LogMessage, roster: &Roster) -> Result<(), Reject> {
+        let publishing = &mut self.publishing;
+        match message {
+            LogMessage::PublishOpen(it) => {
+                let known = it.cohort.is_subset(roster.parties());
+                require(known && it.cohort.len() >= roster.threshold(), Reject::CohortTooSmall)?;
+                (publishing.open, publishing.is_complete) = (Some(it.clone()), false);
+                Ok(())
+            }
+            LogMessage::PublishManifest(it) => {
+                let open = publishing.open.as_ref().ok_or(Reject::OutOfTurn)?;
+                let heads = distinct_signers(&it.heads, roster, |_, body| {
+                    matches!(body, HospitalMessage::PublishHead(head)
+                        if (head.attempt, head.model, head.program) == (open.attempt, open.model, open.program))
+                })?;
+                require(heads == open.cohort && it.attempt == open.attempt, Reject::ManifestMalformed)?;
+                publishing.is_complete = true;
+                Ok(())
+            }
+            LogMessage::ModelPublished(it) => {
+                let of = |open: &PublishOpen| (open.attempt, open.program) == (it.attempt, it.program);
+                let fits = publishing.is_complete && publishing.open.as_ref().is_some_and(of);
+                require(fits, Reject::OutOfTurn)?;
+                require(publishing.published.is_none(), Reject::Contradiction)?;
+                publishing.published = Some(it.clone());
+                Ok(())
+            }
+            LogMessage::ModelVerified(it) => {
+                let ModelPublished { attempt, model, program } =
+                    publishing.published.clone().ok_or(Reject::OutOfTurn)?;
+                let verdict = HospitalMessage::ModelVerdict(ModelVerdict { attempt, model, program });
+                let agree = distinct_signers(&it.verdicts, roster, |_, body| *body == verdict)?;
+                publishing.verified = publishing.verified.union(agree);
+                require(publishing.verified.len() >= roster.threshold(), Reject::TooFewSignatures)
             }
             _ => Ok(()),
         }
@@ -153,7 +215,9 @@ impl Verifier {
                 self.bound.insert(it.step);
                 Ok(())
             }
-            LogMessage::ServingStepOpen(_) | LogMessage::ServingStepDone(_) => self.key_step(message),
+            LogMessage::ServingStepOpen(_) | LogMessage::ServingStepDone(_) | LogMessage::ServingKeysReady(_) => {
+                self.key_step(message, roster)
+            }
             LogMessage::RoundOpen(it) => {
                 require(it.round > self.last_round, Reject::RoundNumber)?;
                 self.last_round = it.round;
@@ -222,17 +286,40 @@ impl Verifier {
                 })?;
                 require(voters.len() >= threshold, Reject::TooFewSignatures)
             }
-            LogMessage::PublishOpen(it) => {
-                let known = it.cohort.is_subset(roster.parties());
-                require(known && it.cohort.len() >= threshold, Reject::CohortTooSmall)
+            LogMessage::PublishOpen(_)
+            | LogMessage::PublishManifest(_)
+            | LogMessage::ModelPublished(_)
+            | LogMessage::ModelVerified(_) => self.publish_step(message, roster),
+            LogMessage::QueryOpen(_) | LogMessage::SwitchRequest(_) => self.query_step(message, roster),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whoever is asked to release has added the model up, and a query is released once.
+    fn query_step(&mut self, message: &LogMessage, roster: &Roster) -> Result<(), Reject> {
+        let is_set_of_t = |set: PartySet| set.len() == roster.threshold() && set.is_subset(roster.parties());
+        match message {
+            LogMessage::QueryOpen(it) => {
+                self.check_query(&it.head)?;
+                require(is_set_of_t(it.decryptors), Reject::DecryptorsWrong)
             }
             LogMessage::SwitchRequest(it) => {
-                let HospitalMessage::QueryHead(head) = &it.head.body else { return Err(Reject::Contradiction) };
-                require(is_set_of_t(it.decryptors), Reject::DecryptorsWrong)?;
-                require(self.switched.insert(head.query, it.decryptors).is_none(), Reject::QueryRepeated)
+                let query = self.check_query(&it.head)?.query;
+                let is_able = it.decryptors.is_subset(self.publishing.verified);
+                require(is_able && is_set_of_t(it.decryptors), Reject::DecryptorsWrong)?;
+                require(self.switched.insert(query, it.decryptors).is_none(), Reject::QueryRepeated)
             }
             _ => Ok(()),
         }
+    }
+
+    /// A query of the published model, by the hospital in its number.
+    fn check_query<'a>(&self, signed: &'a SignedMessage) -> Result<&'a QueryHead, Reject> {
+        let HospitalMessage::QueryHead(head) = &signed.body else { return Err(Reject::Contradiction) };
+        require(head.query.asker() == Some(signed.author), Reject::QueryRepeated)?;
+        let of = |published: &ModelPublished| (published.model, published.program) == (head.model, head.program);
+        require(self.publishing.published.as_ref().is_some_and(of), Reject::UnknownModel)?;
+        Ok(head)
     }
 
     fn attempt(&mut self, round: RoundId, attempt: Attempt) -> Result<&mut Attempted, Reject> {

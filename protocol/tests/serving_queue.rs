@@ -3,13 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use protocol::blob::{BlobKind, BodyRoot};
-use protocol::message::{HospitalMessage, LogMessage, QueryHead, SignedMessage, SwitchShareHead};
+use protocol::message::{
+    HospitalMessage, LogMessage, ModelVerdict, ModelVerified, QueryHead, Refusal, Scope, SignedMessage, SwitchShareHead,
+};
 use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
 use protocol::serving::{Evaluation, ServingConfig, ServingInput, ServingMachine, ServingOutput, ServingStanding};
 use protocol::signature::SigningKey;
 use protocol::terms::Terms;
-use protocol::{Digest, Epoch, PartyId, PartySet, QueryId, Reject, WeightClass};
+use protocol::{Attempt, Digest, Epoch, PartyId, PartySet, QueryId, Reject, WeightClass};
 
 fn party(number: u16) -> PartyId {
     PartyId::new(number).unwrap()
@@ -24,7 +26,21 @@ fn body(what: u64) -> BodyRoot {
 }
 
 fn machine(queries_per_asker_max: u64, releases_max: u64) -> ServingMachine {
-    machine_after(ServingStanding::default(), queries_per_asker_max, releases_max)
+    machine_after(verified(&[1, 2, 3]), queries_per_asker_max, releases_max)
+}
+
+/// After these hospitals have added the model up.
+fn verified(numbers: &[u16]) -> ServingStanding {
+    let mut spent = ServingStanding::default();
+    let verdicts = numbers.iter().map(|number| verdict(*number)).collect();
+    spent.learn(&LogMessage::ModelVerified(ModelVerified { verdicts }));
+    spent
+}
+
+fn verdict(number: u16) -> SignedMessage {
+    let (model, program) = (Digest::of("model", &0_u8), Digest::of("program", &0_u8));
+    let verdict = HospitalMessage::ModelVerdict(ModelVerdict { attempt: Attempt(1), model, program });
+    SignedMessage::sign(&key(number), party(number), Epoch(1), 7, verdict)
 }
 
 fn machine_after(spent: ServingStanding, queries_per_asker_max: u64, releases_max: u64) -> ServingMachine {
@@ -173,7 +189,7 @@ fn quotas_budget_and_numbers_outlive_a_restart() {
     let mut first = machine(2, 3);
     let mut log: Vec<LogMessage> = Vec::new();
     let (released, _) = to_switching(&mut first, 1, 0);
-    let mut spent = ServingStanding::default();
+    let mut spent = verified(&[1, 2, 3]);
     let (query, input) = ask(1, 1);
     first.on(0, input);
     let complete = ServingInput::BodiesComplete { kind: BlobKind::Query, query, party: party(1) };
@@ -240,4 +256,75 @@ fn a_query_under_another_hospitals_number_is_refused() {
     let (_, ServingInput::Message(mut signed)) = ask(2, 0) else { panic!("a message") };
     signed = SignedMessage::sign(&key(1), party(1), Epoch(1), 0, signed.body);
     assert_eq!(rejected(&machine.on(0, ServingInput::Message(signed))), Some(Reject::QueryRepeated));
+}
+
+fn opened(outputs: &[ServingOutput]) -> Vec<PartySet> {
+    let sets = outputs.iter().filter_map(|output| match output {
+        ServingOutput::Append(LogMessage::QueryOpen(it)) => Some(it.decryptors),
+        _ => None,
+    });
+    sets.collect()
+}
+
+fn set(numbers: &[u16]) -> PartySet {
+    numbers.iter().map(|number| party(*number)).collect()
+}
+
+/// Takes a query to its evaluation; says who is asked to evaluate it.
+fn to_evaluating(machine: &mut ServingMachine, asker: u16, counter: u64) -> (QueryId, PartySet) {
+    let (query, input) = ask(asker, counter);
+    machine.on(0, input);
+    let complete = ServingInput::BodiesComplete { kind: BlobKind::Query, query, party: party(asker) };
+    (query, opened(&machine.on(0, complete))[0])
+}
+
+fn requested(outputs: &[ServingOutput]) -> Option<PartySet> {
+    outputs.iter().find_map(|output| match output {
+        ServingOutput::Append(LogMessage::SwitchRequest(it)) => Some(it.decryptors),
+        _ => None,
+    })
+}
+
+#[test]
+fn only_hospitals_that_added_the_model_up_are_asked() {
+    let mut machine = machine_after(verified(&[1, 3]), 10, 10);
+    for counter in 0..3 {
+        let (query, evaluating) = to_evaluating(&mut machine, 2, counter);
+        assert_eq!(evaluating, set(&[1, 3]));
+        assert_eq!(requested(&machine.on(0, ServingInput::Evaluated { query, result: body(7) })), Some(evaluating));
+    }
+    let outputs = machine.on(0, ServingInput::Message(verdict(2)));
+    let said = ServingOutput::Append(LogMessage::ModelVerified(ModelVerified { verdicts: vec![verdict(2)] }));
+    assert_eq!((outputs, machine.verified()), (vec![said], set(&[1, 2, 3])));
+    assert_eq!(machine.on(0, ServingInput::Message(verdict(2))), [], "once");
+    let sets: Vec<PartySet> = (3..6).map(|counter| to_switching(&mut machine, 2, counter).1).collect();
+    assert!(sets.iter().any(|set| set.contains(party(2))), "{sets:?}");
+}
+
+#[test]
+fn a_verdict_on_another_model_counts_for_nothing() {
+    let mut machine = machine_after(verified(&[1, 3]), 10, 10);
+    let (model, program) = (Digest::of("model", &1_u8), Digest::of("program", &0_u8));
+    let other = HospitalMessage::ModelVerdict(ModelVerdict { attempt: Attempt(1), model, program });
+    let other = SignedMessage::sign(&key(2), party(2), Epoch(1), 7, other);
+    assert_eq!(rejected(&machine.on(0, ServingInput::Message(other))), Some(Reject::UnknownModel));
+    assert_eq!(machine.verified(), set(&[1, 3]));
+}
+
+#[test]
+fn who_is_lost_or_refuses_while_it_evaluates_is_replaced() {
+    for refuses in [true, false] {
+        let mut machine = machine(10, 10);
+        let (query, evaluating) = to_evaluating(&mut machine, 1, 0);
+        let lost = evaluating.first().unwrap();
+        let refusal = Refusal { scope: Scope::Query, number: query.0, attempt: 0, reject: Reject::EvaluationFailed };
+        let refusal = HospitalMessage::Refusal(refusal);
+        let refusal = SignedMessage::sign(&key(lost.number()), lost, Epoch(1), 50, refusal);
+        let input = if refuses { ServingInput::Message(refusal) } else { ServingInput::PartyGone(lost) };
+        assert_eq!(machine.on(0, input), []);
+        let decryptors = requested(&machine.on(0, ServingInput::Evaluated { query, result: body(7) })).unwrap();
+        let kept = evaluating.minus([lost].into_iter().collect());
+        assert!(kept.is_subset(decryptors) && decryptors.len() == 2, "{evaluating} {decryptors}");
+        assert!(refuses || !decryptors.contains(lost));
+    }
 }

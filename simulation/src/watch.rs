@@ -296,7 +296,7 @@ fn key_name(step: KeyStep) -> &'static str {
 /// What a hospital's call carries, in words; `None` for questions that carry nothing.
 fn kind(frame: &Frame) -> Option<&'static str> {
     match Call::from_frame(frame).ok()?.1 {
-        Call::Poll { .. } | Call::Get { .. } => None,
+        Call::Poll { .. } | Call::Get { .. } | Call::List { .. } => None,
         Call::Post(message) => Some(match message.body {
             HospitalMessage::UpdateHead(_) | HospitalMessage::ShareHead(_) => "signed digests",
             HospitalMessage::Refusal(_) | HospitalMessage::Leaving(_) => "refusals",

@@ -115,6 +115,20 @@ pub enum HospitalError {
         /// What differs.
         what: &'static str,
     },
+    /// A query that this site is asked to evaluate cannot be.
+    #[error("query {query} cannot be evaluated here: {why}")]
+    NotEvaluated {
+        /// Which.
+        query: protocol::ids::QueryId,
+        /// In words.
+        why: String,
+    },
+    /// A result that this site did not compute.
+    #[error("the result of query {query} is not the one that this site computed; nothing is released of it")]
+    ResultDiffers {
+        /// Which query.
+        query: protocol::ids::QueryId,
+    },
     /// The adopted model is not in the vault.
     #[error(
         "round {round} closed with model {model} here, but the vault holds neither it nor the sums behind it: it was \
@@ -197,7 +211,12 @@ impl HospitalError {
     /// What the others hear of a share that was not released; `None` where this site is at fault, which says nothing
     /// about what was asked: it goes on where it was.
     pub(crate) fn unreleased(&self) -> Option<Reject> {
-        let Self::Crypto { source, .. } = self else { return None };
+        let source = match self {
+            Self::Crypto { source, .. } => source,
+            Self::NotEvaluated { .. } => return Some(Reject::EvaluationFailed),
+            Self::ResultDiffers { .. } => return Some(Reject::ResultDiffers),
+            _ => return None,
+        };
         match source.downcast_ref::<PermitError<JournalError>>() {
             Some(PermitError::Conflict { .. }) => Some(Reject::AlreadyReleased),
             Some(PermitError::Exhausted(_)) => Some(Reject::BudgetSpent),

@@ -9,7 +9,7 @@ use he_agg::multiparty::{
     RelinearizationKey,
 };
 use protocol::Reject;
-use protocol::blob::BodyRoot;
+use protocol::blob::{BlobKind, BodyRoot, ListId};
 use protocol::ids::{Digest, PartyId};
 use protocol::message::KeyStep;
 use protocol::store::Once;
@@ -58,6 +58,7 @@ impl KeySums {
                 KeyStep::RelinRoundTwo => {
                     Adding::RelinRoundTwo(RelinKeySum::<R2>::new(crs, limbs, parties).step(STEP)?)
                 }
+                // Part by part.
                 KeyStep::Galois => return Err(HospitalError::NoKeys { step: STEP }),
             },
         };
@@ -117,6 +118,9 @@ impl Site {
     /// # Errors
     /// [`HospitalError`] where this site itself fails, or has another sum of this key epoch on record.
     pub(super) fn finish_sum(&mut self, step: KeyStep, announced: BodyRoot) -> Result<Option<Reject>, HospitalError> {
+        if step == KeyStep::Galois {
+            return self.finish_rotations(announced);
+        }
         let crs = self.crs.clone().ok_or(HospitalError::NoKeys { step: STEP })?;
         let is_announced = |bytes: &[u8]| BodyRoot::of(&[Digest::of_bytes(bytes)], bytes.len() as u64) == announced;
         let is_right = match self.sums.adding.take().ok_or(HospitalError::NoKeys { step: STEP })? {
@@ -144,7 +148,13 @@ impl Site {
             Adding::RelinRoundTwo(sum) => {
                 let (first, _) = self.sums.round_one.take().ok_or(HospitalError::NoKeys { step: STEP })?;
                 let key: RelinearizationKey = sum.finish(first).step(STEP)?;
-                is_announced(&key.to_bytes(&crs))
+                let bytes = key.to_bytes(&crs);
+                let is_right = is_announced(&bytes);
+                if is_right {
+                    let held = self.holdings.write(&bytes)?;
+                    self.holdings.keep(relinearisation(), &[held])?;
+                }
+                is_right
             }
         };
         if is_right {
@@ -189,6 +199,11 @@ impl Site {
             _ => Ok(()),
         }
     }
+}
+
+/// Where the relinearisation key is held.
+pub(super) fn relinearisation() -> ListId {
+    ListId { kind: BlobKind::RelinRoundTwo, round: 0, attempt: 0, party: None }
 }
 
 /// Of a record.

@@ -43,7 +43,7 @@ impl HospitalNet for Line {
     }
 }
 
-/// All four calls may be repeated: a second one has no second effect.
+/// All calls may be repeated: a second one has no second effect.
 async fn answer(
     transport: &dyn Transport,
     (epoch, call): (Epoch, Call),

@@ -30,6 +30,13 @@ pub enum Activity {
         /// Mean loss so far.
         loss: f64,
     },
+    /// Adds up what others brought, to check the coordinator's sums.
+    Verifying {
+        /// Parts done.
+        done: usize,
+        /// Parts in all.
+        of: usize,
+    },
     /// Counts how the model does on images that it was not trained on.
     Counting,
     /// Encrypts.

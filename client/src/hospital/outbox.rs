@@ -94,6 +94,12 @@ impl Outbox {
         Ok(BodyRoot::of(&digests, bodies.iter().map(|body| body.len() as u64).sum()))
     }
 
+    /// Digests of everything of a list that is on its way.
+    pub(crate) fn digests_of(&self, list: ListId) -> Vec<Digest> {
+        let passing = self.passing();
+        passing.iter().filter(|(id, _)| ListId::of(id) == list).map(|(_, body)| Digest::of_bytes(body)).collect()
+    }
+
     /// Frees the memory of a list that was delivered.
     pub(crate) fn delivered(&self, list: ListId) {
         self.passing().retain(|id, _| ListId::of(id) != list);

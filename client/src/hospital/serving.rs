@@ -162,16 +162,11 @@ impl Site {
         }
     }
 
-    /// Makes this hospital's share of switching one result to its asker, for exactly one context.
+    /// Makes this hospital's share of switching its own result of a query to the asker, for exactly one context.
     ///
     /// # Errors
-    /// [`HospitalError::Crypto`] where the ledger refuses or a body is malformed.
-    pub(super) fn release_switch(
-        &mut self,
-        binding: &SwitchBinding,
-        result: &[u8],
-        asker: &[u8],
-    ) -> Result<BodyRoot, HospitalError> {
+    /// [`HospitalError::Crypto`] where the ledger refuses or a body is malformed, [`HospitalError::ResultDiffers`].
+    pub(super) fn release_switch(&mut self, binding: &SwitchBinding, asker: &[u8]) -> Result<BodyRoot, HospitalError> {
         let step = "making a switch share";
         let place = BlobId::query(BlobKind::SwitchShare, binding.query, Some(self.plan.party), 0);
         if let Ok(made) = self.outbox.root(place, 1) {
@@ -179,14 +174,15 @@ impl Site {
             return Ok(made);
         }
         let preset = self.plan.program.params().preset;
-        let result = Ciphertext::from_bytes(result, preset).step(step)?;
         let asker = AskerPublicKey::from_bytes(asker, preset).step(step)?;
         let number = binding.query.narrow().ok_or(HospitalError::NoKeys { step })?;
         let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?;
         let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
         let decryptors = binding.decryptors.numbers();
         let request = (number, binding.digest().0);
-        let context = SwitchContext::new(crs, self.plan.quorum(), request, &result, &asker, &decryptors).step(step)?;
+        // Of what this site computed, and of nothing that somebody else names.
+        let result = self.evaluations.result(binding)?;
+        let context = SwitchContext::new(crs, self.plan.quorum(), request, result, &asker, &decryptors).step(step)?;
         let permit = SwitchPermit::claim(&mut self.serving_ledger, &context).step(step)?;
         let policy = self.plan.policy();
         let share =

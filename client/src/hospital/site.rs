@@ -14,11 +14,14 @@ use protocol::store::Journal;
 
 use super::adoption::CurrentModel;
 use super::error::{HospitalError, Step};
+use super::evaluation::Evaluations;
+use super::holdings::Holdings;
 use super::images::{HeldOut, SiteImages};
 use super::key_sums::KeySums;
 use super::keyring::{DealtKeys, Keyring};
 use super::observer::Observer;
 use super::outbox::Outbox;
+use super::part_sums::PartSum;
 use super::plan::HospitalPlan;
 use super::query_keys::QueryKeys;
 use super::site_store::SiteStore;
@@ -48,11 +51,16 @@ pub(super) struct Site {
     pub(super) public_key: Option<PublicKey>,
     pub(super) asker: Option<AskerKey>,
     pub(super) query_keys: Option<QueryKeys>,
+    /// Keys and model as this site added them up, on disk.
+    pub(super) holdings: Holdings,
+    /// What is being added up part by part.
+    pub(super) adding: Option<PartSum>,
+    pub(super) evaluations: Evaluations,
     pub(super) current: CurrentModel,
 }
 
 impl Site {
-    /// Opens a site's folder: `vault/`, `journal.sqlite` and `spool/` below `root`.
+    /// Opens a site's folder: `vault/`, `journal.sqlite`, `spool/` and `sums/` below `root`.
     pub(super) fn open(
         root: &Path,
         vault: Arc<Vault>,
@@ -71,6 +79,7 @@ impl Site {
             None => trainer.initial_parameters(plan.seed),
         };
         let current = CurrentModel::open(&vault, &journal, &plan, first)?;
+        let holdings = Holdings::open(&root.join("sums"), Arc::clone(&journal), plan.epoch)?;
         Ok(Self {
             training_ledger: ledger(&journal, "training", &plan, plan.layout.flooding())?,
             serving_ledger: ledger(&journal, "serving", &plan, plan.serving_flooding)?,
@@ -90,6 +99,9 @@ impl Site {
             public_key: None,
             asker: None,
             query_keys: None,
+            holdings,
+            adding: None,
+            evaluations: Evaluations::default(),
             current,
         })
     }
@@ -104,14 +116,22 @@ impl Site {
         }
     }
 
-    /// Whether this hospital was there when a model was published.
+    /// Whether this hospital has added a published model up.
     ///
     /// # Errors
     /// [`HospitalError`] where the stored facts cannot be read.
     pub(super) fn has_published(&self) -> Result<bool, HospitalError> {
+        Ok(self.facts()?.model_checked().is_some())
+    }
+
+    /// What this site must never forget of this key epoch, as stored.
+    ///
+    /// # Errors
+    /// [`HospitalError`] where it cannot be read.
+    pub(super) fn facts(&self) -> Result<HospitalFacts, HospitalError> {
         let facts = self.store().read(Stream::Facts).map_err(HospitalError::Fault)?;
         let facts = facts.iter().map(|bytes| Fact::from_bytes(bytes)).collect::<Result<HospitalFacts, _>>();
-        Ok(facts.step("reading the stored facts")?.has_published())
+        facts.step("reading the stored facts")
     }
 
     /// A record's name in this key epoch: nothing of one epoch may be mistaken for another's.

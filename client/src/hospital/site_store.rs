@@ -82,6 +82,10 @@ impl Store for SiteStore {
         self.outbox.get(id).map_err(fault)
     }
 
+    fn digests(&self, list: ListId) -> Result<Vec<Digest>, StoreFault> {
+        Ok(self.outbox.digests_of(list))
+    }
+
     fn root(&self, list: ListId) -> Result<BodyRoot, StoreFault> {
         self.outbox.root_of(list).map_err(fault)
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use metrics::PooledFigures;
 use ndarray::Array3;
 use protocol::Reject;
+use protocol::blob::BodyRoot;
 use protocol::drive::hospital::{HospitalDone, HospitalEvent, HospitalJob};
 use protocol::drive::{Crypto, JobId};
 use protocol::hospital::HospitalInput;
@@ -63,7 +64,10 @@ pub(super) struct Counted {
 impl Observer for Counted {
     fn activity(&self, party: PartyId, activity: Activity) {
         let of = match activity {
-            Activity::Keys { of, .. } | Activity::Encrypting { of, .. } | Activity::Sharing { of, .. } => of as u64,
+            Activity::Keys { of, .. }
+            | Activity::Verifying { of, .. }
+            | Activity::Encrypting { of, .. }
+            | Activity::Sharing { of, .. } => of as u64,
             _ => 0,
         };
         self.progress.moved(of);
@@ -207,6 +211,18 @@ impl Bench {
                 None => return Ok(HospitalDone::Nothing),
                 Some(reject) => HospitalInput::SumWrong { step, reject },
             },
+            HospitalJob::AddParts { parts, index, bodies } => {
+                self.site.add_parts(parts, index, &bodies)?;
+                return Ok(HospitalDone::Nothing);
+            }
+            HospitalJob::FinishModel { attempt, model } => match self.site.finish_model(attempt, model)? {
+                None => HospitalInput::ModelAdded { attempt },
+                Some(reject) => HospitalInput::ModelWrong { attempt, reject },
+            },
+            HospitalJob::Evaluate { asker, head, parts, key } => {
+                let (query, result) = (head.query, self.site.evaluate(asker, &head, &parts, key));
+                self.evaluated(query, result)?
+            }
             HospitalJob::FinishSum { step, sum } => match self.site.finish_sum(step, sum)? {
                 None => HospitalInput::SumAdded { step, sum },
                 Some(reject) => HospitalInput::SumWrong { step, reject },
@@ -255,15 +271,9 @@ impl Bench {
             HospitalJob::PrepareQuery { ticket, query, model, program } => {
                 return Ok(self.prepare(ticket, query, model, program));
             }
-            HospitalJob::ReleaseSwitch { binding, result, asker } => {
-                let (query, started) = (binding.query, Instant::now());
-                match self.site.release_switch(&binding, &result, &asker) {
-                    Ok(body) => {
-                        self.site.observer.switched(party, query, started.elapsed());
-                        HospitalInput::SwitchMade { query, body }
-                    }
-                    Err(error) => HospitalInput::SwitchRefused { query, reject: self.unreleased(error)? },
-                }
+            HospitalJob::ReleaseSwitch { binding, asker } => {
+                let (started, made) = (Instant::now(), self.site.release_switch(&binding, &asker));
+                self.released(binding.query, made, started)?
             }
             HospitalJob::ReadAnswer { ticket, query, answer } => {
                 self.read(ticket, query, &answer);
@@ -271,6 +281,32 @@ impl Bench {
             }
         };
         Ok(HospitalDone::Input(input))
+    }
+
+    fn evaluated(
+        &self,
+        query: QueryId,
+        result: Result<BodyRoot, HospitalError>,
+    ) -> Result<HospitalInput, HospitalError> {
+        Ok(match result {
+            Ok(result) => HospitalInput::Evaluated { query, result },
+            Err(error) => HospitalInput::EvaluationFailed { query, reject: self.unreleased(error)? },
+        })
+    }
+
+    fn released(
+        &self,
+        query: QueryId,
+        made: Result<BodyRoot, HospitalError>,
+        started: Instant,
+    ) -> Result<HospitalInput, HospitalError> {
+        Ok(match made {
+            Ok(body) => {
+                self.site.observer.switched(self.site.plan.party, query, started.elapsed());
+                HospitalInput::SwitchMade { query, body }
+            }
+            Err(error) => HospitalInput::SwitchRefused { query, reject: self.unreleased(error)? },
+        })
     }
 
     /// Why a share was not released, where that is for others to hear.

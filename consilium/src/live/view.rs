@@ -167,6 +167,7 @@ impl View {
             Activity::Training { epoch, of, part, .. } => Some(share(epoch.saturating_sub(1) as f64 + part, of as f64)),
             Activity::Uploading { bytes, of } => Some(share(bytes as f64, of as f64)),
             Activity::Gone => Some(1.0),
+            Activity::Verifying { done, of } => Some(share(done as f64, of as f64)),
             Activity::Waiting | Activity::Counting | Activity::Decoding | Activity::Lost => None,
         }
     }
@@ -240,6 +241,7 @@ fn activity(activity: Activity) -> String {
         Activity::Encrypting { done, of } => format!("encrypting, chunk {done} of {of}"),
         Activity::Uploading { bytes, of } => format!("uploading, {} of {}", bytes_text(bytes), bytes_text(of)),
         Activity::Sharing { done, of } => format!("decrypting with the others, chunk {done} of {of}"),
+        Activity::Verifying { done, of } => format!("adding up what others sent, part {done} of {of}"),
         Activity::Counting => "counting on test images".to_owned(),
         Activity::Decoding => "reading the new model".to_owned(),
         Activity::Gone => "done".to_owned(),

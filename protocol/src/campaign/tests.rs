@@ -1,7 +1,9 @@
 //! The campaign over growing and resumed logs.
 
 use super::*;
-use crate::message::{ModelPublished, PublishOpen, RoundClosed, RoundOpen, RoundPurpose, RoundVoid, ServingKeysReady};
+use crate::message::{
+    ModelPublished, ModelVerified, PublishOpen, RoundClosed, RoundOpen, RoundPurpose, RoundVoid, ServingKeysReady,
+};
 
 fn terms() -> Terms {
     let digest = |name: &str| Digest::of_bytes(name.as_bytes());
@@ -30,7 +32,7 @@ fn model(number: u32) -> Digest {
 }
 
 fn keys() -> LogMessage {
-    LogMessage::ServingKeysReady(ServingKeysReady { plan: Digest::default() })
+    LogMessage::ServingKeysReady(ServingKeysReady { plan: Digest::default(), verdicts: Vec::new() })
 }
 
 fn open(round: u32, base_model: Digest) -> LogMessage {
@@ -68,6 +70,8 @@ fn a_log_that_grows_entry_by_entry_says_what_a_resumed_one_says() {
         LogMessage::PublishOpen(PublishOpen { attempt: Attempt(1), model: model(3), program, cohort }),
         LogMessage::PublishOpen(PublishOpen { attempt: Attempt(2), model: model(3), program, cohort }),
         LogMessage::ModelPublished(ModelPublished { attempt: Attempt(2), model: model(9), program }),
+        LogMessage::ModelVerified(ModelVerified { verdicts: Vec::new() }),
+        LogMessage::ModelVerified(ModelVerified { verdicts: Vec::new() }),
     ];
     let round = |round, base_model| Next::Round { round: RoundId(round), purpose: RoundPurpose::Train, base_model };
     let publish = |first| Next::Publish { model: model(3), first: Attempt(first) };
@@ -82,6 +86,8 @@ fn a_log_that_grows_entry_by_entry_says_what_a_resumed_one_says() {
         publish(1),
         publish(2),
         publish(3),
+        publish(3),
+        Next::Serve(served),
         Next::Serve(served),
     ];
     let mut growing = CampaignMachine::new(terms());

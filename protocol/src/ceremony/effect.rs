@@ -36,6 +36,8 @@ pub enum CeremonyStep {
     ServingBodies(KeyStep),
     /// The runtime adds the shares of a serving step.
     Aggregating(KeyStep),
+    /// Hospitals add up all serving keys themselves.
+    Verdicts,
     /// Over.
     Done,
 }
@@ -58,6 +60,7 @@ impl fmt::Display for CeremonyStep {
             Self::ServingHeads(step) => write!(f, "{}: shares", key(step)),
             Self::ServingBodies(step) => write!(f, "{}: uploads", key(step)),
             Self::Aggregating(step) => write!(f, "{}: adding up", key(step)),
+            Self::Verdicts => f.write_str("serving keys: hospitals add them up"),
             Self::Done => f.write_str("over"),
         }
     }

@@ -6,10 +6,11 @@
 mod effect;
 mod held;
 mod outgoing;
+mod parts;
 mod query;
 mod work;
 
-pub use effect::{HospitalDone, HospitalEvent, HospitalJob, HospitalNote};
+pub use effect::{HospitalDone, HospitalEvent, HospitalJob, HospitalNote, Parts, QUERY_KEYS_KEPT};
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -74,6 +75,8 @@ pub struct HospitalDriver<S, N, C, K> {
     questions: VecDeque<u64>,
     preparing: Option<QueryId>,
     pending: BTreeMap<QueryId, Pending>,
+    /// Digests of the query keys that were handed over, oldest first.
+    query_keys: VecDeque<Digest>,
     answer_within_ms: u64,
     notes: Vec<HospitalNote>,
     ended: bool,
@@ -124,6 +127,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             questions: VecDeque::new(),
             preparing: None,
             pending: BTreeMap::new(),
+            query_keys: VecDeque::new(),
             answer_within_ms,
             notes: Vec::new(),
             ended: false,
@@ -285,6 +289,12 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 self.let_go(|_| true);
                 self.published = Some((model, program));
                 self.notes.push(HospitalNote::ModelReady { model });
+            }
+            HospitalOutput::CheckModel { attempt, contributions, model } => {
+                self.work.push_back(Work::check_model(attempt, &contributions, model));
+            }
+            HospitalOutput::Evaluate { asker, head } => {
+                self.work.push_back(Work::evaluate(asker, head, &self.query_keys));
             }
             HospitalOutput::ReleaseSwitch(binding) => self.work.push_back(Work::switch(binding)),
             HospitalOutput::OpenAnswer { query, answer } => {

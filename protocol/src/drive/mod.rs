@@ -13,9 +13,10 @@ pub mod hospital;
 mod net;
 mod store;
 
+pub use crate::blob::ListId;
 pub use alarm::Alarm;
 pub use net::{Asked, CallId, CoordinatorNet, HospitalNet};
-pub use store::{ListId, Store, StoreFault, Stream};
+pub use store::{Store, StoreFault, Stream};
 
 /// The four things over which a driver works.
 pub struct Outside<S, N, C, K> {

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::blob::{BlobId, BlobKind, BodyRoot};
-use crate::codec::wire_struct;
+use crate::blob::{BlobId, BodyRoot, ListId};
 use crate::ids::{Digest, PartyId};
 
 /// Append-only records of one role in one key epoch.
@@ -23,34 +22,6 @@ pub enum Stream {
     SealedFacts,
     /// One empty record per query number that was taken.
     Queries,
-}
-
-/// All bodies of one list: same kind, round, attempt and maker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ListId {
-    /// What the bodies are.
-    pub kind: BlobKind,
-    /// Round or query number, 0 in the ceremony.
-    pub round: u64,
-    /// Attempt, or 0.
-    pub attempt: u32,
-    /// The maker; `None` is the coordinator.
-    pub party: Option<PartyId>,
-}
-wire_struct!(ListId { kind: BlobKind, round: u64, attempt: u32, party: Option<PartyId> });
-
-impl ListId {
-    /// The list to which a body belongs.
-    #[must_use]
-    pub fn of(id: &BlobId) -> Self {
-        Self { kind: id.kind, round: id.round, attempt: id.attempt, party: id.party }
-    }
-
-    /// The address of one of its bodies.
-    #[must_use]
-    pub fn body(&self, index: u32) -> BlobId {
-        BlobId { kind: self.kind, round: self.round, attempt: self.attempt, party: self.party, index }
-    }
 }
 
 /// Why a store did not do what it was asked.
@@ -118,6 +89,12 @@ pub trait Store {
     /// # Errors
     /// [`StoreFault::Missing`] or [`StoreFault::Failed`].
     fn get(&self, id: &BlobId) -> Result<Bytes, StoreFault>;
+
+    /// Digests of a list's bodies as it is now, in order of index.
+    ///
+    /// # Errors
+    /// [`StoreFault::Failed`].
+    fn digests(&self, list: ListId) -> Result<Vec<Digest>, StoreFault>;
 
     /// The root over a list as it is now; empty where nothing of it is stored.
     ///

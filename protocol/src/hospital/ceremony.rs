@@ -9,8 +9,8 @@ use crate::hospital::{HospitalMachine, HospitalOutput};
 use crate::ids::{Attempt, Digest, PartyId};
 use crate::message::{
     CommitSet, DealingsDigest, DealingsReady, DealingsSent, HospitalMessage, KeyCommit, KeyEpochOpen, KeyReveal,
-    KeyStep, RevealSet, RosterProposed, RosterSignature, RosterSigned, Scope, ServingShareHead, ServingStepDone,
-    ServingStepHeads, ServingStepOpen, distinct_signers,
+    KeyStep, KeyVerdict, RevealSet, RosterProposed, RosterSignature, RosterSigned, Scope, ServingKeysReady,
+    ServingShareHead, ServingStepDone, ServingStepHeads, ServingStepOpen, distinct_signers,
 };
 use crate::reject::Reject;
 use crate::roster::Roster;
@@ -338,28 +338,56 @@ impl HospitalMachine {
             let (step, sum) = (it.step, it.body);
             self.ceremony.announced.insert(step, sum);
             match (step, self.facts.key_sum(step)) {
-                // Nothing here is computed with rotation keys.
-                (KeyStep::Galois, _) | (KeyStep::RelinRoundTwo, Some(_)) => {}
+                // Stored here, to evaluate with.
+                (KeyStep::Galois | KeyStep::RelinRoundTwo, Some(_)) => {}
                 (_, None) => out.push(HospitalOutput::AddShares { step, shares: shares.clone(), sum }),
                 (_, Some(sum)) => out.push(HospitalOutput::FetchSum { step, sum }),
             }
         }
-        self.refuse_ceremony(result.map(|_| ()), out);
+        let result = result.and_then(|new| new.map_or(Ok(()), |_| self.judge_keys(out)));
+        self.refuse_ceremony(result, out);
     }
 
     pub(super) fn sum_added(&mut self, step: KeyStep, sum: BodyRoot, out: &mut Vec<HospitalOutput>) {
         self.persist(Fact::KeySum(KeySum { step, sum }), out);
+        let result = self.judge_keys(out);
+        self.refuse_ceremony(result, out);
+    }
+
+    /// Signs what this site added up, once it has added up everything that the coordinator announced.
+    fn judge_keys(&mut self, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
+        let is_announced = KeyStep::ALL.iter().all(|step| self.ceremony.announced.contains_key(step));
+        match self.own_verdict().filter(|_| is_announced) {
+            Some(verdict) => self.sign_once(HospitalMessage::KeyVerdict(verdict), out),
+            None => Ok(()),
+        }
+    }
+
+    /// The sums of all serving keys, as this site added them; `None` while one is missing.
+    fn own_verdict(&self) -> Option<KeyVerdict> {
+        let sums = KeyStep::ALL.iter().map(|step| self.facts.key_sum(*step)).collect::<Option<Vec<_>>>()?;
+        Some(KeyVerdict { plan: self.config.terms.program, sums })
     }
 
     pub(super) fn sum_wrong(&mut self, reject: Reject, out: &mut Vec<HospitalOutput>) {
         self.refuse_ceremony(Err(reject), out);
     }
 
-    pub(super) fn on_serving_keys_ready(&mut self, out: &mut Vec<HospitalOutput>) {
-        // The coordinator has every share: from here on the ceremony is history, and its secrets may go.
-        if self.epoch_is_open {
-            self.read_so_far(out);
+    pub(super) fn on_serving_keys_ready(&mut self, it: &ServingKeysReady, out: &mut Vec<HospitalOutput>) {
+        if let Err(reject) = self.check_verdicts(it) {
+            return self.refuse_ceremony(Err(reject), out);
         }
+        // The coordinator has every share: from here on the ceremony is history, and its secrets may go.
+        self.read_so_far(out);
         out.push(HospitalOutput::ServingKeysComplete);
+    }
+
+    /// All hospitals added up the same keys as this one.
+    fn check_verdicts(&self, it: &ServingKeysReady) -> Result<(), Reject> {
+        let roster = self.signed_roster()?;
+        let own = self.own_verdict().ok_or(Reject::SumDiffers)?;
+        let agree = |_: PartyId, body: &HospitalMessage| *body == HospitalMessage::KeyVerdict(own.clone());
+        let all = distinct_signers(&it.verdicts, roster, agree)?;
+        if all == roster.parties() { Ok(()) } else { Err(Reject::TooFewSignatures) }
     }
 }

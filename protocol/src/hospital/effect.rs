@@ -5,7 +5,7 @@ use crate::facts::Fact;
 use crate::hospital::binding::{ShareBinding, SwitchBinding};
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::log::LogEntry;
-use crate::message::{KeyStep, QueryKeyRef, RoundPurpose, Scope, SignedMessage, VoidReason};
+use crate::message::{KeyStep, QueryHead, QueryKeyRef, RoundPurpose, Scope, SignedMessage, VoidReason};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 
@@ -125,6 +125,32 @@ pub enum HospitalInput {
         /// The input.
         body: BodyRoot,
     },
+    /// Answer to `CheckModel`: it is the announced model, and stored.
+    ModelAdded {
+        /// The publishing attempt.
+        attempt: Attempt,
+    },
+    /// Answer to `CheckModel`: it is not, and nothing is asked of it or released from it here.
+    ModelWrong {
+        /// The publishing attempt.
+        attempt: Attempt,
+        /// `ModelSumDiffers`, or `BadContribution` where one cannot be added at all.
+        reject: Reject,
+    },
+    /// Answer to `Evaluate`.
+    Evaluated {
+        /// The query.
+        query: QueryId,
+        /// The result, as this site computed it.
+        result: BodyRoot,
+    },
+    /// Answer to `Evaluate`: this site has no result.
+    EvaluationFailed {
+        /// The query.
+        query: QueryId,
+        /// Why.
+        reject: Reject,
+    },
     /// Answer to `ReleaseSwitch`; the share is stored.
     SwitchMade {
         /// The query.
@@ -197,8 +223,8 @@ pub enum HospitalOutput {
         /// Which key.
         step: KeyStep,
     },
-    /// Fetch all hospitals' shares of a serving key, add them here, compare with the announced sum, and keep what this
-    /// site computes with: the collective public key, the sums of the relinearisation key. Answer: `SumAdded` or
+    /// Fetch all hospitals' shares of a serving key, add them here, compare with the announced sum, and keep it: it is
+    /// what this site encrypts, computes and evaluates with. Answer: `SumAdded` or
     /// `SumWrong`.
     AddShares {
         /// Which key.
@@ -295,7 +321,25 @@ pub enum HospitalOutput {
         /// The program.
         program: Digest,
     },
-    /// Make and store a key-switch share. Answer: `SwitchMade` or `SwitchRefused`.
+    /// Fetch all contributions to the published model, add them here, compare with the announced digest, and keep the
+    /// sum. Answer: `ModelAdded` or `ModelWrong`.
+    CheckModel {
+        /// The publishing attempt.
+        attempt: Attempt,
+        /// Of each contributor the bodies that it signed for, ascending.
+        contributions: Vec<(PartyId, BodyRoot)>,
+        /// Digest of the encrypted model, as the coordinator announced it.
+        model: Digest,
+    },
+    /// Fetch the query, run the program on the keys and the model that were added up here. Answer: `Evaluated` or
+    /// `EvaluationFailed`.
+    Evaluate {
+        /// Who asks.
+        asker: PartyId,
+        /// What, as the asker signed it.
+        head: Box<QueryHead>,
+    },
+    /// Make and store a key-switch share of this site's own result. Answer: `SwitchMade` or `SwitchRefused`.
     ReleaseSwitch(SwitchBinding),
     /// Fetch and decrypt the answer to this hospital's own query.
     OpenAnswer {

@@ -49,9 +49,12 @@ impl HospitalMachine {
             LogMessage::RoundClosed(it) => {
                 self.adopted_before(it.round, &mut history.outputs);
             }
-            LogMessage::ModelPublished(it) if self.facts.is_published(it.model, it.program) => {
-                self.serving.allow(it.model, it.program);
-                history.outputs.push(HospitalOutput::ModelReady { model: it.model, program: it.program });
+            LogMessage::ModelPublished(it) if self.facts.is_checked(it.model, it.program) => {
+                self.remember_published(it);
+            }
+            LogMessage::ModelVerified(it) => {
+                let ready = self.remember_verified(it);
+                history.outputs.extend(ready.map(|(model, program)| HospitalOutput::ModelReady { model, program }));
             }
             _ => {}
         }

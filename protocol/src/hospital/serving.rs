@@ -1,24 +1,32 @@
-//! The hospital's part of publishing and of encrypted inference: contributing, asking, switching for others.
+//! The hospital's part of publishing and of asking: contributing, adding the model up, questions of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::blob::{BlobKind, BodyRoot};
-use crate::facts::{Fact, Published, Switched};
-use crate::hospital::{HospitalMachine, HospitalOutput, SwitchBinding};
-use crate::ids::{Attempt, Digest, QueryId};
+use crate::facts::{Fact, ModelChecked, Published};
+use crate::hospital::{HospitalMachine, HospitalOutput};
+use crate::ids::{Attempt, Digest, PartyId, QueryId};
 use crate::limits::PUBLISH_ATTEMPTS_MAX;
 use crate::message::{
-    HospitalMessage, ModelPublished, PublishHead, PublishManifest, PublishOpen, QueryDone, QueryFailed, QueryHead,
-    Scope, SwitchRequest, SwitchShareHead, distinct_signers,
+    HospitalMessage, ModelPublished, ModelVerdict, ModelVerified, PublishHead, PublishManifest, PublishOpen, QueryDone,
+    QueryFailed, QueryHead, Scope, distinct_signers,
 };
+use crate::party_set::PartySet;
 use crate::reject::Reject;
 
 /// What was seen of publishing and serving so far.
 #[derive(Default)]
 pub(super) struct ServingState {
     publishing: Option<PublishOpen>,
-    manifest_checked: bool,
-    published: BTreeSet<(Digest, Digest)>,
+    /// What each contributor is bound to, once the manifest was checked.
+    contributions: BTreeMap<PartyId, BodyRoot>,
+    /// Announced, and being added up here.
+    announced: Option<ModelPublished>,
+    /// Published, by what the log says; and who has said that it added that up.
+    published: Option<ModelPublished>,
+    verified: PartySet,
+    /// Models that this site has added up.
+    checked: BTreeSet<(Digest, Digest)>,
     asked: BTreeSet<QueryId>,
     answered: BTreeSet<QueryId>,
 }
@@ -26,17 +34,23 @@ pub(super) struct ServingState {
 impl ServingState {
     /// Queries and switches for this model are allowed from now on.
     pub(super) fn allow(&mut self, model: Digest, program: Digest) {
-        self.published.insert((model, program));
+        self.checked.insert((model, program));
+    }
+
+    /// Whether queries and switches for this model are allowed.
+    pub(super) fn allows(&self, model: Digest, program: Digest) -> bool {
+        self.checked.contains(&(model, program))
     }
 }
 
 impl HospitalMachine {
     pub(super) fn on_publish_open(&mut self, it: &PublishOpen, out: &mut Vec<HospitalOutput>) {
         self.serving.publishing = None;
-        self.serving.manifest_checked = false;
+        self.serving.contributions.clear();
         if self.facts.has_published() {
             // Another cohort's model beside it would show what its members contributed. Not refused aloud: a start that
-            // reads the log again meets the opening of the model that it knows.
+            // reads the log again meets the opening of the model that it knows, and may have to add that up again.
+            self.serving.publishing = Some(it.clone());
             return;
         }
         let result = self.check_publish(it);
@@ -99,21 +113,95 @@ impl HospitalMachine {
             }
         });
         match result {
-            Ok(()) => self.serving.manifest_checked = true,
+            Ok(()) => {
+                let bodies = it.heads.iter().filter_map(|signed| match &signed.body {
+                    HospitalMessage::PublishHead(head) => Some((signed.author, head.body)),
+                    _ => None,
+                });
+                self.serving.contributions = bodies.collect();
+            }
             Err(reject) => self.refuse(Scope::Publish, 0, it.attempt, reject, out),
         }
     }
 
+    /// The coordinator says what the contributions add up to. This site adds them up itself before it asks that model
+    /// or releases an answer of it: it might be one hospital's contribution alone.
     pub(super) fn on_model_published(&mut self, it: &ModelPublished, out: &mut Vec<HospitalOutput>) {
-        let fits = self.serving.publishing.as_ref().is_some_and(|open| {
-            self.serving.manifest_checked && open.attempt == it.attempt && open.program == it.program
-        });
-        if fits {
-            self.serving.allow(it.model, it.program);
-            self.persist(Fact::Published(Published { model: it.model, program: it.program }), out);
-            self.read_so_far(out);
-            out.push(HospitalOutput::ModelReady { model: it.model, program: it.program });
+        let (model, program) = (it.model, it.program);
+        let fits = self
+            .serving
+            .publishing
+            .as_ref()
+            .is_some_and(|open| open.attempt == it.attempt && open.program == it.program);
+        let is_other = self.facts.has_published() && !self.facts.is_published(model, program);
+        if !fits || is_other || self.serving.contributions.is_empty() {
+            return;
         }
+        if !self.facts.has_published() {
+            self.persist(Fact::Published(Published { model, program }), out);
+        }
+        self.serving.published = Some(it.clone());
+        self.serving.announced = Some(it.clone());
+        if self.facts.is_checked(model, program) {
+            return self.model_added(it.attempt, out);
+        }
+        let contributions = self.serving.contributions.iter().map(|(party, body)| (*party, *body)).collect();
+        out.push(HospitalOutput::CheckModel { attempt: it.attempt, contributions, model });
+    }
+
+    pub(super) fn model_added(&mut self, attempt: Attempt, out: &mut Vec<HospitalOutput>) {
+        let announced = self.serving.announced.take_if(|announced| announced.attempt == attempt);
+        let Some(ModelPublished { model, program, .. }) = announced else { return };
+        if !self.facts.is_checked(model, program) {
+            self.persist(Fact::ModelChecked(ModelChecked { attempt, model, program }), out);
+        }
+        self.serving.allow(model, program);
+        let verdict = ModelVerdict { attempt, model, program };
+        if let Err(reject) = self.sign_once(HospitalMessage::ModelVerdict(verdict), out) {
+            return self.refuse(Scope::Publish, 0, attempt, reject, out);
+        }
+        if self.is_verified() {
+            out.push(HospitalOutput::ModelReady { model, program });
+        }
+    }
+
+    /// Whether t hospitals have added the model up, as the log shows.
+    fn is_verified(&self) -> bool {
+        self.roster.as_ref().is_some_and(|roster| self.serving.verified.len() >= roster.threshold())
+    }
+
+    pub(super) fn on_model_verified(&mut self, it: &ModelVerified, out: &mut Vec<HospitalOutput>) {
+        let Some(ModelPublished { attempt, model, program }) = self.serving.published.clone() else { return };
+        let verdict = HospitalMessage::ModelVerdict(ModelVerdict { attempt, model, program });
+        let signers =
+            self.signed_roster().and_then(|roster| distinct_signers(&it.verdicts, roster, |_, body| *body == verdict));
+        let signers = match signers {
+            Ok(signers) => signers,
+            Err(reject) => return self.refuse(Scope::Publish, 0, attempt, reject, out),
+        };
+        let was_verified = self.is_verified();
+        self.serving.verified = self.serving.verified.union(signers);
+        if signers.contains(self.config.party) {
+            // It arrived: a restart need not send it again.
+            self.read_so_far(out);
+        }
+        if !was_verified && self.is_verified() && self.serving.allows(model, program) {
+            out.push(HospitalOutput::ModelReady { model, program });
+        }
+    }
+
+    /// The same of an entry that was acted upon before a restart; whether queries may be asked from there on.
+    pub(super) fn remember_verified(&mut self, it: &ModelVerified) -> Option<(Digest, Digest)> {
+        let ModelPublished { model, program, .. } = self.serving.published.clone()?;
+        let was_verified = self.is_verified();
+        it.verdicts.iter().for_each(|verdict| self.serving.verified.insert(verdict.author));
+        let is_ready = !was_verified && self.is_verified() && self.serving.allows(model, program);
+        is_ready.then_some((model, program))
+    }
+
+    pub(super) fn remember_published(&mut self, it: &ModelPublished) {
+        self.serving.allow(it.model, it.program);
+        self.serving.published = Some(it.clone());
     }
 
     pub(super) fn ask(&mut self, head: QueryHead, out: &mut Vec<HospitalOutput>) {
@@ -121,7 +209,7 @@ impl HospitalMachine {
         if query.asker() != Some(self.config.party) || self.facts.sent((14, query.0, 0)).is_some() {
             return out.push(HospitalOutput::AnswerFailed { query, reject: Reject::QueryRepeated });
         }
-        if !self.serving.published.contains(&(head.model, head.program)) {
+        if !self.serving.allows(head.model, head.program) {
             return out.push(HospitalOutput::AnswerFailed { query, reject: Reject::UnknownModel });
         }
         self.sign(HospitalMessage::QueryHead(Box::new(head)), out);
@@ -129,76 +217,15 @@ impl HospitalMachine {
         out.push(HospitalOutput::Upload { kind: BlobKind::Query, number: query.0, attempt: 0, body });
     }
 
-    pub(super) fn on_switch_request(&mut self, it: &SwitchRequest, out: &mut Vec<HospitalOutput>) {
-        if let Err((query, reject)) = self.switch_request(it, out) {
-            self.refuse(Scope::Query, query.0, Attempt(0), reject, out);
-        }
-    }
-
-    fn switch_request(&mut self, it: &SwitchRequest, out: &mut Vec<HospitalOutput>) -> Result<(), (QueryId, Reject)> {
-        let HospitalMessage::QueryHead(head) = &it.head.body else {
-            return Err((QueryId(0), Reject::Contradiction));
-        };
-        let query = head.query;
-        if !it.decryptors.contains(self.config.party) {
-            return Ok(());
-        }
-        let binding = self.check_switch(it, head).map_err(|reject| (query, reject))?;
-        let digest = binding.digest();
-        match self.facts.switched(query) {
-            Some(known) if known == digest => {}
-            Some(_) => return Err((query, Reject::AlreadyReleased)),
-            None => {
-                let asker = it.head.author;
-                if self.facts.switches_released() >= self.config.terms.tau_serving {
-                    return Err((query, Reject::BudgetSpent));
-                }
-                if self.facts.switches_for(asker) >= self.config.terms.queries_per_asker_max {
-                    return Err((query, Reject::QuotaExceeded));
-                }
-                self.persist(Fact::Switched(Switched { query, asker, binding: digest }), out);
-            }
-        }
-        out.push(HospitalOutput::ReleaseSwitch(binding));
-        Ok(())
-    }
-
-    fn check_switch(&self, it: &SwitchRequest, head: &QueryHead) -> Result<SwitchBinding, Reject> {
-        let roster = self.signed_roster()?;
-        it.head.verify(roster)?;
-        if head.query.asker() != Some(it.head.author) {
-            return Err(Reject::QueryRepeated);
-        }
-        if !self.serving.published.contains(&(head.model, head.program)) {
-            return Err(Reject::UnknownModel);
-        }
-        if it.decryptors.len() != roster.threshold() || !it.decryptors.is_subset(roster.parties()) {
-            return Err(Reject::DecryptorsWrong);
-        }
-        if !it.result.within_limits() {
-            return Err(Reject::LimitExceeded);
-        }
-        SwitchBinding::of(self.config.epoch, it).ok_or(Reject::Contradiction)
-    }
-
-    pub(super) fn switch_made(&mut self, query: QueryId, body: BodyRoot, out: &mut Vec<HospitalOutput>) {
-        let Some(binding) = self.facts.switched(query) else { return };
-        match self.sign_once(HospitalMessage::SwitchShareHead(SwitchShareHead { query, binding, body }), out) {
-            Ok(()) => {
-                let kind = BlobKind::SwitchShare;
-                out.push(HospitalOutput::Upload { kind, number: query.0, attempt: 0, body });
-            }
-            Err(_) => self.refuse(Scope::Query, query.0, Attempt(0), Reject::AlreadyReleased, out),
-        }
-    }
-
     pub(super) fn on_query_done(&mut self, it: &QueryDone, out: &mut Vec<HospitalOutput>) {
+        self.switch_is_over(it.query, out);
         if self.serving.asked.contains(&it.query) && self.serving.answered.insert(it.query) {
             out.push(HospitalOutput::OpenAnswer { query: it.query, answer: it.answer });
         }
     }
 
     pub(super) fn on_query_failed(&mut self, it: &QueryFailed, out: &mut Vec<HospitalOutput>) {
+        self.switch_is_over(it.query, out);
         if self.serving.asked.contains(&it.query) && self.serving.answered.insert(it.query) {
             out.push(HospitalOutput::AnswerFailed { query: it.query, reject: it.reject });
         }

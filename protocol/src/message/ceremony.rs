@@ -85,10 +85,12 @@ pub struct ServingStepDone {
 }
 wire_struct!(ServingStepDone { step: KeyStep, body: BodyRoot });
 
-/// All serving keys exist.
+/// All serving keys exist, and every hospital has added them up itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServingKeysReady {
     /// Digest of the key plan.
     pub plan: Digest,
+    /// `KeyVerdict`s of all n, alike, ascending.
+    pub verdicts: Vec<SignedMessage>,
 }
-wire_struct!(ServingKeysReady { plan: Digest });
+wire_struct!(ServingKeysReady { plan: Digest, verdicts: Vec<SignedMessage> });

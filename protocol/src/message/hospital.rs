@@ -109,6 +109,17 @@ pub struct ServingShareHead {
 }
 wire_struct!(ServingShareHead { step: KeyStep, body: BodyRoot });
 
+/// This hospital added the shares of every serving key up itself, and these are their sums: with them, and with no
+/// others, it encrypts, computes and checks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyVerdict {
+    /// Digest of the key plan.
+    pub plan: Digest,
+    /// The sums, in the order of [`KeyStep::ALL`].
+    pub sums: Vec<BodyRoot>,
+}
+wire_struct!(KeyVerdict { plan: Digest, sums: Vec<BodyRoot> });
+
 /// R2: head of an encrypted update.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpdateHead {
@@ -199,6 +210,18 @@ pub struct PublishHead {
     pub body: BodyRoot,
 }
 wire_struct!(PublishHead { attempt: Attempt, model: Digest, program: Digest, body: BodyRoot });
+
+/// This hospital added the contributions to the published model up itself: it helps to release answers of this model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelVerdict {
+    /// Publishing attempt.
+    pub attempt: Attempt,
+    /// Digest of the encrypted model.
+    pub model: Digest,
+    /// Digest of the program.
+    pub program: Digest,
+}
+wire_struct!(ModelVerdict { attempt: Attempt, model: Digest, program: Digest });
 
 /// Head of an encrypted query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -304,6 +327,8 @@ pub enum HospitalMessage {
     SwitchShareHead(SwitchShareHead),
     Refusal(Refusal),
     Leaving(Leaving),
+    KeyVerdict(KeyVerdict),
+    ModelVerdict(ModelVerdict),
 }
 
 wire_enum!(HospitalMessage {
@@ -312,7 +337,7 @@ wire_enum!(HospitalMessage {
     8 => UpdateHead(UpdateHead), 9 => ManifestSignature(ManifestSignature), 10 => Acceptance(Acceptance),
     11 => ShareHead(ShareHead), 12 => ModelVote(ModelVote), 13 => PublishHead(PublishHead),
     14 => QueryHead(Box<QueryHead>), 15 => SwitchShareHead(SwitchShareHead), 16 => Refusal(Refusal),
-    17 => Leaving(Leaving),
+    17 => Leaving(Leaving), 18 => KeyVerdict(KeyVerdict), 19 => ModelVerdict(ModelVerdict),
 });
 
 /// The step a message signs at most once: (tag, number, attempt). `None` for messages that may repeat.
@@ -339,6 +364,8 @@ impl HospitalMessage {
             Self::PublishHead(head) => Some((13, 0, head.attempt.0)),
             Self::QueryHead(head) => Some((14, head.query.0, 0)),
             Self::SwitchShareHead(head) => Some((15, head.query.0, 0)),
+            Self::KeyVerdict(_) => Some((18, 0, 0)),
+            Self::ModelVerdict(verdict) => Some((19, 0, verdict.attempt.0)),
         }
     }
 }

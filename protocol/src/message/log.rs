@@ -11,7 +11,8 @@ use crate::message::round::{
     Abandon, CohortFrozen, Decryptors, Manifest, RoundClosed, RoundOpen, RoundVoid, ShareRequest, SumReady,
 };
 use crate::message::serving::{
-    ModelPublished, PublishManifest, PublishOpen, PublishVoid, QueryDone, QueryFailed, SwitchRequest,
+    ModelPublished, ModelVerified, PublishManifest, PublishOpen, PublishVoid, QueryDone, QueryFailed, QueryOpen,
+    SwitchRequest,
 };
 use crate::message::signed::SignedMessage;
 
@@ -59,6 +60,8 @@ pub enum LogMessage {
     PublishManifest(PublishManifest),
     ModelPublished(ModelPublished),
     PublishVoid(PublishVoid),
+    ModelVerified(ModelVerified),
+    QueryOpen(Box<QueryOpen>),
     SwitchRequest(Box<SwitchRequest>),
     QueryDone(QueryDone),
     QueryFailed(QueryFailed),
@@ -77,16 +80,18 @@ impl LogMessage {
             Self::DealingsReady(it) => &it.dealings,
             Self::KeyEpochOpen(it) => &it.digests,
             Self::ServingStepHeads(it) => &it.heads,
+            Self::ServingKeysReady(it) => &it.verdicts,
             Self::Manifest(it) => &it.heads,
             Self::CohortFrozen(it) => &it.signatures,
             Self::ShareRequest(it) => &it.acceptances,
             Self::RoundClosed(it) => &it.votes,
             Self::PublishManifest(it) => &it.heads,
+            Self::ModelVerified(it) => &it.verdicts,
+            Self::QueryOpen(it) => std::slice::from_ref(&it.head),
             Self::SwitchRequest(it) => std::slice::from_ref(&it.head),
             Self::RosterProposed(_)
             | Self::ServingStepOpen(_)
             | Self::ServingStepDone(_)
-            | Self::ServingKeysReady(_)
             | Self::RoundOpen(_)
             | Self::Decryptors(_)
             | Self::SumReady(_)
@@ -112,6 +117,7 @@ wire_enum!(LogMessage {
     23 => Decryptors(Decryptors), 24 => ShareRequest(ShareRequest), 25 => SumReady(SumReady),
     26 => RoundClosed(RoundClosed), 27 => RoundVoid(RoundVoid), 28 => Abandon(Abandon),
     40 => PublishOpen(PublishOpen), 41 => PublishManifest(PublishManifest), 42 => ModelPublished(ModelPublished),
-    43 => PublishVoid(PublishVoid), 50 => SwitchRequest(Box<SwitchRequest>), 51 => QueryDone(QueryDone),
+    43 => PublishVoid(PublishVoid), 44 => ModelVerified(ModelVerified),
+    49 => QueryOpen(Box<QueryOpen>), 50 => SwitchRequest(Box<SwitchRequest>), 51 => QueryDone(QueryDone),
     52 => QueryFailed(QueryFailed), 60 => Stop(Stop), 61 => Order(Order),
 });

@@ -43,6 +43,15 @@ pub struct ModelPublished {
 }
 wire_struct!(ModelPublished { attempt: Attempt, model: Digest, program: Digest });
 
+/// Hospitals that added the published model up themselves: from now on they may be asked to release its answers. Comes
+/// again where one does so later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelVerified {
+    /// `ModelVerdict`s: of t or more at first, then of whoever follows.
+    pub verdicts: Vec<SignedMessage>,
+}
+wire_struct!(ModelVerified { verdicts: Vec<SignedMessage> });
+
 /// A publishing attempt ended without a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishVoid {
@@ -53,7 +62,17 @@ pub struct PublishVoid {
 }
 wire_struct!(PublishVoid { attempt: Attempt, missing: PartySet });
 
-/// Asks T to switch a result to the asker's key.
+/// Asks T to evaluate a query, beside the coordinator: whoever switches a result has computed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryOpen {
+    /// The asker's signed `QueryHead`.
+    pub head: SignedMessage,
+    /// Who is going to switch the result, exactly t members; whoever is lost by then is replaced.
+    pub decryptors: PartySet,
+}
+wire_struct!(QueryOpen { head: SignedMessage, decryptors: PartySet });
+
+/// Asks T to switch a result to the asker's key, each if it is what it computed itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SwitchRequest {
     /// The asker's signed `QueryHead`.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{PartyId, QueryId};
 use crate::message::{HospitalMessage, LogMessage};
+use crate::party_set::PartySet;
 
 /// The spent part of quotas and of the flooding budget.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,8 +12,10 @@ pub struct ServingStanding {
     queries: BTreeSet<QueryId>,
     asked: BTreeMap<PartyId, u64>,
     releases: u64,
-    /// Released and neither answered nor failed.
+    /// Opened, and neither answered nor failed.
     open: BTreeSet<QueryId>,
+    /// Who has added the model up.
+    verified: PartySet,
 }
 
 impl ServingStanding {
@@ -23,6 +26,15 @@ impl ServingStanding {
                 if let HospitalMessage::QueryHead(head) = &request.head.body {
                     self.ask(head.query);
                     self.release();
+                    self.open.insert(head.query);
+                }
+            }
+            LogMessage::ModelVerified(it) => it.verdicts.iter().for_each(|verdict| {
+                self.verify(verdict.author);
+            }),
+            LogMessage::QueryOpen(opened) => {
+                if let HospitalMessage::QueryHead(head) = &opened.head.body {
+                    self.ask(head.query);
                     self.open.insert(head.query);
                 }
             }
@@ -49,9 +61,22 @@ impl ServingStanding {
         self.asked.get(&asker).copied().unwrap_or(0)
     }
 
-    /// Queries whose switching a restart interrupted: they are failed, because a result is switched only once.
+    /// Queries that a restart interrupted: they are failed, because a result is switched only once.
     pub fn interrupted(&self) -> impl Iterator<Item = QueryId> {
         self.open.iter().copied()
+    }
+
+    /// Hospitals that have added the model up themselves.
+    #[must_use]
+    pub fn verified(&self) -> PartySet {
+        self.verified
+    }
+
+    /// One more has; whether that is new.
+    pub(super) fn verify(&mut self, party: PartyId) -> bool {
+        let is_new = !self.verified.contains(party);
+        self.verified.insert(party);
+        is_new
     }
 
     pub(super) fn was_asked(&self, query: QueryId) -> bool {

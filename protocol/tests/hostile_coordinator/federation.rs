@@ -190,6 +190,19 @@ impl Federation {
                     HospitalOutput::AddShares { step, sum, .. } => {
                         Some(HospitalInput::SumAdded { step: *step, sum: *sum })
                     }
+                    HospitalOutput::CheckModel { attempt, .. } => Some(HospitalInput::ModelAdded { attempt: *attempt }),
+                    HospitalOutput::Evaluate { head, .. } => {
+                        let result = body(&format!("result of {}", head.query));
+                        Some(HospitalInput::Evaluated { query: head.query, result })
+                    }
+                    HospitalOutput::ReleaseSwitch(binding) => {
+                        let body = body(&format!("switch share {}", binding.digest()));
+                        Some(HospitalInput::SwitchMade { query: binding.query, body })
+                    }
+                    HospitalOutput::EncryptPublish { attempt, .. } => {
+                        let body = body(&format!("contribution of {number}"));
+                        Some(HospitalInput::PublishEncrypted { attempt: *attempt, body })
+                    }
                     HospitalOutput::MakeServingShare { step } => {
                         let body = body(&format!("serving share {step:?} of {number}"));
                         Some(HospitalInput::ServingShareMade { step: *step, body })

@@ -65,8 +65,7 @@ fn sums_are_added_of_what_all_signed_for_before_anything_is_computed_with_them()
     let signed = |step: KeyStep| -> Vec<(PartyId, BodyRoot)> {
         (1..=N).map(|number| (party(number), body(&format!("serving share {step:?} of {number}")))).collect()
     };
-    let steps = [KeyStep::PublicKey, KeyStep::RelinRoundOne, KeyStep::RelinRoundTwo];
-    let expected = steps.map(|step| {
+    let expected = KeyStep::ALL.map(|step| {
         let (shares, sum) = (signed(step), body(&format!("sum {step:?}")));
         HospitalOutput::AddShares { step, shares, sum }
     });

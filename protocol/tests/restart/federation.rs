@@ -4,12 +4,12 @@ use protocol::ceremony::{CeremonyConfig, CeremonyInput, CeremonyMachine, Ceremon
 use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput};
 use protocol::log::{LogEntry, LogWriter};
 use protocol::message::{
-    Abandon, CohortFrozen, Decryptors, HospitalMessage, LogMessage, Manifest, ModelPublished, PublishManifest,
-    PublishOpen, PublishVoid, RoundClosed, RoundOpen, RoundPurpose, RoundVoid, ShareRequest, SignedMessage, SumReady,
-    VoidReason,
+    Abandon, CohortFrozen, Decryptors, HospitalMessage, LogMessage, Manifest, ModelPublished, ModelVerified,
+    PublishManifest, PublishOpen, PublishVoid, QueryDone, QueryHead, QueryOpen, RoundClosed, RoundOpen, RoundPurpose,
+    RoundVoid, ShareRequest, SignedMessage, SumReady, SwitchRequest, VoidReason,
 };
 use protocol::roster::Roster;
-use protocol::{Attempt, Digest, RoundId};
+use protocol::{Attempt, Digest, QueryId, RoundId};
 
 use crate::cast::{N, body, digest, everyone, key, machine, party, roster, terms};
 use crate::site::{Site, feed};
@@ -41,7 +41,9 @@ impl Federation {
         federation.round(3, "round 1", true);
         federation.figures(4, "round 3");
         federation.publish("round 3");
+        federation.query(1);
         federation.void_publish("round 3");
+        federation.query(2);
         federation.round(LAST_ROUND.0, "round 3", false);
         federation
     }
@@ -166,7 +168,24 @@ impl Federation {
         let (attempt, program, model) = (Attempt(1), digest("program"), model_of(base));
         let heads = self.say(LogMessage::PublishOpen(PublishOpen { attempt, model, program, cohort: everyone() }));
         self.say(LogMessage::PublishManifest(PublishManifest { attempt, heads }));
-        self.say(LogMessage::ModelPublished(ModelPublished { attempt, model: digest("encrypted"), program }));
+        let model = digest("encrypted");
+        let verdicts = self.say(LogMessage::ModelPublished(ModelPublished { attempt, model, program }));
+        self.say(LogMessage::ModelVerified(ModelVerified { verdicts }));
+    }
+
+    /// Hospital 2 asks, all switch.
+    pub(crate) fn query(&mut self, number: u64) {
+        let query = QueryId::new(party(2), number);
+        let (program, model, asker_key) = (digest("program"), digest("encrypted"), digest("asker key"));
+        let head = QueryHead { query, program, model, asker_key, query_key: None, body: body("image") };
+        let head = HospitalMessage::QueryHead(Box::new(head));
+        let head = SignedMessage::sign(&key(2), party(2), roster().epoch(), 1_000 + number, head);
+        let decryptors = everyone();
+        self.say(LogMessage::QueryOpen(Box::new(QueryOpen { head: head.clone(), decryptors })));
+        let request = SwitchRequest { head, result: body("result"), decryptors };
+        let shares = self.say(LogMessage::SwitchRequest(Box::new(request)));
+        assert_eq!(shares.len(), usize::from(N));
+        self.say(LogMessage::QueryDone(QueryDone { query, answer: body("answer") }));
     }
 
     pub(crate) fn void_publish(&mut self, base: &str) {

@@ -102,7 +102,10 @@ fn a_hospital_that_dies_between_any_two_outputs_goes_on_as_if_it_had_not() {
         "DropRound",
         "DropAttempt",
         "EncryptPublish",
+        "CheckModel",
         "ModelReady",
+        "Evaluate",
+        "ReleaseSwitch",
         "Persist",
         "Send",
     ];

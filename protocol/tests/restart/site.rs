@@ -6,7 +6,7 @@ use protocol::blob::BlobKind;
 use protocol::facts::{Fact, KeySum};
 use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput};
 use protocol::message::{KeyStep, RoundPurpose};
-use protocol::{Digest, RoundId};
+use protocol::{Digest, QueryId, RoundId};
 
 use crate::cast::{N, body, digest};
 
@@ -28,6 +28,10 @@ pub(crate) struct Site {
     pub(crate) ceremony_is_over: bool,
     /// Sums of serving keys that this process computes with.
     pub(crate) sums: BTreeSet<KeyStep>,
+    /// Sums of rotation keys and of the model, to evaluate with: on disk.
+    pub(crate) has_model: bool,
+    /// Queries that this process has evaluated.
+    pub(crate) results: BTreeSet<QueryId>,
 }
 
 impl Site {
@@ -43,12 +47,15 @@ impl Site {
             figures: None,
             ceremony_is_over: false,
             sums: BTreeSet::new(),
+            has_model: false,
+            results: BTreeSet::new(),
         }
     }
 
     /// The same folder under a new process.
     pub(crate) fn after_a_crash(&self) -> Self {
-        Self { passing: BTreeSet::new(), sums: BTreeSet::new(), ..self.clone() }
+        let (passing, sums, results) = Default::default();
+        Self { passing, sums, results, ..self.clone() }
     }
 
     /// Does what it is asked, which must be possible with what is there.
@@ -139,8 +146,37 @@ impl Site {
                 let body = body(&format!("publish {number}"));
                 Some(HospitalInput::PublishEncrypted { attempt: *attempt, body })
             }
+            HospitalOutput::CheckModel { .. } | HospitalOutput::Evaluate { .. } | HospitalOutput::ReleaseSwitch(_) => {
+                Some(self.serve(output))
+            }
             HospitalOutput::Refuse { .. } | HospitalOutput::Stop { .. } => panic!("{output:?}"),
             _ => None,
+        }
+    }
+
+    /// Work with the published model.
+    fn serve(&mut self, output: &HospitalOutput) -> HospitalInput {
+        let number = self.number;
+        match output {
+            HospitalOutput::CheckModel { attempt, contributions, .. } => {
+                assert_eq!(contributions.len(), usize::from(N));
+                self.has_model = true;
+                HospitalInput::ModelAdded { attempt: *attempt }
+            }
+            HospitalOutput::Evaluate { head, .. } => {
+                let has = |step| self.facts.iter().any(|fact| matches!(fact, Fact::KeySum(sum) if sum.step == step));
+                assert!(self.has_model && has(KeyStep::Galois) && has(KeyStep::RelinRoundTwo));
+                self.results.insert(head.query);
+                HospitalInput::Evaluated { query: head.query, result: body("result") }
+            }
+            HospitalOutput::ReleaseSwitch(binding) => {
+                let query = binding.query;
+                assert!(self.results.contains(&query), "a share of a result that this process did not compute");
+                self.stored.insert((BlobKind::SwitchShare, query.0, 0));
+                let body = body(&format!("switch share {number} {}", binding.digest()));
+                HospitalInput::SwitchMade { query, body }
+            }
+            other => panic!("{other:?}"),
         }
     }
 }

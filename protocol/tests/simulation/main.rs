@@ -219,7 +219,7 @@ fn a_hospital_outside_its_hours_is_waited_for_until_they_begin() {
 #[test]
 fn a_hospital_outside_its_hours_past_the_deadline_is_left_out_and_does_everything_but_train() {
     // The first two rounds' deadlines pass, the third does not.
-    let until_ms = 2 * 8 * Schedule::default().patience_ms + 3_000;
+    let until_ms = 2 * 8 * Schedule::default().patience_ms + 4_000;
     let world = World::run(8, Schedule { crashes: vec![Crash::Rests { party: 3, until_ms }], ..Schedule::of(5) });
     let closed = closed(&world);
     let without: Vec<bool> = closed.iter().map(|round| !round.1.contains(&3)).collect();

@@ -99,6 +99,12 @@ impl Store for SimStore {
         self.0.borrow().bodies.get(id).cloned().ok_or(StoreFault::Missing { id: *id })
     }
 
+    fn digests(&self, list: ListId) -> Result<Vec<Digest>, StoreFault> {
+        let disk = self.0.borrow();
+        let bodies = disk.bodies.iter().filter(|(id, _)| ListId::of(id) == list);
+        Ok(bodies.map(|(_, body)| Digest::of_bytes(body)).collect())
+    }
+
     fn root(&self, list: ListId) -> Result<BodyRoot, StoreFault> {
         let disk = self.0.borrow();
         let bodies = disk.bodies.iter().filter(|(id, _)| ListId::of(id) == list);

@@ -1,9 +1,11 @@
 //! A hospital's work with toy cryptography: it knows its own secret, what is on its disk, and the bytes it received.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use protocol::blob::{BlobId, BlobKind};
 use protocol::codec::Wire;
-use protocol::drive::hospital::{HospitalDone, HospitalJob};
+use protocol::drive::hospital::{HospitalDone, HospitalJob, Parts};
 use protocol::drive::{ListId, Store, StoreFault, Stream};
 use protocol::facts::{Fact, HospitalFacts};
 use protocol::hospital::HospitalInput;
@@ -29,6 +31,8 @@ pub(crate) struct ToyHospital {
     sum: Lanes,
     added: usize,
     round_one: Option<Lanes>,
+    /// The published model as this site added it up, and results on it.
+    results: BTreeMap<QueryId, Lanes>,
     /// What it sends in which round's first attempt is cut short.
     garbles: Vec<(RoundId, BlobKind)>,
 }
@@ -55,6 +59,7 @@ impl ToyHospital {
             sum: Lanes::default(),
             added: 0,
             round_one: None,
+            results: BTreeMap::new(),
             garbles,
         }
     }
@@ -134,6 +139,40 @@ impl ToyHospital {
                 self.added += 1;
                 return Ok(HospitalDone::Nothing);
             }
+            HospitalJob::AddParts { parts, index, bodies } => {
+                assert_eq!(index, 0, "toy sums have one part");
+                let sum = bodies.iter().fold(Lanes::default(), |sum, (_, body)| {
+                    sum.plus(&Lanes::from_bytes(body).expect("the bytes that their maker signed"))
+                });
+                match parts {
+                    Parts::Rotations => self.sum = sum,
+                    Parts::Model(attempt) => {
+                        self.store.put(&place("model", u64::from(attempt.0)), &sum.to_bytes())?;
+                    }
+                }
+                return Ok(HospitalDone::Nothing);
+            }
+            HospitalJob::FinishModel { attempt, model } => {
+                let own = self.store.get(&place("model", u64::from(attempt.0)))?;
+                if BodyRoot::of(&[Digest::of_bytes(&own)], own.len() as u64).root == model {
+                    HospitalInput::ModelAdded { attempt }
+                } else {
+                    HospitalInput::ModelWrong { attempt, reject: Reject::ModelSumDiffers }
+                }
+            }
+            HospitalJob::Evaluate { head, parts, key, .. } => {
+                let is_known = self.results.keys().any(|known| known.asker() == head.query.asker());
+                assert!(key.is_some() || is_known, "{party} has no key for {}", head.query);
+                let facts = self.store.read(Stream::Facts)?;
+                let facts: HospitalFacts = facts.iter().map(|bytes| Fact::from_bytes(bytes).unwrap()).collect();
+                let (attempt, _) = facts.model_checked().expect("evaluates what it added up");
+                let model = self.store.get(&place("model", u64::from(attempt.0)))?;
+                let result = Lanes::from_bytes(&parts[0]).unwrap().plus(&Lanes::from_bytes(&model).unwrap());
+                let bytes = result.to_bytes();
+                self.results.insert(head.query, result);
+                let result = BodyRoot::of(&[Digest::of_bytes(&bytes)], bytes.len() as u64);
+                HospitalInput::Evaluated { query: head.query, result }
+            }
             HospitalJob::FinishSum { step, sum } => {
                 let (own, _) = (std::mem::take(&mut self.sum), std::mem::take(&mut self.added));
                 let bytes = own.to_bytes();
@@ -203,9 +242,9 @@ impl ToyHospital {
                 let ask = HospitalInput::Ask { query, program, model, asker_key, query_key, body };
                 return Ok(HospitalDone::Asked { first, ask });
             }
-            HospitalJob::ReleaseSwitch { binding, result, asker } => {
+            HospitalJob::ReleaseSwitch { binding, asker } => {
                 oracle.switches(party, &binding);
-                assert!(!asker.is_empty() && Lanes::from_bytes(&result).is_some());
+                assert!(!asker.is_empty() && self.results.contains_key(&binding.query));
                 let id = BlobId::query(BlobKind::SwitchShare, binding.query, Some(party), 0);
                 self.put(id, toy::zero_sum(binding.digest(), party, binding.decryptors).to_bytes(), oracle)?;
                 HospitalInput::SwitchMade { query: binding.query, body: self.root(id) }

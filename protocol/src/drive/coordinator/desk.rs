@@ -31,7 +31,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             Call::Poll { next, .. } => Ok(self.entries_from(*next)),
             // What a hospital says in farewell changes nothing any more.
             Call::Post(_) => Ok(Answer::Accepted),
-            Call::Put { .. } | Call::Get { .. } => Err(Reject::Stopping),
+            Call::Put { .. } | Call::Get { .. } | Call::List { .. } => Err(Reject::Stopping),
         };
         self.net.answer(asked, answer);
     }
@@ -45,9 +45,15 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             Call::Post(message) => self.post(from, *message).map(|()| Answer::Accepted),
             Call::Put { id, body } => self.put(from, &id, &body).map(Answer::Stored),
             Call::Get { id } if may_read(&id, from) => return self.net.answer_body(asked, &id),
-            Call::Get { .. } => Err(Reject::OutOfTurn),
+            Call::List { list } if may_read(&list.body(0), from) => self.digests(list),
+            Call::Get { .. } | Call::List { .. } => Err(Reject::OutOfTurn),
         };
         self.net.answer(asked, answer);
+    }
+
+    fn digests(&mut self, list: ListId) -> Result<Answer, Reject> {
+        let digests = self.store.digests(list).map_err(|fault| self.fault(&fault))?;
+        Ok(Answer::digests(&digests))
     }
 
     pub(super) fn poll_ms(&self) -> u64 {
@@ -169,13 +175,15 @@ fn is_sent_by_hospitals(kind: BlobKind) -> bool {
     !matches!(kind, BlobKind::SumChunk | BlobKind::QueryResult | BlobKind::Answer)
 }
 
-/// What a hospital may fetch: boxes for itself, what the coordinator made or an asker showed to all, and the shares of
-/// serving keys that every hospital adds up itself.
+/// What a hospital may fetch: boxes for itself, what the coordinator made, what every hospital adds up itself (shares
+/// of serving keys, contributions to the published model), and what it evaluates (others' queries, encrypted under the
+/// collective key).
 fn may_read(id: &BlobId, reader: PartyId) -> bool {
     match (id.kind, id.party) {
         (BlobKind::Dealing, _) => id.index == u32::from(reader.number()),
         (_, None) => true,
-        (BlobKind::AskerKey | BlobKind::PublicKey | BlobKind::RelinRoundOne | BlobKind::RelinRoundTwo, Some(_)) => true,
+        (BlobKind::PublicKey | BlobKind::RelinRoundOne | BlobKind::RelinRoundTwo | BlobKind::Galois, Some(_)) => true,
+        (BlobKind::PublishChunk | BlobKind::Query | BlobKind::QueryKey | BlobKind::AskerKey, Some(_)) => true,
         (_, Some(maker)) => maker == reader,
     }
 }

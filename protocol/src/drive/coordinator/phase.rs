@@ -6,7 +6,7 @@ use crate::blob::{BlobKind, BodyRoot};
 use crate::campaign::{Next, PhaseEnd, PublishedModel};
 use crate::ceremony::{CeremonyConfig, CeremonyInput, CeremonyMachine, CeremonyOutput};
 use crate::codec::Wire;
-use crate::drive::coordinator::inbox::{KeysAdded, PhaseInput, PhaseStart, Tick, Told};
+use crate::drive::coordinator::inbox::{PhaseInput, PhaseStart, Tick, Told};
 use crate::drive::coordinator::serve::Session;
 use crate::drive::coordinator::{
     CoordinatorDriver, CoordinatorJob, CoordinatorNote, Inspection, JobId, JobResult, ListId, is_told,
@@ -80,6 +80,7 @@ impl Phase {
     pub(super) fn needs_all(&self) -> PartySet {
         match self {
             Self::Ceremony(machine, _) => machine.waiting_for(),
+            Self::Publish(machine, _) => machine.needs_all(),
             _ => PartySet::EMPTY,
         }
     }
@@ -89,6 +90,7 @@ impl Phase {
             Self::Waiting => "waiting for an order".to_owned(),
             Self::Ceremony(machine, _) => format!("key ceremony, {}", machine.step()),
             Self::Round(machine, phase) => format!("round {}, {}", phase.round, machine.step()),
+            Self::Publish(machine, _) if machine.is_verifying() => "publishing, hospitals add the model up".to_owned(),
             Self::Publish(..) => "publishing".to_owned(),
             Self::Loading(..) => "reading keys and model".to_owned(),
             Self::Serving(_) => "serving".to_owned(),
@@ -217,7 +219,6 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         let mut wakes = Vec::new();
         match &mut self.phase {
             Phase::Ceremony(machine, told) => {
-                let is_last = matches!(&input, PhaseInput::Keys(KeysAdded { step: KeyStep::Galois, body: Some(_) }));
                 let Some(input) = ceremony_input(input) else { return };
                 let seed_before = machine.epoch_seed();
                 for output in machine.on(input) {
@@ -235,21 +236,18 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                             told.rejects.insert(party, reject);
                         }
                         CeremonyOutput::Done { epoch_seed } => {
+                            // Only now are the parts of no use: hospitals add them up as well, and have said that they
+                            // did.
+                            let list = |kind| move |party| ListId { kind, round: 0, attempt: 0, party: Some(party) };
+                            let kinds = KeyStep::ALL.into_iter().map(KeyStep::blob_kind);
+                            let parts = kinds.flat_map(|kind| self.roster.parties().iter().map(list(kind)));
+                            self.effects.extend(parts.map(Effect::Forget));
                             self.effects.push_back(Effect::End(PhaseEnd::Keys { epoch_seed }));
                         }
                         CeremonyOutput::Failed(failure) => {
                             self.effects.push_back(Effect::End(PhaseEnd::NoKeys(failure)));
                         }
                     }
-                }
-                // The parts are of no use only when it is stored that the last sum is: until then hospitals add them
-                // up as well, each before it makes its share of the next step.
-                if is_last {
-                    let parts = |kind| {
-                        let list = move |party| ListId { kind, round: 0, attempt: 0, party: Some(party) };
-                        self.roster.parties().iter().map(list).map(Effect::Forget).collect::<Vec<_>>()
-                    };
-                    self.effects.extend(KeyStep::ALL.into_iter().map(KeyStep::blob_kind).flat_map(parts));
                 }
             }
             Phase::Round(machine, phase) => {
@@ -315,9 +313,11 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                             told.rejects.insert(party, reject);
                         }
                         PublishOutput::WakeAt(at_ms) => wakes.push(at_ms),
-                        PublishOutput::Published { encrypted_model: digest, attempt, cohort } => {
-                            let parts = cohort.iter().map(|party| Effect::Forget(contribution(attempt, party)));
-                            self.effects.extend(parts);
+                        PublishOutput::Published { encrypted_model: digest, attempt, cohort, verified } => {
+                            if verified == self.roster.parties() {
+                                let parts = cohort.iter().map(|party| Effect::Forget(contribution(attempt, party)));
+                                self.effects.extend(parts);
+                            }
                             let published = PublishedModel { digest, attempt, cohort };
                             self.effects.push_back(Effect::End(PhaseEnd::Published(published)));
                         }
@@ -395,7 +395,8 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
     }
 }
 
-fn contribution(attempt: Attempt, party: PartyId) -> ListId {
+/// One hospital's part of a published model.
+pub(super) fn contribution(attempt: Attempt, party: PartyId) -> ListId {
     ListId { kind: BlobKind::PublishChunk, round: 0, attempt: attempt.0, party: Some(party) }
 }
 

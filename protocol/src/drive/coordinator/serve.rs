@@ -9,7 +9,7 @@ use crate::blob::BlobKind;
 use crate::campaign::PublishedModel;
 use crate::codec::Wire;
 use crate::drive::coordinator::inbox::PhaseInput;
-use crate::drive::coordinator::phase::{Effect, Phase};
+use crate::drive::coordinator::phase::{Effect, Phase, contribution};
 use crate::drive::coordinator::{CoordinatorDriver, CoordinatorJob, CoordinatorNote, JobResult, lists_of};
 use crate::drive::{Asked, Clock, CoordinatorNet, Crypto, ListId, Store};
 use crate::exchange::Answer;
@@ -25,6 +25,7 @@ use crate::serving::{ServingConfig, ServingInput, ServingMachine, ServingOutput,
 /// One session of serving.
 pub(super) struct Session {
     machine: ServingMachine,
+    published: PublishedModel,
     bindings: BTreeMap<QueryId, SwitchBinding>,
     /// Answered queries whose ciphertexts are kept for audits, oldest first.
     audited: VecDeque<QueryId>,
@@ -107,7 +108,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         }
         let config = ServingConfig { model: published.digest, terms: self.terms.clone(), batch_max: self.batch_max };
         let machine = ServingMachine::new(self.roster.clone(), self.leases.live(), config, spent);
-        let session = Session { machine, bindings: BTreeMap::new(), audited, sessions };
+        let session = Session { machine, published, bindings: BTreeMap::new(), audited, sessions };
         self.phase = Phase::Serving(Box::new(session));
         self.notes.push(CoordinatorNote::Serving(published));
         for (asked, message) in held {
@@ -207,6 +208,11 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                     }
                     session.bindings.insert(binding.query, binding);
                 }
+            }
+            // Whoever was away may still have had to add them up.
+            LogMessage::ModelVerified(_) if session.machine.verified() == parties => {
+                let PublishedModel { attempt, cohort, .. } = session.published;
+                forget.extend(cohort.iter().map(|party| contribution(attempt, party)));
             }
             LogMessage::QueryFailed(failed) => {
                 session.bindings.remove(&failed.query);

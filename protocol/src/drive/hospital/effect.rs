@@ -2,15 +2,36 @@
 
 use bytes::Bytes;
 
-use crate::blob::{BlobId, BodyRoot};
+use crate::blob::{BlobId, BlobKind, BodyRoot, ListId};
 use crate::drive::{CallId, JobId};
 use crate::exchange::Answer;
 use crate::hospital::{HospitalInput, ShareBinding, SwitchBinding};
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
-use crate::message::{KeyStep, RoundPurpose};
+use crate::message::{KeyStep, QueryHead, RoundPurpose};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 use crate::roster::Roster;
+
+/// A sum of many parts, which a hospital adds up one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parts {
+    /// The rotation keys.
+    Rotations,
+    /// The published model of this publishing attempt.
+    Model(Attempt),
+}
+
+impl Parts {
+    /// What one hospital brings to it.
+    #[must_use]
+    pub fn of(self, maker: PartyId) -> ListId {
+        let (kind, attempt) = match self {
+            Self::Rotations => (BlobKind::Galois, 0),
+            Self::Model(attempt) => (BlobKind::PublishChunk, attempt.0),
+        };
+        ListId { kind, round: 0, attempt, party: Some(maker) }
+    }
+}
 
 /// Work that takes long.
 #[derive(Debug)]
@@ -48,6 +69,22 @@ pub enum HospitalJob {
         from: PartyId,
         /// As fetched, with the digest that its maker signed.
         share: Bytes,
+    },
+    /// Add what all hospitals bring to one part of a sum, and keep it; the parts come in order. No answer.
+    AddParts {
+        /// Of which sum.
+        parts: Parts,
+        /// Which part, from 0.
+        index: u32,
+        /// As fetched, with the digests that their makers signed, ascending.
+        bodies: Vec<(PartyId, Bytes)>,
+    },
+    /// All parts of the published model were added: compare it. Answer `ModelAdded` or `ModelWrong`.
+    FinishModel {
+        /// The publishing attempt.
+        attempt: Attempt,
+        /// As the coordinator announced it.
+        model: Digest,
     },
     /// All shares of a step were added: compare the sum, and keep it. Answer `SumAdded` or `SumWrong`.
     FinishSum {
@@ -124,12 +161,22 @@ pub enum HospitalJob {
         /// The program.
         program: Digest,
     },
-    /// Make and store a key-switch share; answer `SwitchMade` or `SwitchRefused`.
+    /// Evaluate a query on the keys and the model that were added up here; answer `Evaluated` or `EvaluationFailed`.
+    Evaluate {
+        /// Who asks.
+        asker: PartyId,
+        /// What, as the asker signed it.
+        head: Box<QueryHead>,
+        /// The query's bodies, with the root in the head.
+        parts: Vec<Bytes>,
+        /// The key under which the query came, where it came under an own one that the last
+        /// [`QUERY_KEYS_KEPT`] evaluations did not use.
+        key: Option<Bytes>,
+    },
+    /// Make and store a key-switch share of the result that was evaluated here; answer `SwitchMade` or `SwitchRefused`.
     ReleaseSwitch {
         /// The context.
         binding: SwitchBinding,
-        /// The encrypted result.
-        result: Bytes,
         /// The asker's key.
         asker: Bytes,
     },
@@ -143,6 +190,9 @@ pub enum HospitalJob {
         answer: Bytes,
     },
 }
+
+/// Askers' query keys that are kept where queries are evaluated; the one that was fetched first goes first.
+pub const QUERY_KEYS_KEPT: usize = 8;
 
 /// What a job came to.
 #[derive(Debug)]

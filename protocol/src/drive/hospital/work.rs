@@ -4,13 +4,16 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::blob::{BlobId, BlobKind, BodyRoot};
-use crate::drive::hospital::{AGAIN_MS, HospitalDone, HospitalDriver, HospitalJob, HospitalNote, Purpose};
+use crate::blob::{BlobId, BlobKind, BodyRoot, ListId};
+use crate::drive::hospital::parts::PartsLeft;
+use crate::drive::hospital::{
+    AGAIN_MS, HospitalDone, HospitalDriver, HospitalJob, HospitalNote, Parts, Purpose, QUERY_KEYS_KEPT,
+};
 use crate::drive::{Clock, Crypto, HospitalNet, JobId, Store};
 use crate::exchange::{Answer, Call};
 use crate::hospital::{HospitalInput, ShareBinding, SwitchBinding};
-use crate::ids::{Digest, PartyId, QueryId, RoundId};
-use crate::message::{KeyStep, RoundPurpose};
+use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
+use crate::message::{KeyStep, QueryHead, RoundPurpose};
 use crate::reject::Reject;
 use crate::roster::Roster;
 
@@ -25,6 +28,8 @@ pub(super) enum Work {
     Ready(HospitalJob),
     /// Needs bodies first.
     Fetch { wanted: Vec<Wanted>, then: Then },
+    /// Part after part of a sum: first each part's bodies, then its job.
+    Parts(PartsLeft),
 }
 
 /// A body to fetch, and what it must be.
@@ -39,16 +44,51 @@ enum Check {
     Digest(Digest),
     /// A list of this one body.
     Single(BodyRoot),
+    /// The digests of a list with this root.
+    List(BodyRoot),
+    /// Checked with the others that are fetched with it.
+    Together,
 }
 
 /// What the bodies are for.
 pub(super) enum Then {
-    OpenDealings { roster: Roster, dealers: Vec<PartyId> },
-    AddShare { step: KeyStep, from: PartyId },
-    Sum { step: KeyStep },
-    OpenSum { binding: ShareBinding, purpose: RoundPurpose },
-    Switch { binding: SwitchBinding },
-    Answer { ticket: u64, query: QueryId },
+    OpenDealings {
+        roster: Roster,
+        dealers: Vec<PartyId>,
+    },
+    AddShare {
+        step: KeyStep,
+        from: PartyId,
+    },
+    Sum {
+        step: KeyStep,
+    },
+    OpenSum {
+        binding: ShareBinding,
+        purpose: RoundPurpose,
+    },
+    /// Whose lists were asked for, in order.
+    Parts {
+        parts: Parts,
+        makers: Vec<PartyId>,
+        finish: HospitalJob,
+    },
+    AddParts {
+        parts: Parts,
+        index: u32,
+        makers: Vec<PartyId>,
+    },
+    Evaluate {
+        asker: PartyId,
+        head: Box<QueryHead>,
+    },
+    Switch {
+        binding: SwitchBinding,
+    },
+    Answer {
+        ticket: u64,
+        query: QueryId,
+    },
 }
 
 /// The work under way.
@@ -67,11 +107,29 @@ impl Wanted {
         Self { id, check: Check::Single(root) }
     }
 
+    fn list(list: ListId, root: BodyRoot) -> Self {
+        Self { id: list.body(0), check: Check::List(root) }
+    }
+
+    fn together(id: BlobId) -> Self {
+        Self { id, check: Check::Together }
+    }
+
     fn is(&self, body: &Bytes) -> bool {
         let found = Digest::of_bytes(body);
         match self.check {
             Check::Digest(digest) => found == digest,
             Check::Single(root) => BodyRoot::of(&[found], body.len() as u64) == root,
+            // Their size is checked body by body.
+            Check::List(root) => digests(body).is_some_and(|digests| BodyRoot::of(&digests, root.size_bytes) == root),
+            Check::Together => true,
+        }
+    }
+
+    fn call(&self) -> Call {
+        match self.check {
+            Check::List(_) => Call::List { list: ListId::of(&self.id) },
+            _ => Call::Get { id: self.id },
         }
     }
 }
@@ -85,16 +143,44 @@ impl Work {
     }
 
     /// One share after the other, so that one of them is in memory at a time, and then the sum.
-    pub(super) fn add_shares(
-        step: KeyStep,
-        shares: Vec<(PartyId, BodyRoot)>,
-        sum: BodyRoot,
-    ) -> impl Iterator<Item = Self> {
+    pub(super) fn add_shares(step: KeyStep, shares: Vec<(PartyId, BodyRoot)>, sum: BodyRoot) -> Vec<Self> {
+        let finish = HospitalJob::FinishSum { step, sum };
+        if step == KeyStep::Galois {
+            return vec![Self::lists(Parts::Rotations, &shares, finish)];
+        }
         let share = move |(from, root): (PartyId, BodyRoot)| {
             let id = BlobId::ceremony(step.blob_kind(), Some(from), 0);
             Self::Fetch { wanted: vec![Wanted::single(id, root)], then: Then::AddShare { step, from } }
         };
-        shares.into_iter().map(share).chain([Self::Ready(HospitalJob::FinishSum { step, sum })])
+        shares.into_iter().map(share).chain([Self::Ready(finish)]).collect()
+    }
+
+    pub(super) fn check_model(attempt: Attempt, contributions: &[(PartyId, BodyRoot)], model: Digest) -> Self {
+        Self::lists(Parts::Model(attempt), contributions, HospitalJob::FinishModel { attempt, model })
+    }
+
+    /// The digests of what everybody brings to a sum of many parts, then part after part, then `finish`.
+    fn lists(parts: Parts, makers: &[(PartyId, BodyRoot)], finish: HospitalJob) -> Self {
+        let wanted = makers.iter().map(|(maker, root)| Wanted::list(parts.of(*maker), *root)).collect();
+        let makers = makers.iter().map(|(maker, _)| *maker).collect();
+        Self::Fetch { wanted, then: Then::Parts { parts, makers, finish } }
+    }
+
+    /// What everybody brings to one part.
+    pub(super) fn part(parts: Parts, index: u32, digests: impl Iterator<Item = (PartyId, Digest)>) -> Self {
+        let place = |maker| parts.of(maker).body(index);
+        let (makers, wanted) = digests.map(|(maker, digest)| (maker, Wanted::digest(place(maker), digest))).unzip();
+        Self::Fetch { wanted, then: Then::AddParts { parts, index, makers } }
+    }
+
+    /// A query, and its own key where that is not among the `known` ones.
+    pub(super) fn evaluate(asker: PartyId, head: Box<QueryHead>, known: &VecDeque<Digest>) -> Self {
+        let place = |index| BlobId::query(BlobKind::Query, head.query, Some(asker), index);
+        let mut wanted: Vec<Wanted> = (0..head.body.count).map(|index| Wanted::together(place(index))).collect();
+        if let Some(key) = head.query_key.filter(|key| !known.contains(&key.digest)) {
+            wanted.push(Wanted::digest(BlobId::query(BlobKind::QueryKey, key.session, Some(asker), 0), key.digest));
+        }
+        Self::Fetch { wanted, then: Then::Evaluate { asker, head } }
     }
 
     pub(super) fn sum(step: KeyStep, root: BodyRoot) -> Self {
@@ -109,9 +195,8 @@ impl Work {
     }
 
     pub(super) fn switch(binding: SwitchBinding) -> Self {
-        let result = BlobId::query(BlobKind::QueryResult, binding.query, None, 0);
         let asker = BlobId::query(BlobKind::AskerKey, binding.query, Some(binding.asker), 0);
-        let wanted = vec![Wanted::single(result, binding.result), Wanted::digest(asker, binding.asker_key)];
+        let wanted = vec![Wanted::digest(asker, binding.asker_key)];
         Self::Fetch { wanted, then: Then::Switch { binding } }
     }
 
@@ -134,10 +219,55 @@ impl Work {
     }
 }
 
+/// A list's digests as they are answered.
+fn digests(body: &Bytes) -> Option<Vec<Digest>> {
+    let (digests, rest) = body.as_chunks::<32>();
+    rest.is_empty().then(|| digests.iter().copied().map(Digest).collect())
+}
+
 impl Then {
+    /// Whether nothing goes on without it: then it is asked for until it comes.
+    fn is_waited_for(&self) -> bool {
+        matches!(self, Self::AddShare { .. } | Self::Sum { .. } | Self::Parts { .. } | Self::AddParts { .. })
+    }
+
+    /// Whether bodies that nothing was compared with one by one are what they must be together.
+    fn fits(&self, bodies: &[Bytes]) -> bool {
+        let Self::Evaluate { head, .. } = self else { return true };
+        let query = &bodies[..bodies.len().min(head.body.count as usize)];
+        let digests: Vec<Digest> = query.iter().map(|body| Digest::of_bytes(body)).collect();
+        BodyRoot::of(&digests, query.iter().map(|body| body.len() as u64).sum()) == head.body
+    }
+
+    /// Whether more came than was announced.
+    fn is_too_much(&self, got: &[Option<Bytes>]) -> bool {
+        let Self::Evaluate { head, .. } = self else { return false };
+        let query = got.iter().take(head.body.count as usize).flatten();
+        query.map(|body| body.len() as u64).sum::<u64>() > head.body.size_bytes
+    }
+
+    /// What comes next, with all bodies there.
+    fn next(self, bodies: Vec<Bytes>) -> Work {
+        match self {
+            Self::Parts { parts, makers, finish } => {
+                let lists = makers.into_iter().zip(bodies.iter().filter_map(digests)).collect();
+                PartsLeft::all(parts, lists, finish)
+            }
+            then => Work::Ready(then.job(bodies)),
+        }
+    }
+
     fn job(self, bodies: Vec<Bytes>) -> HospitalJob {
         let mut bodies = bodies.into_iter();
         match self {
+            Self::Parts { finish, .. } => finish,
+            Self::AddParts { parts, index, makers } => {
+                HospitalJob::AddParts { parts, index, bodies: makers.into_iter().zip(bodies).collect() }
+            }
+            Self::Evaluate { asker, head } => {
+                let parts = bodies.by_ref().take(head.body.count as usize).collect();
+                HospitalJob::Evaluate { asker, head, parts, key: bodies.next() }
+            }
             Self::OpenDealings { roster, dealers } => {
                 HospitalJob::OpenDealings { roster, boxes: dealers.into_iter().zip(bodies).collect() }
             }
@@ -147,8 +277,7 @@ impl Then {
             Self::Sum { step } => HospitalJob::TakeSum { step, sum: bodies.next().unwrap_or_default() },
             Self::OpenSum { binding, purpose } => HospitalJob::OpenSum { binding, purpose, chunks: bodies.collect() },
             Self::Switch { binding } => {
-                let mut next = || bodies.next().unwrap_or_default();
-                HospitalJob::ReleaseSwitch { binding, result: next(), asker: next() }
+                HospitalJob::ReleaseSwitch { binding, asker: bodies.next().unwrap_or_default() }
             }
             Self::Answer { ticket, query } => {
                 HospitalJob::ReadAnswer { ticket, query, answer: bodies.next().unwrap_or_default() }
@@ -166,6 +295,11 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                     None => return,
                     Some(Work::Ready(job)) if self.held.waits_for(&job) => self.hold(job),
                     Some(Work::Ready(job)) => self.start_job(job),
+                    Some(Work::Parts(left)) => {
+                        let (part, rest) = left.next();
+                        self.work.push_front(rest);
+                        self.work.push_front(part);
+                    }
                     Some(Work::Fetch { wanted, then }) => {
                         let (to_ask, got) = ((0..wanted.len()).collect(), vec![None; wanted.len()]);
                         self.running = Some(Running::Fetching { to_ask, wanted, got, then });
@@ -173,7 +307,13 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 },
                 Some(Running::Fetching { wanted, got, then, .. }) if got.iter().all(Option::is_some) => {
                     drop(wanted);
-                    self.start_job(then.job(got.into_iter().flatten().collect()));
+                    let bodies: Vec<Bytes> = got.into_iter().flatten().collect();
+                    if then.fits(&bodies) {
+                        self.note_key(&then, &bodies);
+                        self.work.push_front(then.next(bodies));
+                    } else {
+                        self.cannot(then, Reject::BodyDiffers);
+                    }
                 }
                 Some(Running::Fetching { mut to_ask, wanted, got, then }) => {
                     if self.clock.now_ms() >= self.fetch_at_ms {
@@ -181,7 +321,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                         while self.calls.values().filter(is_fetch).count() < FETCHES_MAX
                             && let Some(place) = to_ask.pop_front()
                         {
-                            self.call(Purpose::Fetch { place }, Call::Get { id: wanted[place].id });
+                            self.call(Purpose::Fetch { place }, wanted[place].call());
                         }
                     }
                     self.running = Some(Running::Fetching { to_ask, wanted, got, then });
@@ -191,6 +331,19 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                     self.running = Some(job);
                     return;
                 }
+            }
+        }
+    }
+
+    /// Remembers which query keys the computing thread has been given: as many as it keeps.
+    fn note_key(&mut self, then: &Then, bodies: &[Bytes]) {
+        if let Then::Evaluate { head, .. } = then
+            && let Some(key) = head.query_key
+            && bodies.len() > head.body.count as usize
+        {
+            self.query_keys.push_back(key.digest);
+            if self.query_keys.len() > QUERY_KEYS_KEPT {
+                self.query_keys.pop_front();
             }
         }
     }
@@ -215,7 +368,10 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
         let reject = match answer {
             Ok(Answer::Body(body)) if expected.is(&body) => {
                 got[place] = Some(body);
-                return;
+                if !then.is_too_much(got) {
+                    return;
+                }
+                Reject::BodyDiffers
             }
             Ok(_) => {
                 self.notes.push(HospitalNote::Altered(expected.id));
@@ -231,7 +387,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 reject
             }
         };
-        if matches!(then, Then::AddShare { .. } | Then::Sum { .. }) {
+        if then.is_waited_for() {
             // Without it the ceremony stands still, and people see for whom: it is asked for until it comes.
             to_ask.push_back(place);
             self.fetch_at_ms = now_ms.saturating_add(MENDED_MS);
@@ -257,8 +413,11 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 self.feed(HospitalInput::SwitchRefused { query: binding.query, reject: Reject::BodyDiffers });
             }
             Then::Answer { query, .. } => self.no_answer(query, Some(reject)),
+            Then::Evaluate { head, .. } => {
+                self.feed(HospitalInput::EvaluationFailed { query: head.query, reject: Reject::BodyDiffers });
+            }
             // Asked for until they come.
-            Then::AddShare { .. } | Then::Sum { .. } => {}
+            Then::AddShare { .. } | Then::Sum { .. } | Then::Parts { .. } | Then::AddParts { .. } => {}
         }
     }
 

@@ -1,0 +1,157 @@
+//! Evaluating others' queries, on keys and a model that this site added up: it releases a share of nothing else.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use he_agg::ckks::{Ciphertext, SeededCiphertext};
+use he_agg::multiparty::{EvaluationKeys, GaloisKey, QueryKey, RelinearizationKey};
+use he_infer::{EncryptedExecutor, EncryptedModel};
+use protocol::blob::{BodyRoot, ListId};
+use protocol::drive::hospital::{Parts, QUERY_KEYS_KEPT};
+use protocol::hospital::SwitchBinding;
+use protocol::ids::{Digest, PartyId, QueryId};
+use protocol::limits::QUERIES_EVALUATED_MAX;
+use protocol::message::{KeyStep, QueryHead};
+use rayon::prelude::*;
+
+use super::error::{HospitalError, Step};
+use super::key_sums::relinearisation;
+use super::part_sums::list_of;
+use super::site::Site;
+
+/// Keys and model in memory. Nothing of it decrypts.
+struct Engine {
+    keys: EvaluationKeys,
+    model: EncryptedModel,
+    digest: Digest,
+}
+
+/// What this process evaluates with, and its results.
+#[derive(Default)]
+pub(super) struct Evaluations {
+    engine: Option<Engine>,
+    /// The last [`QUERY_KEYS_KEPT`] that were handed over, oldest first; `None` for one that is none.
+    query_keys: VecDeque<(Digest, Option<QueryKey>)>,
+    /// As many as may be under way, oldest first.
+    results: VecDeque<(QueryId, BodyRoot, Ciphertext)>,
+}
+
+impl Evaluations {
+    /// This site's own result of the query that a share is to be bound to.
+    ///
+    /// # Errors
+    /// [`HospitalError::NotEvaluated`], [`HospitalError::ResultDiffers`].
+    pub(super) fn result(&self, binding: &SwitchBinding) -> Result<&Ciphertext, HospitalError> {
+        let query = binding.query;
+        let own = self.results.iter().rev().find(|(of, ..)| *of == query);
+        let (_, root, result) = own.ok_or_else(|| not_evaluated(query, "its result is not at hand"))?;
+        if *root == binding.result { Ok(result) } else { Err(HospitalError::ResultDiffers { query }) }
+    }
+
+    fn keep_key(&mut self, digest: Digest, key: Option<QueryKey>) {
+        self.query_keys.push_back((digest, key));
+        if self.query_keys.len() > QUERY_KEYS_KEPT {
+            self.query_keys.pop_front();
+        }
+    }
+
+    fn keep_result(&mut self, query: QueryId, root: BodyRoot, result: Ciphertext) {
+        self.results.retain(|(of, ..)| *of != query);
+        self.results.push_back((query, root, result));
+        if self.results.len() > QUERIES_EVALUATED_MAX {
+            self.results.pop_front();
+        }
+    }
+}
+
+fn not_evaluated(query: QueryId, why: impl ToString) -> HospitalError {
+    HospitalError::NotEvaluated { query, why: why.to_string() }
+}
+
+impl Site {
+    /// Runs the program on a query. Deterministic: whoever holds the same keys, model and query gets the same bytes.
+    ///
+    /// # Errors
+    /// [`HospitalError::NotEvaluated`] for a query that is none of the program, or of another model than this site
+    /// added up; [`HospitalError`] where the site itself fails.
+    pub(super) fn evaluate(
+        &mut self,
+        asker: PartyId,
+        head: &QueryHead,
+        parts: &[Bytes],
+        key: Option<Bytes>,
+    ) -> Result<BodyRoot, HospitalError> {
+        let query = head.query;
+        if let (Some(reference), Some(bytes)) = (head.query_key, key) {
+            let crs = self.crs("evaluating a query")?;
+            let read = QueryKey::from_bytes(&bytes, crs).ok().filter(|_| Digest::of_bytes(&bytes) == reference.digest);
+            self.evaluations.keep_key(reference.digest, read);
+        }
+        // A site that lost them says so, and goes on with everything else.
+        self.load_engine().map_err(|error| not_evaluated(query, error))?;
+        let engine = self.evaluations.engine.as_ref().filter(|engine| engine.digest == head.model);
+        let engine = engine.ok_or_else(|| not_evaluated(query, "it is for a model that was not added up here"))?;
+        let program = &*self.plan.program;
+        let preset = program.params().preset;
+        let wrong = |error: &dyn std::fmt::Display| not_evaluated(query, format!("{asker} sent {error}"));
+        let executor = EncryptedExecutor::new(program, &engine.keys).step("evaluating a query")?;
+        let image: Vec<Ciphertext> = match head.query_key {
+            None => parts
+                .iter()
+                .map(|part| Ciphertext::from_bytes(part, preset).map_err(|error| wrong(&error)))
+                .collect::<Result<_, _>>()?,
+            Some(reference) => {
+                let known = self.evaluations.query_keys.iter().rev().find(|(digest, _)| *digest == reference.digest);
+                let key = known.and_then(|(_, key)| key.as_ref()).ok_or_else(|| wrong(&"no key for its query"))?;
+                let own = parts
+                    .iter()
+                    .map(|part| SeededCiphertext::from_bytes(part, preset).map_err(|error| wrong(&error)))
+                    .collect::<Result<Vec<_>, _>>()?;
+                executor.switch_query(&own, key).map_err(|error| wrong(&error))?
+            }
+        };
+        let result = executor.run_all(&engine.model, &image).map_err(|error| wrong(&error))?;
+        let bytes = result.to_bytes();
+        let root = BodyRoot::of(&[Digest::of_bytes(&bytes)], bytes.len() as u64);
+        self.evaluations.keep_result(query, root, result);
+        Ok(root)
+    }
+
+    /// Reads keys and model from this site's own disk, where they are not in memory.
+    fn load_engine(&mut self) -> Result<(), HospitalError> {
+        let step = "reading the keys and the model that were added up here";
+        if self.evaluations.engine.is_some() {
+            return Ok(());
+        }
+        let facts = self.facts()?;
+        let none = || HospitalError::NothingPublished { party: self.plan.party };
+        let (attempt, digest) = facts.model_checked().ok_or_else(none)?;
+        let preset = self.plan.program.params().preset;
+        let crs = self.crs(step)?;
+        let mut keys = EvaluationKeys::new(preset);
+        for body in self.held(relinearisation(), facts.key_sum(KeyStep::RelinRoundTwo).map(|sum| sum.root))? {
+            let key = RelinearizationKey::from_bytes(&self.holdings.read(body)?, crs).step(step)?;
+            keys.set_relinearization(key).step(step)?;
+        }
+        let rotations = self.held(list_of(Parts::Rotations), facts.key_sum(KeyStep::Galois).map(|sum| sum.root))?;
+        let rotation = |body: &Digest| GaloisKey::from_bytes(&self.holdings.read(*body)?, crs).step(step);
+        for key in rotations.par_iter().map(rotation).collect::<Result<Vec<_>, HospitalError>>()? {
+            keys.insert_rotation(key).step(step)?;
+        }
+        let weights = self.held(list_of(Parts::Model(attempt)), Some(digest))?;
+        let weight = |body: &Digest| Ciphertext::from_bytes(&self.holdings.read(*body)?, preset).step(step);
+        let weights = weights.par_iter().map(weight).collect::<Result<Vec<_>, HospitalError>>()?;
+        let model = EncryptedModel::new(&self.plan.program, weights).step(step)?;
+        self.evaluations.engine = Some(Engine { keys, model, digest });
+        Ok(())
+    }
+
+    /// The bodies of a list, which must be those that this site has on record.
+    fn held(&self, list: ListId, recorded: Option<Digest>) -> Result<Vec<Digest>, HospitalError> {
+        let digests = self.holdings.digests(list)?;
+        if recorded.is_some_and(|recorded| BodyRoot::of(&digests, 0).root == recorded) {
+            return Ok(digests);
+        }
+        Err(HospitalError::BodyMissing { id: list.body(0) })
+    }
+}

@@ -1,0 +1,174 @@
+//! Sums of many parts, added at this site part by part: the rotation keys, and the published model.
+//!
+//! A coordinator that adds for everybody could publish one hospital's contribution as the model, or keys with errors of
+//! its own choice; hospitals evaluate with what they added up themselves.
+
+use bytes::Bytes;
+use he_agg::ckks::Ciphertext;
+use he_agg::multiparty::{GaloisKeyShare, GaloisKeySum};
+use he_infer::WeightSum;
+use protocol::Reject;
+use protocol::blob::{BlobKind, BodyRoot, ListId};
+use protocol::drive::hospital::Parts;
+use protocol::ids::{Attempt, Digest, PartyId};
+
+use super::error::HospitalError;
+use super::holdings::{Held, root_of};
+use super::observer::Activity;
+use super::site::Site;
+
+/// A sum that is not complete yet.
+pub(super) struct PartSum {
+    parts: Parts,
+    added: Vec<Held>,
+    /// Why it never will be.
+    wrong: Option<Reject>,
+}
+
+/// Where the finished sum is held.
+pub(super) fn list_of(parts: Parts) -> ListId {
+    let (kind, attempt) = match parts {
+        Parts::Rotations => (BlobKind::Galois, 0),
+        Parts::Model(attempt) => (BlobKind::PublishChunk, attempt.0),
+    };
+    ListId { kind, round: 0, attempt, party: None }
+}
+
+impl Site {
+    /// Adds what the hospitals bring to one part; the parts come in order, from 0. What cannot be added is remembered
+    /// until the sum is finished.
+    ///
+    /// # Errors
+    /// [`HospitalError`] where this site itself fails.
+    pub(super) fn add_parts(
+        &mut self,
+        parts: Parts,
+        index: u32,
+        bodies: &[(PartyId, Bytes)],
+    ) -> Result<(), HospitalError> {
+        if index == 0 {
+            self.drop_parts()?;
+            self.adding = Some(PartSum { parts, added: Vec::new(), wrong: None });
+        }
+        let (place, of) = (index as usize, self.parts_of(parts));
+        self.observer.activity(self.plan.party, Activity::Verifying { done: place, of });
+        let is_next = |sum: &&PartSum| sum.parts == parts && sum.wrong.is_none() && sum.added.len() == place;
+        if self.adding.as_ref().filter(is_next).is_none() {
+            return Ok(());
+        }
+        let added = match parts {
+            Parts::Rotations => self.add_rotation(place, bodies),
+            Parts::Model(_) => self.add_weight(place, bodies),
+        };
+        let held = match added {
+            Ok(body) => Ok(self.holdings.write(&body)?),
+            Err(why) => Err(why),
+        };
+        let Some(sum) = &mut self.adding else { return Ok(()) };
+        match held {
+            Ok(held) => sum.added.push(held),
+            Err(why) => {
+                let (what, reject) = match parts {
+                    Parts::Rotations => ("rotation keys", Reject::BadKeyShare),
+                    Parts::Model(_) => ("the published model", Reject::BadContribution),
+                };
+                sum.wrong = Some(reject);
+                self.observer.refused(self.plan.party, &format!("part {index} of {what} cannot be added up: {why}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Parts of the sum, by the program that this site approved.
+    fn parts_of(&self, parts: Parts) -> usize {
+        match parts {
+            Parts::Rotations => self.rotations().len(),
+            Parts::Model(_) => self.plan.program.weights().len(),
+        }
+    }
+
+    /// The program's rotation keys in the order of their bodies: steps and limbs.
+    pub(super) fn rotations(&self) -> Vec<(i32, usize)> {
+        let program = &self.plan.program;
+        let normal = program.key_plan().normalised(program.params().preset).unwrap_or_default();
+        normal.into_iter().map(|(steps, limbs)| (i32::try_from(steps).unwrap_or(i32::MAX), limbs)).collect()
+    }
+
+    fn add_rotation(&self, place: usize, bodies: &[(PartyId, Bytes)]) -> Result<Vec<u8>, String> {
+        let (steps, limbs) = *self.rotations().get(place).ok_or("the program has no such rotation")?;
+        let crs = self.crs.as_ref().ok_or("this site has no keys of this epoch")?;
+        let parties = self.plan.layout.parties();
+        let mut sum = GaloisKeySum::new(crs, steps, limbs, parties).map_err(|error| error.to_string())?;
+        for (maker, body) in bodies {
+            let of_maker = |error: &dyn std::fmt::Display| format!("that of {maker}: {error}");
+            let share = GaloisKeyShare::from_bytes(body, crs).map_err(|error| of_maker(&error))?;
+            if share.sender() != maker.number() {
+                return Err(of_maker(&format!("it is of hospital {}", share.sender())));
+            }
+            sum.absorb(&share).map_err(|error| of_maker(&error))?;
+        }
+        let key = sum.finish().map_err(|error| error.to_string())?;
+        Ok(key.to_bytes(crs))
+    }
+
+    fn add_weight(&self, place: usize, bodies: &[(PartyId, Bytes)]) -> Result<Vec<u8>, String> {
+        let program = &self.plan.program;
+        let mut sum = WeightSum::new(program, place).map_err(|error| error.to_string())?;
+        for (maker, body) in bodies {
+            let of_maker = |error: &dyn std::fmt::Display| format!("that of {maker}: {error}");
+            let part = Ciphertext::from_bytes(body, program.params().preset).map_err(|error| of_maker(&error))?;
+            sum.absorb(part).map_err(|error| of_maker(&error))?;
+        }
+        let sum = sum.finish().ok_or("nobody brings anything")?;
+        Ok(sum.to_bytes())
+    }
+
+    /// Takes the rotation keys, all of whose shares were added, if the coordinator announced the same.
+    ///
+    /// # Errors
+    /// [`HospitalError`] where this site itself fails.
+    pub(super) fn finish_rotations(&mut self, announced: BodyRoot) -> Result<Option<Reject>, HospitalError> {
+        self.finish_parts(Parts::Rotations, Reject::BadKeyShare, Reject::SumDiffers, |own| own == announced)
+    }
+
+    /// Takes the published model, all of whose contributions were added, if the coordinator announced the same.
+    ///
+    /// # Errors
+    /// [`HospitalError`] where this site itself fails.
+    pub(super) fn finish_model(&mut self, attempt: Attempt, model: Digest) -> Result<Option<Reject>, HospitalError> {
+        let parts = Parts::Model(attempt);
+        self.finish_parts(parts, Reject::BadContribution, Reject::ModelSumDiffers, |own| own.root == model)
+    }
+
+    fn finish_parts(
+        &mut self,
+        parts: Parts,
+        incomplete: Reject,
+        differs: Reject,
+        is_announced: impl Fn(BodyRoot) -> bool,
+    ) -> Result<Option<Reject>, HospitalError> {
+        let of = self.parts_of(parts);
+        let sum = self.adding.as_ref().filter(|sum| sum.parts == parts);
+        let reject = match sum {
+            Some(PartSum { wrong: Some(reject), .. }) => *reject,
+            Some(sum) if sum.added.len() == of && is_announced(root_of(&sum.added)) => {
+                self.holdings.keep(list_of(parts), &sum.added)?;
+                self.adding = None;
+                return Ok(None);
+            }
+            Some(sum) if sum.added.len() == of => differs,
+            _ => incomplete,
+        };
+        self.drop_parts()?;
+        self.observer.refused(self.plan.party, &reject.to_string());
+        Ok(Some(reject))
+    }
+
+    /// Frees the disk of a sum that is not taken.
+    fn drop_parts(&mut self) -> Result<(), HospitalError> {
+        match self.adding.take() {
+            Some(sum) => self.holdings.remove(&sum.added),
+            None => Ok(()),
+        }
+    }
+}
