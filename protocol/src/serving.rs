@@ -21,7 +21,7 @@ pub use standing::ServingStanding;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::blob::{BlobKind, BodyRoot};
+use crate::blob::{BlobId, BlobKind, BodyRoot};
 use crate::ids::{Digest, PartyId, QueryId, RoundId};
 use crate::limits::{QUERIES_QUEUED_MAX, QUERIES_QUEUED_PER_ASKER_MAX, QUERIES_SWITCHING_MAX, QUERY_BYTES_MAX};
 use crate::message::{
@@ -120,6 +120,21 @@ impl ServingMachine {
     #[must_use]
     pub fn verified(&self) -> PartySet {
         self.spent.verified()
+    }
+
+    /// Whether this hospital evaluates a query now whose bodies these are: nobody else is shown them.
+    #[must_use]
+    pub fn may_evaluate(&self, id: &BlobId, reader: PartyId) -> bool {
+        let is_of = |(query, job): &(&QueryId, &Job)| match id.kind {
+            BlobKind::Query => query.0 == id.round,
+            BlobKind::QueryKey => job.query_key.is_some_and(|key| key.session.0 == id.round),
+            _ => false,
+        };
+        let evaluates = |(_, job): (&QueryId, &Job)| match job.stage {
+            Stage::Evaluating { decryptors } | Stage::Switching { decryptors, .. } => decryptors.contains(reader),
+            Stage::Receiving { .. } | Stage::Queued | Stage::Combining => false,
+        };
+        self.jobs.iter().filter(is_of).any(evaluates)
     }
 
     /// Takes one input at `now_ms` (monotonic) and says what to do.

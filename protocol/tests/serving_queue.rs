@@ -2,9 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use protocol::blob::{BlobKind, BodyRoot};
+use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::message::{
-    HospitalMessage, LogMessage, ModelVerdict, ModelVerified, QueryHead, Refusal, Scope, SignedMessage, SwitchShareHead,
+    HospitalMessage, LogMessage, ModelVerdict, ModelVerified, QueryHead, QueryKeyRef, Refusal, Scope, SignedMessage,
+    SwitchShareHead,
 };
 use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
@@ -299,6 +300,47 @@ fn only_hospitals_that_added_the_model_up_are_asked() {
     assert_eq!(machine.on(0, ServingInput::Message(verdict(2))), [], "once");
     let sets: Vec<PartySet> = (3..6).map(|counter| to_switching(&mut machine, 2, counter).1).collect();
     assert!(sets.iter().any(|set| set.contains(party(2))), "{sets:?}");
+}
+
+#[test]
+fn a_query_is_shown_to_those_who_evaluate_it_and_for_as_long_as_they_do() {
+    let mut machine = machine(10, 10);
+    let (query, input) = ask(1, 0);
+    let shown = |machine: &ServingMachine, kind, query: QueryId| -> PartySet {
+        let id = BlobId::query(kind, query, Some(party(1)), 0);
+        (1..=3).map(party).filter(|reader| machine.may_evaluate(&id, *reader)).collect()
+    };
+    machine.on(0, input);
+    assert_eq!(shown(&machine, BlobKind::Query, query), set(&[]));
+    let complete = ServingInput::BodiesComplete { kind: BlobKind::Query, query, party: party(1) };
+    let evaluating = opened(&machine.on(0, complete))[0];
+    assert_eq!(shown(&machine, BlobKind::Query, query), evaluating);
+    assert_eq!(shown(&machine, BlobKind::Query, QueryId::new(party(1), 1)), set(&[]));
+    assert_eq!(shown(&machine, BlobKind::SwitchShare, query), set(&[]));
+    assert_eq!(shown(&machine, BlobKind::QueryKey, query), set(&[]), "it came under no key of its own");
+    let lost = evaluating.first().unwrap();
+    machine.on(0, ServingInput::PartyGone(lost));
+    machine.on(0, ServingInput::Evaluated { query, result: body(7) });
+    assert!(!shown(&machine, BlobKind::Query, query).contains(lost), "who was replaced evaluates no more");
+    machine.on(0, ServingInput::PartyBack(lost));
+    machine.on(5_000, ServingInput::Tick);
+    assert_eq!(shown(&machine, BlobKind::Query, query), set(&[]));
+}
+
+#[test]
+fn the_key_of_a_query_is_shown_with_it() {
+    let mut machine = machine(10, 10);
+    let (session, query) = (QueryId::new(party(1), 3), QueryId::new(party(1), 4));
+    let (_, ServingInput::Message(plain)) = ask(1, 4) else { panic!("a message") };
+    let HospitalMessage::QueryHead(mut head) = plain.body else { panic!("a query") };
+    head.query_key = Some(QueryKeyRef { session, digest: Digest::default() });
+    let signed = SignedMessage::sign(&key(1), party(1), Epoch(1), 4, HospitalMessage::QueryHead(head));
+    machine.on(0, ServingInput::Message(signed));
+    let complete = ServingInput::BodiesComplete { kind: BlobKind::Query, query, party: party(1) };
+    let evaluating = opened(&machine.on(0, complete))[0];
+    let reader = evaluating.first().unwrap();
+    let id = |number| BlobId::query(BlobKind::QueryKey, number, Some(party(1)), 0);
+    assert!(machine.may_evaluate(&id(session), reader) && !machine.may_evaluate(&id(query), reader));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Three sites on real folders with real keys, and what a killed process leaves behind.
 
 mod ceremony;
+mod evaluation;
 mod figures;
 mod key_sums;
 mod publishing;

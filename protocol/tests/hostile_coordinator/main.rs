@@ -6,6 +6,9 @@ mod approved;
 mod earlier;
 mod federation;
 mod figures;
+mod published;
+mod release;
+mod serving;
 mod serving_keys;
 
 use protocol::facts::Fact;

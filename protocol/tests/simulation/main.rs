@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
 
 mod bounds;
+mod lies;
 mod oracle;
 mod party;
 mod refused;
@@ -15,15 +16,14 @@ mod toy_coordinator;
 mod toy_hospital;
 mod world;
 
+use protocol::RoundId;
 use protocol::blob::BlobKind;
 use protocol::campaign::PauseReason;
-use protocol::ceremony::CeremonyFailure;
 use protocol::codec::Wire;
 use protocol::log::LogEntry;
-use protocol::message::{KeyStep, LogMessage, VoidReason};
+use protocol::message::{KeyStep, VoidReason};
 use protocol::round::RoundEnd;
 use protocol::verifier::Verifier;
-use protocol::{Reject, RoundId};
 use rng::Rng;
 use schedule::{Crash, Faults, Moment, Planted, Schedule};
 use world::{World, party};
@@ -397,25 +397,6 @@ fn the_oracle_fails_where_an_update_is_dropped_doubled_or_swapped() {
     for bug in [Planted::Drops, Planted::Doubles, Planted::Swaps] {
         let message = planted(bug);
         assert!(message.contains("decodes another sum than the manifest"), "{bug:?}: {message}");
-    }
-}
-
-/// The coordinator's own public key would open queries, its own sums of round one the serving secret.
-#[test]
-fn sums_of_serving_keys_that_the_coordinator_names_end_the_ceremony_before_anything_is_computed_with_them() {
-    for (step, next) in [
-        (KeyStep::PublicKey, KeyStep::RelinRoundOne),
-        (KeyStep::RelinRoundOne, KeyStep::RelinRoundTwo),
-        (KeyStep::RelinRoundTwo, KeyStep::Galois),
-    ] {
-        let world = World::run(17, Schedule { planted: Some(Planted::Names(step)), ..Schedule::of(5) });
-        let Some((_, PauseReason::Ceremony(CeremonyFailure::Refused { reject, .. }))) = &world.paused else {
-            panic!("{step:?}: {:?}", world.paused)
-        };
-        assert_eq!(*reject, Reject::SumDiffers, "{step:?}");
-        assert!(!world.published && world.rounds.is_empty());
-        let heads = |entry: &&LogEntry| matches!(&entry.message, LogMessage::ServingStepHeads(it) if it.step == next);
-        assert_eq!(world.entries.iter().find(heads), None, "{step:?}: shares of {next:?} were made");
     }
 }
 

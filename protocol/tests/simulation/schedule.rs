@@ -72,6 +72,10 @@ pub(crate) enum Planted {
     Swaps,
     /// The sum of a serving key is one of the coordinator's own: no bug, but a lie.
     Names(KeyStep),
+    /// The published model is one hospital's contribution alone.
+    Singles,
+    /// The result of every query is one of the coordinator's own.
+    Results,
 }
 
 impl Default for Schedule {

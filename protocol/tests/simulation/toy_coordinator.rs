@@ -55,7 +55,7 @@ impl ToyCoordinator {
                         let other = updates[0].attempt + 1;
                         updates[0] = BlobId { attempt: other, ..updates[0] };
                     }
-                    Some(Planted::Names(_)) | None => {}
+                    Some(Planted::Names(_) | Planted::Singles | Planted::Results) | None => {}
                 }
                 let chunks = self.blinded(&updates, decryptors, |party| place(BlobKind::Share, Some(party)));
                 let chunks = chunks.and_then(|sum| {
@@ -70,6 +70,10 @@ impl ToyCoordinator {
             CoordinatorJob::AddModel { attempt, cohort, count } => {
                 assert_eq!(count, 1);
                 let place = |party| BlobId::round(BlobKind::PublishChunk, RoundId(0), attempt, party, 0);
+                let cohort = match self.planted {
+                    Some(Planted::Singles) => cohort.first().into_iter().collect(),
+                    _ => cohort,
+                };
                 let sum = self.sum(cohort, |party| place(Some(party)));
                 let model = sum.and_then(|sum| self.put(place(None), sum.to_bytes()));
                 if let Err(StoreFault::Failed { .. }) = model {
@@ -100,7 +104,11 @@ impl ToyCoordinator {
     fn evaluate(&mut self, query: QueryId, asker: PartyId) -> Result<BodyRoot, StoreFault> {
         let image = self.lanes(&BlobId::query(BlobKind::Query, query, Some(asker), 0))?;
         let model = self.model.unwrap_or_default();
-        self.put(BlobId::query(BlobKind::QueryResult, query, None, 0), image.plus(&model).to_bytes())
+        let result = match self.planted {
+            Some(Planted::Results) => Lanes::one_hot(asker),
+            _ => image.plus(&model),
+        };
+        self.put(BlobId::query(BlobKind::QueryResult, query, None, 0), result.to_bytes())
     }
 
     fn blinded(

@@ -44,7 +44,9 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             }
             Call::Post(message) => self.post(from, *message).map(|()| Answer::Accepted),
             Call::Put { id, body } => self.put(from, &id, &body).map(Answer::Stored),
-            Call::Get { id } if may_read(&id, from) => return self.net.answer_body(asked, &id),
+            Call::Get { id } if may_read(&id, from) || self.phase.may_evaluate(&id, from) => {
+                return self.net.answer_body(asked, &id);
+            }
             Call::List { list } if may_read(&list.body(0), from) => self.digests(list),
             Call::Get { .. } | Call::List { .. } => Err(Reject::OutOfTurn),
         };
@@ -176,14 +178,14 @@ fn is_sent_by_hospitals(kind: BlobKind) -> bool {
 }
 
 /// What a hospital may fetch: boxes for itself, what the coordinator made, what every hospital adds up itself (shares
-/// of serving keys, contributions to the published model), and what it evaluates (others' queries, encrypted under the
-/// collective key).
+/// of serving keys, contributions to the published model), and askers' keys for answers. Others' queries are shown to
+/// those who evaluate them, while they do.
 fn may_read(id: &BlobId, reader: PartyId) -> bool {
     match (id.kind, id.party) {
         (BlobKind::Dealing, _) => id.index == u32::from(reader.number()),
         (_, None) => true,
         (BlobKind::PublicKey | BlobKind::RelinRoundOne | BlobKind::RelinRoundTwo | BlobKind::Galois, Some(_)) => true,
-        (BlobKind::PublishChunk | BlobKind::Query | BlobKind::QueryKey | BlobKind::AskerKey, Some(_)) => true,
+        (BlobKind::PublishChunk | BlobKind::AskerKey, Some(_)) => true,
         (_, Some(maker)) => maker == reader,
     }
 }

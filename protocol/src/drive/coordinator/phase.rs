@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::blob::{BlobKind, BodyRoot};
+use crate::blob::{BlobId, BlobKind, BodyRoot};
 use crate::campaign::{Next, PhaseEnd, PublishedModel};
 use crate::ceremony::{CeremonyConfig, CeremonyInput, CeremonyMachine, CeremonyOutput};
 use crate::codec::Wire;
@@ -108,6 +108,11 @@ impl Phase {
 
     pub(super) fn is_loading(&self) -> bool {
         matches!(self, Self::Loading(..))
+    }
+
+    /// Whether this hospital evaluates a query now whose bodies these are.
+    pub(super) fn may_evaluate(&self, id: &BlobId, reader: PartyId) -> bool {
+        matches!(self, Self::Serving(session) if session.may_evaluate(id, reader))
     }
 
     fn told(&mut self) -> Option<&mut Memory> {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::blob::BlobKind;
+use crate::blob::{BlobId, BlobKind};
 use crate::campaign::PublishedModel;
 use crate::codec::Wire;
 use crate::drive::coordinator::inbox::PhaseInput;
@@ -40,6 +40,11 @@ pub(super) struct Held(VecDeque<(Asked, SignedMessage)>);
 impl Session {
     pub(super) fn releases(&self) -> u64 {
         self.machine.releases()
+    }
+
+    /// Whether this hospital evaluates a query now whose bodies these are.
+    pub(super) fn may_evaluate(&self, id: &BlobId, reader: PartyId) -> bool {
+        self.machine.may_evaluate(id, reader)
     }
 
     /// Whose switch shares are awaited.

@@ -439,3 +439,6 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,389 @@
+//! A coordinator that names keys, model and results: sites evaluate with what they added up, and release what they
+//! computed, or nothing.
+
+use he_agg::ckks::{Ciphertext, Evaluator, SeededCiphertext};
+use he_agg::multiparty::{
+    EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, QueryKey, R2, RelinIntermediate, RelinearizationKey,
+};
+use he_infer::{EncryptedExecutor, EncryptedModel};
+use ndarray::Array3;
+use protocol::blob::ListId;
+use protocol::drive::hospital::{Parts, QUERY_KEYS_KEPT};
+use protocol::facts::{KeySum, ModelChecked};
+use protocol::hospital::SwitchBinding;
+use protocol::message::{QueryHead, QueryKeyRef};
+
+use super::super::key_sums::relinearisation;
+use super::super::part_sums::list_of;
+use super::*;
+
+const ATTEMPT: Attempt = Attempt(1);
+const MODEL: Parts = Parts::Model(ATTEMPT);
+
+/// Each part of a sum, with what every hospital brings to it.
+type Brought = Vec<Vec<(PartyId, Bytes)>>;
+
+fn root_of_all(bodies: &[Bytes]) -> BodyRoot {
+    let digests: Vec<Digest> = bodies.iter().map(|body| Digest::of_bytes(body)).collect();
+    BodyRoot::of(&digests, bodies.iter().map(|body| body.len() as u64).sum())
+}
+
+fn crs() -> Crs {
+    Crs::new(Preset::Inf13, seed().0)
+}
+
+/// What all hospitals bring to a list, part by part.
+fn brought(sites: &[Site], parts: Parts, count: usize) -> Brought {
+    let body = |site: &Site, index| {
+        let party = site.plan.party;
+        (party, site.outbox.get(&parts.of(party).body(index)).unwrap())
+    };
+    (0..count as u32).map(|index| sites.iter().map(|site| body(site, index)).collect()).collect()
+}
+
+fn adds(site: &mut Site, parts: Parts, brought: &Brought) {
+    for (index, bodies) in (0..).zip(brought) {
+        site.add_parts(parts, index, bodies).unwrap();
+    }
+}
+
+/// What an honest coordinator makes of the rotation keys' shares.
+fn rotations(sites: &[Site], brought: &Brought) -> Vec<Bytes> {
+    let program = &sites[0].plan.program;
+    let plan = program.key_plan().normalised(Preset::Inf13).unwrap();
+    let sum = |((steps, limbs), shares): ((usize, usize), &Vec<(PartyId, Bytes)>)| {
+        let mut sum = GaloisKeySum::new(&crs(), steps as i32, limbs, N).unwrap();
+        for (_, share) in shares {
+            sum.absorb(&GaloisKeyShare::from_bytes(share, &crs()).unwrap()).unwrap();
+        }
+        Bytes::from(sum.finish().unwrap().to_bytes(&crs()))
+    };
+    plan.into_iter().zip(brought).map(sum).collect()
+}
+
+/// What an honest coordinator makes of the contributions.
+fn model(brought: &Brought) -> Vec<Bytes> {
+    let evaluator = Evaluator::new(Preset::Inf13).unwrap();
+    let read = |(_, body): &(PartyId, Bytes)| Ciphertext::from_bytes(body, Preset::Inf13).unwrap();
+    let sum = |parts: &Vec<(PartyId, Bytes)>| {
+        let sum = parts.iter().map(read).reduce(|sum, part| evaluator.add(&sum, &part).unwrap()).unwrap();
+        Bytes::from(sum.to_bytes())
+    };
+    brought.iter().map(sum).collect()
+}
+
+/// Everything that a coordinator holds to serve.
+struct Serving {
+    all: Consortium,
+    relinearisation: Bytes,
+    rotations: Vec<Bytes>,
+    model: Vec<Bytes>,
+    contributions: Brought,
+}
+
+fn states(site: &Site, fact: &Fact) {
+    site.journal.append(&site.record(FACTS), &fact.to_bytes()).unwrap();
+}
+
+impl Serving {
+    /// Three sites that have added up everything, and stated it.
+    fn new() -> Self {
+        let mut all = Consortium::with_keys();
+        all.adds(KeyStep::PublicKey);
+        let first = all.shares(KeyStep::RelinRoundOne);
+        let first = all.sum_of(KeyStep::RelinRoundOne, &first);
+        all.adds(KeyStep::RelinRoundOne);
+        let second = all.shares(KeyStep::RelinRoundTwo);
+        let limbs = all.sites[0].plan.program.key_plan().relin_limbs;
+        let mut sum = RelinKeySum::<R2>::new(&crs(), limbs, N).unwrap();
+        for (_, share) in &second {
+            sum.absorb(&RelinKeyShare::<R2>::from_bytes(share, &crs()).unwrap()).unwrap();
+        }
+        let key = sum.finish(RelinIntermediate::from_bytes(&first, &crs()).unwrap()).unwrap().to_bytes(&crs());
+        let relinearisation = Bytes::from(key);
+        let count = shares_of_rotations(&mut all);
+        let shares = brought(&all.sites, Parts::Rotations, count);
+        let rotations = rotations(&all.sites, &shares);
+        let (relin, galois) = (root_of(&relinearisation), root_of_all(&rotations));
+        for site in &mut all.sites {
+            assert_eq!(add(site, KeyStep::RelinRoundTwo, &second, relin), None);
+            adds(site, Parts::Rotations, &shares);
+            assert_eq!(site.finish_sum(KeyStep::Galois, galois).unwrap(), None);
+        }
+        all.round(1);
+        for site in &mut all.sites {
+            site.encrypt_contribution(ATTEMPT, everyone()).unwrap();
+        }
+        let contributions = brought(&all.sites, MODEL, all.sites[0].plan.program.weights().len());
+        let model = model(&contributions);
+        for site in &mut all.sites {
+            adds(site, MODEL, &contributions);
+            let digest = root_of_all(&model).root;
+            assert_eq!(site.finish_model(ATTEMPT, digest).unwrap(), None);
+            for (step, sum) in [(KeyStep::RelinRoundTwo, relin), (KeyStep::Galois, galois)] {
+                states(site, &Fact::KeySum(KeySum { step, sum }));
+            }
+            let program = Digest(site.plan.program.digest());
+            states(site, &Fact::ModelChecked(ModelChecked { attempt: ATTEMPT, model: digest, program }));
+        }
+        Self { all, relinearisation, rotations, model, contributions }
+    }
+
+    /// What the coordinator's own evaluation gives.
+    fn result(&self, parts: &[Bytes], key: Option<&Bytes>) -> BodyRoot {
+        let program = &self.all.sites[0].plan.program;
+        let mut keys = EvaluationKeys::new(Preset::Inf13);
+        keys.set_relinearization(RelinearizationKey::from_bytes(&self.relinearisation, &crs()).unwrap()).unwrap();
+        for key in &self.rotations {
+            keys.insert_rotation(GaloisKey::from_bytes(key, &crs()).unwrap()).unwrap();
+        }
+        let weights = self.model.iter().map(|body| Ciphertext::from_bytes(body, Preset::Inf13).unwrap()).collect();
+        let model = EncryptedModel::new(program, weights).unwrap();
+        let executor = EncryptedExecutor::new(program, &keys).unwrap();
+        let image: Vec<Ciphertext> = match key {
+            None => parts.iter().map(|part| Ciphertext::from_bytes(part, Preset::Inf13).unwrap()).collect(),
+            Some(key) => {
+                let own: Vec<_> =
+                    parts.iter().map(|part| SeededCiphertext::from_bytes(part, Preset::Inf13).unwrap()).collect();
+                executor.switch_query(&own, &QueryKey::from_bytes(key, &crs()).unwrap()).unwrap()
+            }
+        };
+        root_of(&executor.run_all(&model, &image).unwrap().to_bytes())
+    }
+
+    fn model_digest(&self) -> Digest {
+        root_of_all(&self.model).root
+    }
+
+    /// Hospital 2 asks; what it sends.
+    fn ask(&mut self, counter: u64) -> Question {
+        let (model, asker) = (self.model_digest(), party(2));
+        let site = self.all.site(2);
+        let query = QueryId::new(asker, counter);
+        let image = Array3::from_elem((1, 6, 6), 0.1 + counter as f32 / 10.0);
+        let (prepared, first) = site.prepare_query(query, &[image]).unwrap();
+        let get = |id: &BlobId| site.outbox.get(id).unwrap();
+        let place = |index| BlobId::query(BlobKind::Query, query, Some(asker), index);
+        let parts = (0..prepared.body.count).map(|index| get(&place(index))).collect();
+        let key = first.iter().find(|id| id.kind == BlobKind::QueryKey).map(get);
+        let asker_key = get(&BlobId::query(BlobKind::AskerKey, query, Some(asker), 0));
+        let head = QueryHead {
+            query,
+            program: Digest(site.plan.program.digest()),
+            model,
+            asker_key: prepared.asker_key,
+            query_key: prepared.query_key,
+            body: prepared.body,
+        };
+        Question { head, parts, key, asker_key }
+    }
+}
+
+struct Question {
+    head: QueryHead,
+    parts: Vec<Bytes>,
+    key: Option<Bytes>,
+    asker_key: Bytes,
+}
+
+impl Question {
+    fn at(&self, site: &mut Site) -> Result<BodyRoot, HospitalError> {
+        site.evaluate(party(2), &self.head, &self.parts, self.key.clone())
+    }
+
+    fn binding(&self, result: BodyRoot) -> SwitchBinding {
+        SwitchBinding {
+            epoch: Epoch(1),
+            query: self.head.query,
+            asker: party(2),
+            asker_key: self.head.asker_key,
+            query_key: self.head.query_key,
+            input: self.head.body.root,
+            program: self.head.program,
+            model: self.head.model,
+            result,
+            decryptors: everyone(),
+        }
+    }
+}
+
+/// All make their shares of the rotation keys; how many.
+fn shares_of_rotations(all: &mut Consortium) -> usize {
+    let counts = all.sites.iter_mut().map(|site| site.serving_share(KeyStep::Galois).unwrap().count);
+    counts.last().unwrap() as usize
+}
+
+fn share_of(site: &Site, query: QueryId) -> Result<Bytes, HospitalError> {
+    site.outbox.get(&BlobId::query(BlobKind::SwitchShare, query, Some(site.plan.party), 0))
+}
+
+#[test]
+fn rotation_keys_are_added_up_and_none_of_the_coordinators_own_are_taken() {
+    let mut all = Consortium::with_keys();
+    let count = shares_of_rotations(&mut all);
+    let shares = brought(&all.sites, Parts::Rotations, count);
+    let keys = rotations(&all.sites, &shares);
+    let announced = root_of_all(&keys);
+    let mut forged = keys;
+    forged.swap(0, 1);
+    let site = all.site(1);
+    adds(site, Parts::Rotations, &shares);
+    assert_eq!(site.finish_sum(KeyStep::Galois, root_of_all(&forged)).unwrap(), Some(Reject::SumDiffers));
+    let held = |site: &Site| site.holdings.digests(list_of(Parts::Rotations)).unwrap().len();
+    assert_eq!(held(site), 0, "nothing of it is kept");
+    adds(site, Parts::Rotations, &shares);
+    assert_eq!((site.finish_sum(KeyStep::Galois, announced).unwrap(), held(site)), (None, count));
+    // Shares that are none, another hospital's, of another rotation, of fewer hospitals, in part or out of order.
+    let site = all.site(2);
+    let mut refused = |change: &dyn Fn(&mut Brought)| {
+        let mut other = shares.clone();
+        change(&mut other);
+        adds(site, Parts::Rotations, &other);
+        assert_eq!(site.finish_sum(KeyStep::Galois, announced).unwrap(), Some(Reject::BadKeyShare));
+        assert_eq!(held(site), 0);
+    };
+    refused(&|all| all[1][2].1 = all[1][2].1.slice(1..));
+    refused(&|all| all[1][2].1 = all[1][0].1.clone());
+    refused(&|all| all[1][0].1 = all[0][0].1.clone());
+    refused(&|all| drop(all[1].pop()));
+    refused(&|all| drop(all.pop()));
+    refused(&|all| all.push(all[0].clone()));
+    site.add_parts(Parts::Rotations, 0, &shares[0]).unwrap();
+    site.add_parts(Parts::Rotations, 2, &shares[2]).unwrap();
+    assert_eq!(site.finish_sum(KeyStep::Galois, announced).unwrap(), Some(Reject::BadKeyShare));
+    assert_eq!(site.finish_sum(KeyStep::Galois, announced).unwrap(), Some(Reject::BadKeyShare), "nothing was added");
+}
+
+#[test]
+fn a_model_that_is_one_hospitals_contribution_alone_is_refused_and_the_sum_is_taken() {
+    let mut serving = Serving::new();
+    let (own, contributions) = (serving.model_digest(), serving.contributions.clone());
+    let one: Vec<Bytes> = contributions.iter().map(|parts| parts[0].1.clone()).collect();
+    let site = serving.all.site(1);
+    adds(site, MODEL, &contributions);
+    assert_eq!(site.finish_model(ATTEMPT, root_of_all(&one).root).unwrap(), Some(Reject::ModelSumDiffers));
+    adds(site, MODEL, &contributions);
+    assert_eq!(site.finish_model(Attempt(2), own).unwrap(), Some(Reject::BadContribution), "of another attempt");
+    // A part of another level than the program wants there is none.
+    let limbs = |parts: &[(PartyId, Bytes)]| Ciphertext::from_bytes(&parts[0].1, Preset::Inf13).unwrap().limbs();
+    let other = contributions.iter().position(|parts| limbs(parts) != limbs(&contributions[0])).unwrap();
+    let mut wrong = contributions.clone();
+    wrong[0][1].1 = contributions[other][1].1.clone();
+    for wrong in [wrong, contributions[..1].to_vec()] {
+        adds(site, MODEL, &wrong);
+        assert_eq!(site.finish_model(ATTEMPT, own).unwrap(), Some(Reject::BadContribution));
+    }
+    adds(site, MODEL, &contributions);
+    assert_eq!(site.finish_model(ATTEMPT, own).unwrap(), None);
+}
+
+#[test]
+fn a_site_computes_what_the_coordinator_computes_and_releases_that_alone() {
+    let mut serving = Serving::new();
+    let question = serving.ask(1);
+    let expected = serving.result(&question.parts, None);
+    let other = serving.ask(2);
+    for number in 1..=N {
+        let site = serving.all.site(number);
+        let (query, asker_key) = (question.head.query, &question.asker_key);
+        let early = site.release_switch(&question.binding(expected), asker_key);
+        assert!(matches!(early, Err(HospitalError::NotEvaluated { .. })));
+        let result = question.at(site).unwrap();
+        assert_eq!(result, expected, "site {number}");
+        let foreign = other.at(site).unwrap();
+        // Another query's result, and one that nobody computed: (0, 2^k) reads the serving secret.
+        for named in [foreign, root_of(b"(0, 2^k)")] {
+            let refused = site.release_switch(&question.binding(named), asker_key);
+            assert!(matches!(refused, Err(HospitalError::ResultDiffers { .. })));
+            assert!(share_of(site, query).is_err(), "nothing of it exists");
+        }
+        let own = site.evaluations.result(&question.binding(expected)).unwrap();
+        assert_eq!(root_of(&own.to_bytes()), expected);
+    }
+    // A process that comes back evaluates again, to the same bytes.
+    serving.all.restart(1);
+    let site = serving.all.site(1);
+    site.restore_keys(seed()).unwrap();
+    assert_eq!(question.at(site).unwrap(), expected);
+    assert!(site.evaluations.result(&question.binding(expected)).is_ok());
+}
+
+#[test]
+fn a_query_that_cannot_be_evaluated_says_why_and_releases_nothing() {
+    let mut serving = Serving::new();
+    let mut question = serving.ask(1);
+    let (head, parts) = (question.head.clone(), question.parts.clone());
+    let site = serving.all.site(1);
+    let mut refused = |question: &Question, why: &str| match question.at(site) {
+        Err(error @ HospitalError::NotEvaluated { .. }) => {
+            assert_eq!(error.unreleased(), Some(Reject::EvaluationFailed));
+            assert!(error.to_string().contains(why), "{error}");
+        }
+        other => panic!("{other:?}"),
+    };
+    question.head.model = Digest([9; 32]);
+    refused(&question, "for a model that was not added up here");
+    question.head = head.clone();
+    question.parts[0] = parts[0].slice(1..);
+    refused(&question, "hospital-2 sent");
+    question.parts.clear();
+    refused(&question, "hospital-2 sent");
+    question.parts = parts.clone();
+    question.head.query_key = Some(QueryKeyRef { session: head.query, digest: Digest([8; 32]) });
+    refused(&question, "no key for its query");
+    question.head = head;
+    // A sum that was damaged on this site's disk is not computed with.
+    let model = site.holdings.digests(list_of(MODEL)).unwrap();
+    let name = hex::encode(model[0].0);
+    let file = serving.all.root(1).join("sums").join(&name[..2]).join(&name[2..]);
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[1..]).unwrap();
+    serving.all.restart(1);
+    let site = serving.all.site(1);
+    site.restore_keys(seed()).unwrap();
+    assert!(matches!(question.at(site), Err(HospitalError::NotEvaluated { .. })));
+    std::fs::write(&file, &whole).unwrap();
+    question.at(site).unwrap();
+}
+
+/// Holdings that are whole, and not those that this site stated it had added up.
+#[test]
+fn sums_that_are_not_on_record_are_not_computed_with() {
+    for list in [relinearisation(), list_of(Parts::Rotations), list_of(MODEL)] {
+        let mut serving = Serving::new();
+        let question = serving.ask(1);
+        let site = serving.all.site(1);
+        let other: ListId = if list == relinearisation() { list_of(Parts::Rotations) } else { relinearisation() };
+        let wrong: Vec<_> = site.holdings.digests(other).unwrap().into_iter().map(|digest| (digest, 0)).collect();
+        site.holdings.keep(list, &wrong).unwrap();
+        assert!(matches!(question.at(site), Err(HospitalError::NotEvaluated { .. })), "{list:?}");
+    }
+}
+
+#[test]
+fn queries_under_an_own_key_are_evaluated_with_the_key_that_was_handed_over() {
+    let mut serving = Serving::new();
+    serving.all.site(2).plan.own_key_queries = true;
+    let mut first = serving.ask(1);
+    let key = first.key.take().expect("the session's key");
+    let expected = serving.result(&first.parts, Some(&key));
+    let site = serving.all.site(1);
+    assert!(matches!(first.at(site), Err(HospitalError::NotEvaluated { .. })), "it was not handed over");
+    first.key = Some(key.slice(1..));
+    assert!(matches!(first.at(site), Err(HospitalError::NotEvaluated { .. })), "it is not the one that the head names");
+    first.key = Some(key.clone());
+    assert_eq!(first.at(site).unwrap(), expected);
+    first.key = None;
+    assert_eq!(first.at(site).unwrap(), expected, "it is kept");
+    // As many as the driver believes.
+    let others = (0..QUERY_KEYS_KEPT as u8).map(|number| Bytes::from(vec![number]));
+    for (place, other) in others.enumerate() {
+        assert!(first.at(site).is_ok(), "after {place} others");
+        let mut question = Question { head: first.head.clone(), parts: Vec::new(), key: None, asker_key: Bytes::new() };
+        let session = question.head.query;
+        question.head.query_key = Some(QueryKeyRef { session, digest: Digest::of_bytes(&other) });
+        question.key = Some(other);
+        assert!(question.at(site).is_err());
+    }
+    assert!(matches!(first.at(site), Err(HospitalError::NotEvaluated { .. })), "the oldest is gone");
+}

@@ -1,0 +1,122 @@
+//! What is fetched has to be what was signed for.
+
+use super::*;
+use crate::ids::Attempt;
+use crate::message::QueryKeyRef;
+
+fn party(number: u16) -> PartyId {
+    PartyId::new(number).unwrap()
+}
+
+fn root(bodies: &[Bytes]) -> BodyRoot {
+    let digests: Vec<Digest> = bodies.iter().map(|body| Digest::of_bytes(body)).collect();
+    BodyRoot::of(&digests, bodies.iter().map(|body| body.len() as u64).sum())
+}
+
+fn listed(bodies: &[Bytes]) -> Bytes {
+    bodies.iter().flat_map(|body| Digest::of_bytes(body).0).collect()
+}
+
+fn bodies(texts: &[&'static str]) -> Vec<Bytes> {
+    texts.iter().map(|text| Bytes::from_static(text.as_bytes())).collect()
+}
+
+const FINISH: HospitalJob = HospitalJob::FinishModel { attempt: Attempt(1), model: Digest([5; 32]) };
+
+#[test]
+fn a_lists_digests_are_those_under_its_signed_root() {
+    let (own, other) = (bodies(&["one", "two"]), bodies(&["one", "three"]));
+    let list = Parts::Model(Attempt(1)).of(party(2));
+    let wanted = Wanted::list(list, root(&own));
+    assert!(matches!(wanted.call(), Call::List { list: of } if of == list));
+    assert!(wanted.is(&listed(&own)));
+    let cut = listed(&own).slice(1..);
+    for wrong in [listed(&other), listed(&own[..1]), cut, Bytes::new()] {
+        assert!(!wanted.is(&wrong));
+    }
+    let body = Wanted::digest(list.body(1), Digest::of_bytes(b"two"));
+    assert!(matches!(body.call(), Call::Get { id } if id == list.body(1)));
+    assert!(body.is(&own[1]) && !body.is(&other[1]));
+}
+
+/// Parts of a sum in the order of their work: index and makers, then what ends it.
+fn walked(first: Work) -> (Vec<(u32, Vec<PartyId>)>, HospitalJob) {
+    let (mut walked, mut rest) = (Vec::new(), first);
+    loop {
+        rest = match rest {
+            Work::Parts(left) => {
+                let (part, rest) = left.next();
+                let Work::Fetch { wanted, then: Then::AddParts { index, makers, .. } } = part else { panic!("a part") };
+                let places: Vec<_> = wanted.iter().map(|wanted| (wanted.id.index, wanted.id.party)).collect();
+                assert!(places.iter().zip(&makers).all(|(place, maker)| *place == (index, Some(*maker))));
+                walked.push((index, makers));
+                rest
+            }
+            Work::Ready(job) => return (walked, job),
+            Work::Fetch { .. } => panic!("a fetch of its own"),
+        };
+    }
+}
+
+#[test]
+fn every_part_is_fetched_of_every_maker_and_then_the_sum_is_finished() {
+    let makers = vec![party(1), party(3)];
+    let then = |lists: Vec<Bytes>| {
+        let (parts, makers) = (Parts::Model(Attempt(1)), makers.clone());
+        walked(Then::Parts { parts, makers, finish: FINISH }.next(lists))
+    };
+    let (one, two) = (listed(&bodies(&["a", "b", "c"])), listed(&bodies(&["d", "e", "f"])));
+    let (parts, finish) = then(vec![one.clone(), two]);
+    assert_eq!(parts, [0, 1, 2].map(|index| (index, makers.clone())));
+    assert!(matches!(finish, HospitalJob::FinishModel { attempt: Attempt(1), .. }));
+    // Where makers do not bring equally many, or nothing, nothing is added: the last job says what is wrong.
+    for lists in [vec![one, listed(&bodies(&["d"]))], vec![Bytes::new(), Bytes::new()]] {
+        assert_eq!(then(lists).0, []);
+    }
+}
+
+fn query(parts: &[Bytes], key: Option<Digest>) -> Box<QueryHead> {
+    let query = QueryId::new(party(2), 4);
+    Box::new(QueryHead {
+        query,
+        program: Digest([1; 32]),
+        model: Digest([2; 32]),
+        asker_key: Digest([3; 32]),
+        query_key: key.map(|digest| QueryKeyRef { session: query, digest }),
+        body: root(parts),
+    })
+}
+
+#[test]
+fn a_query_is_evaluated_as_its_asker_signed_for_it() {
+    let image = bodies(&["first half", "second half"]);
+    let then = || Then::Evaluate { asker: party(2), head: query(&image, None) };
+    assert!(then().fits(&image));
+    let swapped = [image[1].clone(), image[0].clone()];
+    for wrong in [&swapped[..], &image[..1], &[]] {
+        assert!(!then().fits(wrong));
+    }
+    // More than was announced is not waited for.
+    let got = |bodies: &[&Bytes]| bodies.iter().map(|body| Some((*body).clone())).chain([None]).collect::<Vec<_>>();
+    let long = Bytes::from(vec![0; 22]);
+    assert!(!then().is_too_much(&got(&[&image[0], &image[1]])[..2]));
+    assert!(then().is_too_much(&got(&[&long])));
+}
+
+#[test]
+fn a_key_of_queries_is_fetched_where_it_is_not_known() {
+    let (image, key) = (bodies(&["image"]), Bytes::from_static(b"key"));
+    let digest = Digest::of_bytes(&key);
+    let fetched = |known: &[Digest]| match Work::evaluate(party(2), query(&image, Some(digest)), &known.to_vec().into())
+    {
+        Work::Fetch { wanted, then } => (wanted.len(), then),
+        _ => panic!("nothing to fetch"),
+    };
+    assert_eq!(fetched(&[digest]).0, 1);
+    let (count, then) = fetched(&[Digest([8; 32])]);
+    assert_eq!(count, 2);
+    let both = vec![image[0].clone(), key.clone()];
+    assert!(then.fits(&both), "the key is no part of the query's root");
+    let HospitalJob::Evaluate { parts, key: found, .. } = then.job(both) else { panic!("an evaluation") };
+    assert_eq!((parts, found), (image, Some(key)));
+}

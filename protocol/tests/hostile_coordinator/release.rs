@@ -1,0 +1,254 @@
+//! A coordinator that has results released: each hospital evaluates the query itself, and releases its own result or
+//! none.
+
+use protocol::facts::Fact;
+use protocol::hospital::{HospitalInput, HospitalOutput};
+use protocol::limits::{QUERIES_EVALUATED_MAX, QUERY_BYTES_MAX};
+use protocol::message::{HospitalMessage, LogMessage, QueryDone, QueryFailed, QueryHead, SignedMessage};
+use protocol::{BodyRoot, Epoch, QueryId, Reject};
+
+use crate::federation::{body, digest, key, party, refusals, terms};
+use crate::serving::{
+    MODEL, audit, evaluated, hears, messages, opened, published, query, released, requested, result, signed,
+};
+
+const T: &[u16] = &[1, 2, 3, 4];
+
+#[test]
+fn a_result_is_released_by_those_who_computed_the_same_and_once() {
+    let mut federation = published();
+    let head = signed(2, query(2, 0));
+    let outputs = federation.say(opened(&head, T));
+    assert_eq!((evaluated(&outputs), released(&outputs), refusals(&outputs)), (4, 0, vec![]));
+    let outputs = federation.say(requested(&head, result(&head), T));
+    assert_eq!((evaluated(&outputs), released(&outputs), refusals(&outputs)), (0, 4, vec![]));
+    assert_eq!(audit(&messages(&federation)), Ok(()));
+}
+
+#[test]
+fn a_result_of_the_coordinators_own_is_released_by_nobody() {
+    let mut federation = published();
+    let before: Vec<usize> = federation.facts.iter().map(Vec::len).collect();
+    for (counter, decryptors) in [(0, T), (1, &[2, 3, 4, 5][..])] {
+        let head = signed(2, query(2, counter));
+        federation.say(opened(&head, decryptors));
+        let outputs = federation.say(requested(&head, body("(0, 2^k)"), decryptors));
+        assert_eq!((released(&outputs), refusals(&outputs)), (0, vec![Reject::ResultDiffers; 4]));
+        // Neither is what another query gave.
+        let other = signed(3, query(3, counter));
+        let outputs = federation.say(requested(&other, result(&head), decryptors));
+        assert_eq!((released(&outputs), refusals(&outputs)), (0, vec![Reject::ResultDiffers; 4]));
+    }
+    let switched =
+        |(facts, before): (&Vec<Fact>, &usize)| facts[*before..].iter().any(|fact| matches!(fact, Fact::Switched(_)));
+    assert!(!federation.facts.iter().zip(&before).any(switched), "and it costs the asker nothing");
+}
+
+#[test]
+fn nothing_is_released_before_it_is_computed() {
+    let mut federation = published();
+    let head = signed(2, query(2, 0));
+    let outputs = hears(&mut federation, opened(&head, T));
+    assert!(matches!(&outputs[..], [HospitalOutput::Evaluate { asker, .. }] if *asker == party(2)), "{outputs:?}");
+    assert_eq!(hears(&mut federation, requested(&head, result(&head), T)), []);
+    let evaluated = HospitalInput::Evaluated { query: QueryId::new(party(2), 0), result: result(&head) };
+    let outputs = federation.hospitals[0].on(0, evaluated);
+    let [HospitalOutput::Persist(Fact::Switched(fact)), HospitalOutput::ReleaseSwitch(binding)] = &outputs[..] else {
+        panic!("{outputs:?}")
+    };
+    assert_eq!((fact.binding, binding.result), (binding.digest(), result(&head)));
+}
+
+#[test]
+fn who_was_not_asked_to_evaluate_evaluates_before_it_releases() {
+    let mut federation = published();
+    let head = signed(2, query(2, 0));
+    federation.say(opened(&head, T));
+    let outputs = federation.say(requested(&head, result(&head), &[2, 3, 4, 5]));
+    assert_eq!((evaluated(&outputs), released(&outputs)), (1, 4), "hospital 5 came for hospital 1");
+}
+
+#[test]
+fn a_query_that_cannot_be_evaluated_is_refused_by_name() {
+    let mut federation = published();
+    let head = signed(2, query(2, 0));
+    hears(&mut federation, opened(&head, T));
+    let query = QueryId::new(party(2), 0);
+    let failed = HospitalInput::EvaluationFailed { query, reject: Reject::EvaluationFailed };
+    let outputs = federation.hospitals[0].on(0, failed.clone());
+    assert_eq!(refusals(&[outputs]), [Reject::EvaluationFailed]);
+    assert_eq!(federation.hospitals[0].on(0, failed), [], "once");
+}
+
+#[test]
+fn another_request_for_one_query_is_refused_before_and_after_its_release() {
+    for is_computed in [false, true] {
+        let mut federation = published();
+        let head = signed(2, query(2, 0));
+        let says = |federation: &mut crate::federation::Federation, message| match is_computed {
+            true => federation.say(message).swap_remove(0),
+            false => hears(federation, message),
+        };
+        says(&mut federation, opened(&head, T));
+        says(&mut federation, requested(&head, result(&head), T));
+        let other = says(&mut federation, requested(&head, result(&head), &[1, 3, 4, 5]));
+        assert_eq!(refusals(std::slice::from_ref(&other)), [Reject::AlreadyReleased], "{other:?}");
+        assert_eq!(released(&[other]), 0);
+    }
+}
+
+#[test]
+fn two_questions_under_one_number_are_a_contradiction() {
+    let mut federation = published();
+    federation.say(opened(&signed(2, query(2, 0)), T));
+    let other = signed(2, QueryHead { body: body("another image"), ..query(2, 0) });
+    let outputs = federation.say(opened(&other, T));
+    assert_eq!((evaluated(&outputs), refusals(&outputs)), (0, vec![Reject::Contradiction; 4]));
+    let outputs = federation.say(requested(&other, result(&other), T));
+    assert_eq!((released(&outputs), refusals(&outputs)), (0, vec![Reject::Contradiction; 4]));
+}
+
+/// Every head that is refused, and the name of the refusal.
+fn refused_heads() -> Vec<(SignedMessage, Reject)> {
+    let large = BodyRoot { size_bytes: QUERY_BYTES_MAX + 1, count: 4_000, ..body("image") };
+    let endless = BodyRoot { count: u32::MAX, ..body("image") };
+    let none = BodyRoot { count: 0, ..body("image") };
+    let head = |change: &dyn Fn(&mut QueryHead)| {
+        let mut head = query(2, 0);
+        change(&mut head);
+        signed(2, head)
+    };
+    let foreign = HospitalMessage::QueryHead(Box::new(query(2, 0)));
+    let sign =
+        |number: u16, by: u16, epoch| SignedMessage::sign(&key(by), party(number), Epoch(epoch), 900, foreign.clone());
+    let refusal = protocol::message::Leaving { reject: Reject::Stopping };
+    let no_query = SignedMessage::sign(&key(2), party(2), Epoch(1), 900, HospitalMessage::Leaving(refusal));
+    vec![
+        (head(&|head| head.model = digest("one hospital's part")), Reject::UnknownModel),
+        (head(&|head| head.program = digest("another program")), Reject::UnknownModel),
+        (head(&|head| head.body = large), Reject::LimitExceeded),
+        (head(&|head| head.body = endless), Reject::LimitExceeded),
+        (head(&|head| head.body = none), Reject::LimitExceeded),
+        (head(&|head| head.query = QueryId::new(party(3), 0)), Reject::QueryRepeated),
+        (sign(2, 3, 1), Reject::BadSignature),
+        (sign(2, 2, 2), Reject::WrongEpoch),
+        (sign(6, 2, 1), Reject::UnknownParty),
+        (no_query, Reject::Contradiction),
+    ]
+}
+
+#[test]
+fn questions_that_no_member_asked_of_the_verified_model_are_neither_evaluated_nor_released() {
+    for (head, reject) in refused_heads() {
+        for message in [opened(&head, T), requested(&head, body("result"), T)] {
+            let mut federation = published();
+            let outputs = federation.say(message);
+            let found = (evaluated(&outputs), released(&outputs), refusals(&outputs));
+            assert_eq!(found, (0, 0, vec![reject; 4]), "{head:?}");
+        }
+    }
+}
+
+#[test]
+fn a_set_of_decryptors_that_is_none_releases_nothing() {
+    for decryptors in [&[1, 2, 3][..], &[1, 2, 3, 4, 5], &[1, 2, 3, 9]] {
+        let mut federation = published();
+        let head = signed(2, query(2, 0));
+        let outputs = federation.say(requested(&head, result(&head), decryptors));
+        assert_eq!(released(&outputs), 0);
+        let named = decryptors.iter().filter(|number| **number <= 5).count();
+        assert_eq!(refusals(&outputs), vec![Reject::DecryptorsWrong; named]);
+    }
+}
+
+#[test]
+fn a_query_beyond_the_askers_quota_or_the_budget_is_not_even_evaluated() {
+    let mut federation = published();
+    let most = terms().queries_per_asker_max;
+    assert!(most == terms().tau_serving);
+    for counter in 0..most {
+        let head = signed(2, query(2, counter));
+        assert_eq!(released(&federation.say(requested(&head, result(&head), T))), 4, "{counter}");
+        let query = QueryId::new(party(2), counter);
+        federation.say(LogMessage::QueryDone(QueryDone { query, answer: body("answer") }));
+    }
+    let outputs = federation.say(opened(&signed(2, query(2, most)), T));
+    assert_eq!((evaluated(&outputs), refusals(&outputs)), (0, vec![Reject::BudgetSpent; 4]));
+    let outputs = federation.say(opened(&signed(3, query(3, 0)), &[2, 3, 4, 5]));
+    assert_eq!(evaluated(&outputs), 1, "hospital 5 released nothing yet");
+}
+
+#[test]
+fn the_quota_is_each_askers_own_and_looked_at_again_when_the_result_is_there() {
+    let mut terms = terms();
+    (terms.tau_serving, terms.queries_per_asker_max) = (100, 1);
+    let mut federation = published();
+    let facts = federation.facts[0].iter().cloned().collect();
+    federation.hospitals[0] = crate::federation::hospital_under(1, facts, terms);
+    let log = federation.log.clone();
+    for entry in log {
+        federation.input(1, HospitalInput::Entry(entry));
+    }
+    // Two are opened at once, so that neither is over the quota yet.
+    let (one, two) = (signed(2, query(2, 0)), signed(2, query(2, 1)));
+    for head in [&one, &two] {
+        let outputs = hears(&mut federation, requested(head, result(head), T));
+        assert!(matches!(&outputs[..], [HospitalOutput::Evaluate { .. }]), "{outputs:?}");
+    }
+    let mut answers = [(0, &one), (1, &two)].map(|(counter, head)| {
+        let query = QueryId::new(party(2), counter);
+        federation.input(1, HospitalInput::Evaluated { query, result: result(head) })
+    });
+    assert_eq!((released(&answers[..1]), released(&answers[1..])), (1, 0));
+    assert_eq!(refusals(&answers[1..]), [Reject::QuotaExceeded]);
+    answers[0].clear();
+    let third = signed(2, query(2, 2));
+    let outputs = hears(&mut federation, opened(&third, T));
+    assert_eq!(refusals(&[outputs]), [Reject::QuotaExceeded]);
+    let other = signed(3, query(3, 0));
+    assert_eq!(evaluated(&[hears(&mut federation, opened(&other, T))]), 1, "another asker has its own");
+}
+
+#[test]
+fn a_coordinator_that_opens_without_end_is_refused() {
+    let mut federation = published();
+    let most = QUERIES_EVALUATED_MAX as u64;
+    for counter in 0..most {
+        let outputs = hears(&mut federation, opened(&signed(2, query(2, counter)), T));
+        assert_eq!(evaluated(&[outputs]), 1);
+    }
+    let next = opened(&signed(2, query(2, most)), T);
+    assert_eq!(refusals(&[hears(&mut federation, next)]), [Reject::RetryAfter]);
+    let failed = QueryFailed { query: QueryId::new(party(2), 0), reject: Reject::TooLate };
+    hears(&mut federation, LogMessage::QueryFailed(failed));
+    let next = opened(&signed(2, query(2, most)), T);
+    assert_eq!(evaluated(&[hears(&mut federation, next)]), 1, "what failed makes room");
+}
+
+#[test]
+fn an_audit_finds_results_that_could_not_have_been_released() {
+    let federation = published();
+    let log = messages(&federation);
+    let end = log.len() as u64;
+    let found = |rest: &[LogMessage]| audit(log.iter().chain(rest));
+    let head = signed(2, query(2, 0));
+    let (open, request) = (opened(&head, T), requested(&head, result(&head), T));
+    assert_eq!(found(&[open.clone(), request.clone()]), Ok(()));
+    assert_eq!(found(&[request.clone(), request.clone()]), Err((end + 1, Reject::QueryRepeated)));
+    assert_eq!(found(&[opened(&head, &[1, 2, 3])]), Err((end, Reject::DecryptorsWrong)));
+    assert_eq!(found(&[requested(&head, result(&head), &[1, 2, 3])]), Err((end, Reject::DecryptorsWrong)));
+    for (head, reject) in refused_heads() {
+        if reject != Reject::LimitExceeded {
+            assert_eq!(found(&[opened(&head, T)]), Err((end, reject)), "{head:?}");
+            assert_eq!(found(&[requested(&head, body("result"), T)]), Err((end, reject)), "{head:?}");
+        }
+    }
+    // Hospital 5 has not said that it added the model up.
+    let mut fewer = log.clone();
+    let Some(LogMessage::ModelVerified(verified)) = fewer.last_mut() else { panic!("{:?}", log.last()) };
+    verified.verdicts.pop();
+    let by_five = requested(&head, result(&head), &[2, 3, 4, 5]);
+    assert_eq!(audit(fewer.iter().chain([&request])), Ok(()));
+    assert_eq!(audit(fewer.iter().chain([&by_five])), Err((end, Reject::DecryptorsWrong)));
+    assert!(!MODEL.is_empty());
+}

@@ -1,0 +1,103 @@
+//! A published model and queries of it, said honestly; the scripts of lies change one word.
+
+use protocol::hospital::{HospitalInput, HospitalOutput};
+use protocol::log::{LogEntry, LogWriter};
+use protocol::message::{
+    HospitalMessage, LogMessage, ModelPublished, ModelVerdict, ModelVerified, PublishManifest, PublishOpen, QueryHead,
+    QueryOpen, SignedMessage, SwitchRequest,
+};
+use protocol::verifier::Verifier;
+use protocol::{Attempt, BodyRoot, Epoch, QueryId, Reject};
+
+use crate::federation::{Federation, N, body, digest, key, party, sent, set};
+
+/// What the contributions are said to add up to.
+pub(crate) const MODEL: &str = "encrypted";
+
+/// Five hospitals that have added up keys and model, and know it of each other.
+pub(crate) fn published() -> Federation {
+    let mut federation = Federation::with_keys(Some(digest("program")));
+    let manifest = manifest(&mut federation, 1);
+    federation.say(manifest);
+    let verdicts: Vec<SignedMessage> = federation.say(announced(1, MODEL)).into_iter().flat_map(sent).collect();
+    assert_eq!(verdicts.len(), usize::from(N));
+    federation.say(LogMessage::ModelVerified(ModelVerified { verdicts }));
+    federation
+}
+
+/// Opens an attempt to publish, and gives all contributors' heads.
+pub(crate) fn manifest(federation: &mut Federation, attempt: u32) -> LogMessage {
+    let (attempt, model, program) = (Attempt(attempt), digest("model 0"), digest("program"));
+    let open = PublishOpen { attempt, model, program, cohort: set(&[1, 2, 3, 4, 5]) };
+    let heads = federation.say(LogMessage::PublishOpen(open)).into_iter().flat_map(sent).collect();
+    LogMessage::PublishManifest(PublishManifest { attempt, heads })
+}
+
+pub(crate) fn announced(attempt: u32, model: &str) -> LogMessage {
+    let (attempt, model, program) = (Attempt(attempt), digest(model), digest("program"));
+    LogMessage::ModelPublished(ModelPublished { attempt, model, program })
+}
+
+pub(crate) fn verdict(number: u16, model: &str) -> SignedMessage {
+    let (attempt, model, program) = (Attempt(1), digest(model), digest("program"));
+    let verdict = HospitalMessage::ModelVerdict(ModelVerdict { attempt, model, program });
+    SignedMessage::sign(&key(number), party(number), Epoch(1), 500, verdict)
+}
+
+/// A question of hospital `asker`.
+pub(crate) fn query(asker: u16, counter: u64) -> QueryHead {
+    QueryHead {
+        query: QueryId::new(party(asker), counter),
+        program: digest("program"),
+        model: digest(MODEL),
+        asker_key: digest("asker key"),
+        query_key: None,
+        body: body("image"),
+    }
+}
+
+pub(crate) fn signed(asker: u16, head: QueryHead) -> SignedMessage {
+    let head = HospitalMessage::QueryHead(Box::new(head));
+    SignedMessage::sign(&key(asker), party(asker), Epoch(1), 900, head)
+}
+
+pub(crate) fn opened(head: &SignedMessage, decryptors: &[u16]) -> LogMessage {
+    LogMessage::QueryOpen(Box::new(QueryOpen { head: head.clone(), decryptors: set(decryptors) }))
+}
+
+pub(crate) fn requested(head: &SignedMessage, result: BodyRoot, decryptors: &[u16]) -> LogMessage {
+    let request = SwitchRequest { head: head.clone(), result, decryptors: set(decryptors) };
+    LogMessage::SwitchRequest(Box::new(request))
+}
+
+/// What an honest hospital makes of a query.
+pub(crate) fn result(head: &SignedMessage) -> BodyRoot {
+    let HospitalMessage::QueryHead(head) = &head.body else { panic!("{head:?}") };
+    body(&format!("result of {}", head.query))
+}
+
+pub(crate) fn released(outputs: &[Vec<HospitalOutput>]) -> usize {
+    outputs.iter().flatten().filter(|output| matches!(output, HospitalOutput::ReleaseSwitch(_))).count()
+}
+
+pub(crate) fn evaluated(outputs: &[Vec<HospitalOutput>]) -> usize {
+    outputs.iter().flatten().filter(|output| matches!(output, HospitalOutput::Evaluate { .. })).count()
+}
+
+/// What hospital 1 alone says to an entry, its work not yet done.
+pub(crate) fn hears(federation: &mut Federation, message: LogMessage) -> Vec<HospitalOutput> {
+    let entry = federation.writer.append(message);
+    federation.hospitals[0].on(0, HospitalInput::Entry(entry))
+}
+
+/// The first entry of a log that an audit does not accept.
+pub(crate) fn audit<'a>(messages: impl IntoIterator<Item = &'a LogMessage>) -> Result<(), (u64, Reject)> {
+    let (mut writer, mut verifier) = (LogWriter::new(key(99)), Verifier::new(key(99).verifying_key()));
+    let mut entries = messages.into_iter().map(|message| writer.append(message.clone()));
+    entries.try_for_each(|entry: LogEntry| verifier.check(&entry)).map_err(|error| (error.index, error.reject))
+}
+
+/// The messages of a log.
+pub(crate) fn messages(federation: &Federation) -> Vec<LogMessage> {
+    federation.log.iter().map(|entry| entry.message.clone()).collect()
+}

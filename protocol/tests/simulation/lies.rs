@@ -1,0 +1,60 @@
+//! A coordinator that names sums, models and results of its own, in a whole federation: what it gets is a refusal.
+
+use protocol::Reject;
+use protocol::campaign::PauseReason;
+use protocol::ceremony::CeremonyFailure;
+use protocol::log::LogEntry;
+use protocol::message::{KeyStep, LogMessage};
+use protocol::publish::PublishFailure;
+
+use crate::schedule::{Planted, Schedule};
+use crate::world::World;
+
+/// The coordinator's own public key would open queries, its own sums of round one the serving secret.
+#[test]
+fn sums_of_serving_keys_that_the_coordinator_names_end_the_ceremony_before_anything_is_computed_with_them() {
+    for (step, next) in [
+        (KeyStep::PublicKey, KeyStep::RelinRoundOne),
+        (KeyStep::RelinRoundOne, KeyStep::RelinRoundTwo),
+        (KeyStep::RelinRoundTwo, KeyStep::Galois),
+        (KeyStep::Galois, KeyStep::Galois),
+    ] {
+        let world = World::run(17, Schedule { planted: Some(Planted::Names(step)), ..Schedule::of(5) });
+        let Some((_, PauseReason::Ceremony(CeremonyFailure::Refused { reject, .. }))) = &world.paused else {
+            panic!("{step:?}: {:?}", world.paused)
+        };
+        assert_eq!(*reject, Reject::SumDiffers, "{step:?}");
+        assert!(!world.published && world.rounds.is_empty());
+        let heads = |entry: &&LogEntry| matches!(&entry.message, LogMessage::ServingStepHeads(it) if it.step == next);
+        let made = world.entries.iter().find(heads);
+        assert!(step == next || made.is_none(), "{step:?}: shares of {next:?} were made");
+    }
+}
+
+#[test]
+fn a_model_that_is_one_contribution_is_neither_served_nor_asked() {
+    let world = World::run(17, Schedule { planted: Some(Planted::Singles), ..Schedule::of(5) });
+    let Some((_, PauseReason::Publish(PublishFailure::Refused { refused, need, reject }))) = &world.paused else {
+        panic!("{:?}", world.paused)
+    };
+    assert!(*refused > 5 - *need && *reject == Reject::ModelSumDiffers, "{refused} {need} {reject}");
+    assert!(world.oracle.answers.is_empty());
+    let is_served = |entry: &LogEntry| matches!(entry.message, LogMessage::ModelVerified(_) | LogMessage::QueryOpen(_));
+    assert!(!world.entries.iter().any(is_served));
+}
+
+#[test]
+fn results_of_the_coordinators_own_are_released_by_nobody() {
+    let world = World::run(17, Schedule { planted: Some(Planted::Results), ..Schedule::of(5) });
+    assert!(world.published && world.oracle.answers.is_empty());
+    let (mut requested, mut failed) = (0, 0);
+    for entry in &world.entries {
+        match &entry.message {
+            LogMessage::SwitchRequest(_) => requested += 1,
+            LogMessage::QueryFailed(_) => failed += 1,
+            LogMessage::QueryDone(done) => panic!("{done:?}"),
+            _ => {}
+        }
+    }
+    assert!(requested >= 5 && requested == failed, "{requested} {failed}");
+}
