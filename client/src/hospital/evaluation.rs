@@ -117,6 +117,13 @@ impl Site {
         Ok(root)
     }
 
+    /// Reads keys and model before the first query comes; where that fails, the query says so.
+    pub(super) fn preload(&mut self) {
+        if let Err(error) = self.load_engine() {
+            self.observer.refused(self.plan.party, &error.to_string());
+        }
+    }
+
     /// Reads keys and model from this site's own disk, where they are not in memory.
     fn load_engine(&mut self) -> Result<(), HospitalError> {
         let step = "reading the keys and the model that were added up here";

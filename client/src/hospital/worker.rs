@@ -219,6 +219,10 @@ impl Bench {
                 None => HospitalInput::ModelAdded { attempt },
                 Some(reject) => HospitalInput::ModelWrong { attempt, reject },
             },
+            HospitalJob::LoadModel => {
+                self.site.preload();
+                return Ok(HospitalDone::Nothing);
+            }
             HospitalJob::Evaluate { asker, head, parts, key } => {
                 let (query, result) = (head.query, self.site.evaluate(asker, &head, &parts, key));
                 self.evaluated(query, result)?

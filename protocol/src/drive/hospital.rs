@@ -288,6 +288,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             HospitalOutput::ModelReady { model, program } => {
                 self.let_go(|_| true);
                 self.published = Some((model, program));
+                self.work.push_back(Work::Ready(HospitalJob::LoadModel));
                 self.notes.push(HospitalNote::ModelReady { model });
             }
             HospitalOutput::CheckModel { attempt, contributions, model } => {

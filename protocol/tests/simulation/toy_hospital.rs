@@ -160,6 +160,7 @@ impl ToyHospital {
                     HospitalInput::ModelWrong { attempt, reject: Reject::ModelSumDiffers }
                 }
             }
+            HospitalJob::LoadModel => return Ok(HospitalDone::Nothing),
             HospitalJob::Evaluate { head, parts, key, .. } => {
                 let is_known = self.results.keys().any(|known| known.asker() == head.query.asker());
                 assert!(key.is_some() || is_known, "{party} has no key for {}", head.query);

@@ -161,6 +161,8 @@ pub enum HospitalJob {
         /// The program.
         program: Digest,
     },
+    /// Read keys and model into memory, so that the first query does not wait for them. No answer.
+    LoadModel,
     /// Evaluate a query on the keys and the model that were added up here; answer `Evaluated` or `EvaluationFailed`.
     Evaluate {
         /// Who asks.
