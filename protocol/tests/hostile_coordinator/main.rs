@@ -7,6 +7,7 @@ mod earlier;
 mod federation;
 mod figures;
 mod published;
+mod refused;
 mod release;
 mod serving;
 mod serving_keys;

@@ -97,6 +97,19 @@ fn another_request_for_one_query_is_refused_before_and_after_its_release() {
     }
 }
 
+/// An answered query is forgotten here but for the fact, and so is one of a process that ended.
+#[test]
+fn another_request_for_an_answered_query_is_refused_for_ever() {
+    let mut federation = published();
+    let head = signed(2, query(2, 0));
+    assert_eq!(released(&federation.say(requested(&head, result(&head), T))), 4);
+    let query = QueryId::new(party(2), 0);
+    federation.say(LogMessage::QueryDone(QueryDone { query, answer: body("answer") }));
+    let outputs = federation.say(requested(&head, result(&head), &[1, 3, 4, 5]));
+    assert_eq!(refusals(&outputs), [Reject::AlreadyReleased; 3]);
+    assert_eq!(released(&outputs), 1, "hospital 5 releases its first");
+}
+
 #[test]
 fn two_questions_under_one_number_are_a_contradiction() {
     let mut federation = published();

@@ -30,7 +30,7 @@ fn done(step: KeyStep, sum: &str) -> LogMessage {
 }
 
 /// What hospital 1 does, entry by entry, while its work is done at once.
-fn hears(messages: &[LogMessage]) -> Vec<Vec<HospitalOutput>> {
+pub(crate) fn hears(messages: &[LogMessage]) -> Vec<Vec<HospitalOutput>> {
     hears_after([], messages)
 }
 

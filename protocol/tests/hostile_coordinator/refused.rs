@@ -1,0 +1,195 @@
+//! Refusals that no other script reaches, and that every refusal is reached by one.
+
+use std::path::Path;
+
+use protocol::hospital::{HospitalInput, HospitalOutput};
+use protocol::message::{
+    DealingsDigest, DealingsReady, DealingsSent, HospitalMessage, KeyEpochOpen, LogMessage, Manifest, ModelVote,
+    RoundClosed, SignedMessage, SumReady,
+};
+use protocol::{Attempt, Epoch, Reject, RoundId};
+
+use crate::federation::{Federation, acceptances, body, digest, heads, key, party, refusals};
+use crate::serving::messages;
+use crate::serving_keys::hears;
+
+/// What hospital 1 says to the entry in place of the honest one, in a ceremony that was honest until then.
+fn ceremony(change: impl Fn(&mut LogMessage) -> bool) -> Vec<HospitalOutput> {
+    let mut log = messages(&Federation::new());
+    let at = log.iter_mut().position(change).expect("an entry to change");
+    hears(&log[..=at]).swap_remove(at)
+}
+
+fn ends(outputs: Vec<HospitalOutput>, reject: Reject) {
+    assert!(matches!(outputs.last(), Some(HospitalOutput::Stop { .. })), "{outputs:?}");
+    assert_eq!(refusals(&[outputs]), [reject]);
+}
+
+#[test]
+fn dealings_that_are_short_out_of_order_or_not_this_hospitals_own_are_not_opened() {
+    type Change = fn(&mut DealingsReady);
+    let resigned: Change = |it| {
+        let HospitalMessage::DealingsSent(own) = &it.dealings[0].body else { panic!("{it:?}") };
+        let mut boxes = own.boxes.clone();
+        boxes[3] = digest("another box");
+        let sent = DealingsSent { boxes, size_bytes: own.size_bytes };
+        it.dealings[0] = SignedMessage::sign(&key(1), party(1), Epoch(1), 9, HospitalMessage::DealingsSent(sent));
+    };
+    let scripts: [Change; 3] = [|it| drop(it.dealings.pop()), |it| it.dealings.swap(3, 4), resigned];
+    for change in scripts {
+        let outputs = ceremony(|message| match message {
+            LogMessage::DealingsReady(it) => {
+                change(it);
+                true
+            }
+            _ => false,
+        });
+        assert!(!outputs.iter().any(|output| matches!(output, HospitalOutput::OpenDealings { .. })));
+        ends(outputs, Reject::BadDealing);
+    }
+}
+
+#[test]
+fn a_dealing_that_does_not_open_is_refused_by_its_name() {
+    let mut federation = Federation::new();
+    assert_eq!(refusals(&[federation.input(1, HospitalInput::DealingsBad)]), [Reject::BadDealing]);
+}
+
+#[test]
+fn an_epoch_does_not_open_where_hospitals_received_different_dealings() {
+    let other = |received: &str, group: &str| {
+        let digests = DealingsDigest { received: digest(received), group: digest(group) };
+        SignedMessage::sign(&key(3), party(3), Epoch(1), 9, HospitalMessage::DealingsDigest(digests))
+    };
+    let honest = messages(&Federation::new());
+    let received = honest.iter().find_map(|message| match message {
+        LogMessage::KeyEpochOpen(it) => match &it.digests[2].body {
+            HospitalMessage::DealingsDigest(it) => Some(it.clone()),
+            _ => None,
+        },
+        _ => None,
+    });
+    let DealingsDigest { received, .. } = received.unwrap();
+    let group = DealingsDigest { received, group: digest("another group") };
+    let group = SignedMessage::sign(&key(3), party(3), Epoch(1), 9, HospitalMessage::DealingsDigest(group));
+    let changes: [&dyn Fn(&mut KeyEpochOpen); 3] = [
+        &|it| it.digests[2] = group.clone(),
+        &|it| it.digests[2] = other("other boxes", "group"),
+        &|it| drop(it.digests.pop()),
+    ];
+    for change in changes {
+        let outputs = ceremony(|message| match message {
+            LogMessage::KeyEpochOpen(it) => {
+                change(it);
+                true
+            }
+            _ => false,
+        });
+        assert!(!outputs.iter().any(|output| matches!(output, HospitalOutput::EpochOpened { .. })));
+        ends(outputs, Reject::DealingsDisagree);
+    }
+}
+
+#[test]
+fn a_second_manifest_of_the_same_cohort_is_not_signed() {
+    let mut federation = Federation::new();
+    let all = heads(federation.open(1), 1, &[1, 2, 3, 4, 5]);
+    federation.freeze(1, 1, all.clone());
+    let mut other = all;
+    let HospitalMessage::UpdateHead(head) = &mut other[1].body else { panic!("{other:?}") };
+    head.body = body("another update of 2");
+    other[1] = SignedMessage::sign(&key(2), party(2), Epoch(1), 99, other[1].body.clone());
+    let manifest = Manifest { round: RoundId(1), attempt: Attempt(1), heads: other };
+    let outputs = federation.say(LogMessage::Manifest(manifest));
+    let expected = [1, 2, 3, 4, 5].map(|number| match number {
+        2 => Reject::OwnHeadChanged,
+        _ => Reject::ManifestAlreadySigned,
+    });
+    assert_eq!(refusals(&outputs), expected);
+}
+
+/// A round whose shares are out.
+fn shared() -> Federation {
+    let mut federation = Federation::new();
+    let heads = heads(federation.open(1), 1, &[1, 2, 3, 4, 5]);
+    federation.freeze(1, 1, heads);
+    let accepted = acceptances(federation.propose(1, 1, &[1, 2, 3, 4]));
+    federation.request(1, 1, accepted);
+    federation
+}
+
+fn sum(chunks: usize) -> LogMessage {
+    let chunks = vec![digest("sum"); chunks];
+    LogMessage::SumReady(SumReady { round: RoundId(1), attempt: Attempt(1), chunks })
+}
+
+#[test]
+fn a_sum_of_another_number_of_chunks_is_not_opened() {
+    for chunks in [0, 2] {
+        let outputs = shared().say(sum(chunks));
+        assert!(!outputs.iter().flatten().any(|output| matches!(output, HospitalOutput::OpenSum { .. })));
+        assert_eq!(refusals(&outputs), [Reject::SumRejected; 5]);
+    }
+    assert_eq!(refusals(&shared().say(sum(1))), []);
+}
+
+#[test]
+fn a_model_that_this_hospital_did_not_decode_is_not_adopted() {
+    let (round, attempt) = (RoundId(1), Attempt(1));
+    let opened = |model: &str| HospitalInput::SumOpened { round, attempt, model: Some(digest(model)) };
+    let closed = |model: &str| {
+        let vote = |number| {
+            let vote = ModelVote { round, attempt, model: Some(digest(model)) };
+            SignedMessage::sign(&key(number), party(number), Epoch(1), 50, HospitalMessage::ModelVote(vote))
+        };
+        let votes = (2..=5).map(vote).collect();
+        LogMessage::RoundClosed(RoundClosed { round, attempt, model: digest(model), votes })
+    };
+    let adopts = |outputs: &[HospitalOutput]| {
+        outputs.iter().any(|output| matches!(output, HospitalOutput::AdoptModel { .. }))
+    };
+    // Whether it had decoded its own before the round was closed, or after.
+    for is_early in [true, false] {
+        for (model, expected) in [("ours", vec![]), ("theirs", vec![Reject::ModelDiffers])] {
+            let mut federation = shared();
+            federation.say(sum(1));
+            let mut outputs = Vec::new();
+            if is_early {
+                outputs.extend(federation.input(1, opened("ours")));
+            }
+            outputs.extend(federation.say(closed(model)).swap_remove(0));
+            if !is_early {
+                outputs.extend(federation.input(1, opened("ours")));
+            }
+            assert_eq!((adopts(&outputs), refusals(&[outputs])), (expected.is_empty(), expected), "{is_early} {model}");
+        }
+    }
+}
+
+/// Of a refusal that no test knows, nobody knows whether it is ever said.
+#[test]
+fn every_refusal_is_asserted_by_a_test() {
+    fn read(folder: &Path, text: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                read(&path, text);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                text.push_str(&std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let mut tests = String::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    read(&root.join("tests"), &mut tests);
+    read(&root.join("src/net/tests"), &mut tests);
+    read(&root.join("../client/src/hospital/tests"), &mut tests);
+    let never_said = Reject::EncryptionInterrupted;
+    let is_named = |reject: &&Reject| {
+        let name = format!("Reject::{reject:?}");
+        tests.match_indices(&name).any(|(at, _)| !tests[at + name.len()..].starts_with(char::is_alphanumeric))
+    };
+    let unnamed: Vec<&Reject> =
+        Reject::ALL.iter().filter(|reject| **reject != never_said && !is_named(reject)).collect();
+    assert_eq!(unnamed, Vec::<&Reject>::new());
+}
