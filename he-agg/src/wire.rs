@@ -6,6 +6,7 @@
 
 use crate::error::DecodeError;
 use crate::params::{Params, Preset};
+use crate::ring::Modulus;
 use crate::simd::{self, Isa};
 use sha2::{Digest, Sha256};
 
@@ -134,6 +135,17 @@ impl Header {
     /// # Errors
     /// Any [`DecodeError`] but `Residue`.
     pub fn read<'a>(bytes: &'a [u8], kind: Kind, params: &Params) -> Result<(Self, &'a [u8]), DecodeError> {
+        Self::read_sized(bytes, kind, params, |_| params.n)
+    }
+
+    /// As [`Header::read`], for an object whose polynomials have as many coefficients as
+    /// `coefficients` says of its header.
+    pub(crate) fn read_sized<'a>(
+        bytes: &'a [u8],
+        kind: Kind,
+        params: &Params,
+        coefficients: impl FnOnce(&Self) -> usize,
+    ) -> Result<(Self, &'a [u8]), DecodeError> {
         let Some((head, payload)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
             return Err(DecodeError::Length { found: bytes.len(), expected: HEADER_BYTES });
         };
@@ -184,14 +196,14 @@ impl Header {
             chunk: word(24),
             sender: u16::from_le_bytes([head[12], head[13]]),
         };
-        let expected = header.payload_len(params.n);
+        let expected = header.payload_len(coefficients(&header));
         if payload.len() != expected {
             return Err(DecodeError::Length { found: bytes.len(), expected: HEADER_BYTES + expected });
         }
         Ok((header, payload))
     }
 
-    /// Bytes of the payload at degree `n`.
+    /// Bytes of the payload of polynomials of `n` coefficients.
     pub fn payload_len(&self, n: usize) -> usize {
         let limbs = usize::from(self.limbs) + usize::from(self.special_limbs);
         usize::from(self.polynomials) * limbs * packed_len(n)
@@ -218,7 +230,7 @@ pub const fn packed_len(n: usize) -> usize {
 pub fn pack(residues: &[u32], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + packed_len(residues.len()), 0);
-    let (groups, rest) = residues.split_at(residues.len() / 4 * 4);
+    let (groups, rest) = residues.split_at(grouped(residues.len()));
     let (bytes, tail) = out[start..].split_at_mut(packed_len(groups.len()));
     simd::pack(Isa::detect(), groups, bytes);
     let mut word = 0u128;
@@ -233,24 +245,54 @@ pub fn pack(residues: &[u32], out: &mut Vec<u8>) {
 /// # Errors
 /// [`DecodeError::Length`], or [`DecodeError::Padding`] if unused bits are set.
 pub fn unpack(bytes: &[u8], out: &mut [u32]) -> Result<(), DecodeError> {
-    const MASK: u128 = (1 << 30) - 1;
     let expected = packed_len(out.len());
     if bytes.len() != expected {
         return Err(DecodeError::Length { found: bytes.len(), expected });
     }
-    let (groups, rest) = out.split_at_mut(out.len() / 4 * 4);
+    let (groups, rest) = out.split_at_mut(grouped(out.len()));
     let (words, tail) = bytes.split_at(packed_len(groups.len()));
     simd::unpack(Isa::detect(), words, groups);
+    if !unpack_tail(tail, rest) {
+        return Err(DecodeError::Padding { offset: bytes.len() - 1 });
+    }
+    Ok(())
+}
+
+/// Residues in whole groups, among `n`: four fill whole bytes.
+const fn grouped(n: usize) -> usize {
+    n / 4 * 4
+}
+
+/// The at most three residues after the groups; whether the bits behind them are unused.
+fn unpack_tail(tail: &[u8], rest: &mut [u32]) -> bool {
+    const MASK: u128 = (1 << 30) - 1;
     let mut buffer = [0; 16];
     buffer[..tail.len()].copy_from_slice(tail);
     let word = u128::from_le_bytes(buffer);
     for (i, x) in rest.iter_mut().enumerate() {
         *x = ((word >> (30 * i)) & MASK) as u32;
     }
-    if word >> (30 * rest.len()) != 0 {
-        return Err(DecodeError::Padding { offset: bytes.len() - 1 });
-    }
-    Ok(())
+    word >> (30 * rest.len()) == 0
+}
+
+/// Whether [`unpack`] reads these bytes of `n` residues, all of them below `q`.
+pub(crate) fn packed_below(bytes: &[u8], n: usize, q: u32) -> bool {
+    let (words, tail) = bytes.split_at(packed_len(grouped(n)));
+    let mut rest = [0; 3];
+    let rest = &mut rest[..n % 4];
+    let ends = unpack_tail(tail, rest);
+    simd::packed_below(Isa::detect(), q, words) & ends & rest.iter().fold(true, |ok, &x| ok & (x < q))
+}
+
+/// `sum += packed residues`, as many as the sum has; both canonical.
+pub(crate) fn packed_add(m: &Modulus, sum: &mut [u32], bytes: &[u8]) {
+    let (groups, last) = sum.split_at_mut(grouped(sum.len()));
+    let (words, tail) = bytes.split_at(packed_len(groups.len()));
+    simd::packed_add(Isa::detect(), m, groups, words);
+    let mut rest = [0; 3];
+    let rest = &mut rest[..last.len()];
+    unpack_tail(tail, rest);
+    last.iter_mut().zip(rest).for_each(|(sum, x)| *sum = m.add(*sum, *x));
 }
 
 /// Refuses a residue that is not below `q`; `limb` is for the error only.
@@ -273,6 +315,7 @@ pub fn check_residues(residues: &[u32], limb: usize, q: u32) -> Result<(), Decod
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ring::primes::PRIMES;
     use proptest::prelude::*;
 
     #[test]
@@ -378,7 +421,24 @@ mod tests {
             prop_assert_eq!(bytes.len(), packed_len(values.len()));
             let mut back = vec![0; values.len()];
             unpack(&bytes, &mut back).unwrap();
-            prop_assert_eq!(back, values);
+            prop_assert_eq!(&back, &values);
+            let (q, n) = (PRIMES[0], values.len());
+            prop_assert_eq!(packed_below(&bytes, n, q), values.iter().all(|&x| x < q));
+            prop_assert!(packed_below(&bytes, n, 1 << 30));
+            if bytes.len() * 8 > 30 * n {
+                let mut padded = bytes.clone();
+                padded[bytes.len() - 1] |= 0x80;
+                prop_assert!(!packed_below(&padded, n, 1 << 30));
+            }
+            let m = Modulus::new(q);
+            let canonical: Vec<u32> = values.iter().map(|x| x % q).collect();
+            bytes.clear();
+            pack(&canonical, &mut bytes);
+            let mut sum: Vec<u32> = (0..n as u32).map(|i| q - 1 - i).collect();
+            packed_add(&m, &mut sum, &bytes);
+            for (i, (&sum, &x)) in (0u64..).zip(sum.iter().zip(&canonical)) {
+                prop_assert_eq!(u64::from(sum), (u64::from(q) - 1 - i + u64::from(x)) % u64::from(q));
+            }
         }
     }
 }

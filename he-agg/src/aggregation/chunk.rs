@@ -6,7 +6,7 @@ use super::keys::{MaskKey, VaultSecret};
 use super::lanes::Plaintext;
 use super::layout::LaneLayout;
 use super::ledger::EncryptPermit;
-use super::object;
+use super::object::{self, Length};
 use super::request::EncryptRequest;
 use super::secret::AggregationSecret;
 use crate::params::Params;
@@ -44,6 +44,8 @@ pub fn encrypt_chunk(
         limb.inverse(x);
     });
     let errors = Expander::with_context(vault.bytes(), "modeA/error", params.preset, &[], &digest);
+    // Before the errors: the other coefficients of a s are bare and never leave this function.
+    c0.shorten(request.layout.coefficients(request.id.chunk));
     plaintext.subtract_from(&mut errors.sampler(0), &mut c0);
     Ok(UpdateChunk { params, id: request.id, sender: request.sender, c0 })
 }
@@ -79,7 +81,7 @@ impl UpdateChunk {
     /// # Errors
     /// [`AggregationError::Decode`] or [`AggregationError::UnknownParty`].
     pub fn from_bytes(bytes: &[u8], layout: &LaneLayout) -> Result<Self, AggregationError> {
-        let (id, sender, c0) = object::read(bytes, Kind::UpdateChunk, layout.params())?;
+        let (id, sender, c0) = object::read(bytes, Kind::UpdateChunk, Length::Chunk(layout))?;
         layout.check_party(sender)?;
         Ok(UpdateChunk { params: layout.params(), id, sender, c0 })
     }
@@ -96,6 +98,7 @@ pub struct PackedChunk<'a> {
     params: &'static Params,
     id: ChunkId,
     sender: u16,
+    coefficients: usize,
     payload: &'a [u8],
 }
 
@@ -106,9 +109,10 @@ impl<'a> PackedChunk<'a> {
     /// # Errors
     /// As [`UpdateChunk::from_bytes`].
     pub fn from_bytes(bytes: &'a [u8], layout: &LaneLayout) -> Result<Self, AggregationError> {
-        let (id, sender, payload) = object::read_packed::<Coeff>(bytes, Kind::UpdateChunk, layout.params())?;
+        let (id, sender, payload) = object::read_packed::<Coeff>(bytes, Kind::UpdateChunk, Length::Chunk(layout))?;
         layout.check_party(sender)?;
-        Ok(PackedChunk { params: layout.params(), id, sender, payload })
+        let coefficients = layout.coefficients(id.chunk);
+        Ok(PackedChunk { params: layout.params(), id, sender, coefficients, payload })
     }
 
     /// Where it belongs.
@@ -124,6 +128,33 @@ impl<'a> PackedChunk<'a> {
     pub(super) fn payload(&self) -> &'a [u8] {
         self.payload
     }
+
+    fn place(&self) -> Place {
+        Place { params: self.params, id: self.id, coefficients: self.coefficients }
+    }
+}
+
+/// What all terms of a sum have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) params: &'static Params,
+    pub(super) id: ChunkId,
+    pub(super) coefficients: usize,
+}
+
+impl Place {
+    pub(super) fn new(layout: &LaneLayout, id: ChunkId) -> Self {
+        Place { params: layout.params(), id, coefficients: layout.coefficients(id.chunk) }
+    }
+
+    fn residues(&self) -> usize {
+        self.coefficients * self.params.q.len()
+    }
+
+    /// The empty sum.
+    pub(super) fn zero(&self) -> Poly<Coeff> {
+        Poly::zero(self.coefficients, self.params.q.len())
+    }
 }
 
 /// Who is in a sum: one chunk of each hospital, and only of the sum's own place.
@@ -131,18 +162,18 @@ impl<'a> PackedChunk<'a> {
 pub(super) struct Contributors(Vec<u16>);
 
 impl Contributors {
-    /// Enters the sender of a chunk that may be added to the sum `of` these parameters and place.
-    pub(super) fn admit(&mut self, of: (&Params, &ChunkId), chunk: &PackedChunk<'_>) -> Result<(), AggregationError> {
-        self.enter(of, (chunk.params, &chunk.id, chunk.sender))
+    /// Enters the sender of a chunk that may be added to the sum of this place.
+    pub(super) fn admit(&mut self, to: &Place, chunk: &PackedChunk<'_>) -> Result<(), AggregationError> {
+        self.enter(to, &chunk.place(), chunk.sender)
     }
 
-    fn enter(
-        &mut self,
-        (expected, place): (&Params, &ChunkId),
-        (params, id, sender): (&Params, &ChunkId, u16),
-    ) -> Result<(), AggregationError> {
-        if id != place || params.digest() != expected.digest() {
-            return Err(id.foreign("update chunk"));
+    fn enter(&mut self, to: &Place, from: &Place, sender: u16) -> Result<(), AggregationError> {
+        if from.id != to.id || from.params.digest() != to.params.digest() {
+            return Err(from.id.foreign("update chunk"));
+        }
+        // Both were sized by a layout, but not by one of the same number of values.
+        if from.coefficients != to.coefficients {
+            return Err(AggregationError::Shape { found: from.residues(), expected: to.residues() });
         }
         let Err(position) = self.0.binary_search(&sender) else {
             return Err(AggregationError::Duplicate { object: "update chunk", party: sender });
@@ -154,31 +185,32 @@ impl Contributors {
 
 /// The sum of one chunk over the contributors so far.
 pub struct ChunkSum {
-    params: &'static Params,
-    id: ChunkId,
+    place: Place,
     contributors: Contributors,
     sum: Poly<Coeff>,
 }
 
 impl ChunkSum {
     /// The empty sum of a chunk. Allocates 4 bytes per residue, here and for
-    /// good: 229,376 for AGG13, 917,504 for AGG14.
+    /// good: 229,376 for a full chunk of AGG13, 917,504 for AGG14.
     pub fn new(layout: &LaneLayout, id: ChunkId) -> Self {
-        let params = layout.params();
-        Self::of(params, id, Contributors::default(), Poly::zero(params.n, params.q.len()))
+        let place = Place::new(layout, id);
+        Self::of(place, Contributors::default(), place.zero())
     }
 
-    pub(super) fn of(params: &'static Params, id: ChunkId, contributors: Contributors, sum: Poly<Coeff>) -> Self {
-        ChunkSum { params, id, contributors, sum }
+    pub(super) fn of(place: Place, contributors: Contributors, sum: Poly<Coeff>) -> Self {
+        ChunkSum { place, contributors, sum }
     }
 
     /// Adds one hospital's chunk, or leaves the sum as it was. Allocates nothing.
     ///
     /// # Errors
-    /// [`AggregationError::ForeignObject`] or [`AggregationError::Duplicate`].
+    /// [`AggregationError::ForeignObject`], [`AggregationError::Shape`] for a
+    /// chunk of a layout of other values, or [`AggregationError::Duplicate`].
     pub fn absorb(&mut self, chunk: &UpdateChunk) -> Result<(), AggregationError> {
-        self.contributors.enter((self.params, &self.id), (chunk.params, &chunk.id, chunk.sender))?;
-        self.sum.add_assign(&chunk.c0, &self.params.q);
+        let from = Place { params: chunk.params, id: chunk.id, coefficients: chunk.c0.n() };
+        self.contributors.enter(&self.place, &from, chunk.sender)?;
+        self.sum.add_assign(&chunk.c0, &self.place.params.q);
         Ok(())
     }
 
@@ -188,8 +220,8 @@ impl ChunkSum {
     /// # Errors
     /// As [`ChunkSum::absorb`].
     pub fn absorb_packed(&mut self, chunk: &PackedChunk<'_>) -> Result<(), AggregationError> {
-        self.contributors.admit((self.params, &self.id), chunk)?;
-        object::add_packed(self.params, &mut self.sum, chunk.payload);
+        self.contributors.admit(&self.place, chunk)?;
+        object::add_packed(self.place.params, &mut self.sum, self.place.coefficients, chunk.payload);
         Ok(())
     }
 
@@ -207,13 +239,13 @@ impl ChunkSum {
 
     /// The bytes of the sum: an update chunk of sender 0. Allocates them.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let id = &self.id;
-        object::write(Kind::UpdateChunk, self.params, id, id.epoch, 0, &self.sum)
+        let Place { params, id, .. } = &self.place;
+        object::write(Kind::UpdateChunk, params, id, id.epoch, 0, &self.sum)
     }
 
     /// The chunk summed.
     pub fn id(&self) -> &ChunkId {
-        &self.id
+        &self.place.id
     }
 
     /// Hospitals in the sum, increasing.

@@ -58,8 +58,11 @@ pub enum AggregationError {
         /// `log2(Q)`.
         modulus_bits: f64,
     },
-    /// A polynomial does not belong to the layout's parameters.
-    #[error("polynomial of {found} residues where {expected} were expected")]
+    /// A polynomial is not as long as the layout says for its chunk.
+    #[error(
+        "polynomial of {found} residues where the layout has {expected}; it was made or read by the layout of another \
+         epoch or of another number of values"
+    )]
     Shape {
         /// Residues found.
         found: usize,

@@ -3,7 +3,8 @@
 //! Lane `p` of a chunk is lane `p mod k` of coefficient `p / k`. The first
 //! lanes are controls: `0..n` presence, `n` the weight, then the digits of a
 //! checksum, then zeros up to a whole coefficient. Values follow, shifted by `2^(b-1)`
-//! so that they are not negative. Both directions run over tiles of
+//! so that they are not negative, up to the last coefficient that the layout has
+//! for the chunk. Both directions run over tiles of
 //! coefficients, so that no copy of the values is made.
 
 use super::checksum::{self, Checksum};
@@ -40,7 +41,7 @@ impl<'a> Plaintext<'a> {
         if request.weight == 0 || u64::from(request.weight) > max {
             return Err(AggregationError::Weight { weight: u64::from(request.weight), max });
         }
-        let capacity = layout.values_per_chunk();
+        let capacity = layout.values_in(request.id.chunk);
         if request.values.len() > capacity {
             return Err(AggregationError::TooManyValues { found: request.values.len(), max: capacity });
         }
@@ -67,12 +68,12 @@ impl<'a> Plaintext<'a> {
         Ok(Plaintext { request, controls })
     }
 
-    /// `x = M + e - x`, with the errors drawn from a stream. Allocates a tile
-    /// of values and lanes and one block of keystream.
+    /// `x = M + e - x`, with the errors drawn from a stream; `x` has the chunk's
+    /// coefficients. Allocates a tile of values and lanes and one block of keystream.
     pub(super) fn subtract_from(&self, errors: &mut Stream, x: &mut Poly<Coeff>) {
         let layout = self.request.layout;
         let (params, k) = (layout.params(), layout.lanes());
-        let n = params.n;
+        let n = x.n();
         let factors: Vec<u32> = params
             .q
             .iter()
@@ -81,25 +82,28 @@ impl<'a> Plaintext<'a> {
                 (0..k as u32).map(power)
             })
             .collect();
-        let tile = TILE.min(n);
         let offset = 1u32 << (layout.lane_bits() - 1);
-        let (mut values, mut lanes) = (Scratch::new(k * tile), Scratch::new(k * tile));
+        let (mut values, mut lanes) = (Scratch::new(k * TILE), Scratch::new(k * TILE));
         let first = self.controls.len();
-        let mut e = Scratch::new(tile.max(n.min(SPAN)));
-        for start in (0..n).step_by(e.len()) {
-            sampler::fill_centred_binomial(errors, &mut e);
-            for (at, e) in (start..).step_by(tile).zip(e.chunks_exact(tile)) {
+        let mut e = Scratch::new(n.min(SPAN));
+        for start in (0..n).step_by(SPAN) {
+            let e = &mut e[..SPAN.min(n - start)];
+            sampler::fill_centred_binomial(errors, e);
+            for (at, e) in (start..).step_by(TILE).zip(e.chunks(TILE)) {
+                // The last tile of a chunk may be shorter.
+                let tile = e.len();
+                let (values, lanes) = (&mut values[..k * tile], &mut lanes[..k * tile]);
                 let places = k * at..k * (at + tile);
                 let whole = places.start.checked_sub(first).zip(places.end.checked_sub(first));
                 match whole.and_then(|(from, to)| self.request.values.get(from..to)) {
-                    Some(values) => simd::split_lanes(Isa::detect(), k, values, offset, &mut lanes),
+                    Some(values) => simd::split_lanes(Isa::detect(), k, values, offset, lanes),
                     None => {
                         // The tile has control lanes, or lanes without a value.
                         for (value, p) in values.iter_mut().zip(places.clone()) {
                             let own = p.checked_sub(first).and_then(|p| self.request.values.get(p));
                             *value = own.copied().unwrap_or(0);
                         }
-                        simd::split_lanes(Isa::detect(), k, &values, offset, &mut lanes);
+                        simd::split_lanes(Isa::detect(), k, values, offset, lanes);
                         for (p, &control) in self.controls.iter().enumerate().skip(places.start).take(k * tile) {
                             lanes[p % k * tile + p / k - at] = control;
                         }
@@ -107,7 +111,7 @@ impl<'a> Plaintext<'a> {
                 }
                 for (l, (limb, factors)) in params.q.iter().zip(factors.chunks_exact(k)).enumerate() {
                     let x = &mut x.limb_mut(l)[at..at + tile];
-                    simd::subtract_from_lanes(Isa::detect(), limb.modulus(), factors, &lanes, e, x);
+                    simd::subtract_from_lanes(Isa::detect(), limb.modulus(), factors, lanes, e, x);
                 }
             }
         }
@@ -144,7 +148,7 @@ pub(super) fn decode(
     group: &MaskKey,
     y: &Poly<Coeff>,
 ) -> Result<LaneSums, AggregationError> {
-    let (n, parties) = (layout.params().n, usize::from(layout.parties()));
+    let (n, parties) = (y.n(), usize::from(layout.parties()));
     let (k, first) = (layout.lanes(), layout.control_coefficients() * layout.lanes());
     let digits = checksum::digits(layout.lane_bits());
     let count = contributors.len() as u64;
@@ -153,7 +157,7 @@ pub(super) fn decode(
     let checksum = Checksum::new(layout, id, group);
     let range = LaneRange { shift: (count as i64) << (layout.lane_bits() - 1), max: max as u32 };
 
-    let mut values = vec![0i64; layout.values_per_chunk()];
+    let mut values = vec![0i64; k * n - first];
     let mut parts = Vec::with_capacity(n.div_ceil(SPAN));
     let mut rest = &mut values[..];
     for start in (0..n).step_by(SPAN) {
@@ -218,23 +222,27 @@ fn decode_span(
     let first = layout.control_coefficients() * k;
     let shape = LaneShape { guard: layout.guard_bits(), stride: layout.stride_bits(), lanes: k };
     let half = 1u64 << (layout.guard_bits() - 1);
-    let tile = TILE.min(coefficients.len());
-    let (mut residues, mut words) = (vec![0u32; limbs * tile], vec![0u32; limbs * tile]);
-    let (mut noise, mut above) = (vec![0u64; tile], vec![0u32; tile]);
-    let (mut lane, mut lanes) = (vec![0u32; k * tile], vec![0u32; k * tile]);
+    let (mut residues, mut words) = (vec![0u32; limbs * TILE], vec![0u32; limbs * TILE]);
+    let (mut noise, mut above) = (vec![0u64; TILE], vec![0u32; TILE]);
+    let (mut lane, mut lanes) = (vec![0u32; k * TILE], vec![0u32; k * TILE]);
     let mut place = (k * coefficients.start).max(first) - first;
     let mut span = Span { controls: Vec::new(), noise_max: 0, checksum: 0, beyond: None };
-    for at in coefficients.step_by(tile) {
+    for at in coefficients.clone().step_by(TILE) {
+        // The last tile of a chunk may be shorter.
+        let tile = TILE.min(coefficients.end - at);
+        let (residues, words) = (&mut residues[..limbs * tile], &mut words[..limbs * tile]);
+        let (noise, above) = (&mut noise[..tile], &mut above[..tile]);
+        let (lane, lanes) = (&mut lane[..k * tile], &mut lanes[..k * tile]);
         for (l, residues) in residues.chunks_exact_mut(tile).enumerate() {
             residues.copy_from_slice(&y.limb(l)[at..at + tile]);
         }
-        lift.lift(&mut residues, &mut words);
-        simd::take_lanes(Isa::detect(), shape, &words, &mut noise, &mut above, &mut lane, &mut lanes);
+        lift.lift(residues, words);
+        simd::take_lanes(Isa::detect(), shape, words, noise, above, lane, lanes);
         let bound = layout.noise_bound();
         let worst = noise.iter().fold(0, |worst, &noise| noise.abs_diff(half).max(worst));
         if worst > bound || above.iter().fold(0, |any, &above| any | above) != 0 {
             // The first coefficient at fault; its noise is looked at first.
-            for (i, (noise, &above)) in noise.iter().zip(&above).enumerate() {
+            for (i, (noise, &above)) in noise.iter().zip(&*above).enumerate() {
                 let (coefficient, noise) = (at + i, noise.abs_diff(half));
                 if noise > bound {
                     return Err(AggregationError::Noise { coefficient, noise, bound });

@@ -3,13 +3,16 @@
 //! From the top: lanes of `b + ceil(log2 n)` bits, then `g` guard bits that
 //! hold every hospital's noise. The first coefficients of a chunk are control
 //! lanes: one per hospital for presence, one for the weight, and those of a
-//! checksum.
+//! checksum. Values follow, and the chunk ends with the coefficient of its last
+//! value: nothing is ever multiplied under encryption, so every coefficient of
+//! an update, a share and a sum stands alone, and those that hold nothing are
+//! neither encrypted nor sent.
 
 use super::checksum;
 use super::error::AggregationError;
 use super::flooding::Flooding;
 use crate::params::{Params, Preset};
-use crate::ring::Poly;
+use crate::ring::{Coeff, Poly};
 use crate::sampler;
 use crate::wire::HEADER_BYTES;
 use sha2::{Digest, Sha256};
@@ -44,6 +47,8 @@ pub struct LaneLayout {
     noise_bound: u64,
     stride_bits: u32,
     lanes: usize,
+    /// Values of a whole update; without a number every chunk is full.
+    values: Option<usize>,
 }
 
 impl LaneLayout {
@@ -91,6 +96,7 @@ impl LaneLayout {
             noise_bound: noise as u64,
             stride_bits,
             lanes,
+            values: None,
         };
         if lanes == 0 || guard_bits > GUARD_BITS_MAX || layout.control_coefficients() >= params.n {
             return Err(AggregationError::NoLane { guard_bits, stride_bits, modulus_bits });
@@ -114,6 +120,15 @@ impl LaneLayout {
     #[must_use]
     pub fn with_three_contributors(mut self) -> Self {
         self.contributors_min = self.threshold.max(3);
+        self
+    }
+
+    /// Ends the last chunk of an update of so many values with its last value.
+    /// Everyone in an epoch has to name the same number: it is part of
+    /// [`LaneLayout::digest`], and of the length that a chunk must have.
+    #[must_use]
+    pub fn for_values(mut self, values: usize) -> Self {
+        self.values = Some(values);
         self
     }
 
@@ -187,27 +202,52 @@ impl LaneLayout {
         (usize::from(self.parties) + 1 + checksum::digits(self.lane_bits)).div_ceil(self.lanes)
     }
 
-    /// Values of a chunk.
+    /// Values of a full chunk.
     pub fn values_per_chunk(&self) -> usize {
         self.lanes * (self.params.n - self.control_coefficients())
     }
 
-    /// Chunks for a vector of `values` values; the last may be partly empty.
+    /// Coefficients of a chunk, the same for an update, a share and a sum:
+    /// those of the control lanes and of the chunk's values. A chunk beyond the
+    /// last has control lanes only.
+    pub fn coefficients(&self, chunk: u32) -> usize {
+        let Some(values) = self.values else { return self.params.n };
+        let full = self.values_per_chunk();
+        let before = full.saturating_mul(chunk as usize);
+        let own = values.saturating_sub(before).min(full);
+        self.control_coefficients() + own.div_ceil(self.lanes)
+    }
+
+    /// Values that a chunk has room for: at least its own, and less than a
+    /// coefficient's more.
+    pub fn values_in(&self, chunk: u32) -> usize {
+        self.lanes * (self.coefficients(chunk) - self.control_coefficients())
+    }
+
+    /// Chunks for a vector of `values` values; the last may be shorter.
     pub fn chunks(&self, values: usize) -> usize {
         values.div_ceil(self.values_per_chunk())
     }
 
-    /// Bytes of an update, a share or a blinded sum, without its header.
+    /// Bytes of a full update chunk, share or blinded sum, without its header.
     pub fn chunk_bytes(&self) -> usize {
-        Poly::<crate::ring::Coeff>::packed_len(self.params.n, self.params.q.len())
+        Poly::<Coeff>::packed_len(self.params.n, self.params.q.len())
     }
 
-    /// Bytes of the same objects as they travel.
-    pub fn object_bytes(&self) -> usize {
-        HEADER_BYTES + self.chunk_bytes()
+    /// Bytes of a chunk's update, share or blinded sum as it travels.
+    pub fn object_bytes(&self, chunk: u32) -> usize {
+        HEADER_BYTES + Poly::<Coeff>::packed_len(self.coefficients(chunk), self.params.q.len())
     }
 
-    /// Bytes sent per bit-equivalent `f32`, a ratio: below 1 saves traffic.
+    /// Bytes of `values` values as they travel, all chunks and headers, where
+    /// the layout is that of so many values.
+    pub fn update_bytes(&self, values: usize) -> usize {
+        let sized = self.clone().for_values(values);
+        (0..).take(self.chunks(values)).map(|chunk| sized.object_bytes(chunk)).sum()
+    }
+
+    /// Bytes sent per bit-equivalent `f32` in a full chunk, a ratio: below 1
+    /// saves traffic.
     pub fn expansion(&self) -> f64 {
         self.chunk_bytes() as f64 / (4.0 * self.lanes_per_chunk() as f64)
     }
@@ -220,7 +260,7 @@ impl LaneLayout {
     /// SHA-256 over everything that defines the layout.
     pub fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        hash.update(b"he-agg/layout/v2");
+        hash.update(b"he-agg/layout/v3");
         hash.update(self.params.digest());
         for field in [
             u64::from(self.parties),
@@ -235,7 +275,20 @@ impl LaneLayout {
         ] {
             hash.update(field.to_le_bytes());
         }
+        hash.update([u8::from(self.values.is_some())]);
+        hash.update((self.values.unwrap_or(0) as u64).to_le_bytes());
         hash.finalize().into()
+    }
+
+    /// Refuses a polynomial that is not as long as the layout says for its chunk.
+    pub(super) fn check_shape(&self, chunk: u32, poly: &Poly<Coeff>) -> Result<(), AggregationError> {
+        let limbs = self.params.q.len();
+        let (found, expected) = (poly.residues().len(), self.coefficients(chunk) * limbs);
+        if (found, poly.limbs()) == (expected, limbs) {
+            Ok(())
+        } else {
+            Err(AggregationError::Shape { found, expected })
+        }
     }
 
     /// Refuses a party number outside 1 to n.

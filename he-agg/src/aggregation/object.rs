@@ -2,11 +2,36 @@
 
 use super::chunk_id::ChunkId;
 use super::error::AggregationError;
+use super::layout::LaneLayout;
 use crate::error::DecodeError;
 use crate::params::Params;
 use crate::ring::{Coeff, Domain, Poly};
-use crate::simd::{self, Isa};
 use crate::wire::{self, HEADER_BYTES, Header, Kind};
+
+/// How many coefficients the polynomial of an object has.
+#[derive(Clone, Copy)]
+pub(super) enum Length<'a> {
+    /// As many as the ring's degree.
+    Ring(&'a Params),
+    /// As many as the layout says for the chunk in the header.
+    Chunk(&'a LaneLayout),
+}
+
+impl<'a> Length<'a> {
+    fn params(self) -> &'a Params {
+        match self {
+            Length::Ring(params) => params,
+            Length::Chunk(layout) => layout.params(),
+        }
+    }
+
+    fn of(self, chunk: u32) -> usize {
+        match self {
+            Length::Ring(params) => params.n,
+            Length::Chunk(layout) => layout.coefficients(chunk),
+        }
+    }
+}
 
 /// A header and one polynomial over all limbs.
 ///
@@ -28,7 +53,7 @@ pub(super) fn write<D: Domain>(
         sender,
         ..Header::new(kind, params.preset, D::NUMBER, params.q.len(), 1)
     };
-    let mut out = Vec::with_capacity(HEADER_BYTES + header.payload_len(params.n));
+    let mut out = Vec::with_capacity(HEADER_BYTES + header.payload_len(poly.n()));
     header.write(&mut out);
     poly.pack_into(&mut out);
     out
@@ -39,10 +64,10 @@ pub(super) fn write<D: Domain>(
 pub(super) fn read<D: Domain>(
     bytes: &[u8],
     kind: Kind,
-    params: &Params,
+    length: Length<'_>,
 ) -> Result<(ChunkId, u16, Poly<D>), AggregationError> {
-    let (id, sender, payload) = open::<D>(bytes, kind, params)?;
-    Ok((id, sender, Poly::unpack(payload, params.n, &params.q)?))
+    let (id, sender, payload) = open::<D>(bytes, kind, length)?;
+    Ok((id, sender, Poly::unpack(payload, length.of(id.chunk), &length.params().q)?))
 }
 
 /// Checks the header of what [`write`] wrote and every residue, and leaves the
@@ -50,25 +75,27 @@ pub(super) fn read<D: Domain>(
 pub(super) fn read_packed<'a, D: Domain>(
     bytes: &'a [u8],
     kind: Kind,
-    params: &Params,
+    length: Length<'_>,
 ) -> Result<(ChunkId, u16, &'a [u8]), AggregationError> {
-    let (id, sender, payload) = open::<D>(bytes, kind, params)?;
-    for (packed, limb) in payload.chunks_exact(wire::packed_len(params.n)).zip(&params.q) {
-        if !simd::packed_below(Isa::detect(), limb.modulus().value(), packed) {
-            // Reading it whole names the residue at fault.
-            Poly::<D>::unpack(payload, params.n, &params.q)?;
+    let (id, sender, payload) = open::<D>(bytes, kind, length)?;
+    let (n, basis) = (length.of(id.chunk), &length.params().q);
+    for (packed, limb) in payload.chunks_exact(wire::packed_len(n)).zip(basis) {
+        if !wire::packed_below(packed, n, limb.modulus().value()) {
+            // Reading it whole names what is at fault.
+            Poly::<D>::unpack(payload, n, basis)?;
         }
     }
     Ok((id, sender, payload))
 }
 
-/// Checks the header of what [`write`] wrote.
+/// Checks the header and the length of what [`write`] wrote.
 fn open<'a, D: Domain>(
     bytes: &'a [u8],
     kind: Kind,
-    params: &Params,
+    length: Length<'_>,
 ) -> Result<(ChunkId, u16, &'a [u8]), AggregationError> {
-    let (header, payload) = Header::read(bytes, kind, params)?;
+    let params = length.params();
+    let (header, payload) = Header::read_sized(bytes, kind, params, |header| length.of(header.chunk))?;
     for (field, found, expected) in [
         ("domain", header.domain, D::NUMBER),
         ("limbs", header.limbs, params.q.len() as u8),
@@ -86,9 +113,10 @@ fn open<'a, D: Domain>(
     Ok((id, header.sender, payload))
 }
 
-/// `sum += packed residues`, all canonical. Allocates nothing.
-pub(super) fn add_packed(params: &Params, sum: &mut Poly<Coeff>, payload: &[u8]) {
-    for (l, (packed, limb)) in payload.chunks_exact(wire::packed_len(params.n)).zip(&params.q).enumerate() {
-        simd::packed_add(Isa::detect(), limb.modulus(), sum.limb_mut(l), packed);
+/// `sum += packed residues`, all canonical, of `coefficients` per limb; the sum may have more, which
+/// stay as they are. Allocates nothing.
+pub(super) fn add_packed(params: &Params, sum: &mut Poly<Coeff>, coefficients: usize, payload: &[u8]) {
+    for (l, (packed, limb)) in payload.chunks_exact(wire::packed_len(coefficients)).zip(&params.q).enumerate() {
+        wire::packed_add(limb.modulus(), &mut sum.limb_mut(l)[..coefficients], packed);
     }
 }

@@ -7,7 +7,7 @@ use super::error::AggregationError;
 use super::keys::MaskKey;
 use super::lanes;
 use super::layout::LaneLayout;
-use super::object;
+use super::object::{self, Length};
 use super::share::{DecryptionShare, blinding_expander};
 use crate::params::Params;
 use crate::ring::{Coeff, Poly};
@@ -60,6 +60,9 @@ impl BlindedSum {
         if let Some(&party) = context.decryptors().iter().find(|party| !seen.contains(party)) {
             return Err(AggregationError::Missing { object: "decryption share", party });
         }
+        let chunk = context.id().chunk;
+        layout.check_shape(chunk, sum.poly())?;
+        shares.iter().try_for_each(|share| layout.check_shape(chunk, &share.h))?;
         let mut y = sum.poly().clone();
         // All shares limb by limb, so that the sum's limb stays in the cache.
         y.par_limbs(&params.q, |l, limb, y| shares.iter().for_each(|share| limb.add(y, share.h.limb(l))));
@@ -76,7 +79,7 @@ impl BlindedSum {
     /// # Errors
     /// [`AggregationError::Decode`] or [`AggregationError::ForeignObject`].
     pub fn from_bytes(bytes: &[u8], layout: &LaneLayout, context: &ShareContext) -> Result<Self, AggregationError> {
-        let (id, sender, y) = object::read(bytes, Kind::BlindedSum, layout.params())?;
+        let (id, sender, y) = object::read(bytes, Kind::BlindedSum, Length::Chunk(layout))?;
         let expected = ChunkId { epoch: context.digest(), ..*context.id() };
         if id != expected || sender != 0 {
             return Err(id.foreign("blinded sum"));
@@ -95,7 +98,7 @@ impl BlindedSum {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodedChunk {
     /// Sum over the contributors of every value of the chunk, bit for bit the
-    /// sum of their integers. Length [`LaneLayout::values_per_chunk`].
+    /// sum of their integers. Length [`LaneLayout::values_in`].
     pub values: Vec<i64>,
     /// Sum of the contributors' weights.
     pub weight_sum: u64,
@@ -136,6 +139,7 @@ pub fn open(
     if blinded.context != context.digest() {
         return Err(blinded.id.foreign("blinded sum"));
     }
+    layout.check_shape(context.id().chunk, &blinded.y)?;
     let params = layout.params();
     let blinding = blinding_expander(params, group, context);
     let half = 1u64 << (layout.guard_bits() - 1);

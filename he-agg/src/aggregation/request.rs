@@ -19,7 +19,7 @@ pub struct EncryptRequest<'a> {
     pub sender: u16,
     /// Its weight W_i, from 1 to `2^b - 1`.
     pub weight: u32,
-    /// Quantised values, at most [`LaneLayout::values_per_chunk`]; the rest
+    /// Quantised values, at most [`LaneLayout::values_in`] the chunk; the rest
     /// of the chunk counts as zeros.
     pub values: &'a [i32],
 }

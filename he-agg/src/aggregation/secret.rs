@@ -3,7 +3,7 @@
 use super::chunk_id::ChunkId;
 use super::error::AggregationError;
 use super::layout::LaneLayout;
-use super::object;
+use super::object::{self, Length};
 use crate::params::Params;
 use crate::ring::{Eval, Poly};
 use crate::sampler;
@@ -157,7 +157,7 @@ impl KeyShare {
     /// # Errors
     /// [`AggregationError`] naming the first fault.
     pub fn from_bytes(bytes: &[u8], layout: &LaneLayout, epoch: &[u8; 32]) -> Result<Self, AggregationError> {
-        let (id, dealer, share) = object::read::<Eval>(bytes, Kind::KeyShare, layout.params())?;
+        let (id, dealer, share) = object::read::<Eval>(bytes, Kind::KeyShare, Length::Ring(layout.params()))?;
         let share = Zeroizing::new(share);
         layout.check_party(dealer)?;
         let receiver = u16::try_from(id.chunk).unwrap_or(u16::MAX);

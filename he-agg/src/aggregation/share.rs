@@ -6,7 +6,7 @@ use super::error::AggregationError;
 use super::keys::{MaskKey, VaultSecret};
 use super::layout::LaneLayout;
 use super::ledger::SharePermit;
-use super::object;
+use super::object::{self, Length};
 use super::secret::KeyShare;
 use crate::params::Params;
 use crate::ring::{Coeff, Eval, Modulus, Poly};
@@ -123,7 +123,9 @@ impl Decryptor {
         let blind = (decryptors.first() == Some(&self.party)).then(|| blinding_expander(params, &self.group, context));
         let indices = [u64::from(self.party)];
         let noise = Expander::with_context(self.vault.bytes(), "modeA/flooding", params.preset, &indices, &ctx);
-        let mut z = Scratch::new(params.n);
+        // Coefficients that the chunk does not use are not even made: what is not sent reveals nothing.
+        let coefficients = self.layout.coefficients(context.id().chunk);
+        let mut z = Scratch::new(coefficients);
         sampler::fill_flooding(&mut noise.sampler(0), self.layout.flooding_bits(), &mut z);
         let common = context.id().common_expander(params);
 
@@ -133,6 +135,7 @@ impl Decryptor {
             common.stream(0, limb.index()).fill_uniform(m.value(), x);
             limb.mul(x, joint.limb(l));
             limb.inverse(x);
+            let x = &mut x[..coefficients];
             simd::add_signed(Isa::detect(), m, x, &z);
             for (add, mask) in &masks {
                 let mut mask = mask.stream(0, limb.index());
@@ -142,6 +145,7 @@ impl Decryptor {
                 blind.stream(0, limb.index()).add_uniform(m, x);
             }
         });
+        h.shorten(coefficients);
         Ok(DecryptionShare { params, id: *context.id(), context: ctx, party: self.party, h })
     }
 
@@ -247,7 +251,7 @@ impl DecryptionShare {
     /// [`AggregationError::Decode`], [`AggregationError::ForeignObject`] for
     /// another context, or [`AggregationError::NotADecryptor`].
     pub fn from_bytes(bytes: &[u8], layout: &LaneLayout, context: &ShareContext) -> Result<Self, AggregationError> {
-        let (id, party, h) = object::read(bytes, Kind::DecryptionShare, layout.params())?;
+        let (id, party, h) = object::read(bytes, Kind::DecryptionShare, Length::Chunk(layout))?;
         let expected = ChunkId { epoch: context.digest(), ..*context.id() };
         if id != expected {
             return Err(id.foreign("decryption share"));

@@ -49,7 +49,8 @@ const WIDE_BITS: u32 = 119;
 /// Below this many residues a loop over limbs stays on the calling thread.
 const PARALLEL_MIN: usize = 1 << 14;
 
-/// A polynomial of degree below `n` over a basis of `limbs` primes.
+/// A polynomial of degree below `n` over a basis of `limbs` primes, or the first `n` coefficients
+/// of a longer one.
 ///
 /// It has no `Debug`, since it may be secret; a secret one is kept in
 /// [`zeroize::Zeroizing`].
@@ -97,7 +98,7 @@ impl<D: Domain> Poly<D> {
         Ok(Poly { data: data.into(), n, limbs: basis.len(), domain: PhantomData })
     }
 
-    /// Ring degree.
+    /// Values per limb: the ring degree, unless only the first coefficients are kept.
     pub fn n(&self) -> usize {
         self.n
     }
@@ -145,6 +146,20 @@ impl<D: Domain> Poly<D> {
             let limbs = self.data.chunks_exact_mut(n).zip(basis).enumerate();
             limbs.for_each(|(i, (x, limb))| f(i, limb, x));
         }
+    }
+
+    /// Keeps the first `coefficients` values of every limb and wipes the others.
+    ///
+    /// In the coefficient domain those are what additions need of a polynomial; there is no way
+    /// back to the ring.
+    pub(crate) fn shorten(&mut self, coefficients: usize) {
+        assert!(coefficients > 0 && coefficients <= self.n, "cannot keep more coefficients than there are");
+        for limb in 1..self.limbs {
+            let from = limb * self.n;
+            self.data.copy_within(from..from + coefficients, limb * coefficients);
+        }
+        self.data.truncate(self.limbs * coefficients);
+        self.n = coefficients;
     }
 
     fn assert_like(&self, other: &Self) {

@@ -10,7 +10,7 @@ use super::per_isa::per_isa;
 use crate::ring::{Modulus, ShoupFactor};
 use zeroize::Zeroize;
 
-/// Coefficients of a tile, where the ring has as many.
+/// Coefficients of a tile; the last of a chunk may have fewer.
 pub(crate) const TILE: usize = 64;
 
 /// Bits of a word of a lifted integer.
@@ -334,7 +334,7 @@ mod tests {
         let m = Modulus::new(PRIMES[6]);
         let q = i128::from(m.value());
         // Tiles of whole vectors, below one, and with a remainder.
-        for (k, tile) in [(7, 64), (8, 64), (16, 64), (1, 16), (3, 21), (63, 8)] {
+        for (k, tile) in [(7, 64), (8, 64), (16, 64), (1, 16), (3, 21), (63, 8), (8, 4), (8, 60), (16, 36)] {
             let mut stream = Stream::from_seed([k as u8; 32]);
             let values: Vec<i32> = (0..k * tile).map(|_| (stream.next_u32() >> 8) as i32 - (1 << 23)).collect();
             let e: Vec<i32> = (0..tile).map(|i| [-21, 21, 0][i % 3]).collect();
@@ -370,9 +370,15 @@ mod tests {
 
     #[test]
     fn lanes_are_taken_from_their_bits_on_every_instruction_set() {
-        for (guard, stride, k, limbs, tile) in
-            [(46, 20, 8, 7, 64), (58, 20, 7, 7, 16), (61, 22, 16, 14, 64), (30, 30, 6, 7, 5), (44, 5, 33, 7, 8)]
-        {
+        for (guard, stride, k, limbs, tile) in [
+            (46, 20, 8, 7, 64),
+            (46, 20, 8, 7, 4),
+            (58, 20, 7, 7, 16),
+            (61, 22, 16, 14, 64),
+            (61, 22, 16, 14, 60),
+            (30, 30, 6, 7, 5),
+            (44, 5, 33, 7, 8),
+        ] {
             let mut words = vec![0; limbs * tile];
             let mut stream = Stream::from_seed([guard as u8; 32]);
             words.iter_mut().for_each(|w| *w = stream.next_u32() >> 2);

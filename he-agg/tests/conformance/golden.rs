@@ -60,6 +60,15 @@ fn objects_of_a_training_round_keep_their_bytes() {
         let values = hash(&decoded.values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>());
         let _ = writeln!(text, "{preset} opened {} {} {values}", decoded.weight_sum, decoded.noise_max);
     }
+    text += "# the same where the chunk is the last of its update\n";
+    for (preset, values) in [(Preset::Agg13, 1), (Preset::Agg13, 3755), (Preset::Agg14, 3755)] {
+        let round = Round::short(preset.params(), values);
+        let _ = writeln!(text, "{preset} layout of {values} {}", hex::encode(round.layout.digest()));
+        text += &object_lines(preset, &round.objects());
+        let decoded = round.opened(&round.blinded());
+        let sums = hash(&decoded.values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>());
+        let _ = writeln!(text, "{preset} opened {} {} {sums}", decoded.weight_sum, decoded.noise_max);
+    }
     check("round.txt", &text);
 }
 

@@ -25,13 +25,28 @@ pub(crate) struct Round {
 impl Round {
     /// The round over `params`, an aggregation preset or a small copy of one.
     pub(crate) fn new(params: &'static Params) -> Self {
+        Self::of(Self::layout(params))
+    }
+
+    /// The same with so many values in the chunk, which is the last of its update.
+    pub(crate) fn short(params: &'static Params, values: usize) -> Self {
+        let layout = Self::layout(params);
+        let before = layout.values_per_chunk() * Self::id().chunk as usize;
+        Self::of(layout.for_values(before + values))
+    }
+
+    fn layout(params: &'static Params) -> LaneLayout {
         let flooding = Flooding::secure(40, 1 << 14).unwrap();
-        let layout = LaneLayout::new(params, PARTIES, THRESHOLD, 16, flooding).unwrap().with_three_contributors();
+        LaneLayout::new(params, PARTIES, THRESHOLD, 16, flooding).unwrap().with_three_contributors()
+    }
+
+    fn of(layout: LaneLayout) -> Self {
+        let params = layout.params();
         let context = ShareContext::new(&layout, Self::id(), &[1, 2, 3], &[1, 3], [0x3a; 32]).unwrap();
         let secrets = (1..=PARTIES).map(|p| AggregationSecret::from_seed(params, EPOCH, [p as u8; 32])).collect();
         // Values from both ends of the range and all between, without a random generator.
         let value = |p: usize, i: usize| ((i * 7919 + p * 104_729) % 65_536) as i32 - 32_768;
-        let chunk = layout.values_per_chunk();
+        let chunk = layout.values_in(Self::id().chunk);
         let values = (0..usize::from(PARTIES)).map(|p| (0..chunk).map(|i| value(p, i)).collect()).collect();
         Round { layout, context, secrets, values }
     }
@@ -89,6 +104,7 @@ impl Round {
     /// What a hospital reads; checked against the plain sums.
     pub(crate) fn opened(&self, blinded: &BlindedSum) -> DecodedChunk {
         let decoded = open(&self.layout, &self.context, &MaskKey::from_bytes(GROUP), blinded).unwrap();
+        assert_eq!(decoded.values.len(), self.values[0].len());
         for (i, &sum) in decoded.values.iter().enumerate() {
             assert_eq!(sum, self.values.iter().map(|v| i64::from(v[i])).sum::<i64>());
         }

@@ -61,14 +61,7 @@ fn opened_with_lanes(added: impl FnOnce(&LaneLayout) -> Vec<(usize, u64)>) -> Re
     let mut sum = epoch.sum(&[1, 2, 3, 4], id);
     let layout = &epoch.layout;
     for (lane, amount) in added(layout) {
-        let (coefficient, l) = (lane / layout.lanes(), lane % layout.lanes());
-        let shift = layout.guard_bits() as usize + l * layout.stride_bits() as usize;
-        for (i, limb) in TOY13.q.iter().enumerate() {
-            let m = limb.modulus();
-            let added = m.mul(m.pow(2, shift as u64), m.reduce_u64(amount));
-            let x = &mut sum.poly_mut().limb_mut(i)[coefficient];
-            *x = m.add(*x, added);
-        }
+        add_to_lane(&mut sum, layout, lane, amount);
     }
     let shares = epoch.shares(&context);
     let blinded = BlindedSum::combine(&epoch.layout, &context, &sum, &shares).unwrap();

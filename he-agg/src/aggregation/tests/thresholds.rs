@@ -51,7 +51,7 @@ fn key_share(layout: &LaneLayout, dealer: u16, receiver: u16, packed: &[u8]) -> 
         sender: dealer,
         ..Header::new(Kind::KeyShare, params.preset, Eval::NUMBER, params.q.len(), 1)
     };
-    let mut bytes = Vec::with_capacity(layout.object_bytes());
+    let mut bytes = Vec::with_capacity(layout.object_bytes(0));
     header.write(&mut bytes);
     bytes.extend_from_slice(packed);
     KeyShare::from_bytes(&bytes, layout, &EPOCH).unwrap()
