@@ -8,8 +8,8 @@ use he_agg::aggregation::*;
 use he_agg::{Preset, Stream};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Four of five hospitals decrypt.
-    let layout = LaneLayout::standard(Preset::Agg13, 5)?;
+    // Four of five hospitals decrypt. Updates have two values, and chunks are no longer than they need.
+    let layout = LaneLayout::standard(Preset::Agg13, 5)?.for_values(2);
     let mut stream = Stream::from_os()?;
     let (epoch, group) = (stream.seed(), stream.seed());
 

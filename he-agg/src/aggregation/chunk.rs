@@ -44,7 +44,7 @@ pub fn encrypt_chunk(
         limb.inverse(x);
     });
     let errors = Expander::with_context(vault.bytes(), "modeA/error", params.preset, &[], &digest);
-    // Before the errors: the other coefficients of a s are bare and never leave this function.
+    // The other coefficients of a s stay without errors: they are wiped here and never leave.
     c0.shorten(request.layout.coefficients(request.id.chunk));
     plaintext.subtract_from(&mut errors.sampler(0), &mut c0);
     Ok(UpdateChunk { params, id: request.id, sender: request.sender, c0 })

@@ -123,7 +123,6 @@ impl Decryptor {
         let blind = (decryptors.first() == Some(&self.party)).then(|| blinding_expander(params, &self.group, context));
         let indices = [u64::from(self.party)];
         let noise = Expander::with_context(self.vault.bytes(), "modeA/flooding", params.preset, &indices, &ctx);
-        // Coefficients that the chunk does not use are not even made: what is not sent reveals nothing.
         let coefficients = self.layout.coefficients(context.id().chunk);
         let mut z = Scratch::new(coefficients);
         sampler::fill_flooding(&mut noise.sampler(0), self.layout.flooding_bits(), &mut z);
@@ -145,6 +144,7 @@ impl Decryptor {
                 blind.stream(0, limb.index()).add_uniform(m, x);
             }
         });
+        // The other coefficients of the product have neither noise nor masks: they are wiped here and never leave.
         h.shorten(coefficients);
         Ok(DecryptionShare { params, id: *context.id(), context: ctx, party: self.party, h })
     }

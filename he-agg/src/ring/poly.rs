@@ -148,18 +148,22 @@ impl<D: Domain> Poly<D> {
         }
     }
 
-    /// Keeps the first `coefficients` values of every limb and wipes the others.
+    /// Keeps the first `coefficients` values of every limb, in memory of their own, and wipes the
+    /// whole of what it was.
     ///
     /// In the coefficient domain those are what additions need of a polynomial; there is no way
     /// back to the ring.
     pub(crate) fn shorten(&mut self, coefficients: usize) {
         assert!(coefficients > 0 && coefficients <= self.n, "cannot keep more coefficients than there are");
-        for limb in 1..self.limbs {
-            let from = limb * self.n;
-            self.data.copy_within(from..from + coefficients, limb * coefficients);
+        if coefficients == self.n {
+            return;
         }
-        self.data.truncate(self.limbs * coefficients);
-        self.n = coefficients;
+        let mut short = Poly::unset(coefficients, self.limbs);
+        for i in 0..self.limbs {
+            short.limb_mut(i).copy_from_slice(&self.limb(i)[..coefficients]);
+        }
+        self.data.zeroize();
+        *self = short;
     }
 
     fn assert_like(&self, other: &Self) {
@@ -349,6 +353,21 @@ mod tests {
         let e = Expander::new(&[9; 32], "test", params.preset, &[]);
         let short = Poly::<Eval>::uniform(&e, 0, 64, &params.q[..3]);
         assert_eq!(short.residues(), &f.residues()[..3 * 64]);
+    }
+
+    #[test]
+    fn a_shortened_polynomial_keeps_the_first_values_of_every_limb() {
+        let params = Params::toy(Preset::Agg13, 6);
+        let whole = Poly::<Coeff>::uniform(&Expander::new(&[9; 32], "test", params.preset, &[]), 0, 64, &params.q);
+        for n in [1, 5, 63, 64] {
+            let mut short = whole.clone();
+            short.shorten(n);
+            assert_eq!((short.n(), short.limbs(), short.residues().len()), (n, 7, 7 * n));
+            assert!((0..7).all(|i| short.limb(i) == &whole.limb(i)[..n]), "{n}");
+            let mut bytes = Vec::new();
+            short.pack_into(&mut bytes);
+            assert!(Poly::unpack(&bytes, n, &params.q).unwrap() == short);
+        }
     }
 
     #[test]
