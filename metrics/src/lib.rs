@@ -33,7 +33,9 @@ pub use evaluation::Evaluation;
 pub use interval::{Estimate, Interval};
 pub use mcnemar::McNemar;
 pub use operating_point::{Decisions, OperatingPoint};
-pub use pooled::{Answers, AucBand, HospitalBands, PooledCalibration, PooledClass, PooledFigures, PooledPoint, Tally};
+pub use pooled::{
+    Answers, AucBand, CountDigits, HospitalBands, PooledCalibration, PooledClass, PooledFigures, PooledPoint, Tally,
+};
 pub use precision_recall::average_precision;
 pub use reliability::{ReliabilityBin, reliability};
 pub use roc::{ROC_POINTS_MAX, RocPoint, roc_curve};

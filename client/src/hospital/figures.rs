@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use metrics::{Answers, PooledFigures, Tally};
+use metrics::{Answers, CountDigits, PooledFigures, Tally};
 use ndarray::{Array2, Axis};
 use protocol::PartySet;
 use protocol::codec::{Wire, Writer};
@@ -19,55 +19,6 @@ use super::site::Site;
 
 /// Images that the model answers before the next word of progress.
 const AT_ONCE: usize = 512;
-/// Bits of a count.
-const COUNT_BITS: u32 = u32::BITS;
-
-/// How counts lie in lanes.
-#[derive(Clone, Copy)]
-struct Digits {
-    bits: u32,
-}
-
-impl Digits {
-    /// For lanes of so many bits: one is the sign, so that no digit is beyond the largest value.
-    fn new(lane_bits: u32) -> Self {
-        Self { bits: lane_bits.saturating_sub(1).clamp(1, COUNT_BITS) }
-    }
-
-    fn per_count(self) -> usize {
-        COUNT_BITS.div_ceil(self.bits) as usize
-    }
-
-    /// Lanes of a tally for a model of so many classes.
-    fn lanes(self, classes: usize) -> usize {
-        Tally::len_of(classes) * self.per_count()
-    }
-
-    /// Lowest digit first; `None` where a count has too many bits.
-    fn split(self, counts: &[u64]) -> Option<Vec<i32>> {
-        let mut lanes = Vec::with_capacity(counts.len() * self.per_count());
-        for count in counts {
-            let mut rest = u64::from(u32::try_from(*count).ok()?);
-            for _ in 0..self.per_count() {
-                lanes.push(i32::try_from(rest & ((1 << self.bits) - 1)).ok()?);
-                rest >>= self.bits;
-            }
-        }
-        Some(lanes)
-    }
-
-    /// Counts from sums over so many sites; `None` where a digit is more than they can have.
-    fn join(self, sums: &[i64], sites: usize) -> Option<Vec<u64>> {
-        let most = ((1i64 << self.bits) - 1) * i64::try_from(sites).ok()?;
-        let count = |digits: &[i64]| {
-            digits.iter().zip(0u32..).try_fold(0u64, |count, (digit, place)| {
-                let digit = u64::try_from(*digit).ok().filter(|_| *digit <= most)?;
-                count.checked_add(digit.checked_shl(place * self.bits)?)
-            })
-        };
-        sums.chunks(self.per_count()).map(count).collect()
-    }
-}
 
 impl Site {
     /// Counts how the current model does on this site's validation and test images and seals the counts; `false` where
@@ -101,11 +52,11 @@ impl Site {
             Answers { logits: test.view(), labels: &held_out.test.labels },
         )
         .map_err(|source| HospitalError::Figures { party, source })?;
-        let lanes = Digits::new(self.plan.layout.lane_bits()).split(tally.counts());
+        let lanes = CountDigits::new(self.plan.layout.lane_bits()).split(tally.counts());
         let mut values = lanes.ok_or(HospitalError::FiguresRoom { party })?;
-        // As many ciphertexts as in every round, whatever they hold. Of what an experiment may ask, 16 classes in lanes
-        // of 8 bits need the most, half of one ciphertext.
-        let room = self.plan.terms.chunks as usize * self.plan.layout.values_per_chunk();
+        // The same ciphertexts as in every round, whatever they hold: an experiment that pools figures has the room. Of
+        // what it may ask, 16 classes in lanes of 8 bits need the most, half of one full ciphertext.
+        let room: usize = (0..self.plan.terms.chunks).map(|chunk| self.plan.layout.values_in(chunk)).sum();
         if values.len() > room {
             return Err(HospitalError::FiguresRoom { party });
         }
@@ -127,7 +78,7 @@ impl Site {
         weight_sum: u64,
     ) -> Result<Option<Digest>, HospitalError> {
         let (round, cohort) = (binding.round, binding.cohort);
-        sums.truncate(Digits::new(self.plan.layout.lane_bits()).lanes(self.classes()));
+        sums.truncate(CountDigits::new(self.plan.layout.lane_bits()).lanes(self.classes()));
         let Some(tally) = self.tally(&sums, cohort) else {
             tracing::warn!(party = %self.plan.party, %round, "the sum of figures contradicts itself");
             self.observer.refused(self.plan.party, "the sum of figures contradicts itself: a site counted wrongly");
@@ -163,7 +114,7 @@ impl Site {
     }
 
     fn tally(&self, sums: &[i64], cohort: PartySet) -> Option<Tally> {
-        let counts = Digits::new(self.plan.layout.lane_bits()).join(sums, cohort.len())?;
+        let counts = CountDigits::new(self.plan.layout.lane_bits()).join(sums, cohort.len())?;
         Tally::from_sum(self.classes(), counts).ok()
     }
 
@@ -178,26 +129,4 @@ fn digest_of(cohort: PartySet, tally: &Tally) -> Digest {
     cohort.encode(&mut writer);
     tally.counts().iter().for_each(|count| writer.u64(*count));
     Digest::of("consilium figures v1", &writer.into_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_come_back_from_the_sum_of_their_digits() {
-        for lane_bits in 8..=16 {
-            let digits = Digits::new(lane_bits);
-            let counts = [0, 1, 255, 65_535, 1 << 20, u64::from(u32::MAX)];
-            let one = digits.split(&counts).unwrap();
-            assert_eq!(one.len(), counts.len() * digits.per_count());
-            assert!(one.iter().all(|digit| (0..1 << (lane_bits - 1)).contains(digit)), "{lane_bits} bits: {one:?}");
-            let sums: Vec<i64> = one.iter().map(|digit| i64::from(*digit) * 64).collect();
-            assert_eq!(digits.join(&sums, 64).unwrap(), counts.map(|count| count * 64));
-            assert_eq!(digits.join(&sums, 63), None, "no 63 sites have such digits");
-        }
-        let digits = Digits::new(16);
-        assert_eq!(digits.split(&[1 << 32]), None);
-        assert_eq!(digits.join(&[-1, 0, 0], 3), None);
-    }
 }
