@@ -5,6 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 use datasets::{Partition, SplitBy, SplitFractions};
 use he_agg::{Flooding, Preset, aggregation::LaneLayout, multiparty::DecryptPolicy};
 use he_infer::{ImageShape, LayerSpec, Network, Program};
+use metrics::CountDigits;
 use serde::Deserialize;
 
 use super::{
@@ -32,8 +33,9 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<Experiment, E
     let encryption = check.encryption(&literal, &federation);
     let publish = check.publish(&literal, federation.hospitals);
     let (train, local_epochs) = check.train(literal.train);
-    let layout = check.layout(&federation, &encryption);
     let program = check.program(&data, literal.model.layers, &publish);
+    let values = program.as_ref().map_or(0, |program| round_values(program, &encryption, &publish));
+    let layout = check.layout(&federation, &encryption).map(|layout| layout.for_values(values));
     if let (Ok(layout), Ok(program)) = (&layout, &program) {
         check.epoch(layout, program, &federation, &publish);
     }
@@ -75,6 +77,14 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<Experiment, E
         report: ReportFormats { html: wanted("html"), json: wanted("json"), parquet: wanted("parquet") },
         text,
     })
+}
+
+/// Values of a hospital in one round. Figures travel in chunks of the same shape as updates, so that nobody has to be
+/// told what a chunk is of; the counts of a small network are more than its parameters.
+fn round_values(program: &Program, encryption: &Encryption, publish: &Publish) -> usize {
+    let parameters = program.network().parameter_count();
+    let counts = CountDigits::new(encryption.lane_bits).lanes(program.network().classes());
+    if publish.figures { parameters.max(counts) } else { parameters }
 }
 
 fn refuse(faults: Vec<Fault>) -> Result<(), ExperimentError> {

@@ -1,6 +1,7 @@
 //! What experiment files are accepted, and what people are told about the others.
 
 use he_agg::DeviceChoice;
+use metrics::CountDigits;
 
 use super::*;
 
@@ -44,6 +45,25 @@ fn defaults_fill_what_the_file_leaves_out() {
     assert_eq!(experiment.publish().preset.to_string(), "INF15-90");
     assert_eq!((experiment.publish().name.as_str(), experiment.publish().queries), ("small", 10));
     assert_eq!(experiment.network().classes(), 3);
+}
+
+#[test]
+fn the_last_chunk_ends_with_the_last_parameter_or_the_last_count_of_pooled_figures() {
+    let experiment = parse(GOOD).expect("accepted");
+    let parameters = experiment.network().parameter_count();
+    let layout = experiment.layout();
+    // 5 presence lanes, the weight and a checksum of 4 digits, in coefficients of 8 lanes.
+    assert_eq!(layout.coefficients(0), 2 + parameters.div_ceil(8));
+    let pooled = parse(&GOOD.replacen("[data]", "[publish]\nfigures = \"pooled\"\n[data]", 1)).expect("accepted");
+    let counts = CountDigits::new(16).lanes(3);
+    assert!(parameters < counts, "{parameters} parameters");
+    assert_eq!(pooled.layout().coefficients(0), 2 + counts.div_ceil(8));
+    // More parameters than counts: figures change nothing.
+    let wide = |text: &str| parse(&text.replacen("channels = 2", "channels = 40", 1)).expect("accepted");
+    let (plain, pooled) = (wide(GOOD), wide(&GOOD.replacen("[data]", "[publish]\nfigures = \"pooled\"\n[data]", 1)));
+    assert!(plain.network().parameter_count() > counts);
+    assert_eq!(plain.layout().coefficients(0), 2 + plain.network().parameter_count().div_ceil(8));
+    assert_eq!(plain.layout().digest(), pooled.layout().digest());
 }
 
 #[test]

@@ -41,7 +41,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("he-infer", &["he-agg"]),
     ("metrics", &["datasets"]),
     ("remedy", &[]),
-    ("experiment", &["he-agg", "he-infer", "datasets", "remedy"]),
+    ("experiment", &["he-agg", "he-infer", "datasets", "metrics", "remedy"]),
     ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "metrics", "remedy", "experiment"]),
     ("coordinator", &["he-agg", "he-gpu", "he-infer", "protocol", "remedy"]),
     ("report", &["metrics", "remedy", "experiment"]),
