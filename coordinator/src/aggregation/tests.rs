@@ -36,6 +36,9 @@ struct Uploaded {
 impl Uploaded {
     fn new() -> Self {
         let layout = LaneLayout::new(&TOY, 4, 3, 16, Flooding::secure(40, 1 << 14).unwrap()).unwrap();
+        // The last chunk ends with its last value.
+        let full = layout.values_per_chunk();
+        let layout = layout.for_values((CHUNKS as usize - 1) * full + 40);
         let context = SumContext {
             epoch: Digest(EPOCH),
             round: RoundId(2),
@@ -223,6 +226,32 @@ fn an_inspection_refuses_what_cannot_be_added_and_names_its_maker() {
             let found = round.inspect(kind, 3).expect("refused");
             assert!(found.contains("hospital-3"), "{found}");
             assert_eq!(round.inspect(kind, 2), None, "nobody else's");
+        }
+    }
+}
+
+/// The layout says how long each chunk is, not the hospital.
+#[test]
+fn a_last_chunk_of_another_length_is_refused_on_every_path() {
+    let short = CHUNKS - 1;
+    for kind in [BlobKind::UpdateChunk, BlobKind::Share] {
+        let mut round = Uploaded::new();
+        let good = round.body(kind, 3, short).clone();
+        let mut full = round.body(kind, 3, 0).clone();
+        assert_eq!((good.len(), full.len()), (round.layout.object_bytes(short), round.layout.object_bytes(0)));
+        assert!(20 * good.len() < full.len());
+        // The number of the chunk, in the header.
+        full[24] = short as u8;
+        let longer = [&good[..], &[0]].concat();
+        for bad in [good[..good.len() - 1].to_vec(), longer, full] {
+            let lengths = format!("{} bytes where {} were expected", bad.len(), good.len());
+            *round.body(kind, 3, short) = bad;
+            let found = round.inspect(kind, 3).expect("refused");
+            assert!(found.contains("hospital-3") && found.contains(&lengths), "{found}");
+            for compute in [Compute::cpu(), FaultyHost::new(Fault::None).chosen()] {
+                let refused = round.combine(&compute, &Ear::default(), 2).unwrap_err().to_string();
+                assert_eq!(refused, found);
+            }
         }
     }
 }
