@@ -4,9 +4,11 @@
 
 mod device;
 
+use he_agg::aggregation::{ChunkId, ChunkTerms, LaneLayout, PackedChunk};
 use he_agg::backend::{Backend, Basis, Cpu};
 use he_agg::ring::Domain;
-use he_agg::{Coeff, Eval, Expander, Limb, Params, Poly, Preset};
+use he_agg::wire::{self, Header, Kind};
+use he_agg::{Coeff, Eval, Expander, Flooding, Limb, Params, Poly, Preset};
 use he_gpu::Gpu;
 
 /// The shape of a preset over a small ring, on both backends.
@@ -83,4 +85,45 @@ fn memory_is_used_again_and_nothing_but_polynomials_crosses_twice() {
     assert_eq!((after.uploaded, after.launches), (before.uploaded, before.launches + 1));
     pair.check("sum", &sum, &pair.cpu.sum(&basis, &[&[&polys[0], &polys[1]]]).unwrap());
     assert_eq!(gpu.traffic().downloaded, before.downloaded + (6 * 512 * 4));
+}
+
+/// Bytes of a hospital's chunk: of these residues the first coefficients, as many as the layout says.
+fn update(layout: &LaneLayout, chunk: u32, sender: u16, poly: &Poly<Coeff>) -> Vec<u8> {
+    let params = layout.params();
+    let id = ChunkId { epoch: [3; 32], round: 1, attempt: 0, chunk };
+    let (epoch, round, attempt, limbs) = (id.epoch, id.round, id.attempt, params.q.len());
+    let header = Header::new(Kind::UpdateChunk, params.preset, Coeff::NUMBER, limbs, 1);
+    let mut bytes = Vec::new();
+    Header { epoch, round, attempt, chunk, sender, ..header }.write(&mut bytes);
+    for limb in 0..limbs {
+        wire::pack(&poly.limb(limb)[..layout.coefficients(chunk)], &mut bytes);
+    }
+    bytes
+}
+
+#[test]
+fn sums_of_short_chunks_are_the_processors() {
+    let Some(pair) = Pair::new(Preset::Agg13) else { return };
+    let layout = LaneLayout::new(pair.params, 5, 4, 16, Flooding::secure(40, 1 << 14).unwrap()).unwrap();
+    let full = layout.values_per_chunk();
+    let polys: Vec<Poly<Coeff>> = pair.polys(&Basis::ordinary(0..pair.params.q.len()), 5);
+    // Short last chunks of one to four coefficients more than whole groups of four, and a full one.
+    for more in [1, 17, 100, 8 * 66 + 3, full] {
+        let layout = layout.clone().for_values(full + more);
+        let bodies = [1, 0].map(|chunk| {
+            let body = |(sender, poly)| update(&layout, chunk, sender, poly);
+            (chunk, (1..).zip(&polys).map(body).collect::<Vec<_>>())
+        });
+        let terms = bodies.each_ref().map(|(chunk, bodies)| {
+            let id = ChunkId { epoch: [3; 32], round: 1, attempt: 0, chunk: *chunk };
+            let mut terms = ChunkTerms::new(&layout, id);
+            bodies.iter().for_each(|b| terms.push(&PackedChunk::from_bytes(b, &layout).unwrap()).unwrap());
+            terms
+        });
+        let sums = ChunkTerms::sum_all(&pair.gpu, &terms).unwrap();
+        for (sum, terms) in sums.iter().zip(&terms) {
+            assert_eq!(sum.to_bytes().len(), layout.object_bytes(terms.id().chunk));
+            assert!(sum.to_bytes() == terms.sum().to_bytes(), "{more} values, {:?}", terms.id());
+        }
+    }
 }
