@@ -62,6 +62,7 @@ impl Cohort {
     /// # Errors
     /// None in practice.
     pub fn new(layout: LaneLayout, parameters: usize) -> Result<Self, BenchError> {
+        let layout = layout.for_values(parameters);
         let mut stream = Stream::from_seed(SEED);
         let epoch = stream.seed();
         let (parties, threshold) = (layout.parties(), layout.threshold());
@@ -99,7 +100,7 @@ impl Cohort {
 
     /// Bytes of one update, share or result on the wire, headers included.
     pub fn wire_bytes(&self) -> usize {
-        self.chunks() * self.layout.object_bytes()
+        self.layout.update_bytes(self.parameters)
     }
 
     /// The hospitals, from 1.

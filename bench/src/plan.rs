@@ -46,13 +46,13 @@ pub struct TrainingCost {
     pub lane_bits: u32,
     /// Bits below the lanes that hold all noise.
     pub guard_bits: u32,
-    /// One chunk without its header.
+    /// One full chunk without its header.
     pub chunk_bytes: usize,
     /// The update of one hospital, spare ciphertexts included.
     pub upload_bytes: usize,
     /// The update against the same parameters as plain 32-bit floats.
     pub upload_vs_f32: f64,
-    /// The same once all chunks are full, as in a large model.
+    /// The same for a large model, beside which headers and control lanes are nothing.
     pub full_chunk_vs_f32: f64,
     /// The decryption share of one of the decryptors.
     pub share_bytes: usize,
@@ -88,7 +88,7 @@ impl Plan {
         let layout = experiment.layout();
         let parameters = experiment.network().parameter_count();
         let chunks = layout.chunks(parameters);
-        let sum_bytes = chunks * layout.object_bytes();
+        let sum_bytes = (0..).take(chunks).map(|chunk| layout.object_bytes(chunk)).sum();
         // The spare ciphertexts travel with the first ones.
         let attempts = 1 + experiment.federation().attempts_ahead;
         let upload_bytes = sum_bytes * attempts as usize;
@@ -169,7 +169,7 @@ impl Plan {
             (
                 "upload",
                 format!(
-                    "{} per hospital and round{}, {:.2}x of 32-bit floats ({:.2}x once chunks are full)",
+                    "{} per hospital and round{}, {:.2}x of 32-bit floats ({:.2}x for a large model)",
                     size(training.upload_bytes),
                     if training.upload_bytes > training.share_bytes { " with spare ciphertexts" } else { "" },
                     training.upload_vs_f32,
@@ -188,7 +188,7 @@ impl Plan {
             (
                 "chunks",
                 format!(
-                    "{} of {} values: {} lanes of {} bits above a guard of {} bits",
+                    "{} of up to {} values: {} lanes of {} bits above a guard of {} bits",
                     training.chunks, training.values_per_chunk, training.lanes, training.lane_bits, training.guard_bits
                 ),
             ),
@@ -261,6 +261,10 @@ mod tests {
         assert!(text.contains("log2 of modulus 209.97 of at most 214"), "{text}");
         assert!(text.contains("log2 of modulus 749.68 of at most 868"), "{text}");
         assert_eq!(plan.training.chunk_bytes, 215_040);
+        // An update with its spare ciphertexts: two of them, each below the floats they stand for.
+        let attempts = 1.0 + f64::from(experiment.federation().attempts_ahead);
+        assert_eq!(plan.training.share_bytes, experiment.layout().update_bytes(plan.experiment.parameters));
+        assert!(plan.training.upload_vs_f32 <= 0.85 * attempts, "{text}");
         assert_eq!((plan.experiment.hospitals, plan.experiment.threshold), (5, 4));
         assert!(plan.serving.depth <= plan.serving.depth_available);
         let json = plan.json();
