@@ -48,7 +48,7 @@ pub struct ServingConfig {
 enum Stage {
     Receiving { deadline_ms: u64 },
     Queued,
-    Evaluating { decryptors: PartySet },
+    Evaluating { decryptors: PartySet, refused: PartySet },
     Switching { decryptors: PartySet, deadline_ms: u64, heads: BTreeMap<PartyId, SignedMessage>, complete: PartySet },
     Combining,
 }
@@ -131,7 +131,7 @@ impl ServingMachine {
             _ => false,
         };
         let evaluates = |(_, job): (&QueryId, &Job)| match job.stage {
-            Stage::Evaluating { decryptors } | Stage::Switching { decryptors, .. } => decryptors.contains(reader),
+            Stage::Evaluating { decryptors, .. } | Stage::Switching { decryptors, .. } => decryptors.contains(reader),
             Stage::Receiving { .. } | Stage::Queued | Stage::Combining => false,
         };
         self.jobs.iter().filter(is_of).any(evaluates)
@@ -216,7 +216,7 @@ impl ServingMachine {
                         self.fail(query, Reject::DecryptorLost, out);
                     }
                     // Replaced, as long as nobody released anything.
-                    Some(Stage::Evaluating { decryptors }) => decryptors.remove(party),
+                    Some(Stage::Evaluating { refused, .. }) => refused.insert(party),
                     _ => {}
                 }
                 Ok(())
@@ -292,18 +292,20 @@ impl ServingMachine {
 
     /// The next t hospitals that live and have added the model up. Which of them starts the rotation follows the number
     /// of queries opened, so that evaluating and switching is shared work.
-    fn choose(&self, turn: u64) -> PartySet {
+    fn choose(&self, turn: u64, without: PartySet) -> PartySet {
         let turn = u32::try_from(turn % u64::from(u32::MAX)).unwrap_or(0);
-        let able = self.live.intersection(self.spent.verified());
+        let able = self.live.intersection(self.spent.verified()).minus(without);
         rotation(able, RoundId(turn.saturating_add(1)), self.roster.size()).take(self.roster.threshold()).collect()
     }
 
     fn evaluated(&mut self, now_ms: u64, query: QueryId, result: BodyRoot, out: &mut Vec<ServingOutput>) {
-        let (need, able) = (self.roster.threshold(), self.live.intersection(self.spent.verified()));
-        let others = self.choose(self.spent.releases());
+        let need = self.roster.threshold();
+        let stage = self.jobs.get(&query).map(|job| &job.stage);
+        let Some(Stage::Evaluating { decryptors: chosen, refused }) = stage else { return };
+        // Whoever evaluates already stays; whoever is lost or will not is replaced.
+        let still = chosen.intersection(self.live).minus(*refused);
+        let others = self.choose(self.spent.releases(), *refused);
         let Some(job) = self.jobs.get_mut(&query) else { return };
-        let Stage::Evaluating { decryptors: chosen } = job.stage else { return };
-        let still = chosen.intersection(able);
         let decryptors: PartySet = still.iter().chain(others.minus(still).iter()).take(need).collect();
         if decryptors.len() < need {
             return self.fail(query, Reject::DecryptorLost, out);
@@ -357,9 +359,9 @@ impl ServingMachine {
         while batch.len() < room
             && let Some(query) = self.next_queued()
         {
-            let decryptors = self.choose(self.spent.releases().saturating_add(batch.len() as u64));
+            let decryptors = self.choose(self.spent.releases().saturating_add(batch.len() as u64), PartySet::EMPTY);
             let Some(job) = self.jobs.get_mut(&query) else { continue };
-            job.stage = Stage::Evaluating { decryptors };
+            job.stage = Stage::Evaluating { decryptors, refused: PartySet::EMPTY };
             let opened = QueryOpen { head: job.head.clone(), decryptors };
             out.push(ServingOutput::Append(LogMessage::QueryOpen(Box::new(opened))));
             *self.begun.entry(job.asker).or_default() += 1;

@@ -3,9 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
+use protocol::limits::QUERY_BYTES_MAX;
 use protocol::message::{
-    HospitalMessage, LogMessage, ModelVerdict, ModelVerified, QueryHead, QueryKeyRef, Refusal, Scope, SignedMessage,
-    SwitchShareHead,
+    HospitalMessage, LogMessage, ModelVerdict, ModelVerified, QueryFailed, QueryHead, QueryKeyRef, Refusal, Scope,
+    SignedMessage, SwitchShareHead,
 };
 use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
@@ -252,6 +253,18 @@ fn a_lost_decryptor_or_deadline_fails_the_query_and_never_switches_again() {
 }
 
 #[test]
+fn a_query_larger_than_any_is_refused() {
+    for (count, size_bytes) in [(4_000, QUERY_BYTES_MAX + 1), (0, 0), (u32::MAX, 1)] {
+        let (_, ServingInput::Message(signed)) = ask(1, 0) else { panic!("a message") };
+        let HospitalMessage::QueryHead(mut head) = signed.body else { panic!("a query") };
+        head.body = BodyRoot { count, size_bytes, ..head.body };
+        let signed = SignedMessage::sign(&key(1), party(1), Epoch(1), 0, HospitalMessage::QueryHead(head));
+        let outputs = machine(10, 10).on(0, ServingInput::Message(signed));
+        assert_eq!(rejected(&outputs), Some(Reject::LimitExceeded));
+    }
+}
+
+#[test]
 fn a_query_under_another_hospitals_number_is_refused() {
     let mut machine = machine(10, 10);
     let (_, ServingInput::Message(mut signed)) = ask(2, 0) else { panic!("a message") };
@@ -357,16 +370,39 @@ fn a_verdict_on_another_model_counts_for_nothing() {
 fn who_is_lost_or_refuses_while_it_evaluates_is_replaced() {
     for refuses in [true, false] {
         let mut machine = machine(10, 10);
+        // The rotation has moved on by then.
+        let (before, _) = to_switching(&mut machine, 1, 7);
         let (query, evaluating) = to_evaluating(&mut machine, 1, 0);
         let lost = evaluating.first().unwrap();
         let refusal = Refusal { scope: Scope::Query, number: query.0, attempt: 0, reject: Reject::EvaluationFailed };
         let refusal = HospitalMessage::Refusal(refusal);
         let refusal = SignedMessage::sign(&key(lost.number()), lost, Epoch(1), 50, refusal);
         let input = if refuses { ServingInput::Message(refusal) } else { ServingInput::PartyGone(lost) };
-        assert_eq!(machine.on(0, input), []);
+        // What it was to release is over, where it is gone.
+        let failed = QueryFailed { query: before, reject: Reject::DecryptorLost };
+        let over = if refuses { vec![] } else { vec![ServingOutput::Append(LogMessage::QueryFailed(failed))] };
+        assert_eq!(machine.on(0, input), over);
         let decryptors = requested(&machine.on(0, ServingInput::Evaluated { query, result: body(7) })).unwrap();
         let kept = evaluating.minus([lost].into_iter().collect());
         assert!(kept.is_subset(decryptors) && decryptors.len() == 2, "{evaluating} {decryptors}");
-        assert!(refuses || !decryptors.contains(lost));
+        assert!(!decryptors.contains(lost));
     }
+}
+
+#[test]
+fn who_evaluates_already_stays() {
+    let mut machine = machine(10, 10);
+    let (first, _) = to_evaluating(&mut machine, 1, 0);
+    let complete = |query| ServingInput::BodiesComplete { kind: BlobKind::Query, query, party: party(2) };
+    for counter in [0, 1] {
+        let (query, input) = ask(2, counter);
+        machine.on(0, input);
+        machine.on(0, complete(query));
+    }
+    // Two are opened together, for two sets; the second is evaluated first.
+    let outputs = machine.on(0, ServingInput::EvaluationFailed { query: first });
+    let sets = opened(&outputs);
+    assert!(sets.len() == 2 && sets[0] != sets[1], "{sets:?}");
+    let query = QueryId::new(party(2), 1);
+    assert_eq!(requested(&machine.on(0, ServingInput::Evaluated { query, result: body(7) })), Some(sets[1]));
 }

@@ -5,8 +5,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
 /// Why the journal refused.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +81,24 @@ pub struct Row {
     pub value: Vec<u8>,
 }
 
+/// How long a process waits for another that opens the same journal for the first time.
+const OPENING_MS: u64 = 10_000;
+
+/// Has the journal write ahead. Two processes that create it at once would each wait for the other here, so that SQLite
+/// says at once that it is busy, and leaves the waiting to its caller.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let pause_ms = 5;
+    for _ in 0..OPENING_MS / pause_ms {
+        match connection.execute_batch("PRAGMA journal_mode = WAL;") {
+            Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::DatabaseBusy => {
+                std::thread::sleep(Duration::from_millis(pause_ms));
+            }
+            done => return done,
+        }
+    }
+    connection.execute_batch("PRAGMA journal_mode = WAL;")
+}
+
 /// One party's journal.
 pub struct Journal {
     path: PathBuf,
@@ -94,9 +113,10 @@ impl Journal {
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let fail = |action| move |source| JournalError::sqlite(path, action, source);
         let connection = Connection::open(path).map_err(fail("open it"))?;
+        write_ahead(&connection).map_err(fail("prepare it"))?;
         connection
             .execute_batch(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+                "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
                  PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;
                  CREATE TABLE IF NOT EXISTS fact (space TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,
                      PRIMARY KEY (space, key)) STRICT;

@@ -74,7 +74,7 @@ fn a_model_that_is_another_sum_is_refused_by_name_and_neither_asked_nor_released
         let head = signed(2, protocol::message::QueryHead { model: digest("one hospital's part"), ..query(2, 0) });
         let outputs = hears(&mut federation, requested(&head, result(&head), &[1, 2, 3, 4]));
         assert_eq!((released(std::slice::from_ref(&outputs)), refusals(&[outputs])), (0, vec![Reject::UnknownModel]));
-        assert!(!is_ready(&federation.hospitals[0].on(0, HospitalInput::ModelAdded { attempt: Attempt(2) })));
+        assert_eq!(federation.hospitals[0].on(0, HospitalInput::ModelAdded { attempt: Attempt(2) }), []);
     }
 }
 
@@ -92,6 +92,9 @@ fn a_model_without_a_complete_manifest_is_not_even_added_up() {
     assert!(!checks(&hears(&mut federation, announced(1, MODEL))));
     hears(&mut federation, LogMessage::PublishManifest(complete));
     assert!(!checks(&hears(&mut federation, announced(2, MODEL))), "of another attempt");
+    let LogMessage::ModelPublished(mut other) = announced(1, MODEL) else { panic!("a model") };
+    other.program = digest("another program");
+    assert!(!checks(&hears(&mut federation, LogMessage::ModelPublished(other))));
     assert!(checks(&hears(&mut federation, announced(1, MODEL))));
 }
 

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use protocol::hospital::{HospitalInput, HospitalOutput};
 use protocol::message::{
-    DealingsDigest, DealingsReady, DealingsSent, HospitalMessage, KeyEpochOpen, LogMessage, Manifest, ModelVote,
-    RoundClosed, SignedMessage, SumReady,
+    DealingsDigest, DealingsReady, DealingsSent, HospitalMessage, KeyCommit, KeyEpochOpen, KeyReveal, LogMessage,
+    Manifest, ModelVote, RoundClosed, SignedMessage, SumReady,
 };
 use protocol::{Attempt, Epoch, Reject, RoundId};
 
@@ -23,6 +23,59 @@ fn ceremony(change: impl Fn(&mut LogMessage) -> bool) -> Vec<HospitalOutput> {
 fn ends(outputs: Vec<HospitalOutput>, reject: Reject) {
     assert!(matches!(outputs.last(), Some(HospitalOutput::Stop { .. })), "{outputs:?}");
     assert_eq!(refusals(&[outputs]), [reject]);
+}
+
+#[test]
+fn nonces_that_were_not_committed_to_by_all_before_make_no_epoch() {
+    type Change = fn(&mut LogMessage) -> bool;
+    let commit = |number: u16| {
+        let commit = KeyCommit { commitment: digest("another nonce") };
+        SignedMessage::sign(&key(number), party(number), Epoch(1), 9, HospitalMessage::KeyCommit(commit))
+    };
+    let (own, other) = (commit(1), commit(3));
+    let commits = |message: &mut LogMessage, change: &dyn Fn(&mut Vec<SignedMessage>)| match message {
+        LogMessage::CommitSet(it) => {
+            change(&mut it.commits);
+            true
+        }
+        _ => false,
+    };
+    ends(ceremony(|message| commits(message, &|it| it[0] = own.clone())), Reject::CommitmentBroken);
+    ends(ceremony(|message| commits(message, &|it| drop(it.pop()))), Reject::CommitmentBroken);
+    ends(ceremony(|message| commits(message, &|it| it.swap(2, 3))), Reject::CommitmentBroken);
+    let reveals: [Change; 2] = [
+        |message| match message {
+            LogMessage::RevealSet(it) => it.reveals.pop().is_some(),
+            _ => false,
+        },
+        |message| match message {
+            LogMessage::RevealSet(it) => {
+                let reveal = HospitalMessage::KeyReveal(KeyReveal { nonce: [7; 32] });
+                it.reveals[2] = SignedMessage::sign(&key(3), party(3), Epoch(1), 9, reveal);
+                true
+            }
+            _ => false,
+        },
+    ];
+    for change in reveals {
+        let outputs = ceremony(change);
+        assert!(!outputs.iter().any(|output| matches!(output, HospitalOutput::DealKeys { .. })));
+        ends(outputs, Reject::CommitmentBroken);
+    }
+    // Another's commitment is not known to be wrong before its nonce is.
+    let taken = ceremony(|message| commits(message, &|it| it[2] = other.clone()));
+    assert_eq!(refusals(&[taken]), []);
+}
+
+#[test]
+fn work_that_a_site_did_not_do_is_refused_by_its_name() {
+    let round = RoundId(1);
+    for (input, reject) in [
+        (HospitalInput::TrainingFailed { round }, Reject::TrainingFailed),
+        (HospitalInput::FiguresWithheld { round }, Reject::FiguresWithheld),
+    ] {
+        assert_eq!(refusals(&[Federation::new().input(1, input)]), [reject]);
+    }
 }
 
 #[test]
@@ -72,11 +125,10 @@ fn an_epoch_does_not_open_where_hospitals_received_different_dealings() {
     let DealingsDigest { received, .. } = received.unwrap();
     let group = DealingsDigest { received, group: digest("another group") };
     let group = SignedMessage::sign(&key(3), party(3), Epoch(1), 9, HospitalMessage::DealingsDigest(group));
-    let changes: [&dyn Fn(&mut KeyEpochOpen); 3] = [
-        &|it| it.digests[2] = group.clone(),
-        &|it| it.digests[2] = other("other boxes", "group"),
-        &|it| drop(it.digests.pop()),
-    ];
+    let changes: [&dyn Fn(&mut KeyEpochOpen); 3] =
+        [&|it| it.digests[2] = group.clone(), &|it| it.digests[2] = other("other boxes", "group"), &|it| {
+            drop(it.digests.pop())
+        }];
     for change in changes {
         let outputs = ceremony(|message| match message {
             LogMessage::KeyEpochOpen(it) => {
@@ -145,9 +197,8 @@ fn a_model_that_this_hospital_did_not_decode_is_not_adopted() {
         let votes = (2..=5).map(vote).collect();
         LogMessage::RoundClosed(RoundClosed { round, attempt, model: digest(model), votes })
     };
-    let adopts = |outputs: &[HospitalOutput]| {
-        outputs.iter().any(|output| matches!(output, HospitalOutput::AdoptModel { .. }))
-    };
+    let adopts =
+        |outputs: &[HospitalOutput]| outputs.iter().any(|output| matches!(output, HospitalOutput::AdoptModel { .. }));
     // Whether it had decoded its own before the round was closed, or after.
     for is_early in [true, false] {
         for (model, expected) in [("ours", vec![]), ("theirs", vec![Reject::ModelDiffers])] {

@@ -238,6 +238,27 @@ fn a_coordinator_that_opens_without_end_is_refused() {
     assert_eq!(evaluated(&[hears(&mut federation, next)]), 1, "what failed makes room");
 }
 
+/// A restart reads again what is not marked as acted upon: the other query's share may not have left yet.
+#[test]
+fn nothing_is_marked_as_over_while_another_query_is_under_way() {
+    let mut federation = published();
+    let heads = [0, 1].map(|counter| signed(2, query(2, counter)));
+    for head in &heads {
+        hears(&mut federation, requested(head, result(head), T));
+    }
+    let marks = |outputs: &[HospitalOutput]| {
+        outputs.iter().any(|output| matches!(output, HospitalOutput::Persist(Fact::ReadUpTo(_))))
+    };
+    for (counter, head) in (0..).zip(&heads) {
+        let query = QueryId::new(party(2), counter);
+        federation.hospitals[0].on(0, HospitalInput::Evaluated { query, result: result(head) });
+        let done = QueryDone { query, answer: body("answer") };
+        assert_eq!(marks(&hears(&mut federation, LogMessage::QueryDone(done))), counter == 1);
+    }
+    let foreign = QueryDone { query: QueryId::new(party(3), 9), answer: body("answer") };
+    assert!(!marks(&hears(&mut federation, LogMessage::QueryDone(foreign))), "it had no part in that one");
+}
+
 #[test]
 fn an_audit_finds_results_that_could_not_have_been_released() {
     let federation = published();
