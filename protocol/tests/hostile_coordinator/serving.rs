@@ -72,8 +72,11 @@ pub(crate) fn requested(head: &SignedMessage, result: BodyRoot, decryptors: &[u1
 
 /// What an honest hospital makes of a query.
 pub(crate) fn result(head: &SignedMessage) -> BodyRoot {
-    let HospitalMessage::QueryHead(head) = &head.body else { panic!("{head:?}") };
-    body(&format!("result of {}", head.query))
+    let query = match &head.body {
+        HospitalMessage::QueryHead(head) => Some(head.query),
+        _ => None,
+    };
+    body(&format!("result of {}", query.unwrap()))
 }
 
 pub(crate) fn released(outputs: &[Vec<HospitalOutput>]) -> usize {
