@@ -118,6 +118,32 @@ pub struct KeySum {
 }
 wire_struct!(KeySum { step: KeyStep, sum: BodyRoot });
 
+/// The sum of a round was announced, and these of its chunks are added up here before anything is voted for. Drawn
+/// once: whoever could have a hospital draw again would know what it had looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SumDrawn {
+    /// The round.
+    pub round: RoundId,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// [`crate::message::SumReady::digest`]: another announcement is refused.
+    pub sum: Digest,
+    /// Ascending.
+    pub chunks: Vec<u32>,
+}
+wire_struct!(SumDrawn { round: RoundId, attempt: Attempt, sum: Digest, chunks: Vec<u32> });
+
+/// The drawn chunks of a round's sum were added up here to what the coordinator announced: it may be opened and voted
+/// for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SumChecked {
+    /// The round.
+    pub round: RoundId,
+    /// The attempt.
+    pub attempt: Attempt,
+}
+wire_struct!(SumChecked { round: RoundId, attempt: Attempt });
+
 /// How far the log was read and acted upon: after the serving keys, a closed or void round, a published model and a
 /// good end. After a restart everything before it is history, which is only read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +189,8 @@ pub enum Fact {
     /// As [`Fact::Revealed`], in a round of figures: a sum of counts, from which a sum of updates takes nothing away.
     RevealedFigures(Revealed),
     ModelChecked(ModelChecked),
+    SumDrawn(SumDrawn),
+    SumChecked(SumChecked),
 }
 
 wire_enum!(Fact {
@@ -170,6 +198,7 @@ wire_enum!(Fact {
     5 => Released(Released), 6 => Switched(Switched), 7 => Adopted(Adopted), 8 => Published(Published),
     9 => ReadUpTo(ReadUpTo), 10 => Measured(Measured), 11 => KeySum(KeySum),
     12 => RevealedFigures(Revealed), 13 => ModelChecked(ModelChecked),
+    14 => SumDrawn(SumDrawn), 15 => SumChecked(SumChecked),
 });
 
 /// All facts of one key epoch, indexed. Rebuilt from the stored list at start.
@@ -191,6 +220,8 @@ pub struct HospitalFacts {
     checked: BTreeMap<(Digest, Digest), Attempt>,
     read_up_to: Option<ReadUpTo>,
     key_sums: BTreeMap<KeyStep, BodyRoot>,
+    sums_drawn: BTreeMap<(RoundId, Attempt), (Digest, Vec<u32>)>,
+    sums_checked: BTreeSet<(RoundId, Attempt)>,
 }
 
 impl FromIterator<Fact> for HospitalFacts {
@@ -243,6 +274,12 @@ impl HospitalFacts {
             }
             Fact::KeySum(KeySum { step, sum }) => {
                 self.key_sums.insert(*step, *sum);
+            }
+            Fact::SumDrawn(SumDrawn { round, attempt, sum, chunks }) => {
+                self.sums_drawn.entry((*round, *attempt)).or_insert_with(|| (*sum, chunks.clone()));
+            }
+            Fact::SumChecked(SumChecked { round, attempt }) => {
+                self.sums_checked.insert((*round, *attempt));
             }
             Fact::ReadUpTo(read) => {
                 if self.read_up_to.is_none_or(|known| known.entries < read.entries) {
@@ -303,6 +340,14 @@ impl HospitalFacts {
     /// The context shares were released for.
     pub(crate) fn released(&self, round: RoundId, attempt: Attempt) -> Option<Digest> {
         self.released.get(&(round, attempt)).copied()
+    }
+    /// The announced sum of an attempt, and the chunks of it that are added up here.
+    pub(crate) fn sum_drawn(&self, round: RoundId, attempt: Attempt) -> Option<&(Digest, Vec<u32>)> {
+        self.sums_drawn.get(&(round, attempt))
+    }
+    /// Whether they were, to what was announced.
+    pub(crate) fn is_sum_checked(&self, round: RoundId, attempt: Attempt) -> bool {
+        self.sums_checked.contains(&(round, attempt))
     }
     /// Chunks charged against tau so far.
     #[must_use]

@@ -3,7 +3,7 @@
 //! ```text
 //! ceremony: RosterProposed -> sign -> commit -> reveal -> DealKeys -> OpenDealings -> EpochOpened -> serving shares
 //! round:    RoundOpen -> Train -> Encrypt -> head -> Manifest: sign -> frozen -> Decryptors: accept -> ShareRequest:
-//!           ReleaseShares -> head -> SumReady: OpenSum -> vote -> RoundClosed: AdoptModel, or KeepFigures
+//!           ReleaseShares -> head -> SumReady: CheckSum -> OpenSum -> vote -> RoundClosed: AdoptModel, or KeepFigures
 //!           Abandon -> next attempt, same S, the same values encrypted again (unless already sent ahead)
 //! publish:  PublishOpen -> EncryptPublish -> head -> ModelPublished: CheckModel -> verdict
 //! restart:  the log from its first entry: closed rounds are only remembered, work that was cut off is asked for again
@@ -21,6 +21,7 @@ mod history;
 mod release;
 mod round;
 mod serving;
+mod sum;
 mod switching;
 
 pub use binding::{ShareBinding, SwitchBinding};
@@ -85,7 +86,7 @@ pub struct HospitalMachine {
     log: LogReader,
     /// Entries that wait until this hospital has decoded a round that others already closed.
     deferred: VecDeque<LogEntry>,
-    fresh_nonce: [u8; 32],
+    fresh: [u8; 32],
     ceremony: CeremonyState,
     roster: Option<Roster>,
     epoch_is_open: bool,
@@ -100,9 +101,9 @@ pub struct HospitalMachine {
 
 impl HospitalMachine {
     /// A hospital that reads the log from its first entry. `facts` are all stored facts of this epoch, in any order;
-    /// `fresh_nonce` is 32 random bytes, used if no nonce was stored yet.
+    /// `fresh` are 32 random bytes of this process: whatever it draws follows from them.
     #[must_use]
-    pub fn new(config: HospitalConfig, key: SigningKey, facts: HospitalFacts, fresh_nonce: [u8; 32]) -> Self {
+    pub fn new(config: HospitalConfig, key: SigningKey, facts: HospitalFacts, fresh: [u8; 32]) -> Self {
         let log = LogReader::new(config.coordinator);
         let model = config.terms.initial_model;
         let history = facts.read_up_to().map(History::new);
@@ -112,7 +113,7 @@ impl HospitalMachine {
             facts,
             log,
             deferred: VecDeque::new(),
-            fresh_nonce,
+            fresh,
             ceremony: CeremonyState::default(),
             roster: None,
             epoch_is_open: false,
@@ -160,6 +161,11 @@ impl HospitalMachine {
             HospitalInput::SharesMade { round, attempt, body } => self.shares_made(round, attempt, body, &mut out),
             HospitalInput::ReleaseRefused { round, attempt, reject } => {
                 self.refuse(Scope::Round, u64::from(round.0), attempt, reject, &mut out);
+            }
+            HospitalInput::SumChecked { round, attempt } => self.sum_checked(round, attempt, &mut out),
+            HospitalInput::SumFalse { round, attempt, reject } => {
+                self.sum_false(round, attempt, reject, &mut out);
+                self.read_deferred(&mut out);
             }
             HospitalInput::SumOpened { round, attempt, model } => {
                 self.sum_opened(round, attempt, model, &mut out);

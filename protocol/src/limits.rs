@@ -5,10 +5,14 @@ pub const PARTIES_MAX: usize = 64;
 /// Key epochs that one consortium may propose.
 pub const EPOCHS_MAX: usize = 256;
 /// One control frame, bytes. The largest message, a manifest of 64 signed heads, is below 16 KiB;
-/// a `SumReady` of 4 096 digests is 128 KiB; a roster of 64 members is about 90 KiB.
+/// a `SumReady` of 4 096 digests and 64 heads is below 144 KiB; a roster of 64 members is about 90 KiB.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
 /// Bodies (ciphertexts) in one update, share or sum: 4 096 AGG13 chunks hold more than 10^8 values.
 pub const CHUNKS_MAX: usize = 4096;
+/// Chunks of a round's sum up to which a hospital adds every one up itself before it votes.
+pub const CHUNKS_ADDED_MAX: usize = 8;
+/// Chunks of a longer sum that it draws and adds: a forgery of one model needs many, and every voter draws its own.
+pub const CHUNKS_DRAWN: usize = 6;
 /// Bytes of one body. A Galois key of INF15-90 is the largest: about 8 MiB.
 pub const BODY_BYTES_MAX: u64 = 64 << 20;
 /// Bodies of one hospital that the coordinator holds at a time: 16 updates of the largest size.

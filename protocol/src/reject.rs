@@ -115,6 +115,10 @@ numbered_refusals! {
     50 ModelSumDiffers "the published model is not the sum of the contributions that its makers signed";
     /// A contribution cannot be added.
     51 BadContribution "a contribution to the published model does not fit the program";
+    /// The announced sum of a round is not that of the updates and the shares.
+    52 RoundSumDiffers "the sum of the round is not that of the updates and shares that their makers signed";
+    /// An update or a share of an announced sum cannot be added.
+    53 BadSummand "an update or a share of the round's sum is malformed or another hospital's";
 
     /// No such published model or program.
     60 UnknownModel "no published model or program has this digest";

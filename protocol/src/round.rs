@@ -367,7 +367,10 @@ impl RoundMachine {
             return self.void(VoidReason::CombineFailed, out);
         }
         let round = self.config.round;
-        out.push(RoundOutput::Append(LogMessage::SumReady(SumReady { round, attempt, chunks })));
+        // With the manifest's heads they name all that was added: hospitals add it up themselves before they vote.
+        let of_decryptors = self.shares.iter().filter(|(party, _)| self.decryptors.contains(**party));
+        let shares = of_decryptors.map(|(_, head)| head.signed.clone()).collect();
+        out.push(RoundOutput::Append(LogMessage::SumReady(SumReady { round, attempt, chunks, shares })));
         self.enter(Phase::Voting, now_ms, self.config.terms.round_deadline_ms, out);
     }
 

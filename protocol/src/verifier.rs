@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::blob::BodyRoot;
+use crate::hospital::ShareBinding;
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::log::{LogEntry, LogReader};
 use crate::message::{
     HospitalMessage, KeyStep, KeyVerdict, LogMessage, ModelPublished, ModelVerdict, PublishOpen, QueryHead,
-    RoundPurpose, SignedMessage, StepKey, distinct_signers,
+    RoundPurpose, SignedMessage, StepKey, SumReady, distinct_signers,
 };
 use crate::party_set::PartySet;
 use crate::reject::Reject;
@@ -27,6 +28,7 @@ pub struct VerifyError {
 #[derive(Default)]
 struct Attempted {
     manifest: Digest,
+    chunks: u32,
     frozen: bool,
     decryptors: Option<PartySet>,
     requested: bool,
@@ -237,7 +239,9 @@ impl Verifier {
                 let known = *self.cohorts.entry(it.round).or_insert(cohort);
                 require(known == cohort, Reject::CohortChanged)?;
                 require(!self.attempts.contains_key(&(it.round, it.attempt)), Reject::Contradiction)?;
-                let attempt = Attempted { manifest: it.digest(), ..Attempted::default() };
+                let chunks = heads.first().map_or(0, |(_, head)| head.body.count);
+                require(heads.iter().all(|(_, head)| head.body.count == chunks), Reject::ManifestMalformed)?;
+                let attempt = Attempted { manifest: it.digest(), chunks, ..Attempted::default() };
                 self.attempts.insert((it.round, it.attempt), attempt);
                 Ok(())
             }
@@ -272,12 +276,7 @@ impl Verifier {
                 require(accepted == decryptors, Reject::TooFewSignatures)?;
                 self.check_cohort_rule(it.round, roster)
             }
-            LogMessage::SumReady(it) => {
-                let attempt = self.attempt(it.round, it.attempt)?;
-                require(attempt.requested && !attempt.summed, Reject::OutOfTurn)?;
-                attempt.summed = true;
-                Ok(())
-            }
+            LogMessage::SumReady(it) => self.sum_step(it, roster),
             LogMessage::RoundClosed(it) => {
                 require(self.attempt(it.round, it.attempt)?.summed, Reject::OutOfTurn)?;
                 let voters = distinct_signers(&it.votes, roster, |_, body| {
@@ -293,6 +292,20 @@ impl Verifier {
             LogMessage::QueryOpen(_) | LogMessage::SwitchRequest(_) => self.query_step(message, roster),
             _ => Ok(()),
         }
+    }
+
+    /// A sum is made of what the manifest's heads and these of T name.
+    fn sum_step(&mut self, it: &SumReady, roster: &Roster) -> Result<(), Reject> {
+        let cohort = *self.cohorts.get(&it.round).ok_or(Reject::OutOfTurn)?;
+        let attempt = self.attempt(it.round, it.attempt)?;
+        require(attempt.requested && !attempt.summed, Reject::OutOfTurn)?;
+        attempt.summed = true;
+        let &mut Attempted { manifest, chunks, decryptors, .. } = attempt;
+        let decryptors = decryptors.ok_or(Reject::OutOfTurn)?;
+        let (epoch, round) = (roster.epoch(), it.round);
+        let binding = ShareBinding { epoch, round, attempt: it.attempt, cohort, decryptors, manifest, chunks };
+        require(it.chunks.len() == chunks as usize, Reject::SumRejected)?;
+        it.shares_for(&binding, roster).map(drop)
     }
 
     /// Whoever is asked to release has added the model up, and a query is released once.

@@ -15,6 +15,7 @@ mod inbox;
 mod phase;
 mod resume;
 mod serve;
+mod shown;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -38,6 +39,7 @@ use inbox::PhaseInput;
 pub use inbox::{JobResult, KeysAdded, ModelAdded, SumMade};
 use phase::{Effect, Phase};
 use serve::Held;
+use shown::Shown;
 
 /// Wait before a write is tried again that the store could not do.
 const AGAIN_MS: u64 = 1_000;
@@ -54,6 +56,7 @@ pub struct CoordinatorDriver<S, N, C, K> {
     writer: LogWriter,
     entries: Vec<Bytes>,
     campaign: CampaignMachine,
+    shown: Shown,
     phase: Phase,
     /// Counts the phases that were begun.
     phase_number: u64,
@@ -349,6 +352,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
     /// Takes a new entry of the log into account.
     fn learn(&mut self, message: &LogMessage) {
         self.campaign.learn(message);
+        self.shown.learn(message);
         match message {
             LogMessage::RoundOpen(it) => self.notes.push(CoordinatorNote::RoundOpened(it.round, it.purpose)),
             LogMessage::Abandon(it) => {

@@ -8,6 +8,7 @@ mod held;
 mod outgoing;
 mod parts;
 mod query;
+mod wanted;
 mod work;
 
 pub use effect::{HospitalDone, HospitalEvent, HospitalJob, HospitalNote, Parts, QUERY_KEYS_KEPT};
@@ -83,14 +84,14 @@ pub struct HospitalDriver<S, N, C, K> {
 }
 
 impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalDriver<S, N, C, K> {
-    /// Takes up where the stored facts leave off. `fresh_nonce` is 32 random bytes, used if no nonce is stored yet.
+    /// Takes up where the stored facts leave off. `fresh` are 32 random bytes of this process.
     ///
     /// # Errors
     /// [`StoreFault`] where the facts cannot be read, or one of them is damaged.
     pub fn open(
         config: HospitalConfig,
         key: SigningKey,
-        fresh_nonce: [u8; 32],
+        fresh: [u8; 32],
         answer_within_ms: u64,
         outside: Outside<S, N, C, K>,
     ) -> Result<Self, StoreFault> {
@@ -106,7 +107,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
         let facts: HospitalFacts = facts.into_iter().collect();
         Ok(Self {
             party: config.party,
-            machine: HospitalMachine::new(config, key, facts, fresh_nonce),
+            machine: HospitalMachine::new(config, key, facts, fresh),
             store,
             net,
             crypto,
@@ -270,6 +271,9 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             }
             HospitalOutput::ReleaseShares(binding) => {
                 self.work.push_back(Work::Ready(HospitalJob::ReleaseShares(binding)));
+            }
+            HospitalOutput::CheckSum { binding, updates, shares, chunks } => {
+                self.work.push_back(Work::check_sum(binding, &updates, &shares, chunks));
             }
             HospitalOutput::OpenSum { binding, purpose, chunks } => {
                 self.work.push_back(Work::open_sum(binding, purpose, &chunks));

@@ -94,7 +94,8 @@ impl HospitalMachine {
         let nonce = match self.facts.nonce() {
             Some(nonce) => nonce,
             None => {
-                let nonce = self.fresh_nonce;
+                // Shown to all later on; what else follows from the same bytes is not.
+                let nonce = Digest::of("consilium ceremony nonce v1", &Digest(self.fresh)).0;
                 self.persist(Fact::Nonce(CeremonyNonce { bytes: nonce }), out);
                 nonce
             }

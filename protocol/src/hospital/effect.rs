@@ -93,6 +93,23 @@ pub enum HospitalInput {
         /// Why.
         reject: Reject,
     },
+    /// Answer to `CheckSum`: all of these chunks are what the coordinator announced.
+    SumChecked {
+        /// The round.
+        round: RoundId,
+        /// The attempt.
+        attempt: Attempt,
+    },
+    /// Answer to `CheckSum`: one is not, and the sum is not opened here.
+    SumFalse {
+        /// The round.
+        round: RoundId,
+        /// The attempt.
+        attempt: Attempt,
+        /// `RoundSumDiffers`, `BadSummand` where one cannot be added at all, or `BodyDiffers` where what the makers
+        /// signed for is not to be had.
+        reject: Reject,
+    },
     /// Answer to `OpenSum`: digest of the updated model or of the figures, sealed under that name, or `None` when a
     /// check failed.
     SumOpened {
@@ -263,6 +280,18 @@ pub enum HospitalOutput {
     },
     /// Make and store decryption shares. Answer: `SharesMade` or `ReleaseRefused`.
     ReleaseShares(ShareBinding),
+    /// Fetch these chunks of the cohort's updates and of the decryptors' shares, add them here, and compare with the
+    /// announced sum. Answer: `SumChecked` or `SumFalse`.
+    CheckSum {
+        /// The sum's context.
+        binding: ShareBinding,
+        /// Of each member of S the update that it signed for, ascending.
+        updates: Vec<(PartyId, BodyRoot)>,
+        /// Of each member of T the shares that it signed for, ascending.
+        shares: Vec<(PartyId, BodyRoot)>,
+        /// Which chunks, ascending, and the digest of each as the coordinator announced it.
+        chunks: Vec<(u32, Digest)>,
+    },
     /// Fetch the blinded chunks, check digests, unblind, decode, check, update a copy of the model or read the figures.
     /// Answer: `SumOpened`.
     OpenSum {

@@ -1,17 +1,17 @@
-//! The hospital's part of decryption: releasing shares once, opening the sum, voting, adopting the model.
+//! The hospital's part of decryption: releasing shares once, voting for what the sum gives, adopting the model.
 
 use crate::blob::{BlobKind, BodyRoot};
 use crate::facts::{Adopted, Fact, Measured, Released, Revealed};
 use crate::hospital::{HospitalMachine, HospitalOutput, ShareBinding};
 use crate::ids::{Attempt, Digest, RoundId};
 use crate::message::{
-    HospitalMessage, ModelVote, RoundClosed, RoundPurpose, ShareHead, ShareRequest, SumReady, distinct_signers,
+    HospitalMessage, ModelVote, RoundClosed, RoundPurpose, ShareHead, ShareRequest, distinct_signers,
 };
 use crate::reject::Reject;
 
 impl HospitalMachine {
     /// What a share of this attempt is bound to, once S is frozen and T proposed.
-    fn binding(&self, attempt: Attempt) -> Option<ShareBinding> {
+    pub(super) fn binding(&self, attempt: Attempt) -> Option<ShareBinding> {
         let state = self.round.as_ref()?;
         let of_attempt = state.attempts.get(&attempt)?;
         let (manifest, chunks) = of_attempt.manifest?;
@@ -99,20 +99,6 @@ impl HospitalMachine {
         self.refuse_round(round, attempt, result, out);
     }
 
-    pub(super) fn on_sum_ready(&mut self, it: &SumReady, out: &mut Vec<HospitalOutput>) {
-        let Ok(Some(state)) = self.current(it.round, it.attempt) else { return };
-        let requested = state.state(it.attempt).requested;
-        let Some(binding) = self.binding(it.attempt).filter(|_| requested) else { return };
-        if it.chunks.len() != binding.chunks as usize {
-            return self.refuse_round(it.round, it.attempt, Err(Reject::SumRejected), out);
-        }
-        if let Some(state) = &mut self.round {
-            state.opening = true;
-        }
-        let purpose = self.round.as_ref().map_or(RoundPurpose::Train, |state| state.open.purpose);
-        out.push(HospitalOutput::OpenSum { binding, purpose, chunks: it.chunks.clone() });
-    }
-
     pub(super) fn sum_opened(
         &mut self,
         round: RoundId,
@@ -120,6 +106,9 @@ impl HospitalMachine {
         model: Option<Digest>,
         out: &mut Vec<HospitalOutput>,
     ) {
+        if !self.facts.is_sum_checked(round, attempt) {
+            return;
+        }
         let Ok(Some(state)) = self.current(round, attempt) else { return };
         state.decoded = model;
         state.opening = false;

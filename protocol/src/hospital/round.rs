@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::blob::{BlobKind, BodyRoot};
 use crate::facts::{Encrypting, Fact};
 use crate::hospital::{HospitalMachine, HospitalOutput};
-use crate::ids::{Attempt, Digest, RoundId};
+use crate::ids::{Attempt, Digest, PartyId, RoundId};
 use crate::limits::{ATTEMPTS_AHEAD_MAX, ATTEMPTS_MAX};
 use crate::message::{
     Abandon, Acceptance, CohortFrozen, Decryptors, HospitalMessage, Manifest, ManifestSignature, RoundOpen,
@@ -26,7 +26,7 @@ pub(super) struct RoundState {
     /// S of the first manifest; all attempts keep it.
     pub(super) cohort: Option<PartySet>,
     pub(super) attempts: BTreeMap<Attempt, AttemptState>,
-    /// `OpenSum` was asked for and not answered yet.
+    /// `CheckSum` or `OpenSum` was asked for and not answered yet.
     pub(super) opening: bool,
     pub(super) decoded: Option<Digest>,
     pub(super) closed: Option<Digest>,
@@ -37,9 +37,13 @@ pub(super) struct RoundState {
 #[derive(Default)]
 pub(super) struct AttemptState {
     pub(super) manifest: Option<(Digest, u32)>,
+    /// What each member of S signed for, ascending.
+    pub(super) updates: Vec<(PartyId, BodyRoot)>,
     pub(super) frozen: bool,
     pub(super) decryptors: Option<PartySet>,
     pub(super) requested: bool,
+    /// Digests of the announced sum's chunks: of one announcement, ever.
+    pub(super) announced: Option<Vec<Digest>>,
 }
 
 impl RoundState {
@@ -246,9 +250,12 @@ impl HospitalMachine {
         let signature = ManifestSignature { round, attempt, manifest: digest };
         self.sign_once(HospitalMessage::ManifestSignature(signature), out)
             .map_err(|_| Reject::ManifestAlreadySigned)?;
+        let updates = it.update_heads().unwrap_or_default();
         if let Some(state) = &mut self.round {
             state.cohort = Some(cohort);
-            state.state(attempt).manifest = Some((digest, chunks));
+            let of_attempt = state.state(attempt);
+            of_attempt.manifest = Some((digest, chunks));
+            of_attempt.updates = updates.iter().map(|(party, head)| (*party, head.body)).collect();
         }
         Ok(())
     }

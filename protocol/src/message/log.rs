@@ -84,6 +84,7 @@ impl LogMessage {
             Self::Manifest(it) => &it.heads,
             Self::CohortFrozen(it) => &it.signatures,
             Self::ShareRequest(it) => &it.acceptances,
+            Self::SumReady(it) => &it.shares,
             Self::RoundClosed(it) => &it.votes,
             Self::PublishManifest(it) => &it.heads,
             Self::ModelVerified(it) => &it.verdicts,
@@ -94,7 +95,6 @@ impl LogMessage {
             | Self::ServingStepDone(_)
             | Self::RoundOpen(_)
             | Self::Decryptors(_)
-            | Self::SumReady(_)
             | Self::RoundVoid(_)
             | Self::Abandon(_)
             | Self::PublishOpen(_)

@@ -1,11 +1,17 @@
 //! The coordinator's log entries of a training round.
 
+use std::collections::BTreeMap;
+
+use crate::blob::BodyRoot;
 use crate::codec::{DecodeError, Reader, Wire, Writer, wire_struct};
+use crate::hospital::ShareBinding;
 use crate::ids::{Attempt, Digest, PartyId, RoundId};
 use crate::message::hospital::{HospitalMessage, UpdateHead};
 use crate::message::purpose::RoundPurpose;
-use crate::message::signed::SignedMessage;
+use crate::message::signed::{SignedMessage, distinct_signers};
 use crate::party_set::PartySet;
+use crate::reject::Reject;
+use crate::roster::Roster;
 
 /// R1: opens a round.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +101,8 @@ pub struct ShareRequest {
 }
 wire_struct!(ShareRequest { round: RoundId, attempt: Attempt, acceptances: Vec<SignedMessage> });
 
-/// R6: the blinded sum can be fetched.
+/// R6: the blinded sum can be fetched, and so can what it is made of: the updates of the manifest's heads and the shares
+/// of these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SumReady {
     /// The round.
@@ -104,8 +111,36 @@ pub struct SumReady {
     pub attempt: Attempt,
     /// Digest of each blinded chunk.
     pub chunks: Vec<Digest>,
+    /// `ShareHead`s of T: what was added to the updates.
+    pub shares: Vec<SignedMessage>,
 }
-wire_struct!(SumReady { round: RoundId, attempt: Attempt, chunks: Vec<Digest> });
+wire_struct!(SumReady { round: RoundId, attempt: Attempt, chunks: Vec<Digest>, shares: Vec<SignedMessage> });
+
+impl SumReady {
+    /// Names this announcement: of an attempt there is one, ever.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of("consilium announced sum v1", self)
+    }
+
+    /// Of each decryptor the bodies that it signed for, ascending, if all of them did for this `binding`.
+    ///
+    /// # Errors
+    /// [`Reject::TooFewSignatures`] where it is not T that signed, and that of a signature, a contradiction or a limit.
+    pub fn shares_for(&self, binding: &ShareBinding, roster: &Roster) -> Result<Vec<(PartyId, BodyRoot)>, Reject> {
+        let (of, digest) = ((binding.round, binding.attempt), binding.digest());
+        let mut bodies = BTreeMap::new();
+        let signers = distinct_signers(&self.shares, roster, |author, body| {
+            let HospitalMessage::ShareHead(head) = body else { return false };
+            bodies.insert(author, head.body);
+            (head.round, head.attempt) == of && head.binding == digest && head.body.count == binding.chunks
+        })?;
+        if signers != binding.decryptors {
+            return Err(Reject::TooFewSignatures);
+        }
+        Ok(bodies.into_iter().collect())
+    }
+}
 
 /// R7: t equal votes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -44,18 +44,22 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             }
             Call::Post(message) => self.post(from, *message).map(|()| Answer::Accepted),
             Call::Put { id, body } => self.put(from, &id, &body).map(Answer::Stored),
-            Call::Get { id } if may_read(&id, from) || self.phase.may_evaluate(&id, from) => {
-                return self.net.answer_body(asked, &id);
-            }
-            Call::List { list } if may_read(&list.body(0), from) => self.digests(list),
+            Call::Get { id } if self.may_get(&id, from) => return self.net.answer_body(asked, &id),
+            Call::List { list } if self.shown.is_of_a_sum(list) => self.digests(list, self.terms.chunks as usize),
+            Call::List { list } if may_read(&list.body(0), from) => self.digests(list, usize::MAX),
             Call::Get { .. } | Call::List { .. } => Err(Reject::OutOfTurn),
         };
         self.net.answer(asked, answer);
     }
 
-    fn digests(&mut self, list: ListId) -> Result<Answer, Reject> {
+    fn may_get(&self, id: &BlobId, reader: PartyId) -> bool {
+        may_read(id, reader) || self.shown.is_of_a_sum(ListId::of(id)) || self.phase.may_evaluate(id, reader)
+    }
+
+    /// At most so many: whoever sends more than its head says keeps nobody from reading what it says.
+    fn digests(&mut self, list: ListId, most: usize) -> Result<Answer, Reject> {
         let digests = self.store.digests(list).map_err(|fault| self.fault(&fault))?;
-        Ok(Answer::digests(&digests))
+        Ok(Answer::digests(&digests[..digests.len().min(most)]))
     }
 
     pub(super) fn poll_ms(&self) -> u64 {
@@ -178,8 +182,8 @@ fn is_sent_by_hospitals(kind: BlobKind) -> bool {
 }
 
 /// What a hospital may fetch: boxes for itself, what the coordinator made, what every hospital adds up itself (shares
-/// of serving keys, contributions to the published model), and askers' keys for answers. Others' queries are shown to
-/// those who evaluate them, while they do.
+/// of serving keys, contributions to the published model), and askers' keys for answers. What round sums are made of is
+/// shown once they are announced, others' queries to those who evaluate them, while they do.
 fn may_read(id: &BlobId, reader: PartyId) -> bool {
     match (id.kind, id.party) {
         (BlobKind::Dealing, _) => id.index == u32::from(reader.number()),

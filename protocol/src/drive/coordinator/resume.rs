@@ -7,6 +7,7 @@ use crate::codec::Wire;
 use crate::drive::coordinator::inbox::{JobResult, PhaseInput, PhaseStart, Tick, Told};
 use crate::drive::coordinator::phase::{Effect, Phase};
 use crate::drive::coordinator::serve::Held;
+use crate::drive::coordinator::shown::Shown;
 use crate::drive::coordinator::{CoordinatorConfig, CoordinatorDriver, CoordinatorJob, ResumeError, is_told};
 use crate::drive::{Clock, CoordinatorNet, Crypto, Outside, Store, Stream};
 use crate::ids::Digest;
@@ -27,13 +28,14 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         let entries = store.read(Stream::Log)?;
         let damaged = |index: usize| ResumeError::Damaged { what: "log", index: index as u64 };
         let mut writer = LogWriter::new(key);
-        let mut campaign = CampaignMachine::new(terms.clone());
+        let (mut campaign, mut shown) = (CampaignMachine::new(terms.clone()), Shown::default());
         for (index, bytes) in entries.iter().enumerate() {
             let entry = LogEntry::from_bytes(bytes).map_err(|_| damaged(index))?;
             if !writer.follow(&entry) {
                 return Err(damaged(index));
             }
             campaign.learn(&entry.message);
+            shown.learn(&entry.message);
         }
         campaign.restart();
         if campaign.roster().is_some_and(|stored| *stored != roster) {
@@ -52,6 +54,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             writer,
             entries,
             campaign,
+            shown,
             phase: Phase::Waiting,
             phase_number: 0,
             inputs: VecDeque::new(),

@@ -1,7 +1,11 @@
 //! A sum of many parts, taken up one part after the other, so that one of them is in memory at a time.
 
+use std::collections::VecDeque;
+
+use crate::blob::ListId;
 use crate::drive::hospital::work::Work;
 use crate::drive::hospital::{HospitalJob, Parts};
+use crate::hospital::ShareBinding;
 use crate::ids::{Digest, PartyId};
 
 /// The parts that are still to be added.
@@ -31,5 +35,25 @@ impl PartsLeft {
         self.next += 1;
         let is_last = self.lists.iter().all(|(_, digests)| digests.len() <= self.next);
         (part, if is_last { Work::Ready(self.finish) } else { Work::Parts(self) })
+    }
+}
+
+/// The chunks of a round's sum that are still to be added up.
+pub(super) struct ChunksLeft {
+    pub(super) binding: ShareBinding,
+    /// Of each member of S, then of each of T, the digests of its bodies.
+    pub(super) lists: Vec<(ListId, Vec<Digest>)>,
+    /// Which, and what the coordinator announced for each.
+    pub(super) chunks: VecDeque<(u32, Digest)>,
+}
+
+impl ChunksLeft {
+    /// The next chunk, and what follows it.
+    pub(super) fn next(mut self) -> Option<(Work, Option<Work>)> {
+        let (chunk, sum) = self.chunks.pop_front()?;
+        let of_chunk = |(list, digests): &(ListId, Vec<Digest>)| Some((*list, *digests.get(chunk as usize)?));
+        let bodies = self.lists.iter().filter_map(of_chunk);
+        let work = Work::chunk(self.binding.clone(), chunk, sum, self.chunks.is_empty(), bodies);
+        Some((work, (!self.chunks.is_empty()).then_some(Work::Chunks(self))))
     }
 }

@@ -5,12 +5,13 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::blob::{BlobId, BlobKind, BodyRoot, ListId};
-use crate::drive::hospital::parts::PartsLeft;
+use crate::drive::hospital::parts::{ChunksLeft, PartsLeft};
+use crate::drive::hospital::wanted::{Wanted, digests};
 use crate::drive::hospital::{
     AGAIN_MS, HospitalDone, HospitalDriver, HospitalJob, HospitalNote, Parts, Purpose, QUERY_KEYS_KEPT,
 };
 use crate::drive::{Clock, Crypto, HospitalNet, JobId, Store};
-use crate::exchange::{Answer, Call};
+use crate::exchange::Answer;
 use crate::hospital::{HospitalInput, ShareBinding, SwitchBinding};
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::message::{KeyStep, QueryHead, RoundPurpose};
@@ -30,24 +31,8 @@ pub(super) enum Work {
     Fetch { wanted: Vec<Wanted>, then: Then },
     /// Part after part of a sum: first each part's bodies, then its job.
     Parts(PartsLeft),
-}
-
-/// A body to fetch, and what it must be.
-#[derive(Clone, Copy)]
-pub(super) struct Wanted {
-    id: BlobId,
-    check: Check,
-}
-
-#[derive(Clone, Copy)]
-enum Check {
-    Digest(Digest),
-    /// A list of this one body.
-    Single(BodyRoot),
-    /// The digests of a list with this root.
-    List(BodyRoot),
-    /// Checked with the others that are fetched with it.
-    Together,
+    /// The same of a round's sum.
+    Chunks(ChunksLeft),
 }
 
 /// What the bodies are for.
@@ -78,6 +63,19 @@ pub(super) enum Then {
         index: u32,
         makers: Vec<PartyId>,
     },
+    /// Whose lists were asked for, in order.
+    Chunks {
+        binding: ShareBinding,
+        makers: Vec<ListId>,
+        chunks: VecDeque<(u32, Digest)>,
+    },
+    AddChunk {
+        binding: ShareBinding,
+        chunk: u32,
+        sum: Digest,
+        is_last: bool,
+        makers: Vec<ListId>,
+    },
     Evaluate {
         asker: PartyId,
         head: Box<QueryHead>,
@@ -96,42 +94,6 @@ pub(super) enum Then {
 pub(super) enum Running {
     Fetching { to_ask: VecDeque<usize>, wanted: Vec<Wanted>, got: Vec<Option<Bytes>>, then: Then },
     Job(JobId),
-}
-
-impl Wanted {
-    fn digest(id: BlobId, digest: Digest) -> Self {
-        Self { id, check: Check::Digest(digest) }
-    }
-
-    fn single(id: BlobId, root: BodyRoot) -> Self {
-        Self { id, check: Check::Single(root) }
-    }
-
-    fn list(list: ListId, root: BodyRoot) -> Self {
-        Self { id: list.body(0), check: Check::List(root) }
-    }
-
-    fn together(id: BlobId) -> Self {
-        Self { id, check: Check::Together }
-    }
-
-    fn is(&self, body: &Bytes) -> bool {
-        let found = Digest::of_bytes(body);
-        match self.check {
-            Check::Digest(digest) => found == digest,
-            Check::Single(root) => BodyRoot::of(&[found], body.len() as u64) == root,
-            // Their size is checked body by body.
-            Check::List(root) => digests(body).is_some_and(|digests| BodyRoot::of(&digests, root.size_bytes) == root),
-            Check::Together => true,
-        }
-    }
-
-    fn call(&self) -> Call {
-        match self.check {
-            Check::List(_) => Call::List { list: ListId::of(&self.id) },
-            _ => Call::Get { id: self.id },
-        }
-    }
 }
 
 impl Work {
@@ -171,6 +133,32 @@ impl Work {
         let place = |maker| parts.of(maker).body(index);
         let (makers, wanted) = digests.map(|(maker, digest)| (maker, Wanted::digest(place(maker), digest))).unzip();
         Self::Fetch { wanted, then: Then::AddParts { parts, index, makers } }
+    }
+
+    /// The digests of what everybody brings to a round's sum, then chunk after chunk.
+    pub(super) fn check_sum(
+        binding: ShareBinding,
+        updates: &[(PartyId, BodyRoot)],
+        shares: &[(PartyId, BodyRoot)],
+        chunks: Vec<(u32, Digest)>,
+    ) -> Self {
+        let (round, attempt) = (u64::from(binding.round.0), binding.attempt.0);
+        let of = |kind| move |(maker, root): &(PartyId, BodyRoot)| (ListId { kind, round, attempt, party: Some(*maker) }, *root);
+        let all = updates.iter().map(of(BlobKind::UpdateChunk)).chain(shares.iter().map(of(BlobKind::Share)));
+        let (makers, wanted) = all.map(|(list, root)| (list, Wanted::list(list, root))).unzip();
+        Self::Fetch { wanted, then: Then::Chunks { binding, makers, chunks: chunks.into() } }
+    }
+
+    /// What everybody brings to one chunk.
+    pub(super) fn chunk(
+        binding: ShareBinding,
+        chunk: u32,
+        sum: Digest,
+        is_last: bool,
+        bodies: impl Iterator<Item = (ListId, Digest)>,
+    ) -> Self {
+        let (makers, wanted) = bodies.map(|(list, digest)| (list, Wanted::digest(list.body(chunk), digest))).unzip();
+        Self::Fetch { wanted, then: Then::AddChunk { binding, chunk, sum, is_last, makers } }
     }
 
     /// A query, and its own key where that is not among the `known` ones.
@@ -214,15 +202,20 @@ impl Work {
                 | HospitalJob::Encrypt { round: of, .. },
             ) => *of == round,
             Self::Fetch { then: Then::OpenSum { binding, .. }, .. } => binding.round == round,
-            _ => false,
+            _ => self.checks(round),
         }
     }
-}
 
-/// A list's digests as they are answered.
-fn digests(body: &Bytes) -> Option<Vec<Digest>> {
-    let (digests, rest) = body.as_chunks::<32>();
-    rest.is_empty().then(|| digests.iter().copied().map(Digest).collect())
+    /// Whether it adds up the sum of this round.
+    fn checks(&self, round: RoundId) -> bool {
+        let binding = match self {
+            Self::Fetch { then: Then::Chunks { binding, .. } | Then::AddChunk { binding, .. }, .. }
+            | Self::Ready(HospitalJob::AddChunk { binding, .. })
+            | Self::Chunks(ChunksLeft { binding, .. }) => binding,
+            _ => return false,
+        };
+        binding.round == round
+    }
 }
 
 impl Then {
@@ -248,41 +241,40 @@ impl Then {
 
     /// What comes next, with all bodies there.
     fn next(self, bodies: Vec<Bytes>) -> Work {
-        match self {
+        let lists = |bodies: &[Bytes]| bodies.iter().filter_map(digests).collect::<Vec<_>>();
+        let first = |bodies: Vec<Bytes>| bodies.into_iter().next().unwrap_or_default();
+        Work::Ready(match self {
             Self::Parts { parts, makers, finish } => {
-                let lists = makers.into_iter().zip(bodies.iter().filter_map(digests)).collect();
-                PartsLeft::all(parts, lists, finish)
+                return PartsLeft::all(parts, makers.into_iter().zip(lists(&bodies)).collect(), finish);
             }
-            then => Work::Ready(then.job(bodies)),
-        }
-    }
-
-    fn job(self, bodies: Vec<Bytes>) -> HospitalJob {
-        let mut bodies = bodies.into_iter();
-        match self {
-            Self::Parts { finish, .. } => finish,
+            Self::Chunks { binding, makers, chunks } => {
+                let lists = makers.into_iter().zip(lists(&bodies)).collect();
+                return Work::Chunks(ChunksLeft { binding, lists, chunks });
+            }
+            Self::AddChunk { binding, chunk, sum, is_last, makers } => {
+                let of = makers.into_iter().zip(bodies).filter_map(|(list, body)| Some((list.kind, list.party?, body)));
+                let (shares, updates): (Vec<_>, Vec<_>) = of.partition(|(kind, ..)| *kind == BlobKind::Share);
+                let [updates, shares] =
+                    [updates, shares].map(|all| all.into_iter().map(|(_, maker, body)| (maker, body)).collect());
+                HospitalJob::AddChunk { binding, chunk, sum, is_last, updates, shares }
+            }
             Self::AddParts { parts, index, makers } => {
                 HospitalJob::AddParts { parts, index, bodies: makers.into_iter().zip(bodies).collect() }
             }
             Self::Evaluate { asker, head } => {
+                let mut bodies = bodies.into_iter();
                 let parts = bodies.by_ref().take(head.body.count as usize).collect();
                 HospitalJob::Evaluate { asker, head, parts, key: bodies.next() }
             }
             Self::OpenDealings { roster, dealers } => {
                 HospitalJob::OpenDealings { roster, boxes: dealers.into_iter().zip(bodies).collect() }
             }
-            Self::AddShare { step, from } => {
-                HospitalJob::AddShare { step, from, share: bodies.next().unwrap_or_default() }
-            }
-            Self::Sum { step } => HospitalJob::TakeSum { step, sum: bodies.next().unwrap_or_default() },
-            Self::OpenSum { binding, purpose } => HospitalJob::OpenSum { binding, purpose, chunks: bodies.collect() },
-            Self::Switch { binding } => {
-                HospitalJob::ReleaseSwitch { binding, asker: bodies.next().unwrap_or_default() }
-            }
-            Self::Answer { ticket, query } => {
-                HospitalJob::ReadAnswer { ticket, query, answer: bodies.next().unwrap_or_default() }
-            }
-        }
+            Self::AddShare { step, from } => HospitalJob::AddShare { step, from, share: first(bodies) },
+            Self::Sum { step } => HospitalJob::TakeSum { step, sum: first(bodies) },
+            Self::OpenSum { binding, purpose } => HospitalJob::OpenSum { binding, purpose, chunks: bodies },
+            Self::Switch { binding } => HospitalJob::ReleaseSwitch { binding, asker: first(bodies) },
+            Self::Answer { ticket, query } => HospitalJob::ReadAnswer { ticket, query, answer: first(bodies) },
+        })
     }
 }
 
@@ -299,6 +291,12 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                         let (part, rest) = left.next();
                         self.work.push_front(rest);
                         self.work.push_front(part);
+                    }
+                    Some(Work::Chunks(left)) => {
+                        if let Some((chunk, rest)) = left.next() {
+                            rest.into_iter().for_each(|rest| self.work.push_front(rest));
+                            self.work.push_front(chunk);
+                        }
                     }
                     Some(Work::Fetch { wanted, then }) => {
                         let (to_ask, got) = ((0..wanted.len()).collect(), vec![None; wanted.len()]);
@@ -408,6 +406,12 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 let (round, attempt) = (binding.round, binding.attempt);
                 self.feed(HospitalInput::SumOpened { round, attempt, model: None });
             }
+            // A sum that cannot be added up is not voted for.
+            Then::Chunks { binding, .. } | Then::AddChunk { binding, .. } => {
+                self.work.retain(|work| !work.checks(binding.round));
+                let (round, attempt, reject) = (binding.round, binding.attempt, Reject::BodyDiffers);
+                self.feed(HospitalInput::SumFalse { round, attempt, reject });
+            }
             // The coordinator keeps the bodies of a query only while it is under way.
             Then::Switch { binding } => {
                 self.feed(HospitalInput::SwitchRefused { query: binding.query, reject: Reject::BodyDiffers });
@@ -430,7 +434,12 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
         self.pieces += 1;
         match done {
             HospitalDone::Nothing => self.notes.push(HospitalNote::Waiting),
-            HospitalDone::Input(input) => self.feed(input),
+            HospitalDone::Input(input) => {
+                if let HospitalInput::SumFalse { round, .. } = &input {
+                    self.work.retain(|work| !work.checks(*round));
+                }
+                self.feed(input);
+            }
             HospitalDone::Asked { first, ask } => self.asked(first, ask),
             HospitalDone::QuestionRefused { query } => {
                 self.pending.remove(&query);

@@ -117,6 +117,6 @@ fn a_key_of_queries_is_fetched_where_it_is_not_known() {
     assert_eq!(count, 2);
     let both = vec![image[0].clone(), key.clone()];
     assert!(then.fits(&both), "the key is no part of the query's root");
-    let HospitalJob::Evaluate { parts, key: found, .. } = then.job(both) else { panic!("an evaluation") };
+    let Work::Ready(HospitalJob::Evaluate { parts, key: found, .. }) = then.next(both) else { panic!("an evaluation") };
     assert_eq!((parts, found), (image, Some(key)));
 }
