@@ -51,6 +51,8 @@ pub(crate) struct Federation {
     pub(crate) hospitals: Vec<HospitalMachine>,
     /// What each hospital made durable.
     pub(crate) facts: Vec<Vec<Fact>>,
+    /// Chunks of an update and of a share.
+    pub(crate) chunks: u32,
 }
 
 /// What every hospital of these tests approved.
@@ -102,7 +104,16 @@ pub(crate) fn hospital_under(number: u16, facts: HospitalFacts, terms: Terms) ->
 
 /// With what earlier key epochs revealed.
 fn hospital_after(number: u16, facts: HospitalFacts, terms: Terms, earlier: Vec<EarlierCohort>) -> HospitalMachine {
-    let config = HospitalConfig {
+    HospitalMachine::new(config(number, terms, earlier), key(number), facts, digest(&format!("nonce {number}")).0)
+}
+
+/// A process with other random bytes than the one before.
+pub(crate) fn another_process(number: u16, facts: HospitalFacts) -> HospitalMachine {
+    HospitalMachine::new(config(number, terms(), Vec::new()), key(number), facts, digest("other bytes").0)
+}
+
+fn config(number: u16, terms: Terms, earlier: Vec<EarlierCohort>) -> HospitalConfig {
+    HospitalConfig {
         party: party(number),
         epoch: Epoch(1),
         coordinator: key(99).verifying_key(),
@@ -111,8 +122,7 @@ fn hospital_after(number: u16, facts: HospitalFacts, terms: Terms, earlier: Vec<
         tls_key: digest(&format!("TLS key {number}")),
         terms,
         earlier,
-    };
-    HospitalMachine::new(config, key(number), facts, digest(&format!("nonce {number}")).0)
+    }
 }
 
 impl Federation {
@@ -134,7 +144,7 @@ impl Federation {
         let hospital = |number| hospital_after(number, HospitalFacts::default(), terms(), earlier.to_vec());
         let hospitals = (1..=N).map(hospital).collect();
         let (log, facts) = (Vec::new(), vec![Vec::new(); usize::from(N)]);
-        let mut federation = Self { writer: LogWriter::new(key(99)), log, hospitals, facts };
+        let mut federation = Self { writer: LogWriter::new(key(99)), log, hospitals, facts, chunks: 1 };
         federation.ceremony(roster(members()), serving_plan);
         federation
     }
@@ -174,6 +184,7 @@ impl Federation {
     }
 
     pub(crate) fn input(&mut self, number: u16, input: HospitalInput) -> Vec<HospitalOutput> {
+        let chunks = self.chunks;
         let machine = &mut self.hospitals[usize::from(number) - 1];
         let mut all = Vec::new();
         let mut inputs = vec![input];
@@ -209,14 +220,17 @@ impl Federation {
                     }
                     HospitalOutput::Train { round, .. } => Some(HospitalInput::Trained { round: *round }),
                     HospitalOutput::Encrypt { round, attempt } => {
-                        let body = body(&format!("update {round} {attempt} {number}"));
+                        let body = BodyRoot { count: chunks, ..body(&format!("update {round} {attempt} {number}")) };
                         Some(HospitalInput::Encrypted { round: *round, attempt: *attempt, body })
                     }
                     HospitalOutput::ReleaseShares(binding) => Some(HospitalInput::SharesMade {
                         round: binding.round,
                         attempt: binding.attempt,
-                        body: body(&format!("share {}", binding.digest())),
+                        body: BodyRoot { count: chunks, ..body(&format!("share {number} {}", binding.digest())) },
                     }),
+                    HospitalOutput::CheckSum { binding, .. } => {
+                        Some(HospitalInput::SumChecked { round: binding.round, attempt: binding.attempt })
+                    }
                     HospitalOutput::Persist(fact) => {
                         self.facts[usize::from(number) - 1].push(fact.clone());
                         None
@@ -252,6 +266,15 @@ impl Federation {
         let frozen = CohortFrozen { round, attempt, manifest: manifest.digest(), signatures: signatures.clone() };
         self.say(LogMessage::CohortFrozen(frozen));
         (manifest, signatures)
+    }
+
+    /// Runs a round honestly until its shares are out; returns their heads, ascending.
+    pub(crate) fn shared(&mut self, purpose: RoundPurpose, round: u32) -> Vec<SignedMessage> {
+        let opened = self.open_for(purpose, round);
+        self.freeze(round, 1, heads(opened, 1, &[1, 2, 3, 4, 5]));
+        let accepted = acceptances(self.propose(round, 1, &[1, 2, 3, 4]));
+        let is_share = |message: &SignedMessage| matches!(message.body, HospitalMessage::ShareHead(_));
+        self.request(round, 1, accepted).into_iter().flat_map(sent).filter(is_share).collect()
     }
 
     pub(crate) fn propose(&mut self, round: u32, attempt: u32, decryptors: &[u16]) -> Vec<Vec<HospitalOutput>> {

@@ -6,16 +6,13 @@ use protocol::message::{HospitalMessage, LogMessage, Manifest, RoundClosed, Roun
 use protocol::verifier::Verifier;
 use protocol::{Attempt, Epoch, Reject, RoundId};
 
-use crate::federation::{Federation, acceptances, digest, heads, key, party, refusals, sent};
+use crate::federation::{Federation, digest, heads, key, party, refusals, sent};
 
 /// Runs a round of figures to its end; returns what the hospitals say to it.
 fn close(federation: &mut Federation, round: u32) -> Vec<Vec<HospitalOutput>> {
-    let opened = federation.open_for(RoundPurpose::Figures, round);
-    federation.freeze(round, 1, heads(opened, 1, &[1, 2, 3, 4, 5]));
-    let accepted = acceptances(federation.propose(round, 1, &[1, 2, 3, 4]));
-    federation.request(round, 1, accepted);
+    let shares = federation.shared(RoundPurpose::Figures, round);
     let (round, attempt, model) = (RoundId(round), Attempt(1), digest("figures"));
-    federation.say(LogMessage::SumReady(SumReady { round, attempt, chunks: vec![digest("sum")] }));
+    federation.say(LogMessage::SumReady(SumReady { round, attempt, chunks: vec![digest("sum")], shares }));
     let mut votes = Vec::new();
     for number in 1..=5 {
         votes.extend(sent(federation.input(number, HospitalInput::SumOpened { round, attempt, model: Some(model) })));

@@ -11,6 +11,7 @@ mod refused;
 mod release;
 mod serving;
 mod serving_keys;
+mod sums;
 
 use protocol::facts::Fact;
 use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput};

@@ -5,11 +5,11 @@ use std::path::Path;
 use protocol::hospital::{HospitalInput, HospitalOutput};
 use protocol::message::{
     DealingsDigest, DealingsReady, DealingsSent, HospitalMessage, KeyCommit, KeyEpochOpen, KeyReveal, LogMessage,
-    Manifest, ModelVote, RoundClosed, SignedMessage, SumReady,
+    Manifest, ModelVote, RoundClosed, RoundPurpose, SignedMessage, SumReady,
 };
 use protocol::{Attempt, Epoch, Reject, RoundId};
 
-use crate::federation::{Federation, acceptances, body, digest, heads, key, party, refusals};
+use crate::federation::{Federation, body, digest, heads, key, party, refusals};
 use crate::serving::messages;
 use crate::serving_keys::hears;
 
@@ -160,29 +160,24 @@ fn a_second_manifest_of_the_same_cohort_is_not_signed() {
     assert_eq!(refusals(&outputs), expected);
 }
 
-/// A round whose shares are out.
-fn shared() -> Federation {
+/// A round whose shares are out, and a sum of so many chunks.
+fn shared(chunks: usize) -> (Federation, LogMessage) {
     let mut federation = Federation::new();
-    let heads = heads(federation.open(1), 1, &[1, 2, 3, 4, 5]);
-    federation.freeze(1, 1, heads);
-    let accepted = acceptances(federation.propose(1, 1, &[1, 2, 3, 4]));
-    federation.request(1, 1, accepted);
-    federation
-}
-
-fn sum(chunks: usize) -> LogMessage {
+    let shares = federation.shared(RoundPurpose::Train, 1);
     let chunks = vec![digest("sum"); chunks];
-    LogMessage::SumReady(SumReady { round: RoundId(1), attempt: Attempt(1), chunks })
+    (federation, LogMessage::SumReady(SumReady { round: RoundId(1), attempt: Attempt(1), chunks, shares }))
 }
 
 #[test]
 fn a_sum_of_another_number_of_chunks_is_not_opened() {
     for chunks in [0, 2] {
-        let outputs = shared().say(sum(chunks));
+        let (mut federation, sum) = shared(chunks);
+        let outputs = federation.say(sum);
         assert!(!outputs.iter().flatten().any(|output| matches!(output, HospitalOutput::OpenSum { .. })));
         assert_eq!(refusals(&outputs), [Reject::SumRejected; 5]);
     }
-    assert_eq!(refusals(&shared().say(sum(1))), []);
+    let (mut federation, sum) = shared(1);
+    assert_eq!(refusals(&federation.say(sum)), []);
 }
 
 #[test]
@@ -202,8 +197,8 @@ fn a_model_that_this_hospital_did_not_decode_is_not_adopted() {
     // Whether it had decoded its own before the round was closed, or after.
     for is_early in [true, false] {
         for (model, expected) in [("ours", vec![]), ("theirs", vec![Reject::ModelDiffers])] {
-            let mut federation = shared();
-            federation.say(sum(1));
+            let (mut federation, sum) = shared(1);
+            federation.say(sum);
             let mut outputs = Vec::new();
             if is_early {
                 outputs.extend(federation.input(1, opened("ours")));

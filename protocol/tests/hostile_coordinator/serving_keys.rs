@@ -42,6 +42,7 @@ fn hears_after(facts: impl IntoIterator<Item = Fact>, messages: &[LogMessage]) -
         log: Vec::new(),
         hospitals: vec![hospital(1, facts.into_iter().collect())],
         facts: vec![Vec::new()],
+        chunks: 1,
     };
     let entries = messages.iter().map(|message| writer.append(message.clone()));
     entries.map(|entry| federation.input(1, HospitalInput::Entry(entry))).collect()

@@ -108,7 +108,13 @@ impl Federation {
         }))
     }
 
-    pub(crate) fn share_request(&mut self, round: RoundId, attempt: Attempt, uploads: &[SignedMessage]) {
+    /// Freezes the cohort and has the shares made; returns their heads.
+    pub(crate) fn share_request(
+        &mut self,
+        round: RoundId,
+        attempt: Attempt,
+        uploads: &[SignedMessage],
+    ) -> Vec<SignedMessage> {
         let attempt_of = |message: &SignedMessage| match &message.body {
             HospitalMessage::UpdateHead(head) => Some(head.attempt),
             _ => None,
@@ -123,6 +129,7 @@ impl Federation {
         let acceptances = self.say(LogMessage::Decryptors(Decryptors { round, attempt, decryptors }));
         let shares = self.say(LogMessage::ShareRequest(ShareRequest { round, attempt, acceptances }));
         assert_eq!(shares.len(), usize::from(N));
+        shares
     }
 
     /// A round that closes in its first attempt, or in its second after a loss.
@@ -130,15 +137,15 @@ impl Federation {
         let round = RoundId(number);
         let mut attempt = Attempt::FIRST;
         let mut uploads = self.open(number, base);
-        self.share_request(round, attempt, &uploads);
+        let mut shares = self.share_request(round, attempt, &uploads);
         if second {
             let lost = [party(3)].into_iter().collect();
             uploads.extend(self.say(LogMessage::Abandon(Abandon { round, attempt, lost })));
             attempt = attempt.next();
-            self.share_request(round, attempt, &uploads);
+            shares = self.share_request(round, attempt, &uploads);
         }
         let chunks = vec![digest(&format!("sum of round {number}"))];
-        let votes = self.say(LogMessage::SumReady(SumReady { round, attempt, chunks }));
+        let votes = self.say(LogMessage::SumReady(SumReady { round, attempt, chunks, shares }));
         let model = model_of(&format!("round {number}"));
         self.say(LogMessage::RoundClosed(RoundClosed { round, attempt, model, votes }));
         assert!(self.hospitals.iter().all(|(machine, site)| machine.model() == model && site.model == model));
@@ -148,10 +155,10 @@ impl Federation {
     pub(crate) fn figures(&mut self, number: u32, base: &str) {
         let (round, attempt) = (RoundId(number), Attempt::FIRST);
         let uploads = self.open_for(RoundPurpose::Figures, number, base);
-        self.share_request(round, attempt, &uploads);
+        let shares = self.share_request(round, attempt, &uploads);
         let chunks = vec![digest("sum of figures")];
         let model = Digest::of("figures", &chunks);
-        let votes = self.say(LogMessage::SumReady(SumReady { round, attempt, chunks }));
+        let votes = self.say(LogMessage::SumReady(SumReady { round, attempt, chunks, shares }));
         self.say(LogMessage::RoundClosed(RoundClosed { round, attempt, model, votes }));
         let base = model_of(base);
         let is_kept = |site: &Site| (site.model, site.figures) == (base, Some(model));

@@ -49,7 +49,9 @@ fn works_on(output: &HospitalOutput) -> Option<RoundId> {
         HospitalOutput::Upload { kind: BlobKind::UpdateChunk | BlobKind::Share, number, .. } => {
             Some(RoundId(u32::try_from(*number).unwrap()))
         }
-        HospitalOutput::ReleaseShares(binding) | HospitalOutput::OpenSum { binding, .. } => Some(binding.round),
+        HospitalOutput::ReleaseShares(binding)
+        | HospitalOutput::CheckSum { binding, .. }
+        | HospitalOutput::OpenSum { binding, .. } => Some(binding.round),
         _ => None,
     }
 }
@@ -96,6 +98,7 @@ fn a_hospital_that_dies_between_any_two_outputs_goes_on_as_if_it_had_not() {
         "Encrypt",
         "Upload",
         "ReleaseShares",
+        "CheckSum",
         "OpenSum",
         "AdoptModel",
         "KeepFigures",

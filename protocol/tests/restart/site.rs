@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use protocol::blob::BlobKind;
-use protocol::facts::{Fact, KeySum};
+use protocol::facts::{Fact, KeySum, SumChecked};
 use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput};
 use protocol::message::{KeyStep, RoundPurpose};
 use protocol::{Digest, QueryId, RoundId};
@@ -119,7 +119,15 @@ impl Site {
                 let body = body(&format!("share {number} {}", binding.digest()));
                 Some(HospitalInput::SharesMade { round, attempt, body })
             }
+            HospitalOutput::CheckSum { binding, updates, shares, chunks } => {
+                assert!(updates.len() == usize::from(N) && shares.len() == usize::from(N) && chunks.len() == 1);
+                Some(HospitalInput::SumChecked { round: binding.round, attempt: binding.attempt })
+            }
             HospitalOutput::OpenSum { binding, purpose, chunks } => {
+                let is_checked = |fact: &Fact| {
+                    *fact == Fact::SumChecked(SumChecked { round: binding.round, attempt: binding.attempt })
+                };
+                assert!(self.facts.iter().any(is_checked), "opened before it was added up");
                 let model = match purpose {
                     RoundPurpose::Train => Digest::of("model", chunks),
                     RoundPurpose::Figures => Digest::of("figures", chunks),

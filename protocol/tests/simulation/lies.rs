@@ -4,7 +4,7 @@ use protocol::Reject;
 use protocol::campaign::PauseReason;
 use protocol::ceremony::CeremonyFailure;
 use protocol::log::LogEntry;
-use protocol::message::{KeyStep, LogMessage};
+use protocol::message::{KeyStep, LogMessage, VoidReason};
 use protocol::publish::PublishFailure;
 
 use crate::schedule::{Planted, Schedule};
@@ -28,6 +28,27 @@ fn sums_of_serving_keys_that_the_coordinator_names_end_the_ceremony_before_anyth
         let heads = |entry: &&LogEntry| matches!(&entry.message, LogMessage::ServingStepHeads(it) if it.step == next);
         let made = world.entries.iter().find(heads);
         assert!(step == next || made.is_none(), "{step:?}: shares of {next:?} were made");
+    }
+}
+
+/// With one hospital that knows the group's key the coordinator makes sums that pass every check of an opened one: where
+/// hospitals take its word they adopt what nobody trained, as `the_oracle_fails_where_an_update_is_dropped_doubled_swapped_or_added`
+/// shows.
+#[test]
+fn sums_of_rounds_that_are_not_those_of_what_hospitals_signed_are_opened_by_nobody() {
+    for lie in [Planted::Steers, Planted::Drops, Planted::Doubles, Planted::Swaps] {
+        let world = World::run(17, Schedule { planted: Some(lie), ..Schedule::of(5) });
+        assert!(world.oracle.closed.is_empty() && world.oracle.decoded == 0, "{lie:?}");
+        assert!(!world.oracle.voids.is_empty() && !world.published, "{lie:?}: {:?}", world.paused);
+        for (round, reason) in &world.oracle.voids {
+            if let VoidReason::SumRejected { rejected } = reason {
+                let refused = &world.oracle.refused[round];
+                assert!(refused.len() >= usize::from(*rejected) && *rejected > 1, "{lie:?}: {refused:?}");
+                assert!(refused.iter().all(|(_, reject)| *reject == Reject::RoundSumDiffers), "{lie:?}: {refused:?}");
+            }
+        }
+        let first = world.oracle.voids.values().next();
+        assert!(matches!(first, Some(VoidReason::SumRejected { .. })), "{lie:?}: {first:?}");
     }
 }
 

@@ -10,10 +10,10 @@ use protocol::drive::Stream;
 use protocol::facts::Fact;
 use protocol::hospital::{ShareBinding, SwitchBinding};
 use protocol::log::LogEntry;
-use protocol::message::{LogMessage, SignedMessage};
+use protocol::message::{HospitalMessage, LogMessage, Scope, SignedMessage};
 use protocol::roster::Roster;
 use protocol::verifier::Verifier;
-use protocol::{Attempt, Digest, PartyId, PartySet, QueryId, RoundId};
+use protocol::{Attempt, Digest, PartyId, PartySet, QueryId, Reject, RoundId};
 
 use crate::sim_store::SimStore;
 use crate::toy::Lanes;
@@ -37,6 +37,8 @@ pub(crate) struct Oracle {
     sums: Vec<(Digest, PartySet)>,
     pub(crate) decoded: usize,
     pub(crate) answers: BTreeSet<QueryId>,
+    /// What hospitals refused of rounds.
+    pub(crate) refused: BTreeMap<RoundId, Vec<(PartyId, Reject)>>,
     pub(crate) closed: BTreeMap<RoundId, Attempt>,
     pub(crate) voids: BTreeMap<RoundId, protocol::message::VoidReason>,
 }
@@ -58,6 +60,7 @@ impl Oracle {
             sums: Vec::new(),
             decoded: 0,
             answers: BTreeSet::new(),
+            refused: BTreeMap::new(),
             closed: BTreeMap::new(),
             voids: BTreeMap::new(),
         }
@@ -108,6 +111,12 @@ impl Oracle {
         let disk = store.0.borrow();
         let stored = disk.streams.get(&Stream::Facts).is_some_and(|facts| facts.iter().any(|known| *known == fact));
         assert!(stored, "seed {seed}: {party} sent before it stored {:?}", message.body);
+        if let HospitalMessage::Refusal(refusal) = &message.body
+            && refusal.scope == Scope::Round
+        {
+            let round = RoundId(u32::try_from(refusal.number).unwrap());
+            self.refused.entry(round).or_default().push((party, refusal.reject));
+        }
         if let Some((step, number, attempt)) = step_of(&message.body) {
             let bytes = message.to_bytes();
             let known = self.signed.entry((party, step, number, attempt)).or_insert_with(|| bytes.clone());

@@ -55,6 +55,8 @@ pub(crate) struct Schedule {
     pub(crate) crashes: Vec<Crash>,
     /// What an oracle that works must find.
     pub(crate) planted: Option<Planted>,
+    /// Hospitals take the coordinator's word for what a round's sum is made of: what would be if they did.
+    pub(crate) trusting: bool,
     /// Whether a pause that may end by itself does not end the world.
     pub(crate) outlives_cut_off: bool,
     /// So many bodies of the ceremony arrive as something else.
@@ -70,6 +72,9 @@ pub(crate) enum Planted {
     Doubles,
     /// One member's update is taken from another round's attempt.
     Swaps,
+    /// To the sum of a round is added what nobody sent, so that it passes every check of an opened sum: whoever holds the
+    /// group's key can.
+    Steers,
     /// The sum of a serving key is one of the coordinator's own: no bug, but a lie.
     Names(KeyStep),
     /// The published model is one hospital's contribution alone.
@@ -92,6 +97,7 @@ impl Default for Schedule {
             faults,
             crashes: Vec::new(),
             planted: None,
+            trusting: false,
         }
     }
 }

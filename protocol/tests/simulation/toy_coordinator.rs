@@ -55,11 +55,15 @@ impl ToyCoordinator {
                         let other = updates[0].attempt + 1;
                         updates[0] = BlobId { attempt: other, ..updates[0] };
                     }
-                    Some(Planted::Names(_) | Planted::Singles | Planted::Results) | None => {}
+                    Some(Planted::Names(_) | Planted::Singles | Planted::Results | Planted::Steers) | None => {}
                 }
+                let added = match self.planted {
+                    Some(Planted::Steers) => Lanes::one_hot(PartyId::new(1).unwrap()),
+                    _ => Lanes::default(),
+                };
                 let chunks = self.blinded(&updates, decryptors, |party| place(BlobKind::Share, Some(party)));
                 let chunks = chunks.and_then(|sum| {
-                    let body = sum.to_bytes();
+                    let body = sum.plus(&added).to_bytes();
                     self.store.put(&place(BlobKind::SumChunk, None), &body)
                 });
                 if let Err(StoreFault::Failed { .. }) = chunks {

@@ -143,7 +143,9 @@ impl Work {
         chunks: Vec<(u32, Digest)>,
     ) -> Self {
         let (round, attempt) = (u64::from(binding.round.0), binding.attempt.0);
-        let of = |kind| move |(maker, root): &(PartyId, BodyRoot)| (ListId { kind, round, attempt, party: Some(*maker) }, *root);
+        let of = |kind| {
+            move |(maker, root): &(PartyId, BodyRoot)| (ListId { kind, round, attempt, party: Some(*maker) }, *root)
+        };
         let all = updates.iter().map(of(BlobKind::UpdateChunk)).chain(shares.iter().map(of(BlobKind::Share)));
         let (makers, wanted) = all.map(|(list, root)| (list, Wanted::list(list, root))).unzip();
         Self::Fetch { wanted, then: Then::Chunks { binding, makers, chunks: chunks.into() } }

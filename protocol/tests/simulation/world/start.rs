@@ -80,7 +80,8 @@ impl World {
             Crash::Garbles { party: whose, round, what } if whose == party.number() => Some((RoundId(round), what)),
             _ => None,
         });
-        let toy = ToyHospital::open(party, store, self.terms.initial_model, garbles.collect());
+        let mut toy = ToyHospital::open(party, store, self.terms.initial_model, garbles.collect());
+        toy.is_trusting = self.schedule.trusting;
         site.process =
             Some(HospitalProcess { driver, toy, calls, jobs, wakes, computes: false, hangs: false, asked: false });
         self.hospital(party, |driver, doing| driver.start(doing));

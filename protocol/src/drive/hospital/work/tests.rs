@@ -1,8 +1,10 @@
 //! What is fetched has to be what was signed for.
 
 use super::*;
-use crate::ids::Attempt;
+use crate::exchange::Call;
+use crate::ids::{Attempt, Epoch};
 use crate::message::QueryKeyRef;
+use crate::party_set::PartySet;
 
 fn party(number: u16) -> PartyId {
     PartyId::new(number).unwrap()
@@ -53,7 +55,7 @@ fn walked(first: Work) -> (Vec<(u32, Vec<PartyId>)>, HospitalJob) {
                 rest
             }
             Work::Ready(job) => return (walked, job),
-            Work::Fetch { .. } => panic!("a fetch of its own"),
+            Work::Fetch { .. } | Work::Chunks(_) => panic!("a fetch of its own"),
         };
     }
 }
@@ -73,6 +75,51 @@ fn every_part_is_fetched_of_every_maker_and_then_the_sum_is_finished() {
     for lists in [vec![one, listed(&bodies(&["d"]))], vec![Bytes::new(), Bytes::new()]] {
         assert_eq!(then(lists).0, []);
     }
+}
+
+#[test]
+fn every_drawn_chunk_of_a_sum_is_fetched_of_every_maker_by_its_signed_digest() {
+    let parties = |numbers: &[u16]| numbers.iter().map(|number| party(*number)).collect::<PartySet>();
+    let binding = ShareBinding {
+        epoch: Epoch(1),
+        round: RoundId(3),
+        attempt: Attempt(2),
+        cohort: parties(&[1, 2]),
+        decryptors: parties(&[2]),
+        manifest: Digest([7; 32]),
+        chunks: 3,
+    };
+    let (one, two, share) = (bodies(&["a", "b", "c"]), bodies(&["d", "e", "f"]), bodies(&["g", "h", "i"]));
+    let (updates, shares) = ([(party(1), root(&one)), (party(2), root(&two))], [(party(2), root(&share))]);
+    let announced = |chunk: u32| (chunk, Digest([chunk as u8; 32]));
+    let work = Work::check_sum(binding.clone(), &updates, &shares, vec![announced(0), announced(2)]);
+    assert!(work.is_of(RoundId(3)) && !work.is_of(RoundId(4)));
+    let Work::Fetch { wanted, then } = work else { panic!("lists first") };
+    let lists = [listed(&one), listed(&two), listed(&share)];
+    assert!(wanted.iter().zip(&lists).all(|(wanted, list)| wanted.is(list)) && !wanted[0].is(&lists[1]));
+    let mut next = Some(then.next(lists.to_vec()));
+    for (chunk, is_last) in [(0, false), (2, true)] {
+        let Some(Work::Chunks(left)) = next else { panic!("more chunks") };
+        let (work, rest) = left.next().unwrap();
+        assert!(work.is_of(RoundId(3)) && rest.as_ref().is_none_or(|rest| rest.is_of(RoundId(3))));
+        let Work::Fetch { wanted, then } = work else { panic!("its bodies") };
+        let of_chunk = [&one, &two, &share].map(|bodies| bodies[chunk as usize].clone());
+        assert!(wanted.iter().zip(&of_chunk).all(|(wanted, body)| wanted.is(body)));
+        let places: Vec<_> = wanted.iter().map(|wanted| (wanted.id.kind, wanted.id.party, wanted.id.index)).collect();
+        let [update, of_t] = [BlobKind::UpdateChunk, BlobKind::Share];
+        assert_eq!(places, [(update, 1), (update, 2), (of_t, 2)].map(|(kind, it)| (kind, Some(party(it)), chunk)));
+        assert!(wanted.iter().all(|wanted| (wanted.id.round, wanted.id.attempt) == (3, 2)));
+        let Work::Ready(HospitalJob::AddChunk { chunk: of, sum, is_last: last, updates, shares, .. }) =
+            then.next(of_chunk.to_vec())
+        else {
+            panic!("a chunk to add")
+        };
+        assert_eq!(((of, sum), last), (announced(chunk), is_last));
+        let [first, second, third] = of_chunk;
+        assert_eq!((updates, shares), (vec![(party(1), first), (party(2), second)], vec![(party(2), third)]));
+        next = rest;
+    }
+    assert!(next.is_none());
 }
 
 fn query(parts: &[Bytes], key: Option<Digest>) -> Box<QueryHead> {
