@@ -68,7 +68,7 @@ pub(crate) fn terms() -> Terms {
         min_cohort: 4,
         attempts_max: 3,
         attempts_ahead: 1,
-        tau_aggregation: 3,
+        tau_aggregation: 100,
         tau_serving: 10,
         queries_per_asker_max: 10,
         patience_ms: 1_000,

@@ -215,12 +215,13 @@ fn replayed_rounds_other_models_and_terms_are_refused() {
 #[test]
 fn the_flooding_budget_ends_releases() {
     let mut federation = Federation::new();
+    federation.chunks = 33;
     for round in 1..=4 {
         let opened = federation.open(round);
         federation.freeze(round, 1, heads(opened, 1, &[1, 2, 3, 4, 5]));
         let accepted = acceptances(federation.propose(round, 1, &[1, 2, 3, 4]));
         let outputs = federation.request(round, 1, accepted);
-        // tau is three chunks here; the fourth release is refused by all of T.
+        // tau is a hundred chunks here; the fourth release is refused by all of T.
         let expected = if round <= 3 { (4, vec![]) } else { (0, vec![Reject::BudgetSpent; 4]) };
         assert_eq!((releases(&outputs), refusals(&outputs)), expected, "round {round}");
     }
