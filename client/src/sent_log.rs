@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use protocol::blob::BlobKind;
+use protocol::blob::{BlobId, BlobKind, ListId};
 use protocol::codec::Wire;
 use protocol::consent::{CONSENT, ConsentCall};
 use protocol::enrolment::{RENEW, SITES, TIME, seconds};
@@ -278,6 +278,12 @@ fn described(request: &Frame) -> Option<(u32, &'static str, String)> {
         Call::Poll { .. } => return None,
         // Part after part of what everybody adds up: hundreds of questions that say no more than the first.
         Call::Get { id } if matches!(id.kind, BlobKind::Galois | BlobKind::PublishChunk) => return None,
+        // In every round, of everybody.
+        Call::Get { id: BlobId { kind, .. } } | Call::List { list: ListId { kind, .. } }
+            if matches!(kind, BlobKind::UpdateChunk | BlobKind::Share) =>
+        {
+            return None;
+        }
         Call::List { list } => ("request for what others sent", format!("{:?}, digests", list.kind)),
         Call::Get { id } => ("request for what others sent", format!("{:?} {}", id.kind, id.index)),
         Call::Post(message) => (signed(&message.body), none()),

@@ -170,7 +170,7 @@ impl Site {
         Ok(digest)
     }
 
-    fn share_context(&self, binding: &ShareBinding, chunk: u32) -> Result<ShareContext, HospitalError> {
+    pub(super) fn share_context(&self, binding: &ShareBinding, chunk: u32) -> Result<ShareContext, HospitalError> {
         let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step: "decryption" })?;
         let id = ChunkId { epoch: keys.secret.epoch(), round: binding.round.0, attempt: binding.attempt.0, chunk };
         let (cohort, decryptors) = (binding.cohort.numbers(), binding.decryptors.numbers());

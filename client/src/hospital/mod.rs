@@ -26,6 +26,7 @@ mod part_sums;
 mod plan;
 mod query;
 mod query_keys;
+mod round_sum;
 pub mod sealed;
 mod serving;
 mod site;

@@ -5,6 +5,7 @@ mod evaluation;
 mod figures;
 mod key_sums;
 mod publishing;
+mod round_sums;
 mod rounds;
 mod weights;
 

@@ -257,6 +257,14 @@ impl Bench {
                     }
                 }
             }
+            HospitalJob::AddChunk { binding, chunk, sum, is_last, updates, shares } => {
+                let (round, attempt) = (binding.round, binding.attempt);
+                match self.site.add_chunk(&binding, chunk, sum, &updates, &shares)? {
+                    None if is_last => HospitalInput::SumChecked { round, attempt },
+                    None => return Ok(HospitalDone::Nothing),
+                    Some(reject) => HospitalInput::SumFalse { round, attempt, reject },
+                }
+            }
             HospitalJob::OpenSum { binding, purpose, chunks } => {
                 let model = self.site.open_sum(&binding, purpose, &chunks)?;
                 HospitalInput::SumOpened { round: binding.round, attempt: binding.attempt, model }

@@ -58,6 +58,14 @@ async fn questions_are_counted_and_get_a_line_an_hour() {
     assert_eq!(log.question(10, start + hour), None, "counted anew");
     let poll = Call::Poll { next: 0, doing: Doing::Idle }.into_frame(Epoch(1));
     assert_eq!(described(&poll), None);
+    let asked = |kind| {
+        let id = BlobId::round(kind, RoundId(3), Attempt(1), PartyId::new(2), 0);
+        let list = protocol::blob::ListId::of(&id);
+        [Call::Get { id }, Call::List { list }].map(|call| described(&call.into_frame(Epoch(1))))
+    };
+    assert_eq!(asked(BlobKind::UpdateChunk), [None, None], "of everybody in every round");
+    assert_eq!(asked(BlobKind::Share), [None, None]);
+    assert!(asked(BlobKind::AskerKey).iter().all(Option::is_some));
     let of = |call: &ConsentCall| described(&Frame::new(CONSENT, call.to_bytes(), Vec::new()));
     assert_eq!((of(&ConsentCall::Epochs(())), of(&ConsentCall::Ask(Epoch(1)))), (None, None));
     let nonce = Nonce { membership: Digest([1; 32]), party: PartyId::new(1).unwrap(), bytes: [2; 32] };
