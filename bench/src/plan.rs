@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use client::plan::chunks_added;
 use experiment::Experiment;
 use he_agg::multiparty::DecryptPolicy;
 use he_infer::Summary;
@@ -58,6 +59,8 @@ pub struct TrainingCost {
     pub share_bytes: usize,
     /// The blinded sum that every hospital receives.
     pub download_bytes: usize,
+    /// Updates and shares of everybody, which every hospital fetches to add the sum up itself; a long one's in part.
+    pub checked_bytes: usize,
     /// Statistical security s of the flooding.
     pub flooding_bits: u32,
     /// Chunks that the keys may decrypt.
@@ -89,6 +92,9 @@ impl Plan {
         let parameters = experiment.network().parameter_count();
         let chunks = layout.chunks(parameters);
         let sum_bytes = (0..).take(chunks).map(|chunk| layout.object_bytes(chunk)).sum();
+        // Whichever are drawn: only the last is shorter.
+        let added: usize = (0..).take(chunks_added(chunks)).map(|chunk| layout.object_bytes(chunk)).sum();
+        let checked_bytes = added * usize::from(experiment.federation().hospitals + experiment.federation().threshold);
         // The spare ciphertexts travel with the first ones.
         let attempts = 1 + experiment.federation().attempts_ahead;
         let upload_bytes = sum_bytes * attempts as usize;
@@ -113,6 +119,7 @@ impl Plan {
                 full_chunk_vs_f32: layout.expansion() * f64::from(attempts),
                 share_bytes: sum_bytes,
                 download_bytes: sum_bytes,
+                checked_bytes,
                 flooding_bits: layout.flooding().security(),
                 epoch_releases: layout.flooding().releases(),
                 planned_releases: chunks as u64 * u64::from(rounds) * u64::from(attempts),
@@ -179,10 +186,11 @@ impl Plan {
             (
                 "",
                 format!(
-                    "{} more from each of the {} decryptors; {} down to everybody",
+                    "{} more from each of the {} decryptors; {} down to everybody, {} more to add it up before the vote",
                     size(training.share_bytes),
                     experiment.threshold,
-                    size(training.download_bytes)
+                    size(training.download_bytes),
+                    size(training.checked_bytes)
                 ),
             ),
             (
@@ -264,6 +272,8 @@ mod tests {
         // An update with its spare ciphertexts: two of them, each below the floats they stand for.
         let attempts = 1.0 + f64::from(experiment.federation().attempts_ahead);
         assert_eq!(plan.training.share_bytes, experiment.layout().update_bytes(plan.experiment.parameters));
+        // One chunk of five updates and four shares.
+        assert_eq!((plan.training.chunks, plan.training.checked_bytes), (1, 9 * plan.training.share_bytes));
         assert!(plan.training.upload_vs_f32 <= 0.85 * attempts, "{text}");
         assert_eq!((plan.experiment.hospitals, plan.experiment.threshold), (5, 4));
         assert!(plan.serving.depth <= plan.serving.depth_available);

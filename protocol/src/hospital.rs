@@ -26,6 +26,7 @@ mod switching;
 
 pub use binding::{ShareBinding, SwitchBinding};
 pub use effect::{HospitalInput, HospitalOutput};
+pub use sum::chunks_added;
 
 use std::collections::VecDeque;
 

@@ -102,15 +102,22 @@ impl HospitalMachine {
     }
 }
 
+/// How many chunks of a sum of so many every hospital adds up itself.
+#[must_use]
+pub fn chunks_added(of: usize) -> usize {
+    if of <= CHUNKS_ADDED_MAX { of } else { CHUNKS_DRAWN }
+}
+
 /// The chunks of a sum that are added up here, ascending: all, or as many as are enough, from bytes that nobody else
 /// knows.
 fn draw(fresh: &[u8; 32], sum: &SumReady) -> Vec<u32> {
     let mut left: Vec<u32> = (0..).take(sum.chunks.len()).collect();
-    if left.len() <= CHUNKS_ADDED_MAX {
+    let most = chunks_added(left.len());
+    if most == left.len() {
         return left;
     }
     let mut word = Digest::of("consilium draw of chunks v1", &vec![Digest(*fresh), sum.digest()]);
-    let mut drawn: Vec<u32> = (0..CHUNKS_DRAWN)
+    let mut drawn: Vec<u32> = (0..most)
         .map(|_| {
             word = Digest::of("consilium drawn chunk v1", &word);
             let number = word.0.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));

@@ -70,7 +70,7 @@ fn what_is_no_update_or_no_share_or_anothers_is_not_added() {
     let (updates, shares) = (bodies(&all, BlobKind::UpdateChunk, &[1, 2, 3]), bodies(&all, BlobKind::Share, &[1, 2]));
     let sum = Digest::of_bytes(&sums[0]);
     let site = all.site(3);
-    let mut added = |binding: &ShareBinding, updates: &[(PartyId, Bytes)], shares: &[(PartyId, Bytes)]| {
+    let added = |binding: &ShareBinding, updates: &[(PartyId, Bytes)], shares: &[(PartyId, Bytes)]| {
         site.add_chunk(binding, 0, sum, updates, shares).unwrap()
     };
     type Bodies = Vec<(PartyId, Bytes)>;
