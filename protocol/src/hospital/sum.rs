@@ -98,7 +98,7 @@ impl HospitalMachine {
     fn awaits_sum(&mut self, round: RoundId, attempt: Attempt) -> bool {
         let is_checked = self.facts.is_sum_checked(round, attempt);
         let Ok(Some(state)) = self.current(round, attempt) else { return false };
-        state.opening && !is_checked && state.state(attempt).announced.is_some()
+        state.opening && !is_checked
     }
 }
 

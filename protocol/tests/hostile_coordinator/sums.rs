@@ -112,6 +112,8 @@ fn a_sum_that_is_another_is_refused_by_name_voted_against_and_never_adopted() {
             assert!(sent(outputs.clone()).iter().any(said), "signed");
             assert_eq!(votes(&outputs), [None]);
             assert!(!opens(&outputs) && machine.model() == digest("model 0"));
+            let again = HospitalInput::SumFalse { round: ROUND, attempt: ATTEMPT, reject };
+            assert_eq!(machine.on(0, again), [], "once");
             assert_eq!(machine.on(0, CHECKED), [], "too late");
             assert_eq!(machine.on(0, opened("theirs")), []);
             let is_adopted = |output: &HospitalOutput| matches!(output, HospitalOutput::AdoptModel { .. });

@@ -10,6 +10,7 @@ mod party;
 mod refused;
 mod rng;
 mod schedule;
+mod shown;
 mod sim_store;
 mod toy;
 mod toy_coordinator;

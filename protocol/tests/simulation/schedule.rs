@@ -75,6 +75,8 @@ pub(crate) enum Planted {
     /// To the sum of a round is added what nobody sent, so that it passes every check of an opened sum: whoever holds the
     /// group's key can.
     Steers,
+    /// What the sum was made of is shown as something else than one member signed for.
+    Alters,
     /// The sum of a serving key is one of the coordinator's own: no bug, but a lie.
     Names(KeyStep),
     /// The published model is one hospital's contribution alone.

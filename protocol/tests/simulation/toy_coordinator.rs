@@ -55,7 +55,10 @@ impl ToyCoordinator {
                         let other = updates[0].attempt + 1;
                         updates[0] = BlobId { attempt: other, ..updates[0] };
                     }
-                    Some(Planted::Names(_) | Planted::Singles | Planted::Results | Planted::Steers) | None => {}
+                    Some(
+                        Planted::Names(_) | Planted::Singles | Planted::Results | Planted::Steers | Planted::Alters,
+                    )
+                    | None => {}
                 }
                 let added = match self.planted {
                     Some(Planted::Steers) => Lanes::one_hot(PartyId::new(1).unwrap()),
@@ -68,6 +71,9 @@ impl ToyCoordinator {
                 });
                 if let Err(StoreFault::Failed { .. }) = chunks {
                     return vec![JobResult::Again];
+                }
+                if self.planted == Some(Planted::Alters) {
+                    self.store.0.borrow_mut().bodies.insert(updates[0], Lanes::default().to_bytes());
                 }
                 vec![JobResult::Sum(SumMade { attempt, chunks: chunks.ok().map(|digest| vec![digest]) })]
             }
