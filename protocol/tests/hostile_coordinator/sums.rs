@@ -8,7 +8,7 @@ use protocol::message::{
 };
 use protocol::{Attempt, BodyRoot, Digest, Epoch, PartyId, Reject, RoundId};
 
-use crate::federation::{Federation, another_process, body, digest, hospital, key, party, refusals, sent};
+use crate::federation::{Federation, another_process, body, digest, heads, hospital, key, party, refusals, sent};
 use crate::serving::{audit, messages};
 
 const ROUND: RoundId = RoundId(1);
@@ -156,6 +156,18 @@ fn a_sum_of_other_shares_than_those_of_all_decryptors_is_not_added() {
     resign(&mut sum.shares, 0, 1, |head| head.body.root = digest("another share of 1"));
     let outputs = hears(&mut federation, &sum);
     assert_eq!((drawn(&outputs), refusals(&[outputs])), (None, vec![Reject::OwnHeadChanged]));
+}
+
+#[test]
+fn a_sum_before_anybody_was_asked_for_shares_is_not_added() {
+    let (_, sum) = shared(1);
+    let mut federation = Federation::new();
+    let opened = federation.open(1);
+    federation.freeze(1, 1, heads(opened, 1, &[1, 2, 3, 4, 5]));
+    federation.propose(1, 1, &[1, 2, 3, 4]);
+    let outputs = federation.say(LogMessage::SumReady(sum));
+    assert_eq!(outputs[4], [], "hospital 5 decrypts nothing");
+    assert_eq!(outputs.iter().filter_map(|outputs| drawn(outputs)).count(), 0);
 }
 
 #[test]
