@@ -186,7 +186,7 @@ impl Plan {
             (
                 "",
                 format!(
-                    "{} more from each of the {} decryptors; {} down to everybody, {} more to add it up before the vote",
+                    "{} more from each of the {} decryptors; {} down to everybody, {} more to add it up first",
                     size(training.share_bytes),
                     experiment.threshold,
                     size(training.download_bytes),

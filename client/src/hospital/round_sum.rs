@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use he_agg::aggregation::{BlindedSum, ChunkSum, DecryptionShare, LaneLayout, PackedChunk, ShareContext};
 use protocol::Reject;
-use protocol::hospital::ShareBinding;
+use protocol::drive::hospital::Summands;
 use protocol::ids::{Digest, PartyId};
 
 use super::error::HospitalError;
@@ -15,23 +15,17 @@ use super::observer::Activity;
 use super::site::Site;
 
 impl Site {
-    /// Adds what the cohort and the decryptors bring to one chunk; says why its sum is not the `announced` one.
+    /// Adds up one chunk; says why its sum is not the announced one.
     ///
     /// # Errors
     /// [`HospitalError`] where this site itself fails.
-    pub(super) fn add_chunk(
-        &self,
-        binding: &ShareBinding,
-        chunk: u32,
-        announced: Digest,
-        updates: &[(PartyId, Bytes)],
-        shares: &[(PartyId, Bytes)],
-    ) -> Result<Option<Reject>, HospitalError> {
+    pub(super) fn add_chunk(&self, summands: &Summands) -> Result<Option<Reject>, HospitalError> {
+        let Summands { binding, chunk, sum, updates, shares, .. } = summands;
         let (party, round) = (self.plan.party, binding.round);
-        self.observer.activity(party, Activity::Verifying { done: chunk as usize, of: binding.chunks as usize });
-        let context = self.share_context(binding, chunk)?;
+        self.observer.activity(party, Activity::Verifying { done: *chunk as usize, of: binding.chunks as usize });
+        let context = self.share_context(binding, *chunk)?;
         let (reject, why) = match blinded(&self.plan.layout, &context, updates, shares) {
-            Ok(own) if Digest::of_bytes(&own.to_bytes()) == announced => return Ok(None),
+            Ok(own) if Digest::of_bytes(&own.to_bytes()) == *sum => return Ok(None),
             Ok(_) => (Reject::RoundSumDiffers, Reject::RoundSumDiffers.to_string()),
             Err(why) => (Reject::BadSummand, why),
         };

@@ -9,7 +9,7 @@ use metrics::PooledFigures;
 use ndarray::Array3;
 use protocol::Reject;
 use protocol::blob::BodyRoot;
-use protocol::drive::hospital::{HospitalDone, HospitalEvent, HospitalJob};
+use protocol::drive::hospital::{HospitalDone, HospitalEvent, HospitalJob, Summands};
 use protocol::drive::{Crypto, JobId};
 use protocol::hospital::HospitalInput;
 use protocol::ids::{PartyId, QueryId, RoundId};
@@ -187,7 +187,6 @@ impl Bench {
     /// # Errors
     /// [`HospitalError`] where this site cannot go on at all.
     fn job(&mut self, job: HospitalJob) -> Result<HospitalDone, HospitalError> {
-        let party = self.site.plan.party;
         let input = match job {
             HospitalJob::DealKeys { roster, epoch_seed } => {
                 let (boxes, size_bytes) = self.site.deal_keys(&roster, epoch_seed)?;
@@ -204,7 +203,7 @@ impl Bench {
                 return Ok(HospitalDone::Nothing);
             }
             HospitalJob::ServingShare { step } => {
-                self.site.observer.activity(party, Activity::Keys { done: 0, of: 1 });
+                self.site.observer.activity(self.site.plan.party, Activity::Keys { done: 0, of: 1 });
                 HospitalInput::ServingShareMade { step, body: self.site.serving_share(step)? }
             }
             HospitalJob::AddShare { step, from, share } => match self.site.add_share(step, from, &share)? {
@@ -257,14 +256,7 @@ impl Bench {
                     }
                 }
             }
-            HospitalJob::AddChunk { binding, chunk, sum, is_last, updates, shares } => {
-                let (round, attempt) = (binding.round, binding.attempt);
-                match self.site.add_chunk(&binding, chunk, sum, &updates, &shares)? {
-                    None if is_last => HospitalInput::SumChecked { round, attempt },
-                    None => return Ok(HospitalDone::Nothing),
-                    Some(reject) => HospitalInput::SumFalse { round, attempt, reject },
-                }
-            }
+            HospitalJob::AddChunk(summands) => return self.chunk_added(&summands),
             HospitalJob::OpenSum { binding, purpose, chunks } => {
                 let model = self.site.open_sum(&binding, purpose, &chunks)?;
                 HospitalInput::SumOpened { round: binding.round, attempt: binding.attempt, model }
@@ -293,6 +285,15 @@ impl Bench {
             }
         };
         Ok(HospitalDone::Input(input))
+    }
+
+    fn chunk_added(&self, summands: &Summands) -> Result<HospitalDone, HospitalError> {
+        let (round, attempt) = (summands.binding.round, summands.binding.attempt);
+        Ok(match self.site.add_chunk(summands)? {
+            None if summands.is_last => HospitalDone::Input(HospitalInput::SumChecked { round, attempt }),
+            None => HospitalDone::Nothing,
+            Some(reject) => HospitalDone::Input(HospitalInput::SumFalse { round, attempt, reject }),
+        })
     }
 
     fn evaluated(

@@ -11,7 +11,7 @@ mod query;
 mod wanted;
 mod work;
 
-pub use effect::{HospitalDone, HospitalEvent, HospitalJob, HospitalNote, Parts, QUERY_KEYS_KEPT};
+pub use effect::{HospitalDone, HospitalEvent, HospitalJob, HospitalNote, Parts, QUERY_KEYS_KEPT, Summands};
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,11 +1,11 @@
 //! A round's sum, before anything that it gives is voted for: hospitals add up themselves what it is made of.
 //!
 //! Checks of an opened sum see what the coordinator adds alone. With one hospital that tells it the group's key it
-//! passes them all: lanes and checksum then fit whatever it added (`he_agg`'s tests of faults). What it cannot change is
-//! what the others signed for, so the sum is added up once more from exactly these bodies. A small one is added whole;
-//! of a large one each hospital draws chunks, which nobody can know when the digests of the sum stand in the log. The
-//! coordinator sees the draw in what is fetched, and has nothing left to choose then: bodies are signed for, the sum is
-//! announced, and there is no second announcement.
+//! passes them all: lanes and checksum then fit whatever it added (`he_agg`'s tests of faults). What it cannot change
+//! is what the others signed for, so the sum is added up once more from exactly these bodies. A small one is added
+//! whole; of a large one each hospital draws chunks, which nobody can know when the digests of the sum stand in the
+//! log. The coordinator sees the draw in what is fetched, and has nothing left to choose then: bodies are signed for,
+//! the sum is announced, and there is no second announcement.
 
 use crate::facts::{Fact, SumChecked, SumDrawn};
 use crate::hospital::{HospitalMachine, HospitalOutput};

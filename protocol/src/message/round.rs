@@ -101,8 +101,8 @@ pub struct ShareRequest {
 }
 wire_struct!(ShareRequest { round: RoundId, attempt: Attempt, acceptances: Vec<SignedMessage> });
 
-/// R6: the blinded sum can be fetched, and so can what it is made of: the updates of the manifest's heads and the shares
-/// of these.
+/// R6: the blinded sum can be fetched, and so can what it is made of: the updates of the manifest's heads and the
+/// shares of these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SumReady {
     /// The round.

@@ -59,6 +59,7 @@ const CHECKED: HospitalInput = HospitalInput::SumChecked { round: ROUND, attempt
 #[test]
 fn a_sum_is_added_up_of_what_its_makers_signed_for_before_it_is_opened_and_voted_for() {
     let (mut federation, sum) = shared(1);
+    assert_eq!(LogMessage::SumReady(sum.clone()).signed(), sum.shares, "an audit sees who signed");
     let outputs = hears(&mut federation, &sum);
     let [HospitalOutput::Persist(Fact::SumDrawn(fact)), HospitalOutput::CheckSum { updates, shares, chunks, .. }] =
         &outputs[..]

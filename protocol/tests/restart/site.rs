@@ -124,10 +124,8 @@ impl Site {
                 Some(HospitalInput::SumChecked { round: binding.round, attempt: binding.attempt })
             }
             HospitalOutput::OpenSum { binding, purpose, chunks } => {
-                let is_checked = |fact: &Fact| {
-                    *fact == Fact::SumChecked(SumChecked { round: binding.round, attempt: binding.attempt })
-                };
-                assert!(self.facts.iter().any(is_checked), "opened before it was added up");
+                let checked = Fact::SumChecked(SumChecked { round: binding.round, attempt: binding.attempt });
+                assert!(self.facts.contains(&checked), "opened before it was added up");
                 let model = match purpose {
                     RoundPurpose::Train => Digest::of("model", chunks),
                     RoundPurpose::Figures => Digest::of("figures", chunks),

@@ -31,8 +31,8 @@ fn sums_of_serving_keys_that_the_coordinator_names_end_the_ceremony_before_anyth
     }
 }
 
-/// With one hospital that knows the group's key the coordinator makes sums that pass every check of an opened one: where
-/// hospitals take its word they adopt what nobody trained (in `main.rs` the oracle sees it).
+/// With one hospital that knows the group's key the coordinator makes sums that pass every check of an opened one:
+/// where hospitals take its word they adopt what nobody trained (in `main.rs` the oracle sees it).
 #[test]
 fn sums_of_rounds_that_are_not_those_of_what_hospitals_signed_are_opened_by_nobody() {
     for (lie, expected) in [

@@ -72,8 +72,8 @@ pub(crate) enum Planted {
     Doubles,
     /// One member's update is taken from another round's attempt.
     Swaps,
-    /// To the sum of a round is added what nobody sent, so that it passes every check of an opened sum: whoever holds the
-    /// group's key can.
+    /// To the sum of a round is added what nobody sent, so that it passes every check of an opened sum: whoever holds
+    /// the group's key can.
     Steers,
     /// What the sum was made of is shown as something else than one member signed for.
     Alters,

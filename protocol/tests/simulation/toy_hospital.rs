@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use protocol::blob::{BlobId, BlobKind};
 use protocol::codec::Wire;
-use protocol::drive::hospital::{HospitalDone, HospitalJob, Parts};
+use protocol::drive::hospital::{HospitalDone, HospitalJob, Parts, Summands};
 use protocol::drive::{ListId, Store, StoreFault, Stream};
 use protocol::facts::{Fact, HospitalFacts};
 use protocol::hospital::HospitalInput;
@@ -205,7 +205,7 @@ impl ToyHospital {
                 self.put(id, self.garbled(id, toy::share(party, &self.secrets, &binding).to_bytes()), oracle)?;
                 HospitalInput::SharesMade { round: binding.round, attempt: binding.attempt, body: self.root(id) }
             }
-            HospitalJob::AddChunk { binding, sum, is_last, updates, shares, .. } => {
+            HospitalJob::AddChunk(Summands { binding, sum, is_last, updates, shares, .. }) => {
                 let of = |all: &[(PartyId, Bytes)]| all.iter().map(|(maker, _)| *maker).collect::<PartySet>();
                 assert!(is_last && (of(&updates), of(&shares)) == (binding.cohort, binding.decryptors));
                 let added = updates.iter().chain(&shares).fold(Lanes::default(), |added, (_, body)| {

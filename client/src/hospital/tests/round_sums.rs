@@ -2,6 +2,8 @@
 //!
 //! What the helper can make a sum of is `he_agg`'s test of faults.
 
+use protocol::drive::hospital::Summands;
+
 use super::super::sealed;
 use super::*;
 
@@ -12,6 +14,16 @@ fn bodies(all: &Consortium, kind: BlobKind, makers: &[u16]) -> Vec<(PartyId, Byt
         (party(*number), all.sites[usize::from(*number) - 1].outbox.get(&place).unwrap())
     };
     makers.iter().map(body).collect()
+}
+
+fn summands(
+    binding: &ShareBinding,
+    sum: Digest,
+    updates: &[(PartyId, Bytes)],
+    shares: &[(PartyId, Bytes)],
+) -> Summands {
+    let (binding, updates, shares) = (binding.clone(), updates.to_vec(), shares.to_vec());
+    Summands { binding, chunk: 0, sum, is_last: true, updates, shares }
 }
 
 /// What a coordinator makes of these.
@@ -57,7 +69,8 @@ fn a_sum_with_what_a_helper_did_not_sign_for_opens_and_is_voted_for_by_nobody_wh
     assert_ne!(model, honest);
 
     for site in &all.sites {
-        let added = |sum: &Bytes| site.add_chunk(&binding, 0, Digest::of_bytes(sum), &updates, &shares).unwrap();
+        let added =
+            |sum: &Bytes| site.add_chunk(&summands(&binding, Digest::of_bytes(sum), &updates, &shares)).unwrap();
         assert_eq!(added(&sums[0]), None);
         assert_eq!(added(&forged), Some(Reject::RoundSumDiffers));
     }
@@ -71,7 +84,7 @@ fn what_is_no_update_or_no_share_or_anothers_is_not_added() {
     let sum = Digest::of_bytes(&sums[0]);
     let site = all.site(3);
     let added = |binding: &ShareBinding, updates: &[(PartyId, Bytes)], shares: &[(PartyId, Bytes)]| {
-        site.add_chunk(binding, 0, sum, updates, shares).unwrap()
+        site.add_chunk(&summands(binding, sum, updates, shares)).unwrap()
     };
     type Bodies = Vec<(PartyId, Bytes)>;
     let changed = |bodies: &Bodies, change: fn(&mut Bodies)| {
@@ -98,5 +111,6 @@ fn what_is_no_update_or_no_share_or_anothers_is_not_added() {
     let other = ShareBinding { manifest: Digest([8; 32]), ..binding.clone() };
     assert_eq!(added(&other, &updates, &shares), Some(Reject::BadSummand));
     // A chunk of another place.
-    assert_eq!(site.add_chunk(&binding, 1, sum, &updates, &shares).unwrap(), Some(Reject::BadSummand));
+    let elsewhere = Summands { chunk: 1, ..summands(&binding, sum, &updates, &shares) };
+    assert_eq!(site.add_chunk(&elsewhere).unwrap(), Some(Reject::BadSummand));
 }

@@ -33,6 +33,23 @@ impl Parts {
     }
 }
 
+/// What the cohort and the decryptors bring to one chunk of a round's sum.
+#[derive(Debug)]
+pub struct Summands {
+    /// The sum's context.
+    pub binding: ShareBinding,
+    /// Which chunk.
+    pub chunk: u32,
+    /// Digest of the blinded chunk, as the coordinator announced it.
+    pub sum: Digest,
+    /// Whether no other chunk is left to be added.
+    pub is_last: bool,
+    /// As fetched, with the digests that their makers signed, ascending.
+    pub updates: Vec<(PartyId, Bytes)>,
+    /// The same of the decryptors.
+    pub shares: Vec<(PartyId, Bytes)>,
+}
+
 /// Work that takes long.
 #[derive(Debug)]
 pub enum HospitalJob {
@@ -120,22 +137,9 @@ pub enum HospitalJob {
     },
     /// Make and store decryption shares; answer `SharesMade` or `ReleaseRefused`.
     ReleaseShares(ShareBinding),
-    /// Add what the cohort and the decryptors bring to one chunk of a round's sum, and compare it. No answer, but
-    /// `SumFalse` where it is another, and `SumChecked` where it is the last of them.
-    AddChunk {
-        /// The sum's context.
-        binding: ShareBinding,
-        /// Which chunk.
-        chunk: u32,
-        /// Digest of the blinded chunk, as the coordinator announced it.
-        sum: Digest,
-        /// Whether none is left to be added.
-        is_last: bool,
-        /// As fetched, with the digests that their makers signed, ascending.
-        updates: Vec<(PartyId, Bytes)>,
-        /// The same of the decryptors.
-        shares: Vec<(PartyId, Bytes)>,
-    },
+    /// Add up one chunk of a round's sum, and compare it. No answer, but `SumFalse` where it is another, and
+    /// `SumChecked` where it is the last of them.
+    AddChunk(Summands),
     /// Unblind, decode, check, keep the candidate; answer `SumOpened`.
     OpenSum {
         /// The sum's context.

@@ -8,7 +8,7 @@ use crate::blob::{BlobId, BlobKind, BodyRoot, ListId};
 use crate::drive::hospital::parts::{ChunksLeft, PartsLeft};
 use crate::drive::hospital::wanted::{Wanted, digests};
 use crate::drive::hospital::{
-    AGAIN_MS, HospitalDone, HospitalDriver, HospitalJob, HospitalNote, Parts, Purpose, QUERY_KEYS_KEPT,
+    AGAIN_MS, HospitalDone, HospitalDriver, HospitalJob, HospitalNote, Parts, Purpose, QUERY_KEYS_KEPT, Summands,
 };
 use crate::drive::{Clock, Crypto, HospitalNet, JobId, Store};
 use crate::exchange::Answer;
@@ -212,7 +212,7 @@ impl Work {
     fn checks(&self, round: RoundId) -> bool {
         let binding = match self {
             Self::Fetch { then: Then::Chunks { binding, .. } | Then::AddChunk { binding, .. }, .. }
-            | Self::Ready(HospitalJob::AddChunk { binding, .. })
+            | Self::Ready(HospitalJob::AddChunk(Summands { binding, .. }))
             | Self::Chunks(ChunksLeft { binding, .. }) => binding,
             _ => return false,
         };
@@ -258,7 +258,7 @@ impl Then {
                 let (shares, updates): (Vec<_>, Vec<_>) = of.partition(|(kind, ..)| *kind == BlobKind::Share);
                 let [updates, shares] =
                     [updates, shares].map(|all| all.into_iter().map(|(_, maker, body)| (maker, body)).collect());
-                HospitalJob::AddChunk { binding, chunk, sum, is_last, updates, shares }
+                HospitalJob::AddChunk(Summands { binding, chunk, sum, is_last, updates, shares })
             }
             Self::AddParts { parts, index, makers } => {
                 HospitalJob::AddParts { parts, index, bodies: makers.into_iter().zip(bodies).collect() }

@@ -109,7 +109,7 @@ fn every_drawn_chunk_of_a_sum_is_fetched_of_every_maker_by_its_signed_digest() {
         let [update, of_t] = [BlobKind::UpdateChunk, BlobKind::Share];
         assert_eq!(places, [(update, 1), (update, 2), (of_t, 2)].map(|(kind, it)| (kind, Some(party(it)), chunk)));
         assert!(wanted.iter().all(|wanted| (wanted.id.round, wanted.id.attempt) == (3, 2)));
-        let Work::Ready(HospitalJob::AddChunk { chunk: of, sum, is_last: last, updates, shares, .. }) =
+        let Work::Ready(HospitalJob::AddChunk(Summands { chunk: of, sum, is_last: last, updates, shares, .. })) =
             then.next(of_chunk.to_vec())
         else {
             panic!("a chunk to add")
