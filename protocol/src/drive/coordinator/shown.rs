@@ -8,15 +8,14 @@
 use std::collections::BTreeMap;
 
 use crate::blob::{BlobKind, ListId};
-use crate::ids::{Attempt, RoundId};
 use crate::message::LogMessage;
 use crate::party_set::PartySet;
 
 /// The sums of the log, by round and attempt: as many as the terms have rounds.
 #[derive(Default)]
 pub(super) struct Shown {
-    /// The newest manifest's cohort.
-    manifest: Option<(RoundId, Attempt, PartySet)>,
+    /// The newest manifest's.
+    cohort: PartySet,
     /// S and T.
     sums: BTreeMap<(u64, u32), (PartySet, PartySet)>,
 }
@@ -25,14 +24,10 @@ impl Shown {
     /// Takes an entry of the log into account.
     pub(super) fn learn(&mut self, message: &LogMessage) {
         match message {
-            LogMessage::Manifest(it) => self.manifest = Some((it.round, it.attempt, it.cohort())),
+            LogMessage::Manifest(it) => self.cohort = it.cohort(),
             LogMessage::SumReady(it) => {
-                if let Some((round, attempt, cohort)) = self.manifest
-                    && (round, attempt) == (it.round, it.attempt)
-                {
-                    let decryptors = it.shares.iter().map(|head| head.author).collect();
-                    self.sums.insert((u64::from(round.0), attempt.0), (cohort, decryptors));
-                }
+                let decryptors = it.shares.iter().map(|head| head.author).collect();
+                self.sums.insert((u64::from(it.round.0), it.attempt.0), (self.cohort, decryptors));
             }
             _ => {}
         }
