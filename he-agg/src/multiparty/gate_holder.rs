@@ -117,7 +117,8 @@ impl<L: ReleaseLedger> GateHolder<'_, L> {
         plaintexts: &[Plaintext],
     ) -> Result<Vec<GatedCiphertext>, GateHolderError<L::Error>> {
         let (crs, asker) = (self.crs, self.secret.party());
-        let labels: Vec<_> = (first..).take(plaintexts.len()).map(|part| GateLabel { what, asker, number, part }).collect();
+        let labels: Vec<_> =
+            (first..).take(plaintexts.len()).map(|part| GateLabel { what, asker, number, part }).collect();
         let digests: Vec<_> = labels.par_iter().zip(plaintexts).map(|(label, x)| digest(crs, *label, x)).collect();
         let mut permits = Vec::with_capacity(plaintexts.len());
         for ((label, plaintext), digest) in labels.into_iter().zip(plaintexts).zip(digests) {

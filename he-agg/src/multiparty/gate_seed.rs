@@ -36,8 +36,7 @@ impl GateSeed {
     pub(crate) fn mask(&self, crs: &Crs, maker: u16, asker: u16, limbs: usize) -> Zeroizing<Poly<Eval>> {
         let params = crs.params();
         let parties = [u64::from(maker), u64::from(asker)];
-        let expander =
-            Expander::with_context(&self.bytes, "serving/gate-seed", params.preset, &parties, &crs.epoch());
+        let expander = Expander::with_context(&self.bytes, "serving/gate-seed", params.preset, &parties, &crs.epoch());
         let coefficients = sampler::ternary(&mut expander.sampler(0), params.n);
         let basis = extended_basis(params, limbs);
         Zeroizing::new(Poly::from_small(&coefficients, &basis).into_eval(&basis))

@@ -10,6 +10,8 @@ use crate::stream::Stream;
 mod bindings;
 mod chosen_sums;
 mod circuits;
+mod gate;
+mod gates;
 mod key_recovery;
 mod noise;
 mod queries;
