@@ -117,6 +117,10 @@ impl<L: ReleaseLedger> GateHolder<'_, L> {
         plaintexts: &[Plaintext],
     ) -> Result<Vec<GatedCiphertext>, GateHolderError<L::Error>> {
         let (crs, asker) = (self.crs, self.secret.party());
+        // Before a label is spent.
+        for right in plaintexts.iter().map(Plaintext::preset).chain([crs.preset()]) {
+            self.secret.check_preset(right).map_err(GateHolderError::Ceremony)?;
+        }
         let labels: Vec<_> =
             (first..).take(plaintexts.len()).map(|part| GateLabel { what, asker, number, part }).collect();
         let digests: Vec<_> = labels.par_iter().zip(plaintexts).map(|(label, x)| digest(crs, *label, x)).collect();

@@ -94,7 +94,7 @@ impl GateSecret {
         Ok(GatedCiphertext { params, limbs, scale, c0 })
     }
 
-    fn check_preset(&self, right: Preset) -> Result<(), CeremonyError> {
+    pub(super) fn check_preset(&self, right: Preset) -> Result<(), CeremonyError> {
         let left = self.params.preset;
         if left == right { Ok(()) } else { Err(CeremonyError::PresetMismatch { left, right }) }
     }
@@ -109,8 +109,9 @@ pub struct GateKey<B: Backend = Cpu> {
 
 impl GateKey {
     /// The key of the gate's asker, from the seeds that all hospitals dealt to it, its own among
-    /// them. Once per epoch: two keys of one gate show the difference of their secrets, so store the
-    /// bytes, and after a lost vault wait for the next epoch.
+    /// them. Once per epoch: the masks cancel in b, so two keys of one epoch and limbs show the
+    /// difference of their secrets, and fresh seeds would not help. Store the bytes, and after a lost
+    /// vault wait for the next epoch.
     ///
     /// # Errors
     /// A gate of another hospital, epoch or preset; seeds of not exactly hospitals 1..=n, which the

@@ -11,6 +11,7 @@ mod bindings;
 mod chosen_sums;
 mod circuits;
 mod gate;
+mod gate_attacks;
 mod gates;
 mod key_recovery;
 mod noise;
