@@ -124,9 +124,8 @@ impl GateKey {
         stream: &mut Stream,
     ) -> Result<Self, CeremonyError> {
         let (params, asker, limbs) = (secret.params, secret.party, gate.limbs());
-        for right in [crs.preset(), gate.0.params.preset] {
-            secret.check_preset(right)?;
-        }
+        secret.check_preset(crs.preset())?;
+        // An epoch is of one preset.
         if gate.0.epoch != crs.epoch() {
             return Err(epoch_mismatch(gate.0.epoch, crs.epoch()));
         }

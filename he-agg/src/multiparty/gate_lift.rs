@@ -49,9 +49,10 @@ fn check<B: Backend>(
     label: GateLabel,
     key: &GateKey<B>,
 ) -> Result<(), CeremonyError> {
-    for preset in [ciphertext.preset(), crs.preset(), key.preset()] {
+    for preset in [ciphertext.preset(), crs.preset()] {
         evaluator.check_preset(preset)?;
     }
+    // An epoch is of one preset.
     key.check_epoch(crs)?;
     if key.asker() != label.asker {
         let (ours, theirs) = (u64::from(label.asker), u64::from(key.asker()));

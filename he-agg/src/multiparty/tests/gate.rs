@@ -2,10 +2,10 @@
 
 use super::close;
 use super::gates::{Gates, halves, integers, ledger, named, query, switched, vec_sum};
-use crate::aggregation::{PermitError, VaultSecret};
+use crate::aggregation::{Claim, PermitError, ReleaseLedger, VaultSecret};
 use crate::backend::Cpu;
 use crate::backend::parity::tests::Composed;
-use crate::ckks::{Ciphertext, CkksError, Evaluator, GatedCiphertext};
+use crate::ckks::{Ciphertext, CkksError, Evaluator, GatedCiphertext, Plaintext};
 use crate::error::DecodeError;
 use crate::multiparty::ideal::toy;
 use crate::multiparty::{
@@ -289,7 +289,7 @@ fn a_key_takes_the_askers_own_gate_and_every_seed() {
 
 #[test]
 fn lifting_something_else_is_refused() {
-    let mut g = Gates::small(2);
+    let g = Gates::small(2);
     let params = g.c.params;
     let plaintext = g.encode(&[1.0], g.limbs);
     let gated = g.encrypt(query(1, 0), &plaintext);
@@ -300,12 +300,12 @@ fn lifting_something_else_is_refused() {
     assert!(matches!(lift(&gated, &other, query(1, 0), &g.keys[0]), Some(CeremonyError::Epoch { .. })));
     let wide = GatedCiphertext::zero_over(params, g.limbs + 1, params.scale()).unwrap();
     let short = CkksError::KeyTooShort { key: g.limbs, ciphertext: g.limbs + 1 };
-    assert_eq!(lift(&wide, &g.c.crs, query(1, 0), &g.keys[0]), Some(short.into()));
+    assert_eq!(lift(&wide, &g.c.crs, query(1, 0), &g.keys[0]), Some(short.clone().into()));
     let foreign = GatedCiphertext::zero_over(toy(Preset::Inf13, 5), 2, 1.0).unwrap();
     let mismatch = CkksError::PresetMismatch { left: Preset::Inf15x90, right: Preset::Inf13 };
     assert_eq!(lift(&foreign, &g.c.crs, query(1, 0), &g.keys[0]), Some(mismatch.clone().into()));
     let elsewhere = Crs::over(toy(Preset::Inf13, 5), [7; 32]);
-    assert_eq!(lift(&gated, &elsewhere, query(1, 0), &g.keys[0]), Some(mismatch.into()));
+    assert_eq!(lift(&gated, &elsewhere, query(1, 0), &g.keys[0]), Some(mismatch.clone().into()));
 
     let mut sum = lift_sum(&g, g.limbs);
     assert_eq!(lift_sum(&g, g.limbs).finish().err(), Some(CkksError::NoTerms.into()));
@@ -325,13 +325,38 @@ fn lifting_something_else_is_refused() {
     let refused = LiftSum::new(g.c.evaluator, &g.c.crs, (0, 0), (1, f64::NAN)).err();
     assert!(matches!(refused, Some(CeremonyError::Ckks(CkksError::Scale { .. }))));
     assert!(LiftSum::new(g.c.evaluator, &elsewhere, (0, 0), (1, 1.0)).is_err());
+    // What a lift refuses, a sum refuses.
+    assert_eq!(sum.absorb(&foreign, &g.keys[1]), Err(mismatch.clone().into()));
+    let mut bytes = g.keys[1].to_bytes();
+    bytes[40..72].copy_from_slice(&other.epoch());
+    let stale = GateKey::from_bytes(&bytes, &other).unwrap();
+    assert!(matches!(sum.absorb(&gated, &stale), Err(CeremonyError::Epoch { .. })));
+    assert_eq!(lift_sum(&g, g.limbs + 1).absorb(&wide, &g.keys[1]), Err(short.into()));
+}
 
-    // Another hospital's label, or another preset, is not encrypted either.
+#[test]
+fn nothing_of_another_hospital_or_preset_is_encrypted_and_no_label_is_spent_on_it() {
+    let mut g = Gates::small(2);
+    let elsewhere = Crs::over(toy(Preset::Inf13, 5), [7; 32]);
+    let plaintext = g.encode(&[1.0], g.limbs);
     let vault = VaultSecret::from_bytes([9; 32]);
     let permit = GatePermit::claim(&mut ledger(), &g.c.crs, query(2, 0), &plaintext).unwrap();
     let mismatch = CeremonyError::Mismatch { field: "asker", ours: 1, theirs: 2 };
     assert_eq!(g.secrets[0].encrypt(permit, &vault).err(), Some(mismatch));
-    let foreign = GateSecret::over(toy(Preset::Inf13, 5), 1, &mut g.c.stream).unwrap();
-    let permit = GatePermit::claim(&mut ledger(), &g.c.crs, query(1, 0), &plaintext).unwrap();
-    assert!(matches!(foreign.encrypt(permit, &vault), Err(CeremonyError::PresetMismatch { .. })));
+    let params = elsewhere.params();
+    let foreign = Plaintext { params, limbs: 2, scale: 1.0, poly: Poly::zero(params.n, 2) };
+    let secret = GateSecret::over(params, 1, &mut g.c.stream).unwrap();
+    let mut ledger = ledger();
+    for (secret, crs, plaintext) in
+        [(&secret, &g.c.crs, &foreign), (&g.secrets[0], &elsewhere, &plaintext), (&g.secrets[0], &g.c.crs, &foreign)]
+    {
+        let permit = GatePermit::claim(&mut super::gates::ledger(), crs, query(1, 0), plaintext).unwrap();
+        assert!(matches!(secret.encrypt(permit, &vault), Err(CeremonyError::PresetMismatch { .. })));
+        let mut holder = GateHolder { secret, crs, vault: &vault, ledger: &mut ledger };
+        let refused = holder.encrypt(Gated::Query, 0, 0, std::slice::from_ref(plaintext));
+        assert!(matches!(refused, Err(GateHolderError::Ceremony(CeremonyError::PresetMismatch { .. }))));
+        let digest = [1; 32];
+        let stored = ledger.claim(&query(1, 0).ledger_key(crs.epoch()), digest).unwrap();
+        assert_eq!(stored, Claim::Stored(digest), "the label was free");
+    }
 }

@@ -7,12 +7,13 @@
 
 use super::close;
 use super::gates::{Gates, centred, distance_log2, integers, modulus, multiply, named, query, switched};
-use crate::ckks::{Ciphertext, GatedCiphertext, SwitchingKey, digit_count, extended_basis};
+use crate::ckks::{Ciphertext, EvaluationKeys, GatedCiphertext, SwitchingKey, add_gadget, digit_count, extended_basis};
 use crate::multiparty::key_material::{KeyLabel, KeyMaterial};
 use crate::multiparty::{
-    Gate, GateKey, GateLabel, GateSecret, GateSeed, GateShare, Gated, LiftSum, QueryKey, QuerySecret,
+    GaloisKeyShare, GaloisKeySum, Gate, GateKey, GateLabel, GateSecret, GateSeed, GateShare, Gated, LiftSum, QueryKey,
+    QuerySecret,
 };
-use crate::ring::{Eval, Poly};
+use crate::ring::{Automorphism, Eval, Poly};
 use crate::stream::Stream;
 use crate::wire::Kind;
 use num_bigint::BigInt;
@@ -58,14 +59,13 @@ fn uniform(g: &mut Gates, limbs: usize, special: bool) -> Poly<Eval> {
     poly
 }
 
-/// 2^k in every row, a constant polynomial.
+/// The constant polynomial 2^k, modulo Q or modulo P Q.
 fn constant(g: &Gates, rows: usize, k: u32) -> Poly<Eval> {
     let mut poly = Poly::zero(g.c.params.n, rows);
-    let basis = extended_basis(g.c.params, g.c.params.q.len());
-    let basis = if rows == g.limbs { &g.c.params.q[..] } else { &basis[..] };
-    for index in 0..rows {
-        let value = basis[index].modulus().pow(2, u64::from(k));
-        poly.limb_mut(index).fill(value);
+    let extended = extended_basis(g.c.params, g.limbs);
+    let basis = &extended[extended.len() - rows..];
+    for (index, limb) in basis.iter().enumerate() {
+        poly.limb_mut(index).fill(limb.modulus().pow(2, u64::from(k)));
     }
     poly
 }
@@ -171,7 +171,7 @@ fn the_phase_of_anything_malformed_is_its_makers_prediction() {
     // The largest that a key can be, a secret of 2^40 and none at all.
     let mut wide = honest.clone();
     for (digit, b) in wide.iter_mut().enumerate() {
-        crate::ckks::add_gadget(params, limbs, digit, b, &constant(&g, rows, 40));
+        add_gadget(params, limbs, digit, b, &constant(&g, rows, 40));
     }
     let keys = [
         honest,
@@ -283,6 +283,54 @@ fn a_malformed_share_or_a_forged_gate_shifts_answers_by_what_the_forger_computes
         let key = g.key(1, g.gates.len() - 1);
         shifted_by(&g, &key, &delta, what);
     }
+}
+
+/// The automorphism X -> X^(5^steps) of integers.
+fn rotated(x: &[BigInt], steps: u32) -> Vec<BigInt> {
+    let n = x.len();
+    let mut out = vec![BigInt::from(0); n];
+    for (i, x) in x.iter().enumerate() {
+        let to = i * 5usize.pow(steps) % (2 * n);
+        out[to % n] = if to < n { x.clone() } else { -x };
+    }
+    out
+}
+
+#[test]
+fn a_malformed_rotation_share_shifts_answers_by_what_its_maker_computes() {
+    const STEPS: usize = 3;
+    let mut g = Gates::small(2);
+    let (params, limbs) = (g.c.params, g.limbs);
+    let (basis, digits) = (extended_basis(params, limbs), digit_count(params, limbs));
+    let parts: Vec<_> = (0..digits).map(|_| uniform(&mut g, limbs, true)).collect();
+    // Against -a phi^-1(s_2) + P g s_2, both of which hospital 2 has.
+    let secret = &g.c.secrets[1];
+    let turned = secret.rotated(&Automorphism::rotation(params.n, -(STEPS as i32)), limbs);
+    let mut deviation = parts.clone();
+    for (digit, (delta, a)) in deviation.iter_mut().zip(g.c.crs.rotation(STEPS, limbs, digits)).enumerate() {
+        delta.mul_add(&a, &turned, &basis);
+        let mut gadget = Poly::zero(params.n, basis.len());
+        add_gadget(params, limbs, digit, &mut gadget, secret.poly());
+        delta.sub_assign(&gadget, &basis);
+    }
+    let label = KeyLabel { kind: Kind::GaloisKey, steps: STEPS, limbs, polynomials: digits };
+    let material = KeyMaterial { params, epoch: g.c.crs.epoch(), label, sender: 2, parts };
+    let mut sum = GaloisKeySum::new(&g.c.crs, STEPS as i32, limbs, 2).unwrap();
+    let honest = GaloisKeyShare::generate(&g.c.secrets[0], &g.c.crs, STEPS as i32, limbs, &mut g.c.stream);
+    sum.absorb(&honest.unwrap()).unwrap();
+    sum.absorb(&GaloisKeyShare::from_bytes(&material.to_bytes(), &g.c.crs).unwrap()).unwrap();
+    let mut keys = EvaluationKeys::over(params);
+    keys.insert_rotation(sum.finish().unwrap()).unwrap();
+
+    let image = g.encode(&[0.5, -0.25], limbs);
+    let lifted = g.lift(&g.encrypt(query(1, 0), &image), query(1, 0));
+    let phase = g.phase(&g.c.evaluator.rotate(&lifted, STEPS as i32, &keys).unwrap());
+    let deviation: Vec<_> = deviation.iter().map(|delta| integers(delta, &basis)).collect();
+    let shift = switched(params, limbs, &lifted.parts()[1], &deviation);
+    let image = integers(&image.poly, &params.q[..limbs]);
+    let far = |wanted: &[BigInt]| distance_log2(&phase, &rotated(wanted, STEPS as u32), &params.q[..limbs]);
+    assert!(far(&plus(&image, &shift)) < HONEST);
+    assert!(far(&image) > params.log_q(limbs) - 3.0);
 }
 
 /// k - k' from the first digits of two keys of hospital 1, where it is short.
