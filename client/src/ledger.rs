@@ -45,11 +45,13 @@ impl ReleaseLedger for DiskLedger {
         name.push(match key.purpose {
             Use::Encrypt => 0,
             Use::Share => 1,
+            Use::GatedQuery => 2,
+            Use::GatedWeight => 3,
         });
         if let Some(stored) = self.journal.get(&self.claims, &name)? {
             return Ok(Claim::Stored(digest(&stored)));
         }
-        if !self.charged.contains(&unit) {
+        if key.purpose.is_charged() && !self.charged.contains(&unit) {
             // Charged on disk before the claim: a crash in between costs one unit and never gives one away.
             if let Err(exhausted) = self.counter.charge() {
                 return Ok(Claim::Exhausted(exhausted));
@@ -103,5 +105,26 @@ mod tests {
         let mut ledger = open(folder.path(), 2);
         assert!(matches!(ledger.claim(&key(Use::Encrypt, 2), [4; 32]).unwrap(), Claim::Exhausted(_)));
         assert_eq!(ledger.claim(&key(Use::Share, 1), [5; 32]).unwrap(), Claim::Stored([5; 32]));
+    }
+
+    #[test]
+    fn what_is_gated_is_claimed_once_and_takes_nothing_of_the_budget() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = open(folder.path(), 1);
+        for purpose in [Use::GatedQuery, Use::GatedWeight] {
+            assert_eq!(ledger.claim(&key(purpose, 0), [1; 32]).unwrap(), Claim::Stored([1; 32]));
+        }
+        assert_eq!(ledger.left(), 1);
+        // The share of the same numbers is charged all the same.
+        ledger.claim(&key(Use::Share, 0), [2; 32]).unwrap();
+        assert_eq!(ledger.left(), 0);
+        drop(ledger);
+        let mut ledger = open(folder.path(), 1);
+        for purpose in [Use::GatedQuery, Use::GatedWeight] {
+            assert_eq!(ledger.claim(&key(purpose, 0), [3; 32]).unwrap(), Claim::Stored([1; 32]));
+            // A spent budget is no reason to refuse what is not charged.
+            assert_eq!(ledger.claim(&key(purpose, 1), [4; 32]).unwrap(), Claim::Stored([4; 32]));
+        }
+        assert_eq!(ledger.left(), 0);
     }
 }

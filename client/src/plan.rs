@@ -240,7 +240,6 @@ impl Plan {
             seed: experiment.seed(),
             earlier: Vec::new(),
             start: None,
-            own_key_queries: experiment.publish().own_key,
             answer_within: ANSWER_WITHIN,
         }
     }

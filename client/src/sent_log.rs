@@ -318,14 +318,14 @@ fn signed(message: &HospitalMessage) -> &'static str {
 fn body(kind: BlobKind) -> &'static str {
     match kind {
         BlobKind::Dealing => "sealed key points",
-        BlobKind::PublicKey | BlobKind::RelinRoundOne | BlobKind::RelinRoundTwo | BlobKind::Galois => {
+        BlobKind::Gate | BlobKind::GateKey | BlobKind::RelinRoundOne | BlobKind::RelinRoundTwo | BlobKind::Galois => {
             "share of a public key"
         }
         // A round of figures sends its counts in the same form.
         BlobKind::UpdateChunk => "encrypted update or figures",
         BlobKind::Share => "decryption share of a sum",
         BlobKind::PublishChunk => "encrypted part of the model",
-        BlobKind::Query | BlobKind::AskerKey | BlobKind::QueryKey => "encrypted question",
+        BlobKind::Query | BlobKind::AskerKey => "encrypted question",
         BlobKind::SwitchShare => "share of an answer",
         BlobKind::SumChunk | BlobKind::QueryResult | BlobKind::Answer => "something else",
     }

@@ -87,12 +87,12 @@ impl Workshop {
                 let chunks = combined.map(|combined| combined.chunks);
                 done(self.told(chunks, |chunks| JobResult::Sum(SumMade { attempt, chunks })));
             }
-            CoordinatorJob::AddModel { attempt, cohort, count } => {
-                let added = encrypted_model::add(&self.bodies, &self.program, attempt, cohort, count);
+            CoordinatorJob::AddModel { epoch_seed, attempt, cohort, count } => {
+                let added = encrypted_model::add(&self.bodies, &self.program, epoch_seed, attempt, (cohort, count));
                 let stored = added.and_then(|digest| {
                     // From here on the model is served, also after a restart.
                     self.bodies.sync(encrypted_model::model_list(attempt))?;
-                    serving_keys::sync(&self.bodies)?;
+                    serving_keys::sync(&self.bodies, self.roster.parties())?;
                     Ok(digest)
                 });
                 done(self.told(stored, |model| JobResult::Model(ModelAdded { attempt, model })));

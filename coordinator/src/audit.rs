@@ -173,7 +173,8 @@ pub fn recompute(
     }
     let mut checks = vec![Checked { what: "query", logged: head.body.root, found: stored.root }];
     for (step, logged) in key_roots(&log) {
-        checks.push(Checked { what: name(step), logged: logged.root, found: serving_keys::root(&bodies, step)?.root });
+        let found = serving_keys::root(&bodies, standing.parties(), step)?.root;
+        checks.push(Checked { what: name(step), logged: logged.root, found });
     }
     let model = bodies.root(model_list(published.attempt))?;
     checks.push(Checked { what: "encrypted model", logged: head.model, found: model.root });
@@ -182,7 +183,7 @@ pub fn recompute(
     let (seed, program) = (standing.epoch_seed, Arc::clone(program));
     let engine = ServingEngine::load(bodies, program, seed, published.attempt, quorum)?;
     let started = Instant::now();
-    let bytes = engine.result_of(query, *asker, head.query_key)?.to_bytes();
+    let bytes = engine.result_of(query, *asker)?.to_bytes();
     let evaluate_ms = started.elapsed().as_secs_f64() * 1e3;
     let again = BodyRoot::of(&[Digest::of_bytes(&bytes)], bytes.len() as u64);
     checks.push(Checked { what: "result", logged: result.root, found: again.root });
@@ -264,7 +265,9 @@ fn released(log: &[LogMessage]) -> Vec<Released<'_>> {
 fn key_roots(log: &[LogMessage]) -> Vec<(KeyStep, BodyRoot)> {
     log.iter()
         .filter_map(|message| match message {
-            LogMessage::ServingStepDone(it) if matches!(it.step, KeyStep::RelinRoundTwo | KeyStep::Galois) => {
+            LogMessage::ServingStepDone(it)
+                if matches!(it.step, KeyStep::GateKey | KeyStep::RelinRoundTwo | KeyStep::Galois) =>
+            {
                 Some((it.step, it.body))
             }
             _ => None,
@@ -274,7 +277,8 @@ fn key_roots(log: &[LogMessage]) -> Vec<(KeyStep, BodyRoot)> {
 
 fn name(step: KeyStep) -> &'static str {
     match step {
-        KeyStep::PublicKey => "collective public key",
+        KeyStep::Gate => "gates",
+        KeyStep::GateKey => "gate keys",
         KeyStep::RelinRoundOne => "relinearisation key, first round",
         KeyStep::RelinRoundTwo => "relinearisation key",
         KeyStep::Galois => "rotation keys",

@@ -1,7 +1,8 @@
 //! The published model: sums of the hospitals' encrypted contributions, weight vector by weight vector.
 
-use he_agg::ckks::Ciphertext;
-use he_infer::{Program, WeightSum};
+use he_agg::ckks::{Ciphertext, GatedCiphertext};
+use he_agg::multiparty::Crs;
+use he_infer::{GatedWeightSum, Program};
 use protocol::PartySet;
 use protocol::blob::{BlobId, BlobKind};
 use protocol::ids::{Attempt, Digest, PartyId, RoundId};
@@ -9,39 +10,41 @@ use rayon::prelude::*;
 
 use crate::bodies::{Bodies, ListId};
 use crate::error::CoordinatorError;
+use crate::serving_keys;
 
 const WHAT: &str = "model contribution";
 
-/// Adds `count` weight ciphertexts over `cohort`, stores the sums and returns the digest of the whole model.
+/// Lifts and adds `count` weight ciphertexts over `cohort`, stores the sums and returns the digest of the whole model.
 ///
 /// # Errors
 /// [`CoordinatorError::Malformed`] naming the hospital whose contribution has another shape than the program asks for.
 pub(crate) fn add(
     bodies: &Bodies,
     program: &Program,
+    epoch_seed: Digest,
     attempt: Attempt,
-    cohort: PartySet,
-    count: u32,
+    (cohort, count): (PartySet, u32),
 ) -> Result<Digest, CoordinatorError> {
     let slots = program.weights();
     if count as usize != slots.len() {
         let source = std::io::Error::other(format!("{count} ciphertexts sent, the program has {}", slots.len()));
         return Err(CoordinatorError::malformed(WHAT, None, source));
     }
+    let crs = Crs::new(program.params().preset, epoch_seed.0);
+    let keys = cohort.iter().map(|party| Ok((party, serving_keys::gate_key(bodies, &crs, party)?)));
+    let keys: Vec<_> = keys.collect::<Result<_, CoordinatorError>>()?;
     (0..slots.len()).into_par_iter().try_for_each(|weight| {
         let index = u32::try_from(weight).unwrap_or(u32::MAX);
         let own = |source| CoordinatorError::malformed(WHAT, None, source);
-        let mut sum = WeightSum::new(program, weight).map_err(own)?;
-        for party in cohort.iter() {
-            let bytes = bodies.get(&chunk(attempt, Some(party), index))?;
-            let part = Ciphertext::from_bytes(&bytes, program.params().preset)
-                .map_err(|source| CoordinatorError::malformed(WHAT, Some(party), source))?;
-            sum.absorb(part).map_err(|source| CoordinatorError::malformed(WHAT, Some(party), source))?;
+        let mut sum = GatedWeightSum::new(program, &crs, u64::from(attempt.0), weight).map_err(own)?;
+        for (party, key) in &keys {
+            let bytes = bodies.get(&chunk(attempt, Some(*party), index))?;
+            let part = GatedCiphertext::from_bytes(&bytes, program.params().preset)
+                .map_err(|source| CoordinatorError::malformed(WHAT, Some(*party), source))?;
+            sum.absorb(&part, key).map_err(|source| CoordinatorError::malformed(WHAT, Some(*party), source))?;
         }
-        match sum.finish() {
-            Some(sum) => bodies.put(&chunk(attempt, None, index), &sum.to_bytes()).map(|_| ()),
-            None => Err(CoordinatorError::Abandoned),
-        }
+        let sum = sum.finish().map_err(own)?;
+        bodies.put(&chunk(attempt, None, index), &sum.to_bytes()).map(|_| ())
     })?;
     Ok(bodies.root(model_list(attempt))?.root)
 }

@@ -7,15 +7,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use he_agg::ckks::{Ciphertext, SeededCiphertext};
+use he_agg::ckks::{Ciphertext, GatedCiphertext};
 use he_agg::multiparty::{
-    AskerPublicKey, Crs, EvaluationKeys, KeySwitchShare, QueryKey, Quorum, SwitchContext, SwitchSum,
+    AskerPublicKey, Crs, EvaluationKeys, GateKey, KeySwitchShare, Quorum, SwitchContext, SwitchSum,
 };
 use he_infer::{EncryptedExecutor, EncryptedModel, ExecuteError, Program};
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::hospital::SwitchBinding;
 use protocol::ids::{Attempt, Digest, PartyId, QueryId};
-use protocol::message::QueryKeyRef;
 use protocol::serving::Evaluation;
 use rayon::prelude::*;
 
@@ -35,12 +34,12 @@ pub(crate) struct ServingEngine {
     quorum: Quorum,
     keys: EvaluationKeys,
     model: EncryptedModel,
-    query_keys: Mutex<VecDeque<(Digest, Arc<QueryKey>)>>,
+    gate_keys: Mutex<VecDeque<(PartyId, Arc<GateKey>)>>,
     on_device: Option<ResidentModel>,
 }
 
-/// Askers' query keys held in memory: some 60 MB each for the largest preset.
-const QUERY_KEYS_MAX: usize = 8;
+/// Askers' gate keys held in memory: some 30 MB each for the largest preset.
+const GATE_KEYS_MAX: usize = 8;
 /// Queries that take every step on a device together. Each holds all rotations of its image there: a few hundred
 /// megabytes at the largest preset.
 pub(crate) const QUERIES_TOGETHER_MAX: usize = 4;
@@ -71,7 +70,7 @@ impl ServingEngine {
         let model = EncryptedModel::new(&program, slots)
             .map_err(|source| CoordinatorError::malformed("stored model", None, source))?;
         let crs = Crs::new(program.params().preset, epoch_seed.0);
-        Ok(Self { bodies, program, crs, quorum, keys, model, query_keys: Mutex::default(), on_device: None })
+        Ok(Self { bodies, program, crs, quorum, keys, model, gate_keys: Mutex::default(), on_device: None })
     }
 
     /// Copies keys and model to the device as well, where there is one. They stay here for spot checks, and for the
@@ -96,7 +95,7 @@ impl ServingEngine {
     fn evaluate_each(&self, batch: &[Evaluation], finished: impl Fn(Evaluated) + Sync) {
         batch.par_iter().for_each(|one| {
             let started = Instant::now();
-            let result = self.result_of(one.query, one.asker, one.query_key);
+            let result = self.result_of(one.query, one.asker);
             let result = result.and_then(|result| self.store(one.query, &result));
             finished(Evaluated { query: one.query, result, ms: milliseconds(started), moved: Moved::default() });
         });
@@ -127,7 +126,7 @@ impl ServingEngine {
 
     /// A query as the device takes it: of the program's shape, under the collective key, and the digest of what it is.
     fn question(&self, one: &Evaluation) -> Result<Question, CoordinatorError> {
-        let image = self.image(one.query, one.asker, one.query_key)?;
+        let image = self.image(one.query, one.asker)?;
         let refused = |source| CoordinatorError::evaluation(EVALUATION, ExecuteError::Query(source));
         self.program.check_query(&image).map_err(refused)?;
         let parts = self.parts(one.query, one.asker).map(|id| self.bodies.digest(&id));
@@ -145,13 +144,8 @@ impl ServingEngine {
     ///
     /// # Errors
     /// [`CoordinatorError::Malformed`] for a query of another shape, [`CoordinatorError::Evaluation`].
-    pub(crate) fn result_of(
-        &self,
-        query: QueryId,
-        asker: PartyId,
-        query_key: Option<QueryKeyRef>,
-    ) -> Result<Ciphertext, CoordinatorError> {
-        let image = self.image(query, asker, query_key)?;
+    pub(crate) fn result_of(&self, query: QueryId, asker: PartyId) -> Result<Ciphertext, CoordinatorError> {
+        let image = self.image(query, asker)?;
         self.run(&image).map_err(|source| CoordinatorError::evaluation(EVALUATION, source))
     }
 
@@ -165,51 +159,33 @@ impl ServingEngine {
         (0..parts).map(move |part| BlobId::query(BlobKind::Query, query, Some(asker), part))
     }
 
-    /// The ciphertexts of a stored query under the collective key.
-    fn image(
-        &self,
-        query: QueryId,
-        asker: PartyId,
-        query_key: Option<QueryKeyRef>,
-    ) -> Result<Vec<Ciphertext>, CoordinatorError> {
+    /// The ciphertexts of a stored query, lifted to the collective secret.
+    fn image(&self, query: QueryId, asker: PartyId) -> Result<Vec<Ciphertext>, CoordinatorError> {
         let preset = self.program.params().preset;
-        let bytes =
-            self.parts(query, asker).map(|id| self.bodies.get(&id)).collect::<Result<Vec<_>, CoordinatorError>>()?;
-        let malformed = |source| CoordinatorError::malformed("query", Some(asker), source);
-        match query_key {
-            None => bytes.iter().map(|bytes| Ciphertext::from_bytes(bytes, preset).map_err(malformed)).collect(),
-            Some(reference) => {
-                let key = self.query_key(asker, reference)?;
-                let own = bytes
-                    .iter()
-                    .map(|bytes| SeededCiphertext::from_bytes(bytes, preset).map_err(malformed))
-                    .collect::<Result<Vec<_>, CoordinatorError>>()?;
-                EncryptedExecutor::new(&self.program, &self.keys)
-                    .and_then(|executor| executor.switch_query(&own, &key))
-                    .map_err(|source| CoordinatorError::evaluation("switching a query to the collective key", source))
-            }
-        }
+        let read = |id: BlobId| {
+            let bytes = self.bodies.get(&id)?;
+            GatedCiphertext::from_bytes(&bytes, preset)
+                .map_err(|source| CoordinatorError::malformed("query", Some(asker), source))
+        };
+        let gated = self.parts(query, asker).map(read).collect::<Result<Vec<_>, CoordinatorError>>()?;
+        let key = self.gate_key(asker)?;
+        EncryptedExecutor::new(&self.program, &self.keys)
+            .and_then(|executor| executor.lift_query(&gated, &self.crs, (asker.number(), query.0), &key))
+            .map_err(|source| CoordinatorError::evaluation("lifting a query to the collective secret", source))
     }
 
-    /// An asker's key for its queries, in memory for as long as it is among the last few used.
-    fn query_key(&self, asker: PartyId, reference: QueryKeyRef) -> Result<Arc<QueryKey>, CoordinatorError> {
-        let kept = |keys: &VecDeque<(Digest, Arc<QueryKey>)>| {
-            keys.iter().find(|(digest, _)| *digest == reference.digest).map(|(_, key)| Arc::clone(key))
+    /// An asker's gate key, in memory for as long as it is among the last few used.
+    fn gate_key(&self, asker: PartyId) -> Result<Arc<GateKey>, CoordinatorError> {
+        let kept = |keys: &VecDeque<(PartyId, Arc<GateKey>)>| {
+            keys.iter().find(|(of, _)| *of == asker).map(|(_, key)| Arc::clone(key))
         };
-        if let Some(key) = kept(&*self.query_keys.lock().map_err(|_| CoordinatorError::Abandoned)?) {
+        if let Some(key) = kept(&*self.gate_keys.lock().map_err(|_| CoordinatorError::Abandoned)?) {
             return Ok(key);
         }
-        let bytes = self.bodies.get(&BlobId::query(BlobKind::QueryKey, reference.session, Some(asker), 0))?;
-        if Digest::of_bytes(&bytes) != reference.digest {
-            let source = std::io::Error::other("its digest is not the one that the query names");
-            return Err(CoordinatorError::malformed("query key", Some(asker), source));
-        }
-        let key = QueryKey::from_bytes(&bytes, &self.crs)
-            .map_err(|source| CoordinatorError::malformed("query key", Some(asker), source))?;
-        let key = Arc::new(key);
-        let mut keys = self.query_keys.lock().map_err(|_| CoordinatorError::Abandoned)?;
-        keys.push_front((reference.digest, Arc::clone(&key)));
-        keys.truncate(QUERY_KEYS_MAX);
+        let key = Arc::new(serving_keys::gate_key(&self.bodies, &self.crs, asker)?);
+        let mut keys = self.gate_keys.lock().map_err(|_| CoordinatorError::Abandoned)?;
+        keys.push_front((asker, Arc::clone(&key)));
+        keys.truncate(GATE_KEYS_MAX);
         Ok(key)
     }
 

@@ -1,8 +1,8 @@
 //! Adds the hospitals' shares of the collective serving keys. The sums are public keys; none of them decrypts.
 
 use he_agg::multiparty::{
-    Crs, EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, PublicKeyShare, PublicKeySum, R1, R2,
-    RelinIntermediate, RelinKeyShare, RelinKeySum, RelinearizationKey,
+    Crs, EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, GateKey, R1, R2, RelinIntermediate, RelinKeyShare,
+    RelinKeySum, RelinearizationKey,
 };
 use he_infer::Program;
 use protocol::PartySet;
@@ -30,17 +30,6 @@ pub(crate) fn aggregate(
     let count = u16::try_from(parties.len()).unwrap_or(u16::MAX);
     let limbs = program.key_plan().relin_limbs;
     match step {
-        KeyStep::PublicKey => {
-            let mut sum = PublicKeySum::new(&crs, count).map_err(wrong(kind, None))?;
-            for party in parties.iter() {
-                let share = bodies.get(&BlobId::ceremony(kind, Some(party), 0))?;
-                let share = PublicKeyShare::from_bytes(&share, &crs).map_err(wrong(kind, Some(party)))?;
-                owned(kind, party, share.sender())?;
-                sum.absorb(&share).map_err(wrong(kind, Some(party)))?;
-            }
-            let key = sum.finish().map_err(wrong(kind, None))?;
-            bodies.put(&BlobId::ceremony(kind, None, 0), &key.to_bytes(&crs))?;
-        }
         KeyStep::RelinRoundOne => {
             let mut sum = RelinKeySum::<R1>::new(&crs, limbs, count).map_err(wrong(kind, None))?;
             for party in parties.iter() {
@@ -65,6 +54,8 @@ pub(crate) fn aggregate(
             let key = sum.finish(first).map_err(wrong(kind, None))?;
             bodies.put(&BlobId::ceremony(kind, None, 0), &key.to_bytes(&crs))?;
         }
+        // Everybody's own: there is no sum, and the list of them is what all signed.
+        KeyStep::Gate | KeyStep::GateKey => {}
         KeyStep::Galois => {
             let rotations: Vec<_> = rotations(program)?.into_iter().enumerate().collect();
             rotations.into_par_iter().try_for_each(|(index, (steps, limbs))| {
@@ -115,18 +106,35 @@ pub(crate) fn load(bodies: &Bodies, program: &Program, seed: Digest) -> Result<E
 ///
 /// # Errors
 /// [`CoordinatorError`] where one is missing.
-pub(crate) fn sync(bodies: &Bodies) -> Result<(), CoordinatorError> {
-    [BlobKind::PublicKey, BlobKind::RelinRoundTwo, BlobKind::Galois]
-        .into_iter()
-        .try_for_each(|kind| bodies.sync(list(kind, None)))
+pub(crate) fn sync(bodies: &Bodies, parties: PartySet) -> Result<(), CoordinatorError> {
+    let sums = [BlobKind::RelinRoundTwo, BlobKind::Galois].map(|kind| list(kind, None));
+    let gate_keys = parties.iter().map(|party| list(BlobKind::GateKey, Some(party)));
+    sums.into_iter().chain(gate_keys).try_for_each(|list| bodies.sync(list))
 }
 
 /// The finished keys' digests, as the log states them after each step.
 ///
 /// # Errors
 /// [`CoordinatorError`] where the index is lost.
-pub(crate) fn root(bodies: &Bodies, step: KeyStep) -> Result<BodyRoot, CoordinatorError> {
-    bodies.root(list(step.blob_kind(), None))
+pub(crate) fn root(bodies: &Bodies, parties: PartySet, step: KeyStep) -> Result<BodyRoot, CoordinatorError> {
+    if step != KeyStep::GateKey {
+        return bodies.root(list(step.blob_kind(), None));
+    }
+    let lists = parties.iter().map(|party| bodies.root(list(step.blob_kind(), Some(party))));
+    Ok(BodyRoot::of_lists(&lists.collect::<Result<Vec<_>, _>>()?))
+}
+
+/// One hospital's gate key.
+///
+/// # Errors
+/// [`CoordinatorError::BodyMissing`] where the ceremony did not finish, [`CoordinatorError::Malformed`] naming the
+/// hospital where it is no key of its own.
+pub(crate) fn gate_key(bodies: &Bodies, crs: &Crs, asker: PartyId) -> Result<GateKey, CoordinatorError> {
+    let kind = BlobKind::GateKey;
+    let bytes = bodies.get(&BlobId::ceremony(kind, Some(asker), 0))?;
+    let key = GateKey::from_bytes(&bytes, crs).map_err(wrong(kind, Some(asker)))?;
+    owned(kind, asker, key.asker())?;
+    Ok(key)
 }
 
 /// The program's rotation keys in the order of their bodies: steps and limbs.
@@ -156,7 +164,7 @@ fn wrong<E: std::error::Error + Send + Sync + 'static>(
 
 fn what(kind: BlobKind) -> &'static str {
     match kind {
-        BlobKind::PublicKey => "public key share",
+        BlobKind::GateKey => "gate key",
         BlobKind::Galois => "rotation key share",
         _ => "relinearisation key share",
     }

@@ -9,6 +9,7 @@ use protocol::drive::Stream;
 use protocol::ids::Digest;
 use protocol::log::LogEntry;
 use protocol::message::{LogMessage, RoundPurpose};
+use protocol::party_set::PartySet;
 use protocol::roster::Roster;
 use protocol::store::Journal;
 
@@ -73,6 +74,11 @@ pub(crate) fn stored(journal: &Journal) -> Result<Vec<Vec<u8>>, CoordinatorError
 }
 
 impl Standing {
+    /// The hospitals of the key epoch.
+    pub(crate) fn parties(&self) -> PartySet {
+        self.roster.as_ref().map_or(PartySet::EMPTY, Roster::parties)
+    }
+
     /// Reads a whole log.
     pub(crate) fn of<'a>(log: impl IntoIterator<Item = &'a LogMessage>) -> Self {
         let mut standing = Self::default();

@@ -154,7 +154,6 @@ pub(super) struct PublishLiteral {
     #[serde(rename = "release")]
     pub(super) _release: Option<String>,
     pub(super) queries: Option<usize>,
-    pub(super) query_key: Option<String>,
     pub(super) images: Option<usize>,
     pub(super) quota: Option<u64>,
     pub(super) figures: Option<String>,

@@ -350,9 +350,8 @@ impl Check<'_> {
             let near = images.next_power_of_two();
             self.wrong(&["publish", "images"], images.to_string(), &format!("a power of two, for example {near}"));
         }
-        let own_key = keys.query_key.as_deref() == Some("own");
         let figures = keys.figures.as_deref() == Some("pooled");
-        let mut publish = Publish { name, preset, policy, queries, own_key, images, quota: 0, figures };
+        let mut publish = Publish { name, preset, policy, queries, images, quota: 0, figures };
         // An equal part of the budget, so that no hospital can spend the others' answers.
         let part = (publish.releases() / u64::from(hospitals.max(1))).max(1);
         let quota = keys.quota.unwrap_or(part);

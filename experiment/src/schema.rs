@@ -203,7 +203,6 @@ const PUBLISH: &[Field] = &[
     // The holder of all keys is a later kind of release.
     optional("release", Kind::Choice(&["threshold"])),
     optional("queries", Kind::Integer(0, 100_000)),
-    optional("query-key", Kind::Choice(&["collective", "own"])),
     optional("images", Kind::Integer(1, 4096)),
     optional("quota", Kind::Integer(1, 1 << 40)),
     optional("figures", Kind::Choice(&["none", "pooled"])),

@@ -156,8 +156,6 @@ pub struct Publish {
     pub queries: usize,
     /// Images of one asker that a query may carry, a power of two.
     pub images: usize,
-    /// Whether hospitals encrypt queries under a secret of their own.
-    pub own_key: bool,
     /// Queries that one hospital may ask under one set of keys.
     pub quota: u64,
     /// Whether hospitals add up, after training, how the model does on their own test images.

@@ -85,7 +85,6 @@ pub(super) fn plan(experiment: &Experiment) -> Table {
                 ("preset", text(&publish.preset.to_string())),
                 ("release", text("threshold")),
                 ("queries", integer(publish.queries)),
-                ("query-key", text(if publish.own_key { "own" } else { "collective" })),
                 ("images", integer(publish.images)),
                 ("quota", integer(publish.quota.try_into().unwrap_or(usize::MAX))),
                 ("figures", text(if publish.figures { "pooled" } else { "none" })),

@@ -56,6 +56,12 @@ pub enum Kind {
     SeededCiphertext = 24,
     /// A switching key from an asker's secret to the collective one.
     QueryKey = 25,
+    /// A share of an asker's gate, or the gate.
+    GateShare = 26,
+    /// An asker's gate key: the first halves of its switching key to the collective secret.
+    GateKey = 27,
+    /// The first polynomial of a ciphertext whose second one is the expansion of its label.
+    GatedCiphertext = 28,
 }
 
 /// Shape and origin of an object. Fields that a kind does not use are zero.
@@ -77,7 +83,7 @@ pub struct Header {
     pub scale: f64,
     /// Digest of the epoch.
     pub epoch: [u8; 32],
-    /// Training round, or rotation steps for a rotation key.
+    /// Training round, rotation steps of a rotation key, or asker of a gate.
     pub round: u32,
     /// Attempt within the round.
     pub attempt: u32,

@@ -11,6 +11,7 @@ mod executor;
 mod fingerprint;
 mod first;
 mod forward;
+mod gated;
 mod layer;
 mod layout;
 mod lower;
@@ -32,6 +33,7 @@ pub use contribution::WeightSum;
 pub use cost::{MachineFigures, Work};
 pub use encrypted::{EncryptedExecutor, ExecuteError};
 pub use forward::{InputError, PARAMETER_MAX, PIXEL_MAX};
+pub use gated::{GatedError, GatedWeightSum};
 pub use layer::{ImageShape, Layer, LayerSpec, Operation};
 pub use model::{EncryptedModel, ModelError, Place};
 pub use network::{

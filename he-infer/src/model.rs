@@ -2,6 +2,7 @@
 
 use he_agg::backend::{Backend, Cpu, Outcome};
 use he_agg::ckks::{Ciphertext, CkksError, Encoder, Evaluator, PublicKey, SCALE_TOLERANCE};
+use he_agg::multiparty::CeremonyError;
 use he_agg::{Preset, Stream};
 use ndarray::ArrayView3;
 use rayon::prelude::*;
@@ -69,6 +70,14 @@ pub enum ModelError {
     /// Parameters or pixels that do not belong to the network.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// A gated ciphertext was not lifted.
+    #[error("{place}: {source}")]
+    Gate {
+        /// Which ciphertext.
+        place: Place,
+        /// What went wrong.
+        source: CeremonyError,
+    },
     /// Encoding or encryption failed.
     #[error("{place}: {source}")]
     Ckks {

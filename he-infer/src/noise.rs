@@ -5,7 +5,9 @@
 //! scale, with h = n 2N/3 the weight of the secret of n hospitals: an encryption, a rescale or a
 //! rotation adds (1 + h)/12, the sum of n encrypted contributions n times that, an encoding 1/12; a
 //! key switch adds the key's noise times digit over special modulus. A coefficient variance v at
-//! scale s is v N/2 / s^2 in a slot. Source of the terms: the noise section of he-agg.
+//! scale s is v N/2 / s^2 in a slot. What comes through the gate has the error sigma^2 of its encryption and the
+//! noise of its lift, a key switch of n + 1 errors per key; a sum of contributions is lifted with one rounding for
+//! all. Source of the terms: the noise section of he-agg.
 
 use he_agg::{Params, Stream};
 use ndarray::Array3;
@@ -45,12 +47,35 @@ impl Program {
         packed: &[Vec<f64>],
         conditions: Conditions,
     ) -> Result<f64, InputError> {
+        self.predict(parameters, packed, conditions, Entrance::PublicKey)
+    }
+
+    /// As `predict_error`, where queries and weights come through the gate.
+    ///
+    /// # Errors
+    /// As `predict_error`.
+    pub fn predict_gated_error(
+        &self,
+        parameters: &[f32],
+        packed: &[Vec<f64>],
+        conditions: Conditions,
+    ) -> Result<f64, InputError> {
+        self.predict(parameters, packed, conditions, Entrance::Gate)
+    }
+
+    fn predict(
+        &self,
+        parameters: &[f32],
+        packed: &[Vec<f64>],
+        conditions: Conditions,
+        entrance: Entrance,
+    ) -> Result<f64, InputError> {
         self.check_inputs(packed.len())?;
         packed.iter().try_for_each(|slots| self.check_slots(slots))?;
-        let model = Model::new(self.params(), conditions);
+        let model = Model::new(self.params(), conditions, entrance);
         let machine = NoisyMachine { program: self, weights: self.encode_weights(parameters)?, model };
         let fresh = |values: &Vec<f64>| {
-            let variance = model.slot(model.rounding + ENCODING, self.input_scale()) + model.embedding(values);
+            let variance = model.slot(model.query(self.input_limbs()), self.input_scale()) + model.embedding(values);
             let variances = vec![variance; values.len()];
             Noisy { values: values.clone(), variances, scale: self.input_scale(), limbs: self.input_limbs() }
         };
@@ -78,6 +103,18 @@ impl Program {
     /// # Errors
     /// None for a compiled program.
     pub fn predict_typical_error(&self, conditions: Conditions) -> Result<f64, InputError> {
+        self.predict_typical(conditions, Entrance::PublicKey)
+    }
+
+    /// As `predict_typical_error`, where queries and weights come through the gate.
+    ///
+    /// # Errors
+    /// None for a compiled program.
+    pub fn predict_typical_gated_error(&self, conditions: Conditions) -> Result<f64, InputError> {
+        self.predict_typical(conditions, Entrance::Gate)
+    }
+
+    fn predict_typical(&self, conditions: Conditions, entrance: Entrance) -> Result<f64, InputError> {
         let mut stream = Stream::from_seed(SEED);
         let shape = self.network().image();
         let mut squares = 0.0;
@@ -85,7 +122,7 @@ impl Program {
             let parameters = typical_parameters(self.network(), &mut stream);
             let pixel = || 2.0 * stream.next_f64() as f32 - 1.0;
             let image = Array3::from_shape_simple_fn((shape.channels, shape.height, shape.width), pixel);
-            squares += self.predict_error(&parameters, &self.pack_all(image.view())?, conditions)?.powi(2);
+            squares += self.predict(&parameters, &self.pack_all(image.view())?, conditions, entrance)?.powi(2);
         }
         Ok((squares / DRAWS as f64).sqrt())
     }
@@ -102,6 +139,15 @@ fn typical_parameters(network: &Network, stream: &mut Stream) -> Vec<f32> {
     parameters
 }
 
+/// How queries and weights are encrypted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entrance {
+    /// Under the collective public key.
+    PublicKey,
+    /// Under their hospital's own secret, then lifted.
+    Gate,
+}
+
 /// Variance of rounding a coefficient.
 const ENCODING: f64 = 1.0 / 12.0;
 
@@ -111,23 +157,44 @@ struct Model {
     params: &'static Params,
     /// A rescale, a division by the special primes or a fresh encryption.
     rounding: f64,
-    /// A weight vector: the sum of all hospitals' encryptions.
-    weight: f64,
+    contributions: f64,
+    entrance: Entrance,
     rotation_key: f64,
+    gate_key: f64,
     relinearisation_key: f64,
 }
 
 impl Model {
-    fn new(params: &'static Params, conditions: Conditions) -> Self {
+    fn new(params: &'static Params, conditions: Conditions, entrance: Entrance) -> Self {
         let (parts, contributions) = (f64::from(conditions.key_parts), f64::from(conditions.contributions));
         let secret = parts * 2.0 * params.n as f64 / 3.0;
         let rounding = (1.0 + secret) / 12.0;
         Self {
             params,
             rounding,
-            weight: contributions * (rounding + ENCODING),
+            contributions,
+            entrance,
             rotation_key: parts * SIGMA * SIGMA,
+            gate_key: (parts + 1.0) * SIGMA * SIGMA,
             relinearisation_key: 2.0 * parts * SIGMA * SIGMA * (secret + 1.0),
+        }
+    }
+
+    /// A query at `limbs` limbs.
+    fn query(self, limbs: usize) -> f64 {
+        self.entered(limbs, 1.0)
+    }
+
+    /// A weight vector at `limbs` limbs: the sum of all hospitals' encryptions.
+    fn weight(self, limbs: usize) -> f64 {
+        self.entered(limbs, self.contributions)
+    }
+
+    /// The sum of `terms` encryptions.
+    fn entered(self, limbs: usize, terms: f64) -> f64 {
+        match self.entrance {
+            Entrance::PublicKey => terms * (self.rounding + ENCODING),
+            Entrance::Gate => terms * (SIGMA * SIGMA + self.switch(limbs, self.gate_key) + ENCODING) + self.rounding,
         }
     }
 
@@ -177,8 +244,8 @@ struct NoisyMachine<'a> {
 
 impl NoisyMachine<'_> {
     fn weight_variance(&self, weight: usize) -> f64 {
-        let scale = self.program.weights()[weight].scale();
-        self.model.slot(self.model.weight, scale) + self.model.embedding(&self.weights[weight])
+        let slot = &self.program.weights()[weight];
+        self.model.slot(self.model.weight(slot.limbs()), slot.scale()) + self.model.embedding(&self.weights[weight])
     }
 }
 

@@ -9,8 +9,8 @@ use crate::limits::{BODY_BYTES_MAX, CHUNKS_MAX};
 pub enum BlobKind {
     /// Sealed key shares of one dealer (`party`) for one receiver (`index` = receiver's number).
     Dealing,
-    /// Collective public key: one hospital's share, or with `party = None` the sum.
-    PublicKey,
+    /// What one hospital brings to every asker's gate; `index` is the asker's number less 1.
+    Gate,
     /// Relinearisation key, round one: share, or the sum (h0, h1).
     RelinRoundOne,
     /// Relinearisation key, round two: share, or the finished key.
@@ -35,14 +35,14 @@ pub enum BlobKind {
     Answer,
     /// The asker's public key, to which results are switched.
     AskerKey,
-    /// The asker's switching key for queries under its own secret; `round` holds the session's first query number.
-    QueryKey,
+    /// The key with which one hospital's ciphertexts are lifted: its own, made once in an epoch.
+    GateKey,
 }
 
 wire_tag!(BlobKind {
-    1 => Dealing, 2 => PublicKey, 3 => RelinRoundOne, 4 => RelinRoundTwo, 5 => Galois,
+    1 => Dealing, 2 => Gate, 3 => RelinRoundOne, 4 => RelinRoundTwo, 5 => Galois,
     6 => UpdateChunk, 7 => Share, 8 => SumChunk, 9 => PublishChunk,
-    10 => Query, 11 => QueryResult, 12 => SwitchShare, 13 => Answer, 14 => AskerKey, 15 => QueryKey,
+    10 => Query, 11 => QueryResult, 12 => SwitchShare, 13 => Answer, 14 => AskerKey, 15 => GateKey,
 });
 
 /// The address of one body. Its encoding is always [`BlobId::BYTES`] long.
@@ -151,6 +151,17 @@ impl BodyRoot {
             root: Digest::of("consilium body root v1", &list),
             count: u32::try_from(list.len()).unwrap_or(u32::MAX),
             size_bytes,
+        }
+    }
+
+    /// What a list of lists says: the root over their roots, in order, with their numbers and sizes together.
+    #[must_use]
+    pub fn of_lists(lists: &[Self]) -> Self {
+        let roots: Vec<Digest> = lists.iter().map(|list| list.root).collect();
+        Self {
+            root: Digest::of("consilium list root v1", &roots),
+            count: lists.iter().fold(0, |sum, list| sum.saturating_add(list.count)),
+            size_bytes: lists.iter().fold(0, |sum, list| sum.saturating_add(list.size_bytes)),
         }
     }
 

@@ -3,8 +3,9 @@
 //! ```text
 //! Roster --n signatures--> Commit --n--> Reveal --n, all open--> Deal --n heads + bodies--> Digest --n, agree--> open
 //!                                                                                                              |
-//! Done <-n- Verdicts <-- Galois <-- RelinRoundTwo <-- RelinRoundOne <-- PublicKey <- if serving keys are wanted -+
+//! Done <-n- Verdicts <-- Galois <-- RelinRoundTwo <-- RelinRoundOne <-- GateKey <-- Gate <- if serving is wanted -+
 //!            each: Heads (n commitments) --> Bodies (n uploads) --> Aggregating --> next step
+//!            Gate, GateKey: every hospital has its own, so nothing is added up for all
 //!            Verdicts: every hospital has added up all of it itself
 //! ```
 //!
@@ -79,6 +80,8 @@ pub struct CeremonyMachine {
     epoch_seed: Digest,
     /// Of the serving keys' shares, step by step.
     sums: Vec<BodyRoot>,
+    /// What the shares of the step under way are bound to.
+    bound: BTreeMap<PartyId, BodyRoot>,
 }
 
 impl CeremonyMachine {
@@ -101,6 +104,7 @@ impl CeremonyMachine {
             dealings: Vec::new(),
             epoch_seed: Digest::default(),
             sums: Vec::new(),
+            bound: BTreeMap::new(),
         }
     }
 
@@ -194,7 +198,8 @@ impl CeremonyMachine {
             }
             (CeremonyStep::Verdicts, HospitalMessage::KeyVerdict(it)) => Some(it) == self.verdict().as_ref(),
             (CeremonyStep::ServingHeads(step), HospitalMessage::ServingShareHead(it)) => {
-                it.step == *step && it.body.within_limits()
+                let is_share = it.step.is_share_of(it.body.count, self.roster.size());
+                it.step == *step && is_share && it.body.within_limits()
             }
             _ => return Err(Reject::OutOfTurn),
         };
@@ -252,9 +257,11 @@ impl CeremonyMachine {
             }
             CeremonyStep::Digest => self.digests_received(messages, out),
             CeremonyStep::ServingHeads(step) => {
+                self.bound.clear();
                 for message in &messages {
                     if let HospitalMessage::ServingShareHead(head) = &message.body {
                         let (kind, party, body) = (step.blob_kind(), message.author, head.body);
+                        self.bound.insert(party, body);
                         out.push(CeremonyOutput::AwaitBodies { kind, party, body });
                     }
                 }
@@ -264,7 +271,10 @@ impl CeremonyMachine {
             }
             CeremonyStep::ServingBodies(step) => {
                 self.step = CeremonyStep::Aggregating(step);
-                out.push(CeremonyOutput::Aggregate { step });
+                match step.list_of(&self.bound) {
+                    Some(list) => self.aggregated(step, list, out),
+                    None => out.push(CeremonyOutput::Aggregate { step }),
+                }
             }
             CeremonyStep::Verdicts => {
                 let plan = self.config.serving_plan.unwrap_or_default();
@@ -316,7 +326,7 @@ impl CeremonyMachine {
         }
         out.push(CeremonyOutput::Append(LogMessage::KeyEpochOpen(KeyEpochOpen { digests })));
         match self.config.serving_plan {
-            Some(plan) => self.open_serving_step(KeyStep::PublicKey, plan, out),
+            Some(plan) => self.open_serving_step(KeyStep::Gate, plan, out),
             None => self.finish(out),
         }
     }
@@ -333,11 +343,9 @@ impl CeremonyMachine {
         }
         self.sums.push(body);
         out.push(CeremonyOutput::Append(LogMessage::ServingStepDone(ServingStepDone { step, body })));
-        match step {
-            KeyStep::PublicKey => self.open_serving_step(KeyStep::RelinRoundOne, plan, out),
-            KeyStep::RelinRoundOne => self.open_serving_step(KeyStep::RelinRoundTwo, plan, out),
-            KeyStep::RelinRoundTwo => self.open_serving_step(KeyStep::Galois, plan, out),
-            KeyStep::Galois => self.enter(CeremonyStep::Verdicts),
+        match step.next() {
+            Some(next) => self.open_serving_step(next, plan, out),
+            None => self.enter(CeremonyStep::Verdicts),
         }
     }
 

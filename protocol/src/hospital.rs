@@ -173,8 +173,8 @@ impl HospitalMachine {
                 self.read_deferred(&mut out);
             }
             HospitalInput::PublishEncrypted { attempt, body } => self.publish_encrypted(attempt, body, &mut out),
-            HospitalInput::Ask { query, program, model, asker_key, query_key, body } => {
-                let head = QueryHead { query, program, model, asker_key, query_key, body };
+            HospitalInput::Ask { query, program, model, asker_key, body } => {
+                let head = QueryHead { query, program, model, asker_key, body };
                 self.ask(head, &mut out);
             }
             HospitalInput::ModelAdded { attempt } => self.model_added(attempt, &mut out),

@@ -15,8 +15,8 @@ pub use ceremony::{
 pub(crate) use hospital::StepKey;
 pub use hospital::{
     Acceptance, DealingsDigest, DealingsSent, Hello, HospitalMessage, KeyCommit, KeyReveal, KeyStep, KeyVerdict,
-    Leaving, ManifestSignature, ModelVerdict, ModelVote, PublishHead, QueryHead, QueryKeyRef, Refusal, RosterSignature,
-    Scope, ServingShareHead, ShareHead, SwitchShareHead, UpdateHead,
+    Leaving, ManifestSignature, ModelVerdict, ModelVote, PublishHead, QueryHead, Refusal, RosterSignature, Scope,
+    ServingShareHead, ShareHead, SwitchShareHead, UpdateHead,
 };
 pub use log::{LogMessage, Stop};
 pub use purpose::RoundPurpose;

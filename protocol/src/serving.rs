@@ -25,8 +25,8 @@ use crate::blob::{BlobId, BlobKind, BodyRoot};
 use crate::ids::{Digest, PartyId, QueryId, RoundId};
 use crate::limits::{QUERIES_QUEUED_MAX, QUERIES_QUEUED_PER_ASKER_MAX, QUERIES_SWITCHING_MAX, QUERY_BYTES_MAX};
 use crate::message::{
-    HospitalMessage, LogMessage, ModelVerified, QueryDone, QueryFailed, QueryHead, QueryKeyRef, QueryOpen,
-    SignedMessage, SwitchRequest,
+    HospitalMessage, LogMessage, ModelVerified, QueryDone, QueryFailed, QueryHead, QueryOpen, SignedMessage,
+    SwitchRequest,
 };
 use crate::party_set::PartySet;
 use crate::reject::Reject;
@@ -56,7 +56,6 @@ enum Stage {
 struct Job {
     head: SignedMessage,
     asker: PartyId,
-    query_key: Option<QueryKeyRef>,
     body: BodyRoot,
     stage: Stage,
 }
@@ -125,11 +124,7 @@ impl ServingMachine {
     /// Whether this hospital evaluates a query now whose bodies these are: nobody else is shown them.
     #[must_use]
     pub fn may_evaluate(&self, id: &BlobId, reader: PartyId) -> bool {
-        let is_of = |(query, job): &(&QueryId, &Job)| match id.kind {
-            BlobKind::Query => query.0 == id.round,
-            BlobKind::QueryKey => job.query_key.is_some_and(|key| key.session.0 == id.round),
-            _ => false,
-        };
+        let is_of = |(query, _): &(&QueryId, &Job)| id.kind == BlobKind::Query && query.0 == id.round;
         let evaluates = |(_, job): (&QueryId, &Job)| match job.stage {
             Stage::Evaluating { decryptors, .. } | Stage::Switching { decryptors, .. } => decryptors.contains(reader),
             Stage::Receiving { .. } | Stage::Queued | Stage::Combining => false,
@@ -236,7 +231,7 @@ impl ServingMachine {
         signed: SignedMessage,
         out: &mut Vec<ServingOutput>,
     ) -> Result<(), Reject> {
-        let (query, asker, query_key, body) = (head.query, signed.author, head.query_key, head.body);
+        let (query, asker, body) = (head.query, signed.author, head.body);
         if let Some(job) = self.jobs.get(&query) {
             if job.head != signed {
                 return Err(Reject::Contradiction);
@@ -253,9 +248,6 @@ impl ServingMachine {
         if !body.within_limits() || body.size_bytes > QUERY_BYTES_MAX {
             return Err(Reject::LimitExceeded);
         }
-        if query_key.is_some_and(|key| key.session.asker() != Some(asker)) {
-            return Err(Reject::Contradiction);
-        }
         if self.spent.asked_by(asker) >= self.config.terms.queries_per_asker_max {
             return Err(Reject::QuotaExceeded);
         }
@@ -269,7 +261,7 @@ impl ServingMachine {
         }
         self.spent.ask(query);
         let deadline_ms = now_ms.saturating_add(self.config.terms.query_deadline_ms);
-        self.jobs.insert(query, Job { head: signed, asker, query_key, body, stage: Stage::Receiving { deadline_ms } });
+        self.jobs.insert(query, Job { head: signed, asker, body, stage: Stage::Receiving { deadline_ms } });
         out.push(ServingOutput::Admitted { party: asker, query });
         out.push(ServingOutput::AwaitBodies { kind: BlobKind::Query, query, party: asker, body });
         out.push(ServingOutput::WakeAt(deadline_ms));
@@ -365,7 +357,7 @@ impl ServingMachine {
             let opened = QueryOpen { head: job.head.clone(), decryptors };
             out.push(ServingOutput::Append(LogMessage::QueryOpen(Box::new(opened))));
             *self.begun.entry(job.asker).or_default() += 1;
-            batch.push(Evaluation { query, asker: job.asker, query_key: job.query_key, body: job.body });
+            batch.push(Evaluation { query, asker: job.asker, body: job.body });
         }
         if !batch.is_empty() {
             out.push(ServingOutput::Evaluate(batch));

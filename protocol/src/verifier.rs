@@ -1,6 +1,6 @@
 //! Offline check of a transcript: chain, signatures, once-only rules, quorums and the cohort rule. Needs no key.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::blob::BodyRoot;
 use crate::hospital::ShareBinding;
@@ -8,7 +8,7 @@ use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::log::{LogEntry, LogReader};
 use crate::message::{
     HospitalMessage, KeyStep, KeyVerdict, LogMessage, ModelPublished, ModelVerdict, PublishOpen, QueryHead,
-    RoundPurpose, SignedMessage, StepKey, SumReady, distinct_signers,
+    RoundPurpose, ServingStepHeads, SignedMessage, StepKey, SumReady, distinct_signers,
 };
 use crate::party_set::PartySet;
 use crate::reject::Reject;
@@ -41,8 +41,8 @@ pub struct Verifier {
     proposed: Option<Roster>,
     roster: Option<Roster>,
     signed: BTreeMap<(PartyId, StepKey), Digest>,
-    /// Steps of the serving keys whose shares all are bound to, and the sums that were announced.
-    bound: BTreeSet<KeyStep>,
+    /// Steps of the serving keys, with the shares that all are bound to, and the sums that were announced.
+    bound: BTreeMap<KeyStep, BTreeMap<PartyId, BodyRoot>>,
     key_sums: BTreeMap<KeyStep, BodyRoot>,
     last_round: RoundId,
     purpose: RoundPurpose,
@@ -73,7 +73,7 @@ impl Verifier {
             proposed: None,
             roster: None,
             signed: BTreeMap::new(),
-            bound: BTreeSet::new(),
+            bound: BTreeMap::new(),
             key_sums: BTreeMap::new(),
             last_round: RoundId(0),
             purpose: RoundPurpose::Train,
@@ -138,14 +138,29 @@ impl Verifier {
         require(known == digest, Reject::Contradiction)
     }
 
-    /// Sums of serving keys: of shares that all are bound to, one for each step, and round two only after round one.
+    /// Remembers what all are bound to in a step of the serving keys.
+    fn bind(&mut self, it: &ServingStepHeads, hospitals: usize) -> Result<(), Reject> {
+        let shares = it.heads.iter().filter_map(|message| match &message.body {
+            HospitalMessage::ServingShareHead(head) if head.step == it.step => Some((message.author, head.body)),
+            _ => None,
+        });
+        let shares: BTreeMap<_, _> = shares.collect();
+        require(shares.values().all(|body| it.step.is_share_of(body.count, hospitals)), Reject::BadKeyShare)?;
+        self.bound.insert(it.step, shares);
+        Ok(())
+    }
+
+    /// Sums of serving keys: of shares that all are bound to, one for each step, and none of a step before those that
+    /// it is computed on.
     fn key_step(&mut self, message: &LogMessage, roster: &Roster) -> Result<(), Reject> {
         match message {
-            LogMessage::ServingStepOpen(it) if it.step == KeyStep::RelinRoundTwo => {
-                require(self.key_sums.contains_key(&KeyStep::RelinRoundOne), Reject::SumDiffers)
+            LogMessage::ServingStepOpen(it) => {
+                let is_there = it.step.input().is_none_or(|input| self.key_sums.contains_key(&input));
+                require(is_there, Reject::SumDiffers)
             }
             LogMessage::ServingStepDone(it) => {
-                require(self.bound.contains(&it.step), Reject::OutOfTurn)?;
+                let shares = self.bound.get(&it.step).ok_or(Reject::OutOfTurn)?;
+                require(it.step.list_of(shares).is_none_or(|list| list == it.body), Reject::SumDiffers)?;
                 let known = *self.key_sums.entry(it.step).or_insert(it.body);
                 require(known == it.body, Reject::Contradiction)
             }
@@ -214,8 +229,7 @@ impl Verifier {
             LogMessage::KeyEpochOpen(it) => all(&it.digests),
             LogMessage::ServingStepHeads(it) => {
                 all(&it.heads)?;
-                self.bound.insert(it.step);
-                Ok(())
+                self.bind(it, roster.size())
             }
             LogMessage::ServingStepOpen(_) | LogMessage::ServingStepDone(_) | LogMessage::ServingKeysReady(_) => {
                 self.key_step(message, roster)

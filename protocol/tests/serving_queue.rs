@@ -5,8 +5,8 @@
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::limits::QUERY_BYTES_MAX;
 use protocol::message::{
-    HospitalMessage, LogMessage, ModelVerdict, ModelVerified, QueryFailed, QueryHead, QueryKeyRef, Refusal, Scope,
-    SignedMessage, SwitchShareHead,
+    HospitalMessage, LogMessage, ModelVerdict, ModelVerified, QueryFailed, QueryHead, Refusal, Scope, SignedMessage,
+    SwitchShareHead,
 };
 use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
@@ -88,7 +88,6 @@ fn ask(asker: u16, counter: u64) -> (QueryId, ServingInput) {
         program: Digest::of("program", &0_u8),
         model: Digest::of("model", &0_u8),
         asker_key: Digest::of("asker key", &asker),
-        query_key: None,
         body: body(counter),
     };
     let message = HospitalMessage::QueryHead(Box::new(head));
@@ -330,7 +329,6 @@ fn a_query_is_shown_to_those_who_evaluate_it_and_for_as_long_as_they_do() {
     assert_eq!(shown(&machine, BlobKind::Query, query), evaluating);
     assert_eq!(shown(&machine, BlobKind::Query, QueryId::new(party(1), 1)), set(&[]));
     assert_eq!(shown(&machine, BlobKind::SwitchShare, query), set(&[]));
-    assert_eq!(shown(&machine, BlobKind::QueryKey, query), set(&[]), "it came under no key of its own");
     let lost = evaluating.first().unwrap();
     machine.on(0, ServingInput::PartyGone(lost));
     machine.on(0, ServingInput::Evaluated { query, result: body(7) });
@@ -338,22 +336,6 @@ fn a_query_is_shown_to_those_who_evaluate_it_and_for_as_long_as_they_do() {
     machine.on(0, ServingInput::PartyBack(lost));
     machine.on(5_000, ServingInput::Tick);
     assert_eq!(shown(&machine, BlobKind::Query, query), set(&[]));
-}
-
-#[test]
-fn the_key_of_a_query_is_shown_with_it() {
-    let mut machine = machine(10, 10);
-    let (session, query) = (QueryId::new(party(1), 3), QueryId::new(party(1), 4));
-    let (_, ServingInput::Message(plain)) = ask(1, 4) else { panic!("a message") };
-    let HospitalMessage::QueryHead(mut head) = plain.body else { panic!("a query") };
-    head.query_key = Some(QueryKeyRef { session, digest: Digest::default() });
-    let signed = SignedMessage::sign(&key(1), party(1), Epoch(1), 4, HospitalMessage::QueryHead(head));
-    machine.on(0, ServingInput::Message(signed));
-    let complete = ServingInput::BodiesComplete { kind: BlobKind::Query, query, party: party(1) };
-    let evaluating = opened(&machine.on(0, complete))[0];
-    let reader = evaluating.first().unwrap();
-    let id = |number| BlobId::query(BlobKind::QueryKey, number, Some(party(1)), 0);
-    assert!(machine.may_evaluate(&id(session), reader) && !machine.may_evaluate(&id(query), reader));
 }
 
 #[test]

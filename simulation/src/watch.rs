@@ -286,7 +286,8 @@ impl Tap for Watch {
 
 fn key_name(step: KeyStep) -> &'static str {
     match step {
-        KeyStep::PublicKey => "collective public key",
+        KeyStep::Gate => "gates",
+        KeyStep::GateKey => "gate keys",
         KeyStep::RelinRoundOne => "relinearisation key, first round",
         KeyStep::RelinRoundTwo => "relinearisation key, second round",
         KeyStep::Galois => "rotation keys",
@@ -304,13 +305,15 @@ fn kind(frame: &Frame) -> Option<&'static str> {
         }),
         Call::Put { id, .. } => Some(match id.kind {
             BlobKind::Dealing => "sealed key points",
-            BlobKind::PublicKey | BlobKind::RelinRoundOne | BlobKind::RelinRoundTwo | BlobKind::Galois => {
-                "serving-key shares"
-            }
+            BlobKind::Gate
+            | BlobKind::GateKey
+            | BlobKind::RelinRoundOne
+            | BlobKind::RelinRoundTwo
+            | BlobKind::Galois => "serving-key shares",
             BlobKind::UpdateChunk => "encrypted updates",
             BlobKind::Share => "decryption shares",
             BlobKind::PublishChunk => "encrypted model contributions",
-            BlobKind::Query | BlobKind::AskerKey | BlobKind::QueryKey => "encrypted queries",
+            BlobKind::Query | BlobKind::AskerKey => "encrypted queries",
             BlobKind::SwitchShare => "key-switch shares",
             BlobKind::SumChunk | BlobKind::QueryResult | BlobKind::Answer => "other",
         }),

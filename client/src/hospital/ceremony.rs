@@ -3,7 +3,7 @@
 //! All randomness comes from the epoch's ceremony secret, so every step can be made again by a later process.
 
 use bytes::Bytes;
-use he_agg::multiparty::{Crs, GaloisKeyShare, PublicKeyShare, R1, R2, RelinEphemeral, RelinKeyShare};
+use he_agg::multiparty::{Crs, GaloisKeyShare, Gate, GateKey, GateShare, R1, R2, RelinEphemeral, RelinKeyShare};
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::ids::{Digest, PartyId};
 use protocol::message::KeyStep;
@@ -13,7 +13,7 @@ use protocol::sealed::{BoxContext, OpeningKey};
 use super::ceremony_secret::{self, CeremonySecret};
 use super::dealing::Dealing;
 use super::error::{HospitalError, Step};
-use super::key_sums::KeySums;
+use super::key_sums::{KeySums, own_gate};
 use super::keyring::{DealtKeys, Keyring};
 use super::observer::Activity;
 use super::site::Site;
@@ -133,13 +133,13 @@ impl Site {
         let party = self.plan.party;
         self.remember_ceremony(step)?;
         let place = |index| BlobId::ceremony(kind.blob_kind(), Some(party), index);
+        if kind == KeyStep::Gate {
+            let count = self.gate_shares(step)?;
+            return self.outbox.root(place(0), count);
+        }
         let bodies = match kind {
-            KeyStep::PublicKey => {
-                let dealt = self.dealt(step)?;
-                let mut stream = dealt.ceremony.stream("public key", &[]);
-                let share = PublicKeyShare::generate(&dealt.serving, dealt.ceremony.crs(), &mut stream).step(step)?;
-                vec![share.to_bytes()]
-            }
+            KeyStep::Gate => Vec::new(),
+            KeyStep::GateKey => vec![self.own_gate_key(step)?],
             KeyStep::RelinRoundOne => {
                 let (share, mask) = self.relin_round_one(step)?;
                 self.relin = Some(mask);
@@ -158,6 +158,36 @@ impl Site {
             self.dealt = None;
         }
         self.outbox.root(place(0), count)
+    }
+
+    /// This hospital's share of every hospital's gate, one in memory at a time; says how many.
+    fn gate_shares(&self, step: &'static str) -> Result<u32, HospitalError> {
+        let (dealt, party) = (self.dealt(step)?, self.plan.party);
+        let (crs, limbs) = (dealt.ceremony.crs(), self.plan.program.gate_limbs());
+        let mut count = 0;
+        for (asker, seed) in (1u16..).zip(&dealt.gate_seeds) {
+            self.observer.activity(party, Activity::Keys { done: count as usize, of: dealt.gate_seeds.len() });
+            let label = [&asker.to_le_bytes()[..], &(limbs as u64).to_le_bytes()].concat();
+            let mut stream = dealt.ceremony.stream("gate", &label);
+            let share = GateShare::generate(&dealt.serving, crs, asker, limbs, seed, &mut stream).step(step)?;
+            self.outbox.put(BlobId::ceremony(BlobKind::Gate, Some(party), count), share.to_bytes())?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// The key of this hospital's own gate, as it added it up. One, ever: a second one of the same gate would show the
+    /// difference of their errors.
+    fn own_gate_key(&self, step: &'static str) -> Result<Vec<u8>, HospitalError> {
+        let dealt = self.dealt(step)?;
+        let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
+        let held = *self.holdings.digests(own_gate())?.first().ok_or(HospitalError::NoKeys { step })?;
+        self.is_noted(KeyStep::Gate, held)?;
+        let crs = dealt.ceremony.crs();
+        let gate = Gate::from_bytes(&self.holdings.read(held)?, crs).step(step)?;
+        let seeds: Vec<_> = keys.gate_seeds.iter().map(|(dealer, seed)| (*dealer, seed)).collect();
+        let mut stream = dealt.ceremony.stream("gate key", &held.0);
+        Ok(GateKey::generate(&keys.gate, crs, &gate, &seeds, &mut stream).step(step)?.to_bytes())
     }
 
     fn relin_round_one(&self, step: &'static str) -> Result<(RelinKeyShare<R1>, RelinEphemeral), HospitalError> {
@@ -225,6 +255,8 @@ impl Site {
         if !self.vault.contains(&record) {
             return Ok(());
         }
+        // Its key is made.
+        self.holdings.forget(own_gate())?;
         for receiver in 1..=u32::from(self.plan.layout.parties()) {
             self.outbox.forget(&BlobId::ceremony(BlobKind::Dealing, Some(self.plan.party), receiver))?;
         }

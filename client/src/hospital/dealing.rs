@@ -1,7 +1,8 @@
-//! What one hospital deals to another: Shamir points of both secrets, half of their mask key, a part of the group key.
+//! What one hospital deals to another: Shamir points of both secrets, half of their mask key, a part of the group key,
+//! the seed of its mask in the other's gate.
 
 use he_agg::aggregation::{KeyShare, LaneLayout};
-use he_agg::multiparty::{Crs, ServingKeyShare};
+use he_agg::multiparty::{Crs, GateSeed, ServingKeyShare};
 use protocol::codec::{DecodeError, Reader, Writer};
 use zeroize::Zeroizing;
 
@@ -18,6 +19,8 @@ pub(crate) struct Dealing {
     pub(crate) pair_half: Zeroizing<[u8; 32]>,
     /// The dealer's part of the hospitals' group key, the same in all its boxes.
     pub(crate) group_part: Zeroizing<[u8; 32]>,
+    /// Of the dealer's mask in the receiver's gate.
+    pub(crate) gate_seed: GateSeed,
 }
 
 impl Dealing {
@@ -28,6 +31,7 @@ impl Dealing {
         writer.bytes(&self.serving.to_bytes());
         writer.array(&self.pair_half);
         writer.array(&self.group_part);
+        writer.array(&self.gate_seed.expose_bytes());
         Zeroizing::new(writer.into_bytes())
     }
 
@@ -46,6 +50,7 @@ impl Dealing {
         let aggregation = KeyShare::from_bytes(reader.bytes("key share", POINT_BYTES_MAX)?, layout, &crs.epoch())?;
         let serving = ServingKeyShare::from_bytes(reader.bytes("serving key share", POINT_BYTES_MAX)?, crs)?;
         let (pair_half, group_part) = (Zeroizing::new(reader.array()?), Zeroizing::new(reader.array()?));
+        let gate_seed = GateSeed::from_bytes(reader.array()?);
         match reader.left() {
             0 => {}
             left => return Err(DecodeError::Trailing { left }.into()),
@@ -55,6 +60,6 @@ impl Dealing {
         if named != (dealer, receiver, receiver) || !dealt {
             return Err(DecodeError::Value { what: "dealer or receiver", value: u64::from(named.0) }.into());
         }
-        Ok(Self { aggregation, serving, pair_half, group_part })
+        Ok(Self { aggregation, serving, pair_half, group_part, gate_seed })
     }
 }

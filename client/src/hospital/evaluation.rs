@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use he_agg::ckks::{Ciphertext, SeededCiphertext};
-use he_agg::multiparty::{EvaluationKeys, GaloisKey, QueryKey, RelinearizationKey};
+use he_agg::ckks::{Ciphertext, GatedCiphertext};
+use he_agg::multiparty::{EvaluationKeys, GaloisKey, RelinearizationKey};
 use he_infer::{EncryptedExecutor, EncryptedModel};
 use protocol::blob::{BodyRoot, ListId};
-use protocol::drive::hospital::{Parts, QUERY_KEYS_KEPT};
+use protocol::drive::hospital::Parts;
 use protocol::hospital::SwitchBinding;
 use protocol::ids::{Digest, PartyId, QueryId};
 use protocol::limits::QUERIES_EVALUATED_MAX;
@@ -15,6 +15,7 @@ use protocol::message::{KeyStep, QueryHead};
 use rayon::prelude::*;
 
 use super::error::{HospitalError, Step};
+use super::gates::GATE_KEYS_KEPT;
 use super::key_sums::relinearisation;
 use super::part_sums::list_of;
 use super::site::Site;
@@ -30,8 +31,6 @@ struct Engine {
 #[derive(Default)]
 pub(super) struct Evaluations {
     engine: Option<Engine>,
-    /// The last [`QUERY_KEYS_KEPT`] that were handed over, oldest first; `None` for one that is none.
-    query_keys: VecDeque<(Digest, Option<QueryKey>)>,
     /// As many as may be under way, oldest first.
     results: VecDeque<(QueryId, BodyRoot, Ciphertext)>,
 }
@@ -46,13 +45,6 @@ impl Evaluations {
         let own = self.results.iter().rev().find(|(of, ..)| *of == query);
         let (_, root, result) = own.ok_or_else(|| not_evaluated(query, "its result is not at hand"))?;
         if *root == binding.result { Ok(result) } else { Err(HospitalError::ResultDiffers { query }) }
-    }
-
-    fn keep_key(&mut self, digest: Digest, key: Option<QueryKey>) {
-        self.query_keys.push_back((digest, key));
-        if self.query_keys.len() > QUERY_KEYS_KEPT {
-            self.query_keys.pop_front();
-        }
     }
 
     fn keep_result(&mut self, query: QueryId, root: BodyRoot, result: Ciphertext) {
@@ -79,37 +71,24 @@ impl Site {
         asker: PartyId,
         head: &QueryHead,
         parts: &[Bytes],
-        key: Option<Bytes>,
     ) -> Result<BodyRoot, HospitalError> {
         let query = head.query;
-        if let (Some(reference), Some(bytes)) = (head.query_key, key) {
-            let crs = self.crs("evaluating a query")?;
-            let read = QueryKey::from_bytes(&bytes, crs).ok().filter(|_| Digest::of_bytes(&bytes) == reference.digest);
-            self.evaluations.keep_key(reference.digest, read);
-        }
         // A site that lost them says so, and goes on with everything else.
         self.load_engine().map_err(|error| not_evaluated(query, error))?;
+        let key = self.gate_key(asker).map_err(|error| not_evaluated(query, error))?;
+        self.gates.keep(GATE_KEYS_KEPT);
+        let crs = self.crs("evaluating a query")?;
         let engine = self.evaluations.engine.as_ref().filter(|engine| engine.digest == head.model);
         let engine = engine.ok_or_else(|| not_evaluated(query, "it is for a model that was not added up here"))?;
         let program = &*self.plan.program;
         let preset = program.params().preset;
         let wrong = |error: &dyn std::fmt::Display| not_evaluated(query, format!("{asker} sent {error}"));
         let executor = EncryptedExecutor::new(program, &engine.keys).step("evaluating a query")?;
-        let image: Vec<Ciphertext> = match head.query_key {
-            None => parts
-                .iter()
-                .map(|part| Ciphertext::from_bytes(part, preset).map_err(|error| wrong(&error)))
-                .collect::<Result<_, _>>()?,
-            Some(reference) => {
-                let known = self.evaluations.query_keys.iter().rev().find(|(digest, _)| *digest == reference.digest);
-                let key = known.and_then(|(_, key)| key.as_ref()).ok_or_else(|| wrong(&"no key for its query"))?;
-                let own = parts
-                    .iter()
-                    .map(|part| SeededCiphertext::from_bytes(part, preset).map_err(|error| wrong(&error)))
-                    .collect::<Result<Vec<_>, _>>()?;
-                executor.switch_query(&own, key).map_err(|error| wrong(&error))?
-            }
-        };
+        let read = |part: &Bytes| GatedCiphertext::from_bytes(part, preset).map_err(|error| wrong(&error));
+        let gated = parts.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        // Under any other hospital's name, or another number, the same bytes are noise.
+        let label = (asker.number(), query.0);
+        let image = executor.lift_query(&gated, crs, label, &key).map_err(|error| wrong(&error))?;
         let result = executor.run_all(&engine.model, &image).map_err(|error| wrong(&error))?;
         let bytes = result.to_bytes();
         let root = BodyRoot::of(&[Digest::of_bytes(&bytes)], bytes.len() as u64);

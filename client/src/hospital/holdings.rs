@@ -1,5 +1,5 @@
-//! What this site added up and evaluates with: the relinearisation key, the rotation keys, the published model. All of
-//! it is public; what counts is that this site made it, so it is never fetched as a whole from anybody.
+//! What this site added up or compared and evaluates with: all gate keys, the relinearisation key, the rotation keys,
+//! the published model. All of it is public; what counts is that this site made it, so it is never fetched as a whole from anybody.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -44,6 +44,14 @@ impl Holdings {
     /// Removes bodies that are not kept.
     pub(super) fn remove(&self, bodies: &[Held]) -> Result<(), HospitalError> {
         bodies.iter().try_for_each(|(digest, _)| Ok(self.spool.remove(&digest.0)?))
+    }
+
+    /// Removes a list that was kept.
+    pub(super) fn forget(&self, list: ListId) -> Result<(), HospitalError> {
+        for digest in self.digests(list)? {
+            self.spool.remove(&digest.0)?;
+        }
+        Ok(self.journal.put(&self.space, &list.to_bytes(), &[])?)
     }
 
     /// Digests of a list that was kept; empty of any other.

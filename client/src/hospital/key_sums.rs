@@ -1,12 +1,10 @@
 //! Sums of the serving keys' shares, added at this site from the bodies that every hospital signed for.
 //!
 //! Whoever adds for others can add what it likes: with first-round sums of its own choice a coordinator reads the
-//! serving secret off one second-round share, and with a public key of its own it reads every query. So nothing secret
-//! is computed here on a sum that somebody else names.
+//! serving secret off one second-round share. So nothing secret is computed here on a sum that somebody else names.
 
 use he_agg::multiparty::{
-    Crs, PublicKey, PublicKeyShare, PublicKeySum, R1, R2, RelinIntermediate, RelinKeyShare, RelinKeySum,
-    RelinearizationKey,
+    Crs, GateKey, GateShare, GateSum, R1, R2, RelinIntermediate, RelinKeyShare, RelinKeySum, RelinearizationKey,
 };
 use protocol::Reject;
 use protocol::blob::{BlobKind, BodyRoot, ListId};
@@ -16,13 +14,18 @@ use protocol::store::Once;
 
 use super::ceremony::INPUTS;
 use super::error::{HospitalError, Step};
+use super::holdings::Held;
+use super::plan::HospitalPlan;
 use super::site::Site;
 
 const STEP: &str = "adding the shares of a serving key";
 
 /// A sum that is not complete yet.
 enum Adding {
-    PublicKey(PublicKeySum),
+    /// Of this hospital's own gate.
+    Gate(GateSum),
+    /// All hospitals' keys, each by itself.
+    GateKeys(Vec<Held>),
     RelinRoundOne(RelinKeySum<R1>),
     RelinRoundTwo(RelinKeySum<R2>),
 }
@@ -41,17 +44,23 @@ impl KeySums {
         self.round_one.as_ref().map(|(sums, digest)| (sums, *digest))
     }
 
-    fn of(&mut self, step: KeyStep, crs: &Crs, limbs: usize, parties: u16) -> Result<&mut Adding, HospitalError> {
+    fn of(&mut self, step: KeyStep, crs: &Crs, plan: &HospitalPlan) -> Result<&mut Adding, HospitalError> {
+        let (limbs, parties) = (plan.program.key_plan().relin_limbs, plan.layout.parties());
         let is_under_way = matches!(
             (&self.adding, step),
-            (Some(Adding::PublicKey(_)), KeyStep::PublicKey)
+            (Some(Adding::Gate(_)), KeyStep::Gate)
+                | (Some(Adding::GateKeys(_)), KeyStep::GateKey)
                 | (Some(Adding::RelinRoundOne(_)), KeyStep::RelinRoundOne)
                 | (Some(Adding::RelinRoundTwo(_)), KeyStep::RelinRoundTwo)
         );
         let adding = match self.adding.take() {
             Some(adding) if is_under_way => adding,
             _ => match step {
-                KeyStep::PublicKey => Adding::PublicKey(PublicKeySum::new(crs, parties).step(STEP)?),
+                KeyStep::Gate => {
+                    let (asker, limbs) = (plan.party.number(), plan.program.gate_limbs());
+                    Adding::Gate(GateSum::new(crs, asker, limbs, parties).step(STEP)?)
+                }
+                KeyStep::GateKey => Adding::GateKeys(Vec::new()),
                 KeyStep::RelinRoundOne => {
                     Adding::RelinRoundOne(RelinKeySum::<R1>::new(crs, limbs, parties).step(STEP)?)
                 }
@@ -68,16 +77,24 @@ impl KeySums {
 
 impl Adding {
     /// Reads a share and adds it, if it is of this hospital.
-    fn add(&mut self, crs: &Crs, from: PartyId, share: &[u8]) -> Result<(), String> {
+    fn add(&mut self, crs: &Crs, limbs: usize, from: PartyId, share: &[u8]) -> Result<(), String> {
         let owned = |sender: u16| match sender == from.number() {
             true => Ok(()),
             false => Err(format!("it is of hospital {sender}")),
         };
         match self {
-            Self::PublicKey(sum) => {
-                let share = PublicKeyShare::from_bytes(share, crs).map_err(|error| error.to_string())?;
+            Self::Gate(sum) => {
+                let share = GateShare::from_bytes(share, crs).map_err(|error| error.to_string())?;
                 owned(share.sender())?;
                 sum.absorb(&share).map_err(|error| error.to_string())
+            }
+            Self::GateKeys(_) => {
+                let key = GateKey::from_bytes(share, crs).map_err(|error| error.to_string())?;
+                owned(key.asker())?;
+                match key.limbs() == limbs {
+                    true => Ok(()),
+                    false => Err(format!("it has {} limbs, and the program needs {limbs}", key.limbs())),
+                }
             }
             Self::RelinRoundOne(sum) => {
                 let share = RelinKeyShare::<R1>::from_bytes(share, crs).map_err(|error| error.to_string())?;
@@ -104,10 +121,14 @@ impl Site {
         from: PartyId,
         share: &[u8],
     ) -> Result<Option<Reject>, HospitalError> {
-        let limbs = self.plan.program.key_plan().relin_limbs;
         let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step: STEP })?;
-        let added = self.sums.of(step, crs, limbs, self.plan.layout.parties())?.add(crs, from, share);
-        let Err(why) = added else { return Ok(None) };
+        let adding = self.sums.of(step, crs, &self.plan)?;
+        let Err(why) = adding.add(crs, self.plan.program.gate_limbs(), from, share) else {
+            if let Adding::GateKeys(held) = adding {
+                held.push(self.holdings.write(share)?);
+            }
+            return Ok(None);
+        };
         self.sums.adding = None;
         self.observer.refused(self.plan.party, &format!("the share of {from} of a serving key cannot be used: {why}"));
         Ok(Some(Reject::BadKeyShare))
@@ -124,13 +145,18 @@ impl Site {
         let crs = self.crs.clone().ok_or(HospitalError::NoKeys { step: STEP })?;
         let is_announced = |bytes: &[u8]| BodyRoot::of(&[Digest::of_bytes(bytes)], bytes.len() as u64) == announced;
         let is_right = match self.sums.adding.take().ok_or(HospitalError::NoKeys { step: STEP })? {
-            Adding::PublicKey(sum) => {
-                let key = sum.finish().step(STEP)?;
-                let bytes = key.to_bytes(&crs);
-                let is_right = is_announced(&bytes);
+            // Nobody announces an own gate: what all signed for is what the machine compared.
+            Adding::Gate(sum) => {
+                let bytes = sum.finish().step(STEP)?.to_bytes();
+                self.note_sum(step, Digest::of_bytes(&bytes))?;
+                let held = self.holdings.write(&bytes)?;
+                self.holdings.keep(own_gate(), &[held])?;
+                true
+            }
+            Adding::GateKeys(held) => {
+                let is_right = list_root(&held) == announced;
                 if is_right {
-                    self.note_sum(step, Digest::of_bytes(&bytes))?;
-                    self.public_key = Some(key);
+                    self.holdings.keep(gate_keys(), &held)?;
                 }
                 is_right
             }
@@ -174,20 +200,14 @@ impl Site {
     pub(super) fn take_sum(&mut self, step: KeyStep, bytes: &[u8]) -> Result<(), HospitalError> {
         let reading = "reading the sum of a serving key's shares";
         let digest = Digest::of_bytes(bytes);
-        let known = self.journal.get(&self.record(INPUTS), name(step))?;
-        match known {
-            Some(known) if known == digest.0 => {}
-            Some(_) => return Err(HospitalError::OtherCeremony { what: what(step) }),
-            None => return Err(HospitalError::NoKeys { step: reading }),
-        }
+        self.is_noted(step, digest)?;
         let crs = self.crs(reading)?;
         match step {
-            KeyStep::PublicKey => self.public_key = Some(PublicKey::from_bytes(bytes, crs).step(reading)?),
             KeyStep::RelinRoundOne => {
                 self.sums.round_one = Some((RelinIntermediate::from_bytes(bytes, crs).step(reading)?, digest));
             }
             // Nothing is computed with them here.
-            KeyStep::RelinRoundTwo | KeyStep::Galois => {}
+            KeyStep::Gate | KeyStep::GateKey | KeyStep::RelinRoundTwo | KeyStep::Galois => {}
         }
         Ok(())
     }
@@ -199,6 +219,34 @@ impl Site {
             _ => Ok(()),
         }
     }
+
+    /// Whether this is the sum that the ceremony is computed with.
+    ///
+    /// # Errors
+    /// [`HospitalError::OtherCeremony`] where it is another, [`HospitalError::NoKeys`] where there is none.
+    pub(super) fn is_noted(&self, step: KeyStep, digest: Digest) -> Result<(), HospitalError> {
+        match self.journal.get(&self.record(INPUTS), name(step))? {
+            Some(known) if known == digest.0 => Ok(()),
+            Some(_) => Err(HospitalError::OtherCeremony { what: what(step) }),
+            None => Err(HospitalError::NoKeys { step: "reading the sum of a serving key's shares" }),
+        }
+    }
+}
+
+/// What all hospitals signed for, each for one body.
+pub(super) fn list_root(bodies: &[Held]) -> BodyRoot {
+    let lists: Vec<BodyRoot> = bodies.iter().map(|(digest, bytes)| BodyRoot::of(&[*digest], *bytes)).collect();
+    BodyRoot::of_lists(&lists)
+}
+
+/// Where this hospital's gate is held until its key is made.
+pub(super) fn own_gate() -> ListId {
+    ListId { kind: BlobKind::Gate, round: 0, attempt: 0, party: None }
+}
+
+/// Where all hospitals' gate keys are held, in order of hospital.
+pub(super) fn gate_keys() -> ListId {
+    ListId { kind: BlobKind::GateKey, round: 0, attempt: 0, party: None }
 }
 
 /// Where the relinearisation key is held.
@@ -209,7 +257,8 @@ pub(super) fn relinearisation() -> ListId {
 /// Of a record.
 fn name(step: KeyStep) -> &'static [u8] {
     match step {
-        KeyStep::PublicKey => b"public key",
+        KeyStep::Gate => b"gate",
+        KeyStep::GateKey => b"gate keys",
         KeyStep::RelinRoundOne => b"relinearisation sums",
         KeyStep::RelinRoundTwo => b"relinearisation key",
         KeyStep::Galois => b"rotation keys",
@@ -219,7 +268,8 @@ fn name(step: KeyStep) -> &'static [u8] {
 /// For people.
 fn what(step: KeyStep) -> &'static str {
     match step {
-        KeyStep::PublicKey => "collective public key",
+        KeyStep::Gate => "gate of this hospital",
+        KeyStep::GateKey => "list of gate keys",
         KeyStep::RelinRoundOne => "sum of the relinearisation key's first round",
         KeyStep::RelinRoundTwo => "relinearisation key",
         KeyStep::Galois => "set of rotation keys",

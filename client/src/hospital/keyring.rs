@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use he_agg::Stream;
 use he_agg::aggregation::{AggregationSecret, Decryptor, LaneLayout, MaskKey, VaultSecret};
-use he_agg::multiparty::{Crs, ServingKeyShare, ServingSecret};
+use he_agg::multiparty::{Crs, GateSecret, GateSeed, ServingKeyShare, ServingSecret};
 use protocol::codec::{Reader, Writer};
 use protocol::ids::Digest;
 use zeroize::Zeroizing;
@@ -25,10 +26,12 @@ pub(crate) struct DealtKeys {
     pub(crate) serving: ServingSecret,
     pub(crate) ceremony: CeremonySecret,
     pair_halves: Vec<Zeroizing<[u8; 32]>>,
+    /// Of this hospital's mask in every hospital's gate, in order.
+    pub(crate) gate_seeds: Vec<GateSeed>,
 }
 
 impl DealtKeys {
-    /// Both secrets, and a half of the mask key of every pair.
+    /// Both secrets, a half of the mask key of every pair, and the seeds of the masks in all gates.
     ///
     /// # Errors
     /// [`HospitalError::Crypto`] where layout and preset do not fit.
@@ -40,7 +43,10 @@ impl DealtKeys {
         let serving = ServingSecret::generate(crs.preset(), party, &mut stream).step("making the serving secret")?;
         let receivers = 1..=layout.parties();
         let pair_halves = receivers.map(|receiver| ceremony.bytes("pair half", &receiver.to_le_bytes())).collect();
-        Ok(Self { secret, serving, ceremony, pair_halves })
+        let askers = 1..=layout.parties();
+        let gate_seed = |asker: u16| GateSeed::from_bytes(*ceremony.bytes("gate seed", &asker.to_le_bytes()));
+        let gate_seeds = askers.map(gate_seed).collect();
+        Ok(Self { secret, serving, ceremony, pair_halves, gate_seeds })
     }
 
     /// One dealing per receiver 1..=n.
@@ -57,15 +63,17 @@ impl DealtKeys {
         let serving_points =
             self.serving.share_points(self.ceremony.crs(), threshold, parties, &mut stream).step(step)?;
         let halves = self.pair_halves.iter().cloned();
+        let gate_seeds = self.gate_seeds.iter().map(|seed| GateSeed::from_bytes(*seed.expose_bytes()));
         Ok(points
             .into_iter()
             .zip(serving_points)
-            .zip(halves)
-            .map(|((aggregation, serving), pair_half)| Dealing {
+            .zip(halves.zip(gate_seeds))
+            .map(|((aggregation, serving), (pair_half, gate_seed))| Dealing {
                 aggregation,
                 serving,
                 pair_half,
                 group_part: group_part.clone(),
+                gate_seed,
             })
             .collect())
     }
@@ -80,8 +88,9 @@ pub fn epoch_keys(vault: &Vault) -> Result<Vec<Vec<u8>>, SealedError> {
     let bytes = vault.get(RECORD)?;
     let parts =
         Parts::from_bytes(&bytes).map_err(|source| SealedError::Malformed { record: RECORD.to_owned(), source })?;
-    let mut all: Vec<Vec<u8>> = [&parts.seed, &parts.vault, &parts.group].map(|key| key.to_vec()).to_vec();
-    all.extend(parts.pairs.iter().map(|(_, key)| key.to_vec()));
+    let own = [&parts.seed, &parts.vault, &parts.group, &parts.gate];
+    let mut all: Vec<Vec<u8>> = own.map(|key| key.to_vec()).to_vec();
+    all.extend(parts.pairs.iter().chain(&parts.gate_seeds).map(|(_, key)| key.to_vec()));
     all.extend(parts.shares.iter().map(|share| share.to_vec()));
     all.push(parts.serving.to_vec());
     Ok(all)
@@ -96,6 +105,10 @@ pub(crate) struct Keyring {
     pub(crate) pairs: BTreeMap<u16, MaskKey>,
     /// Point of the sum of all serving secrets.
     pub(crate) serving: ServingKeyShare,
+    /// What this hospital encrypts queries and its part of the published model with.
+    pub(crate) gate: GateSecret,
+    /// Of every hospital's mask in this one's gate.
+    pub(crate) gate_seeds: BTreeMap<u16, GateSeed>,
 }
 
 /// The parts from which a keyring is built, as the vault keeps them.
@@ -106,6 +119,8 @@ struct Parts {
     pairs: Vec<(u16, Zeroizing<[u8; 32]>)>,
     shares: Vec<Zeroizing<Vec<u8>>>,
     serving: Zeroizing<Vec<u8>>,
+    gate: Zeroizing<[u8; 32]>,
+    gate_seeds: Vec<(u16, Zeroizing<[u8; 32]>)>,
 }
 
 impl Keyring {
@@ -134,8 +149,9 @@ impl Keyring {
             pairs.push((*dealer, key.expose_bytes()));
         }
         let mut serving: Option<ServingKeyShare> = None;
-        let mut shares = Vec::new();
-        for (_, dealing) in dealings {
+        let (mut shares, mut gate_seeds) = (Vec::new(), Vec::new());
+        for (dealer, dealing) in dealings {
+            gate_seeds.push((dealer, dealing.gate_seed.expose_bytes()));
             shares.push(dealing.aggregation.expose_bytes());
             match &mut serving {
                 None => serving = Some(dealing.serving),
@@ -150,6 +166,8 @@ impl Keyring {
             pairs,
             shares,
             serving: serving.to_bytes(),
+            gate: own.ceremony.bytes("gate secret", &[]),
+            gate_seeds,
         };
         vault.put(RECORD, &parts.to_bytes())?;
         Self::from_parts(&parts, layout, crs, party)
@@ -194,6 +212,8 @@ impl Keyring {
             vault: vault(),
             pairs,
             serving: ServingKeyShare::from_bytes(&parts.serving, crs).step(step)?,
+            gate: GateSecret::generate(crs.preset(), party, &mut Stream::from_seed(*parts.gate)).step(step)?,
+            gate_seeds: parts.gate_seeds.iter().map(|(of, seed)| (*of, GateSeed::from_bytes(**seed))).collect(),
         })
     }
 }
@@ -210,6 +230,12 @@ impl Parts {
         writer.count(self.shares.len());
         self.shares.iter().for_each(|share| writer.bytes(share));
         writer.bytes(&self.serving);
+        writer.array(&self.gate);
+        writer.count(self.gate_seeds.len());
+        for (dealer, seed) in &self.gate_seeds {
+            writer.u16(*dealer);
+            writer.array(seed);
+        }
         Zeroizing::new(writer.into_bytes())
     }
 
@@ -218,15 +244,22 @@ impl Parts {
         let mut reader = Reader::new(bytes);
         let mut key = || reader.array().map(Zeroizing::new);
         let (seed, vault, group) = (key()?, key()?, key()?);
-        let count = reader.count("mask keys", parties, 34)?;
-        let pairs = (0..count)
-            .map(|_| Ok((reader.u16()?, Zeroizing::new(reader.array()?))))
-            .collect::<Result<_, protocol::codec::DecodeError>>()?;
+        let pairs = keys_of(&mut reader, "mask keys")?;
         let count = reader.count("key shares", parties, 4)?;
         let shares = (0..count)
             .map(|_| Ok(Zeroizing::new(reader.bytes("key share", PART_BYTES_MAX)?.to_vec())))
             .collect::<Result<_, protocol::codec::DecodeError>>()?;
         let serving = Zeroizing::new(reader.bytes("serving key share", PART_BYTES_MAX)?.to_vec());
-        Ok(Self { seed, vault, group, pairs, shares, serving })
+        let gate = Zeroizing::new(reader.array()?);
+        let gate_seeds = keys_of(&mut reader, "gate seeds")?;
+        Ok(Self { seed, vault, group, pairs, shares, serving, gate, gate_seeds })
     }
+}
+
+/// A key of each of several hospitals.
+type KeyOf = (u16, Zeroizing<[u8; 32]>);
+
+fn keys_of(reader: &mut Reader<'_>, what: &'static str) -> Result<Vec<KeyOf>, protocol::codec::DecodeError> {
+    let count = reader.count(what, protocol::limits::PARTIES_MAX, 34)?;
+    (0..count).map(|_| Ok((reader.u16()?, Zeroizing::new(reader.array()?)))).collect()
 }

@@ -3,16 +3,19 @@
 //! A coordinator that adds for everybody could publish one hospital's contribution as the model, or keys with errors of
 //! its own choice; hospitals evaluate with what they added up themselves.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use he_agg::ckks::Ciphertext;
-use he_agg::multiparty::{GaloisKeyShare, GaloisKeySum};
-use he_infer::WeightSum;
+use he_agg::ckks::GatedCiphertext;
+use he_agg::multiparty::{Crs, GaloisKeyShare, GaloisKeySum, GateKey};
+use he_infer::GatedWeightSum;
 use protocol::Reject;
 use protocol::blob::{BlobKind, BodyRoot, ListId};
 use protocol::drive::hospital::Parts;
 use protocol::ids::{Attempt, Digest, PartyId};
 
 use super::error::HospitalError;
+use super::gates::GATE_KEYS_KEPT;
 use super::holdings::{Held, root_of};
 use super::observer::Activity;
 use super::site::Site;
@@ -58,7 +61,7 @@ impl Site {
         }
         let added = match parts {
             Parts::Rotations => self.add_rotation(place, bodies),
-            Parts::Model(_) => self.add_weight(place, bodies),
+            Parts::Model(attempt) => self.add_weight(attempt, place, bodies)?,
         };
         let held = match added {
             Ok(body) => Ok(self.holdings.write(&body)?),
@@ -111,16 +114,33 @@ impl Site {
         Ok(key.to_bytes(crs))
     }
 
-    fn add_weight(&self, place: usize, bodies: &[(PartyId, Bytes)]) -> Result<Vec<u8>, String> {
+    /// One weight vector of what the cohort brings, or why there is none.
+    fn add_weight(
+        &mut self,
+        attempt: Attempt,
+        place: usize,
+        bodies: &[(PartyId, Bytes)],
+    ) -> Result<Result<Vec<u8>, String>, HospitalError> {
+        let keys = bodies.iter().map(|(maker, _)| self.gate_key(*maker)).collect::<Result<Vec<_>, _>>()?;
+        let crs = self.crs("adding the published model up")?;
+        Ok(self.lifted_weight(crs, u64::from(attempt.0), place, bodies.iter().zip(&keys)))
+    }
+
+    fn lifted_weight<'a>(
+        &self,
+        crs: &Crs,
+        number: u64,
+        place: usize,
+        brought: impl Iterator<Item = (&'a (PartyId, Bytes), &'a Arc<GateKey>)>,
+    ) -> Result<Vec<u8>, String> {
         let program = &self.plan.program;
-        let mut sum = WeightSum::new(program, place).map_err(|error| error.to_string())?;
-        for (maker, body) in bodies {
+        let mut sum = GatedWeightSum::new(program, crs, number, place).map_err(|error| error.to_string())?;
+        for ((maker, body), key) in brought {
             let of_maker = |error: &dyn std::fmt::Display| format!("that of {maker}: {error}");
-            let part = Ciphertext::from_bytes(body, program.params().preset).map_err(|error| of_maker(&error))?;
-            sum.absorb(part).map_err(|error| of_maker(&error))?;
+            let part = GatedCiphertext::from_bytes(body, program.params().preset).map_err(|error| of_maker(&error))?;
+            sum.absorb(&part, key).map_err(|error| of_maker(&error))?;
         }
-        let sum = sum.finish().ok_or("nobody brings anything")?;
-        Ok(sum.to_bytes())
+        Ok(sum.finish().map_err(|error| error.to_string())?.to_bytes())
     }
 
     /// Takes the rotation keys, all of whose shares were added, if the coordinator announced the same.
@@ -137,6 +157,8 @@ impl Site {
     /// [`HospitalError`] where this site itself fails.
     pub(super) fn finish_model(&mut self, attempt: Attempt, model: Digest) -> Result<Option<Reject>, HospitalError> {
         let parts = Parts::Model(attempt);
+        // All of the cohort's were needed at once.
+        self.gates.keep(GATE_KEYS_KEPT);
         self.finish_parts(parts, Reject::BadContribution, Reject::ModelSumDiffers, |own| own.root == model)
     }
 

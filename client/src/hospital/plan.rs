@@ -51,8 +51,6 @@ pub struct HospitalPlan {
     pub start: Option<Arc<Vec<f32>>>,
     /// Seed of weights, batches and augmentation; never of keys or noise.
     pub seed: u64,
-    /// Whether own queries come under a secret of this site's own, which halves their size after one larger key.
-    pub own_key_queries: bool,
     /// How long this site waits for the answer to a query of its own.
     pub answer_within: Duration,
 }

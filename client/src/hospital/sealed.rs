@@ -65,7 +65,7 @@ pub struct OpenedSums {
     pub sums: Vec<i64>,
 }
 
-/// A hospital's part of a published model, and the randomness it is encrypted with.
+/// A hospital's part of a published model.
 pub struct Contribution {
     /// The model every part starts from.
     pub model: Digest,
@@ -73,7 +73,6 @@ pub struct Contribution {
     pub cohort: PartySet,
     /// One per parameter.
     pub parameters: Vec<f32>,
-    pub(super) seed: Zeroizing<[u8; 32]>,
 }
 
 /// The integers that a hospital encrypted in a round.
@@ -119,9 +118,8 @@ pub fn contribution(vault: &Vault, epoch: Epoch, attempt: Attempt) -> Result<Con
     read(vault, contribution_record(epoch, attempt), |reader| {
         let model = Digest(reader.array()?);
         let cohort = read_parties(reader)?;
-        let seed = Zeroizing::new(reader.array()?);
         let parameters = parameters::from_bytes(reader.bytes("parameters", usize::MAX)?);
-        Ok(Contribution { model, cohort, parameters, seed })
+        Ok(Contribution { model, cohort, parameters })
     })
 }
 
@@ -196,7 +194,6 @@ pub(super) fn put_contribution(
     let mut writer = Writer::default();
     writer.array(&it.model.0);
     write_parties(&mut writer, it.cohort);
-    writer.array(&it.seed);
     writer.bytes(&Zeroizing::new(parameters::to_bytes(&it.parameters)));
     put(vault, &contribution_record(epoch, attempt), writer)
 }
@@ -314,8 +311,7 @@ mod tests {
     }
 
     fn part() -> Contribution {
-        let seed = Zeroizing::new([5; 32]);
-        Contribution { model: model(1), cohort: PartySet::EMPTY, parameters: vec![0.5, -1.0], seed }
+        Contribution { model: model(1), cohort: PartySet::EMPTY, parameters: vec![0.5, -1.0] }
     }
 
     #[test]
@@ -335,7 +331,6 @@ mod tests {
         put_contribution(&vault, epoch, Attempt(1), &part()).unwrap();
         let read = contribution(&vault, epoch, Attempt(1)).unwrap();
         assert!((read.model, read.cohort, read.parameters) == (model(1), PartySet::EMPTY, vec![0.5, -1.0]));
-        assert_eq!(*read.seed, [5; 32]);
     }
 
     #[test]

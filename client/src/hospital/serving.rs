@@ -1,22 +1,16 @@
 //! The hospital's work around the published model: contribute, ask, switch others' results, read own answers.
 
-use bytes::Bytes;
-use he_agg::ckks::{Ciphertext, Encoder, SeededCiphertext};
-use he_agg::multiparty::{AskerKey, AskerPublicKey, KeySwitchShare, SwitchContext, SwitchPermit};
-use he_agg::{Expander, Stream};
-use he_infer::EncryptedModel;
+use he_agg::Stream;
+use he_agg::ckks::{Ciphertext, Encoder, GatedCiphertext};
+use he_agg::multiparty::{AskerKey, AskerPublicKey, GateHolder, KeySwitchShare, SwitchContext, SwitchPermit};
 use ndarray::Array3;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
-use protocol::codec::Wire;
 use protocol::hospital::SwitchBinding;
 use protocol::ids::{Attempt, Digest, QueryId, RoundId};
-use protocol::message::QueryKeyRef;
 use protocol::party_set::PartySet;
-use zeroize::Zeroizing;
 
 use super::error::{HospitalError, Step};
 use super::observer::Activity;
-use super::query_keys::QueryKeys;
 use super::sealed::{self, Contribution};
 use super::site::Site;
 
@@ -24,21 +18,21 @@ use super::site::Site;
 pub(super) struct Prepared {
     pub(super) body: BodyRoot,
     pub(super) asker_key: Digest,
-    pub(super) query_key: Option<QueryKeyRef>,
     /// Bytes of the encrypted image.
     pub(super) query_bytes: u64,
 }
 
 impl Site {
-    /// Trains once more and encrypts this hospital's part of the final model under the collective public key.
+    /// Trains once more and encrypts this hospital's part of the final model behind its gate.
     ///
     /// The parts add up to `model + sum_i (W_i / sum W) update_i`: each of the cohort brings an equal part of the
     /// common model and its own update, weighted as in training. Nobody sees the sum in the clear.
     ///
-    /// The part and the randomness are sealed first, so that a repeat after a crash gives the same ciphertexts.
+    /// The part is sealed first, so that a repeat after a crash gives the same ciphertexts. One attempt has one part:
+    /// another model or cohort needs another attempt, since two parts under one label would show their difference.
     ///
     /// # Errors
-    /// [`HospitalError::Train`], [`HospitalError::Crypto`].
+    /// [`HospitalError::Train`], [`HospitalError::Crypto`] where another part was encrypted in this attempt.
     pub(super) fn encrypt_contribution(
         &mut self,
         attempt: Attempt,
@@ -47,17 +41,15 @@ impl Site {
         let step = "encrypting the model contribution";
         let party = self.plan.party;
         let contribution = self.contribution(attempt, cohort)?;
-        let key = self.public_key.as_ref().ok_or(HospitalError::NoKeys { step })?;
-        // Every input is in the label: another cohort or model never meets the same randomness.
-        let context = [contribution.model.to_bytes(), cohort.to_bytes()].concat();
-        let indices = [u64::from(self.plan.epoch.0), u64::from(attempt.0)];
-        let preset = self.plan.program.params().preset;
-        let random = Expander::with_context(&contribution.seed, "publish/contribution", preset, &indices, &context);
-        self.observer.activity(party, Activity::Encrypting { done: 0, of: self.plan.program.weights().len() });
-        let parameters = &contribution.parameters;
-        let model = EncryptedModel::encrypt(&self.plan.program, parameters, key, &mut random.sampler(0)).step(step)?;
+        let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?;
+        let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
+        let program = &self.plan.program;
+        self.observer.activity(party, Activity::Encrypting { done: 0, of: program.weights().len() });
+        let ledger = &mut self.serving_ledger;
+        let mut holder = GateHolder { secret: &keys.gate, crs, vault: &keys.vault, ledger };
+        let number = u64::from(attempt.0);
+        let slots = program.encrypt_gated_weights(&contribution.parameters, number, &mut holder).step(step)?;
         let place = |index| BlobId::round(BlobKind::PublishChunk, RoundId(0), attempt, Some(party), index);
-        let slots = model.into_slots();
         let count = u32::try_from(slots.len()).unwrap_or(u32::MAX);
         for (index, slot) in (0u32..).zip(slots) {
             self.outbox.put(place(index), slot.to_bytes())?;
@@ -67,7 +59,6 @@ impl Site {
 
     /// This hospital's part for exactly this model and cohort: the sealed one, or a new one, which is sealed.
     fn contribution(&self, attempt: Attempt, cohort: PartySet) -> Result<Contribution, HospitalError> {
-        let step = "making the model contribution";
         let (epoch, model) = (self.plan.epoch, self.current.digest());
         if sealed::has_contribution(&self.vault, epoch, attempt) {
             let known = sealed::contribution(&self.vault, epoch, attempt)?;
@@ -88,14 +79,13 @@ impl Site {
                 (f64::from(*old) * part + update * share) as f32
             })
             .collect();
-        let seed = Zeroizing::new(Stream::from_os().step(step)?.seed());
-        let contribution = Contribution { model, cohort, parameters, seed };
+        let contribution = Contribution { model, cohort, parameters };
         sealed::put_contribution(&self.vault, epoch, attempt, &contribution)?;
         Ok(contribution)
     }
 
-    /// Encrypts images (channels x height x width, normalised) as one query under a number never used before; says what
-    /// is to be sent before it.
+    /// Encrypts images (channels x height x width, normalised) behind this hospital's gate, as one query under a number
+    /// never used before; says what is to be sent before it.
     ///
     /// # Errors
     /// [`HospitalError::Crypto`] for an image of another shape or too many images, [`HospitalError::NoKeys`].
@@ -106,26 +96,14 @@ impl Site {
     ) -> Result<(Prepared, Vec<BlobId>), HospitalError> {
         let step = "encrypting the query";
         let party = self.plan.party;
-        let mut stream = Stream::from_os().step(step)?;
-        let key = self.public_key.as_ref().ok_or(HospitalError::NoKeys { step })?;
+        let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?;
+        let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
         let views: Vec<_> = images.iter().map(Array3::view).collect();
-        let program = &self.plan.program;
-        let (query_key, packed): (_, Vec<Vec<u8>>) = if self.plan.own_key_queries {
-            let own = match &mut self.query_keys {
-                Some(own) => own,
-                None => {
-                    let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?;
-                    self.query_keys.insert(QueryKeys::generate(program, key, crs, query, &mut stream)?)
-                }
-            };
-            let packed = program.encrypt_own(&views, own.secret(), &mut stream).step(step)?;
-            (Some(own.reference()), packed.iter().map(SeededCiphertext::to_bytes).collect())
-        } else {
-            let packed = program.encrypt_images(&views, key, &mut stream).step(step)?;
-            (None, packed.iter().map(Ciphertext::to_bytes).collect())
-        };
+        let ledger = &mut self.serving_ledger;
+        let mut holder = GateHolder { secret: &keys.gate, crs, vault: &keys.vault, ledger };
+        let packed = self.plan.program.encrypt_gated(&views, query.0, &mut holder).step(step)?;
         let (mut parts, mut query_bytes) = (0, 0);
-        for bytes in packed {
+        for bytes in packed.iter().map(GatedCiphertext::to_bytes) {
             query_bytes += bytes.len() as u64;
             self.outbox.put(BlobId::query(BlobKind::Query, query, Some(party), parts), bytes)?;
             parts += 1;
@@ -133,6 +111,7 @@ impl Site {
         let asker = match &self.asker {
             Some(asker) => asker,
             None => {
+                let mut stream = Stream::from_os().step(step)?;
                 let key = AskerKey::generate(self.plan.program.params().preset, &mut stream).step(step)?;
                 self.asker.insert(key)
             }
@@ -140,26 +119,9 @@ impl Site {
         let public = asker.public().to_bytes();
         let asker_key = self.outbox.put(BlobId::query(BlobKind::AskerKey, query, Some(party), 0), public)?;
         let body = self.outbox.root(BlobId::query(BlobKind::Query, query, Some(party), 0), parts)?;
-        // Sent before the query itself; the query key until the coordinator is known to have it.
-        let mut first = vec![BlobId::query(BlobKind::AskerKey, query, Some(party), 0)];
-        if let Some((id, bytes)) = self.query_key_to_send() {
-            self.outbox.put(id, bytes.to_vec())?;
-            first.push(id);
-        }
-        Ok((Prepared { body, asker_key, query_key, query_bytes }, first))
-    }
-
-    /// The key of this session's queries, where the coordinator does not have it yet.
-    fn query_key_to_send(&self) -> Option<(BlobId, Bytes)> {
-        let (session, bytes) = self.query_keys.as_ref()?.to_send()?;
-        Some((BlobId::query(BlobKind::QueryKey, session, Some(self.plan.party), 0), bytes))
-    }
-
-    /// The coordinator has it now.
-    pub(super) fn query_key_sent(&mut self) {
-        if let Some(keys) = &mut self.query_keys {
-            keys.sent();
-        }
+        // Sent before the query itself.
+        let first = vec![BlobId::query(BlobKind::AskerKey, query, Some(party), 0)];
+        Ok((Prepared { body, asker_key, query_bytes }, first))
     }
 
     /// Makes this hospital's share of switching its own result of a query to the asker, for exactly one context.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datasets::Samples;
 use he_agg::aggregation::Flooding;
-use he_agg::multiparty::{AskerKey, Crs, PublicKey, RelinEphemeral};
+use he_agg::multiparty::{AskerKey, Crs, RelinEphemeral};
 use protocol::codec::Wire;
 use protocol::drive::{Store, Stream};
 use protocol::facts::{Fact, HospitalFacts};
@@ -15,6 +15,7 @@ use protocol::store::Journal;
 use super::adoption::CurrentModel;
 use super::error::{HospitalError, Step};
 use super::evaluation::Evaluations;
+use super::gates::Gates;
 use super::holdings::Holdings;
 use super::images::{HeldOut, SiteImages};
 use super::key_sums::KeySums;
@@ -23,7 +24,6 @@ use super::observer::Observer;
 use super::outbox::Outbox;
 use super::part_sums::PartSum;
 use super::plan::HospitalPlan;
-use super::query_keys::QueryKeys;
 use super::site_store::SiteStore;
 use crate::ledger::DiskLedger;
 use crate::train::Trainer;
@@ -48,9 +48,9 @@ pub(super) struct Site {
     pub(super) relin: Option<RelinEphemeral>,
     /// Sums of the serving keys' shares, as this site adds them.
     pub(super) sums: KeySums,
-    pub(super) public_key: Option<PublicKey>,
     pub(super) asker: Option<AskerKey>,
-    pub(super) query_keys: Option<QueryKeys>,
+    /// Keys with which others' ciphertexts are lifted.
+    pub(super) gates: Gates,
     /// Keys and model as this site added them up, on disk.
     pub(super) holdings: Holdings,
     /// What is being added up part by part.
@@ -96,9 +96,8 @@ impl Site {
             keys: None,
             relin: None,
             sums: KeySums::default(),
-            public_key: None,
             asker: None,
-            query_keys: None,
+            gates: Gates::default(),
             holdings,
             adding: None,
             evaluations: Evaluations::default(),

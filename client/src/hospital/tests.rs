@@ -19,7 +19,7 @@ use experiment::Weighting;
 use experiment::train::TrainSettings;
 use he_agg::Preset;
 use he_agg::aggregation::{BlindedSum, ChunkId, ChunkSum, DecryptionShare, Flooding, LaneLayout, ShareContext};
-use he_agg::multiparty::{Crs, PublicKeyShare, PublicKeySum, R1, RelinKeyShare, RelinKeySum};
+use he_agg::multiparty::{Crs, R1, RelinKeyShare, RelinKeySum};
 use he_infer::{ImageShape, LayerSpec, Network, Program};
 use ndarray::Array4;
 use protocol::Reject;
@@ -139,7 +139,6 @@ fn plan(number: u16, program: &Arc<Program>) -> HospitalPlan {
         earlier: Vec::new(),
         start: None,
         seed: 7,
-        own_key_queries: false,
         answer_within: Duration::from_secs(1),
     }
 }
@@ -273,13 +272,6 @@ impl Consortium {
         let crs = Crs::new(Preset::Inf13, seed().0);
         let limbs = self.sites[0].plan.program.key_plan().relin_limbs;
         match step {
-            KeyStep::PublicKey => {
-                let mut sum = PublicKeySum::new(&crs, N).unwrap();
-                for (_, share) in shares {
-                    sum.absorb(&PublicKeyShare::from_bytes(share, &crs).unwrap()).unwrap();
-                }
-                Bytes::from(sum.finish().unwrap().to_bytes(&crs))
-            }
             KeyStep::RelinRoundOne => {
                 let mut sum = RelinKeySum::<R1>::new(&crs, limbs, N).unwrap();
                 for (_, share) in shares {
@@ -289,6 +281,27 @@ impl Consortium {
             }
             _ => unreachable!("{step:?} is not added here"),
         }
+    }
+
+    /// What all hospitals bring to the gate of one, as the coordinator shows it to that one.
+    fn gate_of(&self, asker: u16) -> Vec<(PartyId, Bytes)> {
+        let id = |from| BlobId::ceremony(BlobKind::Gate, Some(from), u32::from(asker) - 1);
+        self.sites.iter().map(|site| (site.plan.party, site.outbox.get(&id(site.plan.party)).unwrap())).collect()
+    }
+
+    /// Everybody has its gate added up and its key made, and holds all keys; says what all signed for.
+    fn gates(&mut self) -> BodyRoot {
+        self.shares(KeyStep::Gate);
+        for number in 1..=N {
+            let shares = self.gate_of(number);
+            assert_eq!(add(self.site(number), KeyStep::Gate, &shares, BodyRoot::default()), None);
+        }
+        let keys = self.shares(KeyStep::GateKey);
+        let list = list_of_all(&keys);
+        for site in &mut self.sites {
+            assert_eq!(add(site, KeyStep::GateKey, &keys, list), None);
+        }
+        list
     }
 
     /// All hospitals add up a serving key, and find what the coordinator announces.
@@ -366,6 +379,11 @@ impl Consortium {
 
 fn root_of(body: &[u8]) -> BodyRoot {
     BodyRoot::of(&[Digest::of_bytes(body)], body.len() as u64)
+}
+
+/// What the log says of bodies that nobody adds up: one of each hospital.
+fn list_of_all(bodies: &[(PartyId, Bytes)]) -> BodyRoot {
+    BodyRoot::of_lists(&bodies.iter().map(|(_, body)| root_of(body)).collect::<Vec<_>>())
 }
 
 /// What a site says when it has added shares whose sum is announced.

@@ -222,8 +222,8 @@ impl Bench {
                 self.site.preload();
                 return Ok(HospitalDone::Nothing);
             }
-            HospitalJob::Evaluate { asker, head, parts, key } => {
-                let (query, result) = (head.query, self.site.evaluate(asker, &head, &parts, key));
+            HospitalJob::Evaluate { asker, head, parts } => {
+                let (query, result) = (head.query, self.site.evaluate(asker, &head, &parts));
                 self.evaluated(query, result)?
             }
             HospitalJob::FinishSum { step, sum } => match self.site.finish_sum(step, sum)? {
@@ -365,8 +365,8 @@ impl Bench {
                     ticket.encrypt = started.elapsed();
                     ticket.query_bytes = prepared.query_bytes;
                 }
-                let (asker_key, query_key, body) = (prepared.asker_key, prepared.query_key, prepared.body);
-                let ask = HospitalInput::Ask { query, program, model, asker_key, query_key, body };
+                let (asker_key, body) = (prepared.asker_key, prepared.body);
+                let ask = HospitalInput::Ask { query, program, model, asker_key, body };
                 HospitalDone::Asked { first, ask }
             }
             Err(error) => {
@@ -379,7 +379,6 @@ impl Bench {
     fn read(&mut self, number: u64, query: QueryId, answer: &[u8]) {
         let arrived = Instant::now();
         let Some(ticket) = self.tickets.all().remove(&number) else { return };
-        self.site.query_key_sent();
         let answered = self.site.read_answer(answer, ticket.images.len()).map(|logits| Answered {
             query,
             logits,

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use he_agg::ckks::{Encoder, PublicKey};
-use he_agg::multiparty::Collective;
+use he_agg::aggregation::{Flooding, MemoryLedger, VaultSecret};
+use he_agg::ckks::Encoder;
+use he_agg::multiparty::{Collective, GateHolder, Gated};
 use he_agg::{Preset, Stream};
 use he_infer::{ImageShape, LayerSpec, Network};
 use protocol::store::Journal;
@@ -14,7 +15,7 @@ use crate::observer::Step;
 
 const SEED: [u8; 32] = [7; 32];
 
-/// All that one holder of the whole key has made: keys, a model, and five stored queries.
+/// All that one holder of the whole key has made: keys, a model, its gate key and five stored queries.
 struct Holder {
     program: Arc<Program>,
     keys: EvaluationKeys,
@@ -34,18 +35,25 @@ impl Holder {
         );
         let program = Program::compile(&network.unwrap(), Preset::Inf13.params()).unwrap();
         let mut stream = Stream::from_seed([42; 32]);
-        let (public, keys) = keys(&program, &mut stream);
+        let crs = Crs::new(Preset::Inf13, SEED);
+        let all = Collective::new(crs.clone(), 1, program.key_plan(), &mut stream).unwrap();
+        let (secret, gate_key) = all.gate(1, program.gate_limbs(), &mut stream).unwrap();
+        let Collective { public, keys, .. } = all;
         let parameters: Vec<f32> =
             (0..program.network().parameter_count()).map(|at| (at % 7) as f32 / 10.0 - 0.3).collect();
         let model = EncryptedModel::encrypt(&program, &parameters, &public, &mut stream).unwrap();
         let encoder = Encoder::new(Preset::Inf13).unwrap();
-        let mut queries = Vec::new();
+        let mut queries = vec![(BlobId::ceremony(BlobKind::GateKey, Some(asker()), 0), gate_key.to_bytes())];
+        let (vault, mut ledger) =
+            (VaultSecret::from_bytes([1; 32]), MemoryLedger::new(Flooding::secure(40, 1).unwrap()));
+        let mut holder = GateHolder { secret: &secret, crs: &crs, vault: &vault, ledger: &mut ledger };
         for counter in 1..=5 {
             for part in 0..program.inputs() as u32 {
                 let pixels: Vec<f64> = (0..36).map(|at| f64::from(at * counter % 11) / 11.0).collect();
                 let plain = encoder.encode(&pixels, program.input_scale(), program.input_limbs()).unwrap();
                 let id = BlobId::query(BlobKind::Query, query(counter), Some(asker()), part);
-                queries.push((id, public.encrypt(&plain, &mut stream).unwrap().to_bytes()));
+                let gated = holder.encrypt(Gated::Query, query(counter).0, part, &[plain]).unwrap().remove(0);
+                queries.push((id, gated.to_bytes()));
             }
         }
         Self { program: Arc::new(program), keys, model, queries }
@@ -64,7 +72,7 @@ impl Holder {
             quorum: Quorum { threshold: 1, parties: 1 },
             keys: self.keys.upload(&he_agg::backend::Cpu::new(Preset::Inf13.params())).unwrap(),
             model: self.model.clone(),
-            query_keys: Mutex::default(),
+            gate_keys: Mutex::default(),
             on_device: None,
         }
     }
@@ -74,12 +82,6 @@ fn query(counter: u32) -> QueryId {
     QueryId::new(asker(), u64::from(counter))
 }
 
-fn keys(program: &Program, stream: &mut Stream) -> (PublicKey, EvaluationKeys) {
-    let crs = Crs::new(Preset::Inf13, SEED);
-    let Collective { public, keys, .. } = Collective::new(crs, 1, program.key_plan(), stream).unwrap();
-    (public, keys)
-}
-
 /// What came of a batch, by query: the root of the result, or why there is none; and all bytes moved.
 type Results = (Vec<(QueryId, Result<BodyRoot, String>)>, Moved);
 
@@ -87,7 +89,7 @@ fn evaluate(engine: &ServingEngine) -> Results {
     let batch: Vec<Evaluation> = (1..=5)
         .map(|counter| {
             let body = BodyRoot::default();
-            Evaluation { query: query(counter), asker: asker(), query_key: None, body }
+            Evaluation { query: query(counter), asker: asker(), body }
         })
         .collect();
     let done = Mutex::new((Vec::new(), Moved::default()));
@@ -150,13 +152,8 @@ fn a_device_gives_the_processors_results_whatever_happens_to_it() {
 fn a_query_of_another_shape_fails_alone_and_costs_no_device() {
     let mut holder = Holder::new();
     let of_third = holder.queries.iter().position(|(id, _)| id.round == query(3).0).unwrap();
-    let preset = Preset::Inf13;
-    let encoder = Encoder::new(preset).unwrap();
-    let mut stream = Stream::from_seed([42; 32]);
-    let (public, _) = keys(&holder.program, &mut stream);
-    let limbs = holder.program.input_limbs() - 1;
-    let short = encoder.encode(&[0.5], holder.program.input_scale(), limbs).unwrap();
-    let short = public.encrypt(&short, &mut stream).unwrap().to_bytes();
+    let (limbs, scale) = (holder.program.input_limbs() - 1, holder.program.input_scale());
+    let short = GatedCiphertext::zero(Preset::Inf13, limbs, scale).unwrap().to_bytes();
     for bad in [short, b"no ciphertext".to_vec()] {
         holder.queries[of_third].1 = bad;
         let (expected, _) = evaluated(&holder, None);

@@ -19,6 +19,18 @@ pub enum Use {
     Encrypt,
     /// Releasing a decryption share of a chunk.
     Share,
+    /// Encrypting a query behind the gate; see [`crate::multiparty::GatePermit`].
+    GatedQuery,
+    /// Encrypting a weight vector behind the gate.
+    GatedWeight,
+}
+
+impl Use {
+    /// Whether the use takes part in a release, and so costs one of the epoch. What goes through
+    /// the gate is charged when its answer is shared.
+    pub fn is_charged(self) -> bool {
+        matches!(self, Use::Encrypt | Use::Share)
+    }
 }
 
 /// The name of a claim. There is at most one value per name, for ever.
@@ -63,7 +75,12 @@ pub enum PermitError<E> {
     /// Another value was released under this name before.
     #[error(
         "{} for round {}, attempt {}, chunk {} was claimed with other content; only the stored bytes may be sent again",
-        match .key.purpose { Use::Encrypt => "an encryption", Use::Share => "a share" },
+        match .key.purpose {
+            Use::Encrypt => "an encryption",
+            Use::Share => "a share",
+            Use::GatedQuery => "a gated query",
+            Use::GatedWeight => "a gated weight vector",
+        },
         .key.round, .key.attempt, .key.chunk
     )]
     Conflict {
@@ -125,9 +142,9 @@ pub trait ReleaseLedger {
     ///
     /// The implementor must, in one transaction that is on disk before the
     /// call returns: look the key up; if it is free, charge one release of the
-    /// epoch the first time any use of this (epoch, round, attempt, chunk) is
-    /// claimed, and insert. Charging an encryption covers attempts that are
-    /// abandoned later.
+    /// epoch the first time any charged use of this (epoch, round, attempt,
+    /// chunk) is claimed, and insert. Charging an encryption covers attempts
+    /// that are abandoned later; see [`Use::is_charged`].
     ///
     /// # Errors
     /// The storage's error; then nothing may be released.
@@ -195,7 +212,7 @@ impl ReleaseLedger for MemoryLedger {
             return Ok(Claim::Stored(stored));
         }
         let unit = (key.round, key.attempt, key.chunk);
-        if !self.charged.contains(&unit) {
+        if key.purpose.is_charged() && !self.charged.contains(&unit) {
             if let Err(exhausted) = self.counter.charge() {
                 return Ok(Claim::Exhausted(exhausted));
             }

@@ -317,13 +317,13 @@ fn switches<'p, B: Backend>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::params::Preset;
 
     /// The processor's plain operations under the composed ones.
     #[derive(Clone, Copy)]
-    struct Composed(Cpu);
+    pub(crate) struct Composed(pub(crate) Cpu);
 
     impl Backend for Composed {
         type Poly<D: Domain> = Poly<D>;

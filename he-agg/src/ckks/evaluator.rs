@@ -7,7 +7,8 @@
 //! secret's weight, n hospitals): a rescale or ModDown adds sqrt((1 + h)/12) with h = n 2N/3,
 //! 2^7.4 at N = 2^15 and n = 16; a key switch adds that and
 //! sqrt(beta N/12) sqrt(n) sigma D/P, where the largest digit D over P is 2^-30 for K = alpha + 1.
-//! A relinearisation key has noise sqrt(2 n sigma^2 (2 n N/3 + 1)) instead of sqrt(n) sigma.
+//! A relinearisation key has noise sqrt(2 n sigma^2 (2 n N/3 + 1)) instead of sqrt(n) sigma, a gate
+//! key sqrt(n + 1) sigma; a sum of lifted contributions is one ModDown.
 
 use crate::backend::{Backend, Cpu};
 use crate::ckks::ciphertext::Ciphertext;

@@ -4,8 +4,8 @@
 //! Real hospitals never meet in one process; their driver takes the same steps one message at a time.
 
 use super::{
-    CeremonyError, Crs, EvaluationKeys, GaloisKeyShare, GaloisKeySum, KeyPlan, PublicKey, PublicKeyShare, PublicKeySum,
-    R1, R2, RelinKeyShare, RelinKeySum, ServingSecret,
+    CeremonyError, Crs, EvaluationKeys, GaloisKeyShare, GaloisKeySum, GateKey, GateSecret, GateSeed, GateShare,
+    GateSum, KeyPlan, PublicKey, PublicKeyShare, PublicKeySum, R1, R2, RelinKeyShare, RelinKeySum, ServingSecret,
 };
 use crate::stream::Stream;
 
@@ -35,6 +35,24 @@ pub struct KeySizes {
 }
 
 impl Collective {
+    /// A gate secret of `asker`, one of the parties, and its key of `limbs` limbs, which all take part in.
+    ///
+    /// # Errors
+    /// What a ceremony says, for another party or more limbs than there are.
+    pub fn gate(&self, asker: u16, limbs: usize, stream: &mut Stream) -> Result<(GateSecret, GateKey), CeremonyError> {
+        let seeds: Vec<(u16, GateSeed)> =
+            self.secrets.iter().map(|secret| (secret.party(), GateSeed::generate(stream))).collect();
+        let parties = u16::try_from(seeds.len()).unwrap_or(u16::MAX);
+        let mut gate = GateSum::new(&self.crs, asker, limbs, parties)?;
+        for (secret, (_, seed)) in self.secrets.iter().zip(&seeds) {
+            gate.absorb(&GateShare::generate(secret, &self.crs, asker, limbs, seed, stream)?)?;
+        }
+        let secret = GateSecret::generate(self.crs.preset(), asker, stream)?;
+        let seeds: Vec<(u16, &GateSeed)> = seeds.iter().map(|(party, seed)| (*party, seed)).collect();
+        let key = GateKey::generate(&secret, &self.crs, &gate.finish()?, &seeds, stream)?;
+        Ok((secret, key))
+    }
+
     /// Makes the keys that `plan` asks for, from the parts of `parties` parties, at least one.
     ///
     /// # Errors

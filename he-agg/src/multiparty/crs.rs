@@ -5,6 +5,7 @@
 //! public half: two shares under one public half and one secret would leak their difference.
 
 use crate::ckks::extended_basis;
+use crate::multiparty::GateLabel;
 use crate::params::{Params, Preset};
 use crate::ring::{Eval, Poly};
 use crate::stream::Expander;
@@ -59,6 +60,21 @@ impl Crs {
     /// The public halves of a rotation key, one per digit.
     pub(crate) fn rotation(&self, steps: usize, limbs: usize, digits: usize) -> Vec<Poly<Eval>> {
         self.halves("serving/rotation", &[steps as u64, limbs as u64], limbs, digits)
+    }
+
+    /// The public halves of an asker's gate, one per digit: `a`, which the key keeps, and a', which
+    /// hides what the asker adds.
+    pub(crate) fn gate(&self, asker: u16, limbs: usize, digits: usize) -> [Vec<Poly<Eval>>; 2] {
+        let indices = [u64::from(asker), limbs as u64];
+        ["serving/gate", "serving/gate-mask"].map(|domain| self.halves(domain, &indices, limbs, digits))
+    }
+
+    /// The second half of a gated ciphertext, over the first `limbs` primes of Q.
+    pub(crate) fn gated(&self, label: GateLabel, limbs: usize) -> Poly<Eval> {
+        let GateLabel { what, asker, number, part } = label;
+        let indices = [u64::from(asker), number, u64::from(part), limbs as u64];
+        let expander = Expander::new(&self.seed, what.domain(), self.preset(), &indices);
+        Poly::uniform(&expander, 0, self.params.n, &self.params.q[..limbs])
     }
 
     fn halves(&self, domain: &str, indices: &[u64], limbs: usize, count: usize) -> Vec<Poly<Eval>> {

@@ -3,7 +3,7 @@
 
 use crate::ckks::{extended_basis, refuse_other_fields};
 use crate::error::DecodeError;
-use crate::multiparty::{CeremonyError, Crs, PartySet};
+use crate::multiparty::{CeremonyError, Crs, PARTIES_MAX, PartySet};
 use crate::params::Params;
 use crate::ring::{Domain, Eval, Poly};
 use crate::wire::{self, HEADER_BYTES, Header, Kind};
@@ -12,7 +12,7 @@ use crate::wire::{self, HEADER_BYTES, Header, Kind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyLabel {
     pub(crate) kind: Kind,
-    /// Rotation steps in [1, N/2); 0 for other keys.
+    /// Rotation steps in [1, N/2), the asker of a gate in 1..=64; 0 for other keys.
     pub(crate) steps: usize,
     pub(crate) limbs: usize,
     /// Number of polynomials.
@@ -66,10 +66,13 @@ impl KeyMaterial {
         let limbs = usize::from(header.limbs);
         let steps = header.round as usize;
         let label = KeyLabel { kind, steps, limbs, polynomials: polynomials(limbs) };
-        let rotation = kind == Kind::GaloisKey;
-        if rotation && !(1..params.slots()).contains(&steps) || !rotation && steps != 0 {
-            let value = u64::from(header.round);
-            return Err(DecodeError::Field { field: "steps", value }.into());
+        let (field, allowed) = match kind {
+            Kind::GaloisKey => ("steps", 1..params.slots()),
+            Kind::GateShare => ("asker", 1..usize::from(PARTIES_MAX) + 1),
+            _ => ("steps", 0..1),
+        };
+        if !allowed.contains(&steps) {
+            return Err(DecodeError::Field { field, value: u64::from(header.round) }.into());
         }
         if header.epoch != crs.epoch() {
             return Err(epoch_mismatch(header.epoch, crs.epoch()));
@@ -139,9 +142,10 @@ impl KeySum {
             return Err(epoch_mismatch(share.epoch, self.material.epoch));
         }
         let (ours, theirs) = (self.material.label, share.label);
+        let number = if ours.kind == Kind::GateShare { "asker" } else { "rotation steps" };
         for (field, ours, theirs) in [
             ("kind", ours.kind as usize, theirs.kind as usize),
-            ("rotation steps", ours.steps, theirs.steps),
+            (number, ours.steps, theirs.steps),
             ("limbs", ours.limbs, theirs.limbs),
             ("polynomials", ours.polynomials, theirs.polynomials),
         ] {

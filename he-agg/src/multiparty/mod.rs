@@ -9,6 +9,13 @@
 //! all parts and is never formed. A query may come under a [`QuerySecret`] of the asker with a
 //! [`QueryKey`], at half the bytes.
 //!
+//! The gate does without keys and second polynomials that somebody chooses: every hospital makes a
+//! [`GateShare`] per asker and deals a [`GateSeed`], the asker alone makes its [`GateKey`], and what
+//! it encrypts under its [`GateSecret`] and a [`GateLabel`] is lifted by [`Evaluator::lift`], or
+//! added by [`LiftSum`].
+//!
+//! [`Evaluator::lift`]: crate::ckks::Evaluator::lift
+//!
 //! Source: Mouchet, Troncoso-Pastoriza, Bossuat, Hubaux, "Multiparty homomorphic encryption from
 //! ring-learning-with-errors", ePrint 2020/304.
 
@@ -18,6 +25,12 @@ mod crs;
 mod decrypt_policy;
 mod error;
 mod galois_key_share;
+mod gate_holder;
+mod gate_key;
+mod gate_label;
+mod gate_lift;
+mod gate_seed;
+mod gate_share;
 mod holder_key;
 #[cfg(test)]
 mod ideal;
@@ -43,6 +56,12 @@ pub use crs::Crs;
 pub use decrypt_policy::{DecryptPolicy, noise_bound_log2};
 pub use error::CeremonyError;
 pub use galois_key_share::{GaloisKeyShare, GaloisKeySum};
+pub use gate_holder::{GateHolder, GateHolderError, GatePermit};
+pub use gate_key::{GateKey, GateSecret};
+pub use gate_label::{GateLabel, Gated};
+pub use gate_lift::LiftSum;
+pub use gate_seed::GateSeed;
+pub use gate_share::{Gate, GateShare, GateSum};
 pub use holder_key::HolderKey;
 pub use key_plan::KeyPlan;
 pub use key_switch_share::{KeySwitchShare, SwitchSum};

@@ -82,6 +82,9 @@ fn objects_of_a_serving_epoch_keep_their_bytes() {
         let limbs = if preset == Preset::Inf13 { params.q.len() } else { params.base_limbs + params.limbs_per_level };
         let serving = Serving::new(preset, limbs);
         text += &object_lines(preset, &serving.objects());
+        for (name, lifted) in ["lifted", "lifted-sum"].into_iter().zip(serving.lifted()) {
+            let _ = writeln!(text, "{preset} {name} {}", hash(&lifted.to_bytes()));
+        }
         let _ = writeln!(encoded, "{preset} {}", hash(&serving.ciphertext.to_bytes()));
     }
     check("serving.txt", &text);

@@ -25,7 +25,8 @@ const DIGITS: [&str; 2] = ["Field polynomials", "Field polynomials"];
 const FOREIGN: [&str; 3] = ["ForeignObject"; 3];
 const UNUSED: [&str; 3] = ["Field round", "Field attempt", "Field chunk"];
 const KEY: [&str; 3] = ["Field steps", "Field attempt", "Field chunk"];
-const ROTATION: [&str; 3] = [ACCEPTED, "Field attempt", "Field chunk"];
+/// Rotation steps, or the asker of a gate.
+const NUMBERED: [&str; 3] = [ACCEPTED, "Field attempt", "Field chunk"];
 
 const fn row(
     name: &'static str,
@@ -39,7 +40,7 @@ const fn row(
 }
 
 /// Shares of keys name any sender; the sum that absorbs them knows who is in the ceremony.
-const ROWS: [Row; 20] = [
+const ROWS: [Row; 24] = [
     row("update-chunk", SHAPE, "Scale", (4, "UnknownParty"), [ACCEPTED; 3], ACCEPTED),
     row("packed-chunk", SHAPE, "Scale", (4, "UnknownParty"), [ACCEPTED; 3], ACCEPTED),
     row(
@@ -60,13 +61,17 @@ const ROWS: [Row; 20] = [
     row("relinearisation-one-sum", DIGITS, "Scale", (1, "Field sender"), KEY, "Epoch"),
     row("relinearisation-two-share", DIGITS, "Scale", (0, ACCEPTED), KEY, "Epoch"),
     row("relinearisation-key", DIGITS, "Scale", (1, "Field sender"), KEY, "Epoch"),
-    row("galois-share", DIGITS, "Scale", (0, ACCEPTED), ROTATION, "Epoch"),
-    row("galois-key", DIGITS, "Scale", (1, "Field sender"), ROTATION, "Epoch"),
+    row("galois-share", DIGITS, "Scale", (0, ACCEPTED), NUMBERED, "Epoch"),
+    row("galois-key", DIGITS, "Scale", (1, "Field sender"), NUMBERED, "Epoch"),
     row("key-switch-share", SHAPE, "Scale", (2, ACCEPTED), UNUSED, "Context"),
     row("asker-key", SHAPE, "Scale", (1, "Field sender"), UNUSED, ACCEPTED),
     row("serving-key-share", SHAPE, "Scale", (65, "Field sender"), [UNUSED[0], ACCEPTED, ACCEPTED], "Epoch"),
     row("seeded-ciphertext", [ACCEPTED, SHAPE[1]], ACCEPTED, (1, "Field sender"), UNUSED, ACCEPTED),
     row("query-key", DIGITS, "Scale", (1, "Field sender"), KEY, "Epoch"),
+    row("gate-share", DIGITS, "Scale", (0, ACCEPTED), NUMBERED, "Epoch"),
+    row("gate", DIGITS, "Scale", (1, "Field sender"), NUMBERED, "Epoch"),
+    row("gate-key", DIGITS, "Scale", (0, "Field sender"), KEY, "Epoch"),
+    row("gated-ciphertext", [ACCEPTED, SHAPE[1]], ACCEPTED, (1, "Field sender"), UNUSED, "Field epoch"),
 ];
 
 fn each(test: impl Fn(&Decoder, &Row)) {
@@ -171,6 +176,9 @@ fn every_kind_has_a_decoder_here() {
         Kind::ServingShare,
         Kind::SeededCiphertext,
         Kind::QueryKey,
+        Kind::GateShare,
+        Kind::GateKey,
+        Kind::GatedCiphertext,
     ];
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), all.map(|kind| kind as u8));
 }
@@ -183,11 +191,10 @@ fn objects_of_another_kind_are_refused() {
             let shares = decoder.valid[5] == other.valid[5];
             let expected: &[&str] = match (decoder.name, other.name) {
                 // A sum is shaped like a share, without a sender; absorbing it is refused.
-                (_, "public-key" | "relinearisation-one-sum" | "galois-key" | "update-chunk" | "packed-chunk")
-                    if shares =>
-                {
-                    &[ACCEPTED]
-                }
+                (
+                    _,
+                    "public-key" | "relinearisation-one-sum" | "galois-key" | "gate" | "update-chunk" | "packed-chunk",
+                ) if shares => &[ACCEPTED],
                 ("ciphertext-2" | "ciphertext-3", _) if shares => &[ACCEPTED],
                 _ if shares => &["Field sender", "Field polynomials"],
                 _ => &["Kind"],
@@ -259,9 +266,12 @@ fn foreign_origins_are_refused_by_name() {
         expect(decoder, &bytes, row.sender.1, "sender");
         for (at, expected) in [16, 20, 24].into_iter().zip(row.numbers) {
             for bit in [0, 31] {
-                // The high bit leaves the range of rotation steps.
-                let steps = at == 16 && expected == ACCEPTED && row.name.starts_with("galois") && bit == 31;
-                let expected = if steps { "Field steps" } else { expected };
+                // The high bit leaves the range of rotation steps, and of askers.
+                let expected = match row.name {
+                    "galois-share" | "galois-key" if (at, bit) == (16, 31) => "Field steps",
+                    "gate-share" | "gate" if (at, bit) == (16, 31) => "Field asker",
+                    _ => expected,
+                };
                 let mut bytes = decoder.valid.clone();
                 bytes[at + bit / 8] ^= 1 << (bit % 8);
                 // Receiver 2 exists where 3 was.
@@ -278,7 +288,7 @@ fn foreign_origins_are_refused_by_name() {
 }
 
 #[test]
-fn rotations_by_nothing_and_shares_of_nobody_are_refused() {
+fn rotations_by_nothing_and_objects_of_nobody_are_refused() {
     let by_name = |name: &str| decoders().iter().find(|decoder| decoder.name == name).unwrap();
     for name in ["galois-share", "galois-key"] {
         let decoder = by_name(name);
@@ -287,6 +297,20 @@ fn rotations_by_nothing_and_shares_of_nobody_are_refused() {
             bytes[16..20].copy_from_slice(&steps.to_le_bytes());
             expect(decoder, &bytes, "Field steps", "steps");
         }
+    }
+    for name in ["gate-share", "gate"] {
+        let decoder = by_name(name);
+        for asker in [0, 65, u32::MAX] {
+            let mut bytes = decoder.valid.clone();
+            bytes[16..20].copy_from_slice(&asker.to_le_bytes());
+            expect(decoder, &bytes, "Field asker", "asker");
+        }
+    }
+    let decoder = by_name("gate-key");
+    let mut bytes = decoder.valid.clone();
+    for sender in [65, u16::MAX] {
+        bytes[12..14].copy_from_slice(&sender.to_le_bytes());
+        expect(decoder, &bytes, "Field sender", "no asker");
     }
     let decoder = by_name("serving-key-share");
     let mut bytes = decoder.valid.clone();

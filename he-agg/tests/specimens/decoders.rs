@@ -4,10 +4,10 @@ use super::{Round, Serving};
 use he_agg::aggregation::{
     AggregationError, BlindedSum, ChunkSum, DecryptionShare, KeyShare, PackedChunk, UpdateChunk,
 };
-use he_agg::ckks::{Ciphertext, GaloisKey, PublicKey, RelinearizationKey, SeededCiphertext};
+use he_agg::ckks::{Ciphertext, GaloisKey, GatedCiphertext, PublicKey, RelinearizationKey, SeededCiphertext};
 use he_agg::multiparty::{
-    AskerPublicKey, CeremonyError, GaloisKeyShare, KeySwitchShare, PublicKeyShare, QueryKey, R1, R2, RelinIntermediate,
-    RelinKeyShare, ServingKeyShare, SwitchContext,
+    AskerPublicKey, CeremonyError, GaloisKeyShare, Gate, GateKey, GateShare, KeySwitchShare, PublicKeyShare, QueryKey,
+    R1, R2, RelinIntermediate, RelinKeyShare, ServingKeyShare, SwitchContext,
 };
 use he_agg::{DecodeError, Params, Preset};
 use std::sync::LazyLock;
@@ -256,5 +256,14 @@ fn serving_decoders(serving: &'static Serving, objects: &[(&str, Vec<u8>)]) -> V
             SeededCiphertext::to_bytes,
         ),
         decoder(of("query-key", keys), objects, |b| QueryKey::from_bytes(b, crs), QueryKey::to_bytes),
+        decoder(of("gate-share", keys), objects, |b| GateShare::from_bytes(b, crs), GateShare::to_bytes),
+        decoder(of("gate", keys), objects, |b| Gate::from_bytes(b, crs), Gate::to_bytes),
+        decoder(of("gate-key", keys), objects, |b| GateKey::from_bytes(b, crs), GateKey::to_bytes),
+        decoder(
+            of("gated-ciphertext", Family::Ciphertext),
+            objects,
+            move |b| GatedCiphertext::from_bytes(b, preset),
+            GatedCiphertext::to_bytes,
+        ),
     ]
 }

@@ -1,10 +1,11 @@
 //! The objects of a serving epoch of two hospitals, keys trimmed to few limbs.
 
 use he_agg::aggregation::{Flooding, MaskKey, MemoryLedger, VaultSecret};
-use he_agg::ckks::{Ciphertext, Encoder, Evaluator, SeededCiphertext};
+use he_agg::ckks::{Ciphertext, Encoder, Evaluator, GatedCiphertext, Plaintext, SeededCiphertext};
 use he_agg::multiparty::{
-    AskerKey, Crs, DecryptPolicy, EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, KeySwitchShare, PublicKey,
-    PublicKeyShare, PublicKeySum, QueryKey, QuerySecret, Quorum, R1, R2, RelinIntermediate, RelinKeyShare, RelinKeySum,
+    AskerKey, Crs, DecryptPolicy, EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, Gate, GateKey, GateLabel,
+    GatePermit, GateSecret, GateSeed, GateShare, GateSum, Gated, KeySwitchShare, LiftSum, PublicKey, PublicKeyShare,
+    PublicKeySum, QueryKey, QuerySecret, Quorum, R1, R2, RelinIntermediate, RelinKeyShare, RelinKeySum,
     RelinearizationKey, ServingKeyShare, ServingSecret, SwitchContext, SwitchPermit,
 };
 use he_agg::{Preset, Stream};
@@ -39,6 +40,11 @@ pub(crate) struct Serving {
     /// The zeros under an asker's secret, and the key that switches them to the collective one.
     pub(crate) query: SeededCiphertext,
     pub(crate) query_key: QueryKey,
+    pub(crate) gate_share: GateShare,
+    pub(crate) gate: Gate,
+    pub(crate) gate_key: GateKey,
+    /// The zeros under the gate secret of the key, as part 2 of its query 6.
+    pub(crate) gated: GatedCiphertext,
 }
 
 impl Serving {
@@ -96,6 +102,7 @@ impl Serving {
         let nothing = encoder.encode(&[], params.scale(), limbs).unwrap();
         let query = secret.encrypt(&nothing, &mut stream).unwrap();
         let query_key = QueryKey::generate(&secret, &public_key, &crs, limbs, &mut stream).unwrap();
+        let (gate_share, gate, gate_key, gated) = gate_objects(&secrets, &crs, limbs, &nothing);
         Serving {
             preset,
             crs,
@@ -115,6 +122,10 @@ impl Serving {
             result,
             query,
             query_key,
+            gate_share,
+            gate,
+            gate_key,
+            gated,
         }
     }
 
@@ -173,8 +184,47 @@ impl Serving {
             ("serving-key-share", self.points[1].to_bytes().to_vec()),
             ("seeded-ciphertext", self.query.to_bytes()),
             ("query-key", self.query_key.to_bytes()),
+            ("gate-share", self.gate_share.to_bytes()),
+            ("gate", self.gate.to_bytes()),
+            ("gate-key", self.gate_key.to_bytes()),
+            ("gated-ciphertext", self.gated.to_bytes()),
         ]
     }
+
+    /// The gated ciphertext under its label, and as a sum of one: weight vector 2 of attempt 6.
+    pub(crate) fn lifted(&self) -> [Ciphertext; 2] {
+        let evaluator = Evaluator::new(self.preset).unwrap();
+        let mut sum = LiftSum::new(evaluator, &self.crs, (6, 2), (self.gated.limbs(), self.gated.scale())).unwrap();
+        sum.absorb(&self.gated, &self.gate_key).unwrap();
+        [evaluator.lift(&self.gated, &self.crs, GATED, &self.gate_key).unwrap(), sum.finish().unwrap()]
+    }
+}
+
+/// Where the gated ciphertext belongs.
+const GATED: GateLabel = GateLabel { what: Gated::Query, asker: 2, number: 6, part: 2 };
+
+/// The gate of hospital 2, and `plaintext` behind it.
+fn gate_objects(
+    secrets: &[ServingSecret],
+    crs: &Crs,
+    limbs: usize,
+    plaintext: &Plaintext,
+) -> (GateShare, Gate, GateKey, GatedCiphertext) {
+    let mut stream = Stream::from_seed([0x47; 32]);
+    let seeds: Vec<_> = secrets.iter().map(|_| GateSeed::generate(&mut stream)).collect();
+    let mut sum = GateSum::new(crs, GATED.asker, limbs, PARTIES).unwrap();
+    let mut shares: Vec<_> = secrets
+        .iter()
+        .zip(&seeds)
+        .map(|(secret, seed)| GateShare::generate(secret, crs, GATED.asker, limbs, seed, &mut stream).unwrap())
+        .collect();
+    shares.iter().for_each(|share| sum.absorb(share).unwrap());
+    let (gate, seeds) = (sum.finish().unwrap(), (1..).zip(&seeds).collect::<Vec<_>>());
+    let secret = GateSecret::generate(crs.preset(), GATED.asker, &mut stream).unwrap();
+    let key = GateKey::generate(&secret, crs, &gate, &seeds, &mut stream).unwrap();
+    let permit = GatePermit::claim(&mut MemoryLedger::new(flooding()), crs, GATED, plaintext).unwrap();
+    let gated = secret.encrypt(permit, &VaultSecret::from_bytes([0x62; 32])).unwrap();
+    (shares.swap_remove(0), gate, key, gated)
 }
 
 fn flooding() -> Flooding {

@@ -45,7 +45,8 @@ pub enum CeremonyStep {
 impl fmt::Display for CeremonyStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = |step: &KeyStep| match step {
-            KeyStep::PublicKey => "collective public key",
+            KeyStep::Gate => "gates",
+            KeyStep::GateKey => "gate keys",
             KeyStep::RelinRoundOne => "relinearisation key, first round",
             KeyStep::RelinRoundTwo => "relinearisation key, second round",
             KeyStep::Galois => "rotation keys",

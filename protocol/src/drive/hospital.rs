@@ -11,7 +11,7 @@ mod query;
 mod wanted;
 mod work;
 
-pub use effect::{HospitalDone, HospitalEvent, HospitalJob, HospitalNote, Parts, QUERY_KEYS_KEPT, Summands};
+pub use effect::{HospitalDone, HospitalEvent, HospitalJob, HospitalNote, Parts, Summands};
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -76,8 +76,6 @@ pub struct HospitalDriver<S, N, C, K> {
     questions: VecDeque<u64>,
     preparing: Option<QueryId>,
     pending: BTreeMap<QueryId, Pending>,
-    /// Digests of the query keys that were handed over, oldest first.
-    query_keys: VecDeque<Digest>,
     answer_within_ms: u64,
     notes: Vec<HospitalNote>,
     ended: bool,
@@ -128,7 +126,6 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             questions: VecDeque::new(),
             preparing: None,
             pending: BTreeMap::new(),
-            query_keys: VecDeque::new(),
             answer_within_ms,
             notes: Vec::new(),
             ended: false,
@@ -258,7 +255,9 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             HospitalOutput::MakeServingShare { step } => {
                 self.work.push_back(Work::Ready(HospitalJob::ServingShare { step }));
             }
-            HospitalOutput::AddShares { step, shares, sum } => self.work.extend(Work::add_shares(step, shares, sum)),
+            HospitalOutput::AddShares { step, shares, sum } => {
+                self.work.extend(Work::add_shares(self.party, step, shares, sum))
+            }
             HospitalOutput::FetchSum { step, sum } => self.work.push_back(Work::sum(step, sum)),
             HospitalOutput::Train { round, purpose, .. } => {
                 self.work.push_back(Work::Ready(match purpose {
@@ -299,7 +298,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 self.work.push_back(Work::check_model(attempt, &contributions, model));
             }
             HospitalOutput::Evaluate { asker, head } => {
-                self.work.push_back(Work::evaluate(asker, head, &self.query_keys));
+                self.work.push_back(Work::evaluate(asker, head));
             }
             HospitalOutput::ReleaseSwitch(binding) => self.work.push_back(Work::switch(binding)),
             HospitalOutput::OpenAnswer { query, answer } => {

@@ -3,7 +3,7 @@
 use crate::blob::BodyRoot;
 use crate::codec::wire_struct;
 use crate::ids::{Attempt, Digest, Epoch, PartyId, QueryId, RoundId};
-use crate::message::{HospitalMessage, QueryKeyRef, SwitchRequest};
+use crate::message::{HospitalMessage, SwitchRequest};
 use crate::party_set::PartySet;
 
 /// The context of a decryption share.
@@ -53,8 +53,6 @@ pub struct SwitchBinding {
     pub asker: PartyId,
     /// Digest of the asker's public key.
     pub asker_key: Digest,
-    /// The key under which the input came, if an own one.
-    pub query_key: Option<QueryKeyRef>,
     /// Digest of the encrypted input (its root).
     pub input: Digest,
     /// Digest of the program.
@@ -71,7 +69,6 @@ wire_struct!(SwitchBinding {
     query: QueryId,
     asker: PartyId,
     asker_key: Digest,
-    query_key: Option<QueryKeyRef>,
     input: Digest,
     program: Digest,
     model: Digest,
@@ -89,7 +86,6 @@ impl SwitchBinding {
             query: head.query,
             asker: request.head.author,
             asker_key: head.asker_key,
-            query_key: head.query_key,
             input: head.body.root,
             program: head.program,
             model: head.model,
@@ -101,6 +97,6 @@ impl SwitchBinding {
     /// The ledger's key for this context.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::of("consilium switch binding v2", self)
+        Digest::of("consilium switch binding v3", self)
     }
 }

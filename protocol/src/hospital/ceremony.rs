@@ -255,8 +255,9 @@ impl HospitalMachine {
             self.ceremony.serving_plan_fits = false;
             return self.refuse(Scope::Ceremony, 0, Attempt(0), Reject::PlanNotApproved, out);
         }
-        if it.step == KeyStep::RelinRoundTwo && !self.ceremony.announced.contains_key(&KeyStep::RelinRoundOne) {
-            // It multiplies this site's secret with a sum, which has to be one that all are bound to.
+        if it.step.input().is_some_and(|input| !self.ceremony.announced.contains_key(&input)) {
+            // It is computed on a sum, which has to be one that all are bound to: round two of the relinearisation key
+            // multiplies this site's secret with it.
             return self.refuse_ceremony(Err(Reject::SumDiffers), out);
         }
         self.ceremony.serving_plan_fits = true;
@@ -296,6 +297,7 @@ impl HospitalMachine {
             if all != roster.parties() || !unchanged {
                 return Err(Reject::CommitmentBroken);
             }
+            let hospitals = roster.size();
             let bound: BTreeMap<PartyId, BodyRoot> = it
                 .heads
                 .iter()
@@ -304,6 +306,9 @@ impl HospitalMachine {
                     _ => None,
                 })
                 .collect();
+            if !bound.values().all(|body| it.step.is_share_of(body.count, hospitals)) {
+                return Err(Reject::BadKeyShare);
+            }
             // Somebody who signed two heads could choose the second when it has seen the others' shares.
             if self.ceremony.bound.get(&it.step).is_some_and(|known| *known != bound) {
                 return Err(Reject::Contradiction);
@@ -333,14 +338,17 @@ impl HospitalMachine {
             (None, Some(_)) if self.facts.key_sum(it.step).is_some_and(|known| known != it.body) => {
                 Err(Reject::Contradiction)
             }
+            (None, Some(shares)) if it.step.list_of(shares).is_some_and(|list| list != it.body) => {
+                Err(Reject::SumDiffers)
+            }
             (None, Some(shares)) => Ok(Some(shares.iter().map(|(party, body)| (*party, *body)).collect::<Vec<_>>())),
         };
         if let Ok(Some(shares)) = &result {
             let (step, sum) = (it.step, it.body);
             self.ceremony.announced.insert(step, sum);
             match (step, self.facts.key_sum(step)) {
-                // Stored here, to evaluate with.
-                (KeyStep::Galois | KeyStep::RelinRoundTwo, Some(_)) => {}
+                // Stored here, to compute with.
+                (KeyStep::Gate | KeyStep::GateKey | KeyStep::Galois | KeyStep::RelinRoundTwo, Some(_)) => {}
                 (_, None) => out.push(HospitalOutput::AddShares { step, shares: shares.clone(), sum }),
                 (_, Some(sum)) => out.push(HospitalOutput::FetchSum { step, sum }),
             }

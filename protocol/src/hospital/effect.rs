@@ -5,7 +5,7 @@ use crate::facts::Fact;
 use crate::hospital::binding::{ShareBinding, SwitchBinding};
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::log::LogEntry;
-use crate::message::{KeyStep, QueryHead, QueryKeyRef, RoundPurpose, Scope, SignedMessage, VoidReason};
+use crate::message::{KeyStep, QueryHead, RoundPurpose, Scope, SignedMessage, VoidReason};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 
@@ -137,8 +137,6 @@ pub enum HospitalInput {
         model: Digest,
         /// Digest of this hospital's public key for answers.
         asker_key: Digest,
-        /// The key that switches the input, if it is under this hospital's own secret.
-        query_key: Option<QueryKeyRef>,
         /// The input.
         body: BodyRoot,
     },

@@ -8,7 +8,7 @@ use crate::facts::ReadUpTo;
 use crate::hospital::{HospitalMachine, HospitalOutput};
 use crate::ids::Attempt;
 use crate::log::LogEntry;
-use crate::message::{KeyStep, LogMessage, Scope};
+use crate::message::{LogMessage, Scope};
 use crate::reject::Reject;
 
 /// The part of the log that is read again.
@@ -38,11 +38,6 @@ impl HospitalMachine {
             LogMessage::KeyEpochOpen(_) => {
                 self.epoch_is_open = true;
                 history.outputs.push(HospitalOutput::EpochOpened { epoch_seed: self.ceremony.epoch_seed });
-            }
-            LogMessage::ServingStepDone(it)
-                if it.step == KeyStep::PublicKey && self.facts.key_sum(it.step) == Some(it.body) =>
-            {
-                history.outputs.push(HospitalOutput::FetchSum { step: it.step, sum: it.body });
             }
             LogMessage::ServingKeysReady(_) => history.outputs.push(HospitalOutput::ServingKeysComplete),
             LogMessage::RoundOpen(it) => self.last_round = self.last_round.max(it.round),

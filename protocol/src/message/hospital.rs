@@ -1,8 +1,10 @@
 //! What hospitals sign and send to the coordinator.
 
+use std::collections::BTreeMap;
+
 use crate::blob::{BlobKind, BodyRoot};
 use crate::codec::{wire_enum, wire_struct, wire_tag};
-use crate::ids::{Attempt, Digest, QueryId, RoundId};
+use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::message::purpose::RoundPurpose;
 use crate::party_set::PartySet;
 use crate::reject::Reject;
@@ -72,8 +74,10 @@ wire_struct!(DealingsDigest { received: Digest, group: Digest });
 /// Steps of the serving-key ceremony, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyStep {
-    /// Collective public key.
-    PublicKey,
+    /// Shares of every hospital's gate, of which each adds up its own.
+    Gate,
+    /// Every hospital's gate key, made of its own gate.
+    GateKey,
     /// Relinearisation key, round one.
     RelinRoundOne,
     /// Relinearisation key, round two; its input is round one's sum.
@@ -81,17 +85,55 @@ pub enum KeyStep {
     /// Galois keys.
     Galois,
 }
-wire_tag!(KeyStep { 1 => PublicKey, 2 => RelinRoundOne, 3 => RelinRoundTwo, 4 => Galois });
+wire_tag!(KeyStep { 1 => Gate, 2 => GateKey, 3 => RelinRoundOne, 4 => RelinRoundTwo, 5 => Galois });
 
 impl KeyStep {
     /// All steps, in order.
-    pub const ALL: [Self; 4] = [Self::PublicKey, Self::RelinRoundOne, Self::RelinRoundTwo, Self::Galois];
+    pub const ALL: [Self; 5] = [Self::Gate, Self::GateKey, Self::RelinRoundOne, Self::RelinRoundTwo, Self::Galois];
+
+    /// The step that follows; `None` after the last.
+    #[must_use]
+    pub fn next(self) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| *step > self)
+    }
+
+    /// The step whose sum this one is computed on.
+    #[must_use]
+    pub fn input(self) -> Option<Self> {
+        match self {
+            Self::GateKey => Some(Self::Gate),
+            Self::RelinRoundTwo => Some(Self::RelinRoundOne),
+            Self::Gate | Self::RelinRoundOne | Self::Galois => None,
+        }
+    }
+
+    /// What the step comes to where no one sum is made for all: the list of what every hospital signed, in order of
+    /// party. `None` where the shares are added up.
+    #[must_use]
+    pub fn list_of(self, shares: &BTreeMap<PartyId, BodyRoot>) -> Option<BodyRoot> {
+        match self {
+            Self::Gate | Self::GateKey => Some(BodyRoot::of_lists(&shares.values().copied().collect::<Vec<_>>())),
+            Self::RelinRoundOne | Self::RelinRoundTwo | Self::Galois => None,
+        }
+    }
+
+    /// Whether a share of so many bodies is one, where `hospitals` take part. How many rotations there are is the key
+    /// plan's.
+    #[must_use]
+    pub fn is_share_of(self, count: u32, hospitals: usize) -> bool {
+        match self {
+            Self::Gate => usize::try_from(count).is_ok_and(|count| count == hospitals),
+            Self::GateKey | Self::RelinRoundOne | Self::RelinRoundTwo => count == 1,
+            Self::Galois => count > 0,
+        }
+    }
 
     /// The kind of this step's bodies.
     #[must_use]
     pub fn blob_kind(self) -> BlobKind {
         match self {
-            Self::PublicKey => BlobKind::PublicKey,
+            Self::Gate => BlobKind::Gate,
+            Self::GateKey => BlobKind::GateKey,
             Self::RelinRoundOne => BlobKind::RelinRoundOne,
             Self::RelinRoundTwo => BlobKind::RelinRoundTwo,
             Self::Galois => BlobKind::Galois,
@@ -115,7 +157,7 @@ wire_struct!(ServingShareHead { step: KeyStep, body: BodyRoot });
 pub struct KeyVerdict {
     /// Digest of the key plan.
     pub plan: Digest,
-    /// The sums, in the order of [`KeyStep::ALL`].
+    /// The sums, or lists where there is no sum for all, in the order of [`KeyStep::ALL`].
     pub sums: Vec<BodyRoot>,
 }
 wire_struct!(KeyVerdict { plan: Digest, sums: Vec<BodyRoot> });
@@ -234,29 +276,10 @@ pub struct QueryHead {
     pub model: Digest,
     /// Digest of the asker's public key (body of kind `AskerKey`, index 0).
     pub asker_key: Digest,
-    /// The key that switches the input to the collective one; `None` where it is encrypted under that one.
-    pub query_key: Option<QueryKeyRef>,
     /// The input's bodies.
     pub body: BodyRoot,
 }
-wire_struct!(QueryHead {
-    query: QueryId,
-    program: Digest,
-    model: Digest,
-    asker_key: Digest,
-    query_key: Option<QueryKeyRef>,
-    body: BodyRoot,
-});
-
-/// The asker's switching key for the queries of one session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueryKeyRef {
-    /// The session: the number of its first query, under which the body of kind `QueryKey` is stored.
-    pub session: QueryId,
-    /// Digest of that body.
-    pub digest: Digest,
-}
-wire_struct!(QueryKeyRef { session: QueryId, digest: Digest });
+wire_struct!(QueryHead { query: QueryId, program: Digest, model: Digest, asker_key: Digest, body: BodyRoot });
 
 /// Head of a key-switch share.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use crate::blob::{BlobKind, BodyRoot};
 use crate::ids::{PartyId, QueryId};
-use crate::message::{LogMessage, QueryKeyRef, SignedMessage};
+use crate::message::{LogMessage, SignedMessage};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 
@@ -106,8 +106,6 @@ pub struct Evaluation {
     pub query: QueryId,
     /// Who asks.
     pub asker: PartyId,
-    /// The key under which the input came, if an own one.
-    pub query_key: Option<QueryKeyRef>,
     /// The input.
     pub body: BodyRoot,
 }

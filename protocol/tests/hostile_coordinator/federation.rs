@@ -7,7 +7,7 @@ use protocol::hospital::{EarlierCohort, HospitalConfig, HospitalInput, HospitalM
 use protocol::limits::SEALING_KEY_BYTES;
 use protocol::log::{LogEntry, LogWriter};
 use protocol::message::{
-    CohortFrozen, Decryptors, HospitalMessage, LogMessage, Manifest, RoundOpen, RoundPurpose, ShareRequest,
+    CohortFrozen, Decryptors, HospitalMessage, KeyStep, LogMessage, Manifest, RoundOpen, RoundPurpose, ShareRequest,
     SignedMessage,
 };
 use protocol::roster::{Member, Roster};
@@ -36,6 +36,21 @@ pub(crate) fn key(number: u16) -> SigningKey {
 
 pub(crate) fn body(what: &str) -> BodyRoot {
     BodyRoot::of(&[digest(what)], 100)
+}
+
+/// What a hospital signs for in a step of the serving keys.
+pub(crate) fn key_share(step: KeyStep, number: u16) -> BodyRoot {
+    let what = format!("serving share {step:?} of {number}");
+    match step {
+        KeyStep::Gate => BodyRoot::of(&(1..=N).map(|of| digest(&format!("{what} for {of}"))).collect::<Vec<_>>(), 300),
+        _ => body(&what),
+    }
+}
+
+/// What its shares come to.
+pub(crate) fn key_sum(step: KeyStep) -> BodyRoot {
+    let shares = (1..=N).map(|number| (party(number), key_share(step, number))).collect();
+    step.list_of(&shares).unwrap_or_else(|| body(&format!("sum {step:?}")))
 }
 
 pub(crate) fn sealing(number: u16) -> SealingKey {
@@ -166,7 +181,7 @@ impl Federation {
                         inputs.insert(0, CeremonyInput::BodiesComplete { kind, party });
                     }
                     CeremonyOutput::Aggregate { step } => {
-                        inputs.insert(0, CeremonyInput::Aggregated { step, body: body(&format!("sum {step:?}")) });
+                        inputs.insert(0, CeremonyInput::Aggregated { step, body: key_sum(step) });
                     }
                     CeremonyOutput::Done { .. } => done = true,
                     other => unreachable!("{other:?}"),
@@ -215,8 +230,7 @@ impl Federation {
                         Some(HospitalInput::PublishEncrypted { attempt: *attempt, body })
                     }
                     HospitalOutput::MakeServingShare { step } => {
-                        let body = body(&format!("serving share {step:?} of {number}"));
-                        Some(HospitalInput::ServingShareMade { step: *step, body })
+                        Some(HospitalInput::ServingShareMade { step: *step, body: key_share(*step, number) })
                     }
                     HospitalOutput::Train { round, .. } => Some(HospitalInput::Trained { round: *round }),
                     HospitalOutput::Encrypt { round, attempt } => {

@@ -8,7 +8,7 @@ use protocol::message::{
 };
 use protocol::{Attempt, Epoch, PartyId, Reject};
 
-use crate::federation::{Federation, N, body, digest, hospital, key, party, refusals, sent, set};
+use crate::federation::{Federation, N, body, digest, hospital, key, key_sum, party, refusals, sent, set};
 use crate::serving::{
     MODEL, announced, audit, hears, manifest, messages, opened, published, query, released, requested, result, signed,
     verdict,
@@ -178,7 +178,7 @@ fn what_was_added_up_before_a_restart_is_not_added_up_again_and_anything_else_is
 }
 
 fn key_verdict(number: u16, change: impl Fn(&mut KeyVerdict)) -> SignedMessage {
-    let sums = KeyStep::ALL.iter().map(|step| body(&format!("sum {step:?}"))).collect();
+    let sums = KeyStep::ALL.map(key_sum).to_vec();
     let mut verdict = KeyVerdict { plan: digest("program"), sums };
     change(&mut verdict);
     SignedMessage::sign(&key(number), party(number), Epoch(1), 300, HospitalMessage::KeyVerdict(verdict))

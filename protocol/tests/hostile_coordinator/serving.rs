@@ -51,7 +51,6 @@ pub(crate) fn query(asker: u16, counter: u64) -> QueryHead {
         program: digest("program"),
         model: digest(MODEL),
         asker_key: digest("asker key"),
-        query_key: None,
         body: body("image"),
     }
 }

@@ -9,7 +9,7 @@ use protocol::message::{
 use protocol::verifier::Verifier;
 use protocol::{BodyRoot, Epoch, PartyId, Reject};
 
-use crate::federation::{Federation, N, body, digest, hospital, key, party, refusals};
+use crate::federation::{Federation, N, body, digest, hospital, key, key_share, key_sum, party, refusals};
 
 /// The log of an honest ceremony.
 fn honest() -> Vec<LogMessage> {
@@ -64,35 +64,76 @@ fn sums_are_added_of_what_all_signed_for_before_anything_is_computed_with_them()
         .filter(|(_, output)| matches!(output, HospitalOutput::AddShares { .. }))
         .collect();
     let signed = |step: KeyStep| -> Vec<(PartyId, BodyRoot)> {
-        (1..=N).map(|number| (party(number), body(&format!("serving share {step:?} of {number}")))).collect()
+        (1..=N).map(|number| (party(number), key_share(step, number))).collect()
     };
     let expected = KeyStep::ALL.map(|step| {
-        let (shares, sum) = (signed(step), body(&format!("sum {step:?}")));
+        let (shares, sum) = (signed(step), key_sum(step));
         HospitalOutput::AddShares { step, shares, sum }
     });
     assert!(added.iter().map(|(_, output)| *output).eq(&expected), "{added:?}");
-    let opened = log.iter().position(|message| is_open(message, KeyStep::RelinRoundTwo)).unwrap();
-    assert!(added[1].0 < opened, "round one is added before round two is made");
+    for (step, output) in KeyStep::ALL.into_iter().zip(&added) {
+        let Some(next) = KeyStep::ALL.into_iter().find(|next| next.input() == Some(step)) else { continue };
+        let opened = log.iter().position(|message| is_open(message, next)).unwrap();
+        assert!(output.0 < opened, "{step:?} is added before {next:?} is made");
+    }
 }
 
 #[test]
-fn no_second_round_follows_a_first_one_that_nobody_is_bound_to() {
-    let mut log = honest();
-    log.retain(|message| !is_done(message, KeyStep::RelinRoundOne));
-    let opened = log.iter().position(|message| is_open(message, KeyStep::RelinRoundTwo)).unwrap();
-    let outputs = hears(&log[..=opened]);
-    assert_eq!(refusals(&outputs), [Reject::SumDiffers]);
-    assert!(!makes(&outputs, KeyStep::RelinRoundTwo));
-    assert!(matches!(outputs[opened].last(), Some(HospitalOutput::Stop { .. })));
+fn no_step_follows_on_a_sum_that_nobody_is_bound_to() {
+    for (input, step) in [(KeyStep::Gate, KeyStep::GateKey), (KeyStep::RelinRoundOne, KeyStep::RelinRoundTwo)] {
+        let mut log = honest();
+        log.retain(|message| !is_done(message, input));
+        let opened = log.iter().position(|message| is_open(message, step)).unwrap();
+        let outputs = hears(&log[..=opened]);
+        assert_eq!(refusals(&outputs), [Reject::SumDiffers], "{step:?}");
+        assert!(!makes(&outputs, step));
+        assert!(matches!(outputs[opened].last(), Some(HospitalOutput::Stop { .. })));
 
-    // Right at the beginning, when the epoch has just opened.
-    let begin = log.iter().position(|message| is_open(message, KeyStep::PublicKey)).unwrap();
-    let mut early = log[..begin].to_vec();
-    let (step, plan) = (KeyStep::RelinRoundTwo, digest("program"));
-    early.push(LogMessage::ServingStepOpen(ServingStepOpen { step, plan }));
-    let outputs = hears(&early);
-    assert_eq!(refusals(&outputs), [Reject::SumDiffers]);
-    assert!(!makes(&outputs, step));
+        // Right at the beginning, when the epoch has just opened.
+        let begin = log.iter().position(|message| is_open(message, KeyStep::Gate)).unwrap();
+        let mut early = log[..begin].to_vec();
+        early.push(LogMessage::ServingStepOpen(ServingStepOpen { step, plan: digest("program") }));
+        let outputs = hears(&early);
+        assert_eq!(refusals(&outputs), [Reject::SumDiffers], "{step:?}");
+        assert!(!makes(&outputs, step));
+    }
+}
+
+/// Everybody has a gate of its own, so there is no sum to announce: only what all signed for.
+#[test]
+fn another_list_of_gates_than_all_signed_for_is_refused() {
+    let log = honest();
+    for step in [KeyStep::Gate, KeyStep::GateKey] {
+        let closed = log.iter().position(|message| is_done(message, step)).unwrap();
+        let mut other = log[..closed].to_vec();
+        other.push(done(step, "another list"));
+        let outputs = hears(&other);
+        assert_eq!(refusals(&outputs), [Reject::SumDiffers], "{step:?}");
+        assert!(!outputs[closed].iter().any(|output| matches!(output, HospitalOutput::AddShares { .. })));
+        assert_eq!(audited(&other), Err((closed as u64, Reject::SumDiffers)), "{step:?}");
+    }
+}
+
+/// A gate that lacks somebody's part would leave that hospital without a key.
+#[test]
+fn a_share_of_another_number_of_bodies_is_refused() {
+    let log = honest();
+    for (step, wrong) in [
+        (KeyStep::Gate, key_share(KeyStep::RelinRoundOne, 2)),
+        (KeyStep::GateKey, key_share(KeyStep::Gate, 2)),
+        (KeyStep::RelinRoundOne, key_share(KeyStep::Gate, 2)),
+    ] {
+        let is_heads = |message: &LogMessage| matches!(message, LogMessage::ServingStepHeads(it) if it.step == step);
+        let at = log.iter().position(is_heads).unwrap();
+        let LogMessage::ServingStepHeads(mut heads) = log[at].clone() else { unreachable!() };
+        let place = heads.heads.iter().position(|head| head.author == party(2)).unwrap();
+        let body = HospitalMessage::ServingShareHead(ServingShareHead { step, body: wrong });
+        let number = heads.heads[place].sequence;
+        heads.heads[place] = SignedMessage::sign(&key(2), party(2), Epoch(1), number, body);
+        let other = [&log[..at], &[LogMessage::ServingStepHeads(heads)]].concat();
+        assert_eq!(refusals(&hears(&other)), [Reject::BadKeyShare], "{step:?}");
+        assert_eq!(audited(&other), Err((at as u64, Reject::BadKeyShare)), "{step:?}");
+    }
 }
 
 #[test]
@@ -104,7 +145,7 @@ fn a_sum_before_its_shares_and_a_second_sum_are_refused() {
         let heads = |message: &LogMessage| matches!(message, LogMessage::ServingStepHeads(it) if it.step == step);
         let mut early = log[..=opened].to_vec();
         assert!(!early.iter().any(heads));
-        early.push(done(step, &format!("sum {step:?}")));
+        early.push(LogMessage::ServingStepDone(ServingStepDone { step, body: key_sum(step) }));
         assert_eq!(refusals(&hears(&early)), [Reject::OutOfTurn], "{step:?}");
 
         let mut again = log[..=closed].to_vec();
@@ -140,30 +181,17 @@ fn a_second_list_of_heads_is_refused_and_the_same_again_is_not() {
     assert!(matches!(outputs[at + 1].last(), Some(HospitalOutput::Stop { .. })));
 }
 
-/// Of an epoch that this site knows from before it added anything up, it takes no key.
-#[test]
-fn a_public_key_that_was_not_added_up_here_is_not_fetched_from_history() {
-    let federation = Federation::with_keys(Some(digest("program")));
-    let fetches = |facts: &[Fact]| {
-        let outputs = hears_after(facts.iter().cloned(), &honest());
-        assert_eq!(refusals(&outputs), []);
-        outputs.into_iter().flatten().filter(|output| matches!(output, HospitalOutput::FetchSum { .. })).count()
-    };
-    let all = &federation.facts[0];
-    assert!(all.iter().any(|fact| matches!(fact, Fact::ReadUpTo(_))), "all of it is history");
-    assert_eq!(fetches(all), 1);
-    let is_no_sum = |fact: &&Fact| !matches!(fact, Fact::KeySum(_));
-    assert_eq!(fetches(&all.iter().filter(is_no_sum).cloned().collect::<Vec<_>>()), 0);
+/// The first wrong entry of a log, as an audit finds it.
+fn audited(messages: &[LogMessage]) -> Result<(), (u64, Reject)> {
+    let (mut writer, mut verifier) = (LogWriter::new(key(99)), Verifier::new(key(99).verifying_key()));
+    let mut entries = messages.iter().map(|message| writer.append(message.clone()));
+    entries.try_for_each(|entry| verifier.check(&entry)).map_err(|error| (error.index, error.reject))
 }
 
 #[test]
 fn an_audit_finds_what_hospitals_refuse() {
     let log = honest();
-    let found = |messages: &[LogMessage]| {
-        let (mut writer, mut verifier) = (LogWriter::new(key(99)), Verifier::new(key(99).verifying_key()));
-        let mut entries = messages.iter().map(|message| writer.append(message.clone()));
-        entries.try_for_each(|entry| verifier.check(&entry)).map_err(|error| (error.index, error.reject))
-    };
+    let found = audited;
     assert_eq!(found(&log), Ok(()));
     let place = |is: &dyn Fn(&LogMessage) -> bool| log.iter().position(is).unwrap();
     let (opened, closed) = (
@@ -191,11 +219,14 @@ fn another_sum_than_was_added_up_before_a_restart_is_refused() {
         !matches!(fact, Fact::ReadUpTo(_)) && !matches!(fact, Fact::KeySum(sum) if sum.step > KeyStep::RelinRoundOne)
     };
     let facts: Vec<Fact> = federation.facts[0].iter().filter(is_of_then).cloned().collect();
-    for step in [KeyStep::PublicKey, KeyStep::RelinRoundOne] {
+    for step in [KeyStep::Gate, KeyStep::GateKey, KeyStep::RelinRoundOne] {
         let at = place(step);
         let again = hears_after(facts.iter().cloned(), &log[..=at]);
-        let sum = body(&format!("sum {step:?}"));
-        assert_eq!((refusals(&again), &again[at]), (vec![], &vec![HospitalOutput::FetchSum { step, sum }]));
+        let sum = key_sum(step);
+        // What is on this site's own disk is not fetched.
+        let fetched =
+            if step == KeyStep::RelinRoundOne { vec![HospitalOutput::FetchSum { step, sum }] } else { vec![] };
+        assert_eq!((refusals(&again), &again[at]), (vec![], &fetched), "{step:?}");
         let mut other = log[..at].to_vec();
         other.push(done(step, "another sum"));
         let outputs = hears_after(facts.iter().cloned(), &other);
@@ -215,7 +246,7 @@ fn another_sum_than_was_added_up_before_a_restart_is_refused() {
 fn a_sum_that_is_wrong_ends_the_participation_by_its_name() {
     for reject in [Reject::SumDiffers, Reject::BadKeyShare] {
         let mut federation = Federation::with_keys(Some(digest("program")));
-        let outputs = federation.input(1, HospitalInput::SumWrong { step: KeyStep::PublicKey, reject });
+        let outputs = federation.input(1, HospitalInput::SumWrong { step: KeyStep::Gate, reject });
         assert_eq!(refusals(std::slice::from_ref(&outputs)), [reject]);
         let said = outputs.iter().any(|output| {
             matches!(output, HospitalOutput::Send(message)

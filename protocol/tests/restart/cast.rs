@@ -5,6 +5,7 @@ use protocol::codec::Wire;
 use protocol::facts::Fact;
 use protocol::hospital::{HospitalConfig, HospitalMachine};
 use protocol::limits::SEALING_KEY_BYTES;
+use protocol::message::KeyStep;
 use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
 use protocol::signature::SigningKey;
@@ -27,6 +28,15 @@ pub(crate) fn key(number: u16) -> SigningKey {
 
 pub(crate) fn body(what: &str) -> BodyRoot {
     BodyRoot::of(&[digest(what)], 100)
+}
+
+/// What a hospital signs for in a step of the serving keys.
+pub(crate) fn key_share(step: KeyStep, number: u16) -> BodyRoot {
+    let what = format!("serving share {step:?} of {number}");
+    match step {
+        KeyStep::Gate => BodyRoot::of(&(1..=N).map(|of| digest(&format!("{what} for {of}"))).collect::<Vec<_>>(), 300),
+        _ => body(&what),
+    }
 }
 
 pub(crate) fn sealing(number: u16) -> SealingKey {

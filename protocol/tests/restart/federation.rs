@@ -184,7 +184,7 @@ impl Federation {
     pub(crate) fn query(&mut self, number: u64) {
         let query = QueryId::new(party(2), number);
         let (program, model, asker_key) = (digest("program"), digest("encrypted"), digest("asker key"));
-        let head = QueryHead { query, program, model, asker_key, query_key: None, body: body("image") };
+        let head = QueryHead { query, program, model, asker_key, body: body("image") };
         let head = HospitalMessage::QueryHead(Box::new(head));
         let head = SignedMessage::sign(&key(2), party(2), roster().epoch(), 1_000 + number, head);
         let decryptors = everyone();

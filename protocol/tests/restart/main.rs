@@ -150,11 +150,11 @@ fn a_share_that_is_still_being_made_again_is_uploaded_when_it_is_there() {
     let mut late = Vec::new();
     for entry in &federation.log[..=heads] {
         for output in process.on(0, HospitalInput::Entry(entry.clone())) {
-            assert!(!matches!(output, HospitalOutput::Upload { kind: BlobKind::PublicKey, .. }), "too early");
+            assert!(!matches!(output, HospitalOutput::Upload { kind: BlobKind::Gate, .. }), "too early");
             let answer = site.carry_out(&output);
             if made(&output) { late.extend(answer) } else { assert!(answer.is_none()) }
         }
     }
     let outputs = process.on(0, late.pop().unwrap());
-    assert!(outputs.iter().any(|output| matches!(output, HospitalOutput::Upload { kind: BlobKind::PublicKey, .. })));
+    assert!(outputs.iter().any(|output| matches!(output, HospitalOutput::Upload { kind: BlobKind::Gate, .. })));
 }

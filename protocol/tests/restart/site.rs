@@ -8,7 +8,7 @@ use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput};
 use protocol::message::{KeyStep, RoundPurpose};
 use protocol::{Digest, QueryId, RoundId};
 
-use crate::cast::{N, body, digest};
+use crate::cast::{N, body, digest, key_share};
 
 /// A body's list, by what its upload says.
 pub(crate) type Bodies = (BlobKind, u64, u32);
@@ -95,12 +95,12 @@ impl Site {
                 None
             }
             HospitalOutput::MakeServingShare { step } => {
-                let needs_sum = *step == KeyStep::RelinRoundTwo;
-                assert!(!needs_sum || self.sums.contains(&KeyStep::RelinRoundOne), "computed on nothing");
+                // An own gate is on disk.
+                let is_there = |input| self.sums.contains(&input) || (input == KeyStep::Gate && self.knows(input));
+                assert!(step.input().is_none_or(is_there), "computed on nothing");
                 assert!(!self.ceremony_is_over, "the secret behind the share of {step:?} is gone");
                 self.passing.insert((step.blob_kind(), 0, 0));
-                let body = body(&format!("serving share {step:?} of {number}"));
-                Some(HospitalInput::ServingShareMade { step: *step, body })
+                Some(HospitalInput::ServingShareMade { step: *step, body: key_share(*step, number) })
             }
             HospitalOutput::Train { round, base_model, .. } => {
                 assert_eq!(*base_model, self.model, "round {round} starts from another model than the site has");
@@ -147,7 +147,7 @@ impl Site {
             }
             HospitalOutput::EncryptPublish { attempt, model, .. } => {
                 assert_eq!(*model, self.model);
-                assert!(self.sums.contains(&KeyStep::PublicKey), "encrypted under no key");
+                assert!(self.knows(KeyStep::GateKey), "encrypted under no key");
                 self.passing.insert((BlobKind::PublishChunk, 0, attempt.0));
                 let body = body(&format!("publish {number}"));
                 Some(HospitalInput::PublishEncrypted { attempt: *attempt, body })
@@ -160,6 +160,10 @@ impl Site {
         }
     }
 
+    fn knows(&self, step: KeyStep) -> bool {
+        self.facts.iter().any(|fact| matches!(fact, Fact::KeySum(sum) if sum.step == step))
+    }
+
     /// Work with the published model.
     fn serve(&mut self, output: &HospitalOutput) -> HospitalInput {
         let number = self.number;
@@ -170,8 +174,8 @@ impl Site {
                 HospitalInput::ModelAdded { attempt: *attempt }
             }
             HospitalOutput::Evaluate { head, .. } => {
-                let has = |step| self.facts.iter().any(|fact| matches!(fact, Fact::KeySum(sum) if sum.step == step));
-                assert!(self.has_model && has(KeyStep::Galois) && has(KeyStep::RelinRoundTwo));
+                let needed = [KeyStep::GateKey, KeyStep::Galois, KeyStep::RelinRoundTwo];
+                assert!(self.has_model && needed.into_iter().all(|step| self.knows(step)));
                 self.results.insert(head.query);
                 HospitalInput::Evaluated { query: head.query, result: body("result") }
             }

@@ -77,7 +77,7 @@ impl ToyCoordinator {
                 }
                 vec![JobResult::Sum(SumMade { attempt, chunks: chunks.ok().map(|digest| vec![digest]) })]
             }
-            CoordinatorJob::AddModel { attempt, cohort, count } => {
+            CoordinatorJob::AddModel { attempt, cohort, count, .. } => {
                 assert_eq!(count, 1);
                 let place = |party| BlobId::round(BlobKind::PublishChunk, RoundId(0), attempt, party, 0);
                 let cohort = match self.planted {

@@ -9,7 +9,7 @@ use protocol::drive::hospital::{HospitalDone, HospitalJob, Parts, Summands};
 use protocol::drive::{ListId, Store, StoreFault, Stream};
 use protocol::facts::{Fact, HospitalFacts};
 use protocol::hospital::HospitalInput;
-use protocol::message::{HospitalMessage, KeyStep, QueryKeyRef, RoundPurpose};
+use protocol::message::{HospitalMessage, KeyStep, RoundPurpose};
 use protocol::{Attempt, BodyRoot, Digest, PartyId, PartySet, QueryId, Reject, RoundId};
 
 use crate::oracle::Oracle;
@@ -26,7 +26,6 @@ pub(crate) struct ToyHospital {
     model: Digest,
     /// How the model does, as all opened it.
     figures: Option<Digest>,
-    public_key: Option<Bytes>,
     /// Of a serving key's shares.
     sum: Lanes,
     added: usize,
@@ -57,7 +56,6 @@ impl ToyHospital {
             secrets: Vec::new(),
             model,
             figures: None,
-            public_key: None,
             sum: Lanes::default(),
             added: 0,
             round_one: None,
@@ -124,21 +122,36 @@ impl ToyHospital {
                 return Ok(HospitalDone::Nothing);
             }
             HospitalJob::ServingShare { step } => {
-                let own = Lanes::mask(Digest::of(
-                    "toy key",
-                    &vec![u64::from(party.number()), step as u64, word(self.epoch_seed)],
-                ));
-                let share = match step {
-                    KeyStep::RelinRoundTwo => own.plus(&self.round_one.expect("the sums of round one")),
-                    _ => own,
-                };
-                let id = BlobId::ceremony(step.blob_kind(), Some(party), 0);
-                self.put(id, share.to_bytes(), oracle)?;
-                HospitalInput::ServingShareMade { step, body: self.root(id) }
+                let own = self.key_share(party, step);
+                let id = |index| BlobId::ceremony(step.blob_kind(), Some(party), index);
+                match step {
+                    KeyStep::Gate => {
+                        for index in 0..u32::try_from(self.secrets.len()).unwrap() {
+                            self.put(id(index), own.plus(&column(index)).to_bytes(), oracle)?;
+                        }
+                    }
+                    KeyStep::GateKey => {
+                        let gate = self.store.get(&place("sum", KeyStep::Gate as u64))?;
+                        self.put(id(0), own.plus(&Lanes::from_bytes(&gate).unwrap()).to_bytes(), oracle)?;
+                    }
+                    KeyStep::RelinRoundTwo => {
+                        let share = own.plus(&self.round_one.expect("the sums of round one"));
+                        self.put(id(0), share.to_bytes(), oracle)?;
+                    }
+                    KeyStep::RelinRoundOne | KeyStep::Galois => {
+                        self.put(id(0), own.to_bytes(), oracle)?;
+                    }
+                }
+                HospitalInput::ServingShareMade { step, body: self.root(id(0)) }
             }
-            HospitalJob::AddShare { from, share, .. } => {
+            HospitalJob::AddShare { step, from, share } => {
                 assert_eq!(usize::from(from.number()), self.added + 1, "{party} adds out of order");
-                self.sum = self.sum.plus(&Lanes::from_bytes(&share).unwrap());
+                let share = Lanes::from_bytes(&share).unwrap();
+                if step == KeyStep::Gate {
+                    let own = column(u32::from(party.number()) - 1);
+                    assert_eq!(share, self.key_share(from, step).plus(&own), "{party} is shown another's gate");
+                }
+                self.sum = self.sum.plus(&share);
                 self.added += 1;
                 return Ok(HospitalDone::Nothing);
             }
@@ -164,9 +177,7 @@ impl ToyHospital {
                 }
             }
             HospitalJob::LoadModel => return Ok(HospitalDone::Nothing),
-            HospitalJob::Evaluate { head, parts, key, .. } => {
-                let is_known = self.results.keys().any(|known| known.asker() == head.query.asker());
-                assert!(key.is_some() || is_known, "{party} has no key for {}", head.query);
+            HospitalJob::Evaluate { head, parts, .. } => {
                 let facts = self.store.read(Stream::Facts)?;
                 let facts: HospitalFacts = facts.iter().map(|bytes| Fact::from_bytes(bytes).unwrap()).collect();
                 let (attempt, _) = facts.model_checked().expect("evaluates what it added up");
@@ -180,7 +191,8 @@ impl ToyHospital {
             HospitalJob::FinishSum { step, sum } => {
                 let (own, _) = (std::mem::take(&mut self.sum), std::mem::take(&mut self.added));
                 let bytes = own.to_bytes();
-                if BodyRoot::of(&[Digest::of_bytes(&bytes)], bytes.len() as u64) != sum {
+                let is_for_all = !matches!(step, KeyStep::Gate | KeyStep::GateKey);
+                if is_for_all && BodyRoot::of(&[Digest::of_bytes(&bytes)], bytes.len() as u64) != sum {
                     return Ok(HospitalDone::Input(HospitalInput::SumWrong { step, reject: Reject::SumDiffers }));
                 }
                 self.store.put(&place("sum", step as u64), &bytes)?;
@@ -238,8 +250,9 @@ impl ToyHospital {
                 return Ok(HospitalDone::Nothing);
             }
             HospitalJob::EncryptPublish { attempt, .. } => {
-                let key = self.public_key.as_ref().and_then(|key| Lanes::from_bytes(key));
-                assert!(key.is_some(), "{party} contributes without the collective key");
+                let facts = self.store.read(Stream::Facts)?;
+                let facts: HospitalFacts = facts.iter().map(|bytes| Fact::from_bytes(bytes).unwrap()).collect();
+                assert!(facts.key_sum(KeyStep::GateKey).is_some(), "{party} contributes without a gate key");
                 let id = BlobId::round(BlobKind::PublishChunk, RoundId(0), attempt, Some(party), 0);
                 self.put(id, Lanes::one_hot(party).to_bytes(), oracle)?;
                 HospitalInput::PublishEncrypted { attempt, body: self.root(id) }
@@ -247,17 +260,10 @@ impl ToyHospital {
             HospitalJob::PrepareQuery { query, model, program, .. } => {
                 let id = BlobId::query(BlobKind::Query, query, Some(party), 0);
                 self.put(id, image(query).to_bytes(), oracle)?;
-                let (key, session) = (Bytes::from(format!("asker key of {party}")), QueryId::new(party, 0));
-                let asker_key =
-                    self.put(BlobId::query(BlobKind::AskerKey, query, Some(party), 0), key.clone(), oracle)?;
-                let digest = self.put(BlobId::query(BlobKind::QueryKey, session, Some(party), 0), key, oracle)?;
-                let first = vec![
-                    BlobId::query(BlobKind::AskerKey, query, Some(party), 0),
-                    BlobId::query(BlobKind::QueryKey, session, Some(party), 0),
-                ];
-                let (query_key, body) = (Some(QueryKeyRef { session, digest }), self.root(id));
-                let ask = HospitalInput::Ask { query, program, model, asker_key, query_key, body };
-                return Ok(HospitalDone::Asked { first, ask });
+                let place = BlobId::query(BlobKind::AskerKey, query, Some(party), 0);
+                let asker_key = self.put(place, Bytes::from(format!("asker key of {party}")), oracle)?;
+                let ask = HospitalInput::Ask { query, program, model, asker_key, body: self.root(id) };
+                return Ok(HospitalDone::Asked { first: vec![place], ask });
             }
             HospitalJob::ReleaseSwitch { binding, asker } => {
                 oracle.switches(party, &binding);
@@ -275,9 +281,14 @@ impl ToyHospital {
         Ok(HospitalDone::Input(input))
     }
 
+    /// What a hospital brings to a serving key by itself.
+    fn key_share(&self, of: PartyId, step: KeyStep) -> Lanes {
+        let seed = vec![u64::from(of.number()), step as u64, word(self.epoch_seed)];
+        Lanes::mask(Digest::of("toy key", &seed))
+    }
+
     fn takes(&mut self, step: KeyStep, sum: &Bytes) {
         match step {
-            KeyStep::PublicKey => self.public_key = Some(sum.clone()),
             KeyStep::RelinRoundOne => self.round_one = Lanes::from_bytes(sum),
             _ => {}
         }
@@ -300,6 +311,11 @@ impl ToyHospital {
     fn root(&self, id: BlobId) -> BodyRoot {
         self.store.root(ListId::of(&id)).unwrap()
     }
+}
+
+/// What tells shares of different hospitals' gates apart.
+fn column(index: u32) -> Lanes {
+    Lanes::mask(Digest::of("toy gate", &index))
 }
 
 /// What a hospital asks about.

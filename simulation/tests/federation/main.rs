@@ -124,10 +124,10 @@ fn a_lost_decryptor_costs_an_attempt_every_check_holds_and_the_model_is_served_a
 fn too_few_hospitals_stop_the_run_and_a_resumed_one_finishes_it() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
-    // Both images in one query, under the asker's own key; hospitals of unlike sizes, weighed by their classes.
+    // Both images in one query; hospitals of unlike sizes, weighed by their classes.
     let unlike = ["federation.weights=declared", "data.simulate.partition=dirichlet", "data.simulate.alpha=1.0"];
-    let one_query = ["publish.images=2", "publish.query-key=own", "publish.figures=pooled"];
-    let experiment = experiment(&[unlike, one_query].concat());
+    let one_query = ["publish.images=2", "publish.figures=pooled"];
+    let experiment = experiment(&[&unlike[..], &one_query[..]].concat());
     let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap().path().to_owned();
     let lost = options(&out, &["hospital-2@2:before-upload", "hospital-3@2:before-upload"], false);
     let error = simulation::run(&experiment, &lost, EventSender::silent()).unwrap_err();

@@ -4,6 +4,7 @@ use protocol::sealed::BoxContext;
 use zeroize::Zeroizing;
 
 use super::super::dealing::Dealing;
+use super::super::key_sums::{gate_keys, own_gate};
 use super::*;
 
 /// The key share of one step, made by a process that has lived since dealing and by one that is killed before each
@@ -12,6 +13,16 @@ fn shares(all: &mut Consortium, twin: Site, root: &Path) -> Site {
     let mut twin = twin;
     let round_one = all.shares(KeyStep::RelinRoundOne);
     let sum = root_of(&all.sum_of(KeyStep::RelinRoundOne, &round_one));
+    // On disk, so once is enough.
+    for number in 1..=N {
+        all.site(number).restore_keys(seed()).unwrap();
+    }
+    all.shares(KeyStep::Gate);
+    let gate = all.gate_of(1);
+    twin.restore_keys(seed()).unwrap();
+    for site in [all.site(1), &mut twin] {
+        assert_eq!(add(site, KeyStep::Gate, &gate, BodyRoot::default()), None);
+    }
     let adds = |site: &mut Site| {
         site.restore_keys(seed()).unwrap();
         assert_eq!(add(site, KeyStep::RelinRoundOne, &round_one, sum), None);
@@ -116,15 +127,21 @@ fn another_epoch_seed_or_another_sum_is_refused_after_a_restart_as_before() {
 #[test]
 fn when_all_keys_exist_nothing_of_the_ceremony_stays() {
     let mut all = Consortium::with_keys();
+    all.gates();
     all.site(1).serving_share(KeyStep::Galois).unwrap();
     assert!(all.site(1).dealt.is_none(), "the serving secret is not kept in memory");
+    let holds = |site: &Site, list| site.holdings.digests(list).unwrap().len();
+    assert_eq!((holds(all.site(1), own_gate()), holds(all.site(1), gate_keys())), (1, usize::from(N)));
+    let gate = all.site(1).holdings.digests(own_gate()).unwrap()[0];
     all.site(1).finish_ceremony().unwrap();
+    assert_eq!((holds(all.site(1), own_gate()), holds(all.site(1), gate_keys())), (0, usize::from(N)));
+    assert!(all.site(1).holdings.read(gate).is_err(), "the gate's bytes are gone");
     all.site(1).finish_ceremony().unwrap();
     let roster = all.roster.clone();
     for _ in 0..2 {
         let site = all.site(1);
         assert!(!site.vault.contains("epoch-1-ceremony"));
-        assert!(matches!(site.serving_share(KeyStep::PublicKey), Err(HospitalError::NoKeys { .. })));
+        assert!(matches!(site.serving_share(KeyStep::Gate), Err(HospitalError::NoKeys { .. })));
         let place = BlobId::ceremony(BlobKind::Dealing, Some(party(1)), 2);
         assert!(matches!(site.outbox.get(&place), Err(HospitalError::Store(_))), "the box's bytes are gone");
         all.restart(1);

@@ -1,19 +1,20 @@
 //! A coordinator that names keys, model and results: sites evaluate with what they added up, and release what they
 //! computed, or nothing.
 
-use he_agg::ckks::{Ciphertext, Evaluator, SeededCiphertext};
+use he_agg::ckks::{Ciphertext, GatedCiphertext};
 use he_agg::multiparty::{
-    EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, QueryKey, R2, RelinIntermediate, RelinearizationKey,
+    AskerPublicKey, EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, GateKey, KeySwitchShare, R2,
+    RelinIntermediate, RelinearizationKey, SwitchContext, SwitchSum,
 };
-use he_infer::{EncryptedExecutor, EncryptedModel};
+use he_infer::{EncryptedExecutor, EncryptedModel, Program};
 use ndarray::Array3;
 use protocol::blob::ListId;
-use protocol::drive::hospital::{Parts, QUERY_KEYS_KEPT};
+use protocol::drive::hospital::Parts;
 use protocol::facts::{KeySum, ModelChecked};
 use protocol::hospital::SwitchBinding;
-use protocol::message::{QueryHead, QueryKeyRef};
+use protocol::message::QueryHead;
 
-use super::super::key_sums::relinearisation;
+use super::super::key_sums::{gate_keys, relinearisation};
 use super::super::part_sums::list_of;
 use super::*;
 
@@ -61,20 +62,27 @@ fn rotations(sites: &[Site], brought: &Brought) -> Vec<Bytes> {
     plan.into_iter().zip(brought).map(sum).collect()
 }
 
+fn gate_key(bytes: &[u8]) -> GateKey {
+    GateKey::from_bytes(bytes, &crs()).unwrap()
+}
+
+fn gated(body: &[u8]) -> GatedCiphertext {
+    GatedCiphertext::from_bytes(body, Preset::Inf13).unwrap()
+}
+
 /// What an honest coordinator makes of the contributions.
-fn model(brought: &Brought) -> Vec<Bytes> {
-    let evaluator = Evaluator::new(Preset::Inf13).unwrap();
-    let read = |(_, body): &(PartyId, Bytes)| Ciphertext::from_bytes(body, Preset::Inf13).unwrap();
-    let sum = |parts: &Vec<(PartyId, Bytes)>| {
-        let sum = parts.iter().map(read).reduce(|sum, part| evaluator.add(&sum, &part).unwrap()).unwrap();
-        Bytes::from(sum.to_bytes())
-    };
-    brought.iter().map(sum).collect()
+fn model(program: &Program, brought: &Brought, gates: &Vec<Bytes>) -> Vec<Bytes> {
+    let of = |maker: usize| brought.iter().map(|parts| gated(&parts[maker].1)).collect::<Vec<_>>();
+    let (parts, keys): (Vec<_>, Vec<_>) = (0..gates.len()).map(|maker| (of(maker), gate_key(&gates[maker]))).unzip();
+    let contributions: Vec<_> = parts.iter().map(Vec::as_slice).zip(&keys).collect();
+    let model = EncryptedModel::lift(program, &crs(), u64::from(ATTEMPT.0), &contributions).unwrap();
+    model.into_slots().iter().map(|slot| Bytes::from(slot.to_bytes())).collect()
 }
 
 /// Everything that a coordinator holds to serve.
 struct Serving {
     all: Consortium,
+    gates: Vec<Bytes>,
     relinearisation: Bytes,
     rotations: Vec<Bytes>,
     model: Vec<Bytes>,
@@ -89,7 +97,11 @@ impl Serving {
     /// Three sites that have added up everything, and stated it.
     fn new() -> Self {
         let mut all = Consortium::with_keys();
-        all.adds(KeyStep::PublicKey);
+        let list = all.gates();
+        let gates = all.shares(KeyStep::GateKey).into_iter().map(|(_, key)| key).collect();
+        for site in &mut all.sites {
+            states(site, &Fact::KeySum(KeySum { step: KeyStep::GateKey, sum: list }));
+        }
         let first = all.shares(KeyStep::RelinRoundOne);
         let first = all.sum_of(KeyStep::RelinRoundOne, &first);
         all.adds(KeyStep::RelinRoundOne);
@@ -115,7 +127,7 @@ impl Serving {
             site.encrypt_contribution(ATTEMPT, everyone()).unwrap();
         }
         let contributions = brought(&all.sites, MODEL, all.sites[0].plan.program.weights().len());
-        let model = model(&contributions);
+        let model = model(&all.sites[0].plan.program, &contributions, &gates);
         for site in &mut all.sites {
             adds(site, MODEL, &contributions);
             let digest = root_of_all(&model).root;
@@ -126,11 +138,11 @@ impl Serving {
             let program = Digest(site.plan.program.digest());
             states(site, &Fact::ModelChecked(ModelChecked { attempt: ATTEMPT, model: digest, program }));
         }
-        Self { all, relinearisation, rotations, model, contributions }
+        Self { all, gates, relinearisation, rotations, model, contributions }
     }
 
     /// What the coordinator's own evaluation gives.
-    fn result(&self, parts: &[Bytes], key: Option<&Bytes>) -> BodyRoot {
+    fn result(&self, asker: PartyId, question: &Question) -> BodyRoot {
         let program = &self.all.sites[0].plan.program;
         let mut keys = EvaluationKeys::new(Preset::Inf13);
         keys.set_relinearization(RelinearizationKey::from_bytes(&self.relinearisation, &crs()).unwrap()).unwrap();
@@ -140,14 +152,9 @@ impl Serving {
         let weights = self.model.iter().map(|body| Ciphertext::from_bytes(body, Preset::Inf13).unwrap()).collect();
         let model = EncryptedModel::new(program, weights).unwrap();
         let executor = EncryptedExecutor::new(program, &keys).unwrap();
-        let image: Vec<Ciphertext> = match key {
-            None => parts.iter().map(|part| Ciphertext::from_bytes(part, Preset::Inf13).unwrap()).collect(),
-            Some(key) => {
-                let own: Vec<_> =
-                    parts.iter().map(|part| SeededCiphertext::from_bytes(part, Preset::Inf13).unwrap()).collect();
-                executor.switch_query(&own, &QueryKey::from_bytes(key, &crs()).unwrap()).unwrap()
-            }
-        };
+        let parts: Vec<_> = question.parts.iter().map(|part| gated(part)).collect();
+        let (number, key) = (asker.number(), gate_key(&self.gates[usize::from(asker.number()) - 1]));
+        let image = executor.lift_query(&parts, &crs(), (number, question.head.query.0), &key).unwrap();
         root_of(&executor.run_all(&model, &image).unwrap().to_bytes())
     }
 
@@ -161,34 +168,31 @@ impl Serving {
         let site = self.all.site(2);
         let query = QueryId::new(asker, counter);
         let image = Array3::from_elem((1, 6, 6), 0.1 + counter as f32 / 10.0);
-        let (prepared, first) = site.prepare_query(query, &[image]).unwrap();
+        let (prepared, _) = site.prepare_query(query, &[image]).unwrap();
         let get = |id: &BlobId| site.outbox.get(id).unwrap();
         let place = |index| BlobId::query(BlobKind::Query, query, Some(asker), index);
         let parts = (0..prepared.body.count).map(|index| get(&place(index))).collect();
-        let key = first.iter().find(|id| id.kind == BlobKind::QueryKey).map(get);
         let asker_key = get(&BlobId::query(BlobKind::AskerKey, query, Some(asker), 0));
         let head = QueryHead {
             query,
             program: Digest(site.plan.program.digest()),
             model,
             asker_key: prepared.asker_key,
-            query_key: prepared.query_key,
             body: prepared.body,
         };
-        Question { head, parts, key, asker_key }
+        Question { head, parts, asker_key }
     }
 }
 
 struct Question {
     head: QueryHead,
     parts: Vec<Bytes>,
-    key: Option<Bytes>,
     asker_key: Bytes,
 }
 
 impl Question {
     fn at(&self, site: &mut Site) -> Result<BodyRoot, HospitalError> {
-        site.evaluate(party(2), &self.head, &self.parts, self.key.clone())
+        site.evaluate(party(2), &self.head, &self.parts)
     }
 
     fn binding(&self, result: BodyRoot) -> SwitchBinding {
@@ -197,7 +201,6 @@ impl Question {
             query: self.head.query,
             asker: party(2),
             asker_key: self.head.asker_key,
-            query_key: self.head.query_key,
             input: self.head.body.root,
             program: self.head.program,
             model: self.head.model,
@@ -265,7 +268,7 @@ fn a_model_that_is_one_hospitals_contribution_alone_is_refused_and_the_sum_is_ta
     adds(site, MODEL, &contributions);
     assert_eq!(site.finish_model(Attempt(2), own).unwrap(), Some(Reject::BadContribution), "of another attempt");
     // A part of another level than the program wants there is none.
-    let limbs = |parts: &[(PartyId, Bytes)]| Ciphertext::from_bytes(&parts[0].1, Preset::Inf13).unwrap().limbs();
+    let limbs = |parts: &[(PartyId, Bytes)]| gated(&parts[0].1).limbs();
     let other = contributions.iter().position(|parts| limbs(parts) != limbs(&contributions[0])).unwrap();
     let mut wrong = contributions.clone();
     wrong[0][1].1 = contributions[other][1].1.clone();
@@ -281,7 +284,7 @@ fn a_model_that_is_one_hospitals_contribution_alone_is_refused_and_the_sum_is_ta
 fn a_site_computes_what_the_coordinator_computes_and_releases_that_alone() {
     let mut serving = Serving::new();
     let question = serving.ask(1);
-    let expected = serving.result(&question.parts, None);
+    let expected = serving.result(party(2), &question);
     let other = serving.ask(2);
     for number in 1..=N {
         let site = serving.all.site(number);
@@ -323,15 +326,12 @@ fn a_query_that_cannot_be_evaluated_says_why_and_releases_nothing() {
     };
     question.head.model = Digest([9; 32]);
     refused(&question, "for a model that was not added up here");
-    question.head = head.clone();
+    question.head = head;
     question.parts[0] = parts[0].slice(1..);
     refused(&question, "hospital-2 sent");
     question.parts.clear();
     refused(&question, "hospital-2 sent");
-    question.parts = parts.clone();
-    question.head.query_key = Some(QueryKeyRef { session: head.query, digest: Digest([8; 32]) });
-    refused(&question, "no key for its query");
-    question.head = head;
+    question.parts = parts;
     // A sum that was damaged on this site's disk is not computed with.
     let model = site.holdings.digests(list_of(MODEL)).unwrap();
     let name = hex::encode(model[0].0);
@@ -349,7 +349,7 @@ fn a_query_that_cannot_be_evaluated_says_why_and_releases_nothing() {
 /// Holdings that are whole, and not those that this site stated it had added up.
 #[test]
 fn sums_that_are_not_on_record_are_not_computed_with() {
-    for list in [relinearisation(), list_of(Parts::Rotations), list_of(MODEL)] {
+    for list in [gate_keys(), relinearisation(), list_of(Parts::Rotations), list_of(MODEL)] {
         let mut serving = Serving::new();
         let question = serving.ask(1);
         let site = serving.all.site(1);
@@ -360,30 +360,63 @@ fn sums_that_are_not_on_record_are_not_computed_with() {
     }
 }
 
-#[test]
-fn queries_under_an_own_key_are_evaluated_with_the_key_that_was_handed_over() {
-    let mut serving = Serving::new();
-    serving.all.site(2).plan.own_key_queries = true;
-    let mut first = serving.ask(1);
-    let key = first.key.take().expect("the session's key");
-    let expected = serving.result(&first.parts, Some(&key));
-    let site = serving.all.site(1);
-    assert!(matches!(first.at(site), Err(HospitalError::NotEvaluated { .. })), "it was not handed over");
-    first.key = Some(key.slice(1..));
-    assert!(matches!(first.at(site), Err(HospitalError::NotEvaluated { .. })), "it is not the one that the head names");
-    first.key = Some(key.clone());
-    assert_eq!(first.at(site).unwrap(), expected);
-    first.key = None;
-    assert_eq!(first.at(site).unwrap(), expected, "it is kept");
-    // As many as the driver believes.
-    let others = (0..QUERY_KEYS_KEPT as u8).map(|number| Bytes::from(vec![number]));
-    for (place, other) in others.enumerate() {
-        assert!(first.at(site).is_ok(), "after {place} others");
-        let mut question = Question { head: first.head.clone(), parts: Vec::new(), key: None, asker_key: Bytes::new() };
-        let session = question.head.query;
-        question.head.query_key = Some(QueryKeyRef { session, digest: Digest::of_bytes(&other) });
-        question.key = Some(other);
-        assert!(question.at(site).is_err());
+/// What the asker of a question reads when all have released their shares.
+fn answer(serving: &mut Serving, asker: u16, question: &Question) -> Vec<f64> {
+    let binding = SwitchBinding { asker: party(asker), ..question.binding(BodyRoot::default()) };
+    let mut shares = Vec::new();
+    let (mut result, mut binding) = (None, binding);
+    for number in 1..=N {
+        let site = serving.all.site(number);
+        binding.result = site.evaluate(party(asker), &question.head, &question.parts).unwrap();
+        result = Some(site.evaluations.result(&binding).unwrap().clone());
+        site.release_switch(&binding, &question.asker_key).unwrap();
+        shares.push(share_of(site, binding.query).unwrap());
     }
-    assert!(matches!(first.at(site), Err(HospitalError::NotEvaluated { .. })), "the oldest is gone");
+    let (result, number) = (result.unwrap(), binding.query.narrow().unwrap());
+    let key = AskerPublicKey::from_bytes(&question.asker_key, Preset::Inf13).unwrap();
+    let quorum = serving.all.sites[0].plan.quorum();
+    let request = (number, binding.digest().0);
+    let context = SwitchContext::new(&crs(), quorum, request, &result, &key, &[1, 2, 3]).unwrap();
+    let mut sum = SwitchSum::new(&context);
+    for share in shares {
+        sum.absorb(&KeySwitchShare::from_bytes(&share, &context).unwrap()).unwrap();
+    }
+    let answer = sum.finish().unwrap().to_bytes();
+    serving.all.site(asker).read_answer(&answer, 1).unwrap().remove(0)
+}
+
+/// Whoever evaluates another's query holds its bytes, and may ask them as a question of its own.
+#[test]
+fn another_hospitals_query_asked_again_is_answered_with_noise() {
+    let mut serving = Serving::new();
+    let question = serving.ask(1);
+    // Hospital 3 asks once for its own image, so that it has a key for answers.
+    let query = QueryId::new(party(3), 7);
+    let site = serving.all.site(3);
+    let (prepared, _) = site.prepare_query(query, &[Array3::from_elem((1, 6, 6), 0.3)]).unwrap();
+    let asker_key = site.outbox.get(&BlobId::query(BlobKind::AskerKey, query, Some(party(3)), 0)).unwrap();
+    let mut head = question.head.clone();
+    (head.query, head.asker_key) = (query, prepared.asker_key);
+    let copied = Question { head, parts: question.parts.clone(), asker_key };
+    let plain = answer(&mut serving, 2, &question);
+    assert!(plain.iter().all(|logit| logit.abs() < 10.0), "{plain:?}");
+    let read = answer(&mut serving, 3, &copied);
+    assert!(read.iter().any(|logit| logit.abs() > 1e3), "{read:?} of {plain:?}");
+    // Under another number of the same asker's it is noise as well.
+    let site = serving.all.site(1);
+    let again = QueryId::new(party(2), 2);
+    let mut moved = Question { head: question.head.clone(), parts: question.parts.clone(), asker_key: Bytes::new() };
+    moved.head.query = again;
+    assert_ne!(moved.at(site).unwrap(), question.at(site).unwrap());
+}
+
+/// One `a`, one plaintext: whoever had two would see their difference.
+#[test]
+fn a_number_is_asked_once_and_the_same_images_under_it_give_the_same_bytes() {
+    let mut serving = Serving::new();
+    let question = serving.ask(1);
+    assert_eq!(serving.ask(1).parts, question.parts);
+    let site = serving.all.site(2);
+    let other = Array3::from_elem((1, 6, 6), 0.9);
+    assert!(matches!(site.prepare_query(question.head.query, &[other]), Err(HospitalError::Crypto { .. })));
 }

@@ -2,7 +2,10 @@
 //!
 //! What the attacks give where nobody checks is `he_agg`'s test of relinearisation key shares.
 
-use he_agg::multiparty::{R2, RelinIntermediate};
+use he_agg::Stream;
+use he_agg::multiparty::{GateKey, GateSecret, GateSeed, GateShare, GateSum, R2, RelinIntermediate, ServingSecret};
+
+use super::super::key_sums::{gate_keys, own_gate};
 
 use super::*;
 
@@ -12,32 +15,6 @@ fn altered(body: &[u8]) -> Bytes {
     let last = body.len() - 1;
     body[last] ^= 1;
     Bytes::from(body)
-}
-
-#[test]
-fn a_public_key_of_the_coordinators_own_is_taken_by_nobody() {
-    let mut all = Consortium::with_keys();
-    let step = KeyStep::PublicKey;
-    let shares = all.shares(step);
-    let own = all.sum_of(step, &shares);
-    let forged = altered(&own);
-    for site in &mut all.sites {
-        assert_eq!(add(site, step, &shares, root_of(&forged)), Some(Reject::SumDiffers));
-        assert!(site.public_key.is_none());
-        assert!(matches!(site.take_sum(step, &forged), Err(HospitalError::NoKeys { .. })));
-        assert!(matches!(site.take_sum(step, &own), Err(HospitalError::NoKeys { .. })), "it vouched for none");
-    }
-    let sum = root_of(&own);
-    assert_eq!(add(all.site(1), step, &shares, sum), None);
-    assert!(all.site(1).public_key.is_some());
-    // After a restart it is fetched, and is the one that was added up.
-    all.restart(1);
-    all.site(1).restore_keys(seed()).unwrap();
-    let refused = all.site(1).take_sum(step, &forged);
-    assert!(matches!(refused, Err(HospitalError::OtherCeremony { what: "collective public key" })));
-    assert!(all.site(1).public_key.is_none());
-    all.site(1).take_sum(step, &own).unwrap();
-    assert!(all.site(1).public_key.is_some());
 }
 
 #[test]
@@ -87,7 +64,7 @@ fn the_relinearisation_key_is_added_up_too() {
 #[test]
 fn a_share_that_is_none_or_another_hospitals_is_not_added() {
     let mut all = Consortium::with_keys();
-    for step in [KeyStep::PublicKey, KeyStep::RelinRoundOne] {
+    for step in [KeyStep::RelinRoundOne] {
         let shares = all.shares(step);
         let sum = root_of(&all.sum_of(step, &shares));
         let refused = |site: &mut Site, from: PartyId, share: &[u8]| {
@@ -108,4 +85,80 @@ fn a_share_that_is_none_or_another_hospitals_is_not_added() {
         assert!(site.finish_sum(step, sum).is_err());
     }
     assert!(all.site(3).add_share(KeyStep::Galois, party(1), &[]).is_err(), "nobody adds rotation keys");
+}
+
+/// A gate key tells its maker's secret to whoever has two of one gate, so there is one gate, and one key of it.
+#[test]
+fn a_gate_is_added_of_shares_meant_for_it_and_its_key_is_the_same_after_every_restart() {
+    let mut all = Consortium::with_keys();
+    let early = all.site(1).serving_share(KeyStep::GateKey);
+    assert!(matches!(early, Err(HospitalError::NoKeys { .. })), "of no gate there is no key");
+    all.shares(KeyStep::Gate);
+    let [own, of_another] = [1, 2].map(|asker| all.gate_of(asker));
+    let site = all.site(1);
+    let refused = site.add_share(KeyStep::Gate, party(1), &of_another[0].1).unwrap();
+    assert_eq!(refused, Some(Reject::BadKeyShare), "a share of another's gate");
+    let refused = site.add_share(KeyStep::Gate, party(1), &own[1].1).unwrap();
+    assert_eq!(refused, Some(Reject::BadKeyShare), "a share of another's making");
+    assert_eq!(add(site, KeyStep::Gate, &own, BodyRoot::default()), None);
+    let made = site.serving_share(KeyStep::GateKey).unwrap();
+
+    // A maker that signed for two: the second gate is refused for ever.
+    let mut others = own.clone();
+    others[2].1 = altered(&own[2].1);
+    for _ in 0..2 {
+        for (from, share) in &others {
+            assert_eq!(all.site(1).add_share(KeyStep::Gate, *from, share).unwrap(), None);
+        }
+        let refused = all.site(1).finish_sum(KeyStep::Gate, BodyRoot::default());
+        assert!(matches!(refused, Err(HospitalError::OtherCeremony { what: "gate of this hospital" })));
+        all.restart(1);
+        all.site(1).restore_keys(seed()).unwrap();
+        assert_eq!(all.site(1).serving_share(KeyStep::GateKey).unwrap(), made);
+    }
+    // One that lies where the right one was held is not taken for it.
+    let site = all.site(1);
+    let other = site.holdings.write(&others[2].1).unwrap();
+    site.holdings.keep(own_gate(), &[other]).unwrap();
+    assert!(matches!(site.serving_share(KeyStep::GateKey), Err(HospitalError::OtherCeremony { .. })));
+}
+
+/// A gate key as somebody makes it who serves fewer limbs than the program needs.
+fn short_key(asker: u16, limbs: usize) -> Vec<u8> {
+    let crs = Crs::new(Preset::Inf13, seed().0);
+    let stream = |number: u8| Stream::from_seed([number; 32]);
+    let mut sum = GateSum::new(&crs, asker, limbs, N).unwrap();
+    let seeds: Vec<_> = (1..=N).map(|maker| (maker, GateSeed::generate(&mut stream(maker as u8)))).collect();
+    for (maker, seed) in &seeds {
+        let secret = ServingSecret::generate(Preset::Inf13, *maker, &mut stream(10)).unwrap();
+        sum.absorb(&GateShare::generate(&secret, &crs, asker, limbs, seed, &mut stream(20)).unwrap()).unwrap();
+    }
+    let secret = GateSecret::generate(Preset::Inf13, asker, &mut stream(30)).unwrap();
+    let seeds: Vec<_> = seeds.iter().map(|(maker, seed)| (*maker, seed)).collect();
+    GateKey::generate(&secret, &crs, &sum.finish().unwrap(), &seeds, &mut stream(40)).unwrap().to_bytes()
+}
+
+#[test]
+fn gate_keys_are_those_that_their_makers_signed_for_and_serve_the_program() {
+    let mut all = Consortium::with_keys();
+    let list = all.gates();
+    let keys = all.shares(KeyStep::GateKey);
+    let limbs = all.sites[0].plan.program.gate_limbs();
+    let held = |site: &Site| site.holdings.digests(gate_keys()).unwrap();
+    let before = held(all.site(1));
+    assert_eq!(before, keys.iter().map(|(_, key)| Digest::of_bytes(key)).collect::<Vec<_>>());
+    let site = all.site(1);
+    let refused = [
+        (party(2), keys[0].1.clone(), "another's"),
+        (party(2), keys[1].1.slice(1..), "no key at all"),
+        (party(2), Bytes::from(short_key(2, limbs - 1)), "of too few limbs"),
+    ];
+    for (from, key, why) in refused {
+        assert_eq!(site.add_share(KeyStep::GateKey, from, &key).unwrap(), Some(Reject::BadKeyShare), "{why}");
+    }
+    let mut others = keys.clone();
+    others[1].1 = altered(&keys[1].1);
+    assert_eq!(add(site, KeyStep::GateKey, &others, list), Some(Reject::SumDiffers));
+    assert_eq!(add(site, KeyStep::GateKey, &keys[..2], list), Some(Reject::SumDiffers));
+    assert_eq!(held(site), before, "what was held stays");
 }

@@ -95,7 +95,7 @@ fn an_update_of_another_weight_voids_the_round_at_every_site() {
 #[test]
 fn the_published_model_weighs_the_cohort_that_makes_it() {
     let mut all = unlike(Weighting::Declared);
-    all.adds(KeyStep::PublicKey);
+    all.gates();
     all.round(1);
     // The final training step is that of the last round.
     let updates = updates(&all, terms().rounds);

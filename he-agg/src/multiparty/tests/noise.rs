@@ -4,10 +4,11 @@
 //! within one bit of the model of `ckks::Evaluator`; run with `--nocapture`
 //! for the table.
 
+use super::gates::Gates;
 use super::plan;
 use crate::ckks::{Ciphertext, Hoisted, Plaintext, SwitchingKey, add_gadget, coefficient_differences, extended_basis};
 use crate::multiparty::ideal::{Ceremony, noise, toy};
-use crate::multiparty::{QueryKey, QuerySecret};
+use crate::multiparty::{GateLabel, Gated, LiftSum, QueryKey, QuerySecret};
 use crate::params::{Params, Preset};
 use crate::ring::{Automorphism, Eval, Poly};
 
@@ -80,6 +81,11 @@ impl Model {
     /// u e + e0 + e1 s, with u as heavy as one hospital's secret.
     pub(super) fn query_key(&self) -> f64 {
         SIGMA * (2.0 * self.weight + 1.0).sqrt()
+    }
+
+    /// The errors of n shares and the asker's own.
+    pub(super) fn gate_key(&self) -> f64 {
+        SIGMA * (self.parties + 1.0).sqrt()
     }
 
     /// One key switch at `limbs` limbs, its rounding included.
@@ -212,4 +218,48 @@ fn keys_and_operations_of_many_hospitals_are_within_one_bit_of_the_model() {
     {
         keys_and_operations(toy(preset, 9), parties);
     }
+}
+
+/// Keys, lifts of queries and sums of all hospitals' contributions.
+fn gates(params: &'static Params, parties: u16) {
+    let top = params.q.len();
+    let mut g = Gates::new(params, parties, top);
+    let name = format!("{} N = {} n = {parties}", params.preset, params.n);
+    let model = Model::of(&g.c);
+    let check = |what: &str, found, model| row(&name, what, found, model);
+    for (key, secret) in g.keys.iter().zip(&g.secrets).take(2) {
+        check("gate key", key_noise(&g.c, &key.key, &g.c.ideal, secret.poly()), model.gate_key());
+    }
+    let values = g.c.random_values(1.0);
+    let label = |what, asker| GateLabel { what, asker, number: 1, part: 0 };
+    for limbs in [top, params.base_limbs + params.limbs_per_level] {
+        let plaintext = g.encode(&values, limbs);
+        let query = label(Gated::Query, parties);
+        let lifted = g.lift(&g.encrypt(query, &plaintext), query);
+        let found = rms_difference(&g.c.decrypt(&lifted), &plaintext);
+        let switch = model.switch(limbs, model.gate_key());
+        check(&format!("lifted query, {limbs} limbs"), found, switch.hypot(SIGMA));
+
+        let mut sum = LiftSum::new(g.c.evaluator, &g.c.crs, (1, 0), (limbs, params.scale())).unwrap();
+        for (asker, key) in (1..).zip(&g.keys) {
+            sum.absorb(&g.encrypt(label(Gated::Weight, asker), &plaintext), key).unwrap();
+        }
+        let whole: Vec<f64> = values.iter().map(|x| x * f64::from(parties)).collect();
+        let found = noise(&g.c, &sum.finish().unwrap(), &whole).0;
+        // n errors and inner products, one rounding, and the encodings' own roundings.
+        let product = (switch.powi(2) - model.rounding().powi(2)).max(0.0) + SIGMA * SIGMA + 2.0 / 12.0;
+        let expected = (f64::from(parties) * product + model.rounding().powi(2)).sqrt();
+        check(&format!("sum of {parties}, {limbs} limbs"), found, expected);
+    }
+}
+
+#[test]
+fn what_goes_through_the_gate_is_within_one_bit_of_the_model() {
+    for (preset, parties) in
+        [(Preset::Inf13, 3), (Preset::Inf13, 16), (Preset::Inf14x30, 33), (Preset::Inf15x60, 8), (Preset::Inf15x90, 16)]
+    {
+        gates(toy(preset, 9), parties);
+    }
+    gates(Preset::Inf13.params(), 2);
+    gates(Preset::Inf15x90.params(), 1);
 }

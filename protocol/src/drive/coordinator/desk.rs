@@ -188,7 +188,8 @@ fn may_read(id: &BlobId, reader: PartyId) -> bool {
     match (id.kind, id.party) {
         (BlobKind::Dealing, _) => id.index == u32::from(reader.number()),
         (_, None) => true,
-        (BlobKind::PublicKey | BlobKind::RelinRoundOne | BlobKind::RelinRoundTwo | BlobKind::Galois, Some(_)) => true,
+        (BlobKind::RelinRoundOne | BlobKind::RelinRoundTwo | BlobKind::Galois, Some(_)) => true,
+        (BlobKind::Gate | BlobKind::GateKey, Some(_)) => true,
         (BlobKind::PublishChunk | BlobKind::AskerKey, Some(_)) => true,
         (_, Some(maker)) => maker == reader,
     }

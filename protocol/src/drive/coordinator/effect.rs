@@ -56,6 +56,8 @@ pub enum CoordinatorJob {
     },
     /// Add the contributions to the published model and store the sum durably; result `Model`.
     AddModel {
+        /// Public randomness of the epoch.
+        epoch_seed: Digest,
         /// The publishing attempt.
         attempt: Attempt,
         /// Whose contributions.

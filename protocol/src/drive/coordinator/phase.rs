@@ -244,7 +244,9 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                             // Only now are the parts of no use: hospitals add them up as well, and have said that they
                             // did.
                             let list = |kind| move |party| ListId { kind, round: 0, attempt: 0, party: Some(party) };
-                            let kinds = KeyStep::ALL.into_iter().map(KeyStep::blob_kind);
+                            // Gate keys stay: ciphertexts are lifted with each maker's own.
+                            let is_added = |step: &KeyStep| *step != KeyStep::GateKey;
+                            let kinds = KeyStep::ALL.into_iter().filter(is_added).map(KeyStep::blob_kind);
                             let parts = kinds.flat_map(|kind| self.roster.parties().iter().map(list(kind)));
                             self.effects.extend(parts.map(Effect::Forget));
                             self.effects.push_back(Effect::End(PhaseEnd::Keys { epoch_seed }));
@@ -311,7 +313,12 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                             self.effects.push_back(Effect::Expect(contribution(attempt, party), body));
                         }
                         PublishOutput::Aggregate { attempt, cohort, count } => {
-                            let job = CoordinatorJob::AddModel { attempt, cohort, count };
+                            let job = CoordinatorJob::AddModel {
+                                epoch_seed: self.campaign.epoch_seed(),
+                                attempt,
+                                cohort,
+                                count,
+                            };
                             self.effects.push_back(Effect::Start(job));
                         }
                         PublishOutput::Reject { party, reject } => {

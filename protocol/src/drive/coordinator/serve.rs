@@ -17,7 +17,7 @@ use crate::hospital::SwitchBinding;
 use crate::ids::{PartyId, QueryId};
 use crate::limits::{QUERIES_AUDITED_MAX, QUERIES_QUEUED_MAX};
 use crate::log::LogEntry;
-use crate::message::{HospitalMessage, LogMessage, QueryFailed, SignedMessage};
+use crate::message::{LogMessage, QueryFailed, SignedMessage};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 use crate::serving::{ServingConfig, ServingInput, ServingMachine, ServingOutput, ServingStanding};
@@ -29,8 +29,6 @@ pub(super) struct Session {
     bindings: BTreeMap<QueryId, SwitchBinding>,
     /// Answered queries whose ciphertexts are kept for audits, oldest first.
     audited: VecDeque<QueryId>,
-    /// The session under whose key each query came, for those that came under an own one.
-    sessions: BTreeMap<QueryId, QueryId>,
 }
 
 /// Queries that came while keys and model were being read.
@@ -50,15 +48,6 @@ impl Session {
     /// Whose switch shares are awaited.
     pub(super) fn waiting_for(&self) -> PartySet {
         self.machine.waiting_for()
-    }
-
-    /// The session whose key is of no use once this query is forgotten, if nobody else needs it.
-    fn ended_session(&mut self, query: QueryId) -> Option<QueryId> {
-        let ended = self.sessions.remove(&query)?;
-        let newest = self.sessions.range(..=QueryId(query.0 | ((1 << 48) - 1))).next_back();
-        let is_current = newest.is_none_or(|(other, session)| other.asker() != query.asker() || *session == ended);
-        let serves_others = self.sessions.values().any(|session| *session == ended);
-        (!is_current && !serves_others).then_some(ended)
     }
 }
 
@@ -88,21 +77,13 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             return;
         }
         let mut spent = ServingStanding::default();
-        let (mut audited, mut sessions) = (VecDeque::new(), BTreeMap::new());
+        let mut audited = VecDeque::new();
         for entry in &self.entries {
             // An own entry, read back when this process began.
             let Ok(entry) = LogEntry::from_bytes(entry) else { continue };
             spent.learn(&entry.message);
-            match &entry.message {
-                LogMessage::SwitchRequest(request) => {
-                    if let HospitalMessage::QueryHead(head) = &request.head.body
-                        && let Some(key) = head.query_key
-                    {
-                        sessions.insert(head.query, key.session);
-                    }
-                }
-                LogMessage::QueryDone(done) => audited.push_back(done.query),
-                _ => {}
+            if let LogMessage::QueryDone(done) = &entry.message {
+                audited.push_back(done.query);
             }
         }
         for query in spent.interrupted() {
@@ -113,7 +94,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         }
         let config = ServingConfig { model: published.digest, terms: self.terms.clone(), batch_max: self.batch_max };
         let machine = ServingMachine::new(self.roster.clone(), self.leases.live(), config, spent);
-        let session = Session { machine, published, bindings: BTreeMap::new(), audited, sessions };
+        let session = Session { machine, published, bindings: BTreeMap::new(), audited };
         self.phase = Phase::Serving(Box::new(session));
         self.notes.push(CoordinatorNote::Serving(published));
         for (asked, message) in held {
@@ -208,9 +189,6 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         match &message {
             LogMessage::SwitchRequest(request) => {
                 if let Some(binding) = SwitchBinding::of(self.roster.epoch(), request) {
-                    if let Some(key) = binding.query_key {
-                        session.sessions.insert(binding.query, key.session);
-                    }
                     session.bindings.insert(binding.query, binding);
                 }
             }
@@ -229,10 +207,6 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                     && let Some(oldest) = session.audited.pop_front()
                 {
                     forget.extend(lists_of(oldest, parties));
-                    if let Some(ended) = session.ended_session(oldest) {
-                        let kind = BlobKind::QueryKey;
-                        forget.push(ListId { kind, round: ended.0, attempt: 0, party: ended.asker() });
-                    }
                 }
             }
             _ => {}

@@ -191,9 +191,6 @@ pub enum HospitalJob {
         head: Box<QueryHead>,
         /// The query's bodies, with the root in the head.
         parts: Vec<Bytes>,
-        /// The key under which the query came, where it came under an own one that the last
-        /// [`QUERY_KEYS_KEPT`] evaluations did not use.
-        key: Option<Bytes>,
     },
     /// Make and store a key-switch share of the result that was evaluated here; answer `SwitchMade` or `SwitchRefused`.
     ReleaseSwitch {
@@ -213,9 +210,6 @@ pub enum HospitalJob {
     },
 }
 
-/// Askers' query keys that are kept where queries are evaluated; the one that was fetched first goes first.
-pub const QUERY_KEYS_KEPT: usize = 8;
-
 /// What a job came to.
 #[derive(Debug)]
 pub enum HospitalDone {
@@ -225,7 +219,7 @@ pub enum HospitalDone {
     Input(HospitalInput),
     /// A question is encrypted: `first` are stored bodies to be sent before the query's own.
     Asked {
-        /// The asker's key, and the query key where this session has not sent it.
+        /// The asker's key for answers.
         first: Vec<BlobId>,
         /// `HospitalInput::Ask`.
         ask: HospitalInput,

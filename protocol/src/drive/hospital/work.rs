@@ -8,7 +8,7 @@ use crate::blob::{BlobId, BlobKind, BodyRoot, ListId};
 use crate::drive::hospital::parts::{ChunksLeft, PartsLeft};
 use crate::drive::hospital::wanted::{Wanted, digests};
 use crate::drive::hospital::{
-    AGAIN_MS, HospitalDone, HospitalDriver, HospitalJob, HospitalNote, Parts, Purpose, QUERY_KEYS_KEPT, Summands,
+    AGAIN_MS, HospitalDone, HospitalDriver, HospitalJob, HospitalNote, Parts, Purpose, Summands,
 };
 use crate::drive::{Clock, Crypto, HospitalNet, JobId, Store};
 use crate::exchange::Answer;
@@ -44,6 +44,12 @@ pub(super) enum Then {
     AddShare {
         step: KeyStep,
         from: PartyId,
+    },
+    /// The body of a list that is meant for `own`.
+    ShareOf {
+        step: KeyStep,
+        from: PartyId,
+        own: PartyId,
     },
     Sum {
         step: KeyStep,
@@ -105,12 +111,21 @@ impl Work {
     }
 
     /// One share after the other, so that one of them is in memory at a time, and then the sum.
-    pub(super) fn add_shares(step: KeyStep, shares: Vec<(PartyId, BodyRoot)>, sum: BodyRoot) -> Vec<Self> {
+    pub(super) fn add_shares(
+        own: PartyId,
+        step: KeyStep,
+        shares: Vec<(PartyId, BodyRoot)>,
+        sum: BodyRoot,
+    ) -> Vec<Self> {
         let finish = HospitalJob::FinishSum { step, sum };
         if step == KeyStep::Galois {
             return vec![Self::lists(Parts::Rotations, &shares, finish)];
         }
         let share = move |(from, root): (PartyId, BodyRoot)| {
+            if step == KeyStep::Gate {
+                let list = ListId { kind: step.blob_kind(), round: 0, attempt: 0, party: Some(from) };
+                return Self::Fetch { wanted: vec![Wanted::list(list, root)], then: Then::ShareOf { step, from, own } };
+            }
             let id = BlobId::ceremony(step.blob_kind(), Some(from), 0);
             Self::Fetch { wanted: vec![Wanted::single(id, root)], then: Then::AddShare { step, from } }
         };
@@ -163,13 +178,9 @@ impl Work {
         Self::Fetch { wanted, then: Then::AddChunk { binding, chunk, sum, is_last, makers } }
     }
 
-    /// A query, and its own key where that is not among the `known` ones.
-    pub(super) fn evaluate(asker: PartyId, head: Box<QueryHead>, known: &VecDeque<Digest>) -> Self {
+    pub(super) fn evaluate(asker: PartyId, head: Box<QueryHead>) -> Self {
         let place = |index| BlobId::query(BlobKind::Query, head.query, Some(asker), index);
-        let mut wanted: Vec<Wanted> = (0..head.body.count).map(|index| Wanted::together(place(index))).collect();
-        if let Some(key) = head.query_key.filter(|key| !known.contains(&key.digest)) {
-            wanted.push(Wanted::digest(BlobId::query(BlobKind::QueryKey, key.session, Some(asker), 0), key.digest));
-        }
+        let wanted = (0..head.body.count).map(|index| Wanted::together(place(index))).collect();
         Self::Fetch { wanted, then: Then::Evaluate { asker, head } }
     }
 
@@ -223,22 +234,27 @@ impl Work {
 impl Then {
     /// Whether nothing goes on without it: then it is asked for until it comes.
     fn is_waited_for(&self) -> bool {
-        matches!(self, Self::AddShare { .. } | Self::Sum { .. } | Self::Parts { .. } | Self::AddParts { .. })
+        matches!(
+            self,
+            Self::AddShare { .. }
+                | Self::ShareOf { .. }
+                | Self::Sum { .. }
+                | Self::Parts { .. }
+                | Self::AddParts { .. }
+        )
     }
 
     /// Whether bodies that nothing was compared with one by one are what they must be together.
     fn fits(&self, bodies: &[Bytes]) -> bool {
         let Self::Evaluate { head, .. } = self else { return true };
-        let query = &bodies[..bodies.len().min(head.body.count as usize)];
-        let digests: Vec<Digest> = query.iter().map(|body| Digest::of_bytes(body)).collect();
-        BodyRoot::of(&digests, query.iter().map(|body| body.len() as u64).sum()) == head.body
+        let digests: Vec<Digest> = bodies.iter().map(|body| Digest::of_bytes(body)).collect();
+        BodyRoot::of(&digests, bodies.iter().map(|body| body.len() as u64).sum()) == head.body
     }
 
     /// Whether more came than was announced.
     fn is_too_much(&self, got: &[Option<Bytes>]) -> bool {
         let Self::Evaluate { head, .. } = self else { return false };
-        let query = got.iter().take(head.body.count as usize).flatten();
-        query.map(|body| body.len() as u64).sum::<u64>() > head.body.size_bytes
+        got.iter().flatten().map(|body| body.len() as u64).sum::<u64>() > head.body.size_bytes
     }
 
     /// What comes next, with all bodies there.
@@ -263,15 +279,19 @@ impl Then {
             Self::AddParts { parts, index, makers } => {
                 HospitalJob::AddParts { parts, index, bodies: makers.into_iter().zip(bodies).collect() }
             }
-            Self::Evaluate { asker, head } => {
-                let mut bodies = bodies.into_iter();
-                let parts = bodies.by_ref().take(head.body.count as usize).collect();
-                HospitalJob::Evaluate { asker, head, parts, key: bodies.next() }
-            }
+            Self::Evaluate { asker, head } => HospitalJob::Evaluate { asker, head, parts: bodies },
             Self::OpenDealings { roster, dealers } => {
                 HospitalJob::OpenDealings { roster, boxes: dealers.into_iter().zip(bodies).collect() }
             }
             Self::AddShare { step, from } => HospitalJob::AddShare { step, from, share: first(bodies) },
+            Self::ShareOf { step, from, own } => {
+                let index = u32::from(own.number()) - 1;
+                let digests = bodies.first().and_then(digests).unwrap_or_default();
+                // The list has a body for every hospital: the machine compared its length.
+                let digest = digests.get(index as usize).copied().unwrap_or_default();
+                let id = BlobId::ceremony(step.blob_kind(), Some(from), index);
+                return Work::Fetch { wanted: vec![Wanted::digest(id, digest)], then: Then::AddShare { step, from } };
+            }
             Self::Sum { step } => HospitalJob::TakeSum { step, sum: first(bodies) },
             Self::OpenSum { binding, purpose } => HospitalJob::OpenSum { binding, purpose, chunks: bodies },
             Self::Switch { binding } => HospitalJob::ReleaseSwitch { binding, asker: first(bodies) },
@@ -309,7 +329,6 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                     drop(wanted);
                     let bodies: Vec<Bytes> = got.into_iter().flatten().collect();
                     if then.fits(&bodies) {
-                        self.note_key(&then, &bodies);
                         self.work.push_front(then.next(bodies));
                     } else {
                         self.cannot(then, Reject::BodyDiffers);
@@ -331,19 +350,6 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                     self.running = Some(job);
                     return;
                 }
-            }
-        }
-    }
-
-    /// Remembers which query keys the computing thread has been given: as many as it keeps.
-    fn note_key(&mut self, then: &Then, bodies: &[Bytes]) {
-        if let Then::Evaluate { head, .. } = then
-            && let Some(key) = head.query_key
-            && bodies.len() > head.body.count as usize
-        {
-            self.query_keys.push_back(key.digest);
-            if self.query_keys.len() > QUERY_KEYS_KEPT {
-                self.query_keys.pop_front();
             }
         }
     }
@@ -423,7 +429,11 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 self.feed(HospitalInput::EvaluationFailed { query: head.query, reject: Reject::BodyDiffers });
             }
             // Asked for until they come.
-            Then::AddShare { .. } | Then::Sum { .. } | Then::Parts { .. } | Then::AddParts { .. } => {}
+            Then::AddShare { .. }
+            | Then::ShareOf { .. }
+            | Then::Sum { .. }
+            | Then::Parts { .. }
+            | Then::AddParts { .. } => {}
         }
     }
 

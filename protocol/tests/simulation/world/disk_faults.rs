@@ -27,7 +27,7 @@ impl World {
 
     /// The answer as it arrives, where the coordinator's bodies of the ceremony are rotten for a while.
     pub(super) fn garbled(&mut self, call: &Call, answer: Result<Answer, Reject>) -> Result<Answer, Reject> {
-        let Call::Get { id: BlobId { kind: BlobKind::RelinRoundOne | BlobKind::PublicKey, .. } } = call else {
+        let Call::Get { id: BlobId { kind: BlobKind::RelinRoundOne | BlobKind::Gate, .. } } = call else {
             return answer;
         };
         if self.garbles == 0 || answer.is_err() {

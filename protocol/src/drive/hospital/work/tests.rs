@@ -3,7 +3,6 @@
 use super::*;
 use crate::exchange::Call;
 use crate::ids::{Attempt, Epoch};
-use crate::message::QueryKeyRef;
 use crate::party_set::PartySet;
 
 fn party(number: u16) -> PartyId {
@@ -122,14 +121,13 @@ fn every_drawn_chunk_of_a_sum_is_fetched_of_every_maker_by_its_signed_digest() {
     assert!(next.is_none());
 }
 
-fn query(parts: &[Bytes], key: Option<Digest>) -> Box<QueryHead> {
+fn query(parts: &[Bytes]) -> Box<QueryHead> {
     let query = QueryId::new(party(2), 4);
     Box::new(QueryHead {
         query,
         program: Digest([1; 32]),
         model: Digest([2; 32]),
         asker_key: Digest([3; 32]),
-        query_key: key.map(|digest| QueryKeyRef { session: query, digest }),
         body: root(parts),
     })
 }
@@ -137,7 +135,7 @@ fn query(parts: &[Bytes], key: Option<Digest>) -> Box<QueryHead> {
 #[test]
 fn a_query_is_evaluated_as_its_asker_signed_for_it() {
     let image = bodies(&["first half", "second half"]);
-    let then = || Then::Evaluate { asker: party(2), head: query(&image, None) };
+    let then = || Then::Evaluate { asker: party(2), head: query(&image) };
     assert!(then().fits(&image));
     let swapped = [image[1].clone(), image[0].clone()];
     for wrong in [&swapped[..], &image[..1], &[]] {
@@ -150,20 +148,18 @@ fn a_query_is_evaluated_as_its_asker_signed_for_it() {
     assert!(then().is_too_much(&got(&[&long])));
 }
 
+/// Of what everybody brings to all gates, a hospital fetches what is meant for its own.
 #[test]
-fn a_key_of_queries_is_fetched_where_it_is_not_known() {
-    let (image, key) = (bodies(&["image"]), Bytes::from_static(b"key"));
-    let digest = Digest::of_bytes(&key);
-    let fetched = |known: &[Digest]| match Work::evaluate(party(2), query(&image, Some(digest)), &known.to_vec().into())
-    {
-        Work::Fetch { wanted, then } => (wanted.len(), then),
-        _ => panic!("nothing to fetch"),
-    };
-    assert_eq!(fetched(&[digest]).0, 1);
-    let (count, then) = fetched(&[Digest([8; 32])]);
-    assert_eq!(count, 2);
-    let both = vec![image[0].clone(), key.clone()];
-    assert!(then.fits(&both), "the key is no part of the query's root");
-    let Work::Ready(HospitalJob::Evaluate { parts, key: found, .. }) = then.next(both) else { panic!("an evaluation") };
-    assert_eq!((parts, found), (image, Some(key)));
+fn of_shares_of_gates_only_the_own_is_fetched() {
+    let gates = bodies(&["for one", "for two", "for three"]);
+    let mut steps = Work::add_shares(party(2), KeyStep::Gate, vec![(party(3), root(&gates))], root(&gates));
+    assert!(matches!(steps.pop(), Some(Work::Ready(HospitalJob::FinishSum { step: KeyStep::Gate, .. }))));
+    let Some(Work::Fetch { wanted, then }) = steps.pop() else { panic!("no fetch") };
+    assert!(steps.is_empty() && wanted[0].is(&listed(&gates)) && then.is_waited_for());
+    let list = ListId { kind: BlobKind::Gate, round: 0, attempt: 0, party: Some(party(3)) };
+    assert!(matches!(wanted[0].call(), Call::List { list: of } if of == list));
+    let Work::Fetch { wanted, then } = then.next(vec![listed(&gates)]) else { panic!("no second fetch") };
+    assert!(matches!(wanted[0].call(), Call::Get { id } if id == list.body(1)));
+    assert!(wanted.len() == 1 && wanted[0].is(&gates[1]) && !wanted[0].is(&gates[0]));
+    assert!(matches!(then, Then::AddShare { step: KeyStep::Gate, from } if from == party(3)));
 }

@@ -1,0 +1,65 @@
+//! The name of a gated ciphertext, from which its second polynomial is expanded.
+
+use crate::aggregation::{LedgerKey, Use};
+
+/// What a gated ciphertext holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Gated {
+    /// A part of an image.
+    Query,
+    /// A hospital's contribution to a weight vector.
+    Weight,
+}
+
+impl Gated {
+    /// The domain of the common randomness.
+    pub(crate) fn domain(self) -> &'static str {
+        match self {
+            Self::Query => "serving/gated-query",
+            Self::Weight => "serving/gated-weight",
+        }
+    }
+
+    fn purpose(self) -> Use {
+        match self {
+            Self::Query => Use::GatedQuery,
+            Self::Weight => Use::GatedWeight,
+        }
+    }
+}
+
+/// Where a gated ciphertext belongs. It follows from the log's position and is never sent: under
+/// another label the same bytes are noise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GateLabel {
+    /// Query or weight vector.
+    pub what: Gated,
+    /// The hospital that encrypts, in 1..=64.
+    pub asker: u16,
+    /// Of the asker's query in this epoch, or of the attempt at publishing.
+    pub number: u64,
+    /// Ciphertext of the query, or weight vector of the program; from 0.
+    pub part: u32,
+}
+
+impl GateLabel {
+    /// The asker's ledger name of the one plaintext that may be encrypted under this label.
+    pub fn ledger_key(&self, epoch: [u8; 32]) -> LedgerKey {
+        // A ledger is one hospital's. The two halves of the number take the two fields before the chunk.
+        let (round, attempt) = (self.number as u32, (self.number >> 32) as u32);
+        LedgerKey { purpose: self.what.purpose(), epoch, round, attempt, chunk: self.part }
+    }
+
+    /// The label's fields, each of fixed length, for digests.
+    pub(crate) fn to_le_bytes(self) -> [u8; 15] {
+        let mut bytes = [0; 15];
+        bytes[0] = match self.what {
+            Gated::Query => 0,
+            Gated::Weight => 1,
+        };
+        bytes[1..3].copy_from_slice(&self.asker.to_le_bytes());
+        bytes[3..11].copy_from_slice(&self.number.to_le_bytes());
+        bytes[11..].copy_from_slice(&self.part.to_le_bytes());
+        bytes
+    }
+}
