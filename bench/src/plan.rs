@@ -76,6 +76,11 @@ pub struct ServingCost {
     pub depth: usize,
     /// Levels of the preset.
     pub depth_available: usize,
+    /// What a hospital sends while the serving keys are made: shares of all gates, of the relinearisation key and of the
+    /// rotation keys, and its own gate key.
+    pub ceremony_sent_bytes: usize,
+    /// What it fetches to add them up, and all gate keys.
+    pub ceremony_fetched_bytes: usize,
     /// Operations, keys and bytes.
     #[serde(flatten)]
     pub summary: Summary,
@@ -104,6 +109,11 @@ impl Plan {
             DecryptPolicy::TrustedHolder => None,
         };
         let summary = experiment.program().summary();
+        let hospitals = usize::from(experiment.federation().hospitals);
+        // Both halves of the relinearisation key in its first round, one in the second.
+        let added_up = summary.relin_key_bytes / 2 * 3 + summary.galois_key_bytes;
+        let ceremony_sent_bytes = (hospitals + 1) * summary.gate_bytes + added_up;
+        let ceremony_fetched_bytes = hospitals * (2 * summary.gate_bytes + added_up);
         Self {
             experiment: ExperimentBlock::of(experiment),
             crypto: Crypto::of(experiment),
@@ -127,6 +137,8 @@ impl Plan {
             serving: ServingCost {
                 depth: summary.depth,
                 depth_available: experiment.publish().preset.params().depth(),
+                ceremony_sent_bytes,
+                ceremony_fetched_bytes,
                 summary,
                 flooding_bits: flooding.map(|flooding| flooding.security()),
                 releases: flooding.map(|flooding| flooding.releases()),
@@ -224,11 +236,20 @@ impl Plan {
                 ),
             ),
             (
+                "",
+                format!(
+                    "{} of each gate key; making all keys, a hospital sends {} and fetches {} to add them up",
+                    size(keys.gate_bytes),
+                    size(serving.ceremony_sent_bytes),
+                    size(serving.ceremony_fetched_bytes)
+                ),
+            ),
+            (
                 "serving",
                 format!(
                     "encrypted model {}, query {}, result {}",
                     size(keys.model_bytes),
-                    size(keys.query_bytes),
+                    size(keys.gated_query_bytes),
                     size(keys.reply_bytes)
                 ),
             ),
@@ -277,6 +298,12 @@ mod tests {
         assert!(plan.training.upload_vs_f32 <= 0.85 * attempts, "{text}");
         assert_eq!((plan.experiment.hospitals, plan.experiment.threshold), (5, 4));
         assert!(plan.serving.depth <= plan.serving.depth_available);
+        let serving = &plan.serving;
+        assert_eq!(serving.summary.gate_bytes, 12_288_072, "4 digits of 25 primes");
+        // Each of five hospitals fetches what all send, but of other gates' shares those of its own alone, and all keys.
+        let of_gates = 6 * 12_288_072;
+        assert_eq!(serving.ceremony_fetched_bytes - 10 * 12_288_072, 5 * (serving.ceremony_sent_bytes - of_gates));
+        assert!(text.contains("12.3 MB of each gate key; making all keys, a hospital sends "), "{text}");
         let json = plan.json();
         assert_eq!(json["resolved"]["federation"]["threshold"], 4);
         assert_eq!(json["crypto"]["serving"]["preset"], "INF15-90");

@@ -45,6 +45,10 @@ pub struct Summary {
     pub own_query_bytes: usize,
     /// The key that such queries need, once per session: both halves, at the query's limbs.
     pub query_key_bytes: usize,
+    /// A query behind the asker's gate, one polynomial per ciphertext.
+    pub gated_query_bytes: usize,
+    /// One hospital's share of one gate; a gate key is as large.
+    pub gate_bytes: usize,
     /// The result before key switching, two polynomials.
     pub reply_bytes: usize,
 }
@@ -65,6 +69,8 @@ impl Program {
             query_bytes: 2 * self.inputs() * poly_bytes(params, self.input_limbs()),
             own_query_bytes: self.inputs() * (poly_bytes(params, self.input_limbs()) + HEADER_BYTES),
             query_key_bytes: 2 * key_bytes(params, self.input_limbs()),
+            gated_query_bytes: self.inputs() * (poly_bytes(params, self.input_limbs()) + HEADER_BYTES),
+            gate_bytes: key_bytes(params, self.gate_limbs()) + HEADER_BYTES,
             reply_bytes: 2 * poly_bytes(params, self.output_limbs()),
             ..Summary::default()
         };

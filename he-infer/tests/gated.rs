@@ -72,6 +72,8 @@ fn a_gated_query_on_a_gated_model_gives_the_logits_of_every_image() {
     let sent = program.encrypt_gated(&views, 3, &mut site.holder(&crs)).unwrap();
     let weights = program.encrypt_gated_weights(&parameters, 0, &mut site.holder(&crs)).unwrap();
     let bytes: Vec<_> = sent.iter().map(GatedCiphertext::to_bytes).collect();
+    assert_eq!(bytes.iter().map(Vec::len).sum::<usize>(), program.summary().gated_query_bytes);
+    assert_eq!(site.key.to_bytes().len(), program.summary().gate_bytes);
     assert_eq!(2 * bytes.iter().map(|b| b.len() - 72).sum::<usize>(), program.summary().query_bytes);
     assert_eq!(2 * weights.iter().map(|w| w.to_bytes().len() - 72).sum::<usize>(), program.summary().model_bytes);
     let read: Vec<_> = bytes.iter().map(|b| GatedCiphertext::from_bytes(b, Preset::Inf13).unwrap()).collect();

@@ -77,7 +77,7 @@ fn a_sum_with_what_a_helper_did_not_sign_for_opens_and_is_voted_for_by_nobody_wh
 }
 
 #[test]
-fn what_is_no_update_or_no_share_or_anothers_is_not_added() {
+fn what_is_no_update_no_share_or_of_another_is_not_added() {
     let mut all = Consortium::with_keys();
     let (binding, sums) = all.sum(1);
     let (updates, shares) = (bodies(&all, BlobKind::UpdateChunk, &[1, 2, 3]), bodies(&all, BlobKind::Share, &[1, 2]));

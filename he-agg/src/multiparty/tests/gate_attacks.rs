@@ -71,7 +71,7 @@ fn constant(g: &Gates, rows: usize, k: u32) -> Poly<Eval> {
 }
 
 #[test]
-fn anothers_query_under_ones_own_label_is_noise_that_one_computes_oneself() {
+fn the_query_of_another_under_ones_own_label_is_noise_that_one_computes_oneself() {
     let mut g = Gates::small(3);
     let (params, limbs) = (g.c.params, g.limbs);
     let values = g.c.random_values(1.0);
