@@ -76,8 +76,8 @@ pub struct ServingCost {
     pub depth: usize,
     /// Levels of the preset.
     pub depth_available: usize,
-    /// What a hospital sends while the serving keys are made: shares of all gates, of the relinearisation key and of the
-    /// rotation keys, and its own gate key.
+    /// What a hospital sends while the serving keys are made: shares of all gates, of the relinearisation key and of
+    /// the rotation keys, and its own gate key.
     pub ceremony_sent_bytes: usize,
     /// What it fetches to add them up, and all gate keys.
     pub ceremony_fetched_bytes: usize,
@@ -300,7 +300,7 @@ mod tests {
         assert!(plan.serving.depth <= plan.serving.depth_available);
         let serving = &plan.serving;
         assert_eq!(serving.summary.gate_bytes, 12_288_072, "4 digits of 25 primes");
-        // Each of five hospitals fetches what all send, but of other gates' shares those of its own alone, and all keys.
+        // Each fetches what all five send, but of the shares of gates those of its own alone, and all gate keys.
         let of_gates = 6 * 12_288_072;
         assert_eq!(serving.ceremony_fetched_bytes - 10 * 12_288_072, 5 * (serving.ceremony_sent_bytes - of_gates));
         assert!(text.contains("12.3 MB of each gate key; making all keys, a hospital sends "), "{text}");

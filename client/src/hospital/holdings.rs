@@ -1,5 +1,6 @@
-//! What this site added up or compared and evaluates with: all gate keys, the relinearisation key, the rotation keys,
-//! the published model. All of it is public; what counts is that this site made it, so it is never fetched as a whole from anybody.
+//! What this site added up or compared, and evaluates with: all gate keys, the relinearisation key, the rotation keys,
+//! the published model. All of it is public; what counts is that this site made it, so it is never fetched as a whole
+//! from anybody.
 
 use std::path::Path;
 use std::sync::Arc;

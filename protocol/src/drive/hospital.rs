@@ -222,7 +222,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
 
     fn carry_out(&mut self, output: HospitalOutput) {
         match output {
-            HospitalOutput::Persist(_) => {}
+            HospitalOutput::Persist(_) | HospitalOutput::FetchLog { .. } => {}
             HospitalOutput::Send(message) => self.outgoing.push_back(Outgoing::Post(Box::new(message))),
             HospitalOutput::Upload { kind: BlobKind::Query, number, body, .. } => {
                 self.upload_query(QueryId(number), body);
@@ -238,7 +238,6 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 self.outgoing.push_back(Outgoing::upload(first, body, None));
             }
             HospitalOutput::Refuse { reject, .. } => self.notes.push(HospitalNote::Refused(reject)),
-            HospitalOutput::FetchLog { .. } => {}
             HospitalOutput::DealKeys { epoch_seed } => {
                 if let Some(roster) = self.machine.roster().cloned() {
                     self.work.push_back(Work::Ready(HospitalJob::DealKeys { roster, epoch_seed }));
@@ -256,7 +255,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 self.work.push_back(Work::Ready(HospitalJob::ServingShare { step }));
             }
             HospitalOutput::AddShares { step, shares, sum } => {
-                self.work.extend(Work::add_shares(self.party, step, shares, sum))
+                self.work.extend(Work::add_shares(self.party, step, shares, sum));
             }
             HospitalOutput::FetchSum { step, sum } => self.work.push_back(Work::sum(step, sum)),
             HospitalOutput::Train { round, purpose, .. } => {
@@ -297,9 +296,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             HospitalOutput::CheckModel { attempt, contributions, model } => {
                 self.work.push_back(Work::check_model(attempt, &contributions, model));
             }
-            HospitalOutput::Evaluate { asker, head } => {
-                self.work.push_back(Work::evaluate(asker, head));
-            }
+            HospitalOutput::Evaluate { asker, head } => self.work.push_back(Work::evaluate(asker, head)),
             HospitalOutput::ReleaseSwitch(binding) => self.work.push_back(Work::switch(binding)),
             HospitalOutput::OpenAnswer { query, answer } => {
                 if let Some(pending) = self.pending.get(&query) {
