@@ -288,9 +288,8 @@ impl ToyHospital {
     }
 
     fn takes(&mut self, step: KeyStep, sum: &Bytes) {
-        match step {
-            KeyStep::RelinRoundOne => self.round_one = Lanes::from_bytes(sum),
-            _ => {}
+        if step == KeyStep::RelinRoundOne {
+            self.round_one = Lanes::from_bytes(sum);
         }
     }
 

@@ -70,7 +70,7 @@ fn gated(body: &[u8]) -> GatedCiphertext {
 }
 
 /// What an honest coordinator makes of the contributions.
-fn model(program: &Program, brought: &Brought, gates: &Vec<Bytes>) -> Vec<Bytes> {
+fn model(program: &Program, brought: &Brought, gates: &[Bytes]) -> Vec<Bytes> {
     let of = |maker: usize| brought.iter().map(|parts| gated(&parts[maker].1)).collect::<Vec<_>>();
     let (parts, keys): (Vec<_>, Vec<_>) = (0..gates.len()).map(|maker| (of(maker), gate_key(&gates[maker]))).unzip();
     let contributions: Vec<_> = parts.iter().map(Vec::as_slice).zip(&keys).collect();
@@ -97,7 +97,7 @@ impl Serving {
     fn new() -> Self {
         let mut all = Consortium::with_keys();
         let list = all.gates();
-        let gates = all.shares(KeyStep::GateKey).into_iter().map(|(_, key)| key).collect();
+        let gates: Vec<Bytes> = all.shares(KeyStep::GateKey).into_iter().map(|(_, key)| key).collect();
         for site in &mut all.sites {
             states(site, &Fact::KeySum(KeySum { step: KeyStep::GateKey, sum: list }));
         }
