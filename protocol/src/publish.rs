@@ -8,8 +8,9 @@
 //!
 //! Verifying: hospitals add the contributions up themselves. Whoever does so later says so while the model is served.
 //!
-//! Contributions are public-key encryptions of known parts of one model, so another attempt with another cohort reveals
-//! nothing: here, unlike in a training round, starting again is harmless.
+//! Contributions are encrypted under their makers' gate secrets with labels that name the attempt, and only t hospitals
+//! together could decrypt them, so another attempt with another cohort reveals nothing: here, unlike in a training
+//! round, starting again is harmless.
 
 use std::collections::BTreeMap;
 

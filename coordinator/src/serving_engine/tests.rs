@@ -165,3 +165,24 @@ fn a_query_of_another_shape_fails_alone_and_costs_no_device() {
         assert!(ear.given_up().is_empty() && compute.worker().is_some());
     }
 }
+
+/// What it would lift is another hospital's, under another label.
+#[test]
+fn a_gate_key_of_another_hospital_is_not_taken_for_the_askers() {
+    let holder = Holder::new();
+    let (crs, mut stream) = (Crs::new(Preset::Inf13, SEED), Stream::from_seed([9; 32]));
+    let two = Collective::new(crs.clone(), 2, holder.program.key_plan(), &mut stream).unwrap();
+    for party in 1..=2 {
+        let (_, key) = two.gate(party, holder.program.gate_limbs(), &mut stream).unwrap();
+        let (id, stored) = (BlobId::ceremony(BlobKind::GateKey, PartyId::new(2), 0), key.to_bytes());
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Arc::new(Journal::open(&folder.path().join("journal.sqlite")).unwrap());
+        let bodies = Bodies::open(&folder.path().join("spool"), journal).unwrap();
+        bodies.put(&id, &stored).unwrap();
+        let found = serving_keys::gate_key(&bodies, &crs, PartyId::new(2).unwrap()).map(|key| key.asker());
+        match found {
+            Ok(asker) => assert_eq!((asker, party), (2, 2)),
+            Err(error) => assert!(party == 1 && error.to_string().contains("gate key"), "{error}"),
+        }
+    }
+}

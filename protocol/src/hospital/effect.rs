@@ -329,8 +329,8 @@ pub enum HospitalOutput {
         /// The attempt.
         attempt: Attempt,
     },
-    /// Encrypt 1/|cohort| of the model's weights under the collective public key; after a restart the same ciphertexts
-    /// again. Answer: `PublishEncrypted`.
+    /// Encrypt this hospital's part of the published model behind its gate; after a restart the same ciphertexts again.
+    /// Answer: `PublishEncrypted`.
     EncryptPublish {
         /// The publishing attempt.
         attempt: Attempt,

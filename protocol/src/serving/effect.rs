@@ -58,7 +58,7 @@ pub enum ServingOutput {
     /// Append to the log, store, then broadcast.
     Append(LogMessage),
     /// Report [`ServingInput::BodiesComplete`] once these bodies are stored and match `body`. For kind `Query` the
-    /// asker's key (kind `AskerKey`, index 0, digest in the head) and the query key, if one is named, are stored first.
+    /// asker's key (kind `AskerKey`, index 0, digest in the head) is stored first.
     AwaitBodies {
         /// `Query` or `SwitchShare`.
         kind: BlobKind,

@@ -1,5 +1,7 @@
 //! A coordinator that names sums of serving keys: hospitals compute with what they add up themselves, or not at all.
 
+use protocol::blob::BlobKind;
+use protocol::ceremony::{CeremonyConfig, CeremonyInput, CeremonyMachine, CeremonyOutput, CeremonyStep};
 use protocol::facts::Fact;
 use protocol::hospital::{HospitalInput, HospitalOutput};
 use protocol::log::LogWriter;
@@ -9,7 +11,9 @@ use protocol::message::{
 use protocol::verifier::Verifier;
 use protocol::{BodyRoot, Epoch, PartyId, Reject};
 
-use crate::federation::{Federation, N, body, digest, hospital, key, key_share, key_sum, party, refusals};
+use crate::federation::{
+    Federation, N, body, digest, hospital, key, key_share, key_sum, members, party, refusals, roster,
+};
 
 /// The log of an honest ceremony.
 fn honest() -> Vec<LogMessage> {
@@ -112,6 +116,37 @@ fn another_list_of_gates_than_all_signed_for_is_refused() {
         assert!(!outputs[closed].iter().any(|output| matches!(output, HospitalOutput::AddShares { .. })));
         assert_eq!(audited(&other), Err((closed as u64, Reject::SumDiffers)), "{step:?}");
     }
+}
+
+/// A member that signs for more or fewer bodies than a share has is told so, and may send a right one.
+#[test]
+fn the_coordinator_takes_no_share_of_another_number_of_bodies() {
+    let config = CeremonyConfig { serving_plan: Some(digest("program")) };
+    let mut machine = CeremonyMachine::new(roster(members()), config);
+    machine.on(CeremonyInput::Start);
+    for message in honest() {
+        let said = match message {
+            LogMessage::RosterSigned(it) => it.signatures,
+            LogMessage::CommitSet(it) => it.commits,
+            LogMessage::RevealSet(it) => it.reveals,
+            LogMessage::DealingsReady(it) => it.dealings,
+            LogMessage::KeyEpochOpen(it) => it.digests,
+            _ => continue,
+        };
+        for message in said {
+            let party = message.author;
+            machine.on(CeremonyInput::Message(message));
+            machine.on(CeremonyInput::BodiesComplete { kind: BlobKind::Dealing, party });
+        }
+    }
+    assert_eq!(machine.step(), CeremonyStep::ServingHeads(KeyStep::Gate));
+    let mut heads = |body| {
+        let head = HospitalMessage::ServingShareHead(ServingShareHead { step: KeyStep::Gate, body });
+        machine.on(CeremonyInput::Message(SignedMessage::sign(&key(2), party(2), Epoch(1), 50, head)))
+    };
+    let refused = CeremonyOutput::Reject { party: party(2), reject: Reject::LimitExceeded };
+    assert_eq!(heads(body("one body")), [refused]);
+    assert_eq!(heads(key_share(KeyStep::Gate, 2)), []);
 }
 
 /// A gate that lacks somebody's part would leave that hospital without a key.

@@ -15,6 +15,7 @@ use protocol::message::QueryHead;
 
 use super::super::key_sums::{gate_keys, relinearisation};
 use super::super::part_sums::list_of;
+use super::key_sums::other_key;
 use super::*;
 
 const ATTEMPT: Attempt = Attempt(1);
@@ -357,6 +358,23 @@ fn sums_that_are_not_on_record_are_not_computed_with() {
         site.holdings.keep(list, &wrong).unwrap();
         site.gates.keep(0);
         assert!(matches!(question.at(site), Err(HospitalError::NotEvaluated { .. })), "{list:?}");
+    }
+}
+
+/// A gate key of the asker's that serves the program, and is not the one that it signed for.
+#[test]
+fn a_gate_key_that_is_not_on_record_lifts_nothing() {
+    let mut serving = Serving::new();
+    let question = serving.ask(1);
+    let site = serving.all.site(1);
+    let other = other_key(2, site.plan.program.gate_limbs());
+    let held: Vec<_> = site.holdings.digests(gate_keys()).unwrap().into_iter().map(|digest| (digest, 0)).collect();
+    let mut wrong = held.clone();
+    wrong[1] = site.holdings.write(&other).unwrap();
+    for (list, is_right) in [(wrong, false), (held, true)] {
+        site.holdings.keep(gate_keys(), &list).unwrap();
+        site.gates.keep(0);
+        assert_eq!(question.at(site).is_ok(), is_right);
     }
 }
 

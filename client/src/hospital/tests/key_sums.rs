@@ -122,8 +122,8 @@ fn a_gate_is_added_of_shares_meant_for_it_and_its_key_is_the_same_after_every_re
     assert!(matches!(site.serving_share(KeyStep::GateKey), Err(HospitalError::OtherCeremony { .. })));
 }
 
-/// A gate key as somebody makes it who serves fewer limbs than the program needs.
-fn short_key(asker: u16, limbs: usize) -> Vec<u8> {
+/// A gate key of other secrets than the hospitals': of as many limbs as somebody likes.
+pub(super) fn other_key(asker: u16, limbs: usize) -> Vec<u8> {
     let crs = Crs::new(Preset::Inf13, seed().0);
     let stream = |number: u8| Stream::from_seed([number; 32]);
     let mut sum = GateSum::new(&crs, asker, limbs, N).unwrap();
@@ -150,7 +150,7 @@ fn gate_keys_are_those_that_their_makers_signed_for_and_serve_the_program() {
     let refused = [
         (party(2), keys[0].1.clone(), "another's"),
         (party(2), keys[1].1.slice(1..), "no key at all"),
-        (party(2), Bytes::from(short_key(2, limbs - 1)), "of too few limbs"),
+        (party(2), Bytes::from(other_key(2, limbs - 1)), "of too few limbs"),
     ];
     for (from, key, why) in refused {
         assert_eq!(site.add_share(KeyStep::GateKey, from, &key).unwrap(), Some(Reject::BadKeyShare), "{why}");
