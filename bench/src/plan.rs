@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use client::plan::chunks_added;
+use client::plan::{chunks_added, parts_added};
 use experiment::Experiment;
 use he_agg::multiparty::DecryptPolicy;
 use he_infer::Summary;
@@ -79,8 +79,16 @@ pub struct ServingCost {
     /// What a hospital sends while the serving keys are made: shares of all gates, of the relinearisation key and of
     /// the rotation keys, and its own gate key.
     pub ceremony_sent_bytes: usize,
-    /// What it fetches to add them up, and all gate keys.
+    /// What it fetches to add them up, and all gate keys; of rotation keys that it did not draw, the sum.
     pub ceremony_fetched_bytes: usize,
+    /// Of the rotation keys, how many it adds up itself.
+    pub rotations_added: usize,
+    /// What a hospital sends when the model is published.
+    pub publishing_sent_bytes: usize,
+    /// What it fetches to add the model up; of weight vectors that it did not draw, the sum.
+    pub publishing_fetched_bytes: usize,
+    /// Of the model's weight vectors, how many it adds up itself.
+    pub weights_added: usize,
     /// Operations, keys and bytes.
     #[serde(flatten)]
     pub summary: Summary,
@@ -111,9 +119,20 @@ impl Plan {
         let summary = experiment.program().summary();
         let hospitals = usize::from(experiment.federation().hospitals);
         // Both halves of the relinearisation key in its first round, one in the second.
-        let added_up = summary.relin_key_bytes / 2 * 3 + summary.galois_key_bytes;
-        let ceremony_sent_bytes = (hospitals + 1) * summary.gate_bytes + added_up;
-        let ceremony_fetched_bytes = hospitals * (2 * summary.gate_bytes + added_up);
+        let relinearisation = summary.relin_key_bytes / 2 * 3;
+        let ceremony_sent_bytes = (hospitals + 1) * summary.gate_bytes + relinearisation + summary.galois_key_bytes;
+        let added = |of| parts_added(of, hospitals, usize::from(experiment.federation().threshold));
+        let (rotations_added, weights_added) = (added(summary.galois_keys), added(summary.weight_vectors));
+        // Parts differ in size: as if those that are drawn were of the average one.
+        let fetched = |added: usize, of: usize, brought: usize, sum: usize| {
+            (hospitals * brought * added + sum * (of - added)) / of.max(1)
+        };
+        let rotations =
+            fetched(rotations_added, summary.galois_keys, summary.galois_key_bytes, summary.galois_key_bytes);
+        let ceremony_fetched_bytes = hospitals * (2 * summary.gate_bytes + relinearisation) + rotations;
+        let publishing_sent_bytes = summary.model_bytes / 2;
+        let publishing_fetched_bytes =
+            fetched(weights_added, summary.weight_vectors, publishing_sent_bytes, summary.model_bytes);
         Self {
             experiment: ExperimentBlock::of(experiment),
             crypto: Crypto::of(experiment),
@@ -139,6 +158,10 @@ impl Plan {
                 depth_available: experiment.publish().preset.params().depth(),
                 ceremony_sent_bytes,
                 ceremony_fetched_bytes,
+                rotations_added,
+                publishing_sent_bytes,
+                publishing_fetched_bytes,
+                weights_added,
                 summary,
                 flooding_bits: flooding.map(|flooding| flooding.security()),
                 releases: flooding.map(|flooding| flooding.releases()),
@@ -245,6 +268,18 @@ impl Plan {
                 ),
             ),
             (
+                "",
+                format!(
+                    "publishing, it sends {} and fetches {}; it adds {} of {} rotation keys and {} of {} weight vectors",
+                    size(serving.publishing_sent_bytes),
+                    size(serving.publishing_fetched_bytes),
+                    serving.rotations_added,
+                    keys.galois_keys,
+                    serving.weights_added,
+                    keys.weight_vectors
+                ),
+            ),
+            (
                 "serving",
                 format!(
                     "encrypted model {}, query {}, result {}",
@@ -282,6 +317,28 @@ mod tests {
     use super::*;
     use experiment::DEMO;
 
+    /// Of many hospitals none fetches what all bring to every part.
+    #[test]
+    fn large_consortia_fetch_what_they_draw_and_the_sum_of_the_rest() {
+        let large = ["federation.hospitals=64", "federation.threshold=43"].map(str::to_owned);
+        let experiment = Experiment::parse("demo.toml", DEMO, &large).expect("64 hospitals are a consortium");
+        let Plan { serving, .. } = Plan::of(&experiment);
+        let (sent, summary) = (serving.publishing_sent_bytes, &serving.summary);
+        let share = |added: usize, of: usize| added as f64 / of as f64;
+        for (added, of) in
+            [(serving.rotations_added, summary.galois_keys), (serving.weights_added, summary.weight_vectors)]
+        {
+            assert!((0.197..0.30).contains(&share(added, of)), "{added} of {of}");
+        }
+        let drawn = share(serving.weights_added, summary.weight_vectors);
+        let expected = sent as f64 * (64.0 * drawn + 2.0 * (1.0 - drawn));
+        assert!((serving.publishing_fetched_bytes as f64 / expected - 1.0).abs() < 1e-6);
+        let drawn = share(serving.rotations_added, summary.galois_keys);
+        let rotations = summary.galois_key_bytes as f64 * (64.0 * drawn + 1.0 - drawn);
+        let expected = 64.0 * (2.0 * 12_288_072.0 + 1.5 * summary.relin_key_bytes as f64) + rotations;
+        assert!((serving.ceremony_fetched_bytes as f64 / expected - 1.0).abs() < 1e-6);
+    }
+
     #[test]
     fn the_demo_plan_has_the_published_parameters() {
         let experiment = Experiment::parse("demo.toml", DEMO, &[]).expect("the demo is valid");
@@ -304,6 +361,8 @@ mod tests {
         let of_gates = 6 * 12_288_072;
         assert_eq!(serving.ceremony_fetched_bytes - 10 * 12_288_072, 5 * (serving.ceremony_sent_bytes - of_gates));
         assert!(text.contains("12.3 MB of each gate key; making all keys, a hospital sends "), "{text}");
+        assert_eq!(serving.rotations_added, serving.summary.galois_keys);
+        assert_eq!(serving.publishing_fetched_bytes, 5 * serving.publishing_sent_bytes);
         let json = plan.json();
         assert_eq!(json["resolved"]["federation"]["threshold"], 4);
         assert_eq!(json["crypto"]["serving"]["preset"], "INF15-90");

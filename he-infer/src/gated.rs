@@ -174,6 +174,31 @@ impl<'a> GatedWeightSum<'a> {
         self.sum.absorb(part, key).map_err(|source| of_gate(place, source))
     }
 
+    /// Counts the key's hospital in without its contribution, for `shares_second_half`.
+    ///
+    /// # Errors
+    /// As `absorb`, of the key.
+    pub fn absorb_key(&mut self, key: &GateKey) -> Result<(), ModelError> {
+        self.sum.absorb_key(key).map_err(|source| of_gate(Place::Weight(self.weight), source))
+    }
+
+    /// Whether `announced` is of the shape that the program wants there, and its second half the one that these
+    /// hospitals' contributions have together, whatever they contributed: then its phase is its first half plus what
+    /// their gate keys yield, and no function of a secret that a maker of sums could choose.
+    ///
+    /// # Errors
+    /// As `finish`, or another preset, level, scale or number of polynomials than the program wants there.
+    pub fn shares_second_half(self, announced: &Ciphertext) -> Result<bool, ModelError> {
+        self.program.check_weight(self.weight, announced)?;
+        let place = Place::Weight(self.weight);
+        let (expected, found) = (self.program.weights()[self.weight].scale(), announced.scale());
+        if found != expected {
+            return Err(ModelError::Scale { place, expected, found });
+        }
+        let own = self.finish()?;
+        Ok(own.parts().get(1) == announced.parts().get(1))
+    }
+
     /// The hospitals whose contributions are in.
     #[must_use]
     pub fn absorbed(&self) -> PartySet {

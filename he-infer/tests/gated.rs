@@ -5,7 +5,7 @@ mod ceremony;
 mod random;
 
 use he_agg::aggregation::{Flooding, MemoryLedger, PermitError, VaultSecret};
-use he_agg::ckks::{Encoder, Evaluator, GatedCiphertext};
+use he_agg::ckks::{Ciphertext, Encoder, Evaluator, GatedCiphertext};
 use he_agg::multiparty::{
     CeremonyError, Collective, Crs, GateHolder, GateHolderError, GateKey, GateLabel, GateSecret, GateSeed, GateShare,
     GateSum, Gated, HolderKey, ServingSecret,
@@ -170,6 +170,27 @@ fn gated_contributions_of_the_programs_shape_are_added_and_no_others() {
     assert!(matches!(refused(Preset::Inf13, limbs, near), ModelError::Scale { .. }));
     assert!(matches!(refused(Preset::Inf14x30, limbs, scale), ModelError::Preset { .. }));
     assert!(matches!(sum.finish(), Err(ModelError::Gate { .. })));
+    // Whoever has the keys alone knows the second half of a sum, and of no other.
+    let judged = |number, keys: &[&GateKey], announced: &Ciphertext| {
+        let mut sum = GatedWeightSum::new(&program, &crs, number, 0).unwrap();
+        keys.iter().for_each(|key| sum.absorb_key(key).unwrap());
+        sum.shares_second_half(announced)
+    };
+    let (all, announced) = ([&sites[0].key, &sites[1].key], &model.slots()[0]);
+    assert!(judged(8, &all, announced).unwrap());
+    assert!(!judged(9, &all, announced).unwrap() && !judged(8, &all[..1], announced).unwrap());
+    assert!(matches!(judged(8, &[], announced), Err(ModelError::Gate { .. })));
+    let label = GateLabel { what: Gated::Weight, asker: 1, number: 8, part: 0 };
+    let lifted = |limbs, scale| {
+        let zero = GatedCiphertext::zero(Preset::Inf13, limbs, scale).unwrap();
+        evaluator.lift(&zero, &crs, label, &sites[0].key).unwrap()
+    };
+    assert!(judged(8, &all[..1], &lifted(limbs, scale)).unwrap());
+    assert!(matches!(judged(8, &all[..1], &lifted(limbs - 1, scale)), Err(ModelError::Limbs { .. })));
+    assert!(matches!(judged(8, &all[..1], &lifted(limbs, near)), Err(ModelError::Scale { .. })));
+    let mut twice = GatedWeightSum::new(&program, &crs, 8, 0).unwrap();
+    twice.absorb_key(&sites[0].key).unwrap();
+    assert!(matches!(twice.absorb_key(&sites[0].key), Err(ModelError::Gate { .. })));
 }
 
 #[test]

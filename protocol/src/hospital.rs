@@ -16,6 +16,7 @@
 
 mod binding;
 mod ceremony;
+mod draw;
 mod effect;
 mod history;
 mod release;
@@ -25,8 +26,8 @@ mod sum;
 mod switching;
 
 pub use binding::{ShareBinding, SwitchBinding};
+pub use draw::{chunks_added, parts_added};
 pub use effect::{HospitalInput, HospitalOutput};
-pub use sum::chunks_added;
 
 use std::collections::VecDeque;
 

@@ -13,6 +13,10 @@ pub const CHUNKS_MAX: usize = 4096;
 pub const CHUNKS_ADDED_MAX: usize = 8;
 /// Chunks of a longer sum that it draws and adds: a forgery of one model needs many, and every voter draws its own.
 pub const CHUNKS_DRAWN: usize = 6;
+/// Hospitals up to which every one adds the serving keys and the published model up whole; of more, each draws parts.
+pub const HOSPITALS_ADD_ALL_MAX: usize = 5;
+/// Logarithm to base 2 of the chance, at most, that one altered part of such a sum meets no honest hospital's draw.
+pub const PART_ESCAPES_LOG2: i32 = -7;
 /// Bytes of one body. A Galois key of INF15-90 is the largest: about 8 MiB.
 pub const BODY_BYTES_MAX: u64 = 64 << 20;
 /// Bodies of one hospital that the coordinator holds at a time: 16 updates of the largest size.

@@ -17,7 +17,6 @@ use rayon::prelude::*;
 use super::error::{HospitalError, Step};
 use super::gates::GATE_KEYS_KEPT;
 use super::key_sums::relinearisation;
-use super::part_sums::list_of;
 use super::site::Site;
 
 /// Keys and model in memory. Nothing of it decrypts.
@@ -119,12 +118,12 @@ impl Site {
             let key = RelinearizationKey::from_bytes(&self.holdings.read(body)?, crs).step(step)?;
             keys.set_relinearization(key).step(step)?;
         }
-        let rotations = self.held(list_of(Parts::Rotations), facts.key_sum(KeyStep::Galois).map(|sum| sum.root))?;
+        let rotations = self.held(Parts::Rotations.sum(), facts.key_sum(KeyStep::Galois).map(|sum| sum.root))?;
         let rotation = |body: &Digest| GaloisKey::from_bytes(&self.holdings.read(*body)?, crs).step(step);
         for key in rotations.par_iter().map(rotation).collect::<Result<Vec<_>, HospitalError>>()? {
             keys.insert_rotation(key).step(step)?;
         }
-        let weights = self.held(list_of(Parts::Model(attempt)), Some(digest))?;
+        let weights = self.held(Parts::Model(attempt).sum(), Some(digest))?;
         let weight = |body: &Digest| Ciphertext::from_bytes(&self.holdings.read(*body)?, preset).step(step);
         let weights = weights.par_iter().map(weight).collect::<Result<Vec<_>, HospitalError>>()?;
         let model = EncryptedModel::new(&self.plan.program, weights).step(step)?;

@@ -1,4 +1,5 @@
-//! Sums of many parts, added at this site part by part: the rotation keys, and the published model.
+//! Sums of many parts, added at this site part by part: the rotation keys, and the published model. In a large
+//! consortium a site adds what it drew, and takes the rest as announced.
 //!
 //! A coordinator that adds for everybody could publish one hospital's contribution as the model, or keys with errors of
 //! its own choice; hospitals evaluate with what they added up themselves.
@@ -6,11 +7,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use he_agg::ckks::GatedCiphertext;
-use he_agg::multiparty::{Crs, GaloisKeyShare, GaloisKeySum, GateKey};
+use he_agg::ckks::{Ciphertext, GatedCiphertext};
+use he_agg::multiparty::{Crs, GaloisKey, GaloisKeyShare, GaloisKeySum, GateKey};
 use he_infer::GatedWeightSum;
 use protocol::Reject;
-use protocol::blob::{BlobKind, BodyRoot, ListId};
+use protocol::blob::BodyRoot;
 use protocol::drive::hospital::Parts;
 use protocol::ids::{Attempt, Digest, PartyId};
 
@@ -28,15 +29,6 @@ pub(super) struct PartSum {
     wrong: Option<Reject>,
 }
 
-/// Where the finished sum is held.
-pub(super) fn list_of(parts: Parts) -> ListId {
-    let (kind, attempt) = match parts {
-        Parts::Rotations => (BlobKind::Galois, 0),
-        Parts::Model(attempt) => (BlobKind::PublishChunk, attempt.0),
-    };
-    ListId { kind, round: 0, attempt, party: None }
-}
-
 impl Site {
     /// Adds what the hospitals bring to one part; the parts come in order, from 0. What cannot be added is remembered
     /// until the sum is finished.
@@ -49,21 +41,59 @@ impl Site {
         index: u32,
         bodies: &[(PartyId, Bytes)],
     ) -> Result<(), HospitalError> {
+        if !self.is_next_part(parts, index)? {
+            return Ok(());
+        }
+        let added = match parts {
+            Parts::Rotations => self.add_rotation(index as usize, bodies),
+            Parts::Model(attempt) => self.add_weight(attempt, index as usize, bodies)?,
+        };
+        self.hold_part(parts, index, "added up", added)
+    }
+
+    /// Takes one part as the coordinator announced it, in order among those that are added, after what can be told of
+    /// it without the bodies that it is the sum of: its shape, and the half that common randomness decides.
+    ///
+    /// # Errors
+    /// [`HospitalError`] where this site itself fails.
+    pub(super) fn take_part(
+        &mut self,
+        parts: Parts,
+        index: u32,
+        makers: &[PartyId],
+        body: &[u8],
+    ) -> Result<(), HospitalError> {
+        if !self.is_next_part(parts, index)? {
+            return Ok(());
+        }
+        let taken = match parts {
+            Parts::Rotations => self.take_rotation(index as usize, body),
+            Parts::Model(attempt) => self.take_weight(attempt, index as usize, makers, body)?,
+        };
+        self.hold_part(parts, index, "taken", taken.map(|()| body.to_vec()))
+    }
+
+    /// Whether this is the part that the sum under way lacks; the first part begins a sum.
+    fn is_next_part(&mut self, parts: Parts, index: u32) -> Result<bool, HospitalError> {
         if index == 0 {
             self.drop_parts()?;
             self.adding = Some(PartSum { parts, added: Vec::new(), wrong: None });
         }
         let (place, of) = (index as usize, self.parts_of(parts));
         self.observer.activity(self.plan.party, Activity::Verifying { done: place, of });
-        let is_next = |sum: &&PartSum| sum.parts == parts && sum.wrong.is_none() && sum.added.len() == place;
-        if self.adding.as_ref().filter(is_next).is_none() {
-            return Ok(());
-        }
-        let added = match parts {
-            Parts::Rotations => self.add_rotation(place, bodies),
-            Parts::Model(attempt) => self.add_weight(attempt, place, bodies)?,
-        };
-        let held = match added {
+        let is_next = |sum: &PartSum| sum.parts == parts && sum.wrong.is_none() && sum.added.len() == place;
+        Ok(self.adding.as_ref().is_some_and(is_next))
+    }
+
+    /// Keeps a part, or remembers why there is none.
+    fn hold_part(
+        &mut self,
+        parts: Parts,
+        index: u32,
+        how: &str,
+        part: Result<Vec<u8>, String>,
+    ) -> Result<(), HospitalError> {
+        let held = match part {
             Ok(body) => Ok(self.holdings.write(&body)?),
             Err(why) => Err(why),
         };
@@ -76,7 +106,7 @@ impl Site {
                     Parts::Model(_) => ("the published model", Reject::BadContribution),
                 };
                 sum.wrong = Some(reject);
-                self.observer.refused(self.plan.party, &format!("part {index} of {what} cannot be added up: {why}"));
+                self.observer.refused(self.plan.party, &format!("part {index} of {what} cannot be {how}: {why}"));
             }
         }
         Ok(())
@@ -114,6 +144,18 @@ impl Site {
         Ok(key.to_bytes(crs))
     }
 
+    /// Why an announced rotation key is none of the program's: its second half is the common randomness's.
+    fn take_rotation(&self, place: usize, body: &[u8]) -> Result<(), String> {
+        let (steps, limbs) = *self.rotations().get(place).ok_or("the program has no such rotation")?;
+        let crs = self.crs.as_ref().ok_or("this site has no keys of this epoch")?;
+        let key = GaloisKey::from_bytes(body, crs).map_err(|error| error.to_string())?;
+        if i32::try_from(key.steps()) != Ok(steps) || key.limbs() != limbs {
+            let (found, of) = (key.steps(), key.limbs());
+            return Err(format!("it turns by {found} at {of} limbs, and {steps} at {limbs} is wanted"));
+        }
+        Ok(())
+    }
+
     /// One weight vector of what the cohort brings, or why there is none.
     fn add_weight(
         &mut self,
@@ -141,6 +183,39 @@ impl Site {
             sum.absorb(&part, key).map_err(|error| of_maker(&error))?;
         }
         Ok(sum.finish().map_err(|error| error.to_string())?.to_bytes())
+    }
+
+    /// Why an announced weight vector is none of these makers': whatever they contributed, its second half is what
+    /// their gate keys yield.
+    fn take_weight(
+        &mut self,
+        attempt: Attempt,
+        place: usize,
+        makers: &[PartyId],
+        body: &[u8],
+    ) -> Result<Result<(), String>, HospitalError> {
+        let keys = makers.iter().map(|maker| self.gate_key(*maker)).collect::<Result<Vec<_>, _>>()?;
+        let crs = self.crs("checking the published model")?;
+        Ok(self.vouch_for_weight(crs, u64::from(attempt.0), place, &keys, body))
+    }
+
+    fn vouch_for_weight(
+        &self,
+        crs: &Crs,
+        number: u64,
+        place: usize,
+        keys: &[Arc<GateKey>],
+        body: &[u8],
+    ) -> Result<(), String> {
+        let program = &self.plan.program;
+        let announced = Ciphertext::from_bytes(body, program.params().preset).map_err(|error| error.to_string())?;
+        let mut sum = GatedWeightSum::new(program, crs, number, place).map_err(|error| error.to_string())?;
+        keys.iter().try_for_each(|key| sum.absorb_key(key)).map_err(|error| error.to_string())?;
+        match sum.shares_second_half(&announced) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("its second half is not the one that the contributors' gates give".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// Takes the rotation keys, all of whose shares were added, if the coordinator announced the same.
@@ -174,7 +249,7 @@ impl Site {
         let reject = match sum {
             Some(PartSum { wrong: Some(reject), .. }) => *reject,
             Some(sum) if sum.added.len() == of && is_announced(root_of(&sum.added)) => {
-                self.holdings.keep(list_of(parts), &sum.added)?;
+                self.holdings.keep(parts.sum(), &sum.added)?;
                 self.adding = None;
                 return Ok(None);
             }

@@ -211,8 +211,10 @@ impl Bench {
                 Some(reject) => HospitalInput::SumWrong { step, reject },
             },
             HospitalJob::AddParts { parts, index, bodies } => {
-                self.site.add_parts(parts, index, &bodies)?;
-                return Ok(HospitalDone::Nothing);
+                return self.site.add_parts(parts, index, &bodies).map(|()| HospitalDone::Nothing);
+            }
+            HospitalJob::TakePart { parts, index, makers, body } => {
+                return self.site.take_part(parts, index, &makers, &body).map(|()| HospitalDone::Nothing);
             }
             HospitalJob::FinishModel { attempt, model } => match self.site.finish_model(attempt, model)? {
                 None => HospitalInput::ModelAdded { attempt },
@@ -231,8 +233,7 @@ impl Bench {
                 Some(reject) => HospitalInput::SumWrong { step, reject },
             },
             HospitalJob::TakeSum { step, sum } => {
-                self.site.take_sum(step, &sum)?;
-                return Ok(HospitalDone::Nothing);
+                return self.site.take_sum(step, &sum).map(|()| HospitalDone::Nothing);
             }
             HospitalJob::Train { round } => match self.site.train(round) {
                 Ok(()) => HospitalInput::Trained { round },
@@ -262,12 +263,10 @@ impl Bench {
                 HospitalInput::SumOpened { round: binding.round, attempt: binding.attempt, model }
             }
             HospitalJob::Adopt { round, model } => {
-                self.site.adopt(round, model)?;
-                return Ok(HospitalDone::Nothing);
+                return self.site.adopt(round, model).map(|()| HospitalDone::Nothing);
             }
             HospitalJob::KeepFigures { round, figures } => {
-                self.site.keep_figures(round, figures)?;
-                return Ok(HospitalDone::Nothing);
+                return self.site.keep_figures(round, figures).map(|()| HospitalDone::Nothing);
             }
             HospitalJob::EncryptPublish { attempt, cohort } => {
                 HospitalInput::PublishEncrypted { attempt, body: self.site.encrypt_contribution(attempt, cohort)? }

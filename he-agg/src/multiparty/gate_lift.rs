@@ -117,6 +117,16 @@ impl<B: Backend> LiftSum<B> {
         Ok(())
     }
 
+    /// Counts the key's hospital in without its contribution: the finished sum's second half, which no contribution
+    /// decides, is the one that the sum of all contributions has. Its first half is none of theirs.
+    ///
+    /// # Errors
+    /// A key of another epoch or preset, or trimmed below the sum; a hospital that is already in.
+    pub fn absorb_key(&mut self, key: &GateKey<B>) -> Result<(), CeremonyError> {
+        let nothing = GatedCiphertext::zero_over(self.params(), self.c0.limbs(), self.scale)?;
+        self.absorb(&nothing, key)
+    }
+
     /// The sum of the inner products with that of one more label.
     fn with_product(&self, label: GateLabel, key: &GateKey<B>) -> Result<[B::Poly<Eval>; 2], CkksError> {
         let (backend, limbs) = (&self.evaluator.backend, self.c0.limbs());

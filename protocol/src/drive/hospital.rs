@@ -254,8 +254,8 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             HospitalOutput::MakeServingShare { step } => {
                 self.work.push_back(Work::Ready(HospitalJob::ServingShare { step }));
             }
-            HospitalOutput::AddShares { step, shares, sum } => {
-                self.work.extend(Work::add_shares(self.party, step, shares, sum));
+            HospitalOutput::AddShares { step, shares, sum, drawn } => {
+                self.work.extend(Work::add_shares(self.party, step, shares, sum, drawn));
             }
             HospitalOutput::FetchSum { step, sum } => self.work.push_back(Work::sum(step, sum)),
             HospitalOutput::Train { round, purpose, .. } => {
@@ -293,8 +293,8 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 self.work.push_back(Work::Ready(HospitalJob::LoadModel));
                 self.notes.push(HospitalNote::ModelReady { model });
             }
-            HospitalOutput::CheckModel { attempt, contributions, model } => {
-                self.work.push_back(Work::check_model(attempt, &contributions, model));
+            HospitalOutput::CheckModel { attempt, contributions, model, drawn } => {
+                self.work.push_back(Work::check_model(attempt, &contributions, model, drawn));
             }
             HospitalOutput::Evaluate { asker, head } => self.work.push_back(Work::evaluate(asker, head)),
             HospitalOutput::ReleaseSwitch(binding) => self.work.push_back(Work::switch(binding)),

@@ -349,7 +349,10 @@ impl HospitalMachine {
             match (step, self.facts.key_sum(step)) {
                 // Stored here, to compute with.
                 (KeyStep::Gate | KeyStep::GateKey | KeyStep::Galois | KeyStep::RelinRoundTwo, Some(_)) => {}
-                (_, None) => out.push(HospitalOutput::AddShares { step, shares: shares.clone(), sum }),
+                (_, None) => {
+                    let drawn = self.parts_drawn(it, sum.count);
+                    out.push(HospitalOutput::AddShares { step, shares: shares.clone(), sum, drawn });
+                }
                 (_, Some(sum)) => out.push(HospitalOutput::FetchSum { step, sum }),
             }
         }

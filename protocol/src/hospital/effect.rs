@@ -239,8 +239,8 @@ pub enum HospitalOutput {
         step: KeyStep,
     },
     /// Fetch all hospitals' shares of a serving key, add them here, compare with the announced sum, and keep it: it is
-    /// what this site encrypts, computes and evaluates with. Answer: `SumAdded` or
-    /// `SumWrong`.
+    /// what this site encrypts, computes and evaluates with. Parts that were not drawn come from the announced sum.
+    /// Answer: `SumAdded` or `SumWrong`.
     AddShares {
         /// Which key.
         step: KeyStep,
@@ -248,6 +248,8 @@ pub enum HospitalOutput {
         shares: Vec<(PartyId, BodyRoot)>,
         /// What the coordinator says they add up to.
         sum: BodyRoot,
+        /// Which of the sum's bodies are added up here, ascending.
+        drawn: Vec<u32>,
     },
     /// Fetch a sum that this site added up before a restart, since the shares may be gone; it must be the recorded one.
     FetchSum {
@@ -348,8 +350,9 @@ pub enum HospitalOutput {
         /// The program.
         program: Digest,
     },
-    /// Fetch all contributions to the published model, add them here, compare with the announced digest, and keep the
-    /// sum. Answer: `ModelAdded` or `ModelWrong`.
+    /// Fetch the contributions to the published model, add them here, compare with the announced digest, and keep the
+    /// sum. Of parts that were not drawn the coordinator's first halves are taken, and the second halves computed.
+    /// Answer: `ModelAdded` or `ModelWrong`.
     CheckModel {
         /// The publishing attempt.
         attempt: Attempt,
@@ -357,6 +360,8 @@ pub enum HospitalOutput {
         contributions: Vec<(PartyId, BodyRoot)>,
         /// Digest of the encrypted model, as the coordinator announced it.
         model: Digest,
+        /// Which of its bodies are added up here, ascending.
+        drawn: Vec<u32>,
     },
     /// Fetch the query, run the program on the keys and the model that were added up here. Answer: `Evaluated` or
     /// `EvaluationFailed`.

@@ -145,8 +145,9 @@ impl HospitalMachine {
         if self.facts.is_checked(model, program) {
             return self.model_added(it.attempt, out);
         }
-        let contributions = self.serving.contributions.iter().map(|(party, body)| (*party, *body)).collect();
-        out.push(HospitalOutput::CheckModel { attempt: it.attempt, contributions, model });
+        let contributions: Vec<_> = self.serving.contributions.iter().map(|(party, body)| (*party, *body)).collect();
+        let drawn = self.parts_drawn(it, contributions.first().map_or(0, |(_, body)| body.count));
+        out.push(HospitalOutput::CheckModel { attempt: it.attempt, contributions, model, drawn });
     }
 
     pub(super) fn model_added(&mut self, attempt: Attempt, out: &mut Vec<HospitalOutput>) {

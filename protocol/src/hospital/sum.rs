@@ -8,9 +8,9 @@
 //! the sum is announced, and there is no second announcement.
 
 use crate::facts::{Fact, SumChecked, SumDrawn};
+use crate::hospital::draw::{chunks_added, draw};
 use crate::hospital::{HospitalMachine, HospitalOutput};
-use crate::ids::{Attempt, Digest, RoundId};
-use crate::limits::{CHUNKS_ADDED_MAX, CHUNKS_DRAWN};
+use crate::ids::{Attempt, RoundId};
 use crate::message::{HospitalMessage, ModelVote, SumReady};
 use crate::reject::Reject;
 
@@ -41,7 +41,8 @@ impl HospitalMachine {
             Some(_) if is_known => return Ok(()),
             Some((_, chunks)) => chunks,
             None => {
-                let (sum, chunks) = (it.digest(), draw(&self.fresh, it));
+                let (sum, of) = (it.digest(), it.chunks.len());
+                let chunks = draw(&self.fresh, sum, of, chunks_added(of));
                 self.persist(Fact::SumDrawn(SumDrawn { round, attempt, sum, chunks: chunks.clone() }), out);
                 chunks
             }
@@ -101,33 +102,3 @@ impl HospitalMachine {
         state.opening && !is_checked
     }
 }
-
-/// How many chunks of a sum of so many every hospital adds up itself.
-#[must_use]
-pub fn chunks_added(of: usize) -> usize {
-    if of <= CHUNKS_ADDED_MAX { of } else { CHUNKS_DRAWN }
-}
-
-/// The chunks of a sum that are added up here, ascending: all, or as many as are enough, from bytes that nobody else
-/// knows.
-fn draw(fresh: &[u8; 32], sum: &SumReady) -> Vec<u32> {
-    let mut left: Vec<u32> = (0..).take(sum.chunks.len()).collect();
-    let most = chunks_added(left.len());
-    if most == left.len() {
-        return left;
-    }
-    let mut word = Digest::of("consilium draw of chunks v1", &vec![Digest(*fresh), sum.digest()]);
-    let mut drawn: Vec<u32> = (0..most)
-        .map(|_| {
-            word = Digest::of("consilium drawn chunk v1", &word);
-            let number = word.0.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
-            // Of some thousand: what is left over of 2^64 does not matter.
-            left.swap_remove(usize::try_from(number % left.len() as u64).unwrap_or_default())
-        })
-        .collect();
-    drawn.sort_unstable();
-    drawn
-}
-
-#[cfg(test)]
-mod tests;

@@ -41,10 +41,12 @@ fn a_model_is_added_up_of_what_all_signed_for_before_anything_is_asked_or_releas
     hears(&mut federation, manifest);
     let outputs = hears(&mut federation, announced(1, MODEL));
     let check = outputs.iter().find_map(|output| match output {
-        HospitalOutput::CheckModel { attempt, contributions, model } => Some((*attempt, contributions, *model)),
+        HospitalOutput::CheckModel { attempt, contributions, model, drawn } => {
+            Some((*attempt, contributions, *model, drawn.clone()))
+        }
         _ => None,
     });
-    assert_eq!(check, Some((Attempt(1), &signed_for, digest(MODEL))));
+    assert_eq!(check, Some((Attempt(1), &signed_for, digest(MODEL), vec![0])), "of few hospitals each adds all");
     assert!(!is_ready(&outputs) && sent(outputs).is_empty(), "nothing is vouched for yet");
     let head = signed(2, query(2, 0));
     let early = hears(&mut federation, requested(&head, result(&head), &[1, 2, 3, 4]));

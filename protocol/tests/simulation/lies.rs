@@ -8,6 +8,7 @@ use protocol::message::{KeyStep, LogMessage, VoidReason};
 use protocol::publish::PublishFailure;
 
 use crate::schedule::{Planted, Schedule};
+use crate::toy_hospital::ROTATIONS;
 use crate::world::World;
 
 /// The coordinator's own sums of round one would open the serving secret.
@@ -28,6 +29,19 @@ fn sums_of_serving_keys_that_the_coordinator_names_end_the_ceremony_before_anyth
         let made = world.entries.iter().find(heads);
         assert!(step == next || made.is_none(), "{step:?}: shares of {next:?} were made");
     }
+}
+
+/// Nobody knows who draws which: the coordinator alters one of eight, and those of ten hospitals who added it up end it.
+#[test]
+fn an_altered_part_of_the_rotation_keys_is_found_by_whoever_draws_it() {
+    let world = World::run(17, Schedule { planted: Some(Planted::Names(KeyStep::Galois)), ..Schedule::of(10) });
+    let Some((_, PauseReason::Ceremony(CeremonyFailure::Refused { reject, .. }))) = &world.paused else {
+        panic!("{:?}", world.paused)
+    };
+    assert_eq!((*reject, world.published), (Reject::SumDiffers, false));
+    let altered = ROTATIONS / 2;
+    let took = world.oracle.taken.values().filter(|taken| taken.contains(&altered)).count();
+    assert!((1..10).contains(&took), "{took} hospitals did not draw it");
 }
 
 /// With one hospital that knows the group's key the coordinator makes sums that pass every check of an opened one:

@@ -63,6 +63,14 @@ fn undisturbed_federations_close_every_round_publish_and_answer() {
         assert!(world.models.windows(2).all(|pair| pair[0] == pair[1]), "all hold the same model and figures");
         let RoundEnd::Closed { model, .. } = world.rounds[&RoundId(3)] else { panic!("{:?}", world.rounds) };
         let RoundEnd::Closed { model: figures, .. } = world.rounds[&RoundId(4)] else { panic!("{:?}", world.rounds) };
+        // Of eight rotation keys each adds so many itself that one altered would be found; up to five hospitals all.
+        let taken: Vec<usize> = world.oracle.taken.values().map(|taken| taken.len()).collect();
+        let expected = match parties {
+            7 => vec![1; 7],
+            10 => vec![2; 10],
+            _ => Vec::new(),
+        };
+        assert_eq!(taken, expected, "{parties} parties");
         assert_eq!(world.models[0], (model, Some(figures)), "the last round is one of figures and changes no model");
         for step in KeyStep::ALL {
             let expected = match step {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use protocol::blob::BlobId;
 use protocol::codec::Wire;
 use protocol::drive::Stream;
+use protocol::drive::hospital::Parts;
 use protocol::facts::Fact;
 use protocol::hospital::{ShareBinding, SwitchBinding};
 use protocol::log::LogEntry;
@@ -41,6 +42,8 @@ pub(crate) struct Oracle {
     pub(crate) refused: BTreeMap<RoundId, Vec<(PartyId, Reject)>>,
     pub(crate) closed: BTreeMap<RoundId, Attempt>,
     pub(crate) voids: BTreeMap<RoundId, protocol::message::VoidReason>,
+    /// Rotation keys that hospitals took from the announced sum, since they did not draw them.
+    pub(crate) taken: BTreeMap<PartyId, BTreeSet<u32>>,
 }
 
 impl Oracle {
@@ -63,6 +66,7 @@ impl Oracle {
             refused: BTreeMap::new(),
             closed: BTreeMap::new(),
             voids: BTreeMap::new(),
+            taken: BTreeMap::new(),
         }
     }
 
@@ -128,6 +132,12 @@ impl Oracle {
     pub(crate) fn made(&mut self, party: PartyId, id: BlobId, body: &Bytes) {
         let known = self.made.entry((party, id)).or_insert_with(|| body.clone());
         assert_eq!(known, body, "seed {}: {party} made two bodies for {id:?}", self.seed);
+    }
+
+    /// A hospital takes a part of a sum as the coordinator announced it.
+    pub(crate) fn taken(&mut self, party: PartyId, parts: Parts, index: u32) {
+        assert_eq!(parts, Parts::Rotations, "seed {}: a sum of one part is always added", self.seed);
+        self.taken.entry(party).or_default().insert(index);
     }
 
     pub(crate) fn shares(&mut self, party: PartyId, binding: &ShareBinding) {

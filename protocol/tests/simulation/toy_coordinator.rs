@@ -4,11 +4,13 @@ use bytes::Bytes;
 use protocol::blob::{BlobId, BlobKind};
 use protocol::drive::coordinator::{CoordinatorJob, Inspection, JobResult, KeysAdded, ModelAdded, SumMade};
 use protocol::drive::{ListId, Store, StoreFault};
+use protocol::message::KeyStep;
 use protocol::{Attempt, BodyRoot, Digest, PartyId, PartySet, QueryId, RoundId};
 
 use crate::schedule::Planted;
 use crate::sim_store::SimStore;
 use crate::toy::Lanes;
+use crate::toy_hospital::ROTATIONS;
 
 pub(crate) struct ToyCoordinator {
     pub(crate) store: SimStore,
@@ -23,13 +25,7 @@ impl ToyCoordinator {
     pub(crate) fn run(&mut self, job: CoordinatorJob) -> Vec<JobResult> {
         match job {
             CoordinatorJob::AddKeys { step, .. } => {
-                let place = |party| BlobId::ceremony(step.blob_kind(), party, 0);
-                let sum = self.sum(self.parties, |party| place(Some(party)));
-                let lie = match self.planted {
-                    Some(Planted::Names(of)) if of == step => Lanes::one_hot(PartyId::new(1).unwrap()),
-                    _ => Lanes::default(),
-                };
-                let body = sum.and_then(|sum| self.put(place(None), sum.plus(&lie).to_bytes()));
+                let body = self.add_keys(step);
                 if let Err(StoreFault::Failed { .. }) = body {
                     return vec![JobResult::Again];
                 }
@@ -109,6 +105,25 @@ impl ToyCoordinator {
                 vec![JobResult::Switched(query, answer.and_then(|answer| self.put(place, answer.to_bytes())).ok())]
             }
         }
+    }
+
+    /// Adds up every body of a step; a lie is told of one in the middle.
+    fn add_keys(&mut self, step: KeyStep) -> Result<BodyRoot, StoreFault> {
+        let bodies = if step == KeyStep::Galois { ROTATIONS } else { 1 };
+        let (mut digests, mut size_bytes) = (Vec::new(), 0);
+        for index in 0..bodies {
+            let place = |party| BlobId::ceremony(step.blob_kind(), party, index);
+            let lie = match self.planted {
+                Some(Planted::Names(of)) if of == step && index == bodies / 2 => {
+                    Lanes::one_hot(PartyId::new(1).unwrap())
+                }
+                _ => Lanes::default(),
+            };
+            let body = self.sum(self.parties, |party| place(Some(party)))?.plus(&lie).to_bytes();
+            size_bytes += body.len() as u64;
+            digests.push(self.store.put(&place(None), &body)?);
+        }
+        Ok(BodyRoot::of(&digests, size_bytes))
     }
 
     fn evaluate(&mut self, query: QueryId, asker: PartyId) -> Result<BodyRoot, StoreFault> {

@@ -29,6 +29,8 @@ pub(crate) struct ToyHospital {
     /// Of a serving key's shares.
     sum: Lanes,
     added: usize,
+    /// The rotation keys so far.
+    rotations: Vec<Bytes>,
     round_one: Option<Lanes>,
     /// The published model as this site added it up, and results on it.
     results: BTreeMap<QueryId, Lanes>,
@@ -37,6 +39,9 @@ pub(crate) struct ToyHospital {
     /// Whether sums of rounds are taken for what the coordinator says.
     pub(crate) is_trusting: bool,
 }
+
+/// Rotation keys of the toy program.
+pub(crate) const ROTATIONS: u32 = 8;
 
 fn place(name: &str, number: u64) -> BlobId {
     // The toy's own records lie among the bodies, under a kind that hospitals never upload.
@@ -58,6 +63,7 @@ impl ToyHospital {
             figures: None,
             sum: Lanes::default(),
             added: 0,
+            rotations: Vec::new(),
             round_one: None,
             results: BTreeMap::new(),
             garbles,
@@ -138,8 +144,13 @@ impl ToyHospital {
                         let share = own.plus(&self.round_one.expect("the sums of round one"));
                         self.put(id(0), share.to_bytes(), oracle)?;
                     }
-                    KeyStep::RelinRoundOne | KeyStep::Galois => {
+                    KeyStep::RelinRoundOne => {
                         self.put(id(0), own.to_bytes(), oracle)?;
+                    }
+                    KeyStep::Galois => {
+                        for index in 0..ROTATIONS {
+                            self.put(id(index), own.plus(&column(index)).to_bytes(), oracle)?;
+                        }
                     }
                 }
                 HospitalInput::ServingShareMade { step, body: self.root(id(0)) }
@@ -156,16 +167,16 @@ impl ToyHospital {
                 return Ok(HospitalDone::Nothing);
             }
             HospitalJob::AddParts { parts, index, bodies } => {
-                assert_eq!(index, 0, "toy sums have one part");
                 let sum = bodies.iter().fold(Lanes::default(), |sum, (_, body)| {
                     sum.plus(&Lanes::from_bytes(body).expect("the bytes that their maker signed"))
                 });
-                match parts {
-                    Parts::Rotations => self.sum = sum,
-                    Parts::Model(attempt) => {
-                        self.store.put(&place("model", u64::from(attempt.0)), &sum.to_bytes())?;
-                    }
-                }
+                self.part(parts, index, sum.to_bytes())?;
+                return Ok(HospitalDone::Nothing);
+            }
+            HospitalJob::TakePart { parts, index, makers, body } => {
+                assert_eq!(makers.len(), self.secrets.len(), "everybody's");
+                oracle.taken(party, parts, index);
+                self.part(parts, index, body)?;
                 return Ok(HospitalDone::Nothing);
             }
             HospitalJob::FinishModel { attempt, model } => {
@@ -190,9 +201,14 @@ impl ToyHospital {
             }
             HospitalJob::FinishSum { step, sum } => {
                 let (own, _) = (std::mem::take(&mut self.sum), std::mem::take(&mut self.added));
-                let bytes = own.to_bytes();
+                let parts = match step {
+                    KeyStep::Galois => std::mem::take(&mut self.rotations),
+                    _ => vec![own.to_bytes()],
+                };
+                let bytes: Bytes = parts.concat().into();
+                let digests: Vec<Digest> = parts.iter().map(|part| Digest::of_bytes(part)).collect();
                 let is_for_all = !matches!(step, KeyStep::Gate | KeyStep::GateKey);
-                if is_for_all && BodyRoot::of(&[Digest::of_bytes(&bytes)], bytes.len() as u64) != sum {
+                if is_for_all && BodyRoot::of(&digests, bytes.len() as u64) != sum {
                     return Ok(HospitalDone::Input(HospitalInput::SumWrong { step, reject: Reject::SumDiffers }));
                 }
                 self.store.put(&place("sum", step as u64), &bytes)?;
@@ -279,6 +295,24 @@ impl ToyHospital {
             }
         };
         Ok(HospitalDone::Input(input))
+    }
+
+    /// One more part of a sum of many.
+    fn part(&mut self, parts: Parts, index: u32, body: Bytes) -> Result<(), StoreFault> {
+        match parts {
+            Parts::Rotations => {
+                if index == 0 {
+                    self.rotations.clear();
+                }
+                assert_eq!(index as usize, self.rotations.len(), "{} takes rotations out of order", self.party);
+                self.rotations.push(body);
+            }
+            Parts::Model(attempt) => {
+                assert_eq!(index, 0, "a toy model has one part");
+                self.store.put(&place("model", u64::from(attempt.0)), &body)?;
+            }
+        }
+        Ok(())
     }
 
     /// What a hospital brings to a serving key by itself.

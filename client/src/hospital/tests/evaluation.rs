@@ -1,9 +1,11 @@
 //! A coordinator that names keys, model and results: sites evaluate with what they added up, and release what they
 //! computed, or nothing.
 
+use he_agg::Stream;
 use he_agg::ckks::{Ciphertext, GatedCiphertext};
 use he_agg::multiparty::{
     EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, GateKey, R2, RelinIntermediate, RelinearizationKey,
+    ServingSecret,
 };
 use he_infer::{EncryptedExecutor, EncryptedModel, Program};
 use ndarray::Array3;
@@ -14,7 +16,6 @@ use protocol::hospital::SwitchBinding;
 use protocol::message::QueryHead;
 
 use super::super::key_sums::{gate_keys, relinearisation};
-use super::super::part_sums::list_of;
 use super::key_sums::other_key;
 use super::*;
 
@@ -232,7 +233,7 @@ fn rotation_keys_are_added_up_and_none_of_the_coordinators_own_are_taken() {
     let site = all.site(1);
     adds(site, Parts::Rotations, &shares);
     assert_eq!(site.finish_sum(KeyStep::Galois, root_of_all(&forged)).unwrap(), Some(Reject::SumDiffers));
-    let held = |site: &Site| site.holdings.digests(list_of(Parts::Rotations)).unwrap().len();
+    let held = |site: &Site| site.holdings.digests(Parts::Rotations.sum()).unwrap().len();
     assert_eq!(held(site), 0, "nothing of it is kept");
     adds(site, Parts::Rotations, &shares);
     assert_eq!((site.finish_sum(KeyStep::Galois, announced).unwrap(), held(site)), (None, count));
@@ -255,6 +256,84 @@ fn rotation_keys_are_added_up_and_none_of_the_coordinators_own_are_taken() {
     site.add_parts(Parts::Rotations, 2, &shares[2]).unwrap();
     assert_eq!(site.finish_sum(KeyStep::Galois, announced).unwrap(), Some(Reject::BadKeyShare));
     assert_eq!(site.finish_sum(KeyStep::Galois, announced).unwrap(), Some(Reject::BadKeyShare), "nothing was added");
+}
+
+/// In a large consortium a site adds what it drew.
+#[test]
+fn rotation_keys_that_were_not_drawn_are_taken_as_announced_if_they_are_the_programs() {
+    let mut all = Consortium::with_keys();
+    let count = shares_of_rotations(&mut all);
+    let shares = brought(&all.sites, Parts::Rotations, count);
+    let keys = rotations(&all.sites, &shares);
+    let makers = [party(1), party(2), party(3)];
+    let site = all.site(1);
+    let (steps, limbs) = site.rotations()[1];
+    let mut ends = |keys: &[Bytes]| {
+        site.add_parts(Parts::Rotations, 0, &shares[0]).unwrap();
+        for (index, key) in (1..).zip(&keys[1..]) {
+            site.take_part(Parts::Rotations, index, &makers, key).unwrap();
+        }
+        let end = site.finish_sum(KeyStep::Galois, root_of_all(keys)).unwrap();
+        (end, site.holdings.digests(Parts::Rotations.sum()).unwrap().len())
+    };
+    let other = |change: &dyn Fn(&mut Vec<Bytes>)| {
+        let mut other = keys.clone();
+        change(&mut other);
+        other
+    };
+    // One that was drawn is added up, whatever was announced.
+    assert_eq!(ends(&other(&|keys| keys[0] = keys[1].clone())), (Some(Reject::SumDiffers), 0));
+    // Of another rotation, of other limbs, none at all.
+    let mut trimmed = GaloisKeySum::new(&crs(), steps, limbs - 1, 1).unwrap();
+    let secret = ServingSecret::generate(Preset::Inf13, 1, &mut Stream::from_seed([3; 32])).unwrap();
+    let share = GaloisKeyShare::generate(&secret, &crs(), steps, limbs - 1, &mut Stream::from_seed([4; 32]));
+    trimmed.absorb(&share.unwrap()).unwrap();
+    let trimmed = Bytes::from(trimmed.finish().unwrap().to_bytes(&crs()));
+    for wrong in [
+        other(&|keys| keys.swap(1, 2)),
+        other(&|keys| keys[1] = keys[1].slice(1..)),
+        other(&|keys| keys[1] = trimmed.clone()),
+    ] {
+        assert_eq!(ends(&wrong), (Some(Reject::BadKeyShare), 0));
+    }
+    assert_eq!(ends(&keys), (None, count));
+}
+
+/// Nobody's contribution decides a second half: whoever alters one makes the phase a function of the secret.
+#[test]
+fn weights_that_were_not_drawn_are_taken_if_their_second_half_is_the_contributors() {
+    let mut serving = Serving::new();
+    let (contributions, model) = (serving.contributions.clone(), serving.model.clone());
+    let site = serving.all.site(1);
+    let everybody = [party(1), party(2), party(3)];
+    let mut ends = |model: &[Bytes], makers: &[PartyId]| {
+        site.add_parts(MODEL, 0, &contributions[0]).unwrap();
+        for (index, weight) in (1..).zip(&model[1..]) {
+            site.take_part(MODEL, index, makers, weight).unwrap();
+        }
+        site.finish_model(ATTEMPT, root_of_all(model).root).unwrap()
+    };
+    assert_eq!(ends(&model, &everybody), None);
+    let altered = |of: usize, change: &dyn Fn(&mut [u8])| {
+        let mut other = model.clone();
+        let mut bytes = other[of].to_vec();
+        change(&mut bytes);
+        other[of] = bytes.into();
+        other
+    };
+    let half = model[1].len() / 2;
+    // A first half of somebody's choice is a plaintext that it chose: which is why others draw it.
+    assert_eq!(ends(&altered(1, &|bytes| bytes[half - 64] ^= 1), &everybody), None);
+    assert_eq!(ends(&altered(1, &|bytes| bytes[half + 64] ^= 1), &everybody), Some(Reject::BadContribution));
+    assert_eq!(ends(&altered(0, &|bytes| bytes[half - 64] ^= 1), &everybody), Some(Reject::ModelSumDiffers), "drawn");
+    // Of fewer contributors, of another weight, none at all.
+    assert_eq!(ends(&model, &everybody[..2]), Some(Reject::BadContribution));
+    let mut swapped = model.clone();
+    swapped.swap(1, 2);
+    assert_eq!(ends(&swapped, &everybody), Some(Reject::BadContribution));
+    let mut cut = model.clone();
+    cut[1] = cut[1].slice(1..);
+    assert_eq!(ends(&cut, &everybody), Some(Reject::BadContribution));
 }
 
 #[test]
@@ -333,7 +412,7 @@ fn a_query_that_cannot_be_evaluated_says_why_and_releases_nothing() {
     refused(&question, "hospital-2 sent");
     question.parts = parts;
     // A sum that was damaged on this site's disk is not computed with.
-    let model = site.holdings.digests(list_of(MODEL)).unwrap();
+    let model = site.holdings.digests(MODEL.sum()).unwrap();
     let name = hex::encode(model[0].0);
     let file = serving.all.root(1).join("sums").join(&name[..2]).join(&name[2..]);
     let whole = std::fs::read(&file).unwrap();
@@ -349,11 +428,11 @@ fn a_query_that_cannot_be_evaluated_says_why_and_releases_nothing() {
 /// Holdings that are whole, and not those that this site stated it had added up.
 #[test]
 fn sums_that_are_not_on_record_are_not_computed_with() {
-    for list in [gate_keys(), relinearisation(), list_of(Parts::Rotations), list_of(MODEL)] {
+    for list in [gate_keys(), relinearisation(), Parts::Rotations.sum(), MODEL.sum()] {
         let mut serving = Serving::new();
         let question = serving.ask(1);
         let site = serving.all.site(1);
-        let other: ListId = if list == relinearisation() { list_of(Parts::Rotations) } else { relinearisation() };
+        let other: ListId = if list == relinearisation() { Parts::Rotations.sum() } else { relinearisation() };
         let wrong: Vec<_> = site.holdings.digests(other).unwrap().into_iter().map(|digest| (digest, 0)).collect();
         site.holdings.keep(list, &wrong).unwrap();
         site.gates.keep(0);

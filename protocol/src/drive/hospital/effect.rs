@@ -25,11 +25,17 @@ impl Parts {
     /// What one hospital brings to it.
     #[must_use]
     pub fn of(self, maker: PartyId) -> ListId {
+        ListId { party: Some(maker), ..self.sum() }
+    }
+
+    /// The sum of what all bring.
+    #[must_use]
+    pub fn sum(self) -> ListId {
         let (kind, attempt) = match self {
             Self::Rotations => (BlobKind::Galois, 0),
             Self::Model(attempt) => (BlobKind::PublishChunk, attempt.0),
         };
-        ListId { kind, round: 0, attempt, party: Some(maker) }
+        ListId { kind, round: 0, attempt, party: None }
     }
 }
 
@@ -95,6 +101,18 @@ pub enum HospitalJob {
         index: u32,
         /// As fetched, with the digests that their makers signed, ascending.
         bodies: Vec<(PartyId, Bytes)>,
+    },
+    /// Take one part of a sum as the coordinator announced it, which this hospital did not draw: after what can be
+    /// checked of it alone. No answer.
+    TakePart {
+        /// Of which sum.
+        parts: Parts,
+        /// Which part, from 0; in order, among those that are added up.
+        index: u32,
+        /// Whose bodies it is said to be the sum of, ascending.
+        makers: Vec<PartyId>,
+        /// As fetched, with the digest that was announced.
+        body: Bytes,
     },
     /// All parts of the published model were added: compare it. Answer `ModelAdded` or `ModelWrong`.
     FinishModel {

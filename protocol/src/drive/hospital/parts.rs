@@ -8,30 +8,55 @@ use crate::drive::hospital::{HospitalJob, Parts};
 use crate::hospital::ShareBinding;
 use crate::ids::{Digest, PartyId};
 
-/// The parts that are still to be added.
+/// What the coordinator announced a sum of many parts to be, and which of them are added up here.
+pub(super) struct Announced {
+    /// Ascending.
+    pub(super) drawn: Vec<u32>,
+    /// Root of the sum's bodies.
+    pub(super) root: Digest,
+}
+
+/// The parts that are still to be added, or taken.
 pub(super) struct PartsLeft {
     parts: Parts,
     /// Of each maker its bodies' digests, one list as long as the other.
     lists: Vec<(PartyId, Vec<Digest>)>,
+    /// Those of the announced sum, where some are taken from it.
+    sum: Vec<Digest>,
+    drawn: VecDeque<u32>,
     next: usize,
     finish: HospitalJob,
 }
 
 impl PartsLeft {
-    /// All of them; the last job alone where makers do not bring equally many, so that nothing can be added.
-    pub(super) fn all(parts: Parts, lists: Vec<(PartyId, Vec<Digest>)>, finish: HospitalJob) -> Work {
+    /// All of them; the last job alone where makers do not bring equally many, or the sum has another number of parts,
+    /// so that nothing can be added.
+    pub(super) fn all(
+        parts: Parts,
+        lists: Vec<(PartyId, Vec<Digest>)>,
+        sum: Vec<Digest>,
+        drawn: Vec<u32>,
+        finish: HospitalJob,
+    ) -> Work {
         let count = lists.first().map_or(0, |(_, digests)| digests.len());
-        if count == 0 || lists.iter().any(|(_, digests)| digests.len() != count) {
+        let is_whole = sum.len() == count || drawn.len() == count;
+        if count == 0 || !is_whole || lists.iter().any(|(_, digests)| digests.len() != count) {
             return Work::Ready(finish);
         }
-        Work::Parts(Self { parts, lists, next: 0, finish })
+        Work::Parts(Self { parts, lists, sum, drawn: drawn.into(), next: 0, finish })
     }
 
     /// The next part, and what follows it.
     pub(super) fn next(mut self) -> (Work, Work) {
         let place = self.next;
-        let digests = self.lists.iter().filter_map(|(maker, digests)| Some((*maker, *digests.get(place)?)));
-        let part = Work::part(self.parts, u32::try_from(place).unwrap_or(u32::MAX), digests);
+        let index = u32::try_from(place).unwrap_or(u32::MAX);
+        let part = if self.drawn.pop_front_if(|drawn| *drawn == index).is_some() {
+            let digests = self.lists.iter().filter_map(|(maker, digests)| Some((*maker, *digests.get(place)?)));
+            Work::part(self.parts, index, digests)
+        } else {
+            let makers = self.lists.iter().map(|(maker, _)| *maker).collect();
+            Work::taken(self.parts, index, makers, self.sum.get(place).copied().unwrap_or_default())
+        };
         self.next += 1;
         let is_last = self.lists.iter().all(|(_, digests)| digests.len() <= self.next);
         (part, if is_last { Work::Ready(self.finish) } else { Work::Parts(self) })

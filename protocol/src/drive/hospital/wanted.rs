@@ -20,6 +20,8 @@ enum Check {
     Single(BodyRoot),
     /// The digests of a list with this root.
     List(BodyRoot),
+    /// The digests of an announced list, of which this root is known, but no size.
+    Announced(Digest),
     /// Checked with the others that are fetched with it.
     Together,
 }
@@ -37,6 +39,11 @@ impl Wanted {
         Self { id: list.body(0), check: Check::List(root) }
     }
 
+    /// The digests of a list that was announced by its root alone.
+    pub(super) fn announced(list: ListId, root: Digest) -> Self {
+        Self { id: list.body(0), check: Check::Announced(root) }
+    }
+
     pub(super) fn together(id: BlobId) -> Self {
         Self { id, check: Check::Together }
     }
@@ -48,13 +55,14 @@ impl Wanted {
             Check::Single(root) => BodyRoot::of(&[found], body.len() as u64) == root,
             // Their size is checked body by body.
             Check::List(root) => digests(body).is_some_and(|digests| BodyRoot::of(&digests, root.size_bytes) == root),
+            Check::Announced(root) => digests(body).is_some_and(|digests| BodyRoot::of(&digests, 0).root == root),
             Check::Together => true,
         }
     }
 
     pub(super) fn call(&self) -> Call {
         match self.check {
-            Check::List(_) => Call::List { list: ListId::of(&self.id) },
+            Check::List(_) | Check::Announced(_) => Call::List { list: ListId::of(&self.id) },
             _ => Call::Get { id: self.id },
         }
     }

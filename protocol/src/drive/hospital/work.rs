@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::blob::{BlobId, BlobKind, BodyRoot, ListId};
-use crate::drive::hospital::parts::{ChunksLeft, PartsLeft};
+use crate::drive::hospital::parts::{Announced, ChunksLeft, PartsLeft};
 use crate::drive::hospital::wanted::{Wanted, digests};
 use crate::drive::hospital::{
     AGAIN_MS, HospitalDone, HospitalDriver, HospitalJob, HospitalNote, Parts, Purpose, Summands,
@@ -58,13 +58,19 @@ pub(super) enum Then {
         binding: ShareBinding,
         purpose: RoundPurpose,
     },
-    /// Whose lists were asked for, in order.
+    /// Whose lists were asked for, in order, and last that of the sum, unless all of it is drawn.
     Parts {
         parts: Parts,
         makers: Vec<PartyId>,
+        drawn: Vec<u32>,
         finish: HospitalJob,
     },
     AddParts {
+        parts: Parts,
+        index: u32,
+        makers: Vec<PartyId>,
+    },
+    TakePart {
         parts: Parts,
         index: u32,
         makers: Vec<PartyId>,
@@ -116,10 +122,11 @@ impl Work {
         step: KeyStep,
         shares: Vec<(PartyId, BodyRoot)>,
         sum: BodyRoot,
+        drawn: Vec<u32>,
     ) -> Vec<Self> {
         let finish = HospitalJob::FinishSum { step, sum };
         if step == KeyStep::Galois {
-            return vec![Self::lists(Parts::Rotations, &shares, finish)];
+            return vec![Self::lists(Parts::Rotations, &shares, Announced { drawn, root: sum.root }, finish)];
         }
         let share = move |(from, root): (PartyId, BodyRoot)| {
             if step == KeyStep::Gate {
@@ -132,15 +139,30 @@ impl Work {
         shares.into_iter().map(share).chain([Self::Ready(finish)]).collect()
     }
 
-    pub(super) fn check_model(attempt: Attempt, contributions: &[(PartyId, BodyRoot)], model: Digest) -> Self {
-        Self::lists(Parts::Model(attempt), contributions, HospitalJob::FinishModel { attempt, model })
+    pub(super) fn check_model(
+        attempt: Attempt,
+        contributions: &[(PartyId, BodyRoot)],
+        model: Digest,
+        drawn: Vec<u32>,
+    ) -> Self {
+        let finish = HospitalJob::FinishModel { attempt, model };
+        Self::lists(Parts::Model(attempt), contributions, Announced { drawn, root: model }, finish)
     }
 
     /// The digests of what everybody brings to a sum of many parts, then part after part, then `finish`.
-    fn lists(parts: Parts, makers: &[(PartyId, BodyRoot)], finish: HospitalJob) -> Self {
-        let wanted = makers.iter().map(|(maker, root)| Wanted::list(parts.of(*maker), *root)).collect();
+    fn lists(parts: Parts, makers: &[(PartyId, BodyRoot)], sum: Announced, finish: HospitalJob) -> Self {
+        let of_makers = makers.iter().map(|(maker, root)| Wanted::list(parts.of(*maker), *root));
+        let is_whole = makers.iter().all(|(_, root)| root.count as usize == sum.drawn.len());
+        let of_sum = (!is_whole).then(|| Wanted::announced(parts.sum(), sum.root));
+        let wanted = of_makers.chain(of_sum).collect();
         let makers = makers.iter().map(|(maker, _)| *maker).collect();
-        Self::Fetch { wanted, then: Then::Parts { parts, makers, finish } }
+        Self::Fetch { wanted, then: Then::Parts { parts, makers, drawn: sum.drawn, finish } }
+    }
+
+    /// A part of the sum as it was announced.
+    pub(super) fn taken(parts: Parts, index: u32, makers: Vec<PartyId>, digest: Digest) -> Self {
+        let wanted = vec![Wanted::digest(parts.sum().body(index), digest)];
+        Self::Fetch { wanted, then: Then::TakePart { parts, index, makers } }
     }
 
     /// What everybody brings to one part.
@@ -241,6 +263,7 @@ impl Then {
                 | Self::Sum { .. }
                 | Self::Parts { .. }
                 | Self::AddParts { .. }
+                | Self::TakePart { .. }
         )
     }
 
@@ -262,8 +285,10 @@ impl Then {
         let lists = |bodies: &[Bytes]| bodies.iter().filter_map(digests).collect::<Vec<_>>();
         let first = |bodies: Vec<Bytes>| bodies.into_iter().next().unwrap_or_default();
         Work::Ready(match self {
-            Self::Parts { parts, makers, finish } => {
-                return PartsLeft::all(parts, makers.into_iter().zip(lists(&bodies)).collect(), finish);
+            Self::Parts { parts, makers, drawn, finish } => {
+                let mut lists = lists(&bodies);
+                let sum = lists.split_off(makers.len().min(lists.len())).pop().unwrap_or_default();
+                return PartsLeft::all(parts, makers.into_iter().zip(lists).collect(), sum, drawn, finish);
             }
             Self::Chunks { binding, makers, chunks } => {
                 let lists = makers.into_iter().zip(lists(&bodies)).collect();
@@ -278,6 +303,9 @@ impl Then {
             }
             Self::AddParts { parts, index, makers } => {
                 HospitalJob::AddParts { parts, index, bodies: makers.into_iter().zip(bodies).collect() }
+            }
+            Self::TakePart { parts, index, makers } => {
+                HospitalJob::TakePart { parts, index, makers, body: first(bodies) }
             }
             Self::Evaluate { asker, head } => HospitalJob::Evaluate { asker, head, parts: bodies },
             Self::OpenDealings { roster, dealers } => {
@@ -433,7 +461,8 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             | Then::ShareOf { .. }
             | Then::Sum { .. }
             | Then::Parts { .. }
-            | Then::AddParts { .. } => {}
+            | Then::AddParts { .. }
+            | Then::TakePart { .. } => {}
         }
     }
 

@@ -40,17 +40,26 @@ fn a_lists_digests_are_those_under_its_signed_root() {
     assert!(body.is(&own[1]) && !body.is(&other[1]));
 }
 
-/// Parts of a sum in the order of their work: index and makers, then what ends it.
-fn walked(first: Work) -> (Vec<(u32, Vec<PartyId>)>, HospitalJob) {
+/// Parts of a sum in the order of their work: index and makers, `None` in place of what is taken, then what ends it.
+fn walked(first: Work) -> (Vec<(u32, Option<Vec<PartyId>>)>, HospitalJob) {
     let (mut walked, mut rest) = (Vec::new(), first);
     loop {
         rest = match rest {
             Work::Parts(left) => {
                 let (part, rest) = left.next();
-                let Work::Fetch { wanted, then: Then::AddParts { index, makers, .. } } = part else { panic!("a part") };
+                let Work::Fetch { wanted, then } = part else { panic!("a part") };
                 let places: Vec<_> = wanted.iter().map(|wanted| (wanted.id.index, wanted.id.party)).collect();
-                assert!(places.iter().zip(&makers).all(|(place, maker)| *place == (index, Some(*maker))));
-                walked.push((index, makers));
+                walked.push(match then {
+                    Then::AddParts { index, makers, .. } => {
+                        assert!(places.iter().copied().eq(makers.iter().map(|maker| (index, Some(*maker)))));
+                        (index, Some(makers))
+                    }
+                    Then::TakePart { index, makers, .. } => {
+                        assert_eq!((places, makers), (vec![(index, None)], vec![party(1), party(3)]));
+                        (index, None)
+                    }
+                    _ => panic!("a part"),
+                });
                 rest
             }
             Work::Ready(job) => return (walked, job),
@@ -59,21 +68,58 @@ fn walked(first: Work) -> (Vec<(u32, Vec<PartyId>)>, HospitalJob) {
     }
 }
 
+/// The work on a sum of what parties 1 and 3 bring, once the lists are there.
+fn listed_parts(lists: Vec<Bytes>, drawn: Vec<u32>) -> Work {
+    Then::Parts { parts: Parts::Model(Attempt(1)), makers: vec![party(1), party(3)], drawn, finish: FINISH }.next(lists)
+}
+
 #[test]
 fn every_part_is_fetched_of_every_maker_and_then_the_sum_is_finished() {
-    let makers = vec![party(1), party(3)];
-    let then = |lists: Vec<Bytes>| {
-        let (parts, makers) = (Parts::Model(Attempt(1)), makers.clone());
-        walked(Then::Parts { parts, makers, finish: FINISH }.next(lists))
-    };
+    let all = || vec![0, 1, 2];
+    let then = |lists| walked(listed_parts(lists, all()));
     let (one, two) = (listed(&bodies(&["a", "b", "c"])), listed(&bodies(&["d", "e", "f"])));
     let (parts, finish) = then(vec![one.clone(), two]);
-    assert_eq!(parts, [0, 1, 2].map(|index| (index, makers.clone())));
+    assert_eq!(parts, [0, 1, 2].map(|index| (index, Some(vec![party(1), party(3)]))));
     assert!(matches!(finish, HospitalJob::FinishModel { attempt: Attempt(1), .. }));
     // Where makers do not bring equally many, or nothing, nothing is added: the last job says what is wrong.
     for lists in [vec![one, listed(&bodies(&["d"]))], vec![Bytes::new(), Bytes::new()]] {
         assert_eq!(then(lists).0, []);
     }
+}
+
+#[test]
+fn parts_that_were_not_drawn_are_taken_from_the_announced_sum() {
+    let (one, two) = (bodies(&["a", "b", "c"]), bodies(&["d", "e", "f"]));
+    let sum = bodies(&["ad", "be", "cf"]);
+    let makers = [(party(1), root(&one)), (party(3), root(&two))];
+    let check = |drawn: &[u32]| Work::check_model(Attempt(1), &makers, root(&sum).root, drawn.to_vec());
+    let Work::Fetch { wanted, then } = check(&[0, 2]) else { panic!("lists first") };
+    let lists = [listed(&one), listed(&two), listed(&sum)];
+    assert!(wanted.len() == 3 && wanted.iter().zip(&lists).all(|(wanted, list)| wanted.is(list)));
+    let of_sum = ListId { kind: BlobKind::PublishChunk, round: 0, attempt: 1, party: None };
+    assert!(matches!(wanted[2].call(), Call::List { list } if list == of_sum));
+    assert!(!wanted[2].is(&lists[0]) && !wanted[2].is(&lists[2].slice(1..)) && then.is_waited_for());
+    let both = Some(vec![party(1), party(3)]);
+    let parts = walked(then.next(lists.to_vec())).0;
+    assert_eq!(parts, [(0, both.clone()), (1, None), (2, both)]);
+    // What is taken is what was announced, and is given to the job with whose it is said to be.
+    let taken = Work::taken(Parts::Rotations, 1, vec![party(3)], Digest::of_bytes(b"be"));
+    let Work::Fetch { wanted, then } = taken else { panic!("a body") };
+    assert!(wanted[0].is(&sum[1]) && !wanted[0].is(&sum[0]) && then.is_waited_for());
+    let Work::Ready(HospitalJob::TakePart { parts: Parts::Rotations, index: 1, makers: of, body }) =
+        then.next(vec![sum[1].clone()])
+    else {
+        panic!("a part to take")
+    };
+    assert_eq!((of, body), (vec![party(3)], sum[1].clone()));
+    // A sum of another number of parts has none to be taken.
+    for wrong in [&sum[..2], &[]] {
+        let lists = vec![lists[0].clone(), lists[1].clone(), listed(wrong)];
+        assert_eq!(walked(listed_parts(lists, vec![0, 2])).0, []);
+    }
+    // Whoever adds all of it asks for no list of the sum.
+    let Work::Fetch { wanted, .. } = check(&[0, 1, 2]) else { panic!("lists first") };
+    assert_eq!(wanted.len(), 2);
 }
 
 #[test]
@@ -152,7 +198,7 @@ fn a_query_is_evaluated_as_its_asker_signed_for_it() {
 #[test]
 fn of_shares_of_gates_only_the_own_is_fetched() {
     let gates = bodies(&["for one", "for two", "for three"]);
-    let mut steps = Work::add_shares(party(2), KeyStep::Gate, vec![(party(3), root(&gates))], root(&gates));
+    let mut steps = Work::add_shares(party(2), KeyStep::Gate, vec![(party(3), root(&gates))], root(&gates), vec![0]);
     assert!(matches!(steps.pop(), Some(Work::Ready(HospitalJob::FinishSum { step: KeyStep::Gate, .. }))));
     let Some(Work::Fetch { wanted, then }) = steps.pop() else { panic!("no fetch") };
     assert!(steps.is_empty() && wanted[0].is(&listed(&gates)) && then.is_waited_for());

@@ -1,0 +1,63 @@
+//! What of a sum a hospital adds up itself, where not all of it: drawn from bytes that nobody else knows.
+//!
+//! A checker that is chosen in public can be bribed before it is chosen; a private draw cannot be aimed at. It is made
+//! after the sum was announced, so that what is fetched for it tells the coordinator nothing that it can still use.
+
+use crate::codec::Wire;
+use crate::hospital::HospitalMachine;
+use crate::ids::Digest;
+use crate::limits::{CHUNKS_ADDED_MAX, CHUNKS_DRAWN, CHUNKS_MAX, HOSPITALS_ADD_ALL_MAX, PART_ESCAPES_LOG2};
+
+/// How many chunks of a round's sum of so many every hospital adds up itself.
+#[must_use]
+pub fn chunks_added(of: usize) -> usize {
+    if of <= CHUNKS_ADDED_MAX { of } else { CHUNKS_DRAWN }
+}
+
+/// How many parts of a serving sum of `of` parts (rotation keys, weight vectors of the published model) each of
+/// `hospitals` adds up itself, of which `threshold` decrypt.
+///
+/// At least `hospitals - threshold + 1` of them are honest where fewer than `threshold` cheat. Each misses one altered
+/// part with the share of parts that it did not draw, all of them with at most 2^[`PART_ESCAPES_LOG2`].
+#[must_use]
+pub fn parts_added(of: usize, hospitals: usize, threshold: usize) -> usize {
+    if hospitals <= HOSPITALS_ADD_ALL_MAX {
+        return of;
+    }
+    let honest = hospitals.saturating_sub(threshold) + 1;
+    let missed = (f64::from(PART_ESCAPES_LOG2) / honest as f64).exp2();
+    // At most `CHUNKS_MAX`: far below where a product of doubles is off by one.
+    ((of as f64 * (1.0 - missed)).ceil() as usize).min(of)
+}
+
+impl HospitalMachine {
+    /// The parts of an announced serving sum that this site adds up, ascending; none where there is no roster yet.
+    pub(super) fn parts_drawn(&self, sum: &impl Wire, of: u32) -> Vec<u32> {
+        let Some(roster) = &self.roster else { return Vec::new() };
+        let of = (of as usize).min(CHUNKS_MAX);
+        let word = Digest::of("consilium draw of parts v1", sum);
+        draw(&self.fresh, word, of, parts_added(of, roster.size(), roster.threshold()))
+    }
+}
+
+/// `most` of the numbers below `of`, ascending: all, or drawn from bytes that nobody else knows, for one sum.
+pub(super) fn draw(fresh: &[u8; 32], sum: Digest, of: usize, most: usize) -> Vec<u32> {
+    let mut left: Vec<u32> = (0..).take(of).collect();
+    if most >= of {
+        return left;
+    }
+    let mut word = Digest::of("consilium draw of chunks v1", &vec![Digest(*fresh), sum]);
+    let mut drawn: Vec<u32> = (0..most)
+        .map(|_| {
+            word = Digest::of("consilium drawn chunk v1", &word);
+            let number = word.0.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+            // Of some thousand: what is left over of 2^64 does not matter.
+            left.swap_remove(usize::try_from(number % left.len() as u64).unwrap_or_default())
+        })
+        .collect();
+    drawn.sort_unstable();
+    drawn
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! What is drawn, and how much of it.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+fn sum(name: &str) -> Digest {
+    Digest::of_bytes(name.as_bytes())
+}
+
+#[test]
+fn a_short_sum_is_added_whole_and_of_a_long_one_as_many_chunks_as_were_decided() {
+    for of in 0..=CHUNKS_ADDED_MAX {
+        assert_eq!(chunks_added(of), of);
+        assert!(draw(&[1; 32], sum("sum"), of, chunks_added(of)).into_iter().eq((0..).take(of)), "{of}");
+    }
+    for of in [CHUNKS_ADDED_MAX + 1, 100, 4096] {
+        let drawn = draw(&[1; 32], sum("sum"), of, chunks_added(of));
+        assert!(drawn.len() == CHUNKS_DRAWN && drawn.is_sorted(), "{drawn:?}");
+        assert_eq!(drawn.iter().collect::<BTreeSet<_>>().len(), CHUNKS_DRAWN, "none twice");
+        assert!(drawn.iter().all(|chunk| (*chunk as usize) < of));
+        assert_eq!(draw(&[1; 32], sum("sum"), of, CHUNKS_DRAWN), drawn);
+    }
+}
+
+#[test]
+fn every_part_is_drawn_alike_by_bytes_that_nobody_else_knows_for_one_announcement() {
+    let (of, draws) = (20, 3_000_u32);
+    let mut counts = vec![0_u32; of];
+    for number in 0..draws {
+        let fresh = Digest::of_bytes(&number.to_le_bytes()).0;
+        draw(&fresh, sum("sum"), of, 6).into_iter().for_each(|chunk| counts[chunk as usize] += 1);
+    }
+    // 900 on the average, with a deviation of 25.
+    assert!(counts.iter().all(|count| (775..1_025).contains(count)), "{counts:?}");
+    assert_ne!(draw(&[1; 32], sum("sum"), 100, 6), draw(&[2; 32], sum("sum"), 100, 6));
+    assert_ne!(draw(&[1; 32], sum("sum"), 100, 6), draw(&[1; 32], sum("another sum"), 100, 6));
+}
+
+/// Counted by trial, with the draw itself: how often one altered part meets no honest hospital.
+#[test]
+fn one_altered_part_escapes_all_honest_hospitals_once_in_a_hundred_and_twenty_eight_at_most() {
+    for hospitals in 2..=HOSPITALS_ADD_ALL_MAX {
+        assert_eq!(parts_added(300, hospitals, hospitals - 1), 300);
+    }
+    let of = 200;
+    for (hospitals, threshold, added) in [(6, 4, 161), (16, 11, 111), (64, 43, 40)] {
+        assert_eq!(parts_added(of, hospitals, threshold), added, "of {hospitals}");
+        let (honest, trials) = (hospitals - threshold + 1, 4_000_u32);
+        let escaped = (0..trials).filter(|trial| {
+            !(0..honest).any(|hospital| {
+                let fresh = Digest::of_bytes(&[&trial.to_le_bytes()[..], &hospital.to_le_bytes()].concat()).0;
+                draw(&fresh, sum("sum"), of, added).contains(&77)
+            })
+        });
+        // 31 at 2^-7, with a deviation of 5.6.
+        let escaped = escaped.count();
+        assert!((8..48).contains(&escaped), "{escaped} of {trials} with {hospitals} hospitals");
+    }
+    assert_eq!((parts_added(0, 64, 43), parts_added(1, 64, 43)), (0, 1));
+}
