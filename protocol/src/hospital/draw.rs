@@ -34,7 +34,7 @@ impl HospitalMachine {
     /// The parts of an announced serving sum that this site adds up, ascending; none where there is no roster yet.
     pub(super) fn parts_drawn(&self, sum: &impl Wire, of: u32) -> Vec<u32> {
         let Some(roster) = &self.roster else { return Vec::new() };
-        let of = (of as usize).min(CHUNKS_MAX);
+        let of = of as usize;
         let word = Digest::of("consilium draw of parts v1", sum);
         draw(&self.fresh, word, of, parts_added(of, roster.size(), roster.threshold()))
     }
@@ -42,6 +42,8 @@ impl HospitalMachine {
 
 /// `most` of the numbers below `of`, ascending: all, or drawn from bytes that nobody else knows, for one sum.
 pub(super) fn draw(fresh: &[u8; 32], sum: Digest, of: usize, most: usize) -> Vec<u32> {
+    // However many somebody signed for.
+    let of = of.min(CHUNKS_MAX);
     let mut left: Vec<u32> = (0..).take(of).collect();
     if most >= of {
         return left;

@@ -24,6 +24,14 @@ fn a_short_sum_is_added_whole_and_of_a_long_one_as_many_chunks_as_were_decided()
 }
 
 #[test]
+fn nobody_has_room_made_for_more_than_a_sum_may_have() {
+    let most = u32::MAX as usize;
+    for drawn in [draw(&[1; 32], sum("sum"), most, most), draw(&[1; 32], sum("sum"), most, CHUNKS_DRAWN)] {
+        assert!(drawn.len() <= CHUNKS_MAX && drawn.iter().all(|part| (*part as usize) < CHUNKS_MAX), "{}", drawn.len());
+    }
+}
+
+#[test]
 fn every_part_is_drawn_alike_by_bytes_that_nobody_else_knows_for_one_announcement() {
     let (of, draws) = (20, 3_000_u32);
     let mut counts = vec![0_u32; of];

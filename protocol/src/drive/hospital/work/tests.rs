@@ -40,8 +40,11 @@ fn a_lists_digests_are_those_under_its_signed_root() {
     assert!(body.is(&own[1]) && !body.is(&other[1]));
 }
 
-/// Parts of a sum in the order of their work: index and makers, `None` in place of what is taken, then what ends it.
-fn walked(first: Work) -> (Vec<(u32, Option<Vec<PartyId>>)>, HospitalJob) {
+/// One part of a sum: its index and makers, `None` in place of those of a part that is taken.
+type Walked = (u32, Option<Vec<PartyId>>);
+
+/// Parts of a sum in the order of their work, then what ends it.
+fn walked(first: Work) -> (Vec<Walked>, HospitalJob) {
     let (mut walked, mut rest) = (Vec::new(), first);
     loop {
         rest = match rest {
