@@ -190,7 +190,6 @@ impl Plan {
 
     fn lines(&self) -> Vec<(&'static str, String)> {
         let (experiment, training, serving) = (&self.experiment, &self.training, &self.serving);
-        let keys = &serving.summary;
         let (aggregation, served) = (&self.crypto.aggregation, &self.crypto.serving);
         let security = |preset: &str, n: usize, log_qp: f64, limit: u32| {
             format!("{preset:<9} ring degree {n:>5}   log2 of modulus {log_qp:.2} of at most {limit} for 128 bits")
@@ -248,6 +247,16 @@ impl Plan {
                     }
                 ),
             ),
+        ]
+        .into_iter()
+        .chain(self.serving_lines())
+        .collect()
+    }
+
+    fn serving_lines(&self) -> Vec<(&'static str, String)> {
+        let (serving, size) = (&self.serving, |bytes: usize| bytes_text(bytes as u64));
+        let keys = &serving.summary;
+        vec![
             ("depth", format!("{} of {} levels", serving.depth, serving.depth_available)),
             (
                 "keys",
@@ -270,7 +279,7 @@ impl Plan {
             (
                 "",
                 format!(
-                    "publishing, it sends {} and fetches {}; it adds {} of {} rotation keys and {} of {} weight vectors",
+                    "publishing, it sends {} and fetches {}; it adds {} of {} rotation keys, {} of {} weight vectors",
                     size(serving.publishing_sent_bytes),
                     size(serving.publishing_fetched_bytes),
                     serving.rotations_added,

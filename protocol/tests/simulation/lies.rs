@@ -31,7 +31,7 @@ fn sums_of_serving_keys_that_the_coordinator_names_end_the_ceremony_before_anyth
     }
 }
 
-/// Nobody knows who draws which: the coordinator alters one of eight, and those of ten hospitals who added it up end it.
+/// Nobody knows who draws which: the coordinator alters one of eight; those of ten hospitals who added it end it.
 #[test]
 fn an_altered_part_of_the_rotation_keys_is_found_by_whoever_draws_it() {
     let world = World::run(17, Schedule { planted: Some(Planted::Names(KeyStep::Galois)), ..Schedule::of(10) });

@@ -252,6 +252,10 @@ fn rotation_keys_are_added_up_and_none_of_the_coordinators_own_are_taken() {
     refused(&|all| drop(all[1].pop()));
     refused(&|all| drop(all.pop()));
     refused(&|all| all.push(all[0].clone()));
+    for index in [0, 2, 1].into_iter().chain(3..count as u32) {
+        site.add_parts(Parts::Rotations, index, &shares[index as usize]).unwrap();
+    }
+    assert_eq!(site.finish_sum(KeyStep::Galois, announced).unwrap(), Some(Reject::BadKeyShare), "out of order");
     site.add_parts(Parts::Rotations, 0, &shares[0]).unwrap();
     site.add_parts(Parts::Rotations, 2, &shares[2]).unwrap();
     assert_eq!(site.finish_sum(KeyStep::Galois, announced).unwrap(), Some(Reject::BadKeyShare));
