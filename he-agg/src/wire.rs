@@ -62,6 +62,10 @@ pub enum Kind {
     GateKey = 27,
     /// The first polynomial of a ciphertext whose second one is the expansion of its label.
     GatedCiphertext = 28,
+    /// Digests of the masks of a proof for relinearisation shares.
+    RelinearizationMasks = 29,
+    /// One opening of such a mask.
+    RelinearizationAnswer = 30,
 }
 
 /// Shape and origin of an object. Fields that a kind does not use are zero.

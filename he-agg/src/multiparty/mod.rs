@@ -14,6 +14,9 @@
 //! it encrypts under its [`GateSecret`] and a [`GateLabel`] is lifted by [`Evaluator::lift`], or
 //! added by [`LiftSum`].
 //!
+//! A [`RelinProver`] shows for a [`RelinStatement`] that a hospital's two relinearisation shares are
+//! made of short secrets: the one thing of a ceremony that sums added up by everybody do not show.
+//!
 //! [`Evaluator::lift`]: crate::ckks::Evaluator::lift
 //!
 //! Source: Mouchet, Troncoso-Pastoriza, Bossuat, Hubaux, "Multiparty homomorphic encryption from
@@ -43,6 +46,7 @@ mod query_key;
 #[cfg(test)]
 mod release_tests;
 mod relin_key_share;
+mod relin_proof;
 mod serving_key_share;
 mod serving_secret;
 mod switch_context;
@@ -69,6 +73,10 @@ pub use party_set::{PARTIES_MAX, PartySet};
 pub use public_key_share::{PublicKeyShare, PublicKeySum};
 pub use query_key::{QueryKey, QuerySecret};
 pub use relin_key_share::{R1, R2, RelinEphemeral, RelinIntermediate, RelinKeyShare, RelinKeySum, RelinRound};
+pub use relin_proof::{
+    REPETITIONS, RelinAnswer, RelinAnswers, RelinChallenge, RelinCommitment, RelinProofError, RelinProver,
+    RelinStatement, RelinWitness, SETS,
+};
 pub use serving_key_share::ServingKeyShare;
 pub use serving_secret::ServingSecret;
 pub use switch_context::{Quorum, SwitchContext, SwitchPermit};

@@ -11,8 +11,7 @@
 
 use crate::ckks::{RelinearizationKey, SwitchingKey, add_gadget, digit_count, extended_basis};
 use crate::multiparty::key_material::{KeyLabel, KeyMaterial, KeySum, epoch_mismatch};
-use crate::multiparty::public_key_share::masked_error;
-use crate::multiparty::{CeremonyError, Crs, ServingSecret};
+use crate::multiparty::{CeremonyError, Crs, RelinWitness, ServingSecret};
 use crate::params::Params;
 use crate::ring::{Eval, Poly};
 use crate::sampler;
@@ -75,6 +74,9 @@ pub struct RelinEphemeral {
     party: u16,
     limbs: usize,
     mask: Zeroizing<Poly<Eval>>,
+    /// u_i as integers, and e0 and e1 of each digit: what the share is proved to be made of.
+    coefficients: Zeroizing<Vec<i64>>,
+    errors: Vec<[Zeroizing<Vec<i64>>; 2]>,
 }
 
 /// The sums h0, h1 of the first round, which every hospital needs for the second.
@@ -95,20 +97,24 @@ impl RelinKeyShare<R1> {
         let params = crs.params();
         let label = label::<R1>(crs, limbs)?;
         let basis = extended_basis(params, limbs);
-        let mask = sampler::ternary(stream, params.n);
-        let mask = Zeroizing::new(Poly::from_small(&mask, &basis).into_eval(&basis));
-        let mut parts = Vec::with_capacity(label.polynomials);
+        let coefficients = sampler::ternary(stream, params.n);
+        let mask = Zeroizing::new(Poly::from_small(&coefficients, &basis).into_eval(&basis));
+        let (mut parts, mut errors) = (Vec::with_capacity(label.polynomials), Vec::new());
         for (digit, a) in crs.relinearization(limbs, digit_count(params, limbs)).iter().enumerate() {
-            let mut h0 = masked_error(&mask, a, crs, limbs, stream);
+            let (mut h0, e0) = error(params, limbs, stream);
+            let mut product = Zeroizing::new(a.clone());
+            product.mul_assign(&mask, &basis);
+            h0.sub_assign(&product, &basis);
             add_gadget(params, limbs, digit, &mut h0, secret.poly());
-            let mut h1 = error(params, limbs, stream);
+            let (mut h1, e1) = error(params, limbs, stream);
             h1.mul_add(a, secret.poly(), &basis);
             parts.extend([h0, h1]);
+            errors.push([e0, e1]);
         }
         let (epoch, party) = (crs.epoch(), secret.party());
         let material = KeyMaterial { params, epoch, label, sender: party, parts };
         let share = Self { material, round: PhantomData };
-        Ok((share, RelinEphemeral { epoch, party, limbs, mask }))
+        Ok((share, RelinEphemeral { epoch, party, limbs, mask, coefficients, errors }))
     }
 }
 
@@ -124,6 +130,19 @@ impl RelinKeyShare<R2> {
         sums: &RelinIntermediate,
         stream: &mut Stream,
     ) -> Result<Self, CeremonyError> {
+        Self::generate_with_witness(secret, ephemeral, sums, stream).map(|(share, _)| share)
+    }
+
+    /// As `generate`, with what both messages are proved to be made of.
+    ///
+    /// # Errors
+    /// As `generate`.
+    pub fn generate_with_witness(
+        secret: &ServingSecret,
+        ephemeral: RelinEphemeral,
+        sums: &RelinIntermediate,
+        stream: &mut Stream,
+    ) -> Result<(Self, RelinWitness), CeremonyError> {
         let (params, limbs) = (secret.params(), sums.0.label.limbs);
         if ephemeral.epoch != sums.0.epoch {
             return Err(epoch_mismatch(sums.0.epoch, ephemeral.epoch));
@@ -140,26 +159,34 @@ impl RelinKeyShare<R2> {
         // u_i - s_i.
         let mut difference = Zeroizing::new((*ephemeral.mask).clone());
         difference.sub_assign(secret.poly(), &basis);
-        let parts: Vec<_> = sums
-            .0
-            .parts
-            .chunks_exact(2)
-            .map(|pair| {
-                let mut part = error(params, limbs, stream);
-                part.mul_add(&pair[0], secret.poly(), &basis);
-                part.mul_add(&pair[1], &difference, &basis);
-                part
-            })
-            .collect();
+        let one = |pair: &[Poly<Eval>]| {
+            let (mut part, e2) = error(params, limbs, stream);
+            part.mul_add(&pair[0], secret.poly(), &basis);
+            part.mul_add(&pair[1], &difference, &basis);
+            (part, e2)
+        };
+        let (parts, seconds): (Vec<_>, Vec<_>) = sums.0.parts.chunks_exact(2).map(one).unzip();
+        let errors = ephemeral.errors.into_iter().zip(seconds).map(|([e0, e1], e2)| [e0, e1, e2]);
+        let witness = RelinWitness::new(secret.coefficients(), ephemeral.coefficients, errors);
         let kind = Kind::RelinearizationTwo;
         let label = KeyLabel { kind, steps: 0, limbs, polynomials: parts.len() };
         let (epoch, sender) = (sums.0.epoch, secret.party());
         let material = KeyMaterial { params, epoch, label, sender, parts };
-        Ok(Self { material, round: PhantomData })
+        Ok((Self { material, round: PhantomData }, witness))
     }
 }
 
 impl<R: RelinRound> RelinKeyShare<R> {
+    pub(crate) fn material(&self) -> &KeyMaterial {
+        &self.material
+    }
+
+    /// What a hospital that deviates sends.
+    #[cfg(test)]
+    pub(crate) fn material_mut(&mut self) -> &mut KeyMaterial {
+        &mut self.material
+    }
+
     /// The hospital it comes from.
     pub fn sender(&self) -> u16 {
         self.material.sender
@@ -239,6 +266,10 @@ impl RelinKeySum<R2> {
 }
 
 impl RelinIntermediate {
+    pub(crate) fn material(&self) -> &KeyMaterial {
+        &self.0
+    }
+
     /// Header and packed residues.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.to_bytes()
@@ -284,9 +315,9 @@ impl RelinearizationKey {
     }
 }
 
-/// A fresh error over the extended basis of `limbs`.
-fn error(params: &Params, limbs: usize, stream: &mut Stream) -> Poly<Eval> {
+/// A fresh error over the extended basis of `limbs`, and as integers.
+fn error(params: &Params, limbs: usize, stream: &mut Stream) -> (Poly<Eval>, Zeroizing<Vec<i64>>) {
     let basis = extended_basis(params, limbs);
     let values = sampler::centred_binomial(stream, params.n);
-    Poly::from_small(&values, &basis).into_eval(&basis)
+    (Poly::from_small(&values, &basis).into_eval(&basis), values)
 }

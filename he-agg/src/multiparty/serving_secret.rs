@@ -57,6 +57,11 @@ impl ServingSecret {
         &self.poly
     }
 
+    /// s'_i as integers; the copy is wiped too.
+    pub(crate) fn coefficients(&self) -> Zeroizing<Vec<i64>> {
+        self.coefficients.clone()
+    }
+
     /// phi(s'_i) over the extended basis of `limbs`.
     pub(crate) fn rotated(&self, phi: &Automorphism, limbs: usize) -> Zeroizing<Poly<Eval>> {
         let basis = extended_basis(self.params, limbs);
