@@ -22,9 +22,8 @@
 //! committed to at the same time, is opened instead. Nothing may be opened for two challenges:
 //! both answers of a repetition show w.
 //!
-//! Source: Stern-like proofs with binary challenges and masks that hide perfectly within a bound, as
-//! Lyubashevsky, "Lattice signatures without trapdoors", EUROCRYPT 2012, section 1, has them by
-//! rejection.
+//! Source: proofs with binary challenges, whose masked witness is shown only within a bound, after
+//! Lyubashevsky, "Fiat-Shamir with aborts", ASIACRYPT 2009.
 
 mod answer;
 mod commitment;

@@ -350,7 +350,7 @@ impl HospitalMachine {
                 // Stored here, to compute with.
                 (KeyStep::Gate | KeyStep::GateKey | KeyStep::Galois | KeyStep::RelinRoundTwo, Some(_)) => {}
                 (_, None) => {
-                    let drawn = self.parts_drawn(it, sum.count);
+                    let drawn = self.parts_drawn(it, shares.first().map_or(0, |(_, share)| share.count));
                     out.push(HospitalOutput::AddShares { step, shares: shares.clone(), sum, drawn });
                 }
                 (_, Some(sum)) => out.push(HospitalOutput::FetchSum { step, sum }),

@@ -31,12 +31,12 @@ pub fn parts_added(of: usize, hospitals: usize, threshold: usize) -> usize {
 }
 
 impl HospitalMachine {
-    /// The parts of an announced serving sum that this site adds up, ascending; none where there is no roster yet.
+    /// The parts of an announced serving sum that this site adds up, ascending; all where there is no roster to say of
+    /// how many hospitals.
     pub(super) fn parts_drawn(&self, sum: &impl Wire, of: u32) -> Vec<u32> {
-        let Some(roster) = &self.roster else { return Vec::new() };
         let of = of as usize;
-        let word = Digest::of("consilium draw of parts v1", sum);
-        draw(&self.fresh, word, of, parts_added(of, roster.size(), roster.threshold()))
+        let added = self.roster.as_ref().map_or(of, |roster| parts_added(of, roster.size(), roster.threshold()));
+        draw(&self.fresh, Digest::of("consilium draw of parts v1", sum), of, added)
     }
 }
 

@@ -72,7 +72,7 @@ fn sums_are_added_of_what_all_signed_for_before_anything_is_computed_with_them()
     };
     let expected = KeyStep::ALL.map(|step| {
         let (shares, sum) = (signed(step), key_sum(step));
-        HospitalOutput::AddShares { step, shares, sum, drawn: (0..sum.count).collect() }
+        HospitalOutput::AddShares { step, drawn: (0..shares[0].1.count).collect(), shares, sum }
     });
     assert!(added.iter().map(|(_, output)| *output).eq(&expected), "{added:?}");
     for (step, output) in KeyStep::ALL.into_iter().zip(&added) {
