@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         second.absorb(&RelinKeyShare::<R2>::generate(secret, mask, &first, &mut stream)?)?;
     }
     let mut keys = EvaluationKeys::new(preset);
-    keys.set_relinearization(second.finish(first)?)?;
+    keys.set_relinearization(second.finish(&first)?)?;
 
     // Anybody encrypts under the public key and computes with the evaluation keys.
     let (encoder, evaluator) = (Encoder::new(preset)?, Evaluator::new(preset)?);

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut second = RelinKeySum::<R2>::new(&crs, limbs, 1)?;
     second.absorb(&RelinKeyShare::<R2>::generate(&secret, mask, &first, &mut stream)?)?;
     let mut keys = EvaluationKeys::new(preset);
-    keys.set_relinearization(second.finish(first)?)?;
+    keys.set_relinearization(second.finish(&first)?)?;
     for steps in 1..4 {
         let mut sum = GaloisKeySum::new(&crs, steps, limbs, 1)?;
         sum.absorb(&GaloisKeyShare::generate(&secret, &crs, steps, limbs, &mut stream)?)?;

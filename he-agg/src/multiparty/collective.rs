@@ -80,7 +80,7 @@ impl Collective {
             for (secret, mask) in secrets.iter().zip(masks) {
                 second.absorb(&RelinKeyShare::<R2>::generate(secret, mask, &first, stream)?)?;
             }
-            keys.set_relinearization(second.finish(first)?)?;
+            keys.set_relinearization(second.finish(&first)?)?;
         }
         for (&steps, &limbs) in &plan.rotations {
             let mut sum = GaloisKeySum::new(&crs, steps, limbs, parties)?;

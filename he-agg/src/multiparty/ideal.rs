@@ -114,7 +114,7 @@ fn collective_relin_key(
         let share = if wire { RelinKeyShare::from_bytes(&share.to_bytes(), crs).unwrap() } else { share };
         second.absorb(&share).unwrap();
     }
-    let key = second.finish(sums).unwrap();
+    let key = second.finish(&sums).unwrap();
     if wire { RelinearizationKey::from_bytes(&key.to_bytes(crs), crs).unwrap() } else { key }
 }
 

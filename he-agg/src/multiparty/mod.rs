@@ -74,8 +74,8 @@ pub use public_key_share::{PublicKeyShare, PublicKeySum};
 pub use query_key::{QueryKey, QuerySecret};
 pub use relin_key_share::{R1, R2, RelinEphemeral, RelinIntermediate, RelinKeyShare, RelinKeySum, RelinRound};
 pub use relin_proof::{
-    REPETITIONS, RelinAnswer, RelinAnswers, RelinChallenge, RelinCommitment, RelinProofError, RelinProver,
-    RelinStatement, RelinWitness, SETS,
+    REPETITIONS as RELIN_REPETITIONS, RelinAnswer, RelinAnswers, RelinChallenge, RelinCommitment, RelinProofError,
+    RelinProver, RelinStatement, RelinWitness, SETS as RELIN_SETS,
 };
 pub use serving_key_share::ServingKeyShare;
 pub use serving_secret::ServingSecret;

@@ -249,7 +249,7 @@ impl RelinKeySum<R2> {
     ///
     /// # Errors
     /// [`CeremonyError::Missing`], or [`CeremonyError::Mismatch`] of limbs.
-    pub fn finish(self, sums: RelinIntermediate) -> Result<RelinearizationKey, CeremonyError> {
+    pub fn finish(self, sums: &RelinIntermediate) -> Result<RelinearizationKey, CeremonyError> {
         let (crs, material) = self.sum.finish()?;
         if sums.0.epoch != crs.epoch() {
             return Err(epoch_mismatch(sums.0.epoch, crs.epoch()));
@@ -258,7 +258,7 @@ impl RelinKeySum<R2> {
         if ours != theirs {
             return Err(CeremonyError::Mismatch { field: "limbs", ours, theirs });
         }
-        let seconds = sums.0.parts.into_iter().skip(1).step_by(2);
+        let seconds = sums.0.parts.iter().skip(1).step_by(2).cloned();
         let digits = material.parts.into_iter().zip(seconds).map(|(b, a)| [b, a]).collect();
         let (params, limbs) = (material.params, material.label.limbs);
         Ok(RelinearizationKey { key: SwitchingKey::new(params, limbs, digits) })

@@ -71,6 +71,12 @@ pub enum RelinProofError {
         /// As the challenge says.
         expected: u8,
     },
+    /// Fewer or more answers than masks of a set.
+    #[error("{found} openings, and a proof has {REPETITIONS}")]
+    Count {
+        /// How many there are.
+        found: usize,
+    },
     /// A masked secret beyond the bound: it would not show that the secret is short.
     #[error("a coefficient of masked secret {polynomial} is {found}, beyond the bound of {OPENED_MAX}")]
     TooLong {

@@ -75,7 +75,7 @@ impl Serving {
             .collect();
         twos.iter().for_each(|share| sum.absorb(share).unwrap());
         let kept = RelinIntermediate::from_bytes(&relin_sums.to_bytes(), &crs).unwrap();
-        let relin_key = sum.finish(relin_sums).unwrap();
+        let relin_key = sum.finish(&relin_sums).unwrap();
 
         let mut sum = GaloisKeySum::new(&crs, STEPS, limbs, PARTIES).unwrap();
         let mut galois: Vec<_> =

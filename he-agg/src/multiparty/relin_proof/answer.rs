@@ -28,6 +28,9 @@ pub(super) enum Shown {
 const PAIR_BYTES: usize = 2 * MASK_BITS as usize / 8;
 
 impl RelinAnswer {
+    /// Encoded size of a seed, bytes.
+    pub const SEED_BYTES: usize = HEAD_BYTES + 32;
+
     /// Encoded size of a masked witness, bytes: 4.5 per coefficient.
     pub fn masked_bytes(n: usize, digits: usize) -> usize {
         HEAD_BYTES + polynomials(digits) * n / 2 * PAIR_BYTES
@@ -36,6 +39,11 @@ impl RelinAnswer {
     fn head(set: u8, repetition: u8) -> [u8; HEAD_BYTES] {
         let [a, b, c, d] = MAGIC;
         [a, b, c, d, VERSION, Kind::RelinearizationAnswer as u8, set, repetition]
+    }
+
+    /// The set that an encoded answer is of, by its head.
+    pub(super) fn set_of(bytes: &[u8]) -> Option<u8> {
+        bytes.get(6).copied()
     }
 
     /// Eight bytes of a head, then 32 bytes of a seed or 36-bit fields of z + 2^35.
@@ -62,7 +70,7 @@ impl RelinAnswer {
         (set, repetition, coin): (u8, u8, bool),
         (n, digits): (usize, usize),
     ) -> Result<Self, RelinProofError> {
-        let expected = if coin { Self::masked_bytes(n, digits) } else { HEAD_BYTES + 32 };
+        let expected = if coin { Self::masked_bytes(n, digits) } else { Self::SEED_BYTES };
         let Some((head, payload)) = bytes.split_first_chunk::<HEAD_BYTES>().filter(|_| bytes.len() == expected) else {
             return Err(DecodeError::Length { found: bytes.len(), expected }.into());
         };

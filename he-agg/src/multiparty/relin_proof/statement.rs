@@ -4,10 +4,11 @@ use crate::ckks::{add_gadget, digit_count, extended_basis};
 use crate::multiparty::key_material::epoch_mismatch;
 use crate::multiparty::relin_proof::answer::{RelinAnswer, Shown};
 use crate::multiparty::relin_proof::mask::Values;
-use crate::multiparty::relin_proof::{RelinChallenge, RelinCommitment, RelinProofError};
+use crate::multiparty::relin_proof::{REPETITIONS, RelinChallenge, RelinCommitment, RelinProofError, repetitions};
 use crate::multiparty::{CeremonyError, Crs, R1, R2, RelinIntermediate, RelinKeyShare};
 use crate::params::Params;
 use crate::ring::{Eval, Limb, Poly};
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -75,7 +76,29 @@ impl<'a> RelinStatement<'a> {
         self.halves.len()
     }
 
-    /// Checks one answer. All [`REPETITIONS`](super::REPETITIONS) of one set have to pass.
+    /// Checks a proof: the answers of one set, in order of repetition. The first says which set.
+    ///
+    /// # Errors
+    /// [`RelinProofError`]: what is wrong with the first that does not pass.
+    pub fn verify_all(
+        &self,
+        commitment: &RelinCommitment,
+        challenge: &RelinChallenge,
+        answers: &[impl AsRef<[u8]> + Sync],
+    ) -> Result<(), RelinProofError> {
+        if answers.len() != REPETITIONS {
+            return Err(RelinProofError::Count { found: answers.len() });
+        }
+        let set = answers.first().and_then(|answer| RelinAnswer::set_of(answer.as_ref())).unwrap_or_default();
+        let numbered: Vec<u8> = repetitions().collect();
+        let check = |repetition: &u8| {
+            let answer = answers[usize::from(*repetition)].as_ref();
+            self.verify(commitment, challenge, (set, *repetition), answer)
+        };
+        numbered.par_iter().map(check).find_map_first(Result::err).map_or(Ok(()), Err)
+    }
+
+    /// Checks one answer. All [`REPETITIONS`] of one set have to pass.
     ///
     /// # Errors
     /// [`RelinProofError`]: what is wrong with it.

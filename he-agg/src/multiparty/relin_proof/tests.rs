@@ -70,7 +70,7 @@ impl Ceremony {
         let limbs = self.sums.material().label.limbs;
         let mut sum = RelinKeySum::<R2>::new(&self.crs, limbs, 2).unwrap();
         self.second.iter().for_each(|share| sum.absorb(share).unwrap());
-        sum.finish(RelinIntermediate::from_bytes(&self.sums.to_bytes(), &self.crs).unwrap()).unwrap()
+        sum.finish(&self.sums).unwrap()
     }
 }
 
@@ -109,6 +109,16 @@ fn honest_shares_of_every_shape_pass_and_proofs_are_repeatable() {
             let proof = prove(&statement, witness, &coins);
             assert_eq!(proof.2.len(), REPETITIONS);
             assert!(verdicts(&statement, &coins, &proof).iter().all(Result::is_ok), "{preset} at {limbs} limbs");
+            let whole = |answers: &[Vec<u8>]| statement.verify_all(&proof.0, &coins, answers);
+            assert_eq!(whole(&proof.2), Ok(()));
+            assert_eq!(whole(&proof.2[1..]), Err(RelinProofError::Count { found: REPETITIONS - 1 }));
+            let mut swapped = proof.2.clone();
+            swapped.swap(7, 30);
+            assert!(matches!(whole(&swapped), Err(RelinProofError::Decode(_))), "the first wrong one is the eighth");
+            // Openings of two sets: each may be right, and together they prove less.
+            let mut mixed = proof.2.clone();
+            mixed[3][6] = 1 - proof.1;
+            assert!(matches!(whole(&mixed), Err(RelinProofError::Decode(DecodeError::Field { field: "set", .. }))));
             let masked = RelinAnswer::masked_bytes(all.params.n, digit_count(all.params, limbs));
             let heads = (0..).map(|repetition| coins.coin(proof.1, repetition));
             assert!(proof.2.iter().zip(heads).all(|(it, coin)| it.len() == if coin { masked } else { 40 }));
@@ -338,6 +348,7 @@ fn shares_of_the_largest_preset_are_proved_and_a_cheat_is_found() {
         let statement = all.statement(hospital);
         let proof = prove(&statement, witness, &coins);
         let passed = verdicts(&statement, &coins, &proof).iter().filter(|verdict| verdict.is_ok()).count();
+        assert_eq!(statement.verify_all(&proof.0, &coins, &proof.2).is_ok(), hospital == 1);
         let seeds = (0..REPETITIONS as u8).filter(|repetition| !coins.coin(proof.1, *repetition)).count();
         assert_eq!(passed, if hospital == 1 { REPETITIONS } else { seeds });
     }
