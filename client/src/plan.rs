@@ -10,7 +10,7 @@ use experiment::{DataFormat, Experiment, ExperimentError};
 use he_agg::aggregation::Flooding;
 use he_agg::multiparty::DecryptPolicy;
 use he_infer::Program;
-pub use protocol::hospital::{chunks_added, parts_added};
+pub use protocol::hospital::{chunks_added, parts_added, proofs_checked};
 use protocol::ids::{Digest, Epoch, PartyId};
 use protocol::membership::Membership;
 use protocol::terms::Terms;

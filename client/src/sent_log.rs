@@ -277,7 +277,9 @@ fn described(request: &Frame) -> Option<(u32, &'static str, String)> {
     let (what, detail) = match call {
         Call::Poll { .. } => return None,
         // Part after part of what everybody adds up: hundreds of questions that say no more than the first.
-        Call::Get { id } if matches!(id.kind, BlobKind::Galois | BlobKind::PublishChunk) => return None,
+        Call::Get { id } if matches!(id.kind, BlobKind::Galois | BlobKind::PublishChunk | BlobKind::RelinAnswer) => {
+            return None;
+        }
         // In every round, of everybody.
         Call::Get { id: BlobId { kind, .. } } | Call::List { list: ListId { kind, .. } }
             if matches!(kind, BlobKind::UpdateChunk | BlobKind::Share) =>
@@ -321,6 +323,7 @@ fn body(kind: BlobKind) -> &'static str {
         BlobKind::Gate | BlobKind::GateKey | BlobKind::RelinRoundOne | BlobKind::RelinRoundTwo | BlobKind::Galois => {
             "share of a public key"
         }
+        BlobKind::RelinMasks | BlobKind::RelinAnswer => "proof of a share of a public key",
         // A round of figures sends its counts in the same form.
         BlobKind::UpdateChunk => "encrypted update or figures",
         BlobKind::Share => "decryption share of a sum",

@@ -281,6 +281,8 @@ fn name(step: KeyStep) -> &'static str {
         KeyStep::GateKey => "gate keys",
         KeyStep::RelinRoundOne => "relinearisation key, first round",
         KeyStep::RelinRoundTwo => "relinearisation key",
+        KeyStep::RelinMasks => "masks of the relinearisation key's proof",
+        KeyStep::RelinAnswers => "proofs of the relinearisation key",
         KeyStep::Galois => "rotation keys",
     }
 }

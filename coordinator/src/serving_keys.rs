@@ -51,11 +51,11 @@ pub(crate) fn aggregate(
             }
             let first = bodies.get(&BlobId::ceremony(BlobKind::RelinRoundOne, None, 0))?;
             let first = RelinIntermediate::from_bytes(&first, &crs).map_err(wrong(kind, None))?;
-            let key = sum.finish(first).map_err(wrong(kind, None))?;
+            let key = sum.finish(&first).map_err(wrong(kind, None))?;
             bodies.put(&BlobId::ceremony(kind, None, 0), &key.to_bytes(&crs))?;
         }
         // Everybody's own: there is no sum, and the list of them is what all signed.
-        KeyStep::Gate | KeyStep::GateKey => {}
+        KeyStep::Gate | KeyStep::GateKey | KeyStep::RelinMasks | KeyStep::RelinAnswers => {}
         KeyStep::Galois => {
             let rotations: Vec<_> = rotations(program)?.into_iter().enumerate().collect();
             rotations.into_par_iter().try_for_each(|(index, (steps, limbs))| {

@@ -37,12 +37,17 @@ pub enum BlobKind {
     AskerKey,
     /// The key with which one hospital's ciphertexts are lifted: its own, made once in an epoch.
     GateKey,
+    /// Digests of the masks that one hospital may have to open for its relinearisation shares, and its coin.
+    RelinMasks,
+    /// One opening of such a mask.
+    RelinAnswer,
 }
 
 wire_tag!(BlobKind {
     1 => Dealing, 2 => Gate, 3 => RelinRoundOne, 4 => RelinRoundTwo, 5 => Galois,
     6 => UpdateChunk, 7 => Share, 8 => SumChunk, 9 => PublishChunk,
-    10 => Query, 11 => QueryResult, 12 => SwitchShare, 13 => Answer, 14 => AskerKey, 15 => GateKey,
+    10 => Query, 11 => QueryResult, 12 => SwitchShare, 13 => Answer, 14 => AskerKey, 15 => GateKey, 16 => RelinMasks,
+    17 => RelinAnswer,
 });
 
 /// The address of one body. Its encoding is always [`BlobId::BYTES`] long.

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! Roster --n signatures--> Commit --n--> Reveal --n, all open--> Deal --n heads + bodies--> Digest --n, agree--> open
-//!                                                                                                              |
-//! Done <-n- Verdicts <-- Galois <-- RelinRoundTwo <-- RelinRoundOne <-- GateKey <-- Gate <- if serving is wanted -+
+//!
+//! and if serving is wanted:
+//! Gate -> GateKey -> RelinRoundOne -> RelinRoundTwo -> RelinMasks -> RelinAnswers -> Galois -> Verdicts --n--> Done
 //!            each: Heads (n commitments) --> Bodies (n uploads) --> Aggregating --> next step
-//!            Gate, GateKey: every hospital has its own, so nothing is added up for all
-//!            Verdicts: every hospital has added up all of it itself
+//!            Gate, GateKey, RelinMasks, RelinAnswers: everybody's own, so nothing is added up for all
+//!            Verdicts: every hospital has added up and checked all of it itself
 //! ```
 //!
 //! Every step needs all n hospitals, and waits for them: there is no deadline, since whoever was away comes back to the
@@ -182,7 +183,8 @@ impl CeremonyMachine {
         message.verify(&self.roster)?;
         let party = message.author;
         if let HospitalMessage::Refusal(refusal) = &message.body {
-            self.fail(CeremonyFailure::Refused { step: self.step, party, reject: refusal.reject }, out);
+            let of = u16::try_from(refusal.number).ok().and_then(PartyId::new);
+            self.fail(CeremonyFailure::Refused { step: self.step, party, of, reject: refusal.reject }, out);
             return Ok(());
         }
         if let HospitalMessage::Leaving(_) = &message.body {
@@ -198,7 +200,7 @@ impl CeremonyMachine {
             }
             (CeremonyStep::Verdicts, HospitalMessage::KeyVerdict(it)) => Some(it) == self.verdict().as_ref(),
             (CeremonyStep::ServingHeads(step), HospitalMessage::ServingShareHead(it)) => {
-                let is_share = it.step.is_share_of(it.body.count, self.roster.size());
+                let is_share = it.step.is_share_of(it.body, self.roster.size());
                 it.step == *step && is_share && it.body.within_limits()
             }
             _ => return Err(Reject::OutOfTurn),

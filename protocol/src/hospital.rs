@@ -26,8 +26,8 @@ mod sum;
 mod switching;
 
 pub use binding::{ShareBinding, SwitchBinding};
-pub use draw::{chunks_added, parts_added};
-pub use effect::{HospitalInput, HospitalOutput};
+pub use draw::{chunks_added, parts_added, proofs_checked};
+pub use effect::{HospitalInput, HospitalOutput, ProofOf};
 
 use std::collections::VecDeque;
 
@@ -151,7 +151,7 @@ impl HospitalMachine {
             }
             HospitalInput::ServingShareMade { step, body } => self.serving_share_made(step, body, &mut out),
             HospitalInput::SumAdded { step, sum } => self.sum_added(step, sum, &mut out),
-            HospitalInput::SumWrong { reject, .. } => self.sum_wrong(reject, &mut out),
+            HospitalInput::SumWrong { of, reject, .. } => self.sum_wrong(of, reject, &mut out),
             HospitalInput::Trained { round } => self.trained(round, &mut out),
             HospitalInput::TrainingFailed { round } => {
                 self.refuse(Scope::Round, u64::from(round.0), Attempt(0), Reject::TrainingFailed, &mut out);

@@ -17,6 +17,15 @@ pub const CHUNKS_DRAWN: usize = 6;
 pub const HOSPITALS_ADD_ALL_MAX: usize = 5;
 /// Logarithm to base 2 of the chance, at most, that one altered part of such a sum meets no honest hospital's draw.
 pub const PART_ESCAPES_LOG2: i32 = -7;
+/// Masks that a hospital opens to prove that its relinearisation shares are made of short secrets.
+pub const RELIN_ANSWERS: u32 = 41;
+/// Bytes of one hospital's openings, which its checkers hold at a time: at the largest preset, with four digits, they
+/// are below 85 MB.
+pub const RELIN_ANSWERS_BYTES_MAX: u64 = 128 << 20;
+/// Hospitals up to which every one checks all others' openings; of more, each draws.
+pub const HOSPITALS_PROVE_TO_ALL_MAX: usize = 16;
+/// Logarithm to base 2 of the chance, at most, that one hospital's openings meet no honest hospital's draw.
+pub const PROOF_ESCAPES_LOG2: i32 = -40;
 /// Bytes of one body. A Galois key of INF15-90 is the largest: about 8 MiB.
 pub const BODY_BYTES_MAX: u64 = 64 << 20;
 /// Bodies of one hospital that the coordinator holds at a time: 16 updates of the largest size.

@@ -68,6 +68,10 @@ numbered_refusals! {
     25 SumDiffers "an announced sum is not that of the shares that its makers signed";
     /// A share of a serving key does not fit its step or its maker.
     26 BadKeyShare "a share of a serving key is malformed or another hospital's";
+    /// A hospital does not prove that its relinearisation shares are made of short secrets.
+    27 RelinProofWrong "a hospital's openings do not prove that its relinearisation shares are made of short secrets";
+    /// No set of masks hides this hospital's secrets: nothing can be proved without showing something of them.
+    28 MasksOverflow "no set of masks hides this hospital's secrets, once in 25,000 times; begin a new key epoch";
 
     /// The base model is not the one this hospital holds.
     30 BaseModelDiffers "the round's base model is not the one this hospital holds";

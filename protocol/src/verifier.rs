@@ -145,7 +145,7 @@ impl Verifier {
             _ => None,
         });
         let shares: BTreeMap<_, _> = shares.collect();
-        require(shares.values().all(|body| it.step.is_share_of(body.count, hospitals)), Reject::BadKeyShare)?;
+        require(shares.values().all(|body| it.step.is_share_of(*body, hospitals)), Reject::BadKeyShare)?;
         self.bound.insert(it.step, shares);
         Ok(())
     }

@@ -290,6 +290,8 @@ fn key_name(step: KeyStep) -> &'static str {
         KeyStep::GateKey => "gate keys",
         KeyStep::RelinRoundOne => "relinearisation key, first round",
         KeyStep::RelinRoundTwo => "relinearisation key, second round",
+        KeyStep::RelinMasks => "relinearisation key, masks of the proof",
+        KeyStep::RelinAnswers => "relinearisation key, proof",
         KeyStep::Galois => "rotation keys",
     }
 }
@@ -309,6 +311,8 @@ fn kind(frame: &Frame) -> Option<&'static str> {
             | BlobKind::GateKey
             | BlobKind::RelinRoundOne
             | BlobKind::RelinRoundTwo
+            | BlobKind::RelinMasks
+            | BlobKind::RelinAnswer
             | BlobKind::Galois => "serving-key shares",
             BlobKind::UpdateChunk => "encrypted updates",
             BlobKind::Share => "decryption shares",

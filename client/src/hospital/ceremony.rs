@@ -16,6 +16,7 @@ use super::error::{HospitalError, Step};
 use super::key_sums::{KeySums, own_gate};
 use super::keyring::{DealtKeys, Keyring};
 use super::observer::Activity;
+use super::relin_proof::masks;
 use super::site::Site;
 
 const LABEL: &str = "dealing";
@@ -133,12 +134,17 @@ impl Site {
         let party = self.plan.party;
         self.remember_ceremony(step)?;
         let place = |index| BlobId::ceremony(kind.blob_kind(), Some(party), index);
-        if kind == KeyStep::Gate {
-            let count = self.gate_shares(step)?;
-            return self.outbox.root(place(0), count);
-        }
         let bodies = match kind {
-            KeyStep::Gate => Vec::new(),
+            // Stored one by one.
+            KeyStep::Gate => {
+                let count = self.gate_shares(step)?;
+                return self.outbox.root(place(0), count);
+            }
+            KeyStep::RelinAnswers => {
+                let count = self.relin_answers()?;
+                return self.outbox.root(place(0), count);
+            }
+            KeyStep::RelinMasks => vec![self.relin_masks()?],
             KeyStep::GateKey => vec![self.own_gate_key(step)?],
             KeyStep::RelinRoundOne => {
                 let (share, mask) = self.relin_round_one(step)?;
@@ -190,7 +196,10 @@ impl Site {
         Ok(GateKey::generate(&keys.gate, crs, &gate, &seeds, &mut stream).step(step)?.to_bytes())
     }
 
-    fn relin_round_one(&self, step: &'static str) -> Result<(RelinKeyShare<R1>, RelinEphemeral), HospitalError> {
+    pub(super) fn relin_round_one(
+        &self,
+        step: &'static str,
+    ) -> Result<(RelinKeyShare<R1>, RelinEphemeral), HospitalError> {
         let dealt = self.dealt(step)?;
         let limbs = self.plan.program.key_plan().relin_limbs;
         let mut stream = dealt.ceremony.stream("relinearisation, round one", &(limbs as u64).to_le_bytes());
@@ -226,7 +235,7 @@ impl Site {
     }
 
     /// The own keys of the ceremony, which [`Site::remember_ceremony`] put there.
-    fn dealt(&self, step: &'static str) -> Result<&DealtKeys, HospitalError> {
+    pub(super) fn dealt(&self, step: &'static str) -> Result<&DealtKeys, HospitalError> {
         self.dealt.as_ref().ok_or(HospitalError::NoKeys { step })
     }
 
@@ -255,8 +264,9 @@ impl Site {
         if !self.vault.contains(&record) {
             return Ok(());
         }
-        // Its key is made.
+        // Its key is made, and what was proved is proved.
         self.holdings.forget(own_gate())?;
+        self.holdings.forget(masks())?;
         for receiver in 1..=u32::from(self.plan.layout.parties()) {
             self.outbox.forget(&BlobId::ceremony(BlobKind::Dealing, Some(self.plan.party), receiver))?;
         }

@@ -115,6 +115,9 @@ pub enum HospitalError {
         /// What differs.
         what: &'static str,
     },
+    /// No set of masks hides this site's secrets.
+    #[error("no set of masks hides this site's secrets, which happens once in 25,000 times: begin a new key epoch")]
+    MasksOverflow,
     /// A query that this site is asked to evaluate cannot be.
     #[error("query {query} cannot be evaluated here: {why}")]
     NotEvaluated {

@@ -16,6 +16,7 @@ use super::ceremony::INPUTS;
 use super::error::{HospitalError, Step};
 use super::holdings::Held;
 use super::plan::HospitalPlan;
+use super::relin_proof::{Masks, masks, masks_digest};
 use super::site::Site;
 
 const STEP: &str = "adding the shares of a serving key";
@@ -28,13 +29,15 @@ enum Adding {
     GateKeys(Vec<Held>),
     RelinRoundOne(RelinKeySum<R1>),
     RelinRoundTwo(RelinKeySum<R2>),
+    /// All hospitals' masks and coins, each by itself.
+    RelinMasks(Vec<Held>),
 }
 
 /// What was added so far.
 #[derive(Default)]
 pub(super) struct KeySums {
     adding: Option<Adding>,
-    /// The first round of the relinearisation key, until the second one is added as well, and its digest.
+    /// The first round of the relinearisation key, until all have proved their shares on it, and its digest.
     round_one: Option<(RelinIntermediate, Digest)>,
 }
 
@@ -52,6 +55,7 @@ impl KeySums {
                 | (Some(Adding::GateKeys(_)), KeyStep::GateKey)
                 | (Some(Adding::RelinRoundOne(_)), KeyStep::RelinRoundOne)
                 | (Some(Adding::RelinRoundTwo(_)), KeyStep::RelinRoundTwo)
+                | (Some(Adding::RelinMasks(_)), KeyStep::RelinMasks)
         );
         let adding = match self.adding.take() {
             Some(adding) if is_under_way => adding,
@@ -67,8 +71,9 @@ impl KeySums {
                 KeyStep::RelinRoundTwo => {
                     Adding::RelinRoundTwo(RelinKeySum::<R2>::new(crs, limbs, parties).step(STEP)?)
                 }
-                // Part by part.
-                KeyStep::Galois => return Err(HospitalError::NoKeys { step: STEP }),
+                KeyStep::RelinMasks => Adding::RelinMasks(Vec::new()),
+                // Part by part, and proof by proof.
+                KeyStep::Galois | KeyStep::RelinAnswers => return Err(HospitalError::NoKeys { step: STEP }),
             },
         };
         Ok(self.adding.insert(adding))
@@ -106,6 +111,7 @@ impl Adding {
                 owned(share.sender())?;
                 sum.absorb(&share).map_err(|error| error.to_string())
             }
+            Self::RelinMasks(_) => Masks::from_bytes(share).map(|_| ()),
         }
     }
 }
@@ -124,7 +130,7 @@ impl Site {
         let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step: STEP })?;
         let adding = self.sums.of(step, crs, &self.plan)?;
         let Err(why) = adding.add(crs, self.plan.program.gate_limbs(), from, share) else {
-            if let Adding::GateKeys(held) = adding {
+            if let Adding::GateKeys(held) | Adding::RelinMasks(held) = adding {
                 held.push(self.holdings.write(share)?);
             }
             return Ok(None);
@@ -139,8 +145,14 @@ impl Site {
     /// # Errors
     /// [`HospitalError`] where this site itself fails, or has another sum of this key epoch on record.
     pub(super) fn finish_sum(&mut self, step: KeyStep, announced: BodyRoot) -> Result<Option<Reject>, HospitalError> {
-        if step == KeyStep::Galois {
-            return self.finish_rotations(announced);
+        match step {
+            KeyStep::Galois => return self.finish_rotations(announced),
+            // Each proof by itself was checked, or the ceremony had ended.
+            KeyStep::RelinAnswers => {
+                self.sums.round_one = None;
+                return Ok(None);
+            }
+            _ => {}
         }
         let crs = self.crs.clone().ok_or(HospitalError::NoKeys { step: STEP })?;
         let is_announced = |bytes: &[u8]| BodyRoot::of(&[Digest::of_bytes(bytes)], bytes.len() as u64) == announced;
@@ -172,13 +184,23 @@ impl Site {
                 is_right
             }
             Adding::RelinRoundTwo(sum) => {
-                let (first, _) = self.sums.round_one.take().ok_or(HospitalError::NoKeys { step: STEP })?;
+                let (first, _) = self.sums.of_round_one().ok_or(HospitalError::NoKeys { step: STEP })?;
                 let key: RelinearizationKey = sum.finish(first).step(STEP)?;
                 let bytes = key.to_bytes(&crs);
                 let is_right = is_announced(&bytes);
                 if is_right {
                     let held = self.holdings.write(&bytes)?;
                     self.holdings.keep(relinearisation(), &[held])?;
+                }
+                is_right
+            }
+            Adding::RelinMasks(held) => {
+                let is_right = list_root(&held) == announced;
+                if is_right {
+                    // Openings for two different lists of coins would show the secrets.
+                    let digests: Vec<Digest> = held.iter().map(|(digest, _)| *digest).collect();
+                    self.note_sum(step, masks_digest(&digests))?;
+                    self.holdings.keep(masks(), &held)?;
                 }
                 is_right
             }
@@ -207,7 +229,7 @@ impl Site {
                 self.sums.round_one = Some((RelinIntermediate::from_bytes(bytes, crs).step(reading)?, digest));
             }
             // Nothing is computed with them here.
-            KeyStep::Gate | KeyStep::GateKey | KeyStep::RelinRoundTwo | KeyStep::Galois => {}
+            _ => {}
         }
         Ok(())
     }
@@ -261,6 +283,8 @@ fn name(step: KeyStep) -> &'static [u8] {
         KeyStep::GateKey => b"gate keys",
         KeyStep::RelinRoundOne => b"relinearisation sums",
         KeyStep::RelinRoundTwo => b"relinearisation key",
+        KeyStep::RelinMasks => b"relinearisation masks",
+        KeyStep::RelinAnswers => b"relinearisation openings",
         KeyStep::Galois => b"rotation keys",
     }
 }
@@ -272,6 +296,8 @@ fn what(step: KeyStep) -> &'static str {
         KeyStep::GateKey => "list of gate keys",
         KeyStep::RelinRoundOne => "sum of the relinearisation key's first round",
         KeyStep::RelinRoundTwo => "relinearisation key",
+        KeyStep::RelinMasks => "list of masks and coins",
+        KeyStep::RelinAnswers => "list of openings",
         KeyStep::Galois => "set of rotation keys",
     }
 }

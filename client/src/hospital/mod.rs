@@ -26,6 +26,7 @@ mod parameters;
 mod part_sums;
 mod plan;
 mod query;
+mod relin_proof;
 mod round_sum;
 pub mod sealed;
 mod serving;

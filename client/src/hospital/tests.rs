@@ -5,6 +5,7 @@ mod evaluation;
 mod figures;
 mod key_sums;
 mod publishing;
+mod relin_proof;
 mod round_sums;
 mod rounds;
 mod weights;

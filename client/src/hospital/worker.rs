@@ -14,6 +14,7 @@ use protocol::drive::{Crypto, JobId};
 use protocol::hospital::HospitalInput;
 use protocol::ids::{PartyId, QueryId, RoundId};
 use protocol::lease::Doing;
+use protocol::message::KeyStep;
 use protocol::sealed::OpeningKey;
 use tokio::sync::{mpsc, oneshot};
 
@@ -157,6 +158,29 @@ impl Drop for Watch {
     }
 }
 
+/// What the machine hears of a serving-key share: the share, or why there is none, where that is for others to hear.
+fn share_made(
+    step: KeyStep,
+    own: PartyId,
+    made: Result<BodyRoot, HospitalError>,
+) -> Result<HospitalInput, HospitalError> {
+    match made {
+        Ok(body) => Ok(HospitalInput::ServingShareMade { step, body }),
+        Err(HospitalError::MasksOverflow) => {
+            Ok(HospitalInput::SumWrong { step, of: Some(own), reject: Reject::MasksOverflow })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What the machine hears of another hospital's share that was looked at: nothing, unless it is refused.
+fn share_judged(step: KeyStep, of: PartyId, refused: Option<Reject>) -> HospitalDone {
+    match refused {
+        None => HospitalDone::Nothing,
+        Some(reject) => HospitalDone::Input(HospitalInput::SumWrong { step, of: Some(of), reject }),
+    }
+}
+
 impl Bench {
     /// Begins to work on a thread of its own, until the driver is gone; `working` is dropped when it has ended.
     pub(super) fn start(mut self, inputs: mpsc::Sender<Input>, working: oneshot::Sender<()>) -> Worker {
@@ -204,12 +228,15 @@ impl Bench {
             }
             HospitalJob::ServingShare { step } => {
                 self.site.observer.activity(self.site.plan.party, Activity::Keys { done: 0, of: 1 });
-                HospitalInput::ServingShareMade { step, body: self.site.serving_share(step)? }
+                share_made(step, self.site.plan.party, self.site.serving_share(step))?
             }
-            HospitalJob::AddShare { step, from, share } => match self.site.add_share(step, from, &share)? {
-                None => return Ok(HospitalDone::Nothing),
-                Some(reject) => HospitalInput::SumWrong { step, reject },
-            },
+            HospitalJob::AddShare { step, from, share } => {
+                return Ok(share_judged(step, from, self.site.add_share(step, from, &share)?));
+            }
+            HospitalJob::CheckProof { of, first, second, answers } => {
+                let judged = self.site.check_proof(of, [&first, &second], &answers)?;
+                return Ok(share_judged(KeyStep::RelinAnswers, of, judged));
+            }
             HospitalJob::AddParts { parts, index, bodies } => {
                 return self.site.add_parts(parts, index, &bodies).map(|()| HospitalDone::Nothing);
             }
@@ -230,7 +257,7 @@ impl Bench {
             }
             HospitalJob::FinishSum { step, sum } => match self.site.finish_sum(step, sum)? {
                 None => HospitalInput::SumAdded { step, sum },
-                Some(reject) => HospitalInput::SumWrong { step, reject },
+                Some(reject) => HospitalInput::SumWrong { step, of: None, reject },
             },
             HospitalJob::TakeSum { step, sum } => {
                 return self.site.take_sum(step, &sum).map(|()| HospitalDone::Nothing);
@@ -395,6 +422,21 @@ impl Bench {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn masks_that_hide_nothing_are_said_to_all_and_other_faults_are_this_sites() {
+        let (step, own) = (KeyStep::RelinAnswers, PartyId::new(2).unwrap());
+        let body = BodyRoot::default();
+        let made = share_made(step, own, Ok(body));
+        assert!(matches!(made, Ok(HospitalInput::ServingShareMade { body: found, .. }) if found == body));
+        let said = share_made(step, own, Err(HospitalError::MasksOverflow));
+        assert!(matches!(
+            said,
+            Ok(HospitalInput::SumWrong { of: Some(of), reject: Reject::MasksOverflow, .. }) if of == own
+        ));
+        let fault = share_made(step, own, Err(HospitalError::Abandoned));
+        assert!(matches!(fault, Err(HospitalError::Abandoned)));
+    }
 
     #[test]
     fn a_computing_thread_that_dies_is_heard_of_and_one_that_ends_is_not() {

@@ -49,6 +49,8 @@ impl fmt::Display for CeremonyStep {
             KeyStep::GateKey => "gate keys",
             KeyStep::RelinRoundOne => "relinearisation key, first round",
             KeyStep::RelinRoundTwo => "relinearisation key, second round",
+            KeyStep::RelinMasks => "relinearisation key, masks of the proof",
+            KeyStep::RelinAnswers => "relinearisation key, proof",
             KeyStep::Galois => "rotation keys",
         };
         match self {
@@ -135,12 +137,14 @@ pub enum CeremonyOutput {
 #[non_exhaustive]
 pub enum CeremonyFailure {
     /// A hospital refused.
-    #[error("{step}: {party} refused: {reject}")]
+    #[error("{step}: {party} refused{}: {reject}", of.map_or_else(String::new, |of| format!(" what {of} sent")))]
     Refused {
         /// Where.
         step: CeremonyStep,
         /// Who.
         party: PartyId,
+        /// Whose share it refused, where it is one hospital's.
+        of: Option<PartyId>,
         /// Why.
         reject: Reject,
     },

@@ -7,6 +7,7 @@ mod effect;
 mod held;
 mod outgoing;
 mod parts;
+mod proofs;
 mod query;
 mod wanted;
 mod work;
@@ -257,6 +258,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             HospitalOutput::AddShares { step, shares, sum, drawn } => {
                 self.work.extend(Work::add_shares(self.party, step, shares, sum, drawn));
             }
+            HospitalOutput::CheckProofs { proofs, sum } => self.work.extend(Work::check_proofs(proofs, sum)),
             HospitalOutput::FetchSum { step, sum } => self.work.push_back(Work::sum(step, sum)),
             HospitalOutput::Train { round, purpose, .. } => {
                 self.work.push_back(Work::Ready(match purpose {

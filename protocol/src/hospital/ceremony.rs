@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::blob::{BlobKind, BodyRoot};
 use crate::ceremony::{bodies, commitment, epoch_seed, received_digest};
 use crate::facts::{CeremonyNonce, Fact, KeySum};
-use crate::hospital::{HospitalMachine, HospitalOutput};
+use crate::hospital::{HospitalMachine, HospitalOutput, ProofOf};
 use crate::ids::{Attempt, Digest, PartyId};
 use crate::message::{
     CommitSet, DealingsDigest, DealingsReady, DealingsSent, HospitalMessage, KeyCommit, KeyEpochOpen, KeyReveal,
@@ -306,7 +306,7 @@ impl HospitalMachine {
                     _ => None,
                 })
                 .collect();
-            if !bound.values().all(|body| it.step.is_share_of(body.count, hospitals)) {
+            if !bound.values().all(|body| it.step.is_share_of(*body, hospitals)) {
                 return Err(Reject::BadKeyShare);
             }
             // Somebody who signed two heads could choose the second when it has seen the others' shares.
@@ -347,13 +347,18 @@ impl HospitalMachine {
             let (step, sum) = (it.step, it.body);
             self.ceremony.announced.insert(step, sum);
             match (step, self.facts.key_sum(step)) {
-                // Stored here, to compute with.
-                (KeyStep::Gate | KeyStep::GateKey | KeyStep::Galois | KeyStep::RelinRoundTwo, Some(_)) => {}
+                // Only the sums of round one are needed again and not on this site's disk.
+                (KeyStep::RelinRoundOne, Some(sum)) => out.push(HospitalOutput::FetchSum { step, sum }),
+                // Stored here, to compute with, or checked for good.
+                (_, Some(_)) => {}
+                (KeyStep::RelinAnswers, None) => {
+                    let proofs = self.proofs_of(it, shares);
+                    out.push(HospitalOutput::CheckProofs { proofs, sum });
+                }
                 (_, None) => {
                     let drawn = self.parts_drawn(it, shares.first().map_or(0, |(_, share)| share.count));
                     out.push(HospitalOutput::AddShares { step, shares: shares.clone(), sum, drawn });
                 }
-                (_, Some(sum)) => out.push(HospitalOutput::FetchSum { step, sum }),
             }
         }
         let result = result.and_then(|new| new.map_or(Ok(()), |_| self.judge_keys(out)));
@@ -381,8 +386,24 @@ impl HospitalMachine {
         Some(KeyVerdict { plan: self.config.terms.program, sums })
     }
 
-    pub(super) fn sum_wrong(&mut self, reject: Reject, out: &mut Vec<HospitalOutput>) {
-        self.refuse_ceremony(Err(reject), out);
+    /// The proofs that this site checks, of `openings` that all signed for: those of others, or a draw of them.
+    fn proofs_of(&self, it: &ServingStepDone, openings: &[(PartyId, BodyRoot)]) -> Vec<ProofOf> {
+        let share = |step, party| self.ceremony.bound.get(&step).and_then(|bound| bound.get(party)).copied();
+        let others = openings.iter().filter(|(party, _)| *party != self.config.party);
+        let proofs: Vec<ProofOf> = others
+            .filter_map(|(party, answers)| {
+                let (first, second) = (share(KeyStep::RelinRoundOne, party)?, share(KeyStep::RelinRoundTwo, party)?);
+                Some(ProofOf { party: *party, first, second, answers: *answers })
+            })
+            .collect();
+        let drawn = self.proofs_drawn(it, proofs.len());
+        drawn.iter().filter_map(|place| proofs.get(*place as usize)).copied().collect()
+    }
+
+    pub(super) fn sum_wrong(&mut self, of: Option<PartyId>, reject: Reject, out: &mut Vec<HospitalOutput>) {
+        let number = of.map_or(0, |party| u64::from(party.number()));
+        self.refuse(Scope::Ceremony, number, Attempt(0), reject, out);
+        self.stop(&reject.to_string(), out);
     }
 
     pub(super) fn on_serving_keys_ready(&mut self, it: &ServingKeysReady, out: &mut Vec<HospitalOutput>) {

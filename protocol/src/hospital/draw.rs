@@ -6,7 +6,11 @@
 use crate::codec::Wire;
 use crate::hospital::HospitalMachine;
 use crate::ids::Digest;
-use crate::limits::{CHUNKS_ADDED_MAX, CHUNKS_DRAWN, CHUNKS_MAX, HOSPITALS_ADD_ALL_MAX, PART_ESCAPES_LOG2};
+use crate::limits::{
+    CHUNKS_ADDED_MAX, CHUNKS_DRAWN, CHUNKS_MAX, HOSPITALS_ADD_ALL_MAX, HOSPITALS_PROVE_TO_ALL_MAX, PART_ESCAPES_LOG2,
+    PROOF_ESCAPES_LOG2,
+};
+use crate::roster::Roster;
 
 /// How many chunks of a round's sum of so many every hospital adds up itself.
 #[must_use]
@@ -24,8 +28,24 @@ pub fn parts_added(of: usize, hospitals: usize, threshold: usize) -> usize {
     if hospitals <= HOSPITALS_ADD_ALL_MAX {
         return of;
     }
+    met(of, hospitals, threshold, PART_ESCAPES_LOG2)
+}
+
+/// How many of the others' proofs of their relinearisation shares each of `hospitals` checks, of which `threshold`
+/// decrypt. One that is wrong meets nobody's draw with at most 2^[`PROOF_ESCAPES_LOG2`].
+#[must_use]
+pub fn proofs_checked(hospitals: usize, threshold: usize) -> usize {
+    let others = hospitals.saturating_sub(1);
+    if hospitals <= HOSPITALS_PROVE_TO_ALL_MAX {
+        return others;
+    }
+    met(others, hospitals, threshold, PROOF_ESCAPES_LOG2)
+}
+
+/// So many `of` some that one of them is missed by all honest hospitals with 2^`escapes_log2` at most.
+fn met(of: usize, hospitals: usize, threshold: usize, escapes_log2: i32) -> usize {
     let honest = hospitals.saturating_sub(threshold) + 1;
-    let missed = (f64::from(PART_ESCAPES_LOG2) / honest as f64).exp2();
+    let missed = (f64::from(escapes_log2) / honest as f64).exp2();
     // At most `CHUNKS_MAX`: far below where a product of doubles is off by one.
     ((of as f64 * (1.0 - missed)).ceil() as usize).min(of)
 }
@@ -37,6 +57,13 @@ impl HospitalMachine {
         let of = of as usize;
         let added = self.roster.as_ref().map_or(of, |roster| parts_added(of, roster.size(), roster.threshold()));
         draw(&self.fresh, Digest::of("consilium draw of parts v1", sum), of, added)
+    }
+
+    /// Whose proofs, by place among the others in order, this site checks.
+    pub(super) fn proofs_drawn(&self, sum: &impl Wire, others: usize) -> Vec<u32> {
+        let checked = |roster: &Roster| proofs_checked(roster.size(), roster.threshold());
+        let checked = self.roster.as_ref().map_or(others, checked);
+        draw(&self.fresh, Digest::of("consilium draw of proofs v1", sum), others, checked)
     }
 }
 

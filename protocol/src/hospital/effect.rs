@@ -44,11 +44,14 @@ pub enum HospitalInput {
         /// The sum.
         sum: BodyRoot,
     },
-    /// Answer to `AddShares`: nothing of it is kept.
+    /// Answer to `AddShares` and `CheckProofs`: nothing of it is kept. To `MakeServingShare`: there is none.
     SumWrong {
         /// Which key.
         step: KeyStep,
-        /// `SumDiffers`, or `BadKeyShare` where one cannot be added at all.
+        /// Whose share it is about, where it is one hospital's.
+        of: Option<PartyId>,
+        /// `SumDiffers`, `BadKeyShare` where one cannot be added at all, `RelinProofWrong` where a hospital proves
+        /// nothing, or `MasksOverflow` where this one cannot.
         reject: Reject,
     },
     /// Answer to `Train`: the quantised update is sealed in the journal.
@@ -182,6 +185,19 @@ pub enum HospitalInput {
     },
 }
 
+/// What one hospital signed for and is to prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProofOf {
+    /// Who.
+    pub party: PartyId,
+    /// Its share in the first round of the relinearisation key.
+    pub first: BodyRoot,
+    /// In the second.
+    pub second: BodyRoot,
+    /// Its openings.
+    pub answers: BodyRoot,
+}
+
 /// What the runtime has to do, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HospitalOutput {
@@ -250,6 +266,15 @@ pub enum HospitalOutput {
         sum: BodyRoot,
         /// Which of the sum's bodies are added up here, ascending.
         drawn: Vec<u32>,
+    },
+    /// Fetch these hospitals' relinearisation shares of both rounds and their openings, check that each proves its
+    /// shares, and only then take the list of all openings as checked. Answer: `SumAdded` or `SumWrong`, for
+    /// `RelinAnswers`.
+    CheckProofs {
+        /// Whose.
+        proofs: Vec<ProofOf>,
+        /// What the coordinator says all signed for.
+        sum: BodyRoot,
     },
     /// Fetch a sum that this site added up before a restart, since the shares may be gone; it must be the recorded one.
     FetchSum {

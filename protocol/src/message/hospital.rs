@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::blob::{BlobKind, BodyRoot};
 use crate::codec::{wire_enum, wire_struct, wire_tag};
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
+use crate::limits::{RELIN_ANSWERS, RELIN_ANSWERS_BYTES_MAX};
 use crate::message::purpose::RoundPurpose;
 use crate::party_set::PartySet;
 use crate::reject::Reject;
@@ -82,14 +83,29 @@ pub enum KeyStep {
     RelinRoundOne,
     /// Relinearisation key, round two; its input is round one's sum.
     RelinRoundTwo,
+    /// What every hospital is bound to before anybody knows which of its masks it has to open: digests of them, and a
+    /// coin. Its input is what round two was made of.
+    RelinMasks,
+    /// Openings of masks, drawn by everybody's coins: proof that both shares are made of short secrets.
+    RelinAnswers,
     /// Galois keys.
     Galois,
 }
-wire_tag!(KeyStep { 1 => Gate, 2 => GateKey, 3 => RelinRoundOne, 4 => RelinRoundTwo, 5 => Galois });
+wire_tag!(KeyStep {
+    1 => Gate, 2 => GateKey, 3 => RelinRoundOne, 4 => RelinRoundTwo, 5 => Galois, 6 => RelinMasks, 7 => RelinAnswers,
+});
 
 impl KeyStep {
     /// All steps, in order.
-    pub const ALL: [Self; 5] = [Self::Gate, Self::GateKey, Self::RelinRoundOne, Self::RelinRoundTwo, Self::Galois];
+    pub const ALL: [Self; 7] = [
+        Self::Gate,
+        Self::GateKey,
+        Self::RelinRoundOne,
+        Self::RelinRoundTwo,
+        Self::RelinMasks,
+        Self::RelinAnswers,
+        Self::Galois,
+    ];
 
     /// The step that follows; `None` after the last.
     #[must_use]
@@ -97,12 +113,14 @@ impl KeyStep {
         Self::ALL.into_iter().find(|step| *step > self)
     }
 
-    /// The step whose sum this one is computed on.
+    /// The step whose sum or list has to stand before this one begins, since it is computed on it.
     #[must_use]
     pub fn input(self) -> Option<Self> {
         match self {
             Self::GateKey => Some(Self::Gate),
             Self::RelinRoundTwo => Some(Self::RelinRoundOne),
+            Self::RelinMasks => Some(Self::RelinRoundTwo),
+            Self::RelinAnswers => Some(Self::RelinMasks),
             Self::Gate | Self::RelinRoundOne | Self::Galois => None,
         }
     }
@@ -112,18 +130,22 @@ impl KeyStep {
     #[must_use]
     pub fn list_of(self, shares: &BTreeMap<PartyId, BodyRoot>) -> Option<BodyRoot> {
         match self {
-            Self::Gate | Self::GateKey => Some(BodyRoot::of_lists(&shares.values().copied().collect::<Vec<_>>())),
+            Self::Gate | Self::GateKey | Self::RelinMasks | Self::RelinAnswers => {
+                Some(BodyRoot::of_lists(&shares.values().copied().collect::<Vec<_>>()))
+            }
             Self::RelinRoundOne | Self::RelinRoundTwo | Self::Galois => None,
         }
     }
 
-    /// Whether a share of so many bodies is one, where `hospitals` take part. How many rotations there are is the key
-    /// plan's.
+    /// Whether a share of these bodies is one, where `hospitals` take part. How many rotations there are is the key
+    /// plan's; the openings of one hospital are in memory together.
     #[must_use]
-    pub fn is_share_of(self, count: u32, hospitals: usize) -> bool {
+    pub fn is_share_of(self, share: BodyRoot, hospitals: usize) -> bool {
+        let count = share.count;
         match self {
             Self::Gate => usize::try_from(count).is_ok_and(|count| count == hospitals),
-            Self::GateKey | Self::RelinRoundOne | Self::RelinRoundTwo => count == 1,
+            Self::GateKey | Self::RelinRoundOne | Self::RelinRoundTwo | Self::RelinMasks => count == 1,
+            Self::RelinAnswers => count == RELIN_ANSWERS && share.size_bytes <= RELIN_ANSWERS_BYTES_MAX,
             Self::Galois => count > 0,
         }
     }
@@ -136,6 +158,8 @@ impl KeyStep {
             Self::GateKey => BlobKind::GateKey,
             Self::RelinRoundOne => BlobKind::RelinRoundOne,
             Self::RelinRoundTwo => BlobKind::RelinRoundTwo,
+            Self::RelinMasks => BlobKind::RelinMasks,
+            Self::RelinAnswers => BlobKind::RelinAnswer,
             Self::Galois => BlobKind::Galois,
         }
     }
@@ -312,7 +336,7 @@ wire_tag!(Scope { 1 => Ceremony, 2 => Round, 3 => Publish, 4 => Query });
 pub struct Refusal {
     /// What it is about.
     pub scope: Scope,
-    /// Round or query number, else 0.
+    /// Round or query number; in the ceremony the number of the hospital whose share is refused; else 0.
     pub number: u64,
     /// Attempt, else 0.
     pub attempt: u32,

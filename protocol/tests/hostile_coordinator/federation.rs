@@ -4,7 +4,7 @@ use protocol::blob::BodyRoot;
 use protocol::ceremony::{CeremonyConfig, CeremonyInput, CeremonyMachine, CeremonyOutput};
 use protocol::facts::{Fact, HospitalFacts};
 use protocol::hospital::{EarlierCohort, HospitalConfig, HospitalInput, HospitalMachine, HospitalOutput};
-use protocol::limits::SEALING_KEY_BYTES;
+use protocol::limits::{RELIN_ANSWERS, SEALING_KEY_BYTES};
 use protocol::log::{LogEntry, LogWriter};
 use protocol::message::{
     CohortFrozen, Decryptors, HospitalMessage, KeyStep, LogMessage, Manifest, RoundOpen, RoundPurpose, ShareRequest,
@@ -43,6 +43,10 @@ pub(crate) fn key_share(step: KeyStep, number: u16) -> BodyRoot {
     let what = format!("serving share {step:?} of {number}");
     match step {
         KeyStep::Gate => BodyRoot::of(&(1..=N).map(|of| digest(&format!("{what} for {of}"))).collect::<Vec<_>>(), 300),
+        KeyStep::RelinAnswers => {
+            let openings = (0..RELIN_ANSWERS).map(|number| digest(&format!("{what}, {number}")));
+            BodyRoot::of(&openings.collect::<Vec<_>>(), 4_100)
+        }
         _ => body(&what),
     }
 }
@@ -215,6 +219,9 @@ impl Federation {
                     }
                     HospitalOutput::AddShares { step, sum, .. } => {
                         Some(HospitalInput::SumAdded { step: *step, sum: *sum })
+                    }
+                    HospitalOutput::CheckProofs { sum, .. } => {
+                        Some(HospitalInput::SumAdded { step: KeyStep::RelinAnswers, sum: *sum })
                     }
                     HospitalOutput::CheckModel { attempt, .. } => Some(HospitalInput::ModelAdded { attempt: *attempt }),
                     HospitalOutput::Evaluate { head, .. } => {

@@ -3,10 +3,12 @@
 use protocol::blob::BlobKind;
 use protocol::ceremony::{CeremonyConfig, CeremonyInput, CeremonyMachine, CeremonyOutput, CeremonyStep};
 use protocol::facts::Fact;
-use protocol::hospital::{HospitalInput, HospitalOutput};
+use protocol::hospital::{HospitalInput, HospitalOutput, ProofOf};
+use protocol::limits::{RELIN_ANSWERS, RELIN_ANSWERS_BYTES_MAX};
 use protocol::log::LogWriter;
 use protocol::message::{
-    HospitalMessage, KeyStep, LogMessage, ServingShareHead, ServingStepDone, ServingStepOpen, SignedMessage,
+    HospitalMessage, KeyStep, LogMessage, Refusal, Scope, ServingShareHead, ServingStepDone, ServingStepOpen,
+    SignedMessage,
 };
 use protocol::verifier::Verifier;
 use protocol::{BodyRoot, Epoch, PartyId, Reject};
@@ -65,13 +67,22 @@ fn sums_are_added_of_what_all_signed_for_before_anything_is_computed_with_them()
         .iter()
         .enumerate()
         .flat_map(|(at, outputs)| outputs.iter().map(move |output| (at, output)))
-        .filter(|(_, output)| matches!(output, HospitalOutput::AddShares { .. }))
+        .filter(|(_, output)| matches!(output, HospitalOutput::AddShares { .. } | HospitalOutput::CheckProofs { .. }))
         .collect();
     let signed = |step: KeyStep| -> Vec<(PartyId, BodyRoot)> {
         (1..=N).map(|number| (party(number), key_share(step, number))).collect()
     };
     let expected = KeyStep::ALL.map(|step| {
         let (shares, sum) = (signed(step), key_sum(step));
+        if step == KeyStep::RelinAnswers {
+            let of = |number| ProofOf {
+                party: party(number),
+                first: key_share(KeyStep::RelinRoundOne, number),
+                second: key_share(KeyStep::RelinRoundTwo, number),
+                answers: key_share(step, number),
+            };
+            return HospitalOutput::CheckProofs { proofs: (2..=N).map(of).collect(), sum };
+        }
         HospitalOutput::AddShares { step, drawn: (0..shares[0].1.count).collect(), shares, sum }
     });
     assert!(added.iter().map(|(_, output)| *output).eq(&expected), "{added:?}");
@@ -84,7 +95,12 @@ fn sums_are_added_of_what_all_signed_for_before_anything_is_computed_with_them()
 
 #[test]
 fn no_step_follows_on_a_sum_that_nobody_is_bound_to() {
-    for (input, step) in [(KeyStep::Gate, KeyStep::GateKey), (KeyStep::RelinRoundOne, KeyStep::RelinRoundTwo)] {
+    for (input, step) in [
+        (KeyStep::Gate, KeyStep::GateKey),
+        (KeyStep::RelinRoundOne, KeyStep::RelinRoundTwo),
+        (KeyStep::RelinRoundTwo, KeyStep::RelinMasks),
+        (KeyStep::RelinMasks, KeyStep::RelinAnswers),
+    ] {
         let mut log = honest();
         log.retain(|message| !is_done(message, input));
         let opened = log.iter().position(|message| is_open(message, step)).unwrap();
@@ -107,13 +123,16 @@ fn no_step_follows_on_a_sum_that_nobody_is_bound_to() {
 #[test]
 fn another_list_of_gates_than_all_signed_for_is_refused() {
     let log = honest();
-    for step in [KeyStep::Gate, KeyStep::GateKey] {
+    for step in [KeyStep::Gate, KeyStep::GateKey, KeyStep::RelinMasks, KeyStep::RelinAnswers] {
         let closed = log.iter().position(|message| is_done(message, step)).unwrap();
         let mut other = log[..closed].to_vec();
         other.push(done(step, "another list"));
         let outputs = hears(&other);
         assert_eq!(refusals(&outputs), [Reject::SumDiffers], "{step:?}");
-        assert!(!outputs[closed].iter().any(|output| matches!(output, HospitalOutput::AddShares { .. })));
+        let works = |output: &HospitalOutput| {
+            matches!(output, HospitalOutput::AddShares { .. } | HospitalOutput::CheckProofs { .. })
+        };
+        assert!(!outputs[closed].iter().any(works));
         assert_eq!(audited(&other), Err((closed as u64, Reject::SumDiffers)), "{step:?}");
     }
 }
@@ -157,6 +176,14 @@ fn a_share_of_another_number_of_bodies_is_refused() {
         (KeyStep::Gate, key_share(KeyStep::RelinRoundOne, 2)),
         (KeyStep::GateKey, key_share(KeyStep::Gate, 2)),
         (KeyStep::RelinRoundOne, key_share(KeyStep::Gate, 2)),
+        (KeyStep::RelinMasks, key_share(KeyStep::Gate, 2)),
+        // One mask is not opened.
+        (KeyStep::RelinAnswers, BodyRoot { count: RELIN_ANSWERS - 1, ..key_share(KeyStep::RelinAnswers, 2) }),
+        // Whoever checks has them in memory together.
+        (
+            KeyStep::RelinAnswers,
+            BodyRoot { size_bytes: RELIN_ANSWERS_BYTES_MAX + 1, ..key_share(KeyStep::RelinAnswers, 2) },
+        ),
     ] {
         let is_heads = |message: &LogMessage| matches!(message, LogMessage::ServingStepHeads(it) if it.step == step);
         let at = log.iter().position(is_heads).unwrap();
@@ -279,13 +306,20 @@ fn another_sum_than_was_added_up_before_a_restart_is_refused() {
 
 #[test]
 fn a_sum_that_is_wrong_ends_the_participation_by_its_name() {
-    for reject in [Reject::SumDiffers, Reject::BadKeyShare] {
+    for (reject, of) in [
+        (Reject::SumDiffers, None),
+        (Reject::BadKeyShare, Some(3)),
+        (Reject::RelinProofWrong, Some(4)),
+        (Reject::MasksOverflow, Some(1)),
+    ] {
         let mut federation = Federation::with_keys(Some(digest("program")));
-        let outputs = federation.input(1, HospitalInput::SumWrong { step: KeyStep::Gate, reject });
+        let (step, named) = (KeyStep::Gate, of.map(party));
+        let outputs = federation.input(1, HospitalInput::SumWrong { step, of: named, reject });
         assert_eq!(refusals(std::slice::from_ref(&outputs)), [reject]);
+        let expected = Refusal { scope: Scope::Ceremony, number: of.map_or(0, u64::from), attempt: 0, reject };
         let said = outputs.iter().any(|output| {
             matches!(output, HospitalOutput::Send(message)
-                if matches!(&message.body, HospitalMessage::Refusal(refusal) if refusal.reject == reject))
+                if message.body == HospitalMessage::Refusal(expected.clone()))
         });
         assert!(said && matches!(outputs.last(), Some(HospitalOutput::Stop { .. })));
     }

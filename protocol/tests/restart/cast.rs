@@ -4,7 +4,7 @@ use protocol::blob::BodyRoot;
 use protocol::codec::Wire;
 use protocol::facts::Fact;
 use protocol::hospital::{HospitalConfig, HospitalMachine};
-use protocol::limits::SEALING_KEY_BYTES;
+use protocol::limits::{RELIN_ANSWERS, SEALING_KEY_BYTES};
 use protocol::message::KeyStep;
 use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
@@ -35,6 +35,10 @@ pub(crate) fn key_share(step: KeyStep, number: u16) -> BodyRoot {
     let what = format!("serving share {step:?} of {number}");
     match step {
         KeyStep::Gate => BodyRoot::of(&(1..=N).map(|of| digest(&format!("{what} for {of}"))).collect::<Vec<_>>(), 300),
+        KeyStep::RelinAnswers => {
+            let openings = (0..RELIN_ANSWERS).map(|number| digest(&format!("{what}, {number}")));
+            BodyRoot::of(&openings.collect::<Vec<_>>(), 4_100)
+        }
         _ => body(&what),
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use protocol::blob::BlobKind;
 use protocol::facts::{Fact, KeySum, SumChecked};
-use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput};
+use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput, ProofOf};
 use protocol::message::{KeyStep, RoundPurpose};
-use protocol::{Digest, QueryId, RoundId};
+use protocol::{BodyRoot, Digest, QueryId, RoundId};
 
 use crate::cast::{N, body, digest, key_share};
 
@@ -88,6 +88,7 @@ impl Site {
                 self.sums.insert(*step);
                 Some(HospitalInput::SumAdded { step: *step, sum: *sum })
             }
+            HospitalOutput::CheckProofs { proofs, sum } => Some(self.check_proofs(proofs, *sum)),
             HospitalOutput::FetchSum { step, sum } => {
                 let is_known = |fact: &Fact| *fact == Fact::KeySum(KeySum { step: *step, sum: *sum });
                 assert!(self.facts.iter().any(is_known), "nobody here added up {step:?}");
@@ -95,9 +96,12 @@ impl Site {
                 None
             }
             HospitalOutput::MakeServingShare { step } => {
-                // An own gate is on disk.
-                let is_there = |input| self.sums.contains(&input) || (input == KeyStep::Gate && self.knows(input));
+                // All but the sums of round one are on disk.
+                let is_there =
+                    |input| self.sums.contains(&input) || (input != KeyStep::RelinRoundOne && self.knows(input));
                 assert!(step.input().is_none_or(is_there), "computed on nothing");
+                let is_of_relin = matches!(step, KeyStep::RelinRoundTwo | KeyStep::RelinMasks | KeyStep::RelinAnswers);
+                assert!(!is_of_relin || is_there(KeyStep::RelinRoundOne), "{step:?} is made without its sums");
                 assert!(!self.ceremony_is_over, "the secret behind the share of {step:?} is gone");
                 self.passing.insert((step.blob_kind(), 0, 0));
                 Some(HospitalInput::ServingShareMade { step: *step, body: key_share(*step, number) })
@@ -158,6 +162,19 @@ impl Site {
             HospitalOutput::Refuse { .. } | HospitalOutput::Stop { .. } => panic!("{output:?}"),
             _ => None,
         }
+    }
+
+    fn check_proofs(&self, proofs: &[ProofOf], sum: BodyRoot) -> HospitalInput {
+        let step = KeyStep::RelinAnswers;
+        assert!(!self.ceremony_is_over && proofs.len() == usize::from(N) - 1, "openings may be gone");
+        assert!(self.sums.contains(&KeyStep::RelinRoundOne) && self.knows(KeyStep::RelinMasks));
+        for proof in proofs {
+            let share = |step| key_share(step, proof.party.number());
+            let shares = [KeyStep::RelinRoundOne, KeyStep::RelinRoundTwo, step].map(share);
+            let is_own = proof.party.number() == self.number;
+            assert!(!is_own && [proof.first, proof.second, proof.answers] == shares);
+        }
+        HospitalInput::SumAdded { step, sum }
     }
 
     fn knows(&self, step: KeyStep) -> bool {

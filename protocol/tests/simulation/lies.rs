@@ -16,7 +16,7 @@ use crate::world::World;
 fn sums_of_serving_keys_that_the_coordinator_names_end_the_ceremony_before_anything_is_computed_with_them() {
     for (step, next) in [
         (KeyStep::RelinRoundOne, KeyStep::RelinRoundTwo),
-        (KeyStep::RelinRoundTwo, KeyStep::Galois),
+        (KeyStep::RelinRoundTwo, KeyStep::RelinMasks),
         (KeyStep::Galois, KeyStep::Galois),
     ] {
         let world = World::run(17, Schedule { planted: Some(Planted::Names(step)), ..Schedule::of(5) });

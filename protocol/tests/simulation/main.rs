@@ -71,12 +71,18 @@ fn undisturbed_federations_close_every_round_publish_and_answer() {
             _ => Vec::new(),
         };
         assert_eq!(taken, expected, "{parties} parties");
+        for (hospital, of) in &world.oracle.proofs {
+            assert_eq!(of.len(), usize::from(parties) - 1, "{hospital} checks everybody else's proof");
+        }
+        assert_eq!(world.oracle.proofs.len(), usize::from(parties));
         assert_eq!(world.models[0], (model, Some(figures)), "the last round is one of figures and changes no model");
         for step in KeyStep::ALL {
             let expected = match step {
                 // Everybody adds its own up, and everybody's is used.
                 KeyStep::Gate => (0, 0),
                 KeyStep::GateKey => (usize::from(parties), 0),
+                // Nothing to add up, and of no use once it was checked.
+                KeyStep::RelinMasks | KeyStep::RelinAnswers => (0, 0),
                 _ => (0, 1),
             };
             assert_eq!(world.ceremony_bodies(step.blob_kind()), expected, "{step:?}: the sum stays, its shares do not");

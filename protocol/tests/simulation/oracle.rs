@@ -44,6 +44,8 @@ pub(crate) struct Oracle {
     pub(crate) voids: BTreeMap<RoundId, protocol::message::VoidReason>,
     /// Rotation keys that hospitals took from the announced sum, since they did not draw them.
     pub(crate) taken: BTreeMap<PartyId, BTreeSet<u32>>,
+    /// Whose proofs of relinearisation shares hospitals checked.
+    pub(crate) proofs: BTreeMap<PartyId, BTreeSet<PartyId>>,
 }
 
 impl Oracle {
@@ -67,7 +69,13 @@ impl Oracle {
             closed: BTreeMap::new(),
             voids: BTreeMap::new(),
             taken: BTreeMap::new(),
+            proofs: BTreeMap::new(),
         }
+    }
+
+    /// A hospital checked another's proof of its relinearisation shares.
+    pub(crate) fn proved(&mut self, by: PartyId, of: PartyId) {
+        self.proofs.entry(by).or_default().insert(of);
     }
 
     /// A hospital received entries from `next` on: the same for everybody, and each as the verifier wants it.

@@ -9,6 +9,7 @@ use protocol::drive::hospital::{HospitalDone, HospitalJob, Parts, Summands};
 use protocol::drive::{ListId, Store, StoreFault, Stream};
 use protocol::facts::{Fact, HospitalFacts};
 use protocol::hospital::HospitalInput;
+use protocol::limits::RELIN_ANSWERS;
 use protocol::message::{HospitalMessage, KeyStep, RoundPurpose};
 use protocol::{Attempt, BodyRoot, Digest, PartyId, PartySet, QueryId, Reject, RoundId};
 
@@ -144,8 +145,15 @@ impl ToyHospital {
                         let share = own.plus(&self.round_one.expect("the sums of round one"));
                         self.put(id(0), share.to_bytes(), oracle)?;
                     }
-                    KeyStep::RelinRoundOne => {
+                    KeyStep::RelinRoundOne | KeyStep::RelinMasks => {
                         self.put(id(0), own.to_bytes(), oracle)?;
+                    }
+                    KeyStep::RelinAnswers => {
+                        let masks = self.store.get(&place("sum", KeyStep::RelinMasks as u64))?;
+                        let coins = Lanes::from_bytes(&masks).unwrap();
+                        for index in 0..RELIN_ANSWERS {
+                            self.put(id(index), own.plus(&coins).plus(&column(index)).to_bytes(), oracle)?;
+                        }
                     }
                     KeyStep::Galois => {
                         for index in 0..ROTATIONS {
@@ -164,6 +172,18 @@ impl ToyHospital {
                 }
                 self.sum = self.sum.plus(&share);
                 self.added += 1;
+                return Ok(HospitalDone::Nothing);
+            }
+            HospitalJob::CheckProof { of, first, second, answers } => {
+                let share = |step| self.key_share(of, step);
+                let round_one = self.round_one.expect("the sums of round one");
+                let masks = self.store.get(&place("sum", KeyStep::RelinMasks as u64))?;
+                let opening = share(KeyStep::RelinAnswers).plus(&Lanes::from_bytes(&masks).unwrap());
+                assert_eq!(first, share(KeyStep::RelinRoundOne).to_bytes(), "{party} is shown another's share");
+                assert_eq!(second, share(KeyStep::RelinRoundTwo).plus(&round_one).to_bytes());
+                let expected = (0..RELIN_ANSWERS).map(|index| opening.plus(&column(index)).to_bytes());
+                assert!(of != party && expected.eq(answers), "{party} is shown other openings");
+                oracle.proved(party, of);
                 return Ok(HospitalDone::Nothing);
             }
             HospitalJob::AddParts { parts, index, bodies } => {
@@ -207,9 +227,13 @@ impl ToyHospital {
                 };
                 let bytes: Bytes = parts.concat().into();
                 let digests: Vec<Digest> = parts.iter().map(|part| Digest::of_bytes(part)).collect();
-                let is_for_all = !matches!(step, KeyStep::Gate | KeyStep::GateKey);
+                let is_for_all = step.list_of(&BTreeMap::new()).is_none();
                 if is_for_all && BodyRoot::of(&digests, bytes.len() as u64) != sum {
-                    return Ok(HospitalDone::Input(HospitalInput::SumWrong { step, reject: Reject::SumDiffers }));
+                    return Ok(HospitalDone::Input(HospitalInput::SumWrong {
+                        step,
+                        of: None,
+                        reject: Reject::SumDiffers,
+                    }));
                 }
                 self.store.put(&place("sum", step as u64), &bytes)?;
                 self.takes(step, &bytes);

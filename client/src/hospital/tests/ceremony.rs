@@ -28,6 +28,14 @@ fn shares(all: &mut Consortium, twin: Site, root: &Path) -> Site {
         assert_eq!(add(site, KeyStep::RelinRoundOne, &round_one, sum), None);
     };
     adds(all.site(1));
+    for site in &mut all.sites[1..] {
+        site.restore_keys(seed()).unwrap();
+        assert_eq!(add(site, KeyStep::RelinRoundOne, &round_one, sum), None);
+    }
+    let masks = all.shares(KeyStep::RelinMasks);
+    for site in [all.site(1), &mut twin] {
+        assert_eq!(add(site, KeyStep::RelinMasks, &masks, list_of_all(&masks)), None);
+    }
     for step in KeyStep::ALL {
         twin = reopened(twin, root);
         adds(&mut twin);

@@ -112,7 +112,7 @@ impl Serving {
         for (_, share) in &second {
             sum.absorb(&RelinKeyShare::<R2>::from_bytes(share, &crs()).unwrap()).unwrap();
         }
-        let key = sum.finish(RelinIntermediate::from_bytes(&first, &crs()).unwrap()).unwrap().to_bytes(&crs());
+        let key = sum.finish(&RelinIntermediate::from_bytes(&first, &crs()).unwrap()).unwrap().to_bytes(&crs());
         let relinearisation = Bytes::from(key);
         let count = shares_of_rotations(&mut all);
         let shares = brought(&all.sites, Parts::Rotations, count);

@@ -55,7 +55,7 @@ fn the_relinearisation_key_is_added_up_too() {
     for (_, share) in &second {
         sum.absorb(&RelinKeyShare::<R2>::from_bytes(share, &crs).unwrap()).unwrap();
     }
-    let key = sum.finish(RelinIntermediate::from_bytes(&first, &crs).unwrap()).unwrap().to_bytes(&crs);
+    let key = sum.finish(&RelinIntermediate::from_bytes(&first, &crs).unwrap()).unwrap().to_bytes(&crs);
     assert_eq!(add(all.site(1), KeyStep::RelinRoundTwo, &second, root_of(&key)), None);
     let refused = add(all.site(2), KeyStep::RelinRoundTwo, &second, root_of(&altered(&key)));
     assert_eq!(refused, Some(Reject::SumDiffers));

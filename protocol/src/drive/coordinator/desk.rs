@@ -189,6 +189,7 @@ fn may_read(id: &BlobId, reader: PartyId) -> bool {
         (BlobKind::Dealing, _) => id.index == u32::from(reader.number()),
         (_, None) => true,
         (BlobKind::RelinRoundOne | BlobKind::RelinRoundTwo | BlobKind::Galois, Some(_)) => true,
+        (BlobKind::RelinMasks | BlobKind::RelinAnswer, Some(_)) => true,
         (BlobKind::Gate | BlobKind::GateKey, Some(_)) => true,
         (BlobKind::PublishChunk | BlobKind::AskerKey, Some(_)) => true,
         (_, Some(maker)) => maker == reader,

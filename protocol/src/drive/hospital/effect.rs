@@ -114,6 +114,18 @@ pub enum HospitalJob {
         /// As fetched, with the digest that was announced.
         body: Bytes,
     },
+    /// Check that a hospital's openings prove its relinearisation shares; those of a step come one after the other. No
+    /// answer, or `SumWrong`.
+    CheckProof {
+        /// Whose.
+        of: PartyId,
+        /// Its share of the first round, as fetched, with the digest that it signed.
+        first: Bytes,
+        /// The same of the second.
+        second: Bytes,
+        /// The same of its openings, in order.
+        answers: Vec<Bytes>,
+    },
     /// All parts of the published model were added: compare it. Answer `ModelAdded` or `ModelWrong`.
     FinishModel {
         /// The publishing attempt.

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 
-use crate::blob::ListId;
-use crate::drive::hospital::work::Work;
+use crate::blob::{BlobKind, BodyRoot, ListId};
+use crate::drive::hospital::wanted::Wanted;
+use crate::drive::hospital::work::{Then, Work};
 use crate::drive::hospital::{HospitalJob, Parts};
 use crate::hospital::ShareBinding;
-use crate::ids::{Digest, PartyId};
+use crate::ids::{Attempt, Digest, PartyId};
 
 /// What the coordinator announced a sum of many parts to be, and which of them are added up here.
 pub(super) struct Announced {
@@ -14,6 +15,69 @@ pub(super) struct Announced {
     pub(super) drawn: Vec<u32>,
     /// Root of the sum's bodies.
     pub(super) root: Digest,
+}
+
+impl Work {
+    pub(super) fn check_model(
+        attempt: Attempt,
+        contributions: &[(PartyId, BodyRoot)],
+        model: Digest,
+        drawn: Vec<u32>,
+    ) -> Self {
+        let finish = HospitalJob::FinishModel { attempt, model };
+        Self::lists(Parts::Model(attempt), contributions, Announced { drawn, root: model }, finish)
+    }
+
+    /// The digests of what everybody brings to a sum of many parts, then part after part, then `finish`.
+    pub(super) fn lists(parts: Parts, makers: &[(PartyId, BodyRoot)], sum: Announced, finish: HospitalJob) -> Self {
+        let of_makers = makers.iter().map(|(maker, root)| Wanted::list(parts.of(*maker), *root));
+        let is_whole = makers.iter().all(|(_, root)| root.count as usize == sum.drawn.len());
+        let of_sum = (!is_whole).then(|| Wanted::announced(parts.sum(), sum.root));
+        let wanted = of_makers.chain(of_sum).collect();
+        let makers = makers.iter().map(|(maker, _)| *maker).collect();
+        Self::Fetch { wanted, then: Then::Parts { parts, makers, drawn: sum.drawn, finish } }
+    }
+
+    /// A part of the sum as it was announced.
+    pub(super) fn taken(parts: Parts, index: u32, makers: Vec<PartyId>, digest: Digest) -> Self {
+        let wanted = vec![Wanted::digest(parts.sum().body(index), digest)];
+        Self::Fetch { wanted, then: Then::TakePart { parts, index, makers } }
+    }
+
+    /// What everybody brings to one part.
+    pub(super) fn part(parts: Parts, index: u32, digests: impl Iterator<Item = (PartyId, Digest)>) -> Self {
+        let place = |maker| parts.of(maker).body(index);
+        let (makers, wanted) = digests.map(|(maker, digest)| (maker, Wanted::digest(place(maker), digest))).unzip();
+        Self::Fetch { wanted, then: Then::AddParts { parts, index, makers } }
+    }
+
+    /// The digests of what everybody brings to a round's sum, then chunk after chunk.
+    pub(super) fn check_sum(
+        binding: ShareBinding,
+        updates: &[(PartyId, BodyRoot)],
+        shares: &[(PartyId, BodyRoot)],
+        chunks: Vec<(u32, Digest)>,
+    ) -> Self {
+        let (round, attempt) = (u64::from(binding.round.0), binding.attempt.0);
+        let of = |kind| {
+            move |(maker, root): &(PartyId, BodyRoot)| (ListId { kind, round, attempt, party: Some(*maker) }, *root)
+        };
+        let all = updates.iter().map(of(BlobKind::UpdateChunk)).chain(shares.iter().map(of(BlobKind::Share)));
+        let (makers, wanted) = all.map(|(list, root)| (list, Wanted::list(list, root))).unzip();
+        Self::Fetch { wanted, then: Then::Chunks { binding, makers, chunks: chunks.into() } }
+    }
+
+    /// What everybody brings to one chunk.
+    pub(super) fn chunk(
+        binding: ShareBinding,
+        chunk: u32,
+        sum: Digest,
+        is_last: bool,
+        bodies: impl Iterator<Item = (ListId, Digest)>,
+    ) -> Self {
+        let (makers, wanted) = bodies.map(|(list, digest)| (list, Wanted::digest(list.body(chunk), digest))).unzip();
+        Self::Fetch { wanted, then: Then::AddChunk { binding, chunk, sum, is_last, makers } }
+    }
 }
 
 /// The parts that are still to be added, or taken.

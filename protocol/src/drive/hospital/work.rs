@@ -12,8 +12,8 @@ use crate::drive::hospital::{
 };
 use crate::drive::{Clock, Crypto, HospitalNet, JobId, Store};
 use crate::exchange::Answer;
-use crate::hospital::{HospitalInput, ShareBinding, SwitchBinding};
-use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
+use crate::hospital::{HospitalInput, ProofOf, ShareBinding, SwitchBinding};
+use crate::ids::{Digest, PartyId, QueryId, RoundId};
 use crate::message::{KeyStep, QueryHead, RoundPurpose};
 use crate::reject::Reject;
 use crate::roster::Roster;
@@ -50,6 +50,15 @@ pub(super) enum Then {
         step: KeyStep,
         from: PartyId,
         own: PartyId,
+    },
+    /// Both shares of one hospital, and the digests of its openings, which are fetched next.
+    ProofOf {
+        proof: ProofOf,
+    },
+    CheckProof {
+        proof: ProofOf,
+        first: Bytes,
+        second: Bytes,
     },
     Sum {
         step: KeyStep,
@@ -139,67 +148,6 @@ impl Work {
         shares.into_iter().map(share).chain([Self::Ready(finish)]).collect()
     }
 
-    pub(super) fn check_model(
-        attempt: Attempt,
-        contributions: &[(PartyId, BodyRoot)],
-        model: Digest,
-        drawn: Vec<u32>,
-    ) -> Self {
-        let finish = HospitalJob::FinishModel { attempt, model };
-        Self::lists(Parts::Model(attempt), contributions, Announced { drawn, root: model }, finish)
-    }
-
-    /// The digests of what everybody brings to a sum of many parts, then part after part, then `finish`.
-    fn lists(parts: Parts, makers: &[(PartyId, BodyRoot)], sum: Announced, finish: HospitalJob) -> Self {
-        let of_makers = makers.iter().map(|(maker, root)| Wanted::list(parts.of(*maker), *root));
-        let is_whole = makers.iter().all(|(_, root)| root.count as usize == sum.drawn.len());
-        let of_sum = (!is_whole).then(|| Wanted::announced(parts.sum(), sum.root));
-        let wanted = of_makers.chain(of_sum).collect();
-        let makers = makers.iter().map(|(maker, _)| *maker).collect();
-        Self::Fetch { wanted, then: Then::Parts { parts, makers, drawn: sum.drawn, finish } }
-    }
-
-    /// A part of the sum as it was announced.
-    pub(super) fn taken(parts: Parts, index: u32, makers: Vec<PartyId>, digest: Digest) -> Self {
-        let wanted = vec![Wanted::digest(parts.sum().body(index), digest)];
-        Self::Fetch { wanted, then: Then::TakePart { parts, index, makers } }
-    }
-
-    /// What everybody brings to one part.
-    pub(super) fn part(parts: Parts, index: u32, digests: impl Iterator<Item = (PartyId, Digest)>) -> Self {
-        let place = |maker| parts.of(maker).body(index);
-        let (makers, wanted) = digests.map(|(maker, digest)| (maker, Wanted::digest(place(maker), digest))).unzip();
-        Self::Fetch { wanted, then: Then::AddParts { parts, index, makers } }
-    }
-
-    /// The digests of what everybody brings to a round's sum, then chunk after chunk.
-    pub(super) fn check_sum(
-        binding: ShareBinding,
-        updates: &[(PartyId, BodyRoot)],
-        shares: &[(PartyId, BodyRoot)],
-        chunks: Vec<(u32, Digest)>,
-    ) -> Self {
-        let (round, attempt) = (u64::from(binding.round.0), binding.attempt.0);
-        let of = |kind| {
-            move |(maker, root): &(PartyId, BodyRoot)| (ListId { kind, round, attempt, party: Some(*maker) }, *root)
-        };
-        let all = updates.iter().map(of(BlobKind::UpdateChunk)).chain(shares.iter().map(of(BlobKind::Share)));
-        let (makers, wanted) = all.map(|(list, root)| (list, Wanted::list(list, root))).unzip();
-        Self::Fetch { wanted, then: Then::Chunks { binding, makers, chunks: chunks.into() } }
-    }
-
-    /// What everybody brings to one chunk.
-    pub(super) fn chunk(
-        binding: ShareBinding,
-        chunk: u32,
-        sum: Digest,
-        is_last: bool,
-        bodies: impl Iterator<Item = (ListId, Digest)>,
-    ) -> Self {
-        let (makers, wanted) = bodies.map(|(list, digest)| (list, Wanted::digest(list.body(chunk), digest))).unzip();
-        Self::Fetch { wanted, then: Then::AddChunk { binding, chunk, sum, is_last, makers } }
-    }
-
     pub(super) fn evaluate(asker: PartyId, head: Box<QueryHead>) -> Self {
         let place = |index| BlobId::query(BlobKind::Query, head.query, Some(asker), index);
         let wanted = (0..head.body.count).map(|index| Wanted::together(place(index))).collect();
@@ -260,6 +208,8 @@ impl Then {
             self,
             Self::AddShare { .. }
                 | Self::ShareOf { .. }
+                | Self::ProofOf { .. }
+                | Self::CheckProof { .. }
                 | Self::Sum { .. }
                 | Self::Parts { .. }
                 | Self::AddParts { .. }
@@ -276,8 +226,12 @@ impl Then {
 
     /// Whether more came than was announced.
     fn is_too_much(&self, got: &[Option<Bytes>]) -> bool {
-        let Self::Evaluate { head, .. } = self else { return false };
-        got.iter().flatten().map(|body| body.len() as u64).sum::<u64>() > head.body.size_bytes
+        let announced = match self {
+            Self::Evaluate { head, .. } => head.body,
+            Self::CheckProof { proof, .. } => proof.answers,
+            _ => return false,
+        };
+        got.iter().flatten().map(|body| body.len() as u64).sum::<u64>() > announced.size_bytes
     }
 
     /// What comes next, with all bodies there.
@@ -319,6 +273,12 @@ impl Then {
                 let digest = digests.get(index as usize).copied().unwrap_or_default();
                 let id = BlobId::ceremony(step.blob_kind(), Some(from), index);
                 return Work::Fetch { wanted: vec![Wanted::digest(id, digest)], then: Then::AddShare { step, from } };
+            }
+            Self::ProofOf { proof } => {
+                return Work::openings_of(proof, <[Bytes; 3]>::try_from(bodies).unwrap_or_default());
+            }
+            Self::CheckProof { proof, first, second } => {
+                HospitalJob::CheckProof { of: proof.party, first, second, answers: bodies }
             }
             Self::Sum { step } => HospitalJob::TakeSum { step, sum: first(bodies) },
             Self::OpenSum { binding, purpose } => HospitalJob::OpenSum { binding, purpose, chunks: bodies },
@@ -405,6 +365,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 if !then.is_too_much(got) {
                     return;
                 }
+                got[place] = None;
                 Reject::BodyDiffers
             }
             Ok(_) => {
@@ -459,6 +420,8 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             // Asked for until they come.
             Then::AddShare { .. }
             | Then::ShareOf { .. }
+            | Then::ProofOf { .. }
+            | Then::CheckProof { .. }
             | Then::Sum { .. }
             | Then::Parts { .. }
             | Then::AddParts { .. }

@@ -67,3 +67,19 @@ fn one_altered_part_escapes_all_honest_hospitals_once_in_a_hundred_and_twenty_ei
     }
     assert_eq!((parts_added(0, 64, 43), parts_added(1, 64, 43)), (0, 1));
 }
+
+/// Up to sixteen hospitals check everybody else's proof; of more, one false proof meets somebody but for 2^-40.
+#[test]
+fn a_false_proof_meets_an_honest_hospital() {
+    for (hospitals, threshold, checked) in
+        [(3, 3, 2), (5, 4, 4), (16, 11, 15), (17, 12, 16), (32, 22, 29), (64, 43, 46)]
+    {
+        assert_eq!(proofs_checked(hospitals, threshold), checked, "of {hospitals}");
+        let missed = (hospitals - 1 - checked) as f64 / (hospitals - 1) as f64;
+        let honest = i32::try_from(hospitals - threshold + 1).unwrap();
+        assert!(missed.powi(honest) <= 2f64.powi(-40), "{hospitals}");
+        // One fewer would not do, where not all check all.
+        let fewer = (hospitals - checked) as f64 / (hospitals - 1) as f64;
+        assert!(hospitals <= 16 || fewer.powi(honest) > 2f64.powi(-40), "{hospitals}");
+    }
+}
