@@ -8,7 +8,7 @@ use experiment::ExperimentError;
 use he_agg::aggregation::{AggregationError, PermitError};
 use he_agg::backend::BackendError;
 use he_agg::ckks::CkksError;
-use he_agg::multiparty::CeremonyError;
+use he_agg::multiparty::{CeremonyError, RelinProofError};
 use he_agg::simd::{Isa, IsaError};
 use he_agg::{FloodingError, Preset};
 use he_gpu::OpenError;
@@ -244,6 +244,9 @@ pub enum BenchError {
     /// A key could not be made.
     #[error("a key could not be made: {0}")]
     Ceremony(#[from] CeremonyError),
+    /// A proof.
+    #[error(transparent)]
+    Proof(#[from] RelinProofError),
     /// Bytes could not be read back.
     #[error("bytes could not be read back: {0}")]
     Decode(#[from] he_agg::DecodeError),

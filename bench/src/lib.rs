@@ -9,6 +9,7 @@ pub mod agreement;
 pub mod balance;
 pub mod bandwidth;
 pub mod batch;
+pub mod ceremony;
 pub mod ckks;
 pub mod cohort;
 pub mod consortium;
@@ -37,7 +38,8 @@ pub mod trained_report;
 use clap::{Args, Subcommand};
 
 use self::{
-    aggregate::AggregateArgs, he::HeArgs, infer::InferArgs, limit::LimitArgs, progress::Progress, train::TrainArgs,
+    aggregate::AggregateArgs, ceremony::CeremonyArgs, he::HeArgs, infer::InferArgs, limit::LimitArgs,
+    progress::Progress, train::TrainArgs,
 };
 pub use self::{error::BenchError, measured::Measured};
 
@@ -58,6 +60,8 @@ pub enum What {
     /// A training round's cryptography, end to end: quantise, encrypt, add, share, combine, open, and whether it is
     /// exact.
     Aggregate(AggregateArgs),
+    /// One hospital's work while the serving keys are made, among as many others as are named.
+    Ceremony(CeremonyArgs),
     /// One encrypted image on an encrypted model, and on the same model in the clear: latency, sizes, precision.
     Infer(InferArgs),
     /// One network on all training images in one place: seconds per epoch, test figures, a model file.
@@ -72,6 +76,7 @@ impl What {
         match self {
             Self::He(_) => "bench he",
             Self::Aggregate(_) => "bench aggregate",
+            Self::Ceremony(_) => "bench ceremony",
             Self::Infer(_) => "bench infer",
             Self::Train(_) => "bench train",
             Self::Limit(_) => "bench limit",
@@ -87,6 +92,7 @@ pub fn run(arguments: &BenchArgs, progress: &mut dyn Progress) -> Result<Measure
     match &arguments.what {
         What::He(arguments) => he::run(arguments, progress),
         What::Aggregate(arguments) => aggregate::run(arguments, progress),
+        What::Ceremony(arguments) => ceremony::run(arguments, progress),
         What::Infer(arguments) => infer::run(arguments, progress),
         What::Train(arguments) => train::run(arguments, progress),
         What::Limit(arguments) => limit::run(arguments, progress),

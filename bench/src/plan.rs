@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use client::plan::{chunks_added, parts_added};
+use client::plan::{chunks_added, parts_added, proofs_checked};
 use experiment::Experiment;
-use he_agg::multiparty::DecryptPolicy;
+use he_agg::multiparty::{DecryptPolicy, RELIN_REPETITIONS, RelinAnswer, RelinCommitment};
 use he_infer::Summary;
 use report::{Crypto, ExperimentBlock, bytes_text};
 use serde::Serialize;
@@ -81,6 +81,11 @@ pub struct ServingCost {
     pub ceremony_sent_bytes: usize,
     /// What it fetches to add them up, and all gate keys; of rotation keys that it did not draw, the sum.
     pub ceremony_fetched_bytes: usize,
+    /// Of what it sends, the proof that its relinearisation shares are made of short secrets: on the average, since coins
+    /// say how much of it is opened.
+    pub proof_bytes: usize,
+    /// Of the others' proofs, how many it checks, each with the shares that it is about.
+    pub proofs_checked: usize,
     /// Of the rotation keys, how many it adds up itself.
     pub rotations_added: usize,
     /// What a hospital sends when the model is published.
@@ -120,8 +125,12 @@ impl Plan {
         let hospitals = usize::from(experiment.federation().hospitals);
         // Both halves of the relinearisation key in its first round, one in the second.
         let relinearisation = summary.relin_key_bytes / 2 * 3;
-        let ceremony_sent_bytes = (hospitals + 1) * summary.gate_bytes + relinearisation + summary.galois_key_bytes;
-        let added = |of| parts_added(of, hospitals, usize::from(experiment.federation().threshold));
+        let proof_bytes = proof_bytes(experiment);
+        let ceremony_sent_bytes =
+            (hospitals + 1) * summary.gate_bytes + relinearisation + proof_bytes + summary.galois_key_bytes;
+        let threshold = usize::from(experiment.federation().threshold);
+        let added = |of| parts_added(of, hospitals, threshold);
+        let proofs_checked = proofs_checked(hospitals, threshold);
         let (rotations_added, weights_added) = (added(summary.galois_keys), added(summary.weight_vectors));
         // Parts differ in size: as if those that are drawn were of the average one.
         let fetched = |added: usize, of: usize, brought: usize, sum: usize| {
@@ -129,7 +138,8 @@ impl Plan {
         };
         let rotations =
             fetched(rotations_added, summary.galois_keys, summary.galois_key_bytes, summary.galois_key_bytes);
-        let ceremony_fetched_bytes = hospitals * (2 * summary.gate_bytes + relinearisation) + rotations;
+        let proofs = hospitals * RelinCommitment::BYTES + proofs_checked * (relinearisation + proof_bytes);
+        let ceremony_fetched_bytes = hospitals * (2 * summary.gate_bytes + relinearisation) + proofs + rotations;
         let publishing_sent_bytes = summary.model_bytes / 2;
         let publishing_fetched_bytes =
             fetched(weights_added, summary.weight_vectors, publishing_sent_bytes, summary.model_bytes);
@@ -158,6 +168,8 @@ impl Plan {
                 depth_available: experiment.publish().preset.params().depth(),
                 ceremony_sent_bytes,
                 ceremony_fetched_bytes,
+                proof_bytes,
+                proofs_checked,
                 rotations_added,
                 publishing_sent_bytes,
                 publishing_fetched_bytes,
@@ -176,7 +188,7 @@ impl Plan {
     pub fn text(&self) -> String {
         let mut text = String::new();
         let predicted = self.prediction.iter().flat_map(Prediction::lines);
-        let names = ["prediction", ""].into_iter();
+        let names = std::iter::once("prediction").chain(std::iter::repeat(""));
         for (name, value) in self.lines().into_iter().chain(names.zip(predicted)) {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{name:<12} {value}");
@@ -279,6 +291,14 @@ impl Plan {
             (
                 "",
                 format!(
+                    "of it {} prove that its relinearisation shares are short; it checks {} of the others' proofs",
+                    size(serving.proof_bytes),
+                    serving.proofs_checked
+                ),
+            ),
+            (
+                "",
+                format!(
                     "publishing, it sends {} and fetches {}; it adds {} of {} rotation keys, {} of {} weight vectors",
                     size(serving.publishing_sent_bytes),
                     size(serving.publishing_fetched_bytes),
@@ -321,6 +341,15 @@ impl Plan {
     }
 }
 
+/// What proves a hospital's relinearisation shares, on the average: of every other mask the masked secrets, of the others
+/// a seed.
+fn proof_bytes(experiment: &Experiment) -> usize {
+    let (program, params) = (experiment.program(), experiment.publish().preset.params());
+    let digits = program.key_plan().relin_limbs.div_ceil(params.alpha.max(1));
+    RelinCommitment::BYTES
+        + RELIN_REPETITIONS * (RelinAnswer::masked_bytes(params.n, digits) + RelinAnswer::SEED_BYTES) / 2
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,7 +373,11 @@ mod tests {
         assert!((serving.publishing_fetched_bytes as f64 / expected - 1.0).abs() < 1e-6);
         let drawn = share(serving.rotations_added, summary.galois_keys);
         let rotations = summary.galois_key_bytes as f64 * (64.0 * drawn + 1.0 - drawn);
-        let expected = 64.0 * (2.0 * 12_288_072.0 + 1.5 * summary.relin_key_bytes as f64) + rotations;
+        // Of 63 other hospitals it checks 46, with both shares of each.
+        assert_eq!(serving.proofs_checked, 46);
+        let (shares, proof) = (1.5 * summary.relin_key_bytes as f64, serving.proof_bytes as f64);
+        let proofs = 64.0 * RelinCommitment::BYTES as f64 + 46.0 * (shares + proof);
+        let expected = 64.0 * (2.0 * 12_288_072.0 + shares) + proofs + rotations;
         assert!((serving.ceremony_fetched_bytes as f64 / expected - 1.0).abs() < 1e-6);
     }
 
@@ -368,7 +401,14 @@ mod tests {
         assert_eq!(serving.summary.gate_bytes, 12_288_072, "4 digits of 25 primes");
         // Each fetches what all five send, but of the shares of gates those of its own alone, and all gate keys.
         let of_gates = 6 * 12_288_072;
-        assert_eq!(serving.ceremony_fetched_bytes - 10 * 12_288_072, 5 * (serving.ceremony_sent_bytes - of_gates));
+        // 14 polynomials of 32,768 coefficients of 36 bits, for every other of 41 masks.
+        assert_eq!(serving.proof_bytes / 1_000, 14 * 32_768 * 9 / 2 * 41 / 2 / 1_000 + 3);
+        let proofs = 5 * RelinCommitment::BYTES + 4 * (serving.proof_bytes + serving.summary.relin_key_bytes / 2 * 3);
+        assert_eq!(
+            serving.ceremony_fetched_bytes - 10 * 12_288_072 - proofs,
+            5 * (serving.ceremony_sent_bytes - of_gates - serving.proof_bytes)
+        );
+        assert_eq!(serving.proofs_checked, 4);
         assert!(text.contains("12.3 MB of each gate key; making all keys, a hospital sends "), "{text}");
         assert_eq!(serving.rotations_added, serving.summary.galois_keys);
         assert_eq!(serving.publishing_fetched_bytes, 5 * serving.publishing_sent_bytes);
@@ -378,7 +418,7 @@ mod tests {
         assert_eq!(json["serving"]["depth"], 5);
         assert!(json["prediction"].is_null() && !text.contains("prediction"));
         let machine = he_infer::MachineFigures { transform_us: 20.0, product_us: 10.0 };
-        let prediction = Prediction::of(&experiment, &machine).expect("the demo is predicted");
+        let prediction = Prediction::of(&experiment, &machine, None).expect("the demo is predicted");
         let plan = Plan { prediction: Some(prediction.clone()), ..plan };
         let evaluation = plan.json()["prediction"]["evaluation_ms"].as_f64();
         assert!(evaluation.is_some_and(|ms| (ms / prediction.evaluation_ms - 1.0).abs() < 1e-9));

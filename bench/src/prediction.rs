@@ -14,7 +14,11 @@ use he_agg::{
 use he_infer::{Conditions, MachineFigures};
 use serde::Serialize;
 
-use crate::{BenchError, holder::Holder};
+use crate::{
+    BenchError,
+    ceremony::{CeremonyTime, Pieces},
+    holder::Holder,
+};
 
 /// Seed of the key and the ciphertexts of the measurement. They protect nothing.
 const SEED: [u8; 32] = *b"consilium plan, machine figures ";
@@ -36,14 +40,31 @@ pub struct Prediction {
     pub product_us: f64,
     /// Standard deviation of a logit's error, flooding included, for weights that keep activations near 1.
     pub logit_error: f64,
+    /// One hospital's work while the serving keys are made, without disk and network; null where one party holds the
+    /// whole key.
+    pub ceremony: Option<CeremonyTime>,
 }
 
 impl Prediction {
+    /// Measures this machine for about a second, and predicts for an experiment.
+    ///
+    /// # Errors
+    /// What an operation says; none is expected to for an experiment that was read.
+    pub fn now(experiment: &Experiment) -> Result<Self, BenchError> {
+        let machine = measure(experiment.publish().preset)?;
+        // A trusted holder makes its keys alone and proves nothing to anybody.
+        let pieces = match experiment.publish().policy {
+            DecryptPolicy::TrustedHolder => None,
+            _ => Some(Pieces::measure(experiment.program())?),
+        };
+        Self::of(experiment, &machine, pieces.as_ref())
+    }
+
     /// Predicts for an experiment with these figures of a machine.
     ///
     /// # Errors
     /// What a prediction says; none is expected to for an experiment that was read.
-    pub fn of(experiment: &Experiment, machine: &MachineFigures) -> Result<Self, BenchError> {
+    pub fn of(experiment: &Experiment, machine: &MachineFigures, pieces: Option<&Pieces>) -> Result<Self, BenchError> {
         let publish = experiment.publish();
         let federation = experiment.federation();
         let hospitals = federation.hospitals;
@@ -59,12 +80,25 @@ impl Prediction {
             transform_us: machine.transform_us,
             product_us: machine.product_us,
             logit_error: program.predict_typical_error(conditions).map_err(BenchError::Input)?,
+            ceremony: pieces
+                .map(|pieces| pieces.of(program, usize::from(hospitals), usize::from(federation.threshold))),
         })
     }
 
     /// For people.
-    pub fn lines(&self) -> [String; 2] {
-        [
+    pub fn lines(&self) -> Vec<String> {
+        let ceremony = self.ceremony.iter().map(|time| {
+            format!(
+                "making all keys, {:.1} s of a hospital's computing: {:.1} s its shares, {:.1} s its proof, {:.1} s sums, \
+                 {:.1} s the others' proofs; waiting for others, disk and network come on top",
+                time.total_s(),
+                time.made_s,
+                time.proved_s,
+                time.added_s,
+                time.checked_s
+            )
+        });
+        let answers = [
             format!(
                 "evaluation {:.0} ms per query with {} threads, from {:.0} us per transform and {:.1} us per product \
                  measured now; release and network come on top",
@@ -74,7 +108,8 @@ impl Prediction {
                 "logit error {:.1e} (standard deviation) at activations near 1, release included",
                 self.logit_error
             ),
-        ]
+        ];
+        answers.into_iter().chain(ceremony).collect()
     }
 }
 
@@ -124,10 +159,10 @@ mod tests {
     fn the_demo_is_predicted_from_the_figures_of_a_machine() {
         let experiment = Experiment::parse("demo.toml", DEMO, &[]).expect("the demo is valid");
         let machine = MachineFigures { transform_us: 20.0, product_us: 10.0 };
-        let prediction = Prediction::of(&experiment, &machine).expect("the demo is predicted");
+        let prediction = Prediction::of(&experiment, &machine, None).expect("the demo is predicted");
         assert!((prediction.evaluation_ms - experiment.program().work().milliseconds(&machine)).abs() < 1e-9);
         let twice = MachineFigures { transform_us: 40.0, product_us: 20.0 };
-        let slower = Prediction::of(&experiment, &twice).expect("the demo is predicted");
+        let slower = Prediction::of(&experiment, &twice, None).expect("the demo is predicted");
         assert!((slower.evaluation_ms / prediction.evaluation_ms - 2.0).abs() < 1e-9);
         // Flooding of INF15-90 leaves a logit about 10^-4 after averaging, see he-agg's README.
         assert!((1e-6..1e-2).contains(&prediction.logit_error), "{prediction:?}");

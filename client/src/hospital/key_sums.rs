@@ -224,12 +224,9 @@ impl Site {
         let digest = Digest::of_bytes(bytes);
         self.is_noted(step, digest)?;
         let crs = self.crs(reading)?;
-        match step {
-            KeyStep::RelinRoundOne => {
-                self.sums.round_one = Some((RelinIntermediate::from_bytes(bytes, crs).step(reading)?, digest));
-            }
-            // Nothing is computed with them here.
-            _ => {}
+        // With the others nothing is computed here that is not on this site's disk.
+        if step == KeyStep::RelinRoundOne {
+            self.sums.round_one = Some((RelinIntermediate::from_bytes(bytes, crs).step(reading)?, digest));
         }
         Ok(())
     }

@@ -1,11 +1,8 @@
-//! `consilium plan FILE`: nothing runs but a tenth of a second of measurement, everything is said.
+//! `consilium plan FILE`: nothing runs but a second of measurement, everything is said.
 
 use std::path::PathBuf;
 
-use bench::{
-    plan::Plan,
-    prediction::{self, Prediction},
-};
+use bench::{plan::Plan, prediction::Prediction};
 use clap::Args;
 use experiment::Experiment;
 
@@ -30,7 +27,6 @@ pub fn run(arguments: &PlanArgs) -> Result<Done, Error> {
     let experiment = Experiment::load(&arguments.file, &arguments.set)?;
     threads::start(experiment.compute().threads)?;
     let mut plan = Plan::of(&experiment);
-    let machine = prediction::measure(experiment.publish().preset)?;
-    plan.prediction = Some(Prediction::of(&experiment, &machine)?);
+    plan.prediction = Some(Prediction::now(&experiment)?);
     Ok(Done { text: plan.text(), data: plan.json(), exit: Exit::Done })
 }

@@ -1,13 +1,14 @@
 //! A coordinator that names sums, models and results of its own, in a whole federation: what it gets is a refusal.
 
-use protocol::Reject;
+use protocol::blob::BlobKind;
 use protocol::campaign::PauseReason;
 use protocol::ceremony::CeremonyFailure;
 use protocol::log::LogEntry;
 use protocol::message::{KeyStep, LogMessage, VoidReason};
 use protocol::publish::PublishFailure;
+use protocol::{PartyId, Reject};
 
-use crate::schedule::{Planted, Schedule};
+use crate::schedule::{Crash, Planted, Schedule};
 use crate::toy_hospital::ROTATIONS;
 use crate::world::World;
 
@@ -29,6 +30,21 @@ fn sums_of_serving_keys_that_the_coordinator_names_end_the_ceremony_before_anyth
         let made = world.entries.iter().find(heads);
         assert!(step == next || made.is_none(), "{step:?}: shares of {next:?} were made");
     }
+}
+
+/// A member that bends its share cannot open what the coins ask for: no key is made, and all can read whose fault it is.
+#[test]
+fn a_hospital_that_proves_nothing_is_named_and_ends_the_ceremony() {
+    let bends = Crash::Garbles { party: 4, round: 0, what: BlobKind::RelinAnswer };
+    let world = World::run(17, Schedule { crashes: vec![bends], ..Schedule::of(5) });
+    let Some((_, PauseReason::Ceremony(failure))) = &world.paused else { panic!("{:?}", world.paused) };
+    let CeremonyFailure::Refused { party, of, reject, .. } = failure else { panic!("{failure}") };
+    assert_eq!((*of, *reject), (PartyId::new(4), Reject::RelinProofWrong));
+    let words = failure.to_string();
+    assert!(party.number() != 4 && words.contains("refused what hospital 4 sent"), "{words}");
+    assert!(!world.published && world.rounds.is_empty());
+    let is_ready = |entry: &LogEntry| matches!(entry.message, LogMessage::ServingKeysReady(_));
+    assert!(!world.entries.iter().any(is_ready));
 }
 
 /// Nobody knows who draws which: the coordinator alters one of eight; those of ten hospitals who added it end it.

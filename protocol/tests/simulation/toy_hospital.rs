@@ -152,7 +152,8 @@ impl ToyHospital {
                         let masks = self.store.get(&place("sum", KeyStep::RelinMasks as u64))?;
                         let coins = Lanes::from_bytes(&masks).unwrap();
                         for index in 0..RELIN_ANSWERS {
-                            self.put(id(index), own.plus(&coins).plus(&column(index)).to_bytes(), oracle)?;
+                            let opening = own.plus(&coins).plus(&column(index)).to_bytes();
+                            self.put(id(index), self.garbled(id(index), opening), oracle)?;
                         }
                     }
                     KeyStep::Galois => {
@@ -181,10 +182,14 @@ impl ToyHospital {
                 let opening = share(KeyStep::RelinAnswers).plus(&Lanes::from_bytes(&masks).unwrap());
                 assert_eq!(first, share(KeyStep::RelinRoundOne).to_bytes(), "{party} is shown another's share");
                 assert_eq!(second, share(KeyStep::RelinRoundTwo).plus(&round_one).to_bytes());
-                let expected = (0..RELIN_ANSWERS).map(|index| opening.plus(&column(index)).to_bytes());
-                assert!(of != party && expected.eq(answers), "{party} is shown other openings");
+                assert_ne!(of, party);
                 oracle.proved(party, of);
-                return Ok(HospitalDone::Nothing);
+                let expected = (0..RELIN_ANSWERS).map(|index| opening.plus(&column(index)).to_bytes());
+                if expected.eq(answers) {
+                    return Ok(HospitalDone::Nothing);
+                }
+                let (step, reject) = (KeyStep::RelinAnswers, Reject::RelinProofWrong);
+                HospitalInput::SumWrong { step, of: Some(of), reject }
             }
             HospitalJob::AddParts { parts, index, bodies } => {
                 let sum = bodies.iter().fold(Lanes::default(), |sum, (_, body)| {
@@ -354,7 +359,8 @@ impl ToyHospital {
     /// What is sent in place of a body.
     fn garbled(&self, id: BlobId, mut body: Bytes) -> Bytes {
         let is_garbled = |(round, kind): &(RoundId, BlobKind)| (u64::from(round.0), *kind) == (id.round, id.kind);
-        if id.attempt == 1 && self.garbles.iter().any(is_garbled) {
+        // Of a round the first attempt; the ceremony has one.
+        if id.attempt <= 1 && self.garbles.iter().any(is_garbled) {
             body.truncate(body.len() - 1);
         }
         body

@@ -3,9 +3,16 @@
 use he_agg::multiparty::{
     R2, RelinChallenge, RelinIntermediate, RelinKeyShare, RelinKeySum, RelinProver, RelinStatement,
 };
+use protocol::drive::hospital::{HospitalDone, HospitalEvent, HospitalJob};
+use protocol::drive::{Crypto, JobId};
+use protocol::hospital::HospitalInput;
 use protocol::limits::RELIN_ANSWERS;
+use tokio::sync::{mpsc, oneshot};
 
+use super::super::input::Input;
 use super::super::relin_proof::masks;
+use super::super::slots::Slots;
+use super::super::worker::{Bench, Progress, Tickets};
 use super::*;
 
 /// A hospital's openings, as the coordinator shows them to all.
@@ -143,6 +150,46 @@ fn a_member_that_bends_its_share_is_added_up_by_all_and_named_by_all() {
     all.site(1).serving_share(KeyStep::RelinAnswers).unwrap();
     let shown = openings(all.site(1));
     assert_eq!(checks(all.site(2), 1, (&first, &second), &shown), None);
+}
+
+/// The same at the computing thread: what the driver hears names the member.
+#[test]
+fn the_machine_hears_whose_proof_is_none() {
+    let mut all = Consortium::with_keys();
+    let first = all.shares(KeyStep::RelinRoundOne);
+    let second = add_rounds(&mut all, &first);
+    let bound = all.shares(KeyStep::RelinMasks);
+    add_masks(&mut all, &bound);
+    let mut shown = Vec::new();
+    for site in &mut all.sites {
+        site.serving_share(KeyStep::RelinAnswers).unwrap();
+        shown.push(openings(site));
+    }
+    let (opening, slots) = (all.opening.remove(0), Slots::new(1));
+    let (progress, tickets, models) = (Arc::new(Progress::default()), Tickets::default(), Vec::new());
+    let bench = Bench { site: all.sites.remove(0), opening, slots, progress, tickets, models };
+    let (sender, mut inputs) = mpsc::channel(1);
+    let mut worker = bench.start(sender, oneshot::channel().0);
+    // Hospital 2's own openings, and then those of hospital 3 in its place.
+    for (number, answers) in (1..).zip([shown[1].clone(), shown[2].clone()]) {
+        let (first, second) = (first[1].1.clone(), second[1].1.clone());
+        worker.start(JobId(number), HospitalJob::CheckProof { of: party(2), first, second, answers });
+        let Some(Input::Event(HospitalEvent::Done { done, .. })) = inputs.blocking_recv() else { unreachable!() };
+        match number {
+            1 => assert!(matches!(done, HospitalDone::Nothing), "{done:?}"),
+            _ => assert!(
+                matches!(
+                    done,
+                    HospitalDone::Input(HospitalInput::SumWrong {
+                        step: KeyStep::RelinAnswers,
+                        of: Some(of),
+                        reject: Reject::RelinProofWrong,
+                    }) if of == party(2)
+                ),
+                "{done:?}"
+            ),
+        }
+    }
 }
 
 #[test]
