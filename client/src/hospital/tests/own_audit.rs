@@ -53,7 +53,7 @@ fn audited(all: &Consortium, name: &str) -> AuditedSite {
     AuditedSite::open(&root, &scratch, vault, all.sites[0].plan.clone()).unwrap()
 }
 
-/// The round of an update's encryption by hospital 1, its shares, and its part of the model, with what it signs for each.
+/// A round of all, and hospital 1's part of the model: the heads that it signs for its update, its shares and its part.
 fn round(all: &mut Consortium) -> Vec<HospitalMessage> {
     all.round(1);
     let (round, attempt) = (RoundId(1), Attempt::FIRST);
@@ -194,4 +194,25 @@ fn a_site_keeps_what_an_audit_needs_or_nothing_as_it_says_also_later() {
     site.finish_ceremony().unwrap();
     assert!(!site.vault.contains("epoch-1-ceremony"));
     assert_eq!((holds(site, own_gate()), holds(site, relin_sums())), (0, 0));
+}
+
+/// A site that kept nothing when its keys were made and keeps what comes from now on, and one that trained on.
+#[test]
+fn what_it_was_made_of_may_be_gone_although_the_secret_is_not() {
+    let mut all = keeping();
+    let keys = ceremony(&mut all);
+    let heads = round(&mut all);
+    let site = all.site(1);
+    for list in [own_gate(), relin_sums()] {
+        site.holdings.forget(list).unwrap();
+    }
+    let other = vec![0.5; site.current.parameters.len()];
+    super::super::put_model(&site.vault, &other).unwrap();
+    let mut audited = audited(&all, "scratch");
+    for (step, body) in keys {
+        let again = audited.again(&key_head(step, body)).unwrap();
+        let is_kept = !matches!(step, KeyStep::GateKey | KeyStep::RelinRoundTwo);
+        assert_eq!((again == Again::Made(body), matches!(again, Again::NotKept(_))), (is_kept, !is_kept), "{step:?}");
+    }
+    assert!(matches!(audited.again(&heads[2]).unwrap(), Again::NotKept(_)), "a part of another model");
 }
