@@ -48,6 +48,16 @@ pub(crate) fn note_members(folder: &Path, membership: &Membership) -> Result<(),
     write_beside(&folder.join(MEMBERS), &membership.to_bytes())
 }
 
+/// Who belonged to the epoch in this folder; `None` where nothing was noted, or no list.
+pub(crate) fn members(folder: &Path) -> Result<Option<Membership>, FileFault> {
+    let path = folder.join(MEMBERS);
+    match fs::read(&path) {
+        Ok(bytes) => Ok(Membership::from_bytes(&bytes).ok()),
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(FileFault { action: "read", path, source }),
+    }
+}
+
 /// Cohorts whose sums of updates may be known from all key epochs of a site but this one.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ pub mod hours;
 pub mod ledger;
 pub mod model_file;
 pub mod models;
+pub mod own_audit;
 pub mod plan;
 pub mod policy;
 pub mod sent_log;

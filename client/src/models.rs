@@ -145,9 +145,7 @@ pub fn published(root: &Path) -> Result<Vec<SiteModel>, ModelsError> {
     for epoch in epochs {
         let folder = epoch_folder(root, epoch);
         let Some(digest) = read(&folder.join(PUBLISHED))? else { continue };
-        let path = folder.join(PLAN);
-        let missing = || ModelsError::Damaged { path: path.clone(), found: "is missing".to_owned() };
-        let plan = read(&path)?.ok_or_else(missing)?;
+        let plan = plan_text(&folder)?;
         models.push(SiteModel {
             epoch,
             experiment: Experiment::parse(&format!("plan of key epoch {epoch}"), &plan, &[])?,
@@ -208,6 +206,12 @@ pub(crate) fn epochs(root: &Path) -> Result<Vec<Epoch>, ModelsError> {
     let mut all: Vec<Epoch> = entries.flatten().filter_map(name).collect();
     all.sort();
     Ok(all)
+}
+
+/// The plan of an epoch, as it was noted.
+pub(crate) fn plan_text(folder: &Path) -> Result<String, ModelsError> {
+    let path = folder.join(PLAN);
+    read(&path)?.ok_or(ModelsError::Damaged { path, found: "is missing".to_owned() })
 }
 
 /// Notes the plan of an epoch: whoever asks its model has to read images as it was trained on them.

@@ -240,6 +240,8 @@ impl Plan {
             seed: experiment.seed(),
             earlier: Vec::new(),
             start: None,
+            // A site's own file says so; nobody audits the hospitals of a simulation.
+            keeps_ceremony: false,
             answer_within: ANSWER_WITHIN,
         }
     }

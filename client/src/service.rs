@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use experiment::Policy;
+use experiment::{AuditSite, Policy};
 use protocol::consent::Stage;
 use protocol::enrolment::seconds;
 use protocol::ids::Epoch;
@@ -187,6 +187,8 @@ pub struct Setup {
     pub slots: Slots,
     /// What this site's policy allows.
     pub policy: Policy,
+    /// What an auditor may ask of it later.
+    pub audit: AuditSite,
 }
 
 /// A site in service.
@@ -352,9 +354,9 @@ impl Service {
     /// begins.
     fn reread_policy(&mut self) {
         self.unreadable = match site_file(self.setup.member.root()) {
-            Ok(site) if site.policy == self.setup.policy => None,
+            Ok(site) if site.policy == self.setup.policy && site.audit == self.setup.audit => None,
             Ok(site) => {
-                self.setup.policy = site.policy;
+                (self.setup.policy, self.setup.audit) = (site.policy, site.audit);
                 // What was hindered by the rules before is tried again at once, and what was prepared is asked anew.
                 self.failed.clear();
                 self.prepared.clear();

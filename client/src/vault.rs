@@ -7,6 +7,7 @@ mod keys;
 mod of_site;
 
 pub use keys::KeysError;
+pub(crate) use keys::create_private;
 
 use std::fs;
 use std::path::{Path, PathBuf};

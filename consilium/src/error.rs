@@ -6,6 +6,7 @@ use bench::BenchError;
 use client::enrolment::EnrolmentError;
 use client::handover::HandoverError;
 use client::models::ModelsError;
+use client::own_audit::OwnAuditError;
 use client::service::ServeError;
 use client::site_file::SiteFileError;
 use client::{
@@ -69,6 +70,9 @@ pub enum Error {
     /// An audit.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// An audit of a site.
+    #[error(transparent)]
+    OwnAudit(#[from] OwnAuditError),
     /// A device to compute on.
     #[error(transparent)]
     Compute(#[from] ComputeError),
@@ -211,6 +215,7 @@ impl Error {
             Self::Experiment(error) => Some(error),
             Self::DropOut(error) => Some(error),
             Self::Audit(error) => Some(error),
+            Self::OwnAudit(error) => Some(error),
             Self::Compute(error) => Some(error),
             Self::Threads(error) => Some(error),
             Self::Log(error) => Some(error),
@@ -368,10 +373,11 @@ mod tests {
     use client::train::TrainError;
     use client::vault::VaultError;
     use coordinator::CoordinatorError;
-    use protocol::RoundId;
     use protocol::campaign::PauseReason;
     use protocol::drive::coordinator::ResumeError;
     use protocol::message::VoidReason;
+    use protocol::verifier::{Author, VerifyError};
+    use protocol::{Reject, RoundId};
 
     use super::*;
 
@@ -409,6 +415,7 @@ mod tests {
             AuditError::Unknown { query: "1-1".parse().expect("a query"), known: 0, newest: "-".to_owned() },
             AuditError::Unknown { query: "1-1".parse().expect("a query"), known: 3, newest: "2-1".to_owned() },
             AuditError::Forgotten { query: "1-1".parse().expect("a query"), kept: 256 },
+            AuditError::Log(VerifyError { index: 7, author: Author::Coordinator, reject: Reject::LogForked }),
         ];
         let folders = [
             RunFolderError::Missing { folder: folder() },

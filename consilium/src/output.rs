@@ -113,6 +113,8 @@ fn envelope(
 mod tests {
     use super::*;
     use experiment::Experiment;
+    use protocol::verifier::{Author, VerifyError};
+    use protocol::{PartyId, Reject};
 
     fn printed(format: Format, result: &Result<Done, Error>) -> (String, String, Exit) {
         let (mut out, mut log) = (Vec::new(), Vec::new());
@@ -163,6 +165,27 @@ mod tests {
             let done = Done { text: "{\"op\":1}\n{\"op\":2}".to_owned(), data: Value::Null, exit: Exit::Done };
             let (out, log, exit) = printed(format, &Ok(done));
             assert_eq!((out.as_str(), log.as_str(), exit), ("{\"op\":1}\n{\"op\":2}\n", "", Exit::Done));
+        }
+    }
+
+    #[test]
+    fn a_log_that_breaks_a_rule_names_its_entry_and_its_author_in_both_forms() {
+        for (author, name) in [
+            (Author::Coordinator, "the coordinator"),
+            (Author::Hospital(PartyId::new(3).expect("a party")), "hospital-3"),
+        ] {
+            let error = || Error::Audit(VerifyError { index: 17, author, reject: Reject::CommitmentBroken }.into());
+            let (out, _, exit) = printed(Format::Json, &Err(error()));
+            let value: Value = serde_json::from_str(&out).expect("JSON");
+            assert_eq!(
+                (value["error"]["where"].as_str(), exit.code()),
+                (Some(&*format!("entry 17 of the log, {name}")), 6)
+            );
+            let (_, log, _) = printed(Format::Text, &Err(error()));
+            assert!(
+                log.contains("entry 17") && log.contains(name) && log.contains("does not match its commitment"),
+                "{log}"
+            );
         }
     }
 

@@ -16,10 +16,10 @@ use protocol::campaign::PublishedModel;
 use protocol::codec::Wire;
 use protocol::ids::{Digest, PartyId, QueryId};
 use protocol::log::LogEntry;
-use protocol::message::{HospitalMessage, KeyStep, LogMessage, QueryHead};
+use protocol::message::{HospitalMessage, KeyStep, LogMessage, QueryHead, SignedMessage};
 use protocol::signature::VerifyingKey;
 use protocol::store::Journal;
-use protocol::verifier::{Verifier, VerifyError};
+use protocol::verifier::{Approved, Verifier, VerifyError};
 use remedy::{Exit, Explained};
 
 use crate::bodies::{Bodies, ListId};
@@ -28,6 +28,14 @@ use crate::error::CoordinatorError;
 use crate::serving_engine::ServingEngine;
 use crate::serving_keys;
 use crate::standing::{Standing, published, stored, trained};
+
+/// What an auditor knows from elsewhere than the folder, and compares its log with.
+pub struct Known {
+    /// The key that signs the log, from this hospital's own enrolment.
+    pub coordinator: VerifyingKey,
+    /// The terms that members approved; without them their limits are not checked.
+    pub approved: Option<Approved>,
+}
 
 /// Why a query cannot be recomputed.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +78,13 @@ pub enum AuditError {
 impl Explained for AuditError {
     fn code(&self) -> &'static str {
         "audit"
+    }
+
+    fn place(&self) -> Option<String> {
+        match self {
+            Self::Log(VerifyError { index, author, .. }) => Some(format!("entry {index} of the log, {author}")),
+            _ => None,
+        }
     }
 
     fn remedy(&self) -> Cow<'static, str> {
@@ -138,19 +153,18 @@ impl Recomputation {
 
 /// Checks the whole log in the coordinator's `folder`, then evaluates `query` again and compares.
 ///
-/// `coordinator` is the key that signs the log, from this hospital's own enrolment; `program` is compiled from the
-/// experiment that this hospital approved.
+/// `program` is compiled from the experiment that this hospital approved.
 ///
 /// # Errors
 /// [`AuditError`]. A difference is no error but a [`Recomputation`] that does not hold.
 pub fn recompute(
     folder: &Path,
-    coordinator: VerifyingKey,
+    known: &Known,
     program: &Arc<Program>,
     query: QueryId,
 ) -> Result<Recomputation, AuditError> {
     let journal = Arc::new(Journal::open(&folder.join("journal.sqlite")).map_err(CoordinatorError::from)?);
-    let log = checked_log(&journal, coordinator)?;
+    let log = checked_log(&journal, known)?;
     let released = released(&log);
     let Some((asker, head, result, decryptors)) = released.iter().find(|(_, head, ..)| head.query == query) else {
         let newest = released.last().map_or_else(|| "-".to_owned(), |(_, head, ..)| head.query.to_string());
@@ -195,18 +209,29 @@ pub fn recompute(
 ///
 /// # Errors
 /// [`AuditError`] where the log cannot be read or trusted.
-pub fn check_log(folder: &Path, coordinator: VerifyingKey) -> Result<usize, AuditError> {
+pub fn check_log(folder: &Path, known: &Known) -> Result<usize, AuditError> {
     let journal = Arc::new(Journal::open(&folder.join("journal.sqlite")).map_err(CoordinatorError::from)?);
-    Ok(checked_log(&journal, coordinator)?.len())
+    Ok(checked_log(&journal, known)?.len())
+}
+
+/// What one hospital signed, as the log in the coordinator's `folder` has it, in the order in which it stands there.
+///
+/// # Errors
+/// [`AuditError`] where the log cannot be read or trusted.
+pub fn signed_by(folder: &Path, known: &Known, party: PartyId) -> Result<Vec<SignedMessage>, AuditError> {
+    let journal = Journal::open(&folder.join("journal.sqlite")).map_err(CoordinatorError::from)?;
+    let log = checked_log(&journal, known)?;
+    let signed = log.iter().flat_map(LogMessage::signed).filter(|message| message.author == party);
+    Ok(signed.cloned().collect())
 }
 
 /// Queries whose result was released, as the log in the coordinator's `folder` names them, oldest first.
 ///
 /// # Errors
 /// [`AuditError`] where the log cannot be read or trusted.
-pub fn released_queries(folder: &Path, coordinator: VerifyingKey) -> Result<Vec<QueryId>, AuditError> {
+pub fn released_queries(folder: &Path, known: &Known) -> Result<Vec<QueryId>, AuditError> {
     let journal = Arc::new(Journal::open(&folder.join("journal.sqlite")).map_err(CoordinatorError::from)?);
-    Ok(released(&checked_log(&journal, coordinator)?).iter().map(|(_, head, ..)| head.query).collect())
+    Ok(released(&checked_log(&journal, known)?).iter().map(|(_, head, ..)| head.query).collect())
 }
 
 /// Whether a model was published and can be served, as the log in the coordinator's own `folder` says. No signature is
@@ -234,8 +259,11 @@ pub fn trained_model(folder: &Path) -> Result<Option<Digest>, CoordinatorError> 
     trained(folder)
 }
 
-fn checked_log(journal: &Journal, coordinator: VerifyingKey) -> Result<Vec<LogMessage>, AuditError> {
-    let mut verifier = Verifier::new(coordinator);
+fn checked_log(journal: &Journal, known: &Known) -> Result<Vec<LogMessage>, AuditError> {
+    let mut verifier = Verifier::new(known.coordinator);
+    if let Some(approved) = known.approved.clone() {
+        verifier = verifier.approving(approved);
+    }
     let mut messages = Vec::new();
     for (index, bytes) in (0..).zip(stored(journal)?) {
         let entry = LogEntry::from_bytes(&bytes).map_err(|_| CoordinatorError::LogDamaged { index })?;

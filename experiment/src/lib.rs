@@ -36,7 +36,7 @@ pub use self::{
     document::{Origin, Place},
     error::{Conflict, ExperimentError, Fault, Faults, OverrideFault},
     settings::{Compute, DataFormat, DataPlan, Encryption, Federation, Phantom, Publish, ReportFormats, Weighting},
-    site::{DataSite, NetworkSite, Policy, Site, TrainSite, VaultSite},
+    site::{AuditSite, DataSite, NetworkSite, Policy, Site, TrainSite, VaultSite},
 };
 
 /// The built-in experiment of `consilium demo`.

@@ -39,12 +39,15 @@ pub(super) const SITE: &[Field] = &[
     optional("network", Kind::Table(NETWORK)),
     optional("data", Kind::Named(64, DATA_SITE)),
     optional("vault", Kind::Table(VAULT_SITE)),
+    optional("audit", Kind::Table(AUDIT_SITE)),
     optional("metrics", Kind::Text(60)),
 ];
 
 const DATA_SITE: &[Field] = &[required("path", Kind::Text(4096)), optional("share", Kind::Share)];
 
 const VAULT_SITE: &[Field] = &[required("passphrase", Kind::Text(4096))];
+
+const AUDIT_SITE: &[Field] = &[optional("keep", Kind::Switch)];
 
 const NETWORK: &[Field] = &[
     optional("transport", Kind::Choice(&["auto", "quic", "tcp"])),

@@ -31,6 +31,8 @@ pub struct Site {
     pub data: BTreeMap<String, DataSite>,
     /// `[vault]`.
     pub vault: VaultSite,
+    /// `[audit]`.
+    pub audit: AuditSite,
     /// Where figures for Prometheus are shown, `127.0.0.1:9465`; nowhere if absent.
     pub metrics: Option<String>,
 }
@@ -51,6 +53,23 @@ pub struct DataSite {
 pub struct VaultSite {
     /// A file with the passphrase of the vaults that this site makes; one is made beside each if absent.
     pub passphrase: Option<PathBuf>,
+}
+
+/// `[audit]` of a site file: what an auditor may ask of this site later.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct AuditSite {
+    /// Whether the secret of a key ceremony stays in the vault when all keys exist; it does if nothing is said.
+    pub keep: Option<bool>,
+}
+
+impl AuditSite {
+    /// Whether what this site sent in a key ceremony can be made again later. Whoever then takes its vault has its
+    /// serving secret, one of all hospitals' parts, which decrypts nothing without every other one.
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        self.keep != Some(false)
+    }
 }
 
 /// `[network]` of a site file: how the coordinator is reached.
@@ -176,6 +195,14 @@ mod tests {
         for bad in ["0123", &"g".repeat(64), &"A".repeat(64)] {
             assert!(parse(&format!("[policy]\nterms = [\"{bad}\"]")).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_an_audit_needs_is_kept_unless_the_site_says_otherwise() {
+        let keeps = |text| parse(text).expect("a site file").audit.keeps();
+        assert!(keeps("") && keeps("[audit]") && keeps("[audit]\nkeep = true"));
+        assert!(!keeps("[audit]\nkeep = false"));
+        assert!(parse("[audit]\nkeep = \"no\"").is_err() && parse("[audit]\nkept = true").is_err());
     }
 
     #[test]

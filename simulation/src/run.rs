@@ -16,6 +16,7 @@ use protocol::drive::coordinator::CoordinatorNote;
 use protocol::ids::{Digest, RoundId};
 use protocol::message::RoundPurpose;
 use protocol::round::RoundEnd;
+use protocol::verifier::Approved;
 use protocol::weight::WeightClass;
 use report::{DropOutReport, PhaseTime, Round, RoundTimes, RunOutcome};
 
@@ -157,7 +158,9 @@ impl<'a> Run<'a> {
             .await
             .map_err(|_| FederationError::Abandoned)?
         };
-        let log_check = audit::check_log(&folder, enrolment::coordinator_of(out)?).map_err(|error| error.to_string());
+        let approved = Approved { terms, membership: Some(enrolment.roster.membership().digest()) };
+        let known = audit::Known { coordinator: enrolment::coordinator_of(out)?, approved: Some(approved) };
+        let log_check = audit::check_log(&folder, &known).map_err(|error| error.to_string());
         let (folder_scan, control, needles) = scan;
         let folder_scan =
             folder_scan.map_err(|source| crate::oracle::OracleError::Search { folder: coordinator_folder, source })?;

@@ -13,7 +13,7 @@ use protocol::sealed::{BoxContext, OpeningKey};
 use super::ceremony_secret::{self, CeremonySecret};
 use super::dealing::Dealing;
 use super::error::{HospitalError, Step};
-use super::key_sums::{KeySums, own_gate};
+use super::key_sums::{KeySums, own_gate, relin_sums};
 use super::keyring::{DealtKeys, Keyring};
 use super::observer::Activity;
 use super::relin_proof::masks;
@@ -22,6 +22,8 @@ use super::site::Site;
 const LABEL: &str = "dealing";
 /// Digests of what the ceremony was computed with: one of each, ever.
 pub(super) const INPUTS: &str = "ceremony-inputs";
+/// The epoch seed among them. It is public, and belongs to everything that this site makes with its keys.
+const SEED: &[u8] = b"epoch seed";
 
 impl Site {
     /// Makes both secrets and one sealed box per receiver; returns the boxes' digests and their size together. Boxes
@@ -43,6 +45,7 @@ impl Site {
             return Err(HospitalError::NoKeys { step: "dealing keys" });
         }
         let ceremony = CeremonySecret::begin(&self.vault, &record, preset, seed)?;
+        self.journal.insert_once(&self.record(INPUTS), SEED, &seed.0)?;
         let crs = ceremony.crs().clone();
         let dealt = DealtKeys::derive(&self.plan.layout, ceremony, party.number())?;
         let dealings = match stored.iter().all(Option::is_some) {
@@ -252,8 +255,18 @@ impl Site {
         Ok(())
     }
 
+    /// The epoch seed for which this site dealt, if it did.
+    ///
+    /// # Errors
+    /// [`HospitalError::Store`].
+    pub(super) fn dealt_for(&self) -> Result<Option<Digest>, HospitalError> {
+        let known = self.journal.get(&self.record(INPUTS), SEED)?;
+        Ok(known.and_then(|seed| <[u8; 32]>::try_from(seed).ok()).map(Digest))
+    }
+
     /// Forgets, in memory and on disk, what only the ceremony needed: the serving secret above all, and the boxes,
-    /// which their receivers have opened. To be called when all serving keys exist; a second call does nothing.
+    /// which their receivers have opened. What an audit needs stays on disk where the site keeps it. To be called when
+    /// all serving keys exist; a second call does nothing.
     ///
     /// # Errors
     /// [`HospitalError::Vault`] or [`HospitalError::Store`].
@@ -264,12 +277,16 @@ impl Site {
         if !self.vault.contains(&record) {
             return Ok(());
         }
-        // Its key is made, and what was proved is proved.
-        self.holdings.forget(own_gate())?;
-        self.holdings.forget(masks())?;
         for receiver in 1..=u32::from(self.plan.layout.parties()) {
             self.outbox.forget(&BlobId::ceremony(BlobKind::Dealing, Some(self.plan.party), receiver))?;
         }
+        if self.plan.keeps_ceremony {
+            return Ok(());
+        }
+        // What its own keys were made of.
+        self.holdings.forget(own_gate())?;
+        self.holdings.forget(relin_sums())?;
+        self.holdings.forget(masks())?;
         // Last, so that a crash before it comes back to here.
         Ok(self.vault.remove(&record)?)
     }

@@ -179,6 +179,10 @@ impl Site {
                 if is_right {
                     // The same mask over two different sums would give the secret away, so the first are the only ones.
                     self.note_sum(step, Digest::of_bytes(&bytes))?;
+                    if self.plan.keeps_ceremony {
+                        let held = self.holdings.write(&bytes)?;
+                        self.holdings.keep(relin_sums(), &[held])?;
+                    }
                     self.sums.round_one = Some((sums, Digest::of_bytes(&bytes)));
                 }
                 is_right
@@ -261,6 +265,11 @@ pub(super) fn list_root(bodies: &[Held]) -> BodyRoot {
 /// Where this hospital's gate is held until its key is made.
 pub(super) fn own_gate() -> ListId {
     ListId { kind: BlobKind::Gate, round: 0, attempt: 0, party: None }
+}
+
+/// Where the first round's sums of the relinearisation key are held for an audit of the second.
+pub(super) fn relin_sums() -> ListId {
+    ListId { kind: BlobKind::RelinRoundOne, round: 0, attempt: 0, party: None }
 }
 
 /// Where all hospitals' gate keys are held, in order of hospital.

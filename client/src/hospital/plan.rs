@@ -49,6 +49,9 @@ pub struct HospitalPlan {
     pub earlier: Vec<EarlierCohort>,
     /// What training goes on from, of the digest in the terms; the seed's weights if absent.
     pub start: Option<Arc<Vec<f32>>>,
+    /// Whether the ceremony's secret, and what serving keys were made of, stay when all keys exist: an audit makes with
+    /// them once more what this hospital sent.
+    pub keeps_ceremony: bool,
     /// Seed of weights, batches and augmentation; never of keys or noise.
     pub seed: u64,
     /// How long this site waits for the answer to a query of its own.

@@ -4,6 +4,7 @@ mod ceremony;
 mod evaluation;
 mod figures;
 mod key_sums;
+mod own_audit;
 mod publishing;
 mod relin_proof;
 mod round_sums;
@@ -139,6 +140,7 @@ fn plan(number: u16, program: &Arc<Program>) -> HospitalPlan {
         local_epochs: 1,
         earlier: Vec::new(),
         start: None,
+        keeps_ceremony: false,
         seed: 7,
         answer_within: Duration::from_secs(1),
     }

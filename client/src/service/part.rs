@@ -67,6 +67,7 @@ impl Part {
         let mut plan = seen.plan.hospital((seen.party, epoch), membership, &seen.terms, setup.device.clone());
         plan.start = start.map(Arc::new);
         plan.earlier = earlier;
+        plan.keeps_ceremony = setup.audit.keeps();
         let shape = seen.plan.experiment().network().image();
         let takes = Takes { images: seen.plan.program().images(), shape: [shape.channels, shape.height, shape.width] };
         let (member, hours) = (Arc::clone(&setup.member), setup.policy.hours);

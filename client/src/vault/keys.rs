@@ -142,7 +142,7 @@ impl Vault {
 }
 
 /// A folder that nobody else on this machine looks into; one that is there stays as it is.
-pub(super) fn create_private(folder: &Path) -> std::io::Result<()> {
+pub(crate) fn create_private(folder: &Path) -> std::io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -1,10 +1,16 @@
-//! `consilium audit`: what anyone with a copy of the coordinator's folder can check without a secret.
+//! `consilium audit`: what anyone with a copy of the coordinator's folder can check without a secret, and what a site
+//! can show of itself.
 
-use std::{path::PathBuf, sync::Arc};
+mod own;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use client::plan::Plan;
 use coordinator::audit;
-use protocol::ids::QueryId;
+use protocol::ids::{Epoch, QueryId};
+use protocol::verifier::Approved;
 use serde_json::json;
 use simulation::run_folder;
 
@@ -31,6 +37,19 @@ pub enum Audit {
         #[arg(long, value_name = "DIR")]
         folder: Option<PathBuf>,
     },
+    /// At a site, before an auditor: make everything that it sent in a key epoch once more, and compare.
+    #[command(after_help = include_str!("../help/audit-own.txt"))]
+    Own {
+        /// The site's folder. Its service may run.
+        #[arg(long, value_name = "DIR", default_value = "site")]
+        site: PathBuf,
+        /// The key epoch; the newest that this site took part in if absent.
+        #[arg(long)]
+        epoch: Option<u32>,
+        /// A copy of the coordinator's folder: what the site signed stands in its log, whatever its own journal says.
+        #[arg(long, value_name = "DIR")]
+        log: Option<PathBuf>,
+    },
     /// Evaluate a released query again and compare with what the log says was released.
     #[command(
         after_help = include_str!("../help/audit-recompute.txt")
@@ -51,21 +70,32 @@ pub enum Audit {
 /// # Errors
 /// A folder without a log, a log that breaks a rule, a query that was never released or is not kept any more.
 pub fn run(arguments: &AuditArgs) -> Result<Done, Error> {
-    let (Audit::Queries { run, folder } | Audit::Recompute { run, folder, .. }) = &arguments.what;
+    match &arguments.what {
+        Audit::Own { site, epoch, log } => own::run(site, epoch.map(Epoch), log.as_deref()),
+        Audit::Queries { run, folder } => of_run(run, folder.as_deref(), None),
+        Audit::Recompute { run, query, folder } => of_run(run, folder.as_deref(), Some(*query)),
+    }
+}
+
+/// Checks the log of a run, and one query of it, or lists them.
+fn of_run(run: &Path, folder: Option<&Path>, query: Option<QueryId>) -> Result<Done, Error> {
     let experiment = run_folder::experiment(run)?;
     threads::start(experiment.compute().threads)?;
     // A run that never enrolled its hospitals has neither folder nor key.
     let folder = match folder {
-        Some(folder) => folder.clone(),
+        Some(folder) => folder.to_path_buf(),
         None => simulation::coordinator_folder(run, &experiment)?,
     };
-    let key = simulation::coordinator_key(run)?;
+    // Any membership: who belongs to a simulated run is nobody's decision.
+    let approved = Approved { terms: Plan::new(experiment.clone())?.terms()?, membership: None };
+    let known = audit::Known { coordinator: simulation::coordinator_key(run)?, approved: Some(approved) };
     if !folder.join("journal.sqlite").exists() {
         return Err(Error::NoTranscript { folder });
     }
-    match &arguments.what {
-        Audit::Queries { .. } => {
-            let queries: Vec<String> = audit::released_queries(&folder, key)?.iter().map(ToString::to_string).collect();
+    match query {
+        None => {
+            let queries: Vec<String> =
+                audit::released_queries(&folder, &known)?.iter().map(ToString::to_string).collect();
             let text = match queries.len() {
                 0 => "the log is whole and signed; no query was answered yet".to_owned(),
                 1 => format!("the log is whole and signed; 1 query was answered\n{}", queries[0]),
@@ -73,9 +103,9 @@ pub fn run(arguments: &AuditArgs) -> Result<Done, Error> {
             };
             Ok(Done { text, data: json!({"queries": queries}), exit: Exit::Done })
         }
-        Audit::Recompute { query, .. } => {
+        Some(query) => {
             let program = Arc::new(experiment.program().clone());
-            Ok(recomputed(&audit::recompute(&folder, key, &program, *query)?))
+            Ok(recomputed(&audit::recompute(&folder, &known, &program, query)?))
         }
     }
 }

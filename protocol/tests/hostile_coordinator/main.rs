@@ -3,12 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod approved;
+mod audit_keys;
+mod audit_rounds;
+mod audit_serving;
 mod earlier;
 mod federation;
 mod figures;
 mod published;
 mod refused;
 mod release;
+mod script;
 mod serving;
 mod serving_keys;
 mod sums;

@@ -239,3 +239,21 @@ fn every_refusal_is_asserted_by_a_test() {
         Reject::ALL.iter().filter(|reject| **reject != never_said && !is_named(reject)).collect();
     assert_eq!(unnamed, Vec::<&Reject>::new());
 }
+
+/// Whoever is missing could choose its share when it has seen the others'.
+#[test]
+fn shares_of_a_key_that_lack_somebody_or_are_not_this_hospitals_own_are_not_answered() {
+    let log = messages(&Federation::with_keys(Some(digest("program"))));
+    let at = log.iter().position(|message| matches!(message, LogMessage::ServingStepHeads(_))).unwrap();
+    let changes: [&dyn Fn(&mut Vec<SignedMessage>); 2] = [&|it| drop(it.pop()), &|it| {
+        it[0] = SignedMessage::sign(&key(1), party(1), Epoch(1), 99, it[0].body.clone());
+    }];
+    for change in changes {
+        let mut log = log[..=at].to_vec();
+        let LogMessage::ServingStepHeads(it) = &mut log[at] else { panic!("{log:?}") };
+        change(&mut it.heads);
+        let outputs = hears(&log).swap_remove(at);
+        assert!(!outputs.iter().any(|output| matches!(output, HospitalOutput::Upload { .. })), "{outputs:?}");
+        ends(outputs, Reject::CommitmentBroken);
+    }
+}

@@ -13,7 +13,8 @@ use protocol::hospital::{ShareBinding, SwitchBinding};
 use protocol::log::LogEntry;
 use protocol::message::{HospitalMessage, LogMessage, Scope, SignedMessage};
 use protocol::roster::Roster;
-use protocol::verifier::Verifier;
+use protocol::terms::Terms;
+use protocol::verifier::{Approved, Verifier};
 use protocol::{Attempt, Digest, PartyId, PartySet, QueryId, Reject, RoundId};
 
 use crate::sim_store::SimStore;
@@ -49,11 +50,12 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    pub(crate) fn new(seed: u64, roster: &Roster) -> Self {
+    pub(crate) fn new(seed: u64, roster: &Roster, terms: &Terms) -> Self {
+        let approved = Approved { terms: terms.clone(), membership: Some(roster.membership().digest()) };
         Self {
             seed,
             threshold: roster.threshold(),
-            verifier: Verifier::new(*roster.coordinator()),
+            verifier: Verifier::new(*roster.coordinator()).approving(approved),
             log: Vec::new(),
             signed: BTreeMap::new(),
             made: BTreeMap::new(),

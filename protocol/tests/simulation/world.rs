@@ -151,7 +151,7 @@ impl World {
             seed,
             now: Rc::new(Cell::new(0)),
             rng: Rng::new(seed),
-            oracle: Oracle::new(seed, &roster),
+            oracle: Oracle::new(seed, &roster, &terms),
             sites: roster.members().iter().map(site).collect(),
             coordinator: None,
             coordinator_disk: Rc::new(RefCell::new(disk)),

@@ -296,13 +296,14 @@ async fn officially(desk: &Desk, arguments: &HospitalArgs) -> Result<Done, Error
 }
 
 fn policy(folder: &Path) -> Result<Done, Error> {
-    let policy = site_file(folder)?.policy;
+    let site = site_file(folder)?;
+    let (policy, audit) = (site.policy, site.audit);
     let limit = |value: Option<String>| value.unwrap_or_else(|| "no limit".to_owned());
     let list = |list: &[String]| if list.is_empty() { "any".to_owned() } else { list.join(", ") };
     let text = format!(
         "fewest hospitals in a sum    {}\nmost training rounds         {}\nfewest images of this site   {}\n\
          parameter sets               {}\nfigures of this site         {}\nhours of training            {}\n\
-         models that may be asked     {}\nterms approved beforehand    {}",
+         models that may be asked     {}\nterms approved beforehand    {}\nsecrets of key ceremonies    {}",
         limit(policy.min_cohort.map(|it| it.to_string())),
         limit(policy.rounds_max.map(|it| it.to_string())),
         limit(policy.images_min.map(|it| it.to_string())),
@@ -311,11 +312,13 @@ fn policy(folder: &Path) -> Result<Done, Error> {
         policy.hours.map_or_else(|| "any".to_owned(), |hours| hours.to_string()),
         if policy.models.is_empty() { "any".to_owned() } else { policy.models.join("\n                             ") },
         if policy.terms.is_empty() { "none".to_owned() } else { policy.terms.join("\n                             ") },
+        if audit.keeps() { "kept for `consilium audit own`" } else { "erased when all keys exist" },
     );
     let data = json!({
         "min_cohort": policy.min_cohort, "rounds_max": policy.rounds_max, "images_min": policy.images_min,
         "presets": policy.presets, "terms": policy.terms, "share_figures": policy.share_figures != Some(false),
         "hours": policy.hours.map(|hours| hours.to_string()), "models": policy.models,
+        "audit_keep": audit.keeps(),
     });
     Ok(Done { text, data, exit: Exit::Done })
 }

@@ -28,7 +28,7 @@ pub(super) async fn serve(folder: &Path) -> Result<Done, Error> {
     let slots = Slots::new(std::thread::available_parallelism().map_or(1, usize::from));
     let membership = member.membership();
     say(&format!("{} serves at {}; Ctrl-C or SIGTERM stops", membership.name, membership.address));
-    let setup = Setup { member: Arc::clone(&member), book, device, slots, policy: site.policy };
+    let setup = Setup { member: Arc::clone(&member), book, device, slots, policy: site.policy, audit: site.audit };
     let (service, mut stands) = Service::new(setup);
     let showing = match site.metrics {
         Some(address) => Some(show_figures(&address, member, stands.clone()).await?),
