@@ -321,7 +321,8 @@ impl HospitalMachine {
     /// Signs a message that may repeat.
     fn sign(&mut self, body: HospitalMessage, out: &mut Vec<HospitalOutput>) {
         let HospitalConfig { party, epoch, .. } = self.config;
-        let message = SignedMessage::sign(&self.key, party, epoch, self.facts.sequence_next(), body);
+        let (sequence, seen) = (self.facts.sequence_next(), self.log.seen());
+        let message = SignedMessage::sign(&self.key, party, epoch, sequence, seen, body);
         self.persist(Fact::Sent(message.clone()), out);
         out.push(HospitalOutput::Send(message));
     }

@@ -49,8 +49,8 @@ numbered_refusals! {
     7 Contradiction "the author signed two different messages for one step";
     /// A log entry is missing before this one.
     8 LogGap "a log entry is missing; fetch from the next expected index";
-    /// The log forked or was altered.
-    9 LogForked "the log entry does not continue the chain; the coordinator contradicts itself";
+    /// The log forked or was altered, or a message was signed on another one.
+    9 LogForked "what was signed does not fit this log: an entry does not continue it, or a message names another one";
     /// A number outside `limits`.
     10 LimitExceeded "a count or size exceeds the protocol's limit";
 

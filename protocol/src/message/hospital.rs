@@ -391,4 +391,16 @@ impl HospitalMessage {
             Self::ModelVerdict(verdict) => Some((19, 0, verdict.attempt.0)),
         }
     }
+    /// The step under which an entry of the log asks for this message. `None` for what a hospital says of its own
+    /// accord.
+    #[must_use]
+    pub(crate) fn answers(&self) -> Option<StepKey> {
+        match self {
+            // Spare attempts are encrypted before anything asks for them.
+            Self::UpdateHead(head) => Some((8, u64::from(head.round.0), 0)),
+            // Of whatever query: what it answers is that there is a model.
+            Self::QueryHead(_) => Some((14, 0, 0)),
+            other => other.step_key(),
+        }
+    }
 }

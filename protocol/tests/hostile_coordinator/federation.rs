@@ -3,6 +3,7 @@
 use protocol::blob::BodyRoot;
 use protocol::ceremony::{CeremonyConfig, CeremonyInput, CeremonyMachine, CeremonyOutput};
 use protocol::facts::{Fact, HospitalFacts};
+use protocol::heads::Seen;
 use protocol::hospital::{EarlierCohort, HospitalConfig, HospitalInput, HospitalMachine, HospitalOutput};
 use protocol::limits::SEALING_KEY_BYTES;
 use protocol::log::{LogEntry, LogWriter};
@@ -257,6 +258,11 @@ impl Federation {
         all
     }
 
+    /// What everybody has read who has read everything.
+    pub(crate) fn seen(&self) -> Seen {
+        self.writer.heads().seen()
+    }
+
     pub(crate) fn open(&mut self, round: u32) -> Vec<Vec<HospitalOutput>> {
         self.open_for(RoundPurpose::Train, round)
     }
@@ -305,6 +311,11 @@ impl Federation {
         let (round, attempt) = (RoundId(round), Attempt(attempt));
         self.say(LogMessage::ShareRequest(ShareRequest { round, attempt, acceptances }))
     }
+}
+
+/// What the author of a message could have signed in its place.
+pub(crate) fn instead(of: &SignedMessage, body: HospitalMessage) -> SignedMessage {
+    SignedMessage::sign(&key(of.author.number()), of.author, of.epoch, of.sequence + 50, of.seen, body)
 }
 
 pub(crate) fn sent(outputs: Vec<HospitalOutput>) -> Vec<SignedMessage> {
