@@ -9,6 +9,7 @@ pub mod campaign;
 pub mod ceremony;
 pub mod codec;
 pub mod consent;
+pub mod dealings;
 pub mod drive;
 pub mod enrolment;
 pub mod exchange;

@@ -68,6 +68,8 @@ numbered_refusals! {
     25 SumDiffers "an announced sum is not that of the shares that its makers signed";
     /// A share of a serving key does not fit its step or its maker.
     26 BadKeyShare "a share of a serving key is malformed or another hospital's";
+    /// The points of a dealing lie on no polynomial of the threshold's degree.
+    29 DealingOff "what a hospital dealt does not fit together; the log holds what all show of it";
 
     /// The base model is not the one this hospital holds.
     30 BaseModelDiffers "the round's base model is not the one this hospital holds";

@@ -41,6 +41,8 @@ pub struct Verifier {
     proposed: Option<Roster>,
     roster: Option<Roster>,
     signed: BTreeMap<(PartyId, StepKey), Digest>,
+    /// What all were dealt lies on polynomials.
+    dealings_fit: bool,
     /// Steps of the serving keys, with the shares that all are bound to, and the sums that were announced.
     bound: BTreeMap<KeyStep, BTreeMap<PartyId, BodyRoot>>,
     key_sums: BTreeMap<KeyStep, BodyRoot>,
@@ -73,6 +75,7 @@ impl Verifier {
             proposed: None,
             roster: None,
             signed: BTreeMap::new(),
+            dealings_fit: false,
             bound: BTreeMap::new(),
             key_sums: BTreeMap::new(),
             last_round: RoundId(0),
@@ -155,6 +158,7 @@ impl Verifier {
     fn key_step(&mut self, message: &LogMessage, roster: &Roster) -> Result<(), Reject> {
         match message {
             LogMessage::ServingStepOpen(it) => {
+                require(self.dealings_fit, Reject::OutOfTurn)?;
                 let is_there = it.step.input().is_none_or(|input| self.key_sums.contains_key(&input));
                 require(is_there, Reject::SumDiffers)
             }
@@ -227,6 +231,10 @@ impl Verifier {
             LogMessage::RevealSet(it) => all(&it.reveals),
             LogMessage::DealingsReady(it) => all(&it.dealings),
             LogMessage::KeyEpochOpen(it) => all(&it.digests),
+            LogMessage::DealingsChecked(it) => {
+                self.dealings_fit = it.judge(roster)?.is_none();
+                require(self.dealings_fit, Reject::DealingOff)
+            }
             LogMessage::ServingStepHeads(it) => {
                 all(&it.heads)?;
                 self.bind(it, roster.size())
@@ -235,6 +243,7 @@ impl Verifier {
                 self.key_step(message, roster)
             }
             LogMessage::RoundOpen(it) => {
+                require(self.dealings_fit, Reject::OutOfTurn)?;
                 require(it.round > self.last_round, Reject::RoundNumber)?;
                 self.last_round = it.round;
                 self.purpose = it.purpose;

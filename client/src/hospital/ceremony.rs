@@ -101,6 +101,7 @@ impl Site {
                 }
             }
         }
+        self.keep_dealt(&dealings)?;
         let dealt = self.dealt(step)?;
         let keys = Keyring::assemble(dealt, dealings, &self.plan.layout, party.number(), &self.vault)?;
         let digest = keys.group_digest();
@@ -257,6 +258,7 @@ impl Site {
         }
         // Its key is made.
         self.holdings.forget(own_gate())?;
+        self.forget_dealt()?;
         for receiver in 1..=u32::from(self.plan.layout.parties()) {
             self.outbox.forget(&BlobId::ceremony(BlobKind::Dealing, Some(self.plan.party), receiver))?;
         }

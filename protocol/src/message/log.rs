@@ -5,8 +5,8 @@ use crate::codec::{DecodeError, Reader, Wire, Writer, wire_enum};
 use crate::ids::{Attempt, RoundId};
 use crate::limits::REASON_BYTES_MAX;
 use crate::message::ceremony::{
-    CommitSet, DealingsReady, KeyEpochOpen, RevealSet, RosterProposed, RosterSigned, ServingKeysReady, ServingStepDone,
-    ServingStepHeads, ServingStepOpen,
+    CommitSet, DealingsChecked, DealingsReady, KeyEpochOpen, RevealSet, RosterProposed, RosterSigned, ServingKeysReady,
+    ServingStepDone, ServingStepHeads, ServingStepOpen,
 };
 use crate::message::hospital::{HospitalMessage, StepKey};
 use crate::message::round::{
@@ -45,6 +45,7 @@ pub enum LogMessage {
     RevealSet(RevealSet),
     DealingsReady(DealingsReady),
     KeyEpochOpen(KeyEpochOpen),
+    DealingsChecked(DealingsChecked),
     ServingStepOpen(ServingStepOpen),
     ServingStepHeads(ServingStepHeads),
     ServingStepDone(ServingStepDone),
@@ -81,6 +82,7 @@ impl LogMessage {
             Self::RevealSet(it) => &it.reveals,
             Self::DealingsReady(it) => &it.dealings,
             Self::KeyEpochOpen(it) => &it.digests,
+            Self::DealingsChecked(it) => &it.checks,
             Self::ServingStepHeads(it) => &it.heads,
             Self::ServingKeysReady(it) => &it.verdicts,
             Self::Manifest(it) => &it.heads,
@@ -121,6 +123,7 @@ impl LogMessage {
             Self::CommitSet(_) => vec![(4, 0, 0)],
             Self::RevealSet(_) => vec![(5, 0, 0)],
             Self::DealingsReady(_) => vec![(6, 0, 0)],
+            Self::KeyEpochOpen(_) => vec![(24, 0, 0)],
             Self::ServingStepOpen(it) => vec![(7, it.step as u64, 0)],
             Self::ServingStepDone(it) if it.step.next().is_none() => vec![(18, 0, 0)],
             Self::RoundOpen(it) => at(8, it.round, Attempt(0)),
@@ -134,7 +137,7 @@ impl LogMessage {
                 HospitalMessage::QueryHead(head) => vec![(15, head.query.0, 0)],
                 _ => Vec::new(),
             },
-            Self::KeyEpochOpen(_)
+            Self::DealingsChecked(_)
             | Self::ServingStepHeads(_)
             | Self::ServingStepDone(_)
             | Self::ServingKeysReady(_)
@@ -159,6 +162,7 @@ wire_enum!(LogMessage {
     4 => RevealSet(RevealSet), 5 => DealingsReady(DealingsReady), 6 => KeyEpochOpen(KeyEpochOpen),
     7 => ServingStepOpen(ServingStepOpen), 8 => ServingStepHeads(ServingStepHeads),
     9 => ServingStepDone(ServingStepDone), 10 => ServingKeysReady(ServingKeysReady),
+    15 => DealingsChecked(DealingsChecked),
     20 => RoundOpen(RoundOpen), 21 => Manifest(Manifest), 22 => CohortFrozen(CohortFrozen),
     23 => Decryptors(Decryptors), 24 => ShareRequest(ShareRequest), 25 => SumReady(SumReady),
     26 => RoundClosed(RoundClosed), 27 => RoundVoid(RoundVoid), 28 => Abandon(Abandon),

@@ -2,6 +2,7 @@
 
 use protocol::blob::BodyRoot;
 use protocol::ceremony::{CeremonyConfig, CeremonyInput, CeremonyMachine, CeremonyOutput};
+use protocol::dealings::DealingCheck;
 use protocol::facts::{Fact, HospitalFacts};
 use protocol::heads::Seen;
 use protocol::hospital::{EarlierCohort, HospitalConfig, HospitalInput, HospitalMachine, HospitalOutput};
@@ -46,6 +47,17 @@ pub(crate) fn key_share(step: KeyStep, number: u16) -> BodyRoot {
         KeyStep::Gate => BodyRoot::of(&(1..=N).map(|of| digest(&format!("{what} for {of}"))).collect::<Vec<_>>(), 300),
         _ => body(&what),
     }
+}
+
+/// What a hospital shows of the points that it was dealt: of lines, as four of five hospitals decrypt.
+pub(crate) fn combined(factors: Digest, number: u16) -> DealingCheck {
+    let moduli = vec![1_073_479_681, 97];
+    let value = |dealer: u16, modulus| {
+        let [start, rise, ..] = Digest::of("dealt", &vec![factors, digest(&format!("secret {dealer}"))]).0;
+        (u32::from(start) + u32::from(rise) * u32::from(number)) % modulus
+    };
+    let values = (1..=N).map(|dealer| moduli.iter().map(|modulus| value(dealer, *modulus)).collect()).collect();
+    DealingCheck { moduli, values }
 }
 
 /// What its shares come to.
@@ -213,6 +225,9 @@ impl Federation {
                     }
                     HospitalOutput::OpenDealings { .. } => {
                         Some(HospitalInput::DealingsOpened { group: digest("group") })
+                    }
+                    HospitalOutput::CheckDealings { factors } => {
+                        Some(HospitalInput::DealingsCombined { check: combined(*factors, number) })
                     }
                     HospitalOutput::AddShares { step, sum, .. } => {
                         Some(HospitalInput::SumAdded { step: *step, sum: *sum })

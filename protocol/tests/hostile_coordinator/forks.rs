@@ -56,6 +56,7 @@ fn asked_by(body: &HospitalMessage) -> &'static str {
         HospitalMessage::KeyReveal(_) => "CommitSet",
         HospitalMessage::DealingsSent(_) => "RevealSet",
         HospitalMessage::DealingsDigest(_) => "DealingsReady",
+        HospitalMessage::DealingCheck(_) => "KeyEpochOpen",
         HospitalMessage::ServingShareHead(_) => "ServingStepOpen",
         HospitalMessage::KeyVerdict(_) => "ServingStepDone",
         HospitalMessage::UpdateHead(_) => "RoundOpen",
@@ -108,7 +109,7 @@ fn every_message_names_the_head_that_asked_for_it() {
         kinds.insert(signed.body.to_bytes()[0]);
     }
     // All but a greeting, a switch share's head, a refusal and a farewell, which stand in no entry.
-    assert!(kinds.into_iter().eq((2..=14).chain(18..=19)));
+    assert!(kinds.into_iter().eq((2..=14).chain(18..=19).chain([24])));
     assert_eq!(audit(&messages(&federation)), Ok(()));
     assert_eq!(refusals(&hears(&messages(&federation))), []);
 }

@@ -5,6 +5,7 @@
 #[path = "../specimens/accomplices.rs"]
 mod accomplices;
 mod approved;
+mod dealings;
 mod earlier;
 mod federation;
 mod figures;

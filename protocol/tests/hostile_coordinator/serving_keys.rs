@@ -132,6 +132,7 @@ fn the_coordinator_takes_no_share_of_another_number_of_bodies() {
             LogMessage::RevealSet(it) => it.reveals,
             LogMessage::DealingsReady(it) => it.dealings,
             LogMessage::KeyEpochOpen(it) => it.digests,
+            LogMessage::DealingsChecked(it) => it.checks,
             _ => continue,
         };
         for message in said {

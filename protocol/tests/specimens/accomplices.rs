@@ -13,6 +13,7 @@ pub(crate) fn signed_mut(message: &mut LogMessage) -> &mut [SignedMessage] {
         LogMessage::RevealSet(it) => &mut it.reveals,
         LogMessage::DealingsReady(it) => &mut it.dealings,
         LogMessage::KeyEpochOpen(it) => &mut it.digests,
+        LogMessage::DealingsChecked(it) => &mut it.checks,
         LogMessage::ServingStepHeads(it) => &mut it.heads,
         LogMessage::ServingKeysReady(it) => &mut it.verdicts,
         LogMessage::Manifest(it) => &mut it.heads,
