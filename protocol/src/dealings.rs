@@ -6,9 +6,9 @@
 //! tell which, since the boxes are sealed. What the evidence supports is named, and no more:
 //!
 //! the dealer, and beside it the one receiver without whose value all others fit, where there is exactly one. Where a
-//! receiver lies about everybody, every dealer is named and that receiver beside them, and a reader of the log sees why.
-//! Two receivers that lie can choose their values so that a third one's is the odd one: it is no more than named beside
-//! the dealer.
+//! receiver lies about everybody, every dealer is named and that receiver beside them, and whoever reads the log sees
+//! why. Two receivers that lie can choose their values so that a third one's is the odd one: it is no more than named
+//! beside the dealer.
 //!
 //! With t = n there is nothing to compare, with t = n-1 nobody's value is the odd one.
 
