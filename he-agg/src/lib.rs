@@ -8,6 +8,7 @@
 pub mod aggregation;
 pub mod backend;
 pub mod ckks;
+pub mod dealing_check;
 pub mod device_choice;
 pub mod error;
 pub mod multiparty;

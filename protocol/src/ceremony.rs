@@ -1,7 +1,8 @@
-//! The coordinator's side of the key ceremony (K0-K4) and of the serving keys.
+//! The coordinator's side of the key ceremony (K0-K5) and of the serving keys.
 //!
 //! ```text
-//! Roster --n signatures--> Commit --n--> Reveal --n, all open--> Deal --n heads + bodies--> Digest --n, agree--> open
+//! Roster --n signatures--> Commit --n--> Reveal --n, all open--> Deal --n heads + bodies--> Digest --n, agree--> Check
+//!        --n, dealings fit--> open
 //!
 //! and if serving is wanted:
 //! Gate -> GateKey -> RelinRoundOne -> RelinRoundTwo -> RelinMasks -> RelinAnswers -> Galois -> Verdicts --n--> Done
@@ -20,10 +21,12 @@ pub use effect::{CeremonyConfig, CeremonyFailure, CeremonyInput, CeremonyOutput,
 use std::collections::BTreeMap;
 
 use crate::blob::{BlobKind, BodyRoot};
+use crate::dealings::OffDealings;
 use crate::ids::{Digest, Epoch, PartyId};
 use crate::message::{
-    CommitSet, DealingsReady, DealingsSent, HospitalMessage, KeyEpochOpen, KeyStep, KeyVerdict, LogMessage, RevealSet,
-    RosterProposed, RosterSigned, ServingKeysReady, ServingStepDone, ServingStepHeads, ServingStepOpen, SignedMessage,
+    CommitSet, DealingsChecked, DealingsReady, DealingsSent, HospitalMessage, KeyEpochOpen, KeyStep, KeyVerdict,
+    LogMessage, RevealSet, RosterProposed, RosterSigned, ServingKeysReady, ServingStepDone, ServingStepHeads,
+    ServingStepOpen, SignedMessage,
 };
 use crate::party_set::PartySet;
 use crate::reject::Reject;
@@ -195,6 +198,7 @@ impl CeremonyMachine {
             (CeremonyStep::Commit, HospitalMessage::KeyCommit(_))
             | (CeremonyStep::Reveal, HospitalMessage::KeyReveal(_))
             | (CeremonyStep::Digest, HospitalMessage::DealingsDigest(_)) => true,
+            (CeremonyStep::Check, HospitalMessage::DealingCheck(it)) => it.is_of(self.roster.size()),
             (CeremonyStep::Deal, HospitalMessage::DealingsSent(it)) => {
                 it.boxes.len() == self.roster.size() && it.body().within_limits()
             }
@@ -258,6 +262,7 @@ impl CeremonyMachine {
                 self.enter(CeremonyStep::Digest);
             }
             CeremonyStep::Digest => self.digests_received(messages, out),
+            CeremonyStep::Check => self.dealings_checked(messages, out),
             CeremonyStep::ServingHeads(step) => {
                 self.bound.clear();
                 for message in &messages {
@@ -327,6 +332,23 @@ impl CeremonyMachine {
             return self.fail(CeremonyFailure::Disagree { step: self.step, parties: wrong }, out);
         }
         out.push(CeremonyOutput::Append(LogMessage::KeyEpochOpen(KeyEpochOpen { digests })));
+        self.enter(CeremonyStep::Check);
+    }
+
+    /// What was shown is evidence, and stands in the log whatever it says.
+    fn dealings_checked(&mut self, checks: Vec<SignedMessage>, out: &mut Vec<CeremonyOutput>) {
+        let checked = DealingsChecked { checks };
+        let judged = checked.judge(&self.roster);
+        out.push(CeremonyOutput::Append(LogMessage::DealingsChecked(checked)));
+        match judged {
+            Ok(off) if off.is_none() => {}
+            Ok(OffDealings { dealers, receivers }) => {
+                return self.fail(CeremonyFailure::DealingsOff { dealers, receivers }, out);
+            }
+            Err(_) => {
+                return self.fail(CeremonyFailure::Disagree { step: self.step, parties: self.roster.parties() }, out);
+            }
+        }
         match self.config.serving_plan {
             Some(plan) => self.open_serving_step(KeyStep::Gate, plan, out),
             None => self.finish(out),

@@ -1,7 +1,8 @@
 //! The hospital's side of everything: it follows the log, checks what it can, signs once, and says what to do.
 //!
 //! ```text
-//! ceremony: RosterProposed -> sign -> commit -> reveal -> DealKeys -> OpenDealings -> EpochOpened -> serving shares
+//! ceremony: RosterProposed -> sign -> commit -> reveal -> DealKeys -> OpenDealings -> EpochOpened -> CheckDealings
+//!           -> serving shares
 //! round:    RoundOpen -> Train -> Encrypt -> head -> Manifest: sign -> frozen -> Decryptors: accept -> ShareRequest:
 //!           ReleaseShares -> head -> SumReady: CheckSum -> OpenSum -> vote -> RoundClosed: AdoptModel, or KeepFigures
 //!           Abandon -> next attempt, same S, the same values encrypted again (unless already sent ahead)
@@ -16,6 +17,7 @@
 
 mod binding;
 mod ceremony;
+mod dealings;
 mod draw;
 mod effect;
 mod history;
@@ -146,6 +148,7 @@ impl HospitalMachine {
             }
             HospitalInput::Dealt { boxes, size_bytes } => self.dealt(boxes, size_bytes, &mut out),
             HospitalInput::DealingsOpened { group } => self.dealings_opened(group, &mut out),
+            HospitalInput::DealingsCombined { check } => self.dealings_combined(check, &mut out),
             HospitalInput::DealingsBad => {
                 self.refuse(Scope::Ceremony, 0, Attempt(0), Reject::BadDealing, &mut out);
             }
@@ -271,6 +274,7 @@ impl HospitalMachine {
             LogMessage::RevealSet(it) => self.on_reveal_set(it, out),
             LogMessage::DealingsReady(it) => self.on_dealings_ready(it, out),
             LogMessage::KeyEpochOpen(it) => self.on_key_epoch_open(it, out),
+            LogMessage::DealingsChecked(it) => self.on_dealings_checked(it, out),
             LogMessage::ServingStepOpen(it) => self.on_serving_step_open(it, out),
             LogMessage::ServingStepHeads(it) => self.on_serving_step_heads(it, out),
             LogMessage::ServingStepDone(it) => self.on_serving_step_done(it, out),
@@ -321,7 +325,8 @@ impl HospitalMachine {
     /// Signs a message that may repeat.
     fn sign(&mut self, body: HospitalMessage, out: &mut Vec<HospitalOutput>) {
         let HospitalConfig { party, epoch, .. } = self.config;
-        let message = SignedMessage::sign(&self.key, party, epoch, self.facts.sequence_next(), body);
+        let (sequence, seen) = (self.facts.sequence_next(), self.log.seen());
+        let message = SignedMessage::sign(&self.key, party, epoch, sequence, seen, body);
         self.persist(Fact::Sent(message.clone()), out);
         out.push(HospitalOutput::Send(message));
     }

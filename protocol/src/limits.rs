@@ -4,6 +4,9 @@
 pub const PARTIES_MAX: usize = 64;
 /// Key epochs that one consortium may propose.
 pub const EPOCHS_MAX: usize = 256;
+/// Primes of what hospitals show of their dealings: 36 at the largest presets. What 64 hospitals show of 64 dealers is
+/// below 900 KiB in one entry.
+pub const DEALING_PRIMES_MAX: usize = 48;
 /// One control frame, bytes. The largest message, a manifest of 64 signed heads, is below 16 KiB;
 /// a `SumReady` of 4 096 digests and 64 heads is below 144 KiB; a roster of 64 members is about 90 KiB.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;

@@ -1,6 +1,7 @@
 //! The coordinator's log: an append-only, hash-chained, signed list of entries. It is the broadcast and the transcript.
 
 use crate::codec::{Wire, Writer, wire_struct};
+use crate::heads::{Heads, Seen};
 use crate::ids::Digest;
 use crate::message::LogMessage;
 use crate::reject::Reject;
@@ -47,52 +48,47 @@ impl LogEntry {
 /// Makes entries. One per log; the caller stores each entry before showing it to anyone.
 pub struct LogWriter {
     key: SigningKey,
-    next: u64,
-    head: Digest,
+    heads: Heads,
 }
 
 impl LogWriter {
     /// An empty log.
     #[must_use]
     pub fn new(key: SigningKey) -> Self {
-        Self { key, next: 0, head: genesis() }
-    }
-
-    /// Continues after `last`, the newest stored entry.
-    #[must_use]
-    pub fn resume(key: SigningKey, last: &LogEntry) -> Self {
-        Self { key, next: last.index + 1, head: last.digest() }
+        Self { key, heads: Heads::default() }
     }
 
     /// The next entry. The writer moves on only with [`LogWriter::follow`], when the entry is stored.
     #[must_use]
     pub fn next(&self, message: LogMessage) -> LogEntry {
-        let bytes = LogEntry::signed_bytes(self.next, self.head, &message);
-        LogEntry { index: self.next, previous: self.head, message, signature: self.key.sign(&bytes) }
+        let Seen { entries: index, head: previous } = self.heads.seen();
+        let bytes = LogEntry::signed_bytes(index, previous, &message);
+        LogEntry { index, previous, message, signature: self.key.sign(&bytes) }
     }
 
     /// The next entry, taken as stored.
     #[must_use]
     pub fn append(&mut self, message: LogMessage) -> LogEntry {
         let entry = self.next(message);
-        (self.next, self.head) = (entry.index + 1, entry.digest());
+        self.heads.learn(entry.digest(), &entry.message);
         entry
     }
 
     /// Takes a stored entry as the newest; whether it continues the chain.
     #[must_use]
     pub fn follow(&mut self, entry: &LogEntry) -> bool {
-        if (entry.index, entry.previous) != (self.next, self.head) {
+        let Seen { entries, head } = self.heads.seen();
+        if (entry.index, entry.previous) != (entries, head) {
             return false;
         }
-        (self.next, self.head) = (entry.index + 1, entry.digest());
+        self.heads.learn(entry.digest(), &entry.message);
         true
     }
 
-    /// Digest of the newest entry.
+    /// All heads so far.
     #[must_use]
-    pub fn head(&self) -> Digest {
-        self.head
+    pub fn heads(&self) -> &Heads {
+        &self.heads
     }
 }
 
@@ -100,36 +96,37 @@ impl LogWriter {
 #[derive(Clone, Debug)]
 pub struct LogReader {
     coordinator: VerifyingKey,
-    next: u64,
-    head: Digest,
+    heads: Heads,
 }
 
 impl LogReader {
     /// Reads from the first entry on.
     #[must_use]
     pub fn new(coordinator: VerifyingKey) -> Self {
-        Self { coordinator, next: 0, head: genesis() }
+        Self { coordinator, heads: Heads::default() }
     }
 
     /// Checks `entry` and moves on. `Ok(false)`: an entry read before, to be ignored.
     ///
     /// # Errors
     /// [`Reject::LogGap`]: fetch from [`LogReader::next_index`]. [`Reject::LogForked`], [`Reject::BadSignature`]:
-    /// the coordinator, or someone in its place, misbehaves.
+    /// the coordinator, or someone in its place, misbehaves; or a member that signed on a log of its own, whose message
+    /// no honest coordinator takes.
     pub fn accept(&mut self, entry: &LogEntry) -> Result<bool, Reject> {
-        if entry.index < self.next {
+        let Seen { entries, head } = self.heads.seen();
+        if entry.index < entries {
             return Ok(false);
         }
-        if entry.index > self.next {
+        if entry.index > entries {
             return Err(Reject::LogGap);
         }
-        if entry.previous != self.head {
+        if entry.previous != head {
             return Err(Reject::LogForked);
         }
         let bytes = LogEntry::signed_bytes(entry.index, entry.previous, &entry.message);
         self.coordinator.verify(&bytes, &entry.signature).map_err(|_| Reject::BadSignature)?;
-        self.next += 1;
-        self.head = Digest::of_bytes(&bytes);
+        entry.message.signed().iter().try_for_each(|message| self.heads.check(message))?;
+        self.heads.learn(Digest::of_bytes(&bytes), &entry.message);
         Ok(true)
     }
 
@@ -142,12 +139,18 @@ impl LogReader {
     /// Index of the entry expected next.
     #[must_use]
     pub fn next_index(&self) -> u64 {
-        self.next
+        self.heads.seen().entries
+    }
+
+    /// How far the log was read.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        self.heads.seen()
     }
 
     /// Digest of the newest entry read.
     #[must_use]
     pub fn head(&self) -> Digest {
-        self.head
+        self.heads.seen().head
     }
 }

@@ -9,8 +9,8 @@ mod serving;
 mod signed;
 
 pub use ceremony::{
-    CommitSet, DealingsReady, KeyEpochOpen, RevealSet, RosterProposed, RosterSigned, ServingKeysReady, ServingStepDone,
-    ServingStepHeads, ServingStepOpen,
+    CommitSet, DealingsChecked, DealingsReady, KeyEpochOpen, RevealSet, RosterProposed, RosterSigned, ServingKeysReady,
+    ServingStepDone, ServingStepHeads, ServingStepOpen,
 };
 pub(crate) use hospital::StepKey;
 pub use hospital::{

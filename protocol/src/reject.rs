@@ -49,8 +49,8 @@ numbered_refusals! {
     7 Contradiction "the author signed two different messages for one step";
     /// A log entry is missing before this one.
     8 LogGap "a log entry is missing; fetch from the next expected index";
-    /// The log forked or was altered.
-    9 LogForked "the log entry does not continue the chain; the coordinator contradicts itself";
+    /// The log forked or was altered, or a message was signed on another one.
+    9 LogForked "what was signed does not fit this log: an entry does not continue it, or a message names another one";
     /// A number outside `limits`.
     10 LimitExceeded "a count or size exceeds the protocol's limit";
 
@@ -72,6 +72,8 @@ numbered_refusals! {
     27 RelinProofWrong "a hospital's openings do not prove that its relinearisation shares are made of short secrets";
     /// No set of masks hides this hospital's secrets: nothing can be proved without showing something of them.
     28 MasksOverflow "no set of masks hides this hospital's secrets, once in 25,000 times; begin a new key epoch";
+    /// The points of a dealing lie on no polynomial of the threshold's degree.
+    29 DealingOff "what a hospital dealt does not fit together; the log holds what all show of it";
 
     /// The base model is not the one this hospital holds.
     30 BaseModelDiffers "the round's base model is not the one this hospital holds";

@@ -161,7 +161,7 @@ impl Verifier {
             LogMessage::ServingStepOpen(ServingStepOpen { plan: program, .. }) => {
                 require(self.ceremony.is_open && self.is_of_plan(*program), Reject::PlanNotApproved)?;
             }
-            LogMessage::RoundOpen(_) => require(self.ceremony.is_open, Reject::OutOfTurn)?,
+            LogMessage::RoundOpen(_) => require(self.ceremony.dealings_fit, Reject::OutOfTurn)?,
             LogMessage::PublishOpen(PublishOpen { model, program, .. }) => {
                 require(self.rounds.is_held(*model), Reject::BaseModelDiffers)?;
                 require(self.is_of_plan(*program), Reject::PlanNotApproved)?;
@@ -199,6 +199,7 @@ impl Verifier {
     fn key_step(&mut self, message: &LogMessage, roster: &Roster) -> Result<(), Fault> {
         match message {
             LogMessage::ServingStepOpen(it) => {
+                require(self.ceremony.dealings_fit, Reject::OutOfTurn)?;
                 let is_there = it.step.input().is_none_or(|input| self.key_sums.contains_key(&input));
                 self.opened.insert(it.step);
                 require(is_there, Reject::SumDiffers)

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
+use protocol::heads::Seen;
 use protocol::limits::QUERY_BYTES_MAX;
 use protocol::message::{
     HospitalMessage, LogMessage, ModelVerdict, ModelVerified, QueryFailed, QueryHead, Refusal, Scope, SignedMessage,
@@ -42,7 +43,7 @@ fn verified(numbers: &[u16]) -> ServingStanding {
 fn verdict(number: u16) -> SignedMessage {
     let (model, program) = (Digest::of("model", &0_u8), Digest::of("program", &0_u8));
     let verdict = HospitalMessage::ModelVerdict(ModelVerdict { attempt: Attempt(1), model, program });
-    SignedMessage::sign(&key(number), party(number), Epoch(1), 7, verdict)
+    SignedMessage::sign(&key(number), party(number), Epoch(1), 7, Seen::nothing(), verdict)
 }
 
 fn machine_after(spent: ServingStanding, queries_per_asker_max: u64, releases_max: u64) -> ServingMachine {
@@ -91,7 +92,7 @@ fn ask(asker: u16, counter: u64) -> (QueryId, ServingInput) {
         body: body(counter),
     };
     let message = HospitalMessage::QueryHead(Box::new(head));
-    let signed = SignedMessage::sign(&key(asker), party(asker), Epoch(1), counter, message);
+    let signed = SignedMessage::sign(&key(asker), party(asker), Epoch(1), counter, Seen::nothing(), message);
     (query, ServingInput::Message(signed))
 }
 
@@ -222,7 +223,7 @@ fn a_query_is_answered_once_and_its_number_never_again() {
     for member in decryptors.iter() {
         let head = SwitchShareHead { query, binding: Digest::default(), body: body(8) };
         let message = HospitalMessage::SwitchShareHead(head);
-        let signed = SignedMessage::sign(&key(member.number()), member, Epoch(1), 50, message);
+        let signed = SignedMessage::sign(&key(member.number()), member, Epoch(1), 50, Seen::nothing(), message);
         machine.on(0, ServingInput::Message(signed));
         let complete = ServingInput::BodiesComplete { kind: BlobKind::SwitchShare, query, party: member };
         outputs = machine.on(0, complete);
@@ -257,7 +258,8 @@ fn a_query_larger_than_any_is_refused() {
         let (_, ServingInput::Message(signed)) = ask(1, 0) else { panic!("a message") };
         let HospitalMessage::QueryHead(mut head) = signed.body else { panic!("a query") };
         head.body = BodyRoot { count, size_bytes, ..head.body };
-        let signed = SignedMessage::sign(&key(1), party(1), Epoch(1), 0, HospitalMessage::QueryHead(head));
+        let signed =
+            SignedMessage::sign(&key(1), party(1), Epoch(1), 0, Seen::nothing(), HospitalMessage::QueryHead(head));
         let outputs = machine(10, 10).on(0, ServingInput::Message(signed));
         assert_eq!(rejected(&outputs), Some(Reject::LimitExceeded));
     }
@@ -267,7 +269,7 @@ fn a_query_larger_than_any_is_refused() {
 fn a_query_under_another_hospitals_number_is_refused() {
     let mut machine = machine(10, 10);
     let (_, ServingInput::Message(mut signed)) = ask(2, 0) else { panic!("a message") };
-    signed = SignedMessage::sign(&key(1), party(1), Epoch(1), 0, signed.body);
+    signed = SignedMessage::sign(&key(1), party(1), Epoch(1), 0, Seen::nothing(), signed.body);
     assert_eq!(rejected(&machine.on(0, ServingInput::Message(signed))), Some(Reject::QueryRepeated));
 }
 
@@ -343,7 +345,7 @@ fn a_verdict_on_another_model_counts_for_nothing() {
     let mut machine = machine_after(verified(&[1, 3]), 10, 10);
     let (model, program) = (Digest::of("model", &1_u8), Digest::of("program", &0_u8));
     let other = HospitalMessage::ModelVerdict(ModelVerdict { attempt: Attempt(1), model, program });
-    let other = SignedMessage::sign(&key(2), party(2), Epoch(1), 7, other);
+    let other = SignedMessage::sign(&key(2), party(2), Epoch(1), 7, Seen::nothing(), other);
     assert_eq!(rejected(&machine.on(0, ServingInput::Message(other))), Some(Reject::UnknownModel));
     assert_eq!(machine.verified(), set(&[1, 3]));
 }
@@ -358,7 +360,7 @@ fn who_is_lost_or_refuses_while_it_evaluates_is_replaced() {
         let lost = evaluating.first().unwrap();
         let refusal = Refusal { scope: Scope::Query, number: query.0, attempt: 0, reject: Reject::EvaluationFailed };
         let refusal = HospitalMessage::Refusal(refusal);
-        let refusal = SignedMessage::sign(&key(lost.number()), lost, Epoch(1), 50, refusal);
+        let refusal = SignedMessage::sign(&key(lost.number()), lost, Epoch(1), 50, Seen::nothing(), refusal);
         let input = if refuses { ServingInput::Message(refusal) } else { ServingInput::PartyGone(lost) };
         // What it was to release is over, where it is gone.
         let failed = QueryFailed { query: before, reject: Reject::DecryptorLost };

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::codec::{DecodeError, Reader, Wire};
 use protocol::facts::Fact;
+use protocol::heads::Seen;
 use protocol::log::{LogEntry, LogReader, LogWriter};
 use protocol::message::{
     Decryptors, HospitalMessage, LogMessage, ManifestSignature, ModelVote, RoundOpen, RoundPurpose, RoundVoid,
@@ -24,6 +25,10 @@ fn party() -> impl Strategy<Value = PartyId> {
 
 fn digest() -> impl Strategy<Value = Digest> {
     any::<[u8; 32]>().prop_map(Digest)
+}
+
+fn seen() -> impl Strategy<Value = Seen> {
+    (any::<u64>(), digest()).prop_map(|(entries, head)| Seen { entries, head })
 }
 
 fn message() -> impl Strategy<Value = HospitalMessage> {
@@ -74,9 +79,13 @@ proptest! {
 
     #[test]
     fn signed_messages_survive_and_every_flipped_bit_is_another_message(
-        author in party(), sequence in any::<u64>(), body in message(), at in any::<prop::sample::Index>(),
+        author in party(),
+        sequence in any::<u64>(),
+        seen in seen(),
+        body in message(),
+        at in any::<prop::sample::Index>(),
     ) {
-        let signed = SignedMessage::sign(&key(), author, Epoch(1), sequence, body);
+        let signed = SignedMessage::sign(&key(), author, Epoch(1), sequence, seen, body);
         let bytes = signed.to_bytes();
         let read = SignedMessage::from_bytes(&bytes);
         prop_assert_eq!(read.as_ref(), Ok(&signed));
@@ -180,7 +189,9 @@ fn the_log_refuses_gaps_forks_and_foreign_signatures() {
     let altered = LogEntry { message: stop("z"), ..entries[1].clone() };
     assert_eq!(reader.accept(&altered), Err(Reject::BadSignature));
     assert_eq!(reader.accept(&entries[1]), Ok(true));
-    let resumed = LogWriter::resume(key(), &entries[1]).append(stop("c"));
+    let mut resumed = LogWriter::new(key());
+    assert!(resumed.follow(&entries[0]) && resumed.follow(&entries[1]) && !resumed.follow(&entries[1]));
+    let resumed = resumed.append(stop("c"));
     assert_eq!(resumed, entries[2]);
     assert_eq!(reader.accept(&resumed), Ok(true));
 }

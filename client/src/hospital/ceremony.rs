@@ -105,6 +105,7 @@ impl Site {
                 }
             }
         }
+        self.keep_dealt(&dealings)?;
         let dealt = self.dealt(step)?;
         let keys = Keyring::assemble(dealt, dealings, &self.plan.layout, party.number(), &self.vault)?;
         let digest = keys.group_digest();
@@ -277,6 +278,7 @@ impl Site {
         if !self.vault.contains(&record) {
             return Ok(());
         }
+        self.forget_dealt()?;
         for receiver in 1..=u32::from(self.plan.layout.parties()) {
             self.outbox.forget(&BlobId::ceremony(BlobKind::Dealing, Some(self.plan.party), receiver))?;
         }

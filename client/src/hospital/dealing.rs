@@ -1,9 +1,11 @@
 //! What one hospital deals to another: Shamir points of both secrets, half of their mask key, a part of the group key,
-//! the seed of its mask in the other's gate.
+//! the seed of its mask in the other's gate, what hides the points when they are checked.
 
 use he_agg::aggregation::{KeyShare, LaneLayout};
+use he_agg::dealing_check::{BlindingPoint, DealingCheck};
 use he_agg::multiparty::{Crs, GateSeed, ServingKeyShare};
 use protocol::codec::{DecodeError, Reader, Writer};
+use protocol::limits::DEALING_PRIMES_MAX;
 use zeroize::Zeroizing;
 
 /// Largest point inside a dealing; a point of AGG14 has 860 KB.
@@ -21,6 +23,13 @@ pub(crate) struct Dealing {
     pub(crate) group_part: Zeroizing<[u8; 32]>,
     /// Of the dealer's mask in the receiver's gate.
     pub(crate) gate_seed: GateSeed,
+    /// Hides what the receiver shows of the points.
+    pub(crate) blinding: BlindingPoint,
+}
+
+/// How dealings are checked under these keys.
+pub(crate) fn check_of(layout: &LaneLayout, crs: &Crs) -> DealingCheck {
+    DealingCheck::new(layout.params(), crs.preset().params())
 }
 
 impl Dealing {
@@ -32,6 +41,8 @@ impl Dealing {
         writer.array(&self.pair_half);
         writer.array(&self.group_part);
         writer.array(&self.gate_seed.expose_bytes());
+        writer.count(self.blinding.expose().len());
+        self.blinding.expose().iter().for_each(|value| writer.u32(*value));
         Zeroizing::new(writer.into_bytes())
     }
 
@@ -51,6 +62,9 @@ impl Dealing {
         let serving = ServingKeyShare::from_bytes(reader.bytes("serving key share", POINT_BYTES_MAX)?, crs)?;
         let (pair_half, group_part) = (Zeroizing::new(reader.array()?), Zeroizing::new(reader.array()?));
         let gate_seed = GateSeed::from_bytes(reader.array()?);
+        let primes = reader.count("blinding", DEALING_PRIMES_MAX, 4)?;
+        let blinding = (0..primes).map(|_| reader.u32()).collect::<Result<_, _>>()?;
+        let blinding = BlindingPoint::from_values(Zeroizing::new(blinding), check_of(layout, crs))?;
         match reader.left() {
             0 => {}
             left => return Err(DecodeError::Trailing { left }.into()),
@@ -60,6 +74,6 @@ impl Dealing {
         if named != (dealer, receiver, receiver) || !dealt {
             return Err(DecodeError::Value { what: "dealer or receiver", value: u64::from(named.0) }.into());
         }
-        Ok(Self { aggregation, serving, pair_half, group_part, gate_seed })
+        Ok(Self { aggregation, serving, pair_half, group_part, gate_seed, blinding })
     }
 }

@@ -10,7 +10,7 @@ use protocol::ids::Digest;
 use zeroize::Zeroizing;
 
 use super::ceremony_secret::CeremonySecret;
-use super::dealing::Dealing;
+use super::dealing::{Dealing, check_of};
 use super::error::{HospitalError, Step};
 use super::sealed::SealedError;
 use crate::vault::Vault;
@@ -62,18 +62,21 @@ impl DealtKeys {
         let mut stream = self.ceremony.stream("serving points", &shape);
         let serving_points =
             self.serving.share_points(self.ceremony.crs(), threshold, parties, &mut stream).step(step)?;
+        let mut stream = self.ceremony.stream("blinding", &shape);
+        let blinding = check_of(layout, self.ceremony.crs()).deal_blinding(threshold, parties, &mut stream);
         let halves = self.pair_halves.iter().cloned();
         let gate_seeds = self.gate_seeds.iter().map(|seed| GateSeed::from_bytes(*seed.expose_bytes()));
         Ok(points
             .into_iter()
             .zip(serving_points)
-            .zip(halves.zip(gate_seeds))
-            .map(|((aggregation, serving), (pair_half, gate_seed))| Dealing {
+            .zip(halves.zip(gate_seeds).zip(blinding))
+            .map(|((aggregation, serving), ((pair_half, gate_seed), blinding))| Dealing {
                 aggregation,
                 serving,
                 pair_half,
                 group_part: group_part.clone(),
                 gate_seed,
+                blinding,
             })
             .collect())
     }

@@ -7,6 +7,7 @@ mod adoption;
 mod ceremony;
 mod ceremony_secret;
 mod dealing;
+mod dealt_points;
 mod error;
 mod evaluation;
 mod figures;

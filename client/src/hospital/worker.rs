@@ -222,6 +222,7 @@ impl Bench {
                     None => HospitalInput::DealingsBad,
                 }
             }
+            HospitalJob::CheckDealings { factors } => self.site.check_dealings(factors)?,
             HospitalJob::RestoreKeys { epoch_seed } => {
                 self.site.restore_keys(epoch_seed)?;
                 return Ok(HospitalDone::Nothing);

@@ -134,7 +134,7 @@ impl KeyShare {
         self.epoch
     }
 
-    pub(super) fn eval(&self) -> &Poly<Eval> {
+    pub(crate) fn eval(&self) -> &Poly<Eval> {
         &self.share
     }
 

@@ -78,5 +78,6 @@ pub use relin_proof::{
     RelinProver, RelinStatement, RelinWitness, SETS as RELIN_SETS,
 };
 pub use serving_key_share::ServingKeyShare;
+pub(crate) use serving_key_share::base;
 pub use serving_secret::ServingSecret;
 pub use switch_context::{Quorum, SwitchContext, SwitchPermit};

@@ -30,6 +30,8 @@ pub enum CeremonyStep {
     Deal,
     /// K4.
     Digest,
+    /// K5.
+    Check,
     /// Heads of a serving step.
     ServingHeads(KeyStep),
     /// Bodies of a serving step.
@@ -60,6 +62,7 @@ impl fmt::Display for CeremonyStep {
             Self::Reveal => f.write_str("revealing nonces"),
             Self::Deal => f.write_str("dealing keys"),
             Self::Digest => f.write_str("comparing what was dealt"),
+            Self::Check => f.write_str("checking what was dealt"),
             Self::ServingHeads(step) => write!(f, "{}: shares", key(step)),
             Self::ServingBodies(step) => write!(f, "{}: uploads", key(step)),
             Self::Aggregating(step) => write!(f, "{}: adding up", key(step)),
@@ -156,10 +159,26 @@ pub enum CeremonyFailure {
         /// Who differs.
         parties: PartySet,
     },
+    /// What hospitals show of their dealings does not fit together.
+    #[error("what was dealt does not fit: {}; the log has the evidence, ask them", off(*dealers, *receivers))]
+    DealingsOff {
+        /// Whose points lie on no polynomial, as receivers show them.
+        dealers: PartySet,
+        /// Without whose values alone they would.
+        receivers: PartySet,
+    },
     /// Shares could not be added.
     #[error("the {step:?} shares could not be added; a share is malformed or the disk is full")]
     Aggregate {
         /// Which key.
         step: KeyStep,
     },
+}
+
+/// Who is named: either of dealers and receivers may lie.
+fn off(dealers: PartySet, receivers: PartySet) -> String {
+    match receivers.is_empty() {
+        true => format!("the points of hospitals {dealers}"),
+        false => format!("the points of hospitals {dealers}, or what hospitals {receivers} show of them"),
+    }
 }

@@ -252,9 +252,8 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             HospitalOutput::EpochOpened { epoch_seed } => {
                 self.work.push_back(Work::Ready(HospitalJob::RestoreKeys { epoch_seed }));
             }
-            HospitalOutput::MakeServingShare { step } => {
-                self.work.push_back(Work::Ready(HospitalJob::ServingShare { step }));
-            }
+            HospitalOutput::CheckDealings { factors } => self.begin(HospitalJob::CheckDealings { factors }),
+            HospitalOutput::MakeServingShare { step } => self.begin(HospitalJob::ServingShare { step }),
             HospitalOutput::AddShares { step, shares, sum, drawn } => {
                 self.work.extend(Work::add_shares(self.party, step, shares, sum, drawn));
             }
@@ -320,6 +319,11 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 self.notes.push(HospitalNote::Waiting);
             }
         }
+    }
+
+    /// Work that needs nothing from outside.
+    fn begin(&mut self, job: HospitalJob) {
+        self.work.push_back(Work::Ready(job));
     }
 
     /// What the coordinator is told: work that waits for a processor, work under way, or nothing.

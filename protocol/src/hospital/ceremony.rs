@@ -37,7 +37,7 @@ pub(super) struct CeremonyState {
 }
 
 impl HospitalMachine {
-    fn refuse_ceremony(&mut self, result: Result<(), Reject>, out: &mut Vec<HospitalOutput>) {
+    pub(super) fn refuse_ceremony(&mut self, result: Result<(), Reject>, out: &mut Vec<HospitalOutput>) {
         if let Err(reject) = result {
             self.refuse(Scope::Ceremony, 0, Attempt(0), reject, out);
             self.stop(&reject.to_string(), out);
@@ -245,8 +245,8 @@ impl HospitalMachine {
         if all != roster.parties() {
             return Err(Reject::DealingsDisagree);
         }
-        self.epoch_is_open = true;
         out.push(HospitalOutput::EpochOpened { epoch_seed: self.ceremony.epoch_seed });
+        self.check_dealings(it, out);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Inputs and outputs of the hospital's machine: log entries and finished work in, work and messages out.
 
 use crate::blob::{BlobKind, BodyRoot};
+use crate::dealings::DealingCheck;
 use crate::facts::Fact;
 use crate::hospital::binding::{ShareBinding, SwitchBinding};
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
@@ -30,6 +31,11 @@ pub enum HospitalInput {
     },
     /// Answer to `OpenDealings`: one did not open.
     DealingsBad,
+    /// Answer to `CheckDealings`.
+    DealingsCombined {
+        /// What this hospital shows of the points that it was dealt.
+        check: DealingCheck,
+    },
     /// Answer to `MakeServingShare`; the bodies are at hand until they are uploaded.
     ServingShareMade {
         /// Which key.
@@ -242,6 +248,11 @@ pub enum HospitalOutput {
     OpenDealings {
         /// Dealer and digest of its box for us.
         boxes: Vec<(PartyId, Digest)>,
+    },
+    /// Combine the dealt points of every dealer with the factors of this seed. Answer: `DealingsCombined`.
+    CheckDealings {
+        /// [`crate::message::KeyEpochOpen::factors`].
+        factors: Digest,
     },
     /// Training keys are ready.
     EpochOpened {

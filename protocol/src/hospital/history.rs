@@ -35,8 +35,8 @@ impl HospitalMachine {
                     self.ceremony.epoch_seed = seed_of(roster, it);
                 }
             }
+            LogMessage::DealingsChecked(_) => self.epoch_is_open = true,
             LogMessage::KeyEpochOpen(_) => {
-                self.epoch_is_open = true;
                 history.outputs.push(HospitalOutput::EpochOpened { epoch_seed: self.ceremony.epoch_seed });
             }
             LogMessage::ServingKeysReady(_) => history.outputs.push(HospitalOutput::ServingKeysComplete),

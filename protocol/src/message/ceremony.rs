@@ -1,10 +1,14 @@
-//! The coordinator's log entries of the key ceremony (K0-K4) and of the serving keys.
+//! The coordinator's log entries of the key ceremony (K0-K5) and of the serving keys.
+
+use std::collections::BTreeMap;
 
 use crate::blob::BodyRoot;
 use crate::codec::wire_struct;
-use crate::ids::Digest;
-use crate::message::hospital::KeyStep;
-use crate::message::signed::SignedMessage;
+use crate::dealings::{DealingCheck, OffDealings};
+use crate::ids::{Digest, PartyId};
+use crate::message::hospital::{HospitalMessage, KeyStep};
+use crate::message::signed::{SignedMessage, distinct_signers};
+use crate::reject::Reject;
 use crate::roster::Roster;
 
 /// K0: the roster to sign.
@@ -47,13 +51,55 @@ pub struct DealingsReady {
 }
 wire_struct!(DealingsReady { dealings: Vec<SignedMessage> });
 
-/// K4: all n digests agree; the key epoch is open.
+/// K4: all n digests agree: nobody can deal anything else in this key epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyEpochOpen {
     /// `DealingsDigest`s, ascending.
     pub digests: Vec<SignedMessage>,
 }
 wire_struct!(KeyEpochOpen { digests: Vec<SignedMessage> });
+
+impl KeyEpochOpen {
+    /// The seed of the factors with which dealings are combined (K5): nobody knows it before every hospital has signed
+    /// for what it got.
+    #[must_use]
+    pub fn factors(&self) -> Digest {
+        Digest::of("consilium dealing check v1", self)
+    }
+}
+
+/// K5: what all n show of the points that they were dealt. Where they do not fit the ceremony ends here, and this is
+/// the evidence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DealingsChecked {
+    /// `DealingCheck`s, ascending.
+    pub checks: Vec<SignedMessage>,
+}
+wire_struct!(DealingsChecked { checks: Vec<SignedMessage> });
+
+impl DealingsChecked {
+    /// Whose dealings do not fit.
+    ///
+    /// # Errors
+    /// [`Reject::TooFewSignatures`] where it is not all who show something, [`Reject::DealingsDisagree`] where it is
+    /// not of all, or modulo other primes, and that of a signature or a contradiction.
+    pub fn judge(&self, roster: &Roster) -> Result<OffDealings, Reject> {
+        let all = distinct_signers(&self.checks, roster, |_, body| matches!(body, HospitalMessage::DealingCheck(_)))?;
+        if all != roster.parties() {
+            return Err(Reject::TooFewSignatures);
+        }
+        let of = |signed: &'_ SignedMessage| match &signed.body {
+            HospitalMessage::DealingCheck(check) => Some((signed.author, check.clone())),
+            _ => None,
+        };
+        let checks: BTreeMap<PartyId, DealingCheck> = self.checks.iter().filter_map(of).collect();
+        let moduli = checks.values().next().map(|check| check.moduli.clone()).unwrap_or_default();
+        if !checks.values().all(|check| check.is_of(roster.size()) && check.moduli == moduli) {
+            return Err(Reject::DealingsDisagree);
+        }
+        Ok(OffDealings::of(&checks, roster.threshold()))
+    }
+}
 
 /// Asks every hospital for its share of one serving key.
 #[derive(Clone, Debug, PartialEq, Eq)]

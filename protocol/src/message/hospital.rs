@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::blob::{BlobKind, BodyRoot};
 use crate::codec::{wire_enum, wire_struct, wire_tag};
+use crate::dealings::DealingCheck;
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::limits::{RELIN_ANSWERS, RELIN_ANSWERS_BYTES_MAX};
 use crate::message::purpose::RoundPurpose;
@@ -376,6 +377,7 @@ pub enum HospitalMessage {
     Leaving(Leaving),
     KeyVerdict(KeyVerdict),
     ModelVerdict(ModelVerdict),
+    DealingCheck(DealingCheck),
 }
 
 wire_enum!(HospitalMessage {
@@ -385,6 +387,7 @@ wire_enum!(HospitalMessage {
     11 => ShareHead(ShareHead), 12 => ModelVote(ModelVote), 13 => PublishHead(PublishHead),
     14 => QueryHead(Box<QueryHead>), 15 => SwitchShareHead(SwitchShareHead), 16 => Refusal(Refusal),
     17 => Leaving(Leaving), 18 => KeyVerdict(KeyVerdict), 19 => ModelVerdict(ModelVerdict),
+    24 => DealingCheck(DealingCheck),
 });
 
 /// The step a message signs at most once: (tag, number, attempt). `None` for messages that may repeat.
@@ -413,6 +416,19 @@ impl HospitalMessage {
             Self::SwitchShareHead(head) => Some((15, head.query.0, 0)),
             Self::KeyVerdict(_) => Some((18, 0, 0)),
             Self::ModelVerdict(verdict) => Some((19, 0, verdict.attempt.0)),
+            Self::DealingCheck(_) => Some((24, 0, 0)),
+        }
+    }
+    /// The step under which an entry of the log asks for this message. `None` for what a hospital says of its own
+    /// accord.
+    #[must_use]
+    pub(crate) fn answers(&self) -> Option<StepKey> {
+        match self {
+            // Spare attempts are encrypted before anything asks for them.
+            Self::UpdateHead(head) => Some((8, u64::from(head.round.0), 0)),
+            // Of whatever query: what it answers is that there is a model.
+            Self::QueryHead(_) => Some((14, 0, 0)),
+            other => other.step_key(),
         }
     }
 }

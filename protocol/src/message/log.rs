@@ -2,11 +2,13 @@
 
 use crate::campaign::Order;
 use crate::codec::{DecodeError, Reader, Wire, Writer, wire_enum};
+use crate::ids::{Attempt, RoundId};
 use crate::limits::REASON_BYTES_MAX;
 use crate::message::ceremony::{
-    CommitSet, DealingsReady, KeyEpochOpen, RevealSet, RosterProposed, RosterSigned, ServingKeysReady, ServingStepDone,
-    ServingStepHeads, ServingStepOpen,
+    CommitSet, DealingsChecked, DealingsReady, KeyEpochOpen, RevealSet, RosterProposed, RosterSigned, ServingKeysReady,
+    ServingStepDone, ServingStepHeads, ServingStepOpen,
 };
+use crate::message::hospital::{HospitalMessage, StepKey};
 use crate::message::round::{
     Abandon, CohortFrozen, Decryptors, Manifest, RoundClosed, RoundOpen, RoundVoid, ShareRequest, SumReady,
 };
@@ -43,6 +45,7 @@ pub enum LogMessage {
     RevealSet(RevealSet),
     DealingsReady(DealingsReady),
     KeyEpochOpen(KeyEpochOpen),
+    DealingsChecked(DealingsChecked),
     ServingStepOpen(ServingStepOpen),
     ServingStepHeads(ServingStepHeads),
     ServingStepDone(ServingStepDone),
@@ -79,6 +82,7 @@ impl LogMessage {
             Self::RevealSet(it) => &it.reveals,
             Self::DealingsReady(it) => &it.dealings,
             Self::KeyEpochOpen(it) => &it.digests,
+            Self::DealingsChecked(it) => &it.checks,
             Self::ServingStepHeads(it) => &it.heads,
             Self::ServingKeysReady(it) => &it.verdicts,
             Self::Manifest(it) => &it.heads,
@@ -108,11 +112,57 @@ impl LogMessage {
     }
 }
 
+impl LogMessage {
+    /// The steps that this entry asks hospitals to take, by what their messages answer.
+    #[must_use]
+    pub(crate) fn asks(&self) -> Vec<StepKey> {
+        let at = |tag, round: RoundId, attempt: Attempt| vec![(tag, u64::from(round.0), attempt.0)];
+        match self {
+            Self::RosterProposed(_) => vec![(2, 0, 0)],
+            Self::RosterSigned(_) => vec![(3, 0, 0)],
+            Self::CommitSet(_) => vec![(4, 0, 0)],
+            Self::RevealSet(_) => vec![(5, 0, 0)],
+            Self::DealingsReady(_) => vec![(6, 0, 0)],
+            Self::KeyEpochOpen(_) => vec![(24, 0, 0)],
+            Self::ServingStepOpen(it) => vec![(7, it.step as u64, 0)],
+            Self::ServingStepDone(it) if it.step.next().is_none() => vec![(18, 0, 0)],
+            Self::RoundOpen(it) => at(8, it.round, Attempt(0)),
+            Self::Manifest(it) => at(9, it.round, it.attempt),
+            Self::Decryptors(it) => at(10, it.round, it.attempt),
+            Self::ShareRequest(it) => at(11, it.round, it.attempt),
+            Self::SumReady(it) => at(12, it.round, it.attempt),
+            Self::PublishOpen(it) => vec![(13, 0, it.attempt.0)],
+            Self::ModelPublished(it) => vec![(14, 0, 0), (19, 0, it.attempt.0)],
+            Self::SwitchRequest(it) => match &it.head.body {
+                HospitalMessage::QueryHead(head) => vec![(15, head.query.0, 0)],
+                _ => Vec::new(),
+            },
+            Self::DealingsChecked(_)
+            | Self::ServingStepHeads(_)
+            | Self::ServingStepDone(_)
+            | Self::ServingKeysReady(_)
+            | Self::CohortFrozen(_)
+            | Self::RoundClosed(_)
+            | Self::RoundVoid(_)
+            | Self::Abandon(_)
+            | Self::PublishManifest(_)
+            | Self::PublishVoid(_)
+            | Self::ModelVerified(_)
+            | Self::QueryOpen(_)
+            | Self::QueryDone(_)
+            | Self::QueryFailed(_)
+            | Self::Stop(_)
+            | Self::Order(_) => Vec::new(),
+        }
+    }
+}
+
 wire_enum!(LogMessage {
     1 => RosterProposed(RosterProposed), 2 => RosterSigned(RosterSigned), 3 => CommitSet(CommitSet),
     4 => RevealSet(RevealSet), 5 => DealingsReady(DealingsReady), 6 => KeyEpochOpen(KeyEpochOpen),
     7 => ServingStepOpen(ServingStepOpen), 8 => ServingStepHeads(ServingStepHeads),
     9 => ServingStepDone(ServingStepDone), 10 => ServingKeysReady(ServingKeysReady),
+    15 => DealingsChecked(DealingsChecked),
     20 => RoundOpen(RoundOpen), 21 => Manifest(Manifest), 22 => CohortFrozen(CohortFrozen),
     23 => Decryptors(Decryptors), 24 => ShareRequest(ShareRequest), 25 => SumReady(SumReady),
     26 => RoundClosed(RoundClosed), 27 => RoundVoid(RoundVoid), 28 => Abandon(Abandon),

@@ -1,6 +1,8 @@
-//! The envelope of every hospital message: author, epoch, sequence number and an Ed25519 signature over all of it.
+//! The envelope of every hospital message: author, epoch, sequence number, the log's head that its author had read, and
+//! an Ed25519 signature over all of it.
 
 use crate::codec::{Wire, Writer, wire_struct};
+use crate::heads::Seen;
 use crate::ids::{Epoch, PartyId};
 use crate::message::HospitalMessage;
 use crate::party_set::PartySet;
@@ -17,6 +19,8 @@ pub struct SignedMessage {
     pub epoch: Epoch,
     /// The author's own count within the epoch.
     pub sequence: u64,
+    /// How far the author had read the log. A repeat is the same bytes, so it says what it said the first time.
+    pub seen: Seen,
     /// What was signed.
     pub body: HospitalMessage,
     /// Over all of the above.
@@ -27,6 +31,7 @@ wire_struct!(SignedMessage {
     author: PartyId,
     epoch: Epoch,
     sequence: u64,
+    seen: Seen,
     body: HospitalMessage,
     signature: Signature,
 });
@@ -34,19 +39,27 @@ wire_struct!(SignedMessage {
 impl SignedMessage {
     /// Signs `body`.
     #[must_use]
-    pub fn sign(key: &SigningKey, author: PartyId, epoch: Epoch, sequence: u64, body: HospitalMessage) -> Self {
-        let signature = key.sign(&signed_bytes(author, epoch, sequence, &body));
-        Self { author, epoch, sequence, body, signature }
+    pub fn sign(
+        key: &SigningKey,
+        author: PartyId,
+        epoch: Epoch,
+        sequence: u64,
+        seen: Seen,
+        body: HospitalMessage,
+    ) -> Self {
+        let signature = key.sign(&signed_bytes(author, epoch, sequence, seen, &body));
+        Self { author, epoch, sequence, seen, body, signature }
     }
 
     /// Whether this key signed it.
     #[must_use]
     pub fn is_signed_by(&self, key: &VerifyingKey) -> bool {
-        let bytes = signed_bytes(self.author, self.epoch, self.sequence, &self.body);
+        let bytes = signed_bytes(self.author, self.epoch, self.sequence, self.seen, &self.body);
         key.verify(&bytes, &self.signature).is_ok()
     }
 
-    /// Checks author, epoch and signature against `roster`.
+    /// Checks author, epoch and signature against `roster`. Whether it was signed on the log where it stands says
+    /// [`crate::heads::Heads::check`].
     ///
     /// # Errors
     /// [`Reject::UnknownParty`], [`Reject::WrongEpoch`] or [`Reject::BadSignature`].
@@ -59,12 +72,13 @@ impl SignedMessage {
     }
 }
 
-fn signed_bytes(author: PartyId, epoch: Epoch, sequence: u64, body: &HospitalMessage) -> Vec<u8> {
+fn signed_bytes(author: PartyId, epoch: Epoch, sequence: u64, seen: Seen, body: &HospitalMessage) -> Vec<u8> {
     let mut writer = Writer::default();
-    writer.bytes(b"consilium hospital message v1");
+    writer.bytes(b"consilium hospital message v2");
     author.encode(&mut writer);
     epoch.encode(&mut writer);
     writer.u64(sequence);
+    seen.encode(&mut writer);
     body.encode(&mut writer);
     writer.into_bytes()
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::blob::BodyRoot;
+use crate::heads::Seen;
 use crate::ids::Epoch;
 use crate::message::{Acceptance, Leaving, ManifestSignature, RoundPurpose, ShareHead, UpdateHead};
 use crate::roster::Member;
@@ -108,7 +109,7 @@ impl Table {
 
     fn says(&mut self, number: u16, body: HospitalMessage) {
         let key = &self.keys[usize::from(number) - 1];
-        self.hear(RoundInput::Message(SignedMessage::sign(key, party(number), Epoch(1), 1, body)));
+        self.hear(RoundInput::Message(SignedMessage::sign(key, party(number), Epoch(1), 1, Seen::nothing(), body)));
     }
 
     fn uploads(&mut self, number: u16, attempt: u32) {

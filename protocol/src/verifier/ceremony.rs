@@ -17,6 +17,8 @@ pub(super) struct Ceremony {
     dealings: Vec<DealingsSent>,
     /// Whether all hospitals have said that they received the same.
     pub(super) is_open: bool,
+    /// Whether what they received lies on polynomials.
+    pub(super) dealings_fit: bool,
 }
 
 impl Ceremony {
@@ -71,6 +73,14 @@ impl Ceremony {
                 require(groups.all(|group| Some(group) == first), Reject::DealingsDisagree)?;
                 self.is_open = true;
                 Ok(())
+            }
+            LogMessage::DealingsChecked(it) => {
+                require(self.is_open, Reject::OutOfTurn)?;
+                let off = it.judge(roster)?;
+                self.dealings_fit = off.is_none();
+                // As far as receivers say what they got: the evidence that stands in the entry cannot tell more.
+                let dealer = off.dealers.iter().next();
+                dealer.map_or(Ok(()), |dealer| require_of(dealer, false, Reject::DealingOff))
             }
             _ => Ok(()),
         }

@@ -54,7 +54,8 @@ fn a_chain_that_breaks_doubles_forks_or_is_signed_by_another_is_found() {
     assert_eq!(entries(&log, |it| it.insert(2, it[1].clone())), Err((1, Reject::LogForked)), "read before");
     assert_eq!(entries(&log, |it| it[2].previous = digest("another past")), Err((2, Reject::LogForked)));
     let foreign = |it: &mut Vec<LogEntry>| {
-        let other = LogWriter::resume(key(98), &it[1]);
+        let mut other = LogWriter::new(key(98));
+        assert!(it[..2].iter().all(|entry| other.follow(entry)));
         it[2] = other.next(it[2].message.clone());
     };
     assert_eq!(entries(&log, foreign), Err((2, Reject::BadSignature)));
@@ -107,7 +108,7 @@ fn words_that_are_forged_strangers_or_of_another_epoch_are_found_wherever_they_s
         is_found(&log, at, |it| words(it)[2].author = party(9), (COORDINATOR, Reject::UnknownParty));
         let of_two = |it: &mut LogMessage| {
             let message = &mut words(it)[2];
-            *message = SignedMessage::sign(&key(3), party(3), Epoch(2), 9, message.body.clone());
+            *message = SignedMessage::sign(&key(3), party(3), Epoch(2), 9, message.seen, message.body.clone());
         };
         is_found(&log, at, of_two, (COORDINATOR, Reject::WrongEpoch));
     }

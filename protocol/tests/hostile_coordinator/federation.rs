@@ -2,7 +2,9 @@
 
 use protocol::blob::BodyRoot;
 use protocol::ceremony::{CeremonyConfig, CeremonyInput, CeremonyMachine, CeremonyOutput};
+use protocol::dealings::DealingCheck;
 use protocol::facts::{Fact, HospitalFacts};
+use protocol::heads::Seen;
 use protocol::hospital::{EarlierCohort, HospitalConfig, HospitalInput, HospitalMachine, HospitalOutput};
 use protocol::limits::{RELIN_ANSWERS, SEALING_KEY_BYTES};
 use protocol::log::{LogEntry, LogWriter};
@@ -49,6 +51,17 @@ pub(crate) fn key_share(step: KeyStep, number: u16) -> BodyRoot {
         }
         _ => body(&what),
     }
+}
+
+/// What a hospital shows of the points that it was dealt: of lines, as four of five hospitals decrypt.
+pub(crate) fn combined(factors: Digest, number: u16) -> DealingCheck {
+    let moduli = vec![1_073_479_681, 97];
+    let value = |dealer: u16, modulus| {
+        let [start, rise, ..] = Digest::of("dealt", &vec![factors, digest(&format!("secret {dealer}"))]).0;
+        (u32::from(start) + u32::from(rise) * u32::from(number)) % modulus
+    };
+    let values = (1..=N).map(|dealer| moduli.iter().map(|modulus| value(dealer, *modulus)).collect()).collect();
+    DealingCheck { moduli, values }
 }
 
 /// What its shares come to.
@@ -217,6 +230,9 @@ impl Federation {
                     HospitalOutput::OpenDealings { .. } => {
                         Some(HospitalInput::DealingsOpened { group: digest("group") })
                     }
+                    HospitalOutput::CheckDealings { factors } => {
+                        Some(HospitalInput::DealingsCombined { check: combined(*factors, number) })
+                    }
                     HospitalOutput::AddShares { step, sum, .. } => {
                         Some(HospitalInput::SumAdded { step: *step, sum: *sum })
                     }
@@ -262,6 +278,11 @@ impl Federation {
             }
         }
         all
+    }
+
+    /// What everybody has read who has read everything.
+    pub(crate) fn seen(&self) -> Seen {
+        self.writer.heads().seen()
     }
 
     pub(crate) fn open(&mut self, round: u32) -> Vec<Vec<HospitalOutput>> {
@@ -312,6 +333,11 @@ impl Federation {
         let (round, attempt) = (RoundId(round), Attempt(attempt));
         self.say(LogMessage::ShareRequest(ShareRequest { round, attempt, acceptances }))
     }
+}
+
+/// What the author of a message could have signed in its place.
+pub(crate) fn instead(of: &SignedMessage, body: HospitalMessage) -> SignedMessage {
+    SignedMessage::sign(&key(of.author.number()), of.author, of.epoch, of.sequence + 50, of.seen, body)
 }
 
 pub(crate) fn sent(outputs: Vec<HospitalOutput>) -> Vec<SignedMessage> {

@@ -2,11 +2,11 @@
 
 use protocol::facts::Fact;
 use protocol::hospital::{HospitalInput, HospitalOutput};
-use protocol::message::{HospitalMessage, LogMessage, Manifest, RoundClosed, RoundPurpose, SignedMessage, SumReady};
+use protocol::message::{HospitalMessage, LogMessage, Manifest, RoundClosed, RoundPurpose, SumReady};
 use protocol::verifier::Verifier;
-use protocol::{Attempt, Epoch, Reject, RoundId};
+use protocol::{Attempt, Reject, RoundId};
 
-use crate::federation::{Federation, digest, heads, key, party, refusals, sent};
+use crate::federation::{Federation, digest, heads, instead, key, refusals, sent};
 
 /// Runs a round of figures to its end; returns what the hospitals say to it.
 fn close(federation: &mut Federation, round: u32) -> Vec<Vec<HospitalOutput>> {
@@ -44,7 +44,7 @@ fn heads_of_another_purpose_are_refused_by_everybody() {
     let HospitalMessage::UpdateHead(head) = &mut all[4].body else { panic!("{:?}", all[4]) };
     assert_eq!(head.purpose, RoundPurpose::Figures);
     head.purpose = RoundPurpose::Train;
-    all[4] = SignedMessage::sign(&key(5), party(5), Epoch(1), all[4].sequence, all[4].body.clone());
+    all[4] = instead(&all[4], all[4].body.clone());
     let manifest = Manifest { round: RoundId(1), attempt: Attempt(1), heads: all };
     let refused = refusals(&federation.say(LogMessage::Manifest(manifest)));
     assert_eq!(refused, [Reject::ManifestMalformed; 5]);

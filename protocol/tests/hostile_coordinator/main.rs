@@ -2,13 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "../specimens/accomplices.rs"]
+mod accomplices;
 mod approved;
 mod audit_keys;
 mod audit_rounds;
 mod audit_serving;
+mod dealings;
 mod earlier;
 mod federation;
 mod figures;
+mod forks;
 mod published;
 mod refused;
 mod release;
@@ -18,6 +22,7 @@ mod serving_keys;
 mod sums;
 
 use protocol::facts::Fact;
+use protocol::heads::Seen;
 use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput};
 use protocol::limits::REFUSALS_MAX;
 use protocol::log::{LogEntry, LogWriter};
@@ -56,9 +61,12 @@ fn no_roster_of_another_membership_than_was_approved_is_signed() {
 #[test]
 fn a_roster_that_one_member_did_not_sign_binds_nobody() {
     let roster = roster(members());
+    let mut writer = LogWriter::new(key(99));
+    let _ = writer.append(LogMessage::RosterProposed(RosterProposed { roster: roster.clone() }));
+    let seen = writer.heads().seen();
     let signature = |number: u16| {
         let body = HospitalMessage::RosterSignature(RosterSignature { roster: roster.digest() });
-        SignedMessage::sign(&key(number), party(number), Epoch(1), 0, body)
+        SignedMessage::sign(&key(number), party(number), Epoch(1), 0, seen, body)
     };
     let said = |signers: &[u16]| {
         let signatures = signers.iter().copied().map(signature).collect();
@@ -285,7 +293,7 @@ fn a_coordinator_that_lies_without_end_is_refused_and_fills_no_disk() {
     let mut writer = LogWriter::new(key(99));
     let body =
         HospitalMessage::Refusal(Refusal { scope: Scope::Round, number: 1, attempt: 0, reject: Reject::OutOfTurn });
-    let one = SignedMessage::sign(&key(1), party(1), Epoch(1), 0, body);
+    let one = SignedMessage::sign(&key(1), party(1), Epoch(1), 0, Seen::nothing(), body);
     let of = |sequence| Fact::Sent(SignedMessage { sequence, ..one.clone() });
     // The last of them is learned twice, as after a restart.
     let mut machine = hospital(1, (0..REFUSALS_MAX - 1).chain([REFUSALS_MAX - 2]).map(of).collect());

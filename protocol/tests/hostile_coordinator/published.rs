@@ -1,6 +1,7 @@
 //! A coordinator that names the keys and the model: hospitals use what they added up themselves, and say so.
 
 use protocol::facts::{Fact, ModelChecked};
+use protocol::heads::Seen;
 use protocol::hospital::{HospitalInput, HospitalOutput};
 use protocol::message::{
     HospitalMessage, KeyStep, KeyVerdict, LogMessage, ModelVerified, PublishManifest, PublishOpen, ServingKeysReady,
@@ -8,10 +9,11 @@ use protocol::message::{
 };
 use protocol::{Attempt, Epoch, PartyId, Reject};
 
-use crate::federation::{Federation, N, body, digest, hospital, key, key_sum, party, refusals, sent, set};
+use crate::federation::{Federation, N, body, digest, hospital, instead, key, key_sum, party, refusals, sent, set};
+use crate::forks::retold;
 use crate::serving::{
-    MODEL, announced, audit, hears, manifest, messages, opened, published, query, released, requested, result, signed,
-    verdict,
+    MODEL, announced, audit, audited, hears, manifest, messages, opened, published, query, released, requested, result,
+    signed, signed_on, verdict,
 };
 
 fn is_ready(outputs: &[HospitalOutput]) -> bool {
@@ -73,7 +75,8 @@ fn a_model_that_is_another_sum_is_refused_by_name_and_neither_asked_nor_released
         let outputs = federation.hospitals[0].on(0, wrong);
         assert_eq!(refusals(std::slice::from_ref(&outputs)), [reject]);
         assert!(sent(outputs).iter().all(|message| matches!(message.body, HospitalMessage::Refusal(_))));
-        let head = signed(2, protocol::message::QueryHead { model: digest("one hospital's part"), ..query(2, 0) });
+        let foreign = protocol::message::QueryHead { model: digest("one hospital's part"), ..query(2, 0) };
+        let head = signed_on(federation.seen(), 2, foreign);
         let outputs = hears(&mut federation, requested(&head, result(&head), &[1, 2, 3, 4]));
         assert_eq!((released(std::slice::from_ref(&outputs)), refusals(&[outputs])), (0, vec![Reject::UnknownModel]));
         assert_eq!(federation.hospitals[0].on(0, HospitalInput::ModelAdded { attempt: Attempt(2) }), []);
@@ -108,7 +111,7 @@ fn a_head_in_this_hospitals_name_that_it_did_not_sign_ends_the_attempt_here() {
     assert_eq!(first.author, party(1));
     let HospitalMessage::PublishHead(head) = &mut first.body else { panic!("{first:?}") };
     head.body = body("another contribution");
-    *first = SignedMessage::sign(&key(1), party(1), Epoch(1), 77, first.body.clone());
+    *first = instead(first, first.body.clone());
     assert!(!rest.is_empty());
     let outputs = hears(&mut federation, LogMessage::PublishManifest(changed));
     assert_eq!(refusals(&[outputs]), [Reject::OwnHeadChanged]);
@@ -122,9 +125,10 @@ fn a_second_model_of_a_key_epoch_is_neither_contributed_to_nor_added_up() {
     let open = PublishOpen { attempt, model, program, cohort: set(&[2, 3, 4, 5]) };
     let outputs = federation.say(LogMessage::PublishOpen(open));
     assert!(outputs.iter().all(Vec::is_empty), "{outputs:?}");
+    let seen = federation.seen();
     let heads = (2..=N).map(|number| {
         let head = protocol::message::PublishHead { attempt, model, program, body: body("a second part") };
-        SignedMessage::sign(&key(number), party(number), Epoch(1), 88, HospitalMessage::PublishHead(head))
+        SignedMessage::sign(&key(number), party(number), Epoch(1), 88, seen, HospitalMessage::PublishHead(head))
     });
     let heads = heads.collect();
     federation.say(LogMessage::PublishManifest(PublishManifest { attempt, heads }));
@@ -179,11 +183,11 @@ fn what_was_added_up_before_a_restart_is_not_added_up_again_and_anything_else_is
     assert!(checks && !ready);
 }
 
-fn key_verdict(number: u16, change: impl Fn(&mut KeyVerdict)) -> SignedMessage {
+fn key_verdict(seen: Seen, number: u16, change: impl Fn(&mut KeyVerdict)) -> SignedMessage {
     let sums = KeyStep::ALL.map(key_sum).to_vec();
     let mut verdict = KeyVerdict { plan: digest("program"), sums };
     change(&mut verdict);
-    SignedMessage::sign(&key(number), party(number), Epoch(1), 300, HospitalMessage::KeyVerdict(verdict))
+    SignedMessage::sign(&key(number), party(number), Epoch(1), 300, seen, HospitalMessage::KeyVerdict(verdict))
 }
 
 /// The log of a ceremony up to the last sum, and its end with these verdicts.
@@ -206,8 +210,11 @@ fn ceremony(verdicts: Vec<SignedMessage>) -> (Vec<LogMessage>, Vec<HospitalOutpu
 
 #[test]
 fn keys_are_ready_when_all_hospitals_signed_that_they_added_up_the_same() {
+    let federation = Federation::with_keys(Some(digest("program")));
+    let LogMessage::ServingKeysReady(ready) = &federation.log.last().unwrap().message else { panic!("the last entry") };
+    let seen = ready.verdicts[0].seen;
     let all = |change: &dyn Fn(u16, &mut KeyVerdict)| -> Vec<SignedMessage> {
-        (1..=N).map(|number| key_verdict(number, |verdict| change(number, verdict))).collect()
+        (1..=N).map(|number| key_verdict(seen, number, |verdict| change(number, verdict))).collect()
     };
     let honest = all(&|_, _| {});
     let (log, outputs) = ceremony(honest.clone());
@@ -245,10 +252,11 @@ fn an_audit_finds_models_that_nobody_was_bound_to_or_added_up() {
     let [before @ .., open, manifest, model, verified] = &log[..] else { panic!("{log:?}") };
     let at = before.len() as u64;
     let found = |rest: &[&LogMessage]| audit(before.iter().chain(rest.iter().copied()));
+    let found_of_accomplices = |rest: &[&LogMessage]| audited(&retold(before.iter().chain(rest.iter().copied())));
     assert_eq!(found(&[open, manifest, model, verified]), Ok(()));
-    assert_eq!(found(&[manifest]), Err((at, Reject::OutOfTurn)));
+    assert_eq!(found_of_accomplices(&[manifest]), Err((at, Reject::OutOfTurn)));
     assert_eq!(found(&[open, model]), Err((at + 1, Reject::OutOfTurn)));
-    assert_eq!(found(&[open, manifest, verified]), Err((at + 2, Reject::OutOfTurn)));
+    assert_eq!(found_of_accomplices(&[open, manifest, verified]), Err((at + 2, Reject::OutOfTurn)));
     assert_eq!(found(&[open, manifest, &announced(2, MODEL)]), Err((at + 2, Reject::OutOfTurn)));
     assert_eq!(found(&[open, manifest, open, model]), Err((at + 3, Reject::OutOfTurn)));
     assert_eq!(found(&[open, manifest, model, &announced(1, "another")]), Err((at + 3, Reject::Contradiction)));
@@ -265,7 +273,7 @@ fn an_audit_finds_models_that_nobody_was_bound_to_or_added_up() {
     assert_eq!(found(&[open, manifest, model, &other]), Err((at + 3, Reject::Contradiction)));
     let head = signed(2, query(2, 0));
     let early = opened(&head, &[1, 2, 3, 4]);
-    assert_eq!(found(&[open, manifest, &early]), Err((at + 2, Reject::UnknownModel)));
+    assert_eq!(found_of_accomplices(&[open, manifest, &early]), Err((at + 2, Reject::UnknownModel)));
     let LogMessage::PublishOpen(open) = open else { panic!("{open:?}") };
     for cohort in [set(&[1, 2, 3]), set(&[1, 2, 3, 9])] {
         let few = LogMessage::PublishOpen(PublishOpen { cohort, ..open.clone() });

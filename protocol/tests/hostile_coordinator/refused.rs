@@ -9,7 +9,7 @@ use protocol::message::{
 };
 use protocol::{Attempt, Epoch, Reject, RoundId};
 
-use crate::federation::{Federation, body, digest, heads, key, party, refusals};
+use crate::federation::{Federation, body, digest, heads, instead, key, party, refusals};
 use crate::serving::messages;
 use crate::serving_keys::hears;
 
@@ -28,11 +28,8 @@ fn ends(outputs: Vec<HospitalOutput>, reject: Reject) {
 #[test]
 fn nonces_that_were_not_committed_to_by_all_before_make_no_epoch() {
     type Change = fn(&mut LogMessage) -> bool;
-    let commit = |number: u16| {
-        let commit = KeyCommit { commitment: digest("another nonce") };
-        SignedMessage::sign(&key(number), party(number), Epoch(1), 9, HospitalMessage::KeyCommit(commit))
-    };
-    let (own, other) = (commit(1), commit(3));
+    let other =
+        |of: &SignedMessage| instead(of, HospitalMessage::KeyCommit(KeyCommit { commitment: digest("another nonce") }));
     let commits = |message: &mut LogMessage, change: &dyn Fn(&mut Vec<SignedMessage>)| match message {
         LogMessage::CommitSet(it) => {
             change(&mut it.commits);
@@ -40,7 +37,7 @@ fn nonces_that_were_not_committed_to_by_all_before_make_no_epoch() {
         }
         _ => false,
     };
-    ends(ceremony(|message| commits(message, &|it| it[0] = own.clone())), Reject::CommitmentBroken);
+    ends(ceremony(|message| commits(message, &|it| it[0] = other(&it[0]))), Reject::CommitmentBroken);
     ends(ceremony(|message| commits(message, &|it| drop(it.pop()))), Reject::CommitmentBroken);
     ends(ceremony(|message| commits(message, &|it| it.swap(2, 3))), Reject::CommitmentBroken);
     let reveals: [Change; 2] = [
@@ -51,7 +48,7 @@ fn nonces_that_were_not_committed_to_by_all_before_make_no_epoch() {
         |message| match message {
             LogMessage::RevealSet(it) => {
                 let reveal = HospitalMessage::KeyReveal(KeyReveal { nonce: [7; 32] });
-                it.reveals[2] = SignedMessage::sign(&key(3), party(3), Epoch(1), 9, reveal);
+                it.reveals[2] = instead(&it.reveals[2], reveal);
                 true
             }
             _ => false,
@@ -63,7 +60,7 @@ fn nonces_that_were_not_committed_to_by_all_before_make_no_epoch() {
         ends(outputs, Reject::CommitmentBroken);
     }
     // Another's commitment is not known to be wrong before its nonce is.
-    let taken = ceremony(|message| commits(message, &|it| it[2] = other.clone()));
+    let taken = ceremony(|message| commits(message, &|it| it[2] = other(&it[2])));
     assert_eq!(refusals(&[taken]), []);
 }
 
@@ -86,7 +83,7 @@ fn dealings_that_are_short_out_of_order_or_not_this_hospitals_own_are_not_opened
         let mut boxes = own.boxes.clone();
         boxes[3] = digest("another box");
         let sent = DealingsSent { boxes, size_bytes: own.size_bytes };
-        it.dealings[0] = SignedMessage::sign(&key(1), party(1), Epoch(1), 9, HospitalMessage::DealingsSent(sent));
+        it.dealings[0] = instead(&it.dealings[0], HospitalMessage::DealingsSent(sent));
     };
     let scripts: [Change; 3] = [|it| drop(it.dealings.pop()), |it| it.dealings.swap(3, 4), resigned];
     for change in scripts {
@@ -110,25 +107,16 @@ fn a_dealing_that_does_not_open_is_refused_by_its_name() {
 
 #[test]
 fn an_epoch_does_not_open_where_hospitals_received_different_dealings() {
-    let other = |received: &str, group: &str| {
-        let digests = DealingsDigest { received: digest(received), group: digest(group) };
-        SignedMessage::sign(&key(3), party(3), Epoch(1), 9, HospitalMessage::DealingsDigest(digests))
+    let other = |it: &mut KeyEpochOpen, change: &dyn Fn(&mut DealingsDigest)| {
+        let HospitalMessage::DealingsDigest(mut digests) = it.digests[2].body.clone() else { panic!("{it:?}") };
+        change(&mut digests);
+        it.digests[2] = instead(&it.digests[2], HospitalMessage::DealingsDigest(digests));
     };
-    let honest = messages(&Federation::new());
-    let received = honest.iter().find_map(|message| match message {
-        LogMessage::KeyEpochOpen(it) => match &it.digests[2].body {
-            HospitalMessage::DealingsDigest(it) => Some(it.clone()),
-            _ => None,
-        },
-        _ => None,
-    });
-    let DealingsDigest { received, .. } = received.unwrap();
-    let group = DealingsDigest { received, group: digest("another group") };
-    let group = SignedMessage::sign(&key(3), party(3), Epoch(1), 9, HospitalMessage::DealingsDigest(group));
-    let changes: [&dyn Fn(&mut KeyEpochOpen); 3] =
-        [&|it| it.digests[2] = group.clone(), &|it| it.digests[2] = other("other boxes", "group"), &|it| {
-            drop(it.digests.pop())
-        }];
+    let changes: [&dyn Fn(&mut KeyEpochOpen); 3] = [
+        &|it| other(it, &|digests| digests.group = digest("another group")),
+        &|it| other(it, &|digests| digests.received = digest("other boxes")),
+        &|it| drop(it.digests.pop()),
+    ];
     for change in changes {
         let outputs = ceremony(|message| match message {
             LogMessage::KeyEpochOpen(it) => {
@@ -150,7 +138,7 @@ fn a_second_manifest_of_the_same_cohort_is_not_signed() {
     let mut other = all;
     let HospitalMessage::UpdateHead(head) = &mut other[1].body else { panic!("{other:?}") };
     head.body = body("another update of 2");
-    other[1] = SignedMessage::sign(&key(2), party(2), Epoch(1), 99, other[1].body.clone());
+    other[1] = instead(&other[1], other[1].body.clone());
     let manifest = Manifest { round: RoundId(1), attempt: Attempt(1), heads: other };
     let outputs = federation.say(LogMessage::Manifest(manifest));
     let expected = [1, 2, 3, 4, 5].map(|number| match number {
@@ -184,10 +172,10 @@ fn a_sum_of_another_number_of_chunks_is_not_opened() {
 fn a_model_that_this_hospital_did_not_decode_is_not_adopted() {
     let (round, attempt) = (RoundId(1), Attempt(1));
     let opened = |model: &str| HospitalInput::SumOpened { round, attempt, model: Some(digest(model)) };
-    let closed = |model: &str| {
+    let closed = |model: &str, seen| {
         let vote = |number| {
             let vote = ModelVote { round, attempt, model: Some(digest(model)) };
-            SignedMessage::sign(&key(number), party(number), Epoch(1), 50, HospitalMessage::ModelVote(vote))
+            SignedMessage::sign(&key(number), party(number), Epoch(1), 50, seen, HospitalMessage::ModelVote(vote))
         };
         let votes = (2..=5).map(vote).collect();
         LogMessage::RoundClosed(RoundClosed { round, attempt, model: digest(model), votes })
@@ -199,11 +187,12 @@ fn a_model_that_this_hospital_did_not_decode_is_not_adopted() {
         for (model, expected) in [("ours", vec![]), ("theirs", vec![Reject::ModelDiffers])] {
             let (mut federation, sum) = shared(1);
             federation.say(sum);
+            let seen = federation.seen();
             let mut outputs = Vec::new();
             if is_early {
                 outputs.extend(federation.input(1, opened("ours")));
             }
-            outputs.extend(federation.say(closed(model)).swap_remove(0));
+            outputs.extend(federation.say(closed(model, seen)).swap_remove(0));
             if !is_early {
                 outputs.extend(federation.input(1, opened("ours")));
             }
@@ -246,7 +235,7 @@ fn shares_of_a_key_that_lack_somebody_or_are_not_this_hospitals_own_are_not_answ
     let log = messages(&Federation::with_keys(Some(digest("program"))));
     let at = log.iter().position(|message| matches!(message, LogMessage::ServingStepHeads(_))).unwrap();
     let changes: [&dyn Fn(&mut Vec<SignedMessage>); 2] = [&|it| drop(it.pop()), &|it| {
-        it[0] = SignedMessage::sign(&key(1), party(1), Epoch(1), 99, it[0].body.clone());
+        it[0] = SignedMessage::sign(&key(1), party(1), Epoch(1), 99, it[0].seen, it[0].body.clone());
     }];
     for change in changes {
         let mut log = log[..=at].to_vec();

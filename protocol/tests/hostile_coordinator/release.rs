@@ -9,7 +9,7 @@ use protocol::{BodyRoot, Epoch, QueryId, Reject};
 
 use crate::federation::{body, digest, key, party, refusals, terms};
 use crate::serving::{
-    MODEL, audit, evaluated, hears, messages, opened, published, query, released, requested, result, signed,
+    MODEL, audit, evaluated, hears, messages, model_seen, opened, published, query, released, requested, result, signed,
 };
 
 const T: &[u16] = &[1, 2, 3, 4];
@@ -132,10 +132,12 @@ fn refused_heads() -> Vec<(SignedMessage, Reject)> {
         signed(2, head)
     };
     let foreign = HospitalMessage::QueryHead(Box::new(query(2, 0)));
-    let sign =
-        |number: u16, by: u16, epoch| SignedMessage::sign(&key(by), party(number), Epoch(epoch), 900, foreign.clone());
+    let sign = |number: u16, by: u16, epoch| {
+        SignedMessage::sign(&key(by), party(number), Epoch(epoch), 900, model_seen(), foreign.clone())
+    };
     let refusal = protocol::message::Leaving { reject: Reject::Stopping };
-    let no_query = SignedMessage::sign(&key(2), party(2), Epoch(1), 900, HospitalMessage::Leaving(refusal));
+    let no_query =
+        SignedMessage::sign(&key(2), party(2), Epoch(1), 900, model_seen(), HospitalMessage::Leaving(refusal));
     vec![
         (head(&|head| head.model = digest("one hospital's part")), Reject::UnknownModel),
         (head(&|head| head.program = digest("another program")), Reject::UnknownModel),

@@ -1,6 +1,9 @@
 //! The log of an honest key epoch, signed with everybody's keys and without any machine, under any terms; scripts of
 //! lies change one word of it.
 
+use std::collections::BTreeMap;
+
+use protocol::heads::{Heads, Seen};
 use protocol::hospital::ShareBinding;
 use protocol::log::LogWriter;
 use protocol::message::{
@@ -12,6 +15,7 @@ use protocol::terms::Terms;
 use protocol::verifier::{Approved, Author, Verifier, VerifyError};
 use protocol::{Attempt, BodyRoot, Digest, Epoch, PartySet, Reject, RoundId};
 
+use crate::accomplices::{resign, signed_mut};
 use crate::federation::{Federation, body, digest, key, members, party, roster, set, terms};
 use crate::serving::{MODEL, announced, messages, verdict};
 
@@ -23,9 +27,9 @@ pub(crate) fn by(number: u16) -> Author {
     Author::Hospital(party(number))
 }
 
-/// Hospital `number`'s word.
+/// Hospital `number`'s word; [`audited`] has it signed again on the log where it comes to stand.
 pub(crate) fn say(number: u16, body: HospitalMessage) -> SignedMessage {
-    SignedMessage::sign(&key(number), party(number), Epoch(1), 400, body)
+    SignedMessage::sign(&key(number), party(number), Epoch(1), 400, Seen::nothing(), body)
 }
 
 /// A word of somebody's, changed and signed anew by the same.
@@ -42,9 +46,72 @@ pub(crate) fn audited(log: &[LogMessage], terms: Option<&Terms>) -> Result<(), (
         let membership = Some(roster(members()).membership().digest());
         verifier = verifier.approving(Approved { terms: terms.clone(), membership });
     }
-    let mut entries = log.iter().map(|message| writer.append(message.clone()));
+    let mut names = Names::default();
+    let mut entries = log.iter().map(|message| {
+        let mut told = message.clone();
+        names.change(&mut told, writer.heads());
+        resign(&mut told, writer.heads(), |party| key(party.number()));
+        names.learn(message, &told);
+        writer.append(told)
+    });
     let found = entries.try_for_each(|entry| verifier.check(&entry));
     found.map_err(|VerifyError { index, author, reject }| (index, author, reject))
+}
+
+/// What signs for a manifest names its bytes, and those change with the log in which its heads are signed.
+#[derive(Default)]
+struct Names {
+    changed: BTreeMap<Digest, Digest>,
+    /// The newest manifest: as it was written and as it is told, who is in it, and the chunks of its first head.
+    manifest: Option<([Digest; 2], PartySet, u32)>,
+}
+
+impl Names {
+    /// Puts the new names into what follows; whoever signed for an old one signs again.
+    fn change(&self, message: &mut LogMessage, heads: &Heads) {
+        let new = |name: &mut Digest| match self.changed.get(name) {
+            Some(changed) => *name = *changed,
+            None => {}
+        };
+        match message {
+            LogMessage::CohortFrozen(it) => new(&mut it.manifest),
+            LogMessage::RoundClosed(_) | LogMessage::RoundOpen(_) => return,
+            _ => {}
+        }
+        for signed in signed_mut(message) {
+            let mut body = signed.body.clone();
+            match &mut body {
+                HospitalMessage::ManifestSignature(it) => new(&mut it.manifest),
+                HospitalMessage::Acceptance(it) => new(&mut it.manifest),
+                HospitalMessage::ShareHead(it) => new(&mut it.binding),
+                _ => continue,
+            }
+            if body != signed.body {
+                let SignedMessage { author, epoch, sequence, .. } = *signed;
+                *signed = SignedMessage::sign(&key(author.number()), author, epoch, sequence, heads.seen(), body);
+            }
+        }
+    }
+
+    fn learn(&mut self, written: &LogMessage, told: &LogMessage) {
+        match (written, told) {
+            (LogMessage::Manifest(old), LogMessage::Manifest(new)) => {
+                let names = [old.digest(), new.digest()];
+                self.changed.insert(names[0], names[1]);
+                let chunks = new.update_heads().and_then(|heads| Some(heads.first()?.1.body.count));
+                self.manifest = Some((names, new.cohort(), chunks.unwrap_or_default()));
+            }
+            (_, LogMessage::Decryptors(it)) => {
+                let Some((names, cohort, chunks)) = self.manifest else { return };
+                let [old, new] = names.map(|manifest| {
+                    let (epoch, round, attempt, decryptors) = (Epoch(1), it.round, it.attempt, it.decryptors);
+                    ShareBinding { epoch, round, attempt, cohort, decryptors, manifest, chunks }.digest()
+                });
+                self.changed.insert(old, new);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// The place of the first such entry.

@@ -1,5 +1,8 @@
 //! A published model and queries of it, said honestly; the scripts of lies change one word.
 
+use std::sync::LazyLock;
+
+use protocol::heads::Seen;
 use protocol::hospital::{HospitalInput, HospitalOutput};
 use protocol::log::{LogEntry, LogWriter};
 use protocol::message::{
@@ -38,10 +41,22 @@ pub(crate) fn announced(attempt: u32, model: &str) -> LogMessage {
     LogMessage::ModelPublished(ModelPublished { attempt, model, program })
 }
 
+/// What a hospital had read when the model was announced: all of these scripts begin alike, byte for byte.
+pub(crate) fn model_seen() -> Seen {
+    static SEEN: LazyLock<Seen> = LazyLock::new(|| {
+        let mut federation = Federation::with_keys(Some(digest("program")));
+        let manifest = manifest(&mut federation, 1);
+        federation.say(manifest);
+        federation.say(announced(1, MODEL));
+        federation.seen()
+    });
+    *SEEN
+}
+
 pub(crate) fn verdict(number: u16, model: &str) -> SignedMessage {
     let (attempt, model, program) = (Attempt(1), digest(model), digest("program"));
     let verdict = HospitalMessage::ModelVerdict(ModelVerdict { attempt, model, program });
-    SignedMessage::sign(&key(number), party(number), Epoch(1), 500, verdict)
+    SignedMessage::sign(&key(number), party(number), Epoch(1), 500, model_seen(), verdict)
 }
 
 /// A question of hospital `asker`.
@@ -56,8 +71,13 @@ pub(crate) fn query(asker: u16, counter: u64) -> QueryHead {
 }
 
 pub(crate) fn signed(asker: u16, head: QueryHead) -> SignedMessage {
+    signed_on(model_seen(), asker, head)
+}
+
+/// By an asker that has read another log than that of [`published`].
+pub(crate) fn signed_on(seen: Seen, asker: u16, head: QueryHead) -> SignedMessage {
     let head = HospitalMessage::QueryHead(Box::new(head));
-    SignedMessage::sign(&key(asker), party(asker), Epoch(1), 900, head)
+    SignedMessage::sign(&key(asker), party(asker), Epoch(1), 900, seen, head)
 }
 
 pub(crate) fn opened(head: &SignedMessage, decryptors: &[u16]) -> LogMessage {
@@ -94,9 +114,14 @@ pub(crate) fn hears(federation: &mut Federation, message: LogMessage) -> Vec<Hos
 
 /// The first entry of a log that an audit does not accept.
 pub(crate) fn audit<'a>(messages: impl IntoIterator<Item = &'a LogMessage>) -> Result<(), (u64, Reject)> {
-    let (mut writer, mut verifier) = (LogWriter::new(key(99)), Verifier::new(key(99).verifying_key()));
-    let mut entries = messages.into_iter().map(|message| writer.append(message.clone()));
-    entries.try_for_each(|entry: LogEntry| verifier.check(&entry)).map_err(|error| (error.index, error.reject))
+    let mut writer = LogWriter::new(key(99));
+    audited(&messages.into_iter().map(|message| writer.append(message.clone())).collect::<Vec<_>>())
+}
+
+/// The same of entries.
+pub(crate) fn audited(entries: &[LogEntry]) -> Result<(), (u64, Reject)> {
+    let mut verifier = Verifier::new(key(99).verifying_key());
+    entries.iter().try_for_each(|entry| verifier.check(entry)).map_err(|error| (error.index, error.reject))
 }
 
 /// The messages of a log.

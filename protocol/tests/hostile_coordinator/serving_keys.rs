@@ -3,6 +3,7 @@
 use protocol::blob::BlobKind;
 use protocol::ceremony::{CeremonyConfig, CeremonyInput, CeremonyMachine, CeremonyOutput, CeremonyStep};
 use protocol::facts::Fact;
+use protocol::heads::Seen;
 use protocol::hospital::{HospitalInput, HospitalOutput, ProofOf};
 use protocol::limits::{RELIN_ANSWERS, RELIN_ANSWERS_BYTES_MAX};
 use protocol::log::LogWriter;
@@ -14,7 +15,7 @@ use protocol::verifier::Verifier;
 use protocol::{BodyRoot, Epoch, PartyId, Reject};
 
 use crate::federation::{
-    Federation, N, body, digest, hospital, key, key_share, key_sum, members, party, refusals, roster,
+    Federation, N, body, digest, hospital, instead, key, key_share, key_sum, members, party, refusals, roster,
 };
 
 /// The log of an honest ceremony.
@@ -150,6 +151,7 @@ fn the_coordinator_takes_no_share_of_another_number_of_bodies() {
             LogMessage::RevealSet(it) => it.reveals,
             LogMessage::DealingsReady(it) => it.dealings,
             LogMessage::KeyEpochOpen(it) => it.digests,
+            LogMessage::DealingsChecked(it) => it.checks,
             _ => continue,
         };
         for message in said {
@@ -161,7 +163,7 @@ fn the_coordinator_takes_no_share_of_another_number_of_bodies() {
     assert_eq!(machine.step(), CeremonyStep::ServingHeads(KeyStep::Gate));
     let mut heads = |body| {
         let head = HospitalMessage::ServingShareHead(ServingShareHead { step: KeyStep::Gate, body });
-        machine.on(CeremonyInput::Message(SignedMessage::sign(&key(2), party(2), Epoch(1), 50, head)))
+        machine.on(CeremonyInput::Message(SignedMessage::sign(&key(2), party(2), Epoch(1), 50, Seen::nothing(), head)))
     };
     let refused = CeremonyOutput::Reject { party: party(2), reject: Reject::LimitExceeded };
     assert_eq!(heads(body("one body")), [refused]);
@@ -190,8 +192,7 @@ fn a_share_of_another_number_of_bodies_is_refused() {
         let LogMessage::ServingStepHeads(mut heads) = log[at].clone() else { unreachable!() };
         let place = heads.heads.iter().position(|head| head.author == party(2)).unwrap();
         let body = HospitalMessage::ServingShareHead(ServingShareHead { step, body: wrong });
-        let number = heads.heads[place].sequence;
-        heads.heads[place] = SignedMessage::sign(&key(2), party(2), Epoch(1), number, body);
+        heads.heads[place] = instead(&heads.heads[place], body);
         let other = [&log[..at], &[LogMessage::ServingStepHeads(heads)]].concat();
         assert_eq!(refusals(&hears(&other)), [Reject::BadKeyShare], "{step:?}");
         assert_eq!(audited(&other), Err((at as u64, Reject::BadKeyShare)), "{step:?}");
@@ -234,9 +235,8 @@ fn a_second_list_of_heads_is_refused_and_the_same_again_is_not() {
     let again = [&log[..=at], &[LogMessage::ServingStepHeads(second.clone())]].concat();
     assert_eq!(refusals(&hears(&again)), [], "in another order they are the same");
     let head = ServingShareHead { step, body: body("another share of 2") };
-    let other = SignedMessage::sign(&key(2), party(2), Epoch(1), 99, HospitalMessage::ServingShareHead(head));
     let place = second.heads.iter().position(|head| head.author == party(2)).unwrap();
-    second.heads[place] = other;
+    second.heads[place] = instead(&second.heads[place], HospitalMessage::ServingShareHead(head));
     let other = [&log[..=at], &[LogMessage::ServingStepHeads(second)]].concat();
     let outputs = hears(&other);
     assert_eq!(refusals(&outputs), [Reject::Contradiction]);

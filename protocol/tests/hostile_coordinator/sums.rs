@@ -8,7 +8,9 @@ use protocol::message::{
 };
 use protocol::{Attempt, BodyRoot, Digest, Epoch, PartyId, Reject, RoundId};
 
-use crate::federation::{Federation, another_process, body, digest, heads, hospital, key, party, refusals, sent};
+use crate::federation::{
+    Federation, another_process, body, digest, heads, hospital, instead, key, party, refusals, sent,
+};
 use crate::serving::{audit, messages};
 
 const ROUND: RoundId = RoundId(1);
@@ -94,9 +96,10 @@ fn a_sum_that_is_another_is_refused_by_name_voted_against_and_never_adopted() {
         for is_early in [true, false] {
             let (mut federation, sum) = shared(1);
             hears(&mut federation, &sum);
+            let seen = federation.seen();
             let vote = |number| {
                 let vote = ModelVote { round: ROUND, attempt: ATTEMPT, model: Some(digest("theirs")) };
-                SignedMessage::sign(&key(number), party(number), Epoch(1), 50, HospitalMessage::ModelVote(vote))
+                SignedMessage::sign(&key(number), party(number), Epoch(1), 50, seen, HospitalMessage::ModelVote(vote))
             };
             let votes_of = (2..=5).map(vote).collect();
             let closed = RoundClosed { round: ROUND, attempt: ATTEMPT, model: digest("theirs"), votes: votes_of };
@@ -131,8 +134,8 @@ fn a_sum_of_other_shares_than_those_of_all_decryptors_is_not_added() {
         if let HospitalMessage::ShareHead(head) = &mut shares[at].body {
             change(head);
         }
-        let body = shares[at].body.clone();
-        shares[at] = SignedMessage::sign(&key(by), party(by), Epoch(1), 70, body);
+        let SignedMessage { seen, body, .. } = shares[at].clone();
+        shares[at] = SignedMessage::sign(&key(by), party(by), Epoch(1), 70, seen, body);
     }
     let scripts: [(&str, Change, Reject); 8] = [
         ("one is missing", |it| drop(it.pop()), Reject::TooFewSignatures),
@@ -161,11 +164,15 @@ fn a_sum_of_other_shares_than_those_of_all_decryptors_is_not_added() {
 
 #[test]
 fn a_sum_before_anybody_was_asked_for_shares_is_not_added() {
-    let (_, sum) = shared(1);
+    let (_, mut sum) = shared(1);
     let mut federation = Federation::new();
     let opened = federation.open(1);
     federation.freeze(1, 1, heads(opened, 1, &[1, 2, 3, 4, 5]));
     federation.propose(1, 1, &[1, 2, 3, 4]);
+    let seen = federation.seen();
+    for share in &mut sum.shares {
+        *share = instead(&SignedMessage { seen, ..share.clone() }, share.body.clone());
+    }
     let outputs = federation.say(LogMessage::SumReady(sum));
     assert_eq!(outputs[4], [], "hospital 5 decrypts nothing");
     assert_eq!(outputs.iter().filter_map(|outputs| drawn(outputs)).count(), 0);
@@ -185,7 +192,7 @@ fn an_audit_finds_a_sum_of_another_number_of_chunks_and_updates_of_different_len
     if let HospitalMessage::UpdateHead(head) = &mut manifest.heads[4].body {
         head.body.count = 2;
     }
-    manifest.heads[4] = SignedMessage::sign(&key(5), party(5), Epoch(1), 70, manifest.heads[4].body.clone());
+    manifest.heads[4] = instead(&manifest.heads[4], manifest.heads[4].body.clone());
     assert_eq!(audit(&log[..=place]), Err((place as u64, Reject::ManifestMalformed)));
 }
 

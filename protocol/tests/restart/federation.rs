@@ -186,7 +186,8 @@ impl Federation {
         let (program, model, asker_key) = (digest("program"), digest("encrypted"), digest("asker key"));
         let head = QueryHead { query, program, model, asker_key, body: body("image") };
         let head = HospitalMessage::QueryHead(Box::new(head));
-        let head = SignedMessage::sign(&key(2), party(2), roster().epoch(), 1_000 + number, head);
+        let seen = self.writer.heads().seen();
+        let head = SignedMessage::sign(&key(2), party(2), roster().epoch(), 1_000 + number, seen, head);
         let decryptors = everyone();
         self.say(LogMessage::QueryOpen(Box::new(QueryOpen { head: head.clone(), decryptors })));
         let request = SwitchRequest { head, result: body("result"), decryptors };

@@ -90,6 +90,7 @@ fn a_hospital_that_dies_between_any_two_outputs_goes_on_as_if_it_had_not() {
     let reached = [
         "DealKeys",
         "OpenDealings",
+        "CheckDealings",
         "EpochOpened",
         "MakeServingShare",
         "AddShares",

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use protocol::blob::BlobKind;
+use protocol::dealings::DealingCheck;
 use protocol::facts::{Fact, KeySum, SumChecked};
 use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput, ProofOf};
 use protocol::message::{KeyStep, RoundPurpose};
@@ -78,9 +79,9 @@ impl Site {
                 Some(HospitalInput::Dealt { boxes, size_bytes: 500 })
             }
             HospitalOutput::OpenDealings { .. } => Some(HospitalInput::DealingsOpened { group: digest("group") }),
+            HospitalOutput::CheckDealings { factors } => Some(combined(*factors)),
             HospitalOutput::ServingKeysComplete => {
-                self.ceremony_is_over = true;
-                self.stored.remove(&(BlobKind::Dealing, 0, 0));
+                (self.ceremony_is_over, _) = (true, self.stored.remove(&(BlobKind::Dealing, 0, 0)));
                 None
             }
             HospitalOutput::AddShares { step, shares, sum, .. } => {
@@ -206,6 +207,12 @@ impl Site {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// What every hospital shows of its dealings: constants are polynomials of every degree.
+fn combined(factors: Digest) -> HospitalInput {
+    let values = vec![vec![u32::from(factors.0[0])]; usize::from(N)];
+    HospitalInput::DealingsCombined { check: DealingCheck { moduli: vec![1_073_479_681], values } }
 }
 
 /// Feeds one input and all answers that its work gives; `seen` hears every output before it is carried out.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use protocol::blob::{BlobId, BlobKind};
 use protocol::codec::Wire;
+use protocol::dealings::DealingCheck;
 use protocol::drive::hospital::{HospitalDone, HospitalJob, Parts, Summands};
 use protocol::drive::{ListId, Store, StoreFault, Stream};
 use protocol::facts::{Fact, HospitalFacts};
@@ -117,6 +118,13 @@ impl ToyHospital {
                 let group =
                     Digest::of("toy group", &self.secrets.iter().map(|(_, secret)| *secret).fold(0, u64::wrapping_add));
                 HospitalInput::DealingsOpened { group }
+            }
+            HospitalJob::CheckDealings { factors } => {
+                // A constant is a polynomial of every degree.
+                let value = |secret: u64| word(Digest::of("toy check", &vec![secret, word(factors)])) % 97;
+                let values = self.secrets.iter().map(|(_, secret)| vec![u32::try_from(value(*secret)).unwrap()]);
+                let check = DealingCheck { moduli: vec![97], values: values.collect() };
+                HospitalInput::DealingsCombined { check }
             }
             HospitalJob::RestoreKeys { epoch_seed } => {
                 self.epoch_seed = epoch_seed;

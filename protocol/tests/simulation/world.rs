@@ -28,8 +28,7 @@ use crate::schedule::{Crash, Faults, Moment, Schedule};
 use crate::sim_store::{Disk, SimStore};
 use crate::toy_coordinator::ToyCoordinator;
 use crate::toy_hospital::ToyHospital;
-use start::terms;
-pub(crate) use start::{hospital_config, signing_key};
+pub(crate) use start::{hospital_config, signing_key, terms};
 
 const EVENTS_MAX: usize = 200_000;
 /// Longest simulated time of a schedule, in ms.

@@ -4,6 +4,7 @@
 //! each entry; `cargo test -p protocol --test simulation -- --ignored transcript` writes it anew.
 //! The corpus test and the fuzz targets share this, so that they speak of the same bytes.
 
+mod accomplices;
 mod boxes;
 mod credentials;
 mod messages;

@@ -1,7 +1,7 @@
 //! Transcripts that a coordinator with its own key could write: messages left out, repeated, out
 //! of order or altered, then signed and chained anew.
 
-use super::edit;
+use super::{accomplices, edit};
 use protocol::codec::Wire;
 use protocol::log::{LogEntry, LogReader, LogWriter};
 use protocol::message::LogMessage;
@@ -29,8 +29,13 @@ pub(crate) fn entries() -> &'static [LogEntry] {
 
 /// The coordinator of the simulated federation.
 fn coordinator() -> SigningKey {
+    key(1000)
+}
+
+/// A key of the simulated federation.
+fn key(number: u16) -> SigningKey {
     let mut seed = [0; 32];
-    seed[..2].copy_from_slice(&1000_u16.to_le_bytes());
+    seed[..2].copy_from_slice(&number.to_le_bytes());
     SigningKey::from_seed(&seed).unwrap()
 }
 
@@ -44,14 +49,20 @@ pub(super) fn run(input: &[u8]) {
     for entry in &entries[..usize::from(*prefix) % (entries.len() + 1)] {
         assert_eq!(verifier.check(entry), Ok(()));
         assert_eq!(reader.accept(entry), Ok(true));
-        writer = LogWriter::resume(coordinator(), entry);
+        assert!(writer.follow(entry));
     }
     // After a refusal a verifier is not used further, so each step that fails ends the input.
     for &[operation, number, x, y, z] in steps.as_chunks::<5>().0.iter().take(STEPS_MAX) {
         let entry = &entries[usize::from(number) % entries.len()];
         let entry = match operation % 4 {
-            // A message of the transcript, where it does not belong.
-            0 => writer.append(entry.message.clone()),
+            // A message of the transcript, where it does not belong, and which its authors may sign for there.
+            0 => {
+                let mut message = entry.message.clone();
+                if x % 2 == 1 {
+                    accomplices::resign(&mut message, writer.heads(), |party| key(party.number()));
+                }
+                writer.append(message)
+            }
             1 => {
                 let mut bytes = entry.message.to_bytes();
                 edit(&mut bytes, &[x, y, z, operation]);

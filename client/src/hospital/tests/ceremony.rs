@@ -1,5 +1,9 @@
 //! The key ceremony under kills: the same boxes, keys and shares, and no second ones.
 
+use std::collections::BTreeMap;
+
+use protocol::dealings::{DealingCheck, OffDealings};
+use protocol::hospital::HospitalInput;
 use protocol::sealed::BoxContext;
 use zeroize::Zeroizing;
 
@@ -132,6 +136,39 @@ fn another_epoch_seed_or_another_sum_is_refused_after_a_restart_as_before() {
     all.site(1).serving_share(KeyStep::RelinRoundTwo).unwrap();
 }
 
+/// What all show of their dealings, for one seed.
+fn shown(all: &Consortium, factors: Digest) -> BTreeMap<PartyId, DealingCheck> {
+    let check = |site: &Site| match site.check_dealings(factors).unwrap() {
+        HospitalInput::DealingsCombined { check } => (site.plan.party, check),
+        other => panic!("{other:?}"),
+    };
+    all.sites.iter().map(check).collect()
+}
+
+/// Any two of three determine what hospital 2 dealt, so the third one's point is seen to be off, of either secret.
+#[test]
+fn dealings_are_shown_to_fit_alike_after_a_restart_and_a_point_that_is_off_names_its_dealer() {
+    let mut all = Consortium::with_keys();
+    let factors = Digest([0x0f; 32]);
+    let honest = shown(&all, factors);
+    assert!(honest.values().all(|check| check.is_of(usize::from(N))));
+    assert!(OffDealings::of(&honest, 2).is_none());
+    all.restart(1);
+    all.site(1).restore_keys(seed()).unwrap();
+    assert_eq!(shown(&all, factors), honest);
+    assert_ne!(shown(&all, Digest([0x10; 32])), honest);
+    let record = all.site(3).vault.get("epoch-1-dealt-by-2").unwrap();
+    // The first residue of the training point, and of the serving point behind it.
+    let training = u32::from_le_bytes(record[..4].try_into().unwrap()) as usize;
+    for at in [4 + 200, 4 + training + 4 + 200] {
+        let mut other = record.to_vec();
+        other[at] ^= 1;
+        all.site(3).vault.put("epoch-1-dealt-by-2", &other).unwrap();
+        let off = OffDealings::of(&shown(&all, factors), 2);
+        assert_eq!(off.dealers.numbers(), [2], "byte {at}");
+    }
+}
+
 #[test]
 fn when_all_keys_exist_nothing_of_the_ceremony_stays() {
     let mut all = Consortium::with_keys();
@@ -148,7 +185,7 @@ fn when_all_keys_exist_nothing_of_the_ceremony_stays() {
     let roster = all.roster.clone();
     for _ in 0..2 {
         let site = all.site(1);
-        assert!(!site.vault.contains("epoch-1-ceremony"));
+        assert!(!site.vault.contains("epoch-1-ceremony") && !site.vault.contains("epoch-1-dealt-by-2"));
         assert!(matches!(site.serving_share(KeyStep::Gate), Err(HospitalError::NoKeys { .. })));
         let place = BlobId::ceremony(BlobKind::Dealing, Some(party(1)), 2);
         assert!(matches!(site.outbox.get(&place), Err(HospitalError::Store(_))), "the box's bytes are gone");

@@ -102,7 +102,12 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         if message.author != from {
             return Err(Reject::BadSignature);
         }
-        message.verify(&self.roster)
+        message.verify(&self.roster)?;
+        match &message.body {
+            // Bind nobody and stand in no entry: that a hospital cannot go on is heard whatever log it has read.
+            HospitalMessage::Refusal(_) | HospitalMessage::Leaving(_) => Ok(()),
+            _ => self.writer.heads().check(message),
+        }
     }
 
     fn hold_query(&mut self, asked: Asked, from: PartyId, message: SignedMessage) {

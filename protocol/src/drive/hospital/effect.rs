@@ -73,6 +73,11 @@ pub enum HospitalJob {
         /// Dealer and sealed box.
         boxes: Vec<(PartyId, Bytes)>,
     },
+    /// Combine the dealt points with the factors of this seed; answer `DealingsCombined`.
+    CheckDealings {
+        /// [`crate::message::KeyEpochOpen::factors`].
+        factors: Digest,
+    },
     /// Read the epoch's keys, where they are not in memory. No answer.
     RestoreKeys {
         /// Public randomness of the epoch.

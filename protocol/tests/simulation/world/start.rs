@@ -182,7 +182,7 @@ pub(crate) fn signing_key(number: u16) -> SigningKey {
 }
 
 /// What every simulated hospital approved.
-pub(super) fn terms(schedule: &Schedule) -> Terms {
+pub(crate) fn terms(schedule: &Schedule) -> Terms {
     Terms {
         experiment: Digest::of("experiment", &0_u8),
         parameters: Digest::of("parameters", &0_u8),
