@@ -81,8 +81,8 @@ pub struct ServingCost {
     pub ceremony_sent_bytes: usize,
     /// What it fetches to add them up, and all gate keys; of rotation keys that it did not draw, the sum.
     pub ceremony_fetched_bytes: usize,
-    /// Of what it sends, the proof that its relinearisation shares are made of short secrets: on the average, since coins
-    /// say how much of it is opened.
+    /// Of what it sends, the proof that its relinearisation shares are made of short secrets: on the average, since
+    /// coins say how much of it is opened.
     pub proof_bytes: usize,
     /// Of the others' proofs, how many it checks, each with the shares that it is about.
     pub proofs_checked: usize,

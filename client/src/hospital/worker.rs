@@ -11,7 +11,7 @@ use protocol::Reject;
 use protocol::blob::BodyRoot;
 use protocol::drive::hospital::{HospitalDone, HospitalEvent, HospitalJob, Summands};
 use protocol::drive::{Crypto, JobId};
-use protocol::hospital::HospitalInput;
+use protocol::hospital::{HospitalInput, ShareBinding};
 use protocol::ids::{PartyId, QueryId, RoundId};
 use protocol::lease::Doing;
 use protocol::message::KeyStep;
@@ -275,16 +275,7 @@ impl Bench {
             HospitalJob::Encrypt { round, attempt } => {
                 HospitalInput::Encrypted { round, attempt, body: self.site.encrypt(round, attempt)? }
             }
-            HospitalJob::ReleaseShares(binding) => {
-                let (round, attempt) = (binding.round, binding.attempt);
-                match self.site.release_shares(&binding) {
-                    Ok(body) => HospitalInput::SharesMade { round, attempt, body },
-                    Err(error) => {
-                        let reject = self.unreleased(error)?;
-                        HospitalInput::ReleaseRefused { round, attempt, reject }
-                    }
-                }
-            }
+            HospitalJob::ReleaseShares(binding) => self.shared(&binding)?,
             HospitalJob::AddChunk(summands) => return self.chunk_added(&summands),
             HospitalJob::OpenSum { binding, purpose, chunks } => {
                 let model = self.site.open_sum(&binding, purpose, &chunks)?;
@@ -312,6 +303,14 @@ impl Bench {
             }
         };
         Ok(HospitalDone::Input(input))
+    }
+
+    fn shared(&self, binding: &ShareBinding) -> Result<HospitalInput, HospitalError> {
+        let (round, attempt) = (binding.round, binding.attempt);
+        Ok(match self.site.release_shares(binding) {
+            Ok(body) => HospitalInput::SharesMade { round, attempt, body },
+            Err(error) => HospitalInput::ReleaseRefused { round, attempt, reject: self.unreleased(error)? },
+        })
     }
 
     fn chunk_added(&self, summands: &Summands) -> Result<HospitalDone, HospitalError> {

@@ -46,16 +46,24 @@ pub(crate) fn audited(log: &[LogMessage], terms: Option<&Terms>) -> Result<(), (
         let membership = Some(roster(members()).membership().digest());
         verifier = verifier.approving(Approved { terms: terms.clone(), membership });
     }
-    let mut names = Names::default();
-    let mut entries = log.iter().map(|message| {
-        let mut told = message.clone();
-        names.change(&mut told, writer.heads());
-        resign(&mut told, writer.heads(), |party| key(party.number()));
-        names.learn(message, &told);
-        writer.append(told)
-    });
+    let told = told(log);
+    let mut entries = told.iter().map(|message| writer.append(message.clone()));
     let found = entries.try_for_each(|entry| verifier.check(&entry));
     found.map_err(|VerifyError { index, author, reject }| (index, author, reject))
+}
+
+/// The same, by members that sign on the log where it comes to stand.
+fn told(log: &[LogMessage]) -> Vec<LogMessage> {
+    let (mut writer, mut names) = (LogWriter::new(key(99)), Names::default());
+    log.iter()
+        .map(|message| {
+            let mut told = message.clone();
+            names.change(&mut told, writer.heads());
+            resign(&mut told, writer.heads(), |party| key(party.number()));
+            names.learn(message, &told);
+            writer.append(told).message
+        })
+        .collect()
 }
 
 /// What signs for a manifest names its bytes, and those change with the log in which its heads are signed.
@@ -128,7 +136,7 @@ pub(crate) fn is_found(
     (author, reject): (Author, Reject),
 ) {
     assert_eq!(audited(&log[..=at], Some(&terms())), Ok(()), "honest until here");
-    let mut log = log[..=at].to_vec();
+    let mut log = told(&log[..=at]);
     change(&mut log[at]);
     assert_eq!(audited(&log, None), Err((at as u64, author, reject)));
 }

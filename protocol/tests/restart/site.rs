@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use protocol::blob::BlobKind;
 use protocol::dealings::DealingCheck;
 use protocol::facts::{Fact, KeySum, SumChecked};
-use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput, ProofOf};
+use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput, ProofOf, ShareBinding};
 use protocol::message::{KeyStep, RoundPurpose};
 use protocol::{BodyRoot, Digest, QueryId, RoundId};
 
@@ -128,16 +128,7 @@ impl Site {
                 assert!(updates.len() == usize::from(N) && shares.len() == usize::from(N) && chunks.len() == 1);
                 Some(HospitalInput::SumChecked { round: binding.round, attempt: binding.attempt })
             }
-            HospitalOutput::OpenSum { binding, purpose, chunks } => {
-                let checked = Fact::SumChecked(SumChecked { round: binding.round, attempt: binding.attempt });
-                assert!(self.facts.contains(&checked), "opened before it was added up");
-                let model = match purpose {
-                    RoundPurpose::Train => Digest::of("model", chunks),
-                    RoundPurpose::Figures => Digest::of("figures", chunks),
-                };
-                self.candidates.insert((binding.round, model));
-                Some(HospitalInput::SumOpened { round: binding.round, attempt: binding.attempt, model: Some(model) })
-            }
+            HospitalOutput::OpenSum { binding, purpose, chunks } => Some(self.open_sum(binding, *purpose, chunks)),
             HospitalOutput::AdoptModel { round, model } => {
                 assert!(self.model == *model || self.candidates.contains(&(*round, *model)), "no candidate is sealed");
                 self.model = *model;
@@ -163,6 +154,17 @@ impl Site {
             HospitalOutput::Refuse { .. } | HospitalOutput::Stop { .. } => panic!("{output:?}"),
             _ => None,
         }
+    }
+
+    fn open_sum(&mut self, binding: &ShareBinding, purpose: RoundPurpose, chunks: &[Digest]) -> HospitalInput {
+        let checked = Fact::SumChecked(SumChecked { round: binding.round, attempt: binding.attempt });
+        assert!(self.facts.contains(&checked), "opened before it was added up");
+        let model = match purpose {
+            RoundPurpose::Train => Digest::of("model", &chunks.to_vec()),
+            RoundPurpose::Figures => Digest::of("figures", &chunks.to_vec()),
+        };
+        self.candidates.insert((binding.round, model));
+        HospitalInput::SumOpened { round: binding.round, attempt: binding.attempt, model: Some(model) }
     }
 
     fn check_proofs(&self, proofs: &[ProofOf], sum: BodyRoot) -> HospitalInput {

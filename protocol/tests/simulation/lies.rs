@@ -41,7 +41,7 @@ fn a_hospital_that_proves_nothing_is_named_and_ends_the_ceremony() {
     let CeremonyFailure::Refused { party, of, reject, .. } = failure else { panic!("{failure}") };
     assert_eq!((*of, *reject), (PartyId::new(4), Reject::RelinProofWrong));
     let words = failure.to_string();
-    assert!(party.number() != 4 && words.contains("refused what hospital 4 sent"), "{words}");
+    assert!(party.number() != 4 && words.contains("refused what hospital-4 sent"), "{words}");
     assert!(!world.published && world.rounds.is_empty());
     let is_ready = |entry: &LogEntry| matches!(entry.message, LogMessage::ServingKeysReady(_));
     assert!(!world.entries.iter().any(is_ready));
