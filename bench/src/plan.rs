@@ -96,6 +96,12 @@ pub struct ServingCost {
     pub flooding_bits: Option<u32>,
     /// Answers that the flooding is sized for.
     pub releases: Option<u64>,
+    /// Bytes of one answer: a sealed share of each decryptor.
+    pub answer_bytes: usize,
+    /// Bits that one answer carries, at most, to an asker that cheats; null without flooding.
+    pub leak_bits_per_answer: Option<u64>,
+    /// Bits that all answers under one set of keys may carry; null where the plan sets no bound.
+    pub leak_bits: Option<u64>,
 }
 
 impl Plan {
@@ -165,6 +171,9 @@ impl Plan {
                 summary,
                 flooding_bits: flooding.map(|flooding| flooding.security()),
                 releases: flooding.map(|flooding| flooding.releases()),
+                answer_bytes: client::plan::Plan::answer_bytes(experiment),
+                leak_bits_per_answer: flooding.map(|_| experiment.leak_bits_per_answer()),
+                leak_bits: experiment.publish().leak_bits,
             },
             prediction: None,
             resolved: experiment.resolved_toml(),
@@ -289,12 +298,20 @@ impl Plan {
                 ),
             ),
             (
+                "capacity",
+                match (serving.leak_bits_per_answer, serving.leak_bits) {
+                    (Some(each), Some(all)) => format!("{each} bits per answer at most, {all} in all under its keys"),
+                    (Some(each), None) => format!("{each} bits per answer at most, without a bound in all"),
+                    (None, _) => "none: nothing floods".to_owned(),
+                },
+            ),
+            (
                 "serving",
                 format!(
-                    "encrypted model {}, query {}, result {}",
+                    "encrypted model {}, query {}, answer {}",
                     size(keys.model_bytes),
                     size(keys.gated_query_bytes),
-                    size(keys.reply_bytes)
+                    size(serving.answer_bytes)
                 ),
             ),
             (

@@ -49,7 +49,8 @@ impl Prediction {
         let hospitals = federation.hospitals;
         let key_parts = if publish.policy == DecryptPolicy::TrustedHolder { 1 } else { hospitals };
         // A policy that does not fit its preset was refused with the experiment.
-        let flooding = publish.policy.flooding_log2(publish.preset).ok().flatten();
+        let released = experiment.program().answer_shape().period;
+        let flooding = publish.policy.flooding_log2(publish.preset, released).ok().flatten();
         let flooding = flooding.map(|log2| (log2, federation.threshold));
         let conditions = Conditions { key_parts, contributions: hospitals, flooding };
         let program = experiment.program();

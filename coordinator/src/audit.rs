@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use he_agg::multiparty::Quorum;
 use he_infer::Program;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::campaign::PublishedModel;
@@ -178,10 +177,8 @@ pub fn recompute(
     }
     let model = bodies.root(model_list(published.attempt))?;
     checks.push(Checked { what: "encrypted model", logged: head.model, found: model.root });
-    // Combining shares is no part of this, so the quorum does not matter here.
-    let quorum = Quorum { threshold: 1, parties: 1 };
     let (seed, program) = (standing.epoch_seed, Arc::clone(program));
-    let engine = ServingEngine::load(bodies, program, seed, published.attempt, quorum)?;
+    let engine = ServingEngine::load(bodies, program, seed, published.attempt)?;
     let started = Instant::now();
     let bytes = engine.result_of(query, *asker)?.to_bytes();
     let evaluate_ms = started.elapsed().as_secs_f64() * 1e3;

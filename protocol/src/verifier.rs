@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::blob::BodyRoot;
-use crate::hospital::ShareBinding;
+use crate::hospital::{ShareBinding, SwitchBinding};
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::log::{LogEntry, LogReader};
 use crate::message::{
@@ -50,7 +50,8 @@ pub struct Verifier {
     cohorts: BTreeMap<RoundId, PartySet>,
     revealed: Vec<(RoundId, Digest, PartySet)>,
     attempts: BTreeMap<(RoundId, Attempt), Attempted>,
-    switched: BTreeMap<QueryId, PartySet>,
+    /// What the answers that were asked for are bound to; none once it is answered or failed.
+    switched: BTreeMap<QueryId, Option<SwitchBinding>>,
     publishing: Publishing,
 }
 
@@ -303,7 +304,10 @@ impl Verifier {
             | LogMessage::PublishManifest(_)
             | LogMessage::ModelPublished(_)
             | LogMessage::ModelVerified(_) => self.publish_step(message, roster),
-            LogMessage::QueryOpen(_) | LogMessage::SwitchRequest(_) => self.query_step(message, roster),
+            LogMessage::QueryOpen(_)
+            | LogMessage::SwitchRequest(_)
+            | LogMessage::QueryDone(_)
+            | LogMessage::QueryFailed(_) => self.query_step(message, roster),
             _ => Ok(()),
         }
     }
@@ -322,7 +326,7 @@ impl Verifier {
         it.shares_for(&binding, roster).map(drop)
     }
 
-    /// Whoever is asked to release has added the model up, and a query is released once.
+    /// Whoever is asked to release has added the model up, and a query is released and answered once.
     fn query_step(&mut self, message: &LogMessage, roster: &Roster) -> Result<(), Reject> {
         let is_set_of_t = |set: PartySet| set.len() == roster.threshold() && set.is_subset(roster.parties());
         match message {
@@ -334,7 +338,19 @@ impl Verifier {
                 let query = self.check_query(&it.head)?.query;
                 let is_able = it.decryptors.is_subset(self.publishing.verified);
                 require(is_able && is_set_of_t(it.decryptors), Reject::DecryptorsWrong)?;
-                require(self.switched.insert(query, it.decryptors).is_none(), Reject::QueryRepeated)
+                let binding = SwitchBinding::of(roster.epoch(), it);
+                require(self.switched.insert(query, binding).is_none(), Reject::QueryRepeated)
+            }
+            // An answer is what T signed for, of what it was asked for, once.
+            LogMessage::QueryDone(it) => {
+                let binding = self.switched.get_mut(&it.query).and_then(Option::take).ok_or(Reject::OutOfTurn)?;
+                it.boxes(&binding, roster).map(drop)
+            }
+            LogMessage::QueryFailed(it) => {
+                if let Some(binding) = self.switched.get_mut(&it.query) {
+                    *binding = None;
+                }
+                Ok(())
             }
             _ => Ok(()),
         }

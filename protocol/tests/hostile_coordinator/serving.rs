@@ -1,10 +1,10 @@
 //! A published model and queries of it, said honestly; the scripts of lies change one word.
 
-use protocol::hospital::{HospitalInput, HospitalOutput};
+use protocol::hospital::{HospitalInput, HospitalOutput, SwitchBinding};
 use protocol::log::{LogEntry, LogWriter};
 use protocol::message::{
-    HospitalMessage, LogMessage, ModelPublished, ModelVerdict, ModelVerified, PublishManifest, PublishOpen, QueryHead,
-    QueryOpen, SignedMessage, SwitchRequest,
+    HospitalMessage, LogMessage, ModelPublished, ModelVerdict, ModelVerified, PublishManifest, PublishOpen, QueryDone,
+    QueryHead, QueryOpen, SignedMessage, SwitchRequest, SwitchShareHead,
 };
 use protocol::verifier::Verifier;
 use protocol::{Attempt, BodyRoot, Epoch, QueryId, Reject};
@@ -50,7 +50,6 @@ pub(crate) fn query(asker: u16, counter: u64) -> QueryHead {
         query: QueryId::new(party(asker), counter),
         program: digest("program"),
         model: digest(MODEL),
-        asker_key: digest("asker key"),
         body: body("image"),
     }
 }
@@ -67,6 +66,23 @@ pub(crate) fn opened(head: &SignedMessage, decryptors: &[u16]) -> LogMessage {
 pub(crate) fn requested(head: &SignedMessage, result: BodyRoot, decryptors: &[u16]) -> LogMessage {
     let request = SwitchRequest { head: head.clone(), result, decryptors: set(decryptors) };
     LogMessage::SwitchRequest(Box::new(request))
+}
+
+/// The boxes of an answer, as those of T sign for them who are in `signers`.
+pub(crate) fn answered(head: &SignedMessage, result: BodyRoot, decryptors: &[u16], signers: &[u16]) -> QueryDone {
+    let request = SwitchRequest { head: head.clone(), result, decryptors: set(decryptors) };
+    let binding = SwitchBinding::of(Epoch(1), &request).unwrap();
+    let shares = signers.iter().map(|number| share(&binding, *number, boxed(&binding)));
+    QueryDone { query: binding.query, shares: shares.collect() }
+}
+
+pub(crate) fn boxed(binding: &SwitchBinding) -> BodyRoot {
+    body(&format!("switch share {}", binding.digest()))
+}
+
+pub(crate) fn share(binding: &SwitchBinding, number: u16, body: BodyRoot) -> SignedMessage {
+    let head = SwitchShareHead { query: binding.query, binding: binding.digest(), body };
+    SignedMessage::sign(&key(number), party(number), Epoch(1), 950, HospitalMessage::SwitchShareHead(head))
 }
 
 /// What an honest hospital makes of a query.
