@@ -1,5 +1,5 @@
-//! Recomputing an answered query: whether the result that hospitals switched is the program's, on the logged query,
-//! keys and model. Needs the coordinator's folder, or a copy of it, and no secret.
+//! Recomputing an answered query: whether the result whose answer hospitals released is the program's, on the logged
+//! query, keys and model. Needs the coordinator's folder, or a copy of it, and no secret.
 //!
 //! It computes on the processor, whatever the coordinator computed on: this is the check that does not rely on a
 //! device.
@@ -117,7 +117,7 @@ pub struct Recomputation {
     pub query: QueryId,
     /// Who asked.
     pub asker: PartyId,
-    /// Who switched the result.
+    /// Who released the answer.
     pub decryptors: Vec<u16>,
     /// Entries of the log, all of them checked.
     pub entries: u64,
