@@ -348,9 +348,9 @@ fn asks(federation: &mut crate::federation::Federation) -> SignedMessage {
 }
 
 fn failures(outputs: &[HospitalOutput]) -> Vec<Reject> {
+    assert!(!outputs.iter().any(|output| matches!(output, HospitalOutput::OpenAnswer { .. })), "{outputs:?}");
     let failed = outputs.iter().filter_map(|output| match output {
         HospitalOutput::AnswerFailed { reject, .. } => Some(*reject),
-        HospitalOutput::OpenAnswer { .. } => panic!("{output:?}"),
         _ => None,
     });
     failed.collect()
