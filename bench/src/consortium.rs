@@ -8,10 +8,10 @@ use std::{collections::BTreeMap, time::Instant};
 use he_agg::{
     Preset, Stream,
     aggregation::{Flooding, MaskKey, MemoryLedger, VaultSecret},
-    ckks::{Ciphertext, Plaintext},
+    ckks::Ciphertext,
     multiparty::{
-        AskerKey, AskerPublicKey, Collective, Crs, DecryptPolicy, KeyPlan, KeySwitchShare, Quorum, ServingKeyShare,
-        SwitchContext, SwitchPermit, SwitchSum,
+        AnswerShape, Collective, Crs, DecryptPolicy, KeyPlan, Quorum, ReleaseContext, ReleasePermit, ReleaseRequest,
+        ReleaseShare, ReleaseSum, ServingKeyShare,
     },
 };
 
@@ -28,26 +28,21 @@ struct Decryptor {
     ledger: MemoryLedger,
 }
 
-/// Keys of all hospitals, and the key of the one that asks.
+/// Keys of all hospitals.
 pub struct Consortium {
     /// The collective keys.
     pub keys: Collective,
     quorum: Quorum,
     flooding: Flooding,
     decryptors: Vec<Decryptor>,
-    asker: AskerKey,
 }
 
 /// One answer on its way back.
 pub struct Released {
-    /// The answer under the asker's key.
-    pub answer: Vec<u8>,
+    /// Each decryptor's share, which the service seals to the asker.
+    pub shares: Vec<Vec<u8>>,
     /// Seconds of each decryptor.
-    pub shares: Vec<f64>,
-    /// Bytes of one share.
-    pub share_bytes: usize,
-    /// Seconds of the coordinator's addition.
-    pub combine: f64,
+    pub seconds: Vec<f64>,
 }
 
 impl Consortium {
@@ -93,47 +88,45 @@ impl Consortium {
             }
         };
         let decryptors = (1..).zip(held.into_iter().flatten()).map(decryptor).collect();
-        let asker = AskerKey::generate(preset, stream)?;
-        Ok(Self { keys, quorum, flooding, decryptors, asker })
+        Ok(Self { keys, quorum, flooding, decryptors })
     }
 
-    /// Switches a result to the asker: every decryptor's flooded share, and their sum.
+    /// Releases an answer: every decryptor's flooded share.
     ///
     /// # Errors
-    /// A result that is not at the base level.
-    pub fn release(&mut self, query: u32, result: &[u8]) -> Result<Released, BenchError> {
-        let (preset, quorum) = (self.keys.crs.preset(), self.quorum);
-        let asker = self.asker.public().to_bytes();
-        let set: Vec<u16> = (1..=quorum.threshold).collect();
-        let mut shares = Vec::with_capacity(set.len());
-        let mut seconds = Vec::with_capacity(set.len());
+    /// A result that is not at the base level, or of another scale than `shape` says.
+    pub fn release(&mut self, query: u32, result: &[u8], shape: AnswerShape) -> Result<Released, BenchError> {
+        let (preset, context) = (self.keys.crs.preset(), self.context(query, shape)?);
+        let mut shares = Vec::with_capacity(self.decryptors.len());
+        let mut seconds = Vec::with_capacity(self.decryptors.len());
         for Decryptor { key, pairs, vault, ledger } in &mut self.decryptors {
             let started = Instant::now();
-            let (result, asker) =
-                (Ciphertext::from_bytes(result, preset)?, AskerPublicKey::from_bytes(&asker, preset)?);
-            let context = SwitchContext::new(&self.keys.crs, quorum, (query, REQUEST), &result, &asker, &set)?;
-            let permit = SwitchPermit::claim(ledger, &context)?;
+            let result = Ciphertext::from_bytes(result, preset)?;
+            let permit = ReleasePermit::claim(ledger, &context, &result)?;
             let policy = DecryptPolicy::Flooded(self.flooding);
-            shares.push(KeySwitchShare::generate(permit, &context, key, policy, pairs, vault)?.to_bytes());
+            let share = ReleaseShare::generate(permit, (&context, &result), key, policy, pairs, vault)?;
+            shares.push(share.to_bytes().to_vec());
             seconds.push(started.elapsed().as_secs_f64());
         }
-        let started = Instant::now();
-        let (result, asker) = (Ciphertext::from_bytes(result, preset)?, AskerPublicKey::from_bytes(&asker, preset)?);
-        let context = SwitchContext::new(&self.keys.crs, quorum, (query, REQUEST), &result, &asker, &set)?;
-        let mut sum = SwitchSum::new(&context);
-        for share in &shares {
-            sum.absorb(&KeySwitchShare::from_bytes(share, &context)?)?;
-        }
-        let answer = sum.finish()?.to_bytes();
-        let combine = started.elapsed().as_secs_f64();
-        Ok(Released { answer, shares: seconds, share_bytes: shares.first().map_or(0, Vec::len), combine })
+        Ok(Released { shares, seconds })
     }
 
-    /// Reads an answer as the asker does.
+    /// Adds the shares of an answer as its asker does, to the answer's slots.
     ///
     /// # Errors
-    /// Bytes that are no answer.
-    pub fn read(&self, answer: &[u8]) -> Result<Plaintext, BenchError> {
-        Ok(self.asker.decrypt(&Ciphertext::from_bytes(answer, self.keys.crs.preset())?)?)
+    /// Bytes that are no shares of it.
+    pub fn read(&self, query: u32, shares: &[Vec<u8>], shape: AnswerShape) -> Result<Vec<f64>, BenchError> {
+        let context = self.context(query, shape)?;
+        let mut sum = ReleaseSum::new(&context);
+        for share in shares {
+            sum.absorb(&ReleaseShare::from_bytes(share, &context)?)?;
+        }
+        Ok(sum.finish()?)
+    }
+
+    fn context(&self, query: u32, shape: AnswerShape) -> Result<ReleaseContext, BenchError> {
+        let set: Vec<u16> = (1..=self.quorum.threshold).collect();
+        let request = ReleaseRequest { query, asker: 1, digest: REQUEST };
+        Ok(ReleaseContext::new(&self.keys.crs, self.quorum, request, shape, &set)?)
     }
 }

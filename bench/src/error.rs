@@ -8,7 +8,7 @@ use experiment::ExperimentError;
 use he_agg::aggregation::{AggregationError, PermitError};
 use he_agg::backend::BackendError;
 use he_agg::ckks::CkksError;
-use he_agg::multiparty::{CeremonyError, RelinProofError};
+use he_agg::multiparty::{CeremonyError, PermitRefused, RelinProofError};
 use he_agg::simd::{Isa, IsaError};
 use he_agg::{FloodingError, Preset};
 use he_gpu::OpenError;
@@ -238,6 +238,9 @@ pub enum BenchError {
     /// A ledger refused.
     #[error("the release ledger refused: {0}")]
     Permit(#[from] PermitError<std::convert::Infallible>),
+    /// A result is not released.
+    #[error("an answer was not released: {0}")]
+    Unreleased(#[from] PermitRefused<std::convert::Infallible>),
     /// A CKKS operation failed.
     #[error("a CKKS operation failed: {0}")]
     Ckks(#[from] CkksError),

@@ -101,6 +101,12 @@ pub struct ServingCost {
     pub flooding_bits: Option<u32>,
     /// Answers that the flooding is sized for.
     pub releases: Option<u64>,
+    /// Bytes of one answer: a sealed share of each decryptor.
+    pub answer_bytes: usize,
+    /// Bits that one answer carries, at most, to an asker that cheats; null without flooding.
+    pub leak_bits_per_answer: Option<u64>,
+    /// Bits that all answers under one set of keys may carry; null where the plan sets no bound.
+    pub leak_bits: Option<u64>,
 }
 
 impl Plan {
@@ -177,6 +183,9 @@ impl Plan {
                 summary,
                 flooding_bits: flooding.map(|flooding| flooding.security()),
                 releases: flooding.map(|flooding| flooding.releases()),
+                answer_bytes: client::plan::Plan::answer_bytes(experiment),
+                leak_bits_per_answer: flooding.map(|_| experiment.leak_bits_per_answer()),
+                leak_bits: experiment.publish().leak_bits,
             },
             prediction: None,
             resolved: experiment.resolved_toml(),
@@ -309,12 +318,20 @@ impl Plan {
                 ),
             ),
             (
+                "capacity",
+                match (serving.leak_bits_per_answer, serving.leak_bits) {
+                    (Some(each), Some(all)) => format!("{each} bits per answer at most, {all} in all under its keys"),
+                    (Some(each), None) => format!("{each} bits per answer at most, without a bound in all"),
+                    (None, _) => "none: nothing floods".to_owned(),
+                },
+            ),
+            (
                 "serving",
                 format!(
-                    "encrypted model {}, query {}, result {}",
+                    "encrypted model {}, query {}, answer {}",
                     size(keys.model_bytes),
                     size(keys.gated_query_bytes),
-                    size(keys.reply_bytes)
+                    size(serving.answer_bytes)
                 ),
             ),
             (
@@ -341,13 +358,13 @@ impl Plan {
     }
 }
 
-/// What proves a hospital's relinearisation shares, on the average: of every other mask the masked secrets, of the others
-/// a seed.
+/// What proves a hospital's relinearisation shares, on the average: of every other mask the masked secrets, of the
+/// others a seed.
 fn proof_bytes(experiment: &Experiment) -> usize {
     let (program, params) = (experiment.program(), experiment.publish().preset.params());
     let digits = program.key_plan().relin_limbs.div_ceil(params.alpha.max(1));
-    RelinCommitment::BYTES
-        + RELIN_REPETITIONS * (RelinAnswer::masked_bytes(params.n, digits) + RelinAnswer::SEED_BYTES) / 2
+    let both = RelinAnswer::masked_bytes(params.n, digits) + RelinAnswer::SEED_BYTES;
+    RelinCommitment::BYTES + RELIN_REPETITIONS * both / 2
 }
 
 #[cfg(test)]

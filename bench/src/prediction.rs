@@ -70,7 +70,8 @@ impl Prediction {
         let hospitals = federation.hospitals;
         let key_parts = if publish.policy == DecryptPolicy::TrustedHolder { 1 } else { hospitals };
         // A policy that does not fit its preset was refused with the experiment.
-        let flooding = publish.policy.flooding_log2(publish.preset).ok().flatten();
+        let released = experiment.program().answer_shape().period;
+        let flooding = publish.policy.flooding_log2(publish.preset, released).ok().flatten();
         let flooding = flooding.map(|log2| (log2, federation.threshold));
         let conditions = Conditions { key_parts, contributions: hospitals, flooding };
         let program = experiment.program();
@@ -89,7 +90,7 @@ impl Prediction {
     pub fn lines(&self) -> Vec<String> {
         let ceremony = self.ceremony.iter().map(|time| {
             format!(
-                "making all keys, {:.1} s of a hospital's computing: {:.1} s its shares, {:.1} s its proof, {:.1} s sums, \
+                "making all keys, {:.1} s of a hospital's computing: {:.1} s shares, {:.1} s its proof, {:.1} s sums, \
                  {:.1} s the others' proofs; waiting for others, disk and network come on top",
                 time.total_s(),
                 time.made_s,

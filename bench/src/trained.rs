@@ -7,7 +7,7 @@ use datasets::Samples;
 use he_agg::{
     Preset, Stream,
     aggregation::Flooding,
-    ckks::{Ciphertext, Encoder, Plaintext, PublicKey},
+    ckks::{Ciphertext, Encoder, PublicKey},
     multiparty::{DecryptPolicy, EvaluationKeys, KeySizes, PARTIES_MAX},
 };
 use he_infer::{EncryptedExecutor, EncryptedModel, Program};
@@ -60,9 +60,7 @@ pub struct Parts {
     pub evaluate: Vec<f64>,
     /// One hospital's share, the slowest.
     pub share: Vec<f64>,
-    /// The sum of the shares.
-    pub combine: Vec<f64>,
-    /// Decrypting and decoding.
+    /// Adding the shares, or decrypting, and decoding.
     pub decrypt: Vec<f64>,
     /// From image to logits; hospitals make their shares at the same time, so the slowest counts.
     pub total: Vec<f64>,
@@ -123,7 +121,7 @@ pub fn images(model: &ModelFile, data: Option<&Path>, images: usize) -> Result<C
 /// [`BenchError::Hospitals`], or [`BenchError::Release`] where the noise of several does not fit the preset.
 pub fn hospitals(preset: Preset, asked: Option<u16>) -> Result<(u16, Flooding), BenchError> {
     let flooding = Flooding::secure(FLOODING.0, FLOODING.1).map_err(BenchError::Security)?;
-    let fits = DecryptPolicy::Flooded(flooding).flooding_log2(preset);
+    let fits = DecryptPolicy::Flooded(flooding).flooding_log2(preset, preset.params().slots());
     match (asked, fits) {
         (Some(hospitals), _) if !(1..=PARTIES_MAX).contains(&hospitals) => {
             Err(BenchError::Hospitals { hospitals, max: PARTIES_MAX })
@@ -235,9 +233,9 @@ impl Release {
 
     fn text(&self, hospitals: u16) -> String {
         match self {
-            Self::Holder(_) => "one trusted holder decrypts the result itself: no key switch, no flooding".to_owned(),
+            Self::Holder(_) => "one trusted holder decrypts the result itself: no shares, no flooding".to_owned(),
             Self::Consortium(_) => format!(
-                "{} of {hospitals} hospitals switch the result to the asker's key, each with flooding for {} bits over \
+                "{} of {hospitals} hospitals release the answer, each with flooding for {} bits over \
                  2^{} answers; shares are made one after the other here, and the slowest counts",
                 Consortium::threshold(hospitals),
                 FLOODING.0,
@@ -266,30 +264,37 @@ impl Release {
         let result = executor.run_all(asked.model, &read).map_err(BenchError::Execute)?.to_bytes();
         let evaluate = started.elapsed().as_secs_f64();
 
-        let (answer, slowest, combine) = match self {
-            Self::Holder(_) => (result, 0.0, 0.0),
+        let shape = program.answer_shape();
+        let (answer, slowest) = match self {
+            Self::Holder(_) => (vec![result], 0.0),
             Self::Consortium(consortium) => {
-                let released = consortium.release(asked.query, &result)?;
-                bytes.share = released.share_bytes;
-                let slowest = released.shares.iter().fold(0.0, |most: f64, share| most.max(*share));
+                let released = consortium.release(asked.query, &result, shape)?;
+                bytes.share = released.shares.first().map_or(0, Vec::len);
+                let slowest = released.seconds.iter().fold(0.0, |most: f64, share| most.max(*share));
                 seconds.share.push(slowest);
-                seconds.combine.push(released.combine);
-                (released.answer, slowest, released.combine)
+                (released.shares, slowest)
             }
         };
+        bytes.answer = answer.iter().map(Vec::len).sum();
         let started = Instant::now();
-        let plain: Plaintext = match self {
-            Self::Holder(holder) => holder.secret.decrypt(&Ciphertext::from_bytes(&answer, preset)?)?,
-            Self::Consortium(consortium) => consortium.read(&answer)?,
+        let logits = match self {
+            Self::Holder(holder) => {
+                let result = answer.first().map_or(&[][..], Vec::as_slice);
+                let plain = holder.secret.decrypt(&Ciphertext::from_bytes(result, preset)?)?;
+                program.read_logits(&encoder.decode(&plain)?).map_err(BenchError::Input)?
+            }
+            Self::Consortium(consortium) => {
+                let slots = consortium.read(asked.query, &answer, shape)?;
+                program.read_answer(&slots, 1).map_err(BenchError::Input)?.remove(0)
+            }
         };
-        let logits = program.read_logits(&encoder.decode(&plain)?).map_err(BenchError::Input)?;
         let decrypt = started.elapsed().as_secs_f64();
 
-        (bytes.query, bytes.answer) = (query.iter().map(Vec::len).sum(), answer.len());
+        bytes.query = query.iter().map(Vec::len).sum();
         seconds.encrypt.push(encrypt);
         seconds.evaluate.push(evaluate);
         seconds.decrypt.push(decrypt);
-        seconds.total.push(encrypt + evaluate + slowest + combine + decrypt);
+        seconds.total.push(encrypt + evaluate + slowest + decrypt);
         Ok(logits)
     }
 }

@@ -31,7 +31,6 @@ pub fn measured(answers: &Answers, (program, name): (&Program, &str), hospitals:
         ("encrypt", &seconds.encrypt, bytes.query),
         ("evaluate", &seconds.evaluate, bytes.model),
         ("share", &seconds.share, bytes.share),
-        ("combine", &seconds.combine, bytes.answer),
         ("decrypt", &seconds.decrypt, bytes.answer),
         ("total", &seconds.total, bytes.query + bytes.answer),
     ] {

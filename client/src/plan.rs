@@ -176,6 +176,20 @@ impl Plan {
         Digest::of_bytes(&bytes)
     }
 
+    /// Bytes of an answer: a sealed share of each decryptor.
+    #[must_use]
+    pub fn answer_bytes(experiment: &Experiment) -> usize {
+        let share = experiment.program().summary().share_bytes + protocol::sealed::BOX_BYTES;
+        usize::from(experiment.federation().threshold) * share
+    }
+
+    /// Bits that one answer carries, at most, to whoever chose its result at will: what one honest decryptor's flooding
+    /// leaves of the modulus.
+    #[must_use]
+    pub fn leak_bits_per_answer(&self) -> u64 {
+        self.experiment.leak_bits_per_answer()
+    }
+
     /// What every member approves, where training begins with the plan's own first model.
     ///
     /// # Errors
@@ -207,6 +221,8 @@ impl Plan {
             tau_aggregation: experiment.layout().flooding().releases(),
             tau_serving: self.flooding.releases(),
             queries_per_asker_max: experiment.publish().quota,
+            leak_bits_per_answer: self.leak_bits_per_answer(),
+            leak_bits_max: experiment.publish().leak_bits.unwrap_or(u64::MAX),
             patience_ms: ms(federation.patience),
             round_deadline_ms: ms(federation.round_deadline),
             query_deadline_ms: ms(QUERY_DEADLINE),

@@ -328,9 +328,9 @@ fn body(kind: BlobKind) -> &'static str {
         BlobKind::UpdateChunk => "encrypted update or figures",
         BlobKind::Share => "decryption share of a sum",
         BlobKind::PublishChunk => "encrypted part of the model",
-        BlobKind::Query | BlobKind::AskerKey => "encrypted question",
+        BlobKind::Query => "encrypted question",
         BlobKind::SwitchShare => "share of an answer",
-        BlobKind::SumChunk | BlobKind::QueryResult | BlobKind::Answer => "something else",
+        BlobKind::SumChunk | BlobKind::QueryResult => "something else",
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use he_agg::aggregation::LaneLayout;
-use he_agg::multiparty::{Crs, Quorum};
+use he_agg::multiparty::Crs;
 use he_infer::Program;
 use protocol::drive::coordinator::{
     CoordinatorEvent, CoordinatorJob, Inspection, JobResult, KeysAdded, ModelAdded, SumMade,
@@ -98,10 +98,8 @@ impl Workshop {
                 done(self.told(stored, |model| JobResult::Model(ModelAdded { attempt, model })));
             }
             CoordinatorJob::Load { published, epoch_seed } => {
-                let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
-                let quorum = Quorum { threshold: count(self.roster.threshold()), parties: count(self.roster.size()) };
                 let (bodies, program) = (Arc::clone(&self.bodies), Arc::clone(&self.program));
-                let loaded = ServingEngine::load(bodies, program, epoch_seed, published.attempt, quorum);
+                let loaded = ServingEngine::load(bodies, program, epoch_seed, published.attempt);
                 let engine = loaded.map(|mut engine| {
                     engine.load_on(&self.compute, &self.observer);
                     Arc::new(engine)
@@ -121,15 +119,6 @@ impl Workshop {
                     done(JobResult::Evaluated(query, result.map_err(|error| self.failed(error)).ok()));
                 }),
             },
-            CoordinatorJob::Switch(binding) => {
-                let query = binding.query;
-                let answer = self.engine().map(|engine| engine.combine(&binding));
-                if let Some(Ok(_)) = &answer {
-                    self.observer.step(Step::Switched { query, ms: milliseconds(started) });
-                }
-                let answer = answer.and_then(|answer| answer.map_err(|error| self.failed(error)).ok());
-                done(JobResult::Switched(query, answer));
-            }
         }
     }
 

@@ -1,5 +1,5 @@
-//! Recomputing an answered query: whether the result that hospitals switched is the program's, on the logged query,
-//! keys and model. Needs the coordinator's folder, or a copy of it, and no secret.
+//! Recomputing an answered query: whether the result whose answer hospitals released is the program's, on the logged
+//! query, keys and model. Needs the coordinator's folder, or a copy of it, and no secret.
 //!
 //! It computes on the processor, whatever the coordinator computed on: this is the check that does not rely on a
 //! device.
@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use he_agg::multiparty::Quorum;
 use he_infer::Program;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::campaign::PublishedModel;
@@ -133,7 +132,7 @@ pub struct Recomputation {
     pub query: QueryId,
     /// Who asked.
     pub asker: PartyId,
-    /// Who switched the result.
+    /// Who released the answer.
     pub decryptors: Vec<u16>,
     /// Entries of the log, all of them checked.
     pub entries: u64,
@@ -192,10 +191,8 @@ pub fn recompute(
     }
     let model = bodies.root(model_list(published.attempt))?;
     checks.push(Checked { what: "encrypted model", logged: head.model, found: model.root });
-    // Combining shares is no part of this, so the quorum does not matter here.
-    let quorum = Quorum { threshold: 1, parties: 1 };
     let (seed, program) = (standing.epoch_seed, Arc::clone(program));
-    let engine = ServingEngine::load(bodies, program, seed, published.attempt, quorum)?;
+    let engine = ServingEngine::load(bodies, program, seed, published.attempt)?;
     let started = Instant::now();
     let bytes = engine.result_of(query, *asker)?.to_bytes();
     let evaluate_ms = started.elapsed().as_secs_f64() * 1e3;

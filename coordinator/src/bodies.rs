@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn one_body_under_two_addresses_is_there_until_both_are_forgotten() {
         let folder = tempfile::tempdir().unwrap();
-        let list = |round| ListId { kind: BlobKind::AskerKey, round, attempt: 0, party: PartyId::new(2) };
+        let list = |round| ListId { kind: BlobKind::PublishChunk, round, attempt: 0, party: PartyId::new(2) };
         let first = bodies(folder.path());
         first.put(&list(1).body(0), b"key").unwrap();
         first.put(&list(2).body(0), b"key").unwrap();

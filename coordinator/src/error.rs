@@ -76,12 +76,6 @@ pub enum CoordinatorError {
         /// The index.
         index: u32,
     },
-    /// An asker's query numbers are used up.
-    #[error("query {query} has no number below 2^24 left for its asker; start a new key epoch")]
-    QueryNumber {
-        /// The query.
-        query: protocol::QueryId,
-    },
     /// A worker thread died.
     #[error("a worker thread of the coordinator died; restart the process, the run resumes from its journal")]
     Abandoned,

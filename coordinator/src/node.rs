@@ -92,7 +92,7 @@ pub struct Status {
     pub live: PartySet,
     /// Whether queries are taken.
     pub is_serving: bool,
-    /// Results switched in this key epoch.
+    /// Answers released in this key epoch.
     pub releases: u64,
     /// Rounds that closed with a model.
     pub closed: u32,

@@ -76,13 +76,6 @@ pub enum Step {
         /// What it did.
         why: String,
     },
-    /// The decryptors' shares of a query were added up to the asker's answer.
-    Switched {
-        /// The query.
-        query: QueryId,
-        /// Milliseconds.
-        ms: f64,
-    },
 }
 
 /// Hears the coordinator's steps. Called on the driver's task and on workers: must not block.

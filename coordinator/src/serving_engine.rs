@@ -1,4 +1,4 @@
-//! Evaluates the encrypted model on encrypted images, and adds the shares that switch a result to its asker.
+//! Evaluates the encrypted model on encrypted images. What leaves of a result, hospitals seal to its asker.
 
 #[cfg(test)]
 mod tests;
@@ -8,12 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use he_agg::ckks::{Ciphertext, GatedCiphertext};
-use he_agg::multiparty::{
-    AskerPublicKey, Crs, EvaluationKeys, GateKey, KeySwitchShare, Quorum, SwitchContext, SwitchSum,
-};
+use he_agg::multiparty::{Crs, EvaluationKeys, GateKey};
 use he_infer::{EncryptedExecutor, EncryptedModel, ExecuteError, Program};
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
-use protocol::hospital::SwitchBinding;
 use protocol::ids::{Attempt, Digest, PartyId, QueryId};
 use protocol::serving::Evaluation;
 use rayon::prelude::*;
@@ -31,7 +28,6 @@ pub(crate) struct ServingEngine {
     bodies: Arc<Bodies>,
     program: Arc<Program>,
     crs: Crs,
-    quorum: Quorum,
     keys: EvaluationKeys,
     model: EncryptedModel,
     gate_keys: Mutex<VecDeque<(PartyId, Arc<GateKey>)>>,
@@ -63,14 +59,13 @@ impl ServingEngine {
         program: Arc<Program>,
         epoch_seed: Digest,
         attempt: Attempt,
-        quorum: Quorum,
     ) -> Result<Self, CoordinatorError> {
         let keys = serving_keys::load(&bodies, &program, epoch_seed)?;
         let slots = encrypted_model::load(&bodies, &program, attempt)?;
         let model = EncryptedModel::new(&program, slots)
             .map_err(|source| CoordinatorError::malformed("stored model", None, source))?;
         let crs = Crs::new(program.params().preset, epoch_seed.0);
-        Ok(Self { bodies, program, crs, quorum, keys, model, gate_keys: Mutex::default(), on_device: None })
+        Ok(Self { bodies, program, crs, keys, model, gate_keys: Mutex::default(), on_device: None })
     }
 
     /// Copies keys and model to the device as well, where there is one. They stay here for spot checks, and for the
@@ -187,40 +182,6 @@ impl ServingEngine {
         keys.push_front((asker, Arc::clone(&key)));
         keys.truncate(GATE_KEYS_MAX);
         Ok(key)
-    }
-
-    /// Adds the decryptors' shares of one release and stores the result under the asker's key.
-    ///
-    /// # Errors
-    /// [`CoordinatorError::Malformed`] naming the hospital whose share cannot be used.
-    pub(crate) fn combine(&self, binding: &SwitchBinding) -> Result<BodyRoot, CoordinatorError> {
-        let (query, asker) = (binding.query, binding.asker);
-        let preset = self.program.params().preset;
-        let own = |source| CoordinatorError::malformed("result", None, source);
-        let bytes = self.bodies.get(&BlobId::query(BlobKind::QueryResult, query, None, 0))?;
-        let result = Ciphertext::from_bytes(&bytes, preset)
-            .map_err(|source| CoordinatorError::malformed("result", None, source))?;
-        let bytes = self.bodies.get(&BlobId::query(BlobKind::AskerKey, query, Some(asker), 0))?;
-        let key = AskerPublicKey::from_bytes(&bytes, preset)
-            .map_err(|source| CoordinatorError::malformed("asker's key", Some(asker), source))?;
-        let request = binding.digest().0;
-        let decryptors = binding.decryptors.numbers();
-        let number = query.narrow().ok_or(CoordinatorError::QueryNumber { query })?;
-        let context =
-            SwitchContext::new(&self.crs, self.quorum, (number, request), &result, &key, &decryptors).map_err(own)?;
-        let mut sum = SwitchSum::new(&context);
-        for party in binding.decryptors.iter() {
-            let wrong = |source| CoordinatorError::malformed("switch share", Some(party), source);
-            let bytes = self.bodies.get(&BlobId::query(BlobKind::SwitchShare, query, Some(party), 0))?;
-            let share = KeySwitchShare::from_bytes(&bytes, &context).map_err(wrong)?;
-            if share.sender() != party.number() {
-                return Err(CoordinatorError::misattributed("switch share", party, share.sender()));
-            }
-            sum.absorb(&share).map_err(wrong)?;
-        }
-        let answer = sum.finish().map_err(own)?;
-        self.bodies.put(&BlobId::query(BlobKind::Answer, query, None, 0), &answer.to_bytes())?;
-        self.bodies.root(list(BlobKind::Answer, query, None))
     }
 }
 

@@ -156,6 +156,7 @@ pub(super) struct PublishLiteral {
     pub(super) queries: Option<usize>,
     pub(super) images: Option<usize>,
     pub(super) quota: Option<u64>,
+    pub(super) leak_bits: Option<u64>,
     pub(super) figures: Option<String>,
 }
 

@@ -334,7 +334,7 @@ impl Check<'_> {
             _ => Flooding::secure(64, 1 << 20),
         };
         let policy = flooding.map_or(DecryptPolicy::TrustedHolder, DecryptPolicy::Flooded);
-        if policy.flooding_log2(preset).is_err() {
+        if policy.flooding_log2(preset, preset.params().slots()).is_err() {
             let conflict = Conflict::ReleaseNeedsFlooding { preset: preset.to_string(), instead: "INF15-90" };
             self.conflict(&["publish", "preset"], &["publish", "release"], conflict);
         } else if let DecryptPolicy::Flooded(flooding) = policy
@@ -351,7 +351,8 @@ impl Check<'_> {
             self.wrong(&["publish", "images"], images.to_string(), &format!("a power of two, for example {near}"));
         }
         let figures = keys.figures.as_deref() == Some("pooled");
-        let mut publish = Publish { name, preset, policy, queries, images, quota: 0, figures };
+        let mut publish =
+            Publish { name, preset, policy, queries, images, quota: 0, leak_bits: keys.leak_bits, figures };
         // An equal part of the budget, so that no hospital can spend the others' answers.
         let part = (publish.releases() / u64::from(hospitals.max(1))).max(1);
         let quota = keys.quota.unwrap_or(part);

@@ -208,6 +208,7 @@ const PUBLISH: &[Field] = &[
     optional("queries", Kind::Integer(0, 100_000)),
     optional("images", Kind::Integer(1, 4096)),
     optional("quota", Kind::Integer(1, 1 << 40)),
+    optional("leak-bits", Kind::Integer(1, 1 << 40)),
     optional("figures", Kind::Choice(&["none", "pooled"])),
 ];
 

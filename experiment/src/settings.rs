@@ -158,6 +158,8 @@ pub struct Publish {
     pub images: usize,
     /// Queries that one hospital may ask under one set of keys.
     pub quota: u64,
+    /// Bits that all answers under one set of keys may carry to askers that cheat; no bound if absent.
+    pub leak_bits: Option<u64>,
     /// Whether hospitals add up, after training, how the model does on their own test images.
     pub figures: bool,
 }

@@ -367,3 +367,19 @@ fn a_missing_or_huge_file_is_named() {
     let error = Experiment::load(Path::new("/nowhere/x.toml"), &[]).expect_err("refused").to_string();
     assert!(error.starts_with("/nowhere/x.toml: cannot be read: "), "{error}");
 }
+
+#[test]
+fn what_answers_may_carry_is_unbounded_unless_the_plan_says_so() {
+    let set = |text: &str| Experiment::parse("x.toml", GOOD, &[text.to_owned()]);
+    let plain = set("publish.images=1").expect("accepted");
+    assert_eq!(plain.publish().leak_bits, None);
+    assert!(!plain.resolved_toml().contains("leak-bits"));
+    let bounded = set("publish.leak-bits=7000").expect("accepted");
+    assert_eq!(bounded.publish().leak_bits, Some(7000));
+    assert!(bounded.resolved_toml().contains("leak-bits = 7000"));
+    assert_ne!(bounded.digest(), plain.digest(), "officers approve it");
+    assert!(set("publish.leak-bits=0").is_err());
+    // Sixteen or four coefficients of some bits each above the flooding.
+    let (bits, period) = (plain.leak_bits_per_answer(), plain.program().answer_shape().period as u64);
+    assert!((20 * period..40 * period).contains(&bits), "{bits} of {period}");
+}

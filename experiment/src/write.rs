@@ -11,7 +11,7 @@ use super::{
     Experiment,
     kind::{Field, Kind},
     schema,
-    settings::DataFormat,
+    settings::{DataFormat, Publish},
 };
 
 /// All tables.
@@ -78,20 +78,23 @@ pub(super) fn plan(experiment: &Experiment) -> Table {
                 ("epoch-releases", integer(encryption.epoch_releases.try_into().unwrap_or(usize::MAX))),
             ]),
         ),
-        (
-            "publish",
-            table([
-                ("name", text(&publish.name)),
-                ("preset", text(&publish.preset.to_string())),
-                ("release", text("threshold")),
-                ("queries", integer(publish.queries)),
-                ("images", integer(publish.images)),
-                ("quota", integer(publish.quota.try_into().unwrap_or(usize::MAX))),
-                ("figures", text(if publish.figures { "pooled" } else { "none" })),
-            ]),
-        ),
+        ("publish", self::publish(publish)),
     ];
     root.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn publish(publish: &Publish) -> Value {
+    let large = |number: u64| integer(number.try_into().unwrap_or(usize::MAX));
+    let all = [
+        ("name", text(&publish.name)),
+        ("preset", text(&publish.preset.to_string())),
+        ("release", text("threshold")),
+        ("queries", integer(publish.queries)),
+        ("images", integer(publish.images)),
+        ("quota", large(publish.quota)),
+        ("figures", text(if publish.figures { "pooled" } else { "none" })),
+    ];
+    table(all.into_iter().chain(publish.leak_bits.map(|bits| ("leak-bits", large(bits)))))
 }
 
 fn data(experiment: &Experiment) -> Table {
@@ -215,7 +218,7 @@ pub(super) fn digest(table: &Table) -> [u8; 32] {
     hash.finalize().into()
 }
 
-fn table<const N: usize>(entries: [(&str, Value); N]) -> Value {
+fn table<'a>(entries: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     Value::Table(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
 

@@ -40,7 +40,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Anybody encrypts under the public key and computes with the evaluation keys.
     let (encoder, evaluator) = (Encoder::new(preset)?, Evaluator::new(preset)?);
     let values = [1.0, -2.0, 3.0, 0.5];
-    let x = public.encrypt(&encoder.encode(&values, params.scale(), limbs)?, &mut stream)?;
+    // All slots repeat them, so that four coefficients hold everything.
+    let slots: Vec<f64> = values.iter().copied().cycle().take(params.slots()).collect();
+    let x = public.encrypt(&encoder.encode(&slots, params.scale(), limbs)?, &mut stream)?;
     let square = evaluator.relinearise_rescale(&evaluator.mul(&x, &x)?, &keys)?;
 
     // Each secret is dealt so that two hospitals suffice; a hospital adds the points it gets.
@@ -50,18 +52,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         points.iter_mut().zip(&dealt).try_for_each(|(point, share)| point.absorb(share))?;
     }
 
-    // Hospitals 1 and 3 switch the result to the asker's key: a permit each, flooding, masks.
-    let (flooding, asker) = (Flooding::secure(64, 1 << 20)?, AskerKey::generate(preset, &mut stream)?);
-    let context = SwitchContext::new(&crs, quorum, (1, [7; 32]), &square, asker.public(), &[1, 3])?;
-    let (mut sum, pair) = (SwitchSum::new(&context), stream.seed());
+    // Hospitals 1 and 3 release the first four slots: a permit each, flooding, masks.
+    let flooding = Flooding::secure(64, 1 << 20)?;
+    let shape = AnswerShape { period: values.len(), scale: square.scale(), value_max: 1024.0 };
+    let request = ReleaseRequest { query: 1, asker: 2, digest: [7; 32] };
+    let context = ReleaseContext::new(&crs, quorum, request, shape, &[1, 3])?;
+    let (mut sum, pair) = (ReleaseSum::new(&context), stream.seed());
     for (party, other) in [(1, 3), (3, 1)] {
-        let permit = SwitchPermit::claim(&mut MemoryLedger::new(flooding), &context)?;
+        let permit = ReleasePermit::claim(&mut MemoryLedger::new(flooding), &context, &square)?;
         let (pairs, vault) = (BTreeMap::from([(other, MaskKey::from_bytes(pair))]), VaultSecret::generate()?);
         let policy = DecryptPolicy::Flooded(flooding);
-        sum.absorb(&KeySwitchShare::generate(permit, &context, &points[party - 1], policy, &pairs, &vault)?)?;
+        let of = (&context, &square);
+        // Each share travels sealed to hospital 2, which asked.
+        sum.absorb(&ReleaseShare::generate(permit, of, &points[party - 1], policy, &pairs, &vault)?)?;
     }
-    // The flooding of 64 bits shows in the third digit; slots that repeat a value average it away.
-    let slots = encoder.decode(&asker.decrypt(&sum.finish()?)?)?;
+    // The flooding of 64 bits shows in the third digit.
+    let slots = sum.finish()?;
     for (x, square) in values.iter().zip(&slots) {
         println!("{x:4} squared: {square:9.6}");
         assert!((x * x - square).abs() < 1e-2);

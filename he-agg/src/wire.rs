@@ -46,10 +46,6 @@ pub enum Kind {
     RelinearizationTwo = 19,
     /// A share of a rotation key, or the key.
     GaloisKey = 20,
-    /// A share of a key switch to an asker.
-    KeySwitchShare = 21,
-    /// An asker's public key.
-    AskerKey = 22,
     /// A Shamir point of a serving secret; only ever inside a sealed message.
     ServingShare = 23,
     /// A ciphertext under an asker's secret, the second polynomial as a seed.
@@ -66,6 +62,8 @@ pub enum Kind {
     RelinearizationMasks = 29,
     /// One opening of such a mask.
     RelinearizationAnswer = 30,
+    /// A share of an answer; only ever inside a sealed message.
+    ReleaseShare = 31,
 }
 
 /// Shape and origin of an object. Fields that a kind does not use are zero.

@@ -16,6 +16,7 @@ mod specimens;
 
 use he_agg::aggregation::ChunkSum;
 use he_agg::ckks::{Encoder, Evaluator, Hoisted};
+use he_agg::multiparty::{HolderKey, ServingSecret};
 use he_agg::wire::HEADER_BYTES;
 use he_agg::{Coeff, Eval, Expander, Poly, Preset};
 use specimens::{Round, Serving, decoders};
@@ -236,6 +237,7 @@ fn operations(preset: Preset, bounds: &[Bound]) {
         let (keys, evaluator) = (serving.evaluation_keys(), Evaluator::new(serving.preset).unwrap());
         let encoder = Encoder::new(serving.preset).unwrap();
         let mut stream = he_agg::Stream::from_seed([3; 32]);
+        let holder = HolderKey::new(ServingSecret::generate(preset, 1, &mut stream).unwrap());
         let x = &serving.ciphertext;
         let scale = x.scale();
         let plaintext = within(bounds, "encode", || encoder.encode(&[0.5; 100], scale, limbs).unwrap());
@@ -248,7 +250,7 @@ fn operations(preset: Preset, bounds: &[Bound]) {
         within(bounds, "rotate", || evaluator.rotate(x, -3, &keys).unwrap());
         let hoisted = within(bounds, "hoist", || Hoisted::new(&evaluator, x).unwrap());
         within(bounds, "rotate, hoisted", || hoisted.rotate(-3, &keys).unwrap());
-        let plaintext = within(bounds, "decrypt", || serving.asker.decrypt(&serving.result).unwrap());
+        let plaintext = within(bounds, "decrypt", || holder.decrypt(&serving.result).unwrap());
         within(bounds, "decode", || encoder.decode(&plaintext).unwrap());
     });
 }

@@ -41,6 +41,7 @@ pub use network::{
     STRIDE_MAX, TensorSpec,
 };
 pub use noise::Conditions;
+pub use packing::LOGIT_MAX;
 pub use plain::PlainModel;
 pub use program::{Program, WeightSlot};
 pub use shadow::ShadowExecutor;

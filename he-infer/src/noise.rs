@@ -90,8 +90,9 @@ impl Program {
         let of_class = |first: usize| result.variances.iter().skip(first).step_by(step).sum::<f64>() / copies;
         let mean = classes.map(of_class).sum::<f64>() / self.classes() as f64;
         let flooding = conditions.flooding.map_or(0.0, |(log2, decryptors)| {
+            // A slot is f_0 + 2 sum f_k cos(..) of the coefficients that leave.
             let coefficient = f64::from(decryptors) * (2.0 * f64::from(log2)).exp2();
-            model.slot(coefficient, self.output_scale()) / copies
+            coefficient * (2 * step - 1) as f64 / (self.output_scale() * self.output_scale())
         });
         Ok((mean + flooding + model.embedding(&result.values)).sqrt())
     }

@@ -1,9 +1,14 @@
 //! Where the images go in and the logits come out.
 
+use he_agg::multiparty::AnswerShape;
 use ndarray::ArrayView3;
 
 use crate::forward::InputError;
 use crate::program::Program;
+
+/// No logit of a published network is larger in magnitude: what an answer is raised by before it leaves follows from
+/// it, see `AnswerShape`. Far above what trained networks give; an answer beyond it is refused where it is read.
+pub const LOGIT_MAX: f64 = 1024.0;
 
 impl Program {
     /// Ciphertexts of a query, 1 unless compiled by `compile_wide` or `compile_batch`.
@@ -75,6 +80,26 @@ impl Program {
             sum / copies as f64
         };
         Ok((0..images).map(|place| (0..self.classes()).map(|class| logit(place, class)).collect()).collect())
+    }
+
+    /// What leaves of a result: the distinct slots of all images of the query, whichever of them are asked for.
+    #[must_use]
+    pub fn answer_shape(&self) -> AnswerShape {
+        AnswerShape { period: self.period * self.images, scale: self.output_scale, value_max: LOGIT_MAX }
+    }
+
+    /// Logits of the first `images` images of the query, in their order, from the distinct slots of its answer.
+    ///
+    /// # Errors
+    /// Wrong number of slots, no images or more than a query carries.
+    pub fn read_answer(&self, slots: &[f64], images: usize) -> Result<Vec<Vec<f64>>, InputError> {
+        let expected = self.period * self.images;
+        if slots.len() != expected {
+            return Err(InputError::Slots { expected, found: slots.len() });
+        }
+        self.check_images(images)?;
+        let logits = |place: usize| (0..self.classes()).map(|class| slots[class * self.images + place]).collect();
+        Ok((0..images).map(logits).collect())
     }
 
     /// Slots of one image.

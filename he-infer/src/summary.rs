@@ -4,7 +4,7 @@ use std::fmt;
 
 use he_agg::Params;
 use he_agg::multiparty::KeyPlan;
-use he_agg::wire::HEADER_BYTES;
+use he_agg::wire::{HEADER_BYTES, packed_len};
 use serde::Serialize;
 
 use crate::program::Program;
@@ -49,8 +49,8 @@ pub struct Summary {
     pub gated_query_bytes: usize,
     /// One hospital's share of one gate; a gate key is as large.
     pub gate_bytes: usize,
-    /// The result before key switching, two polynomials.
-    pub reply_bytes: usize,
+    /// One decryptor's share of an answer, before it is sealed.
+    pub share_bytes: usize,
 }
 
 impl Program {
@@ -71,7 +71,7 @@ impl Program {
             query_key_bytes: 2 * key_bytes(params, self.input_limbs()),
             gated_query_bytes: self.inputs() * (poly_bytes(params, self.input_limbs()) + HEADER_BYTES),
             gate_bytes: key_bytes(params, self.gate_limbs()) + HEADER_BYTES,
-            reply_bytes: 2 * poly_bytes(params, self.output_limbs()),
+            share_bytes: HEADER_BYTES + self.output_limbs() * packed_len(self.answer_shape().period),
             ..Summary::default()
         };
         for step in self.steps() {
@@ -121,7 +121,7 @@ impl fmt::Display for Summary {
         write!(
             f,
             "{} rotation keys {:.1} MB, relinearisation key {:.1} MB, model {} vectors {:.1} MB, query {:.2} MB or \
-             {:.2} MB with a query key of {:.1} MB, reply {:.2} MB",
+             {:.2} MB with a query key of {:.1} MB, share of an answer {} bytes",
             self.galois_keys,
             mb(self.galois_key_bytes),
             mb(self.relin_key_bytes),
@@ -130,7 +130,7 @@ impl fmt::Display for Summary {
             mb(self.query_bytes),
             mb(self.own_query_bytes),
             mb(self.query_key_bytes),
-            mb(self.reply_bytes)
+            self.share_bytes
         )
     }
 }

@@ -88,8 +88,8 @@ fn hospitals_and_flooding_add_to_the_predicted_error() {
     let (one, eight) = (predict(1, None), predict(8, None));
     // The key is eight times as heavy, and every weight the sum of eight encryptions under it.
     assert!(eight > 2.8 * one && eight < 8.1 * one, "{one}, {eight}");
-    // Flooding of 2^45 by four decryptors, averaged over 16384/4 copies of a logit.
-    let expected = 2.0 * 45f64.exp2() * (32768.0 / 2.0 / 4096.0f64).sqrt() / program.output_scale();
+    // Flooding of 2^45 by four decryptors: f_0 + 2 (f_1 cos + f_2 cos + f_3 cos), where cos^2 is 1/2 on average.
+    let expected = 2.0 * 45f64.exp2() * (1.0 + 3.0 * 4.0 / 2.0f64).sqrt() / program.output_scale();
     let flooded = predict(8, Some((45, 4)));
     assert!((flooded / expected.hypot(eight) - 1.0).abs() < 1e-6, "{flooded}, {expected}");
 }

@@ -27,14 +27,10 @@ pub enum BlobKind {
     PublishChunk,
     /// An encrypted query; `round` holds the query number.
     Query,
-    /// An encrypted result before the switch to the asker's key.
+    /// An encrypted result.
     QueryResult,
-    /// One hospital's key-switch share of a result.
+    /// One hospital's share of an answer, sealed to whoever asked.
     SwitchShare,
-    /// The result under the asker's key.
-    Answer,
-    /// The asker's public key, to which results are switched.
-    AskerKey,
     /// The key with which one hospital's ciphertexts are lifted: its own, made once in an epoch.
     GateKey,
     /// Digests of the masks that one hospital may have to open for its relinearisation shares, and its coin.
@@ -46,8 +42,7 @@ pub enum BlobKind {
 wire_tag!(BlobKind {
     1 => Dealing, 2 => Gate, 3 => RelinRoundOne, 4 => RelinRoundTwo, 5 => Galois,
     6 => UpdateChunk, 7 => Share, 8 => SumChunk, 9 => PublishChunk,
-    10 => Query, 11 => QueryResult, 12 => SwitchShare, 13 => Answer, 14 => AskerKey, 15 => GateKey, 16 => RelinMasks,
-    17 => RelinAnswer,
+    10 => Query, 11 => QueryResult, 12 => SwitchShare, 15 => GateKey, 16 => RelinMasks, 17 => RelinAnswer,
 });
 
 /// The address of one body. Its encoding is always [`BlobId::BYTES`] long.

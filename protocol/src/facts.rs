@@ -51,7 +51,7 @@ pub struct Released {
 }
 wire_struct!(Released { round: RoundId, attempt: Attempt, binding: Digest, chunks: u32 });
 
-/// A key-switch share was released.
+/// A share of an answer was released.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Switched {
     /// The query.
@@ -354,16 +354,16 @@ impl HospitalFacts {
     pub fn chunks_released(&self) -> u64 {
         self.chunks_released
     }
-    /// The context a key-switch share was released for.
+    /// The context a share of an answer was released for.
     pub(crate) fn switched(&self, query: QueryId) -> Option<Digest> {
         self.switched.get(&query).copied()
     }
-    /// Key-switch shares released so far.
+    /// Shares of answers released so far.
     #[must_use]
     pub fn switches_released(&self) -> u64 {
         self.switched.len() as u64
     }
-    /// Key-switch shares released for one asker.
+    /// Shares of answers released for one asker.
     #[must_use]
     pub fn switches_for(&self, asker: PartyId) -> u64 {
         self.switched_for.get(&asker).copied().unwrap_or(0)

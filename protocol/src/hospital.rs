@@ -177,9 +177,8 @@ impl HospitalMachine {
                 self.read_deferred(&mut out);
             }
             HospitalInput::PublishEncrypted { attempt, body } => self.publish_encrypted(attempt, body, &mut out),
-            HospitalInput::Ask { query, program, model, asker_key, body } => {
-                let head = QueryHead { query, program, model, asker_key, body };
-                self.ask(head, &mut out);
+            HospitalInput::Ask { query, program, model, body } => {
+                self.ask(QueryHead { query, program, model, body }, &mut out);
             }
             HospitalInput::ModelAdded { attempt } => self.model_added(attempt, &mut out),
             HospitalInput::ModelWrong { attempt, reject } => {

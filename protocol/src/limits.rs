@@ -50,7 +50,9 @@ pub const ATTEMPTS_AHEAD_MAX: u32 = 2;
 pub const QUERIES_QUEUED_MAX: usize = 64;
 /// Of one hospital: it cannot fill the queue for the others.
 pub const QUERIES_QUEUED_PER_ASKER_MAX: usize = 16;
-/// Queries whose switch shares are awaited at once: each pins one result in memory.
+/// Bytes of one box of an answer: all slots of the largest preset over its base primes, and the box around them.
+pub const ANSWER_BYTES_MAX: u64 = 512 << 10;
+/// Queries whose answers' shares are awaited at once: each decryptor keeps its result of them in memory.
 pub const QUERIES_SWITCHING_MAX: usize = 8;
 /// Bytes of one query: at the largest preset an image of three channels is below 16 MiB.
 pub const QUERY_BYTES_MAX: u64 = 256 << 20;

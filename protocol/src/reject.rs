@@ -142,8 +142,10 @@ numbered_refusals! {
     66 Stopping "the peer is shutting down";
     /// The other side's disk is full or broken, or it is not ready yet; nothing is known against the sender.
     67 Storage "the peer could not store it now; send it again";
-    /// The result that is to be switched is not the one that this hospital computed.
+    /// The result whose answer is to be released is not the one that this hospital computed.
     68 ResultDiffers "the result to be released is not what the program makes of the query";
+    /// What answers may carry to askers that cheat is spent.
+    69 LeakBudgetSpent "the answers of this key epoch may carry no more bits; a new key epoch is needed";
     }
 }
 

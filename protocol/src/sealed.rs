@@ -20,6 +20,8 @@ const KEM_CIPHERTEXT_BYTES: usize = 1088;
 const HEADER_BYTES: usize = X25519_BYTES + KEM_CIPHERTEXT_BYTES;
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
+/// Bytes that a pairwise box is longer than what is in it.
+pub const BOX_BYTES: usize = HEADER_BYTES + NONCE_BYTES + TAG_BYTES;
 
 /// Why a box could not be made or opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! The coordinator's side of encrypted inference.
 //!
 //! ```text
-//! QueryHead --admitted-> Receiving --bodies-> Queued -> Evaluating(T) -> Switching(T) --t shares-> Combining -> done
+//! QueryHead --admitted-> Receiving --bodies-> Queued -> Evaluating(T) -> Switching(T) --t boxes-> done
 //!     | queue full: RetryAfter      |                        |               | member of T lost, or deadline
 //!     | quota, budget, repeat       +-------- deadline ------+---------------+--> QueryFailed: ask again, fresh
 //! ```
@@ -10,8 +10,9 @@
 //! member that is lost before the result is there is replaced.
 //!
 //! Queries that wait are evaluated together, up to `ServingConfig::batch_max` of them; up to
-//! `limits::QUERIES_SWITCHING_MAX` wait for switch shares. A lost decryptor ends the query: a result is never switched
-//! twice. What was spent is in the log, so [`ServingStanding`] restores it after a restart.
+//! `limits::QUERIES_SWITCHING_MAX` wait for the shares of their answers, which are sealed to the asker: nothing is
+//! added here. A lost decryptor ends the query: an answer is never released twice. What was spent is in the log, so
+//! [`ServingStanding`] restores it after a restart.
 
 mod effect;
 mod standing;
@@ -22,6 +23,7 @@ pub use standing::ServingStanding;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::blob::{BlobId, BlobKind, BodyRoot};
+use crate::hospital::SwitchBinding;
 use crate::ids::{Digest, PartyId, QueryId, RoundId};
 use crate::limits::{QUERIES_QUEUED_MAX, QUERIES_QUEUED_PER_ASKER_MAX, QUERIES_SWITCHING_MAX, QUERY_BYTES_MAX};
 use crate::message::{
@@ -46,11 +48,22 @@ pub struct ServingConfig {
 }
 
 enum Stage {
-    Receiving { deadline_ms: u64 },
+    Receiving {
+        deadline_ms: u64,
+    },
     Queued,
-    Evaluating { decryptors: PartySet, refused: PartySet },
-    Switching { decryptors: PartySet, deadline_ms: u64, heads: BTreeMap<PartyId, SignedMessage>, complete: PartySet },
-    Combining,
+    Evaluating {
+        decryptors: PartySet,
+        refused: PartySet,
+    },
+    Switching {
+        decryptors: PartySet,
+        /// What every share is bound to.
+        binding: Digest,
+        deadline_ms: u64,
+        heads: BTreeMap<PartyId, SignedMessage>,
+        complete: PartySet,
+    },
 }
 
 struct Job {
@@ -93,7 +106,7 @@ impl ServingMachine {
         self.jobs.len()
     }
 
-    /// Whose switch shares are awaited.
+    /// Whose shares of answers are awaited.
     #[must_use]
     pub fn waiting_for(&self) -> PartySet {
         let missing = |job: &Job| match &job.stage {
@@ -103,13 +116,13 @@ impl ServingMachine {
         self.jobs.values().map(missing).fold(PartySet::EMPTY, PartySet::union)
     }
 
-    /// Queries whose result is not yet switched, and may be.
+    /// Queries whose answer is not yet released, and may be.
     fn unreleased(&self) -> u64 {
-        let switched = |job: &&Job| !matches!(job.stage, Stage::Switching { .. } | Stage::Combining);
+        let switched = |job: &&Job| !matches!(job.stage, Stage::Switching { .. });
         self.jobs.values().filter(switched).count() as u64
     }
 
-    /// Results switched so far; the flooding budget is `tau_serving` of the terms.
+    /// Answers released so far; the flooding budget is `tau_serving` of the terms.
     #[must_use]
     pub fn releases(&self) -> u64 {
         self.spent.releases()
@@ -127,7 +140,7 @@ impl ServingMachine {
         let is_of = |(query, _): &(&QueryId, &Job)| id.kind == BlobKind::Query && query.0 == id.round;
         let evaluates = |(_, job): (&QueryId, &Job)| match job.stage {
             Stage::Evaluating { decryptors, .. } | Stage::Switching { decryptors, .. } => decryptors.contains(reader),
-            Stage::Receiving { .. } | Stage::Queued | Stage::Combining => false,
+            Stage::Receiving { .. } | Stage::Queued => false,
         };
         self.jobs.iter().filter(is_of).any(evaluates)
     }
@@ -149,15 +162,7 @@ impl ServingMachine {
             }
             ServingInput::BodiesComplete { kind, query, party } => self.bodies_complete(kind, query, party),
             ServingInput::Evaluated { query, result } => self.evaluated(now_ms, query, result, &mut out),
-            ServingInput::EvaluationFailed { query } | ServingInput::CombineFailed { query } => {
-                self.fail(query, Reject::EvaluationFailed, &mut out);
-            }
-            ServingInput::Combined { query, answer } => {
-                if self.jobs.get(&query).is_some_and(|job| matches!(job.stage, Stage::Combining)) {
-                    self.jobs.remove(&query);
-                    out.push(ServingOutput::Append(LogMessage::QueryDone(QueryDone { query, answer })));
-                }
-            }
+            ServingInput::EvaluationFailed { query } => self.fail(query, Reject::EvaluationFailed, &mut out),
             ServingInput::PartyGone(party) => self.live.remove(party),
             ServingInput::PartyBack(party) if self.roster.parties().contains(party) => self.live.insert(party),
             ServingInput::PartyBack(_) | ServingInput::Tick => {}
@@ -177,14 +182,17 @@ impl ServingMachine {
             HospitalMessage::SwitchShareHead(head) => {
                 let (query, body) = (head.query, head.body);
                 let job = self.jobs.get_mut(&query).ok_or(Reject::TooLate)?;
-                let Stage::Switching { decryptors, heads, .. } = &mut job.stage else {
+                let Stage::Switching { decryptors, binding, heads, .. } = &mut job.stage else {
                     return Err(Reject::OutOfTurn);
                 };
                 if !decryptors.contains(party) {
                     return Err(Reject::OutOfTurn);
                 }
-                if !body.within_limits() {
+                if !head.is_one_box() {
                     return Err(Reject::LimitExceeded);
+                }
+                if head.binding != *binding {
+                    return Err(Reject::Contradiction);
                 }
                 if let Some(known) = heads.get(&party) {
                     return if *known == message { Ok(()) } else { Err(Reject::Contradiction) };
@@ -255,6 +263,9 @@ impl ServingMachine {
         if self.spent.releases() + self.unreleased() >= self.config.terms.tau_serving {
             return Err(Reject::BudgetSpent);
         }
+        if !self.config.terms.may_leak((self.spent.releases() + self.unreleased()).saturating_add(1)) {
+            return Err(Reject::LeakBudgetSpent);
+        }
         let own = self.jobs.values().filter(|job| job.asker == asker).count();
         if self.jobs.len() >= QUERIES_QUEUED_MAX || own >= QUERIES_QUEUED_PER_ASKER_MAX {
             return Err(Reject::RetryAfter);
@@ -304,10 +315,10 @@ impl ServingMachine {
         }
         let deadline_ms = now_ms.saturating_add(self.config.terms.query_deadline_ms);
         let (heads, complete) = (BTreeMap::new(), PartySet::EMPTY);
-        job.stage = Stage::Switching { decryptors, deadline_ms, heads, complete };
+        let request = SwitchRequest { head: job.head.clone(), result, decryptors };
+        let binding = SwitchBinding::of(self.roster.epoch(), &request).map_or(Digest::default(), |it| it.digest());
+        job.stage = Stage::Switching { decryptors, binding, deadline_ms, heads, complete };
         self.spent.release();
-        let head = job.head.clone();
-        let request = SwitchRequest { head, result, decryptors };
         out.push(ServingOutput::Append(LogMessage::SwitchRequest(Box::new(request))));
         out.push(ServingOutput::WakeAt(deadline_ms));
     }
@@ -320,21 +331,24 @@ impl ServingMachine {
     }
 
     fn advance(&mut self, now_ms: u64, out: &mut Vec<ServingOutput>) {
-        let mut failed = Vec::new();
-        for (query, job) in &mut self.jobs {
+        let (mut failed, mut done) = (Vec::new(), Vec::new());
+        for (query, job) in &self.jobs {
             match &job.stage {
                 Stage::Receiving { deadline_ms } if now_ms >= *deadline_ms => failed.push((*query, Reject::TooLate)),
-                Stage::Switching { decryptors, deadline_ms, complete, .. } => {
-                    let (decryptors, missing) = (*decryptors, decryptors.minus(*complete));
+                Stage::Switching { decryptors, deadline_ms, heads, complete, .. } => {
+                    let missing = decryptors.minus(*complete);
                     if missing.is_empty() {
-                        job.stage = Stage::Combining;
-                        out.push(ServingOutput::CombineSwitch { query: *query, decryptors });
+                        done.push(QueryDone { query: *query, shares: heads.values().cloned().collect() });
                     } else if now_ms >= *deadline_ms || !missing.is_subset(self.live) {
                         failed.push((*query, Reject::DecryptorLost));
                     }
                 }
                 _ => {}
             }
+        }
+        for answered in done {
+            self.jobs.remove(&answered.query);
+            out.push(ServingOutput::Append(LogMessage::QueryDone(answered)));
         }
         for (query, reject) in failed {
             self.fail(query, reject, out);

@@ -30,10 +30,14 @@ pub struct Terms {
     pub attempts_ahead: u32,
     /// Flooding budget of training in one key epoch: chunks for which shares may be released.
     pub tau_aggregation: u64,
-    /// Flooding budget of serving in one key epoch: results that may be switched.
+    /// Flooding budget of serving in one key epoch: answers that may be released.
     pub tau_serving: u64,
     /// Queries that one hospital may ask in one key epoch.
     pub queries_per_asker_max: u64,
+    /// Bits that one answer carries, at most, to whoever chose its result at will.
+    pub leak_bits_per_answer: u64,
+    /// Bits that the answers of one key epoch may carry together; `u64::MAX` where the plan sets no bound.
+    pub leak_bits_max: u64,
     /// How long a hospital may stand still, in ms, before the others go on without it.
     pub patience_ms: u64,
     /// Longest time for a round's uploads, and for each later step of it, in ms.
@@ -56,16 +60,30 @@ wire_struct!(Terms {
     tau_aggregation: u64,
     tau_serving: u64,
     queries_per_asker_max: u64,
+    leak_bits_per_answer: u64,
+    leak_bits_max: u64,
     patience_ms: u64,
     round_deadline_ms: u64,
     query_deadline_ms: u64,
 });
 
 impl Terms {
+    /// What so many answers carry at most.
+    #[must_use]
+    pub fn leak_bits(&self, answers: u64) -> u64 {
+        self.leak_bits_per_answer.saturating_mul(answers)
+    }
+
+    /// Whether so many answers carry no more than all together may.
+    #[must_use]
+    pub fn may_leak(&self, answers: u64) -> bool {
+        self.leak_bits(answers) <= self.leak_bits_max
+    }
+
     /// What an officer approves and every round names.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::of("consilium terms v2", self)
+        Digest::of("consilium terms v3", self)
     }
 }
 

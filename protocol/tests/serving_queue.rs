@@ -4,10 +4,11 @@
 
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::heads::Seen;
-use protocol::limits::QUERY_BYTES_MAX;
+use protocol::hospital::SwitchBinding;
+use protocol::limits::{ANSWER_BYTES_MAX, QUERY_BYTES_MAX};
 use protocol::message::{
-    HospitalMessage, LogMessage, ModelVerdict, ModelVerified, QueryFailed, QueryHead, Refusal, Scope, SignedMessage,
-    SwitchShareHead,
+    HospitalMessage, LogMessage, ModelVerdict, ModelVerified, QueryDone, QueryFailed, QueryHead, Refusal, Scope,
+    SignedMessage, SwitchRequest, SwitchShareHead,
 };
 use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
@@ -47,6 +48,12 @@ fn verdict(number: u16) -> SignedMessage {
 }
 
 fn machine_after(spent: ServingStanding, queries_per_asker_max: u64, releases_max: u64) -> ServingMachine {
+    machine_under(spent, |terms| {
+        (terms.queries_per_asker_max, terms.tau_serving) = (queries_per_asker_max, releases_max)
+    })
+}
+
+fn machine_under(spent: ServingStanding, change: impl FnOnce(&mut Terms)) -> ServingMachine {
     let members = (1..=3)
         .map(|number: u16| {
             let mut sealing = vec![0; protocol::limits::SEALING_KEY_BYTES];
@@ -59,7 +66,7 @@ fn machine_after(spent: ServingStanding, queries_per_asker_max: u64, releases_ma
         })
         .collect();
     let roster = Roster::new(Epoch(1), 2, Digest::default(), key(9).verifying_key(), members).unwrap();
-    let terms = Terms {
+    let mut terms = Terms {
         experiment: Digest::default(),
         parameters: Digest::default(),
         program: Digest::of("program", &0_u8),
@@ -71,12 +78,15 @@ fn machine_after(spent: ServingStanding, queries_per_asker_max: u64, releases_ma
         attempts_max: 3,
         attempts_ahead: 1,
         tau_aggregation: 100,
-        tau_serving: releases_max,
-        queries_per_asker_max,
+        tau_serving: 1000,
+        queries_per_asker_max: 100,
+        leak_bits_per_answer: 100,
+        leak_bits_max: u64::MAX,
         patience_ms: 1_000,
         round_deadline_ms: 1_000,
         query_deadline_ms: 1_000,
     };
+    change(&mut terms);
     let config = ServingConfig { model: Digest::of("model", &0_u8), terms, batch_max: 4 };
     let live = roster.parties();
     ServingMachine::new(roster, live, config, spent)
@@ -88,7 +98,6 @@ fn ask(asker: u16, counter: u64) -> (QueryId, ServingInput) {
         query,
         program: Digest::of("program", &0_u8),
         model: Digest::of("model", &0_u8),
-        asker_key: Digest::of("asker key", &asker),
         body: body(counter),
     };
     let message = HospitalMessage::QueryHead(Box::new(head));
@@ -220,19 +229,63 @@ fn a_query_is_answered_once_and_its_number_never_again() {
     let (query, decryptors) = to_switching(&mut machine, 1, 0);
     assert_eq!(decryptors.len(), 2);
     let mut outputs = Vec::new();
+    let mut heads = Vec::new();
     for member in decryptors.iter() {
-        let head = SwitchShareHead { query, binding: Digest::default(), body: body(8) };
-        let message = HospitalMessage::SwitchShareHead(head);
-        let signed = SignedMessage::sign(&key(member.number()), member, Epoch(1), 50, Seen::nothing(), message);
+        let signed = share_head(&binding(1, 0, decryptors), member, body(8));
+        heads.push(signed.clone());
         machine.on(0, ServingInput::Message(signed));
+        assert_eq!(outputs, [], "one box is no answer");
         let complete = ServingInput::BodiesComplete { kind: BlobKind::SwitchShare, query, party: member };
         outputs = machine.on(0, complete);
     }
-    assert_eq!(outputs, [ServingOutput::CombineSwitch { query, decryptors }]);
-    let outputs = machine.on(0, ServingInput::Combined { query, answer: body(9) });
-    assert!(matches!(outputs[..], [ServingOutput::Append(LogMessage::QueryDone(_))]));
-    assert_eq!(machine.on(0, ServingInput::Combined { query, answer: body(9) }), []);
+    assert_eq!(outputs, [ServingOutput::Append(LogMessage::QueryDone(QueryDone { query, shares: heads }))]);
+    assert_eq!(machine.pending(), 0);
     assert_eq!(rejected(&machine.on(0, ask(1, 0).1)), Some(Reject::QueryRepeated));
+}
+
+/// What shares of the answer to a query of [`ask`] are bound to.
+fn binding(asker: u16, counter: u64, decryptors: PartySet) -> SwitchBinding {
+    let (_, ServingInput::Message(head)) = ask(asker, counter) else { panic!("a message") };
+    SwitchBinding::of(Epoch(1), &SwitchRequest { head, result: body(7), decryptors }).unwrap()
+}
+
+fn share_head(binding: &SwitchBinding, member: PartyId, body: BodyRoot) -> SignedMessage {
+    let head = SwitchShareHead { query: binding.query, binding: binding.digest(), body };
+    let message = HospitalMessage::SwitchShareHead(head);
+    SignedMessage::sign(&key(member.number()), member, Epoch(1), 50, Seen::nothing(), message)
+}
+
+#[test]
+fn a_box_of_another_context_or_size_or_of_another_hospital_is_refused() {
+    let mut machine = machine(10, 10);
+    let (_, decryptors) = to_switching(&mut machine, 1, 0);
+    let ours = binding(1, 0, decryptors);
+    let member = decryptors.first().unwrap();
+    let outside = set(&[1, 2, 3]).minus(decryptors).first().unwrap();
+    let foreign = SwitchBinding { result: body(8), ..ours.clone() };
+    let large = BodyRoot { size_bytes: ANSWER_BYTES_MAX + 1, ..body(8) };
+    let cases = [
+        (share_head(&foreign, member, body(8)), Some(Reject::Contradiction)),
+        (share_head(&ours, member, large), Some(Reject::LimitExceeded)),
+        (share_head(&ours, member, BodyRoot { count: 2, ..body(8) }), Some(Reject::LimitExceeded)),
+        (share_head(&ours, outside, body(8)), Some(Reject::OutOfTurn)),
+        (share_head(&ours, member, body(8)), None),
+        (share_head(&ours, member, body(9)), Some(Reject::Contradiction)),
+    ];
+    for (head, reject) in cases {
+        assert_eq!(rejected(&machine.on(0, ServingInput::Message(head.clone()))), reject, "{head:?}");
+    }
+}
+
+#[test]
+fn what_all_answers_carry_is_bounded_with_those_on_their_way() {
+    let mut machine = machine_under(verified(&[1, 2, 3]), |terms| {
+        (terms.leak_bits_per_answer, terms.leak_bits_max) = (80, 399);
+    });
+    to_switching(&mut machine, 1, 0);
+    let accepted = (1..10).filter(|counter| rejected(&machine.on(0, ask(2, *counter).1)).is_none()).count();
+    assert_eq!(accepted, 3, "four of 80 bits, and not five");
+    assert_eq!(rejected(&machine.on(0, ask(1, 99).1)), Some(Reject::LeakBudgetSpent));
 }
 
 #[test]

@@ -220,6 +220,10 @@ pub struct Serving {
     pub query_bytes: u64,
     /// Everything the asker receives for one query.
     pub reply_bytes: u64,
+    /// Bits that one answer carries, at most, to an asker that cheats.
+    pub leak_bits_per_answer: u64,
+    /// Bits that the answers of this run may have carried.
+    pub leak_bits: u64,
     /// The encrypted model.
     pub model_bytes: u64,
     /// The published model exists only as ciphertexts.

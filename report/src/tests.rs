@@ -146,7 +146,9 @@ fn outcome() -> RunOutcome {
                 decrypt: Latency { p50: 3.0, p95: 4.0 },
             },
             query_bytes: 4_669_440,
-            reply_bytes: 983_040,
+            reply_bytes: 5_840,
+            leak_bits_per_answer: 128,
+            leak_bits: 1_280,
             model_bytes: 214_000_000,
             model_encrypted: true,
         },
@@ -240,8 +242,8 @@ fn the_json_has_the_agreed_shape() {
     has("/final/local_only/0", "hospital accuracy auc_macro");
     has(
         "/serving",
-        "images argmax_agreement max_abs_delta_logit latency_ms evaluate_ms query_bytes reply_bytes model_bytes \
-         model_encrypted",
+        "images argmax_agreement max_abs_delta_logit latency_ms evaluate_ms query_bytes reply_bytes \
+         leak_bits_per_answer leak_bits model_bytes model_encrypted",
     );
     has("/serving/paired", "plain encrypted abs_delta_auc mcnemar");
     has("/serving/latency_ms", "p50 p95");

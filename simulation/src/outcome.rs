@@ -90,6 +90,8 @@ pub(super) fn report(run: Finished<'_>, events: &EventSender) -> Result<RunOutco
         parts_ms,
         query_bytes: run.asked.first().map_or(0, |asked| asked.answered.query_bytes),
         reply_bytes: run.asked.first().map_or(0, |asked| asked.answered.reply_bytes),
+        leak_bits_per_answer: run.experiment.leak_bits_per_answer(),
+        leak_bits: run.experiment.leak_bits_per_answer().saturating_mul(queries(&run).count() as u64),
         model_bytes: summary.model_bytes as u64,
         model_encrypted: run.folder_scan.2.is_empty() && run.control,
     };
@@ -230,10 +232,7 @@ fn parts(run: &Finished<'_>) -> ServingParts {
     let ms = |took: std::time::Duration| took.as_secs_f64() * 1e3;
     let of = |part: &dyn Fn(&Asked) -> f64| percentiles(queries(run).map(part).collect());
     let evaluate = |asked: &Asked| run.watch.served(asked.answered.query).evaluate;
-    let switch = |asked: &Asked| {
-        let served = run.watch.served(asked.answered.query);
-        served.share + served.combine
-    };
+    let switch = |asked: &Asked| run.watch.served(asked.answered.query).share;
     let computed =
         |asked: &Asked| ms(asked.answered.encrypt) + evaluate(asked) + switch(asked) + ms(asked.answered.decrypt);
     ServingParts {

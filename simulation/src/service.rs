@@ -142,9 +142,10 @@ async fn host(
                 let left = tau.saturating_sub(releases);
                 events.note(format!(
                     "serving {model} from {}: consilium query {} --hospital K IMAGE; {left} answers left under its \
-                     keys",
+                     keys; those before may have carried {} bits",
                     out.display(),
-                    out.display()
+                    out.display(),
+                    experiment.leak_bits_per_answer().saturating_mul(releases)
                 ));
             }
             CoordinatorNote::CannotServe => return Err(FederationError::CannotServe { folder: out }),

@@ -40,8 +40,6 @@ pub(super) struct ServedTimes {
     pub(super) evaluate: f64,
     /// The slowest decryptor's share: they work side by side.
     pub(super) share: f64,
-    /// The coordinator's adding up of the shares.
-    pub(super) combine: f64,
 }
 
 #[derive(Default)]
@@ -256,7 +254,6 @@ impl coordinator::Observer for Watch {
             Step::DeviceGivenUp { device, why } => self
                 .events
                 .warn(format!("{device} is given up: {why}; the processor has done its work again and does the rest")),
-            Step::Switched { query, ms } => self.seen().served.entry(query).or_default().combine = ms,
             _ => {}
         }
     }
@@ -317,9 +314,9 @@ fn kind(frame: &Frame) -> Option<&'static str> {
             BlobKind::UpdateChunk => "encrypted updates",
             BlobKind::Share => "decryption shares",
             BlobKind::PublishChunk => "encrypted model contributions",
-            BlobKind::Query | BlobKind::AskerKey => "encrypted queries",
-            BlobKind::SwitchShare => "key-switch shares",
-            BlobKind::SumChunk | BlobKind::QueryResult | BlobKind::Answer => "other",
+            BlobKind::Query => "encrypted queries",
+            BlobKind::SwitchShare => "shares of answers",
+            BlobKind::SumChunk | BlobKind::QueryResult => "other",
         }),
     }
 }

@@ -92,6 +92,14 @@ pub enum HospitalError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A box of an answer holds no share of it.
+    #[error("the box of {maker} holds no share of the answer: {source}; ask again, and ask {maker} what it sealed")]
+    AnswerBox {
+        /// Whose box.
+        maker: PartyId,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A cryptographic step failed.
     #[error("{step} failed: {source}")]
     Crypto {

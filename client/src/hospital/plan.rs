@@ -37,7 +37,7 @@ pub struct HospitalPlan {
     pub weights: Weights,
     /// The network as operations over ciphertexts.
     pub program: Arc<Program>,
-    /// Flooding of switched results.
+    /// Flooding of released answers.
     pub serving_flooding: Flooding,
     /// How to train.
     pub training: TrainSettings,

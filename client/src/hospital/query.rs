@@ -25,11 +25,11 @@ pub struct Answered {
     pub latency: Duration,
     /// Of which encrypting the images.
     pub encrypt: Duration,
-    /// Of which decrypting and reading the answer.
+    /// Of which opening the answer's boxes and reading it.
     pub decrypt: Duration,
     /// Bytes of the encrypted images.
     pub query_bytes: u64,
-    /// Bytes of the encrypted answer.
+    /// Bytes of the answer's boxes.
     pub reply_bytes: u64,
 }
 

@@ -1,23 +1,28 @@
-//! The hospital's work around the published model: contribute, ask, switch others' results, read own answers.
+//! The hospital's work around the published model: contribute, ask, release others' answers, read own ones.
 
-use he_agg::Stream;
-use he_agg::ckks::{Ciphertext, Encoder, GatedCiphertext};
-use he_agg::multiparty::{AskerKey, AskerPublicKey, GateHolder, KeySwitchShare, SwitchContext, SwitchPermit};
+use bytes::Bytes;
+use he_agg::ckks::GatedCiphertext;
+use he_agg::multiparty::{
+    GateHolder, PermitRefused, ReleaseContext, ReleasePermit, ReleaseRequest, ReleaseShare, ReleaseSum,
+};
 use ndarray::Array3;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::hospital::SwitchBinding;
-use protocol::ids::{Attempt, Digest, QueryId, RoundId};
+use protocol::ids::{Attempt, PartyId, QueryId, RoundId};
 use protocol::party_set::PartySet;
+use protocol::sealed::{BoxContext, OpeningKey, SealingKey};
 
 use super::error::{HospitalError, Step};
 use super::observer::Activity;
 use super::sealed::{self, Contribution};
 use super::site::Site;
 
+/// What a share of an answer is sealed as.
+const LABEL: &str = "answer";
+
 /// An encrypted query, ready to be announced.
 pub(super) struct Prepared {
     pub(super) body: BodyRoot,
-    pub(super) asker_key: Digest,
     /// Bytes of the encrypted image.
     pub(super) query_bytes: u64,
 }
@@ -89,11 +94,7 @@ impl Site {
     ///
     /// # Errors
     /// [`HospitalError::Crypto`] for an image of another shape or too many images, [`HospitalError::NoKeys`].
-    pub(super) fn prepare_query(
-        &mut self,
-        query: QueryId,
-        images: &[Array3<f32>],
-    ) -> Result<(Prepared, Vec<BlobId>), HospitalError> {
+    pub(super) fn prepare_query(&mut self, query: QueryId, images: &[Array3<f32>]) -> Result<Prepared, HospitalError> {
         let step = "encrypting the query";
         let party = self.plan.party;
         let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?;
@@ -108,62 +109,88 @@ impl Site {
             self.outbox.put(BlobId::query(BlobKind::Query, query, Some(party), parts), bytes)?;
             parts += 1;
         }
-        let asker = match &self.asker {
-            Some(asker) => asker,
-            None => {
-                let mut stream = Stream::from_os().step(step)?;
-                let key = AskerKey::generate(self.plan.program.params().preset, &mut stream).step(step)?;
-                self.asker.insert(key)
-            }
-        };
-        let public = asker.public().to_bytes();
-        let asker_key = self.outbox.put(BlobId::query(BlobKind::AskerKey, query, Some(party), 0), public)?;
         let body = self.outbox.root(BlobId::query(BlobKind::Query, query, Some(party), 0), parts)?;
-        // Sent before the query itself.
-        let first = vec![BlobId::query(BlobKind::AskerKey, query, Some(party), 0)];
-        Ok((Prepared { body, asker_key, query_bytes }, first))
+        Ok(Prepared { body, query_bytes })
     }
 
-    /// Makes this hospital's share of switching its own result of a query to the asker, for exactly one context.
+    /// Makes this hospital's share of the answer in its own result of a query, for exactly one context, and seals it to
+    /// the asker.
+    ///
+    /// Sealing is randomised, so the box is on disk before anybody hears of it, and is what goes out again. A crash
+    /// between the ledger's claim and the box loses neither: the share is expanded from the vault, so that sealing it
+    /// anew shows the asker the same bytes, and nobody else anything.
     ///
     /// # Errors
-    /// [`HospitalError::Crypto`] where the ledger refuses or a body is malformed, [`HospitalError::ResultDiffers`].
-    pub(super) fn release_switch(&mut self, binding: &SwitchBinding, asker: &[u8]) -> Result<BodyRoot, HospitalError> {
-        let step = "making a switch share";
-        let place = BlobId::query(BlobKind::SwitchShare, binding.query, Some(self.plan.party), 0);
+    /// [`HospitalError::Crypto`] where the ledger refuses, [`HospitalError::ResultDiffers`], [`HospitalError::Seal`].
+    pub(super) fn release_switch(
+        &mut self,
+        binding: &SwitchBinding,
+        asker: &SealingKey,
+    ) -> Result<BodyRoot, HospitalError> {
+        let (step, party) = ("making a share of an answer", self.plan.party);
+        let place = BlobId::query(BlobKind::SwitchShare, binding.query, Some(party), 0);
         if let Ok(made) = self.outbox.root(place, 1) {
-            // Asked again after a restart, in the same context: the same share goes out again.
+            // Asked again after a restart, in the same context: the same box goes out again.
             return Ok(made);
         }
-        let preset = self.plan.program.params().preset;
-        let asker = AskerPublicKey::from_bytes(asker, preset).step(step)?;
-        let number = binding.query.narrow().ok_or(HospitalError::NoKeys { step })?;
-        let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?;
+        let context = self.release_context(binding, step)?;
         let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
-        let decryptors = binding.decryptors.numbers();
-        let request = (number, binding.digest().0);
         // Of what this site computed, and of nothing that somebody else names.
         let result = self.evaluations.result(binding)?;
-        let context = SwitchContext::new(crs, self.plan.quorum(), request, result, &asker, &decryptors).step(step)?;
-        let permit = SwitchPermit::claim(&mut self.serving_ledger, &context).step(step)?;
-        let policy = self.plan.policy();
-        let share =
-            KeySwitchShare::generate(permit, &context, &keys.serving, policy, &keys.pairs, &keys.vault).step(step)?;
-        self.outbox.put(place, share.to_bytes())?;
+        let permit = ReleasePermit::claim(&mut self.serving_ledger, &context, result).map_err(|refused| {
+            let source: Box<dyn std::error::Error + Send + Sync> = match refused {
+                PermitRefused::Permit(error) => Box::new(error),
+                PermitRefused::Result(error) => Box::new(error),
+            };
+            HospitalError::crypto(step)(source)
+        })?;
+        let of = (&context, result);
+        let share = ReleaseShare::generate(permit, of, &keys.serving, self.plan.policy(), &keys.pairs, &keys.vault);
+        let sealed = asker.seal(&self.box_of(party, binding.asker), &share.step(step)?.to_bytes())?;
+        self.outbox.put(place, sealed)?;
         self.outbox.root(place, 1)
     }
 
-    /// Decrypts the answer to an own query of `images` images: one logit per class, for each in turn.
+    /// Opens the boxes of the answer to an own query of `images` images and adds the shares in them: one logit per
+    /// class, for each image in turn.
     ///
     /// # Errors
-    /// [`HospitalError::Crypto`] where it is malformed.
-    pub(super) fn read_answer(&self, answer: &[u8], images: usize) -> Result<Vec<Vec<f64>>, HospitalError> {
+    /// [`HospitalError::AnswerBox`] naming the hospital whose box holds no share, [`HospitalError::Crypto`] where the
+    /// shares are no answer together.
+    pub(super) fn read_answer(
+        &self,
+        opening: &OpeningKey,
+        binding: &SwitchBinding,
+        boxes: &[(PartyId, Bytes)],
+        images: usize,
+    ) -> Result<Vec<Vec<f64>>, HospitalError> {
         let step = "reading the answer";
-        let preset = self.plan.program.params().preset;
-        let asker = self.asker.as_ref().ok_or(HospitalError::NoKeys { step })?;
-        let answer = Ciphertext::from_bytes(answer, preset).step(step)?;
-        let plain = asker.decrypt(&answer).step(step)?;
-        let slots = Encoder::new(preset).and_then(|encoder| encoder.decode(&plain)).step(step)?;
-        self.plan.program.read_logits_all(&slots, images).step(step)
+        let context = self.release_context(binding, step)?;
+        let mut sum = ReleaseSum::new(&context);
+        for (maker, sealed) in boxes {
+            let wrong =
+                |source: Box<dyn std::error::Error + Send + Sync>| HospitalError::AnswerBox { maker: *maker, source };
+            let plain = opening.open(&self.box_of(*maker, self.plan.party), sealed);
+            let plain = plain.map_err(|error| wrong(Box::new(error)))?;
+            let share = ReleaseShare::from_bytes(&plain, &context).map_err(|error| wrong(Box::new(error)))?;
+            if share.sender() != maker.number() {
+                return Err(wrong(format!("it holds the share of hospital {}", share.sender()).into()));
+            }
+            sum.absorb(&share).map_err(|error| wrong(Box::new(error)))?;
+        }
+        self.plan.program.read_answer(&sum.finish().step(step)?, images).step(step)
+    }
+
+    /// What shares of one answer are bound to, at those who make them and at the one who adds them.
+    fn release_context(&self, binding: &SwitchBinding, step: &'static str) -> Result<ReleaseContext, HospitalError> {
+        let query = binding.query.narrow().ok_or(HospitalError::NoKeys { step })?;
+        let request = ReleaseRequest { query, asker: binding.asker.number(), digest: binding.digest().0 };
+        let shape = self.plan.program.answer_shape();
+        let decryptors = binding.decryptors.numbers();
+        ReleaseContext::new(self.crs(step)?, self.plan.quorum(), request, shape, &decryptors).step(step)
+    }
+
+    fn box_of(&self, dealer: PartyId, receiver: PartyId) -> BoxContext {
+        BoxContext { epoch: self.plan.epoch, dealer, receiver, label: LABEL }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datasets::Samples;
 use he_agg::aggregation::Flooding;
-use he_agg::multiparty::{AskerKey, Crs, RelinEphemeral};
+use he_agg::multiparty::{Crs, RelinEphemeral};
 use protocol::codec::Wire;
 use protocol::drive::{Store, Stream};
 use protocol::facts::{Fact, HospitalFacts};
@@ -48,7 +48,6 @@ pub(super) struct Site {
     pub(super) relin: Option<RelinEphemeral>,
     /// Sums of the serving keys' shares, as this site adds them.
     pub(super) sums: KeySums,
-    pub(super) asker: Option<AskerKey>,
     /// Keys with which others' ciphertexts are lifted.
     pub(super) gates: Gates,
     /// Keys and model as this site added them up, on disk.
@@ -96,7 +95,6 @@ impl Site {
             keys: None,
             relin: None,
             sums: KeySums::default(),
-            asker: None,
             gates: Gates::default(),
             holdings,
             adding: None,

@@ -1,5 +1,6 @@
 //! Three sites on real folders with real keys, and what a killed process leaves behind.
 
+mod answers;
 mod ceremony;
 mod evaluation;
 mod figures;
@@ -115,6 +116,8 @@ fn terms() -> Terms {
         tau_aggregation: 1 << 14,
         tau_serving: 1 << 10,
         queries_per_asker_max: 10,
+        leak_bits_per_answer: 100,
+        leak_bits_max: u64::MAX,
         patience_ms: 1_000,
         round_deadline_ms: 1_000,
         query_deadline_ms: 1_000,

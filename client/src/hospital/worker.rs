@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as queue};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use metrics::PooledFigures;
 use ndarray::Array3;
 use protocol::Reject;
 use protocol::blob::BodyRoot;
 use protocol::drive::hospital::{HospitalDone, HospitalEvent, HospitalJob, Summands};
 use protocol::drive::{Crypto, JobId};
-use protocol::hospital::{HospitalInput, ShareBinding};
+use protocol::hospital::{HospitalInput, ShareBinding, SwitchBinding};
 use protocol::ids::{PartyId, QueryId, RoundId};
 use protocol::lease::Doing;
 use protocol::message::KeyStep;
@@ -297,15 +298,15 @@ impl Bench {
                 let (started, made) = (Instant::now(), self.site.release_switch(&binding, &asker));
                 self.released(binding.query, made, started)?
             }
-            HospitalJob::ReadAnswer { ticket, query, answer } => {
-                self.read(ticket, query, &answer);
+            HospitalJob::ReadAnswer { ticket, binding, boxes } => {
+                self.read(ticket, &binding, &boxes);
                 return Ok(HospitalDone::Nothing);
             }
         };
         Ok(HospitalDone::Input(input))
     }
 
-    fn shared(&self, binding: &ShareBinding) -> Result<HospitalInput, HospitalError> {
+    fn shared(&mut self, binding: &ShareBinding) -> Result<HospitalInput, HospitalError> {
         let (round, attempt) = (binding.round, binding.attempt);
         Ok(match self.site.release_shares(binding) {
             Ok(body) => HospitalInput::SharesMade { round, attempt, body },
@@ -386,14 +387,12 @@ impl Bench {
         }
         let started = Instant::now();
         match self.site.prepare_query(query, &images) {
-            Ok((prepared, first)) => {
+            Ok(prepared) => {
                 if let Some(ticket) = self.tickets.all().get_mut(&ticket) {
                     ticket.encrypt = started.elapsed();
                     ticket.query_bytes = prepared.query_bytes;
                 }
-                let (asker_key, body) = (prepared.asker_key, prepared.body);
-                let ask = HospitalInput::Ask { query, program, model, asker_key, body };
-                HospitalDone::Asked { first, ask }
+                HospitalDone::Asked(HospitalInput::Ask { query, program, model, body: prepared.body })
             }
             Err(error) => {
                 self.tickets.reply(ticket, Err(error));
@@ -402,17 +401,18 @@ impl Bench {
         }
     }
 
-    fn read(&mut self, number: u64, query: QueryId, answer: &[u8]) {
+    fn read(&mut self, number: u64, binding: &SwitchBinding, boxes: &[(PartyId, Bytes)]) {
         let arrived = Instant::now();
         let Some(ticket) = self.tickets.all().remove(&number) else { return };
-        let answered = self.site.read_answer(answer, ticket.images.len()).map(|logits| Answered {
-            query,
+        let logits = self.site.read_answer(&self.opening, binding, boxes, ticket.images.len());
+        let answered = logits.map(|logits| Answered {
+            query: binding.query,
             logits,
             latency: ticket.started.elapsed(),
             encrypt: ticket.encrypt,
             decrypt: arrived.elapsed(),
             query_bytes: ticket.query_bytes,
-            reply_bytes: answer.len() as u64,
+            reply_bytes: boxes.iter().map(|(_, sealed)| sealed.len() as u64).sum(),
         });
         // Whoever asked may have gone; the answer is then forgotten.
         let _ = ticket.reply.send(answered);

@@ -65,7 +65,7 @@ async fn questions_are_counted_and_get_a_line_an_hour() {
     };
     assert_eq!(asked(BlobKind::UpdateChunk), [None, None], "of everybody in every round");
     assert_eq!(asked(BlobKind::Share), [None, None]);
-    assert!(asked(BlobKind::AskerKey).iter().all(Option::is_some));
+    assert!(asked(BlobKind::Query).iter().all(Option::is_some));
     let of = |call: &ConsentCall| described(&Frame::new(CONSENT, call.to_bytes(), Vec::new()));
     assert_eq!((of(&ConsentCall::Epochs(())), of(&ConsentCall::Ask(Epoch(1)))), (None, None));
     let nonce = Nonce { membership: Digest([1; 32]), party: PartyId::new(1).unwrap(), bytes: [2; 32] };

@@ -69,7 +69,6 @@ impl Holder {
             bodies,
             program: Arc::clone(&self.program),
             crs: Crs::new(Preset::Inf13, SEED),
-            quorum: Quorum { threshold: 1, parties: 1 },
             keys: self.keys.upload(&he_agg::backend::Cpu::new(Preset::Inf13.params())).unwrap(),
             model: self.model.clone(),
             gate_keys: Mutex::default(),

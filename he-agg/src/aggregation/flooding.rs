@@ -14,7 +14,8 @@ pub const RELEASES_MAX: u64 = 1 << 32;
 ///
 /// Source: Li, Micciancio, Schultz, Sorrell, ePrint 2022/816:
 /// `sigma = sqrt(24 N tau) 2^(s/2) v`, where `v` bounds the noise of one
-/// result as an l2 norm divided by `sqrt N`.
+/// result as an l2 norm divided by `sqrt N`, and `N` counts the coefficients
+/// that are released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flooding {
     security: u32,
@@ -79,8 +80,8 @@ impl Flooding {
         self.releases
     }
 
-    /// `log2` of the standard deviation needed at ring degree `n` for results
-    /// of noise `v`.
+    /// `log2` of the standard deviation needed where `n` coefficients are
+    /// released of results of noise `v`.
     pub fn log_sigma(&self, n: usize, v: f64) -> f64 {
         0.5 * (24.0 * n as f64 * self.releases as f64).log2() + 0.5 * f64::from(self.security) + v.log2()
     }

@@ -103,7 +103,7 @@ const BLOCK: usize = 256;
 /// Garner's mixed-radix digits are taken centred, v_i in (-q_i/2, q_i/2): then the value is
 /// sum v_i q_0 .. q_(i-1) without a final wrap, and no term is much larger than the sum, so the
 /// evaluation from the top does not cancel.
-fn centred(poly: &Poly<Coeff>, basis: &[Limb]) -> Vec<f64> {
+pub(crate) fn centred(poly: &Poly<Coeff>, basis: &[Limb]) -> Vec<f64> {
     let limbs = basis.len();
     // inverses[i][k] = (q_k)^-1 mod q_i for k < i.
     let inverses: Vec<Vec<ShoupFactor>> = basis

@@ -42,6 +42,7 @@ pub use switching_key::SwitchingKey;
 pub(crate) use base_conversion::{BaseConversion, product_without};
 pub(crate) use ciphertext::refuse_other_fields;
 pub(crate) use decryption::decrypt;
+pub(crate) use encoder::centred;
 #[cfg(test)]
 pub(crate) use encoder::coefficient_differences;
 pub(crate) use evaluation_keys::slot_steps;

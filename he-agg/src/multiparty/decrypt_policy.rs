@@ -21,18 +21,19 @@ pub enum DecryptPolicy {
 }
 
 impl DecryptPolicy {
-    /// w, where each decryptor's flooding has deviation 2^w; none for a trusted holder.
+    /// w, where each decryptor's flooding has deviation 2^w in units of the result, of which so many coefficients are
+    /// released; none for a trusted holder.
     ///
     /// # Errors
     /// [`CeremonyError::FloodingTooLarge`] if 2^w is not at least 2^6 below the scale.
-    pub fn flooding_log2(self, preset: Preset) -> Result<Option<u32>, CeremonyError> {
-        self.flooding_over(preset.params())
+    pub fn flooding_log2(self, preset: Preset, released: usize) -> Result<Option<u32>, CeremonyError> {
+        self.flooding_over(preset.params(), released)
     }
 
-    pub(crate) fn flooding_over(self, params: &Params) -> Result<Option<u32>, CeremonyError> {
+    pub(crate) fn flooding_over(self, params: &Params, released: usize) -> Result<Option<u32>, CeremonyError> {
         let Self::Flooded(flooding) = self else { return Ok(None) };
         let v = f64::from(noise_bound_log2(params.preset)).exp2();
-        let (flooding_log2, scale_log2) = (flooding.word_bits(params.n, v), params.scale_bits());
+        let (flooding_log2, scale_log2) = (flooding.word_bits(released, v), params.scale_bits());
         if flooding_log2 + HEADROOM_BITS > scale_log2 {
             return Err(CeremonyError::FloodingTooLarge {
                 flooding_log2,

@@ -1,4 +1,4 @@
-//! Failures of the key ceremony and of key switching to an asker.
+//! Failures of the key ceremony and of releasing answers.
 
 use crate::ckks::CkksError;
 use crate::error::DecodeError;
@@ -103,6 +103,30 @@ pub enum CeremonyError {
         limbs: usize,
         /// Base limbs of the preset.
         base: usize,
+    },
+    /// An answer that is none, or that the parameters do not hold.
+    #[error(
+        "an answer of {period} slots up to {value_max} at scale 2^{:.3} does not fit {preset}: the period must be a \
+         power of two up to N/2 and the values below half the base primes over the scale",
+        scale.log2()
+    )]
+    AnswerShape {
+        /// Distinct slots.
+        period: usize,
+        /// The factor between coefficients and the message.
+        scale: f64,
+        /// The largest slot.
+        value_max: f64,
+        /// The preset.
+        preset: Preset,
+    },
+    /// What came out of a release is larger than any honest answer.
+    #[error("an answer holds {value}, and no honest one more than {value_max}: a share or the result was malformed")]
+    AnswerRange {
+        /// The coefficient found.
+        value: f64,
+        /// The bound.
+        value_max: f64,
     },
     /// The pairwise mask key with another decryptor is absent.
     #[error("no pairwise mask key with decryptor {party}")]

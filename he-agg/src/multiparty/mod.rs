@@ -1,13 +1,13 @@
 //! Collective serving keys: every hospital holds a part, all are needed to make keys, and any
-//! threshold of them can switch a result to the asker's key. Nobody can decrypt alone.
+//! threshold of them can release an answer to its asker. Nobody can decrypt alone.
 //!
 //! Order of use: [`ServingSecret`], [`PublicKeyShare`], [`RelinKeyShare`] in two rounds and
 //! [`GaloisKeyShare`] per rotation of the [`KeyPlan`]; each has a sum that absorbs shares one by
 //! one and refuses duplicates, other epochs and incomplete sets. Each hospital also deals its
-//! secret in points ([`ServingKeyShare`]). A result at the base level is then released to an
-//! [`AskerKey`] by the [`KeySwitchShare`]s of a threshold T. The collective secret is the sum of
-//! all parts and is never formed. A query may come under a [`QuerySecret`] of the asker with a
-//! [`QueryKey`], at half the bytes.
+//! secret in points ([`ServingKeyShare`]). The answer in a result at the base level, see [`AnswerShape`],
+//! is then released by the [`ReleaseShare`]s of a threshold T, each sealed to the asker, who adds them
+//! ([`ReleaseSum`]). The collective secret is the sum of all parts and is never formed. A query may come
+//! under a [`QuerySecret`] of the asker with a [`QueryKey`], at half the bytes.
 //!
 //! The gate does without keys and second polynomials that somebody chooses: every hospital makes a
 //! [`GateShare`] per asker and deals a [`GateSeed`], the asker alone makes its [`GateKey`], and what
@@ -22,7 +22,7 @@
 //! Source: Mouchet, Troncoso-Pastoriza, Bossuat, Hubaux, "Multiparty homomorphic encryption from
 //! ring-learning-with-errors", ePrint 2020/304.
 
-mod asker_key;
+mod answer_shape;
 mod collective;
 mod crs;
 mod decrypt_policy;
@@ -39,22 +39,23 @@ mod holder_key;
 mod ideal;
 mod key_material;
 mod key_plan;
-mod key_switch_share;
 mod party_set;
 mod public_key_share;
 mod query_key;
+mod release_context;
+mod release_share;
+mod release_sum;
 #[cfg(test)]
 mod release_tests;
 mod relin_key_share;
 mod relin_proof;
 mod serving_key_share;
 mod serving_secret;
-mod switch_context;
 #[cfg(test)]
 mod tests;
 
 pub use crate::ckks::{EvaluationKeys, GaloisKey, PublicKey, RelinearizationKey};
-pub use asker_key::{AskerKey, AskerPublicKey};
+pub use answer_shape::AnswerShape;
 pub use collective::{Collective, KeySizes};
 pub use crs::Crs;
 pub use decrypt_policy::{DecryptPolicy, noise_bound_log2};
@@ -68,10 +69,12 @@ pub use gate_seed::GateSeed;
 pub use gate_share::{Gate, GateShare, GateSum};
 pub use holder_key::HolderKey;
 pub use key_plan::KeyPlan;
-pub use key_switch_share::{KeySwitchShare, SwitchSum};
 pub use party_set::{PARTIES_MAX, PartySet};
 pub use public_key_share::{PublicKeyShare, PublicKeySum};
 pub use query_key::{QueryKey, QuerySecret};
+pub use release_context::{PermitRefused, Quorum, ReleaseContext, ReleasePermit, ReleaseRequest};
+pub use release_share::ReleaseShare;
+pub use release_sum::ReleaseSum;
 pub use relin_key_share::{R1, R2, RelinEphemeral, RelinIntermediate, RelinKeyShare, RelinKeySum, RelinRound};
 pub use relin_proof::{
     REPETITIONS as RELIN_REPETITIONS, RelinAnswer, RelinAnswers, RelinChallenge, RelinCommitment, RelinProofError,
@@ -80,4 +83,3 @@ pub use relin_proof::{
 pub use serving_key_share::ServingKeyShare;
 pub(crate) use serving_key_share::base;
 pub use serving_secret::ServingSecret;
-pub use switch_context::{Quorum, SwitchContext, SwitchPermit};

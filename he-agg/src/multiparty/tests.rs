@@ -22,7 +22,7 @@ fn plan(relin: usize, rotations: &[(i32, usize)]) -> KeyPlan {
     KeyPlan { relin_limbs: relin, rotations: rotations.iter().copied().collect() }
 }
 
-fn close(found: &[f64], expected: &[f64], bound: f64) {
+pub(super) fn close(found: &[f64], expected: &[f64], bound: f64) {
     for (i, (x, y)) in found.iter().zip(expected).enumerate() {
         assert!((x - y).abs() < bound, "slot {i}: {x} against {y}");
     }

@@ -4,11 +4,11 @@
 use crate::specimens::Serving;
 use he_agg::ckks::{Ciphertext, CkksError, Encoder, Evaluator, GaloisKey, Hoisted, RelinearizationKey};
 use he_agg::multiparty::{
-    CeremonyError, EvaluationKeys, GaloisKeyShare, GaloisKeySum, KeySwitchShare, PublicKeyShare, PublicKeySum, R1,
-    RelinKeyShare, RelinKeySum, SwitchSum,
+    CeremonyError, EvaluationKeys, GaloisKeyShare, GaloisKeySum, HolderKey, PublicKeyShare, PublicKeySum, R1,
+    ReleaseShare, ReleaseSum, RelinKeyShare, RelinKeySum, ServingSecret,
 };
 use he_agg::wire::{HEADER_BYTES, packed_len};
-use he_agg::{Params, Preset};
+use he_agg::{Params, Preset, Stream};
 
 fn from_sender(mut bytes: Vec<u8>, sender: u16) -> Vec<u8> {
     bytes[12..14].copy_from_slice(&sender.to_le_bytes());
@@ -32,9 +32,9 @@ fn shares_of_strangers_are_refused_by_the_sums() {
         let share = GaloisKeyShare::from_bytes(&bytes, &s.crs).unwrap();
         stranger(GaloisKeySum::new(&s.crs, -3, 2, 2).unwrap().absorb(&share));
         let context = s.context();
-        let bytes = from_sender(s.switch_share(&context).to_bytes(), sender);
-        let share = KeySwitchShare::from_bytes(&bytes, &context).unwrap();
-        stranger(SwitchSum::new(&context).absorb(&share));
+        let bytes = from_sender(s.release_share(&context).to_bytes().to_vec(), sender);
+        let share = ReleaseShare::from_bytes(&bytes, &context).unwrap();
+        stranger(ReleaseSum::new(&context).absorb(&share));
     }
 }
 
@@ -81,6 +81,7 @@ fn ciphertexts_of_absurd_scale_are_computed_on_or_refused_but_never_panic() {
     let (preset, s) = (Preset::Inf13, Serving::new(Preset::Inf13, 6));
     let (evaluator, encoder) = (Evaluator::new(preset).unwrap(), Encoder::new(preset).unwrap());
     let keys = s.evaluation_keys();
+    let holder = HolderKey::new(ServingSecret::generate(preset, 1, &mut Stream::from_seed([5; 32])).unwrap());
     for scale in [5e-324, f64::MIN_POSITIVE, 1e-200, 1.0, 1e200, f64::MAX] {
         let mut bytes = s.result.to_bytes();
         bytes[32..40].copy_from_slice(&scale.to_bits().to_le_bytes());
@@ -93,7 +94,7 @@ fn ciphertexts_of_absurd_scale_are_computed_on_or_refused_but_never_panic() {
         }
         let _ = evaluator.rescale(&x).map(|y| y.to_bytes());
         let _ = evaluator.rotate(&x, -3, &keys).unwrap();
-        let _ = encoder.decode(&s.asker.decrypt(&x).unwrap());
+        let _ = encoder.decode(&holder.decrypt(&x).unwrap());
         let _ = encoder.encode(&[1.0, -1e300], scale, 2);
     }
 }

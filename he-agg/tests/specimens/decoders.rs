@@ -6,8 +6,8 @@ use he_agg::aggregation::{
 };
 use he_agg::ckks::{Ciphertext, GaloisKey, GatedCiphertext, PublicKey, RelinearizationKey, SeededCiphertext};
 use he_agg::multiparty::{
-    AskerPublicKey, CeremonyError, GaloisKeyShare, Gate, GateKey, GateShare, KeySwitchShare, PublicKeyShare, QueryKey,
-    R1, R2, RelinIntermediate, RelinKeyShare, ServingKeyShare, SwitchContext,
+    CeremonyError, GaloisKeyShare, Gate, GateKey, GateShare, PublicKeyShare, QueryKey, R1, R2, ReleaseContext,
+    ReleaseShare, RelinIntermediate, RelinKeyShare, ServingKeyShare,
 };
 use he_agg::{DecodeError, Params, Preset};
 use std::sync::LazyLock;
@@ -21,22 +21,20 @@ pub(crate) enum Family {
     BlindedSum,
     Ciphertext,
     CollectiveKeys,
-    KeySwitchShare,
-    AskerKey,
+    ReleaseShare,
     ServingShare,
 }
 
 impl Family {
     /// Each with the name of its fuzz target and of its folder in the corpus.
-    pub(crate) const TARGETS: [(&str, Family); 9] = [
+    pub(crate) const TARGETS: [(&str, Family); 8] = [
         ("update_chunk", Family::UpdateChunk),
         ("key_share", Family::KeyShare),
         ("decryption_share", Family::DecryptionShare),
         ("blinded_sum", Family::BlindedSum),
         ("ciphertext", Family::Ciphertext),
         ("collective_keys", Family::CollectiveKeys),
-        ("key_switch_share", Family::KeySwitchShare),
-        ("asker_key", Family::AskerKey),
+        ("release_share", Family::ReleaseShare),
         ("serving_share", Family::ServingShare),
     ];
 }
@@ -188,7 +186,7 @@ fn round_decoders(round: &'static Round, objects: &[(&str, Vec<u8>)]) -> [Decode
 
 fn serving_decoders(serving: &'static Serving, objects: &[(&str, Vec<u8>)]) -> Vec<Decoder> {
     let (preset, crs) = (serving.preset, &serving.crs);
-    let context: &SwitchContext<'_> = Box::leak(Box::new(serving.context()));
+    let context: &ReleaseContext = Box::leak(Box::new(serving.context()));
     let of = |name, family| (name, family, preset.params());
     let keys = Family::CollectiveKeys;
     let ciphertext = |name| {
@@ -232,16 +230,10 @@ fn serving_decoders(serving: &'static Serving, objects: &[(&str, Vec<u8>)]) -> V
         decoder(of("galois-share", keys), objects, |b| GaloisKeyShare::from_bytes(b, crs), GaloisKeyShare::to_bytes),
         decoder(of("galois-key", keys), objects, |b| GaloisKey::from_bytes(b, crs), |key| key.to_bytes(crs)),
         decoder(
-            of("key-switch-share", Family::KeySwitchShare),
+            of("release-share", Family::ReleaseShare),
             objects,
-            |b| KeySwitchShare::from_bytes(b, context),
-            KeySwitchShare::to_bytes,
-        ),
-        decoder(
-            of("asker-key", Family::AskerKey),
-            objects,
-            move |b| AskerPublicKey::from_bytes(b, preset),
-            AskerPublicKey::to_bytes,
+            |b| ReleaseShare::from_bytes(b, context),
+            |share| share.to_bytes().to_vec(),
         ),
         decoder(
             of("serving-key-share", Family::ServingShare),

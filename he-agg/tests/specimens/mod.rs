@@ -12,4 +12,4 @@ mod serving;
 pub(crate) use decoders::{Decoder, Family, Refusal, decoders};
 pub(crate) use round::Round;
 pub(crate) use script::run;
-pub(crate) use serving::Serving;
+pub(crate) use serving::{PERIOD, Serving};

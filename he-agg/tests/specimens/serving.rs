@@ -3,15 +3,17 @@
 use he_agg::aggregation::{Flooding, MaskKey, MemoryLedger, VaultSecret};
 use he_agg::ckks::{Ciphertext, Encoder, Evaluator, GatedCiphertext, Plaintext, SeededCiphertext};
 use he_agg::multiparty::{
-    AskerKey, Crs, DecryptPolicy, EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, Gate, GateKey, GateLabel,
-    GatePermit, GateSecret, GateSeed, GateShare, GateSum, Gated, KeySwitchShare, LiftSum, PublicKey, PublicKeyShare,
-    PublicKeySum, QueryKey, QuerySecret, Quorum, R1, R2, RelinIntermediate, RelinKeyShare, RelinKeySum,
-    RelinearizationKey, ServingKeyShare, ServingSecret, SwitchContext, SwitchPermit,
+    AnswerShape, Crs, DecryptPolicy, EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, Gate, GateKey, GateLabel,
+    GatePermit, GateSecret, GateSeed, GateShare, GateSum, Gated, LiftSum, PublicKey, PublicKeyShare, PublicKeySum,
+    QueryKey, QuerySecret, Quorum, R1, R2, ReleaseContext, ReleasePermit, ReleaseRequest, ReleaseShare,
+    RelinIntermediate, RelinKeyShare, RelinKeySum, RelinearizationKey, ServingKeyShare, ServingSecret,
 };
 use he_agg::{Preset, Stream};
 use std::collections::BTreeMap;
 
 const PARTIES: u16 = 2;
+/// Coefficients that the answer is.
+pub(crate) const PERIOD: usize = 16;
 /// Slots by which the rotation key turns.
 pub(crate) const STEPS: i32 = -3;
 
@@ -30,7 +32,6 @@ pub(crate) struct Serving {
     pub(crate) points: Vec<ServingKeyShare>,
     /// The whole key of hospital 1 alone.
     alone: ServingKeyShare,
-    pub(crate) asker: AskerKey,
     /// Two polynomials at the keys' limbs.
     pub(crate) ciphertext: Ciphertext,
     /// The same of zeros, whose bytes owe nothing to a platform's sine.
@@ -88,7 +89,6 @@ impl Serving {
             held.absorb(&dealt).unwrap();
         }
         let alone = secrets[0].share_points(&crs, 1, 1, &mut stream).unwrap().swap_remove(0);
-        let asker = AskerKey::generate(preset, &mut stream).unwrap();
 
         let encoder = Encoder::new(preset).unwrap();
         let values: Vec<f64> = (0..params.slots()).map(|i| (i % 97) as f64 / 97.0 - 0.5).collect();
@@ -116,7 +116,6 @@ impl Serving {
             galois_key,
             points,
             alone,
-            asker,
             ciphertext,
             zeros,
             result,
@@ -138,18 +137,20 @@ impl Serving {
         keys
     }
 
-    /// The release that the key switch share belongs to: by both hospitals where the preset
-    /// carries flooding, else by the first as trusted holder of its own key.
-    pub(crate) fn context(&self) -> SwitchContext<'_> {
+    /// The release that the release share belongs to: by both hospitals where the preset carries
+    /// flooding, else by the first as trusted holder of its own key.
+    pub(crate) fn context(&self) -> ReleaseContext {
         let parties = if self.flooded() { PARTIES } else { 1 };
         let decryptors: Vec<u16> = (1..=parties).collect();
-        let (quorum, query) = (Quorum { threshold: parties, parties }, (5, [3; 32]));
-        SwitchContext::new(&self.crs, quorum, query, &self.result, self.asker.public(), &decryptors).unwrap()
+        let (quorum, request) =
+            (Quorum { threshold: parties, parties }, ReleaseRequest { query: 5, asker: 1, digest: [3; 32] });
+        let shape = AnswerShape { period: PERIOD, scale: self.result.scale(), value_max: 1024.0 };
+        ReleaseContext::new(&self.crs, quorum, request, shape, &decryptors).unwrap()
     }
 
     /// The share of hospital 1.
-    pub(crate) fn switch_share(&self, context: &SwitchContext<'_>) -> KeySwitchShare {
-        let permit = SwitchPermit::claim(&mut MemoryLedger::new(flooding()), context).unwrap();
+    pub(crate) fn release_share(&self, context: &ReleaseContext) -> ReleaseShare {
+        let permit = ReleasePermit::claim(&mut MemoryLedger::new(flooding()), context, &self.result).unwrap();
         let pairs = BTreeMap::from([(2, MaskKey::from_bytes([0x55; 32]))]);
         let vault = VaultSecret::from_bytes([0x61; 32]);
         let (key, policy) = if self.flooded() {
@@ -157,11 +158,11 @@ impl Serving {
         } else {
             (&self.alone, DecryptPolicy::TrustedHolder)
         };
-        KeySwitchShare::generate(permit, context, key, policy, &pairs, &vault).unwrap()
+        ReleaseShare::generate(permit, (context, &self.result), key, policy, &pairs, &vault).unwrap()
     }
 
     fn flooded(&self) -> bool {
-        DecryptPolicy::Flooded(flooding()).flooding_log2(self.preset).is_ok()
+        DecryptPolicy::Flooded(flooding()).flooding_log2(self.preset, PERIOD).is_ok()
     }
 
     /// Every object of the epoch under its name.
@@ -179,8 +180,7 @@ impl Serving {
             ("relinearisation-key", self.relin_key.to_bytes(&self.crs)),
             ("galois-share", self.galois_share.to_bytes()),
             ("galois-key", self.galois_key.to_bytes(&self.crs)),
-            ("key-switch-share", self.switch_share(&context).to_bytes()),
-            ("asker-key", self.asker.public().to_bytes()),
+            ("release-share", self.release_share(&context).to_bytes().to_vec()),
             ("serving-key-share", self.points[1].to_bytes().to_vec()),
             ("seeded-ciphertext", self.query.to_bytes()),
             ("query-key", self.query_key.to_bytes()),

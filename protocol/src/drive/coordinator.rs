@@ -6,7 +6,7 @@
 //!
 //! Whatever a phase is told is stored before anybody hears that it was, so a process that comes back tells its machine
 //! the same things in the same order and stands where the old one stood; of what follows, entries that are in the log
-//! already are only compared. Serving is different: a result is switched once, so what a restart interrupts there
+//! already are only compared. Serving is different: an answer is released once, so what a restart interrupts there
 //! fails.
 
 mod desk;
@@ -108,7 +108,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         self.leases.live()
     }
 
-    /// Results switched in this key epoch, while queries are taken.
+    /// Answers released in this key epoch, while queries are taken.
     pub fn releases(&self) -> Option<u64> {
         match &self.phase {
             Phase::Serving(session) => Some(session.releases()),
@@ -377,9 +377,9 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
 /// A query's bodies, by kind and by who makes them.
 fn lists_of(query: QueryId, parties: PartySet) -> Vec<ListId> {
     let list = |kind, party| ListId { kind, round: query.0, attempt: 0, party };
-    let mut lists = vec![list(BlobKind::QueryResult, None), list(BlobKind::Answer, None)];
+    let mut lists = vec![list(BlobKind::QueryResult, None)];
     for party in parties.iter() {
-        for kind in [BlobKind::Query, BlobKind::AskerKey, BlobKind::SwitchShare] {
+        for kind in [BlobKind::Query, BlobKind::SwitchShare] {
             lists.push(list(kind, Some(party)));
         }
     }

@@ -21,7 +21,7 @@ use crate::codec::Wire;
 use crate::drive::{CallId, Clock, Crypto, HospitalNet, Outside, Store, StoreFault, Stream};
 use crate::exchange::{Answer, Call};
 use crate::facts::{Fact, HospitalFacts};
-use crate::hospital::{HospitalConfig, HospitalInput, HospitalMachine, HospitalOutput};
+use crate::hospital::{HospitalConfig, HospitalInput, HospitalMachine, HospitalOutput, SwitchBinding};
 use crate::ids::{Digest, PartyId, QueryId};
 use crate::lease::Doing;
 use crate::log::LogEntry;
@@ -298,10 +298,10 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 self.work.push_back(Work::check_model(attempt, &contributions, model, drawn));
             }
             HospitalOutput::Evaluate { asker, head } => self.work.push_back(Work::evaluate(asker, head)),
-            HospitalOutput::ReleaseSwitch(binding) => self.work.push_back(Work::switch(binding)),
-            HospitalOutput::OpenAnswer { query, answer } => {
-                if let Some(pending) = self.pending.get(&query) {
-                    self.work.push_back(Work::answer(pending.ticket, query, answer));
+            HospitalOutput::ReleaseSwitch(binding) => self.release_to(binding),
+            HospitalOutput::OpenAnswer { binding, boxes } => {
+                if let Some(pending) = self.pending.get(&binding.query) {
+                    self.work.push_back(Work::answer(pending.ticket, binding, &boxes));
                 }
             }
             HospitalOutput::AnswerFailed { query, reject } => self.no_answer(query, Some(reject)),
@@ -324,6 +324,18 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
     /// Work that needs nothing from outside.
     fn begin(&mut self, job: HospitalJob) {
         self.work.push_back(Work::Ready(job));
+    }
+
+    /// Makes a share of an answer, to be sealed to the asker's key in the signed roster.
+    fn release_to(&mut self, binding: SwitchBinding) {
+        let asker = self.machine.roster().and_then(|roster| roster.member(binding.asker));
+        match asker.map(|member| Box::new(member.sealing.clone())) {
+            Some(asker) => self.work.push_back(Work::Ready(HospitalJob::ReleaseSwitch { binding, asker })),
+            None => {
+                let (query, reject) = (binding.query, Reject::UnknownParty);
+                self.feed(HospitalInput::SwitchRefused { query, reject });
+            }
+        }
     }
 
     /// What the coordinator is told: work that waits for a processor, work under way, or nothing.

@@ -42,7 +42,7 @@ impl ShareBinding {
     }
 }
 
-/// The context of a key-switch share.
+/// The context of a share of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SwitchBinding {
     /// Key epoch.
@@ -51,8 +51,6 @@ pub struct SwitchBinding {
     pub query: QueryId,
     /// Who asks.
     pub asker: PartyId,
-    /// Digest of the asker's public key.
-    pub asker_key: Digest,
     /// Digest of the encrypted input (its root).
     pub input: Digest,
     /// Digest of the program.
@@ -68,7 +66,6 @@ wire_struct!(SwitchBinding {
     epoch: Epoch,
     query: QueryId,
     asker: PartyId,
-    asker_key: Digest,
     input: Digest,
     program: Digest,
     model: Digest,
@@ -85,7 +82,6 @@ impl SwitchBinding {
             epoch,
             query: head.query,
             asker: request.head.author,
-            asker_key: head.asker_key,
             input: head.body.root,
             program: head.program,
             model: head.model,
@@ -97,6 +93,6 @@ impl SwitchBinding {
     /// The ledger's key for this context.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::of("consilium switch binding v3", self)
+        Digest::of("consilium switch binding v4", self)
     }
 }

@@ -144,8 +144,6 @@ pub enum HospitalInput {
         program: Digest,
         /// Digest of the encrypted model.
         model: Digest,
-        /// Digest of this hospital's public key for answers.
-        asker_key: Digest,
         /// The input.
         body: BodyRoot,
     },
@@ -175,11 +173,11 @@ pub enum HospitalInput {
         /// Why.
         reject: Reject,
     },
-    /// Answer to `ReleaseSwitch`; the share is stored.
+    /// Answer to `ReleaseSwitch`; the sealed box is stored.
     SwitchMade {
         /// The query.
         query: QueryId,
-        /// The share.
+        /// The box.
         body: BodyRoot,
     },
     /// The vault's own ledger refused.
@@ -407,14 +405,15 @@ pub enum HospitalOutput {
         /// What, as the asker signed it.
         head: Box<QueryHead>,
     },
-    /// Make and store a key-switch share of this site's own result. Answer: `SwitchMade` or `SwitchRefused`.
+    /// Make a share of the answer in this site's own result, seal it to the asker, store the box. Answer: `SwitchMade`
+    /// or `SwitchRefused`.
     ReleaseSwitch(SwitchBinding),
-    /// Fetch and decrypt the answer to this hospital's own query.
+    /// Fetch and open the boxes of the answer to this hospital's own query, and add the shares in them.
     OpenAnswer {
-        /// The query.
-        query: QueryId,
-        /// The answer's bodies.
-        answer: BodyRoot,
+        /// What the shares are bound to.
+        binding: Box<SwitchBinding>,
+        /// The box of each of T, as its maker signed for it.
+        boxes: Vec<(PartyId, BodyRoot)>,
     },
     /// This hospital's own query has no answer; encrypt again under a fresh number.
     AnswerFailed {

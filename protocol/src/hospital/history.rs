@@ -47,6 +47,7 @@ impl HospitalMachine {
             LogMessage::ModelPublished(it) if self.facts.is_checked(it.model, it.program) => {
                 self.remember_published(it);
             }
+            LogMessage::SwitchRequest(it) => self.count_answer(it),
             LogMessage::ModelVerified(it) => {
                 let ready = self.remember_verified(it);
                 history.outputs.extend(ready.map(|(model, program)| HospitalOutput::ModelReady { model, program }));

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::blob::{BlobKind, BodyRoot};
 use crate::facts::{Fact, ModelChecked, Published};
-use crate::hospital::{HospitalMachine, HospitalOutput};
+use crate::hospital::{HospitalMachine, HospitalOutput, SwitchBinding};
 use crate::ids::{Attempt, Digest, PartyId, QueryId};
 use crate::limits::PUBLISH_ATTEMPTS_MAX;
 use crate::message::{
     HospitalMessage, ModelPublished, ModelVerdict, ModelVerified, PublishHead, PublishManifest, PublishOpen, QueryDone,
-    QueryFailed, QueryHead, Scope, distinct_signers,
+    QueryFailed, QueryHead, Scope, SwitchRequest, distinct_signers,
 };
 use crate::party_set::PartySet;
 use crate::reject::Reject;
@@ -27,17 +27,18 @@ pub(super) struct ServingState {
     verified: PartySet,
     /// Models that this site has added up.
     checked: BTreeSet<(Digest, Digest)>,
-    asked: BTreeSet<QueryId>,
+    /// Own queries, and what shares of their answers are bound to, once that is asked for.
+    asked: BTreeMap<QueryId, Option<SwitchBinding>>,
     answered: BTreeSet<QueryId>,
 }
 
 impl ServingState {
-    /// Queries and switches for this model are allowed from now on.
+    /// Queries and releases for this model are allowed from now on.
     pub(super) fn allow(&mut self, model: Digest, program: Digest) {
         self.checked.insert((model, program));
     }
 
-    /// Whether queries and switches for this model are allowed.
+    /// Whether queries and releases for this model are allowed.
     pub(super) fn allows(&self, model: Digest, program: Digest) -> bool {
         self.checked.contains(&(model, program))
     }
@@ -214,20 +215,37 @@ impl HospitalMachine {
             return out.push(HospitalOutput::AnswerFailed { query, reject: Reject::UnknownModel });
         }
         self.sign(HospitalMessage::QueryHead(Box::new(head)), out);
-        self.serving.asked.insert(query);
+        self.serving.asked.insert(query, None);
         out.push(HospitalOutput::Upload { kind: BlobKind::Query, number: query.0, attempt: 0, body });
     }
 
     pub(super) fn on_query_done(&mut self, it: &QueryDone, out: &mut Vec<HospitalOutput>) {
         self.switch_is_over(it.query, out);
-        if self.serving.asked.contains(&it.query) && self.serving.answered.insert(it.query) {
-            out.push(HospitalOutput::OpenAnswer { query: it.query, answer: it.answer });
+        let Some(bound) = self.serving.asked.get(&it.query) else { return };
+        if !self.serving.answered.insert(it.query) {
+            return;
+        }
+        // Without a request for this very query nobody released an answer to it.
+        let binding = bound.as_ref().ok_or(Reject::Contradiction);
+        let opened = binding.and_then(|binding| {
+            let boxes = it.boxes(binding, self.signed_roster()?)?;
+            Ok(HospitalOutput::OpenAnswer { binding: Box::new(binding.clone()), boxes })
+        });
+        out.push(opened.unwrap_or_else(|reject| HospitalOutput::AnswerFailed { query: it.query, reject }));
+    }
+
+    /// What the shares of the answer to an own query are bound to. The first request counts: no other is answered.
+    pub(super) fn own_query_is_released(&mut self, it: &SwitchRequest) {
+        let Some(binding) = SwitchBinding::of(self.config.epoch, it) else { return };
+        let is_own = self.facts.sent((14, binding.query.0, 0)) == Some(&it.head);
+        if let Some(bound) = self.serving.asked.get_mut(&binding.query).filter(|_| is_own) {
+            bound.get_or_insert(binding);
         }
     }
 
     pub(super) fn on_query_failed(&mut self, it: &QueryFailed, out: &mut Vec<HospitalOutput>) {
         self.switch_is_over(it.query, out);
-        if self.serving.asked.contains(&it.query) && self.serving.answered.insert(it.query) {
+        if self.serving.asked.contains_key(&it.query) && self.serving.answered.insert(it.query) {
             out.push(HospitalOutput::AnswerFailed { query: it.query, reject: it.reject });
         }
     }

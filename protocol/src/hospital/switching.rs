@@ -4,7 +4,7 @@
 //! this hospital evaluates the query itself, on keys and a model that it added up itself, and releases a share of its
 //! own result, where the coordinator names the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::blob::{BlobKind, BodyRoot};
 use crate::facts::{Fact, Switched};
@@ -25,11 +25,23 @@ struct Evaluation {
 #[derive(Default)]
 pub(super) struct SwitchingState {
     evaluations: BTreeMap<QueryId, Evaluation>,
+    /// Queries whose answers were asked for, of anybody and by anybody, as far as the log was read.
+    requested: BTreeSet<QueryId>,
 }
 
 type Refused = (QueryId, Reject);
 
 impl HospitalMachine {
+    /// Whoever cheats takes what it learns from all answers together, so that each counts for every hospital.
+    pub(super) fn count_answer(&mut self, it: &SwitchRequest) {
+        let is_asked = self.signed_roster().is_ok_and(|roster| it.head.verify(roster).is_ok());
+        if let HospitalMessage::QueryHead(head) = &it.head.body
+            && is_asked
+        {
+            self.switching.requested.insert(head.query);
+        }
+    }
+
     pub(super) fn on_query_open(&mut self, it: &QueryOpen, out: &mut Vec<HospitalOutput>) {
         if !it.decryptors.contains(self.config.party) {
             return;
@@ -79,10 +91,22 @@ impl HospitalMachine {
         if self.facts.switches_for(head.author) >= self.config.terms.queries_per_asker_max {
             return Err(Reject::QuotaExceeded);
         }
-        Ok(())
+        // With the answer in question, whether or not it was asked for yet.
+        let HospitalMessage::QueryHead(query) = &head.body else { return Err(Reject::Contradiction) };
+        let others = self.switching.requested.iter().filter(|known| **known != query.query).count() as u64;
+        let answers = others.max(self.facts.switches_released()).saturating_add(1);
+        if self.config.terms.may_leak(answers) { Ok(()) } else { Err(Reject::LeakBudgetSpent) }
+    }
+
+    /// Answers that were asked for in this key epoch, as far as this hospital knows.
+    #[must_use]
+    pub fn answers(&self) -> u64 {
+        self.facts.switches_released().max(self.switching.requested.len() as u64)
     }
 
     pub(super) fn on_switch_request(&mut self, it: &SwitchRequest, out: &mut Vec<HospitalOutput>) {
+        self.own_query_is_released(it);
+        self.count_answer(it);
         let result = self.switch_request(it, out);
         self.refuse_query(result, out);
     }

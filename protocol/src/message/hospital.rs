@@ -6,7 +6,7 @@ use crate::blob::{BlobKind, BodyRoot};
 use crate::codec::{wire_enum, wire_struct, wire_tag};
 use crate::dealings::DealingCheck;
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
-use crate::limits::{RELIN_ANSWERS, RELIN_ANSWERS_BYTES_MAX};
+use crate::limits::{ANSWER_BYTES_MAX, RELIN_ANSWERS, RELIN_ANSWERS_BYTES_MAX};
 use crate::message::purpose::RoundPurpose;
 use crate::party_set::PartySet;
 use crate::reject::Reject;
@@ -299,24 +299,30 @@ pub struct QueryHead {
     pub program: Digest,
     /// Digest of the published, encrypted model.
     pub model: Digest,
-    /// Digest of the asker's public key (body of kind `AskerKey`, index 0).
-    pub asker_key: Digest,
     /// The input's bodies.
     pub body: BodyRoot,
 }
-wire_struct!(QueryHead { query: QueryId, program: Digest, model: Digest, asker_key: Digest, body: BodyRoot });
+wire_struct!(QueryHead { query: QueryId, program: Digest, model: Digest, body: BodyRoot });
 
-/// Head of a key-switch share.
+/// Head of a share of an answer. The share is sealed to the asker, who compares the box with this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SwitchShareHead {
     /// The query.
     pub query: QueryId,
     /// [`crate::hospital::SwitchBinding::digest`].
     pub binding: Digest,
-    /// The share's bodies.
+    /// The sealed box.
     pub body: BodyRoot,
 }
 wire_struct!(SwitchShareHead { query: QueryId, binding: Digest, body: BodyRoot });
+
+impl SwitchShareHead {
+    /// Whether it announces one box of a size that an answer may have.
+    #[must_use]
+    pub fn is_one_box(&self) -> bool {
+        self.body.count == 1 && self.body.size_bytes <= ANSWER_BYTES_MAX
+    }
+}
 
 /// What a refusal is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

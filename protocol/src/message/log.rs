@@ -94,6 +94,7 @@ impl LogMessage {
             Self::ModelVerified(it) => &it.verdicts,
             Self::QueryOpen(it) => std::slice::from_ref(&it.head),
             Self::SwitchRequest(it) => std::slice::from_ref(&it.head),
+            Self::QueryDone(it) => &it.shares,
             Self::RosterProposed(_)
             | Self::ServingStepOpen(_)
             | Self::ServingStepDone(_)
@@ -104,7 +105,6 @@ impl LogMessage {
             | Self::PublishOpen(_)
             | Self::ModelPublished(_)
             | Self::PublishVoid(_)
-            | Self::QueryDone(_)
             | Self::QueryFailed(_)
             | Self::Stop(_)
             | Self::Order(_) => &[],

@@ -2,10 +2,13 @@
 
 use crate::blob::BodyRoot;
 use crate::codec::wire_struct;
-use crate::ids::{Attempt, Digest, QueryId};
-use crate::message::signed::SignedMessage;
+use crate::hospital::SwitchBinding;
+use crate::ids::{Attempt, Digest, PartyId, QueryId};
+use crate::message::hospital::HospitalMessage;
+use crate::message::signed::{SignedMessage, distinct_signers};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
+use crate::roster::Roster;
 
 /// Asks a fixed cohort to encrypt its parts of the final model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,17 +65,17 @@ pub struct PublishVoid {
 }
 wire_struct!(PublishVoid { attempt: Attempt, missing: PartySet });
 
-/// Asks T to evaluate a query, beside the coordinator: whoever switches a result has computed it.
+/// Asks T to evaluate a query, beside the coordinator: whoever releases an answer has computed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryOpen {
     /// The asker's signed `QueryHead`.
     pub head: SignedMessage,
-    /// Who is going to switch the result, exactly t members; whoever is lost by then is replaced.
+    /// Who is going to release the answer, exactly t members; whoever is lost by then is replaced.
     pub decryptors: PartySet,
 }
 wire_struct!(QueryOpen { head: SignedMessage, decryptors: PartySet });
 
-/// Asks T to switch a result to the asker's key, each if it is what it computed itself.
+/// Asks T to release the answer in a result to its asker, each if it is what it computed itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SwitchRequest {
     /// The asker's signed `QueryHead`.
@@ -84,15 +87,34 @@ pub struct SwitchRequest {
 }
 wire_struct!(SwitchRequest { head: SignedMessage, result: BodyRoot, decryptors: PartySet });
 
-/// The answer can be fetched.
+/// The answer can be fetched: one sealed box of each of T.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryDone {
     /// The query.
     pub query: QueryId,
-    /// The result under the asker's key.
-    pub answer: BodyRoot,
+    /// `SwitchShareHead`s of T, ascending: what each of its members signed for its box.
+    pub shares: Vec<SignedMessage>,
 }
-wire_struct!(QueryDone { query: QueryId, answer: BodyRoot });
+wire_struct!(QueryDone { query: QueryId, shares: Vec<SignedMessage> });
+
+impl QueryDone {
+    /// The boxes that an answer is made of, each with its maker, if all of T signed for one in this context.
+    ///
+    /// # Errors
+    /// A signature that is wrong, another query or context, a box beyond its limit, or other signers than T.
+    pub fn boxes(&self, binding: &SwitchBinding, roster: &Roster) -> Result<Vec<(PartyId, BodyRoot)>, Reject> {
+        let (query, digest) = (binding.query, binding.digest());
+        let mut boxes = Vec::new();
+        let signers = distinct_signers(&self.shares, roster, |maker, body| match body {
+            HospitalMessage::SwitchShareHead(head) if (head.query, head.binding) == (query, digest) => {
+                boxes.push((maker, head.body));
+                head.is_one_box()
+            }
+            _ => false,
+        })?;
+        if signers == binding.decryptors { Ok(boxes) } else { Err(Reject::DecryptorsWrong) }
+    }
+}
 
 /// The query ends without an answer; the asker encrypts anew under a fresh number.
 #[derive(Clone, Debug, PartialEq, Eq)]

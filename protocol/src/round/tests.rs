@@ -42,6 +42,8 @@ fn terms(attempts_ahead: u32) -> Terms {
         tau_aggregation: 100,
         tau_serving: 100,
         queries_per_asker_max: 10,
+        leak_bits_per_answer: 100,
+        leak_bits_max: u64::MAX,
         patience_ms: 1_000,
         round_deadline_ms: DEADLINE_MS,
         query_deadline_ms: 4_000,

@@ -3,7 +3,6 @@
 use crate::blob::{BlobKind, BodyRoot};
 use crate::ids::{PartyId, QueryId};
 use crate::message::{LogMessage, SignedMessage};
-use crate::party_set::PartySet;
 use crate::reject::Reject;
 
 /// What happens.
@@ -32,18 +31,6 @@ pub enum ServingInput {
         /// The query.
         query: QueryId,
     },
-    /// Answer to [`ServingOutput::CombineSwitch`]: the stored answer.
-    Combined {
-        /// The query.
-        query: QueryId,
-        /// The answer.
-        answer: BodyRoot,
-    },
-    /// Shares could not be combined.
-    CombineFailed {
-        /// The query.
-        query: QueryId,
-    },
     /// The runtime gave a hospital up.
     PartyGone(PartyId),
     /// It is back.
@@ -57,8 +44,7 @@ pub enum ServingInput {
 pub enum ServingOutput {
     /// Append to the log, store, then broadcast.
     Append(LogMessage),
-    /// Report [`ServingInput::BodiesComplete`] once these bodies are stored and match `body`. For kind `Query` the
-    /// asker's key (kind `AskerKey`, index 0, digest in the head) is stored first.
+    /// Report [`ServingInput::BodiesComplete`] once these bodies are stored and match `body`.
     AwaitBodies {
         /// `Query` or `SwitchShare`.
         kind: BlobKind,
@@ -72,13 +58,6 @@ pub enum ServingOutput {
     /// Evaluate the program on these queries together, store each result, and answer each with `Evaluated` or
     /// `EvaluationFailed`.
     Evaluate(Vec<Evaluation>),
-    /// Add the switch shares of T, store the answer, answer with `Combined`.
-    CombineSwitch {
-        /// The query.
-        query: QueryId,
-        /// T.
-        decryptors: PartySet,
-    },
     /// This query's head was taken; tell its sender.
     Admitted {
         /// Who asks.

@@ -49,7 +49,7 @@ impl ServingStanding {
         }
     }
 
-    /// Results switched so far.
+    /// Answers released so far.
     #[must_use]
     pub fn releases(&self) -> u64 {
         self.releases
@@ -61,7 +61,7 @@ impl ServingStanding {
         self.asked.get(&asker).copied().unwrap_or(0)
     }
 
-    /// Queries that a restart interrupted: they are failed, because a result is switched only once.
+    /// Queries that a restart interrupted: they are failed, because an answer is released only once.
     pub fn interrupted(&self) -> impl Iterator<Item = QueryId> {
         self.open.iter().copied()
     }

@@ -1,7 +1,8 @@
 //! The published model, and queries of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use crate::hospital::SwitchBinding;
 use crate::ids::{PartyId, QueryId};
 use crate::limits::{PUBLISH_ATTEMPTS_MAX, QUERY_BYTES_MAX};
 use crate::message::{
@@ -22,7 +23,8 @@ pub(super) struct Serving {
     is_complete: bool,
     published: Option<ModelPublished>,
     verified: PartySet,
-    switched: BTreeSet<QueryId>,
+    /// What the answers that were asked for are bound to; none once it is answered or failed.
+    switched: BTreeMap<QueryId, Option<SwitchBinding>>,
     switched_for: BTreeMap<PartyId, u64>,
 }
 
@@ -45,7 +47,19 @@ impl Serving {
             }
             LogMessage::SwitchRequest(it) => {
                 let is_able = it.decryptors.is_subset(self.verified) && is_set_of_t(it.decryptors);
-                self.switched(it, is_able, approved)
+                let binding = SwitchBinding::of(roster.epoch(), it);
+                self.switched(it, binding, is_able, approved)
+            }
+            // An answer is what T signed for, of what it was asked for, once.
+            LogMessage::QueryDone(it) => {
+                let binding = self.switched.get_mut(&it.query).and_then(Option::take).ok_or(Reject::OutOfTurn)?;
+                it.boxes(&binding, roster).map(drop).map_err(Fault::from)
+            }
+            LogMessage::QueryFailed(it) => {
+                if let Some(binding) = self.switched.get_mut(&it.query) {
+                    *binding = None;
+                }
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -98,15 +112,23 @@ impl Serving {
     }
 
     /// Whoever is asked to release has added the model up, and a query is released once.
-    fn switched(&mut self, it: &SwitchRequest, is_able: bool, approved: Option<&Terms>) -> Result<(), Fault> {
+    fn switched(
+        &mut self,
+        it: &SwitchRequest,
+        binding: Option<SwitchBinding>,
+        is_able: bool,
+        approved: Option<&Terms>,
+    ) -> Result<(), Fault> {
         let query = self.check_query(&it.head)?.query;
         require(is_able, Reject::DecryptorsWrong)?;
-        require(self.switched.insert(query), Reject::QueryRepeated)?;
+        require(self.switched.insert(query, binding).is_none(), Reject::QueryRepeated)?;
         let of_asker = self.switched_for.entry(it.head.author).or_default();
         *of_asker += 1;
         let Some(terms) = approved else { return Ok(()) };
         require(*of_asker <= terms.queries_per_asker_max, Reject::QuotaExceeded)?;
-        require(self.switched.len() as u64 <= terms.tau_serving, Reject::BudgetSpent)
+        let answers = self.switched.len() as u64;
+        require(answers <= terms.tau_serving, Reject::BudgetSpent)?;
+        require(terms.may_leak(answers), Reject::LeakBudgetSpent)
     }
 
     /// A query of the published model, by the hospital in its number.

@@ -170,7 +170,7 @@ fn an_answer_is_released_once_by_t_who_verified_the_model() {
     assert_eq!(found(&[released(2, 0), released(2, 1)]), Ok(()));
     assert_eq!(found(&[released(2, 0), released(2, 0)]), wrong(at + 1, Reject::QueryRepeated));
     let mut other = query(2, 0);
-    other.asker_key = digest("another key");
+    other.body = body("another image");
     let other = signed(2, other);
     let found = found(&[opened(&head, T), requested(&other, result(&other), T)]);
     assert_eq!(found, Err((at + 1, by(2), Reject::Contradiction)), "one question of one number");

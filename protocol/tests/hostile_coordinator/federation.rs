@@ -103,6 +103,8 @@ pub(crate) fn terms() -> Terms {
         tau_aggregation: 100,
         tau_serving: 10,
         queries_per_asker_max: 10,
+        leak_bits_per_answer: 100,
+        leak_bits_max: u64::MAX,
         patience_ms: 1_000,
         round_deadline_ms: 1_000,
         query_deadline_ms: 1_000,

@@ -2,14 +2,16 @@
 //! none.
 
 use protocol::facts::Fact;
-use protocol::hospital::{HospitalInput, HospitalOutput};
-use protocol::limits::{QUERIES_EVALUATED_MAX, QUERY_BYTES_MAX};
-use protocol::message::{HospitalMessage, LogMessage, QueryDone, QueryFailed, QueryHead, SignedMessage};
+use protocol::heads::Seen;
+use protocol::hospital::{HospitalInput, HospitalOutput, SwitchBinding};
+use protocol::limits::{ANSWER_BYTES_MAX, QUERIES_EVALUATED_MAX, QUERY_BYTES_MAX};
+use protocol::message::{HospitalMessage, LogMessage, QueryDone, QueryFailed, QueryHead, SignedMessage, SwitchRequest};
 use protocol::{BodyRoot, Epoch, QueryId, Reject};
 
-use crate::federation::{body, digest, key, party, refusals, terms};
+use crate::federation::{body, digest, key, party, refusals, set, terms};
 use crate::serving::{
-    MODEL, audit, evaluated, hears, messages, model_seen, opened, published, query, released, requested, result, signed,
+    MODEL, answered, answers, audit_told, boxed, evaluated, hears, messages, model_seen, opened, published, query,
+    released, requested, result, share, signed,
 };
 
 const T: &[u16] = &[1, 2, 3, 4];
@@ -22,7 +24,7 @@ fn a_result_is_released_by_those_who_computed_the_same_and_once() {
     assert_eq!((evaluated(&outputs), released(&outputs), refusals(&outputs)), (4, 0, vec![]));
     let outputs = federation.say(requested(&head, result(&head), T));
     assert_eq!((evaluated(&outputs), released(&outputs), refusals(&outputs)), (0, 4, vec![]));
-    assert_eq!(audit(&messages(&federation)), Ok(()));
+    assert_eq!(audit_told(&messages(&federation)), Ok(()));
 }
 
 #[test]
@@ -103,8 +105,7 @@ fn another_request_for_an_answered_query_is_refused_for_ever() {
     let mut federation = published();
     let head = signed(2, query(2, 0));
     assert_eq!(released(&federation.say(requested(&head, result(&head), T))), 4);
-    let query = QueryId::new(party(2), 0);
-    federation.say(LogMessage::QueryDone(QueryDone { query, answer: body("answer") }));
+    answers(&mut federation, answered(&head, result(&head), T, T));
     let outputs = federation.say(requested(&head, result(&head), &[1, 3, 4, 5]));
     assert_eq!(refusals(&outputs), [Reject::AlreadyReleased; 3]);
     assert_eq!(released(&outputs), 1, "hospital 5 releases its first");
@@ -184,8 +185,7 @@ fn a_query_beyond_the_askers_quota_or_the_budget_is_not_even_evaluated() {
     for counter in 0..most {
         let head = signed(2, query(2, counter));
         assert_eq!(released(&federation.say(requested(&head, result(&head), T))), 4, "{counter}");
-        let query = QueryId::new(party(2), counter);
-        federation.say(LogMessage::QueryDone(QueryDone { query, answer: body("answer") }));
+        answers(&mut federation, answered(&head, result(&head), T, T));
     }
     let outputs = federation.say(opened(&signed(2, query(2, most)), T));
     assert_eq!((evaluated(&outputs), refusals(&outputs)), (0, vec![Reject::BudgetSpent; 4]));
@@ -224,6 +224,53 @@ fn the_quota_is_each_askers_own_and_looked_at_again_when_the_result_is_there() {
     assert_eq!(evaluated(&[hears(&mut federation, opened(&other, T))]), 1, "another asker has its own");
 }
 
+/// Hospital 1 under a plan that bounds what answers carry: two answers of 100 bits, and not three.
+fn bounded(facts: Vec<Fact>) -> crate::federation::Federation {
+    let mut terms = terms();
+    (terms.tau_serving, terms.queries_per_asker_max, terms.leak_bits_per_answer) = (100, 100, 100);
+    terms.leak_bits_max = 299;
+    let mut federation = published();
+    let facts = federation.facts[0].iter().cloned().chain(facts).collect();
+    federation.hospitals[0] = crate::federation::hospital_under(1, facts, terms);
+    let log = federation.log.clone();
+    for entry in log {
+        federation.input(1, HospitalInput::Entry(entry));
+    }
+    federation
+}
+
+#[test]
+fn answers_that_would_carry_more_than_the_plan_allows_are_refused_whoever_asked_and_released_the_others() {
+    let mut federation = bounded(Vec::new());
+    assert_eq!(federation.hospitals[0].answers(), 0);
+    // One that this hospital releases, one that others release: both count, and each once.
+    let one = signed(2, query(2, 0));
+    for _ in 0..2 {
+        let entry = federation.writer.append(requested(&one, result(&one), T));
+        let outputs = federation.input(1, HospitalInput::Entry(entry));
+        assert_eq!((released(std::slice::from_ref(&outputs)), refusals(&[outputs])), (1, vec![]));
+    }
+    let two = signed(3, query(3, 0));
+    let entry = federation.writer.append(requested(&two, result(&two), &[2, 3, 4, 5]));
+    federation.input(1, HospitalInput::Entry(entry));
+    assert_eq!(federation.hospitals[0].answers(), 2);
+    for third in [signed(2, query(2, 1)), signed(4, query(4, 0))] {
+        for message in [opened(&third, T), requested(&third, result(&third), T)] {
+            let entry = federation.writer.append(message);
+            let outputs = federation.input(1, HospitalInput::Entry(entry));
+            let found = [outputs];
+            let refused = vec![Reject::LeakBudgetSpent];
+            assert_eq!((evaluated(&found), released(&found), refusals(&found)), (0, 0, refused));
+        }
+    }
+    // What was released is known after a restart, before the log is read again.
+    let switched = |fact: &&Fact| matches!(fact, Fact::Switched(_));
+    let facts: Vec<Fact> = federation.facts[0].iter().filter(switched).cloned().collect();
+    assert_eq!(facts.len(), 1);
+    let restarted = bounded(facts);
+    assert_eq!(restarted.hospitals[0].answers(), 1);
+}
+
 #[test]
 fn a_coordinator_that_opens_without_end_is_refused() {
     let mut federation = published();
@@ -254,11 +301,127 @@ fn nothing_is_marked_as_over_while_another_query_is_under_way() {
     for (counter, head) in (0..).zip(&heads) {
         let query = QueryId::new(party(2), counter);
         federation.hospitals[0].on(0, HospitalInput::Evaluated { query, result: result(head) });
-        let done = QueryDone { query, answer: body("answer") };
+        let done = answered(head, result(head), T, T);
         assert_eq!(marks(&hears(&mut federation, LogMessage::QueryDone(done))), counter == 1);
     }
-    let foreign = QueryDone { query: QueryId::new(party(3), 9), answer: body("answer") };
+    let foreign = QueryDone { query: QueryId::new(party(3), 9), shares: Vec::new() };
     assert!(!marks(&hears(&mut federation, LogMessage::QueryDone(foreign))), "it had no part in that one");
+}
+
+/// Answers that are none, and the name of the refusal; of a query of hospital 1.
+fn refused_answers(head: &SignedMessage) -> Vec<(QueryDone, Reject)> {
+    let own = result(head);
+    let request = SwitchRequest { head: head.clone(), result: own, decryptors: set(T) };
+    let binding = SwitchBinding::of(Epoch(1), &request).unwrap();
+    let whole = answered(head, own, T, T);
+    let with = |change: &dyn Fn(&mut Vec<SignedMessage>)| {
+        let mut done = whole.clone();
+        change(&mut done.shares);
+        done
+    };
+    let foreign = SignedMessage::sign(&key(3), party(4), Epoch(1), 950, Seen::nothing(), whole.shares[3].body.clone());
+    let large = BodyRoot { size_bytes: ANSWER_BYTES_MAX + 1, ..boxed(&binding) };
+    vec![
+        (QueryDone { shares: Vec::new(), ..whole.clone() }, Reject::DecryptorsWrong),
+        (answered(head, own, T, &[1, 2, 3]), Reject::DecryptorsWrong),
+        (answered(head, own, T, &[1, 2, 3, 5]), Reject::DecryptorsWrong),
+        (answered(head, own, T, &[1, 2, 3, 4, 5]), Reject::DecryptorsWrong),
+        (answered(head, own, T, &[1, 2, 3, 4, 4]), Reject::Contradiction),
+        (answered(head, body("another result"), T, T), Reject::Contradiction),
+        (answered(head, own, &[2, 3, 4, 5], T), Reject::Contradiction),
+        (with(&|shares| shares[3] = foreign.clone()), Reject::BadSignature),
+        (with(&|shares| shares[3] = share(&binding, 4, large)), Reject::Contradiction),
+        (
+            with(&|shares| shares[3] = share(&binding, 4, BodyRoot { count: 2, ..boxed(&binding) })),
+            Reject::Contradiction,
+        ),
+        (with(&|shares| shares[3] = head.clone()), Reject::Contradiction),
+    ]
+}
+
+/// Has hospital 1 ask, and says its signed question.
+fn asks(federation: &mut crate::federation::Federation) -> SignedMessage {
+    let QueryHead { query, program, model, body } = query(1, 0);
+    let outputs = federation.input(1, HospitalInput::Ask { query, program, model, body });
+    let sent = outputs.into_iter().find_map(|output| match output {
+        HospitalOutput::Send(message) => Some(message),
+        _ => None,
+    });
+    sent.unwrap()
+}
+
+fn failures(outputs: &[HospitalOutput]) -> Vec<Reject> {
+    assert!(!outputs.iter().any(|output| matches!(output, HospitalOutput::OpenAnswer { .. })), "{outputs:?}");
+    let failed = outputs.iter().filter_map(|output| match output {
+        HospitalOutput::AnswerFailed { reject, .. } => Some(*reject),
+        _ => None,
+    });
+    failed.collect()
+}
+
+#[test]
+fn an_asker_opens_the_boxes_that_all_decryptors_signed_for_and_no_others() {
+    let mut federation = published();
+    let head = asks(&mut federation);
+    hears(&mut federation, requested(&head, result(&head), T));
+    let done = answered(&head, result(&head), T, T);
+    let outputs = hears(&mut federation, LogMessage::QueryDone(done.clone()));
+    let opened = outputs.iter().find_map(|output| match output {
+        HospitalOutput::OpenAnswer { binding, boxes } => Some((binding.result, binding.asker, boxes.clone())),
+        _ => None,
+    });
+    let (own, asker, boxes) = opened.unwrap();
+    assert_eq!((own, asker), (result(&head), party(1)));
+    let makers: Vec<u16> = boxes.iter().map(|(maker, _)| maker.number()).collect();
+    assert_eq!(makers, T);
+    assert!(
+        !hears(&mut federation, LogMessage::QueryDone(done)).iter().any(|output| {
+            matches!(output, HospitalOutput::OpenAnswer { .. } | HospitalOutput::AnswerFailed { .. })
+        })
+    );
+    for place in 0..refused_answers(&head).len() {
+        let mut federation = published();
+        let head = asks(&mut federation);
+        hears(&mut federation, requested(&head, result(&head), T));
+        let (done, reject) = refused_answers(&head).swap_remove(place);
+        let outputs = hears(&mut federation, LogMessage::QueryDone(done));
+        assert_eq!(failures(&outputs), [reject], "{place}");
+    }
+}
+
+#[test]
+fn an_answer_to_a_question_that_was_never_put_to_decryptors_is_none() {
+    let mut federation = published();
+    let head = asks(&mut federation);
+    let done = LogMessage::QueryDone(answered(&head, result(&head), T, T));
+    assert_eq!(failures(&hears(&mut federation, done.clone())), [Reject::Contradiction]);
+    // Nor is one to another question under its number.
+    let mut federation = published();
+    let head = asks(&mut federation);
+    let other = signed(1, QueryHead { body: body("another image"), ..query(1, 0) });
+    hears(&mut federation, requested(&other, result(&head), T));
+    let done = LogMessage::QueryDone(answered(&other, result(&head), T, T));
+    assert_eq!(failures(&hears(&mut federation, done)), [Reject::Contradiction]);
+}
+
+#[test]
+fn an_audit_finds_answers_that_not_all_decryptors_signed_for() {
+    let federation = published();
+    let log = messages(&federation);
+    let end = log.len() as u64;
+    let found = |rest: &[LogMessage]| audit_told(log.iter().chain(rest));
+    let head = signed(1, query(1, 0));
+    let request = requested(&head, result(&head), T);
+    let done = LogMessage::QueryDone(answered(&head, result(&head), T, T));
+    assert_eq!(found(&[request.clone(), done.clone()]), Ok(()));
+    assert_eq!(found(std::slice::from_ref(&done)), Err((end, Reject::OutOfTurn)));
+    assert_eq!(found(&[request.clone(), done.clone(), done.clone()]), Err((end + 2, Reject::OutOfTurn)));
+    let failed = QueryFailed { query: QueryId::new(party(1), 0), reject: Reject::DecryptorLost };
+    let failed = LogMessage::QueryFailed(failed);
+    assert_eq!(found(&[request.clone(), failed, done]), Err((end + 2, Reject::OutOfTurn)));
+    for (place, (done, reject)) in refused_answers(&head).into_iter().enumerate() {
+        assert_eq!(found(&[request.clone(), LogMessage::QueryDone(done)]), Err((end + 1, reject)), "{place}");
+    }
 }
 
 #[test]
@@ -266,7 +429,7 @@ fn an_audit_finds_results_that_could_not_have_been_released() {
     let federation = published();
     let log = messages(&federation);
     let end = log.len() as u64;
-    let found = |rest: &[LogMessage]| audit(log.iter().chain(rest));
+    let found = |rest: &[LogMessage]| audit_told(log.iter().chain(rest));
     let head = signed(2, query(2, 0));
     let (open, request) = (opened(&head, T), requested(&head, result(&head), T));
     assert_eq!(found(&[open.clone(), request.clone()]), Ok(()));
@@ -284,7 +447,7 @@ fn an_audit_finds_results_that_could_not_have_been_released() {
     let Some(LogMessage::ModelVerified(verified)) = fewer.last_mut() else { panic!("{:?}", log.last()) };
     verified.verdicts.pop();
     let by_five = requested(&head, result(&head), &[2, 3, 4, 5]);
-    assert_eq!(audit(fewer.iter().chain([&request])), Ok(()));
-    assert_eq!(audit(fewer.iter().chain([&by_five])), Err((end, Reject::DecryptorsWrong)));
+    assert_eq!(audit_told(fewer.iter().chain([&request])), Ok(()));
+    assert_eq!(audit_told(fewer.iter().chain([&by_five])), Err((end, Reject::DecryptorsWrong)));
     assert!(!MODEL.is_empty());
 }

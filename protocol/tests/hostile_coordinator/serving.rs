@@ -2,16 +2,17 @@
 
 use std::sync::LazyLock;
 
-use protocol::heads::Seen;
-use protocol::hospital::{HospitalInput, HospitalOutput};
+use protocol::heads::{Heads, Seen};
+use protocol::hospital::{HospitalInput, HospitalOutput, SwitchBinding};
 use protocol::log::{LogEntry, LogWriter};
 use protocol::message::{
-    HospitalMessage, LogMessage, ModelPublished, ModelVerdict, ModelVerified, PublishManifest, PublishOpen, QueryHead,
-    QueryOpen, SignedMessage, SwitchRequest,
+    HospitalMessage, LogMessage, ModelPublished, ModelVerdict, ModelVerified, PublishManifest, PublishOpen, QueryDone,
+    QueryHead, QueryOpen, SignedMessage, SwitchRequest, SwitchShareHead,
 };
 use protocol::verifier::Verifier;
 use protocol::{Attempt, BodyRoot, Epoch, QueryId, Reject};
 
+use crate::accomplices::signed_mut;
 use crate::federation::{Federation, N, body, digest, key, party, sent, set};
 
 /// What the contributions are said to add up to.
@@ -65,7 +66,6 @@ pub(crate) fn query(asker: u16, counter: u64) -> QueryHead {
         query: QueryId::new(party(asker), counter),
         program: digest("program"),
         model: digest(MODEL),
-        asker_key: digest("asker key"),
         body: body("image"),
     }
 }
@@ -89,6 +89,30 @@ pub(crate) fn requested(head: &SignedMessage, result: BodyRoot, decryptors: &[u1
     LogMessage::SwitchRequest(Box::new(request))
 }
 
+/// The boxes of an answer, as those of T sign for them who are in `signers`.
+pub(crate) fn answered(head: &SignedMessage, result: BodyRoot, decryptors: &[u16], signers: &[u16]) -> QueryDone {
+    let request = SwitchRequest { head: head.clone(), result, decryptors: set(decryptors) };
+    let binding = SwitchBinding::of(Epoch(1), &request).unwrap();
+    let shares = signers.iter().map(|number| share(&binding, *number, boxed(&binding)));
+    QueryDone { query: binding.query, shares: shares.collect() }
+}
+
+pub(crate) fn boxed(binding: &SwitchBinding) -> BodyRoot {
+    body(&format!("switch share {}", binding.digest()))
+}
+
+pub(crate) fn share(binding: &SwitchBinding, number: u16, body: BodyRoot) -> SignedMessage {
+    let head = SwitchShareHead { query: binding.query, binding: binding.digest(), body };
+    SignedMessage::sign(
+        &key(number),
+        party(number),
+        Epoch(1),
+        950,
+        Seen::nothing(),
+        HospitalMessage::SwitchShareHead(head),
+    )
+}
+
 /// What an honest hospital makes of a query.
 pub(crate) fn result(head: &SignedMessage) -> BodyRoot {
     let query = match &head.body {
@@ -106,8 +130,26 @@ pub(crate) fn evaluated(outputs: &[Vec<HospitalOutput>]) -> usize {
     outputs.iter().flatten().filter(|output| matches!(output, HospitalOutput::Evaluate { .. })).count()
 }
 
+/// The same words, each signed on the log with these heads by whom it was signed; what was forged stays forged.
+pub(crate) fn on_log(mut message: LogMessage, heads: &Heads) -> LogMessage {
+    for signed in signed_mut(&mut message).iter_mut().filter(|signed| heads.check(signed).is_err()) {
+        let SignedMessage { author, epoch, sequence, body, .. } = signed.clone();
+        let own = key(author.number());
+        let key = if signed.is_signed_by(&own.verifying_key()) { own } else { key(98) };
+        *signed = SignedMessage::sign(&key, author, epoch, sequence, heads.seen(), body);
+    }
+    message
+}
+
+/// What all say to an answer whose makers signed on this log.
+pub(crate) fn answers(federation: &mut Federation, done: QueryDone) -> Vec<Vec<HospitalOutput>> {
+    let done = on_log(LogMessage::QueryDone(done), federation.writer.heads());
+    federation.say(done)
+}
+
 /// What hospital 1 alone says to an entry, its work not yet done.
 pub(crate) fn hears(federation: &mut Federation, message: LogMessage) -> Vec<HospitalOutput> {
+    let message = on_log(message, federation.writer.heads());
     let entry = federation.writer.append(message);
     federation.hospitals[0].on(0, HospitalInput::Entry(entry))
 }
@@ -116,6 +158,16 @@ pub(crate) fn hears(federation: &mut Federation, message: LogMessage) -> Vec<Hos
 pub(crate) fn audit<'a>(messages: impl IntoIterator<Item = &'a LogMessage>) -> Result<(), (u64, Reject)> {
     let mut writer = LogWriter::new(key(99));
     audited(&messages.into_iter().map(|message| writer.append(message.clone())).collect::<Vec<_>>())
+}
+
+/// The same of words that are signed on this log.
+pub(crate) fn audit_told<'a>(messages: impl IntoIterator<Item = &'a LogMessage>) -> Result<(), (u64, Reject)> {
+    let mut writer = LogWriter::new(key(99));
+    let told = |message: &LogMessage| {
+        let message = on_log(message.clone(), writer.heads());
+        writer.append(message)
+    };
+    audited(&messages.into_iter().map(told).collect::<Vec<_>>())
 }
 
 /// The same of entries.

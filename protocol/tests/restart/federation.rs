@@ -183,8 +183,8 @@ impl Federation {
     /// Hospital 2 asks, all switch.
     pub(crate) fn query(&mut self, number: u64) {
         let query = QueryId::new(party(2), number);
-        let (program, model, asker_key) = (digest("program"), digest("encrypted"), digest("asker key"));
-        let head = QueryHead { query, program, model, asker_key, body: body("image") };
+        let (program, model) = (digest("program"), digest("encrypted"));
+        let head = QueryHead { query, program, model, body: body("image") };
         let head = HospitalMessage::QueryHead(Box::new(head));
         let seen = self.writer.heads().seen();
         let head = SignedMessage::sign(&key(2), party(2), roster().epoch(), 1_000 + number, seen, head);
@@ -193,7 +193,7 @@ impl Federation {
         let request = SwitchRequest { head, result: body("result"), decryptors };
         let shares = self.say(LogMessage::SwitchRequest(Box::new(request)));
         assert_eq!(shares.len(), usize::from(N));
-        self.say(LogMessage::QueryDone(QueryDone { query, answer: body("answer") }));
+        self.say(LogMessage::QueryDone(QueryDone { query, shares }));
     }
 
     pub(crate) fn void_publish(&mut self, base: &str) {

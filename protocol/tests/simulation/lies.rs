@@ -32,7 +32,7 @@ fn sums_of_serving_keys_that_the_coordinator_names_end_the_ceremony_before_anyth
     }
 }
 
-/// A member that bends its share cannot open what the coins ask for: no key is made, and all can read whose fault it is.
+/// A member that bends its share cannot open what the coins ask for: no key is made, and all read whose fault it is.
 #[test]
 fn a_hospital_that_proves_nothing_is_named_and_ends_the_ceremony() {
     let bends = Crash::Garbles { party: 4, round: 0, what: BlobKind::RelinAnswer };

@@ -10,7 +10,7 @@ use protocol::drive::{Asked, ListId, Outside, Stream};
 use protocol::exchange::{Answer, Call};
 use protocol::log::LogEntry;
 use protocol::message::LogMessage;
-use protocol::{Attempt, Digest, Reject, RoundId};
+use protocol::{Attempt, Digest, QueryId, Reject, RoundId};
 
 use crate::party::{Answers, Counter, Jobs, SimClock};
 use crate::schedule::{Crash, Moment, Schedule};
@@ -76,7 +76,11 @@ fn what_a_sum_is_made_of_is_shown_when_it_is_announced_and_nothing_else() {
         assert_eq!(is_shown(log, body(share, 1, maker)), decryptors.contains(&maker), "{maker}");
         assert!(!is_shown(log, body(update, 2, maker)), "the spare of {maker}");
         assert!(!is_shown(log, BlobId { round: 2, ..body(update, 1, maker) }));
-        assert!(!is_shown(log, body(BlobKind::SwitchShare, 1, maker)));
+        // An answer's boxes are for its asker.
+        for (asker, is_ours) in [(3, true), (1, false)] {
+            let id = BlobId::query(BlobKind::SwitchShare, QueryId::new(party(asker), 7), Some(party(maker)), 0);
+            assert_eq!(is_shown(log, id), is_ours, "{asker}");
+        }
     }
     assert!(is_shown(&world.entries, body(update, 1, 1)), "whoever was away catches up");
 

@@ -96,14 +96,6 @@ impl ToyCoordinator {
                 .iter()
                 .map(|one| JobResult::Evaluated(one.query, self.evaluate(one.query, one.asker).ok()))
                 .collect(),
-            CoordinatorJob::Switch(binding) => {
-                let query = binding.query;
-                let result = BlobId::query(BlobKind::QueryResult, query, None, 0);
-                let share = |party| BlobId::query(BlobKind::SwitchShare, query, Some(party), 0);
-                let answer = self.blinded(&[result], binding.decryptors, share);
-                let place = BlobId::query(BlobKind::Answer, query, None, 0);
-                vec![JobResult::Switched(query, answer.and_then(|answer| self.put(place, answer.to_bytes())).ok())]
-            }
         }
     }
 

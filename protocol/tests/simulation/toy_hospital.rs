@@ -47,7 +47,7 @@ pub(crate) const ROTATIONS: u32 = 8;
 
 fn place(name: &str, number: u64) -> BlobId {
     // The toy's own records lie among the bodies, under a kind that hospitals never upload.
-    BlobId { kind: BlobKind::Answer, round: word(Digest::of(name, &number)), attempt: 0, party: None, index: 0 }
+    BlobId { kind: BlobKind::QueryResult, round: word(Digest::of(name, &number)), attempt: 0, party: None, index: 0 }
 }
 
 impl ToyHospital {
@@ -313,21 +313,24 @@ impl ToyHospital {
             HospitalJob::PrepareQuery { query, model, program, .. } => {
                 let id = BlobId::query(BlobKind::Query, query, Some(party), 0);
                 self.put(id, image(query).to_bytes(), oracle)?;
-                let place = BlobId::query(BlobKind::AskerKey, query, Some(party), 0);
-                let asker_key = self.put(place, Bytes::from(format!("asker key of {party}")), oracle)?;
-                let ask = HospitalInput::Ask { query, program, model, asker_key, body: self.root(id) };
-                return Ok(HospitalDone::Asked { first: vec![place], ask });
+                return Ok(HospitalDone::Asked(HospitalInput::Ask { query, program, model, body: self.root(id) }));
             }
-            HospitalJob::ReleaseSwitch { binding, asker } => {
+            HospitalJob::ReleaseSwitch { binding, .. } => {
                 oracle.switches(party, &binding);
-                assert!(!asker.is_empty() && self.results.contains_key(&binding.query));
+                let result = self.results.get(&binding.query).copied().unwrap();
+                // The first of T adds what is public of the result.
+                let own = if binding.decryptors.first() == Some(party) { result } else { Lanes::default() };
                 let id = BlobId::query(BlobKind::SwitchShare, binding.query, Some(party), 0);
-                self.put(id, toy::zero_sum(binding.digest(), party, binding.decryptors).to_bytes(), oracle)?;
+                let share = toy::zero_sum(binding.digest(), party, binding.decryptors).plus(&own);
+                self.put(id, share.to_bytes(), oracle)?;
                 HospitalInput::SwitchMade { query: binding.query, body: self.root(id) }
             }
-            HospitalJob::ReadAnswer { query, answer, .. } => {
-                let logits = Lanes::from_bytes(&answer).unwrap().minus(&image(query));
-                oracle.answered(party, query, &logits);
+            HospitalJob::ReadAnswer { binding, boxes, .. } => {
+                let makers: PartySet = boxes.iter().map(|(maker, _)| *maker).collect();
+                assert_eq!(makers, binding.decryptors);
+                let shares = boxes.iter().map(|(_, share)| Lanes::from_bytes(share).unwrap());
+                let answer = shares.fold(Lanes::default(), |sum, share| sum.plus(&share));
+                oracle.answered(party, binding.query, &answer.minus(&image(binding.query)));
                 return Ok(HospitalDone::Nothing);
             }
         };

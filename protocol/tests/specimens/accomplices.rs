@@ -25,6 +25,7 @@ pub(crate) fn signed_mut(message: &mut LogMessage) -> &mut [SignedMessage] {
         LogMessage::ModelVerified(it) => &mut it.verdicts,
         LogMessage::QueryOpen(it) => std::slice::from_mut(&mut it.head),
         LogMessage::SwitchRequest(it) => std::slice::from_mut(&mut it.head),
+        LogMessage::QueryDone(it) => &mut it.shares,
         _ => &mut [],
     }
 }

@@ -94,7 +94,7 @@ fn a_lost_decryptor_costs_an_attempt_every_check_holds_and_the_model_is_served_a
     assert!(report.dropouts[0].recovered);
     assert_eq!(report.serving.images, 2);
     assert!(report.serving.model_encrypted);
-    assert!(report.traffic.iter().any(|row| row.kind == "key-switch shares" && row.bytes > 0));
+    assert!(report.traffic.iter().any(|row| row.kind == "shares of answers" && row.bytes > 0));
     let clinical = &report.final_.clinical;
     assert_eq!(clinical.split.kind, report::SplitKind::Patient);
     assert_eq!(clinical.figures.macro_auc.value, Some(report.final_.auc_macro));

@@ -30,7 +30,7 @@ fn root_of_all(bodies: &[Bytes]) -> BodyRoot {
     BodyRoot::of(&digests, bodies.iter().map(|body| body.len() as u64).sum())
 }
 
-fn crs() -> Crs {
+pub(super) fn crs() -> Crs {
     Crs::new(Preset::Inf13, seed().0)
 }
 
@@ -81,8 +81,8 @@ fn model(program: &Program, brought: &Brought, gates: &[Bytes]) -> Vec<Bytes> {
 }
 
 /// Everything that a coordinator holds to serve.
-struct Serving {
-    all: Consortium,
+pub(super) struct Serving {
+    pub(super) all: Consortium,
     gates: Vec<Bytes>,
     relinearisation: Bytes,
     rotations: Vec<Bytes>,
@@ -96,7 +96,7 @@ fn states(site: &Site, fact: &Fact) {
 
 impl Serving {
     /// Three sites that have added up everything, and stated it.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut all = Consortium::with_keys();
         let list = all.gates();
         let gates: Vec<Bytes> = all.shares(KeyStep::GateKey).into_iter().map(|(_, key)| key).collect();
@@ -143,7 +143,7 @@ impl Serving {
     }
 
     /// What the coordinator's own evaluation gives.
-    fn result(&self, asker: PartyId, question: &Question) -> BodyRoot {
+    pub(super) fn result(&self, asker: PartyId, question: &Question) -> BodyRoot {
         let program = &self.all.sites[0].plan.program;
         let mut keys = EvaluationKeys::new(Preset::Inf13);
         keys.set_relinearization(RelinearizationKey::from_bytes(&self.relinearisation, &crs()).unwrap()).unwrap();
@@ -164,31 +164,23 @@ impl Serving {
     }
 
     /// Hospital 2 asks; what it sends.
-    fn ask(&mut self, counter: u64) -> Question {
+    pub(super) fn ask(&mut self, counter: u64) -> Question {
         let (model, asker) = (self.model_digest(), party(2));
         let site = self.all.site(2);
         let query = QueryId::new(asker, counter);
         let image = Array3::from_elem((1, 6, 6), 0.1 + counter as f32 / 10.0);
-        let (prepared, _) = site.prepare_query(query, &[image]).unwrap();
+        let prepared = site.prepare_query(query, &[image]).unwrap();
         let get = |id: &BlobId| site.outbox.get(id).unwrap();
         let place = |index| BlobId::query(BlobKind::Query, query, Some(asker), index);
         let parts = (0..prepared.body.count).map(|index| get(&place(index))).collect();
-        let asker_key = get(&BlobId::query(BlobKind::AskerKey, query, Some(asker), 0));
-        let head = QueryHead {
-            query,
-            program: Digest(site.plan.program.digest()),
-            model,
-            asker_key: prepared.asker_key,
-            body: prepared.body,
-        };
-        Question { head, parts, asker_key }
+        let program = Digest(site.plan.program.digest());
+        Question { head: QueryHead { query, program, model, body: prepared.body }, parts }
     }
 }
 
-struct Question {
+pub(super) struct Question {
     head: QueryHead,
     parts: Vec<Bytes>,
-    asker_key: Bytes,
 }
 
 impl Question {
@@ -196,12 +188,11 @@ impl Question {
         site.evaluate(party(2), &self.head, &self.parts)
     }
 
-    fn binding(&self, result: BodyRoot) -> SwitchBinding {
+    pub(super) fn binding(&self, result: BodyRoot) -> SwitchBinding {
         SwitchBinding {
             epoch: Epoch(1),
             query: self.head.query,
             asker: party(2),
-            asker_key: self.head.asker_key,
             input: self.head.body.root,
             program: self.head.program,
             model: self.head.model,
@@ -369,17 +360,18 @@ fn a_site_computes_what_the_coordinator_computes_and_releases_that_alone() {
     let question = serving.ask(1);
     let expected = serving.result(party(2), &question);
     let other = serving.ask(2);
+    let asker = serving.all.opening[1].sealing_key().clone();
     for number in 1..=N {
         let site = serving.all.site(number);
-        let (query, asker_key) = (question.head.query, &question.asker_key);
-        let early = site.release_switch(&question.binding(expected), asker_key);
+        let (query, asker) = (question.head.query, &asker);
+        let early = site.release_switch(&question.binding(expected), asker);
         assert!(matches!(early, Err(HospitalError::NotEvaluated { .. })));
         let result = question.at(site).unwrap();
         assert_eq!(result, expected, "site {number}");
         let foreign = other.at(site).unwrap();
         // Another query's result, and one that nobody computed: (0, 2^k) reads the serving secret.
         for named in [foreign, root_of(b"(0, 2^k)")] {
-            let refused = site.release_switch(&question.binding(named), asker_key);
+            let refused = site.release_switch(&question.binding(named), asker);
             assert!(matches!(refused, Err(HospitalError::ResultDiffers { .. })));
             assert!(share_of(site, query).is_err(), "nothing of it exists");
         }

@@ -1,24 +1,24 @@
 //! Any quorum of any number of hospitals releases what the ideal key decrypts.
 
 use super::plan;
-use crate::ckks::{Ciphertext, Plaintext, coefficient_differences};
+use crate::ckks::Ciphertext;
 use crate::multiparty::ideal::{Ceremony, toy};
-use crate::multiparty::release_tests::{Hospitals, flooded};
+use crate::multiparty::release_tests::{Hospitals, flooded, flooded_bits};
 use crate::params::Preset;
 use crate::stream::Stream;
 
 /// Checks that a release differs from direct decryption by the flooding of every decryptor.
-fn check(hospitals: &Hospitals, ciphertext: &Ciphertext, direct: &Plaintext, set: &[u16]) {
-    let released = hospitals.release(ciphertext, set, flooded());
-    let read = hospitals.asker.decrypt(&released).unwrap();
-    let differences = coefficient_differences(&read, direct);
-    let word = f64::from(flooded().flooding_over(hospitals.c.params).unwrap().unwrap()).exp2();
+fn check(hospitals: &Hospitals, ciphertext: &Ciphertext, set: &[u16]) {
+    let context = hospitals.context(ciphertext, set);
+    let sum = hospitals.sum(&context, ciphertext, set, flooded());
+    let differences = hospitals.misreadings(&sum, &context, ciphertext);
+    let word = f64::from(flooded_bits(hospitals, hospitals.c.params.slots())).exp2();
     let largest = differences.iter().fold(0.0, |m: f64, d| m.max(d.abs()));
     let rms = (differences.iter().map(|d| d * d).sum::<f64>() / differences.len() as f64).sqrt();
     let deviation = (set.len() as f64).sqrt() * word;
     assert!(largest < 6.5 * deviation, "{set:?}: {largest} at deviation {deviation}");
-    // Four deviations of a root mean square over 64 coefficients, and some.
-    assert!((rms / deviation - 1.0).abs() < 0.45, "{set:?}: {rms} against {deviation}");
+    // Four deviations of a root mean square over 32 coefficients, and some.
+    assert!((rms / deviation - 1.0).abs() < 0.6, "{set:?}: {rms} against {deviation}");
 }
 
 #[test]
@@ -29,12 +29,11 @@ fn every_quorum_of_up_to_five_hospitals_releases_the_result() {
         for threshold in parties / 2 + 1..=parties {
             let values = c.random_values(4.0);
             let ciphertext = c.encrypt(&values, params.scale(), params.base_limbs);
-            let direct = c.decrypt(&ciphertext);
             let hospitals = Hospitals::new(c, threshold);
             for mask in 0u16..1 << parties {
                 let set: Vec<u16> = (1..=parties).filter(|j| mask >> (j - 1) & 1 == 1).collect();
                 if set.len() >= usize::from(threshold) {
-                    check(&hospitals, &ciphertext, &direct, &set);
+                    check(&hospitals, &ciphertext, &set);
                 }
             }
             c = hospitals.c;
@@ -55,18 +54,16 @@ fn collective_keys_of_up_to_sixty_four_hospitals_compute_and_release() {
         let product = c.evaluator.mul(&encrypted, &rotated).unwrap();
         let result = c.evaluator.relinearise_rescale(&product, &c.keys).unwrap();
         let expected: Vec<f64> = (0..x.len()).map(|i| x[i] * x[(i + 1) % x.len()]).collect();
-        let direct = c.decrypt(&result);
         for threshold in [parties / 2 + 1, 2 * parties / 3 + 1, parties] {
             let hospitals = Hospitals::new(c, threshold);
             let mut set: Vec<u16> = (1..=parties).collect();
             while set.len() > usize::from(threshold) {
                 set.remove(stream.next_u32() as usize % set.len());
             }
-            check(&hospitals, &result, &direct, &set);
-            let read = hospitals.asker.decrypt(&hospitals.release(&result, &set, flooded())).unwrap();
-            let values = hospitals.c.encoder.decode(&read).unwrap();
-            let bits = flooded().flooding_over(params).unwrap().unwrap();
-            let slot = (f64::from(threshold) * params.n as f64 / 2.0).sqrt() * f64::from(bits).exp2() / result.scale();
+            check(&hospitals, &result, &set);
+            let values = hospitals.read(&result, &set, flooded());
+            let bits = flooded_bits(&hospitals, params.slots());
+            let slot = (f64::from(threshold) * params.n as f64).sqrt() * f64::from(bits).exp2() / result.scale();
             super::close(&values, &expected, 6.0 * slot);
             c = hospitals.c;
         }

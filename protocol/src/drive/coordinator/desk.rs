@@ -7,7 +7,7 @@ use crate::drive::coordinator::inbox::PhaseInput;
 use crate::drive::coordinator::{CoordinatorDriver, CoordinatorJob};
 use crate::drive::{Asked, Clock, CoordinatorNet, Crypto, ListId, Store, StoreFault};
 use crate::exchange::{Answer, Call};
-use crate::ids::{Digest, PartyId};
+use crate::ids::{Digest, PartyId, QueryId};
 use crate::lease::Doing;
 use crate::message::{HospitalMessage, SignedMessage};
 use crate::reject::Reject;
@@ -183,12 +183,12 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
 
 /// Kinds that a hospital makes and the coordinator takes.
 fn is_sent_by_hospitals(kind: BlobKind) -> bool {
-    !matches!(kind, BlobKind::SumChunk | BlobKind::QueryResult | BlobKind::Answer)
+    !matches!(kind, BlobKind::SumChunk | BlobKind::QueryResult)
 }
 
 /// What a hospital may fetch: boxes for itself, what the coordinator made, what every hospital adds up itself (shares
-/// of serving keys, contributions to the published model), and askers' keys for answers. What round sums are made of is
-/// shown once they are announced, others' queries to those who evaluate them, while they do.
+/// of serving keys, contributions to the published model), and the boxes of the answers to its own queries. What round
+/// sums are made of is shown once they are announced, others' queries to those who evaluate them, while they do.
 fn may_read(id: &BlobId, reader: PartyId) -> bool {
     match (id.kind, id.party) {
         (BlobKind::Dealing, _) => id.index == u32::from(reader.number()),
@@ -196,7 +196,8 @@ fn may_read(id: &BlobId, reader: PartyId) -> bool {
         (BlobKind::RelinRoundOne | BlobKind::RelinRoundTwo | BlobKind::Galois, Some(_)) => true,
         (BlobKind::RelinMasks | BlobKind::RelinAnswer, Some(_)) => true,
         (BlobKind::Gate | BlobKind::GateKey, Some(_)) => true,
-        (BlobKind::PublishChunk | BlobKind::AskerKey, Some(_)) => true,
+        (BlobKind::PublishChunk, Some(_)) => true,
+        (BlobKind::SwitchShare, Some(maker)) => maker == reader || QueryId(id.round).asker() == Some(reader),
         (_, Some(maker)) => maker == reader,
     }
 }

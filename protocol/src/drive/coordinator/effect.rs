@@ -4,7 +4,6 @@ use crate::campaign::{OrderKind, PauseReason, PhaseEnd, PublishedModel};
 use crate::drive::coordinator::inbox::JobResult;
 use crate::drive::{Asked, JobId, ListId, StoreFault};
 use crate::exchange::Call;
-use crate::hospital::SwitchBinding;
 use crate::ids::{Attempt, Digest, PartyId, RoundId};
 use crate::message::{KeyStep, RoundPurpose};
 use crate::party_set::PartySet;
@@ -74,8 +73,6 @@ pub enum CoordinatorJob {
     },
     /// Evaluate the program on these queries together; one `Evaluated` for each.
     Evaluate(Vec<Evaluation>),
-    /// Add the switch shares of T and store the answer; result `Switched`.
-    Switch(SwitchBinding),
 }
 
 /// The bodies of one hospital in a round, and what they have to be bound to.
@@ -159,7 +156,7 @@ pub enum CoordinatorNote {
     StoreFault(String),
     /// The participation of all ended.
     Stopped {
-        /// Results switched in this key epoch.
+        /// Answers released in this key epoch.
         releases: u64,
     },
 }

@@ -54,8 +54,6 @@ pub enum JobResult {
     Evaluated(QueryId, Option<BodyRoot>),
     /// Of any but serving's: the disk kept it from ending; it is begun again.
     Again,
-    /// Of `Switch`: the stored answer, `None` where it failed.
-    Switched(QueryId, Option<BodyRoot>),
 }
 
 /// A moment that a machine asked for has come.
@@ -97,7 +95,7 @@ impl PhaseInput {
             JobResult::Model(model) => Some(Self::Model(model)),
             JobResult::Inspected(list, true) => Some(Self::WellFormed(list)),
             JobResult::Inspected(list, false) => Some(Self::Malformed(list)),
-            JobResult::Loaded(_) | JobResult::Again | JobResult::Evaluated(..) | JobResult::Switched(..) => None,
+            JobResult::Loaded(_) | JobResult::Again | JobResult::Evaluated(..) => None,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Serving: queries in, answers out, and which ciphertexts are kept for audits.
 //!
 //! Nothing is stored of what this phase is told: the log says what was asked and released, and what a restart
-//! interrupts fails, because a result is switched only once.
+//! interrupts fails, because an answer is released only once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::blob::{BlobId, BlobKind};
 use crate::campaign::PublishedModel;
@@ -13,7 +13,6 @@ use crate::drive::coordinator::phase::{Effect, Phase, contribution};
 use crate::drive::coordinator::{CoordinatorDriver, CoordinatorJob, CoordinatorNote, JobResult, lists_of};
 use crate::drive::{Asked, Clock, CoordinatorNet, Crypto, ListId, Store};
 use crate::exchange::Answer;
-use crate::hospital::SwitchBinding;
 use crate::ids::{PartyId, QueryId};
 use crate::limits::{QUERIES_AUDITED_MAX, QUERIES_QUEUED_MAX};
 use crate::log::LogEntry;
@@ -26,7 +25,6 @@ use crate::serving::{ServingConfig, ServingInput, ServingMachine, ServingOutput,
 pub(super) struct Session {
     machine: ServingMachine,
     published: PublishedModel,
-    bindings: BTreeMap<QueryId, SwitchBinding>,
     /// Answered queries whose ciphertexts are kept for audits, oldest first.
     audited: VecDeque<QueryId>,
 }
@@ -45,7 +43,7 @@ impl Session {
         self.machine.may_evaluate(id, reader)
     }
 
-    /// Whose switch shares are awaited.
+    /// Whose shares of answers are awaited.
     pub(super) fn waiting_for(&self) -> PartySet {
         self.machine.waiting_for()
     }
@@ -87,14 +85,14 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             }
         }
         for query in spent.interrupted() {
-            // Its shares may be out already, so it is not switched again: the asker encrypts anew.
+            // Its shares may be out already, so it is not released again: the asker encrypts anew.
             let failed = QueryFailed { query, reject: Reject::DecryptorLost };
             self.effects.push_back(Effect::Append(LogMessage::QueryFailed(failed)));
             self.effects.extend(lists_of(query, self.roster.parties()).into_iter().map(Effect::Forget));
         }
         let config = ServingConfig { model: published.digest, terms: self.terms.clone(), batch_max: self.batch_max };
         let machine = ServingMachine::new(self.roster.clone(), self.leases.live(), config, spent);
-        let session = Session { machine, published, bindings: BTreeMap::new(), audited };
+        let session = Session { machine, published, audited };
         self.phase = Phase::Serving(Box::new(session));
         self.notes.push(CoordinatorNote::Serving(published));
         for (asked, message) in held {
@@ -131,18 +129,6 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         let input = match result {
             JobResult::Evaluated(query, Some(result)) => ServingInput::Evaluated { query, result },
             JobResult::Evaluated(query, None) => ServingInput::EvaluationFailed { query },
-            JobResult::Switched(query, answer) => {
-                let Phase::Serving(session) = &mut self.phase else { return };
-                if let Some(binding) = session.bindings.remove(&query) {
-                    let share =
-                        |party| ListId { kind: BlobKind::SwitchShare, round: query.0, attempt: 0, party: Some(party) };
-                    self.effects.extend(binding.decryptors.iter().map(|party| Effect::Forget(share(party))));
-                }
-                match answer {
-                    Some(answer) => ServingInput::Combined { query, answer },
-                    None => ServingInput::CombineFailed { query },
-                }
-            }
             JobResult::Inspected(..) | JobResult::Keys(_) | JobResult::Sum(_) | JobResult::Model(_) => return,
             JobResult::Loaded(_) | JobResult::Again => return,
         };
@@ -164,13 +150,6 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                 ServingOutput::Evaluate(batch) => {
                     self.effects.push_back(Effect::Start(CoordinatorJob::Evaluate(batch)));
                 }
-                ServingOutput::CombineSwitch { query, .. } => {
-                    if let Phase::Serving(session) = &self.phase
-                        && let Some(binding) = session.bindings.get(&query)
-                    {
-                        self.effects.push_back(Effect::Start(CoordinatorJob::Switch(binding.clone())));
-                    }
-                }
                 ServingOutput::Admitted { .. } => {}
                 ServingOutput::Reject { party, reject, .. } => rejects.push((party, reject)),
                 ServingOutput::WakeAt(at_ms) => {
@@ -187,20 +166,12 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         let Phase::Serving(session) = &mut self.phase else { return };
         let mut forget = Vec::new();
         match &message {
-            LogMessage::SwitchRequest(request) => {
-                if let Some(binding) = SwitchBinding::of(self.roster.epoch(), request) {
-                    session.bindings.insert(binding.query, binding);
-                }
-            }
             // Whoever was away may still have had to add them up.
             LogMessage::ModelVerified(_) if session.machine.verified() == parties => {
                 let PublishedModel { attempt, cohort, .. } = session.published;
                 forget.extend(cohort.iter().map(|party| contribution(attempt, party)));
             }
-            LogMessage::QueryFailed(failed) => {
-                session.bindings.remove(&failed.query);
-                forget.extend(lists_of(failed.query, parties));
-            }
+            LogMessage::QueryFailed(failed) => forget.extend(lists_of(failed.query, parties)),
             LogMessage::QueryDone(done) => {
                 session.audited.push_back(done.query);
                 while session.audited.len() > QUERIES_AUDITED_MAX

@@ -11,6 +11,7 @@ use crate::message::{KeyStep, QueryHead, RoundPurpose};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 use crate::roster::Roster;
+use crate::sealed::SealingKey;
 
 /// A sum of many parts, which a hospital adds up one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,21 +228,22 @@ pub enum HospitalJob {
         /// The query's bodies, with the root in the head.
         parts: Vec<Bytes>,
     },
-    /// Make and store a key-switch share of the result that was evaluated here; answer `SwitchMade` or `SwitchRefused`.
+    /// Make a share of the answer in the result that was evaluated here, seal it, store the box; answer `SwitchMade` or
+    /// `SwitchRefused`.
     ReleaseSwitch {
         /// The context.
         binding: SwitchBinding,
-        /// The asker's key.
-        asker: Bytes,
+        /// Seals the share: the asker's key in the signed roster.
+        asker: Box<SealingKey>,
     },
-    /// Decrypt an answer and hand it to whoever asked. No answer.
+    /// Open the boxes of an answer, add their shares and hand it to whoever asked. No answer.
     ReadAnswer {
         /// The question.
         ticket: u64,
-        /// Its number.
-        query: QueryId,
-        /// The answer.
-        answer: Bytes,
+        /// What the shares are bound to.
+        binding: Box<SwitchBinding>,
+        /// The box of each of T, with the digest that its maker signed.
+        boxes: Vec<(PartyId, Bytes)>,
     },
 }
 
@@ -252,13 +254,8 @@ pub enum HospitalDone {
     Nothing,
     /// The machine's input.
     Input(HospitalInput),
-    /// A question is encrypted: `first` are stored bodies to be sent before the query's own.
-    Asked {
-        /// The asker's key for answers.
-        first: Vec<BlobId>,
-        /// `HospitalInput::Ask`.
-        ask: HospitalInput,
-    },
+    /// A question is encrypted: `HospitalInput::Ask`.
+    Asked(HospitalInput),
     /// The question's images cannot be encrypted; whoever asked was told.
     QuestionRefused {
         /// The question.

@@ -36,12 +36,6 @@ impl Outgoing {
         let waiting = (first.index..last).map(|index| BlobId { index, ..first }).collect();
         Self::Upload(Upload { waiting, root, acknowledged: 0, query })
     }
-
-    /// One body that a query needs.
-    pub(super) fn single(id: BlobId, query: QueryId) -> Self {
-        let root = BodyRoot { count: 1, ..BodyRoot::default() };
-        Self::Upload(Upload { waiting: [id].into(), root, acknowledged: 0, query: Some(query) })
-    }
 }
 
 impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalDriver<S, N, C, K> {

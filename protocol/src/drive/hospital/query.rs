@@ -13,8 +13,6 @@ use crate::limits::QUERIES_QUEUED_PER_ASKER_MAX;
 pub(super) struct Pending {
     pub(super) ticket: u64,
     due_ms: u64,
-    /// Stored bodies to be sent before the query's own.
-    first: Vec<BlobId>,
 }
 
 impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalDriver<S, N, C, K> {
@@ -31,26 +29,24 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             let query = QueryId::new(self.party, taken + 1);
             self.preparing = Some(query);
             let due_ms = self.clock.now_ms().saturating_add(self.answer_within_ms);
-            self.pending.insert(query, Pending { ticket, due_ms, first: Vec::new() });
+            self.pending.insert(query, Pending { ticket, due_ms });
             self.clock.wake_at(due_ms);
             self.work.push_back(Work::Ready(HospitalJob::PrepareQuery { ticket, query, model, program }));
         }
     }
 
     /// A question is encrypted.
-    pub(super) fn asked(&mut self, first: Vec<BlobId>, ask: HospitalInput) {
+    pub(super) fn asked(&mut self, ask: HospitalInput) {
         let Some(query) = self.preparing.take() else { return };
-        if let Some(pending) = self.pending.get_mut(&query) {
-            pending.first = first;
+        if self.pending.contains_key(&query) {
             self.feed(ask);
         }
     }
 
-    /// Sends the key to which the answer is to be switched, then the encrypted images; nothing of a refused query.
+    /// Sends the encrypted images; nothing of a refused query.
     pub(super) fn upload_query(&mut self, query: QueryId, body: BodyRoot) {
-        let Some(pending) = self.pending.get_mut(&query) else { return };
-        for id in std::mem::take(&mut pending.first) {
-            self.outgoing.push_back(Outgoing::single(id, query));
+        if !self.pending.contains_key(&query) {
+            return;
         }
         let first = BlobId::query(BlobKind::Query, query, Some(self.party), 0);
         self.outgoing.push_back(Outgoing::upload(first, body, Some(query)));

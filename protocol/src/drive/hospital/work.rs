@@ -13,7 +13,7 @@ use crate::drive::hospital::{
 use crate::drive::{Clock, Crypto, HospitalNet, JobId, Store};
 use crate::exchange::Answer;
 use crate::hospital::{HospitalInput, ProofOf, ShareBinding, SwitchBinding};
-use crate::ids::{Digest, PartyId, QueryId, RoundId};
+use crate::ids::{Digest, PartyId, RoundId};
 use crate::message::{KeyStep, QueryHead, RoundPurpose};
 use crate::reject::Reject;
 use crate::roster::Roster;
@@ -101,12 +101,11 @@ pub(super) enum Then {
         asker: PartyId,
         head: Box<QueryHead>,
     },
-    Switch {
-        binding: SwitchBinding,
-    },
+    /// Whose boxes were asked for, in order.
     Answer {
         ticket: u64,
-        query: QueryId,
+        binding: Box<SwitchBinding>,
+        makers: Vec<PartyId>,
     },
 }
 
@@ -165,15 +164,11 @@ impl Work {
         Self::Fetch { wanted, then: Then::OpenSum { binding, purpose } }
     }
 
-    pub(super) fn switch(binding: SwitchBinding) -> Self {
-        let asker = BlobId::query(BlobKind::AskerKey, binding.query, Some(binding.asker), 0);
-        let wanted = vec![Wanted::digest(asker, binding.asker_key)];
-        Self::Fetch { wanted, then: Then::Switch { binding } }
-    }
-
-    pub(super) fn answer(ticket: u64, query: QueryId, root: BodyRoot) -> Self {
-        let id = BlobId::query(BlobKind::Answer, query, None, 0);
-        Self::Fetch { wanted: vec![Wanted::single(id, root)], then: Then::Answer { ticket, query } }
+    pub(super) fn answer(ticket: u64, binding: Box<SwitchBinding>, boxes: &[(PartyId, BodyRoot)]) -> Self {
+        let place = |maker| BlobId::query(BlobKind::SwitchShare, binding.query, Some(maker), 0);
+        let wanted = boxes.iter().map(|(maker, root)| Wanted::single(place(*maker), *root)).collect();
+        let makers = boxes.iter().map(|(maker, _)| *maker).collect();
+        Self::Fetch { wanted, then: Then::Answer { ticket, binding, makers } }
     }
 
     /// Whether it is of no use once this round has no result.
@@ -282,8 +277,9 @@ impl Then {
             }
             Self::Sum { step } => HospitalJob::TakeSum { step, sum: first(bodies) },
             Self::OpenSum { binding, purpose } => HospitalJob::OpenSum { binding, purpose, chunks: bodies },
-            Self::Switch { binding } => HospitalJob::ReleaseSwitch { binding, asker: first(bodies) },
-            Self::Answer { ticket, query } => HospitalJob::ReadAnswer { ticket, query, answer: first(bodies) },
+            Self::Answer { ticket, binding, makers } => {
+                HospitalJob::ReadAnswer { ticket, binding, boxes: makers.into_iter().zip(bodies).collect() }
+            }
         })
     }
 }
@@ -343,9 +339,9 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
     }
 
     fn start_job(&mut self, job: HospitalJob) {
-        if let HospitalJob::ReadAnswer { query, .. } = &job {
+        if let HospitalJob::ReadAnswer { binding, .. } = &job {
             // The answer is here: whoever asked hears from the job.
-            self.pending.remove(query);
+            self.pending.remove(&binding.query);
         }
         self.jobs_started += 1;
         let id = JobId(self.jobs_started);
@@ -409,11 +405,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 let (round, attempt, reject) = (binding.round, binding.attempt, Reject::BodyDiffers);
                 self.feed(HospitalInput::SumFalse { round, attempt, reject });
             }
-            // The coordinator keeps the bodies of a query only while it is under way.
-            Then::Switch { binding } => {
-                self.feed(HospitalInput::SwitchRefused { query: binding.query, reject: Reject::BodyDiffers });
-            }
-            Then::Answer { query, .. } => self.no_answer(query, Some(reject)),
+            Then::Answer { binding, .. } => self.no_answer(binding.query, Some(reject)),
             Then::Evaluate { head, .. } => {
                 self.feed(HospitalInput::EvaluationFailed { query: head.query, reject: Reject::BodyDiffers });
             }
@@ -444,7 +436,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 }
                 self.feed(input);
             }
-            HospitalDone::Asked { first, ask } => self.asked(first, ask),
+            HospitalDone::Asked(ask) => self.asked(ask),
             HospitalDone::QuestionRefused { query } => {
                 self.pending.remove(&query);
                 self.preparing = None;

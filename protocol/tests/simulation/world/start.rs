@@ -197,6 +197,8 @@ pub(crate) fn terms(schedule: &Schedule) -> Terms {
         tau_aggregation: 1 << 14,
         tau_serving: 1 << 20,
         queries_per_asker_max: 100,
+        leak_bits_per_answer: 100,
+        leak_bits_max: u64::MAX,
         patience_ms: schedule.patience_ms,
         round_deadline_ms: 8 * schedule.patience_ms,
         query_deadline_ms: 8 * schedule.patience_ms,

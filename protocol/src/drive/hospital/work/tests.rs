@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::exchange::Call;
+use crate::ids::QueryId;
 use crate::ids::{Attempt, Epoch};
 use crate::party_set::PartySet;
 
@@ -172,13 +173,7 @@ fn every_drawn_chunk_of_a_sum_is_fetched_of_every_maker_by_its_signed_digest() {
 
 fn query(parts: &[Bytes]) -> Box<QueryHead> {
     let query = QueryId::new(party(2), 4);
-    Box::new(QueryHead {
-        query,
-        program: Digest([1; 32]),
-        model: Digest([2; 32]),
-        asker_key: Digest([3; 32]),
-        body: root(parts),
-    })
+    Box::new(QueryHead { query, program: Digest([1; 32]), model: Digest([2; 32]), body: root(parts) })
 }
 
 #[test]

@@ -1,7 +1,0 @@
-//! An asker's public key: refused, or read and written alike.
-#![no_main]
-
-use he_agg_fuzz::run;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|input: &[u8]| run("asker_key", input));

@@ -1,7 +1,0 @@
-//! A share of a release to an asker: refused, or read and written alike.
-#![no_main]
-
-use he_agg_fuzz::run;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|input: &[u8]| run("key_switch_share", input));

@@ -1,0 +1,7 @@
+//! A share of an answer: refused, or read and written alike.
+#![no_main]
+
+use he_agg_fuzz::run;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| run("release_share", input));
