@@ -5,13 +5,14 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
+use experiment::Release;
 use he_agg::{
     Preset, Stream,
     aggregation::{Flooding, MaskKey, MemoryLedger, VaultSecret},
     ckks::{Ciphertext, Plaintext},
     multiparty::{
-        AskerKey, AskerPublicKey, Collective, Crs, DecryptPolicy, KeyPlan, KeySwitchShare, Quorum, ServingKeyShare,
-        SwitchContext, SwitchPermit, SwitchSum,
+        AskerKey, AskerPublicKey, Collective, Crs, KeyPlan, KeySwitchShare, Quorum, ServingKeyShare, SwitchContext,
+        SwitchPermit, SwitchSum,
     },
 };
 
@@ -33,7 +34,7 @@ pub struct Consortium {
     /// The collective keys.
     pub keys: Collective,
     quorum: Quorum,
-    flooding: Flooding,
+    release: Release,
     decryptors: Vec<Decryptor>,
     asker: AskerKey,
 }
@@ -63,7 +64,7 @@ impl Consortium {
     pub fn new(
         preset: Preset,
         hospitals: u16,
-        flooding: Flooding,
+        release: Release,
         plan: &KeyPlan,
         stream: &mut Stream,
     ) -> Result<Self, BenchError> {
@@ -89,12 +90,17 @@ impl Consortium {
                     .map(|other| (other, MaskKey::pair(&keys.crs.epoch(), half(party), half(other))))
                     .collect(),
                 vault: VaultSecret::from_bytes([party.to_le_bytes()[0]; 32]),
-                ledger: MemoryLedger::new(flooding),
+                ledger: MemoryLedger::new(release.flooding),
             }
         };
         let decryptors = (1..).zip(held.into_iter().flatten()).map(decryptor).collect();
         let asker = AskerKey::generate(preset, stream)?;
-        Ok(Self { keys, quorum, flooding, decryptors, asker })
+        Ok(Self { keys, quorum, release, decryptors, asker })
+    }
+
+    /// What every decryptor's share is flooded for.
+    pub fn flooding(&self) -> Flooding {
+        self.release.flooding
     }
 
     /// Switches a result to the asker: every decryptor's flooded share, and their sum.
@@ -113,7 +119,7 @@ impl Consortium {
                 (Ciphertext::from_bytes(result, preset)?, AskerPublicKey::from_bytes(&asker, preset)?);
             let context = SwitchContext::new(&self.keys.crs, quorum, (query, REQUEST), &result, &asker, &set)?;
             let permit = SwitchPermit::claim(ledger, &context)?;
-            let policy = DecryptPolicy::Flooded(self.flooding);
+            let policy = self.release.policy();
             shares.push(KeySwitchShare::generate(permit, &context, key, policy, pairs, vault)?.to_bytes());
             seconds.push(started.elapsed().as_secs_f64());
         }

@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use client::plan::{chunks_added, parts_added};
 use experiment::Experiment;
-use he_agg::multiparty::DecryptPolicy;
 use he_infer::Summary;
 use report::{Crypto, ExperimentBlock, bytes_text};
 use serde::Serialize;
@@ -92,10 +91,16 @@ pub struct ServingCost {
     /// Operations, keys and bytes.
     #[serde(flatten)]
     pub summary: Summary,
-    /// Statistical security s of an answer's flooding; null without flooding.
-    pub flooding_bits: Option<u32>,
+    /// Statistical security s of an answer's flooding.
+    pub flooding_bits: u32,
     /// Answers that the flooding is sized for.
-    pub releases: Option<u64>,
+    pub releases: u64,
+    /// log2 of the bound on an answer's error that the flooding is sized for, in units of the scale.
+    pub error_log2: u32,
+    /// Standard deviation that the flooding of all decryptors gives a logit.
+    pub flooding_logit_error: f64,
+    /// Largest logit that images and weights of the plan's ranges give.
+    pub logit_max: f64,
 }
 
 impl Plan {
@@ -112,10 +117,7 @@ impl Plan {
         let attempts = 1 + experiment.federation().attempts_ahead;
         let upload_bytes = sum_bytes * attempts as usize;
         let rounds = experiment.federation().rounds;
-        let flooding = match experiment.publish().policy {
-            DecryptPolicy::Flooded(flooding) => Some(flooding),
-            DecryptPolicy::TrustedHolder => None,
-        };
+        let release = &experiment.publish().release;
         let summary = experiment.program().summary();
         let hospitals = usize::from(experiment.federation().hospitals);
         // Both halves of the relinearisation key in its first round, one in the second.
@@ -163,8 +165,11 @@ impl Plan {
                 publishing_fetched_bytes,
                 weights_added,
                 summary,
-                flooding_bits: flooding.map(|flooding| flooding.security()),
-                releases: flooding.map(|flooding| flooding.releases()),
+                flooding_bits: release.flooding.security(),
+                releases: release.flooding.releases(),
+                error_log2: release.bound.norm_log2(),
+                flooding_logit_error: release.logit_error,
+                logit_max: release.logit_max,
             },
             prediction: None,
             resolved: experiment.resolved_toml(),
@@ -237,14 +242,20 @@ impl Plan {
             (
                 "flooding",
                 format!(
-                    "training s = {}, {} of {} releases; answers {}",
+                    "training s = {}, {} of {} releases; answers s = {}, up to {}",
                     training.flooding_bits,
                     training.planned_releases,
                     training.epoch_releases,
-                    match (serving.flooding_bits, serving.releases) {
-                        (Some(bits), Some(releases)) => format!("s = {bits}, up to {releases}"),
-                        _ => "without".to_owned(),
-                    }
+                    serving.flooding_bits,
+                    serving.releases
+                ),
+            ),
+            (
+                "",
+                format!(
+                    "an answer's error stays below 2^{} whatever image and model the plan admits; flooding adds {:.1e} \
+                     to a logit",
+                    serving.error_log2, serving.flooding_logit_error
                 ),
             ),
         ]
@@ -325,6 +336,24 @@ impl Plan {
 mod tests {
     use super::*;
     use experiment::DEMO;
+
+    #[test]
+    fn a_plan_says_what_the_flooding_of_answers_is_sized_for() {
+        let experiment = Experiment::parse("demo.toml", DEMO, &[]).expect("the demo is valid");
+        let (plan, release) = (Plan::of(&experiment), experiment.publish().release);
+        let json = plan.json();
+        let serving = &json["serving"];
+        assert_eq!(serving["flooding_bits"], release.flooding.security());
+        assert_eq!(serving["releases"], release.flooding.releases());
+        assert_eq!(serving["error_log2"], release.bound.norm_log2());
+        assert_eq!(serving["flooding_logit_error"], release.logit_error);
+        assert_eq!(serving["logit_max"], release.logit_max);
+        let (security, bound) = (release.flooding.security(), release.bound.norm_log2());
+        let text = plan.text();
+        assert!(text.contains(&format!("answers s = {security}, up to 65536")), "{text}");
+        assert!(text.contains(&format!("an answer's error stays below 2^{bound} whatever image and model")), "{text}");
+        assert!(text.contains(&format!("flooding adds {:.1e} to a logit", release.logit_error)), "{text}");
+    }
 
     /// Of many hospitals none fetches what all bring to every part.
     #[test]

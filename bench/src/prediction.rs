@@ -9,7 +9,7 @@ use experiment::Experiment;
 use he_agg::{
     Preset, Stream,
     ckks::{Ciphertext, Encoder, Evaluator},
-    multiparty::{DecryptPolicy, KeyPlan},
+    multiparty::KeyPlan,
 };
 use he_infer::{Conditions, MachineFigures};
 use serde::Serialize;
@@ -47,11 +47,10 @@ impl Prediction {
         let publish = experiment.publish();
         let federation = experiment.federation();
         let hospitals = federation.hospitals;
-        let key_parts = if publish.policy == DecryptPolicy::TrustedHolder { 1 } else { hospitals };
         // A policy that does not fit its preset was refused with the experiment.
-        let flooding = publish.policy.flooding_log2(publish.preset).ok().flatten();
+        let flooding = publish.release.policy().flooding_log2(publish.preset).ok().flatten();
         let flooding = flooding.map(|log2| (log2, federation.threshold));
-        let conditions = Conditions { key_parts, contributions: hospitals, flooding };
+        let conditions = Conditions { key_parts: hospitals, contributions: hospitals, flooding };
         let program = experiment.program();
         Ok(Self {
             evaluation_ms: program.work().milliseconds(machine),

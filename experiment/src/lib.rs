@@ -9,6 +9,7 @@ mod hours;
 mod kind;
 mod literal;
 mod nearest;
+mod release;
 mod resolve;
 mod schema;
 mod settings;
@@ -35,6 +36,7 @@ use self::train::TrainSettings;
 pub use self::{
     document::{Origin, Place},
     error::{Conflict, ExperimentError, Fault, Faults, OverrideFault},
+    release::Release,
     settings::{Compute, DataFormat, DataPlan, Encryption, Federation, Phantom, Publish, ReportFormats, Weighting},
     site::{DataSite, NetworkSite, Policy, Site, TrainSite, VaultSite},
 };

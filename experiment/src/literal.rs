@@ -156,6 +156,9 @@ pub(super) struct PublishLiteral {
     pub(super) queries: Option<usize>,
     pub(super) images: Option<usize>,
     pub(super) quota: Option<u64>,
+    pub(super) releases: Option<u64>,
+    pub(super) gain: Option<f64>,
+    pub(super) clip: Option<f64>,
     pub(super) figures: Option<String>,
 }
 

@@ -52,12 +52,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Hospitals 1 and 3 switch the result to the asker's key: a permit each, flooding, masks.
     let (flooding, asker) = (Flooding::secure(64, 1 << 20)?, AskerKey::generate(preset, &mut stream)?);
+    // A square of numbers below two has less error; how much a network has says `Program::certify` in he-infer.
+    let bound = ErrorBound::at_least(29.0).ok_or("a bound")?;
     let context = SwitchContext::new(&crs, quorum, (1, [7; 32]), &square, asker.public(), &[1, 3])?;
     let (mut sum, pair) = (SwitchSum::new(&context), stream.seed());
     for (party, other) in [(1, 3), (3, 1)] {
         let permit = SwitchPermit::claim(&mut MemoryLedger::new(flooding), &context)?;
         let (pairs, vault) = (BTreeMap::from([(other, MaskKey::from_bytes(pair))]), VaultSecret::generate()?);
-        let policy = DecryptPolicy::Flooded(flooding);
+        let policy = DecryptPolicy::Flooded(flooding, bound);
         sum.absorb(&KeySwitchShare::generate(permit, &context, &points[party - 1], policy, &pairs, &vault)?)?;
     }
     // The flooding of 64 bits shows in the third digit; slots that repeat a value average it away.

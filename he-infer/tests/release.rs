@@ -10,18 +10,20 @@ use std::collections::BTreeMap;
 use he_agg::aggregation::{Flooding, MaskKey, MemoryLedger, VaultSecret};
 use he_agg::ckks::{Ciphertext, Encoder};
 use he_agg::multiparty::{
-    AskerKey, Collective, DecryptPolicy, KeySwitchShare, Quorum, ServingKeyShare, SwitchContext, SwitchPermit,
-    SwitchSum,
+    AskerKey, Collective, DecryptPolicy, ErrorBound, KeySwitchShare, Quorum, ServingKeyShare, SwitchContext,
+    SwitchPermit, SwitchSum,
 };
 use he_agg::{Preset, Stream};
-use he_infer::{EncryptedExecutor, EncryptedModel, ImageShape, LayerSpec, Network, Program};
+use he_infer::{
+    AdmissibleWeights, EncryptedExecutor, EncryptedModel, ImageShape, LayerSpec, Network, PixelRange, Program,
+};
 use random::Random;
 
 const PRESET: Preset = Preset::Inf15x90;
 const PARTIES: u16 = 2;
 
 /// Switches a result to the asker's key with the shares of both hospitals, flooded.
-fn release(ceremony: &Collective, result: &Ciphertext, asker: &AskerKey) -> Ciphertext {
+fn release(ceremony: &Collective, result: &Ciphertext, asker: &AskerKey, bound: ErrorBound) -> Ciphertext {
     let mut stream = Stream::from_seed([8; 32]);
     let mut held: BTreeMap<u16, ServingKeyShare> = BTreeMap::new();
     for secret in &ceremony.secrets {
@@ -34,7 +36,7 @@ fn release(ceremony: &Collective, result: &Ciphertext, asker: &AskerKey) -> Ciph
     }
     let quorum = Quorum { threshold: PARTIES, parties: PARTIES };
     let context = SwitchContext::new(&ceremony.crs, quorum, (1, [3; 32]), result, asker.public(), &[1, 2]).unwrap();
-    let policy = DecryptPolicy::Flooded(Flooding::secure(40, 1 << 10).unwrap());
+    let policy = DecryptPolicy::Flooded(Flooding::secure(40, 1 << 10).unwrap(), bound);
     let mut sum = SwitchSum::new(&context);
     for (party, other) in [(1, 2), (2, 1)] {
         let half = |party: u16| [party as u8; 32];
@@ -69,11 +71,13 @@ fn the_asker_reads_the_logits_of_the_average_model() {
     let asker = AskerKey::generate(PRESET, &mut Stream::from_seed([4; 32])).unwrap();
     let query = program.encrypt_query(image.view(), &ceremony.public, &mut Stream::from_seed([2; 32])).unwrap();
     let result = EncryptedExecutor::new(&program, &ceremony.keys).unwrap().run(&model, &query).unwrap();
-    let released = release(&ceremony, &result, &asker);
+    let average: Vec<f32> = trained[0].iter().zip(&trained[1]).map(|(a, b)| 0.25 * a + 0.75 * b).collect();
+    let weights = AdmissibleWeights::Around { base: &average, clip: 0.0 };
+    let certified = program.certify(PixelRange::new(-2.0, 2.0).unwrap(), weights, PARTIES).unwrap();
+    let released = release(&ceremony, &result, &asker, certified.bound().unwrap());
 
     let slots = Encoder::new(PRESET).unwrap().decode(&asker.decrypt(&released).unwrap()).unwrap();
     let logits = program.read_logits(&slots).unwrap();
-    let average: Vec<f32> = trained[0].iter().zip(&trained[1]).map(|(a, b)| 0.25 * a + 0.75 * b).collect();
     let plain = network.forward(&average, image.view()).unwrap();
     for (found, expected) in logits.iter().zip(&plain) {
         // f32 rounding of the average is the larger part; flooding adds about 1e-7.

@@ -87,8 +87,13 @@ pub(super) fn small(threshold: u16) -> (Hospitals, Ciphertext) {
     (Hospitals::new(c, threshold), ciphertext)
 }
 
+/// What a chain of three products on INF15-90 stays below.
+fn bound() -> ErrorBound {
+    ErrorBound::at_least(28.7).unwrap()
+}
+
 pub(super) fn flooded() -> DecryptPolicy {
-    DecryptPolicy::Flooded(Flooding::secure(40, 1 << 10).unwrap())
+    DecryptPolicy::Flooded(Flooding::secure(40, 1 << 10).unwrap(), bound())
 }
 
 #[test]
@@ -195,7 +200,7 @@ fn releases_that_would_be_unsafe_are_refused() {
     let product = hospitals.c.evaluator.mul(&ciphertext, &ciphertext).unwrap();
     assert!(matches!(new(&product, &[1, 2, 3]), Some(CeremonyError::NotReleasable { .. })));
     assert!(matches!(
-        DecryptPolicy::Flooded(Flooding::secure(40, 1).unwrap()).flooding_log2(Preset::Inf13),
+        DecryptPolicy::Flooded(Flooding::secure(40, 1).unwrap(), bound()).flooding_log2(Preset::Inf13),
         Err(CeremonyError::FloodingTooLarge { preset: Preset::Inf13, .. })
     ));
     // A key share that lacks a dealer.
@@ -209,6 +214,22 @@ fn releases_that_would_be_unsafe_are_refused() {
     hospitals.shares = dealt;
     let context = hospitals.context(&ciphertext, &[1, 2, 3]);
     assert_eq!(hospitals.share(&context, 1, flooded()).err(), Some(CeremonyError::Missing { party: 2, parties: 5 }));
+}
+
+#[test]
+fn flooding_follows_the_bound_in_whole_bits() {
+    assert_eq!(bound().norm_log2(), 29);
+    assert_eq!(ErrorBound::at_least(29.0), Some(bound()));
+    assert_eq!(ErrorBound::at_least(-3.5).map(ErrorBound::norm_log2), Some(0));
+    assert_eq!(ErrorBound::at_least(f64::NAN), None);
+    assert_eq!(ErrorBound::at_least(f64::INFINITY), None);
+    let flooding = Flooding::secure(64, 1 << 20).unwrap();
+    let word =
+        |norm| DecryptPolicy::Flooded(flooding, ErrorBound::at_least(norm).unwrap()).flooding_log2(Preset::Inf15x90);
+    // sqrt(24 2^20) 2^32 = 2^44.3 above the norm, whatever the number of coefficients.
+    assert_eq!(word(29.0), Ok(Some(74)));
+    assert_eq!(word(39.0), Ok(Some(84)));
+    assert!(matches!(word(40.0), Err(CeremonyError::FloodingTooLarge { flooding_log2: 85, .. })));
 }
 
 #[test]
@@ -265,13 +286,13 @@ fn a_chain_of_three_products_stays_below_the_flooded_noise_bound_and_is_released
     let wanted = c.encoder.encode(&wanted, chain.scale(), chain.limbs()).unwrap();
     let noise = coefficient_differences(&c.decrypt(&chain), &wanted);
     let squares: f64 = noise[1..].iter().map(|d| d * d).sum();
-    let log2 = (squares / params.n as f64).log2() / 2.0;
-    // Fresh 2^6.6, times 4, 8 and 32 in the three squarings.
-    assert!((log2 - 16.6).abs() < 1.0, "2^{log2}");
-    assert!(log2 < f64::from(noise_bound_log2(params.preset)));
+    let log2 = squares.log2() / 2.0;
+    // Fresh 2^6.6 in each of 2^15, times 4, 8 and 32 in the three squarings.
+    assert!((log2 - 24.1).abs() < 1.0, "2^{log2}");
+    assert!(log2 < f64::from(bound().norm_log2()));
 
     let hospitals = Hospitals::new(c, 4);
-    let policy = DecryptPolicy::Flooded(Flooding::secure(64, 1 << 20).unwrap());
+    let policy = DecryptPolicy::Flooded(Flooding::secure(64, 1 << 20).unwrap(), bound());
     let released = hospitals.release(&encrypted, &[1, 2, 3, 5], policy);
     let read = hospitals.asker.decrypt(&released).unwrap();
     let values = hospitals.c.encoder.decode(&read).unwrap();

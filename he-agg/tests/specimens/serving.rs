@@ -3,9 +3,9 @@
 use he_agg::aggregation::{Flooding, MaskKey, MemoryLedger, VaultSecret};
 use he_agg::ckks::{Ciphertext, Encoder, Evaluator, GatedCiphertext, Plaintext, SeededCiphertext};
 use he_agg::multiparty::{
-    AskerKey, Crs, DecryptPolicy, EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, Gate, GateKey, GateLabel,
-    GatePermit, GateSecret, GateSeed, GateShare, GateSum, Gated, KeySwitchShare, LiftSum, PublicKey, PublicKeyShare,
-    PublicKeySum, QueryKey, QuerySecret, Quorum, R1, R2, RelinIntermediate, RelinKeyShare, RelinKeySum,
+    AskerKey, Crs, DecryptPolicy, ErrorBound, EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, Gate, GateKey,
+    GateLabel, GatePermit, GateSecret, GateSeed, GateShare, GateSum, Gated, KeySwitchShare, LiftSum, PublicKey,
+    PublicKeyShare, PublicKeySum, QueryKey, QuerySecret, Quorum, R1, R2, RelinIntermediate, RelinKeyShare, RelinKeySum,
     RelinearizationKey, ServingKeyShare, ServingSecret, SwitchContext, SwitchPermit,
 };
 use he_agg::{Preset, Stream};
@@ -153,7 +153,7 @@ impl Serving {
         let pairs = BTreeMap::from([(2, MaskKey::from_bytes([0x55; 32]))]);
         let vault = VaultSecret::from_bytes([0x61; 32]);
         let (key, policy) = if self.flooded() {
-            (&self.points[0], DecryptPolicy::Flooded(flooding()))
+            (&self.points[0], DecryptPolicy::Flooded(flooding(), bound()))
         } else {
             (&self.alone, DecryptPolicy::TrustedHolder)
         };
@@ -161,7 +161,7 @@ impl Serving {
     }
 
     fn flooded(&self) -> bool {
-        DecryptPolicy::Flooded(flooding()).flooding_log2(self.preset).is_ok()
+        DecryptPolicy::Flooded(flooding(), bound()).flooding_log2(self.preset).is_ok()
     }
 
     /// Every object of the epoch under its name.
@@ -225,6 +225,10 @@ fn gate_objects(
     let permit = GatePermit::claim(&mut MemoryLedger::new(flooding()), crs, GATED, plaintext).unwrap();
     let gated = secret.encrypt(permit, &VaultSecret::from_bytes([0x62; 32])).unwrap();
     (shares.swap_remove(0), gate, key, gated)
+}
+
+fn bound() -> ErrorBound {
+    ErrorBound::at_least(29.0).unwrap()
 }
 
 fn flooding() -> Flooding {
