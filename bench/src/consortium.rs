@@ -5,13 +5,14 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
+use experiment::Release;
 use he_agg::{
     Preset, Stream,
     aggregation::{Flooding, MaskKey, MemoryLedger, VaultSecret},
     ckks::Ciphertext,
     multiparty::{
-        AnswerShape, Collective, Crs, DecryptPolicy, KeyPlan, Quorum, ReleaseContext, ReleasePermit, ReleaseRequest,
-        ReleaseShare, ReleaseSum, ServingKeyShare,
+        AnswerShape, Collective, Crs, KeyPlan, Quorum, ReleaseContext, ReleasePermit, ReleaseRequest, ReleaseShare,
+        ReleaseSum, ServingKeyShare,
     },
 };
 
@@ -33,7 +34,7 @@ pub struct Consortium {
     /// The collective keys.
     pub keys: Collective,
     quorum: Quorum,
-    flooding: Flooding,
+    release: Release,
     decryptors: Vec<Decryptor>,
 }
 
@@ -58,7 +59,7 @@ impl Consortium {
     pub fn new(
         preset: Preset,
         hospitals: u16,
-        flooding: Flooding,
+        release: Release,
         plan: &KeyPlan,
         stream: &mut Stream,
     ) -> Result<Self, BenchError> {
@@ -84,11 +85,16 @@ impl Consortium {
                     .map(|other| (other, MaskKey::pair(&keys.crs.epoch(), half(party), half(other))))
                     .collect(),
                 vault: VaultSecret::from_bytes([party.to_le_bytes()[0]; 32]),
-                ledger: MemoryLedger::new(flooding),
+                ledger: MemoryLedger::new(release.flooding),
             }
         };
         let decryptors = (1..).zip(held.into_iter().flatten()).map(decryptor).collect();
-        Ok(Self { keys, quorum, flooding, decryptors })
+        Ok(Self { keys, quorum, release, decryptors })
+    }
+
+    /// What every decryptor's share is flooded for.
+    pub fn flooding(&self) -> Flooding {
+        self.release.flooding
     }
 
     /// Releases an answer: every decryptor's flooded share.
@@ -103,7 +109,7 @@ impl Consortium {
             let started = Instant::now();
             let result = Ciphertext::from_bytes(result, preset)?;
             let permit = ReleasePermit::claim(ledger, &context, &result)?;
-            let policy = DecryptPolicy::Flooded(self.flooding);
+            let policy = self.release.policy();
             let share = ReleaseShare::generate(permit, (&context, &result), key, policy, pairs, vault)?;
             shares.push(share.to_bytes().to_vec());
             seconds.push(started.elapsed().as_secs_f64());

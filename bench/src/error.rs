@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use client::model_file::ModelFileError;
 use client::train::TrainError;
+use experiment::Conflict;
 use experiment::ExperimentError;
 use he_agg::aggregation::{AggregationError, PermitError};
 use he_agg::backend::BackendError;
@@ -173,7 +174,7 @@ pub enum BenchError {
         /// As given.
         hospitals: u16,
         /// Why not.
-        source: CeremonyError,
+        source: Box<Conflict>,
     },
     /// A flag of a trained model without one.
     #[error("{flag} is for a trained model; {flag} does not go with random weights")]

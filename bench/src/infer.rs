@@ -200,15 +200,15 @@ fn run_trained(
         }
     }
     let model = ModelFile::read(file)?;
-    let release = trained::hospitals(preset, arguments.hospitals)?;
+    let hospitals = trained::hospitals(preset, arguments.hospitals)?;
     let network = &model.heading().network;
     let program = Program::compile_wide(network, preset.params(), INPUTS_MAX).map_err(BenchError::Compile)?;
     let chosen = trained::images(&model, arguments.data.as_deref(), arguments.images.unwrap_or(0))?;
     let engine = Engine::start(&arguments.engine)?;
     progress.group(&format!("{} on {preset}", model.heading().name));
-    let answers = engine.run(|| trained::answer((&model, &program), &chosen, release, progress));
+    let answers = engine.run(|| trained::answer((&model, &program), &chosen, hospitals, progress));
     progress.finish();
-    Ok(trained_report::measured(&answers?, (&program, &model.heading().name), release.0, &engine))
+    Ok(trained_report::measured(&answers?, (&program, &model.heading().name), hospitals, &engine))
 }
 
 /// A network of the README's table.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use client::plan::{chunks_added, parts_added, proofs_checked};
 use experiment::Experiment;
-use he_agg::multiparty::{DecryptPolicy, RELIN_REPETITIONS, RelinAnswer, RelinCommitment};
+use he_agg::multiparty::{RELIN_REPETITIONS, RelinAnswer, RelinCommitment};
 use he_infer::Summary;
 use report::{Crypto, ExperimentBlock, bytes_text};
 use serde::Serialize;
@@ -97,14 +97,20 @@ pub struct ServingCost {
     /// Operations, keys and bytes.
     #[serde(flatten)]
     pub summary: Summary,
-    /// Statistical security s of an answer's flooding; null without flooding.
-    pub flooding_bits: Option<u32>,
+    /// Statistical security s of an answer's flooding.
+    pub flooding_bits: u32,
     /// Answers that the flooding is sized for.
-    pub releases: Option<u64>,
+    pub releases: u64,
+    /// log2 of the bound on an answer's error that the flooding is sized for, in units of the scale.
+    pub error_log2: u32,
+    /// Standard deviation that the flooding of all decryptors gives a logit.
+    pub flooding_logit_error: f64,
+    /// Largest logit that images and weights of the plan's ranges give.
+    pub logit_max: f64,
     /// Bytes of one answer: a sealed share of each decryptor.
     pub answer_bytes: usize,
-    /// Bits that one answer carries, at most, to an asker that cheats; null without flooding.
-    pub leak_bits_per_answer: Option<u64>,
+    /// Bits that one answer carries, at most, to an asker that cheats.
+    pub leak_bits_per_answer: u64,
     /// Bits that all answers under one set of keys may carry; null where the plan sets no bound.
     pub leak_bits: Option<u64>,
 }
@@ -123,10 +129,7 @@ impl Plan {
         let attempts = 1 + experiment.federation().attempts_ahead;
         let upload_bytes = sum_bytes * attempts as usize;
         let rounds = experiment.federation().rounds;
-        let flooding = match experiment.publish().policy {
-            DecryptPolicy::Flooded(flooding) => Some(flooding),
-            DecryptPolicy::TrustedHolder => None,
-        };
+        let release = &experiment.publish().release;
         let summary = experiment.program().summary();
         let hospitals = usize::from(experiment.federation().hospitals);
         // Both halves of the relinearisation key in its first round, one in the second.
@@ -181,10 +184,13 @@ impl Plan {
                 publishing_fetched_bytes,
                 weights_added,
                 summary,
-                flooding_bits: flooding.map(|flooding| flooding.security()),
-                releases: flooding.map(|flooding| flooding.releases()),
+                flooding_bits: release.flooding.security(),
+                releases: release.flooding.releases(),
+                error_log2: release.bound.norm_log2(),
+                flooding_logit_error: release.logit_error,
+                logit_max: release.logit_max,
                 answer_bytes: client::plan::Plan::answer_bytes(experiment),
-                leak_bits_per_answer: flooding.map(|_| experiment.leak_bits_per_answer()),
+                leak_bits_per_answer: experiment.leak_bits_per_answer(),
                 leak_bits: experiment.publish().leak_bits,
             },
             prediction: None,
@@ -258,14 +264,20 @@ impl Plan {
             (
                 "flooding",
                 format!(
-                    "training s = {}, {} of {} releases; answers {}",
+                    "training s = {}, {} of {} releases; answers s = {}, up to {}",
                     training.flooding_bits,
                     training.planned_releases,
                     training.epoch_releases,
-                    match (serving.flooding_bits, serving.releases) {
-                        (Some(bits), Some(releases)) => format!("s = {bits}, up to {releases}"),
-                        _ => "without".to_owned(),
-                    }
+                    serving.flooding_bits,
+                    serving.releases
+                ),
+            ),
+            (
+                "",
+                format!(
+                    "an answer's error stays below 2^{} whatever image and model the plan admits; flooding adds {:.1e} \
+                     to a logit",
+                    serving.error_log2, serving.flooding_logit_error
                 ),
             ),
         ]
@@ -320,9 +332,8 @@ impl Plan {
             (
                 "capacity",
                 match (serving.leak_bits_per_answer, serving.leak_bits) {
-                    (Some(each), Some(all)) => format!("{each} bits per answer at most, {all} in all under its keys"),
-                    (Some(each), None) => format!("{each} bits per answer at most, without a bound in all"),
-                    (None, _) => "none: nothing floods".to_owned(),
+                    (each, Some(all)) => format!("{each} bits per answer at most, {all} in all under its keys"),
+                    (each, None) => format!("{each} bits per answer at most, without a bound in all"),
                 },
             ),
             (
@@ -371,6 +382,24 @@ fn proof_bytes(experiment: &Experiment) -> usize {
 mod tests {
     use super::*;
     use experiment::DEMO;
+
+    #[test]
+    fn a_plan_says_what_the_flooding_of_answers_is_sized_for() {
+        let experiment = Experiment::parse("demo.toml", DEMO, &[]).expect("the demo is valid");
+        let (plan, release) = (Plan::of(&experiment), experiment.publish().release);
+        let json = plan.json();
+        let serving = &json["serving"];
+        assert_eq!(serving["flooding_bits"], release.flooding.security());
+        assert_eq!(serving["releases"], release.flooding.releases());
+        assert_eq!(serving["error_log2"], release.bound.norm_log2());
+        assert_eq!(serving["flooding_logit_error"], release.logit_error);
+        assert_eq!(serving["logit_max"], release.logit_max);
+        let (security, bound) = (release.flooding.security(), release.bound.norm_log2());
+        let text = plan.text();
+        assert!(text.contains(&format!("answers s = {security}, up to 65536")), "{text}");
+        assert!(text.contains(&format!("an answer's error stays below 2^{bound} whatever image and model")), "{text}");
+        assert!(text.contains(&format!("flooding adds {:.1e} to a logit", release.logit_error)), "{text}");
+    }
 
     /// Of many hospitals none fetches what all bring to every part.
     #[test]

@@ -9,7 +9,7 @@ use experiment::Experiment;
 use he_agg::{
     Preset, Stream,
     ckks::{Ciphertext, Encoder, Evaluator},
-    multiparty::{DecryptPolicy, KeyPlan},
+    multiparty::KeyPlan,
 };
 use he_infer::{Conditions, MachineFigures};
 use serde::Serialize;
@@ -40,8 +40,8 @@ pub struct Prediction {
     pub product_us: f64,
     /// Standard deviation of a logit's error, flooding included, for weights that keep activations near 1.
     pub logit_error: f64,
-    /// One hospital's work while the serving keys are made, without disk and network; null where one party holds the
-    /// whole key.
+    /// One hospital's work while the serving keys are made, without disk and network; null where no piece of it was
+    /// measured.
     pub ceremony: Option<CeremonyTime>,
 }
 
@@ -52,12 +52,7 @@ impl Prediction {
     /// What an operation says; none is expected to for an experiment that was read.
     pub fn now(experiment: &Experiment) -> Result<Self, BenchError> {
         let machine = measure(experiment.publish().preset)?;
-        // A trusted holder makes its keys alone and proves nothing to anybody.
-        let pieces = match experiment.publish().policy {
-            DecryptPolicy::TrustedHolder => None,
-            _ => Some(Pieces::measure(experiment.program())?),
-        };
-        Self::of(experiment, &machine, pieces.as_ref())
+        Self::of(experiment, &machine, Some(&Pieces::measure(experiment.program())?))
     }
 
     /// Predicts for an experiment with these figures of a machine.
@@ -68,12 +63,10 @@ impl Prediction {
         let publish = experiment.publish();
         let federation = experiment.federation();
         let hospitals = federation.hospitals;
-        let key_parts = if publish.policy == DecryptPolicy::TrustedHolder { 1 } else { hospitals };
         // A policy that does not fit its preset was refused with the experiment.
-        let released = experiment.program().answer_shape().period;
-        let flooding = publish.policy.flooding_log2(publish.preset, released).ok().flatten();
+        let flooding = publish.release.policy().flooding_log2(publish.preset).ok().flatten();
         let flooding = flooding.map(|log2| (log2, federation.threshold));
-        let conditions = Conditions { key_parts, contributions: hospitals, flooding };
+        let conditions = Conditions { key_parts: hospitals, contributions: hospitals, flooding };
         let program = experiment.program();
         Ok(Self {
             evaluation_ms: program.work().milliseconds(machine),

@@ -4,13 +4,13 @@ use std::{path::Path, time::Instant};
 
 use client::model_file::ModelFile;
 use datasets::Samples;
+use experiment::Conflict;
 use he_agg::{
     Preset, Stream,
-    aggregation::Flooding,
     ckks::{Ciphertext, Encoder, PublicKey},
-    multiparty::{DecryptPolicy, EvaluationKeys, KeySizes, PARTIES_MAX},
+    multiparty::{EvaluationKeys, KeySizes, PARTIES_MAX},
 };
-use he_infer::{EncryptedExecutor, EncryptedModel, Program};
+use he_infer::{AdmissibleWeights, EncryptedExecutor, EncryptedModel, PixelRange, Program};
 use ndarray::{Array4, ArrayView3, Axis};
 
 use super::{
@@ -28,8 +28,8 @@ const SEED: [u8; 32] = *b"consilium bench, a trained model";
 /// Hospitals where the preset has room for their flooding.
 const HOSPITALS: u16 = 5;
 
-/// Bits of security and answers that the flooding of a release is sized for: those of `consilium run`.
-const FLOODING: (u32, u64) = (64, 1 << 20);
+/// Answers that the flooding of a release is sized for: those of `consilium run`.
+const RELEASES: u64 = 1 << 16;
 
 /// Who decrypts.
 enum Release {
@@ -118,18 +118,13 @@ pub fn images(model: &ModelFile, data: Option<&Path>, images: usize) -> Result<C
 /// How the answers of `hospitals` are released; of as many as the preset has room for where none are said.
 ///
 /// # Errors
-/// [`BenchError::Hospitals`], or [`BenchError::Release`] where the noise of several does not fit the preset.
-pub fn hospitals(preset: Preset, asked: Option<u16>) -> Result<(u16, Flooding), BenchError> {
-    let flooding = Flooding::secure(FLOODING.0, FLOODING.1).map_err(BenchError::Security)?;
-    let fits = DecryptPolicy::Flooded(flooding).flooding_log2(preset, preset.params().slots());
-    match (asked, fits) {
-        (Some(hospitals), _) if !(1..=PARTIES_MAX).contains(&hospitals) => {
-            Err(BenchError::Hospitals { hospitals, max: PARTIES_MAX })
-        }
-        (Some(hospitals), Err(source)) if hospitals > 1 => Err(BenchError::Release { hospitals, source }),
-        (Some(hospitals), _) => Ok((hospitals, flooding)),
-        (None, Ok(_)) => Ok((HOSPITALS, flooding)),
-        (None, Err(_)) => Ok((1, flooding)),
+/// [`BenchError::Hospitals`].
+pub fn hospitals(preset: Preset, asked: Option<u16>) -> Result<u16, BenchError> {
+    match asked {
+        Some(hospitals) if (1..=PARTIES_MAX).contains(&hospitals) => Ok(hospitals),
+        Some(hospitals) => Err(BenchError::Hospitals { hospitals, max: PARTIES_MAX }),
+        None if preset == Preset::Inf15x90 => Ok(HOSPITALS),
+        None => Ok(1),
     }
 }
 
@@ -140,15 +135,15 @@ pub fn hospitals(preset: Preset, asked: Option<u16>) -> Result<(u16, Flooding), 
 pub fn answer(
     (model, program): (&ModelFile, &Program),
     Chosen { calibration, samples }: &Chosen,
-    (hospitals, flooding): (u16, Flooding),
+    hospitals: u16,
     progress: &mut dyn Progress,
 ) -> Result<Answers, BenchError> {
     let preset = program.params().preset;
     let mut stream = Stream::from_seed(SEED);
-    progress.step(&format!("making keys of {hospitals}"));
-    let mut release = Release::new(preset, hospitals, flooding, program, &mut stream)?;
-    progress.step("encrypting the model");
     let (parameters, divisor) = balance::balanced(program, model.parameters(), calibration)?;
+    progress.step(&format!("making keys of {hospitals}"));
+    let mut release = Release::new((model, &parameters), hospitals, program, &mut stream)?;
+    progress.step("encrypting the model");
     let encrypted = encrypt(program, &parameters, hospitals, release.public(), &mut stream)?;
     let mut bytes = Sizes {
         image: program.network().image().elements(),
@@ -197,17 +192,23 @@ struct Asked<'a> {
 
 impl Release {
     fn new(
-        preset: Preset,
+        (model, parameters): (&ModelFile, &[f32]),
         hospitals: u16,
-        flooding: Flooding,
         program: &Program,
         stream: &mut Stream,
     ) -> Result<Self, BenchError> {
-        let plan = program.key_plan();
-        Ok(match hospitals {
-            1 => Self::Holder(Box::new(Holder::new(preset, plan, stream)?)),
-            _ => Self::Consortium(Box::new(Consortium::new(preset, hospitals, flooding, plan, stream)?)),
-        })
+        let (preset, plan) = (program.params().preset, program.key_plan());
+        if hospitals == 1 {
+            return Ok(Self::Holder(Box::new(Holder::new(preset, plan, stream)?)));
+        }
+        let refused = |source| BenchError::Release { hospitals, source: Box::new(source) };
+        let images = &model.heading().images;
+        let pixels = PixelRange::normalised(images.mean, images.std).map_err(Conflict::Uncertified).map_err(refused)?;
+        // The model as it is: nobody trains it further.
+        let weights = AdmissibleWeights::Around { base: parameters, clip: 0.0 };
+        let quorum = (hospitals, Consortium::threshold(hospitals));
+        let release = experiment::Release::of(program, (pixels, weights), quorum, RELEASES).map_err(refused)?;
+        Ok(Self::Consortium(Box::new(Consortium::new(preset, hospitals, release, plan, stream)?)))
     }
 
     fn public(&self) -> &PublicKey {
@@ -234,12 +235,12 @@ impl Release {
     fn text(&self, hospitals: u16) -> String {
         match self {
             Self::Holder(_) => "one trusted holder decrypts the result itself: no shares, no flooding".to_owned(),
-            Self::Consortium(_) => format!(
+            Self::Consortium(consortium) => format!(
                 "{} of {hospitals} hospitals release the answer, each with flooding for {} bits over \
                  2^{} answers; shares are made one after the other here, and the slowest counts",
                 Consortium::threshold(hospitals),
-                FLOODING.0,
-                FLOODING.1.ilog2()
+                consortium.flooding().security(),
+                RELEASES.ilog2()
             ),
         }
     }

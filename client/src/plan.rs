@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use datasets::{DataError, Dataset, Format};
 use experiment::{DataFormat, Experiment, ExperimentError};
-use he_agg::aggregation::Flooding;
-use he_agg::multiparty::DecryptPolicy;
 use he_infer::Program;
 pub use protocol::hospital::{chunks_added, parts_added, proofs_checked};
 use protocol::ids::{Digest, Epoch, PartyId};
@@ -34,12 +32,6 @@ pub enum PlanError {
     /// The text.
     #[error(transparent)]
     Experiment(#[from] ExperimentError),
-    /// A release policy that several decryptors cannot have.
-    #[error(
-        "publish.release \"trusted-holder\" needs one party that holds the whole key; a federation releases by \
-         threshold"
-    )]
-    TrustedHolder,
     /// Too few for keys that no two of them hold.
     #[error("{members} members take part, a consortium has at least {MEMBERS_MIN}")]
     TooFewMembers {
@@ -74,7 +66,6 @@ impl Explained for PlanError {
     fn code(&self) -> &'static str {
         match self {
             Self::Experiment(error) => error.code(),
-            Self::TrustedHolder => "trusted_holder",
             Self::TooFewMembers { .. } => "too_few_members",
             Self::Phantom => "phantom",
             Self::Train(_) => "training",
@@ -93,7 +84,6 @@ impl Explained for PlanError {
     fn remedy(&self) -> Cow<'static, str> {
         match self {
             Self::Experiment(error) => error.remedy(),
-            Self::TrustedHolder => "set publish.release = \"threshold\"".into(),
             Self::TooFewMembers { .. } => "invite more sites with `consilium coordinator invite NAME`".into(),
             Self::Phantom => "set data.format to what the members have: image-folder, npz or idx".into(),
             Self::Train(TrainError::NoGpu { .. }) => {
@@ -123,21 +113,14 @@ impl Explained for PlanError {
 pub struct Plan {
     experiment: Experiment,
     program: Arc<Program>,
-    flooding: Flooding,
 }
 
 impl Plan {
     /// The plan that an experiment is.
     ///
-    /// # Errors
-    /// [`PlanError::TrustedHolder`].
-    pub fn new(experiment: Experiment) -> Result<Self, PlanError> {
-        let flooding = match experiment.publish().policy {
-            DecryptPolicy::Flooded(flooding) => flooding,
-            // A trusted holder has no place among several decryptors.
-            DecryptPolicy::TrustedHolder => return Err(PlanError::TrustedHolder),
-        };
-        Ok(Self { program: Arc::new(experiment.program().clone()), experiment, flooding })
+    #[must_use]
+    pub fn new(experiment: Experiment) -> Self {
+        Self { program: Arc::new(experiment.program().clone()), experiment }
     }
 
     /// The plan of a consortium with so many members, from the text of an experiment file.
@@ -153,7 +136,7 @@ impl Plan {
         if experiment.data().format == DataFormat::Phantom {
             return Err(PlanError::Phantom);
         }
-        Self::new(experiment)
+        Ok(Self::new(experiment))
     }
 
     /// The experiment.
@@ -168,11 +151,16 @@ impl Plan {
         &self.program
     }
 
-    /// Digest of both parameter sets and of the lanes.
+    /// Digest of both parameter sets, of the lanes, and of what the flooding of answers is sized for: sites that derive
+    /// another bound on their error would not flood alike.
     #[must_use]
     pub fn parameters(&self) -> Digest {
         let mut bytes = self.experiment.layout().digest().to_vec();
         bytes.extend_from_slice(&self.program.params().digest());
+        let release = &self.experiment.publish().release;
+        bytes.extend_from_slice(&release.flooding.security().to_le_bytes());
+        bytes.extend_from_slice(&release.flooding.releases().to_le_bytes());
+        bytes.extend_from_slice(&release.bound.norm_log2().to_le_bytes());
         Digest::of_bytes(&bytes)
     }
 
@@ -219,7 +207,7 @@ impl Plan {
             attempts_max: federation.attempts_max,
             attempts_ahead: federation.attempts_ahead,
             tau_aggregation: experiment.layout().flooding().releases(),
-            tau_serving: self.flooding.releases(),
+            tau_serving: experiment.publish().releases(),
             queries_per_asker_max: experiment.publish().quota,
             leak_bits_per_answer: self.leak_bits_per_answer(),
             leak_bits_max: experiment.publish().leak_bits.unwrap_or(u64::MAX),
@@ -249,7 +237,8 @@ impl Plan {
             clip: experiment.encryption().clip as f32,
             weights: Weights::new(experiment.federation().weights, membership),
             program: Arc::clone(&self.program),
-            serving_flooding: self.flooding,
+            release: experiment.publish().release,
+            publish_clip: experiment.publish().clip,
             training: experiment.train().clone(),
             device,
             local_epochs: experiment.local_epochs(),
@@ -297,5 +286,29 @@ pub fn check_classes(experiment: &Experiment, dataset: &Dataset) -> Result<(), P
     match found == expected {
         true => Ok(()),
         false => Err(PlanError::Classes { found, names: dataset.classes.join(", "), expected }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use experiment::DEMO;
+
+    #[test]
+    fn sites_that_would_flood_otherwise_have_other_parameters() {
+        let plan = |changes: &[&str]| {
+            let changes: Vec<String> = changes.iter().map(|change| (*change).to_owned()).collect();
+            Plan::new(Experiment::parse("demo.toml", DEMO, &changes).expect("accepted"))
+        };
+        let plain = plan(&[]);
+        let release = |plan: &Plan| plan.experiment().publish().release;
+        // Another bound and security, another number of releases with them, and nothing that changes neither.
+        let [gain, releases, queries] =
+            ["publish.gain=0.6", "publish.releases=65535", "publish.queries=3"].map(|change| plan(&[change]));
+        assert_ne!(release(&gain).bound, release(&plain).bound);
+        assert_eq!(release(&releases).bound, release(&plain).bound);
+        assert_ne!(gain.parameters(), plain.parameters());
+        assert_ne!(releases.parameters(), plain.parameters());
+        assert_eq!(queries.parameters(), plain.parameters());
     }
 }

@@ -408,7 +408,6 @@ mod tests {
                 source: ResumeError::OtherRoster,
             }),
             FederationError::Abandoned,
-            FederationError::Plan(PlanError::TrustedHolder),
         ];
         let audits = [
             AuditError::Folder(CoordinatorError::Abandoned),

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use he_agg::aggregation::AggregationError;
-use he_infer::{CompileError, NetworkError};
+use he_agg::aggregation::{AggregationError, SECURITY_MIN};
+use he_infer::{CertifyError, CompileError, NetworkError};
 use remedy::{Exit, Explained};
 
 use super::document::Place;
@@ -279,13 +279,33 @@ pub enum Conflict {
     },
     /// No flooding is possible with this preset.
     #[error(
-        "preset {preset} leaves no room for flooding, so its results may not be released by a threshold; use {instead}"
+        "preset {preset} leaves no room for flooding, so its results may not be released by a threshold, only be read \
+         by one trusted holder of the whole key; use {instead}"
     )]
     ReleaseNeedsFlooding {
         /// As written.
         preset: String,
         /// The preset to use.
         instead: &'static str,
+    },
+    /// No bound on the error of answers.
+    #[error(transparent)]
+    Uncertified(CertifyError),
+    /// Too little flooding between the error of answers and the precision of a logit.
+    #[error(
+        "the error of an answer is only known to stay below 2^{bound} with {hospitals} hospitals, which leaves room \
+         for s = {security} bits of flooding over {releases} releases and needs {SECURITY_MIN}; lower \
+         publish.releases or publish.gain, or take fewer inputs to a unit"
+    )]
+    WeakFlooding {
+        /// log2 of the bound, in units of the scale.
+        bound: u32,
+        /// Bits that there is room for.
+        security: u32,
+        /// Answers that the flooding is sized for.
+        releases: u64,
+        /// Hospitals.
+        hospitals: u16,
     },
     /// Lanes, guard and hospitals do not fit the aggregation preset.
     #[error(transparent)]

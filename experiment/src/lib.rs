@@ -9,6 +9,7 @@ mod hours;
 mod kind;
 mod literal;
 mod nearest;
+mod release;
 mod resolve;
 mod schema;
 mod settings;
@@ -35,6 +36,7 @@ use self::train::TrainSettings;
 pub use self::{
     document::{Origin, Place},
     error::{Conflict, ExperimentError, Fault, Faults, OverrideFault},
+    release::Release,
     settings::{Compute, DataFormat, DataPlan, Encryption, Federation, Phantom, Publish, ReportFormats, Weighting},
     site::{AuditSite, DataSite, NetworkSite, Policy, Site, TrainSite, VaultSite},
 };
@@ -187,7 +189,7 @@ impl Experiment {
     pub fn leak_bits_per_answer(&self) -> u64 {
         let shape = self.program().answer_shape();
         let preset = self.publish.preset;
-        match self.publish.policy.flooding_log2(preset, shape.period) {
+        match self.publish.release.policy().flooding_log2(preset) {
             Ok(Some(flooding)) => shape.capacity_bits(preset.params(), flooding).unwrap_or(u64::MAX),
             Ok(None) | Err(_) => u64::MAX,
         }

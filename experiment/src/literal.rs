@@ -157,6 +157,9 @@ pub(super) struct PublishLiteral {
     pub(super) images: Option<usize>,
     pub(super) quota: Option<u64>,
     pub(super) leak_bits: Option<u64>,
+    pub(super) releases: Option<u64>,
+    pub(super) gain: Option<f64>,
+    pub(super) clip: Option<f64>,
     pub(super) figures: Option<String>,
 }
 

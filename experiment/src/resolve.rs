@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use datasets::{Partition, SplitBy, SplitFractions};
-use he_agg::{Flooding, Preset, aggregation::LaneLayout, multiparty::DecryptPolicy};
+use he_agg::{Flooding, Preset, aggregation::LaneLayout};
 use he_infer::{ImageShape, LayerSpec, Network, Program};
 use metrics::CountDigits;
 use serde::Deserialize;
@@ -13,7 +13,8 @@ use super::{
     document::{Document, Place},
     error::{Conflict, ExperimentError, Fault, Faults},
     kind,
-    literal::{Auto, DataLiteral, ExperimentLiteral, FederationLiteral},
+    literal::{Auto, DataLiteral, ExperimentLiteral, FederationLiteral, PublishLiteral},
+    release::Release,
     schema,
     settings::{Compute, DataFormat, DataPlan, Encryption, Federation, Phantom, Publish, ReportFormats, Weighting},
     train::TrainSettings,
@@ -31,18 +32,21 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<Experiment, E
     let federation = check.federation(&literal.federation);
     let data = check.data(&literal.data);
     let encryption = check.encryption(&literal, &federation);
-    let publish = check.publish(&literal, federation.hospitals);
+    let serving = check.serving(&literal.publish);
+    let program = check.program(&data, literal.model.layers.clone(), serving);
+    let publish =
+        program.as_ref().ok().and_then(|program| check.publish(&literal, serving, program, (&data, &federation)));
     let (train, local_epochs) = check.train(literal.train);
-    let program = check.program(&data, literal.model.layers, &publish);
-    let values = program.as_ref().map_or(0, |program| round_values(program, &encryption, &publish));
+    let figures = pools_figures(&literal.publish);
+    let values = program.as_ref().map_or(0, |program| round_values(program, &encryption, figures));
     let layout = check.layout(&federation, &encryption).map(|layout| layout.for_values(values));
     if let (Ok(layout), Ok(program)) = (&layout, &program) {
-        check.epoch(layout, program, &federation, &publish);
+        check.epoch(layout, program, &federation, figures);
     }
     let mut faults = check.faults;
-    let (layout, program) = match (layout, program) {
-        (Ok(layout), Ok(program)) if faults.is_empty() => (layout, program),
-        (layout, program) => {
+    let (layout, program, publish) = match (layout, program, publish) {
+        (Ok(layout), Ok(program), Some(publish)) if faults.is_empty() => (layout, program, publish),
+        (layout, program, _) => {
             // A layout over wrong numbers only repeats what is said about them.
             let layout = layout.err().filter(|_| faults.is_empty());
             faults.extend(layout);
@@ -81,10 +85,10 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<Experiment, E
 
 /// Values of a hospital in one round. Figures travel in chunks of the same shape as updates, so that nobody has to be
 /// told what a chunk is of; the counts of a small network are more than its parameters.
-fn round_values(program: &Program, encryption: &Encryption, publish: &Publish) -> usize {
+fn round_values(program: &Program, encryption: &Encryption, figures: bool) -> usize {
     let parameters = program.network().parameter_count();
     let counts = CountDigits::new(encryption.lane_bits).lanes(program.network().classes());
-    if publish.figures { parameters.max(counts) } else { parameters }
+    if figures { parameters.max(counts) } else { parameters }
 }
 
 fn refuse(faults: Vec<Fault>) -> Result<(), ExperimentError> {
@@ -291,7 +295,8 @@ impl Check<'_> {
         Ok(if federation.min_cohort < 4 { layout.with_three_contributors() } else { layout })
     }
 
-    fn program(&mut self, data: &DataPlan, layers: Vec<LayerSpec>, publish: &Publish) -> Result<Program, Fault> {
+    fn program(&mut self, data: &DataPlan, layers: Vec<LayerSpec>, serving: (Preset, usize)) -> Result<Program, Fault> {
+        let (preset, images) = serving;
         let path = ["model", "layers"];
         let shape = ImageShape { channels: data.channels, height: data.height, width: data.width };
         let network = Network::new(shape, layers)
@@ -300,24 +305,24 @@ impl Check<'_> {
             let conflict = Conflict::ClassCount { units: network.classes(), classes: data.classes.len() };
             self.conflict(&path, &["data", "classes"], conflict);
         }
-        let params = publish.preset.params();
-        let program = match publish.images {
+        let params = preset.params();
+        let program = match images {
             0 | 1 => Program::compile_wide(&network, params, QUERY_CIPHERTEXTS_MAX),
             images => Program::compile_batch(&network, params, images),
         };
         program.map_err(|source| Fault::Conflict {
             first: self.place(&path),
             second: Box::new(self.place(&["publish", "preset"])),
-            conflict: Box::new(Conflict::Model { preset: publish.preset.to_string(), source }),
+            conflict: Box::new(Conflict::Model { preset: preset.to_string(), source }),
         })
     }
 
     /// Keys are made once per run, so their budget must last for it.
-    fn epoch(&mut self, layout: &LaneLayout, program: &Program, federation: &Federation, publish: &Publish) {
+    fn epoch(&mut self, layout: &LaneLayout, program: &Program, federation: &Federation, figures: bool) {
         // A spare ciphertext is charged like one that is decrypted: it might be.
         let attempts = 1 + federation.attempts_ahead as usize;
         let chunks = layout.chunks(program.network().parameter_count()).max(1) * attempts;
-        let (releases, rounds) = (layout.flooding().releases(), federation.rounds + u32::from(publish.figures));
+        let (releases, rounds) = (layout.flooding().releases(), federation.rounds + u32::from(figures));
         let last = releases / chunks as u64;
         if last < u64::from(rounds) {
             let conflict = Conflict::EpochTooShort { chunks, releases, last, rounds };
@@ -325,45 +330,59 @@ impl Check<'_> {
         }
     }
 
-    fn publish(&mut self, literal: &ExperimentLiteral, hospitals: u16) -> Publish {
-        let keys = &literal.publish;
-        let preset = self.preset(["publish", "preset"], keys.preset.as_deref(), Preset::Inf15x90);
-        let queries = keys.queries.unwrap_or(10);
-        let flooding = match preset {
-            Preset::Inf15x60 => Flooding::reduced_margin(1 << 10),
-            _ => Flooding::secure(64, 1 << 20),
-        };
-        let policy = flooding.map_or(DecryptPolicy::TrustedHolder, DecryptPolicy::Flooded);
-        if policy.flooding_log2(preset, preset.params().slots()).is_err() {
+    /// The preset of serving, and how many images a query carries: what a program is compiled for.
+    fn serving(&mut self, literal: &PublishLiteral) -> (Preset, usize) {
+        let preset = self.preset(["publish", "preset"], literal.preset.as_deref(), Preset::Inf15x90);
+        if preset != Preset::Inf15x90 {
             let conflict = Conflict::ReleaseNeedsFlooding { preset: preset.to_string(), instead: "INF15-90" };
             self.conflict(&["publish", "preset"], &["publish", "release"], conflict);
-        } else if let DecryptPolicy::Flooded(flooding) = policy
-            && queries as u64 > flooding.releases()
-        {
-            let conflict =
-                Conflict::TooManyQueries { queries, releases: flooding.releases(), preset: preset.to_string() };
-            self.conflict(&["publish", "queries"], &["publish", "preset"], conflict);
         }
-        let name = keys.name.clone().unwrap_or_else(|| literal.experiment.name.clone());
-        let images = keys.images.unwrap_or(1);
+        let images = literal.images.unwrap_or(1);
         if !images.is_power_of_two() {
             let near = images.next_power_of_two();
             self.wrong(&["publish", "images"], images.to_string(), &format!("a power of two, for example {near}"));
         }
-        let figures = keys.figures.as_deref() == Some("pooled");
-        let mut publish =
-            Publish { name, preset, policy, queries, images, quota: 0, leak_bits: keys.leak_bits, figures };
+        (preset, images)
+    }
+
+    /// None where answers of the program may not be released, which is among the faults then.
+    fn publish(
+        &mut self,
+        literal: &ExperimentLiteral,
+        (preset, images): (Preset, usize),
+        program: &Program,
+        (data, federation): (&DataPlan, &Federation),
+    ) -> Option<Publish> {
+        let keys = &literal.publish;
+        let (queries, releases) = (keys.queries.unwrap_or(10), keys.releases.unwrap_or(RELEASES));
+        if queries as u64 > releases {
+            let conflict = Conflict::TooManyQueries { queries, releases, preset: preset.to_string() };
+            self.conflict(&["publish", "queries"], &["publish", "releases"], conflict);
+        }
         // An equal part of the budget, so that no hospital can spend the others' answers.
-        let part = (publish.releases() / u64::from(hospitals.max(1))).max(1);
-        let quota = keys.quota.unwrap_or(part);
-        publish.quota = quota;
+        let hospitals = federation.hospitals.max(1);
+        let quota = keys.quota.unwrap_or((releases / u64::from(hospitals)).max(1));
         // `run` asks in turn, and asks again where a decryptor was lost.
-        let asked = queries.div_ceil(images.max(1)).div_ceil(usize::from(hospitals.max(1))) as u64;
+        let asked = queries.div_ceil(images.max(1)).div_ceil(usize::from(hospitals)) as u64;
         if quota < asked {
             let conflict = Conflict::QuotaTooSmall { quota, asked };
             self.conflict(&["publish", "quota"], &["publish", "queries"], conflict);
         }
-        publish
+        if preset != Preset::Inf15x90 {
+            return None;
+        }
+        let (gain, clip) = (keys.gain.unwrap_or(GAIN), keys.clip.unwrap_or(CLIP));
+        let release = match Release::of_plan(program, (data, federation), gain, releases) {
+            Ok(release) => release,
+            Err(conflict) => {
+                self.conflict(&["publish", "releases"], &["model", "layers"], conflict);
+                return None;
+            }
+        };
+        let name = keys.name.clone().unwrap_or_else(|| literal.experiment.name.clone());
+        let figures = pools_figures(keys);
+        let leak_bits = keys.leak_bits;
+        Some(Publish { name, preset, release, gain, clip, queries, images, quota, leak_bits, figures })
     }
 
     fn train(&mut self, mut table: toml::Table) -> (TrainSettings, usize) {
@@ -382,6 +401,18 @@ impl Check<'_> {
         (settings.unwrap_or_default(), local_epochs)
     }
 }
+
+/// Whether hospitals add up how the model does on their own test images.
+fn pools_figures(literal: &PublishLiteral) -> bool {
+    literal.figures.as_deref() == Some("pooled")
+}
+
+/// Answers of one key epoch where the plan does not say.
+const RELEASES: u64 = 1 << 16;
+/// Range of weights where the plan does not say: see `Publish::gain`.
+const GAIN: f64 = 0.5;
+/// Largest value of the last update where the plan does not say.
+const CLIP: f64 = 1.0 / 64.0;
 
 /// Ciphertexts of one query: at 256 x 256 pixels eight of the smallest preset hold one image.
 const QUERY_CIPHERTEXTS_MAX: usize = 16;

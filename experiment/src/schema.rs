@@ -209,6 +209,9 @@ const PUBLISH: &[Field] = &[
     optional("images", Kind::Integer(1, 4096)),
     optional("quota", Kind::Integer(1, 1 << 40)),
     optional("leak-bits", Kind::Integer(1, 1 << 40)),
+    optional("releases", Kind::Integer(1, 1 << 32)),
+    optional("gain", Kind::Real(0.01, 16.0)),
+    optional("clip", Kind::Real(0.0001, 1.0)),
     optional("figures", Kind::Choice(&["none", "pooled"])),
 ];
 

@@ -3,7 +3,9 @@
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use datasets::{Partition, SplitBy, SplitFractions};
-use he_agg::{DeviceChoice, Preset, multiparty::DecryptPolicy};
+use he_agg::{DeviceChoice, Preset};
+
+use super::release::Release;
 
 /// `[federation]`: who takes part and how patiently they wait for each other.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,7 +153,12 @@ pub struct Publish {
     /// Serving preset.
     pub preset: Preset,
     /// How answers are released, and for how many the flooding is sized.
-    pub policy: DecryptPolicy,
+    pub release: Release,
+    /// Before there is a model, every weight of a unit with k inputs is taken to lie within this over sqrt(k): what the
+    /// bound on answers' errors is for. A trained model is compared with the bound itself.
+    pub gain: f64,
+    /// Values of the last update, which goes into the published model unseen, are clipped to [-clip, clip].
+    pub clip: f64,
     /// Test images that `run` classifies under encryption.
     pub queries: usize,
     /// Images of one asker that a query may carry, a power of two.
@@ -167,10 +174,7 @@ pub struct Publish {
 impl Publish {
     /// Answers that may be released under one set of keys.
     pub fn releases(&self) -> u64 {
-        match self.policy {
-            DecryptPolicy::Flooded(flooding) => flooding.releases(),
-            DecryptPolicy::TrustedHolder => u64::MAX,
-        }
+        self.release.flooding.releases()
     }
 }
 

@@ -92,6 +92,9 @@ fn publish(publish: &Publish) -> Value {
         ("queries", integer(publish.queries)),
         ("images", integer(publish.images)),
         ("quota", large(publish.quota)),
+        ("releases", large(publish.releases())),
+        ("gain", Value::Float(publish.gain)),
+        ("clip", Value::Float(publish.clip)),
         ("figures", text(if publish.figures { "pooled" } else { "none" })),
     ];
     table(all.into_iter().chain(publish.leak_bits.map(|bits| ("leak-bits", large(bits)))))

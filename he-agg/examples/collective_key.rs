@@ -54,6 +54,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Hospitals 1 and 3 release the first four slots: a permit each, flooding, masks.
     let flooding = Flooding::secure(64, 1 << 20)?;
+    // A square of numbers below two has less error; how much a network has says `Program::certify` in he-infer.
+    let bound = ErrorBound::at_least(29.0).ok_or("a bound")?;
     let shape = AnswerShape { period: values.len(), scale: square.scale(), value_max: 1024.0 };
     let request = ReleaseRequest { query: 1, asker: 2, digest: [7; 32] };
     let context = ReleaseContext::new(&crs, quorum, request, shape, &[1, 3])?;
@@ -61,7 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (party, other) in [(1, 3), (3, 1)] {
         let permit = ReleasePermit::claim(&mut MemoryLedger::new(flooding), &context, &square)?;
         let (pairs, vault) = (BTreeMap::from([(other, MaskKey::from_bytes(pair))]), VaultSecret::generate()?);
-        let policy = DecryptPolicy::Flooded(flooding);
+        let policy = DecryptPolicy::Flooded(flooding, bound);
         let of = (&context, &square);
         // Each share travels sealed to hospital 2, which asked.
         sum.absorb(&ReleaseShare::generate(permit, of, &points[party - 1], policy, &pairs, &vault)?)?;

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod bounds;
+mod certify;
 mod compile;
 mod contribution;
 mod convolution;
@@ -12,12 +14,14 @@ mod fingerprint;
 mod first;
 mod forward;
 mod gated;
+mod interval;
 mod layer;
 mod layout;
 mod lower;
 mod model;
 mod network;
 mod noise;
+mod noise_terms;
 mod packing;
 mod plain;
 mod plan;
@@ -28,6 +32,7 @@ mod step;
 mod summary;
 mod taps;
 
+pub use certify::{AdmissibleWeights, Certificate, CertifyError, PixelRange, WeightRange};
 pub use compile::CompileError;
 pub use contribution::WeightSum;
 pub use cost::{MachineFigures, Work};

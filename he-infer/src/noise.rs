@@ -9,16 +9,15 @@
 //! noise of its lift, a key switch of n + 1 errors per key; a sum of contributions is lifted with one rounding for
 //! all. Source of the terms: the noise section of he-agg.
 
-use he_agg::{Params, Stream};
+use he_agg::Stream;
 use ndarray::Array3;
 
 use crate::executor::{Machine, walk};
 use crate::forward::InputError;
 use crate::network::Network;
+use crate::noise_terms::{Entrance, NoiseTerms};
 use crate::program::Program;
 
-/// Standard deviation of one error coefficient: centred binomial of 42 bits.
-const SIGMA: f64 = 3.240_370_349;
 /// Seed of the parameters and images that stand for those not known yet, and how many of each.
 const SEED: [u8; 32] = [0x9e; 32];
 const DRAWS: usize = 8;
@@ -47,7 +46,7 @@ impl Program {
         packed: &[Vec<f64>],
         conditions: Conditions,
     ) -> Result<f64, InputError> {
-        self.predict(parameters, packed, conditions, Entrance::PublicKey)
+        self.predict(parameters, packed, conditions, self.terms(conditions, Entrance::PublicKey))
     }
 
     /// As `predict_error`, where queries and weights come through the gate.
@@ -60,7 +59,26 @@ impl Program {
         packed: &[Vec<f64>],
         conditions: Conditions,
     ) -> Result<f64, InputError> {
-        self.predict(parameters, packed, conditions, Entrance::Gate)
+        self.predict(parameters, packed, conditions, self.terms(conditions, Entrance::Gate))
+    }
+
+    /// As `predict_gated_error`, of noise alone: without flooding, and without what computing in f64 rounds off an
+    /// image, a weight or a logit, which no key has a part in.
+    ///
+    /// # Errors
+    /// As `predict_error`.
+    pub fn predict_gated_noise(
+        &self,
+        parameters: &[f32],
+        packed: &[Vec<f64>],
+        conditions: Conditions,
+    ) -> Result<f64, InputError> {
+        let conditions = Conditions { flooding: None, ..conditions };
+        self.predict(parameters, packed, conditions, self.terms(conditions, Entrance::Gate).of_keys())
+    }
+
+    fn terms(&self, conditions: Conditions, entrance: Entrance) -> NoiseTerms {
+        NoiseTerms::new(self.params(), (conditions.key_parts, conditions.contributions), entrance, 1.0)
     }
 
     fn predict(
@@ -68,11 +86,10 @@ impl Program {
         parameters: &[f32],
         packed: &[Vec<f64>],
         conditions: Conditions,
-        entrance: Entrance,
+        model: NoiseTerms,
     ) -> Result<f64, InputError> {
         self.check_inputs(packed.len())?;
         packed.iter().try_for_each(|slots| self.check_slots(slots))?;
-        let model = Model::new(self.params(), conditions, entrance);
         let machine = NoisyMachine { program: self, weights: self.encode_weights(parameters)?, model };
         let fresh = |values: &Vec<f64>| {
             let variance = model.slot(model.query(self.input_limbs()), self.input_scale()) + model.embedding(values);
@@ -123,7 +140,8 @@ impl Program {
             let parameters = typical_parameters(self.network(), &mut stream);
             let pixel = || 2.0 * stream.next_f64() as f32 - 1.0;
             let image = Array3::from_shape_simple_fn((shape.channels, shape.height, shape.width), pixel);
-            squares += self.predict(&parameters, &self.pack_all(image.view())?, conditions, entrance)?.powi(2);
+            let packed = self.pack_all(image.view())?;
+            squares += self.predict(&parameters, &packed, conditions, self.terms(conditions, entrance))?.powi(2);
         }
         Ok((squares / DRAWS as f64).sqrt())
     }
@@ -138,88 +156,6 @@ fn typical_parameters(network: &Network, stream: &mut Stream) -> Vec<f32> {
         parameters.extend((0..tensor.len).map(|_| bound * (2.0 * stream.next_f64() as f32 - 1.0)));
     }
     parameters
-}
-
-/// How queries and weights are encrypted.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Entrance {
-    /// Under the collective public key.
-    PublicKey,
-    /// Under their hospital's own secret, then lifted.
-    Gate,
-}
-
-/// Variance of rounding a coefficient.
-const ENCODING: f64 = 1.0 / 12.0;
-
-/// Variances per coefficient under one key.
-#[derive(Clone, Copy)]
-struct Model {
-    params: &'static Params,
-    /// A rescale, a division by the special primes or a fresh encryption.
-    rounding: f64,
-    contributions: f64,
-    entrance: Entrance,
-    rotation_key: f64,
-    gate_key: f64,
-    relinearisation_key: f64,
-}
-
-impl Model {
-    fn new(params: &'static Params, conditions: Conditions, entrance: Entrance) -> Self {
-        let (parts, contributions) = (f64::from(conditions.key_parts), f64::from(conditions.contributions));
-        let secret = parts * 2.0 * params.n as f64 / 3.0;
-        let rounding = (1.0 + secret) / 12.0;
-        Self {
-            params,
-            rounding,
-            contributions,
-            entrance,
-            rotation_key: parts * SIGMA * SIGMA,
-            gate_key: (parts + 1.0) * SIGMA * SIGMA,
-            relinearisation_key: 2.0 * parts * SIGMA * SIGMA * (secret + 1.0),
-        }
-    }
-
-    /// A query at `limbs` limbs.
-    fn query(self, limbs: usize) -> f64 {
-        self.entered(limbs, 1.0)
-    }
-
-    /// A weight vector at `limbs` limbs: the sum of all hospitals' encryptions.
-    fn weight(self, limbs: usize) -> f64 {
-        self.entered(limbs, self.contributions)
-    }
-
-    /// The sum of `terms` encryptions.
-    fn entered(self, limbs: usize, terms: f64) -> f64 {
-        match self.entrance {
-            Entrance::PublicKey => terms * (self.rounding + ENCODING),
-            Entrance::Gate => terms * (SIGMA * SIGMA + self.switch(limbs, self.gate_key) + ENCODING) + self.rounding,
-        }
-    }
-
-    /// Variance in a slot of a variance per coefficient at a scale.
-    fn slot(self, coefficient: f64, scale: f64) -> f64 {
-        coefficient * self.params.n as f64 / 2.0 / scale / scale
-    }
-
-    /// Variance of what computing the embedding in f64 rounds away, the last bit per butterfly.
-    fn embedding(self, values: &[f64]) -> f64 {
-        let mean = values.iter().map(|x| x * x).sum::<f64>() / values.len().max(1) as f64;
-        mean * f64::from(self.params.n.ilog2()) * f64::EPSILON * f64::EPSILON / 4.0
-    }
-
-    /// One key switch without its rounding.
-    fn switch(self, limbs: usize, key: f64) -> f64 {
-        let log2 = |primes: &[he_agg::Limb]| -> f64 {
-            primes.iter().map(|prime| f64::from(prime.modulus().value()).log2()).sum()
-        };
-        let special = log2(&self.params.p);
-        let digits = self.params.q[..limbs].chunks(self.params.alpha.max(1));
-        let ratios: f64 = digits.map(|digit| (2.0 * (log2(digit) - special)).exp2()).sum();
-        self.params.n as f64 / 12.0 * ratios * key
-    }
 }
 
 /// Slots with the variance of their errors.
@@ -240,7 +176,7 @@ impl Noisy {
 struct NoisyMachine<'a> {
     program: &'a Program,
     weights: Vec<Vec<f64>>,
-    model: Model,
+    model: NoiseTerms,
 }
 
 impl NoisyMachine<'_> {
@@ -259,8 +195,7 @@ impl Machine for NoisyMachine<'_> {
         let by = (rotation as i64).rem_euclid(x.values.len() as i64) as usize;
         turned.values.rotate_left(by);
         turned.variances.rotate_left(by);
-        let coefficient = self.model.rounding + self.model.switch(x.limbs, self.model.rotation_key);
-        turned.add_variance(self.model.slot(coefficient, x.scale));
+        turned.add_variance(self.model.slot(self.model.rotation(x.limbs), x.scale));
         Ok(turned)
     }
 
@@ -281,19 +216,16 @@ impl Machine for NoisyMachine<'_> {
 
     fn relinearise(&self, x: &Noisy) -> Result<Noisy, InputError> {
         let mut x = x.clone();
-        let coefficient = self.model.rounding + self.model.switch(x.limbs, self.model.relinearisation_key);
+        let coefficient = self.model.rounding + self.model.relinearisation(x.limbs);
         x.add_variance(self.model.slot(coefficient, x.scale));
         Ok(x)
     }
 
     fn rescale(&self, x: &Noisy) -> Result<Noisy, InputError> {
         let mut x = x.clone();
-        let switch = self.model.switch(x.limbs, self.model.relinearisation_key);
-        x.add_variance(self.model.slot(switch, x.scale));
-        let after = x.limbs - self.model.params.limbs_per_level;
-        let dropped = &self.model.params.q[after..x.limbs];
-        x.scale /= dropped.iter().map(|prime| f64::from(prime.modulus().value())).product::<f64>();
-        x.limbs = after;
+        x.add_variance(self.model.slot(self.model.relinearisation(x.limbs), x.scale));
+        let (divisor, after) = self.model.dropped(x.limbs);
+        (x.scale, x.limbs) = (x.scale / divisor, after);
         x.add_variance(self.model.slot(self.model.rounding, x.scale));
         Ok(x)
     }

@@ -12,8 +12,8 @@ use he_agg::multiparty::{
 };
 use he_agg::{Preset, Stream};
 use he_infer::{
-    Conditions, EncryptedExecutor, EncryptedModel, ExecuteError, GatedError, GatedWeightSum, ImageShape, LayerSpec,
-    ModelError, Network, Program,
+    AdmissibleWeights, Conditions, EncryptedExecutor, EncryptedModel, ExecuteError, GatedError, GatedWeightSum,
+    ImageShape, LayerSpec, ModelError, Network, PixelRange, Program, ShadowExecutor,
 };
 use ndarray::Array3;
 use random::Random;
@@ -224,6 +224,58 @@ fn the_predicted_error_of_a_gated_query_is_within_a_factor_of_four() {
     let (measured, predicted) = ((squares / 4.0).sqrt(), (predicted / 4.0).sqrt());
     println!("measured {measured:.2e}, predicted {predicted:.2e}");
     assert!((0.25..4.0).contains(&(predicted / measured)), "{predicted}, found {measured}");
+}
+
+#[test]
+fn encrypted_answers_to_extreme_images_on_extreme_models_stay_below_the_certified_error() {
+    const PRESET: Preset = Preset::Inf14x30;
+    let network = network(14, &[LayerSpec::conv(4, 3, 2), Q, LayerSpec::dense(3)]);
+    let program = Program::compile(&network, PRESET.params()).unwrap();
+    let Collective { crs, mut secrets, keys, .. } = ceremony::keys(PRESET, 1, program.key_plan());
+    let mut site = Site::new(&crs, &secrets, 1, program.gate_limbs());
+    let holder = HolderKey::new(secrets.remove(0));
+    let executor = EncryptedExecutor::new(&program, &keys).unwrap();
+    let encoder = Encoder::new(PRESET).unwrap();
+    let pixels = PixelRange::new(-2.0, 2.0).unwrap();
+    let mut random = Random::new(7);
+    let base = random.parameters(&network);
+    const CLIP: f32 = 1.0 / 64.0;
+    let weights = AdmissibleWeights::Around { base: &base, clip: f64::from(CLIP) };
+    let certified = program.certify(pixels, weights, 1).unwrap();
+    for number in 0..4 {
+        // The update is at one of its corners.
+        let corner = |w: &f32| w + if number % 2 == 0 { CLIP.copysign(*w) } else { CLIP };
+        let parameters: Vec<f32> = base.iter().map(corner).collect();
+        let image = network.image();
+        let image = Array3::from_shape_fn((image.channels, image.height, image.width), |(_, y, x)| match number {
+            0 => 2.0,
+            1 => -2.0,
+            2 => {
+                if (x + y) % 2 == 0 {
+                    2.0
+                } else {
+                    -2.0
+                }
+            }
+            _ => 2f32.copysign(random.unit()),
+        });
+        let weights = program.encrypt_gated_weights(&parameters, number, &mut site.holder(&crs)).unwrap();
+        let model = EncryptedModel::lift(&program, &crs, number, &[(&weights, &site.key)]).unwrap();
+        let sent = program.encrypt_gated(&[image.view()], number, &mut site.holder(&crs)).unwrap();
+        let query = executor.lift_query(&sent, &crs, (1, number), &site.key).unwrap();
+        let result = executor.run_all(&model, &query).unwrap();
+        let slots = encoder.decode(&holder.decrypt(&result).unwrap()).unwrap();
+        let shadow = ShadowExecutor::new(&program, &parameters).unwrap();
+        let plain = shadow.run_all(&program.pack_all(image.view()).unwrap()).unwrap();
+        // The imaginary part of an error is as large as the real one.
+        let squares: f64 = slots.iter().zip(&plain).map(|(a, b)| (a - b) * (a - b)).sum();
+        let found = (program.output_scale() * (2.0 * squares / slots.len() as f64).sqrt()).log2();
+        println!("error 2^{found:.1}, certified 2^{:.1}", certified.error_log2());
+        assert!(found < certified.error_log2());
+        // 8.5 deviations, and what intervals and signs give away: a bound of no use would be far above.
+        assert!(found > certified.error_log2() - 10.0, "2^{found}");
+        assert!(plain.iter().all(|logit| logit.abs() <= certified.logit_max()));
+    }
 }
 
 #[test]

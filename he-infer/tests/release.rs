@@ -10,18 +10,20 @@ use std::collections::BTreeMap;
 use he_agg::aggregation::{Flooding, MaskKey, MemoryLedger, VaultSecret};
 use he_agg::ckks::Ciphertext;
 use he_agg::multiparty::{
-    Collective, DecryptPolicy, Quorum, ReleaseContext, ReleasePermit, ReleaseRequest, ReleaseShare, ReleaseSum,
-    ServingKeyShare,
+    Collective, DecryptPolicy, ErrorBound, Quorum, ReleaseContext, ReleasePermit, ReleaseRequest, ReleaseShare,
+    ReleaseSum, ServingKeyShare,
 };
 use he_agg::{Preset, Stream};
-use he_infer::{EncryptedExecutor, EncryptedModel, ImageShape, LayerSpec, Network, Program};
+use he_infer::{
+    AdmissibleWeights, EncryptedExecutor, EncryptedModel, ImageShape, LayerSpec, Network, PixelRange, Program,
+};
 use random::Random;
 
 const PRESET: Preset = Preset::Inf15x90;
 const PARTIES: u16 = 2;
 
 /// Releases the answer in a result with the shares of both hospitals, flooded; the slots that the asker reads.
-fn release(ceremony: &Collective, program: &Program, result: &Ciphertext) -> Vec<f64> {
+fn release(ceremony: &Collective, program: &Program, result: &Ciphertext, bound: ErrorBound) -> Vec<f64> {
     let mut stream = Stream::from_seed([8; 32]);
     let mut held: BTreeMap<u16, ServingKeyShare> = BTreeMap::new();
     for secret in &ceremony.secrets {
@@ -35,7 +37,7 @@ fn release(ceremony: &Collective, program: &Program, result: &Ciphertext) -> Vec
     let quorum = Quorum { threshold: PARTIES, parties: PARTIES };
     let request = ReleaseRequest { query: 1, asker: 1, digest: [3; 32] };
     let context = ReleaseContext::new(&ceremony.crs, quorum, request, program.answer_shape(), &[1, 2]).unwrap();
-    let policy = DecryptPolicy::Flooded(Flooding::secure(40, 1 << 10).unwrap());
+    let policy = DecryptPolicy::Flooded(Flooding::secure(40, 1 << 10).unwrap(), bound);
     let mut sum = ReleaseSum::new(&context);
     for (party, other) in [(1, 2), (2, 1)] {
         let half = |party: u16| [party as u8; 32];
@@ -69,9 +71,11 @@ fn ask(program: &Program, images: usize) {
     let views: Vec<_> = images.iter().map(|image| image.view()).collect();
     let query = program.encrypt_images(&views, &ceremony.public, &mut Stream::from_seed([2; 32])).unwrap();
     let result = EncryptedExecutor::new(program, &ceremony.keys).unwrap().run_all(&model, &query).unwrap();
-    let slots = release(&ceremony, program, &result);
-    assert_eq!(slots.len(), program.output_period() * program.images());
     let average: Vec<f32> = trained[0].iter().zip(&trained[1]).map(|(a, b)| 0.25 * a + 0.75 * b).collect();
+    let weights = AdmissibleWeights::Around { base: &average, clip: 0.0 };
+    let certified = program.certify(PixelRange::new(-2.0, 2.0).unwrap(), weights, PARTIES).unwrap();
+    let slots = release(&ceremony, program, &result, certified.bound().unwrap());
+    assert_eq!(slots.len(), program.output_period() * program.images());
     let answers = program.read_answer(&slots, images.len()).unwrap();
     for (image, logits) in images.iter().zip(answers) {
         let plain = network.forward(&average, image.view()).unwrap();

@@ -40,6 +40,7 @@ pub struct PublishConfig {
 
 /// What happens.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one is made and taken at a time")]
 pub enum PublishInput {
     /// Opens the first attempt.
     Start,

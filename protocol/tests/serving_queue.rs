@@ -245,7 +245,7 @@ fn a_query_is_answered_once_and_its_number_never_again() {
 
 /// What shares of the answer to a query of [`ask`] are bound to.
 fn binding(asker: u16, counter: u64, decryptors: PartySet) -> SwitchBinding {
-    let (_, ServingInput::Message(head)) = ask(asker, counter) else { panic!("a message") };
+    let (_, ServingInput::Message(head)) = ask(asker, counter) else { unreachable!("a message") };
     SwitchBinding::of(Epoch(1), &SwitchRequest { head, result: body(7), decryptors }).unwrap()
 }
 

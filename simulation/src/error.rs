@@ -207,6 +207,10 @@ impl Explained for FederationError {
             Self::Coordinator(CoordinatorError::Resume { .. }) => {
                 "use the folder that the run itself wrote, not one put together from several".into()
             }
+            Self::Hospital { source: HospitalError::BeyondBound { .. }, .. } => {
+                "raise train.range-penalty, or publish.gain as far as there is room for flooding, then start a new run"
+                    .into()
+            }
             error if error.is_connection() => {
                 "let this program listen and connect on 127.0.0.1, then `consilium run --resume RUN`".into()
             }

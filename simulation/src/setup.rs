@@ -42,7 +42,7 @@ pub(super) struct Common {
 impl Common {
     pub(super) fn new(experiment: &Experiment, epoch: u32) -> Result<Self, FederationError> {
         Ok(Self {
-            plan: Plan::new(experiment.clone())?,
+            plan: Plan::new(experiment.clone()),
             epoch: Epoch(epoch),
             device: TrainDevice::cpu(),
             slots: Slots::new(std::thread::available_parallelism().map_or(1, usize::from)),

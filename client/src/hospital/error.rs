@@ -151,6 +151,26 @@ pub enum HospitalError {
         /// The model.
         model: protocol::Digest,
     },
+    /// Answers of the published model could have more error than their flooding covers.
+    #[error(
+        "the trained model's answers can have an error of 2^{found:.1} and the plan's flooding is sized for 2^{bound}: \
+         nothing is contributed to it and nothing is released of it; train again with a larger train.range-penalty, or \
+         by a plan with a larger publish.gain"
+    )]
+    BeyondBound {
+        /// log2 of what they can have.
+        found: f64,
+        /// log2 of the plan's bound.
+        bound: u32,
+    },
+    /// An image is not what the plan's flooding covers.
+    #[error("pixel {index} is {value}, out of the plan's range: normalise the image as the plan says")]
+    PixelBeyond {
+        /// Row-major index (c, y, x).
+        index: usize,
+        /// The value.
+        value: f32,
+    },
     /// The query got no answer.
     #[error("the query got no answer: {reject}")]
     NoAnswer {

@@ -231,6 +231,8 @@ impl Site {
     /// # Errors
     /// [`HospitalError`] where this site itself fails.
     pub(super) fn finish_model(&mut self, attempt: Attempt, model: Digest) -> Result<Option<Reject>, HospitalError> {
+        // Whoever does not contribute vouches for it as well.
+        self.check_bound()?;
         let parts = Parts::Model(attempt);
         // All of the cohort's were needed at once.
         self.gates.keep(GATE_KEYS_KEPT);

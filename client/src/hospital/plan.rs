@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use experiment::Release;
 use experiment::train::TrainSettings;
-use he_agg::aggregation::{Flooding, LaneLayout};
+use he_agg::aggregation::LaneLayout;
 use he_agg::multiparty::{DecryptPolicy, Quorum};
 use he_infer::Program;
 use protocol::PartyId;
@@ -37,8 +38,10 @@ pub struct HospitalPlan {
     pub weights: Weights,
     /// The network as operations over ciphertexts.
     pub program: Arc<Program>,
-    /// Flooding of released answers.
-    pub serving_flooding: Flooding,
+    /// Flooding of answers, the bound on their error that it is sized for, and what may be asked about.
+    pub release: Release,
+    /// The update that goes into the published model is clipped to `[-publish_clip, publish_clip]` per value.
+    pub publish_clip: f64,
     /// How to train.
     pub training: TrainSettings,
     /// Where to train.
@@ -64,6 +67,6 @@ impl HospitalPlan {
     }
 
     pub(crate) fn policy(&self) -> DecryptPolicy {
-        DecryptPolicy::Flooded(self.serving_flooding)
+        self.release.policy()
     }
 }

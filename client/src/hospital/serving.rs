@@ -5,6 +5,7 @@ use he_agg::ckks::GatedCiphertext;
 use he_agg::multiparty::{
     GateHolder, PermitRefused, ReleaseContext, ReleasePermit, ReleaseRequest, ReleaseShare, ReleaseSum,
 };
+use he_infer::AdmissibleWeights;
 use ndarray::Array3;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::hospital::SwitchBinding;
@@ -33,11 +34,15 @@ impl Site {
     /// The parts add up to `model + sum_i (W_i / sum W) update_i`: each of the cohort brings an equal part of the
     /// common model and its own update, weighted as in training. Nobody sees the sum in the clear.
     ///
+    /// Nothing is encrypted for a model whose answers could have a larger error than their flooding is sized for: the
+    /// model that all hospitals know, with any update within the clip.
+    ///
     /// The part is sealed first, so that a repeat after a crash gives the same ciphertexts. One attempt has one part:
     /// another model or cohort needs another attempt, since two parts under one label would show their difference.
     ///
     /// # Errors
-    /// [`HospitalError::Train`], [`HospitalError::Crypto`] where another part was encrypted in this attempt.
+    /// [`HospitalError::BeyondBound`], [`HospitalError::Train`], [`HospitalError::Crypto`] where another part was
+    /// encrypted in this attempt.
     pub(super) fn encrypt_contribution(
         &mut self,
         attempt: Attempt,
@@ -45,6 +50,7 @@ impl Site {
     ) -> Result<BodyRoot, HospitalError> {
         let step = "encrypting the model contribution";
         let party = self.plan.party;
+        self.check_bound()?;
         let contribution = self.contribution(attempt, cohort)?;
         let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?;
         let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
@@ -62,6 +68,24 @@ impl Site {
         self.outbox.root(place(0), count)
     }
 
+    /// Whether every model that publishing can make of this site's stays within the plan's bound on answers' errors.
+    ///
+    /// # Errors
+    /// [`HospitalError::BeyondBound`] where one does not.
+    pub(super) fn check_bound(&self) -> Result<(), HospitalError> {
+        let (release, hospitals) = (&self.plan.release, self.plan.layout.parties());
+        let weights = AdmissibleWeights::Around { base: &self.current.parameters, clip: self.plan.publish_clip };
+        let certificate = self.plan.program.certify(release.pixels, weights, hospitals);
+        let certificate = certificate.step("bounding the error of answers")?;
+        match certificate.bound() {
+            Some(bound) if bound <= release.bound => Ok(()),
+            _ => {
+                let found = certificate.error_log2();
+                Err(HospitalError::BeyondBound { found, bound: release.bound.norm_log2() })
+            }
+        }
+    }
+
     /// This hospital's part for exactly this model and cohort: the sealed one, or a new one, which is sealed.
     fn contribution(&self, attempt: Attempt, cohort: PartySet) -> Result<Contribution, HospitalError> {
         let (epoch, model) = (self.plan.epoch, self.current.digest());
@@ -74,7 +98,7 @@ impl Site {
         let fit = self.fit(self.plan.terms.rounds)?;
         let share = self.plan.weights.share(self.plan.party, cohort);
         let part = 1.0 / cohort.len().max(1) as f64;
-        let clip = f64::from(self.plan.clip);
+        let clip = self.plan.publish_clip;
         let parameters: Vec<f32> = fit
             .parameters
             .iter()
@@ -93,12 +117,19 @@ impl Site {
     /// never used before; says what is to be sent before it.
     ///
     /// # Errors
-    /// [`HospitalError::Crypto`] for an image of another shape or too many images, [`HospitalError::NoKeys`].
+    /// [`HospitalError::PixelBeyond`] for an image out of the plan's range, [`HospitalError::Crypto`] for one of
+    /// another shape or too many, [`HospitalError::NoKeys`].
     pub(super) fn prepare_query(&mut self, query: QueryId, images: &[Array3<f32>]) -> Result<Prepared, HospitalError> {
         let step = "encrypting the query";
         let party = self.plan.party;
         let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?;
         let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
+        // The flooding of answers covers no others.
+        for image in images {
+            if let Some((index, value)) = self.plan.release.pixels.first_beyond(image.iter().copied()) {
+                return Err(HospitalError::PixelBeyond { index, value });
+            }
+        }
         let views: Vec<_> = images.iter().map(Array3::view).collect();
         let ledger = &mut self.serving_ledger;
         let mut holder = GateHolder { secret: &keys.gate, crs, vault: &keys.vault, ledger };

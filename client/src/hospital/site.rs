@@ -81,7 +81,7 @@ impl Site {
         let holdings = Holdings::open(&root.join("sums"), Arc::clone(&journal), plan.epoch)?;
         Ok(Self {
             training_ledger: ledger(&journal, "training", &plan, plan.layout.flooding())?,
-            serving_ledger: ledger(&journal, "serving", &plan, plan.serving_flooding)?,
+            serving_ledger: ledger(&journal, "serving", &plan, plan.release.flooding)?,
             outbox: Arc::new(Outbox::open(&root.join("spool"), Arc::clone(&journal), plan.epoch)?),
             plan,
             trainer,

@@ -18,12 +18,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use datasets::Samples;
-use experiment::Weighting;
 use experiment::train::TrainSettings;
+use experiment::{Release, Weighting};
 use he_agg::Preset;
 use he_agg::aggregation::{BlindedSum, ChunkId, ChunkSum, DecryptionShare, Flooding, LaneLayout, ShareContext};
-use he_agg::multiparty::{Crs, R1, RelinKeyShare, RelinKeySum};
-use he_infer::{ImageShape, LayerSpec, Network, Program};
+use he_agg::multiparty::{Crs, ErrorBound, R1, RelinKeyShare, RelinKeySum};
+use he_infer::{ImageShape, LayerSpec, Network, PixelRange, Program};
 use ndarray::Array4;
 use protocol::Reject;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
@@ -137,7 +137,14 @@ fn plan(number: u16, program: &Arc<Program>) -> HospitalPlan {
         clip: 0.5,
         weights: Weights::new(Weighting::Declared, &membership()),
         program: Arc::clone(program),
-        serving_flooding: Flooding::secure(40, 1 << 10).unwrap(),
+        release: Release {
+            flooding: Flooding::secure(40, 1 << 10).unwrap(),
+            bound: ErrorBound::at_least(60.0).unwrap(),
+            logit_error: 0.0,
+            logit_max: 0.0,
+            pixels: PixelRange::new(-2.0, 2.0).unwrap(),
+        },
+        publish_clip: 0.5,
         training: TrainSettings::default(),
         device: TrainDevice::cpu(),
         local_epochs: 1,

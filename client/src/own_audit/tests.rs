@@ -3,6 +3,7 @@
 use protocol::RoundId;
 use protocol::codec::Wire;
 use protocol::facts::Fact;
+use protocol::heads::Seen;
 use protocol::ids::{Attempt, Digest};
 use protocol::membership::{Membership, Seat};
 use protocol::message::{HospitalMessage, KeyStep, ManifestSignature, ServingShareHead};
@@ -20,7 +21,7 @@ fn head(step: KeyStep, number: u8) -> HospitalMessage {
 }
 
 fn sign(key: &SigningKey, body: HospitalMessage) -> SignedMessage {
-    SignedMessage::sign(key, PartyId::new(2).unwrap(), Epoch(4), 1, body)
+    SignedMessage::sign(key, PartyId::new(2).unwrap(), Epoch(4), 1, Seen::nothing(), body)
 }
 
 /// A site whose key signs as member `place` of five in key epoch 4, where it signed `words`.
@@ -83,7 +84,8 @@ fn the_words_are_the_journals_and_the_logs_and_whose_key_did_not_sign_them_is_to
     assert_eq!(found.len(), 3);
     assert_eq!(found[2].signed, BodyRoot::of(&[Digest([9; 32])], 10));
     // Another epoch's word is none of this one.
-    let early = SignedMessage::sign(&key, PartyId::new(2).unwrap(), Epoch(3), 1, head(KeyStep::GateKey, 1));
+    let early =
+        SignedMessage::sign(&key, PartyId::new(2).unwrap(), Epoch(3), 1, Seen::nothing(), head(KeyStep::GateKey, 1));
     let found = own.run(Some(&[early]), |_| ()).unwrap();
     assert_eq!(found[2].holds(), Some(false));
     drop(own);

@@ -4,8 +4,6 @@
 pub const SECURITY_MIN: u32 = 40;
 /// Largest statistical security that is meaningful.
 pub const SECURITY_MAX: u32 = 128;
-/// Security of [`Flooding::reduced_margin`].
-pub const SECURITY_REDUCED: u32 = 30;
 /// Most releases one flooding may be planned for.
 pub const RELEASES_MAX: u64 = 1 << 32;
 
@@ -49,25 +47,27 @@ impl Flooding {
         if !(SECURITY_MIN..=SECURITY_MAX).contains(&security) {
             return Err(FloodingError::Security { security });
         }
-        Flooding { security, releases }.checked()
+        if (1..=RELEASES_MAX).contains(&releases) {
+            Ok(Flooding { security, releases })
+        } else {
+            Err(FloodingError::Releases { releases })
+        }
     }
 
-    /// Flooding of 30 bits, below the default: for the one preset (INF15-60)
-    /// that has no room for more. The caller accepts the smaller margin by
-    /// this name.
+    /// The most security, up to `most`, for which the word of [`Flooding::word_bits`] has no more
+    /// than `word_bits` bits; none below 40 bits.
     ///
     /// # Errors
     /// [`FloodingError::Releases`] if the number is out of range.
-    pub fn reduced_margin(releases: u64) -> Result<Self, FloodingError> {
-        Flooding { security: SECURITY_REDUCED, releases }.checked()
-    }
-
-    fn checked(self) -> Result<Self, FloodingError> {
-        if (1..=RELEASES_MAX).contains(&self.releases) {
-            Ok(self)
-        } else {
-            Err(FloodingError::Releases { releases: self.releases })
-        }
+    pub fn largest(
+        (most, releases): (u32, u64),
+        (n, v): (usize, f64),
+        word_bits: u32,
+    ) -> Result<Option<Self>, FloodingError> {
+        Flooding::secure(SECURITY_MIN, releases)?;
+        let fits = |flooding: &Flooding| flooding.word_bits(n, v) <= word_bits;
+        let most = most.min(SECURITY_MAX);
+        Ok((SECURITY_MIN..=most).rev().map(|security| Flooding { security, releases }).find(fits))
     }
 
     /// Statistical security s in bits.
@@ -145,10 +145,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weak_flooding_needs_its_own_name() {
+    fn weak_flooding_is_refused() {
         assert_eq!(Flooding::secure(39, 1), Err(FloodingError::Security { security: 39 }));
         assert_eq!(Flooding::secure(40, 0), Err(FloodingError::Releases { releases: 0 }));
-        assert_eq!(Flooding::reduced_margin(1 << 10).map(|f| f.security()), Ok(30));
+        assert_eq!(Flooding::largest((64, 0), (1, 1.0), 90), Err(FloodingError::Releases { releases: 0 }));
     }
 
     #[test]
@@ -158,6 +158,17 @@ mod tests {
         assert!((f.log_sigma(32768, 1.0) - direct).abs() < 1e-9);
         // 51.8 bits above the result's noise for INF15-90.
         assert!((f.log_sigma(32768, 1.0) - 51.8).abs() < 0.05);
+    }
+
+    #[test]
+    fn the_largest_security_is_what_the_word_has_room_for() {
+        let (n, v) = (4, 2f64.powi(40));
+        let largest = |word| Flooding::largest((64, 1 << 16), (n, v), word).unwrap().map(|f| f.security());
+        // sqrt(24 4 2^16) = 2^11.3, which leaves 2^s/2 of the word beside v.
+        assert_eq!(largest(71), None);
+        assert_eq!(largest(72), Some(41));
+        assert_eq!(largest(73), Some(43));
+        assert_eq!(largest(99), Some(64));
     }
 
     #[test]

@@ -44,9 +44,7 @@ pub use chunk_id::ChunkId;
 pub use chunk_terms::ChunkTerms;
 pub use context::ShareContext;
 pub use error::AggregationError;
-pub use flooding::{
-    Flooding, FloodingError, RELEASES_MAX, SECURITY_MAX, SECURITY_MIN, SECURITY_REDUCED, TauCounter, TauExhausted,
-};
+pub use flooding::{Flooding, FloodingError, RELEASES_MAX, SECURITY_MAX, SECURITY_MIN, TauCounter, TauExhausted};
 pub use keys::{MaskKey, VaultSecret};
 pub use layout::{LANE_BITS_MAX, LANE_BITS_MIN, LaneLayout, PARTIES_MAX, PARTIES_MIN};
 pub use ledger::{Claim, EncryptPermit, LedgerKey, MemoryLedger, PermitError, ReleaseLedger, SharePermit, Use};

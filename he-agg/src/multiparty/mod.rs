@@ -58,7 +58,7 @@ pub use crate::ckks::{EvaluationKeys, GaloisKey, PublicKey, RelinearizationKey};
 pub use answer_shape::AnswerShape;
 pub use collective::{Collective, KeySizes};
 pub use crs::Crs;
-pub use decrypt_policy::{DecryptPolicy, noise_bound_log2};
+pub use decrypt_policy::{DecryptPolicy, ErrorBound};
 pub use error::CeremonyError;
 pub use galois_key_share::{GaloisKeyShare, GaloisKeySum};
 pub use gate_holder::{GateHolder, GateHolderError, GatePermit};

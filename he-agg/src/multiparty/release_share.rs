@@ -130,11 +130,11 @@ impl ReleaseShare {
 /// The flooding of what leaves: as far above the noise of the raised result as the policy's is above the result's.
 fn raised_flooding(policy: DecryptPolicy, context: &ReleaseContext) -> Result<Option<u32>, CeremonyError> {
     let (params, shape) = (context.params, context.shape);
-    let Some(bits) = policy.flooding_over(params, shape.period)? else { return Ok(None) };
+    let Some(bits) = policy.flooding_over(params)? else { return Ok(None) };
     let raised = bits + context.raised_bits;
     // One value is below 6 2^raised, and must not come round.
     if f64::from(raised) + 4.0 > params.log_q(params.base_limbs) {
-        let DecryptPolicy::Flooded(flooding) = policy else { return Ok(None) };
+        let DecryptPolicy::Flooded(flooding, _) = policy else { return Ok(None) };
         return Err(CeremonyError::FloodingTooLarge {
             flooding_log2: bits,
             security_bits: flooding.security(),

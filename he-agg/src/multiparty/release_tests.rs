@@ -127,13 +127,18 @@ pub(super) fn small(threshold: u16) -> (Hospitals, Ciphertext) {
     (Hospitals::new(c, threshold), ciphertext)
 }
 
-pub(super) fn flooded() -> DecryptPolicy {
-    DecryptPolicy::Flooded(Flooding::secure(40, 1 << 10).unwrap())
+/// What a chain of three products on INF15-90 stays below.
+fn bound() -> ErrorBound {
+    ErrorBound::at_least(28.7).unwrap()
 }
 
-/// w of [`flooded`], where so many coefficients leave.
-pub(super) fn flooded_bits(hospitals: &Hospitals, period: usize) -> u32 {
-    flooded().flooding_over(hospitals.c.params, period).unwrap().unwrap()
+pub(super) fn flooded() -> DecryptPolicy {
+    DecryptPolicy::Flooded(Flooding::secure(40, 1 << 10).unwrap(), bound())
+}
+
+/// w of [`flooded`].
+pub(super) fn flooded_bits(hospitals: &Hospitals) -> u32 {
+    flooded().flooding_over(hospitals.c.params).unwrap().unwrap()
 }
 
 fn root_mean_square(values: &[f64]) -> f64 {
@@ -143,7 +148,7 @@ fn root_mean_square(values: &[f64]) -> f64 {
 #[test]
 fn any_three_of_five_release_what_the_ideal_key_decrypts() {
     let (hospitals, ciphertext) = small(3);
-    let bits = flooded_bits(&hospitals, hospitals.c.params.slots());
+    let bits = flooded_bits(&hospitals);
     let slots = hospitals.c.reveal(&ciphertext);
     for mask in 0u16..32 {
         let set: Vec<u16> = (1..=5).filter(|j| mask >> (j - 1) & 1 == 1).collect();
@@ -161,15 +166,6 @@ fn any_three_of_five_release_what_the_ideal_key_decrypts() {
         assert!(rms > 0.75 * deviation && rms < 1.25 * deviation, "{set:?}: {rms} {deviation}");
         tests::close(&sum.finish().unwrap(), &slots, 1e-6);
     }
-}
-
-#[test]
-fn flooding_counts_the_coefficients_that_leave() {
-    let (hospitals, _) = small(3);
-    let all = flooded_bits(&hospitals, 128);
-    assert_eq!(flooded_bits(&hospitals, 8), all - 2);
-    let by_hand = (24.0f64 * 8.0 * 1024.0).log2() / 2.0 + 20.0 + f64::from(noise_bound_log2(Preset::Inf15x90));
-    assert_eq!(f64::from(flooded_bits(&hospitals, 8)), by_hand.ceil());
 }
 
 #[test]
@@ -313,7 +309,7 @@ fn releases_that_would_be_unsafe_are_refused() {
     let scaled = hospitals.context_of(hospitals.shape(ciphertext.scale() * 1.01), &[1, 2, 3]);
     assert!(matches!(scaled.with(&ciphertext), Err(CeremonyError::Ckks(CkksError::ScaleMismatch { .. }))));
     assert!(matches!(
-        DecryptPolicy::Flooded(Flooding::secure(40, 1).unwrap()).flooding_log2(Preset::Inf13, 16),
+        DecryptPolicy::Flooded(Flooding::secure(40, 1).unwrap(), bound()).flooding_log2(Preset::Inf13),
         Err(CeremonyError::FloodingTooLarge { preset: Preset::Inf13, .. })
     ));
     // Values that leave no room above the scale for the flooding.
@@ -395,6 +391,22 @@ fn release_shares_of_every_period_survive_their_bytes_and_refuse_others() {
 }
 
 #[test]
+fn flooding_follows_the_bound_in_whole_bits() {
+    assert_eq!(bound().norm_log2(), 29);
+    assert_eq!(ErrorBound::at_least(29.0), Some(bound()));
+    assert_eq!(ErrorBound::at_least(-3.5).map(ErrorBound::norm_log2), Some(0));
+    assert_eq!(ErrorBound::at_least(f64::NAN), None);
+    assert_eq!(ErrorBound::at_least(f64::INFINITY), None);
+    let flooding = Flooding::secure(64, 1 << 20).unwrap();
+    let word =
+        |norm| DecryptPolicy::Flooded(flooding, ErrorBound::at_least(norm).unwrap()).flooding_log2(Preset::Inf15x90);
+    // sqrt(24 2^20) 2^32 = 2^44.3 above the norm, whatever the number of coefficients.
+    assert_eq!(word(29.0), Ok(Some(74)));
+    assert_eq!(word(39.0), Ok(Some(84)));
+    assert!(matches!(word(40.0), Err(CeremonyError::FloodingTooLarge { flooding_log2: 85, .. })));
+}
+
+#[test]
 fn serving_shares_survive_their_bytes_and_refuse_others() {
     let params = Preset::Inf13.params();
     let mut stream = Stream::from_seed([4; 32]);
@@ -440,13 +452,13 @@ fn a_chain_of_three_products_stays_below_the_flooded_noise_bound_and_is_released
     let wanted = c.encoder.encode(&wanted, chain.scale(), chain.limbs()).unwrap();
     let noise = coefficient_differences(&c.decrypt(&chain), &wanted);
     let squares: f64 = noise[1..].iter().map(|d| d * d).sum();
-    let log2 = (squares / params.n as f64).log2() / 2.0;
-    // Fresh 2^6.6, times 4, 8 and 32 in the three squarings.
-    assert!((log2 - 16.6).abs() < 1.0, "2^{log2}");
-    assert!(log2 < f64::from(noise_bound_log2(params.preset)));
+    let log2 = squares.log2() / 2.0;
+    // Fresh 2^6.6 in each of 2^15, times 4, 8 and 32 in the three squarings.
+    assert!((log2 - 24.1).abs() < 1.0, "2^{log2}");
+    assert!(log2 < f64::from(bound().norm_log2()));
 
     let hospitals = Hospitals::new(c, 4);
-    let policy = DecryptPolicy::Flooded(Flooding::secure(64, 1 << 20).unwrap());
+    let policy = DecryptPolicy::Flooded(Flooding::secure(64, 1 << 20).unwrap(), bound());
     let values = hospitals.read(&encrypted, &[1, 2, 3, 5], policy);
     // Per slot sqrt(4 N) 2^74 / 2^90 = 2^-7.5, six deviations of it.
     let worst = values.iter().zip(&expected).fold(0.0, |m: f64, (a, b)| m.max((a - b).abs()));

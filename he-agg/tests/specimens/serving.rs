@@ -3,10 +3,10 @@
 use he_agg::aggregation::{Flooding, MaskKey, MemoryLedger, VaultSecret};
 use he_agg::ckks::{Ciphertext, Encoder, Evaluator, GatedCiphertext, Plaintext, SeededCiphertext};
 use he_agg::multiparty::{
-    AnswerShape, Crs, DecryptPolicy, EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, Gate, GateKey, GateLabel,
-    GatePermit, GateSecret, GateSeed, GateShare, GateSum, Gated, LiftSum, PublicKey, PublicKeyShare, PublicKeySum,
-    QueryKey, QuerySecret, Quorum, R1, R2, ReleaseContext, ReleasePermit, ReleaseRequest, ReleaseShare,
-    RelinIntermediate, RelinKeyShare, RelinKeySum, RelinearizationKey, ServingKeyShare, ServingSecret,
+    AnswerShape, Crs, DecryptPolicy, ErrorBound, EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, Gate,
+    GateKey, GateLabel, GatePermit, GateSecret, GateSeed, GateShare, GateSum, Gated, LiftSum, PublicKey,
+    PublicKeyShare, PublicKeySum, QueryKey, QuerySecret, Quorum, R1, R2, ReleaseContext, ReleasePermit, ReleaseRequest,
+    ReleaseShare, RelinIntermediate, RelinKeyShare, RelinKeySum, RelinearizationKey, ServingKeyShare, ServingSecret,
 };
 use he_agg::{Preset, Stream};
 use std::collections::BTreeMap;
@@ -154,7 +154,7 @@ impl Serving {
         let pairs = BTreeMap::from([(2, MaskKey::from_bytes([0x55; 32]))]);
         let vault = VaultSecret::from_bytes([0x61; 32]);
         let (key, policy) = if self.flooded() {
-            (&self.points[0], DecryptPolicy::Flooded(flooding()))
+            (&self.points[0], DecryptPolicy::Flooded(flooding(), bound()))
         } else {
             (&self.alone, DecryptPolicy::TrustedHolder)
         };
@@ -162,7 +162,7 @@ impl Serving {
     }
 
     fn flooded(&self) -> bool {
-        DecryptPolicy::Flooded(flooding()).flooding_log2(self.preset, PERIOD).is_ok()
+        DecryptPolicy::Flooded(flooding(), bound()).flooding_log2(self.preset).is_ok()
     }
 
     /// Every object of the epoch under its name.
@@ -225,6 +225,10 @@ fn gate_objects(
     let permit = GatePermit::claim(&mut MemoryLedger::new(flooding()), crs, GATED, plaintext).unwrap();
     let gated = secret.encrypt(permit, &VaultSecret::from_bytes([0x62; 32])).unwrap();
     (shares.swap_remove(0), gate, key, gated)
+}
+
+fn bound() -> ErrorBound {
+    ErrorBound::at_least(29.0).unwrap()
 }
 
 fn flooding() -> Flooding {

@@ -22,6 +22,7 @@ pub struct RoundConfig {
 
 /// What happens to a round.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one is made and taken at a time")]
 pub enum RoundInput {
     /// Opens the round.
     Start,

@@ -19,7 +19,7 @@ fn words(message: &mut LogMessage) -> &mut Vec<SignedMessage> {
         LogMessage::DealingsReady(it) => &mut it.dealings,
         LogMessage::KeyEpochOpen(it) => &mut it.digests,
         LogMessage::ServingStepHeads(it) => &mut it.heads,
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     }
 }
 
@@ -64,7 +64,9 @@ fn a_chain_that_breaks_doubles_forks_or_is_signed_by_another_is_found() {
 #[test]
 fn nothing_stands_before_a_roster_that_all_signed() {
     let log = ceremony();
-    let [LogMessage::RosterProposed(proposed), LogMessage::RosterSigned(_), ..] = &log[..] else { panic!("{log:?}") };
+    let [LogMessage::RosterProposed(proposed), LogMessage::RosterSigned(_), ..] = &log[..] else {
+        unreachable!("{log:?}")
+    };
     let stop = || LogMessage::Stop(Stop { reason: "it ends".to_owned() });
     let found = |log: &[LogMessage]| audited(log, None);
     assert_eq!(found(&log[1..]), Err((0, COORDINATOR, Reject::OutOfTurn)));
@@ -156,7 +158,7 @@ fn a_nonce_that_was_not_committed_to_is_its_makers() {
     let change = |it: &mut LogMessage| {
         resigned(&mut words(it)[2], |body| match body {
             HospitalMessage::KeyReveal(reveal) => reveal.nonce[0] ^= 1,
-            other => panic!("{other:?}"),
+            other => unreachable!("{other:?}"),
         });
     };
     is_found(&log, at, change, (by(3), Reject::CommitmentBroken));
@@ -169,7 +171,7 @@ fn a_dealing_that_lacks_somebodys_box_is_its_dealers() {
     let change = |it: &mut LogMessage| {
         resigned(&mut words(it)[3], |body| match body {
             HospitalMessage::DealingsSent(sent) => drop(sent.boxes.pop()),
-            other => panic!("{other:?}"),
+            other => unreachable!("{other:?}"),
         });
     };
     is_found(&log, at, change, (by(4), Reject::BadDealing));
@@ -183,7 +185,7 @@ fn whoever_received_other_boxes_than_were_dealt_is_named_and_of_different_groups
         move |it: &mut LogMessage| {
             resigned(&mut words(it)[1], |body| match body {
                 HospitalMessage::DealingsDigest(digest) => what(digest),
-                other => panic!("{other:?}"),
+                other => unreachable!("{other:?}"),
             });
         }
     };
@@ -231,7 +233,7 @@ fn keys_are_of_the_one_program_that_was_approved() {
     let change = |it: &mut LogMessage| match it {
         LogMessage::ServingStepOpen(open) => open.plan = other,
         LogMessage::ServingKeysReady(ready) => ready.plan = other,
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     };
     let second = place(&log, |it| is_open(it, KeyStep::GateKey));
     is_found(&log, second, change, (COORDINATOR, Reject::PlanNotApproved));
@@ -252,7 +254,7 @@ fn sums_and_readiness_are_the_coordinators() {
     let done = place(&log, |it| matches!(it, LogMessage::ServingStepDone(it) if it.step == KeyStep::Gate));
     let change = |it: &mut LogMessage| match it {
         LogMessage::ServingStepDone(done) => done.body = body("another list"),
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     };
     is_found(&log, done, change, (COORDINATOR, Reject::SumDiffers));
     let last = place(&log, |it| matches!(it, LogMessage::ServingStepDone(it) if it.step == KeyStep::Galois));

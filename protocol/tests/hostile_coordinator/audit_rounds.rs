@@ -27,7 +27,7 @@ fn goes(log: &[LogMessage]) {
 fn manifest(message: &mut LogMessage) -> &mut Manifest {
     match message {
         LogMessage::Manifest(it) => it,
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     }
 }
 
@@ -35,7 +35,7 @@ fn with_head(change: impl Fn(&mut UpdateHead)) -> impl FnOnce(&mut LogMessage) {
     move |it| {
         resigned(&mut manifest(it).heads[2], |body| match body {
             HospitalMessage::UpdateHead(head) => change(head),
-            other => panic!("{other:?}"),
+            other => unreachable!("{other:?}"),
         });
     }
 }
@@ -105,7 +105,10 @@ fn every_word_of_a_round_is_of_the_one_that_is_open_and_of_its_attempt() {
     let mut later = vec![second.sum(), second.closed("model 1"), abandoned(2), void(2)];
     later.extend(second.requested());
     for word in &later {
-        last_is(&after(ceremony(), &[&[script.open()], &script.requested(), &[word.clone()]]), Reject::RoundNumber);
+        last_is(
+            &after(ceremony(), &[&[script.open()], &script.requested(), std::slice::from_ref(word)]),
+            Reject::RoundNumber,
+        );
     }
     let next = [&[abandoned(1)][..], &second.requested(), &[second.sum(), second.closed("model 1")]].concat();
     goes(&after(ceremony(), &[&[script.open()], &script.requested(), &next]));
@@ -185,7 +188,7 @@ fn what_t_hospitals_did_not_sign_alike_counts_for_nothing() {
             LogMessage::CohortFrozen(it) => &mut it.signatures,
             LogMessage::ShareRequest(it) => &mut it.acceptances,
             LogMessage::RoundClosed(it) => &mut it.votes,
-            other => panic!("{other:?}"),
+            other => unreachable!("{other:?}"),
         }
     }
     fn other(body: &mut HospitalMessage, what: usize) {
@@ -202,7 +205,7 @@ fn what_t_hospitals_did_not_sign_alike_counts_for_nothing() {
             (HospitalMessage::ModelVote(it), 1) => it.round = round,
             (HospitalMessage::ModelVote(it), 2) => it.model = None,
             (HospitalMessage::ModelVote(it), _) => it.attempt = attempt,
-            (body, _) => panic!("{body:?}"),
+            (body, _) => unreachable!("{body:?}"),
         }
     }
     for at in [frozen, request, closed] {
@@ -221,7 +224,7 @@ fn what_t_hospitals_did_not_sign_alike_counts_for_nothing() {
     is_found(&log, request, by_five, (COORDINATOR, Reject::TooFewSignatures));
     let renamed = |it: &mut LogMessage| match it {
         LogMessage::CohortFrozen(it) => it.manifest = digest("another"),
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     };
     is_found(&log, frozen, renamed, (COORDINATOR, Reject::Contradiction));
     // Of a manifest that stands nowhere, however many signed it.
@@ -235,7 +238,7 @@ fn what_t_hospitals_did_not_sign_alike_counts_for_nothing() {
 #[test]
 fn no_step_of_an_attempt_comes_early_or_twice() {
     let script = Script::new(1, "model 0");
-    let [manifest, frozen, chosen, request] = &script.requested()[..] else { panic!("four entries") };
+    let [manifest, frozen, chosen, request] = &script.requested()[..] else { unreachable!("four entries") };
     let (sum, closed, open) = (script.sum(), script.closed("model 1"), script.open());
     let found = |words: &[&LogMessage], reject| {
         let words: Vec<LogMessage> = words.iter().map(|word| (*word).clone()).collect();
@@ -267,14 +270,14 @@ fn a_sum_is_of_the_shares_that_t_hospitals_signed_for_just_this_and_a_wrong_one_
     fn shares(message: &mut LogMessage) -> &mut Vec<SignedMessage> {
         match message {
             LogMessage::SumReady(it) => &mut it.shares,
-            other => panic!("{other:?}"),
+            other => unreachable!("{other:?}"),
         }
     }
     let with = |change: fn(&mut protocol::message::ShareHead)| {
         move |it: &mut LogMessage| {
             resigned(&mut shares(it)[1], |body| match body {
                 HospitalMessage::ShareHead(head) => change(head),
-                other => panic!("{other:?}"),
+                other => unreachable!("{other:?}"),
             });
         }
     };
@@ -285,7 +288,7 @@ fn a_sum_is_of_the_shares_that_t_hospitals_signed_for_just_this_and_a_wrong_one_
     is_found(&log, at, |it| drop(shares(it).pop()), (COORDINATOR, Reject::TooFewSignatures));
     let chunks = |it: &mut LogMessage| match it {
         LogMessage::SumReady(it) => it.chunks.push(digest("one more")),
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     };
     is_found(&log, at, chunks, (COORDINATOR, Reject::SumRejected));
 }

@@ -32,7 +32,7 @@ fn what_is_published_is_the_model_that_all_hold_under_the_program_that_was_appro
     fn open(message: &mut LogMessage) -> &mut protocol::message::PublishOpen {
         match message {
             LogMessage::PublishOpen(it) => it,
-            other => panic!("{other:?}"),
+            other => unreachable!("{other:?}"),
         }
     }
     let change = |it: &mut LogMessage| open(it).program = digest("another");
@@ -61,14 +61,14 @@ fn a_contribution_to_something_else_is_its_makers_and_a_short_list_the_coordinat
     fn manifest(message: &mut LogMessage) -> &mut PublishManifest {
         match message {
             LogMessage::PublishManifest(it) => it,
-            other => panic!("{other:?}"),
+            other => unreachable!("{other:?}"),
         }
     }
     let with = |change: fn(&mut protocol::message::PublishHead)| {
         move |it: &mut LogMessage| {
             resigned(&mut manifest(it).heads[2], |body| match body {
                 HospitalMessage::PublishHead(head) => change(head),
-                other => panic!("{other:?}"),
+                other => unreachable!("{other:?}"),
             });
         }
     };
@@ -82,7 +82,7 @@ fn a_contribution_to_something_else_is_its_makers_and_a_short_list_the_coordinat
 #[test]
 fn a_model_follows_its_manifest_once_and_is_verified_by_t() {
     let log = published();
-    let [before @ .., open, manifest, model, verified] = &log[..] else { panic!("{log:?}") };
+    let [before @ .., open, manifest, model, verified] = &log[..] else { unreachable!("{log:?}") };
     let found = |words: &[&LogMessage]| {
         let words: Vec<LogMessage> = words.iter().map(|word| (*word).clone()).collect();
         let found = audited(&[before, &words].concat(), None);
@@ -98,7 +98,7 @@ fn a_model_follows_its_manifest_once_and_is_verified_by_t() {
     assert_eq!(found(&[open, manifest, open, model]), Err(Reject::OutOfTurn));
     assert_eq!(found(&[open, manifest, verified]), Err(Reject::OutOfTurn));
     assert_eq!(found(&[open, manifest, model, model]), Err(Reject::Contradiction));
-    let LogMessage::ModelPublished(published) = model else { panic!("{model:?}") };
+    let LogMessage::ModelPublished(published) = model else { unreachable!("{model:?}") };
     let (mut attempt, mut program) = (published.clone(), published.clone());
     (attempt.attempt, program.program) = (Attempt(2), digest("another"));
     for other in [attempt, program] {

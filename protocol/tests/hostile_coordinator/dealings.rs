@@ -21,13 +21,13 @@ fn honest() -> (Vec<LogMessage>, Vec<SignedMessage>) {
     log.truncate(at + 1);
     match log.pop() {
         Some(LogMessage::DealingsChecked(it)) => (log, it.checks),
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     }
 }
 
 /// What a hospital shows instead.
 fn shows(check: &mut SignedMessage, change: impl Fn(&mut DealingCheck)) {
-    let HospitalMessage::DealingCheck(mut shown) = check.body.clone() else { panic!("{check:?}") };
+    let HospitalMessage::DealingCheck(mut shown) = check.body.clone() else { unreachable!("{check:?}") };
     change(&mut shown);
     *check = instead(check, HospitalMessage::DealingCheck(shown));
 }
@@ -124,7 +124,7 @@ fn the_coordinator_puts_the_evidence_into_the_log_and_names_the_dealer() {
             checks.iter().flat_map(|check| machine.on(CeremonyInput::Message(check.clone()))).collect();
         assert_eq!(machine.step(), CeremonyStep::Done);
         let [CeremonyOutput::Append(LogMessage::DealingsChecked(evidence)), end] = &outputs[..] else {
-            panic!("{outputs:?}")
+            unreachable!("{outputs:?}")
         };
         assert_eq!(evidence.checks, checks);
         end.clone()

@@ -234,7 +234,8 @@ fn every_refusal_is_asserted_by_a_test() {
 fn shares_of_a_key_that_lack_somebody_or_are_not_this_hospitals_own_are_not_answered() {
     let log = messages(&Federation::with_keys(Some(digest("program"))));
     let at = log.iter().position(|message| matches!(message, LogMessage::ServingStepHeads(_))).unwrap();
-    let changes: [&dyn Fn(&mut Vec<SignedMessage>); 2] = [&|it| drop(it.pop()), &|it| {
+    type Change<'a> = &'a dyn Fn(&mut Vec<SignedMessage>);
+    let changes: [Change<'_>; 2] = [&|it| drop(it.pop()), &|it| {
         it[0] = SignedMessage::sign(&key(1), party(1), Epoch(1), 99, it[0].seen, it[0].body.clone());
     }];
     for change in changes {

@@ -77,9 +77,10 @@ struct Names {
 impl Names {
     /// Puts the new names into what follows; whoever signed for an old one signs again.
     fn change(&self, message: &mut LogMessage, heads: &Heads) {
-        let new = |name: &mut Digest| match self.changed.get(name) {
-            Some(changed) => *name = *changed,
-            None => {}
+        let new = |name: &mut Digest| {
+            if let Some(changed) = self.changed.get(name) {
+                *name = *changed;
+            }
         };
         match message {
             LogMessage::CohortFrozen(it) => new(&mut it.manifest),

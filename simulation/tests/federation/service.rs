@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use client::counter::{self, CounterError, Reply};
-use coordinator::audit::{self, AuditError};
+use coordinator::audit::{self, AuditError, Known};
 use coordinator::compute::Compute;
 use experiment::Experiment;
 use ndarray::Array3;
@@ -17,6 +17,7 @@ use protocol::blob::{BlobId, BlobKind};
 use protocol::codec::Wire;
 use protocol::ids::QueryId;
 use protocol::local::LocalError;
+use protocol::signature::VerifyingKey;
 use protocol::store::Journal;
 use remedy::Explained;
 use simulation::event::EventSender;
@@ -114,9 +115,14 @@ pub(crate) fn is_not_served_yet(out: &Path, experiment: &Experiment) {
     let error = simulation::check_published(out, experiment).unwrap_err();
     assert!(matches!(error, FederationError::NotPublished { .. }), "{error}");
 
-    let key = simulation::coordinator_key(out).unwrap();
+    let known = known(simulation::coordinator_key(out).unwrap());
     let folder = simulation::coordinator_folder(out, experiment).unwrap();
-    assert!(audit::released_queries(&folder, key).unwrap().is_empty());
+    assert!(audit::released_queries(&folder, &known).unwrap().is_empty());
+}
+
+/// What an auditor knows who has nothing but the coordinator's key.
+fn known(coordinator: VerifyingKey) -> Known {
+    Known { coordinator, approved: None }
 }
 
 /// Released queries can be checked from a copy of the coordinator's folder, and a changed copy is noticed.
@@ -126,15 +132,16 @@ fn recomputes(out: &Path, experiment: &Experiment, query: QueryId, other: QueryI
     let public = tempfile::tempdir().unwrap();
     let own = public.path().join("coordinator-key.hex");
     std::fs::copy(out.join("coordinator-key.hex"), &own).unwrap();
-    let (key, program) = (simulation::coordinator_key(public.path()).unwrap(), Arc::new(experiment.program().clone()));
+    let own_key = known(simulation::coordinator_key(public.path()).unwrap());
+    let program = Arc::new(experiment.program().clone());
     std::fs::write(&own, "00ff").unwrap();
     let damaged = simulation::coordinator_key(public.path()).unwrap_err();
     assert!(matches!(damaged, FederationError::Damaged { .. }), "{damaged}");
     let folder = simulation::coordinator_folder(out, experiment).unwrap();
-    let released = audit::released_queries(&folder, key).unwrap();
-    assert!(audit::check_log(&folder, key).unwrap() > released.len());
+    let released = audit::released_queries(&folder, &own_key).unwrap();
+    assert!(audit::check_log(&folder, &own_key).unwrap() > released.len());
     assert_eq!(released.len(), 5, "two in the run, one and two in the sessions: {released:?}");
-    let found = audit::recompute(&folder, key, &program, query).unwrap();
+    let found = audit::recompute(&folder, &own_key, &program, query).unwrap();
     assert!(found.holds(), "{:?}", found.checks);
     assert!(
         ["query", "rotation keys", "encrypted model", "result"]
@@ -142,17 +149,21 @@ fn recomputes(out: &Path, experiment: &Experiment, query: QueryId, other: QueryI
             .all(|what| found.checks.iter().any(|it| it.what == *what))
     );
 
-    let unknown = audit::recompute(&folder, key, &program, QueryId::new(PartyId::new(5).unwrap(), 99)).unwrap_err();
+    let unknown =
+        audit::recompute(&folder, &own_key, &program, QueryId::new(PartyId::new(5).unwrap(), 99)).unwrap_err();
     assert!(matches!(unknown, AuditError::Unknown { known: 5, .. }), "{unknown}");
-    let own = protocol::signature::SigningKey::generate().unwrap().verifying_key();
-    assert!(matches!(audit::recompute(&folder, own, &program, query), Err(AuditError::Log(_))), "a foreign signature");
+    let foreign = known(protocol::signature::SigningKey::generate().unwrap().verifying_key());
+    assert!(
+        matches!(audit::recompute(&folder, &foreign, &program, query), Err(AuditError::Log(_))),
+        "a foreign signature"
+    );
 
     // As if the coordinator had evaluated another image than the one that was asked about.
     let journal = Journal::open(&folder.join("journal.sqlite")).unwrap();
     let body = |query: QueryId| BlobId::query(BlobKind::Query, query, query.asker(), 0).to_bytes();
     let stored = journal.get("body", &body(other)).unwrap().unwrap();
     journal.put("body", &body(query), &stored).unwrap();
-    let found = audit::recompute(&folder, key, &program, query).unwrap();
+    let found = audit::recompute(&folder, &own_key, &program, query).unwrap();
     let differing: Vec<&str> = found.checks.iter().filter(|check| !check.holds()).map(|check| check.what).collect();
     assert_eq!(differing, ["query", "result"]);
 }

@@ -1,6 +1,7 @@
 //! A site before an auditor: what it sent is made again, and a site whose program sent something else is named.
 
 use protocol::facts::{Released, Revealed};
+use protocol::heads::Seen;
 use protocol::message::{
     Acceptance, DealingsSent, HospitalMessage, PublishHead, QueryHead, ServingShareHead, ShareHead, SignedMessage,
     SwitchShareHead, UpdateHead,
@@ -37,7 +38,7 @@ fn ceremony(all: &mut Consortium) -> Vec<(KeyStep, BodyRoot)> {
 }
 
 fn sign(body: HospitalMessage) -> SignedMessage {
-    SignedMessage::sign(&SigningKey::from_seed(&[1; 32]).unwrap(), party(1), Epoch(1), 1, body)
+    SignedMessage::sign(&SigningKey::from_seed(&[1; 32]).unwrap(), party(1), Epoch(1), 1, Seen::nothing(), body)
 }
 
 fn note(site: &Site, fact: &Fact) {
@@ -170,8 +171,8 @@ fn what_is_not_kept_is_said_and_is_no_difference() {
     }
     let body = keys[0].1;
     let query = QueryId::new(party(1), 3);
-    let (program, model, asker_key) = (Digest([3; 32]), Digest([8; 32]), Digest([5; 32]));
-    let question = QueryHead { query, program, model, asker_key, body };
+    let (program, model) = (Digest([3; 32]), Digest([8; 32]));
+    let question = QueryHead { query, program, model, body };
     is_not_kept(&mut erased, &HospitalMessage::QueryHead(Box::new(question)));
     let share = SwitchShareHead { query, binding: Digest([9; 32]), body };
     is_not_kept(&mut erased, &HospitalMessage::SwitchShareHead(share));

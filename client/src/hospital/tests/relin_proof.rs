@@ -15,6 +15,9 @@ use super::super::slots::Slots;
 use super::super::worker::{Bench, Progress, Tickets};
 use super::*;
 
+/// What all hospitals sent in one step.
+type All = [(PartyId, Bytes)];
+
 /// A hospital's openings, as the coordinator shows them to all.
 fn openings(site: &Site) -> Vec<Bytes> {
     let id = |index| BlobId::ceremony(BlobKind::RelinAnswer, Some(site.plan.party), index);
@@ -51,12 +54,7 @@ fn add_masks(all: &mut Consortium, masks: &[(PartyId, Bytes)]) {
 }
 
 /// What one hospital says of another's openings.
-fn checks(
-    site: &Site,
-    of: u16,
-    (first, second): (&[(PartyId, Bytes)], &[(PartyId, Bytes)]),
-    openings: &[Bytes],
-) -> Option<Reject> {
+fn checks(site: &Site, of: u16, (first, second): (&All, &All), openings: &[Bytes]) -> Option<Reject> {
     let at = usize::from(of) - 1;
     site.check_proof(party(of), [&first[at].1, &second[at].1], openings).unwrap()
 }

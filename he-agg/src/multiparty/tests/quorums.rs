@@ -12,7 +12,7 @@ fn check(hospitals: &Hospitals, ciphertext: &Ciphertext, set: &[u16]) {
     let context = hospitals.context(ciphertext, set);
     let sum = hospitals.sum(&context, ciphertext, set, flooded());
     let differences = hospitals.misreadings(&sum, &context, ciphertext);
-    let word = f64::from(flooded_bits(hospitals, hospitals.c.params.slots())).exp2();
+    let word = f64::from(flooded_bits(hospitals)).exp2();
     let largest = differences.iter().fold(0.0, |m: f64, d| m.max(d.abs()));
     let rms = (differences.iter().map(|d| d * d).sum::<f64>() / differences.len() as f64).sqrt();
     let deviation = (set.len() as f64).sqrt() * word;
@@ -62,7 +62,7 @@ fn collective_keys_of_up_to_sixty_four_hospitals_compute_and_release() {
             }
             check(&hospitals, &result, &set);
             let values = hospitals.read(&result, &set, flooded());
-            let bits = flooded_bits(&hospitals, params.slots());
+            let bits = flooded_bits(&hospitals);
             let slot = (f64::from(threshold) * params.n as f64).sqrt() * f64::from(bits).exp2() / result.scale();
             super::close(&values, &expected, 6.0 * slot);
             c = hospitals.c;
