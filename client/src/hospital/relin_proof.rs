@@ -4,10 +4,12 @@
 //! secret times that constant. So all are bound to masks and to a coin of their own, all coins together say which masks
 //! are opened, and nobody takes a key whose makers' openings it, or its draw of them, did not check.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use he_agg::multiparty::{
-    Crs, R1, R2, RELIN_REPETITIONS, RelinChallenge, RelinCommitment, RelinIntermediate, RelinKeyShare, RelinProofError,
-    RelinProver, RelinStatement, RelinWitness,
+    Crs, R1, R2, RELIN_REPETITIONS, RELIN_SETS, RelinChallenge, RelinCommitment, RelinIntermediate, RelinKeyShare,
+    RelinProofError, RelinProver, RelinStatement, RelinWitness,
 };
 use protocol::Reject;
 use protocol::blob::{BlobId, BlobKind, ListId};
@@ -60,7 +62,8 @@ impl Site {
         let ceremony = &self.dealt(STEP)?.ceremony;
         let statement = RelinStatement::new(ceremony.crs(), &first, &second, sums).step(STEP)?;
         let seed = ceremony.bytes("relinearisation, masks", &input.0);
-        let commitment = RelinProver::new(&statement, witness, &seed).commitment();
+        let tells = self.telling(|done, of| Activity::Keys { done, of }, RELIN_SETS * RELIN_REPETITIONS);
+        let commitment = RelinProver::new(&statement, witness, &seed).commitment_telling(&tells);
         Ok(Masks { commitment, coin: *ceremony.bytes("relinearisation, coin", &input.0) }.to_bytes())
     }
 
@@ -102,15 +105,21 @@ impl Site {
         let (sums, _) = self.sums.of_round_one().ok_or(HospitalError::NoKeys { step: STEP })?;
         let (challenge, all) = self.relin_challenge()?;
         let masks = all.get(usize::from(of.number()) - 1).ok_or(HospitalError::NoKeys { step: STEP })?;
-        self.observer.activity(self.plan.party, Activity::Verifying { done: usize::from(of.number()), of: all.len() });
+        let tells = self.telling(|done, of| Activity::Verifying { done, of }, RELIN_REPETITIONS);
         let crs = self.crs(STEP)?;
         let checked = read_shares(of, shares, crs).and_then(|shares| {
-            let opened = check_answers(&shares, (crs, sums), (&masks.commitment, &challenge), answers);
+            let opened = check_answers(&shares, (crs, sums), (&masks.commitment, &challenge), (answers, &tells));
             opened.map_err(|error| (Reject::RelinProofWrong, error.to_string()))
         });
         let Err((reject, why)) = checked else { return Ok(None) };
         self.observer.refused(self.plan.party, &format!("{of} does not prove its relinearisation shares: {why}"));
         Ok(Some(reject))
+    }
+
+    /// Says with every piece that is done how far it is: what takes seconds in one call is no standstill.
+    fn telling(&self, says: impl Fn(usize, usize) -> Activity + Sync, of: usize) -> impl Fn() + Sync {
+        let done = AtomicUsize::new(0);
+        move || self.observer.activity(self.plan.party, says(done.fetch_add(1, Ordering::Relaxed) + 1, of))
     }
 
     /// The coins of all, from the masks on record.
@@ -160,8 +169,8 @@ fn check_answers(
     (first, second): &Shares,
     (crs, sums): (&Crs, &RelinIntermediate),
     (commitment, challenge): (&RelinCommitment, &RelinChallenge),
-    answers: &[Bytes],
+    (answers, tells): (&[Bytes], &(dyn Fn() + Sync)),
 ) -> Result<(), RelinProofError> {
     let statement = RelinStatement::new(crs, first, second, sums)?;
-    statement.verify_all(commitment, challenge, answers)
+    statement.verify_all_telling(commitment, challenge, answers, tells)
 }

@@ -163,9 +163,17 @@ impl Table {
     fn stores_share(&mut self, number: u16) {
         let attempt = self.machine.attempt();
         let body = BodyRoot::of(&[Digest::default()], 1);
-        let head = ShareHead { round: RoundId(1), attempt, binding: Digest::default(), body };
+        let binding = self.binding();
+        let head = ShareHead { round: RoundId(1), attempt, binding, body };
         self.says(number, HospitalMessage::ShareHead(head));
         self.hear(RoundInput::BodiesComplete { kind: BlobKind::Share, attempt, party: party(number) });
+    }
+
+    /// As a hospital computes it, of what it was shown.
+    fn binding(&self) -> Digest {
+        let (attempt, manifest) = (self.machine.attempt(), self.machine.manifest);
+        let (cohort, decryptors) = (self.machine.cohort.unwrap(), self.machine.decryptors);
+        ShareBinding { epoch: Epoch(1), round: RoundId(1), attempt, cohort, decryptors, manifest, chunks: 1 }.digest()
     }
 
     fn refuses(&mut self, number: u16, reject: Reject) {
@@ -432,4 +440,18 @@ fn a_later_ciphertext_under_inspection_at_the_deadline_was_in_time() {
     assert_eq!((table.machine.step(), table.end()), ("collecting updates", None));
     table.inspects(BlobKind::UpdateChunk, 5, 2, true);
     assert_eq!(table.machine.step(), "collecting signatures of the manifest");
+}
+
+/// Hospitals would refuse the sum with it, whoever sent it: it costs its sender this word, and nobody the round.
+#[test]
+fn a_share_that_is_bound_to_something_else_is_refused_and_a_right_one_is_taken() {
+    let mut table = Table::sharing(0);
+    let (round, attempt) = (RoundId(1), table.machine.attempt());
+    let (binding, body) = (Digest([7; 32]), BodyRoot::of(&[Digest::default()], 1));
+    table.says(4, HospitalMessage::ShareHead(ShareHead { round, attempt, binding, body }));
+    let refused = RoundOutput::Reject { party: party(4), reject: Reject::Contradiction };
+    assert_eq!(table.said.last(), Some(&refused));
+    assert_eq!(table.machine.waiting_for().numbers(), [4]);
+    table.shares(4);
+    assert_ne!(table.machine.waiting_for().numbers(), [4]);
 }

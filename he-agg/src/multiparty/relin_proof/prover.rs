@@ -38,7 +38,16 @@ impl<'a> RelinProver<'a> {
 
     /// Digests of all masks: to be signed before anybody throws a coin.
     pub fn commitment(&self) -> RelinCommitment {
-        let one = |set: u8, repetition| self.statement.digest(&self.mask(set, repetition), (set, repetition), false);
+        self.commitment_telling(&|| ())
+    }
+
+    /// The same, which takes seconds: `tells` hears of every mask that is done, from any thread.
+    pub fn commitment_telling(&self, tells: &(dyn Fn() + Sync)) -> RelinCommitment {
+        let one = |set: u8, repetition| {
+            let digest = self.statement.digest(&self.mask(set, repetition), (set, repetition), false);
+            tells();
+            digest
+        };
         let mut digests = [[[0; 32]; REPETITIONS]; SETS];
         for (set, digests) in (0..).zip(&mut digests) {
             let numbered: Vec<u8> = repetitions().collect();

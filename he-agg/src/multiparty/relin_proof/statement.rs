@@ -86,6 +86,20 @@ impl<'a> RelinStatement<'a> {
         challenge: &RelinChallenge,
         answers: &[impl AsRef<[u8]> + Sync],
     ) -> Result<(), RelinProofError> {
+        self.verify_all_telling(commitment, challenge, answers, &|| ())
+    }
+
+    /// The same, which takes seconds: `tells` hears of every answer that was checked, from any thread.
+    ///
+    /// # Errors
+    /// As `verify_all`.
+    pub fn verify_all_telling(
+        &self,
+        commitment: &RelinCommitment,
+        challenge: &RelinChallenge,
+        answers: &[impl AsRef<[u8]> + Sync],
+        tells: &(dyn Fn() + Sync),
+    ) -> Result<(), RelinProofError> {
         if answers.len() != REPETITIONS {
             return Err(RelinProofError::Count { found: answers.len() });
         }
@@ -93,7 +107,9 @@ impl<'a> RelinStatement<'a> {
         let numbered: Vec<u8> = repetitions().collect();
         let check = |repetition: &u8| {
             let answer = answers[usize::from(*repetition)].as_ref();
-            self.verify(commitment, challenge, (set, *repetition), answer)
+            let checked = self.verify(commitment, challenge, (set, *repetition), answer);
+            tells();
+            checked
         };
         numbered.par_iter().map(check).find_map_first(Result::err).map_or(Ok(()), Err)
     }

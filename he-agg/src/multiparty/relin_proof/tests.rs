@@ -8,6 +8,7 @@ use crate::multiparty::{Crs, R1, R2, RelinIntermediate, RelinKeyShare, RelinKeyS
 use crate::params::{Params, Preset};
 use crate::ring::{Eval, Poly};
 use crate::stream::Stream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A deviation that is large for an error and small for the modulus.
 const DEVIATION: u32 = 1 << 20;
@@ -111,6 +112,10 @@ fn honest_shares_of_every_shape_pass_and_proofs_are_repeatable() {
             assert!(verdicts(&statement, &coins, &proof).iter().all(Result::is_ok), "{preset} at {limbs} limbs");
             let whole = |answers: &[Vec<u8>]| statement.verify_all(&proof.0, &coins, answers);
             assert_eq!(whole(&proof.2), Ok(()));
+            let told = AtomicUsize::new(0);
+            let tells = || drop(told.fetch_add(1, Ordering::Relaxed));
+            assert_eq!(statement.verify_all_telling(&proof.0, &coins, &proof.2, &tells), Ok(()));
+            assert_eq!(told.into_inner(), REPETITIONS);
             assert_eq!(whole(&proof.2[1..]), Err(RelinProofError::Count { found: REPETITIONS - 1 }));
             let mut swapped = proof.2.clone();
             swapped.swap(7, 30);
