@@ -45,6 +45,8 @@ impl Domain for Eval {
 
 /// Bits of the coefficients that [`Poly::from_signed_wide`] takes.
 const WIDE_BITS: u32 = 119;
+/// Of those that [`Poly::from_signed_masked`] takes.
+const MASKED_BITS: u32 = 59;
 
 /// Below this many residues a loop over limbs stays on the calling thread.
 const PARALLEL_MIN: usize = 1 << 14;
@@ -259,33 +261,48 @@ impl Poly<Coeff> {
         out
     }
 
+    /// Reduces coefficients below 2^59 in magnitude, such as masked secrets, modulo every limb, in constant time.
+    pub fn from_signed_masked(values: &[i64], basis: &[Limb]) -> Self {
+        debug_assert!(values.iter().all(|v| v.unsigned_abs() < 1 << MASKED_BITS), "a coefficient is too wide");
+        let word = |v: i64, shift: u32| ((v.wrapping_add(1 << MASKED_BITS) >> shift) & ((1 << 30) - 1)) as u32;
+        Self::from_words(values, basis, word, [0, 30], MASKED_BITS)
+    }
+
     /// Reduces coefficients below 2^119 in magnitude modulo every limb, in constant time.
     pub fn from_signed_wide(values: &[i128], basis: &[Limb]) -> Self {
-        // v + 2^119 in four words of 30 bits; each prime needs a sum of four products.
+        debug_assert!(values.iter().all(|v| v.unsigned_abs() < 1 << WIDE_BITS), "a coefficient is too wide");
+        let word = |v: i128, shift: u32| ((v.wrapping_add(1 << WIDE_BITS) >> shift) & ((1 << 30) - 1)) as u32;
+        Self::from_words(values, basis, word, [0, 30, 60, 90], WIDE_BITS)
+    }
+
+    /// Values of which v + 2^bits has these words of 30 bits, each at its shift: a prime needs a sum of so many
+    /// products, and one for the offset.
+    fn from_words<T: Copy, const WORDS: usize>(
+        values: &[T],
+        basis: &[Limb],
+        word: impl Fn(T, u32) -> u32,
+        shifts: [u32; WORDS],
+        bits: u32,
+    ) -> Self {
         let n = values.len();
-        let mut words = Zeroizing::new(Words::unset(5 * n));
+        let mut words = Zeroizing::new(Words::unset((WORDS + 1) * n));
         {
-            let (low, ones) = words.split_at_mut(4 * n);
+            let (low, ones) = words.split_at_mut(WORDS * n);
             ones.fill(1);
-            let mut planes = low.chunks_exact_mut(n);
-            for shift in [0, 30, 60, 90] {
-                if let Some(plane) = planes.next() {
-                    for (word, &v) in plane.iter_mut().zip(values) {
-                        *word = ((v.wrapping_add(1 << WIDE_BITS) >> shift) & ((1 << 30) - 1)) as u32;
-                    }
-                }
+            for (plane, shift) in low.chunks_exact_mut(n).zip(shifts) {
+                plane.iter_mut().zip(values).for_each(|(out, &v)| *out = word(v, shift));
             }
         }
-        debug_assert!(values.iter().all(|v| v.unsigned_abs() < 1 << WIDE_BITS), "a coefficient is too wide");
         let mut out = Poly::unset(n, basis.len());
         out.par_limbs(basis, |_, limb, x| {
             let m = limb.modulus();
-            let power = |exponent: u64| m.pow(2, exponent);
-            let constants = [1, power(30), power(60), power(90), m.neg(power(u64::from(WIDE_BITS)))];
-            let mut terms = [(&[][..], 0); 5];
-            for ((term, plane), constant) in terms.iter_mut().zip(words.chunks_exact(n)).zip(constants) {
-                *term = (plane, m.to_montgomery(constant));
-            }
+            let power = |exponent: u32| m.pow(2, u64::from(exponent));
+            let constants = shifts.into_iter().map(power).chain([m.neg(power(bits))]);
+            let terms: Vec<(&[u32], u32)> = words
+                .chunks_exact(n)
+                .zip(constants)
+                .map(|(plane, constant)| (plane, m.to_montgomery(constant)))
+                .collect();
             simd::weighted_sum(m, &terms, x);
             simd::reduce_lazy(m, x);
         });
@@ -379,6 +396,9 @@ mod tests {
         let g = Poly::from_signed_wide(&wide, &params.q);
         let small: Vec<i64> = values.iter().map(|v| v / (1 << 15)).collect();
         assert!(Poly::from_small(&small, &params.q) == Poly::from_signed(&small, &params.q));
+        let end = (1_i64 << 59) - 1;
+        let masked: Vec<i64> = [end, -end, 0, 1, -1, 1 << 30, -(1 << 30), 1 << 35].repeat(2);
+        assert!(Poly::from_signed_masked(&masked, &params.q) == Poly::from_signed(&masked, &params.q));
         for (l, limb) in params.q.iter().enumerate() {
             let q = i128::from(limb.modulus().value());
             for i in 0..16 {

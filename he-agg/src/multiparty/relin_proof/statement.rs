@@ -8,6 +8,7 @@ use crate::multiparty::relin_proof::{REPETITIONS, RelinChallenge, RelinCommitmen
 use crate::multiparty::{CeremonyError, Crs, R1, R2, RelinIntermediate, RelinKeyShare};
 use crate::params::Params;
 use crate::ring::{Eval, Limb, Poly};
+use blake3::Hasher;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -142,11 +143,13 @@ impl<'a> RelinStatement<'a> {
     /// The digest of L(v), or of L(v) - x.
     pub(super) fn digest(&self, values: &Values, (set, repetition): (u8, u8), is_masked: bool) -> [u8; 32] {
         let basis = extended_basis(self.params, self.limbs);
-        let mut hash = Sha256::new();
-        hash.update(self.prefix);
-        hash.update([set, repetition]);
+        // 39 MB at the largest preset, 82 times: BLAKE3 takes a quarter of the time that SHA-256 takes.
+        let mut hash = Hasher::new();
+        hash.update(&self.prefix);
+        hash.update(&[set, repetition]);
         // Of masks, which stay secret where they were added to a witness.
-        let transformed = |values: &Vec<i64>| Zeroizing::new(Poly::from_signed(values, &basis).into_eval(&basis));
+        let transformed =
+            |values: &Vec<i64>| Zeroizing::new(Poly::from_signed_masked(values, &basis).into_eval(&basis));
         let mut polynomials = values.polynomials().iter().map(|values| transformed(values));
         let (Some(secret), Some(mask)) = (polynomials.next(), polynomials.next()) else { return [0; 32] };
         let mut difference = mask.clone();
@@ -174,11 +177,11 @@ impl<'a> RelinStatement<'a> {
 }
 
 /// Residues limb by limb, little-endian.
-fn absorb(hash: &mut Sha256, image: &Poly<Eval>, basis: &[Limb]) {
-    let mut bytes = Vec::with_capacity(4 * image.n());
+fn absorb(hash: &mut Hasher, image: &Poly<Eval>, basis: &[Limb]) {
+    let mut bytes = vec![0; 4 * image.n()];
     for limb in 0..basis.len() {
-        bytes.clear();
-        bytes.extend(image.limb(limb).iter().flat_map(|residue| residue.to_le_bytes()));
+        let words = bytes.as_chunks_mut::<4>().0.iter_mut();
+        words.zip(image.limb(limb)).for_each(|(word, residue)| *word = residue.to_le_bytes());
         hash.update(&bytes);
     }
 }
