@@ -94,7 +94,8 @@ pub(crate) fn serves_again(out: &Path, experiment: &Experiment) {
     let second = session.ask(1, &image).unwrap();
     assert_ne!(first.query, second.query);
     for (one, other) in first.logits[0].iter().zip(&second.logits[0]) {
-        assert!((one - other).abs() < 1e-3, "the same model answers: {first:?} {second:?}");
+        // Each is flooded with a deviation of up to 2^-8; six deviations of their difference.
+        assert!((one - other).abs() < 0.034, "the same model answers: {first:?} {second:?}");
     }
     let spent = session.ask(1, &image).unwrap_err().to_string();
     assert!(spent.contains("quota"), "one in the run, one in each session: {spent}");
