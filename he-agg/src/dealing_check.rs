@@ -2,7 +2,9 @@
 //!
 //! Of both Shamir dealings every receiver j publishes, for every dealer i and modulo every prime,
 //!
-//!     v_ij = sum over m of rho_m S_i(j)[m] + B_i(j)
+//! ```text
+//! v_ij = sum over m of rho_m S_i(j)[m] + B_i(j)
+//! ```
 //!
 //! where rho is uniform and fixed after all dealings are signed for, and B_i is a uniform polynomial of degree t-1 that
 //! the dealer dealt along. If all S_i(j) lie on one polynomial of degree t-1, so do the v_ij. If they do not, the v_ij
