@@ -207,3 +207,34 @@ fn of_shares_of_gates_only_the_own_is_fetched() {
     assert!(wanted.len() == 1 && wanted[0].is(&gates[1]) && !wanted[0].is(&gates[0]));
     assert!(matches!(then, Then::AddShare { step: KeyStep::Gate, from } if from == party(3)));
 }
+
+/// A proof is fetched as its hospital signed for it: both shares, the list, then the openings, and no more bytes of
+/// them than it stated, since they are in memory together.
+#[test]
+fn a_proof_is_what_its_hospital_signed_for_and_no_longer() {
+    let openings = bodies(&["a seed", "a masked secret"]);
+    let [first, second] = ["first", "second"].map(|text| Bytes::from_static(text.as_bytes()));
+    let [of_first, of_second] = [&first, &second].map(|share| root(std::slice::from_ref(share)));
+    let proof = ProofOf { party: party(3), first: of_first, second: of_second, answers: root(&openings) };
+    let mut steps = Work::check_proofs(vec![proof], root(&openings));
+    assert!(matches!(steps.pop(), Some(Work::Ready(HospitalJob::FinishSum { step: KeyStep::RelinAnswers, .. }))));
+    let Some(Work::Fetch { wanted, then }) = steps.pop() else { panic!("no fetch") };
+    assert!(steps.is_empty() && wanted.len() == 3 && then.is_waited_for());
+    let found = [first.clone(), second.clone(), listed(&openings)];
+    assert!(wanted.iter().zip(&found).all(|(wanted, body)| wanted.is(body)));
+    assert!(!wanted[0].is(&second) && !wanted[1].is(&first) && !wanted[2].is(&listed(&openings[..1])));
+    let Work::Fetch { wanted, then } = then.next(found.to_vec()) else { panic!("no second fetch") };
+    assert!(wanted.iter().zip(&openings).all(|(wanted, body)| wanted.is(body)) && wanted.len() == 2);
+    assert!(!wanted[0].is(&openings[1]) && then.is_waited_for());
+    let place = BlobId::ceremony(BlobKind::RelinAnswer, Some(party(3)), 1);
+    assert!(matches!(wanted[1].call(), Call::Get { id } if id == place));
+    let got: Vec<Option<Bytes>> = openings.iter().cloned().map(Some).collect();
+    assert!(!then.is_too_much(&got));
+    let long = vec![got[0].clone(), Some(Bytes::from(vec![0; 16]))];
+    assert!(then.is_too_much(&long), "one byte more than it signed for");
+    let Work::Ready(HospitalJob::CheckProof { of, first: one, second: two, answers }) = then.next(openings.clone())
+    else {
+        panic!("no job")
+    };
+    assert!(of == party(3) && (one, two) == (first, second) && answers == openings);
+}
