@@ -114,7 +114,7 @@ impl Site {
     }
 
     /// Encrypts images (channels x height x width, normalised) behind this hospital's gate, as one query under a number
-    /// never used before; says what is to be sent before it.
+    /// never used before.
     ///
     /// # Errors
     /// [`HospitalError::PixelBeyond`] for an image out of the plan's range, [`HospitalError::Crypto`] for one of

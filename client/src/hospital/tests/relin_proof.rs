@@ -47,6 +47,15 @@ fn key_of(all: &Consortium, sum: &[u8], second: &[(PartyId, Bytes)]) -> Bytes {
     Bytes::from(key.finish(&RelinIntermediate::from_bytes(sum, &crs).unwrap()).unwrap().to_bytes(&crs))
 }
 
+/// A ceremony of honest members up to the list of masks and coins: their shares of both rounds, and their masks.
+fn up_to_masks() -> (Consortium, [Vec<(PartyId, Bytes)>; 3]) {
+    let mut all = Consortium::with_keys();
+    let first = all.shares(KeyStep::RelinRoundOne);
+    let second = add_rounds(&mut all, &first);
+    let bound = all.shares(KeyStep::RelinMasks);
+    (all, [first, second, bound])
+}
+
 fn add_masks(all: &mut Consortium, masks: &[(PartyId, Bytes)]) {
     for site in &mut all.sites {
         assert_eq!(add(site, KeyStep::RelinMasks, masks, list_of_all(masks)), None);
@@ -61,10 +70,7 @@ fn checks(site: &Site, of: u16, (first, second): (&All, &All), openings: &[Bytes
 
 #[test]
 fn honest_shares_are_proved_to_all_and_made_again_they_are_the_same() {
-    let mut all = Consortium::with_keys();
-    let first = all.shares(KeyStep::RelinRoundOne);
-    let second = add_rounds(&mut all, &first);
-    let bound = all.shares(KeyStep::RelinMasks);
+    let (mut all, [first, second, bound]) = up_to_masks();
     assert!(matches!(all.site(1).serving_share(KeyStep::RelinAnswers), Err(HospitalError::NoKeys { .. })));
     add_masks(&mut all, &bound);
     let made: Vec<BodyRoot> =
@@ -153,10 +159,7 @@ fn a_member_that_bends_its_share_is_added_up_by_all_and_named_by_all() {
 /// The same at the computing thread: what the driver hears names the member.
 #[test]
 fn the_machine_hears_whose_proof_is_none() {
-    let mut all = Consortium::with_keys();
-    let first = all.shares(KeyStep::RelinRoundOne);
-    let second = add_rounds(&mut all, &first);
-    let bound = all.shares(KeyStep::RelinMasks);
+    let (mut all, [first, second, bound]) = up_to_masks();
     add_masks(&mut all, &bound);
     let mut shown = Vec::new();
     for site in &mut all.sites {
@@ -192,10 +195,7 @@ fn the_machine_hears_whose_proof_is_none() {
 
 #[test]
 fn openings_and_shares_that_do_not_belong_together_prove_nothing() {
-    let mut all = Consortium::with_keys();
-    let first = all.shares(KeyStep::RelinRoundOne);
-    let second = add_rounds(&mut all, &first);
-    let bound = all.shares(KeyStep::RelinMasks);
+    let (mut all, [first, second, bound]) = up_to_masks();
     for (masks, why) in [(Bytes::from_static(&[0; 31]), "short"), (bound[0].1.slice(1..), "no masks")] {
         assert_eq!(
             all.site(1).add_share(KeyStep::RelinMasks, party(2), &masks).unwrap(),
