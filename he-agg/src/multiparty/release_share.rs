@@ -9,8 +9,8 @@
 //! The masks cancel over T: an incomplete set of shares is uniform to anyone without the missing party's pairwise keys.
 //! The flooding z_j is added after the Lagrange weight and is full-size for every party, since only an honest party's
 //! noise protects.
-//! Sources: Mouchet et al., ePrint 2020/304, protocol 3; masks as in ePrint 2026/031, section 5; flooding after ePrint
-//! 2022/816, whose dimension is the number of coefficients that are released.
+//! Sources: Mouchet et al., ePrint 2020/304, protocol 3; masks as in ePrint 2026/031, section 5; flooding in the form
+//! of ePrint 2022/816, with a bound on the Euclidean norm of the whole error ([`crate::multiparty::ErrorBound`]).
 
 use crate::aggregation::{MaskKey, VaultSecret};
 use crate::ckks::{Ciphertext, refuse_other_fields};
