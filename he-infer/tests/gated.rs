@@ -48,6 +48,21 @@ impl Site {
     fn holder<'a>(&'a mut self, crs: &'a Crs) -> GateHolder<'a, MemoryLedger> {
         GateHolder { secret: &self.secret, crs, vault: &self.vault, ledger: &mut self.ledger }
     }
+
+    /// The encrypted result of one image on a model of this site's own, both under this number.
+    fn asks(
+        &mut self,
+        executor: &EncryptedExecutor<'_>,
+        (program, crs): (&Program, &Crs),
+        (parameters, image): (&[f32], &Array3<f32>),
+        number: u64,
+    ) -> Ciphertext {
+        let weights = program.encrypt_gated_weights(parameters, number, &mut self.holder(crs)).unwrap();
+        let model = EncryptedModel::lift(program, crs, number, &[(&weights, &self.key)]).unwrap();
+        let sent = program.encrypt_gated(&[image.view()], number, &mut self.holder(crs)).unwrap();
+        let query = executor.lift_query(&sent, crs, (1, number), &self.key).unwrap();
+        executor.run_all(&model, &query).unwrap()
+    }
 }
 
 fn network(side: usize, layers: &[LayerSpec]) -> Network {
@@ -209,11 +224,7 @@ fn the_predicted_error_of_a_gated_query_is_within_a_factor_of_four() {
         let mut random = Random::new(number);
         let parameters = random.parameters(&network);
         let image = random.image(network.image()).mapv(|pixel| 0.5 * pixel);
-        let weights = program.encrypt_gated_weights(&parameters, number, &mut site.holder(&crs)).unwrap();
-        let model = EncryptedModel::lift(&program, &crs, number, &[(&weights, &site.key)]).unwrap();
-        let sent = program.encrypt_gated(&[image.view()], number, &mut site.holder(&crs)).unwrap();
-        let query = executor.lift_query(&sent, &crs, (1, number), &site.key).unwrap();
-        let result = executor.run_all(&model, &query).unwrap();
+        let result = site.asks(&executor, (&program, &crs), (&parameters, &image), number);
         let slots = encoder.decode(&holder.decrypt(&result).unwrap()).unwrap();
         let logits = program.read_logits_all(&slots, 1).unwrap().remove(0);
         let plain = network.forward(&parameters, image.view()).unwrap();
@@ -259,11 +270,7 @@ fn encrypted_answers_to_extreme_images_on_extreme_models_stay_below_the_certifie
             }
             _ => 2f32.copysign(random.unit()),
         });
-        let weights = program.encrypt_gated_weights(&parameters, number, &mut site.holder(&crs)).unwrap();
-        let model = EncryptedModel::lift(&program, &crs, number, &[(&weights, &site.key)]).unwrap();
-        let sent = program.encrypt_gated(&[image.view()], number, &mut site.holder(&crs)).unwrap();
-        let query = executor.lift_query(&sent, &crs, (1, number), &site.key).unwrap();
-        let result = executor.run_all(&model, &query).unwrap();
+        let result = site.asks(&executor, (&program, &crs), (&parameters, &image), number);
         let slots = encoder.decode(&holder.decrypt(&result).unwrap()).unwrap();
         let shadow = ShadowExecutor::new(&program, &parameters).unwrap();
         let plain = shadow.run_all(&program.pack_all(image.view()).unwrap()).unwrap();
