@@ -161,7 +161,7 @@ impl CeremonyMachine {
                 }
             }
         }
-        while self.advance(&mut out) {}
+        self.advance(&mut out);
         out
     }
 
@@ -228,16 +228,13 @@ impl CeremonyMachine {
         out.push(CeremonyOutput::Failed(failure));
     }
 
-    fn advance(&mut self, out: &mut Vec<CeremonyOutput>) -> bool {
-        let step = self.step;
-        if matches!(step, CeremonyStep::Idle | CeremonyStep::Aggregating(_) | CeremonyStep::Done) {
-            return false;
-        }
+    /// Goes on where nobody is awaited any more. One step at a time: of the next one nothing has been said yet.
+    fn advance(&mut self, out: &mut Vec<CeremonyOutput>) {
         if !self.waiting_for().is_empty() {
-            return false;
+            return;
         }
         let messages: Vec<SignedMessage> = self.received.values().cloned().collect();
-        match step {
+        match self.step {
             CeremonyStep::Roster => {
                 let signatures = messages;
                 out.push(CeremonyOutput::Append(LogMessage::RosterSigned(RosterSigned { signatures })));
@@ -291,7 +288,6 @@ impl CeremonyMachine {
             }
             CeremonyStep::Idle | CeremonyStep::Aggregating(_) | CeremonyStep::Done => {}
         }
-        self.step != CeremonyStep::Done
     }
 
     fn revealed(&mut self, reveals: Vec<SignedMessage>, out: &mut Vec<CeremonyOutput>) {
@@ -388,3 +384,6 @@ impl CeremonyMachine {
 pub(crate) fn bodies<T>(messages: &[SignedMessage], pick: impl Fn(&HospitalMessage) -> Option<T>) -> Vec<T> {
     messages.iter().filter_map(|message| pick(&message.body)).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,16 @@
 //! The campaign over growing and resumed logs.
 
 use super::*;
+use crate::heads::Seen;
+use crate::ids::{Epoch, PartyId};
 use crate::message::{
-    ModelPublished, ModelVerified, PublishOpen, RoundClosed, RoundOpen, RoundPurpose, RoundVoid, ServingKeysReady,
+    HospitalMessage, KeyReveal, ModelPublished, ModelVerified, PublishOpen, RevealSet, RosterProposed, RoundClosed,
+    RoundOpen, RoundPurpose, RoundVoid, ServingKeysReady, SignedMessage,
 };
+use crate::roster::Member;
+use crate::sealed::OpeningKey;
+use crate::signature::SigningKey;
+use crate::weight::WeightClass;
 
 fn terms() -> Terms {
     let digest = |name: &str| Digest::of_bytes(name.as_bytes());
@@ -59,7 +66,7 @@ const LATE: VoidReason = VoidReason::CombineFailed;
 
 #[test]
 fn a_log_that_grows_entry_by_entry_says_what_a_resumed_one_says() {
-    let cohort: PartySet = [1, 2, 3].into_iter().filter_map(crate::ids::PartyId::new).collect();
+    let cohort: PartySet = [1, 2, 3].into_iter().filter_map(PartyId::new).collect();
     let program = terms().program;
     let entries = [
         keys(),
@@ -99,6 +106,59 @@ fn a_log_that_grows_entry_by_entry_says_what_a_resumed_one_says() {
         assert_eq!(growing.next(), expected, "after {length} entries");
         assert_eq!(CampaignMachine::resume(terms(), &entries[..length]).next(), expected, "resumed after {length}");
     }
+}
+
+#[test]
+fn a_resumed_campaign_knows_its_hospitals_its_randomness_its_terms_and_what_it_published() {
+    let key = |number: u8| SigningKey::from_seed(&[number; 32]).unwrap();
+    let member = |number: u16, seed| Member {
+        party: PartyId::new(number).unwrap(),
+        name: format!("hospital-{number}"),
+        organisation: String::new(),
+        weight: WeightClass::ONE,
+        verifying: key(seed).verifying_key(),
+        sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
+        tls_key: Digest::of("TLS key", &u32::from(number)),
+    };
+    let members = vec![member(1, 1), member(2, 2)];
+    let roster = Roster::new(Epoch(1), 2, Digest::default(), key(9).verifying_key(), members).unwrap();
+    let nonces = [[7; 32], [8; 32]];
+    let reveals = RevealSet {
+        reveals: (1_u8..).zip(nonces).map(|(number, nonce)| reveal(&key(number), u16::from(number), nonce)).collect(),
+    };
+    let proposed = LogMessage::RosterProposed(RosterProposed { roster: roster.clone() });
+    let cohort = PartySet::EMPTY;
+    let (attempt, program) = (Attempt(1), terms().program);
+    let log = [
+        proposed,
+        LogMessage::RevealSet(reveals),
+        keys(),
+        LogMessage::PublishOpen(PublishOpen { attempt, model: model(1), program, cohort }),
+        LogMessage::ModelPublished(ModelPublished { attempt, model: model(2), program }),
+        LogMessage::ModelVerified(ModelVerified { verdicts: Vec::new() }),
+    ];
+    let before = CampaignMachine::new(terms());
+    assert_eq!((before.roster(), before.epoch_seed(), before.published()), (None, Digest::default(), None));
+    let machine = CampaignMachine::resume(terms(), &log);
+    assert_eq!(machine.roster(), Some(&roster));
+    assert_eq!(machine.epoch_seed(), crate::ceremony::epoch_seed(&roster, &nonces));
+    assert_eq!(machine.published(), Some(PublishedModel { digest: model(2), attempt, cohort }));
+    assert_eq!(machine.terms(), &terms());
+}
+
+fn reveal(key: &SigningKey, number: u16, nonce: [u8; 32]) -> SignedMessage {
+    let body = HospitalMessage::KeyReveal(KeyReveal { nonce });
+    let (party, epoch) = (PartyId::new(number).unwrap(), Epoch(1));
+    SignedMessage::sign(key, party, epoch, 1, Seen::nothing(), body)
+}
+
+#[test]
+fn a_pause_for_a_reason_of_its_own_lasts_until_somebody_goes_on() {
+    let mut machine = CampaignMachine::resume(terms(), &[keys()]);
+    machine.pause(PauseReason::Ordered);
+    assert_eq!((machine.next(), machine.paused()), (Next::Wait(PauseReason::Ordered), Some(&PauseReason::Ordered)));
+    machine.go_on();
+    assert!(matches!(machine.next(), Next::Round { .. }));
 }
 
 #[test]

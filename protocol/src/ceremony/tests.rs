@@ -1,0 +1,240 @@
+//! What the coordinator's side takes from hospitals, and what it makes of it.
+
+use super::*;
+use crate::dealings::DealingCheck;
+use crate::heads::Seen;
+use crate::message::{DealingsDigest, KeyCommit, KeyReveal, Refusal, RosterSignature, Scope, ServingShareHead};
+use crate::roster::Member;
+use crate::sealed::OpeningKey;
+use crate::signature::SigningKey;
+use crate::weight::WeightClass;
+
+/// Three hospitals, any two of which decrypt, around the coordinator's machine.
+struct Table {
+    keys: Vec<SigningKey>,
+    roster: Roster,
+    machine: CeremonyMachine,
+    said: Vec<CeremonyOutput>,
+}
+
+const N: u16 = 3;
+
+fn party(number: u16) -> PartyId {
+    PartyId::new(number).unwrap()
+}
+
+fn digest(what: &str) -> Digest {
+    Digest::of_bytes(what.as_bytes())
+}
+
+fn nonce(number: u16) -> [u8; 32] {
+    digest(&format!("nonce of {number}")).0
+}
+
+fn head(step: KeyStep, what: &str) -> ServingShareHead {
+    let bodies = if step == KeyStep::Gate { usize::from(N) } else { 1 };
+    let chunks: Vec<Digest> = (0..bodies).map(|number| digest(&format!("{step:?} {what} {number}"))).collect();
+    ServingShareHead { step, body: BodyRoot::of(&chunks, 300) }
+}
+
+impl Table {
+    fn new() -> Self {
+        let keys: Vec<SigningKey> = (1..=N).map(|number| SigningKey::from_seed(&nonce(number)).unwrap()).collect();
+        let member = |(number, key): (u16, &SigningKey)| Member {
+            party: party(number),
+            name: format!("hospital-{number}"),
+            organisation: format!("Clinic {number}"),
+            weight: WeightClass::ONE,
+            verifying: key.verifying_key(),
+            sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
+            tls_key: Digest::of("TLS key", &party(number)),
+        };
+        let members = (1..).zip(&keys).map(member).collect();
+        let coordinator = SigningKey::from_seed(&nonce(9)).unwrap().verifying_key();
+        let roster = Roster::new(Epoch(1), 2, Digest::default(), coordinator, members).unwrap();
+        let config = CeremonyConfig { serving_plan: Some(digest("plan")) };
+        let machine = CeremonyMachine::new(roster.clone(), config);
+        let mut table = Self { keys, roster, machine, said: Vec::new() };
+        table.hears(CeremonyInput::Start);
+        table
+    }
+
+    /// Up to, and without, the step.
+    fn before(step: CeremonyStep) -> Self {
+        let mut table = Self::new();
+        while table.machine.step() != step {
+            let before = table.machine.step();
+            (1..=N).for_each(|number| table.answers(number));
+            assert_ne!(table.machine.step(), before, "{:?}", table.said);
+        }
+        table
+    }
+
+    fn hears(&mut self, input: CeremonyInput) -> Vec<CeremonyOutput> {
+        let said = self.machine.on(input);
+        self.said.extend(said.iter().cloned());
+        said
+    }
+
+    fn says(&mut self, number: u16, body: HospitalMessage) -> Vec<CeremonyOutput> {
+        let key = &self.keys[usize::from(number) - 1];
+        let message = SignedMessage::sign(key, party(number), Epoch(1), 1, Seen::nothing(), body);
+        self.hears(CeremonyInput::Message(message))
+    }
+
+    fn rejected(&mut self, number: u16, body: HospitalMessage) -> Option<Reject> {
+        match self.says(number, body)[..] {
+            [] => None,
+            [CeremonyOutput::Reject { party: of, reject }] if of == party(number) => Some(reject),
+            ref other => panic!("{other:?}"),
+        }
+    }
+
+    /// What an honest hospital says now, and does.
+    fn answers(&mut self, number: u16) {
+        let bodies = |kind| CeremonyInput::BodiesComplete { kind, party: party(number) };
+        match self.machine.step() {
+            CeremonyStep::Aggregating(step) => {
+                self.hears(CeremonyInput::Aggregated { step, body: BodyRoot::of(&[digest("sum")], 10) });
+            }
+            CeremonyStep::ServingBodies(step) => {
+                self.hears(bodies(step.blob_kind()));
+            }
+            CeremonyStep::Deal => {
+                self.says(number, self.honest(number));
+                self.hears(bodies(BlobKind::Dealing));
+            }
+            _ => {
+                self.says(number, self.honest(number));
+            }
+        }
+    }
+
+    fn honest(&self, number: u16) -> HospitalMessage {
+        match self.machine.step() {
+            CeremonyStep::Roster => HospitalMessage::RosterSignature(RosterSignature { roster: self.roster.digest() }),
+            CeremonyStep::Commit => {
+                let commitment = commitment(Epoch(1), party(number), &nonce(number));
+                HospitalMessage::KeyCommit(KeyCommit { commitment })
+            }
+            CeremonyStep::Reveal => HospitalMessage::KeyReveal(KeyReveal { nonce: nonce(number) }),
+            CeremonyStep::Deal => HospitalMessage::DealingsSent(self.dealing(number)),
+            CeremonyStep::Digest => {
+                let dealings: Vec<DealingsSent> = (1..=N).map(|dealer| self.dealing(dealer)).collect();
+                let received = received_digest(party(number), &dealings);
+                HospitalMessage::DealingsDigest(DealingsDigest { received, group: digest("group") })
+            }
+            CeremonyStep::Check => {
+                // The constant 7: a line that does not rise.
+                let values = vec![vec![7]; usize::from(N)];
+                HospitalMessage::DealingCheck(DealingCheck { moduli: vec![97], values })
+            }
+            CeremonyStep::ServingHeads(step) => HospitalMessage::ServingShareHead(head(step, &number.to_string())),
+            step => panic!("nothing is said in {step:?}"),
+        }
+    }
+
+    fn dealing(&self, dealer: u16) -> DealingsSent {
+        let boxes = (1..=N).map(|to| digest(&format!("box {dealer} {to}"))).collect();
+        DealingsSent { boxes, size_bytes: 500 }
+    }
+
+    fn failure(&self) -> Option<&CeremonyFailure> {
+        self.said.iter().find_map(|output| match output {
+            CeremonyOutput::Failed(failure) => Some(failure),
+            _ => None,
+        })
+    }
+}
+
+#[test]
+fn nobody_is_awaited_before_the_start_and_after_the_end() {
+    let table = Table::new();
+    let idle = CeremonyMachine::new(table.roster.clone(), CeremonyConfig { serving_plan: None });
+    assert!(idle.waiting_for().is_empty());
+    assert_eq!(table.machine.waiting_for(), table.roster.parties());
+    let mut ended = table;
+    let refusal = Refusal { scope: Scope::Ceremony, number: 0, attempt: 0, reject: Reject::RosterWrong };
+    ended.says(2, HospitalMessage::Refusal(refusal));
+    assert!(ended.machine.waiting_for().is_empty());
+    assert!(ended.hears(CeremonyInput::Start).is_empty(), "what is over does not begin again");
+}
+
+#[test]
+fn a_roster_is_proposed_once() {
+    let mut table = Table::new();
+    table.answers(1);
+    assert!(table.hears(CeremonyInput::Start).is_empty());
+    assert_eq!(table.machine.waiting_for().numbers(), [2, 3], "who has signed has signed");
+}
+
+#[test]
+fn the_epoch_seed_is_a_hash_of_the_roster_and_of_every_nonce_in_order() {
+    let mut table = Table::before(CeremonyStep::Reveal);
+    assert_eq!(table.machine.epoch_seed(), Digest::default());
+    (1..=N).for_each(|number| table.answers(number));
+    let mut hashed = 23_u32.to_le_bytes().to_vec();
+    hashed.extend(b"consilium epoch seed v1");
+    hashed.extend(table.roster.digest().0);
+    (1..=N).for_each(|number| hashed.extend(nonce(number)));
+    assert_eq!(table.machine.epoch_seed(), Digest::of_bytes(&hashed));
+}
+
+#[test]
+fn a_reveal_that_its_commitment_does_not_open_to_ends_the_ceremony_and_is_named() {
+    let mut table = Table::before(CeremonyStep::Reveal);
+    table.says(1, HospitalMessage::KeyReveal(KeyReveal { nonce: nonce(1) }));
+    table.says(2, HospitalMessage::KeyReveal(KeyReveal { nonce: nonce(7) }));
+    assert_eq!(table.failure(), None);
+    table.says(3, HospitalMessage::KeyReveal(KeyReveal { nonce: nonce(3) }));
+    let parties = [party(2)].into_iter().collect();
+    assert_eq!(table.failure(), Some(&CeremonyFailure::Disagree { step: CeremonyStep::Reveal, parties }));
+    assert_eq!(table.machine.epoch_seed(), Digest::default(), "no randomness came of it");
+}
+
+#[test]
+fn whoever_says_two_things_contradicts_itself_and_whoever_repeats_itself_does_not() {
+    let mut table = Table::before(CeremonyStep::Commit);
+    let commit = |number| HospitalMessage::KeyCommit(KeyCommit { commitment: digest(&format!("commitment {number}")) });
+    assert_eq!(table.rejected(1, commit(1)), None);
+    assert_eq!(table.rejected(1, commit(1)), None);
+    assert_eq!(table.rejected(1, commit(2)), Some(Reject::Contradiction));
+    assert_eq!(table.machine.waiting_for().numbers(), [2, 3]);
+}
+
+#[test]
+fn bodies_count_for_what_is_awaited_of_whoever_announced_them() {
+    let mut table = Table::before(CeremonyStep::Deal);
+    let complete = |kind, number| CeremonyInput::BodiesComplete { kind, party: party(number) };
+    table.hears(complete(BlobKind::Dealing, 1));
+    assert_eq!(table.machine.waiting_for().numbers(), [1, 2, 3], "it announced none");
+    table.says(1, table.honest(1));
+    table.hears(complete(BlobKind::UpdateChunk, 1));
+    assert_eq!(table.machine.waiting_for().numbers(), [1, 2, 3], "of another kind");
+    table.hears(complete(BlobKind::Dealing, 1));
+    assert_eq!(table.machine.waiting_for().numbers(), [2, 3]);
+}
+
+#[test]
+fn a_share_of_another_step_or_of_more_bodies_or_beyond_its_limits_is_refused() {
+    let mut table = Table::before(CeremonyStep::ServingHeads(KeyStep::GateKey));
+    let fits = head(KeyStep::GateKey, "1");
+    let message = HospitalMessage::ServingShareHead;
+    let (other_step, two) = (head(KeyStep::Galois, "1"), BodyRoot::of(&[digest("a"), digest("b")], 300));
+    assert_eq!(table.rejected(1, message(other_step)), Some(Reject::LimitExceeded));
+    let too_many = ServingShareHead { body: two, ..fits.clone() };
+    assert_eq!(table.rejected(1, message(too_many)), Some(Reject::LimitExceeded));
+    let too_large = ServingShareHead { body: BodyRoot { size_bytes: u64::MAX, ..fits.body }, ..fits.clone() };
+    assert_eq!(table.rejected(1, message(too_large)), Some(Reject::LimitExceeded));
+    assert_eq!(table.rejected(1, message(fits)), None);
+}
+
+#[test]
+fn a_sum_that_cannot_be_added_up_ends_the_ceremony_where_it_is_awaited() {
+    let step = KeyStep::RelinRoundOne;
+    let mut table = Table::before(CeremonyStep::Aggregating(step));
+    assert!(table.hears(CeremonyInput::AggregateFailed { step: KeyStep::Galois }).is_empty());
+    assert!(table.hears(CeremonyInput::Aggregated { step: KeyStep::Galois, body: head(step, "").body }).is_empty());
+    table.hears(CeremonyInput::AggregateFailed { step });
+    assert_eq!(table.failure(), Some(&CeremonyFailure::Aggregate { step }));
+}
