@@ -114,7 +114,7 @@ fn a_resumed_campaign_knows_its_hospitals_its_randomness_its_terms_and_what_it_p
     let member = |number: u16, seed| Member {
         party: PartyId::new(number).unwrap(),
         name: format!("hospital-{number}"),
-        organisation: String::new(),
+        organisation: format!("Clinic {number}"),
         weight: WeightClass::ONE,
         verifying: key(seed).verifying_key(),
         sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
