@@ -203,6 +203,26 @@ fn whoever_says_two_things_contradicts_itself_and_whoever_repeats_itself_does_no
 }
 
 #[test]
+fn whoever_received_other_boxes_or_another_group_key_is_named() {
+    let honest = Table::before(CeremonyStep::Digest);
+    for wrong in [
+        |of: &mut DealingsDigest| of.received = digest("other boxes"),
+        |of: &mut DealingsDigest| of.group = digest("another group"),
+    ] {
+        let mut table = Table::before(CeremonyStep::Digest);
+        for number in 1..=N {
+            let HospitalMessage::DealingsDigest(mut said) = honest.honest(number) else { panic!("{number}") };
+            if number == 3 {
+                wrong(&mut said);
+            }
+            table.says(number, HospitalMessage::DealingsDigest(said));
+        }
+        let parties = [party(3)].into_iter().collect();
+        assert_eq!(table.failure(), Some(&CeremonyFailure::Disagree { step: CeremonyStep::Digest, parties }));
+    }
+}
+
+#[test]
 fn bodies_count_for_what_is_awaited_of_whoever_announced_them() {
     let mut table = Table::before(CeremonyStep::Deal);
     let complete = |kind, number| CeremonyInput::BodiesComplete { kind, party: party(number) };

@@ -2,14 +2,16 @@
 
 use protocol::facts::{Fact, HospitalFacts, SumChecked};
 use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput};
+use protocol::limits::ENTRIES_DEFERRED_MAX;
 use protocol::log::LogEntry;
 use protocol::message::{
-    HospitalMessage, LogMessage, ModelVote, RoundClosed, RoundPurpose, ShareHead, SignedMessage, SumReady,
+    HospitalMessage, LogMessage, ModelVote, Order, OrderKind, RoundClosed, RoundOpen, RoundPurpose, ShareHead,
+    SignedMessage, SumReady,
 };
 use protocol::{Attempt, BodyRoot, Digest, Epoch, PartyId, Reject, RoundId};
 
 use crate::federation::{
-    Federation, another_process, body, digest, heads, hospital, instead, key, party, refusals, sent,
+    Federation, another_process, body, digest, heads, hospital, instead, key, party, refusals, sent, terms,
 };
 use crate::serving::{audit, messages};
 
@@ -56,6 +58,17 @@ fn opened(model: &str) -> HospitalInput {
     HospitalInput::SumOpened { round: ROUND, attempt: ATTEMPT, model: Some(digest(model)) }
 }
 
+/// The other four have opened the sum and agree.
+fn closed_by_others(federation: &mut Federation, model: &str) -> LogEntry {
+    let (seen, model) = (federation.seen(), digest(model));
+    let vote = |number| {
+        let vote = ModelVote { round: ROUND, attempt: ATTEMPT, model: Some(model) };
+        SignedMessage::sign(&key(number), party(number), Epoch(1), 50, seen, HospitalMessage::ModelVote(vote))
+    };
+    let votes = (2..=5).map(vote).collect();
+    federation.writer.append(LogMessage::RoundClosed(RoundClosed { round: ROUND, attempt: ATTEMPT, model, votes }))
+}
+
 const CHECKED: HospitalInput = HospitalInput::SumChecked { round: ROUND, attempt: ATTEMPT };
 
 #[test]
@@ -96,14 +109,7 @@ fn a_sum_that_is_another_is_refused_by_name_voted_against_and_never_adopted() {
         for is_early in [true, false] {
             let (mut federation, sum) = shared(1);
             hears(&mut federation, &sum);
-            let seen = federation.seen();
-            let vote = |number| {
-                let vote = ModelVote { round: ROUND, attempt: ATTEMPT, model: Some(digest("theirs")) };
-                SignedMessage::sign(&key(number), party(number), Epoch(1), 50, seen, HospitalMessage::ModelVote(vote))
-            };
-            let votes_of = (2..=5).map(vote).collect();
-            let closed = RoundClosed { round: ROUND, attempt: ATTEMPT, model: digest("theirs"), votes: votes_of };
-            let closed = HospitalInput::Entry(federation.writer.append(LogMessage::RoundClosed(closed)));
+            let closed = HospitalInput::Entry(closed_by_others(&mut federation, "theirs"));
             let wrong = HospitalInput::SumFalse { round: ROUND, attempt: ATTEMPT, reject };
             let inputs = if is_early { [closed, wrong] } else { [wrong, closed] };
             let machine = &mut federation.hospitals[0];
@@ -124,6 +130,54 @@ fn a_sum_that_is_another_is_refused_by_name_voted_against_and_never_adopted() {
             assert!(!outputs.iter().any(is_adopted));
         }
     }
+}
+
+/// Hospital 1 opens the sum that the others have agreed on, and hears so many entries and the next round meanwhile: what
+/// it says to them, and once it is through.
+fn opens_late(entries: usize) -> (Vec<HospitalOutput>, Vec<HospitalOutput>, u64) {
+    let (mut federation, sum) = shared(1);
+    hears(&mut federation, &sum);
+    federation.hospitals[0].on(0, CHECKED);
+    let mut later = vec![closed_by_others(&mut federation, "ours")];
+    let kind = OrderKind::Resume;
+    later.extend((0..entries).map(|_| federation.writer.append(LogMessage::Order(Order { kind }))));
+    let (base_model, terms) = (digest("ours"), terms().digest());
+    let next = RoundOpen { round: RoundId(2), purpose: RoundPurpose::Train, base_model, terms };
+    later.push(federation.writer.append(LogMessage::RoundOpen(next)));
+    let first = later[0].index;
+    let machine = &mut federation.hospitals[0];
+    let meanwhile = later.into_iter().flat_map(|entry| machine.on(0, HospitalInput::Entry(entry))).collect();
+    (meanwhile, machine.on(0, opened("ours")), first)
+}
+
+fn trains(outputs: &[HospitalOutput]) -> bool {
+    outputs.iter().any(|output| matches!(output, HospitalOutput::Train { round: RoundId(2), .. }))
+}
+
+fn fetched_from(outputs: &[HospitalOutput]) -> Option<u64> {
+    outputs.iter().find_map(|output| match output {
+        HospitalOutput::FetchLog { from } => Some(*from),
+        _ => None,
+    })
+}
+
+#[test]
+fn what_follows_a_closed_round_waits_for_the_hospitals_own_sum() {
+    let (meanwhile, after, _) = opens_late(0);
+    assert_eq!(meanwhile, []);
+    assert!(trains(&after), "{after:?}");
+    assert_eq!(fetched_from(&after), None, "nothing was dropped");
+}
+
+#[test]
+fn what_waits_is_bounded_and_the_rest_is_fetched_again() {
+    // The round after them is the last that fits.
+    let (_, after, first) = opens_late(ENTRIES_DEFERRED_MAX - 1);
+    assert!(trains(&after));
+    assert_eq!(fetched_from(&after), Some(first + 1 + ENTRIES_DEFERRED_MAX as u64));
+    let (_, after, first) = opens_late(ENTRIES_DEFERRED_MAX);
+    assert!(!trains(&after), "it was dropped");
+    assert_eq!(fetched_from(&after), Some(first + 1 + ENTRIES_DEFERRED_MAX as u64));
 }
 
 #[test]
