@@ -16,6 +16,7 @@ mod forks;
 mod published;
 mod refused;
 mod release;
+mod restarted;
 mod script;
 mod serving;
 mod serving_keys;
@@ -56,6 +57,16 @@ fn no_roster_of_another_membership_than_was_approved_is_signed() {
     assert_eq!(changed(&|all| all[2].verifying = key(9).verifying_key()), [Reject::RosterWrong]);
     assert_eq!(changed(&|all| all[2].tls_key = digest("TLS key 9")), [Reject::RosterWrong]);
     assert_eq!(changed(&|all| all[0].sealing = sealing(9)), [Reject::RosterWrong], "its own");
+}
+
+#[test]
+fn a_second_roster_is_a_contradiction_and_the_same_again_is_none() {
+    let proposed = |all| LogMessage::RosterProposed(RosterProposed { roster: roster(all) });
+    let mut others = members();
+    others[2].sealing = sealing(9);
+    let hears = |second| refusals(&fresh_hospital_hears(vec![proposed(members()), proposed(second)]));
+    assert_eq!(hears(members()), []);
+    assert_eq!(hears(others), [Reject::Contradiction]);
 }
 
 #[test]

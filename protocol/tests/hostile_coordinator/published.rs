@@ -181,6 +181,9 @@ fn what_was_added_up_before_a_restart_is_not_added_up_again_and_anything_else_is
     let is_checked = |fact: &Fact| matches!(fact, Fact::ModelChecked(ModelChecked { .. }));
     let (checks, ready, _) = restarted(&|fact| unread(fact) && !is_checked(fact));
     assert!(checks && !ready);
+    // It read on and never found it right.
+    let (checks, ready, _) = restarted(&|fact| !is_checked(fact));
+    assert!(!checks && !ready, "others' verdicts are not its own");
 }
 
 fn key_verdict(seen: Seen, number: u16, change: impl Fn(&mut KeyVerdict)) -> SignedMessage {

@@ -324,3 +324,10 @@ fn a_sum_that_is_wrong_ends_the_participation_by_its_name() {
         assert!(said && matches!(outputs.last(), Some(HospitalOutput::Stop { .. })));
     }
 }
+
+#[test]
+fn a_share_of_a_step_that_is_not_under_way_is_signed_by_nobody() {
+    let mut federation = Federation::with_keys(Some(digest("program")));
+    let late = HospitalInput::ServingShareMade { step: KeyStep::GateKey, body: body("another share") };
+    assert_eq!(federation.hospitals[0].on(0, late), []);
+}

@@ -1,11 +1,12 @@
 //! A coordinator that announces another sum than the updates and shares give: hospitals add it up before they vote.
 
+use protocol::campaign::{Order, OrderKind};
 use protocol::facts::{Fact, HospitalFacts, SumChecked};
 use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput};
 use protocol::limits::ENTRIES_DEFERRED_MAX;
 use protocol::log::LogEntry;
 use protocol::message::{
-    HospitalMessage, LogMessage, ModelVote, Order, OrderKind, RoundClosed, RoundOpen, RoundPurpose, ShareHead,
+    HospitalMessage, LogMessage, ModelVote, RoundClosed, RoundOpen, RoundPurpose, ShareHead,
     SignedMessage, SumReady,
 };
 use protocol::{Attempt, BodyRoot, Digest, Epoch, PartyId, Reject, RoundId};
