@@ -1,6 +1,7 @@
 //! A consortium as processes, from the proposal to the diagnosis: officers on terminals, a hospital and the coordinator
 //! killed in the middle, a member put out, a second version beside the first.
 
+mod audits;
 mod place;
 mod questions;
 
@@ -112,6 +113,7 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     // A member is put out: its service ends by itself, the others go on.
     place.json(&["coordinator", "revoke", "west", "--yes"]);
     place.until("the end of west", |place| place.log("west").contains("does not count this site among its members"));
+    place.west_makes_again_what_it_sent();
     place.until("a campaign without west", |place| {
         let status = place.json(&["coordinator", "status"]);
         let live = status["epochs"][0]["now"]["live"].as_array().expect("names").clone();
