@@ -28,6 +28,8 @@ pub(crate) enum Crash {
     Garbles { party: u16, round: u32, what: BlobKind },
     /// A hospital's training never ends, while it goes on calling.
     Hangs { party: u16, round: u32 },
+    /// A hospital takes another's result of a query for its own, where there is one.
+    Borrows { party: u16 },
     /// Outside its hours until this time, a hospital does not train.
     Rests { party: u16, until_ms: u64 },
 }

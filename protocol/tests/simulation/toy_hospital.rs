@@ -40,6 +40,8 @@ pub(crate) struct ToyHospital {
     garbles: Vec<(RoundId, BlobKind)>,
     /// Whether sums of rounds are taken for what the coordinator says.
     pub(crate) is_trusting: bool,
+    /// Whether another's result of a query is taken for an own one.
+    pub(crate) borrows: bool,
 }
 
 /// Rotation keys of the toy program.
@@ -70,6 +72,7 @@ impl ToyHospital {
             results: BTreeMap::new(),
             garbles,
             is_trusting: false,
+            borrows: false,
         }
     }
 
@@ -221,6 +224,11 @@ impl ToyHospital {
                 }
             }
             HospitalJob::LoadModel => return Ok(HospitalDone::Nothing),
+            HospitalJob::Evaluate { head, .. } if self.borrows && oracle.results.contains_key(&head.query) => {
+                let (result, root) = oracle.results[&head.query];
+                self.results.insert(head.query, result);
+                HospitalInput::Evaluated { query: head.query, result: root }
+            }
             HospitalJob::Evaluate { head, parts, .. } => {
                 let facts = self.store.read(Stream::Facts)?;
                 let facts: HospitalFacts = facts.iter().map(|bytes| Fact::from_bytes(bytes).unwrap()).collect();
@@ -229,8 +237,9 @@ impl ToyHospital {
                 let result = Lanes::from_bytes(&parts[0]).unwrap().plus(&Lanes::from_bytes(&model).unwrap());
                 let bytes = result.to_bytes();
                 self.results.insert(head.query, result);
-                let result = BodyRoot::of(&[Digest::of_bytes(&bytes)], bytes.len() as u64);
-                HospitalInput::Evaluated { query: head.query, result }
+                let root = BodyRoot::of(&[Digest::of_bytes(&bytes)], bytes.len() as u64);
+                oracle.evaluated(party, head.query, (result, root));
+                HospitalInput::Evaluated { query: head.query, result: root }
             }
             HospitalJob::FinishSum { step, sum } => {
                 let (own, _) = (std::mem::take(&mut self.sum), std::mem::take(&mut self.added));
