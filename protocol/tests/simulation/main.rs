@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
 
 mod bounds;
+mod dealers;
 mod decryptors;
 mod forks;
 mod lies;

@@ -14,7 +14,7 @@ use protocol::log::LogEntry;
 use protocol::message::{HospitalMessage, LogMessage, Scope, SignedMessage};
 use protocol::roster::Roster;
 use protocol::terms::Terms;
-use protocol::verifier::{Approved, Verifier};
+use protocol::verifier::{Approved, Verifier, VerifyError};
 use protocol::{Attempt, Digest, PartyId, PartySet, QueryId, Reject, RoundId};
 
 use crate::sim_store::SimStore;
@@ -48,6 +48,11 @@ pub(crate) struct Oracle {
     pub(crate) taken: BTreeMap<PartyId, BTreeSet<u32>>,
     /// Whose proofs of relinearisation shares hospitals checked.
     pub(crate) proofs: BTreeMap<PartyId, BTreeSet<PartyId>>,
+    /// What hospitals refused of the ceremony.
+    pub(crate) ceremony_refused: Vec<(PartyId, Reject)>,
+    /// What an audit of the log has to find; and what it found.
+    pub(crate) expects: Option<Reject>,
+    pub(crate) found: Option<VerifyError>,
     /// Queries that were opened: bytes of each, and who was asked for shares of its answer.
     asked: BTreeMap<QueryId, (u64, PartySet)>,
     /// How often who evaluated which query; bytes of it that came to whom.
@@ -83,6 +88,9 @@ impl Oracle {
             voids: BTreeMap::new(),
             taken: BTreeMap::new(),
             proofs: BTreeMap::new(),
+            ceremony_refused: Vec::new(),
+            expects: None,
+            found: None,
             asked: BTreeMap::new(),
             evaluations: BTreeMap::new(),
             fetched: BTreeMap::new(),
@@ -160,7 +168,10 @@ impl Oracle {
     fn entry(&mut self, entry: &LogEntry) {
         let seed = self.seed;
         assert_eq!(LogEntry::from_bytes(&entry.to_bytes()).as_ref(), Ok(entry), "seed {seed}: codec");
-        assert_eq!(self.verifier.check(entry), Ok(()), "seed {seed}");
+        match self.verifier.check(entry) {
+            Err(fault) if self.expects == Some(fault.reject) => self.found = Some(fault),
+            checked => assert_eq!(checked, Ok(()), "seed {seed}"),
+        }
         match &entry.message {
             LogMessage::Decryptors(it) => assert_eq!(it.decryptors.len(), self.threshold, "seed {seed}"),
             LogMessage::Manifest(it) => {
@@ -197,6 +208,9 @@ impl Oracle {
             HospitalMessage::Refusal(refusal) if refusal.scope == Scope::Round => {
                 let round = RoundId(u32::try_from(refusal.number).unwrap());
                 self.refused.entry(round).or_default().push((party, refusal.reject));
+            }
+            HospitalMessage::Refusal(refusal) if refusal.scope == Scope::Ceremony => {
+                self.ceremony_refused.push((party, refusal.reject));
             }
             HospitalMessage::SwitchShareHead(it) => self.helps(party, it.query),
             _ => {}

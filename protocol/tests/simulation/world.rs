@@ -181,6 +181,8 @@ impl World {
             terms,
             schedule,
         };
+        let is_misdealt = world.schedule.crashes.iter().any(|crash| matches!(crash, Crash::Misdeals { .. }));
+        world.oracle.expects = (is_misdealt && !world.schedule.trusting).then_some(Reject::DealingOff);
         world.start_coordinator();
         for number in 1..=world.schedule.parties {
             world.start_hospital(party(number));
