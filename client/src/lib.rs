@@ -19,6 +19,7 @@ pub mod models;
 pub mod own_audit;
 pub mod plan;
 pub mod policy;
+pub mod questions;
 pub mod sent_log;
 pub mod service;
 pub mod site_file;

@@ -186,7 +186,7 @@ fn figures(folder: &Path) -> Result<Option<PooledFigures>, ModelsError> {
     }
 }
 
-fn read(path: &Path) -> Result<Option<String>, ModelsError> {
+pub(crate) fn read(path: &Path) -> Result<Option<String>, ModelsError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

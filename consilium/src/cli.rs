@@ -135,6 +135,22 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// Whoever reads such a flag gets the other's value, and the program ends in a panic.
+    #[test]
+    fn no_action_has_a_flag_with_the_name_of_one_that_it_inherits() {
+        fn walk(command: &clap::Command, inherited: &[String]) {
+            let of = |is_global| {
+                let all = command.get_arguments().filter(move |flag| flag.is_global_set() == is_global);
+                all.map(|flag| flag.get_id().to_string())
+            };
+            let own: Vec<String> = of(true).chain(of(false)).collect();
+            assert!(own.iter().all(|flag| !inherited.contains(flag)), "{}: {own:?}", command.get_name());
+            let inherited: Vec<String> = inherited.iter().cloned().chain(of(true)).collect();
+            command.get_subcommands().for_each(|verb| walk(verb, &inherited));
+        }
+        walk(&Cli::command(), &[]);
+    }
+
     #[test]
     fn every_measurement_shows_an_example() {
         for verb in Cli::command().find_subcommand_mut("bench").expect("a verb").get_subcommands_mut() {

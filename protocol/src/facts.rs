@@ -358,6 +358,10 @@ impl HospitalFacts {
     pub(crate) fn switched(&self, query: QueryId) -> Option<Digest> {
         self.switched.get(&query).copied()
     }
+    /// The queries of which a share of the answer was released.
+    pub(crate) fn switched_queries(&self) -> impl Iterator<Item = QueryId> {
+        self.switched.keys().copied()
+    }
     /// Shares of answers released so far.
     #[must_use]
     pub fn switches_released(&self) -> u64 {

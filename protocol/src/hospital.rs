@@ -111,6 +111,7 @@ impl HospitalMachine {
         let log = LogReader::new(config.coordinator);
         let model = config.terms.initial_model;
         let history = facts.read_up_to().map(History::new);
+        let switching = SwitchingState::after(&facts);
         Self {
             config,
             key,
@@ -125,7 +126,7 @@ impl HospitalMachine {
             last_round: RoundId(0),
             round: None,
             serving: ServingState::default(),
-            switching: SwitchingState::default(),
+            switching,
             history,
             stopped: false,
         }

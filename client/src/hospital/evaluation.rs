@@ -92,6 +92,8 @@ impl Site {
         let bytes = result.to_bytes();
         let root = BodyRoot::of(&[Digest::of_bytes(&bytes)], bytes.len() as u64);
         self.evaluations.keep_result(query, root, result);
+        let fetched_bytes = parts.iter().map(|part| part.len() as u64).sum();
+        self.observer.evaluated(self.plan.party, query, fetched_bytes);
         Ok(root)
     }
 

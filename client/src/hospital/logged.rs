@@ -1,6 +1,7 @@
 //! What a hospital does, in the log of its process: steps and times. Losses and numbers of images stay out, because a
 //! log is what people send to others when something does not work.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,16 @@ impl Observer for Logged {
             None => tracing::info!(%party, "no training waits for this site's hours any more"),
         }
         self.0.held_back(party, until_s);
+    }
+
+    fn charged(&self, party: PartyId, by_asker: &BTreeMap<PartyId, u64>) {
+        tracing::info!(%party, answers = by_asker.values().sum::<u64>(), "answers are charged");
+        self.0.charged(party, by_asker);
+    }
+
+    fn evaluated(&self, party: PartyId, query: QueryId, fetched_bytes: u64) {
+        tracing::info!(%party, %query, fetched_bytes, "evaluated");
+        self.0.evaluated(party, query, fetched_bytes);
     }
 
     fn refused(&self, party: PartyId, reason: &str) {

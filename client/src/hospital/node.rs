@@ -267,6 +267,7 @@ fn noted(note: HospitalNote, party: protocol::PartyId, observer: &dyn Observer, 
         }
         HospitalNote::Waiting => observer.activity(party, Activity::Waiting),
         HospitalNote::ModelReady { model } => observer.published(party, model),
+        HospitalNote::Charged { by_asker } => observer.charged(party, &by_asker),
         HospitalNote::HeldBack { .. } | HospitalNote::Ended(_) => {}
     }
 }

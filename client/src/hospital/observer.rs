@@ -1,5 +1,6 @@
 //! What a hospital tells whoever watches it: times and counts, never contents.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use metrics::PooledFigures;
@@ -104,6 +105,15 @@ pub trait Observer: Send + Sync {
     /// where it no longer does.
     fn held_back(&self, party: PartyId, until_s: Option<u64>) {
         let _ = (party, until_s);
+    }
+    /// So many answers are charged in this key epoch, by who asked: every answer that the log asks for counts for every
+    /// hospital. Told again when the hospital starts again, from fewer as it reads the log.
+    fn charged(&self, party: PartyId, by_asker: &BTreeMap<PartyId, u64>) {
+        let _ = (party, by_asker);
+    }
+    /// A query was evaluated here, from encrypted images of so many bytes that were fetched for it.
+    fn evaluated(&self, party: PartyId, query: QueryId, fetched_bytes: u64) {
+        let _ = (party, query, fetched_bytes);
     }
     /// The hospital refused something and told the coordinator so.
     fn refused(&self, party: PartyId, reason: &str);

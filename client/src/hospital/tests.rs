@@ -75,6 +75,21 @@ impl Observer for Silent {
     fn refused(&self, _: PartyId, _: &str) {}
 }
 
+/// Hears what was evaluated, and of how many fetched bytes.
+#[derive(Default)]
+struct Evaluated(std::sync::Mutex<Vec<(QueryId, u64)>>);
+
+impl Observer for Evaluated {
+    fn evaluated(&self, _: PartyId, query: QueryId, fetched_bytes: u64) {
+        self.0.lock().unwrap().push((query, fetched_bytes));
+    }
+    fn activity(&self, _: PartyId, _: Activity) {}
+    fn timed(&self, _: PartyId, _: RoundId, _: Timed, _: Duration) {}
+    fn switched(&self, _: PartyId, _: QueryId, _: Duration) {}
+    fn trained(&self, _: PartyId, _: RoundId, _: f64, _: usize) {}
+    fn refused(&self, _: PartyId, _: &str) {}
+}
+
 /// Six pixels squared, two classes: small enough for real keys in a test.
 fn program() -> Program {
     let layers = vec![LayerSpec::conv(2, 3, 2), LayerSpec::quadratic(), LayerSpec::dense(2)];

@@ -91,6 +91,9 @@ impl Observer for Counted {
     fn held_back(&self, party: PartyId, until_s: Option<u64>) {
         self.inner.held_back(party, until_s);
     }
+    fn evaluated(&self, party: PartyId, query: QueryId, fetched_bytes: u64) {
+        self.inner.evaluated(party, query, fetched_bytes);
+    }
     fn refused(&self, party: PartyId, reason: &str) {
         self.inner.refused(party, reason);
     }

@@ -1,6 +1,7 @@
 //! A site's part in one key epoch: keys of its own, images, a process that follows the log.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::PooledFigures;
 use protocol::consent::Base;
@@ -14,6 +15,7 @@ use crate::data_sets::DataSets;
 use crate::hospital::{Activity, Hospital, HospitalPlan, HospitalSetup, Observer, SiteImages, Timed};
 use crate::models::ModelsError;
 use crate::policy;
+use crate::questions::Questions;
 use crate::vault::Vault;
 use crate::{earlier, handover, hours, models};
 
@@ -94,6 +96,8 @@ impl Part {
         let party = plan.party;
         // Of the process before.
         hours::note(&root, None)?;
+        let questions = Questions::open(&root, &plan.terms);
+        questions.note(&root)?;
         let counter = Counter::open(&root, takes)?;
         let member = &setup.member;
         let signing = Vault::reopen_of_site(member.root(), member.root())?.signing_key()?;
@@ -109,7 +113,7 @@ impl Part {
             slots: setup.slots,
             hours: setup.hours,
             models: setup.models,
-            observer: Arc::new(Published { root: root.clone() }),
+            observer: Arc::new(Noted { questions: Mutex::new(questions), root: root.clone() }),
         })?;
         let kill = hospital.killer();
         let tell = move |notice: Notice| match notice.is_warning() {
@@ -130,12 +134,26 @@ fn first_model(site: &std::path::Path, vault: &Vault, base: Base, parameters: us
     }
 }
 
-/// Remembers what can be asked; the process's own log says everything else.
-struct Published {
+/// Remembers what other programs of the site show; the process's own log says everything else.
+struct Noted {
     root: std::path::PathBuf,
+    questions: Mutex<Questions>,
 }
 
-impl Observer for Published {
+impl Noted {
+    fn count(&self, add: impl FnOnce(&mut Questions)) {
+        let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = questions.clone();
+        add(&mut questions);
+        if *questions != before
+            && let Err(error) = questions.note(&self.root)
+        {
+            tracing::error!(%error, "what answers have cost cannot be noted; `hospital status` shows too little");
+        }
+    }
+}
+
+impl Observer for Noted {
     fn published(&self, _: PartyId, model: Digest) {
         if let Err(error) = models::note_published(&self.root, model) {
             tracing::error!(%error, "the published model cannot be noted; `predict` has to be told its key epoch");
@@ -150,6 +168,12 @@ impl Observer for Published {
         if let Err(error) = hours::note(&self.root, until_s) {
             tracing::error!(%error, "`hospital status` cannot be told that training waits for this site's hours");
         }
+    }
+    fn charged(&self, _: PartyId, by_asker: &BTreeMap<PartyId, u64>) {
+        self.count(|questions| questions.charge(by_asker));
+    }
+    fn evaluated(&self, _: PartyId, _: QueryId, fetched_bytes: u64) {
+        self.count(|questions| questions.evaluated(fetched_bytes));
     }
     fn activity(&self, _: PartyId, _: Activity) {}
     fn timed(&self, _: PartyId, _: RoundId, _: Timed, _: std::time::Duration) {}

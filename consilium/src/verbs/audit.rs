@@ -46,9 +46,10 @@ pub enum Audit {
         /// The key epoch; the newest that this site took part in if absent.
         #[arg(long)]
         epoch: Option<u32>,
-        /// A copy of the coordinator's folder: what the site signed stands in its log, whatever its own journal says.
+        /// A copy of the epoch's folder at the coordinator: what the site signed stands in its log, whatever its own
+        /// journal says.
         #[arg(long, value_name = "DIR")]
-        log: Option<PathBuf>,
+        folder: Option<PathBuf>,
     },
     /// Evaluate a released query again and compare with what the log says was released.
     #[command(
@@ -71,7 +72,7 @@ pub enum Audit {
 /// A folder without a log, a log that breaks a rule, a query that was never released or is not kept any more.
 pub fn run(arguments: &AuditArgs) -> Result<Done, Error> {
     match &arguments.what {
-        Audit::Own { site, epoch, log } => own::run(site, epoch.map(Epoch), log.as_deref()),
+        Audit::Own { site, epoch, folder } => own::run(site, epoch.map(Epoch), folder.as_deref()),
         Audit::Queries { run, folder } => of_run(run, folder.as_deref(), None),
         Audit::Recompute { run, query, folder } => of_run(run, folder.as_deref(), Some(*query)),
     }

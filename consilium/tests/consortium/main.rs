@@ -1,7 +1,9 @@
 //! A consortium as processes, from the proposal to the diagnosis: officers on terminals, a hospital and the coordinator
 //! killed in the middle, a member put out, a second version beside the first.
 
+mod audits;
 mod place;
+mod questions;
 
 use std::fs;
 
@@ -40,6 +42,7 @@ name = "brightness"
 preset = "INF15-90"
 release = "threshold"
 figures = "pooled"
+leak-bits = 7000
 "#;
 
 #[test]
@@ -105,19 +108,12 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     place.back_up();
     place.go_on_from_the_copy();
 
-    place.until("a model at north", |place| place.path("north/epochs/1/published").exists());
-    let answer = place.predict("north", &[]);
-    assert_eq!(answer["class"], "bright", "{answer}");
-    // All sites have 40 pictures, a fifth of them to test with, and read the same sum of what they counted.
-    let models = SITES.map(|site| place.json(&["hospital", "models", "--folder", site])["models"][0]["figures"].take());
-    let [figures, others @ ..] = &models;
-    assert_eq!((&figures["hospitals"], &figures["test_images"]), (&4.into(), &32.into()), "{figures}");
-    assert!(others.iter().all(|other| other == figures), "{models:?}");
-    place.sent_by_north();
+    the_first_version_answers(&mut place);
 
     // A member is put out: its service ends by itself, the others go on.
     place.json(&["coordinator", "revoke", "west", "--yes"]);
     place.until("the end of west", |place| place.log("west").contains("does not count this site among its members"));
+    place.west_makes_again_what_it_sent();
     place.until("a campaign without west", |place| {
         let status = place.json(&["coordinator", "status"]);
         let live = status["epochs"][0]["now"]["live"].as_array().expect("names").clone();
@@ -142,6 +138,19 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     assert_eq!(place.predict("south", &[])["class"], "bright");
     place.nothing_begins_with_a_member_that_was_put_out();
     nobody_trains_again_from_one_model_without_a_member(&mut place);
+}
+
+fn the_first_version_answers(place: &mut Place) {
+    place.until("a model at north", |place| place.path("north/epochs/1/published").exists());
+    let answer = place.predict("north", &[]);
+    assert_eq!(answer["class"], "bright", "{answer}");
+    // All sites have 40 pictures, a fifth of them to test with, and read the same sum of what they counted.
+    let models = SITES.map(|site| place.json(&["hospital", "models", "--folder", site])["models"][0]["figures"].take());
+    let [figures, others @ ..] = &models;
+    assert_eq!((&figures["hospitals"], &figures["test_images"]), (&4.into(), &32.into()), "{figures}");
+    assert!(others.iter().all(|other| other == figures), "{models:?}");
+    place.sent_by_north();
+    place.one_question_is_evaluated_by_all_who_help();
 }
 
 /// In key epoch 1 four updates of the first model were added up. A sum without two of them would show these two, less

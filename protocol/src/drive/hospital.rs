@@ -74,6 +74,8 @@ pub struct HospitalDriver<S, N, C, K> {
     send_at_ms: u64,
     fetch_at_ms: u64,
     published: Option<(Digest, Digest)>,
+    /// Answers of which whoever watches was told.
+    charged: u64,
     questions: VecDeque<u64>,
     preparing: Option<QueryId>,
     pending: BTreeMap<QueryId, Pending>,
@@ -124,6 +126,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             send_at_ms: 0,
             fetch_at_ms: 0,
             published: None,
+            charged: 0,
             questions: VecDeque::new(),
             preparing: None,
             pending: BTreeMap::new(),
@@ -184,6 +187,11 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
 
     /// Carries everything out that can be carried out now.
     fn go(&mut self, doing: Doing) -> Result<(), StoreFault> {
+        let answers = self.machine.answers();
+        if answers != self.charged {
+            self.charged = answers;
+            self.notes.push(HospitalNote::Charged { by_asker: self.machine.answers_by_asker() });
+        }
         while let Some(output) = self.outputs.pop_front() {
             if let HospitalOutput::Persist(fact) = &output {
                 // First in line again where it fails: what follows depends on it.

@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::blob::{BlobKind, BodyRoot};
-use crate::facts::{Fact, Switched};
+use crate::facts::{Fact, HospitalFacts, Switched};
 use crate::hospital::{HospitalMachine, HospitalOutput, SwitchBinding};
-use crate::ids::{Attempt, QueryId};
+use crate::ids::{Attempt, PartyId, QueryId};
 use crate::limits::{QUERIES_EVALUATED_MAX, QUERY_BYTES_MAX};
 use crate::message::{HospitalMessage, QueryHead, QueryOpen, Scope, SignedMessage, SwitchRequest, SwitchShareHead};
 use crate::reject::Reject;
@@ -22,11 +22,17 @@ struct Evaluation {
 }
 
 /// Others' queries under way.
-#[derive(Default)]
 pub(super) struct SwitchingState {
     evaluations: BTreeMap<QueryId, Evaluation>,
-    /// Queries whose answers were asked for, of anybody and by anybody, as far as the log was read.
+    /// Queries whose answers were asked for, of anybody and by anybody, as far as the log was read; and those that this
+    /// hospital helped to answer, of which it knows before it reads the log again.
     requested: BTreeSet<QueryId>,
+}
+
+impl SwitchingState {
+    pub(super) fn after(facts: &HospitalFacts) -> Self {
+        Self { evaluations: BTreeMap::new(), requested: facts.switched_queries().collect() }
+    }
 }
 
 type Refused = (QueryId, Reject);
@@ -94,14 +100,23 @@ impl HospitalMachine {
         // With the answer in question, whether or not it was asked for yet.
         let HospitalMessage::QueryHead(query) = &head.body else { return Err(Reject::Contradiction) };
         let others = self.switching.requested.iter().filter(|known| **known != query.query).count() as u64;
-        let answers = others.max(self.facts.switches_released()).saturating_add(1);
-        if self.config.terms.may_leak(answers) { Ok(()) } else { Err(Reject::LeakBudgetSpent) }
+        if self.config.terms.may_leak(others.saturating_add(1)) { Ok(()) } else { Err(Reject::LeakBudgetSpent) }
     }
 
-    /// Answers that were asked for in this key epoch, as far as this hospital knows.
+    /// Answers that were asked for in this key epoch, as far as this hospital knows: those that are charged.
     #[must_use]
     pub fn answers(&self) -> u64 {
-        self.facts.switches_released().max(self.switching.requested.len() as u64)
+        self.switching.requested.len() as u64
+    }
+
+    /// The same by who asked.
+    #[must_use]
+    pub fn answers_by_asker(&self) -> BTreeMap<PartyId, u64> {
+        let mut answers = BTreeMap::new();
+        for asker in self.switching.requested.iter().filter_map(|query| query.asker()) {
+            *answers.entry(asker).or_default() += 1;
+        }
+        answers
     }
 
     pub(super) fn on_switch_request(&mut self, it: &SwitchRequest, out: &mut Vec<HospitalOutput>) {

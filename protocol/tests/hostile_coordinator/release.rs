@@ -254,6 +254,8 @@ fn answers_that_would_carry_more_than_the_plan_allows_are_refused_whoever_asked_
     let entry = federation.writer.append(requested(&two, result(&two), &[2, 3, 4, 5]));
     federation.input(1, HospitalInput::Entry(entry));
     assert_eq!(federation.hospitals[0].answers(), 2);
+    let of_each = [(party(2), 1), (party(3), 1)];
+    assert_eq!(federation.hospitals[0].answers_by_asker(), of_each.into_iter().collect());
     for third in [signed(2, query(2, 1)), signed(4, query(4, 0))] {
         for message in [opened(&third, T), requested(&third, result(&third), T)] {
             let entry = federation.writer.append(message);

@@ -61,7 +61,7 @@ fn an_altered_part_of_the_rotation_keys_is_found_by_whoever_draws_it() {
 }
 
 /// With one hospital that knows the group's key the coordinator makes sums that pass every check of an opened one:
-/// where hospitals take its word they adopt what nobody trained (in `main.rs` the oracle sees it).
+/// where hospitals take its word they adopt what nobody trained (below the oracle sees it).
 #[test]
 fn sums_of_rounds_that_are_not_those_of_what_hospitals_signed_are_opened_by_nobody() {
     for (lie, expected) in [
@@ -112,4 +112,20 @@ fn results_of_the_coordinators_own_are_released_by_nobody() {
         }
     }
     assert!(requested >= 5 && requested == failed, "{requested} {failed}");
+}
+
+/// What the oracle says of a bug between driver and bytes.
+pub(crate) fn noticed(schedule: Schedule) -> String {
+    let found = std::panic::catch_unwind(|| drop(World::run(13, schedule)));
+    let panic = found.expect_err("the oracle does not notice");
+    panic.downcast_ref::<String>().cloned().unwrap_or_default()
+}
+
+#[test]
+fn the_oracle_fails_where_an_update_is_dropped_doubled_swapped_or_added() {
+    for bug in [Planted::Drops, Planted::Doubles, Planted::Swaps, Planted::Steers] {
+        // Hospitals that add sums up themselves would not open one.
+        let message = noticed(Schedule { planted: Some(bug), trusting: true, ..Schedule::of(5) });
+        assert!(message.contains("decodes another sum than the manifest"), "{bug:?}: {message}");
+    }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use protocol::blob::BlobId;
+use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::codec::Wire;
 use protocol::drive::Stream;
 use protocol::drive::hospital::Parts;
@@ -14,7 +14,7 @@ use protocol::log::LogEntry;
 use protocol::message::{HospitalMessage, LogMessage, Scope, SignedMessage};
 use protocol::roster::Roster;
 use protocol::terms::Terms;
-use protocol::verifier::{Approved, Verifier};
+use protocol::verifier::{Approved, Verifier, VerifyError};
 use protocol::{Attempt, Digest, PartyId, PartySet, QueryId, Reject, RoundId};
 
 use crate::sim_store::SimStore;
@@ -25,6 +25,7 @@ use crate::toy_hospital::step_of;
 pub(crate) struct Oracle {
     seed: u64,
     threshold: usize,
+    parties: PartySet,
     verifier: Verifier,
     /// The log as hospitals received it.
     log: Vec<Bytes>,
@@ -47,6 +48,20 @@ pub(crate) struct Oracle {
     pub(crate) taken: BTreeMap<PartyId, BTreeSet<u32>>,
     /// Whose proofs of relinearisation shares hospitals checked.
     pub(crate) proofs: BTreeMap<PartyId, BTreeSet<PartyId>>,
+    /// What hospitals refused of the ceremony.
+    pub(crate) ceremony_refused: Vec<(PartyId, Reject)>,
+    /// What an audit of the log has to find; and what it found.
+    pub(crate) expects: Option<Reject>,
+    pub(crate) found: Option<VerifyError>,
+    /// Queries that were opened: bytes of each, and who was asked for shares of its answer.
+    asked: BTreeMap<QueryId, (u64, PartySet)>,
+    /// How often who evaluated which query; bytes of it that came to whom.
+    evaluations: BTreeMap<(PartyId, QueryId), u64>,
+    fetched: BTreeMap<(PartyId, QueryId), u64>,
+    /// What the first of them found.
+    pub(crate) results: BTreeMap<QueryId, (Lanes, BodyRoot)>,
+    /// Answers that are charged at each hospital, by who asked.
+    charged: BTreeMap<PartyId, BTreeMap<PartyId, u64>>,
 }
 
 impl Oracle {
@@ -55,6 +70,7 @@ impl Oracle {
         Self {
             seed,
             threshold: roster.threshold(),
+            parties: roster.parties(),
             verifier: Verifier::new(*roster.coordinator()).approving(approved),
             log: Vec::new(),
             signed: BTreeMap::new(),
@@ -72,6 +88,61 @@ impl Oracle {
             voids: BTreeMap::new(),
             taken: BTreeMap::new(),
             proofs: BTreeMap::new(),
+            ceremony_refused: Vec::new(),
+            expects: None,
+            found: None,
+            asked: BTreeMap::new(),
+            evaluations: BTreeMap::new(),
+            fetched: BTreeMap::new(),
+            results: BTreeMap::new(),
+            charged: BTreeMap::new(),
+        }
+    }
+
+    /// A hospital evaluated a query, to this result.
+    pub(crate) fn evaluated(&mut self, party: PartyId, query: QueryId, result: (Lanes, BodyRoot)) {
+        *self.evaluations.entry((party, query)).or_default() += 1;
+        self.results.entry(query).or_insert(result);
+    }
+
+    /// A body was sent to a hospital that asked for it.
+    pub(crate) fn fetched(&mut self, party: PartyId, id: &BlobId, body: &Bytes) {
+        if id.kind == BlobKind::Query {
+            *self.fetched.entry((party, QueryId(id.round))).or_default() += body.len() as u64;
+        }
+    }
+
+    /// A hospital says what is charged.
+    pub(crate) fn charged(&mut self, party: PartyId, by_asker: BTreeMap<PartyId, u64>) {
+        self.charged.insert(party, by_asker);
+    }
+
+    /// What a hospital did for a query, by what it computed and received.
+    fn done_for(&self, party: PartyId, query: QueryId) -> (u64, u64) {
+        let of = |all: &BTreeMap<_, u64>| all.get(&(party, query)).copied().unwrap_or_default();
+        (of(&self.evaluations), of(&self.fetched))
+    }
+
+    /// A share of an answer is made, or leaves: its maker has evaluated the query itself, on bytes that came to it.
+    fn helps(&self, party: PartyId, query: QueryId) {
+        let ((evaluations, fetched), (size_bytes, _)) = (self.done_for(party, query), self.asked[&query]);
+        assert!(evaluations > 0, "seed {}: {party} helps with query {query} that it did not evaluate", self.seed);
+        assert!(fetched >= size_bytes, "seed {}: {party} helps with query {query} that it did not fetch", self.seed);
+    }
+
+    /// Of an undisturbed run: whoever was asked for a share evaluated the query once, on its bytes, fetched once, and
+    /// nobody else did either. Every hospital charges every answer.
+    pub(crate) fn whoever_helped_evaluated_once(&self) {
+        assert!(!self.asked.is_empty() && self.asked.keys().eq(&self.answers), "every query was answered");
+        let of_each: BTreeMap<PartyId, u64> =
+            self.asked.keys().filter_map(|query| query.asker()).map(|it| (it, 1)).collect();
+        for party in self.parties.iter() {
+            for (query, (size_bytes, helpers)) in &self.asked {
+                assert_eq!(helpers.len(), self.threshold);
+                let expected = if helpers.contains(party) { (1, *size_bytes) } else { (0, 0) };
+                assert_eq!(self.done_for(party, *query), expected, "{party} and query {query}");
+            }
+            assert_eq!(self.charged.get(&party), Some(&of_each), "{party}");
         }
     }
 
@@ -97,7 +168,10 @@ impl Oracle {
     fn entry(&mut self, entry: &LogEntry) {
         let seed = self.seed;
         assert_eq!(LogEntry::from_bytes(&entry.to_bytes()).as_ref(), Ok(entry), "seed {seed}: codec");
-        assert_eq!(self.verifier.check(entry), Ok(()), "seed {seed}");
+        match self.verifier.check(entry) {
+            Err(fault) if self.expects == Some(fault.reject) => self.found = Some(fault),
+            checked => assert_eq!(checked, Ok(()), "seed {seed}"),
+        }
         match &entry.message {
             LogMessage::Decryptors(it) => assert_eq!(it.decryptors.len(), self.threshold, "seed {seed}"),
             LogMessage::Manifest(it) => {
@@ -107,6 +181,11 @@ impl Oracle {
                 assert_eq!(twice, None, "seed {seed}: two manifests for {}.{}", it.round, it.attempt);
             }
             LogMessage::PublishOpen(it) => self.published = it.cohort,
+            LogMessage::SwitchRequest(it) => {
+                if let HospitalMessage::QueryHead(head) = &it.head.body {
+                    self.asked.insert(head.query, (head.body.size_bytes, it.decryptors));
+                }
+            }
             LogMessage::RoundClosed(it) => {
                 let twice = self.closed.insert(it.round, it.attempt);
                 assert_eq!(twice, None, "seed {seed}: round {} closed twice", it.round);
@@ -125,11 +204,16 @@ impl Oracle {
         let disk = store.0.borrow();
         let stored = disk.streams.get(&Stream::Facts).is_some_and(|facts| facts.iter().any(|known| *known == fact));
         assert!(stored, "seed {seed}: {party} sent before it stored {:?}", message.body);
-        if let HospitalMessage::Refusal(refusal) = &message.body
-            && refusal.scope == Scope::Round
-        {
-            let round = RoundId(u32::try_from(refusal.number).unwrap());
-            self.refused.entry(round).or_default().push((party, refusal.reject));
+        match &message.body {
+            HospitalMessage::Refusal(refusal) if refusal.scope == Scope::Round => {
+                let round = RoundId(u32::try_from(refusal.number).unwrap());
+                self.refused.entry(round).or_default().push((party, refusal.reject));
+            }
+            HospitalMessage::Refusal(refusal) if refusal.scope == Scope::Ceremony => {
+                self.ceremony_refused.push((party, refusal.reject));
+            }
+            HospitalMessage::SwitchShareHead(it) => self.helps(party, it.query),
+            _ => {}
         }
         if let Some((step, number, attempt)) = step_of(&message.body) {
             let bytes = message.to_bytes();
@@ -158,6 +242,7 @@ impl Oracle {
     }
 
     pub(crate) fn switches(&mut self, party: PartyId, binding: &SwitchBinding) {
+        self.helps(party, binding.query);
         let known = self.switched.entry((party, binding.query)).or_insert_with(|| binding.clone());
         assert_eq!(known, binding, "seed {}: {party} switches in two contexts", self.seed);
     }

@@ -28,6 +28,10 @@ pub(crate) enum Crash {
     Garbles { party: u16, round: u32, what: BlobKind },
     /// A hospital's training never ends, while it goes on calling.
     Hangs { party: u16, round: u32 },
+    /// What a hospital deals to one receiver lies not on the polynomial of what it deals to the others.
+    Misdeals { dealer: u16, receiver: u16 },
+    /// A hospital takes another's result of a query for its own, where there is one.
+    Borrows { party: u16 },
     /// Outside its hours until this time, a hospital does not train.
     Rests { party: u16, until_ms: u64 },
 }
@@ -55,7 +59,8 @@ pub(crate) struct Schedule {
     pub(crate) crashes: Vec<Crash>,
     /// What an oracle that works must find.
     pub(crate) planted: Option<Planted>,
-    /// Hospitals take the coordinator's word for what a round's sum is made of: what would be if they did.
+    /// Hospitals take the coordinator's word for what a round's sum is made of, and dealers' for what they dealt: what
+    /// would be if they did.
     pub(crate) trusting: bool,
     /// Whether a pause that may end by itself does not end the world.
     pub(crate) outlives_cut_off: bool,
@@ -116,6 +121,15 @@ impl Schedule {
             _ => None,
         };
         self.crashes.iter().find_map(of).filter(|left| *left > 0).map(|left| left.div_ceil(1_000))
+    }
+
+    /// To whom a hospital deals what it should not.
+    pub(crate) fn misdealt_to(&self, of: PartyId) -> Vec<u16> {
+        let receiver = |crash: &Crash| match *crash {
+            Crash::Misdeals { dealer, receiver } if dealer == of.number() => Some(receiver),
+            _ => None,
+        };
+        self.crashes.iter().filter_map(receiver).collect()
     }
 
     pub(crate) fn random(seed: u64) -> Self {

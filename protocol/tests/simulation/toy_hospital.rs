@@ -23,7 +23,7 @@ pub(crate) struct ToyHospital {
     party: PartyId,
     store: SimStore,
     epoch_seed: Digest,
-    /// Secrets of all, from the boxes dealt to this hospital.
+    /// Points of everybody's secret, from the boxes dealt to this hospital. A toy polynomial is a constant.
     secrets: Vec<(PartyId, u64)>,
     model: Digest,
     /// How the model does, as all opened it.
@@ -40,6 +40,10 @@ pub(crate) struct ToyHospital {
     garbles: Vec<(RoundId, BlobKind)>,
     /// Whether sums of rounds are taken for what the coordinator says.
     pub(crate) is_trusting: bool,
+    /// Whom it deals another point than the others.
+    pub(crate) misdeals_to: Vec<u16>,
+    /// Whether another's result of a query is taken for an own one.
+    pub(crate) borrows: bool,
 }
 
 /// Rotation keys of the toy program.
@@ -70,6 +74,8 @@ impl ToyHospital {
             results: BTreeMap::new(),
             garbles,
             is_trusting: false,
+            misdeals_to: Vec::new(),
+            borrows: false,
         }
     }
 
@@ -91,7 +97,10 @@ impl ToyHospital {
                 let secret = toy::secret(party, epoch_seed);
                 let (mut boxes, mut size_bytes) = (Vec::new(), 0);
                 for receiver in roster.parties().iter() {
-                    let body = Bytes::from([secret.to_le_bytes(), u64::from(receiver.number()).to_le_bytes()].concat());
+                    let number = u64::from(receiver.number());
+                    let is_off = self.misdeals_to.contains(&receiver.number());
+                    let point = if is_off { secret.wrapping_add(number) } else { secret };
+                    let body = Bytes::from([secret, number, point].map(u64::to_le_bytes).concat());
                     size_bytes += body.len() as u64;
                     let id = BlobId::ceremony(BlobKind::Dealing, Some(party), u32::from(receiver.number()));
                     boxes.push(self.put(id, body, oracle)?);
@@ -99,30 +108,35 @@ impl ToyHospital {
                 HospitalInput::Dealt { boxes, size_bytes }
             }
             HospitalJob::OpenDealings { boxes, .. } => {
-                let opened: Option<Vec<(PartyId, u64)>> = boxes
+                let opened: Option<Vec<(PartyId, [u64; 2])>> = boxes
                     .iter()
                     .map(|(dealer, body)| {
-                        let (secret, rest) = body.split_first_chunk::<8>()?;
-                        let receiver = u64::from_le_bytes(rest.try_into().ok()?);
-                        (receiver == u64::from(party.number())).then_some((*dealer, u64::from_le_bytes(*secret)))
+                        let words: &[[u8; 8]; 3] = body.as_chunks().0.try_into().ok()?;
+                        let [secret, receiver, point] = words.map(u64::from_le_bytes);
+                        (receiver == u64::from(party.number())).then_some((*dealer, [secret, point]))
                     })
                     .collect();
-                let Some(secrets) = opened else { return Ok(HospitalDone::Input(HospitalInput::DealingsBad)) };
-                let record: Vec<u8> = secrets
+                let Some(opened) = opened else { return Ok(HospitalDone::Input(HospitalInput::DealingsBad)) };
+                self.secrets = opened.iter().map(|(dealer, [_, point])| (*dealer, *point)).collect();
+                let record: Vec<u8> = self
+                    .secrets
                     .iter()
                     .flat_map(|(dealer, key)| [u64::from(dealer.number()), *key])
                     .flat_map(u64::to_le_bytes)
                     .collect();
                 self.store.put(&place("keys", 0), &record.into())?;
-                self.secrets = secrets;
-                let group =
-                    Digest::of("toy group", &self.secrets.iter().map(|(_, secret)| *secret).fold(0, u64::wrapping_add));
+                let group = opened.iter().map(|(_, [secret, _])| *secret).fold(0, u64::wrapping_add);
+                let group = Digest::of("toy group", &group);
                 HospitalInput::DealingsOpened { group }
             }
             HospitalJob::CheckDealings { factors } => {
-                // A constant is a polynomial of every degree.
-                let value = |secret: u64| word(Digest::of("toy check", &vec![secret, word(factors)])) % 97;
-                let values = self.secrets.iter().map(|(_, secret)| vec![u32::try_from(value(*secret)).unwrap()]);
+                // A constant is a polynomial of every degree. Who trusts shows what it should have been dealt.
+                let value = |point: u64| word(Digest::of("toy check", &vec![point, word(factors)])) % 97;
+                let shown = |(dealer, point): &(PartyId, u64)| match self.is_trusting {
+                    true => value(toy::secret(*dealer, self.epoch_seed)),
+                    false => value(*point),
+                };
+                let values = self.secrets.iter().map(|dealt| vec![u32::try_from(shown(dealt)).unwrap()]);
                 let check = DealingCheck { moduli: vec![97], values: values.collect() };
                 HospitalInput::DealingsCombined { check }
             }
@@ -221,6 +235,11 @@ impl ToyHospital {
                 }
             }
             HospitalJob::LoadModel => return Ok(HospitalDone::Nothing),
+            HospitalJob::Evaluate { head, .. } if self.borrows && oracle.results.contains_key(&head.query) => {
+                let (result, root) = oracle.results[&head.query];
+                self.results.insert(head.query, result);
+                HospitalInput::Evaluated { query: head.query, result: root }
+            }
             HospitalJob::Evaluate { head, parts, .. } => {
                 let facts = self.store.read(Stream::Facts)?;
                 let facts: HospitalFacts = facts.iter().map(|bytes| Fact::from_bytes(bytes).unwrap()).collect();
@@ -229,8 +248,9 @@ impl ToyHospital {
                 let result = Lanes::from_bytes(&parts[0]).unwrap().plus(&Lanes::from_bytes(&model).unwrap());
                 let bytes = result.to_bytes();
                 self.results.insert(head.query, result);
-                let result = BodyRoot::of(&[Digest::of_bytes(&bytes)], bytes.len() as u64);
-                HospitalInput::Evaluated { query: head.query, result }
+                let root = BodyRoot::of(&[Digest::of_bytes(&bytes)], bytes.len() as u64);
+                oracle.evaluated(party, head.query, (result, root));
+                HospitalInput::Evaluated { query: head.query, result: root }
             }
             HospitalJob::FinishSum { step, sum } => {
                 let (own, _) = (std::mem::take(&mut self.sum), std::mem::take(&mut self.added));

@@ -181,6 +181,8 @@ impl World {
             terms,
             schedule,
         };
+        let is_misdealt = world.schedule.crashes.iter().any(|crash| matches!(crash, Crash::Misdeals { .. }));
+        world.oracle.expects = (is_misdealt && !world.schedule.trusting).then_some(Reject::DealingOff);
         world.start_coordinator();
         for number in 1..=world.schedule.parties {
             world.start_hospital(party(number));
@@ -340,8 +342,10 @@ impl World {
         process.shown += new.len();
         for (asked, answer) in answers {
             if let Some(Called { party, incarnation, id, call }) = self.under_way.remove(&asked) {
-                if let (Call::Poll { next, .. }, Ok(Answer::Entries(entries))) = (&call, &answer) {
-                    self.oracle.received(*next, entries);
+                match (&call, &answer) {
+                    (Call::Poll { next, .. }, Ok(Answer::Entries(entries))) => self.oracle.received(*next, entries),
+                    (Call::Get { id }, Ok(Answer::Body(body))) => self.oracle.fetched(party, id, body),
+                    _ => {}
                 }
                 let delay = self.delay();
                 let answer = self.garbled(&call, answer);
@@ -477,8 +481,10 @@ impl World {
             self.after(at.saturating_sub(self.now.get()), Event::Wake { party: Some(party), incarnation });
         }
         for note in notes {
-            if let HospitalNote::ModelReady { .. } = note {
-                self.ask(party);
+            match note {
+                HospitalNote::ModelReady { .. } => self.ask(party),
+                HospitalNote::Charged { by_asker } => self.oracle.charged(party, by_asker),
+                _ => {}
             }
         }
         let site = &mut self.sites[place];

@@ -363,7 +363,8 @@ fn a_site_computes_what_the_coordinator_computes_and_releases_that_alone() {
     let asker = serving.all.opening[1].sealing_key().clone();
     for number in 1..=N {
         let site = serving.all.site(number);
-        let (query, asker) = (question.head.query, &asker);
+        let (query, asker, heard) = (question.head.query, &asker, Arc::new(Evaluated::default()));
+        site.observer = heard.clone();
         let early = site.release_switch(&question.binding(expected), asker);
         assert!(matches!(early, Err(HospitalError::NotEvaluated { .. })));
         let result = question.at(site).unwrap();
@@ -375,6 +376,8 @@ fn a_site_computes_what_the_coordinator_computes_and_releases_that_alone() {
             assert!(matches!(refused, Err(HospitalError::ResultDiffers { .. })));
             assert!(share_of(site, query).is_err(), "nothing of it exists");
         }
+        let counted = [&question, &other].map(|it| (it.head.query, it.head.body.size_bytes));
+        assert_eq!(*heard.0.lock().unwrap(), counted, "site {number} counts its own evaluations");
         let own = site.evaluations.result(&question.binding(expected)).unwrap();
         assert_eq!(root_of(&own.to_bytes()), expected);
     }

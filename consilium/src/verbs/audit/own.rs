@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use crate::{error::Error, exit::Exit, output::Done};
 
 /// Audits the site in a folder, by its journal and, where there is one, by a copy of the coordinator's folder.
-pub(super) fn run(site: &Path, epoch: Option<Epoch>, log: Option<&Path>) -> Result<Done, Error> {
+pub(super) fn run(site: &Path, epoch: Option<Epoch>, folder: Option<&Path>) -> Result<Done, Error> {
     let mut own = OwnAudit::open(site, epoch)?;
-    let log = match log {
+    let log = match folder {
         None => None,
         Some(folder) if !folder.join("journal.sqlite").exists() => {
             return Err(Error::NoTranscript { folder: folder.to_path_buf() });

@@ -16,7 +16,7 @@ use protocol::ids::Epoch;
 use protocol::membership::Seat;
 use serde_json::json;
 
-use super::ONCE;
+use super::{ONCE, questions};
 use crate::{
     error::Error,
     exit::Exit,
@@ -185,8 +185,9 @@ impl Desk {
             if let Some(at) = &trains_from {
                 text.push_str(&format!("; training waits for this site's hours and goes on at {at}"));
             }
-            let row = json!({"epoch": epoch.0, "stands": stands, "trains_from": trains_from});
-            rows.push((format!("key epoch {epoch}   {text}"), row));
+            let (cost, answers) = questions::shown(self.member.root(), epoch)?;
+            let row = json!({"epoch": epoch.0, "stands": stands, "trains_from": trains_from, "answers": answers});
+            rows.push((format!("key epoch {epoch}   {text}{cost}"), row));
         }
         Ok(rows)
     }

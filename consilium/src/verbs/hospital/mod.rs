@@ -6,6 +6,7 @@ mod data;
 mod figures;
 mod handover;
 mod models;
+mod questions;
 mod service;
 
 use std::path::{Path, PathBuf};

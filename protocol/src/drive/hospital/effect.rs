@@ -1,5 +1,7 @@
 //! What a hospital's driver is told, what it has computed, and what it tells whoever watches.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use crate::blob::{BlobId, BlobKind, BodyRoot, ListId};
@@ -334,6 +336,11 @@ pub enum HospitalNote {
     HeldBack {
         /// Seconds until they begin; `None` where nothing waits for them any more.
         seconds: Option<u64>,
+    },
+    /// More answers were asked for in this key epoch, of whomever: each is charged by what it may leak.
+    Charged {
+        /// All so far, by who asked.
+        by_asker: BTreeMap<PartyId, u64>,
     },
     /// The participation ended.
     Ended(String),

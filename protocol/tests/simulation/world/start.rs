@@ -82,6 +82,8 @@ impl World {
         });
         let mut toy = ToyHospital::open(party, store, self.terms.initial_model, garbles.collect());
         toy.is_trusting = self.schedule.trusting;
+        toy.misdeals_to = self.schedule.misdealt_to(party);
+        toy.borrows = self.schedule.crashes.contains(&Crash::Borrows { party: number });
         site.process =
             Some(HospitalProcess { driver, toy, calls, jobs, wakes, computes: false, hangs: false, asked: false });
         self.hospital(party, |driver, doing| driver.start(doing));
