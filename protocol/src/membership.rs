@@ -145,3 +145,6 @@ impl Membership {
         self.seats.get(usize::from(party.number()) - 1)
     }
 }
+
+#[cfg(test)]
+mod tests;

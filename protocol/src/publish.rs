@@ -392,3 +392,6 @@ impl PublishMachine {
         out.push(PublishOutput::Failed(failure));
     }
 }
+
+#[cfg(test)]
+mod tests;

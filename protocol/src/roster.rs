@@ -307,6 +307,16 @@ mod tests {
     }
 
     #[test]
+    fn lists_are_bounded_by_the_shortest_encoding_that_there_is() {
+        let roster = roster(members()).unwrap();
+        let texts = |member: &Member| member.name.len() + member.organisation.len();
+        let lengths: Vec<usize> = roster.members.iter().map(|member| member.to_bytes().len()).collect();
+        let least: Vec<usize> = roster.members.iter().map(|member| Member::BYTES_MIN + texts(member)).collect();
+        assert_eq!(lengths, least);
+        assert_eq!(roster.to_bytes().len(), Roster::BYTES_MIN + lengths.iter().sum::<usize>());
+    }
+
+    #[test]
     fn a_member_is_known_by_name_and_key_together() {
         let roster = roster(members()).unwrap();
         let found = |name: &str, key: u8| roster.member_by_tls(name, Digest([key; 32])).map(|it| it.party.number());

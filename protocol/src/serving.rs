@@ -77,6 +77,7 @@ struct Job {
 pub struct ServingMachine {
     roster: Roster,
     config: ServingConfig,
+    /// Asked are those of them who have added the model up, so that a stranger never is.
     live: PartySet,
     jobs: BTreeMap<QueryId, Job>,
     queue: VecDeque<QueryId>,
@@ -89,15 +90,7 @@ impl ServingMachine {
     /// Serves one model with the hospitals that are `live` now; `spent` is what the log says was asked and released.
     #[must_use]
     pub fn new(roster: Roster, live: PartySet, config: ServingConfig, spent: ServingStanding) -> Self {
-        Self {
-            live: live.intersection(roster.parties()),
-            roster,
-            config,
-            jobs: BTreeMap::new(),
-            queue: VecDeque::new(),
-            begun: BTreeMap::new(),
-            spent,
-        }
+        Self { roster, config, live, jobs: BTreeMap::new(), queue: VecDeque::new(), begun: BTreeMap::new(), spent }
     }
 
     /// Queries not answered yet.
@@ -164,8 +157,8 @@ impl ServingMachine {
             ServingInput::Evaluated { query, result } => self.evaluated(now_ms, query, result, &mut out),
             ServingInput::EvaluationFailed { query } => self.fail(query, Reject::EvaluationFailed, &mut out),
             ServingInput::PartyGone(party) => self.live.remove(party),
-            ServingInput::PartyBack(party) if self.roster.parties().contains(party) => self.live.insert(party),
-            ServingInput::PartyBack(_) | ServingInput::Tick => {}
+            ServingInput::PartyBack(party) => self.live.insert(party),
+            ServingInput::Tick => {}
         }
         self.advance(now_ms, &mut out);
         out
@@ -386,3 +379,6 @@ impl ServingMachine {
         self.queue.remove(place)
     }
 }
+
+#[cfg(test)]
+mod tests;
