@@ -2,11 +2,11 @@
 
 use protocol::facts::{Fact, HospitalFacts, Released};
 use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput};
-use protocol::message::{LogMessage, RoundPurpose, RoundVoid, VoidReason};
-use protocol::{Attempt, Reject, RoundId};
+use protocol::message::{LogMessage, QueryDone, RoundPurpose, RoundVoid, VoidReason};
+use protocol::{Attempt, QueryId, Reject, RoundId};
 
-use crate::federation::{Federation, acceptances, digest, heads, hospital, refusals, releases};
-use crate::serving::{answered, published, query, requested, result, signed};
+use crate::federation::{Federation, acceptances, digest, heads, hospital, party, refusals, releases, sent};
+use crate::serving::{published, query, requested, result, signed};
 
 const COHORT: &[u16] = &[1, 2, 3, 4, 5];
 const T: &[u16] = &[1, 2, 3, 4];
@@ -44,8 +44,8 @@ fn answers_that_others_released_still_count() {
     let mut federation = published();
     let (others, own) = (signed(2, query(2, 0)), signed(3, query(3, 0)));
     federation.say(requested(&others, result(&others), &[2, 3, 4, 5]));
-    federation.say(requested(&own, result(&own), T));
-    federation.say(LogMessage::QueryDone(answered(&own, result(&own), T, T)));
+    let shares = federation.say(requested(&own, result(&own), T)).into_iter().flat_map(sent).collect();
+    federation.say(LogMessage::QueryDone(QueryDone { query: QueryId::new(party(3), 0), shares }));
     assert!(is_marked(&federation));
     assert_eq!(federation.hospitals[0].answers(), 2);
     assert_eq!(comes_back(&federation, Vec::new()).0.answers(), 2);

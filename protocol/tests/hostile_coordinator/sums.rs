@@ -6,8 +6,7 @@ use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput};
 use protocol::limits::ENTRIES_DEFERRED_MAX;
 use protocol::log::LogEntry;
 use protocol::message::{
-    HospitalMessage, LogMessage, ModelVote, RoundClosed, RoundOpen, RoundPurpose, ShareHead,
-    SignedMessage, SumReady,
+    HospitalMessage, LogMessage, ModelVote, RoundClosed, RoundOpen, RoundPurpose, ShareHead, SignedMessage, SumReady,
 };
 use protocol::{Attempt, BodyRoot, Digest, Epoch, PartyId, Reject, RoundId};
 
