@@ -453,3 +453,39 @@ fn an_audit_finds_results_that_could_not_have_been_released() {
     assert_eq!(audit_told(fewer.iter().chain([&by_five])), Err((end, Reject::DecryptorsWrong)));
     assert!(!MODEL.is_empty());
 }
+
+#[test]
+fn a_query_may_be_as_large_as_the_limit_says_and_no_larger() {
+    for (size_bytes, refused) in [(QUERY_BYTES_MAX, vec![]), (QUERY_BYTES_MAX + 1, vec![Reject::LimitExceeded])] {
+        let mut federation = published();
+        let count = 8;
+        let large = QueryHead { body: BodyRoot { count, size_bytes, ..body("image") }, ..query(2, 0) };
+        let outputs = hears(&mut federation, opened(&signed(2, large), T));
+        assert_eq!(refusals(std::slice::from_ref(&outputs)), refused);
+        assert_eq!(evaluated(&[outputs]), usize::from(refused.is_empty()));
+    }
+}
+
+#[test]
+fn what_was_computed_in_vain_is_over_when_its_query_failed_and_failed_for_its_asker_alone() {
+    let mut federation = published();
+    let head = signed(2, query(2, 0));
+    hears(&mut federation, opened(&head, T));
+    federation.input(1, HospitalInput::Evaluated { query: QueryId::new(party(2), 0), result: result(&head) });
+    let failed = QueryFailed { query: QueryId::new(party(2), 0), reject: Reject::TooLate };
+    let outputs = hears(&mut federation, LogMessage::QueryFailed(failed));
+    assert!(matches!(&outputs[..], [HospitalOutput::Persist(Fact::ReadUpTo(_))]), "{outputs:?}");
+}
+
+#[test]
+fn a_site_asks_under_its_own_numbers_and_under_each_once() {
+    let mut federation = published();
+    let mut asks = |head: QueryHead| {
+        let QueryHead { query, program, model, body } = head;
+        federation.hospitals[0].on(0, HospitalInput::Ask { query, program, model, body })
+    };
+    let repeated = |query: QueryId| [HospitalOutput::AnswerFailed { query, reject: Reject::QueryRepeated }];
+    assert_eq!(asks(query(2, 0)), repeated(QueryId::new(party(2), 0)), "another's");
+    assert!(asks(query(1, 0)).iter().any(|output| matches!(output, HospitalOutput::Send(_))));
+    assert_eq!(asks(query(1, 0)), repeated(QueryId::new(party(1), 0)));
+}

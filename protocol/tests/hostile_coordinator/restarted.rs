@@ -2,11 +2,11 @@
 
 use protocol::facts::{Fact, HospitalFacts, Released};
 use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput};
-use protocol::message::{LogMessage, QueryDone, RoundPurpose, RoundVoid, VoidReason};
+use protocol::message::{LogMessage, ModelVerified, QueryDone, RoundPurpose, RoundVoid, VoidReason};
 use protocol::{Attempt, QueryId, Reject, RoundId};
 
-use crate::federation::{Federation, acceptances, digest, heads, hospital, party, refusals, releases, sent};
-use crate::serving::{published, query, requested, result, signed};
+use crate::federation::{Federation, acceptances, digest, heads, hospital, party, refusals, releases, sent, terms};
+use crate::serving::{MODEL, published, query, requested, result, signed};
 
 const COHORT: &[u16] = &[1, 2, 3, 4, 5];
 const T: &[u16] = &[1, 2, 3, 4];
@@ -100,5 +100,48 @@ fn shares_that_left_in_one_context_leave_in_no_other() {
         let outputs = federation.request(1, 1, accepted);
         assert_eq!(refusals(&outputs[..1]), reject);
         assert_eq!(releases(&outputs[..1]), usize::from(reject.is_empty()), "made again from what is stored");
+    }
+}
+
+/// A log that says of a model that few added it up, that all did, and that all did: queries may be asked once.
+#[test]
+fn a_model_is_ready_once_enough_hospitals_have_added_it_up_also_in_a_log_that_is_read_again() {
+    let mut federation = published();
+    let Some(LogMessage::ModelVerified(all)) = federation.log.pop().map(|entry| entry.message) else {
+        panic!("the last entry")
+    };
+    let mut heard = Federation::with_keys(Some(digest("program")));
+    let after_keys = heard.log.len();
+    let few = ModelVerified { verdicts: all.verdicts[..1].to_vec() };
+    let mut entries: Vec<LogMessage> = federation.log[after_keys..].iter().map(|entry| entry.message.clone()).collect();
+    entries.extend([few, all.clone(), all].map(LogMessage::ModelVerified));
+    entries.into_iter().for_each(|message| drop(heard.say(message)));
+    heard.open(1);
+    heard.say(void(1));
+    assert!(is_marked(&heard));
+    let ready = |output: &HospitalOutput| match output {
+        HospitalOutput::ModelReady { model, program } => Some((*model, *program)),
+        _ => None,
+    };
+    let (_, outputs) = comes_back(&heard, Vec::new());
+    let found: Vec<_> = outputs.iter().filter_map(ready).collect();
+    assert_eq!(found, [(digest(MODEL), digest("program"))]);
+}
+
+#[test]
+fn shares_are_released_up_to_the_budget_of_the_key_and_not_beyond() {
+    let tau = u32::try_from(terms().tau_aggregation).unwrap();
+    for (chunks, first) in [(tau, vec![]), (tau + 1, vec![Reject::BudgetSpent])] {
+        let mut federation = Federation::new();
+        federation.chunks = chunks;
+        for (round, expected) in [(1, first), (2, vec![Reject::BudgetSpent])] {
+            let opened = federation.open(round);
+            federation.freeze(round, 1, heads(opened, 1, COHORT));
+            let accepted = acceptances(federation.propose(round, 1, T));
+            let outputs = federation.request(round, 1, accepted);
+            assert_eq!(refusals(&outputs[..1]), expected, "{chunks} chunks, round {round}");
+            assert_eq!(releases(&outputs[..1]), usize::from(expected.is_empty()));
+            federation.say(void(round));
+        }
     }
 }

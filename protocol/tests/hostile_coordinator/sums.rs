@@ -1,5 +1,6 @@
 //! A coordinator that announces another sum than the updates and shares give: hospitals add it up before they vote.
 
+use protocol::blob::BlobKind;
 use protocol::campaign::{Order, OrderKind};
 use protocol::facts::{Fact, HospitalFacts, SumChecked};
 use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput};
@@ -300,4 +301,33 @@ fn the_nonce_that_a_hospital_shows_does_not_tell_the_bytes_that_it_draws_with() 
         _ => None,
     });
     assert_ne!(nonce.unwrap(), digest("nonce 1").0);
+}
+
+#[test]
+fn a_round_that_was_adopted_is_read_again_without_anything_being_done_for_it() {
+    let (mut federation, sum) = shared(1);
+    federation.say(LogMessage::SumReady(sum));
+    federation.input(1, opened("theirs"));
+    let closed = closed_by_others(&mut federation, "theirs");
+    federation.log.push(closed.clone());
+    federation.input(1, HospitalInput::Entry(closed));
+    let is_adopted = |fact: &&Fact| matches!(fact, Fact::Adopted(_));
+    assert_eq!(federation.facts[0].iter().filter(is_adopted).count(), 1);
+    // It died before it had noted how far it had read.
+    let unread = |fact: &&Fact| !matches!(fact, Fact::ReadUpTo(_));
+    let facts: HospitalFacts = federation.facts[0].iter().filter(unread).cloned().collect();
+    let mut machine = another_process(1, facts);
+    let entries = federation.log.iter().cloned();
+    let outputs: Vec<_> = entries.flat_map(|entry| machine.on(0, HospitalInput::Entry(entry))).collect();
+    assert_eq!(machine.model(), digest("theirs"));
+    let acts = |output: &&HospitalOutput| {
+        matches!(
+            output,
+            HospitalOutput::Train { .. }
+                | HospitalOutput::Encrypt { .. }
+                | HospitalOutput::ReleaseShares(_)
+                | HospitalOutput::Upload { kind: BlobKind::UpdateChunk | BlobKind::Share, .. }
+        )
+    };
+    assert_eq!(outputs.iter().find(acts), None);
 }
