@@ -137,8 +137,9 @@ impl Field {
         for order in 1..=threshold {
             for at in (order..points.len()).rev() {
                 let apart = (points[at].0 - points[at - order].0) as usize;
+                // Below 2^32, as an inverse is below 2^31.
                 let rise = differences[at] + self.modulus - differences[at - 1];
-                differences[at] = rise % self.modulus * self.inverses[apart - 1] % self.modulus;
+                differences[at] = rise * self.inverses[apart - 1] % self.modulus;
             }
         }
         differences.iter().skip(threshold).all(|difference| *difference == 0)

@@ -416,3 +416,39 @@ impl HospitalFacts {
         self.adopted.iter().next_back().map(|(round, model)| (*round, *model))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(what: &str) -> Digest {
+        Digest::of_bytes(what.as_bytes())
+    }
+
+    #[test]
+    fn models_and_figures_are_known_by_their_rounds_and_the_newest_model_is_the_last_rounds() {
+        let round = RoundId;
+        let adopted = |number, model| Fact::Adopted(Adopted { round: round(number), model: digest(model) });
+        let measured = Fact::Measured(Measured { round: round(3), figures: digest("figures") });
+        assert_eq!(HospitalFacts::default().newest_model(), None);
+        let facts: HospitalFacts = [adopted(2, "b"), adopted(1, "a"), measured].into_iter().collect();
+        assert_eq!(facts.newest_model(), Some((round(2), digest("b"))));
+        assert_eq!((facts.adopted(round(1)), facts.adopted(round(3))), (Some(digest("a")), None));
+        assert_eq!((facts.measured(round(3)), facts.measured(round(1))), (Some(digest("figures")), None));
+        assert_eq!((facts.rounds_adopted(), facts.rounds_measured()), (2, 1));
+    }
+
+    #[test]
+    fn cohorts_whose_figures_are_known_have_not_shown_their_updates() {
+        let revealed = |number: u16| Revealed {
+            round: RoundId(number.into()),
+            base_model: digest("model"),
+            cohort: PartyId::new(number).into_iter().collect(),
+        };
+        let facts: HospitalFacts =
+            [Fact::Revealed(revealed(1)), Fact::RevealedFigures(revealed(2))].into_iter().collect();
+        assert_eq!(facts.revealed_in_training().collect::<Vec<_>>(), [&revealed(1)]);
+        assert_eq!(facts.revealed_on(digest("model")).count(), 2);
+        assert_eq!(facts.revealed_on(digest("another")).count(), 0);
+    }
+}

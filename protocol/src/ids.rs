@@ -215,4 +215,12 @@ mod tests {
             assert!(wrong.parse::<QueryId>().is_err(), "{wrong}");
         }
     }
+
+    #[test]
+    fn a_narrow_number_holds_the_asker_and_the_counter_up_to_24_bits() {
+        let query = |counter| QueryId::new(PartyId::new(5).unwrap(), counter);
+        assert_eq!(query(9).narrow(), Some(0x0500_0009));
+        assert_eq!(query((1 << 24) - 1).narrow(), Some(0x05FF_FFFF));
+        assert_eq!(query(1 << 24).narrow(), None);
+    }
 }

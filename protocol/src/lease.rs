@@ -382,4 +382,17 @@ mod tests {
         }
         assert!(Doing::from_bytes(&[4]).is_err() && Doing::from_bytes(&[3]).is_err());
     }
+
+    #[test]
+    fn who_says_again_that_it_waits_so_long_makes_no_progress() {
+        let (mut leases, mut seen) = (leases(), Vec::new());
+        for now in (0..=L + 1_000).step_by(500) {
+            for number in 1..=5 {
+                let doing = if number == 1 { Doing::Waits { seconds: 9 } } else { Doing::Idle };
+                let _ = leases.called(now, party(number), doing, number == 1);
+            }
+            seen.extend(leases.tick(now));
+        }
+        assert_eq!(seen, [LeaseEvent::Lapsed(party(1))]);
+    }
 }

@@ -103,3 +103,15 @@ impl fmt::Debug for PartySet {
         write!(f, "{{{self}}}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_printed_by_its_numbers() {
+        let set: PartySet = [7, 2].into_iter().filter_map(PartyId::new).collect();
+        assert_eq!(format!("{set:?}"), format!("{{{set}}}"));
+        assert!(set.to_string().find('2') < set.to_string().find('7'));
+    }
+}

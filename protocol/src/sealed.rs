@@ -343,4 +343,27 @@ mod tests {
         let wrong = StorageKey::new(Zeroizing::new([8; 32]));
         assert!(OpeningKey::from_sealed(&wrong, &key.to_sealed(&storage).unwrap()).is_err());
     }
+
+    #[test]
+    fn what_is_stored_under_a_label_opens_under_no_other() {
+        let storage = StorageKey::new(Zeroizing::new([7; 32]));
+        let sealed = storage.seal("one", b"a secret").unwrap();
+        assert_eq!(storage.open("one", &sealed).unwrap().as_slice(), b"a secret");
+        assert_eq!(storage.open("two", &sealed), Err(SealError::Altered));
+    }
+
+    #[test]
+    fn what_is_sealed_may_be_as_large_as_the_limit_says_and_no_larger() {
+        let storage = StorageKey::new(Zeroizing::new([7; 32]));
+        let (max, have) = (SEALED_PLAINTEXT_BYTES_MAX, SEALED_PLAINTEXT_BYTES_MAX + 1);
+        assert!(storage.seal("", &vec![0; max]).is_ok());
+        assert_eq!(storage.seal("", &vec![0; have]), Err(SealError::Length { have, min: 0, max }));
+    }
+
+    #[test]
+    fn a_sealing_key_is_printed_by_its_first_bytes() {
+        let key = OpeningKey::generate().unwrap();
+        let printed = format!("{:?}", key.sealing_key());
+        assert_eq!(printed, hex::encode(key.sealing_key().to_bytes())[..12]);
+    }
 }

@@ -151,3 +151,14 @@ impl fmt::Debug for Signature {
         f.write_str(&hex::encode(&self.bytes[..6]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_printed_by_its_first_bytes() {
+        let signature = SigningKey::generate().unwrap().sign(b"a message");
+        assert_eq!(format!("{signature:?}"), hex::encode(&signature.bytes[..6]));
+    }
+}

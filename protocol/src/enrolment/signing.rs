@@ -264,4 +264,11 @@ mod tests {
         assert_eq!(admission.words(authority), Some(heard));
         assert_eq!(Admission { nonce: [8; 32], ..admission }.words(authority), None);
     }
+
+    #[test]
+    fn each_file_is_named_with_the_command_that_writes_it() {
+        let verb = |file: SigningFile| file.to_string().split('`').nth(1).map(str::to_owned);
+        assert_eq!(verb(SigningFile::Requests).as_deref(), Some("consilium coordinator requests"));
+        assert_eq!(verb(SigningFile::Certificates).as_deref(), Some("consilium coordinator sign"));
+    }
 }

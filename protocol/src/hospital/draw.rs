@@ -79,7 +79,7 @@ pub(super) fn draw(fresh: &[u8; 32], sum: Digest, of: usize, most: usize) -> Vec
     let mut drawn: Vec<u32> = (0..most)
         .map(|_| {
             word = Digest::of("consilium drawn chunk v1", &word);
-            let number = u64::from_be_bytes(word.0.as_chunks().0[0]);
+            let number = u64::from_le_bytes(word.0.as_chunks().0[0]);
             // Of some thousand: what is left over of 2^64 does not matter.
             left.swap_remove(usize::try_from(number % left.len() as u64).unwrap_or_default())
         })

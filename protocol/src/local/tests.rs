@@ -16,6 +16,13 @@ fn mode(folder: &Path) -> u32 {
     symlink_metadata(folder).unwrap().permissions().mode() & 0o777
 }
 
+#[test]
+fn a_folder_that_cannot_be_made_is_said_to_be_so() {
+    let folder = place("nowhere").join("missing").join("s");
+    let Err(LocalError::Folder { folder: named, found }) = own(&folder) else { panic!("it was made") };
+    assert!(named == folder && found.starts_with("cannot be made"), "{found}");
+}
+
 #[tokio::test]
 async fn of_many_that_open_a_socket_that_was_left_behind_one_has_it() {
     let folder = place("one").join("s");
