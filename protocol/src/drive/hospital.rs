@@ -416,3 +416,6 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
         self.clock.wake_at(at);
     }
 }
+
+#[cfg(test)]
+mod tests;

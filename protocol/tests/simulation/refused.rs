@@ -8,6 +8,7 @@ use protocol::drive::hospital::{HospitalDriver, HospitalEvent, HospitalJob, Hosp
 use protocol::drive::{CallId, Outside};
 use protocol::exchange::Call;
 use protocol::lease::Doing;
+use protocol::message::HospitalMessage;
 
 use crate::party::{Jobs, Line, SimClock};
 use crate::sim_store::{Disk, SimStore};
@@ -91,4 +92,20 @@ fn the_log_is_asked_for_again_whatever_is_refused() {
         assert_eq!(lone.refuse(is_poll, reject), 1, "an older coordinator is brought up to date, a lost one restored");
         assert!(lone.heard(reject) && !lone.driver.has_ended());
     }
+}
+
+#[test]
+fn a_hospital_that_leaves_says_so_and_does_nothing_any_more() {
+    let mut lone = Lone::start();
+    let [(hello, _)] = lone.take(is_post)[..] else { panic!("one call") };
+    lone.driver.on(HospitalEvent::Leave, Doing::Idle).unwrap();
+    let posted = lone.take(is_post);
+    let Some((_, Call::Post(message))) = posted.last() else { panic!("a call") };
+    assert!(matches!(message.body, HospitalMessage::Leaving(_)) && lone.driver.has_ended());
+    lone.take(is_poll);
+    lone.now.set(60_000);
+    for event in [HospitalEvent::Answered { call: hello, answer: Err(Reject::Storage) }, HospitalEvent::Wake] {
+        lone.driver.on(event, Doing::Idle).unwrap();
+    }
+    assert!(lone.calls.borrow().is_empty());
 }
