@@ -145,10 +145,9 @@ impl HospitalMachine {
         Ok(())
     }
 
-    /// Attempts of a round, and spare ones among them, as the terms say and the protocol bounds.
-    fn attempts(&self) -> (u32, u32) {
-        let attempts_max = self.config.terms.attempts_max.clamp(1, ATTEMPTS_MAX);
-        (attempts_max, self.config.terms.attempts_ahead.min(ATTEMPTS_AHEAD_MAX).min(attempts_max - 1))
+    /// The last attempt of a round, as the terms say and the protocol bounds.
+    fn last_attempt(&self) -> Attempt {
+        Attempt(self.config.terms.attempts_max.clamp(1, ATTEMPTS_MAX))
     }
 
     /// The values of this round were sealed before a restart: no training, and `attempt` is encrypted if there is one.
@@ -162,7 +161,7 @@ impl HospitalMachine {
     }
 
     fn resend_updates(&mut self, round: RoundId, out: &mut Vec<HospitalOutput>) {
-        for attempt in Attempt::FIRST.0..=self.attempts().0 {
+        for attempt in Attempt::FIRST.0..=self.last_attempt().0 {
             if let Some(sent) = self.facts.sent((8, u64::from(round.0), attempt)).cloned()
                 && let HospitalMessage::UpdateHead(head) = &sent.body
             {
@@ -189,16 +188,16 @@ impl HospitalMachine {
         self.encrypt(round, attempt, out);
     }
 
-    /// The last attempt that is encrypted before anyone needs it. Spares belong to the first attempt only; later ones
-    /// are encrypted when they are needed.
+    /// The last attempt that is encrypted before anyone needs it, if there are so many. Spares belong to the first
+    /// attempt only; later ones are encrypted when they are needed.
     fn ahead_until(&self) -> Attempt {
-        Attempt(Attempt::FIRST.0 + self.attempts().1)
+        Attempt(Attempt::FIRST.0 + self.config.terms.attempts_ahead.min(ATTEMPTS_AHEAD_MAX))
     }
 
-    /// Asks for an encryption, for no more attempts than the terms allow: of one list of values per attempt, ever, which
-    /// makes a repeat harmless.
+    /// Asks for an encryption, for no more attempts than the terms allow: of one list of values per attempt, ever,
+    /// which makes a repeat harmless.
     fn encrypt(&mut self, round: RoundId, attempt: Attempt, out: &mut Vec<HospitalOutput>) {
-        if attempt.0 > self.attempts().0 {
+        if attempt > self.last_attempt() {
             return;
         }
         let begun_here = self.round.as_mut().is_some_and(|state| !state.encrypting.insert(attempt));

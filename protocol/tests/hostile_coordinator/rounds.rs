@@ -1,6 +1,6 @@
 //! Rounds and attempts that a coordinator opens, abandons and confuses: what a hospital still works for, and what not.
 
-use protocol::facts::{Encrypting, Fact, HospitalFacts, ReadUpTo, Revealed};
+use protocol::facts::{Encrypting, Fact, ReadUpTo, Revealed};
 use protocol::hospital::{HospitalInput, HospitalOutput};
 use protocol::log::LogWriter;
 use protocol::message::{
@@ -161,27 +161,40 @@ fn a_hospital_that_was_cut_off_while_it_encrypted_does_so_again_and_does_not_tra
     assert_eq!(machine.on(0, trained(1)), []);
 }
 
+/// Hospital 1 under terms of so many attempts, and the opening of a round under them.
+fn under(attempts_max: u32, attempts_ahead: u32) -> (Federation, LogMessage) {
+    let mut federation = Federation::new();
+    let terms = Terms { attempts_max, attempts_ahead, ..terms() };
+    let (purpose, base_model) = (RoundPurpose::Train, digest("model 0"));
+    let open = RoundOpen { round: ROUND, purpose, base_model, terms: terms.digest() };
+    let mut machine = hospital_under(1, federation.facts[0].iter().cloned().collect(), terms);
+    federation.log.iter().for_each(|entry| drop(machine.on(0, HospitalInput::Entry(entry.clone()))));
+    federation.hospitals[0] = machine;
+    (federation, LogMessage::RoundOpen(open))
+}
+
 #[test]
 fn spare_attempts_are_as_many_as_were_approved_and_may_follow_the_first() {
     for (attempts_max, attempts_ahead, uploads) in
         [(3, 0, 1), (3, 1, 2), (3, 2, 3), (8, 7, 3), (2, 2, 2), (1, 1, 1), (1, 2, 1), (0, 2, 1)]
     {
-        let mut federation = Federation::new();
-        let (facts, terms): (HospitalFacts, _) =
-            (federation.facts[0].iter().cloned().collect(), Terms { attempts_max, attempts_ahead, ..terms() });
-        let open = RoundOpen {
-            round: ROUND,
-            purpose: RoundPurpose::Train,
-            base_model: digest("model 0"),
-            terms: terms.digest(),
-        };
-        let mut machine = hospital_under(1, facts, terms);
-        federation.log.iter().for_each(|entry| drop(machine.on(0, HospitalInput::Entry(entry.clone()))));
-        federation.hospitals[0] = machine;
-        let outputs = federation.say(LogMessage::RoundOpen(open)).swap_remove(0);
+        let (mut federation, open) = under(attempts_max, attempts_ahead);
+        let outputs = federation.say(open).swap_remove(0);
         let expected: Vec<u32> = (1..=uploads).collect();
         assert_eq!(signs(&outputs), expected, "{attempts_ahead} ahead of {attempts_max}");
         assert_eq!(encrypts(&outputs), expected);
+    }
+}
+
+#[test]
+fn training_that_ends_after_the_last_attempt_that_was_approved_encrypts_nothing() {
+    for (attempts_max, last) in [(0, 1), (1, 1), (3, 3), (8, 8), (99, 8)] {
+        for (over, expected) in [(last - 1, vec![last]), (last, vec![])] {
+            let (mut federation, open) = under(attempts_max, 0);
+            assert!(is_trained(&hears(&mut federation, open)));
+            (1..=over).for_each(|attempt| assert!(drops(&hears(&mut federation, abandon(1, attempt)), attempt)));
+            assert_eq!(encrypts(&says(&mut federation, trained(1))), expected, "{over} are over of {attempts_max}");
+        }
     }
 }
 
@@ -232,11 +245,6 @@ fn training_encrypts_for_the_open_round_once_and_not_when_it_comes_too_late() {
     assert_eq!(refusals(std::slice::from_ref(&others)), []);
     assert_eq!(sent(others).len(), 1);
     assert_eq!(says(&mut federation, trained(1)), [], "the cohort is without it");
-
-    let mut federation = Federation::new();
-    hears(&mut federation, open(1));
-    (1..=3).for_each(|attempt| assert!(drops(&hears(&mut federation, abandon(1, attempt)), attempt)));
-    assert_eq!(says(&mut federation, trained(1)), [], "all attempts are over");
 }
 
 #[test]

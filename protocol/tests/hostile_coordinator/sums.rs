@@ -132,8 +132,8 @@ fn a_sum_that_is_another_is_refused_by_name_voted_against_and_never_adopted() {
     }
 }
 
-/// Hospital 1 opens the sum that the others have agreed on, and hears so many entries and the next round meanwhile: what
-/// it says to them, and once it is through.
+/// Hospital 1 opens the sum that the others have agreed on, and hears so many entries and the next round meanwhile:
+/// what it says to them, and once it is through.
 fn opens_late(entries: usize) -> (Vec<HospitalOutput>, Vec<HospitalOutput>, u64) {
     let (mut federation, sum) = shared(1);
     hears(&mut federation, &sum);
