@@ -108,14 +108,14 @@ impl HospitalMachine {
             return self.refuse_round(it.round, Attempt(0), result, out);
         }
         let (round, purpose, base_model) = (it.round, it.purpose, it.base_model);
-        match self.facts.sent((8, u64::from(round.0), Attempt::FIRST.0)).cloned() {
+        if self.facts.sent((8, u64::from(round.0), Attempt::FIRST.0)).is_some() {
             // Encrypted before a restart: the stored chunks go out again.
-            Some(sent) => self.resend_updates(round, &sent.body, out),
+            self.resend_updates(round, out);
+        } else if self.facts.is_encrypting(round, Attempt::FIRST) {
             // Cut off in the middle: the values are sealed, so the same bytes come out.
-            None if self.facts.is_encrypting(round, Attempt::FIRST) => {
-                self.values_are_sealed(round, Some(Attempt::FIRST), out);
-            }
-            None => out.push(HospitalOutput::Train { round, purpose, base_model }),
+            self.values_are_sealed(round, Some(Attempt::FIRST), out);
+        } else {
+            out.push(HospitalOutput::Train { round, purpose, base_model });
         }
     }
 
@@ -145,10 +145,9 @@ impl HospitalMachine {
         Ok(())
     }
 
-    /// Attempts of a round, and spare ones among them, as the terms say and the protocol bounds.
-    fn attempts(&self) -> (u32, u32) {
-        let attempts_max = self.config.terms.attempts_max.clamp(1, ATTEMPTS_MAX);
-        (attempts_max, self.config.terms.attempts_ahead.min(ATTEMPTS_AHEAD_MAX).min(attempts_max - 1))
+    /// The last attempt of a round, as the terms say and the protocol bounds.
+    fn last_attempt(&self) -> Attempt {
+        Attempt(self.config.terms.attempts_max.clamp(1, ATTEMPTS_MAX))
     }
 
     /// The values of this round were sealed before a restart: no training, and `attempt` is encrypted if there is one.
@@ -161,10 +160,8 @@ impl HospitalMachine {
         }
     }
 
-    fn resend_updates(&mut self, round: RoundId, first: &HospitalMessage, out: &mut Vec<HospitalOutput>) {
-        let HospitalMessage::UpdateHead(first) = first else { return };
-        let last = Attempt(first.attempt.0 + ATTEMPTS_MAX);
-        for attempt in first.attempt.0..=last.0 {
+    fn resend_updates(&mut self, round: RoundId, out: &mut Vec<HospitalOutput>) {
+        for attempt in Attempt::FIRST.0..=self.last_attempt().0 {
             if let Some(sent) = self.facts.sent((8, u64::from(round.0), attempt)).cloned()
                 && let HospitalMessage::UpdateHead(head) = &sent.body
             {
@@ -191,14 +188,18 @@ impl HospitalMachine {
         self.encrypt(round, attempt, out);
     }
 
-    /// The last attempt that is encrypted before anyone needs it. Spares belong to the first attempt only; later ones
-    /// are encrypted when they are needed.
+    /// The last attempt that is encrypted before anyone needs it, if there are so many. Spares belong to the first
+    /// attempt only; later ones are encrypted when they are needed.
     fn ahead_until(&self) -> Attempt {
-        Attempt(Attempt::FIRST.0 + self.attempts().1)
+        Attempt(Attempt::FIRST.0 + self.config.terms.attempts_ahead.min(ATTEMPTS_AHEAD_MAX))
     }
 
-    /// Asks for an encryption: of one list of values per attempt, ever, which makes a repeat harmless.
+    /// Asks for an encryption, for no more attempts than the terms allow: of one list of values per attempt, ever,
+    /// which makes a repeat harmless.
     fn encrypt(&mut self, round: RoundId, attempt: Attempt, out: &mut Vec<HospitalOutput>) {
+        if attempt > self.last_attempt() {
+            return;
+        }
         let begun_here = self.round.as_mut().is_some_and(|state| !state.encrypting.insert(attempt));
         let sent = self.facts.sent((8, u64::from(round.0), attempt.0)).is_some();
         if begun_here || sent {
@@ -391,7 +392,6 @@ impl HospitalMachine {
     }
 
     pub(super) fn on_abandon(&mut self, it: &Abandon, out: &mut Vec<HospitalOutput>) {
-        let (attempts_max, _) = self.attempts();
         let Some(state) = &mut self.round else { return };
         let (round, attempt, party) = (it.round, it.attempt, self.config.party);
         if state.open.round != round || state.attempt != attempt {
@@ -399,7 +399,7 @@ impl HospitalMachine {
         }
         state.attempt = attempt.next();
         let next = state.attempt;
-        if state.aside || next.0 > attempts_max {
+        if state.aside {
             return;
         }
         out.push(HospitalOutput::DropAttempt { round, attempt });

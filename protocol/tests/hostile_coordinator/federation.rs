@@ -112,7 +112,11 @@ pub(crate) fn terms() -> Terms {
 }
 
 pub(crate) fn members() -> Vec<Member> {
-    let member = |number| Member {
+    (1..=N).map(member).collect()
+}
+
+pub(crate) fn member(number: u16) -> Member {
+    Member {
         party: party(number),
         name: format!("hospital {number}"),
         organisation: format!("Clinic {number}"),
@@ -120,8 +124,7 @@ pub(crate) fn members() -> Vec<Member> {
         verifying: key(number).verifying_key(),
         sealing: sealing(number),
         tls_key: digest(&format!("TLS key {number}")),
-    };
-    (1..=N).map(member).collect()
+    }
 }
 
 pub(crate) fn roster(members: Vec<Member>) -> Roster {

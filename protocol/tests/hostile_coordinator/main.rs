@@ -17,6 +17,7 @@ mod published;
 mod refused;
 mod release;
 mod restarted;
+mod rounds;
 mod script;
 mod serving;
 mod serving_keys;

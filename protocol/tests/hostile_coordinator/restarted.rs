@@ -12,7 +12,7 @@ const COHORT: &[u16] = &[1, 2, 3, 4, 5];
 const T: &[u16] = &[1, 2, 3, 4];
 
 /// Hospital 1 with what it made durable and these facts, after it has read the log again.
-fn comes_back(federation: &Federation, facts: Vec<Fact>) -> (HospitalMachine, Vec<HospitalOutput>) {
+pub(crate) fn comes_back(federation: &Federation, facts: Vec<Fact>) -> (HospitalMachine, Vec<HospitalOutput>) {
     let facts: HospitalFacts = federation.facts[0].iter().cloned().chain(facts).collect();
     let mut machine = hospital(1, facts);
     let entries = federation.log.iter().cloned();

@@ -20,7 +20,7 @@ const ROUND: RoundId = RoundId(1);
 const ATTEMPT: Attempt = Attempt(1);
 
 /// A round of so many chunks whose shares are out, and its sum.
-fn shared(chunks: u32) -> (Federation, SumReady) {
+pub(crate) fn shared(chunks: u32) -> (Federation, SumReady) {
     let mut federation = Federation::new();
     federation.chunks = chunks;
     let shares = federation.shared(RoundPurpose::Train, 1);
@@ -30,7 +30,7 @@ fn shared(chunks: u32) -> (Federation, SumReady) {
 }
 
 /// What hospital 1 says to a sum, before anything is computed.
-fn hears(federation: &mut Federation, sum: &SumReady) -> Vec<HospitalOutput> {
+pub(crate) fn hears(federation: &mut Federation, sum: &SumReady) -> Vec<HospitalOutput> {
     let entry = federation.writer.append(LogMessage::SumReady(sum.clone()));
     federation.log.push(entry.clone());
     federation.hospitals[0].on(0, HospitalInput::Entry(entry))
@@ -55,12 +55,12 @@ fn votes(outputs: &[HospitalOutput]) -> Vec<Option<Digest>> {
     sent(outputs.to_vec()).iter().filter_map(vote).collect()
 }
 
-fn opened(model: &str) -> HospitalInput {
+pub(crate) fn opened(model: &str) -> HospitalInput {
     HospitalInput::SumOpened { round: ROUND, attempt: ATTEMPT, model: Some(digest(model)) }
 }
 
 /// The other four have opened the sum and agree.
-fn closed_by_others(federation: &mut Federation, model: &str) -> LogEntry {
+pub(crate) fn closed_by_others(federation: &mut Federation, model: &str) -> LogEntry {
     let (seen, model) = (federation.seen(), digest(model));
     let vote = |number| {
         let vote = ModelVote { round: ROUND, attempt: ATTEMPT, model: Some(model) };
