@@ -2,6 +2,8 @@
 //! that, and what a disk without room does to it.
 
 mod counter;
+mod publishing;
+mod restart;
 mod serving;
 
 use std::cell::RefCell;
@@ -191,16 +193,29 @@ impl Table {
         let entries = before.into_iter().chain(log).map(|message| Bytes::from(writer.append(message).to_bytes()));
         let around = Around::default();
         around.0.borrow_mut().streams.insert(Stream::Log, entries.collect());
+        let mut table = Self { driver: Self::opened(&around, roster), around, asked: 0 };
+        table.driver.start().unwrap();
+        table
+    }
+
+    fn opened(around: &Around, roster: Roster) -> CoordinatorDriver<Around, Around, Around, Around> {
         let config = CoordinatorConfig { roster, terms: terms(), key: key(9), batch_max: 1 };
         let [store, net, crypto, clock] = [(); 4].map(|()| around.clone());
-        let mut driver = CoordinatorDriver::open(config, Outside { store, net, crypto, clock }).unwrap();
-        driver.start().unwrap();
-        Self { around, driver, asked: 0 }
+        CoordinatorDriver::open(config, Outside { store, net, crypto, clock }).unwrap()
+    }
+
+    /// The process ends, and another one goes on over the same disk. Jobs of the old one end with it.
+    fn restarts(&mut self) -> Result<(), ResumeError> {
+        self.around.0.borrow_mut().jobs.clear();
+        self.driver = Self::opened(&self.around, self.driver.roster.clone());
+        self.driver.start()
     }
 
     /// In the first round.
     fn training() -> Self {
-        let table = Self::after([]);
+        let mut table = Self::after([]);
+        let opened = CoordinatorNote::RoundOpened(RoundId(1), RoundPurpose::Train);
+        assert_eq!(table.driver.take_notes(), [opened]);
         assert_eq!(table.driver.awaited().0, "round 1, collecting updates");
         table
     }
@@ -213,6 +228,11 @@ impl Table {
         }
         assert_eq!(table.jobs().len(), 3);
         table
+    }
+
+    fn inspected(&mut self, id: JobId, job: &CoordinatorJob) {
+        let CoordinatorJob::Inspect(Inspection { list, .. }) = job else { unreachable!("{job:?}") };
+        self.driver.on(CoordinatorEvent::Done { job: id, result: JobResult::Inspected(*list, true) });
     }
 
     fn asks(&mut self, number: u16, call: Call) -> Asked {
@@ -433,6 +453,7 @@ fn a_round_without_hospitals_pauses_the_campaign_until_it_is_ordered_to_go_on() 
     assert_eq!(table.driver.campaign().paused(), Some(&paused));
     assert_eq!(table.driver.take_notes().last(), Some(&CoordinatorNote::Paused(paused)));
     assert_eq!(table.driver.awaited(), ("waiting for an order".to_owned(), Vec::new()));
+    assert_eq!(table.posts(3, Table::head(3)), Err(Reject::OutOfTurn), "there is nothing to say anything of");
     table.polls(1, 0);
     table.polls(2, 0);
     assert_eq!(table.driver.live().numbers(), [1, 2, 3], "they are back");
