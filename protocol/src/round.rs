@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 use crate::blob::BlobKind;
 use crate::hospital::ShareBinding;
 use crate::ids::{Attempt, Digest, PartyId, RoundId};
-use crate::limits::{ATTEMPTS_AHEAD_MAX, ATTEMPTS_MAX, CHUNKS_MAX};
+use crate::limits::{ATTEMPTS_AHEAD_MAX, ATTEMPTS_MAX};
 use crate::message::{
     HospitalMessage, LogMessage, Refusal, RoundOpen, RoundVoid, Scope, SignedMessage, SumReady, VoidReason,
 };
@@ -376,7 +376,8 @@ impl RoundMachine {
         if self.phase != Phase::Combining || attempt != self.attempt {
             return;
         }
-        if chunks.len() != self.config.terms.chunks as usize || chunks.len() > CHUNKS_MAX {
+        // Which is no more than the limit: of each update that was added it was checked.
+        if chunks.len() != self.config.terms.chunks as usize {
             return self.void(VoidReason::CombineFailed, out);
         }
         let round = self.config.round;

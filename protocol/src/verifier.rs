@@ -106,12 +106,6 @@ impl Verifier {
         self.entry(entry).map_err(|Fault { reject, author }| VerifyError { index: entry.index, author, reject })
     }
 
-    /// Digest of the newest entry.
-    #[must_use]
-    pub fn head(&self) -> Digest {
-        self.log.head()
-    }
-
     fn entry(&mut self, entry: &LogEntry) -> Result<(), Fault> {
         require(self.log.accept(entry)?, Reject::LogForked)?;
         if let LogMessage::RosterProposed(it) = &entry.message {

@@ -16,6 +16,8 @@ mod phase;
 mod resume;
 mod serve;
 mod shown;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

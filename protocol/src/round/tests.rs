@@ -1,5 +1,8 @@
 //! A decryptor or a member of the cohort that stands still: whom the round waits for, and what it gives up.
 
+mod votes;
+mod words;
+
 use super::*;
 use crate::blob::BodyRoot;
 use crate::heads::Seen;
@@ -13,7 +16,7 @@ use crate::weight::WeightClass;
 
 const DEADLINE_MS: u64 = 10_000;
 
-/// Five hospitals, any four of which decrypt, around the coordinator's machine.
+/// Hospitals around the coordinator's machine: five, any four of which decrypt, unless a test says otherwise.
 struct Table {
     keys: Vec<SigningKey>,
     machine: RoundMachine,
@@ -53,7 +56,12 @@ fn terms(attempts_ahead: u32) -> Terms {
 impl Table {
     /// A round that nobody has uploaded anything for.
     fn open(ahead: u32) -> Self {
-        let keys: Vec<SigningKey> = (0..5).map(|_| SigningKey::generate().unwrap()).collect();
+        Self::of(5, 4, 1, ahead)
+    }
+
+    /// The same of so many hospitals, of a threshold, of a later round.
+    fn of(hospitals: u16, threshold: u16, round: u32, ahead: u32) -> Self {
+        let keys: Vec<SigningKey> = (0..hospitals).map(|_| SigningKey::generate().unwrap()).collect();
         let member = |(number, key): (u16, &SigningKey)| Member {
             party: party(number),
             name: format!("hospital-{number}"),
@@ -65,11 +73,11 @@ impl Table {
         };
         let members = (1..).zip(&keys).map(member).collect();
         let coordinator = SigningKey::generate().unwrap().verifying_key();
-        let roster = Roster::new(Epoch(1), 4, Digest::default(), coordinator, members).unwrap();
+        let roster = Roster::new(Epoch(1), threshold, Digest::default(), coordinator, members).unwrap();
         let (live, terms) = (roster.parties(), terms(ahead));
         let digest = terms.digest();
         let config =
-            RoundConfig { round: RoundId(1), purpose: RoundPurpose::Train, base_model: Digest::default(), terms };
+            RoundConfig { round: RoundId(round), purpose: RoundPurpose::Train, base_model: Digest::default(), terms };
         let machine = RoundMachine::new(roster, live, config);
         let mut table = Self { keys, machine, terms: digest, now_ms: 0, said: Vec::new() };
         table.hear(RoundInput::Start);
@@ -100,6 +108,10 @@ impl Table {
         table
     }
 
+    fn round(&self) -> RoundId {
+        self.machine.config.round
+    }
+
     fn hear(&mut self, input: RoundInput) {
         self.said.extend(self.machine.on(self.now_ms, input));
     }
@@ -123,7 +135,7 @@ impl Table {
         let attempt = Attempt(attempt);
         let body = BodyRoot::of(&[Digest::default()], 1);
         let head = UpdateHead {
-            round: RoundId(1),
+            round: self.round(),
             attempt,
             purpose: RoundPurpose::Train,
             base_model: Digest::default(),
@@ -140,13 +152,13 @@ impl Table {
             _ => None,
         };
         let manifest = self.said.iter().rev().find_map(of).unwrap();
-        let signature = ManifestSignature { round: RoundId(1), attempt: self.machine.attempt(), manifest };
+        let signature = ManifestSignature { round: self.round(), attempt: self.machine.attempt(), manifest };
         self.says(number, HospitalMessage::ManifestSignature(signature));
     }
 
     fn accepts(&mut self, number: u16) {
         let (attempt, manifest, decryptors) = (self.machine.attempt(), self.machine.manifest, self.machine.decryptors);
-        let acceptance = Acceptance { round: RoundId(1), attempt, manifest, decryptors };
+        let acceptance = Acceptance { round: self.round(), attempt, manifest, decryptors };
         self.says(number, HospitalMessage::Acceptance(acceptance));
     }
 
@@ -164,7 +176,7 @@ impl Table {
         let attempt = self.machine.attempt();
         let body = BodyRoot::of(&[Digest::default()], 1);
         let binding = self.binding();
-        let head = ShareHead { round: RoundId(1), attempt, binding, body };
+        let head = ShareHead { round: self.round(), attempt, binding, body };
         self.says(number, HospitalMessage::ShareHead(head));
         self.hear(RoundInput::BodiesComplete { kind: BlobKind::Share, attempt, party: party(number) });
     }
@@ -173,13 +185,13 @@ impl Table {
     fn binding(&self) -> Digest {
         let (attempt, manifest) = (self.machine.attempt(), self.machine.manifest);
         let (cohort, decryptors) = (self.machine.cohort.unwrap(), self.machine.decryptors);
-        ShareBinding { epoch: Epoch(1), round: RoundId(1), attempt, cohort, decryptors, manifest, chunks: 1 }.digest()
+        ShareBinding { epoch: Epoch(1), round: self.round(), attempt, cohort, decryptors, manifest, chunks: 1 }.digest()
     }
 
     fn refuses(&mut self, number: u16, reject: Reject) {
         let of_round = matches!(reject, Reject::TrainingFailed | Reject::FiguresWithheld);
         let attempt = if of_round { 0 } else { self.machine.attempt().0 };
-        let refusal = Refusal { scope: Scope::Round, number: 1, attempt, reject };
+        let refusal = Refusal { scope: Scope::Round, number: u64::from(self.round().0), attempt, reject };
         self.says(number, HospitalMessage::Refusal(refusal));
     }
 

@@ -15,7 +15,7 @@ use crate::reject::Reject;
 /// Longest wait of a poll for news.
 const POLL_MS_MAX: u64 = 15_000;
 /// Messages of one hospital that a phase remembers: more than any honest one sends, so that nobody fills the disk.
-const MESSAGES_PER_PHASE_MAX: u32 = 512;
+pub(super) const MESSAGES_PER_PHASE_MAX: u32 = 512;
 
 /// A poll that waits for news.
 pub(super) struct Waiting {
@@ -189,7 +189,7 @@ fn is_sent_by_hospitals(kind: BlobKind) -> bool {
 /// What a hospital may fetch: boxes for itself, what the coordinator made, what every hospital adds up itself (shares
 /// of serving keys, contributions to the published model), and the boxes of the answers to its own queries. What round
 /// sums are made of is shown once they are announced, others' queries to those who evaluate them, while they do.
-fn may_read(id: &BlobId, reader: PartyId) -> bool {
+pub(super) fn may_read(id: &BlobId, reader: PartyId) -> bool {
     match (id.kind, id.party) {
         (BlobKind::Dealing, _) => id.index == u32::from(reader.number()),
         (_, None) => true,

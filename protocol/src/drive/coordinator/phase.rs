@@ -9,7 +9,7 @@ use crate::codec::Wire;
 use crate::drive::coordinator::inbox::{PhaseInput, PhaseStart, Tick, Told};
 use crate::drive::coordinator::serve::Session;
 use crate::drive::coordinator::{
-    CoordinatorDriver, CoordinatorJob, CoordinatorNote, Inspection, JobId, JobResult, ListId, is_told,
+    CoordinatorDriver, CoordinatorJob, CoordinatorNote, Inspection, JobId, ListId, is_told,
 };
 use crate::drive::{Clock, CoordinatorNet, Crypto, Store, StoreFault, Stream};
 use crate::ids::{Attempt, Digest, PartyId, RoundId};
@@ -394,16 +394,16 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         self.phase = Phase::Waiting;
         self.effects.push_back(Effect::Reconsider);
     }
+}
 
-    /// Jobs that the phase wanted and that have no result yet, in order.
-    pub(super) fn is_done(job: &CoordinatorJob, result: &JobResult) -> bool {
-        match (job, result) {
-            (CoordinatorJob::AddKeys { step, .. }, JobResult::Keys(keys)) => *step == keys.step,
-            (CoordinatorJob::Inspect(job), JobResult::Inspected(list, _)) => job.list == *list,
-            (CoordinatorJob::Combine { attempt, .. }, JobResult::Sum(sum)) => *attempt == sum.attempt,
-            (CoordinatorJob::AddModel { attempt, .. }, JobResult::Model(model)) => *attempt == model.attempt,
-            _ => false,
-        }
+/// Whether a phase that is told this has the result of the job.
+pub(super) fn is_done(job: &CoordinatorJob, input: &PhaseInput) -> bool {
+    match (job, input) {
+        (CoordinatorJob::AddKeys { step, .. }, PhaseInput::Keys(keys)) => *step == keys.step,
+        (CoordinatorJob::Inspect(job), PhaseInput::WellFormed(list) | PhaseInput::Malformed(list)) => job.list == *list,
+        (CoordinatorJob::Combine { attempt, .. }, PhaseInput::Sum(sum)) => *attempt == sum.attempt,
+        (CoordinatorJob::AddModel { attempt, .. }, PhaseInput::Model(model)) => *attempt == model.attempt,
+        _ => false,
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::campaign::CampaignMachine;
 use crate::codec::Wire;
-use crate::drive::coordinator::inbox::{JobResult, PhaseInput, PhaseStart, Tick, Told};
-use crate::drive::coordinator::phase::{Effect, Phase};
+use crate::drive::coordinator::inbox::{PhaseInput, PhaseStart, Tick, Told};
+use crate::drive::coordinator::phase::{Effect, Phase, is_done};
 use crate::drive::coordinator::serve::Held;
 use crate::drive::coordinator::shown::Shown;
 use crate::drive::coordinator::{CoordinatorConfig, CoordinatorDriver, CoordinatorJob, ResumeError, is_told};
@@ -124,16 +124,11 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                 PhaseInput::Complete(list) => {
                     self.awaited.remove(list);
                 }
-                PhaseInput::Keys(it) => jobs.retain(|job| !Self::is_done(job, &JobResult::Keys(it.clone()))),
-                PhaseInput::Sum(it) => jobs.retain(|job| !Self::is_done(job, &JobResult::Sum(it.clone()))),
-                PhaseInput::Model(it) => jobs.retain(|job| !Self::is_done(job, &JobResult::Model(it.clone()))),
-                PhaseInput::WellFormed(list) | PhaseInput::Malformed(list) => {
-                    jobs.retain(|job| !Self::is_done(job, &JobResult::Inspected(*list, true)));
-                }
                 PhaseInput::Lapsed(party) => lapsed.insert(*party),
                 PhaseInput::Returned(party) => lapsed.remove(*party),
-                PhaseInput::Start(_) | PhaseInput::Tick(_) => {}
+                _ => {}
             }
+            jobs.retain(|job| !is_done(job, &told.input));
             self.tell_machine(told);
             while let Some(effect) = self.effects.pop_front() {
                 match effect {

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::blob::{BlobId, BlobKind};
+use crate::blob::BlobId;
 use crate::campaign::PublishedModel;
 use crate::codec::Wire;
 use crate::drive::coordinator::inbox::PhaseInput;
@@ -113,9 +113,8 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
     /// What every phase may be told.
     pub(super) fn serving_input(&mut self, input: &PhaseInput) {
         let input = match *input {
-            PhaseInput::Complete(ListId { kind, round, party: Some(party), .. })
-                if matches!(kind, BlobKind::Query | BlobKind::SwitchShare) =>
-            {
+            // Of what this machine awaits: what an earlier phase did was forgotten when it ended.
+            PhaseInput::Complete(ListId { kind, round, party: Some(party), .. }) => {
                 ServingInput::BodiesComplete { kind, query: QueryId(round), party }
             }
             PhaseInput::Lapsed(party) => ServingInput::PartyGone(party),
