@@ -69,3 +69,18 @@ pub(super) fn of_all<'a, T>(
     require(is_sorted && said.len() == roster.size(), incomplete)?;
     Ok(said)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verifier::VerifyError;
+
+    #[test]
+    fn a_finding_says_at_which_entry_by_whose_word_and_what() {
+        let said = |author| VerifyError { index: 7, author, reject: Reject::CohortRule }.to_string();
+        let reject = Reject::CohortRule;
+        assert_eq!(said(Author::Coordinator), format!("transcript entry 7, by the word of the coordinator: {reject}"));
+        let hospital = Author::Hospital(PartyId::new(3).unwrap());
+        assert_eq!(said(hospital), format!("transcript entry 7, by the word of hospital-3: {reject}"));
+    }
+}
