@@ -395,6 +395,8 @@ fn flooding_follows_the_bound_in_whole_bits() {
     assert_eq!(bound().norm_log2(), 29);
     assert_eq!(ErrorBound::at_least(29.0), Some(bound()));
     assert_eq!(ErrorBound::at_least(-3.5).map(ErrorBound::norm_log2), Some(0));
+    assert_eq!(ErrorBound::at_least(1023.5).map(ErrorBound::norm_log2), Some(1024));
+    assert_eq!(ErrorBound::at_least(1024.0), None);
     assert_eq!(ErrorBound::at_least(f64::NAN), None);
     assert_eq!(ErrorBound::at_least(f64::INFINITY), None);
     let flooding = Flooding::secure(64, 1 << 20).unwrap();

@@ -53,6 +53,29 @@ fn a_share_of_a_chunk_that_was_never_encrypted_here_is_charged_too() {
 }
 
 #[test]
+fn what_goes_through_the_gate_is_claimed_once_and_costs_nothing_before_its_answer() {
+    let mut ledger = MemoryLedger::new(Flooding::secure(40, 1).unwrap());
+    for purpose in [Use::GatedQuery, Use::GatedWeight] {
+        let key = id(1, 0, 0).ledger_key(purpose);
+        assert_eq!(ledger.claim(&key, [1; 32]), Ok(Claim::Stored([1; 32])));
+        assert_eq!(ledger.claim(&key, [2; 32]), Ok(Claim::Stored([1; 32])), "the first stays");
+    }
+    assert_eq!(ledger.left(), 1);
+    assert_eq!(ledger.claim(&id(1, 0, 0).ledger_key(Use::Share), [3; 32]), Ok(Claim::Stored([3; 32])));
+    assert_eq!(ledger.left(), 0);
+}
+
+#[test]
+fn a_permit_is_printed_without_what_it_permits() {
+    let layout = layout();
+    let mut ledger = MemoryLedger::new(Flooding::secure(40, 1).unwrap());
+    let values = [12_345];
+    let request = EncryptRequest { values: &values, ..request(&layout, id(1, 0, 0)) };
+    let permit = ledger.permit_encryption(&request).unwrap();
+    assert_eq!(format!("{permit:?}"), "EncryptPermit { .. }");
+}
+
+#[test]
 fn a_counter_resumed_at_or_beyond_its_limit_has_nothing_left() {
     let flooding = Flooding::secure(40, 3).unwrap();
     for used in [3, 4, u64::MAX] {
