@@ -395,4 +395,20 @@ mod tests {
         }
         assert_eq!(seen, [LeaseEvent::Lapsed(party(1))]);
     }
+
+    #[test]
+    fn who_stays_where_it_was_in_a_queue_makes_no_progress_and_who_moves_up_does() {
+        for (moves, lapses) in [(false, vec![LeaseEvent::Lapsed(party(1))]), (true, vec![])] {
+            let (mut leases, mut seen) = (leases(), Vec::new());
+            for (step, now) in (0..).zip((0..=L + 1_000).step_by(500)) {
+                for number in 1..=5 {
+                    let ahead = if moves { 100 - step } else { 100 };
+                    let doing = if number == 1 { Doing::Queued { ahead } } else { Doing::Idle };
+                    let _ = leases.called(now, party(number), doing, number == 1);
+                }
+                seen.extend(leases.tick(now));
+            }
+            assert_eq!(seen, lapses);
+        }
+    }
 }

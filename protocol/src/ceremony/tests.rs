@@ -258,3 +258,26 @@ fn a_sum_that_cannot_be_added_up_ends_the_ceremony_where_it_is_awaited() {
     table.hears(CeremonyInput::AggregateFailed { step });
     assert_eq!(table.failure(), Some(&CeremonyFailure::Aggregate { step }));
 }
+
+#[test]
+fn a_dealing_holds_a_box_for_everybody_and_stays_within_its_limits() {
+    let mut table = Table::before(CeremonyStep::Deal);
+    let fits = table.dealing(1);
+    let few = DealingsSent { boxes: fits.boxes[1..].to_vec(), ..fits.clone() };
+    let large = DealingsSent { size_bytes: u64::MAX, ..fits.clone() };
+    for wrong in [few, large] {
+        assert_eq!(table.rejected(1, HospitalMessage::DealingsSent(wrong)), Some(Reject::LimitExceeded));
+    }
+    assert_eq!(table.machine.waiting_for().numbers(), [1, 2, 3]);
+}
+
+#[test]
+fn people_read_which_key_is_being_made_and_what_is_awaited() {
+    let said = [CeremonyStep::Idle, CeremonyStep::Roster, CeremonyStep::Check, CeremonyStep::Done];
+    assert_eq!(
+        said.map(|step| step.to_string()),
+        ["not begun", "signing the roster", "checking what was dealt", "over"]
+    );
+    assert_eq!(CeremonyStep::ServingBodies(KeyStep::Galois).to_string(), "rotation keys: uploads");
+    assert_eq!(CeremonyStep::Aggregating(KeyStep::Gate).to_string(), "gates: adding up");
+}

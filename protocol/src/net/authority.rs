@@ -251,3 +251,16 @@ fn before(now: SystemTime) -> Result<SystemTime, CredentialError> {
 fn after(now: SystemTime, lifetime: Duration) -> Result<SystemTime, CredentialError> {
     now.checked_add(lifetime).ok_or(CredentialError::Clock)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_holds_so_many_further_names_and_no_more() {
+        let (own, names) = (PeerName::new("coordinator").unwrap(), vec!["coordinator.example"; NAMES_MAX + 1]);
+        assert_eq!(subject_names(&own, &names[1..]).map(|names| names.len()).ok(), Some(NAMES_MAX + 1));
+        let refused = subject_names(&own, &names);
+        assert!(matches!(refused, Err(CredentialError::SubjectName { index: NAMES_MAX })));
+    }
+}

@@ -404,4 +404,16 @@ mod tests {
             assert!(matches!(told, NetError::ConnectionRefused { .. }), "{told}");
         }
     }
+
+    #[test]
+    fn where_there_is_no_way_a_passing_fault_on_one_of_both_is_reason_to_try_again() {
+        let peer = || Remote { name: None, addr: ([10, 1, 2, 3], 443).into(), transport: Transport::Quic };
+        let passing = || Box::new(NetError::ConnectionRefused { peer: peer() });
+        let lasting = || Box::new(NetError::Unreachable { peer: peer() });
+        for (quic, tcp, is_transient) in
+            [(passing(), lasting(), true), (lasting(), passing(), true), (lasting(), lasting(), false)]
+        {
+            assert_eq!(NetError::NoWay { quic, tcp }.is_transient(), is_transient);
+        }
+    }
 }

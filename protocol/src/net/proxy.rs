@@ -246,4 +246,11 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert!(matches!(Basic::read(&path), Err(ProxyError::File { .. })));
     }
+
+    #[test]
+    fn an_address_that_is_none_is_shown_by_its_beginning() {
+        let address = format!("socks://{}", "x".repeat(200));
+        let shown = address.parse::<Proxy>().unwrap_err();
+        assert!(matches!(&shown, ProxyError::Url { given } if *given == address[..80]), "{shown:?}");
+    }
 }

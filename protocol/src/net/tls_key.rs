@@ -134,3 +134,17 @@ pub(super) fn read_key(text: &str) -> Result<Zeroizing<Vec<u8>>, CredentialError
     key.zeroize();
     Ok(der)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_holds_for_its_key_and_its_message_alone() {
+        let [key, other] = [(); 2].map(|()| TlsKey::generate().unwrap());
+        let proof = key.sign(b"a request").unwrap();
+        assert_eq!(key.public_key().verify(b"a request", &proof), Ok(()));
+        assert_eq!(key.public_key().verify(b"another", &proof), Err(SignatureError::Invalid));
+        assert_eq!(other.public_key().verify(b"a request", &proof), Err(SignatureError::Invalid));
+    }
+}

@@ -268,4 +268,13 @@ mod tests {
         let text = fault(std::io::ErrorKind::StorageFull).to_string();
         assert!(text.contains("no space is left") && text.contains("spool"), "{text}");
     }
+
+    #[test]
+    fn what_cannot_be_removed_is_an_error_and_what_is_not_there_is_none() {
+        let spool = Spool::open(&folder("remove")).unwrap();
+        let digest = [7; 32];
+        assert!(spool.remove(&digest).is_ok());
+        fs::create_dir_all(spool.path(&digest)).unwrap();
+        assert!(matches!(spool.remove(&digest), Err(StoreError::Io { .. })));
+    }
 }
