@@ -106,6 +106,7 @@ mod tests {
             Some(PolicyRefusal::Cohort { have: 4, least: 5 })
         );
         let rounds = plan.experiment().federation().rounds;
+        assert_eq!(refused(Policy { rounds_max: Some(rounds), ..Policy::default() }), None);
         assert_eq!(
             refused(Policy { rounds_max: Some(rounds - 1), ..Policy::default() }),
             Some(PolicyRefusal::Rounds { have: rounds, most: rounds - 1 })
@@ -131,5 +132,12 @@ mod tests {
         let policy = |text: &str| Policy { terms: vec![text.to_owned()], ..Policy::default() };
         assert!(approves(&policy(&"ab".repeat(32)), terms));
         assert!(!approves(&policy(&"ab".repeat(31)), terms) && !approves(&Policy::default(), terms));
+    }
+
+    #[test]
+    fn people_may_ask_every_model_or_those_that_are_named() {
+        let [named, other] = [Digest([1; 32]), Digest([2; 32])];
+        let models = [named.to_string()];
+        assert!(may_ask(&[], named) && may_ask(&models, named) && !may_ask(&models, other));
     }
 }

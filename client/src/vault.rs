@@ -380,4 +380,30 @@ mod tests {
         assert!(matches!(large, VaultError::TooLarge { .. }) && !large.no_space_left(), "{large}");
         assert_eq!(vault.get("sums").unwrap().len() + 1, sums.len(), "what was there before stays");
     }
+
+    #[test]
+    fn what_cannot_be_read_or_removed_is_not_taken_for_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::for_tests(&folder.path().join("vault"));
+        assert!(matches!(vault.get("absent"), Err(VaultError::NoRecord { .. })));
+        vault.remove("absent").unwrap();
+        fs::create_dir(vault.path("folder")).unwrap();
+        assert!(matches!(vault.remove("folder"), Err(VaultError::Io { .. })));
+        // A name that no file system takes.
+        assert!(matches!(vault.get(&"x".repeat(300)), Err(VaultError::Io { .. })));
+    }
+
+    #[test]
+    fn a_header_of_another_length_or_beginning_is_damage_and_no_wrong_passphrase() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("vault");
+        Vault::create(&root, b"correct horse").unwrap();
+        let whole = fs::read(root.join("header")).unwrap();
+        let mut other = whole.clone();
+        other[0] ^= 1;
+        for damaged in [other, [&whole[..], b"x"].concat(), whole[..whole.len() - 1].to_vec()] {
+            fs::write(root.join("header"), damaged).unwrap();
+            assert!(matches!(Vault::open(&root, b"correct horse"), Err(VaultError::Damaged { .. })));
+        }
+    }
 }

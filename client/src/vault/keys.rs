@@ -208,4 +208,23 @@ mod tests {
         assert!(matches!(Vault::open_beside(&root), Err(VaultError::Io { .. })));
         assert!(!root.join("passphrase").exists());
     }
+
+    #[test]
+    fn no_two_vaults_draw_the_same_passphrase_or_storage_key() {
+        let drawn = || {
+            let folder = tempfile::tempdir().unwrap();
+            let root = folder.path().join("site");
+            let vault = Vault::open_beside(&root).unwrap();
+            vault.signing_key().unwrap();
+            let key = vault.get("storage-key").unwrap();
+            (fs::read_to_string(root.join("passphrase")).unwrap(), key.to_vec())
+        };
+        let (one, two) = (drawn(), drawn());
+        assert!(one.0 != two.0 && one.1 != two.1);
+        assert!(one.0.len() == 64 && one.1.len() == 32, "32 bytes each");
+        for bytes in [one.0.as_bytes(), &one.1] {
+            let values: std::collections::BTreeSet<_> = bytes.iter().collect();
+            assert!(values.len() > 4, "{values:?}");
+        }
+    }
 }

@@ -147,6 +147,7 @@ mod tests {
             assert!(case.refused().contains(found));
         }
         case.write(&[b'x'; 4096]);
+        assert!(passphrase(&case.site(), &case.site()).is_ok_and(|text| text.is_some_and(|text| text.len() == 4096)));
         fs::set_permissions(&case.file, fs::Permissions::from_mode(0o604)).unwrap();
         assert!(case.refused().contains("everybody"));
         fs::remove_file(&case.file).unwrap();
