@@ -113,7 +113,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
     /// What every phase may be told.
     pub(super) fn serving_input(&mut self, input: &PhaseInput) {
         let input = match *input {
-            // Of what this machine awaits: what an earlier phase did was forgotten when it ended.
+            // Of nothing but what this machine awaits: the lists of an earlier phase were forgotten when it ended.
             PhaseInput::Complete(ListId { kind, round, party: Some(party), .. }) => {
                 ServingInput::BodiesComplete { kind, query: QueryId(round), party }
             }
