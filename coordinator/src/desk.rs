@@ -334,4 +334,16 @@ mod tests {
         drop(all);
         assert!(matches!(reader.await.unwrap(), Ok(Answer::Body(_))));
     }
+
+    #[test]
+    fn of_calls_that_wait_together_each_hears_its_own_word() {
+        let waiting = Waiting::default();
+        let (first, mut to_first) = waiting.insert();
+        let (second, mut to_second) = waiting.insert();
+        waiting.say(second, Word::Reply(Err(Reject::OutOfTurn)));
+        assert!(to_first.try_recv().is_err(), "nothing was said to it");
+        waiting.say(first, Word::Reply(Err(Reject::Storage)));
+        assert!(matches!(to_first.try_recv(), Ok(Word::Reply(Err(Reject::Storage)))));
+        assert!(matches!(to_second.try_recv(), Ok(Word::Reply(Err(Reject::OutOfTurn)))));
+    }
 }
