@@ -145,3 +145,24 @@ fn a_disk_that_cannot_be_followed_is_named_with_the_place() {
     table.around.0.borrow_mut().streams.insert(Stream::Log, entries);
     assert_eq!(damaged(table.restarts()), ("inbox", 0));
 }
+
+#[test]
+fn who_was_lost_stays_lost_until_it_calls_and_who_was_back_is_back() {
+    let mut table = Table::training();
+    table.driver.on(CoordinatorEvent::PutOut(party(3)));
+    table.restarts().unwrap();
+    assert_eq!(table.driver.live().numbers(), [1, 2]);
+    table.polls(3, 0);
+    assert_eq!(table.driver.live().numbers(), [1, 2, 3]);
+    table.restarts().unwrap();
+    assert_eq!(table.driver.live().numbers(), [1, 2, 3]);
+}
+
+#[test]
+fn what_was_complete_is_not_told_again() {
+    let mut table = Table::inspecting();
+    let told = table.told();
+    table.restarts().unwrap();
+    assert_eq!((table.told(), table.jobs().len()), (told, 3));
+    assert!(table.driver.awaited.is_empty());
+}
