@@ -6,6 +6,8 @@
 
 pub mod blob;
 pub mod campaign;
+#[cfg(test)]
+mod cast;
 pub mod ceremony;
 pub mod codec;
 pub mod consent;

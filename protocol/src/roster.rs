@@ -225,16 +225,7 @@ mod tests {
     use crate::signature::SigningKey;
 
     fn members() -> Vec<Member> {
-        let member = |number| Member {
-            party: PartyId::new(number).unwrap(),
-            name: format!("hospital-{number}"),
-            organisation: format!("Clinic {number}"),
-            weight: WeightClass::ONE,
-            verifying: SigningKey::generate().unwrap().verifying_key(),
-            sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
-            tls_key: Digest([number as u8; 32]),
-        };
-        (1..=3).map(member).collect()
+        crate::cast::roster(3, 2).members().to_vec()
     }
 
     fn roster(members: Vec<Member>) -> Result<Roster, RosterError> {
@@ -319,7 +310,8 @@ mod tests {
     #[test]
     fn a_member_is_known_by_name_and_key_together() {
         let roster = roster(members()).unwrap();
-        let found = |name: &str, key: u8| roster.member_by_tls(name, Digest([key; 32])).map(|it| it.party.number());
+        let key = |number: u16| Digest::of_bytes(format!("TLS key {number}").as_bytes());
+        let found = |name: &str, of: u16| roster.member_by_tls(name, key(of)).map(|it| it.party.number());
         assert_eq!(found("hospital-2", 2), Some(2));
         assert_eq!((found("hospital-2", 3), found("hospital-3", 2), found("hospital-2", 9)), (None, None, None));
     }

@@ -1,39 +1,14 @@
 //! The campaign over growing and resumed logs.
 
 use super::*;
-use crate::heads::Seen;
-use crate::ids::{Epoch, PartyId};
+use crate::cast::{self, roster, signed};
 use crate::message::{
     HospitalMessage, KeyReveal, ModelPublished, ModelVerified, PublishOpen, RevealSet, RosterProposed, RoundClosed,
-    RoundOpen, RoundPurpose, RoundVoid, ServingKeysReady, SignedMessage,
+    RoundOpen, RoundPurpose, RoundVoid, ServingKeysReady,
 };
-use crate::roster::Member;
-use crate::sealed::OpeningKey;
-use crate::signature::SigningKey;
-use crate::weight::WeightClass;
 
 fn terms() -> Terms {
-    let digest = |name: &str| Digest::of_bytes(name.as_bytes());
-    Terms {
-        experiment: digest("experiment"),
-        parameters: digest("parameters"),
-        program: digest("program"),
-        initial_model: digest("initial"),
-        rounds: 2,
-        figure_rounds: 0,
-        chunks: 1,
-        min_cohort: 2,
-        attempts_max: 3,
-        attempts_ahead: 1,
-        tau_aggregation: 100,
-        tau_serving: 100,
-        queries_per_asker_max: 10,
-        leak_bits_per_answer: 100,
-        leak_bits_max: u64::MAX,
-        patience_ms: 1_000,
-        round_deadline_ms: 4_000,
-        query_deadline_ms: 4_000,
-    }
+    Terms { rounds: 2, attempts_max: 3, attempts_ahead: 1, ..cast::terms() }
 }
 
 fn model(number: u32) -> Digest {
@@ -66,7 +41,7 @@ const LATE: VoidReason = VoidReason::CombineFailed;
 
 #[test]
 fn a_log_that_grows_entry_by_entry_says_what_a_resumed_one_says() {
-    let cohort: PartySet = [1, 2, 3].into_iter().filter_map(PartyId::new).collect();
+    let cohort: PartySet = [1, 2, 3].into_iter().filter_map(crate::ids::PartyId::new).collect();
     let program = terms().program;
     let entries = [
         keys(),
@@ -110,22 +85,10 @@ fn a_log_that_grows_entry_by_entry_says_what_a_resumed_one_says() {
 
 #[test]
 fn a_resumed_campaign_knows_its_hospitals_its_randomness_its_terms_and_what_it_published() {
-    let key = |number: u8| SigningKey::from_seed(&[number; 32]).unwrap();
-    let member = |number: u16, seed| Member {
-        party: PartyId::new(number).unwrap(),
-        name: format!("hospital-{number}"),
-        organisation: format!("Clinic {number}"),
-        weight: WeightClass::ONE,
-        verifying: key(seed).verifying_key(),
-        sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
-        tls_key: Digest::of("TLS key", &u32::from(number)),
-    };
-    let members = vec![member(1, 1), member(2, 2)];
-    let roster = Roster::new(Epoch(1), 2, Digest::default(), key(9).verifying_key(), members).unwrap();
+    let roster = roster(2, 2);
     let nonces = [[7; 32], [8; 32]];
-    let reveals = RevealSet {
-        reveals: (1_u8..).zip(nonces).map(|(number, nonce)| reveal(&key(number), u16::from(number), nonce)).collect(),
-    };
+    let reveal = |(number, nonce)| signed(number, HospitalMessage::KeyReveal(KeyReveal { nonce }));
+    let reveals = RevealSet { reveals: (1..).zip(nonces).map(reveal).collect() };
     let proposed = LogMessage::RosterProposed(RosterProposed { roster: roster.clone() });
     let cohort = PartySet::EMPTY;
     let (attempt, program) = (Attempt(1), terms().program);
@@ -144,12 +107,6 @@ fn a_resumed_campaign_knows_its_hospitals_its_randomness_its_terms_and_what_it_p
     assert_eq!(machine.epoch_seed(), crate::ceremony::epoch_seed(&roster, &nonces));
     assert_eq!(machine.published(), Some(PublishedModel { digest: model(2), attempt, cohort }));
     assert_eq!(machine.terms(), &terms());
-}
-
-fn reveal(key: &SigningKey, number: u16, nonce: [u8; 32]) -> SignedMessage {
-    let body = HospitalMessage::KeyReveal(KeyReveal { nonce });
-    let (party, epoch) = (PartyId::new(number).unwrap(), Epoch(1));
-    SignedMessage::sign(key, party, epoch, 1, Seen::nothing(), body)
 }
 
 #[test]

@@ -1,31 +1,18 @@
 //! What the coordinator's side takes from hospitals, and what it makes of it.
 
 use super::*;
+use crate::cast::{digest, party, roster, signed};
 use crate::dealings::DealingCheck;
-use crate::heads::Seen;
 use crate::message::{DealingsDigest, KeyCommit, KeyReveal, Refusal, RosterSignature, Scope, ServingShareHead};
-use crate::roster::Member;
-use crate::sealed::OpeningKey;
-use crate::signature::SigningKey;
-use crate::weight::WeightClass;
 
 /// Three hospitals, any two of which decrypt, around the coordinator's machine.
 struct Table {
-    keys: Vec<SigningKey>,
     roster: Roster,
     machine: CeremonyMachine,
     said: Vec<CeremonyOutput>,
 }
 
 const N: u16 = 3;
-
-fn party(number: u16) -> PartyId {
-    PartyId::new(number).unwrap()
-}
-
-fn digest(what: &str) -> Digest {
-    Digest::of_bytes(what.as_bytes())
-}
 
 fn nonce(number: u16) -> [u8; 32] {
     digest(&format!("nonce of {number}")).0
@@ -39,22 +26,10 @@ fn head(step: KeyStep, what: &str) -> ServingShareHead {
 
 impl Table {
     fn new() -> Self {
-        let keys: Vec<SigningKey> = (1..=N).map(|number| SigningKey::from_seed(&nonce(number)).unwrap()).collect();
-        let member = |(number, key): (u16, &SigningKey)| Member {
-            party: party(number),
-            name: format!("hospital-{number}"),
-            organisation: format!("Clinic {number}"),
-            weight: WeightClass::ONE,
-            verifying: key.verifying_key(),
-            sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
-            tls_key: Digest::of("TLS key", &party(number)),
-        };
-        let members = (1..).zip(&keys).map(member).collect();
-        let coordinator = SigningKey::from_seed(&nonce(9)).unwrap().verifying_key();
-        let roster = Roster::new(Epoch(1), 2, Digest::default(), coordinator, members).unwrap();
+        let roster = roster(N, 2);
         let config = CeremonyConfig { serving_plan: Some(digest("plan")) };
         let machine = CeremonyMachine::new(roster.clone(), config);
-        let mut table = Self { keys, roster, machine, said: Vec::new() };
+        let mut table = Self { roster, machine, said: Vec::new() };
         table.hears(CeremonyInput::Start);
         table
     }
@@ -77,9 +52,7 @@ impl Table {
     }
 
     fn says(&mut self, number: u16, body: HospitalMessage) -> Vec<CeremonyOutput> {
-        let key = &self.keys[usize::from(number) - 1];
-        let message = SignedMessage::sign(key, party(number), Epoch(1), 1, Seen::nothing(), body);
-        self.hears(CeremonyInput::Message(message))
+        self.hears(CeremonyInput::Message(signed(number, body)))
     }
 
     fn rejected(&mut self, number: u16, body: HospitalMessage) -> Option<Reject> {

@@ -1,36 +1,22 @@
 //! Whose contributions make the model, and whose word on it is waited for.
 
 use super::*;
-use crate::heads::Seen;
-use crate::ids::Epoch;
+use crate::cast::{digest, party, roster, signed};
 use crate::limits::CHUNKS_MAX;
 use crate::message::{Leaving, PublishHead, Refusal, Scope};
-use crate::roster::Member;
-use crate::sealed::OpeningKey;
-use crate::signature::SigningKey;
-use crate::weight::WeightClass;
 
 const COLLECT_MS: u64 = 10_000;
 const N: u16 = 5;
 
 /// Five hospitals, any three of which decrypt, around the coordinator's machine.
 struct Table {
-    keys: Vec<SigningKey>,
     machine: PublishMachine,
     now_ms: u64,
     said: Vec<PublishOutput>,
 }
 
-fn party(number: u16) -> PartyId {
-    PartyId::new(number).unwrap()
-}
-
 fn set(numbers: &[u16]) -> PartySet {
     numbers.iter().map(|number| party(*number)).collect()
-}
-
-fn digest(what: &str) -> Digest {
-    Digest::of_bytes(what.as_bytes())
 }
 
 fn head(attempt: Attempt) -> PublishHead {
@@ -40,24 +26,12 @@ fn head(attempt: Attempt) -> PublishHead {
 
 impl Table {
     fn new() -> Self {
-        let keys: Vec<SigningKey> = (0..N).map(|_| SigningKey::generate().unwrap()).collect();
-        let member = |(number, key): (u16, &SigningKey)| Member {
-            party: party(number),
-            name: format!("hospital-{number}"),
-            organisation: format!("Clinic {number}"),
-            weight: WeightClass::ONE,
-            verifying: key.verifying_key(),
-            sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
-            tls_key: Digest::of("TLS key", &party(number)),
-        };
-        let members = (1..).zip(&keys).map(member).collect();
-        let coordinator = SigningKey::generate().unwrap().verifying_key();
-        let roster = Roster::new(Epoch(1), 3, Digest::default(), coordinator, members).unwrap();
+        let roster = roster(N, 3);
         let live = roster.parties();
         let (model, program) = (digest("model"), digest("program"));
         let config = PublishConfig { model, program, min_cohort: 2, collect_ms: COLLECT_MS };
         let machine = PublishMachine::new(roster, live, Attempt::FIRST, config);
-        Self { keys, machine, now_ms: 0, said: Vec::new() }
+        Self { machine, now_ms: 0, said: Vec::new() }
     }
 
     /// Hospitals are asked for their contributions.
@@ -94,8 +68,7 @@ impl Table {
     }
 
     fn says(&mut self, number: u16, body: HospitalMessage) -> Vec<PublishOutput> {
-        let key = &self.keys[usize::from(number) - 1];
-        self.hears(PublishInput::Message(SignedMessage::sign(key, party(number), Epoch(1), 1, Seen::nothing(), body)))
+        self.hears(PublishInput::Message(signed(number, body)))
     }
 
     fn rejected(&mut self, number: u16, body: HospitalMessage) -> Option<Reject> {

@@ -5,52 +5,23 @@ mod words;
 
 use super::*;
 use crate::blob::BodyRoot;
-use crate::heads::Seen;
+use crate::cast::{self, party, roster, signed};
 use crate::ids::Epoch;
 use crate::message::{Acceptance, Leaving, ManifestSignature, RoundPurpose, ShareHead, UpdateHead};
-use crate::roster::Member;
-use crate::sealed::OpeningKey;
-use crate::signature::SigningKey;
 use crate::terms::Terms;
-use crate::weight::WeightClass;
 
 const DEADLINE_MS: u64 = 10_000;
 
 /// Hospitals around the coordinator's machine: five, any four of which decrypt, unless a test says otherwise.
 struct Table {
-    keys: Vec<SigningKey>,
     machine: RoundMachine,
     terms: Digest,
     now_ms: u64,
     said: Vec<RoundOutput>,
 }
 
-fn party(number: u16) -> PartyId {
-    PartyId::new(number).unwrap()
-}
-
 fn terms(attempts_ahead: u32) -> Terms {
-    let digest = Digest::default();
-    Terms {
-        experiment: digest,
-        parameters: digest,
-        program: digest,
-        initial_model: digest,
-        rounds: 1,
-        figure_rounds: 0,
-        chunks: 1,
-        min_cohort: 4,
-        attempts_max: 3,
-        attempts_ahead,
-        tau_aggregation: 100,
-        tau_serving: 100,
-        queries_per_asker_max: 10,
-        leak_bits_per_answer: 100,
-        leak_bits_max: u64::MAX,
-        patience_ms: 1_000,
-        round_deadline_ms: DEADLINE_MS,
-        query_deadline_ms: 4_000,
-    }
+    Terms { min_cohort: 4, attempts_max: 3, attempts_ahead, round_deadline_ms: DEADLINE_MS, ..cast::terms() }
 }
 
 impl Table {
@@ -61,25 +32,13 @@ impl Table {
 
     /// The same of so many hospitals, of a threshold, of a later round.
     fn of(hospitals: u16, threshold: u16, round: u32, ahead: u32) -> Self {
-        let keys: Vec<SigningKey> = (0..hospitals).map(|_| SigningKey::generate().unwrap()).collect();
-        let member = |(number, key): (u16, &SigningKey)| Member {
-            party: party(number),
-            name: format!("hospital-{number}"),
-            organisation: format!("Clinic {number}"),
-            weight: WeightClass::ONE,
-            verifying: key.verifying_key(),
-            sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
-            tls_key: Digest::of("TLS key", &party(number)),
-        };
-        let members = (1..).zip(&keys).map(member).collect();
-        let coordinator = SigningKey::generate().unwrap().verifying_key();
-        let roster = Roster::new(Epoch(1), threshold, Digest::default(), coordinator, members).unwrap();
+        let roster = roster(hospitals, threshold);
         let (live, terms) = (roster.parties(), terms(ahead));
         let digest = terms.digest();
         let config =
             RoundConfig { round: RoundId(round), purpose: RoundPurpose::Train, base_model: Digest::default(), terms };
         let machine = RoundMachine::new(roster, live, config);
-        let mut table = Self { keys, machine, terms: digest, now_ms: 0, said: Vec::new() };
+        let mut table = Self { machine, terms: digest, now_ms: 0, said: Vec::new() };
         table.hear(RoundInput::Start);
         table
     }
@@ -122,8 +81,7 @@ impl Table {
     }
 
     fn says(&mut self, number: u16, body: HospitalMessage) {
-        let key = &self.keys[usize::from(number) - 1];
-        self.hear(RoundInput::Message(SignedMessage::sign(key, party(number), Epoch(1), 1, Seen::nothing(), body)));
+        self.hear(RoundInput::Message(signed(number, body)));
     }
 
     fn uploads(&mut self, number: u16, attempt: u32) {

@@ -1,58 +1,21 @@
 //! Who is asked to release an answer, what ends a query without one, and what the log says was spent.
 
 use super::*;
-use crate::heads::Seen;
+use crate::cast::{digest, party, roster, signed, terms};
 use crate::ids::{Attempt, Epoch};
 use crate::message::{Leaving, ModelVerdict, Refusal, Scope, SwitchShareHead};
-use crate::roster::Member;
-use crate::sealed::OpeningKey;
-use crate::signature::SigningKey;
-use crate::weight::WeightClass;
 
 const DEADLINE_MS: u64 = 4_000;
 const N: u16 = 3;
 
 /// Three hospitals, any two of which release an answer, around the coordinator's machine.
 struct Table {
-    keys: Vec<SigningKey>,
     machine: ServingMachine,
     now_ms: u64,
 }
 
-fn party(number: u16) -> PartyId {
-    PartyId::new(number).unwrap()
-}
-
-fn digest(what: &str) -> Digest {
-    Digest::of_bytes(what.as_bytes())
-}
-
 fn body(what: &str) -> BodyRoot {
     BodyRoot::of(&[digest(what)], 300)
-}
-
-fn terms() -> Terms {
-    let digest = digest("terms");
-    Terms {
-        experiment: digest,
-        parameters: digest,
-        program: digest,
-        initial_model: digest,
-        rounds: 1,
-        figure_rounds: 0,
-        chunks: 1,
-        min_cohort: 2,
-        attempts_max: 3,
-        attempts_ahead: 0,
-        tau_aggregation: 100,
-        tau_serving: 100,
-        queries_per_asker_max: 100,
-        leak_bits_per_answer: 100,
-        leak_bits_max: u64::MAX,
-        patience_ms: 1_000,
-        round_deadline_ms: 10_000,
-        query_deadline_ms: DEADLINE_MS,
-    }
 }
 
 fn head(query: QueryId) -> QueryHead {
@@ -66,24 +29,12 @@ fn query_of(asker: u16, counter: u64) -> QueryId {
 impl Table {
     /// All have added the model up.
     fn new() -> Self {
-        let keys: Vec<SigningKey> = (0..N).map(|_| SigningKey::generate().unwrap()).collect();
-        let member = |(number, key): (u16, &SigningKey)| Member {
-            party: party(number),
-            name: format!("hospital-{number}"),
-            organisation: format!("Clinic {number}"),
-            weight: WeightClass::ONE,
-            verifying: key.verifying_key(),
-            sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
-            tls_key: Digest::of("TLS key", &party(number)),
-        };
-        let members = (1..).zip(&keys).map(member).collect();
-        let coordinator = SigningKey::generate().unwrap().verifying_key();
-        let roster = Roster::new(Epoch(1), 2, Digest::default(), coordinator, members).unwrap();
+        let roster = roster(N, 2);
         let (live, terms) = (roster.parties(), terms());
         let program = terms.program;
         let config = ServingConfig { model: digest("model"), terms, batch_max: 4 };
         let machine = ServingMachine::new(roster, live, config, ServingStanding::default());
-        let mut table = Self { keys, machine, now_ms: 0 };
+        let mut table = Self { machine, now_ms: 0 };
         for number in 1..=N {
             let verdict = ModelVerdict { attempt: Attempt::FIRST, model: digest("model"), program };
             table.says(number, HospitalMessage::ModelVerdict(verdict));
@@ -101,13 +52,8 @@ impl Table {
         self.hears(ServingInput::Tick)
     }
 
-    fn signs(&self, number: u16, body: HospitalMessage) -> SignedMessage {
-        let key = &self.keys[usize::from(number) - 1];
-        SignedMessage::sign(key, party(number), Epoch(1), 1, Seen::nothing(), body)
-    }
-
     fn says(&mut self, number: u16, body: HospitalMessage) -> Vec<ServingOutput> {
-        let message = self.signs(number, body);
+        let message = signed(number, body);
         self.hears(ServingInput::Message(message))
     }
 
@@ -138,7 +84,7 @@ impl Table {
     }
 
     fn share(&self, query: QueryId, result: &str) -> HospitalMessage {
-        let head = self.signs(query.asker().unwrap().number(), HospitalMessage::QueryHead(Box::new(head(query))));
+        let head = signed(query.asker().unwrap().number(), HospitalMessage::QueryHead(Box::new(head(query))));
         let Some(Stage::Switching { decryptors, .. }) = self.machine.jobs.get(&query).map(|job| &job.stage) else {
             panic!("{query} has no result")
         };
@@ -295,7 +241,7 @@ fn a_box_is_part_of_an_answer_if_its_maker_signed_for_it() {
     assert_eq!(table.stores(BlobKind::SwitchShare, query, 2), []);
     assert_eq!(table.awaited(), [1]);
     table.says(1, table.share(query, "result"));
-    let shares = [1, 2].map(|number| table.signs(number, table.share(query, "result"))).to_vec();
+    let shares = [1, 2].map(|number| signed(number, table.share(query, "result"))).to_vec();
     let done = ServingOutput::Append(LogMessage::QueryDone(QueryDone { query, shares }));
     assert_eq!(table.stores(BlobKind::SwitchShare, query, 1), [done]);
 }
@@ -325,13 +271,12 @@ fn a_query_whose_bodies_do_not_come_in_time_ends() {
 /// What the log's entries come to, whichever of them a restart left there.
 #[test]
 fn queries_count_from_whatever_the_log_says_of_them_and_answers_from_their_requests() {
-    let table = Table::new();
-    let signed =
-        |query: QueryId| table.signs(query.asker().unwrap().number(), HospitalMessage::QueryHead(head(query).into()));
+    let asked =
+        |query: QueryId| signed(query.asker().unwrap().number(), HospitalMessage::QueryHead(head(query).into()));
     let (decryptors, result) = ([party(1), party(2)].into_iter().collect(), body("result"));
-    let opened = |query| LogMessage::QueryOpen(Box::new(QueryOpen { head: signed(query), decryptors }));
+    let opened = |query| LogMessage::QueryOpen(Box::new(QueryOpen { head: asked(query), decryptors }));
     let requested =
-        |query| LogMessage::SwitchRequest(Box::new(SwitchRequest { head: signed(query), result, decryptors }));
+        |query| LogMessage::SwitchRequest(Box::new(SwitchRequest { head: asked(query), result, decryptors }));
     let failed = |query| LogMessage::QueryFailed(QueryFailed { query, reject: Reject::TooLate });
     let done = |query| LogMessage::QueryDone(QueryDone { query, shares: Vec::new() });
     let stands = |log: &[LogMessage]| {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::blob::BlobId;
+use crate::cast::{COORDINATOR, key, party, roster, signed, terms};
 use crate::drive::{Asked, Outside};
 use crate::exchange::{Answer, Call};
 use crate::ids::{Attempt, Epoch, RoundId};
@@ -19,10 +20,6 @@ use crate::log::LogEntry;
 use crate::message::{
     HospitalMessage, RosterProposed, RoundPurpose, ServingKeysReady, SignedMessage, UpdateHead, VoidReason,
 };
-use crate::roster::Member;
-use crate::sealed::OpeningKey;
-use crate::signature::SigningKey;
-use crate::weight::WeightClass;
 
 const DEADLINE_MS: u64 = 4_000;
 const PATIENCE_MS: u64 = 1_000;
@@ -128,41 +125,9 @@ impl Clock for Around {
     fn wake_at(&mut self, _: u64) {}
 }
 
-fn party(number: u16) -> PartyId {
-    PartyId::new(number).unwrap()
-}
-
 fn root_of(bodies: &[Bytes]) -> BodyRoot {
     let digests: Vec<Digest> = bodies.iter().map(|body| Digest::of_bytes(body)).collect();
     BodyRoot::of(&digests, bodies.iter().map(|body| body.len() as u64).sum())
-}
-
-fn key(number: u8) -> SigningKey {
-    SigningKey::from_seed(&[number; 32]).unwrap()
-}
-
-fn terms() -> Terms {
-    let digest = |name: &str| Digest::of_bytes(name.as_bytes());
-    Terms {
-        experiment: digest("experiment"),
-        parameters: digest("parameters"),
-        program: digest("program"),
-        initial_model: digest("initial"),
-        rounds: 1,
-        figure_rounds: 0,
-        chunks: 1,
-        min_cohort: 2,
-        attempts_max: 2,
-        attempts_ahead: 0,
-        tau_aggregation: 100,
-        tau_serving: 100,
-        queries_per_asker_max: 10,
-        leak_bits_per_answer: 100,
-        leak_bits_max: u64::MAX,
-        patience_ms: PATIENCE_MS,
-        round_deadline_ms: DEADLINE_MS,
-        query_deadline_ms: 4_000,
-    }
 }
 
 /// A driver with three hospitals, any two of whom decrypt.
@@ -175,20 +140,9 @@ struct Table {
 impl Table {
     /// After a log that holds the roster, the keys and this.
     fn after(log: impl IntoIterator<Item = LogMessage>) -> Self {
-        let member = |number: u8| Member {
-            party: party(u16::from(number)),
-            name: format!("hospital-{number}"),
-            organisation: format!("Clinic {number}"),
-            weight: WeightClass::ONE,
-            verifying: key(number).verifying_key(),
-            sealing: OpeningKey::generate().unwrap().sealing_key().clone(),
-            tls_key: Digest::of("TLS key", &u32::from(number)),
-        };
-        let coordinator = key(9).verifying_key();
-        let members = (1..=3).map(member).collect();
-        let roster = Roster::new(Epoch(1), 2, terms().parameters, coordinator, members).unwrap();
+        let roster = roster(3, 2);
         let keys = LogMessage::ServingKeysReady(ServingKeysReady { plan: terms().program, verdicts: Vec::new() });
-        let mut writer = LogWriter::new(key(9));
+        let mut writer = LogWriter::new(key(COORDINATOR));
         let before = [LogMessage::RosterProposed(RosterProposed { roster: roster.clone() }), keys];
         let entries = before.into_iter().chain(log).map(|message| Bytes::from(writer.append(message).to_bytes()));
         let around = Around::default();
@@ -199,7 +153,7 @@ impl Table {
     }
 
     fn opened(around: &Around, roster: Roster) -> CoordinatorDriver<Around, Around, Around, Around> {
-        let config = CoordinatorConfig { roster, terms: terms(), key: key(9), batch_max: 1 };
+        let config = CoordinatorConfig { roster, terms: terms(), key: key(COORDINATOR), batch_max: 1 };
         let [store, net, crypto, clock] = [(); 4].map(|()| around.clone());
         CoordinatorDriver::open(config, Outside { store, net, crypto, clock }).unwrap()
     }
@@ -254,7 +208,7 @@ impl Table {
     fn signed(&self, number: u16, body: HospitalMessage) -> SignedMessage {
         let seen = self.driver.writer.heads().seen();
         let sequence = self.asked;
-        SignedMessage::sign(&key(u8::try_from(number).unwrap()), party(number), Epoch(1), sequence, seen, body)
+        SignedMessage::sign(&key(number), party(number), Epoch(1), sequence, seen, body)
     }
 
     fn posts(&mut self, number: u16, body: HospitalMessage) -> Result<(), Reject> {

@@ -4,11 +4,6 @@ use super::*;
 use crate::limits::BODY_BYTES_MAX;
 
 impl Table {
-    fn signed(&self, number: u16, body: HospitalMessage) -> SignedMessage {
-        let key = &self.keys[usize::from(number) - 1];
-        SignedMessage::sign(key, party(number), Epoch(1), 1, Seen::nothing(), body)
-    }
-
     /// What the coordinator answers to a message, as its sender signed it.
     pub(super) fn answers(&mut self, message: SignedMessage) -> Result<(), Reject> {
         let author = message.author;
@@ -22,13 +17,13 @@ impl Table {
     }
 
     pub(super) fn takes(&mut self, number: u16, body: HospitalMessage) -> Result<(), Reject> {
-        let message = self.signed(number, body);
+        let message = signed(number, body);
         self.answers(message)
     }
 
     /// Says one thing twice, then another in its place.
     pub(super) fn says_twice_and_otherwise(&mut self, number: u16, one: HospitalMessage, other: HospitalMessage) {
-        let message = self.signed(number, one);
+        let message = signed(number, one);
         assert_eq!(self.answers(message.clone()), Ok(()));
         let (before, awaited) = (self.said.len(), self.machine.waiting_for());
         assert_eq!(self.answers(message), Ok(()), "it may be sent again");

@@ -137,7 +137,7 @@ fn a_disk_that_cannot_be_followed_is_named_with_the_place() {
     assert_eq!(damaged(table.restarts()), ("inbox", 1));
     // The log says another thing than what follows from the same words.
     let mut table = Table::training();
-    let mut writer = LogWriter::new(key(9));
+    let mut writer = LogWriter::new(key(COORDINATOR));
     let mut log = table.log();
     let Some(LogMessage::RoundOpen(open)) = log.last_mut() else { unreachable!() };
     open.base_model = Digest([7; 32]);

@@ -20,14 +20,11 @@ fn image() -> Bytes {
 }
 
 /// A model that these have added up.
-fn published(verified: &[u8]) -> Vec<LogMessage> {
+fn published(verified: &[u16]) -> Vec<LogMessage> {
     let (attempt, program) = (Attempt::FIRST, terms().program);
     let cohort = [1, 2, 3].map(party).into_iter().collect();
-    let verdict = |number: u8| {
-        let body = HospitalMessage::ModelVerdict(ModelVerdict { attempt, model: MODEL, program });
-        let seen = crate::heads::Seen::nothing();
-        SignedMessage::sign(&key(number), party(u16::from(number)), Epoch(1), 1, seen, body)
-    };
+    let verdict =
+        |number| signed(number, HospitalMessage::ModelVerdict(ModelVerdict { attempt, model: MODEL, program }));
     vec![
         LogMessage::PublishOpen(PublishOpen { attempt, model: Digest::default(), program, cohort }),
         LogMessage::ModelPublished(ModelPublished { attempt, model: MODEL, program }),
