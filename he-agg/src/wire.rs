@@ -64,6 +64,10 @@ pub enum Kind {
     RelinearizationAnswer = 30,
     /// A share of an answer; only ever inside a sealed message.
     ReleaseShare = 31,
+    /// An asker's public key for planes, over the first prime of P and those of Q.
+    PlaneKey = 32,
+    /// An encrypted plane, over the same primes.
+    Plane = 33,
 }
 
 /// Shape and origin of an object. Fields that a kind does not use are zero.
@@ -190,12 +194,17 @@ impl Header {
             return Err(DecodeError::Scale { bits });
         }
         let polynomials = head[10];
+        // Planes are over the first prime of P alone.
+        let specials = match kind {
+            Kind::PlaneKey | Kind::Plane => params.p.len().min(1),
+            _ => params.p.len(),
+        };
         let header = Header {
             kind,
             preset,
             domain: field("domain", head[7], head[7] <= 1)?,
             limbs: field("limbs", limbs, (1..=params.q.len()).contains(&usize::from(limbs)))?,
-            special_limbs: field("special limbs", special, special == 0 || usize::from(special) == params.p.len())?,
+            special_limbs: field("special limbs", special, special == 0 || usize::from(special) == specials)?,
             polynomials: field("polynomials", polynomials, (1..=POLYNOMIALS_MAX).contains(&polynomials))?,
             scale,
             epoch,

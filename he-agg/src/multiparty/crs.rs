@@ -6,6 +6,7 @@
 
 use crate::ckks::extended_basis;
 use crate::multiparty::GateLabel;
+use crate::multiparty::plane_key::plane_basis;
 use crate::params::{Params, Preset};
 use crate::ring::{Eval, Poly};
 use crate::stream::Expander;
@@ -67,6 +68,13 @@ impl Crs {
     pub(crate) fn gate(&self, asker: u16, limbs: usize, digits: usize) -> [Vec<Poly<Eval>>; 2] {
         let indices = [u64::from(asker), limbs as u64];
         ["serving/gate", "serving/gate-mask"].map(|domain| self.halves(domain, &indices, limbs, digits))
+    }
+
+    /// The public half of an asker's key for planes, over the first prime of P and the first `limbs` of Q.
+    pub(crate) fn plane_key(&self, asker: u16, limbs: usize) -> Poly<Eval> {
+        let indices = [u64::from(asker), limbs as u64];
+        let expander = Expander::new(&self.seed, "serving/plane-key", self.preset(), &indices);
+        Poly::uniform(&expander, 0, self.params.n, &plane_basis(self.params, limbs))
     }
 
     /// The second half of a gated ciphertext, over the first `limbs` primes of Q.

@@ -94,6 +94,16 @@ impl GateSecret {
         Ok(GatedCiphertext { params, limbs, scale, c0 })
     }
 
+    /// k over the first prime of P and the first `limbs` of Q.
+    pub(super) fn over_planes(&self, limbs: usize) -> Poly<Eval> {
+        let mut small = Poly::unset(self.params.n, limbs + 1);
+        let special = self.params.p.len();
+        for (index, from) in [0].into_iter().chain(special..special + limbs).enumerate() {
+            small.limb_mut(index).copy_from_slice(self.poly.limb(from));
+        }
+        small
+    }
+
     pub(super) fn check_preset(&self, right: Preset) -> Result<(), CeremonyError> {
         let left = self.params.preset;
         if left == right { Ok(()) } else { Err(CeremonyError::PresetMismatch { left, right }) }
