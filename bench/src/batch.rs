@@ -191,7 +191,7 @@ impl<B: Watched> Resident<B> {
         let Plan { preset, limbs, batch, .. } = plan;
         let params = preset.params();
         let mut stream = Stream::from_seed(SEED);
-        let keys = KeyPlan { relin_limbs: limbs, rotations: BTreeMap::from([(STEPS, limbs)]) };
+        let keys = KeyPlan { relin_limbs: limbs, rotations: BTreeMap::from([(STEPS, limbs)]), ..KeyPlan::default() };
         let holder = Holder::new(preset, &keys, &mut stream)?;
         let encoder = Encoder::new(preset)?;
         let mut encrypt = || -> Result<Ciphertext, BenchError> {

@@ -40,7 +40,7 @@ impl Fixture {
     fn new(preset: Preset, limbs: usize) -> Result<Self, BenchError> {
         let params = preset.params();
         let mut stream = Stream::from_seed(SEED);
-        let plan = KeyPlan { relin_limbs: limbs, rotations: BTreeMap::from([(STEPS, limbs)]) };
+        let plan = KeyPlan { relin_limbs: limbs, rotations: BTreeMap::from([(STEPS, limbs)]), ..KeyPlan::default() };
         let Holder { secret, public, keys, sizes, .. } = Holder::new(preset, &plan, &mut stream)?;
         Ok(Self {
             params,

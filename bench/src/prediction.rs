@@ -115,7 +115,7 @@ pub fn measure(preset: Preset) -> Result<MachineFigures, BenchError> {
     let params = preset.params();
     let limbs = params.base_limbs + params.limbs_per_level;
     let mut stream = Stream::from_seed(SEED);
-    let plan = KeyPlan { relin_limbs: 0, rotations: [(1, limbs)].into() };
+    let plan = KeyPlan { relin_limbs: 0, rotations: [(1, limbs)].into(), ..KeyPlan::default() };
     let holder = Holder::new(preset, &plan, &mut stream)?;
     let (evaluator, encoder) = (Evaluator::new(preset)?, Encoder::new(preset)?);
     let plain = encoder.encode(&[1.0], params.scale(), limbs)?;

@@ -14,7 +14,7 @@ fn operations(criterion: &mut Criterion) {
         let params = preset.params();
         let limbs = params.q.len();
         let mut stream = Stream::from_seed([3; 32]);
-        let plan = KeyPlan { relin_limbs: limbs, rotations: [(1, limbs)].into() };
+        let plan = KeyPlan { relin_limbs: limbs, rotations: [(1, limbs)].into(), ..KeyPlan::default() };
         let crs = Crs::new(preset, stream.seed());
         let Collective { public, keys, .. } = Collective::new(crs, 1, &plan, &mut stream).unwrap();
 

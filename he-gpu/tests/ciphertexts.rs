@@ -16,7 +16,7 @@ const PRESET: Preset = Preset::Inf14x30;
 fn keys(steps: &[i32], stream: &mut Stream) -> (PublicKey, EvaluationKeys) {
     let limbs = PRESET.params().q.len();
     let rotations = steps.iter().map(|steps| (*steps, limbs)).collect();
-    let plan = KeyPlan { relin_limbs: limbs, rotations };
+    let plan = KeyPlan { relin_limbs: limbs, rotations, ..KeyPlan::default() };
     let Collective { public, keys, .. } = Collective::new(Crs::new(PRESET, [7; 32]), 1, &plan, stream).unwrap();
     (public, keys)
 }

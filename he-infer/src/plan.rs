@@ -71,5 +71,5 @@ pub(crate) fn plan(params: &Params, steps: &mut [Step], weights: &mut [WeightSlo
         }
         limbs = after;
     }
-    Plan { input_limbs, output_scale: scale, key_plan: KeyPlan { relin_limbs, rotations } }
+    Plan { input_limbs, output_scale: scale, key_plan: KeyPlan { relin_limbs, rotations, conjugation_limbs: 0 } }
 }

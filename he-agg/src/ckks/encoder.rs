@@ -1,4 +1,4 @@
-//! Real slot vectors to polynomials and back.
+//! Slot vectors to polynomials and back.
 //!
 //! Encoding multiplies by the scale in f64 and rounds to an integer of up to 119 bits, which is
 //! exact beyond 2^53: the conversion takes mantissa and exponent apart. The relative error is
@@ -8,7 +8,7 @@ use crate::ckks::embedding::Embedding;
 use crate::ckks::error::CkksError;
 use crate::ckks::plaintext::Plaintext;
 use crate::params::{Params, Preset};
-use crate::ring::{Coeff, Limb, Poly, ShoupFactor, Words};
+use crate::ring::{Coeff, Eval, Limb, Poly, ShoupFactor, Words};
 use crate::simd;
 use rayon::prelude::*;
 use zeroize::Zeroizing;
@@ -61,20 +61,43 @@ impl Encoder {
         // Pixels or weights, until they are encrypted.
         let mut coefficients = Zeroizing::new(vec![0.0; params.n]);
         coefficients[..values.len()].copy_from_slice(values);
-        self.embedding.to_coefficients(&mut coefficients);
-        coefficients.iter_mut().for_each(|c| *c *= scale);
-        let largest = coefficients.iter().fold(0.0, |m: f64, c| m.max(c.abs()));
         let limit_log2 = (params.log_q(limbs) - 1.0).min(f64::from(COEFFICIENT_LOG2_MAX));
+        let poly = self.integers(&mut coefficients, scale, &params.q[..limbs], limit_log2)?;
+        Ok(Plaintext { params, limbs, scale, poly })
+    }
+
+    /// N/2 complex slots, real parts first, at a scale, over any primes whose product the caller knows to be large
+    /// enough; overwritten.
+    ///
+    /// # Errors
+    /// [`CkksError::Overflow`] beyond 2^119.
+    pub(crate) fn encode_complex(
+        &self,
+        slots: &mut [f64],
+        scale: f64,
+        basis: &[Limb],
+    ) -> Result<Poly<Eval>, CkksError> {
+        self.integers(slots, scale, basis, f64::from(COEFFICIENT_LOG2_MAX))
+    }
+
+    /// Slots, overwritten, to rounded coefficients below the limit.
+    fn integers(
+        &self,
+        slots: &mut [f64],
+        scale: f64,
+        basis: &[Limb],
+        limit_log2: f64,
+    ) -> Result<Poly<Eval>, CkksError> {
+        self.embedding.to_coefficients(slots);
+        slots.iter_mut().for_each(|c| *c *= scale);
+        let largest = slots.iter().fold(0.0, |m: f64, c| m.max(c.abs()));
         if largest.is_nan() || largest.log2() >= limit_log2 {
-            let magnitude_log2 = largest.log2();
-            return Err(CkksError::Overflow { magnitude_log2, limit_log2, limbs });
+            return Err(CkksError::Overflow { magnitude_log2: largest.log2(), limit_log2, limbs: basis.len() });
         }
         // Below 2^119, so `as` is exact: it never saturates and drops no bit of the mantissa.
         let integers: Zeroizing<Vec<i128>> =
-            Zeroizing::new(coefficients.iter().map(|c| c.round_ties_even() as i128).collect());
-        let basis = &params.q[..limbs];
-        let poly = Poly::from_signed_wide(&integers, basis).into_eval(basis);
-        Ok(Plaintext { params, limbs, scale, poly })
+            Zeroizing::new(slots.iter().map(|c| c.round_ties_even() as i128).collect());
+        Ok(Poly::from_signed_wide(&integers, basis).into_eval(basis))
     }
 
     /// The real parts of all N/2 slots.

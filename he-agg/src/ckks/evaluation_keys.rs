@@ -26,16 +26,16 @@ impl<B: Backend> RelinearizationKey<B> {
     }
 }
 
-/// Rotates slots by one number of steps.
+/// Rotates slots by one number of steps, or conjugates them.
 pub struct GaloisKey<B: Backend = Cpu> {
-    /// In [1, N/2).
+    /// In [1, N/2), or N/2 for conjugation.
     pub(crate) steps: usize,
     pub(crate) automorphism: Arc<Automorphism>,
     pub(crate) key: SwitchingKey<B>,
 }
 
 impl<B: Backend> GaloisKey<B> {
-    /// Steps to the left, in [1, N/2).
+    /// Steps to the left, in [1, N/2), or N/2 for conjugation.
     pub fn steps(&self) -> usize {
         self.steps
     }
@@ -102,7 +102,7 @@ impl EvaluationKeys {
 }
 
 impl<B: Backend> EvaluationKeys<B> {
-    /// Steps for which there is a key, in [1, N/2).
+    /// Steps for which there is a key, in [1, N/2), and N/2 where there is one for conjugation.
     pub fn rotation_steps(&self) -> impl Iterator<Item = usize> + '_ {
         self.rotations.keys().copied()
     }
@@ -117,6 +117,11 @@ impl<B: Backend> EvaluationKeys<B> {
         self.rotations.get(&steps).ok_or(CkksError::MissingRotation { steps })
     }
 
+    /// The key for conjugation.
+    pub(crate) fn conjugation(&self, preset: Preset) -> Result<&GaloisKey<B>, CkksError> {
+        self.rotation(preset, self.params.slots())
+    }
+
     fn check(&self, preset: Preset) -> Result<(), CkksError> {
         if self.params.preset == preset {
             Ok(())
@@ -124,6 +129,11 @@ impl<B: Backend> EvaluationKeys<B> {
             Err(CkksError::PresetMismatch { left: self.params.preset, right: preset })
         }
     }
+}
+
+/// The number of a turn: N/2 steps stand for conjugation, since as a rotation they are none; others are reduced.
+pub(crate) fn turn_number(params: &Params, steps: i32) -> usize {
+    if usize::try_from(steps) == Ok(params.slots()) { params.slots() } else { slot_steps(params, steps) }
 }
 
 /// Steps reduced to [0, N/2).

@@ -45,7 +45,7 @@ pub(crate) use decryption::decrypt;
 pub(crate) use encoder::centred;
 #[cfg(test)]
 pub(crate) use encoder::coefficient_differences;
-pub(crate) use evaluation_keys::slot_steps;
+pub(crate) use evaluation_keys::{slot_steps, turn_number};
 pub(crate) use extended::{add_gadget, digit_count, digit_limbs, extended_basis};
 pub(crate) use key_switch::{check_key, only};
 pub(crate) use seeded_ciphertext::second_half;

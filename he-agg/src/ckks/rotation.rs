@@ -49,6 +49,18 @@ impl<B: Backend> Evaluator<B> {
         self.finish_turns(limbs, ciphertexts, &switches)
     }
 
+    /// conj(X), slot by slot.
+    ///
+    /// # Errors
+    /// As [`Evaluator::rotate`].
+    pub fn conjugate(&self, ciphertext: &Ciphertext<B>, keys: &EvaluationKeys<B>) -> Result<Ciphertext<B>, CkksError> {
+        let limbs = self.check_rotated(&[ciphertext])?;
+        let galois = keys.conjugation(self.params().preset)?;
+        check_key(&galois.key, limbs)?;
+        let switch = turn(ciphertext, Digits::Of(&ciphertext.parts[1]), galois);
+        only(self.finish_turns(limbs, &[ciphertext], &[switch])?)
+    }
+
     /// Presets, parts and equal limbs of ciphertexts to be rotated, and the limbs.
     fn check_rotated(&self, ciphertexts: &[&Ciphertext<B>]) -> Result<usize, CkksError> {
         let limbs = ciphertexts.first().map_or(0, |first| first.limbs);

@@ -82,7 +82,9 @@ impl Collective {
             }
             keys.set_relinearization(second.finish(&first)?)?;
         }
-        for (&steps, &limbs) in &plan.rotations {
+        for (steps, limbs) in plan.normalised(preset)? {
+            // Below 2^15.
+            let steps = steps as i32;
             let mut sum = GaloisKeySum::new(&crs, steps, limbs, parties)?;
             for secret in &secrets {
                 sum.absorb(&GaloisKeyShare::generate(secret, &crs, steps, limbs, stream)?)?;
@@ -118,7 +120,7 @@ mod tests {
     #[test]
     fn one_party_alone_decrypts_and_sizes_are_of_the_planned_keys() {
         let mut stream = Stream::from_seed([1; 32]);
-        let plan = KeyPlan { relin_limbs: 0, rotations: [(1, 2), (2, 3)].into() };
+        let plan = KeyPlan { relin_limbs: 0, rotations: [(1, 2), (2, 3)].into(), ..KeyPlan::default() };
         let made = Collective::new(Crs::new(Preset::Inf13, [2; 32]), 0, &plan, &mut stream).unwrap();
         let sizes = made.sizes();
         assert_eq!(sizes.relinearization, 0);

@@ -46,6 +46,22 @@ pub enum CeremonyError {
         /// Decryptors needed.
         threshold: u16,
     },
+    /// Levels of planes that are no range.
+    #[error("levels from {least} to {most} are no range: the first must be below the second")]
+    PlaneLevels {
+        /// As given.
+        least: f64,
+        /// As given.
+        most: f64,
+    },
+    /// Turns of planes, or levels, for other slots than there are.
+    #[error("{found} slots where a ciphertext has {expected}")]
+    Turns {
+        /// As given.
+        found: usize,
+        /// Slots there are.
+        expected: usize,
+    },
     /// Objects of different parameter sets.
     #[error("objects of presets {left} and {right} do not mix")]
     PresetMismatch {

@@ -4,12 +4,15 @@
 //! It switches from s to phi^-1(s), after which phi turns the result to s. This is the usual key
 //! from phi(s) to s under phi^-1, with a uniform `a` renamed; it lets rotations share their
 //! lifted digits.
+//!
+//! Conjugation of the slots, phi: X -> X^-1, is a turn like the others and has the number N/2, which is no rotation's.
 //! Source: Mouchet et al., ePrint 2020/304, section on rotation keys.
 
-use crate::ckks::{GaloisKey, SwitchingKey, add_gadget, digit_count, extended_basis, slot_steps};
+use crate::ckks::{GaloisKey, SwitchingKey, add_gadget, digit_count, extended_basis, turn_number};
 use crate::multiparty::key_material::{KeyLabel, KeyMaterial, KeySum};
 use crate::multiparty::public_key_share::masked_error;
 use crate::multiparty::{CeremonyError, Crs, ServingSecret};
+use crate::params::Params;
 use crate::ring::Automorphism;
 use crate::stream::Stream;
 use crate::wire::Kind;
@@ -21,7 +24,7 @@ fn label(crs: &Crs, steps: i32, limbs: usize) -> Result<KeyLabel, CeremonyError>
     if limbs == 0 || limbs > max {
         return Err(CeremonyError::Limbs { limbs, max });
     }
-    let normal = slot_steps(params, steps);
+    let normal = turn_number(params, steps);
     if normal == 0 {
         return Err(CeremonyError::IdentityRotation { steps });
     }
@@ -33,8 +36,8 @@ fn label(crs: &Crs, steps: i32, limbs: usize) -> Result<KeyLabel, CeremonyError>
 pub struct GaloisKeyShare(KeyMaterial);
 
 impl GaloisKeyShare {
-    /// A share of the key for left rotations by `steps` of ciphertexts of up to `limbs` limbs.
-    /// Once per epoch, steps and limbs.
+    /// A share of the key for left rotations by `steps` of ciphertexts of up to `limbs` limbs, or with N/2 steps for
+    /// conjugation. Once per epoch, steps and limbs.
     ///
     /// # Errors
     /// [`CeremonyError::Limbs`], [`CeremonyError::IdentityRotation`],
@@ -49,7 +52,7 @@ impl GaloisKeyShare {
         secret.check_crs(crs)?;
         let params = crs.params();
         let label = label(crs, steps, limbs)?;
-        let back = rotation(params.n, params.slots() - label.steps);
+        let back = turn(params.n, back(params, label.steps));
         let target = secret.rotated(&back, limbs);
         let basis = extended_basis(params, limbs);
         let halves = crs.rotation(label.steps, limbs, label.polynomials);
@@ -69,7 +72,7 @@ impl GaloisKeyShare {
         self.0.sender
     }
 
-    /// Steps to the left, in [1, N/2).
+    /// Steps to the left, in [1, N/2), or N/2 for conjugation.
     pub fn steps(&self) -> usize {
         self.0.label.steps
     }
@@ -146,11 +149,17 @@ fn galois_key(material: KeyMaterial, crs: &Crs) -> GaloisKey {
     let digits = parts.into_iter().zip(halves).map(|(b, a)| [b, a]).collect();
     GaloisKey {
         steps: label.steps,
-        automorphism: Arc::new(rotation(params.n, label.steps)),
+        automorphism: Arc::new(turn(params.n, label.steps)),
         key: SwitchingKey::new(params, label.limbs, digits),
     }
 }
 
-fn rotation(n: usize, steps: usize) -> Automorphism {
-    Automorphism::rotation(n, steps as i32)
+fn turn(n: usize, number: usize) -> Automorphism {
+    if number == n / 2 { Automorphism::new(n, 2 * n - 1) } else { Automorphism::rotation(n, number as i32) }
+}
+
+/// The number of the inverse.
+fn back(params: &Params, number: usize) -> usize {
+    let slots = params.slots();
+    if number == slots { slots } else { slots - number }
 }

@@ -43,7 +43,8 @@ impl Ceremony {
             let key = collective_relin_key(&crs, &secrets, plan.relin_limbs, wire, &mut stream);
             keys.set_relinearization(key).unwrap();
         }
-        for (&steps, &limbs) in &plan.rotations {
+        let conjugation = Some((params.slots() as i32, plan.conjugation_limbs)).filter(|(_, limbs)| *limbs > 0);
+        for (steps, limbs) in plan.rotations.iter().map(|(steps, limbs)| (*steps, *limbs)).chain(conjugation) {
             let mut sum = GaloisKeySum::new(&crs, steps, limbs, parties).unwrap();
             for secret in &secrets {
                 let share = GaloisKeyShare::generate(secret, &crs, steps, limbs, &mut stream).unwrap();

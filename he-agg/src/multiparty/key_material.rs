@@ -12,7 +12,7 @@ use crate::wire::{self, HEADER_BYTES, Header, Kind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyLabel {
     pub(crate) kind: Kind,
-    /// Rotation steps in [1, N/2), the asker of a gate in 1..=64; 0 for other keys.
+    /// Rotation steps in [1, N/2), N/2 for conjugation, the asker of a gate in 1..=64; 0 for other keys.
     pub(crate) steps: usize,
     pub(crate) limbs: usize,
     /// Number of polynomials.
@@ -67,7 +67,7 @@ impl KeyMaterial {
         let steps = header.round as usize;
         let label = KeyLabel { kind, steps, limbs, polynomials: polynomials(limbs) };
         let (field, allowed) = match kind {
-            Kind::GaloisKey => ("steps", 1..params.slots()),
+            Kind::GaloisKey => ("steps", 1..params.slots() + 1),
             Kind::GateShare => ("asker", 1..usize::from(PARTIES_MAX) + 1),
             _ => ("steps", 0..1),
         };

@@ -13,18 +13,22 @@ pub struct KeyPlan {
     pub relin_limbs: usize,
     /// Rotation steps to the left, and the most limbs at which each is used.
     pub rotations: BTreeMap<i32, usize>,
+    /// The most limbs at which slots are conjugated; 0 for none.
+    pub conjugation_limbs: usize,
 }
 
 impl KeyPlan {
-    /// The rotations with steps in [1, N/2), equal ones merged at the higher level.
+    /// The rotations with steps in [1, N/2), equal ones merged at the higher level; then conjugation, as N/2 steps.
     ///
     /// # Errors
     /// [`CeremonyError::Limbs`] or [`CeremonyError::IdentityRotation`].
     pub fn normalised(&self, preset: Preset) -> Result<BTreeMap<usize, usize>, CeremonyError> {
         let params = preset.params();
         let max = params.q.len();
-        if self.relin_limbs > max {
-            return Err(CeremonyError::Limbs { limbs: self.relin_limbs, max });
+        for limbs in [self.relin_limbs, self.conjugation_limbs] {
+            if limbs > max {
+                return Err(CeremonyError::Limbs { limbs, max });
+            }
         }
         let mut merged = BTreeMap::new();
         for (&steps, &limbs) in &self.rotations {
@@ -37,6 +41,9 @@ impl KeyPlan {
             }
             let slot = merged.entry(normal).or_insert(limbs);
             *slot = limbs.max(*slot);
+        }
+        if self.conjugation_limbs > 0 {
+            merged.insert(params.slots(), self.conjugation_limbs);
         }
         Ok(merged)
     }

@@ -426,7 +426,7 @@ fn serving_shares_survive_their_bytes_and_refuse_others() {
 #[test]
 fn a_chain_of_three_products_stays_below_the_flooded_noise_bound_and_is_released() {
     let params = Preset::Inf15x90.params();
-    let plan = KeyPlan { relin_limbs: 13, rotations: BTreeMap::from([(1, 7)]) };
+    let plan = KeyPlan { relin_limbs: 13, rotations: BTreeMap::from([(1, 7)]), ..KeyPlan::default() };
     let mut c = Ceremony::run(params, 5, &plan, false);
     let mut expected = c.random_values(1.0);
     let mut encrypted = c.encrypt(&expected, params.scale(), 13);

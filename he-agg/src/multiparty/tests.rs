@@ -15,11 +15,12 @@ mod gate_attacks;
 mod gates;
 mod key_recovery;
 mod noise;
+mod planes;
 mod queries;
 mod quorums;
 
 fn plan(relin: usize, rotations: &[(i32, usize)]) -> KeyPlan {
-    KeyPlan { relin_limbs: relin, rotations: rotations.iter().copied().collect() }
+    KeyPlan { relin_limbs: relin, rotations: rotations.iter().copied().collect(), ..KeyPlan::default() }
 }
 
 pub(super) fn close(found: &[f64], expected: &[f64], bound: f64) {

@@ -32,6 +32,11 @@ impl<'a> Divider<'a> {
         Self { params, keep, dropped, addend: None, automorphism: None }
     }
 
+    /// By the first prime of P alone.
+    pub(crate) fn by_first_special(params: &'a Params, limbs: usize) -> Self {
+        Self { params, keep: limbs, dropped: params.p[..1].to_vec(), addend: None, automorphism: None }
+    }
+
     /// Divides the polynomial with the limbs `kept(0..keep)` modulo the primes that stay and
     /// `rest` modulo the dropped ones, in their order; NTT domain, canonical. `rest` is consumed.
     pub(crate) fn apply<'x>(&self, kept: impl Fn(usize) -> &'x [u32] + Sync + Send, rest: &mut [u32]) -> Poly<Eval> {

@@ -25,7 +25,12 @@ pub(super) struct Gates {
 impl Gates {
     /// Gates of `limbs` limbs; every message goes through its bytes.
     pub(super) fn new(params: &'static Params, parties: u16, limbs: usize) -> Self {
-        let c = Ceremony::run(params, parties, &KeyPlan::default(), false);
+        Self::with_plan(params, parties, limbs, &KeyPlan::default())
+    }
+
+    /// The same beside other keys.
+    pub(super) fn with_plan(params: &'static Params, parties: u16, limbs: usize, plan: &KeyPlan) -> Self {
+        let c = Ceremony::run(params, parties, plan, false);
         let mut gates = Self { c, limbs, seeds: vec![], gates: vec![], secrets: vec![], keys: vec![] };
         for asker in 1..=parties {
             gates.seeds.push((0..parties).map(|_| GateSeed::generate(&mut gates.c.stream)).collect());
