@@ -29,12 +29,15 @@ use crate::bounds::BoundsMachine;
 use crate::executor::walk;
 use crate::forward::{InputError, PARAMETER_MAX, PIXEL_MAX};
 use crate::interval::Interval;
-use crate::noise_terms::{Entrance, NoiseTerms};
+use crate::noise_terms::NoiseTerms;
 use crate::program::Program;
 
 /// Deviations that an error is taken to stay within. A Gaussian vector's norm is above (1 + 7.5) times its root mean
 /// square with a probability of at most exp(-7.5^2 / 2) = 2^-40.6, whatever its coefficients' correlations.
 const DEVIATIONS: f64 = 8.5;
+/// What rounding the turns of planes moves a pixel by, at most: for every plane N/2 halves of a unit, times sqrt(2), in
+/// both of two conjugates, of a unit below 2^-29 at degrees up to 2^15.
+const PLANE_ROUNDING: f64 = 1.0 / 2048.0;
 /// Relative width by which the f32 in which hospitals contribute may move a weight: eight roundings.
 const ROUNDING: f64 = f32::EPSILON as f64 * 4.0;
 
@@ -65,6 +68,18 @@ impl PixelRange {
         Self::new(at(0.0).min(at(1.0)), at(0.0).max(at(1.0)))
     }
 
+    /// The smallest pixel.
+    #[must_use]
+    pub fn least(&self) -> f64 {
+        self.least
+    }
+
+    /// The largest.
+    #[must_use]
+    pub fn most(&self) -> f64 {
+        self.most
+    }
+
     /// The first value out of range, and its place.
     #[must_use]
     pub fn first_beyond(&self, pixels: impl IntoIterator<Item = f32>) -> Option<(usize, f32)> {
@@ -74,8 +89,9 @@ impl PixelRange {
         pixels.into_iter().enumerate().find(|(_, pixel)| !is_within(*pixel))
     }
 
-    fn interval(self) -> Interval {
-        let slack = ROUNDING * self.least.abs().max(self.most.abs());
+    /// `moved`: by how much a pixel may lie beside what was asked for.
+    fn interval(self, moved: f64) -> Interval {
+        let slack = ROUNDING * self.least.abs().max(self.most.abs()) + moved;
         Interval { least: self.least - slack, most: self.most + slack }
     }
 }
@@ -174,9 +190,11 @@ impl Program {
         }
         // A squared norm of N terms deviates by sqrt(2 / N) of itself.
         let norms = 1.0 + DEVIATIONS * (2.0 / self.params().n as f64).sqrt();
-        let terms = NoiseTerms::new(self.params(), (hospitals, hospitals), Entrance::Gate, norms);
+        let terms = NoiseTerms::new(self.params(), (hospitals, hospitals), self.entrance(), norms);
         let machine = BoundsMachine::new(self, &self.parameter_bounds(weights)?, terms, DEVIATIONS);
-        let query = machine.query(pixels.interval());
+        // Of planes no question can be made that shows anything else.
+        let (pixels, moved) = self.planes().map_or((pixels, 0.0), |planes| (planes, PLANE_ROUNDING));
+        let query = machine.query(pixels.interval(moved));
         let Ok(results) = walk(&machine, self, &[&query], |_, _| ());
         // One query has one result.
         let Some(result) = results.first() else { return Err(CertifyError::NoHospitals) };

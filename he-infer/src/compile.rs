@@ -236,6 +236,7 @@ impl Program {
             input_limbs: plan.input_limbs,
             output_scale: plan.output_scale,
             key_plan: plan.key_plan,
+            planes: None,
             digest: [0; 32],
         };
         program.digest = program.fingerprint();

@@ -21,6 +21,11 @@ pub enum ExecuteError {
         /// The rotation.
         rotation: i32,
     },
+    /// The keys do not cover questions made of planes.
+    #[error(
+        "the program's questions are made of planes and there is no key for conjugation; make keys for its key plan"
+    )]
+    MissingConjugation,
     /// A model of another program.
     #[error(
         "the model was published for another program (digest {}.. instead of {}..)",
@@ -82,8 +87,15 @@ impl<'a, B: Backend> EncryptedExecutor<'a, B> {
                 return Err(ExecuteError::MissingRotation { rotation });
             }
         }
+        if program.key_plan().conjugation_limbs > 0 && !present.contains(&program.slots()) {
+            return Err(ExecuteError::MissingConjugation);
+        }
         let evaluator = Evaluator::on(backend).map_err(|source| ExecuteError::Layer { layer: 0, source })?;
         Ok(Self { program, keys, evaluator })
+    }
+
+    pub(crate) fn keys(&self) -> &EvaluationKeys<B> {
+        self.keys
     }
 
     pub(crate) fn program(&self) -> &Program {

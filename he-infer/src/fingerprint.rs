@@ -26,6 +26,12 @@ impl Program {
         hash.entries(&self.packing);
         hash.numbers([self.period, self.input_limbs, self.inputs, self.images]);
         hash.0.update(self.output_scale.to_bits().to_le_bytes());
+        if let Some(pixels) = self.planes {
+            hash.0.update(b"planes");
+            for end in [pixels.least(), pixels.most()] {
+                hash.0.update(end.to_bits().to_le_bytes());
+            }
+        }
         hash.0.finalize().into()
     }
 }

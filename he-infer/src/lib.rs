@@ -25,6 +25,7 @@ mod noise_terms;
 mod packing;
 mod plain;
 mod plan;
+mod planes;
 mod program;
 mod query;
 mod shadow;

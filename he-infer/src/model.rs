@@ -64,6 +64,9 @@ pub enum ModelError {
         /// Polynomials found.
         found: usize,
     },
+    /// Planes for a program whose questions are encrypted as they are.
+    #[error("the program's questions are not made of planes")]
+    NoPlanes,
     /// Two models of different programs.
     #[error("models of different programs cannot be added")]
     OtherProgram,

@@ -12,6 +12,7 @@
 use he_agg::Stream;
 use ndarray::Array3;
 
+use crate::certify::PixelRange;
 use crate::executor::{Machine, walk};
 use crate::forward::InputError;
 use crate::network::Network;
@@ -59,7 +60,7 @@ impl Program {
         packed: &[Vec<f64>],
         conditions: Conditions,
     ) -> Result<f64, InputError> {
-        self.predict(parameters, packed, conditions, self.terms(conditions, Entrance::Gate))
+        self.predict(parameters, packed, conditions, self.terms(conditions, self.entrance()))
     }
 
     /// As `predict_gated_error`, of noise alone: without flooding, and without what computing in f64 rounds off an
@@ -74,7 +75,13 @@ impl Program {
         conditions: Conditions,
     ) -> Result<f64, InputError> {
         let conditions = Conditions { flooding: None, ..conditions };
-        self.predict(parameters, packed, conditions, self.terms(conditions, Entrance::Gate).of_keys())
+        self.predict(parameters, packed, conditions, self.terms(conditions, self.entrance()).of_keys())
+    }
+
+    /// How questions come in, where weights come through the gate.
+    pub(crate) fn entrance(&self) -> Entrance {
+        let step = |pixels: PixelRange| (pixels.most() - pixels.least()) / 255.0;
+        self.planes().map_or(Entrance::Gate, |pixels| Entrance::Planes { step: step(pixels) })
     }
 
     fn terms(&self, conditions: Conditions, entrance: Entrance) -> NoiseTerms {
@@ -92,7 +99,8 @@ impl Program {
         packed.iter().try_for_each(|slots| self.check_slots(slots))?;
         let machine = NoisyMachine { program: self, weights: self.encode_weights(parameters)?, model };
         let fresh = |values: &Vec<f64>| {
-            let variance = model.slot(model.query(self.input_limbs()), self.input_scale()) + model.embedding(values);
+            let variance = model.slot(model.query(self.input_limbs()), self.input_scale());
+            let variance = variance + model.query_embedding(values);
             let variances = vec![variance; values.len()];
             Noisy { values: values.clone(), variances, scale: self.input_scale(), limbs: self.input_limbs() }
         };
@@ -129,7 +137,7 @@ impl Program {
     /// # Errors
     /// None for a compiled program.
     pub fn predict_typical_gated_error(&self, conditions: Conditions) -> Result<f64, InputError> {
-        self.predict_typical(conditions, Entrance::Gate)
+        self.predict_typical(conditions, self.entrance())
     }
 
     fn predict_typical(&self, conditions: Conditions, entrance: Entrance) -> Result<f64, InputError> {

@@ -2,6 +2,7 @@
 //! bounds with.
 
 use he_agg::Params;
+use he_agg::multiparty::PLANES_PER_INPUT;
 
 /// Standard deviation of one error coefficient: centred binomial of 42 bits.
 const SIGMA: f64 = 3.240_370_349;
@@ -9,12 +10,14 @@ const SIGMA: f64 = 3.240_370_349;
 const ENCODING: f64 = 1.0 / 12.0;
 
 /// How queries and weights are encrypted.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Entrance {
     /// Under the collective public key.
     PublicKey,
     /// Under their hospital's own secret, then lifted.
     Gate,
+    /// Weights as above, queries made of planes whose levels are so far apart.
+    Planes { step: f64 },
 }
 
 /// Variances per coefficient under one key.
@@ -28,6 +31,10 @@ pub(crate) struct NoiseTerms {
     rotation_key: f64,
     gate_key: f64,
     relinearisation_key: f64,
+    /// A plane, under one hospital's public key.
+    plane: f64,
+    /// Dividing by a prime under one hospital's secret.
+    own_rounding: f64,
     /// Variance of an embedding relative to the square of its values.
     embedding: f64,
 }
@@ -44,6 +51,7 @@ impl NoiseTerms {
         let (parts, contributions) = (f64::from(key_parts), f64::from(contributions));
         let secret = norms * parts * 2.0 * params.n as f64 / 3.0;
         let error = norms * SIGMA * SIGMA;
+        let own = norms * 2.0 * params.n as f64 / 3.0;
         Self {
             params,
             rounding: (1.0 + secret) / 12.0,
@@ -52,6 +60,9 @@ impl NoiseTerms {
             rotation_key: parts * error,
             gate_key: (parts + 1.0) * error,
             relinearisation_key: 2.0 * parts * error * (secret + 1.0),
+            // v e + e0 + e1 k, and the encoding.
+            plane: SIGMA * SIGMA * (2.0 * own + 1.0) + ENCODING,
+            own_rounding: (1.0 + own) / 12.0,
             // The last bit per butterfly.
             embedding: f64::from(params.n.ilog2()) * f64::EPSILON * f64::EPSILON / 4.0,
         }
@@ -59,7 +70,19 @@ impl NoiseTerms {
 
     /// A query at `limbs` limbs.
     pub(crate) fn query(self, limbs: usize) -> f64 {
-        self.entered(limbs, 1.0)
+        match self.entrance {
+            Entrance::Planes { step } => self.of_planes(limbs, step),
+            Entrance::Gate | Entrance::PublicKey => self.entered(limbs, 1.0),
+        }
+    }
+
+    /// Four planes, each times a factor of magnitude sqrt(5)/4 times 4^b steps in every slot, a division, a lift, the
+    /// sum with its conjugate, which doubles what is real, and the conjugation's own noise.
+    fn of_planes(self, limbs: usize, step: f64) -> f64 {
+        let factors: f64 = (0..PLANES_PER_INPUT as i32).map(|digit| 16_f64.powi(digit)).sum::<f64>() * 5.0 / 16.0;
+        let half =
+            self.plane * step * step * factors + self.own_rounding + self.switch(limbs, self.gate_key) + self.rounding;
+        4.0 * half + self.rotation(limbs)
     }
 
     /// A weight vector at `limbs` limbs: the sum of all hospitals' encryptions.
@@ -71,7 +94,9 @@ impl NoiseTerms {
     fn entered(self, limbs: usize, terms: f64) -> f64 {
         match self.entrance {
             Entrance::PublicKey => terms * (self.rounding + ENCODING),
-            Entrance::Gate => terms * (SIGMA * SIGMA + self.switch(limbs, self.gate_key) + ENCODING) + self.rounding,
+            Entrance::Gate | Entrance::Planes { .. } => {
+                terms * (SIGMA * SIGMA + self.switch(limbs, self.gate_key) + ENCODING) + self.rounding
+            }
         }
     }
 
@@ -106,6 +131,18 @@ impl NoiseTerms {
     pub(crate) fn embedding(self, values: &[f64]) -> f64 {
         let mean = values.iter().map(|x| x * x).sum::<f64>() / values.len().max(1) as f64;
         mean * self.embedding
+    }
+
+    /// The same of a query's, where turning planes rounds as well: 16 N/12 squared units of the prime that is divided by.
+    pub(crate) fn query_embedding(self, values: &[f64]) -> f64 {
+        let turning = match self.entrance {
+            Entrance::Planes { .. } if self.embedding > 0.0 => {
+                let unit = self.params.p.first().map_or(1.0, |prime| f64::from(prime.modulus().value()));
+                16.0 * self.params.n as f64 / 12.0 / unit / unit
+            }
+            _ => 0.0,
+        };
+        self.embedding(values) + turning
     }
 
     /// One key switch without its rounding.

@@ -5,6 +5,7 @@
 use he_agg::Params;
 use he_agg::multiparty::KeyPlan;
 
+use crate::certify::PixelRange;
 use crate::diagonal::Entry;
 use crate::forward::InputError;
 use crate::network::Network;
@@ -76,6 +77,8 @@ pub struct Program {
     pub(crate) input_limbs: usize,
     pub(crate) output_scale: f64,
     pub(crate) key_plan: KeyPlan,
+    /// The range of pixels, where questions are made of planes.
+    pub(crate) planes: Option<PixelRange>,
     pub(crate) digest: [u8; 32],
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use he_agg::Params;
-use he_agg::multiparty::KeyPlan;
+use he_agg::multiparty::{KeyPlan, PLANES_PER_INPUT, Plane};
 use he_agg::wire::{HEADER_BYTES, packed_len};
 use serde::Serialize;
 
@@ -45,7 +45,7 @@ pub struct Summary {
     pub own_query_bytes: usize,
     /// The key that such queries need, once per session: both halves, at the query's limbs.
     pub query_key_bytes: usize,
-    /// A query behind the asker's gate, one polynomial per ciphertext.
+    /// A query behind the asker's gate: one polynomial per ciphertext, or its planes and their turns.
     pub gated_query_bytes: usize,
     /// One hospital's share of one gate; a gate key is as large.
     pub gate_bytes: usize,
@@ -60,7 +60,7 @@ impl Program {
         let params = self.params();
         let mut summary = Summary {
             depth: self.steps().len(),
-            galois_keys: self.key_plan().rotations.len(),
+            galois_keys: self.key_plan().rotations.len() + usize::from(self.key_plan().conjugation_limbs > 0),
             galois_key_bytes: rotation_bytes(params, self.key_plan()),
             relin_key_bytes: 2 * key_bytes(params, self.key_plan().relin_limbs),
             weight_vectors: self.weights().len(),
@@ -69,7 +69,7 @@ impl Program {
             query_bytes: 2 * self.inputs() * poly_bytes(params, self.input_limbs()),
             own_query_bytes: self.inputs() * (poly_bytes(params, self.input_limbs()) + HEADER_BYTES),
             query_key_bytes: 2 * key_bytes(params, self.input_limbs()),
-            gated_query_bytes: self.inputs() * (poly_bytes(params, self.input_limbs()) + HEADER_BYTES),
+            gated_query_bytes: self.inputs() * self.gated_input_bytes(),
             gate_bytes: key_bytes(params, self.gate_limbs()) + HEADER_BYTES,
             share_bytes: HEADER_BYTES + self.output_limbs() * packed_len(self.answer_shape().period),
             ..Summary::default()
@@ -93,11 +93,21 @@ impl Program {
         }
         summary
     }
+
+    /// What is sent of one ciphertext of a question: one polynomial, or its planes and what turns them.
+    fn gated_input_bytes(&self) -> usize {
+        let (preset, limbs) = (self.params().preset, self.input_limbs());
+        match self.planes() {
+            Some(_) => PLANES_PER_INPUT * Plane::encoded_bytes(preset, limbs) + self.slots(),
+            None => poly_bytes(self.params(), limbs) + HEADER_BYTES,
+        }
+    }
 }
 
 /// Rotation keys of a plan, level-trimmed, the uniform half sent as a seed.
 pub(crate) fn rotation_bytes(params: &Params, plan: &KeyPlan) -> usize {
-    plan.rotations.values().map(|limbs| key_bytes(params, *limbs)).sum()
+    let limbs = plan.rotations.values().chain([&plan.conjugation_limbs]);
+    limbs.map(|limbs| key_bytes(params, *limbs)).sum()
 }
 
 /// One polynomial of `limbs` residues per coefficient.
