@@ -343,6 +343,19 @@ pub enum Conflict {
         /// As written.
         preset: String,
     },
+    /// More planes than one hospital may encrypt and all others check.
+    #[error(
+        "{quota} questions of each hospital take {planes} planes, and more than {most} questions too many; write \
+         quota = {most} or less"
+    )]
+    TooManyPlanes {
+        /// As written.
+        quota: u64,
+        /// Planes of one hospital.
+        planes: u64,
+        /// Questions whose planes would do.
+        most: u64,
+    },
     /// A quota that the run itself would exceed.
     #[error("a run asks up to {asked} queries of each hospital, but each may ask {quota}")]
     QuotaTooSmall {

@@ -155,6 +155,7 @@ pub(super) struct PublishLiteral {
     pub(super) _release: Option<String>,
     pub(super) queries: Option<usize>,
     pub(super) images: Option<usize>,
+    pub(super) questions: Option<String>,
     pub(super) quota: Option<u64>,
     pub(super) leak_bits: Option<u64>,
     pub(super) releases: Option<u64>,

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use datasets::{Partition, SplitBy, SplitFractions};
 use he_agg::{Flooding, Preset, aggregation::LaneLayout};
-use he_infer::{ImageShape, LayerSpec, Network, Program};
+use he_infer::{ImageShape, LayerSpec, Network, PixelRange, Program};
 use metrics::CountDigits;
 use serde::Deserialize;
 
@@ -33,7 +33,7 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<Experiment, E
     let data = check.data(&literal.data);
     let encryption = check.encryption(&literal, &federation);
     let serving = check.serving(&literal.publish);
-    let program = check.program(&data, literal.model.layers.clone(), serving);
+    let program = check.program(&data, literal.model.layers.clone(), (serving, is_planes(&literal.publish)));
     let publish =
         program.as_ref().ok().and_then(|program| check.publish(&literal, serving, program, (&data, &federation)));
     let (train, local_epochs) = check.train(literal.train);
@@ -295,7 +295,12 @@ impl Check<'_> {
         Ok(if federation.min_cohort < 4 { layout.with_three_contributors() } else { layout })
     }
 
-    fn program(&mut self, data: &DataPlan, layers: Vec<LayerSpec>, serving: (Preset, usize)) -> Result<Program, Fault> {
+    fn program(
+        &mut self,
+        data: &DataPlan,
+        layers: Vec<LayerSpec>,
+        (serving, planes): ((Preset, usize), bool),
+    ) -> Result<Program, Fault> {
         let (preset, images) = serving;
         let path = ["model", "layers"];
         let shape = ImageShape { channels: data.channels, height: data.height, width: data.width };
@@ -310,6 +315,10 @@ impl Check<'_> {
             0 | 1 => Program::compile_wide(&network, params, QUERY_CIPHERTEXTS_MAX),
             images => Program::compile_batch(&network, params, images),
         };
+        let program = program.map(|program| match PixelRange::normalised(data.mean, data.std) {
+            Ok(range) if planes => program.with_planes(range),
+            _ => program,
+        });
         program.map_err(|source| Fault::Conflict {
             first: self.place(&path),
             second: Box::new(self.place(&["publish", "preset"])),
@@ -361,7 +370,14 @@ impl Check<'_> {
         }
         // An equal part of the budget, so that no hospital can spend the others' answers.
         let hospitals = federation.hospitals.max(1);
-        let quota = keys.quota.unwrap_or((releases / u64::from(hospitals)).max(1));
+        let part = (releases / u64::from(hospitals)).max(1);
+        let quota = keys.quota.unwrap_or(if is_planes(keys) { part.min(PLANE_QUESTIONS) } else { part });
+        let planes = program.plane_count(quota);
+        if is_planes(keys) && planes > PLANES_MAX {
+            let most = PLANES_MAX / program.plane_count(1).max(1);
+            let conflict = Conflict::TooManyPlanes { quota, planes, most };
+            self.conflict(&["publish", "quota"], &["publish", "questions"], conflict);
+        }
         // `run` asks in turn, and asks again where a decryptor was lost.
         let asked = queries.div_ceil(images.max(1)).div_ceil(usize::from(hospitals)) as u64;
         if quota < asked {
@@ -382,7 +398,8 @@ impl Check<'_> {
         let name = keys.name.clone().unwrap_or_else(|| literal.experiment.name.clone());
         let figures = pools_figures(keys);
         let leak_bits = keys.leak_bits;
-        Some(Publish { name, preset, release, gain, clip, queries, images, quota, leak_bits, figures })
+        let planes = is_planes(keys);
+        Some(Publish { name, preset, release, gain, clip, queries, images, planes, quota, leak_bits, figures })
     }
 
     fn train(&mut self, mut table: toml::Table) -> (TrainSettings, usize) {
@@ -407,6 +424,16 @@ fn pools_figures(literal: &PublishLiteral) -> bool {
     literal.figures.as_deref() == Some("pooled")
 }
 
+/// Whether questions are made of planes.
+fn is_planes(literal: &PublishLiteral) -> bool {
+    literal.questions.as_deref() == Some("planes")
+}
+
+/// Questions made of planes that one hospital may ask under one set of keys where the plan does not say: their planes
+/// are checked in the key ceremony, asked or not.
+const PLANE_QUESTIONS: u64 = 32;
+/// Planes that one hospital may encrypt, and all others check: some twenty minutes of a core.
+pub(super) const PLANES_MAX: u64 = 1 << 16;
 /// Answers of one key epoch where the plan does not say.
 const RELEASES: u64 = 1 << 16;
 /// Range of weights where the plan does not say: see `Publish::gain`.

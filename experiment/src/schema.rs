@@ -207,6 +207,7 @@ const PUBLISH: &[Field] = &[
     optional("release", Kind::Choice(&["threshold"])),
     optional("queries", Kind::Integer(0, 100_000)),
     optional("images", Kind::Integer(1, 4096)),
+    optional("questions", Kind::Choice(&["images", "planes"])),
     optional("quota", Kind::Integer(1, 1 << 40)),
     optional("leak-bits", Kind::Integer(1, 1 << 40)),
     optional("releases", Kind::Integer(1, 1 << 32)),

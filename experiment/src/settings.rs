@@ -163,6 +163,9 @@ pub struct Publish {
     pub queries: usize,
     /// Images of one asker that a query may carry, a power of two.
     pub images: usize,
+    /// Whether questions are made of planes, which hospitals check in the key ceremony, so that no pixel can be out of
+    /// range.
+    pub planes: bool,
     /// Queries that one hospital may ask under one set of keys.
     pub quota: u64,
     /// Bits that all answers under one set of keys may carry to askers that cheat; no bound if absent.

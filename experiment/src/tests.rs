@@ -378,6 +378,33 @@ fn a_missing_or_huge_file_is_named() {
 }
 
 #[test]
+fn questions_are_made_of_planes_where_the_plan_says_so() {
+    let set = |changes: &[&str]| {
+        let changes: Vec<String> = changes.iter().map(|change| (*change).to_owned()).collect();
+        Experiment::parse("x.toml", GOOD, &changes)
+    };
+    let plain = set(&["publish.images=1"]).expect("accepted");
+    assert!(!plain.publish().planes && plain.program().planes().is_none());
+    assert!(!plain.resolved_toml().contains("questions"));
+    let same = set(&["publish.images=1", "publish.questions=images"]).expect("accepted");
+    assert_eq!((same.digest(), same.program().digest()), (plain.digest(), plain.program().digest()));
+    let planes = set(&["publish.images=1", "publish.questions=planes"]).expect("accepted");
+    assert!(planes.resolved_toml().contains("questions = \"planes\""));
+    assert_ne!(planes.digest(), plain.digest(), "officers approve it");
+    let range = planes.program().planes().expect("planes");
+    assert_eq!(range, planes.publish().release.pixels);
+    assert!(planes.publish().planes && planes.program().key_plan().conjugation_limbs > 0);
+    let of_one = planes.program().plane_count(1);
+    assert_eq!((planes.publish().quota, of_one), (32, 32 * planes.program().inputs() as u64));
+    // As many as all may check.
+    let most = 65_536 / of_one;
+    let quota = |quota: u64| set(&["publish.questions=planes", "publish.images=1", &format!("publish.quota={quota}")]);
+    assert_eq!(quota(most).expect("accepted").publish().quota, most);
+    let refused = quota(most + 1).expect_err("refused").to_string();
+    assert!(refused.contains(&format!("write quota = {most} or less")), "{refused}");
+}
+
+#[test]
 fn what_answers_may_carry_is_unbounded_unless_the_plan_says_so() {
     let set = |text: &str| Experiment::parse("x.toml", GOOD, &[text.to_owned()]);
     let plain = set("publish.images=1").expect("accepted");

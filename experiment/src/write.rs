@@ -97,7 +97,9 @@ fn publish(publish: &Publish) -> Value {
         ("clip", Value::Float(publish.clip)),
         ("figures", text(if publish.figures { "pooled" } else { "none" })),
     ];
-    table(all.into_iter().chain(publish.leak_bits.map(|bits| ("leak-bits", large(bits)))))
+    let planes = publish.planes.then(|| ("questions", text("planes")));
+    let leak_bits = publish.leak_bits.map(|bits| ("leak-bits", large(bits)));
+    table(all.into_iter().chain(planes).chain(leak_bits))
 }
 
 fn data(experiment: &Experiment) -> Table {

@@ -72,11 +72,12 @@ impl Embedding {
 fn root(k: usize, order: usize) -> (f64, f64) {
     let quarter = order / 4;
     let within = k % quarter;
-    let angle = |step: usize| 2.0 * PI * step as f64 / order as f64;
+    // Not the machine's: hospitals make each other's planes again, bit for bit.
+    let sin_cos = |step: usize| libm::sincos(2.0 * PI * step as f64 / order as f64);
     let (sine, cosine) = if 2 * within <= quarter {
-        angle(within).sin_cos()
+        sin_cos(within)
     } else {
-        let (s, c) = angle(quarter - within).sin_cos();
+        let (s, c) = sin_cos(quarter - within);
         (c, s)
     };
     match k / quarter % 4 {
