@@ -1,5 +1,7 @@
 //! What a plane is made of: 32 bytes of its maker, shown to all where the coins say so.
 
+use crate::aggregation::VaultSecret;
+use crate::multiparty::Crs;
 use crate::params::Preset;
 use crate::sampler;
 use crate::stream::Expander;
@@ -16,6 +18,14 @@ pub struct PlaneSeed(Zeroizing<[u8; 32]>);
 pub(super) type Randomness = [Zeroizing<Vec<i64>>; 3];
 
 impl PlaneSeed {
+    /// The 32 secret bytes that all seeds of one epoch follow from, out of a hospital's vault: for
+    /// [`PlaneSeed::of_pool`], and to be shown to nobody.
+    pub fn pool(vault: &VaultSecret, crs: &Crs) -> Zeroizing<[u8; 32]> {
+        let domain = "serving/plane-pool-secret";
+        let expander = Expander::with_context(&vault.expose_bytes(), domain, crs.preset(), &[], &crs.epoch());
+        Zeroizing::new(expander.sampler(0).seed())
+    }
+
     /// Seed `number` of the pool that follows from 32 secret bytes of the asker's vault.
     pub fn of_pool(pool: &[u8; 32], preset: Preset, number: u32) -> Self {
         let expander = Expander::new(pool, "serving/plane-pool", preset, &[u64::from(number)]);

@@ -150,7 +150,7 @@ fn incomplete_repeated_and_foreign_key_shares_are_refused() {
     assert_eq!(sum.absorb(&share(1, &crs, 3, 5)), Err(CeremonyError::Mismatch { field: "limbs", ours: 4, theirs: 5 }));
     sum.absorb(&share(2, &crs, 3, 4)).unwrap();
     assert_eq!(sum.finish().err(), Some(CeremonyError::Missing { party: 2, parties: 3 }));
-    assert_eq!(GaloisKeySum::new(&crs, 256, 4, 3).err(), Some(CeremonyError::IdentityRotation { steps: 128 }));
+    assert_eq!(GaloisKeySum::new(&crs, 256, 4, 3).err(), Some(CeremonyError::IdentityRotation { steps: 256 }));
     assert_eq!(GaloisKeySum::new(&crs, 1, 7, 3).err(), Some(CeremonyError::Limbs { limbs: 7, max: 6 }));
     assert!(matches!(ServingSecret::over(params, 65, &mut stream), Err(CeremonyError::Party { party: 65, .. })));
 }

@@ -75,7 +75,7 @@ fn objects_of_a_training_round_keep_their_bytes() {
 #[test]
 fn objects_of_a_serving_epoch_keep_their_bytes() {
     let mut text = "# preset, object, bytes, SHA-256, header, first bytes of the payload\n".to_owned();
-    let mut encoded = "# preset, SHA-256 of an encrypted vector, on x86_64-unknown-linux-gnu\n".to_owned();
+    let mut encoded = "# preset, SHA-256 of an encrypted vector\n".to_owned();
     // Keys at every limb of the small set, at one level above the base of the others.
     for preset in [Preset::Inf13, Preset::Inf14x30, Preset::Inf15x60, Preset::Inf15x90] {
         let params = preset.params();
@@ -88,10 +88,8 @@ fn objects_of_a_serving_epoch_keep_their_bytes() {
         let _ = writeln!(encoded, "{preset} {}", hash(&serving.ciphertext.to_bytes()));
     }
     check("serving.txt", &text);
-    // Encoding takes the sine from the platform, so its last bits are frozen for one only.
-    if cfg!(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64")) {
-        check("encoded.txt", &encoded);
-    }
+    // On every machine: hospitals make each other's planes again.
+    check("encoded.txt", &encoded);
 }
 
 #[test]

@@ -40,7 +40,7 @@ const fn row(
 }
 
 /// Shares of keys name any sender; the sum that absorbs them knows who is in the ceremony.
-const ROWS: [Row; 23] = [
+const ROWS: [Row; 25] = [
     row("update-chunk", SHAPE, "Scale", (4, "UnknownParty"), [ACCEPTED; 3], ACCEPTED),
     row("packed-chunk", SHAPE, "Scale", (4, "UnknownParty"), [ACCEPTED; 3], ACCEPTED),
     row(
@@ -71,6 +71,8 @@ const ROWS: [Row; 23] = [
     row("gate", DIGITS, "Scale", (1, "Field sender"), NUMBERED, "Epoch"),
     row("gate-key", DIGITS, "Scale", (0, "Field sender"), KEY, "Epoch"),
     row("gated-ciphertext", [ACCEPTED, SHAPE[1]], ACCEPTED, (1, "Field sender"), UNUSED, "Field epoch"),
+    row("plane-key", [ACCEPTED, SHAPE[1]], "Scale", (0, "Field sender"), UNUSED, "Epoch"),
+    row("plane", [ACCEPTED, SHAPE[1]], "Scale", (65, "Field sender"), UNUSED, "Epoch"),
 ];
 
 fn each(test: impl Fn(&Decoder, &Row)) {
@@ -183,6 +185,8 @@ fn every_kind_has_a_decoder_here() {
         Kind::GateKey,
         Kind::GatedCiphertext,
         Kind::ReleaseShare,
+        Kind::PlaneKey,
+        Kind::Plane,
     ];
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), all.map(|kind| kind as u8));
 }
@@ -296,7 +300,8 @@ fn rotations_by_nothing_and_objects_of_nobody_are_refused() {
     let by_name = |name: &str| decoders().iter().find(|decoder| decoder.name == name).unwrap();
     for name in ["galois-share", "galois-key"] {
         let decoder = by_name(name);
-        for steps in [0, decoder.params.slots() as u32, u32::MAX] {
+        // As many steps as slots stand for conjugation.
+        for steps in [0, decoder.params.slots() as u32 + 1, u32::MAX] {
             let mut bytes = decoder.valid.clone();
             bytes[16..20].copy_from_slice(&steps.to_le_bytes());
             expect(decoder, &bytes, "Field steps", "steps");
@@ -315,6 +320,14 @@ fn rotations_by_nothing_and_objects_of_nobody_are_refused() {
     for sender in [65, u16::MAX] {
         bytes[12..14].copy_from_slice(&sender.to_le_bytes());
         expect(decoder, &bytes, "Field sender", "no asker");
+    }
+    for name in ["plane-key", "plane"] {
+        let decoder = by_name(name);
+        for sender in [0_u16, 65] {
+            let mut bytes = decoder.valid.clone();
+            bytes[12..14].copy_from_slice(&sender.to_le_bytes());
+            expect(decoder, &bytes, "Field sender", "no asker");
+        }
     }
     let decoder = by_name("serving-key-share");
     let mut bytes = decoder.valid.clone();

@@ -6,8 +6,8 @@ use he_agg::aggregation::{
 };
 use he_agg::ckks::{Ciphertext, GaloisKey, GatedCiphertext, PublicKey, RelinearizationKey, SeededCiphertext};
 use he_agg::multiparty::{
-    CeremonyError, GaloisKeyShare, Gate, GateKey, GateShare, PublicKeyShare, QueryKey, R1, R2, ReleaseContext,
-    ReleaseShare, RelinIntermediate, RelinKeyShare, ServingKeyShare,
+    CeremonyError, GaloisKeyShare, Gate, GateKey, GateShare, Plane, PlaneKey, PublicKeyShare, QueryKey, R1, R2,
+    ReleaseContext, ReleaseShare, RelinIntermediate, RelinKeyShare, ServingKeyShare,
 };
 use he_agg::{DecodeError, Params, Preset};
 use std::sync::LazyLock;
@@ -257,5 +257,7 @@ fn serving_decoders(serving: &'static Serving, objects: &[(&str, Vec<u8>)]) -> V
             move |b| GatedCiphertext::from_bytes(b, preset),
             GatedCiphertext::to_bytes,
         ),
+        decoder(of("plane-key", keys), objects, |b| PlaneKey::from_bytes(b, crs), PlaneKey::to_bytes),
+        decoder(of("plane", keys), objects, |b| Plane::from_bytes(b, crs), Plane::to_bytes),
     ]
 }

@@ -4,9 +4,10 @@ use he_agg::aggregation::{Flooding, MaskKey, MemoryLedger, VaultSecret};
 use he_agg::ckks::{Ciphertext, Encoder, Evaluator, GatedCiphertext, Plaintext, SeededCiphertext};
 use he_agg::multiparty::{
     AnswerShape, Crs, DecryptPolicy, ErrorBound, EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, Gate,
-    GateKey, GateLabel, GatePermit, GateSecret, GateSeed, GateShare, GateSum, Gated, LiftSum, PublicKey,
-    PublicKeyShare, PublicKeySum, QueryKey, QuerySecret, Quorum, R1, R2, ReleaseContext, ReleasePermit, ReleaseRequest,
-    ReleaseShare, RelinIntermediate, RelinKeyShare, RelinKeySum, RelinearizationKey, ServingKeyShare, ServingSecret,
+    GateKey, GateLabel, GatePermit, GateSecret, GateSeed, GateShare, GateSum, Gated, LiftSum, Plane, PlaneKey,
+    PlaneMaker, PlaneSeed, PublicKey, PublicKeyShare, PublicKeySum, QueryKey, QuerySecret, Quorum, R1, R2,
+    ReleaseContext, ReleasePermit, ReleaseRequest, ReleaseShare, RelinIntermediate, RelinKeyShare, RelinKeySum,
+    RelinearizationKey, ServingKeyShare, ServingSecret,
 };
 use he_agg::{Preset, Stream};
 use std::collections::BTreeMap;
@@ -46,6 +47,9 @@ pub(crate) struct Serving {
     pub(crate) gate_key: GateKey,
     /// The zeros under the gate secret of the key, as part 2 of its query 6.
     pub(crate) gated: GatedCiphertext,
+    /// A key of the same gate secret, and a plane under it.
+    pub(crate) plane_key: PlaneKey,
+    pub(crate) plane: Plane,
 }
 
 impl Serving {
@@ -102,7 +106,8 @@ impl Serving {
         let nothing = encoder.encode(&[], params.scale(), limbs).unwrap();
         let query = secret.encrypt(&nothing, &mut stream).unwrap();
         let query_key = QueryKey::generate(&secret, &public_key, &crs, limbs, &mut stream).unwrap();
-        let (gate_share, gate, gate_key, gated) = gate_objects(&secrets, &crs, limbs, &nothing);
+        let ((gate_share, gate, gate_key, gated), plane_key) = gate_objects(&secrets, &crs, limbs, &nothing);
+        let plane = PlaneMaker::new(&plane_key, &crs).unwrap().encrypt(&PlaneSeed::from_bytes([0x63; 32])).unwrap();
         Serving {
             preset,
             crs,
@@ -125,6 +130,8 @@ impl Serving {
             gate,
             gate_key,
             gated,
+            plane_key,
+            plane,
         }
     }
 
@@ -188,6 +195,8 @@ impl Serving {
             ("gate", self.gate.to_bytes()),
             ("gate-key", self.gate_key.to_bytes()),
             ("gated-ciphertext", self.gated.to_bytes()),
+            ("plane-key", self.plane_key.to_bytes()),
+            ("plane", self.plane.to_bytes()),
         ]
     }
 
@@ -209,7 +218,7 @@ fn gate_objects(
     crs: &Crs,
     limbs: usize,
     plaintext: &Plaintext,
-) -> (GateShare, Gate, GateKey, GatedCiphertext) {
+) -> ((GateShare, Gate, GateKey, GatedCiphertext), PlaneKey) {
     let mut stream = Stream::from_seed([0x47; 32]);
     let seeds: Vec<_> = secrets.iter().map(|_| GateSeed::generate(&mut stream)).collect();
     let mut sum = GateSum::new(crs, GATED.asker, limbs, PARTIES).unwrap();
@@ -224,7 +233,8 @@ fn gate_objects(
     let key = GateKey::generate(&secret, crs, &gate, &seeds, &mut stream).unwrap();
     let permit = GatePermit::claim(&mut MemoryLedger::new(flooding()), crs, GATED, plaintext).unwrap();
     let gated = secret.encrypt(permit, &VaultSecret::from_bytes([0x62; 32])).unwrap();
-    (shares.swap_remove(0), gate, key, gated)
+    let plane_key = PlaneKey::generate(&secret, crs, limbs, &mut stream).unwrap();
+    ((shares.swap_remove(0), gate, key, gated), plane_key)
 }
 
 fn bound() -> ErrorBound {

@@ -1,9 +1,10 @@
 //! Questions made of planes: what they show, what they cannot show, and how often a malformed plane stays closed.
 
-use super::gates::Gates;
+use super::gates::{Gates, integers};
+use crate::aggregation::VaultSecret;
 use crate::backend::Cpu;
 use crate::backend::parity::tests::Composed;
-use crate::ckks::{Ciphertext, CkksError, EvaluationKeys, Evaluator};
+use crate::ckks::{Ciphertext, CkksError, EvaluationKeys, Evaluator, add_gadget, digit_count, extended_basis};
 use crate::error::DecodeError;
 use crate::multiparty::ideal::toy;
 use crate::multiparty::{
@@ -11,6 +12,7 @@ use crate::multiparty::{
     PlaneKey, PlaneLevels, PlaneMaker, PlaneOpeningError, PlaneSeed, PlaneSum, opened_seeds,
 };
 use crate::params::{Params, Preset};
+use crate::ring::{Eval, Poly};
 use crate::stream::Stream;
 
 /// Gates with a key for conjugation, at all limbs.
@@ -240,6 +242,53 @@ fn a_draw_leaves_one_plane_of_each_group_closed_and_is_of_one_asker() {
         assert!((415..585).contains(&count), "{place}: {count}");
     }
     assert!(first == draw(1, 1) && first != draw(2, 1) && first != draw(1, 2));
+}
+
+#[test]
+fn a_pool_is_of_one_vault_and_one_epoch() {
+    let params = toy(Preset::Inf13, 4);
+    let pool =
+        |vault: u8, epoch: u8| *PlaneSeed::pool(&VaultSecret::from_bytes([vault; 32]), &Crs::over(params, [epoch; 32]));
+    assert_eq!(pool(1, 1), pool(1, 1));
+    assert!(pool(1, 1) != pool(2, 1) && pool(1, 1) != pool(1, 2));
+}
+
+/// What planes do not show. An asker makes a share of its own gate, and nothing proves the form of such a share: with a
+/// constant in it the gate key belongs to the gate and to a short secret exactly as an honest one does, so that no proof
+/// about the two keys would find it, and every opened plane is right; but what the closed ones show is out of range.
+/// Shares of keys are for `audit own`, which makes them again.
+#[test]
+fn a_share_of_the_askers_own_gate_moves_its_questions_whatever_its_planes_are() {
+    let params = toy(Preset::Inf15x90, 6);
+    let mut g = gates(params, 2);
+    let (limbs, basis) = (g.limbs, extended_basis(params, g.limbs));
+    let (honest, mut own) = (g.share(2, 1), g.share(1, 1));
+    // Zero modulo all other primes: an integer of the size of the modulus.
+    let prime = params.p.len();
+    basis[prime].add(own.0.parts[0].limb_mut(prime), &vec![1; params.n]);
+    g.gates[0] = g.sum(1, &[own, honest]);
+    g.keys[0] = g.key(1, 0);
+    // b - Z' - a' r - P g k, which a proof would show to be short.
+    let [_, masks] = g.c.crs.gate(1, limbs, digit_count(params, limbs));
+    let mut mask = Poly::<Eval>::zero(params.n, basis.len());
+    for (maker, seed) in (1..).zip(&g.seeds[0]) {
+        mask.add_assign(&seed.mask(&g.c.crs, maker, 1, limbs), &basis);
+    }
+    for (digit, [b, _]) in g.keys[0].key.digits().enumerate() {
+        let mut made = g.gates[0].0.parts[digit].clone();
+        made.mul_add(&masks[digit], &mask, &basis);
+        add_gadget(params, limbs, digit, &mut made, g.secrets[0].poly());
+        let mut error = b.clone();
+        error.sub_assign(&made, &basis);
+        assert!(integers(&error, &basis).iter().all(|x| *x <= 21.into() && *x >= (-21).into()));
+    }
+    // All planes open, and yet: no level, but numbers far beyond.
+    let key = plane_key(&mut g, 1, 7);
+    let (_, own) = planes(&g, &key, 1);
+    let levels = levels(params, 0.0, 1.0);
+    let lifted = lift(&g, &compose(&own, &vec![0; params.slots()], &levels), 1);
+    let read = g.c.encoder.decode(&g.c.decrypt(&lifted)).unwrap();
+    assert!(read.iter().all(|x| x.abs() > 1e6));
 }
 
 /// An asker with a pool of planes of which some are malformed.
