@@ -37,12 +37,17 @@ pub enum BlobKind {
     RelinMasks,
     /// One opening of such a mask.
     RelinAnswer,
+    /// What one hospital is bound to of its questions' planes: their key, its masks with its coin, the planes' digests.
+    Planes,
+    /// One opening of such a mask, or the seeds of the planes that are opened.
+    PlaneOpening,
 }
 
 wire_tag!(BlobKind {
     1 => Dealing, 2 => Gate, 3 => RelinRoundOne, 4 => RelinRoundTwo, 5 => Galois,
     6 => UpdateChunk, 7 => Share, 8 => SumChunk, 9 => PublishChunk,
     10 => Query, 11 => QueryResult, 12 => SwitchShare, 15 => GateKey, 16 => RelinMasks, 17 => RelinAnswer,
+    18 => Planes, 19 => PlaneOpening,
 });
 
 /// The address of one body. Its encoding is always [`BlobId::BYTES`] long.

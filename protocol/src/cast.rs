@@ -63,6 +63,7 @@ pub(crate) fn terms() -> Terms {
         tau_aggregation: 100,
         tau_serving: 100,
         queries_per_asker_max: 100,
+        planes: 0,
         leak_bits_per_answer: 100,
         leak_bits_max: u64::MAX,
         patience_ms: 1_000,

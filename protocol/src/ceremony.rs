@@ -6,8 +6,10 @@
 //!
 //! and if serving is wanted:
 //! Gate -> GateKey -> RelinRoundOne -> RelinRoundTwo -> RelinMasks -> RelinAnswers -> Galois -> Verdicts --n--> Done
+//!               \--- with planes: Planes -> PlaneOpenings --/
 //!            each: Heads (n commitments) --> Bodies (n uploads) --> Aggregating --> next step
-//!            Gate, GateKey, RelinMasks, RelinAnswers: everybody's own, so nothing is added up for all
+//!            Gate, GateKey, Planes, PlaneOpenings, RelinMasks, RelinAnswers: everybody's own, so nothing is added up
+//!            for all
 //!            Verdicts: every hospital has added up and checked all of it itself
 //! ```
 //!
@@ -363,7 +365,7 @@ impl CeremonyMachine {
         }
         self.sums.push(body);
         out.push(CeremonyOutput::Append(LogMessage::ServingStepDone(ServingStepDone { step, body })));
-        match step.next() {
+        match step.next(self.config.planes) {
             Some(next) => self.open_serving_step(next, plan, out),
             None => self.enter(CeremonyStep::Verdicts),
         }

@@ -21,6 +21,7 @@ mod dealings;
 mod draw;
 mod effect;
 mod history;
+mod proofs;
 mod release;
 mod round;
 mod serving;
@@ -29,7 +30,7 @@ mod switching;
 
 pub use binding::{ShareBinding, SwitchBinding};
 pub use draw::{chunks_added, parts_added, proofs_checked};
-pub use effect::{HospitalInput, HospitalOutput, ProofOf};
+pub use effect::{HospitalInput, HospitalOutput, PlanesOf, ProofOf};
 
 use std::collections::VecDeque;
 

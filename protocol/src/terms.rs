@@ -4,6 +4,7 @@
 
 use crate::codec::wire_struct;
 use crate::ids::Digest;
+use crate::limits::{PLANES_GROUP, PLANES_MAX};
 
 /// The terms of one consortium's training and serving. Their digest stands in every round's opening and every head.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,9 @@ pub struct Terms {
     pub tau_serving: u64,
     /// Queries that one hospital may ask in one key epoch.
     pub queries_per_asker_max: u64,
+    /// Planes that every hospital encrypts for its questions and opens all but one in eight of; 0: questions are
+    /// encrypted as they are.
+    pub planes: u32,
     /// Bits that one answer carries, at most, to whoever chose its result at will.
     pub leak_bits_per_answer: u64,
     /// Bits that the answers of one key epoch may carry together; `u64::MAX` where the plan sets no bound.
@@ -60,6 +64,7 @@ wire_struct!(Terms {
     tau_aggregation: u64,
     tau_serving: u64,
     queries_per_asker_max: u64,
+    planes: u32,
     leak_bits_per_answer: u64,
     leak_bits_max: u64,
     patience_ms: u64,
@@ -68,6 +73,18 @@ wire_struct!(Terms {
 });
 
 impl Terms {
+    /// Whether questions are made of planes, so that the key ceremony has the steps that make these.
+    #[must_use]
+    pub fn has_planes(&self) -> bool {
+        self.planes > 0
+    }
+
+    /// Whether so many planes can be made, and opened in groups. No hospital begins a ceremony under other terms.
+    #[must_use]
+    pub fn has_fitting_planes(&self) -> bool {
+        self.planes <= PLANES_MAX && self.planes.is_multiple_of(PLANES_GROUP)
+    }
+
     /// What so many answers carry at most.
     #[must_use]
     pub fn leak_bits(&self, answers: u64) -> u64 {
@@ -83,14 +100,29 @@ impl Terms {
     /// What an officer approves and every round names.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::of("consilium terms v3", self)
+        Digest::of("consilium terms v4", self)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cast;
     use crate::codec::Wire;
+
+    #[test]
+    fn planes_come_in_whole_groups_and_not_without_end() {
+        let under = |planes| Terms { planes, ..cast::terms() };
+        for (planes, fits) in
+            [(0, true), (8, true), (4, false), (12, false), (PLANES_MAX, true), (PLANES_MAX + 8, false)]
+        {
+            assert_eq!(
+                (under(planes).has_fitting_planes(), under(planes).has_planes()),
+                (fits, planes > 0),
+                "{planes}"
+            );
+        }
+    }
 
     #[test]
     fn every_byte_of_the_terms_is_under_their_digest() {

@@ -137,6 +137,7 @@ impl Verifier {
         if let Some(Approved { terms, membership }) = &self.approved {
             let is_known = membership.is_none_or(|approved| it.roster.membership().digest() == approved);
             require(is_known && it.roster.parameters() == terms.parameters, Reject::RosterWrong)?;
+            require(terms.has_fitting_planes(), Reject::LimitExceeded)?;
         }
         self.proposed = Some(it.roster.clone());
         Ok(())
@@ -174,6 +175,12 @@ impl Verifier {
         *self.program.get_or_insert(program) == program
     }
 
+    /// Whether questions are made of planes: as was approved, or else as the log says.
+    fn has_planes(&self) -> bool {
+        let opened = self.opened.contains(&KeyStep::Planes);
+        self.approved.as_ref().map_or(opened, |approved| approved.terms.has_planes())
+    }
+
     /// Remembers what all are bound to in a step of the serving keys.
     fn bind(&mut self, it: &ServingStepHeads, roster: &Roster) -> Result<(), Fault> {
         require(self.opened.contains(&it.step), Reject::OutOfTurn)?;
@@ -193,7 +200,8 @@ impl Verifier {
     fn key_step(&mut self, message: &LogMessage, roster: &Roster) -> Result<(), Fault> {
         match message {
             LogMessage::ServingStepOpen(it) => {
-                require(self.ceremony.dealings_fit, Reject::OutOfTurn)?;
+                let takes_part = it.step.takes_part(self.has_planes() || self.approved.is_none());
+                require(self.ceremony.dealings_fit && takes_part, Reject::OutOfTurn)?;
                 let is_there = it.step.input().is_none_or(|input| self.key_sums.contains_key(&input));
                 self.opened.insert(it.step);
                 require(is_there, Reject::SumDiffers)
@@ -206,7 +214,7 @@ impl Verifier {
                 require(known == it.body, Reject::Contradiction)
             }
             LogMessage::ServingKeysReady(it) => {
-                let sums = KeyStep::ALL.iter().map(|step| self.key_sums.get(step).copied());
+                let sums = KeyStep::steps(self.has_planes()).map(|step| self.key_sums.get(&step).copied());
                 let sums = sums.collect::<Option<Vec<_>>>().ok_or(Reject::OutOfTurn)?;
                 require(self.is_of_plan(it.plan), Reject::PlanNotApproved)?;
                 let verdict = HospitalMessage::KeyVerdict(KeyVerdict { plan: it.plan, sums });

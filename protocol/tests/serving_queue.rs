@@ -80,6 +80,7 @@ fn machine_under(spent: ServingStanding, change: impl FnOnce(&mut Terms)) -> Ser
         tau_aggregation: 100,
         tau_serving: 1000,
         queries_per_asker_max: 100,
+        planes: 0,
         leak_bits_per_answer: 100,
         leak_bits_max: u64::MAX,
         patience_ms: 1_000,

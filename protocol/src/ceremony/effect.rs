@@ -13,6 +13,8 @@ use crate::reject::Reject;
 pub struct CeremonyConfig {
     /// Digest of the serving key plan; `None` for training keys only.
     pub serving_plan: Option<Digest>,
+    /// Whether hospitals make planes for their questions, as the terms say.
+    pub planes: bool,
 }
 
 /// Where the ceremony stands.
@@ -49,6 +51,8 @@ impl fmt::Display for CeremonyStep {
         let key = |step: &KeyStep| match step {
             KeyStep::Gate => "gates",
             KeyStep::GateKey => "gate keys",
+            KeyStep::Planes => "planes of questions",
+            KeyStep::PlaneOpenings => "planes of questions, proof",
             KeyStep::RelinRoundOne => "relinearisation key, first round",
             KeyStep::RelinRoundTwo => "relinearisation key, second round",
             KeyStep::RelinMasks => "relinearisation key, masks of the proof",

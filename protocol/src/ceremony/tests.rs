@@ -3,6 +3,7 @@
 use super::*;
 use crate::cast::{digest, party, roster, signed};
 use crate::dealings::DealingCheck;
+use crate::limits::{PLANE_OPENINGS, PLANE_OPENINGS_BYTES_MAX, PLANES_BODIES, PLANES_BYTES_MAX, RELIN_ANSWERS};
 use crate::message::{DealingsDigest, KeyCommit, KeyReveal, Refusal, RosterSignature, Scope, ServingShareHead};
 
 /// Three hospitals, any two of which decrypt, around the coordinator's machine.
@@ -19,15 +20,26 @@ fn nonce(number: u16) -> [u8; 32] {
 }
 
 fn head(step: KeyStep, what: &str) -> ServingShareHead {
-    let bodies = if step == KeyStep::Gate { usize::from(N) } else { 1 };
+    let bodies = match step {
+        KeyStep::Gate => u32::from(N),
+        KeyStep::Planes => PLANES_BODIES,
+        KeyStep::PlaneOpenings => PLANE_OPENINGS,
+        KeyStep::RelinAnswers => RELIN_ANSWERS,
+        _ => 1,
+    };
     let chunks: Vec<Digest> = (0..bodies).map(|number| digest(&format!("{step:?} {what} {number}"))).collect();
     ServingShareHead { step, body: BodyRoot::of(&chunks, 300) }
 }
 
 impl Table {
     fn new() -> Self {
+        Self::making(false)
+    }
+
+    /// With planes or without.
+    fn making(planes: bool) -> Self {
         let roster = roster(N, 2);
-        let config = CeremonyConfig { serving_plan: Some(digest("plan")) };
+        let config = CeremonyConfig { serving_plan: Some(digest("plan")), planes };
         let machine = CeremonyMachine::new(roster.clone(), config);
         let mut table = Self { roster, machine, said: Vec::new() };
         table.hears(CeremonyInput::Start);
@@ -36,13 +48,25 @@ impl Table {
 
     /// Up to, and without, the step.
     fn before(step: CeremonyStep) -> Self {
-        let mut table = Self::new();
-        while table.machine.step() != step {
-            let before = table.machine.step();
-            (1..=N).for_each(|number| table.answers(number));
-            assert_ne!(table.machine.step(), before, "{:?}", table.said);
+        Self::new().goes_on_to(step)
+    }
+
+    fn goes_on_to(mut self, step: CeremonyStep) -> Self {
+        while self.machine.step() != step {
+            let before = self.machine.step();
+            (1..=N).for_each(|number| self.answers(number));
+            assert_ne!(self.machine.step(), before, "{:?}", self.said);
         }
-        table
+        self
+    }
+
+    /// The steps that were opened.
+    fn opened(&self) -> Vec<KeyStep> {
+        let step = |output: &CeremonyOutput| match output {
+            CeremonyOutput::Append(LogMessage::ServingStepOpen(open)) => Some(open.step),
+            _ => None,
+        };
+        self.said.iter().filter_map(step).collect()
     }
 
     fn hears(&mut self, input: CeremonyInput) -> Vec<CeremonyOutput> {
@@ -123,7 +147,7 @@ impl Table {
 #[test]
 fn nobody_is_awaited_before_the_start_and_after_the_end() {
     let table = Table::new();
-    let idle = CeremonyMachine::new(table.roster.clone(), CeremonyConfig { serving_plan: None });
+    let idle = CeremonyMachine::new(table.roster.clone(), CeremonyConfig { serving_plan: None, planes: false });
     assert!(idle.waiting_for().is_empty());
     assert_eq!(table.machine.waiting_for(), table.roster.parties());
     let mut ended = table;
@@ -220,6 +244,45 @@ fn a_share_of_another_step_or_of_more_bodies_or_beyond_its_limits_is_refused() {
     let too_large = ServingShareHead { body: BodyRoot { size_bytes: u64::MAX, ..fits.body }, ..fits.clone() };
     assert_eq!(table.rejected(1, message(too_large)), Some(Reject::LimitExceeded));
     assert_eq!(table.rejected(1, message(fits)), None);
+}
+
+#[test]
+fn planes_are_made_after_the_gate_keys_where_the_terms_have_them_and_else_not_at_all() {
+    let without = Table::new().goes_on_to(CeremonyStep::Verdicts);
+    assert!(KeyStep::steps(false).eq(without.opened()));
+    let with = Table::making(true).goes_on_to(CeremonyStep::Verdicts);
+    let steps = with.opened();
+    assert!(KeyStep::steps(true).eq(steps.iter().copied()));
+    assert_eq!(steps[1..5], [KeyStep::GateKey, KeyStep::Planes, KeyStep::PlaneOpenings, KeyStep::RelinRoundOne]);
+    assert_eq!((without.machine.sums.len(), with.machine.sums.len()), (7, 9), "what hospitals sign for");
+    for step in [KeyStep::Planes, KeyStep::PlaneOpenings] {
+        let of = |number: u16| (party(number), head(step, &number.to_string()).body);
+        let list = step.list_of(&(1..=N).map(of).collect()).unwrap();
+        let done = LogMessage::ServingStepDone(ServingStepDone { step, body: list });
+        assert!(with.said.contains(&CeremonyOutput::Append(done)), "nothing is added up");
+        assert!(!with.said.contains(&CeremonyOutput::Aggregate { step }));
+    }
+    let mut table = Table::before(CeremonyStep::ServingHeads(KeyStep::RelinRoundOne));
+    let planes = HospitalMessage::ServingShareHead(head(KeyStep::Planes, "1"));
+    assert_eq!(table.rejected(1, planes), Some(Reject::LimitExceeded), "nobody asked for them");
+}
+
+#[test]
+fn planes_and_their_openings_have_their_bodies_and_no_more_bytes_than_somebody_can_hold() {
+    for (step, bytes_max) in [(KeyStep::Planes, PLANES_BYTES_MAX), (KeyStep::PlaneOpenings, PLANE_OPENINGS_BYTES_MAX)] {
+        let mut table = Table::making(true).goes_on_to(CeremonyStep::ServingHeads(step));
+        let fits = head(step, "1").body;
+        let of = |count, size_bytes| {
+            HospitalMessage::ServingShareHead(ServingShareHead { step, body: BodyRoot { count, size_bytes, ..fits } })
+        };
+        for (count, size_bytes) in [(fits.count - 1, 300), (fits.count + 1, 300), (fits.count, bytes_max + 1)] {
+            let rejected = table.rejected(1, of(count, size_bytes));
+            assert_eq!(rejected, Some(Reject::LimitExceeded), "{step:?}: {count} bodies of {size_bytes} bytes");
+        }
+        assert_eq!(table.rejected(1, of(fits.count, bytes_max)), None, "{step:?}");
+        let second = ServingShareHead { step, body: head(step, "other").body };
+        assert_eq!(table.rejected(1, HospitalMessage::ServingShareHead(second)), Some(Reject::Contradiction));
+    }
 }
 
 #[test]

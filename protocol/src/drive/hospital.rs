@@ -7,6 +7,7 @@ mod effect;
 mod held;
 mod outgoing;
 mod parts;
+mod planes;
 mod proofs;
 mod query;
 mod wanted;
@@ -266,6 +267,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 self.work.extend(Work::add_shares(self.party, step, shares, sum, drawn));
             }
             HospitalOutput::CheckProofs { proofs, sum } => self.work.extend(Work::check_proofs(proofs, sum)),
+            HospitalOutput::CheckPlanes { planes, sum } => self.work.extend(Work::check_planes(&planes, sum)),
             HospitalOutput::FetchSum { step, sum } => self.work.push_back(Work::sum(step, sum)),
             HospitalOutput::Train { round, purpose, .. } => {
                 self.work.push_back(Work::Ready(match purpose {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::blob::{BlobKind, BodyRoot};
 use crate::ceremony::{bodies, commitment, epoch_seed, received_digest};
 use crate::facts::{CeremonyNonce, Fact, KeySum};
-use crate::hospital::{HospitalMachine, HospitalOutput, ProofOf};
+use crate::hospital::{HospitalMachine, HospitalOutput};
 use crate::ids::{Attempt, Digest, PartyId};
 use crate::message::{
     CommitSet, DealingsDigest, DealingsReady, DealingsSent, HospitalMessage, KeyCommit, KeyEpochOpen, KeyReveal,
@@ -27,7 +27,7 @@ pub(super) struct CeremonyState {
     /// Serving-key shares that this process was asked to make: one input each, ever.
     asked: BTreeSet<KeyStep>,
     /// Steps whose heads are all there, each with what every hospital is bound to.
-    bound: BTreeMap<KeyStep, BTreeMap<PartyId, BodyRoot>>,
+    pub(super) bound: BTreeMap<KeyStep, BTreeMap<PartyId, BodyRoot>>,
     /// Sums that were announced: one of each step, ever.
     announced: BTreeMap<KeyStep, BodyRoot>,
     /// Of those that were asked for, the ones that lie ready to be uploaded.
@@ -61,6 +61,9 @@ impl HospitalMachine {
     fn check_roster(&self, roster: &Roster) -> Result<(), Reject> {
         if self.ceremony.proposed.as_ref().is_some_and(|known| known != roster) {
             return Err(Reject::Contradiction);
+        }
+        if !self.config.terms.has_fitting_planes() {
+            return Err(Reject::LimitExceeded);
         }
         let own = roster.member(self.config.party).ok_or(Reject::RosterWrong)?;
         let fits = own.verifying == self.key.verifying_key()
@@ -255,6 +258,9 @@ impl HospitalMachine {
             self.ceremony.serving_plan_fits = false;
             return self.refuse(Scope::Ceremony, 0, Attempt(0), Reject::PlanNotApproved, out);
         }
+        if !it.step.takes_part(self.config.terms.has_planes()) {
+            return self.refuse_ceremony(Err(Reject::OutOfTurn), out);
+        }
         if it.step.input().is_some_and(|input| !self.ceremony.announced.contains_key(&input)) {
             // It is computed on a sum, which has to be one that all are bound to: round two of the relinearisation key
             // multiplies this site's secret with it.
@@ -355,6 +361,10 @@ impl HospitalMachine {
                     let proofs = self.proofs_of(it, shares);
                     out.push(HospitalOutput::CheckProofs { proofs, sum });
                 }
+                (KeyStep::PlaneOpenings, None) => {
+                    let planes = self.planes_of(it, shares);
+                    out.push(HospitalOutput::CheckPlanes { planes, sum });
+                }
                 (_, None) => {
                     let drawn = self.parts_drawn(it, shares.first().map_or(0, |(_, share)| share.count));
                     out.push(HospitalOutput::AddShares { step, shares: shares.clone(), sum, drawn });
@@ -373,31 +383,22 @@ impl HospitalMachine {
 
     /// Signs what this site added up, once it has added up everything that the coordinator announced.
     fn judge_keys(&mut self, out: &mut Vec<HospitalOutput>) -> Result<(), Reject> {
-        let is_announced = KeyStep::ALL.iter().all(|step| self.ceremony.announced.contains_key(step));
+        let is_announced = self.key_steps().all(|step| self.ceremony.announced.contains_key(&step));
         match self.own_verdict().filter(|_| is_announced) {
             Some(verdict) => self.sign_once(HospitalMessage::KeyVerdict(verdict), out),
             None => Ok(()),
         }
     }
 
-    /// The sums of all serving keys, as this site added them; `None` while one is missing.
-    fn own_verdict(&self) -> Option<KeyVerdict> {
-        let sums = KeyStep::ALL.iter().map(|step| self.facts.key_sum(*step)).collect::<Option<Vec<_>>>()?;
-        Some(KeyVerdict { plan: self.config.terms.program, sums })
+    /// The steps of the serving keys under the terms that this site approved.
+    fn key_steps(&self) -> impl Iterator<Item = KeyStep> {
+        KeyStep::steps(self.config.terms.has_planes())
     }
 
-    /// The proofs that this site checks, of `openings` that all signed for: those of others, or a draw of them.
-    fn proofs_of(&self, it: &ServingStepDone, openings: &[(PartyId, BodyRoot)]) -> Vec<ProofOf> {
-        let share = |step, party| self.ceremony.bound.get(&step).and_then(|bound| bound.get(party)).copied();
-        let others = openings.iter().filter(|(party, _)| *party != self.config.party);
-        let proofs: Vec<ProofOf> = others
-            .filter_map(|(party, answers)| {
-                let (first, second) = (share(KeyStep::RelinRoundOne, party)?, share(KeyStep::RelinRoundTwo, party)?);
-                Some(ProofOf { party: *party, first, second, answers: *answers })
-            })
-            .collect();
-        let drawn = self.proofs_drawn(it, proofs.len());
-        drawn.iter().filter_map(|place| proofs.get(*place as usize)).copied().collect()
+    /// The sums of all serving keys, as this site added them; `None` while one is missing.
+    fn own_verdict(&self) -> Option<KeyVerdict> {
+        let sums = self.key_steps().map(|step| self.facts.key_sum(step)).collect::<Option<Vec<_>>>()?;
+        Some(KeyVerdict { plan: self.config.terms.program, sums })
     }
 
     pub(super) fn sum_wrong(&mut self, of: Option<PartyId>, reject: Reject, out: &mut Vec<HospitalOutput>) {

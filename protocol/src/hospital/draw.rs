@@ -31,8 +31,8 @@ pub fn parts_added(of: usize, hospitals: usize, threshold: usize) -> usize {
     met(of, hospitals, threshold, PART_ESCAPES_LOG2)
 }
 
-/// How many of the others' proofs of their relinearisation shares each of `hospitals` checks, of which `threshold`
-/// decrypt. One that is wrong meets nobody's draw with at most 2^[`PROOF_ESCAPES_LOG2`].
+/// How many of the others' proofs of their relinearisation shares, or of their planes, each of `hospitals` checks, of
+/// which `threshold` decrypt. One that is wrong meets nobody's draw with at most 2^[`PROOF_ESCAPES_LOG2`].
 #[must_use]
 pub fn proofs_checked(hospitals: usize, threshold: usize) -> usize {
     let others = hospitals.saturating_sub(1);
@@ -61,9 +61,18 @@ impl HospitalMachine {
 
     /// Whose proofs, by place among the others in order, this site checks.
     pub(super) fn proofs_drawn(&self, sum: &impl Wire, others: usize) -> Vec<u32> {
+        self.others_drawn("consilium draw of proofs v1", sum, others)
+    }
+
+    /// Whose planes. Another draw, so that whoever escapes one does not escape the other with it.
+    pub(super) fn planes_drawn(&self, sum: &impl Wire, others: usize) -> Vec<u32> {
+        self.others_drawn("consilium draw of planes v1", sum, others)
+    }
+
+    fn others_drawn(&self, what: &str, sum: &impl Wire, others: usize) -> Vec<u32> {
         let checked = |roster: &Roster| proofs_checked(roster.size(), roster.threshold());
         let checked = self.roster.as_ref().map_or(others, checked);
-        draw(&self.fresh, Digest::of("consilium draw of proofs v1", sum), others, checked)
+        draw(&self.fresh, Digest::of(what, sum), others, checked)
     }
 }
 

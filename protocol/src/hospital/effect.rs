@@ -50,14 +50,15 @@ pub enum HospitalInput {
         /// The sum.
         sum: BodyRoot,
     },
-    /// Answer to `AddShares` and `CheckProofs`: nothing of it is kept. To `MakeServingShare`: there is none.
+    /// Answer to `AddShares`, `CheckProofs` and `CheckPlanes`: nothing of it is kept. To `MakeServingShare`: there is
+    /// none.
     SumWrong {
         /// Which key.
         step: KeyStep,
         /// Whose share it is about, where it is one hospital's.
         of: Option<PartyId>,
-        /// `SumDiffers`, `BadKeyShare` where one cannot be added at all, `RelinProofWrong` where a hospital proves
-        /// nothing, or `MasksOverflow` where this one cannot.
+        /// `SumDiffers`, `BadKeyShare` where one cannot be added at all, `RelinProofWrong` or `PlanesWrong` where a
+        /// hospital proves nothing, or `MasksOverflow` where this one cannot.
         reject: Reject,
     },
     /// Answer to `Train`: the quantised update is sealed in the journal.
@@ -202,6 +203,17 @@ pub struct ProofOf {
     pub answers: BodyRoot,
 }
 
+/// Whose planes are to be checked, and against what it signed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlanesOf {
+    /// Who.
+    pub party: PartyId,
+    /// Its gate key, of whose secret the planes' key has to be.
+    pub gate_key: BodyRoot,
+    /// Its openings, and the seeds of the planes that it opens.
+    pub openings: BodyRoot,
+}
+
 /// What the runtime has to do, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HospitalOutput {
@@ -282,6 +294,15 @@ pub enum HospitalOutput {
     CheckProofs {
         /// Whose.
         proofs: Vec<ProofOf>,
+        /// What the coordinator says all signed for.
+        sum: BodyRoot,
+    },
+    /// Fetch these hospitals' openings of their planes, check each with the gate key and the planes that this site took
+    /// up before, and only then take the list of all openings as checked. Answer: `SumAdded` or `SumWrong`, for
+    /// `PlaneOpenings`.
+    CheckPlanes {
+        /// Whose.
+        planes: Vec<PlanesOf>,
         /// What the coordinator says all signed for.
         sum: BodyRoot,
     },

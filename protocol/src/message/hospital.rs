@@ -6,7 +6,10 @@ use crate::blob::{BlobKind, BodyRoot};
 use crate::codec::{wire_enum, wire_struct, wire_tag};
 use crate::dealings::DealingCheck;
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
-use crate::limits::{ANSWER_BYTES_MAX, RELIN_ANSWERS, RELIN_ANSWERS_BYTES_MAX};
+use crate::limits::{
+    ANSWER_BYTES_MAX, PLANE_OPENINGS, PLANE_OPENINGS_BYTES_MAX, PLANES_BODIES, PLANES_BYTES_MAX, RELIN_ANSWERS,
+    RELIN_ANSWERS_BYTES_MAX,
+};
 use crate::message::purpose::RoundPurpose;
 use crate::party_set::PartySet;
 use crate::reject::Reject;
@@ -80,6 +83,12 @@ pub enum KeyStep {
     Gate,
     /// Every hospital's gate key, made of its own gate.
     GateKey,
+    /// What every hospital is bound to before anybody knows which of its planes it has to open: their key, digests of
+    /// masks and of planes, and a coin. The key is of its gate's secret, as the gate key is.
+    Planes,
+    /// What everybody's coins drew: openings of masks, which prove that both keys are of one secret, and the seeds of
+    /// all planes but one of each group.
+    PlaneOpenings,
     /// Relinearisation key, round one.
     RelinRoundOne,
     /// Relinearisation key, round two; its input is round one's sum.
@@ -94,13 +103,16 @@ pub enum KeyStep {
 }
 wire_tag!(KeyStep {
     1 => Gate, 2 => GateKey, 3 => RelinRoundOne, 4 => RelinRoundTwo, 5 => Galois, 6 => RelinMasks, 7 => RelinAnswers,
+    8 => Planes, 9 => PlaneOpenings,
 });
 
 impl KeyStep {
     /// All steps, in order.
-    pub const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Gate,
         Self::GateKey,
+        Self::Planes,
+        Self::PlaneOpenings,
         Self::RelinRoundOne,
         Self::RelinRoundTwo,
         Self::RelinMasks,
@@ -108,10 +120,21 @@ impl KeyStep {
         Self::Galois,
     ];
 
+    /// The steps of a ceremony, in order, where the terms have planes or not.
+    pub fn steps(planes: bool) -> impl DoubleEndedIterator<Item = Self> + Clone {
+        Self::ALL.into_iter().filter(move |step| step.takes_part(planes))
+    }
+
+    /// Whether a ceremony has this step, where the terms have planes or not.
+    #[must_use]
+    pub fn takes_part(self, planes: bool) -> bool {
+        planes || !matches!(self, Self::Planes | Self::PlaneOpenings)
+    }
+
     /// The step that follows; `None` after the last.
     #[must_use]
-    pub fn next(self) -> Option<Self> {
-        Self::ALL.into_iter().find(|step| *step > self)
+    pub fn next(self, planes: bool) -> Option<Self> {
+        Self::steps(planes).find(|step| *step > self)
     }
 
     /// The step whose sum or list has to stand before this one begins, since it is computed on it.
@@ -119,6 +142,8 @@ impl KeyStep {
     pub fn input(self) -> Option<Self> {
         match self {
             Self::GateKey => Some(Self::Gate),
+            Self::Planes => Some(Self::GateKey),
+            Self::PlaneOpenings => Some(Self::Planes),
             Self::RelinRoundTwo => Some(Self::RelinRoundOne),
             Self::RelinMasks => Some(Self::RelinRoundTwo),
             Self::RelinAnswers => Some(Self::RelinMasks),
@@ -131,7 +156,7 @@ impl KeyStep {
     #[must_use]
     pub fn list_of(self, shares: &BTreeMap<PartyId, BodyRoot>) -> Option<BodyRoot> {
         match self {
-            Self::Gate | Self::GateKey | Self::RelinMasks | Self::RelinAnswers => {
+            Self::Gate | Self::GateKey | Self::Planes | Self::PlaneOpenings | Self::RelinMasks | Self::RelinAnswers => {
                 Some(BodyRoot::of_lists(&shares.values().copied().collect::<Vec<_>>()))
             }
             Self::RelinRoundOne | Self::RelinRoundTwo | Self::Galois => None,
@@ -139,13 +164,15 @@ impl KeyStep {
     }
 
     /// Whether a share of these bodies is one, where `hospitals` take part. How many rotations there are is the key
-    /// plan's; the openings of one hospital are in memory together.
+    /// plan's; the openings of one hospital are in memory together, and so is what it is bound to of its planes.
     #[must_use]
     pub fn is_share_of(self, share: BodyRoot, hospitals: usize) -> bool {
         let count = share.count;
         match self {
             Self::Gate => usize::try_from(count).is_ok_and(|count| count == hospitals),
             Self::GateKey | Self::RelinRoundOne | Self::RelinRoundTwo | Self::RelinMasks => count == 1,
+            Self::Planes => count == PLANES_BODIES && share.size_bytes <= PLANES_BYTES_MAX,
+            Self::PlaneOpenings => count == PLANE_OPENINGS && share.size_bytes <= PLANE_OPENINGS_BYTES_MAX,
             Self::RelinAnswers => count == RELIN_ANSWERS && share.size_bytes <= RELIN_ANSWERS_BYTES_MAX,
             Self::Galois => count > 0,
         }
@@ -157,6 +184,8 @@ impl KeyStep {
         match self {
             Self::Gate => BlobKind::Gate,
             Self::GateKey => BlobKind::GateKey,
+            Self::Planes => BlobKind::Planes,
+            Self::PlaneOpenings => BlobKind::PlaneOpening,
             Self::RelinRoundOne => BlobKind::RelinRoundOne,
             Self::RelinRoundTwo => BlobKind::RelinRoundTwo,
             Self::RelinMasks => BlobKind::RelinMasks,
@@ -182,7 +211,7 @@ wire_struct!(ServingShareHead { step: KeyStep, body: BodyRoot });
 pub struct KeyVerdict {
     /// Digest of the key plan.
     pub plan: Digest,
-    /// The sums, or lists where there is no sum for all, in the order of [`KeyStep::ALL`].
+    /// The sums, or lists where there is no sum for all, in the order of [`KeyStep::steps`].
     pub sums: Vec<BodyRoot>,
 }
 wire_struct!(KeyVerdict { plan: Digest, sums: Vec<BodyRoot> });

@@ -105,7 +105,7 @@ fn no_round_and_no_serving_key_is_begun_before_dealings_are_checked() {
 
 /// A coordinator that has heard everything but what hospitals show of their dealings.
 fn coordinator() -> (CeremonyMachine, Vec<SignedMessage>) {
-    let mut machine = CeremonyMachine::new(roster(members()), CeremonyConfig { serving_plan: None });
+    let mut machine = CeremonyMachine::new(roster(members()), CeremonyConfig { serving_plan: None, planes: false });
     machine.on(CeremonyInput::Start);
     let (log, checks) = honest();
     for signed in log.iter().flat_map(LogMessage::signed) {

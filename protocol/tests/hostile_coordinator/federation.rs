@@ -6,7 +6,7 @@ use protocol::dealings::DealingCheck;
 use protocol::facts::{Fact, HospitalFacts};
 use protocol::heads::Seen;
 use protocol::hospital::{EarlierCohort, HospitalConfig, HospitalInput, HospitalMachine, HospitalOutput};
-use protocol::limits::{RELIN_ANSWERS, SEALING_KEY_BYTES};
+use protocol::limits::{PLANE_OPENINGS, PLANES_BODIES, RELIN_ANSWERS, SEALING_KEY_BYTES};
 use protocol::log::{LogEntry, LogWriter};
 use protocol::message::{
     CohortFrozen, Decryptors, HospitalMessage, KeyStep, LogMessage, Manifest, RoundOpen, RoundPurpose, ShareRequest,
@@ -40,15 +40,19 @@ pub(crate) fn body(what: &str) -> BodyRoot {
     BodyRoot::of(&[digest(what)], 100)
 }
 
+fn bodies(what: &str, count: u32) -> BodyRoot {
+    let digests: Vec<Digest> = (0..count).map(|number| digest(&format!("{what}, {number}"))).collect();
+    BodyRoot::of(&digests, 4_100)
+}
+
 /// What a hospital signs for in a step of the serving keys.
 pub(crate) fn key_share(step: KeyStep, number: u16) -> BodyRoot {
     let what = format!("serving share {step:?} of {number}");
     match step {
         KeyStep::Gate => BodyRoot::of(&(1..=N).map(|of| digest(&format!("{what} for {of}"))).collect::<Vec<_>>(), 300),
-        KeyStep::RelinAnswers => {
-            let openings = (0..RELIN_ANSWERS).map(|number| digest(&format!("{what}, {number}")));
-            BodyRoot::of(&openings.collect::<Vec<_>>(), 4_100)
-        }
+        KeyStep::Planes => bodies(&what, PLANES_BODIES),
+        KeyStep::PlaneOpenings => bodies(&what, PLANE_OPENINGS),
+        KeyStep::RelinAnswers => bodies(&what, RELIN_ANSWERS),
         _ => body(&what),
     }
 }
@@ -103,6 +107,7 @@ pub(crate) fn terms() -> Terms {
         tau_aggregation: 100,
         tau_serving: 10,
         queries_per_asker_max: 10,
+        planes: 0,
         leak_bits_per_answer: 100,
         leak_bits_max: u64::MAX,
         patience_ms: 1_000,
@@ -169,25 +174,43 @@ impl Federation {
 
     /// After a ceremony with this plan of serving keys.
     pub(crate) fn with_keys(serving_plan: Option<Digest>) -> Self {
-        Self::of(serving_plan, &[])
+        Self::of(&terms(), serving_plan, &[])
+    }
+
+    /// After a ceremony under these terms.
+    pub(crate) fn under(terms: &Terms) -> Self {
+        Self::of(terms, Some(terms.program), &[])
     }
 
     /// After earlier key epochs.
     pub(crate) fn after(earlier: &[EarlierCohort]) -> Self {
-        Self::of(None, earlier)
+        Self::of(&terms(), None, earlier)
     }
 
-    fn of(serving_plan: Option<Digest>, earlier: &[EarlierCohort]) -> Self {
-        let hospital = |number| hospital_after(number, HospitalFacts::default(), terms(), earlier.to_vec());
-        let hospitals = (1..=N).map(hospital).collect();
-        let (log, facts) = (Vec::new(), vec![Vec::new(); usize::from(N)]);
-        let mut federation = Self { writer: LogWriter::new(key(99)), log, hospitals, facts, chunks: 1 };
-        federation.ceremony(roster(members()), serving_plan);
+    /// Where hospitals approved these terms, and the coordinator acts by others: as far as they let it.
+    pub(crate) fn misled(approved: &Terms, acted: &Terms) -> Self {
+        let mut federation = Self::fresh(approved, &[]);
+        let config = CeremonyConfig { serving_plan: Some(acted.program), planes: acted.has_planes() };
+        assert!(!federation.ceremony(roster(members()), config), "there are no such keys");
         federation
     }
 
-    fn ceremony(&mut self, roster: Roster, serving_plan: Option<Digest>) {
-        let config = CeremonyConfig { serving_plan };
+    fn of(terms: &Terms, serving_plan: Option<Digest>, earlier: &[EarlierCohort]) -> Self {
+        let mut federation = Self::fresh(terms, earlier);
+        let config = CeremonyConfig { serving_plan, planes: terms.has_planes() };
+        assert!(federation.ceremony(roster(members()), config));
+        federation
+    }
+
+    fn fresh(terms: &Terms, earlier: &[EarlierCohort]) -> Self {
+        let hospital = |number| hospital_after(number, HospitalFacts::default(), terms.clone(), earlier.to_vec());
+        let hospitals = (1..=N).map(hospital).collect();
+        let (log, facts) = (Vec::new(), vec![Vec::new(); usize::from(N)]);
+        Self { writer: LogWriter::new(key(99)), log, hospitals, facts, chunks: 1 }
+    }
+
+    /// Whether there are keys at the end.
+    fn ceremony(&mut self, roster: Roster, config: CeremonyConfig) -> bool {
         let mut machine = CeremonyMachine::new(roster, config);
         let mut inputs = vec![CeremonyInput::Start];
         let mut done = false;
@@ -210,7 +233,7 @@ impl Federation {
                 }
             }
         }
-        assert!(done);
+        done
     }
 
     /// Appends an entry and returns every hospital's outputs, including those after instantly finished work.
@@ -243,6 +266,9 @@ impl Federation {
                     }
                     HospitalOutput::CheckProofs { sum, .. } => {
                         Some(HospitalInput::SumAdded { step: KeyStep::RelinAnswers, sum: *sum })
+                    }
+                    HospitalOutput::CheckPlanes { sum, .. } => {
+                        Some(HospitalInput::SumAdded { step: KeyStep::PlaneOpenings, sum: *sum })
                     }
                     HospitalOutput::CheckModel { attempt, .. } => Some(HospitalInput::ModelAdded { attempt: *attempt }),
                     HospitalOutput::Evaluate { head, .. } => {

@@ -4,7 +4,7 @@ use protocol::blob::BodyRoot;
 use protocol::codec::Wire;
 use protocol::facts::Fact;
 use protocol::hospital::{HospitalConfig, HospitalMachine};
-use protocol::limits::{RELIN_ANSWERS, SEALING_KEY_BYTES};
+use protocol::limits::{PLANE_OPENINGS, PLANES_BODIES, RELIN_ANSWERS, SEALING_KEY_BYTES};
 use protocol::message::KeyStep;
 use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
@@ -30,15 +30,19 @@ pub(crate) fn body(what: &str) -> BodyRoot {
     BodyRoot::of(&[digest(what)], 100)
 }
 
+fn bodies(what: &str, count: u32) -> BodyRoot {
+    let digests: Vec<Digest> = (0..count).map(|number| digest(&format!("{what}, {number}"))).collect();
+    BodyRoot::of(&digests, 4_100)
+}
+
 /// What a hospital signs for in a step of the serving keys.
 pub(crate) fn key_share(step: KeyStep, number: u16) -> BodyRoot {
     let what = format!("serving share {step:?} of {number}");
     match step {
         KeyStep::Gate => BodyRoot::of(&(1..=N).map(|of| digest(&format!("{what} for {of}"))).collect::<Vec<_>>(), 300),
-        KeyStep::RelinAnswers => {
-            let openings = (0..RELIN_ANSWERS).map(|number| digest(&format!("{what}, {number}")));
-            BodyRoot::of(&openings.collect::<Vec<_>>(), 4_100)
-        }
+        KeyStep::Planes => bodies(&what, PLANES_BODIES),
+        KeyStep::PlaneOpenings => bodies(&what, PLANE_OPENINGS),
+        KeyStep::RelinAnswers => bodies(&what, RELIN_ANSWERS),
         _ => body(&what),
     }
 }
@@ -69,6 +73,7 @@ pub(crate) fn terms() -> Terms {
         tau_aggregation: 100,
         tau_serving: 10,
         queries_per_asker_max: 10,
+        planes: 16,
         leak_bits_per_answer: 100,
         leak_bits_max: u64::MAX,
         patience_ms: 1_000,

@@ -49,7 +49,7 @@ impl Federation {
     }
 
     pub(crate) fn ceremony(&mut self, roster: Roster) {
-        let config = CeremonyConfig { serving_plan: Some(digest("program")) };
+        let config = CeremonyConfig { serving_plan: Some(digest("program")), planes: terms().has_planes() };
         let mut machine = CeremonyMachine::new(roster, config);
         let mut inputs = vec![CeremonyInput::Start];
         let mut done = false;

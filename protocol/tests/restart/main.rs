@@ -95,6 +95,7 @@ fn a_hospital_that_dies_between_any_two_outputs_goes_on_as_if_it_had_not() {
         "MakeServingShare",
         "AddShares",
         "CheckProofs",
+        "CheckPlanes",
         "ServingKeysComplete",
         "Train",
         "Encrypt",

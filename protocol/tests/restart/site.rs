@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use protocol::blob::BlobKind;
 use protocol::dealings::DealingCheck;
 use protocol::facts::{Fact, KeySum, SumChecked};
-use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput, ProofOf, ShareBinding};
+use protocol::hospital::{HospitalInput, HospitalMachine, HospitalOutput, PlanesOf, ProofOf, ShareBinding};
 use protocol::message::{KeyStep, RoundPurpose};
 use protocol::{BodyRoot, Digest, QueryId, RoundId};
 
@@ -90,6 +90,7 @@ impl Site {
                 Some(HospitalInput::SumAdded { step: *step, sum: *sum })
             }
             HospitalOutput::CheckProofs { proofs, sum } => Some(self.check_proofs(proofs, *sum)),
+            HospitalOutput::CheckPlanes { planes, sum } => Some(self.check_planes(planes, *sum)),
             HospitalOutput::FetchSum { step, sum } => {
                 let is_known = |fact: &Fact| *fact == Fact::KeySum(KeySum { step: *step, sum: *sum });
                 assert!(self.facts.iter().any(is_known), "nobody here added up {step:?}");
@@ -176,6 +177,18 @@ impl Site {
             let shares = [KeyStep::RelinRoundOne, KeyStep::RelinRoundTwo, step].map(share);
             let is_own = proof.party.number() == self.number;
             assert!(!is_own && [proof.first, proof.second, proof.answers] == shares);
+        }
+        HospitalInput::SumAdded { step, sum }
+    }
+
+    fn check_planes(&self, planes: &[PlanesOf], sum: BodyRoot) -> HospitalInput {
+        let step = KeyStep::PlaneOpenings;
+        assert!(!self.ceremony_is_over && planes.len() == usize::from(N) - 1, "openings may be gone");
+        assert!(self.knows(KeyStep::GateKey) && self.knows(KeyStep::Planes), "checked against nothing");
+        for it in planes {
+            let share = |step| key_share(step, it.party.number());
+            assert!(it.party.number() != self.number);
+            assert_eq!([it.gate_key, it.openings], [KeyStep::GateKey, step].map(share));
         }
         HospitalInput::SumAdded { step, sum }
     }

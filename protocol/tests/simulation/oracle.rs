@@ -48,6 +48,8 @@ pub(crate) struct Oracle {
     pub(crate) taken: BTreeMap<PartyId, BTreeSet<u32>>,
     /// Whose proofs of relinearisation shares hospitals checked.
     pub(crate) proofs: BTreeMap<PartyId, BTreeSet<PartyId>>,
+    /// Whose planes hospitals checked.
+    pub(crate) planes: BTreeMap<PartyId, BTreeSet<PartyId>>,
     /// What hospitals refused of the ceremony.
     pub(crate) ceremony_refused: Vec<(PartyId, Reject)>,
     /// What an audit of the log has to find; and what it found.
@@ -88,6 +90,7 @@ impl Oracle {
             voids: BTreeMap::new(),
             taken: BTreeMap::new(),
             proofs: BTreeMap::new(),
+            planes: BTreeMap::new(),
             ceremony_refused: Vec::new(),
             expects: None,
             found: None,
@@ -149,6 +152,11 @@ impl Oracle {
     /// A hospital checked another's proof of its relinearisation shares.
     pub(crate) fn proved(&mut self, by: PartyId, of: PartyId) {
         self.proofs.entry(by).or_default().insert(of);
+    }
+
+    /// A hospital checked another's planes.
+    pub(crate) fn saw_planes(&mut self, by: PartyId, of: PartyId) {
+        self.planes.entry(by).or_default().insert(of);
     }
 
     /// A hospital received entries from `next` on: the same for everybody, and each as the verifier wants it.

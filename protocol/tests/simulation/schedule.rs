@@ -64,6 +64,8 @@ pub(crate) struct Schedule {
     pub(crate) trusting: bool,
     /// Whether a pause that may end by itself does not end the world.
     pub(crate) outlives_cut_off: bool,
+    /// Questions are made of planes.
+    pub(crate) planes: bool,
     /// So many bodies of the ceremony arrive as something else.
     pub(crate) garbled_ceremony_bodies: u32,
 }
@@ -99,6 +101,7 @@ impl Default for Schedule {
             figure_rounds: 1,
             attempts_ahead: 1,
             outlives_cut_off: false,
+            planes: false,
             garbled_ceremony_bodies: 0,
             patience_ms: 2_000,
             faults,
@@ -143,7 +146,8 @@ impl Schedule {
         };
         let crashes = (0..rng.below(4)).map(|_| Self::random_crash(&mut rng, parties)).collect();
         let attempts_ahead = u32::try_from(rng.below(3)).unwrap();
-        Self { parties, rounds: 2, attempts_ahead, faults, crashes, ..Self::default() }
+        let planes = seed.is_multiple_of(3);
+        Self { parties, rounds: 2, attempts_ahead, faults, crashes, planes, ..Self::default() }
     }
 
     fn random_crash(rng: &mut Rng, parties: u16) -> Crash {

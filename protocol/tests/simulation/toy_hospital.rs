@@ -10,7 +10,7 @@ use protocol::drive::hospital::{HospitalDone, HospitalJob, Parts, Summands};
 use protocol::drive::{ListId, Store, StoreFault, Stream};
 use protocol::facts::{Fact, HospitalFacts};
 use protocol::hospital::HospitalInput;
-use protocol::limits::RELIN_ANSWERS;
+use protocol::limits::{PLANE_OPENINGS, PLANES_BODIES, RELIN_ANSWERS};
 use protocol::message::{HospitalMessage, KeyStep, RoundPurpose};
 use protocol::{Attempt, BodyRoot, Digest, PartyId, PartySet, QueryId, Reject, RoundId};
 
@@ -163,6 +163,19 @@ impl ToyHospital {
                         let gate = self.store.get(&place("sum", KeyStep::Gate as u64))?;
                         self.put(id(0), own.plus(&Lanes::from_bytes(&gate).unwrap()).to_bytes(), oracle)?;
                     }
+                    KeyStep::Planes => {
+                        let _ = self.store.get(&place("sum", KeyStep::GateKey as u64))?;
+                        for index in 0..PLANES_BODIES {
+                            self.put(id(index), own.plus(&column(index)).to_bytes(), oracle)?;
+                        }
+                    }
+                    KeyStep::PlaneOpenings => {
+                        let coins = self.coins(KeyStep::Planes)?;
+                        for index in 0..PLANE_OPENINGS {
+                            let opening = own.plus(&coins).plus(&column(index)).to_bytes();
+                            self.put(id(index), self.garbled(id(index), opening), oracle)?;
+                        }
+                    }
                     KeyStep::RelinRoundTwo => {
                         let share = own.plus(&self.round_one.expect("the sums of round one"));
                         self.put(id(0), share.to_bytes(), oracle)?;
@@ -171,8 +184,7 @@ impl ToyHospital {
                         self.put(id(0), own.to_bytes(), oracle)?;
                     }
                     KeyStep::RelinAnswers => {
-                        let masks = self.store.get(&place("sum", KeyStep::RelinMasks as u64))?;
-                        let coins = Lanes::from_bytes(&masks).unwrap();
+                        let coins = self.coins(KeyStep::RelinMasks)?;
                         for index in 0..RELIN_ANSWERS {
                             let opening = own.plus(&coins).plus(&column(index)).to_bytes();
                             self.put(id(index), self.garbled(id(index), opening), oracle)?;
@@ -200,8 +212,7 @@ impl ToyHospital {
             HospitalJob::CheckProof { of, first, second, answers } => {
                 let share = |step| self.key_share(of, step);
                 let round_one = self.round_one.expect("the sums of round one");
-                let masks = self.store.get(&place("sum", KeyStep::RelinMasks as u64))?;
-                let opening = share(KeyStep::RelinAnswers).plus(&Lanes::from_bytes(&masks).unwrap());
+                let opening = share(KeyStep::RelinAnswers).plus(&self.coins(KeyStep::RelinMasks)?);
                 assert_eq!(first, share(KeyStep::RelinRoundOne).to_bytes(), "{party} is shown another's share");
                 assert_eq!(second, share(KeyStep::RelinRoundTwo).plus(&round_one).to_bytes());
                 assert_ne!(of, party);
@@ -211,6 +222,28 @@ impl ToyHospital {
                     return Ok(HospitalDone::Nothing);
                 }
                 let (step, reject) = (KeyStep::RelinAnswers, Reject::RelinProofWrong);
+                HospitalInput::SumWrong { step, of: Some(of), reject }
+            }
+            HospitalJob::AddPlanes { from, key, masks, planes } => {
+                assert_eq!(usize::from(from.number()), self.added + 1, "{party} takes planes up out of order");
+                let share = self.key_share(from, KeyStep::Planes);
+                for (index, body) in (0..).zip([key, masks, planes]) {
+                    assert_eq!(body, share.plus(&column(index)).to_bytes(), "{party} is shown other planes");
+                }
+                self.sum = self.sum.plus(&share);
+                self.added += 1;
+                return Ok(HospitalDone::Nothing);
+            }
+            HospitalJob::CheckPlanes { of, openings } => {
+                let _ = self.store.get(&place("sum", KeyStep::GateKey as u64))?;
+                let opening = self.key_share(of, KeyStep::PlaneOpenings).plus(&self.coins(KeyStep::Planes)?);
+                assert_ne!(of, party);
+                oracle.saw_planes(party, of);
+                let expected = (0..PLANE_OPENINGS).map(|index| opening.plus(&column(index)).to_bytes());
+                if expected.eq(openings) {
+                    return Ok(HospitalDone::Nothing);
+                }
+                let (step, reject) = (KeyStep::PlaneOpenings, Reject::PlanesWrong);
                 HospitalInput::SumWrong { step, of: Some(of), reject }
             }
             HospitalJob::AddParts { parts, index, bodies } => {
@@ -379,6 +412,12 @@ impl ToyHospital {
     fn key_share(&self, of: PartyId, step: KeyStep) -> Lanes {
         let seed = vec![u64::from(of.number()), step as u64, word(self.epoch_seed)];
         Lanes::mask(Digest::of("toy key", &seed))
+    }
+
+    /// What everybody is bound to in a step draws what is opened in the next.
+    fn coins(&self, step: KeyStep) -> Result<Lanes, StoreFault> {
+        let bound = self.store.get(&place("sum", step as u64))?;
+        Ok(Lanes::from_bytes(&bound).unwrap())
     }
 
     fn takes(&mut self, step: KeyStep, sum: &Bytes) {

@@ -195,7 +195,7 @@ pub(super) fn may_read(id: &BlobId, reader: PartyId) -> bool {
         (_, None) => true,
         (BlobKind::RelinRoundOne | BlobKind::RelinRoundTwo | BlobKind::Galois, Some(_)) => true,
         (BlobKind::RelinMasks | BlobKind::RelinAnswer, Some(_)) => true,
-        (BlobKind::Gate | BlobKind::GateKey, Some(_)) => true,
+        (BlobKind::Gate | BlobKind::GateKey | BlobKind::Planes | BlobKind::PlaneOpening, Some(_)) => true,
         (BlobKind::PublishChunk, Some(_)) => true,
         (BlobKind::SwitchShare, Some(maker)) => maker == reader || QueryId(id.round).asker() == Some(reader),
         (_, Some(maker)) => maker == reader,

@@ -140,7 +140,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         let roster = self.roster.clone();
         match *next {
             Next::Ceremony => {
-                let config = CeremonyConfig { serving_plan: Some(self.terms.program) };
+                let config = CeremonyConfig { serving_plan: Some(self.terms.program), planes: self.terms.has_planes() };
                 Phase::Ceremony(CeremonyMachine::new(roster, config), Memory::default())
             }
             Next::Round { round, purpose, base_model } => {
@@ -244,9 +244,11 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                             // Only now are the parts of no use: hospitals add them up as well, and have said that they
                             // did.
                             let list = |kind| move |party| ListId { kind, round: 0, attempt: 0, party: Some(party) };
-                            // Gate keys stay: ciphertexts are lifted with each maker's own.
-                            let is_added = |step: &KeyStep| *step != KeyStep::GateKey;
-                            let kinds = KeyStep::ALL.into_iter().filter(is_added).map(KeyStep::blob_kind);
+                            // Gate keys stay: ciphertexts are lifted with each maker's own. So do the planes' keys and
+                            // digests, with which questions are compared.
+                            let is_used = |step: &KeyStep| matches!(step, KeyStep::GateKey | KeyStep::Planes);
+                            let steps = KeyStep::steps(self.terms.has_planes()).filter(|step| !is_used(step));
+                            let kinds = steps.map(KeyStep::blob_kind);
                             let parts = kinds.flat_map(|kind| self.roster.parties().iter().map(list(kind)));
                             self.effects.extend(parts.map(Effect::Forget));
                             self.effects.push_back(Effect::End(PhaseEnd::Keys { epoch_seed }));

@@ -101,6 +101,18 @@ pub enum HospitalJob {
         /// As fetched, with the digest that its maker signed.
         share: Bytes,
     },
+    /// Take up what a hospital is bound to of its planes; those of all come one after the other, this site's own among
+    /// them. No answer, or `SumWrong`.
+    AddPlanes {
+        /// Whose.
+        from: PartyId,
+        /// The key of its planes, as fetched, with the digest that it signed.
+        key: Bytes,
+        /// The same of its masks and its coin.
+        masks: Bytes,
+        /// The same of its planes' digests.
+        planes: Bytes,
+    },
     /// Add what all hospitals bring to one part of a sum, and keep it; the parts come in order. No answer.
     AddParts {
         /// Of which sum.
@@ -133,6 +145,14 @@ pub enum HospitalJob {
         second: Bytes,
         /// The same of its openings, in order.
         answers: Vec<Bytes>,
+    },
+    /// Check that a hospital's openings prove its planes and their key, which this site took up before; those of a step
+    /// come one after the other. No answer, or `SumWrong`.
+    CheckPlanes {
+        /// Whose.
+        of: PartyId,
+        /// Its openings in order, and last the seeds, as fetched, with the digests that it signed.
+        openings: Vec<Bytes>,
     },
     /// All parts of the published model were added: compare it. Answer `ModelAdded` or `ModelWrong`.
     FinishModel {

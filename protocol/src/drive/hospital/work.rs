@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::blob::{BlobId, BlobKind, BodyRoot, ListId};
 use crate::drive::hospital::parts::{Announced, ChunksLeft, PartsLeft};
+use crate::drive::hospital::planes::Whole;
 use crate::drive::hospital::wanted::{Wanted, digests};
 use crate::drive::hospital::{
     AGAIN_MS, HospitalDone, HospitalDriver, HospitalJob, HospitalNote, Parts, Purpose, Summands,
@@ -60,6 +61,9 @@ pub(super) enum Then {
         first: Bytes,
         second: Bytes,
     },
+    /// The digests of bodies that are fetched next, and go to one job together.
+    ListOf(Whole),
+    Whole(Whole),
     Sum {
         step: KeyStep,
     },
@@ -137,6 +141,9 @@ impl Work {
             return vec![Self::lists(Parts::Rotations, &shares, Announced { drawn, root: sum.root }, finish)];
         }
         let share = move |(from, root): (PartyId, BodyRoot)| {
+            if step == KeyStep::Planes {
+                return Whole::planes(from, root).list();
+            }
             if step == KeyStep::Gate {
                 let list = ListId { kind: step.blob_kind(), round: 0, attempt: 0, party: Some(from) };
                 return Self::Fetch { wanted: vec![Wanted::list(list, root)], then: Then::ShareOf { step, from, own } };
@@ -205,6 +212,8 @@ impl Then {
                 | Self::ShareOf { .. }
                 | Self::ProofOf { .. }
                 | Self::CheckProof { .. }
+                | Self::ListOf(_)
+                | Self::Whole(_)
                 | Self::Sum { .. }
                 | Self::Parts { .. }
                 | Self::AddParts { .. }
@@ -224,6 +233,7 @@ impl Then {
         let announced = match self {
             Self::Evaluate { head, .. } => head.body,
             Self::CheckProof { proof, .. } => proof.answers,
+            Self::Whole(whole) => whole.root,
             _ => return false,
         };
         got.iter().flatten().map(|body| body.len() as u64).sum::<u64>() > announced.size_bytes
@@ -275,6 +285,8 @@ impl Then {
             Self::CheckProof { proof, first, second } => {
                 HospitalJob::CheckProof { of: proof.party, first, second, answers: bodies }
             }
+            Self::ListOf(whole) => return whole.bodies(&first(bodies)),
+            Self::Whole(whole) => whole.job(bodies),
             Self::Sum { step } => HospitalJob::TakeSum { step, sum: first(bodies) },
             Self::OpenSum { binding, purpose } => HospitalJob::OpenSum { binding, purpose, chunks: bodies },
             Self::Answer { ticket, binding, makers } => {
@@ -414,6 +426,8 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             | Then::ShareOf { .. }
             | Then::ProofOf { .. }
             | Then::CheckProof { .. }
+            | Then::ListOf(_)
+            | Then::Whole(_)
             | Then::Sum { .. }
             | Then::Parts { .. }
             | Then::AddParts { .. }

@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::cast::{COORDINATOR, key, party, roster, terms};
+use crate::facts::HospitalFacts;
+use crate::hospital::HospitalConfig;
 
 fn sum(name: &str) -> Digest {
     Digest::of_bytes(name.as_bytes())
@@ -82,4 +85,32 @@ fn a_false_proof_meets_an_honest_hospital() {
         let fewer = (hospitals - checked) as f64 / (hospitals - 1) as f64;
         assert!(hospitals <= 16 || fewer.powi(honest) > 2f64.powi(-40), "{hospitals}");
     }
+}
+
+/// As many planes as proofs, and not those of the same hospitals.
+#[test]
+fn of_many_hospitals_each_checks_the_planes_of_a_draw_of_its_own() {
+    let machine = |hospitals: u16, fresh| {
+        let roster = roster(hospitals, hospitals * 2 / 3 + 1);
+        let own = &roster.members()[0];
+        let config = HospitalConfig {
+            party: party(1),
+            epoch: roster.epoch(),
+            coordinator: key(COORDINATOR).verifying_key(),
+            membership: roster.membership().digest(),
+            sealing: own.sealing.clone(),
+            tls_key: own.tls_key,
+            terms: terms(),
+            earlier: Vec::new(),
+        };
+        let mut machine = HospitalMachine::new(config, key(1), HospitalFacts::default(), fresh);
+        machine.roster = Some(roster);
+        machine
+    };
+    assert_eq!(machine(16, [1; 32]).planes_drawn(&1_u8, 15), (0..15).collect::<Vec<_>>(), "all of few");
+    let of_many = machine(64, [1; 32]);
+    let (planes, proofs) = (of_many.planes_drawn(&1_u8, 63), of_many.proofs_drawn(&1_u8, 63));
+    assert_eq!((planes.len(), proofs.len()), (proofs_checked(64, 43), proofs_checked(64, 43)));
+    assert_ne!(planes, proofs);
+    assert_ne!(planes, machine(64, [2; 32]).planes_drawn(&1_u8, 63), "nobody else knows whose");
 }

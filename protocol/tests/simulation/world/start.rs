@@ -199,6 +199,7 @@ pub(crate) fn terms(schedule: &Schedule) -> Terms {
         tau_aggregation: 1 << 14,
         tau_serving: 1 << 20,
         queries_per_asker_max: 100,
+        planes: if schedule.planes { 16 } else { 0 },
         leak_bits_per_answer: 100,
         leak_bits_max: u64::MAX,
         patience_ms: schedule.patience_ms,

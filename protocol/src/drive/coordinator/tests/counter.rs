@@ -128,6 +128,8 @@ fn bodies_are_read_by_their_maker_and_by_those_for_whom_they_are_made() {
         BlobKind::RelinAnswer,
         BlobKind::Gate,
         BlobKind::GateKey,
+        BlobKind::Planes,
+        BlobKind::PlaneOpening,
     ];
     for kind in of_keys.into_iter().chain([BlobKind::PublishChunk]) {
         assert!(may_read(&own(kind), party(1)) && may_read(&own(kind), party(2)), "{kind:?}: all add them up");

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::exchange::Call;
+use crate::hospital::PlanesOf;
 use crate::ids::QueryId;
 use crate::ids::{Attempt, Epoch};
 use crate::party_set::PartySet;
@@ -237,4 +238,47 @@ fn a_proof_is_what_its_hospital_signed_for_and_no_longer() {
         panic!("no job")
     };
     assert!(of == party(3) && (one, two) == (first, second) && answers == openings);
+}
+
+/// What a hospital is bound to of its planes, and what it opens, goes to one job with all bodies, in order.
+#[test]
+fn planes_and_their_openings_are_what_their_hospital_signed_for_and_no_longer() {
+    let bound = bodies(&["a key", "digests of masks, a coin", "digests of planes"]);
+    let openings = bodies(&["a seed", "a masked secret", "seeds of planes"]);
+    let of = |number, bodies: &[Bytes]| (party(number), root(bodies));
+    let shares = vec![of(2, &bound), of(3, &bound)];
+    let add = Work::add_shares(party(2), KeyStep::Planes, shares, root(&bound), vec![0, 1, 2]);
+    let planes = [PlanesOf { party: party(3), gate_key: root(&bound[..1]), openings: root(&openings) }];
+    let check = Work::check_planes(&planes, root(&openings));
+    let cases = [(add, &bound, BlobKind::Planes, &[2, 3][..]), (check, &openings, BlobKind::PlaneOpening, &[3])];
+    for (mut steps, whole, kind, makers) in cases {
+        let Some(Work::Ready(HospitalJob::FinishSum { step, sum })) = steps.pop() else { panic!("no end") };
+        assert_eq!((step.blob_kind(), sum), (kind, root(whole)));
+        assert_eq!(steps.len(), makers.len());
+        for (work, maker) in steps.into_iter().zip(makers) {
+            let list = ListId { kind, round: 0, attempt: 0, party: Some(party(*maker)) };
+            let Work::Fetch { wanted, then } = work else { panic!("no list") };
+            assert!(matches!(wanted[0].call(), Call::List { list: of } if of == list));
+            assert!(wanted.len() == 1 && wanted[0].is(&listed(whole)) && !wanted[0].is(&listed(&whole[..2])));
+            assert!(then.is_waited_for());
+            let Work::Fetch { wanted, then } = then.next(vec![listed(whole)]) else { panic!("no bodies") };
+            let places: Vec<_> = wanted.iter().map(|wanted| wanted.id).collect();
+            assert_eq!(places, [0, 1, 2].map(|index| list.body(index)));
+            assert!(wanted.iter().zip(whole).all(|(wanted, body)| wanted.is(body)) && !wanted[0].is(&whole[1]));
+            let mut got: Vec<Option<Bytes>> = whole.iter().cloned().map(Some).collect();
+            assert!(then.is_waited_for() && !then.is_too_much(&got));
+            got[0] = Some(Bytes::from(vec![0; whole[0].len() + 1]));
+            assert!(then.is_too_much(&got), "one byte more than it signed for");
+            match then.next(whole.clone()) {
+                Work::Ready(HospitalJob::AddPlanes { from, key, masks, planes }) => {
+                    assert_eq!((kind, from), (BlobKind::Planes, party(*maker)));
+                    assert_eq!([key, masks, planes], whole[..]);
+                }
+                Work::Ready(HospitalJob::CheckPlanes { of, openings }) => {
+                    assert_eq!((kind, of, &openings), (BlobKind::PlaneOpening, party(*maker), whole));
+                }
+                _ => panic!("no job"),
+            }
+        }
+    }
 }
