@@ -13,6 +13,7 @@ mod earlier;
 mod federation;
 mod figures;
 mod forks;
+mod planes;
 mod published;
 mod refused;
 mod release;
