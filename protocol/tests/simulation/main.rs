@@ -10,6 +10,7 @@ mod forks;
 mod lies;
 mod oracle;
 mod party;
+mod planes;
 mod refused;
 mod rng;
 mod schedule;
