@@ -475,7 +475,8 @@ fn a_ceremony_whose_bodies_are_rotten_for_a_while_goes_on() {
 #[test]
 #[ignore = "rewrites the specimen of the corpus test and of the fuzz targets"]
 fn the_transcript_specimen_is_written() {
-    let world = World::run(1, Schedule::of(3));
+    // With every step that a ceremony may have.
+    let world = World::run(1, Schedule { planes: true, ..Schedule::of(3) });
     let mut bytes = Vec::new();
     for entry in &world.entries {
         let entry = entry.to_bytes();
