@@ -209,6 +209,11 @@ impl Plan {
             tau_aggregation: experiment.layout().flooding().releases(),
             tau_serving: experiment.publish().releases(),
             queries_per_asker_max: experiment.publish().quota,
+            planes: match self.program.planes() {
+                // No plan has more, see the experiment's bound.
+                Some(_) => u32::try_from(self.program.plane_count(experiment.publish().quota)).unwrap_or(u32::MAX),
+                None => 0,
+            },
             leak_bits_per_answer: self.leak_bits_per_answer(),
             leak_bits_max: experiment.publish().leak_bits.unwrap_or(u64::MAX),
             patience_ms: ms(federation.patience),

@@ -324,6 +324,8 @@ fn body(kind: BlobKind) -> &'static str {
             "share of a public key"
         }
         BlobKind::RelinMasks | BlobKind::RelinAnswer => "proof of a share of a public key",
+        BlobKind::Planes => "encrypted random planes, by digest",
+        BlobKind::PlaneOpening => "seeds of opened planes",
         // A round of figures sends its counts in the same form.
         BlobKind::UpdateChunk => "encrypted update or figures",
         BlobKind::Share => "decryption share of a sum",

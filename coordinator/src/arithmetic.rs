@@ -99,7 +99,8 @@ impl Workshop {
             }
             CoordinatorJob::Load { published, epoch_seed } => {
                 let (bodies, program) = (Arc::clone(&self.bodies), Arc::clone(&self.program));
-                let loaded = ServingEngine::load(bodies, program, epoch_seed, published.attempt);
+                let loaded =
+                    ServingEngine::load(bodies, program, self.roster.parties(), (epoch_seed, published.attempt));
                 let engine = loaded.map(|mut engine| {
                     engine.load_on(&self.compute, &self.observer);
                     Arc::new(engine)

@@ -192,7 +192,7 @@ pub fn recompute(
     let model = bodies.root(model_list(published.attempt))?;
     checks.push(Checked { what: "encrypted model", logged: head.model, found: model.root });
     let (seed, program) = (standing.epoch_seed, Arc::clone(program));
-    let engine = ServingEngine::load(bodies, program, seed, published.attempt)?;
+    let engine = ServingEngine::load(bodies, program, standing.parties(), (seed, published.attempt))?;
     let started = Instant::now();
     let bytes = engine.result_of(query, *asker)?.to_bytes();
     let evaluate_ms = started.elapsed().as_secs_f64() * 1e3;
@@ -291,7 +291,7 @@ fn key_roots(log: &[LogMessage]) -> Vec<(KeyStep, BodyRoot)> {
     log.iter()
         .filter_map(|message| match message {
             LogMessage::ServingStepDone(it)
-                if matches!(it.step, KeyStep::GateKey | KeyStep::RelinRoundTwo | KeyStep::Galois) =>
+                if matches!(it.step, KeyStep::GateKey | KeyStep::Planes | KeyStep::RelinRoundTwo | KeyStep::Galois) =>
             {
                 Some((it.step, it.body))
             }
@@ -304,6 +304,8 @@ fn name(step: KeyStep) -> &'static str {
     match step {
         KeyStep::Gate => "gates",
         KeyStep::GateKey => "gate keys",
+        KeyStep::Planes => "planes of questions",
+        KeyStep::PlaneOpenings => "seeds of opened planes",
         KeyStep::RelinRoundOne => "relinearisation key, first round",
         KeyStep::RelinRoundTwo => "relinearisation key",
         KeyStep::RelinMasks => "masks of the relinearisation key's proof",

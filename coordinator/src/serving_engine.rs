@@ -7,9 +7,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use bytes::Bytes;
 use he_agg::ckks::{Ciphertext, GatedCiphertext};
 use he_agg::multiparty::{Crs, EvaluationKeys, GateKey};
 use he_infer::{EncryptedExecutor, EncryptedModel, ExecuteError, Program};
+use protocol::PartySet;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::ids::{Attempt, Digest, PartyId, QueryId};
 use protocol::serving::Evaluation;
@@ -21,7 +23,7 @@ use crate::encrypted_model;
 use crate::error::CoordinatorError;
 use crate::observer::Observer;
 use crate::resident_model::{Question, ResidentModel};
-use crate::serving_keys;
+use crate::serving_keys::{self, Planes};
 
 /// Keys and model, resident in memory between queries, and on the device if there is one. Nothing here decrypts.
 pub(crate) struct ServingEngine {
@@ -31,6 +33,8 @@ pub(crate) struct ServingEngine {
     keys: EvaluationKeys,
     model: EncryptedModel,
     gate_keys: Mutex<VecDeque<(PartyId, Arc<GateKey>)>>,
+    /// Where questions are made of planes.
+    planes: Option<Planes>,
     on_device: Option<ResidentModel>,
 }
 
@@ -57,15 +61,19 @@ impl ServingEngine {
     pub(crate) fn load(
         bodies: Arc<Bodies>,
         program: Arc<Program>,
-        epoch_seed: Digest,
-        attempt: Attempt,
+        parties: PartySet,
+        (epoch_seed, attempt): (Digest, Attempt),
     ) -> Result<Self, CoordinatorError> {
         let keys = serving_keys::load(&bodies, &program, epoch_seed)?;
         let slots = encrypted_model::load(&bodies, &program, attempt)?;
         let model = EncryptedModel::new(&program, slots)
             .map_err(|source| CoordinatorError::malformed("stored model", None, source))?;
         let crs = Crs::new(program.params().preset, epoch_seed.0);
-        Ok(Self { bodies, program, crs, keys, model, gate_keys: Mutex::default(), on_device: None })
+        let planes = match program.planes() {
+            Some(_) => Some(Planes::load(&bodies, &program, &crs, parties)?),
+            None => None,
+        };
+        Ok(Self { bodies, program, crs, keys, model, gate_keys: Mutex::default(), planes, on_device: None })
     }
 
     /// Copies keys and model to the device as well, where there is one. They stay here for spot checks, and for the
@@ -150,23 +158,26 @@ impl ServingEngine {
     }
 
     fn parts(&self, query: QueryId, asker: PartyId) -> impl Iterator<Item = BlobId> {
-        let parts = u32::try_from(self.program.inputs()).unwrap_or(u32::MAX);
+        let parts = u32::try_from(self.program.question_bodies()).unwrap_or(u32::MAX);
         (0..parts).map(move |part| BlobId::query(BlobKind::Query, query, Some(asker), part))
     }
 
     /// The ciphertexts of a stored query, lifted to the collective secret.
     fn image(&self, query: QueryId, asker: PartyId) -> Result<Vec<Ciphertext>, CoordinatorError> {
-        let preset = self.program.params().preset;
-        let read = |id: BlobId| {
-            let bytes = self.bodies.get(&id)?;
-            GatedCiphertext::from_bytes(&bytes, preset)
-                .map_err(|source| CoordinatorError::malformed("query", Some(asker), source))
-        };
-        let gated = self.parts(query, asker).map(read).collect::<Result<Vec<_>, CoordinatorError>>()?;
+        let parts = self.parts(query, asker).map(|id| self.bodies.get(&id)).collect::<Result<Vec<_>, _>>()?;
         let key = self.gate_key(asker)?;
-        EncryptedExecutor::new(&self.program, &self.keys)
-            .and_then(|executor| executor.lift_query(&gated, &self.crs, (asker.number(), query.0), &key))
-            .map_err(|source| CoordinatorError::evaluation("lifting a query to the collective secret", source))
+        let malformed = |source| CoordinatorError::malformed("query", Some(asker), source);
+        let lifting = |source| CoordinatorError::evaluation("lifting a query to the collective secret", source);
+        let executor = EncryptedExecutor::new(&self.program, &self.keys).map_err(lifting)?;
+        if let Some(planes) = &self.planes {
+            let question = planes.question(&self.program, &self.crs, (asker, query), &parts);
+            let question = question.map_err(|source| CoordinatorError::malformed("query", Some(asker), source))?;
+            return executor.lift_planes(&question.planes(), &question.turns(), &self.crs, &key).map_err(lifting);
+        }
+        let preset = self.program.params().preset;
+        let read = |bytes: &Bytes| GatedCiphertext::from_bytes(bytes, preset).map_err(malformed);
+        let gated = parts.iter().map(read).collect::<Result<Vec<_>, CoordinatorError>>()?;
+        executor.lift_query(&gated, &self.crs, (asker.number(), query.0), &key).map_err(lifting)
     }
 
     /// An asker's gate key, in memory for as long as it is among the last few used.

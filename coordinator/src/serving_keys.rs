@@ -1,13 +1,14 @@
 //! Adds the hospitals' shares of the collective serving keys. The sums are public keys; none of them decrypts.
 
+use bytes::Bytes;
 use he_agg::multiparty::{
-    Crs, EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, GateKey, R1, R2, RelinIntermediate, RelinKeyShare,
-    RelinKeySum, RelinearizationKey,
+    Crs, EvaluationKeys, GaloisKey, GaloisKeyShare, GaloisKeySum, GateKey, PLANES_PER_GROUP, PlaneCommitment,
+    PlaneDigests, PlaneDraw, R1, R2, RelinIntermediate, RelinKeyShare, RelinKeySum, RelinearizationKey, plane_coins,
 };
-use he_infer::Program;
+use he_infer::{ClosedPlanes, ModelError, PlaneQuestion, Program};
 use protocol::PartySet;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
-use protocol::ids::{Digest, PartyId};
+use protocol::ids::{Digest, PartyId, QueryId};
 use protocol::message::KeyStep;
 use rayon::prelude::*;
 
@@ -55,7 +56,12 @@ pub(crate) fn aggregate(
             bodies.put(&BlobId::ceremony(kind, None, 0), &key.to_bytes(&crs))?;
         }
         // Everybody's own: there is no sum, and the list of them is what all signed.
-        KeyStep::Gate | KeyStep::GateKey | KeyStep::RelinMasks | KeyStep::RelinAnswers => {}
+        KeyStep::Gate
+        | KeyStep::GateKey
+        | KeyStep::Planes
+        | KeyStep::PlaneOpenings
+        | KeyStep::RelinMasks
+        | KeyStep::RelinAnswers => {}
         KeyStep::Galois => {
             let rotations: Vec<_> = rotations(program)?.into_iter().enumerate().collect();
             rotations.into_par_iter().try_for_each(|(index, (steps, limbs))| {
@@ -108,8 +114,10 @@ pub(crate) fn load(bodies: &Bodies, program: &Program, seed: Digest) -> Result<E
 /// [`CoordinatorError`] where one is missing.
 pub(crate) fn sync(bodies: &Bodies, parties: PartySet) -> Result<(), CoordinatorError> {
     let sums = [BlobKind::RelinRoundTwo, BlobKind::Galois].map(|kind| list(kind, None));
-    let gate_keys = parties.iter().map(|party| list(BlobKind::GateKey, Some(party)));
-    sums.into_iter().chain(gate_keys).try_for_each(|list| bodies.sync(list))
+    // There are no planes where the terms have none.
+    let kinds = [BlobKind::GateKey, BlobKind::Planes];
+    let own = kinds.into_iter().flat_map(|kind| parties.iter().map(move |party| list(kind, Some(party))));
+    sums.into_iter().chain(own).try_for_each(|list| bodies.sync(list))
 }
 
 /// The finished keys' digests, as the log states them after each step.
@@ -117,7 +125,7 @@ pub(crate) fn sync(bodies: &Bodies, parties: PartySet) -> Result<(), Coordinator
 /// # Errors
 /// [`CoordinatorError`] where the index is lost.
 pub(crate) fn root(bodies: &Bodies, parties: PartySet, step: KeyStep) -> Result<BodyRoot, CoordinatorError> {
-    if step != KeyStep::GateKey {
+    if !matches!(step, KeyStep::GateKey | KeyStep::Planes) {
         return bodies.root(list(step.blob_kind(), None));
     }
     let lists = parties.iter().map(|party| bodies.root(list(step.blob_kind(), Some(party))));
@@ -135,6 +143,60 @@ pub(crate) fn gate_key(bodies: &Bodies, crs: &Crs, asker: PartyId) -> Result<Gat
     let key = GateKey::from_bytes(&bytes, crs).map_err(wrong(kind, Some(asker)))?;
     owned(kind, asker, key.asker())?;
     Ok(key)
+}
+
+/// What all hospitals are bound to of their planes, as an evaluation of questions takes it.
+pub(crate) struct Planes {
+    coins: [u8; 32],
+    groups: u32,
+    digests: Vec<(PartyId, PlaneDigests)>,
+}
+
+impl Planes {
+    /// Reads it, for a program whose questions are made of planes.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::BodyMissing`] where the ceremony did not finish, [`CoordinatorError::Malformed`] naming the
+    /// hospital whose planes are none.
+    pub(crate) fn load(
+        bodies: &Bodies,
+        program: &Program,
+        crs: &Crs,
+        parties: PartySet,
+    ) -> Result<Self, CoordinatorError> {
+        let kind = BlobKind::Planes;
+        let (mut all, mut digests, mut groups) = (Vec::new(), Vec::new(), 0);
+        for party in parties.iter() {
+            let part = |index| bodies.get(&BlobId::ceremony(kind, Some(party), index));
+            let read = [part(0)?, part(1)?, part(2)?];
+            // As many as its digests are of; that all have as many is what the hospitals checked.
+            groups = u32::try_from(read[2].len() / 32).unwrap_or(u32::MAX) / PLANES_PER_GROUP;
+            let of = (party.number(), program.input_limbs(), groups);
+            let commitment = PlaneCommitment::from_bytes(read.each_ref().map(|body| &body[..]), crs, of);
+            digests.push((party, commitment.map_err(wrong(kind, Some(party)))?.digests));
+            all.push(read);
+        }
+        let coins = plane_coins(crs, all.iter().map(|read| read.each_ref().map(|body| &body[..])));
+        Ok(Self { coins, groups, digests })
+    }
+
+    /// A stored question of one hospital, if it is made of the planes that stayed closed for it.
+    ///
+    /// # Errors
+    /// [`ModelError`] where it is not.
+    pub(crate) fn question(
+        &self,
+        program: &Program,
+        crs: &Crs,
+        (asker, query): (PartyId, QueryId),
+        bodies: &[Bytes],
+    ) -> Result<PlaneQuestion, ModelError> {
+        let draw = PlaneDraw::from_digest(&self.coins, crs.preset(), asker.number(), self.groups);
+        let digests = self.digests.iter().find(|(of, _)| *of == asker).ok_or(ModelError::NoPlanes)?;
+        let closed = ClosedPlanes { asker: asker.number(), draw: &draw, digests: &digests.1 };
+        // Askers count from 1.
+        PlaneQuestion::from_bytes(program, crs, closed, query.counter().wrapping_sub(1), bodies)
+    }
 }
 
 /// The program's rotation keys in the order of their bodies: steps and limbs.
@@ -165,6 +227,7 @@ fn wrong<E: std::error::Error + Send + Sync + 'static>(
 fn what(kind: BlobKind) -> &'static str {
     match kind {
         BlobKind::GateKey => "gate key",
+        BlobKind::Planes => "planes of questions",
         BlobKind::Galois => "rotation key share",
         _ => "relinearisation key share",
     }

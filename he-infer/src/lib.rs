@@ -25,6 +25,7 @@ mod noise_terms;
 mod packing;
 mod plain;
 mod plan;
+mod plane_question;
 mod planes;
 mod program;
 mod query;
@@ -49,6 +50,7 @@ pub use network::{
 pub use noise::Conditions;
 pub use packing::LOGIT_MAX;
 pub use plain::PlainModel;
+pub use plane_question::{ClosedPlanes, PlaneQuestion};
 pub use program::{Program, WeightSlot};
 pub use shadow::ShadowExecutor;
 pub use step::{LinearOutput, LinearStep, QuadraticStep, Step, Term};

@@ -67,6 +67,32 @@ pub enum ModelError {
     /// Planes for a program whose questions are encrypted as they are.
     #[error("the program's questions are not made of planes")]
     NoPlanes,
+    /// A question beyond those that the key ceremony made planes for.
+    #[error(
+        "question {} of this hospital has no planes: the key ceremony made those of {most}; wait for the next key \
+         epoch, or plan for a larger quota",
+        number.saturating_add(1)
+    )]
+    NoPlanesLeft {
+        /// Of the question, from 0.
+        number: u64,
+        /// Questions there are planes for.
+        most: u64,
+    },
+    /// Not the plane that stayed closed for the question.
+    #[error("plane {number}, which the question is given, is another than its maker was bound to in the key ceremony")]
+    OtherPlane {
+        /// Of the plane.
+        number: u32,
+    },
+    /// A question of more or fewer bodies.
+    #[error("{found} bodies, and a question of this program has {expected}")]
+    Bodies {
+        /// Bodies of a question.
+        expected: usize,
+        /// As given.
+        found: usize,
+    },
     /// Two models of different programs.
     #[error("models of different programs cannot be added")]
     OtherProgram,

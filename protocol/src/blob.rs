@@ -37,9 +37,9 @@ pub enum BlobKind {
     RelinMasks,
     /// One opening of such a mask.
     RelinAnswer,
-    /// What one hospital is bound to of its questions' planes: their key, its masks with its coin, the planes' digests.
+    /// What one hospital is bound to of its questions' planes: their key, a coin, the planes' digests.
     Planes,
-    /// One opening of such a mask, or the seeds of the planes that are opened.
+    /// The seeds of the planes that one hospital opens.
     PlaneOpening,
 }
 

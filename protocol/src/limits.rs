@@ -29,17 +29,13 @@ pub const RELIN_ANSWERS_BYTES_MAX: u64 = 128 << 20;
 pub const PLANES_GROUP: u32 = 8;
 /// Planes that one hospital encrypts for its questions: their digests are 2 MiB, the seeds of those that it opens less.
 pub const PLANES_MAX: u32 = 1 << 16;
-/// Bodies of what a hospital is bound to of its planes: their key, its masks with its coin, the planes' digests.
+/// Bodies of what a hospital is bound to of its planes: their key, a coin, the planes' digests.
 pub const PLANES_BODIES: u32 = 3;
-/// Bytes of them, which everybody holds at a time: two polynomials of the largest preset are below 7 MB, and
-/// `PLANES_MAX` digests are 2 MiB.
-pub const PLANES_BYTES_MAX: u64 = 16 << 20;
-/// Bodies with which a hospital opens planes: 41 masks, as many as `RELIN_ANSWERS` and for the same reason, and the
-/// seeds of the planes that are opened.
-pub const PLANE_OPENINGS: u32 = RELIN_ANSWERS + 1;
-/// Bytes of them, which its checkers hold at a time: masks of one key, where a relinearisation key has four digits, and
-/// below 2 MiB of seeds.
-pub const PLANE_OPENINGS_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of them, which everybody holds at a time: a polynomial of the largest preset is below 4 MB, and `PLANES_MAX`
+/// digests are 2 MiB.
+pub const PLANES_BYTES_MAX: u64 = 8 << 20;
+/// Bytes of the seeds of the planes that a hospital opens: fewer than of all.
+pub const PLANE_SEEDS_BYTES_MAX: u64 = 32 * PLANES_MAX as u64;
 /// Hospitals up to which every one checks all others' openings; of more, each draws.
 pub const HOSPITALS_PROVE_TO_ALL_MAX: usize = 16;
 /// Logarithm to base 2 of the chance, at most, that one hospital's openings meet no honest hospital's draw.

@@ -125,8 +125,8 @@ numbered_refusals! {
     52 RoundSumDiffers "the sum of the round is not that of the updates and shares that their makers signed";
     /// An update or a share of an announced sum cannot be added.
     53 BadSummand "an update or a share of the round's sum is malformed or another hospital's";
-    /// A hospital does not prove that its planes are what they have to be.
-    54 PlanesWrong "a hospital's openings do not prove its planes or their key; leave it out and begin a new key epoch";
+    /// A hospital's planes are not what their seeds give.
+    54 PlanesWrong "a hospital's planes are not what the seeds that it shows give; leave it out and begin a new key epoch";
 
     /// No such published model or program.
     60 UnknownModel "no published model or program has this digest";

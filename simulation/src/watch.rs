@@ -285,6 +285,8 @@ fn key_name(step: KeyStep) -> &'static str {
     match step {
         KeyStep::Gate => "gates",
         KeyStep::GateKey => "gate keys",
+        KeyStep::Planes => "planes of questions",
+        KeyStep::PlaneOpenings => "planes of questions, proof",
         KeyStep::RelinRoundOne => "relinearisation key, first round",
         KeyStep::RelinRoundTwo => "relinearisation key, second round",
         KeyStep::RelinMasks => "relinearisation key, masks of the proof",
@@ -311,6 +313,7 @@ fn kind(frame: &Frame) -> Option<&'static str> {
             | BlobKind::RelinMasks
             | BlobKind::RelinAnswer
             | BlobKind::Galois => "serving-key shares",
+            BlobKind::Planes | BlobKind::PlaneOpening => "planes of questions, digests and seeds",
             BlobKind::UpdateChunk => "encrypted updates",
             BlobKind::Share => "decryption shares",
             BlobKind::PublishChunk => "encrypted model contributions",

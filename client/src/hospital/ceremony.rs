@@ -150,6 +150,8 @@ impl Site {
             }
             KeyStep::RelinMasks => vec![self.relin_masks()?],
             KeyStep::GateKey => vec![self.own_gate_key(step)?],
+            KeyStep::Planes => self.own_planes()?.into(),
+            KeyStep::PlaneOpenings => vec![self.plane_seeds()?],
             KeyStep::RelinRoundOne => {
                 let (share, mask) = self.relin_round_one(step)?;
                 self.relin = Some(mask);

@@ -55,7 +55,7 @@ impl Evaluations {
     }
 }
 
-fn not_evaluated(query: QueryId, why: impl ToString) -> HospitalError {
+pub(super) fn not_evaluated(query: QueryId, why: impl ToString) -> HospitalError {
     HospitalError::NotEvaluated { query, why: why.to_string() }
 }
 
@@ -83,11 +83,16 @@ impl Site {
         let preset = program.params().preset;
         let wrong = |error: &dyn std::fmt::Display| not_evaluated(query, format!("{asker} sent {error}"));
         let executor = EncryptedExecutor::new(program, &engine.keys).step("evaluating a query")?;
-        let read = |part: &Bytes| GatedCiphertext::from_bytes(part, preset).map_err(|error| wrong(&error));
-        let gated = parts.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        // Under any other hospital's name, or another number, the same bytes are noise.
-        let label = (asker.number(), query.0);
-        let image = executor.lift_query(&gated, crs, label, &key).map_err(|error| wrong(&error))?;
+        let image = if program.planes().is_some() {
+            let question = self.read_planes(asker, head, parts)?;
+            executor.lift_planes(&question.planes(), &question.turns(), crs, &key).map_err(|error| wrong(&error))?
+        } else {
+            let read = |part: &Bytes| GatedCiphertext::from_bytes(part, preset).map_err(|error| wrong(&error));
+            let gated = parts.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+            // Under any other hospital's name, or another number, the same bytes are noise.
+            let label = (asker.number(), query.0);
+            executor.lift_query(&gated, crs, label, &key).map_err(|error| wrong(&error))?
+        };
         let result = executor.run_all(&engine.model, &image).map_err(|error| wrong(&error))?;
         let bytes = result.to_bytes();
         let root = BodyRoot::of(&[Digest::of_bytes(&bytes)], bytes.len() as u64);

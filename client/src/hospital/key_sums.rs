@@ -16,6 +16,7 @@ use super::ceremony::INPUTS;
 use super::error::{HospitalError, Step};
 use super::holdings::Held;
 use super::plan::HospitalPlan;
+use super::planes;
 use super::relin_proof::{Masks, masks, masks_digest};
 use super::site::Site;
 
@@ -31,6 +32,8 @@ enum Adding {
     RelinRoundTwo(RelinKeySum<R2>),
     /// All hospitals' masks and coins, each by itself.
     RelinMasks(Vec<Held>),
+    /// What all hospitals are bound to of their planes, three bodies each.
+    Planes(Vec<Held>),
 }
 
 /// What was added so far.
@@ -45,6 +48,19 @@ impl KeySums {
     /// Sums of the first round of the relinearisation key.
     pub(super) fn of_round_one(&self) -> Option<(&RelinIntermediate, Digest)> {
         self.round_one.as_ref().map(|(sums, digest)| (sums, *digest))
+    }
+
+    /// Takes up one body of a hospital's planes.
+    pub(super) fn hold_planes(&mut self, body: Held) {
+        match &mut self.adding {
+            Some(Adding::Planes(held)) => held.push(body),
+            _ => self.adding = Some(Adding::Planes(vec![body])),
+        }
+    }
+
+    /// Drops what was added so far.
+    pub(super) fn forget(&mut self) {
+        self.adding = None;
     }
 
     fn of(&mut self, step: KeyStep, crs: &Crs, plan: &HospitalPlan) -> Result<&mut Adding, HospitalError> {
@@ -72,8 +88,10 @@ impl KeySums {
                     Adding::RelinRoundTwo(RelinKeySum::<R2>::new(crs, limbs, parties).step(STEP)?)
                 }
                 KeyStep::RelinMasks => Adding::RelinMasks(Vec::new()),
-                // Part by part, and proof by proof.
-                KeyStep::Galois | KeyStep::RelinAnswers => return Err(HospitalError::NoKeys { step: STEP }),
+                // Part by part, proof by proof, hospital by hospital.
+                KeyStep::Galois | KeyStep::RelinAnswers | KeyStep::Planes | KeyStep::PlaneOpenings => {
+                    return Err(HospitalError::NoKeys { step: STEP });
+                }
             },
         };
         Ok(self.adding.insert(adding))
@@ -112,6 +130,7 @@ impl Adding {
                 sum.absorb(&share).map_err(|error| error.to_string())
             }
             Self::RelinMasks(_) => Masks::from_bytes(share).map(|_| ()),
+            Self::Planes(_) => Err("it is no share of a sum".to_owned()),
         }
     }
 }
@@ -152,6 +171,7 @@ impl Site {
                 self.sums.round_one = None;
                 return Ok(None);
             }
+            KeyStep::PlaneOpenings => return Ok(None),
             _ => {}
         }
         let crs = self.crs.clone().ok_or(HospitalError::NoKeys { step: STEP })?;
@@ -205,6 +225,16 @@ impl Site {
                     let digests: Vec<Digest> = held.iter().map(|(digest, _)| *digest).collect();
                     self.note_sum(step, masks_digest(&digests))?;
                     self.holdings.keep(masks(), &held)?;
+                }
+                is_right
+            }
+            Adding::Planes(held) => {
+                let is_right = planes::list_root(&held) == announced;
+                if is_right {
+                    // Openings for two different lists of coins would open what questions are made of.
+                    let digests: Vec<Digest> = held.iter().map(|(digest, _)| *digest).collect();
+                    self.note_sum(step, planes::planes_digest(&digests))?;
+                    self.holdings.keep(planes::planes(), &held)?;
                 }
                 is_right
             }
@@ -287,6 +317,8 @@ fn name(step: KeyStep) -> &'static [u8] {
     match step {
         KeyStep::Gate => b"gate",
         KeyStep::GateKey => b"gate keys",
+        KeyStep::Planes => b"planes",
+        KeyStep::PlaneOpenings => b"planes' seeds",
         KeyStep::RelinRoundOne => b"relinearisation sums",
         KeyStep::RelinRoundTwo => b"relinearisation key",
         KeyStep::RelinMasks => b"relinearisation masks",
@@ -300,6 +332,8 @@ fn what(step: KeyStep) -> &'static str {
     match step {
         KeyStep::Gate => "gate of this hospital",
         KeyStep::GateKey => "list of gate keys",
+        KeyStep::Planes => "list of planes and coins",
+        KeyStep::PlaneOpenings => "list of planes' seeds",
         KeyStep::RelinRoundOne => "sum of the relinearisation key's first round",
         KeyStep::RelinRoundTwo => "relinearisation key",
         KeyStep::RelinMasks => "list of masks and coins",

@@ -27,6 +27,7 @@ mod own_audit;
 mod parameters;
 mod part_sums;
 mod plan;
+mod planes;
 mod query;
 mod relin_proof;
 mod round_sum;

@@ -24,6 +24,7 @@ use super::images::SiteImages;
 use super::key_sums::relin_sums;
 use super::observer::{Activity, Observer, Timed};
 use super::plan::HospitalPlan;
+use super::planes::planes;
 use super::relin_proof::masks;
 use super::sealed;
 use super::site::Site;
@@ -54,6 +55,8 @@ impl std::fmt::Display for Object {
             Self::Dealings => f.write_str("dealt keys"),
             Self::KeyShare(KeyStep::Gate) => f.write_str("shares of all gates"),
             Self::KeyShare(KeyStep::GateKey) => f.write_str("gate key"),
+            Self::KeyShare(KeyStep::Planes) => f.write_str("planes for questions"),
+            Self::KeyShare(KeyStep::PlaneOpenings) => f.write_str("seeds of opened planes"),
             Self::KeyShare(KeyStep::RelinRoundOne) => f.write_str("relinearisation share, first round"),
             Self::KeyShare(KeyStep::RelinRoundTwo) => f.write_str("relinearisation share, second round"),
             Self::KeyShare(KeyStep::RelinMasks) => f.write_str("masks of the relinearisation shares' proof"),
@@ -197,6 +200,9 @@ impl AuditedSite {
             (Object::Dealings, _) => {
                 Ok(Again::NotKept("sealing is random, and the boxes are erased when all have opened theirs"))
             }
+            (Object::Question(_), _) if self.site.plan.program.planes().is_some() => {
+                Ok(Again::NotKept("images that were asked about are not kept; whatever turned its planes is in range"))
+            }
             (Object::Question(_), _) => Ok(Again::NotKept("images that were asked about are not kept")),
             (Object::SwitchShare(_), _) => {
                 Ok(Again::NotKept("evaluated questions are not kept; `consilium audit recompute` evaluates them again"))
@@ -211,7 +217,11 @@ impl AuditedSite {
             return Ok(Again::NotKept(ERASED));
         }
         match step {
-            KeyStep::Gate | KeyStep::RelinRoundOne | KeyStep::Galois => {}
+            KeyStep::Gate | KeyStep::RelinRoundOne | KeyStep::Galois | KeyStep::Planes => {}
+            KeyStep::PlaneOpenings if site.holdings.digests(planes())?.is_empty() => {
+                return Ok(Again::NotKept("the coins that say what was opened are not here"));
+            }
+            KeyStep::PlaneOpenings => {}
             KeyStep::GateKey if site.holdings.digests(super::key_sums::own_gate())?.is_empty() => {
                 return Ok(Again::NotKept("this site's gate was not kept when all keys existed"));
             }

@@ -117,7 +117,7 @@ impl Site {
     }
 
     /// Says with every piece that is done how far it is: what takes seconds in one call is no standstill.
-    fn telling(&self, says: impl Fn(usize, usize) -> Activity + Sync, of: usize) -> impl Fn() + Sync {
+    pub(super) fn telling(&self, says: impl Fn(usize, usize) -> Activity + Sync, of: usize) -> impl Fn() + Sync {
         let done = AtomicUsize::new(0);
         move || self.observer.activity(self.plan.party, says(done.fetch_add(1, Ordering::Relaxed) + 1, of))
     }

@@ -6,7 +6,7 @@ use he_agg::multiparty::{
     GateHolder, PermitRefused, ReleaseContext, ReleasePermit, ReleaseRequest, ReleaseShare, ReleaseSum,
 };
 use he_infer::AdmissibleWeights;
-use ndarray::Array3;
+use ndarray::{Array3, ArrayView3};
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::hospital::SwitchBinding;
 use protocol::ids::{Attempt, PartyId, QueryId, RoundId};
@@ -122,8 +122,6 @@ impl Site {
     pub(super) fn prepare_query(&mut self, query: QueryId, images: &[Array3<f32>]) -> Result<Prepared, HospitalError> {
         let step = "encrypting the query";
         let party = self.plan.party;
-        let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?;
-        let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
         // The flooding of answers covers no others.
         for image in images {
             if let Some((index, value)) = self.plan.release.pixels.first_beyond(image.iter().copied()) {
@@ -131,17 +129,33 @@ impl Site {
             }
         }
         let views: Vec<_> = images.iter().map(Array3::view).collect();
-        let ledger = &mut self.serving_ledger;
-        let mut holder = GateHolder { secret: &keys.gate, crs, vault: &keys.vault, ledger };
-        let packed = self.plan.program.encrypt_gated(&views, query.0, &mut holder).step(step)?;
+        let bodies = match self.plan.program.planes() {
+            Some(_) => self.question_of_planes(query, &views)?,
+            None => self.gated_question(query, &views, step)?,
+        };
         let (mut parts, mut query_bytes) = (0, 0);
-        for bytes in packed.iter().map(GatedCiphertext::to_bytes) {
+        for bytes in bodies {
             query_bytes += bytes.len() as u64;
             self.outbox.put(BlobId::query(BlobKind::Query, query, Some(party), parts), bytes)?;
             parts += 1;
         }
         let body = self.outbox.root(BlobId::query(BlobKind::Query, query, Some(party), 0), parts)?;
         Ok(Prepared { body, query_bytes })
+    }
+
+    /// The ciphertexts of a question, encrypted as they are.
+    fn gated_question(
+        &mut self,
+        query: QueryId,
+        images: &[ArrayView3<'_, f32>],
+        step: &'static str,
+    ) -> Result<Vec<Vec<u8>>, HospitalError> {
+        let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?;
+        let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
+        let ledger = &mut self.serving_ledger;
+        let mut holder = GateHolder { secret: &keys.gate, crs, vault: &keys.vault, ledger };
+        let packed = self.plan.program.encrypt_gated(images, query.0, &mut holder).step(step)?;
+        Ok(packed.iter().map(GatedCiphertext::to_bytes).collect())
     }
 
     /// Makes this hospital's share of the answer in its own result of a query, for exactly one context, and seals it to

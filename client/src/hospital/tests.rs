@@ -131,6 +131,7 @@ fn terms() -> Terms {
         tau_aggregation: 1 << 14,
         tau_serving: 1 << 10,
         queries_per_asker_max: 10,
+        planes: 0,
         leak_bits_per_answer: 100,
         leak_bits_max: u64::MAX,
         patience_ms: 1_000,

@@ -238,6 +238,14 @@ impl Bench {
             HospitalJob::AddShare { step, from, share } => {
                 return Ok(share_judged(step, from, self.site.add_share(step, from, &share)?));
             }
+            HospitalJob::AddPlanes { from, key, coin, digests } => {
+                let judged = self.site.add_planes(from, [&key, &coin, &digests])?;
+                return Ok(share_judged(KeyStep::Planes, from, judged));
+            }
+            HospitalJob::CheckPlanes { of, seeds } => {
+                let judged = self.site.check_planes(of, &seeds)?;
+                return Ok(share_judged(KeyStep::PlaneOpenings, of, judged));
+            }
             HospitalJob::CheckProof { of, first, second, answers } => {
                 let judged = self.site.check_proof(of, [&first, &second], &answers)?;
                 return Ok(share_judged(KeyStep::RelinAnswers, of, judged));

@@ -3,7 +3,7 @@
 use super::*;
 use crate::cast::{digest, party, roster, signed};
 use crate::dealings::DealingCheck;
-use crate::limits::{PLANE_OPENINGS, PLANE_OPENINGS_BYTES_MAX, PLANES_BODIES, PLANES_BYTES_MAX, RELIN_ANSWERS};
+use crate::limits::{PLANE_SEEDS_BYTES_MAX, PLANES_BODIES, PLANES_BYTES_MAX, RELIN_ANSWERS};
 use crate::message::{DealingsDigest, KeyCommit, KeyReveal, Refusal, RosterSignature, Scope, ServingShareHead};
 
 /// Three hospitals, any two of which decrypt, around the coordinator's machine.
@@ -23,7 +23,6 @@ fn head(step: KeyStep, what: &str) -> ServingShareHead {
     let bodies = match step {
         KeyStep::Gate => u32::from(N),
         KeyStep::Planes => PLANES_BODIES,
-        KeyStep::PlaneOpenings => PLANE_OPENINGS,
         KeyStep::RelinAnswers => RELIN_ANSWERS,
         _ => 1,
     };
@@ -269,7 +268,7 @@ fn planes_are_made_after_the_gate_keys_where_the_terms_have_them_and_else_not_at
 
 #[test]
 fn planes_and_their_openings_have_their_bodies_and_no_more_bytes_than_somebody_can_hold() {
-    for (step, bytes_max) in [(KeyStep::Planes, PLANES_BYTES_MAX), (KeyStep::PlaneOpenings, PLANE_OPENINGS_BYTES_MAX)] {
+    for (step, bytes_max) in [(KeyStep::Planes, PLANES_BYTES_MAX), (KeyStep::PlaneOpenings, PLANE_SEEDS_BYTES_MAX)] {
         let mut table = Table::making(true).goes_on_to(CeremonyStep::ServingHeads(step));
         let fits = head(step, "1").body;
         let of = |count, size_bytes| {

@@ -58,7 +58,7 @@ pub enum HospitalInput {
         /// Whose share it is about, where it is one hospital's.
         of: Option<PartyId>,
         /// `SumDiffers`, `BadKeyShare` where one cannot be added at all, `RelinProofWrong` or `PlanesWrong` where a
-        /// hospital proves nothing, or `MasksOverflow` where this one cannot.
+        /// hospital proves nothing or opens other planes, or `MasksOverflow` where this one cannot.
         reject: Reject,
     },
     /// Answer to `Train`: the quantised update is sealed in the journal.
@@ -208,10 +208,8 @@ pub struct ProofOf {
 pub struct PlanesOf {
     /// Who.
     pub party: PartyId,
-    /// Its gate key, of whose secret the planes' key has to be.
-    pub gate_key: BodyRoot,
-    /// Its openings, and the seeds of the planes that it opens.
-    pub openings: BodyRoot,
+    /// The seeds of the planes that it opens.
+    pub seeds: BodyRoot,
 }
 
 /// What the runtime has to do, in order.
@@ -297,8 +295,8 @@ pub enum HospitalOutput {
         /// What the coordinator says all signed for.
         sum: BodyRoot,
     },
-    /// Fetch these hospitals' openings of their planes, check each with the gate key and the planes that this site took
-    /// up before, and only then take the list of all openings as checked. Answer: `SumAdded` or `SumWrong`, for
+    /// Fetch the seeds of the planes that these hospitals open, compare what they give with what this site took up
+    /// before, and only then take the list of all seeds as checked. Answer: `SumAdded` or `SumWrong`, for
     /// `PlaneOpenings`.
     CheckPlanes {
         /// Whose.

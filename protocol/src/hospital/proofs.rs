@@ -19,9 +19,7 @@ impl HospitalMachine {
 
     /// The planes that this site checks, of `openings` that all signed for.
     pub(super) fn planes_of(&self, it: &ServingStepDone, openings: &[(PartyId, BodyRoot)]) -> Vec<PlanesOf> {
-        let opened =
-            |party, openings| Some(PlanesOf { party, gate_key: self.bound_to(KeyStep::GateKey, party)?, openings });
-        let planes = self.of_others(openings, opened);
+        let planes = self.of_others(openings, |party, seeds| Some(PlanesOf { party, seeds }));
         let drawn = self.planes_drawn(it, planes.len());
         picked(&planes, &drawn)
     }

@@ -7,8 +7,7 @@ use crate::codec::{wire_enum, wire_struct, wire_tag};
 use crate::dealings::DealingCheck;
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::limits::{
-    ANSWER_BYTES_MAX, PLANE_OPENINGS, PLANE_OPENINGS_BYTES_MAX, PLANES_BODIES, PLANES_BYTES_MAX, RELIN_ANSWERS,
-    RELIN_ANSWERS_BYTES_MAX,
+    ANSWER_BYTES_MAX, PLANE_SEEDS_BYTES_MAX, PLANES_BODIES, PLANES_BYTES_MAX, RELIN_ANSWERS, RELIN_ANSWERS_BYTES_MAX,
 };
 use crate::message::purpose::RoundPurpose;
 use crate::party_set::PartySet;
@@ -83,11 +82,10 @@ pub enum KeyStep {
     Gate,
     /// Every hospital's gate key, made of its own gate.
     GateKey,
-    /// What every hospital is bound to before anybody knows which of its planes it has to open: their key, digests of
-    /// masks and of planes, and a coin. The key is of its gate's secret, as the gate key is.
+    /// What every hospital is bound to before anybody knows which of its planes it has to open: their key, which is of
+    /// its gate's secret as the gate key is, a coin, and the planes' digests.
     Planes,
-    /// What everybody's coins drew: openings of masks, which prove that both keys are of one secret, and the seeds of
-    /// all planes but one of each group.
+    /// The seeds of all planes but one of each group, as everybody's coins drew them.
     PlaneOpenings,
     /// Relinearisation key, round one.
     RelinRoundOne,
@@ -172,7 +170,7 @@ impl KeyStep {
             Self::Gate => usize::try_from(count).is_ok_and(|count| count == hospitals),
             Self::GateKey | Self::RelinRoundOne | Self::RelinRoundTwo | Self::RelinMasks => count == 1,
             Self::Planes => count == PLANES_BODIES && share.size_bytes <= PLANES_BYTES_MAX,
-            Self::PlaneOpenings => count == PLANE_OPENINGS && share.size_bytes <= PLANE_OPENINGS_BYTES_MAX,
+            Self::PlaneOpenings => count == 1 && share.size_bytes <= PLANE_SEEDS_BYTES_MAX,
             Self::RelinAnswers => count == RELIN_ANSWERS && share.size_bytes <= RELIN_ANSWERS_BYTES_MAX,
             Self::Galois => count > 0,
         }

@@ -6,7 +6,7 @@ use protocol::dealings::DealingCheck;
 use protocol::facts::{Fact, HospitalFacts};
 use protocol::heads::Seen;
 use protocol::hospital::{EarlierCohort, HospitalConfig, HospitalInput, HospitalMachine, HospitalOutput};
-use protocol::limits::{PLANE_OPENINGS, PLANES_BODIES, RELIN_ANSWERS, SEALING_KEY_BYTES};
+use protocol::limits::{PLANES_BODIES, RELIN_ANSWERS, SEALING_KEY_BYTES};
 use protocol::log::{LogEntry, LogWriter};
 use protocol::message::{
     CohortFrozen, Decryptors, HospitalMessage, KeyStep, LogMessage, Manifest, RoundOpen, RoundPurpose, ShareRequest,
@@ -51,7 +51,7 @@ pub(crate) fn key_share(step: KeyStep, number: u16) -> BodyRoot {
     match step {
         KeyStep::Gate => BodyRoot::of(&(1..=N).map(|of| digest(&format!("{what} for {of}"))).collect::<Vec<_>>(), 300),
         KeyStep::Planes => bodies(&what, PLANES_BODIES),
-        KeyStep::PlaneOpenings => bodies(&what, PLANE_OPENINGS),
+        KeyStep::PlaneOpenings => bodies(&what, 1),
         KeyStep::RelinAnswers => bodies(&what, RELIN_ANSWERS),
         _ => body(&what),
     }

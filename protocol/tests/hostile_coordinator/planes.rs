@@ -3,7 +3,7 @@
 
 use protocol::facts::{Fact, HospitalFacts};
 use protocol::hospital::{HospitalInput, HospitalOutput, PlanesOf};
-use protocol::limits::{PLANE_OPENINGS, PLANE_OPENINGS_BYTES_MAX, PLANES_BODIES, PLANES_BYTES_MAX, PLANES_MAX};
+use protocol::limits::{PLANE_SEEDS_BYTES_MAX, PLANES_BODIES, PLANES_BYTES_MAX, PLANES_MAX};
 use protocol::log::LogWriter;
 use protocol::message::{
     HospitalMessage, KeyStep, KeyVerdict, LogMessage, Refusal, Scope, ServingKeysReady, ServingShareHead,
@@ -82,11 +82,7 @@ fn planes_are_taken_up_and_checked_before_keys_are_signed_for() {
     let add = HospitalOutput::AddShares { step, shares: signed(step), sum: key_sum(step), drawn };
     assert_eq!(outputs[place_of(step)][0], add);
     let step = KeyStep::PlaneOpenings;
-    let of = |number| PlanesOf {
-        party: party(number),
-        gate_key: key_share(KeyStep::GateKey, number),
-        openings: key_share(step, number),
-    };
+    let of = |number| PlanesOf { party: party(number), seeds: key_share(step, number) };
     let check = HospitalOutput::CheckPlanes { planes: (2..=N).map(of).collect(), sum: key_sum(step) };
     assert_eq!(outputs[place_of(step)][0], check);
     let sums = KeyStep::steps(true).map(key_sum).collect();
@@ -206,16 +202,16 @@ fn two_heads_of_one_maker_are_refused_and_are_its_own_contradiction() {
 fn planes_and_openings_of_another_number_or_too_large_are_refused_and_their_makers() {
     let log = honest();
     let planes = |count, size_bytes| (KeyStep::Planes, count, size_bytes, PLANES_BYTES_MAX);
-    let openings = |count, size_bytes| (KeyStep::PlaneOpenings, count, size_bytes, PLANE_OPENINGS_BYTES_MAX);
+    let openings = |count, size_bytes| (KeyStep::PlaneOpenings, count, size_bytes, PLANE_SEEDS_BYTES_MAX);
     for (step, count, size_bytes, bytes_max) in [
         planes(PLANES_BODIES - 1, 1),
         planes(PLANES_BODIES + 1, 1),
         planes(PLANES_BODIES, PLANES_BYTES_MAX + 1),
         planes(PLANES_BODIES, PLANES_BYTES_MAX),
-        openings(PLANE_OPENINGS - 1, 1),
-        openings(PLANE_OPENINGS + 1, 1),
-        openings(PLANE_OPENINGS, PLANE_OPENINGS_BYTES_MAX + 1),
-        openings(PLANE_OPENINGS, PLANE_OPENINGS_BYTES_MAX),
+        openings(0, 1),
+        openings(1 + 1, 1),
+        openings(1, PLANE_SEEDS_BYTES_MAX + 1),
+        openings(1, PLANE_SEEDS_BYTES_MAX),
     ] {
         let at = place(&log, |it| is_heads(it, step));
         let mut changed = log[..=at].to_vec();

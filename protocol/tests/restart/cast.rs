@@ -4,7 +4,7 @@ use protocol::blob::BodyRoot;
 use protocol::codec::Wire;
 use protocol::facts::Fact;
 use protocol::hospital::{HospitalConfig, HospitalMachine};
-use protocol::limits::{PLANE_OPENINGS, PLANES_BODIES, RELIN_ANSWERS, SEALING_KEY_BYTES};
+use protocol::limits::{PLANES_BODIES, RELIN_ANSWERS, SEALING_KEY_BYTES};
 use protocol::message::KeyStep;
 use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
@@ -41,7 +41,7 @@ pub(crate) fn key_share(step: KeyStep, number: u16) -> BodyRoot {
     match step {
         KeyStep::Gate => BodyRoot::of(&(1..=N).map(|of| digest(&format!("{what} for {of}"))).collect::<Vec<_>>(), 300),
         KeyStep::Planes => bodies(&what, PLANES_BODIES),
-        KeyStep::PlaneOpenings => bodies(&what, PLANE_OPENINGS),
+        KeyStep::PlaneOpenings => bodies(&what, 1),
         KeyStep::RelinAnswers => bodies(&what, RELIN_ANSWERS),
         _ => body(&what),
     }

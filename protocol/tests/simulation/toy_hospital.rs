@@ -10,7 +10,7 @@ use protocol::drive::hospital::{HospitalDone, HospitalJob, Parts, Summands};
 use protocol::drive::{ListId, Store, StoreFault, Stream};
 use protocol::facts::{Fact, HospitalFacts};
 use protocol::hospital::HospitalInput;
-use protocol::limits::{PLANE_OPENINGS, PLANES_BODIES, RELIN_ANSWERS};
+use protocol::limits::{PLANES_BODIES, RELIN_ANSWERS};
 use protocol::message::{HospitalMessage, KeyStep, RoundPurpose};
 use protocol::{Attempt, BodyRoot, Digest, PartyId, PartySet, QueryId, Reject, RoundId};
 
@@ -171,10 +171,8 @@ impl ToyHospital {
                     }
                     KeyStep::PlaneOpenings => {
                         let coins = self.coins(KeyStep::Planes)?;
-                        for index in 0..PLANE_OPENINGS {
-                            let opening = own.plus(&coins).plus(&column(index)).to_bytes();
-                            self.put(id(index), self.garbled(id(index), opening), oracle)?;
-                        }
+                        let opening = own.plus(&coins).to_bytes();
+                        self.put(id(0), self.garbled(id(0), opening), oracle)?;
                     }
                     KeyStep::RelinRoundTwo => {
                         let share = own.plus(&self.round_one.expect("the sums of round one"));
@@ -224,23 +222,21 @@ impl ToyHospital {
                 let (step, reject) = (KeyStep::RelinAnswers, Reject::RelinProofWrong);
                 HospitalInput::SumWrong { step, of: Some(of), reject }
             }
-            HospitalJob::AddPlanes { from, key, masks, planes } => {
+            HospitalJob::AddPlanes { from, key, coin, digests } => {
                 assert_eq!(usize::from(from.number()), self.added + 1, "{party} takes planes up out of order");
                 let share = self.key_share(from, KeyStep::Planes);
-                for (index, body) in (0..).zip([key, masks, planes]) {
+                for (index, body) in (0..).zip([key, coin, digests]) {
                     assert_eq!(body, share.plus(&column(index)).to_bytes(), "{party} is shown other planes");
                 }
                 self.sum = self.sum.plus(&share);
                 self.added += 1;
                 return Ok(HospitalDone::Nothing);
             }
-            HospitalJob::CheckPlanes { of, openings } => {
-                let _ = self.store.get(&place("sum", KeyStep::GateKey as u64))?;
+            HospitalJob::CheckPlanes { of, seeds } => {
                 let opening = self.key_share(of, KeyStep::PlaneOpenings).plus(&self.coins(KeyStep::Planes)?);
                 assert_ne!(of, party);
                 oracle.saw_planes(party, of);
-                let expected = (0..PLANE_OPENINGS).map(|index| opening.plus(&column(index)).to_bytes());
-                if expected.eq(openings) {
+                if seeds == opening.to_bytes() {
                     return Ok(HospitalDone::Nothing);
                 }
                 let (step, reject) = (KeyStep::PlaneOpenings, Reject::PlanesWrong);

@@ -108,10 +108,10 @@ pub enum HospitalJob {
         from: PartyId,
         /// The key of its planes, as fetched, with the digest that it signed.
         key: Bytes,
-        /// The same of its masks and its coin.
-        masks: Bytes,
+        /// The same of its coin.
+        coin: Bytes,
         /// The same of its planes' digests.
-        planes: Bytes,
+        digests: Bytes,
     },
     /// Add what all hospitals bring to one part of a sum, and keep it; the parts come in order. No answer.
     AddParts {
@@ -146,13 +146,13 @@ pub enum HospitalJob {
         /// The same of its openings, in order.
         answers: Vec<Bytes>,
     },
-    /// Check that a hospital's openings prove its planes and their key, which this site took up before; those of a step
-    /// come one after the other. No answer, or `SumWrong`.
+    /// Make the planes that a hospital opens again, and compare them with what this site took up before; one hospital
+    /// comes after the other. No answer, or `SumWrong`.
     CheckPlanes {
         /// Whose.
         of: PartyId,
-        /// Its openings in order, and last the seeds, as fetched, with the digests that it signed.
-        openings: Vec<Bytes>,
+        /// Their seeds, as fetched, with the digest that it signed.
+        seeds: Bytes,
     },
     /// All parts of the published model were added: compare it. Answer `ModelAdded` or `ModelWrong`.
     FinishModel {

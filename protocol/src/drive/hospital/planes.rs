@@ -1,5 +1,5 @@
-//! The planes of questions: what every hospital is bound to, and what it opens of it. One hospital after the other, so
-//! that one of them is in memory at a time, and of that one all bodies together.
+//! The planes of questions: what every hospital is bound to, all bodies of it together, and the seeds of those that it
+//! opens. One hospital after the other, so that one of them is in memory at a time.
 
 use bytes::Bytes;
 
@@ -11,53 +11,46 @@ use crate::hospital::PlanesOf;
 use crate::ids::PartyId;
 use crate::message::KeyStep;
 
-/// All bodies of one hospital in one of the two steps.
+/// What one hospital is bound to.
 #[derive(Clone, Copy)]
-pub(super) struct Whole {
+pub(super) struct Bound {
     pub(super) of: PartyId,
-    /// Whether it is what the hospital opens, and not what it is bound to.
-    is_opened: bool,
     /// What it signed for.
     pub(super) root: BodyRoot,
 }
 
-impl Whole {
-    pub(super) fn planes(of: PartyId, root: BodyRoot) -> Self {
-        Self { of, is_opened: false, root }
-    }
+fn place(step: KeyStep, of: PartyId, index: u32) -> BlobId {
+    BlobId::ceremony(step.blob_kind(), Some(of), index)
+}
 
-    fn place(&self, index: u32) -> BlobId {
-        let step = if self.is_opened { KeyStep::PlaneOpenings } else { KeyStep::Planes };
-        BlobId::ceremony(step.blob_kind(), Some(self.of), index)
-    }
-
+impl Bound {
     /// The digests of the bodies, which are fetched next.
     pub(super) fn list(self) -> Work {
-        let wanted = vec![Wanted::list(ListId::of(&self.place(0)), self.root)];
-        Work::Fetch { wanted, then: Then::ListOf(self) }
+        let wanted = vec![Wanted::list(ListId::of(&place(KeyStep::Planes, self.of, 0)), self.root)];
+        Work::Fetch { wanted, then: Then::PlanesList(self) }
     }
 
     /// The bodies themselves: as many as the machine allows, which compared the number that was signed for.
     pub(super) fn bodies(self, list: &Bytes) -> Work {
-        let of = |(index, digest)| Wanted::digest(self.place(index), digest);
+        let of = |(index, digest)| Wanted::digest(place(KeyStep::Planes, self.of, index), digest);
         let wanted = (0..).zip(digests(list).unwrap_or_default()).map(of).collect();
-        Work::Fetch { wanted, then: Then::Whole(self) }
+        Work::Fetch { wanted, then: Then::Planes(self) }
     }
 
     pub(super) fn job(self, bodies: Vec<Bytes>) -> HospitalJob {
-        if self.is_opened {
-            return HospitalJob::CheckPlanes { of: self.of, openings: bodies };
-        }
-        let [key, masks, planes] = <[Bytes; 3]>::try_from(bodies).unwrap_or_default();
-        HospitalJob::AddPlanes { from: self.of, key, masks, planes }
+        let [key, coin, digests] = <[Bytes; 3]>::try_from(bodies).unwrap_or_default();
+        HospitalJob::AddPlanes { from: self.of, key, coin, digests }
     }
 }
 
 impl Work {
-    /// Each hospital's openings, and at the end whether all were checked.
+    /// The seeds that each hospital shows, and at the end whether all were checked.
     pub(super) fn check_planes(planes: &[PlanesOf], sum: BodyRoot) -> Vec<Self> {
-        let opened = |it: &PlanesOf| Whole { of: it.party, is_opened: true, root: it.openings };
+        let opened = |it: &PlanesOf| {
+            let wanted = vec![Wanted::single(place(KeyStep::PlaneOpenings, it.party, 0), it.seeds)];
+            Self::Fetch { wanted, then: Then::PlaneSeeds { of: it.party } }
+        };
         let finish = HospitalJob::FinishSum { step: KeyStep::PlaneOpenings, sum };
-        planes.iter().map(|it| opened(it).list()).chain([Self::Ready(finish)]).collect()
+        planes.iter().map(opened).chain([Self::Ready(finish)]).collect()
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::blob::{BlobId, BlobKind, BodyRoot, ListId};
 use crate::drive::hospital::parts::{Announced, ChunksLeft, PartsLeft};
-use crate::drive::hospital::planes::Whole;
+use crate::drive::hospital::planes::Bound;
 use crate::drive::hospital::wanted::{Wanted, digests};
 use crate::drive::hospital::{
     AGAIN_MS, HospitalDone, HospitalDriver, HospitalJob, HospitalNote, Parts, Purpose, Summands,
@@ -61,9 +61,12 @@ pub(super) enum Then {
         first: Bytes,
         second: Bytes,
     },
-    /// The digests of bodies that are fetched next, and go to one job together.
-    ListOf(Whole),
-    Whole(Whole),
+    /// The digests of a hospital's bodies, which are fetched next, and go to one job together.
+    PlanesList(Bound),
+    Planes(Bound),
+    PlaneSeeds {
+        of: PartyId,
+    },
     Sum {
         step: KeyStep,
     },
@@ -142,7 +145,7 @@ impl Work {
         }
         let share = move |(from, root): (PartyId, BodyRoot)| {
             if step == KeyStep::Planes {
-                return Whole::planes(from, root).list();
+                return Bound { of: from, root }.list();
             }
             if step == KeyStep::Gate {
                 let list = ListId { kind: step.blob_kind(), round: 0, attempt: 0, party: Some(from) };
@@ -212,8 +215,9 @@ impl Then {
                 | Self::ShareOf { .. }
                 | Self::ProofOf { .. }
                 | Self::CheckProof { .. }
-                | Self::ListOf(_)
-                | Self::Whole(_)
+                | Self::PlanesList(_)
+                | Self::Planes(_)
+                | Self::PlaneSeeds { .. }
                 | Self::Sum { .. }
                 | Self::Parts { .. }
                 | Self::AddParts { .. }
@@ -233,7 +237,7 @@ impl Then {
         let announced = match self {
             Self::Evaluate { head, .. } => head.body,
             Self::CheckProof { proof, .. } => proof.answers,
-            Self::Whole(whole) => whole.root,
+            Self::Planes(bound) => bound.root,
             _ => return false,
         };
         got.iter().flatten().map(|body| body.len() as u64).sum::<u64>() > announced.size_bytes
@@ -285,8 +289,9 @@ impl Then {
             Self::CheckProof { proof, first, second } => {
                 HospitalJob::CheckProof { of: proof.party, first, second, answers: bodies }
             }
-            Self::ListOf(whole) => return whole.bodies(&first(bodies)),
-            Self::Whole(whole) => whole.job(bodies),
+            Self::PlanesList(bound) => return bound.bodies(&first(bodies)),
+            Self::Planes(bound) => bound.job(bodies),
+            Self::PlaneSeeds { of } => HospitalJob::CheckPlanes { of, seeds: first(bodies) },
             Self::Sum { step } => HospitalJob::TakeSum { step, sum: first(bodies) },
             Self::OpenSum { binding, purpose } => HospitalJob::OpenSum { binding, purpose, chunks: bodies },
             Self::Answer { ticket, binding, makers } => {
@@ -426,8 +431,9 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             | Then::ShareOf { .. }
             | Then::ProofOf { .. }
             | Then::CheckProof { .. }
-            | Then::ListOf(_)
-            | Then::Whole(_)
+            | Then::PlanesList(_)
+            | Then::Planes(_)
+            | Then::PlaneSeeds { .. }
             | Then::Sum { .. }
             | Then::Parts { .. }
             | Then::AddParts { .. }

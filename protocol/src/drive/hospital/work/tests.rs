@@ -240,45 +240,46 @@ fn a_proof_is_what_its_hospital_signed_for_and_no_longer() {
     assert!(of == party(3) && (one, two) == (first, second) && answers == openings);
 }
 
-/// What a hospital is bound to of its planes, and what it opens, goes to one job with all bodies, in order.
+/// What a hospital is bound to of its planes goes to one job with all bodies, in order.
 #[test]
-fn planes_and_their_openings_are_what_their_hospital_signed_for_and_no_longer() {
-    let bound = bodies(&["a key", "digests of masks, a coin", "digests of planes"]);
-    let openings = bodies(&["a seed", "a masked secret", "seeds of planes"]);
-    let of = |number, bodies: &[Bytes]| (party(number), root(bodies));
-    let shares = vec![of(2, &bound), of(3, &bound)];
-    let add = Work::add_shares(party(2), KeyStep::Planes, shares, root(&bound), vec![0, 1, 2]);
-    let planes = [PlanesOf { party: party(3), gate_key: root(&bound[..1]), openings: root(&openings) }];
-    let check = Work::check_planes(&planes, root(&openings));
-    let cases = [(add, &bound, BlobKind::Planes, &[2, 3][..]), (check, &openings, BlobKind::PlaneOpening, &[3])];
-    for (mut steps, whole, kind, makers) in cases {
-        let Some(Work::Ready(HospitalJob::FinishSum { step, sum })) = steps.pop() else { panic!("no end") };
-        assert_eq!((step.blob_kind(), sum), (kind, root(whole)));
-        assert_eq!(steps.len(), makers.len());
-        for (work, maker) in steps.into_iter().zip(makers) {
-            let list = ListId { kind, round: 0, attempt: 0, party: Some(party(*maker)) };
-            let Work::Fetch { wanted, then } = work else { panic!("no list") };
-            assert!(matches!(wanted[0].call(), Call::List { list: of } if of == list));
-            assert!(wanted.len() == 1 && wanted[0].is(&listed(whole)) && !wanted[0].is(&listed(&whole[..2])));
-            assert!(then.is_waited_for());
-            let Work::Fetch { wanted, then } = then.next(vec![listed(whole)]) else { panic!("no bodies") };
-            let places: Vec<_> = wanted.iter().map(|wanted| wanted.id).collect();
-            assert_eq!(places, [0, 1, 2].map(|index| list.body(index)));
-            assert!(wanted.iter().zip(whole).all(|(wanted, body)| wanted.is(body)) && !wanted[0].is(&whole[1]));
-            let mut got: Vec<Option<Bytes>> = whole.iter().cloned().map(Some).collect();
-            assert!(then.is_waited_for() && !then.is_too_much(&got));
-            got[0] = Some(Bytes::from(vec![0; whole[0].len() + 1]));
-            assert!(then.is_too_much(&got), "one byte more than it signed for");
-            match then.next(whole.clone()) {
-                Work::Ready(HospitalJob::AddPlanes { from, key, masks, planes }) => {
-                    assert_eq!((kind, from), (BlobKind::Planes, party(*maker)));
-                    assert_eq!([key, masks, planes], whole[..]);
-                }
-                Work::Ready(HospitalJob::CheckPlanes { of, openings }) => {
-                    assert_eq!((kind, of, &openings), (BlobKind::PlaneOpening, party(*maker), whole));
-                }
-                _ => panic!("no job"),
-            }
-        }
+fn planes_are_what_their_hospital_signed_for_and_no_longer() {
+    let bound = bodies(&["a key", "a coin", "digests of planes"]);
+    let of = |number| (party(number), root(&bound));
+    let mut steps = Work::add_shares(party(2), KeyStep::Planes, vec![of(2), of(3)], root(&bound), vec![0, 1, 2]);
+    let Some(Work::Ready(HospitalJob::FinishSum { step, sum })) = steps.pop() else { panic!("no end") };
+    assert_eq!((step, sum, steps.len()), (KeyStep::Planes, root(&bound), 2));
+    for (work, maker) in steps.into_iter().zip([2, 3]) {
+        let list = ListId { kind: BlobKind::Planes, round: 0, attempt: 0, party: Some(party(maker)) };
+        let Work::Fetch { wanted, then } = work else { panic!("no list") };
+        assert!(matches!(wanted[0].call(), Call::List { list: of } if of == list));
+        assert!(wanted.len() == 1 && wanted[0].is(&listed(&bound)) && !wanted[0].is(&listed(&bound[..2])));
+        assert!(then.is_waited_for());
+        let Work::Fetch { wanted, then } = then.next(vec![listed(&bound)]) else { panic!("no bodies") };
+        let places: Vec<_> = wanted.iter().map(|wanted| wanted.id).collect();
+        assert_eq!(places, [0, 1, 2].map(|index| list.body(index)));
+        assert!(wanted.iter().zip(&bound).all(|(wanted, body)| wanted.is(body)) && !wanted[0].is(&bound[1]));
+        let mut got: Vec<Option<Bytes>> = bound.iter().cloned().map(Some).collect();
+        assert!(then.is_waited_for() && !then.is_too_much(&got));
+        got[0] = Some(Bytes::from(vec![0; bound[0].len() + 1]));
+        assert!(then.is_too_much(&got), "one byte more than it signed for");
+        let Work::Ready(HospitalJob::AddPlanes { from, key, coin, digests }) = then.next(bound.clone()) else {
+            panic!("no job")
+        };
+        assert_eq!((from, [key, coin, digests].as_slice()), (party(maker), &bound[..]));
     }
+}
+
+#[test]
+fn the_seeds_of_opened_planes_are_those_that_their_hospital_signed_for() {
+    let seeds = bodies(&["seeds of planes"]);
+    let planes = [PlanesOf { party: party(3), seeds: root(&seeds) }];
+    let mut steps = Work::check_planes(&planes, root(&seeds));
+    let Some(Work::Ready(HospitalJob::FinishSum { step, sum })) = steps.pop() else { panic!("no end") };
+    assert_eq!((step, sum, steps.len()), (KeyStep::PlaneOpenings, root(&seeds), 1));
+    let Some(Work::Fetch { wanted, then }) = steps.pop() else { panic!("no seeds") };
+    let place = BlobId::ceremony(BlobKind::PlaneOpening, Some(party(3)), 0);
+    assert!(wanted.len() == 1 && wanted[0].id == place && then.is_waited_for());
+    assert!(wanted[0].is(&seeds[0]) && !wanted[0].is(&bodies(&["others"])[0]));
+    let Work::Ready(HospitalJob::CheckPlanes { of, seeds: found }) = then.next(seeds.clone()) else { panic!("no job") };
+    assert_eq!((of, &found), (party(3), &seeds[0]));
 }
