@@ -432,7 +432,7 @@ fn is_planes(literal: &PublishLiteral) -> bool {
 /// Questions made of planes that one hospital may ask under one set of keys where the plan does not say: their planes
 /// are checked in the key ceremony, asked or not.
 const PLANE_QUESTIONS: u64 = 32;
-/// Planes that one hospital may encrypt, and all others check: some twenty minutes of a core.
+/// Planes that one hospital may encrypt, and all others check: some ten minutes of a core for each of them.
 pub(super) const PLANES_MAX: u64 = 1 << 16;
 /// Answers of one key epoch where the plan does not say.
 const RELEASES: u64 = 1 << 16;

@@ -5,11 +5,13 @@
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run has nothing to say")]
 #![expect(missing_docs, reason = "the macro makes a public function")]
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use he_agg::aggregation::{Flooding, MemoryLedger, VaultSecret};
 use he_agg::ckks::{Encoder, Evaluator};
 use he_agg::multiparty::{
-    Crs, GateKey, GateLabel, GatePermit, GateSecret, GateSeed, GateShare, GateSum, Gated, LiftSum, ServingSecret,
+    Collective, Crs, GateKey, GateLabel, GatePermit, GateSecret, GateSeed, GateShare, GateSum, Gated, KeyPlan, LiftSum,
+    PlaneKey, PlaneLevels, PlaneMaker, PlaneSeed, PlaneSum, ServingSecret,
 };
 use he_agg::{Preset, Stream};
 
@@ -59,8 +61,30 @@ fn gates(criterion: &mut Criterion) {
                 sum.finish().unwrap()
             });
         });
+        planes(&mut group, (&crs, &secret, limbs), &key);
         group.finish();
     }
+}
+
+/// One plane, as its maker and everybody who makes it again computes it, and what four of them come to.
+fn planes(group: &mut BenchmarkGroup<'_, WallTime>, (crs, secret, limbs): (&Crs, &GateSecret, usize), key: &GateKey) {
+    let (preset, mut stream) = (crs.preset(), Stream::from_seed([4; 32]));
+    let plane_key = PlaneKey::generate(secret, crs, limbs, &mut stream).unwrap();
+    let maker = PlaneMaker::new(&plane_key, crs).unwrap();
+    let seeds = [0, 1, 2, 3].map(|number| PlaneSeed::of_pool(&[5; 32], preset, number));
+    group.bench_function("plane_encrypt", |b| b.iter(|| maker.encrypt(&seeds[0]).unwrap()));
+    let planes = seeds.each_ref().map(|seed| maker.encrypt(seed).unwrap());
+    group.bench_function("plane_digest", |b| b.iter(|| planes[0].digest()));
+    let slots = preset.params().slots();
+    let (levels, turns) = (PlaneLevels::new(0.0, 1.0, vec![true; slots]).unwrap(), vec![27; slots]);
+    group.bench_function("planes_compose", |b| {
+        b.iter(|| PlaneSum::compose(planes.each_ref(), &turns, &levels).unwrap());
+    });
+    let plan = KeyPlan { conjugation_limbs: limbs, ..KeyPlan::default() };
+    let keys = Collective::new(crs.clone(), 1, &plan, &mut stream).unwrap().keys;
+    let sum = PlaneSum::compose(planes.each_ref(), &turns, &levels).unwrap();
+    let evaluator = Evaluator::new(preset).unwrap();
+    group.bench_function("planes_lift", |b| b.iter(|| evaluator.lift_planes(&sum, crs, key, &keys).unwrap()));
 }
 
 criterion_group!(benches, gates);

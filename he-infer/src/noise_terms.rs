@@ -133,7 +133,8 @@ impl NoiseTerms {
         mean * self.embedding
     }
 
-    /// The same of a query's, where turning planes rounds as well: 16 N/12 squared units of the prime that is divided by.
+    /// The same of a query's, where turning planes rounds as well: 16 N/12 squared units of the prime that
+    /// is divided by.
     pub(crate) fn query_embedding(self, values: &[f64]) -> f64 {
         let turning = match self.entrance {
             Entrance::Planes { .. } if self.embedding > 0.0 => {

@@ -40,7 +40,8 @@ impl Program {
         self.pack_images(&[image])
     }
 
-    /// As `pack_all`, for 1 to `images` images of one query; the places of absent ones are zero.
+    /// As `pack_all`, for 1 to `images` images of one query; the places of absent ones are zero. Where questions are
+    /// made of planes, every pixel is the nearest of its levels.
     ///
     /// # Errors
     /// None or too many images, wrong shapes, or pixels that are not finite or too large.
@@ -52,7 +53,8 @@ impl Program {
             let pixels = self.network.check_image(*image)?;
             for &(slot, pixel) in &self.packing {
                 let (input, slot) = (slot as usize / slots_of_one, slot as usize % slots_of_one);
-                packed[input][slot * self.images + place] = pixels[pixel as usize];
+                let pixel = pixels[pixel as usize];
+                packed[input][slot * self.images + place] = self.planes.map_or(pixel, |range| range.levelled(pixel));
             }
         }
         Ok(packed)

@@ -126,7 +126,7 @@ numbered_refusals! {
     /// An update or a share of an announced sum cannot be added.
     53 BadSummand "an update or a share of the round's sum is malformed or another hospital's";
     /// A hospital's planes are not what their seeds give.
-    54 PlanesWrong "a hospital's planes are not what the seeds that it shows give; leave it out and begin a new key epoch";
+    54 PlanesWrong "a hospital's planes are not what its seeds give; leave it out and begin a new key epoch";
 
     /// No such published model or program.
     60 UnknownModel "no published model or program has this digest";

@@ -141,11 +141,17 @@ impl Site {
 
     /// Which planes of a hospital stay closed, by the coins of all.
     fn plane_draw(&self, of: PartyId) -> Result<PlaneDraw, HospitalError> {
-        let crs = self.crs(STEP)?;
-        let bodies: Vec<Vec<u8>> =
-            self.held_planes()?.into_iter().map(|digest| self.holdings.read(digest)).collect::<Result<_, _>>()?;
-        let commitments = bodies.as_chunks::<BODIES>().0.iter().map(|bodies| bodies.each_ref().map(Vec::as_slice));
-        let coins = plane_coins(crs, commitments);
+        let (held, crs) = (self.held_planes()?, self.crs(STEP)?);
+        // There is one list of a key epoch, ever.
+        let coins = match self.plane_coins.get() {
+            Some(coins) => *coins,
+            None => {
+                let bodies = held.into_iter().map(|digest| self.holdings.read(digest));
+                let bodies: Vec<Vec<u8>> = bodies.collect::<Result<_, _>>()?;
+                let of_each = bodies.as_chunks::<BODIES>().0.iter().map(|bodies| bodies.each_ref().map(Vec::as_slice));
+                *self.plane_coins.get_or_init(|| plane_coins(crs, of_each))
+            }
+        };
         Ok(PlaneDraw::from_digest(&coins, crs.preset(), of.number(), self.plane_groups()))
     }
 

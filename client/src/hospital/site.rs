@@ -2,7 +2,7 @@
 //! compute and store; none of them talks to the network.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datasets::Samples;
 use he_agg::aggregation::Flooding;
@@ -52,6 +52,8 @@ pub(super) struct Site {
     pub(super) gates: Gates,
     /// Keys and model as this site added them up, on disk.
     pub(super) holdings: Holdings,
+    /// What the coins of all come to, once all planes are held.
+    pub(super) plane_coins: OnceLock<[u8; 32]>,
     /// What is being added up part by part.
     pub(super) adding: Option<PartSum>,
     pub(super) evaluations: Evaluations,
@@ -97,6 +99,7 @@ impl Site {
             sums: KeySums::default(),
             gates: Gates::default(),
             holdings,
+            plane_coins: OnceLock::new(),
             adding: None,
             evaluations: Evaluations::default(),
             current,

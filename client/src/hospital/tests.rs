@@ -6,6 +6,7 @@ mod evaluation;
 mod figures;
 mod key_sums;
 mod own_audit;
+mod planes;
 mod publishing;
 mod relin_proof;
 mod round_sums;
@@ -210,6 +211,11 @@ struct Consortium {
 
 impl Consortium {
     fn new() -> Self {
+        Self::over(program(), 0)
+    }
+
+    /// For a program, with so many planes of each hospital.
+    fn over(program: Program, planes: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let opening: Vec<OpeningKey> = (1..=N).map(|_| OpeningKey::generate().unwrap()).collect();
         let members = (1..=N).zip(&opening).map(|(number, opening)| Member {
@@ -223,11 +229,13 @@ impl Consortium {
         });
         let coordinator = SigningKey::from_seed(&[99; 32]).unwrap().verifying_key();
         let roster = Roster::new(Epoch(1), 3, Digest([2; 32]), coordinator, members.collect()).unwrap();
-        let program = Arc::new(program());
+        let program = Arc::new(program);
         let sites = (1..=N).map(|number| {
             let root = folder.path().join(number.to_string());
             let vault = Arc::new(Vault::for_tests(&root.join("vault")));
-            open(&root, vault, plan(number, &program)).unwrap()
+            let mut plan = plan(number, &program);
+            plan.terms.planes = planes;
+            open(&root, vault, plan).unwrap()
         });
         let sites = sites.collect();
         Self { folder, roster, opening, sites }
@@ -235,7 +243,11 @@ impl Consortium {
 
     /// Dealt and opened: everybody has the keys of an epoch.
     fn with_keys() -> Self {
-        let mut all = Self::new();
+        Self::new().dealt()
+    }
+
+    fn dealt(self) -> Self {
+        let mut all = self;
         all.deal();
         for number in 1..=N {
             let boxes = all.boxes_for(number);

@@ -15,7 +15,7 @@ use protocol::drive::{Crypto, JobId};
 use protocol::hospital::{HospitalInput, ShareBinding, SwitchBinding};
 use protocol::ids::{PartyId, QueryId, RoundId};
 use protocol::lease::Doing;
-use protocol::message::KeyStep;
+use protocol::message::{KeyStep, QueryHead};
 use protocol::sealed::OpeningKey;
 use tokio::sync::{mpsc, oneshot};
 
@@ -239,12 +239,12 @@ impl Bench {
                 return Ok(share_judged(step, from, self.site.add_share(step, from, &share)?));
             }
             HospitalJob::AddPlanes { from, key, coin, digests } => {
-                let judged = self.site.add_planes(from, [&key, &coin, &digests])?;
-                return Ok(share_judged(KeyStep::Planes, from, judged));
+                let planes = self.site.add_planes(from, [&key, &coin, &digests]);
+                return planes.map(|refused| share_judged(KeyStep::Planes, from, refused));
             }
             HospitalJob::CheckPlanes { of, seeds } => {
-                let judged = self.site.check_planes(of, &seeds)?;
-                return Ok(share_judged(KeyStep::PlaneOpenings, of, judged));
+                let opened = self.site.check_planes(of, &seeds);
+                return opened.map(|refused| share_judged(KeyStep::PlaneOpenings, of, refused));
             }
             HospitalJob::CheckProof { of, first, second, answers } => {
                 let judged = self.site.check_proof(of, [&first, &second], &answers)?;
@@ -264,10 +264,7 @@ impl Bench {
                 self.site.preload();
                 return Ok(HospitalDone::Nothing);
             }
-            HospitalJob::Evaluate { asker, head, parts } => {
-                let (query, result) = (head.query, self.site.evaluate(asker, &head, &parts));
-                self.evaluated(query, result)?
-            }
+            HospitalJob::Evaluate { asker, head, parts } => self.evaluated(asker, &head, &parts)?,
             HospitalJob::FinishSum { step, sum } => match self.site.finish_sum(step, sum)? {
                 None => HospitalInput::SumAdded { step, sum },
                 Some(reject) => HospitalInput::SumWrong { step, of: None, reject },
@@ -334,12 +331,9 @@ impl Bench {
         })
     }
 
-    fn evaluated(
-        &self,
-        query: QueryId,
-        result: Result<BodyRoot, HospitalError>,
-    ) -> Result<HospitalInput, HospitalError> {
-        Ok(match result {
+    fn evaluated(&mut self, asker: PartyId, head: &QueryHead, parts: &[Bytes]) -> Result<HospitalInput, HospitalError> {
+        let query = head.query;
+        Ok(match self.site.evaluate(asker, head, parts) {
             Ok(result) => HospitalInput::Evaluated { query, result },
             Err(error) => HospitalInput::EvaluationFailed { query, reject: self.unreleased(error)? },
         })

@@ -62,22 +62,26 @@ impl Encoder {
         let mut coefficients = Zeroizing::new(vec![0.0; params.n]);
         coefficients[..values.len()].copy_from_slice(values);
         let limit_log2 = (params.log_q(limbs) - 1.0).min(f64::from(COEFFICIENT_LOG2_MAX));
-        let poly = self.integers(&mut coefficients, scale, &params.q[..limbs], limit_log2)?;
+        let integers = self.integers(&mut coefficients, scale, limbs, limit_log2)?;
+        let basis = &params.q[..limbs];
+        let poly = Poly::from_signed_wide(&integers, basis).into_eval(basis);
         Ok(Plaintext { params, limbs, scale, poly })
     }
 
     /// N/2 complex slots, real parts first, at a scale, over any primes whose product the caller knows to be large
-    /// enough; overwritten.
+    /// enough, plus an error on every coefficient, if any; overwritten.
     ///
     /// # Errors
     /// [`CkksError::Overflow`] beyond 2^119.
     pub(crate) fn encode_complex(
         &self,
         slots: &mut [f64],
-        scale: f64,
+        (scale, error): (f64, &[i64]),
         basis: &[Limb],
     ) -> Result<Poly<Eval>, CkksError> {
-        self.integers(slots, scale, basis, f64::from(COEFFICIENT_LOG2_MAX))
+        let mut integers = self.integers(slots, scale, basis.len(), f64::from(COEFFICIENT_LOG2_MAX))?;
+        integers.iter_mut().zip(error).for_each(|(x, error)| *x += i128::from(*error));
+        Ok(Poly::from_signed_wide(&integers, basis).into_eval(basis))
     }
 
     /// Slots, overwritten, to rounded coefficients below the limit.
@@ -85,19 +89,17 @@ impl Encoder {
         &self,
         slots: &mut [f64],
         scale: f64,
-        basis: &[Limb],
+        limbs: usize,
         limit_log2: f64,
-    ) -> Result<Poly<Eval>, CkksError> {
+    ) -> Result<Zeroizing<Vec<i128>>, CkksError> {
         self.embedding.to_coefficients(slots);
         slots.iter_mut().for_each(|c| *c *= scale);
         let largest = slots.iter().fold(0.0, |m: f64, c| m.max(c.abs()));
         if largest.is_nan() || largest.log2() >= limit_log2 {
-            return Err(CkksError::Overflow { magnitude_log2: largest.log2(), limit_log2, limbs: basis.len() });
+            return Err(CkksError::Overflow { magnitude_log2: largest.log2(), limit_log2, limbs });
         }
         // Below 2^119, so `as` is exact: it never saturates and drops no bit of the mantissa.
-        let integers: Zeroizing<Vec<i128>> =
-            Zeroizing::new(slots.iter().map(|c| c.round_ties_even() as i128).collect());
-        Ok(Poly::from_signed_wide(&integers, basis).into_eval(basis))
+        Ok(Zeroizing::new(slots.iter().map(|c| c.round_ties_even() as i128).collect()))
     }
 
     /// The real parts of all N/2 slots.

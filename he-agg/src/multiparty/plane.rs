@@ -66,16 +66,15 @@ impl<'a> PlaneMaker<'a> {
         let small = |values: &[i64]| Zeroizing::new(Poly::from_small(values, &basis).into_eval(&basis));
         let [v, e0, e1] = seed.randomness(params.preset, params.n, *asker, epoch);
         let v = small(&v);
-        let mut c0 = self.symbols(seed)?;
-        c0.add_assign(&small(&e0), &basis);
+        let mut c0 = self.symbols(seed, &e0)?;
         c0.mul_add(&v, p, &basis);
         let mut c1 = Poly::from_small(&e1, &basis).into_eval(&basis);
         c1.mul_add(&v, &self.half, &basis);
         Ok(Plane { params, epoch: *epoch, asker: *asker, limbs: *limbs, parts: [c0, c1] })
     }
 
-    /// r, encoded.
-    fn symbols(&self, seed: &PlaneSeed) -> Result<Poly<Eval>, CeremonyError> {
+    /// r, encoded, with the error: one transform for both.
+    fn symbols(&self, seed: &PlaneSeed, error: &[i64]) -> Result<Poly<Eval>, CeremonyError> {
         let PlaneKey { params, limbs, .. } = *self.key;
         let turns = seed.turns(params.preset, params.slots());
         let mut slots = Zeroizing::new(vec![0.0; params.n]);
@@ -85,7 +84,7 @@ impl<'a> PlaneMaker<'a> {
             *real = 1.0 - 2.0 * f64::from((turn ^ (turn >> 1)) & 1);
             *imaginary = 1.0 - 2.0 * f64::from(turn >> 1);
         }
-        Ok(self.encoder.encode_complex(&mut slots, params.scale(), &plane_basis(params, limbs))?)
+        Ok(self.encoder.encode_complex(&mut slots, (params.scale(), error), &plane_basis(params, limbs))?)
     }
 }
 

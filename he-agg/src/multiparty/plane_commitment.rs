@@ -19,11 +19,11 @@ impl PlaneCommitment {
         [self.key.to_bytes(), self.coin.to_vec(), self.digests.to_bytes()]
     }
 
-    /// Reads the three bodies of hospital `party`, for questions of `limbs` limbs and `groups` groups of planes.
+    /// Reads the bodies of hospital `party`, for questions of `limbs` limbs and `groups` groups of planes.
     ///
     /// # Errors
-    /// [`CeremonyError::Decode`], [`CeremonyError::Epoch`], or [`CeremonyError::Mismatch`] for a key of another hospital
-    /// or for questions of another level.
+    /// [`CeremonyError::Decode`], [`CeremonyError::Epoch`], or [`CeremonyError::Mismatch`] for a key of
+    /// another hospital or for questions of another level.
     pub fn from_bytes(
         [key, coin, digests]: [&[u8]; 3],
         crs: &Crs,

@@ -100,7 +100,7 @@ fn weight(
         (*real, *imaginary) = (size * re, size * im);
     }
     let scale = f64::from(params.p[0].modulus().value());
-    encoder.encode_complex(&mut slots, scale, &plane_basis(params, limbs))
+    encoder.encode_complex(&mut slots, (scale, &[]), &plane_basis(params, limbs))
 }
 
 impl<B: Backend> Evaluator<B> {

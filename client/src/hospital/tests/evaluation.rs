@@ -99,6 +99,11 @@ impl Serving {
     pub(super) fn new() -> Self {
         let mut all = Consortium::with_keys();
         let list = all.gates();
+        Self::of(all, list)
+    }
+
+    /// The same of sites that have their gate keys, and planes where they have any.
+    pub(super) fn of(mut all: Consortium, list: BodyRoot) -> Self {
         let gates: Vec<Bytes> = all.shares(KeyStep::GateKey).into_iter().map(|(_, key)| key).collect();
         for site in &mut all.sites {
             states(site, &Fact::KeySum(KeySum { step: KeyStep::GateKey, sum: list }));
@@ -179,12 +184,12 @@ impl Serving {
 }
 
 pub(super) struct Question {
-    head: QueryHead,
-    parts: Vec<Bytes>,
+    pub(super) head: QueryHead,
+    pub(super) parts: Vec<Bytes>,
 }
 
 impl Question {
-    fn at(&self, site: &mut Site) -> Result<BodyRoot, HospitalError> {
+    pub(super) fn at(&self, site: &mut Site) -> Result<BodyRoot, HospitalError> {
         site.evaluate(party(2), &self.head, &self.parts)
     }
 

@@ -253,9 +253,10 @@ fn a_pool_is_of_one_vault_and_one_epoch() {
     assert!(pool(1, 1) != pool(2, 1) && pool(1, 1) != pool(1, 2));
 }
 
-/// What planes do not show. An asker makes a share of its own gate, and nothing proves the form of such a share: with a
-/// constant in it the gate key belongs to the gate and to a short secret exactly as an honest one does, so that no proof
-/// about the two keys would find it, and every opened plane is right; but what the closed ones show is out of range.
+/// What planes do not show. An asker makes a share of its own gate, and nothing proves the form of such a
+/// share: with a constant in it the gate key belongs to the gate and to a short secret exactly as an honest
+/// one does, so that no proof about the two keys would find it, and every opened plane is right; but what the
+/// closed ones show is out of range.
 /// Shares of keys are for `audit own`, which makes them again.
 #[test]
 fn a_share_of_the_askers_own_gate_moves_its_questions_whatever_its_planes_are() {
