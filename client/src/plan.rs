@@ -17,6 +17,12 @@ use remedy::{Exit, Explained};
 use crate::hospital::{HospitalPlan, Weights, parameters_digest};
 use crate::train::{TrainDevice, TrainError, Trainer};
 
+const _: () = assert!(experiment::PLANES_MAX == protocol::limits::PLANES_MAX as u64, "plans have what all check");
+const _: () = assert!(
+    experiment::QUESTION_BYTES_MAX as u64 == protocol::limits::QUERY_BYTES_MAX,
+    "plans have questions that the coordinator takes"
+);
+
 /// Longest wait for a query's bodies, and for the shares of its release.
 const QUERY_DEADLINE: Duration = Duration::from_secs(120);
 /// Longest wait for an answer: both of the above, and a full queue before it.

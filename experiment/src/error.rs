@@ -356,6 +356,18 @@ pub enum Conflict {
         /// Questions whose planes would do.
         most: u64,
     },
+    /// A question of more bytes than are taken.
+    #[error(
+        "a question is {} MB, and more than {} MB are not taken; use smaller images, fewer channels, or questions = \
+         \"images\"",
+        bytes / 1_000_000, most / 1_000_000
+    )]
+    QuestionTooLarge {
+        /// Of one question.
+        bytes: usize,
+        /// The most.
+        most: usize,
+    },
     /// A quota that the run itself would exceed.
     #[error("a run asks up to {asked} queries of each hospital, but each may ask {quota}")]
     QuotaTooSmall {

@@ -30,6 +30,7 @@ use self::document::Document;
 pub use he_agg::DeviceChoice;
 pub use hours::Hours;
 pub use kind::parse_duration;
+pub use resolve::{PLANES_MAX, QUESTION_BYTES_MAX};
 pub use share::Share;
 
 use self::train::TrainSettings;

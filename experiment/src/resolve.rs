@@ -378,6 +378,11 @@ impl Check<'_> {
             let conflict = Conflict::TooManyPlanes { quota, planes, most };
             self.conflict(&["publish", "quota"], &["publish", "questions"], conflict);
         }
+        let bytes = program.summary().gated_query_bytes;
+        if bytes > QUESTION_BYTES_MAX {
+            let conflict = Conflict::QuestionTooLarge { bytes, most: QUESTION_BYTES_MAX };
+            self.conflict(&["publish", "questions"], &["data", "image"], conflict);
+        }
         // `run` asks in turn, and asks again where a decryptor was lost.
         let asked = queries.div_ceil(images.max(1)).div_ceil(usize::from(hospitals)) as u64;
         if quota < asked {
@@ -433,7 +438,9 @@ fn is_planes(literal: &PublishLiteral) -> bool {
 /// are checked in the key ceremony, asked or not.
 const PLANE_QUESTIONS: u64 = 32;
 /// Planes that one hospital may encrypt, and all others check: some ten minutes of a core for each of them.
-pub(super) const PLANES_MAX: u64 = 1 << 16;
+pub const PLANES_MAX: u64 = 1 << 16;
+/// Bytes of one question.
+pub const QUESTION_BYTES_MAX: usize = 256 << 20;
 /// Answers of one key epoch where the plan does not say.
 const RELEASES: u64 = 1 << 16;
 /// Range of weights where the plan does not say: see `Publish::gain`.

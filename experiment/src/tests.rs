@@ -396,6 +396,17 @@ fn questions_are_made_of_planes_where_the_plan_says_so() {
     assert!(planes.publish().planes && planes.program().key_plan().conjugation_limbs > 0);
     let of_one = planes.program().plane_count(1);
     assert_eq!((planes.publish().quota, of_one), (32, 32 * planes.program().inputs() as u64));
+    // A question of sixteen ciphertexts is more than the coordinator takes.
+    let large = GOOD.replace("kernel = 7, stride = 3", "kernel = 5, stride = 3");
+    let colour = ["data.image.height=128", "data.image.width=128", "data.image.channels=3", "publish.images=1"];
+    let of = |questions: &str| {
+        let changes: Vec<String> = colour.iter().map(|one| (*one).to_owned()).chain([questions.to_owned()]).collect();
+        Experiment::parse("x.toml", &large, &changes)
+    };
+    let fits = of("publish.questions=images").expect("accepted");
+    assert_eq!(fits.program().inputs(), 16);
+    let refused = of("publish.questions=planes").expect_err("refused").to_string();
+    assert!(refused.contains("a question is 315 MB, and more than 268 MB are not taken"), "{refused}");
     // As many as all may check.
     let most = 65_536 / of_one;
     let quota = |quota: u64| set(&["publish.questions=planes", "publish.images=1", &format!("publish.quota={quota}")]);

@@ -4,9 +4,13 @@ use std::path::Path;
 
 use he_agg::aggregation::{Flooding, MemoryLedger, VaultSecret};
 use he_agg::ckks::Encoder;
-use he_agg::multiparty::{Collective, GateHolder, Gated};
+use he_agg::multiparty::{
+    Collective, GateHolder, Gated, PlaneCommitment, PlaneDigests, PlaneDraw, PlaneKey, PlaneMaker, PlaneSeed,
+    plane_coins,
+};
 use he_agg::{Preset, Stream};
-use he_infer::{ImageShape, LayerSpec, Network};
+use he_infer::{ImageShape, LayerSpec, Network, PixelRange, PlaneQuestion};
+use ndarray::Array3;
 use protocol::store::Journal;
 
 use super::*;
@@ -28,20 +32,26 @@ fn asker() -> PartyId {
 }
 
 impl Holder {
-    fn new() -> Self {
+    fn program() -> Program {
         let network = Network::new(
             ImageShape::new(1, 6, 6),
             vec![LayerSpec::conv(2, 3, 2), LayerSpec::quadratic(), LayerSpec::dense(3)],
         );
-        let program = Program::compile(&network.unwrap(), Preset::Inf13.params()).unwrap();
+        Program::compile(&network.unwrap(), Preset::Inf13.params()).unwrap()
+    }
+
+    fn parameters(program: &Program) -> Vec<f32> {
+        (0..program.network().parameter_count()).map(|at| (at % 7) as f32 / 10.0 - 0.3).collect()
+    }
+
+    fn new() -> Self {
+        let program = Self::program();
         let mut stream = Stream::from_seed([42; 32]);
         let crs = Crs::new(Preset::Inf13, SEED);
         let all = Collective::new(crs.clone(), 1, program.key_plan(), &mut stream).unwrap();
         let (secret, gate_key) = all.gate(1, program.gate_limbs(), &mut stream).unwrap();
         let Collective { public, keys, .. } = all;
-        let parameters: Vec<f32> =
-            (0..program.network().parameter_count()).map(|at| (at % 7) as f32 / 10.0 - 0.3).collect();
-        let model = EncryptedModel::encrypt(&program, &parameters, &public, &mut stream).unwrap();
+        let model = EncryptedModel::encrypt(&program, &Self::parameters(&program), &public, &mut stream).unwrap();
         let encoder = Encoder::new(Preset::Inf13).unwrap();
         let mut queries = vec![(BlobId::ceremony(BlobKind::GateKey, Some(asker()), 0), gate_key.to_bytes())];
         let (vault, mut ledger) =
@@ -72,9 +82,95 @@ impl Holder {
             keys: self.keys.upload(&he_agg::backend::Cpu::new(Preset::Inf13.params())).unwrap(),
             model: self.model.clone(),
             gate_keys: Mutex::default(),
+            planes: None,
             on_device: None,
         }
     }
+
+    /// The same holder, whose two questions are made of planes.
+    fn with_planes() -> Self {
+        let program = Holder::program().with_planes(PixelRange::new(0.0, 1.0).unwrap());
+        let mut stream = Stream::from_seed([42; 32]);
+        let crs = Crs::new(Preset::Inf13, SEED);
+        let all = Collective::new(crs.clone(), 1, program.key_plan(), &mut stream).unwrap();
+        let (secret, gate_key) = all.gate(1, program.gate_limbs(), &mut stream).unwrap();
+        let Collective { public, keys, .. } = all;
+        let model = EncryptedModel::encrypt(&program, &Holder::parameters(&program), &public, &mut stream).unwrap();
+        let key = PlaneKey::generate(&secret, &crs, program.input_limbs(), &mut stream).unwrap();
+        let (pool, groups) = ([5; 32], u32::try_from(program.plane_groups(2)).unwrap());
+        let maker = PlaneMaker::new(&key, &crs).unwrap();
+        let digests = PlaneDigests::of_pool(&maker, &pool, groups, &|| ()).unwrap();
+        let bound = PlaneCommitment { key: key.clone(), coin: [6; 32], digests }.to_bytes();
+        let coins = plane_coins(&crs, [bound.each_ref().map(Vec::as_slice)]);
+        let draw = PlaneDraw::from_digest(&coins, Preset::Inf13, 1, groups);
+        let mut queries = vec![(BlobId::ceremony(BlobKind::GateKey, Some(asker()), 0), gate_key.to_bytes())];
+        for (index, body) in (0..).zip(bound) {
+            queries.push((BlobId::ceremony(BlobKind::Planes, Some(asker()), index), body));
+        }
+        for counter in 1..=2 {
+            let seeds = program.plane_seeds(&pool, &program.planes_of(u64::from(counter) - 1, &draw).unwrap());
+            let image = Array3::from_elem((1, 6, 6), counter as f32 / 4.0);
+            let turns = program.plane_turns(&[image.view()], &seeds).unwrap();
+            let made = |seeds: &[PlaneSeed; 4]| seeds.each_ref().map(|seed| maker.encrypt(seed).unwrap());
+            let question = PlaneQuestion { planes: seeds.iter().map(made).collect(), turns };
+            for (part, body) in (0..).zip(question.to_bytes()) {
+                queries.push((BlobId::query(BlobKind::Query, query(counter), Some(asker()), part), body));
+            }
+        }
+        Self { program: Arc::new(program), keys, model, queries }
+    }
+}
+
+/// The results of both questions that are made of planes.
+fn evaluated_of_planes(holder: &Holder, folder: &Path) -> [Result<BodyRoot, String>; 2] {
+    let mut engine = holder.engine(folder);
+    let all = [asker()].into_iter().collect();
+    engine.planes = Some(Planes::load(&engine.bodies, &engine.program, &engine.crs, all).unwrap());
+    [1, 2].map(|counter| {
+        let result = engine.result_of(query(counter), asker()).and_then(|result| engine.store(query(counter), &result));
+        result.map_err(|error| error.to_string())
+    })
+}
+
+#[test]
+fn a_question_is_evaluated_only_if_it_is_made_of_the_planes_that_stayed_closed_for_it() {
+    let holder = Holder::with_planes();
+    let folder = || tempfile::tempdir().unwrap();
+    let honest = evaluated_of_planes(&holder, folder().path());
+    assert!(honest.iter().all(Result::is_ok) && honest[0] != honest[1], "{honest:?}");
+    let place = |counter, part| {
+        let id = BlobId::query(BlobKind::Query, query(counter), Some(asker()), part);
+        holder.queries.iter().position(|(of, _)| *of == id).unwrap()
+    };
+    let refuses = |change: &dyn Fn(&mut Vec<(BlobId, Vec<u8>)>)| {
+        let mut other = Holder::with_planes();
+        change(&mut other.queries);
+        let [first, second] = evaluated_of_planes(&other, folder().path());
+        assert_eq!(second, honest[1], "the other is answered");
+        assert!(first.as_ref().is_err_and(|error| error.contains("query")), "{first:?}");
+    };
+    refuses(&|queries| queries[place(1, 0)].1 = queries[place(2, 0)].1.clone());
+    refuses(&|queries| queries[place(1, 3)].1 = queries[place(1, 2)].1.clone());
+    refuses(&|queries| queries[place(1, 4)].1.truncate(100));
+    refuses(&|queries| queries[place(1, 1)].1.truncate(100));
+    // Any turns are a question.
+    let mut turned = Holder::with_planes();
+    turned.queries[place(1, 4)].1.fill(27);
+    let [first, second] = evaluated_of_planes(&turned, folder().path());
+    assert!(first.is_ok() && first != honest[0] && second == honest[1]);
+}
+
+#[test]
+fn planes_that_are_none_are_named_by_their_hospital() {
+    let mut holder = Holder::with_planes();
+    let id = BlobId::ceremony(BlobKind::Planes, Some(asker()), 0);
+    let key = holder.queries.iter().position(|(of, _)| *of == id).unwrap();
+    holder.queries[key].1.truncate(100);
+    let folder = tempfile::tempdir().unwrap();
+    let engine = holder.engine(folder.path());
+    let error =
+        Planes::load(&engine.bodies, &engine.program, &engine.crs, [asker()].into_iter().collect()).err().unwrap();
+    assert!(error.to_string().contains("planes of questions"), "{error}");
 }
 
 fn query(counter: u32) -> QueryId {

@@ -14,10 +14,15 @@
 //! it encrypts under its [`GateSecret`] and a [`GateLabel`] is lifted by [`Evaluator::lift`], or
 //! added by [`LiftSum`].
 //!
+//! Where questions are to be in range, an asker is bound to planes by a [`PlaneCommitment`], opens what a
+//! [`PlaneDraw`] says, and turns the others ([`PlaneLevels`]) into a [`PlaneSum`], which
+//! [`Evaluator::lift_planes`] lifts.
+//!
 //! A [`RelinProver`] shows for a [`RelinStatement`] that a hospital's two relinearisation shares are
 //! made of short secrets: the one thing of a ceremony that sums added up by everybody do not show.
 //!
 //! [`Evaluator::lift`]: crate::ckks::Evaluator::lift
+//! [`Evaluator::lift_planes`]: crate::ckks::Evaluator::lift_planes
 //!
 //! Source: Mouchet, Troncoso-Pastoriza, Bossuat, Hubaux, "Multiparty homomorphic encryption from
 //! ring-learning-with-errors", ePrint 2020/304.

@@ -126,7 +126,8 @@ fn too_few_hospitals_stop_the_run_and_a_resumed_one_finishes_it() {
     let folder = tempfile::tempdir().unwrap();
     // Both images in one query; hospitals of unlike sizes, weighed by their classes.
     let unlike = ["federation.weights=declared", "data.simulate.partition=dirichlet", "data.simulate.alpha=1.0"];
-    let one_query = ["publish.images=2", "publish.figures=pooled"];
+    // Of planes of which there are those of one question each.
+    let one_query = ["publish.images=2", "publish.figures=pooled", "publish.questions=planes", "publish.quota=1"];
     let experiment = experiment(&[&unlike[..], &one_query[..]].concat());
     let out = run_folder::create(Some(folder.path().join("run")), &experiment, "test").unwrap().path().to_owned();
     let lost = options(&out, &["hospital-2@2:before-upload", "hospital-3@2:before-upload"], false);

@@ -45,12 +45,12 @@ fn note(site: &Site, fact: &Fact) {
     site.journal.append(&site.record(FACTS), &fact.to_bytes()).unwrap();
 }
 
-fn key_head(step: KeyStep, body: BodyRoot) -> HospitalMessage {
+pub(super) fn key_head(step: KeyStep, body: BodyRoot) -> HospitalMessage {
     HospitalMessage::ServingShareHead(ServingShareHead { step, body })
 }
 
 /// An auditor at hospital 1.
-fn audited(all: &Consortium, name: &str) -> AuditedSite {
+pub(super) fn audited(all: &Consortium, name: &str) -> AuditedSite {
     let (root, scratch) = (all.root(1), all.folder.path().join(name));
     std::fs::create_dir_all(&scratch).unwrap();
     all.sites[0].journal.copy_to(&scratch.join("journal.sqlite")).unwrap();

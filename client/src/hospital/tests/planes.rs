@@ -8,15 +8,17 @@ use ndarray::Array3;
 use protocol::drive::hospital::{HospitalDone, HospitalEvent, HospitalJob};
 use protocol::drive::{Crypto, JobId};
 use protocol::hospital::HospitalInput;
-use protocol::message::QueryHead;
+use protocol::message::{HospitalMessage, QueryHead};
 use protocol::store::JournalError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::input::Input;
+use super::super::own_audit::Again;
 use super::super::planes::planes;
 use super::super::slots::Slots;
 use super::super::worker::{Bench, Progress, Tickets};
 use super::evaluation::{Question, Serving, crs};
+use super::own_audit::{audited, key_head};
 use super::*;
 
 /// Questions of each hospital.
@@ -287,4 +289,31 @@ fn malformed_planes_are_named_where_they_are_opened() {
     let [key, coin, _] = bound[1].clone();
     let cut = HospitalJob::AddPlanes { from: party(2), key, coin, digests: Bytes::new() };
     assert_eq!(says(cut), Some((KeyStep::Planes, party(2), Reject::BadKeyShare)));
+}
+
+#[test]
+fn an_audit_makes_planes_and_seeds_again_after_the_ceremony() {
+    let (mut all, _) = consortium();
+    let bound = bound(&mut all);
+    opened(&mut all, &bound);
+    let steps = [KeyStep::Planes, KeyStep::PlaneOpenings];
+    let signed = steps.map(|step| all.site(1).serving_share(step).unwrap());
+    all.site(1).plan.keeps_ceremony = true;
+    all.site(1).finish_ceremony().unwrap();
+    let mut auditor = audited(&all, "auditor");
+    for (step, body) in steps.into_iter().zip(signed) {
+        assert_eq!(auditor.again(&key_head(step, body)).unwrap(), Again::Made(body), "{step:?}");
+    }
+    // Without the list of coins nobody can say what was to be opened.
+    all.site(1).holdings.forget(planes()).unwrap();
+    let found = audited(&all, "without").again(&key_head(steps[1], signed[1])).unwrap();
+    assert!(matches!(found, Again::NotKept(why) if why.contains("coins")), "{found:?}");
+    let question = QueryHead {
+        query: QueryId::new(party(1), 1),
+        program: Digest([1; 32]),
+        model: Digest([1; 32]),
+        body: signed[0],
+    };
+    let found = auditor.again(&HospitalMessage::QueryHead(Box::new(question))).unwrap();
+    assert!(matches!(found, Again::NotKept(why) if why.contains("is in range")), "{found:?}");
 }
