@@ -22,6 +22,7 @@ pub mod infer;
 pub mod limit;
 mod measured;
 pub mod plan;
+pub mod plane_cost;
 pub mod prediction;
 pub mod progress;
 mod random_model;

@@ -8,11 +8,9 @@ use crate::program::Program;
 /// Bodies of one ciphertext of a question: its planes, then their turns.
 const BODIES: usize = PLANES_PER_INPUT + 1;
 
-/// The planes that an asker's questions are made of, as the ceremony left them closed.
+/// The planes that one asker's questions are made of, as the ceremony left them closed. Lifting them takes its key.
 #[derive(Clone, Copy)]
 pub struct ClosedPlanes<'a> {
-    /// Whose.
-    pub asker: u16,
     /// Which of each group stayed closed.
     pub draw: &'a PlaneDraw,
     /// What the asker was bound to.
@@ -101,7 +99,7 @@ impl PlaneQuestion {
             };
             let planes = planes.iter().map(|body| read(body.as_ref())).collect::<Result<Vec<_>, _>>()?;
             for (number, plane) in numbers.into_iter().zip(&planes) {
-                if plane.asker() != closed.asker || !closed.digests.is_plane(number, plane) {
+                if !closed.digests.is_plane(number, plane) {
                     return Err(ModelError::OtherPlane { number });
                 }
             }

@@ -7,13 +7,13 @@ mod random;
 use he_agg::aggregation::{Flooding, MemoryLedger, VaultSecret};
 use he_agg::ckks::{Ciphertext, Encoder, EvaluationKeys};
 use he_agg::multiparty::{
-    CeremonyError, Collective, Crs, GateHolder, GateKey, GateSecret, HolderKey, KeyPlan, Plane, PlaneKey, PlaneMaker,
-    PlaneSeed,
+    CeremonyError, Collective, Crs, GateHolder, GateKey, GateSecret, HolderKey, KeyPlan, Plane, PlaneDigests,
+    PlaneDraw, PlaneKey, PlaneMaker, PlaneSeed,
 };
 use he_agg::{Preset, Stream};
 use he_infer::{
-    AdmissibleWeights, Conditions, EncryptedExecutor, EncryptedModel, ExecuteError, ImageShape, InputError, LayerSpec,
-    ModelError, Network, PixelRange, Place, Program, ShadowExecutor, WeightRange,
+    AdmissibleWeights, ClosedPlanes, Conditions, EncryptedExecutor, EncryptedModel, ExecuteError, ImageShape,
+    InputError, LayerSpec, ModelError, Network, PixelRange, Place, PlaneQuestion, Program, ShadowExecutor, WeightRange,
 };
 use ndarray::Array3;
 use random::Random;
@@ -293,4 +293,56 @@ fn what_is_no_question_of_the_program_is_refused() {
     let wrong = Array3::from_elem((1, 11, 12), 0.5);
     assert!(matches!(case.program.plane_turns(&[wrong.view()], &seeds), Err(ModelError::Input(_))));
     assert!(case.program.plane_turns(&[image.view()], &seeds).is_ok());
+}
+
+#[test]
+fn a_question_is_read_from_the_planes_that_stayed_closed_for_it_and_from_no_others() {
+    let network = network(12, &[LayerSpec::conv(4, 3, 2), Q, LayerSpec::dense(3)]);
+    let range = PixelRange::new(0.0, 1.0).unwrap();
+    let case = Case::new(Program::compile(&network, Preset::Inf13.params()).unwrap().with_planes(range));
+    let (program, pool) = (&case.program, [3; 32]);
+    let groups = program.plane_groups(2) as u32;
+    let maker = PlaneMaker::new(&case.planes, &case.crs).unwrap();
+    let digests = PlaneDigests::of_pool(&maker, &pool, groups, &|| ()).unwrap();
+    let draw = PlaneDraw::from_digest(&[4; 32], Preset::Inf13, 1, groups);
+    let numbers = [0, 1].map(|number| program.planes_of(number, &draw).unwrap());
+    let closed: Vec<u32> = (0..groups).map(|group| draw.closed(group).unwrap()).collect();
+    assert_eq!(numbers.concat().concat(), closed);
+    for number in [2, u64::MAX] {
+        let none = program.planes_of(number, &draw).unwrap_err();
+        assert_eq!(none, ModelError::NoPlanesLeft { number, most: 2 });
+        assert!(none.to_string().contains("made those of 2"));
+    }
+    let image = Array3::from_elem((1, 12, 12), 0.25);
+    let made = |number: usize| {
+        let seeds = program.plane_seeds(&pool, &numbers[number]);
+        let turns = program.plane_turns(&[image.view()], &seeds).unwrap();
+        let planes = seeds.iter().map(|seeds| seeds.each_ref().map(|seed| maker.encrypt(seed).unwrap()));
+        PlaneQuestion { planes: planes.collect(), turns }.to_bytes()
+    };
+    let of = ClosedPlanes { draw: &draw, digests: &digests };
+    let read = |number, bodies: &[Vec<u8>]| PlaneQuestion::from_bytes(program, &case.crs, of, number, bodies);
+    let refused = |number, bodies: &[Vec<u8>]| read(number, bodies).err();
+    let honest = made(0);
+    assert_eq!((honest.len(), program.question_bodies()), (5, 5));
+    let question = read(0, &honest).ok().unwrap();
+    assert_eq!(question.to_bytes(), honest);
+    let executor = EncryptedExecutor::new(program, &case.keys).unwrap();
+    let lifted = executor.lift_planes(&question.planes(), &question.turns(), &case.crs, &case.gate).unwrap();
+    let slots = Encoder::new(Preset::Inf13).unwrap().decode(&case.holder.decrypt(&lifted[0]).unwrap()).unwrap();
+    let packed = program.pack(image.view()).unwrap();
+    assert!(slots.iter().zip(&packed).all(|(found, pixel)| (found - pixel).abs() < 1e-2));
+    let other = |number: usize, digit: usize| Some(ModelError::OtherPlane { number: numbers[number][0][digit] });
+    assert_eq!(refused(1, &honest), other(1, 0));
+    assert_eq!(refused(0, &made(1)), other(0, 0));
+    let mut swapped = honest.clone();
+    swapped.swap(1, 2);
+    assert_eq!(refused(0, &swapped), other(0, 1));
+    let bodies = |found| Some(ModelError::Bodies { expected: 5, found });
+    assert_eq!((refused(0, &honest[..4]), refused(0, &[&honest[..], &honest[..1]].concat())), (bodies(4), bodies(6)));
+    let mut cut = honest;
+    cut[3].pop();
+    assert!(matches!(refused(0, &cut), Some(ModelError::Gate { source: CeremonyError::Decode(_), .. })));
+    let plain = Program::compile(&network, Preset::Inf13.params()).unwrap();
+    assert_eq!(plain.question_bodies(), 1);
 }

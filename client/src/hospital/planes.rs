@@ -201,7 +201,7 @@ impl Site {
         let draw = self.plane_draw(asker).map_err(|error| not_evaluated(query, error))?;
         let [_, _, digests] = self.bound_planes(asker).map_err(|error| not_evaluated(query, error))?;
         let digests = PlaneDigests::from_bytes(&digests, self.plane_groups()).step(STEP)?;
-        let closed = ClosedPlanes { asker: asker.number(), draw: &draw, digests: &digests };
+        let closed = ClosedPlanes { draw: &draw, digests: &digests };
         let crs = self.crs("evaluating a query")?;
         PlaneQuestion::from_bytes(&self.plan.program, crs, closed, number(query), parts)
             .map_err(|error| not_evaluated(query, format!("{asker} sent {error}")))

@@ -24,8 +24,11 @@ struct Holder {
     program: Arc<Program>,
     keys: EvaluationKeys,
     model: EncryptedModel,
-    queries: Vec<(BlobId, Vec<u8>)>,
+    queries: Stored,
 }
+
+/// Bodies that lie in the coordinator's folder.
+type Stored = Vec<(BlobId, Vec<u8>)>;
 
 fn asker() -> PartyId {
     PartyId::new(1).unwrap()
@@ -142,7 +145,7 @@ fn a_question_is_evaluated_only_if_it_is_made_of_the_planes_that_stayed_closed_f
         let id = BlobId::query(BlobKind::Query, query(counter), Some(asker()), part);
         holder.queries.iter().position(|(of, _)| *of == id).unwrap()
     };
-    let refuses = |change: &dyn Fn(&mut Vec<(BlobId, Vec<u8>)>)| {
+    let refuses = |change: &dyn Fn(&mut Stored)| {
         let mut other = Holder::with_planes();
         change(&mut other.queries);
         let [first, second] = evaluated_of_planes(&other, folder().path());

@@ -191,6 +191,17 @@ fn a_composition_is_the_same_on_another_backend_and_refuses_what_does_not_belong
     assert!(matches!(epoch, Some(CeremonyError::Epoch { .. })));
     let none = refused(&sum, &g.c.crs, 0, &EvaluationKeys::over(params));
     assert!(matches!(none, Some(CeremonyError::Ckks(CkksError::MissingRotation { steps: 32 }))), "{none:?}");
+    let short = Gates::with_plan(params, 1, 6, &KeyPlan { conjugation_limbs: 7, ..KeyPlan::default() });
+    let short = g.c.evaluator.lift_planes(&sum, &g.c.crs, &short.keys[0], &g.c.keys).err();
+    assert!(matches!(short, Some(CeremonyError::Ckks(CkksError::KeyTooShort { .. }))), "{short:?}");
+    let conjugation = |limbs| {
+        let plan = KeyPlan { conjugation_limbs: limbs, ..KeyPlan::default() };
+        Gates::with_plan(params, 1, 7, &plan).c.keys
+    };
+    let refused_by = |keys: &EvaluationKeys| refused(&sum, &g.c.crs, 0, keys);
+    assert_eq!(refused_by(&conjugation(7)), None);
+    let trimmed = refused_by(&conjugation(6));
+    assert!(matches!(trimmed, Some(CeremonyError::Ckks(CkksError::KeyTooShort { .. }))), "{trimmed:?}");
     for (field, key) in [("limbs", &lower), ("asker", &others)] {
         let mut mixed = own.clone();
         mixed[2] = planes(&g, key, 1).1[2].clone();
