@@ -1,9 +1,20 @@
 //! What questions made of planes cost, computed.
 
+use std::hint::black_box;
+use std::time::Instant;
+
+use client::plan::proofs_checked;
 use experiment::Experiment;
-use he_agg::multiparty::Plane;
+use he_agg::Stream;
+use he_agg::multiparty::{Crs, GateSecret, PLANES_PER_GROUP, Plane, PlaneDigests, PlaneKey, PlaneMaker};
+use he_infer::Program;
 use report::bytes_text;
 use serde::Serialize;
+
+use crate::error::BenchError;
+
+/// Seed of the planes that are measured. They protect nothing.
+const SEED: [u8; 32] = *b"consilium plan, planes of asking";
 
 /// What planes cost one hospital in the key ceremony, asked or not.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -37,6 +48,30 @@ impl PlaneCost {
             fetched_bytes: hospitals * bound + checked * bytes(opened),
         })
     }
+
+    /// One hospital's computing on this machine, seconds; none where questions are not made of planes. Takes some
+    /// tenths of a second itself.
+    pub(crate) fn seconds(experiment: &Experiment) -> Result<Option<f64>, BenchError> {
+        let federation = experiment.federation();
+        let hospitals = usize::from(federation.hospitals);
+        let checked = proofs_checked(hospitals, usize::from(federation.threshold));
+        let Some(cost) = Self::of(experiment, hospitals, checked) else { return Ok(None) };
+        let groups = (cost.encrypted + cost.checked) as f64 / f64::from(PLANES_PER_GROUP);
+        Ok(Some(groups * group_s(experiment.program())?))
+    }
+}
+
+/// Seconds that one group of planes takes on this machine with all threads, made and digested: as its maker does, and
+/// whoever makes it again.
+fn group_s(program: &Program) -> Result<f64, BenchError> {
+    let (preset, mut stream) = (program.params().preset, Stream::from_seed(SEED));
+    let crs = Crs::new(preset, stream.seed());
+    let secret = GateSecret::generate(preset, 1, &mut stream)?;
+    let key = PlaneKey::generate(&secret, &crs, program.input_limbs(), &mut stream)?;
+    let maker = PlaneMaker::new(&key, &crs)?;
+    let clock = Instant::now();
+    black_box(PlaneDigests::of_pool(&maker, &SEED, 1, &|| ())?);
+    Ok(clock.elapsed().as_secs_f64())
 }
 
 /// The line of a plan.
@@ -58,6 +93,7 @@ pub(crate) fn planes_text(cost: Option<PlaneCost>) -> String {
 mod tests {
     use experiment::{DEMO, Experiment};
 
+    use super::PlaneCost;
     use crate::plan::Plan;
 
     #[test]
@@ -86,6 +122,14 @@ mod tests {
         let fetched = more(with.serving.ceremony_fetched_bytes, without.serving.ceremony_fetched_bytes);
         assert!(fetched >= planes.fetched_bytes + conjugation, "{fetched}");
         assert!(with.text().contains("10 questions of 320 planes"), "{}", with.text());
+        // A plane more takes its time more.
+        let seconds = |changes: &[&str]| {
+            let changes: Vec<String> = changes.iter().map(|change| (*change).to_owned()).collect();
+            PlaneCost::seconds(&Experiment::parse("demo.toml", DEMO, &changes).expect("valid")).expect("measured")
+        };
+        assert_eq!(seconds(&[]), None);
+        let small = seconds(&["publish.questions=planes", "publish.quota=2"]).expect("planes");
+        assert!(small > 0.0 && small.is_finite());
         assert_eq!(with.json()["serving"]["planes"]["encrypted"], 320);
     }
 }

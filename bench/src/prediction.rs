@@ -18,6 +18,7 @@ use crate::{
     BenchError,
     ceremony::{CeremonyTime, Pieces},
     holder::Holder,
+    plane_cost::PlaneCost,
 };
 
 /// Seed of the key and the ciphertexts of the measurement. They protect nothing.
@@ -43,6 +44,9 @@ pub struct Prediction {
     /// One hospital's work while the serving keys are made, without disk and network; null where no piece of it was
     /// measured.
     pub ceremony: Option<CeremonyTime>,
+    /// The same for the planes of questions, seconds; null where questions are not made of planes, or it was not
+    /// measured.
+    pub planes_s: Option<f64>,
 }
 
 impl Prediction {
@@ -52,7 +56,8 @@ impl Prediction {
     /// What an operation says; none is expected to for an experiment that was read.
     pub fn now(experiment: &Experiment) -> Result<Self, BenchError> {
         let machine = measure(experiment.publish().preset)?;
-        Self::of(experiment, &machine, Some(&Pieces::measure(experiment.program())?))
+        let prediction = Self::of(experiment, &machine, Some(&Pieces::measure(experiment.program())?))?;
+        Ok(Self { planes_s: PlaneCost::seconds(experiment)?, ..prediction })
     }
 
     /// Predicts for an experiment with these figures of a machine.
@@ -76,6 +81,7 @@ impl Prediction {
             logit_error: program.predict_typical_gated_error(conditions).map_err(BenchError::Input)?,
             ceremony: pieces
                 .map(|pieces| pieces.of(program, usize::from(hospitals), usize::from(federation.threshold))),
+            planes_s: None,
         })
     }
 
@@ -103,7 +109,8 @@ impl Prediction {
                 self.logit_error
             ),
         ];
-        answers.into_iter().chain(ceremony).collect()
+        let planes = self.planes_s.iter().map(|s| format!("planes, {s:.1} s more to make them and to check others'"));
+        answers.into_iter().chain(ceremony).chain(planes).collect()
     }
 }
 
