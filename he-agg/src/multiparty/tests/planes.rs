@@ -1,15 +1,16 @@
 //! Questions made of planes: what they show, what they cannot show, and how often a malformed plane stays closed.
 
 use super::gates::{Gates, integers};
-use crate::aggregation::VaultSecret;
+use crate::aggregation::{PermitError, VaultSecret};
 use crate::backend::Cpu;
 use crate::backend::parity::tests::Composed;
 use crate::ckks::{Ciphertext, CkksError, EvaluationKeys, Evaluator, add_gadget, digit_count, extended_basis};
 use crate::error::DecodeError;
 use crate::multiparty::ideal::toy;
 use crate::multiparty::{
-    CeremonyError, Crs, GateSecret, KeyPlan, PLANES_PER_GROUP, PLANES_PER_INPUT, Plane, PlaneDigests, PlaneDraw,
-    PlaneKey, PlaneLevels, PlaneMaker, PlaneOpeningError, PlaneSeed, PlaneSum, opened_seeds,
+    CeremonyError, Crs, GateSecret, KeyPlan, PLANES_PER_GROUP, PLANES_PER_INPUT, Plane, PlaneCommitment, PlaneDigests,
+    PlaneDraw, PlaneKey, PlaneLevels, PlaneMaker, PlaneOpeningError, PlaneSeed, PlaneSum, claim_turns, opened_seeds,
+    plane_coins,
 };
 use crate::params::{Params, Preset};
 use crate::ring::{Eval, Poly};
@@ -391,4 +392,62 @@ fn openings_of_another_shape_are_refused_by_name() {
     );
     let plane = maker.encrypt(&PlaneSeed::of_pool(&pool, Preset::Inf13, 5)).unwrap();
     assert!(digests.is_plane(5, &plane) && !digests.is_plane(4, &plane) && !digests.is_plane(16, &plane));
+}
+
+#[test]
+fn what_a_hospital_is_bound_to_is_of_one_hospital_one_level_and_one_epoch() {
+    let mut cheat = Cheat::new(2);
+    let (key, crs) = (cheat.key.clone(), cheat.g.c.crs.clone());
+    let digests = cheat.digests(&[4; 32], &[]);
+    let bodies = PlaneCommitment { key, coin: [6; 32], digests: digests.clone() }.to_bytes();
+    let read = |bodies: &[Vec<u8>; 3], crs: &Crs, of| {
+        PlaneCommitment::from_bytes(bodies.each_ref().map(Vec::as_slice), crs, of)
+    };
+    let found = read(&bodies, &crs, (1, 2, 2)).ok().unwrap();
+    assert_eq!((found.key.to_bytes(), found.coin, &found.digests), (bodies[0].clone(), [6; 32], &digests));
+    let refused = |bodies: &[Vec<u8>; 3], of| read(bodies, &crs, of).err();
+    let mismatch = |field, ours, theirs| Some(CeremonyError::Mismatch { field, ours, theirs });
+    assert_eq!(refused(&bodies, (2, 2, 2)), mismatch("asker", 2, 1));
+    assert_eq!(refused(&bodies, (1, 3, 2)), mismatch("limbs", 3, 2));
+    assert!(matches!(refused(&bodies, (1, 2, 3)), Some(CeremonyError::Decode(DecodeError::Length { .. }))));
+    let elsewhere = Crs::over(cheat.g.c.params, [8; 32]);
+    assert!(matches!(read(&bodies, &elsewhere, (1, 2, 2)).err(), Some(CeremonyError::Epoch { .. })));
+    for coin in [31, 33] {
+        let other = [bodies[0].clone(), vec![6; coin], bodies[2].clone()];
+        let length = DecodeError::Length { found: coin, expected: 32 };
+        assert_eq!(refused(&other, (1, 2, 2)), Some(CeremonyError::Decode(length)));
+    }
+    // Coins are of everything that all are bound to, in order, and of the epoch.
+    let second = plane_key(&mut cheat.g, 1, 3).to_bytes();
+    let coins = |crs: &Crs, all: &[&[Vec<u8>; 3]]| {
+        plane_coins(crs, all.iter().map(|bodies| bodies.each_ref().map(Vec::as_slice)))
+    };
+    let other = |at: usize, body: Vec<u8>| {
+        let mut other = bodies.clone();
+        other[at] = body;
+        other
+    };
+    let others = [other(0, second), other(1, vec![7; 32]), other(2, vec![0; 512])];
+    let first = coins(&crs, &[&bodies, &others[0]]);
+    let mut seen = std::collections::BTreeSet::from([first]);
+    assert!(seen.insert(coins(&elsewhere, &[&bodies, &others[0]])));
+    assert!(seen.insert(coins(&crs, &[&others[0], &bodies])));
+    assert!(seen.insert(coins(&crs, &[&bodies])));
+    assert!(others.iter().skip(1).all(|other| seen.insert(coins(&crs, &[&bodies, other]))));
+    // Where one body ends and the next begins is part of it.
+    let moved = [bodies[0].clone(), [&bodies[1][..], &[0]].concat(), bodies[2][1..].to_vec()];
+    assert!(seen.insert(coins(&crs, &[&moved, &others[0]])));
+}
+
+#[test]
+fn planes_are_turned_once() {
+    let crs = Crs::over(toy(Preset::Inf13, 4), [7; 32]);
+    let mut ledger = super::gates::ledger();
+    let label = super::gates::query(1, 3);
+    claim_turns(&mut ledger, &crs, label, &[1, 2]).unwrap();
+    claim_turns(&mut ledger, &crs, label, &[1, 2]).unwrap();
+    let key = label.ledger_key(crs.epoch());
+    let again = claim_turns(&mut ledger, &crs, label, &[1, 3]);
+    assert!(matches!(again, Err(PermitError::Conflict { key: of }) if of == key));
+    claim_turns(&mut ledger, &crs, super::gates::query(1, 4), &[1, 3]).unwrap();
 }
