@@ -134,16 +134,11 @@ fn an_image_of_several_ciphertexts_takes_four_planes_of_each() {
     assert_eq!(whole, case.program.inputs() * of_one);
 }
 
-#[test]
-fn the_error_is_what_was_predicted() {
+/// Of small images, whose levels are of this range: measured, and predicted.
+fn errors(range: PixelRange) -> (f64, f64) {
     let network = network(14, &[LayerSpec::conv(4, 3, 2), Q, LayerSpec::dense(3)]);
-    let range = PixelRange::new(-1.0, 1.0).unwrap();
     let program = Program::compile(&network, Preset::Inf14x30.params()).unwrap();
-    let gate = program.predict_typical_gated_error(conditions()).unwrap();
     let case = Case::new(program.with_planes(range));
-    let typical = case.program.predict_typical_gated_error(conditions()).unwrap();
-    println!("typical error: gate {gate:.2e}, planes {typical:.2e}");
-    assert!(typical > gate);
     let (mut squares, mut predicted) = (0.0, 0.0);
     for number in 0..4 {
         let mut random = Random::new(number);
@@ -156,9 +151,29 @@ fn the_error_is_what_was_predicted() {
         let packed = case.program.pack_images(&[image.view()]).unwrap();
         predicted += case.program.predict_gated_error(&parameters, &packed, conditions()).unwrap().powi(2);
     }
-    let (measured, predicted) = ((squares / 4.0).sqrt(), (predicted / 4.0).sqrt());
+    ((squares / 4.0).sqrt(), (predicted / 4.0).sqrt())
+}
+
+#[test]
+fn the_error_is_what_was_predicted() {
+    let (measured, predicted) = errors(PixelRange::new(-1.0, 1.0).unwrap());
     println!("measured {measured:.2e}, predicted {predicted:.2e}");
     assert!((0.25..4.0).contains(&(predicted / measured)), "{predicted}, found {measured}");
+    // Where the steps between levels are so large, the error is that of the planes.
+    let (coarse, of_planes) = errors(PixelRange::new(-64.0, 64.0).unwrap());
+    println!("of coarse levels {coarse:.2e}, predicted {of_planes:.2e}");
+    assert!(coarse > 4.0 * measured && (0.6..1.7).contains(&(of_planes / coarse)), "{of_planes}, found {coarse}");
+}
+
+#[test]
+fn planes_add_to_what_is_typical() {
+    let network = network(14, &[LayerSpec::conv(4, 3, 2), Q, LayerSpec::dense(3)]);
+    let program = Program::compile(&network, Preset::Inf14x30.params()).unwrap();
+    let gate = program.predict_typical_gated_error(conditions()).unwrap();
+    let program = program.with_planes(PixelRange::new(-1.0, 1.0).unwrap());
+    let typical = program.predict_typical_gated_error(conditions()).unwrap();
+    println!("typical error: gate {gate:.2e}, planes {typical:.2e}");
+    assert!(typical > gate && typical < 1.2 * gate);
 }
 
 fn conditions() -> Conditions {
