@@ -396,17 +396,19 @@ fn questions_are_made_of_planes_where_the_plan_says_so() {
     assert!(planes.publish().planes && planes.program().key_plan().conjugation_limbs > 0);
     let of_one = planes.program().plane_count(1);
     assert_eq!((planes.publish().quota, of_one), (32, 32 * planes.program().inputs() as u64));
-    // A question of sixteen ciphertexts is more than the coordinator takes.
-    let large = GOOD.replace("kernel = 7, stride = 3", "kernel = 5, stride = 3");
-    let colour = ["data.image.height=128", "data.image.width=128", "data.image.channels=3", "publish.images=1"];
+    // A question of sixteen ciphertexts at the top level is more than the coordinator takes.
+    let deep = "{ type = \"dense\", units = 8 },\n  { type = \"quadratic\" },\n  { type = \"dense\", units = 3 },";
+    let large = GOOD.replace("kernel = 7, stride = 3", "kernel = 8, stride = 4");
+    let large = large.replace("{ type = \"dense\", units = 3 },", deep);
     let of = |questions: &str| {
-        let changes: Vec<String> = colour.iter().map(|one| (*one).to_owned()).chain([questions.to_owned()]).collect();
-        Experiment::parse("x.toml", &large, &changes)
+        let changes = ["data.image.height=256", "data.image.width=256", "publish.images=1", questions];
+        let changes: Vec<String> = changes.map(str::to_owned).into();
+        let read = Experiment::parse("x.toml", &large, &changes);
+        read.map(|read| read.program().inputs()).map_err(|error| error.to_string())
     };
-    let fits = of("publish.questions=images").expect("accepted");
-    assert_eq!(fits.program().inputs(), 16);
-    let refused = of("publish.questions=planes").expect_err("refused").to_string();
-    assert!(refused.contains("a question is 315 MB, and more than 268 MB are not taken"), "{refused}");
+    assert_eq!(of("publish.questions=images"), Ok(16));
+    let refused = of("publish.questions=planes").expect_err("refused");
+    assert!(refused.contains("a question is 314 MB, and more than 268 MB are not taken"), "{refused}");
     // As many as all may check.
     let most = 65_536 / of_one;
     let quota = |quota: u64| set(&["publish.questions=planes", "publish.images=1", &format!("publish.quota={quota}")]);
