@@ -13,7 +13,7 @@
 use crate::ckks::{Encoder, refuse_other_fields};
 use crate::error::DecodeError;
 use crate::multiparty::key_material::epoch_mismatch;
-use crate::multiparty::plane_key::plane_basis;
+use crate::multiparty::plane_key::{self, plane_basis};
 use crate::multiparty::{CeremonyError, Crs, PARTIES_MAX, PlaneKey, PlaneSeed};
 use crate::params::{Params, Preset};
 use crate::ring::{Domain, Eval, Poly};
@@ -109,12 +109,12 @@ impl Plane {
         Header { special_limbs: 1, epoch, sender: asker, scale: params.scale(), ..header }
     }
 
-    /// Header and packed residues of both halves, the prime of P first.
+    /// Header and packed residues of both halves.
     pub fn to_bytes(&self) -> Vec<u8> {
         let header = Self::header(self.params, self.epoch, self.asker, self.limbs);
         let mut bytes = Vec::with_capacity(HEADER_BYTES + header.payload_len(self.params.n));
         header.write(&mut bytes);
-        self.parts.iter().for_each(|part| part.pack_into(&mut bytes));
+        self.parts.iter().for_each(|part| plane_key::pack(part, &mut bytes));
         bytes
     }
 
@@ -139,7 +139,7 @@ impl Plane {
         }
         refuse_other_fields(&header, &Self::header(params, epoch, asker, limbs))?;
         let (first, second) = payload.split_at(payload.len() / 2);
-        let read = |packed| Poly::unpack(packed, params.n, &plane_basis(params, limbs));
+        let read = |packed| plane_key::unpack(packed, params, limbs);
         Ok(Self { params, epoch, asker, limbs, parts: [read(first)?, read(second)?] })
     }
 }

@@ -16,12 +16,32 @@ use crate::params::{Params, Preset};
 use crate::ring::{Domain, Eval, Limb, Poly};
 use crate::sampler;
 use crate::stream::Stream;
-use crate::wire::{HEADER_BYTES, Header, Kind};
+use crate::wire::{self, HEADER_BYTES, Header, Kind};
 use zeroize::Zeroizing;
 
 /// The first prime of P, then the first `limbs` of Q.
 pub(crate) fn plane_basis(params: &Params, limbs: usize) -> Vec<Limb> {
     params.p[..1].iter().chain(&params.q[..limbs]).cloned().collect()
+}
+
+/// Appends the residues in the order of all objects: those modulo primes of Q, then that of P.
+pub(super) fn pack(poly: &Poly<Eval>, bytes: &mut Vec<u8>) {
+    (1..poly.limbs()).chain([0]).for_each(|index| wire::pack(poly.limb(index), bytes));
+}
+
+/// Reads them; `packed` has the length that a header announced.
+///
+/// # Errors
+/// [`DecodeError`].
+pub(super) fn unpack(packed: &[u8], params: &Params, limbs: usize) -> Result<Poly<Eval>, DecodeError> {
+    let basis = plane_basis(params, limbs);
+    let mut poly = Poly::unset(params.n, basis.len());
+    let order = (1..basis.len()).chain([0]);
+    for (index, packed) in order.zip(packed.chunks_exact(wire::packed_len(params.n))) {
+        wire::unpack(packed, poly.limb_mut(index))?;
+        wire::check_residues(poly.limb(index), index, basis[index].modulus().value())?;
+    }
+    Ok(poly)
 }
 
 /// The key that one asker's planes are encrypted under. Public.
@@ -86,12 +106,12 @@ impl PlaneKey {
         Header { special_limbs: 1, epoch: self.epoch, sender: self.asker, ..header }
     }
 
-    /// Header and packed residues, the prime of P first.
+    /// Header and packed residues.
     pub fn to_bytes(&self) -> Vec<u8> {
         let header = self.header();
         let mut bytes = Vec::with_capacity(HEADER_BYTES + header.payload_len(self.params.n));
         header.write(&mut bytes);
-        self.p.pack_into(&mut bytes);
+        pack(&self.p, &mut bytes);
         bytes
     }
 
@@ -113,7 +133,7 @@ impl PlaneKey {
         let expected = Header::new(Kind::PlaneKey, params.preset, Eval::NUMBER, limbs, 1);
         let expected = Header { special_limbs: 1, epoch: crs.epoch(), sender: asker, ..expected };
         refuse_other_fields(&header, &expected)?;
-        let p = Poly::unpack(payload, params.n, &plane_basis(params, limbs))?;
+        let p = unpack(payload, params, limbs)?;
         Ok(Self { params, epoch: crs.epoch(), asker, limbs, p })
     }
 }
