@@ -6,7 +6,7 @@
 
 use crate::ckks::extended_basis;
 use crate::multiparty::GateLabel;
-use crate::multiparty::plane_key::plane_basis;
+use crate::multiparty::plane_bytes::plane_basis;
 use crate::params::{Params, Preset};
 use crate::ring::{Eval, Poly};
 use crate::stream::Expander;

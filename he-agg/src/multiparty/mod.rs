@@ -46,6 +46,7 @@ mod key_material;
 mod key_plan;
 mod party_set;
 mod plane;
+mod plane_bytes;
 mod plane_commitment;
 mod plane_digests;
 mod plane_draw;

@@ -10,24 +10,19 @@
 //! Source of encryptions that are opened at random before the others are used: the cut and choose of
 //! Chaum, Fiat, Naor, "Untraceable electronic cash", CRYPTO 1988.
 
-use crate::ckks::{Encoder, refuse_other_fields};
-use crate::error::DecodeError;
+use crate::ckks::Encoder;
 use crate::multiparty::key_material::epoch_mismatch;
-use crate::multiparty::plane_key::{self, plane_basis};
-use crate::multiparty::{CeremonyError, Crs, PARTIES_MAX, PlaneKey, PlaneSeed};
-use crate::params::{Params, Preset};
-use crate::ring::{Domain, Eval, Poly};
-use crate::wire::{HEADER_BYTES, Header, Kind, identity};
+use crate::multiparty::plane_bytes::{Origin, plane_basis};
+use crate::multiparty::{CeremonyError, Crs, PlaneKey, PlaneSeed};
+use crate::params::Preset;
+use crate::ring::{Eval, Poly};
+use crate::wire::{HEADER_BYTES, Kind, identity};
 use zeroize::Zeroizing;
 
 /// One encrypted plane of an asker.
 #[derive(Clone)]
 pub struct Plane {
-    pub(super) params: &'static Params,
-    pub(super) epoch: [u8; 32],
-    pub(super) asker: u16,
-    /// Of Q.
-    pub(super) limbs: usize,
+    pub(super) origin: Origin,
     /// Over [`plane_basis`].
     pub(super) parts: [Poly<Eval>; 2],
 }
@@ -45,15 +40,16 @@ impl<'a> PlaneMaker<'a> {
     /// # Errors
     /// [`CeremonyError::Epoch`] for a key of another epoch.
     pub fn new(key: &'a PlaneKey, crs: &Crs) -> Result<Self, CeremonyError> {
-        if key.epoch != crs.epoch() {
-            return Err(epoch_mismatch(key.epoch, crs.epoch()));
+        let Origin { params, epoch, asker, limbs } = key.origin;
+        if epoch != crs.epoch() {
+            return Err(epoch_mismatch(epoch, crs.epoch()));
         }
-        Ok(Self { key, half: crs.plane_key(key.asker, key.limbs), encoder: Encoder::over(key.params) })
+        Ok(Self { key, half: crs.plane_key(asker, limbs), encoder: Encoder::over(params) })
     }
 
     /// The parameter set.
     pub fn preset(&self) -> Preset {
-        self.key.params.preset
+        self.key.preset()
     }
 
     /// The plane of a seed: the same bytes wherever it is made.
@@ -61,21 +57,22 @@ impl<'a> PlaneMaker<'a> {
     /// # Errors
     /// [`CeremonyError::Ckks`] where symbols do not fit the parameters, which no preset's do.
     pub fn encrypt(&self, seed: &PlaneSeed) -> Result<Plane, CeremonyError> {
-        let PlaneKey { params, epoch, asker, limbs, p } = self.key;
-        let basis = plane_basis(params, *limbs);
+        let PlaneKey { origin, p } = self.key;
+        let Origin { params, epoch, asker, limbs } = *origin;
+        let basis = plane_basis(params, limbs);
         let small = |values: &[i64]| Zeroizing::new(Poly::from_small(values, &basis).into_eval(&basis));
-        let [v, e0, e1] = seed.randomness(params.preset, params.n, *asker, epoch);
+        let [v, e0, e1] = seed.randomness(params.preset, params.n, asker, &epoch);
         let v = small(&v);
         let mut c0 = self.symbols(seed, &e0)?;
         c0.mul_add(&v, p, &basis);
         let mut c1 = Poly::from_small(&e1, &basis).into_eval(&basis);
         c1.mul_add(&v, &self.half, &basis);
-        Ok(Plane { params, epoch: *epoch, asker: *asker, limbs: *limbs, parts: [c0, c1] })
+        Ok(Plane { origin: *origin, parts: [c0, c1] })
     }
 
     /// r, encoded, with the error: one transform for both.
     fn symbols(&self, seed: &PlaneSeed, error: &[i64]) -> Result<Poly<Eval>, CeremonyError> {
-        let PlaneKey { params, limbs, .. } = *self.key;
+        let Origin { params, limbs, .. } = self.key.origin;
         let turns = seed.turns(params.preset, params.slots());
         let mut slots = Zeroizing::new(vec![0.0; params.n]);
         let (real, imaginary) = slots.split_at_mut(params.slots());
@@ -91,12 +88,12 @@ impl<'a> PlaneMaker<'a> {
 impl Plane {
     /// The hospital whose plane it is.
     pub fn asker(&self) -> u16 {
-        self.asker
+        self.origin.asker
     }
 
     /// Limbs of the questions that it is for.
     pub fn limbs(&self) -> usize {
-        self.limbs
+        self.origin.limbs
     }
 
     /// Encoded size, bytes.
@@ -104,18 +101,9 @@ impl Plane {
         HEADER_BYTES + 2 * Poly::<Eval>::packed_len(preset.params().n, limbs + 1)
     }
 
-    fn header(params: &Params, epoch: [u8; 32], asker: u16, limbs: usize) -> Header {
-        let header = Header::new(Kind::Plane, params.preset, Eval::NUMBER, limbs, 2);
-        Header { special_limbs: 1, epoch, sender: asker, scale: params.scale(), ..header }
-    }
-
     /// Header and packed residues of both halves.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let header = Self::header(self.params, self.epoch, self.asker, self.limbs);
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + header.payload_len(self.params.n));
-        header.write(&mut bytes);
-        self.parts.iter().for_each(|part| plane_key::pack(part, &mut bytes));
-        bytes
+        self.origin.to_bytes(Kind::Plane, &self.parts)
     }
 
     /// SHA-256 of the bytes under the object tag.
@@ -128,18 +116,7 @@ impl Plane {
     /// # Errors
     /// [`CeremonyError::Decode`] or [`CeremonyError::Epoch`].
     pub fn from_bytes(bytes: &[u8], crs: &Crs) -> Result<Self, CeremonyError> {
-        let (params, epoch) = (crs.params(), crs.epoch());
-        let (header, payload) = Header::read(bytes, Kind::Plane, params)?;
-        if header.epoch != epoch {
-            return Err(epoch_mismatch(header.epoch, epoch));
-        }
-        let (asker, limbs) = (header.sender, usize::from(header.limbs));
-        if asker == 0 || asker > PARTIES_MAX {
-            return Err(DecodeError::Field { field: "sender", value: u64::from(asker) }.into());
-        }
-        refuse_other_fields(&header, &Self::header(params, epoch, asker, limbs))?;
-        let (first, second) = payload.split_at(payload.len() / 2);
-        let read = |packed| plane_key::unpack(packed, params, limbs);
-        Ok(Self { params, epoch, asker, limbs, parts: [read(first)?, read(second)?] })
+        let (origin, parts) = Origin::from_bytes(bytes, Kind::Plane, crs)?;
+        Ok(Self { origin, parts })
     }
 }

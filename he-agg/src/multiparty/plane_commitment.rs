@@ -1,5 +1,6 @@
 //! What one hospital is bound to before anybody knows a coin: the key of its planes, a coin, the planes' digests.
 
+use crate::error::DecodeError;
 use crate::multiparty::{CeremonyError, Crs, PlaneDigests, PlaneKey};
 use sha2::{Digest, Sha256};
 
@@ -38,7 +39,7 @@ impl PlaneCommitment {
             }
         }
         let found = coin.len();
-        let coin = coin.try_into().map_err(|_| crate::error::DecodeError::Length { found, expected: 32 })?;
+        let coin = coin.try_into().map_err(|_| DecodeError::Length { found, expected: 32 })?;
         Ok(Self { key, coin, digests: PlaneDigests::from_bytes(digests, groups)? })
     }
 }

@@ -5,12 +5,13 @@
 //! x = y + conj(y) + middle         lifted to the collective secret, then conjugated
 //! ```
 //!
-//! M_b is rounded to integers, which moves a slot by at most 2^-12 steps' sum at the presets: a part of
-//! the message, since it follows from the turns alone.
+//! M_b is rounded to integers, which moves a slot by less than 2^-11 at the presets: a part of the message,
+//! since it follows from the turns alone.
 
 use crate::backend::{Backend, Digits, Divider, KeySwitch};
 use crate::ckks::{Ciphertext, CkksError, Encoder, EvaluationKeys, Evaluator, check_key, only};
-use crate::multiparty::plane_key::plane_basis;
+use crate::multiparty::key_material::epoch_mismatch;
+use crate::multiparty::plane_bytes::{Origin, plane_basis};
 use crate::multiparty::plane_levels::check_slots;
 use crate::multiparty::{CeremonyError, Crs, GateKey, PLANES_PER_INPUT, Plane, PlaneLevels};
 use crate::params::{Params, Preset};
@@ -22,10 +23,7 @@ const DIGITS: [(f64, f64); 4] = [(1.0, -2.0), (2.0, 1.0), (-1.0, 2.0), (-2.0, -1
 
 /// What four planes of one asker come to, under its gate secret still.
 pub struct PlaneSum {
-    params: &'static Params,
-    epoch: [u8; 32],
-    asker: u16,
-    limbs: usize,
+    origin: Origin,
     parts: [Poly<Eval>; 2],
 }
 
@@ -40,16 +38,19 @@ impl PlaneSum {
         turns: &[u8],
         levels: &PlaneLevels,
     ) -> Result<Self, CeremonyError> {
-        let Plane { params, epoch, asker, limbs, .. } = *planes[0];
+        let origin = planes[0].origin;
+        let Origin { params, epoch, asker, limbs } = origin;
         for plane in planes {
-            for (field, ours, theirs) in [("asker", asker, plane.asker), ("limbs", limbs as u16, plane.limbs as u16)] {
+            for (field, ours, theirs) in
+                [("asker", asker, plane.asker()), ("limbs", limbs as u16, plane.limbs() as u16)]
+            {
                 if ours != theirs {
                     let (ours, theirs) = (u64::from(ours), u64::from(theirs));
                     return Err(CeremonyError::Mismatch { field, ours, theirs });
                 }
             }
-            if plane.epoch != epoch {
-                return Err(super::key_material::epoch_mismatch(plane.epoch, epoch));
+            if plane.origin.epoch != epoch {
+                return Err(epoch_mismatch(plane.origin.epoch, epoch));
             }
         }
         for found in [turns.len(), levels.slots()] {
@@ -74,12 +75,12 @@ impl PlaneSum {
             divider.apply(|index| sum.limb(index + 1), &mut rest)
         };
         let parts = [half(0, Some(&middle.poly)), half(1, None)];
-        Ok(Self { params, epoch, asker, limbs, parts })
+        Ok(Self { origin, parts })
     }
 
     /// The parameter set.
     pub fn preset(&self) -> Preset {
-        self.params.preset
+        self.origin.params.preset
     }
 }
 
@@ -115,11 +116,11 @@ impl<B: Backend> Evaluator<B> {
         key: &GateKey<B>,
         keys: &EvaluationKeys<B>,
     ) -> Result<Ciphertext<B>, CeremonyError> {
-        let PlaneSum { params, epoch, asker, limbs, .. } = *sum;
+        let Origin { params, epoch, asker, limbs } = sum.origin;
         self.check_preset(params.preset)?;
         key.check_epoch(crs)?;
         if epoch != crs.epoch() {
-            return Err(super::key_material::epoch_mismatch(epoch, crs.epoch()));
+            return Err(epoch_mismatch(epoch, crs.epoch()));
         }
         if key.asker() != asker {
             let (ours, theirs) = (u64::from(asker), u64::from(key.asker()));

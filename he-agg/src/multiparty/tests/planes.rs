@@ -210,7 +210,7 @@ fn a_composition_is_the_same_on_another_backend_and_refuses_what_does_not_belong
         assert_eq!(mismatch(refused), field);
     }
     let mut foreign = own.clone();
-    foreign[3].epoch = [0; 32];
+    foreign[3].origin.epoch = [0; 32];
     let refused = PlaneSum::compose(foreign.each_ref(), &turns, &levels).err();
     assert!(matches!(refused, Some(CeremonyError::Epoch { .. })));
     let refused = PlaneSum::compose(own.each_ref(), &turns[1..], &levels).err();
@@ -230,7 +230,7 @@ fn planes_of_another_asker_are_noise_under_ones_key() {
     let mut g = gates(params, 2);
     let key = plane_key(&mut g, 1, 7);
     let (_, mut own) = planes(&g, &key, 1);
-    own.iter_mut().for_each(|plane| plane.asker = 2);
+    own.iter_mut().for_each(|plane| plane.origin.asker = 2);
     let levels = levels(params, 0.0, 1.0);
     let lifted = lift(&g, &compose(&own, &vec![0; params.slots()], &levels), 2);
     let read = g.c.encoder.decode(&g.c.decrypt(&lifted)).unwrap();
