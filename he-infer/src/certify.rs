@@ -80,16 +80,6 @@ impl PixelRange {
         self.most
     }
 
-    /// The nearest of 256 levels, from the least to the most.
-    pub(crate) fn levelled(&self, pixel: f64) -> f64 {
-        let step = (self.most - self.least) / 255.0;
-        if step == 0.0 {
-            self.least
-        } else {
-            self.least + step * ((pixel - self.least) / step).round().clamp(0.0, 255.0)
-        }
-    }
-
     /// The first value out of range, and its place.
     #[must_use]
     pub fn first_beyond(&self, pixels: impl IntoIterator<Item = f32>) -> Option<(usize, f32)> {

@@ -1,6 +1,6 @@
 //! Where the images go in and the logits come out.
 
-use he_agg::multiparty::AnswerShape;
+use he_agg::multiparty::{AnswerShape, PlaneLevels};
 use ndarray::ArrayView3;
 
 use crate::forward::InputError;
@@ -49,12 +49,13 @@ impl Program {
         self.check_images(images.len())?;
         let mut packed = vec![vec![0.0; self.slots()]; self.inputs];
         let slots_of_one = self.image_slots();
+        let levels = self.planes.and_then(|range| PlaneLevels::new(range.least(), range.most(), Vec::new()).ok());
+        let shown = |pixel| levels.as_ref().map_or(pixel, |levels| levels.value(levels.nearest(pixel)));
         for (place, image) in images.iter().enumerate() {
             let pixels = self.network.check_image(*image)?;
             for &(slot, pixel) in &self.packing {
                 let (input, slot) = (slot as usize / slots_of_one, slot as usize % slots_of_one);
-                let pixel = pixels[pixel as usize];
-                packed[input][slot * self.images + place] = self.planes.map_or(pixel, |range| range.levelled(pixel));
+                packed[input][slot * self.images + place] = shown(pixels[pixel as usize]);
             }
         }
         Ok(packed)
