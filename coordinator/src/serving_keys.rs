@@ -194,8 +194,7 @@ impl Planes {
         let draw = PlaneDraw::from_digest(&self.coins, crs.preset(), asker.number(), self.groups);
         let digests = self.digests.iter().find(|(of, _)| *of == asker).ok_or(ModelError::NoPlanes)?;
         let closed = ClosedPlanes { draw: &draw, digests: &digests.1 };
-        // Askers count from 1.
-        PlaneQuestion::from_bytes(program, crs, closed, query.counter().wrapping_sub(1), bodies)
+        PlaneQuestion::from_bytes(program, crs, closed, query.place(), bodies)
     }
 }
 

@@ -149,6 +149,13 @@ impl QueryId {
         Some(u32::from(self.asker()?.number()) << 24 | counter)
     }
 
+    /// Its place among the asker's questions, from 0: the driver counts them from 1. Of what counts from 0, none that
+    /// there is.
+    #[must_use]
+    pub fn place(self) -> u64 {
+        self.counter().wrapping_sub(1)
+    }
+
     /// The asker's own counter.
     #[must_use]
     pub fn counter(self) -> u64 {
@@ -219,6 +226,7 @@ mod tests {
     #[test]
     fn a_narrow_number_holds_the_asker_and_the_counter_up_to_24_bits() {
         let query = |counter| QueryId::new(PartyId::new(5).unwrap(), counter);
+        assert_eq!([1, 9, 0].map(|counter| query(counter).place()), [0, 8, u64::MAX]);
         assert_eq!(query(9).narrow(), Some(0x0500_0009));
         assert_eq!(query((1 << 24) - 1).narrow(), Some(0x05FF_FFFF));
         assert_eq!(query(1 << 24).narrow(), None);

@@ -65,12 +65,14 @@ pub const QUERIES_QUEUED_PER_ASKER_MAX: usize = 16;
 pub const ANSWER_BYTES_MAX: u64 = 512 << 10;
 /// Queries whose answers' shares are awaited at once: each decryptor keeps its result of them in memory.
 pub const QUERIES_SWITCHING_MAX: usize = 8;
-/// Bytes of one query: at the largest preset an image of three channels is below 16 MiB.
+/// Bytes of one query: at the largest preset an image of three channels is below 16 MiB, and one that is made of planes
+/// takes 19 MiB for each of its ciphertexts.
 pub const QUERY_BYTES_MAX: u64 = 256 << 20;
 /// Queries that a hospital evaluates for others at a time: more than the coordinator has under way. Whatever it opens
 /// beyond that is refused.
 pub const QUERIES_EVALUATED_MAX: usize = 4 * QUERIES_SWITCHING_MAX;
-/// Answered queries whose ciphertexts the coordinator keeps for audits: 2 GB at the largest queries.
+/// Answered queries whose ciphertexts the coordinator keeps for audits: 2 GB of images of three channels, 5 GB of small
+/// ones that are made of planes.
 pub const QUERIES_AUDITED_MAX: usize = 256;
 /// Refusals that a hospital signs and stores in one key epoch: a coordinator that lies without end fills no disk.
 pub const REFUSALS_MAX: u64 = 4096;

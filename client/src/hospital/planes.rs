@@ -170,7 +170,7 @@ impl Site {
         let [key, ..] = self.bound_planes(self.plan.party)?;
         let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?;
         let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
-        let numbers = program.planes_of(number(query), &draw).step(step)?;
+        let numbers = program.planes_of(query.place(), &draw).step(step)?;
         let seeds = program.plane_seeds(&PlaneSeed::pool(&keys.vault, crs), &numbers);
         let turns = program.plane_turns(images, &seeds).step(step)?;
         for (part, turns) in (0..).zip(&turns) {
@@ -203,12 +203,7 @@ impl Site {
         let digests = PlaneDigests::from_bytes(&digests, self.plane_groups()).step(STEP)?;
         let closed = ClosedPlanes { draw: &draw, digests: &digests };
         let crs = self.crs("evaluating a query")?;
-        PlaneQuestion::from_bytes(&self.plan.program, crs, closed, number(query), parts)
+        PlaneQuestion::from_bytes(&self.plan.program, crs, closed, query.place(), parts)
             .map_err(|error| not_evaluated(query, format!("{asker} sent {error}")))
     }
-}
-
-/// Of a question among its asker's, from 0. Askers count from 1; what counts from 0 has no planes.
-fn number(query: QueryId) -> u64 {
-    query.counter().wrapping_sub(1)
 }

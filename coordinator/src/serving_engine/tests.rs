@@ -5,8 +5,8 @@ use std::path::Path;
 use he_agg::aggregation::{Flooding, MemoryLedger, VaultSecret};
 use he_agg::ckks::Encoder;
 use he_agg::multiparty::{
-    Collective, GateHolder, Gated, PlaneCommitment, PlaneDigests, PlaneDraw, PlaneKey, PlaneMaker, PlaneSeed,
-    plane_coins,
+    Collective, GateHolder, GateSecret, Gated, PlaneCommitment, PlaneDigests, PlaneDraw, PlaneKey, PlaneMaker,
+    PlaneSeed, plane_coins,
 };
 use he_agg::{Preset, Stream};
 use he_infer::{ImageShape, LayerSpec, Network, PixelRange, PlaneQuestion};
@@ -47,16 +47,21 @@ impl Holder {
         (0..program.network().parameter_count()).map(|at| (at % 7) as f32 / 10.0 - 0.3).collect()
     }
 
-    fn new() -> Self {
-        let program = Self::program();
+    /// Keys, a model, and the gate key stored; with the gate secret, no query yet.
+    fn without_queries(program: Program) -> (Self, GateSecret) {
         let mut stream = Stream::from_seed([42; 32]);
-        let crs = Crs::new(Preset::Inf13, SEED);
-        let all = Collective::new(crs.clone(), 1, program.key_plan(), &mut stream).unwrap();
+        let all = Collective::new(Crs::new(Preset::Inf13, SEED), 1, program.key_plan(), &mut stream).unwrap();
         let (secret, gate_key) = all.gate(1, program.gate_limbs(), &mut stream).unwrap();
         let Collective { public, keys, .. } = all;
         let model = EncryptedModel::encrypt(&program, &Self::parameters(&program), &public, &mut stream).unwrap();
+        let queries = vec![(BlobId::ceremony(BlobKind::GateKey, Some(asker()), 0), gate_key.to_bytes())];
+        (Self { program: Arc::new(program), keys, model, queries }, secret)
+    }
+
+    fn new() -> Self {
+        let (mut made, secret) = Self::without_queries(Self::program());
+        let (program, crs) = (Arc::clone(&made.program), Crs::new(Preset::Inf13, SEED));
         let encoder = Encoder::new(Preset::Inf13).unwrap();
-        let mut queries = vec![(BlobId::ceremony(BlobKind::GateKey, Some(asker()), 0), gate_key.to_bytes())];
         let (vault, mut ledger) =
             (VaultSecret::from_bytes([1; 32]), MemoryLedger::new(Flooding::secure(40, 1).unwrap()));
         let mut holder = GateHolder { secret: &secret, crs: &crs, vault: &vault, ledger: &mut ledger };
@@ -66,10 +71,10 @@ impl Holder {
                 let plain = encoder.encode(&pixels, program.input_scale(), program.input_limbs()).unwrap();
                 let id = BlobId::query(BlobKind::Query, query(counter), Some(asker()), part);
                 let gated = holder.encrypt(Gated::Query, query(counter).0, part, &[plain]).unwrap().remove(0);
-                queries.push((id, gated.to_bytes()));
+                made.queries.push((id, gated.to_bytes()));
             }
         }
-        Self { program: Arc::new(program), keys, model, queries }
+        made
     }
 
     fn engine(&self, folder: &Path) -> ServingEngine {
@@ -92,13 +97,10 @@ impl Holder {
 
     /// The same holder, whose two questions are made of planes.
     fn with_planes() -> Self {
-        let program = Holder::program().with_planes(PixelRange::new(0.0, 1.0).unwrap());
-        let mut stream = Stream::from_seed([42; 32]);
-        let crs = Crs::new(Preset::Inf13, SEED);
-        let all = Collective::new(crs.clone(), 1, program.key_plan(), &mut stream).unwrap();
-        let (secret, gate_key) = all.gate(1, program.gate_limbs(), &mut stream).unwrap();
-        let Collective { public, keys, .. } = all;
-        let model = EncryptedModel::encrypt(&program, &Holder::parameters(&program), &public, &mut stream).unwrap();
+        let range = PixelRange::new(0.0, 1.0).unwrap();
+        let (mut made, secret) = Self::without_queries(Self::program().with_planes(range));
+        let (program, crs) = (Arc::clone(&made.program), Crs::new(Preset::Inf13, SEED));
+        let mut stream = Stream::from_seed([43; 32]);
         let key = PlaneKey::generate(&secret, &crs, program.input_limbs(), &mut stream).unwrap();
         let (pool, groups) = ([5; 32], u32::try_from(program.plane_groups(2)).unwrap());
         let maker = PlaneMaker::new(&key, &crs).unwrap();
@@ -106,21 +108,20 @@ impl Holder {
         let bound = PlaneCommitment { key: key.clone(), coin: [6; 32], digests }.to_bytes();
         let coins = plane_coins(&crs, [bound.each_ref().map(Vec::as_slice)]);
         let draw = PlaneDraw::from_digest(&coins, Preset::Inf13, 1, groups);
-        let mut queries = vec![(BlobId::ceremony(BlobKind::GateKey, Some(asker()), 0), gate_key.to_bytes())];
         for (index, body) in (0..).zip(bound) {
-            queries.push((BlobId::ceremony(BlobKind::Planes, Some(asker()), index), body));
+            made.queries.push((BlobId::ceremony(BlobKind::Planes, Some(asker()), index), body));
         }
         for counter in 1..=2 {
             let seeds = program.plane_seeds(&pool, &program.planes_of(u64::from(counter) - 1, &draw).unwrap());
             let image = Array3::from_elem((1, 6, 6), counter as f32 / 4.0);
             let turns = program.plane_turns(&[image.view()], &seeds).unwrap();
-            let made = |seeds: &[PlaneSeed; 4]| seeds.each_ref().map(|seed| maker.encrypt(seed).unwrap());
-            let question = PlaneQuestion { planes: seeds.iter().map(made).collect(), turns };
+            let planes = |seeds: &[PlaneSeed; 4]| seeds.each_ref().map(|seed| maker.encrypt(seed).unwrap());
+            let question = PlaneQuestion { planes: seeds.iter().map(planes).collect(), turns };
             for (part, body) in (0..).zip(question.to_bytes()) {
-                queries.push((BlobId::query(BlobKind::Query, query(counter), Some(asker()), part), body));
+                made.queries.push((BlobId::query(BlobKind::Query, query(counter), Some(asker()), part), body));
             }
         }
-        Self { program: Arc::new(program), keys, model, queries }
+        made
     }
 }
 
