@@ -143,6 +143,20 @@ fn own(folder: &Path) -> Result<(), LocalError> {
 /// # Errors
 /// [`LocalError::Closed`], [`LocalError::Broken`], [`LocalError::Silent`].
 pub fn ask(path: &Path, request: &[u8], most: u64, patience: Duration) -> Result<String, LocalError> {
+    converse(path, request, most, patience, Some)
+}
+
+/// As [`ask`], and reads lines, of at most `most` bytes all together, until `heard` takes one as the answer.
+///
+/// # Errors
+/// As [`ask`].
+pub fn converse<T>(
+    path: &Path,
+    request: &[u8],
+    most: u64,
+    patience: Duration,
+    mut heard: impl FnMut(String) -> Option<T>,
+) -> Result<T, LocalError> {
     let failed = |source: io::Error| {
         let path = path.to_path_buf();
         // What a socket says at the end of its time differs between systems.
@@ -154,12 +168,17 @@ pub fn ask(path: &Path, request: &[u8], most: u64, patience: Duration) -> Result
     let line = Caller::connect(path).map_err(|source| LocalError::Closed { path: path.to_path_buf(), source })?;
     line.set_read_timeout(Some(patience)).and_then(|()| line.set_write_timeout(Some(patience))).map_err(failed)?;
     (&line).write_all(request).map_err(failed)?;
-    let mut reply = String::new();
-    BufReader::new(line.take(most)).read_line(&mut reply).map_err(failed)?;
-    if !reply.ends_with('\n') {
-        return Err(failed(ErrorKind::UnexpectedEof.into()));
+    let mut lines = BufReader::new(line.take(most));
+    loop {
+        let mut reply = String::new();
+        lines.read_line(&mut reply).map_err(failed)?;
+        if !reply.ends_with('\n') {
+            return Err(failed(ErrorKind::UnexpectedEof.into()));
+        }
+        if let Some(answer) = heard(reply) {
+            return Ok(answer);
+        }
     }
-    Ok(reply)
 }
 
 #[cfg(test)]

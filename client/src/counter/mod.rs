@@ -2,7 +2,7 @@
 //!
 //! A Unix socket in the hospital's own folder, so that the file system says who may ask, and nothing of it can be
 //! reached from another machine. A request is one line of JSON and the normalised pixels; the reply is one line of
-//! JSON. The image goes no further in the clear: the hospital's process encrypts it.
+//! JSON, with lines before it that say how far the question is, where they are asked for. The image goes no further in the clear: the hospital's process encrypts it.
 
 mod client;
 mod error;
@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use client::ask;
+use crate::hospital::QuestionStep;
+
+pub use client::{ask, ask_and_follow};
 pub use error::CounterError;
 pub use notice::{Happened, Notice};
 pub use server::{Counter, Takes};
@@ -38,6 +40,9 @@ struct Request {
     images: usize,
     /// Channels, height, width.
     shape: [usize; 3],
+    /// Whether lines before the reply say how far the question is.
+    #[serde(default)]
+    steps: bool,
 }
 
 /// The diagnosis of the images of one query.
@@ -65,9 +70,19 @@ struct Refused {
     error: String,
 }
 
+/// How far a question is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The step that was made.
+    pub step: QuestionStep,
+    /// Since the counter took the question, milliseconds.
+    pub at_ms: f64,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Line {
+    Progress(Progress),
     Reply(Reply),
     Refused(Refused),
 }

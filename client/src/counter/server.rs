@@ -1,17 +1,18 @@
 //! The hospital's side of its counter.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ndarray::Array3;
 use protocol::local::Local;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
-use super::{CounterError, Happened, LINE_BYTES_MAX, Line, Notice, Refused, Reply, Request, SOCKET, folder};
-use crate::hospital::Asker;
+use super::{CounterError, Happened, LINE_BYTES_MAX, Line, Notice, Progress, Refused, Reply, Request, SOCKET, folder};
+use crate::hospital::{Answered, Asker, HospitalError, STEPS_WAITING_MAX};
 
 /// Programs that may ask at the same time; the next one waits in the socket's own queue.
 const CONNECTIONS_MAX: usize = 32;
@@ -67,7 +68,7 @@ impl Counter {
 async fn serve(line: UnixStream, takes: Takes, asker: &Asker, tell: impl Fn(Happened)) {
     let mut line = BufReader::new(line);
     let answer = match tokio::time::timeout(REQUEST_WAIT, read(&mut line, takes)).await {
-        Ok(Ok(images)) => match asker.ask(images).await {
+        Ok(Ok((images, steps))) => match followed(&mut line, asker, images, steps).await {
             Ok(answered) => {
                 let ms = |time: Duration| time.as_secs_f64() * 1e3;
                 let reply = Reply {
@@ -91,14 +92,42 @@ async fn serve(line: UnixStream, takes: Takes, asker: &Asker, tell: impl Fn(Happ
         Ok(Err(fault)) => Line::Refused(Refused { error: fault }),
         Err(_) => Line::Refused(Refused { error: "the image did not come within 30 s".to_owned() }),
     };
-    let Ok(mut bytes) = serde_json::to_vec(&answer) else { return };
+    write(&mut line, &answer).await;
+}
+
+/// Asks, and says meanwhile how far the question is where that is wanted.
+async fn followed(
+    line: &mut BufReader<UnixStream>,
+    asker: &Asker,
+    images: Vec<Array3<f32>>,
+    steps: bool,
+) -> Result<Answered, HospitalError> {
+    let started = Instant::now();
+    let (sender, mut made) = mpsc::channel(STEPS_WAITING_MAX);
+    let mut answer = pin!(asker.ask_and_tell(images, sender));
+    loop {
+        tokio::select! {
+            biased;
+            Some(step) = made.recv() => {
+                if steps {
+                    let at_ms = started.elapsed().as_secs_f64() * 1e3;
+                    write(line, &Line::Progress(Progress { step, at_ms })).await;
+                }
+            }
+            answered = &mut answer => return answered,
+        }
+    }
+}
+
+async fn write(line: &mut BufReader<UnixStream>, what: &Line) {
+    let Ok(mut bytes) = serde_json::to_vec(what) else { return };
     bytes.push(b'\n');
-    // Whoever asked may be gone.
-    let _ = line.get_mut().write_all(&bytes).await;
+    // Whoever asked may be gone, or may not read what it asked for; the answer is not lost by waiting for the next.
+    let _ = tokio::time::timeout(REQUEST_WAIT, line.get_mut().write_all(&bytes)).await;
 }
 
 /// Reads one request. What is wrong with it is told in words, because a program's author reads it.
-async fn read(line: &mut BufReader<UnixStream>, takes: Takes) -> Result<Vec<Array3<f32>>, String> {
+async fn read(line: &mut BufReader<UnixStream>, takes: Takes) -> Result<(Vec<Array3<f32>>, bool), String> {
     let mut text = String::new();
     let broken = |error: std::io::Error| format!("the request broke off: {error}");
     (&mut *line).take(LINE_BYTES_MAX).read_line(&mut text).await.map_err(broken)?;
@@ -124,5 +153,6 @@ async fn read(line: &mut BufReader<UnixStream>, takes: Takes) -> Result<Vec<Arra
         return Err(format!("level {} of image {} is no number", place % count, place / count + 1));
     }
     let image = |levels: &[f32]| Array3::from_shape_vec((expected[0], expected[1], expected[2]), levels.to_vec());
-    levels.chunks_exact(count).map(image).collect::<Result<_, _>>().map_err(|error| error.to_string())
+    let images = levels.chunks_exact(count).map(image).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    Ok((images, request.steps))
 }

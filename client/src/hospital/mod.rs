@@ -55,7 +55,7 @@ pub(crate) use own_audit::AuditedSite;
 pub use own_audit::{Again, Object};
 pub use parameters::parameters_digest;
 pub use plan::HospitalPlan;
-pub use query::{Answered, Asker};
+pub use query::{Answered, Asker, Envelope, QuestionStep, SAMPLE_BYTES, STEPS_WAITING_MAX};
 pub use slots::Slots;
 pub use transport::Transport;
 pub use weights::Weights;

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use datasets::Samples;
 use experiment::Hours;
-use protocol::drive::hospital::{HospitalDriver, HospitalEvent, HospitalNote};
+use protocol::drive::hospital::{HospitalDriver, HospitalEvent, HospitalNote, QuestionStage};
 use protocol::drive::{Alarm, Outside};
 use protocol::enrolment::seconds;
 use protocol::hospital::HospitalConfig;
@@ -27,7 +27,7 @@ use super::line::Line;
 use super::logged::Logged;
 use super::observer::{Activity, Observer};
 use super::plan::HospitalPlan;
-use super::query::{Asker, WAITING_MAX};
+use super::query::{Asker, QuestionStep, WAITING_MAX};
 use super::site::Site;
 use super::site_store::SiteStore;
 use super::slots::Slots;
@@ -257,6 +257,14 @@ fn noted(note: HospitalNote, party: protocol::PartyId, observer: &dyn Observer, 
             observer.refused(party, &HospitalError::BodyDiffers { id }.to_string());
         }
         HospitalNote::Uploaded { bytes, of } => observer.activity(party, Activity::Uploading { bytes, of }),
+        HospitalNote::Question { ticket, stage } => tickets.tell(
+            ticket,
+            match stage {
+                QuestionStage::Sent => QuestionStep::Sent,
+                QuestionStage::Evaluated => QuestionStep::Evaluated,
+                QuestionStage::Released => QuestionStep::Released,
+            },
+        ),
         HospitalNote::NoAnswer { ticket, query, reject } => {
             let error = match (query, reject) {
                 (_, Some(reject)) => HospitalError::NoAnswer { reject },

@@ -15,6 +15,7 @@ use protocol::sealed::{BoxContext, OpeningKey, SealingKey};
 
 use super::error::{HospitalError, Step};
 use super::observer::Activity;
+use super::query::SAMPLE_BYTES;
 use super::sealed::{self, Contribution};
 use super::site::Site;
 
@@ -26,6 +27,8 @@ pub(super) struct Prepared {
     pub(super) body: BodyRoot,
     /// Bytes of the encrypted image.
     pub(super) query_bytes: u64,
+    /// The last bytes of the first ciphertext, hexadecimal.
+    pub(super) sample: String,
 }
 
 impl Site {
@@ -133,6 +136,9 @@ impl Site {
             Some(_) => self.question_of_planes(query, &views)?,
             None => self.gated_question(query, &views, step)?,
         };
+        let sample = bodies.first().map_or_else(String::new, |first: &Vec<u8>| {
+            hex::encode(&first[first.len().saturating_sub(SAMPLE_BYTES)..])
+        });
         let (mut parts, mut query_bytes) = (0, 0);
         for bytes in bodies {
             query_bytes += bytes.len() as u64;
@@ -140,7 +146,7 @@ impl Site {
             parts += 1;
         }
         let body = self.outbox.root(BlobId::query(BlobKind::Query, query, Some(party), 0), parts)?;
-        Ok(Prepared { body, query_bytes })
+        Ok(Prepared { body, query_bytes, sample })
     }
 
     /// The ciphertexts of a question, encrypted as they are.

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::error::HospitalError;
 use super::input::Input;
 use super::observer::{Activity, Observer, Timed};
-use super::query::Answered;
+use super::query::{Answered, Envelope, QuestionStep};
 use super::site::Site;
 use super::slots::Slots;
 use crate::policy;
@@ -103,6 +103,7 @@ impl Observer for Counted {
 pub(super) struct Ticket {
     pub(super) images: Vec<Array3<f32>>,
     pub(super) reply: oneshot::Sender<Result<Answered, HospitalError>>,
+    pub(super) steps: Option<mpsc::Sender<QuestionStep>>,
     pub(super) started: Instant,
     pub(super) encrypt: Duration,
     pub(super) query_bytes: u64,
@@ -120,6 +121,12 @@ impl Tickets {
     pub(super) fn reply(&self, number: u64, answer: Result<Answered, HospitalError>) {
         if let Some(ticket) = self.all().remove(&number) {
             let _ = ticket.reply.send(answer);
+        }
+    }
+    /// Tells whoever asked how far the question is; a listener that does not keep up misses it.
+    pub(super) fn tell(&self, number: u64, step: QuestionStep) {
+        if let Some(steps) = self.all().get(&number).and_then(|ticket| ticket.steps.as_ref()) {
+            let _ = steps.try_send(step);
         }
     }
     fn all(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Ticket>> {
@@ -391,12 +398,20 @@ impl Bench {
             return HospitalDone::QuestionRefused { query };
         }
         let started = Instant::now();
+        self.tickets.tell(ticket, QuestionStep::Encrypting);
         match self.site.prepare_query(query, &images) {
             Ok(prepared) => {
                 if let Some(ticket) = self.tickets.all().get_mut(&ticket) {
                     ticket.encrypt = started.elapsed();
                     ticket.query_bytes = prepared.query_bytes;
                 }
+                let envelope = Envelope {
+                    query: query.to_string(),
+                    bytes: prepared.query_bytes,
+                    digest: prepared.body.root.to_string(),
+                    sample: prepared.sample,
+                };
+                self.tickets.tell(ticket, QuestionStep::Encrypted(envelope));
                 HospitalDone::Asked(HospitalInput::Ask { query, program, model, body: prepared.body })
             }
             Err(error) => {

@@ -13,7 +13,7 @@ mod query;
 mod wanted;
 mod work;
 
-pub use effect::{HospitalDone, HospitalEvent, HospitalJob, HospitalNote, Parts, Summands};
+pub use effect::{HospitalDone, HospitalEvent, HospitalJob, HospitalNote, Parts, QuestionStage, Summands};
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -310,10 +310,12 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             HospitalOutput::Evaluate { asker, head } => self.work.push_back(Work::evaluate(asker, head)),
             HospitalOutput::ReleaseSwitch(binding) => self.release_to(binding),
             HospitalOutput::OpenAnswer { binding, boxes } => {
+                self.question_is(binding.query, QuestionStage::Released);
                 if let Some(pending) = self.pending.get(&binding.query) {
                     self.work.push_back(Work::answer(pending.ticket, binding, &boxes));
                 }
             }
+            HospitalOutput::AnswerEvaluated { query } => self.question_is(query, QuestionStage::Evaluated),
             HospitalOutput::AnswerFailed { query, reject } => self.no_answer(query, Some(reject)),
             HospitalOutput::Stop { reason } => {
                 self.ended = true;

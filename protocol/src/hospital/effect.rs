@@ -434,6 +434,11 @@ pub enum HospitalOutput {
         /// The box of each of T, as its maker signed for it.
         boxes: Vec<(PartyId, BodyRoot)>,
     },
+    /// This hospital's own query is evaluated: decryptors are asked to release the answer.
+    AnswerEvaluated {
+        /// The query.
+        query: QueryId,
+    },
     /// This hospital's own query has no answer; encrypt again under a fresh number.
     AnswerFailed {
         /// The query.

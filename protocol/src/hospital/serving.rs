@@ -235,11 +235,12 @@ impl HospitalMachine {
     }
 
     /// What the shares of the answer to an own query are bound to. The first request counts: no other is answered.
-    pub(super) fn own_query_is_released(&mut self, it: &SwitchRequest) {
+    pub(super) fn own_query_is_released(&mut self, it: &SwitchRequest, out: &mut Vec<HospitalOutput>) {
         let Some(binding) = SwitchBinding::of(self.config.epoch, it) else { return };
-        let is_own = self.facts.sent((14, binding.query.0, 0)) == Some(&it.head);
-        if let Some(bound) = self.serving.asked.get_mut(&binding.query).filter(|_| is_own) {
-            bound.get_or_insert(binding);
+        let (query, is_own) = (binding.query, self.facts.sent((14, binding.query.0, 0)) == Some(&it.head));
+        if let Some(bound @ None) = self.serving.asked.get_mut(&query).filter(|_| is_own) {
+            *bound = Some(binding);
+            out.push(HospitalOutput::AnswerEvaluated { query });
         }
     }
 

@@ -120,7 +120,7 @@ impl HospitalMachine {
     }
 
     pub(super) fn on_switch_request(&mut self, it: &SwitchRequest, out: &mut Vec<HospitalOutput>) {
-        self.own_query_is_released(it);
+        self.own_query_is_released(it, out);
         self.count_answer(it);
         let result = self.switch_request(it, out);
         self.refuse_query(result, out);

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use client::counter::{self, CounterError, Reply};
+use client::counter::{self, CounterError, Progress, Reply};
+use client::hospital::{QuestionStep, SAMPLE_BYTES};
 use coordinator::audit::{self, AuditError, Known};
 use coordinator::compute::Compute;
 use experiment::Experiment;
@@ -46,9 +47,18 @@ impl Session {
 
     /// Asks as soon as the counter is open and enough hospitals are back.
     fn ask(&self, number: u16, image: &Array3<f32>) -> Result<Reply, CounterError> {
+        self.follow(number, image, |_| ())
+    }
+
+    fn follow(
+        &self,
+        number: u16,
+        image: &Array3<f32>,
+        mut follow: impl FnMut(Progress),
+    ) -> Result<Reply, CounterError> {
         let since = Instant::now();
         loop {
-            match counter::ask(&self.hospital(number), &[image.view()]) {
+            match counter::ask_and_follow(&self.hospital(number), &[image.view()], &mut follow) {
                 Err(CounterError::Socket(LocalError::Closed { .. })) if since.elapsed() < Duration::from_secs(120) => {}
                 Err(CounterError::Refused(why)) if why.contains("decryptor") => {}
                 other => return other,
@@ -61,6 +71,20 @@ impl Session {
         self.stop.send(()).unwrap();
         self.served.join().unwrap().unwrap().remove(0)
     }
+}
+
+fn whoever_asked_heard_how_far_it_was(heard: &[Progress], reply: &Reply) {
+    // A refusal because decryptors were still coming back may stand before.
+    let begin = heard.iter().rposition(|progress| progress.step == QuestionStep::Encrypting).unwrap();
+    let heard = &heard[begin..];
+    assert!(heard.is_sorted_by(|one, next| one.at_ms <= next.at_ms), "{heard:?}");
+    let steps: Vec<&QuestionStep> = heard.iter().map(|progress| &progress.step).collect();
+    let [QuestionStep::Encrypting, QuestionStep::Encrypted(envelope), rest @ ..] = &steps[..] else {
+        panic!("{steps:?}")
+    };
+    assert_eq!(*rest, [&QuestionStep::Sent, &QuestionStep::Evaluated, &QuestionStep::Released]);
+    assert_eq!((&envelope.query, envelope.bytes), (&reply.query, reply.query_bytes));
+    assert_eq!((envelope.digest.len(), envelope.sample.len()), (64, 2 * SAMPLE_BYTES));
 }
 
 /// `experiment` lets every hospital ask three times, of which the run asked hospital 1 once and hospital 3 once;
@@ -91,7 +115,9 @@ pub(crate) fn serves_again(out: &Path, experiment: &Experiment) {
     assert_eq!(served.released, 1);
 
     let session = Session::start(out, experiment);
-    let second = session.ask(1, &image).unwrap();
+    let mut steps = Vec::new();
+    let second = session.follow(1, &image, |progress| steps.push(progress)).unwrap();
+    whoever_asked_heard_how_far_it_was(&steps, &second);
     assert_ne!(first.query, second.query);
     for (one, other) in first.logits[0].iter().zip(&second.logits[0]) {
         // Each is flooded with a deviation of up to 2^-8; six deviations of their difference.

@@ -313,6 +313,17 @@ pub enum HospitalEvent {
     Leave,
 }
 
+/// How far a question is that was encrypted here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuestionStage {
+    /// All of it is at the coordinator.
+    Sent,
+    /// The coordinator evaluated it, and decryptors are asked to release the answer.
+    Evaluated,
+    /// Their shares are there.
+    Released,
+}
+
 /// Something worth telling whoever watches this hospital.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HospitalNote {
@@ -335,6 +346,13 @@ pub enum HospitalNote {
         bytes: u64,
         /// Bytes of the list.
         of: u64,
+    },
+    /// A question went on.
+    Question {
+        /// The question.
+        ticket: u64,
+        /// How far it is.
+        stage: QuestionStage,
     },
     /// A question was not answered.
     NoAnswer {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::blob::{BlobId, BlobKind, BodyRoot};
-use crate::drive::hospital::{AGAIN_MS, HospitalDriver, HospitalJob, HospitalNote, Purpose};
+use crate::drive::hospital::{AGAIN_MS, HospitalDriver, HospitalJob, HospitalNote, Purpose, QuestionStage};
 use crate::drive::{Clock, Crypto, HospitalNet, ListId, Store};
 use crate::exchange::{Answer, Call};
 use crate::ids::{Digest, QueryId};
@@ -119,8 +119,11 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                 upload.acknowledged += 1;
                 let (done, of) = (u64::from(upload.acknowledged), u64::from(upload.root.count.max(1)));
                 let size = upload.root.size_bytes;
-                let is_whole = done == of;
+                let (is_whole, query) = (done == of, upload.query);
                 self.notes.push(HospitalNote::Uploaded { bytes: size / of * done, of: size });
+                if let Some(query) = query.filter(|_| is_whole) {
+                    self.question_is(query, QuestionStage::Sent);
+                }
                 if is_whole && !is_kept(id.kind) && self.store.forget(ListId::of(&id)).is_err() {
                     // Only space is lost: the body is freed with the epoch.
                     self.notes.push(HospitalNote::Waiting);

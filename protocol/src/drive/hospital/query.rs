@@ -3,7 +3,7 @@
 use crate::blob::{BlobId, BlobKind, BodyRoot};
 use crate::drive::hospital::outgoing::Outgoing;
 use crate::drive::hospital::work::Work;
-use crate::drive::hospital::{HospitalDriver, HospitalJob, HospitalNote};
+use crate::drive::hospital::{HospitalDriver, HospitalJob, HospitalNote, QuestionStage};
 use crate::drive::{Clock, Crypto, HospitalNet, Store, Stream};
 use crate::hospital::HospitalInput;
 use crate::ids::QueryId;
@@ -50,6 +50,13 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
         }
         let first = BlobId::query(BlobKind::Query, query, Some(self.party), 0);
         self.outgoing.push_back(Outgoing::upload(first, body, Some(query)));
+    }
+
+    /// Tells whoever asked how far the question is.
+    pub(super) fn question_is(&mut self, query: QueryId, stage: QuestionStage) {
+        if let Some(Pending { ticket, .. }) = self.pending.get(&query) {
+            self.notes.push(HospitalNote::Question { ticket: *ticket, stage });
+        }
     }
 
     /// Ends one question without an answer.

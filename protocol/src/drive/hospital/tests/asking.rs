@@ -68,6 +68,21 @@ fn no_more_questions_await_answers_than_the_coordinator_takes_of_one_asker() {
 }
 
 #[test]
+fn whoever_asked_is_told_when_the_question_is_evaluated_and_nobody_after_it_has_ended() {
+    let mut site = Site::serving();
+    site.on(HospitalEvent::Ask { ticket: 3 });
+    let (ticket, query) = site.asks();
+    let evaluated = HospitalNote::Question { ticket, stage: QuestionStage::Evaluated };
+    site.decide([HospitalOutput::AnswerEvaluated { query: QueryId::new(party(2), 1) }]);
+    assert!(!site.was_told(&evaluated), "another's");
+    site.decide([HospitalOutput::AnswerEvaluated { query }]);
+    assert!(site.was_told(&evaluated));
+    site.decide([HospitalOutput::AnswerFailed { query, reject: Reject::OutOfTurn }]);
+    site.decide([HospitalOutput::AnswerEvaluated { query }]);
+    assert!(!site.was_told(&evaluated), "there is nobody to tell");
+}
+
+#[test]
 fn an_answer_is_awaited_as_long_as_was_said_and_no_longer() {
     let mut site = Site::serving();
     site.on(HospitalEvent::Ask { ticket: 3 });
