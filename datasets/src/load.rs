@@ -129,8 +129,32 @@ pub(crate) fn label_bound(options: &LoadOptions) -> i64 {
 /// [`DataError::Io`], [`DataError::NotAnImage`] or a limit, all naming the file; [`DataError::Setting`].
 pub fn read_picture(path: &Path, options: &LoadOptions) -> Result<Array3<f32>, DataError> {
     options.check()?;
+    formed(Picture::open(path)?, options)
+}
+
+/// Levels of a picture that was decoded elsewhere, in the form that [`read_picture`] gives those of a file: scaled and
+/// normalised. `levels` are those of `height` rows of `width` pixels, in 0..=1, a pixel's `channels` (1 or 3) side by
+/// side.
+///
+/// # Errors
+/// [`DataError::Setting`] for options out of range, and for levels that do not fit their size.
+pub fn form_picture(
+    (height, width, channels): (usize, usize, usize),
+    levels: &[f32],
+    options: &LoadOptions,
+) -> Result<Array3<f32>, DataError> {
+    options.check()?;
+    let expected = height.checked_mul(width).and_then(|pixels| pixels.checked_mul(channels));
+    if expected != Some(levels.len()) || levels.is_empty() || !matches!(channels, 1 | 3) {
+        let (value, expected) = (levels.len() as f64, "height x width x channels levels, of 1 or 3 channels");
+        return Err(DataError::Setting { field: "levels", value, expected });
+    }
+    formed(Picture::from_interleaved(height, width, channels, levels), options)
+}
+
+fn formed(picture: Picture, options: &LoadOptions) -> Result<Array3<f32>, DataError> {
     let (channels, height, width) = (options.channels, options.height, options.width);
-    let picture = Picture::open(path)?.with_channels(channels).scaled(height, width);
+    let picture = picture.with_channels(channels).scaled(height, width);
     let levels: Vec<f32> = picture.planes().map(|level| (level - options.mean) / options.std).collect();
     Array3::from_shape_vec((channels, height, width), levels).map_err(|_| DataError::Setting {
         field: "channels",
