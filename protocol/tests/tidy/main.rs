@@ -31,6 +31,7 @@ const CRATES: &[&str] = &[
     "simulation",
     "bench",
     "consilium",
+    "imaging",
 ];
 /// What each crate may know of its siblings. `edges.rs` says what tests may know beyond that.
 const EDGES: &[(&str, &[&str])] = &[
@@ -41,6 +42,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("he-infer", &["he-agg"]),
     ("metrics", &["datasets"]),
     ("remedy", &[]),
+    ("imaging", &["remedy"]),
     ("experiment", &["he-agg", "he-infer", "datasets", "metrics", "remedy"]),
     ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "metrics", "remedy", "experiment"]),
     ("coordinator", &["he-agg", "he-gpu", "he-infer", "protocol", "remedy"]),
