@@ -333,3 +333,14 @@ impl Explained for ImagingError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_decoder_says_is_cut_and_printable() {
+        assert_eq!(cut("no\u{1b}[31m \u{e9}t\n"), "no[31m t");
+        assert_eq!(cut(&"x".repeat(1000)).len(), DETAIL_MAX);
+    }
+}

@@ -194,6 +194,28 @@ mod tests {
     }
 
     #[test]
+    fn scans_that_cannot_be_are_refused() {
+        let refused = |change: fn(&mut Scan)| {
+            let mut scan = full();
+            change(&mut scan);
+            read(&write(&scan), scan.pixels.bytes().to_vec(), &Limits::default()).is_err()
+        };
+        assert!(!refused(|_| {}));
+        assert!(refused(|scan| (scan.columns, scan.pixels) = (0, Samples::new(Vec::new(), Width::Two, true))));
+        assert!(refused(|scan| (scan.samples, scan.pixels) = (3, Samples::new(vec![0; 24], Width::Two, false))));
+        assert!(refused(|scan| (scan.samples, scan.pixels) = (3, Samples::new(vec![0; 12], Width::One, true))));
+        assert!(refused(|scan| scan.views.push(scan.views[1].clone())));
+        assert!(refused(|scan| scan.views.clear()));
+        let table = |bits, entries| Some(Lookup { first: 0, entries: vec![0; entries], bits });
+        assert!(!refused(|scan| scan.views[0].table = Some(Lookup { first: 0, entries: vec![0; 1 << 16], bits: 16 })));
+        for (bits, entries) in [(0, 1), (17, 1), (16, 0), (16, (1 << 16) + 1)] {
+            let mut scan = full();
+            scan.views[0].table = table(bits, entries);
+            assert!(read(&write(&scan), scan.pixels.bytes().to_vec(), &Limits::default()).is_err(), "{bits} {entries}");
+        }
+    }
+
+    #[test]
     fn damaged_scans_are_read_or_refused_and_shown_without_a_panic() {
         let (scan, limits) = (full(), Limits::default());
         let head = write(&scan);

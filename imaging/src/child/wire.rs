@@ -191,6 +191,16 @@ mod tests {
     }
 
     #[test]
+    fn texts_have_a_length_that_is_checked() {
+        let mut words = Words::default();
+        words.text(&"\u{e9}".repeat(TEXT_MAX));
+        assert_eq!(Reading::whole(&words.0, Reading::text), Ok("\u{e9}".repeat(TEXT_MAX / 2)));
+        let long = [((TEXT_MAX + 1) as u32).to_le_bytes().to_vec(), vec![b'a'; TEXT_MAX + 1]].concat();
+        assert!(Reading::whole(&long, Reading::text).is_err());
+        assert!(Reading::whole(&[1, 0, 0, 0, 0xff], Reading::text).is_err());
+    }
+
+    #[test]
     fn prefixes_promise_no_more_than_limits_allow() {
         let limits = Limits { memory_bytes: 100, ..Limits::default() };
         let is_read = |kind, head: u64, pixels| Prefix::read(&prefix(kind, head as usize, pixels), &limits).is_some();

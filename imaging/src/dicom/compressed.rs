@@ -93,7 +93,11 @@ fn eight_bits(frame: u32, bytes: &[u8], layout: &Layout) -> Result<Unpacked, Ima
     let options = DecoderOptions::default().set_strict_mode(true).set_max_width(usize::MAX).set_max_height(usize::MAX);
     let mut header = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     header.decode_headers().map_err(refuse)?;
-    let coded = header.input_colorspace().unwrap_or(ColorSpace::Luma);
+    let coded = match header.input_colorspace() {
+        // An Adobe header without a transform: the decoder counts components later.
+        Some(ColorSpace::CMYK) if layout.samples == 3 => ColorSpace::RGB,
+        coded => coded.unwrap_or(ColorSpace::Luma),
+    };
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options.jpeg_set_out_colorspace(coded));
     let samples = decoder.decode().map_err(refuse)?;
     let expected = layout.frame_pixels() * usize::from(layout.samples);

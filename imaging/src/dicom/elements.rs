@@ -119,7 +119,7 @@ impl<'a> Walk<'a> {
         Walk { bytes: self.bytes, at: self.at, syntax: self.syntax }.tag().ok()
     }
 
-    /// Elements up to a place, or up to the end of an item whose length is not said, or, at the outside, up to and with
+    /// Elements up to a place, or up to an end mark where their length is not said, or, at the outside, up to and with
     /// the pixels: what follows them is padding and signatures.
     pub(crate) fn data_set(&mut self, end: Option<usize>, depth: usize) -> Result<DataSet<'a>, ImagingError> {
         if depth > DEPTH_MAX {
@@ -128,7 +128,7 @@ impl<'a> Walk<'a> {
         let mut elements = Vec::new();
         while end.is_none_or(|end| self.at < end) {
             let tag = self.tag()?;
-            if tag == tag::ITEM_END && end.is_none() {
+            if tag == tag::ITEM_END {
                 self.u32()?;
                 break;
             }
@@ -182,34 +182,42 @@ impl<'a> Walk<'a> {
         length: u32,
         depth: usize,
     ) -> Result<Value<'a>, ImagingError> {
-        let is_sequence = &representation == b"SQ" || representation == [0; 2] && tag.is_sequence();
+        let is_known = tag.is_sequence() && matches!(&representation, b"UN" | [0, 0]);
         if length == UNDEFINED {
             return match &representation {
                 _ if tag == tag::PIXELS => self.fragments(depth).map(Value::Fragments),
                 b"OB" | b"OW" => self.fragments(depth).map(Value::Fragments),
-                // Of unknown representation and length: written as if all were implicit (PS3.5 section 6.2.2, note 2).
-                b"UN" => self.items_as(Syntax::IMPLICIT, depth).map(Value::Items),
-                _ => self.items(None, depth).map(Value::Items),
+                _ => self.sequence(representation, None, depth),
             };
         }
         let length = length as usize;
         if depth == 0 && tag == tag::PIXELS {
             return self.take(length.min(self.left())).map(Value::Bytes);
         }
-        if is_sequence {
+        if &representation == b"SQ" || is_known {
             return match self.at.checked_add(length).filter(|end| *end <= self.bytes.len()) {
-                Some(end) => self.items(Some(end), depth).map(Value::Items),
+                Some(end) => self.sequence(representation, Some(end), depth),
                 None => self.problem(Problem::Ends),
             };
         }
         self.take(length).map(Value::Bytes)
     }
 
-    fn items_as(&mut self, syntax: Syntax, depth: usize) -> Result<Vec<DataSet<'a>>, ImagingError> {
-        let before = std::mem::replace(&mut self.syntax, syntax);
-        let items = self.items(None, depth);
+    /// Items; those of an unknown representation are written as if all were implicit (PS3.5 section 6.2.2, note 2), as
+    /// a gateway does that passes on what it has no name for.
+    fn sequence(
+        &mut self,
+        representation: [u8; 2],
+        end: Option<usize>,
+        depth: usize,
+    ) -> Result<Value<'a>, ImagingError> {
+        let before = self.syntax;
+        if &representation == b"UN" {
+            self.syntax = Syntax::IMPLICIT;
+        }
+        let items = self.items(end, depth);
         self.syntax = before;
-        items
+        items.map(Value::Items)
     }
 
     fn items(&mut self, end: Option<usize>, depth: usize) -> Result<Vec<DataSet<'a>>, ImagingError> {

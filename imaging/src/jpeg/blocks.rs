@@ -125,7 +125,65 @@ fn samples(block: &[f64; 64], cosines: &[[f64; 8]; 8]) -> [f64; 64] {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::super::{check, decode};
+    use super::{FRAC_1_SQRT_2, JpegProblem, PI, ZIGZAG, cosines, samples};
+
+    /// A picture of flat blocks: components by their factors, the scans, blocks of each scan by the difference of their
+    /// level and that before it, which is below 16 and needs four bits, and after how many units a restart follows.
+    fn written(bits: u8, size: [u8; 2], factors: &[u8], scans: &[(&[u8], &[u8])], restart: usize) -> Vec<u8> {
+        let count = factors.len() as u8;
+        let mut bytes = vec![0xff, 0xd8, 0xff, 0xc1, 0, 8 + 3 * count, bits, 0, size[1], 0, size[0], count];
+        (1..).zip(factors).for_each(|(name, factors): (u8, _)| bytes.extend([name, *factors, 0]));
+        bytes.extend([0xff, 0xdb, 0, 67, 0]);
+        bytes.extend([8; 64]);
+        // One code in each table: four bits of difference, and the end of a block.
+        for (class, symbol) in [(0, 4), (0x10, 0)] {
+            bytes.extend([0xff, 0xc4, 0, 20, class, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, symbol]);
+        }
+        bytes.extend([0xff, 0xdd, 0, 4, 0, restart as u8]);
+        for (components, levels) in scans {
+            let count = components.len() as u8;
+            bytes.extend([0xff, 0xda, 0, 6 + 2 * count, count]);
+            components.iter().for_each(|name| bytes.extend([*name, 0]));
+            bytes.extend([0, 63, 0]);
+            for (interval, levels) in levels.chunks(if restart == 0 { levels.len() } else { restart }).enumerate() {
+                if interval > 0 {
+                    bytes.extend([0xff, 0xd0 + (interval as u8 - 1) % 8]);
+                }
+                let mut coded: String = levels.iter().map(|level| format!("0{level:04b}0")).collect();
+                while !coded.len().is_multiple_of(8) {
+                    coded.push('1');
+                }
+                let coded = coded.as_bytes().chunks(8).map(|byte| std::str::from_utf8(byte).unwrap());
+                bytes.extend(coded.map(|byte| u8::from_str_radix(byte, 2).unwrap()));
+            }
+        }
+        bytes.extend([0xff, 0xd9]);
+        bytes
+    }
+
+    #[test]
+    fn levels_are_counted_from_the_last_block_or_restart() {
+        // Quantisers of 8 make one step of a level one grey.
+        let row = |restart, bits| decode(&written(bits, [17, 1], &[0x11], &[(&[1], &[8, 9, 10])], restart)).unwrap();
+        let levels = |samples: Vec<u16>| [samples[0], samples[8], samples[16]];
+        assert_eq!(levels(row(0, 8)), [136, 145, 155]);
+        assert_eq!(levels(row(1, 8)), [136, 137, 138]);
+        assert_eq!(levels(row(2, 12)), [2056, 2065, 2058]);
+    }
+
+    #[test]
+    fn every_block_of_subsampled_components_has_to_be_there() {
+        let check = |scans: &[(&[u8], &[u8])]| check(&written(8, [17, 9], &[0x22, 0x11, 0x11], scans, 0));
+        // Two units of four blocks and two; or three by two blocks, and two twice.
+        assert!(check(&[(&[1, 2, 3], &[8; 12])]).is_ok());
+        assert!(check(&[(&[1], &[8; 6]), (&[2], &[8; 2]), (&[3], &[8; 2])]).is_ok());
+        assert!(matches!(check(&[(&[1, 2, 3], &[8; 10])]), Err(JpegProblem::Ends)));
+        assert!(matches!(check(&[(&[1], &[8; 4]), (&[2], &[8; 2]), (&[3], &[8; 2])]), Err(JpegProblem::Ends)));
+        assert!(matches!(check(&[(&[1], &[8; 6]), (&[2], &[8; 2])]), Err(JpegProblem::Ends)));
+        let drawn = decode(&written(8, [17, 9], &[0x22, 0x11, 0x11], &[(&[1, 2, 3], &[8; 12])], 0));
+        assert!(matches!(drawn, Err(JpegProblem::Subsampled)));
+    }
 
     #[test]
     fn one_coefficient_is_one_wave() {

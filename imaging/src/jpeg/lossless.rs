@@ -63,7 +63,7 @@ fn predicted(predictor: u8, [left, above, corner]: [i32; 3]) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::decode;
+    use super::super::{JpegProblem, decode};
 
     /// Four rows of three samples of 8 bits, with one predictor, a point transform and a number of rows between
     /// restarts, written by prediction from the other side.
@@ -152,10 +152,27 @@ mod tests {
     fn headers_that_contradict_themselves_are_refused() {
         assert!(decode(&written(0, 0, 0, &SAMPLES)).is_err());
         assert!(decode(&written(8, 0, 0, &SAMPLES)).is_err());
+        let restarts = |bytes: &[u8]| bytes.windows(2).position(|marker| marker == [0xff, 0xdd]).unwrap() + 5;
+        let mut within_a_row = written(1, 0, 0, &SAMPLES);
+        let place = restarts(&within_a_row);
+        within_a_row[place] = 2;
+        assert!(matches!(decode(&within_a_row), Err(JpegProblem::Header)));
+        let mut factors = written(1, 0, 0, &SAMPLES);
+        factors[13] = 0x01;
+        assert!(matches!(decode(&factors), Err(JpegProblem::Header)));
+        let mut two = written(1, 0, 0, &SAMPLES);
+        two[11] = 2;
+        assert!(matches!(decode(&two), Err(JpegProblem::Header)));
+        let mut again = written(1, 0, 0, &SAMPLES);
+        let scan = again.windows(2).position(|marker| marker == [0xff, 0xda]).unwrap();
+        let repeated = again[scan..again.len() - 2].to_vec();
+        let end = again.len() - 2;
+        again.splice(end..end, repeated);
+        assert!(matches!(decode(&again), Err(JpegProblem::Header)));
         let mut shifted = written(1, 0, 0, &SAMPLES);
         let scan = shifted.windows(2).position(|marker| marker == [0xff, 0xda]).unwrap();
         shifted[scan + 9] = 8;
-        assert!(decode(&shifted).is_err());
+        assert!(matches!(decode(&shifted), Err(JpegProblem::Header)));
         let mut twice = written(1, 0, 0, &SAMPLES);
         let frame = twice[2..15].to_vec();
         twice.splice(15..15, frame);

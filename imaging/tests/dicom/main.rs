@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "either is a failed test")]
 
+mod codecs;
 mod meaning;
 mod refusals;
 mod storage;

@@ -1,6 +1,6 @@
 //! What values mean and how they are shown.
 
-use imaging::{Function, Window};
+use imaging::{Function, ImagingError, Limits, Scan, Window};
 
 use crate::writer::{Image, element, items, open_items, sequence, text, word, words};
 use crate::{grey, scan, shown};
@@ -100,6 +100,10 @@ fn without_a_window_padding_is_left_out_and_black() {
     let ranged = Image { photometric: "MONOCHROME1", ..padded.clone() };
     let ranged = ranged.with(element(0x28, 0x0121, "SS", &100_u16.to_le_bytes()));
     assert_eq!(shown(&scan(&ranged.file()), None), [0, 0, 255, 0]);
+    // The limit may be below the value.
+    let turned = Image { signed: 1, bits: [16, 16, 15], ..Image::words(&[0xf830, 100, 150, 300]) };
+    let turned = turned.with(word(0x28, 0x0120, 100)).with(element(0x28, 0x0121, "SS", &0xf830_u16.to_le_bytes()));
+    assert_eq!(shown(&scan(&turned.file()), None), [0, 0, 0, 255]);
     let all = Image::words(&[7; 4]).with(word(0x28, 0x0120, 7));
     assert_eq!(shown(&scan(&all.file()), None), [0; 4]);
     assert_eq!(shown(&scan(&Image::words(&[7; 4]).file()), None), [0; 4]);
@@ -121,6 +125,34 @@ fn each_frame_of_an_enhanced_object_has_its_own_meaning() {
         assert_eq!(read.facts().spacing_mm, Some([0.5, 0.25]));
         assert!(read.frame(2).is_none() && read.shown(2, None).is_none() && read.windows(2).is_empty());
     }
+}
+
+#[test]
+fn tables_that_contradict_themselves_are_refused() {
+    let refused = |item: Vec<u8>| {
+        let file = Image::words(&[0; 4]).with(sequence(0x28, 0x3010, &item)).file();
+        Scan::decode(&file, &Limits::default()).unwrap_err()
+    };
+    let bits = |bits| refused(table([2, 0, bits], "US", &[1, 2]));
+    assert!(matches!(bits(0), ImagingError::Value { value: 0, .. }));
+    assert!(matches!(bits(17), ImagingError::Value { value: 17, .. }));
+    assert!(matches!(refused(table([3, 0, 16], "US", &[1, 2])), ImagingError::Malformed { .. }));
+    // No entries are said to be 65536.
+    assert!(matches!(refused(table([0, 0, 16], "US", &[1; 10_000])), ImagingError::Malformed { .. }));
+    assert!(matches!(refused(words(0x28, 0x3002, "US", &[2, 0, 16])), ImagingError::Absent { .. }));
+    assert!(matches!(refused(words(0x28, 0x3002, "US", &[2, 0])), ImagingError::Malformed { .. }));
+}
+
+#[test]
+fn no_more_is_kept_of_windows_and_distances_than_means_something() {
+    let many = "1\\".repeat(40) + "1";
+    let long = "A".repeat(100);
+    let image = Image::words(&[0; 4]).with(window(&many, &many)).with(text(0x28, 0x1055, "LO", &long));
+    let read = scan(&image.clone().with(text(0x28, 0x0030, "DS", "0.5\\0")).file());
+    assert_eq!((read.windows(0).len(), read.windows(0)[0].explanation.len()), (16, 64));
+    assert_eq!(read.facts().spacing_mm, None);
+    let detector = image.with(text(0x18, 0x1164, "DS", "0.1\\0.2"));
+    assert_eq!(scan(&detector.file()).facts().spacing_mm, Some([0.1, 0.2]));
 }
 
 #[test]

@@ -72,6 +72,12 @@ fn no_pixels_too_few_pixels_and_no_numbers_are_refused() {
     assert_eq!(value(odd), (0x0011, 3));
     let signed = Image { photometric: "RGB", samples: 3, signed: 1, ..Image::bytes(&[0; 12]) };
     assert_eq!(value(signed), (0x0103, 1));
+    let wide = Image { photometric: "RGB", samples: 3, bits: [32, 8, 7], ..Image::bytes(&[0; 48]) };
+    assert_eq!(value(wide), (0x0100, 32));
+    let wide = Image { photometric: "YBR_FULL_422", samples: 3, ..Image::grey12(vec![0; 48]) };
+    assert_eq!(value(wide), (0x0100, 16));
+    let half = image.clone().with(element(0x28, 0x1052, "DS", b"1")).with(element(0x28, 0x0120, "US", b""));
+    assert!(Scan::decode(&half.file(), &Limits::default()).is_ok());
     let words = Image { frames: "two", ..image.clone() };
     assert!(matches!(refused(&words.file()), ImagingError::Malformed { .. }));
     let not_a_number = image.with(text(0x28, 0x1053, "DS", "NaN"));
@@ -103,6 +109,8 @@ fn transfer_syntaxes_that_are_not_read_are_named() {
     assert_eq!((error.code(), error.exit().code()), ("image_unsupported", 4));
     let error = refused(&Image::words(&[]).compressed("1.2.3.Doe^Jane", &[&frame]));
     assert_eq!(error.to_string(), "transfer syntax 1.2.3. (unknown) is not supported");
+    let error = refused(&Image::words(&[]).compressed(&"1".repeat(1000), &[&frame]));
+    assert!(matches!(&error, ImagingError::UnsupportedTransferSyntax { uid, .. } if uid.len() == 64), "{error}");
     // Neither kind of pixels stands where the other belongs.
     let error = refused(&Image::words(&[]).compressed(EXPLICIT, &[&frame]));
     assert!(matches!(error, ImagingError::Malformed { .. }), "{error}");
@@ -143,7 +151,8 @@ fn lengths_that_lie_are_refused_where_they_stand() {
     assert_eq!(problem(b"\x28\0\x10\x30SQ\0\0\xf0\xff\xff\xff"), Problem::Ends);
     assert_eq!(problem(b"\x09\0\x10\x1012\0\0"), Problem::Representation);
     // An item that is longer than its sequence, an element that is longer than its item, and no item at all.
-    assert_eq!(problem(b"\x28\0\x10\x30SQ\0\0\x08\0\0\0\xfe\xff\0\xe0\x08\0\0\0"), Problem::Length);
+    let item = b"\x28\0\x10\x30SQ\0\0\x08\0\0\0\xfe\xff\0\xe0\x0a\0\0\0\x28\0\x02\x30US\x02\0\0\0";
+    assert_eq!(problem(item), Problem::Length);
     let item = b"\x28\0\x10\x30SQ\0\0\x10\0\0\0\xfe\xff\0\xe0\x08\0\0\0\x28\0\x02\x30US\x06\0";
     assert_eq!(problem(item), Problem::Length);
     assert_eq!(problem(b"\x28\0\x10\x30SQ\0\0\x08\0\0\0\x28\0\x10\0US\x02\0"), Problem::Item);
@@ -177,7 +186,12 @@ fn bombs_of_runs_deflate_and_tables_are_refused() {
     assert!(deflated.len() < 1 << 16);
     let limits = Limits { bytes_max: 1 << 20, ..Limits::default() };
     let error = refused_within(&deflated, &limits);
-    assert!(matches!(error, ImagingError::TooLarge { quantity: Quantity::FileBytes, .. }), "{error}");
+    // No more is inflated than shows it.
+    let has = limits.bytes_max + 1;
+    assert!(
+        matches!(error, ImagingError::TooLarge { quantity: Quantity::FileBytes, has: h, .. } if h == has),
+        "{error}"
+    );
     let error = refused(&file(DEFLATED, b"this is not deflated"));
     assert!(matches!(error, ImagingError::Structure { problem: Problem::Deflate, .. }), "{error}");
     // One table that a thousand frames share, and each frame with a view of its own.

@@ -2,9 +2,9 @@
 
 use std::io::{Cursor, Write};
 
-use imaging::{Codec, ImagingError, Kind, Limits, Scan};
+use imaging::Kind;
 
-use crate::writer::{BIG, DEFLATED, IMPLICIT, Image, JPEG, RLE, element, file, words};
+use crate::writer::{BIG, DEFLATED, IMPLICIT, Image, RLE, element, file, words};
 use crate::{colour, grey, scan, shown};
 
 #[test]
@@ -178,11 +178,14 @@ fn implicit_sequences_are_read_with_and_without_length() {
     let mut open = b"\x28\0\x10\x30\xff\xff\xff\xff\xfe\xff\0\xe0\xff\xff\xff\xff".to_vec();
     open.extend(inner);
     open.extend(b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0");
-    for sequence in [closed, open] {
+    for sequence in [&closed, &open] {
         let mut data_set = implicit(&Image::words(&[0, 1, 2, 3]));
         let pixels = data_set.len() - 16;
-        data_set.splice(pixels..pixels, sequence);
+        data_set.splice(pixels..pixels, sequence.iter().copied());
         assert_eq!(shown(&scan(&file(IMPLICIT, &data_set)), None), [0, 255, 7, 9]);
+        // In an explicit file it is of unknown representation.
+        let unknown = [&sequence[..4], b"UN\0\0", &sequence[4..]].concat();
+        assert_eq!(shown(&scan(&Image::words(&[0, 1, 2, 3]).with(unknown).file()), None), [0, 255, 7, 9]);
     }
 }
 
@@ -203,7 +206,7 @@ fn a_deflated_data_set_is_inflated() {
 }
 
 /// Another library's picture of these values.
-fn encoded(values: &[u8], colour: image::ExtendedColorType, format: image::ImageFormat) -> Vec<u8> {
+pub(crate) fn encoded(values: &[u8], colour: image::ExtendedColorType, format: image::ImageFormat) -> Vec<u8> {
     let side = (values.len() as f64 / (f64::from(colour.bits_per_pixel()) / 8.0)).sqrt() as u32;
     let mut bytes = Cursor::new(Vec::new());
     image::write_buffer_with_format(&mut bytes, values, side, side, colour, format).unwrap();
@@ -233,29 +236,4 @@ fn pictures_are_shown_as_they_are() {
     let flat = scan(&encoded(&[200, 100, 50].repeat(64), Colour::Rgb8, ImageFormat::Jpeg));
     let differs = |value: u8, expected: u8| value.abs_diff(expected) > 2;
     assert!(!shown(&flat, None).chunks(3).any(|pixel| differs(pixel[0], 200) || differs(pixel[2], 50)));
-}
-
-#[test]
-fn a_jpeg_in_a_file_has_the_colours_that_both_say() {
-    use image::{ExtendedColorType as Colour, ImageFormat};
-    let frame = encoded(&[200, 100, 50].repeat(64), Colour::Rgb8, ImageFormat::Jpeg);
-    let image = Image { rows: 8, columns: 8, samples: 3, photometric: "YBR_FULL_422", ..Image::bytes(&[]) };
-    let near = |values: &[u8], expected: [u8; 3]| {
-        values.chunks(3).all(|pixel| pixel.iter().zip(expected).all(|(value, expected)| value.abs_diff(expected) < 3))
-    };
-    assert!(near(&colour(&scan(&image.compressed(JPEG, &[&frame])), 0), [200, 100, 50]));
-    // With a file interchange header it is luminance and differences, whatever the file calls it.
-    let called = Image { photometric: "RGB", ..image.clone() };
-    assert!(near(&colour(&scan(&called.compressed(JPEG, &[&frame])), 0), [200, 100, 50]));
-    // Without one the file decides: 124, 86 and 182 are the luminance and differences of that colour.
-    assert_eq!(frame[6..10], *b"JFIF");
-    let length = usize::from(frame[5]) + 4;
-    let bare = [&frame[..2], &frame[length..]].concat();
-    assert!(near(&colour(&scan(&called.compressed(JPEG, &[&bare])), 0), [124, 86, 182]));
-    // A frame that stops early, in a file and as one.
-    let half = &frame[..frame.len() - 5];
-    let within = Scan::decode(&image.compressed(JPEG, &[half]), &Limits::default());
-    assert!(matches!(within, Err(ImagingError::Codec { codec: Codec::Jpeg, .. })), "{within:?}");
-    let alone = Scan::decode(half, &Limits::default());
-    assert!(matches!(alone, Err(ImagingError::Codec { codec: Codec::Jpeg, .. })), "{alone:?}");
 }
