@@ -37,7 +37,8 @@ pub(crate) fn decode(bytes: &[u8], limits: &Limits) -> Result<Option<Scan>, Imag
         false => Cow::Borrowed(bytes),
     };
     let start = if transfer.deflated { 0 } else { start };
-    let header = Walk { bytes: &bytes, at: start, syntax: transfer.syntax }.data_set(Some(bytes.len()), 0)?;
+    let syntax = transfer_syntax::as_written(&bytes[start..], transfer.syntax);
+    let header = Walk { bytes: &bytes, at: start, syntax }.data_set(Some(bytes.len()), 0)?;
     for tag in [tag::FLOAT_PIXELS, tag::DOUBLE_PIXELS] {
         if header.bytes(tag).is_some() {
             return Err(ImagingError::Unsupported { tag });
@@ -113,10 +114,10 @@ fn pixels(
         (Some(Value::Bytes(bytes)), Packing::Native) => {
             let frame_bytes = layout.frame_bytes();
             let (has, expected) = (bytes.len() as u64, frame_bytes * u64::from(layout.frames));
-            let bytes = bytes.get(..expected as usize).ok_or(ImagingError::Truncated { has, expected })?;
             let bytes = in_order(bytes, header, layout);
+            let bytes = bytes.get(..expected as usize).ok_or(ImagingError::Truncated { has, expected })?;
             if layout.colours.is_grey() {
-                native::unpack(&bytes, transfer.syntax, layout, &mut into);
+                native::unpack(bytes, transfer.syntax, layout, &mut into);
             } else {
                 for frame in bytes.chunks_exact(frame_bytes as usize) {
                     let values = colour::interleaved(frame, transfer.syntax, layout);
@@ -144,7 +145,8 @@ fn pixels(
     Ok(into)
 }
 
-/// Bytes of eight-bit pixels that a big-endian file holds in words are in each other's place (PS3.5 section 8.1.2).
+/// Bytes of eight-bit pixels that a big-endian file holds in words are in each other's place (PS3.5 section 8.1.2), the
+/// last of an odd number in that of its padding.
 fn in_order<'a>(bytes: &'a [u8], header: &DataSet, layout: &Layout) -> Cow<'a, [u8]> {
     let in_words = header.representation(tag::PIXELS) == Some(*b"OW") && header.syntax.big;
     if layout.bits_allocated != 8 || !in_words {

@@ -97,6 +97,13 @@ pub(super) fn start(bytes: &[u8]) -> Result<Option<(usize, TransferSyntax)>, Ima
     Ok(places.into_iter().flatten().find_map(|at| Some((at, detected(&bytes[at..])?))))
 }
 
+/// Some writers say one syntax and use another: the first element shows whether there are representations. Where they
+/// stand, a length of its own would have letters in it, which is longer than any first element is.
+pub(super) fn as_written(data_set: &[u8], said: Syntax) -> Syntax {
+    let explicit = data_set.get(4..6).map(|kind| kind.iter().all(u8::is_ascii_uppercase));
+    if said.big { said } else { Syntax { explicit: explicit.unwrap_or(said.explicit), ..said } }
+}
+
 /// By an element of group 0008, which every image begins with, and what stands where a representation would.
 fn detected(bytes: &[u8]) -> Option<TransferSyntax> {
     let first = bytes.first_chunk::<8>()?;

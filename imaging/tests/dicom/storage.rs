@@ -4,7 +4,7 @@ use std::io::{Cursor, Write};
 
 use imaging::Kind;
 
-use crate::writer::{BIG, DEFLATED, IMPLICIT, Image, RLE, element, file, words};
+use crate::writer::{BIG, DEFLATED, EXPLICIT, IMPLICIT, Image, RLE, element, file, words};
 use crate::{colour, grey, scan, shown};
 
 #[test]
@@ -164,6 +164,17 @@ fn bytes_in_big_endian_words_stand_in_each_others_place() {
     let image = Image::bytes(&[1, 2, 3, 4]);
     // Written in words: 2 1 4 3.
     assert_eq!(scan(&file(BIG, &big(&image))).stored(0).unwrap(), [1, 2, 3, 4]);
+    // Of an odd number, the last stands behind its padding.
+    let odd = Image { rows: 1, columns: 3, ..Image::bytes(&[1, 2, 3, 0]) };
+    assert_eq!(scan(&file(BIG, &big(&odd))).stored(0).unwrap(), [1, 2, 3]);
+}
+
+#[test]
+fn a_data_set_in_another_syntax_than_said_is_read_as_it_is_written() {
+    let image = Image::words(&[1, 2, 3, 4]);
+    for file in [file(EXPLICIT, &implicit(&image)), file(IMPLICIT, &image.data_set())] {
+        assert_eq!(scan(&file).stored(0).unwrap(), [1, 2, 3, 4]);
+    }
 }
 
 #[test]
