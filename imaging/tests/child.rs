@@ -126,6 +126,8 @@ fn a_child_decodes_what_this_process_does() {
         let here = Scan::decode(&file, &limits()).unwrap();
         let there = own("serve").decode(&file, &limits()).unwrap();
         assert_eq!(there, here);
+        let patient = Limits { time: Duration::MAX, ..limits() };
+        assert_eq!(own("serve").decode(&file, &patient).unwrap(), here);
         assert!(there.identity().is_some_and(|identity| identity.patient_id == "4711"));
     }
 }

@@ -52,7 +52,7 @@ impl Decoder {
     /// [`ImagingError::Answer`].
     pub fn decode(&self, bytes: &[u8], limits: &Limits) -> Result<Scan, ImagingError> {
         at_most(Quantity::FileBytes, bytes.len() as u64, limits.bytes_max)?;
-        let deadline = Instant::now() + limits.time;
+        let started = Instant::now();
         let start = |source| ImagingError::Start { program: self.program.clone(), source };
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear();
@@ -62,7 +62,7 @@ impl Decoder {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn().map_err(start)?;
         match child.stdin.take().zip(child.stdout.take()) {
-            Some(pipes) => converse(&mut child, pipes, bytes, limits, deadline),
+            Some(pipes) => converse(&mut child, pipes, bytes, limits, started),
             None => {
                 end(&mut child);
                 Err(ImagingError::Crashed { ending: Ending::Unknown })
@@ -71,19 +71,19 @@ impl Decoder {
     }
 }
 
-/// Writes and reads at once, since a child may answer before it has read everything, until the deadline.
+/// Writes and reads at once, since a child may answer before it has read everything, until its time is over.
 fn converse(
     child: &mut Child,
     (stdin, stdout): (ChildStdin, ChildStdout),
     bytes: &[u8],
     limits: &Limits,
-    deadline: Instant,
+    started: Instant,
 ) -> Result<Scan, ImagingError> {
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
         scope.spawn(move || ask(stdin, bytes, limits));
         scope.spawn(move || sender.send(read(stdout, limits)));
-        let answer = receiver.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        let answer = receiver.recv_timeout(limits.time.saturating_sub(started.elapsed()));
         let ended_itself = matches!(answer, Ok(Answer::Ends(_))) && ends_soon(child);
         // Ends both threads as well: their pipes have no other end any more.
         let status = end(child).filter(|_| ended_itself);

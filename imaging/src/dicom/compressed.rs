@@ -39,9 +39,6 @@ pub(super) fn unpacked(frame: u32, bytes: &[u8], packing: Packing, layout: &Layo
         _ => {
             let codec = if packing == Packing::JpegLossless { Codec::JpegLossless } else { Codec::JpegExtended };
             let refuse = |problem| ImagingError::codec(frame, codec, &problem);
-            if !bytes.starts_with(&[0xff, 0xd8]) {
-                return Err(refuse(jpeg::JpegProblem::Marker));
-            }
             let header = jpeg::Header::find(bytes).map_err(refuse)?;
             agree(frame, layout, header.columns.into(), header.rows.into(), header.samples())?;
             if header.process != 3 && header.bits == 8 {

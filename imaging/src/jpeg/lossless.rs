@@ -149,6 +149,13 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_begin_like_a_picture_is_none() {
+        let mut other = written(1, 0, 0, &SAMPLES);
+        other[0] = b'G';
+        assert!(matches!(decode(&other), Err(JpegProblem::Marker)));
+    }
+
+    #[test]
     fn headers_that_contradict_themselves_are_refused() {
         assert!(decode(&written(0, 0, 0, &SAMPLES)).is_err());
         assert!(decode(&written(8, 0, 0, &SAMPLES)).is_err());

@@ -83,6 +83,12 @@ struct Segments<'a> {
 }
 
 impl<'a> Segments<'a> {
+    /// Past the mark that every picture begins with.
+    fn begin(bytes: &'a [u8]) -> Result<Self, JpegProblem> {
+        let start = [0xff, 0xd8];
+        bytes.starts_with(&start).then_some(Self { bytes, at: start.len() }).ok_or(JpegProblem::Marker)
+    }
+
     /// The next marker, past bytes that fill.
     fn marker(&mut self) -> Result<u8, JpegProblem> {
         if self.bytes.get(self.at) != Some(&0xff) {
@@ -112,7 +118,7 @@ fn word(bytes: &[u8]) -> Option<u16> {
 impl Header {
     /// The first frame header, and nothing else.
     pub(crate) fn find(bytes: &[u8]) -> Result<Self, JpegProblem> {
-        let mut segments = Segments { bytes, at: 2 };
+        let mut segments = Segments::begin(bytes)?;
         loop {
             let marker = segments.marker()?;
             let segment = segments.segment()?;
@@ -160,7 +166,7 @@ fn is_frame(marker: u8) -> bool {
 impl Picture {
     /// Reads all scans: samples, interleaved, or none of them if nothing is to be drawn.
     pub(super) fn read(bytes: &[u8], draws: bool) -> Result<Vec<u16>, JpegProblem> {
-        let mut segments = Segments { bytes, at: 2 };
+        let mut segments = Segments::begin(bytes)?;
         let mut tables = Tables::default();
         let mut picture: Option<Picture> = None;
         let mut seen = Vec::new();

@@ -76,8 +76,10 @@ fn no_pixels_too_few_pixels_and_no_numbers_are_refused() {
     assert_eq!(value(wide), (0x0100, 32));
     let wide = Image { photometric: "YBR_FULL_422", samples: 3, ..Image::grey12(vec![0; 48]) };
     assert_eq!(value(wide), (0x0100, 16));
-    let half = image.clone().with(element(0x28, 0x1052, "DS", b"1")).with(element(0x28, 0x0120, "US", b""));
-    assert!(Scan::decode(&half.file(), &Limits::default()).is_ok());
+    let empty = image.clone().with(element(0x28, 0x0120, "US", b""));
+    assert!(Scan::decode(&empty.file(), &Limits::default()).is_ok());
+    let half = image.clone().with(b"\x28\0\x20\x01US\x01\0\x07".to_vec());
+    assert!(matches!(refused(&half.file()), ImagingError::Malformed { .. }));
     let words = Image { frames: "two", ..image.clone() };
     assert!(matches!(refused(&words.file()), ImagingError::Malformed { .. }));
     let not_a_number = image.with(text(0x28, 0x1053, "DS", "NaN"));
@@ -92,6 +94,9 @@ fn colours_that_are_not_read_are_named() {
         assert!(matches!(&error, ImagingError::Colours { photometric: named, .. } if named == photometric), "{error}");
     }
     assert!(matches!(refused(&with("YBR_RCT", 3)), ImagingError::Colours { .. }));
+    // What follows a damaged label may be anything, and is not named.
+    let error = refused(&with("HSV\0^4711", 3));
+    assert!(matches!(&error, ImagingError::Colours { photometric, .. } if photometric == "HSV"), "{error}");
     assert!(matches!(refused(&with("PALETTE COLOR", 1)), ImagingError::Absent { .. }));
     let segmented = Image { photometric: "PALETTE COLOR", ..Image::bytes(&[0; 4]) };
     let segmented = segmented.with(element(0x28, 0x1221, "OW", &[0; 4]));
