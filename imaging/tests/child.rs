@@ -216,6 +216,10 @@ fn a_child_that_crashes_is_told_by_its_end() {
     assert_eq!(ending("exit 3"), Ending::Code(3));
     assert_eq!(ending("cat >/dev/null; kill -SEGV $$"), Ending::Signal(11));
     assert_eq!(ending("printf CIMG; kill -KILL $$"), Ending::Signal(9));
+    // A child that is handed less than it was promised decodes none of it.
+    let this = std::env::current_exe().unwrap();
+    let script = format!("head -c 1000 | {} --child serve", this.display());
+    assert_eq!(ending(&script), Ending::Code(5));
     let outcome = shell("kill -XCPU $$").decode(&file, &limits());
     assert!(matches!(outcome, Err(ImagingError::TooLong { .. })), "{outcome:?}");
 }
