@@ -32,6 +32,7 @@ const CRATES: &[&str] = &[
     "bench",
     "consilium",
     "imaging",
+    "pacs",
 ];
 /// What each crate may know of its siblings. `edges.rs` says what tests may know beyond that.
 const EDGES: &[(&str, &[&str])] = &[
@@ -43,6 +44,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("metrics", &["datasets"]),
     ("remedy", &[]),
     ("imaging", &["remedy"]),
+    ("pacs", &["remedy"]),
     ("experiment", &["he-agg", "he-infer", "datasets", "metrics", "remedy"]),
     ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "metrics", "remedy", "experiment"]),
     ("coordinator", &["he-agg", "he-gpu", "he-infer", "protocol", "remedy"]),
