@@ -185,7 +185,12 @@ fn an_archive_gives_back_what_it_was_given_and_files_answers_beside_it() {
     let names = stored_and_found(&archive, &files);
     assert!(names.len() + 1 == files.len() && !names.contains(&"no_meta.dcm".to_owned()), "{names:?}");
     let broken = [&[0; 128][..], b"DICM", &[7; 99]].concat();
-    println!("a broken file after a good one: {:?}", archive.store(&[files["CT_small.dcm"].clone(), broken]));
+    let refused = archive.store(&[files["CT_small.dcm"].clone(), broken]);
+    println!("a broken file after a good one: {refused:?}");
+    assert!(match &refused {
+        Ok(answer) => !answer.failed.is_empty(),
+        Err(error) => matches!(error, ArchiveError::Refused { status: 400, .. }),
+    });
 
     let patient = parsed(&files["CT_small.dcm"]).element(tags::PATIENT_ID).unwrap().to_str().unwrap().into_owned();
     let find = Find { patient_id: Some(patient), modality: Some("CT".to_owned()), ..Find::default() };
