@@ -2,7 +2,8 @@
 //!
 //! A Unix socket in the hospital's own folder, so that the file system says who may ask, and nothing of it can be
 //! reached from another machine. A request is one line of JSON and the normalised pixels; the reply is one line of
-//! JSON, with lines before it that say how far the question is, where they are asked for. The image goes no further in the clear: the hospital's process encrypts it.
+//! JSON, with lines before it that say how far the question is, where they are asked for. The image goes no further in
+//! the clear: the hospital's process encrypts it.
 
 mod client;
 mod error;

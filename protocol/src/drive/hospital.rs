@@ -309,12 +309,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             }
             HospitalOutput::Evaluate { asker, head } => self.work.push_back(Work::evaluate(asker, head)),
             HospitalOutput::ReleaseSwitch(binding) => self.release_to(binding),
-            HospitalOutput::OpenAnswer { binding, boxes } => {
-                self.question_is(binding.query, QuestionStage::Released);
-                if let Some(pending) = self.pending.get(&binding.query) {
-                    self.work.push_back(Work::answer(pending.ticket, binding, &boxes));
-                }
-            }
+            HospitalOutput::OpenAnswer { binding, boxes } => self.open_answer(binding, &boxes),
             HospitalOutput::AnswerEvaluated { query } => self.question_is(query, QuestionStage::Evaluated),
             HospitalOutput::AnswerFailed { query, reject } => self.no_answer(query, Some(reject)),
             HospitalOutput::Stop { reason } => {

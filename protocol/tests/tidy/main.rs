@@ -33,13 +33,14 @@ const CRATES: &[&str] = &[
     "consilium",
     "imaging",
     "pacs",
+    "portal",
 ];
 /// What each crate may know of its siblings. `edges.rs` says what tests may know beyond that.
 const EDGES: &[(&str, &[&str])] = &[
     ("he-agg", &[]),
     ("he-gpu", &["he-agg"]),
     ("protocol", &[]),
-    ("datasets", &[]),
+    ("datasets", &["remedy", "imaging"]),
     ("he-infer", &["he-agg"]),
     ("metrics", &["datasets"]),
     ("remedy", &[]),
@@ -49,6 +50,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "metrics", "remedy", "experiment"]),
     ("coordinator", &["he-agg", "he-gpu", "he-infer", "protocol", "remedy"]),
     ("report", &["metrics", "remedy", "experiment"]),
+    ("portal", &["protocol", "datasets", "metrics", "remedy", "imaging", "experiment", "client"]),
     (
         "simulation",
         &[
@@ -93,6 +95,9 @@ const EDGES: &[(&str, &[&str])] = &[
             "report",
             "simulation",
             "bench",
+            "imaging",
+            "pacs",
+            "portal",
         ],
     ),
 ];

@@ -5,8 +5,8 @@ use crate::drive::hospital::outgoing::Outgoing;
 use crate::drive::hospital::work::Work;
 use crate::drive::hospital::{HospitalDriver, HospitalJob, HospitalNote, QuestionStage};
 use crate::drive::{Clock, Crypto, HospitalNet, Store, Stream};
-use crate::hospital::HospitalInput;
-use crate::ids::QueryId;
+use crate::hospital::{HospitalInput, SwitchBinding};
+use crate::ids::{PartyId, QueryId};
 use crate::limits::QUERIES_QUEUED_PER_ASKER_MAX;
 
 /// A question whose answer is awaited.
@@ -50,6 +50,14 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
         }
         let first = BlobId::query(BlobKind::Query, query, Some(self.party), 0);
         self.outgoing.push_back(Outgoing::upload(first, body, Some(query)));
+    }
+
+    /// The shares of an answer are there: fetches and opens them, if somebody still waits for it.
+    pub(super) fn open_answer(&mut self, binding: Box<SwitchBinding>, boxes: &[(PartyId, BodyRoot)]) {
+        self.question_is(binding.query, QuestionStage::Released);
+        if let Some(pending) = self.pending.get(&binding.query) {
+            self.work.push_back(Work::answer(pending.ticket, binding, boxes));
+        }
     }
 
     /// Tells whoever asked how far the question is.
