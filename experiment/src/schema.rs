@@ -40,7 +40,15 @@ pub(super) const SITE: &[Field] = &[
     optional("data", Kind::Named(64, DATA_SITE)),
     optional("vault", Kind::Table(VAULT_SITE)),
     optional("audit", Kind::Table(AUDIT_SITE)),
+    optional("portal", Kind::Table(PORTAL_SITE)),
     optional("metrics", Kind::Text(60)),
+];
+
+const PORTAL_SITE: &[Field] = &[
+    required("listen", Kind::Text(60)),
+    optional("certificate", Kind::Text(4096)),
+    optional("key", Kind::Text(4096)),
+    optional("keep-images", Kind::Switch),
 ];
 
 const DATA_SITE: &[Field] = &[required("path", Kind::Text(4096)), optional("share", Kind::Share)];

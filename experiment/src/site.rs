@@ -33,6 +33,8 @@ pub struct Site {
     pub vault: VaultSite,
     /// `[audit]`.
     pub audit: AuditSite,
+    /// `[portal]`: pages for the site's people; none are served if absent.
+    pub portal: Option<PortalSite>,
     /// Where figures for Prometheus are shown, `127.0.0.1:9465`; nowhere if absent.
     pub metrics: Option<String>,
 }
@@ -70,6 +72,20 @@ impl AuditSite {
     pub fn keeps(&self) -> bool {
         self.keep != Some(false)
     }
+}
+
+/// `[portal]` of a site file: pages for clinicians and officers.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PortalSite {
+    /// Where browsers reach it, `127.0.0.1:8443`.
+    pub listen: String,
+    /// The site's certificate chain, a PEM file; without one only this machine is let in.
+    pub certificate: Option<PathBuf>,
+    /// Its key.
+    pub key: Option<PathBuf>,
+    /// Whether pictures that were asked about are kept; they are not if nothing is said.
+    pub keep_images: Option<bool>,
 }
 
 /// `[network]` of a site file: how the coordinator is reached.
@@ -233,6 +249,17 @@ mod tests {
         }
         let many: String = (0..65).map(|number| format!("[data.d{number}]\npath = \"x\"\n")).collect();
         assert!(parse(&many).is_err() && parse(&many[..many.len() - 23]).is_ok(), "64 at most");
+    }
+
+    #[test]
+    fn a_portal_has_an_address() {
+        let portal = |text| parse(text).expect("a site file").portal;
+        assert_eq!(portal(""), None);
+        let text = "[portal]\nlisten = \"0.0.0.0:8443\"\ncertificate = \"c.pem\"\nkey = \"k.pem\"\nkeep-images = true";
+        let found = portal(text).expect("a portal");
+        assert_eq!((found.listen.as_str(), found.keep_images), ("0.0.0.0:8443", Some(true)));
+        assert_eq!((found.certificate, found.key), (Some("c.pem".into()), Some("k.pem".into())));
+        assert!(parse("[portal]\nkeep-images = true").is_err() && parse("[portal]\nlisten = 8443").is_err());
     }
 
     #[test]

@@ -1,0 +1,29 @@
+//! The pages that people inside a hospital see: a clinician asks about a scan and reads the answer, an officer sees
+//! what left the building.
+//!
+//! [`Portal`] serves them. It is a process beside the hospital's service and asks at its counter like any other
+//! program of the site: it holds no key, and what it knows of a case it keeps in the hospital's folder ([`Book`]).
+//! Pages are made here and need nothing from elsewhere; without JavaScript they do the same with more clicks.
+
+mod answer;
+mod book;
+mod clock;
+mod desk;
+mod drafts;
+mod error;
+mod notice;
+mod offer;
+mod pages;
+mod quality;
+mod report;
+mod routes;
+mod scan;
+mod server;
+mod sessions;
+mod texts;
+mod visitor;
+
+pub use book::{Book, BookError, Role, Roles, User};
+pub use error::PortalError;
+pub use offer::{Offer, Offers};
+pub use server::{Certificate, Decode, Portal, Settings};

@@ -1,0 +1,127 @@
+//! A scan before it is asked about: how it looks, in which window, and which slice of it is meant.
+
+use imaging::{Kind, Scan};
+use maud::{Markup, html};
+
+use super::frame::{Frame, Place, page};
+use crate::drafts::Draft;
+use crate::offer::Offer;
+use crate::scan::Look;
+use crate::visitor::Visitor;
+
+/// What a draft's page knows beside the draft.
+pub(crate) struct Asking<'a> {
+    pub(crate) offer: &'a Offer,
+    pub(crate) reference: &'a str,
+    pub(crate) look: Look,
+}
+
+/// The path of a draft's picture.
+pub(crate) fn picture_path(id: &str, look: Look) -> String {
+    let window = look.window.map_or_else(String::new, |(centre, width)| format!("&centre={centre}&width={width}"));
+    format!("/drafts/{id}/picture.png?frame={}{window}", look.frame + 1)
+}
+
+/// The page.
+pub(crate) fn render(visitor: &Visitor, draft: &Draft, asking: &Asking<'_>) -> Markup {
+    let language = visitor.language;
+    let title = language.say("draft.title");
+    let (scan, look) = (&draft.scan, asking.look);
+    let image = asking.offer.experiment.network().image();
+    let size = format!("{} × {}", scan.columns(), scan.rows());
+    let taken = format!("{} × {}", image.width, image.height);
+    let modality = match scan.facts().modality.as_str() {
+        "" => String::new(),
+        modality => format!(" · {modality}"),
+    };
+    let body = html! {
+        h1 { (title) }
+        div.columns {
+            section.card {
+                figure {
+                    img.scan id="picture" src=(picture_path(&draft.id, look)) alt=(language.say("draft.picture"))
+                        data-path=(format!("/drafts/{}/picture.png", draft.id));
+                    figcaption { (draft.file) " · " (size) (modality) }
+                }
+                (controls(visitor, draft, asking))
+            }
+            section.card {
+                @if scan.facts().burned_in != Some(false) && scan.kind() == Kind::Dicom {
+                    p.warning { (language.say("draft.burned-in")) }
+                }
+                dl {
+                    dt { (language.say("draft.model")) } dd { (asking.offer.name()) }
+                    dt { (language.say("draft.taken")) } dd { (language.fill("draft.taken.as", &[&taken])) }
+                    @if !asking.reference.is_empty() {
+                        dt { (language.say("draft.reference")) } dd { (asking.reference) }
+                    }
+                }
+                form id="ask" method="post" action=(format!("/drafts/{}/ask", draft.id)) {
+                    input type="hidden" name="csrf" value=(visitor.visit.csrf);
+                    input type="hidden" name="model" value=(asking.offer.id);
+                    input type="hidden" name="reference" value=(asking.reference);
+                    input type="hidden" name="frame" value=(look.frame + 1);
+                    @if let Some((centre, width)) = look.window {
+                        input type="hidden" name="centre" value=(centre);
+                        input type="hidden" name="width" value=(width);
+                    }
+                    button type="submit" { (language.say("draft.ask")) }
+                }
+                p.soft { (language.say("new.private")) }
+            }
+        }
+    };
+    page(&Frame { language, visit: Some(&visitor.visit), place: Place::NewCase }, title, &body)
+}
+
+/// Slice and window, where the scan has several slices or is grey with more levels than a screen.
+fn controls(visitor: &Visitor, draft: &Draft, asking: &Asking<'_>) -> Markup {
+    let (language, scan, look) = (visitor.language, &draft.scan, asking.look);
+    let range = window_range(scan, look.frame);
+    if scan.frames() < 2 && range.is_none() {
+        return html! {};
+    }
+    let (centre, width) = look.window.or_else(|| default_window(scan, look.frame)).unwrap_or_default();
+    html! {
+        form.look method="get" action=(format!("/drafts/{}", draft.id)) data-look {
+            input type="hidden" name="model" value=(asking.offer.id);
+            input type="hidden" name="reference" value=(asking.reference);
+            @if scan.frames() > 1 {
+                label for="frame" { (language.say("draft.slice")) " (1–" (scan.frames()) ")" }
+                input id="frame" name="frame" type="range" min="1" max=(scan.frames()) value=(look.frame + 1);
+                output for="frame" { (look.frame + 1) }
+            }
+            @if let Some((least, most)) = range {
+                label for="centre" { (language.say("draft.centre")) }
+                input id="centre" name="centre" type="range" min=(least) max=(most) step="1" value=(centre);
+                output for="centre" { (centre) }
+                label for="width" { (language.say("draft.width")) }
+                input id="width" name="width" type="range" min="1" max=((most - least).max(2.0)) step="1" value=(width);
+                output for="width" { (width) }
+            }
+            button.plain type="submit" { (language.say("draft.show")) }
+        }
+    }
+}
+
+/// The window that is shown where nobody chose one.
+fn default_window(scan: &Scan, frame: u32) -> Option<(f64, f64)> {
+    match scan.windows(frame).first() {
+        Some(named) => Some((named.window.centre().round(), named.window.width().round().max(1.0))),
+        None => {
+            let (least, most) = window_range(scan, frame)?;
+            Some((((least + most) / 2.0).round(), (most - least).max(2.0)))
+        }
+    }
+}
+
+/// Least and greatest value of a grey DICOM frame, in whole units; `None` for what has no window.
+fn window_range(scan: &Scan, frame: u32) -> Option<(f64, f64)> {
+    if scan.kind() != Kind::Dicom {
+        return None;
+    }
+    let imaging::Frame::Grey(values) = scan.frame(frame)? else { return None };
+    let fold = |(least, most): (f32, f32), value: &f32| (least.min(*value), most.max(*value));
+    let (least, most) = values.iter().fold((f32::MAX, f32::MIN), fold);
+    (least < most).then(|| (f64::from(least).floor(), f64::from(most).ceil()))
+}

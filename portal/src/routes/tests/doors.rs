@@ -1,0 +1,143 @@
+//! Who is let in, and what is refused at the door.
+
+use super::*;
+
+#[tokio::test]
+async fn nobody_sees_a_page_without_signing_in_and_comes_back_to_it_afterwards() {
+    let house = House::open().await;
+    for path in ["/", "/new", "/cases", "/cases/1", "/models", "/quality", "/sent", "/cases.csv", "/cases/1/fhir.json"]
+    {
+        let reply = house.get(path).await;
+        assert_eq!(reply.status, 303, "{path}");
+        assert!(reply.location().starts_with("/sign-in?next=%2F") || reply.location().starts_with("/sign-in?next=/"));
+    }
+    let page = house.get("/sign-in?next=%2Fcases%2F7").await.text();
+    assert!(page.contains("name=\"next\" value=\"/cases/7\""), "{page}");
+    let elsewhere = house.get("/sign-in?next=%2F%2Felsewhere.example").await.text();
+    assert!(elsewhere.contains("name=\"next\" value=\"/\"") && !elsewhere.contains("elsewhere.example"));
+    assert_eq!(house.request("POST /drafts", "", b"").await.status, 401);
+    assert_eq!(house.get("/nothing").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_and_locks_after_five() {
+    let house = House::open().await;
+    for _ in 0..5 {
+        let reply = house.sign_in("ada", "wrong wrong wrong").await;
+        assert_eq!((reply.status, reply.header("set-cookie")), (401, None));
+        assert!(reply.text().contains("Name or password is wrong"));
+    }
+    let locked = house.sign_in("ada", PASSWORD).await;
+    assert_eq!(locked.status, 429);
+    assert!(locked.text().contains("tried in vain too often") && locked.header("retry-after").is_some());
+}
+
+#[tokio::test]
+async fn a_cookie_is_for_this_host_alone_and_no_script_reads_it() {
+    let house = House::open().await;
+    let cookie = house.sign_in("ada", PASSWORD).await.header("set-cookie").unwrap().to_owned();
+    assert!(cookie.starts_with("consilium=") && cookie.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{cookie}");
+    let page = house.get("/sign-in").await;
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "same-origin"),
+        ("cache-control", "no-store"),
+    ] {
+        assert_eq!(page.header(name), Some(value), "{name}");
+    }
+    assert!(page.header("strict-transport-security").is_none(), "there is no TLS to insist on");
+    let text = page.text();
+    assert!(!text.contains("http://") && !text.contains("https://") && !text.contains("style="), "{text}");
+}
+
+#[tokio::test]
+async fn a_role_reaches_its_pages_and_no_others() {
+    let house = House::open().await;
+    let (ada, odo, none) = (house.browser("ada").await, house.browser("odo").await, house.browser("none").await);
+    for path in ["/new", "/cases", "/models", "/quality", "/cases.csv"] {
+        let statuses = [ada.get(path).await.status, odo.get(path).await.status, none.get(path).await.status];
+        assert_eq!(statuses, [200, 403, 403], "{path}");
+    }
+    let statuses = [ada.get("/sent").await.status, odo.get("/sent").await.status, none.get("/sent").await.status];
+    assert_eq!(statuses, [403, 200, 403]);
+    for path in [
+        "/cases/1",
+        "/cases/1/events",
+        "/cases/1/picture.png",
+        "/cases/1/left.png",
+        "/cases/1/fhir.json",
+        "/batches/1/events",
+    ] {
+        assert_eq!(odo.get(path).await.status, 403, "{path}");
+    }
+    assert_eq!(odo.hand_in(&odo.csrf, &[("x.png", &picture())]).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_form_of_another_session_or_of_another_site_does_nothing() {
+    let house = House::open().await;
+    let (ada, other) = (house.browser("ada").await, house.browser("ada").await);
+    assert_ne!(ada.csrf, other.csrf);
+    for csrf in ["", &other.csrf] {
+        assert_eq!(ada.hand_in(csrf, &[("x.png", &picture())]).await.status, 403, "{csrf}");
+        for path in ["/drafts/x/ask", "/cases/1/label", "/sign-out"] {
+            let reply = ada.post(path, &format!("csrf={csrf}&model=3&label=0")).await;
+            assert!(reply.status == 403 && reply.text().contains("not from your session"), "{path}");
+        }
+    }
+    let form = format!("csrf={}", ada.csrf);
+    for foreign in
+        ["Origin: http://elsewhere.example", "Origin: null", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"]
+    {
+        let headers =
+            format!("Cookie: {}\r\nContent-Type: application/x-www-form-urlencoded\r\n{foreign}\r\n", ada.cookie);
+        let reply = house.request("POST /sign-out", &headers, form.as_bytes()).await;
+        assert!(reply.status == 403 && reply.text().contains("Another site"), "{foreign}");
+    }
+    assert_eq!(ada.get("/new").await.status, 200, "still signed in");
+    assert_eq!(ada.post("/sign-out", &form).await.status, 303);
+    assert_eq!(ada.get("/new").await.status, 303);
+    assert_eq!(other.get("/new").await.status, 200, "the other tab's session is its own");
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_user_its_password_and_its_roles() {
+    let house = House::open().await;
+    let book = Book::open(&house.root()).unwrap();
+    let ada = house.browser("ada").await;
+    book.set_user(&User { name: "ada".into(), roles: Roles::of(&[Role::Clinician]) }, "another password").unwrap();
+    assert_eq!(ada.get("/new").await.status, 303);
+    assert_eq!(ada.hand_in(&ada.csrf, &[("x.png", &picture())]).await.status, 401);
+    let odo = house.browser("odo").await;
+    book.remove_user("odo").unwrap();
+    assert_eq!(odo.get("/sent").await.status, 303);
+}
+
+#[tokio::test]
+async fn pages_speak_the_browsers_language_and_the_chosen_one() {
+    let house = House::open().await;
+    let german = house.request("GET /sign-in", "Accept-Language: de-AT,de;q=0.9\r\n", b"").await.text();
+    assert!(german.contains("<html lang=\"de\">") && german.contains("Kennwort"));
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let chosen = house.request("POST /language", form, b"language=de").await;
+    assert_eq!(chosen.header("set-cookie").unwrap().split(';').next(), Some("consilium-language=de"));
+    let page = house.request("GET /sign-in", "Cookie: consilium-language=de\r\n", b"").await.text();
+    assert!(page.contains("<html lang=\"de\">"));
+}
+
+#[tokio::test]
+async fn only_this_machine_is_let_in_without_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        hospital: folder.path().to_path_buf(),
+        listen: "0.0.0.0:0".parse().unwrap(),
+        certificate: None,
+        keep_images: false,
+        offers: Arc::new(|| Ok(Vec::new())),
+        decode: Arc::new(Scan::decode),
+    };
+    assert!(matches!(Portal::open(settings).await, Err(crate::PortalError::Plain(_))));
+}

@@ -1,0 +1,157 @@
+//! The listening portal.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use imaging::{ImagingError, Limits, Scan};
+use tokio::sync::Semaphore;
+
+use crate::book::Book;
+use crate::desk::{Desk, INTERRUPTED};
+use crate::drafts::Drafts;
+use crate::error::PortalError;
+use crate::offer::Offers;
+use crate::routes;
+use crate::scan::Recent;
+use crate::sessions::Sessions;
+
+/// Passwords that are hashed at once: each takes 19 MiB and some 20 ms of a core.
+const HASHED_MAX: usize = 2;
+/// Images that are decoded at once, each in a process of its own.
+const DECODED_MAX: usize = 2;
+/// What is under way when the portal is stopped may take so long to end.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A certificate chain and its key, as PEM files.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// The chain, the site's own certificate first.
+    pub chain: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// Reads a file that a browser sent. What is sent is not trusted: the program that is given here is to do it in a
+/// process of its own, as [`imaging::Decoder`] does.
+pub type Decode = Arc<dyn Fn(&[u8], &Limits) -> Result<Scan, ImagingError> + Send + Sync>;
+
+/// What a portal is opened with.
+pub struct Settings {
+    /// The hospital's folder: users, cases and what was sent lie in it.
+    pub hospital: PathBuf,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// TLS; without it only this machine can be let in.
+    pub certificate: Option<Certificate>,
+    /// Whether pictures that were asked about stay in the book.
+    pub keep_images: bool,
+    /// Which models there are.
+    pub offers: Offers,
+    /// How files are read.
+    pub decode: Decode,
+}
+
+/// What the handlers share.
+pub(crate) struct State {
+    pub(crate) hospital: PathBuf,
+    pub(crate) book: Arc<Book>,
+    pub(crate) sessions: Sessions,
+    pub(crate) desk: Desk,
+    pub(crate) drafts: Drafts,
+    pub(crate) recent: Recent,
+    pub(crate) offers: Offers,
+    pub(crate) decode: Decode,
+    pub(crate) keep_images: bool,
+    pub(crate) is_tls: bool,
+    pub(crate) hashing: Arc<Semaphore>,
+    pub(crate) decoding: Arc<Semaphore>,
+}
+
+/// An open portal.
+pub struct Portal {
+    listener: std::net::TcpListener,
+    tls: Option<RustlsConfig>,
+    state: Arc<State>,
+}
+
+impl Portal {
+    /// Opens the book, reads the certificate and takes the address.
+    ///
+    /// # Errors
+    /// [`PortalError`].
+    pub async fn open(settings: Settings) -> Result<Self, PortalError> {
+        let address = settings.listen;
+        let tls = match &settings.certificate {
+            None if !address.ip().is_loopback() => return Err(PortalError::Plain(address)),
+            None => None,
+            Some(Certificate { chain, key }) => {
+                // Whoever installed one before chose it; both are the same library.
+                let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+                let read = RustlsConfig::from_pem_file(chain, key).await;
+                Some(read.map_err(|source| PortalError::Certificate { path: chain.clone(), source })?)
+            }
+        };
+        let book = Arc::new(Book::open(&settings.hospital)?);
+        let left = book.end_waiting(INTERRUPTED)?;
+        if left > 0 {
+            tracing::warn!(cases = left, "cases that an earlier process left waiting have no answer");
+        }
+        let failed = |source| PortalError::Listen { address, source };
+        let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let state = State {
+            hospital: settings.hospital,
+            sessions: Sessions::default(),
+            desk: Desk::new(Arc::clone(&book)),
+            drafts: Drafts::default(),
+            recent: Recent::default(),
+            offers: settings.offers,
+            decode: settings.decode,
+            keep_images: settings.keep_images,
+            is_tls: tls.is_some(),
+            hashing: Arc::new(Semaphore::new(HASHED_MAX)),
+            decoding: Arc::new(Semaphore::new(DECODED_MAX)),
+            book,
+        };
+        Ok(Self { listener, tls, state: Arc::new(state) })
+    }
+
+    /// Where browsers find it.
+    ///
+    /// # Errors
+    /// [`PortalError::Ended`] where the system does not say.
+    pub fn url(&self) -> Result<String, PortalError> {
+        let address = self.listener.local_addr().map_err(PortalError::Ended)?;
+        Ok(format!("{}://{address}/", if self.tls.is_some() { "https" } else { "http" }))
+    }
+
+    /// Serves until `stop` is there.
+    ///
+    /// # Errors
+    /// [`PortalError::Ended`].
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), PortalError> {
+        let handle = Handle::new();
+        let stopping = handle.clone();
+        let waiting = tokio::spawn(async move {
+            stop.await;
+            stopping.graceful_shutdown(Some(FAREWELL));
+        });
+        let service = routes::router(self.state).into_make_service();
+        let ended = match self.tls {
+            None => {
+                axum_server::from_tcp(self.listener).map_err(PortalError::Ended)?.handle(handle).serve(service).await
+            }
+            Some(tls) => {
+                let server = axum_server::from_tcp_rustls(self.listener, tls).map_err(PortalError::Ended)?;
+                server.handle(handle).serve(service).await
+            }
+        };
+        waiting.abort();
+        ended.map_err(PortalError::Ended)
+    }
+}
