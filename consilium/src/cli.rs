@@ -56,6 +56,9 @@ pub enum Verb {
     Plan(PlanArgs),
     /// Time the cryptography on this machine, operation by operation.
     Bench(BenchArgs),
+    /// Decode one image from standard input within limits: what the portal starts for each file that a browser sends.
+    #[command(hide = true, after_help = include_str!("help/decode.txt"))]
+    Decode,
 }
 
 impl Verb {
@@ -70,6 +73,7 @@ impl Verb {
             Self::Hospital(arguments) => arguments.name(),
             Self::Plan(_) => "plan",
             Self::Bench(arguments) => arguments.what.name(),
+            Self::Decode => "decode",
         }
     }
 }
@@ -78,6 +82,8 @@ impl Verb {
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let matches = Cli::command().try_get_matches_from(arguments);
     let exit = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        // Nothing else is done in a process that is to be confined.
+        Ok(Cli { verb: Verb::Decode, .. }) => return verbs::decode::run(),
         Ok(cli) => {
             let started = cli.global.log.start(cli.global.format).map_err(Error::from);
             let result = started.and_then(|()| logged(&cli));
@@ -116,6 +122,8 @@ fn dispatch(cli: &Cli) -> Result<Done, Error> {
         Verb::Hospital(arguments) => verbs::hospital::run(arguments),
         Verb::Plan(arguments) => verbs::plan::run(arguments),
         Verb::Bench(arguments) => verbs::bench::run(arguments, &cli.global),
+        // Ended before anything is logged.
+        Verb::Decode => Ok(Done { text: String::new(), data: serde_json::Value::Null, exit: remedy::Exit::Done }),
     }
 }
 

@@ -18,6 +18,7 @@ use coordinator::members::MembersError;
 use coordinator::proposals::ProposalsError;
 use coordinator::registrar::RegistrarError;
 use experiment::ExperimentError;
+use portal::PortalError;
 use protocol::enrolment::WordsError;
 use protocol::local::LocalError;
 use remedy::{Exit, Explained};
@@ -189,6 +190,24 @@ pub enum Error {
     /// The site's models.
     #[error(transparent)]
     Models(#[from] ModelsError),
+    /// Pages for the site's people.
+    #[error(transparent)]
+    Portal(#[from] PortalError),
+    /// Where they should be.
+    #[error("{text:?} is no address; write numbers, such as 127.0.0.1:8443")]
+    PortalAddress {
+        /// As set.
+        text: String,
+    },
+    /// One of the two files of a certificate.
+    #[error("[portal] of site.toml names a certificate without its key, or a key without its certificate")]
+    PortalCertificate,
+    /// No page to open.
+    #[error("{}: its site.toml has no [portal], and no --listen was given", folder.display())]
+    NoPortal {
+        /// The site's folder.
+        folder: std::path::PathBuf,
+    },
     /// What was asked back was not confirmed.
     #[error("{what} was not confirmed; nothing has changed")]
     NotConfirmed {
@@ -237,6 +256,7 @@ impl Error {
             Self::Counter(error) => Some(error),
             Self::Models(error) => Some(error),
             Self::Metrics(error) => Some(error),
+            Self::Portal(error) => Some(error),
             Self::PlanFile { .. }
             | Self::CarriedFile { .. }
             | Self::OtherTerms { .. }
@@ -245,6 +265,9 @@ impl Error {
             | Self::Policy(_)
             | Self::SentLog { .. }
             | Self::NoTerminal
+            | Self::PortalAddress { .. }
+            | Self::PortalCertificate
+            | Self::NoPortal { .. }
             | Self::NoModel { .. } => None,
             Self::NoData { .. }
             | Self::NoHospital { .. }
@@ -278,6 +301,9 @@ impl Explained for Error {
             Self::SentLog { .. } => "sent_log",
             Self::NoTerminal => "no_terminal",
             Self::NoModel { .. } => "no_model",
+            Self::PortalAddress { .. } => "portal_address",
+            Self::PortalCertificate => "portal_certificate",
+            Self::NoPortal { .. } => "no_portal",
             Self::Input(_) => "input",
             Self::Start(_) => "start",
             Self::Output(_) => "output",
@@ -294,6 +320,7 @@ impl Explained for Error {
                 Some(path.display().to_string())
             }
             Self::Policy(_) => Some("site.toml [policy]".to_owned()),
+            Self::PortalAddress { .. } | Self::PortalCertificate => Some("site.toml [portal]".to_owned()),
             other => other.elsewhere().and_then(Explained::place),
         }
     }
@@ -328,6 +355,9 @@ impl Explained for Error {
             Self::Policy(_) => "ask the operator for another plan; the site's own rules stand in its site.toml".into(),
             Self::SentLog { .. } => "correct the permissions of the folder".into(),
             Self::NoTerminal => "run it on a terminal, with the officer in front of it".into(),
+            Self::PortalAddress { .. } => "correct `listen` in [portal] of site.toml, or --listen".into(),
+            Self::PortalCertificate => "name both `certificate` and `key`, or neither".into(),
+            Self::NoPortal { .. } => "add [portal] with `listen = \"127.0.0.1:8443\"` to it, or give --listen".into(),
             Self::NoModel { .. } => "`consilium hospital status` shows how far each key epoch has come".into(),
             Self::Start(_) => "free memory, or raise the limits of this user".into(),
             Self::Output(_) => "check where the output goes".into(),
@@ -345,6 +375,9 @@ impl Explained for Error {
             | Self::NotConfirmed { .. }
             | Self::PlanFile { .. }
             | Self::NoTerminal
+            | Self::PortalAddress { .. }
+            | Self::PortalCertificate
+            | Self::NoPortal { .. }
             | Self::NoModel { .. } => Exit::BadInput,
             Self::Policy(_) | Self::Control(ControlError::Refused(_)) => Exit::Refused,
             Self::Control(_) => Exit::Connection,

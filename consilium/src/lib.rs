@@ -13,6 +13,7 @@ pub mod live;
 pub mod log;
 pub mod metrics;
 pub mod output;
+mod pages;
 pub mod signals;
 pub mod threads;
 pub mod verbs;

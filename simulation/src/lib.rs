@@ -32,6 +32,7 @@ pub use service::{Served, serve};
 use std::path::{Path, PathBuf};
 
 use experiment::Experiment;
+use protocol::campaign::PublishedModel;
 use report::RunOutcome;
 
 use crate::{event::EventSender, options::RunOptions};
@@ -77,10 +78,18 @@ pub fn coordinator_folder(run: &Path, experiment: &Experiment) -> Result<PathBuf
 /// # Errors
 /// [`FederationError::NotPublished`], saying how far it came.
 pub fn check_published(run: &Path, experiment: &Experiment) -> Result<(), FederationError> {
+    published(run, experiment).map(|_| ())
+}
+
+/// The model that a run has published.
+///
+/// # Errors
+/// As [`check_published`].
+pub fn published(run: &Path, experiment: &Experiment) -> Result<PublishedModel, FederationError> {
     let folder = coordinator_folder(run, experiment)?;
-    match coordinator::audit::has_published(&folder)? {
-        true => Ok(()),
-        false => Err(progress::Progress::load(run)?.not_published(run, experiment)),
+    match coordinator::audit::published_model(&folder)? {
+        Some(model) => Ok(model),
+        None => Err(progress::Progress::load(run)?.not_published(run, experiment)),
     }
 }
 

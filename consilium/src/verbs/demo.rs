@@ -6,7 +6,10 @@ use clap::Args;
 use experiment::{DEMO, DeviceChoice, Experiment, Site};
 use simulation::dropout::DropOut;
 
-use crate::{error::Error, global::Global, output::Done, verbs::run};
+use crate::{error::Error, exit::Exit, global::Global, output::Done};
+
+use super::coordinator::say;
+use super::{run, serve, serve::ServeArgs};
 
 /// Flags of `demo`.
 #[derive(Debug, Args)]
@@ -27,6 +30,9 @@ pub struct DemoArgs {
     /// Change one key of the built-in experiment. Repeatable.
     #[arg(long, value_name = "TABLE.KEY=VALUE")]
     pub set: Vec<String>,
+    /// Serve the finished demo until stopped, with pages in a browser where its model is asked about scans.
+    #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, default_missing_value = serve::PORTAL)]
+    pub portal: Option<String>,
 }
 
 /// Runs the demo.
@@ -46,5 +52,12 @@ pub fn run(arguments: &DemoArgs, global: &Global) -> Result<Done, Error> {
         site: Site::default(),
         command: "demo",
     };
-    run::federation(&experiment, request, global)
+    let done = run::federation(&experiment, request, global)?;
+    let folder = done.data["folder"].as_str().map(PathBuf::from);
+    let (Some(address), Some(folder), Exit::Done) = (&arguments.portal, folder, done.exit) else { return Ok(done) };
+    // What the demo found is read while its pages are open.
+    done.text.lines().for_each(say);
+    let serving = ServeArgs { runs: vec![folder], device: arguments.device, portal: Some(address.clone()) };
+    serve::run(&serving, global)?;
+    Ok(done)
 }

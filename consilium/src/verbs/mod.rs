@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod bench;
 pub mod coordinator;
+pub mod decode;
 pub mod demo;
 mod diagnosis;
 pub mod hospital;

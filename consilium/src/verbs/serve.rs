@@ -1,16 +1,17 @@
 //! `consilium serve RUN...`: finished runs answer queries until they are stopped.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use coordinator::compute::Compute;
 use experiment::{DeviceChoice, Experiment};
+use portal::{Book, Portal, PortalError, Role, Roles, Settings, User};
 use serde_json::json;
 use simulation::computing::compute_report;
 use simulation::event::EventSender;
 use simulation::run_folder;
 
-use crate::{error::Error, exit::Exit, global::Global, live, live::Shown, output::Done, signals, threads};
+use crate::{error::Error, exit::Exit, global::Global, live, live::Shown, output::Done, pages, signals, threads};
 
 /// Flags of `serve`.
 #[derive(Debug, Args)]
@@ -22,7 +23,13 @@ pub struct ServeArgs {
     /// Where the coordinators compute: auto (a GPU if there is one), cpu or gpu. Wins over each run's compute.backend.
     #[arg(long, value_name = "auto|cpu|gpu")]
     pub device: Option<DeviceChoice>,
+    /// Serve pages too, for hospital 1 of the first run: a clinician asks there, an officer sees what left.
+    #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, default_missing_value = PORTAL)]
+    pub portal: Option<String>,
 }
+
+/// Where pages are, if nobody says where.
+pub(super) const PORTAL: &str = "127.0.0.1:8443";
 
 /// Serves until a signal comes.
 ///
@@ -38,6 +45,10 @@ pub fn run(arguments: &ServeArgs, global: &Global) -> Result<Done, Error> {
     let choices: Vec<DeviceChoice> =
         runs.iter().map(|(_, experiment)| arguments.device.unwrap_or(experiment.compute().backend)).collect();
     let compute = Compute::choose(common(&choices))?;
+    let pages = match (&arguments.portal, runs.first()) {
+        (Some(address), Some((folder, experiment))) => Some(RunPages::open(folder, experiment, address)?),
+        _ => None,
+    };
     let runs = runs.into_iter().zip(&choices).map(|((folder, experiment), choice)| match choice {
         DeviceChoice::Cpu => (folder, experiment, Compute::cpu()),
         _ => (folder, experiment, compute.clone()),
@@ -51,7 +62,9 @@ pub fn run(arguments: &ServeArgs, global: &Global) -> Result<Done, Error> {
     };
     let watcher = live::watch(receiver, shown);
     events.computing(&compute);
+    let pages = pages.map(|pages| pages.start(&events)).transpose()?;
     let served = simulation::serve(runs, signalled(events.clone()), events);
+    drop(pages);
     watcher.finish();
     let served = served?;
     let lines: Vec<String> = served
@@ -70,6 +83,61 @@ pub fn run(arguments: &ServeArgs, global: &Global) -> Result<Done, Error> {
         data: json!({"served": rows, "compute": compute_report(&compute)}),
         exit: Exit::Done,
     })
+}
+
+/// Pages for one hospital of a run, on a thread of their own.
+struct RunPages {
+    settings: Settings,
+    password: String,
+}
+
+/// Open pages; they end with it.
+struct Pages {
+    /// Ends its tasks when dropped.
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl RunPages {
+    /// The hospital whose pages they are.
+    const HOSPITAL: u16 = 1;
+    /// Who signs in.
+    const USER: &str = "demo";
+
+    fn open(run: &Path, experiment: &Experiment, listen: &str) -> Result<Self, Error> {
+        let hospital = run.join(format!("hospital-{}", Self::HOSPITAL));
+        let (user, password) = (User { name: Self::USER.to_owned(), roles: Roles::of(&Role::ALL) }, pages::password()?);
+        let settings = Settings {
+            listen: pages::address(listen)?,
+            certificate: None,
+            keep_images: false,
+            offers: pages::of_run(run, experiment, Self::HOSPITAL)?,
+            decode: pages::decode()?,
+            hospital,
+        };
+        let book = Book::open(&settings.hospital).map_err(PortalError::from)?;
+        book.set_user(&user, &password).map_err(PortalError::from)?;
+        Ok(Self { settings, password })
+    }
+
+    fn start(self, events: &EventSender) -> Result<Pages, Error> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.map_err(Error::Start)?;
+        let portal = runtime.block_on(Portal::open(self.settings))?;
+        events.note(format!(
+            "pages of hospital {} at {}   name {}   password {}",
+            Self::HOSPITAL,
+            portal.url()?,
+            Self::USER,
+            self.password
+        ));
+        let failed = events.clone();
+        runtime.spawn(async move {
+            if let Err(error) = portal.run(std::future::pending()).await {
+                failed.warn(error.to_string());
+            }
+        });
+        Ok(Pages { _runtime: runtime })
+    }
 }
 
 /// What the runs share: one device, given up for all of them at once.

@@ -6,8 +6,10 @@ mod data;
 mod figures;
 mod handover;
 mod models;
+mod portal;
 mod questions;
 mod service;
+mod users;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -110,6 +112,20 @@ pub enum What {
         #[arg(long)]
         epoch: Option<u32>,
     },
+    /// Serve pages for this site's clinicians and officers, beside its service.
+    #[command(after_help = include_str!("../../help/hospital-portal.txt"))]
+    Portal {
+        /// Where browsers reach it; wins over [portal] in site.toml.
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        listen: Option<String>,
+    },
+    /// Say who may sign in to the portal.
+    #[command(after_help = include_str!("../../help/hospital-user.txt"))]
+    User {
+        /// What to do.
+        #[command(subcommand)]
+        what: UserWhat,
+    },
     /// Show what left the building, line by line and in sums.
     #[command(after_help = include_str!("../../help/hospital-sent.txt"))]
     Sent {
@@ -157,6 +173,29 @@ pub enum DataWhat {
     /// Show all names.
     List,
     /// Forget a name; the images stay.
+    Remove {
+        /// The name.
+        name: String,
+    },
+}
+
+/// What to do with the portal's users.
+#[derive(Debug, Subcommand)]
+pub enum UserWhat {
+    /// Make a user, or give one another password and other roles.
+    Add {
+        /// By which the user signs in.
+        name: String,
+        /// What the user may do; repeatable.
+        #[arg(long, value_enum, required = true)]
+        role: Vec<users::RoleWord>,
+        /// A file whose first line is the password; - reads it from standard input. A random one is shown if absent.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// Show all users.
+    List,
+    /// Take a user away; sessions of theirs end.
     Remove {
         /// The name.
         name: String,
@@ -225,6 +264,8 @@ impl HospitalArgs {
             What::Handover { .. } => "hospital handover",
             What::Models => "hospital models",
             What::Predict { .. } => "hospital predict",
+            What::Portal { .. } => "hospital portal",
+            What::User { .. } => "hospital user",
             What::Sent { .. } => "hospital sent",
             What::Policy => "hospital policy",
             What::Leave { .. } => "hospital leave",
@@ -246,12 +287,13 @@ pub fn run(arguments: &HospitalArgs) -> Result<Done, Error> {
         What::Models => return models::list(folder),
         What::Predict { images, epoch } => return models::predict(folder, *epoch, images),
         What::Sent { what, since, totals } => return data::sent(folder, what.as_deref(), since.as_deref(), *totals),
+        What::User { what } => return users::run(folder, what),
         What::Policy => return policy(folder),
         What::Leave { epoch, yes } => return leave(folder, *epoch, *yes),
         _ => {}
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if !matches!(arguments.what, What::Serve) {
+    if !matches!(arguments.what, What::Serve | What::Portal { .. }) {
         runtime.worker_threads(1);
     }
     let runtime = runtime.enable_all().build().map_err(Error::Start)?;
@@ -270,6 +312,7 @@ async fn networked(arguments: &HospitalArgs) -> Result<Done, Error> {
         }
         What::Check(arguments) => check::check(folder, arguments).await,
         What::Serve => service::serve(folder).await,
+        What::Portal { listen } => portal::serve(folder, listen.as_deref()).await,
         _ => {
             let desk = Desk::open(folder)?;
             let done = officially(&desk, arguments).await;

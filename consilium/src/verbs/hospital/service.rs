@@ -34,6 +34,10 @@ pub(super) async fn serve(folder: &Path) -> Result<Done, Error> {
         Some(address) => Some(show_figures(&address, member, stands.clone()).await?),
         None => None,
     };
+    let portal = match &site.portal {
+        Some(portal) => Some(super::portal::beside(folder, portal).await?),
+        None => None,
+    };
     let telling = tokio::spawn(async move {
         let mut told = BTreeMap::new();
         while stands.changed().await.is_ok() {
@@ -49,6 +53,9 @@ pub(super) async fn serve(folder: &Path) -> Result<Done, Error> {
     let mut exit = Exit::Done;
     service.run(async { exit = signals::stop().await }).await?;
     telling.abort();
+    if let Some(portal) = portal {
+        portal.abort();
+    }
     if let Some(showing) = showing {
         showing.abort();
     }
