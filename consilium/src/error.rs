@@ -329,7 +329,7 @@ impl Explained for Error {
         match self {
             Self::NoData { .. } => "add --data PATH".into(),
             Self::NoHospital { hospitals, .. } => format!("choose a number from 1 to {hospitals}").into(),
-            Self::Picture(_) => "name PNG or JPEG files; a damaged or foreign one has to be saved anew".into(),
+            Self::Picture(_) => "name PNG, JPEG or DICOM files; a damaged or foreign one has to be saved anew".into(),
             Self::NoTranscript { .. } => "name the folder coordinator/epoch-N of the run, or a copy of it".into(),
             Self::Words(_) => "have them read aloud again, one by one".into(),
             Self::NotConfirmed { instead, .. } => (*instead).into(),

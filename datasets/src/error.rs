@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use imaging::ImagingError;
+
 use crate::picture_file::PictureProblem;
 use crate::samples::Part;
 
@@ -50,6 +52,22 @@ pub enum DataError {
         path: PathBuf,
         /// The decoder's answer.
         source: PictureProblem,
+    },
+    /// The bytes should be DICOM, and are not, or not what is read of it.
+    #[error("{}: not a readable DICOM file ({source}); remove or replace the file", path.display())]
+    NotAScan {
+        /// The file.
+        path: PathBuf,
+        /// The reader's answer.
+        source: ImagingError,
+    },
+    /// A DICOM file of several frames, of which nobody says which is meant.
+    #[error("{}: {frames} frames, one is read; save the one that is meant as a file of its own", path.display())]
+    Frames {
+        /// The file.
+        path: PathBuf,
+        /// How many.
+        frames: u32,
     },
     /// The header promises more pixels than are accepted.
     #[error("{}: {width}x{height} pixels, at most {pixels_max} are accepted; scale the picture down", path.display())]

@@ -1,4 +1,4 @@
-//! Folders of PNG and JPEG files: one subfolder per class, perhaps below TRAIN and TEST, perhaps
+//! Folders of PNG, JPEG and DICOM files: one subfolder per class, perhaps below TRAIN and TEST, perhaps
 //! with a manifest that knows the patients.
 
 use std::collections::BTreeMap;
@@ -97,7 +97,7 @@ fn list(class: &str, path: &Path, part: Option<Part>, root: &Path, entries: &mut
 
 fn is_picture_name(name: &str) -> bool {
     let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg"))
+    matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg" | "dcm"))
 }
 
 /// Entries in the order of their names: folders list differently on every machine.

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use imaging::{Limits, Scan, Shown};
+
 use crate::DataError;
 use crate::picture_file::Header;
 
@@ -26,10 +28,11 @@ impl Picture {
         Picture { height, width, planes: (0..channels).map(plane).collect() }
     }
 
-    /// Decodes a PNG or JPEG file by its content, whatever its name.
+    /// Decodes a PNG, JPEG or DICOM file by its content, whatever its name.
     ///
     /// # Errors
-    /// [`DataError::TooManyBytes`], [`DataError::TooManyPixels`], [`DataError::NotAnImage`].
+    /// [`DataError::TooManyBytes`], [`DataError::TooManyPixels`], [`DataError::NotAnImage`], [`DataError::NotAScan`],
+    /// [`DataError::Frames`].
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         let unreadable = |source| DataError::Io { path: path.to_owned(), source };
         let refused = |source| DataError::NotAnImage { path: path.to_owned(), source };
@@ -37,6 +40,9 @@ impl Picture {
             return Err(DataError::TooManyBytes { path: path.to_owned(), bytes_max: FILE_BYTES_MAX });
         }
         let bytes = std::fs::read(path).map_err(unreadable)?;
+        if is_dicom(path, &bytes) {
+            return Self::of_scan(path, &bytes);
+        }
         // Sixteen bits times four channels is the widest a pixel can get.
         let header = Header::read(&bytes, 8 * PIXELS_MAX as usize).map_err(refused)?;
         let (width, height) = header.size();
@@ -45,6 +51,24 @@ impl Picture {
         }
         let raster = header.decode().map_err(refused)?;
         Ok(Self::from_interleaved(raster.height, raster.width, raster.channels, &raster.levels))
+    }
+
+    /// A DICOM file of one frame, as a screen shows it: through its own table or window, or from its least to its
+    /// greatest value.
+    fn of_scan(path: &Path, bytes: &[u8]) -> Result<Self, DataError> {
+        let limits = Limits { bytes_max: FILE_BYTES_MAX, pixels_max: PIXELS_MAX, ..Limits::default() };
+        let refused = |source| DataError::NotAScan { path: path.to_owned(), source };
+        let scan = Scan::decode(bytes, &limits).map_err(refused)?;
+        let several = || DataError::Frames { path: path.to_owned(), frames: scan.frames() };
+        if scan.frames() != 1 {
+            return Err(several());
+        }
+        let (channels, levels) = match scan.shown(0, None).ok_or_else(several)? {
+            Shown::Grey(levels) => (1, levels),
+            Shown::Colour(levels) => (3, levels),
+        };
+        let levels: Vec<f32> = levels.into_iter().map(|level| f32::from(level) / 255.0).collect();
+        Ok(Self::from_interleaved(scan.rows() as usize, scan.columns() as usize, channels, &levels))
     }
 
     /// With 1 channel (luma of ITU-R BT.601, as in JPEG) or 3 (grey repeated).
@@ -88,6 +112,12 @@ impl Picture {
     pub(crate) fn planes(&self) -> impl Iterator<Item = f32> + '_ {
         self.planes.iter().flatten().copied()
     }
+}
+
+/// Whether a file is DICOM: by its preamble, or, of one without it, by its name.
+fn is_dicom(path: &Path, bytes: &[u8]) -> bool {
+    let is_named = || path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("dcm"));
+    bytes.get(128..132) == Some(b"DICM") || is_named()
 }
 
 fn dot<'a>(weights: &[f32], levels: impl Iterator<Item = &'a f32>) -> f32 {

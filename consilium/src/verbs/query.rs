@@ -16,7 +16,7 @@ use crate::{error::Error, output::Done};
 pub struct QueryArgs {
     /// The run that is being served.
     pub run: PathBuf,
-    /// PNG or JPEG files; scaled and normalised as the model's training images were.
+    /// PNG, JPEG or DICOM files; scaled and normalised as the model's training images were.
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<PathBuf>,
     /// The hospital that asks.

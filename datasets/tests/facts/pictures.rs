@@ -105,3 +105,32 @@ fn a_picture_of_another_format_is_refused() {
         assert!(matches!(&refused, DataError::NotAnImage { path: named, .. } if *named == path), "{refused}");
     }
 }
+
+/// DICOM files as a screen shows them: one image in several transfer syntaxes has the same levels.
+#[test]
+fn dicom_files_are_read_as_a_screen_shows_them() {
+    let Some(data) = std::env::var_os("CONSILIUM_TEST_DATA") else {
+        println!("skipped: CONSILIUM_TEST_DATA names no folder");
+        return;
+    };
+    let folder = std::path::Path::new(&data).join("dicom");
+    let options =
+        |side| LoadOptions { height: side, width: side, channels: 1, mean: 0.0, std: 1.0, ..LoadOptions::default() };
+    let with_meta = read_picture(&folder.join("CT_small.dcm"), &options(128)).unwrap();
+    assert_eq!(with_meta, read_picture(&folder.join("no_meta.dcm"), &options(128)).unwrap(), "known by its name");
+    let levels: Vec<f32> = with_meta.iter().copied().collect();
+    let (least, most) =
+        levels.iter().fold((1.0f32, 0.0f32), |(least, most), level| (least.min(*level), most.max(*level)));
+    assert!(least == 0.0 && most == 1.0, "{least} {most}: from the least to the greatest value");
+    let same = ["MR_small.dcm", "MR_small_bigendian.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm"];
+    let read = same.map(|name| read_picture(&folder.join(name), &options(64)).unwrap());
+    assert!(read.iter().all(|other| *other == read[0]) && read[0].iter().any(|level| *level > 0.5));
+    let several = read_picture(&folder.join("emri_small.dcm"), &options(64)).unwrap_err();
+    assert!(matches!(several, DataError::Frames { frames: 10, .. }), "{several}");
+    let torn = TempDir::new().unwrap();
+    let bytes = std::fs::read(folder.join("CT_small.dcm")).unwrap();
+    let path = torn.path().join("torn.png");
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let refused = read_picture(&path, &options(64)).unwrap_err();
+    assert!(matches!(refused, DataError::NotAScan { .. }), "by its preamble, whatever its name: {refused}");
+}

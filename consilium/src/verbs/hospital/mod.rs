@@ -105,7 +105,7 @@ pub enum What {
     /// Ask the encrypted model for the diagnosis of an image; it leaves this site encrypted.
     #[command(after_help = include_str!("../../help/hospital-predict.txt"))]
     Predict {
-        /// PNG or JPEG files; scaled and normalised as the model's training images were.
+        /// PNG, JPEG or DICOM files; scaled and normalised as the model's training images were.
         #[arg(required = true, value_name = "IMAGE")]
         images: Vec<PathBuf>,
         /// The key epoch whose model is asked; the newest that can be asked if absent.
