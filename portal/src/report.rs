@@ -109,6 +109,33 @@ pub(crate) mod tests {
         }
     }
 
+    /// Their check is `tools/fhir_check.py`, run by the Python that `CONSILIUM_TEST_FHIR` names.
+    #[test]
+    fn the_models_of_fhir_r5_take_a_report_with_and_without_an_operating_point() {
+        let Some(python) = std::env::var_os("CONSILIUM_TEST_FHIR") else {
+            println!("skipped: CONSILIUM_TEST_FHIR names no Python with fhir.resources");
+            return;
+        };
+        let (case, folder) = (case(), tempfile::tempdir().unwrap());
+        let check = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/fhir_check.py");
+        let run = |report: &Value| {
+            let path = folder.path().join("report.json");
+            std::fs::write(&path, report.to_string()).unwrap();
+            let output = std::process::Command::new(&python).arg(&check).arg(&path).output().unwrap();
+            (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        for figures in [None, Some(&figures(0.8))] {
+            let answer = Answer::of(&[0.0, 1.0], 2.0, &case.classes, figures);
+            let mut report = fhir(&case, &answer, "not a medical device");
+            let (is_taken, said) = run(&report);
+            assert!(is_taken, "{said}");
+            report["status"] = json!("guessed");
+            assert!(run(&report).0, "words of a value set are not looked at");
+            report["contained"][0]["valueQuantity"]["value"] = json!("much");
+            assert!(!run(&report).0, "the models look at what is contained");
+        }
+    }
+
     #[test]
     fn a_report_states_every_class_and_names_no_patient() {
         let case = case();

@@ -91,7 +91,13 @@ impl House {
             decode: Arc::new(Scan::decode),
         };
         let portal = Portal::open(change(settings)).await.unwrap();
-        let address = portal.url().unwrap().trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let address = portal
+            .url()
+            .unwrap()
+            .trim_start_matches("http://")
+            .trim_start_matches("https://")
+            .trim_end_matches('/')
+            .to_owned();
         let task = tokio::spawn(async move { portal.run(std::future::pending()).await.unwrap() });
         Self { folder, address, task }
     }

@@ -141,3 +141,63 @@ async fn only_this_machine_is_let_in_without_tls() {
     };
     assert!(matches!(Portal::open(settings).await, Err(crate::PortalError::Plain(_))));
 }
+
+/// A certificate for this machine, made for one test: its authority, and the files of chain and key.
+fn certificate(folder: &Path) -> (rustls::pki_types::CertificateDer<'static>, crate::Certificate) {
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let files = crate::Certificate { chain: folder.join("chain.pem"), key: folder.join("key.pem") };
+    std::fs::write(&files.chain, cert.pem()).unwrap();
+    std::fs::write(&files.key, signing_key.serialize_pem()).unwrap();
+    (cert.der().clone(), files)
+}
+
+#[tokio::test]
+async fn with_a_certificate_the_portal_speaks_tls_alone_and_its_cookie_never_leaves_it() {
+    let files = tempfile::tempdir().unwrap();
+    let (trusted, certificate) = certificate(files.path());
+    let house = House::open_with(|settings| Settings { certificate: Some(certificate), ..settings }).await;
+    let address = house.address.trim_start_matches("https://").to_owned();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(trusted).unwrap();
+    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let line = TcpStream::connect(&address).await.unwrap();
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let mut line = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, line).await.unwrap();
+    let form = format!("name=ada&password={}", PASSWORD.replace(' ', "+"));
+    let head = format!(
+        "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}",
+        form.len()
+    );
+    line.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = line.read_to_end(&mut answer).await;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+    assert!(cookie.starts_with("__Host-consilium=") && cookie.ends_with("; SameSite=Strict; Secure"), "{cookie}");
+    assert!(answer.contains("strict-transport-security: max-age="), "{answer}");
+    let mut plain = TcpStream::connect(&address).await.unwrap();
+    plain.write_all(b"GET /sign-in HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut heard = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(5), plain.read_to_end(&mut heard)).await;
+    assert!(!String::from_utf8_lossy(&heard).contains("HTTP/1.1 200"), "in the clear there is no page");
+}
+
+#[tokio::test]
+async fn a_certificate_without_its_key_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, files) = certificate(folder.path());
+    std::fs::write(&files.key, "no key").unwrap();
+    let (chain, hospital) = (files.chain.clone(), folder.path().to_path_buf());
+    let settings = Settings {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        certificate: Some(files),
+        keep_images: false,
+        offers: Arc::new(|| Ok(Vec::new())),
+        decode: Arc::new(Scan::decode),
+        hospital,
+    };
+    let refused = Portal::open(settings).await;
+    assert!(matches!(refused, Err(crate::PortalError::Certificate { path, .. }) if path == chain));
+}
