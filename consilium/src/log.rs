@@ -20,7 +20,7 @@ use tracing_subscriber::{Layer, Registry};
 use crate::output::Format;
 
 /// The crates of this program: a level without a target speaks of them.
-const OWN: [&str; 14] = [
+const OWN: [&str; 17] = [
     "bench",
     "client",
     "consilium",
@@ -30,7 +30,10 @@ const OWN: [&str; 14] = [
     "he_agg",
     "he_gpu",
     "he_infer",
+    "imaging",
     "metrics",
+    "pacs",
+    "portal",
     "protocol",
     "remedy",
     "report",

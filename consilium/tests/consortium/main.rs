@@ -2,6 +2,7 @@
 //! killed in the middle, a member put out, a second version beside the first.
 
 mod audits;
+mod pages;
 mod place;
 mod questions;
 
@@ -151,6 +152,7 @@ fn the_first_version_answers(place: &mut Place) {
     assert!(others.iter().all(|other| other == figures), "{models:?}");
     place.sent_by_north();
     place.one_question_is_evaluated_by_all_who_help();
+    place.a_clinician_asks_on_a_page("north", "1");
 }
 
 /// In key epoch 1 four updates of the first model were added up. A sum without two of them would show these two, less
