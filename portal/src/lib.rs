@@ -8,6 +8,7 @@
 mod answer;
 mod book;
 mod clock;
+mod connections;
 mod desk;
 mod drafts;
 mod error;

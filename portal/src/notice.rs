@@ -32,6 +32,8 @@ pub(crate) enum Notice {
     NoImage(Language, String, String),
     /// The model cannot be asked.
     NoModel(Language),
+    /// Files that did not arrive in time.
+    TooSlow(Language),
     /// Too many cases wait.
     Busy(Language),
     /// The portal's own fault.
@@ -72,6 +74,7 @@ impl Notice {
             }
             Self::NoModel(to) => (StatusCode::CONFLICT, to, key!("notice.no-model"), key!("notice.no-model.do")),
             Self::Busy(to) => (StatusCode::SERVICE_UNAVAILABLE, to, key!("notice.busy"), key!("notice.busy.do")),
+            Self::TooSlow(to) => (StatusCode::REQUEST_TIMEOUT, to, key!("notice.too-slow"), key!("notice.too-slow.do")),
             Self::Broken(to) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, to, key!("notice.broken"), key!("notice.broken.do"))
             }

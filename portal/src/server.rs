@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
 use imaging::{ImagingError, Limits, Scan};
 use tokio::sync::Semaphore;
 
 use crate::book::Book;
+use crate::connections::{HEAD_WAIT, Places};
 use crate::desk::{Desk, INTERRUPTED};
 use crate::drafts::Drafts;
 use crate::error::PortalError;
@@ -24,6 +27,8 @@ use crate::sessions::Sessions;
 const HASHED_MAX: usize = 2;
 /// Images that are decoded at once, each in a process of its own.
 const DECODED_MAX: usize = 2;
+/// Requests with files that are read at once: each may fill [`routes::UPLOAD_BYTES_MAX`] of memory.
+const UPLOADS_MAX: usize = 4;
 /// What is under way when the portal is stopped may take so long to end.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -70,6 +75,7 @@ pub(crate) struct State {
     pub(crate) is_tls: bool,
     pub(crate) hashing: Arc<Semaphore>,
     pub(crate) decoding: Arc<Semaphore>,
+    pub(crate) uploading: Semaphore,
 }
 
 /// An open portal.
@@ -116,6 +122,7 @@ impl Portal {
             is_tls: tls.is_some(),
             hashing: Arc::new(Semaphore::new(HASHED_MAX)),
             decoding: Arc::new(Semaphore::new(DECODED_MAX)),
+            uploading: Semaphore::new(UPLOADS_MAX),
             book,
         };
         Ok(Self { listener, tls, state: Arc::new(state) })
@@ -144,14 +151,24 @@ impl Portal {
         let service = routes::router(self.state).into_make_service();
         let ended = match self.tls {
             None => {
-                axum_server::from_tcp(self.listener).map_err(PortalError::Ended)?.handle(handle).serve(service).await
+                let server = axum_server::from_tcp(self.listener).map_err(PortalError::Ended)?;
+                let mut server = server.handle(handle).acceptor(Places::default()).http1_only();
+                impatient(server.http_builder());
+                server.serve(service).await
             }
             Some(tls) => {
                 let server = axum_server::from_tcp_rustls(self.listener, tls).map_err(PortalError::Ended)?;
-                server.handle(handle).serve(service).await
+                let mut server = server.handle(handle).map(|tls| tls.acceptor(Places::default())).http1_only();
+                impatient(server.http_builder());
+                server.serve(service).await
             }
         };
         waiting.abort();
         ended.map_err(PortalError::Ended)
     }
+}
+
+/// Lets go of connections that are silent, also of those that never say which HTTP they speak: they speak the one.
+fn impatient(builder: &mut Builder<TokioExecutor>) {
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT);
 }

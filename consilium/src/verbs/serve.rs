@@ -11,6 +11,7 @@ use simulation::computing::compute_report;
 use simulation::event::EventSender;
 use simulation::run_folder;
 
+use crate::verbs::coordinator::say;
 use crate::{error::Error, exit::Exit, global::Global, live, live::Shown, output::Done, pages, signals, threads};
 
 /// Flags of `serve`.
@@ -123,13 +124,9 @@ impl RunPages {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(Error::Start)?;
         let portal = runtime.block_on(Portal::open(self.settings))?;
-        events.note(format!(
-            "pages of hospital {} at {}   name {}   password {}",
-            Self::HOSPITAL,
-            portal.url()?,
-            Self::USER,
-            self.password
-        ));
+        // Not as an event: events reach logs.
+        let (url, hospital, user) = (portal.url()?, Self::HOSPITAL, Self::USER);
+        say(&format!("pages of hospital {hospital} at {url}   name {user}   password {}", self.password));
         let failed = events.clone();
         runtime.spawn(async move {
             if let Err(error) = portal.run(std::future::pending()).await {

@@ -374,6 +374,8 @@ mod tests {
         }
         let case = book.case(id).unwrap().unwrap();
         assert_eq!((case.reference.as_str(), &case.state), ("bed 7", &CaseState::Waiting));
+        let long = book.add_case(&new(&classes, &"ä".repeat(300))).unwrap();
+        assert_eq!(book.case(long).unwrap().unwrap().reference.chars().count(), TEXT_CHARACTERS_MAX);
         assert_eq!((case.query.as_str(), case.query_bytes, case.sent_digest.as_str()), ("1-7", 9, "cd"));
         assert_eq!(book.sample(id).unwrap(), Some(vec![0, 255]));
         let steps: Vec<&str> = case.steps.iter().map(|made| made.step.as_str()).collect();
@@ -389,7 +391,7 @@ mod tests {
         assert!(matches!(book.case(id).unwrap().unwrap().state, CaseState::Answered { .. }), "an answer stays");
         assert!(book.note_label(id, None).unwrap());
         assert_eq!(book.case(id).unwrap().unwrap().label, None);
-        assert_eq!(book.case(id + 1).unwrap(), None);
+        assert_eq!(book.case(long + 1).unwrap(), None);
     }
 
     #[test]

@@ -277,6 +277,19 @@ mod tests {
             book.sign_in("ada", "wrong wrong wrong", 5_000).unwrap();
         }
         assert_eq!(word(book.sign_in("ada", PASSWORD, 5_000).unwrap()), "welcome", "right before the last");
+        let again = User { name: "nobody".into(), roles: Roles::default() };
+        book.set_user(&again, PASSWORD).unwrap();
+        assert_eq!(word(book.sign_in("nobody", PASSWORD, 101).unwrap()), "welcome", "another password unlocks");
+    }
+
+    #[test]
+    fn longer_names_and_passwords_than_there_can_be_are_not_even_counted() {
+        let (_folder, book) = book();
+        for (name, password) in [("x".repeat(65), PASSWORD.to_owned()), ("ada".to_owned(), "x".repeat(257))] {
+            assert_eq!(word(book.sign_in(&name, &password, 0).unwrap()), "wrong");
+        }
+        let counted: i64 = book.connection().query_row("SELECT count(*) FROM attempts", [], |row| row.get(0)).unwrap();
+        assert_eq!(counted, 0);
     }
 
     #[test]

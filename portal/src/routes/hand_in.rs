@@ -3,7 +3,7 @@
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::multipart::MultipartError;
 use axum::extract::{Multipart, State as Shared};
@@ -27,6 +27,10 @@ pub(crate) const PICTURES_MAX: usize = 500;
 const PICTURE_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of all pictures of an archive, unpacked.
 const UNPACKED_BYTES_MAX: u64 = 2 << 30;
+/// A request waits so long for others with files.
+const PLACE_WAIT: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(30) };
+/// And may then take so long to arrive.
+const UPLOAD_WAIT: Duration = if cfg!(test) { Duration::from_secs(3) } else { Duration::from_secs(300) };
 /// Bytes of a field that is no file.
 const FIELD_BYTES_MAX: usize = 1 << 10;
 
@@ -52,7 +56,10 @@ pub(super) async fn hand_in(
 ) -> Result<Response, Notice> {
     let language = visitor.language;
     visitor.must_be(Role::Clinician)?;
-    let brought = read(multipart.map_err(|_| Notice::Form(language))?, &visitor).await?;
+    let place = tokio::time::timeout(PLACE_WAIT, state.uploading.acquire()).await;
+    let _place = place.map_err(|_| Notice::Busy(language))?;
+    let reading = read(multipart.map_err(|_| Notice::Form(language))?, &visitor);
+    let brought = tokio::time::timeout(UPLOAD_WAIT, reading).await.map_err(|_| Notice::TooSlow(language))??;
     let offer = offer(&state, &visitor, &brought.model).await?;
     let Brought { reference, mut files, .. } = brought;
     match files.len() {
@@ -71,7 +78,7 @@ pub(super) async fn hand_in(
             Ok(Redirect::to(&format!("/drafts/{id}?{}", &query[1..])).into_response())
         }
         _ => {
-            let files = tokio::task::spawn_blocking(move || unpacked(files)).await;
+            let files = tokio::task::spawn_blocking(move || unpacked(files, UNPACKED_BYTES_MAX)).await;
             let files = files.map_err(|_| Notice::Broken(language))?;
             let files = files.map_err(|(name, found)| Notice::NoImage(language, name, found))?;
             let batch = ask_all(&state, &visitor, &offer, &reference, files)?;
@@ -131,9 +138,10 @@ fn is_archive(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04")
 }
 
-/// The files, and instead of an archive those in it. What is wrong with an archive is said with its name.
-fn unpacked(files: Vec<Handed>) -> Result<Vec<Handed>, (String, String)> {
-    let (mut all, mut left) = (Vec::new(), UNPACKED_BYTES_MAX);
+/// The files, and instead of an archive those in it, which have so many bytes at most. What is wrong with an archive is
+/// said with its name.
+fn unpacked(files: Vec<Handed>, mut left: u64) -> Result<Vec<Handed>, (String, String)> {
+    let mut all = Vec::new();
     for file in files {
         if !is_archive(&file.bytes) {
             all.push(file);
@@ -155,7 +163,7 @@ fn unpacked(files: Vec<Handed>) -> Result<Vec<Handed>, (String, String)> {
             let most = PICTURE_BYTES_MAX.min(left);
             entry.take(most + 1).read_to_end(&mut bytes).map_err(|error| wrong(error.to_string()))?;
             if bytes.len() as u64 > most {
-                return Err(wrong(format!("unpacks to more than {} MiB", most >> 20)));
+                return Err(wrong(format!("unpacks to more than {most} bytes")));
             }
             left -= bytes.len() as u64;
             all.push(Handed { name, bytes });
@@ -286,7 +294,7 @@ mod tests {
             Handed { name: "x.png".into(), bytes: vec![1] },
             archive(&[("a/b.png", 3), ("__MACOSX/b.png", 1), ("a/.hidden", 1), ("c.dcm", 2)]),
         ];
-        let files = unpacked(brought).unwrap();
+        let files = unpacked(brought, 6).unwrap();
         let found: Vec<(&str, usize)> = files.iter().map(|file| (file.name.as_str(), file.bytes.len())).collect();
         assert_eq!(found, [("x.png", 1), ("b.png", 3), ("c.dcm", 2)]);
         assert_eq!(last_part("C:\\scans\\one.png"), "one.png");
@@ -296,9 +304,17 @@ mod tests {
     fn an_archive_of_too_many_or_of_none_is_refused_with_its_name() {
         let names: Vec<String> = (0..=PICTURES_MAX).map(|number| format!("{number}.png")).collect();
         let entries: Vec<(&str, usize)> = names.iter().map(|name| (name.as_str(), 1)).collect();
-        let (name, found) = unpacked(vec![archive(&entries)]).err().unwrap();
+        let (name, found) = unpacked(vec![archive(&entries)], 1_000).err().unwrap();
         assert!(name == "all.zip" && found.contains("500"), "{found}");
         let torn = Handed { bytes: archive(&[("a", 9)]).bytes[..40].to_vec(), name: "torn.zip".into() };
-        assert_eq!(unpacked(vec![torn]).err().unwrap().0, "torn.zip");
+        assert_eq!(unpacked(vec![torn], 9).err().unwrap().0, "torn.zip");
+    }
+
+    #[test]
+    fn an_archive_unpacks_to_no_more_than_is_allowed_whatever_it_says_of_its_sizes() {
+        let two = || vec![archive(&[("a", 600), ("b", 500)])];
+        let (name, found) = unpacked(two(), 1_099).err().unwrap();
+        assert!(name == "all.zip" && found.contains("more than 499 bytes"), "{found}");
+        assert_eq!(unpacked(two(), 1_100).unwrap().len(), 2);
     }
 }

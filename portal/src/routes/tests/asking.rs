@@ -145,6 +145,17 @@ async fn what_is_no_scan_is_named_and_too_much_is_refused() {
     assert!(bad.status == 422 && bad.text().contains("page.png") && bad.text().contains("could not be read"));
     let none = ada.hand_in(&ada.csrf, &[]).await;
     assert!(none.status == 400 && none.text().contains("No scan came"));
+    assert_eq!(ada.hand_in("", &[]).await.status, 403, "a form of nobody's");
+    let many: Vec<(&str, &[u8])> = vec![("x.png", b"x"); 501];
+    assert_eq!(ada.hand_in(&ada.csrf, &many).await.status, 413);
+    let long = "x".repeat(1_025);
+    let field = format!("--edge\r\nContent-Disposition: form-data; name=\"reference\"\r\n\r\n{long}\r\n--edge--\r\n");
+    let multipart = format!("Cookie: {}\r\nContent-Type: multipart/form-data; boundary=edge\r\n", ada.cookie);
+    let reply = house.request("POST /drafts", &multipart, field.as_bytes()).await;
+    assert!(reply.status == 403 && reply.text().contains("not from your session"));
+    let form = format!("name={}&password=x", "x".repeat(100_000));
+    let kind = "Content-Type: application/x-www-form-urlencoded\r\n";
+    assert_eq!(house.request("POST /sign-in", kind, form.as_bytes()).await.status, 413);
     let headers = format!(
         "Cookie: {}\r\nContent-Type: multipart/form-data; boundary=edge\r\nContent-Length: 3221225472\r\n",
         ada.cookie
@@ -188,4 +199,55 @@ async fn pictures_are_kept_only_where_the_site_says_so() {
         assert_eq!(Book::open(&house.root()).unwrap().picture(id).unwrap().is_some(), keep);
         assert_eq!(ada.get(&format!("{case}/picture.png")).await.status, 200, "in memory or in the book");
     }
+}
+
+#[tokio::test]
+async fn a_model_that_is_over_is_shown_and_not_asked() {
+    let house = House::open_with(|settings| {
+        let offers = (settings.offers)().unwrap();
+        let over = Some("version 2 has replaced it".to_owned());
+        let offers: Vec<Offer> = offers.into_iter().map(|offer| Offer { over: over.clone(), ..offer }).collect();
+        Settings { offers: Arc::new(move || Ok(offers.clone())), ..settings }
+    })
+    .await;
+    let book = Book::open(&house.root()).unwrap();
+    book.set_user(&User { name: "eve".into(), roles: Roles::of(&[Role::Clinician]) }, PASSWORD).unwrap();
+    let eve = house.browser("eve").await;
+    assert!(eve.get("/new").await.text().contains("No model can be asked"));
+    assert!(eve.get("/models").await.text().contains("version 2 has replaced it"));
+    let csrf = eve.get("/cases").await.text();
+    let csrf = csrf.split("name=\"csrf\" value=\"").nth(1).unwrap()[..64].to_owned();
+    assert_eq!(eve.hand_in(&csrf, &[("x.png", &picture())]).await.status, 409);
+}
+
+#[tokio::test]
+async fn what_an_earlier_process_left_waiting_is_said_to_have_no_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let book = Book::open(folder.path()).unwrap();
+    let classes = ["a".to_owned(), "b".to_owned()];
+    let case = crate::book::NewCase {
+        batch: None,
+        owner: "ada",
+        reference: "",
+        file: "x.png",
+        made_s: 0,
+        offer: "3",
+        model: "m",
+        digest: "ab",
+        classes: &classes,
+        temperature: 1.0,
+        picture: None,
+    };
+    let id = book.add_case(&case).unwrap();
+    let settings = Settings {
+        hospital: folder.path().to_path_buf(),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        certificate: None,
+        keep_images: false,
+        offers: Arc::new(|| Ok(Vec::new())),
+        decode: Arc::new(Scan::decode),
+    };
+    drop(Portal::open(settings).await.unwrap());
+    let reason = crate::desk::INTERRUPTED.to_owned();
+    assert_eq!(book.case(id).unwrap().unwrap().state, crate::book::CaseState::Refused { reason });
 }

@@ -201,3 +201,50 @@ async fn a_certificate_without_its_key_is_named() {
     let refused = Portal::open(settings).await;
     assert!(matches!(refused, Err(crate::PortalError::Certificate { path, .. }) if path == chain));
 }
+
+#[tokio::test]
+async fn what_is_silent_is_let_go_and_what_comes_beyond_the_places_is_closed() {
+    let house = House::open().await;
+    let mut silent = Vec::new();
+    for _ in 0..crate::connections::CONNECTIONS_MAX {
+        silent.push(TcpStream::connect(&house.address).await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut beyond = TcpStream::connect(&house.address).await.unwrap();
+    let _ = beyond.write_all(b"GET /sign-in HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let mut answer = Vec::new();
+    let _ = beyond.read_to_end(&mut answer).await;
+    assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
+    // Nothing is heard on any of them, until the portal ends them.
+    for line in &mut silent {
+        let ended = tokio::time::timeout(Duration::from_secs(20), line.read_to_end(&mut answer)).await;
+        assert!(ended.is_ok(), "it is held for ever");
+    }
+    assert_eq!(house.get("/sign-in").await.status, 200);
+}
+
+#[tokio::test]
+async fn slow_uploads_hold_no_place_for_ever_and_others_are_told_meanwhile() {
+    let house = House::open().await;
+    let ada = house.browser("ada").await;
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        let mut line = TcpStream::connect(&house.address).await.unwrap();
+        let head = format!(
+            "POST /drafts HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 100000\r\nCookie: {}\r\n\
+             Content-Type: multipart/form-data; boundary=edge\r\n\r\n--edge\r\n",
+            ada.cookie
+        );
+        line.write_all(head.as_bytes()).await.unwrap();
+        slow.push(line);
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let told = ada.hand_in(&ada.csrf, &[("x.png", &picture())]).await;
+    assert!(told.status == 503 && told.text().contains("Too many cases wait"), "{}", told.text());
+    for line in &mut slow {
+        let mut answer = String::new();
+        tokio::time::timeout(Duration::from_secs(20), line.read_to_string(&mut answer)).await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("took too long to arrive"), "{answer}");
+    }
+    assert_eq!(ada.hand_in(&ada.csrf, &[("x.png", &picture())]).await.status, 303);
+}
