@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Connections at a time: a browser opens six, and one more for each page that follows a case.
 pub(crate) const CONNECTIONS_MAX: usize = if cfg!(test) { 24 } else { 1_024 };
 /// A connection on which no request is complete, or no next one begins, for so long is let go.
-pub(crate) const HEAD_WAIT: Duration = if cfg!(test) { Duration::from_secs(2) } else { Duration::from_secs(20) };
+pub(crate) const HEAD_WAIT: Duration = if cfg!(test) { Duration::from_secs(6) } else { Duration::from_secs(20) };
 
 /// Lets connections in while there are places; closes what comes beyond.
 #[derive(Clone)]

@@ -30,7 +30,7 @@ const UNPACKED_BYTES_MAX: u64 = 2 << 30;
 /// A request waits so long for others with files.
 const PLACE_WAIT: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(30) };
 /// And may then take so long to arrive.
-const UPLOAD_WAIT: Duration = if cfg!(test) { Duration::from_secs(3) } else { Duration::from_secs(300) };
+const UPLOAD_WAIT: Duration = if cfg!(test) { Duration::from_secs(6) } else { Duration::from_secs(300) };
 /// Bytes of a field that is no file.
 const FIELD_BYTES_MAX: usize = 1 << 10;
 

@@ -209,6 +209,11 @@ enum Says {
 
 /// A counter in a hospital's folder that answers each question alike.
 fn counter(folder: &Path, says: Says) -> JoinHandle<()> {
+    slow_counter(folder, says, Duration::from_millis(150))
+}
+
+/// The same, and its last step takes so long.
+fn slow_counter(folder: &Path, says: Says, takes: Duration) -> JoinHandle<()> {
     let socket = Local::open(&folder.join("counter"), "ask.sock").unwrap();
     tokio::spawn(async move {
         loop {
@@ -229,7 +234,7 @@ fn counter(folder: &Path, says: Says) -> JoinHandle<()> {
                     let text = format!("{{\"step\":{step},\"at_ms\":{at_ms}}}\n");
                     line.get_mut().write_all(text.as_bytes()).await.unwrap();
                 }
-                tokio::time::sleep(Duration::from_millis(150)).await;
+                tokio::time::sleep(takes).await;
                 let end = match says {
                     Says::Logits(logits) => format!(
                         "{{\"query\":\"1-7\",\"logits\":[{logits:?}],\"total_ms\":840,\"encrypt_ms\":20,\

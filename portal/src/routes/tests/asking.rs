@@ -78,7 +78,7 @@ async fn a_scan_is_looked_at_asked_about_answered_and_found_again() {
 #[tokio::test]
 async fn what_happens_is_heard_while_it_happens() {
     let house = House::open().await;
-    let _counter = counter(&house.root(), Says::Logits(vec![0.0, 3.0, 1.0]));
+    let _counter = slow_counter(&house.root(), Says::Logits(vec![0.0, 3.0, 1.0]), Duration::from_secs(2));
     let ada = house.browser("ada").await;
     let case = ada.asked(&picture()).await;
     // Ends when the case does.

@@ -176,7 +176,9 @@ async fn a_clinician_and_an_officer_walk_through_the_pages() {
         Settings { offers: Arc::new(move || Ok(offers.clone())), ..settings }
     })
     .await;
-    let _counter = counter(&house.root(), Says::Logits(vec![0.0, 3.0, 1.0]));
+    // Longer than a browser needs to show that it waits.
+    let takes = Duration::from_secs(4);
+    let _counter = slow_counter(&house.root(), Says::Logits(vec![0.0, 3.0, 1.0]), takes);
     let walk = Walk::begin(&driver, &house).await;
     walk.go("/new").await;
     walk.looks("sign-in").await;
