@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use imaging::{Scan, Shown};
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
@@ -132,24 +133,14 @@ pub fn read_picture(path: &Path, options: &LoadOptions) -> Result<Array3<f32>, D
     formed(Picture::open(path)?, options)
 }
 
-/// Levels of a picture that was decoded elsewhere, in the form that [`read_picture`] gives those of a file: scaled and
-/// normalised. `levels` are those of `height` rows of `width` pixels, in 0..=1, a pixel's `channels` (1 or 3) side by
-/// side.
+/// A frame of a scan that was decoded elsewhere, as a screen shows it, in the form that [`read_picture`] gives files:
+/// scaled and normalised. Read by itself, the scan's file gives the same where it is shown by its own window.
 ///
 /// # Errors
-/// [`DataError::Setting`] for options out of range, and for levels that do not fit their size.
-pub fn form_picture(
-    (height, width, channels): (usize, usize, usize),
-    levels: &[f32],
-    options: &LoadOptions,
-) -> Result<Array3<f32>, DataError> {
+/// [`DataError::Setting`] for options out of range.
+pub fn form_scan(scan: &Scan, shown: &Shown, options: &LoadOptions) -> Result<Array3<f32>, DataError> {
     options.check()?;
-    let expected = height.checked_mul(width).and_then(|pixels| pixels.checked_mul(channels));
-    if expected != Some(levels.len()) || levels.is_empty() || !matches!(channels, 1 | 3) {
-        let (value, expected) = (levels.len() as f64, "height x width x channels levels, of 1 or 3 channels");
-        return Err(DataError::Setting { field: "levels", value, expected });
-    }
-    formed(Picture::from_interleaved(height, width, channels, levels), options)
+    formed(Picture::of_shown(scan, shown), options)
 }
 
 fn formed(picture: Picture, options: &LoadOptions) -> Result<Array3<f32>, DataError> {

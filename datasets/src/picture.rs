@@ -63,12 +63,18 @@ impl Picture {
         if scan.frames() != 1 {
             return Err(several());
         }
-        let (channels, levels) = match scan.shown(0, None).ok_or_else(several)? {
+        let shown = scan.shown(0, None).ok_or_else(several)?;
+        Ok(Self::of_shown(&scan, &shown))
+    }
+
+    /// A frame of a scan as a screen shows it.
+    pub(crate) fn of_shown(scan: &Scan, shown: &Shown) -> Self {
+        let (channels, levels) = match shown {
             Shown::Grey(levels) => (1, levels),
             Shown::Colour(levels) => (3, levels),
         };
-        let levels: Vec<f32> = levels.into_iter().map(|level| f32::from(level) / 255.0).collect();
-        Ok(Self::from_interleaved(scan.rows() as usize, scan.columns() as usize, channels, &levels))
+        let levels: Vec<f32> = levels.iter().map(|level| f32::from(*level) / 255.0).collect();
+        Self::from_interleaved(scan.rows() as usize, scan.columns() as usize, channels, &levels)
     }
 
     /// With 1 channel (luma of ITU-R BT.601, as in JPEG) or 3 (grey repeated).
