@@ -349,8 +349,9 @@ fn sync(folder: &Path) -> io::Result<()> {
     store::sync_folder(folder).map_err(|fault| fault.source)
 }
 
-/// `2026-11-22 20:30:11`.
-pub(crate) fn utc(at_s: u64) -> String {
+/// `2026-11-22 20:30:11`, in UTC, of seconds since 1970; the beginning of 1970 for what is no time.
+#[must_use]
+pub fn utc(at_s: u64) -> String {
     let at = i64::try_from(at_s).ok().and_then(|it| OffsetDateTime::from_unix_timestamp(it).ok());
     let at = at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let (date, time) = (at.date(), at.time());

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use time::OffsetDateTime;
+use client::sent_log;
 
 /// Seconds since 1970.
 pub(crate) fn now_s() -> i64 {
@@ -11,9 +11,7 @@ pub(crate) fn now_s() -> i64 {
 
 /// `2026-11-20T14:03:07Z`; the beginning of 1970 for what is no time.
 pub(crate) fn utc(at_s: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp(at_s).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let ((year, month, day), (hour, minute, second)) = (time.to_calendar_date(), time.to_hms());
-    format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z", u8::from(month))
+    format!("{}Z", sent_log::utc(u64::try_from(at_s).unwrap_or(0)).replace(' ', "T"))
 }
 
 /// `2026-11-20 14:03 UTC`.

@@ -34,6 +34,17 @@ pub enum PortalError {
         /// What is wrong.
         source: std::io::Error,
     },
+    /// Another process serves the same folder.
+    #[error("{}: another process serves its pages", .0.display())]
+    Busy(PathBuf),
+    /// Whether one does cannot be told.
+    #[error("{}: {source}", path.display())]
+    Lock {
+        /// The lock.
+        path: PathBuf,
+        /// The system's own words.
+        source: std::io::Error,
+    },
     /// It ended.
     #[error("the portal ended: {0}")]
     Ended(std::io::Error),
@@ -44,6 +55,7 @@ impl Explained for PortalError {
         match self {
             Self::Book(_) => "portal_book",
             Self::Listen { .. } | Self::Ended(_) => "portal_listen",
+            Self::Busy(_) | Self::Lock { .. } => "portal_busy",
             Self::Plain(_) | Self::Certificate { .. } => "portal_certificate",
         }
     }
@@ -57,6 +69,10 @@ impl Explained for PortalError {
             Self::Book(BookError::File { .. }) => "correct the permissions of the hospital's folder",
             Self::Book(_) => "look at the disk; restore the hospital's folder from its backup if the file is damaged",
             Self::Listen { .. } | Self::Ended(_) => "choose another address with --listen, or stop what uses this one",
+            Self::Busy(_) => {
+                "use its pages, or stop it: `hospital serve` opens them itself where site.toml has [portal]"
+            }
+            Self::Lock { .. } => "correct the permissions of the hospital's folder",
             Self::Plain(_) => {
                 "give `certificate` and `key` in [portal] of site.toml, or listen at 127.0.0.1 behind a server with TLS"
             }
@@ -69,7 +85,7 @@ impl Explained for PortalError {
             Self::Book(BookError::Name(_) | BookError::Password(_) | BookError::NoUser(_))
             | Self::Plain(_)
             | Self::Certificate { .. } => Exit::BadInput,
-            Self::Book(BookError::File { source, .. }) => Exit::of_io(source),
+            Self::Book(BookError::File { source, .. }) | Self::Lock { source, .. } => Exit::of_io(source),
             _ => Exit::Failed,
         }
     }

@@ -48,7 +48,8 @@ pub(crate) fn fhir(case: &Case, answer: &Answer, disclaimer: &str) -> Value {
         "resourceType": "DiagnosticReport",
         "id": format!("case-{}", case.id),
         "contained": observations.into_iter().chain([device(case)]).collect::<Vec<_>>(),
-        "identifier": [{"system": "urn:consilium:query", "value": case.query}],
+        // Numbers of questions begin anew with each model.
+        "identifier": [{"system": "urn:consilium:query", "value": format!("{} {}", case.digest, case.query)}],
         "status": "preliminary",
         "category": [{"coding": [{
             "system": "http://terminology.hl7.org/CodeSystem/v2-0074", "code": "IMG", "display": "Diagnostic Imaging",

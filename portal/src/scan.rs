@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use datasets::{DataError, LoadOptions, form_picture};
-use imaging::{Function, Scan, Shown, Window};
+use datasets::{DataError, LoadOptions, form_scan};
+use imaging::{Function, ImagingError, Quantity, Scan, Shown, Window};
 use ndarray::Array3;
 
+/// Pixels of one frame: more than any mammogram has.
+const FRAME_PIXELS_MAX: u64 = 1 << 25;
 /// Pictures of cases that stay in memory, where the site does not keep them.
 const RECENT_MAX: usize = 256;
 /// And their bytes.
@@ -62,18 +64,24 @@ fn written((columns, rows): (u32, u32), colour: png::ColorType, levels: &[u8]) -
     Some(bytes)
 }
 
-/// The frame in the form of a model's training images.
+/// The frame in the form of a model's training images; `None` where there is no such frame.
 ///
 /// # Errors
-/// [`DataError::Setting`], also where there is no such frame.
-pub(crate) fn model_input(scan: &Scan, look: Look, options: &LoadOptions) -> Result<Array3<f32>, DataError> {
-    let (levels, channels) = match shown(scan, look) {
-        Some(Shown::Grey(levels)) => (levels, 1),
-        Some(Shown::Colour(levels)) => (levels, 3),
-        None => (Vec::new(), 1),
-    };
-    let levels: Vec<f32> = levels.into_iter().map(|level| f32::from(level) / 255.0).collect();
-    form_picture((scan.rows() as usize, scan.columns() as usize, channels), &levels, options)
+/// [`DataError::Setting`].
+pub(crate) fn model_input(scan: &Scan, look: Look, options: &LoadOptions) -> Result<Option<Array3<f32>>, DataError> {
+    shown(scan, look).map(|shown| form_scan(scan, &shown, options)).transpose()
+}
+
+/// Refuses frames that a browser would not show either, and that would take a gigabyte each time they are drawn.
+///
+/// # Errors
+/// [`ImagingError::TooLarge`].
+pub(crate) fn drawable(scan: Scan) -> Result<Scan, ImagingError> {
+    let has = u64::from(scan.columns()) * u64::from(scan.rows());
+    match has <= FRAME_PIXELS_MAX {
+        true => Ok(scan),
+        false => Err(ImagingError::TooLarge { quantity: Quantity::Pixels, has, most: FRAME_PIXELS_MAX }),
+    }
 }
 
 /// Pictures of the newest cases, gone with the process.
@@ -119,11 +127,20 @@ mod tests {
         let again = Scan::decode(&png(&scan, Look::default()).unwrap(), &Limits::default()).unwrap();
         assert_eq!(shown(&again, Look::default()), Some(Shown::Grey(levels.clone())));
         let options = LoadOptions { height: 2, width: 3, channels: 1, mean: 0.5, std: 0.25, ..LoadOptions::default() };
-        let input = model_input(&scan, Look::default(), &options).unwrap();
+        let input = model_input(&scan, Look::default(), &options).unwrap().unwrap();
         let expected: Vec<f32> = levels.iter().map(|level| (f32::from(*level) / 255.0 - 0.5) / 0.25).collect();
         assert_eq!(input.iter().copied().collect::<Vec<_>>(), expected);
         let beyond = Look { frame: 1, window: None };
-        assert!(png(&scan, beyond).is_none() && model_input(&scan, beyond, &options).is_err());
+        assert!(png(&scan, beyond).is_none() && model_input(&scan, beyond, &options).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_frame_of_more_pixels_than_a_mammogram_is_refused() {
+        let levels = vec![0; 8_192 * 4_096];
+        assert!(drawable(scan(8_192, 4_096, &levels)).is_ok());
+        let wide = written((8_193, 4_096), png::ColorType::Grayscale, &vec![0; 8_193 * 4_096]).unwrap();
+        let refused = drawable(Scan::decode(&wide, &Limits::default()).unwrap());
+        assert!(matches!(refused, Err(ImagingError::TooLarge { quantity: Quantity::Pixels, .. })));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The listening portal.
 
+use std::fs::{File, TryLockError};
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use hyper_util::server::conn::auto::Builder;
 use imaging::{ImagingError, Limits, Scan};
 use tokio::sync::Semaphore;
 
-use crate::book::Book;
+use crate::book::{Book, FOLDER};
 use crate::connections::{HEAD_WAIT, Places};
 use crate::desk::{Desk, INTERRUPTED};
 use crate::drafts::Drafts;
@@ -25,8 +26,10 @@ use crate::sessions::Sessions;
 
 /// Passwords that are hashed at once: each takes 19 MiB and some 20 ms of a core.
 const HASHED_MAX: usize = 2;
-/// Images that are decoded at once, each in a process of its own.
-const DECODED_MAX: usize = 2;
+/// Images that are decoded or drawn at once; a frame takes up to half a gigabyte while it is drawn.
+const IMAGES_MAX: usize = 2;
+/// Held by the portal that serves a folder.
+const LOCK: &str = "portal.lock";
 /// Requests with files that are read at once: each may fill [`routes::UPLOAD_BYTES_MAX`] of memory.
 const UPLOADS_MAX: usize = 4;
 /// What is under way when the portal is stopped may take so long to end.
@@ -74,8 +77,27 @@ pub(crate) struct State {
     pub(crate) keep_images: bool,
     pub(crate) is_tls: bool,
     pub(crate) hashing: Arc<Semaphore>,
-    pub(crate) decoding: Arc<Semaphore>,
-    pub(crate) uploading: Semaphore,
+    pub(crate) imaging: Arc<Semaphore>,
+    pub(crate) uploading: Arc<Semaphore>,
+    _lock: File,
+}
+
+impl State {
+    /// Works on an image, on a thread for it, when its turn comes; `None` where the thread ended.
+    pub(crate) async fn on_image<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let place = Arc::clone(&self.imaging).acquire_owned().await.ok()?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            work()
+        });
+        match done.await {
+            Ok(done) => Some(done),
+            Err(error) => {
+                tracing::error!(%error, "a thread that worked on an image has ended");
+                None
+            }
+        }
+    }
 }
 
 /// An open portal.
@@ -103,6 +125,7 @@ impl Portal {
             }
         };
         let book = Arc::new(Book::open(&settings.hospital)?);
+        let lock = lock(&settings.hospital)?;
         let left = book.end_waiting(INTERRUPTED)?;
         if left > 0 {
             tracing::warn!(cases = left, "cases that an earlier process left waiting have no answer");
@@ -120,9 +143,10 @@ impl Portal {
             decode: settings.decode,
             keep_images: settings.keep_images,
             is_tls: tls.is_some(),
+            _lock: lock,
             hashing: Arc::new(Semaphore::new(HASHED_MAX)),
-            decoding: Arc::new(Semaphore::new(DECODED_MAX)),
-            uploading: Semaphore::new(UPLOADS_MAX),
+            imaging: Arc::new(Semaphore::new(IMAGES_MAX)),
+            uploading: Arc::new(Semaphore::new(UPLOADS_MAX)),
             book,
         };
         Ok(Self { listener, tls, state: Arc::new(state) })
@@ -171,4 +195,16 @@ impl Portal {
 /// Lets go of connections that are silent, also of those that never say which HTTP they speak: they speak the one.
 fn impatient(builder: &mut Builder<TokioExecutor>) {
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT);
+}
+
+/// One portal at a time serves a hospital's folder: it takes what waits there for left behind.
+fn lock(hospital: &Path) -> Result<File, PortalError> {
+    let path = hospital.join(FOLDER).join(LOCK);
+    let failed = |source| PortalError::Lock { path: path.clone(), source };
+    let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(PortalError::Busy(hospital.to_path_buf())),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
 }

@@ -9,6 +9,7 @@ use axum::http::header::{ACCEPT_LANGUAGE, COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::book::Role;
 use crate::notice::Notice;
@@ -109,10 +110,9 @@ impl OptionalFromRequestParts<Arc<State>> for Visitor {
     }
 }
 
-/// A path as the value of a query.
-fn escaped(path: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.');
-    path.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+/// A text as the value of a query.
+pub(crate) fn escaped(text: &str) -> impl std::fmt::Display + '_ {
+    utf8_percent_encode(text, NON_ALPHANUMERIC)
 }
 
 #[cfg(test)]
@@ -130,6 +130,6 @@ mod tests {
         assert_eq!(language(&headers), Language::German);
         headers.remove(COOKIE);
         assert_eq!(language(&headers), Language::English);
-        assert_eq!(escaped("/cases?words=a b&x=1"), "/cases%3Fwords%3Da%20b%26x%3D1");
+        assert_eq!(escaped("/cases?words=a b&x=1").to_string(), "%2Fcases%3Fwords%3Da%20b%26x%3D1");
     }
 }

@@ -3,15 +3,15 @@
 use client::counter::{Progress, Reply};
 use client::hospital::QuestionStep;
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{OptionalExtension, Row, TransactionBehavior, params, params_from_iter};
 use serde::{Deserialize, Serialize};
 
 use super::{Book, BookError};
+use crate::clock::now_s;
+use crate::offer::Offer;
 
 /// What is known of a case before it is asked.
 pub(crate) struct NewCase<'a> {
-    /// The cases that were handed in with it.
-    pub(crate) batch: Option<i64>,
     /// Who asked.
     pub(crate) owner: &'a str,
     /// By which the clinician finds it again.
@@ -28,8 +28,23 @@ pub(crate) struct NewCase<'a> {
     pub(crate) classes: &'a [String],
     /// Divides logits before they become probabilities.
     pub(crate) temperature: f64,
-    /// The picture that was asked about, as PNG, where the site keeps pictures.
-    pub(crate) picture: Option<&'a [u8]>,
+}
+
+impl<'a> NewCase<'a> {
+    /// A file that somebody asks an offered model about, now.
+    pub(crate) fn of(offer: &'a Offer, owner: &'a str, reference: &'a str, file: &'a str) -> Self {
+        Self {
+            owner,
+            reference,
+            file,
+            made_s: now_s(),
+            offer: &offer.id,
+            model: offer.name(),
+            digest: &offer.digest,
+            classes: &offer.experiment.data().classes,
+            temperature: offer.temperature(),
+        }
+    }
 }
 
 /// How far a case is.
@@ -117,29 +132,45 @@ const COLUMNS: &str = "id, batch, owner, reference, file, made_s, offer, model, 
                        labelled_by, labelled_s";
 
 impl Book {
-    /// Notes a case that is about to be asked; its number.
-    pub(crate) fn add_case(&self, case: &NewCase<'_>) -> Result<i64, BookError> {
-        let classes = serde_json::to_string(case.classes).unwrap_or_default();
-        let connection = self.connection();
-        connection.execute(
-            "INSERT INTO cases(batch, owner, reference, file, made_s, offer, model, digest, classes, temperature,
-                               state, picture)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'waiting', ?11)",
-            params![
-                case.batch,
-                case.owner,
-                cut(case.reference),
-                cut(case.file),
-                case.made_s,
-                case.offer,
-                case.model,
-                case.digest,
-                classes,
-                case.temperature,
-                case.picture
-            ],
-        )?;
-        Ok(connection.last_insert_rowid())
+    /// Notes cases that are about to be asked together; their numbers, in order. Several are a batch, under a number of
+    /// its own. All of them or none.
+    pub(crate) fn add_cases(&self, cases: &[NewCase<'_>]) -> Result<(Option<i64>, Vec<i64>), BookError> {
+        let mut connection = self.connection();
+        let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let batch: Option<i64> = match cases {
+            [_] => None,
+            _ => change.query_row("SELECT coalesce(max(batch), 0) + 1 FROM cases", [], |row| row.get(0))?,
+        };
+        let mut ids = Vec::with_capacity(cases.len());
+        for case in cases {
+            let classes = serde_json::to_string(case.classes).unwrap_or_default();
+            change.execute(
+                "INSERT INTO cases(batch, owner, reference, file, made_s, offer, model, digest, classes, temperature,
+                                   state)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'waiting')",
+                params![
+                    batch,
+                    case.owner,
+                    cut(case.reference),
+                    cut(case.file),
+                    case.made_s,
+                    case.offer,
+                    case.model,
+                    case.digest,
+                    classes,
+                    case.temperature
+                ],
+            )?;
+            ids.push(change.last_insert_rowid());
+        }
+        change.commit()?;
+        Ok((batch, ids))
+    }
+
+    /// Keeps the picture that a case is about, as PNG.
+    pub(crate) fn keep_picture(&self, id: i64, picture: &[u8]) -> Result<(), BookError> {
+        self.connection().execute("UPDATE cases SET picture = ?2 WHERE id = ?1", params![id, picture])?;
+        Ok(())
     }
 
     /// Notes a step of a waiting case.
@@ -164,8 +195,13 @@ impl Book {
         Ok(())
     }
 
-    /// Notes the answer: the logits of one image of a reply.
+    /// Notes the answer: the logits of one image of a reply. What is none for the case's classes is a refusal.
     pub(crate) fn note_answer(&self, id: i64, reply: &Reply, logits: &[f64]) -> Result<(), BookError> {
+        let classes = self.case(id)?.map_or(0, |case| case.classes.len());
+        if logits.len() != classes || !logits.iter().all(|logit| logit.is_finite()) {
+            return self
+                .note_refusal(id, &format!("{} logits for {classes} classes, or one is no number", logits.len()));
+        }
         let logits = serde_json::to_string(logits).unwrap_or_default();
         self.connection().execute(
             "UPDATE cases SET state = 'answered', query = ?2, logits = ?3, query_bytes = ?4, reply_bytes = ?5,
@@ -243,12 +279,6 @@ impl Book {
         Ok(self.connection().query_row(sql, [batch], |row| Ok((row.get(0)?, row.get(1)?)))?)
     }
 
-    /// A number under which several cases are handed in together.
-    pub(crate) fn next_batch(&self) -> Result<i64, BookError> {
-        let sql = "SELECT coalesce(max(batch), 0) + 1 FROM cases";
-        Ok(self.connection().query_row(sql, [], |row| row.get(0))?)
-    }
-
     /// The picture of a case, where it was kept.
     pub(crate) fn picture(&self, id: i64) -> Result<Option<Vec<u8>>, BookError> {
         self.bytes("SELECT picture FROM cases WHERE id = ?1", id)
@@ -300,7 +330,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Result<Case, BookError>> {
     };
     let state = match state.as_str() {
         "waiting" => CaseState::Waiting,
-        "answered" if logits.len() == classes.len() => CaseState::Answered { logits, total_ms, reply_bytes },
+        "answered" if logits.len() == classes.len() && !classes.is_empty() => {
+            CaseState::Answered { logits, total_ms, reply_bytes }
+        }
         "refused" => CaseState::Refused { reason },
         other => return Ok(Err(BookError::Damaged { id, found: format!("state {other}, {} logits", logits.len()) })),
     };
@@ -336,7 +368,6 @@ mod tests {
 
     fn new<'a>(classes: &'a [String], reference: &'a str) -> NewCase<'a> {
         NewCase {
-            batch: None,
             owner: "ada",
             reference,
             file: "scan.png",
@@ -346,8 +377,26 @@ mod tests {
             digest: "ab",
             classes,
             temperature: 1.5,
-            picture: None,
         }
+    }
+
+    fn add(book: &Book, case: NewCase<'_>) -> i64 {
+        let (batch, ids) = book.add_cases(&[case]).unwrap();
+        assert_eq!(batch, None, "one alone is no batch");
+        ids[0]
+    }
+
+    #[test]
+    fn what_is_no_answer_to_the_cases_classes_is_a_refusal() {
+        let hospital = tempfile::tempdir().unwrap();
+        let book = Book::open(hospital.path()).unwrap();
+        let classes = ["cyst".to_owned(), "normal".to_owned()];
+        for logits in [&[0.5][..], &[0.5, f64::NAN], &[0.1, 0.2, 0.3]] {
+            let id = add(&book, new(&classes, "x"));
+            book.note_answer(id, &reply(logits), logits).unwrap();
+            assert!(matches!(book.case(id).unwrap().unwrap().state, CaseState::Refused { .. }), "{logits:?}");
+        }
+        assert_eq!(book.cases(&Filter::default(), 0, 10).unwrap().1, 3, "and the list can be read");
     }
 
     fn reply(logits: &[f64]) -> Reply {
@@ -367,14 +416,14 @@ mod tests {
         let hospital = tempfile::tempdir().unwrap();
         let book = Book::open(hospital.path()).unwrap();
         let classes = ["cyst".to_owned(), "normal".to_owned()];
-        let id = book.add_case(&new(&classes, "bed 7\u{7}")).unwrap();
+        let id = add(&book, new(&classes, "bed 7\u{7}"));
         let envelope = Envelope { query: "1-7".into(), bytes: 9, digest: "cd".into(), sample: "00ff".into() };
         for (step, at_ms) in [(QuestionStep::Encrypting, 1.0), (QuestionStep::Encrypted(envelope), 30.0)] {
             book.note_progress(id, &Progress { step, at_ms }).unwrap();
         }
         let case = book.case(id).unwrap().unwrap();
         assert_eq!((case.reference.as_str(), &case.state), ("bed 7", &CaseState::Waiting));
-        let long = book.add_case(&new(&classes, &"ä".repeat(300))).unwrap();
+        let long = add(&book, new(&classes, &"ä".repeat(300)));
         assert_eq!(book.case(long).unwrap().unwrap().reference.chars().count(), TEXT_CHARACTERS_MAX);
         assert_eq!((case.query.as_str(), case.query_bytes, case.sent_digest.as_str()), ("1-7", 9, "cd"));
         assert_eq!(book.sample(id).unwrap(), Some(vec![0, 255]));
@@ -399,12 +448,13 @@ mod tests {
         let hospital = tempfile::tempdir().unwrap();
         let book = Book::open(hospital.path()).unwrap();
         let classes = ["cyst".to_owned(), "normal".to_owned()];
-        let batch = book.next_batch().unwrap();
-        for reference in ["bed 7", "Bed 8", "100 %"] {
-            book.add_case(&NewCase { batch: Some(batch), ..new(&classes, reference) }).unwrap();
-        }
-        let last = book.add_case(&new(&classes, "alone")).unwrap();
-        assert_eq!(book.next_batch().unwrap(), batch + 1);
+        let together = ["bed 7", "Bed 8", "100 %"].map(|reference| new(&classes, reference));
+        let (batch, ids) = book.add_cases(&together).unwrap();
+        let (batch, last) = (batch.unwrap(), add(&book, new(&classes, "alone")));
+        assert_eq!((ids.len(), book.case(last).unwrap().unwrap().batch), (3, None));
+        let (next, _) = book.add_cases(&together[..2]).unwrap();
+        assert_eq!(next, Some(batch + 1));
+        book.connection().execute("DELETE FROM cases WHERE batch = ?1", [batch + 1]).unwrap();
         let found = |filter: Filter| {
             let (cases, count) = book.cases(&filter, 0, 10).unwrap();
             assert_eq!(cases.len(), count);
@@ -428,8 +478,9 @@ mod tests {
     fn a_damaged_case_is_named() {
         let hospital = tempfile::tempdir().unwrap();
         let book = Book::open(hospital.path()).unwrap();
-        let id = book.add_case(&new(&["a".to_owned()], "x")).unwrap();
-        for damage in ["UPDATE cases SET state = 'answered'", "UPDATE cases SET classes = '['"] {
+        let id = add(&book, new(&["a".to_owned()], "x"));
+        let none = "UPDATE cases SET state = 'answered', classes = '[]'";
+        for damage in ["UPDATE cases SET state = 'answered'", none, "UPDATE cases SET classes = '['"] {
             book.connection().execute(damage, []).unwrap();
             assert!(matches!(book.case(id), Err(BookError::Damaged { id: of, .. }) if of == id), "{damage}");
         }

@@ -15,7 +15,7 @@ pub(crate) use users::SignIn;
 pub use users::{Role, Roles, User};
 
 /// The folder in a hospital's.
-const FOLDER: &str = "portal";
+pub(crate) const FOLDER: &str = "portal";
 /// The file in it.
 const FILE: &str = "portal.sqlite";
 /// Version of its tables; a later release changes them step by step from here.

@@ -14,6 +14,33 @@ pub(crate) struct Asking<'a> {
     pub(crate) offer: &'a Offer,
     pub(crate) reference: &'a str,
     pub(crate) look: Look,
+    pub(crate) levels: Option<Levels>,
+}
+
+/// What a frame's values reach, in whole units of the modality, and the window in which it is shown if nobody chooses.
+#[derive(Clone, Copy)]
+pub(crate) struct Levels {
+    least: f64,
+    most: f64,
+    centre: f64,
+    width: f64,
+}
+
+impl Levels {
+    /// Of a grey DICOM frame; `None` for what has no window.
+    pub(crate) fn of(scan: &Scan, frame: u32) -> Option<Self> {
+        if scan.kind() != Kind::Dicom {
+            return None;
+        }
+        let imaging::Frame::Grey(values) = scan.frame(frame)? else { return None };
+        let fold = |(least, most): (f32, f32), value: &f32| (least.min(*value), most.max(*value));
+        let (least, most) = values.iter().fold((f32::MAX, f32::MIN), fold);
+        let (least, most) = (f64::from(least).floor(), f64::from(most).ceil());
+        let named = scan.windows(frame).first();
+        let named = named.map(|named| (named.window.centre().round(), named.window.width().round().max(1.0)));
+        let (centre, width) = named.unwrap_or((((least + most) / 2.0).round(), (most - least).max(2.0)));
+        (least < most).then_some(Self { least, most, centre, width })
+    }
 }
 
 /// The path of a draft's picture.
@@ -77,11 +104,9 @@ pub(crate) fn render(visitor: &Visitor, draft: &Draft, asking: &Asking<'_>) -> M
 /// Slice and window, where the scan has several slices or is grey with more levels than a screen.
 fn controls(visitor: &Visitor, draft: &Draft, asking: &Asking<'_>) -> Markup {
     let (language, scan, look) = (visitor.language, &draft.scan, asking.look);
-    let range = window_range(scan, look.frame);
-    if scan.frames() < 2 && range.is_none() {
+    if scan.frames() < 2 && asking.levels.is_none() {
         return html! {};
     }
-    let (centre, width) = look.window.or_else(|| default_window(scan, look.frame)).unwrap_or_default();
     html! {
         form.look method="get" action=(format!("/drafts/{}", draft.id)) data-look {
             input type="hidden" name="model" value=(asking.offer.id);
@@ -91,7 +116,8 @@ fn controls(visitor: &Visitor, draft: &Draft, asking: &Asking<'_>) -> Markup {
                 input id="frame" name="frame" type="range" min="1" max=(scan.frames()) value=(look.frame + 1);
                 output for="frame" { (look.frame + 1) }
             }
-            @if let Some((least, most)) = range {
+            @if let Some(Levels { least, most, centre, width }) = asking.levels {
+                @let (centre, width) = look.window.unwrap_or((centre, width));
                 label for="centre" { (language.say("draft.centre")) }
                 input id="centre" name="centre" type="range" min=(least) max=(most) step="1" value=(centre);
                 output for="centre" { (centre) }
@@ -102,26 +128,4 @@ fn controls(visitor: &Visitor, draft: &Draft, asking: &Asking<'_>) -> Markup {
             button.plain type="submit" { (language.say("draft.show")) }
         }
     }
-}
-
-/// The window that is shown where nobody chose one.
-fn default_window(scan: &Scan, frame: u32) -> Option<(f64, f64)> {
-    match scan.windows(frame).first() {
-        Some(named) => Some((named.window.centre().round(), named.window.width().round().max(1.0))),
-        None => {
-            let (least, most) = window_range(scan, frame)?;
-            Some((((least + most) / 2.0).round(), (most - least).max(2.0)))
-        }
-    }
-}
-
-/// Least and greatest value of a grey DICOM frame, in whole units; `None` for what has no window.
-fn window_range(scan: &Scan, frame: u32) -> Option<(f64, f64)> {
-    if scan.kind() != Kind::Dicom {
-        return None;
-    }
-    let imaging::Frame::Grey(values) = scan.frame(frame)? else { return None };
-    let fold = |(least, most): (f32, f32), value: &f32| (least.min(*value), most.max(*value));
-    let (least, most) = values.iter().fold((f32::MAX, f32::MIN), fold);
-    (least < most).then(|| (f64::from(least).floor(), f64::from(most).ceil()))
 }

@@ -8,7 +8,7 @@ use crate::answer::Answer;
 use crate::book::{Case, CaseState, Filter};
 use crate::clock::minute;
 use crate::texts::Language;
-use crate::visitor::Visitor;
+use crate::visitor::{Visitor, escaped};
 
 /// What is listed.
 pub(crate) struct Listed<'a> {
@@ -24,8 +24,7 @@ pub(crate) struct Listed<'a> {
 impl Listed<'_> {
     fn query(&self, page: usize) -> String {
         let batch = self.filter.batch.map_or_else(String::new, |batch| format!("&batch={batch}"));
-        let words: String = self.filter.words.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        format!("?words={words}{batch}&page={page}")
+        format!("?words={}{batch}&page={page}", escaped(&self.filter.words))
     }
 }
 

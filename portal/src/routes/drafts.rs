@@ -11,14 +11,14 @@ use maud::Markup;
 use serde::Deserialize;
 
 use crate::book::{NewCase, Role};
-use crate::clock::now_s;
 use crate::drafts::Draft;
 use crate::notice::Notice;
 use crate::offer::Offer;
-use crate::pages::draft::{Asking, render};
+use crate::pages::draft::{Asking, Levels, render};
 use crate::pages::new_case;
 use crate::routes::UPLOAD_BYTES_MAX;
 use crate::routes::hand_in::PICTURES_MAX;
+use crate::routes::prepared::Prepared;
 use crate::scan::{self, Look};
 use crate::server::State;
 use crate::visitor::Visitor;
@@ -85,7 +85,10 @@ pub(super) async fn page(
     let offer = offer(&state, &visitor, &form.model).await?;
     let look = form.look();
     let look = if look.frame < draft.scan.frames() { look } else { Look { frame: 0, ..look } };
-    Ok(render(&visitor, &draft, &Asking { offer: &offer, reference: &form.reference, look }))
+    let shown = Arc::clone(&draft);
+    let levels = state.on_image(move || Levels::of(&shown.scan, look.frame)).await;
+    let levels = levels.ok_or(Notice::Broken(visitor.language))?;
+    Ok(render(&visitor, &draft, &Asking { offer: &offer, reference: &form.reference, look, levels }))
 }
 
 pub(super) async fn picture(
@@ -95,9 +98,9 @@ pub(super) async fn picture(
     Query(form): Query<LookForm>,
 ) -> Result<Response, Notice> {
     let draft = draft(&state, &visitor, &id)?;
-    let drawn = tokio::task::spawn_blocking(move || scan::png(&draft.scan, form.look())).await;
+    let drawn = state.on_image(move || scan::png(&draft.scan, form.look())).await;
     match drawn {
-        Ok(Some(png)) => Ok(([(CONTENT_TYPE, "image/png")], png).into_response()),
+        Some(Some(png)) => Ok(([(CONTENT_TYPE, "image/png")], png).into_response()),
         _ => Err(Notice::NotFound(visitor.language)),
     }
 }
@@ -115,34 +118,17 @@ pub(super) async fn ask(
     let reserved = state.desk.reserve(1).ok_or(Notice::Busy(language))?;
     let AskForm { frame, centre, width, reference, .. } = form;
     let look = LookForm { frame, centre, width, ..LookForm::default() }.look();
-    let work = (Arc::clone(&state), Arc::clone(&draft), offer.clone());
-    let owner = visitor.visit.user.name.clone();
-    let made = tokio::task::spawn_blocking(move || {
-        let (state, draft, offer) = work;
-        let refused = |error: &dyn std::fmt::Display| Notice::NoImage(language, draft.file.clone(), error.to_string());
-        let options = offer.experiment.load_options();
-        let input = scan::model_input(&draft.scan, look, &options).map_err(|error| refused(&error))?;
-        let picture = scan::png(&draft.scan, look);
-        let case = NewCase {
-            batch: None,
-            owner: &owner,
-            reference: &reference,
-            file: &draft.file,
-            made_s: now_s(),
-            offer: &offer.id,
-            model: offer.name(),
-            digest: &offer.digest,
-            classes: &offer.experiment.data().classes,
-            temperature: offer.temperature(),
-            picture: picture.as_deref().filter(|_| state.keep_images),
-        };
-        let number = state.book.add_case(&case).map_err(Notice::book(language))?;
-        if let Some(picture) = picture {
-            state.recent.keep(number, picture);
-        }
-        Ok((number, input))
-    });
-    let (number, input) = made.await.map_err(|_| Notice::Broken(language))??;
+    let file = draft.file.clone();
+    let case = NewCase::of(&offer, &visitor.visit.user.name, &reference, &file);
+    let options = offer.experiment.load_options();
+    let prepared = state.on_image(move || Prepared::of(&draft.scan, look, &options)).await;
+    let prepared = prepared.ok_or(Notice::Broken(language))?;
+    let prepared = prepared.map_err(|error| Notice::NoImage(language, file.clone(), error.to_string()))?;
+    let prepared = prepared.ok_or(Notice::NotFound(language))?;
+    let broken = Notice::book(language);
+    let (_, ids) = state.book.add_cases(&[case]).map_err(&broken)?;
+    let number = ids.first().copied().ok_or(Notice::Broken(language))?;
+    let input = prepared.keep(&state, number).map_err(broken)?;
     state.desk.ask(&offer, vec![(number, input)], reserved);
     Ok(Redirect::to(&format!("/cases/{number}")))
 }

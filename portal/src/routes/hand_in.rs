@@ -10,23 +10,25 @@ use axum::extract::{Multipart, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use imaging::{Ending, ImagingError, Limits, Scan};
+use ndarray::Array3;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::book::{NewCase, Role};
-use crate::clock::now_s;
 use crate::desk::Reserved;
 use crate::notice::Notice;
 use crate::offer::Offer;
 use crate::routes::drafts::offer;
-use crate::scan::{self, Look};
+use crate::routes::prepared::Prepared;
+use crate::scan::{Look, drawable};
 use crate::server::State;
-use crate::visitor::Visitor;
+use crate::visitor::{Visitor, escaped};
 
 /// Pictures that are handed in together.
 pub(crate) const PICTURES_MAX: usize = 500;
 /// Bytes of one picture.
 const PICTURE_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of all pictures of an archive, unpacked.
-const UNPACKED_BYTES_MAX: u64 = 2 << 30;
+const UNPACKED_BYTES_MAX: u64 = 1 << 30;
 /// A request waits so long for others with files.
 const PLACE_WAIT: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(30) };
 /// And may then take so long to arrive.
@@ -56,8 +58,8 @@ pub(super) async fn hand_in(
 ) -> Result<Response, Notice> {
     let language = visitor.language;
     visitor.must_be(Role::Clinician)?;
-    let place = tokio::time::timeout(PLACE_WAIT, state.uploading.acquire()).await;
-    let _place = place.map_err(|_| Notice::Busy(language))?;
+    let place = tokio::time::timeout(PLACE_WAIT, Arc::clone(&state.uploading).acquire_owned()).await;
+    let place = place.map_err(|_| Notice::Busy(language))?.map_err(|_| Notice::Busy(language))?;
     let reading = read(multipart.map_err(|_| Notice::Form(language))?, &visitor);
     let brought = tokio::time::timeout(UPLOAD_WAIT, reading).await.map_err(|_| Notice::TooSlow(language))??;
     let offer = offer(&state, &visitor, &brought.model).await?;
@@ -73,16 +75,16 @@ pub(super) async fn hand_in(
                 tracing::error!(%error, "a draft cannot be kept");
                 Notice::Broken(language)
             })?;
-            let query = [("model", offer.id.as_str()), ("reference", reference.as_str())];
-            let query: String = query.iter().map(|(key, value)| format!("&{key}={}", escaped(value))).collect();
-            Ok(Redirect::to(&format!("/drafts/{id}?{}", &query[1..])).into_response())
+            let (model, reference) = (escaped(&offer.id), escaped(&reference));
+            Ok(Redirect::to(&format!("/drafts/{id}?model={model}&reference={reference}")).into_response())
         }
         _ => {
             let files = tokio::task::spawn_blocking(move || unpacked(files, UNPACKED_BYTES_MAX)).await;
             let files = files.map_err(|_| Notice::Broken(language))?;
             let files = files.map_err(|(name, found)| Notice::NoImage(language, name, found))?;
-            let batch = ask_all(&state, &visitor, &offer, &reference, files)?;
-            Ok(Redirect::to(&format!("/cases?batch={batch}")).into_response())
+            let batch = ask_all(&state, &visitor, &offer, &reference, files, place)?;
+            let there = batch.map_or_else(|| "/cases".to_owned(), |batch| format!("/cases?batch={batch}"));
+            Ok(Redirect::to(&there).into_response())
         }
     }
 }
@@ -177,17 +179,10 @@ fn unpacked(files: Vec<Handed>, mut left: u64) -> Result<Vec<Handed>, (String, S
 }
 
 /// Decodes a file in a process of its own, when its turn comes.
-async fn decoded(state: &Arc<State>, bytes: Vec<u8>) -> Result<Scan, ImagingError> {
-    let place = Arc::clone(&state.decoding).acquire_owned().await.ok();
-    let state = Arc::clone(state);
-    let decoding = tokio::task::spawn_blocking(move || {
-        let _place = place;
-        (state.decode)(&bytes, &limits())
-    });
-    decoding.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "the thread that decodes a scan has ended");
-        Err(ImagingError::Crashed { ending: Ending::Unknown })
-    })
+async fn decoded(state: &State, bytes: Vec<u8>) -> Result<Scan, ImagingError> {
+    let decode = Arc::clone(&state.decode);
+    let decoded = state.on_image(move || decode(&bytes, &limits()).and_then(drawable)).await;
+    decoded.unwrap_or(Err(ImagingError::Crashed { ending: Ending::Unknown }))
 }
 
 /// Less than a file of training images may ask for: this comes from a browser.
@@ -202,51 +197,34 @@ fn ask_all(
     offer: &Offer,
     reference: &str,
     files: Vec<Handed>,
-) -> Result<i64, Notice> {
+    place: OwnedSemaphorePermit,
+) -> Result<Option<i64>, Notice> {
     let language = visitor.language;
     if files.is_empty() {
         return Err(Notice::NoFile(language));
     }
     let reserved = state.desk.reserve(files.len()).ok_or(Notice::Busy(language))?;
-    let book = &state.book;
-    let batch = book.next_batch().map_err(Notice::book(language))?;
-    let mut cases = Vec::with_capacity(files.len());
-    for file in files {
-        let case = NewCase {
-            batch: Some(batch),
-            owner: &visitor.visit.user.name,
-            reference,
-            file: &file.name,
-            made_s: now_s(),
-            offer: &offer.id,
-            model: offer.name(),
-            digest: &offer.digest,
-            classes: &offer.experiment.data().classes,
-            temperature: offer.temperature(),
-            picture: None,
-        };
-        cases.push((book.add_case(&case).map_err(Notice::book(language))?, file));
-    }
-    tokio::spawn(decode_and_ask(Arc::clone(state), offer.clone(), cases, reserved));
+    let new = |file| NewCase::of(offer, &visitor.visit.user.name, reference, file);
+    let cases: Vec<NewCase<'_>> = files.iter().map(|file: &Handed| new(file.name.as_str())).collect();
+    let (batch, ids) = state.book.add_cases(&cases).map_err(Notice::book(language))?;
+    let cases = ids.into_iter().zip(files).collect();
+    tokio::spawn(decode_and_ask(Arc::clone(state), offer.clone(), cases, reserved, place));
     Ok(batch)
 }
 
-/// Decodes one file after the other and asks about as many together as the model takes.
-async fn decode_and_ask(state: Arc<State>, offer: Offer, cases: Vec<(i64, Handed)>, mut reserved: Reserved) {
+/// Decodes one file after the other and asks about as many together as the model takes. The place among those who hand
+/// files in is given back when none of them is in memory any more.
+async fn decode_and_ask(
+    state: Arc<State>,
+    offer: Offer,
+    cases: Vec<(i64, Handed)>,
+    mut reserved: Reserved,
+    _place: OwnedSemaphorePermit,
+) {
     let together = offer.experiment.program().images().max(1);
-    let options = offer.experiment.load_options();
     let mut ready = Vec::new();
     for (id, file) in cases {
-        let input = match decoded(&state, file.bytes).await {
-            Ok(scan) => {
-                if let Some(picture) = scan::png(&scan, Look::default()) {
-                    state.recent.keep(id, picture);
-                }
-                scan::model_input(&scan, Look::default(), &options).map_err(|error| error.to_string())
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        match input {
+        match prepared(&state, &offer, id, file.bytes).await {
             Ok(input) => ready.push((id, input)),
             Err(found) => {
                 drop(reserved.some(1));
@@ -267,8 +245,13 @@ async fn decode_and_ask(state: Arc<State>, offer: Offer, cases: Vec<(i64, Handed
     }
 }
 
-fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+/// What the model takes of a file of several, as its own window shows it; why there is nothing to take, in words.
+async fn prepared(state: &State, offer: &Offer, id: i64, bytes: Vec<u8>) -> Result<Array3<f32>, String> {
+    let scan = decoded(state, bytes).await.map_err(|error| error.to_string())?;
+    let options = offer.experiment.load_options();
+    let prepared = state.on_image(move || Prepared::of(&scan, Look::default(), &options)).await;
+    let prepared = prepared.ok_or("the thread that draws it has ended")?.map_err(|error| error.to_string())?;
+    prepared.ok_or("it has no frame")?.keep(state, id).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

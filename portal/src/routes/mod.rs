@@ -5,6 +5,7 @@ mod cases;
 mod drafts;
 mod hand_in;
 mod others;
+mod prepared;
 mod session;
 
 use std::sync::Arc;

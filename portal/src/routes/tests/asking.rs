@@ -198,6 +198,9 @@ async fn pictures_are_kept_only_where_the_site_says_so() {
         let id = case.rsplit('/').next().unwrap().parse().unwrap();
         assert_eq!(Book::open(&house.root()).unwrap().picture(id).unwrap().is_some(), keep);
         assert_eq!(ada.get(&format!("{case}/picture.png")).await.status, 200, "in memory or in the book");
+        ada.hand_in(&ada.csrf, &[("a.png", &picture()), ("b.png", &picture())]).await;
+        ada.page_with("/cases?batch=1", "2 of 2 done").await;
+        assert_eq!(Book::open(&house.root()).unwrap().picture(id + 2).unwrap().is_some(), keep, "of several as well");
     }
 }
 
@@ -226,7 +229,6 @@ async fn what_an_earlier_process_left_waiting_is_said_to_have_no_answer() {
     let book = Book::open(folder.path()).unwrap();
     let classes = ["a".to_owned(), "b".to_owned()];
     let case = crate::book::NewCase {
-        batch: None,
         owner: "ada",
         reference: "",
         file: "x.png",
@@ -236,9 +238,8 @@ async fn what_an_earlier_process_left_waiting_is_said_to_have_no_answer() {
         digest: "ab",
         classes: &classes,
         temperature: 1.0,
-        picture: None,
     };
-    let id = book.add_case(&case).unwrap();
+    let id = book.add_cases(&[case]).unwrap().1[0];
     let settings = Settings {
         hospital: folder.path().to_path_buf(),
         listen: "127.0.0.1:0".parse().unwrap(),
