@@ -249,6 +249,7 @@ impl Plan {
             weights: Weights::new(experiment.federation().weights, membership),
             program: Arc::clone(&self.program),
             release: experiment.publish().release,
+            normalisation: experiment.load_options().normalisation(),
             publish_clip: experiment.publish().clip,
             training: experiment.train().clone(),
             device,

@@ -28,7 +28,7 @@ mod sheet;
 mod split;
 
 pub use error::{DataError, NpyProblem};
-pub use load::{Format, LoadOptions, form_scan, load, read_picture};
+pub use load::{Format, LoadOptions, Normalisation, form_scan, load, read_picture};
 pub use manifest::{Manifest, ManifestRow};
 pub use partition::Partition;
 pub use phantom::{PhantomSpec, generate};

@@ -71,6 +71,15 @@ pub struct LoadOptions {
     pub max_samples: Option<usize>,
 }
 
+/// How grey levels of 0 to 1 become what a network takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Normalisation {
+    /// Subtracted.
+    pub mean: f32,
+    /// Divides afterwards, above 0.
+    pub std: f32,
+}
+
 impl Default for LoadOptions {
     fn default() -> Self {
         LoadOptions {
@@ -89,6 +98,12 @@ impl Default for LoadOptions {
 }
 
 impl LoadOptions {
+    /// What becomes of grey levels.
+    #[must_use]
+    pub fn normalisation(&self) -> Normalisation {
+        Normalisation { mean: self.mean, std: self.std }
+    }
+
     /// Refuses settings outside their ranges.
     ///
     /// # Errors

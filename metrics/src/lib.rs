@@ -13,6 +13,7 @@ mod confusion;
 mod error;
 mod evaluation;
 mod interval;
+mod likeness;
 mod mcnemar;
 mod operating_point;
 mod pooled;
@@ -31,6 +32,7 @@ pub use confusion::ConfusionMatrix;
 pub use error::MetricsError;
 pub use evaluation::Evaluation;
 pub use interval::{Estimate, Interval};
+pub use likeness::{ImageDistribution, ImageStatistics, Likeness, Statistic, StatisticSums};
 pub use mcnemar::McNemar;
 pub use operating_point::{Decisions, OperatingPoint};
 pub use pooled::{

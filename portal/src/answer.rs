@@ -72,6 +72,7 @@ pub(crate) mod tests {
             confusion: vec![vec![45, 5], vec![6, 44]],
             calibration: Some(PooledCalibration { temperature: 2.0, before: 0.41, after: 0.39 }),
             by_hospital: HospitalBands { bands: Vec::new(), unranked: 5, is_one_far_below: false },
+            appearance: None,
         }
     }
 

@@ -42,6 +42,11 @@ pub(crate) fn fhir(case: &Case, answer: &Answer, disclaimer: &str) -> Value {
             observation
         })
         .collect();
+    let mut notes = vec![json!({"text": disclaimer})];
+    if let Some(found) = case.likeness.filter(|likeness| likeness.is_unlike) {
+        let text = "The image does not look like those that the model was measured on";
+        notes.push(json!({"text": format!("{text}: distance {:.1}, theirs is 1 on average.", found.distance)}));
+    }
     let results: Vec<Value> =
         (1..=observations.len()).map(|number| json!({"reference": format!("#class-{number}")})).collect();
     json!({
@@ -59,7 +64,7 @@ pub(crate) fn fhir(case: &Case, answer: &Answer, disclaimer: &str) -> Value {
         "issued": issued,
         "performer": [{"reference": "#device"}],
         "result": results,
-        "note": [{"text": disclaimer}],
+        "note": notes,
         "conclusion": format!("{} ({:.1} %)", best.name, best.probability * 100.0),
     })
 }
@@ -84,6 +89,8 @@ fn rounded(value: f64) -> f64 {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use metrics::{Likeness, Statistic};
+
     use super::*;
     use crate::answer::tests::figures;
     use crate::book::CaseState;
@@ -106,6 +113,7 @@ pub(crate) mod tests {
             query: "1-7".into(),
             query_bytes: 2_334_792,
             sent_digest: "cd".repeat(32),
+            likeness: None,
             label: None,
         }
     }
@@ -125,7 +133,16 @@ pub(crate) mod tests {
             let output = std::process::Command::new(&python).arg(&check).arg(&path).output().unwrap();
             (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
         };
-        for figures in [None, Some(&figures(0.8))] {
+        let far = Likeness {
+            distance: 37.0,
+            is_unlike: true,
+            most: Statistic::Roughness,
+            value: 0.5,
+            usual: 0.1,
+            spread: 0.02,
+        };
+        for (figures, likeness) in [(None, None), (Some(&figures(0.8)), Some(far))] {
+            let case = Case { likeness, ..case.clone() };
             let answer = Answer::of(&[0.0, 1.0], 2.0, &case.classes, figures);
             let mut report = fhir(&case, &answer, "not a medical device");
             let (is_taken, said) = run(&report);

@@ -39,6 +39,10 @@ pub fn card(figures: &PooledFigures, names: &[String]) -> String {
         ),
         None => "probabilities are not calibrated: no hospital has validation images".to_owned(),
     });
+    lines.push(match &figures.appearance {
+        Some(found) => format!("an image that looks unlike their {} images is warned of", found.images),
+        None => "no image is warned of as unlike theirs: too few were counted".to_owned(),
+    });
     lines.push(format!("the hospitals' own AUCs: {}", bands(figures)));
     if figures.by_hospital.is_one_far_below {
         lines.push("warning: at one hospital or more the model does much worse than at all together".to_owned());

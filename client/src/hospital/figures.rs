@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use metrics::{Answers, CountDigits, PooledFigures, Tally};
+use metrics::{Answers, CountDigits, ImageStatistics, PooledFigures, StatisticSums, Tally};
 use ndarray::{Array2, Axis};
 use protocol::PartySet;
 use protocol::codec::{Wire, Writer};
@@ -13,6 +13,7 @@ use protocol::hospital::ShareBinding;
 use protocol::ids::{Digest, RoundId};
 
 use super::error::{HospitalError, Step};
+use super::images::HeldOut;
 use super::observer::{Activity, Timed};
 use super::sealed::{self, OpenedSums, RoundValues};
 use super::site::Site;
@@ -50,6 +51,7 @@ impl Site {
             self.classes(),
             Answers { logits: validation.view(), labels: &held_out.validation.labels },
             Answers { logits: test.view(), labels: &held_out.test.labels },
+            &self.statistics(held_out),
         )
         .map_err(|source| HospitalError::Figures { party, source })?;
         let lanes = CountDigits::new(self.plan.layout.lane_bits()).split(tally.counts());
@@ -65,6 +67,15 @@ impl Site {
         sealed::put_values(&self.vault, self.plan.epoch, round, &RoundValues { values, weight: 1 })?;
         self.observer.timed(party, round, Timed::Count, started.elapsed());
         Ok(true)
+    }
+
+    /// What the images look like, so that whoever asks about another can be told where it looks otherwise.
+    fn statistics(&self, held_out: &HeldOut) -> StatisticSums {
+        let mut sums = StatisticSums::default();
+        for part in [&held_out.validation, &held_out.test] {
+            part.images.outer_iter().for_each(|image| sums.add(&ImageStatistics::of(image, self.plan.normalisation)));
+        }
+        sums
     }
 
     /// Reads opened sums as figures and seals them; `None` where they cannot be those of the cohort.
@@ -128,5 +139,5 @@ fn digest_of(cohort: PartySet, tally: &Tally) -> Digest {
     let mut writer = Writer::default();
     cohort.encode(&mut writer);
     tally.counts().iter().for_each(|count| writer.u64(*count));
-    Digest::of("consilium figures v1", &writer.into_bytes())
+    Digest::of("consilium figures v2", &writer.into_bytes())
 }

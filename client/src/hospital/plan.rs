@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use datasets::Normalisation;
 use experiment::Release;
 use experiment::train::TrainSettings;
 use he_agg::aggregation::LaneLayout;
@@ -40,6 +41,8 @@ pub struct HospitalPlan {
     pub program: Arc<Program>,
     /// Flooding of answers, the bound on their error that it is sized for, and what may be asked about.
     pub release: Release,
+    /// How grey levels became what the network takes.
+    pub normalisation: Normalisation,
     /// The update that goes into the published model is clipped to `[-publish_clip, publish_clip]` per value.
     pub publish_clip: f64,
     /// How to train.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use datasets::Normalisation;
 use datasets::Samples;
 use experiment::train::TrainSettings;
 use experiment::{Release, Weighting};
@@ -161,6 +162,7 @@ fn plan(number: u16, program: &Arc<Program>) -> HospitalPlan {
             logit_max: 0.0,
             pixels: PixelRange::new(-2.0, 2.0).unwrap(),
         },
+        normalisation: Normalisation { mean: 0.0, std: 1.0 },
         publish_clip: 0.5,
         training: TrainSettings::default(),
         device: TrainDevice::cpu(),

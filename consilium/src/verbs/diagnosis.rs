@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use client::counter::{self, CounterError, Reply};
 use experiment::Experiment;
-use metrics::{PooledFigures, argmax, softmax};
+use metrics::{ImageStatistics, Likeness, PooledFigures, argmax, softmax};
 use ndarray::{Array1, Array3};
 use serde_json::json;
 
@@ -31,10 +31,16 @@ pub(super) fn ask(
     for images in images.chunks(experiment.program().images()) {
         let views: Vec<_> = images.iter().map(|(_, image)| image.view()).collect();
         let reply = counter::ask(folder, &views).map_err(&failed)?;
-        for ((path, _), logits) in images.iter().zip(&reply.logits) {
+        for ((path, image), logits) in images.iter().zip(&reply.logits) {
             let scaled: Vec<f64> = logits.iter().map(|logit| logit / temperature).collect();
+            let appearance = figures.and_then(|figures| figures.appearance.as_ref());
+            let likeness =
+                appearance.and_then(|known| known.compare(&ImageStatistics::of(image.view(), options.normalisation())));
             text.push(words(experiment, path, &scaled));
-            rows.push(row(experiment, path, (logits, &scaled), &reply));
+            text.extend(likeness.filter(|found| found.is_unlike).map(warning));
+            let mut row = row(experiment, path, (logits, &scaled), &reply);
+            row["likeness"] = json!(likeness);
+            rows.push(row);
         }
         text.push(times(&reply));
     }
@@ -51,6 +57,14 @@ fn words(experiment: &Experiment, path: &Path, logits: &[f64]) -> String {
     ranked.sort_by(|one, other| other.0.total_cmp(&one.0));
     let shares: Vec<String> = ranked.iter().map(|(share, class)| format!("{class} {:.1} %", share * 100.0)).collect();
     format!("{}\n  {}", path.display(), shares.join("   "))
+}
+
+fn warning(found: Likeness) -> String {
+    format!(
+        "  warning: it does not look like the images that the model was measured on (distance {:.1}, theirs is 1 on \
+         average): do not rely on the answer",
+        found.distance
+    )
 }
 
 fn times(reply: &Reply) -> String {

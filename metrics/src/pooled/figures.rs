@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::curve::{Curve, threshold};
 use super::tally::{NAT, Part, TEMPERATURES, Tally, sum, temperature};
-use crate::{Decisions, Estimate, Rate};
+use crate::{Decisions, Estimate, ImageDistribution, Rate};
 
 /// Share of a class that the sensitive cut finds on validation images.
 const SENSITIVITY: f64 = 0.95;
@@ -90,6 +90,9 @@ pub struct PooledFigures {
     pub calibration: Option<PooledCalibration>,
     /// How the hospitals compare.
     pub by_hospital: HospitalBands,
+    /// What the test and validation images look like; `None` of too few, and where nobody had it counted.
+    #[serde(default)]
+    pub appearance: Option<ImageDistribution>,
 }
 
 impl PooledFigures {
@@ -121,6 +124,7 @@ impl PooledFigures {
             confusion: confusion.into_iter().map(<[u64]>::to_vec).collect(),
             calibration: calibration(tally.surprise(), validation_images),
             by_hospital: by_hospital(tally.bands(), hospitals, macro_auc),
+            appearance: tally.statistics().as_ref().and_then(ImageDistribution::new),
         }
     }
 }
@@ -183,12 +187,12 @@ fn edge(band: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use datasets::Sampler;
-    use ndarray::Array2;
+    use datasets::{Normalisation, Sampler};
+    use ndarray::{Array2, Array3};
 
     use super::super::tally::Answers;
     use super::*;
-    use crate::{Evaluation, auc_per_class};
+    use crate::{Evaluation, ImageStatistics, StatisticSums, auc_per_class};
 
     /// Logits and true classes.
     type Drawn = (Array2<f32>, Vec<u8>);
@@ -211,7 +215,13 @@ mod tests {
         for hospital in 0..3 {
             let parts = [200, 300].map(|count| drawn(count + 10 * hospital, 1.0, scale, &mut draws));
             let [validation, test] = parts.each_ref().map(|(logits, labels)| Answers { logits: logits.view(), labels });
-            let tally = Tally::count(3, validation, test).unwrap();
+            let mut images = StatisticSums::default();
+            for image in 0..validation.labels.len() + test.labels.len() {
+                let levels =
+                    Array3::from_shape_fn((1, 2, 2), |(_, y, x)| ((image + hospital + y + x) % 9) as f32 / 8.0);
+                images.add(&ImageStatistics::of(levels.view(), Normalisation { mean: 0.0, std: 1.0 }));
+            }
+            let tally = Tally::count(3, validation, test, &images).unwrap();
             counts.iter_mut().zip(tally.counts()).for_each(|(sum, count)| *sum += count);
             for (all, (logits, labels)) in all.iter_mut().zip(&parts) {
                 all.0.append(ndarray::Axis(0), logits.view()).unwrap();
@@ -243,6 +253,7 @@ mod tests {
         let mean = found.classes.iter().map(|class| class.auc.value.unwrap()).sum::<f64>() / 3.0;
         assert_eq!(found.macro_auc, Some(mean));
         assert_eq!(found.by_hospital.unranked, 0);
+        assert_eq!(found.appearance.as_ref().map(|it| it.images), Some((labels.len() + validation.len()) as u64));
         assert_eq!(found.by_hospital.bands.iter().map(|band| band.hospitals).sum::<u64>(), 3);
     }
 
@@ -273,7 +284,7 @@ mod tests {
         let it = PooledFigures::new(&tally, 4);
         assert_eq!((it.calibration, it.macro_auc, it.accuracy.value), (None, None, None));
         assert_eq!((it.by_hospital.unranked, it.by_hospital.is_one_far_below), (4, false));
-        assert_eq!(it.classes[0].youden, None);
+        assert_eq!((&it.classes[0].youden, &it.appearance), (&None, &None));
         let falling: Vec<u64> = (0..TEMPERATURES as u64).rev().collect();
         assert_eq!(calibration(&falling, 1).unwrap().temperature, 4.0);
         assert_eq!(calibration(&[7; TEMPERATURES], 1).unwrap().temperature, 0.25);

@@ -4,6 +4,7 @@
 use ndarray::ArrayView2;
 
 use super::score_bin::{BINS, bin_of};
+use crate::likeness::{SUMS, StatisticSums};
 use crate::scores::{argmax, check, log_odds, scaled_surprise};
 use crate::{MetricsError, auc_per_class};
 
@@ -27,6 +28,7 @@ const RANKED_MIN: usize = 10;
 /// | `classes x classes` | test images by true class and most probable class |
 /// | `TEMPERATURES` | surprise of the validation images at each temperature, in 1/1024 nat |
 /// | `BANDS` | 1 in the band of this hospital's own AUC on its test images |
+/// | `SUMS` | statistics of the test and validation images, as [`StatisticSums`] have them |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tally {
     classes: usize,
@@ -46,14 +48,19 @@ impl Tally {
     /// How many counts there are for a model of so many classes.
     #[must_use]
     pub fn len_of(classes: usize) -> usize {
-        4 * classes * BINS + classes * classes + TEMPERATURES + BANDS
+        4 * classes * BINS + classes * classes + TEMPERATURES + BANDS + SUMS
     }
 
-    /// One hospital's tally. A part without images counts nothing.
+    /// One hospital's tally. A part without images counts nothing. `images` are of both parts together.
     ///
     /// # Errors
     /// [`MetricsError`]: answers and labels that do not fit each other.
-    pub fn count<'a>(classes: usize, validation: Answers<'a>, test: Answers<'a>) -> Result<Self, MetricsError> {
+    pub fn count<'a>(
+        classes: usize,
+        validation: Answers<'a>,
+        test: Answers<'a>,
+        images: &StatisticSums,
+    ) -> Result<Self, MetricsError> {
         let mut tally = Self { classes, counts: vec![0; Self::len_of(classes)] };
         for (part, answers) in [(Part::Validation, validation), (Part::Test, test)] {
             if answers.labels.is_empty() && answers.logits.dim().0 == 0 {
@@ -74,6 +81,8 @@ impl Tally {
                 Part::Validation => tally.count_surprise(answers),
             }
         }
+        let start = tally.statistics_at();
+        tally.counts[start..].copy_from_slice(images.counts());
         Ok(tally)
     }
 
@@ -117,6 +126,7 @@ impl Tally {
             let (own, others) = tally.histograms(part, class);
             (sum(own), sum(others))
         };
+        let mut counted = Some(0u64);
         for part in [Part::Test, Part::Validation] {
             let (own, others) = images(part, 0);
             let all = own.zip(others).and_then(|(own, others)| own.checked_add(others));
@@ -131,11 +141,16 @@ impl Tally {
             if of_classes != all {
                 return Err(MetricsError::NoTally { what: "the classes have other images than all together" });
             }
+            counted = counted.zip(all).and_then(|(sum, all)| sum.checked_add(all));
         }
         for (class, row) in tally.confusion().iter().enumerate() {
             if sum(row) != images(Part::Test, class).0 {
                 return Err(MetricsError::NoTally { what: "the answers are not those of the test images" });
             }
+        }
+        let statistics = tally.statistics().ok_or(MetricsError::NoTally { what: "no images have such statistics" })?;
+        if counted != Some(statistics.images()) {
+            return Err(MetricsError::NoTally { what: "the statistics are of other images than the answers" });
         }
         Ok(tally)
     }
@@ -167,7 +182,12 @@ impl Tally {
     }
 
     pub(super) fn bands(&self) -> &[u64] {
-        &self.counts[self.bands_at()..]
+        &self.counts[self.bands_at()..self.statistics_at()]
+    }
+
+    /// `None` where no images have such sums.
+    pub(super) fn statistics(&self) -> Option<StatisticSums> {
+        StatisticSums::checked(&self.counts[self.statistics_at()..])
     }
 
     fn place(&self, part: Part, class: usize, own: bool, bin: usize) -> usize {
@@ -188,6 +208,10 @@ impl Tally {
 
     fn bands_at(&self) -> usize {
         self.surprise_at() + TEMPERATURES
+    }
+
+    fn statistics_at(&self) -> usize {
+        self.bands_at() + BANDS
     }
 }
 
@@ -215,12 +239,24 @@ fn band_of(auc: f64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array2, array};
+    use datasets::Normalisation;
+    use ndarray::{Array2, Array3, array};
 
     use super::*;
+    use crate::ImageStatistics;
 
     fn none() -> Array2<f32> {
         Array2::zeros((0, 2))
+    }
+
+    /// Of so many images.
+    fn statistics(images: usize) -> StatisticSums {
+        let mut sums = StatisticSums::default();
+        for image in 0..images {
+            let levels = Array3::from_elem((1, 2, 2), image as f32 / 8.0);
+            sums.add(&ImageStatistics::of(levels.view(), Normalisation { mean: 0.0, std: 1.0 }));
+        }
+        sums
     }
 
     fn answers<'a>(logits: &'a Array2<f32>, labels: &'a [u8]) -> Answers<'a> {
@@ -231,7 +267,7 @@ mod tests {
     fn every_image_is_counted_once_for_each_class_and_at_each_temperature() {
         let logits = array![[0.0f32, 2.0], [1.0, 0.0], [0.0, -1.0]];
         let labels = [1, 1, 0];
-        let tally = Tally::count(2, answers(&logits, &labels), answers(&logits, &labels)).unwrap();
+        let tally = Tally::count(2, answers(&logits, &labels), answers(&logits, &labels), &statistics(6)).unwrap();
         for part in [Part::Test, Part::Validation] {
             let (own, others) = tally.histograms(part, 1);
             assert_eq!((own[bin_of(2.0)], own[bin_of(-1.0)], others[bin_of(-1.0)]), (1, 1, 1));
@@ -252,13 +288,13 @@ mod tests {
     #[test]
     fn a_part_without_images_counts_nothing() {
         let logits = array![[0.0f32, 2.0]];
-        let tally = Tally::count(2, answers(&none(), &[]), answers(&logits, &[1])).unwrap();
+        let tally = Tally::count(2, answers(&none(), &[]), answers(&logits, &[1]), &statistics(1)).unwrap();
         assert_eq!((sum(tally.surprise()), sum(tally.confusion()[1])), (Some(0), Some(1)));
-        let tally = Tally::count(2, answers(&logits, &[1]), answers(&none(), &[])).unwrap();
+        let tally = Tally::count(2, answers(&logits, &[1]), answers(&none(), &[]), &statistics(1)).unwrap();
         assert!(sum(tally.surprise()) > Some(0) && tally.confusion() == [&[0, 0], &[0, 0]]);
-        let other = Tally::count(3, answers(&logits, &[1]), answers(&none(), &[]));
+        let other = Tally::count(3, answers(&logits, &[1]), answers(&none(), &[]), &statistics(1));
         assert_eq!(other, Err(MetricsError::OtherClasses { found: 2, expected: 3 }));
-        let unpaired = Tally::count(2, answers(&none(), &[1]), answers(&none(), &[]));
+        let unpaired = Tally::count(2, answers(&none(), &[1]), answers(&none(), &[]), &statistics(0));
         assert_eq!(unpaired, Err(MetricsError::NoSamples));
     }
 
@@ -278,7 +314,8 @@ mod tests {
             };
             let logits =
                 Array2::from_shape_fn((labels.len(), 2), |(at, class)| if class == 1 { score(at) } else { 0.0 });
-            let tally = Tally::count(2, answers(&none(), &[]), answers(&logits, &labels)).unwrap();
+            let tally =
+                Tally::count(2, answers(&none(), &[]), answers(&logits, &labels), &statistics(labels.len())).unwrap();
             tally.bands().iter().position(|count| *count == 1)
         };
         assert_eq!((bands(10, 10, 0), bands(9, 10, 0), bands(10, 9, 0)), (Some(10), None, None));
@@ -290,7 +327,7 @@ mod tests {
     #[test]
     fn an_image_counts_for_no_more_surprise_than_the_most() {
         let logits = array![[1000.0f32, 0.0]];
-        let tally = Tally::count(2, answers(&logits, &[1]), answers(&none(), &[])).unwrap();
+        let tally = Tally::count(2, answers(&logits, &[1]), answers(&none(), &[]), &statistics(1)).unwrap();
         assert_eq!(tally.surprise(), [(NATS_MAX * NAT) as u64; TEMPERATURES]);
     }
 
@@ -298,7 +335,7 @@ mod tests {
     fn counts_that_contradict_each_other_are_no_tally() {
         let logits = array![[0.0f32, 2.0], [1.0, 0.0], [0.0, -1.0]];
         let labels = [1, 1, 0];
-        let good = Tally::count(2, answers(&logits, &labels), answers(&logits, &labels)).unwrap();
+        let good = Tally::count(2, answers(&logits, &labels), answers(&logits, &labels), &statistics(6)).unwrap();
         let refused = |change: &dyn Fn(&mut Vec<u64>)| {
             let mut counts = good.counts().to_vec();
             change(&mut counts);
@@ -319,5 +356,9 @@ mod tests {
         for place in good.confusion_at()..good.surprise_at() {
             assert!(refused(&|counts| counts[place] += 1));
         }
+        // Sums that images have, of one more, and sums that none have.
+        let start = good.statistics_at();
+        assert!(refused(&|counts| counts[start..].copy_from_slice(statistics(7).counts())));
+        assert!(refused(&|counts| counts[start + 1] = u64::MAX));
     }
 }

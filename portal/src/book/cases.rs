@@ -2,6 +2,7 @@
 
 use client::counter::{Progress, Reply};
 use client::hospital::QuestionStep;
+use metrics::Likeness;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, TransactionBehavior, params, params_from_iter};
 use serde::{Deserialize, Serialize};
@@ -110,6 +111,8 @@ pub(crate) struct Case {
     pub(crate) query_bytes: u64,
     /// Digest of it.
     pub(crate) sent_digest: String,
+    /// How the image compares with those that the model was measured on; `None` where nobody could say.
+    pub(crate) likeness: Option<Likeness>,
     pub(crate) label: Option<Labelled>,
 }
 
@@ -128,8 +131,8 @@ pub(crate) struct Filter {
 const TEXT_CHARACTERS_MAX: usize = 200;
 
 const COLUMNS: &str = "id, batch, owner, reference, file, made_s, offer, model, digest, classes, temperature, state, \
-                       reason, steps, query, logits, query_bytes, reply_bytes, total_ms, sent_digest, label, \
-                       labelled_by, labelled_s";
+                       reason, steps, query, logits, query_bytes, reply_bytes, total_ms, sent_digest, likeness, \
+                       label, labelled_by, labelled_s";
 
 impl Book {
     /// Notes cases that are about to be asked together; their numbers, in order. Several are a batch, under a number of
@@ -317,14 +320,16 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Result<Case, BookError>> {
     let (query_bytes, reply_bytes, total_ms) = (count("query_bytes")?, count("reply_bytes")?, row.get("total_ms")?);
     let (classes, steps, logits): (String, String, String) =
         (row.get("classes")?, row.get("steps")?, row.get("logits")?);
+    let likeness: Option<String> = row.get("likeness")?;
     let parsed = (|| {
         let classes: Vec<String> = serde_json::from_str(&classes)?;
         let logits: Vec<f64> = serde_json::from_str(&logits)?;
-        Ok::<_, serde_json::Error>((classes, logits, serde_json::from_str(&steps)?))
+        let likeness = likeness.as_deref().map(serde_json::from_str).transpose()?;
+        Ok::<_, serde_json::Error>((classes, logits, serde_json::from_str(&steps)?, likeness))
     })();
     let label: Option<i64> = row.get("label")?;
     let labelled: (Option<String>, Option<i64>) = (row.get("labelled_by")?, row.get("labelled_s")?);
-    let (classes, logits, steps) = match parsed {
+    let (classes, logits, steps, likeness) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return Ok(Err(BookError::Damaged { id, found: error.to_string() })),
     };
@@ -356,6 +361,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Result<Case, BookError>> {
         query: row.get("query")?,
         query_bytes,
         sent_digest: row.get("sent_digest")?,
+        likeness,
         label,
     }))
 }
@@ -480,7 +486,8 @@ mod tests {
         let book = Book::open(hospital.path()).unwrap();
         let id = add(&book, new(&["a".to_owned()], "x"));
         let none = "UPDATE cases SET state = 'answered', classes = '[]'";
-        for damage in ["UPDATE cases SET state = 'answered'", none, "UPDATE cases SET classes = '['"] {
+        let likeness = "UPDATE cases SET likeness = '{}'";
+        for damage in [likeness, "UPDATE cases SET state = 'answered'", none, "UPDATE cases SET classes = '['"] {
             book.connection().execute(damage, []).unwrap();
             assert!(matches!(book.case(id), Err(BookError::Damaged { id: of, .. }) if of == id), "{damage}");
         }

@@ -1,6 +1,7 @@
 //! What the portal remembers: users and cases, in one file that only its owner may read.
 
 mod cases;
+mod likeness;
 mod users;
 
 use std::fs::{DirBuilder, OpenOptions};
@@ -30,7 +31,7 @@ CREATE TABLE cases(
     classes TEXT NOT NULL, temperature REAL NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
     steps TEXT NOT NULL DEFAULT '[]', query TEXT NOT NULL DEFAULT '', logits TEXT NOT NULL DEFAULT '[]',
     query_bytes INTEGER NOT NULL DEFAULT 0, reply_bytes INTEGER NOT NULL DEFAULT 0, total_ms REAL NOT NULL DEFAULT 0,
-    sent_digest TEXT NOT NULL DEFAULT '', sample BLOB, label INTEGER, labelled_by TEXT, labelled_s INTEGER, picture BLOB
+    sent_digest TEXT NOT NULL DEFAULT '', sample BLOB, likeness TEXT, label INTEGER, labelled_by TEXT, labelled_s INTEGER, picture BLOB
 ) STRICT;
 CREATE INDEX cases_batch ON cases(batch);
 ";

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use metrics::{Decisions, Interval, PooledPoint};
 
 use super::frame::{Frame, Place, bar, page, rate};
+use super::likeness;
 use crate::answer::Answer;
 use crate::book::{Case, CaseState, StepMade};
 use crate::clock::{minute, utc};
@@ -48,6 +49,7 @@ pub(crate) fn render(visitor: &Visitor, case: &Case, around: &Around<'_>) -> Mar
         }
         div.columns {
             div {
+                (likeness::warning(language, case.likeness.as_ref()))
                 (outcome(visitor, case, around))
                 @if let Some(offer) = around.offer { (card(language, offer)) }
             }
@@ -212,6 +214,11 @@ pub(crate) fn card(language: Language, offer: &Offer) -> Markup {
                         dd { (figures.calibration.map_or_else(
                             || language.say("card.uncalibrated").to_owned(),
                             |found| language.fill("card.calibrated", &[&language.number(found.temperature, 2)]),
+                        )) }
+                        dt { (language.say("card.appearance")) }
+                        dd { (figures.appearance.as_ref().map_or_else(
+                            || language.say("card.no-appearance").to_owned(),
+                            |found| language.fill("card.compared", &[&found.images.to_string()]),
                         )) }
                     }
                     @if figures.by_hospital.is_one_far_below { p.warning { (language.say("card.far-below")) } }

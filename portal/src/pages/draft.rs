@@ -2,8 +2,10 @@
 
 use imaging::{Kind, Scan};
 use maud::{Markup, html};
+use metrics::Likeness;
 
 use super::frame::{Frame, Place, page};
+use super::likeness;
 use crate::drafts::Draft;
 use crate::offer::Offer;
 use crate::scan::Look;
@@ -15,6 +17,7 @@ pub(crate) struct Asking<'a> {
     pub(crate) reference: &'a str,
     pub(crate) look: Look,
     pub(crate) levels: Option<Levels>,
+    pub(crate) likeness: Option<Likeness>,
 }
 
 /// What a frame's values reach, in whole units of the modality, and the window in which it is shown if nobody chooses.
@@ -72,29 +75,32 @@ pub(crate) fn render(visitor: &Visitor, draft: &Draft, asking: &Asking<'_>) -> M
                 }
                 (controls(visitor, draft, asking))
             }
-            section.card {
-                @if scan.facts().burned_in != Some(false) && scan.kind() == Kind::Dicom {
-                    p.warning { (language.say("draft.burned-in")) }
-                }
-                dl {
-                    dt { (language.say("draft.model")) } dd { (asking.offer.name()) }
-                    dt { (language.say("draft.taken")) } dd { (language.fill("draft.taken.as", &[&taken])) }
-                    @if !asking.reference.is_empty() {
-                        dt { (language.say("draft.reference")) } dd { (asking.reference) }
+            div {
+                (likeness::warning(language, asking.likeness.as_ref()))
+                section.card {
+                    @if scan.facts().burned_in != Some(false) && scan.kind() == Kind::Dicom {
+                        p.warning { (language.say("draft.burned-in")) }
                     }
-                }
-                form id="ask" method="post" action=(format!("/drafts/{}/ask", draft.id)) {
-                    input type="hidden" name="csrf" value=(visitor.visit.csrf);
-                    input type="hidden" name="model" value=(asking.offer.id);
-                    input type="hidden" name="reference" value=(asking.reference);
-                    input type="hidden" name="frame" value=(look.frame + 1);
-                    @if let Some((centre, width)) = look.window {
-                        input type="hidden" name="centre" value=(centre);
-                        input type="hidden" name="width" value=(width);
+                    dl {
+                        dt { (language.say("draft.model")) } dd { (asking.offer.name()) }
+                        dt { (language.say("draft.taken")) } dd { (language.fill("draft.taken.as", &[&taken])) }
+                        @if !asking.reference.is_empty() {
+                            dt { (language.say("draft.reference")) } dd { (asking.reference) }
+                        }
                     }
-                    button type="submit" { (language.say("draft.ask")) }
+                    form id="ask" method="post" action=(format!("/drafts/{}/ask", draft.id)) {
+                        input type="hidden" name="csrf" value=(visitor.visit.csrf);
+                        input type="hidden" name="model" value=(asking.offer.id);
+                        input type="hidden" name="reference" value=(asking.reference);
+                        input type="hidden" name="frame" value=(look.frame + 1);
+                        @if let Some((centre, width)) = look.window {
+                            input type="hidden" name="centre" value=(centre);
+                            input type="hidden" name="width" value=(width);
+                        }
+                        button type="submit" { (language.say("draft.ask")) }
+                    }
+                    p.soft { (language.say("new.private")) }
                 }
-                p.soft { (language.say("new.private")) }
             }
         }
     };

@@ -3,6 +3,7 @@
 pub(crate) mod case;
 pub(crate) mod draft;
 pub(crate) mod frame;
+pub(crate) mod likeness;
 pub(crate) mod models;
 pub(crate) mod new_case;
 pub(crate) mod quality;

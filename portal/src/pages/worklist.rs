@@ -99,6 +99,9 @@ fn row(language: Language, case: &Case) -> Markup {
                     @let answer = Answer::of(logits, case.temperature, &case.classes, None);
                     @let best = &answer.classes[answer.best];
                     (best.name) " " (language.percent(best.probability))
+                    @if case.likeness.is_some_and(|likeness| likeness.is_unlike) {
+                        " " span.fault { (language.say("worklist.unlike")) }
+                    }
                 }
             } }
             td { (case.label.as_ref().map_or("–", |label| &case.classes[label.class])) }

@@ -111,6 +111,7 @@ fn written(cases: &[Case]) -> Option<Vec<u8>> {
         "class",
         "probability",
         "probabilities",
+        "unlike",
         "truth",
         "reason",
     ];
@@ -127,12 +128,28 @@ fn written(cases: &[Case]) -> Option<Vec<u8>> {
                 ("answered", best.name.clone(), format!("{:.6}", best.probability), all.join(";"), "")
             }
         };
+        // How many times as far from the others' images as they are; empty where nobody could say.
+        let unlike = case.likeness.map_or_else(String::new, |likeness| format!("{:.2}", likeness.distance));
         let truth = case.label.as_ref().map_or("", |label| case.classes[label.class].as_str());
         let (id, time) = (case.id.to_string(), utc(case.made_s));
         let texts = [&case.reference, &case.file, &case.model, &case.digest].map(|text| unformulated(text));
         let [reference, file, model, digest] = &texts;
-        let row =
-            [&id, &time, reference, file, model, digest, &case.query, state, &class, &probability, &all, truth, reason];
+        let row = [
+            &id,
+            &time,
+            reference,
+            file,
+            model,
+            digest,
+            &case.query,
+            state,
+            &class,
+            &probability,
+            &all,
+            &unlike,
+            truth,
+            reason,
+        ];
         table.write_record(row).ok()?;
     }
     table.into_inner().ok()

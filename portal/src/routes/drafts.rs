@@ -85,10 +85,14 @@ pub(super) async fn page(
     let offer = offer(&state, &visitor, &form.model).await?;
     let look = form.look();
     let look = if look.frame < draft.scan.frames() { look } else { Look { frame: 0, ..look } };
-    let shown = Arc::clone(&draft);
-    let levels = state.on_image(move || Levels::of(&shown.scan, look.frame)).await;
-    let levels = levels.ok_or(Notice::Broken(visitor.language))?;
-    Ok(render(&visitor, &draft, &Asking { offer: &offer, reference: &form.reference, look, levels }))
+    let (shown, asked) = (Arc::clone(&draft), offer.clone());
+    let looked = state.on_image(move || {
+        let input = scan::model_input(&shown.scan, look, &asked.experiment.load_options()).ok().flatten();
+        let likeness = input.and_then(|input| asked.likeness(input.view()));
+        (Levels::of(&shown.scan, look.frame), likeness)
+    });
+    let (levels, likeness) = looked.await.ok_or(Notice::Broken(visitor.language))?;
+    Ok(render(&visitor, &draft, &Asking { offer: &offer, reference: &form.reference, look, levels, likeness }))
 }
 
 pub(super) async fn picture(
@@ -120,8 +124,8 @@ pub(super) async fn ask(
     let look = LookForm { frame, centre, width, ..LookForm::default() }.look();
     let file = draft.file.clone();
     let case = NewCase::of(&offer, &visitor.visit.user.name, &reference, &file);
-    let options = offer.experiment.load_options();
-    let prepared = state.on_image(move || Prepared::of(&draft.scan, look, &options)).await;
+    let asked = offer.clone();
+    let prepared = state.on_image(move || Prepared::of(&draft.scan, look, &asked)).await;
     let prepared = prepared.ok_or(Notice::Broken(language))?;
     let prepared = prepared.map_err(|error| Notice::NoImage(language, file.clone(), error.to_string()))?;
     let prepared = prepared.ok_or(Notice::NotFound(language))?;

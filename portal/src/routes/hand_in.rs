@@ -248,8 +248,8 @@ async fn decode_and_ask(
 /// What the model takes of a file of several, as its own window shows it; why there is nothing to take, in words.
 async fn prepared(state: &State, offer: &Offer, id: i64, bytes: Vec<u8>) -> Result<Array3<f32>, String> {
     let scan = decoded(state, bytes).await.map_err(|error| error.to_string())?;
-    let options = offer.experiment.load_options();
-    let prepared = state.on_image(move || Prepared::of(&scan, Look::default(), &options)).await;
+    let offer = offer.clone();
+    let prepared = state.on_image(move || Prepared::of(&scan, Look::default(), &offer)).await;
     let prepared = prepared.ok_or("the thread that draws it has ended")?.map_err(|error| error.to_string())?;
     prepared.ok_or("it has no frame")?.keep(state, id).map_err(|error| error.to_string())
 }

@@ -1,10 +1,12 @@
 //! An image that is ready to be asked about.
 
-use datasets::{DataError, LoadOptions};
+use datasets::DataError;
 use imaging::Scan;
+use metrics::Likeness;
 use ndarray::Array3;
 
 use crate::book::BookError;
+use crate::offer::Offer;
 use crate::scan::{Look, model_input, png};
 use crate::server::State;
 
@@ -12,23 +14,31 @@ use crate::server::State;
 pub(super) struct Prepared {
     input: Array3<f32>,
     picture: Vec<u8>,
+    likeness: Option<Likeness>,
 }
 
 impl Prepared {
-    /// From one frame of a scan; `None` where there is no such frame.
+    /// From one frame of a scan, for an offered model; `None` where there is no such frame.
     ///
     /// # Errors
     /// [`DataError::Setting`].
-    pub(super) fn of(scan: &Scan, look: Look, options: &LoadOptions) -> Result<Option<Self>, DataError> {
-        let input = model_input(scan, look, options)?;
-        Ok(input.zip(png(scan, look)).map(|(input, picture)| Self { input, picture }))
+    pub(super) fn of(scan: &Scan, look: Look, offer: &Offer) -> Result<Option<Self>, DataError> {
+        let input = model_input(scan, look, &offer.experiment.load_options())?;
+        Ok(input.zip(png(scan, look)).map(|(input, picture)| {
+            let likeness = offer.likeness(input.view());
+            Self { input, picture, likeness }
+        }))
     }
 
-    /// Keeps the picture for the pages of its case, in the book only where the site keeps pictures. What the model takes.
+    /// Keeps for the pages of its case how the image compares with others, and the picture, which stands in the book only
+    /// where the site keeps pictures. What the model takes.
     ///
     /// # Errors
     /// [`BookError`].
     pub(super) fn keep(self, state: &State, case: i64) -> Result<Array3<f32>, BookError> {
+        if let Some(likeness) = &self.likeness {
+            state.book.note_likeness(case, likeness)?;
+        }
         if state.keep_images {
             state.book.keep_picture(case, &self.picture)?;
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use metrics::{Evaluation, PooledFigures};
+use metrics::{Evaluation, ImageDistribution, ImageStatistics, PooledFigures, StatisticSums};
 use ndarray::Axis;
 
 use super::super::images::HeldOut;
@@ -25,7 +25,7 @@ impl Observer for Ear {
 }
 
 fn held_out(number: u16) -> HeldOut {
-    HeldOut { validation: samples(number + 10), test: samples(number + 20) }
+    HeldOut { validation: samples_of(number + 10, 10), test: samples_of(number + 20, 10) }
 }
 
 /// All sites after a round of training, with images that they did not train on.
@@ -64,19 +64,24 @@ fn the_opened_figures_are_those_of_all_images_together_and_the_model_stays() {
 
     // What one party with everybody's images would have found.
     let (mut images, mut labels) = (Array4::zeros((0, 1, 6, 6)), Vec::new());
+    let mut sums = StatisticSums::default();
     for number in 1..=N {
-        let test = held_out(number).test;
+        let HeldOut { validation, test } = held_out(number);
+        for image in validation.images.outer_iter().chain(test.images.outer_iter()) {
+            sums.add(&ImageStatistics::of(image, Normalisation { mean: 0.0, std: 1.0 }));
+        }
         images.append(Axis(0), test.images.view()).unwrap();
         labels.extend(test.labels);
     }
     let site = all.site(1);
     let logits = site.trainer.predict(&site.current.parameters, &images).unwrap();
     let whole = Evaluation::new(logits.view(), &labels).unwrap();
-    assert_eq!((found.hospitals, found.test_images, found.validation_images), (N, 24, 24));
+    assert_eq!((found.hospitals, found.test_images, found.validation_images), (N, 30, 30));
     assert_eq!(found.confusion, whole.confusion.counts);
     let (auc, blur) = (found.classes[1].auc.value.unwrap(), found.classes[1].auc_blur.unwrap());
     assert!((auc - whole.auc[1].unwrap()).abs() <= blur + 1e-12, "{auc} {:?} {blur}", whole.auc);
     assert!(found.calibration.is_some());
+    assert!(found.appearance.is_some() && found.appearance == ImageDistribution::new(&sums));
 }
 
 #[test]
@@ -117,7 +122,7 @@ fn a_site_that_keeps_its_figures_counts_nothing_and_one_without_images_counts_ze
     all.site(2).observer = Arc::clone(&ear) as _;
     all.site(2).keep_figures(RoundId(2), figures).unwrap();
     let found = ear.0.lock().unwrap().pop().unwrap();
-    assert_eq!((found.hospitals, found.test_images), (N, 16));
+    assert_eq!((found.hospitals, found.test_images), (N, 20));
 }
 
 #[test]

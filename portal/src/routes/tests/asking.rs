@@ -2,7 +2,12 @@
 
 use std::time::Instant;
 
+use datasets::Normalisation;
+use metrics::{ImageDistribution, ImageStatistics, PooledFigures, StatisticSums};
+use ndarray::Array3;
+
 use super::*;
+use crate::answer::tests::figures;
 
 impl Browser<'_> {
     /// The page at a path once it says this.
@@ -73,6 +78,47 @@ async fn a_scan_is_looked_at_asked_about_answered_and_found_again() {
     let table = ada.get("/cases.csv").await.text();
     assert!(table.lines().nth(1).unwrap().contains(",answered,"), "{table}");
     assert_eq!(ada.get("/cases/99").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_scan_unlike_those_of_the_hospitals_is_warned_of_and_one_like_them_is_not() {
+    // Dark pictures of the demo's size, lighter ones among them.
+    let mut sums = StatisticSums::default();
+    for level in 0..60 {
+        let image = Array3::from_elem((1, 28, 28), -1.6 + level as f32 / 100.0);
+        sums.add(&ImageStatistics::of(image.view(), Normalisation { mean: 0.5, std: 0.25 }));
+    }
+    let known = PooledFigures { appearance: ImageDistribution::new(&sums), ..figures(0.8) };
+    let house = House::open_with(|settings| {
+        let offers = (settings.offers)().unwrap();
+        let figures = Some(known);
+        let offers: Vec<Offer> = offers.into_iter().map(|offer| Offer { figures: figures.clone(), ..offer }).collect();
+        Settings { offers: Arc::new(move || Ok(offers.clone())), ..settings }
+    })
+    .await;
+    let _counter = counter(&house.root(), Says::Logits(vec![0.0, 3.0, 1.0]));
+    let ada = house.browser("ada").await;
+    // Levels from 0.1 to 0.25 were measured.
+    let dark = noise_png(&[43; 256]).unwrap();
+    for (scan, is_unlike) in [(picture(), true), (dark, false)] {
+        let draft = ada.hand_in(&ada.csrf, &[("one.png", &scan)]).await;
+        let draft = ada.get(draft.location()).await.text();
+        assert_eq!(draft.contains("does not look like"), is_unlike, "{draft}");
+        let case = ada.asked(&scan).await;
+        let page = ada.page_with(&case, "The model answers").await;
+        assert_eq!(page.contains("does not look like"), is_unlike, "{page}");
+        assert!(page.contains("compared with 60 test and validation images"), "{page}");
+        let list = ada.get("/cases").await.text();
+        let row = list.split("<tr>").find(|row| row.contains(&format!("\"{case}\""))).unwrap();
+        assert_eq!(row.contains("unlike the model"), is_unlike, "{row}");
+        let report: serde_json::Value =
+            serde_json::from_slice(&ada.get(&format!("{case}/fhir.json")).await.body).unwrap();
+        assert_eq!(report["note"].as_array().unwrap().len(), 1 + usize::from(is_unlike), "{report}");
+        let table = ada.get("/cases.csv").await.text();
+        let at = table.lines().next().unwrap().split(',').position(|head| head == "unlike").unwrap();
+        let distance: f64 = table.lines().nth(1).unwrap().split(',').nth(at).unwrap().parse().unwrap();
+        assert_eq!(distance > 4.0, is_unlike, "{table}");
+    }
 }
 
 #[tokio::test]
