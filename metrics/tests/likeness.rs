@@ -1,6 +1,6 @@
 //! Real images of other organs and machines are told from those that a model was measured on.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests stop at the first surprise")]
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ const MEASURED: usize = 300;
 fn data() -> Option<PathBuf> {
     let found = std::env::var_os("CONSILIUM_TEST_DATA").map(PathBuf::from);
     if found.is_none() {
-        eprintln!("skipped: CONSILIUM_TEST_DATA is not set");
+        println!("skipped: CONSILIUM_TEST_DATA is not set");
     }
     found
 }
@@ -75,11 +75,11 @@ fn images_of_something_else_are_unlike_and_others_of_the_same_are_not() {
                 line += &format!(" {} {:.0} %", other.name.split('/').next().unwrap(), 100.0 * found[found.len() - 1]);
             }
         }
-        eprintln!("{line}");
+        println!("{line}");
     }
     let mean = |shares: &[f64]| shares.iter().sum::<f64>() / shares.len() as f64;
     let least = found.iter().copied().fold(1.0, f64::min);
-    eprintln!(
+    println!(
         "unlike: {:.1} % of others (least {:.0} %), {:.1} % of its own",
         100.0 * mean(&found),
         100.0 * least,

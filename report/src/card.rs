@@ -117,6 +117,7 @@ mod tests {
                 unranked: 1,
                 is_one_far_below: true,
             },
+            appearance: None,
         }
     }
 
@@ -140,6 +141,6 @@ mod tests {
         calm.by_hospital.is_one_far_below = false;
         calm.calibration = None;
         let text = card(&calm, &names);
-        assert!(!text.contains("warning") && text.contains("not calibrated"));
+        assert!(!text.contains("warning:") && text.contains("not calibrated") && text.contains("too few were counted"));
     }
 }

@@ -31,7 +31,8 @@ CREATE TABLE cases(
     classes TEXT NOT NULL, temperature REAL NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
     steps TEXT NOT NULL DEFAULT '[]', query TEXT NOT NULL DEFAULT '', logits TEXT NOT NULL DEFAULT '[]',
     query_bytes INTEGER NOT NULL DEFAULT 0, reply_bytes INTEGER NOT NULL DEFAULT 0, total_ms REAL NOT NULL DEFAULT 0,
-    sent_digest TEXT NOT NULL DEFAULT '', sample BLOB, likeness TEXT, label INTEGER, labelled_by TEXT, labelled_s INTEGER, picture BLOB
+    sent_digest TEXT NOT NULL DEFAULT '', sample BLOB, likeness TEXT, label INTEGER,
+    labelled_by TEXT, labelled_s INTEGER, picture BLOB
 ) STRICT;
 CREATE INDEX cases_batch ON cases(batch);
 ";

@@ -30,8 +30,8 @@ impl Prepared {
         }))
     }
 
-    /// Keeps for the pages of its case how the image compares with others, and the picture, which stands in the book only
-    /// where the site keeps pictures. What the model takes.
+    /// Keeps for the pages of its case how the image compares with others, and the picture, which stands in the book
+    /// only where the site keeps pictures. What the model takes.
     ///
     /// # Errors
     /// [`BookError`].
