@@ -20,6 +20,8 @@ use crate::error::CoordinatorError;
 use crate::standing::stored;
 use crate::times::Times;
 
+pub use crate::times::now_ms;
+
 /// Rounds that are remembered, the newest: curves of more points are not read any better.
 pub const ROUNDS_MAX: usize = 200;
 /// Orders that are remembered, the newest.

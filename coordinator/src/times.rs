@@ -62,7 +62,8 @@ fn parsed(bytes: &[u8]) -> Option<(u64, u64)> {
 }
 
 /// Milliseconds since 1970.
-pub(crate) fn now_ms() -> u64 {
+#[must_use]
+pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -71,6 +71,11 @@ impl Sessions {
         Some(session.visit.clone())
     }
 
+    /// Whether this token's session lasts; asking is no use of it.
+    pub(crate) fn lasts(&self, token: &str, now: Instant) -> bool {
+        self.all().get(&digest(token)).is_some_and(|session| session.lasts(now))
+    }
+
     /// Ends one.
     pub(crate) fn end(&self, token: &str) {
         self.all().remove(&digest(token));
