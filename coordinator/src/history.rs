@@ -100,6 +100,26 @@ pub struct PastRound {
     bytes_before: Option<(u64, u64)>,
 }
 
+impl PastRound {
+    /// One that begins.
+    #[must_use]
+    pub fn begins(round: RoundId, purpose: RoundPurpose, began_ms: Option<u64>) -> Self {
+        Self {
+            round,
+            purpose,
+            began_ms,
+            part: (Part::Updates, began_ms),
+            took_ms: [0; 5],
+            attempts: 0,
+            cohort: PartySet::EMPTY,
+            ended: None,
+            ended_ms: None,
+            bytes: None,
+            bytes_before: None,
+        }
+    }
+}
+
 /// What was ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Given {
@@ -211,19 +231,8 @@ impl History {
         }
         match &entry.message {
             LogMessage::RoundOpen(it) => {
-                let round = PastRound {
-                    round: it.round,
-                    purpose: it.purpose,
-                    began_ms: at_ms,
-                    part: (Part::Updates, at_ms),
-                    took_ms: [0; 5],
-                    attempts: 0,
-                    cohort: PartySet::EMPTY,
-                    ended: None,
-                    ended_ms: None,
-                    bytes: None,
-                    bytes_before: bytes,
-                };
+                let round = PastRound::begins(it.round, it.purpose, at_ms);
+                let round = PastRound { bytes_before: bytes, ..round };
                 push(&mut self.rounds, round, ROUNDS_MAX);
             }
             LogMessage::Manifest(it) => {

@@ -108,6 +108,17 @@ mod tests {
     use super::*;
     use crate::book::Roles;
 
+    #[test]
+    fn asking_whether_a_session_lasts_is_no_use_of_it() {
+        let (sessions, start) = (Sessions::default(), Instant::now());
+        let token = begin(&sessions, "ada", start);
+        let before = start + IDLE_MAX - Duration::from_secs(1);
+        assert!(sessions.lasts(&token, before) && !sessions.lasts("another", before));
+        assert!(!sessions.lasts(&token, start + IDLE_MAX), "it was asked about, and not used");
+        assert!(sessions.find(&token, before).is_some());
+        assert!(sessions.lasts(&token, start + IDLE_MAX));
+    }
+
     fn begin(sessions: &Sessions, name: &str, now: Instant) -> String {
         let user = User { name: name.into(), roles: Roles::default() };
         sessions.begin(user, "standing".into(), now).unwrap()

@@ -163,7 +163,7 @@ fn table(language: Language, rounds: &[&Round]) -> Markup {
                 th scope="row" { (round.round) }
                 td { (purpose(language, &round.purpose)) }
                 td.when { (when(language, round.began_at_s)) }
-                td {
+                td.said {
                     (ended(language, round.ended.as_deref()))
                     @if let Some(why) = &round.why { small lang="en" { (why) } }
                 }
