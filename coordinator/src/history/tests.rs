@@ -195,7 +195,9 @@ fn the_folder_of_an_epoch_tells_the_same_with_the_times_that_were_noted() {
         for (at_ms, kind) in [(Some(700), OrderKind::Pause), (None, OrderKind::Resume)] {
             let entry = writer.append(LogMessage::Order(Order { kind }));
             journal.append("log", &entry.to_bytes()).unwrap();
-            at_ms.map(|at_ms| times.note(&journal, entry.index, at_ms).unwrap());
+            if let Some(at_ms) = at_ms {
+                times.note(&journal, entry.index, at_ms).unwrap();
+            }
         }
     }
     let history = History::of_folder(folder.path()).unwrap();
