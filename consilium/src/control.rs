@@ -11,8 +11,8 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
-/// Bytes of a line.
-const LINE_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of a line: a status with the histories of several key epochs has up to two megabytes.
+const LINE_BYTES_MAX: u64 = 4 << 20;
 /// Commands at a time; the next waits in the socket's own queue.
 const CONNECTIONS_MAX: usize = 16;
 /// A command that does not send its line holds a place no longer than this.

@@ -16,4 +16,5 @@ pub mod output;
 mod pages;
 pub mod signals;
 pub mod threads;
+mod users;
 pub mod verbs;

@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::bodies::Bodies;
 use crate::error::CoordinatorError;
+use crate::flow::Flow;
 use crate::lending::Lending;
 use crate::node::Input;
 
@@ -84,14 +85,21 @@ pub(crate) struct Desk {
     pub(crate) lending: Lending,
     /// Places for those that read bodies, [`READING_MAX`] in all.
     pub(crate) reading: Arc<Semaphore>,
+    /// What each member sends and gets.
+    pub(crate) flow: Arc<Flow>,
     /// The queue bounds what peers can make us hold.
     pub(crate) inputs: mpsc::Sender<Input>,
 }
 
 impl Desk {
-    async fn ask(&self, peer: Peer, frame: Frame) -> Reply {
+    /// Which member this is.
+    fn member(&self, peer: &Peer) -> Result<PartyId, Reject> {
         let key = Digest(*peer.key.bytes());
-        let from = self.roster.member_by_tls(peer.name.as_str(), key).ok_or(Reject::UnknownParty)?.party;
+        Ok(self.roster.member_by_tls(peer.name.as_str(), key).ok_or(Reject::UnknownParty)?.party)
+    }
+
+    async fn ask(&self, from: PartyId, frame: Frame) -> Reply {
+        self.flow.called(from, frame.wire_bytes());
         let (epoch, call) = Call::from_frame(&frame).map_err(|_| Reject::WrongVersion)?;
         if epoch != self.roster.epoch() {
             return Err(Reject::WrongEpoch);
@@ -143,10 +151,11 @@ fn unread(error: &CoordinatorError, id: BlobId) -> Reject {
 impl Handler for Desk {
     fn handle(&self, peer: Peer, request: Frame) -> BoxFuture<'_, Result<Frame, Refusal>> {
         Box::pin(async move {
-            match self.ask(peer, request).await {
-                Ok(answer) => Ok(answer.into_frame()),
-                Err(reject) => Err(Refusal { code: reject.code() }),
-            }
+            let refused = |reject: Reject| Refusal { code: reject.code() };
+            let from = self.member(&peer).map_err(refused)?;
+            let answer = self.ask(from, request).await.map_err(refused)?.into_frame();
+            self.flow.answered(from, answer.wire_bytes());
+            Ok(answer)
         })
     }
 }
@@ -185,7 +194,8 @@ mod tests {
         let bodies = Arc::new(Bodies::open(&folder.path().join("spool"), journal).unwrap());
         let (waiting, reading) = (Waiting::default(), Arc::new(Semaphore::new(READING_MAX)));
         let lending = Lending::new(roster.parties().iter());
-        (Arc::new(Desk { roster, waiting, bodies, lending, reading, inputs }), receiver, folder)
+        let flow = Arc::new(Flow::new(roster.parties().iter()));
+        (Arc::new(Desk { roster, waiting, bodies, lending, reading, flow, inputs }), receiver, folder)
     }
 
     async fn asked(desk: &Desk, name: &str, key: u8, epoch: u32) -> Reply {
@@ -195,7 +205,7 @@ mod tests {
     async fn says(desk: &Desk, name: &str, key: u8, epoch: u32, call: Call) -> Reply {
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let peer = Peer { name: PeerName::new(name).unwrap(), key: KeyFingerprint::from_bytes([key; 32]), addr };
-        desk.ask(peer, call.into_frame(Epoch(epoch))).await
+        desk.ask(desk.member(&peer)?, call.into_frame(Epoch(epoch))).await
     }
 
     #[tokio::test]
@@ -224,6 +234,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn bytes_of_calls_and_of_their_answers_are_counted_for_the_member_that_calls() {
+        let (desk, mut driver, _folder) = desk();
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let peer = move |name: &str, key: u8| Peer {
+            name: PeerName::new(name).unwrap(),
+            key: KeyFingerprint::from_bytes([key; 32]),
+            addr,
+        };
+        let frame = Call::Poll { next: 0, doing: Doing::Idle }.into_frame(Epoch(2));
+        let (own, called) = (Arc::clone(&desk), frame.wire_bytes() as u64);
+        assert!(desk.handle(peer("site-4", 1), frame.clone()).await.is_err());
+        let call = tokio::spawn(async move { own.handle(peer("site-3", 3), frame).await });
+        let Some(Input::Event(CoordinatorEvent::Asked { asked, .. })) = driver.recv().await else { panic!("no call") };
+        desk.waiting.clone().answer(asked, Ok(Answer::Accepted));
+        let answered = call.await.unwrap().unwrap().wire_bytes() as u64;
+        let found: Vec<_> = desk.flow.each().iter().map(|one| (one.received, one.sent)).collect();
+        assert_eq!(found, [(0, 0), (0, 0), (called, answered)]);
+    }
+
+    #[tokio::test]
     async fn a_call_that_cannot_be_read_is_another_releases() {
         let (desk, mut driver, _folder) = desk();
         let peer = || Peer {
@@ -235,7 +265,7 @@ mod tests {
         let mut longer = poll();
         longer.header = [&longer.header[..], &[0]].concat().into();
         for frame in [longer, Frame { kind: 99, ..poll() }] {
-            assert!(matches!(desk.ask(peer(), frame).await, Err(Reject::WrongVersion)));
+            assert!(matches!(desk.ask(desk.member(&peer()).unwrap(), frame).await, Err(Reject::WrongVersion)));
         }
         assert!(driver.try_recv().is_err(), "nothing came through");
     }

@@ -4,15 +4,17 @@
 //! brings it together with a disk, processors, a clock and whatever brings the calls.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use he_agg::aggregation::LaneLayout;
 use he_infer::Program;
 use protocol::campaign::OrderKind;
+use protocol::codec::Wire;
 use protocol::drive::coordinator::{CoordinatorConfig, CoordinatorDriver, CoordinatorEvent, CoordinatorNote};
 use protocol::drive::{Alarm, Outside, StoreFault};
 use protocol::ids::{Digest, PartyId};
+use protocol::log::LogEntry;
 use protocol::net::Handler;
 use protocol::party_set::PartySet;
 use protocol::roster::Roster;
@@ -29,10 +31,13 @@ use crate::compute::Compute;
 use crate::desk::{Desk, READING_MAX, Waiting};
 use crate::disk::Disk;
 use crate::error::CoordinatorError;
+use crate::flow::{Flow, MemberFlow};
+use crate::history::History;
 use crate::lending::Lending;
 use crate::logged::Logged;
 use crate::observer::{Observer, Step};
 use crate::serving_engine::QUERIES_TOGETHER_MAX;
+use crate::times::{Times, now_ms};
 
 /// Events that may wait for the driver; further calls wait in their connections, which are bounded themselves.
 const INPUTS_WAITING_MAX: usize = 1_024;
@@ -94,6 +99,8 @@ pub struct Status {
     pub is_serving: bool,
     /// Answers released in this key epoch.
     pub releases: u64,
+    /// Questions that were taken and are not answered yet.
+    pub pending: usize,
     /// Rounds that closed with a model.
     pub closed: u32,
     /// Why nothing goes on by itself, if so.
@@ -110,6 +117,7 @@ pub struct Coordinator {
     notes: mpsc::Receiver<CoordinatorNote>,
     handler: Arc<Desk>,
     status: watch::Receiver<Status>,
+    past: Past,
     driving: tokio::task::JoinHandle<Result<(), CoordinatorError>>,
 }
 
@@ -129,13 +137,15 @@ impl Coordinator {
         let bodies = Arc::new(Bodies::open(&folder.join("spool"), Arc::clone(&journal))?);
         let CoordinatorPlan { roster, terms, layout, program } = plan;
         let (sender, inputs) = mpsc::channel(INPUTS_WAITING_MAX);
-        let waiting = Waiting::default();
+        let (waiting, flow) = (Waiting::default(), Arc::new(Flow::new(roster.parties().iter())));
+        let times = Times::load(&journal)?;
         let handler = Arc::new(Desk {
             roster: roster.clone(),
             waiting: waiting.clone(),
             bodies: Arc::clone(&bodies),
             lending: Lending::new(roster.parties().iter()),
             reading: Arc::new(Semaphore::new(READING_MAX)),
+            flow: Arc::clone(&flow),
             inputs: sender.clone(),
         });
         let workshop = Workshop {
@@ -152,7 +162,7 @@ impl Coordinator {
         let runtime = Handle::current();
         let alarm = Alarm::default();
         let outside = Outside {
-            store: Disk { journal, bodies },
+            store: Disk { journal: Arc::clone(&journal), bodies },
             net: waiting,
             crypto: Arithmetic { workshop, runtime: runtime.clone(), inputs: sender.clone() },
             clock: alarm.clone(),
@@ -163,8 +173,11 @@ impl Coordinator {
             .map_err(|source| CoordinatorError::Resume { folder: folder.to_path_buf(), source })?;
         let (telling, notes) = mpsc::channel(NOTES_WAITING_MAX);
         let (showing, status) = watch::channel(Status::default());
+        let past = Past { history: Arc::default(), flow };
+        let notebook = Notebook { journal, times, known: driver.entries().len(), learned: 0, past: past.clone() };
         let process = Process {
             driver,
+            notebook,
             inputs,
             alarm,
             observer,
@@ -178,7 +191,7 @@ impl Coordinator {
         let driving = tokio::task::spawn_blocking(move || {
             process.drive(&runtime).map_err(|source| CoordinatorError::Resume { folder, source })
         });
-        Ok(Self { inputs: sender, notes, handler, status, driving })
+        Ok(Self { inputs: sender, notes, handler, status, past, driving })
     }
 
     /// Answers hospitals' calls.
@@ -193,7 +206,7 @@ impl Coordinator {
 
     /// Orders and looks from elsewhere, for as long as the process lives.
     pub fn remote(&self) -> Remote {
-        Remote { inputs: self.inputs.clone(), status: self.status.clone() }
+        Remote { inputs: self.inputs.clone(), status: self.status.clone(), past: self.past.clone() }
     }
 
     /// The next thing worth telling; `None` when all is over.
@@ -245,12 +258,31 @@ pub struct Unstored;
 pub struct Remote {
     inputs: mpsc::Sender<Input>,
     status: watch::Receiver<Status>,
+    past: Past,
+}
+
+/// What has been so far, for looking at.
+#[derive(Clone)]
+struct Past {
+    history: Arc<Mutex<History>>,
+    flow: Arc<Flow>,
 }
 
 impl Remote {
     /// What is under way now.
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
+    }
+
+    /// What has been so far.
+    pub fn history(&self) -> History {
+        // A panic elsewhere leaves a history that lacks an entry at most.
+        self.past.history.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What went to each member and came from it since this process began.
+    pub fn flow(&self) -> Vec<MemberFlow> {
+        self.past.flow.each()
     }
 
     /// Orders something.
@@ -285,6 +317,7 @@ impl Remote {
 /// What the driver's thread owns.
 struct Process {
     driver: CoordinatorDriver<Disk, Waiting, Arithmetic, Alarm>,
+    notebook: Notebook,
     inputs: mpsc::Receiver<Input>,
     alarm: Alarm,
     observer: Arc<dyn Observer>,
@@ -343,6 +376,7 @@ impl Process {
     }
 
     fn tell(&mut self) {
+        self.notebook.read(self.driver.entries());
         let notes = self.driver.take_notes();
         for note in &notes {
             if let CoordinatorNote::StoreFault(what) = note {
@@ -358,6 +392,7 @@ impl Process {
             live: self.driver.live(),
             is_serving: releases.is_some(),
             releases: releases.unwrap_or(0),
+            pending: self.driver.pending(),
             closed: campaign.closed(),
             paused: campaign.paused().map(ToString::to_string),
             published: campaign.published().map(|model| model.digest),
@@ -371,6 +406,42 @@ impl Process {
             // Nobody may be watching.
             let _ = self.notes.blocking_send(note);
         }
+    }
+}
+
+/// Follows the log for whoever looks, and notes when its entries were made.
+struct Notebook {
+    journal: Arc<Journal>,
+    times: Times,
+    /// Entries that an earlier process made: only it knew when.
+    known: usize,
+    learned: usize,
+    past: Past,
+}
+
+impl Notebook {
+    fn read(&mut self, entries: &[bytes::Bytes]) {
+        let new = entries.get(self.learned..).unwrap_or_default();
+        if new.is_empty() {
+            return;
+        }
+        let mut history = self.past.history.lock().unwrap_or_else(PoisonError::into_inner);
+        for (place, bytes) in (self.learned..).zip(new) {
+            // The driver wrote or checked it.
+            let Ok(entry) = LogEntry::from_bytes(bytes) else { continue };
+            if place < self.known {
+                history.learn(&entry, self.times.of(entry.index), None);
+                continue;
+            }
+            let now_ms = now_ms();
+            if History::is_dated(&entry.message)
+                && let Err(error) = self.times.note(&self.journal, entry.index, now_ms)
+            {
+                tracing::warn!(%error, "when this was cannot be noted");
+            }
+            history.learn(&entry, Some(now_ms), Some(self.past.flow.total()));
+        }
+        self.learned = entries.len();
     }
 }
 

@@ -1,4 +1,4 @@
-//! Why a portal cannot be opened.
+//! Why a portal, or a dashboard, cannot be opened.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ pub enum PortalError {
         source: std::io::Error,
     },
     /// Other machines would reach it without TLS.
-    #[error("{0} is reached from other machines, and the portal has no certificate")]
+    #[error("{0} is reached from other machines, and these pages have no certificate")]
     Plain(SocketAddr),
     /// Certificate or key.
     #[error("{}: {source}", path.display())]

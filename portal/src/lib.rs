@@ -3,15 +3,19 @@
 //!
 //! [`Portal`] serves them. It is a process beside the hospital's service and asks at its counter like any other
 //! program of the site: it holds no key, and what it knows of a case it keeps in the hospital's folder ([`Book`]).
+//! [`dashboard`] is the other kind of pages, a coordinator's, behind the same doors.
 //! Pages are made here and need nothing from elsewhere; without JavaScript they do the same with more clicks.
 
 mod answer;
 mod book;
 mod clock;
 mod connections;
+pub mod dashboard;
 mod desk;
+mod doors;
 mod drafts;
 mod error;
+mod listening;
 mod notice;
 mod offer;
 mod pages;
@@ -26,5 +30,6 @@ mod visitor;
 
 pub use book::{Book, BookError, Role, Roles, User};
 pub use error::PortalError;
+pub use listening::Certificate;
 pub use offer::{Offer, Offers};
-pub use server::{Certificate, Decode, Portal, Settings};
+pub use server::{Decode, Portal, Settings};

@@ -1,48 +1,28 @@
-//! The listening portal.
+//! The portal: what it is opened with, and what its handlers share.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 use imaging::{ImagingError, Limits, Scan};
 use tokio::sync::Semaphore;
 
 use crate::book::{Book, FOLDER};
-use crate::connections::{HEAD_WAIT, Places};
 use crate::desk::{Desk, INTERRUPTED};
+use crate::doors::{Doors, House};
 use crate::drafts::Drafts;
 use crate::error::PortalError;
+use crate::listening::{Certificate, Listening, one_at_a_time};
 use crate::offer::Offers;
 use crate::routes;
 use crate::scan::Recent;
-use crate::sessions::Sessions;
 
-/// Passwords that are hashed at once: each takes 19 MiB and some 20 ms of a core.
-const HASHED_MAX: usize = 2;
 /// Images that are decoded or drawn at once; a frame takes up to half a gigabyte while it is drawn.
 const IMAGES_MAX: usize = 2;
-/// Held by the portal that serves a folder.
-const LOCK: &str = "portal.lock";
 /// Requests with files that are read at once: each may fill [`routes::UPLOAD_BYTES_MAX`] of memory.
 const UPLOADS_MAX: usize = 4;
-/// What is under way when the portal is stopped may take so long to end.
-const FAREWELL: Duration = Duration::from_secs(5);
-
-/// A certificate chain and its key, as PEM files.
-#[derive(Clone, Debug)]
-pub struct Certificate {
-    /// The chain, the site's own certificate first.
-    pub chain: PathBuf,
-    /// Its key.
-    pub key: PathBuf,
-}
 
 /// Reads a file that a browser sent. What is sent is not trusted: the program that is given here is to do it in a
 /// process of its own, as [`imaging::Decoder`] does.
@@ -68,15 +48,13 @@ pub struct Settings {
 pub(crate) struct State {
     pub(crate) hospital: PathBuf,
     pub(crate) book: Arc<Book>,
-    pub(crate) sessions: Sessions,
+    pub(crate) doors: Doors,
     pub(crate) desk: Desk,
     pub(crate) drafts: Drafts,
     pub(crate) recent: Recent,
     pub(crate) offers: Offers,
     pub(crate) decode: Decode,
     pub(crate) keep_images: bool,
-    pub(crate) is_tls: bool,
-    pub(crate) hashing: Arc<Semaphore>,
     pub(crate) imaging: Arc<Semaphore>,
     pub(crate) uploading: Arc<Semaphore>,
     _lock: File,
@@ -102,8 +80,7 @@ impl State {
 
 /// An open portal.
 pub struct Portal {
-    listener: std::net::TcpListener,
-    tls: Option<RustlsConfig>,
+    line: Listening,
     state: Arc<State>,
 }
 
@@ -113,43 +90,30 @@ impl Portal {
     /// # Errors
     /// [`PortalError`].
     pub async fn open(settings: Settings) -> Result<Self, PortalError> {
-        let address = settings.listen;
-        let tls = match &settings.certificate {
-            None if !address.ip().is_loopback() => return Err(PortalError::Plain(address)),
-            None => None,
-            Some(Certificate { chain, key }) => {
-                // Whoever installed one before chose it; both are the same library.
-                let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-                let read = RustlsConfig::from_pem_file(chain, key).await;
-                Some(read.map_err(|source| PortalError::Certificate { path: chain.clone(), source })?)
-            }
-        };
+        let line = Listening::prepare(settings.listen, settings.certificate.as_ref()).await?;
         let book = Arc::new(Book::open(&settings.hospital)?);
-        let lock = lock(&settings.hospital)?;
+        let lock = one_at_a_time(&settings.hospital, FOLDER)?;
         let left = book.end_waiting(INTERRUPTED)?;
         if left > 0 {
             tracing::warn!(cases = left, "cases that an earlier process left waiting have no answer");
         }
-        let failed = |source| PortalError::Listen { address, source };
-        let listener = std::net::TcpListener::bind(address).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
+        let line = line.bind()?;
+        let doors = Doors::new(Arc::clone(&book), line.is_tls(), House::Hospital);
         let state = State {
             hospital: settings.hospital,
-            sessions: Sessions::default(),
+            doors,
             desk: Desk::new(Arc::clone(&book)),
             drafts: Drafts::default(),
             recent: Recent::default(),
             offers: settings.offers,
             decode: settings.decode,
             keep_images: settings.keep_images,
-            is_tls: tls.is_some(),
             _lock: lock,
-            hashing: Arc::new(Semaphore::new(HASHED_MAX)),
             imaging: Arc::new(Semaphore::new(IMAGES_MAX)),
             uploading: Arc::new(Semaphore::new(UPLOADS_MAX)),
             book,
         };
-        Ok(Self { listener, tls, state: Arc::new(state) })
+        Ok(Self { line, state: Arc::new(state) })
     }
 
     /// Where browsers find it.
@@ -157,8 +121,7 @@ impl Portal {
     /// # Errors
     /// [`PortalError::Ended`] where the system does not say.
     pub fn url(&self) -> Result<String, PortalError> {
-        let address = self.listener.local_addr().map_err(PortalError::Ended)?;
-        Ok(format!("{}://{address}/", if self.tls.is_some() { "https" } else { "http" }))
+        self.line.url()
     }
 
     /// Serves until `stop` is there.
@@ -166,45 +129,6 @@ impl Portal {
     /// # Errors
     /// [`PortalError::Ended`].
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), PortalError> {
-        let handle = Handle::new();
-        let stopping = handle.clone();
-        let waiting = tokio::spawn(async move {
-            stop.await;
-            stopping.graceful_shutdown(Some(FAREWELL));
-        });
-        let service = routes::router(self.state).into_make_service();
-        let ended = match self.tls {
-            None => {
-                let server = axum_server::from_tcp(self.listener).map_err(PortalError::Ended)?;
-                let mut server = server.handle(handle).acceptor(Places::default()).http1_only();
-                impatient(server.http_builder());
-                server.serve(service).await
-            }
-            Some(tls) => {
-                let server = axum_server::from_tcp_rustls(self.listener, tls).map_err(PortalError::Ended)?;
-                let mut server = server.handle(handle).map(|tls| tls.acceptor(Places::default())).http1_only();
-                impatient(server.http_builder());
-                server.serve(service).await
-            }
-        };
-        waiting.abort();
-        ended.map_err(PortalError::Ended)
-    }
-}
-
-/// Lets go of connections that are silent, also of those that never say which HTTP they speak: they speak the one.
-fn impatient(builder: &mut Builder<TokioExecutor>) {
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT);
-}
-
-/// One portal at a time serves a hospital's folder: it takes what waits there for left behind.
-fn lock(hospital: &Path) -> Result<File, PortalError> {
-    let path = hospital.join(FOLDER).join(LOCK);
-    let failed = |source| PortalError::Lock { path: path.clone(), source };
-    let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(PortalError::Busy(hospital.to_path_buf())),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
+        self.line.serve(routes::router(self.state), stop).await
     }
 }

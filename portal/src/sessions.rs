@@ -71,6 +71,11 @@ impl Sessions {
         Some(session.visit.clone())
     }
 
+    /// Whether this token's session lasts; asking is no use of it.
+    pub(crate) fn lasts(&self, token: &str, now: Instant) -> bool {
+        self.all().get(&digest(token)).is_some_and(|session| session.lasts(now))
+    }
+
     /// Ends one.
     pub(crate) fn end(&self, token: &str) {
         self.all().remove(&digest(token));
@@ -102,6 +107,17 @@ fn digest(token: &str) -> [u8; 32] {
 mod tests {
     use super::*;
     use crate::book::Roles;
+
+    #[test]
+    fn asking_whether_a_session_lasts_is_no_use_of_it() {
+        let (sessions, start) = (Sessions::default(), Instant::now());
+        let token = begin(&sessions, "ada", start);
+        let before = start + IDLE_MAX - Duration::from_secs(1);
+        assert!(sessions.lasts(&token, before) && !sessions.lasts("another", before));
+        assert!(!sessions.lasts(&token, start + IDLE_MAX), "it was asked about, and not used");
+        assert!(sessions.find(&token, before).is_some());
+        assert!(sessions.lasts(&token, start + IDLE_MAX));
+    }
 
     fn begin(sessions: &Sessions, name: &str, now: Instant) -> String {
         let user = User { name: name.into(), roles: Roles::default() };

@@ -1,13 +1,16 @@
-//! What the pages say, in two languages, from one file.
+//! What the pages say, in two languages, from one file for each kind of pages.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-const FILE: &str = include_str!("texts.toml");
+const FILES: [&str; 2] = [include_str!("texts.toml"), include_str!("dashboard/texts.toml")];
 
-static TEXTS: LazyLock<BTreeMap<String, Text>> = LazyLock::new(|| toml::from_str(FILE).unwrap_or_default());
+static TEXTS: LazyLock<BTreeMap<String, Text>> = LazyLock::new(|| {
+    let read = |file: &&str| toml::from_str::<BTreeMap<String, Text>>(file).unwrap_or_default();
+    FILES.iter().flat_map(read).collect()
+});
 
 /// A language of the pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,7 +91,8 @@ impl Language {
         match bytes {
             0..1_000 => format!("{bytes}\u{a0}B"),
             1_000..1_000_000 => format!("{}\u{a0}kB", self.number(bytes as f64 / 1e3, 1)),
-            _ => format!("{}\u{a0}MB", self.number(bytes as f64 / 1e6, 2)),
+            1_000_000..1_000_000_000 => format!("{}\u{a0}MB", self.number(bytes as f64 / 1e6, 2)),
+            _ => format!("{}\u{a0}GB", self.number(bytes as f64 / 1e9, 2)),
         }
     }
 }
@@ -122,7 +126,10 @@ mod tests {
         let named: BTreeSet<&str> =
             CALLS.iter().flat_map(|call| text.split(call).skip(1)).filter_map(|rest| rest.split('"').next()).collect();
         let known: BTreeSet<&str> = TEXTS.keys().map(String::as_str).collect();
-        assert!(!known.is_empty(), "texts.toml cannot be read: {:?}", toml::from_str::<toml::Table>(FILE).err());
+        for file in FILES {
+            let read = toml::from_str::<toml::Table>(file);
+            assert!(read.as_ref().is_ok_and(|read| !read.is_empty()), "texts cannot be read: {:?}", read.err());
+        }
         assert_eq!(named, known);
     }
 
@@ -157,5 +164,6 @@ mod tests {
             (Language::English.bytes(999), Language::English.bytes(5_120)),
             ("999\u{a0}B".into(), "5.1\u{a0}kB".into())
         );
+        assert_eq!(Language::English.bytes(45_600_000_000), "45.60\u{a0}GB");
     }
 }

@@ -1,10 +1,9 @@
 //! Who a request comes from: a language, and perhaps somebody who is signed in.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::{ACCEPT_LANGUAGE, COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -12,8 +11,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::book::Role;
+use crate::doors::Doors;
 use crate::notice::Notice;
-use crate::server::State;
 use crate::sessions::Visit;
 use crate::texts::Language;
 
@@ -60,7 +59,7 @@ pub(crate) fn language(headers: &HeaderMap) -> Language {
     chosen.unwrap_or_else(|| Language::preferred(accepted))
 }
 
-impl State {
+impl Doors {
     /// The name of the session's cookie.
     pub(crate) fn cookie(&self) -> &'static str {
         if self.is_tls { COOKIE_TLS } else { COOKIE_PLAIN }
@@ -80,6 +79,14 @@ impl State {
     }
 }
 
+impl Doors {
+    /// Whether somebody who was let in still would be.
+    pub(crate) fn still(&self, token: &str, visit: &Visit, now: Instant) -> bool {
+        let stands = || self.book.standing(&visit.user.name).ok().flatten();
+        self.sessions.lasts(token, now) && stands().as_ref() == Some(&visit.standing)
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Reader {
     type Rejection = Infallible;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
@@ -87,11 +94,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Reader {
     }
 }
 
-impl FromRequestParts<Arc<State>> for Visitor {
+impl<S: Send + Sync> FromRequestParts<S> for Visitor
+where
+    Doors: FromRef<S>,
+{
     type Rejection = Response;
-    async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let language = language(&parts.headers);
-        match state.visit(&parts.headers) {
+        match Doors::from_ref(state).visit(&parts.headers) {
             Some(visit) => Ok(Self { language, visit }),
             None if parts.method == Method::GET => {
                 let there = parts.uri.path_and_query().map_or("/", |there| there.as_str());
@@ -102,11 +112,14 @@ impl FromRequestParts<Arc<State>> for Visitor {
     }
 }
 
-impl OptionalFromRequestParts<Arc<State>> for Visitor {
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Visitor
+where
+    Doors: FromRef<S>,
+{
     type Rejection = Infallible;
-    async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Option<Self>, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Infallible> {
         let language = language(&parts.headers);
-        Ok(state.visit(&parts.headers).map(|visit| Self { language, visit }))
+        Ok(Doors::from_ref(state).visit(&parts.headers).map(|visit| Self { language, visit }))
     }
 }
 

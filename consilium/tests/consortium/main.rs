@@ -106,8 +106,11 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     for line in ["consilium_rounds_closed{epoch=\"1\"} 3", "consilium_members_live{epoch=\"1\"} 4"] {
         assert!(figures.lines().any(|found| found == line), "{line}: {figures}");
     }
+    place.an_auditor_looks_at_the_dashboard();
+    place.orders_are_given();
     place.back_up();
     place.go_on_from_the_copy();
+    place.orders_are_remembered(1, &["stop", "resume"]);
 
     the_first_version_answers(&mut place);
 
@@ -136,6 +139,7 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     place.until_told("north", "over: version 2 has replaced it");
     place.signal("south", "CONT");
     place.until_told("south", "key epoch 1: over: ");
+    place.orders_are_remembered(1, &["stop", "resume", "end"]);
     assert_eq!(place.predict("south", &[])["class"], "bright");
     place.nothing_begins_with_a_member_that_was_put_out();
     nobody_trains_again_from_one_model_without_a_member(&mut place);

@@ -1,4 +1,5 @@
-//! A clinician's page at a site of a real consortium: the portal's process, its child that decodes, the counter.
+//! Pages of a real consortium: a clinician's at a site, with the portal's process, its child that decodes and the
+//! counter; an auditor's at the coordinator.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -56,6 +57,50 @@ fn header(head: &str, name: &str) -> String {
 }
 
 impl Place {
+    /// The coordinator's dashboard, which `[dashboard]` in its settings has switched on.
+    pub(crate) fn an_auditor_looks_at_the_dashboard(&mut self) {
+        let user = self.json(&["coordinator", "user", "add", "anna", "--role", "auditor"]);
+        let password = user["password"].as_str().expect("a password").to_owned();
+        assert_eq!(self.json(&["coordinator", "user", "list"])["users"][0]["roles"], "auditor");
+        assert!(self.refused(&["coordinator", "user", "remove", "eve"], 4).contains("no user is named eve"));
+        // The newest process says it last.
+        let log = self.log("coordinator");
+        let address = log.rsplit("dashboard at http://").next().and_then(|rest| rest.split('/').next());
+        let mut browser = Browser { address: address.expect("an address").to_owned(), cookie: String::new() };
+        assert!(!browser.page("/").contains("north"), "nobody is signed in");
+        let (head, _) = browser.form("/sign-in", &format!("name=anna&password={password}&next=/"));
+        browser.cookie = header(&head, "set-cookie: ").split(';').next().expect("a cookie").to_owned();
+        let page = browser.page("/");
+        let words =
+            ["east", "north", "south", "west", "Round 3", "A model is served", "no plaintext here", "brightness"];
+        words.iter().for_each(|word| assert!(page.contains(word), "{word}: {page}"));
+        // What the page shows is in the status; a process that was killed meanwhile has forgotten no time.
+        let status = self.json(&["coordinator", "status"]);
+        let history = &status["epochs"][0]["history"];
+        let rounds = history["rounds"].as_array().expect("rounds");
+        assert!(rounds.len() >= 3 && rounds.iter().all(|round| round["seconds"].as_f64() > Some(0.0)), "{status}");
+        assert!(rounds[0]["began_at_s"].as_u64() < status["since_s"].as_u64(), "before this process: {status}");
+        assert!(history["models"][0]["at_s"].as_u64().is_some() && history["log"]["head"].is_string(), "{status}");
+        let sites = status["epochs"][0]["now"]["sites"].as_array().expect("sites");
+        assert!(sites.iter().all(|site| site["received_bytes"].as_u64() > Some(0)), "{status}");
+    }
+
+    pub(crate) fn orders_are_given(&self) {
+        self.json(&["coordinator", "stop", "--epoch", "1"]);
+        self.json(&["coordinator", "resume", "--epoch", "1"]);
+    }
+
+    /// Orders are in the status with their times, also after a restart and when the key epoch is over.
+    pub(crate) fn orders_are_remembered(&mut self, epoch: usize, words: &[&str]) {
+        self.until("orders in the status", |place| {
+            let status = place.json(&["coordinator", "status"]);
+            let history = &status["epochs"][epoch - 1]["history"];
+            let orders = history["orders"].as_array().cloned().unwrap_or_default();
+            let found: Vec<_> = orders.iter().filter_map(|order| order["order"].as_str()).collect();
+            found == words && orders.iter().all(|order| order["at_s"].as_u64() > Some(1_700_000_000))
+        });
+    }
+
     pub(crate) fn a_clinician_asks_on_a_page(&mut self, site: &str, epoch: &str) {
         let nowhere = ["hospital", "portal", "--folder", site];
         assert!(self.refused(&nowhere, 4).contains("its site.toml has no [portal]"));

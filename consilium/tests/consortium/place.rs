@@ -137,7 +137,8 @@ impl Place {
         self.json(&["coordinator", "init", "--address", &address, "--listen", &address]);
         let settings = self.path("coordinator/coordinator.toml");
         let text = fs::read_to_string(&settings).expect("settings");
-        fs::write(&settings, format!("{text}metrics = \"127.0.0.1:0\"\n")).expect("written");
+        let pages = "[dashboard]\nlisten = \"127.0.0.1:0\"\n";
+        fs::write(&settings, format!("{text}metrics = \"127.0.0.1:0\"\n{pages}")).expect("written");
         self.serve_coordinator();
         self.until_told("coordinator", "listening on");
         SITES.into_iter().for_each(|site| self.asks_to_join(site));

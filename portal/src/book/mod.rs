@@ -17,6 +17,8 @@ pub use users::{Role, Roles, User};
 
 /// The folder in a hospital's.
 pub(crate) const FOLDER: &str = "portal";
+/// The folder in a coordinator's.
+pub(crate) const DASHBOARD_FOLDER: &str = "dashboard";
 /// The file in it.
 const FILE: &str = "portal.sqlite";
 /// Version of its tables; a later release changes them step by step from here.
@@ -91,10 +93,21 @@ impl Book {
     /// # Errors
     /// [`BookError::File`], [`BookError::Sqlite`], [`BookError::TooNew`].
     pub fn open(hospital: &Path) -> Result<Self, BookError> {
-        let folder = hospital.join(FOLDER);
+        Self::open_in(&hospital.join(FOLDER))
+    }
+
+    /// Opens the book of a coordinator's dashboard, which has users and no cases.
+    ///
+    /// # Errors
+    /// [`BookError::File`], [`BookError::Sqlite`], [`BookError::TooNew`].
+    pub fn of_coordinator(coordinator: &Path) -> Result<Self, BookError> {
+        Self::open_in(&coordinator.join(DASHBOARD_FOLDER))
+    }
+
+    fn open_in(folder: &Path) -> Result<Self, BookError> {
         let failed = |path: &Path, source| BookError::File { path: path.to_path_buf(), source };
-        match DirBuilder::new().mode(0o700).create(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(&folder, error)),
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(folder, error)),
             _ => {}
         }
         let path = folder.join(FILE);

@@ -26,11 +26,15 @@ pub enum Role {
     Clinician,
     /// Sees what left the building and this site's rules.
     Officer,
+    /// Runs a coordinator.
+    Operator,
+    /// Looks over its operator's shoulder.
+    Auditor,
 }
 
 impl Role {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Clinician, Self::Officer];
+    /// All.
+    pub const ALL: [Self; 4] = [Self::Clinician, Self::Officer, Self::Operator, Self::Auditor];
 
     /// Its word.
     #[must_use]
@@ -38,6 +42,8 @@ impl Role {
         match self {
             Self::Clinician => "clinician",
             Self::Officer => "officer",
+            Self::Operator => "operator",
+            Self::Auditor => "auditor",
         }
     }
 }

@@ -15,6 +15,7 @@ pub(crate) enum Place {
     Models,
     Quality,
     Sent,
+    Dashboard,
     Nowhere,
 }
 
@@ -38,6 +39,9 @@ impl Frame<'_> {
         if has(Role::Officer) {
             links.push((Place::Sent, "/sent", self.language.say("nav.sent")));
         }
+        if has(Role::Operator) || has(Role::Auditor) {
+            links.push((Place::Dashboard, "/", self.language.say("nav.dashboard")));
+        }
         links
     }
 }
@@ -45,6 +49,7 @@ impl Frame<'_> {
 /// A whole page.
 pub(crate) fn page(frame: &Frame<'_>, title: &str, body: &Markup) -> Markup {
     let language = frame.language;
+    let is_dashboard = frame.place == Place::Dashboard;
     let other = if language == Language::English { Language::German } else { Language::English };
     html! {
         (DOCTYPE)
@@ -54,8 +59,13 @@ pub(crate) fn page(frame: &Frame<'_>, title: &str, body: &Markup) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (title) " · Consilium" }
                 link rel="stylesheet" href="/assets/portal.css";
+                @if is_dashboard { link rel="stylesheet" href="/assets/dashboard.css"; }
                 link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
                 script src="/assets/portal.js" defer {}
+                @if is_dashboard && frame.visit.is_some() {
+                    script src="/assets/dashboard.js" defer {}
+                    noscript { meta http-equiv="refresh" content="15"; }
+                }
             }
             body {
                 a.skip href="#content" { (language.say("nav.skip")) }
@@ -82,7 +92,9 @@ pub(crate) fn page(frame: &Frame<'_>, title: &str, body: &Markup) -> Markup {
                     }
                 }
                 main id="content" tabindex="-1" { (body) }
-                footer { p { (language.say("footer.device")) } }
+                footer { p {
+                    (if is_dashboard { language.say("footer.dashboard") } else { language.say("footer.device") })
+                } }
             }
         }
     }

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::frame::{Frame, Place, page};
 use crate::clock::minute;
+use crate::doors::House;
 use crate::texts::Language;
 
 /// What came of the last attempt.
@@ -14,12 +15,16 @@ pub(crate) enum Said {
 }
 
 /// The page; `next` is where its visitor goes afterwards.
-pub(crate) fn render(language: Language, next: &str, said: &Said) -> Markup {
+pub(crate) fn render((language, house): (Language, House), next: &str, said: &Said) -> Markup {
     let title = language.say("sign-in.title");
     let fault = match said {
         Said::Nothing => None,
         Said::Wrong => Some(language.say("sign-in.wrong").to_owned()),
         Said::LockedUntil(until_s) => Some(language.fill("sign-in.locked", &[&minute(*until_s)])),
+    };
+    let (who, place) = match house {
+        House::Hospital => (language.say("sign-in.who"), Place::Nowhere),
+        House::Coordinator => (language.say("sign-in.who.coordinator"), Place::Dashboard),
     };
     let body = html! {
         section.card.narrow {
@@ -34,8 +39,8 @@ pub(crate) fn render(language: Language, next: &str, said: &Said) -> Markup {
                     maxlength="256";
                 button type="submit" { (title) }
             }
-            p.soft { (language.say("sign-in.who")) }
+            p.soft { (who) }
         }
     };
-    page(&Frame { language, visit: None, place: Place::Nowhere }, title, &body)
+    page(&Frame { language, visit: None, place }, title, &body)
 }

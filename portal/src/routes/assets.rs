@@ -7,13 +7,15 @@ use axum::response::{IntoResponse, Response};
 use crate::notice::Notice;
 use crate::visitor::Reader;
 
-const ASSETS: [(&str, &str, &str); 3] = [
+const ASSETS: [(&str, &str, &str); 5] = [
     ("portal.css", "text/css; charset=utf-8", include_str!("../assets/portal.css")),
     ("portal.js", "text/javascript; charset=utf-8", include_str!("../assets/portal.js")),
+    ("dashboard.css", "text/css; charset=utf-8", include_str!("../dashboard/assets/dashboard.css")),
+    ("dashboard.js", "text/javascript; charset=utf-8", include_str!("../dashboard/assets/dashboard.js")),
     ("icon.svg", "image/svg+xml", include_str!("../assets/icon.svg")),
 ];
 
-pub(super) async fn asset(Reader(language): Reader, Path(name): Path<String>) -> Response {
+pub(crate) async fn asset(Reader(language): Reader, Path(name): Path<String>) -> Response {
     match ASSETS.iter().find(|(known, ..)| *known == name) {
         Some((_, kind, text)) => ([(CONTENT_TYPE, *kind)], *text).into_response(),
         None => Notice::NotFound(language).into_response(),

@@ -1,12 +1,12 @@
 //! What a request leads to.
 
-mod assets;
+pub(crate) mod assets;
 mod cases;
 mod drafts;
 mod hand_in;
 mod others;
 mod prepared;
-mod session;
+pub(crate) mod session;
 
 use std::sync::Arc;
 
@@ -39,9 +39,9 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
 
 /// All routes.
 pub(crate) fn router(state: Arc<State>) -> Router {
-    let is_tls = state.is_tls;
+    let is_tls = state.doors.is_tls;
     let files = post(hand_in::hand_in).layer(DefaultBodyLimit::max(UPLOAD_BYTES_MAX as usize));
-    Router::new()
+    let routes = Router::new()
         .route("/", get(home))
         .route("/sign-in", get(session::page).post(session::sign_in))
         .route("/sign-out", post(session::sign_out))
@@ -64,11 +64,16 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/quality", get(others::quality))
         .route("/sent", get(others::sent))
         .route("/assets/{name}", get(assets::asset))
-        .fallback(nowhere)
+        .fallback(nowhere);
+    behind_doors(routes, is_tls).with_state(state)
+}
+
+/// Routes with what every request meets first and every answer carries.
+pub(crate) fn behind_doors<S: Clone + Send + Sync + 'static>(routes: Router<S>, is_tls: bool) -> Router<S> {
+    routes
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(from_fn(from_here))
         .layer(from_fn_with_state(is_tls, guarded))
-        .with_state(state)
 }
 
 impl State {
@@ -88,7 +93,7 @@ async fn home(visitor: Visitor) -> Redirect {
     Redirect::to(if visitor.visit.user.roles.has(Role::Clinician) { "/new" } else { "/sent" })
 }
 
-async fn nowhere(Reader(language): Reader) -> Notice {
+pub(crate) async fn nowhere(Reader(language): Reader) -> Notice {
     Notice::NotFound(language)
 }
 
@@ -139,4 +144,4 @@ async fn guarded(axum::extract::State(is_tls): axum::extract::State<bool>, reque
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -12,20 +12,20 @@ use serde::Deserialize;
 
 use crate::book::SignIn;
 use crate::clock::now_s;
+use crate::doors::Doors;
 use crate::notice::Notice;
 use crate::pages::sign_in::{Said, render};
-use crate::server::State;
 use crate::texts::Language;
 use crate::visitor::{LANGUAGE, Reader, Visitor, cookie};
 
 #[derive(Deserialize)]
-pub(super) struct Next {
+pub(crate) struct Next {
     #[serde(default)]
     next: String,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Credentials {
+pub(crate) struct Credentials {
     name: String,
     password: String,
     #[serde(default)]
@@ -33,12 +33,12 @@ pub(super) struct Credentials {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Word {
+pub(crate) struct Word {
     csrf: String,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Choice {
+pub(crate) struct Choice {
     language: String,
 }
 
@@ -48,19 +48,20 @@ fn inside(next: &str) -> &str {
     if next.starts_with('/') && !leads_out { next } else { "/" }
 }
 
-pub(super) async fn page(
+pub(crate) async fn page(
+    Shared(doors): Shared<Doors>,
     Reader(language): Reader,
     visitor: Option<Visitor>,
     Query(Next { next }): Query<Next>,
 ) -> Response {
     match visitor {
         Some(_) => Redirect::to(inside(&next)).into_response(),
-        None => render(language, inside(&next), &Said::Nothing).into_response(),
+        None => render((language, doors.house), inside(&next), &Said::Nothing).into_response(),
     }
 }
 
-pub(super) async fn sign_in(
-    Shared(state): Shared<Arc<State>>,
+pub(crate) async fn sign_in(
+    Shared(doors): Shared<Doors>,
     Reader(language): Reader,
     Form(form): Form<Credentials>,
 ) -> Result<Response, Notice> {
@@ -68,47 +69,48 @@ pub(super) async fn sign_in(
         tracing::error!(%error, "nobody can sign in");
         Notice::Broken(language)
     };
+    let house = (language, doors.house);
     // Waits for its turn: hashing is meant to be dear, and all sign-ins of a morning come at once.
-    let place = Arc::clone(&state.hashing).acquire_owned().await.map_err(|error| broken(&error))?;
-    let (book, next) = (Arc::clone(&state.book), inside(&form.next).to_owned());
+    let place = Arc::clone(&doors.hashing).acquire_owned().await.map_err(|error| broken(&error))?;
+    let (book, next) = (Arc::clone(&doors.book), inside(&form.next).to_owned());
     let tried = tokio::task::spawn_blocking(move || {
         let _place = place;
         book.sign_in(&form.name, &form.password, now_s())
     });
     match tried.await.map_err(|error| broken(&error))?.map_err(|error| broken(&error))? {
         SignIn::Welcome(user, standing) => {
-            let begun = state.sessions.begin(user, standing, Instant::now());
+            let begun = doors.sessions.begin(user, standing, Instant::now());
             let token = begun.map_err(|error| broken(&error))?;
-            let secure = if state.is_tls { "; Secure" } else { "" };
-            let cookie = format!("{}={token}; Path=/; HttpOnly; SameSite=Strict{secure}", state.cookie());
+            let secure = if doors.is_tls { "; Secure" } else { "" };
+            let cookie = format!("{}={token}; Path=/; HttpOnly; SameSite=Strict{secure}", doors.cookie());
             Ok(([(SET_COOKIE, cookie)], Redirect::to(&next)).into_response())
         }
-        SignIn::Wrong => Ok((StatusCode::UNAUTHORIZED, render(language, &next, &Said::Wrong)).into_response()),
+        SignIn::Wrong => Ok((StatusCode::UNAUTHORIZED, render(house, &next, &Said::Wrong)).into_response()),
         SignIn::Locked { until_s } => {
             let wait = [(RETRY_AFTER, (until_s - now_s()).max(1).to_string())];
-            let page = render(language, &next, &Said::LockedUntil(until_s));
+            let page = render(house, &next, &Said::LockedUntil(until_s));
             Ok((StatusCode::TOO_MANY_REQUESTS, wait, page).into_response())
         }
     }
 }
 
-pub(super) async fn sign_out(
-    Shared(state): Shared<Arc<State>>,
+pub(crate) async fn sign_out(
+    Shared(doors): Shared<Doors>,
     visitor: Visitor,
     headers: HeaderMap,
     Form(form): Form<Word>,
 ) -> Result<Response, Notice> {
     visitor.must_know(&form.csrf)?;
-    if let Some(token) = cookie(&headers, state.cookie()) {
-        state.sessions.end(token);
+    if let Some(token) = cookie(&headers, doors.cookie()) {
+        doors.sessions.end(token);
     }
-    let secure = if state.is_tls { "; Secure" } else { "" };
-    let gone = format!("{}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0{secure}", state.cookie());
+    let secure = if doors.is_tls { "; Secure" } else { "" };
+    let gone = format!("{}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0{secure}", doors.cookie());
     Ok(([(SET_COOKIE, gone)], Redirect::to("/sign-in")).into_response())
 }
 
 /// Goes back to where the visitor was, as far as the browser says it.
-pub(super) async fn choose_language(Form(form): Form<Choice>) -> Response {
+pub(crate) async fn choose_language(Form(form): Form<Choice>) -> Response {
     let language = Language::of_code(&form.language).unwrap_or_default();
     let cookie = format!("{LANGUAGE}={}; Path=/; SameSite=Strict; Max-Age=31536000", language.code());
     ([(SET_COOKIE, cookie)], Redirect::to("/")).into_response()

@@ -17,10 +17,10 @@ use crate::scan::noise_png;
 use crate::server::{Portal, Settings};
 
 mod asking;
-mod browser;
+pub(crate) mod browser;
 mod doors;
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// A portal, and who uses it.
 struct House {
@@ -30,23 +30,23 @@ struct House {
 }
 
 /// What came back.
-struct Reply {
-    status: u16,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
     head: String,
     body: Vec<u8>,
 }
 
 impl Reply {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
     }
 
-    fn location(&self) -> &str {
+    pub(crate) fn location(&self) -> &str {
         self.header("location").unwrap_or_default()
     }
 }
@@ -106,27 +106,8 @@ impl House {
         self.folder.path().to_path_buf()
     }
 
-    /// One request, written as a browser writes it.
     async fn request(&self, head: &str, headers: &str, body: &[u8]) -> Reply {
-        let mut line = TcpStream::connect(&self.address).await.unwrap();
-        let host = &self.address;
-        let length = body.len();
-        let head = format!(
-            "{head} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
-        );
-        // The portal may answer, and hang up, before it has read everything.
-        let _ = line.write_all(head.as_bytes()).await;
-        let _ = line.write_all(body).await;
-        let mut bytes = Vec::new();
-        let _ = line.read_to_end(&mut bytes).await;
-        let at = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("an answer");
-        let head = String::from_utf8_lossy(&bytes[..at]).into_owned();
-        let mut body = bytes[at + 4..].to_vec();
-        if head.to_lowercase().contains("transfer-encoding: chunked") {
-            body = whole(&body);
-        }
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Reply { status, head, body }
+        request(&self.address, head, headers, body).await
     }
 
     async fn get(&self, path: &str) -> Reply {
@@ -148,6 +129,27 @@ impl House {
         browser.csrf = csrf.unwrap_or_default();
         browser
     }
+}
+
+/// One request, written as a browser writes it.
+pub(crate) async fn request(host: &str, head: &str, headers: &str, body: &[u8]) -> Reply {
+    let mut line = TcpStream::connect(host).await.unwrap();
+    let length = body.len();
+    let head =
+        format!("{head} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n");
+    // The portal may answer, and hang up, before it has read everything.
+    let _ = line.write_all(head.as_bytes()).await;
+    let _ = line.write_all(body).await;
+    let mut bytes = Vec::new();
+    let _ = line.read_to_end(&mut bytes).await;
+    let at = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("an answer");
+    let head = String::from_utf8_lossy(&bytes[..at]).into_owned();
+    let mut body = bytes[at + 4..].to_vec();
+    if head.to_lowercase().contains("transfer-encoding: chunked") {
+        body = whole(&body);
+    }
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Reply { status, head, body }
 }
 
 impl Drop for House {

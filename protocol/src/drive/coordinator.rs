@@ -118,6 +118,14 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         }
     }
 
+    /// Queries that were taken and are not answered yet.
+    pub fn pending(&self) -> usize {
+        match &self.phase {
+            Phase::Serving(session) => session.pending(),
+            _ => 0,
+        }
+    }
+
     /// What the store said where it has no room for the coordinator's own records: nothing goes on until it has.
     /// Everything that was taken is stored, so a process that ends now goes on there. What a hospital uploads and
     /// cannot be stored is only refused.

@@ -3,21 +3,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use client::plan::Plan;
 use coordinator::compute::Compute;
+use coordinator::history::History;
 use coordinator::welcome::Desks;
 use coordinator::{Coordinator, CoordinatorPlan, CoordinatorSetup, Observer, Remote, Step};
 use protocol::campaign::{OrderKind, PhaseEnd};
 use protocol::consent::Stage;
 use protocol::drive::coordinator::CoordinatorNote;
-use protocol::enrolment::Site;
+use protocol::enrolment::{Site, seconds};
 use protocol::ids::{Digest, Epoch, PartyId};
-use protocol::lease::Doing;
 use protocol::membership::{Membership, Seat};
 use protocol::message::RoundPurpose;
-use protocol::net::ServerHandle;
+use protocol::net::{ServerHandle, Traffic};
 use protocol::round::RoundEnd;
 use remedy::Explained;
 use serde_json::{Value, json};
@@ -27,6 +27,7 @@ use tokio::task::JoinHandle;
 use super::certificate::Certificate;
 use super::office::{Office, OfficeError};
 use super::say;
+use super::status;
 use crate::control::Request;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -37,14 +38,22 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often it is said that the disk refuses something.
 const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 
-/// Key epochs that are shown, the newest: the answer to a command is one line of a megabyte at most, and an epoch of 64
-/// members with long names takes up to 17 KB of it.
+/// Key epochs that are shown, the newest: the answer to a command is one line of four megabytes at most, and an epoch
+/// of 64 members with long names takes up to 30 KB of it.
 const EPOCHS_SHOWN_MAX: usize = 48;
+
+/// Key epochs whose history is shown, the newest: one takes up to 200 KB more.
+const HISTORIES_SHOWN_MAX: usize = 8;
 
 /// How many key epochs are not shown, and those that are.
 fn shown(all: &[Epoch]) -> (usize, &[Epoch]) {
     let older = all.len().saturating_sub(EPOCHS_SHOWN_MAX);
     (older, all.get(older..).unwrap_or_default())
+}
+
+/// Those whose history is shown as well.
+fn recent(all: &[Epoch]) -> &[Epoch] {
+    all.get(all.len().saturating_sub(HISTORIES_SHOWN_MAX)..).unwrap_or_default()
 }
 
 /// Everything under way.
@@ -53,22 +62,47 @@ pub(super) struct Campaigns {
     compute: Compute,
     desks: Desks,
     all: Mutex<BTreeMap<Epoch, Campaign>>,
+    /// What became of key epochs that are over; none where nothing had begun, or cannot be read.
+    past: Mutex<BTreeMap<Epoch, Option<Past>>>,
+    traffic: Arc<Traffic>,
+    since_s: u64,
     /// Hears why the service cannot go on: its own disk is full.
     full: mpsc::Sender<Error>,
 }
 
 struct Campaign {
     membership: Membership,
-    rounds: u32,
+    /// What its terms say of rounds and of questions, and its model's name.
+    told: Told,
     remote: Option<Remote>,
     task: Option<JoinHandle<()>>,
     /// Why it could not be started.
     failed: Option<String>,
 }
 
+/// What of a plan is told.
+#[derive(Clone, Default)]
+struct Told {
+    rounds: u32,
+    limits: Value,
+    model: String,
+}
+
+/// A key epoch that is over.
+struct Past {
+    model: String,
+    history: History,
+}
+
 impl Campaigns {
-    pub(super) fn new(office: Arc<Office>, compute: Compute, desks: Desks, full: mpsc::Sender<Error>) -> Self {
-        Self { office, compute, desks, all: Mutex::default(), full }
+    pub(super) fn new(
+        (office, traffic): (Arc<Office>, Arc<Traffic>),
+        compute: Compute,
+        desks: Desks,
+        full: mpsc::Sender<Error>,
+    ) -> Self {
+        let since_s = seconds(SystemTime::now());
+        Self { office, compute, desks, all: Mutex::default(), past: Mutex::default(), traffic, since_s, full }
     }
 
     /// Whether an error is one that ends the service: then whoever serves has heard it.
@@ -126,7 +160,45 @@ impl Campaigns {
                 _ => {}
             }
         }
+        self.remember().await
+    }
+
+    /// Reads what became of one of the newest key epochs that are over, until all of these are read.
+    async fn remember(self: &Arc<Self>) -> Result<(), Error> {
+        let mut unread = None;
+        for &epoch in recent(&self.office.proposals.epochs()?).iter().rev() {
+            if !self.past().contains_key(&epoch) && self.office.proposals.standing(epoch)?.stage == Stage::Over {
+                unread = Some(epoch);
+                break;
+            }
+        }
+        let Some(epoch) = unread else { return Ok(()) };
+        let this = Arc::clone(self);
+        let read = tokio::task::spawn_blocking(move || this.read_past(epoch)).await;
+        let read = read.unwrap_or_else(|error| Err(Error::Federation(error_of(&error))));
+        let past = read.unwrap_or_else(|error| {
+            tracing::warn!(%epoch, %error, "what became of it cannot be read");
+            None
+        });
+        self.past().insert(epoch, past);
         Ok(())
+    }
+
+    fn read_past(&self, epoch: Epoch) -> Result<Option<Past>, Error> {
+        let folder = self.office.epoch_folder(epoch);
+        if !folder.join("journal.sqlite").exists() {
+            return Ok(None);
+        }
+        let history = History::of_folder(&folder)?;
+        let proposal = self.office.proposals.proposed(epoch)?.proposal;
+        let name = format!("plan of key epoch {epoch}");
+        let plan = Plan::of_consortium(&name, &proposal.plan, proposal.membership.seats.len())?;
+        Ok(Some(Past { model: plan.experiment().publish().name.clone(), history }))
+    }
+
+    fn past(&self) -> std::sync::MutexGuard<'_, BTreeMap<Epoch, Option<Past>>> {
+        // As above.
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn begin(self: &Arc<Self>, epoch: Epoch, stop: &watch::Receiver<bool>) {
@@ -135,12 +207,12 @@ impl Campaigns {
         let opened = tokio::task::spawn_blocking(move || this.open(epoch)).await;
         let opened = opened.unwrap_or_else(|error| Err(Error::Federation(error_of(&error))));
         let campaign = match opened {
-            Ok((membership, rounds, coordinator)) => {
+            Ok((membership, told, coordinator)) => {
                 self.desks.open(epoch, coordinator.handler());
                 let remote = Some(coordinator.remote());
                 say(&format!("key epoch {epoch}: begins, or goes on where it stood"));
                 let task = tokio::spawn(Arc::clone(self).follow(epoch, coordinator, stop.clone()));
-                Campaign { membership, rounds, remote, task: Some(task), failed: None }
+                Campaign { membership, told, remote, task: Some(task), failed: None }
             }
             Err(error) => {
                 let Err(error) = self.ends_all(error) else { return };
@@ -148,13 +220,14 @@ impl Campaigns {
                 tracing::error!(%epoch, %error, "cannot begin");
                 let membership = self.office.proposals.proposed(epoch).map(|it| it.proposal.membership);
                 let Ok(membership) = membership else { return };
-                Campaign { membership, rounds: 0, remote: None, task: None, failed: Some(error.to_string()) }
+                let (told, failed) = (Told::default(), Some(error.to_string()));
+                Campaign { membership, told, remote: None, task: None, failed }
             }
         };
         self.all().insert(epoch, campaign);
     }
 
-    fn open(&self, epoch: Epoch) -> Result<(Membership, u32, Coordinator), Error> {
+    fn open(&self, epoch: Epoch) -> Result<(Membership, Told, Coordinator), Error> {
         let proposed = self.office.proposals.proposed(epoch)?;
         let membership = proposed.proposal.membership;
         let name = format!("plan of key epoch {epoch}");
@@ -169,7 +242,8 @@ impl Campaigns {
             // Later on a campaign goes on without a member that was put out; no ceremony can.
             self.all_are_members(&membership)?;
         }
-        let rounds = terms.rounds;
+        let model = plan.experiment().publish().name.clone();
+        let told = Told { rounds: terms.rounds, limits: status::limits(&terms), model };
         let coordinator = Coordinator::start(CoordinatorSetup {
             folder: &folder,
             key: self.office.signing_key()?,
@@ -182,7 +256,7 @@ impl Campaigns {
             compute: self.compute.clone(),
             observer: Arc::new(Quiet),
         })?;
-        Ok((membership, rounds, coordinator))
+        Ok((membership, told, coordinator))
     }
 
     fn all_are_members(&self, membership: &Membership) -> Result<(), Error> {
@@ -313,48 +387,35 @@ impl Campaigns {
                 },
                 "members": membership.seats.len(),
                 "threshold": membership.threshold,
+                "names": membership.seats.iter().map(|seat| seat.name.clone()).collect::<Vec<_>>(),
                 "approved": standing.approved.numbers().into_iter().filter_map(name).collect::<Vec<_>>(),
             });
+            let is_recent = recent(&all).contains(&epoch);
             if let Some(campaign) = self.all().get(&epoch) {
-                row["rounds"] = campaign.rounds.into();
+                row["rounds"] = campaign.told.rounds.into();
+                row["limits"] = campaign.told.limits.clone();
                 row["failed"] = json!(campaign.failed);
                 if let Some(remote) = &campaign.remote {
-                    row["now"] = now(&campaign.membership, &remote.status());
+                    let history = remote.history();
+                    row["now"] = status::now(membership, remote, &history);
+                    if is_recent {
+                        row["history"] = status::history(membership, &campaign.told.model, &history);
+                    }
                 }
+            } else if let Some(Some(past)) = self.past().get(&epoch).filter(|_| is_recent) {
+                row["history"] = status::history(membership, &past.model, &past.history);
             }
             epochs.push(row);
         }
-        Ok(json!({"epochs": epochs, "older": older}))
+        Ok(json!({
+            "coordinator": self.office.address.to_string(),
+            "since_s": self.since_s,
+            "at_s": seconds(SystemTime::now()),
+            "bytes": {"received": self.traffic.down(), "sent": self.traffic.up()},
+            "epochs": epochs,
+            "older": older,
+        }))
     }
-}
-
-fn now(membership: &Membership, status: &coordinator::Status) -> Value {
-    let name = |party: PartyId| membership.seat(party).map(|seat| seat.name.clone());
-    let awaited: Vec<Value> = status
-        .awaited
-        .iter()
-        .map(|one| {
-            let doing = match one.doing {
-                Doing::Idle => json!("idle"),
-                Doing::Working { done, of } => json!({"done": done, "of": of}),
-                Doing::Queued { ahead } => json!({"ahead": ahead}),
-                Doing::Waits { seconds } => json!({"waits_s": seconds}),
-            };
-            let (lease_s, since_s) = (one.left_ms / 1_000, one.since.as_secs());
-            json!({"name": name(one.party), "doing": doing, "lease_s": lease_s, "since_s": since_s})
-        })
-        .collect();
-    json!({
-        "step": status.step,
-        "awaited": awaited,
-        "live": status.live.iter().filter_map(name).collect::<Vec<_>>(),
-        "closed": status.closed,
-        "paused": status.paused,
-        "serving": status.is_serving,
-        "published": status.published.map(|digest| digest.to_string()),
-        "answers": status.releases,
-        "disk": status.disk,
-    })
 }
 
 /// A closed channel means the same as the word.
@@ -413,5 +474,6 @@ mod tests {
         let all: Vec<Epoch> = (1..=50).map(Epoch).collect();
         assert_eq!(shown(&all), (2, &all[2..]));
         assert_eq!(shown(&all[..48]), (0, &all[..48]));
+        assert_eq!((recent(&all), recent(&all[..3])), (&all[42..], &all[..3]));
     }
 }

@@ -4,9 +4,11 @@ mod authority;
 mod backup;
 mod campaigns;
 mod certificate;
+mod dashboard;
 mod figures;
 mod office;
 mod plan;
+mod status;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -20,14 +22,14 @@ use coordinator::members::{Invitation, Standing};
 use coordinator::welcome::{Desks, Welcome};
 use experiment::DeviceChoice;
 use protocol::enrolment::{HostPort, Words, seconds};
-use protocol::net::{Limits, PeerName, Server, Sparing, Traffic};
+use protocol::net::{Limits, PeerName, Server, Sparing};
 use protocol::text::shown;
 use protocol::weight::WeightClass;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
 use crate::output::{Done, Format};
-use crate::{control::Control, error::Error, exit::Exit, metrics::Metrics, signals};
+use crate::{control::Control, error::Error, exit::Exit, signals};
 use campaigns::Campaigns;
 use office::{AuthorityPlace, Office, Settings};
 use plan::Order;
@@ -186,6 +188,13 @@ pub enum What {
         /// A folder that does not exist.
         to: PathBuf,
     },
+    /// Say who may sign in to the dashboard.
+    #[command(after_help = include_str!("../../help/coordinator-user.txt"))]
+    User {
+        /// What to do.
+        #[command(subcommand)]
+        what: dashboard::UserWhat,
+    },
     /// List sites and how far each has come.
     #[command(after_help = include_str!("../../help/coordinator-sites.txt"))]
     Sites,
@@ -221,6 +230,7 @@ impl CoordinatorArgs {
             What::Exclude { .. } => "coordinator exclude",
             What::Models => "coordinator models",
             What::Backup { .. } => "coordinator backup",
+            What::User { .. } => "coordinator user",
             What::Sites => "coordinator sites",
             What::Revoke { .. } => "coordinator revoke",
         }
@@ -258,6 +268,7 @@ pub fn run(arguments: &CoordinatorArgs, format: Format) -> Result<Done, Error> {
         What::Exclude { name, epoch } => plan::exclude(&Office::open(folder)?, name, *epoch),
         What::Models => backup::models(&Office::open(folder)?),
         What::Backup { to } => backup::backup(&Office::open(folder)?, to),
+        What::User { what } => dashboard::user(&Office::open(folder)?, what),
         What::Sites => sites(&Office::open(folder)?),
         What::Revoke { name, yes } => revoke(&Office::open(folder)?, name, *yes),
     }
@@ -275,8 +286,14 @@ fn init(
         Some(_) => (AuthorityPlace::Offline, "`consilium coordinator requests FILE` for the authority to sign, then "),
         None => (AuthorityPlace::Vault, ""),
     };
-    let settings =
-        Settings { address: address.to_string(), listen, authority, device: DeviceChoice::Auto, metrics: None };
+    let settings = Settings {
+        address: address.to_string(),
+        listen,
+        authority,
+        device: DeviceChoice::Auto,
+        metrics: None,
+        dashboard: None,
+    };
     Office::create(folder, &settings, elsewhere.as_ref())?;
     let authority = Office::open(folder)?.host.authority_key.to_string();
     Ok(Done {
@@ -314,9 +331,14 @@ fn serve(office: Office) -> Result<Done, Error> {
         say(&compute.to_string());
         let (stopping, stopped) = watch::channel(false);
         let (telling, mut full) = mpsc::channel(1);
-        let campaigns = Arc::new(Campaigns::new(Arc::clone(&office), compute, desks, telling));
+        let of = (Arc::clone(&office), server.traffic());
+        let campaigns = Arc::new(Campaigns::new(of, compute, desks, telling));
         let showing = match office.metrics {
-            Some(address) => Some(show_figures(address, &campaigns, server.traffic()).await?),
+            Some(address) => Some(figures::show(address, &campaigns, server.traffic()).await?),
+            None => None,
+        };
+        let paging = match &office.dashboard {
+            Some(place) => Some(dashboard::beside(&office.folder, place, &campaigns).await?),
             None => None,
         };
         let looking = tokio::spawn(Arc::clone(&campaigns).run(server.handle(), stopped));
@@ -336,27 +358,13 @@ fn serve(office: Office) -> Result<Done, Error> {
         server.run(welcome, stop).await;
         answering.abort();
         let _ = answering.await;
-        if let Some(showing) = showing {
-            showing.abort();
-        }
+        showing.into_iter().chain(paging).for_each(|pages| pages.abort());
         let exit = ended?;
         let data = json!({"listened": listening, "address": office.address.to_string()});
         Ok(Done { text: "stopped".to_owned(), data, exit })
     });
     runtime.shutdown_background();
     served
-}
-
-/// Shows figures for Prometheus until aborted.
-async fn show_figures(
-    address: SocketAddr,
-    campaigns: &Arc<Campaigns>,
-    traffic: Arc<Traffic>,
-) -> Result<tokio::task::JoinHandle<()>, Error> {
-    let metrics = Metrics::open(address).await?;
-    say(&format!("figures at http://{}/metrics", metrics.address().map_err(Error::Start)?));
-    let campaigns = Arc::clone(campaigns);
-    Ok(tokio::spawn(metrics.run(move || figures::text(&campaigns.status().unwrap_or_default(), &traffic))))
 }
 
 fn invite(office: &Office, invitation: Invitation<'_>) -> Result<Done, Error> {

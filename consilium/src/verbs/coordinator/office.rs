@@ -47,6 +47,23 @@ pub(super) struct Settings {
     /// Where figures for Prometheus are shown: a loopback address; nowhere if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) metrics: Option<SocketAddr>,
+    /// Pages for operators and auditors; none are served if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) dashboard: Option<DashboardPlace>,
+}
+
+/// `[dashboard]`: where the dashboard is served.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DashboardPlace {
+    /// Where browsers reach it, `127.0.0.1:8444`.
+    pub(super) listen: SocketAddr,
+    /// A certificate chain, a PEM file; without one only this machine is let in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) certificate: Option<PathBuf>,
+    /// Its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<PathBuf>,
 }
 
 /// Where the key is that signs certificates.
@@ -89,6 +106,7 @@ pub(super) struct Office {
     pub(super) folder: PathBuf,
     pub(super) device: DeviceChoice,
     pub(super) metrics: Option<SocketAddr>,
+    pub(super) dashboard: Option<DashboardPlace>,
     pub(super) members: Arc<Members>,
     pub(super) proposals: Arc<Proposals>,
     pub(super) authority_place: AuthorityPlace,
@@ -146,7 +164,7 @@ impl Office {
         };
         let members = Arc::new(Members::open(&folder.join(BOOK))?);
         let proposals = Arc::new(Proposals::open(&folder.join(PROPOSALS))?);
-        let Settings { listen, device, metrics, authority: authority_place, .. } = settings;
+        let Settings { listen, device, metrics, dashboard, authority: authority_place, .. } = settings;
         let folder = folder.to_path_buf();
         Ok(Self {
             address,
@@ -155,6 +173,7 @@ impl Office {
             folder,
             device,
             metrics,
+            dashboard,
             members,
             proposals,
             authority_place,
@@ -306,6 +325,7 @@ mod tests {
             authority: AuthorityPlace::Vault,
             device: DeviceChoice::Cpu,
             metrics: None,
+            dashboard: None,
         }
     }
 

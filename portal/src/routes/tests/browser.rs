@@ -15,7 +15,7 @@ use crate::answer::tests::figures;
 /// Pages wait for nothing but this machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Driver {
+pub(crate) struct Driver {
     process: Child,
     port: u16,
 }
@@ -28,7 +28,7 @@ impl Drop for Driver {
 }
 
 /// A browser that is driven; `None` where there is none.
-fn driver() -> Option<Driver> {
+pub(crate) fn driver() -> Option<Driver> {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut command = Command::new("chromedriver");
     command.arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null());
@@ -42,15 +42,16 @@ fn driver() -> Option<Driver> {
     }
 }
 
-struct Walk {
-    client: Client,
+pub(crate) struct Walk {
+    pub(crate) client: Client,
     house: String,
     axe: Option<String>,
 }
 
 impl Walk {
-    async fn begin(driver: &Driver, house: &House) -> Self {
-        let profile = house.root().join("browser");
+    /// A browser that has its profile in this folder and looks at this address.
+    pub(crate) async fn begin(driver: &Driver, folder: &Path, address: &str) -> Self {
+        let profile = folder.join("browser");
         let arguments = [
             "--headless=new".to_owned(),
             // Tests run as root in containers; the pages are this test's own.
@@ -77,18 +78,18 @@ impl Walk {
             tokio::time::sleep(Duration::from_millis(50)).await;
         };
         let axe = std::env::var_os("CONSILIUM_TEST_AXE").map(|path| std::fs::read_to_string(path).unwrap());
-        Self { client, house: format!("http://{}", house.address), axe }
+        Self { client, house: format!("http://{address}"), axe }
     }
 
-    async fn go(&self, path: &str) {
+    pub(crate) async fn go(&self, path: &str) {
         self.client.goto(&format!("{}{path}", self.house)).await.unwrap();
     }
 
-    async fn types(&self, css: &str, text: &str) {
+    pub(crate) async fn types(&self, css: &str, text: &str) {
         self.element(css).await.send_keys(text).await.unwrap();
     }
 
-    async fn click(&self, css: &str) {
+    pub(crate) async fn click(&self, css: &str) {
         let since = Instant::now();
         // An element that was found may be gone with its page a moment later.
         while let Err(error) = self.element(css).await.click().await {
@@ -101,7 +102,7 @@ impl Walk {
     }
 
     /// The page's text once it has these words.
-    async fn sees(&self, words: &str) -> String {
+    pub(crate) async fn sees(&self, words: &str) -> String {
         let since = Instant::now();
         loop {
             let text = match self.client.find(Locator::Css("body")).await {
@@ -117,14 +118,19 @@ impl Walk {
     }
 
     /// Looks at the page as it is, light and dark, wide and narrow: nothing is cut off, and axe-core finds nothing.
-    async fn looks(&self, name: &str) {
+    pub(crate) async fn looks(&self, name: &str) {
         for (scheme, width) in [("light", 1_280), ("dark", 1_280), ("light", 390)] {
             self.emulate(scheme).await;
             self.client.set_window_size(width, 900).await.unwrap();
             if let Some(folder) = std::env::var_os("CONSILIUM_TEST_SCREENSHOTS") {
+                // The whole page, and what stands around it in a window.
+                let height = "return document.documentElement.scrollHeight + 160";
+                let height = self.client.execute(height, Vec::new()).await.unwrap().as_u64().unwrap_or(900);
+                self.client.set_window_size(width, height.clamp(900, 8_000) as u32).await.unwrap();
                 let png = self.client.screenshot().await.unwrap();
                 std::fs::create_dir_all(&folder).unwrap();
                 std::fs::write(Path::new(&folder).join(format!("{name}-{scheme}-{width}.png")), png).unwrap();
+                self.client.set_window_size(width, 900).await.unwrap();
             }
             let beyond = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
             let beyond = self.client.execute(beyond, Vec::new()).await.unwrap();
@@ -179,7 +185,7 @@ async fn a_clinician_and_an_officer_walk_through_the_pages() {
     // Longer than a browser needs to show that it waits.
     let takes = Duration::from_secs(4);
     let _counter = slow_counter(&house.root(), Says::Logits(vec![0.0, 3.0, 1.0]), takes);
-    let walk = Walk::begin(&driver, &house).await;
+    let walk = Walk::begin(&driver, &house.root(), &house.address).await;
     walk.go("/new").await;
     walk.looks("sign-in").await;
     walk.types("#name", "ada").await;

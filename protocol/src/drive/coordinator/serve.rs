@@ -38,6 +38,10 @@ impl Session {
         self.machine.releases()
     }
 
+    pub(super) fn pending(&self) -> usize {
+        self.machine.pending()
+    }
+
     /// Whether this hospital evaluates a query now whose bodies these are.
     pub(super) fn may_evaluate(&self, id: &BlobId, reader: PartyId) -> bool {
         self.machine.may_evaluate(id, reader)

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use client::vault::{KeysError, VaultError};
+use portal::{BookError, PortalError};
 use protocol::enrolment::SigningFileError;
 use protocol::ids::Epoch;
 use protocol::net::{CredentialError, NetError, PeerName};
@@ -123,6 +124,12 @@ pub enum OfficeError {
     /// The socket.
     #[error(transparent)]
     Net(#[from] NetError),
+    /// The dashboard, or its users.
+    #[error("the dashboard: {0}")]
+    Dashboard(#[source] PortalError),
+    /// Half of a certificate.
+    #[error("[dashboard] of coordinator.toml names one of `certificate` and `key`")]
+    DashboardCertificate,
 }
 
 impl Explained for OfficeError {
@@ -141,6 +148,7 @@ impl Explained for OfficeError {
             Self::Untrained { .. } | Self::WasNotThere { .. } => "no_model_to_go_on_from",
             Self::PutOut { .. } => "member_put_out",
             Self::Copy { .. } | Self::Journal(_) => "backup",
+            Self::Dashboard(_) | Self::DashboardCertificate => "dashboard",
             _ => "coordinator_folder",
         }
     }
@@ -152,6 +160,7 @@ impl Explained for OfficeError {
             Self::NotSigned { path, .. } | Self::Carried { path, .. } => Some(path.display().to_string()),
             Self::Damaged { path, .. } | Self::Copy { path, .. } => Some(path.display().to_string()),
             Self::BackupExists { folder } => Some(folder.display().to_string()),
+            Self::Dashboard(_) | Self::DashboardCertificate => Some("coordinator.toml [dashboard]".to_owned()),
             _ => None,
         }
     }
@@ -181,6 +190,8 @@ impl Explained for OfficeError {
             Self::Copy { .. } | Self::Journal(_) => "make space, remove what was copied, and try again",
             Self::Net(_) => "set `listen` in coordinator.toml to a free address of this machine",
             Self::File(_) => "make space or correct the permissions of the folder, then try again",
+            Self::DashboardCertificate => "name both `certificate` and `key`, or neither",
+            Self::Dashboard(error) => dashboard_remedy(error),
             _ => "restore the coordinator's folder from its backup",
         })
     }
@@ -191,7 +202,8 @@ impl Explained for OfficeError {
             Self::Untrained { .. } | Self::WasNotThere { .. } | Self::PutOut { .. } => Exit::BadInput,
             Self::BackupExists { .. } | Self::AuthorityExists { .. } | Self::Carried { .. } => Exit::BadInput,
             Self::NoAuthority { .. } | Self::AuthorityElsewhere | Self::AuthorityHere => Exit::BadInput,
-            Self::NotSigned { .. } => Exit::BadInput,
+            Self::NotSigned { .. } | Self::DashboardCertificate => Exit::BadInput,
+            Self::Dashboard(error) => error.exit(),
             Self::OtherCoordinator | Self::Credential(CredentialError::NotIssued) => Exit::Verification,
             Self::Copy { source, .. } => Exit::of_io(source),
             Self::Journal(error) if error.no_space_left() => Exit::StorageFull,
@@ -201,5 +213,22 @@ impl Explained for OfficeError {
             Self::Vault(_) | Self::Keys(_) => Exit::Refused,
             _ => Exit::Failed,
         }
+    }
+}
+
+/// What to do where a portal's own words would name another file.
+fn dashboard_remedy(error: &PortalError) -> &'static str {
+    match error {
+        PortalError::Book(BookError::Name(_)) => "use 1 to 64 printable characters without space at either end",
+        PortalError::Book(BookError::Password(_)) => "use 12 to 256 characters",
+        PortalError::Book(BookError::NoUser(_)) => "`consilium coordinator user list` shows them",
+        PortalError::Book(BookError::TooNew(_)) => "use the release that wrote it, or a later one",
+        PortalError::Plain(_) => {
+            "give `certificate` and `key` in [dashboard], or listen at 127.0.0.1 behind a server with TLS"
+        }
+        PortalError::Certificate { .. } => "give a certificate chain and its key as PEM files that this user may read",
+        PortalError::Listen { .. } | PortalError::Ended(_) => "set `listen` in [dashboard] to a free address",
+        PortalError::Busy(_) => "stop the other process that serves this folder",
+        _ => "look at the disk and the permissions of the coordinator's folder",
     }
 }
