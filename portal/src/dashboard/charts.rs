@@ -1,5 +1,5 @@
-//! Charts as SVG, drawn here: no library, nothing from elsewhere. Each has a title and a description for screen readers;
-//! the numbers stand in a table beside it.
+//! Charts as SVG, drawn here: no library, nothing from elsewhere. Each has a title and a description for screen
+//! readers; the numbers stand in a table beside it.
 
 use maud::{Markup, html};
 

@@ -46,6 +46,7 @@ fn alarms(language: Language, now: &Now) -> Markup {
 fn members(language: Language, epoch: &Epoch) -> Markup {
     let label = language.say("dash.members");
     let has = |name: &String| epoch.approved.contains(name);
+    let state = |has| if has { language.say("dash.approved") } else { language.say("dash.asked-for") };
     html! {
         section.card {
             h3.head { (label) }
@@ -66,7 +67,7 @@ fn members(language: Language, epoch: &Epoch) -> Markup {
                         Some(now) => (under_way(language, epoch, now)),
                         None => @for name in &epoch.names { tr {
                             th scope="row" { (name) }
-                            td { @if has(name) { (language.say("dash.approved")) } @else { (language.say("dash.asked-for")) } }
+                            td { (state(has(name))) }
                             td { @if has(name) { "–" } @else { (language.say("dash.approval")) } }
                         } },
                     }
@@ -93,7 +94,12 @@ fn under_way(language: Language, epoch: &Epoch, now: &Now) -> Markup {
                     }
                 }
             }
-            td.said { @match awaited { Some(awaited) => (doing(language, awaited)), None => (language.say("dash.not-awaited")) } }
+            td.said {
+                @match awaited {
+                    Some(awaited) => (doing(language, awaited)),
+                    None => (language.say("dash.not-awaited")),
+                }
+            }
             td.n { (language.bytes(site.received_bytes)) }
             td.n { (language.bytes(site.sent_bytes)) }
             td.n { (site.asked) @if let Some(most) = most { " / " (most) } }

@@ -140,7 +140,8 @@ fn status() -> Value {
                         "leak_bits_max": 7_000},
              "now": {
                 "step": "round 21, shares", "closed": 19, "paused": null, "serving": false, "published": null,
-                "answers": 18, "pending": 2, "disk": null, "sites": names.iter().enumerate().map(site).collect::<Vec<_>>(),
+                "answers": 18, "pending": 2, "disk": null,
+                "sites": names.iter().enumerate().map(site).collect::<Vec<_>>(),
                 "awaited": [
                     {"name": "lmu", "doing": {"done": 7, "of": 12}, "lease_s": 51, "since_s": 9},
                     {"name": "st-anna", "doing": "idle", "lease_s": 0, "since_s": 75},

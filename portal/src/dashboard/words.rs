@@ -72,23 +72,27 @@ pub(super) fn doing(language: Language, awaited: &Awaited) -> String {
         Doing::Working { done, of: 0 } => language.fill("dash.doing.works", &[&done.to_string()]),
         Doing::Working { done, of } => language.fill("dash.doing.working", &[&done.to_string(), &of.to_string()]),
         Doing::Queued { ahead } => language.fill("dash.doing.queued", &[&ahead.to_string()]),
-        Doing::Waits { waits_s } => language.fill("dash.doing.waits", &[&seconds(language, *waits_s as f64)]),
+        Doing::Waits { waits_s } => language.fill("dash.doing.waits", &[&whole(*waits_s)]),
         Doing::Word(_) => language.say("dash.doing.idle").to_owned(),
     };
-    let since = seconds(language, awaited.since_s as f64);
+    let since = whole(awaited.since_s);
     match awaited.lease_s {
         0 => language.fill("dash.awaited.lapsed", &[&does, &since]),
-        left => language.fill("dash.awaited", &[&does, &since, &seconds(language, left as f64)]),
+        left => language.fill("dash.awaited", &[&does, &since, &whole(left)]),
     }
 }
 
-/// A time that passed.
+/// A time that passed, with tenths where there are few seconds.
 pub(super) fn seconds(language: Language, seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    match whole {
-        0..60 => format!("{}\u{a0}s", language.number(seconds, usize::from(seconds < 10.0 && seconds.fract() != 0.0))),
-        60..3_600 => format!("{}\u{a0}min {}\u{a0}s", whole / 60, whole % 60),
-        _ => format!("{}\u{a0}h {}\u{a0}min", whole / 3_600, whole % 3_600 / 60),
+    if seconds < 9.95 { format!("{}\u{a0}s", language.number(seconds, 1)) } else { whole(seconds.round() as u64) }
+}
+
+/// A time in whole seconds.
+fn whole(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}\u{a0}s"),
+        60..3_600 => format!("{}\u{a0}min {}\u{a0}s", seconds / 60, seconds % 60),
+        _ => format!("{}\u{a0}h {}\u{a0}min", seconds / 3_600, seconds % 3_600 / 60),
     }
 }
 
@@ -99,7 +103,7 @@ mod tests {
     #[test]
     fn times_are_read_in_the_units_that_fit_them() {
         let say = |value| seconds(Language::English, value).replace('\u{a0}', " ");
-        assert_eq!([0.04, 9.96, 59.4, 61.0, 7_384.0].map(say), ["0.0 s", "10.0 s", "59 s", "1 min 1 s", "2 h 3 min"]);
+        assert_eq!([0.04, 9.96, 59.4, 61.0, 7_384.0].map(say), ["0.0 s", "10 s", "59 s", "1 min 1 s", "2 h 3 min"]);
         assert_eq!(seconds(Language::German, 1.25).replace('\u{a0}', " "), "1,2 s");
     }
 
