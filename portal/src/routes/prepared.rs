@@ -24,7 +24,8 @@ impl Prepared {
         Ok(input.zip(png(scan, look)).map(|(input, picture)| Self { input, picture }))
     }
 
-    /// Keeps the picture for the pages of its case, in the book only where the site keeps pictures. What the model takes.
+    /// Keeps the picture for the pages of its case, in the book only where the site keeps pictures. What the model
+    /// takes.
     ///
     /// # Errors
     /// [`BookError`].
