@@ -12,8 +12,10 @@ use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use imaging::{ImagingError, Limits, Scan};
+use pacs::Archive;
 use tokio::sync::Semaphore;
 
+use crate::archive::ASKED_MAX;
 use crate::book::{Book, FOLDER};
 use crate::connections::{HEAD_WAIT, Places};
 use crate::desk::{Desk, INTERRUPTED};
@@ -62,6 +64,8 @@ pub struct Settings {
     pub offers: Offers,
     /// How files are read.
     pub decode: Decode,
+    /// The hospital's picture archive, opened with [`archive_bounds`](crate::archive_bounds).
+    pub archive: Option<Archive>,
 }
 
 /// What the handlers share.
@@ -74,10 +78,12 @@ pub(crate) struct State {
     pub(crate) recent: Recent,
     pub(crate) offers: Offers,
     pub(crate) decode: Decode,
+    pub(crate) archive: Option<Arc<Archive>>,
     pub(crate) keep_images: bool,
     pub(crate) is_tls: bool,
     pub(crate) hashing: Arc<Semaphore>,
     pub(crate) imaging: Arc<Semaphore>,
+    pub(crate) archiving: Arc<Semaphore>,
     pub(crate) uploading: Arc<Semaphore>,
     _lock: File,
 }
@@ -141,11 +147,13 @@ impl Portal {
             recent: Recent::default(),
             offers: settings.offers,
             decode: settings.decode,
+            archive: settings.archive.map(Arc::new),
             keep_images: settings.keep_images,
             is_tls: tls.is_some(),
             _lock: lock,
             hashing: Arc::new(Semaphore::new(HASHED_MAX)),
             imaging: Arc::new(Semaphore::new(IMAGES_MAX)),
+            archiving: Arc::new(Semaphore::new(ASKED_MAX)),
             uploading: Arc::new(Semaphore::new(UPLOADS_MAX)),
             book,
         };
