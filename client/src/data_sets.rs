@@ -9,6 +9,7 @@ use remedy::{Exit, Explained};
 use serde::Serialize;
 use toml_edit::{Item, Table, value};
 
+use crate::archive::PullError;
 use crate::plan::{Plan, PlanError};
 use crate::site_file::{self, SiteFileError, resolved, site_file};
 
@@ -25,6 +26,12 @@ pub struct DataSet {
     /// The part of it that is this site's; all of it if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<Share>,
+    /// The table that it is pulled by, where it comes from the hospital's archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<PathBuf>,
+    /// The archive's address, where it is not that of `[pacs]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dicomweb: Option<String>,
 }
 
 /// All of a site's, as `[data.NAME]` of its site file names them.
@@ -57,6 +64,12 @@ pub enum DataSetsError {
         /// Those that there are.
         known: String,
     },
+    /// There is no table to pull it by.
+    #[error("data set {name} does not come from an archive")]
+    NotPulled {
+        /// The name.
+        name: String,
+    },
     /// None, or several, where one has to be meant.
     #[error("{count} data sets are named at this site, so one has to be chosen")]
     Unclear {
@@ -66,6 +79,9 @@ pub enum DataSetsError {
     /// What is at the path.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Images that are pulled.
+    #[error(transparent)]
+    Pull(#[from] PullError),
     /// The site file.
     #[error(transparent)]
     SiteFile(#[from] SiteFileError),
@@ -77,13 +93,16 @@ impl Explained for DataSetsError {
             Self::Name { .. } => "data_name",
             Self::Taken { .. } => "data_taken",
             Self::Unknown { .. } | Self::Unclear { .. } => "data_unknown",
+            Self::NotPulled { .. } => "data_not_pulled",
             Self::Data(_) => "data",
+            Self::Pull(error) => error.code(),
             Self::SiteFile(error) => error.code(),
         }
     }
 
     fn place(&self) -> Option<String> {
         match self {
+            Self::Pull(error) => error.place(),
             Self::SiteFile(error) => error.place(),
             _ => None,
         }
@@ -95,13 +114,16 @@ impl Explained for DataSetsError {
             Self::Taken { .. } => "choose another name, or take it out with `consilium hospital data remove NAME`",
             Self::Unknown { .. } => "`consilium hospital data list` shows them",
             Self::Unclear { .. } => "name one with --data; `consilium hospital data add NAME PATH` adds one",
+            Self::NotPulled { .. } => "`consilium hospital data add NAME --labels FILE.csv` makes one that does",
             Self::Data(_) => "give an .npz archive, a folder of IDX files, or a folder with a folder per class",
+            Self::Pull(error) => return error.remedy(),
             Self::SiteFile(error) => return error.remedy(),
         })
     }
 
     fn exit(&self) -> Exit {
         match self {
+            Self::Pull(error) => error.exit(),
             Self::SiteFile(error) => error.exit(),
             _ => Exit::BadInput,
         }
@@ -114,8 +136,30 @@ impl DataSets {
     /// # Errors
     /// [`DataSetsError::SiteFile`].
     pub fn load(root: &Path) -> Result<Self, DataSetsError> {
-        let set = |(name, set): (String, DataSite)| DataSet { name, path: resolved(root, &set.path), share: set.share };
+        let set = |(name, set): (String, DataSite)| DataSet {
+            name,
+            path: resolved(root, &set.path),
+            share: set.share,
+            labels: set.labels.map(|labels| resolved(root, &labels)),
+            dicomweb: set.dicomweb,
+        };
         Ok(Self { all: site_file(root)?.data.into_iter().map(set).collect() })
+    }
+
+    /// Refuses what is no name, and one that is taken. A set that is pulled again is the same one.
+    ///
+    /// # Errors
+    /// [`DataSetsError::Name`], [`DataSetsError::Taken`].
+    pub fn check(&self, set: &DataSet) -> Result<(), DataSetsError> {
+        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if set.name.is_empty() || set.name.len() > 40 || !set.name.bytes().all(is_name) {
+            return Err(DataSetsError::Name { name: set.name.chars().take(40).collect() });
+        }
+        let is_same = |known: &DataSet| known.labels.is_some() && set.labels.is_some() && known.path == set.path;
+        match self.all.iter().find(|known| known.name == set.name) {
+            Some(known) if !is_same(known) => Err(DataSetsError::Taken { name: set.name.clone() }),
+            _ => Ok(()),
+        }
     }
 
     /// Names a path.
@@ -123,18 +167,18 @@ impl DataSets {
     /// # Errors
     /// [`DataSetsError`]: a name that is none or is taken, a path that holds no images.
     pub fn add(&mut self, root: &Path, set: DataSet) -> Result<Format, DataSetsError> {
-        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if set.name.is_empty() || set.name.len() > 40 || !set.name.bytes().all(is_name) {
-            return Err(DataSetsError::Name { name: set.name.chars().take(40).collect() });
-        }
-        if self.all.iter().any(|known| known.name == set.name) {
-            return Err(DataSetsError::Taken { name: set.name });
-        }
+        self.check(&set)?;
         let format = Format::detect(&set.path)?;
         let mut table = Table::new();
         table.insert("path", value(set.path.display().to_string()));
         if let Some(share) = set.share {
             table.insert("share", value(share.to_string()));
+        }
+        if let Some(labels) = &set.labels {
+            table.insert("labels", value(labels.display().to_string()));
+        }
+        if let Some(dicomweb) = &set.dicomweb {
+            table.insert("dicomweb", value(dicomweb));
         }
         site_file::edit(root, |document| {
             let data = document.entry(TABLE).or_insert_with(|| {
@@ -234,7 +278,7 @@ mod tests {
     use crate::site_file::SITE_FILE;
 
     fn set(name: &str, path: &Path) -> DataSet {
-        DataSet { name: name.to_owned(), path: path.to_path_buf(), share: None }
+        DataSet { name: name.to_owned(), path: path.to_path_buf(), share: None, labels: None, dicomweb: None }
     }
 
     #[test]
@@ -291,6 +335,26 @@ mod tests {
         fs::write(&path, "data = { cxr = { path = \"films\" } }\n").unwrap();
         DataSets::load(site.path()).unwrap().add(site.path(), set("ct", &archive)).unwrap();
         assert_eq!(DataSets::load(site.path()).unwrap().find(Some("ct")).unwrap().path, archive);
+    }
+
+    #[test]
+    fn a_set_of_an_archive_is_named_again_and_no_other_takes_its_name() {
+        let (site, images) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let archive = images.path().join("x.npz");
+        fs::write(&archive, b"").unwrap();
+        let pulled = |table: &str| DataSet {
+            labels: Some(site.path().join(table)),
+            dicomweb: Some("https://a/".to_owned()),
+            ..set("cxr", &archive)
+        };
+        let mut sets = DataSets::load(site.path()).unwrap();
+        sets.add(site.path(), pulled("a.csv")).unwrap();
+        sets.add(site.path(), pulled("b.csv")).unwrap();
+        assert_eq!(DataSets::load(site.path()).unwrap().all(), [pulled("b.csv")]);
+        let elsewhere = DataSet { path: site.path().join("y.npz"), ..pulled("b.csv") };
+        for taken in [set("cxr", &archive), elsewhere] {
+            assert!(matches!(sets.add(site.path(), taken), Err(DataSetsError::Taken { .. })));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! network to local images; [`vault`] and [`ledger`] keep what must never leave or happen twice; [`model_file`] keeps a
 //! trained model.
 
+pub mod archive;
 pub mod check;
 pub mod consent;
 pub mod counter;

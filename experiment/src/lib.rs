@@ -39,7 +39,7 @@ pub use self::{
     error::{Conflict, ExperimentError, Fault, Faults, OverrideFault},
     release::Release,
     settings::{Compute, DataFormat, DataPlan, Encryption, Federation, Phantom, Publish, ReportFormats, Weighting},
-    site::{AuditSite, DataSite, NetworkSite, Policy, PortalSite, Site, TrainSite, VaultSite},
+    site::{AuditSite, DataSite, NetworkSite, PacsSite, Policy, PortalSite, Site, TrainSite, VaultSite},
 };
 
 /// The built-in experiment of `consilium demo`.

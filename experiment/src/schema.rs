@@ -41,6 +41,7 @@ pub(super) const SITE: &[Field] = &[
     optional("vault", Kind::Table(VAULT_SITE)),
     optional("audit", Kind::Table(AUDIT_SITE)),
     optional("portal", Kind::Table(PORTAL_SITE)),
+    optional("pacs", Kind::Table(PACS_SITE)),
     optional("metrics", Kind::Text(60)),
 ];
 
@@ -51,7 +52,20 @@ const PORTAL_SITE: &[Field] = &[
     optional("keep-images", Kind::Switch),
 ];
 
-const DATA_SITE: &[Field] = &[required("path", Kind::Text(4096)), optional("share", Kind::Share)];
+const PACS_SITE: &[Field] = &[
+    required("address", Kind::Text(2048)),
+    optional("credentials", Kind::Text(4096)),
+    optional("token", Kind::Text(4096)),
+    optional("ca", Kind::Text(4096)),
+    optional("allow-plain-http", Kind::Switch),
+];
+
+const DATA_SITE: &[Field] = &[
+    required("path", Kind::Text(4096)),
+    optional("share", Kind::Share),
+    optional("labels", Kind::Text(4096)),
+    optional("dicomweb", Kind::Text(2048)),
+];
 
 const VAULT_SITE: &[Field] = &[required("passphrase", Kind::Text(4096))];
 

@@ -35,6 +35,8 @@ pub struct Site {
     pub audit: AuditSite,
     /// `[portal]`: pages for the site's people; none are served if absent.
     pub portal: Option<PortalSite>,
+    /// `[pacs]`: the hospital's picture archive; none is asked if absent.
+    pub pacs: Option<PacsSite>,
     /// Where figures for Prometheus are shown, `127.0.0.1:9465`; nowhere if absent.
     pub metrics: Option<String>,
 }
@@ -47,6 +49,10 @@ pub struct DataSite {
     pub path: PathBuf,
     /// The part of it that is this site's; all of it if absent.
     pub share: Option<Share>,
+    /// The table of studies and classes that it is pulled by, where it comes from a picture archive.
+    pub labels: Option<PathBuf>,
+    /// The archive that it is pulled from; that of `[pacs]` if absent.
+    pub dicomweb: Option<String>,
 }
 
 /// `[vault]` of a site file.
@@ -86,6 +92,22 @@ pub struct PortalSite {
     pub key: Option<PathBuf>,
     /// Whether pictures that were asked about are kept; they are not if nothing is said.
     pub keep_images: Option<bool>,
+}
+
+/// `[pacs]` of a site file: the hospital's picture archive. Secrets stand in files beside it, never in it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PacsSite {
+    /// Where its DICOMweb services are, `https://archive.hospital/dicom-web`.
+    pub address: String,
+    /// A file with user and password, `user:password`.
+    pub credentials: Option<PathBuf>,
+    /// A file with a bearer token.
+    pub token: Option<PathBuf>,
+    /// Certificates of the authorities that vouch for it, a PEM file.
+    pub ca: Option<PathBuf>,
+    /// Whether patients' names may travel to another machine unencrypted; they may not if nothing is said.
+    pub allow_plain_http: Option<bool>,
 }
 
 /// `[network]` of a site file: how the coordinator is reached.
@@ -227,7 +249,8 @@ mod tests {
         assert!(data("").is_empty());
         let sets = data("[data.cxr]\npath = \"/data/cxr\"\n[data.trial]\npath = \"x.npz\"\nshare = \"2/5\"");
         let set = |path: &str, share: Option<&str>| {
-            Some(DataSite { path: path.into(), share: share.map(|share| share.parse().expect("a share")) })
+            let share = share.map(|share| share.parse().expect("a share"));
+            Some(DataSite { path: path.into(), share, labels: None, dicomweb: None })
         };
         assert_eq!(
             (sets.get("cxr").cloned(), sets.get("trial").cloned(), sets.len()),
@@ -236,7 +259,11 @@ mod tests {
         for (text, expected) in [
             ("[data.cxr]", "site.toml:1: [data.cxr] path: missing; it must be a text of at most 4096 bytes"),
             ("[data.CXR]\npath = \"x\"", "site.toml:1: [data] CXR: the name \"CXR\" is not allowed, must be a name"),
-            ("[data]\ncxr = \"x\"", "site.toml:2: [data] cxr: is a string, must be a table with the keys path, share"),
+            (
+                "[data]\ncxr = \"x\"",
+                "site.toml:2: [data] cxr: is a string, must be a table with the keys path, share, \
+                labels, dicomweb",
+            ),
             ("data = \"x\"", "site.toml:1: data: is a string, must be at most 64 tables, each a table"),
             (
                 "[data.c]\npath = \"x\"\nshare = \"6/5\"",
@@ -260,6 +287,29 @@ mod tests {
         assert_eq!((found.listen.as_str(), found.keep_images), ("0.0.0.0:8443", Some(true)));
         assert_eq!((found.certificate, found.key), (Some("c.pem".into()), Some("k.pem".into())));
         assert!(parse("[portal]\nkeep-images = true").is_err() && parse("[portal]\nlisten = 8443").is_err());
+    }
+
+    #[test]
+    fn an_archive_has_an_address_and_its_secrets_stand_elsewhere() {
+        let pacs = |text| parse(text).expect("a site file").pacs;
+        assert_eq!(pacs(""), None);
+        let text = "[pacs]\naddress = \"https://a/dicom-web\"\ncredentials = \"c.txt\"\nca = \"ca.pem\"\n\
+                    allow-plain-http = true";
+        let found = pacs(text).expect("an archive");
+        assert_eq!((found.address.as_str(), found.allow_plain_http), ("https://a/dicom-web", Some(true)));
+        assert_eq!((found.credentials, found.token, found.ca), (Some("c.txt".into()), None, Some("ca.pem".into())));
+        assert!(parse("[pacs]\ntoken = \"t.txt\"").is_err());
+        for secret in ["password", "user"] {
+            let message = parse(&format!("[pacs]\naddress = \"x\"\n{secret} = \"y\"")).expect_err("refused");
+            assert!(message.to_string().starts_with(&format!("site.toml:3: [pacs] {secret}: unknown key")));
+        }
+    }
+
+    #[test]
+    fn a_data_set_of_an_archive_says_by_which_table() {
+        let text = "[data.cxr]\npath = \"images/cxr\"\nlabels = \"cxr.csv\"\ndicomweb = \"https://a/\"";
+        let set = parse(text).expect("a site file").data.remove("cxr").expect("a set");
+        assert_eq!((set.labels, set.dicomweb.as_deref()), (Some("cxr.csv".into()), Some("https://a/")));
     }
 
     #[test]

@@ -16,6 +16,8 @@ const VALUE_MAX: usize = 64;
 /// Which studies; all of them where every field is absent. There is no `Debug`: it names a patient.
 #[derive(Clone, Default)]
 pub struct Find {
+    /// The study itself.
+    pub study: Option<Uid>,
     /// The patient's number, the whole of it.
     pub patient_id: Option<String>,
     /// The number of the request, the whole of it.
@@ -45,10 +47,11 @@ impl Archive {
             asked.as_deref().is_some_and(|asked| found.as_deref() != Some(asked.trim()))
         };
         // An archive that does not know a key answers as if it had not been asked for: with everybody's studies.
-        if rows
-            .iter()
-            .any(|row| is_other(&find.patient_id, &row.patient_id) || is_other(&find.accession, &row.accession))
-        {
+        if rows.iter().any(|row| {
+            is_other(&find.patient_id, &row.patient_id)
+                || is_other(&find.accession, &row.accession)
+                || find.study.as_ref().is_some_and(|study| *study != row.study)
+        }) {
             return Err(ArchiveError::NotAsked { place });
         }
         Ok(rows)
@@ -99,6 +102,9 @@ impl Find {
                 return Err(ArchiveError::Find { field });
             }
             query += &format!("&{key}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
+        }
+        if let Some(study) = &self.study {
+            query += &format!("&StudyInstanceUID={study}");
         }
         let day = |date: Option<Date>| date.map(digits).transpose();
         let (from, to) = (day(self.study_date_from)?, day(self.study_date_to)?);
@@ -164,6 +170,8 @@ mod tests {
         let expected =
             "&PatientID=a%26b%3D%C3%A4%20c%2F%23&AccessionNumber=17&ModalitiesInStudy=CT&StudyDate=20240307-";
         assert_eq!(query(find).unwrap(), format!("{always}{expected}"));
+        let find = Find { study: "1.2.3".parse().ok(), ..Find::default() };
+        assert_eq!(query(find).unwrap(), format!("{always}&StudyInstanceUID=1.2.3"));
         let find = Find { study_date_to: Date::from_calendar_date(24, Month::May, 31).ok(), ..Find::default() };
         assert_eq!(query(find).unwrap(), format!("{always}&StudyDate=-00240531"));
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use imaging::Scan;
 
+use crate::book::Origin;
 use crate::sessions::random;
 
 /// A draft that nobody asks about is forgotten.
@@ -27,6 +28,8 @@ pub(crate) struct Draft {
     pub(crate) file: String,
     /// What is in it.
     pub(crate) scan: Scan,
+    /// Which object of the archive it is, if it came from there.
+    pub(crate) origin: Option<Origin>,
     made: Instant,
     bytes: u64,
 }
@@ -39,13 +42,20 @@ pub(crate) struct Drafts {
 
 impl Drafts {
     /// Keeps a scan; its draft's id.
-    pub(crate) fn keep(&self, owner: &str, file: &str, scan: Scan, now: Instant) -> Result<String, getrandom::Error> {
+    pub(crate) fn keep(
+        &self,
+        owner: &str,
+        file: &str,
+        scan: Scan,
+        origin: Option<Origin>,
+        now: Instant,
+    ) -> Result<String, getrandom::Error> {
         let id = random()?;
         let pixels = u64::from(scan.columns()) * u64::from(scan.rows()) * u64::from(scan.frames());
         // Two bytes a sample is what most take.
         let bytes = pixels * u64::from(scan.samples()) * 2;
         let (owner, file) = (owner.to_owned(), file.to_owned());
-        let draft = Draft { id: id.clone(), owner, file, scan, made: now, bytes };
+        let draft = Draft { id: id.clone(), owner, file, scan, origin, made: now, bytes };
         let mut all = self.all();
         all.retain(|draft| now.duration_since(draft.made) < AGE_MAX);
         if all.iter().filter(|known| known.owner == draft.owner).count() >= DRAFTS_OF_USER_MAX {
@@ -81,7 +91,7 @@ mod tests {
 
     fn keep(drafts: &Drafts, owner: &str, now: Instant) -> String {
         let scan = Scan::decode(&noise_png(&[1, 2, 3, 4]).unwrap(), &Limits::default()).unwrap();
-        drafts.keep(owner, "x.png", scan, now).unwrap()
+        drafts.keep(owner, "x.png", scan, None, now).unwrap()
     }
 
     #[test]

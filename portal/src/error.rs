@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use client::archive::AccessError;
 use remedy::{Exit, Explained};
 
 use crate::book::BookError;
@@ -15,6 +16,9 @@ pub enum PortalError {
     /// Users and cases.
     #[error(transparent)]
     Book(#[from] BookError),
+    /// The hospital's picture archive.
+    #[error(transparent)]
+    Archive(#[from] AccessError),
     /// The address.
     #[error("{address}: {source}")]
     Listen {
@@ -54,14 +58,23 @@ impl Explained for PortalError {
     fn code(&self) -> &'static str {
         match self {
             Self::Book(_) => "portal_book",
+            Self::Archive(error) => error.code(),
             Self::Listen { .. } | Self::Ended(_) => "portal_listen",
             Self::Busy(_) | Self::Lock { .. } => "portal_busy",
             Self::Plain(_) | Self::Certificate { .. } => "portal_certificate",
         }
     }
 
+    fn place(&self) -> Option<String> {
+        match self {
+            Self::Archive(error) => error.place(),
+            _ => None,
+        }
+    }
+
     fn remedy(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
+            Self::Archive(error) => return error.remedy(),
             Self::Book(BookError::Name(_)) => "use 1 to 64 printable characters without space at either end",
             Self::Book(BookError::Password(_)) => "use 12 to 256 characters",
             Self::Book(BookError::NoUser(_)) => "`consilium hospital user list` shows them",
@@ -82,6 +95,7 @@ impl Explained for PortalError {
 
     fn exit(&self) -> Exit {
         match self {
+            Self::Archive(error) => error.exit(),
             Self::Book(BookError::Name(_) | BookError::Password(_) | BookError::NoUser(_))
             | Self::Plain(_)
             | Self::Certificate { .. } => Exit::BadInput,

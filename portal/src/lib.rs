@@ -7,6 +7,7 @@
 //! Pages are made here and need nothing from elsewhere; without JavaScript they do the same with more clicks.
 
 mod answer;
+mod archive;
 mod book;
 mod clock;
 mod connections;
@@ -28,6 +29,7 @@ mod sessions;
 mod texts;
 mod visitor;
 
+pub use archive::archive_bounds;
 pub use book::{Book, BookError, Role, Roles, User};
 pub use error::PortalError;
 pub use listening::Certificate;

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use maud::html;
 
+use crate::archive::Trouble;
 use crate::book::BookError;
 use crate::pages::frame::{Frame, Place, page};
 use crate::texts::Language;
@@ -36,6 +37,8 @@ pub(crate) enum Notice {
     TooSlow(Language),
     /// Too many cases wait.
     Busy(Language),
+    /// The archive.
+    Archive(Language, Box<Trouble>),
     /// The portal's own fault.
     Broken(Language),
 }
@@ -59,6 +62,11 @@ impl Notice {
 
     fn parts(&self) -> (StatusCode, Language, &'static str, &'static str) {
         match *self {
+            Self::Archive(to, ref trouble) => {
+                let status = if trouble.is_theirs() { StatusCode::BAD_REQUEST } else { StatusCode::BAD_GATEWAY };
+                let (what, remedy) = trouble.keys();
+                (status, to, what, remedy)
+            }
             Self::NotFound(to) => (StatusCode::NOT_FOUND, to, key!("notice.not-found"), key!("notice.not-found.do")),
             Self::Session(to) => (StatusCode::UNAUTHORIZED, to, key!("notice.session"), key!("notice.session.do")),
             Self::Role(to) => (StatusCode::FORBIDDEN, to, key!("notice.role"), key!("notice.role.do")),
@@ -91,6 +99,7 @@ impl IntoResponse for Notice {
                 h1 { (title) }
                 @if let Self::NoImage(_, file, found) = &self { p { b { (file) } ": " (found) } }
                 p { (language.say(remedy)) }
+                @if let Self::Archive(_, trouble) = &self { p.soft { (trouble) } }
                 p { a.button href="/" { (language.say("notice.back")) } }
             }
         };

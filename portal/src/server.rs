@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use imaging::{ImagingError, Limits, Scan};
+use pacs::Archive;
 use tokio::sync::Semaphore;
 
+use crate::archive::ASKED_MAX;
 use crate::book::{Book, FOLDER};
 use crate::desk::{Desk, INTERRUPTED};
 use crate::doors::{Doors, House};
@@ -42,6 +44,8 @@ pub struct Settings {
     pub offers: Offers,
     /// How files are read.
     pub decode: Decode,
+    /// The hospital's picture archive, opened with [`archive_bounds`](crate::archive_bounds).
+    pub archive: Option<Archive>,
 }
 
 /// What the handlers share.
@@ -54,8 +58,10 @@ pub(crate) struct State {
     pub(crate) recent: Recent,
     pub(crate) offers: Offers,
     pub(crate) decode: Decode,
+    pub(crate) archive: Option<Arc<Archive>>,
     pub(crate) keep_images: bool,
     pub(crate) imaging: Arc<Semaphore>,
+    pub(crate) archiving: Arc<Semaphore>,
     pub(crate) uploading: Arc<Semaphore>,
     _lock: File,
 }
@@ -107,9 +113,11 @@ impl Portal {
             recent: Recent::default(),
             offers: settings.offers,
             decode: settings.decode,
+            archive: settings.archive.map(Arc::new),
             keep_images: settings.keep_images,
             _lock: lock,
             imaging: Arc::new(Semaphore::new(IMAGES_MAX)),
+            archiving: Arc::new(Semaphore::new(ASKED_MAX)),
             uploading: Arc::new(Semaphore::new(UPLOADS_MAX)),
             book,
         };

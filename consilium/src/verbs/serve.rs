@@ -113,6 +113,7 @@ impl RunPages {
             keep_images: false,
             offers: pages::of_run(run, experiment, Self::HOSPITAL)?,
             decode: pages::decode()?,
+            archive: None,
             hospital,
         };
         let book = Book::open(&settings.hospital).map_err(PortalError::from)?;

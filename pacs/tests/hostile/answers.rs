@@ -61,6 +61,12 @@ fn rows_are_those_that_were_asked_for_and_no_more() {
     let others = found(&[own.clone(), row("1.3", "4712")], &find);
     assert!(matches!(others, Err(ArchiveError::NotAsked { .. })));
     assert_eq!(found(&[own.clone(), row("1.3", "4712")], &Find::default()).unwrap().len(), 2);
+    let other = Find { study: Some(uid("1.3")), ..Find::default() };
+    assert!(matches!(found(std::slice::from_ref(&own), &other), Err(ArchiveError::NotAsked { .. })));
+    assert_eq!(
+        found(std::slice::from_ref(&own), &Find { study: Some(uid("1.2")), ..Find::default() }).unwrap().len(),
+        1
+    );
     let request = Find { accession: Some("A2".to_owned()), ..Find::default() };
     assert!(matches!(found(std::slice::from_ref(&own), &request), Err(ArchiveError::NotAsked { .. })));
     let many = found(&vec![own.clone(); 4], &find);

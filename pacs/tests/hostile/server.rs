@@ -17,6 +17,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn answering(answer: impl Fn(&mut TcpStream) + Send + 'static) -> Self {
+        Self::hearing(move |_, stream| answer(stream))
+    }
+
+    /// One that looks at what it is asked.
+    pub(crate) fn hearing(answer: impl Fn(&str, &mut TcpStream) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (heard, is_over) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
@@ -30,8 +35,9 @@ impl Server {
                 // A client that goes away ends the writing, and one that never reads must not stop the test.
                 stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
                 stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-                told.lock().unwrap().push(request(&mut stream));
-                answer(&mut stream);
+                let asked = request(&mut stream);
+                told.lock().unwrap().push(asked.clone());
+                answer(&asked, &mut stream);
             }
         });
         Self { address, heard, is_over, thread: Some(thread) }

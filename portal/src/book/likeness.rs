@@ -5,6 +5,9 @@ use rusqlite::params;
 
 use super::{Book, BookError};
 
+/// Of version 2: JSON of a [`Likeness`], where there is one.
+pub(super) const COLUMN: &str = "ALTER TABLE cases ADD COLUMN likeness TEXT;";
+
 impl Book {
     /// Keeps how a case's image compares.
     pub(crate) fn note_likeness(&self, id: i64, likeness: &Likeness) -> Result<(), BookError> {

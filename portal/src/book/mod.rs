@@ -1,5 +1,6 @@
 //! What the portal remembers: users and cases, in one file that only its owner may read.
 
+mod archived;
 mod cases;
 mod likeness;
 mod users;
@@ -11,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
+pub(crate) use archived::{Archived, Origin, Report};
 pub(crate) use cases::{Case, CaseState, Filter, Labelled, NewCase, StepMade};
 pub(crate) use users::SignIn;
 pub use users::{Role, Roles, User};
@@ -22,8 +24,9 @@ pub(crate) const DASHBOARD_FOLDER: &str = "dashboard";
 /// The file in it.
 const FILE: &str = "portal.sqlite";
 /// Version of its tables; a later release changes them step by step from here.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
+/// Those of version 1.
 const TABLES: &str = "
 CREATE TABLE users(name TEXT PRIMARY KEY, password TEXT NOT NULL, roles TEXT NOT NULL) STRICT;
 CREATE TABLE attempts(name TEXT PRIMARY KEY, failures INTEGER NOT NULL, locked_until_s INTEGER NOT NULL) STRICT;
@@ -33,8 +36,7 @@ CREATE TABLE cases(
     classes TEXT NOT NULL, temperature REAL NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
     steps TEXT NOT NULL DEFAULT '[]', query TEXT NOT NULL DEFAULT '', logits TEXT NOT NULL DEFAULT '[]',
     query_bytes INTEGER NOT NULL DEFAULT 0, reply_bytes INTEGER NOT NULL DEFAULT 0, total_ms REAL NOT NULL DEFAULT 0,
-    sent_digest TEXT NOT NULL DEFAULT '', sample BLOB, likeness TEXT, label INTEGER,
-    labelled_by TEXT, labelled_s INTEGER, picture BLOB
+    sent_digest TEXT NOT NULL DEFAULT '', sample BLOB, label INTEGER, labelled_by TEXT, labelled_s INTEGER, picture BLOB
 ) STRICT;
 CREATE INDEX cases_batch ON cases(batch);
 ";
@@ -119,8 +121,10 @@ impl Book {
         connection.pragma_update(None, "synchronous", "FULL")?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         match version {
-            0 => {
-                connection.execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))?;
+            0 | 1 => {
+                let tables = if version == 0 { TABLES } else { "" };
+                let tables = format!("{tables} {} {}", archived::TABLE, likeness::COLUMN);
+                connection.execute_batch(&format!("BEGIN; {tables} PRAGMA user_version = {VERSION}; COMMIT;"))?;
             }
             VERSION => {}
             later => return Err(BookError::TooNew(later)),
@@ -151,6 +155,23 @@ mod tests {
         let book = Book::open(hospital.path()).unwrap();
         book.connection().pragma_update(None, "user_version", VERSION + 1).unwrap();
         drop(book);
-        assert!(matches!(Book::open(hospital.path()), Err(BookError::TooNew(2))));
+        assert!(matches!(Book::open(hospital.path()), Err(BookError::TooNew(3))));
+    }
+
+    #[test]
+    fn a_book_of_an_earlier_release_is_taken_over_with_what_it_holds() {
+        let hospital = tempfile::tempdir().unwrap();
+        std::fs::create_dir(hospital.path().join(FOLDER)).unwrap();
+        let earlier = Connection::open(hospital.path().join(FOLDER).join(FILE)).unwrap();
+        let user = "INSERT INTO attempts(name, failures, locked_until_s) VALUES ('ada', 3, 7);";
+        earlier.execute_batch(&format!("{TABLES} {user} PRAGMA user_version = 1;")).unwrap();
+        drop(earlier);
+        for _ in 0..2 {
+            let book = Book::open(hospital.path()).unwrap();
+            assert_eq!(book.archived(1).unwrap(), None);
+            assert!(book.cases(&Filter::default(), 0, 1).is_ok());
+            let failures = "SELECT failures FROM attempts";
+            assert_eq!(book.connection().query_row(failures, [], |row| row.get::<_, i64>(0)).unwrap(), 3);
+        }
     }
 }

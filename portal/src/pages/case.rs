@@ -6,7 +6,7 @@ use metrics::{Decisions, Interval, PooledPoint};
 use super::frame::{Frame, Place, bar, page, rate};
 use super::likeness;
 use crate::answer::Answer;
-use crate::book::{Case, CaseState, StepMade};
+use crate::book::{Archived, Case, CaseState, StepMade};
 use crate::clock::{minute, utc};
 use crate::desk::{INTERRUPTED, NOT_SERVED};
 use crate::notice::key;
@@ -31,6 +31,8 @@ pub(crate) struct Around<'a> {
     pub(crate) has_picture: bool,
     /// Whether there is a piece of the ciphertext to show.
     pub(crate) has_sample: bool,
+    /// What it has to do with the archive.
+    pub(crate) archived: Option<Archived>,
 }
 
 /// The page.
@@ -90,6 +92,7 @@ fn outcome(visitor: &Visitor, case: &Case, around: &Around<'_>) -> Markup {
             html! {
                 (probabilities(language, &answer))
                 (label(visitor, case))
+                (super::archive::storing(visitor, case, around.archived.as_ref()))
                 section.card.screen {
                     h2 { (language.say("case.files")) }
                     ul {

@@ -7,13 +7,19 @@ use crate::offer::Offer;
 use crate::visitor::Visitor;
 
 /// The page. `bytes_max` is what one request may have.
-pub(crate) fn render(visitor: &Visitor, offers: &[Offer], bytes_max: u64, pictures_max: usize) -> Markup {
+pub(crate) fn render(
+    visitor: &Visitor,
+    offers: &[Offer],
+    (bytes_max, pictures_max): (u64, usize),
+    has_archive: bool,
+) -> Markup {
     let language = visitor.language;
     let title = language.say("new.title");
     let open: Vec<&Offer> = offers.iter().filter(|offer| offer.over.is_none()).collect();
     let too_large = language.fill("new.too-large", &[&language.bytes(bytes_max)]);
     let body = html! {
         h1 { (title) }
+        @if has_archive { (super::archive::way(language)) }
         @if open.is_empty() {
             section.card.notice role="status" { p { (language.say("new.no-model")) } }
         } @else {

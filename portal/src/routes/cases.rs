@@ -44,7 +44,7 @@ pub(super) struct LabelForm {
     label: String,
 }
 
-fn found(state: &State, visitor: &Visitor, id: i64) -> Result<Case, Notice> {
+pub(super) fn found(state: &State, visitor: &Visitor, id: i64) -> Result<Case, Notice> {
     visitor.must_be(Role::Clinician)?;
     let case = state.book.case(id).map_err(Notice::book(visitor.language))?;
     case.ok_or(Notice::NotFound(visitor.language))
@@ -61,7 +61,8 @@ pub(super) async fn page(
     let has_picture = state.recent.of(id).is_some() || state.book.picture(id).map_err(&broken)?.is_some();
     let has_sample = state.book.sample(id).map_err(&broken)?.is_some();
     let offer = offers.iter().find(|offer| offer.id == case.offer && offer.digest == case.digest);
-    Ok(case::render(&visitor, &case, &case::Around { offer, has_picture, has_sample }))
+    let archived = state.book.archived(id).map_err(&broken)?.filter(|archived| state.offers_to(archived));
+    Ok(case::render(&visitor, &case, &case::Around { offer, has_picture, has_sample, archived }))
 }
 
 pub(super) async fn worklist(

@@ -59,7 +59,7 @@ pub(super) struct AskForm {
 pub(super) async fn new_case(Shared(state): Shared<Arc<State>>, visitor: Visitor) -> Result<Markup, Notice> {
     visitor.must_be(Role::Clinician)?;
     let offers = state.offered(visitor.language).await?;
-    Ok(new_case::render(&visitor, &offers, UPLOAD_BYTES_MAX, PICTURES_MAX))
+    Ok(new_case::render(&visitor, &offers, (UPLOAD_BYTES_MAX, PICTURES_MAX), state.archive.is_some()))
 }
 
 fn draft(state: &State, visitor: &Visitor, id: &str) -> Result<Arc<Draft>, Notice> {
@@ -123,6 +123,7 @@ pub(super) async fn ask(
     let AskForm { frame, centre, width, reference, .. } = form;
     let look = LookForm { frame, centre, width, ..LookForm::default() }.look();
     let file = draft.file.clone();
+    let origin = draft.origin.clone();
     let case = NewCase::of(&offer, &visitor.visit.user.name, &reference, &file);
     let asked = offer.clone();
     let prepared = state.on_image(move || Prepared::of(&draft.scan, look, &asked)).await;
@@ -132,6 +133,9 @@ pub(super) async fn ask(
     let broken = Notice::book(language);
     let (_, ids) = state.book.add_cases(&[case]).map_err(&broken)?;
     let number = ids.first().copied().ok_or(Notice::Broken(language))?;
+    if let Some(origin) = origin {
+        state.book.note_origin(number, &origin).map_err(&broken)?;
+    }
     let input = prepared.keep(&state, number).map_err(broken)?;
     state.desk.ask(&offer, vec![(number, input)], reserved);
     Ok(Redirect::to(&format!("/cases/{number}")))

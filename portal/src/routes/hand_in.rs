@@ -21,6 +21,7 @@ use crate::routes::drafts::offer;
 use crate::routes::prepared::Prepared;
 use crate::scan::{Look, drawable};
 use crate::server::State;
+use crate::texts::Language;
 use crate::visitor::{Visitor, escaped};
 
 /// Pictures that are handed in together.
@@ -58,8 +59,7 @@ pub(super) async fn hand_in(
 ) -> Result<Response, Notice> {
     let language = visitor.language;
     visitor.must_be(Role::Clinician)?;
-    let place = tokio::time::timeout(PLACE_WAIT, Arc::clone(&state.uploading).acquire_owned()).await;
-    let place = place.map_err(|_| Notice::Busy(language))?.map_err(|_| Notice::Busy(language))?;
+    let place = upload_place(&state, language).await?;
     let reading = read(multipart.map_err(|_| Notice::Form(language))?, &visitor);
     let brought = tokio::time::timeout(UPLOAD_WAIT, reading).await.map_err(|_| Notice::TooSlow(language))??;
     let offer = offer(&state, &visitor, &brought.model).await?;
@@ -71,7 +71,7 @@ pub(super) async fn hand_in(
             let scan = decoded(&state, bytes).await;
             let scan = scan.map_err(|error| Notice::NoImage(language, name.clone(), error.to_string()))?;
             let owner = &visitor.visit.user.name;
-            let id = state.drafts.keep(owner, &name, scan, Instant::now()).map_err(|error| {
+            let id = state.drafts.keep(owner, &name, scan, None, Instant::now()).map_err(|error| {
                 tracing::error!(%error, "a draft cannot be kept");
                 Notice::Broken(language)
             })?;
@@ -87,6 +87,12 @@ pub(super) async fn hand_in(
             Ok(Redirect::to(&there).into_response())
         }
     }
+}
+
+/// A place among those whose files are in memory.
+pub(super) async fn upload_place(state: &State, language: Language) -> Result<OwnedSemaphorePermit, Notice> {
+    let place = tokio::time::timeout(PLACE_WAIT, Arc::clone(&state.uploading).acquire_owned()).await;
+    place.map_err(|_| Notice::Busy(language))?.map_err(|_| Notice::Busy(language))
 }
 
 /// Reads a form; its word comes first, so that nothing is kept of a form that nobody here handed out.
@@ -179,7 +185,7 @@ fn unpacked(files: Vec<Handed>, mut left: u64) -> Result<Vec<Handed>, (String, S
 }
 
 /// Decodes a file in a process of its own, when its turn comes.
-async fn decoded(state: &State, bytes: Vec<u8>) -> Result<Scan, ImagingError> {
+pub(super) async fn decoded(state: &State, bytes: Vec<u8>) -> Result<Scan, ImagingError> {
     let decode = Arc::clone(&state.decode);
     let decoded = state.on_image(move || decode(&bytes, &limits()).and_then(drawable)).await;
     decoded.unwrap_or(Err(ImagingError::Crashed { ending: Ending::Unknown }))

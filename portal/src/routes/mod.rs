@@ -1,5 +1,6 @@
 //! What a request leads to.
 
+mod archive;
 pub(crate) mod assets;
 mod cases;
 mod drafts;
@@ -59,6 +60,10 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/cases/{id}/left.png", get(cases::left))
         .route("/cases/{id}/fhir.json", get(cases::fhir))
         .route("/cases/{id}/label", post(cases::label))
+        .route("/cases/{id}/store", post(archive::store_answer))
+        .route("/archive", get(archive::page).post(archive::search))
+        .route("/archive/{study}", get(archive::study))
+        .route("/archive/{study}/{series}", get(archive::series).post(archive::choose))
         .route("/batches/{batch}/events", get(cases::batch_events))
         .route("/models", get(others::models))
         .route("/quality", get(others::quality))

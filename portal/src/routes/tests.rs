@@ -16,6 +16,7 @@ use crate::offer::Offer;
 use crate::scan::noise_png;
 use crate::server::{Portal, Settings};
 
+mod archive;
 mod asking;
 pub(crate) mod browser;
 mod doors;
@@ -89,6 +90,7 @@ impl House {
             keep_images: false,
             offers: Arc::new(move || Ok(vec![of.clone()])),
             decode: Arc::new(Scan::decode),
+            archive: None,
         };
         let portal = Portal::open(change(settings)).await.unwrap();
         let address = portal

@@ -47,10 +47,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("imaging", &["remedy"]),
     ("pacs", &["remedy"]),
     ("experiment", &["he-agg", "he-infer", "datasets", "metrics", "remedy"]),
-    ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "metrics", "remedy", "experiment"]),
+    ("client", &["he-agg", "he-gpu", "he-infer", "protocol", "datasets", "metrics", "remedy", "experiment", "pacs"]),
     ("coordinator", &["he-agg", "he-gpu", "he-infer", "protocol", "remedy"]),
     ("report", &["metrics", "remedy", "experiment"]),
-    ("portal", &["protocol", "datasets", "metrics", "remedy", "imaging", "experiment", "client"]),
+    ("portal", &["protocol", "datasets", "metrics", "remedy", "imaging", "experiment", "client", "pacs"]),
     (
         "simulation",
         &[

@@ -1,22 +1,47 @@
 //! A site's data sets and what left the building, for the people who have to know.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use client::data_sets::{DataSet, DataSets};
+use client::archive::{self, Labels, Limits, Progress};
+use client::data_sets::{DataSet, DataSets, DataSetsError};
 use client::enrolment::Membership;
 use client::sent_log::{Sent, SentLog};
 use experiment::Share;
 use serde_json::{Value, json};
 
-use crate::{error::Error, exit::Exit, output::Done};
+use super::DataWhat;
+use crate::{error::Error, exit::Exit, output::Done, verbs::coordinator::say};
+
+/// In the site's folder: images that were pulled, in a folder for each data set.
+const IMAGES: &str = "images";
+/// How often somebody who waits hears how far a pull is.
+const TELL_EVERY: Duration = Duration::from_secs(2);
+
+/// Does what is to be done with data sets.
+pub(super) fn run(folder: &Path, what: &DataWhat) -> Result<Done, Error> {
+    match what {
+        DataWhat::Add { name, path: Some(path), share, .. } => add(folder, name, path, *share),
+        DataWhat::Add { name, path: None, share, labels, dicomweb } => {
+            let absolute = |path: PathBuf| std::path::absolute(path).map_err(Error::Input);
+            let labels = labels.clone().map(absolute).transpose()?;
+            let path = absolute(folder.join(IMAGES).join(name))?;
+            let dicomweb = dicomweb.clone().flatten();
+            pull(folder, DataSet { name: name.clone(), path, share: *share, labels, dicomweb })
+        }
+        DataWhat::Pull { name } => pull(folder, DataSets::load(folder)?.find(Some(name))?.clone()),
+        DataWhat::List => list(folder),
+        DataWhat::Remove { name } => remove(folder, name),
+    }
+}
 
 /// Names a path.
-pub(super) fn add(folder: &Path, name: &str, path: &Path, share: Option<Share>) -> Result<Done, Error> {
+fn add(folder: &Path, name: &str, path: &Path, share: Option<Share>) -> Result<Done, Error> {
     Membership::load(folder)?;
     // A service may be started elsewhere than this command.
     let path = std::path::absolute(path).map_err(Error::Input)?;
-    let set = DataSet { name: name.to_owned(), path: path.clone(), share };
+    let set = DataSet { name: name.to_owned(), path: path.clone(), share, labels: None, dicomweb: None };
     let format = DataSets::load(folder)?.add(folder, set)?;
     let (kind, path) = (json!(format), path.display().to_string());
     let kind = kind.as_str().unwrap_or_default();
@@ -27,8 +52,51 @@ pub(super) fn add(folder: &Path, name: &str, path: &Path, share: Option<Share>) 
     })
 }
 
+/// Fetches what is new of a set's studies, and names it once it is whole.
+fn pull(folder: &Path, set: DataSet) -> Result<Done, Error> {
+    Membership::load(folder)?;
+    let mut sets = DataSets::load(folder)?;
+    let Some(table) = set.labels.clone() else {
+        return Err(DataSetsError::NotPulled { name: set.name }.into());
+    };
+    // Before anything is fetched into a folder of this name.
+    sets.check(&set)?;
+    let failed = |error| Error::from(DataSetsError::Pull(error));
+    let labels = Labels::read(&table).map_err(|error| failed(error.into()))?;
+    let archive = archive::open_at(folder, set.dicomweb.as_deref(), Limits::bounds());
+    let archive = archive.map_err(|error| failed(error.into()))?;
+    let (lines, mut told) = (labels.count(), Instant::now());
+    let mut tell = |progress: &Progress| {
+        if told.elapsed() >= TELL_EVERY {
+            told = Instant::now();
+            let Progress { lines: done, images, fetched, bytes } = progress;
+            say(&format!("{done} of {lines} lines, {images} images, {fetched} fetched now, {bytes} bytes"));
+        }
+    };
+    let pulled = archive::pull(&archive, &set.path, &labels, &Limits::default(), &mut tell).map_err(failed)?;
+    let (name, path) = (set.name.clone(), set.path.display().to_string());
+    sets.add(folder, set)?;
+    let mut text = vec![format!(
+        "{name}: {path}, {} images of {} patients; {} objects fetched now, {} bytes",
+        pulled.images, pulled.patients, pulled.fetched, pulled.bytes
+    )];
+    text.extend(
+        pulled.skipped.iter().map(|skipped| {
+            format!("left out, line {} of the table: {}: {}", skipped.line, skipped.instance, skipped.why)
+        }),
+    );
+    if !pulled.missing.is_empty() {
+        let missing: Vec<String> = pulled.missing.iter().map(ToString::to_string).collect();
+        text.push(format!("the archive has nothing for lines {} of the table", missing.join(", ")));
+    }
+    let mut data = json!(pulled);
+    data["name"] = json!(name);
+    data["path"] = json!(path);
+    Ok(Done { text: text.join("\n"), data, exit: Exit::Done })
+}
+
 /// Forgets a name.
-pub(super) fn remove(folder: &Path, name: &str) -> Result<Done, Error> {
+fn remove(folder: &Path, name: &str) -> Result<Done, Error> {
     DataSets::load(folder)?.remove(folder, name)?;
     Ok(Done {
         text: format!("{name} is forgotten; its images are where they were"),
@@ -38,11 +106,12 @@ pub(super) fn remove(folder: &Path, name: &str) -> Result<Done, Error> {
 }
 
 /// Shows the names.
-pub(super) fn list(folder: &Path) -> Result<Done, Error> {
+fn list(folder: &Path) -> Result<Done, Error> {
     let sets = DataSets::load(folder)?;
     let line = |set: &DataSet| {
         let share = set.share.map_or_else(String::new, |share| format!("   share {share}"));
-        format!("{:<20} {}{share}", set.name, set.path.display())
+        let archive = if set.labels.is_some() { "   from the archive" } else { "" };
+        format!("{:<20} {}{share}{archive}", set.name, set.path.display())
     };
     let text = match sets.all() {
         [] => "no data set; `consilium hospital data add NAME PATH` adds one".to_owned(),

@@ -160,15 +160,29 @@ pub enum What {
 /// What to do with data sets.
 #[derive(Debug, Subcommand)]
 pub enum DataWhat {
-    /// Name an .npz archive, a folder of IDX files, or a folder with a folder per class.
+    /// Name an .npz archive, a folder of IDX files, a folder with a folder per class, or studies of the hospital's
+    /// picture archive.
     Add {
         /// a-z, 0-9 and hyphens, at most 40.
         name: String,
         /// Where the images are.
-        path: PathBuf,
+        #[arg(required_unless_present = "labels")]
+        path: Option<PathBuf>,
         /// Only every N-th image from the K-th: one of N equal shares of a public set, to try a consortium.
         #[arg(long, value_name = "K/N")]
         share: Option<Share>,
+        /// Pull the images of this table from the picture archive: CSV with study or accession, and label; perhaps
+        /// series and patient.
+        #[arg(long, value_name = "FILE", conflicts_with = "path")]
+        labels: Option<PathBuf>,
+        /// The archive's DICOMweb services; those of [pacs] in site.toml if absent.
+        #[arg(long, value_name = "URL", requires = "labels", num_args = 0..=1)]
+        dicomweb: Option<Option<String>>,
+    },
+    /// Fetch what is new of a data set that comes from the picture archive.
+    Pull {
+        /// The name.
+        name: String,
     },
     /// Show all names.
     List,
@@ -281,9 +295,7 @@ impl HospitalArgs {
 pub fn run(arguments: &HospitalArgs) -> Result<Done, Error> {
     let folder = &arguments.folder;
     match &arguments.what {
-        What::Data { what: DataWhat::Add { name, path, share } } => return data::add(folder, name, path, *share),
-        What::Data { what: DataWhat::List } => return data::list(folder),
-        What::Data { what: DataWhat::Remove { name } } => return data::remove(folder, name),
+        What::Data { what } => return data::run(folder, what),
         What::Models => return models::list(folder),
         What::Predict { images, epoch } => return models::predict(folder, *epoch, images),
         What::Sent { what, since, totals } => return data::sent(folder, what.as_deref(), since.as_deref(), *totals),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use client::enrolment::Membership;
 use client::site_file::site_file;
 use experiment::PortalSite;
-use portal::{Certificate, Portal, Settings};
+use portal::{Certificate, Portal, PortalError, Settings};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -61,6 +61,7 @@ async fn open(folder: &Path, site: &PortalSite) -> Result<Portal, Error> {
         keep_images: site.keep_images == Some(true),
         offers: of_site(folder),
         decode: decode()?,
+        archive: client::archive::open(folder, portal::archive_bounds()).map_err(PortalError::from)?,
     };
     Ok(Portal::open(settings).await?)
 }

@@ -11,7 +11,7 @@ use crate::answer::tests::figures;
 
 impl Browser<'_> {
     /// The page at a path once it says this.
-    async fn page_with(&self, path: &str, words: &str) -> String {
+    pub(super) async fn page_with(&self, path: &str, words: &str) -> String {
         let since = Instant::now();
         loop {
             let page = self.get(path).await.text();
@@ -24,7 +24,7 @@ impl Browser<'_> {
     }
 
     /// Hands one picture in and asks about it; the case's path.
-    async fn asked(&self, bytes: &[u8]) -> String {
+    pub(super) async fn asked(&self, bytes: &[u8]) -> String {
         let draft = self.hand_in(&self.csrf, &[("C:\\scans\\<one>.png", bytes)]).await;
         assert_eq!(draft.status, 303, "{}", draft.text());
         let path = draft.location().split('?').next().unwrap().to_owned();
@@ -293,6 +293,7 @@ async fn what_an_earlier_process_left_waiting_is_said_to_have_no_answer() {
         keep_images: false,
         offers: Arc::new(|| Ok(Vec::new())),
         decode: Arc::new(Scan::decode),
+        archive: None,
     };
     drop(Portal::open(settings).await.unwrap());
     let reason = crate::desk::INTERRUPTED.to_owned();

@@ -138,6 +138,7 @@ async fn only_this_machine_is_let_in_without_tls() {
         keep_images: false,
         offers: Arc::new(|| Ok(Vec::new())),
         decode: Arc::new(Scan::decode),
+        archive: None,
     };
     assert!(matches!(Portal::open(settings).await, Err(crate::PortalError::Plain(_))));
 }
@@ -196,6 +197,7 @@ async fn a_certificate_without_its_key_is_named() {
         keep_images: false,
         offers: Arc::new(|| Ok(Vec::new())),
         decode: Arc::new(Scan::decode),
+        archive: None,
         hospital,
     };
     let refused = Portal::open(settings).await;
@@ -259,6 +261,7 @@ async fn one_portal_at_a_time_serves_a_folder_and_takes_nothing_from_the_other()
         keep_images: false,
         offers: Arc::new(|| Ok(Vec::new())),
         decode: Arc::new(Scan::decode),
+        archive: None,
     };
     let second = Portal::open(settings(house.root())).await;
     assert!(matches!(second, Err(crate::PortalError::Busy(folder)) if folder == house.root()));
