@@ -35,9 +35,15 @@ pub(crate) struct Draft {
 }
 
 /// All drafts, oldest first.
-#[derive(Default)]
 pub(crate) struct Drafts {
     all: Mutex<VecDeque<Arc<Draft>>>,
+    bytes_max: u64,
+}
+
+impl Default for Drafts {
+    fn default() -> Self {
+        Self { all: Mutex::default(), bytes_max: BYTES_MAX }
+    }
 }
 
 impl Drafts {
@@ -63,8 +69,8 @@ impl Drafts {
             oldest.map(|place| all.remove(place));
         }
         all.push_back(Arc::new(draft));
-        while all.len() > DRAFTS_MAX || (all.len() > 1 && all.iter().map(|draft| draft.bytes).sum::<u64>() > BYTES_MAX)
-        {
+        let bytes = |all: &VecDeque<Arc<Draft>>| all.iter().map(|draft| draft.bytes).sum::<u64>();
+        while all.len() > DRAFTS_MAX || (all.len() > 1 && bytes(&all) > self.bytes_max) {
             all.pop_front();
         }
         Ok(id)
@@ -113,5 +119,17 @@ mod tests {
         }
         let left = ids.iter().filter(|id| drafts.find(id, "ada", now).is_some()).count();
         assert_eq!(left, 1);
+    }
+
+    #[test]
+    fn the_oldest_make_place_for_the_bytes_of_a_new_one_which_stays_itself() {
+        // Four grey pixels are 8 bytes.
+        let (drafts, now) = (Drafts { bytes_max: 16, ..Drafts::default() }, Instant::now());
+        let ids = ["ada", "eve", "odo"].map(|owner| (keep(&drafts, owner, now), owner));
+        let left = ids.each_ref().map(|(id, owner)| drafts.find(id, owner, now).is_some());
+        assert_eq!(left, [false, true, true]);
+        let drafts = Drafts { bytes_max: 7, ..Drafts::default() };
+        let id = keep(&drafts, "ada", now);
+        assert!(drafts.find(&id, "ada", now).is_some(), "one alone is looked at, however large");
     }
 }

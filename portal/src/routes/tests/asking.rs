@@ -164,6 +164,22 @@ async fn several_files_are_asked_about_together_and_a_bad_one_stops_no_other() {
 }
 
 #[tokio::test]
+async fn fewer_answers_than_images_of_a_question_answer_none_of_them() {
+    let house = House::open_with(|settings| {
+        let two = Experiment::parse("demo.toml", DEMO, &["publish.images=2".to_owned()]).unwrap();
+        let offer = Offer { experiment: Arc::new(two), ..offer(&settings.hospital) };
+        Settings { offers: Arc::new(move || Ok(vec![offer.clone()])), ..settings }
+    })
+    .await;
+    let _counter = counter(&house.root(), Says::Logits(vec![5.0, 0.0, 0.0]));
+    let ada = house.browser("ada").await;
+    let batch = ada.hand_in(&ada.csrf, &[("a.png", &picture()), ("b.png", &picture())]).await;
+    assert_eq!(batch.status, 303, "{}", batch.text());
+    let page = ada.page_with("/cases?batch=1", "2 of 2 done").await;
+    assert_eq!(page.matches("1 answers to 2 images").count(), 2, "{page}");
+}
+
+#[tokio::test]
 async fn a_recorded_truth_counts_and_can_be_taken_back() {
     let house = House::open().await;
     let _counter = counter(&house.root(), Says::Logits(vec![0.0, 3.0, 1.0]));
