@@ -47,7 +47,7 @@ fn log() -> PathBuf {
 fn experiment(more: &[&str]) -> Experiment {
     let small = [
         "federation.rounds=2",
-        "federation.patience=8s",
+        "federation.patience=16s",
         "data.simulate.phantom.patients-per-hospital=8",
         "data.simulate.phantom.slices-per-patient=2",
         "train.local-epochs=1",
