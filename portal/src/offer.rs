@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use experiment::Experiment;
-use metrics::{ImageStatistics, Likeness, PooledFigures};
+use metrics::{Likeness, PooledFigures};
 use ndarray::ArrayView3;
 
 /// A model that may be asked at a hospital's counter.
@@ -33,8 +33,7 @@ impl Offer {
     /// How an image, as the model takes it, compares with those that the model was measured on; `None` where nobody had
     /// that counted.
     pub(crate) fn likeness(&self, image: ArrayView3<'_, f32>) -> Option<Likeness> {
-        let appearance = self.figures.as_ref()?.appearance.as_ref()?;
-        appearance.compare(&ImageStatistics::of(image, self.experiment.load_options().normalisation()))
+        self.figures.as_ref()?.likeness(image, self.experiment.load_options().normalisation())
     }
 
     /// Divides logits before they become probabilities; 1 where nobody calibrated.

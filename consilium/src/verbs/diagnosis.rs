@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use client::counter::{self, CounterError, Reply};
 use experiment::Experiment;
-use metrics::{ImageStatistics, Likeness, PooledFigures, argmax, softmax};
+use metrics::{Likeness, PooledFigures, argmax, softmax};
 use ndarray::{Array1, Array3};
 use serde_json::json;
 
@@ -33,11 +33,9 @@ pub(super) fn ask(
         let reply = counter::ask(folder, &views).map_err(&failed)?;
         for ((path, image), logits) in images.iter().zip(&reply.logits) {
             let scaled: Vec<f64> = logits.iter().map(|logit| logit / temperature).collect();
-            let appearance = figures.and_then(|figures| figures.appearance.as_ref());
-            let likeness =
-                appearance.and_then(|known| known.compare(&ImageStatistics::of(image.view(), options.normalisation())));
+            let likeness = figures.and_then(|figures| figures.likeness(image.view(), options.normalisation()));
             text.push(words(experiment, path, &scaled));
-            text.extend(likeness.filter(|found| found.is_unlike).map(warning));
+            text.extend(likeness.and_then(warning));
             let mut row = row(experiment, path, (logits, &scaled), &reply);
             row["likeness"] = json!(likeness);
             rows.push(row);
@@ -59,12 +57,15 @@ fn words(experiment: &Experiment, path: &Path, logits: &[f64]) -> String {
     format!("{}\n  {}", path.display(), shares.join("   "))
 }
 
-fn warning(found: Likeness) -> String {
-    format!(
-        "  warning: it does not look like the images that the model was measured on (distance {:.1}, theirs is 1 on \
-         average): do not rely on the answer",
-        found.distance
-    )
+fn warning(found: Likeness) -> Option<String> {
+    let words = || {
+        format!(
+            "  warning: it does not look like the images that the model was measured on (distance {:.1}, theirs is 1 on \
+             average): do not rely on the answer",
+            found.distance
+        )
+    };
+    found.is_unlike.then(words)
 }
 
 fn times(reply: &Reply) -> String {
@@ -100,4 +101,19 @@ fn row(experiment: &Experiment, path: &Path, (logits, scaled): (&[f64], &[f64]),
         "query_bytes": reply.query_bytes,
         "reply_bytes": reply.reply_bytes,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics::Statistic;
+
+    use super::*;
+
+    #[test]
+    fn an_image_unlike_the_others_is_warned_of_and_one_like_them_is_not() {
+        let (most, value, usual, spread) = (Statistic::Border, 0.5, 0.1, 0.02);
+        let found = |distance, is_unlike| warning(Likeness { distance, is_unlike, most, value, usual, spread });
+        assert!(found(37.04, true).is_some_and(|words| words.contains("warning") && words.contains("distance 37.0,")));
+        assert_eq!(found(1.0, false), None);
+    }
 }

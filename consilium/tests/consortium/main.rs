@@ -25,7 +25,7 @@ attempts-ahead = 1
 format = "image-folder"
 classes = ["dark", "bright"]
 image = { height = 16, width = 16, channels = 1 }
-split = { train = 0.7, validation = 0.1, test = 0.2, by = "slice" }
+split = { train = 0.6, validation = 0.2, test = 0.2, by = "slice" }
 
 [model]
 layers = [{ type = "dense", units = 2 }]
@@ -154,6 +154,9 @@ fn the_first_version_answers(place: &mut Place) {
     let [figures, others @ ..] = &models;
     assert_eq!((&figures["hospitals"], &figures["test_images"]), (&4.into(), &32.into()), "{figures}");
     assert!(others.iter().all(|other| other == figures), "{models:?}");
+    // So an image is compared with theirs.
+    assert_eq!(figures["appearance"]["images"], 64, "{figures}");
+    assert_eq!(answer["likeness"]["is_unlike"], false, "{answer}");
     place.sent_by_north();
     place.one_question_is_evaluated_by_all_who_help();
     place.a_clinician_asks_on_a_page("north", "1");

@@ -1,10 +1,12 @@
 //! The figures that a sum of tallies gives.
 
+use datasets::Normalisation;
+use ndarray::ArrayView3;
 use serde::{Deserialize, Serialize};
 
 use super::curve::{Curve, threshold};
 use super::tally::{NAT, Part, TEMPERATURES, Tally, sum, temperature};
-use crate::{Decisions, Estimate, ImageDistribution, Rate};
+use crate::{Decisions, Estimate, ImageDistribution, ImageStatistics, Likeness, Rate};
 
 /// Share of a class that the sensitive cut finds on validation images.
 const SENSITIVITY: f64 = 0.95;
@@ -96,6 +98,13 @@ pub struct PooledFigures {
 }
 
 impl PooledFigures {
+    /// How an image, as the model takes it, (channels, height, width), compares with the test and validation images;
+    /// `None` where nobody had that counted.
+    #[must_use]
+    pub fn likeness(&self, image: ArrayView3<'_, f32>, normalisation: Normalisation) -> Option<Likeness> {
+        self.appearance.as_ref()?.compare(&ImageStatistics::of(image, normalisation))
+    }
+
     /// The figures of a sum over so many hospitals' tallies.
     #[must_use]
     pub fn new(tally: &Tally, hospitals: u16) -> Self {
@@ -187,12 +196,12 @@ fn edge(band: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use datasets::{Normalisation, Sampler};
+    use datasets::Sampler;
     use ndarray::{Array2, Array3};
 
     use super::super::tally::Answers;
     use super::*;
-    use crate::{Evaluation, ImageStatistics, StatisticSums, auc_per_class};
+    use crate::{Evaluation, StatisticSums, auc_per_class};
 
     /// Logits and true classes.
     type Drawn = (Array2<f32>, Vec<u8>);
