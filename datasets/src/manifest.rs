@@ -62,11 +62,20 @@ impl Manifest {
         Ok(Manifest { rows })
     }
 
-    /// Writes the table as CSV: path, class, and patient and site where every row has them.
+    /// Writes the table of [`Manifest::to_csv`].
     ///
     /// # Errors
-    /// [`DataError::Io`], and [`DataError::Table`] if the table writer refuses.
+    /// [`DataError::Io`], and as [`Manifest::to_csv`].
     pub fn write(&self, path: &Path) -> Result<(), DataError> {
+        let bytes = self.to_csv(path)?;
+        std::fs::write(path, bytes).map_err(|source| DataError::Io { path: path.to_owned(), source })
+    }
+
+    /// The table as CSV: path, class, and patient and site where every row has them. `path` is where it is to stand.
+    ///
+    /// # Errors
+    /// [`DataError::Table`] if the table writer refuses.
+    pub fn to_csv(&self, path: &Path) -> Result<Vec<u8>, DataError> {
         let patients = self.rows.iter().all(|row| row.group.is_some());
         let sites = self.rows.iter().all(|row| row.site.is_some());
         let optional = [("patient", patients), ("site", sites)].into_iter().filter(|(_, everywhere)| *everywhere);
@@ -82,8 +91,7 @@ impl Manifest {
             }
             table.into_inner().map_err(|error| csv::Error::from(error.into_error()))
         };
-        let bytes = text().map_err(|source| DataError::Table { path: path.to_owned(), source })?;
-        std::fs::write(path, bytes).map_err(|source| DataError::Io { path: path.to_owned(), source })
+        text().map_err(|source| DataError::Table { path: path.to_owned(), source })
     }
 }
 

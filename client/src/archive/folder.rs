@@ -157,10 +157,8 @@ impl Folder {
 
     /// Writes what is to be trained on, at once or not at all.
     pub(super) fn write_manifest(&self, manifest: &Manifest) -> Result<(), PullError> {
-        let (partial, path) = (self.path.join(format!(".{MANIFEST}")), self.path.join(MANIFEST));
-        manifest.write(&partial)?;
-        fs::rename(&partial, &path).map_err(|source| FileFault { action: "rename", path: partial, source })?;
-        Ok(())
+        let path = self.path.join(MANIFEST);
+        Ok(write_private(&path, &manifest.to_csv(&path)?)?)
     }
 }
 
