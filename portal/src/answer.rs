@@ -1,6 +1,6 @@
 //! What logits say about an image, in the numbers that a page and a report state.
 
-use metrics::{PooledFigures, PooledPoint, argmax, softmax};
+use metrics::{Likeness, PooledFigures, PooledPoint, argmax, softmax};
 use ndarray::Array1;
 
 /// One class of an answer.
@@ -44,6 +44,15 @@ impl Answer {
         ranked.sort_by(|one, other| other.probability.total_cmp(&one.probability));
         ranked
     }
+}
+
+/// What a report says of an image that looks unlike those that its model was measured on; nothing of others.
+pub(crate) fn unlike(found: &Likeness) -> Option<String> {
+    let words = || {
+        let text = "The image does not look like those that the model was measured on";
+        format!("{text}: distance {:.1}, theirs is 1 on average.", found.distance)
+    };
+    found.is_unlike.then(words)
 }
 
 #[cfg(test)]

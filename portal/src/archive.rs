@@ -144,10 +144,14 @@ pub(crate) fn store(
     archive: &Archive,
     origin: &Origin,
     (model, digest): (&str, &str),
-    classes: &[ClassProbability],
+    (classes, remark): (&[ClassProbability], Option<&str>),
     names: &Report,
 ) -> Result<(), Trouble> {
     let report = StructuredReport::new(model, digest, classes)?;
+    let report = match remark {
+        Some(remark) => report.remarked(remark)?,
+        None => report,
+    };
     let (_, source) = object(archive, origin)?;
     let occasion = Occasion { at: now(), series: names.series.clone(), instance: names.instance.clone() };
     let stored = archive.store(&[report.file(&source, &occasion)])?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, unlike};
 use crate::book::Case;
 use crate::clock::utc;
 
@@ -43,10 +43,7 @@ pub(crate) fn fhir(case: &Case, answer: &Answer, disclaimer: &str) -> Value {
         })
         .collect();
     let mut notes = vec![json!({"text": disclaimer})];
-    if let Some(found) = case.likeness.filter(|likeness| likeness.is_unlike) {
-        let text = "The image does not look like those that the model was measured on";
-        notes.push(json!({"text": format!("{text}: distance {:.1}, theirs is 1 on average.", found.distance)}));
-    }
+    notes.extend(case.likeness.as_ref().and_then(unlike).map(|words| json!({"text": words})));
     let results: Vec<Value> =
         (1..=observations.len()).map(|number| json!({"reference": format!("#class-{number}")})).collect();
     json!({

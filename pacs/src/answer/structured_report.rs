@@ -10,6 +10,8 @@ use super::{AnswerError, NOT_A_DEVICE, Occasion, Source, checked};
 const CLASSES_MAX: usize = 99;
 /// Characters of a class's name: with the words before it, what a code means has 64.
 const CLASS_MAX: usize = 40;
+/// Characters of a remark.
+const REMARK_MAX: usize = 400;
 /// Characters of the model's name and of its digest.
 const MODEL_MAX: usize = 200;
 /// The scheme of codes that no standard has: ours, as `99` says.
@@ -29,6 +31,7 @@ pub struct StructuredReport {
     model: String,
     digest: String,
     classes: Vec<ClassProbability>,
+    remark: Option<String>,
 }
 
 impl StructuredReport {
@@ -51,7 +54,16 @@ impl StructuredReport {
             model: checked("the model's name", model, MODEL_MAX)?,
             digest: checked("the model's digest", digest, MODEL_MAX)?,
             classes: classes.iter().enumerate().map(of).collect::<Result<_, _>>()?,
+            remark: None,
         })
+    }
+
+    /// With one more comment, of 400 characters at most, before the answer.
+    ///
+    /// # Errors
+    /// [`AnswerError::Text`].
+    pub fn remarked(self, remark: &str) -> Result<Self, AnswerError> {
+        Ok(Self { remark: Some(checked("the remark", remark, REMARK_MAX)?), ..self })
     }
 
     /// The bytes of a DICOM file in the study of `source`.
@@ -66,13 +78,15 @@ impl StructuredReport {
         object.text(tags::VALUE_TYPE, VR::CS, "CONTAINER");
         object.text(tags::CONTINUITY_OF_CONTENT, VR::CS, "SEPARATE");
         object.sequence(tags::CONCEPT_NAME_CODE_SEQUENCE, [code("18748-4", "LN", "Diagnostic Imaging Report")]);
-        let mut content = vec![
-            text(code("121106", "DCM", "Comment"), NOT_A_DEVICE),
+        let comment = |words: &str| text(code("121106", "DCM", "Comment"), words);
+        let mut content = vec![comment(NOT_A_DEVICE)];
+        content.extend(self.remark.as_deref().map(comment));
+        content.extend([
             text(code("111001", "DCM", "Algorithm Name"), &self.model),
             text(code("111003", "DCM", "Algorithm Version"), &self.digest),
             image(source),
             text(code("121071", "DCM", "Finding"), &self.finding().class),
-        ];
+        ]);
         content.extend(self.classes.iter().enumerate().map(|(place, class)| probability(place, class)));
         object.sequence(tags::CONTENT_SEQUENCE, content);
         object.file()

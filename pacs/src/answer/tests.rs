@@ -243,7 +243,12 @@ fn a_report_has_a_number_for_each_class_and_says_what_it_is_not() {
         ("Probability of healthy", "0.250000"),
         ("Probability of \u{f6}dema", "0.750000"),
     ];
+    let expected_items = expected.len();
     assert_eq!(said, expected.map(|(concept, value)| (concept.to_owned(), value.to_owned())));
+    let remarked = parsed(&report().remarked("unlike \u{f6}thers").unwrap().file(&source(), &occasion()));
+    let content = remarked.element(tags::CONTENT_SEQUENCE).unwrap().items().unwrap();
+    assert_eq!(item(&content[1]), ("Comment".to_owned(), "unlike \u{f6}thers".to_owned()));
+    assert_eq!(content.len(), expected_items + 1);
     let study = &object.element(tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE).unwrap().items().unwrap()[0];
     assert_eq!(text(study, tags::STUDY_INSTANCE_UID), "1.2");
     let series = &study.element(tags::REFERENCED_SERIES_SEQUENCE).unwrap().items().unwrap()[0];
@@ -267,6 +272,13 @@ fn what_has_no_place_in_an_object_is_refused() {
     }
     assert!(matches!(of("m", "d", &[]), Some(AnswerError::Classes { classes: 0, .. })));
     assert!(matches!(of("m", "d", &vec![class("a", 0.5); 100]), Some(AnswerError::Classes { classes: 100, .. })));
+    assert!(report().remarked(&"x".repeat(400)).is_ok());
+    for text in ["", "a\nb", &"x".repeat(401)] {
+        assert!(
+            matches!(report().remarked(text).err(), Some(AnswerError::Text { field: "the remark", .. })),
+            "{text:?}"
+        );
+    }
     let grey = || Picture::grey(1, 1, vec![0]).unwrap();
     assert!(SecondaryCapture::new(grey(), &vec!["a".to_owned(); 61]).is_err());
     assert!(SecondaryCapture::new(grey(), &["a\u{1b}b".to_owned()]).is_err());

@@ -12,7 +12,7 @@ use pacs::{Find, Uid};
 use serde::Deserialize;
 use time::{Date, Month};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, unlike};
 use crate::archive::{Trouble, name, object, store};
 use crate::book::{Archived, CaseState, Origin, Report, Role};
 use crate::clock::now_s;
@@ -187,7 +187,10 @@ pub(super) async fn store_answer(
     };
     let classes: Vec<ClassProbability> = answer.classes.iter().map(of).collect();
     let (model, digest) = (case.model.clone(), case.digest.clone());
-    let work = move |archive: &pacs::Archive| store(archive, &origin, (&model, &digest), &classes, &names);
+    let remark = case.likeness.as_ref().and_then(unlike);
+    let work = move |archive: &pacs::Archive| {
+        store(archive, &origin, (&model, &digest), (&classes, remark.as_deref()), &names)
+    };
     state.on_archive(language, work).await?;
     state.book.note_stored(id, &visitor.visit.user.name, now_s()).map_err(broken)?;
     Ok(Redirect::to(&format!("/cases/{id}")))
