@@ -7,7 +7,7 @@ use super::page::when;
 use super::snapshot::{Epoch, History, Now, Round};
 use super::words::{doing, ended, order, part, purpose, seconds};
 use crate::clock::utc;
-use crate::pages::frame::bar;
+use crate::pages::frame::{Column, bar, table};
 use crate::texts::Language;
 
 /// Rounds in the timeline, the newest.
@@ -136,7 +136,7 @@ fn rounds(language: Language, history: &History) -> Markup {
                 div.curves { @for curve in &curves { (curve.draw(language)) } }
                 details id="d-rounds" {
                     summary { (language.say("dash.rounds.table")) }
-                    (table(language, &newest(TABLE_MAX)))
+                    (as_table(language, &newest(TABLE_MAX)))
                 }
             }
             p.note { b { (language.say("dash.no-accuracy")) } " " (language.say("dash.no-accuracy.why")) }
@@ -144,44 +144,47 @@ fn rounds(language: Language, history: &History) -> Markup {
     }
 }
 
-fn table(language: Language, rounds: &[&Round]) -> Markup {
+fn as_table(language: Language, rounds: &[&Round]) -> Markup {
     let label = language.say("dash.rounds.table");
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
     let took = |round: &Round, word: &str| {
         let found = round.took.iter().find(|took| took.part == word);
         or_dash(found.filter(|_| round.began_at_s.is_some()).map(|took| seconds(language, took.seconds)))
     };
-    html! {
-        div.scroll tabindex="0" role="region" aria-label=(label) { table {
-            thead { tr {
-                th scope="col" { (language.say("dash.round.number")) }
-                th scope="col" { (language.say("dash.purpose")) }
-                th scope="col" { (language.say("dash.began")) }
-                th scope="col" { (language.say("dash.result")) }
-                th.n scope="col" { (language.say("dash.curve.time")) }
-                @for word in PARTS { th.n scope="col" { (part(language, word)) } }
-                th.n scope="col" { (language.say("dash.curve.cohort")) }
-                th.n scope="col" { (language.say("dash.curve.attempts")) }
-                th.n scope="col" { (language.say("dash.received")) }
-                th.n scope="col" { (language.say("dash.sent")) }
-            } }
-            tbody { @for round in rounds { tr {
-                th scope="row" { (round.round) }
-                td { (purpose(language, &round.purpose)) }
-                td.when { (when(language, round.began_at_s)) }
-                td.said {
-                    (ended(language, round.ended.as_deref()))
-                    @if let Some(why) = &round.why { small lang="en" { (why) } }
-                }
-                td.n { (or_dash(round.seconds.map(|time| seconds(language, time)))) }
-                @for word in PARTS { td.n { (took(round, word)) } }
-                td.n { (round.cohort) }
-                td.n { (round.attempts) }
-                td.n { (or_dash(round.received_bytes.map(|bytes| language.bytes(bytes)))) }
-                td.n { (or_dash(round.sent_bytes.map(|bytes| language.bytes(bytes)))) }
-            } } }
-        } }
-    }
+    let parts = PARTS.map(|word| part(language, word));
+    let mut columns = vec![
+        Column::Plain(language.say("dash.round.number")),
+        Column::Plain(language.say("dash.purpose")),
+        Column::Plain(language.say("dash.began")),
+        Column::Words(language.say("dash.result")),
+        Column::Number(language.say("dash.curve.time")),
+    ];
+    columns.extend(parts.iter().map(|part| Column::Number(part)));
+    columns.extend([
+        Column::Number(language.say("dash.curve.cohort")),
+        Column::Number(language.say("dash.curve.attempts")),
+        Column::Number(language.say("dash.received")),
+        Column::Number(language.say("dash.sent")),
+    ]);
+    table(
+        label,
+        &columns,
+        &html! { @for round in rounds { tr {
+            th scope="row" { (round.round) }
+            td { (purpose(language, &round.purpose)) }
+            td.when { (when(language, round.began_at_s)) }
+            td.said {
+                (ended(language, round.ended.as_deref()))
+                @if let Some(why) = &round.why { small lang="en" { (why) } }
+            }
+            td.n { (or_dash(round.seconds.map(|time| seconds(language, time)))) }
+            @for word in PARTS { td.n { (took(round, word)) } }
+            td.n { (round.cohort) }
+            td.n { (round.attempts) }
+            td.n { (or_dash(round.received_bytes.map(|bytes| language.bytes(bytes)))) }
+            td.n { (or_dash(round.sent_bytes.map(|bytes| language.bytes(bytes)))) }
+        } } },
+    )
 }
 
 fn questions(language: Language, epoch: &Epoch, history: &History) -> Markup {
@@ -230,19 +233,16 @@ fn orders(language: Language, history: &History) -> Markup {
             h3.head { (label) }
             p.soft { (language.say("dash.orders.words")) }
             @if history.orders.is_empty() { p { (language.say("dash.orders.none")) } } @else {
-                div.scroll tabindex="0" role="region" aria-label=(label) { table {
-                    thead { tr {
-                        th scope="col" { (language.say("dash.when")) }
-                        th scope="col" { (language.say("dash.order")) }
-                    } }
-                    tbody { @for given in history.orders.iter().rev().take(ORDERS_MAX) { tr {
-                        td.when { (when(language, given.at_s)) }
-                        td {
-                            (order(language, &given.order))
-                            @if let Some(reason) = &given.reason { small { (reason) } }
-                        }
-                    } } }
-                } }
+                (table(label, &[
+                    Column::Plain(language.say("dash.when")),
+                    Column::Plain(language.say("dash.order")),
+                ], &html! { @for given in history.orders.iter().rev().take(ORDERS_MAX) { tr {
+                    td.when { (when(language, given.at_s)) }
+                    td {
+                        (order(language, &given.order))
+                        @if let Some(reason) = &given.reason { small { (reason) } }
+                    }
+                } } }))
             }
         }
     }

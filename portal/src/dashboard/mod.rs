@@ -17,6 +17,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::FromRef;
 use tokio::sync::Semaphore;
@@ -25,11 +26,13 @@ use crate::book::{Book, DASHBOARD_FOLDER};
 use crate::doors::{Doors, House};
 use crate::error::PortalError;
 use crate::listening::{Certificate, Listening, one_at_a_time};
+use snapshot::Snapshot;
 
 /// Pages that are followed at a time; whoever comes beyond sees the page as it is, and asks for it again.
 pub(crate) const FOLLOWERS_MAX: usize = if cfg!(test) { 4 } else { 128 };
-/// Looks at a time: each reads the coordinator's books.
-const LOOKS_MAX: usize = 2;
+
+/// What was seen is shown for so long to whoever else looks.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Says how the coordinator stands, as `coordinator status --format json` does. What fails is for the log.
 pub type Look = Arc<dyn Fn() -> Result<serde_json::Value, Box<dyn Error + Send + Sync>> + Send + Sync>;
@@ -50,7 +53,9 @@ pub struct Settings {
 struct State {
     doors: Doors,
     look: Look,
-    looking: Arc<Semaphore>,
+    /// What was seen last, and when: whoever comes within `fresh` sees it too, since each look reads the books.
+    seen: tokio::sync::Mutex<Option<(Instant, Arc<Snapshot>)>>,
+    fresh: Duration,
     following: Arc<Semaphore>,
     _lock: File,
 }
@@ -80,7 +85,8 @@ impl Dashboard {
         let state = State {
             doors: Doors::new(book, line.is_tls(), House::Coordinator),
             look: settings.look,
-            looking: Arc::new(Semaphore::new(LOOKS_MAX)),
+            seen: tokio::sync::Mutex::default(),
+            fresh: FRESH,
             following: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             _lock: lock,
         };

@@ -7,7 +7,7 @@ use super::snapshot::{Epoch, Snapshot};
 use super::words::stage;
 use crate::book::Role;
 use crate::clock::utc;
-use crate::pages::frame::{Frame, Place, page};
+use crate::pages::frame::{Column, Frame, Place, page, table};
 use crate::texts::Language;
 use crate::visitor::Visitor;
 
@@ -120,22 +120,19 @@ fn models(language: Language, snapshot: &Snapshot) -> Markup {
         section.card {
             h2 { (label) }
             @if all.is_empty() { p.soft { (language.say("dash.models.none")) } } @else {
-                div.scroll tabindex="0" role="region" aria-label=(label) { table {
-                    thead { tr {
-                        th scope="col" { (language.say("dash.model")) }
-                        th scope="col" { (language.say("dash.epoch")) }
-                        th scope="col" { (language.say("dash.when")) }
-                        th scope="col" { (language.say("dash.contributed")) }
-                        th scope="col" { (language.say("dash.digest")) }
-                    } }
-                    tbody { @for (epoch, model) in &all { tr {
-                        th scope="row" { (model.name) }
-                        td { (epoch) }
-                        td.when { (when(language, model.at_s)) }
-                        td.said { (model.sites.join(", ")) }
-                        td.said { code { (model.model) } }
-                    } } }
-                } }
+                (table(label, &[
+                    Column::Plain(language.say("dash.model")),
+                    Column::Plain(language.say("dash.epoch")),
+                    Column::Plain(language.say("dash.when")),
+                    Column::Words(language.say("dash.contributed")),
+                    Column::Words(language.say("dash.digest")),
+                ], &html! { @for (epoch, model) in &all { tr {
+                    th scope="row" { (model.name) }
+                    td { (epoch) }
+                    td.when { (when(language, model.at_s)) }
+                    td.said { (model.sites.join(", ")) }
+                    td.said { code { (model.model) } }
+                } } }))
             }
         }
     }

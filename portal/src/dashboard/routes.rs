@@ -103,18 +103,20 @@ async fn follow(
     }
 }
 
-/// Looks, when its turn comes, on a thread for it: the books are on a disk.
-async fn look(state: &State, language: Language) -> Result<Snapshot, Notice> {
+/// What somebody saw a moment ago; otherwise looks, on a thread for it: the books are on a disk. One at a time.
+async fn look(state: &State, language: Language) -> Result<Arc<Snapshot>, Notice> {
     let broken = |error: &dyn std::fmt::Display| {
         tracing::error!(%error, "how the consortium stands cannot be said");
         Notice::Broken(language)
     };
-    let place = Arc::clone(&state.looking).acquire_owned().await.map_err(|error| broken(&error))?;
+    let mut seen = state.seen.lock().await;
+    if let Some((_, snapshot)) = seen.as_ref().filter(|(at, _)| at.elapsed() < state.fresh) {
+        return Ok(Arc::clone(snapshot));
+    }
     let look: Look = Arc::clone(&state.look);
-    let looked = tokio::task::spawn_blocking(move || {
-        let _place = place;
-        look()
-    });
+    let looked = tokio::task::spawn_blocking(move || look());
     let status = looked.await.map_err(|error| broken(&error))?.map_err(|error| broken(&error))?;
-    serde_json::from_value(status).map_err(|error| broken(&error))
+    let snapshot: Arc<Snapshot> = Arc::new(serde_json::from_value(status).map_err(|error| broken(&error))?);
+    *seen = Some((Instant::now(), Arc::clone(&snapshot)));
+    Ok(snapshot)
 }

@@ -35,6 +35,11 @@ fn settings(folder: PathBuf, status: Arc<Mutex<Value>>) -> Settings {
 
 impl Place {
     async fn open() -> Self {
+        Self::open_with(Duration::ZERO).await
+    }
+
+    /// Whoever looks within `fresh` sees what the one before saw.
+    async fn open_with(fresh: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().to_path_buf();
         let book = Book::of_coordinator(&root).unwrap();
@@ -43,7 +48,8 @@ impl Place {
             book.set_user(&User { name: name.into(), roles: Roles::of(roles) }, PASSWORD).unwrap();
         }
         let status = Arc::new(Mutex::new(status()));
-        let dashboard = Dashboard::open(settings(root, Arc::clone(&status))).await.unwrap();
+        let mut dashboard = Dashboard::open(settings(root, Arc::clone(&status))).await.unwrap();
+        Arc::get_mut(&mut dashboard.state).unwrap().fresh = fresh;
         let url = dashboard.url().unwrap();
         let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
         let task = tokio::spawn(async move { dashboard.run(std::future::pending()).await.unwrap() });

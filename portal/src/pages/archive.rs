@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use pacs::{InstanceRow, SeriesRow, StudyRow, Uid};
 
-use super::frame::{Frame, Place, page};
+use super::frame::{Column, Frame, Place, page, table};
 use super::new_case::named;
 use crate::book::{Archived, Case};
 use crate::clock::minute;
@@ -57,28 +57,21 @@ fn studies(language: Language, found: &Found<'_>) -> Markup {
     html! {
         p.soft role="status" { (language.fill("archive.found", &[&count])) }
         @if found.is_full { p.warning { (language.say("archive.full")) } }
-        div.scroll tabindex="0" role="region" aria-label=(language.say("archive.title")) {
-            table {
-                thead { tr {
-                    th scope="col" { (language.say("archive.name")) }
-                    th scope="col" { (language.say("archive.patient")) }
-                    th scope="col" { (language.say("archive.date")) }
-                    th scope="col" { (language.say("archive.modality")) }
-                    th scope="col" { (language.say("archive.study")) }
-                    th scope="col" { (language.say("archive.accession")) }
-                } }
-                tbody { @for row in found.studies {
-                    tr {
-                        th scope="row" { a href=(format!("/archive/{}", row.study)) { (person(row)) } }
-                        td { (text(row.patient_id.as_deref())) }
-                        td { (day(row.date.as_deref())) }
-                        td { (row.modalities.join(", ")) }
-                        td { (text(row.description.as_deref())) }
-                        td { (text(row.accession.as_deref())) }
-                    }
-                } }
-            }
-        }
+        (table(language.say("archive.title"), &[
+            Column::Plain(language.say("archive.name")),
+            Column::Plain(language.say("archive.patient")),
+            Column::Plain(language.say("archive.date")),
+            Column::Plain(language.say("archive.modality")),
+            Column::Plain(language.say("archive.study")),
+            Column::Plain(language.say("archive.accession")),
+        ], &html! { @for row in found.studies { tr {
+            th scope="row" { a href=(format!("/archive/{}", row.study)) { (person(row)) } }
+            td { (text(row.patient_id.as_deref())) }
+            td { (day(row.date.as_deref())) }
+            td { (row.modalities.join(", ")) }
+            td { (text(row.description.as_deref())) }
+            td { (text(row.accession.as_deref())) }
+        } } }))
     }
 }
 
@@ -89,24 +82,17 @@ pub(crate) fn study(visitor: &Visitor, study: &Uid, series: &[SeriesRow]) -> Mar
     let body = html! {
         h1 { (title) }
         (nothing(language, series.is_empty()))
-        div.scroll tabindex="0" role="region" aria-label=(title) {
-            table {
-                thead { tr {
-                    th scope="col" { (language.say("archive.series")) }
-                    th scope="col" { (language.say("archive.modality")) }
-                    th scope="col" { (language.say("archive.images")) }
-                } }
-                tbody { @for row in series {
-                    tr {
-                        th scope="row" { a href=(format!("/archive/{study}/{}", row.series)) {
-                            (number(row.number)) " " (row.description.as_deref().unwrap_or_default())
-                        } }
-                        td { (text(row.modality.as_deref())) }
-                        td { (number(row.instances_count)) }
-                    }
-                } }
-            }
-        }
+        (table(title, &[
+            Column::Plain(language.say("archive.series")),
+            Column::Plain(language.say("archive.modality")),
+            Column::Number(language.say("archive.images")),
+        ], &html! { @for row in series { tr {
+            th scope="row" { a href=(format!("/archive/{study}/{}", row.series)) {
+                (number(row.number)) " " (row.description.as_deref().unwrap_or_default())
+            } }
+            td { (text(row.modality.as_deref())) }
+            td.n { (number(row.instances_count)) }
+        } } }))
         (again(language))
     };
     framed(visitor, title, &body)
@@ -136,25 +122,20 @@ pub(crate) fn series(
                 }
                 label for="reference" { (language.say("new.reference")) }
                 input id="reference" name="reference" maxlength="200" autocomplete="off";
-                table {
-                    thead { tr {
-                        th scope="col" { (language.say("archive.image")) }
-                        th scope="col" { (language.say("archive.size")) }
-                        th scope="col" { (language.say("archive.frames")) }
-                        th scope="col" { span.unseen { (language.say("archive.choose")) } }
+                (table(title, &[
+                    Column::Plain(language.say("archive.image")),
+                    Column::Plain(language.say("archive.size")),
+                    Column::Number(language.say("archive.frames")),
+                    Column::Plain(language.say("archive.choose")),
+                ], &html! { @for row in instances { tr {
+                    th scope="row" { (number(row.number)) }
+                    td { (number(row.columns)) " × " (number(row.rows)) }
+                    td.n { (row.frames.unwrap_or(1)) }
+                    td { button type="submit" name="instance" value=(row.instance) {
+                        (language.say("archive.choose"))
+                        span.unseen { " " (number(row.number)) }
                     } }
-                    tbody { @for row in instances {
-                        tr {
-                            th scope="row" { (number(row.number)) }
-                            td { (number(row.columns)) " × " (number(row.rows)) }
-                            td { (row.frames.unwrap_or(1)) }
-                            td { button type="submit" name="instance" value=(row.instance) {
-                                (language.say("archive.choose"))
-                                span.unseen { " " (number(row.number)) }
-                            } }
-                        }
-                    } }
-                }
+                } } }))
             }
         }
         (again(language))

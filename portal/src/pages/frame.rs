@@ -100,6 +100,33 @@ pub(crate) fn page(frame: &Frame<'_>, title: &str, body: &Markup) -> Markup {
     }
 }
 
+/// What the cells of a column are, beside the words in its head.
+#[derive(Clone, Copy)]
+pub(crate) enum Column<'a> {
+    /// Short words.
+    Plain(&'a str),
+    /// Numbers.
+    Number(&'a str),
+    /// Words that may take several lines.
+    Words(&'a str),
+}
+
+/// A table that scrolls by itself where it is wider than its page.
+pub(crate) fn table(label: &str, columns: &[Column<'_>], rows: &Markup) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label=(label) { table {
+            thead { tr { @for column in columns {
+                @match column {
+                    Column::Plain(head) => th scope="col" { (head) },
+                    Column::Number(head) => th.n scope="col" { (head) },
+                    Column::Words(head) => th.said scope="col" { (head) },
+                }
+            } } }
+            tbody { (rows) }
+        } }
+    }
+}
+
 /// A bar from 0 to 1 that says nothing to a screen reader: the number stands beside it.
 pub(crate) fn bar(share: f64, is_first: bool) -> Markup {
     let width = format!("{:.1}", share.clamp(0.0, 1.0) * 100.0);

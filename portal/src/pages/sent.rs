@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use client::sent_log::Sent;
 use maud::{Markup, html};
 
-use super::frame::{Frame, Place, page};
+use super::frame::{Column, Frame, Place, page, table};
 use crate::clock::utc;
 use crate::visitor::Visitor;
 
@@ -60,22 +60,19 @@ pub(crate) fn render(visitor: &Visitor, shown: &Shown<'_>) -> Markup {
         section.card {
             h2 { (language.say("sent.lines")) }
             p.soft { (language.fill("sent.newest", &[&shown.lines.len().to_string(), &shown.found.to_string()])) }
-            div.scroll tabindex="0" role="region" aria-label=(language.say("sent.lines")) { table {
-                thead { tr {
-                    th scope="col" { (language.say("sent.when")) }
-                    th scope="col" { (language.say("sent.epoch")) }
-                    th scope="col" { (language.say("sent.kind")) }
-                    th scope="col" { (language.say("sent.detail")) }
-                    th.n scope="col" { (language.say("sent.bytes")) }
-                } }
-                tbody { @for sent in shown.lines { tr {
-                    td { (utc(i64::try_from(sent.at_s).unwrap_or(0))) }
-                    td { (sent.epoch) }
-                    td { (sent.what) }
-                    td { (sent.detail) }
-                    td.n { (sent.bytes) }
-                } } }
-            } }
+            (table(language.say("sent.lines"), &[
+                Column::Plain(language.say("sent.when")),
+                Column::Plain(language.say("sent.epoch")),
+                Column::Plain(language.say("sent.kind")),
+                Column::Plain(language.say("sent.detail")),
+                Column::Number(language.say("sent.bytes")),
+            ], &html! { @for sent in shown.lines { tr {
+                td { (utc(i64::try_from(sent.at_s).unwrap_or(0))) }
+                td { (sent.epoch) }
+                td { (sent.what) }
+                td { (sent.detail) }
+                td.n { (sent.bytes) }
+            } } }))
         }
     };
     page(&Frame { language, visit: Some(&visitor.visit), place: Place::Sent }, title, &body)

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::case::refusal;
-use super::frame::{Frame, Place, page};
+use super::frame::{Column, Frame, Place, page, table};
 use crate::answer::Answer;
 use crate::book::{Case, CaseState, Filter};
 use crate::clock::minute;
@@ -50,18 +50,13 @@ pub(crate) fn render(visitor: &Visitor, listed: &Listed<'_>) -> Markup {
             (progress(language, listed.found, waiting, batch))
         }
         p.soft { (language.fill("worklist.found", &[&listed.found.to_string()])) }
-        div.scroll tabindex="0" role="region" aria-label=(title) {
-            table {
-                thead { tr {
-                    th scope="col" { (language.say("worklist.case")) }
-                    th scope="col" { (language.say("worklist.when")) }
-                    th scope="col" { (language.say("worklist.model")) }
-                    th scope="col" { (language.say("worklist.answer")) }
-                    th scope="col" { (language.say("worklist.truth")) }
-                } }
-                tbody { @for case in listed.cases { (row(language, case)) } }
-            }
-        }
+        (table(&title, &[
+            Column::Plain(language.say("worklist.case")),
+            Column::Plain(language.say("worklist.when")),
+            Column::Plain(language.say("worklist.model")),
+            Column::Plain(language.say("worklist.answer")),
+            Column::Plain(language.say("worklist.truth")),
+        ], &html! { @for case in listed.cases { (row(language, case)) } }))
         @if pages > 1 {
             nav.pages aria-label=(language.say("worklist.pages")) {
                 @for number in 1..=pages.min(50) {

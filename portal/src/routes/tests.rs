@@ -70,9 +70,31 @@ fn offer(folder: &Path) -> Offer {
     }
 }
 
+/// A portal of this hospital on any free port, with nothing to ask.
+fn settings(hospital: PathBuf) -> Settings {
+    Settings {
+        hospital,
+        listen: "127.0.0.1:0".parse().unwrap(),
+        certificate: None,
+        keep_images: false,
+        offers: Arc::new(|| Ok(Vec::new())),
+        decode: Arc::new(Scan::decode),
+        archive: None,
+    }
+}
+
 impl House {
     async fn open() -> Self {
         Self::open_with(|settings| settings).await
+    }
+
+    /// With another offer than the usual one.
+    async fn offering(change: impl FnOnce(Offer) -> Offer) -> Self {
+        Self::open_with(|settings| {
+            let offer = change(offer(&settings.hospital));
+            Settings { offers: Arc::new(move || Ok(vec![offer.clone()])), ..settings }
+        })
+        .await
     }
 
     async fn open_with(change: impl FnOnce(Settings) -> Settings) -> Self {
@@ -83,15 +105,7 @@ impl House {
             book.set_user(&User { name: name.into(), roles: Roles::of(roles) }, PASSWORD).unwrap();
         }
         let of = offer(&root);
-        let settings = Settings {
-            hospital: root,
-            listen: "127.0.0.1:0".parse().unwrap(),
-            certificate: None,
-            keep_images: false,
-            offers: Arc::new(move || Ok(vec![of.clone()])),
-            decode: Arc::new(Scan::decode),
-            archive: None,
-        };
+        let settings = Settings { offers: Arc::new(move || Ok(vec![of.clone()])), ..settings(root) };
         let portal = Portal::open(change(settings)).await.unwrap();
         let address = portal
             .url()

@@ -102,6 +102,17 @@ async fn the_page_follows_what_changes_and_ends_with_its_user() {
 }
 
 #[tokio::test]
+async fn whoever_looks_within_a_moment_sees_what_the_one_before_saw() {
+    let place = Place::open_with(Duration::from_secs(3_600)).await;
+    let cookie = place.signed_in("anna").await;
+    assert!(place.get("/", &cookie).await.text().contains("round 21, shares"));
+    // The books are not read again, so that they cannot be read does no harm.
+    *place.status.lock().unwrap() = Value::Null;
+    assert!(place.get("/", &cookie).await.text().contains("round 21, shares"));
+    heard(&mut place.followed("/events", &cookie).await, "round 21, shares").await;
+}
+
+#[tokio::test]
 async fn so_many_follow_at_a_time_and_places_come_back() {
     let place = Place::open().await;
     let cookie = place.signed_in("anna").await;

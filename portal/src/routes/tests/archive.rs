@@ -32,6 +32,16 @@ async fn house(url: &str) -> House {
     House::open_with(|settings| super::Settings { archive: Some(archive), ..settings }).await
 }
 
+/// The same, with a model that was measured on other images.
+async fn house_of_other_images(url: &str) -> House {
+    let archive = opened(url, None, archive_bounds());
+    House::open_with(|settings| {
+        let offer = Offer { figures: Some(asking::of_dark_images()), ..offer(&settings.hospital) };
+        super::Settings { archive: Some(archive), offers: Arc::new(move || Ok(vec![offer.clone()])), ..settings }
+    })
+    .await
+}
+
 impl Browser<'_> {
     async fn search(&self, fields: &str) -> Reply {
         self.post("/archive", &format!("csrf={}&{fields}", self.csrf)).await
@@ -102,6 +112,22 @@ async fn an_image_is_searched_chosen_asked_about_and_its_answer_stored_once() {
         let kept = std::fs::read(house.root().join("portal").join(name)).unwrap();
         let kept = String::from_utf8_lossy(&kept);
         assert!(!kept.contains("Doe") && !kept.contains("4711"), "{name} names a patient");
+    }
+}
+
+#[tokio::test]
+async fn a_report_of_an_image_unlike_the_others_says_so_in_the_archive_too() {
+    for is_unlike in [true, false] {
+        let invented = Invented::of(vec![study()]);
+        let url = invented.server.url();
+        let house = if is_unlike { house_of_other_images(&url).await } else { house(&url).await };
+        let _counter = counter(&house.root(), Says::Logits(vec![0.0, 3.0, 1.0]));
+        let ada = house.browser("ada").await;
+        let case = ada.asked_of_archive("/archive/1.2/1.2.1", "1.2.1.1").await;
+        assert_eq!(ada.store(&case).await.status, 303);
+        let heard = invented.server.heard();
+        let sent = heard.iter().find(|asked| asked.starts_with("POST")).unwrap();
+        assert_eq!(sent.contains("does not look like those that the model was measured on"), is_unlike);
     }
 }
 

@@ -9,6 +9,16 @@ use ndarray::Array3;
 use super::*;
 use crate::answer::tests::figures;
 
+/// Figures that were measured on 60 dark pictures of the demo's size, with levels from 0.1 to 0.25.
+pub(super) fn of_dark_images() -> PooledFigures {
+    let mut sums = StatisticSums::default();
+    for level in 0..60 {
+        let image = Array3::from_elem((1, 28, 28), -1.6 + level as f32 / 100.0);
+        sums.add(&ImageStatistics::of(image.view(), Normalisation { mean: 0.5, std: 0.25 }));
+    }
+    PooledFigures { appearance: ImageDistribution::new(&sums), ..figures(0.8) }
+}
+
 impl Browser<'_> {
     /// The page at a path once it says this.
     pub(super) async fn page_with(&self, path: &str, words: &str) -> String {
@@ -82,23 +92,9 @@ async fn a_scan_is_looked_at_asked_about_answered_and_found_again() {
 
 #[tokio::test]
 async fn a_scan_unlike_those_of_the_hospitals_is_warned_of_and_one_like_them_is_not() {
-    // Dark pictures of the demo's size, lighter ones among them.
-    let mut sums = StatisticSums::default();
-    for level in 0..60 {
-        let image = Array3::from_elem((1, 28, 28), -1.6 + level as f32 / 100.0);
-        sums.add(&ImageStatistics::of(image.view(), Normalisation { mean: 0.5, std: 0.25 }));
-    }
-    let known = PooledFigures { appearance: ImageDistribution::new(&sums), ..figures(0.8) };
-    let house = House::open_with(|settings| {
-        let offers = (settings.offers)().unwrap();
-        let figures = Some(known);
-        let offers: Vec<Offer> = offers.into_iter().map(|offer| Offer { figures: figures.clone(), ..offer }).collect();
-        Settings { offers: Arc::new(move || Ok(offers.clone())), ..settings }
-    })
-    .await;
+    let house = House::offering(|offer| Offer { figures: Some(of_dark_images()), ..offer }).await;
     let _counter = counter(&house.root(), Says::Logits(vec![0.0, 3.0, 1.0]));
     let ada = house.browser("ada").await;
-    // Levels from 0.1 to 0.25 were measured.
     let dark = noise_png(&[43; 256]).unwrap();
     for (scan, is_unlike) in [(picture(), true), (dark, false)] {
         let draft = ada.hand_in(&ada.csrf, &[("one.png", &scan)]).await;
@@ -165,12 +161,8 @@ async fn several_files_are_asked_about_together_and_a_bad_one_stops_no_other() {
 
 #[tokio::test]
 async fn fewer_answers_than_images_of_a_question_answer_none_of_them() {
-    let house = House::open_with(|settings| {
-        let two = Experiment::parse("demo.toml", DEMO, &["publish.images=2".to_owned()]).unwrap();
-        let offer = Offer { experiment: Arc::new(two), ..offer(&settings.hospital) };
-        Settings { offers: Arc::new(move || Ok(vec![offer.clone()])), ..settings }
-    })
-    .await;
+    let two = Experiment::parse("demo.toml", DEMO, &["publish.images=2".to_owned()]).unwrap();
+    let house = House::offering(|offer| Offer { experiment: Arc::new(two), ..offer }).await;
     let _counter = counter(&house.root(), Says::Logits(vec![5.0, 0.0, 0.0]));
     let ada = house.browser("ada").await;
     let batch = ada.hand_in(&ada.csrf, &[("a.png", &picture()), ("b.png", &picture())]).await;
@@ -268,13 +260,8 @@ async fn pictures_are_kept_only_where_the_site_says_so() {
 
 #[tokio::test]
 async fn a_model_that_is_over_is_shown_and_not_asked() {
-    let house = House::open_with(|settings| {
-        let offers = (settings.offers)().unwrap();
-        let over = Some("version 2 has replaced it".to_owned());
-        let offers: Vec<Offer> = offers.into_iter().map(|offer| Offer { over: over.clone(), ..offer }).collect();
-        Settings { offers: Arc::new(move || Ok(offers.clone())), ..settings }
-    })
-    .await;
+    let over = Some("version 2 has replaced it".to_owned());
+    let house = House::offering(|offer| Offer { over, ..offer }).await;
     let book = Book::open(&house.root()).unwrap();
     book.set_user(&User { name: "eve".into(), roles: Roles::of(&[Role::Clinician]) }, PASSWORD).unwrap();
     let eve = house.browser("eve").await;
@@ -302,16 +289,7 @@ async fn what_an_earlier_process_left_waiting_is_said_to_have_no_answer() {
         temperature: 1.0,
     };
     let id = book.add_cases(&[case]).unwrap().1[0];
-    let settings = Settings {
-        hospital: folder.path().to_path_buf(),
-        listen: "127.0.0.1:0".parse().unwrap(),
-        certificate: None,
-        keep_images: false,
-        offers: Arc::new(|| Ok(Vec::new())),
-        decode: Arc::new(Scan::decode),
-        archive: None,
-    };
-    drop(Portal::open(settings).await.unwrap());
+    drop(Portal::open(settings(folder.path().to_path_buf())).await.unwrap());
     let reason = crate::desk::INTERRUPTED.to_owned();
     assert_eq!(book.case(id).unwrap().unwrap().state, crate::book::CaseState::Refused { reason });
 }

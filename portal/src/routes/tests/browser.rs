@@ -175,13 +175,7 @@ impl fantoccini::wd::WebDriverCompatibleCommand for Devtools {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clinician_and_an_officer_walk_through_the_pages() {
     let Some(driver) = driver() else { return };
-    let house = House::open_with(|settings| {
-        let offers = (settings.offers)().unwrap();
-        let offers: Vec<Offer> =
-            offers.into_iter().map(|offer| Offer { figures: Some(figures(0.4)), ..offer }).collect();
-        Settings { offers: Arc::new(move || Ok(offers.clone())), ..settings }
-    })
-    .await;
+    let house = House::offering(|offer| Offer { figures: Some(figures(0.4)), ..offer }).await;
     // Longer than a browser needs to show that it waits.
     let takes = Duration::from_secs(4);
     let _counter = slow_counter(&house.root(), Says::Logits(vec![0.0, 3.0, 1.0]), takes);

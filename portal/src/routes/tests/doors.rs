@@ -254,15 +254,6 @@ async fn slow_uploads_hold_no_place_for_ever_and_others_are_told_meanwhile() {
 #[tokio::test]
 async fn one_portal_at_a_time_serves_a_folder_and_takes_nothing_from_the_other() {
     let house = House::open().await;
-    let settings = |hospital: PathBuf| Settings {
-        hospital,
-        listen: "127.0.0.1:0".parse().unwrap(),
-        certificate: None,
-        keep_images: false,
-        offers: Arc::new(|| Ok(Vec::new())),
-        decode: Arc::new(Scan::decode),
-        archive: None,
-    };
     let second = Portal::open(settings(house.root())).await;
     assert!(matches!(second, Err(crate::PortalError::Busy(folder)) if folder == house.root()));
     let free = tempfile::tempdir().unwrap();
