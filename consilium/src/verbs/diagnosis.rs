@@ -60,8 +60,8 @@ fn words(experiment: &Experiment, path: &Path, logits: &[f64]) -> String {
 fn warning(found: Likeness) -> Option<String> {
     let words = || {
         format!(
-            "  warning: it does not look like the images that the model was measured on (distance {:.1}, theirs is 1 on \
-             average): do not rely on the answer",
+            "  warning: it does not look like the images that the model was measured on (distance {:.1}, theirs is 1 \
+             on average): do not rely on the answer",
             found.distance
         )
     };
