@@ -196,6 +196,8 @@ mod tests {
             ImageStatistics::of(Array3::from_elem((1, 1, 1), 1e9).view(), Normalisation { mean: 0.5, std: 0.25 });
         close(value(&found, Statistic::Brightness), 1.0);
         close(value(&found, Statistic::Roughness), 0.0);
+        let half = of(&Array3::from_shape_fn((1, 2, 2), |(_, y, _)| [-3.0, 5.0][y]));
+        close(value(&half, Statistic::Brightness), 0.5);
         assert_eq!(of(&Array3::zeros((1, 0, 0))).steps().len(), 19);
     }
 }
