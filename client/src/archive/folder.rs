@@ -217,6 +217,8 @@ mod tests {
         assert_eq!(folder.keep(&image, b"pixels", |_| Ok(())).unwrap(), Fate::Image { bytes: 6 });
         let no = folder.keep(&other, b"report", |_| Err("a \"report\",\nno image".to_owned())).unwrap();
         assert_eq!(no, Fate::Skipped { why: "a \"report\",no image".to_owned() });
+        let long = folder.keep(&uid("1.4"), b"x", |_| Err("y".repeat(1_000))).unwrap();
+        assert_eq!(long, Fate::Skipped { why: "y".repeat(REASON_MAX) });
         let file = path.join(folder.name_of(&image));
         assert!(!path.join(folder.name_of(&other)).exists());
         for (path, mode) in [(&path, 0o700), (&file, 0o600), (&path.join(KEY), 0o600), (&path.join(JOURNAL), 0o600)] {

@@ -154,6 +154,14 @@ fn an_object_of_another_study_or_of_none_is_left_out() {
     let place = Place { folder: tempfile::tempdir().unwrap(), invented: Invented::of(all.clone()) };
     let pulled = place.pulled("study,label\n1.3,ill\n1.4,ill\n");
     assert_eq!((pulled.images, pulled.skipped.len()), (1, 1));
+    // Its pixels could be read, and of which study it is could not.
+    let switching = image("1.9", "1.3.1", "1.3.1.1", 1, 1);
+    let place_of_name = switching.windows(8).position(|window| window == b"Doe^Jane").unwrap();
+    all[1].objects[0].file = switching;
+    all[1].objects[0].file[place_of_name..place_of_name + 3].copy_from_slice(b"\x1b$B");
+    let place = Place { folder: tempfile::tempdir().unwrap(), invented: Invented::of(all.clone()) };
+    let pulled = place.pulled("study,label\n1.3,ill\n1.4,ill\n");
+    assert_eq!((pulled.images, pulled.skipped.len()), (1, 1));
     all[1].objects[0].file = image("1.9", "1.3.1", "1.3.1.1", 1, 1);
     let place = Place { folder: tempfile::tempdir().unwrap(), invented: Invented::of(all) };
     let error = place.pull("study,label\n1.3,ill\n", Limits::default()).unwrap_err();
@@ -189,4 +197,8 @@ fn a_password_is_told_to_the_archive_of_the_site_file_and_to_no_other() {
     fs::write(site.path().join("site.toml"), "[pacs]\nallow-plain-http = true\naddress = \"http://a.b/\"\n").unwrap();
     assert!(open(site.path(), Bounds::default()).unwrap().is_some());
     assert!(open_at(site.path(), Some("http://c.d/"), Bounds::default()).is_err(), "allowed for one address");
+    // Whom the hospital trusts holds for all of its addresses.
+    fs::write(site.path().join("site.toml"), "[pacs]\nca = \"none.pem\"\naddress = \"https://a.b/\"\n").unwrap();
+    let unread = open_at(site.path(), Some("https://c.d/"), Bounds::default()).err();
+    assert!(matches!(unread, Some(AccessError::Archive(ArchiveError::CaFile { .. }))));
 }

@@ -105,6 +105,8 @@ fn a_round_is_told_part_by_part_with_its_attempts_its_cohort_and_its_bytes() {
     let cosigned = scene.history.cosigned.unwrap();
     assert_eq!((cosigned.entry, cosigned.by.numbers()), (9, vec![1, 3]));
     assert_eq!(scene.history.log, Some(scene.writer.heads().seen()));
+    scene.says(9_950, (0, 0), LogMessage::Order(Order { kind: OrderKind::Pause }));
+    assert_eq!(scene.history.cosigned, Some(cosigned), "an entry that nobody else signed changes nothing");
 }
 
 #[test]
@@ -157,6 +159,7 @@ fn questions_are_counted_by_asker_and_answers_timed() {
     let query = QueryId::new(party(2), 20);
     scene.says(31_000, (0, 0), LogMessage::QueryFailed(QueryFailed { query, reject: Reject::TooLate }));
     let history = &scene.history;
+    assert!(history.open.is_empty(), "neither answered nor failed ones are under way");
     assert_eq!((history.asked[&party(2)], history.answered, history.failed), (21, 20, 1));
     assert_eq!((history.answer_quantile_ms(0.5), history.answer_quantile_ms(0.95)), (Some(100), Some(190)));
     assert_eq!(History::default().answer_quantile_ms(0.5), None);
