@@ -185,6 +185,18 @@ impl Browser<'_> {
         self.house.request(&format!("POST {path}"), &headers, fields.as_bytes()).await
     }
 
+    /// Hands something in and never comes to its end.
+    async fn begins_to_hand_in(&self) -> TcpStream {
+        let mut line = TcpStream::connect(&self.house.address).await.unwrap();
+        let head = format!(
+            "POST /drafts HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 100000\r\nCookie: {}\r\n\
+             Content-Type: multipart/form-data; boundary=edge\r\n\r\n--edge\r\n",
+            self.cookie
+        );
+        line.write_all(head.as_bytes()).await.unwrap();
+        line
+    }
+
     /// Hands files in.
     async fn hand_in(&self, csrf: &str, files: &[(&str, &[u8])]) -> Reply {
         let mut body = Vec::new();

@@ -166,6 +166,33 @@ async fn a_page_says_what_an_archive_did_not_do_and_what_to_do() {
 }
 
 #[tokio::test]
+async fn so_many_ask_the_archive_at_a_time_and_an_image_of_it_takes_a_place_as_an_upload_does() {
+    let slow = Server::answering(|_| std::thread::sleep(Duration::from_secs(2)));
+    let house = house_of_other_images(&slow.url()).await;
+    let ada = house.browser("ada").await;
+    let one_more = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        ada.search("patient=1").await
+    };
+    let search = || ada.search("patient=1");
+    let (one, two, three, four, beyond) = tokio::join!(search(), search(), search(), search(), one_more);
+    assert!(beyond.status == 503 && beyond.text().contains("Too many cases wait"), "{}", beyond.text());
+    assert_eq!([one, two, three, four].map(|reply| reply.status), [502; 4], "whoever had a place was answered");
+
+    let invented = Invented::of(vec![study()]);
+    let house = house_of_other_images(&invented.server.url()).await;
+    let ada = house.browser("ada").await;
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        slow.push(ada.begins_to_hand_in().await);
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let form = format!("csrf={}&model=3&instance=1.2.1.1", ada.csrf);
+    let told = ada.post("/archive/1.2/1.2.1", &form).await;
+    assert!(told.status == 503 && invented.retrievals() == 0, "{}", told.text());
+}
+
+#[tokio::test]
 async fn an_object_that_is_no_image_or_does_not_say_whose_it_is_becomes_no_draft() {
     let mut study = study();
     study.objects[0].file.truncate(300);

@@ -231,14 +231,7 @@ async fn slow_uploads_hold_no_place_for_ever_and_others_are_told_meanwhile() {
     let ada = house.browser("ada").await;
     let mut slow = Vec::new();
     for _ in 0..4 {
-        let mut line = TcpStream::connect(&house.address).await.unwrap();
-        let head = format!(
-            "POST /drafts HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 100000\r\nCookie: {}\r\n\
-             Content-Type: multipart/form-data; boundary=edge\r\n\r\n--edge\r\n",
-            ada.cookie
-        );
-        line.write_all(head.as_bytes()).await.unwrap();
-        slow.push(line);
+        slow.push(ada.begins_to_hand_in().await);
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
     let told = ada.hand_in(&ada.csrf, &[("x.png", &picture())]).await;
