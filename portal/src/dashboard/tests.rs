@@ -95,8 +95,9 @@ impl Drop for Place {
 /// Reads until these words have come.
 async fn heard(line: &mut TcpStream, words: &str) -> String {
     let (mut text, mut piece) = (String::new(), [0; 4_096]);
+    let until = tokio::time::Instant::now() + Duration::from_secs(20);
     while !text.contains(words) {
-        let read = tokio::time::timeout(Duration::from_secs(20), line.read(&mut piece)).await;
+        let read = tokio::time::timeout_at(until, line.read(&mut piece)).await;
         let read = read.unwrap_or_else(|_| panic!("no {words:?} in {text}")).unwrap();
         assert!(read > 0, "it ended without {words:?}: {text}");
         text.push_str(&String::from_utf8_lossy(&piece[..read]));

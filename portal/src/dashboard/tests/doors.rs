@@ -99,6 +99,15 @@ async fn the_page_follows_what_changes_and_ends_with_its_user() {
     heard(&mut line, "serving").await;
     Book::of_coordinator(place.folder.path()).unwrap().remove_user("anna").unwrap();
     heard(&mut line, "event: over").await;
+    // And with the session, also where it was ended in another window.
+    let cookie = place.signed_in("olga").await;
+    let mut line = place.followed("/events", &cookie).await;
+    heard(&mut line, "event: page").await;
+    let page = place.get("/", &cookie).await.text();
+    let csrf = &page.split("name=\"csrf\" value=\"").nth(1).unwrap()[..64];
+    let headers = format!("Cookie: {cookie}\r\nOrigin: http://{}\r\n", place.address);
+    assert_eq!(place.post("/sign-out", &headers, &format!("csrf={csrf}")).await.status, 303);
+    heard(&mut line, "event: over").await;
 }
 
 #[tokio::test]
