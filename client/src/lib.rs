@@ -5,6 +5,7 @@
 //! trained model.
 
 pub mod archive;
+pub mod bundle;
 pub mod check;
 pub mod consent;
 pub mod counter;
@@ -15,12 +16,14 @@ pub mod handover;
 pub mod hospital;
 pub mod hours;
 pub mod ledger;
+mod log_copy;
 pub mod model_file;
 pub mod models;
 pub mod own_audit;
 pub mod plan;
 pub mod policy;
 pub mod questions;
+mod records;
 pub mod sent_log;
 pub mod service;
 pub mod site_file;

@@ -63,7 +63,7 @@ impl Sent {
         Self { at_s, epoch: 0, what, detail, bytes: 0 }
     }
 
-    fn parse(line: &str) -> Option<Self> {
+    pub(crate) fn parse(line: &str) -> Option<Self> {
         let mut columns = line.split('\t');
         let mut next = || columns.next();
         let (at_s, epoch, what, detail, bytes) = (next()?, next()?, next()?, next()?, next()?);
@@ -74,6 +74,37 @@ impl Sent {
             detail: detail.to_owned(),
             bytes: bytes.parse().ok()?,
         })
+    }
+}
+
+/// Where a body belongs, as a line's details say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) round: u64,
+    pub(crate) attempt: u32,
+    pub(crate) part: u32,
+}
+
+impl Place {
+    fn of(id: &BlobId) -> Self {
+        Self { round: id.round, attempt: id.attempt, part: id.index }
+    }
+
+    /// Of a line's details; `None` where they say something else.
+    pub(crate) fn parse(detail: &str) -> Option<Self> {
+        let words: Vec<&str> = detail.split(' ').collect();
+        match words[..] {
+            ["round", round, "attempt", attempt, "part", part] => {
+                Some(Self { round: round.parse().ok()?, attempt: attempt.parse().ok()?, part: part.parse().ok()? })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "round {} attempt {} part {}", self.round, self.attempt, self.part)
     }
 }
 
@@ -289,7 +320,7 @@ fn described(request: &Frame) -> Option<(u32, &'static str, String)> {
         Call::List { list } => ("request for what others sent", format!("{:?}, digests", list.kind)),
         Call::Get { id } => ("request for what others sent", format!("{:?} {}", id.kind, id.index)),
         Call::Post(message) => (signed(&message.body), none()),
-        Call::Put { id, .. } => (body(id.kind), format!("round {} attempt {} part {}", id.round, id.attempt, id.index)),
+        Call::Put { id, .. } => (body(id.kind), Place::of(&id).to_string()),
     };
     Some((epoch.0, what, detail))
 }
@@ -317,7 +348,7 @@ fn signed(message: &HospitalMessage) -> &'static str {
     }
 }
 
-fn body(kind: BlobKind) -> &'static str {
+pub(crate) fn body(kind: BlobKind) -> &'static str {
     match kind {
         BlobKind::Dealing => "sealed key points",
         BlobKind::Gate | BlobKind::GateKey | BlobKind::RelinRoundOne | BlobKind::RelinRoundTwo | BlobKind::Galois => {

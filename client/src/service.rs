@@ -6,6 +6,7 @@
 //! ```
 
 mod part;
+mod stand;
 mod withdrawal;
 
 use std::borrow::Cow;
@@ -18,13 +19,12 @@ use experiment::{AuditSite, Policy};
 use protocol::consent::Stage;
 use protocol::enrolment::seconds;
 use protocol::ids::Epoch;
-use protocol::party_set::PartySet;
 use protocol::store::FileFault;
 use remedy::{Exit, Explained};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::consent::{ConsentBook, ConsentError, Council, Seen};
+use crate::consent::{self, ConsentBook, ConsentError, Council, Seen};
 use crate::data_sets::{DataSets, DataSetsError};
 use crate::earlier::EarlierError;
 use crate::enrolment::{EnrolmentError, Member};
@@ -35,6 +35,8 @@ use crate::policy::{self, PolicyRefusal};
 use crate::site_file::site_file;
 use crate::train::TrainDevice;
 use crate::vault::{KeysError, VaultError};
+
+pub use stand::{NotedStand, Stand, noted_stands};
 
 use part::Part;
 use withdrawal::Withdrawal;
@@ -47,6 +49,8 @@ const REST_EVERY: Duration = Duration::from_secs(15);
 const OVER_SEEN: u32 = 3;
 /// Why an epoch ended, where nobody said.
 const GIVEN_UP: &str = "the coordinator has given it up";
+/// Who approves terms that the site's file names.
+const BEFOREHAND: &str = "site.toml, [policy] terms";
 /// How long a part that failed is left alone.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
 /// How long a coordinator that refused a new certificate is left alone.
@@ -156,23 +160,6 @@ impl Explained for ServeError {
             Self::Full(_) => Exit::StorageFull,
         }
     }
-}
-
-/// How this site stands in an epoch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stand {
-    /// Other members have not promised or shown their nonces.
-    AwaitsMembers(PartySet),
-    /// The officer is to compare words and read the terms.
-    AwaitsOfficer,
-    /// Other officers are awaited.
-    AwaitsApprovals(PartySet),
-    /// It takes part.
-    TakesPart,
-    /// It cannot: with the reason.
-    Hindered(String),
-    /// It is over: with the reason.
-    Over(String),
 }
 
 /// What a service needs.
@@ -388,6 +375,9 @@ impl Service {
     /// Does in one epoch whatever can be done.
     async fn advance(&mut self, council: &Council<'_>, epoch: Epoch) -> Result<Stand, ServiceError> {
         let seen = council.look(epoch).await?;
+        if let Err(error) = consent::note(self.setup.member.root(), &seen) {
+            tracing::error!(%error, "a proposal cannot be noted; the officer's page does not show it");
+        }
         if seen.standing.stage == Stage::Over {
             self.setup.book.end(epoch, GIVEN_UP).map_err(ServiceError::Consent)?;
             return Ok(Stand::Over(GIVEN_UP.to_owned()));
@@ -404,8 +394,8 @@ impl Service {
         if let Some(error) = &self.unreadable {
             return Ok(Stand::Hindered(error.clone()));
         }
-        self.approve_beforehand(council, &seen)?;
-        let Some(data) = council.consented(&seen)? else { return Ok(Stand::AwaitsOfficer) };
+        self.approve_beforehand(&seen)?;
+        let Some(data) = self.setup.book.consented(&seen)? else { return Ok(Stand::AwaitsOfficer) };
         let part = match self.prepared.remove(&epoch).filter(|part| part.is_of(&data)) {
             Some(part) => part,
             None => Part::prepare(&self.setup, &seen, &data).await?,
@@ -426,11 +416,12 @@ impl Service {
     }
 
     /// Terms that the site's file approves need no command, where it is clear which images are meant.
-    fn approve_beforehand(&self, council: &Council<'_>, seen: &Seen) -> Result<(), ServiceError> {
+    fn approve_beforehand(&self, seen: &Seen) -> Result<(), ServiceError> {
         let (epoch, terms) = (seen.standing.proposal.epoch, seen.terms.digest());
         if policy::approves(&self.setup.policy, terms) && self.setup.book.terms(epoch, terms)?.is_none() {
             let sets = DataSets::load(self.setup.member.root())?;
-            council.approve_terms(seen, &terms.to_string(), &sets.find(None)?.name)?;
+            let data = &sets.find(None)?.name;
+            self.setup.book.approve_terms(seen, &terms.to_string(), data, BEFOREHAND)?;
         }
         Ok(())
     }
@@ -471,7 +462,7 @@ impl Service {
 
     /// Tells how the site stands, once.
     fn stand(&self, epoch: Epoch, stand: Stand) {
-        self.stands.send_if_modified(|all| {
+        let is_news = self.stands.send_if_modified(|all| {
             if all.get(&epoch) == Some(&stand) {
                 return false;
             }
@@ -479,6 +470,9 @@ impl Service {
             all.insert(epoch, stand);
             true
         });
+        if is_news && let Err(error) = stand::note(self.setup.member.root(), &self.stands.borrow()) {
+            tracing::error!(%error, "how this site stands cannot be noted; the officer's page shows what was before");
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use client::own_audit::OwnAuditError;
 use client::service::ServeError;
 use client::site_file::SiteFileError;
 use client::{
-    consent::ConsentError, counter::CounterError, data_sets::DataSetsError, plan::PlanError, policy::PolicyRefusal,
+    consent::ApprovalError, consent::ConsentError, counter::CounterError, data_sets::DataSetsError, plan::PlanError,
 };
 use coordinator::audit::AuditError;
 use coordinator::compute::ComputeError;
@@ -162,9 +162,9 @@ pub enum Error {
     /// The site file.
     #[error(transparent)]
     SiteFile(#[from] SiteFileError),
-    /// The site's policy.
+    /// An officer's approval of terms.
     #[error(transparent)]
-    Policy(#[from] PolicyRefusal),
+    Approval(#[from] ApprovalError),
     /// A record of what was sent.
     #[error("{}: {source}", path.display())]
     SentLog {
@@ -255,6 +255,7 @@ impl Error {
             Self::SiteFile(error) => Some(error),
             Self::Counter(error) => Some(error),
             Self::Models(error) => Some(error),
+            Self::Approval(error) => Some(error),
             Self::Metrics(error) => Some(error),
             Self::Portal(error) => Some(error),
             Self::PlanFile { .. }
@@ -262,7 +263,6 @@ impl Error {
             | Self::OtherTerms { .. }
             | Self::Coordinator(_)
             | Self::Control(_)
-            | Self::Policy(_)
             | Self::SentLog { .. }
             | Self::NoTerminal
             | Self::PortalAddress { .. }
@@ -297,7 +297,6 @@ impl Explained for Error {
             Self::Coordinator(_) => "coordinator",
             Self::Control(ControlError::Refused(_)) => "order_refused",
             Self::Control(_) => "not_in_service",
-            Self::Policy(_) => "policy",
             Self::SentLog { .. } => "sent_log",
             Self::NoTerminal => "no_terminal",
             Self::NoModel { .. } => "no_model",
@@ -319,7 +318,6 @@ impl Explained for Error {
             Self::PlanFile { path, .. } | Self::SentLog { path, .. } | Self::CarriedFile { path, .. } => {
                 Some(path.display().to_string())
             }
-            Self::Policy(_) => Some("site.toml [policy]".to_owned()),
             Self::PortalAddress { .. } | Self::PortalCertificate => Some("site.toml [portal]".to_owned()),
             other => other.elsewhere().and_then(Explained::place),
         }
@@ -352,7 +350,6 @@ impl Explained for Error {
                 "remove what stands there, or correct its owner and permissions".into()
             }
             Self::Control(_) => "start it with `consilium coordinator serve`, as the same user".into(),
-            Self::Policy(_) => "ask the operator for another plan; the site's own rules stand in its site.toml".into(),
             Self::SentLog { .. } => "correct the permissions of the folder".into(),
             Self::NoTerminal => "run it on a terminal, with the officer in front of it".into(),
             Self::PortalAddress { .. } => "correct `listen` in [portal] of site.toml, or --listen".into(),
@@ -379,7 +376,7 @@ impl Explained for Error {
             | Self::PortalCertificate
             | Self::NoPortal { .. }
             | Self::NoModel { .. } => Exit::BadInput,
-            Self::Policy(_) | Self::Control(ControlError::Refused(_)) => Exit::Refused,
+            Self::Control(ControlError::Refused(_)) => Exit::Refused,
             Self::Control(_) => Exit::Connection,
             Self::OtherTerms { .. } => Exit::Verification,
             Self::Coordinator(error) if error.no_space_left() => Exit::StorageFull,

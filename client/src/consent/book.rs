@@ -1,14 +1,17 @@
 //! The book of a site's consents.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use aws_lc_rs::rand;
 use protocol::codec::Wire;
 use protocol::consent::NonceBinding;
+use protocol::enrolment::{Words, seconds};
 use protocol::ids::{Digest, Epoch};
 use protocol::store::{Journal, Once};
+use serde::{Deserialize, Serialize};
 
-use super::ConsentError;
+use super::{ConsentError, Seen};
 
 const NONCE: &str = "nonce";
 const PROMISES: &str = "promises";
@@ -16,6 +19,33 @@ const PROPOSAL: &str = "proposal";
 const MEMBERSHIP: &str = "membership";
 const TERMS: &str = "terms";
 const OVER: &str = "over";
+const APPROVALS: &str = "approvals";
+
+/// What an officer approves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Approvable {
+    /// Who the members are.
+    Membership,
+    /// How is trained.
+    Terms,
+}
+
+/// An approval, for whoever asks later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GivenApproval {
+    /// Seconds since 1970, by this machine's clock.
+    pub at_s: u64,
+    /// The key epoch that was looked at.
+    pub epoch: u32,
+    /// Of what.
+    pub what: Approvable,
+    /// Its digest.
+    pub digest: String,
+    /// Who gave it, and where.
+    pub by: String,
+}
 
 /// The book, in one file. Nothing in it is secret but nonces that were not shown yet.
 pub struct ConsentBook {
@@ -58,8 +88,65 @@ impl ConsentBook {
         })
     }
 
-    /// The officer compared the words of this membership.
-    pub(crate) fn approve_membership(&self, membership: Digest) -> Result<(), ConsentError> {
+    /// The officer's word on the members: these words were heard from another officer. `by` says who gave it, and where.
+    ///
+    /// # Errors
+    /// [`ConsentError::WordsDiffer`], after which nothing has changed.
+    pub fn approve_membership(&self, seen: &Seen, heard: Words, by: &str) -> Result<(), ConsentError> {
+        if seen.words != Some(heard) {
+            return Err(ConsentError::WordsDiffer);
+        }
+        self.note_approval(seen.standing.proposal.epoch, Approvable::Membership, seen.membership, by)?;
+        self.pin_membership(seen.membership)
+    }
+
+    /// The officer's word on the terms, by their digest, for this key epoch; the site trains on the data set of that
+    /// name.
+    ///
+    /// # Errors
+    /// [`ConsentError::TermsDiffer`], after which nothing has changed.
+    pub fn approve_terms(&self, seen: &Seen, digest: &str, data: &str, by: &str) -> Result<(), ConsentError> {
+        let (epoch, proposed) = (seen.standing.proposal.epoch, seen.terms.digest());
+        if digest != proposed.to_string() {
+            return Err(ConsentError::TermsDiffer { epoch, proposed: proposed.to_string() });
+        }
+        self.note_approval(epoch, Approvable::Terms, proposed, by)?;
+        self.journal.put(TERMS, &of_epoch(epoch, proposed), data.as_bytes())?;
+        Ok(())
+    }
+
+    /// The name of the data set with which this site takes part, once its officer approved members and terms.
+    ///
+    /// # Errors
+    /// [`ConsentError`].
+    pub fn consented(&self, seen: &Seen) -> Result<Option<String>, ConsentError> {
+        match self.has_membership(seen.membership)? {
+            true => self.terms(seen.standing.proposal.epoch, seen.terms.digest()),
+            false => Ok(None),
+        }
+    }
+
+    /// Every approval that was given, oldest first, also those that others have replaced.
+    ///
+    /// # Errors
+    /// [`ConsentError`].
+    pub fn approvals(&self) -> Result<Vec<GivenApproval>, ConsentError> {
+        let rows = self.journal.read(APPROVALS, 0, u32::MAX)?;
+        let row = |row: &Vec<u8>| serde_json::from_slice(row).map_err(|_| ConsentError::Damaged { space: APPROVALS });
+        rows.iter().map(row).collect()
+    }
+
+    /// Written before what it lets happen: there is no approval that nobody gave.
+    fn note_approval(&self, epoch: Epoch, what: Approvable, digest: Digest, by: &str) -> Result<(), ConsentError> {
+        let at_s = seconds(SystemTime::now());
+        let given = GivenApproval { at_s, epoch: epoch.0, what, digest: digest.to_string(), by: by.to_owned() };
+        // Numbers and short texts: there is nothing in it that has no JSON form.
+        self.journal.append(APPROVALS, &serde_json::to_vec(&given).unwrap_or_default())?;
+        Ok(())
+    }
+
+    /// An officer compared the words of this membership.
+    pub(crate) fn pin_membership(&self, membership: Digest) -> Result<(), ConsentError> {
         self.journal.insert_once(MEMBERSHIP, &membership.0, &[])?;
         Ok(())
     }
@@ -70,12 +157,6 @@ impl ConsentBook {
     /// [`ConsentError::Journal`].
     pub fn has_membership(&self, membership: Digest) -> Result<bool, ConsentError> {
         Ok(self.journal.get(MEMBERSHIP, &membership.0)?.is_some())
-    }
-
-    /// The officer approved these terms for one key epoch; the site trains on the data set of that name.
-    pub(super) fn approve_terms(&self, epoch: Epoch, terms: Digest, data: &str) -> Result<(), ConsentError> {
-        self.journal.put(TERMS, &of_epoch(epoch, terms), data.as_bytes())?;
-        Ok(())
     }
 
     /// The data set with which terms were approved for a key epoch. The same terms in another epoch are another

@@ -71,17 +71,7 @@ impl Council<'_> {
         if !self.book.saw(epoch, Digest::of("consilium proposal v1", &standing.proposal))? {
             return Err(ConsentError::OtherProposal { epoch });
         }
-        let plan = |source| ConsentError::Plan { epoch, source };
-        let members = standing.proposal.membership.seats.len();
-        let name = format!("plan of key epoch {epoch}");
-        let parsed = Plan::of_consortium(&name, &standing.proposal.plan, members).map_err(plan)?;
-        let (planned, proposed) = (parsed.experiment().federation().threshold, standing.proposal.membership.threshold);
-        if planned != proposed {
-            return Err(ConsentError::ThresholdsDiffer { epoch, planned, proposed });
-        }
-        let terms = parsed.terms_from(standing.proposal.base.map(|base| base.model)).map_err(plan)?;
-        let membership = standing.proposal.membership.digest();
-        let mut seen = Seen { party, standing, plan: parsed, terms, membership, words: None, awaited: PartySet::EMPTY };
+        let mut seen = Seen::of(party, standing)?;
         self.come_to_words(&mut seen).await?;
         Ok(seen)
     }
@@ -155,40 +145,6 @@ impl Council<'_> {
         }
     }
 
-    /// The officer's word on the members: these words were heard from another officer.
-    ///
-    /// # Errors
-    /// [`ConsentError::WordsDiffer`], after which nothing has changed.
-    pub fn approve_membership(&self, seen: &Seen, heard: Words) -> Result<(), ConsentError> {
-        if seen.words != Some(heard) {
-            return Err(ConsentError::WordsDiffer);
-        }
-        self.book.approve_membership(seen.membership)
-    }
-
-    /// The officer's word on the terms, by their digest, for this key epoch.
-    ///
-    /// # Errors
-    /// [`ConsentError::TermsDiffer`], after which nothing has changed.
-    pub fn approve_terms(&self, seen: &Seen, digest: &str, data: &str) -> Result<(), ConsentError> {
-        let (epoch, proposed) = (seen.standing.proposal.epoch, seen.terms.digest());
-        if digest != proposed.to_string() {
-            return Err(ConsentError::TermsDiffer { epoch, proposed: proposed.to_string() });
-        }
-        self.book.approve_terms(epoch, proposed, data)
-    }
-
-    /// The name of the data set with which this site takes part, once its officer approved members and terms.
-    ///
-    /// # Errors
-    /// [`ConsentError`].
-    pub fn consented(&self, seen: &Seen) -> Result<Option<String>, ConsentError> {
-        match self.book.has_membership(seen.membership)? {
-            true => self.book.terms(seen.standing.proposal.epoch, seen.terms.digest()),
-            false => Ok(None),
-        }
-    }
-
     /// Tells the coordinator, with this site's sealing key for the epoch. May be repeated with the same key.
     ///
     /// # Errors
@@ -201,6 +157,25 @@ impl Council<'_> {
 }
 
 impl Seen {
+    /// What follows from a proposal that was checked, before anybody has come to words.
+    ///
+    /// # Errors
+    /// [`ConsentError::Plan`], [`ConsentError::ThresholdsDiffer`].
+    pub(crate) fn of(party: PartyId, standing: Standing) -> Result<Self, ConsentError> {
+        let epoch = standing.proposal.epoch;
+        let fault = |source| ConsentError::Plan { epoch, source };
+        let members = standing.proposal.membership.seats.len();
+        let name = format!("plan of key epoch {epoch}");
+        let plan = Plan::of_consortium(&name, &standing.proposal.plan, members).map_err(fault)?;
+        let (planned, proposed) = (plan.experiment().federation().threshold, standing.proposal.membership.threshold);
+        if planned != proposed {
+            return Err(ConsentError::ThresholdsDiffer { epoch, planned, proposed });
+        }
+        let terms = plan.terms_from(standing.proposal.base.map(|base| base.model)).map_err(fault)?;
+        let membership = standing.proposal.membership.digest();
+        Ok(Self { party, standing, plan, terms, membership, words: None, awaited: PartySet::EMPTY })
+    }
+
     /// Whether the ceremony may begin, as the coordinator says.
     #[must_use]
     pub fn is_open(&self) -> bool {

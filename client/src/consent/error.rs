@@ -1,6 +1,7 @@
 //! Why a site does not consent.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 
 use protocol::consent::ConsentFault;
 use protocol::ids::Epoch;
@@ -84,6 +85,14 @@ pub enum ConsentError {
         /// Which kind.
         space: &'static str,
     },
+    /// What the service noted of a proposal.
+    #[error("{}: {found}", path.display())]
+    Noted {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        found: String,
+    },
     /// The system yields no randomness.
     #[error("the system yields no randomness")]
     Randomness,
@@ -116,6 +125,7 @@ impl Explained for ConsentError {
             Self::NothingProposed => "nothing_proposed",
             Self::Enrolment(error) => error.code(),
             Self::Journal(_) | Self::Damaged { .. } => "consent_book",
+            Self::Noted { .. } => "proposal_note",
             Self::Randomness => "randomness",
         }
     }
@@ -124,6 +134,7 @@ impl Explained for ConsentError {
         match self {
             Self::Enrolment(error) => error.place(),
             Self::Plan { source, .. } => source.place(),
+            Self::Noted { path, .. } => Some(path.display().to_string()),
             _ => None,
         }
     }
@@ -148,6 +159,7 @@ impl Explained for ConsentError {
             Self::Enrolment(error) => error.remedy(),
             Self::Journal(error) if error.no_space_left() => "free space on the disk; nothing was lost".into(),
             Self::Journal(_) | Self::Damaged { .. } => "restore this site's folder from its backup".into(),
+            Self::Noted { .. } => "remove it; the site's service writes it anew when it looks at the proposal".into(),
             Self::Randomness => "check the system's random generator".into(),
         }
     }

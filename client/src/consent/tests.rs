@@ -198,24 +198,72 @@ async fn a_site_promises_shows_compares_and_approves_what_it_saw() {
 
     let council = case.council();
     let wrong: Words = "zoo zoo zoo zoo zoo zoo".parse().unwrap();
-    assert!(matches!(council.approve_membership(&seen, wrong), Err(ConsentError::WordsDiffer)));
+    assert!(matches!(again.approve_membership(&seen, wrong, "ada"), Err(ConsentError::WordsDiffer)));
     let terms = seen.terms.digest().to_string();
     let other = Digest([7; 32]).to_string();
-    assert!(matches!(council.approve_terms(&seen, &other, "cxr"), Err(ConsentError::TermsDiffer { .. })));
-    assert!(matches!(council.approve_terms(&seen, &terms[..63], "cxr"), Err(ConsentError::TermsDiffer { .. })));
-    council.approve_terms(&seen, &terms, "cxr").unwrap();
-    assert_eq!(council.consented(&seen).unwrap(), None, "the members are not approved");
-    council.approve_membership(&seen, words).unwrap();
-    assert_eq!(council.consented(&seen).unwrap().as_deref(), Some("cxr"));
+    assert!(matches!(again.approve_terms(&seen, &other, "cxr", "ada"), Err(ConsentError::TermsDiffer { .. })));
+    assert!(matches!(again.approve_terms(&seen, &terms[..63], "cxr", "ada"), Err(ConsentError::TermsDiffer { .. })));
+    again.approve_terms(&seen, &terms, "cxr", "ada").unwrap();
+    assert_eq!(again.consented(&seen).unwrap(), None, "the members are not approved");
+    again.approve_membership(&seen, words, "ada").unwrap();
+    assert_eq!(again.consented(&seen).unwrap().as_deref(), Some("cxr"));
 
     // The same plan for the same members once more is another training: the terms need another word.
     case.change(|standing| standing.proposal.epoch = Epoch(2));
     let second = council.look(Epoch(2)).await.unwrap();
     assert_eq!((second.words, second.terms.digest()), (Some(words), seen.terms.digest()));
-    assert_eq!(council.consented(&second).unwrap(), None);
-    council.approve_terms(&second, &terms, "ct").unwrap();
-    assert_eq!(council.consented(&second).unwrap().as_deref(), Some("ct"));
-    assert_eq!(council.consented(&seen).unwrap().as_deref(), Some("cxr"));
+    assert_eq!(again.consented(&second).unwrap(), None);
+    again.approve_terms(&second, &terms, "ct", "eve").unwrap();
+    assert_eq!(again.consented(&second).unwrap().as_deref(), Some("ct"));
+    assert_eq!(again.consented(&seen).unwrap().as_deref(), Some("cxr"));
+
+    // Whoever asks later reads who gave which word; a word that was refused was not given.
+    let given = again.approvals().unwrap();
+    let words: Vec<_> = given.iter().map(|it| (it.epoch, it.what, it.digest.as_str(), it.by.as_str())).collect();
+    let members = seen.membership.to_string();
+    assert_eq!(
+        words,
+        [
+            (1, Approvable::Terms, terms.as_str(), "ada"),
+            (1, Approvable::Membership, members.as_str(), "ada"),
+            (2, Approvable::Terms, terms.as_str(), "eve")
+        ]
+    );
+    assert!(given.iter().all(|it| it.at_s.abs_diff(seconds(SystemTime::now())) < 600));
+}
+
+#[tokio::test]
+async fn what_was_seen_is_noted_for_programs_without_a_line_to_the_coordinator() {
+    let case = Case::new().await;
+    let root = case.folder.path();
+    assert!(noted(root, Epoch(1)).unwrap().is_none() && noted_epochs(root).unwrap().is_empty());
+    let parts = |seen: &Seen| {
+        (seen.party, seen.standing.clone(), seen.terms.clone(), seen.membership, seen.words, seen.awaited)
+    };
+    let first = case.look().await.unwrap();
+    note(root, &first).unwrap();
+    assert_eq!(parts(&noted(root, Epoch(1)).unwrap().unwrap()), parts(&first), "no words yet");
+    case.coordinator.others([2, 3]);
+    let seen = case.look().await.unwrap();
+    note(root, &seen).unwrap();
+    let found = noted(root, Epoch(1)).unwrap().unwrap();
+    assert!(found.words.is_some() && parts(&found) == parts(&seen), "the newest is what counts");
+    assert_eq!(noted_epochs(root).unwrap(), [Epoch(1)]);
+
+    let path = root.join("proposals/1");
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::copy(&path, root.join("proposals/2")).unwrap();
+    let refused = |epoch: u32| match noted(root, Epoch(epoch)) {
+        Err(ConsentError::Noted { path, found }) if path.ends_with(epoch.to_string()) => found,
+        _ => panic!("it was believed"),
+    };
+    assert!(refused(2).contains("another key epoch"));
+    for wrong in [&whole[1..], &whole[..whole.len() - 1], b""] {
+        std::fs::write(&path, wrong).unwrap();
+        refused(1);
+    }
+    note(root, &seen).unwrap();
+    assert!(noted(root, Epoch(1)).unwrap().is_some(), "written anew");
 }
 
 #[tokio::test]
@@ -261,7 +309,7 @@ async fn words_that_are_not_there_yet_approve_nothing() {
     let case = Case::new().await;
     let seen = case.look().await.unwrap();
     let guess: Words = "zoo zoo zoo zoo zoo zoo".parse().unwrap();
-    assert!(matches!(case.council().approve_membership(&seen, guess), Err(ConsentError::WordsDiffer)));
+    assert!(matches!(case.book.approve_membership(&seen, guess, "ada"), Err(ConsentError::WordsDiffer)));
 }
 
 #[tokio::test]

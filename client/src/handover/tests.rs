@@ -84,7 +84,7 @@ impl Case {
     }
 
     fn approves(self) -> Self {
-        self.book.approve_membership(seen(1, base()).membership).unwrap();
+        self.book.pin_membership(seen(1, base()).membership).unwrap();
         self
     }
 

@@ -4,11 +4,9 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use client::consent::{ConsentBook, ConsentError, Council, Seen};
-use client::data_sets::DataSets;
+use client::consent::{ApprovedTerms, ConsentBook, ConsentError, Council, Seen, approve_terms};
 use client::enrolment::Member;
-use client::site_file::site_file;
-use client::{handover, hours, policy};
+use client::{handover, hours};
 use experiment::Weighting;
 use protocol::consent::Stage;
 use protocol::enrolment::seconds;
@@ -29,6 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// What a site says that was not there.
 const LACKS: &str =
     "lacks the model from which the plan goes on: ask a member with `consilium hospital handover request`";
+/// Where an approval is given that is typed.
+const HERE: &str = "command line";
 /// What the officer who read aloud types when all others have said so.
 const ALL_MATCH: &str = "all match";
 
@@ -87,7 +87,6 @@ impl Desk {
             seen = self.look(Some(seen.standing.proposal.epoch.0)).await?;
         };
         say(&members(&seen));
-        let council = self.council();
         if read_aloud {
             say(&format!("read aloud to the other officers, by telephone:\n\n    {words}\n"));
             let said = ask(&format!("type \"{ALL_MATCH}\" when each of them has said that they match: "))?;
@@ -95,10 +94,10 @@ impl Desk {
                 let instead = "type \"all match\" once every officer has said so, or compare the words again";
                 return Err(Error::NotConfirmed { what: "the membership".to_owned(), instead });
             }
-            council.approve_membership(&seen, words)?;
+            self.book.approve_membership(&seen, words, HERE)?;
         } else {
             let heard = ask("type the six words as you hear them from the officer who reads aloud: ")?;
-            council.approve_membership(&seen, heard.parse().map_err(Error::Words)?)?;
+            self.book.approve_membership(&seen, heard.parse().map_err(Error::Words)?, HERE)?;
             say("they match; say so");
         }
         let membership = &seen.standing.proposal.membership;
@@ -150,21 +149,14 @@ impl Desk {
     ) -> Result<Done, Error> {
         let seen = self.look(epoch).await?;
         let folder = self.member.root();
-        let sets = DataSets::load(folder)?;
-        let set = sets.find(data)?;
-        let images = set.read(&seen.plan)?.train.len();
-        policy::check(&site_file(folder)?.policy, &seen.plan, images)?;
+        let approved = approve_terms(folder, &self.book, &seen, digest, data, HERE)?;
         let holds = handover::holds(folder, &seen)?;
-        self.council().approve_terms(&seen, digest, &set.name)?;
-        let epoch = seen.standing.proposal.epoch;
+        let ApprovedTerms { epoch, data, images } = approved;
         let lacks = if holds { String::new() } else { format!("\nthis site {LACKS}") };
         Ok(Done {
-            text: format!(
-                "approved: the terms of key epoch {epoch}, with {images} training images of {}{lacks}",
-                set.name
-            ),
+            text: format!("approved: the terms of key epoch {epoch}, with {images} training images of {data}{lacks}"),
             data: json!({
-                "epoch": epoch.0, "terms": digest, "data": set.name, "images": images, "holds_first_model": holds,
+                "epoch": epoch.0, "terms": digest, "data": data, "images": images, "holds_first_model": holds,
             }),
             exit: Exit::Done,
         })
