@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use metrics::PooledFigures;
 use protocol::ids::{Digest, PartyId, QueryId, RoundId};
+use protocol::log::LogEntry;
 
 use super::observer::{Activity, Observer, Timed};
 use crate::sent_log::utc;
@@ -66,6 +67,11 @@ impl Observer for Logged {
     fn evaluated(&self, party: PartyId, query: QueryId, fetched_bytes: u64) {
         tracing::info!(%party, %query, fetched_bytes, "evaluated");
         self.0.evaluated(party, query, fetched_bytes);
+    }
+
+    fn shown(&self, party: PartyId, entry: &LogEntry) {
+        tracing::trace!(%party, index = entry.index, "an entry of the log");
+        self.0.shown(party, entry);
     }
 
     fn refused(&self, party: PartyId, reason: &str) {

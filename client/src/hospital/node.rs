@@ -246,6 +246,7 @@ async fn outlived<T>(driving: impl Future<Output = T>, ended: oneshot::Receiver<
 
 fn noted(note: HospitalNote, party: protocol::PartyId, observer: &dyn Observer, tickets: &Tickets, within_s: u64) {
     match note {
+        HospitalNote::Shown(entry) => observer.shown(party, &entry),
         HospitalNote::Refused(reject) => observer.refused(party, &reject.to_string()),
         // Somebody has to act.
         HospitalNote::RefusedThere(reject @ Reject::WrongVersion) => observer.refused(party, &reject.to_string()),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use metrics::PooledFigures;
 use protocol::ids::{Digest, PartyId, QueryId, RoundId};
+use protocol::log::LogEntry;
 use serde::Serialize;
 
 /// What the hospital does now. As JSON it is an object with the activity's name.
@@ -114,6 +115,11 @@ pub trait Observer: Send + Sync {
     /// A query was evaluated here, from encrypted images of so many bytes that were fetched for it.
     fn evaluated(&self, party: PartyId, query: QueryId, fetched_bytes: u64) {
         let _ = (party, query, fetched_bytes);
+    }
+    /// The coordinator showed this as an entry of its log. Nothing of it was checked, and the log is shown again from its
+    /// beginning when the hospital starts again.
+    fn shown(&self, party: PartyId, entry: &LogEntry) {
+        let _ = (party, entry);
     }
     /// The hospital refused something and told the coordinator so.
     fn refused(&self, party: PartyId, reason: &str);

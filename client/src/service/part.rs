@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use metrics::PooledFigures;
 use protocol::consent::Base;
 use protocol::ids::{Digest, Epoch, PartyId, QueryId, RoundId};
+use protocol::log::LogEntry;
 use protocol::sealed::{OpeningKey, SealingKey};
 
 use super::{Running, ServiceError, Setup, epoch_folder};
@@ -13,6 +14,7 @@ use crate::consent::Seen;
 use crate::counter::{Counter, Notice, Takes};
 use crate::data_sets::DataSets;
 use crate::hospital::{Activity, Hospital, HospitalPlan, HospitalSetup, Observer, SiteImages, Timed};
+use crate::log_copy::LogCopy;
 use crate::models::ModelsError;
 use crate::policy;
 use crate::questions::Questions;
@@ -31,6 +33,7 @@ pub(super) struct Part {
     setup: Shared,
     /// The name of the data set.
     set: String,
+    copy: LogCopy,
 }
 
 struct Shared {
@@ -61,9 +64,10 @@ impl Part {
             models::note_plan(&root, &text)?;
             earlier::note_members(&root, &members)?;
             let earlier = earlier::cohorts(&site, epoch)?;
-            Ok((dataset, root, vault, opening, start, earlier))
+            let copy = LogCopy::open(&root, members.coordinator)?;
+            Ok((dataset, root, vault, opening, start, earlier, copy))
         });
-        let (dataset, root, vault, opening, start, earlier) = read.await??;
+        let (dataset, root, vault, opening, start, earlier, copy) = read.await??;
         policy::check(&setup.policy, &seen.plan, dataset.train.len())?;
         let membership = &seen.standing.proposal.membership;
         let mut plan = seen.plan.hospital((seen.party, epoch), membership, &seen.terms, setup.device.clone());
@@ -77,7 +81,7 @@ impl Part {
         let shared = Shared { member, slots: setup.slots.clone(), hours, models };
         let share_figures = setup.policy.share_figures != Some(false);
         let (vault, data) = (Arc::new(vault), SiteImages::of(dataset, share_figures));
-        Ok(Self { epoch, root, vault, plan, data, takes, opening, setup: shared, set: name })
+        Ok(Self { epoch, root, vault, plan, data, takes, opening, setup: shared, set: name, copy })
     }
 
     /// Whether it trains on this data set: an officer may have approved another since.
@@ -92,7 +96,7 @@ impl Part {
 
     /// Starts it.
     pub(super) fn start(self) -> Result<Running, ServiceError> {
-        let Self { epoch, root, vault, plan, data, takes, opening, setup, set: _ } = self;
+        let Self { epoch, root, vault, plan, data, takes, opening, setup, set: _, copy } = self;
         let party = plan.party;
         // Of the process before.
         hours::note(&root, None)?;
@@ -113,7 +117,7 @@ impl Part {
             slots: setup.slots,
             hours: setup.hours,
             models: setup.models,
-            observer: Arc::new(Noted { questions: Mutex::new(questions), root: root.clone() }),
+            observer: Arc::new(Noted { questions: Mutex::new(questions), copy: Mutex::new(copy), root: root.clone() }),
         })?;
         let kill = hospital.killer();
         let tell = move |notice: Notice| match notice.is_warning() {
@@ -138,6 +142,7 @@ fn first_model(site: &std::path::Path, vault: &Vault, base: Base, parameters: us
 struct Noted {
     root: std::path::PathBuf,
     questions: Mutex<Questions>,
+    copy: Mutex<LogCopy>,
 }
 
 impl Noted {
@@ -174,6 +179,12 @@ impl Observer for Noted {
     }
     fn evaluated(&self, _: PartyId, _: QueryId, fetched_bytes: u64) {
         self.count(|questions| questions.evaluated(fetched_bytes));
+    }
+    fn shown(&self, _: PartyId, entry: &LogEntry) {
+        let mut copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = copy.take(entry) {
+            tracing::error!(%error, "the copy of the log ends here; the next start of the service continues it");
+        }
     }
     fn activity(&self, _: PartyId, _: Activity) {}
     fn timed(&self, _: PartyId, _: RoundId, _: Timed, _: std::time::Duration) {}

@@ -405,6 +405,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
         }
         self.poll_at_ms = Some(now_ms);
         for entry in entries {
+            self.notes.push(HospitalNote::Shown(Box::new(entry.clone())));
             self.feed(HospitalInput::Entry(entry));
         }
     }

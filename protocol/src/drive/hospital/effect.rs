@@ -9,6 +9,7 @@ use crate::drive::{CallId, JobId};
 use crate::exchange::Answer;
 use crate::hospital::{HospitalInput, ShareBinding, SwitchBinding};
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
+use crate::log::LogEntry;
 use crate::message::{KeyStep, QueryHead, RoundPurpose};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
@@ -327,6 +328,9 @@ pub enum QuestionStage {
 /// Something worth telling whoever watches this hospital.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HospitalNote {
+    /// The coordinator showed an entry of its log; whether it is one is for whoever keeps it to check, as the machine
+    /// does for itself.
+    Shown(Box<LogEntry>),
     /// This hospital refused something and told the coordinator so.
     Refused(Reject),
     /// The coordinator refused something of this hospital's.
