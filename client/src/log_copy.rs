@@ -88,6 +88,11 @@ impl LogCopy {
     }
 }
 
+/// Whether a log was ever read into an epoch's folder.
+pub(crate) fn exists(folder: &Path) -> bool {
+    folder.join(FILE).exists()
+}
+
 /// The copy in an epoch's folder, up to the end of its newest whole entry, and how many there are; `None` where the site
 /// never read a log. No signature is checked.
 pub(crate) fn read(folder: &Path) -> Result<Option<(Take<File>, u64)>, FileFault> {

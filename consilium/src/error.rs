@@ -3,14 +3,10 @@
 use std::borrow::Cow;
 
 use bench::BenchError;
-use client::enrolment::EnrolmentError;
-use client::handover::HandoverError;
-use client::models::ModelsError;
-use client::own_audit::OwnAuditError;
-use client::service::ServeError;
-use client::site_file::SiteFileError;
 use client::{
-    consent::ApprovalError, consent::ConsentError, counter::CounterError, data_sets::DataSetsError, plan::PlanError,
+    bundle::BundleError, consent::ApprovalError, consent::ConsentError, counter::CounterError,
+    data_sets::DataSetsError, enrolment::EnrolmentError, handover::HandoverError, models::ModelsError,
+    own_audit::OwnAuditError, plan::PlanError, service::ServeError, site_file::SiteFileError,
 };
 use coordinator::audit::AuditError;
 use coordinator::compute::ComputeError;
@@ -74,6 +70,9 @@ pub enum Error {
     /// An audit of a site.
     #[error(transparent)]
     OwnAudit(#[from] OwnAuditError),
+    /// A bundle for an auditor.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// A device to compute on.
     #[error(transparent)]
     Compute(#[from] ComputeError),
@@ -235,6 +234,7 @@ impl Error {
             Self::DropOut(error) => Some(error),
             Self::Audit(error) => Some(error),
             Self::OwnAudit(error) => Some(error),
+            Self::Bundle(error) => Some(error),
             Self::Compute(error) => Some(error),
             Self::Threads(error) => Some(error),
             Self::Log(error) => Some(error),

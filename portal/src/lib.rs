@@ -19,6 +19,7 @@ mod error;
 mod listening;
 mod notice;
 mod offer;
+mod office;
 mod pages;
 mod quality;
 mod report;

@@ -63,6 +63,8 @@ pub(crate) struct State {
     pub(crate) imaging: Arc<Semaphore>,
     pub(crate) archiving: Arc<Semaphore>,
     pub(crate) uploading: Arc<Semaphore>,
+    /// One at a time: plans are derived, images read, logs copied.
+    pub(crate) office: Arc<Semaphore>,
     _lock: File,
 }
 
@@ -119,6 +121,7 @@ impl Portal {
             imaging: Arc::new(Semaphore::new(IMAGES_MAX)),
             archiving: Arc::new(Semaphore::new(ASKED_MAX)),
             uploading: Arc::new(Semaphore::new(UPLOADS_MAX)),
+            office: Arc::new(Semaphore::new(1)),
             book,
         };
         Ok(Self { line, state: Arc::new(state) })

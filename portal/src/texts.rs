@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-const FILES: [&str; 2] = [include_str!("texts.toml"), include_str!("dashboard/texts.toml")];
+const FILES: [&str; 3] =
+    [include_str!("texts.toml"), include_str!("office/texts.toml"), include_str!("dashboard/texts.toml")];
 
 static TEXTS: LazyLock<BTreeMap<String, Text>> = LazyLock::new(|| {
     let read = |file: &&str| toml::from_str::<BTreeMap<String, Text>>(file).unwrap_or_default();

@@ -186,6 +186,16 @@ impl Digest {
     }
 }
 
+impl Digest {
+    /// Of 64 hexadecimal digits, as it is shown.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        Some(Self(bytes))
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(self.0))
@@ -212,6 +222,15 @@ impl Wire for Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_digest_is_read_as_it_is_written() {
+        let digest = Digest::of_bytes(b"x");
+        assert_eq!(Digest::parse(&digest.to_string()), Some(digest));
+        for wrong in ["", &"0".repeat(63), &"0".repeat(65), &"g".repeat(64)] {
+            assert_eq!(Digest::parse(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn a_query_is_read_as_it_is_written() {

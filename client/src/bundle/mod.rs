@@ -20,7 +20,7 @@ pub use compare::{Common, compare};
 pub use error::BundleError;
 pub use finding::{Finding, SignedThing};
 pub use inspect::{Inspection, inspect};
-pub use write::{Written, write};
+pub use write::{Written, bundled_epochs, write, write_file};
 
 use serde::{Deserialize, Serialize};
 

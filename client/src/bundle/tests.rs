@@ -124,7 +124,8 @@ fn site(number: u16, reason: &str) -> tempfile::TempDir {
 /// The bundle of a site, as a file beside it.
 fn bundle(site: &tempfile::TempDir) -> PathBuf {
     let path = site.path().join("bundle.zip");
-    let written = write(site.path(), EPOCH, fs::File::create(&path).unwrap()).unwrap();
+    assert_eq!(bundled_epochs(site.path()).unwrap(), [EPOCH]);
+    let written = write_file(site.path(), EPOCH, &path).unwrap();
     assert_eq!((written.epoch, written.entries, written.lines), (EPOCH, 3, 2));
     assert_eq!(written.bytes, fs::metadata(&path).unwrap().len());
     path
@@ -196,6 +197,11 @@ fn nothing_is_made_of_a_key_epoch_of_which_nothing_is_here() {
     assert!(matches!(nowhere(Epoch(7)), Err(BundleError::NoEpoch { epoch: Epoch(7), .. })));
     fs::remove_file(epoch_folder(site.path(), EPOCH).join("log")).unwrap();
     assert!(matches!(nowhere(EPOCH), Err(BundleError::NoEpoch { .. })));
+    assert!(bundled_epochs(site.path()).unwrap().is_empty());
+    let path = site.path().join("bundle.zip");
+    assert!(matches!(write_file(site.path(), EPOCH, &path), Err(BundleError::NoEpoch { .. })));
+    let left: Vec<_> = fs::read_dir(site.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("bundle")), "{left:?}");
 }
 
 #[test]

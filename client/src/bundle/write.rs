@@ -1,7 +1,8 @@
 //! Making a bundle of what a site has.
 
+use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use protocol::codec::Wire;
@@ -14,7 +15,7 @@ use super::parts::Writing;
 use super::{
     APPROVALS, BundleError, EXPLAINED, LOG, Manifest, PLAN, PROPOSAL, README, SCHEMA, SENT, SIGNED, SIGNED_MAGIC,
 };
-use crate::consent::{Approvable, ConsentBook, Seen, noted_bytes, parsed};
+use crate::consent::{Approvable, ConsentBook, Seen, noted_bytes, noted_epochs, parsed};
 use crate::hospital::facts_name;
 use crate::log_copy;
 use crate::records::record;
@@ -73,6 +74,35 @@ pub fn write(site: &Path, epoch: Epoch, to: impl Write + Seek) -> Result<Written
     let mut file = bundle.finish(manifest).map_err(BundleError::Write)?;
     let bytes = file.seek(SeekFrom::End(0)).map_err(BundleError::Write)?;
     Ok(Written { epoch, entries, lines, bytes })
+}
+
+/// Key epochs of the site in this folder of which there is a bundle, ascending.
+///
+/// # Errors
+/// [`BundleError::Consent`] where the folders cannot be listed.
+pub fn bundled_epochs(site: &Path) -> Result<Vec<Epoch>, BundleError> {
+    let has_log = |epoch: &Epoch| log_copy::exists(&epoch_folder(site, *epoch));
+    Ok(noted_epochs(site)?.into_iter().filter(has_log).collect())
+}
+
+/// As [`write()`], to a file, which is there whole or not at all.
+///
+/// # Errors
+/// [`BundleError`].
+pub fn write_file(site: &Path, epoch: Epoch, path: &Path) -> Result<Written, BundleError> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let made = File::create(&part).map_err(BundleError::Write).and_then(|file| {
+        let written = write(site, epoch, &file)?;
+        file.sync_all().and_then(|()| fs::rename(&part, path)).map_err(BundleError::Write)?;
+        Ok(written)
+    });
+    if made.is_err() {
+        // What could not be written has nothing in it that somebody would miss.
+        let _ = fs::remove_file(&part);
+    }
+    made
 }
 
 /// Lines of what left the building, in this key epoch and in none.

@@ -1,6 +1,7 @@
 //! `consilium audit`: what anyone with a copy of the coordinator's folder can check without a secret, and what a site
 //! can show of itself.
 
+mod bundle;
 mod own;
 
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use client::plan::Plan;
 use coordinator::audit;
-use protocol::ids::{Epoch, QueryId};
+use protocol::ids::{Digest, Epoch, QueryId};
 use protocol::verifier::Approved;
 use serde_json::json;
 use simulation::run_folder;
@@ -51,6 +52,19 @@ pub enum Audit {
         #[arg(long, value_name = "DIR")]
         folder: Option<PathBuf>,
     },
+    /// Check the file that an officer wrote with `consilium hospital bundle`, offline, with nothing secret.
+    #[command(after_help = include_str!("../help/audit-bundle.txt"))]
+    Bundle {
+        /// The file.
+        file: PathBuf,
+        /// Digest of the members, from an officer of the consortium; without it the members are those that the file
+        /// names.
+        #[arg(long, value_name = "DIGEST", value_parser = digest)]
+        membership: Option<Digest>,
+        /// Another site's file of the same key epoch, whose log has to be the same; repeatable.
+        #[arg(long, value_name = "FILE")]
+        with: Vec<PathBuf>,
+    },
     /// Evaluate a released query again and compare with what the log says was released.
     #[command(
         after_help = include_str!("../help/audit-recompute.txt")
@@ -73,9 +87,15 @@ pub enum Audit {
 pub fn run(arguments: &AuditArgs) -> Result<Done, Error> {
     match &arguments.what {
         Audit::Own { site, epoch, folder } => own::run(site, epoch.map(Epoch), folder.as_deref()),
+        Audit::Bundle { file, membership, with } => bundle::run(file, *membership, with),
         Audit::Queries { run, folder } => of_run(run, folder.as_deref(), None),
         Audit::Recompute { run, query, folder } => of_run(run, folder.as_deref(), Some(*query)),
     }
+}
+
+/// 64 hexadecimal digits.
+fn digest(text: &str) -> Result<Digest, String> {
+    Digest::parse(text).ok_or_else(|| "a digest has 64 hexadecimal digits".to_owned())
 }
 
 /// Checks the log of a run, and one query of it, or lists them.

@@ -14,6 +14,7 @@ pub(crate) enum Place {
     Worklist,
     Models,
     Quality,
+    Office,
     Sent,
     Dashboard,
     Nowhere,
@@ -37,6 +38,7 @@ impl Frame<'_> {
             links.push((Place::Quality, "/quality", self.language.say("nav.quality")));
         }
         if has(Role::Officer) {
+            links.push((Place::Office, "/office", self.language.say("nav.office")));
             links.push((Place::Sent, "/sent", self.language.say("nav.sent")));
         }
         if has(Role::Operator) || has(Role::Auditor) {

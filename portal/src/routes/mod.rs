@@ -25,6 +25,7 @@ use axum::routing::{get, post};
 use crate::book::Role;
 use crate::notice::Notice;
 use crate::offer::Offer;
+use crate::office::routes as office;
 use crate::server::State;
 use crate::texts::Language;
 use crate::visitor::{Reader, Visitor, language};
@@ -67,6 +68,11 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/batches/{batch}/events", get(cases::batch_events))
         .route("/models", get(others::models))
         .route("/quality", get(others::quality))
+        .route("/office", get(office::office))
+        .route("/office/{epoch}", get(office::matter))
+        .route("/office/{epoch}/members", post(office::approve_members))
+        .route("/office/{epoch}/terms", post(office::approve_terms))
+        .route("/office/{epoch}/bundle.zip", get(office::bundle))
         .route("/sent", get(others::sent))
         .route("/assets/{name}", get(assets::asset))
         .fallback(nowhere);
@@ -95,7 +101,7 @@ impl State {
 }
 
 async fn home(visitor: Visitor) -> Redirect {
-    Redirect::to(if visitor.visit.user.roles.has(Role::Clinician) { "/new" } else { "/sent" })
+    Redirect::to(if visitor.visit.user.roles.has(Role::Clinician) { "/new" } else { "/office" })
 }
 
 pub(crate) async fn nowhere(Reader(language): Reader) -> Notice {

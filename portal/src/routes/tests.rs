@@ -20,6 +20,7 @@ mod archive;
 mod asking;
 pub(crate) mod browser;
 mod doors;
+mod office;
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 

@@ -1,5 +1,6 @@
 //! `consilium hospital`: a site's side of a consortium.
 
+mod bundle;
 mod check;
 mod consent;
 mod data;
@@ -138,6 +139,16 @@ pub enum What {
         /// The sums alone.
         #[arg(long)]
         totals: bool,
+    },
+    /// Write what this site did in a key epoch into one file, for an auditor.
+    #[command(after_help = include_str!("../../help/hospital-bundle.txt"))]
+    Bundle {
+        /// The file to write.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        /// The key epoch; the newest if absent.
+        #[arg(long)]
+        epoch: Option<u32>,
     },
     /// Show this site's own rules, which win over whatever is proposed.
     #[command(after_help = include_str!("../../help/hospital-policy.txt"))]
@@ -281,6 +292,7 @@ impl HospitalArgs {
             What::Portal { .. } => "hospital portal",
             What::User { .. } => "hospital user",
             What::Sent { .. } => "hospital sent",
+            What::Bundle { .. } => "hospital bundle",
             What::Policy => "hospital policy",
             What::Leave { .. } => "hospital leave",
             What::Renew => "hospital renew",
@@ -299,6 +311,7 @@ pub fn run(arguments: &HospitalArgs) -> Result<Done, Error> {
         What::Models => return models::list(folder),
         What::Predict { images, epoch } => return models::predict(folder, *epoch, images),
         What::Sent { what, since, totals } => return data::sent(folder, what.as_deref(), since.as_deref(), *totals),
+        What::Bundle { to, epoch } => return bundle::write(folder, *epoch, to),
         What::User { what } => return users::run(folder, what),
         What::Policy => return policy(folder),
         What::Leave { epoch, yes } => return leave(folder, *epoch, *yes),

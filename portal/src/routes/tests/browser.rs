@@ -230,12 +230,42 @@ async fn a_clinician_and_an_officer_walk_through_the_pages() {
     walk.types("#name", "odo").await;
     walk.types("#password", PASSWORD).await;
     walk.click("main button").await;
+    an_officer_approves(&walk, &house).await;
+    walk.go("/sent").await;
     walk.sees("written down before it was sent").await;
     walk.looks("sent").await;
     walk.go("/new").await;
     walk.sees("Your account does not reach this page").await;
     walk.looks("notice").await;
     walk.click("main a.button").await;
-    walk.sees("written down before it was sent").await;
+    walk.sees("Nothing is trained").await;
     walk.client.close().await.unwrap();
+}
+
+/// Members, then terms, of a proposal that the site's service has noted.
+async fn an_officer_approves(walk: &Walk, house: &House) {
+    walk.sees("Nothing is proposed").await;
+    let root = house.root();
+    let proposed = office::standing(4, office::MEMBERS);
+    office::note(&root, &proposed, office::WAITS);
+    office::name_images(&root);
+    walk.go("/office").await;
+    walk.looks("office").await;
+    walk.click("h2 a").await;
+    walk.sees("Compare six words").await;
+    walk.looks("office-proposal").await;
+    walk.types("#words", "zoo zoo zoo zoo zoo zoo").await;
+    walk.types("#members-password", PASSWORD).await;
+    walk.click("form[action$='/members'] button").await;
+    walk.sees("The words differ").await;
+    walk.looks("office-words-differ").await;
+    walk.types("#words", proposed.1.as_deref().unwrap_or_default()).await;
+    walk.types("#members-password", PASSWORD).await;
+    walk.click("form[action$='/members'] button").await;
+    walk.sees("You have approved the members").await;
+    walk.types("#terms-password", PASSWORD).await;
+    walk.click("form[action$='/terms'] button").await;
+    walk.sees("trained on cxr").await;
+    walk.go("/office/4?aloud=yes").await;
+    walk.looks("office-approved").await;
 }

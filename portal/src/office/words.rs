@@ -1,0 +1,99 @@
+//! Terms, rules and stands in words.
+
+use client::consent::Seen;
+use client::service::NotedStand;
+use experiment::{Policy, Weighting};
+use protocol::party_set::PartySet;
+
+use super::Matter;
+use crate::notice::key;
+use crate::texts::Language;
+
+/// What the members agree on, one sentence each.
+pub(super) fn terms(language: Language, seen: &Seen) -> Vec<String> {
+    let experiment = seen.plan.experiment();
+    let (federation, publish, encryption) = (experiment.federation(), experiment.publish(), experiment.encryption());
+    let membership = &seen.standing.proposal.membership;
+    let image = experiment.network().image();
+    let size = format!("{} × {}", image.width, image.height);
+    let fill = |key: &'static str, value: &dyn ToString| language.fill(key, &[&value.to_string()]);
+    let pair = |key: &'static str, one: &dyn ToString, other: &dyn ToString| {
+        language.fill(key, &[&one.to_string(), &other.to_string()])
+    };
+    let (members, threshold) = (membership.seats.len(), membership.threshold);
+    let mut all = vec![
+        pair(key!("office.terms.images"), &size, &experiment.data().classes.join(", ")),
+        pair(key!("office.terms.rounds"), &federation.rounds, &experiment.local_epochs()),
+    ];
+    if let Some(base) = seen.standing.proposal.base {
+        all.push(pair(key!("office.terms.base"), &base.epoch, &base.model));
+    }
+    all.push(pair(key!("office.terms.who"), &members, &threshold));
+    all.push(fill("office.terms.cohort", &federation.min_cohort.max(federation.threshold)));
+    all.push(pair(key!("office.terms.clip"), &encryption.clip, &encryption.lane_bits));
+    all.push(match federation.weights {
+        Weighting::Equal => language.say("office.terms.equal").to_owned(),
+        Weighting::Declared => language.say("office.terms.declared").to_owned(),
+    });
+    all.push(pair(key!("office.terms.presets"), &encryption.preset.name(), &publish.preset.name()));
+    all.push(pair(key!("office.terms.publish"), &publish.name, &publish.quota));
+    all.push(match publish.leak_bits {
+        Some(most) => pair(key!("office.terms.leak"), &experiment.leak_bits_per_answer(), &most),
+        None => fill("office.terms.leak.none", &experiment.leak_bits_per_answer()),
+    });
+    all.push(match publish.figures {
+        true => language.say("office.terms.figures").to_owned(),
+        false => language.say("office.terms.no-figures").to_owned(),
+    });
+    all.push(language.say("office.terms.no-noise").to_owned());
+    all
+}
+
+/// The hospital's own rules, one sentence each.
+pub(super) fn policy(language: Language, policy: &Policy, keeps: bool) -> Vec<String> {
+    let Policy { min_cohort, rounds_max, images_min, presets, terms, models, share_figures, hours } = policy;
+    let limit = |value: Option<String>, some: &'static str, none: &'static str| match value {
+        Some(value) => language.fill(some, &[&value]),
+        None => language.say(none).to_owned(),
+    };
+    let list = |list: &[String]| Some(list.join(", ")).filter(|text| !text.is_empty());
+    let mut all = vec![
+        limit(min_cohort.map(|it| it.to_string()), key!("office.policy.cohort"), key!("office.policy.cohort.none")),
+        limit(rounds_max.map(|it| it.to_string()), key!("office.policy.rounds"), key!("office.policy.rounds.none")),
+        limit(images_min.map(|it| it.to_string()), key!("office.policy.images"), key!("office.policy.images.none")),
+        limit(list(presets), key!("office.policy.presets"), key!("office.policy.presets.none")),
+        limit(list(models), key!("office.policy.models"), key!("office.policy.models.none")),
+        limit(hours.map(|it| it.to_string()), key!("office.policy.hours"), key!("office.policy.hours.none")),
+        limit(list(terms), key!("office.policy.terms"), key!("office.policy.terms.none")),
+    ];
+    all.push(match share_figures {
+        Some(false) => language.say("office.policy.figures.kept").to_owned(),
+        _ => language.say("office.policy.figures.shared").to_owned(),
+    });
+    all.push(match keeps {
+        true => language.say("office.policy.audit.kept").to_owned(),
+        false => language.say("office.policy.audit.erased").to_owned(),
+    });
+    all
+}
+
+/// How the hospital stands in a key epoch, and whether somebody has to act.
+pub(super) fn stand(language: Language, matter: &Matter) -> (String, bool) {
+    let names = |members: &[u16]| {
+        let parties: PartySet = members.iter().filter_map(|number| protocol::ids::PartyId::new(*number)).collect();
+        matter.seen.standing.proposal.membership.names(parties).join(", ")
+    };
+    match &matter.stand {
+        None => (language.say("office.stand.unknown").to_owned(), true),
+        Some(NotedStand::AwaitsMembers { members }) => {
+            (language.fill("office.stand.members", &[&names(members)]), false)
+        }
+        Some(NotedStand::AwaitsOfficer) => (language.say("office.stand.officer").to_owned(), true),
+        Some(NotedStand::AwaitsApprovals { members }) => {
+            (language.fill("office.stand.approvals", &[&names(members)]), false)
+        }
+        Some(NotedStand::TakesPart) => (language.say("office.stand.part").to_owned(), false),
+        Some(NotedStand::Hindered { reason }) => (language.fill("office.stand.hindered", &[reason]), true),
+        Some(NotedStand::Over { reason }) => (language.fill("office.stand.over", &[reason]), false),
+    }
+}
