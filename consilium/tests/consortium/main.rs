@@ -2,6 +2,7 @@
 //! killed in the middle, a member put out, a second version beside the first.
 
 mod audits;
+mod officers;
 mod pages;
 mod place;
 mod questions;
@@ -117,6 +118,7 @@ fn a_consortium_trains_survives_and_serves_two_versions() {
     // A member is put out: its service ends by itself, the others go on.
     place.json(&["coordinator", "revoke", "west", "--yes"]);
     place.until("the end of west", |place| place.log("west").contains("does not count this site among its members"));
+    place.auditors_check_what_officers_hand_over();
     place.west_makes_again_what_it_sent();
     place.until("a campaign without west", |place| {
         let status = place.json(&["coordinator", "status"]);
@@ -187,6 +189,7 @@ fn begins_the_second_version_with_one_that_joins_later(place: &mut Place) {
     place.propose_the_second();
     let members = ["east", "late", "north", "south"];
     place.approve_membership(&members);
-    members.iter().for_each(|site| place.approve_terms(site));
+    members[..3].iter().for_each(|site| place.approve_terms(site));
+    place.an_officer_approves_on_a_page(members[3], "2");
     place.the_model_is_handed_over();
 }

@@ -8,12 +8,20 @@ use std::net::TcpStream;
 use crate::place::Place;
 
 /// A signed-in browser, as far as a test needs one.
-struct Browser {
+pub(crate) struct Browser {
     address: String,
     cookie: String,
 }
 
 impl Browser {
+    /// Signs in at pages at this address.
+    pub(crate) fn sign_in(address: &str, name: &str, password: &str) -> Self {
+        let mut browser = Self { address: address.to_owned(), cookie: String::new() };
+        let (head, _) = browser.form("/sign-in", &format!("name={name}&password={password}&next=/"));
+        browser.cookie = header(&head, "set-cookie: ").split(';').next().expect("a cookie").to_owned();
+        browser
+    }
+
     fn request(&self, head: &str, headers: &str, body: &[u8]) -> (String, String) {
         let mut line = TcpStream::connect(&self.address).expect("the portal listens");
         let head = format!(
@@ -30,12 +38,12 @@ impl Browser {
         (head.to_owned(), body.to_owned())
     }
 
-    fn form(&self, path: &str, fields: &str) -> (String, String) {
+    pub(crate) fn form(&self, path: &str, fields: &str) -> (String, String) {
         let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
         self.request(&format!("POST {path}"), headers, fields.as_bytes())
     }
 
-    fn page(&self, path: &str) -> String {
+    pub(crate) fn page(&self, path: &str) -> String {
         self.request(&format!("GET {path}"), "", b"").1
     }
 
@@ -66,10 +74,10 @@ impl Place {
         // The newest process says it last.
         let log = self.log("coordinator");
         let address = log.rsplit("dashboard at http://").next().and_then(|rest| rest.split('/').next());
-        let mut browser = Browser { address: address.expect("an address").to_owned(), cookie: String::new() };
-        assert!(!browser.page("/").contains("north"), "nobody is signed in");
-        let (head, _) = browser.form("/sign-in", &format!("name=anna&password={password}&next=/"));
-        browser.cookie = header(&head, "set-cookie: ").split(';').next().expect("a cookie").to_owned();
+        let address = address.expect("an address");
+        let nobody = Browser { address: address.to_owned(), cookie: String::new() };
+        assert!(!nobody.page("/").contains("north"), "nobody is signed in");
+        let browser = Browser::sign_in(address, "anna", &password);
         let page = browser.page("/");
         let words =
             ["east", "north", "south", "west", "Round 3", "A model is served", "no plaintext here", "brightness"];
@@ -101,6 +109,15 @@ impl Place {
         });
     }
 
+    /// Opens the pages of a site in a process of this name; their address.
+    pub(crate) fn open_pages(&mut self, name: &str, site: &str) -> String {
+        self.serve(name, &["hospital", "portal", "--listen", "127.0.0.1:0", "--folder", site]);
+        self.until_told(name, "pages at http://");
+        let log = self.log(name);
+        let address = log.split("pages at http://").nth(1).and_then(|rest| rest.split('/').next());
+        address.expect("an address").to_owned()
+    }
+
     pub(crate) fn a_clinician_asks_on_a_page(&mut self, site: &str, epoch: &str) {
         let nowhere = ["hospital", "portal", "--folder", site];
         assert!(self.refused(&nowhere, 4).contains("its site.toml has no [portal]"));
@@ -110,13 +127,7 @@ impl Place {
         let password = user["password"].as_str().expect("a password").to_owned();
         let users = self.json(&["hospital", "user", "list", "--folder", site]);
         assert_eq!((&users["users"][0]["name"], &users["users"][0]["roles"]), (&"ada".into(), &"clinician".into()));
-        self.serve("pages", &["hospital", "portal", "--listen", "127.0.0.1:0", "--folder", site]);
-        self.until_told("pages", "pages at http://");
-        let log = self.log("pages");
-        let address = log.split("pages at http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
-        let mut browser = Browser { address: address.to_owned(), cookie: String::new() };
-        let (head, _) = browser.form("/sign-in", &format!("name=ada&password={password}&next=/new"));
-        browser.cookie = header(&head, "set-cookie: ").split(';').next().expect("a cookie").to_owned();
+        let browser = Browser::sign_in(&self.open_pages("pages", site), "ada", &password);
         let page = browser.page("/new");
         let csrf = page.split("name=\"csrf\" value=\"").nth(1).map(|rest| rest[..64].to_owned()).expect("a form");
         let (head, page) = browser.hand_in(&csrf, epoch, b"no picture");
