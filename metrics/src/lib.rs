@@ -37,6 +37,7 @@ pub use mcnemar::McNemar;
 pub use operating_point::{Decisions, OperatingPoint};
 pub use pooled::{
     Answers, AucBand, CountDigits, HospitalBands, PooledCalibration, PooledClass, PooledFigures, PooledPoint, Tally,
+    Trained,
 };
 pub use precision_recall::average_precision;
 pub use reliability::{ReliabilityBin, reliability};

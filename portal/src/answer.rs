@@ -74,6 +74,8 @@ pub(crate) mod tests {
         PooledFigures {
             hospitals: 5,
             test_images: 100,
+            training_images: 800,
+            training_groups: 250,
             validation_images: 40,
             accuracy: Rate::new(89, 100),
             macro_auc: Some(0.94),

@@ -24,6 +24,12 @@ pub fn headline(figures: &PooledFigures) -> String {
 #[must_use]
 pub fn card(figures: &PooledFigures, names: &[String]) -> String {
     let mut lines = vec![headline(figures)];
+    if figures.training_images > 0 {
+        lines.push(format!(
+            "trained on {} images of {} patients or series, as the hospitals declare",
+            figures.training_images, figures.training_groups
+        ));
+    }
     for (name, class) in names.iter().zip(&figures.classes) {
         let auc = estimate_text(class.auc.value, class.auc.interval, 3);
         lines.push(format!("{name}: {} images, AUC {auc}", class.images));
@@ -103,6 +109,8 @@ mod tests {
         PooledFigures {
             hospitals: 5,
             test_images: 1100,
+            training_images: 8000,
+            training_groups: 2500,
             validation_images: 400,
             accuracy: Rate::new(990, 1100),
             macro_auc: Some(0.94),
@@ -127,6 +135,7 @@ mod tests {
         let text = card(&figures(), &names);
         for line in [
             "AUC 0.940 (0.900 to 0.970), accuracy 90.0 % (88.1 to 91.6), on 1100 test images of 5 hospitals",
+            "trained on 8000 images of 2500 patients or series, as the hospitals declare",
             "pneumonia: 50 images, AUC 0.940 (0.900 to 0.970)",
             "  called from probability 0.400 on (best sum): sensitivity 88.0 % (76.2 to 94.4), specificity 90.0 % \
              (78.6 to 95.7)",
@@ -140,7 +149,9 @@ mod tests {
         let mut calm = figures();
         calm.by_hospital.is_one_far_below = false;
         calm.calibration = None;
+        calm.training_images = 0;
         let text = card(&calm, &names);
         assert!(!text.contains("warning:") && text.contains("not calibrated") && text.contains("too few were counted"));
+        assert!(!text.contains("trained on"), "of figures of before");
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use metrics::{Answers, CountDigits, ImageStatistics, PooledFigures, StatisticSums, Tally};
+use metrics::{Answers, CountDigits, ImageStatistics, PooledFigures, StatisticSums, Tally, Trained};
 use ndarray::{Array2, Axis};
 use protocol::PartySet;
 use protocol::codec::{Wire, Writer};
@@ -52,6 +52,7 @@ impl Site {
             Answers { logits: validation.view(), labels: &held_out.validation.labels },
             Answers { logits: test.view(), labels: &held_out.test.labels },
             &self.statistics(held_out),
+            Trained::of(&self.data),
         )
         .map_err(|source| HospitalError::Figures { party, source })?;
         let lanes = CountDigits::new(self.plan.layout.lane_bits()).split(tally.counts());
@@ -139,5 +140,5 @@ fn digest_of(cohort: PartySet, tally: &Tally) -> Digest {
     let mut writer = Writer::default();
     cohort.encode(&mut writer);
     tally.counts().iter().for_each(|count| writer.u64(*count));
-    Digest::of("consilium figures v2", &writer.into_bytes())
+    Digest::of("consilium figures v3", &writer.into_bytes())
 }

@@ -80,6 +80,12 @@ pub struct PooledFigures {
     pub test_images: u64,
     /// Validation images of all.
     pub validation_images: u64,
+    /// Training images of all, as each hospital declares them; 0 where nobody had them counted.
+    #[serde(default)]
+    pub training_images: u64,
+    /// Patients or series among them, also declared; where a hospital knows of neither, its images.
+    #[serde(default)]
+    pub training_groups: u64,
     /// Test images whose most probable class is the true one.
     pub accuracy: Rate,
     /// Mean AUC over the classes that have one.
@@ -127,6 +133,8 @@ impl PooledFigures {
             hospitals,
             test_images,
             validation_images,
+            training_images: tally.trained().images,
+            training_groups: tally.trained().groups,
             accuracy: Rate::new(right, test_images),
             macro_auc,
             classes,
@@ -200,6 +208,7 @@ mod tests {
     use ndarray::{Array2, Array3};
 
     use super::super::tally::Answers;
+    use super::super::trained::Trained;
     use super::*;
     use crate::{Evaluation, StatisticSums, auc_per_class};
 
@@ -230,7 +239,7 @@ mod tests {
                     Array3::from_shape_fn((1, 2, 2), |(_, y, x)| ((image + hospital + y + x) % 9) as f32 / 8.0);
                 images.add(&ImageStatistics::of(levels.view(), Normalisation { mean: 0.0, std: 1.0 }));
             }
-            let tally = Tally::count(3, validation, test, &images).unwrap();
+            let tally = Tally::count(3, validation, test, &images, Trained { images: 50, groups: 20 }).unwrap();
             counts.iter_mut().zip(tally.counts()).for_each(|(sum, count)| *sum += count);
             for (all, (logits, labels)) in all.iter_mut().zip(&parts) {
                 all.0.append(ndarray::Axis(0), logits.view()).unwrap();
@@ -247,6 +256,7 @@ mod tests {
         let whole = Evaluation::new(logits.view(), &labels).unwrap();
         assert_eq!((found.hospitals, found.test_images), (3, labels.len() as u64));
         assert_eq!(found.validation_images, validation.len() as u64);
+        assert_eq!((found.training_images, found.training_groups), (150, 60));
         assert_eq!(found.confusion, whole.confusion.counts);
         assert_eq!(found.accuracy.value, Some(whole.accuracy));
         for (class, exact) in found.classes.iter().zip(auc_per_class(logits.view(), &labels).unwrap()) {

@@ -5,7 +5,9 @@ mod curve;
 mod figures;
 mod score_bin;
 mod tally;
+mod trained;
 
 pub use count_digits::CountDigits;
 pub use figures::{AucBand, HospitalBands, PooledCalibration, PooledClass, PooledFigures, PooledPoint};
 pub use tally::{Answers, Tally};
+pub use trained::Trained;

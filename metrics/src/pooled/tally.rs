@@ -4,6 +4,7 @@
 use ndarray::ArrayView2;
 
 use super::score_bin::{BINS, bin_of};
+use super::trained::Trained;
 use crate::likeness::{SUMS, StatisticSums};
 use crate::scores::{argmax, check, log_odds, scaled_surprise};
 use crate::{MetricsError, auc_per_class};
@@ -16,6 +17,8 @@ pub(super) const NAT: f64 = 1024.0;
 const NATS_MAX: f64 = 16.0;
 /// Bands of a hospital's own AUC: below 0.5, then steps of 0.05 up to 1.
 pub(super) const BANDS: usize = 11;
+/// Counts of [`Trained`].
+const TRAINED: usize = 2;
 /// Fewest images of a class, and of the others, before a hospital's own AUC of that class is worth a band.
 const RANKED_MIN: usize = 10;
 
@@ -29,6 +32,7 @@ const RANKED_MIN: usize = 10;
 /// | `TEMPERATURES` | surprise of the validation images at each temperature, in 1/1024 nat |
 /// | `BANDS` | 1 in the band of this hospital's own AUC on its test images |
 /// | `SUMS` | statistics of the test and validation images, as [`StatisticSums`] have them |
+/// | 2 | training images, and patients or series among them, as this hospital declares |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tally {
     classes: usize,
@@ -48,7 +52,7 @@ impl Tally {
     /// How many counts there are for a model of so many classes.
     #[must_use]
     pub fn len_of(classes: usize) -> usize {
-        4 * classes * BINS + classes * classes + TEMPERATURES + BANDS + SUMS
+        4 * classes * BINS + classes * classes + TEMPERATURES + BANDS + SUMS + TRAINED
     }
 
     /// One hospital's tally. A part without images counts nothing. `images` are of both parts together.
@@ -60,6 +64,7 @@ impl Tally {
         validation: Answers<'a>,
         test: Answers<'a>,
         images: &StatisticSums,
+        trained: Trained,
     ) -> Result<Self, MetricsError> {
         let mut tally = Self { classes, counts: vec![0; Self::len_of(classes)] };
         for (part, answers) in [(Part::Validation, validation), (Part::Test, test)] {
@@ -82,7 +87,9 @@ impl Tally {
             }
         }
         let start = tally.statistics_at();
-        tally.counts[start..].copy_from_slice(images.counts());
+        tally.counts[start..start + SUMS].copy_from_slice(images.counts());
+        let start = tally.trained_at();
+        tally.counts[start..].copy_from_slice(&[trained.images, trained.groups]);
         Ok(tally)
     }
 
@@ -152,6 +159,9 @@ impl Tally {
         if counted != Some(statistics.images()) {
             return Err(MetricsError::NoTally { what: "the statistics are of other images than the answers" });
         }
+        if !tally.trained().is_possible() {
+            return Err(MetricsError::NoTally { what: "no training images have so many patients" });
+        }
         Ok(tally)
     }
 
@@ -187,7 +197,13 @@ impl Tally {
 
     /// `None` where no images have such sums.
     pub(super) fn statistics(&self) -> Option<StatisticSums> {
-        StatisticSums::checked(&self.counts[self.statistics_at()..])
+        StatisticSums::checked(&self.counts[self.statistics_at()..self.trained_at()])
+    }
+
+    /// What was trained on.
+    pub(super) fn trained(&self) -> Trained {
+        let at = self.trained_at();
+        Trained { images: self.counts[at], groups: self.counts[at + 1] }
     }
 
     fn place(&self, part: Part, class: usize, own: bool, bin: usize) -> usize {
@@ -212,6 +228,10 @@ impl Tally {
 
     fn statistics_at(&self) -> usize {
         self.bands_at() + BANDS
+    }
+
+    fn trained_at(&self) -> usize {
+        self.statistics_at() + SUMS
     }
 }
 
@@ -245,6 +265,8 @@ mod tests {
     use super::*;
     use crate::ImageStatistics;
 
+    const TRAINED_ON: Trained = Trained { images: 7, groups: 3 };
+
     fn none() -> Array2<f32> {
         Array2::zeros((0, 2))
     }
@@ -267,7 +289,8 @@ mod tests {
     fn every_image_is_counted_once_for_each_class_and_at_each_temperature() {
         let logits = array![[0.0f32, 2.0], [1.0, 0.0], [0.0, -1.0]];
         let labels = [1, 1, 0];
-        let tally = Tally::count(2, answers(&logits, &labels), answers(&logits, &labels), &statistics(6)).unwrap();
+        let tally =
+            Tally::count(2, answers(&logits, &labels), answers(&logits, &labels), &statistics(6), TRAINED_ON).unwrap();
         for part in [Part::Test, Part::Validation] {
             let (own, others) = tally.histograms(part, 1);
             assert_eq!((own[bin_of(2.0)], own[bin_of(-1.0)], others[bin_of(-1.0)]), (1, 1, 1));
@@ -288,13 +311,13 @@ mod tests {
     #[test]
     fn a_part_without_images_counts_nothing() {
         let logits = array![[0.0f32, 2.0]];
-        let tally = Tally::count(2, answers(&none(), &[]), answers(&logits, &[1]), &statistics(1)).unwrap();
+        let tally = Tally::count(2, answers(&none(), &[]), answers(&logits, &[1]), &statistics(1), TRAINED_ON).unwrap();
         assert_eq!((sum(tally.surprise()), sum(tally.confusion()[1])), (Some(0), Some(1)));
-        let tally = Tally::count(2, answers(&logits, &[1]), answers(&none(), &[]), &statistics(1)).unwrap();
+        let tally = Tally::count(2, answers(&logits, &[1]), answers(&none(), &[]), &statistics(1), TRAINED_ON).unwrap();
         assert!(sum(tally.surprise()) > Some(0) && tally.confusion() == [&[0, 0], &[0, 0]]);
-        let other = Tally::count(3, answers(&logits, &[1]), answers(&none(), &[]), &statistics(1));
+        let other = Tally::count(3, answers(&logits, &[1]), answers(&none(), &[]), &statistics(1), TRAINED_ON);
         assert_eq!(other, Err(MetricsError::OtherClasses { found: 2, expected: 3 }));
-        let unpaired = Tally::count(2, answers(&none(), &[1]), answers(&none(), &[]), &statistics(0));
+        let unpaired = Tally::count(2, answers(&none(), &[1]), answers(&none(), &[]), &statistics(0), TRAINED_ON);
         assert_eq!(unpaired, Err(MetricsError::NoSamples));
     }
 
@@ -314,8 +337,14 @@ mod tests {
             };
             let logits =
                 Array2::from_shape_fn((labels.len(), 2), |(at, class)| if class == 1 { score(at) } else { 0.0 });
-            let tally =
-                Tally::count(2, answers(&none(), &[]), answers(&logits, &labels), &statistics(labels.len())).unwrap();
+            let tally = Tally::count(
+                2,
+                answers(&none(), &[]),
+                answers(&logits, &labels),
+                &statistics(labels.len()),
+                TRAINED_ON,
+            )
+            .unwrap();
             tally.bands().iter().position(|count| *count == 1)
         };
         assert_eq!((bands(10, 10, 0), bands(9, 10, 0), bands(10, 9, 0)), (Some(10), None, None));
@@ -327,7 +356,7 @@ mod tests {
     #[test]
     fn an_image_counts_for_no_more_surprise_than_the_most() {
         let logits = array![[1000.0f32, 0.0]];
-        let tally = Tally::count(2, answers(&logits, &[1]), answers(&none(), &[]), &statistics(1)).unwrap();
+        let tally = Tally::count(2, answers(&logits, &[1]), answers(&none(), &[]), &statistics(1), TRAINED_ON).unwrap();
         assert_eq!(tally.surprise(), [(NATS_MAX * NAT) as u64; TEMPERATURES]);
     }
 
@@ -335,7 +364,8 @@ mod tests {
     fn counts_that_contradict_each_other_are_no_tally() {
         let logits = array![[0.0f32, 2.0], [1.0, 0.0], [0.0, -1.0]];
         let labels = [1, 1, 0];
-        let good = Tally::count(2, answers(&logits, &labels), answers(&logits, &labels), &statistics(6)).unwrap();
+        let good =
+            Tally::count(2, answers(&logits, &labels), answers(&logits, &labels), &statistics(6), TRAINED_ON).unwrap();
         let refused = |change: &dyn Fn(&mut Vec<u64>)| {
             let mut counts = good.counts().to_vec();
             change(&mut counts);
@@ -358,7 +388,15 @@ mod tests {
         }
         // Sums that images have, of one more, and sums that none have.
         let start = good.statistics_at();
-        assert!(refused(&|counts| counts[start..].copy_from_slice(statistics(7).counts())));
+        assert!(refused(&|counts| counts[start..start + SUMS].copy_from_slice(statistics(7).counts())));
         assert!(refused(&|counts| counts[start + 1] = u64::MAX));
+        // More patients than training images, or images of nobody.
+        let start = good.trained_at();
+        assert_eq!(good.counts()[start..], [7, 3]);
+        assert!(!refused(&|counts| counts[start + 1] = 7));
+        assert!(!refused(&|counts| counts[start..].fill(0)));
+        assert!(refused(&|counts| counts[start + 1] = 8));
+        assert!(refused(&|counts| counts[start + 1] = 0));
+        assert!(refused(&|counts| counts[start] = 0));
     }
 }

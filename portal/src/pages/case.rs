@@ -201,6 +201,12 @@ pub(crate) fn card(language: Language, offer: &Offer) -> Markup {
                 Some(figures) => {
                     dl {
                         dt { (language.say("card.hospitals")) } dd { (figures.hospitals) }
+                        @if figures.training_images > 0 {
+                            dt { (language.say("card.trained")) }
+                            dd { (language.fill("card.trained.on", &[
+                                &figures.training_images.to_string(), &figures.training_groups.to_string(),
+                            ])) }
+                        }
                         dt { (language.say("card.images")) } dd { (figures.test_images) }
                         dt { (language.say("card.accuracy")) } dd { (rate(language, &figures.accuracy)) }
                         @for (name, class) in offer.experiment.data().classes.iter().zip(&figures.classes) {

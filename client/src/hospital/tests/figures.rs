@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use metrics::{Evaluation, ImageDistribution, ImageStatistics, PooledFigures, StatisticSums};
+use metrics::{Evaluation, ImageDistribution, ImageStatistics, PooledFigures, StatisticSums, Trained};
 use ndarray::Axis;
 
 use super::super::images::HeldOut;
@@ -78,6 +78,10 @@ fn the_opened_figures_are_those_of_all_images_together_and_the_model_stays() {
     let whole = Evaluation::new(logits.view(), &labels).unwrap();
     assert_eq!((found.hospitals, found.test_images, found.validation_images), (N, 30, 30));
     assert_eq!(found.confusion, whole.confusion.counts);
+    let trained_on = (1..=N).map(|number| Trained::of(&all.site(number).data));
+    let (images, groups) = trained_on.fold((0, 0), |(images, groups), it| (images + it.images, groups + it.groups));
+    assert!(groups > 0 && images > 0, "{images} {groups}");
+    assert_eq!((found.training_images, found.training_groups), (images, groups));
     let (auc, blur) = (found.classes[1].auc.value.unwrap(), found.classes[1].auc_blur.unwrap());
     assert!((auc - whole.auc[1].unwrap()).abs() <= blur + 1e-12, "{auc} {:?} {blur}", whole.auc);
     assert!(found.calibration.is_some());
