@@ -14,7 +14,7 @@ use rusqlite::Connection;
 
 pub(crate) use archived::{Archived, Origin, Report};
 pub(crate) use cases::{Case, CaseState, Filter, Labelled, NewCase, StepMade};
-pub(crate) use users::SignIn;
+pub(crate) use users::{Change, SignIn};
 pub use users::{Role, Roles, User};
 
 /// The folder in a hospital's.

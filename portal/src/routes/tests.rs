@@ -16,6 +16,7 @@ use crate::offer::Offer;
 use crate::scan::noise_png;
 use crate::server::{Portal, Settings};
 
+mod account;
 mod archive;
 mod asking;
 pub(crate) mod browser;
