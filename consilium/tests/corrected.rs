@@ -133,6 +133,9 @@ fn what_cannot_become_a_set_is_said_and_nothing_is_named() {
     fs::write(place.join("x.npz"), "").unwrap();
     assert_eq!(told(place, &["add", "cases", "x.npz"]).0, 0);
     assert_eq!(refused(place, &add), (BAD_INPUT, "data_taken".to_owned()));
+    assert!(!place.join("site/data/cases").exists() && !place.join("site/x").exists(), "nothing was written either");
+    fs::remove_file(place.join("site/membership.json")).unwrap();
+    assert_eq!(refused(place, &["add", "other", "--corrected", "3"]), (BAD_INPUT, "not_joined".to_owned()));
     for both in [&["add", "ct", "x.npz", "--corrected", "3"][..], &["add", "ct", "--corrected", "3", "--labels", "l"]] {
         assert_eq!(data(place, both).status.code(), Some(BAD_INPUT), "images come from one place");
     }

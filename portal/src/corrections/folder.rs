@@ -172,7 +172,10 @@ mod tests {
         let open = Folder::open(&own).unwrap();
         assert!(matches!(Folder::open(&own), Err(CorrectedError::Busy { folder }) if folder == own));
         drop(open);
+        let cut_short = own.join("7.png.0-0-0.partial");
+        fs::write(&cut_short, "half a picture").unwrap();
         assert!(Folder::open(&own).is_ok(), "the lock goes with its process");
+        assert!(!cut_short.exists(), "what was cut short does not stay");
         let theirs = place.path().join("theirs");
         fs::create_dir_all(theirs.join("cyst")).unwrap();
         assert!(matches!(Folder::open(&theirs), Err(CorrectedError::Foreign { folder }) if folder == theirs));

@@ -326,7 +326,7 @@ async fn a_window_is_moved_with_the_keyboard_and_the_picture_that_is_seen_is_ask
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_images_are_followed_to_their_end_and_two_tabs_show_the_same_case() {
     let Some(driver) = driver() else { return };
-    let house = House::open().await;
+    let house = House::open_with(|settings| Settings { keep_images: true, ..settings }).await;
     let _counter = slow_counter(&house.root(), Says::Logits(vec![0.0, 3.0, 1.0]), Duration::from_secs(3));
     let walk = Walk::begin(&driver, &house.root(), &house.address).await;
     walk.go("/new").await;
@@ -374,6 +374,9 @@ async fn several_images_are_followed_to_their_end_and_two_tabs_show_the_same_cas
     walk.client.switch_to_window(first).await.unwrap();
     walk.client.refresh().await.unwrap();
     walk.sees("tumour (recorded by ada").await;
+    walk.go("/quality").await;
+    walk.sees("1 of these cases have a kept image").await;
+    walk.looks("quality-training").await;
     // A session that ends in one tab ends in the other.
     walk.click(".who form:last-child button").await;
     walk.sees("Sign in").await;

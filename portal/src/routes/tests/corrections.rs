@@ -160,6 +160,29 @@ async fn cases_without_a_picture_of_two_truths_or_with_a_damaged_one_are_named_a
     assert!(!folder(&house).join(format!("{one}.png")).exists());
 }
 
+#[tokio::test]
+async fn more_cases_than_a_set_may_have_are_refused_before_anything_is_written() {
+    let house = keeping().await;
+    let book = rusqlite::Connection::open(house.root().join("portal/portal.sqlite")).unwrap();
+    let (sql, most) = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
+         INSERT INTO cases(owner, reference, file, made_s, offer, model, digest, classes, temperature, state, label)
+         SELECT 'ada', '', '', 1, '3', 'kidney', ?1, '[]', 1.0, 'answered', 0 FROM n",
+        crate::book::JUDGED_MAX as i64,
+    );
+    book.execute(sql, rusqlite::params!["ab".repeat(32), most]).unwrap();
+    let full = told(&house);
+    let is_full = matches!(full, Err(PortalError::Corrected(CorrectedError::Nothing { labelled: 100_000, .. })));
+    assert!(is_full, "as many are looked at: {full:?}");
+    book.execute(sql, rusqlite::params!["ab".repeat(32), 1]).unwrap();
+    let beyond = told(&house);
+    assert!(
+        matches!(beyond, Err(PortalError::Corrected(CorrectedError::TooMany { cases_max: 100_000 }))),
+        "{beyond:?}"
+    );
+    assert!(!folder(&house).exists());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_of_quality_says_how_many_cases_can_be_trained_on_and_by_which_command() {
     for keeps in [true, false] {
