@@ -53,11 +53,12 @@ impl Book {
         Ok(())
     }
 
-    /// The oldest judged cases of a model with so many classes, one more than [`JUDGED_MAX`] at most.
+    /// The oldest judged cases of a model with so many classes, one more than [`JUDGED_MAX`] at most. Only an answered
+    /// case has a label.
     pub(crate) fn judged(&self, offer: &str, digest: &str, classes: usize) -> Result<Vec<Judged>, BookError> {
         let sql = "SELECT id, label, batch, reference, file, source, coalesce(study, ''), picture IS NOT NULL
                    FROM cases LEFT JOIN archived ON case_id = id
-                   WHERE state = 'answered' AND offer = ?1 AND digest = ?2 AND label >= 0 AND label < ?3
+                   WHERE offer = ?1 AND digest = ?2 AND label >= 0 AND label < ?3
                    ORDER BY id LIMIT ?4";
         let judged = |row: &rusqlite::Row<'_>| {
             Ok(Judged {
@@ -134,7 +135,9 @@ mod tests {
         assert_eq!(seen, [(ids[0], false, None), (ids[1], true, Some("word"))]);
         assert_eq!((found[0].class, found[0].study.as_str(), found[0].reference.as_str()), (1, "", "bed 7"));
         assert_eq!(book.judged("4", "ab", 2).unwrap().len(), 1);
-        book.note_label(ids[0], Some(&label(2))).unwrap();
-        assert_eq!(book.judged("3", "ab", 2).unwrap().len(), 1, "there is no such class");
+        for none in [2, -1] {
+            book.connection().execute("UPDATE cases SET label = ?2 WHERE id = ?1", [ids[0], none]).unwrap();
+            assert_eq!(book.judged("3", "ab", 2).unwrap().len(), 1, "there is no such class");
+        }
     }
 }
