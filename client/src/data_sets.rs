@@ -32,6 +32,9 @@ pub struct DataSet {
     /// The archive's address, where it is not that of `[pacs]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dicomweb: Option<String>,
+    /// The key epoch whose model was asked, where it is made of cases whose truth was recorded in the portal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrected: Option<u32>,
 }
 
 /// All of a site's, as `[data.NAME]` of its site file names them.
@@ -64,8 +67,8 @@ pub enum DataSetsError {
         /// Those that there are.
         known: String,
     },
-    /// There is no table to pull it by.
-    #[error("data set {name} does not come from an archive")]
+    /// There is nothing to make it anew from.
+    #[error("data set {name} comes neither from an archive nor from the portal's cases")]
     NotPulled {
         /// The name.
         name: String,
@@ -114,7 +117,9 @@ impl Explained for DataSetsError {
             Self::Taken { .. } => "choose another name, or take it out with `consilium hospital data remove NAME`",
             Self::Unknown { .. } => "`consilium hospital data list` shows them",
             Self::Unclear { .. } => "name one with --data; `consilium hospital data add NAME PATH` adds one",
-            Self::NotPulled { .. } => "`consilium hospital data add NAME --labels FILE.csv` makes one that does",
+            Self::NotPulled { .. } => {
+                "`consilium hospital data add NAME --labels FILE.csv`, or `--corrected MODEL`, makes one that does"
+            }
             Self::Data(_) => "give an .npz archive, a folder of IDX files, or a folder with a folder per class",
             Self::Pull(error) => return error.remedy(),
             Self::SiteFile(error) => return error.remedy(),
@@ -142,11 +147,13 @@ impl DataSets {
             share: set.share,
             labels: set.labels.map(|labels| resolved(root, &labels)),
             dicomweb: set.dicomweb,
+            corrected: set.corrected,
         };
         Ok(Self { all: site_file(root)?.data.into_iter().map(set).collect() })
     }
 
-    /// Refuses what is no name, and one that is taken. A set that is pulled again is the same one.
+    /// Refuses what is no name, and one that is taken. A set that is pulled again, or made of the same model's cases
+    /// again, is the same one.
     ///
     /// # Errors
     /// [`DataSetsError::Name`], [`DataSetsError::Taken`].
@@ -155,7 +162,9 @@ impl DataSets {
         if set.name.is_empty() || set.name.len() > 40 || !set.name.bytes().all(is_name) {
             return Err(DataSetsError::Name { name: set.name.chars().take(40).collect() });
         }
-        let is_same = |known: &DataSet| known.labels.is_some() && set.labels.is_some() && known.path == set.path;
+        let is_pulled = |known: &DataSet| known.labels.is_some() && set.labels.is_some();
+        let is_corrected = |known: &DataSet| known.corrected.is_some() && known.corrected == set.corrected;
+        let is_same = |known: &DataSet| known.path == set.path && (is_pulled(known) || is_corrected(known));
         match self.all.iter().find(|known| known.name == set.name) {
             Some(known) if !is_same(known) => Err(DataSetsError::Taken { name: set.name.clone() }),
             _ => Ok(()),
@@ -179,6 +188,9 @@ impl DataSets {
         }
         if let Some(dicomweb) = &set.dicomweb {
             table.insert("dicomweb", value(dicomweb));
+        }
+        if let Some(model) = set.corrected {
+            table.insert("corrected", value(i64::from(model)));
         }
         site_file::edit(root, |document| {
             let data = document.entry(TABLE).or_insert_with(|| {
@@ -278,7 +290,8 @@ mod tests {
     use crate::site_file::SITE_FILE;
 
     fn set(name: &str, path: &Path) -> DataSet {
-        DataSet { name: name.to_owned(), path: path.to_path_buf(), share: None, labels: None, dicomweb: None }
+        let (share, labels, dicomweb, corrected) = (None, None, None, None);
+        DataSet { name: name.to_owned(), path: path.to_path_buf(), share, labels, dicomweb, corrected }
     }
 
     #[test]
@@ -353,6 +366,24 @@ mod tests {
         assert_eq!(DataSets::load(site.path()).unwrap().all(), [pulled("b.csv")]);
         let elsewhere = DataSet { path: site.path().join("y.npz"), ..pulled("b.csv") };
         for taken in [set("cxr", &archive), elsewhere] {
+            assert!(matches!(sets.add(site.path(), taken), Err(DataSetsError::Taken { .. })));
+        }
+    }
+
+    #[test]
+    fn a_set_of_the_portals_cases_is_named_again_for_the_same_model_and_folder_alone() {
+        let (site, images) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let archive = images.path().join("x.npz");
+        fs::write(&archive, b"").unwrap();
+        let corrected = |model| DataSet { corrected: Some(model), ..set("cases", &archive) };
+        let mut sets = DataSets::load(site.path()).unwrap();
+        for _ in 0..2 {
+            sets.add(site.path(), corrected(3)).unwrap();
+        }
+        assert_eq!(DataSets::load(site.path()).unwrap().all(), [corrected(3)]);
+        let elsewhere = DataSet { path: site.path().join("y.npz"), ..corrected(3) };
+        let pulled = DataSet { labels: Some(site.path().join("a.csv")), ..set("cases", &archive) };
+        for taken in [corrected(4), set("cases", &archive), elsewhere, pulled] {
             assert!(matches!(sets.add(site.path(), taken), Err(DataSetsError::Taken { .. })));
         }
     }

@@ -65,6 +65,7 @@ const DATA_SITE: &[Field] = &[
     optional("share", Kind::Share),
     optional("labels", Kind::Text(4096)),
     optional("dicomweb", Kind::Text(2048)),
+    optional("corrected", Kind::Integer(0, u32::MAX as i64)),
 ];
 
 const VAULT_SITE: &[Field] = &[required("passphrase", Kind::Text(4096))];

@@ -53,6 +53,8 @@ pub struct DataSite {
     pub labels: Option<PathBuf>,
     /// The archive that it is pulled from; that of `[pacs]` if absent.
     pub dicomweb: Option<String>,
+    /// The key epoch whose model the portal's cases asked, where it is made of cases whose truth was recorded.
+    pub corrected: Option<u32>,
 }
 
 /// `[vault]` of a site file.
@@ -250,7 +252,7 @@ mod tests {
         let sets = data("[data.cxr]\npath = \"/data/cxr\"\n[data.trial]\npath = \"x.npz\"\nshare = \"2/5\"");
         let set = |path: &str, share: Option<&str>| {
             let share = share.map(|share| share.parse().expect("a share"));
-            Some(DataSite { path: path.into(), share, labels: None, dicomweb: None })
+            Some(DataSite { path: path.into(), share, labels: None, dicomweb: None, corrected: None })
         };
         assert_eq!(
             (sets.get("cxr").cloned(), sets.get("trial").cloned(), sets.len()),
@@ -262,7 +264,7 @@ mod tests {
             (
                 "[data]\ncxr = \"x\"",
                 "site.toml:2: [data] cxr: is a string, must be a table with the keys path, share, \
-                labels, dicomweb",
+                labels, dicomweb, corrected",
             ),
             ("data = \"x\"", "site.toml:1: data: is a string, must be at most 64 tables, each a table"),
             (
@@ -310,6 +312,9 @@ mod tests {
         let text = "[data.cxr]\npath = \"images/cxr\"\nlabels = \"cxr.csv\"\ndicomweb = \"https://a/\"";
         let set = parse(text).expect("a site file").data.remove("cxr").expect("a set");
         assert_eq!((set.labels, set.dicomweb.as_deref()), (Some("cxr.csv".into()), Some("https://a/")));
+        let set = parse("[data.c]\npath = \"x\"\ncorrected = 3").expect("a site file").data.remove("c");
+        assert_eq!(set.and_then(|set| set.corrected), Some(3));
+        assert!(parse("[data.c]\npath = \"x\"\ncorrected = -1").is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Why a portal, or a dashboard, cannot be opened.
+//! Why a portal, or a dashboard, cannot be opened, or its cases cannot be used.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -8,8 +8,9 @@ use client::archive::AccessError;
 use remedy::{Exit, Explained};
 
 use crate::book::BookError;
+use crate::corrections::CorrectedError;
 
-/// Why a portal cannot be opened.
+/// Why a portal cannot be opened, or its cases cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PortalError {
@@ -19,6 +20,9 @@ pub enum PortalError {
     /// The hospital's picture archive.
     #[error(transparent)]
     Archive(#[from] AccessError),
+    /// Cases that were to become training data.
+    #[error(transparent)]
+    Corrected(#[from] CorrectedError),
     /// The address.
     #[error("{address}: {source}")]
     Listen {
@@ -59,6 +63,7 @@ impl Explained for PortalError {
         match self {
             Self::Book(_) => "portal_book",
             Self::Archive(error) => error.code(),
+            Self::Corrected(error) => error.code(),
             Self::Listen { .. } | Self::Ended(_) => "portal_listen",
             Self::Busy(_) | Self::Lock { .. } => "portal_busy",
             Self::Plain(_) | Self::Certificate { .. } => "portal_certificate",
@@ -68,6 +73,7 @@ impl Explained for PortalError {
     fn place(&self) -> Option<String> {
         match self {
             Self::Archive(error) => error.place(),
+            Self::Corrected(error) => error.place(),
             _ => None,
         }
     }
@@ -75,6 +81,7 @@ impl Explained for PortalError {
     fn remedy(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Archive(error) => return error.remedy(),
+            Self::Corrected(error) => return error.remedy(),
             Self::Book(BookError::Name(_)) => "use 1 to 64 printable characters without space at either end",
             Self::Book(BookError::Password(_)) => "use 12 to 256 characters",
             Self::Book(BookError::NoUser(_)) => "`consilium hospital user list` shows them",
@@ -96,6 +103,7 @@ impl Explained for PortalError {
     fn exit(&self) -> Exit {
         match self {
             Self::Archive(error) => error.exit(),
+            Self::Corrected(error) => error.exit(),
             Self::Book(BookError::Name(_) | BookError::Password(_) | BookError::NoUser(_))
             | Self::Plain(_)
             | Self::Certificate { .. } => Exit::BadInput,

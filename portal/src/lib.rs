@@ -11,6 +11,7 @@ mod archive;
 mod book;
 mod clock;
 mod connections;
+mod corrections;
 pub mod dashboard;
 mod desk;
 mod doors;
@@ -32,6 +33,7 @@ mod visitor;
 
 pub use archive::archive_bounds;
 pub use book::{Book, BookError, Role, Roles, User};
+pub use corrections::{ClassImages, Corrected, CorrectedError, CorrectedModel, write_corrected};
 pub use error::PortalError;
 pub use listening::Certificate;
 pub use offer::{Offer, Offers};

@@ -65,6 +65,12 @@ impl Doors {
         if self.is_tls { COOKIE_TLS } else { COOKIE_PLAIN }
     }
 
+    /// What makes a browser keep a session's token, until it is closed.
+    pub(crate) fn set_cookie(&self, token: &str) -> String {
+        let secure = if self.is_tls { "; Secure" } else { "" };
+        format!("{}={token}; Path=/; HttpOnly; SameSite=Strict{secure}", self.cookie())
+    }
+
     /// Who is signed in, if the session and the user still are.
     fn visit(&self, headers: &HeaderMap) -> Option<Visit> {
         let visit = self.sessions.find(cookie(headers, self.cookie())?, Instant::now())?;

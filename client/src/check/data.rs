@@ -220,7 +220,7 @@ mod tests {
                 std::fs::write(path.join(class).join(format!("{number}.png")), PNG).unwrap();
             }
         }
-        DataSet { name: "cxr".to_owned(), path, share: None, labels: None, dicomweb: None }
+        DataSet { name: "cxr".to_owned(), path, share: None, labels: None, dicomweb: None, corrected: None }
     }
 
     #[test]

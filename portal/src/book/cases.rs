@@ -170,12 +170,6 @@ impl Book {
         Ok((batch, ids))
     }
 
-    /// Keeps the picture that a case is about, as PNG.
-    pub(crate) fn keep_picture(&self, id: i64, picture: &[u8]) -> Result<(), BookError> {
-        self.connection().execute("UPDATE cases SET picture = ?2 WHERE id = ?1", params![id, picture])?;
-        Ok(())
-    }
-
     /// Notes a step of a waiting case.
     pub(crate) fn note_progress(&self, id: i64, progress: &Progress) -> Result<(), BookError> {
         let Some(mut case) = self.case(id)? else { return Ok(()) };

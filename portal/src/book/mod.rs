@@ -2,6 +2,7 @@
 
 mod archived;
 mod cases;
+mod corrections;
 mod likeness;
 mod users;
 
@@ -14,7 +15,8 @@ use rusqlite::Connection;
 
 pub(crate) use archived::{Archived, Origin, Report};
 pub(crate) use cases::{Case, CaseState, Filter, Labelled, NewCase, StepMade};
-pub(crate) use users::SignIn;
+pub(crate) use corrections::{JUDGED_MAX, Judged, source};
+pub(crate) use users::{Change, SignIn};
 pub use users::{Role, Roles, User};
 
 /// The folder in a hospital's.
@@ -24,7 +26,7 @@ pub(crate) const DASHBOARD_FOLDER: &str = "dashboard";
 /// The file in it.
 const FILE: &str = "portal.sqlite";
 /// Version of its tables; a later release changes them step by step from here.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// Those of version 1.
 const TABLES: &str = "
@@ -98,6 +100,11 @@ impl Book {
         Self::open_in(&hospital.join(FOLDER))
     }
 
+    /// Whether the hospital in this folder has one. Looking makes none.
+    pub(crate) fn exists(hospital: &Path) -> bool {
+        hospital.join(FOLDER).join(FILE).exists()
+    }
+
     /// Opens the book of a coordinator's dashboard, which has users and no cases.
     ///
     /// # Errors
@@ -120,14 +127,16 @@ impl Book {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        match version {
-            0 | 1 => {
-                let tables = if version == 0 { TABLES } else { "" };
-                let tables = format!("{tables} {} {}", archived::TABLE, likeness::COLUMN);
-                connection.execute_batch(&format!("BEGIN; {tables} PRAGMA user_version = {VERSION}; COMMIT;"))?;
-            }
-            VERSION => {}
+        let missing: &[&str] = match version {
+            0 => &[TABLES, archived::TABLE, likeness::COLUMN, corrections::COLUMN],
+            1 => &[archived::TABLE, likeness::COLUMN, corrections::COLUMN],
+            2 => &[corrections::COLUMN],
+            VERSION => &[],
             later => return Err(BookError::TooNew(later)),
+        };
+        if !missing.is_empty() {
+            let steps = missing.concat();
+            connection.execute_batch(&format!("BEGIN; {steps} PRAGMA user_version = {VERSION}; COMMIT;"))?;
         }
         Ok(Self { connection: Mutex::new(connection) })
     }
@@ -155,23 +164,26 @@ mod tests {
         let book = Book::open(hospital.path()).unwrap();
         book.connection().pragma_update(None, "user_version", VERSION + 1).unwrap();
         drop(book);
-        assert!(matches!(Book::open(hospital.path()), Err(BookError::TooNew(3))));
+        assert!(matches!(Book::open(hospital.path()), Err(BookError::TooNew(4))));
     }
 
     #[test]
     fn a_book_of_an_earlier_release_is_taken_over_with_what_it_holds() {
-        let hospital = tempfile::tempdir().unwrap();
-        std::fs::create_dir(hospital.path().join(FOLDER)).unwrap();
-        let earlier = Connection::open(hospital.path().join(FOLDER).join(FILE)).unwrap();
-        let user = "INSERT INTO attempts(name, failures, locked_until_s) VALUES ('ada', 3, 7);";
-        earlier.execute_batch(&format!("{TABLES} {user} PRAGMA user_version = 1;")).unwrap();
-        drop(earlier);
-        for _ in 0..2 {
-            let book = Book::open(hospital.path()).unwrap();
-            assert_eq!(book.archived(1).unwrap(), None);
-            assert!(book.cases(&Filter::default(), 0, 1).is_ok());
-            let failures = "SELECT failures FROM attempts";
-            assert_eq!(book.connection().query_row(failures, [], |row| row.get::<_, i64>(0)).unwrap(), 3);
+        for (version, since) in [(1, String::new()), (2, [archived::TABLE, likeness::COLUMN].concat())] {
+            let hospital = tempfile::tempdir().unwrap();
+            std::fs::create_dir(hospital.path().join(FOLDER)).unwrap();
+            let earlier = Connection::open(hospital.path().join(FOLDER).join(FILE)).unwrap();
+            let user = "INSERT INTO attempts(name, failures, locked_until_s) VALUES ('ada', 3, 7);";
+            earlier.execute_batch(&format!("{TABLES} {since} {user} PRAGMA user_version = {version};")).unwrap();
+            drop(earlier);
+            for _ in 0..2 {
+                let book = Book::open(hospital.path()).unwrap();
+                assert_eq!(book.archived(1).unwrap(), None);
+                assert!(book.cases(&Filter::default(), 0, 1).is_ok());
+                assert!(book.judged("3", "ab", 2).unwrap().is_empty());
+                let failures = "SELECT failures FROM attempts";
+                assert_eq!(book.connection().query_row(failures, [], |row| row.get::<_, i64>(0)).unwrap(), 3);
+            }
         }
     }
 }

@@ -98,6 +98,23 @@ pub(crate) enum SignIn {
     },
 }
 
+/// What came of somebody's wish for another password of their own.
+pub(crate) enum Change {
+    /// It is another one now; who, and the word that a session of theirs holds from now on.
+    Done(User, String),
+    /// The new password is the current one.
+    Same,
+    /// The current password is wrong.
+    Wrong,
+    /// The name was tried in vain too often.
+    Locked {
+        /// Seconds since 1970.
+        until_s: i64,
+    },
+    /// Somebody else took the user away, or changed it, at the same moment.
+    Gone,
+}
+
 impl Book {
     /// Makes a user, or gives one another password and other roles.
     ///
@@ -112,10 +129,7 @@ impl Book {
         {
             return Err(BookError::Name(user.name.chars().take(NAME_CHARACTERS_MAX).collect()));
         }
-        let characters = password.chars().count();
-        if !(PASSWORD_CHARACTERS_MIN..=PASSWORD_CHARACTERS_MAX).contains(&characters) {
-            return Err(BookError::Password(characters));
-        }
+        check_password(password)?;
         let hashed = hash(password)?;
         let mut connection = self.connection();
         let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -180,6 +194,48 @@ impl Book {
         Ok(SignIn::Welcome(user, standing(&hashed, &roles)))
     }
 
+    /// Gives a user another password of their own choice; roles stay. The current one is tried as at the door: a failure
+    /// counts, and a locked name is refused. What is wrong with the new one alone is said before that, and counts for
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`BookError::Password`], [`BookError`].
+    pub(crate) fn change_password(
+        &self,
+        name: &str,
+        current: &str,
+        new: &str,
+        now_s: i64,
+    ) -> Result<Change, BookError> {
+        check_password(new)?;
+        if new == current {
+            return Ok(Change::Same);
+        }
+        match self.sign_in(name, current, now_s)? {
+            SignIn::Welcome(user, held) => self.replace_password(user, &held, new),
+            SignIn::Wrong => Ok(Change::Wrong),
+            SignIn::Locked { until_s } => Ok(Change::Locked { until_s }),
+        }
+    }
+
+    /// Replaces the password of a user who still stands as they did when the current one was tried: hashing takes long
+    /// enough for an operator's command in between, which wins.
+    fn replace_password(&self, user: User, held: &str, new: &str) -> Result<Change, BookError> {
+        let hashed = hash(new)?;
+        let mut connection = self.connection();
+        let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+        let known =
+            change.query_row("SELECT password, roles FROM users WHERE name = ?1", [&user.name], read).optional()?;
+        let Some((_, roles)) = known.filter(|(hashed, roles)| standing(hashed, roles) == held) else {
+            return Ok(Change::Gone);
+        };
+        change.execute("UPDATE users SET password = ?2 WHERE name = ?1", [&user.name, &hashed])?;
+        change.commit()?;
+        let standing = standing(&hashed, &roles);
+        Ok(Change::Done(user, standing))
+    }
+
     /// What a session of this user must hold; `None` where there is no such user.
     pub(crate) fn standing(&self, name: &str) -> Result<Option<String>, BookError> {
         let read = |row: &rusqlite::Row<'_>| Ok(standing(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?));
@@ -214,6 +270,14 @@ impl Book {
         )?;
         change.commit()?;
         Ok(None)
+    }
+}
+
+fn check_password(password: &str) -> Result<(), BookError> {
+    let characters = password.chars().count();
+    match (PASSWORD_CHARACTERS_MIN..=PASSWORD_CHARACTERS_MAX).contains(&characters) {
+        true => Ok(()),
+        false => Err(BookError::Password(characters)),
     }
 }
 
@@ -286,6 +350,63 @@ mod tests {
         let again = User { name: "nobody".into(), roles: Roles::default() };
         book.set_user(&again, PASSWORD).unwrap();
         assert_eq!(word(book.sign_in("nobody", PASSWORD, 101).unwrap()), "welcome", "another password unlocks");
+    }
+
+    fn word_of(changed: Result<Change, BookError>) -> &'static str {
+        match changed {
+            Ok(Change::Done(..)) => "done",
+            Ok(Change::Same) => "same",
+            Ok(Change::Wrong) => "wrong",
+            Ok(Change::Locked { .. }) => "locked",
+            Ok(Change::Gone) => "gone",
+            Err(BookError::Password(_)) => "length",
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_changed_password_opens_the_old_one_does_not_and_roles_stay() {
+        let (_folder, book) = book();
+        let before = book.standing("ada").unwrap().unwrap();
+        let Change::Done(user, standing) = book.change_password("ada", PASSWORD, "another password", 0).unwrap() else {
+            panic!("refused")
+        };
+        assert_eq!((user.name.as_str(), user.roles.words().as_str()), ("ada", "clinician"));
+        assert_eq!(book.users().unwrap(), [user]);
+        assert!(book.standing("ada").unwrap() == Some(standing.clone()) && standing != before, "sessions are over");
+        assert_eq!(word(book.sign_in("ada", PASSWORD, 0).unwrap()), "wrong");
+        let SignIn::Welcome(_, held) = book.sign_in("ada", "another password", 0).unwrap() else { panic!("refused") };
+        assert_eq!(held, standing);
+    }
+
+    #[test]
+    fn a_wrong_current_password_counts_as_at_the_door_and_a_bad_new_one_counts_for_nothing() {
+        let (_folder, book) = book();
+        let change = |current: &str, new: &str| word_of(book.change_password("ada", current, new, 100));
+        for _ in 0..=FAILURES_MAX {
+            assert_eq!(change("wrong wrong wrong", "elevenchars"), "length");
+            assert_eq!(change("wrong wrong wrong", &"x".repeat(257)), "length");
+            assert_eq!(change("wrong wrong wrong", "wrong wrong wrong"), "same");
+        }
+        for _ in 0..FAILURES_MAX {
+            assert_eq!(change("wrong wrong wrong", "another password"), "wrong");
+        }
+        assert_eq!(change(PASSWORD, "another password"), "locked");
+        assert_eq!(word(book.sign_in("ada", PASSWORD, 100).unwrap()), "locked", "one count for both");
+        assert_eq!(word(book.sign_in("ada", PASSWORD, 100 + LOCK_S).unwrap()), "welcome", "and it is the old one");
+    }
+
+    #[test]
+    fn whoever_was_taken_away_or_changed_meanwhile_changes_nothing() {
+        let (_folder, book) = book();
+        let SignIn::Welcome(user, held) = book.sign_in("ada", PASSWORD, 0).unwrap() else { panic!("refused") };
+        book.set_user(&User { roles: Roles::of(&Role::ALL), ..user.clone() }, PASSWORD).unwrap();
+        assert_eq!(word_of(book.replace_password(user.clone(), &held, "another password")), "gone");
+        assert_eq!(word(book.sign_in("ada", PASSWORD, 0).unwrap()), "welcome");
+        book.remove_user("ada").unwrap();
+        assert_eq!(word_of(book.replace_password(user, &held, "another password")), "gone");
+        assert_eq!(word_of(book.change_password("ada", PASSWORD, "another password", 0)), "wrong");
+        assert!(book.users().unwrap().is_empty(), "nobody is made");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::snapshot::Snapshot;
 use super::{Look, State};
 use crate::book::Role;
 use crate::notice::Notice;
-use crate::routes::{assets, behind_doors, nowhere, session};
+use crate::routes::{account, assets, behind_doors, nowhere, session};
 use crate::texts::Language;
 use crate::visitor::{Visitor, cookie};
 
@@ -31,7 +31,7 @@ pub(super) struct Wanted {
     epoch: Option<u32>,
 }
 
-/// All routes. None of them changes anything of the consortium's.
+/// All routes. None of them changes anything of the consortium's; a user changes their own password.
 pub(super) fn router(state: Arc<State>) -> Router {
     let is_tls = state.doors.is_tls;
     let routes = Router::new()
@@ -40,6 +40,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/sign-in", get(session::page).post(session::sign_in))
         .route("/sign-out", post(session::sign_out))
         .route("/language", post(session::choose_language))
+        .route("/account", get(account::page).post(account::change))
         .route("/assets/{name}", get(assets::asset))
         .fallback(nowhere);
     behind_doors(routes, is_tls).with_state(state)

@@ -4,6 +4,7 @@ use maud::{DOCTYPE, Markup, html};
 use metrics::{Interval, Rate};
 
 use crate::book::Role;
+use crate::doors::House;
 use crate::sessions::Visit;
 use crate::texts::Language;
 
@@ -17,6 +18,8 @@ pub(crate) enum Place {
     Office,
     Sent,
     Dashboard,
+    /// A user's own, of either kind of pages.
+    Account(House),
     Nowhere,
 }
 
@@ -51,7 +54,8 @@ impl Frame<'_> {
 /// A whole page.
 pub(crate) fn page(frame: &Frame<'_>, title: &str, body: &Markup) -> Markup {
     let language = frame.language;
-    let is_dashboard = frame.place == Place::Dashboard;
+    let is_live = frame.place == Place::Dashboard && frame.visit.is_some();
+    let is_dashboard = matches!(frame.place, Place::Dashboard | Place::Account(House::Coordinator));
     let other = if language == Language::English { Language::German } else { Language::English };
     html! {
         (DOCTYPE)
@@ -64,7 +68,7 @@ pub(crate) fn page(frame: &Frame<'_>, title: &str, body: &Markup) -> Markup {
                 @if is_dashboard { link rel="stylesheet" href="/assets/dashboard.css"; }
                 link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
                 script src="/assets/portal.js" defer {}
-                @if is_dashboard && frame.visit.is_some() {
+                @if is_live {
                     script src="/assets/dashboard.js" defer {}
                     noscript { meta http-equiv="refresh" content="15"; }
                 }
@@ -84,11 +88,13 @@ pub(crate) fn page(frame: &Frame<'_>, title: &str, body: &Markup) -> Markup {
                             button.plain type="submit" lang=(other.code()) { (other.say("nav.this-language")) }
                         }
                         @if let Some(visit) = frame.visit {
+                            @let is_here = matches!(frame.place, Place::Account(_)).then_some("page");
+                            a.button.plain href="/account" aria-current=[is_here] {
+                                span.unseen { (language.say("nav.account")) " " } (visit.user.name)
+                            }
                             form method="post" action="/sign-out" {
                                 input type="hidden" name="csrf" value=(visit.csrf);
-                                button.plain type="submit" {
-                                    (language.say("nav.sign-out")) " (" (visit.user.name) ")"
-                                }
+                                button.plain type="submit" { (language.say("nav.sign-out")) }
                             }
                         }
                     }

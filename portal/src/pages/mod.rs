@@ -1,5 +1,6 @@
 //! What the pages look like: markup from what the routes found, and nothing else.
 
+pub(crate) mod account;
 pub(crate) mod archive;
 pub(crate) mod case;
 pub(crate) mod draft;

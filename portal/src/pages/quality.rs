@@ -8,24 +8,51 @@ use crate::quality::Quality;
 use crate::texts::Language;
 use crate::visitor::Visitor;
 
-/// The page: figures for each offer that has labelled cases.
-pub(crate) fn render(visitor: &Visitor, judged: &[(Offer, Option<Quality>)]) -> Markup {
+/// What is known of a model's cases.
+pub(crate) struct OfModel {
+    pub(crate) offer: Offer,
+    /// Figures, where there are labelled cases.
+    pub(crate) quality: Option<Quality>,
+    /// Labelled cases whose image was kept.
+    pub(crate) trainable: usize,
+}
+
+/// The page: figures for each offer that has labelled cases. `keeps` says whether images of new cases are kept.
+pub(crate) fn render(visitor: &Visitor, judged: &[OfModel], keeps: bool) -> Markup {
     let language = visitor.language;
     let title = language.say("nav.quality");
     let body = html! {
         h1 { (title) }
         p.soft { (language.say("quality.words")) }
-        @for (offer, quality) in judged {
+        @for OfModel { offer, quality, trainable } in judged {
             section.card {
                 h2 { (super::new_case::named(offer, language.say("new.version"))) }
                 @match quality {
                     None => p { (language.say("quality.none")) },
-                    Some(quality) => (figures(language, quality)),
+                    Some(quality) => {
+                        (figures(language, quality))
+                        (training(language, &offer.id, *trainable, keeps))
+                    }
                 }
             }
         }
     };
     page(&Frame { language, visit: Some(&visitor.visit), place: Place::Quality }, title, &body)
+}
+
+/// How these cases become training data, for whoever looks after the site.
+fn training(language: Language, model: &str, trainable: usize, keeps: bool) -> Markup {
+    html! {
+        h3 { (language.say("quality.training")) }
+        @if trainable > 0 {
+            p { (language.fill("quality.trainable", &[&trainable.to_string()])) }
+            p { code { "consilium hospital data add NAME --corrected " (model) } }
+            p.soft { (language.say("quality.training.words")) }
+        } @else if keeps {
+            p { (language.say("quality.no-image")) }
+        }
+        @if !keeps { p.soft { (language.say("quality.not-kept")) } }
+    }
 }
 
 fn figures(language: Language, quality: &Quality) -> Markup {

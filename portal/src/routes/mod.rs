@@ -1,5 +1,6 @@
 //! What a request leads to.
 
+pub(crate) mod account;
 mod archive;
 pub(crate) mod assets;
 mod cases;
@@ -48,6 +49,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/sign-in", get(session::page).post(session::sign_in))
         .route("/sign-out", post(session::sign_out))
         .route("/language", post(session::choose_language))
+        .route("/account", get(account::page).post(account::change))
         .route("/new", get(drafts::new_case))
         .route("/drafts", files)
         .route("/drafts/{id}", get(drafts::page))

@@ -8,7 +8,7 @@ use client::sent_log::{Sent, SentLog};
 use maud::Markup;
 use serde::Deserialize;
 
-use crate::book::{Filter, Role};
+use crate::book::{Filter, JUDGED_MAX, Role};
 use crate::clock::utc;
 use crate::notice::Notice;
 use crate::pages;
@@ -16,8 +16,6 @@ use crate::quality::Quality;
 use crate::server::State;
 use crate::visitor::Visitor;
 
-/// Labelled cases of one model that figures are made of.
-const JUDGED_MAX: usize = 100_000;
 /// Lines of a page.
 const LINES_MAX: usize = 500;
 
@@ -38,16 +36,19 @@ pub(super) async fn quality(Shared(state): Shared<Arc<State>>, visitor: Visitor)
     visitor.must_be(Role::Clinician)?;
     let language = visitor.language;
     let offers = state.offered(language).await?;
+    let keeps = state.keep_images;
     let judged = tokio::task::spawn_blocking(move || {
         let judge = |offer: crate::offer::Offer| {
             let filter = Filter { labelled: Some(offer.id.clone()), ..Filter::default() };
             let (cases, _) = state.book.cases(&filter, 0, JUDGED_MAX)?;
-            Ok((offer, Quality::of(&cases)))
+            let judged = state.book.judged(&offer.id, &offer.digest, offer.experiment.data().classes.len())?;
+            let trainable = judged.iter().filter(|case| case.has_picture).count();
+            Ok(pages::quality::OfModel { offer, quality: Quality::of(&cases), trainable })
         };
         offers.into_iter().map(judge).collect::<Result<Vec<_>, crate::book::BookError>>()
     });
     let judged = judged.await.map_err(|_| Notice::Broken(language))?.map_err(Notice::book(language))?;
-    Ok(pages::quality::render(&visitor, &judged))
+    Ok(pages::quality::render(&visitor, &judged, keeps))
 }
 
 pub(super) async fn sent(

@@ -5,7 +5,7 @@ use imaging::Scan;
 use metrics::Likeness;
 use ndarray::Array3;
 
-use crate::book::BookError;
+use crate::book::{BookError, source};
 use crate::offer::Offer;
 use crate::scan::{Look, model_input, png};
 use crate::server::State;
@@ -15,6 +15,8 @@ pub(super) struct Prepared {
     input: Array3<f32>,
     picture: Vec<u8>,
     likeness: Option<Likeness>,
+    /// Whom the file shows, as a word that the book may keep.
+    source: Option<String>,
 }
 
 impl Prepared {
@@ -26,12 +28,13 @@ impl Prepared {
         let input = model_input(scan, look, &offer.experiment.load_options())?;
         Ok(input.zip(png(scan, look)).map(|(input, picture)| {
             let likeness = offer.likeness(input.view());
-            Self { input, picture, likeness }
+            let source = scan.identity().and_then(|identity| source(&identity.patient_id, &identity.study_uid));
+            Self { input, picture, likeness, source }
         }))
     }
 
     /// Keeps for the pages of its case how the image compares with others, and the picture, which stands in the book
-    /// only where the site keeps pictures. What the model takes.
+    /// only where the site keeps pictures, with a word for whom it shows. What the model takes.
     ///
     /// # Errors
     /// [`BookError`].
@@ -40,7 +43,7 @@ impl Prepared {
             state.book.note_likeness(case, likeness)?;
         }
         if state.keep_images {
-            state.book.keep_picture(case, &self.picture)?;
+            state.book.keep_picture(case, &self.picture, self.source.as_deref())?;
         }
         state.recent.keep(case, self.picture);
         Ok(self.input)

@@ -81,9 +81,7 @@ pub(crate) async fn sign_in(
         SignIn::Welcome(user, standing) => {
             let begun = doors.sessions.begin(user, standing, Instant::now());
             let token = begun.map_err(|error| broken(&error))?;
-            let secure = if doors.is_tls { "; Secure" } else { "" };
-            let cookie = format!("{}={token}; Path=/; HttpOnly; SameSite=Strict{secure}", doors.cookie());
-            Ok(([(SET_COOKIE, cookie)], Redirect::to(&next)).into_response())
+            Ok(([(SET_COOKIE, doors.set_cookie(&token))], Redirect::to(&next)).into_response())
         }
         SignIn::Wrong => Ok((StatusCode::UNAUTHORIZED, render(house, &next, &Said::Wrong)).into_response()),
         SignIn::Locked { until_s } => {

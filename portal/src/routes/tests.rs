@@ -1,7 +1,7 @@
 //! The portal as a browser meets it: requests in, pages out, a counter that answers like a hospital's.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use experiment::{DEMO, Experiment};
@@ -16,9 +16,11 @@ use crate::offer::Offer;
 use crate::scan::noise_png;
 use crate::server::{Portal, Settings};
 
+mod account;
 mod archive;
 mod asking;
 pub(crate) mod browser;
+mod corrections;
 mod doors;
 mod office;
 
@@ -245,11 +247,16 @@ fn counter(folder: &Path, says: Says) -> JoinHandle<()> {
 
 /// The same, and its last step takes so long.
 fn slow_counter(folder: &Path, says: Says, takes: Duration) -> JoinHandle<()> {
+    hearing_counter(folder, says, takes, Arc::default())
+}
+
+/// The same, and keeps what it was asked about, in order.
+fn hearing_counter(folder: &Path, says: Says, takes: Duration, heard: Arc<Mutex<Vec<Vec<f32>>>>) -> JoinHandle<()> {
     let socket = Local::open(&folder.join("counter"), "ask.sock").unwrap();
     tokio::spawn(async move {
         loop {
             let line = socket.accept().await.unwrap();
-            let says = says.clone();
+            let (says, heard) = (says.clone(), Arc::clone(&heard));
             tokio::spawn(async move {
                 let mut line = BufReader::new(line);
                 let mut head = String::new();
@@ -259,6 +266,8 @@ fn slow_counter(folder: &Path, says: Says, takes: Duration) -> JoinHandle<()> {
                 let levels = count(0) * count(1) * count(2) * head["images"].as_u64().unwrap();
                 let mut image = vec![0; levels as usize * 4];
                 line.read_exact(&mut image).await.unwrap();
+                let level = |four: &[u8]| f32::from_le_bytes(four.try_into().unwrap());
+                heard.lock().unwrap().push(image.chunks_exact(4).map(level).collect());
                 let envelope =
                     r#"{"stage":"encrypted","query":"1-7","bytes":2334792,"digest":"cd","sample":"00ff00ff"}"#;
                 for (step, at_ms) in [("{\"stage\":\"encrypting\"}", 1), (envelope, 30), ("{\"stage\":\"sent\"}", 90)] {

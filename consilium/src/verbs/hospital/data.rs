@@ -11,11 +11,13 @@ use client::sent_log::{Sent, SentLog};
 use experiment::Share;
 use serde_json::{Value, json};
 
-use super::DataWhat;
+use super::{DataWhat, corrected};
 use crate::{error::Error, exit::Exit, output::Done, verbs::coordinator::say};
 
 /// In the site's folder: images that were pulled, in a folder for each data set.
 const IMAGES: &str = "images";
+/// In the site's folder: images of the portal's cases, in a folder for each data set.
+const CASES: &str = "data";
 /// How often somebody who waits hears how far a pull is.
 const TELL_EVERY: Duration = Duration::from_secs(2);
 
@@ -23,14 +25,15 @@ const TELL_EVERY: Duration = Duration::from_secs(2);
 pub(super) fn run(folder: &Path, what: &DataWhat) -> Result<Done, Error> {
     match what {
         DataWhat::Add { name, path: Some(path), share, .. } => add(folder, name, path, *share),
-        DataWhat::Add { name, path: None, share, labels, dicomweb } => {
+        DataWhat::Add { name, path: None, share, labels, dicomweb, corrected } => {
             let absolute = |path: PathBuf| std::path::absolute(path).map_err(Error::Input);
             let labels = labels.clone().map(absolute).transpose()?;
-            let path = absolute(folder.join(IMAGES).join(name))?;
-            let dicomweb = dicomweb.clone().flatten();
-            pull(folder, DataSet { name: name.clone(), path, share: *share, labels, dicomweb })
+            let parent = if corrected.is_some() { CASES } else { IMAGES };
+            let path = absolute(folder.join(parent).join(name))?;
+            let (dicomweb, corrected) = (dicomweb.clone().flatten(), *corrected);
+            renew(folder, DataSet { name: name.clone(), path, share: *share, labels, dicomweb, corrected })
         }
-        DataWhat::Pull { name } => pull(folder, DataSets::load(folder)?.find(Some(name))?.clone()),
+        DataWhat::Pull { name } => renew(folder, DataSets::load(folder)?.find(Some(name))?.clone()),
         DataWhat::List => list(folder),
         DataWhat::Remove { name } => remove(folder, name),
     }
@@ -41,7 +44,8 @@ fn add(folder: &Path, name: &str, path: &Path, share: Option<Share>) -> Result<D
     Membership::load(folder)?;
     // A service may be started elsewhere than this command.
     let path = std::path::absolute(path).map_err(Error::Input)?;
-    let set = DataSet { name: name.to_owned(), path: path.clone(), share, labels: None, dicomweb: None };
+    let (labels, dicomweb, corrected) = (None, None, None);
+    let set = DataSet { name: name.to_owned(), path: path.clone(), share, labels, dicomweb, corrected };
     let format = DataSets::load(folder)?.add(folder, set)?;
     let (kind, path) = (json!(format), path.display().to_string());
     let kind = kind.as_str().unwrap_or_default();
@@ -50,6 +54,14 @@ fn add(folder: &Path, name: &str, path: &Path, share: Option<Share>) -> Result<D
         data: json!({"name": name, "path": path, "format": kind}),
         exit: Exit::Done,
     })
+}
+
+/// Makes a set anew from where it comes from.
+fn renew(folder: &Path, set: DataSet) -> Result<Done, Error> {
+    match set.corrected {
+        Some(model) => corrected::write(folder, set, model),
+        None => pull(folder, set),
+    }
 }
 
 /// Fetches what is new of a set's studies, and names it once it is whole.
@@ -110,8 +122,12 @@ fn list(folder: &Path) -> Result<Done, Error> {
     let sets = DataSets::load(folder)?;
     let line = |set: &DataSet| {
         let share = set.share.map_or_else(String::new, |share| format!("   share {share}"));
-        let archive = if set.labels.is_some() { "   from the archive" } else { "" };
-        format!("{:<20} {}{share}{archive}", set.name, set.path.display())
+        let from = match (&set.labels, set.corrected) {
+            (_, Some(model)) => format!("   from the portal's cases of key epoch {model}"),
+            (Some(_), None) => "   from the archive".to_owned(),
+            (None, None) => String::new(),
+        };
+        format!("{:<20} {}{share}{from}", set.name, set.path.display())
     };
     let text = match sets.all() {
         [] => "no data set; `consilium hospital data add NAME PATH` adds one".to_owned(),

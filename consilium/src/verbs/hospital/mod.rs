@@ -3,6 +3,7 @@
 mod bundle;
 mod check;
 mod consent;
+mod corrected;
 mod data;
 mod figures;
 mod handover;
@@ -171,13 +172,13 @@ pub enum What {
 /// What to do with data sets.
 #[derive(Debug, Subcommand)]
 pub enum DataWhat {
-    /// Name an .npz archive, a folder of IDX files, a folder with a folder per class, or studies of the hospital's
-    /// picture archive.
+    /// Name an .npz archive, a folder of IDX files, a folder with a folder per class, studies of the hospital's picture
+    /// archive, or cases whose truth was recorded in the portal.
     Add {
         /// a-z, 0-9 and hyphens, at most 40.
         name: String,
         /// Where the images are.
-        #[arg(required_unless_present = "labels")]
+        #[arg(required_unless_present_any = ["labels", "corrected"])]
         path: Option<PathBuf>,
         /// Only every N-th image from the K-th: one of N equal shares of a public set, to try a consortium.
         #[arg(long, value_name = "K/N")]
@@ -189,8 +190,12 @@ pub enum DataWhat {
         /// The archive's DICOMweb services; those of [pacs] in site.toml if absent.
         #[arg(long, value_name = "URL", requires = "labels", num_args = 0..=1)]
         dicomweb: Option<Option<String>>,
+        /// Take the portal's cases whose true class was recorded: those that asked the model of this key epoch, and
+        /// whose image was kept.
+        #[arg(long, value_name = "MODEL", conflicts_with_all = ["path", "labels", "share"])]
+        corrected: Option<u32>,
     },
-    /// Fetch what is new of a data set that comes from the picture archive.
+    /// Fetch what is new of a data set that comes from the picture archive, or from the portal's cases.
     Pull {
         /// The name.
         name: String,

@@ -72,6 +72,25 @@ async fn signing_out_takes_the_word_of_the_session_from_this_very_place() {
 }
 
 #[tokio::test]
+async fn whoever_looks_changes_their_own_password_and_nothing_else() {
+    let place = Place::open().await;
+    let cookie = place.signed_in("anna").await;
+    let page = place.get("/account", &cookie).await.text();
+    assert!(page.contains("You are signed in as anna") && page.contains("/assets/dashboard.css"), "{page}");
+    assert!(!page.contains("http-equiv=\"refresh\"") && !page.contains("dashboard.js"), "nobody's typing is lost");
+    let csrf = &page.split("name=\"csrf\" value=\"").nth(1).unwrap()[..64];
+    let own = format!("Cookie: {cookie}\r\nOrigin: http://{}\r\n", place.address);
+    let form =
+        format!("csrf={csrf}&current={}&new=another+password&again=another+password", PASSWORD.replace(' ', "+"));
+    let changed = place.post("/account", &own, &form).await;
+    assert_eq!((changed.status, changed.location()), (303, "/account?changed=1"), "{}", changed.text());
+    let fresh = changed.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    assert_eq!((place.get("/", &fresh).await.status, place.get("/", &cookie).await.status), (200, 303));
+    assert!(place.get("/", &fresh).await.text().contains("signed in as an auditor"), "the role stays");
+    assert_eq!(place.sign_in("anna", PASSWORD).await.status, 401);
+}
+
+#[tokio::test]
 async fn other_machines_are_let_in_with_a_certificate_alone_and_one_process_serves_a_folder() {
     let free = tempfile::tempdir().unwrap();
     let with = |listen: &str| Settings {

@@ -10,7 +10,7 @@ use crate::archive::archive_bounds;
 
 #[expect(dead_code, reason = "other tests use the rest of it")]
 #[path = "../../../../pacs/tests/archive/invented.rs"]
-mod invented;
+pub(super) mod invented;
 #[path = "../../../../pacs/tests/archive/orthanc.rs"]
 mod orthanc;
 

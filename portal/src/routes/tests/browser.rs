@@ -117,6 +117,22 @@ impl Walk {
         }
     }
 
+    /// Waits until this expression is true on the page.
+    async fn holds(&self, expression: &str) {
+        let since = Instant::now();
+        let script = format!("return Boolean({expression})");
+        while self.client.execute(&script, Vec::new()).await.ok() != Some(json!(true)) {
+            assert!(since.elapsed() < PATIENCE, "never: {expression}");
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    async fn signs_in(&self, name: &str, password: &str) {
+        self.types("#name", name).await;
+        self.types("#password", password).await;
+        self.click("main button").await;
+    }
+
     /// Looks at the page as it is, light and dark, wide and narrow: nothing is cut off, and axe-core finds nothing.
     pub(crate) async fn looks(&self, name: &str) {
         for (scheme, width) in [("light", 1_280), ("dark", 1_280), ("light", 390)] {
@@ -268,4 +284,134 @@ async fn an_officer_approves(walk: &Walk, house: &House) {
     walk.sees("trained on cxr").await;
     walk.go("/office/4?aloud=yes").await;
     walk.looks("office-approved").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_changes_the_password_with_the_keyboard_and_what_is_wrong_is_said() {
+    let Some(driver) = driver() else { return };
+    let house = House::open().await;
+    let walk = Walk::begin(&driver, &house.root(), &house.address).await;
+    walk.go("/new").await;
+    walk.signs_in("ada", PASSWORD).await;
+    walk.sees("Ask about a scan").await;
+    walk.click(".who a[href='/account']").await;
+    walk.sees("You are signed in as ada").await;
+    walk.looks("account").await;
+    // From field to field with Tab, and sent with Enter.
+    walk.types("#current", &format!("{PASSWORD}\t{}\t{}\n", "another password", "another passwort")).await;
+    walk.sees("The two entries of the new password differ").await;
+    walk.looks("account-wrong").await;
+    walk.types("#current", &format!("{PASSWORD}\t{}\t{}\n", "another password", "another password")).await;
+    walk.sees("Your password is changed").await;
+    walk.looks("account-changed").await;
+    walk.click(".who form:last-child button").await;
+    walk.sees("Sign in").await;
+    walk.signs_in("ada", PASSWORD).await;
+    walk.sees("Name or password is wrong").await;
+    walk.signs_in("ada", "another password").await;
+    walk.sees("Ask about a scan").await;
+    walk.client.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_window_is_moved_with_the_keyboard_and_the_picture_that_is_seen_is_asked_about() {
+    let Some(data) = std::env::var_os("CONSILIUM_TEST_DATA") else {
+        println!("skipped: CONSILIUM_TEST_DATA names no folder");
+        return;
+    };
+    let Some(driver) = driver() else { return };
+    let house = House::open().await;
+    let _counter = counter(&house.root(), Says::Logits(vec![0.0, 3.0, 1.0]));
+    let walk = Walk::begin(&driver, &house.root(), &house.address).await;
+    walk.go("/new").await;
+    walk.signs_in("ada", PASSWORD).await;
+    walk.types("#files", Path::new(&data).join("dicom/CT_small.dcm").to_str().unwrap()).await;
+    walk.click("main form button[type=submit]").await;
+    walk.sees("Window: level").await;
+    walk.looks("draft-window").await;
+    let bytes = "const done = arguments[0]; fetch(document.getElementById('picture').src).then(told => told.blob())\
+                 .then(blob => blob.arrayBuffer()).then(bytes => done([...new Uint8Array(bytes)]));";
+    let before = walk.client.execute_async(bytes, Vec::new()).await.unwrap();
+    let level = "document.querySelector('output[for=centre]').textContent";
+    let first = walk.client.execute(&format!("return {level}"), Vec::new()).await.unwrap();
+    // An arrow moves it by one, End to its end.
+    walk.types("#centre", "\u{e014}").await;
+    walk.holds(&format!("Number({level}) === Number({first}) + 1")).await;
+    walk.types("#centre", "\u{e010}").await;
+    let end = "document.getElementById('centre').max";
+    walk.holds(&format!("{level} === {end}")).await;
+    walk.holds(&format!("document.getElementById('picture').src.includes('centre=' + {end} + '&')")).await;
+    walk.holds(&format!("document.querySelector('#ask input[name=centre]').value === {end}")).await;
+    walk.holds("document.getElementById('picture').complete").await;
+    let moved = walk.client.execute_async(bytes, Vec::new()).await.unwrap();
+    assert!(moved != before && moved.as_array().is_some_and(|png| png.len() > 100));
+    walk.click("#ask button").await;
+    walk.sees("The model answers").await;
+    let of_case = bytes.replace("document.getElementById('picture').src", "location.pathname + '/picture.png'");
+    let asked = walk.client.execute_async(&of_case, Vec::new()).await.unwrap();
+    assert_eq!(asked, moved, "what was seen is what was asked about");
+    walk.client.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_images_are_followed_to_their_end_and_two_tabs_show_the_same_case() {
+    let Some(driver) = driver() else { return };
+    let house = House::open_with(|settings| Settings { keep_images: true, ..settings }).await;
+    let _counter = slow_counter(&house.root(), Says::Logits(vec![0.0, 3.0, 1.0]), Duration::from_secs(3));
+    let walk = Walk::begin(&driver, &house.root(), &house.address).await;
+    walk.go("/new").await;
+    walk.signs_in("ada", PASSWORD).await;
+    let mut files = Vec::new();
+    for number in 0..6 {
+        files.push(house.root().join(format!("scan-{number}.png")));
+        std::fs::write(&files[number], picture()).unwrap();
+    }
+    let names: Vec<&str> = files.iter().map(|file| file.to_str().unwrap()).collect();
+    walk.types("#files", &names.join("\n")).await;
+    walk.sees("scan-4.png +1").await;
+    walk.click("main form button[type=submit]").await;
+    // Four are asked at once, so that some are done before the others.
+    walk.sees("0 of 6 done").await;
+    let done = "document.querySelector('progress').value";
+    walk.holds(&format!("{done} > 0 && {done} < 6")).await;
+    walk.sees("6 of 6 done").await;
+    walk.holds(&format!("{done} === 6")).await;
+    walk.looks("batch").await;
+
+    walk.go("/new").await;
+    walk.types("#files", names[0]).await;
+    walk.click("main form button[type=submit]").await;
+    walk.click("#ask button").await;
+    walk.sees("The model is being asked").await;
+    let case = walk.client.current_url().await.unwrap().path().to_owned();
+    let first = walk.client.window().await.unwrap();
+    let second = walk.client.new_window(true).await.unwrap().handle;
+    walk.client.switch_to_window(second.clone()).await.unwrap();
+    walk.go(&case).await;
+    walk.sees("The model answers").await;
+    walk.client.switch_to_window(first.clone()).await.unwrap();
+    walk.sees("The model answers").await;
+    let label = async |class: &str| {
+        walk.client.find(Locator::Css("#label")).await.unwrap().select_by_value(class).await.unwrap();
+        walk.click("form[action$='/label'] button").await;
+    };
+    label("1").await;
+    walk.sees("cyst (recorded by ada").await;
+    // The other tab does not know of it, and what is said there last counts in both.
+    walk.client.switch_to_window(second.clone()).await.unwrap();
+    label("2").await;
+    walk.sees("tumour (recorded by ada").await;
+    walk.client.switch_to_window(first).await.unwrap();
+    walk.client.refresh().await.unwrap();
+    walk.sees("tumour (recorded by ada").await;
+    walk.go("/quality").await;
+    walk.sees("1 of these cases have a kept image").await;
+    walk.looks("quality-training").await;
+    // A session that ends in one tab ends in the other.
+    walk.click(".who form:last-child button").await;
+    walk.sees("Sign in").await;
+    walk.client.switch_to_window(second).await.unwrap();
+    walk.click("form[action$='/label'] button").await;
+    walk.sees("session").await;
+    walk.client.close().await.unwrap();
 }
