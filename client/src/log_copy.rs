@@ -93,8 +93,8 @@ pub(crate) fn exists(folder: &Path) -> bool {
     folder.join(FILE).exists()
 }
 
-/// The copy in an epoch's folder, up to the end of its newest whole entry, and how many there are; `None` where the site
-/// never read a log. No signature is checked.
+/// The copy in an epoch's folder, up to the end of its newest whole entry, and how many there are; `None` where the
+/// site never read a log. No signature is checked.
 pub(crate) fn read(folder: &Path) -> Result<Option<(Take<File>, u64)>, FileFault> {
     let path = folder.join(FILE);
     let file = match File::open(&path) {

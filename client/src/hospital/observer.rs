@@ -116,8 +116,8 @@ pub trait Observer: Send + Sync {
     fn evaluated(&self, party: PartyId, query: QueryId, fetched_bytes: u64) {
         let _ = (party, query, fetched_bytes);
     }
-    /// The coordinator showed this as an entry of its log. Nothing of it was checked, and the log is shown again from its
-    /// beginning when the hospital starts again.
+    /// The coordinator showed this as an entry of its log. Nothing of it was checked, and the log is shown again from
+    /// its beginning when the hospital starts again.
     fn shown(&self, party: PartyId, entry: &LogEntry) {
         let _ = (party, entry);
     }

@@ -1,4 +1,5 @@
-//! Cases whose truth was recorded, as training wants them: with their pictures, and with what says who belongs together.
+//! Cases whose truth was recorded, as training wants them: with their pictures, and with what says who belongs
+//! together.
 
 use rusqlite::params;
 use sha2::{Digest, Sha256};

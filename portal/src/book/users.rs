@@ -194,9 +194,9 @@ impl Book {
         Ok(SignIn::Welcome(user, standing(&hashed, &roles)))
     }
 
-    /// Gives a user another password of their own choice; roles stay. The current one is tried as at the door: a failure
-    /// counts, and a locked name is refused. What is wrong with the new one alone is said before that, and counts for
-    /// nothing.
+    /// Gives a user another password of their own choice; roles stay. The current one is tried as at the door: a
+    /// failure counts, and a locked name is refused. What is wrong with the new one alone is said before that, and
+    /// counts for nothing.
     ///
     /// # Errors
     /// [`BookError::Password`], [`BookError`].
