@@ -73,8 +73,8 @@ pub struct Inspection {
 /// members where the auditor has it from elsewhere.
 ///
 /// # Errors
-/// [`BundleError`] where it cannot be read, was changed, is of other members, or its log is not to be trusted. What else
-/// does not fit together is in [`Inspection::findings`].
+/// [`BundleError`] where it cannot be read, was changed, is of other members, or its log is not to be trusted. What
+/// else does not fit together is in [`Inspection::findings`].
 pub fn inspect(path: &Path, membership: Option<Digest>) -> Result<Inspection, BundleError> {
     let mut bundle = Reading::open(path)?;
     let epoch = Epoch(bundle.manifest.epoch);

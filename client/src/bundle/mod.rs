@@ -1,5 +1,5 @@
-//! What an officer hands to an auditor: one file with everything of a key epoch that can be checked without a secret and
-//! without asking anybody.
+//! What an officer hands to an auditor: one file with everything of a key epoch that can be checked without a secret
+//! and without asking anybody.
 //!
 //! A ZIP archive, so that every system opens it and people can read most of it: the proposal with the members, the plan
 //! and what the members promised each other; the coordinator's log as this site read it; what the site signed by its

@@ -88,7 +88,8 @@ impl ConsentBook {
         })
     }
 
-    /// The officer's word on the members: these words were heard from another officer. `by` says who gave it, and where.
+    /// The officer's word on the members: these words were heard from another officer. `by` says who gave it, and
+    /// where.
     ///
     /// # Errors
     /// [`ConsentError::WordsDiffer`], after which nothing has changed.
