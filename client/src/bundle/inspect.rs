@@ -24,8 +24,12 @@ use crate::records::Records;
 const APPROVALS_BYTES_MAX: u64 = 16 << 20;
 /// Bytes of a plan.
 const PLAN_BYTES_MAX: u64 = protocol::consent::PLAN_BYTES_MAX as u64;
-/// Bytes of what is read record by record.
-const STREAM_BYTES_MAX: u64 = 64 << 30;
+/// Bytes of the log, which is read entry by entry; 32 of each entry stay in memory.
+const LOG_BYTES_MAX: u64 = 16 << 30;
+/// Bytes of what the site signed: a head or two for each question.
+const SIGNED_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of the book of what left the building: a line or two for each question.
+const SENT_BYTES_MAX: u64 = 1 << 30;
 
 /// What is in a bundle whose log is whole and signed.
 #[derive(Clone, Debug)]
@@ -84,7 +88,6 @@ pub fn inspect(path: &Path, membership: Option<Digest>) -> Result<Inspection, Bu
         return Err(BundleError::OtherMembers { path: path.to_path_buf(), found: seen.membership, expected });
     }
     let standing = &seen.standing;
-    standing.proposal.membership.check().map_err(|error| bundle.wrong(PROPOSAL, error))?;
     let seat = standing.proposal.membership.seat(seen.party).cloned();
     let seat = seat.ok_or_else(|| bundle.wrong(PROPOSAL, "the site is no member"))?;
     if bundle.manifest.party != seen.party.number() || bundle.manifest.name != seat.name {
@@ -101,7 +104,7 @@ pub fn inspect(path: &Path, membership: Option<Digest>) -> Result<Inspection, Bu
     let log = ReadLog::of(&mut bundle, &seen)?;
     let path = bundle.path().to_path_buf();
     let book = bundle
-        .part(SENT, STREAM_BYTES_MAX, |from| Book::read(from).map_err(|source| BundleError::Read { path, source }))?;
+        .part(SENT, SENT_BYTES_MAX, |from| Book::read(from).map_err(|source| BundleError::Read { path, source }))?;
 
     let mut findings = Vec::new();
     let foreign = own.iter().filter(|message| !message.is_signed_by(&seat.verifying)).count();
@@ -152,7 +155,7 @@ fn words(seen: &Seen) -> Result<Option<Words>, String> {
 /// What the site signed, by its own journal.
 fn own(bundle: &mut Reading) -> Result<Vec<SignedMessage>, BundleError> {
     let path = bundle.path().to_path_buf();
-    bundle.part(SIGNED, STREAM_BYTES_MAX, |from| {
+    bundle.part(SIGNED, SIGNED_BYTES_MAX, |from| {
         let (mut records, mut all) = (Records::of(SIGNED_MAGIC, BufReader::new(from)), Vec::new());
         let wrong = |found| BundleError::Part { path: path.clone(), part: SIGNED, found };
         while let Some(message) = records.next().map_err(wrong)? {
@@ -182,7 +185,7 @@ impl ReadLog {
         let path = bundle.path().to_path_buf();
         let approved = Approved { terms: seen.terms.clone(), membership: Some(seen.membership) };
         let mut verifier = Verifier::new(seen.standing.proposal.membership.coordinator).approving(approved);
-        bundle.part(LOG, STREAM_BYTES_MAX, |from: &mut dyn Read| {
+        bundle.part(LOG, LOG_BYTES_MAX, |from: &mut dyn Read| {
             let (mut records, mut log) = (Records::of(MAGIC, BufReader::new(from)), Self::default());
             let wrong = |found| BundleError::Part { path: path.clone(), part: LOG, found };
             while let Some(entry) = records.next::<LogEntry>().map_err(wrong)? {

@@ -47,9 +47,14 @@ fn key(number: u16) -> SigningKey {
 
 /// The proposal as site `number` sees it, with everybody's promises and nonces.
 fn seen(number: u16) -> Seen {
+    seen_of(number, EPOCH, "Clinic")
+}
+
+/// The same of another key epoch, or of members that are called otherwise.
+fn seen_of(number: u16, epoch: Epoch, clinic: &str) -> Seen {
     let seat = |number: u16| Seat {
         name: format!("site-{number}"),
-        organisation: format!("Clinic {number}"),
+        organisation: format!("{clinic} {number}"),
         weight: WeightClass::ONE,
         verifying: key(number).verifying_key(),
         tls_key: Digest([number as u8; 32]),
@@ -59,7 +64,7 @@ fn seen(number: u16) -> Seen {
     let digest = membership.digest();
     let bytes = |number: u16| [number as u8; 32];
     let standing = Standing {
-        proposal: Proposal { epoch: EPOCH, membership, plan: TEXT.to_owned(), base: None },
+        proposal: Proposal { epoch, membership, plan: TEXT.to_owned(), base: None },
         bindings: (1..=MEMBERS).map(|it| NonceBinding::new(&key(it), digest, party(it), &bytes(it))).collect(),
         nonces: (1..=MEMBERS).map(|it| Nonce { membership: digest, party: party(it), bytes: bytes(it) }).collect(),
         approved: PartySet::EMPTY,
@@ -106,6 +111,10 @@ fn site(number: u16, reason: &str) -> tempfile::TempDir {
     let book = ConsentBook::open(root).unwrap();
     book.approve_membership(&seen, seen.words.unwrap(), "odo").unwrap();
     book.approve_terms(&seen, &seen.terms.digest().to_string(), "cxr", "odo").unwrap();
+    // Of which this key epoch's file says nothing.
+    let (earlier, others) = (seen_of(number, Epoch(3), "Clinic"), seen_of(number, EPOCH, "Hospital"));
+    book.approve_terms(&earlier, &earlier.terms.digest().to_string(), "cxr", "eve").unwrap();
+    book.approve_membership(&others, others.words.unwrap(), "eve").unwrap();
     let folder_of_epoch = epoch_folder(root, EPOCH);
     fs::create_dir_all(&folder_of_epoch).unwrap();
     let (entries, signatures) = log(&seen, reason);
@@ -226,6 +235,11 @@ fn whatever_was_changed_is_found_also_with_a_manifest_that_hides_it() {
     let refused = hidden(LOG, &flip).unwrap_err();
     assert!(matches!(&refused, BundleError::Log { source, .. } if source.index == 2), "{refused}");
     assert!(refused.place().is_some_and(|place| place.contains("entry 2 of the log")));
+    // A log of other members, by the same coordinator.
+    let (entries, _) = log(&seen_of(2, EPOCH, "Hospital"), "done");
+    let foreign = entries.iter().flat_map(crate::records::record).collect::<Vec<u8>>();
+    let refused = hidden(LOG, &|bytes| bytes.splice(16.., foreign.clone()).for_each(drop)).unwrap_err();
+    assert!(matches!(&refused, BundleError::Log { source, .. } if source.index == 0), "{refused}");
     // The site's own signature: nobody else has its key.
     assert_eq!(hidden(SIGNED, &flip).unwrap().findings, [Finding::NotOwn { messages: 1 }]);
     // Nobody approved; nothing was sent that can be read.
@@ -333,6 +347,32 @@ fn a_copy_of_a_log_holds_what_its_coordinator_signed_and_goes_on_after_a_crash()
     fs::write(&path, b"another file, as it seems").unwrap();
     open();
     assert_eq!(kept(), Some(0));
+}
+
+#[test]
+fn a_site_that_has_not_begun_needs_no_approvals() {
+    let site = tempfile::tempdir().unwrap();
+    note(site.path(), &seen(2)).unwrap();
+    let folder = epoch_folder(site.path(), EPOCH);
+    fs::create_dir_all(&folder).unwrap();
+    LogCopy::open(&folder, key(99).verifying_key()).unwrap();
+    let path = site.path().join("bundle.zip");
+    write_file(site.path(), EPOCH, &path).unwrap();
+    let found = inspect(&path, None).unwrap();
+    assert_eq!((found.findings, found.heads.len(), found.things.len()), (vec![], 0, 0));
+}
+
+#[test]
+fn records_are_of_one_kind_of_file_and_no_longer_than_any() {
+    let magic: &Magic = b"consilium-test1\n";
+    let of = |bytes: &[u8]| crate::records::Records::of(magic, bytes).next::<Digest>();
+    let whole = [magic.as_slice(), &crate::records::record(&Digest([7; 32]))].concat();
+    assert_eq!(of(&whole), Ok(Some(Digest([7; 32]))));
+    assert_eq!((of(&whole[..whole.len() - 1]), of(&whole[..10])), (Ok(None), Ok(None)), "torn");
+    let other = [b"consilium-test2\n".as_slice(), &whole[16..]].concat();
+    assert!(of(&other).is_err_and(|found| found.contains("begins like another file")));
+    let long = [magic.as_slice(), &u32::MAX.to_le_bytes(), &[0; 64]].concat();
+    assert!(of(&long).is_err_and(|found| found.contains("longer than any")));
 }
 
 #[test]

@@ -264,6 +264,15 @@ async fn what_was_seen_is_noted_for_programs_without_a_line_to_the_coordinator()
     }
     note(root, &seen).unwrap();
     assert!(noted(root, Epoch(1)).unwrap().is_some(), "written anew");
+    let file = || std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&path).unwrap());
+    let before = file();
+    note(root, &seen).unwrap();
+    assert_eq!(file(), before, "what is noted already spares the disk");
+    // A number that no member has.
+    let mut foreign = std::fs::read(&path).unwrap();
+    foreign[16..18].copy_from_slice(&party(9).to_bytes());
+    std::fs::write(&path, foreign).unwrap();
+    refused(1);
 }
 
 #[tokio::test]

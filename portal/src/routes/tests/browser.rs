@@ -101,6 +101,13 @@ impl Walk {
         self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await.unwrap()
     }
 
+    /// What a link leads to that is taken along and not shown.
+    async fn takes(&self, path: &str) -> String {
+        let fetch = "const done = arguments[1]; fetch(arguments[0]).then(told => told.text()).then(done);";
+        let text = self.client.execute_async(fetch, vec![json!(path)]).await.unwrap();
+        text.as_str().unwrap().to_owned()
+    }
+
     /// The page's text once it has these words.
     pub(crate) async fn sees(&self, words: &str) -> String {
         let since = Instant::now();
@@ -231,6 +238,16 @@ async fn a_clinician_and_an_officer_walk_through_the_pages() {
     walk.go("/cases?words=bed").await;
     walk.sees("Found: 1").await;
     walk.looks("worklist").await;
+    let href = "return document.querySelector('a[href^=\"/cases.csv\"]').getAttribute('href')";
+    let table = walk.client.execute(href, Vec::new()).await.unwrap();
+    let table = walk.takes(table.as_str().unwrap()).await;
+    assert!(table.lines().count() == 2 && table.contains("bed 7"), "{table}");
+    walk.click("tbody th a").await;
+    walk.sees("The model answers").await;
+    let href = "return document.querySelector('a[href$=\"/fhir.json\"]').getAttribute('href')";
+    let report = walk.client.execute(href, Vec::new()).await.unwrap();
+    let report: serde_json::Value = serde_json::from_str(&walk.takes(report.as_str().unwrap()).await).unwrap();
+    assert_eq!(report["resourceType"], "DiagnosticReport");
     walk.go("/models").await;
     walk.looks("models").await;
     walk.go("/quality").await;
