@@ -237,6 +237,10 @@ async fn terms_are_approved_as_they_stood_on_the_page_with_images_that_fit_the_h
     assert_eq!(approved().as_deref(), Some("cxr"));
     let page = odo.get("/office/4?done=terms").await.text();
     assert!(page.contains("trained on cxr") && page.contains("Approve again"), "{page}");
+    // The same plan once more is another training, which nobody has approved.
+    note(&root, &standing(5, MEMBERS), WAITS);
+    let page = odo.get("/office/5").await.text();
+    assert!(page.contains("Approve these terms") && !page.contains("by odo"), "{page}");
     // What is over is over, whatever a page that was opened before shows.
     book.end(Epoch(4), "left").unwrap();
     let reply = odo.post("/office/4/terms", &form(&digest, "cxr")).await;
