@@ -109,6 +109,12 @@ impl Matter {
         self.seen.plan.experiment().name()
     }
 
+    /// Whether it is under way here: another data set would count from the next start of the service on, which no page
+    /// says well enough.
+    pub(super) fn takes_part(&self) -> bool {
+        matches!(self.stand, Some(NotedStand::TakesPart))
+    }
+
     /// Whether it can still be approved.
     pub(super) fn is_open(&self) -> bool {
         let is_over = matches!(self.stand, Some(NotedStand::Over { .. }));

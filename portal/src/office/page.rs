@@ -142,7 +142,7 @@ pub(super) fn matter(visitor: &Visitor, matter: &Matter, sets: &[String], reads_
                 pre tabindex="0" { code { (matter.seen.plan.experiment().resolved_toml()) } }
             }
             p.soft { (language.say("office.digest")) " " code { (matter.seen.terms.digest()) } }
-            @if is_open { (approve_terms(visitor, matter, sets)) }
+            @if is_open && !matter.takes_part() { (approve_terms(visitor, matter, sets)) }
         }
         (budget(language, matter))
     };

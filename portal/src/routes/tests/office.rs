@@ -298,6 +298,8 @@ async fn what_answers_have_cost_is_shown_by_who_asked_and_what_cannot_be_read_is
     let odo = officer(&house).await;
     let root = house.root();
     note(&root, &standing(4, MEMBERS), r#"{"stand":"takes-part"}"#);
+    name_images(&root);
+    assert!(!odo.get("/office/4").await.text().contains("/office/4/terms"), "it is under way");
     fs::create_dir_all(root.join("epochs/4")).unwrap();
     let charged = r#"{"bits_per_answer":128,"bits_max":7000,"by_asker":{"1":3,"3":1},"evaluations":5,
         "fetched_bytes":11500000}"#;
