@@ -55,7 +55,7 @@ pub(crate) fn of_run(run: &Path, experiment: &Experiment, hospital: u16) -> Resu
 }
 
 /// What the hospitals of a run added up, as its report has it; none where it wrote no report, or did not add up.
-fn figures(run: &Path) -> Option<PooledFigures> {
+pub(crate) fn figures(run: &Path) -> Option<PooledFigures> {
     let report = std::fs::read(run.join("report.json")).ok()?;
     let report: serde_json::Value = serde_json::from_slice(&report).ok()?;
     serde_json::from_value(report.pointer("/final/pooled")?.clone()).ok()

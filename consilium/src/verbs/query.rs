@@ -8,7 +8,7 @@ use protocol::local::LocalError;
 use simulation::FederationError;
 use simulation::run_folder;
 
-use crate::{error::Error, output::Done};
+use crate::{error::Error, output::Done, pages::figures};
 
 /// Flags of `query`.
 #[derive(Debug, Args)]
@@ -35,7 +35,8 @@ pub fn run(arguments: &QueryArgs) -> Result<Done, Error> {
         return Err(Error::NoHospital { hospital: arguments.hospital, hospitals });
     }
     let folder = arguments.run.join(format!("hospital-{}", arguments.hospital));
-    super::diagnosis::ask(&experiment, None, &folder, &arguments.images, |error| match error {
+    let figures = figures(&arguments.run);
+    super::diagnosis::ask(&experiment, figures.as_ref(), &folder, &arguments.images, |error| match error {
         // A run without a model cannot be served, which is the better thing to know.
         CounterError::Socket(LocalError::Closed { .. }) => {
             match simulation::check_published(&arguments.run, &experiment) {
