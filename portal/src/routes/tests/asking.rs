@@ -104,6 +104,7 @@ async fn a_scan_unlike_those_of_the_hospitals_is_warned_of_and_one_like_them_is_
         let page = ada.page_with(&case, "The model answers").await;
         assert_eq!(page.contains("does not look like"), is_unlike, "{page}");
         assert!(page.contains("compared with 60 test and validation images"), "{page}");
+        assert!(page.contains("800 images of 250 patients or series"), "{page}");
         let list = ada.get("/cases").await.text();
         let row = list.split("<tr>").find(|row| row.contains(&format!("\"{case}\""))).unwrap();
         assert_eq!(row.contains("unlike the model"), is_unlike, "{row}");

@@ -123,6 +123,7 @@ async fn an_officer_reads_members_terms_and_rules_in_words_and_others_do_not() {
         "AGG13",
         "INF15-90",
         "No noise is added",
+        "patients they trained on",
         "normal, pneumonia",
         "site-2 (this hospital)",
         "Clinic &lt;b&gt;3&lt;/b&gt;",
