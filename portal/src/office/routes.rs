@@ -64,17 +64,13 @@ async fn on_files<T: Send + 'static>(
     visitor: &Visitor,
     work: impl FnOnce(&State) -> T + Send + 'static,
 ) -> Result<T, Notice> {
-    let broken = |error: &dyn std::fmt::Display| {
-        tracing::error!(%error, "the officer's page cannot be made");
-        Notice::Broken(visitor.language)
-    };
-    let place = Arc::clone(&state.office).acquire_owned().await.map_err(|error| broken(&error))?;
+    let place = Arc::clone(&state.office).acquire_owned().await.map_err(|error| broken(visitor, &error))?;
     let state = Arc::clone(state);
     let done = tokio::task::spawn_blocking(move || {
         let _place = place;
         work(&state)
     });
-    done.await.map_err(|error| broken(&error))
+    done.await.map_err(|error| broken(visitor, &error))
 }
 
 fn broken(visitor: &Visitor, error: &dyn std::fmt::Display) -> Notice {
@@ -209,13 +205,20 @@ fn streamed(mut file: File) -> ReceiverStream<std::io::Result<Vec<u8>>> {
     tokio::task::spawn_blocking(move || {
         loop {
             let mut block = vec![0; BLOCK_BYTES];
-            let read = file.read(&mut block).map(|read| {
-                block.truncate(read);
-                block
-            });
-            let is_last = read.as_ref().map_or(true, Vec::is_empty);
+            let sent = match file.read(&mut block) {
+                Ok(0) => return,
+                Ok(read) => {
+                    block.truncate(read);
+                    sender.blocking_send(Ok(block))
+                }
+                Err(error) => {
+                    // Whoever reads sees that the file is not whole.
+                    let _ = sender.blocking_send(Err(error));
+                    return;
+                }
+            };
             // Whoever asked may have gone.
-            if read.as_ref().is_ok_and(Vec::is_empty) || sender.blocking_send(read).is_err() || is_last {
+            if sent.is_err() {
                 return;
             }
         }
