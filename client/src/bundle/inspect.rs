@@ -14,7 +14,7 @@ use protocol::verifier::{Approved, Verifier};
 use super::book::Book;
 use super::finding::Entry;
 use super::parts::Reading;
-use super::{APPROVALS, BundleError, Finding, LOG, PLAN, PROPOSAL, SENT, SIGNED, SIGNED_MAGIC, SignedThing};
+use super::{APPROVALS, BundleError, EXPLAINED, Finding, LOG, PLAN, PROPOSAL, SENT, SIGNED, SIGNED_MAGIC, SignedThing};
 use crate::consent::{Approvable, GivenApproval, NOTE_BYTES_MAX, Seen, parsed};
 use crate::hospital::Object;
 use crate::log_copy::MAGIC;
@@ -22,6 +22,8 @@ use crate::records::Records;
 
 /// Bytes of the approvals: a few for each key epoch.
 const APPROVALS_BYTES_MAX: u64 = 16 << 20;
+/// Bytes of the text for people.
+const EXPLAINED_BYTES_MAX: u64 = 64 << 10;
 /// Bytes of a plan.
 const PLAN_BYTES_MAX: u64 = protocol::consent::PLAN_BYTES_MAX as u64;
 /// Bytes of the log, which is read entry by entry; 32 of each entry stay in memory.
@@ -94,6 +96,8 @@ pub fn inspect(path: &Path, membership: Option<Digest>) -> Result<Inspection, Bu
         return Err(bundle.wrong(PROPOSAL, "it is of another site than the manifest"));
     }
     let words = words(&seen).map_err(|found| bundle.wrong(PROPOSAL, found))?;
+    // Another release's may say more, but it is what that release wrote.
+    bundle.whole(EXPLAINED, EXPLAINED_BYTES_MAX)?;
     if bundle.whole(PLAN, PLAN_BYTES_MAX)? != standing.proposal.plan.as_bytes() {
         return Err(bundle.wrong(PLAN, "it is another plan than the proposal's"));
     }

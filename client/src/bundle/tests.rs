@@ -221,7 +221,7 @@ fn whatever_was_changed_is_found_also_with_a_manifest_that_hides_it() {
         let at = bytes.len() - 1;
         bytes[at] ^= 1;
     };
-    for part in [PLAN, APPROVALS, SENT, PROPOSAL, SIGNED, LOG] {
+    for part in [EXPLAINED, PLAN, APPROVALS, SENT, PROPOSAL, SIGNED, LOG] {
         let refused = inspect(&changed(&path, part, false, flip), None).unwrap_err();
         assert!(matches!(refused, BundleError::Altered { part: named, .. } if named == part), "{part}: {refused}");
         assert_eq!(refused.exit(), Exit::Verification);

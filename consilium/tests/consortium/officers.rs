@@ -73,7 +73,8 @@ impl Place {
             let left: String = text.lines().filter(is_left).map(|line| format!("{line}\n")).collect();
             fs::write(file, left).expect("written");
         }
-        self.json(&["hospital", "bundle", "--epoch", "1", "--to", "less.zip", "--folder", "west"]);
+        let newest = self.json(&["hospital", "bundle", "--to", "less.zip", "--folder", "west"]);
+        assert_eq!(newest["epoch"], 1, "the newest that west took part in");
         let (found, exit) = audited("less.zip");
         let findings = found["findings"].as_array().expect("findings");
         assert!(exit == Some(6) && findings.len() == 1, "{found}");

@@ -138,3 +138,67 @@ fn data(found: &Inspection, is_pinned: bool, others: &[(Inspection, Common)], ho
         "with": others.iter().map(other).collect::<Vec<_>>(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use client::bundle::Finding;
+    use protocol::{Epoch, PartyId};
+
+    use super::*;
+
+    fn inspection(findings: Vec<Finding>) -> Inspection {
+        Inspection {
+            name: "north".to_owned(),
+            organisation: "Clinic".to_owned(),
+            party: PartyId::new(2).expect("a party"),
+            epoch: Epoch(4),
+            made_at_s: 1_795_000_000,
+            membership: Digest([1; 32]),
+            members: vec!["east".to_owned(), "north".to_owned()],
+            words: None,
+            terms: Digest([2; 32]),
+            approvals: Vec::new(),
+            heads: vec![Digest([3; 32]); 7],
+            vouched: vec![("east".to_owned(), 6)],
+            rounds: 3,
+            answers: BTreeMap::from([("east".to_owned(), 2)]),
+            things: Vec::new(),
+            totals: BTreeMap::from([("signed message".to_owned(), (3, 900))]),
+            lines: 3,
+            findings,
+        }
+    }
+
+    fn of(findings: Vec<Finding>, others: &[Common]) -> Done {
+        let others: Vec<_> = others.iter().map(|common| (inspection(Vec::new()), *common)).collect();
+        shown(&inspection(findings), false, &others)
+    }
+
+    #[test]
+    fn a_finding_another_log_or_other_members_are_the_exit_code() {
+        let fine = of(Vec::new(), &[Common::Entries(7), Common::Entries(5)]);
+        assert_eq!(
+            (fine.exit, &fine.data["holds"], &fine.data["with"][1]["log"]),
+            (Exit::Done, &json!(true), &json!("same"))
+        );
+        assert!(!fine.text.contains("NOT RIGHT") && fine.text.contains("compare this digest"), "{}", fine.text);
+        for (wrong, verdict, words) in
+            [(Common::Forked(5), "forked", "ANOTHER LOG from entry 5 on"), (Common::Nothing, "other", "OTHER members")]
+        {
+            let done = of(Vec::new(), &[Common::Entries(7), wrong]);
+            assert_eq!((done.exit, &done.data["holds"]), (Exit::Verification, &json!(false)), "{verdict}");
+            assert_eq!(done.data["with"][1]["log"], verdict);
+            assert!(
+                done.text.contains(words) && done.text.ends_with("something is NOT RIGHT; see above"),
+                "{}",
+                done.text
+            );
+        }
+        let found = of(vec![Finding::Unreadable { lines: 2 }], &[]);
+        assert_eq!((found.exit, &found.data["holds"]), (Exit::Verification, &json!(false)));
+        assert!(found.text.contains("NOT RIGHT: 2 lines of what was sent cannot be read"), "{}", found.text);
+        assert_eq!(found.data["findings"][0], "2 lines of what was sent cannot be read");
+    }
+}
