@@ -4,10 +4,13 @@
 //! image the patient or series it comes from, because a split or a partition that tears a patient
 //! apart measures memory instead of medicine.
 //!
-//! Start at [`load`] for files, at [`phantom::generate`] for generated kidney slices, and at
-//! [`Partition::assign`] for forming hospitals.
+//! Start at [`load`] for files, at [`phantom::generate`] for generated kidney slices, at
+//! [`circulation::generate`] for
+//! generated patients of a circulation model, and at [`Partition::assign`] for forming hospitals.
 
 mod catalogue;
+pub mod circulation;
+mod circulation_body;
 mod error;
 mod idx;
 mod image_folder;

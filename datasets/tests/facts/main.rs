@@ -7,6 +7,7 @@
     reason = "test code: its own files must be writable, and a skipped test says so"
 )]
 
+mod circulation;
 mod folder;
 mod idx;
 mod npz;
