@@ -5,9 +5,14 @@
 //! apart measures memory instead of medicine.
 //!
 //! Start at [`load`] for files, at [`phantom::generate`] for generated kidney slices, at
-//! [`circulation::generate`] for
+//! [`generate_angiography`] for generated coronary angiograms, at [`circulation::generate`] for
 //! generated patients of a circulation model, and at [`Partition::assign`] for forming hospitals.
 
+pub mod angiography;
+mod angiography_chest;
+mod angiography_image;
+mod angiography_vessels;
+mod angiography_view;
 mod catalogue;
 pub mod circulation;
 mod circulation_body;
@@ -30,6 +35,7 @@ mod sampling;
 mod sheet;
 mod split;
 
+pub use angiography::{AngiographySpec, generate_angiography};
 pub use error::{DataError, NpyProblem};
 pub use load::{Format, LoadOptions, Normalisation, form_scan, load, read_picture};
 pub use manifest::{Manifest, ManifestRow};

@@ -7,6 +7,8 @@
     reason = "test code: its own files must be writable, and a skipped test says so"
 )]
 
+mod angiography;
+mod angiography_background;
 mod circulation;
 mod folder;
 mod idx;
