@@ -34,6 +34,7 @@ const CRATES: &[&str] = &[
     "imaging",
     "pacs",
     "portal",
+    "more",
 ];
 /// What each crate may know of its siblings. `edges.rs` says what tests may know beyond that.
 const EDGES: &[(&str, &[&str])] = &[
@@ -44,6 +45,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("he-infer", &["he-agg"]),
     ("metrics", &["datasets"]),
     ("remedy", &[]),
+    // What no federation may use; the binary alone shows it.
+    ("more", &["datasets"]),
     ("imaging", &["remedy"]),
     ("pacs", &["remedy"]),
     ("experiment", &["he-agg", "he-infer", "datasets", "metrics", "remedy"]),
