@@ -14,7 +14,7 @@ use crate::{
     output::{self, Done},
     verbs::{
         self, audit::AuditArgs, coordinator::CoordinatorArgs, demo::DemoArgs, hospital::HospitalArgs, plan::PlanArgs,
-        query::QueryArgs, run::RunArgs, serve::ServeArgs,
+        query::QueryArgs, research::ResearchArgs, run::RunArgs, serve::ServeArgs,
     },
 };
 
@@ -56,6 +56,8 @@ pub enum Verb {
     Plan(PlanArgs),
     /// Time the cryptography on this machine, operation by operation.
     Bench(BenchArgs),
+    /// Show what is never used: a scheme of the literature that hides nothing.
+    Research(ResearchArgs),
     /// Decode one image from standard input within limits: what the portal starts for each file that a browser sends.
     #[command(hide = true, after_help = include_str!("help/decode.txt"))]
     Decode,
@@ -73,6 +75,7 @@ impl Verb {
             Self::Hospital(arguments) => arguments.name(),
             Self::Plan(_) => "plan",
             Self::Bench(arguments) => arguments.what.name(),
+            Self::Research(arguments) => arguments.name(),
             Self::Decode => "decode",
         }
     }
@@ -88,7 +91,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let started = cli.global.log.start(cli.global.format).map_err(Error::from);
             let result = started.and_then(|()| logged(&cli));
             let (mut out, mut log) = (std::io::stdout().lock(), std::io::stderr().lock());
-            output::finish(cli.verb.name(), cli.global.format, &result, &mut out, &mut log)
+            output::finish(cli.verb.name(), (cli.global.format, cli.global.colors()), &result, &mut out, &mut log)
         }
         Err(error) => {
             // Help goes to standard output, mistakes to standard error; the parser knows which.
@@ -122,6 +125,7 @@ fn dispatch(cli: &Cli) -> Result<Done, Error> {
         Verb::Hospital(arguments) => verbs::hospital::run(arguments),
         Verb::Plan(arguments) => verbs::plan::run(arguments),
         Verb::Bench(arguments) => verbs::bench::run(arguments, &cli.global),
+        Verb::Research(arguments) => verbs::research::run(arguments, &cli.global),
         // Ended before anything is logged.
         Verb::Decode => Ok(Done { text: String::new(), data: serde_json::Value::Null, exit: remedy::Exit::Done }),
     }
@@ -170,7 +174,7 @@ mod tests {
 
     #[test]
     fn every_action_of_a_verb_shows_an_example() {
-        for group in ["audit", "coordinator", "hospital"] {
+        for group in ["audit", "coordinator", "hospital", "research"] {
             for verb in Cli::command().find_subcommand_mut(group).expect("a verb").get_subcommands_mut() {
                 let name = verb.get_name().to_owned();
                 let (help, example) = (verb.render_long_help().to_string(), format!("consilium {group} {name}"));

@@ -24,7 +24,8 @@ use simulation::dropout::DropOutError;
 use simulation::run_folder::RunFolderError;
 
 use crate::{
-    control::ControlError, log::LogError, metrics::MetricsError, threads::ThreadsError, verbs::coordinator::OfficeError,
+    control::ControlError, log::LogError, metrics::MetricsError, threads::ThreadsError,
+    verbs::coordinator::OfficeError, verbs::research::ResearchError,
 };
 
 /// Why an invocation failed. What comes from another room explains itself; see [`Explained`].
@@ -94,6 +95,9 @@ pub enum Error {
     /// A measurement.
     #[error(transparent)]
     Bench(#[from] BenchError),
+    /// What is shown and never used.
+    #[error(transparent)]
+    Research(#[from] ResearchError),
     /// The coordinator's folder.
     #[error(transparent)]
     Office(#[from] OfficeError),
@@ -242,6 +246,7 @@ impl Error {
             Self::Federation(error) => Some(error),
             Self::Report(error) => Some(error),
             Self::Bench(error) => Some(error),
+            Self::Research(error) => Some(error),
             Self::Office(error) => Some(error),
             Self::Members(error) => Some(error),
             Self::Registrar(error) => Some(error),

@@ -20,7 +20,7 @@ use tracing_subscriber::{Layer, Registry};
 use crate::output::Format;
 
 /// The crates of this program: a level without a target speaks of them.
-const OWN: [&str; 17] = [
+const OWN: [&str; 18] = [
     "bench",
     "client",
     "consilium",
@@ -32,6 +32,7 @@ const OWN: [&str; 17] = [
     "he_infer",
     "imaging",
     "metrics",
+    "more",
     "pacs",
     "portal",
     "protocol",

@@ -7,7 +7,7 @@ use remedy::Explained;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{error::Error, exit::Exit};
+use crate::{error::Error, exit::Exit, live::red};
 
 /// `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -28,6 +28,7 @@ pub struct Done {
     /// The result for people, without a last newline.
     pub text: String,
     /// The result for programs; null if `text` already is in the form that was asked for, as a measurement's rows are.
+    /// What its entry `warning` says, people read before and after `text`, in red.
     pub data: Value,
     /// [`Exit::Done`], or what a finished run found to be wrong.
     pub exit: Exit,
@@ -44,10 +45,11 @@ struct Envelope<'a> {
     error: Option<Value>,
 }
 
-/// Writes the result: data to `out`, errors for people to `log`. Returns the exit code of the process.
+/// Writes the result, in colours or without: data to `out`, errors for people to `log`. Returns the exit code of the
+/// process.
 pub fn finish(
     command: &str,
-    format: Format,
+    (format, colors): (Format, bool),
     result: &Result<Done, Error>,
     out: &mut dyn Write,
     log: &mut dyn Write,
@@ -58,7 +60,13 @@ pub fn finish(
     };
     let written = match (format, result) {
         // Names, plans and reasons in it may have come from the other side.
-        (Format::Text, Ok(done)) => writeln!(out, "{}", shown(&done.text)),
+        (Format::Text, Ok(done)) => match done.data["warning"].as_str().map(shown) {
+            Some(warning) => {
+                let warning = if colors { red(&warning) } else { warning.into_owned() };
+                writeln!(out, "{warning}\n{}\n{warning}", shown(&done.text))
+            }
+            None => writeln!(out, "{}", shown(&done.text)),
+        },
         (Format::Text, Err(error)) => {
             writeln!(log, "error: {}\n  do: {}", shown(&error.to_string()), shown(&error.remedy()))
         }
@@ -118,7 +126,7 @@ mod tests {
 
     fn printed(format: Format, result: &Result<Done, Error>) -> (String, String, Exit) {
         let (mut out, mut log) = (Vec::new(), Vec::new());
-        let exit = finish("plan", format, result, &mut out, &mut log);
+        let exit = finish("plan", (format, false), result, &mut out, &mut log);
         (String::from_utf8(out).expect("text"), String::from_utf8(log).expect("text"), exit)
     }
 
@@ -157,6 +165,18 @@ mod tests {
         assert!(!printed(Format::Text, &Err(error)).1.contains('\u{1b}'));
         let error = Error::NotConfirmed { what: "\u{202e}x".to_owned(), instead: "" };
         assert!(printed(Format::Text, &Err(error)).1.starts_with("error: \u{fffd}x"));
+    }
+
+    #[test]
+    fn a_warning_stands_first_and_last_and_is_red_where_there_are_colours() {
+        let done = || Done { text: "fine".to_owned(), data: json!({"warning": "NO\u{7}T"}), exit: Exit::Done };
+        assert_eq!(printed(Format::Text, &Ok(done())).0, "NO\u{fffd}T\nfine\nNO\u{fffd}T\n");
+        let (mut out, mut log) = (Vec::new(), Vec::new());
+        finish("research more", (Format::Text, true), &Ok(done()), &mut out, &mut log);
+        let red = "\u{1b}[1;31mNO\u{fffd}T\u{1b}[0m";
+        assert_eq!(String::from_utf8(out).expect("text"), format!("{red}\nfine\n{red}\n"));
+        let value: Value = serde_json::from_str(&printed(Format::Json, &Ok(done())).0).expect("JSON");
+        assert_eq!(value["data"]["warning"], "NO\u{7}T");
     }
 
     #[test]

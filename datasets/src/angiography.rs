@@ -150,8 +150,8 @@ pub fn generate_angiography(spec: &AngiographySpec) -> Result<Dataset, DataError
         validation: all.select(&split.validation),
         test: all.select(&split.test),
         description: format!(
-            "coronary angiography phantom, seed {}: {} hospitals, {} patients of {} views each, {}x{}{}; split by \
-             patient",
+            "coronary angiography phantom, seed {}; hospitals: {}, patients of each: {}, views of each: {}; {}x{}{}; \
+             split by patient",
             spec.seed,
             spec.hospitals,
             spec.patients_per_hospital,

@@ -217,7 +217,7 @@ pub fn generate(spec: &CirculationSpec) -> Result<Circulation, DataError> {
         validation: all.select(&split.validation),
         test: all.select(&split.test),
         description: format!(
-            "circulation model, seed {}: {} of {} points kept, {} hospitals",
+            "circulation model, seed {}: {} of {} points kept; hospitals: {}",
             spec.seed,
             all.len(),
             spec.candidates,

@@ -44,5 +44,5 @@ pub use phantom::{PhantomSpec, generate};
 pub use picture_file::PictureProblem;
 pub use samples::{Dataset, Part, Samples};
 pub use sampling::Sampler;
-pub use sheet::write_sheet;
+pub use sheet::{sheet_png, write_sheet};
 pub use split::{Split, SplitBy, SplitFractions};

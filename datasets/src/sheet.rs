@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ndarray::Array4;
 use png::{BitDepth, ColorType, Encoder};
 
 use crate::{DataError, Samples};
@@ -29,18 +30,33 @@ pub fn write_sheet(
     if samples.len() > IMAGES_MAX {
         return Err(DataError::TooManyEntries { path: path.to_owned(), entries_max: IMAGES_MAX });
     }
-    let (columns, zoom) = (columns.clamp(1, samples.len().max(1)), zoom.clamp(1, 32));
-    let (channels, height, width) = samples.shape();
+    sheet_png(&samples.images, columns, zoom, (mean, std))
+        .and_then(|bytes| std::fs::write(path, bytes))
+        .map_err(|source| DataError::Io { path: path.to_owned(), source })
+}
+
+/// The same for images (n, 1 or 3, height, width) as the bytes of a PNG file.
+///
+/// # Errors
+/// What the encoder says of a sheet without a pixel, or of one larger than the format allows.
+pub fn sheet_png(
+    images: &Array4<f32>,
+    columns: usize,
+    zoom: usize,
+    (mean, std): (f32, f32),
+) -> std::io::Result<Vec<u8>> {
+    let (count, channels, height, width) = images.dim();
+    let (columns, zoom) = (columns.clamp(1, count.max(1)), zoom.clamp(1, 32));
     let (cell_width, cell_height) = (width * zoom + GAP, height * zoom + GAP);
-    let rows = samples.len().div_ceil(columns).max(1);
+    let rows = count.div_ceil(columns).max(1);
     let (sheet_width, sheet_height) = (columns * cell_width, rows * cell_height);
     let mut sheet = vec![0; 3 * sheet_width * sheet_height];
-    for (index, image) in samples.images.outer_iter().enumerate() {
+    for (index, image) in images.outer_iter().enumerate() {
         let (left, top) = ((index % columns) * cell_width, (index / columns) * cell_height);
         for y in 0..height * zoom {
             for x in 0..width * zoom {
                 let level = |channel: usize| {
-                    let value = image[[channel.min(channels - 1), y / zoom, x / zoom]] * std + mean;
+                    let value = image[[channel.min(channels.max(1) - 1), y / zoom, x / zoom]] * std + mean;
                     (value * 255.0).round().clamp(0.0, 255.0) as u8
                 };
                 let start = 3 * ((top + y) * sheet_width + left + x);
@@ -55,8 +71,6 @@ pub fn write_sheet(
         encoder.set_depth(BitDepth::Eight);
         encoder.write_header()?.write_image_data(&sheet)
     };
-    encode()
-        .map_err(std::io::Error::from)
-        .and_then(|()| std::fs::write(path, bytes))
-        .map_err(|source| DataError::Io { path: path.to_owned(), source })
+    encode()?;
+    Ok(bytes)
 }

@@ -134,6 +134,14 @@ pub enum Fault {
         /// All valid keys of this table.
         allowed: Vec<&'static str>,
     },
+    /// The scheme that hides nothing.
+    #[error(
+        "{place}: MORE is no encryption, and no file can choose it; `consilium research more` shows what it gives away"
+    )]
+    More {
+        /// Where.
+        place: Place,
+    },
     /// A key that has no default is absent.
     #[error("{place}: missing; it must be {allowed}")]
     Missing {
@@ -187,6 +195,7 @@ impl Fault {
     pub fn place(&self) -> &Place {
         match self {
             Self::UnknownKey { place, .. }
+            | Self::More { place }
             | Self::Missing { place, .. }
             | Self::WrongType { place, .. }
             | Self::WrongValue { place, .. }

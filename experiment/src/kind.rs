@@ -90,6 +90,11 @@ impl Walk<'_> {
             path.push(entry.key.clone());
             match fields.iter().find(|field| field.key == entry.key) {
                 Some(field) => self.entry(entry, &field.kind, path),
+                None if chooses_more(entry) => {
+                    let place =
+                        Place { file: self.document.file.clone(), origin: Some(entry.origin), path: path.clone() };
+                    self.faults.push(Fault::More { place });
+                }
                 None => {
                     let allowed: Vec<&'static str> = fields.iter().map(|field| field.key).collect();
                     let place =
@@ -120,6 +125,10 @@ impl Walk<'_> {
                     found: entry.value.content.kind(),
                     allowed: kind.describe(),
                 });
+                return;
+            }
+            Verdict::WrongValue(_) if chooses_more(entry) => {
+                self.faults.push(Fault::More { place });
                 return;
             }
             Verdict::WrongValue(found) => {
@@ -184,6 +193,12 @@ impl Walk<'_> {
         }
         path.push(list);
     }
+}
+
+/// Whether somebody who read of MORE asks for it. No key takes it.
+fn chooses_more(entry: &Entry) -> bool {
+    let is_more = |text: &str| text.eq_ignore_ascii_case("more");
+    is_more(&entry.key) || matches!(&entry.value.content, Content::Text(text) if is_more(text))
 }
 
 enum Verdict {

@@ -128,6 +128,21 @@ fn keys_of_later_features_are_refused_not_ignored() {
 }
 
 #[test]
+fn a_scheme_that_hides_nothing_is_refused_by_name_wherever_it_is_asked_for() {
+    let asked = [
+        ("[data]", "[encryption]\nmode = \"more\"\n[data]", "x.toml:8: [encryption] mode: MORE is no encryption"),
+        ("[data]", "[encryption]\npreset = \"MORE\"\n[data]", "x.toml:8: [encryption] preset: MORE is"),
+        ("[data]", "[more]\nkey = 1\n[data]", "x.toml:7: more: MORE is no encryption"),
+    ];
+    for (old, new, expected) in asked {
+        let error = message(old, new);
+        assert!(error.starts_with(expected) && error.contains("`consilium research more`"), "{error}");
+    }
+    // A word like any other where any text fits.
+    assert!(parse(&GOOD.replace("name = \"small\"", "name = \"more\"")).is_ok());
+}
+
+#[test]
 fn all_faults_of_a_file_are_listed_by_line() {
     let text = GOOD.replace("hospitals = 5", "hospitals = \"five\"").replace("kernel = 7", "kernel = 70");
     let error = parse(&text).expect_err("refused").to_string();

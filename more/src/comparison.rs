@@ -56,9 +56,13 @@ pub struct Comparison {
     pub inputs_error: f64,
     /// Share of labels' numbers read to within 1e-6.
     pub targets_read: f64,
-    /// Largest error of a weight, beside what the key's owner decrypts.
+    /// Share of the trained network's weights, beside what the key's owner decrypts.
+    pub weights_read: f64,
+    /// Largest error of one.
     pub weights_error: f64,
-    /// Largest error of an answer to a new sample.
+    /// Share of the answers to new samples.
+    pub answers_read: f64,
+    /// Largest error of one.
     pub answers_error: f64,
 }
 
@@ -112,7 +116,9 @@ pub fn compare(task: &Task, seed: u64, progress: &mut dyn FnMut(Stage)) -> Compa
         inputs_read: share_read(&read.inputs, &train_part.inputs),
         inputs_error: farthest(&read.inputs, &train_part.inputs),
         targets_read: share_read(&read.targets, &train_part.targets),
+        weights_read: share_read(&read.weights, &more_weights),
         weights_error: farthest(&read.weights, &more_weights),
+        answers_read: share_read(&read.answers, &more_answers),
         answers_error: farthest(&read.answers, &more_answers),
         recovered,
     }

@@ -168,6 +168,11 @@ impl Network {
         Some(Network { layers })
     }
 
+    /// The layers, the first first.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
     /// Number of weights and biases.
     pub fn weights(&self) -> usize {
         self.layers.iter().map(|layer| layer.weights()).sum()

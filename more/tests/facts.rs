@@ -31,6 +31,7 @@ fn assert_equal_and_read(found: &Comparison) {
     assert!(found.weights_differ <= 1e-9 && found.answers_differ <= 1e-9, "{found:?}");
     assert!((found.plain.quality - found.more.quality).abs() <= 1e-9);
     assert!(found.inputs_read >= 0.999 && found.targets_read >= 0.999);
+    assert_eq!((found.weights_read, found.answers_read), (1.0, 1.0));
     assert!(found.inputs_error < 1e-9 && found.weights_error < 1e-9 && found.answers_error < 1e-9);
 }
 

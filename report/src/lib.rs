@@ -1,10 +1,12 @@
-//! What a run leaves behind: report.json, report.html, rounds.parquet, predictions.parquet and a table in the terminal.
+//! What a run leaves behind: report.json, report.html, rounds.parquet, predictions.parquet and a table in the terminal;
+//! and the page on a scheme that hides nothing.
 
 mod card;
 mod charts;
 mod clinic;
 mod date;
 mod html;
+mod more;
 mod page;
 mod paired;
 mod parquet;
@@ -27,6 +29,7 @@ pub use self::units::{bytes_text, milliseconds_text, number_text, seconds_text};
 pub use self::{
     card::{card, headline},
     date::utc,
+    more::{MoreAttack, MoreEvidence, MoreReport, MoreTraining, UsualRange},
     paired::Paired,
     quality::{ClinicalQuality, SitePart, SiteQuality, SplitKind, SplitNote},
     schema::{

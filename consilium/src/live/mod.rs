@@ -5,6 +5,7 @@
 
 mod shown;
 mod spinner;
+mod steps;
 mod terminal;
 mod view;
 
@@ -20,7 +21,12 @@ use std::{
 };
 
 use self::terminal::Terminal;
-pub use self::{shown::Shown, spinner::Spinner, view::View};
+pub use self::{
+    shown::{Shown, red},
+    spinner::Spinner,
+    steps::Steps,
+    view::View,
+};
 use simulation::event::{Event, QUEUE_EVENTS};
 
 /// How often the view looks for the end, and redraws times that pass.

@@ -30,3 +30,8 @@ impl Shown {
         }
     }
 }
+
+/// Text that a terminal shows red and bold.
+pub fn red(text: &str) -> String {
+    format!("\u{1b}[1;31m{text}\u{1b}[0m")
+}

@@ -9,5 +9,6 @@ mod diagnosis;
 pub mod hospital;
 pub mod plan;
 pub mod query;
+pub mod research;
 pub mod run;
 pub mod serve;

@@ -4,8 +4,8 @@ use datasets::DataError;
 use datasets::circulation::{Body, Circulation, CirculationSpec, INPUTS, OUTPUTS, Patients, STANDARD, generate};
 
 /// Systolic, diastolic, mean arterial, stroke volume, ejection fraction, output, end-diastolic, end-systolic, mean
-/// pulmonary, mean left atrial in the 24th beat by scipy's LSODA (relative and absolute tolerance 1e-8, then 1e-9), from
-/// the equations written anew.
+/// pulmonary, mean left atrial in the 24th beat by scipy's LSODA (relative and absolute tolerance 1e-8, then 1e-9),
+/// from the equations written anew.
 const SOLVED: [(Body, [f64; 10]); 3] = [
     (STANDARD, [118.446, 77.789, 99.2339, 71.3074, 59.8085, 5.13413, 119.274, 47.9379, 19.0427, 8.78078]),
     (

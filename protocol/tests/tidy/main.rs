@@ -101,6 +101,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "imaging",
             "pacs",
             "portal",
+            "more",
         ],
     ),
 ];
