@@ -91,7 +91,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let started = cli.global.log.start(cli.global.format).map_err(Error::from);
             let result = started.and_then(|()| logged(&cli));
             let (mut out, mut log) = (std::io::stdout().lock(), std::io::stderr().lock());
-            output::finish(cli.verb.name(), (cli.global.format, cli.global.colors()), &result, &mut out, &mut log)
+            output::finish(cli.verb.name(), (cli.global.format, cli.global.colours()), &result, &mut out, &mut log)
         }
         Err(error) => {
             // Help goes to standard output, mistakes to standard error; the parser knows which.

@@ -22,17 +22,17 @@ pub struct Global {
 
 impl Global {
     /// Whether results are printed in colours.
-    pub fn colors(&self) -> bool {
-        self.allows_colors() && std::io::stdout().is_terminal()
+    pub fn colours(&self) -> bool {
+        self.allows_colours() && std::io::stdout().is_terminal()
     }
 
-    fn allows_colors(&self) -> bool {
+    fn allows_colours(&self) -> bool {
         !self.no_color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
     }
 
     /// The live view that fits this output.
     pub fn shown(&self) -> Shown {
-        match Shown::choose(self.format, self.allows_colors() && std::io::stderr().is_terminal()) {
+        match Shown::choose(self.format, self.allows_colours() && std::io::stderr().is_terminal()) {
             // What is redrawn and what is appended would tear each other up.
             Shown::Terminal { .. } if self.log.is_on_standard_error() => Shown::Lines,
             other => other,

@@ -49,7 +49,7 @@ struct Envelope<'a> {
 /// process.
 pub fn finish(
     command: &str,
-    (format, colors): (Format, bool),
+    (format, colours): (Format, bool),
     result: &Result<Done, Error>,
     out: &mut dyn Write,
     log: &mut dyn Write,
@@ -62,7 +62,7 @@ pub fn finish(
         // Names, plans and reasons in it may have come from the other side.
         (Format::Text, Ok(done)) => match done.data["warning"].as_str().map(shown) {
             Some(warning) => {
-                let warning = if colors { red(&warning) } else { warning.into_owned() };
+                let warning = if colours { red(&warning) } else { warning.into_owned() };
                 writeln!(out, "{warning}\n{}\n{warning}", shown(&done.text))
             }
             None => writeln!(out, "{}", shown(&done.text)),

@@ -9,9 +9,8 @@ const GAP_LEAST: f64 = 1e-9;
 
 /// A 2x2 matrix S diag(m, r) S⁻¹, row by row. Sums, differences and products of matrices are those of the numbers m.
 ///
-/// After Kipnis and Hibshoosh, "Efficient methods for practical fully homomorphic symmetric-key encryption,
-/// randomization and verification" (ePrint 2012/637), with real numbers in place of residues modulo a product of
-/// primes, on whose hardness the security of that scheme was to rest.
+/// After Kipnis and Hibshoosh (ePrint 2012/637), with real numbers in place of residues modulo a product of primes, on
+/// whose hardness the security of that scheme was to rest.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct More(pub [f64; 4]);
 
