@@ -8,7 +8,7 @@ use client::{
     train::{TrainDevice, Trainer},
 };
 use datasets::Dataset;
-use experiment::{DataFormat, DeviceChoice, Experiment};
+use experiment::{DeviceChoice, Experiment};
 use metrics::Evaluation;
 use remedy::Exit;
 use simulation::{baselines, data};
@@ -64,7 +64,7 @@ pub fn run(arguments: &TrainArgs, progress: &mut dyn Progress) -> Result<Measure
     }
     let format = experiment.data().format;
     let path = arguments.data.as_ref().or(experiment.data().source.as_ref());
-    if path.is_none() && format != DataFormat::Phantom {
+    if path.is_none() && !format.is_generated() {
         return Err(BenchError::NoData { format: format.word() });
     }
     let device = TrainDevice::find(arguments.device)?;
@@ -139,8 +139,8 @@ fn fit(
     let largest = |logits: &ndarray::Array2<f32>| logits.iter().fold(0.0f32, |most, logit| most.max(logit.abs()));
     let range = largest(&trainer.predict(&parameters, &dataset.train.images)?);
     let evaluation = Evaluation::new(trainer.predict(&parameters, &dataset.test.images)?.view(), &dataset.test.labels)?;
-    let mut heading = Heading::new(experiment.name(), experiment.network(), experiment.load_options(), range);
-    heading.phantom = (experiment.data().format == DataFormat::Phantom).then(|| experiment.phantom_spec());
+    let heading = Heading::new(experiment.name(), experiment.network(), experiment.load_options(), range)
+        .of(experiment.generator());
     Ok(Fitted { model: ModelFile::new(heading, parameters)?, seconds, evaluation })
 }
 

@@ -98,9 +98,9 @@ pub struct Chosen {
 pub fn images(model: &ModelFile, data: Option<&Path>, images: usize) -> Result<Chosen, BenchError> {
     let heading = model.heading();
     let wrong = |source: datasets::DataError| BenchError::from(simulation::FederationError::from(source));
-    let dataset = match (data, &heading.phantom) {
+    let dataset = match (data, heading.generator()) {
         (Some(path), _) => datasets::load(path, None, &heading.images),
-        (None, Some(phantom)) => datasets::generate(phantom),
+        (None, Some(generator)) => generator.draw(),
         (None, None) => return Err(BenchError::NoData { format: "the trained model's" }),
     };
     let dataset = dataset.map_err(wrong)?;

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use datasets::{LoadOptions, PhantomSpec};
+use datasets::{AngiographySpec, Generator, LoadOptions, PhantomSpec};
 use he_infer::{ImageShape, InputError, Network, PARAMETERS_MAX};
 use protocol::store::{FileFault, write_beside};
 use safetensors::tensor::TensorView;
@@ -135,6 +135,9 @@ pub struct Heading {
     /// The generator's settings, for a model of generated images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phantom: Option<PhantomSpec>,
+    /// The same for angiograms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub angiography: Option<AngiographySpec>,
     /// Largest absolute logit over the training images: what a serving preset must have room for.
     pub logit_range: f32,
 }
@@ -142,7 +145,23 @@ pub struct Heading {
 impl Heading {
     /// What is known of a model of `network`.
     pub fn new(name: &str, network: &Network, images: LoadOptions, logit_range: f32) -> Heading {
-        Heading { schema: SCHEMA, name: name.to_owned(), network: network.clone(), images, phantom: None, logit_range }
+        let (name, network) = (name.to_owned(), network.clone());
+        Heading { schema: SCHEMA, name, network, images, phantom: None, angiography: None, logit_range }
+    }
+
+    /// The same, of generated images.
+    pub fn of(self, generator: Option<Generator>) -> Heading {
+        match generator {
+            Some(Generator::Phantom(spec)) => Heading { phantom: Some(spec), ..self },
+            Some(Generator::Angiography(spec)) => Heading { angiography: Some(spec), ..self },
+            None => self,
+        }
+    }
+
+    /// What drew the model's images; `None` where they were read.
+    pub fn generator(&self) -> Option<Generator> {
+        let phantom = self.phantom.clone().map(Generator::Phantom);
+        phantom.or_else(|| self.angiography.clone().map(Generator::Angiography))
     }
 
     fn check(&self) -> Result<(), ModelFileError> {
@@ -304,6 +323,22 @@ mod tests {
         assert_eq!(ModelFile::read(&path).unwrap(), model());
         assert_eq!(std::fs::read(&path).unwrap(), model().to_bytes().unwrap());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no part is left behind");
+    }
+
+    #[test]
+    fn a_model_of_generated_images_says_what_drew_them() {
+        let drawn = [
+            None,
+            Some(Generator::Phantom(PhantomSpec { seed: 7, ..PhantomSpec::default() })),
+            Some(Generator::Angiography(AngiographySpec { seed: 8, ..AngiographySpec::default() })),
+        ];
+        for generator in drawn {
+            let model = model();
+            let heading = model.heading().clone().of(generator.clone());
+            let file = ModelFile::new(heading, model.parameters().to_vec()).unwrap();
+            let read = ModelFile::from_bytes(&file.to_bytes().unwrap()).unwrap();
+            assert_eq!(read.heading().generator(), generator);
+        }
     }
 
     #[test]

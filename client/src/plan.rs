@@ -45,8 +45,17 @@ pub enum PlanError {
         members: usize,
     },
     /// Images that nobody has.
-    #[error("data.format \"phantom\" is generated for a simulation; a consortium trains on its members' images")]
-    Phantom,
+    #[error("data.format {format:?} is generated for a simulation; a consortium trains on its members' images")]
+    Generated {
+        /// The format.
+        format: &'static str,
+    },
+    /// Images that nobody named.
+    #[error("images of format {format:?} are read from files, and none are named")]
+    NoImages {
+        /// The format.
+        format: &'static str,
+    },
     /// The network or its settings.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -73,7 +82,8 @@ impl Explained for PlanError {
         match self {
             Self::Experiment(error) => error.code(),
             Self::TooFewMembers { .. } => "too_few_members",
-            Self::Phantom => "phantom",
+            Self::Generated { .. } => "generated",
+            Self::NoImages { .. } => "no_images",
             Self::Train(_) => "training",
             Self::Data(_) => "data",
             Self::Classes { .. } => "data_classes",
@@ -91,7 +101,8 @@ impl Explained for PlanError {
         match self {
             Self::Experiment(error) => error.remedy(),
             Self::TooFewMembers { .. } => "invite more sites with `consilium coordinator invite NAME`".into(),
-            Self::Phantom => "set data.format to what the members have: image-folder, npz or idx".into(),
+            Self::NoImages { .. } => "name them with --data".into(),
+            Self::Generated { .. } => "set data.format to what the members have: image-folder, npz or idx".into(),
             Self::Train(TrainError::NoGpu { .. }) => {
                 "set device = \"auto\" or \"cpu\" under [train] in the site file".into()
             }
@@ -139,8 +150,8 @@ impl Plan {
         }
         let hospitals = format!("federation.hospitals={members}");
         let experiment = Experiment::parse(name, text, &[hospitals])?;
-        if experiment.data().format == DataFormat::Phantom {
-            return Err(PlanError::Phantom);
+        if experiment.data().format.is_generated() {
+            return Err(PlanError::Generated { format: experiment.data().format.word() });
         }
         Ok(Self::new(experiment))
     }
@@ -266,7 +277,7 @@ impl Plan {
     /// Reads a site's images as the plan wants them.
     ///
     /// # Errors
-    /// [`PlanError::Data`] naming file, field or class, [`PlanError::Classes`], [`PlanError::Phantom`].
+    /// [`PlanError::Data`] naming file, field or class, [`PlanError::Classes`], [`PlanError::Generated`].
     pub fn read_images(&self, path: &Path) -> Result<Dataset, PlanError> {
         images(&self.experiment, path)
     }
@@ -278,7 +289,9 @@ impl Plan {
 /// As [`Plan::read_images`].
 pub fn images(experiment: &Experiment, path: &Path) -> Result<Dataset, PlanError> {
     let format = match experiment.data().format {
-        DataFormat::Phantom => return Err(PlanError::Phantom),
+        generated @ (DataFormat::Phantom | DataFormat::Angiography) => {
+            return Err(PlanError::Generated { format: generated.word() });
+        }
         DataFormat::Npz => Format::Npz,
         DataFormat::Idx => Format::Idx,
         DataFormat::ImageFolder => Format::ImageFolder,

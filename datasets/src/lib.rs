@@ -17,6 +17,7 @@ mod catalogue;
 pub mod circulation;
 mod circulation_body;
 mod error;
+mod generator;
 mod idx;
 mod image_folder;
 mod load;
@@ -37,6 +38,7 @@ mod split;
 
 pub use angiography::{AngiographySpec, generate_angiography};
 pub use error::{DataError, NpyProblem};
+pub use generator::{ANGIOGRAPHY_CLASSES, Generator, PHANTOM_CLASSES};
 pub use load::{Format, LoadOptions, Normalisation, form_scan, load, read_picture};
 pub use manifest::{Manifest, ManifestRow};
 pub use partition::Partition;

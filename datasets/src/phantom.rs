@@ -15,7 +15,8 @@ use crate::phantom_region::{Point, Slice};
 use crate::sampling::Sampler;
 use crate::{DataError, Dataset, Samples, Split, SplitFractions};
 
-const CLASSES: [(Finding, &str); 3] =
+/// What a patient may have, in the order of the labels.
+pub(crate) const CLASSES: [(Finding, &str); 3] =
     [(Finding::Normal, "normal"), (Finding::Cyst, "cyst"), (Finding::Tumour, "tumour")];
 
 /// Grey level 0 and 1 of the usual soft-tissue window, in Hounsfield units.

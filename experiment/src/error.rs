@@ -257,14 +257,19 @@ pub enum Conflict {
         /// Their sum.
         sum: f64,
     },
-    /// Phantoms are generated, so there is no path to them.
-    #[error("format \"phantom\" generates its images; leave source out, or name the format of the files")]
-    PhantomWithSource,
-    /// An option of the generator with another format.
-    #[error("format {format:?} reads files; this option belongs to format \"phantom\"")]
-    PhantomOption {
+    /// There is no path to what is generated.
+    #[error("format {format:?} generates its images; leave source out, or name the format of the files")]
+    GeneratedWithSource {
         /// The format.
-        format: String,
+        format: &'static str,
+    },
+    /// An option of a generator with another format.
+    #[error("this option belongs to format {of:?}, not to {format:?}")]
+    GeneratorOption {
+        /// The format.
+        format: &'static str,
+        /// Whose option it is.
+        of: &'static str,
     },
     /// A Dirichlet parameter for another partition.
     #[error("partition {partition:?} has no alpha")]
@@ -272,17 +277,21 @@ pub enum Conflict {
         /// The partition.
         partition: String,
     },
-    /// The phantoms have three classes.
-    #[error("the phantom has the classes {}, here are {found}", expected.join(", "))]
-    PhantomClasses {
+    /// A generator knows its classes.
+    #[error("format {format:?} generates the classes {}, here are {found}", expected.join(", "))]
+    GeneratedClasses {
+        /// The format.
+        format: &'static str,
         /// How many are written.
         found: usize,
         /// What the generator makes.
-        expected: Vec<String>,
+        expected: &'static [&'static str],
     },
-    /// The phantom is grey.
-    #[error("the phantom has 1 channel, here are {found}")]
-    PhantomChannels {
+    /// What is generated is grey.
+    #[error("format {format:?} generates images of 1 channel, here are {found}")]
+    GeneratedChannels {
+        /// The format.
+        format: &'static str,
         /// Image channels.
         found: usize,
     },

@@ -22,7 +22,7 @@ mod write;
 
 use std::path::Path;
 
-use datasets::{LoadOptions, PhantomSpec};
+use datasets::{AngiographySpec, Generator, LoadOptions, PhantomSpec};
 use he_agg::aggregation::LaneLayout;
 use he_infer::{Network, Program};
 
@@ -38,7 +38,10 @@ pub use self::{
     document::{Origin, Place},
     error::{Conflict, ExperimentError, Fault, Faults, OverrideFault},
     release::Release,
-    settings::{Compute, DataFormat, DataPlan, Encryption, Federation, Phantom, Publish, ReportFormats, Weighting},
+    settings::{
+        Angiography, Compute, DataFormat, DataPlan, Encryption, Federation, Generated, Phantom, Publish, ReportFormats,
+        Weighting,
+    },
     site::{AuditSite, DataSite, NetworkSite, PacsSite, Policy, PortalSite, Site, TrainSite, VaultSite},
 };
 
@@ -132,22 +135,37 @@ impl Experiment {
         }
     }
 
-    /// What the generator needs; only for phantoms.
-    pub fn phantom_spec(&self) -> PhantomSpec {
-        let (data, phantom) = (&self.data, &self.data.phantom);
-        PhantomSpec {
-            hospitals: self.federation.hospitals.into(),
-            patients_per_hospital: phantom.patients_per_hospital,
-            slices_per_patient: phantom.slices_per_patient,
-            height: data.height,
-            width: data.width,
-            proportions: phantom.proportions,
-            difficulty: phantom.difficulty,
-            split: data.split,
-            mean: data.mean,
-            std: data.std,
-            seed: self.seed,
-        }
+    /// What draws the images; `None` where they are read.
+    pub fn generator(&self) -> Option<Generator> {
+        let (data, seed) = (&self.data, self.seed);
+        let hospitals = self.federation.hospitals.into();
+        Some(match data.generated? {
+            Generated::Phantom(own) => Generator::Phantom(PhantomSpec {
+                hospitals,
+                patients_per_hospital: own.patients_per_hospital,
+                slices_per_patient: own.slices_per_patient,
+                height: data.height,
+                width: data.width,
+                proportions: own.proportions,
+                difficulty: own.difficulty,
+                split: data.split,
+                mean: data.mean,
+                std: data.std,
+                seed,
+            }),
+            Generated::Angiography(own) => Generator::Angiography(AngiographySpec {
+                hospitals,
+                patients_per_hospital: own.patients_per_hospital,
+                views_per_patient: own.views_per_patient,
+                height: data.height,
+                width: data.width,
+                contrast: true,
+                split: data.split,
+                mean: data.mean,
+                std: data.std,
+                seed,
+            }),
+        })
     }
 
     /// `[model]`, checked against the image.

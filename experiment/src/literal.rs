@@ -118,6 +118,14 @@ pub(super) struct SimulateLiteral {
     pub(super) alpha: Option<f64>,
     pub(super) max_samples: Option<usize>,
     pub(super) phantom: Option<PhantomLiteral>,
+    pub(super) angiography: Option<AngiographyLiteral>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct AngiographyLiteral {
+    pub(super) patients_per_hospital: Option<usize>,
+    pub(super) views_per_patient: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]

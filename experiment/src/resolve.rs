@@ -13,15 +13,15 @@ use super::{
     document::{Document, Place},
     error::{Conflict, ExperimentError, Fault, Faults},
     kind,
-    literal::{Auto, DataLiteral, ExperimentLiteral, FederationLiteral, PublishLiteral},
+    literal::{Auto, DataLiteral, ExperimentLiteral, FederationLiteral, PublishLiteral, SimulateLiteral},
     release::Release,
     schema,
-    settings::{Compute, DataFormat, DataPlan, Encryption, Federation, Phantom, Publish, ReportFormats, Weighting},
+    settings::{
+        Angiography, Compute, DataFormat, DataPlan, Encryption, Federation, Generated, Phantom, Publish, ReportFormats,
+        Weighting,
+    },
     train::TrainSettings,
 };
-
-/// What the generator makes, in the order of its labels.
-const PHANTOM_CLASSES: [&str; 3] = ["normal", "cyst", "tumour"];
 
 /// Checks a document and fills in what it leaves out.
 pub(super) fn resolve(document: &Document, text: String) -> Result<Experiment, ExperimentError> {
@@ -172,6 +172,7 @@ impl Check<'_> {
             "npz" => DataFormat::Npz,
             "idx" => DataFormat::Idx,
             "image-folder" => DataFormat::ImageFolder,
+            "angiography" => DataFormat::Angiography,
             _ => DataFormat::Phantom,
         };
         let channels = literal.image.channels.unwrap_or(1);
@@ -189,9 +190,8 @@ impl Check<'_> {
             self.conflict(&["data", "split", "test"], &["data", "split", "train"], Conflict::SplitSum { sum });
         }
         let split_by = if literal.split.by.as_deref() == Some("slice") { SplitBy::Slice } else { SplitBy::Group };
-        self.phantom_rules(format, literal, channels);
+        self.generator_rules(format, literal, channels);
         let simulate = &literal.simulate;
-        let phantom = simulate.phantom.as_ref();
         DataPlan {
             format,
             classes: literal.classes.clone(),
@@ -202,41 +202,49 @@ impl Check<'_> {
             std: literal.normalise.std.unwrap_or(0.25),
             split,
             split_by,
-            source: simulate.source.as_ref().filter(|source| *source != "phantom").map(PathBuf::from),
+            source: simulate.source.as_ref().filter(|source| *source != format.word()).map(PathBuf::from),
             partition: self.partition(literal),
             max_samples: simulate.max_samples,
-            phantom: Phantom {
-                patients_per_hospital: phantom.and_then(|p| p.patients_per_hospital).unwrap_or(36),
-                slices_per_patient: phantom.and_then(|p| p.slices_per_patient).unwrap_or(4),
-                difficulty: phantom.and_then(|p| p.difficulty).unwrap_or(0.5),
-                proportions: phantom.and_then(|p| p.proportions).unwrap_or([1.0; 3]),
-            },
+            generated: generated(format, simulate),
         }
     }
 
-    fn phantom_rules(&mut self, format: DataFormat, literal: &DataLiteral, channels: usize) {
-        let format_key = ["data", "format"];
-        let source = literal.simulate.source.as_deref();
-        if format == DataFormat::Phantom {
-            if source.is_some_and(|source| source != "phantom") {
-                self.conflict(&["data", "simulate", "source"], &format_key, Conflict::PhantomWithSource);
+    /// A generator knows its images and needs no file; other formats have no use for its settings.
+    fn generator_rules(&mut self, format: DataFormat, literal: &DataLiteral, channels: usize) {
+        let (format_key, simulate) = (["data", "format"], &literal.simulate);
+        let tables = [
+            ("phantom", DataFormat::Phantom, simulate.phantom.is_some()),
+            ("angiography", DataFormat::Angiography, simulate.angiography.is_some()),
+        ];
+        let source = simulate.source.as_deref();
+        for (word, of, is_there) in tables {
+            let option = || Conflict::GeneratorOption { format: format.word(), of: of.word() };
+            if is_there && format != of {
+                self.conflict(&["data", "simulate", word], &format_key, option());
             }
-            if literal.classes != PHANTOM_CLASSES {
-                let expected = PHANTOM_CLASSES.map(str::to_owned).to_vec();
-                let conflict = Conflict::PhantomClasses { found: literal.classes.len(), expected };
-                self.conflict(&["data", "classes"], &format_key, conflict);
-            }
-            if channels != 1 {
-                let conflict = Conflict::PhantomChannels { found: channels };
-                self.conflict(&["data", "image", "channels"], &format_key, conflict);
-            }
-        } else {
-            let option = || Conflict::PhantomOption { format: format.word().to_owned() };
-            if literal.simulate.phantom.is_some() {
-                self.conflict(&["data", "simulate", "phantom"], &format_key, option());
-            }
-            if source == Some("phantom") {
+            if source == Some(word) && !format.is_generated() {
                 self.conflict(&["data", "simulate", "source"], &format_key, option());
+            }
+        }
+        let Some(classes) = format.generated_classes() else { return };
+        let format = format.word();
+        if source.is_some_and(|source| source != format) {
+            self.conflict(&["data", "simulate", "source"], &format_key, Conflict::GeneratedWithSource { format });
+        }
+        if literal.classes != classes {
+            let conflict = Conflict::GeneratedClasses { format, found: literal.classes.len(), expected: classes };
+            self.conflict(&["data", "classes"], &format_key, conflict);
+        }
+        if channels != 1 {
+            let conflict = Conflict::GeneratedChannels { format, found: channels };
+            self.conflict(&["data", "image", "channels"], &format_key, conflict);
+        }
+        let [height, width] = [literal.image.height, literal.image.width];
+        if format == DataFormat::Angiography.word() {
+            for (key, found) in [("height", height), ("width", width)] {
+                if !(32..=256).contains(&found) {
+                    self.wrong(&["data", "image", key], found.to_string(), "32 to 256 for angiograms");
+                }
             }
         }
     }
@@ -454,4 +462,27 @@ const QUERY_CIPHERTEXTS_MAX: usize = 16;
 /// The schema bounds every such number by 64.
 fn narrow(number: u32) -> u16 {
     u16::try_from(number).unwrap_or(u16::MAX)
+}
+
+/// Settings of the format's generator, with what the file leaves out.
+fn generated(format: DataFormat, simulate: &SimulateLiteral) -> Option<Generated> {
+    match format {
+        DataFormat::Phantom => {
+            let own = simulate.phantom.as_ref();
+            Some(Generated::Phantom(Phantom {
+                patients_per_hospital: own.and_then(|own| own.patients_per_hospital).unwrap_or(36),
+                slices_per_patient: own.and_then(|own| own.slices_per_patient).unwrap_or(4),
+                difficulty: own.and_then(|own| own.difficulty).unwrap_or(0.5),
+                proportions: own.and_then(|own| own.proportions).unwrap_or([1.0; 3]),
+            }))
+        }
+        DataFormat::Angiography => {
+            let own = simulate.angiography.as_ref();
+            Some(Generated::Angiography(Angiography {
+                patients_per_hospital: own.and_then(|own| own.patients_per_hospital).unwrap_or(240),
+                views_per_patient: own.and_then(|own| own.views_per_patient).unwrap_or(1),
+            }))
+        }
+        DataFormat::Npz | DataFormat::Idx | DataFormat::ImageFolder => None,
+    }
 }

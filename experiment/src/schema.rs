@@ -111,7 +111,7 @@ const FEDERATION: &[Field] = &[
 ];
 
 /// Words for `data.format`.
-pub(super) const FORMATS: &[&str] = &["phantom", "npz", "idx", "image-folder"];
+pub(super) const FORMATS: &[&str] = &["phantom", "angiography", "npz", "idx", "image-folder"];
 
 const DATA: &[Field] = &[
     required("format", Kind::Choice(FORMATS)),
@@ -144,6 +144,7 @@ const SIMULATE: &[Field] = &[
     optional("alpha", Kind::Real(0.01, 1000.0)),
     optional("max-samples", Kind::Integer(1, 1_000_000_000)),
     optional("phantom", Kind::Table(PHANTOM)),
+    optional("angiography", Kind::Table(ANGIOGRAPHY)),
 ];
 
 const PHANTOM: &[Field] = &[
@@ -152,6 +153,9 @@ const PHANTOM: &[Field] = &[
     optional("difficulty", Kind::Real(0.0, 1.0)),
     optional("proportions", Kind::Reals(3, 0.001, 1000.0)),
 ];
+
+const ANGIOGRAPHY: &[Field] =
+    &[optional("patients-per-hospital", Kind::Integer(6, 65_536)), optional("views-per-patient", Kind::Integer(1, 6))];
 
 const MODEL: &[Field] = &[required("layers", Kind::Variants(LAYERS))];
 

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use datasets::{Partition, SplitBy, SplitFractions};
+use datasets::{ANGIOGRAPHY_CLASSES, PHANTOM_CLASSES, Partition, SplitBy, SplitFractions};
 use he_agg::{DeviceChoice, Preset};
 
 use super::release::Release;
@@ -62,6 +62,8 @@ impl Weighting {
 pub enum DataFormat {
     /// Generated kidney slices.
     Phantom,
+    /// Generated coronary angiograms.
+    Angiography,
     /// A MedMNIST archive.
     Npz,
     /// Gzipped IDX files.
@@ -75,10 +77,25 @@ impl DataFormat {
     pub fn word(self) -> &'static str {
         match self {
             Self::Phantom => "phantom",
+            Self::Angiography => "angiography",
             Self::Npz => "npz",
             Self::Idx => "idx",
             Self::ImageFolder => "image-folder",
         }
+    }
+
+    /// Classes that a generator makes, in the order of its labels; `None` where images are read.
+    pub fn generated_classes(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Phantom => Some(&PHANTOM_CLASSES),
+            Self::Angiography => Some(&ANGIOGRAPHY_CLASSES),
+            Self::Npz | Self::Idx | Self::ImageFolder => None,
+        }
+    }
+
+    /// Whether there are no files.
+    pub fn is_generated(self) -> bool {
+        self.generated_classes().is_some()
     }
 }
 
@@ -104,14 +121,34 @@ pub struct DataPlan {
     pub split: SplitFractions,
     /// What a split keeps whole.
     pub split_by: SplitBy,
-    /// Where the images are; `None` for phantoms and where `--data` names them.
+    /// Where the images are; `None` where images are generated and where `--data` names them.
     pub source: Option<PathBuf>,
     /// How `run` deals training samples to hospitals.
     pub partition: Partition,
     /// Most samples of each part, over all hospitals.
     pub max_samples: Option<usize>,
-    /// What the generator makes; only for phantoms.
-    pub phantom: Phantom,
+    /// What a generator makes; `None` where images are read.
+    pub generated: Option<Generated>,
+}
+
+/// What a generator makes, beside the size of images and the number of hospitals.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Generated {
+    /// `[data.simulate.phantom]`.
+    Phantom(Phantom),
+    /// `[data.simulate.angiography]`.
+    Angiography(Angiography),
+}
+
+/// `[data.simulate.angiography]`: what the generator makes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Angiography {
+    /// Patients of each hospital, over all parts.
+    pub patients_per_hospital: usize,
+    /// Views of each patient, 1 to 6.
+    pub views_per_patient: usize,
 }
 
 /// `[data.simulate.phantom]`: what the generator makes.

@@ -5,6 +5,8 @@ use metrics::CountDigits;
 
 use super::*;
 
+mod generators;
+
 const GOOD: &str = r#"schema = 1
 [experiment]
 name = "small"
@@ -159,8 +161,8 @@ fn all_faults_of_a_file_are_listed_by_line() {
 fn a_wrong_type_or_value_says_what_is_allowed() {
     assert_eq!(
         message("format = \"phantom\"", "format = \"dicom\""),
-        "x.toml:8: [data] format: \"dicom\" is not allowed, must be one of \"phantom\", \"npz\", \"idx\", \
-         \"image-folder\""
+        "x.toml:8: [data] format: \"dicom\" is not allowed, must be one of \"phantom\", \"angiography\", \
+         \"npz\", \"idx\", \"image-folder\""
     );
     assert_eq!(
         message("threshold = 4", "threshold = \"most\""),

@@ -11,7 +11,7 @@ use super::{
     Experiment,
     kind::{Field, Kind},
     schema,
-    settings::{DataFormat, Publish},
+    settings::{Generated, Publish},
 };
 
 /// All tables.
@@ -151,17 +151,26 @@ fn simulate(experiment: &Experiment) -> Table {
     if let Some(most) = data.max_samples {
         put("max-samples", integer(most));
     }
-    if data.format == DataFormat::Phantom {
-        let phantom = data.phantom;
-        put(
+    let generator = data.generated.map(|generated| match generated {
+        Generated::Phantom(own) => (
             "phantom",
-            self::table([
-                ("patients-per-hospital", integer(phantom.patients_per_hospital)),
-                ("slices-per-patient", integer(phantom.slices_per_patient)),
-                ("difficulty", Value::Float(phantom.difficulty)),
-                ("proportions", Value::Array(phantom.proportions.map(Value::Float).to_vec())),
-            ]),
-        );
+            vec![
+                ("patients-per-hospital", integer(own.patients_per_hospital)),
+                ("slices-per-patient", integer(own.slices_per_patient)),
+                ("difficulty", Value::Float(own.difficulty)),
+                ("proportions", Value::Array(own.proportions.map(Value::Float).to_vec())),
+            ],
+        ),
+        Generated::Angiography(own) => (
+            "angiography",
+            vec![
+                ("patients-per-hospital", integer(own.patients_per_hospital)),
+                ("views-per-patient", integer(own.views_per_patient)),
+            ],
+        ),
+    });
+    if let Some((name, settings)) = generator {
+        put(name, self::table(settings));
     }
     table
 }

@@ -173,10 +173,10 @@ impl MoreReport {
 
     fn result(&self) -> String {
         format!(
-            "The same network was trained twice on {} samples: on plain numbers, and on 2x2 matrices S diag(m, r) S⁻¹ \
-             with a secret S, the scheme of several publications on medical images. Both trainings end in the same \
-             weights. Then the server, which has the matrices and nothing else, read what had been encrypted: an \
-             eigenvalue of a matrix is no secret.",
+            "The same network was trained twice on {} samples: on plain numbers, and on 2x2 matrices that hide them, \
+             the scheme of several publications on medical images. Both trainings end in the same weights. Then the \
+             server, which has the matrices and nothing else, read what had been encrypted: a number is an eigenvalue \
+             of its matrix, and that is no secret.",
             grouped(self.train)
         )
     }
@@ -228,7 +228,7 @@ impl MoreReport {
     fn how(&self) -> Markup {
         let steps = html! {
             ol {
-                li { "All matrices under one key have the same two eigenvectors, the columns of S. One of them tells both." }
+                li { "All matrices under one key have the same two eigenvectors, the columns of S. One tells both." }
                 li { "In their directions every matrix is diag(m, r): its two entries are the number and a blind." }
                 li { "Which is which is one question for the whole set. Pictures are smooth and labels follow from \
                       inputs; blinds are and do neither." }

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use client::hospital::{HeldOut, SiteImages};
-use client::plan;
+use client::plan::{self, PlanError};
 use datasets::{DataError, Dataset, Part, Samples};
-use experiment::{DataFormat, Experiment, Weighting};
+use experiment::{Experiment, Weighting};
 use protocol::weight::WeightClass;
 
 use super::error::FederationError;
@@ -69,10 +69,11 @@ pub(super) fn images_of(experiment: &Experiment, dataset: &Dataset, number: u16,
 /// # Errors
 /// [`FederationError::Plan`] naming file, field or class.
 pub fn load(experiment: &Experiment, data: Option<&Path>) -> Result<Dataset, FederationError> {
-    if let (Some(path), true) = (data, experiment.data().format != DataFormat::Phantom) {
-        return Ok(plan::images(experiment, path)?);
-    }
-    let dataset = datasets::generate(&experiment.phantom_spec())?;
+    let dataset = match (experiment.generator(), data) {
+        (Some(generator), _) => generator.draw()?,
+        (None, Some(path)) => return Ok(plan::images(experiment, path)?),
+        (None, None) => return Err(PlanError::NoImages { format: experiment.data().format.word() }.into()),
+    };
     dataset.check()?;
     plan::check_classes(experiment, &dataset)?;
     Ok(dataset)
@@ -81,6 +82,27 @@ pub fn load(experiment: &Experiment, data: Option<&Path>) -> Result<Dataset, Fed
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn angiograms_are_drawn_for_every_hospital_of_the_experiment() {
+        let text = include_str!("../../configs/angiography.toml");
+        let few = "data.simulate.angiography.patients-per-hospital=60".to_owned();
+        let experiment = Experiment::parse("x.toml", text, &[few]).unwrap();
+        let dataset = load(&experiment, None).unwrap();
+        assert_eq!((dataset.classes.len(), dataset.train.len(), dataset.train.shape()), (6, 210, (1, 64, 64)));
+        let sites: std::collections::BTreeSet<u32> = dataset.test.sites.iter().copied().collect();
+        assert_eq!(sites.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn images_that_nobody_names_are_not_made_up() {
+        let text = experiment::DEMO.replace("source = \"phantom\"\n", "").replace("\"phantom\"", "\"npz\"");
+        let (before, rest) = text.split_once("[data.simulate.phantom]").unwrap();
+        let after = rest.split_once("\n\n").unwrap().1;
+        let experiment = Experiment::parse("x.toml", &format!("{before}\n{after}"), &[]).unwrap();
+        let error = load(&experiment, None).unwrap_err();
+        assert!(matches!(&error, FederationError::Plan(PlanError::NoImages { format: "npz" })), "{error}");
+    }
 
     #[test]
     fn shares_are_rounded_to_the_nearest_class_of_the_largest() {

@@ -10,7 +10,7 @@ use crate::dropout::DropOut;
 /// Options of one run; the experiment says the rest.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// `--data`, else the experiment's source; `None` for phantoms.
+    /// `--data`, else the experiment's source; `None` where images are generated.
     pub data: Option<PathBuf>,
     /// The run folder. It exists and holds experiment.toml, resolved.toml and manifest.json.
     pub out: PathBuf,

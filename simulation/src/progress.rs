@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use experiment::{DataFormat, Experiment};
+use experiment::Experiment;
 use protocol::store::write_beside;
 use protocol::weight::{WeightClass, WeightClassError};
 use report::{DropOutReport, Round};
@@ -63,7 +63,7 @@ impl Progress {
             folder: out.to_owned(),
             closed: self.rounds.len(),
             rounds: experiment.federation().rounds,
-            needs_data: data.format != DataFormat::Phantom && data.source.is_none(),
+            needs_data: !data.format.is_generated() && data.source.is_none(),
         }
     }
 

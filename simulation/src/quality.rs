@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use client::train::Trainer;
 use datasets::{Dataset, Samples};
-use experiment::{DataFormat, Experiment};
+use experiment::Experiment;
 use metrics::{Clinical, Evaluation, Scored, WORK_MAX};
 use ndarray::{Array2, ArrayView2};
 use report::{ClinicalQuality, SitePart, SiteQuality, SplitKind, SplitNote};
@@ -51,7 +51,7 @@ pub(super) fn judge(
             auc_per_class: plain.auc,
         });
     }
-    let kind = split_kind(dataset, experiment.data().format == DataFormat::Phantom);
+    let kind = split_kind(dataset, experiment.data().format.is_generated());
     Ok(ClinicalQuality::new(SplitNote::new(kind, &dataset.description), figures, hospitals))
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use client::train::TrainDevice;
 use coordinator::compute::Compute;
-use experiment::{DataFormat, DeviceChoice, Experiment, Site};
+use experiment::{DeviceChoice, Experiment, Site};
 use serde_json::json;
 use simulation::FederationError;
 use simulation::dropout::DropOut;
@@ -89,8 +89,8 @@ pub(crate) fn federation(experiment: &Experiment, request: Request, global: &Glo
         drop.check(federation.hospitals, federation.rounds)?;
     }
     let format = experiment.data().format;
-    let data = request.data.or_else(|| experiment.data().source.clone()).filter(|_| format != DataFormat::Phantom);
-    if data.is_none() && format != DataFormat::Phantom {
+    let data = request.data.or_else(|| experiment.data().source.clone()).filter(|_| !format.is_generated());
+    if data.is_none() && !format.is_generated() {
         return Err(Error::NoData { name: experiment.name().to_owned(), format: format.word() });
     }
     threads::start(experiment.compute().threads)?;

@@ -143,7 +143,7 @@ fn too_few_hospitals_stop_the_run_and_a_resumed_one_finishes_it() {
     let again = run_folder::reopen(&out, &experiment).unwrap();
     // Somebody printed what no log may have: the search of a log can fail.
     let leaky = folder.path().join("leaky");
-    let training = datasets::generate(&experiment.phantom_spec()).unwrap().train.images;
+    let training = experiment.generator().unwrap().draw().unwrap().train.images;
     let pixels: Vec<f32> = training.index_axis(Axis(0), 0).iter().skip(300).take(40).copied().collect();
     std::fs::write(&leaky, format!("INFO client: trains pixels={pixels:?}\n")).unwrap();
     let options = RunOptions { log: Some(leaky), ..options(&again, &[], true) };
