@@ -1,7 +1,7 @@
 //! The circulation model beside another integrator's solution of the same equations, and its patients.
 
-use datasets::DataError;
 use datasets::circulation::{Body, Circulation, CirculationSpec, INPUTS, OUTPUTS, Patients, STANDARD, generate};
+use datasets::{DataError, SplitFractions};
 
 /// Systolic, diastolic, mean arterial, stroke volume, ejection fraction, output, end-diastolic, end-systolic, mean
 /// pulmonary, mean left atrial in the 24th beat by scipy's LSODA (relative and absolute tolerance 1e-8, then 1e-9),
@@ -161,6 +161,35 @@ fn the_same_seed_gives_the_same_people_and_another_others() {
     assert_ne!(rows(&data), rows(&generate(&CirculationSpec { seed: 2, ..small(2) }).unwrap()));
     let high = CirculationSpec { seed: 1 | 1 << 40, ..small(2) };
     assert_ne!(rows(&data), rows(&generate(&high).unwrap()), "the upper half of a seed counts");
+    let [lower, both] = [u64::from(u32::MAX), u64::MAX].map(|seed| CirculationSpec { seed, ..small(2) });
+    assert_ne!(rows(&generate(&lower).unwrap()), rows(&generate(&both).unwrap()), "whatever the lower half");
+}
+
+#[test]
+fn hospitals_deal_their_patients_to_the_parts_unlike_one_another() {
+    // Every bit that tells these hospitals apart is set in the seed too.
+    let spec = CirculationSpec { seed: 3, ..small(3) };
+    // A single part has the order of the sequence.
+    let whole = SplitFractions { train: 1.0, validation: 0.0, test: 0.0 };
+    let ordered = generate(&CirculationSpec { split: whole, ..spec.clone() }).unwrap().train;
+    let test = generate(&spec).unwrap().test;
+    let own = |part: &Patients, site: u32| -> Vec<Vec<f64>> {
+        (0..part.len()).filter(|&row| part.sites[row] == site).map(|row| part.inputs.row(row).to_vec()).collect()
+    };
+    let tested = [1, 2, 3].map(|site| {
+        let chosen = own(&test, site);
+        own(&ordered, site).iter().map(|patient| chosen.contains(patient)).collect::<Vec<_>>()
+    });
+    // Of three numbers of patients that differ by one at most, two are the same.
+    assert!(tested[0] != tested[1] && tested[1] != tested[2] && tested[2] != tested[0], "{tested:?}");
+}
+
+#[test]
+fn a_part_without_a_share_is_empty() {
+    let split = SplitFractions { train: 0.75, validation: 0.0, test: 0.25 };
+    let data = generate(&CirculationSpec { split, ..small(1) }).unwrap();
+    assert_eq!(parts(&data).map(Patients::is_empty), [false, true, false]);
+    assert_eq!(data.validation.len(), 0);
 }
 
 #[test]
