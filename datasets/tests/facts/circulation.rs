@@ -167,21 +167,42 @@ fn the_same_seed_gives_the_same_people_and_another_others() {
 
 #[test]
 fn hospitals_deal_their_patients_to_the_parts_unlike_one_another() {
-    // Every bit that tells these hospitals apart is set in the seed too.
-    let spec = CirculationSpec { seed: 3, ..small(3) };
     // A single part has the order of the sequence.
     let whole = SplitFractions { train: 1.0, validation: 0.0, test: 0.0 };
-    let ordered = generate(&CirculationSpec { split: whole, ..spec.clone() }).unwrap().train;
-    let test = generate(&spec).unwrap().test;
     let own = |part: &Patients, site: u32| -> Vec<Vec<f64>> {
         (0..part.len()).filter(|&row| part.sites[row] == site).map(|row| part.inputs.row(row).to_vec()).collect()
     };
-    let tested = [1, 2, 3].map(|site| {
-        let chosen = own(&test, site);
-        own(&ordered, site).iter().map(|patient| chosen.contains(patient)).collect::<Vec<_>>()
-    });
-    // Of three numbers of patients that differ by one at most, two are the same.
-    assert!(tested[0] != tested[1] && tested[1] != tested[2] && tested[2] != tested[0], "{tested:?}");
+    // Of the bits that tell these hospitals apart none is set in the seed, then every one.
+    for seed in [0, 3] {
+        let spec = CirculationSpec { seed, ..small(3) };
+        let ordered = generate(&CirculationSpec { split: whole, ..spec.clone() }).unwrap().train;
+        let test = generate(&spec).unwrap().test;
+        let tested = [1, 2, 3].map(|site| {
+            let chosen = own(&test, site);
+            own(&ordered, site).iter().map(|patient| chosen.contains(patient)).collect::<Vec<_>>()
+        });
+        // Of three numbers of patients that differ by one at most, two are the same.
+        assert!(tested[0] != tested[1] && tested[1] != tested[2] && tested[2] != tested[0], "{seed}: {tested:?}");
+    }
+}
+
+#[test]
+fn hospitals_differ_in_rate_then_resistance_then_contractility_then_rate_again() {
+    let spec = CirculationSpec { hospitals: 16, candidates: 512, ..CirculationSpec::default() };
+    let data = generate(&spec).unwrap();
+    // Of the hospitals first..first + count, smallest and largest value of an input.
+    let range = |first: u32, count: u32, input: usize| {
+        let values = parts(&data).into_iter().flat_map(|part| part.sites.iter().zip(part.inputs.column(input)));
+        let own = values.filter(|(site, _)| (first..first + count).contains(site));
+        own.fold((f64::MAX, f64::MIN), |(least, most), (_, &value)| (least.min(value), most.max(value)))
+    };
+    for (half, name) in [(8, "heart rate"), (4, "systemic resistance"), (2, "left contractility"), (1, "heart rate")] {
+        let input = INPUTS.iter().position(|quantity| quantity.name == name).unwrap();
+        for first in (1..=16).step_by(2 * half) {
+            let (lower, upper) = (range(first, half as u32, input), range(first + half as u32, half as u32, input));
+            assert!(lower.0 < lower.1 && lower.1 <= upper.0 && upper.0 < upper.1, "{name}: {lower:?} {upper:?}");
+        }
+    }
 }
 
 #[test]
@@ -200,6 +221,8 @@ fn settings_out_of_range_are_named() {
     };
     assert_eq!(refused(small(0)), "hospitals");
     assert_eq!(refused(CirculationSpec { candidates: 1 << 16, ..small(65) }), "hospitals");
+    assert!(small(10).check().is_ok());
+    assert!(CirculationSpec { candidates: 1 << 16, ..small(64) }.check().is_ok());
     assert_eq!(refused(small(11)), "candidates");
     assert_eq!(refused(CirculationSpec { candidates: (1 << 16) + 1, ..small(1) }), "candidates");
     let mut spec = small(1);
