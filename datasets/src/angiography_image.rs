@@ -239,6 +239,40 @@ mod tests {
     }
 
     #[test]
+    fn a_piece_shades_every_pixel_near_it_and_no_other() {
+        let (height, width, pixel, radius) = (24, 40, 2.0, 3.0f64);
+        let film = Film::new(height, width, pixel);
+        // Across, into every corner, beside the field, and along the beam.
+        let pieces = [
+            [-11.0, 7.0, 15.0, -4.0],
+            [-50.0, -30.0, -31.0, -15.0],
+            [34.0, -19.0, 47.0, -21.0],
+            [-36.0, 20.0, -41.0, 26.0],
+            [45.0, 31.0, 30.0, 18.0],
+            [-60.0, -40.0, 60.0, -33.0],
+            [5.3, 2.2, 5.3, 2.2],
+        ];
+        for [left, upper, right, lower] in pieces {
+            let mut thickness = vec![0.0; height * width];
+            film.add_piece(&mut thickness, Spot { x: left, y: upper }, Spot { x: right, y: lower }, radius, 1.5);
+            let reach = (radius.powi(2) + (0.6 * pixel).powi(2)).sqrt();
+            for (index, found) in thickness.into_iter().enumerate() {
+                let x = pixel * (index % width) as f64 - 39.0;
+                let y = pixel * (index / width) as f64 - 23.0;
+                // The nearest of many points of the piece.
+                let points = (0..=2000).map(|point| f64::from(point) / 2000.0);
+                let squares = points.map(|share| {
+                    (left * (1.0 - share) + right * share - x).powi(2)
+                        + (upper * (1.0 - share) + lower * share - y).powi(2)
+                });
+                let near = 1.0 - squares.fold(f64::MAX, f64::min) / reach.powi(2);
+                let expected = 1.5 * 2.0 * radius.powi(2) / reach * near.max(0.0).sqrt();
+                assert!((found - expected).abs() < 0.1, "{left} {upper}: {found} for {expected} at {x} {y}");
+            }
+        }
+    }
+
+    #[test]
     fn a_vessel_that_covers_itself_is_not_counted_twice_but_two_vessels_are() {
         let to_and_fro = [-40.0, 40.0, -40.0].map(|left| Vector::new(left, 0.0, 1.0));
         let vessel = Vessel { places: to_and_fro.to_vec(), radii: vec![3.0; 3], supplies: 0.0 };
