@@ -393,4 +393,58 @@ mod tests {
         let share = from_left as f64 / count as f64;
         assert!((share - 0.12).abs() < 0.03, "{share}");
     }
+
+    /// Degrees about the axis, -180 to 180, and level of a place.
+    fn whereabouts(ventricle: &Ventricle, place: Vector) -> (f64, f64) {
+        let angle = place.dot(ventricle.lateral).atan2(place.dot(ventricle.anterior)).to_degrees();
+        (angle, (place.dot(ventricle.axis) / ventricle.length).asin() / FRAC_PI_2)
+    }
+
+    #[test]
+    fn vessels_behind_the_crux_run_down_from_the_end_of_the_dominant_artery() {
+        let (mut dominant, mut seconds) = (0, 0);
+        for heart in hearts(400) {
+            let ends = |vessel: &Vessel| whereabouts(&heart.ventricle, vessel.along(1.0));
+            let apart = |a: Vector, b: Vector| (a - b).length();
+            let downwards = |vessel: &Vessel| {
+                let (half, end) = (whereabouts(&heart.ventricle, vessel.along(0.5)).1, ends(vessel).1);
+                assert!((half - 0.5 * end).abs() < 0.2, "{half} half way to {end}");
+                vessel.radii[0]
+            };
+            let right = &heart.right.vessels;
+            if ends(&right[0]).0 > -101.0 {
+                let left = &heart.left.vessels;
+                let descending = &left[left.len() - 1];
+                let (angle, level) = ends(descending);
+                assert!((angle + 120.0).abs() < 1e-6 && (level - 0.7).abs() < 1e-6, "{angle} {level}");
+                let circumflex = left.iter().find(|vessel| apart(vessel.along(1.0), descending.places[0]) < 1e-9);
+                // It goes on where that ends, as wide.
+                let tip = circumflex.map_or(0.0, |vessel| vessel.radii[POINTS - 1]);
+                assert!((tip - downwards(descending)).abs() < 1e-9 && tip > 0.8, "{tip}");
+                continue;
+            }
+            dominant += 1;
+            let first = right.iter().position(|vessel| apart(vessel.places[0], right[0].along(1.0)) < 1e-9);
+            let behind = &right[first.unwrap_or(right.len())..];
+            assert!(matches!(behind.len(), 2 | 3), "{} behind", behind.len());
+            let (descending, posterolateral) = (&behind[0], &behind[1]);
+            let ((angle, level), tip) = (ends(descending), right[0].radii[POINTS - 1]);
+            assert!((angle + 118.0).abs() < 20.0 && (0.5..0.85).contains(&level), "{angle} {level}");
+            assert!(apart(posterolateral.places[0], right[0].along(1.0)) < 1e-9);
+            let (end, level) = ends(posterolateral);
+            let end = if end > 0.0 { end - 360.0 } else { end };
+            assert!((-185.0..-150.0).contains(&end) && (0.05..0.35).contains(&level), "{end} {level}");
+            assert!(tip > downwards(descending) && downwards(descending) > downwards(posterolateral));
+            if let Some(second) = behind.get(2) {
+                seconds += 1;
+                assert!(apart(second.places[0], posterolateral.along(0.4)) < 1e-9);
+                let (angle, level) = ends(second);
+                let turn = -120.0 + 0.4 * (end + 120.0) - angle;
+                assert!((0.0..20.0).contains(&turn) && (0.3..0.55).contains(&level), "{turn} {level}");
+                assert!(downwards(posterolateral) > downwards(second));
+            }
+        }
+        let share = f64::from(seconds) / f64::from(dominant);
+        assert!((share - 0.6).abs() < 0.08, "{share}");
+    }
 }
