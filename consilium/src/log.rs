@@ -20,7 +20,7 @@ use tracing_subscriber::{Layer, Registry};
 use crate::output::Format;
 
 /// The crates of this program: a level without a target speaks of them.
-const OWN: [&str; 18] = [
+const OWN: [&str; 19] = [
     "bench",
     "client",
     "consilium",
@@ -30,6 +30,7 @@ const OWN: [&str; 18] = [
     "he_agg",
     "he_gpu",
     "he_infer",
+    "he_train",
     "imaging",
     "metrics",
     "more",

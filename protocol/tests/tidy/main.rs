@@ -35,6 +35,7 @@ const CRATES: &[&str] = &[
     "pacs",
     "portal",
     "more",
+    "he-train",
 ];
 /// What each crate may know of its siblings. `edges.rs` says what tests may know beyond that.
 const EDGES: &[(&str, &[&str])] = &[
@@ -47,6 +48,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("remedy", &[]),
     // What no federation may use; the binary alone shows it.
     ("more", &["datasets"]),
+    ("he-train", &[]),
     ("imaging", &["remedy"]),
     ("pacs", &["remedy"]),
     ("experiment", &["he-agg", "he-infer", "datasets", "metrics", "remedy"]),
@@ -75,6 +77,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "he-agg",
             "he-gpu",
             "he-infer",
+            "he-train",
             "datasets",
             "metrics",
             "remedy",

@@ -1,0 +1,22 @@
+//! A head that can be trained on encrypted features: what is computed, in the clear.
+//!
+//! A head is one layer of weights on features that a hospital computes itself. Its training is made of additions,
+//! products and one polynomial, so that it can be done on ciphertexts: [`CosineFilters`] and [`Legendre`] give
+//! features, [`Moments`] and [`Whitening`] make them uncorrelated, [`OddPolynomial`] stands for the sigmoid,
+//! [`Recipe`] says the steps, and [`shadow`] takes them on plain numbers. [`exact`] is what they are compared with.
+
+mod cosine;
+mod exact;
+mod legendre;
+mod moments;
+mod polynomial;
+mod recipe;
+mod shadow;
+
+pub use cosine::CosineFilters;
+pub use exact::{exact_least_squares, exact_softmax};
+pub use legendre::Legendre;
+pub use moments::{Moments, Whitening};
+pub use polynomial::OddPolynomial;
+pub use recipe::{HeadLoss, Recipe, RecipeError};
+pub use shadow::{Shadow, ShadowError, shadow};
