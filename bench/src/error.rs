@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use client::model_file::ModelFileError;
 use client::train::TrainError;
+use datasets::DataError;
 use experiment::Conflict;
 use experiment::ExperimentError;
 use he_agg::aggregation::{AggregationError, PermitError};
@@ -14,6 +15,7 @@ use he_agg::simd::{Isa, IsaError};
 use he_agg::{FloodingError, Preset};
 use he_gpu::OpenError;
 use he_infer::{CompileError, ExecuteError, InputError, ModelError, NetworkError};
+use he_train::{RecipeError, ShadowError};
 use metrics::MetricsError;
 use remedy::{Exit, Explained};
 use simulation::FederationError;
@@ -46,6 +48,21 @@ pub enum BenchError {
         /// Of the preset.
         preset: Preset,
     },
+    /// `--data` where a task generates its data.
+    #[error("task {task} generates its data; --data would not be read")]
+    DataUnused {
+        /// The task.
+        task: &'static str,
+    },
+    /// `bench head`: files, or a generator.
+    #[error(transparent)]
+    HeadData(#[from] DataError),
+    /// `bench head`: the recipe.
+    #[error(transparent)]
+    Shadow(#[from] ShadowError),
+    /// `bench head`: features.
+    #[error("features depend on each other, so that no exact solution exists to compare with")]
+    Dependent,
     /// `--threads`.
     #[error("--threads {threads} is not in 1 to {max}")]
     Threads {
@@ -277,6 +294,9 @@ impl BenchError {
             Self::Preset { .. } | Self::NotForAggregation { .. } => Some("--preset"),
             Self::Limbs { .. } => Some("--limbs"),
             Self::Threads { .. } | Self::Pool(_) => Some("--threads"),
+            Self::DataUnused { .. } | Self::HeadData(_) => Some("--data"),
+            Self::Shadow(ShadowError::Recipe(RecipeError::Setting { field: "steps", .. })) => Some("--steps"),
+            Self::Shadow(_) => Some("--learning-rate"),
             Self::Isa { .. } => Some("--isa"),
             Self::Repeat { .. } => Some("--repeat"),
             Self::Seconds { .. } => Some("--seconds"),
@@ -330,6 +350,10 @@ impl Explained for BenchError {
             Self::NotForAggregation { .. } => "for example --preset AGG13, or leave --preset out",
             Self::Limbs { .. } => "leave --limbs out for the top level",
             Self::Threads { .. } | Self::Pool(_) => "for example --threads 2",
+            Self::DataUnused { .. } => "leave --data out, or choose --task mnist",
+            Self::HeadData(_) => "name MNIST, as IDX files or an .npz file, with --data",
+            Self::Shadow(ShadowError::Recipe(_)) => "leave --steps and --learning-rate out for the task's recipe",
+            Self::Shadow(_) => "lower --learning-rate, or leave it out for the task's recipe",
             Self::Isa { .. } => "leave --isa out for the widest that this processor has",
             Self::Repeat { .. } => "for example --repeat 9",
             Self::Seconds { .. } => "for example --seconds 0.5",

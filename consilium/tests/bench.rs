@@ -222,6 +222,59 @@ fn training_on_a_gpu_without_the_feature_is_bad_input() {
 }
 
 #[test]
+fn a_head_of_a_circulation_is_nearly_the_exact_one() {
+    let output = bench(&["head", "--task", "circulation", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows = rows(&output);
+    let ops = ["features", "whitening", "step", "test", "exact"];
+    assert_eq!(
+        rows.iter().filter_map(|row| row["op"].as_str()).collect::<Vec<_>>(),
+        ops.map(|op| format!("head.{op}"))
+    );
+    let error = |op: &str| of(&rows, op)["relative_error"].as_f64().expect("an error");
+    // By the mean alone it is 14 %.
+    assert!(error("head.test") < 0.003 && error("head.exact") < error("head.test"), "{rows:?}");
+    assert_eq!(
+        (of(&rows, "head.features")["parameters"].as_u64(), of(&rows, "head.step")["repetitions"].as_u64()),
+        (Some(220), Some(12))
+    );
+}
+
+#[test]
+fn views_and_digits_are_told_by_a_head_in_few_steps() {
+    let folder = std::env::var("CONSILIUM_TEST_DATA").map(|folder| format!("{folder}/mnist")).ok();
+    let mut tasks: Vec<(Vec<&str>, f64)> = vec![(vec!["head", "--task", "angiography", "--threads", "2"], 0.945)];
+    tasks.extend(
+        folder.as_deref().map(|folder| (vec!["head", "--task", "mnist", "--threads", "2", "--data", folder], 0.98)),
+    );
+    for (arguments, least) in tasks {
+        let output = bench(&[&arguments[..], &["--format", "json"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let rows = rows(&output);
+        let right = |op: &str| of(&rows, op)["accuracy"].as_f64().expect("a share");
+        assert!(right("head.test") >= least && right("head.test") > right("head.exact") - 0.01, "{rows:?}");
+        assert!(of(&rows, "head.test")["logit_max"].as_f64().is_some_and(|most| most < 0.95 * 24.0), "{rows:?}");
+    }
+}
+
+#[test]
+fn heads_that_cannot_be_trained_are_bad_input_and_named() {
+    let refusals: [(&[&str], &str); 5] = [
+        (&["--task", "mnist"], "add --data"),
+        (&["--task", "mnist", "--data", "/nowhere"], "/nowhere"),
+        (&["--task", "circulation", "--data", "/nowhere"], "leave --data out"),
+        (&["--task", "circulation", "--steps", "0"], "steps is 0, it has to be 1 to 4096"),
+        (&["--task", "circulation", "--learning-rate", "-1"], "learning-rate is -1"),
+    ];
+    for (arguments, expected) in refusals {
+        let output = bench(&[&["head"][..], arguments].concat());
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{arguments:?}: {log}");
+        assert!(log.contains(expected), "{arguments:?}: {log}");
+    }
+}
+
+#[test]
 fn a_flag_that_does_not_fit_is_bad_input_and_named() {
     for (arguments, flag) in [
         (&["he", "--preset", "INF15-90", "--limbs", "40"][..], "--limbs"),
