@@ -409,6 +409,12 @@ mod tests {
             let downwards = |vessel: &Vessel| {
                 let (half, end) = (whereabouts(&heart.ventricle, vessel.along(0.5)).1, ends(vessel).1);
                 assert!((half - 0.5 * end).abs() < 0.2, "{half} half way to {end}");
+                // Not through the ventricle: windings and the way from a parent take some mm.
+                for place in &vessel.places {
+                    let (angle, level) = whereabouts(&heart.ventricle, *place);
+                    let off = apart(*place, heart.ventricle.place(surface(angle, level)));
+                    assert!(off < 12.0, "{off} mm off the surface");
+                }
                 vessel.radii[0]
             };
             let right = &heart.right.vessels;

@@ -188,8 +188,7 @@ impl Circulation {
 /// Depends on nothing but the specification.
 ///
 /// # Errors
-/// [`DataError::Setting`] for a specification out of range, [`DataError::EmptyClass`] if a hospital has too few
-/// patients for its parts.
+/// [`DataError::Setting`] for a specification out of range.
 pub fn generate(spec: &CirculationSpec) -> Result<Circulation, DataError> {
     spec.check()?;
     let people: Vec<([f64; INPUTS.len()], [f64; OUTPUTS.len()])> = (0..spec.candidates as u32)
