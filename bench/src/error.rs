@@ -48,11 +48,11 @@ pub enum BenchError {
         /// Of the preset.
         preset: Preset,
     },
-    /// `--data` where a task generates its data.
-    #[error("task {task} generates its data; --data would not be read")]
+    /// `--data` where everything is generated.
+    #[error("{what} generates its data; --data would not be read")]
     DataUnused {
-        /// The task.
-        task: &'static str,
+        /// The task, or the format of an experiment.
+        what: &'static str,
     },
     /// `bench head`: files, or a generator.
     #[error(transparent)]
@@ -350,7 +350,7 @@ impl Explained for BenchError {
             Self::NotForAggregation { .. } => "for example --preset AGG13, or leave --preset out",
             Self::Limbs { .. } => "leave --limbs out for the top level",
             Self::Threads { .. } | Self::Pool(_) => "for example --threads 2",
-            Self::DataUnused { .. } => "leave --data out, or choose --task mnist",
+            Self::DataUnused { .. } => "leave --data out, or choose what reads files",
             Self::HeadData(_) => "name MNIST, as IDX files or an .npz file, with --data",
             Self::Shadow(ShadowError::Recipe(_)) => "leave --steps and --learning-rate out for the task's recipe",
             Self::Shadow(_) => "lower --learning-rate, or leave it out for the task's recipe",

@@ -56,7 +56,7 @@ pub(super) fn run(arguments: &HeadArgs, progress: &mut dyn Progress) -> Result<M
     match (task, &arguments.data) {
         (HeadTask::Mnist, None) => return Err(BenchError::NoData { format: "MNIST's" }),
         (HeadTask::Circulation | HeadTask::Angiography, Some(_)) => {
-            return Err(BenchError::DataUnused { task: task.word() });
+            return Err(BenchError::DataUnused { what: task.word() });
         }
         _ => {}
     }

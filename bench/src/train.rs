@@ -64,6 +64,9 @@ pub fn run(arguments: &TrainArgs, progress: &mut dyn Progress) -> Result<Measure
     }
     let format = experiment.data().format;
     let path = arguments.data.as_ref().or(experiment.data().source.as_ref());
+    if arguments.data.is_some() && format.is_generated() {
+        return Err(BenchError::DataUnused { what: format.word() });
+    }
     if path.is_none() && !format.is_generated() {
         return Err(BenchError::NoData { format: format.word() });
     }

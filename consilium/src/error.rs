@@ -48,6 +48,16 @@ pub enum Error {
         /// Its format.
         format: &'static str,
     },
+    /// Images that would not be read.
+    #[error("experiment {name} generates its images, format {format:?}; {} would not be read", path.display())]
+    DataUnused {
+        /// The experiment.
+        name: String,
+        /// Its format.
+        format: &'static str,
+        /// As given.
+        path: std::path::PathBuf,
+    },
     /// A hospital that the run does not have.
     #[error("hospital {hospital} is none of the run's {hospitals} hospitals")]
     NoHospital {
@@ -275,6 +285,7 @@ impl Error {
             | Self::NoPortal { .. }
             | Self::NoModel { .. } => None,
             Self::NoData { .. }
+            | Self::DataUnused { .. }
             | Self::NoHospital { .. }
             | Self::Picture(_)
             | Self::NoTranscript { .. }
@@ -291,6 +302,7 @@ impl Explained for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::NoData { .. } => "no_data",
+            Self::DataUnused { .. } => "data_unused",
             Self::NoHospital { .. } => "no_hospital",
             Self::Picture(_) => "picture",
             Self::NoTranscript { .. } => "no_transcript",
@@ -317,7 +329,7 @@ impl Explained for Error {
 
     fn place(&self) -> Option<String> {
         match self {
-            Self::NoData { .. } => Some("--data".to_owned()),
+            Self::NoData { .. } | Self::DataUnused { .. } => Some("--data".to_owned()),
             Self::NoHospital { .. } => Some("--hospital".to_owned()),
             Self::NoTranscript { folder } => Some(folder.display().to_string()),
             Self::PlanFile { path, .. } | Self::SentLog { path, .. } | Self::CarriedFile { path, .. } => {
@@ -331,6 +343,7 @@ impl Explained for Error {
     fn remedy(&self) -> Cow<'static, str> {
         match self {
             Self::NoData { .. } => "add --data PATH".into(),
+            Self::DataUnused { .. } => "leave --data out, or set data.format to that of the files".into(),
             Self::NoHospital { hospitals, .. } => format!("choose a number from 1 to {hospitals}").into(),
             Self::Picture(_) => "name PNG, JPEG or DICOM files; a damaged or foreign one has to be saved anew".into(),
             Self::NoTranscript { .. } => "name the folder coordinator/epoch-N of the run, or a copy of it".into(),
@@ -370,6 +383,7 @@ impl Explained for Error {
     fn exit(&self) -> Exit {
         match self {
             Self::NoData { .. }
+            | Self::DataUnused { .. }
             | Self::NoHospital { .. }
             | Self::Picture(_)
             | Self::NoTranscript { .. }

@@ -284,6 +284,7 @@ fn a_flag_that_does_not_fit_is_bad_input_and_named() {
         (&["infer", "--hospitals", "5"][..], "--hospitals"),
         (&["train", "../configs/demo.toml", "--epochs", "0"][..], "--epochs"),
         (&["train", "../configs/pneumonia.toml"][..], "--data"),
+        (&["train", "../configs/demo.toml", "--data", "mnist"][..], "--data would not be read"),
         (&["he", "--isa", "mmx"], "--isa"),
         (&["aggregate", "--hospitals", "1"], "--hospitals"),
         (&["aggregate", "--parameters", "0"], "--parameters"),

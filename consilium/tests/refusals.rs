@@ -65,6 +65,7 @@ fn a_refused_run_leaves_nothing_behind() {
         (&["run", &pneumonia, "--data", "broken.npz"], "not a readable npz archive"),
         (&["run", &pneumonia, "--data", "broken.npz", "--out", "a/b/c"], "not a readable npz archive"),
         (&["run", &pneumonia], "--data"),
+        (&["run", &demo, "--data", "broken.npz"], "broken.npz would not be read"),
         (&["run", "nowhere.toml"], "nowhere.toml"),
         (&["run", &demo, "--site", "site.toml"], "device"),
         (&["run", &demo, "--out", "full"], "not empty"),

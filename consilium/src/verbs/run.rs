@@ -89,7 +89,11 @@ pub(crate) fn federation(experiment: &Experiment, request: Request, global: &Glo
         drop.check(federation.hospitals, federation.rounds)?;
     }
     let format = experiment.data().format;
-    let data = request.data.or_else(|| experiment.data().source.clone()).filter(|_| !format.is_generated());
+    if let (Some(path), true) = (&request.data, format.is_generated()) {
+        let (name, path) = (experiment.name().to_owned(), path.clone());
+        return Err(Error::DataUnused { name, format: format.word(), path });
+    }
+    let data = request.data.or_else(|| experiment.data().source.clone());
     if data.is_none() && !format.is_generated() {
         return Err(Error::NoData { name: experiment.name().to_owned(), format: format.word() });
     }
