@@ -72,22 +72,19 @@ impl CosineFilters {
         let (down, across) = (places(height), places(width));
         let (parts_down, parts_across) = (down / self.part, across / self.part);
         // Every filter is a product of a wave across and a wave down: across first, then down.
-        let passed: Vec<Option<Vec<f64>>> = (0..self.size)
+        let passed: Vec<Vec<f64>> = (0..=self.waves.iter().map(|wave| wave.1).max().unwrap_or(0))
             .map(|number| {
-                let is_used = self.waves.iter().any(|wave| wave.1 == number);
-                is_used.then(|| {
-                    let at = |place: usize| {
-                        let start = place / across * width + place % across;
-                        self.axis[number].iter().zip(&picture[start..]).map(|(wave, value)| wave * value).sum()
-                    };
-                    (0..height * across).map(at).collect()
-                })
+                let at = |place: usize| {
+                    let start = place / across * width + place % across;
+                    self.axis[number].iter().zip(&picture[start..]).map(|(wave, value)| wave * value).sum()
+                };
+                (0..height * across).map(at).collect()
             })
             .collect();
         let filters = self.waves.len();
         let mut sums = vec![0.0; 2 * filters * parts_down * parts_across];
         for (filter, &(waves_down, waves_across)) in self.waves.iter().enumerate() {
-            let Some(passed) = &passed[waves_across] else { continue };
+            let passed = &passed[waves_across];
             for row in 0..parts_down * self.part {
                 for column in 0..parts_across * self.part {
                     let value: f64 = self.axis[waves_down]
@@ -113,12 +110,14 @@ mod tests {
 
     #[test]
     fn features_are_those_of_filters_laid_on_every_place() {
-        let filters = CosineFilters::new(3, 4, 2);
-        let picture =
-            Array4::from_shape_fn((2, 1, 6, 7), |(n, _, row, column)| ((n + 3 * row + 5 * column * column) % 7) as f32);
+        let filters = CosineFilters::new(3, 4, 3);
+        let picture = Array4::from_shape_fn((2, 1, 8, 12), |(n, _, row, column)| {
+            ((n + 3 * row + 5 * column * column) % 7) as f32
+        });
         let found = filters.features(picture.view());
-        assert_eq!(found.dim(), (2, filters.dimension(1, 6, 7)));
-        assert_eq!(found.ncols(), 2 * 4 * 2 * 2);
+        assert_eq!(found.dim(), (2, filters.dimension(1, 8, 12)));
+        // Places 6 x 10, of which the last column of parts has no room.
+        assert_eq!(found.ncols(), 2 * 4 * 2 * 3);
         // The lowest waves by frequency, written down; the filter laid on every place and summed.
         let waves = [(0, 1), (1, 0), (1, 1), (0, 2)];
         let along = |waves: usize, place: usize| match waves {
@@ -128,9 +127,9 @@ mod tests {
         };
         for n in 0..2 {
             for (filter, (down, across)) in waves.into_iter().enumerate() {
-                for (part, (top, left)) in [(0, 0), (0, 2), (2, 0), (2, 2)].into_iter().enumerate() {
+                for (part, (top, left)) in [(0, 0), (0, 3), (0, 6), (3, 0), (3, 3), (3, 6)].into_iter().enumerate() {
                     let (mut above, mut below) = (0.0, 0.0);
-                    for (row, column) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                    for (row, column) in (0..9).map(|place| (place / 3, place % 3)) {
                         let mut value = 0.0;
                         for i in 0..3 {
                             for j in 0..3 {
@@ -142,8 +141,8 @@ mod tests {
                         if value > 0.0 { above += value } else { below -= value }
                     }
                     let at = |sign: usize| found[[n, part * 8 + sign * 4 + filter]];
-                    assert!((at(0) - (above / 4.0 + 1e-6).sqrt()).abs() < 1e-9, "{n} {filter} {part}");
-                    assert!((at(1) - (below / 4.0 + 1e-6).sqrt()).abs() < 1e-9, "{n} {filter} {part}");
+                    assert!((at(0) - (above / 9.0 + 1e-6).sqrt()).abs() < 1e-9, "{n} {filter} {part}");
+                    assert!((at(1) - (below / 9.0 + 1e-6).sqrt()).abs() < 1e-9, "{n} {filter} {part}");
                 }
             }
         }
@@ -153,6 +152,9 @@ mod tests {
     fn pictures_of_the_usual_sizes_have_four_parts_a_side() {
         assert_eq!(CosineFilters::fitting(28, 28).dimension(1, 28, 28), 4 * 4 * 24);
         assert_eq!(CosineFilters::fitting(64, 64).dimension(1, 64, 64), 4 * 4 * 32);
+        assert_eq!(CosineFilters::fitting(26, 26).dimension(1, 26, 26), 4 * 4 * 24);
+        assert_eq!(CosineFilters::fitting(47, 90).dimension(1, 47, 47), 4 * 4 * 24);
+        assert_eq!(CosineFilters::fitting(48, 48).dimension(1, 48, 48), 4 * 4 * 32);
         assert_eq!(CosineFilters::fitting(64, 64).dimension(3, 64, 64), 3 * 4 * 4 * 32);
     }
 }
