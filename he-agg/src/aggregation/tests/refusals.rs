@@ -75,6 +75,22 @@ fn other_integers_under_one_common_polynomial_are_refused() {
 }
 
 #[test]
+fn a_secret_of_another_epoch_or_of_other_parameters_encrypts_nothing() {
+    let mut epoch = Epoch::new(&TOY13, 5, 4, 16, Values::Random);
+    let (id, layout) = (epoch.id(0), epoch.layout.clone());
+    let request = EncryptRequest { layout: &layout, id, sender: 1, weight: 1, values: &[] };
+    let mut encrypted = |params, of_epoch| {
+        let permit = epoch.hospitals[0].ledger.permit_encryption(&request).unwrap();
+        let secret = AggregationSecret::from_seed(params, of_epoch, [7; 32]);
+        encrypt_chunk(permit, &request, &secret, &vault(1), &group_key()).map(drop)
+    };
+    assert_eq!(encrypted(&TOY13, EPOCH), Ok(()));
+    let foreign = AggregationError::ForeignObject { object: "secret", round: 3, attempt: 0, chunk: 0 };
+    assert_eq!(encrypted(&TOY13, [1; 32]), Err(foreign.clone()));
+    assert_eq!(encrypted(&TOY14, EPOCH), Err(foreign));
+}
+
+#[test]
 fn every_attempt_is_charged_once_and_the_budget_ends() {
     let layout = Epoch::new(&TOY13, 5, 4, 16, Values::Random).layout;
     let mut ledger = MemoryLedger::new(Flooding::secure(40, 2).unwrap());
