@@ -128,6 +128,20 @@ fn control_lanes_catch_well_formed_changes() {
 }
 
 #[test]
+fn the_first_value_that_no_sum_can_have_is_named_wherever_it_lies() {
+    let epoch = Epoch::new(&TOY13, 5, 4, 16, Values::Small);
+    let first = epoch.layout.control_coefficients() * epoch.layout.lanes();
+    // Four times the largest lane value is 262,140; a lane holds 19 bits.
+    let (sums, amount, last) = (epoch.expected(&[1, 2, 3, 4]).0, 200_000, epoch.layout.values_per_chunk() - 1);
+    for places in [vec![0], vec![7], vec![700], vec![last], vec![900, 901], vec![600, 1200]] {
+        let added = |_: &LaneLayout| places.iter().map(|place| (first + place, amount)).collect();
+        let sum = sums[places[0]].cast_unsigned().wrapping_add(4 * (1 << 15) + amount);
+        let named = AggregationError::LaneRange { lane: first + places[0], sum, max: 4 * 0xffff };
+        assert_eq!(opened_with_lanes(added).unwrap_err(), named);
+    }
+}
+
+#[test]
 fn doubled_foreign_and_missing_parts_are_refused_by_name() {
     let mut epoch = Epoch::new(&TOY13, 5, 4, 16, Values::Random);
     let (s, t, id) = ([1, 2, 3, 4], [2, 3, 4, 5], epoch.id(0));
