@@ -333,6 +333,30 @@ fn releases_that_would_be_unsafe_are_refused() {
 }
 
 #[test]
+fn flooding_that_could_come_round_in_the_modulus_is_refused() {
+    let (hospitals, ciphertext) = small(3);
+    let params = hospitals.c.params;
+    let modulus: f64 = params.q[..params.base_limbs].iter().map(|limb| f64::from(limb.modulus().value()).log2()).sum();
+    let mut released = [0; 2];
+    for scale_log2 in 40..90 {
+        let scale = f64::from(scale_log2).exp2();
+        let shape = AnswerShape { scale, value_max: 1.0, ..hospitals.shape(scale) };
+        let context = hospitals.context_of(shape, &[1, 2, 3]);
+        let result = Ciphertext { scale, ..ciphertext.clone() };
+        let share = hospitals.share((&context, &result), 1, flooded());
+        // A value is below 8 2^w 2^g, and has a sign.
+        let raised = f64::from(flooded_bits(&hospitals)) + (modulus - 1.0 - f64::from(scale_log2)).floor();
+        let fits = raised + 3.0 < modulus - 1.0;
+        match share.map(drop) {
+            Ok(()) => assert!(fits, "2^{scale_log2}"),
+            Err(error) => assert!(!fits && matches!(error, CeremonyError::FloodingTooLarge { .. }), "{error}"),
+        }
+        released[usize::from(fits)] += 1;
+    }
+    assert!(released.iter().all(|count| *count > 5), "{released:?}");
+}
+
+#[test]
 fn answers_that_the_modulus_does_not_hold_are_refused_and_so_are_those_beyond_their_range() {
     let params = Preset::Inf15x90.params();
     let shape = AnswerShape { period: 16, scale: params.scale(), value_max: 1024.0 };
