@@ -166,7 +166,8 @@ mod tests {
         let last = all[4].as_ptr();
         drop(all);
         let held = KEPT.with_borrow(|kept| kept.buffers.iter().map(Vec::len).sum::<usize>());
-        assert!(held * 4 <= KEPT_BYTES, "{held}");
+        // Four of the five are just as much as it may keep.
+        assert_eq!(held * size_of::<u32>(), KEPT_BYTES);
         assert!(KEPT.with_borrow(|kept| kept.buffers.iter().any(|x| x.as_ptr() == last)));
     }
 }
