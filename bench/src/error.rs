@@ -296,7 +296,10 @@ impl BenchError {
             Self::Threads { .. } | Self::Pool(_) => Some("--threads"),
             Self::DataUnused { .. } | Self::HeadData(_) => Some("--data"),
             Self::Shadow(ShadowError::Recipe(RecipeError::Setting { field: "steps", .. })) => Some("--steps"),
-            Self::Shadow(_) => Some("--learning-rate"),
+            Self::Shadow(ShadowError::Recipe(RecipeError::Setting { .. }))
+            | Self::Shadow(ShadowError::Range { .. } | ShadowError::Diverged { .. }) => Some("--learning-rate"),
+            // The recipe is the task's own: what does not fit it are the data.
+            Self::Shadow(_) => Some("--data"),
             Self::Isa { .. } => Some("--isa"),
             Self::Repeat { .. } => Some("--repeat"),
             Self::Seconds { .. } => Some("--seconds"),
@@ -352,8 +355,13 @@ impl Explained for BenchError {
             Self::Threads { .. } | Self::Pool(_) => "for example --threads 2",
             Self::DataUnused { .. } => "leave --data out, or choose what reads files",
             Self::HeadData(_) => "name MNIST, as IDX files or an .npz file, with --data",
-            Self::Shadow(ShadowError::Recipe(_)) => "leave --steps and --learning-rate out for the task's recipe",
-            Self::Shadow(_) => "lower --learning-rate, or leave it out for the task's recipe",
+            Self::Shadow(ShadowError::Recipe(RecipeError::Setting { .. })) => {
+                "leave --steps and --learning-rate out for the task's recipe"
+            }
+            Self::Shadow(ShadowError::Range { .. } | ShadowError::Diverged { .. }) => {
+                "lower --learning-rate, or leave it out for the task's recipe"
+            }
+            Self::Shadow(_) => "name data with at most 16 classes, and images to train on",
             Self::Isa { .. } => "leave --isa out for the widest that this processor has",
             Self::Repeat { .. } => "for example --repeat 9",
             Self::Seconds { .. } => "for example --seconds 0.5",
@@ -394,4 +402,28 @@ fn names(presets: &[Preset]) -> String {
 
 fn isas() -> String {
     Isa::available().iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_that_cannot_be_trained_is_bad_input_at_the_flag_to_change() {
+        let setting = |field| RecipeError::Setting { field, found: 0.0, expected: "more" };
+        let cases: [(ShadowError, &str); 6] = [
+            (setting("steps").into(), "--steps"),
+            (setting("learning-rate").into(), "--learning-rate"),
+            (ShadowError::Range { step: 2, found: 23.0, range: 24.0 }, "--learning-rate"),
+            (ShadowError::Diverged { step: 2 }, "--learning-rate"),
+            (RecipeError::Classes { found: 17 }.into(), "--data"),
+            (RecipeError::Rows { features: 0, labels: 0 }.into(), "--data"),
+        ];
+        for (error, flag) in cases {
+            let error = BenchError::from(error);
+            assert_eq!((error.place().as_deref(), error.exit()), (Some(flag), Exit::BadInput), "{error}");
+            let said = if flag == "--data" { "data" } else { flag };
+            assert!(error.remedy().contains(said), "{error}: {}", error.remedy());
+        }
+    }
 }
