@@ -110,7 +110,7 @@ fn measure(
     let timed = |op: &str, seconds: f64| row(op).timed(Timing::of_seconds(&[seconds]));
     let quality = |op: &str, weights: &Array2<f64>| {
         let quality = quality(&data, weights);
-        let (accuracy, relative_error) = match data.units {
+        let (accuracy, relative_error) = match data.scale {
             None => (Some(quality), None),
             Some(_) => (None, Some(quality)),
         };
@@ -134,14 +134,8 @@ fn measure(
 fn quality(data: &HeadData, weights: &Array2<f64>) -> f64 {
     let answers = data.test.features.dot(weights);
     let labels = &data.test.labels;
-    match &data.units {
-        Some((mean, deviation)) => {
-            let error = |((row, column), answer): ((usize, usize), &f64)| {
-                let truth = labels[[row, column]] * deviation[column] + mean[column];
-                ((answer - labels[[row, column]]) * deviation[column] / truth).abs()
-            };
-            answers.indexed_iter().map(error).sum::<f64>() / answers.len().max(1) as f64
-        }
+    match &data.scale {
+        Some(scale) => scale.relative_error(answers.view(), labels.view()),
         None => {
             let largest = |row: ndarray::ArrayView1<'_, f64>| {
                 row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(class, _)| class)

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use datasets::circulation::{self, CirculationSpec, Patients};
+use datasets::circulation::{self, CirculationSpec, Patients, ReadingScale};
 use datasets::{AngiographySpec, DataError, Dataset, LoadOptions, Samples, SplitFractions, generate_angiography, load};
 use he_train::{CosineFilters, HeadLoss, Legendre, Recipe};
-use ndarray::{Array1, Array2, Axis};
+use ndarray::Array2;
 
 /// Rows of one ciphertext: 8,192 slots for 16 classes.
 const ROWS_PER_GROUP: usize = 512;
@@ -83,8 +83,8 @@ pub(super) struct HeadData {
     pub train: Rows,
     /// To measure on.
     pub test: Rows,
-    /// Mean and deviation of readings, in their units; `None` for classes.
-    pub units: Option<(Array1<f64>, Array1<f64>)>,
+    /// Of readings; `None` for classes.
+    pub scale: Option<ReadingScale>,
 }
 
 /// Reads or generates a task's data and computes features.
@@ -119,18 +119,16 @@ fn pictures(data: &Dataset) -> HeadData {
             if usize::from(samples.labels[row]) == class { 1.0 } else { 0.0 }
         }),
     };
-    HeadData { train: rows(&data.train), test: rows(&data.test), units: None }
+    HeadData { train: rows(&data.train), test: rows(&data.test), scale: None }
 }
 
 fn readings(data: &circulation::Circulation) -> HeadData {
     let legendre = Legendre::new(data.train.inputs.ncols(), 3);
-    let outputs = &data.train.outputs;
-    let count = outputs.nrows().max(1) as f64;
-    let mean = outputs.sum_axis(Axis(0)) / count;
-    let deviation = outputs.map_axis(Axis(0), |column| column.std(0.0).max(f64::MIN_POSITIVE));
+    let scale = ReadingScale::of(&data.train);
     let rows = |patients: &Patients| Rows {
         features: legendre.features(&patients.scaled_inputs()),
-        labels: (&patients.outputs - &mean) / &deviation,
+        labels: scale.scaled(&patients.outputs),
     };
-    HeadData { train: rows(&data.train), test: rows(&data.test), units: Some((mean, deviation)) }
+    let (train, test) = (rows(&data.train), rows(&data.test));
+    HeadData { train, test, scale: Some(scale) }
 }

@@ -5,7 +5,7 @@
 //! left out. Hospitals see different people: each has its own ranges of heart rate, systemic resistance and
 //! contractility, and all have as many patients. **A model says nothing about a patient.**
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -164,6 +164,34 @@ impl Patients {
             outputs: self.outputs.select(Axis(0), positions),
             sites: positions.iter().map(|&position| self.sites[position]).collect(),
         }
+    }
+}
+
+/// Mean and standard deviation of each reading, in its unit: the scale on which readings are learned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadingScale {
+    mean: Array1<f64>,
+    deviation: Array1<f64>,
+}
+
+impl ReadingScale {
+    /// Of some patients.
+    pub fn of(patients: &Patients) -> Self {
+        let count = patients.len().max(1) as f64;
+        let deviation = patients.outputs.map_axis(Axis(0), |column| column.std(0.0).max(f64::MIN_POSITIVE));
+        ReadingScale { mean: patients.outputs.sum_axis(Axis(0)) / count, deviation }
+    }
+
+    /// Readings less their mean, in standard deviations.
+    pub fn scaled(&self, outputs: &Array2<f64>) -> Array2<f64> {
+        (outputs - &self.mean) / &self.deviation
+    }
+
+    /// Mean relative error, in their units, of scaled readings (n, 10) beside the true ones, scaled too.
+    pub fn relative_error(&self, given: ArrayView2<'_, f64>, truth: ArrayView2<'_, f64>) -> f64 {
+        let off = (&given - &truth) * &self.deviation;
+        let truth = &truth * &self.deviation + &self.mean;
+        (off / truth).mapv(f64::abs).mean().unwrap_or(f64::NAN)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use datasets::Sampler;
+use ndarray::{ArrayView1, ArrayView2};
 
 use crate::attack::{Recovered, Seen, attack};
 use crate::key::Key;
@@ -140,20 +141,16 @@ fn share_read(found: &[f64], expected: &[f64]) -> f64 {
 
 fn quality(truth: &Truth, given: &[f64], wanted: &[f64], rows: usize) -> f64 {
     let tall = wanted.len() / rows.max(1);
-    let pairs = given.chunks_exact(tall).zip(wanted.chunks_exact(tall));
+    let table = |values| ArrayView2::from_shape((rows, tall), values).ok();
+    let (Some(given), Some(wanted)) = (table(given), table(wanted)) else { return f64::NAN };
     match truth {
+        Truth::Readings(scale) => scale.relative_error(given, wanted),
         Truth::Classes => {
-            let largest =
-                |values: &[f64]| values.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(class, _)| class);
-            pairs.filter(|(given, wanted)| largest(given) == largest(wanted)).count() as f64 / rows as f64
-        }
-        Truth::Quantities { mean, deviation } => {
-            let relative = |(index, (given, wanted)): (usize, (&f64, &f64))| {
-                let wanted_value = wanted * deviation[index] + mean[index];
-                ((given - wanted) * deviation[index] / wanted_value).abs()
+            let largest = |row: ArrayView1<'_, f64>| {
+                row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(class, _)| class)
             };
-            let sum: f64 = pairs.flat_map(|(given, wanted)| given.iter().zip(wanted).enumerate().map(relative)).sum();
-            sum / wanted.len() as f64
+            let pairs = given.outer_iter().zip(wanted.outer_iter());
+            pairs.filter(|(given, wanted)| largest(given.view()) == largest(wanted.view())).count() as f64 / rows as f64
         }
     }
 }

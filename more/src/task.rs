@@ -1,6 +1,6 @@
 //! Data, network and recipe of the three tasks that networks were trained on under MORE.
 
-use datasets::circulation::{Circulation, Patients};
+use datasets::circulation::{Circulation, Patients, ReadingScale};
 use datasets::{Dataset, Sampler, Samples};
 use ndarray::{Array2, Axis};
 
@@ -60,13 +60,8 @@ pub struct Part {
 pub enum Truth {
     /// One number a class: 1 for the sample's own, 0 else.
     Classes,
-    /// Quantities less their mean, in standard deviations; here both, one entry a quantity.
-    Quantities {
-        /// In the quantity's unit.
-        mean: Vec<f64>,
-        /// In the quantity's unit.
-        deviation: Vec<f64>,
-    },
+    /// Readings on this scale.
+    Readings(ReadingScale),
 }
 
 /// A task.
@@ -124,20 +119,15 @@ impl Task {
     /// # Errors
     /// [`TaskError::TooFew`] patients.
     pub fn circulation(data: &Circulation, seed: u64) -> Result<Task, TaskError> {
-        let outputs = &data.train.outputs;
-        let count = outputs.nrows().max(1) as f64;
-        let mean: Vec<f64> = outputs.columns().into_iter().map(|column| column.sum() / count).collect();
-        let spread = |(column, mean): (ndarray::ArrayView1<'_, f64>, &f64)| {
-            (column.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt().max(f64::MIN_POSITIVE)
-        };
-        let deviation: Vec<f64> = outputs.columns().into_iter().zip(&mean).map(spread).collect();
+        let scale = ReadingScale::of(&data.train);
         let part = |patients: &Patients, rows_max: usize| {
-            let standard = Array2::from_shape_fn(patients.outputs.dim(), |(row, column)| {
-                (patients.outputs[[row, column]] - mean[column]) / deviation[column]
-            });
             let rows = shuffled(patients.len(), rows_max, seed);
             let pick = |table: &Array2<f64>| rows.iter().flat_map(|&row| table.row(row).to_vec()).collect();
-            Part { inputs: pick(&patients.scaled_inputs()), targets: pick(&standard), rows: rows.len() }
+            Part {
+                inputs: pick(&patients.scaled_inputs()),
+                targets: pick(&scale.scaled(&patients.outputs)),
+                rows: rows.len(),
+            }
         };
         let layers = vec![
             Layer::Dense { inputs: data.train.inputs.ncols(), outputs: 32 },
@@ -150,7 +140,7 @@ impl Task {
             description: data.description.clone(),
             train: part(&data.train, TRAIN_MAX),
             test: part(&data.test, TEST_MAX),
-            truth: Truth::Quantities { mean: mean.clone(), deviation: deviation.clone() },
+            truth: Truth::Readings(scale.clone()),
             hint: Hint::Table,
             network,
             recipe: Recipe { loss: Loss::Squared, epochs: 200, batch: 32, rate: 0.03, momentum: 0.9 },

@@ -1,6 +1,8 @@
 //! The circulation model beside another integrator's solution of the same equations, and its patients.
 
-use datasets::circulation::{Body, Circulation, CirculationSpec, INPUTS, OUTPUTS, Patients, STANDARD, generate};
+use datasets::circulation::{
+    Body, Circulation, CirculationSpec, INPUTS, OUTPUTS, Patients, ReadingScale, STANDARD, generate,
+};
 use datasets::{DataError, SplitFractions};
 
 /// Systolic, diastolic, mean arterial, stroke volume, ejection fraction, output, end-diastolic, end-systolic, mean
@@ -228,4 +230,20 @@ fn settings_out_of_range_are_named() {
     let mut spec = small(1);
     spec.split.train = 0.9;
     assert_eq!(refused(spec), "split");
+}
+
+#[test]
+fn readings_on_a_scale_have_mean_0_and_deviation_1_and_errors_count_in_their_units() {
+    let data = generate(&small(1)).unwrap();
+    let scale = ReadingScale::of(&data.train);
+    let scaled = scale.scaled(&data.train.outputs);
+    for column in scaled.columns() {
+        assert!(column.mean().unwrap().abs() < 1e-9 && (column.std(0.0) - 1.0).abs() < 1e-9);
+    }
+    // Every second reading too large by a tenth of itself.
+    let mut given = data.test.outputs.clone();
+    given.indexed_iter_mut().filter(|((row, _), _)| row % 2 == 0).for_each(|(_, value)| *value *= 1.1);
+    let wrong = data.test.len().div_ceil(2) as f64 / data.test.len() as f64;
+    let error = scale.relative_error(scale.scaled(&given).view(), scale.scaled(&data.test.outputs).view());
+    assert!((error - 0.1 * wrong).abs() < 1e-9, "{error}");
 }

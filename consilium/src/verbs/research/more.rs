@@ -171,7 +171,7 @@ fn reported(arguments: &MoreArgs, prepared: &Prepared, found: &Comparison) -> Mo
         ciphertexts: found.ciphertexts,
         measure: match task.truth {
             Truth::Classes => "right answers",
-            Truth::Quantities { .. } => "mean relative error",
+            Truth::Readings(_) => "mean relative error",
         },
         plain: training(&found.plain),
         more: training(&found.more),
