@@ -92,7 +92,7 @@ pub enum Error {
     #[error("the operating system gave no randomness: {0}")]
     Randomness(getrandom::Error),
     /// A preset name is unknown.
-    #[error("unknown parameter preset; use one of AGG13, AGG14, INF13, INF14-30, INF15-60, INF15-90")]
+    #[error("unknown parameter preset; use one of AGG13, AGG14, INF13, INF14-30, INF15-60, INF15-90, TRN14")]
     UnknownPreset,
     /// Bytes could not be decoded.
     #[error(transparent)]

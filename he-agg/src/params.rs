@@ -1,6 +1,6 @@
 //! The frozen parameter sets.
 //!
-//! Six presets, each a ring degree and a split of one prime list into the
+//! Seven presets, each a ring degree and a split of one prime list into the
 //! special modulus P, the base of Q and the levels of Q. Every preset's
 //! modulus is compared with its security limit at compile time.
 
@@ -28,6 +28,8 @@ pub enum Preset {
     Inf15x60 = 5,
     /// CKKS, depth 5 at scale 2^90; the default for threshold release.
     Inf15x90 = 6,
+    /// CKKS, depth 8 at scale 2^30, to train on ciphertexts: the hospitals refresh them, and release none.
+    Trn14 = 7,
 }
 
 /// What defines a preset; all other fields of [`Params`] follow.
@@ -47,13 +49,14 @@ impl Shape {
     }
 }
 
-const SHAPES: [Shape; 6] = [
+const SHAPES: [Shape; 7] = [
     shape(Preset::Agg13, 13, 0, 7, (0, 0), 0),
     shape(Preset::Agg14, 14, 0, 14, (0, 0), 0),
     shape(Preset::Inf13, 13, 1, 2, (4, 1), 1),
     shape(Preset::Inf14x30, 14, 4, 2, (8, 1), 3),
     shape(Preset::Inf15x60, 15, 6, 3, (7, 2), 5),
     shape(Preset::Inf15x90, 15, 6, 4, (5, 3), 5),
+    shape(Preset::Trn14, 14, 3, 3, (8, 1), 3),
 ];
 
 const fn shape(
@@ -92,19 +95,27 @@ const _: () = {
     }
 };
 
-static TABLES: [LazyLock<Params>; 6] = [
+static TABLES: [LazyLock<Params>; 7] = [
     LazyLock::new(|| Params::from_shape(&SHAPES[0])),
     LazyLock::new(|| Params::from_shape(&SHAPES[1])),
     LazyLock::new(|| Params::from_shape(&SHAPES[2])),
     LazyLock::new(|| Params::from_shape(&SHAPES[3])),
     LazyLock::new(|| Params::from_shape(&SHAPES[4])),
     LazyLock::new(|| Params::from_shape(&SHAPES[5])),
+    LazyLock::new(|| Params::from_shape(&SHAPES[6])),
 ];
 
 impl Preset {
     /// Every preset, in the order of its wire number.
-    pub const ALL: [Preset; 6] =
-        [Preset::Agg13, Preset::Agg14, Preset::Inf13, Preset::Inf14x30, Preset::Inf15x60, Preset::Inf15x90];
+    pub const ALL: [Preset; 7] = [
+        Preset::Agg13,
+        Preset::Agg14,
+        Preset::Inf13,
+        Preset::Inf14x30,
+        Preset::Inf15x60,
+        Preset::Inf15x90,
+        Preset::Trn14,
+    ];
 
     /// The checked parameters with their transform tables, built on first use.
     pub fn params(self) -> &'static Params {
@@ -130,7 +141,14 @@ impl Preset {
             Preset::Inf14x30 => "INF14-30",
             Preset::Inf15x60 => "INF15-60",
             Preset::Inf15x90 => "INF15-90",
+            Preset::Trn14 => "TRN14",
         }
+    }
+
+    /// Whether answers may be released under it. What is trained under [`Preset::Trn14`] is refreshed, never released:
+    /// its last refresh is under a serving key.
+    pub const fn releases(self) -> bool {
+        matches!(self, Preset::Inf13 | Preset::Inf14x30 | Preset::Inf15x60 | Preset::Inf15x90)
     }
 }
 
@@ -264,6 +282,7 @@ mod tests {
             ("INF14-30", 16384, 10, 4, 8, 419.89, 430),
             ("INF15-60", 32768, 17, 6, 7, 689.73, 868),
             ("INF15-90", 32768, 19, 6, 5, 749.68, 868),
+            ("TRN14", 16384, 11, 3, 8, 419.89, 430),
         ];
         for (name, n, q, p, depth, log_qp, limit) in expected {
             let params = name.parse::<Preset>().unwrap().params();
@@ -283,6 +302,6 @@ mod tests {
         assert_eq!(params.q[0].modulus().value(), PRIMES[4]);
         assert_eq!(params.scale(), 2f64.powi(30));
         let digests: std::collections::BTreeSet<_> = Preset::ALL.iter().map(|p| p.params().digest()).collect();
-        assert_eq!(digests.len(), 6);
+        assert_eq!(digests.len(), Preset::ALL.len());
     }
 }

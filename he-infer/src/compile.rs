@@ -23,8 +23,8 @@ const MODEL_BYTES: usize = 1 << 30;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CompileError {
-    /// The parameter set cannot multiply.
-    #[error("{preset} is for aggregation and has no levels; use INF14-30, INF15-60 or INF15-90")]
+    /// The parameter set cannot multiply, or releases no answers.
+    #[error("{preset} is not for serving; use INF14-30, INF15-60 or INF15-90")]
     Preset {
         /// The parameter set.
         preset: Preset,
@@ -265,7 +265,7 @@ fn widest(network: &Network) -> usize {
 /// Refuses parameter sets without levels and networks with too many layers.
 fn check_levels(network: &Network, params: &Params) -> Result<(), CompileError> {
     let (preset, depth) = (params.preset, params.depth());
-    if depth == 0 || params.p.is_empty() {
+    if !preset.releases() {
         return Err(CompileError::Preset { preset });
     }
     let needed = network.layers().iter().map(|layer| layer.operation.levels()).sum();
@@ -277,7 +277,7 @@ fn check_levels(network: &Network, params: &Params) -> Result<(), CompileError> 
     let Some((index, layer)) = broke.and_then(|index| Some((index, network.layers().get(index)?))) else {
         return Ok(());
     };
-    let candidates = Preset::ALL.into_iter().filter(|other| *other != Preset::Inf13);
+    let candidates = Preset::ALL.into_iter().filter(|other| other.releases() && *other != Preset::Inf13);
     Err(CompileError::Depth {
         layer: index,
         kind: layer.operation.kind(),

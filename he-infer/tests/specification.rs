@@ -190,8 +190,10 @@ fn what_does_not_compile_is_told_what_would_fit() {
     let fits = network((3, 64, 64), vec![LayerSpec::conv(8, 5, stride), q, dense]).unwrap();
     assert!(Program::compile(&fits, Preset::Inf15x90.params()).is_ok());
 
-    let error = Program::compile(&deep, Preset::Agg13.params()).unwrap_err();
-    assert_eq!(error, CompileError::Preset { preset: Preset::Agg13 });
+    for preset in [Preset::Agg13, Preset::Trn14] {
+        let error = Program::compile(&deep, preset.params()).unwrap_err();
+        assert_eq!(error, CompileError::Preset { preset });
+    }
 }
 
 #[test]

@@ -251,4 +251,16 @@ mod tests {
         assert!(evaluator.mul_plain_accumulate(&terms).unwrap() == expected);
         assert_eq!(evaluator.mul_plain_accumulate(&[]).err(), Some(CkksError::NoTerms));
     }
+
+    #[test]
+    fn a_factor_divides_the_scale_and_nothing_else() {
+        let params: &'static Params = Preset::Inf13.params();
+        let poly = Poly::<Eval>::zero(params.n, 2);
+        let whole = Ciphertext::<crate::backend::Cpu> { params, limbs: 2, scale: 8.0, parts: vec![poly.clone(), poly] };
+        let scaled = whole.clone().scaled_by(0.5).unwrap();
+        assert!(scaled.scale() == 16.0 && scaled.parts() == whole.parts());
+        for (factor, scale) in [(16.0, 0.5), (-1.0, -8.0), (0.0, f64::INFINITY)] {
+            assert_eq!(whole.clone().scaled_by(factor).err(), Some(CkksError::Scale { scale }));
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Ciphertexts and their bytes.
 
 use crate::backend::{Backend, Cpu, Outcome};
+use crate::ckks::error::CkksError;
 use crate::error::DecodeError;
 use crate::params::{Params, Preset};
 use crate::ring::{Domain, Eval, Poly};
@@ -36,6 +37,19 @@ impl<B: Backend> Ciphertext<B> {
     /// The polynomials, two or three.
     pub fn parts(&self) -> &[B::Poly<Eval>] {
         &self.parts
+    }
+
+    /// `factor` times the message, without any arithmetic: the same polynomials at the scale divided by it.
+    ///
+    /// # Errors
+    /// [`CkksError::Scale`] unless the new scale is a finite number of at least 1.
+    pub fn scaled_by(mut self, factor: f64) -> Result<Self, CkksError> {
+        let scale = self.scale / factor;
+        if !(scale.is_finite() && scale >= 1.0) {
+            return Err(CkksError::Scale { scale });
+        }
+        self.scale = scale;
+        Ok(self)
     }
 
     /// Other polynomials of the same parameters.

@@ -11,7 +11,7 @@ pub enum CkksError {
     #[error(transparent)]
     Backend(#[from] BackendError),
     /// The preset has no special primes, hence no CKKS.
-    #[error("preset {preset} has no special primes: use INF13, INF14-30, INF15-60 or INF15-90")]
+    #[error("preset {preset} has no special primes: use INF13, INF14-30, INF15-60, INF15-90 or TRN14")]
     NotForEvaluation {
         /// The preset asked for.
         preset: Preset,

@@ -167,6 +167,12 @@ pub enum CeremonyError {
         /// The preset.
         preset: Preset,
     },
+    /// A preset whose ciphertexts are refreshed only.
+    #[error("nothing of {preset} is released to anybody: it is refreshed, at last under a serving key")]
+    NotForRelease {
+        /// The preset.
+        preset: Preset,
+    },
     /// Unflooded release among several decryptors.
     #[error("a trusted holder decrypts alone; {decryptors} decryptors must flood")]
     TrustedHolderShares {

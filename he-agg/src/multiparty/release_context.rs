@@ -44,7 +44,7 @@ impl ReleaseContext {
     /// Binds a request to the shape of its answer and to T, which may exceed the threshold.
     ///
     /// # Errors
-    /// An asker outside the parties, a shape that the preset does not hold, or too few, repeated or unknown decryptors.
+    /// A preset that releases nothing, an asker outside the parties, a shape that the preset does not hold, or too few, repeated or unknown decryptors.
     pub fn new(
         crs: &Crs,
         quorum: Quorum,
@@ -53,6 +53,9 @@ impl ReleaseContext {
         decryptors: &[u16],
     ) -> Result<Self, CeremonyError> {
         let (params, Quorum { threshold, parties }) = (crs.params(), quorum);
+        if !params.preset.releases() {
+            return Err(CeremonyError::NotForRelease { preset: params.preset });
+        }
         check_threshold(threshold, parties)?;
         if request.asker == 0 || request.asker > parties {
             return Err(CeremonyError::Party { party: request.asker, parties });

@@ -278,6 +278,14 @@ fn a_second_context_or_result_for_one_query_gets_no_permit() {
 }
 
 #[test]
+fn nothing_that_is_trained_on_is_released() {
+    let crs = Crs::new(Preset::Trn14, [1; 32]);
+    let (quorum, shape) = (Quorum { threshold: 2, parties: 3 }, AnswerShape { period: 16, scale: 1e9, value_max: 1.0 });
+    let refused = ReleaseContext::new(&crs, quorum, REQUEST, shape, &[1, 2]).err();
+    assert_eq!(refused, Some(CeremonyError::NotForRelease { preset: Preset::Trn14 }));
+}
+
+#[test]
 fn releases_that_would_be_unsafe_are_refused() {
     let (mut hospitals, ciphertext) = small(3);
     let context = hospitals.context(&ciphertext, &[1, 2, 3]);
