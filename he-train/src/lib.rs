@@ -6,6 +6,7 @@
 //! [`Recipe`] says the steps, and [`shadow`] takes them on plain numbers. [`exact`] is what they are compared with.
 
 mod cosine;
+pub mod encrypted;
 mod exact;
 mod legendre;
 mod moments;

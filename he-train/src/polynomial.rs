@@ -51,6 +51,17 @@ impl OddPolynomial {
         0.5 + share * (next - after)
     }
 
+    /// q_0, q_1, ... with the polynomial being 1/2 + s (q_0 + q_1 T_1(v) + q_2 T_2(v) + ...), s = x / range and
+    /// v = 2 s² - 1, for which ciphertexts take half the levels.
+    pub(crate) fn in_squares(&self) -> Vec<f64> {
+        // T(2i + 1)(s) / s = 2 T(i)(v) - 2 T(i - 1)(v) + ... +- 1.
+        let signed = |from: usize| {
+            let pairs = self.coefficients.iter().enumerate().skip(from);
+            pairs.map(|(i, coefficient)| if (i - from) % 2 == 0 { *coefficient } else { -coefficient }).sum::<f64>()
+        };
+        (0..self.coefficients.len()).map(|k| if k == 0 { signed(0) } else { 2.0 * signed(k) }).collect()
+    }
+
     /// What it is fitted on.
     pub fn range(&self) -> f64 {
         self.range

@@ -84,6 +84,17 @@ pub enum RecipeError {
     },
 }
 
+/// Whether a head may have so many features and classes.
+pub(crate) fn check_shape(dimension: usize, classes: usize) -> Result<(), RecipeError> {
+    if !(1..=CLASSES_MAX).contains(&classes) {
+        return Err(RecipeError::Classes { found: classes });
+    }
+    if !(2..=DIMENSION_MAX).contains(&dimension) {
+        return Err(RecipeError::Dimension { found: dimension });
+    }
+    Ok(())
+}
+
 impl Recipe {
     /// Whether it can be followed with so many rows of features, labels, features and classes.
     ///
@@ -94,12 +105,7 @@ impl Recipe {
         (rows, dimension): (usize, usize),
         (labels, classes): (usize, usize),
     ) -> Result<(), RecipeError> {
-        if !(1..=CLASSES_MAX).contains(&classes) {
-            return Err(RecipeError::Classes { found: classes });
-        }
-        if !(2..=DIMENSION_MAX).contains(&dimension) {
-            return Err(RecipeError::Dimension { found: dimension });
-        }
+        check_shape(dimension, classes)?;
         if rows == 0 || rows != labels {
             return Err(RecipeError::Rows { features: rows, labels });
         }

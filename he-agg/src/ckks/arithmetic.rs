@@ -263,4 +263,19 @@ mod tests {
             assert_eq!(whole.clone().scaled_by(factor).err(), Some(CkksError::Scale { scale }));
         }
     }
+
+    #[test]
+    fn nothing_added_changes_nothing_and_has_the_shape_asked_for() {
+        let (preset, evaluator) = (Preset::Inf13, Evaluator::new(Preset::Inf13).unwrap());
+        let params = preset.params();
+        let expander = Expander::new(&[5; 32], "test", preset, &[]);
+        let parts = (0..2).map(|index| Poly::uniform(&expander, index, params.n, &params.q[..3])).collect();
+        let whole = Ciphertext { params, limbs: 3, scale: 8.0, parts };
+        assert!(evaluator.add(&whole, &Ciphertext::zero(preset, 3, 8.0).unwrap()).unwrap() == whole);
+        for limbs in [0, 7] {
+            let refused = Ciphertext::zero(preset, limbs, 8.0).err();
+            assert_eq!(refused, Some(CkksError::Limbs { limbs, max: 6 }));
+        }
+        assert_eq!(Ciphertext::zero(preset, 3, 0.5).err(), Some(CkksError::Scale { scale: 0.5 }));
+    }
 }

@@ -73,6 +73,23 @@ impl<B: Backend> Ciphertext<B> {
 }
 
 impl Ciphertext {
+    /// The polynomials zero: an encryption of nothing under any secret, which everybody sees to be one.
+    ///
+    /// # Errors
+    /// [`CkksError::Limbs`] or [`CkksError::Scale`].
+    pub fn zero(preset: Preset, limbs: usize, scale: f64) -> Result<Self, CkksError> {
+        let params = preset.params();
+        let max = params.q.len();
+        if limbs == 0 || limbs > max {
+            return Err(CkksError::Limbs { limbs, max });
+        }
+        if !(scale.is_finite() && scale >= 1.0) {
+            return Err(CkksError::Scale { scale });
+        }
+        let parts = vec![Poly::zero(params.n, limbs); 2];
+        Ok(Self { params, limbs, scale, parts })
+    }
+
     /// Copies ciphertexts to where `backend` computes, in one transfer.
     ///
     /// # Errors

@@ -1,0 +1,70 @@
+//! Why nothing is trained on ciphertexts.
+
+use he_agg::Preset;
+use he_agg::ckks::CkksError;
+
+use crate::recipe::RecipeError;
+
+/// A head that the ciphertexts do not hold, or an operation on them that failed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeadError {
+    /// The recipe itself.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// A parameter set of other levels.
+    #[error("{preset} has no room for the steps of a head; TRN14 has")]
+    Preset {
+        /// As given.
+        preset: Preset,
+    },
+    /// A sigmoid for which the levels are not laid out.
+    #[error("degree {found} of the sigmoid; on ciphertexts it is 13, which takes all their levels")]
+    Degree {
+        /// As written.
+        found: usize,
+    },
+    /// A momentum that no small numbers make.
+    #[error("momentum is {found}; on ciphertexts it has to be a multiple of 0.05")]
+    Momentum {
+        /// As written.
+        found: f64,
+    },
+    /// A group is what lies in one ciphertext.
+    #[error("{found} rows per group; ciphertexts of so many classes hold {expected}")]
+    RowsPerGroup {
+        /// As written.
+        found: usize,
+        /// What fits.
+        expected: usize,
+    },
+    /// Weights that a refresh would not carry.
+    #[error("weights up to {found:.1} in the shadow run; a refresh carries {limit:.1}: lower the rate")]
+    Weights {
+        /// Absolute.
+        found: f64,
+        /// Absolute.
+        limit: f64,
+    },
+    /// Ciphertexts of another head.
+    #[error("{found} ciphertexts of {what}, this head has {expected}")]
+    Count {
+        /// Of what.
+        what: &'static str,
+        /// As found.
+        found: usize,
+        /// As expected.
+        expected: usize,
+    },
+    /// A feature that is none.
+    #[error("feature {feature} of a row is not a number of at most {limit} absolute: whiten it, or leave the row out")]
+    Feature {
+        /// From 0.
+        feature: usize,
+        /// Absolute.
+        limit: f64,
+    },
+    /// The arithmetic.
+    #[error(transparent)]
+    Ckks(#[from] CkksError),
+}

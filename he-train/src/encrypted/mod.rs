@@ -1,0 +1,19 @@
+//! The steps of a recipe on ciphertexts: nobody who takes them sees a feature, a label or a weight.
+//!
+//! [`HeadLayout`] says where everything stands, [`HeadProgram`] with which primes and scales, [`PackTree`] makes few
+//! ciphertexts of many between two steps, and [`HeadTrainer`] takes a step. What a step leaves has no levels any more:
+//! whoever holds the key, or enough hospitals together, refresh it.
+
+mod error;
+mod layout;
+mod pack_tree;
+mod program;
+mod sigmoid;
+mod trainer;
+mod turns;
+
+pub use error::HeadError;
+pub use layout::HeadLayout;
+pub use pack_tree::PackTree;
+pub use program::HeadProgram;
+pub use trainer::{HeadTrainer, Stepped, TrainingGroup};
