@@ -26,6 +26,8 @@ fn every_operation_with_digits_of_several_primes() {
     for log_n in [10, 12] {
         compare(Preset::Inf14x30, log_n);
         compare(Preset::Inf15x90, log_n);
+        // Digits as large as the special primes.
+        compare(Preset::Trn14, log_n);
     }
 }
 

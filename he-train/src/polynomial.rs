@@ -57,7 +57,9 @@ impl OddPolynomial {
         // T(2i + 1)(s) / s = 2 T(i)(v) - 2 T(i - 1)(v) + ... +- 1.
         let signed = |from: usize| {
             let pairs = self.coefficients.iter().enumerate().skip(from);
-            pairs.map(|(i, coefficient)| if (i - from) % 2 == 0 { *coefficient } else { -coefficient }).sum::<f64>()
+            pairs
+                .map(|(i, coefficient)| if (i - from).is_multiple_of(2) { *coefficient } else { -coefficient })
+                .sum::<f64>()
         };
         (0..self.coefficients.len()).map(|k| if k == 0 { signed(0) } else { 2.0 * signed(k) }).collect()
     }
@@ -90,6 +92,20 @@ mod tests {
         }
         // A degree of 4k + 3 ends the other way.
         assert!((OddPolynomial::sigmoid(15, 24.0).unwrap().at(28.0) + 228.688).abs() < 0.01);
+    }
+
+    #[test]
+    fn in_squares_it_is_the_same_polynomial() {
+        for (degree, range) in [(5, 8.0), (13, 24.0)] {
+            let fitted = OddPolynomial::sigmoid(degree, range).unwrap();
+            for x in [-7.5f64, -0.3, 0.0, 2.0, 6.0] {
+                let share: f64 = x / range;
+                let angle = (2.0 * share * share - 1.0).acos();
+                let terms = fitted.in_squares().into_iter().enumerate();
+                let sum: f64 = terms.map(|(k, factor)| factor * (k as f64 * angle).cos()).sum();
+                assert!((fitted.at(x) - 0.5 - share * sum).abs() < 1e-12, "{degree}: {x}");
+            }
+        }
     }
 
     #[test]

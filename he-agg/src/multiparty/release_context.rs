@@ -44,7 +44,8 @@ impl ReleaseContext {
     /// Binds a request to the shape of its answer and to T, which may exceed the threshold.
     ///
     /// # Errors
-    /// A preset that releases nothing, an asker outside the parties, a shape that the preset does not hold, or too few, repeated or unknown decryptors.
+    /// A preset that releases nothing, an asker outside the parties, a shape that the preset does not hold, or too few,
+    /// repeated or unknown decryptors.
     pub fn new(
         crs: &Crs,
         quorum: Quorum,

@@ -6,6 +6,7 @@
 
 mod error;
 mod layout;
+mod noise;
 mod pack_tree;
 mod program;
 mod sigmoid;
@@ -14,6 +15,7 @@ mod turns;
 
 pub use error::HeadError;
 pub use layout::HeadLayout;
+pub use noise::StepNoise;
 pub use pack_tree::PackTree;
 pub use program::HeadProgram;
 pub use trainer::{HeadTrainer, Stepped, TrainingGroup};

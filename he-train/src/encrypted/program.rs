@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! value                      primes, sigmoid (squares)   scale
-//! features, weights ahead    11 (7)                      2^30;  2^33 D, times what unpacking multiplies
+//! features, weights ahead    11 (7)                      2^27;  2^33 D, times what unpacking multiplies
 //! products X W               10 (6)                      theirs over one prime
 //! logits over the range       9 (5)                      2^31
 //! errors E                    5 (5)                      what the sigmoid leaves
@@ -26,8 +26,8 @@ use super::sigmoid::SigmoidScales;
 use crate::polynomial::OddPolynomial;
 use crate::recipe::{HeadLoss, Recipe};
 
-/// Scale of features.
-const FEATURES: f64 = (1u64 << 30) as f64;
+/// Scale of features. What it has less than a prime, the turned errors have more, which are what rounding harms most.
+const FEATURES: f64 = (1u64 << 27) as f64;
 /// Scale of logits: squares of 2^31 over a prime of 2^30, doubled, are at 2^31 again.
 const LOGITS: f64 = (1u64 << 31) as f64;
 /// Scale of weights.
@@ -48,7 +48,7 @@ const OTHER_LEVELS: usize = 4;
 /// How a recipe is followed on ciphertexts.
 #[derive(Debug, Clone)]
 pub struct HeadProgram {
-    params: &'static Params,
+    pub(super) params: &'static Params,
     recipe: Recipe,
     layout: HeadLayout,
     tree: PackTree,
@@ -165,6 +165,11 @@ impl HeadProgram {
         f64::from(self.params.q[index].modulus().value())
     }
 
+    /// Of the features.
+    pub(super) fn feature_scale(&self) -> f64 {
+        FEATURES
+    }
+
     /// Of the weights.
     pub(super) fn weight_scale(&self) -> f64 {
         WEIGHTS
@@ -253,7 +258,9 @@ impl HeadProgram {
         let first = (group * self.layout.rows()).min(features.nrows());
         let last = (first + self.layout.rows()).min(features.nrows());
         let rows = features.slice(ndarray::s![first..last, ..]);
-        if let Some(((_, feature), _)) = rows.indexed_iter().find(|(_, value)| !(value.abs() <= FEATURE_MAX)) {
+        if let Some(((_, feature), _)) =
+            rows.indexed_iter().find(|(_, value)| value.is_nan() || value.abs() > FEATURE_MAX)
+        {
             return Err(HeadError::Feature { feature, limit: FEATURE_MAX });
         }
         let encode = |block| encoder.encode(&self.layout.features(features, group, block), FEATURES, self.top_limbs());

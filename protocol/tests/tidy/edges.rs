@@ -5,8 +5,8 @@ use std::fs;
 
 /// Siblings that a crate may know in its tests, besides those of `EDGES`.
 const TEST_EDGES: &[(&str, &[&str])] = &[
-    // Whole networks on a device, against the processor.
-    ("he-gpu", &["he-infer"]),
+    // Whole networks and steps of training on a device, against the processor.
+    ("he-gpu", &["he-infer", "he-train"]),
 ];
 
 /// The siblings that a manifest names: in tables that a build reads, and in those of tests, examples and benchmarks.

@@ -1,0 +1,6 @@
+//! Training on ciphertexts beside the same in the clear.
+
+mod holder;
+mod packages;
+mod refusals;
+mod steps;
