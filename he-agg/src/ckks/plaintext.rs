@@ -100,7 +100,7 @@ mod tests {
             for part in moved.parts() {
                 let part = part.clone().into_coeff(basis);
                 let centred = |place: usize| basis[0].modulus().centre(part.limb(0)[place]);
-                assert_eq!((i64::from(centred(0)), i64::from(centred(15))), (first, last), "X^{power}");
+                assert_eq!((centred(0), centred(15)), (first, last), "X^{power}");
             }
         }
         assert_eq!(Plaintext::monomial(Preset::Trn14, 1, 12).err(), Some(CkksError::Limbs { limbs: 12, max: 11 }));
