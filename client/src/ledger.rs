@@ -47,6 +47,12 @@ impl ReleaseLedger for DiskLedger {
             Use::Share => 1,
             Use::GatedQuery => 2,
             Use::GatedWeight => 3,
+            Use::GatedFeature => 4,
+            Use::Refresh => 5,
+            Use::RefreshedHalf => 6,
+            Use::RefreshOpening => 7,
+            Use::GatedRefreshMask => 8,
+            Use::GatedRefreshed => 9,
         });
         if let Some(stored) = self.journal.get(&self.claims, &name)? {
             return Ok(Claim::Stored(digest(&stored)));
@@ -107,12 +113,24 @@ mod tests {
         assert_eq!(ledger.claim(&key(Use::Share, 1), [5; 32]).unwrap(), Claim::Stored([5; 32]));
     }
 
+    /// All but what encrypts an update, shares in a release or shares in a refresh.
+    const UNCHARGED: [Use; 7] = [
+        Use::GatedQuery,
+        Use::GatedWeight,
+        Use::GatedFeature,
+        Use::RefreshedHalf,
+        Use::RefreshOpening,
+        Use::GatedRefreshMask,
+        Use::GatedRefreshed,
+    ];
+
     #[test]
     fn what_is_gated_is_claimed_once_and_takes_nothing_of_the_budget() {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = open(folder.path(), 1);
-        for purpose in [Use::GatedQuery, Use::GatedWeight] {
-            assert_eq!(ledger.claim(&key(purpose, 0), [1; 32]).unwrap(), Claim::Stored([1; 32]));
+        // A value each: no two uses share a name.
+        for (value, purpose) in (1..).zip(UNCHARGED) {
+            assert_eq!(ledger.claim(&key(purpose, 0), [value; 32]).unwrap(), Claim::Stored([value; 32]));
         }
         assert_eq!(ledger.left(), 1);
         // The share of the same numbers is charged all the same.
@@ -120,8 +138,8 @@ mod tests {
         assert_eq!(ledger.left(), 0);
         drop(ledger);
         let mut ledger = open(folder.path(), 1);
-        for purpose in [Use::GatedQuery, Use::GatedWeight] {
-            assert_eq!(ledger.claim(&key(purpose, 0), [3; 32]).unwrap(), Claim::Stored([1; 32]));
+        for (value, purpose) in (1..).zip(UNCHARGED) {
+            assert_eq!(ledger.claim(&key(purpose, 0), [0; 32]).unwrap(), Claim::Stored([value; 32]));
             // A spent budget is no reason to refuse what is not charged.
             assert_eq!(ledger.claim(&key(purpose, 1), [4; 32]).unwrap(), Claim::Stored([4; 32]));
         }

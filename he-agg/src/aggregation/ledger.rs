@@ -23,13 +23,26 @@ pub enum Use {
     GatedQuery,
     /// Encrypting a weight vector behind the gate.
     GatedWeight,
+    /// Encrypting features behind the gate.
+    GatedFeature,
+    /// Sharing in the refresh of a ciphertext; see [`crate::multiparty::RefreshPermit`].
+    Refresh,
+    /// Sharing in the refresh of a ciphertext with this second polynomial, whatever the refresh is called: the name
+    /// has the polynomial's hash in place of an epoch, and no numbers.
+    RefreshedHalf,
+    /// Opening the blinded sum of a refresh; see [`crate::multiparty::OpeningPermit`].
+    RefreshOpening,
+    /// Encrypting a decryptor's flooding in a refresh behind the gate.
+    GatedRefreshMask,
+    /// Encrypting what was opened in a refresh behind the gate.
+    GatedRefreshed,
 }
 
 impl Use {
     /// Whether the use takes part in a release, and so costs one of the epoch. What goes through
-    /// the gate is charged when its answer is shared.
+    /// the gate is charged when its answer is shared, and a refresh when its share is made.
     pub fn is_charged(self) -> bool {
-        matches!(self, Use::Encrypt | Use::Share)
+        matches!(self, Use::Encrypt | Use::Share | Use::Refresh)
     }
 }
 
@@ -38,7 +51,7 @@ impl Use {
 pub struct LedgerKey {
     /// What is claimed.
     pub purpose: Use,
-    /// Epoch seed.
+    /// Epoch seed, or the hash that [`Use::RefreshedHalf`] has here.
     pub epoch: [u8; 32],
     /// Round.
     pub round: u32,
@@ -80,6 +93,12 @@ pub enum PermitError<E> {
             Use::Share => "a share",
             Use::GatedQuery => "a gated query",
             Use::GatedWeight => "a gated weight vector",
+            Use::GatedFeature => "a gated feature",
+            Use::Refresh => "a refresh",
+            Use::RefreshedHalf => "a refresh of this second polynomial",
+            Use::RefreshOpening => "an opening of a refresh",
+            Use::GatedRefreshMask => "a gated mask of a refresh",
+            Use::GatedRefreshed => "a gated opening of a refresh",
         },
         .key.round, .key.attempt, .key.chunk
     )]
@@ -176,7 +195,7 @@ pub trait ReleaseLedger {
     }
 }
 
-fn settle<E>(claim: Result<Claim, E>, key: LedgerKey, digest: [u8; 32]) -> Result<(), PermitError<E>> {
+pub(crate) fn settle<E>(claim: Result<Claim, E>, key: LedgerKey, digest: [u8; 32]) -> Result<(), PermitError<E>> {
     match claim.map_err(PermitError::Ledger)? {
         Claim::Stored(stored) if stored == digest => Ok(()),
         Claim::Stored(_) => Err(PermitError::Conflict { key }),

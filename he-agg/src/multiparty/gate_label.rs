@@ -9,6 +9,12 @@ pub enum Gated {
     Query,
     /// A hospital's contribution to a weight vector.
     Weight,
+    /// Features of a hospital's rows, to train on.
+    Feature,
+    /// A decryptor's flooding in a refresh.
+    RefreshMask,
+    /// What the opener of a refresh read, flooded by all decryptors.
+    Refreshed,
 }
 
 impl Gated {
@@ -17,6 +23,9 @@ impl Gated {
         match self {
             Self::Query => "serving/gated-query",
             Self::Weight => "serving/gated-weight",
+            Self::Feature => "training/gated-feature",
+            Self::RefreshMask => "refresh/gated-mask",
+            Self::Refreshed => "refresh/gated-opening",
         }
     }
 
@@ -24,6 +33,9 @@ impl Gated {
         match self {
             Self::Query => Use::GatedQuery,
             Self::Weight => Use::GatedWeight,
+            Self::Feature => Use::GatedFeature,
+            Self::RefreshMask => Use::GatedRefreshMask,
+            Self::Refreshed => Use::GatedRefreshed,
         }
     }
 }
@@ -32,13 +44,14 @@ impl Gated {
 /// another label the same bytes are noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GateLabel {
-    /// Query or weight vector.
+    /// What it holds.
     pub what: Gated,
     /// The hospital that encrypts, in 1..=64.
     pub asker: u16,
-    /// Of the asker's query in this epoch, or of the attempt at publishing.
+    /// Of the asker's query in this epoch, or of the attempt at publishing, or of the upload of features; of a
+    /// refresh the step, and its attempt in the upper half.
     pub number: u64,
-    /// Ciphertext of the query, or weight vector of the program; from 0.
+    /// Ciphertext of the query, upload or refresh, or weight vector of the program; from 0.
     pub part: u32,
 }
 
@@ -56,6 +69,9 @@ impl GateLabel {
         bytes[0] = match self.what {
             Gated::Query => 0,
             Gated::Weight => 1,
+            Gated::Feature => 2,
+            Gated::RefreshMask => 3,
+            Gated::Refreshed => 4,
         };
         bytes[1..3].copy_from_slice(&self.asker.to_le_bytes());
         bytes[3..11].copy_from_slice(&self.number.to_le_bytes());

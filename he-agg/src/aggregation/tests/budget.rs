@@ -52,10 +52,21 @@ fn a_share_of_a_chunk_that_was_never_encrypted_here_is_charged_too() {
     assert_eq!(ledger.left(), 1);
 }
 
+/// Everything that is claimed and not charged.
+const GATED: [Use; 7] = [
+    Use::GatedQuery,
+    Use::GatedWeight,
+    Use::GatedFeature,
+    Use::RefreshedHalf,
+    Use::RefreshOpening,
+    Use::GatedRefreshMask,
+    Use::GatedRefreshed,
+];
+
 #[test]
 fn what_goes_through_the_gate_is_claimed_once_and_costs_nothing_before_its_answer() {
     let mut ledger = MemoryLedger::new(Flooding::secure(40, 1).unwrap());
-    for purpose in [Use::GatedQuery, Use::GatedWeight] {
+    for purpose in GATED {
         let key = id(1, 0, 0).ledger_key(purpose);
         assert_eq!(ledger.claim(&key, [1; 32]), Ok(Claim::Stored([1; 32])));
         assert_eq!(ledger.claim(&key, [2; 32]), Ok(Claim::Stored([1; 32])), "the first stays");
