@@ -150,6 +150,12 @@ impl Preset {
     pub const fn releases(self) -> bool {
         matches!(self, Preset::Inf13 | Preset::Inf14x30 | Preset::Inf15x60 | Preset::Inf15x90)
     }
+
+    /// Whether its ciphertexts may be refreshed. No preset is for both: a release and a refresh of the same numbers
+    /// would cost one unit of an epoch's flooding between them.
+    pub const fn refreshes(self) -> bool {
+        matches!(self, Preset::Trn14)
+    }
 }
 
 impl fmt::Display for Preset {

@@ -68,6 +68,10 @@ pub enum Kind {
     PlaneKey = 32,
     /// An encrypted plane, over the same primes.
     Plane = 33,
+    /// A decryptor's share in a refresh.
+    RefreshShare = 34,
+    /// Sum of a ciphertext and the shares of its refresh, blinded against the coordinator.
+    BlindedRefresh = 35,
 }
 
 /// Shape and origin of an object. Fields that a kind does not use are zero.

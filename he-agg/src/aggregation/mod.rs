@@ -47,6 +47,7 @@ pub use error::AggregationError;
 pub use flooding::{Flooding, FloodingError, RELEASES_MAX, SECURITY_MAX, SECURITY_MIN, TauCounter, TauExhausted};
 pub use keys::{MaskKey, VaultSecret};
 pub use layout::{LANE_BITS_MAX, LANE_BITS_MIN, LaneLayout, PARTIES_MAX, PARTIES_MIN};
+pub(crate) use ledger::settle;
 pub use ledger::{Claim, EncryptPermit, LedgerKey, MemoryLedger, PermitError, ReleaseLedger, SharePermit, Use};
 pub use open::{BlindedSum, DecodedChunk, open};
 pub use quantiser::Quantiser;

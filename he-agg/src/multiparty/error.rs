@@ -173,6 +173,60 @@ pub enum CeremonyError {
         /// The preset.
         preset: Preset,
     },
+    /// A preset whose answers are released.
+    #[error("nothing of {preset} is refreshed: answers under it are released")]
+    NotForRefresh {
+        /// The preset.
+        preset: Preset,
+    },
+    /// Only results at the base level are refreshed.
+    #[error("a refresh takes 2 polynomials at the {base} base limbs, found {parts} at {limbs}: drop it first")]
+    NotRefreshable {
+        /// Polynomials found.
+        parts: usize,
+        /// Limbs found.
+        limbs: usize,
+        /// Base limbs of the preset.
+        base: usize,
+    },
+    /// A refresh into a ring that the embedding does not lead to.
+    #[error("the embedding leads from degree {from} to {expected}, the target has {found}")]
+    RefreshRing {
+        /// Degree of the ciphertext's ring.
+        from: usize,
+        /// Degree that the embedding leads to.
+        expected: usize,
+        /// Degree of the target's ring.
+        found: usize,
+    },
+    /// Message and flooding that would come round in the modulus.
+    #[error(
+        "the message of 2^{message_log2} under {decryptors} floodings of 2^{flooding_log2}, for s = {security_bits} \
+         and {refreshes} refreshes, does not fit half the modulus of 2^{modulus_log2:.1}: take fewer refreshes"
+    )]
+    RefreshTooLarge {
+        /// log2 of the bound on the message.
+        message_log2: u32,
+        /// log2 of each flooding's deviation.
+        flooding_log2: u32,
+        /// Decryptors, each of whom floods.
+        decryptors: u16,
+        /// Statistical security asked for.
+        security_bits: u32,
+        /// Refreshes asked for.
+        refreshes: u64,
+        /// log2 of the modulus.
+        modulus_log2: f64,
+    },
+    /// An alarm: what the opener of a refresh read is larger than an honest message under honest flooding.
+    #[error(
+        "what was opened exceeds 2^{bound_log2:.1}, and nothing honest does: the ciphertext, a share or the sum was \
+         forged, or the group keys differ; nothing of it leaves"
+    )]
+    RefreshRange {
+        /// log2 of the bound.
+        bound_log2: f64,
+    },
     /// Unflooded release among several decryptors.
     #[error("a trusted holder decrypts alone; {decryptors} decryptors must flood")]
     TrustedHolderShares {

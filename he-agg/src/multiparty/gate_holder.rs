@@ -88,7 +88,7 @@ pub enum GateHolderError<E> {
     Permit(#[from] PermitError<E>),
     /// Something of another preset or hospital.
     #[error(transparent)]
-    Ceremony(CeremonyError),
+    Ceremony(#[from] CeremonyError),
 }
 
 /// A hospital that encrypts behind its gate.

@@ -61,11 +61,12 @@ fn check<B: Backend>(
     Ok(check_key(&key.key, ciphertext.limbs)?)
 }
 
-/// The sum of several hospitals' gated contributions to one weight vector: memory independent of
-/// their number, the same bits in any order.
+/// The sum of several hospitals' gated contributions, for instance to one weight vector: memory
+/// independent of their number, the same bits in any order.
 pub struct LiftSum<B: Backend = Cpu> {
     evaluator: Evaluator<B>,
     crs: Crs,
+    what: Gated,
     number: u64,
     part: u32,
     scale: f64,
@@ -86,12 +87,23 @@ impl<B: Backend> LiftSum<B> {
         evaluator: Evaluator<B>,
         crs: &Crs,
         (number, part): (u64, u32),
+        shape: (usize, f64),
+    ) -> Result<Self, CeremonyError> {
+        Self::of(Gated::Weight, evaluator, crs, (number, part), shape)
+    }
+
+    /// As [`LiftSum::new`], of whatever is labelled so.
+    pub(super) fn of(
+        what: Gated,
+        evaluator: Evaluator<B>,
+        crs: &Crs,
+        (number, part): (u64, u32),
         (limbs, scale): (usize, f64),
     ) -> Result<Self, CeremonyError> {
         evaluator.check_preset(crs.preset())?;
         let c0 = GatedCiphertext::zero_over(evaluator.params(), limbs, scale)?.c0;
         let (crs, absorbed) = (crs.clone(), PartySet::default());
-        Ok(Self { evaluator, crs, number, part, scale, absorbed, c0, products: None })
+        Ok(Self { evaluator, crs, what, number, part, scale, absorbed, c0, products: None })
     }
 
     /// Adds the contribution of the key's hospital; a refused one leaves the sum as it was.
@@ -99,7 +111,7 @@ impl<B: Backend> LiftSum<B> {
     /// # Errors
     /// As [`Evaluator::lift`]; other limbs or another scale; a hospital that is already in.
     pub fn absorb(&mut self, contribution: &GatedCiphertext, key: &GateKey<B>) -> Result<(), CeremonyError> {
-        let (what, asker, number, part) = (Gated::Weight, key.asker(), self.number, self.part);
+        let (what, asker, number, part) = (self.what, key.asker(), self.number, self.part);
         let label = GateLabel { what, asker, number, part };
         check(&self.evaluator, contribution, &self.crs, label, key)?;
         let (left, right) = (self.c0.limbs(), contribution.limbs);

@@ -1,5 +1,6 @@
 //! Tests only: a whole ceremony and the ideal secret key, which real parties never form.
 
+use crate::aggregation::MaskKey;
 use crate::backend::Cpu;
 use crate::ckks::extended_basis;
 use crate::ckks::{Ciphertext, Encoder, EvaluationKeys, Evaluator, Plaintext, PublicKey, decrypt};
@@ -7,6 +8,7 @@ use crate::multiparty::*;
 use crate::params::{Params, Preset};
 use crate::ring::{Eval, Poly};
 use crate::stream::Stream;
+use std::collections::BTreeMap;
 
 /// Leaks a parameter set over a small ring: fast, and without security.
 pub(crate) fn toy(preset: Preset, log_n: u32) -> &'static Params {
@@ -70,6 +72,35 @@ impl Ceremony {
 
     pub(crate) fn reveal(&self, ciphertext: &Ciphertext) -> Vec<f64> {
         self.encoder.decode(&self.decrypt(ciphertext)).unwrap()
+    }
+
+    /// The sums of all hospitals' points, by holder, each through its bytes.
+    pub(crate) fn deal(&self, threshold: u16) -> Vec<ServingKeyShare> {
+        let parties = self.secrets.len() as u16;
+        let mut stream = Stream::from_seed([9; 32]);
+        let mut shares: Vec<Option<ServingKeyShare>> = (0..parties).map(|_| None).collect();
+        for secret in &self.secrets {
+            let dealt = secret.share_points(&self.crs, threshold, parties, &mut stream).unwrap();
+            for (held, share) in shares.iter_mut().zip(dealt) {
+                let share = ServingKeyShare::from_bytes(&share.to_bytes(), &self.crs).unwrap();
+                match held {
+                    Some(sum) => sum.absorb(&share).unwrap(),
+                    None => *held = Some(share),
+                }
+            }
+        }
+        shares.into_iter().flatten().collect()
+    }
+
+    /// Pair keys of one hospital, as the two halves would give them.
+    pub(crate) fn pair_keys(&self, party: u16) -> BTreeMap<u16, MaskKey> {
+        let half = |from: u16, to: u16| [(from * 64 + to) as u8; 32];
+        let others = (1..=self.secrets.len() as u16).filter(|&other| other != party);
+        let key = |other: u16| {
+            let (ours, theirs) = (half(party, other), half(other, party));
+            (other, MaskKey::pair(&self.crs.epoch(), (party, &ours), (other, &theirs)))
+        };
+        others.map(key).collect()
     }
 
     pub(crate) fn random_values(&mut self, bound: f64) -> Vec<f64> {

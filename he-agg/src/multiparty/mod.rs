@@ -18,6 +18,10 @@
 //! [`PlaneDraw`] says, and turns the others ([`PlaneLevels`]) into a [`PlaneSum`], which
 //! [`Evaluator::lift_planes`] lifts.
 //!
+//! What is trained on is refreshed and not released: of a T fixed by the [`RefreshContext`] each makes a
+//! [`RefreshShare`] and a gated mask, one opener reads their sum ([`RefreshSum`], [`BlindedRefresh::open`]) under all
+//! floodings, and whoever computes takes the masks off ([`Refreshed`]): the same message with all limbs again.
+//!
 //! A [`RelinProver`] shows for a [`RelinStatement`] that a hospital's two relinearisation shares are
 //! made of short secrets: the one thing of a ceremony that sums added up by everybody do not show.
 //!
@@ -28,6 +32,7 @@
 //! ring-learning-with-errors", ePrint 2020/304.
 
 mod answer_shape;
+mod blinded_refresh;
 mod collective;
 mod crs;
 mod decrypt_policy;
@@ -57,6 +62,13 @@ mod plane_question;
 mod plane_seed;
 mod public_key_share;
 mod query_key;
+mod refresh_context;
+mod refresh_opening;
+mod refresh_permit;
+mod refresh_share;
+mod refresh_sum;
+mod refresh_target;
+mod refreshed;
 mod release_context;
 mod release_share;
 mod release_sum;
@@ -71,6 +83,7 @@ mod tests;
 
 pub use crate::ckks::{EvaluationKeys, GaloisKey, PublicKey, RelinearizationKey};
 pub use answer_shape::AnswerShape;
+pub use blinded_refresh::BlindedRefresh;
 pub use collective::{Collective, KeySizes};
 pub use crs::Crs;
 pub use decrypt_policy::{DecryptPolicy, ErrorBound};
@@ -96,6 +109,12 @@ pub use plane_question::PlaneSum;
 pub use plane_seed::PlaneSeed;
 pub use public_key_share::{PublicKeyShare, PublicKeySum};
 pub use query_key::{QueryKey, QuerySecret};
+pub use refresh_context::{REFRESH_MESSAGE_LOG2, RefreshContext, RefreshRequest};
+pub use refresh_permit::{OpeningPermit, RefreshPermit};
+pub use refresh_share::{RefreshKeys, RefreshShare};
+pub use refresh_sum::RefreshSum;
+pub use refresh_target::{RefreshEmbedding, RefreshTarget};
+pub use refreshed::Refreshed;
 pub use release_context::{PermitRefused, Quorum, ReleaseContext, ReleasePermit, ReleaseRequest};
 pub use release_share::ReleaseShare;
 pub use release_sum::ReleaseSum;

@@ -21,20 +21,7 @@ pub(super) struct Hospitals {
 
 impl Hospitals {
     pub(super) fn new(c: Ceremony, threshold: u16) -> Self {
-        let parties = c.secrets.len() as u16;
-        let mut stream = Stream::from_seed([9; 32]);
-        let mut shares: Vec<Option<ServingKeyShare>> = (0..parties).map(|_| None).collect();
-        for secret in &c.secrets {
-            let dealt = secret.share_points(&c.crs, threshold, parties, &mut stream).unwrap();
-            for (held, share) in shares.iter_mut().zip(dealt) {
-                let share = ServingKeyShare::from_bytes(&share.to_bytes(), &c.crs).unwrap();
-                match held {
-                    Some(sum) => sum.absorb(&share).unwrap(),
-                    None => *held = Some(share),
-                }
-            }
-        }
-        let shares = shares.into_iter().flatten().collect();
+        let (parties, shares) = (c.secrets.len() as u16, c.deal(threshold));
         Self { c, quorum: Quorum { threshold, parties }, shares }
     }
 
@@ -54,15 +41,7 @@ impl Hospitals {
 
     /// Pair keys of one decryptor, as the two halves would give them.
     fn pair_keys(&self, party: u16) -> BTreeMap<u16, MaskKey> {
-        let half = |from: u16, to: u16| [(from * 64 + to) as u8; 32];
-        (1..=self.quorum.parties)
-            .filter(|&other| other != party)
-            .map(|other| {
-                let (ours, theirs) = (half(party, other), half(other, party));
-                let key = MaskKey::pair(&self.c.crs.epoch(), (party, &ours), (other, &theirs));
-                (other, key)
-            })
-            .collect()
+        self.c.pair_keys(party)
     }
 
     pub(super) fn share(

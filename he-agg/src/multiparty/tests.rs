@@ -18,6 +18,11 @@ mod noise;
 mod planes;
 mod queries;
 mod quorums;
+mod refresh;
+mod refresh_attacks;
+mod refresh_bindings;
+mod refresh_ledger;
+mod refreshes;
 
 fn plan(relin: usize, rotations: &[(i32, usize)]) -> KeyPlan {
     KeyPlan { relin_limbs: relin, rotations: rotations.iter().copied().collect(), ..KeyPlan::default() }

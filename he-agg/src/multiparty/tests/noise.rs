@@ -13,7 +13,7 @@ use crate::params::{Params, Preset};
 use crate::ring::{Automorphism, Eval, Poly};
 
 /// Deviation of one error.
-const SIGMA: f64 = 3.240_370_349;
+pub(super) const SIGMA: f64 = 3.240_370_349;
 const STEPS: i32 = 3;
 
 /// Root mean square of a polynomial of small coefficients over the extended basis of `limbs`.
