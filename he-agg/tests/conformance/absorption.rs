@@ -1,11 +1,11 @@
 //! Objects that decode, since alone they are well formed, but belong to nothing here: whoever
 //! takes them next refuses them by name, and arithmetic on them never panics.
 
-use crate::specimens::Serving;
+use crate::specimens::{Refresh, Serving};
 use he_agg::ckks::{Ciphertext, CkksError, Encoder, Evaluator, GaloisKey, Hoisted, RelinearizationKey};
 use he_agg::multiparty::{
     CeremonyError, EvaluationKeys, GaloisKeyShare, GaloisKeySum, HolderKey, PublicKeyShare, PublicKeySum, R1,
-    ReleaseShare, ReleaseSum, RelinKeyShare, RelinKeySum, ServingSecret,
+    RefreshShare, RefreshSum, ReleaseShare, ReleaseSum, RelinKeyShare, RelinKeySum, ServingSecret,
 };
 use he_agg::wire::{HEADER_BYTES, packed_len};
 use he_agg::{Params, Preset, Stream};
@@ -17,7 +17,7 @@ fn from_sender(mut bytes: Vec<u8>, sender: u16) -> Vec<u8> {
 
 #[test]
 fn shares_of_strangers_are_refused_by_the_sums() {
-    let s = Serving::new(Preset::Inf13, 2);
+    let (s, refresh) = (Serving::new(Preset::Inf13, 2), Refresh::new());
     for sender in [0, 3, 64, 65, u16::MAX] {
         let stranger = |result: Result<(), CeremonyError>| {
             assert!(matches!(result, Err(CeremonyError::Party { party, .. }) if party == sender), "{sender}");
@@ -35,6 +35,9 @@ fn shares_of_strangers_are_refused_by_the_sums() {
         let bytes = from_sender(s.release_share(&context).to_bytes().to_vec(), sender);
         let share = ReleaseShare::from_bytes(&bytes, &context).unwrap();
         stranger(ReleaseSum::new(&context).absorb(&share));
+        let bytes = from_sender(refresh.share.to_bytes().to_vec(), sender);
+        let share = RefreshShare::from_bytes(&bytes, &refresh.context).unwrap();
+        stranger(RefreshSum::new(&refresh.context).absorb(&share));
     }
 }
 

@@ -7,7 +7,7 @@
 //! HE_AGG_GOLDEN=write cargo test -p he-agg --test conformance golden
 //! ```
 
-use crate::specimens::{Round, Serving};
+use crate::specimens::{Refresh, Round, Serving};
 use he_agg::ring::primes::{NON_RESIDUES, PRIMES};
 use he_agg::sampler;
 use he_agg::wire::HEADER_BYTES;
@@ -90,6 +90,18 @@ fn objects_of_a_serving_epoch_keep_their_bytes() {
     check("serving.txt", &text);
     // On every machine: hospitals make each other's planes again.
     check("encoded.txt", &encoded);
+}
+
+#[test]
+fn objects_of_a_refresh_keep_their_bytes() {
+    let mut text = "# preset, object, bytes, SHA-256, header, first bytes of the payload\n".to_owned();
+    let refresh = Refresh::new();
+    text += &object_lines(Preset::Trn14, &refresh.objects());
+    for (name, gated) in [("mask", &refresh.mask), ("opening", &refresh.opening)] {
+        text += &object_lines(Preset::Trn14, &[(name, gated.to_bytes())]);
+    }
+    let _ = writeln!(text, "context {}", hex::encode(refresh.context.digest()));
+    check("refresh.txt", &text);
 }
 
 #[test]

@@ -40,7 +40,7 @@ const fn row(
 }
 
 /// Shares of keys name any sender; the sum that absorbs them knows who is in the ceremony.
-const ROWS: [Row; 25] = [
+const ROWS: [Row; 27] = [
     row("update-chunk", SHAPE, "Scale", (4, "UnknownParty"), [ACCEPTED; 3], ACCEPTED),
     row("packed-chunk", SHAPE, "Scale", (4, "UnknownParty"), [ACCEPTED; 3], ACCEPTED),
     row(
@@ -73,6 +73,8 @@ const ROWS: [Row; 25] = [
     row("gated-ciphertext", [ACCEPTED, SHAPE[1]], ACCEPTED, (1, "Field sender"), UNUSED, "Field epoch"),
     row("plane-key", [ACCEPTED, SHAPE[1]], "Scale", (0, "Field sender"), UNUSED, "Epoch"),
     row("plane", [ACCEPTED, SHAPE[1]], "Scale", (65, "Field sender"), UNUSED, "Epoch"),
+    row("refresh-share", SHAPE, "Scale", (1, ACCEPTED), UNUSED, "Context"),
+    row("blinded-refresh", SHAPE, "Scale", (1, "Field sender"), UNUSED, "Context"),
 ];
 
 fn each(test: impl Fn(&Decoder, &Row)) {
@@ -187,6 +189,8 @@ fn every_kind_has_a_decoder_here() {
         Kind::ReleaseShare,
         Kind::PlaneKey,
         Kind::Plane,
+        Kind::RefreshShare,
+        Kind::BlindedRefresh,
     ];
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), all.map(|kind| kind as u8));
 }

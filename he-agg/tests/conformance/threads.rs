@@ -1,6 +1,6 @@
 //! Results do not depend on the number of threads.
 
-use crate::specimens::{Round, Serving};
+use crate::specimens::{Refresh, Round, Serving};
 use he_agg::Preset;
 use he_agg::ckks::{Encoder, Evaluator, Hoisted};
 use he_agg::multiparty::ReleaseSum;
@@ -72,4 +72,14 @@ fn ciphertexts_are_the_same_on_any_number_of_threads() {
             objects
         });
     }
+}
+
+#[test]
+fn a_refresh_is_the_same_on_any_number_of_threads() {
+    same_on_any_pool(|| {
+        let refresh = Refresh::new();
+        let mut objects = refresh.objects();
+        objects.extend([("mask", refresh.mask.to_bytes()), ("opening", refresh.opening.to_bytes())]);
+        objects
+    });
 }

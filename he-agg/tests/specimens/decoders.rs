@@ -1,13 +1,14 @@
 //! Every decoder of the crate: a valid object, how it is read, how it is written again.
 
-use super::{Round, Serving};
+use super::{Refresh, Round, Serving};
 use he_agg::aggregation::{
     AggregationError, BlindedSum, ChunkSum, DecryptionShare, KeyShare, PackedChunk, UpdateChunk,
 };
 use he_agg::ckks::{Ciphertext, GaloisKey, GatedCiphertext, PublicKey, RelinearizationKey, SeededCiphertext};
 use he_agg::multiparty::{
-    CeremonyError, GaloisKeyShare, Gate, GateKey, GateShare, Plane, PlaneKey, PublicKeyShare, QueryKey, R1, R2,
-    ReleaseContext, ReleaseShare, RelinIntermediate, RelinKeyShare, ServingKeyShare,
+    BlindedRefresh, CeremonyError, GaloisKeyShare, Gate, GateKey, GateShare, Plane, PlaneKey, PublicKeyShare, QueryKey,
+    R1, R2, RefreshContext, RefreshShare, ReleaseContext, ReleaseShare, RelinIntermediate, RelinKeyShare,
+    ServingKeyShare,
 };
 use he_agg::{DecodeError, Params, Preset};
 use std::sync::LazyLock;
@@ -23,11 +24,12 @@ pub(crate) enum Family {
     CollectiveKeys,
     ReleaseShare,
     ServingShare,
+    Refresh,
 }
 
 impl Family {
     /// Each with the name of its fuzz target and of its folder in the corpus.
-    pub(crate) const TARGETS: [(&str, Family); 8] = [
+    pub(crate) const TARGETS: [(&str, Family); 9] = [
         ("update_chunk", Family::UpdateChunk),
         ("key_share", Family::KeyShare),
         ("decryption_share", Family::DecryptionShare),
@@ -36,6 +38,7 @@ impl Family {
         ("collective_keys", Family::CollectiveKeys),
         ("release_share", Family::ReleaseShare),
         ("serving_share", Family::ServingShare),
+        ("refresh", Family::Refresh),
     ];
 }
 
@@ -102,7 +105,7 @@ pub(crate) struct Decoder {
 }
 
 /// Every decoder: those of a training round over a ring of degree 256, whose objects are small,
-/// and those of INF13 with keys of two limbs.
+/// those of INF13 with keys of two limbs, and those of a refresh under TRN14.
 pub(crate) fn decoders() -> &'static [Decoder] {
     static ALL: LazyLock<Vec<Decoder>> = LazyLock::new(all);
     &ALL
@@ -111,11 +114,15 @@ pub(crate) fn decoders() -> &'static [Decoder] {
 fn all() -> Vec<Decoder> {
     let round: &Round = Box::leak(Box::new(Round::new(Box::leak(Box::new(Params::toy(Preset::Agg13, 8))))));
     let serving: &Serving = Box::leak(Box::new(Serving::new(Preset::Inf13, 2)));
-    let mut objects: Vec<_> = round.objects().into_iter().chain(serving.objects()).collect();
+    let refresh: &Refresh = Box::leak(Box::new(Refresh::new()));
+    let mut objects: Vec<_> = round.objects().into_iter().chain(serving.objects()).chain(refresh.objects()).collect();
     // The same bytes, added to a sum without being decoded.
     objects.push(("packed-chunk", round.update(2).to_bytes()));
-    let decoders: Vec<Decoder> =
-        round_decoders(round, &objects).into_iter().chain(serving_decoders(serving, &objects)).collect();
+    let decoders: Vec<Decoder> = round_decoders(round, &objects)
+        .into_iter()
+        .chain(serving_decoders(serving, &objects))
+        .chain(refresh_decoders(&refresh.context, &objects))
+        .collect();
     assert_eq!(decoders.len(), objects.len(), "every object has its decoder");
     decoders
 }
@@ -259,5 +266,18 @@ fn serving_decoders(serving: &'static Serving, objects: &[(&str, Vec<u8>)]) -> V
         ),
         decoder(of("plane-key", keys), objects, |b| PlaneKey::from_bytes(b, crs), PlaneKey::to_bytes),
         decoder(of("plane", keys), objects, |b| Plane::from_bytes(b, crs), Plane::to_bytes),
+    ]
+}
+
+fn refresh_decoders(context: &'static RefreshContext, objects: &[(&str, Vec<u8>)]) -> [Decoder; 2] {
+    let of = |name| (name, Family::Refresh, Preset::Trn14.params());
+    [
+        decoder(
+            of("refresh-share"),
+            objects,
+            |b| RefreshShare::from_bytes(b, context),
+            |share| share.to_bytes().to_vec(),
+        ),
+        decoder(of("blinded-refresh"), objects, |b| BlindedRefresh::from_bytes(b, context), BlindedRefresh::to_bytes),
     ]
 }

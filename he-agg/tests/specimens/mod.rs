@@ -5,11 +5,13 @@
 //! they speak of the same bytes.
 
 mod decoders;
+mod refresh;
 mod round;
 mod script;
 mod serving;
 
 pub(crate) use decoders::{Decoder, Family, Refusal, decoders};
+pub(crate) use refresh::Refresh;
 pub(crate) use round::Round;
 pub(crate) use script::run;
 pub(crate) use serving::{PERIOD, Serving};
