@@ -10,11 +10,12 @@ use experiment::ExperimentError;
 use he_agg::aggregation::{AggregationError, PermitError};
 use he_agg::backend::BackendError;
 use he_agg::ckks::CkksError;
-use he_agg::multiparty::{CeremonyError, PermitRefused, RelinProofError};
+use he_agg::multiparty::{CeremonyError, GateHolderError, PermitRefused, RelinProofError};
 use he_agg::simd::{Isa, IsaError};
 use he_agg::{FloodingError, Preset};
 use he_gpu::OpenError;
 use he_infer::{CompileError, ExecuteError, InputError, ModelError, NetworkError};
+use he_train::encrypted::HeadError;
 use he_train::{RecipeError, ShadowError};
 use metrics::MetricsError;
 use remedy::{Exit, Explained};
@@ -60,6 +61,18 @@ pub enum BenchError {
     /// `bench head`: the recipe.
     #[error(transparent)]
     Shadow(#[from] ShadowError),
+    /// `bench head`: on ciphertexts.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// `bench head`: a hospital behind its gate.
+    #[error("a hospital did not encrypt or share: {0}")]
+    Gate(#[from] GateHolderError<std::convert::Infallible>),
+    /// `bench head`: a flooding of more refreshes than there can be.
+    #[error(transparent)]
+    Flooding(#[from] FloodingError),
+    /// `--alpha` of `bench head`.
+    #[error("--alpha deals rows by class, and readings have none")]
+    NoClasses,
     /// `bench head`: features.
     #[error("features depend on each other, so that no exact solution exists to compare with")]
     Dependent,
@@ -298,8 +311,10 @@ impl BenchError {
             Self::Shadow(ShadowError::Recipe(RecipeError::Setting { field: "steps", .. })) => Some("--steps"),
             Self::Shadow(ShadowError::Recipe(RecipeError::Setting { .. }))
             | Self::Shadow(ShadowError::Range { .. } | ShadowError::Diverged { .. }) => Some("--learning-rate"),
+            Self::Head(HeadError::Weights { .. }) => Some("--learning-rate"),
             // The recipe is the task's own: what does not fit it are the data.
-            Self::Shadow(_) => Some("--data"),
+            Self::Shadow(_) | Self::Head(HeadError::Feature { .. } | HeadError::Recipe(_)) => Some("--data"),
+            Self::NoClasses => Some("--alpha"),
             Self::Isa { .. } => Some("--isa"),
             Self::Repeat { .. } => Some("--repeat"),
             Self::Seconds { .. } => Some("--seconds"),
@@ -354,14 +369,18 @@ impl Explained for BenchError {
             Self::Limbs { .. } => "leave --limbs out for the top level",
             Self::Threads { .. } | Self::Pool(_) => "for example --threads 2",
             Self::DataUnused { .. } => "leave --data out, or choose what reads files",
-            Self::HeadData(_) => "name MNIST, as IDX files or an .npz file, with --data",
+            Self::HeadData(_) => "name what the task reads, IDX files or an .npz file, with --data",
             Self::Shadow(ShadowError::Recipe(RecipeError::Setting { .. })) => {
                 "leave --steps and --learning-rate out for the task's recipe"
             }
             Self::Shadow(ShadowError::Range { .. } | ShadowError::Diverged { .. }) => {
                 "lower --learning-rate, or leave it out for the task's recipe"
             }
-            Self::Shadow(_) => "name data with at most 16 classes, and images to train on",
+            Self::Head(HeadError::Weights { .. }) => "lower --learning-rate, or leave it out for the task's recipe",
+            Self::Shadow(_) | Self::Head(HeadError::Feature { .. } | HeadError::Recipe(_)) => {
+                "name data with at most 16 classes, and images to train on"
+            }
+            Self::NoClasses => "leave --alpha out, or choose a task of classes",
             Self::Isa { .. } => "leave --isa out for the widest that this processor has",
             Self::Repeat { .. } => "for example --repeat 9",
             Self::Seconds { .. } => "for example --seconds 0.5",

@@ -18,7 +18,6 @@ pub mod engine;
 pub mod error;
 pub mod he;
 mod head;
-mod head_task;
 pub mod holder;
 pub mod infer;
 pub mod limit;
@@ -69,7 +68,8 @@ pub enum What {
     Infer(InferArgs),
     /// One network on all training images in one place: seconds per epoch, test figures, a model file.
     Train(TrainArgs),
-    /// The training of a head as it is done on ciphertexts, in the clear: how good it gets, beside the exact solution.
+    /// The training of a head in the clear, and with --encrypted on ciphertexts: how good it gets, beside the exact
+    /// solution.
     Head(HeadArgs),
     /// What memory and multipliers would allow, and how much of it transforms and aggregation reach.
     Limit(LimitArgs),

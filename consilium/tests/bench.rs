@@ -226,7 +226,7 @@ fn a_head_of_a_circulation_is_nearly_the_exact_one() {
     let output = bench(&["head", "--task", "circulation", "--format", "json"]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let rows = rows(&output);
-    let ops = ["features", "whitening", "step", "test", "exact"];
+    let ops = ["features", "step", "test", "exact"];
     assert_eq!(
         rows.iter().filter_map(|row| row["op"].as_str()).collect::<Vec<_>>(),
         ops.map(|op| format!("head.{op}"))
@@ -258,8 +258,28 @@ fn views_and_digits_are_told_by_a_head_in_few_steps() {
 }
 
 #[test]
+fn a_head_trained_on_ciphertexts_by_three_hospitals_answers_as_the_one_in_the_clear() {
+    let arguments = ["head", "--task", "circulation", "--encrypted", "--hospitals", "3", "--steps", "2"];
+    let output = bench(&[&arguments[..], &["--threads", "2", "--format", "json"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows = rows(&output);
+    let encrypted = of(&rows, "head.encrypted");
+    assert!(encrypted["max_delta_logit"].as_f64().is_some_and(|off| off > 0.0 && off < 5e-3), "{encrypted}");
+    let error = |op: &str| of(&rows, op)["relative_error"].as_f64().expect("an error");
+    assert!((error("head.encrypted") - error("head.test")).abs() < 1e-4, "{rows:?}");
+    // 14 blocks of 5 groups of each of two hospitals and 5 of the third, behind gates: 7 limbs of 2^14 words of 30 bits.
+    let upload = of(&rows, "head.upload");
+    assert_eq!(upload["batch"].as_u64(), Some(15 * 14));
+    assert!(upload["bytes"].as_u64().is_some_and(|bytes| bytes > 15 * 14 * 7 * 61_440), "{upload}");
+    assert_eq!(of(&rows, "head.evaluate")["repetitions"].as_u64(), Some(2));
+}
+
+#[test]
 fn heads_that_cannot_be_trained_are_bad_input_and_named() {
-    let refusals: [(&[&str], &str); 5] = [
+    let refusals: [(&[&str], &str); 8] = [
+        (&["--task", "circulation", "--alpha", "0.5"], "readings have none"),
+        (&["--task", "circulation", "--hospitals", "0"], "--hospitals 0 is not in 1 to 64"),
+        (&["--task", "angiography", "--alpha", "-1", "--hospitals", "2"], "alpha"),
         (&["--task", "mnist"], "add --data"),
         (&["--task", "mnist", "--data", "/nowhere"], "/nowhere"),
         (&["--task", "circulation", "--data", "/nowhere"], "leave --data out"),

@@ -6,25 +6,33 @@ use ndarray::{Array2, Axis};
 /// Softmax regression, converged: `steps` of Nesterov's method with the longest safe step, a pull of `decay`. Labels
 /// are 1 and 0, a row a sample.
 pub fn exact_softmax(features: &Array2<f64>, labels: &Array2<f64>, steps: usize, decay: f64) -> Array2<f64> {
-    let rows = features.nrows().max(1) as f64;
     // Half of the largest curvature of the features bounds that of the loss.
     let rate = 1.0 / (0.5 * largest_curvature(features) + decay);
     let mut weights = Array2::<f64>::zeros((features.ncols(), labels.ncols()));
     let mut ahead = weights.clone();
     for step in 0..steps {
-        let mut answers = features.dot(&ahead);
-        for mut row in answers.axis_iter_mut(Axis(0)) {
-            let most = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            row.mapv_inplace(|logit| (logit - most).exp());
-            let sum = row.sum();
-            row /= sum;
-        }
-        let gradient = features.t().dot(&(answers - labels)) / rows + &ahead * decay;
-        let next = &ahead - &(gradient * rate);
+        let next = &ahead - &(softmax_gradient(features, labels, &ahead, decay) * rate);
         ahead = &next + &((&next - &weights) * (step as f64 / (step + 3) as f64));
         weights = next;
     }
     weights
+}
+
+/// Of the mean cross-entropy of softmax regression with a pull of `decay`.
+pub(crate) fn softmax_gradient(
+    features: &Array2<f64>,
+    labels: &Array2<f64>,
+    weights: &Array2<f64>,
+    decay: f64,
+) -> Array2<f64> {
+    let mut answers = features.dot(weights);
+    for mut row in answers.axis_iter_mut(Axis(0)) {
+        let most = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        row.mapv_inplace(|logit| (logit - most).exp());
+        let sum = row.sum();
+        row /= sum;
+    }
+    features.t().dot(&(answers - labels)) / features.nrows().max(1) as f64 + weights * decay
 }
 
 /// Least squares, solved; `None` where features depend on each other.
@@ -36,7 +44,7 @@ pub fn exact_least_squares(features: &Array2<f64>, labels: &Array2<f64>) -> Opti
 }
 
 /// Largest eigenvalue of the mean product of features, by repeated multiplication.
-fn largest_curvature(features: &Array2<f64>) -> f64 {
+pub(crate) fn largest_curvature(features: &Array2<f64>) -> f64 {
     let products = features.t().dot(features) / features.nrows().max(1) as f64;
     let mut direction = ndarray::Array1::<f64>::ones(products.ncols());
     let mut length = 0.0;

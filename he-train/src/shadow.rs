@@ -15,6 +15,8 @@ pub struct Shadow {
     pub weights: Array2<f64>,
     /// Largest logit of any row in any step, absolute.
     pub logit_max: f64,
+    /// Largest weight ahead after any step, absolute: what a refresh has to carry.
+    pub weight_max: f64,
 }
 
 /// Why a recipe leads nowhere.
@@ -63,7 +65,7 @@ pub fn shadow(recipe: &Recipe, features: &Array2<f64>, labels: &Array2<f64>) -> 
     let size = (batch * recipe.rows_per_group) as f64;
     let mut ahead = Array2::<f64>::zeros((dimension, labels.ncols()));
     let mut weights = ahead.clone();
-    let mut logit_max = 0.0f64;
+    let (mut logit_max, mut weight_max) = (0.0f64, 0.0f64);
     for step in 0..recipe.steps {
         let mut gradient = Array2::<f64>::zeros(ahead.dim());
         for turn in 0..batch {
@@ -92,9 +94,10 @@ pub fn shadow(recipe: &Recipe, features: &Array2<f64>, labels: &Array2<f64>) -> 
         let rate = recipe.rate(step);
         let next = &ahead * (1.0 - rate * recipe.weight_decay) - gradient * (rate / size);
         ahead = &next + &((&next - &weights) * recipe.momentum);
+        weight_max = ahead.iter().fold(weight_max, |most, weight| most.max(weight.abs()));
         weights = next;
     }
-    Ok(Shadow { weights, logit_max })
+    Ok(Shadow { weights, logit_max, weight_max })
 }
 
 #[cfg(test)]
@@ -125,11 +128,11 @@ mod tests {
     }
 
     /// The same steps, number by number: batches of 8 rows out of groups of 4, the last group with 2.
-    fn by_hand(recipe: &Recipe, answer: &dyn Fn(f64) -> f64) -> Vec<[f64; 2]> {
+    fn by_hand(recipe: &Recipe, answer: &dyn Fn(f64) -> f64) -> (Vec<[f64; 2]>, f64) {
         let (features, labels) = samples();
         let order: Vec<Vec<usize>> =
             vec![(0..4).collect(), (4..8).collect(), (8..12).collect(), (12..16).collect(), vec![16, 17]];
-        let (mut w, mut v) = (vec![[0.0; 2]; 3], vec![[0.0; 2]; 3]);
+        let (mut w, mut v, mut most) = (vec![[0.0; 2]; 3], vec![[0.0; 2]; 3], 0.0f64);
         for step in 0..recipe.steps {
             let rows = [2 * step, 2 * step + 1].map(|turn| order[turn % 5].clone()).concat();
             let rate = if step < 7 { recipe.learning_rate } else { recipe.late_rate };
@@ -147,10 +150,11 @@ mod tests {
                     let next = w[j][class] - rate * (recipe.weight_decay * w[j][class] + gradient[j][class]);
                     w[j][class] = next + recipe.momentum * (next - v[j][class]);
                     v[j][class] = next;
+                    most = most.max(w[j][class].abs());
                 }
             }
         }
-        v
+        (v, most)
     }
 
     #[test]
@@ -161,7 +165,9 @@ mod tests {
         let cases: [(Recipe, &dyn Fn(f64) -> f64); 2] = [(RECIPE, &|x| sigmoid.at(x)), (squared, &|x| x)];
         for (recipe, answer) in cases {
             let found = shadow(&recipe, &features, &labels).unwrap();
-            for (row, expected) in found.weights.outer_iter().zip(by_hand(&recipe, answer)) {
+            let (by_hand, most) = by_hand(&recipe, answer);
+            assert!((found.weight_max - most).abs() < 1e-12, "{} {most}", found.weight_max);
+            for (row, expected) in found.weights.outer_iter().zip(by_hand) {
                 for (found, expected) in row.iter().zip(expected) {
                     assert!((found - expected).abs() < 1e-12, "{found} {expected}");
                 }
