@@ -80,10 +80,16 @@ impl HeadLayout {
     /// Weights from the first row of all W_jk.
     pub fn weights_of(self, vectors: &[Vec<f64>], classes: usize) -> Array2<f64> {
         Array2::from_shape_fn((self.dimension, classes), |(feature, class)| {
-            let (block, lane) = (feature / self.width, feature % self.width);
-            let turn = (class + self.width - lane) % self.width;
-            vectors.get(block * self.width + turn).and_then(|vector| vector.get(lane)).copied().unwrap_or(0.0)
+            let (vector, lane) = self.weight(feature, class);
+            vectors.get(vector).and_then(|vector| vector.get(lane)).copied().unwrap_or(0.0)
         })
+    }
+
+    /// The vector that holds the weight of a feature for a class, and where in every row.
+    fn weight(self, feature: usize, class: usize) -> (usize, usize) {
+        let (block, lane) = (feature / self.width, feature % self.width);
+        let turn = (class + self.width - lane) % self.width;
+        (block * self.width + turn, lane)
     }
 
     /// Where a rotation by `turn`, in 1..C, is the turn by it; elsewhere a rotation by `turn` - C is.

@@ -14,6 +14,8 @@
 //! Source: the trace from a ring to a subring with packing, Chen, Dai, Kim, Song, "Efficient homomorphic conversion
 //! between (ring) LWE ciphertexts", ePrint 2020/015.
 
+use std::ops::RangeInclusive;
+
 use he_agg::backend::Backend;
 use he_agg::ckks::{Ciphertext, CkksError, EvaluationKeys, Evaluator, Plaintext};
 
@@ -132,24 +134,29 @@ impl PackTree {
             return Err(CkksError::NoTerms);
         }
         let mut vectors = Vec::with_capacity(self.vectors);
-        for package in packages {
-            let count = (self.vectors - vectors.len()).min(self.capacity());
-            vectors.extend(self.unpack_one(evaluator, keys, package, count)?);
+        for (number, package) in packages.iter().enumerate() {
+            let (all, count) = (vec![package.clone()], self.vectors_in(number));
+            vectors.extend(self.split(evaluator, keys, all, (1..=self.stages, count))?);
         }
         Ok(vectors)
     }
 
-    fn unpack_one<B: Backend>(
+    /// Vectors of a package.
+    fn vectors_in(self, package: usize) -> usize {
+        self.vectors.saturating_sub(package * self.capacity()).min(self.capacity())
+    }
+
+    /// Undoes stages, the last one first: place i of the list then holds the vectors whose numbers end in the bits of
+    /// i, of those that the only one of `list` held. Places beyond `count` are not made.
+    fn split<B: Backend>(
         self,
         evaluator: &Evaluator<B>,
         keys: &EvaluationKeys<B>,
-        package: &Ciphertext<B>,
-        count: usize,
+        mut list: Vec<Ciphertext<B>>,
+        (stages, count): (RangeInclusive<u32>, usize),
     ) -> Result<Vec<Ciphertext<B>>, CkksError> {
-        let limbs = package.limbs();
-        // Place i of the list holds the vectors whose numbers end in the bits of i.
-        let mut list = vec![package.clone()];
-        for stage in (1..=self.stages).rev() {
+        let limbs = list.first().ok_or(CkksError::NoTerms)?.limbs();
+        for stage in stages.rev() {
             let turned = evaluator.rotate_all(&list.iter().collect::<Vec<_>>(), self.steps(stage), keys)?;
             let shift = self.shift(stage);
             let [back, minus] = self.monomials(evaluator, [-shift, self.turn(evaluator) - shift], limbs)?;
