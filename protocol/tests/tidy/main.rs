@@ -48,7 +48,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("remedy", &[]),
     // What no federation may use; the binary alone shows it.
     ("more", &["datasets"]),
-    ("he-train", &["he-agg"]),
+    ("he-train", &["he-agg", "he-infer"]),
     ("imaging", &["remedy"]),
     ("pacs", &["remedy"]),
     ("experiment", &["he-agg", "he-infer", "datasets", "metrics", "remedy"]),
