@@ -38,6 +38,11 @@ impl HeadLayout {
         self.width
     }
 
+    /// d: features, the constant included.
+    pub fn dimension(self) -> usize {
+        self.dimension
+    }
+
     /// R: rows of a ciphertext.
     pub fn rows(self) -> usize {
         self.slots / self.width
@@ -86,7 +91,7 @@ impl HeadLayout {
     }
 
     /// The vector that holds the weight of a feature for a class, and where in every row.
-    fn weight(self, feature: usize, class: usize) -> (usize, usize) {
+    pub(super) fn weight(self, feature: usize, class: usize) -> (usize, usize) {
         let (block, lane) = (feature / self.width, feature % self.width);
         let turn = (class + self.width - lane) % self.width;
         (block * self.width + turn, lane)

@@ -2,7 +2,8 @@
 //!
 //! [`HeadLayout`] says where everything stands, [`HeadProgram`] with which primes and scales, [`PackTree`] makes few
 //! ciphertexts of many between two steps, and [`HeadTrainer`] takes a step. What a step leaves has no levels any more:
-//! whoever holds the key, or enough hospitals together, refresh it.
+//! whoever holds the key, or enough hospitals together, refresh it. What the last step leaves is refreshed under the
+//! key of serving, and [`HeadTransfer`] makes of it the model that answers questions.
 
 mod error;
 mod layout;
@@ -11,6 +12,8 @@ mod pack_tree;
 mod program;
 mod sigmoid;
 mod trainer;
+mod transfer;
+mod transfer_error;
 mod turns;
 
 pub use error::HeadError;
@@ -19,3 +22,5 @@ pub use noise::StepNoise;
 pub use pack_tree::PackTree;
 pub use program::HeadProgram;
 pub use trainer::{HeadTrainer, Stepped, TrainingGroup};
+pub use transfer::HeadTransfer;
+pub use transfer_error::TransferError;

@@ -39,6 +39,12 @@ impl PackTree {
         Self { width: layout.width(), rows, stages, vectors }
     }
 
+    /// The same packages in a larger ring, of ciphertexts of so many slots: X there is a power of the X here, so that
+    /// what repeats in every row still does, and there are more rows.
+    pub(super) fn over(self, slots: usize) -> Self {
+        Self { rows: slots / self.width, ..self }
+    }
+
     /// Packages that all vectors take.
     pub fn packages(self) -> usize {
         self.vectors.div_ceil(self.capacity())
@@ -139,6 +145,34 @@ impl PackTree {
             vectors.extend(self.split(evaluator, keys, all, (1..=self.stages, count))?);
         }
         Ok(vectors)
+    }
+
+    /// As [`PackTree::unpack`], for those who cannot hold all vectors: `take` gets them in lists of up to `most`, with
+    /// the number of a list's first vector and by how much the numbers of the others grow.
+    ///
+    /// # Errors
+    /// A missing key, or what `take` says.
+    pub(super) fn unpack_in_parts<B: Backend, E: From<CkksError>>(
+        self,
+        (evaluator, keys): (&Evaluator<B>, &EvaluationKeys<B>),
+        packages: &[Ciphertext<B>],
+        most: usize,
+        mut take: impl FnMut((usize, usize), Vec<Ciphertext<B>>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // Below this stage a list is small enough.
+        let small = self.stages.min(most.max(1).ilog2());
+        let parts = 1 << (self.stages - small);
+        for (number, package) in packages.iter().enumerate() {
+            let (first, count) = (number * self.capacity(), self.vectors_in(number));
+            let all = vec![package.clone()];
+            let roots = self.split(evaluator, keys, all, (small + 1..=self.stages, count.min(parts)))?;
+            for (place, root) in roots.into_iter().enumerate() {
+                let below = count.saturating_sub(place).div_ceil(parts);
+                let vectors = self.split(evaluator, keys, vec![root], (1..=small, below))?;
+                take((first + place, parts), vectors)?;
+            }
+        }
+        Ok(())
     }
 
     /// Vectors of a package.
