@@ -15,7 +15,7 @@ use he_agg::simd::{Isa, IsaError};
 use he_agg::{FloodingError, Preset};
 use he_gpu::OpenError;
 use he_infer::{CompileError, ExecuteError, InputError, ModelError, NetworkError};
-use he_train::encrypted::HeadError;
+use he_train::encrypted::{HeadError, TransferError};
 use he_train::{RecipeError, ShadowError};
 use metrics::MetricsError;
 use remedy::{Exit, Explained};
@@ -64,6 +64,9 @@ pub enum BenchError {
     /// `bench head`: on ciphertexts.
     #[error(transparent)]
     Head(#[from] HeadError),
+    /// `bench head`: the head under a serving key.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
     /// `bench head`: a hospital behind its gate.
     #[error("a hospital did not encrypt or share: {0}")]
     Gate(#[from] GateHolderError<std::convert::Infallible>),

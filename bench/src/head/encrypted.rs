@@ -6,9 +6,10 @@ use he_agg::ckks::Evaluator;
 use he_agg::{Preset, Stream};
 use he_train::encrypted::{HeadProgram, HeadTrainer};
 use he_train::{Recipe, Shadow};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1};
 
 use super::hospitals::{Hospitals, RefreshTimes, UploadTimes};
+use super::serving::{self, Served};
 use super::task::Rows;
 use crate::{error::BenchError, progress::Progress};
 
@@ -28,6 +29,8 @@ pub(super) struct Encrypted {
     pub(super) refreshes: Vec<RefreshTimes>,
     /// Decryptors of a refresh.
     pub(super) threshold: u16,
+    /// Where questions were asked.
+    pub(super) served: Option<Served>,
 }
 
 impl Encrypted {
@@ -50,9 +53,9 @@ impl Encrypted {
 pub(super) fn train(
     recipe: &Recipe,
     (rows, owners): (&Rows, &[u16]),
-    hospitals: u16,
+    (hospitals, seed): (u16, u64),
     shadow: &Shadow,
-    seed: u64,
+    questions: &[ArrayView1<'_, f64>],
     progress: &mut dyn Progress,
 ) -> Result<Encrypted, BenchError> {
     let program = HeadProgram::new(Preset::Trn14, *recipe, rows.features.dim(), rows.labels.ncols())?;
@@ -76,6 +79,7 @@ pub(super) fn train(
     let start = trainer.start()?;
     let (mut weights, mut ahead) = (start.weights, start.ahead);
     let (mut steps, mut refreshes) = (Vec::new(), Vec::new());
+    // After the last step the weights themselves are what leaves.
     for step in 0..recipe.steps {
         progress.step(&format!("step {} of {}", step + 1, recipe.steps));
         let batch: Vec<_> = program.batch(step).map(|group| &groups[group]).collect();
@@ -83,14 +87,22 @@ pub(super) fn train(
         let made = trainer.step(step, &weights, &ahead, &batch)?;
         steps.push(started.elapsed().as_secs_f64());
         weights = made.weights;
-        // After the last step the weights themselves are what is refreshed.
-        let leaving = if step + 1 == recipe.steps { &weights } else { &made.ahead };
-        let (fresh, times) = parties.refresh(&program, step, leaving)?;
-        refreshes.push(times);
-        ahead = fresh;
+        if step + 1 < recipe.steps {
+            let (fresh, times) = parties.refresh(step, &made.ahead)?;
+            refreshes.push(times);
+            ahead = fresh;
+        }
     }
+    progress.step("opening the head, to measure it");
+    let opened = parties.open(&program, &evaluation_keys, &weights, &mut stream)?;
+    let served = if questions.is_empty() {
+        None
+    } else {
+        let asked = (questions, &opened);
+        Some(serving::serve(&program, (&mut parties, &weights), asked, &mut stream, progress)?)
+    };
     Ok(Encrypted {
-        weights: parties.open(&program, &evaluation_keys, &ahead)?,
+        weights: opened,
         keys,
         key_bytes: sizes.relinearization + sizes.rotations,
         ciphertexts: total * program.layout().blocks(),
@@ -98,5 +110,6 @@ pub(super) fn train(
         steps,
         refreshes,
         threshold: parties.threshold(),
+        served,
     })
 }

@@ -26,9 +26,20 @@ use crate::{consortium::Consortium, error::BenchError};
 const REFRESH_BITS: u32 = 48;
 const REFRESHES: u64 = 1 << 12;
 
+/// The key that a refresh leads to, with everybody's gate of it.
+pub(super) struct Target {
+    pub(super) crs: Crs,
+    pub(super) limbs: usize,
+    pub(super) embedding: RefreshEmbedding,
+    /// Of hospital 1, 2, ...
+    pub(super) secrets: Vec<GateSecret>,
+    pub(super) gates: Vec<GateKey>,
+    /// Of the target's ring.
+    pub(super) evaluator: Evaluator,
+}
+
 /// What one hospital has.
 struct Hospital {
-    gate: GateSecret,
     points: ServingKeyShare,
     pairs: BTreeMap<u16, MaskKey>,
     vault: VaultSecret,
@@ -38,12 +49,12 @@ struct Hospital {
 /// All of them, and the keys that they made.
 pub(super) struct Hospitals {
     pub(super) keys: Collective,
-    gates: Vec<GateKey>,
+    /// The key itself, fresh.
+    own: Target,
     quorum: Quorum,
     flooding: Flooding,
     group: MaskKey,
     members: Vec<Hospital>,
-    evaluator: Evaluator,
 }
 
 /// What a refresh took, in seconds: of the slowest hospital, since they are on machines of their own.
@@ -94,22 +105,29 @@ impl Hospitals {
         let halves: Vec<(u16, [u8; 32])> = (1..=hospitals).map(|party| (party, stream.seed())).collect();
         let named: Vec<(u16, &[u8; 32])> = halves.iter().map(|(party, half)| (*party, half)).collect();
         let group = MaskKey::group(&epoch, &named);
-        let (mut members, mut gates) = (Vec::new(), Vec::new());
+        let (mut members, mut secrets, mut gates) = (Vec::new(), Vec::new(), Vec::new());
         for (own, points) in named.iter().zip(held.into_iter().flatten()) {
             let (gate, key) = keys.gate(own.0, program.top_limbs(), stream)?;
             let others = named.iter().filter(|other| other.0 != own.0);
             let pairs = others.map(|other| (other.0, MaskKey::pair(&epoch, *own, *other))).collect();
             let (vault, ledger) = (VaultSecret::from_bytes(stream.seed()), MemoryLedger::new(flooding));
-            members.push(Hospital { gate, points, pairs, vault, ledger });
+            members.push(Hospital { points, pairs, vault, ledger });
+            secrets.push(gate);
             gates.push(key);
         }
-        let evaluator = Evaluator::new(preset)?;
-        Ok(Self { keys, gates, quorum, flooding, group, members, evaluator })
+        let (crs, limbs, embedding) = (keys.crs.clone(), program.top_limbs(), RefreshEmbedding::SameRing);
+        let own = Target { crs, limbs, embedding, secrets, gates, evaluator: Evaluator::new(preset)? };
+        Ok(Self { keys, own, quorum, flooding, group, members })
     }
 
     /// The evaluation keys, which the coordinator trains with.
     pub(super) fn take_keys(&mut self) -> EvaluationKeys {
         std::mem::replace(&mut self.keys.keys, EvaluationKeys::new(self.keys.crs.preset()))
+    }
+
+    /// How many they are.
+    pub(super) fn count(&self) -> u16 {
+        self.quorum.parties
     }
 
     /// Decryptors of a refresh.
@@ -143,7 +161,7 @@ impl Hospitals {
             let lift = |(part, bytes): (u32, &Vec<u8>)| -> Result<Ciphertext, BenchError> {
                 let label = GateLabel { what: Gated::Feature, asker: owner, number, part };
                 let gated = GatedCiphertext::from_bytes(bytes, program.preset())?;
-                Ok(self.evaluator.lift(&gated, &self.keys.crs, label, &self.gates[usize::from(owner) - 1])?)
+                Ok(self.own.evaluator.lift(&gated, &self.own.crs, label, &self.own.gates[usize::from(owner) - 1])?)
             };
             let parts: Vec<_> = (0..).zip(&sent).collect();
             let mut features = parts.into_par_iter().map(lift).collect::<Result<Vec<_>, _>>()?;
@@ -161,8 +179,9 @@ impl Hospitals {
         (number, first): (u64, u32),
         plain: &[Plaintext],
     ) -> Result<Vec<Vec<u8>>, BenchError> {
-        let Hospital { gate: secret, vault, ledger, .. } = &mut self.members[usize::from(owner) - 1];
-        let mut holder = GateHolder { secret, crs: &self.keys.crs, vault, ledger };
+        let place = usize::from(owner) - 1;
+        let (secret, Hospital { vault, ledger, .. }) = (&self.own.secrets[place], &mut self.members[place]);
+        let mut holder = GateHolder { secret, crs: &self.own.crs, vault, ledger };
         let gated = holder.encrypt(Gated::Feature, number, first, plain)?;
         Ok(gated.iter().map(GatedCiphertext::to_bytes).collect())
     }
@@ -170,86 +189,114 @@ impl Hospitals {
     /// Refreshes the packages of a step.
     pub(super) fn refresh(
         &mut self,
-        program: &HeadProgram,
         step: usize,
         packages: &[Ciphertext],
     ) -> Result<(Vec<Ciphertext>, RefreshTimes), BenchError> {
-        let (mut fresh, mut times) = (Vec::with_capacity(packages.len()), RefreshTimes::default());
-        let started = Instant::now();
-        for (part, package) in (0..).zip(packages) {
-            // Steps are at most 4,096.
-            fresh.push(self.refresh_one(program, (step as u32, part), package, &mut times)?);
-        }
-        times.here = started.elapsed().as_secs_f64();
-        Ok((fresh, times))
+        refresh(&mut self.members, (&self.keys.crs, self.quorum, self.flooding, &self.group), &self.own, step, packages)
     }
 
-    fn refresh_one(
+    /// Refreshes packages under another key.
+    pub(super) fn refresh_to(
         &mut self,
-        program: &HeadProgram,
-        (step, part): (u32, u32),
-        package: &Ciphertext,
-        times: &mut RefreshTimes,
-    ) -> Result<Ciphertext, BenchError> {
-        let crs = &self.keys.crs;
-        let target = RefreshTarget::new(crs, program.top_limbs(), RefreshEmbedding::SameRing)?;
-        // Whoever is next opens: it need not decrypt.
-        let opener = (step % u32::from(self.quorum.parties)) as u16 + 1;
-        let (flooding, message_log2) = (self.flooding, REFRESH_MESSAGE_LOG2);
-        let request = RefreshRequest { program: [0; 32], step, attempt: 0, part, opener, flooding, message_log2 };
-        let set: Vec<u16> = (1..=self.quorum.threshold).collect();
-        let context = RefreshContext::new(crs, self.quorum, request, package.clone(), target, &set)?;
-        let (mut sum, mut masks, mut slowest) = (RefreshSum::new(&context), Vec::new(), 0.0f64);
-        for party in &set {
-            let started = Instant::now();
-            let Hospital { gate, points, pairs, vault, ledger } = &mut self.members[usize::from(*party) - 1];
-            let permit = RefreshPermit::claim(ledger, &context)?;
-            let mut gate = GateHolder { secret: gate, crs, vault, ledger };
-            let keys = RefreshKeys { key: points, pairs, group: &self.group, vault };
-            let (share, mask) = RefreshShare::generate(permit, &context, keys, &mut gate)?;
-            let (share, mask) = (share.to_bytes(), mask.to_bytes());
-            slowest = slowest.max(started.elapsed().as_secs_f64());
-            times.bytes = share.len() + mask.len();
-            sum.absorb(&RefreshShare::from_bytes(&share, &context)?)?;
-            masks.push((*party, mask));
-        }
-        times.share += slowest;
-        let blinded = sum.finish()?.to_bytes();
-        let started = Instant::now();
-        let Hospital { gate, vault, ledger, .. } = &mut self.members[usize::from(opener) - 1];
-        let blinded = BlindedRefresh::from_bytes(&blinded, &context)?;
-        let permit = OpeningPermit::claim(ledger, &context, &blinded)?;
-        let mut gate = GateHolder { secret: gate, crs, vault, ledger };
-        let opened = blinded.open(permit, &context, &self.group, &mut gate)?.to_bytes();
-        times.open += started.elapsed().as_secs_f64();
-        let started = Instant::now();
-        let (preset, key) = (program.preset(), |party: u16| &self.gates[usize::from(party) - 1]);
-        let mut refreshed = Refreshed::new(self.evaluator, &context)?;
-        for (party, mask) in &masks {
-            refreshed.absorb_mask(&GatedCiphertext::from_bytes(mask, preset)?, key(*party))?;
-        }
-        refreshed.absorb_opening(&GatedCiphertext::from_bytes(&opened, preset)?, key(opener))?;
-        let fresh = refreshed.finish()?;
-        times.join += started.elapsed().as_secs_f64();
-        Ok(fresh)
+        target: &Target,
+        step: usize,
+        packages: &[Ciphertext],
+    ) -> Result<(Vec<Ciphertext>, RefreshTimes), BenchError> {
+        refresh(&mut self.members, (&self.keys.crs, self.quorum, self.flooding, &self.group), target, step, packages)
     }
 
-    /// The weights of refreshed packages, read with everybody's secrets.
+    /// The weights of packages, read with everybody's secrets.
     pub(super) fn open(
         &self,
         program: &HeadProgram,
         keys: &EvaluationKeys,
         packages: &[Ciphertext],
+        stream: &mut Stream,
     ) -> Result<Array2<f64>, BenchError> {
         let (holder, encoder) = (HolderKey::of_all(&self.keys.secrets)?, Encoder::new(program.preset())?);
+        // Not as hospitals refresh: that happens once, and goes to whoever serves.
+        let refreshed = |package| holder.refresh(package, (&self.keys.public, program.top_limbs()), stream);
+        let packages: Vec<Ciphertext> = packages.iter().map(refreshed).collect::<Result<_, _>>()?;
         let tree = program.tree();
         let read = |vector: &Ciphertext| -> Result<Vec<f64>, BenchError> {
             let mut slots = encoder.decode(&holder.decrypt(vector)?)?;
             slots.iter_mut().for_each(|value| *value /= tree.capacity() as f64);
             Ok(slots)
         };
-        let vectors = tree.unpack(&self.evaluator, keys, packages)?;
+        let vectors = tree.unpack(&self.own.evaluator, keys, &packages)?;
         let vectors = vectors.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         Ok(program.layout().weights_of(&vectors, program.classes()))
     }
+}
+
+/// What a refresh is under: the key, who takes part, how they flood, and the key that all of them have.
+type Under<'a> = (&'a Crs, Quorum, Flooding, &'a MaskKey);
+
+fn refresh(
+    members: &mut [Hospital],
+    under: Under<'_>,
+    target: &Target,
+    step: usize,
+    packages: &[Ciphertext],
+) -> Result<(Vec<Ciphertext>, RefreshTimes), BenchError> {
+    let (mut fresh, mut times) = (Vec::with_capacity(packages.len()), RefreshTimes::default());
+    let started = Instant::now();
+    for (part, package) in (0..).zip(packages) {
+        // Steps are at most 4,096.
+        fresh.push(refresh_one(members, under, target, (step as u32, part), package, &mut times)?);
+    }
+    times.here = started.elapsed().as_secs_f64();
+    Ok((fresh, times))
+}
+
+fn refresh_one(
+    members: &mut [Hospital],
+    (crs, quorum, flooding, group): Under<'_>,
+    target: &Target,
+    (step, part): (u32, u32),
+    package: &Ciphertext,
+    times: &mut RefreshTimes,
+) -> Result<Ciphertext, BenchError> {
+    let refreshed = RefreshTarget::new(&target.crs, target.limbs, target.embedding)?;
+    // Whoever is next opens: it need not decrypt.
+    let opener = (step % u32::from(quorum.parties)) as u16 + 1;
+    let message_log2 = REFRESH_MESSAGE_LOG2;
+    let request = RefreshRequest { program: [0; 32], step, attempt: 0, part, opener, flooding, message_log2 };
+    let set: Vec<u16> = (1..=quorum.threshold).collect();
+    let context = RefreshContext::new(crs, quorum, request, package.clone(), refreshed, &set)?;
+    let (mut sum, mut masks, mut slowest) = (RefreshSum::new(&context), Vec::new(), 0.0f64);
+    for party in &set {
+        let started = Instant::now();
+        let place = usize::from(*party) - 1;
+        let Hospital { points, pairs, vault, ledger } = &mut members[place];
+        let permit = RefreshPermit::claim(ledger, &context)?;
+        let mut gate = GateHolder { secret: &target.secrets[place], crs: &target.crs, vault, ledger };
+        let keys = RefreshKeys { key: points, pairs, group, vault };
+        let (share, mask) = RefreshShare::generate(permit, &context, keys, &mut gate)?;
+        let (share, mask) = (share.to_bytes(), mask.to_bytes());
+        slowest = slowest.max(started.elapsed().as_secs_f64());
+        times.bytes = share.len() + mask.len();
+        sum.absorb(&RefreshShare::from_bytes(&share, &context)?)?;
+        masks.push((*party, mask));
+    }
+    times.share += slowest;
+    let blinded = sum.finish()?.to_bytes();
+    let started = Instant::now();
+    let place = usize::from(opener) - 1;
+    let Hospital { vault, ledger, .. } = &mut members[place];
+    let blinded = BlindedRefresh::from_bytes(&blinded, &context)?;
+    let permit = OpeningPermit::claim(ledger, &context, &blinded)?;
+    let mut gate = GateHolder { secret: &target.secrets[place], crs: &target.crs, vault, ledger };
+    let opened = blinded.open(permit, &context, group, &mut gate)?.to_bytes();
+    times.open += started.elapsed().as_secs_f64();
+    let started = Instant::now();
+    let (preset, key) = (target.crs.preset(), |party: u16| &target.gates[usize::from(party) - 1]);
+    let mut fresh = Refreshed::new(target.evaluator, &context)?;
+    for (party, mask) in &masks {
+        fresh.absorb_mask(&GatedCiphertext::from_bytes(mask, preset)?, key(*party))?;
+    }
+    fresh.absorb_opening(&GatedCiphertext::from_bytes(&opened, preset)?, key(opener))?;
+    let fresh = fresh.finish()?;
+    times.join += started.elapsed().as_secs_f64();
+    Ok(fresh)
 }

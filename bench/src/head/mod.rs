@@ -2,6 +2,7 @@
 
 mod encrypted;
 mod hospitals;
+mod serving;
 mod task;
 mod text;
 
@@ -46,6 +47,10 @@ pub struct HeadArgs {
     /// Also train on ciphertexts: keys, uploads, steps, and refreshes by a threshold of the hospitals.
     #[arg(long)]
     pub encrypted: bool,
+    /// Encrypted questions to the head that was trained on ciphertexts, under a serving key: the first rows of the test
+    /// part.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "encrypted")]
+    pub queries: usize,
     /// Hospitals that have the training rows.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub hospitals: u16,
@@ -119,7 +124,9 @@ fn measure(
         averaged_softmax((&data.train.features, &data.train.labels), &data.hospitals, rounds, EXACT_DECAY)
     });
     let trained = if arguments.encrypted {
-        Some(encrypted::train(recipe, (&rows, &owners), arguments.hospitals, &plain, arguments.seed, progress)?)
+        let questions: Vec<_> = data.test.features.outer_iter().take(arguments.queries).collect();
+        let parties = (arguments.hospitals, arguments.seed);
+        Some(encrypted::train(recipe, (&rows, &owners), parties, &plain, &questions, progress)?)
     } else {
         None
     };
@@ -175,7 +182,7 @@ fn encrypted_rows(trained: &Encrypted, plain: &Shadow, data: &HeadData, row: imp
     let off = (&answers[0] - &answers[1]).mapv(f64::abs);
     let same = answers[0].outer_iter().zip(answers[1].outer_iter()).filter(|(a, b)| chosen(*a) == chosen(*b)).count();
     let share = same as f64 / answers[0].nrows().max(1) as f64;
-    vec![
+    let mut rows = vec![
         timed("head.keys", &[trained.keys], trained.key_bytes),
         Row {
             batch: Some(trained.ciphertexts),
@@ -194,7 +201,18 @@ fn encrypted_rows(trained: &Encrypted, plain: &Shadow, data: &HeadData, row: imp
             mean_delta_logit: off.mean(),
             ..judged(row("head.encrypted"), data, &trained.weights)
         },
-    ]
+    ];
+    if let Some(served) = &trained.served {
+        let serving = Preset::Inf15x90;
+        let params = serving.params();
+        let under = |row: Row| Row { preset: serving.name().to_owned(), n: params.n, log_qp: params.log_qp(), ..row };
+        let transfer = timed("head.transfer", &[served.transfer], 0);
+        rows.push(under(Row { batch: Some(served.ciphertexts), ..transfer }));
+        rows.push(under(timed("head.handover", &[served.refresh], 0)));
+        let query = timed("head.query", &served.queries, 0);
+        rows.push(under(Row { max_delta_logit: Some(served.off), ..query }));
+    }
+    rows
 }
 
 /// The class of an answer; of one number, whether it is above 0.

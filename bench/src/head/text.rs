@@ -45,6 +45,10 @@ pub(super) fn text(recipe: &Recipe, engine: &Engine, rows: &[Row], trained: Opti
         let same = row.agreement.map_or(String::new(), |share| format!("{:.2} % the same answers, ", 100.0 * share));
         text += &format!("\n  {:<14}{}   {same}logits within {off:.1e}", "encrypted", quality(row));
     }
+    if let Some(row) = find("head.query") {
+        let (asked, off) = (row.repetitions, row.max_delta_logit.unwrap_or(f64::NAN));
+        text += &format!("\n  {:<14}{asked} questions, logits within {off:.1e} of the opened head", "served");
+    }
     if let Some(row) = find("head.averaged") {
         let rounds = recipe.steps;
         text += &format!("\n  {:<14}{}   federated averaging, {rounds} rounds of 5 steps", "averaged", quality(row));
@@ -65,6 +69,9 @@ fn on_ciphertexts(rows: &[Row], trained: &Encrypted) -> Table {
         ("head.join", "joining, coordinator".to_owned()),
         ("head.total", "all steps, everybody on a machine".to_owned()),
         ("head.here", "all steps, in this process".to_owned()),
+        ("head.handover", "the last refresh, under the serving key".to_owned()),
+        ("head.transfer", "the head becomes a model, coordinator".to_owned()),
+        ("head.query", "a question evaluated".to_owned()),
     ];
     for (op, name) in names {
         if let Some(row) = rows.iter().find(|row| row.op == op) {

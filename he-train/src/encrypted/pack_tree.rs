@@ -4,7 +4,7 @@
 //! ciphertext, X^o times each. With phi_l the rotation by C 2^(l-1) slots, which is -1 on X^(R / 2^l):
 //!
 //! ```text
-//! pack     stage l:  (A + X^s B) + phi_l(A - X^s B),  s = R / 2^l;  after the last pair phi_l alone, up to R rows
+//! pack     stage l:  (A + X^s B) + phi_l(A - X^s B),  s = R / 2^l;  after the last pair phi_l alone, until R rows are in
 //! unpack   stage l, from the last:  P + phi_l(P) and X^-s (P - phi_l(P))
 //! ```
 //!

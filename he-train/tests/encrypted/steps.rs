@@ -102,7 +102,6 @@ fn every_step_on_ciphertexts_is_the_step_in_the_clear_within_the_noise_model() {
                 assert!(off < 2e-5, "step {step}, ahead: {off}");
             }
             let deviations = (squares / found.len() as f64).sqrt();
-            println!("{loss:?}, {classes}: step {step}: {deviations:.2} deviations");
             assert!((0.2..2.0).contains(&deviations), "step {step}: {deviations} deviations");
             (weights, ahead, before, looking) = (made.weights, next, found, found_ahead);
         }
