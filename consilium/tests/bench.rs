@@ -267,7 +267,7 @@ fn a_head_trained_on_ciphertexts_by_three_hospitals_answers_as_the_one_in_the_cl
     assert!(encrypted["max_delta_logit"].as_f64().is_some_and(|off| off > 0.0 && off < 5e-3), "{encrypted}");
     let error = |op: &str| of(&rows, op)["relative_error"].as_f64().expect("an error");
     assert!((error("head.encrypted") - error("head.test")).abs() < 1e-4, "{rows:?}");
-    // 14 blocks of 5 groups of each of two hospitals and 5 of the third, behind gates: 7 limbs of 2^14 words of 30 bits.
+    // 14 blocks of 5 groups of each hospital, behind gates: 7 limbs of 2^14 words of 30 bits.
     let upload = of(&rows, "head.upload");
     assert_eq!(upload["batch"].as_u64(), Some(15 * 14));
     assert!(upload["bytes"].as_u64().is_some_and(|bytes| bytes > 15 * 14 * 7 * 61_440), "{upload}");

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 
 use crate::exact::{largest_curvature, softmax_gradient};
 
-/// Federated averaging of softmax regression: in every round each hospital takes `local_steps` full gradient steps on its
-/// rows from the common weights, and the hospitals' weights are averaged by their rows. Labels are 1 and 0.
+/// Federated averaging of softmax regression: in every round each hospital takes `local_steps` full gradient steps on
+/// its rows from the common weights, and the hospitals' weights are averaged by their rows. Labels are 1 and 0.
 ///
 /// Source: McMahan et al., "Communication-efficient learning of deep networks from decentralized data", AISTATS 2017,
 /// algorithm 1, with a batch of all rows of a hospital.

@@ -3,8 +3,8 @@
 //! A head is one layer of weights on features that a hospital computes itself. Its training is made of additions,
 //! products and one polynomial, so that it can be done on ciphertexts: [`CosineFilters`] and [`Legendre`] give
 //! features, [`Moments`] and [`Whitening`] make them uncorrelated, [`OddPolynomial`] stands for the sigmoid,
-//! [`Recipe`] says the steps, and [`shadow`] takes them on plain numbers, [`encrypted`] on ciphertexts. Both are compared
-//! with [`exact_softmax`] and [`exact_least_squares`].
+//! [`Recipe`] says the steps, and [`shadow`] takes them on plain numbers, [`encrypted`] on ciphertexts. Both are
+//! compared with [`exact_softmax`] and [`exact_least_squares`].
 
 mod averaging;
 mod cosine;

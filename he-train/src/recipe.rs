@@ -133,6 +133,20 @@ impl Recipe {
         }
     }
 
+    /// The recipe whose steps see as many rows and are as long for each, where only `rows` of `places` in all groups
+    /// hold one: steps count places.
+    #[must_use]
+    pub fn spread(self, rows: usize, places: usize) -> Self {
+        let stretch = places as f64 / rows.max(1) as f64;
+        Self {
+            learning_rate: self.learning_rate * stretch,
+            late_rate: self.late_rate * stretch,
+            weight_decay: self.weight_decay / stretch,
+            groups_per_batch: ((self.groups_per_batch as f64 * stretch).round() as usize).max(1),
+            ..self
+        }
+    }
+
     /// Step length of a step, counted from 0.
     pub(crate) fn rate(&self, step: usize) -> f64 {
         if 10 * step < 7 * self.steps { self.learning_rate } else { self.late_rate }
@@ -200,6 +214,17 @@ mod tests {
             let Err(RecipeError::Setting { field, .. }) = recipe.check((9, 8), (9, 2)) else { panic!("{expected}") };
             assert_eq!(field, expected);
         }
+    }
+
+    #[test]
+    fn rows_of_nothing_take_no_length_from_a_step() {
+        let spread = GOOD.spread(100, 400);
+        let expected =
+            Recipe { learning_rate: 3.6, late_rate: 1.2, weight_decay: 2.5e-4, groups_per_batch: 32, ..GOOD };
+        assert_eq!(spread, expected);
+        assert_eq!(GOOD.spread(100, 101).groups_per_batch, 8);
+        assert_eq!(Recipe { groups_per_batch: 1, ..GOOD }.spread(100, 10).groups_per_batch, 1);
+        assert!(GOOD.spread(0, 5).learning_rate.is_finite());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Which rows are encrypted together.
 
+use std::cmp::Ordering;
+
 /// Rows of one hospital that fill a ciphertext, or begin to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowGroup {
@@ -11,17 +13,41 @@ pub struct RowGroup {
     pub rows: usize,
 }
 
-/// The groups of hospitals with so many rows each: everybody's first, everybody's second, and so on, so that every
-/// batch has rows of as many hospitals as it can have. A hospital's last group may not be full.
+/// The groups of hospitals with so many rows each, in the order in which steps take them: every hospital's are spread
+/// evenly, so that any run of them has rows of the hospitals as all of them have. A hospital's last group may not be
+/// full.
 pub fn row_groups(rows_per_group: usize, counts: &[usize]) -> Vec<RowGroup> {
     let size = rows_per_group.max(1);
-    let most = counts.iter().map(|count| count.div_ceil(size)).max().unwrap_or(0);
-    let of_turn = |turn: usize| {
-        let first = turn * size;
-        let own = counts.iter().enumerate().filter(move |(_, count)| **count > first);
-        own.map(move |(hospital, count)| RowGroup { hospital, first, rows: size.min(count - first) })
+    // Group k of n stands at (2k + 1) / 2n of the way.
+    let of_hospital = |(hospital, &count): (usize, &usize)| {
+        let groups = count.div_ceil(size);
+        (0..groups).map(move |group| {
+            let first = group * size;
+            ((2 * group + 1, 2 * groups), RowGroup { hospital, first, rows: size.min(count - first) })
+        })
     };
-    (0..most).flat_map(of_turn).collect()
+    let mut placed: Vec<_> = counts.iter().enumerate().flat_map(of_hospital).collect();
+    placed.sort_by_key(|&((part, whole), _)| Share { part: part as u128, whole: whole as u128 });
+    placed.into_iter().map(|(_, group)| group).collect()
+}
+
+/// A fraction, compared exactly.
+#[derive(PartialEq, Eq)]
+struct Share {
+    part: u128,
+    whole: u128,
+}
+
+impl Ord for Share {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.part * other.whole).cmp(&(other.part * self.whole))
+    }
+}
+
+impl PartialOrd for Share {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 #[cfg(test)]
@@ -29,10 +55,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hospitals_take_turns_and_every_row_is_in_one_group() {
+    fn hospitals_are_spread_evenly_and_every_row_is_in_one_group() {
         let groups = row_groups(4, &[5, 0, 9, 4]);
         let found: Vec<_> = groups.iter().map(|group| (group.hospital, group.first, group.rows)).collect();
-        assert_eq!(found, [(0, 0, 4), (2, 0, 4), (3, 0, 4), (0, 4, 1), (2, 4, 4), (2, 8, 1)]);
+        // At 1/4 and 3/4, at 1/6, 1/2 and 5/6, at 1/2.
+        assert_eq!(found, [(2, 0, 4), (0, 0, 4), (2, 4, 4), (3, 0, 4), (0, 4, 1), (2, 8, 1)]);
         assert!(row_groups(4, &[]).is_empty());
+        let large = row_groups(1, &[300, 100]);
+        for run in large.chunks(40) {
+            assert_eq!(run.iter().filter(|group| group.hospital == 1).count(), 10);
+        }
     }
 }

@@ -8,6 +8,7 @@ use he_train::encrypted::{HeadProgram, HeadTrainer};
 use he_train::{Recipe, Shadow};
 use ndarray::{Array2, ArrayView1};
 
+use super::figures::figures;
 use super::hospitals::{Hospitals, RefreshTimes, UploadTimes};
 use super::serving::{self, Served};
 use super::task::Rows;
@@ -24,6 +25,8 @@ pub(super) struct Encrypted {
     /// Ciphertexts of features.
     pub(super) ciphertexts: usize,
     pub(super) upload: UploadTimes,
+    /// Seconds of a step as its operations and this machine's times for two of them predict it.
+    pub(super) predicted: f64,
     /// Seconds of the coordinator for every step.
     pub(super) steps: Vec<f64>,
     pub(super) refreshes: Vec<RefreshTimes>,
@@ -60,6 +63,8 @@ pub(super) fn train(
 ) -> Result<Encrypted, BenchError> {
     let program = HeadProgram::new(Preset::Trn14, *recipe, rows.features.dim(), rows.labels.ncols())?;
     program.check_weights(shadow.weight_max)?;
+    progress.step("this machine's times");
+    let predicted = 1e-3 * program.step_work().milliseconds(&figures(program.preset(), program.top_limbs())?);
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut stream = Stream::from_seed(bytes);
@@ -107,6 +112,7 @@ pub(super) fn train(
         key_bytes: sizes.relinearization + sizes.rotations,
         ciphertexts: total * program.layout().blocks(),
         upload,
+        predicted,
         steps,
         refreshes,
         threshold: parties.threshold(),

@@ -1,6 +1,7 @@
 //! `consilium bench head`: the training of a head, in the clear and on ciphertexts.
 
 mod encrypted;
+mod figures;
 mod hospitals;
 mod serving;
 mod task;
@@ -114,6 +115,7 @@ fn measure(
     let features = lap();
     progress.step("training");
     let (rows, owners) = data.train.grouped(recipe.rows_per_group, &data.hospitals);
+    let recipe = &recipe.spread(data.train.labels.nrows(), rows.labels.nrows());
     let plain = shadow(recipe, &rows.features, &rows.labels)?;
     let step = lap() / recipe.steps as f64;
     progress.step("the exact solution");
@@ -190,6 +192,7 @@ fn encrypted_rows(trained: &Encrypted, plain: &Shadow, data: &HeadData, row: imp
         },
         timed("head.lift", &[trained.upload.lift], 0),
         timed("head.evaluate", &trained.steps, 0),
+        timed("head.predicted", &[trained.predicted], 0),
         timed("head.share", &refresh(|times| times.share), decryptor_bytes),
         timed("head.open", &refresh(|times| times.open), 0),
         timed("head.join", &refresh(|times| times.join), 0),

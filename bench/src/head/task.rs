@@ -84,10 +84,8 @@ impl HeadTask {
         };
         match self {
             Self::Mnist | Self::Angiography => recipe,
-            Self::ThreeEight => {
-                Recipe { steps: 16, groups_per_batch: 2, learning_rate: 0.4, late_rate: 0.4 / 3.0, ..recipe }
-            }
-            Self::Pneumonia => Recipe { steps: 25, learning_rate: 1.0, late_rate: 1.0 / 3.0, ..recipe },
+            Self::ThreeEight => Recipe { steps: 16, groups_per_batch: 2, learning_rate: 0.3, late_rate: 0.1, ..recipe },
+            Self::Pneumonia => Recipe { steps: 25, ..recipe },
             Self::Circulation => Recipe {
                 loss: HeadLoss::Squared,
                 steps: 12,

@@ -64,6 +64,7 @@ fn on_ciphertexts(rows: &[Row], trained: &Encrypted) -> Table {
         ("head.upload", format!("{} ciphertexts of features, all hospitals", trained.ciphertexts)),
         ("head.lift", "lifting them, coordinator".to_owned()),
         ("head.evaluate", "a step, coordinator".to_owned()),
+        ("head.predicted", "a step as predicted".to_owned()),
         ("head.share", format!("a share and a mask, one of {threshold} hospitals")),
         ("head.open", "opening what is flooded, one hospital".to_owned()),
         ("head.join", "joining, coordinator".to_owned()),

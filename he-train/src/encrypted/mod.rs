@@ -5,6 +5,7 @@
 //! whoever holds the key, or enough hospitals together, refresh it. What the last step leaves is refreshed under the
 //! key of serving, and [`HeadTransfer`] makes of it the model that answers questions.
 
+mod cost;
 mod error;
 mod layout;
 mod noise;

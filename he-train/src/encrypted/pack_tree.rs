@@ -4,7 +4,7 @@
 //! ciphertext, X^o times each. With phi_l the rotation by C 2^(l-1) slots, which is -1 on X^(R / 2^l):
 //!
 //! ```text
-//! pack     stage l:  (A + X^s B) + phi_l(A - X^s B),  s = R / 2^l;  after the last pair phi_l alone, until R rows are in
+//! pack     stage l:  (A + X^s B) + phi_l(A - X^s B),  s = R / 2^l;  after the last pair phi_l alone, up to R rows
 //! unpack   stage l, from the last:  P + phi_l(P) and X^-s (P - phi_l(P))
 //! ```
 //!
@@ -63,6 +63,27 @@ impl PackTree {
     /// Steps of the rotations that unpacking takes.
     pub fn unpack_steps(self) -> impl Iterator<Item = i32> {
         (1..=self.stages).map(move |stage| self.steps(stage))
+    }
+
+    /// Rotations that packing all vectors takes.
+    pub(super) fn pack_rotations(self) -> usize {
+        let of_package = |vectors: usize| -> usize {
+            (1..=self.rows.trailing_zeros())
+                .map(|stage| if stage <= self.stages { vectors.min(1 << (self.stages - stage)) } else { 1 })
+                .sum()
+        };
+        self.of_packages(of_package)
+    }
+
+    /// Rotations that unpacking all packages takes.
+    pub(super) fn unpack_rotations(self) -> usize {
+        self.of_packages(|vectors| (0..self.stages).map(|stage| vectors.min(1 << stage)).sum())
+    }
+
+    /// The sum over all packages, of their vectors.
+    fn of_packages(self, count: impl Fn(usize) -> usize) -> usize {
+        let capacity = self.capacity();
+        (0..self.vectors).step_by(capacity).map(|first| count(capacity.min(self.vectors - first))).sum()
     }
 
     fn steps(self, stage: u32) -> i32 {

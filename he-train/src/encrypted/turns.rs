@@ -46,7 +46,11 @@ impl<B: Backend> Turns<B> {
     ) -> Result<Vec<Vec<Ciphertext<B>>>, CkksError> {
         let width = self.layout.width();
         let steps: Vec<i32> = (1..width).flat_map(|turn| self.steps(turn)).collect();
-        let rotated = Hoisted::all(evaluator, ciphertexts.iter().collect())?.rotate_many(&steps, keys)?;
+        let rotated = if steps.is_empty() {
+            vec![Vec::new(); ciphertexts.len()]
+        } else {
+            Hoisted::all(evaluator, ciphertexts.iter().collect())?.rotate_many(&steps, keys)?
+        };
         let mut lists = Vec::with_capacity(ciphertexts.len() * width);
         for (from, rotated) in ciphertexts.iter().zip(&rotated) {
             lists.push(vec![(from, &self.masks[0])]);

@@ -1,0 +1,105 @@
+//! What a step costs, to predict its time.
+
+use he_infer::Work;
+
+use super::program::HeadProgram;
+
+/// Two multiply-accumulates of a factor in the clear, where a product of ciphertexts has four.
+fn plain(limbs: usize, terms: usize) -> Work {
+    Work { products: limbs * terms / 2, ..Work::default() }
+}
+
+/// Two sums of a ciphertext and a power of X times its turn: memory decides, as measured beside rotations.
+fn butterfly(limbs: usize) -> Work {
+    Work { transforms: 5 * limbs / 2, ..Work::default() }
+}
+
+impl HeadProgram {
+    /// What the coordinator's part of a step takes, or a hospital's that checks it: all but the refresh.
+    pub fn step_work(&self) -> Work {
+        let params = self.params;
+        let groups = self.batch(0).count();
+        let (top, width, vectors) = (self.top_limbs(), self.layout().width(), self.layout().vectors());
+        let (logits, errors, weights) = (self.logit_limbs(), self.error_limbs(), self.weight_limbs());
+        let switch = |limbs| Work::switch(params, limbs);
+
+        // A list doubles with every stage, until all vectors are in it.
+        let rotations: usize = self.tree().unpack_rotations();
+        let unpack = (switch(top) + butterfly(top)) * rotations;
+        let products = (Work::product(top) * self.layout().blocks() + switch(top)) * (groups * width);
+        let turn_back = (Work::lift(params, top - 1) + Work::hoisted(params, top - 1) * 2) * (groups * (width - 1))
+            + (plain(top - 1, 2 * width - 1) + Work::rescale(top - 1)) * groups;
+        let sigmoid = match self.sigmoid() {
+            // Three squares, two products and a sum of two, with three factors in the clear.
+            Some(_) => [(logits, 1), (logits - 1, 1), (logits - 2, 3), (logits - 3, 2)].into_iter().fold(
+                (Work::rescale(logits - 1) + plain(logits - 1, 1)) * 3,
+                |sum, (limbs, count)| {
+                    let switches = if limbs == logits - 3 { 1 } else { count };
+                    sum + Work::product(limbs) * count + switch(limbs) * switches
+                },
+            ),
+            None => Work::default(),
+        };
+        let lifted = if width > 1 { Work::lift(params, errors) } else { Work::default() };
+        let turns = lifted
+            + Work::hoisted(params, errors) * (2 * (width - 1))
+            + plain(errors, 2 * width - 1)
+            + Work::rescale(errors) * width;
+        let gradient = (Work::product(weights + 1) * groups + switch(weights + 1)) * vectors;
+        let pack = (switch(weights) + butterfly(weights)) * self.tree().pack_rotations();
+        unpack + products + turn_back + (sigmoid + turns) * groups + gradient + pack
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::{HeadLoss, Recipe};
+    use he_agg::Preset;
+
+    fn work(loss: HeadLoss, (rows, dimension): (usize, usize), classes: usize, batch: usize) -> Work {
+        let recipe = Recipe {
+            loss,
+            steps: 1,
+            rows_per_group: 8_192 / classes.next_power_of_two(),
+            groups_per_batch: batch,
+            learning_rate: 0.5,
+            late_rate: 0.5,
+            momentum: 0.9,
+            weight_decay: 0.0,
+        };
+        HeadProgram::new(Preset::Trn14, recipe, (rows, dimension), classes).unwrap().step_work()
+    }
+
+    #[test]
+    fn the_work_of_a_step_is_the_one_counted_by_hand() {
+        // Two vectors of one class. A switch at l limbs, of digits of three and three special primes, lifts
+        // ceil(l / 3) (l + 3) limbs, multiplies each by both halves of the key, and transforms 2 (l + 3) to divide.
+        let switch = |l: usize| (l.div_ceil(3) * (l + 3) + 2 * (l + 3), 2 * l.div_ceil(3) * (l + 3));
+        let [seven, four, three] = [7, 4, 3].map(switch);
+        // One rotation to unpack and thirteen to pack, rescaled logits at six limbs and errors at five.
+        let expected = Work {
+            transforms: 2 * seven.0 + 2 * four.0 + 13 * three.0 + 12 + 10 + 17 + 13 * 7,
+            key_products: 2 * seven.1 + 2 * four.1 + 13 * three.1,
+            products: 14 + 3 + 2 + 8,
+        };
+        assert_eq!(work(HeadLoss::Squared, (100, 2), 1, 1), expected);
+    }
+
+    #[test]
+    fn every_group_of_a_batch_and_every_class_costs() {
+        let sigmoid = HeadLoss::OneVersusRest { degree: 13, range: 24.0 };
+        let transforms = |loss, groups: usize, classes: usize| {
+            work(loss, (groups * 8_192 / classes, 32), classes, groups).transforms
+        };
+        // Both have 32 vectors; four classes have twelve turns more of each group, two of each three rotations.
+        assert!(transforms(HeadLoss::Squared, 1, 4) > transforms(HeadLoss::Squared, 1, 1));
+        for classes in [1, 4] {
+            let [one, two, three] = [1, 2, 3].map(|groups| transforms(sigmoid, groups, classes));
+            assert_eq!(three - two, two - one);
+            // Six switches at nine to six limbs, and what rescales three factors, for every group.
+            let seven = |groups| transforms(HeadLoss::Squared, groups, classes);
+            assert!(two - one > seven(2) - seven(1) + 6 * 3 * (6 + 3));
+        }
+    }
+}
