@@ -8,8 +8,7 @@ use crate::exact::{largest_curvature, softmax_gradient};
 /// Federated averaging of softmax regression: in every round each hospital takes `local_steps` full gradient steps on
 /// its rows from the common weights, and the hospitals' weights are averaged by their rows. Labels are 1 and 0.
 ///
-/// Source: McMahan et al., "Communication-efficient learning of deep networks from decentralized data", AISTATS 2017,
-/// algorithm 1, with a batch of all rows of a hospital.
+/// Source: McMahan et al., AISTATS 2017 (arXiv 1602.05629), algorithm 1, with a batch of all rows of a hospital.
 pub fn averaged_softmax(
     (features, labels): (&Array2<f64>, &Array2<f64>),
     hospitals: &[Vec<usize>],
