@@ -65,16 +65,7 @@ impl Consortium {
     ) -> Result<Self, BenchError> {
         let keys = Collective::new(Crs::new(preset, stream.seed()), hospitals, plan, stream)?;
         let quorum = Quorum { threshold: Self::threshold(hospitals), parties: hospitals };
-        let mut held: Vec<Option<ServingKeyShare>> = (0..quorum.threshold).map(|_| None).collect();
-        for secret in &keys.secrets {
-            let dealt = secret.share_points(&keys.crs, quorum.threshold, hospitals, stream)?;
-            for (held, share) in held.iter_mut().zip(dealt) {
-                match held {
-                    Some(sum) => sum.absorb(&share)?,
-                    None => *held = Some(share),
-                }
-            }
-        }
+        let held = keys.deal(quorum.threshold, stream)?.into_iter().take(usize::from(quorum.threshold));
         let halves: Vec<[u8; 32]> = (0..quorum.threshold).map(|_| stream.seed()).collect();
         let half = |party: u16| (party, &halves[usize::from(party) - 1]);
         let decryptor = |(party, key): (u16, ServingKeyShare)| {
@@ -88,7 +79,7 @@ impl Consortium {
                 ledger: MemoryLedger::new(release.flooding),
             }
         };
-        let decryptors = (1..).zip(held.into_iter().flatten()).map(decryptor).collect();
+        let decryptors = (1..).zip(held).map(decryptor).collect();
         Ok(Self { keys, quorum, release, decryptors })
     }
 

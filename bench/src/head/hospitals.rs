@@ -88,25 +88,15 @@ impl Hospitals {
     pub(super) fn new(program: &HeadProgram, hospitals: u16, stream: &mut Stream) -> Result<Self, BenchError> {
         let preset = program.preset();
         let keys = Collective::new(Crs::new(preset, stream.seed()), hospitals, &program.key_plan(), stream)?;
-        let quorum = Quorum { threshold: Consortium::threshold(hospitals).min(hospitals), parties: hospitals };
+        let quorum = Quorum { threshold: Consortium::threshold(hospitals), parties: hospitals };
         let flooding = Flooding::secure(REFRESH_BITS, REFRESHES)?;
-        let mut held: Vec<Option<ServingKeyShare>> = (0..hospitals).map(|_| None).collect();
-        for secret in &keys.secrets {
-            for (held, share) in
-                held.iter_mut().zip(secret.share_points(&keys.crs, quorum.threshold, hospitals, stream)?)
-            {
-                match held {
-                    Some(sum) => sum.absorb(&share)?,
-                    None => *held = Some(share),
-                }
-            }
-        }
+        let held = keys.deal(quorum.threshold, stream)?;
         let epoch = keys.crs.epoch();
         let halves: Vec<(u16, [u8; 32])> = (1..=hospitals).map(|party| (party, stream.seed())).collect();
         let named: Vec<(u16, &[u8; 32])> = halves.iter().map(|(party, half)| (*party, half)).collect();
         let group = MaskKey::group(&epoch, &named);
         let (mut members, mut secrets, mut gates) = (Vec::new(), Vec::new(), Vec::new());
-        for (own, points) in named.iter().zip(held.into_iter().flatten()) {
+        for (own, points) in named.iter().zip(held) {
             let (gate, key) = keys.gate(own.0, program.top_limbs(), stream)?;
             let others = named.iter().filter(|other| other.0 != own.0);
             let pairs = others.map(|other| (other.0, MaskKey::pair(&epoch, *own, *other))).collect();

@@ -5,7 +5,8 @@
 
 use super::{
     CeremonyError, Crs, EvaluationKeys, GaloisKeyShare, GaloisKeySum, GateKey, GateSecret, GateSeed, GateShare,
-    GateSum, KeyPlan, PublicKey, PublicKeyShare, PublicKeySum, R1, R2, RelinKeyShare, RelinKeySum, ServingSecret,
+    GateSum, KeyPlan, PublicKey, PublicKeyShare, PublicKeySum, R1, R2, RelinKeyShare, RelinKeySum, ServingKeyShare,
+    ServingSecret,
 };
 use crate::stream::Stream;
 
@@ -51,6 +52,24 @@ impl Collective {
         let seeds: Vec<(u16, &GateSeed)> = seeds.iter().map(|(party, seed)| (*party, seed)).collect();
         let key = GateKey::generate(&secret, &self.crs, &gate.finish()?, &seeds, stream)?;
         Ok((secret, key))
+    }
+
+    /// Every party's point of the sum of all secrets, which `threshold` of them determine.
+    ///
+    /// # Errors
+    /// [`CeremonyError::Threshold`].
+    pub fn deal(&self, threshold: u16, stream: &mut Stream) -> Result<Vec<ServingKeyShare>, CeremonyError> {
+        let parties = u16::try_from(self.secrets.len()).unwrap_or(u16::MAX);
+        let mut held: Vec<ServingKeyShare> = Vec::new();
+        for secret in &self.secrets {
+            let dealt = secret.share_points(&self.crs, threshold, parties, stream)?;
+            if held.is_empty() {
+                held = dealt;
+            } else {
+                held.iter_mut().zip(&dealt).try_for_each(|(sum, point)| sum.absorb(point))?;
+            }
+        }
+        Ok(held)
     }
 
     /// Makes the keys that `plan` asks for, from the parts of `parties` parties, at least one.
@@ -116,6 +135,17 @@ mod tests {
     use crate::ckks::Encoder;
     use crate::multiparty::HolderKey;
     use crate::params::Preset;
+
+    #[test]
+    fn everybody_gets_a_point_that_all_dealt() {
+        let mut stream = Stream::from_seed([1; 32]);
+        let crs = Crs::new(Preset::Inf13, [2; 32]);
+        let made = Collective::new(crs, 4, &KeyPlan::default(), &mut stream).unwrap();
+        let points = made.deal(3, &mut stream).unwrap();
+        assert_eq!(points.iter().map(ServingKeyShare::holder).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert!(points.iter().all(|point| point.dealers().iter().eq(1..=4)));
+        assert!(matches!(made.deal(2, &mut stream), Err(CeremonyError::Threshold { .. })));
+    }
 
     #[test]
     fn one_party_alone_decrypts_and_sizes_are_of_the_planned_keys() {

@@ -6,7 +6,7 @@
 use crate::aggregation::{Flooding, LedgerKey, MaskKey, Use};
 use crate::ckks::Ciphertext;
 use crate::multiparty::release_context::same;
-use crate::multiparty::serving_key_share::{base, check_threshold};
+use crate::multiparty::serving_key_share::base;
 use crate::multiparty::{CeremonyError, Crs, GateLabel, Gated, PartySet, Quorum, RefreshTarget};
 use crate::params::Params;
 use crate::ring::{Coeff, Poly};
@@ -71,18 +71,7 @@ impl RefreshContext {
     ) -> Result<Self, CeremonyError> {
         let (params, Quorum { threshold, parties }) = (crs.params(), quorum);
         check_ciphertext(params, &ciphertext)?;
-        check_threshold(threshold, parties)?;
-        if request.opener == 0 || request.opener > parties {
-            return Err(CeremonyError::Party { party: request.opener, parties });
-        }
-        let mut set = PartySet::default();
-        for &party in decryptors {
-            set.insert(party, parties)?;
-        }
-        if set.len() < threshold {
-            let found = set.len();
-            return Err(CeremonyError::TooFewDecryptors { found, threshold });
-        }
+        let set = quorum.decryptors(request.opener, decryptors)?;
         target.check(params, request.message_log2)?;
         let (word_bits, bound) = range(params, &request, set.len())?;
         let (epoch, half) = (crs.epoch(), half_digest(crs, &ciphertext));

@@ -14,6 +14,7 @@
 use crate::aggregation::{MaskKey, ReleaseLedger, VaultSecret};
 use crate::ckks::{GatedCiphertext, refuse_other_fields};
 use crate::multiparty::key_material::epoch_mismatch;
+use crate::multiparty::pair_masks::add_pair_masks;
 use crate::multiparty::serving_key_share::{base, lagrange};
 use crate::multiparty::{
     CeremonyError, GateHolder, GateHolderError, Gated, RefreshContext, RefreshPermit, ServingKeyShare,
@@ -71,9 +72,6 @@ impl RefreshShare {
             return Err(CeremonyError::Missing { party, parties: context.parties }.into());
         }
         keys.key.dealers().require_all(context.parties)?;
-        if let Some(party) = decryptors.iter().find(|other| *other != party && !keys.pairs.contains_key(other)) {
-            return Err(CeremonyError::MissingPairKey { party }.into());
-        }
         check_gate(context, party, gate)?;
         let random = Expander::with_context(
             keys.vault.bytes(),
@@ -83,14 +81,17 @@ impl RefreshShare {
             &context.digest(),
         );
         let flooding = sampler::flooding(&mut random.sampler(0), context.word_bits, params.n);
-        // The mask is claimed before the share exists.
-        let mask = seal(context, Gated::RefreshMask, &flooding, gate)?;
+        let (basis, digest) = (base(params), context.digest());
         let mut share = decrypted(context, keys.key);
-        let basis = base(params);
+        add_pair_masks(params, ("refresh/mask", &digest), (party, decryptors), keys.pairs, &mut share)?;
+        if decryptors.iter().next() == Some(party) {
+            share.add_assign(&context.blinding(keys.group), basis);
+        }
         share.add_assign(&Zeroizing::new(Poly::from_signed_wide(&flooding, basis)), basis);
         let error = sampler::centred_binomial(&mut random.sampler(1), params.n);
         share.add_assign(&Zeroizing::new(Poly::from_small(&error, basis)), basis);
-        add_masks(context, keys, &mut share);
+        // The mask is claimed before anything leaves, and last of all that may be refused.
+        let mask = seal(context, Gated::RefreshMask, &flooding, gate)?;
         Ok((Self { params, context: context.digest(), sender: party, coefficients: share }, mask))
     }
 
@@ -162,25 +163,6 @@ fn decrypted(context: &RefreshContext, key: &ServingKeyShare) -> Zeroizing<Poly<
     weighted.mul_scalars(&lagrange(context.decryptors, key.holder(), basis), basis);
     weighted.mul_assign(&context.ciphertext.parts()[1], basis);
     Zeroizing::new(mem::replace(&mut *weighted, Poly::zero(1, 1)).into_coeff(basis))
-}
-
-/// The masks with all others of T, and the blinding by the least.
-fn add_masks(context: &RefreshContext, keys: RefreshKeys<'_>, share: &mut Poly<Coeff>) {
-    let (params, party, basis) = (context.params, keys.key.holder(), base(context.params));
-    for (other, key) in keys.pairs.iter().filter(|(other, _)| context.decryptors.contains(**other)) {
-        let numbers = [party.min(*other), party.max(*other)].map(u64::from);
-        let digest = context.digest();
-        let expander = Expander::with_context(key.bytes(), "refresh/mask", params.preset, &numbers, &digest);
-        let mask = Zeroizing::new(Poly::uniform(&expander, 0, params.n, basis));
-        match party.cmp(other) {
-            std::cmp::Ordering::Less => share.add_assign(&mask, basis),
-            std::cmp::Ordering::Greater => share.sub_assign(&mask, basis),
-            std::cmp::Ordering::Equal => {}
-        }
-    }
-    if context.decryptors.iter().next() == Some(party) {
-        share.add_assign(&context.blinding(keys.group), basis);
-    }
 }
 
 fn header(params: &Params, context: [u8; 32], sender: u16) -> Header {

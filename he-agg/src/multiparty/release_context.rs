@@ -3,19 +3,9 @@
 use crate::aggregation::{Claim, LedgerKey, PermitError, ReleaseLedger, Use};
 use crate::ckks::{Ciphertext, CkksError, SCALE_TOLERANCE};
 use crate::multiparty::key_material::prefix;
-use crate::multiparty::serving_key_share::check_threshold;
-use crate::multiparty::{AnswerShape, CeremonyError, Crs, PartySet};
+use crate::multiparty::{AnswerShape, CeremonyError, Crs, PartySet, Quorum};
 use crate::params::Params;
 use sha2::{Digest, Sha256};
-
-/// How many hospitals made the key, and how many of them release.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quorum {
-    /// Decryptors needed.
-    pub threshold: u16,
-    /// Hospitals of the key.
-    pub parties: u16,
-}
 
 /// What a release is asked for with: everything that the asker knows of it, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,19 +47,8 @@ impl ReleaseContext {
         if !params.preset.releases() {
             return Err(CeremonyError::NotForRelease { preset: params.preset });
         }
-        check_threshold(threshold, parties)?;
-        if request.asker == 0 || request.asker > parties {
-            return Err(CeremonyError::Party { party: request.asker, parties });
-        }
+        let set = quorum.decryptors(request.asker, decryptors)?;
         let raised_bits = shape.raised_bits(params)?;
-        let mut set = PartySet::default();
-        for &party in decryptors {
-            set.insert(party, parties)?;
-        }
-        if set.len() < threshold {
-            let found = set.len();
-            return Err(CeremonyError::TooFewDecryptors { found, threshold });
-        }
         let mut hash = Sha256::new();
         hash.update(b"he-agg/release/v1");
         hash.update(params.digest());

@@ -15,6 +15,7 @@
 use crate::aggregation::{MaskKey, VaultSecret};
 use crate::ckks::{Ciphertext, refuse_other_fields};
 use crate::multiparty::key_material::epoch_mismatch;
+use crate::multiparty::pair_masks::add_pair_masks;
 use crate::multiparty::release_context::same;
 use crate::multiparty::serving_key_share::{base, lagrange};
 use crate::multiparty::{CeremonyError, DecryptPolicy, ReleaseContext, ReleasePermit, ServingKeyShare};
@@ -79,22 +80,8 @@ impl ReleaseShare {
             let noise = Zeroizing::new(Poly::from_signed_wide(&noise, basis));
             share.add_assign(&noise, basis);
         }
-        for other in decryptors.iter().filter(|&other| other != party) {
-            let pair_key = pair_keys.get(&other).ok_or(CeremonyError::MissingPairKey { party: other })?;
-            let expander = Expander::with_context(
-                &pair_key.expose_bytes(),
-                "serving/mask",
-                params.preset,
-                &[u64::from(party.min(other)), u64::from(party.max(other))],
-                &bound,
-            );
-            let pair_mask = Zeroizing::new(Poly::uniform(&expander, 0, period, basis));
-            if party < other {
-                share.add_assign(&pair_mask, basis);
-            } else {
-                share.sub_assign(&pair_mask, basis);
-            }
-        }
+        let of = ("serving/mask", &bound);
+        add_pair_masks(params, of, (party, decryptors), pair_keys, &mut share)?;
         Ok(Self { params, context: context.digest(), sender: party, coefficients: share })
     }
 

@@ -3,22 +3,22 @@
 use crate::ckks::centred;
 use crate::multiparty::release_context::same;
 use crate::multiparty::serving_key_share::base;
-use crate::multiparty::{CeremonyError, PARTIES_MAX, PartySet, ReleaseContext, ReleaseShare};
-use crate::ring::{Coeff, Poly};
+use crate::multiparty::share_sum::ShareSum;
+use crate::multiparty::{CeremonyError, ReleaseContext, ReleaseShare};
+use crate::ring::Poly;
 use zeroize::Zeroizing;
 
 /// The running sum of a release's shares.
 pub struct ReleaseSum<'a> {
     context: &'a ReleaseContext,
-    absorbed: PartySet,
-    pub(crate) sum: Zeroizing<Poly<Coeff>>,
+    pub(crate) shares: ShareSum,
 }
 
 impl<'a> ReleaseSum<'a> {
     /// Starts with nothing.
     pub fn new(context: &'a ReleaseContext) -> Self {
-        let sum = Zeroizing::new(Poly::zero(context.shape.period, context.params.base_limbs));
-        Self { context, absorbed: PartySet::default(), sum }
+        let nothing = Zeroizing::new(Poly::zero(context.shape.period, context.params.base_limbs));
+        Self { context, shares: ShareSum::new(context.params, context.decryptors, nothing) }
     }
 
     /// Adds one share; a refused share leaves the sum as it was.
@@ -27,13 +27,7 @@ impl<'a> ReleaseSum<'a> {
     /// A share of another release, of a party outside T, or of a party already in.
     pub fn absorb(&mut self, share: &ReleaseShare) -> Result<(), CeremonyError> {
         same(share.context, self.context.digest())?;
-        if !self.context.decryptors.contains(share.sender) {
-            let (party, parties) = (share.sender, self.context.decryptors.len());
-            return Err(CeremonyError::Party { party, parties });
-        }
-        self.absorbed.insert(share.sender, PARTIES_MAX)?;
-        self.sum.add_assign(&share.coefficients, base(self.context.params));
-        Ok(())
+        self.shares.absorb(share.sender, &share.coefficients)
     }
 
     /// The answer's coefficients, in units of the message.
@@ -41,12 +35,9 @@ impl<'a> ReleaseSum<'a> {
     /// # Errors
     /// [`CeremonyError::Missing`] until every decryptor's share is in.
     pub fn coefficients(&self) -> Result<Vec<f64>, CeremonyError> {
-        let decryptors = self.context.decryptors;
-        if let Some(party) = decryptors.iter().find(|&party| !self.absorbed.contains(party)) {
-            return Err(CeremonyError::Missing { party, parties: decryptors.len() });
-        }
+        let sum = self.shares.whole()?;
         let unit = 1.0 / (self.context.shape.scale * f64::from(self.context.raised_bits).exp2());
-        let mut values = centred(&self.sum, base(self.context.params));
+        let mut values = centred(sum, base(self.context.params));
         values.iter_mut().for_each(|value| *value *= unit);
         Ok(values)
     }

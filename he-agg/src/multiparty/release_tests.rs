@@ -79,7 +79,7 @@ impl Hospitals {
         let basis = base(self.c.params);
         let direct = self.c.decrypt(result).poly.into_coeff(basis);
         let step = self.c.params.n / 2 / context.shape.period;
-        let mut difference = (*sum.sum).clone();
+        let mut difference = (*sum.shares.sum).clone();
         difference.par_limbs(basis, |index, limb, x| {
             let m = limb.modulus();
             let raise = m.pow(2, u64::from(context.raised_bits));
@@ -172,7 +172,7 @@ fn repeating_slots_lie_in_few_coefficients_and_those_alone_leave() {
         let result = hospitals.c.encrypt(&values, params.scale(), params.base_limbs);
         let context = hospitals.context_of(AnswerShape { period, ..hospitals.shape(params.scale()) }, &[1, 3, 5]);
         let sum = hospitals.sum(&context, &result, &[1, 3, 5], flooded());
-        assert_eq!(sum.sum.n(), period);
+        assert_eq!(sum.shares.sum.n(), period);
         tests::close(&sum.finish().unwrap(), &few, 1e-6);
     }
 }
