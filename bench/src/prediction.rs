@@ -27,6 +27,8 @@ const SEED: [u8; 32] = *b"consilium plan, machine figures ";
 const BUDGET: Duration = Duration::from_millis(50);
 /// Terms of the sum of products: enough that operands come from memory, as weights do.
 const TERMS: usize = 16;
+/// Ciphertexts that take an operation together.
+const TOGETHER: usize = 16;
 
 /// What is predicted for one query.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -114,20 +116,15 @@ impl Prediction {
     }
 }
 
-/// Measures one rotation and a sum of products of a preset for about a tenth of a second, with all threads.
+/// Measures one rotation and a sum of products of a preset for about a tenth of a second, with all threads: what one
+/// query has.
 ///
 /// # Errors
 /// What an operation says; none is expected to.
 pub fn measure(preset: Preset) -> Result<MachineFigures, BenchError> {
     let params = preset.params();
     let limbs = params.base_limbs + params.limbs_per_level;
-    let mut stream = Stream::from_seed(SEED);
-    let plan = KeyPlan { relin_limbs: 0, rotations: [(1, limbs)].into(), ..KeyPlan::default() };
-    let holder = Holder::new(preset, &plan, &mut stream)?;
-    let (evaluator, encoder) = (Evaluator::new(preset)?, Encoder::new(preset)?);
-    let plain = encoder.encode(&[1.0], params.scale(), limbs)?;
-    let ciphertexts =
-        (0..=TERMS).map(|_| holder.public.encrypt(&plain, &mut stream)).collect::<Result<Vec<Ciphertext>, _>>()?;
+    let Operands { holder, evaluator, ciphertexts } = Operands::new(preset, limbs, TERMS + 1)?;
     let Some((first, others)) = ciphertexts.split_first() else {
         return Ok(MachineFigures { transform_us: 0.0, product_us: 0.0 });
     };
@@ -135,6 +132,41 @@ pub fn measure(preset: Preset) -> Result<MachineFigures, BenchError> {
     let rotation_us = least_us(|| evaluator.rotate(first, 1, &holder.keys).map(black_box).map(drop))?;
     let sum_us = least_us(|| evaluator.mul_accumulate(&terms).map(black_box).map(drop))?;
     Ok(MachineFigures::measured(params, limbs, rotation_us, sum_us / TERMS as f64))
+}
+
+/// The same of many at once, of ciphertexts of `limbs` limbs: what a step of training has.
+///
+/// # Errors
+/// As [`measure`].
+pub fn measure_together(preset: Preset, limbs: usize) -> Result<MachineFigures, BenchError> {
+    let Operands { holder, evaluator, ciphertexts } = Operands::new(preset, limbs, TOGETHER)?;
+    let all: Vec<_> = ciphertexts.iter().collect();
+    // Every one with every other, as features with weights.
+    let turned = |turn: usize| ciphertexts.iter().zip(ciphertexts.iter().cycle().skip(turn)).collect();
+    let lists: Vec<Vec<_>> = (0..TOGETHER).map(turned).collect();
+    let rotations_us = least_us(|| evaluator.rotate_all(&all, 1, &holder.keys).map(black_box).map(drop))?;
+    let products_us = least_us(|| evaluator.mul_accumulate_all(&lists).map(black_box).map(drop))?;
+    let together = TOGETHER as f64;
+    Ok(MachineFigures::measured(preset.params(), limbs, rotations_us / together, products_us / together.powi(2)))
+}
+
+/// What is measured on: ciphertexts of one key holder, and a key to rotate them.
+struct Operands {
+    holder: Holder,
+    evaluator: Evaluator,
+    ciphertexts: Vec<Ciphertext>,
+}
+
+impl Operands {
+    fn new(preset: Preset, limbs: usize, count: usize) -> Result<Self, BenchError> {
+        let mut stream = Stream::from_seed(SEED);
+        let plan = KeyPlan { relin_limbs: 0, rotations: [(1, limbs)].into(), ..KeyPlan::default() };
+        let holder = Holder::new(preset, &plan, &mut stream)?;
+        let (evaluator, encoder) = (Evaluator::new(preset)?, Encoder::new(preset)?);
+        let plain = encoder.encode(&[1.0], preset.params().scale(), limbs)?;
+        let ciphertexts = (0..count).map(|_| holder.public.encrypt(&plain, &mut stream)).collect::<Result<_, _>>()?;
+        Ok(Self { holder, evaluator, ciphertexts })
+    }
 }
 
 /// Least microseconds of several runs within the budget, at least three.

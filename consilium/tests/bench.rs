@@ -276,7 +276,8 @@ fn a_head_trained_on_ciphertexts_by_three_hospitals_answers_as_the_one_in_the_cl
 
 #[test]
 fn heads_that_cannot_be_trained_are_bad_input_and_named() {
-    let refusals: [(&[&str], &str); 8] = [
+    let refusals: [(&[&str], &str); 9] = [
+        (&["--task", "circulation", "--queries", "1"], "--encrypted"),
         (&["--task", "circulation", "--alpha", "0.5"], "readings have none"),
         (&["--task", "circulation", "--hospitals", "0"], "--hospitals 0 is not in 1 to 64"),
         (&["--task", "angiography", "--alpha", "-1", "--hospitals", "2"], "alpha"),

@@ -46,6 +46,10 @@ impl Whitening {
         let covariance = DMatrix::from_fn(size, size, |row, column| {
             moments.products[[row, column]] / rows - mean[row] * mean[column]
         });
+        if size == 0 {
+            // Nothing has no eigenvectors.
+            return Whitening { mean, matrix: Array2::zeros((0, 0)) };
+        }
         let eigen = covariance.symmetric_eigen();
         let mut order: Vec<usize> = (0..size).collect();
         order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
@@ -100,6 +104,15 @@ mod tests {
             }
         }
         assert!(Moments::of(&Array2::zeros((3, 5))).with(&pooled).is_none());
+    }
+
+    #[test]
+    fn rows_without_a_feature_or_no_rows_at_all_leave_the_constant() {
+        let none = Array2::zeros((3, 0));
+        assert_eq!(Whitening::new(&Moments::of(&none), 5).apply(&none), Array2::<f64>::ones((3, 1)));
+        let nobody = Array2::zeros((0, 4));
+        let whitened = Whitening::new(&Moments::of(&nobody), 3).apply(&Array2::ones((2, 4)));
+        assert!(whitened.iter().all(|value| value.is_finite()));
     }
 
     #[test]

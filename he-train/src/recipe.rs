@@ -147,9 +147,14 @@ impl Recipe {
         }
     }
 
+    /// Whether a step, counted from 0, is of the last three tenths.
+    pub(crate) fn is_late(&self, step: usize) -> bool {
+        10 * step >= 7 * self.steps
+    }
+
     /// Step length of a step, counted from 0.
     pub(crate) fn rate(&self, step: usize) -> f64 {
-        if 10 * step < 7 * self.steps { self.learning_rate } else { self.late_rate }
+        if self.is_late(step) { self.late_rate } else { self.learning_rate }
     }
 }
 

@@ -8,11 +8,10 @@ use he_train::encrypted::{HeadProgram, HeadTrainer};
 use he_train::{Recipe, Shadow};
 use ndarray::{Array2, ArrayView1};
 
-use super::figures::figures;
 use super::hospitals::{Hospitals, RefreshTimes, UploadTimes};
 use super::serving::{self, Served};
 use super::task::Rows;
-use crate::{error::BenchError, progress::Progress};
+use crate::{error::BenchError, prediction::measure_together, progress::Progress};
 
 /// What training on ciphertexts left and took.
 pub(super) struct Encrypted {
@@ -64,7 +63,7 @@ pub(super) fn train(
     let program = HeadProgram::new(Preset::Trn14, *recipe, rows.features.dim(), rows.labels.ncols())?;
     program.check_weights(shadow.weight_max)?;
     progress.step("this machine's times");
-    let predicted = 1e-3 * program.step_work().milliseconds(&figures(program.preset(), program.top_limbs())?);
+    let predicted = 1e-3 * program.step_work().milliseconds(&measure_together(program.preset(), program.top_limbs())?);
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut stream = Stream::from_seed(bytes);

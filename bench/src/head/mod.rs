@@ -1,7 +1,6 @@
 //! `consilium bench head`: the training of a head, in the clear and on ciphertexts.
 
 mod encrypted;
-mod figures;
 mod hospitals;
 mod serving;
 mod task;
@@ -86,26 +85,25 @@ pub(super) fn run(arguments: &HeadArgs, progress: &mut dyn Progress) -> Result<M
     if !(1..=PARTIES_MAX).contains(&arguments.hospitals) {
         return Err(BenchError::Hospitals { hospitals: arguments.hospitals, max: PARTIES_MAX });
     }
-    let own = task.recipe();
-    let recipe = Recipe {
-        steps: arguments.steps.unwrap_or(own.steps),
-        learning_rate: arguments.learning_rate.unwrap_or(own.learning_rate),
-        late_rate: arguments.learning_rate.map_or(own.late_rate, |rate| rate * own.late_rate / own.learning_rate),
-        ..own
-    };
     let engine = Engine::start(&arguments.engine)?;
     progress.group(task.word());
-    let measured = engine.run(|| measure(arguments, &recipe, &engine, progress));
+    let measured = engine.run(|| measure(arguments, &engine, progress));
     progress.finish();
     measured
 }
 
-fn measure(
-    arguments: &HeadArgs,
-    recipe: &Recipe,
-    engine: &Engine,
-    progress: &mut dyn Progress,
-) -> Result<Measured, BenchError> {
+/// The task's recipe for so many classes, with what the flags change.
+fn recipe(arguments: &HeadArgs, classes: usize) -> Recipe {
+    let own = arguments.task.recipe(classes);
+    Recipe {
+        steps: arguments.steps.unwrap_or(own.steps),
+        learning_rate: arguments.learning_rate.unwrap_or(own.learning_rate),
+        late_rate: arguments.learning_rate.map_or(own.late_rate, |rate| rate * own.late_rate / own.learning_rate),
+        ..own
+    }
+}
+
+fn measure(arguments: &HeadArgs, engine: &Engine, progress: &mut dyn Progress) -> Result<Measured, BenchError> {
     let mut clock = Instant::now();
     let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed().as_secs_f64();
     progress.step("features");
@@ -114,6 +112,7 @@ fn measure(
     let data = head_data(arguments.task, arguments.data.as_deref(), shares)?;
     let features = lap();
     progress.step("training");
+    let recipe = recipe(arguments, data.train.labels.ncols());
     let (rows, owners) = data.train.grouped(recipe.rows_per_group, &data.hospitals);
     let recipe = &recipe.spread(data.train.labels.nrows(), rows.labels.nrows());
     let plain = shadow(recipe, &rows.features, &rows.labels)?;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use he_agg::ckks::{Ciphertext, Encoder, Evaluator};
-use he_agg::multiparty::{Collective, Crs, HolderKey, RefreshEmbedding};
+use he_agg::multiparty::{Collective, Crs, HolderKey};
 use he_agg::{Preset, Stream};
 use he_infer::EncryptedExecutor;
 use he_train::encrypted::{HeadProgram, HeadTransfer};
@@ -11,9 +11,6 @@ use ndarray::{Array2, ArrayView1};
 
 use super::hospitals::{Hospitals, Target};
 use crate::{error::BenchError, progress::Progress};
-
-/// What the last refresh multiplies by.
-const RAISED_LOG2: u32 = 60;
 
 /// Answers of the served head.
 pub(super) struct Served {
@@ -45,7 +42,7 @@ pub(super) fn serve(
     let gates = (1..=parties.count()).map(|party| keys.gate(party, transfer.package_limbs(), stream));
     let (secrets, gates) = gates.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
     let evaluator = Evaluator::new(Preset::Inf15x90)?;
-    let (limbs, embedding) = (transfer.package_limbs(), RefreshEmbedding::DoubledRing { factor_log2: RAISED_LOG2 });
+    let (limbs, embedding) = (transfer.package_limbs(), transfer.embedding());
     let target = Target { crs: keys.crs.clone(), limbs, embedding, secrets, gates, evaluator };
     progress.step("the last refresh");
     let (fresh, times) = parties.refresh_to(&target, program.recipe().steps, packages)?;

@@ -64,13 +64,8 @@ impl HeadTask {
         }
     }
 
-    /// How it is trained.
-    pub fn recipe(self) -> Recipe {
-        let classes: usize = match self {
-            Self::Mnist | Self::Circulation => 10,
-            Self::Angiography => 6,
-            Self::ThreeEight | Self::Pneumonia => 1,
-        };
+    /// How it is trained, where the data have so many classes or readings, or one of two classes.
+    pub fn recipe(self, classes: usize) -> Recipe {
         let rows_per_group = SLOTS / classes.next_power_of_two();
         let recipe = Recipe {
             loss: SIGMOID,

@@ -3,6 +3,7 @@
 use he_train::{HeadLoss, Recipe};
 use report::bytes_text;
 
+use super::LOCAL_STEPS;
 use super::encrypted::Encrypted;
 use crate::{
     engine::Engine,
@@ -51,7 +52,11 @@ pub(super) fn text(recipe: &Recipe, engine: &Engine, rows: &[Row], trained: Opti
     }
     if let Some(row) = find("head.averaged") {
         let rounds = recipe.steps;
-        text += &format!("\n  {:<14}{}   federated averaging, {rounds} rounds of 5 steps", "averaged", quality(row));
+        text += &format!(
+            "\n  {:<14}{}   federated averaging, {rounds} rounds of {LOCAL_STEPS} steps",
+            "averaged",
+            quality(row)
+        );
     }
     text + &format!("\n  {:<14}{}", "exact", quality(exact))
 }

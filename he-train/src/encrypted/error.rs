@@ -68,3 +68,8 @@ pub enum HeadError {
     #[error(transparent)]
     Ckks(#[from] CkksError),
 }
+
+/// Refuses other ciphertexts than those of this head.
+pub(super) fn check_count(what: &'static str, found: usize, expected: usize) -> Result<(), HeadError> {
+    if found == expected { Ok(()) } else { Err(HeadError::Count { what, found, expected }) }
+}

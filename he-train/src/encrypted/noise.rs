@@ -3,16 +3,17 @@
 //! Standard deviations. N is the ring degree, n the hospitals, h = n 2N/3 the weight of their secret, sigma = 3.24 the
 //! deviation of an error. A division by primes rounds every coefficient by r = sqrt((1 + h) / 12), and a slot by
 //! sqrt(N) r over its scale. A key switch of beta digits adds k = sqrt(beta N / 12) sqrt(n) sigma, since a digit is as
-//! large as the special primes.
+//! large as the special primes; a gate's has n + 1 errors in place of n.
 //!
 //! ```text
-//! a feature     sqrt(N) r / 2^27          it was encrypted
+//! a feature     sqrt(N) sqrt(k^2 + r^2) / 2^27          it was lifted through its hospital's gate
 //! an error      sqrt(N) r / its scale     it was turned; and the slope of the sigmoid times what its features bring
 //! a weight      sqrt(2C) R r / 2^33       its products were rounded, then R rows added up
 //!               sqrt(2C) k R / sqrt(3) / 2^33   and packed: a switch of stage l doubles with every later stage
 //! ```
 //!
-//! All else is at least 2^10 times smaller: refreshed weights and logits have scales to spare.
+//! All else is at least ten times smaller: refreshed weights and logits have scales to spare. What the masks of logits
+//! round is no noise but the same every time, less than 2^-13 of a logit.
 
 use super::program::HeadProgram;
 
@@ -40,16 +41,20 @@ impl HeadProgram {
         let (params, layout) = (self.params, self.layout());
         let (n, hospitals) = (params.n as f64, f64::from(hospitals));
         let rounding = ((1.0 + hospitals * 2.0 * n / 3.0) / 12.0).sqrt();
-        let digits = self.weight_limbs().div_ceil(params.alpha) as f64;
-        let switch = (digits * n / 12.0 * hospitals).sqrt() * SIGMA;
+        let switch = |limbs: usize, errors: f64| {
+            let digits = limbs.div_ceil(params.alpha) as f64;
+            (digits * n / 12.0 * errors).sqrt() * SIGMA
+        };
+        let lifting = rounding.hypot(switch(self.top_limbs(), hospitals + 1.0));
         let rate = self.recipe().rate(step);
         let rows = layout.rows() as f64;
         // Stages double what came before them: the sum of 4^l below R²/4 is R²/3.
-        let packing = (rounding.powi(2) + (switch.powi(2) + rounding.powi(2)) / 3.0).sqrt() * rows;
+        let turn = rounding.hypot(switch(self.weight_limbs(), hospitals));
+        let packing = (rounding.powi(2) + turn.powi(2) / 3.0).sqrt() * rows;
         // Half the range, where the polynomial is steepest.
         let slope = self.sigmoid().map_or(1.0, |sigmoid| (sigmoid.at(1e-3) - sigmoid.at(-1e-3)) / 2e-3);
         StepNoise {
-            features: n.sqrt() * rounding / self.feature_scale(),
+            features: n.sqrt() * lifting / self.feature_scale(),
             errors: n.sqrt() * rounding / self.turned_scale(rate),
             weights: (2.0 * layout.width() as f64).sqrt() * packing / self.weight_scale(),
             slope,

@@ -19,6 +19,7 @@ use std::ops::RangeInclusive;
 use he_agg::backend::Backend;
 use he_agg::ckks::{Ciphertext, CkksError, EvaluationKeys, Evaluator, Plaintext};
 
+use super::error::{HeadError, check_count};
 use super::layout::HeadLayout;
 
 /// Packs the vectors of one layout.
@@ -98,16 +99,14 @@ impl PackTree {
     /// Every vector, its rows added up, in as few ciphertexts as hold them.
     ///
     /// # Errors
-    /// Other numbers of vectors, limbs or scales than belong together; a missing key.
+    /// [`HeadError::Count`]; limbs or scales that do not belong together; a missing key.
     pub fn pack<B: Backend>(
         self,
         evaluator: &Evaluator<B>,
         keys: &EvaluationKeys<B>,
         vectors: Vec<Ciphertext<B>>,
-    ) -> Result<Vec<Ciphertext<B>>, CkksError> {
-        if vectors.len() != self.vectors {
-            return Err(CkksError::NoTerms);
-        }
+    ) -> Result<Vec<Ciphertext<B>>, HeadError> {
+        check_count("vectors", vectors.len(), self.vectors)?;
         let mut vectors = vectors.into_iter();
         let mut packages = Vec::with_capacity(self.packages());
         for _ in 0..self.packages() {
@@ -150,16 +149,14 @@ impl PackTree {
     /// The vectors of the packages, each [`PackTree::capacity`] times.
     ///
     /// # Errors
-    /// Another number of packages, or a missing key.
+    /// [`HeadError::Count`], or a missing key.
     pub fn unpack<B: Backend>(
         self,
         evaluator: &Evaluator<B>,
         keys: &EvaluationKeys<B>,
         packages: &[Ciphertext<B>],
-    ) -> Result<Vec<Ciphertext<B>>, CkksError> {
-        if packages.len() != self.packages() {
-            return Err(CkksError::NoTerms);
-        }
+    ) -> Result<Vec<Ciphertext<B>>, HeadError> {
+        check_count("packages", packages.len(), self.packages())?;
         let mut vectors = Vec::with_capacity(self.vectors);
         for (number, package) in packages.iter().enumerate() {
             let (all, count) = (vec![package.clone()], self.vectors_in(number));

@@ -3,7 +3,7 @@
 use he_agg::backend::Backend;
 use he_agg::ckks::{Ciphertext, CkksError, Encoder, EvaluationKeys, Evaluator, Plaintext};
 
-use super::error::HeadError;
+use super::error::{HeadError, check_count};
 use super::program::HeadProgram;
 use super::sigmoid::{EncryptedSigmoid, lowered};
 use super::turns::Turns;
@@ -115,8 +115,8 @@ impl<'a, B: Backend> HeadTrainer<'a, B> {
         for group in batch {
             check_count("a group's features", group.features.len(), program.layout().blocks())?;
         }
-        let rate = program.recipe().rate(step);
-        let phase = self.phases.iter().find(|phase| phase.rate.to_bits() == rate.to_bits()).unwrap_or(&self.phases[0]);
+        let [early, late] = &self.phases;
+        let phase = if program.recipe().is_late(step) { late } else { early };
         let errors = self.errors(ahead, batch)?;
         let gradient = self.gradient(phase, &errors, batch)?;
 
@@ -126,7 +126,7 @@ impl<'a, B: Backend> HeadTrainer<'a, B> {
         let kept = evaluator.rescale_all(&kept.iter().collect::<Vec<_>>())?;
         let mut next = Vec::with_capacity(packages);
         for (kept, gradient) in kept.iter().zip(gradient) {
-            next.push(evaluator.sub(kept, &gradient.scaled_by(program.share(rate))?)?);
+            next.push(evaluator.sub(kept, &gradient.scaled_by(program.share(phase.rate))?)?);
         }
         let [more, less] = &self.momentum;
         let [_, whole] = program.momentum()?;
@@ -184,7 +184,7 @@ impl<'a, B: Backend> HeadTrainer<'a, B> {
             let sums = evaluator.mul_accumulate_all(&lists)?;
             vectors.extend(evaluator.relinearise_rescale_all(&sums.iter().collect::<Vec<_>>(), keys)?);
         }
-        Ok(program.tree().pack(evaluator, keys, vectors)?)
+        program.tree().pack(evaluator, keys, vectors)
     }
 }
 
@@ -209,8 +209,4 @@ fn every<B: Backend>(
 ) -> Result<Plaintext<B>, CkksError> {
     let plain = encoder.encode(&vec![value; evaluator.params().slots()], scale, limbs)?;
     Plaintext::upload(&[&plain], evaluator.backend())?.pop().ok_or(CkksError::NoTerms)
-}
-
-fn check_count(what: &'static str, found: usize, expected: usize) -> Result<(), HeadError> {
-    if found == expected { Ok(()) } else { Err(HeadError::Count { what, found, expected }) }
 }

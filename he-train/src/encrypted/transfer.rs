@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use he_agg::Preset;
 use he_agg::backend::Backend;
 use he_agg::ckks::{Ciphertext, CkksError, Encoder, EvaluationKeys, Evaluator, Plaintext, SCALE_TOLERANCE};
-use he_agg::multiparty::KeyPlan;
+use he_agg::multiparty::{KeyPlan, RefreshEmbedding};
 use he_infer::{CLASSES, EncryptedModel, ImageShape, LayerSpec, Network, Program};
 use rayon::prelude::*;
 
@@ -36,8 +36,8 @@ use super::transfer_error::TransferError;
 
 /// Its ring has twice the degree of TRN14's, and scales in which a head loses nothing.
 const SERVING: Preset = Preset::Inf15x90;
-/// What the last refresh multiplies by.
-const RAISED: f64 = (1u64 << 60) as f64;
+/// log2 of what the last refresh multiplies by.
+const RAISED_LOG2: u32 = 60;
 /// Vectors that are in memory together: 4 MB each, with a mask.
 const UNPACKED_AT_ONCE: usize = 64;
 
@@ -80,7 +80,8 @@ impl HeadTransfer {
         let image = ImageShape::new(1, 1, layout.dimension());
         let program = Program::compile(&Network::new(image, vec![LayerSpec::dense(units)])?, params)?;
         let moves = moves(&program, layout, units - head.classes());
-        let (tree, package_scale) = (head.tree().over(params.slots()), head.weight_scale() * RAISED);
+        let (tree, package_scale) =
+            (head.tree().over(params.slots()), head.weight_scale() * f64::from(RAISED_LOG2).exp2());
         Ok(Self { program, tree, width: layout.width(), package_scale, moves })
     }
 
@@ -97,6 +98,11 @@ impl HeadTransfer {
     /// Limbs they are refreshed to.
     pub fn package_limbs(&self) -> usize {
         self.program.input_limbs() + self.program.params().limbs_per_level
+    }
+
+    /// How the last refresh puts them into the ring of serving.
+    pub fn embedding(&self) -> RefreshEmbedding {
+        RefreshEmbedding::DoubledRing { factor_log2: RAISED_LOG2 }
     }
 
     /// Their scale: that of weights after a step, times 2^60.

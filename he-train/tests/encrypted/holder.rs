@@ -1,17 +1,24 @@
-//! One party that holds the whole key, to look at what is done without it.
+//! Hospitals in one place, who hold the whole key together, to look at what is done without it.
 
+use he_agg::aggregation::{Flooding, MemoryLedger, VaultSecret};
 use he_agg::backend::Cpu;
 use he_agg::ckks::{Ciphertext, Encoder, EvaluationKeys, Evaluator, PublicKey};
-use he_agg::multiparty::{Collective, Crs, HolderKey, KeyPlan};
+use he_agg::multiparty::{Collective, Crs, GateHolder, GateKey, GateLabel, GateSecret, Gated, HolderKey, KeyPlan};
 use he_agg::{Preset, Stream};
 use he_train::encrypted::{HeadProgram, PackTree, TrainingGroup};
 use ndarray::Array2;
 
 pub(crate) const PRESET: Preset = Preset::Trn14;
 
+/// How many they are.
+pub(crate) const HOSPITALS: u16 = 3;
+
 pub(crate) struct Holder {
     key: HolderKey,
     public: PublicKey,
+    crs: Crs,
+    /// Of hospital 1, 2, ...
+    gates: Vec<(GateSecret, GateKey)>,
     pub(crate) encoder: Encoder,
     pub(crate) evaluator: Evaluator,
     pub(crate) stream: Stream,
@@ -21,10 +28,11 @@ impl Holder {
     /// With the keys of the plan, which whoever trains has.
     pub(crate) fn new(plan: &KeyPlan) -> (Self, EvaluationKeys) {
         let mut stream = Stream::from_seed([1; 32]);
-        let made = Collective::new(Crs::new(PRESET, [2; 32]), 1, plan, &mut stream).unwrap();
-        let key = HolderKey::new(made.secrets.into_iter().next().unwrap());
+        let made = Collective::new(Crs::new(PRESET, [2; 32]), HOSPITALS, plan, &mut stream).unwrap();
+        let key = HolderKey::of_all(&made.secrets).unwrap();
+        let gates = (1..=HOSPITALS).map(|hospital| made.gate(hospital, 11, &mut stream).unwrap()).collect();
         let (encoder, evaluator) = (Encoder::new(PRESET).unwrap(), Evaluator::new(PRESET).unwrap());
-        (Self { key, public: made.public, encoder, evaluator, stream }, made.keys)
+        (Self { key, public: made.public, crs: made.crs, gates, encoder, evaluator, stream }, made.keys)
     }
 
     pub(crate) fn encrypt(&mut self, slots: &[f64], scale: f64, limbs: usize) -> Ciphertext {
@@ -32,18 +40,30 @@ impl Holder {
         self.public.encrypt(&plain, &mut self.stream).unwrap()
     }
 
+    /// The rows' groups, each behind the gate of a hospital.
     pub(crate) fn groups(
-        &mut self,
+        &self,
         program: &HeadProgram,
         (features, labels): (&Array2<f64>, &Array2<f64>),
     ) -> Vec<TrainingGroup<Cpu>> {
-        let one = |group| {
-            let features = program.encode_features(&self.encoder, features.view(), group).unwrap();
-            let labels = program.encode_labels(&self.encoder, labels.view(), group).unwrap();
-            let mut encrypt = |plain| self.public.encrypt(&plain, &mut self.stream).unwrap();
-            TrainingGroup { features: features.into_iter().map(&mut encrypt).collect(), labels: encrypt(labels) }
+        let mut ledger = MemoryLedger::new(Flooding::secure(40, 1).unwrap());
+        let mut one = |group: usize| {
+            let asker = group as u16 % HOSPITALS + 1;
+            let (secret, key) = &self.gates[usize::from(asker) - 1];
+            let vault = VaultSecret::from_bytes([asker as u8; 32]);
+            let mut plain = program.encode_features(&self.encoder, features.view(), group).unwrap();
+            plain.push(program.encode_labels(&self.encoder, labels.view(), group).unwrap());
+            let mut gate = GateHolder { secret, crs: &self.crs, vault: &vault, ledger: &mut ledger };
+            let sent = gate.encrypt(Gated::Feature, group as u64, 0, &plain).unwrap();
+            let lift = |(part, sent)| {
+                let label = GateLabel { what: Gated::Feature, asker, number: group as u64, part };
+                self.evaluator.lift(sent, &self.crs, label, key).unwrap()
+            };
+            let mut features: Vec<_> = (0..).zip(&sent).map(lift).collect();
+            let labels = features.pop().unwrap();
+            TrainingGroup { features, labels }
         };
-        (0..program.groups()).map(one).collect()
+        (0..program.groups()).map(&mut one).collect()
     }
 
     pub(crate) fn refresh(&mut self, packages: &[Ciphertext], limbs: usize) -> Vec<Ciphertext> {

@@ -1,7 +1,7 @@
 //! Many vectors as one ciphertext, and back.
 
 use he_agg::multiparty::KeyPlan;
-use he_train::encrypted::{HeadLayout, PackTree};
+use he_train::encrypted::{HeadError, HeadLayout, PackTree};
 
 use crate::holder::{Holder, PRESET};
 
@@ -44,6 +44,8 @@ fn another_number_of_vectors_or_packages_is_refused() {
     let tree = PackTree::new(HeadLayout::new(PRESET.params().slots(), 3, 2).unwrap());
     let (mut holder, keys) = Holder::new(&KeyPlan::default());
     let one = holder.encrypt(&[1.0], SCALE, 3);
-    assert!(tree.pack(&holder.evaluator, &keys, vec![one.clone(); 3]).is_err());
-    assert!(tree.unpack(&holder.evaluator, &keys, &[one.clone(), one]).is_err());
+    let refused = tree.pack(&holder.evaluator, &keys, vec![one.clone(); 3]).err();
+    assert_eq!(refused, Some(HeadError::Count { what: "vectors", found: 3, expected: 4 }));
+    let refused = tree.unpack(&holder.evaluator, &keys, &[one.clone(), one]).err();
+    assert_eq!(refused, Some(HeadError::Count { what: "packages", found: 2, expected: 1 }));
 }

@@ -5,7 +5,7 @@ use he_train::encrypted::{HeadProgram, HeadTrainer};
 use he_train::{HeadLoss, OddPolynomial, Recipe, shadow};
 use ndarray::{Array2, s};
 
-use crate::holder::{Holder, PRESET};
+use crate::holder::{HOSPITALS, Holder, PRESET};
 
 const SIGMOID: HeadLoss = HeadLoss::OneVersusRest { degree: 13, range: 24.0 };
 
@@ -87,7 +87,7 @@ fn every_step_on_ciphertexts_is_the_step_in_the_clear_within_the_noise_model() {
             let [found, found_ahead] = [&now, &next].map(|fresh| holder.weights(&keys, &program, fresh));
             let expected = stepped(&program, step, (&features, &labels), &looking);
             let expected_ahead = &found + &((&found - &before) * recipe.momentum);
-            let noise = program.noise(step, 1);
+            let noise = program.noise(step, HOSPITALS);
             let mut squares = 0.0;
             for ((feature, class), found) in found.indexed_iter() {
                 let rows = rows_of(&program, step, rows);
