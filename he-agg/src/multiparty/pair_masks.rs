@@ -9,8 +9,8 @@ use crate::stream::Expander;
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
-/// Adds the masks of `party` with all others of the set, over the coefficients that the share has; each is expanded from
-/// the key of the two, the domain and the digest of what the share is for.
+/// Adds the masks of `party` with all others of the set, over the coefficients that the share has; each is expanded
+/// from the key of the two, the domain and the digest of what the share is for.
 ///
 /// # Errors
 /// [`CeremonyError::MissingPairKey`]; the share is of no use then.
