@@ -117,6 +117,12 @@ mod tests {
         assert!(holder.refresh(&large, (&made.public, 6), &mut stream).is_ok());
         let refused = holder.refresh(&large, (&made.public, 1), &mut stream).err();
         assert!(matches!(refused, Some(CkksError::Overflow { limbs: 1, .. })), "{refused:?}");
+        // One prime holds half of itself, 2^29: half of the scale, not three quarters.
+        for (value, fits) in [(0.4, true), (0.75, false)] {
+            let every = encoder.encode(&vec![value; PRESET.params().slots()], scale, 2).unwrap();
+            let every = made.public.encrypt(&every, &mut stream).unwrap();
+            assert_eq!(holder.refresh(&every, (&made.public, 1), &mut stream).is_ok(), fits, "{value}");
+        }
         for limbs in [0, 7] {
             let refused = holder.refresh(&low, (&made.public, limbs), &mut stream).err();
             assert_eq!(refused, Some(CkksError::Limbs { limbs, max: 6 }));
