@@ -87,19 +87,55 @@ mod tests {
     }
 
     #[test]
-    fn every_group_of_a_batch_and_every_class_costs() {
-        let sigmoid = HeadLoss::OneVersusRest { degree: 13, range: 24.0 };
-        let transforms = |loss, groups: usize, classes: usize| {
-            work(loss, (groups * 8_192 / classes, 32), classes, groups).transforms
+    fn every_operation_of_a_sigmoid_of_two_classes_is_counted() {
+        // Limbs that are transformed and those that are multiplied with keys.
+        let lift = |l: usize| (l.div_ceil(3) * (l + 3), 0);
+        let hoisted = |l: usize| (2 * (l + 3), 2 * l.div_ceil(3) * (l + 3));
+        let switch = |l: usize| (lift(l).0 + hoisted(l).0, hoisted(l).1);
+        let rescale = |l: usize| (2 * l, 0);
+        // Three groups; four vectors of two blocks and two turns.
+        let operations = [
+            // Unpacked with two stages; one product a block and turn of each group.
+            (3, switch(11)),
+            (3, (27, 0)),
+            (6, switch(11)),
+            // Of each group the second product turned back by two rotations.
+            (3, lift(10)),
+            (6, hoisted(10)),
+            (3, rescale(10)),
+            // u², v², T2² and two products; what is added up has one switch; three factors of v.
+            (3, switch(9)),
+            (3, switch(8)),
+            (9, switch(7)),
+            (3, switch(6)),
+            (9, rescale(8)),
+            // Errors and their turn.
+            (3, lift(5)),
+            (6, hoisted(5)),
+            (6, rescale(5)),
+            // Four gradients, packed with two stages and traced over ten more.
+            (4, switch(4)),
+            (13, switch(3)),
+            (13, (7, 0)),
+        ];
+        let products = [
+            (12, 11),
+            // Three masks of half a product each.
+            (3, 15),
+            (3, 9),
+            (3, 8),
+            (9, 7),
+            (6, 6),
+            (9, 4),
+            (3, 7),
+            (12, 4),
+        ];
+        let expected = Work {
+            transforms: operations.iter().map(|(count, (transforms, _))| count * transforms).sum(),
+            key_products: operations.iter().map(|(count, (_, products))| count * products).sum(),
+            products: products.iter().map(|(count, limbs)| count * limbs).sum(),
         };
-        // Both have 32 vectors; four classes have twelve turns more of each group, two of each three rotations.
-        assert!(transforms(HeadLoss::Squared, 1, 4) > transforms(HeadLoss::Squared, 1, 1));
-        for classes in [1, 4] {
-            let [one, two, three] = [1, 2, 3].map(|groups| transforms(sigmoid, groups, classes));
-            assert_eq!(three - two, two - one);
-            // Six switches at nine to six limbs, and what rescales three factors, for every group.
-            let seven = |groups| transforms(HeadLoss::Squared, groups, classes);
-            assert!(two - one > seven(2) - seven(1) + 6 * 3 * (6 + 3));
-        }
+        let sigmoid = HeadLoss::OneVersusRest { degree: 13, range: 24.0 };
+        assert_eq!(work(sigmoid, (3 * 4_096, 3), 2, 3), expected);
     }
 }
