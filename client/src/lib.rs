@@ -13,6 +13,7 @@ pub mod data_sets;
 pub mod earlier;
 pub mod enrolment;
 pub mod handover;
+pub mod head;
 pub mod hospital;
 pub mod hours;
 pub mod ledger;

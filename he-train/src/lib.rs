@@ -25,4 +25,4 @@ pub use moments::{Moments, Whitening};
 pub use polynomial::OddPolynomial;
 pub use recipe::{HeadLoss, Recipe, RecipeError};
 pub use row_group::{RowGroup, row_groups};
-pub use shadow::{Shadow, ShadowError, shadow};
+pub use shadow::{Shadow, ShadowError, ShadowStep, shadow};

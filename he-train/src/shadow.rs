@@ -17,6 +17,17 @@ pub struct Shadow {
     pub logit_max: f64,
     /// Largest weight ahead after any step, absolute: what a refresh has to carry.
     pub weight_max: f64,
+    /// Of every step.
+    pub trace: Vec<ShadowStep>,
+}
+
+/// What a step saw.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ShadowStep {
+    /// Mean square of what the answers to its rows were off by, over places and classes.
+    pub error: f64,
+    /// Largest logit, absolute.
+    pub logit_max: f64,
 }
 
 /// Why a recipe leads nowhere.
@@ -65,8 +76,10 @@ pub fn shadow(recipe: &Recipe, features: &Array2<f64>, labels: &Array2<f64>) -> 
     let size = (batch * recipe.rows_per_group) as f64;
     let mut ahead = Array2::<f64>::zeros((dimension, labels.ncols()));
     let mut weights = ahead.clone();
-    let (mut logit_max, mut weight_max) = (0.0f64, 0.0f64);
+    let mut weight_max = 0.0f64;
+    let mut trace = Vec::with_capacity(recipe.steps);
     for step in 0..recipe.steps {
+        let (mut squares, mut logit_max) = (0.0, 0.0f64);
         let mut gradient = Array2::<f64>::zeros(ahead.dim());
         for turn in 0..batch {
             let first = (step * batch + turn) % groups * recipe.rows_per_group;
@@ -83,7 +96,9 @@ pub fn shadow(recipe: &Recipe, features: &Array2<f64>, labels: &Array2<f64>) -> 
                 Some(sigmoid) => logits.mapv(|logit| sigmoid.at(logit)),
                 None => logits,
             };
-            gradient += &features.t().dot(&(answers - labels));
+            let errors = answers - labels;
+            squares += errors.iter().map(|error| error * error).sum::<f64>();
+            gradient += &features.t().dot(&errors);
         }
         match &sigmoid {
             Some(sigmoid) if logit_max > SHARE * sigmoid.range() => {
@@ -91,13 +106,15 @@ pub fn shadow(recipe: &Recipe, features: &Array2<f64>, labels: &Array2<f64>) -> 
             }
             _ => {}
         }
+        trace.push(ShadowStep { error: squares / (size * labels.ncols() as f64), logit_max });
         let rate = recipe.rate(step);
         let next = &ahead * (1.0 - rate * recipe.weight_decay) - gradient * (rate / size);
         ahead = &next + &((&next - &weights) * recipe.momentum);
         weight_max = ahead.iter().fold(weight_max, |most, weight| most.max(weight.abs()));
         weights = next;
     }
-    Ok(Shadow { weights, logit_max, weight_max })
+    let logit_max = trace.iter().fold(0.0, |most: f64, step| most.max(step.logit_max));
+    Ok(Shadow { weights, logit_max, weight_max, trace })
 }
 
 #[cfg(test)]

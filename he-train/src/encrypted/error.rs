@@ -1,7 +1,8 @@
 //! Why nothing is trained on ciphertexts.
 
-use he_agg::Preset;
 use he_agg::ckks::CkksError;
+use he_agg::multiparty::CeremonyError;
+use he_agg::{DecodeError, Preset};
 
 use crate::recipe::RecipeError;
 
@@ -64,6 +65,32 @@ pub enum HeadError {
         /// Absolute.
         limit: f64,
     },
+    /// There is no other step.
+    #[error("all {steps} steps of this head were taken")]
+    Finished {
+        /// Of the recipe.
+        steps: usize,
+    },
+    /// Nothing of this step can be fresh yet.
+    #[error("step {step} was not taken, so nothing of it was refreshed")]
+    NotTaken {
+        /// From 0.
+        step: usize,
+    },
+    /// Nobody has this number.
+    #[error("hospital {party} of {hospitals}, who are numbered from 1")]
+    Hospital {
+        /// As found.
+        party: u16,
+        /// There are.
+        hospitals: usize,
+    },
+    /// A refresh that is none.
+    #[error(transparent)]
+    Ceremony(#[from] CeremonyError),
+    /// Bytes that are no ciphertext.
+    #[error(transparent)]
+    Bytes(#[from] DecodeError),
     /// The arithmetic.
     #[error(transparent)]
     Ckks(#[from] CkksError),

@@ -18,6 +18,7 @@ use he_agg::ckks::{CkksError, Encoder, Plaintext};
 use he_agg::multiparty::KeyPlan;
 use he_agg::{Params, Preset};
 use ndarray::ArrayView2;
+use sha2::{Digest, Sha256};
 
 use super::error::HeadError;
 use super::layout::HeadLayout;
@@ -88,6 +89,26 @@ impl HeadProgram {
             Self { params, recipe, layout, tree: PackTree::new(layout), classes, groups: layout.groups(rows), sigmoid };
         program.momentum()?;
         Ok(program)
+    }
+
+    /// SHA-256 of everything that a step depends on but what is encrypted. Who has another one trains another head.
+    pub fn digest(&self) -> [u8; 32] {
+        let recipe = &self.recipe;
+        let (degree, range) = match recipe.loss {
+            HeadLoss::Squared => (0, 0.0),
+            HeadLoss::OneVersusRest { degree, range } => (degree, range),
+        };
+        let mut hash = Sha256::new();
+        hash.update(b"he-train/program/v1");
+        hash.update(self.params.digest());
+        let sizes = [recipe.steps, recipe.rows_per_group, recipe.groups_per_batch, degree];
+        for size in sizes.into_iter().chain([self.layout.dimension(), self.classes, self.groups]) {
+            hash.update((size as u64).to_le_bytes());
+        }
+        for setting in [range, recipe.learning_rate, recipe.late_rate, recipe.momentum, recipe.weight_decay] {
+            hash.update(setting.to_bits().to_le_bytes());
+        }
+        hash.finalize().into()
     }
 
     /// The parameter set.

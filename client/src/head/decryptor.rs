@@ -1,0 +1,149 @@
+//! A hospital that helps to refresh: it takes every step itself.
+
+use he_agg::aggregation::ReleaseLedger;
+use he_agg::backend::Cpu;
+use he_agg::ckks::Ciphertext;
+use he_agg::multiparty::{
+    BlindedRefresh, GateHolder, OpeningPermit, RefreshContext, RefreshKeys, RefreshPermit, RefreshShare,
+};
+use he_train::encrypted::{HeadRun, RefreshGoal, RefreshOrder};
+use protocol::store::JournalError;
+
+use super::{HeadRefusal, HeadSite};
+
+/// What a decryptor sends for one package.
+#[derive(Debug)]
+pub struct RefreshPart {
+    /// To the sum.
+    pub share: Vec<u8>,
+    /// Its flooding, behind its gate.
+    pub mask: Vec<u8>,
+}
+
+/// The hospital, and the training as it takes it itself.
+pub struct HeadDecryptor<'a, L> {
+    site: HeadSite<L>,
+    run: HeadRun<'a, Cpu>,
+    next: &'a RefreshGoal<'a, Cpu>,
+    serving: &'a RefreshGoal<'a, Cpu>,
+}
+
+impl<'a, L: ReleaseLedger<Error = JournalError>> HeadDecryptor<'a, L> {
+    /// Follows `run` from its first step. Steps go on under the key of `next`, the finished head goes to `serving`.
+    pub fn new(
+        site: HeadSite<L>,
+        run: HeadRun<'a, Cpu>,
+        next: &'a RefreshGoal<'a, Cpu>,
+        serving: &'a RefreshGoal<'a, Cpu>,
+    ) -> Self {
+        Self { site, run, next, serving }
+    }
+
+    /// Its number, from 1.
+    pub fn party(&self) -> u16 {
+        self.site.party()
+    }
+
+    /// Takes the step at hand, if it is not taken yet, and compares what it leaves with the bytes that are to be
+    /// refreshed.
+    ///
+    /// # Errors
+    /// [`HeadRefusal::NotAtHand`], [`HeadRefusal::Packages`] or [`HeadRefusal::OtherStep`].
+    pub fn verify(&mut self, order: &RefreshOrder, asked: &[Vec<u8>]) -> Result<(), HeadRefusal> {
+        self.own(order, asked).map(|_| ())
+    }
+
+    /// Its shares of the packages of the step at hand, and its masks.
+    ///
+    /// # Errors
+    /// As [`HeadDecryptor::verify`]; [`HeadRefusal::Permit`] where another refresh of the step, or of its ciphertexts,
+    /// was shared in before. Nothing leaves then.
+    pub fn share(&mut self, order: &RefreshOrder, asked: &[Vec<u8>]) -> Result<Vec<RefreshPart>, HeadRefusal> {
+        let contexts = self.own(order, asked)?;
+        let is_last = self.run.is_last();
+        let HeadSite { secrets, ledger, .. } = &mut self.site;
+        let (goal, gate) = if is_last { (self.serving, &secrets.serving_gate) } else { (self.next, &secrets.gate) };
+        let mut parts = Vec::with_capacity(contexts.len());
+        for context in &contexts {
+            let permit = RefreshPermit::claim(ledger, context)?;
+            let mut holder = GateHolder { secret: gate, crs: goal.crs, vault: &secrets.vault, ledger };
+            let keys = RefreshKeys {
+                key: &secrets.points,
+                pairs: &secrets.pairs,
+                group: &secrets.group,
+                vault: &secrets.vault,
+            };
+            let (share, mask) = RefreshShare::generate(permit, context, keys, &mut holder)?;
+            parts.push(RefreshPart { share: share.to_bytes().to_vec(), mask: mask.to_bytes() });
+        }
+        Ok(parts)
+    }
+
+    /// Opens what is flooded, and returns it behind its gate.
+    ///
+    /// # Errors
+    /// As [`HeadDecryptor::share`]; [`HeadRefusal::Holder`] for sums that are out of range, which is an alarm.
+    pub fn open(
+        &mut self,
+        order: &RefreshOrder,
+        asked: &[Vec<u8>],
+        blinded: &[Vec<u8>],
+    ) -> Result<Vec<Vec<u8>>, HeadRefusal> {
+        let contexts = self.own(order, asked)?;
+        self.check_count(blinded.len(), contexts.len())?;
+        let is_last = self.run.is_last();
+        let HeadSite { secrets, ledger, .. } = &mut self.site;
+        let (goal, gate) = if is_last { (self.serving, &secrets.serving_gate) } else { (self.next, &secrets.gate) };
+        let mut opened = Vec::with_capacity(contexts.len());
+        for (context, bytes) in contexts.iter().zip(blinded) {
+            let sum = BlindedRefresh::from_bytes(bytes, context)?;
+            let permit = OpeningPermit::claim(ledger, context, &sum)?;
+            let mut holder = GateHolder { secret: gate, crs: goal.crs, vault: &secrets.vault, ledger };
+            opened.push(sum.open(permit, context, &secrets.group, &mut holder)?.to_bytes());
+        }
+        Ok(opened)
+    }
+
+    /// Joins what decryptors and opener sent, as everybody does, and goes on to the next step; after the last one
+    /// returns the finished head under the serving key.
+    ///
+    /// # Errors
+    /// [`HeadRefusal::Head`] for bytes that are none of this refresh.
+    pub fn refreshed(
+        &mut self,
+        order: &RefreshOrder,
+        asked: &[Vec<u8>],
+        masks: &[(u16, Vec<Vec<u8>>)],
+        opened: &[Vec<u8>],
+    ) -> Result<Option<Vec<Ciphertext>>, HeadRefusal> {
+        let contexts = self.own(order, asked)?;
+        if self.run.is_last() {
+            return Ok(Some(self.serving.join(&contexts, masks, opened)?));
+        }
+        let fresh = self.next.join(&contexts, masks, opened)?;
+        self.run.refreshed(fresh)?;
+        Ok(None)
+    }
+
+    /// What the refresh of its own packages is bound to, where they are those that are asked for.
+    fn own(&mut self, order: &RefreshOrder, asked: &[Vec<u8>]) -> Result<Vec<RefreshContext>, HeadRefusal> {
+        let at = self.run.step();
+        if usize::try_from(order.step) != Ok(at) {
+            return Err(HeadRefusal::NotAtHand { asked: u64::from(order.step) + 1, at: at + 1 });
+        }
+        let is_last = self.run.is_last();
+        let expected = self.run.take()?.len();
+        self.check_count(asked.len(), expected)?;
+        let own = self.run.take()?;
+        if let Some(place) = own.iter().zip(asked).position(|(own, asked)| own.to_bytes() != *asked) {
+            return Err(HeadRefusal::OtherStep { step: at + 1, package: place + 1 });
+        }
+        let goal = if is_last { self.serving } else { self.next };
+        Ok(self.site.terms.contexts(order, own, goal)?)
+    }
+
+    fn check_count(&self, found: usize, expected: usize) -> Result<(), HeadRefusal> {
+        let step = self.run.step() + 1;
+        if found == expected { Ok(()) } else { Err(HeadRefusal::Packages { step, found, expected }) }
+    }
+}

@@ -1,0 +1,54 @@
+//! Why a hospital does not do what it is asked for.
+
+use he_agg::aggregation::PermitError;
+use he_agg::multiparty::{CeremonyError, GateHolderError};
+use he_train::encrypted::HeadError;
+use protocol::store::JournalError;
+
+/// Nothing left the hospital.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeadRefusal {
+    /// Not what the step at hand leaves. Either whoever asks cheats, or one of the two computers errs; what was trained
+    /// is worth nothing to it without a refresh.
+    #[error(
+        "package {package} that is to be refreshed is not what step {step} leaves when this hospital takes it itself: \
+         nothing was shared; compare the coordinator's record of this step with another hospital's"
+    )]
+    OtherStep {
+        /// From 1.
+        step: usize,
+        /// From 1.
+        package: usize,
+    },
+    /// A step that is over, or has not come.
+    #[error("a refresh of step {asked} was asked for, and step {at} is at hand: nothing was shared")]
+    NotAtHand {
+        /// From 1.
+        asked: u64,
+        /// From 1.
+        at: usize,
+    },
+    /// A number of packages that no step leaves.
+    #[error("{found} packages of step {step} are to be refreshed, it leaves {expected}: nothing was shared")]
+    Packages {
+        /// From 1.
+        step: usize,
+        /// As asked.
+        found: usize,
+        /// As left.
+        expected: usize,
+    },
+    /// The head or its arithmetic.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// What was asked for before, otherwise; a budget that is spent; the disk.
+    #[error(transparent)]
+    Permit(#[from] PermitError<JournalError>),
+    /// The same of what is encrypted, or something of another key.
+    #[error(transparent)]
+    Holder(#[from] GateHolderError<JournalError>),
+    /// Bytes that are no part of this refresh.
+    #[error(transparent)]
+    Ceremony(#[from] CeremonyError),
+}

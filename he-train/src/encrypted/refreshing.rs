@@ -1,0 +1,150 @@
+//! What the refreshes of a training are bound to, and how all who follow it join their results.
+
+use he_agg::aggregation::Flooding;
+use he_agg::backend::Backend;
+use he_agg::ckks::{Ciphertext, Evaluator, GatedCiphertext};
+use he_agg::multiparty::{
+    Crs, GateKey, Quorum, REFRESH_MESSAGE_LOG2, RefreshContext, RefreshEmbedding, RefreshRequest, RefreshShare,
+    RefreshSum, RefreshTarget, Refreshed,
+};
+
+use super::error::{HeadError, check_count};
+use super::program::HeadProgram;
+use super::transfer::HeadTransfer;
+
+/// What does not change from one refresh to the next.
+#[derive(Clone)]
+pub struct RefreshTerms {
+    /// Of the key that is trained under.
+    pub crs: Crs,
+    /// Its hospitals.
+    pub quorum: Quorum,
+    /// What hides the weights from whoever opens, for how many refreshes.
+    pub flooding: Flooding,
+    /// [`HeadProgram::digest`].
+    pub program: [u8; 32],
+}
+
+/// What the coordinator asks hospitals for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefreshOrder {
+    /// Whose packages, counted from 0.
+    pub step: u32,
+    /// Of this step, counted from 0.
+    pub attempt: u32,
+    /// Who opens what is flooded.
+    pub opener: u16,
+    /// Who shares.
+    pub decryptors: Vec<u16>,
+}
+
+impl RefreshTerms {
+    /// What the refresh of every package is bound to.
+    ///
+    /// # Errors
+    /// [`HeadError::Ceremony`] for hospitals that are none, or too few; for packages that are not at the base primes.
+    pub fn contexts<B: Backend>(
+        &self,
+        order: &RefreshOrder,
+        packages: &[Ciphertext],
+        goal: &RefreshGoal<'_, B>,
+    ) -> Result<Vec<RefreshContext>, HeadError> {
+        let RefreshOrder { step, attempt, opener, ref decryptors } = *order;
+        let context = |(part, package): (u32, &Ciphertext)| {
+            let (program, flooding, message_log2) = (self.program, self.flooding, REFRESH_MESSAGE_LOG2);
+            let request = RefreshRequest { program, step, attempt, part, opener, flooding, message_log2 };
+            let target = RefreshTarget::new(goal.crs, goal.limbs, goal.embedding)?;
+            Ok(RefreshContext::new(&self.crs, self.quorum, request, package.clone(), target, decryptors)?)
+        };
+        (0..).zip(packages).map(context).collect()
+    }
+}
+
+/// The key under which a refresh encrypts, and everybody's gate of it.
+pub struct RefreshGoal<'a, B: Backend> {
+    /// Of that key.
+    pub crs: &'a Crs,
+    /// Primes of what is fresh.
+    pub limbs: usize,
+    /// Into its ring.
+    pub embedding: RefreshEmbedding,
+    /// Of hospital 1, 2, ...
+    pub gates: &'a [GateKey<B>],
+    /// Of its ring.
+    pub evaluator: &'a Evaluator<B>,
+}
+
+impl<'a, B: Backend> RefreshGoal<'a, B> {
+    /// The key of the training itself, for its next step.
+    pub fn next_step(
+        program: &HeadProgram,
+        crs: &'a Crs,
+        (gates, evaluator): (&'a [GateKey<B>], &'a Evaluator<B>),
+    ) -> Self {
+        Self { crs, limbs: program.top_limbs(), embedding: RefreshEmbedding::SameRing, gates, evaluator }
+    }
+
+    /// The key that the finished head is served under.
+    pub fn serving(
+        transfer: &HeadTransfer,
+        crs: &'a Crs,
+        (gates, evaluator): (&'a [GateKey<B>], &'a Evaluator<B>),
+    ) -> Self {
+        Self { crs, limbs: transfer.package_limbs(), embedding: transfer.embedding(), gates, evaluator }
+    }
+
+    fn gate(&self, party: u16) -> Result<&'a GateKey<B>, HeadError> {
+        let gate = usize::from(party).checked_sub(1).and_then(|place| self.gates.get(place));
+        gate.ok_or(HeadError::Hospital { party, hospitals: self.gates.len() })
+    }
+
+    /// The fresh ciphertexts: of what the opener gated, and of every decryptor's masks, as bytes. Everybody makes the
+    /// same of the same bytes.
+    ///
+    /// # Errors
+    /// [`HeadError::Count`]; [`HeadError::Ceremony`] for bytes that are none, of others than the decryptors, or twice.
+    pub fn join(
+        &self,
+        contexts: &[RefreshContext],
+        masks: &[(u16, Vec<Vec<u8>>)],
+        opened: &[Vec<u8>],
+    ) -> Result<Vec<Ciphertext<B>>, HeadError>
+    where
+        B: Clone,
+    {
+        check_count("opened packages", opened.len(), contexts.len())?;
+        for (_, masks) in masks {
+            check_count("masks of a hospital", masks.len(), contexts.len())?;
+        }
+        let preset = self.crs.preset();
+        let one = |(part, context): (usize, &RefreshContext)| -> Result<Ciphertext<B>, HeadError> {
+            let mut fresh = Refreshed::new(self.evaluator.clone(), context)?;
+            for (party, masks) in masks {
+                let mask = GatedCiphertext::from_bytes(&masks[part], preset)?;
+                fresh.absorb_mask(&mask, self.gate(*party)?)?;
+            }
+            let opened = GatedCiphertext::from_bytes(&opened[part], preset)?;
+            fresh.absorb_opening(&opened, self.gate(context.opener())?)?;
+            Ok(fresh.finish()?)
+        };
+        contexts.iter().enumerate().map(one).collect()
+    }
+}
+
+/// The coordinator's sums of all decryptors' shares, blinded from itself: what the opener gets.
+///
+/// # Errors
+/// [`HeadError::Count`]; [`HeadError::Ceremony`] for bytes that are no share of a decryptor, or one twice, or missing.
+pub fn blinded_sums(contexts: &[RefreshContext], shares: &[Vec<Vec<u8>>]) -> Result<Vec<Vec<u8>>, HeadError> {
+    for shares in shares {
+        check_count("shares of a hospital", shares.len(), contexts.len())?;
+    }
+    let one = |(part, context): (usize, &RefreshContext)| -> Result<Vec<u8>, HeadError> {
+        let mut sum = RefreshSum::new(context);
+        for shares in shares {
+            sum.absorb(&RefreshShare::from_bytes(&shares[part], context)?)?;
+        }
+        Ok(sum.finish()?.to_bytes())
+    };
+    contexts.iter().enumerate().map(one).collect()
+}
