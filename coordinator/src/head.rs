@@ -44,7 +44,8 @@ impl<'a> HeadCoordinator<'a> {
     /// # Errors
     /// [`HeadError::Ceremony`] or [`HeadError::Count`] for what is no share of this refresh, or too few of them.
     pub fn blinded(&mut self, order: &RefreshOrder, shares: &[Vec<Vec<u8>>]) -> Result<Vec<Vec<u8>>, HeadError> {
-        let contexts = self.terms.contexts(order, self.run.take()?, self.next_goal())?;
+        let goal = self.next_goal();
+        let contexts = self.terms.contexts(order, self.run.take()?, goal)?;
         blinded_sums(&contexts, shares)
     }
 

@@ -14,6 +14,7 @@ mod disk;
 mod encrypted_model;
 mod error;
 mod flow;
+pub mod head;
 pub mod history;
 mod lending;
 mod logged;

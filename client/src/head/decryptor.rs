@@ -1,5 +1,7 @@
 //! A hospital that helps to refresh: it takes every step itself.
 
+use std::error::Error;
+
 use he_agg::aggregation::ReleaseLedger;
 use he_agg::backend::Cpu;
 use he_agg::ckks::Ciphertext;
@@ -7,7 +9,6 @@ use he_agg::multiparty::{
     BlindedRefresh, GateHolder, OpeningPermit, RefreshContext, RefreshKeys, RefreshPermit, RefreshShare,
 };
 use he_train::encrypted::{HeadRun, RefreshGoal, RefreshOrder};
-use protocol::store::JournalError;
 
 use super::{HeadRefusal, HeadSite};
 
@@ -28,7 +29,7 @@ pub struct HeadDecryptor<'a, L> {
     serving: &'a RefreshGoal<'a, Cpu>,
 }
 
-impl<'a, L: ReleaseLedger<Error = JournalError>> HeadDecryptor<'a, L> {
+impl<'a, L: ReleaseLedger<Error: Error + 'static>> HeadDecryptor<'a, L> {
     /// Follows `run` from its first step. Steps go on under the key of `next`, the finished head goes to `serving`.
     pub fn new(
         site: HeadSite<L>,
@@ -49,7 +50,7 @@ impl<'a, L: ReleaseLedger<Error = JournalError>> HeadDecryptor<'a, L> {
     ///
     /// # Errors
     /// [`HeadRefusal::NotAtHand`], [`HeadRefusal::Packages`] or [`HeadRefusal::OtherStep`].
-    pub fn verify(&mut self, order: &RefreshOrder, asked: &[Vec<u8>]) -> Result<(), HeadRefusal> {
+    pub fn verify(&mut self, order: &RefreshOrder, asked: &[Vec<u8>]) -> Result<(), HeadRefusal<L::Error>> {
         self.own(order, asked).map(|_| ())
     }
 
@@ -58,7 +59,11 @@ impl<'a, L: ReleaseLedger<Error = JournalError>> HeadDecryptor<'a, L> {
     /// # Errors
     /// As [`HeadDecryptor::verify`]; [`HeadRefusal::Permit`] where another refresh of the step, or of its ciphertexts,
     /// was shared in before. Nothing leaves then.
-    pub fn share(&mut self, order: &RefreshOrder, asked: &[Vec<u8>]) -> Result<Vec<RefreshPart>, HeadRefusal> {
+    pub fn share(
+        &mut self,
+        order: &RefreshOrder,
+        asked: &[Vec<u8>],
+    ) -> Result<Vec<RefreshPart>, HeadRefusal<L::Error>> {
         let contexts = self.own(order, asked)?;
         let is_last = self.run.is_last();
         let HeadSite { secrets, ledger, .. } = &mut self.site;
@@ -88,7 +93,7 @@ impl<'a, L: ReleaseLedger<Error = JournalError>> HeadDecryptor<'a, L> {
         order: &RefreshOrder,
         asked: &[Vec<u8>],
         blinded: &[Vec<u8>],
-    ) -> Result<Vec<Vec<u8>>, HeadRefusal> {
+    ) -> Result<Vec<Vec<u8>>, HeadRefusal<L::Error>> {
         let contexts = self.own(order, asked)?;
         self.check_count(blinded.len(), contexts.len())?;
         let is_last = self.run.is_last();
@@ -115,7 +120,7 @@ impl<'a, L: ReleaseLedger<Error = JournalError>> HeadDecryptor<'a, L> {
         asked: &[Vec<u8>],
         masks: &[(u16, Vec<Vec<u8>>)],
         opened: &[Vec<u8>],
-    ) -> Result<Option<Vec<Ciphertext>>, HeadRefusal> {
+    ) -> Result<Option<Vec<Ciphertext>>, HeadRefusal<L::Error>> {
         let contexts = self.own(order, asked)?;
         if self.run.is_last() {
             return Ok(Some(self.serving.join(&contexts, masks, opened)?));
@@ -126,7 +131,7 @@ impl<'a, L: ReleaseLedger<Error = JournalError>> HeadDecryptor<'a, L> {
     }
 
     /// What the refresh of its own packages is bound to, where they are those that are asked for.
-    fn own(&mut self, order: &RefreshOrder, asked: &[Vec<u8>]) -> Result<Vec<RefreshContext>, HeadRefusal> {
+    fn own(&mut self, order: &RefreshOrder, asked: &[Vec<u8>]) -> Result<Vec<RefreshContext>, HeadRefusal<L::Error>> {
         let at = self.run.step();
         if usize::try_from(order.step) != Ok(at) {
             return Err(HeadRefusal::NotAtHand { asked: u64::from(order.step) + 1, at: at + 1 });
@@ -142,7 +147,7 @@ impl<'a, L: ReleaseLedger<Error = JournalError>> HeadDecryptor<'a, L> {
         Ok(self.site.terms.contexts(order, own, goal)?)
     }
 
-    fn check_count(&self, found: usize, expected: usize) -> Result<(), HeadRefusal> {
+    fn check_count(&self, found: usize, expected: usize) -> Result<(), HeadRefusal<L::Error>> {
         let step = self.run.step() + 1;
         if found == expected { Ok(()) } else { Err(HeadRefusal::Packages { step, found, expected }) }
     }

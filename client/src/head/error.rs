@@ -3,12 +3,11 @@
 use he_agg::aggregation::PermitError;
 use he_agg::multiparty::{CeremonyError, GateHolderError};
 use he_train::encrypted::HeadError;
-use protocol::store::JournalError;
 
-/// Nothing left the hospital.
+/// Nothing left the hospital. `E` is what its ledger says where it fails.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum HeadRefusal {
+pub enum HeadRefusal<E: std::error::Error + 'static> {
     /// Not what the step at hand leaves. Either whoever asks cheats, or one of the two computers errs; what was trained
     /// is worth nothing to it without a refresh.
     #[error(
@@ -44,10 +43,10 @@ pub enum HeadRefusal {
     Head(#[from] HeadError),
     /// What was asked for before, otherwise; a budget that is spent; the disk.
     #[error(transparent)]
-    Permit(#[from] PermitError<JournalError>),
+    Permit(#[from] PermitError<E>),
     /// The same of what is encrypted, or something of another key.
     #[error(transparent)]
-    Holder(#[from] GateHolderError<JournalError>),
+    Holder(#[from] GateHolderError<E>),
     /// Bytes that are no part of this refresh.
     #[error(transparent)]
     Ceremony(#[from] CeremonyError),

@@ -1,10 +1,11 @@
 //! A hospital before the training: it encrypts its features.
 
+use std::error::Error;
+
 use he_agg::aggregation::ReleaseLedger;
 use he_agg::ckks::{GatedCiphertext, Plaintext};
 use he_agg::multiparty::{GateHolder, Gated};
 use he_train::encrypted::RefreshTerms;
-use protocol::store::JournalError;
 
 use super::{HeadRefusal, HeadSecrets};
 
@@ -15,7 +16,7 @@ pub struct HeadSite<L> {
     pub(super) ledger: L,
 }
 
-impl<L: ReleaseLedger<Error = JournalError>> HeadSite<L> {
+impl<L: ReleaseLedger<Error: Error + 'static>> HeadSite<L> {
     /// A hospital under these terms. What its ledger already holds stays as it is.
     pub fn new(secrets: HeadSecrets, terms: RefreshTerms, ledger: L) -> Self {
         Self { secrets, terms, ledger }
@@ -31,7 +32,7 @@ impl<L: ReleaseLedger<Error = JournalError>> HeadSite<L> {
     ///
     /// # Errors
     /// [`HeadRefusal::Holder`].
-    pub fn encrypt(&mut self, group: u64, plaintexts: &[Plaintext]) -> Result<Vec<Vec<u8>>, HeadRefusal> {
+    pub fn encrypt(&mut self, group: u64, plaintexts: &[Plaintext]) -> Result<Vec<Vec<u8>>, HeadRefusal<L::Error>> {
         let Self { secrets, terms, ledger } = self;
         let mut holder = GateHolder { secret: &secrets.gate, crs: &terms.crs, vault: &secrets.vault, ledger };
         let gated = holder.encrypt(Gated::Feature, group, 0, plaintexts)?;
