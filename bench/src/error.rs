@@ -55,6 +55,15 @@ pub enum BenchError {
         /// The task, or the format of an experiment.
         what: &'static str,
     },
+    /// `bench head`: a hospital shares nothing.
+    #[error(transparent)]
+    HeadRefused(#[from] client::head::HeadRefusal<std::convert::Infallible>),
+    /// `bench head`: an error of ours.
+    #[error("hospital {hospital} joined the last refresh to another head than the coordinator; please report this")]
+    HeadsDiffer {
+        /// From 1.
+        hospital: u16,
+    },
     /// `bench head`: files, or a generator.
     #[error(transparent)]
     HeadData(#[from] DataError),

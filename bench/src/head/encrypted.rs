@@ -2,14 +2,17 @@
 
 use std::time::Instant;
 
-use he_agg::ckks::Evaluator;
+use client::head::HeadDecryptor;
+use coordinator::head::HeadCoordinator;
+use he_agg::ckks::Ciphertext;
 use he_agg::{Preset, Stream};
-use he_train::encrypted::{HeadProgram, HeadTrainer};
+use he_train::encrypted::{HeadProgram, HeadRun, HeadTransfer, RefreshGoal};
 use he_train::{Recipe, Shadow};
 use ndarray::{Array2, ArrayView1};
 
-use super::hospitals::{Hospitals, RefreshTimes, UploadTimes};
+use super::hospitals::{Hospitals, UploadTimes};
 use super::serving::{self, Served};
+use super::steps::{StepTimes, Steps, sharing};
 use super::task::Rows;
 use crate::{error::BenchError, prediction::measure_together, progress::Progress};
 
@@ -17,19 +20,20 @@ use crate::{error::BenchError, prediction::measure_together, progress::Progress}
 pub(super) struct Encrypted {
     /// Features times classes, opened to be measured.
     pub(super) weights: Array2<f64>,
-    /// Seconds of all hospitals' keys.
+    /// Seconds of all hospitals' keys, those of serving among them where questions are asked.
     pub(super) keys: f64,
     /// Bytes of the keys that one hospital sends.
     pub(super) key_bytes: usize,
+    /// Rotations that have a key.
+    pub(super) rotations: usize,
     /// Ciphertexts of features.
     pub(super) ciphertexts: usize,
     pub(super) upload: UploadTimes,
     /// Seconds of a step as its operations and this machine's times for two of them predict it.
     pub(super) predicted: f64,
-    /// Seconds of the coordinator for every step.
-    pub(super) steps: Vec<f64>,
-    pub(super) refreshes: Vec<RefreshTimes>,
-    /// Decryptors of a refresh.
+    /// The last one with the refresh under the serving key.
+    pub(super) steps: Vec<StepTimes>,
+    /// Decryptors of a refresh, who take every step themselves.
     pub(super) threshold: u16,
     /// Where questions were asked.
     pub(super) served: Option<Served>,
@@ -38,13 +42,12 @@ pub(super) struct Encrypted {
 impl Encrypted {
     /// Seconds of all steps, where every party has a machine of its own.
     pub(super) fn critical(&self) -> f64 {
-        let refreshes = self.refreshes.iter().map(|times| times.share + times.open + times.join);
-        self.steps.iter().sum::<f64>() + refreshes.sum::<f64>()
+        self.steps.iter().map(StepTimes::critical).sum()
     }
 
     /// Seconds of all steps in this process.
     pub(super) fn here(&self) -> f64 {
-        self.steps.iter().sum::<f64>() + self.refreshes.iter().map(|times| times.here).sum::<f64>()
+        self.steps.iter().map(|step| step.here).sum()
     }
 }
 
@@ -62,6 +65,7 @@ pub(super) fn train(
 ) -> Result<Encrypted, BenchError> {
     let program = HeadProgram::new(Preset::Trn14, *recipe, rows.features.dim(), rows.labels.ncols())?;
     program.check_weights(shadow.weight_max)?;
+    let transfer = HeadTransfer::new(&program)?;
     progress.step("this machine's times");
     let predicted = 1e-3 * program.step_work().milliseconds(&measure_together(program.preset(), program.top_limbs())?);
     let mut bytes = [0; 32];
@@ -69,52 +73,53 @@ pub(super) fn train(
     let mut stream = Stream::from_seed(bytes);
     progress.step("keys");
     let started = Instant::now();
-    let mut parties = Hospitals::new(&program, hospitals, &mut stream)?;
+    let mut parties = Hospitals::new((&program, &transfer), hospitals, !questions.is_empty(), &mut stream)?;
     let keys = started.elapsed().as_secs_f64();
-    let sizes = parties.keys.sizes();
+    let sizes = parties.training.keys.sizes();
     let total = owners.len();
     let (groups, upload) = parties.upload(&program, rows, owners, |group| {
         progress.step(&format!("encrypting, {} of {total} groups", group + 1));
     })?;
-    let evaluator = Evaluator::new(program.preset())?;
-    // The trainer borrows the keys for as long as it lives; the hospitals go on to refresh.
-    let evaluation_keys = parties.take_keys();
-    let trainer = HeadTrainer::new(&program, &evaluator, &evaluation_keys)?;
-    let start = trainer.start()?;
-    let (mut weights, mut ahead) = (start.weights, start.ahead);
-    let (mut steps, mut refreshes) = (Vec::new(), Vec::new());
-    // After the last step the weights themselves are what leaves.
+
+    let threshold = parties.terms.quorum.threshold;
+    let deciding = sharing(std::mem::take(&mut parties.sites), threshold);
+    let (training, serving) = (&parties.training, &parties.serving);
+    let next = RefreshGoal::next_step(&program, &training.keys.crs, (&training.gates, &training.evaluator));
+    let last = RefreshGoal::serving(&transfer, &serving.keys.crs, (&serving.gates, &serving.evaluator));
+    // Uploads are lifted once, for all: everybody makes the same of the same bytes.
+    let run = || HeadRun::new(&program, &training.evaluator, &training.keys.keys, &groups);
+    let coordinator = HeadCoordinator::new(parties.terms.clone(), run()?, &next, &last);
+    let decryptor = |site| Ok(HeadDecryptor::new(site, run()?, &next, &last));
+    let decryptors = deciding.into_iter().map(decryptor).collect::<Result<_, BenchError>>()?;
+    let mut parts = Steps::new(coordinator, decryptors);
+    let (mut steps, mut left, mut finished) = (Vec::new(), Vec::new(), Vec::new());
     for step in 0..recipe.steps {
         progress.step(&format!("step {} of {}", step + 1, recipe.steps));
-        let batch: Vec<_> = program.batch(step).map(|group| &groups[group]).collect();
-        let started = Instant::now();
-        let made = trainer.step(step, &weights, &ahead, &batch)?;
-        steps.push(started.elapsed().as_secs_f64());
-        weights = made.weights;
-        if step + 1 < recipe.steps {
-            let (fresh, times) = parties.refresh(step, &made.ahead)?;
-            refreshes.push(times);
-            ahead = fresh;
-        }
+        let taken = parts.take()?;
+        steps.push(taken.times);
+        left = taken.packages;
+        finished = taken.finished.unwrap_or_default();
     }
+    drop(parts);
     progress.step("opening the head, to measure it");
-    let opened = parties.open(&program, &evaluation_keys, &weights, &mut stream)?;
+    let read = |bytes: &Vec<u8>| Ciphertext::from_bytes(bytes, program.preset());
+    let left = left.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let opened = parties.open(&program, &left, &mut stream)?;
     let served = if questions.is_empty() {
         None
     } else {
-        let asked = (questions, &opened);
-        Some(serving::serve(&program, (&mut parties, &weights), asked, &mut stream, progress)?)
+        Some(serving::serve(&transfer, (&parties.serving, &finished), (questions, &opened), &mut stream, progress)?)
     };
     Ok(Encrypted {
         weights: opened,
         keys,
         key_bytes: sizes.relinearization + sizes.rotations,
+        rotations: program.key_plan().rotations.len(),
         ciphertexts: total * program.layout().blocks(),
         upload,
         predicted,
         steps,
-        refreshes,
-        threshold: parties.threshold(),
+        threshold,
         served,
     })
 }

@@ -3,6 +3,7 @@
 mod encrypted;
 mod hospitals;
 mod serving;
+mod steps;
 mod task;
 mod text;
 
@@ -18,6 +19,7 @@ use ndarray::{Array2, ArrayView1, Axis, concatenate};
 use remedy::Exit;
 
 use self::encrypted::Encrypted;
+use self::steps::StepTimes;
 use self::task::{HeadData, HeadTask, Rows, Shares, head_data};
 use crate::{
     Measured,
@@ -177,8 +179,8 @@ fn encrypted_rows(trained: &Encrypted, plain: &Shadow, data: &HeadData, row: imp
         repetitions: seconds.len(),
         ..row(op).timed(Timing::of_seconds(seconds))
     };
-    let refresh = |part: fn(&hospitals::RefreshTimes) -> f64| trained.refreshes.iter().map(part).collect::<Vec<_>>();
-    let decryptor_bytes = trained.refreshes.first().map_or(0, |times| times.bytes);
+    let of = |part: fn(&StepTimes) -> f64| trained.steps.iter().map(part).collect::<Vec<_>>();
+    let decryptor_bytes = trained.steps.first().map_or(0, |times| times.bytes);
     let answers = [&plain.weights, &trained.weights].map(|weights| data.test.features.dot(weights));
     let off = (&answers[0] - &answers[1]).mapv(f64::abs);
     let same = answers[0].outer_iter().zip(answers[1].outer_iter()).filter(|(a, b)| chosen(*a) == chosen(*b)).count();
@@ -190,11 +192,12 @@ fn encrypted_rows(trained: &Encrypted, plain: &Shadow, data: &HeadData, row: imp
             ..timed("head.upload", &[trained.upload.encrypt], trained.upload.bytes)
         },
         timed("head.lift", &[trained.upload.lift], 0),
-        timed("head.evaluate", &trained.steps, 0),
+        timed("head.evaluate", &of(|times| times.evaluate), 0),
         timed("head.predicted", &[trained.predicted], 0),
-        timed("head.share", &refresh(|times| times.share), decryptor_bytes),
-        timed("head.open", &refresh(|times| times.open), 0),
-        timed("head.join", &refresh(|times| times.join), 0),
+        timed("head.verify", &of(|times| times.verify), 0),
+        timed("head.share", &of(|times| times.share), decryptor_bytes),
+        timed("head.open", &of(|times| times.open), 0),
+        timed("head.join", &of(|times| times.join), 0),
         timed("head.total", &[trained.critical()], 0),
         timed("head.here", &[trained.here()], 0),
         Row {
@@ -210,7 +213,8 @@ fn encrypted_rows(trained: &Encrypted, plain: &Shadow, data: &HeadData, row: imp
         let under = |row: Row| Row { preset: serving.name().to_owned(), n: params.n, log_qp: params.log_qp(), ..row };
         let transfer = timed("head.transfer", &[served.transfer], 0);
         rows.push(under(Row { batch: Some(served.ciphertexts), ..transfer }));
-        rows.push(under(timed("head.handover", &[served.refresh], 0)));
+        let handover = trained.steps.last().map_or(0.0, StepTimes::refresh);
+        rows.push(under(timed("head.handover", &[handover], 0)));
         let query = timed("head.query", &served.queries, 0);
         rows.push(under(Row { max_delta_logit: Some(served.off), ..query }));
     }

@@ -2,20 +2,18 @@
 
 use std::time::Instant;
 
-use he_agg::ckks::{Ciphertext, Encoder, Evaluator};
-use he_agg::multiparty::{Collective, Crs, HolderKey};
+use he_agg::ckks::{Ciphertext, Encoder};
+use he_agg::multiparty::HolderKey;
 use he_agg::{Preset, Stream};
 use he_infer::EncryptedExecutor;
-use he_train::encrypted::{HeadProgram, HeadTransfer};
+use he_train::encrypted::HeadTransfer;
 use ndarray::{Array2, ArrayView1};
 
-use super::hospitals::{Hospitals, Target};
+use super::hospitals::Keyed;
 use crate::{error::BenchError, progress::Progress};
 
 /// Answers of the served head.
 pub(super) struct Served {
-    /// Seconds of the last refresh, in this process.
-    pub(super) refresh: f64,
     /// Seconds of the coordinator, from packages to a model.
     pub(super) transfer: f64,
     /// Seconds of every evaluation.
@@ -26,29 +24,18 @@ pub(super) struct Served {
     pub(super) ciphertexts: usize,
 }
 
-/// Refreshes the packages of the weights under a serving key that the hospitals make, and asks about rows.
+/// Makes a model of the finished head, under the hospitals' serving key, and asks about rows.
 pub(super) fn serve(
-    program: &HeadProgram,
-    (parties, packages): (&mut Hospitals, &[Ciphertext]),
+    transfer: &HeadTransfer,
+    (serving, finished): (&Keyed, &[Ciphertext]),
     (features, weights): (&[ArrayView1<'_, f64>], &Array2<f64>),
     stream: &mut Stream,
     progress: &mut dyn Progress,
 ) -> Result<Served, BenchError> {
-    let transfer = HeadTransfer::new(program)?;
-    let served = transfer.program();
-    progress.step("keys to serve with");
-    let crs = Crs::new(Preset::Inf15x90, stream.seed());
-    let keys = Collective::new(crs, parties.count(), &transfer.joint_key_plan(), stream)?;
-    let gates = (1..=parties.count()).map(|party| keys.gate(party, transfer.package_limbs(), stream));
-    let (secrets, gates) = gates.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-    let evaluator = Evaluator::new(Preset::Inf15x90)?;
-    let (limbs, embedding) = (transfer.package_limbs(), transfer.embedding());
-    let target = Target { crs: keys.crs.clone(), limbs, embedding, secrets, gates, evaluator };
-    progress.step("the last refresh");
-    let (fresh, times) = parties.refresh_to(&target, program.recipe().steps, packages)?;
+    let (served, Keyed { keys, evaluator, .. }) = (transfer.program(), serving);
     progress.step("the head becomes a model");
     let started = Instant::now();
-    let model = transfer.model(&evaluator, &keys.keys, &fresh)?;
+    let model = transfer.model(evaluator, &keys.keys, finished)?;
     let seconds = started.elapsed().as_secs_f64();
     let executor = EncryptedExecutor::new(served, &keys.keys).map_err(BenchError::Execute)?;
     let (holder, encoder) = (HolderKey::of_all(&keys.secrets)?, Encoder::new(Preset::Inf15x90)?);
@@ -68,5 +55,5 @@ pub(super) fn serve(
         off =
             logits[padded..].iter().zip(&expected).fold(off, |most, (found, wanted)| most.max((found - wanted).abs()));
     }
-    Ok(Served { refresh: times.here, transfer: seconds, queries, off, ciphertexts: model.slots().len() })
+    Ok(Served { transfer: seconds, queries, off, ciphertexts: model.slots().len() })
 }

@@ -70,6 +70,7 @@ fn on_ciphertexts(rows: &[Row], trained: &Encrypted) -> Table {
         ("head.lift", "lifting them, coordinator".to_owned()),
         ("head.evaluate", "a step, coordinator".to_owned()),
         ("head.predicted", "a step as predicted".to_owned()),
+        ("head.verify", format!("the same step again, one of {threshold} hospitals")),
         ("head.share", format!("a share and a mask, one of {threshold} hospitals")),
         ("head.open", "opening what is flooded, one hospital".to_owned()),
         ("head.join", "joining, coordinator".to_owned()),
