@@ -28,6 +28,26 @@ impl Moments {
             products: &self.products + &other.products,
         })
     }
+
+    /// Of totals that were added elsewhere; products have a row and a column for each sum.
+    pub(crate) fn from_parts(rows: f64, sum: Array1<f64>, products: Array2<f64>) -> Moments {
+        Moments { rows, sum, products }
+    }
+
+    /// How many rows.
+    pub(crate) fn rows(&self) -> f64 {
+        self.rows
+    }
+
+    /// Of each feature.
+    pub(crate) fn sum(&self) -> &Array1<f64> {
+        &self.sum
+    }
+
+    /// Of each feature with each.
+    pub(crate) fn products(&self) -> &Array2<f64> {
+        &self.products
+    }
 }
 
 /// A map to uncorrelated features of mean 0 and variance about 1, and a constant.
