@@ -22,6 +22,11 @@ const ADDITION_ERROR: f64 = 1.0 / (1 << 24) as f64;
 /// lanes' width, the lowest first. Every hospital and every sum has as many, whatever its rows. Sums over hospitals
 /// are exact, so the pooled covariance differs from that of all rows by no more than the totals' rounding: at most
 /// `33 h 2^-49 / r` with `h` hospitals and `r` rows in all, besides what f64 additions lose in either.
+///
+/// Every hospital learns the sums, the coordinator does not: how many rows all hospitals have together, the total of
+/// each feature and of each product of two, and so the common mean and covariance. It knows its own part of them: if
+/// only two hospitals have rows, each learns the other's totals. Two sums whose hospitals differ by one give that
+/// one's away, so moments are pooled once, over as many hospitals as there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MomentLanes {
     features: usize,
