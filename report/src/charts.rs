@@ -31,13 +31,18 @@ pub(super) const SERIES: [RGBColor; 8] = [
 /// Shades of the heat map from empty to full, as opacities of series 0; text turns light in the upper half.
 const ON_HEAT: RGBColor = RGBColor(4, 4, 4);
 
-const FONT: &str = "system-ui, sans-serif";
+/// That of every text; the style sheet decides which it is.
+pub(super) const FONT: &str = "system-ui, sans-serif";
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type UnitSquare<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-type Drawn = Result<(), Box<dyn std::error::Error>>;
+/// Where a picture is drawn.
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+/// A picture with two axes of numbers.
+pub(super) type Plane<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+/// What drawing hands back.
+pub(super) type Drawn = Result<(), Box<dyn std::error::Error>>;
 
-fn svg(
+/// A picture of that size, whose label is read out instead of it.
+pub(super) fn svg(
     picture: &'static str,
     label: &str,
     size: (u32, u32),
@@ -58,7 +63,8 @@ fn svg(
     Ok(PreEscaped(text.replace(&format!("font-family=\"{FONT}\""), "")))
 }
 
-fn ink(size: i32) -> TextStyle<'static> {
+/// Text of that size in the colour of axes.
+pub(super) fn ink(size: i32) -> TextStyle<'static> {
     (FONT, size).into_font().color(&INK)
 }
 
@@ -128,7 +134,7 @@ fn curve(
 }
 
 /// Axes from 0 to 1 with the diagonal that both pictures of quality are read against.
-fn unit_square<'a>(area: &Area<'a>, x: &str, y: &str) -> Result<UnitSquare<'a>, Box<dyn std::error::Error>> {
+fn unit_square<'a>(area: &Area<'a>, x: &str, y: &str) -> Result<Plane<'a>, Box<dyn std::error::Error>> {
     let mut chart = ChartBuilder::on(area)
         .margin(12)
         .x_label_area_size(36)
@@ -242,11 +248,12 @@ pub(super) fn confusion(report: &Report) -> Result<Markup, ReportError> {
     })
 }
 
-fn short(text: &str, most: usize) -> String {
+/// At most so many characters, the last of which then says that some are missing.
+pub(super) fn short(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
-    let mut cut: String = text.chars().take(most - 1).collect();
+    let mut cut: String = text.chars().take(most.saturating_sub(1)).collect();
     cut.push('…');
     cut
 }

@@ -1,10 +1,18 @@
 //! What a run leaves behind: report.json, report.html, rounds.parquet, predictions.parquet and a table in the terminal;
-//! and the page on a scheme that hides nothing.
+//! the same on a head that was trained on encrypted features; and the page on a scheme that hides nothing.
 
 mod card;
 mod charts;
 mod clinic;
 mod date;
+mod head;
+mod head_charts;
+mod head_checks;
+mod head_page;
+mod head_parts;
+mod head_summary;
+#[cfg(test)]
+mod head_tests;
 mod html;
 mod more;
 mod page;
@@ -24,11 +32,17 @@ use std::path::{Path, PathBuf};
 
 use experiment::ReportFormats;
 use remedy::{Exit, Explained};
+use serde::Serialize;
 
 pub use self::units::{bytes_text, milliseconds_text, number_text, seconds_text};
 pub use self::{
     card::{card, headline},
     date::utc,
+    head::{
+        HeadCosts, HeadDataReport, HeadFigures, HeadMoments, HeadOutput, HeadParameters, HeadProtection, HeadQuality,
+        HeadRecipeReport, HeadReport, HeadServing, HeadStep,
+    },
+    head_summary::head_summary,
     more::{MoreAttack, MoreEvidence, MoreReport, MoreTraining, UsualRange},
     paired::Paired,
     quality::{ClinicalQuality, SitePart, SiteQuality, SplitKind, SplitNote},
@@ -101,18 +115,10 @@ pub fn write(
     formats: ReportFormats,
     place: &dyn Fn(&Path, &[u8]) -> std::io::Result<()>,
 ) -> Result<Vec<PathBuf>, ReportError> {
-    let place = |name: &str, bytes: &[u8]| {
-        let path = folder.join(name);
-        match place(&path, bytes) {
-            Ok(()) => Ok(path),
-            Err(source) => Err(ReportError::Io { path, source }),
-        }
-    };
+    let place = |name: &str, bytes: &[u8]| put(folder, name, bytes, place);
     let mut written = Vec::new();
     if formats.json {
-        let mut json = serde_json::to_vec_pretty(&outcome.report).map_err(|source| ReportError::Json { source })?;
-        json.push(b'\n');
-        written.push(place("report.json", &json)?);
+        written.push(place("report.json", &json(&outcome.report)?)?);
     }
     if formats.html {
         let page = html::render(&outcome.report)?;
@@ -130,4 +136,43 @@ pub fn write(
         }
     }
     Ok(written)
+}
+
+/// Writes the wanted files on a head into the run folder through `place` and returns their paths. A head has no tables.
+///
+/// # Errors
+/// [`ReportError`]; files before the failing one are complete.
+pub fn write_head(
+    folder: &Path,
+    report: &HeadReport,
+    formats: ReportFormats,
+    place: &dyn Fn(&Path, &[u8]) -> std::io::Result<()>,
+) -> Result<Vec<PathBuf>, ReportError> {
+    let mut written = Vec::new();
+    if formats.json {
+        written.push(put(folder, "report.json", &json(report)?, place)?);
+    }
+    if formats.html {
+        written.push(put(folder, "report.html", head_page::render(report)?.as_bytes(), place)?);
+    }
+    Ok(written)
+}
+
+fn put(
+    folder: &Path,
+    name: &str,
+    bytes: &[u8],
+    place: &dyn Fn(&Path, &[u8]) -> std::io::Result<()>,
+) -> Result<PathBuf, ReportError> {
+    let path = folder.join(name);
+    match place(&path, bytes) {
+        Ok(()) => Ok(path),
+        Err(source) => Err(ReportError::Io { path, source }),
+    }
+}
+
+fn json(report: &impl Serialize) -> Result<Vec<u8>, ReportError> {
+    let mut json = serde_json::to_vec_pretty(report).map_err(|source| ReportError::Json { source })?;
+    json.push(b'\n');
+    Ok(json)
 }

@@ -19,6 +19,28 @@ pub fn number_text(value: f64, digits: usize) -> String {
     if value.is_finite() { format!("{value:.digits$}") } else { "–".to_owned() }
 }
 
+/// `12.3`, `0.0424`, `3.1e-5`, `1.0e6`: readable whatever its size; a dash for what does not exist.
+pub(super) fn compact_text(value: f64) -> String {
+    match value.abs() {
+        _ if !value.is_finite() => "–".to_owned(),
+        0.0 => "0".to_owned(),
+        size if !(1e-3..1e5).contains(&size) => format!("{value:.1e}"),
+        size if size < 0.1 => format!("{value:.4}"),
+        size if size < 10.0 => format!("{value:.3}"),
+        _ => format!("{value:.1}"),
+    }
+}
+
+/// A share from 0 to 1 as `98.19 %`; a dash for what does not exist.
+pub(super) fn percent_text(share: f64, digits: usize) -> String {
+    match 100.0 * share {
+        percent if !percent.is_finite() => "–".to_owned(),
+        // What ran away is not written out.
+        percent if percent.abs() >= 1e5 => format!("{percent:.1e} %"),
+        percent => format!("{percent:.digits$} %"),
+    }
+}
+
 /// `0.97 (0.95 to 0.99)`; a dash for what does not exist.
 pub(crate) fn estimate_text(value: Option<f64>, interval: Option<Interval>, digits: usize) -> String {
     match (value, interval) {
@@ -81,6 +103,10 @@ mod tests {
         assert_eq!([0.44, 85.2, 1500.0].map(milliseconds_text), ["0.4 ms", "85 ms", "1.5 s"]);
         assert_eq!(number_text(f64::NAN, 3), "–");
         assert_eq!([7, 1234, 1_234_567].map(grouped), ["7", "1\u{202f}234", "1\u{202f}234\u{202f}567"]);
+        let compact = [0.0, 12.34, 0.0424, -9.87654, 3.14e-5, 1e6, f64::INFINITY].map(compact_text);
+        assert_eq!(compact, ["0", "12.3", "0.0424", "-9.877", "3.1e-5", "1.0e6", "–"]);
+        let percent = [0.98193, 1e9, f64::NAN].map(|share| percent_text(share, 2));
+        assert_eq!(percent, ["98.19 %", "1.0e11 %", "–"]);
         let interval = Some(Interval { low: 0.951, high: 0.992 });
         assert_eq!(estimate_text(Some(0.973), interval, 2), "0.97 (0.95 to 0.99)");
         assert_eq!(estimate_text(Some(1.0), None, 2), "1.00 (no interval)");
