@@ -130,7 +130,7 @@ pub struct HeadQuality {
     pub encrypted: Option<HeadFigures>,
     /// The same steps on plain numbers.
     pub shadow: HeadFigures,
-    /// The best that these features allow.
+    /// The exact solution, without a limit on its steps.
     pub exact: HeadFigures,
     /// Federated averaging, in the clear; `null` where it was not made.
     pub averaged: Option<HeadFigures>,

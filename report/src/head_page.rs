@@ -131,7 +131,7 @@ fn result(report: &HeadReport) -> String {
             result.push_str(&format!("the same steps in the clear: {}; ", quality.shadow.text()));
         }
     }
-    result.push_str(&format!("the best that these features allow: {}.", quality.exact.text()));
+    result.push_str(&format!("the exact solution on the same features: {}.", quality.exact.text()));
     if report.parameters.is_some() {
         result.push_str(" Hospitals take part in every step: the training is interactive.");
     }
@@ -178,7 +178,10 @@ fn quality(report: &HeadReport) -> Markup {
     );
     let body = html! {
         (heads(report))
-        @if !compared.is_empty() { (table(&["", "#", ""], &compared)) }
+        @if !compared.is_empty() {
+            h3 { "Differences and logits" }
+            (table(&["", "#", ""], &compared))
+        }
     };
     section("Quality on test rows", &lead, &body)
 }
@@ -192,7 +195,7 @@ fn heads(report: &HeadReport) -> Markup {
     let heads = [
         ("Trained on ciphertexts", quality.encrypted),
         ("In the clear, the same steps", Some(quality.shadow)),
-        ("Exact, the best that these features allow", Some(quality.exact)),
+        ("Exact solution, the same features", Some(quality.exact)),
         ("Federated averaging, in the clear", quality.averaged),
     ];
     let heads: Vec<(&str, HeadFigures)> = heads.into_iter().filter_map(|(name, it)| Some((name, it?))).collect();

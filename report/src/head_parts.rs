@@ -165,10 +165,8 @@ pub(super) fn data(report: &HeadReport) -> Markup {
 pub(super) fn recipe(report: &HeadReport) -> Markup {
     let recipe = &report.recipe;
     let mut rows = vec![
-        ("What is made small", recipe.loss.clone()),
         ("Numbers of a row", grouped(report.data.raw_features)),
         ("Features of a row, the constant included", grouped(report.data.dimension)),
-        ("How features are made", recipe.features.clone()),
         ("Made uncorrelated first", if recipe.whitened { "yes" } else { "no" }.to_owned()),
     ];
     rows.extend(recipe.degree.map(|degree| ("Degree of the polynomial for the sigmoid", degree.to_string())));
@@ -183,7 +181,12 @@ pub(super) fn recipe(report: &HeadReport) -> Markup {
         ("Momentum", compact_text(recipe.momentum)),
         ("Pull of the weights towards nothing", compact_text(recipe.weight_decay)),
     ]);
-    section("Recipe", "The same on ciphertexts and in the clear.", &facts(rows))
+    let lead = format!(
+        "The same on ciphertexts and in the clear. Made small: {}. Features: {}.",
+        recipe.loss.trim_end_matches('.'),
+        recipe.features.trim_end_matches('.')
+    );
+    section("Recipe", &lead, &facts(rows))
 }
 
 pub(super) fn parameters(report: &HeadReport) -> Markup {
