@@ -58,6 +58,20 @@ pub enum BenchError {
     /// `bench head`: a hospital shares nothing.
     #[error(transparent)]
     HeadRefused(#[from] client::head::HeadRefusal<std::convert::Infallible>),
+    /// `bench head`: sums to whiten by.
+    #[error(transparent)]
+    Pooled(#[from] he_train::PooledError),
+    /// `bench head --report`: a folder that cannot be made.
+    #[error("{}: {source}", path.display())]
+    Folder {
+        /// As given.
+        path: std::path::PathBuf,
+        /// What the file system said.
+        source: std::io::Error,
+    },
+    /// `bench head --report`: a file that cannot be written.
+    #[error(transparent)]
+    Report(#[from] report::ReportError),
     /// `bench head`: an error of ours.
     #[error("hospital {hospital} joined the last refresh to another head than the coordinator; please report this")]
     HeadsDiffer {
@@ -319,7 +333,7 @@ impl BenchError {
             Self::Preset { .. } | Self::NotForAggregation { .. } => Some("--preset"),
             Self::Limbs { .. } => Some("--limbs"),
             Self::Threads { .. } | Self::Pool(_) => Some("--threads"),
-            Self::DataUnused { .. } | Self::HeadData(_) => Some("--data"),
+            Self::DataUnused { .. } | Self::HeadData(_) | Self::Pooled(_) => Some("--data"),
             Self::Shadow(ShadowError::Recipe(RecipeError::Setting { field: "steps", .. })) => Some("--steps"),
             Self::Shadow(ShadowError::Recipe(RecipeError::Setting { .. }))
             | Self::Shadow(ShadowError::Range { .. } | ShadowError::Diverged { .. }) => Some("--learning-rate"),
@@ -371,7 +385,13 @@ impl Explained for BenchError {
     }
 
     fn exit(&self) -> Exit {
-        if self.flag().is_some() { Exit::BadInput } else { Exit::Failed }
+        match self {
+            Self::Folder { source, .. } => Exit::of_io(source),
+            Self::Report(error) => error.exit(),
+            Self::HeadRefused(_) | Self::HeadsDiffer { .. } => Exit::Verification,
+            _ if self.flag().is_some() => Exit::BadInput,
+            _ => Exit::Failed,
+        }
     }
 
     fn remedy(&self) -> Cow<'static, str> {
@@ -380,7 +400,9 @@ impl Explained for BenchError {
             Self::NotForAggregation { .. } => "for example --preset AGG13, or leave --preset out",
             Self::Limbs { .. } => "leave --limbs out for the top level",
             Self::Threads { .. } | Self::Pool(_) => "for example --threads 2",
+            Self::Folder { .. } | Self::Report(_) => "check space and permissions there, or choose another --report",
             Self::DataUnused { .. } => "leave --data out, or choose what reads files",
+            Self::Pooled(_) => "name images of at most 2^20 rows a hospital, with grey levels of 0 to 1",
             Self::HeadData(_) => "name what the task reads, IDX files or an .npz file, with --data",
             Self::Shadow(ShadowError::Recipe(RecipeError::Setting { .. })) => {
                 "leave --steps and --learning-rate out for the task's recipe"

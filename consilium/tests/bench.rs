@@ -293,6 +293,40 @@ fn a_head_trained_on_ciphertexts_by_three_hospitals_answers_as_the_one_in_the_cl
 }
 
 #[test]
+fn hospitals_whiten_by_an_encrypted_sum_take_every_step_again_and_a_report_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pages = folder.path().join("of/a-head");
+    let named = pages.to_str().expect("a path");
+    let arguments = ["head", "--task", "angiography", "--encrypted", "--hospitals", "3", "--steps", "1"];
+    let output = bench(&[&arguments[..], &["--threads", "2", "--format", "json", "--report", named]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(of(&rows(&output), "head.verify")["repetitions"].as_u64(), Some(1));
+    let read = |name: &str| std::fs::read_to_string(pages.join(name)).expect("written");
+    let report: Value = serde_json::from_str(&read("report.json")).expect("JSON");
+    // 384 features and their products, three digits of 16 bits or more each.
+    let moments = &report["moments"];
+    assert_eq!(moments["exact"].as_bool(), Some(true), "{moments}");
+    assert!(moments["ciphertext_bytes"].as_u64().is_some_and(|bytes| bytes > 384 * 385 / 2 * 6), "{moments}");
+    assert_eq!((report["data"]["raw_features"].as_u64(), report["data"]["dimension"].as_u64()), (Some(384), Some(256)));
+    let parameters = &report["parameters"];
+    assert_eq!((parameters["threshold"].as_u64(), parameters["verifiers"].as_u64()), (Some(3), Some(3)));
+    let protection = &report["protection"];
+    assert_eq!(protection["verified_steps"].as_u64(), Some(1), "{protection}");
+    assert_eq!(protection["found"].as_array().map(Vec::len), Some(0), "{protection}");
+    let uploads = report["costs"]["upload_bytes"].as_u64().expect("a number");
+    assert!(protection["scanned_bytes"].as_u64().is_some_and(|bytes| bytes > uploads), "{protection}");
+    let page = read("report.html");
+    assert!(page.contains("<svg") && page.contains("angiography"), "{}", page.len());
+    // The largest difference of any answer, as in the table.
+    let off = of(&rows(&output), "head.encrypted")["max_delta_logit"].as_f64().expect("a number");
+    assert!(report["quality"]["weight_error"].as_f64().is_some_and(|found| (found - off).abs() < 1e-12));
+
+    let nowhere = bench(&["head", "--task", "circulation", "--steps", "1", "--report", "/dev/null/x"]);
+    let log = String::from_utf8_lossy(&nowhere.stderr).into_owned();
+    assert!(nowhere.status.code() != Some(0) && log.contains("/dev/null/x"), "{log}");
+}
+
+#[test]
 fn heads_that_cannot_be_trained_are_bad_input_and_named() {
     let refusals: [(&[&str], &str); 9] = [
         (&["--task", "circulation", "--queries", "1"], "--encrypted"),

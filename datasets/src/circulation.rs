@@ -187,6 +187,11 @@ impl ReadingScale {
         (outputs - &self.mean) / &self.deviation
     }
 
+    /// The readings that were scaled.
+    pub fn readings(&self, scaled: &Array2<f64>) -> Array2<f64> {
+        scaled * &self.deviation + &self.mean
+    }
+
     /// Mean relative error, in their units, of scaled readings (n, 10) beside the true ones, scaled too.
     pub fn relative_error(&self, given: ArrayView2<'_, f64>, truth: ArrayView2<'_, f64>) -> f64 {
         let off = (&given - &truth) * &self.deviation;

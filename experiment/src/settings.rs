@@ -239,3 +239,8 @@ pub struct ReportFormats {
     /// rounds.parquet and predictions.parquet
     pub parquet: bool,
 }
+
+impl ReportFormats {
+    /// report.html and report.json.
+    pub const PAGES: Self = Self { html: true, json: true, parquet: false };
+}

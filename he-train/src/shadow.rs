@@ -144,6 +144,22 @@ mod tests {
         (features, labels)
     }
 
+    #[test]
+    fn every_step_says_what_it_was_off_by_before_it() {
+        let (features, labels) = samples();
+        let recipe = Recipe { loss: HeadLoss::Squared, ..RECIPE };
+        let run = shadow(&recipe, &features, &labels).unwrap();
+        assert_eq!(run.trace.len(), 9);
+        // Nothing is known yet: of the first 8 rows, each is one of two classes.
+        assert_eq!((run.trace[0].error, run.trace[0].logit_max), (0.5, 0.0));
+        assert!(run.trace[8].error < 0.3, "{:?}", run.trace);
+        assert!(run.trace.iter().all(|step| step.logit_max <= run.logit_max));
+        assert!(run.trace.iter().any(|step| step.logit_max == run.logit_max));
+        // Empty places count, as they do for the coordinator: the third step has 2 of 8 rows and then the first 4.
+        let third = shadow(&Recipe { steps: 3, ..recipe }, &features, &labels).unwrap();
+        assert_eq!(third.trace[..], run.trace[..3]);
+    }
+
     /// The same steps, number by number: batches of 8 rows out of groups of 4, the last group with 2.
     fn by_hand(recipe: &Recipe, answer: &dyn Fn(f64) -> f64) -> (Vec<[f64; 2]>, f64) {
         let (features, labels) = samples();

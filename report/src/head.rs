@@ -268,7 +268,7 @@ pub struct HeadProtection {
     pub refused_steps: usize,
     /// Bytes of the coordinator that were searched.
     pub scanned_bytes: u64,
-    /// Features, labels or weights that were found there: none.
+    /// Features or labels that were found there: none.
     pub found: Vec<String>,
     /// How many were looked for.
     pub needles: usize,

@@ -47,7 +47,7 @@ impl HeadReport {
         let detail = match (protection.found.as_slice(), protection.needles) {
             ([], 0) => "Nothing was looked for.".to_owned(),
             (found, needles) => format!(
-                "{} of {} features, labels and weights were found in {} that the coordinator held.",
+                "{} of {} features and labels were found in {} that the coordinator held.",
                 grouped(found.len()),
                 grouped(needles),
                 bytes_text(protection.scanned_bytes)

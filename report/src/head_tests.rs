@@ -247,7 +247,7 @@ fn the_page_says_how_good_the_head_is_what_it_cost_and_who_took_part() {
         "<td>Answered right</td><td class=\"n\">5 of 5</td>",
         "<td>Ring degree</td><td class=\"n\">16\u{202f}384</td>",
         "<td>Security</td><td class=\"n\">128-bit classical</td>",
-        "0 of 4\u{202f}200 features, labels and weights were found in 2.1 GB that the coordinator held.",
+        "0 of 4\u{202f}200 features and labels were found in 2.1 GB that the coordinator held.",
         "Decryptions of the head by the protocol: 0.",
         "28 of 28 steps were computed again by 5 hospitals before any share left; 0 were refused.",
         "In this simulation the head was opened with all hospitals' secrets, to measure it.",

@@ -12,6 +12,7 @@ use ndarray::{Array2, ArrayView1};
 
 use super::hospitals::{Hospitals, UploadTimes};
 use super::serving::{self, Served};
+use super::sight::Sight;
 use super::steps::{StepTimes, Steps, sharing};
 use super::task::Rows;
 use crate::{error::BenchError, prediction::measure_together, progress::Progress};
@@ -37,6 +38,10 @@ pub(super) struct Encrypted {
     pub(super) threshold: u16,
     /// Where questions were asked.
     pub(super) served: Option<Served>,
+    /// What the coordinator saw.
+    pub(super) sight: Sight,
+    /// Digest of the steps.
+    pub(super) program: [u8; 32],
 }
 
 impl Encrypted {
@@ -77,9 +82,9 @@ pub(super) fn train(
     let keys = started.elapsed().as_secs_f64();
     let sizes = parties.training.keys.sizes();
     let total = owners.len();
-    let (groups, upload) = parties.upload(&program, rows, owners, |group| {
-        progress.step(&format!("encrypting, {} of {total} groups", group + 1));
-    })?;
+    let mut sight = Sight::of(rows, recipe.rows_per_group);
+    let told = |group| progress.step(&format!("encrypting, {} of {total} groups", group + 1));
+    let (groups, upload) = parties.upload(&program, rows, owners, (&mut sight, told))?;
 
     let threshold = parties.terms.quorum.threshold;
     let deciding = sharing(std::mem::take(&mut parties.sites), threshold);
@@ -95,7 +100,7 @@ pub(super) fn train(
     let (mut steps, mut left, mut finished) = (Vec::new(), Vec::new(), Vec::new());
     for step in 0..recipe.steps {
         progress.step(&format!("step {} of {}", step + 1, recipe.steps));
-        let taken = parts.take()?;
+        let taken = parts.take(&mut sight)?;
         steps.push(taken.times);
         left = taken.packages;
         finished = taken.finished.unwrap_or_default();
@@ -121,5 +126,7 @@ pub(super) fn train(
         steps,
         threshold,
         served,
+        sight,
+        program: program.digest(),
     })
 }

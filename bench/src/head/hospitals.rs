@@ -15,6 +15,7 @@ use he_agg::{Preset, Stream};
 use he_train::encrypted::{HeadProgram, HeadTransfer, RefreshTerms, TrainingGroup, lift_group};
 use ndarray::Array2;
 
+use super::sight::Sight;
 use super::task::Rows;
 use crate::{consortium::Consortium, error::BenchError};
 
@@ -103,7 +104,7 @@ impl Hospitals {
         program: &HeadProgram,
         rows: &Rows,
         owners: &[u16],
-        mut seen: impl FnMut(usize),
+        (sight, mut seen): (&mut Sight, impl FnMut(usize)),
     ) -> Result<(Vec<TrainingGroup<Cpu>>, UploadTimes), BenchError> {
         let encoder = Encoder::new(program.preset())?;
         let Keyed { keys, gates, evaluator } = &self.training;
@@ -119,6 +120,7 @@ impl Hospitals {
             drop(plain);
             times.encrypt += started.elapsed().as_secs_f64();
             times.bytes += sent.iter().map(Vec::len).sum::<usize>();
+            sight.look_at_all("an upload", &sent);
             let started = Instant::now();
             groups.push(lift_group(program, evaluator, (&keys.crs, &gates[place]), number, &sent)?);
             times.lift += started.elapsed().as_secs_f64();

@@ -2,18 +2,21 @@
 
 mod encrypted;
 mod hospitals;
+mod pooled;
 mod serving;
+mod sight;
 mod steps;
 mod task;
 mod text;
+mod told;
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use clap::Args;
 use he_agg::Preset;
 use he_agg::multiparty::PARTIES_MAX;
-use he_train::{HeadLoss, Recipe, Shadow, averaged_softmax, exact_least_squares, exact_softmax, shadow};
+use he_train::{HeadLoss, Moments, Recipe, Shadow, averaged_softmax, exact_least_squares, exact_softmax, shadow};
 use metrics::auc;
 use ndarray::{Array2, ArrayView1, Axis, concatenate};
 use remedy::Exit;
@@ -21,6 +24,7 @@ use remedy::Exit;
 use self::encrypted::Encrypted;
 use self::steps::StepTimes;
 use self::task::{HeadData, HeadTask, Rows, Shares, head_data};
+use self::told::Told;
 use crate::{
     Measured,
     engine::{Engine, EngineFlags},
@@ -65,6 +69,9 @@ pub struct HeadArgs {
     /// Step length; that of the task's recipe if absent.
     #[arg(long, allow_negative_numbers = true)]
     pub learning_rate: Option<f64>,
+    /// Writes report.html and report.json into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
     /// Draws data, splits, shares and keys.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -106,12 +113,27 @@ fn recipe(arguments: &HeadArgs, classes: usize) -> Recipe {
 }
 
 fn measure(arguments: &HeadArgs, engine: &Engine, progress: &mut dyn Progress) -> Result<Measured, BenchError> {
-    let mut clock = Instant::now();
+    let (started, mut clock) = (SystemTime::now(), Instant::now());
     let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed().as_secs_f64();
     progress.step("features");
     let hospitals = usize::from(arguments.hospitals);
     let shares = Shares { hospitals, alpha: arguments.alpha, seed: arguments.seed };
-    let data = head_data(arguments.task, arguments.data.as_deref(), shares)?;
+    let mut data = head_data(arguments.task, arguments.data.as_deref(), shares)?;
+    let raw = data.train.features.ncols();
+    let is_pooled = arguments.encrypted && arguments.hospitals >= pooled::HOSPITALS_MIN;
+    let pooled = match arguments.task.dimension() {
+        Some(_) if is_pooled => {
+            progress.step("encrypted sums to whiten by");
+            Some(pooled::pooled(&data.train.features, &data.hospitals)?)
+        }
+        _ => None,
+    };
+    if let Some(dimension) = arguments.task.dimension() {
+        let own = pooled.is_none().then(|| Moments::of(&data.train.features));
+        if let Some(moments) = pooled.as_ref().map(|pooled| &pooled.moments).or(own.as_ref()) {
+            data.whiten(moments, dimension);
+        }
+    }
     let features = lap();
     progress.step("training");
     let recipe = recipe(arguments, data.train.labels.ncols());
@@ -135,6 +157,7 @@ fn measure(arguments: &HeadArgs, engine: &Engine, progress: &mut dyn Progress) -
     };
 
     let row = |op: &str| Row { network: Some(arguments.task.word().to_owned()), ..Row::new(op, engine) };
+    let groups = rows.labels.nrows() / recipe.rows_per_group;
     let mut rows = vec![
         Row {
             images: Some(data.train.labels.nrows()),
@@ -146,11 +169,34 @@ fn measure(arguments: &HeadArgs, engine: &Engine, progress: &mut dyn Progress) -
         Row { logit_max: Some(plain.logit_max), ..judged(row("head.test"), &data, &plain.weights) },
         judged(row("head.exact"), &data, &exact),
     ];
-    rows.extend(averaged.map(|weights| judged(row("head.averaged"), &data, &weights)));
+    rows.extend(averaged.as_ref().map(|weights| judged(row("head.averaged"), &data, weights)));
     if let Some(trained) = &trained {
         rows.extend(encrypted_rows(trained, &plain, &data, row));
     }
-    Ok(Measured { text: text::text(recipe, engine, &rows, trained.as_ref()), rows, exit: Exit::Done })
+    let mut text = text::text(recipe, engine, &rows, trained.as_ref());
+    let mut exit = Exit::Done;
+    if let Some(folder) = &arguments.report {
+        let told = Told {
+            task: arguments.task,
+            seed: arguments.seed,
+            recipe,
+            data: &data,
+            raw,
+            groups,
+            plain: &plain,
+            exact: &exact,
+            averaged: averaged.as_ref(),
+            trained: trained.as_ref(),
+            pooled: pooled.as_ref(),
+            started,
+            row: &row,
+        };
+        if !told.write(folder)? {
+            exit = Exit::Verification;
+        }
+        text += &format!("\n\n  report      {}", folder.join("report.html").display());
+    }
+    Ok(Measured { text, rows, exit })
 }
 
 /// What no recipe can be better than, on the same features.
@@ -181,10 +227,7 @@ fn encrypted_rows(trained: &Encrypted, plain: &Shadow, data: &HeadData, row: imp
     };
     let of = |part: fn(&StepTimes) -> f64| trained.steps.iter().map(part).collect::<Vec<_>>();
     let decryptor_bytes = trained.steps.first().map_or(0, |times| times.bytes);
-    let answers = [&plain.weights, &trained.weights].map(|weights| data.test.features.dot(weights));
-    let off = (&answers[0] - &answers[1]).mapv(f64::abs);
-    let same = answers[0].outer_iter().zip(answers[1].outer_iter()).filter(|(a, b)| chosen(*a) == chosen(*b)).count();
-    let share = same as f64 / answers[0].nrows().max(1) as f64;
+    let (share, off) = alike(data, &plain.weights, &trained.weights);
     let mut rows = vec![
         timed("head.keys", &[trained.keys], trained.key_bytes),
         Row {
@@ -219,6 +262,13 @@ fn encrypted_rows(trained: &Encrypted, plain: &Shadow, data: &HeadData, row: imp
         rows.push(under(Row { max_delta_logit: Some(served.off), ..query }));
     }
     rows
+}
+
+/// Share of the test rows for which two heads choose alike, and what their answers differ by.
+fn alike(data: &HeadData, one: &Array2<f64>, other: &Array2<f64>) -> (f64, Array2<f64>) {
+    let answers = [one, other].map(|weights| data.test.features.dot(weights));
+    let same = answers[0].outer_iter().zip(answers[1].outer_iter()).filter(|(a, b)| chosen(*a) == chosen(*b)).count();
+    (same as f64 / answers[0].nrows().max(1) as f64, (&answers[0] - &answers[1]).mapv(f64::abs))
 }
 
 /// The class of an answer; of one number, whether it is above 0.

@@ -7,6 +7,7 @@ use coordinator::head::HeadCoordinator;
 use he_agg::aggregation::MemoryLedger;
 use he_agg::ckks::Ciphertext;
 
+use super::sight::Sight;
 use crate::error::BenchError;
 
 /// What a step took, in seconds: of the slowest hospital, since they are on machines of their own.
@@ -61,7 +62,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Takes the step at hand, everywhere, and refreshes what it leaves.
-    pub(super) fn take(&mut self) -> Result<Taken, BenchError> {
+    pub(super) fn take(&mut self, sight: &mut Sight) -> Result<Taken, BenchError> {
         let set: Vec<u16> = self.decryptors.iter().map(HeadDecryptor::party).collect();
         let mut times = StepTimes::default();
         let whole = Instant::now();
@@ -103,6 +104,11 @@ impl<'a> Steps<'a> {
         }
         times.join += slowest;
         times.here = whole.elapsed().as_secs_f64();
+        sight.look_at_all("what a step leaves", &packages);
+        shares.iter().for_each(|own| sight.look_at_all("a decryptor's shares", own));
+        masks.iter().for_each(|(_, own)| sight.look_at_all("a decryptor's masks", own));
+        sight.look_at_all("blinded sums", &blinded);
+        sight.look_at_all("what was opened", &opened);
         Ok(Taken { times, packages, finished })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use datasets::circulation::{self, CirculationSpec, Patients, ReadingScale};
+use datasets::circulation::{self, CirculationSpec, OUTPUTS, Patients, ReadingScale};
 use datasets::{AngiographySpec, Dataset, LoadOptions, Partition, Samples, SplitFractions, generate_angiography, load};
 use he_train::{CosineFilters, HeadLoss, Legendre, Moments, Recipe, Whitening, row_groups};
 use ndarray::{Array2, s};
@@ -46,6 +46,26 @@ impl HeadTask {
         }
     }
 
+    /// What is learned, for people.
+    pub(super) fn sentence(self) -> &'static str {
+        match self {
+            Self::Mnist => "Handwritten digits.",
+            Self::ThreeEight => "Threes and eights among handwritten digits.",
+            Self::Pneumonia => "Chest X-rays of children, normal or pneumonia.",
+            Self::Circulation => "Ten readings of a circulation from nine properties of a body.",
+            Self::Angiography => "Which artery a coronary angiogram shows, and from where.",
+        }
+    }
+
+    /// How features are made, for people.
+    pub(super) fn features(self) -> &'static str {
+        match self {
+            Self::Mnist | Self::Pneumonia | Self::Angiography => "public cosine filters, rectified and averaged",
+            Self::ThreeEight => "means of two by two pixels",
+            Self::Circulation => "products of Legendre polynomials, to degree 3",
+        }
+    }
+
     /// The data that `--data` has to name; `None` where they are generated.
     pub fn files(self) -> Option<&'static str> {
         match self {
@@ -56,7 +76,7 @@ impl HeadTask {
     }
 
     /// Features with the constant, whitened down to so many; `None` where they need it not.
-    fn dimension(self) -> Option<usize> {
+    pub(super) fn dimension(self) -> Option<usize> {
         match self {
             Self::Mnist | Self::Angiography => Some(256),
             Self::ThreeEight | Self::Pneumonia => Some(128),
@@ -132,6 +152,19 @@ pub(super) struct HeadData {
     pub test: Rows,
     /// Of readings; `None` for classes.
     pub scale: Option<ReadingScale>,
+    /// Of classes or readings.
+    pub names: Vec<String>,
+    /// Where they are from.
+    pub description: String,
+}
+
+impl HeadData {
+    /// Makes the features uncorrelated, and as many as said, by the moments of all training rows.
+    pub(super) fn whiten(&mut self, moments: &Moments, dimension: usize) {
+        let whitening = Whitening::new(moments, dimension);
+        self.train.features = whitening.apply(&self.train.features);
+        self.test.features = whitening.apply(&self.test.features);
+    }
 }
 
 /// Who has the training rows.
@@ -145,14 +178,14 @@ pub(super) struct Shares {
     pub seed: u64,
 }
 
-/// Reads or generates a task's data, computes features and deals the training rows.
+/// Reads or generates a task's data, computes features, not yet whitened, and deals the training rows.
 ///
 /// # Errors
 /// Of the files, the generator or the shares.
 pub(super) fn head_data(task: HeadTask, data: Option<&Path>, shares: Shares) -> Result<HeadData, BenchError> {
     let seed = shares.seed;
     let split = SplitFractions { train: 0.8, validation: 0.0, test: 0.2 };
-    let mut data = match (task, data) {
+    Ok(match (task, data) {
         (HeadTask::Circulation, _) => {
             if shares.alpha.is_some() {
                 return Err(BenchError::NoClasses);
@@ -177,13 +210,7 @@ pub(super) fn head_data(task: HeadTask, data: Option<&Path>, shares: Shares) -> 
             let options = LoadOptions { mean: 0.0, std: 1.0, seed, ..LoadOptions::default() };
             pictures(&load(path, None, &options)?, filtered, shares)?
         }
-    };
-    if let Some(dimension) = task.dimension() {
-        let whitening = Whitening::new(&Moments::of(&data.train.features), dimension);
-        data.train.features = whitening.apply(&data.train.features);
-        data.test.features = whitening.apply(&data.test.features);
-    }
-    Ok(data)
+    })
 }
 
 fn filtered(samples: &Samples) -> Array2<f64> {
@@ -235,7 +262,8 @@ fn pictures(
             partition.assign(&data.train, hospitals, shares.seed)?
         }
     };
-    Ok(HeadData { train: rows(&data.train), hospitals, test: rows(&data.test), scale: None })
+    let (names, description) = (data.classes.clone(), data.description.clone());
+    Ok(HeadData { train: rows(&data.train), hospitals, test: rows(&data.test), scale: None, names, description })
 }
 
 fn readings(data: &circulation::Circulation, hospitals: usize) -> HeadData {
@@ -247,5 +275,6 @@ fn readings(data: &circulation::Circulation, hospitals: usize) -> HeadData {
     };
     let (train, test) = (rows(&data.train), rows(&data.test));
     let hospitals = (0..hospitals).map(|own| (own..train.labels.nrows()).step_by(hospitals).collect()).collect();
-    HeadData { train, hospitals, test, scale: Some(scale) }
+    let names = OUTPUTS.iter().map(|quantity| quantity.name.to_owned()).collect();
+    HeadData { train, hospitals, test, scale: Some(scale), names, description: data.description.clone() }
 }

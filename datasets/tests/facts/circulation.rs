@@ -237,6 +237,8 @@ fn readings_on_a_scale_have_mean_0_and_deviation_1_and_errors_count_in_their_uni
     let data = generate(&small(1)).unwrap();
     let scale = ReadingScale::of(&data.train);
     let scaled = scale.scaled(&data.train.outputs);
+    let again = (scale.readings(&scaled) - &data.train.outputs) / &data.train.outputs;
+    assert!(again.iter().all(|off| off.abs() < 1e-12), "the readings come back");
     for column in scaled.columns() {
         assert!(column.mean().unwrap().abs() < 1e-9 && (column.std(0.0) - 1.0).abs() < 1e-9);
     }

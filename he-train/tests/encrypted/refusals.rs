@@ -97,3 +97,42 @@ fn the_plan_of_keys_is_all_that_a_step_takes() {
     let steps: Vec<i32> = plan.rotations.keys().copied().collect();
     assert_eq!(steps, [-1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096]);
 }
+
+#[test]
+fn programs_that_train_otherwise_have_other_digests() {
+    let recipe = Recipe {
+        loss: HeadLoss::OneVersusRest { degree: 13, range: 24.0 },
+        steps: 30,
+        rows_per_group: 512,
+        groups_per_batch: 8,
+        learning_rate: 0.9,
+        late_rate: 0.3,
+        momentum: 0.9,
+        weight_decay: 1e-3,
+    };
+    let digest = |recipe: Recipe, rows: usize, dimension: usize, classes: usize| {
+        HeadProgram::new(Preset::Trn14, recipe, (rows, dimension), classes).unwrap().digest()
+    };
+    let mut digests = vec![digest(recipe, 5_000, 256, 10)];
+    assert_eq!(digests[0], digest(recipe, 5_000, 256, 10));
+    for other in [
+        Recipe { loss: HeadLoss::Squared, ..recipe },
+        Recipe { loss: HeadLoss::OneVersusRest { degree: 13, range: 20.0 }, ..recipe },
+        Recipe { steps: 31, ..recipe },
+        Recipe { groups_per_batch: 7, ..recipe },
+        Recipe { learning_rate: 0.8, ..recipe },
+        Recipe { late_rate: 0.2, ..recipe },
+        Recipe { momentum: 0.85, ..recipe },
+        Recipe { weight_decay: 0.0, ..recipe },
+    ] {
+        digests.push(digest(other, 5_000, 256, 10));
+    }
+    digests.push(digest(recipe, 6_000, 256, 10));
+    digests.push(digest(recipe, 5_000, 128, 10));
+    digests.push(digest(recipe, 5_000, 256, 11));
+    digests.push(digest(Recipe { rows_per_group: 1_024, ..recipe }, 10_000, 256, 8));
+    let count = digests.len();
+    digests.sort_unstable();
+    digests.dedup();
+    assert_eq!(digests.len(), count);
+}

@@ -97,6 +97,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "remedy",
             "experiment",
             "client",
+            "coordinator",
             "report",
             "simulation",
         ],

@@ -1,0 +1,118 @@
+//! What a coordinator that cheats gets: nothing.
+
+use he_agg::Preset;
+use he_agg::aggregation::PermitError;
+use he_agg::ckks::Ciphertext;
+use he_agg::multiparty::{CeremonyError, GateHolderError};
+
+use super::cast::{Cast, Decryptor, ledger, order, packages, shares, sums};
+use crate::head::{HeadDecryptor, HeadRefusal};
+use he_train::encrypted::RefreshOrder;
+
+/// Packages that no step left, among them the one that would read the key: c = (0, 2^k) shares S itself.
+fn forgeries(cast: &Cast, honest: &[Vec<u8>]) -> Vec<Vec<Vec<u8>>> {
+    let honest = Ciphertext::from_bytes(&honest[0], Preset::Trn14).unwrap();
+    let double = cast.evaluator().add(&honest, &honest).unwrap();
+    let nothing = Ciphertext::zero(Preset::Trn14, honest.limbs(), honest.scale()).unwrap();
+    vec![vec![double.to_bytes()], vec![nothing.to_bytes()], vec![vec![0; 9]]]
+}
+
+#[test]
+fn packages_that_no_step_left_get_no_share_and_the_honest_ones_still_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cast, sites) = Cast::new(folder.path());
+    let [next, serving] = cast.goals();
+    let site = sites.into_iter().next().unwrap();
+    let mut decryptor = HeadDecryptor::new(site, cast.run(), &next, &serving);
+    let honest = packages(&mut cast.run());
+    for forged in forgeries(&cast, &honest) {
+        for refused in [
+            decryptor.verify(&order(0), &forged).unwrap_err(),
+            decryptor.share(&order(0), &forged).unwrap_err(),
+            decryptor.open(&order(0), &forged, &honest).unwrap_err(),
+            decryptor.refreshed(&order(0), &forged, &[], &[]).unwrap_err(),
+        ] {
+            assert!(matches!(refused, HeadRefusal::OtherStep { step: 1, package: 1 }), "{refused}");
+        }
+    }
+    for (asked, found) in [(Vec::new(), 0), ([honest.clone(), honest.clone()].concat(), 2)] {
+        let refused = decryptor.share(&order(0), &asked).unwrap_err();
+        assert!(
+            matches!(refused, HeadRefusal::Packages { step: 1, expected: 1, found: it } if it == found),
+            "{refused}"
+        );
+    }
+    assert_eq!(ledger(&folder.path().join("1"), cast.terms.flooding).left(), 1 << 12, "nothing was claimed");
+    assert_eq!(decryptor.share(&order(0), &honest).unwrap().len(), 1);
+}
+
+#[test]
+fn steps_that_are_not_at_hand_get_no_share() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cast, sites) = Cast::new(folder.path());
+    let [next, serving] = cast.goals();
+    let mut deciding: Vec<Decryptor<'_>> =
+        sites.into_iter().take(2).map(|site| HeadDecryptor::new(site, cast.run(), &next, &serving)).collect();
+    let mut run = cast.run();
+    let first = packages(&mut run);
+    for asked in [1, 2, u32::MAX] {
+        let refused = deciding[0].share(&order(asked), &first).unwrap_err();
+        let expected = u64::from(asked) + 1;
+        assert!(matches!(refused, HeadRefusal::NotAtHand { asked, at: 1 } if asked == expected), "{refused}");
+    }
+    let sent = shares(&mut deciding, &order(0), &first);
+    let blinded = sums(&cast, (&order(0), &mut run), &next, &sent);
+    let opened = deciding[1].open(&order(0), &first, &blinded).unwrap();
+    deciding[0].refreshed(&order(0), &first, &sent.masks, &opened).unwrap();
+    let refused = deciding[0].share(&order(0), &first).unwrap_err();
+    assert!(matches!(refused, HeadRefusal::NotAtHand { asked: 1, at: 2 }), "{refused}");
+}
+
+#[test]
+fn a_second_share_of_a_step_is_refused_for_other_decryptors_openers_and_attempts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cast, sites) = Cast::new(folder.path());
+    let [next, serving] = cast.goals();
+    let site = sites.into_iter().next().unwrap();
+    let mut decryptor = HeadDecryptor::new(site, cast.run(), &next, &serving);
+    let honest = packages(&mut cast.run());
+    decryptor.share(&order(0), &honest).unwrap();
+    for other in [
+        RefreshOrder { decryptors: vec![1, 3], ..order(0) },
+        RefreshOrder { opener: 3, ..order(0) },
+        RefreshOrder { attempt: 1, ..order(0) },
+    ] {
+        let refused = decryptor.share(&other, &honest).unwrap_err();
+        assert!(matches!(refused, HeadRefusal::Permit(PermitError::Conflict { .. })), "{other:?}: {refused}");
+    }
+    for (wrong, few) in [(vec![1], true), (vec![1, 9], false)] {
+        let refused = decryptor.share(&RefreshOrder { decryptors: wrong, ..order(0) }, &honest).unwrap_err();
+        assert!(matches!(&refused, HeadRefusal::Head(_)), "{few}: {refused}");
+    }
+}
+
+#[test]
+fn sums_that_somebody_shifted_are_an_alarm_and_no_second_one_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cast, sites) = Cast::new(folder.path());
+    let [next, serving] = cast.goals();
+    let mut deciding: Vec<Decryptor<'_>> =
+        sites.into_iter().take(2).map(|site| HeadDecryptor::new(site, cast.run(), &next, &serving)).collect();
+    let mut run = cast.run();
+    let honest = packages(&mut run);
+    let sent = shares(&mut deciding, &order(0), &honest);
+    let blinded = sums(&cast, (&order(0), &mut run), &next, &sent);
+    // A decryptor's share instead of the sum: uniform to everybody.
+    let mut shifted = blinded.clone();
+    let (end, share) = (shifted[0].len(), &sent.shares[0][0]);
+    shifted[0][end - 4_096..].copy_from_slice(&share[share.len() - 4_096..]);
+    let alarm = deciding[1].open(&order(0), &honest, &shifted).unwrap_err();
+    let out_of_range = |it: &HeadRefusal<_>| {
+        matches!(it, HeadRefusal::Holder(GateHolderError::Ceremony(CeremonyError::RefreshRange { .. })))
+    };
+    assert!(out_of_range(&alarm), "{alarm}");
+    let second = deciding[1].open(&order(0), &honest, &blinded).unwrap_err();
+    assert!(matches!(second, HeadRefusal::Permit(PermitError::Conflict { .. })), "{second}");
+    let none = deciding[1].open(&order(0), &honest, &[]).unwrap_err();
+    assert!(matches!(none, HeadRefusal::Packages { found: 0, expected: 1, .. }), "{none}");
+}

@@ -1,0 +1,114 @@
+//! What happens where everybody does what was agreed.
+
+use super::cast::{Cast, Decryptor, STEPS, ledger, order, packages, shares, sums};
+use crate::head::{HeadDecryptor, HeadSite};
+use he_train::encrypted::{HeadError, blinded_sums};
+
+#[test]
+fn every_step_goes_on_from_what_hospitals_refreshed_and_the_last_is_under_the_serving_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cast, sites) = Cast::new(folder.path());
+    let [next, serving] = cast.goals();
+    let mut deciding: Vec<Decryptor<'_>> =
+        sites.into_iter().take(2).map(|site| HeadDecryptor::new(site, cast.run(), &next, &serving)).collect();
+    let mut run = cast.run();
+    let (mut finished, mut last) = (Vec::new(), Vec::new());
+    for step in 0..STEPS as u32 {
+        let (order, packages) = (order(step), packages(&mut run));
+        last.clone_from(&packages);
+        let goal = if run.is_last() { &serving } else { &next };
+        let sent = shares(&mut deciding, &order, &packages);
+        let blinded = sums(&cast, (&order, &mut run), goal, &sent);
+        let opened = deciding[1].open(&order, &packages, &blinded).unwrap();
+        for decryptor in &mut deciding {
+            let own = decryptor.refreshed(&order, &packages, &sent.masks, &opened).unwrap();
+            assert_eq!(own.is_some(), run.is_last(), "step {step}");
+            finished.extend(own);
+        }
+        if !run.is_last() {
+            let contexts = cast.terms.contexts(&order, run.take().unwrap(), goal).unwrap();
+            run.refreshed(goal.join(&contexts, &sent.masks, &opened).unwrap()).unwrap();
+        }
+    }
+    let bytes: Vec<Vec<Vec<u8>>> =
+        finished.iter().map(|head| head.iter().map(he_agg::ckks::Ciphertext::to_bytes).collect()).collect();
+    assert_eq!((bytes.len(), &bytes[0]), (2, &bytes[1]), "both hospitals join the same head");
+    let weights = cast.weights(&last);
+    assert!(cast.shadow.weights.iter().any(|weight| weight.abs() > 0.1), "{:?}", cast.shadow.weights);
+    let off = (&weights - &cast.shadow.weights).mapv(f64::abs);
+    assert!(off.iter().all(|off| *off < 1e-3), "{weights} {}", cast.shadow.weights);
+    // Of the finished head: its first weight, where a head of one class has its largest coefficient.
+    let served = cast.serving_secrets().decrypt(&finished[0][0]).unwrap();
+    assert!(served.scale() > 2f64.powi(60), "{}", served.scale());
+}
+
+#[test]
+fn a_hospital_that_starts_again_sends_the_same_bytes_and_pays_for_them_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = {
+        let (cast, sites) = Cast::new(folder.path());
+        let [next, serving] = cast.goals();
+        let site = sites.into_iter().next().unwrap();
+        let mut decryptor = HeadDecryptor::new(site, cast.run(), &next, &serving);
+        let packages = packages(&mut cast.run());
+        let sent = decryptor.share(&order(0), &packages).unwrap();
+        (sent[0].share.clone(), sent[0].mask.clone(), cast.terms.flooding)
+    };
+    // Another process, with what stands on disk.
+    let (cast, sites) = Cast::new(folder.path());
+    let [next, serving] = cast.goals();
+    let site: HeadSite<_> = sites.into_iter().next().unwrap();
+    let mut decryptor = HeadDecryptor::new(site, cast.run(), &next, &serving);
+    let again = decryptor.share(&order(0), &packages(&mut cast.run())).unwrap();
+    assert_eq!((&again[0].share, &again[0].mask), (&first.0, &first.1));
+    assert_eq!(ledger(&folder.path().join("1"), first.2).left(), (1 << 12) - 1);
+}
+
+#[test]
+fn a_run_goes_on_only_from_a_step_that_was_taken_and_ends_after_its_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cast, _) = Cast::new(folder.path());
+    let mut run = cast.run();
+    let fresh = cast.fresh();
+    assert!(matches!(run.refreshed(vec![fresh.clone()]), Err(HeadError::NotTaken { step: 0 })));
+    for step in 0..STEPS {
+        assert_eq!((run.step(), run.is_last()), (step, step + 1 == STEPS));
+        let left = packages(&mut run);
+        assert_eq!(packages(&mut run), left, "taken once");
+        assert!(matches!(run.refreshed(Vec::new()), Err(HeadError::Count { .. } | HeadError::Finished { .. })));
+        let gone_on = run.refreshed(vec![fresh.clone()]);
+        assert_eq!(gone_on, if step + 1 < STEPS { Ok(()) } else { Err(HeadError::Finished { steps: STEPS }) });
+    }
+}
+
+#[test]
+fn parts_of_a_refresh_that_are_missing_or_somebody_elses_are_no_refresh() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cast, sites) = Cast::new(folder.path());
+    let [next, serving] = cast.goals();
+    let mut deciding: Vec<Decryptor<'_>> =
+        sites.into_iter().take(2).map(|site| HeadDecryptor::new(site, cast.run(), &next, &serving)).collect();
+    let mut run = cast.run();
+    let asked = packages(&mut run);
+    let sent = shares(&mut deciding, &order(0), &asked);
+    let contexts = cast.terms.contexts(&order(0), run.take().unwrap(), &next).unwrap();
+    assert!(matches!(blinded_sums(&contexts, &[Vec::new()]), Err(HeadError::Count { found: 0, expected: 1, .. })));
+    assert!(matches!(blinded_sums(&contexts, &sent.shares[..1]), Err(HeadError::Ceremony(_))));
+    let blinded = sums(&cast, (&order(0), &mut run), &next, &sent);
+    let opened = deciding[1].open(&order(0), &asked, &blinded).unwrap();
+    assert!(next.join(&contexts, &sent.masks, &opened).is_ok());
+    let none: Vec<(u16, Vec<Vec<u8>>)> = sent.masks.iter().map(|(party, _)| (*party, Vec::new())).collect();
+    let swapped = vec![(2, sent.masks[0].1.clone()), (1, sent.masks[1].1.clone())];
+    let stranger = vec![(9, sent.masks[0].1.clone()), sent.masks[1].clone()];
+    assert!(matches!(next.join(&contexts, &none, &opened), Err(HeadError::Count { found: 0, .. })));
+    assert!(matches!(next.join(&contexts, &sent.masks, &[]), Err(HeadError::Count { found: 0, .. })));
+    assert!(matches!(next.join(&contexts, &sent.masks[..1], &opened), Err(HeadError::Ceremony(_))));
+    assert!(matches!(next.join(&contexts, &swapped, &opened), Err(HeadError::Ceremony(_))));
+    let unknown = next.join(&contexts, &stranger, &opened);
+    assert!(matches!(unknown, Err(HeadError::Hospital { party: 9, hospitals: 3 })));
+    assert!(matches!(next.join(&contexts, &sent.masks, &[vec![1, 2]]), Err(HeadError::Bytes(_))));
+    // Of another program, all of it is something else.
+    let other = he_train::encrypted::RefreshTerms { program: [9; 32], ..cast.terms.clone() };
+    let others = other.contexts(&order(0), run.take().unwrap(), &next).unwrap();
+    assert!(matches!(blinded_sums(&others, &sent.shares), Err(HeadError::Ceremony(_))));
+}
