@@ -102,7 +102,8 @@ impl<'a, B: Backend> RefreshGoal<'a, B> {
     /// same of the same bytes.
     ///
     /// # Errors
-    /// [`HeadError::Count`]; [`HeadError::Ceremony`] for bytes that are none, of others than the decryptors, or twice.
+    /// [`HeadError::Count`]; [`HeadError::Bytes`]; [`HeadError::Hospital`]; [`HeadError::Ceremony`] for masks of others
+    /// than the decryptors, twice, or missing. A mask under another's name joins to noise.
     pub fn join(
         &self,
         contexts: &[RefreshContext],

@@ -12,8 +12,9 @@ use super::trainer::TrainingGroup;
 /// Lifts one group of a hospital's rows, as they travel, through its gate to the key that is trained under.
 ///
 /// # Errors
-/// [`HeadError::Count`] for other than a group's ciphertexts; [`HeadError::Bytes`]; [`HeadError::Ceremony`] for
-/// ciphertexts of another group, place or hospital, which the gate does not lift.
+/// [`HeadError::Count`] for other than a group's ciphertexts; [`HeadError::Bytes`]; [`HeadError::Ceremony`] for a gate
+/// of another key. What was encrypted for another group or place, or by another hospital, lifts to noise: whose bytes
+/// these are is up to whoever brought them.
 pub fn lift_group(
     program: &HeadProgram,
     evaluator: &Evaluator<Cpu>,

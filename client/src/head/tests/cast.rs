@@ -10,8 +10,8 @@ use he_agg::ckks::{Ciphertext, Encoder, Evaluator};
 use he_agg::multiparty::{Collective, Crs, GateKey, GateSecret, HolderKey, KeyPlan, Quorum};
 use he_agg::{Preset, Stream};
 use he_train::encrypted::{
-    HeadProgram, HeadRun, HeadTransfer, RefreshGoal, RefreshOrder, RefreshTerms, TrainingGroup, blinded_sums,
-    lift_group,
+    HeadError, HeadProgram, HeadRun, HeadTransfer, RefreshGoal, RefreshOrder, RefreshTerms, TrainingGroup,
+    blinded_sums, lift_group,
 };
 use he_train::{HeadLoss, Recipe, Shadow, shadow};
 use ndarray::Array2;
@@ -39,6 +39,8 @@ pub(super) struct Cast {
     serving: Keyed,
     pub(super) terms: RefreshTerms,
     groups: Vec<TrainingGroup<Cpu>>,
+    /// The only group, as hospital 1 sent it.
+    pub(super) sent: Vec<Vec<u8>>,
     pub(super) shadow: Shadow,
 }
 
@@ -112,12 +114,32 @@ impl Cast {
         let sent = sites[0].encrypt(0, &plain).unwrap();
         let gate = (&training.keys.crs, &training.gates[0]);
         let groups = vec![lift_group(&program, &training.evaluator, gate, 0, &sent).unwrap()];
-        (Self { program, transfer, training, serving, terms, groups, shadow }, sites)
+        (Self { program, transfer, training, serving, terms, groups, sent, shadow }, sites)
     }
 
     pub(super) fn run(&self) -> HeadRun<'_, Cpu> {
+        self.run_over(&self.groups).unwrap()
+    }
+
+    /// The two who decrypt, before the first step. Goals are that of the next step and of serving.
+    pub(super) fn deciding<'a>(
+        &'a self,
+        sites: Vec<HeadSite<DiskLedger>>,
+        [next, serving]: [&'a RefreshGoal<'a, Cpu>; 2],
+    ) -> Vec<Decryptor<'a>> {
+        sites.into_iter().take(2).map(|site| HeadDecryptor::new(site, self.run(), next, serving)).collect()
+    }
+
+    /// The same over other groups.
+    pub(super) fn run_over<'a>(&'a self, groups: &'a [TrainingGroup<Cpu>]) -> Result<HeadRun<'a, Cpu>, HeadError> {
         let Keyed { keys, evaluator, .. } = &self.training;
-        HeadRun::new(&self.program, evaluator, &keys.keys, &self.groups).unwrap()
+        HeadRun::new(&self.program, evaluator, &keys.keys, groups)
+    }
+
+    /// What comes of hospital 1's upload.
+    pub(super) fn lift(&self, sent: &[Vec<u8>]) -> Result<TrainingGroup<Cpu>, HeadError> {
+        let Keyed { keys, gates, evaluator } = &self.training;
+        lift_group(&self.program, evaluator, (&keys.crs, &gates[0]), 0, sent)
     }
 
     /// The keys of the next step, and of serving.

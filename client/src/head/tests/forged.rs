@@ -5,9 +5,9 @@ use he_agg::aggregation::PermitError;
 use he_agg::ckks::Ciphertext;
 use he_agg::multiparty::{CeremonyError, GateHolderError};
 
-use super::cast::{Cast, Decryptor, ledger, order, packages, shares, sums};
-use crate::head::{HeadDecryptor, HeadRefusal};
-use he_train::encrypted::RefreshOrder;
+use super::cast::{Cast, ledger, order, packages, shares, sums};
+use crate::head::HeadRefusal;
+use he_train::encrypted::{HeadError, RefreshOrder};
 
 /// Packages that no step left, among them the one that would read the key: c = (0, 2^k) shares S itself.
 fn forgeries(cast: &Cast, honest: &[Vec<u8>]) -> Vec<Vec<Vec<u8>>> {
@@ -22,8 +22,7 @@ fn packages_that_no_step_left_get_no_share_and_the_honest_ones_still_do() {
     let folder = tempfile::tempdir().unwrap();
     let (cast, sites) = Cast::new(folder.path());
     let [next, serving] = cast.goals();
-    let site = sites.into_iter().next().unwrap();
-    let mut decryptor = HeadDecryptor::new(site, cast.run(), &next, &serving);
+    let decryptor = &mut cast.deciding(sites, [&next, &serving])[0];
     let honest = packages(&mut cast.run());
     for forged in forgeries(&cast, &honest) {
         for refused in [
@@ -51,8 +50,7 @@ fn steps_that_are_not_at_hand_get_no_share() {
     let folder = tempfile::tempdir().unwrap();
     let (cast, sites) = Cast::new(folder.path());
     let [next, serving] = cast.goals();
-    let mut deciding: Vec<Decryptor<'_>> =
-        sites.into_iter().take(2).map(|site| HeadDecryptor::new(site, cast.run(), &next, &serving)).collect();
+    let mut deciding = cast.deciding(sites, [&next, &serving]);
     let mut run = cast.run();
     let first = packages(&mut run);
     for asked in [1, 2, u32::MAX] {
@@ -73,8 +71,7 @@ fn a_second_share_of_a_step_is_refused_for_other_decryptors_openers_and_attempts
     let folder = tempfile::tempdir().unwrap();
     let (cast, sites) = Cast::new(folder.path());
     let [next, serving] = cast.goals();
-    let site = sites.into_iter().next().unwrap();
-    let mut decryptor = HeadDecryptor::new(site, cast.run(), &next, &serving);
+    let decryptor = &mut cast.deciding(sites, [&next, &serving])[0];
     let honest = packages(&mut cast.run());
     decryptor.share(&order(0), &honest).unwrap();
     for other in [
@@ -96,8 +93,7 @@ fn sums_that_somebody_shifted_are_an_alarm_and_no_second_one_is_opened() {
     let folder = tempfile::tempdir().unwrap();
     let (cast, sites) = Cast::new(folder.path());
     let [next, serving] = cast.goals();
-    let mut deciding: Vec<Decryptor<'_>> =
-        sites.into_iter().take(2).map(|site| HeadDecryptor::new(site, cast.run(), &next, &serving)).collect();
+    let mut deciding = cast.deciding(sites, [&next, &serving]);
     let mut run = cast.run();
     let honest = packages(&mut run);
     let sent = shares(&mut deciding, &order(0), &honest);
@@ -115,4 +111,19 @@ fn sums_that_somebody_shifted_are_an_alarm_and_no_second_one_is_opened() {
     assert!(matches!(second, HeadRefusal::Permit(PermitError::Conflict { .. })), "{second}");
     let none = deciding[1].open(&order(0), &honest, &[]).unwrap_err();
     assert!(matches!(none, HeadRefusal::Packages { found: 0, expected: 1, .. }), "{none}");
+}
+
+#[test]
+fn uploads_in_part_or_damaged_are_not_trained_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cast, _) = Cast::new(folder.path());
+    assert!(cast.lift(&cast.sent).is_ok());
+    for (found, part) in [(0, &cast.sent[..0]), (cast.sent.len() - 1, &cast.sent[1..])] {
+        let refused = cast.lift(part).err();
+        assert!(matches!(refused, Some(HeadError::Count { what: "a group", found: it, .. }) if it == found), "{found}");
+    }
+    let damaged: Vec<Vec<u8>> = cast.sent.iter().map(|bytes| bytes[1..].to_vec()).collect();
+    assert!(matches!(cast.lift(&damaged), Err(HeadError::Bytes(_))));
+    let refused = cast.run_over(&[]).err();
+    assert!(matches!(refused, Some(HeadError::Count { what: "groups", found: 0, expected: 1 })), "{refused:?}");
 }

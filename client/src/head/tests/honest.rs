@@ -1,7 +1,6 @@
 //! What happens where everybody does what was agreed.
 
-use super::cast::{Cast, Decryptor, STEPS, ledger, order, packages, shares, sums};
-use crate::head::{HeadDecryptor, HeadSite};
+use super::cast::{Cast, STEPS, ledger, order, packages, shares, sums};
 use he_train::encrypted::{HeadError, blinded_sums};
 
 #[test]
@@ -9,8 +8,7 @@ fn every_step_goes_on_from_what_hospitals_refreshed_and_the_last_is_under_the_se
     let folder = tempfile::tempdir().unwrap();
     let (cast, sites) = Cast::new(folder.path());
     let [next, serving] = cast.goals();
-    let mut deciding: Vec<Decryptor<'_>> =
-        sites.into_iter().take(2).map(|site| HeadDecryptor::new(site, cast.run(), &next, &serving)).collect();
+    let mut deciding = cast.deciding(sites, [&next, &serving]);
     let mut run = cast.run();
     let (mut finished, mut last) = (Vec::new(), Vec::new());
     for step in 0..STEPS as u32 {
@@ -48,8 +46,7 @@ fn a_hospital_that_starts_again_sends_the_same_bytes_and_pays_for_them_once() {
     let first = {
         let (cast, sites) = Cast::new(folder.path());
         let [next, serving] = cast.goals();
-        let site = sites.into_iter().next().unwrap();
-        let mut decryptor = HeadDecryptor::new(site, cast.run(), &next, &serving);
+        let decryptor = &mut cast.deciding(sites, [&next, &serving])[0];
         let packages = packages(&mut cast.run());
         let sent = decryptor.share(&order(0), &packages).unwrap();
         (sent[0].share.clone(), sent[0].mask.clone(), cast.terms.flooding)
@@ -57,8 +54,7 @@ fn a_hospital_that_starts_again_sends_the_same_bytes_and_pays_for_them_once() {
     // Another process, with what stands on disk.
     let (cast, sites) = Cast::new(folder.path());
     let [next, serving] = cast.goals();
-    let site: HeadSite<_> = sites.into_iter().next().unwrap();
-    let mut decryptor = HeadDecryptor::new(site, cast.run(), &next, &serving);
+    let decryptor = &mut cast.deciding(sites, [&next, &serving])[0];
     let again = decryptor.share(&order(0), &packages(&mut cast.run())).unwrap();
     assert_eq!((&again[0].share, &again[0].mask), (&first.0, &first.1));
     assert_eq!(ledger(&folder.path().join("1"), first.2).left(), (1 << 12) - 1);
@@ -86,8 +82,7 @@ fn parts_of_a_refresh_that_are_missing_or_somebody_elses_are_no_refresh() {
     let folder = tempfile::tempdir().unwrap();
     let (cast, sites) = Cast::new(folder.path());
     let [next, serving] = cast.goals();
-    let mut deciding: Vec<Decryptor<'_>> =
-        sites.into_iter().take(2).map(|site| HeadDecryptor::new(site, cast.run(), &next, &serving)).collect();
+    let mut deciding = cast.deciding(sites, [&next, &serving]);
     let mut run = cast.run();
     let asked = packages(&mut run);
     let sent = shares(&mut deciding, &order(0), &asked);
@@ -98,12 +93,10 @@ fn parts_of_a_refresh_that_are_missing_or_somebody_elses_are_no_refresh() {
     let opened = deciding[1].open(&order(0), &asked, &blinded).unwrap();
     assert!(next.join(&contexts, &sent.masks, &opened).is_ok());
     let none: Vec<(u16, Vec<Vec<u8>>)> = sent.masks.iter().map(|(party, _)| (*party, Vec::new())).collect();
-    let swapped = vec![(2, sent.masks[0].1.clone()), (1, sent.masks[1].1.clone())];
     let stranger = vec![(9, sent.masks[0].1.clone()), sent.masks[1].clone()];
     assert!(matches!(next.join(&contexts, &none, &opened), Err(HeadError::Count { found: 0, .. })));
     assert!(matches!(next.join(&contexts, &sent.masks, &[]), Err(HeadError::Count { found: 0, .. })));
     assert!(matches!(next.join(&contexts, &sent.masks[..1], &opened), Err(HeadError::Ceremony(_))));
-    assert!(matches!(next.join(&contexts, &swapped, &opened), Err(HeadError::Ceremony(_))));
     let unknown = next.join(&contexts, &stranger, &opened);
     assert!(matches!(unknown, Err(HeadError::Hospital { party: 9, hospitals: 3 })));
     assert!(matches!(next.join(&contexts, &sent.masks, &[vec![1, 2]]), Err(HeadError::Bytes(_))));
