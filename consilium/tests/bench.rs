@@ -303,11 +303,11 @@ fn hospitals_whiten_by_an_encrypted_sum_take_every_step_again_and_a_report_says_
     assert_eq!(of(&rows(&output), "head.verify")["repetitions"].as_u64(), Some(1));
     let read = |name: &str| std::fs::read_to_string(pages.join(name)).expect("written");
     let report: Value = serde_json::from_str(&read("report.json")).expect("JSON");
-    // 384 features and their products, three digits of 16 bits or more each.
+    // 512 features and their products, four digits of 16 bits or more each.
     let moments = &report["moments"];
     assert_eq!(moments["exact"].as_bool(), Some(true), "{moments}");
-    assert!(moments["ciphertext_bytes"].as_u64().is_some_and(|bytes| bytes > 384 * 385 / 2 * 6), "{moments}");
-    assert_eq!((report["data"]["raw_features"].as_u64(), report["data"]["dimension"].as_u64()), (Some(384), Some(256)));
+    assert!(moments["ciphertext_bytes"].as_u64().is_some_and(|bytes| bytes > 512 * 513 / 2 * 8), "{moments}");
+    assert_eq!((report["data"]["raw_features"].as_u64(), report["data"]["dimension"].as_u64()), (Some(512), Some(256)));
     let parameters = &report["parameters"];
     assert_eq!((parameters["threshold"].as_u64(), parameters["verifiers"].as_u64()), (Some(3), Some(3)));
     let protection = &report["protection"];
