@@ -29,7 +29,7 @@ impl<'a> HeadCoordinator<'a> {
     /// first attempt by these decryptors. They open in turn.
     ///
     /// # Errors
-    /// [`HeadError::Finished`]; [`HeadError::Ceremony`] without a decryptor; what evaluation says.
+    /// What evaluation says.
     pub fn take(&mut self, decryptors: &[u16]) -> Result<(RefreshOrder, Vec<Vec<u8>>), HeadError> {
         let step = self.run.step();
         let packages = self.run.take()?.iter().map(Ciphertext::to_bytes).collect();

@@ -13,7 +13,7 @@ use ndarray::{Array2, ArrayView1};
 use super::hospitals::{Hospitals, UploadTimes};
 use super::serving::{self, Served};
 use super::sight::Sight;
-use super::steps::{StepTimes, Steps, sharing};
+use super::steps::{StepTimes, Steps};
 use super::task::Rows;
 use crate::{error::BenchError, prediction::measure_together, progress::Progress};
 
@@ -87,7 +87,8 @@ pub(super) fn train(
     let (groups, upload) = parties.upload(&program, rows, owners, (&mut sight, told))?;
 
     let threshold = parties.terms.quorum.threshold;
-    let deciding = sharing(std::mem::take(&mut parties.sites), threshold);
+    // The first hospitals share; the others only upload.
+    let deciding = std::mem::take(&mut parties.sites).into_iter().take(usize::from(threshold));
     let (training, serving) = (&parties.training, &parties.serving);
     let next = RefreshGoal::next_step(&program, &training.keys.crs, (&training.gates, &training.evaluator));
     let last = RefreshGoal::serving(&transfer, &serving.keys.crs, (&serving.gates, &serving.evaluator));
@@ -95,7 +96,7 @@ pub(super) fn train(
     let run = || HeadRun::new(&program, &training.evaluator, &training.keys.keys, &groups);
     let coordinator = HeadCoordinator::new(parties.terms.clone(), run()?, &next, &last);
     let decryptor = |site| Ok(HeadDecryptor::new(site, run()?, &next, &last));
-    let decryptors = deciding.into_iter().map(decryptor).collect::<Result<_, BenchError>>()?;
+    let decryptors = deciding.map(decryptor).collect::<Result<_, BenchError>>()?;
     let mut parts = Steps::new(coordinator, decryptors);
     let (mut steps, mut left, mut finished) = (Vec::new(), Vec::new(), Vec::new());
     for step in 0..recipe.steps {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use client::head::{HeadDecryptor, HeadSite};
+use client::head::HeadDecryptor;
 use coordinator::head::HeadCoordinator;
 use he_agg::aggregation::MemoryLedger;
 use he_agg::ckks::Ciphertext;
@@ -111,11 +111,6 @@ impl<'a> Steps<'a> {
         sight.look_at_all("what was opened", &opened);
         Ok(Taken { times, packages, finished })
     }
-}
-
-/// The first hospitals of them all, who share; the others only upload.
-pub(super) fn sharing(sites: Vec<HeadSite<MemoryLedger>>, threshold: u16) -> Vec<HeadSite<MemoryLedger>> {
-    sites.into_iter().take(usize::from(threshold)).collect()
 }
 
 fn bytes_of(packages: &[Ciphertext]) -> Vec<Vec<u8>> {

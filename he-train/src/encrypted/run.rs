@@ -41,7 +41,7 @@ impl<'a, B: Backend> HeadRun<'a, B> {
         Ok(Self { program, trainer, groups, done: 0, weights: start.weights, ahead: start.ahead, left: None })
     }
 
-    /// The step at hand, counted from 0; as many as there are steps once all are done.
+    /// The step at hand, counted from 0. The last one stays at hand: nothing goes on from it.
     pub fn step(&self) -> usize {
         self.done
     }
@@ -55,12 +55,9 @@ impl<'a, B: Backend> HeadRun<'a, B> {
     /// looks from, or after the last step the weights.
     ///
     /// # Errors
-    /// [`HeadError::Finished`]; what evaluation says.
+    /// What evaluation says.
     pub fn take(&mut self) -> Result<&[Ciphertext<B>], HeadError> {
         if self.left.is_none() {
-            if self.done >= self.program.recipe().steps {
-                return Err(HeadError::Finished { steps: self.done });
-            }
             let batch: Vec<_> = self.program.batch(self.done).map(|group| &self.groups[group]).collect();
             let stepped = self.trainer.step(self.done, &self.weights, &self.ahead, &batch)?;
             let left = if self.is_last() { stepped.weights.clone() } else { stepped.ahead };
