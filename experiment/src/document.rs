@@ -112,6 +112,11 @@ impl Document {
         Ok(Self { file: file.to_owned(), root })
     }
 
+    /// Whether it is of a head and not of a network.
+    pub(super) fn trains_head(&self) -> bool {
+        self.root.entry("head").is_some()
+    }
+
     /// Applies one `--set a.b=value`. A value that is no TOML is taken as text, so quotes are optional.
     pub(super) fn set(&mut self, text: &str) -> Result<(), ExperimentError> {
         let fault = |fault| ExperimentError::Override { text: text.to_owned(), fault };

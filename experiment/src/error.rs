@@ -5,9 +5,10 @@ use std::fmt;
 
 use he_agg::aggregation::{AggregationError, SECURITY_MIN};
 use he_infer::{CertifyError, CompileError, NetworkError};
+use he_train::encrypted::HeadError;
 use remedy::{Exit, Explained};
 
-use super::document::Place;
+use super::{document::Place, head::HeadConflict};
 
 /// Why an experiment was refused.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,18 @@ pub enum ExperimentError {
         /// What is wrong with it.
         fault: OverrideFault,
     },
+    /// A file of a head where one of a network is meant.
+    #[error("{file} trains a head; heads are trained by `consilium run` and planned by `consilium plan`")]
+    TrainsHead {
+        /// The file.
+        file: String,
+    },
+    /// A file of a network where one of a head is meant.
+    #[error("{file} trains a network: it has no table [head]")]
+    TrainsNetwork {
+        /// The file.
+        file: String,
+    },
     /// One or more keys or values are wrong; all of them are listed.
     #[error("{0}")]
     Invalid(Faults),
@@ -59,13 +72,20 @@ impl Explained for ExperimentError {
         match self {
             Self::Unreadable { .. } => "experiment_unreadable",
             Self::Syntax { .. } => "experiment_syntax",
-            Self::TooLarge { .. } | Self::Override { .. } | Self::Invalid(_) => "experiment_invalid",
+            Self::TooLarge { .. }
+            | Self::Override { .. }
+            | Self::TrainsHead { .. }
+            | Self::TrainsNetwork { .. }
+            | Self::Invalid(_) => "experiment_invalid",
         }
     }
 
     fn place(&self) -> Option<String> {
         match self {
-            Self::Unreadable { file, .. } | Self::TooLarge { file, .. } => Some(file.clone()),
+            Self::Unreadable { file, .. }
+            | Self::TooLarge { file, .. }
+            | Self::TrainsHead { file }
+            | Self::TrainsNetwork { file } => Some(file.clone()),
             Self::Syntax { file, line, .. } => Some(format!("{file}:{line}")),
             Self::Override { text, .. } => Some(format!("--set {text}")),
             Self::Invalid(faults) => faults.0.first().map(|fault| fault.place().to_string()),
@@ -76,6 +96,8 @@ impl Explained for ExperimentError {
         Cow::Borrowed(match self {
             Self::Unreadable { .. } => "check the path; `consilium demo` needs no file",
             Self::Override { .. } => "for example --set federation.rounds=20",
+            Self::TrainsHead { .. } => "name a file with a table [model]; `consilium run FILE` trains this one",
+            Self::TrainsNetwork { .. } => "name a file with a table [head], for example configs/head-circulation.toml",
             Self::TooLarge { .. } | Self::Syntax { .. } | Self::Invalid(_) => {
                 "change the named lines; `consilium plan FILE` checks without running"
             }
@@ -178,6 +200,14 @@ pub enum Fault {
         /// What does not fit.
         source: Box<NetworkError>,
     },
+    /// A head that cannot be trained so.
+    #[error("{place}: {source}")]
+    Head {
+        /// The key that the reason is about.
+        place: Place,
+        /// Why not.
+        source: Box<HeadError>,
+    },
     /// Two values that exclude each other.
     #[error("{first} does not fit {second}: {conflict}")]
     Conflict {
@@ -199,7 +229,8 @@ impl Fault {
             | Self::Missing { place, .. }
             | Self::WrongType { place, .. }
             | Self::WrongValue { place, .. }
-            | Self::Network { place, .. } => place,
+            | Self::Network { place, .. }
+            | Self::Head { place, .. } => place,
             Self::Conflict { first, .. } => first,
         }
     }
@@ -209,6 +240,9 @@ impl Fault {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Conflict {
+    /// Settings of a head.
+    #[error(transparent)]
+    Head(#[from] HeadConflict),
     /// Two disjoint groups could each decrypt.
     #[error("threshold {threshold} of {hospitals} is not a majority; at least {least} is needed")]
     ThresholdTooSmall {

@@ -34,6 +34,12 @@ pub(super) enum Kind {
     AutoInteger(i64, i64),
     /// A number between two bounds, both allowed.
     Real(f64, f64),
+    /// A whole number from 0, whose limits are known elsewhere.
+    Count,
+    /// A number, whose limits are known elsewhere.
+    Number,
+    /// A list of distinct labels, which are bytes, so many at least and at most.
+    Labels(usize, usize),
     /// A list of so many numbers between two bounds.
     Reals(usize, f64, f64),
     /// `true` or `false`.
@@ -216,6 +222,15 @@ fn verdict(kind: &Kind, content: &Content) -> Verdict {
         (Kind::AutoInteger(least, most), Content::Integer(value)) => (least..=most).contains(&value),
         (Kind::AutoInteger(..), Content::Text(text)) => text == "auto",
         (Kind::Real(least, most), Content::Integer(_) | Content::Real(_)) => between(content, *least, *most),
+        (Kind::Count, Content::Integer(value)) => *value >= 0,
+        (Kind::Number, Content::Integer(_) | Content::Real(_)) => true,
+        (Kind::Labels(least, most), Content::List(items)) => match integers(items) {
+            Some(labels) => {
+                let is_label = |label: &i64| u8::try_from(*label).is_ok();
+                (*least..=*most).contains(&labels.len()) && labels.iter().all(is_label) && distinct(&labels)
+            }
+            None => return Verdict::WrongType,
+        },
         (Kind::Reals(count, least, most), Content::List(items)) => {
             if items.iter().any(|item| !matches!(item.content, Content::Integer(_) | Content::Real(_))) {
                 return Verdict::WrongType;
@@ -272,13 +287,17 @@ fn texts(items: &[Node]) -> Option<Vec<&str>> {
     items.iter().map(|item| if let Content::Text(text) = &item.content { Some(text.as_str()) } else { None }).collect()
 }
 
+fn integers(items: &[Node]) -> Option<Vec<i64>> {
+    items.iter().map(|item| if let Content::Integer(value) = item.content { Some(value) } else { None }).collect()
+}
+
 /// As a digest is printed.
 fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-fn distinct(texts: &[&str]) -> bool {
-    texts.iter().enumerate().all(|(index, text)| !texts[..index].contains(text))
+fn distinct<T: PartialEq>(items: &[T]) -> bool {
+    items.iter().enumerate().all(|(index, item)| !items[..index].contains(item))
 }
 
 fn is_name(text: &str) -> bool {
@@ -320,6 +339,9 @@ impl Kind {
             Self::Integer(least, most) => format!("an integer from {least} to {most}"),
             Self::AutoInteger(least, most) => format!("\"auto\" or an integer from {least} to {most}"),
             Self::Real(least, most) => format!("a number from {least} to {most}"),
+            Self::Count => "an integer from 0".to_owned(),
+            Self::Number => "a number".to_owned(),
+            Self::Labels(least, most) => format!("a list of {least} to {most} different labels from 0 to 255"),
             Self::Reals(count, least, most) => format!("a list of {count} numbers from {least} to {most}"),
             Self::Switch => "true or false".to_owned(),
             Self::Hours => hours::FORM.to_owned(),

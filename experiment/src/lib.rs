@@ -1,11 +1,15 @@
 //! The experiment: one TOML file, checked as a whole before anything runs.
 //!
 //! `document` parses it with lines, `schema` says which keys there are, `literal` is the file as written and
-//! [`Experiment`] the result of `resolve`, which nobody has to check again.
+//! [`Experiment`] the result of `resolve`, which nobody has to check again. Files with a table `[head]` are a
+//! [`HeadExperiment`] in the same way; [`Described`] takes both.
 
+mod check;
 mod document;
 mod error;
+mod head;
 mod hours;
+mod images;
 mod kind;
 mod literal;
 mod nearest;
@@ -22,7 +26,7 @@ mod write;
 
 use std::path::Path;
 
-use datasets::{AngiographySpec, Generator, LoadOptions, PhantomSpec};
+use datasets::{Generator, LoadOptions};
 use he_agg::aggregation::LaneLayout;
 use he_infer::{Network, Program};
 
@@ -33,10 +37,13 @@ pub use kind::parse_duration;
 pub use resolve::{PLANES_MAX, QUESTION_BYTES_MAX};
 pub use share::Share;
 
-use self::train::TrainSettings;
 pub use self::{
     document::{Origin, Place},
     error::{Conflict, ExperimentError, Fault, Faults, OverrideFault},
+    head::{
+        Described, Head, HeadCirculation, HeadConflict, HeadData, HeadExperiment, HeadFeatures, HeadImages,
+        HeadTraining,
+    },
     release::Release,
     settings::{
         Angiography, Compute, DataFormat, DataPlan, Encryption, Federation, Generated, Phantom, Publish, ReportFormats,
@@ -44,6 +51,7 @@ pub use self::{
     },
     site::{AuditSite, DataSite, NetworkSite, PacsSite, Policy, PortalSite, Site, TrainSite, VaultSite},
 };
+use self::{images::Drawn, train::TrainSettings};
 
 /// The built-in experiment of `consilium demo`.
 pub const DEMO: &str = include_str!("../../configs/demo.toml");
@@ -87,6 +95,9 @@ impl Experiment {
     }
 
     fn check(mut document: Document, text: String, overrides: &[String]) -> Result<Self, ExperimentError> {
+        if document.trains_head() {
+            return Err(ExperimentError::TrainsHead { file: document.file });
+        }
         for assignment in overrides {
             document.set(assignment)?;
         }
@@ -137,35 +148,17 @@ impl Experiment {
 
     /// What draws the images; `None` where they are read.
     pub fn generator(&self) -> Option<Generator> {
-        let (data, seed) = (&self.data, self.seed);
-        let hospitals = self.federation.hospitals.into();
-        Some(match data.generated? {
-            Generated::Phantom(own) => Generator::Phantom(PhantomSpec {
-                hospitals,
-                patients_per_hospital: own.patients_per_hospital,
-                slices_per_patient: own.slices_per_patient,
-                height: data.height,
-                width: data.width,
-                proportions: own.proportions,
-                difficulty: own.difficulty,
-                split: data.split,
-                mean: data.mean,
-                std: data.std,
-                seed,
-            }),
-            Generated::Angiography(own) => Generator::Angiography(AngiographySpec {
-                hospitals,
-                patients_per_hospital: own.patients_per_hospital,
-                views_per_patient: own.views_per_patient,
-                height: data.height,
-                width: data.width,
-                contrast: true,
-                split: data.split,
-                mean: data.mean,
-                std: data.std,
-                seed,
-            }),
-        })
+        let data = &self.data;
+        let drawn = Drawn {
+            hospitals: self.federation.hospitals,
+            height: data.height,
+            width: data.width,
+            split: data.split,
+            mean: data.mean,
+            std: data.std,
+            seed: self.seed,
+        };
+        Some(drawn.generator(data.generated?))
     }
 
     /// `[model]`, checked against the image.
@@ -231,11 +224,11 @@ impl Experiment {
 
     /// Every key with its value, defaults and `--set` included; itself a valid experiment file.
     pub fn resolved_toml(&self) -> String {
-        write::to_text(&write::everything(self))
+        write::to_text(&write::everything(self), schema::ROOT)
     }
 
     /// SHA-256 of the resolved plan without the tables that only matter on this machine.
     pub fn digest(&self) -> [u8; 32] {
-        write::digest(&write::plan(self))
+        write::digest("consilium plan 1\n", &write::plan(self))
     }
 }

@@ -119,6 +119,14 @@ pub(super) struct SimulateLiteral {
     pub(super) max_samples: Option<usize>,
     pub(super) phantom: Option<PhantomLiteral>,
     pub(super) angiography: Option<AngiographyLiteral>,
+    /// The schema lets it through in files of heads only.
+    pub(super) circulation: Option<CirculationLiteral>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct CirculationLiteral {
+    pub(super) patients: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,8 +1,7 @@
 //! From the file as written to a checked experiment: defaults filled in, contradictions named with both lines.
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use datasets::{Partition, SplitBy, SplitFractions};
 use he_agg::{Flooding, Preset, aggregation::LaneLayout};
 use he_infer::{ImageShape, LayerSpec, Network, PixelRange, Program};
 use metrics::CountDigits;
@@ -10,24 +9,21 @@ use serde::Deserialize;
 
 use super::{
     Experiment,
-    document::{Document, Place},
+    check::{self, Check, narrow},
+    document::Document,
     error::{Conflict, ExperimentError, Fault, Faults},
+    images::{ImagesLiteral, format_of},
     kind,
-    literal::{Auto, DataLiteral, ExperimentLiteral, FederationLiteral, PublishLiteral, SimulateLiteral},
+    literal::{Auto, DataLiteral, ExperimentLiteral, FederationLiteral, PublishLiteral},
     release::Release,
     schema,
-    settings::{
-        Angiography, Compute, DataFormat, DataPlan, Encryption, Federation, Generated, Phantom, Publish, ReportFormats,
-        Weighting,
-    },
+    settings::{DataPlan, Encryption, Federation, Publish, Weighting},
     train::TrainSettings,
 };
 
 /// Checks a document and fills in what it leaves out.
 pub(super) fn resolve(document: &Document, text: String) -> Result<Experiment, ExperimentError> {
-    refuse(kind::check(document, schema::ROOT))?;
-    let literal = ExperimentLiteral::deserialize(document.to_toml()).map_err(|error| mismatch(document, &error))?;
-
+    let literal: ExperimentLiteral = check::literal(document, schema::ROOT)?;
     let mut check = Check { document, faults: Vec::new() };
     let federation = check.federation(&literal.federation);
     let data = check.data(&literal.data);
@@ -56,8 +52,6 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<Experiment, E
         }
     };
 
-    let formats = literal.report.formats;
-    let wanted = |format: &str| formats.as_ref().is_none_or(|formats| formats.iter().any(|word| word == format));
     Ok(Experiment {
         name: literal.experiment.name,
         description: literal.experiment.description.unwrap_or_default(),
@@ -70,15 +64,8 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<Experiment, E
         train,
         encryption,
         publish,
-        compute: Compute {
-            // The schema lets no other word through.
-            backend: literal.compute.backend.and_then(|word| word.parse().ok()).unwrap_or_default(),
-            threads: match literal.compute.threads {
-                None | Some(Auto::Auto) => None,
-                Some(Auto::Number(number)) => usize::try_from(number).ok().and_then(NonZeroUsize::new),
-            },
-        },
-        report: ReportFormats { html: wanted("html"), json: wanted("json"), parquet: wanted("parquet") },
+        compute: check::compute(&literal.compute),
+        report: check::formats(&literal.report),
         text,
     })
 }
@@ -91,55 +78,14 @@ fn round_values(program: &Program, encryption: &Encryption, figures: bool) -> us
     if figures { parameters.max(counts) } else { parameters }
 }
 
-fn refuse(faults: Vec<Fault>) -> Result<(), ExperimentError> {
-    if faults.is_empty() { Ok(()) } else { Err(ExperimentError::Invalid(Faults(faults))) }
-}
-
-/// The schema and the literal types disagree: a bug of ours, told like a fault of the file because a person waits.
-fn mismatch(document: &Document, error: &toml::de::Error) -> ExperimentError {
-    let message = error.message().lines().collect::<Vec<_>>().join(", ");
-    ExperimentError::Syntax { file: document.file.clone(), line: 1, message }
-}
-
-struct Check<'a> {
-    document: &'a Document,
-    faults: Vec<Fault>,
-}
-
 impl Check<'_> {
-    fn place(&self, path: &[&str]) -> Place {
-        self.document.place(path)
-    }
-
-    fn conflict(&mut self, first: &[&str], second: &[&str], conflict: Conflict) {
-        self.faults.push(Fault::Conflict {
-            first: self.place(first),
-            second: Box::new(self.place(second)),
-            conflict: Box::new(conflict),
-        });
-    }
-
-    fn wrong(&mut self, path: &[&str], found: String, allowed: &str) {
-        self.faults.push(Fault::WrongValue { place: self.place(path), found, allowed: allowed.to_owned() });
-    }
-
     fn duration(&self, text: Option<&String>, default: Duration) -> Duration {
         text.and_then(|text| kind::parse_duration(text)).unwrap_or(default)
     }
 
     fn federation(&mut self, literal: &FederationLiteral) -> Federation {
-        let hospitals = literal.hospitals.unwrap_or(5);
-        let least = hospitals / 2 + 1;
-        let threshold = match literal.threshold {
-            None | Some(Auto::Auto) => 2 * hospitals / 3 + 1,
-            Some(Auto::Number(number)) => narrow(number),
-        };
+        let (hospitals, threshold) = self.quorum(literal);
         let (threshold_key, hospitals_key) = (["federation", "threshold"], ["federation", "hospitals"]);
-        if threshold > hospitals {
-            self.conflict(&threshold_key, &hospitals_key, Conflict::ThresholdTooLarge { threshold, hospitals });
-        } else if threshold < least {
-            self.conflict(&threshold_key, &hospitals_key, Conflict::ThresholdTooSmall { threshold, hospitals, least });
-        }
         let min_cohort = match literal.min_cohort {
             None | Some(Auto::Auto) => threshold.max(hospitals.min(4)),
             Some(Auto::Number(number)) => narrow(number),
@@ -168,100 +114,23 @@ impl Check<'_> {
     }
 
     fn data(&mut self, literal: &DataLiteral) -> DataPlan {
-        let format = match literal.format.as_str() {
-            "npz" => DataFormat::Npz,
-            "idx" => DataFormat::Idx,
-            "image-folder" => DataFormat::ImageFolder,
-            "angiography" => DataFormat::Angiography,
-            _ => DataFormat::Phantom,
-        };
-        let channels = literal.image.channels.unwrap_or(1);
-        if channels == 2 {
-            self.wrong(&["data", "image", "channels"], "2".to_owned(), "1 (grey) or 3 (colour)");
-        }
-        let default = SplitFractions::default();
-        let split = SplitFractions {
-            train: literal.split.train.unwrap_or(default.train),
-            validation: literal.split.validation.unwrap_or(default.validation),
-            test: literal.split.test.unwrap_or(default.test),
-        };
-        if split.check().is_err() {
-            let sum = split.train + split.validation + split.test;
-            self.conflict(&["data", "split", "test"], &["data", "split", "train"], Conflict::SplitSum { sum });
-        }
-        let split_by = if literal.split.by.as_deref() == Some("slice") { SplitBy::Slice } else { SplitBy::Group };
-        self.generator_rules(format, literal, channels);
-        let simulate = &literal.simulate;
+        let DataLiteral { format, classes, image, normalise, split, simulate } = literal;
+        let images = self.images(&ImagesLiteral { format: format_of(format), classes, image, split, simulate });
         DataPlan {
-            format,
-            classes: literal.classes.clone(),
-            height: literal.image.height,
-            width: literal.image.width,
-            channels,
-            mean: literal.normalise.mean.unwrap_or(0.5),
-            std: literal.normalise.std.unwrap_or(0.25),
-            split,
-            split_by,
-            source: simulate.source.as_ref().filter(|source| *source != format.word()).map(PathBuf::from),
-            partition: self.partition(literal),
-            max_samples: simulate.max_samples,
-            generated: generated(format, simulate),
+            format: images.format,
+            classes: images.classes,
+            height: images.height,
+            width: images.width,
+            channels: images.channels,
+            mean: normalise.mean.unwrap_or(0.5),
+            std: normalise.std.unwrap_or(0.25),
+            split: images.split,
+            split_by: images.split_by,
+            source: images.source,
+            partition: images.partition,
+            max_samples: images.max_samples,
+            generated: images.generated,
         }
-    }
-
-    /// A generator knows its images and needs no file; other formats have no use for its settings.
-    fn generator_rules(&mut self, format: DataFormat, literal: &DataLiteral, channels: usize) {
-        let (format_key, simulate) = (["data", "format"], &literal.simulate);
-        let tables = [
-            ("phantom", DataFormat::Phantom, simulate.phantom.is_some()),
-            ("angiography", DataFormat::Angiography, simulate.angiography.is_some()),
-        ];
-        let source = simulate.source.as_deref();
-        for (word, of, is_there) in tables {
-            let option = || Conflict::GeneratorOption { format: format.word(), of: of.word() };
-            if is_there && format != of {
-                self.conflict(&["data", "simulate", word], &format_key, option());
-            }
-            if source == Some(word) && !format.is_generated() {
-                self.conflict(&["data", "simulate", "source"], &format_key, option());
-            }
-        }
-        let Some(classes) = format.generated_classes() else { return };
-        let format = format.word();
-        if source.is_some_and(|source| source != format) {
-            self.conflict(&["data", "simulate", "source"], &format_key, Conflict::GeneratedWithSource { format });
-        }
-        if literal.classes != classes {
-            let conflict = Conflict::GeneratedClasses { format, found: literal.classes.len(), expected: classes };
-            self.conflict(&["data", "classes"], &format_key, conflict);
-        }
-        if channels != 1 {
-            let conflict = Conflict::GeneratedChannels { format, found: channels };
-            self.conflict(&["data", "image", "channels"], &format_key, conflict);
-        }
-        let [height, width] = [literal.image.height, literal.image.width];
-        if format == DataFormat::Angiography.word() {
-            for (key, found) in [("height", height), ("width", width)] {
-                if !(32..=256).contains(&found) {
-                    self.wrong(&["data", "image", key], found.to_string(), "32 to 256 for angiograms");
-                }
-            }
-        }
-    }
-
-    fn partition(&mut self, literal: &DataLiteral) -> Partition {
-        let simulate = &literal.simulate;
-        let partition = match simulate.partition.as_deref() {
-            Some("dirichlet") => return Partition::Dirichlet { alpha: simulate.alpha.unwrap_or(0.5) },
-            Some("by-column") => Partition::ByColumn,
-            _ => Partition::Iid,
-        };
-        if simulate.alpha.is_some() {
-            let partition = simulate.partition.clone().unwrap_or_else(|| "iid".to_owned());
-            let conflict = Conflict::AlphaWithoutDirichlet { partition };
-            self.conflict(&["data", "simulate", "alpha"], &["data", "simulate", "partition"], conflict);
-        }
-        partition
     }
 
     fn preset(&mut self, path: [&str; 2], text: Option<&str>, default: Preset) -> Preset {
@@ -458,31 +327,3 @@ const CLIP: f64 = 1.0 / 64.0;
 
 /// Ciphertexts of one query: at 256 x 256 pixels eight of the smallest preset hold one image.
 const QUERY_CIPHERTEXTS_MAX: usize = 16;
-
-/// The schema bounds every such number by 64.
-fn narrow(number: u32) -> u16 {
-    u16::try_from(number).unwrap_or(u16::MAX)
-}
-
-/// Settings of the format's generator, with what the file leaves out.
-fn generated(format: DataFormat, simulate: &SimulateLiteral) -> Option<Generated> {
-    match format {
-        DataFormat::Phantom => {
-            let own = simulate.phantom.as_ref();
-            Some(Generated::Phantom(Phantom {
-                patients_per_hospital: own.and_then(|own| own.patients_per_hospital).unwrap_or(36),
-                slices_per_patient: own.and_then(|own| own.slices_per_patient).unwrap_or(4),
-                difficulty: own.and_then(|own| own.difficulty).unwrap_or(0.5),
-                proportions: own.and_then(|own| own.proportions).unwrap_or([1.0; 3]),
-            }))
-        }
-        DataFormat::Angiography => {
-            let own = simulate.angiography.as_ref();
-            Some(Generated::Angiography(Angiography {
-                patients_per_hospital: own.and_then(|own| own.patients_per_hospital).unwrap_or(240),
-                views_per_patient: own.and_then(|own| own.views_per_patient).unwrap_or(1),
-            }))
-        }
-        DataFormat::Npz | DataFormat::Idx | DataFormat::ImageFolder => None,
-    }
-}

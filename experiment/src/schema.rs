@@ -9,11 +9,11 @@ use super::{
     settings::Weighting,
 };
 
-const fn required(key: &'static str, kind: Kind) -> Field {
+pub(super) const fn required(key: &'static str, kind: Kind) -> Field {
     Field { key, kind, required: true }
 }
 
-const fn optional(key: &'static str, kind: Kind) -> Field {
+pub(super) const fn optional(key: &'static str, kind: Kind) -> Field {
     Field { key, kind, required: false }
 }
 
@@ -91,7 +91,7 @@ const POLICY: &[Field] = &[
 
 const TRAIN_SITE: &[Field] = &[optional("device", Kind::Choice(&DeviceChoice::WORDS))];
 
-const EXPERIMENT: &[Field] = &[
+pub(super) const EXPERIMENT: &[Field] = &[
     required("name", Kind::Name),
     optional("description", Kind::Text(500)),
     // TOML integers are signed; the seed is a label, so half the range loses nothing.
@@ -110,6 +110,9 @@ const FEDERATION: &[Field] = &[
     optional("weights", Kind::Choice(&Weighting::WORDS)),
 ];
 
+/// Words for `data.simulate.partition`.
+pub(super) const PARTITIONS: &[&str] = &["iid", "dirichlet", "by-column"];
+
 /// Words for `data.format`.
 pub(super) const FORMATS: &[&str] = &["phantom", "angiography", "npz", "idx", "image-folder"];
 
@@ -122,7 +125,7 @@ const DATA: &[Field] = &[
     optional("simulate", Kind::Table(SIMULATE)),
 ];
 
-const IMAGE: &[Field] = &[
+pub(super) const IMAGE: &[Field] = &[
     required("height", Kind::Integer(16, 512)),
     required("width", Kind::Integer(16, 512)),
     // 1 is grey, 3 is red, green, blue.
@@ -131,7 +134,7 @@ const IMAGE: &[Field] = &[
 
 const NORMALISE: &[Field] = &[optional("mean", Kind::Real(0.0, 1.0)), optional("std", Kind::Real(0.001, 10.0))];
 
-const SPLIT: &[Field] = &[
+pub(super) const SPLIT: &[Field] = &[
     optional("train", Kind::Real(0.01, 1.0)),
     optional("validation", Kind::Real(0.0, 1.0)),
     optional("test", Kind::Real(0.0, 1.0)),
@@ -140,21 +143,21 @@ const SPLIT: &[Field] = &[
 
 const SIMULATE: &[Field] = &[
     optional("source", Kind::Text(4096)),
-    optional("partition", Kind::Choice(&["iid", "dirichlet", "by-column"])),
+    optional("partition", Kind::Choice(PARTITIONS)),
     optional("alpha", Kind::Real(0.01, 1000.0)),
     optional("max-samples", Kind::Integer(1, 1_000_000_000)),
     optional("phantom", Kind::Table(PHANTOM)),
     optional("angiography", Kind::Table(ANGIOGRAPHY)),
 ];
 
-const PHANTOM: &[Field] = &[
+pub(super) const PHANTOM: &[Field] = &[
     optional("patients-per-hospital", Kind::Integer(3, 65_536)),
     optional("slices-per-patient", Kind::Integer(1, 6)),
     optional("difficulty", Kind::Real(0.0, 1.0)),
     optional("proportions", Kind::Reals(3, 0.001, 1000.0)),
 ];
 
-const ANGIOGRAPHY: &[Field] =
+pub(super) const ANGIOGRAPHY: &[Field] =
     &[optional("patients-per-hospital", Kind::Integer(6, 65_536)), optional("views-per-patient", Kind::Integer(1, 6))];
 
 const MODEL: &[Field] = &[required("layers", Kind::Variants(LAYERS))];
@@ -243,7 +246,7 @@ const PUBLISH: &[Field] = &[
     optional("figures", Kind::Choice(&["none", "pooled"])),
 ];
 
-const COMPUTE: &[Field] = &[
+pub(super) const COMPUTE: &[Field] = &[
     optional("backend", Kind::Choice(&DeviceChoice::WORDS)),
     // Beyond any machine here, and far below what would exhaust one.
     optional("threads", Kind::AutoInteger(1, 1024)),

@@ -376,7 +376,9 @@ fn every_shipped_experiment_is_accepted() {
     for entry in std::fs::read_dir(folder).expect("configs") {
         let path = entry.expect("entry").path();
         if path.extension().is_some_and(|extension| extension == "toml") {
-            let experiment = Experiment::load(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+            let described = Described::load(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+            // Tests of heads read theirs.
+            let Described::Network(experiment) = described else { continue };
             let resolved = experiment.resolved_toml();
             assert_eq!(parse(&resolved).expect("resolved").resolved_toml(), resolved);
             names.push(experiment.name().to_owned());

@@ -1,8 +1,8 @@
 //! The resolved experiment as text: what `plan` prints, what hospitals approve by digest, what a run folder keeps.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-use datasets::{Partition, SplitBy};
+use datasets::{Partition, SplitBy, SplitFractions};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
@@ -10,28 +10,37 @@ use toml::{Table, Value};
 use super::{
     Experiment,
     kind::{Field, Kind},
-    schema,
-    settings::{Generated, Publish},
+    settings::{Compute, DataPlan, Generated, Publish, ReportFormats},
 };
 
 /// All tables.
 pub(super) fn everything(experiment: &Experiment) -> Table {
     let mut root = plan(experiment);
     if let Some(Value::Table(data)) = root.get_mut("data") {
-        data.insert("simulate".to_owned(), Value::Table(simulate(experiment)));
+        data.insert("simulate".to_owned(), Value::Table(simulate(&experiment.data.dealt())));
     }
-    root.insert(
-        "compute".to_owned(),
-        table([
-            ("backend", text(experiment.compute.backend.word())),
-            ("threads", experiment.compute.threads.map_or_else(|| text("auto"), |threads| integer(threads.get()))),
-        ]),
-    );
-    let formats =
-        [("html", experiment.report.html), ("json", experiment.report.json), ("parquet", experiment.report.parquet)];
-    let formats = formats.iter().filter(|(_, wanted)| *wanted).map(|(name, _)| text(name)).collect();
-    root.insert("report".to_owned(), table([("formats", Value::Array(formats))]));
+    root.extend(local(experiment.compute, experiment.report));
     root
+}
+
+/// The tables that only matter on this machine.
+pub(super) fn local(compute: Compute, report: ReportFormats) -> Table {
+    let threads = compute.threads.map_or_else(|| text("auto"), |threads| integer(threads.get()));
+    let formats = [("html", report.html), ("json", report.json), ("parquet", report.parquet)];
+    let formats = formats.iter().filter(|(_, wanted)| *wanted).map(|(name, _)| text(name)).collect();
+    entries([
+        ("compute", table([("backend", text(compute.backend.word())), ("threads", threads)])),
+        ("report", table([("formats", Value::Array(formats))])),
+    ])
+}
+
+/// `[experiment]`.
+pub(super) fn heading(name: &str, description: &str, seed: u64) -> Value {
+    table([
+        ("name", text(name)),
+        ("description", text(description)),
+        ("seed", Value::Integer(i64::try_from(seed).unwrap_or(i64::MAX))),
+    ])
 }
 
 /// The tables that all hospitals must agree on.
@@ -43,14 +52,7 @@ pub(super) fn plan(experiment: &Experiment) -> Table {
         experiment.network().specs().iter().map(|layer| Value::try_from(layer).unwrap_or(Value::Boolean(false)));
     let root = [
         ("schema", Value::Integer(1)),
-        (
-            "experiment",
-            table([
-                ("name", text(&experiment.name)),
-                ("description", text(&experiment.description)),
-                ("seed", Value::Integer(i64::try_from(experiment.seed).unwrap_or(i64::MAX))),
-            ]),
-        ),
+        ("experiment", heading(&experiment.name, &experiment.description, experiment.seed)),
         (
             "federation",
             table([
@@ -80,7 +82,7 @@ pub(super) fn plan(experiment: &Experiment) -> Table {
         ),
         ("publish", self::publish(publish)),
     ];
-    root.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    entries(root)
 }
 
 fn publish(publish: &Publish) -> Value {
@@ -104,37 +106,47 @@ fn publish(publish: &Publish) -> Value {
 
 fn data(experiment: &Experiment) -> Table {
     let data = &experiment.data;
-    let by = match data.split_by {
-        SplitBy::Group => "group",
-        SplitBy::Slice => "slice",
-    };
-    let table = [
+    entries([
         ("format", text(data.format.word())),
-        ("classes", Value::Array(data.classes.iter().map(|class| text(class)).collect())),
-        (
-            "image",
-            table([
-                ("height", integer(data.height)),
-                ("width", integer(data.width)),
-                ("channels", integer(data.channels)),
-            ]),
-        ),
+        ("classes", texts(&data.classes)),
+        ("image", image(data.height, data.width, data.channels)),
         ("normalise", table([("mean", real(data.mean)), ("std", real(data.std))])),
-        (
-            "split",
-            table([
-                ("train", Value::Float(data.split.train)),
-                ("validation", Value::Float(data.split.validation)),
-                ("test", Value::Float(data.split.test)),
-                ("by", text(by)),
-            ]),
-        ),
-    ];
-    table.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+        ("split", split(data.split, Some(data.split_by))),
+    ])
 }
 
-fn simulate(experiment: &Experiment) -> Table {
-    let data = &experiment.data;
+/// `[data] image`.
+pub(super) fn image(height: usize, width: usize, channels: usize) -> Value {
+    table([("height", integer(height)), ("width", integer(width)), ("channels", integer(channels))])
+}
+
+/// `[data] split`, and what stays whole where something could be torn apart.
+pub(super) fn split(split: SplitFractions, by: Option<SplitBy>) -> Value {
+    let by = by.map(|by| match by {
+        SplitBy::Group => "group",
+        SplitBy::Slice => "slice",
+    });
+    let parts = [("train", split.train), ("validation", split.validation), ("test", split.test)];
+    table(parts.map(|(key, share)| (key, Value::Float(share))).into_iter().chain(by.map(|by| ("by", text(by)))))
+}
+
+/// How images come to hospitals in a simulation.
+pub(super) struct Dealt<'a> {
+    pub(super) source: Option<&'a Path>,
+    pub(super) partition: Partition,
+    pub(super) max_samples: Option<usize>,
+    pub(super) generated: Option<Generated>,
+}
+
+impl DataPlan {
+    fn dealt(&self) -> Dealt<'_> {
+        let (source, partition) = (self.source.as_deref(), self.partition);
+        Dealt { source, partition, max_samples: self.max_samples, generated: self.generated }
+    }
+}
+
+/// `[data.simulate]` of images.
+pub(super) fn simulate(data: &Dealt<'_>) -> Table {
     let mut table = Table::new();
     let mut put = |key: &str, value| table.insert(key.to_owned(), value);
     match data.partition {
@@ -145,7 +157,7 @@ fn simulate(experiment: &Experiment) -> Table {
             put("partition", text("dirichlet"))
         }
     };
-    if let Some(source) = &data.source {
+    if let Some(source) = data.source {
         put("source", text(&source.display().to_string()));
     }
     if let Some(most) = data.max_samples {
@@ -198,9 +210,9 @@ fn shorten(value: &mut Value) {
 }
 
 /// The text in the order of the schema, which is the order in which people think of an experiment.
-pub(super) fn to_text(table: &Table) -> String {
+pub(super) fn to_text(table: &Table, fields: &'static [Field]) -> String {
     // A tree of strings, numbers and tables always has a text.
-    toml::to_string(&Ordered { table, fields: schema::ROOT }).unwrap_or_default()
+    toml::to_string(&Ordered { table, fields }).unwrap_or_default()
 }
 
 struct Ordered<'a> {
@@ -225,26 +237,34 @@ impl Serialize for Ordered<'_> {
 }
 
 /// Tables are sorted by key, so equal plans have equal text.
-pub(super) fn digest(table: &Table) -> [u8; 32] {
+pub(super) fn digest(of: &str, table: &Table) -> [u8; 32] {
     let mut hash = Sha256::new();
-    hash.update(b"consilium plan 1\n");
+    hash.update(of.as_bytes());
     hash.update(toml::to_string(table).unwrap_or_default().as_bytes());
     hash.finalize().into()
 }
 
-fn table<'a>(entries: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
-    Value::Table(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+pub(super) fn entries<'a>(entries: impl IntoIterator<Item = (&'a str, Value)>) -> Table {
+    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-fn text(text: &str) -> Value {
+pub(super) fn table<'a>(of: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+    Value::Table(entries(of))
+}
+
+pub(super) fn text(text: &str) -> Value {
     Value::String(text.to_owned())
 }
 
-fn integer(value: usize) -> Value {
+pub(super) fn texts(all: &[String]) -> Value {
+    Value::Array(all.iter().map(|one| text(one)).collect())
+}
+
+pub(super) fn integer(value: usize) -> Value {
     Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
-fn count(value: u32) -> Value {
+pub(super) fn count(value: u32) -> Value {
     Value::Integer(value.into())
 }
 

@@ -51,7 +51,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("he-train", &["he-agg", "he-infer"]),
     ("imaging", &["remedy"]),
     ("pacs", &["remedy"]),
-    ("experiment", &["he-agg", "he-infer", "datasets", "metrics", "remedy"]),
+    ("experiment", &["he-agg", "he-infer", "he-train", "datasets", "metrics", "remedy"]),
     (
         "client",
         &[
