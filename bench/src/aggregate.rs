@@ -7,9 +7,10 @@ use he_agg::aggregation::{Flooding, LaneLayout, PARTIES_MAX};
 use remedy::Exit;
 use report::bytes_text;
 
+use simulation::cohort::{Cohort, Wire};
+
 use super::{
     Measured,
-    cohort::{Cohort, Wire},
     device::{DeviceFlags, Selected},
     engine::{Engine, EngineFlags},
     error::BenchError,

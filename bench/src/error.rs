@@ -4,22 +4,22 @@ use std::borrow::Cow;
 
 use client::model_file::ModelFileError;
 use client::train::TrainError;
-use datasets::DataError;
 use experiment::Conflict;
 use experiment::ExperimentError;
 use he_agg::aggregation::{AggregationError, PermitError};
 use he_agg::backend::BackendError;
 use he_agg::ckks::CkksError;
-use he_agg::multiparty::{CeremonyError, GateHolderError, PermitRefused, RelinProofError};
+use he_agg::multiparty::{CeremonyError, PermitRefused, RelinProofError};
 use he_agg::simd::{Isa, IsaError};
 use he_agg::{FloodingError, Preset};
 use he_gpu::OpenError;
 use he_infer::{CompileError, ExecuteError, InputError, ModelError, NetworkError};
-use he_train::encrypted::{HeadError, TransferError};
-use he_train::{RecipeError, ShadowError};
+use he_train::encrypted::HeadError;
 use metrics::MetricsError;
 use remedy::{Exit, Explained};
 use simulation::FederationError;
+use simulation::cohort::CohortError;
+use simulation::head::HeadRunError;
 
 /// A flag that does not fit, or an operation that failed.
 #[derive(Debug, thiserror::Error)]
@@ -55,53 +55,6 @@ pub enum BenchError {
         /// The task, or the format of an experiment.
         what: &'static str,
     },
-    /// `bench head`: a hospital shares nothing.
-    #[error(transparent)]
-    HeadRefused(#[from] client::head::HeadRefusal<std::convert::Infallible>),
-    /// `bench head`: sums to whiten by.
-    #[error(transparent)]
-    Pooled(#[from] he_train::PooledError),
-    /// `bench head --report`: a folder that cannot be made.
-    #[error("{}: {source}", path.display())]
-    Folder {
-        /// As given.
-        path: std::path::PathBuf,
-        /// What the file system said.
-        source: std::io::Error,
-    },
-    /// `bench head --report`: a file that cannot be written.
-    #[error(transparent)]
-    Report(#[from] report::ReportError),
-    /// `bench head`: an error of ours.
-    #[error("hospital {hospital} joined the last refresh to another head than the coordinator; please report this")]
-    HeadsDiffer {
-        /// From 1.
-        hospital: u16,
-    },
-    /// `bench head`: files, or a generator.
-    #[error(transparent)]
-    HeadData(#[from] DataError),
-    /// `bench head`: the recipe.
-    #[error(transparent)]
-    Shadow(#[from] ShadowError),
-    /// `bench head`: on ciphertexts.
-    #[error(transparent)]
-    Head(#[from] HeadError),
-    /// `bench head`: the head under a serving key.
-    #[error(transparent)]
-    Transfer(#[from] TransferError),
-    /// `bench head`: a hospital behind its gate.
-    #[error("a hospital did not encrypt or share: {0}")]
-    Gate(#[from] GateHolderError<std::convert::Infallible>),
-    /// `bench head`: a flooding of more refreshes than there can be.
-    #[error(transparent)]
-    Flooding(#[from] FloodingError),
-    /// `--alpha` of `bench head`.
-    #[error("--alpha deals rows by class, and readings have none")]
-    NoClasses,
-    /// `bench head`: features.
-    #[error("features depend on each other, so that no exact solution exists to compare with")]
-    Dependent,
     /// `--threads`.
     #[error("--threads {threads} is not in 1 to {max}")]
     Threads {
@@ -295,6 +248,15 @@ pub enum BenchError {
     /// A ledger refused.
     #[error("the release ledger refused: {0}")]
     Permit(#[from] PermitError<std::convert::Infallible>),
+    /// A head's steps.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// A head on plain numbers.
+    #[error(transparent)]
+    Survey(Box<HeadRunError>),
+    /// A round's stage.
+    #[error(transparent)]
+    Cohort(#[from] CohortError),
     /// A result is not released.
     #[error("an answer was not released: {0}")]
     Unreleased(#[from] PermitRefused<std::convert::Infallible>),
@@ -321,6 +283,12 @@ impl From<FederationError> for BenchError {
     }
 }
 
+impl From<HeadRunError> for BenchError {
+    fn from(source: HeadRunError) -> Self {
+        Self::Survey(Box::new(source))
+    }
+}
+
 impl BenchError {
     /// An experiment that does not parse.
     pub(super) fn experiment(source: ExperimentError) -> Self {
@@ -333,14 +301,7 @@ impl BenchError {
             Self::Preset { .. } | Self::NotForAggregation { .. } => Some("--preset"),
             Self::Limbs { .. } => Some("--limbs"),
             Self::Threads { .. } | Self::Pool(_) => Some("--threads"),
-            Self::DataUnused { .. } | Self::HeadData(_) | Self::Pooled(_) => Some("--data"),
-            Self::Shadow(ShadowError::Recipe(RecipeError::Setting { field: "steps", .. })) => Some("--steps"),
-            Self::Shadow(ShadowError::Recipe(RecipeError::Setting { .. }))
-            | Self::Shadow(ShadowError::Range { .. } | ShadowError::Diverged { .. }) => Some("--learning-rate"),
-            Self::Head(HeadError::Weights { .. }) => Some("--learning-rate"),
-            // The recipe is the task's own: what does not fit it are the data.
-            Self::Shadow(_) | Self::Head(HeadError::Feature { .. } | HeadError::Recipe(_)) => Some("--data"),
-            Self::NoClasses => Some("--alpha"),
+            Self::DataUnused { .. } => Some("--data"),
             Self::Isa { .. } => Some("--isa"),
             Self::Repeat { .. } => Some("--repeat"),
             Self::Seconds { .. } => Some("--seconds"),
@@ -377,44 +338,37 @@ impl BenchError {
 
 impl Explained for BenchError {
     fn code(&self) -> &'static str {
+        if let Self::Survey(error) = self {
+            return error.code();
+        }
         if self.flag().is_some() { "bench_invalid" } else { "bench_failed" }
     }
 
     fn place(&self) -> Option<String> {
-        self.flag().map(str::to_owned)
+        match self {
+            Self::Survey(error) => error.place(),
+            _ => self.flag().map(str::to_owned),
+        }
     }
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Folder { source, .. } => Exit::of_io(source),
-            Self::Report(error) => error.exit(),
-            Self::HeadRefused(_) | Self::HeadsDiffer { .. } => Exit::Verification,
+            Self::Survey(error) => error.exit(),
             _ if self.flag().is_some() => Exit::BadInput,
             _ => Exit::Failed,
         }
     }
 
     fn remedy(&self) -> Cow<'static, str> {
+        if let Self::Survey(error) = self {
+            return error.remedy();
+        }
         Cow::Borrowed(match self {
             Self::Preset { .. } => "for example --preset INF15-90",
             Self::NotForAggregation { .. } => "for example --preset AGG13, or leave --preset out",
             Self::Limbs { .. } => "leave --limbs out for the top level",
             Self::Threads { .. } | Self::Pool(_) => "for example --threads 2",
-            Self::Folder { .. } | Self::Report(_) => "check space and permissions there, or choose another --report",
             Self::DataUnused { .. } => "leave --data out, or choose what reads files",
-            Self::Pooled(_) => "name images of at most 2^20 rows a hospital, with grey levels of 0 to 1",
-            Self::HeadData(_) => "name what the task reads, IDX files or an .npz file, with --data",
-            Self::Shadow(ShadowError::Recipe(RecipeError::Setting { .. })) => {
-                "leave --steps and --learning-rate out for the task's recipe"
-            }
-            Self::Shadow(ShadowError::Range { .. } | ShadowError::Diverged { .. }) => {
-                "lower --learning-rate, or leave it out for the task's recipe"
-            }
-            Self::Head(HeadError::Weights { .. }) => "lower --learning-rate, or leave it out for the task's recipe",
-            Self::Shadow(_) | Self::Head(HeadError::Feature { .. } | HeadError::Recipe(_)) => {
-                "name data with at most 16 classes, and images to train on"
-            }
-            Self::NoClasses => "leave --alpha out, or choose a task of classes",
             Self::Isa { .. } => "leave --isa out for the widest that this processor has",
             Self::Repeat { .. } => "for example --repeat 9",
             Self::Seconds { .. } => "for example --seconds 0.5",
@@ -455,28 +409,4 @@ fn names(presets: &[Preset]) -> String {
 
 fn isas() -> String {
     Isa::available().iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_head_that_cannot_be_trained_is_bad_input_at_the_flag_to_change() {
-        let setting = |field| RecipeError::Setting { field, found: 0.0, expected: "more" };
-        let cases: [(ShadowError, &str); 6] = [
-            (setting("steps").into(), "--steps"),
-            (setting("learning-rate").into(), "--learning-rate"),
-            (ShadowError::Range { step: 2, found: 23.0, range: 24.0 }, "--learning-rate"),
-            (ShadowError::Diverged { step: 2 }, "--learning-rate"),
-            (RecipeError::Classes { found: 17 }.into(), "--data"),
-            (RecipeError::Rows { features: 0, labels: 0 }.into(), "--data"),
-        ];
-        for (error, flag) in cases {
-            let error = BenchError::from(error);
-            assert_eq!((error.place().as_deref(), error.exit()), (Some(flag), Exit::BadInput), "{error}");
-            let said = if flag == "--data" { "data" } else { flag };
-            assert!(error.remedy().contains(said), "{error}: {}", error.remedy());
-        }
-    }
 }

@@ -11,13 +11,12 @@ pub mod bandwidth;
 pub mod batch;
 pub mod ceremony;
 pub mod ckks;
-pub mod cohort;
 pub mod consortium;
 pub mod device;
 pub mod engine;
 pub mod error;
 pub mod he;
-mod head;
+pub mod head_plan;
 pub mod holder;
 pub mod infer;
 pub mod limit;
@@ -40,7 +39,7 @@ pub mod trained_report;
 use clap::{Args, Subcommand};
 
 use self::{
-    aggregate::AggregateArgs, ceremony::CeremonyArgs, he::HeArgs, head::HeadArgs, infer::InferArgs, limit::LimitArgs,
+    aggregate::AggregateArgs, ceremony::CeremonyArgs, he::HeArgs, infer::InferArgs, limit::LimitArgs,
     progress::Progress, train::TrainArgs,
 };
 pub use self::{error::BenchError, measured::Measured};
@@ -68,9 +67,6 @@ pub enum What {
     Infer(InferArgs),
     /// One network on all training images in one place: seconds per epoch, test figures, a model file.
     Train(TrainArgs),
-    /// The training of a head in the clear, and with --encrypted on ciphertexts: how good it gets, beside the exact
-    /// solution.
-    Head(HeadArgs),
     /// What memory and multipliers would allow, and how much of it transforms and aggregation reach.
     Limit(LimitArgs),
 }
@@ -84,7 +80,6 @@ impl What {
             Self::Ceremony(_) => "bench ceremony",
             Self::Infer(_) => "bench infer",
             Self::Train(_) => "bench train",
-            Self::Head(_) => "bench head",
             Self::Limit(_) => "bench limit",
         }
     }
@@ -101,7 +96,6 @@ pub fn run(arguments: &BenchArgs, progress: &mut dyn Progress) -> Result<Measure
         What::Ceremony(arguments) => ceremony::run(arguments, progress),
         What::Infer(arguments) => infer::run(arguments, progress),
         What::Train(arguments) => train::run(arguments, progress),
-        What::Head(arguments) => head::run(arguments, progress),
         What::Limit(arguments) => limit::run(arguments, progress),
     }
 }

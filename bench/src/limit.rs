@@ -11,10 +11,11 @@ use rayon::prelude::*;
 use remedy::Exit;
 use report::bytes_text;
 
+use simulation::cohort::{Cohort, Wire};
+
 use super::{
     Measured,
     bandwidth::{CACHED_PASSES, Ceilings, MEMORY_WORDS, Products, cached_pass},
-    cohort::{Cohort, Wire},
     engine::{Engine, EngineFlags},
     error::BenchError,
     progress::Progress,

@@ -11,6 +11,7 @@ use crate::{
     error::Error,
     exit,
     global::Global,
+    memory,
     output::{self, Done},
     verbs::{
         self, audit::AuditArgs, coordinator::CoordinatorArgs, demo::DemoArgs, hospital::HospitalArgs, plan::PlanArgs,
@@ -88,6 +89,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         // Nothing else is done in a process that is to be confined.
         Ok(Cli { verb: Verb::Decode, .. }) => return verbs::decode::run(),
         Ok(cli) => {
+            // Where it cannot be had, everything works, and some of it slower.
+            let _ = memory::keep();
             let started = cli.global.log.start(cli.global.format).map_err(Error::from);
             let result = started.and_then(|()| logged(&cli));
             let (mut out, mut log) = (std::io::stdout().lock(), std::io::stderr().lock());

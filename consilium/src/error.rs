@@ -21,6 +21,7 @@ use remedy::{Exit, Explained};
 use report::ReportError;
 use simulation::FederationError;
 use simulation::dropout::DropOutError;
+use simulation::head::HeadRunError;
 use simulation::run_folder::RunFolderError;
 
 use crate::{
@@ -57,6 +58,20 @@ pub enum Error {
         format: &'static str,
         /// As given.
         path: std::path::PathBuf,
+    },
+    /// A flag without a meaning for a head.
+    #[error("experiment {name} trains a head, whose run starts anew and loses nobody; {flag} would have no effect")]
+    NotForHead {
+        /// The experiment.
+        name: String,
+        /// As given.
+        flag: &'static str,
+    },
+    /// A plan that reads no images.
+    #[error("experiment {name} trains a network, and a plan of it reads no images; --data would not be read")]
+    PlanReadsNone {
+        /// The experiment.
+        name: String,
     },
     /// A hospital that the run does not have.
     #[error("hospital {hospital} is none of the run's {hospitals} hospitals")]
@@ -99,6 +114,9 @@ pub enum Error {
     /// The run itself.
     #[error(transparent)]
     Federation(#[from] FederationError),
+    /// Training a head.
+    #[error(transparent)]
+    Head(#[from] HeadRunError),
     /// The report.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -256,6 +274,7 @@ impl Error {
             Self::Federation(error) => Some(error),
             Self::Report(error) => Some(error),
             Self::Bench(error) => Some(error),
+            Self::Head(error) => Some(error),
             Self::Research(error) => Some(error),
             Self::Office(error) => Some(error),
             Self::Members(error) => Some(error),
@@ -286,6 +305,8 @@ impl Error {
             | Self::NoModel { .. } => None,
             Self::NoData { .. }
             | Self::DataUnused { .. }
+            | Self::NotForHead { .. }
+            | Self::PlanReadsNone { .. }
             | Self::NoHospital { .. }
             | Self::Picture(_)
             | Self::NoTranscript { .. }
@@ -302,7 +323,8 @@ impl Explained for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::NoData { .. } => "no_data",
-            Self::DataUnused { .. } => "data_unused",
+            Self::DataUnused { .. } | Self::PlanReadsNone { .. } => "data_unused",
+            Self::NotForHead { .. } => "not_for_head",
             Self::NoHospital { .. } => "no_hospital",
             Self::Picture(_) => "picture",
             Self::NoTranscript { .. } => "no_transcript",
@@ -329,7 +351,8 @@ impl Explained for Error {
 
     fn place(&self) -> Option<String> {
         match self {
-            Self::NoData { .. } | Self::DataUnused { .. } => Some("--data".to_owned()),
+            Self::NoData { .. } | Self::DataUnused { .. } | Self::PlanReadsNone { .. } => Some("--data".to_owned()),
+            Self::NotForHead { flag, .. } => Some((*flag).to_owned()),
             Self::NoHospital { .. } => Some("--hospital".to_owned()),
             Self::NoTranscript { folder } => Some(folder.display().to_string()),
             Self::PlanFile { path, .. } | Self::SentLog { path, .. } | Self::CarriedFile { path, .. } => {
@@ -344,6 +367,8 @@ impl Explained for Error {
         match self {
             Self::NoData { .. } => "add --data PATH".into(),
             Self::DataUnused { .. } => "leave --data out, or set data.format to that of the files".into(),
+            Self::NotForHead { flag, .. } => format!("leave {flag} out").into(),
+            Self::PlanReadsNone { .. } => "leave --data out".into(),
             Self::NoHospital { hospitals, .. } => format!("choose a number from 1 to {hospitals}").into(),
             Self::Picture(_) => "name PNG, JPEG or DICOM files; a damaged or foreign one has to be saved anew".into(),
             Self::NoTranscript { .. } => "name the folder coordinator/epoch-N of the run, or a copy of it".into(),
@@ -384,6 +409,8 @@ impl Explained for Error {
         match self {
             Self::NoData { .. }
             | Self::DataUnused { .. }
+            | Self::NotForHead { .. }
+            | Self::PlanReadsNone { .. }
             | Self::NoHospital { .. }
             | Self::Picture(_)
             | Self::NoTranscript { .. }

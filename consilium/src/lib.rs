@@ -11,6 +11,7 @@ pub mod exit;
 pub mod global;
 pub mod live;
 pub mod log;
+pub mod memory;
 pub mod metrics;
 pub mod output;
 mod pages;

@@ -18,6 +18,8 @@ pub struct HeadReport {
     pub seed: u64,
     /// Digest of the experiment in hexadecimal.
     pub experiment: String,
+    /// Digest of the steps on ciphertexts; `null` where the head was trained in the clear.
+    pub program: Option<String>,
     /// Version of the program.
     pub version: String,
     /// When it started, UTC.
@@ -209,8 +211,8 @@ pub struct HeadCosts {
     pub refreshes: usize,
     /// Share of one decryptor in one step.
     pub share_bytes: u64,
-    /// A step, as counted operations predict it.
-    pub predicted_step_ms: f64,
+    /// A step, as counted operations predict it; `null` where this machine was not measured for it.
+    pub predicted_step_ms: Option<f64>,
     /// All steps with each party on a machine of its own.
     pub critical_s: f64,
     /// All steps in this process.

@@ -49,10 +49,11 @@ pub(super) fn costs(report: &HeadReport) -> Markup {
             ("Refreshes", grouped(costs.refreshes)),
             ("Share of one decryptor in one step", bytes_text(costs.share_bytes)),
             ("A step, median", milliseconds_text(measured)),
-            ("A step, as counted operations predict it", milliseconds_text(costs.predicted_step_ms)),
             ("All steps, each party on a machine of its own", seconds_text(costs.critical_s)),
             ("All steps, in this process", seconds_text(costs.here_s)),
         ]);
+        let predicted = costs.predicted_step_ms.map(milliseconds_text);
+        rows.extend(predicted.map(|text| ("A step, as counted operations predict it", text)));
     }
     if rows.is_empty() {
         return html! {};

@@ -89,8 +89,9 @@ fn step(report: &HeadReport) -> Option<Line> {
 }
 
 fn spent(report: &HeadReport, costs: &HeadCosts) -> Vec<Line> {
-    let mut lines = vec![
-        ("a step as predicted", milliseconds_text(costs.predicted_step_ms)),
+    let predicted = costs.predicted_step_ms.map(milliseconds_text);
+    let mut lines: Vec<Line> = predicted.map(|text| ("a step as predicted", text)).into_iter().collect();
+    lines.extend([
         (
             "all steps",
             format!(
@@ -109,7 +110,7 @@ fn spent(report: &HeadReport, costs: &HeadCosts) -> Vec<Line> {
                 seconds_text(costs.lift_s)
             ),
         ),
-    ];
+    ]);
     lines.extend(report.parameters.as_ref().map(|it| {
         ("keys", format!("{} of each hospital, {}", bytes_text(it.key_bytes as u64), seconds_text(costs.keys_s)))
     }));

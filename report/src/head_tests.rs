@@ -29,6 +29,7 @@ fn classes(count: usize) -> HeadReport {
         description: "Handwritten digits in five hospitals.".to_owned(),
         seed: 7,
         experiment: "ab".repeat(32),
+        program: Some("cd".repeat(32)),
         version: "0.1.0".to_owned(),
         started: "2026-11-20T14:03:07Z".to_owned(),
         data: HeadDataReport {
@@ -87,7 +88,7 @@ fn classes(count: usize) -> HeadReport {
             lift_s: 4.0,
             refreshes: 28,
             share_bytes: 900_000,
-            predicted_step_ms: 1310.0,
+            predicted_step_ms: Some(1310.0),
             critical_s: 42.6,
             here_s: 83.4,
             keys_s: 11.0,

@@ -54,6 +54,8 @@ pub enum Event {
     },
     /// A round is closed.
     RoundDone(RoundSummary),
+    /// A step of a head is taken, and what it left is refreshed.
+    StepDone(StepSummary),
     /// One sentence in plain words, for people.
     Note {
         /// The sentence.
@@ -92,6 +94,15 @@ pub enum Phase {
     Connecting,
     /// Hospitals make their keys together.
     Ceremony,
+    /// Hospitals add up, encrypted, what features of a head are whitened by.
+    Whitening,
+    /// Hospitals encrypt features for a head.
+    Uploading,
+    /// One step of a head, on ciphertexts.
+    Step {
+        /// From 1.
+        step: u32,
+    },
     /// One training round.
     Round {
         /// From 1.
@@ -117,6 +128,9 @@ impl std::fmt::Display for Phase {
             Self::Data => f.write_str("data"),
             Self::Connecting => f.write_str("connecting"),
             Self::Ceremony => f.write_str("key ceremony"),
+            Self::Whitening => f.write_str("whitening"),
+            Self::Uploading => f.write_str("encrypting features"),
+            Self::Step { step } => write!(f, "step {step}"),
             Self::Round { round, attempt: 1 } => write!(f, "round {round}"),
             Self::Round { round, attempt } => write!(f, "round {round}, attempt {attempt}"),
             Self::Figures => f.write_str("figures"),
@@ -150,6 +164,19 @@ pub struct RoundSummary {
     /// Bytes from the coordinator to all hospitals.
     pub bytes_down: u64,
     /// Seconds of the round.
+    pub seconds: f64,
+}
+
+/// A step of a head that is done.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct StepSummary {
+    /// From 1.
+    pub step: u32,
+    /// Of the same step on plain numbers, which only a simulation has.
+    pub loss: f64,
+    /// Hospitals that took it themselves before they shared in the refresh.
+    pub taken_again_by: u16,
+    /// Seconds, where every party has a machine of its own.
     pub seconds: f64,
 }
 

@@ -1,4 +1,5 @@
-//! A whole federation on this machine: [`run()`] trains one, [`serve`] answers queries of finished ones.
+//! A whole federation on this machine: [`run()`] trains one, [`serve`] answers queries of finished ones; [`head::run`]
+//! trains one layer on encrypted features.
 //!
 //! Every hospital and the coordinator run as tasks of this process, each with its own keys and folder, and talk over
 //! QUIC with mutual TLS on the loopback device: they are the processes of a real consortium. What only a simulation may
@@ -6,6 +7,7 @@
 //! vault.
 
 pub mod baselines;
+pub mod cohort;
 pub mod computing;
 pub mod data;
 pub mod dropout;
@@ -13,6 +15,7 @@ mod dropping;
 mod enrolment;
 mod error;
 pub mod event;
+pub mod head;
 pub mod options;
 pub mod oracle;
 mod outcome;

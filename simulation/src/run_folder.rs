@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use experiment::{Experiment, ExperimentError};
+use experiment::{Experiment, ExperimentError, HeadExperiment};
 use protocol::store::write_beside;
 use remedy::{Exit, Explained};
 use report::utc;
@@ -44,6 +44,15 @@ pub enum RunFolderError {
         /// What is wrong with the file.
         source: Box<ExperimentError>,
     },
+    /// A head was trained there.
+    #[error(
+        "{}: a head was trained there, of which only the report stays: it cannot be continued, served or audited",
+        folder.display()
+    )]
+    OfAHead {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// It belongs to another experiment.
     #[error("{}: was started with another plan ({found}), this one is {expected}", folder.display())]
     OtherPlan {
@@ -72,6 +81,7 @@ impl RunFolderError {
             | Self::Missing { folder }
             | Self::NotARun { folder }
             | Self::OtherRelease { folder, .. }
+            | Self::OfAHead { folder }
             | Self::OtherPlan { folder, .. }
             | Self::Io { folder, .. } => folder,
         }
@@ -99,6 +109,7 @@ impl Explained for RunFolderError {
             Self::Missing { .. } | Self::NotARun { .. } => {
                 "name the folder that `consilium run` or `consilium demo` printed as its run folder".into()
             }
+            Self::OfAHead { .. } => "train it again: consilium run, with the experiment.toml of that folder".into(),
             Self::OtherRelease { .. } => "use the release that made the run, or start a new run".into(),
             Self::OtherPlan { .. } => "resume with the same file and the same --set, or start a new run".into(),
             Self::Io { .. } => "check space and permissions there, or choose another place with --out".into(),
@@ -117,6 +128,39 @@ impl Explained for RunFolderError {
 const FIRST_FILES: [&str; 3] = ["experiment.toml", RESOLVED, "manifest.json"];
 /// The experiment with everything resolved: what makes a folder a run.
 const RESOLVED: &str = "resolved.toml";
+
+/// What a run folder keeps of an experiment of either kind.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    name: String,
+    seed: u64,
+    /// As it was read, and with everything resolved.
+    texts: [String; 2],
+    /// In hexadecimal.
+    digest: String,
+}
+
+impl From<&Experiment> for Planned {
+    fn from(experiment: &Experiment) -> Self {
+        Self {
+            name: experiment.name().to_owned(),
+            seed: experiment.seed(),
+            texts: [experiment.text().to_owned(), experiment.resolved_toml()],
+            digest: hex::encode(experiment.digest()),
+        }
+    }
+}
+
+impl From<&HeadExperiment> for Planned {
+    fn from(experiment: &HeadExperiment) -> Self {
+        Self {
+            name: experiment.name().to_owned(),
+            seed: experiment.seed(),
+            texts: [experiment.text().to_owned(), experiment.resolved()],
+            digest: experiment.digest(),
+        }
+    }
+}
 
 /// The folder of a new run.
 #[derive(Debug)]
@@ -156,9 +200,13 @@ impl NewFolder {
 ///
 /// # Errors
 /// [`RunFolderError::NotEmpty`] for a folder that holds anything; [`RunFolderError::Io`].
-pub fn create(out: Option<PathBuf>, experiment: &Experiment, command: &str) -> Result<NewFolder, RunFolderError> {
-    let now = SystemTime::now();
-    let folder = out.unwrap_or_else(|| Path::new("runs").join(name(experiment, now)));
+pub fn create(
+    out: Option<PathBuf>,
+    experiment: impl Into<Planned>,
+    command: &str,
+) -> Result<NewFolder, RunFolderError> {
+    let (planned, now): (Planned, _) = (experiment.into(), SystemTime::now());
+    let folder = out.unwrap_or_else(|| Path::new("runs").join(name(&planned, now)));
     let io = |source| RunFolderError::Io { folder: folder.clone(), source };
     let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
     let mut made: Vec<PathBuf> = folder.ancestors().take_while(missing).map(Path::to_path_buf).collect();
@@ -172,15 +220,16 @@ pub fn create(out: Option<PathBuf>, experiment: &Experiment, command: &str) -> R
         "version": env!("CARGO_PKG_VERSION"),
         "command": command,
         "started": utc(now),
-        "seed": experiment.seed(),
-        "plan_digest": hex::encode(experiment.digest()),
+        "seed": planned.seed,
+        "plan_digest": planned.digest,
         "machine": {
             "os": std::env::consts::OS,
             "arch": std::env::consts::ARCH,
             "cores": std::thread::available_parallelism().map_or(1, usize::from),
         },
     });
-    let texts = [experiment.text().to_owned(), experiment.resolved_toml(), format!("{manifest:#}\n")];
+    let [text, resolved] = planned.texts;
+    let texts = [text, resolved, format!("{manifest:#}\n")];
     let created = NewFolder { path: folder, made };
     for (file, text) in FIRST_FILES.into_iter().zip(texts) {
         if let Err(error) = write(&created.path.join(file), text.as_bytes()) {
@@ -207,10 +256,12 @@ pub fn resolved(folder: &Path) -> Result<PathBuf, RunFolderError> {
 /// The experiment of a run folder, with everything resolved.
 ///
 /// # Errors
-/// As [`resolved`], and [`RunFolderError::OtherRelease`].
+/// As [`resolved`], [`RunFolderError::OtherRelease`] and [`RunFolderError::OfAHead`].
 pub fn experiment(folder: &Path) -> Result<Experiment, RunFolderError> {
-    let other = |source| RunFolderError::OtherRelease { folder: folder.to_owned(), source: Box::new(source) };
-    Experiment::load(&resolved(folder)?, &[]).map_err(other)
+    Experiment::load(&resolved(folder)?, &[]).map_err(|source| match source {
+        ExperimentError::TrainsHead { .. } => RunFolderError::OfAHead { folder: folder.to_owned() },
+        other => RunFolderError::OtherRelease { folder: folder.to_owned(), source: Box::new(other) },
+    })
 }
 
 /// Checks that a folder is an unfinished run of exactly this experiment.
@@ -241,14 +292,14 @@ pub fn place(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     write_beside(path, bytes).map_err(|fault| fault.source)
 }
 
-fn name(experiment: &Experiment, now: SystemTime) -> String {
+fn name(planned: &Planned, now: SystemTime) -> String {
     // Two runs in one second differ by their process.
     let mut hash = Sha256::new();
-    hash.update(experiment.digest());
+    hash.update(&planned.digest);
     hash.update(since_epoch(now).as_nanos().to_le_bytes());
     hash.update(std::process::id().to_le_bytes());
     let digest: [u8; 32] = hash.finalize().into();
-    format!("{}-{}-{}", utc(now).replace(':', ""), experiment.name(), &hex::encode(digest)[..4])
+    format!("{}-{}-{}", utc(now).replace(':', ""), planned.name, &hex::encode(digest)[..4])
 }
 
 fn since_epoch(time: SystemTime) -> std::time::Duration {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use report::{bytes_text, milliseconds_text, number_text, seconds_text};
-use simulation::event::{Activity, Event, Phase, RoundSummary};
+use simulation::event::{Activity, Event, Phase, RoundSummary, StepSummary};
 
 /// Silence after which the view says for whom it waits.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -25,6 +25,7 @@ pub struct View {
     phase: Option<Phase>,
     hospitals: Vec<Line>,
     last: Option<RoundSummary>,
+    last_step: Option<StepSummary>,
     bytes_up: u64,
     serving: Option<(usize, usize, f64)>,
     now: Duration,
@@ -66,6 +67,7 @@ impl View {
                 self.last = Some(round.clone());
             }
             Event::Serving { done, of, latency_ms } => self.serving = Some((*done, *of, *latency_ms)),
+            Event::StepDone(step) => self.last_step = Some(*step),
             Event::Computing(_) | Event::Note { .. } | Event::Warning { .. } | Event::Checked { .. } => {}
         }
     }
@@ -80,7 +82,8 @@ impl View {
         let rounds = f64::from(self.rounds.max(1));
         match self.phase {
             Some(Phase::Round { round, .. }) => 0.9 * f64::from(round.saturating_sub(1)) / rounds,
-            Some(Phase::Data | Phase::Connecting | Phase::Ceremony) | None => 0.0,
+            Some(Phase::Step { step }) => 0.9 * f64::from(step.saturating_sub(1)) / rounds,
+            Some(Phase::Data | Phase::Connecting | Phase::Ceremony | Phase::Whitening | Phase::Uploading) | None => 0.0,
             Some(_) => 0.9,
         }
     }
@@ -96,6 +99,10 @@ impl View {
                 }
                 let uploads = self.hospitals.iter().filter(|line| has_uploaded(line.activity)).count();
                 parts.push(format!("uploads {uploads}/{} (min {})", self.hospitals.len(), self.min_cohort));
+                parts.push(format!("threshold {}", self.threshold));
+            }
+            Some(Phase::Step { step }) => {
+                parts.push(format!("step {step}/{}", self.rounds));
                 parts.push(format!("threshold {}", self.threshold));
             }
             Some(phase) => parts.push(phase.to_string()),
@@ -116,6 +123,12 @@ impl View {
             Some(Phase::Connecting) => "every connection proves who is at both ends".to_owned(),
             Some(Phase::Ceremony) => "keys are made at the hospitals; none leaves its hospital whole".to_owned(),
             Some(Phase::Round { .. }) => self.last_round(),
+            Some(Phase::Whitening) => "what features are whitened by is added up, and opened only as a sum".to_owned(),
+            Some(Phase::Uploading) => "features leave the hospitals encrypted and are never opened".to_owned(),
+            Some(Phase::Step { .. }) => match &self.last_step {
+                Some(step) => step_line(step, self.rounds),
+                None => "who refreshes takes the step itself first; nobody reads the head".to_owned(),
+            },
             Some(Phase::Figures) => "the hospitals add up how the model does on their own test images".to_owned(),
             Some(Phase::Publishing) => "each hospital encrypts its part of the model; the coordinator adds".to_owned(),
             Some(Phase::Serving) => match self.serving {
@@ -184,7 +197,7 @@ impl View {
                 "{name}: {hospitals} hospitals, threshold {threshold}, {rounds} rounds; writing {}",
                 folder.display()
             )],
-            Event::PhaseStarted { phase: Phase::Round { attempt: 1, .. } } => Vec::new(),
+            Event::PhaseStarted { phase: Phase::Round { attempt: 1, .. } | Phase::Step { .. } } => Vec::new(),
             Event::PhaseStarted { phase } => vec![format!("[{}] {phase}", seconds_text(self.now.as_secs_f64()))],
             Event::Hospital { party, activity: Activity::Lost } => vec![format!("hospital-{party} is lost")],
             Event::Hospital { .. } => Vec::new(),
@@ -200,6 +213,7 @@ impl View {
                 bytes_text(round.bytes_up),
                 seconds_text(round.seconds),
             )],
+            Event::StepDone(step) => vec![step_line(step, self.rounds)],
             Event::Computing(compute) => vec![compute.summary.clone()],
             Event::Note { text } => vec![text.clone()],
             Event::Warning { text } => vec![format!("warning: {text}")],
@@ -217,6 +231,12 @@ impl View {
             }
         }
     }
+}
+
+fn step_line(step: &StepSummary, of: u32) -> String {
+    let StepSummary { step, loss, taken_again_by, seconds } = *step;
+    let (loss, seconds) = (number_text(loss, 3), seconds_text(seconds));
+    format!("step {step}/{of}: loss {loss} in the clear, taken again by {taken_again_by} hospitals, {seconds}")
 }
 
 fn has_uploaded(activity: Activity) -> bool {
@@ -329,6 +349,26 @@ mod tests {
             view.lines(&Event::RoundDone(round)),
             ["round 2/7: loss 0.500, AUC –, 5 uploaded, 4 decrypted, sum exact, 215.0 kB up, 2.0 s"]
         );
+    }
+
+    #[test]
+    fn steps_of_a_head_are_counted_and_have_a_line_each() {
+        let mut view = started();
+        view.apply(&Event::PhaseStarted { phase: Phase::Step { step: 3 } });
+        view.advance(Duration::from_secs(2));
+        assert_eq!(
+            (view.header().as_str(), view.progress()),
+            ("demo   step 3/7   threshold 4   2.0 s", 0.9 * 2.0 / 7.0)
+        );
+        assert!(view.footer().contains("takes the step itself first"));
+        let done = Event::StepDone(StepSummary { step: 3, loss: 0.25, taken_again_by: 4, seconds: 1.5 });
+        let line = "step 3/7: loss 0.250 in the clear, taken again by 4 hospitals, 1.5 s";
+        assert_eq!(view.lines(&done), [line]);
+        assert!(view.lines(&Event::PhaseStarted { phase: Phase::Step { step: 4 } }).is_empty());
+        view.apply(&done);
+        assert_eq!(view.footer(), line);
+        view.apply(&Event::PhaseStarted { phase: Phase::Uploading });
+        assert_eq!((view.header().as_str(), view.progress()), ("demo   encrypting features   2.0 s", 0.0));
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod coordinator;
 pub mod decode;
 pub mod demo;
 mod diagnosis;
+pub(crate) mod head;
 pub mod hospital;
 pub mod plan;
 pub mod query;

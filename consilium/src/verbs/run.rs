@@ -1,11 +1,12 @@
-//! `consilium run FILE`: one experiment from data to report, and the part that `demo` shares with it.
+//! `consilium run FILE`: one experiment from data to report, and the part that `demo` shares with it. Of heads, see
+//! [`super::head`].
 
 use std::path::PathBuf;
 
 use clap::Args;
 use client::train::TrainDevice;
 use coordinator::compute::Compute;
-use experiment::{DeviceChoice, Experiment, Site};
+use experiment::{Described, DeviceChoice, Experiment, Site};
 use serde_json::json;
 use simulation::FederationError;
 use simulation::dropout::DropOut;
@@ -13,6 +14,7 @@ use simulation::event::EventSender;
 use simulation::options::RunOptions;
 use simulation::run_folder;
 
+use super::head;
 use crate::{error::Error, exit::Exit, global::Global, live, output::Done, threads};
 
 /// Flags of `run`.
@@ -69,7 +71,10 @@ pub fn run(arguments: &RunArgs, global: &Global) -> Result<Done, Error> {
     let stored = arguments.resume.as_deref().map(run_folder::resolved).transpose()?;
     // The parser lets no third case through.
     let file = arguments.file.clone().or(stored).unwrap_or_default();
-    let experiment = Experiment::load(&file, &overrides)?;
+    let experiment = match Described::load(&file, &overrides)? {
+        Described::Network(experiment) => experiment,
+        Described::Head(experiment) => return head::run(&experiment, arguments, global),
+    };
     let site = arguments.site.as_deref().map(Site::load).transpose()?.unwrap_or_default();
     let request = Request {
         data: arguments.data.clone(),

@@ -53,16 +53,9 @@ pub enum HeadConflict {
     /// A sigmoid's setting without one.
     #[error("loss \"squared\" has no sigmoid, hence no such setting")]
     NoSigmoid,
-    /// Nobody verifies for the coordinator but hospitals, of which one is left out.
-    #[error("{verifiers} verifiers of {hospitals} hospitals; at most {most} can be")]
-    Verifiers {
-        /// As written.
-        verifiers: u16,
-        /// Hospitals.
-        hospitals: u16,
-        /// What may stand there.
-        most: u16,
-    },
+    /// Kernels of a graphics card have no such steps yet.
+    #[error("a head is trained on the processor; use backend = \"auto\" or \"cpu\"")]
+    Gpu,
     /// One label a class.
     #[error("{labels} labels for {classes} classes")]
     LabelCount {

@@ -59,5 +59,4 @@ pub(super) struct HeadLiteral {
     #[serde(rename = "preset")]
     pub(super) _preset: Option<String>,
     pub(super) refresh_bits: Option<u32>,
-    pub(super) verifiers: Option<u16>,
 }

@@ -149,6 +149,30 @@ impl HeadExperiment {
         Some(drawn.generator(images.generated?))
     }
 
+    /// Where the images are; `None` where data are generated, and where `--data` names them.
+    pub fn source(&self) -> Option<&Path> {
+        match &self.data {
+            HeadData::Images(images) => images.source.as_deref(),
+            HeadData::Circulation(_) => None,
+        }
+    }
+
+    /// Whether data are generated.
+    pub fn is_generated(&self) -> bool {
+        match &self.data {
+            HeadData::Images(images) => images.generated.is_some(),
+            HeadData::Circulation(_) => true,
+        }
+    }
+
+    /// How the data are stored, or what generates them: the word in the file.
+    pub fn format(&self) -> &'static str {
+        match &self.data {
+            HeadData::Images(images) => images.format.word(),
+            HeadData::Circulation(_) => schema::CIRCULATION,
+        }
+    }
+
     /// `[head]`.
     pub fn head(&self) -> &Head {
         &self.head

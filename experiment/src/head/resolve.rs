@@ -1,7 +1,7 @@
 //! From the file of a head as written to a checked one: defaults filled in, contradictions named with both lines.
 
 use datasets::circulation::{INPUTS, OUTPUTS};
-use he_agg::Preset;
+use he_agg::{DeviceChoice, Preset};
 use he_train::encrypted::{HeadError, HeadProgram};
 use he_train::{CosineFilters, HeadLoss, Legendre, Recipe, RecipeError};
 
@@ -41,7 +41,11 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<HeadExperimen
     let mut check = Check { document, faults: Vec::new() };
     let (hospitals, threshold) = check.quorum(&literal.federation);
     let data = check.head_data(&literal.data, hospitals);
-    let head = data.as_ref().and_then(|data| check.head(&literal.head, data, hospitals));
+    let head = data.as_ref().and_then(|data| check.head(&literal.head, data));
+    let compute = check::compute(&literal.compute);
+    if compute.backend == DeviceChoice::Gpu {
+        check.head_conflict(&["compute", "backend"], &["head"], HeadConflict::Gpu);
+    }
     let mut faults = check.faults;
     let (data, head) = match (data, head) {
         (Some(data), Some(head)) if faults.is_empty() => (data, head),
@@ -61,7 +65,7 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<HeadExperimen
         model: literal.publish.name.unwrap_or_else(|| name.clone()),
         name,
         queries: literal.publish.queries.unwrap_or(5),
-        compute: check::compute(&literal.compute),
+        compute,
         report: ReportFormats { parquet: false, ..check::formats(&literal.report) },
         text,
     })
@@ -162,7 +166,7 @@ impl Check<'_> {
     }
 
     /// None where there are no such features, which is among the faults then.
-    fn head(&mut self, literal: &HeadLiteral, data: &HeadData, hospitals: u16) -> Option<Head> {
+    fn head(&mut self, literal: &HeadLiteral, data: &HeadData) -> Option<Head> {
         let is_table = matches!(data, HeadData::Circulation(_));
         let computed = self.features(literal, data)?;
         let whitened = match literal.whiten.as_deref() {
@@ -187,13 +191,8 @@ impl Check<'_> {
         let train =
             if literal.train.as_deref() == Some("clear") { HeadTraining::Clear } else { HeadTraining::Encrypted };
         self.recipe(train, recipe, dimension, classes);
-        let (verifiers, most) = (literal.verifiers.unwrap_or(2), hospitals.saturating_sub(1));
-        if verifiers > most {
-            let conflict = HeadConflict::Verifiers { verifiers, hospitals, most };
-            self.head_conflict(&["head", "verifiers"], &["federation", "hospitals"], conflict);
-        }
         let refresh_bits = literal.refresh_bits.unwrap_or(48);
-        Some(Head { train, features: computed.features, dimension, whitened, recipe, refresh_bits, verifiers })
+        Some(Head { train, features: computed.features, dimension, whitened, recipe, refresh_bits })
     }
 
     fn features(&mut self, literal: &HeadLiteral, data: &HeadData) -> Option<Computed> {

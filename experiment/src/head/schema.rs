@@ -68,7 +68,6 @@ const HEAD: &[Field] = &[
     optional("weight-decay", Kind::Number),
     optional("preset", Kind::Choice(&["TRN14"])),
     optional("refresh-bits", Kind::Integer(40, 64)),
-    optional("verifiers", Kind::Integer(0, 8)),
 ];
 
 const PUBLISH: &[Field] = &[optional("name", Kind::Name), optional("queries", Kind::Integer(0, 100_000))];

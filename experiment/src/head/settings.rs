@@ -71,9 +71,6 @@ pub struct Head {
     pub recipe: Recipe,
     /// s: shares of a refresh drown the secret in noise larger by 2^(s/2) and more, 40 to 64.
     pub refresh_bits: u32,
-    /// Hospitals that compute every step of the coordinator again, fewer than there are, at most 8. None at all is
-    /// allowed only because what runs these files is a simulation, in which nobody's data are at stake.
-    pub verifiers: u16,
 }
 
 /// `[head] train`.

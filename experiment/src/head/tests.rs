@@ -103,7 +103,6 @@ fn defaults_fill_what_the_file_leaves_out() {
         whitened: true,
         recipe,
         refresh_bits: 48,
-        verifiers: 2,
     };
     assert_eq!(small.head(), &head);
 
@@ -133,7 +132,6 @@ fn every_key_is_obeyed() {
         ("weight-decay", "0"),
         ("preset", "\"TRN14\""),
         ("refresh-bits", "60"),
-        ("verifiers", "4"),
     ];
     let lines: String = keys.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
     let more = "[publish]\nname = \"served\"\nqueries = 0\n[compute]\nthreads = 2\n[report]\nformats = [\"json\"]\n";
@@ -155,7 +153,6 @@ fn every_key_is_obeyed() {
         whitened: true,
         recipe,
         refresh_bits: 60,
-        verifiers: 4,
     };
     assert_eq!(found.head(), &head);
     assert_eq!((found.model_name(), found.queries()), ("served", 0));
@@ -165,8 +162,6 @@ fn every_key_is_obeyed() {
     let plain = with(IMAGES, "[head]", "[head]\nfeatures = \"pixels\"\nwhiten = \"off\"\nloss = \"squared\"");
     let head = plain.head();
     assert_eq!((head.whitened, head.dimension, head.recipe.loss), (false, 196, HeadLoss::Squared));
-    let alone = with(IMAGES, "[head]", "[head]\nverifiers = 0");
-    assert_eq!(alone.head().verifiers, 0);
 }
 
 #[test]
@@ -226,7 +221,7 @@ fn what_is_resolved_is_a_head_with_the_same_settings() {
         IMAGES,
         "[head]",
         "[report]\nformats = [\"html\"]\n[publish]\nname = \"p\"\nqueries = 9\n[head]\ntrain = \"clear\"\n\
-         momentum = 0.31\nrefresh-bits = 41\nverifiers = 1",
+         momentum = 0.31\nrefresh-bits = 41",
     );
     for first in [images, readings, labelled, dealt, set] {
         let text = first.resolved();
@@ -239,7 +234,7 @@ fn what_is_resolved_is_a_head_with_the_same_settings() {
         let at = |table: &str| text.find(table).unwrap_or_else(|| panic!("{table}: {text}"));
         assert!(at("[experiment]") < at("[federation]") && at("[head]") < at("[publish]"), "{text}");
         // Nothing that is said by default is left out.
-        for key in ["threshold = ", "whiten = ", "refresh-bits = ", "verifiers = ", "threads = ", "formats = "] {
+        for key in ["threshold = ", "whiten = ", "refresh-bits = ", "threads = ", "formats = "] {
             at(key);
         }
     }
@@ -253,7 +248,7 @@ fn the_digest_covers_the_plan_and_nothing_local() {
     for local in ["compute.threads=2", "report.formats=[\"json\"]", "data.simulate.partition=by-column"] {
         assert_eq!(digest(local), plain, "{local}");
     }
-    for change in ["experiment.seed=1", "head.steps=3", "head.train=clear", "head.verifiers=1", "publish.queries=3"] {
+    for change in ["experiment.seed=1", "head.steps=3", "head.train=clear", "publish.queries=3"] {
         assert_ne!(digest(change), plain, "{change}");
     }
 }

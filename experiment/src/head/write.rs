@@ -91,7 +91,6 @@ fn head(head: &Head) -> Value {
         ("weight-decay", Value::Float(recipe.weight_decay)),
         ("preset", text(Preset::Trn14.name())),
         ("refresh-bits", count(head.refresh_bits)),
-        ("verifiers", integer(head.verifiers.into())),
     ];
     table(all.into_iter().chain(loss))
 }

@@ -54,6 +54,11 @@ impl GatedCiphertext {
         self.scale
     }
 
+    /// Encoded size, bytes.
+    pub fn encoded_bytes(preset: Preset, limbs: usize) -> usize {
+        HEADER_BYTES + Poly::<Eval>::packed_len(preset.params().n, limbs)
+    }
+
     /// Header and the packed polynomial.
     pub fn to_bytes(&self) -> Vec<u8> {
         let header = header(self.params, self.limbs, self.scale);

@@ -48,6 +48,12 @@ impl KeyPlan {
         Ok(merged)
     }
 
+    /// Bytes of the relinearisation key as sent, without header: two polynomials per digit; 0 where there is none.
+    pub fn relinearization_bytes(&self, preset: Preset) -> usize {
+        let (params, limbs) = (preset.params(), self.relin_limbs);
+        2 * digit_count(params, limbs) * (limbs + params.p.len()) * packed_len(params.n)
+    }
+
     /// Bytes of all rotation keys as sent, without headers: one polynomial per digit.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use crate::multiparty::serving_key_share::{base, lagrange};
 use crate::multiparty::{
     CeremonyError, GateHolder, GateHolderError, Gated, RefreshContext, RefreshPermit, ServingKeyShare,
 };
-use crate::params::Params;
+use crate::params::{Params, Preset};
 use crate::ring::{Coeff, Domain, Poly};
 use crate::sampler;
 use crate::stream::Expander;
@@ -98,6 +98,12 @@ impl RefreshShare {
     /// The decryptor it comes from.
     pub fn sender(&self) -> u16 {
         self.sender
+    }
+
+    /// Encoded size, bytes.
+    pub fn encoded_bytes(preset: Preset) -> usize {
+        let params = preset.params();
+        HEADER_BYTES + Poly::<Coeff>::packed_len(params.n, base(params).len())
     }
 
     /// Header, with the context in its epoch field, and the packed residues.

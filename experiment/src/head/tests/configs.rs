@@ -46,7 +46,7 @@ fn every_shipped_head_has_the_recipe_of_its_task() {
     for (name, features, dimension, whitened, classes, recipe) in expected {
         let found = shipped(name);
         let train = HeadTraining::Encrypted;
-        let head = Head { train, features, dimension, whitened, recipe, refresh_bits: 48, verifiers: 2 };
+        let head = Head { train, features, dimension, whitened, recipe, refresh_bits: 48 };
         assert_eq!((found.head(), found.classes()), (&head, classes), "{name}");
         assert_eq!((found.hospitals(), found.threshold(), found.queries(), found.seed()), (5, 4, 5, 1), "{name}");
         assert_eq!((found.name(), found.model_name()), (name, name));
@@ -85,7 +85,7 @@ fn every_shipped_head_has_the_data_of_its_task() {
     assert_eq!(shipped("head-circulation").data(), &HeadData::Circulation(circulation));
     let angiography = shipped("head-angiography");
     let Some(Generator::Angiography(spec)) = angiography.generator() else { panic!("no angiograms") };
-    assert_eq!((spec.hospitals, spec.patients_per_hospital, spec.views_per_patient), (5, 240, 1));
+    assert_eq!((spec.hospitals, spec.patients_per_hospital, spec.views_per_patient), (5, 1_200, 1));
     assert_eq!((spec.height, spec.width, spec.split, spec.contrast), (64, 64, fifth, true));
     assert_eq!(images("head-angiography").partition, Partition::Iid);
 }

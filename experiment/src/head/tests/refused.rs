@@ -69,10 +69,6 @@ fn values_of_another_kind_are_named() {
         assert_eq!(message(&format!("refresh-bits = {bits}")), expected);
     }
     assert_eq!(
-        message("verifiers = 9"),
-        "x.toml:14: [head] verifiers: 9 is not allowed, must be an integer from 0 to 8"
-    );
-    assert_eq!(
         message("[report]\nformats = [\"parquet\"]"),
         "x.toml:15: [report] formats: [\"parquet\"] is not allowed, must be a list of different words out of html, json"
     );
@@ -211,17 +207,6 @@ fn a_dimension_is_what_the_features_allow() {
     let conflict = HeadConflict::Dimension { dimension: 198, most: 197 };
     clashes(&text("dimension = 198\nfeatures = \"pixels\""), dimension, (15, &["head", "features"]), conflict);
     assert_eq!(parse(&text("dimension = 197\nfeatures = \"pixels\"")).unwrap().head().dimension, 197);
-}
-
-#[test]
-fn fewer_verify_than_there_are_hospitals() {
-    let of = |verifiers: u16| {
-        let text = replaced(IMAGES, "hospitals = 5\nthreshold = 4\n", "hospitals = 3\n");
-        more(&text, &format!("verifiers = {verifiers}"))
-    };
-    let conflict = HeadConflict::Verifiers { verifiers: 3, hospitals: 3, most: 2 };
-    clashes(&of(3), (13, &["head", "verifiers"]), (5, &["federation", "hospitals"]), conflict);
-    assert_eq!(parse(&of(2)).unwrap().head().verifiers, 2);
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! What the coordinator saw, searched for what it must not see.
 
-use simulation::oracle::Needles;
-
-use super::task::Rows;
+use super::data::Rows;
+use crate::oracle::Needles;
 
 /// Rows of a group that are looked for: a copy of the group, or of any part of it, holds some of them.
 const ROWS: usize = 8;

@@ -7,8 +7,8 @@ use coordinator::head::HeadCoordinator;
 use he_agg::aggregation::MemoryLedger;
 use he_agg::ckks::Ciphertext;
 
+use super::error::HeadRunError;
 use super::sight::Sight;
-use crate::error::BenchError;
 
 /// What a step took, in seconds: of the slowest hospital, since they are on machines of their own.
 #[derive(Debug, Default, Clone, Copy)]
@@ -62,7 +62,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Takes the step at hand, everywhere, and refreshes what it leaves.
-    pub(super) fn take(&mut self, sight: &mut Sight) -> Result<Taken, BenchError> {
+    pub(super) fn take(&mut self, sight: &mut Sight) -> Result<Taken, HeadRunError> {
         let set: Vec<u16> = self.decryptors.iter().map(HeadDecryptor::party).collect();
         let mut times = StepTimes::default();
         let whole = Instant::now();
@@ -99,7 +99,7 @@ impl<'a> Steps<'a> {
             let own = decryptor.refreshed(&order, &packages, &masks, &opened)?;
             slowest = slowest.max(started.elapsed().as_secs_f64());
             if own.as_deref().map(bytes_of) != finished.as_deref().map(bytes_of) {
-                return Err(BenchError::HeadsDiffer { hospital: decryptor.party() });
+                return Err(HeadRunError::Differ { hospital: decryptor.party() });
             }
         }
         times.join += slowest;

@@ -1,64 +1,43 @@
 //! The report of a head that was measured.
 
-use std::path::Path;
 use std::time::SystemTime;
 
 use datasets::circulation::OUTPUTS;
-use experiment::ReportFormats;
+use experiment::{HeadExperiment, HeadFeatures};
 use he_agg::Preset;
-use he_train::{HeadLoss, Recipe, Shadow};
-use ndarray::Array2;
+use he_train::{HeadLoss, Recipe};
+use ndarray::{Array1, Array2};
 use report::{
     HeadCosts, HeadDataReport, HeadFigures, HeadMoments, HeadOutput, HeadParameters, HeadProtection, HeadQuality,
     HeadRecipeReport, HeadReport, HeadServing, HeadStep,
 };
 
+use super::Shadowed;
 use super::encrypted::Encrypted;
-use super::hospitals::{REFRESH_BITS, REFRESHES};
-use super::pooled::Pooled;
+use super::hospitals::REFRESHES;
+use super::quality::{alike, chosen, figures};
 use super::steps::StepTimes;
-use super::task::{HeadData, HeadTask};
-use super::{alike, judged};
-use crate::{error::BenchError, row::Row};
 
 /// Everything that there is to tell.
 pub(super) struct Told<'a> {
-    pub(super) task: HeadTask,
-    pub(super) seed: u64,
-    pub(super) recipe: &'a Recipe,
-    pub(super) data: &'a HeadData,
-    /// Features before whitening.
-    pub(super) raw: usize,
-    pub(super) groups: usize,
-    pub(super) plain: &'a Shadow,
+    pub(super) experiment: &'a HeadExperiment,
+    pub(super) shadowed: &'a Shadowed,
     pub(super) exact: &'a Array2<f64>,
     pub(super) averaged: Option<&'a Array2<f64>>,
     pub(super) trained: Option<&'a Encrypted>,
-    pub(super) pooled: Option<&'a Pooled>,
     pub(super) started: SystemTime,
-    /// An empty row to be filled.
-    pub(super) row: &'a dyn Fn(&str) -> Row,
 }
 
 impl Told<'_> {
-    /// Writes report.json and report.html into a folder, which is made where it is not there.
-    ///
-    /// # Errors
-    /// Of the file system.
-    pub(super) fn write(&self, folder: &Path) -> Result<bool, BenchError> {
-        std::fs::create_dir_all(folder).map_err(|source| BenchError::Folder { path: folder.to_owned(), source })?;
-        let report = self.report();
-        report::write_head(folder, &report, ReportFormats::PAGES, &simulation::run_folder::place)?;
-        Ok(report.verified())
-    }
-
-    fn report(&self) -> HeadReport {
+    /// The report, without what a machine's figures predict.
+    pub(super) fn report(&self) -> HeadReport {
         HeadReport {
             schema: 1,
-            name: self.task.word().to_owned(),
-            description: self.task.sentence().to_owned(),
-            seed: self.seed,
-            experiment: self.trained.map_or_else(String::new, |trained| hex(&trained.program)),
+            name: self.experiment.name().to_owned(),
+            description: self.experiment.description().to_owned(),
+            seed: self.experiment.seed(),
+            experiment: self.experiment.digest(),
+            program: self.trained.map(|trained| hex::encode(trained.program)),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: report::utc(self.started),
             data: self.data(),
@@ -67,7 +46,7 @@ impl Told<'_> {
             quality: self.quality(),
             steps: self.steps(),
             costs: self.trained.map(costs),
-            moments: self.pooled.map(|pooled| HeadMoments {
+            moments: self.shadowed.pooled.as_ref().map(|pooled| HeadMoments {
                 ciphertext_bytes: pooled.bytes as u64,
                 chunks: pooled.chunks,
                 exact: pooled.exact,
@@ -79,13 +58,13 @@ impl Told<'_> {
     }
 
     fn data(&self) -> HeadDataReport {
-        let data = self.data;
+        let data = &self.shadowed.data;
         HeadDataReport {
             description: data.description.clone(),
             train_rows: data.train.labels.nrows(),
             test_rows: data.test.labels.nrows(),
             rows_of_hospitals: data.hospitals.iter().map(Vec::len).collect(),
-            raw_features: self.raw,
+            raw_features: self.shadowed.raw,
             dimension: data.train.features.ncols(),
             classes: data.names.len(),
             names: data.names.clone(),
@@ -93,7 +72,8 @@ impl Told<'_> {
     }
 
     fn recipe(&self) -> HeadRecipeReport {
-        let Recipe { loss, steps, rows_per_group, groups_per_batch, learning_rate, late_rate, .. } = *self.recipe;
+        let Recipe { loss, steps, rows_per_group, groups_per_batch, learning_rate, late_rate, .. } =
+            self.shadowed.recipe;
         let (name, degree, logit_range) = match loss {
             HeadLoss::OneVersusRest { degree, range } => ("one sigmoid a class", Some(degree), Some(range)),
             HeadLoss::Squared => ("squares of differences", None, None),
@@ -104,14 +84,14 @@ impl Told<'_> {
             logit_range,
             steps,
             rows_per_group,
-            groups: self.groups,
+            groups: self.shadowed.owners.len(),
             groups_per_batch,
             learning_rate,
             late_rate,
-            momentum: self.recipe.momentum,
-            weight_decay: self.recipe.weight_decay,
-            features: self.task.features().to_owned(),
-            whitened: self.task.dimension().is_some(),
+            momentum: self.shadowed.recipe.momentum,
+            weight_decay: self.shadowed.recipe.weight_decay,
+            features: features(self.experiment.head().features).to_owned(),
+            whitened: self.experiment.head().whitened,
         }
     }
 
@@ -125,41 +105,41 @@ impl Told<'_> {
             security: "128-bit classical".to_owned(),
             rotation_keys: trained.rotations,
             key_bytes: trained.key_bytes,
-            refresh_bits: REFRESH_BITS,
+            refresh_bits: self.experiment.head().refresh_bits,
             tau: REFRESHES,
-            hospitals: u16::try_from(self.data.hospitals.len()).unwrap_or(u16::MAX),
+            hospitals: self.experiment.hospitals(),
             threshold: trained.threshold,
             verifiers: trained.threshold,
         }
     }
 
     fn quality(&self) -> HeadQuality {
-        let figures = |weights: &Array2<f64>| {
-            let Row { accuracy, auc, relative_error, .. } = judged((self.row)("head"), self.data, weights);
-            let r2 = self.data.scale.is_some().then(|| {
+        let figured = |weights: &Array2<f64>| {
+            let r2 = self.shadowed.data.scale.is_some().then(|| {
                 let found = self.outputs(weights).iter().map(|output| output.r2).collect::<Vec<_>>();
                 found.iter().sum::<f64>() / found.len().max(1) as f64
             });
-            HeadFigures { accuracy, auc, relative_error, r2 }
+            HeadFigures { r2, ..figures(&self.shadowed.data, weights) }
         };
-        let compared = self.trained.map(|trained| alike(self.data, &self.plain.weights, &trained.weights));
+        let compared =
+            self.trained.map(|trained| alike(&self.shadowed.data, &self.shadowed.plain.weights, &trained.weights));
         HeadQuality {
-            encrypted: self.trained.map(|trained| figures(&trained.weights)),
-            shadow: figures(&self.plain.weights),
-            exact: figures(self.exact),
-            averaged: self.averaged.map(figures),
-            same_answers: compared.as_ref().filter(|_| self.data.scale.is_none()).map(|(same, _)| *same),
+            encrypted: self.trained.map(|trained| figured(&trained.weights)),
+            shadow: figured(&self.shadowed.plain.weights),
+            exact: figured(self.exact),
+            averaged: self.averaged.map(figured),
+            same_answers: compared.as_ref().filter(|_| self.shadowed.data.scale.is_none()).map(|(same, _)| *same),
             weight_error: compared.map(|(_, off)| off.iter().copied().fold(0.0, f64::max)),
-            outputs: self.outputs(self.trained.map_or(&self.plain.weights, |trained| &trained.weights)),
-            largest_logit: self.plain.logit_max,
+            outputs: self.outputs(self.trained.map_or(&self.shadowed.plain.weights, |trained| &trained.weights)),
+            largest_logit: self.shadowed.plain.logit_max,
         }
     }
 
     /// Of readings: every one of them, in its unit.
     fn outputs(&self, weights: &Array2<f64>) -> Vec<HeadOutput> {
-        let Some(scale) = &self.data.scale else { return Vec::new() };
-        let given = scale.readings(&self.data.test.features.dot(weights));
-        let truth = scale.readings(&self.data.test.labels);
+        let Some(scale) = &self.shadowed.data.scale else { return Vec::new() };
+        let given = scale.readings(&self.shadowed.data.test.features.dot(weights));
+        let truth = scale.readings(&self.shadowed.data.test.labels);
         let columns = OUTPUTS.iter().zip(given.columns()).zip(truth.columns());
         let output = |((quantity, given), truth): ((&datasets::circulation::Quantity, _), _)| {
             let pairs: (Vec<f64>, Vec<f64>) =
@@ -180,7 +160,7 @@ impl Told<'_> {
             verify_ms: of(step, |times| times.verify),
             refresh_ms: of(step, StepTimes::refresh),
         };
-        self.plain.trace.iter().enumerate().map(step).collect()
+        self.shadowed.plain.trace.iter().enumerate().map(step).collect()
     }
 
     fn serving(&self, trained: &Encrypted) -> Option<HeadServing> {
@@ -196,8 +176,15 @@ impl Told<'_> {
             queries: served.queries.len(),
             query_s: served.queries.clone(),
             off: served.off,
-            right: None,
+            right: self.right(&served.answers),
         })
+    }
+
+    /// Questions answered right; of readings there is no such thing. Questions are the first rows.
+    fn right(&self, answers: &[Array1<f64>]) -> Option<usize> {
+        let data = &self.shadowed.data;
+        let pairs = answers.iter().zip(data.test.labels.outer_iter());
+        data.scale.is_none().then(|| pairs.filter(|(answer, label)| chosen(answer.view()) == chosen(*label)).count())
     }
 }
 
@@ -209,7 +196,7 @@ fn costs(trained: &Encrypted) -> HeadCosts {
         lift_s: trained.upload.lift,
         refreshes: trained.steps.len(),
         share_bytes: trained.steps.first().map_or(0, |times| times.bytes as u64),
-        predicted_step_ms: 1e3 * trained.predicted,
+        predicted_step_ms: None,
         critical_s: trained.critical(),
         here_s: trained.here(),
         keys_s: trained.keys,
@@ -250,8 +237,13 @@ fn agreement((name, unit): (&str, &str), given: &[f64], truth: &[f64]) -> HeadOu
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// How features are made, for people.
+fn features(features: HeadFeatures) -> &'static str {
+    match features {
+        HeadFeatures::Fixed => "public cosine filters, rectified and averaged",
+        HeadFeatures::Pixels => "means of two by two pixels",
+        HeadFeatures::Legendre => "products of Legendre polynomials, to degree 3",
+    }
 }
 
 #[cfg(test)]

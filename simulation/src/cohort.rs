@@ -1,16 +1,17 @@
 //! Hospitals of one training round, from bytes to bytes, as the protocol's parties work: the subject of `bench
-//! aggregate`.
+//! aggregate`, and how features of a head are whitened by a sum.
 //!
 //! Keys and updates come from fixed seeds; the ledgers forget. All of it in one process: nothing here is secret.
 
+use std::convert::Infallible;
+
 use he_agg::Stream;
 use he_agg::aggregation::{
-    AggregationSecret, BlindedSum, ChunkId, ChunkSum, DecryptionShare, Decryptor, EncryptRequest, LaneLayout, MaskKey,
-    MemoryLedger, Quantiser, ReleaseLedger, ShareContext, VaultSecret, encrypt_chunk, open,
+    AggregationError, AggregationSecret, BlindedSum, ChunkId, ChunkSum, DecryptionShare, Decryptor, EncryptRequest,
+    LaneLayout, MaskKey, MemoryLedger, PermitError, Quantiser, ReleaseLedger, ShareContext, VaultSecret, encrypt_chunk,
+    open,
 };
 use rayon::prelude::*;
-
-use super::error::BenchError;
 
 /// Seed of everything.
 const SEED: [u8; 32] = *b"consilium bench, aggregation    ";
@@ -20,6 +21,18 @@ const CLIP: f32 = 0.1;
 
 /// Training round that is imitated; its number changes nothing.
 const ROUND: u32 = 1;
+
+/// Why a round did not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CohortError {
+    /// A step failed.
+    #[error("an aggregation step failed: {0}")]
+    Aggregation(#[from] AggregationError),
+    /// A ledger refused.
+    #[error("the release ledger refused: {0}")]
+    Permit(#[from] PermitError<Infallible>),
+}
 
 /// The objects of all chunks, as they travel.
 pub type Wire = Vec<Vec<u8>>;
@@ -61,7 +74,7 @@ impl Cohort {
     ///
     /// # Errors
     /// None in practice.
-    pub fn new(layout: LaneLayout, parameters: usize) -> Result<Self, BenchError> {
+    pub fn new(layout: LaneLayout, parameters: usize) -> Result<Self, CohortError> {
         let layout = layout.for_values(parameters);
         let mut stream = Stream::from_seed(SEED);
         let epoch = stream.seed();
@@ -121,7 +134,7 @@ impl Cohort {
     ///
     /// # Errors
     /// None in practice.
-    pub fn weight(&self, hospital: u16) -> Result<u32, BenchError> {
+    pub fn weight(&self, hospital: u16) -> Result<u32, CohortError> {
         let most = 100 + u32::from(self.layout.parties());
         Ok(Quantiser::weight(&self.layout, 100 + u32::from(hospital), most)?)
     }
@@ -130,7 +143,7 @@ impl Cohort {
     ///
     /// # Errors
     /// None in practice.
-    pub fn quantise(&self, hospital: u16, update: &[f32]) -> Result<Vec<i32>, BenchError> {
+    pub fn quantise(&self, hospital: u16, update: &[f32]) -> Result<Vec<i32>, CohortError> {
         Ok(self.quantiser.quantise(update, self.weight(hospital)?, &mut self.stream(hospital, 2))?)
     }
 
@@ -143,7 +156,7 @@ impl Cohort {
     ///
     /// # Errors
     /// None in practice.
-    pub fn encrypt(&self, hospital: u16, integers: &[i32], ledger: &mut MemoryLedger) -> Result<Wire, BenchError> {
+    pub fn encrypt(&self, hospital: u16, integers: &[i32], ledger: &mut MemoryLedger) -> Result<Wire, CohortError> {
         let (layout, weight) = (&self.layout, self.weight(hospital)?);
         let (secret, vault, group) = (&self.secrets[usize::from(hospital) - 1], vault(hospital), group_key());
         let mut permitted = Vec::with_capacity(self.chunks());
@@ -159,7 +172,7 @@ impl Cohort {
     ///
     /// # Errors
     /// None in practice; malformed bytes would be refused here.
-    pub fn add(&self, updates: &[Wire]) -> Result<Wire, BenchError> {
+    pub fn add(&self, updates: &[Wire]) -> Result<Wire, CohortError> {
         let chunks = (0..self.chunks()).into_par_iter();
         chunks.map(|chunk| Ok(self.add_chunk(updates, chunk)?.to_bytes())).collect()
     }
@@ -168,7 +181,7 @@ impl Cohort {
     ///
     /// # Errors
     /// As [`Cohort::add`].
-    pub fn sums(&self, updates: &[Wire]) -> Result<Vec<ChunkSum>, BenchError> {
+    pub fn sums(&self, updates: &[Wire]) -> Result<Vec<ChunkSum>, CohortError> {
         (0..self.chunks()).into_par_iter().map(|chunk| self.add_chunk(updates, chunk)).collect()
     }
 
@@ -176,7 +189,7 @@ impl Cohort {
     ///
     /// # Errors
     /// None in practice.
-    pub fn contexts(&self) -> Result<Vec<ShareContext>, BenchError> {
+    pub fn contexts(&self) -> Result<Vec<ShareContext>, CohortError> {
         let contributors: Vec<u16> = self.hospitals().collect();
         let decryptors = &contributors[..usize::from(self.layout.threshold())];
         let context = |chunk: usize| {
@@ -194,7 +207,7 @@ impl Cohort {
         decryptor: usize,
         contexts: &[ShareContext],
         ledger: &mut MemoryLedger,
-    ) -> Result<Wire, BenchError> {
+    ) -> Result<Wire, CohortError> {
         let decryptor = &self.decryptors[decryptor];
         let permits = contexts.iter().map(|context| ledger.permit_share(context)).collect::<Result<Vec<_>, _>>()?;
         let share = |(permit, context)| Ok(decryptor.share(permit, context)?.to_bytes());
@@ -205,7 +218,7 @@ impl Cohort {
     ///
     /// # Errors
     /// None in practice.
-    pub fn combine(&self, contexts: &[ShareContext], sums: &[ChunkSum], shares: &[Wire]) -> Result<Wire, BenchError> {
+    pub fn combine(&self, contexts: &[ShareContext], sums: &[ChunkSum], shares: &[Wire]) -> Result<Wire, CohortError> {
         let chunks = contexts.par_iter().zip(sums).enumerate();
         chunks.map(|(chunk, (context, sum))| self.combine_chunk(context, sum, shares, chunk)).collect()
     }
@@ -214,7 +227,7 @@ impl Cohort {
     ///
     /// # Errors
     /// None in practice.
-    pub fn serve(&self, contexts: &[ShareContext], updates: &[Wire], shares: &[Wire]) -> Result<Wire, BenchError> {
+    pub fn serve(&self, contexts: &[ShareContext], updates: &[Wire], shares: &[Wire]) -> Result<Wire, CohortError> {
         let chunks = contexts.par_iter().enumerate();
         let serve = |(chunk, context)| self.combine_chunk(context, &self.add_chunk(updates, chunk)?, shares, chunk);
         chunks.map(serve).collect()
@@ -224,7 +237,7 @@ impl Cohort {
     ///
     /// # Errors
     /// None in practice; a wrong result would be refused here.
-    pub fn open(&self, contexts: &[ShareContext], results: &Wire) -> Result<Opened, BenchError> {
+    pub fn open(&self, contexts: &[ShareContext], results: &Wire) -> Result<Opened, CohortError> {
         let group = group_key();
         let opened: Vec<_> = contexts
             .par_iter()
@@ -235,7 +248,7 @@ impl Cohort {
                 let means = self.quantiser.dequantise(&chunk.values, chunk.weight_sum)?;
                 Ok((chunk, means))
             })
-            .collect::<Result<_, BenchError>>()?;
+            .collect::<Result<_, CohortError>>()?;
         let weight_sum = opened.first().map_or(0, |(chunk, _)| chunk.weight_sum);
         let mut all = Opened { sums: Vec::new(), means: Vec::new(), weight_sum };
         all.sums.reserve(self.chunks() * self.layout.values_per_chunk());
@@ -260,7 +273,7 @@ impl Cohort {
         Stream::from_seed(seed)
     }
 
-    fn add_chunk(&self, updates: &[Wire], chunk: usize) -> Result<ChunkSum, BenchError> {
+    fn add_chunk(&self, updates: &[Wire], chunk: usize) -> Result<ChunkSum, CohortError> {
         let mut sum = ChunkSum::new(&self.layout, self.id(chunk as u32));
         for update in updates {
             sum.absorb_bytes(&update[chunk], &self.layout)?;
@@ -274,7 +287,7 @@ impl Cohort {
         sum: &ChunkSum,
         shares: &[Wire],
         chunk: usize,
-    ) -> Result<Vec<u8>, BenchError> {
+    ) -> Result<Vec<u8>, CohortError> {
         let read = |share: &Wire| DecryptionShare::from_bytes(&share[chunk], &self.layout, context);
         let shares = shares.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         Ok(BlindedSum::combine(&self.layout, context, sum, &shares)?.to_bytes())

@@ -4,18 +4,20 @@ use std::time::Instant;
 
 use client::head::HeadDecryptor;
 use coordinator::head::HeadCoordinator;
+use experiment::HeadExperiment;
 use he_agg::ckks::Ciphertext;
+use he_agg::multiparty::Quorum;
 use he_agg::{Preset, Stream};
 use he_train::encrypted::{HeadProgram, HeadRun, HeadTransfer, RefreshGoal};
-use he_train::{Recipe, Shadow};
-use ndarray::{Array2, ArrayView1};
+use ndarray::Array2;
 
+use super::Shadowed;
+use super::error::HeadRunError;
 use super::hospitals::{Hospitals, UploadTimes};
 use super::serving::{self, Served};
 use super::sight::Sight;
 use super::steps::{StepTimes, Steps};
-use super::task::Rows;
-use crate::{error::BenchError, prediction::measure_together, progress::Progress};
+use crate::event::{Activity, Event, EventSender, Phase, StepSummary};
 
 /// What training on ciphertexts left and took.
 pub(super) struct Encrypted {
@@ -30,8 +32,6 @@ pub(super) struct Encrypted {
     /// Ciphertexts of features.
     pub(super) ciphertexts: usize,
     pub(super) upload: UploadTimes,
-    /// Seconds of a step as its operations and this machine's times for two of them predict it.
-    pub(super) predicted: f64,
     /// The last one with the refresh under the serving key.
     pub(super) steps: Vec<StepTimes>,
     /// Decryptors of a refresh, who take every step themselves.
@@ -56,34 +56,35 @@ impl Encrypted {
     }
 }
 
-/// Trains a head on the rows of so many hospitals.
+/// Trains a head on every hospital's rows, and asks it about rows of the test part.
 ///
 /// # Errors
-/// A head that ciphertexts do not hold.
+/// A head that ciphertexts do not hold, or a hospital that does not share.
 pub(super) fn train(
-    recipe: &Recipe,
-    (rows, owners): (&Rows, &[u16]),
-    (hospitals, seed): (u16, u64),
-    shadow: &Shadow,
-    questions: &[ArrayView1<'_, f64>],
-    progress: &mut dyn Progress,
-) -> Result<Encrypted, BenchError> {
+    experiment: &HeadExperiment,
+    shadowed: &Shadowed,
+    events: &EventSender,
+) -> Result<Encrypted, HeadRunError> {
+    let Shadowed { data, recipe, grouped: rows, owners, plain, .. } = shadowed;
     let program = HeadProgram::new(Preset::Trn14, *recipe, rows.features.dim(), rows.labels.ncols())?;
-    program.check_weights(shadow.weight_max)?;
+    program.check_weights(plain.weight_max)?;
     let transfer = HeadTransfer::new(&program)?;
-    progress.step("this machine's times");
-    let predicted = 1e-3 * program.step_work().milliseconds(&measure_together(program.preset(), program.top_limbs())?);
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let mut stream = Stream::from_seed(bytes);
-    progress.step("keys");
+    let questions: Vec<_> = data.test.features.outer_iter().take(experiment.queries()).collect();
+    let mut stream = Stream::from_os()?;
+    events.phase(Phase::Ceremony);
     let started = Instant::now();
-    let mut parties = Hospitals::new((&program, &transfer), hospitals, !questions.is_empty(), &mut stream)?;
+    let quorum = Quorum { threshold: experiment.threshold(), parties: experiment.hospitals() };
+    let asked = (quorum, experiment.head().refresh_bits);
+    let mut parties = Hospitals::new((&program, &transfer), asked, !questions.is_empty(), &mut stream)?;
     let keys = started.elapsed().as_secs_f64();
     let sizes = parties.training.keys.sizes();
     let total = owners.len();
     let mut sight = Sight::of(rows, recipe.rows_per_group);
-    let told = |group| progress.step(&format!("encrypting, {} of {total} groups", group + 1));
+    events.phase(Phase::Uploading);
+    let told = |party, done| {
+        let of = owners.iter().filter(|owner| **owner == party).count();
+        events.hospital(party, Activity::Encrypting { done, of });
+    };
     let (groups, upload) = parties.upload(&program, rows, owners, (&mut sight, told))?;
 
     let threshold = parties.terms.quorum.threshold;
@@ -96,25 +97,31 @@ pub(super) fn train(
     let run = || HeadRun::new(&program, &training.evaluator, &training.keys.keys, &groups);
     let coordinator = HeadCoordinator::new(parties.terms.clone(), run()?, &next, &last);
     let decryptor = |site| Ok(HeadDecryptor::new(site, run()?, &next, &last));
-    let decryptors = deciding.map(decryptor).collect::<Result<_, BenchError>>()?;
+    let decryptors = deciding.map(decryptor).collect::<Result<_, HeadRunError>>()?;
     let mut parts = Steps::new(coordinator, decryptors);
     let (mut steps, mut left, mut finished) = (Vec::new(), Vec::new(), Vec::new());
     for step in 0..recipe.steps {
-        progress.step(&format!("step {} of {}", step + 1, recipe.steps));
+        let number = u32::try_from(step).unwrap_or(u32::MAX).saturating_add(1);
+        events.phase(Phase::Step { step: number });
         let taken = parts.take(&mut sight)?;
+        events.send(Event::StepDone(StepSummary {
+            step: number,
+            loss: plain.trace.get(step).map_or(f64::NAN, |seen| seen.error),
+            taken_again_by: threshold,
+            seconds: taken.times.critical(),
+        }));
         steps.push(taken.times);
         left = taken.packages;
         finished = taken.finished.unwrap_or_default();
     }
     drop(parts);
-    progress.step("opening the head, to measure it");
     let read = |bytes: &Vec<u8>| Ciphertext::from_bytes(bytes, program.preset());
     let left = left.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let opened = parties.open(&program, &left, &mut stream)?;
     let served = if questions.is_empty() {
         None
     } else {
-        Some(serving::serve(&transfer, (&parties.serving, &finished), (questions, &opened), &mut stream, progress)?)
+        Some(serving::serve(&transfer, (&parties.serving, &finished), (&questions, &opened), &mut stream, events)?)
     };
     Ok(Encrypted {
         weights: opened,
@@ -123,7 +130,6 @@ pub(super) fn train(
         rotations: program.key_plan().rotations.len(),
         ciphertexts: total * program.layout().blocks(),
         upload,
-        predicted,
         steps,
         threshold,
         served,

@@ -1,7 +1,7 @@
 //! The parties of a head's training, in one process.
 //!
 //! They are those of a consortium, and every object travels between them as bytes; but there is no network and no disk,
-//! keys are dealt from a fixed seed and the ledgers are in memory: nothing here is secret.
+//! one process holds all secrets, and the ledgers are in memory.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -15,13 +15,12 @@ use he_agg::{Preset, Stream};
 use he_train::encrypted::{HeadProgram, HeadTransfer, RefreshTerms, TrainingGroup, lift_group};
 use ndarray::Array2;
 
+use super::data::Rows;
+use super::error::HeadRunError;
 use super::sight::Sight;
-use super::task::Rows;
-use crate::{consortium::Consortium, error::BenchError};
 
-/// Statistical security of the flooding, bits, and the refreshes it is made for.
-pub(super) const REFRESH_BITS: u32 = 48;
-pub(super) const REFRESHES: u64 = 1 << 12;
+/// The refreshes that flooding is made for: those of a key.
+pub const REFRESHES: u64 = 1 << 12;
 
 /// A key of all hospitals, with everybody's gate of it.
 pub(super) struct Keyed {
@@ -36,7 +35,7 @@ impl Keyed {
         hospitals: u16,
         (plan, limbs): (&KeyPlan, usize),
         stream: &mut Stream,
-    ) -> Result<(Self, Vec<GateSecret>), BenchError> {
+    ) -> Result<(Self, Vec<GateSecret>), HeadRunError> {
         let keys = Collective::new(Crs::new(preset, stream.seed()), hospitals, plan, stream)?;
         let gates = (1..=hospitals).map(|party| keys.gate(party, limbs, stream));
         let (secrets, gates) = gates.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
@@ -69,17 +68,17 @@ impl Hospitals {
     /// only where some are asked.
     pub(super) fn new(
         (program, transfer): (&HeadProgram, &HeadTransfer),
-        hospitals: u16,
+        (quorum, refresh_bits): (Quorum, u32),
         is_asked: bool,
         stream: &mut Stream,
-    ) -> Result<Self, BenchError> {
+    ) -> Result<Self, HeadRunError> {
+        let hospitals = quorum.parties;
         let limbs = program.top_limbs();
         let (training, gates) = Keyed::new(program.preset(), hospitals, (&program.key_plan(), limbs), stream)?;
         let plan = if is_asked { transfer.joint_key_plan() } else { KeyPlan::default() };
         let limbs = transfer.package_limbs();
         let (serving, serving_gates) = Keyed::new(Preset::Inf15x90, hospitals, (&plan, limbs), stream)?;
-        let quorum = Quorum { threshold: Consortium::threshold(hospitals), parties: hospitals };
-        let flooding = Flooding::secure(REFRESH_BITS, REFRESHES)?;
+        let flooding = Flooding::secure(refresh_bits, REFRESHES)?;
         let held = training.keys.deal(quorum.threshold, stream)?;
         let epoch = training.keys.crs.epoch();
         let halves: Vec<(u16, [u8; 32])> = (1..=hospitals).map(|party| (party, stream.seed())).collect();
@@ -104,13 +103,13 @@ impl Hospitals {
         program: &HeadProgram,
         rows: &Rows,
         owners: &[u16],
-        (sight, mut seen): (&mut Sight, impl FnMut(usize)),
-    ) -> Result<(Vec<TrainingGroup<Cpu>>, UploadTimes), BenchError> {
+        (sight, mut seen): (&mut Sight, impl FnMut(u16, usize)),
+    ) -> Result<(Vec<TrainingGroup<Cpu>>, UploadTimes), HeadRunError> {
         let encoder = Encoder::new(program.preset())?;
         let Keyed { keys, gates, evaluator } = &self.training;
         let (mut groups, mut times) = (Vec::with_capacity(owners.len()), UploadTimes::default());
         for (group, &owner) in owners.iter().enumerate() {
-            seen(group);
+            seen(owner, owners[..group].iter().filter(|other| **other == owner).count());
             let place = usize::from(owner) - 1;
             let started = Instant::now();
             let mut plain = program.encode_features(&encoder, rows.features.view(), group)?;
@@ -134,14 +133,14 @@ impl Hospitals {
         program: &HeadProgram,
         packages: &[Ciphertext],
         stream: &mut Stream,
-    ) -> Result<Array2<f64>, BenchError> {
+    ) -> Result<Array2<f64>, HeadRunError> {
         let Keyed { keys, evaluator, .. } = &self.training;
         let (holder, encoder) = (HolderKey::of_all(&keys.secrets)?, Encoder::new(program.preset())?);
         // Not as hospitals refresh: that happens once, and goes to whoever serves.
         let refreshed = |package| holder.refresh(package, (&keys.public, program.top_limbs()), stream);
         let packages: Vec<Ciphertext> = packages.iter().map(refreshed).collect::<Result<_, _>>()?;
         let tree = program.tree();
-        let read = |vector: &Ciphertext| -> Result<Vec<f64>, BenchError> {
+        let read = |vector: &Ciphertext| -> Result<Vec<f64>, HeadRunError> {
             let mut slots = encoder.decode(&holder.decrypt(vector)?)?;
             slots.iter_mut().for_each(|value| *value /= tree.capacity() as f64);
             Ok(slots)

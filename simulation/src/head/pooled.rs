@@ -5,10 +5,11 @@ use he_agg::{Preset, aggregation::AggregationError};
 use he_train::{MomentLanes, Moments};
 use ndarray::{Array2, Axis};
 
-use crate::{cohort::Cohort, consortium::Consortium, error::BenchError};
+use super::error::HeadRunError;
+use crate::cohort::Cohort;
 
 /// Fewest hospitals whose sum says nothing of one of them to another.
-pub(super) const HOSPITALS_MIN: u16 = 3;
+const HOSPITALS_MIN: u16 = 3;
 /// Most rows of a hospital.
 const ROWS_MAX: u64 = 1 << 20;
 /// Bits of a digit.
@@ -31,10 +32,10 @@ pub(super) struct Pooled {
 ///
 /// # Errors
 /// Features out of range, or too many rows.
-pub(super) fn pooled(features: &Array2<f64>, hospitals: &[Vec<usize>]) -> Result<Pooled, BenchError> {
+pub(super) fn pooled(features: &Array2<f64>, hospitals: &[Vec<usize>], threshold: u16) -> Result<Pooled, HeadRunError> {
     let count = u16::try_from(hospitals.len()).unwrap_or(u16::MAX);
     let lanes = MomentLanes::new(features.ncols(), LANE_BITS, ROWS_MAX, count)?;
-    let cohort = Cohort::new(layout(count)?, lanes.values())?;
+    let cohort = Cohort::new(layout(count, threshold)?, lanes.values())?;
     let mut ledgers: Vec<MemoryLedger> = hospitals.iter().map(|_| cohort.ledger()).collect();
     let (mut uploads, mut expected) = (Vec::new(), vec![0i64; lanes.values()]);
     for ((number, rows), ledger) in cohort.hospitals().zip(hospitals).zip(&mut ledgers) {
@@ -51,9 +52,9 @@ pub(super) fn pooled(features: &Array2<f64>, hospitals: &[Vec<usize>]) -> Result
     Ok(Pooled { moments: lanes.decode(&sums)?, chunks, bytes, exact: sums == expected })
 }
 
-fn layout(hospitals: u16) -> Result<LaneLayout, BenchError> {
+fn layout(hospitals: u16, threshold: u16) -> Result<LaneLayout, HeadRunError> {
     let (preset, security) = if hospitals <= SMALL { (Preset::Agg13, 40) } else { (Preset::Agg14, 64) };
     let flooding = Flooding::secure(security, 1 << 14).map_err(AggregationError::from)?;
-    let layout = LaneLayout::new(preset.params(), hospitals, Consortium::threshold(hospitals), LANE_BITS, flooding)?;
+    let layout = LaneLayout::new(preset.params(), hospitals, threshold, LANE_BITS, flooding)?;
     Ok(if hospitals == HOSPITALS_MIN { layout.with_three_contributors() } else { layout })
 }

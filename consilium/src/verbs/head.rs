@@ -1,0 +1,77 @@
+//! `consilium run FILE` and `consilium plan FILE` where the file has a table `[head]`.
+
+use std::path::Path;
+
+use bench::head_plan::{HeadPlan, step_ms};
+use experiment::{HeadExperiment, HeadTraining};
+use serde_json::json;
+use simulation::event::EventSender;
+use simulation::head::HeadOptions;
+use simulation::run_folder;
+
+use super::run::RunArgs;
+use crate::{error::Error, exit::Exit, global::Global, live, output::Done, threads};
+
+/// Trains the head of a file under a live view, asks it, writes the report.
+///
+/// # Errors
+/// A flag that a head has no use for, data that nobody named, a folder that holds something; what training says.
+pub(super) fn run(experiment: &HeadExperiment, arguments: &RunArgs, global: &Global) -> Result<Done, Error> {
+    let unused = [
+        ("--drop", !arguments.drop.is_empty()),
+        ("--resume", arguments.resume.is_some()),
+        ("--site", arguments.site.is_some()),
+    ];
+    if let Some((flag, _)) = unused.into_iter().find(|(_, is_given)| *is_given) {
+        return Err(Error::NotForHead { name: experiment.name().to_owned(), flag });
+    }
+    check_data(experiment, arguments.data.as_deref())?;
+    if arguments.data.is_none() && experiment.source().is_none() && !experiment.is_generated() {
+        return Err(Error::NoData { name: experiment.name().to_owned(), format: experiment.format() });
+    }
+    threads::start(experiment.compute().threads)?;
+    let created = run_folder::create(arguments.out.clone(), experiment, "run")?;
+    let out = created.path().to_owned();
+    let options = HeadOptions { data: arguments.data.clone(), out: out.clone() };
+
+    let (events, receiver) = EventSender::channel();
+    let watcher = live::watch(receiver, global.shown());
+    let trained = simulation::head::run(experiment, &options, &events);
+    watcher.finish();
+    if trained.is_err() {
+        // Nothing of a head that did not come to its end can be used.
+        created.take_back_if_unstarted();
+    }
+    let mut report = trained?;
+    if let (Some(costs), HeadTraining::Encrypted) = (&mut report.costs, experiment.head().train) {
+        costs.predicted_step_ms = Some(step_ms(experiment)?);
+    }
+    let files = report::write_head(&out, &report, experiment.report(), &run_folder::place)?;
+    let mut text = report::head_summary(&report);
+    text.push_str(&format!("\n\n  run folder  {}", out.display()));
+    if let Some(page) = files.iter().find(|file| file.extension().is_some_and(|extension| extension == "html")) {
+        text.push_str(&format!("\n  report      {}", page.display()));
+    }
+    let value = serde_json::to_value(&report).map_err(|source| report::ReportError::Json { source })?;
+    let data = json!({"folder": out, "files": files, "report": value});
+    // A finished run whose self-checks fail is worse than one that stops: say so in the exit code.
+    let exit = if report.verified() { Exit::Done } else { Exit::Verification };
+    Ok(Done { text, data, exit })
+}
+
+/// Prints what a head would cost.
+///
+/// # Errors
+/// Data that do not fit, or whose logits leave the range; a measurement that fails.
+pub(super) fn plan(experiment: &HeadExperiment, data: Option<&Path>) -> Result<Done, Error> {
+    check_data(experiment, data)?;
+    threads::start(experiment.compute().threads)?;
+    let plan = HeadPlan::now(experiment, data)?;
+    Ok(Done { text: plan.text(), data: plan.json(), exit: Exit::Done })
+}
+
+fn check_data(experiment: &HeadExperiment, data: Option<&Path>) -> Result<(), Error> {
+    let Some(path) = data.filter(|_| experiment.is_generated()) else { return Ok(()) };
+    let (name, format) = (experiment.name().to_owned(), experiment.format());
+    Err(Error::DataUnused { name, format, path: path.to_owned() })
+}

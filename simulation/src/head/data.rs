@@ -1,0 +1,221 @@
+//! What a head is trained and measured on: features of images or of patients, and who has which.
+
+use std::path::Path;
+
+use datasets::circulation::{self, CirculationSpec, OUTPUTS, Patients, ReadingScale};
+use datasets::{DataError, Dataset, Part, Samples, load};
+use experiment::{HeadData, HeadExperiment, HeadFeatures, HeadImages};
+use he_train::{CosineFilters, Legendre, Moments, Whitening, row_groups};
+use ndarray::{Array2, s};
+
+use super::error::HeadRunError;
+
+/// Of the products of Legendre polynomials.
+const LEGENDRE_DEGREE: usize = 3;
+
+/// Features of one part and what they should lead to, a row a sample.
+#[derive(Debug, Clone)]
+pub(super) struct Rows {
+    /// Samples times features.
+    pub(super) features: Array2<f64>,
+    /// Samples times classes or readings.
+    pub(super) labels: Array2<f64>,
+}
+
+impl Rows {
+    /// As they lie in ciphertexts: groups of rows of one hospital each, of which some end with rows of nothing, and the
+    /// hospital of each group.
+    pub(super) fn grouped(&self, rows_per_group: usize, hospitals: &[Vec<usize>]) -> (Rows, Vec<u16>) {
+        let counts: Vec<usize> = hospitals.iter().map(Vec::len).collect();
+        let groups = row_groups(rows_per_group, &counts);
+        let rows = groups.len() * rows_per_group;
+        let mut features = Array2::zeros((rows, self.features.ncols()));
+        let mut labels = Array2::zeros((rows, self.labels.ncols()));
+        for (group, place) in groups.iter().zip((0..).step_by(rows_per_group)) {
+            for (offset, row) in hospitals[group.hospital].iter().skip(group.first).take(group.rows).enumerate() {
+                features.row_mut(place + offset).assign(&self.features.row(*row));
+                labels.row_mut(place + offset).assign(&self.labels.row(*row));
+            }
+        }
+        let owners = groups.iter().map(|group| (1..).nth(group.hospital).unwrap_or(u16::MAX)).collect();
+        (Rows { features, labels }, owners)
+    }
+}
+
+/// What a head is trained and measured on.
+#[derive(Debug)]
+pub(super) struct DealtRows {
+    /// To train on.
+    pub(super) train: Rows,
+    /// Every hospital's rows of it.
+    pub(super) hospitals: Vec<Vec<usize>>,
+    /// To measure on.
+    pub(super) test: Rows,
+    /// Of readings; `None` for classes.
+    pub(super) scale: Option<ReadingScale>,
+    /// Of classes or readings.
+    pub(super) names: Vec<String>,
+    /// Where they are from.
+    pub(super) description: String,
+}
+
+impl DealtRows {
+    /// Reads or generates the data, computes features, not yet whitened, and deals the training rows.
+    ///
+    /// # Errors
+    /// Of the files, the generator or the shares; a number of classes that is not the experiment's; nothing to measure
+    /// on.
+    pub(super) fn of(experiment: &HeadExperiment, path: Option<&Path>) -> Result<Self, HeadRunError> {
+        let rows = match experiment.data() {
+            HeadData::Circulation(own) => {
+                let (candidates, split) = (own.candidates, own.split);
+                let hospitals = usize::from(experiment.hospitals());
+                let spec = CirculationSpec { hospitals, candidates, split, seed: experiment.seed() };
+                readings(&circulation::generate(&spec)?, hospitals)
+            }
+            HeadData::Images(images) => pictures(&dataset(experiment, images, path)?, experiment, images)?,
+        };
+        // What is measured at the end: known now, and not after minutes of training.
+        if rows.test.labels.is_empty() {
+            return Err(DataError::EmptyPart { part: Part::Test }.into());
+        }
+        Ok(rows)
+    }
+
+    /// Makes the features uncorrelated, and as many as said, by the moments of all training rows.
+    pub(super) fn whiten(&mut self, moments: &Moments, dimension: usize) {
+        let whitening = Whitening::new(moments, dimension);
+        self.train.features = whitening.apply(&self.train.features);
+        self.test.features = whitening.apply(&self.test.features);
+    }
+}
+
+fn dataset(experiment: &HeadExperiment, images: &HeadImages, path: Option<&Path>) -> Result<Dataset, HeadRunError> {
+    let path = path.or(images.source.as_deref());
+    let data = match (experiment.generator(), experiment.load_options(), path) {
+        (Some(generator), ..) => generator.draw()?,
+        (None, Some(options), Some(path)) => load(path, None, &options)?,
+        _ => return Err(HeadRunError::NoData { format: images.format.word() }),
+    };
+    let data = match &images.labels {
+        Some(labels) => chosen(data, labels, &images.classes),
+        None => data,
+    };
+    data.check()?;
+    if data.classes.len() != images.classes.len() {
+        let (found, expected) = (data.classes.len(), images.classes.len());
+        return Err(HeadRunError::Classes { found, names: data.classes.join(", "), expected });
+    }
+    Ok(data)
+}
+
+/// The samples of some labels, numbered anew in their order.
+fn chosen(data: Dataset, labels: &[u8], classes: &[String]) -> Dataset {
+    let place = |label: &u8| labels.iter().position(|own| own == label);
+    let of = |samples: &Samples| {
+        let wanted: Vec<usize> = (0..samples.len()).filter(|row| place(&samples.labels[*row]).is_some()).collect();
+        let mut chosen = samples.select(&wanted);
+        // There are at most 16 of them.
+        chosen.labels.iter_mut().for_each(|label| *label = place(label).unwrap_or_default() as u8);
+        chosen
+    };
+    let [train, validation, test] = [&data.train, &data.validation, &data.test].map(of);
+    Dataset { classes: classes.to_vec(), train, validation, test, ..data }
+}
+
+fn pictures(data: &Dataset, experiment: &HeadExperiment, images: &HeadImages) -> Result<DealtRows, HeadRunError> {
+    // Of two classes one number says which.
+    let (columns, first) = (experiment.classes(), usize::from(data.classes.len() == 2));
+    let rows = |samples: &Samples| Rows {
+        features: match experiment.head().features {
+            HeadFeatures::Pixels => averaged(samples),
+            // Images have no properties of which there could be polynomials: such files are refused.
+            HeadFeatures::Fixed | HeadFeatures::Legendre => filtered(samples),
+        },
+        labels: Array2::from_shape_fn((samples.len(), columns), |(row, column)| {
+            if usize::from(samples.labels[row]) == first + column { 1.0 } else { 0.0 }
+        }),
+    };
+    let hospitals = images.partition.assign(&data.train, usize::from(experiment.hospitals()), experiment.seed())?;
+    let (names, description) = (data.classes.clone(), data.description.clone());
+    Ok(DealtRows { train: rows(&data.train), hospitals, test: rows(&data.test), scale: None, names, description })
+}
+
+fn filtered(samples: &Samples) -> Array2<f64> {
+    let (_, height, width) = samples.shape();
+    CosineFilters::fitting(height, width).features(samples.images.view())
+}
+
+/// Means of two by two pixels.
+fn averaged(samples: &Samples) -> Array2<f64> {
+    let (_, height, width) = samples.shape();
+    let across = width / 2;
+    Array2::from_shape_fn((samples.len(), height / 2 * across), |(row, feature)| {
+        let (y, x) = (2 * (feature / across), 2 * (feature % across));
+        let block = samples.images.slice(s![row, 0, y..y + 2, x..x + 2]);
+        block.iter().map(|pixel| f64::from(*pixel)).sum::<f64>() / 4.0
+    })
+}
+
+fn readings(data: &circulation::Circulation, hospitals: usize) -> DealtRows {
+    let legendre = Legendre::new(data.train.inputs.ncols(), LEGENDRE_DEGREE);
+    let scale = ReadingScale::of(&data.train);
+    let rows = |patients: &Patients| Rows {
+        features: legendre.features(&patients.scaled_inputs()),
+        labels: scale.scaled(&patients.outputs),
+    };
+    let (train, test) = (rows(&data.train), rows(&data.test));
+    let hospitals = (0..hospitals).map(|own| (own..train.labels.nrows()).step_by(hospitals).collect()).collect();
+    let names = OUTPUTS.iter().map(|quantity| quantity.name.to_owned()).collect();
+    DealtRows { train, hospitals, test, scale: Some(scale), names, description: data.description.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAIR: &str = "[experiment]\nname = \"x\"\n[data]\nformat = \"npz\"\nclasses = [\"b\", \"a\"]\nlabels = [5, 2]\n\
+                        image = { height = 2, width = 2, channels = 1 }\n[head]\nfeatures = \"pixels\"\n";
+
+    fn samples(labels: &[u8]) -> Samples {
+        let shape = (labels.len(), 1, 2, 2);
+        Samples {
+            images: ndarray::Array4::from_shape_fn(shape, |(row, _, y, x)| (row * 4 + y * 2 + x) as f32 / 100.0),
+            labels: labels.to_vec(),
+            groups: (0..labels.len() as u32).collect(),
+            sites: vec![1; labels.len()],
+            names: vec![String::new(); labels.len()],
+        }
+    }
+
+    #[test]
+    fn chosen_labels_are_classes_in_the_order_that_is_written() {
+        let parts = [&[5, 1, 2, 2][..], &[], &[2, 7, 5]].map(samples);
+        let [train, validation, test] = parts;
+        let classes = (0..8).map(|class| class.to_string()).collect();
+        let data = Dataset { classes, train, validation, test, description: String::new() };
+        let chosen = chosen(data, &[5, 2], &["b".to_owned(), "a".to_owned()]);
+        assert_eq!((chosen.classes.join(" "), &chosen.train.labels[..]), ("b a".to_owned(), &[0, 1, 1][..]));
+        assert_eq!((&chosen.test.labels[..], chosen.test.images[[1, 0, 0, 0]]), (&[1, 0][..], 0.08));
+        let experiment = HeadExperiment::parse("x.toml", PAIR, &["federation.hospitals=3".to_owned()]);
+        let experiment = experiment.unwrap_or_else(|error| panic!("{error}"));
+        let HeadData::Images(images) = experiment.data() else { panic!("images") };
+        let error = pictures(&chosen, &experiment, images).unwrap_err();
+        // One of three hospitals would have nothing to train on, or all have one row each.
+        assert!(matches!(error, HeadRunError::Data(_)), "{error}");
+    }
+
+    #[test]
+    fn groups_are_of_one_hospital_each_and_end_with_rows_of_nothing() {
+        let value = |(row, column): (usize, usize)| (10 * row + column + 1) as f64;
+        let rows = Rows { features: Array2::from_shape_fn((5, 2), value), labels: Array2::ones((5, 1)) };
+        let (grouped, owners) = rows.grouped(2, &[vec![4, 0, 2], vec![1], vec![3]]);
+        assert_eq!(owners.iter().map(|owner| usize::from(*owner)).sum::<usize>(), 1 + 1 + 2 + 3);
+        assert_eq!((grouped.features.nrows(), grouped.labels.sum()), (8, 5.0));
+        for (group, owner) in owners.iter().enumerate() {
+            let firsts: Vec<f64> = (0..2).map(|row| grouped.features[[2 * group + row, 0]]).collect();
+            let own: &[f64] = [&[41.0, 1.0, 21.0, 0.0][..], &[11.0, 0.0], &[31.0, 0.0]][usize::from(*owner) - 1];
+            assert!(firsts.iter().all(|first| own.contains(first)), "{firsts:?} of {owner}");
+        }
+    }
+}
