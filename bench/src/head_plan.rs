@@ -248,8 +248,8 @@ impl EncryptedCost {
         lines.extend(self.step_ms.map(|step| {
             let all = seconds_text(1e-3 * step * steps as f64);
             let text = format!(
-                "{} a step with {} threads, {all} for all, from what operations take now; refreshes and network come on \
-                 top",
+                "{} a step with {} threads, {all} for all, from what operations take now; refreshes and network come \
+                 on top",
                 milliseconds_text(step),
                 self.threads
             );

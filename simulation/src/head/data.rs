@@ -174,8 +174,9 @@ fn readings(data: &circulation::Circulation, hospitals: usize) -> DealtRows {
 mod tests {
     use super::*;
 
-    const PAIR: &str = "[experiment]\nname = \"x\"\n[data]\nformat = \"npz\"\nclasses = [\"b\", \"a\"]\nlabels = [5, 2]\n\
-                        image = { height = 2, width = 2, channels = 1 }\n[head]\nfeatures = \"pixels\"\n";
+    const PAIR: &str = "[experiment]\nname = \"x\"\n[federation]\nhospitals = 3\n[data]\nformat = \"npz\"\n\
+                        classes = [\"b\", \"a\"]\nlabels = [5, 2]\n\
+                        image = { height = 16, width = 16, channels = 1 }\n[head]\nfeatures = \"pixels\"\n";
 
     fn samples(labels: &[u8]) -> Samples {
         let shape = (labels.len(), 1, 2, 2);
@@ -197,12 +198,14 @@ mod tests {
         let chosen = chosen(data, &[5, 2], &["b".to_owned(), "a".to_owned()]);
         assert_eq!((chosen.classes.join(" "), &chosen.train.labels[..]), ("b a".to_owned(), &[0, 1, 1][..]));
         assert_eq!((&chosen.test.labels[..], chosen.test.images[[1, 0, 0, 0]]), (&[1, 0][..], 0.08));
-        let experiment = HeadExperiment::parse("x.toml", PAIR, &["federation.hospitals=3".to_owned()]);
-        let experiment = experiment.unwrap_or_else(|error| panic!("{error}"));
+        let experiment = HeadExperiment::parse("x.toml", PAIR, &[]).unwrap_or_else(|error| panic!("{error}"));
         let HeadData::Images(images) = experiment.data() else { panic!("images") };
-        let error = pictures(&chosen, &experiment, images).unwrap_err();
-        // One of three hospitals would have nothing to train on, or all have one row each.
-        assert!(matches!(error, HeadRunError::Data(_)), "{error}");
+        let rows = pictures(&chosen, &experiment, images).unwrap();
+        // One number says which of two classes; features are means of two by two pixels.
+        assert_eq!((rows.train.labels.dim(), rows.train.labels.as_slice().unwrap()), ((3, 1), &[0.0, 1.0, 1.0][..]));
+        let mean = |row: usize| (0..4).map(|pixel| f64::from((4 * row + pixel) as f32 / 100.0)).sum::<f64>() / 4.0;
+        assert_eq!(rows.train.features.as_slice().unwrap(), [mean(0), mean(2), mean(3)]);
+        assert_eq!(rows.hospitals.iter().map(Vec::len).sum::<usize>(), 3);
     }
 
     #[test]

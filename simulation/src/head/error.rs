@@ -147,8 +147,8 @@ impl Explained for HeadRunError {
             Self::Pooled(_) => "name images of at most 2^20 rows a hospital, with grey levels of 0 to 1",
             Self::Shadow(_) | Self::Head(_) => "`consilium plan FILE` names every fault of the file",
             Self::Refused(_) => {
-                "what was trained so far is worth nothing without a refresh: start a new run; a consortium would look at \
-                 the coordinator's record of this step"
+                "what was trained so far is worth nothing without a refresh: start a new run; a consortium would look \
+                 at the coordinator's record of this step"
             }
             _ => "this is a fault of the program: please report it with the command",
         })
