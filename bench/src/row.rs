@@ -98,9 +98,6 @@ pub struct Row {
     /// The same of the plain forward pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy_plain: Option<f64>,
-    /// Mean relative error of readings on the test part.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub relative_error: Option<f64>,
     /// Mean one-vs-rest AUC on the test images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auc: Option<f64>,
@@ -193,7 +190,6 @@ impl Row {
             failures: None,
             accuracy: None,
             accuracy_plain: None,
-            relative_error: None,
             auc: None,
             auc_plain: None,
             delta_auc: None,

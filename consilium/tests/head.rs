@@ -217,3 +217,51 @@ fn a_plan_says_when_logits_would_leave_their_range() {
     assert_eq!(output.status.code(), Some(4), "{}", log(&output));
     assert!(log(&output).contains("head.learning-rate"), "{}", log(&output));
 }
+
+/// Pictures of a generator, for a network and for a head.
+const PHANTOMS: &str = r#"
+[experiment]
+name = "small"
+[federation]
+hospitals = 3
+[data]
+format = "phantom"
+classes = ["normal", "cyst", "tumour"]
+image = { height = 16, width = 16 }
+[data.simulate]
+source = "phantom"
+[data.simulate.phantom]
+patients-per-hospital = 12
+slices-per-patient = 2
+"#;
+
+#[test]
+fn features_of_a_trained_model_are_those_that_its_file_gives() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [network, head, model, out] =
+        ["network.toml", "head.toml", "model.safetensors", "run"].map(|name| folder.path().join(name));
+    let layers = "[model]\nlayers = [{ type = \"conv\", channels = 2, kernel = 4, stride = 3 }, \
+                  { type = \"quadratic\" }, { type = \"dense\", units = 3 }]\n[train]\nlocal-epochs = 2\n";
+    std::fs::write(&network, format!("{PHANTOMS}{layers}")).expect("written");
+    let named = |path: &Path| path.to_str().expect("a path").to_owned();
+    let output = consilium(&["bench", "train", &named(&network), "--epochs", "1", "--out", &named(&model)]);
+    assert_eq!(output.status.code(), Some(0), "{}", log(&output));
+    let text = format!(
+        "{PHANTOMS}[head]\ntrain = \"clear\"\nfeatures = \"backbone\"\nbackbone = \"{}\"\ndimension = 20\nsteps = 4\n\
+         learning-rate = 0.01\nlate-rate = 0.01\n",
+        model.display()
+    );
+    std::fs::write(&head, text).expect("written");
+    let run = |changes: &[&str]| consilium(&[&["run", &named(&head), "--out", &named(&out)][..], changes].concat());
+    let output = run(&["--set", "head.dimension=60"]);
+    // Two channels of five by five.
+    assert_eq!(output.status.code(), Some(4), "{}", log(&output));
+    assert!(log(&output).contains("there are 50 features"), "{}", log(&output));
+    assert_eq!(run(&["--set", "head.backbone=/nowhere"]).status.code(), Some(4));
+    let output = run(&["--format", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", log(&output));
+    let report = serde_json::from_slice::<Value>(&output.stdout).expect("JSON")["data"]["report"].take();
+    assert_eq!((report["data"]["raw_features"].as_u64(), report["data"]["dimension"].as_u64()), (Some(50), Some(20)));
+    let made = report["recipe"]["features"].as_str().expect("a text");
+    assert!(made.starts_with("convolutions of the model small (SHA-256 "), "{made}");
+}

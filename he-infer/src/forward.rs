@@ -98,6 +98,28 @@ impl Network {
         Ok(values)
     }
 
+    /// What the first dense layer reads of one image: the values that the layers before it make, in (c, y, x) order. Of
+    /// a network that begins with a dense layer they are the pixels.
+    ///
+    /// # Errors
+    /// As [`Network::forward`].
+    pub fn convolved(&self, parameters: &[f32], image: ArrayView3<'_, f32>) -> Result<Vec<f64>, InputError> {
+        self.check_parameters(parameters)?;
+        let mut values = self.check_image(image)?;
+        let is_dense = |layer: &&Layer| matches!(layer.operation, Operation::Dense { .. });
+        for layer in self.layers().iter().take_while(|layer| !is_dense(layer)) {
+            values = apply(layer, parameters, &values);
+        }
+        Ok(values)
+    }
+
+    /// How many values that are.
+    pub fn convolved_len(&self) -> usize {
+        let dense = self.layers().iter().find(|layer| matches!(layer.operation, Operation::Dense { .. }));
+        // The last layer is a dense one.
+        dense.map_or(0, |layer| layer.input.elements())
+    }
+
     /// Refuses a parameter vector of another network or with values out of range.
     ///
     /// # Errors

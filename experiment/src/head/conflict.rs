@@ -17,6 +17,18 @@ pub enum HeadConflict {
         /// What may stand there.
         instead: &'static str,
     },
+    /// Features of a model that nobody names.
+    #[error("features \"backbone\" are those of a trained model; name its file with backbone = \"MODEL.safetensors\"")]
+    NoBackbone,
+    /// A model whose features nobody takes.
+    #[error("features {features:?} are no model's; use features = \"backbone\", or leave the model out")]
+    BackboneUnused {
+        /// As written.
+        features: &'static str,
+    },
+    /// Only the model's file says how many there are.
+    #[error("features \"backbone\" are as many as the model has, and of any size; use whiten = \"pooled\"")]
+    BackboneUnwhitened,
     /// Colours would be lost.
     #[error("features \"pixels\" are means of grey levels, here are {channels} channels")]
     ColourPixels {

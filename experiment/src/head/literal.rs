@@ -44,6 +44,7 @@ pub(super) struct HeadDataLiteral {
 pub(super) struct HeadLiteral {
     pub(super) train: Option<String>,
     pub(super) features: Option<String>,
+    pub(super) backbone: Option<String>,
     pub(super) dimension: Option<usize>,
     pub(super) whiten: Option<String>,
     pub(super) loss: Option<String>,

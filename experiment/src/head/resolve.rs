@@ -1,5 +1,7 @@
 //! From the file of a head as written to a checked one: defaults filled in, contradictions named with both lines.
 
+use std::path::PathBuf;
+
 use datasets::circulation::{INPUTS, OUTPUTS};
 use he_agg::{DeviceChoice, Preset};
 use he_train::encrypted::{HeadError, HeadProgram};
@@ -74,7 +76,8 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<HeadExperimen
 /// Features of data, before whitening.
 struct Computed {
     features: HeadFeatures,
-    count: usize,
+    /// `None` where only the file of a model says it.
+    count: Option<usize>,
 }
 
 impl Check<'_> {
@@ -173,6 +176,7 @@ impl Check<'_> {
             Some(word) => word == "pooled",
             None => !is_table,
         };
+        let backbone = self.backbone(literal, computed.features, whitened);
         let dimension = self.dimension(literal, &computed, whitened);
         let classes = match data {
             HeadData::Images(images) => columns(images.classes.len()),
@@ -192,7 +196,7 @@ impl Check<'_> {
             if literal.train.as_deref() == Some("clear") { HeadTraining::Clear } else { HeadTraining::Encrypted };
         self.recipe(train, recipe, dimension, classes);
         let refresh_bits = literal.refresh_bits.unwrap_or(48);
-        Some(Head { train, features: computed.features, dimension, whitened, recipe, refresh_bits })
+        Some(Head { train, features: computed.features, backbone, dimension, whitened, recipe, refresh_bits })
     }
 
     fn features(&mut self, literal: &HeadLiteral, data: &HeadData) -> Option<Computed> {
@@ -200,44 +204,64 @@ impl Check<'_> {
         let (features, format) = match (literal.features.as_deref(), data) {
             (Some("legendre") | None, HeadData::Circulation(_)) => (HeadFeatures::Legendre, CIRCULATION),
             (Some("pixels"), HeadData::Circulation(_)) => (HeadFeatures::Pixels, CIRCULATION),
+            (Some("backbone"), HeadData::Circulation(_)) => (HeadFeatures::Backbone, CIRCULATION),
             (Some(_), HeadData::Circulation(_)) => (HeadFeatures::Fixed, CIRCULATION),
             (Some("legendre"), HeadData::Images(images)) => (HeadFeatures::Legendre, images.format.word()),
             (Some("pixels"), HeadData::Images(images)) => (HeadFeatures::Pixels, images.format.word()),
+            (Some("backbone"), HeadData::Images(images)) => (HeadFeatures::Backbone, images.format.word()),
             (_, HeadData::Images(images)) => (HeadFeatures::Fixed, images.format.word()),
         };
         let unfit = |instead| HeadConflict::Features { features: features.word(), format, instead };
         let count = match (features, data) {
             (HeadFeatures::Legendre, HeadData::Circulation(_)) => {
-                Legendre::new(INPUTS.len(), LEGENDRE_DEGREE).dimension()
+                Some(Legendre::new(INPUTS.len(), LEGENDRE_DEGREE).dimension())
             }
             (HeadFeatures::Fixed, HeadData::Images(HeadImages { height, width, channels, .. })) => {
-                CosineFilters::fitting(*height, *width).dimension(*channels, *height, *width)
+                Some(CosineFilters::fitting(*height, *width).dimension(*channels, *height, *width))
             }
             (HeadFeatures::Pixels, HeadData::Images(HeadImages { height, width, channels, .. })) => {
                 if *channels > 1 {
                     let conflict = HeadConflict::ColourPixels { channels: *channels };
                     self.head_conflict(&path, &["data", "image", "channels"], conflict);
                 }
-                (height / 2) * (width / 2)
+                Some((height / 2) * (width / 2))
             }
+            (HeadFeatures::Backbone, HeadData::Images(_)) => None,
             (HeadFeatures::Legendre, HeadData::Images(_)) => {
-                self.head_conflict(&path, &["data", "format"], unfit("\"fixed\" or \"pixels\""));
+                self.head_conflict(&path, &["data", "format"], unfit("\"fixed\", \"backbone\" or \"pixels\""));
                 return None;
             }
-            (HeadFeatures::Fixed | HeadFeatures::Pixels, HeadData::Circulation(_)) => {
+            (HeadFeatures::Fixed | HeadFeatures::Pixels | HeadFeatures::Backbone, HeadData::Circulation(_)) => {
                 self.head_conflict(&path, &["data", "format"], unfit("\"legendre\""));
                 return None;
             }
         };
-        if count > FEATURES_MAX {
+        if let Some(count) = count.filter(|count| *count > FEATURES_MAX) {
             let conflict = HeadConflict::FeatureCount { found: count, most: FEATURES_MAX };
             self.head_conflict(&path, &["data", "image"], conflict);
         }
         Some(Computed { features, count })
     }
 
+    /// The file of the model whose features are taken.
+    fn backbone(&mut self, literal: &HeadLiteral, features: HeadFeatures, whitened: bool) -> Option<PathBuf> {
+        let (path, key) = (["head", "backbone"], ["head", "features"]);
+        match (features, &literal.backbone) {
+            (HeadFeatures::Backbone, None) => self.head_conflict(&key, &["head"], HeadConflict::NoBackbone),
+            (HeadFeatures::Backbone, Some(_)) if !whitened => {
+                self.head_conflict(&key, &["head", "whiten"], HeadConflict::BackboneUnwhitened);
+            }
+            (HeadFeatures::Backbone, _) | (_, None) => {}
+            (_, Some(_)) => {
+                self.head_conflict(&path, &key, HeadConflict::BackboneUnused { features: features.word() });
+            }
+        }
+        literal.backbone.as_ref().map(PathBuf::from)
+    }
+
     fn dimension(&mut self, literal: &HeadLiteral, computed: &Computed, whitened: bool) -> usize {
-        let (path, features) = (["head", "dimension"], computed.count);
+        let path = ["head", "dimension"];
+        let Some(features) = computed.count else { return literal.dimension.unwrap_or(DIMENSION) };
         if !whitened {
             let dimension = literal.dimension.unwrap_or(features);
             if dimension != features {

@@ -54,7 +54,8 @@ const PATIENTS: &[Field] = &[optional("patients", Kind::Integer(32, 65_536))];
 
 const HEAD: &[Field] = &[
     optional("train", Kind::Choice(&["encrypted", "clear"])),
-    optional("features", Kind::Choice(&["fixed", "legendre", "pixels"])),
+    optional("features", Kind::Choice(&["fixed", "backbone", "legendre", "pixels"])),
+    optional("backbone", Kind::Text(4096)),
     optional("dimension", Kind::Count),
     optional("whiten", Kind::Choice(&["pooled", "off"])),
     optional("loss", Kind::Choice(&["one-vs-rest", "squared"])),

@@ -62,8 +62,10 @@ pub struct Head {
     pub train: HeadTraining,
     /// What hospitals compute of their data.
     pub features: HeadFeatures,
-    /// Features that the head sees. Whitened ones have the constant among them; others are what `features` gives,
-    /// which for Legendre polynomials begins with it.
+    /// The file of the model whose convolutions they are; only where they are.
+    pub backbone: Option<PathBuf>,
+    /// Features that the head sees. Whitened ones have the constant among them, and of a backbone only its file says
+    /// whether there are so many; others are what `features` gives, which for Legendre polynomials begins with it.
     pub dimension: usize,
     /// Whether features are made uncorrelated, by moments that hospitals add up.
     pub whitened: bool,
@@ -98,6 +100,8 @@ impl HeadTraining {
 pub enum HeadFeatures {
     /// Cosine filters that fit the images.
     Fixed,
+    /// What the convolutions of a trained model give, which every hospital has in the clear.
+    Backbone,
     /// Products of Legendre polynomials of a patient's properties.
     Legendre,
     /// Means of two by two pixels.
@@ -110,6 +114,7 @@ impl HeadFeatures {
     pub fn word(self) -> &'static str {
         match self {
             Self::Fixed => "fixed",
+            Self::Backbone => "backbone",
             Self::Legendre => "legendre",
             Self::Pixels => "pixels",
         }

@@ -99,6 +99,7 @@ fn defaults_fill_what_the_file_leaves_out() {
     let head = Head {
         train: HeadTraining::Encrypted,
         features: HeadFeatures::Fixed,
+        backbone: None,
         dimension: 256,
         whitened: true,
         recipe,
@@ -149,6 +150,7 @@ fn every_key_is_obeyed() {
     let head = Head {
         train: HeadTraining::Clear,
         features: HeadFeatures::Pixels,
+        backbone: None,
         dimension: 64,
         whitened: true,
         recipe,
@@ -162,6 +164,18 @@ fn every_key_is_obeyed() {
     let plain = with(IMAGES, "[head]", "[head]\nfeatures = \"pixels\"\nwhiten = \"off\"\nloss = \"squared\"");
     let head = plain.head();
     assert_eq!((head.whitened, head.dimension, head.recipe.loss), (false, 196, HeadLoss::Squared));
+}
+
+#[test]
+fn features_of_a_model_are_as_many_as_its_file_says() {
+    let model =
+        with(IMAGES, "[head]", "[head]\nfeatures = \"backbone\"\nbackbone = \"a/m.safetensors\"\ndimension = 1000");
+    let head = model.head();
+    assert_eq!((head.features, head.dimension, head.whitened), (HeadFeatures::Backbone, 1_000, true));
+    assert_eq!(head.backbone.as_deref(), Some(Path::new("a/m.safetensors")));
+    assert_eq!(parse(&model.resolved()).unwrap().head(), head);
+    let usual = with(IMAGES, "[head]", "[head]\nfeatures = \"backbone\"\nbackbone = \"m\"");
+    assert_eq!(usual.head().dimension, 256);
 }
 
 #[test]

@@ -92,5 +92,6 @@ fn head(head: &Head) -> Value {
         ("preset", text(Preset::Trn14.name())),
         ("refresh-bits", count(head.refresh_bits)),
     ];
-    table(all.into_iter().chain(loss))
+    let backbone = head.backbone.as_ref().map(|path| ("backbone", text(&path.to_string_lossy())));
+    table(all.into_iter().chain(loss).chain(backbone))
 }

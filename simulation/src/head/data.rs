@@ -1,13 +1,13 @@
 //! What a head is trained and measured on: features of images or of patients, and who has which.
 
-use std::path::Path;
-
 use datasets::circulation::{self, CirculationSpec, OUTPUTS, Patients, ReadingScale};
 use datasets::{DataError, Dataset, Part, Samples, load};
 use experiment::{HeadData, HeadExperiment, HeadFeatures, HeadImages};
 use he_train::{CosineFilters, Legendre, Moments, Whitening, row_groups};
 use ndarray::{Array2, s};
+use std::path::Path;
 
+use super::backbone::Backbone;
 use super::error::HeadRunError;
 
 /// Of the products of Legendre polynomials.
@@ -53,6 +53,8 @@ pub(super) struct DealtRows {
     pub(super) test: Rows,
     /// Of readings; `None` for classes.
     pub(super) scale: Option<ReadingScale>,
+    /// How features were made, for people.
+    pub(super) made: String,
     /// Of classes or readings.
     pub(super) names: Vec<String>,
     /// Where they are from.
@@ -75,6 +77,11 @@ impl DealtRows {
             }
             HeadData::Images(images) => pictures(&dataset(experiment, images, path)?, experiment, images)?,
         };
+        let (found, dimension) = (rows.train.features.ncols(), experiment.head().dimension);
+        // The constant is one more than there are.
+        if experiment.head().whitened && dimension > found + 1 {
+            return Err(HeadRunError::FewFeatures { found, dimension });
+        }
         // What is measured at the end: known now, and not after minutes of training.
         if rows.test.labels.is_empty() {
             return Err(DataError::EmptyPart { part: Part::Test }.into());
@@ -126,20 +133,32 @@ fn chosen(data: Dataset, labels: &[u8], classes: &[String]) -> Dataset {
 fn pictures(data: &Dataset, experiment: &HeadExperiment, images: &HeadImages) -> Result<DealtRows, HeadRunError> {
     // Of two classes one number says which.
     let (columns, first) = (experiment.classes(), usize::from(data.classes.len() == 2));
-    let rows = |samples: &Samples| Rows {
-        features: match experiment.head().features {
-            HeadFeatures::Pixels => averaged(samples),
-            // Images have no properties of which there could be polynomials: such files are refused.
-            HeadFeatures::Fixed | HeadFeatures::Legendre => filtered(samples),
-        },
-        labels: Array2::from_shape_fn((samples.len(), columns), |(row, column)| {
+    let (features, made): (Box<Features>, String) = match (experiment.head().features, &experiment.head().backbone) {
+        (HeadFeatures::Pixels, _) => {
+            (Box::new(|samples| Ok(averaged(samples))), "means of two by two pixels".to_owned())
+        }
+        (HeadFeatures::Backbone, Some(path)) => {
+            let backbone = Backbone::load(path, images)?;
+            let made = backbone.text();
+            (Box::new(move |samples| backbone.features(samples)), made)
+        }
+        // Images have no properties of which there could be polynomials, and a backbone is a file: others are refused.
+        _ => (Box::new(|samples| Ok(filtered(samples))), "public cosine filters, rectified and averaged".to_owned()),
+    };
+    let rows = |samples: &Samples| {
+        let labels = Array2::from_shape_fn((samples.len(), columns), |(row, column)| {
             if usize::from(samples.labels[row]) == first + column { 1.0 } else { 0.0 }
-        }),
+        });
+        Ok::<_, HeadRunError>(Rows { features: features(samples)?, labels })
     };
     let hospitals = images.partition.assign(&data.train, usize::from(experiment.hospitals()), experiment.seed())?;
     let (names, description) = (data.classes.clone(), data.description.clone());
-    Ok(DealtRows { train: rows(&data.train), hospitals, test: rows(&data.test), scale: None, names, description })
+    let (train, test) = (rows(&data.train)?, rows(&data.test)?);
+    Ok(DealtRows { train, hospitals, test, scale: None, made, names, description })
 }
+
+/// Images to a row of features each.
+type Features = dyn Fn(&Samples) -> Result<Array2<f64>, HeadRunError>;
 
 fn filtered(samples: &Samples) -> Array2<f64> {
     let (_, height, width) = samples.shape();
@@ -167,7 +186,8 @@ fn readings(data: &circulation::Circulation, hospitals: usize) -> DealtRows {
     let (train, test) = (rows(&data.train), rows(&data.test));
     let hospitals = (0..hospitals).map(|own| (own..train.labels.nrows()).step_by(hospitals).collect()).collect();
     let names = OUTPUTS.iter().map(|quantity| quantity.name.to_owned()).collect();
-    DealtRows { train, hospitals, test, scale: Some(scale), names, description: data.description.clone() }
+    let made = format!("products of Legendre polynomials, to degree {LEGENDRE_DEGREE}");
+    DealtRows { train, hospitals, test, scale: Some(scale), made, names, description: data.description.clone() }
 }
 
 #[cfg(test)]

@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::path::PathBuf;
 
 use client::head::HeadRefusal;
+use client::model_file::ModelFileError;
 use datasets::DataError;
 use he_agg::aggregation::AggregationError;
 use he_agg::ckks::CkksError;
 use he_agg::multiparty::{CeremonyError, GateHolderError};
 use he_agg::{DecodeError, FloodingError};
-use he_infer::{ExecuteError, InputError, ModelError};
+use he_infer::{ExecuteError, ImageShape, InputError, ModelError};
 use he_train::encrypted::{HeadError, TransferError};
 use he_train::{PooledError, RecipeError, ShadowError};
 use remedy::{Exit, Explained};
@@ -39,6 +41,35 @@ pub enum HeadRunError {
         names: String,
         /// In the experiment.
         expected: usize,
+    },
+    /// A model file whose features are taken.
+    #[error("{}: {source}", path.display())]
+    Backbone {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<ModelFileError>,
+    },
+    /// A model of other images.
+    #[error(
+        "{}: its network takes {expected} images (channels x height x width), the experiment has {found}",
+        path.display()
+    )]
+    BackboneImages {
+        /// The file.
+        path: PathBuf,
+        /// Of the network.
+        expected: ImageShape,
+        /// Of the experiment.
+        found: ImageShape,
+    },
+    /// A whitening leaves features out, it adds none but the constant.
+    #[error("head.dimension is {dimension}, and there are {found} features and the constant")]
+    FewFeatures {
+        /// Before whitening.
+        found: usize,
+        /// As written.
+        dimension: usize,
     },
     /// The recipe, or a range that logits leave.
     #[error(transparent)]
@@ -105,6 +136,8 @@ impl HeadRunError {
         Some(match self {
             Self::Data(_) | Self::NoData { .. } => "--data",
             Self::Classes { .. } => "data.classes",
+            Self::Backbone { .. } | Self::BackboneImages { .. } => "head.backbone",
+            Self::FewFeatures { .. } => "head.dimension",
             Self::Shadow(ShadowError::Range { .. } | ShadowError::Diverged { .. })
             | Self::Head(HeadError::Weights { .. }) => "head.learning-rate",
             Self::Shadow(ShadowError::Recipe(RecipeError::Setting { .. })) => "head",
@@ -143,6 +176,9 @@ impl Explained for HeadRunError {
             Self::Shadow(ShadowError::Recipe(RecipeError::Setting { .. })) => {
                 "change what is named, under [head]; rates grow where rows are too few to fill the groups"
             }
+            Self::Backbone { .. } => "name a file of `consilium bench train FILE --out MODEL.safetensors`",
+            Self::BackboneImages { .. } => "set data.image to what the model takes, or train one for these images",
+            Self::FewFeatures { .. } => "lower head.dimension, or take features of which there are more",
             Self::Dependent => "leave head.dimension smaller than there are features, or whiten them",
             Self::Pooled(_) => "name images of at most 2^20 rows a hospital, with grey levels of 0 to 1",
             Self::Shadow(_) | Self::Head(_) => "`consilium plan FILE` names every fault of the file",
@@ -170,7 +206,13 @@ mod tests {
     #[test]
     fn what_a_person_can_change_is_bad_input_and_named_and_a_refused_step_is_neither() {
         let setting = RecipeError::Setting { field: "steps", found: 0.0, expected: "more" };
-        let cases: [(HeadRunError, &str); 6] = [
+        let path = || PathBuf::from("m");
+        let (expected, found) = (ImageShape::new(1, 4, 4), ImageShape::new(1, 5, 5));
+        let foreign = Box::new(ModelFileError::Foreign);
+        let cases: [(HeadRunError, &str); 9] = [
+            (HeadRunError::Backbone { path: path(), source: foreign }, "head.backbone"),
+            (HeadRunError::BackboneImages { path: path(), expected, found }, "head.backbone"),
+            (HeadRunError::FewFeatures { found: 8, dimension: 10 }, "head.dimension"),
             (ShadowError::from(setting).into(), "head"),
             (ShadowError::Range { step: 2, found: 23.0, range: 24.0 }.into(), "head.learning-rate"),
             (ShadowError::Diverged { step: 2 }.into(), "head.learning-rate"),

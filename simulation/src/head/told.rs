@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use datasets::circulation::OUTPUTS;
-use experiment::{HeadExperiment, HeadFeatures};
+use experiment::HeadExperiment;
 use he_agg::Preset;
 use he_train::{HeadLoss, Recipe};
 use ndarray::{Array1, Array2};
@@ -90,7 +90,7 @@ impl Told<'_> {
             late_rate,
             momentum: self.shadowed.recipe.momentum,
             weight_decay: self.shadowed.recipe.weight_decay,
-            features: features(self.experiment.head().features).to_owned(),
+            features: self.shadowed.data.made.clone(),
             whitened: self.experiment.head().whitened,
         }
     }
@@ -234,15 +234,6 @@ fn agreement((name, unit): (&str, &str), given: &[f64], truth: &[f64]) -> HeadOu
         bias,
         limits: (bias - 1.96 * deviation, bias + 1.96 * deviation),
         points: given.iter().zip(truth).map(|(given, truth)| ((given + truth) / 2.0, given - truth)).collect(),
-    }
-}
-
-/// How features are made, for people.
-fn features(features: HeadFeatures) -> &'static str {
-    match features {
-        HeadFeatures::Fixed => "public cosine filters, rectified and averaged",
-        HeadFeatures::Pixels => "means of two by two pixels",
-        HeadFeatures::Legendre => "products of Legendre polynomials, to degree 3",
     }
 }
 

@@ -46,7 +46,7 @@ fn every_shipped_head_has_the_recipe_of_its_task() {
     for (name, features, dimension, whitened, classes, recipe) in expected {
         let found = shipped(name);
         let train = HeadTraining::Encrypted;
-        let head = Head { train, features, dimension, whitened, recipe, refresh_bits: 48 };
+        let head = Head { train, features, backbone: None, dimension, whitened, recipe, refresh_bits: 48 };
         assert_eq!((found.head(), found.classes()), (&head, classes), "{name}");
         assert_eq!((found.hospitals(), found.threshold(), found.queries(), found.seed()), (5, 4, 5, 1), "{name}");
         assert_eq!((found.name(), found.model_name()), (name, name));

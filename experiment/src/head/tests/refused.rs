@@ -172,7 +172,7 @@ fn every_hospital_needs_patients() {
 #[test]
 fn features_and_loss_fit_the_data() {
     let features: (usize, &[&str]) = (14, &["head", "features"]);
-    let instead = "\"fixed\" or \"pixels\"";
+    let instead = "\"fixed\", \"backbone\" or \"pixels\"";
     let conflict = HeadConflict::Features { features: "legendre", format: "npz", instead };
     clashes(&more(IMAGES, "features = \"legendre\""), features, (8, &["data", "format"]), conflict);
     for word in ["fixed", "pixels"] {
@@ -232,4 +232,26 @@ fn all_faults_are_listed_by_line() {
     let error = parse(&text).expect_err("refused").to_string();
     let lines: Vec<&str> = error.lines().map(|line| &line[..9]).collect();
     assert_eq!(lines, ["x.toml:6:", "x.toml:14"]);
+}
+
+#[test]
+fn a_model_is_named_where_its_features_are_taken_and_nowhere_else() {
+    let features: (usize, &[&str]) = (14, &["head", "features"]);
+    clashes(&more(IMAGES, "features = \"backbone\""), features, (13, &["head"]), HeadConflict::NoBackbone);
+    let raw = more(IMAGES, "features = \"backbone\"\nbackbone = \"m\"\nwhiten = \"off\"");
+    clashes(&raw, features, (16, &["head", "whiten"]), HeadConflict::BackboneUnwhitened);
+    let other = more(IMAGES, "backbone = \"m\"\nfeatures = \"pixels\"");
+    let conflict = HeadConflict::BackboneUnused { features: "pixels" };
+    clashes(&other, (14, &["head", "backbone"]), (15, &["head", "features"]), conflict);
+    let readings = fault(&more(READINGS, "features = \"backbone\"")).to_string();
+    assert!(readings.contains("use \"legendre\""), "{readings}");
+}
+
+#[test]
+fn a_head_is_not_trained_on_a_graphics_card() {
+    let text = more(IMAGES, "[compute]\nbackend = \"gpu\"");
+    clashes(&text, (15, &["compute", "backend"]), (13, &["head"]), HeadConflict::Gpu);
+    for word in ["auto", "cpu"] {
+        parse(&more(IMAGES, &format!("[compute]\nbackend = \"{word}\""))).expect(word);
+    }
 }
