@@ -309,6 +309,9 @@ mod tests {
         let data = plan.data.as_ref().unwrap();
         assert!(plan.encrypted.is_none() && data.upload_bytes == 0 && data.rows > 6_000, "{data:?}");
         assert!(data.reached.relative_error.is_some_and(|error| error < 0.003), "{data:?}");
+        // A momentum that no small numbers make is a matter of ciphertexts.
+        let (clear, _) = planned(&["head.train=clear", "head.momentum=0.451"]);
+        assert!(HeadPlan::now(&clear, None).is_ok());
         assert!(plan.text().contains("nothing is encrypted") && plan.text().contains("no range"), "{}", plan.text());
     }
 

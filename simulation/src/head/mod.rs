@@ -109,8 +109,11 @@ pub struct HeadSurvey {
 pub fn survey(experiment: &HeadExperiment, data: Option<&Path>) -> Result<HeadSurvey, HeadRunError> {
     let Shadowed { data, grouped, owners, plain, recipe, .. } =
         Shadowed::of(experiment, data, false, &EventSender::silent())?;
-    let program = HeadProgram::new(Preset::Trn14, recipe, grouped.features.dim(), grouped.labels.ncols())?;
-    program.check_weights(plain.weight_max)?;
+    // In the clear nothing has to be held by a ciphertext.
+    if experiment.head().train == HeadTraining::Encrypted {
+        let program = HeadProgram::new(Preset::Trn14, recipe, grouped.features.dim(), grouped.labels.ncols())?;
+        program.check_weights(plain.weight_max)?;
+    }
     Ok(HeadSurvey {
         groups: owners.len(),
         rows: data.train.labels.nrows(),
