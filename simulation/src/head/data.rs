@@ -65,8 +65,7 @@ impl DealtRows {
     /// Reads or generates the data, computes features, not yet whitened, and deals the training rows.
     ///
     /// # Errors
-    /// Of the files, the generator or the shares; a number of classes that is not the experiment's; nothing to measure
-    /// on.
+    /// Of the files, the generator or the shares; nothing to measure on; fewer features than the head is to have.
     pub(super) fn of(experiment: &HeadExperiment, path: Option<&Path>) -> Result<Self, HeadRunError> {
         let rows = match experiment.data() {
             HeadData::Circulation(own) => {
@@ -109,10 +108,6 @@ fn dataset(experiment: &HeadExperiment, images: &HeadImages, path: Option<&Path>
         None => data,
     };
     data.check()?;
-    if data.classes.len() != images.classes.len() {
-        let (found, expected) = (data.classes.len(), images.classes.len());
-        return Err(HeadRunError::Classes { found, names: data.classes.join(", "), expected });
-    }
     Ok(data)
 }
 
@@ -226,6 +221,25 @@ mod tests {
         let mean = |row: usize| (0..4).map(|pixel| f64::from((4 * row + pixel) as f32 / 100.0)).sum::<f64>() / 4.0;
         assert_eq!(rows.train.features.as_slice().unwrap(), [mean(0), mean(2), mean(3)]);
         assert_eq!(rows.hospitals.iter().map(Vec::len).sum::<usize>(), 3);
+    }
+
+    const PHANTOMS: &str = "[experiment]\nname = \"x\"\n[federation]\nhospitals = 3\n[data]\nformat = \"phantom\"\n\
+                            classes = [\"normal\", \"cyst\", \"tumour\"]\nimage = { height = 16, width = 16 }\n\
+                            [data.simulate.phantom]\npatients-per-hospital = 6\n[head]\ndimension = 20\n";
+
+    #[test]
+    fn data_that_nothing_can_be_learned_or_told_from_are_refused_before_anything_is_computed() {
+        let refused = |text: &str, change: &str| {
+            let changes = [change.to_owned()];
+            let experiment = HeadExperiment::parse("x.toml", text, &changes).unwrap_or_else(|error| panic!("{error}"));
+            DealtRows::of(&experiment, None).map(drop)
+        };
+        assert!(refused(PHANTOMS, "experiment.seed=1").is_ok());
+        let untested = refused(PHANTOMS, "data.split={ train = 1.0, validation = 0.0, test = 0.0 }").unwrap_err();
+        let is_empty = matches!(&untested, HeadRunError::Data(DataError::EmptyPart { part: Part::Test }));
+        assert!(is_empty, "{untested}");
+        let nowhere = refused(PAIR, "experiment.seed=1").unwrap_err();
+        assert!(matches!(&nowhere, HeadRunError::NoData { format: "npz" }), "{nowhere}");
     }
 
     #[test]

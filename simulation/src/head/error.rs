@@ -32,16 +32,6 @@ pub enum HeadRunError {
         /// The format.
         format: &'static str,
     },
-    /// Other classes than the experiment's.
-    #[error("the data have {found} classes ({names}), the experiment names {expected}; set data.classes alike")]
-    Classes {
-        /// In the data.
-        found: usize,
-        /// Their names.
-        names: String,
-        /// In the experiment.
-        expected: usize,
-    },
     /// A model file whose features are taken.
     #[error("{}: {source}", path.display())]
     Backbone {
@@ -135,7 +125,6 @@ impl HeadRunError {
     fn key(&self) -> Option<&'static str> {
         Some(match self {
             Self::Data(_) | Self::NoData { .. } => "--data",
-            Self::Classes { .. } => "data.classes",
             Self::Backbone { .. } | Self::BackboneImages { .. } => "head.backbone",
             Self::FewFeatures { .. } => "head.dimension",
             Self::Shadow(ShadowError::Range { .. } | ShadowError::Diverged { .. })
@@ -167,7 +156,6 @@ impl Explained for HeadRunError {
         Cow::Borrowed(match self {
             Self::Data(_) => "check --data, and [data] of the experiment, then start the run again",
             Self::NoData { .. } => "add --data PATH: the .npz file or folder that the experiment reads",
-            Self::Classes { .. } => "name all classes of the data in their order, or choose some with data.labels",
             Self::Shadow(ShadowError::Range { .. } | ShadowError::Diverged { .. })
             | Self::Head(HeadError::Weights { .. }) => {
                 "lower head.learning-rate or raise head.logit-range, for example --set head.learning-rate=0.3; nothing \
