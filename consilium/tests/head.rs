@@ -253,8 +253,8 @@ fn features_of_a_trained_model_are_those_that_its_file_gives() {
     );
     std::fs::write(&head, text).expect("written");
     let run = |changes: &[&str]| consilium(&[&["run", &named(&head), "--out", &named(&out)][..], changes].concat());
-    let output = run(&["--set", "head.dimension=60"]);
-    // Two channels of five by five.
+    let output = run(&["--set", "head.dimension=52"]);
+    // Two channels of five by five, and the constant.
     assert_eq!(output.status.code(), Some(4), "{}", log(&output));
     assert!(log(&output).contains("there are 50 features"), "{}", log(&output));
     assert_eq!(run(&["--set", "head.backbone=/nowhere"]).status.code(), Some(4));

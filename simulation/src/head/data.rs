@@ -243,6 +243,15 @@ mod tests {
     }
 
     #[test]
+    fn means_of_pixels_go_across_before_they_go_down() {
+        let level = |(_, _, y, x): (usize, usize, usize, usize)| (6 * y + x) as f32;
+        let wide = Samples { images: ndarray::Array4::from_shape_fn((1, 1, 4, 6), level), ..samples(&[0]) };
+        // Of the first pixel, its right, lower and lower right neighbour: 0, 1, 6 and 7 more.
+        let expected = [0.0, 2.0, 4.0, 12.0, 14.0, 16.0].map(|first| first + 3.5);
+        assert_eq!(averaged(&wide).as_slice().unwrap(), expected);
+    }
+
+    #[test]
     fn groups_are_of_one_hospital_each_and_end_with_rows_of_nothing() {
         let value = |(row, column): (usize, usize)| (10 * row + column + 1) as f64;
         let rows = Rows { features: Array2::from_shape_fn((5, 2), value), labels: Array2::ones((5, 1)) };
