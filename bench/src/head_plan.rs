@@ -279,6 +279,7 @@ fn program(experiment: &HeadExperiment) -> Result<HeadProgram, HeadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use simulation::head::HeadRunError;
 
     const READINGS: &str = include_str!("../../configs/head-circulation.toml");
 
@@ -313,6 +314,14 @@ mod tests {
         let (clear, _) = planned(&["head.train=clear", "head.momentum=0.451"]);
         assert!(HeadPlan::now(&clear, None).is_ok());
         assert!(plan.text().contains("nothing is encrypted") && plan.text().contains("no range"), "{}", plan.text());
+    }
+
+    #[test]
+    fn weights_that_a_refresh_would_not_carry_are_refused() {
+        let fast = ["head.learning-rate=6.0", "head.late-rate=6.0", "head.momentum=0.0", "head.steps=3"];
+        let (experiment, _) = planned(&[&fast[..], &["data.simulate.circulation.patients=4096"]].concat());
+        let error = survey(&experiment, None).unwrap_err();
+        assert!(matches!(&error, HeadRunError::Head(HeadError::Weights { limit, .. }) if *limit == 64.0), "{error}");
     }
 
     #[test]

@@ -41,8 +41,8 @@ pub use self::{
     document::{Origin, Place},
     error::{Conflict, ExperimentError, Fault, Faults, OverrideFault},
     head::{
-        Described, Head, HeadCirculation, HeadConflict, HeadData, HeadExperiment, HeadFeatures, HeadImages,
-        HeadTraining,
+        Described, FEATURES_MAX, Head, HeadCirculation, HeadConflict, HeadData, HeadExperiment, HeadFeatures,
+        HeadImages, HeadTraining,
     },
     release::Release,
     settings::{

@@ -4,12 +4,11 @@ use std::path::Path;
 
 use bench::head_plan::{HeadPlan, step_ms};
 use experiment::{HeadExperiment, HeadTraining};
-use serde_json::json;
 use simulation::event::EventSender;
 use simulation::head::HeadOptions;
 use simulation::run_folder;
 
-use super::run::RunArgs;
+use super::run::{self, RunArgs};
 use crate::{error::Error, exit::Exit, global::Global, live, output::Done, threads};
 
 /// Trains the head of a file under a live view, asks it, writes the report.
@@ -30,6 +29,11 @@ pub(super) fn run(experiment: &HeadExperiment, arguments: &RunArgs, global: &Glo
         return Err(Error::NoData { name: experiment.name().to_owned(), format: experiment.format() });
     }
     threads::start(experiment.compute().threads)?;
+    // Before anything is trained, so that no failure of it loses a head.
+    let predicted = match experiment.head().train {
+        HeadTraining::Encrypted => Some(step_ms(experiment)?),
+        HeadTraining::Clear => None,
+    };
     let created = run_folder::create(arguments.out.clone(), experiment, "run")?;
     let out = created.path().to_owned();
     let options = HeadOptions { data: arguments.data.clone(), out: out.clone() };
@@ -43,20 +47,12 @@ pub(super) fn run(experiment: &HeadExperiment, arguments: &RunArgs, global: &Glo
         created.take_back_if_unstarted();
     }
     let mut report = trained?;
-    if let (Some(costs), HeadTraining::Encrypted) = (&mut report.costs, experiment.head().train) {
-        costs.predicted_step_ms = Some(step_ms(experiment)?);
+    if let Some(costs) = &mut report.costs {
+        costs.predicted_step_ms = predicted;
     }
     let files = report::write_head(&out, &report, experiment.report(), &run_folder::place)?;
-    let mut text = report::head_summary(&report);
-    text.push_str(&format!("\n\n  run folder  {}", out.display()));
-    if let Some(page) = files.iter().find(|file| file.extension().is_some_and(|extension| extension == "html")) {
-        text.push_str(&format!("\n  report      {}", page.display()));
-    }
     let value = serde_json::to_value(&report).map_err(|source| report::ReportError::Json { source })?;
-    let data = json!({"folder": out, "files": files, "report": value});
-    // A finished run whose self-checks fail is worse than one that stops: say so in the exit code.
-    let exit = if report.verified() { Exit::Done } else { Exit::Verification };
-    Ok(Done { text, data, exit })
+    Ok(run::finished(report::head_summary(&report), (&out, &files), value, report.verified()))
 }
 
 /// Prints what a head would cost.

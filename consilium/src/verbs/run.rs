@@ -1,13 +1,13 @@
 //! `consilium run FILE`: one experiment from data to report, and the part that `demo` shares with it. Of heads, see
 //! [`super::head`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use client::train::TrainDevice;
 use coordinator::compute::Compute;
 use experiment::{Described, DeviceChoice, Experiment, Site};
-use serde_json::json;
+use serde_json::{Value, json};
 use simulation::FederationError;
 use simulation::dropout::DropOut;
 use simulation::event::EventSender;
@@ -135,14 +135,33 @@ pub(crate) fn federation(experiment: &Experiment, request: Request, global: &Glo
     let outcome = outcome?;
 
     let files = report::write(&options.out, &outcome, experiment.report(), &run_folder::place)?;
-    let mut text = report::summary(&outcome.report);
-    text.push_str(&format!("\n\n  run folder  {}", options.out.display()));
+    let report = serde_json::to_value(&outcome.report).map_err(|source| report::ReportError::Json { source })?;
+    Ok(finished(report::summary(&outcome.report), (&options.out, &files), report, outcome.report.verified()))
+}
+
+/// What a run of either kind says at its end.
+pub(super) fn finished(mut text: String, (out, files): (&Path, &[PathBuf]), report: Value, verified: bool) -> Done {
+    text.push_str(&format!("\n\n  run folder  {}", out.display()));
     if let Some(page) = files.iter().find(|file| file.extension().is_some_and(|extension| extension == "html")) {
         text.push_str(&format!("\n  report      {}", page.display()));
     }
-    let report = serde_json::to_value(&outcome.report).map_err(|source| report::ReportError::Json { source })?;
-    let data = json!({"folder": options.out, "files": files, "report": report});
+    let data = json!({"folder": out, "files": files, "report": report});
     // A finished run whose self-checks fail is worse than one that stops: say so in the exit code.
-    let exit = if outcome.report.verified() { Exit::Done } else { Exit::Verification };
-    Ok(Done { text, data, exit })
+    let exit = if verified { Exit::Done } else { Exit::Verification };
+    Done { text, data, exit }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finished_run_names_its_page_and_has_its_own_code_where_a_check_failed() {
+        let files = ["r/report.json", "r/report.html"].map(PathBuf::from);
+        let done = finished("found".to_owned(), (Path::new("r"), &files), json!({"a": 1}), true);
+        assert_eq!((done.exit, &done.data["report"]["a"]), (Exit::Done, &json!(1)));
+        assert_eq!(done.text, "found\n\n  run folder  r\n  report      r/report.html");
+        let failed = finished("found".to_owned(), (Path::new("r"), &files[..1]), Value::Null, false);
+        assert_eq!((failed.exit, failed.text.as_str()), (Exit::Verification, "found\n\n  run folder  r"));
+    }
 }

@@ -29,7 +29,7 @@ const SLOTS: usize = 8_192;
 /// Features that are whitened where the file does not say.
 const DIMENSION: usize = 256;
 /// Features before whitening: their products of two by two take 128 MB.
-const FEATURES_MAX: usize = 4_096;
+pub const FEATURES_MAX: usize = 4_096;
 /// Degree of Legendre polynomials.
 const LEGENDRE_DEGREE: usize = 3;
 /// Points of a circulation where the file does not say.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use client::model_file::ModelFile;
 use datasets::Samples;
-use experiment::HeadImages;
+use experiment::{FEATURES_MAX, HeadImages};
 use he_infer::ImageShape;
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -23,7 +23,8 @@ impl Backbone {
     /// Reads a file of `consilium bench train` for images of this form.
     ///
     /// # Errors
-    /// [`HeadRunError::Backbone`]; [`HeadRunError::BackboneImages`] for a network that takes other images.
+    /// [`HeadRunError::Backbone`]; [`HeadRunError::BackboneImages`] for a network that takes other images;
+    /// [`HeadRunError::ManyFeatures`].
     pub(super) fn load(path: &Path, images: &HeadImages) -> Result<Self, HeadRunError> {
         let fault = |source| HeadRunError::Backbone { path: path.to_owned(), source: Box::new(source) };
         let model = ModelFile::read(path).map_err(fault)?;
@@ -31,6 +32,10 @@ impl Backbone {
             (model.heading().network.image(), ImageShape::new(images.channels, images.height, images.width));
         if found != expected {
             return Err(HeadRunError::BackboneImages { path: path.to_owned(), expected, found });
+        }
+        let values = model.heading().network.convolved_len();
+        if values > FEATURES_MAX {
+            return Err(HeadRunError::ManyFeatures { path: path.to_owned(), found: values, most: FEATURES_MAX });
         }
         let digest = Sha256::digest(model.to_bytes().map_err(fault)?).into();
         Ok(Self { model, digest })
@@ -66,6 +71,28 @@ mod tests {
     use client::model_file::Heading;
     use datasets::LoadOptions;
     use he_infer::{LayerSpec, Network};
+
+    #[test]
+    fn a_model_with_more_features_than_a_whitening_takes_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.safetensors");
+        let text = "[experiment]\nname = \"x\"\n[data]\nformat = \"npz\"\nclasses = [\"a\", \"b\"]\n\
+                    image = { height = 64, width = 65, channels = 1 }\n[head]\n";
+        let experiment = experiment::HeadExperiment::parse("x.toml", text, &[]).unwrap();
+        let experiment::HeadData::Images(images) = experiment.data() else { panic!("images") };
+        let load = |width: usize| {
+            let network = Network::new(ImageShape::new(1, 64, width), vec![LayerSpec::Dense { units: 2 }]).unwrap();
+            let names = ["a", "b"].map(str::to_owned).to_vec();
+            let form = LoadOptions { height: 64, width, classes: names, ..LoadOptions::default() };
+            let zeros = vec![0.0; network.parameter_count()];
+            let model = ModelFile::new(Heading::new("flat", &network, form, 1.0), zeros).unwrap();
+            std::fs::write(&path, model.to_bytes().unwrap()).unwrap();
+            Backbone::load(&path, &HeadImages { width, ..images.clone() }).map(drop)
+        };
+        let refused = load(65).unwrap_err();
+        assert!(matches!(&refused, HeadRunError::ManyFeatures { found: 4_160, most: 4_096, .. }), "{refused}");
+        load(64).unwrap();
+    }
 
     /// One channel to two by a window of 2 and a stride of 2, its quadratic, and a dense layer of two classes.
     fn model() -> ModelFile {

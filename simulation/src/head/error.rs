@@ -53,6 +53,16 @@ pub enum HeadRunError {
         /// Of the experiment.
         found: ImageShape,
     },
+    /// A model with more features than are taken.
+    #[error("{}: its convolutions give {found} features, at most {most} are taken", path.display())]
+    ManyFeatures {
+        /// The file.
+        path: PathBuf,
+        /// Of the model.
+        found: usize,
+        /// What a whitening is computed from.
+        most: usize,
+    },
     /// A whitening leaves features out, it adds none but the constant.
     #[error("head.dimension is {dimension}, and there are {found} features and the constant")]
     FewFeatures {
@@ -125,7 +135,7 @@ impl HeadRunError {
     fn key(&self) -> Option<&'static str> {
         Some(match self {
             Self::Data(_) | Self::NoData { .. } => "--data",
-            Self::Backbone { .. } | Self::BackboneImages { .. } => "head.backbone",
+            Self::Backbone { .. } | Self::BackboneImages { .. } | Self::ManyFeatures { .. } => "head.backbone",
             Self::FewFeatures { .. } => "head.dimension",
             Self::Shadow(ShadowError::Range { .. } | ShadowError::Diverged { .. })
             | Self::Head(HeadError::Weights { .. }) => "head.learning-rate",
@@ -156,8 +166,10 @@ impl Explained for HeadRunError {
         Cow::Borrowed(match self {
             Self::Data(_) => "check --data, and [data] of the experiment, then start the run again",
             Self::NoData { .. } => "add --data PATH: the .npz file or folder that the experiment reads",
-            Self::Shadow(ShadowError::Range { .. } | ShadowError::Diverged { .. })
-            | Self::Head(HeadError::Weights { .. }) => {
+            Self::Head(HeadError::Weights { .. }) => {
+                "lower head.learning-rate, for example --set head.learning-rate=0.3; nothing was encrypted yet"
+            }
+            Self::Shadow(ShadowError::Range { .. } | ShadowError::Diverged { .. }) => {
                 "lower head.learning-rate or raise head.logit-range, for example --set head.learning-rate=0.3; nothing \
                  was encrypted yet"
             }
@@ -166,6 +178,7 @@ impl Explained for HeadRunError {
             }
             Self::Backbone { .. } => "name a file of `consilium bench train FILE --out MODEL.safetensors`",
             Self::BackboneImages { .. } => "set data.image to what the model takes, or train one for these images",
+            Self::ManyFeatures { .. } => "take a model whose convolutions end in a smaller picture",
             Self::FewFeatures { .. } => "lower head.dimension, or take features of which there are more",
             Self::Dependent => "leave head.dimension smaller than there are features, or whiten them",
             Self::Pooled(_) => "name images of at most 2^20 rows a hospital, with grey levels of 0 to 1",
@@ -197,7 +210,8 @@ mod tests {
         let path = || PathBuf::from("m");
         let (expected, found) = (ImageShape::new(1, 4, 4), ImageShape::new(1, 5, 5));
         let foreign = Box::new(ModelFileError::Foreign);
-        let cases: [(HeadRunError, &str); 9] = [
+        let cases: [(HeadRunError, &str); 10] = [
+            (HeadRunError::ManyFeatures { path: path(), found: 9, most: 8 }, "head.backbone"),
             (HeadRunError::Backbone { path: path(), source: foreign }, "head.backbone"),
             (HeadRunError::BackboneImages { path: path(), expected, found }, "head.backbone"),
             (HeadRunError::FewFeatures { found: 8, dimension: 10 }, "head.dimension"),

@@ -2,7 +2,7 @@
 
 use he_train::{HeadLoss, Recipe, exact_least_squares, exact_softmax};
 use metrics::auc;
-use ndarray::{Array2, ArrayView1, Axis, concatenate};
+use ndarray::{Array1, Array2, ArrayView1, Axis, concatenate};
 use report::HeadFigures;
 
 use super::data::{DealtRows, Rows};
@@ -35,7 +35,7 @@ pub(super) fn alike(data: &DealtRows, one: &Array2<f64>, other: &Array2<f64>) ->
 }
 
 /// The class of an answer; of one number, whether it is above 0.
-pub(super) fn chosen(answer: ArrayView1<'_, f64>) -> usize {
+fn chosen(answer: ArrayView1<'_, f64>) -> usize {
     if answer.len() == 1 {
         return usize::from(answer[0] > 0.0);
     }
@@ -61,5 +61,84 @@ pub(super) fn figures(data: &DealtRows, weights: &Array2<f64>) -> HeadFigures {
         accuracy,
         auc: auc(&answers.iter().copied().collect::<Vec<_>>(), &positive),
         ..HeadFigures::default()
+    }
+}
+
+/// How many of the first test rows were answered right; of readings there is no such thing.
+pub(super) fn right(data: &DealtRows, answers: &[Array1<f64>]) -> Option<usize> {
+    let pairs = answers.iter().zip(data.test.labels.outer_iter());
+    data.scale.is_none().then(|| pairs.filter(|(answer, label)| chosen(answer.view()) == chosen(*label)).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    /// One feature and the constant; the label follows the feature, but for the last row.
+    fn pair() -> DealtRows {
+        let features = array![[1.0, 1.0], [-1.0, 1.0], [2.0, 1.0], [-0.5, 1.0]];
+        let labels = array![[1.0], [0.0], [1.0], [1.0]];
+        let rows = || Rows { features: features.clone(), labels: labels.clone() };
+        DealtRows {
+            train: rows(),
+            hospitals: vec![(0..4).collect()],
+            test: rows(),
+            scale: None,
+            made: String::new(),
+            names: Vec::new(),
+            description: String::new(),
+        }
+    }
+
+    #[test]
+    fn answers_of_two_classes_are_judged_by_their_sign() {
+        let (data, along, against) = (pair(), array![[1.0], [0.0]], array![[-1.0], [0.0]]);
+        let found = figures(&data, &along);
+        // Of three with the label and one without, every pair is ranked right.
+        assert_eq!((found.accuracy, found.auc, found.relative_error), (Some(0.75), Some(1.0), None));
+        assert_eq!(figures(&data, &against).accuracy, Some(0.25));
+        let (same, off) = alike(&data, &along, &against);
+        assert_eq!((same, off.iter().copied().fold(0.0, f64::max)), (0.0, 4.0));
+        assert_eq!(alike(&data, &along, &along).0, 1.0);
+        let answers = |values: &[f64]| values.iter().map(|value| array![*value]).collect::<Vec<_>>();
+        assert_eq!(right(&data, &answers(&[0.5, 0.5, 0.1])), Some(2));
+        assert_eq!(right(&data, &answers(&[-0.5])), Some(0));
+    }
+
+    #[test]
+    fn classes_are_judged_by_their_largest_answer() {
+        let labels = array![[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]];
+        let mut data = pair();
+        data.test.labels.clone_from(&labels);
+        // Above nothing the second class, below it the first.
+        let found = figures(&data, &array![[-1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]);
+        assert_eq!((found.accuracy, found.auc), (Some(0.5), None));
+        assert_eq!(right(&data, &[array![0.0, 2.0, 1.0], array![0.0, 2.0, 1.0]]), Some(1));
+    }
+
+    #[test]
+    fn the_exact_head_of_two_classes_has_one_column_and_follows_the_feature() {
+        let loss = HeadLoss::OneVersusRest { degree: 13, range: 24.0 };
+        let recipe = Recipe {
+            loss,
+            steps: 1,
+            rows_per_group: 4,
+            groups_per_batch: 1,
+            learning_rate: 0.1,
+            late_rate: 0.1,
+            momentum: 0.5,
+            weight_decay: 0.0,
+        };
+        let mut data = pair();
+        data.train.labels[[3, 0]] = 0.0;
+        let weights = exact(&recipe, &data).unwrap();
+        assert!(weights.dim() == (2, 1) && weights[[0, 0]] > 1.0, "{weights}");
+        // Of several classes as many columns, and of readings the exact solution of the equations.
+        data.train.labels = array![[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]];
+        assert_eq!(exact(&recipe, &data).unwrap().dim(), (2, 2));
+        data.train.labels = array![[3.0], [-1.0], [5.0], [0.0]];
+        let line = exact(&Recipe { loss: HeadLoss::Squared, ..recipe }, &data).unwrap();
+        assert!((line[[0, 0]] - 2.0).abs() < 1e-9 && (line[[1, 0]] - 1.0).abs() < 1e-9, "{line}");
     }
 }

@@ -6,7 +6,7 @@ use datasets::circulation::OUTPUTS;
 use experiment::HeadExperiment;
 use he_agg::Preset;
 use he_train::{HeadLoss, Recipe};
-use ndarray::{Array1, Array2};
+use ndarray::Array2;
 use report::{
     HeadCosts, HeadDataReport, HeadFigures, HeadMoments, HeadOutput, HeadParameters, HeadProtection, HeadQuality,
     HeadRecipeReport, HeadReport, HeadServing, HeadStep,
@@ -15,7 +15,7 @@ use report::{
 use super::Shadowed;
 use super::encrypted::Encrypted;
 use super::hospitals::REFRESHES;
-use super::quality::{alike, chosen, figures};
+use super::quality::{alike, figures, right};
 use super::steps::StepTimes;
 
 /// Everything that there is to tell.
@@ -176,15 +176,8 @@ impl Told<'_> {
             queries: served.queries.len(),
             query_s: served.queries.clone(),
             off: served.off,
-            right: self.right(&served.answers),
+            right: right(&self.shadowed.data, &served.answers),
         })
-    }
-
-    /// Questions answered right; of readings there is no such thing. Questions are the first rows.
-    fn right(&self, answers: &[Array1<f64>]) -> Option<usize> {
-        let data = &self.shadowed.data;
-        let pairs = answers.iter().zip(data.test.labels.outer_iter());
-        data.scale.is_none().then(|| pairs.filter(|(answer, label)| chosen(answer.view()) == chosen(*label)).count())
     }
 }
 
