@@ -53,6 +53,7 @@ impl ReleaseLedger for DiskLedger {
             Use::RefreshOpening => 7,
             Use::GatedRefreshMask => 8,
             Use::GatedRefreshed => 9,
+            Use::GatedRefreshZero => 10,
         });
         if let Some(stored) = self.journal.get(&self.claims, &name)? {
             return Ok(Claim::Stored(digest(&stored)));
@@ -114,7 +115,7 @@ mod tests {
     }
 
     /// All but what encrypts an update, shares in a release or shares in a refresh.
-    const UNCHARGED: [Use; 7] = [
+    const UNCHARGED: [Use; 8] = [
         Use::GatedQuery,
         Use::GatedWeight,
         Use::GatedFeature,
@@ -122,6 +123,7 @@ mod tests {
         Use::RefreshOpening,
         Use::GatedRefreshMask,
         Use::GatedRefreshed,
+        Use::GatedRefreshZero,
     ];
 
     #[test]

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use he_agg::aggregation::ReleaseLedger;
 use he_agg::backend::Cpu;
-use he_agg::ckks::Ciphertext;
+use he_agg::ckks::{Ciphertext, GatedCiphertext};
 use he_agg::multiparty::{
     BlindedRefresh, GateHolder, OpeningPermit, RefreshContext, RefreshKeys, RefreshPermit, RefreshShare,
 };
@@ -52,6 +52,22 @@ impl<'a, L: ReleaseLedger<Error: Error + 'static>> HeadDecryptor<'a, L> {
     /// [`HeadRefusal::NotAtHand`], [`HeadRefusal::Packages`] or [`HeadRefusal::OtherStep`].
     pub fn verify(&mut self, order: &RefreshOrder, asked: &[Vec<u8>]) -> Result<(), HeadRefusal<L::Error>> {
         self.own(order, asked).map(|_| ())
+    }
+
+    /// Its zeros for another attempt at the step at hand, which is taken if it is not yet.
+    ///
+    /// # Errors
+    /// [`HeadRefusal::NotAtHand`]; [`HeadRefusal::FirstAttempt`], which has none; [`HeadRefusal::Holder`].
+    pub fn zeros(&mut self, step: u32, attempt: u32) -> Result<Vec<Vec<u8>>, HeadRefusal<L::Error>> {
+        self.check_at_hand(step)?;
+        if attempt == 0 {
+            return Err(HeadRefusal::FirstAttempt { step: self.run.step() + 1 });
+        }
+        let left = self.run.take()?;
+        let HeadSite { secrets, ledger, terms } = &mut self.site;
+        let (secret, vault) = (&secrets.gate, &secrets.vault);
+        let mut holder = GateHolder { secret, crs: &terms.crs, vault, ledger };
+        Ok(holder.zeros((step, attempt), left)?.iter().map(GatedCiphertext::to_bytes).collect())
     }
 
     /// Its shares of the packages of the step at hand, and its masks.
@@ -132,19 +148,21 @@ impl<'a, L: ReleaseLedger<Error: Error + 'static>> HeadDecryptor<'a, L> {
 
     /// What the refresh of its own packages is bound to, where they are those that are asked for.
     fn own(&mut self, order: &RefreshOrder, asked: &[Vec<u8>]) -> Result<Vec<RefreshContext>, HeadRefusal<L::Error>> {
-        let at = self.run.step();
-        if usize::try_from(order.step) != Ok(at) {
-            return Err(HeadRefusal::NotAtHand { asked: u64::from(order.step) + 1, at: at + 1 });
-        }
+        self.check_at_hand(order.step)?;
         let is_last = self.run.is_last();
-        let expected = self.run.take()?.len();
-        self.check_count(asked.len(), expected)?;
-        let own = self.run.take()?;
+        let own = self.next.asked(order, self.run.take()?)?;
+        self.check_count(asked.len(), own.len())?;
         if let Some(place) = own.iter().zip(asked).position(|(own, asked)| own.to_bytes() != *asked) {
-            return Err(HeadRefusal::OtherStep { step: at + 1, package: place + 1 });
+            return Err(HeadRefusal::OtherStep { step: self.run.step() + 1, package: place + 1 });
         }
         let goal = if is_last { self.serving } else { self.next };
-        Ok(self.site.terms.contexts(order, own, goal)?)
+        Ok(self.site.terms.contexts(order, &own, goal)?)
+    }
+
+    fn check_at_hand(&self, asked: u32) -> Result<(), HeadRefusal<L::Error>> {
+        let at = self.run.step();
+        let is_at_hand = usize::try_from(asked) == Ok(at);
+        if is_at_hand { Ok(()) } else { Err(HeadRefusal::NotAtHand { asked: u64::from(asked) + 1, at: at + 1 }) }
     }
 
     fn check_count(&self, found: usize, expected: usize) -> Result<(), HeadRefusal<L::Error>> {

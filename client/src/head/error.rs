@@ -28,6 +28,12 @@ pub enum HeadRefusal<E: std::error::Error + 'static> {
         /// From 1.
         at: usize,
     },
+    /// Zeros are for another attempt than the first.
+    #[error("zeros for the first attempt at step {step} were asked for, which takes none: nothing was sent")]
+    FirstAttempt {
+        /// From 1.
+        step: usize,
+    },
     /// A number of packages that no step leaves.
     #[error("{found} packages of step {step} are to be refreshed, it leaves {expected}: nothing was shared")]
     Packages {

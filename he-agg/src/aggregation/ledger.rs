@@ -36,6 +36,8 @@ pub enum Use {
     GatedRefreshMask,
     /// Encrypting what was opened in a refresh behind the gate.
     GatedRefreshed,
+    /// Encrypting nothing behind the gate, for another attempt at a refresh.
+    GatedRefreshZero,
 }
 
 impl Use {
@@ -99,6 +101,7 @@ pub enum PermitError<E> {
             Use::RefreshOpening => "an opening of a refresh",
             Use::GatedRefreshMask => "a gated mask of a refresh",
             Use::GatedRefreshed => "a gated opening of a refresh",
+            Use::GatedRefreshZero => "a gated zero for a refresh",
         },
         .key.round, .key.attempt, .key.chunk
     )]

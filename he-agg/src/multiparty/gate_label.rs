@@ -15,6 +15,8 @@ pub enum Gated {
     RefreshMask,
     /// What the opener of a refresh read, flooded by all decryptors.
     Refreshed,
+    /// Nothing, for another attempt at a refresh.
+    RefreshZero,
 }
 
 impl Gated {
@@ -26,6 +28,7 @@ impl Gated {
             Self::Feature => "training/gated-feature",
             Self::RefreshMask => "refresh/gated-mask",
             Self::Refreshed => "refresh/gated-opening",
+            Self::RefreshZero => "refresh/gated-zero",
         }
     }
 
@@ -36,6 +39,7 @@ impl Gated {
             Self::Feature => Use::GatedFeature,
             Self::RefreshMask => Use::GatedRefreshMask,
             Self::Refreshed => Use::GatedRefreshed,
+            Self::RefreshZero => Use::GatedRefreshZero,
         }
     }
 }
@@ -72,6 +76,7 @@ impl GateLabel {
             Gated::Feature => 2,
             Gated::RefreshMask => 3,
             Gated::Refreshed => 4,
+            Gated::RefreshZero => 5,
         };
         bytes[1..3].copy_from_slice(&self.asker.to_le_bytes());
         bytes[3..11].copy_from_slice(&self.number.to_le_bytes());

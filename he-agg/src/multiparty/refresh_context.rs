@@ -141,7 +141,7 @@ impl RefreshContext {
     /// Number and part of the labels.
     pub(crate) fn place(&self) -> (u64, u32) {
         let RefreshRequest { step, attempt, part, .. } = self.request;
-        (u64::from(attempt) << 32 | u64::from(step), part)
+        (place(step, attempt), part)
     }
 
     /// The name under which a ledger stores that the refresh was shared in, or opened.
@@ -165,6 +165,11 @@ impl RefreshContext {
         let expander = Expander::with_context(group.bytes(), "refresh/blinding", self.params.preset, &[], &self.digest);
         Zeroizing::new(Poly::uniform(&expander, 0, self.params.n, base(self.params)))
     }
+}
+
+/// Number of the labels of an attempt at a step.
+pub(super) fn place(step: u32, attempt: u32) -> u64 {
+    u64::from(attempt) << 32 | u64::from(step)
 }
 
 fn check_ciphertext(params: &Params, ciphertext: &Ciphertext) -> Result<(), CeremonyError> {

@@ -22,6 +22,7 @@ mod refresh;
 mod refresh_attacks;
 mod refresh_bindings;
 mod refresh_ledger;
+mod refresh_zeros;
 mod refreshes;
 
 fn plan(relin: usize, rotations: &[(i32, usize)]) -> KeyPlan {

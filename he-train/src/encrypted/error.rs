@@ -77,6 +77,23 @@ pub enum HeadError {
         /// From 0.
         step: usize,
     },
+    /// A second polynomial that somebody may have shared in before.
+    #[error(
+        "attempt {} at step {} comes with zeros of {of} hospitals and is shared in by {decryptors}: a first attempt has \
+         none, another one those of all who share",
+        attempt + 1,
+        step + 1
+    )]
+    Zeros {
+        /// From 0.
+        step: u32,
+        /// From 0.
+        attempt: u32,
+        /// As found.
+        of: usize,
+        /// As ordered.
+        decryptors: usize,
+    },
     /// Nobody has this number.
     #[error("hospital {party} of {hospitals}, who are numbered from 1")]
     Hospital {

@@ -1,11 +1,11 @@
 //! What the refreshes of a training are bound to, and how all who follow it join their results.
 
 use he_agg::aggregation::Flooding;
-use he_agg::backend::Backend;
+use he_agg::backend::{Backend, Cpu};
 use he_agg::ckks::{Ciphertext, Evaluator, GatedCiphertext};
 use he_agg::multiparty::{
     Crs, GateKey, Quorum, REFRESH_MESSAGE_LOG2, RefreshContext, RefreshEmbedding, RefreshRequest, RefreshShare,
-    RefreshSum, RefreshTarget, Refreshed,
+    RefreshSum, RefreshTarget, RefreshZeros, Refreshed,
 };
 
 use super::error::{HeadError, check_count};
@@ -36,6 +36,8 @@ pub struct RefreshOrder {
     pub opener: u16,
     /// Who shares.
     pub decryptors: Vec<u16>,
+    /// After the first attempt, of every decryptor in their order: its encryptions of zero, one for every package.
+    pub zeros: Vec<(u16, Vec<Vec<u8>>)>,
 }
 
 impl RefreshTerms {
@@ -49,7 +51,7 @@ impl RefreshTerms {
         packages: &[Ciphertext],
         goal: &RefreshGoal<'_, B>,
     ) -> Result<Vec<RefreshContext>, HeadError> {
-        let RefreshOrder { step, attempt, opener, ref decryptors } = *order;
+        let RefreshOrder { step, attempt, opener, ref decryptors, .. } = *order;
         let context = |(part, package): (u32, &Ciphertext)| {
             let (program, flooding, message_log2) = (self.program, self.flooding, REFRESH_MESSAGE_LOG2);
             let request = RefreshRequest { program, step, attempt, part, opener, flooding, message_log2 };
@@ -129,6 +131,38 @@ impl<'a, B: Backend> RefreshGoal<'a, B> {
             Ok(fresh.finish()?)
         };
         contexts.iter().enumerate().map(one).collect()
+    }
+}
+
+impl RefreshGoal<'_, Cpu> {
+    /// The packages that an order is about, where `left` is what its step left, and this is the key of the training: in
+    /// the first attempt those, in another one with all decryptors' zeros added.
+    ///
+    /// # Errors
+    /// [`HeadError::Zeros`] for zeros of others than the decryptors, or in a first attempt; [`HeadError::Count`];
+    /// [`HeadError::Bytes`]; [`HeadError::Hospital`]; [`HeadError::Ceremony`] for those of other ciphertexts. Something
+    /// else than zero changes what is trained, and tells nobody anything.
+    pub fn asked(&self, order: &RefreshOrder, left: &[Ciphertext]) -> Result<Vec<Ciphertext>, HeadError> {
+        let RefreshOrder { step, attempt, ref decryptors, ref zeros, .. } = *order;
+        if attempt == 0 && zeros.is_empty() {
+            return Ok(left.to_vec());
+        }
+        if attempt == 0 || !zeros.iter().map(|(party, _)| party).eq(decryptors) {
+            return Err(HeadError::Zeros { step, attempt, of: zeros.len(), decryptors: decryptors.len() });
+        }
+        for (_, zeros) in zeros {
+            check_count("zeros of a hospital", zeros.len(), left.len())?;
+        }
+        let preset = self.crs.preset();
+        let one = |(part, package): (u32, &Ciphertext)| -> Result<Ciphertext, HeadError> {
+            let mut sum = RefreshZeros::new(self.evaluator.clone(), self.crs, (step, attempt, part), package)?;
+            for (party, zeros) in zeros {
+                let zero = GatedCiphertext::from_bytes(&zeros[part as usize], preset)?;
+                sum.absorb(&zero, self.gate(*party)?)?;
+            }
+            Ok(sum.finish()?)
+        };
+        (0..).zip(left).map(one).collect()
     }
 }
 

@@ -190,7 +190,7 @@ pub(super) fn ledger(folder: &Path, flooding: Flooding) -> DiskLedger {
 }
 
 pub(super) fn order(step: u32) -> RefreshOrder {
-    RefreshOrder { step, attempt: 0, opener: 2, decryptors: vec![1, 2] }
+    RefreshOrder { step, attempt: 0, opener: 2, decryptors: vec![1, 2], zeros: Vec::new() }
 }
 
 pub(super) fn packages(run: &mut HeadRun<'_, Cpu>) -> Vec<Vec<u8>> {

@@ -53,7 +53,7 @@ fn a_share_of_a_chunk_that_was_never_encrypted_here_is_charged_too() {
 }
 
 /// Everything that is claimed and not charged.
-const GATED: [Use; 7] = [
+const GATED: [Use; 8] = [
     Use::GatedQuery,
     Use::GatedWeight,
     Use::GatedFeature,
@@ -61,6 +61,7 @@ const GATED: [Use; 7] = [
     Use::RefreshOpening,
     Use::GatedRefreshMask,
     Use::GatedRefreshed,
+    Use::GatedRefreshZero,
 ];
 
 #[test]

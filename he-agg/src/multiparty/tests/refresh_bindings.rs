@@ -379,7 +379,8 @@ fn labels_of_a_refresh_are_told_apart_by_what_they_hold_and_by_its_numbers() {
     for (step, attempt, part) in [(5, 1, 2), (5, 3, 2), (1, 5, 2), (5, 2, 1), (2, 1, 5), (5, 1, 3)] {
         let request = RefreshRequest { step, attempt, part, ..request() };
         let context = training.try_context(request, &ciphertext, &[1, 2]).unwrap();
-        for what in [Gated::Query, Gated::Weight, Gated::Feature, Gated::RefreshMask, Gated::Refreshed] {
+        let gated = [Gated::Query, Gated::Weight, Gated::Feature, Gated::RefreshMask, Gated::Refreshed];
+        for what in gated.into_iter().chain([Gated::RefreshZero]) {
             let label = context.label(what, 1);
             assert!(keys.insert(label.ledger_key(epoch)));
             let half = training.own.c.crs.gated(label, 3);
