@@ -1,7 +1,7 @@
 //! Addresses of bodies. Ciphertexts and sealed boxes travel as blobs; the machines see only their digests and lengths.
 
 use crate::codec::{DecodeError, Reader, Wire, Writer, wire_struct, wire_tag};
-use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
+use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId, StepId};
 use crate::limits::{BODY_BYTES_MAX, CHUNKS_MAX};
 
 /// What a body is.
@@ -41,13 +41,24 @@ pub enum BlobKind {
     Planes,
     /// The seeds of the planes that one hospital opens.
     PlaneOpening,
+    /// One decryptor's encryption of zero, for another attempt at a refresh; `round` holds the step.
+    RefreshZero,
+    /// One decryptor's share in a refresh.
+    RefreshShare,
+    /// One decryptor's mask in a refresh.
+    RefreshMask,
+    /// One blinded sum of a refresh.
+    RefreshSum,
+    /// What the opener of a refresh read, behind its gate.
+    RefreshOpening,
 }
 
 wire_tag!(BlobKind {
     1 => Dealing, 2 => Gate, 3 => RelinRoundOne, 4 => RelinRoundTwo, 5 => Galois,
     6 => UpdateChunk, 7 => Share, 8 => SumChunk, 9 => PublishChunk,
     10 => Query, 11 => QueryResult, 12 => SwitchShare, 15 => GateKey, 16 => RelinMasks, 17 => RelinAnswer,
-    18 => Planes, 19 => PlaneOpening,
+    18 => Planes, 19 => PlaneOpening, 20 => RefreshZero, 21 => RefreshShare, 22 => RefreshMask, 23 => RefreshSum,
+    24 => RefreshOpening,
 });
 
 /// The address of one body. Its encoding is always [`BlobId::BYTES`] long.
@@ -55,7 +66,7 @@ wire_tag!(BlobKind {
 pub struct BlobId {
     /// What it is.
     pub kind: BlobKind,
-    /// Round, or query number, or 0 in the ceremony.
+    /// Round, or query number, or step, or 0 in the ceremony.
     pub round: u64,
     /// Attempt, or 0 where there is only one.
     pub attempt: u32,
@@ -78,6 +89,11 @@ impl BlobId {
     #[must_use]
     pub fn round(kind: BlobKind, round: RoundId, attempt: Attempt, party: Option<PartyId>, index: u32) -> Self {
         Self { kind, round: u64::from(round.0), attempt: attempt.0, party, index }
+    }
+    /// Body `index` of a step's refresh.
+    #[must_use]
+    pub fn step(kind: BlobKind, step: StepId, attempt: Attempt, party: Option<PartyId>, index: u32) -> Self {
+        Self { kind, round: u64::from(step.0), attempt: attempt.0, party, index }
     }
     /// Body `index` of a query.
     #[must_use]
@@ -157,6 +173,13 @@ impl BodyRoot {
             count: u32::try_from(list.len()).unwrap_or(u32::MAX),
             size_bytes,
         }
+    }
+
+    /// The root of these bodies.
+    #[must_use]
+    pub fn of_bodies(bodies: &[impl AsRef<[u8]>]) -> Self {
+        let digests: Vec<Digest> = bodies.iter().map(|body| Digest::of_bytes(body.as_ref())).collect();
+        Self::of(&digests, bodies.iter().map(|body| body.as_ref().len() as u64).sum())
     }
 
     /// What a list of lists says: the root over their roots, in order, with their numbers and sizes together.

@@ -299,6 +299,14 @@ impl HospitalMachine {
             LogMessage::SwitchRequest(it) => self.on_switch_request(it, out),
             LogMessage::QueryDone(it) => self.on_query_done(it, out),
             LogMessage::QueryFailed(it) => self.on_query_failed(it, out),
+            // The terms of a key epoch have no training on ciphertexts.
+            LogMessage::ZerosOpen(_)
+            | LogMessage::RefreshOpen(_)
+            | LogMessage::RefreshBlinded(_)
+            | LogMessage::RefreshDone(_)
+            | LogMessage::RefreshVoid(_) => {
+                self.refuse(Scope::Training, 0, Attempt(0), Reject::PlanNotApproved, out);
+            }
             LogMessage::Stop(it) => {
                 self.read_so_far(out);
                 self.stop(&it.reason, out);

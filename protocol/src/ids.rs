@@ -79,6 +79,10 @@ number!(
     /// One encryption of a round's values, counted from 1; each has its own common `a`.
     Attempt, u32, u32, 4, PARTIES_MAX
 );
+number!(
+    /// One step of a training on ciphertexts, counted from 1 within an epoch.
+    StepId, u32, u32, 4, PARTIES_MAX
+);
 /// One encrypted query: asker and the asker's own counter, so that two hospitals never collide. Written `2-17` for
 /// hospital 2's query number 17.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,6 +127,17 @@ impl Attempt {
     pub const FIRST: Self = Self(1);
 
     /// The attempt after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl StepId {
+    /// The first step.
+    pub const FIRST: Self = Self(1);
+
+    /// The step after this one.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))

@@ -37,11 +37,13 @@ pub mod signature;
 pub mod store;
 pub mod terms;
 pub mod text;
+pub mod training;
+mod verdicts;
 pub mod verifier;
 pub mod weight;
 
 pub use blob::{BlobId, BlobKind, BodyRoot};
-pub use ids::{Attempt, Digest, Epoch, PartyId, QueryId, RoundId};
+pub use ids::{Attempt, Digest, Epoch, PartyId, QueryId, RoundId, StepId};
 pub use party_set::PartySet;
 pub use reject::Reject;
 pub use weight::WeightClass;

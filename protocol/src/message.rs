@@ -7,6 +7,7 @@ mod purpose;
 mod round;
 mod serving;
 mod signed;
+mod training;
 
 pub use ceremony::{
     CommitSet, DealingsChecked, DealingsReady, KeyEpochOpen, RevealSet, RosterProposed, RosterSigned, ServingKeysReady,
@@ -28,3 +29,6 @@ pub use serving::{
     SwitchRequest,
 };
 pub use signed::{SignedMessage, distinct_signers};
+pub use training::{
+    OpeningHead, RefreshBlinded, RefreshDone, RefreshHead, RefreshOpen, RefreshVoid, ZeroHead, ZerosOpen,
+};

@@ -18,12 +18,12 @@ use crate::blob::BodyRoot;
 use crate::ids::{Attempt, Digest, PartyId};
 use crate::limits::PUBLISH_ATTEMPTS_MAX;
 use crate::message::{
-    HospitalMessage, LogMessage, ModelPublished, ModelVerdict, ModelVerified, PublishManifest, PublishOpen,
-    PublishVoid, SignedMessage,
+    HospitalMessage, LogMessage, ModelPublished, PublishManifest, PublishOpen, PublishVoid, SignedMessage,
 };
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 use crate::roster::Roster;
+use crate::verdicts::{Judgement, Verdicts};
 
 /// What to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,6 +161,7 @@ enum Phase {
     Idle,
     Collecting,
     Aggregating,
+    /// Hospitals add the model up as well.
     Verifying,
     Over,
 }
@@ -176,10 +177,8 @@ pub struct PublishMachine {
     cohort: PartySet,
     heads: BTreeMap<PartyId, (SignedMessage, BodyRoot)>,
     complete: PartySet,
-    /// While hospitals add the model up: what, and who has.
-    published: Option<ModelPublished>,
-    verdicts: BTreeMap<PartyId, SignedMessage>,
-    refused: BTreeMap<PartyId, Reject>,
+    /// While hospitals add the model up.
+    verdicts: Option<Verdicts>,
 }
 
 impl PublishMachine {
@@ -198,9 +197,7 @@ impl PublishMachine {
             cohort: PartySet::EMPTY,
             heads: BTreeMap::new(),
             complete: PartySet::EMPTY,
-            published: None,
-            verdicts: BTreeMap::new(),
-            refused: BTreeMap::new(),
+            verdicts: None,
         }
     }
 
@@ -209,7 +206,9 @@ impl PublishMachine {
     pub fn waiting_for(&self) -> PartySet {
         match self.phase {
             Phase::Collecting => self.cohort.minus(self.complete),
-            Phase::Verifying => self.unjudged().intersection(self.live),
+            Phase::Verifying => {
+                self.verdicts.as_ref().map_or(PartySet::EMPTY, |it| it.unjudged(&self.roster)).intersection(self.live)
+            }
             _ => PartySet::EMPTY,
         }
     }
@@ -217,21 +216,14 @@ impl PublishMachine {
     /// Whom the model cannot be served without, where those who live are too few to have added it up.
     #[must_use]
     pub fn needs_all(&self) -> PartySet {
-        let able = self.verdicts.len() + self.unjudged().intersection(self.live).len();
-        let is_short = self.phase == Phase::Verifying && able < self.roster.threshold();
-        if is_short { self.unjudged() } else { PartySet::EMPTY }
+        let verdicts = self.verdicts.as_ref().filter(|_| self.phase == Phase::Verifying);
+        verdicts.map_or(PartySet::EMPTY, |it| it.needs_all(&self.roster, self.live))
     }
 
     /// Whether the model exists, and hospitals add it up themselves.
     #[must_use]
     pub fn is_verifying(&self) -> bool {
         self.phase == Phase::Verifying
-    }
-
-    /// Who has not said what it makes of the model.
-    fn unjudged(&self) -> PartySet {
-        let judged: PartySet = self.verdicts.keys().chain(self.refused.keys()).copied().collect();
-        self.roster.parties().minus(judged)
     }
 
     /// Takes one input at `now_ms` (monotonic) and says what to do.
@@ -257,12 +249,12 @@ impl PublishMachine {
             PublishInput::Aggregated { attempt, encrypted_model } => {
                 if self.phase == Phase::Aggregating && attempt == self.attempt {
                     self.phase = Phase::Verifying;
-                    self.deadline_ms = now_ms.saturating_add(self.config.collect_ms);
+                    let deadline_ms = now_ms.saturating_add(self.config.collect_ms);
                     let program = self.config.program;
                     let published = ModelPublished { attempt, model: encrypted_model, program };
-                    self.published = Some(published.clone());
+                    self.verdicts = Some(Verdicts::new(published.clone(), deadline_ms));
                     out.push(PublishOutput::Append(LogMessage::ModelPublished(published)));
-                    out.push(PublishOutput::WakeAt(self.deadline_ms));
+                    out.push(PublishOutput::WakeAt(deadline_ms));
                 }
             }
             PublishInput::AggregateFailed { attempt } => {
@@ -321,15 +313,12 @@ impl PublishMachine {
                 self.heads.insert(party, (message, body));
                 out.push(PublishOutput::AwaitBodies { attempt, party, body });
             }
-            HospitalMessage::ModelVerdict(verdict) => {
-                let ModelVerdict { attempt, model, program } = *verdict;
-                if self.published != Some(ModelPublished { attempt, model, program }) {
-                    return Err(Reject::UnknownModel);
-                }
-                self.verdicts.insert(party, message);
-            }
+            HospitalMessage::ModelVerdict(_) => self.verdicts.as_mut().ok_or(Reject::UnknownModel)?.hear(message)?,
             HospitalMessage::Refusal(refusal) if self.phase == Phase::Verifying => {
-                self.refused.insert(party, refusal.reject);
+                let reject = refusal.reject;
+                if let Some(verdicts) = &mut self.verdicts {
+                    verdicts.refuse(party, reject);
+                }
             }
             HospitalMessage::Refusal(_) | HospitalMessage::Leaving(_) => self.live.remove(party),
             _ => return Err(Reject::OutOfTurn),
@@ -370,21 +359,20 @@ impl PublishMachine {
 
     /// Serves the model once all who live have added it up, or t have and the others are late.
     fn verified(&mut self, now_ms: u64, out: &mut Vec<PublishOutput>) {
-        let need = self.roster.threshold();
-        if let Some(reject) = self.refused.values().next_back().copied()
-            && self.roster.size() - self.refused.len() < need
-        {
-            let (refused, need) = (crate::round::small(self.refused.len()), crate::round::small(need));
-            return self.fail(PublishFailure::Refused { refused, need, reject }, out);
+        let Some(verdicts) = &self.verdicts else { return };
+        match verdicts.judge(&self.roster, self.live, now_ms) {
+            Judgement::Open => {}
+            Judgement::Refused { refused, need, reject } => {
+                self.fail(PublishFailure::Refused { refused, need, reject }, out);
+            }
+            Judgement::Agreed { entry, verified } => {
+                let (encrypted_model, attempt) = (verdicts.published().model, verdicts.published().attempt);
+                let cohort = self.cohort;
+                self.phase = Phase::Over;
+                out.push(PublishOutput::Append(entry));
+                out.push(PublishOutput::Published { encrypted_model, attempt, cohort, verified });
+            }
         }
-        let is_awaited = !self.waiting_for().is_empty() && now_ms < self.deadline_ms;
-        let Some(published) = self.published.take_if(|_| self.verdicts.len() >= need && !is_awaited) else { return };
-        self.phase = Phase::Over;
-        let verdicts: Vec<SignedMessage> = self.verdicts.values().cloned().collect();
-        let verified = self.verdicts.keys().copied().collect();
-        out.push(PublishOutput::Append(LogMessage::ModelVerified(ModelVerified { verdicts })));
-        let (encrypted_model, attempt, cohort) = (published.model, published.attempt, self.cohort);
-        out.push(PublishOutput::Published { encrypted_model, attempt, cohort, verified });
     }
 
     fn fail(&mut self, failure: PublishFailure, out: &mut Vec<PublishOutput>) {

@@ -128,6 +128,15 @@ numbered_refusals! {
     /// A hospital's planes are not what their seeds give.
     54 PlanesWrong "a hospital's planes are not what its seeds give; leave it out and begin a new key epoch";
 
+    /// What is to be refreshed is not what this hospital's own step left.
+    55 StepDiffers "what is to be refreshed is not what the step leaves when this hospital takes it itself";
+    /// Shares of a refresh add up to something out of range.
+    56 RefreshRange "what was opened in a refresh is out of range: somebody sent what is no share of it";
+    /// A part of a refresh is none.
+    57 BadRefresh "a part of the refresh is malformed or another hospital's";
+    /// The finished head is not the one of this hospital's own steps.
+    58 HeadDiffers "the finished head is not what its steps leave when this hospital takes them itself";
+
     /// No such published model or program.
     60 UnknownModel "no published model or program has this digest";
     /// The queue of queries is full, or the caller got what it asks for a moment ago.

@@ -152,6 +152,8 @@ impl Verifier {
     }
 
     fn message(&mut self, message: &LogMessage, roster: &Roster) -> Result<(), Fault> {
+        // No terms of a key epoch have a training on ciphertexts.
+        require(!message.is_of_training(), Reject::PlanNotApproved)?;
         match message {
             LogMessage::ServingStepOpen(ServingStepOpen { plan: program, .. }) => {
                 require(self.ceremony.is_open && self.is_of_plan(*program), Reject::PlanNotApproved)?;

@@ -79,8 +79,8 @@ pub enum HeadError {
     },
     /// A second polynomial that somebody may have shared in before.
     #[error(
-        "attempt {} at step {} comes with zeros of {of} hospitals and is shared in by {decryptors}: a first attempt has \
-         none, another one those of all who share",
+        "attempt {} at step {} comes with zeros of {of} hospitals and is shared in by {decryptors}: a first attempt \
+         has none, another one those of all who share",
         attempt + 1,
         step + 1
     )]

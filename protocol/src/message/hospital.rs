@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use crate::blob::{BlobKind, BodyRoot};
 use crate::codec::{wire_enum, wire_struct, wire_tag};
 use crate::dealings::DealingCheck;
-use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
+use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId, StepId};
 use crate::limits::{
     ANSWER_BYTES_MAX, PLANE_SEEDS_BYTES_MAX, PLANES_BODIES, PLANES_BYTES_MAX, RELIN_ANSWERS, RELIN_ANSWERS_BYTES_MAX,
 };
 use crate::message::purpose::RoundPurpose;
+use crate::message::training::{OpeningHead, RefreshHead, ZeroHead};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 
@@ -362,8 +363,10 @@ pub enum Scope {
     Publish,
     /// A query; `number` is its id.
     Query,
+    /// A step of a training on ciphertexts; `number` is its id.
+    Training,
 }
-wire_tag!(Scope { 1 => Ceremony, 2 => Round, 3 => Publish, 4 => Query });
+wire_tag!(Scope { 1 => Ceremony, 2 => Round, 3 => Publish, 4 => Query, 5 => Training });
 
 /// This hospital will not do what the log asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -411,6 +414,9 @@ pub enum HospitalMessage {
     KeyVerdict(KeyVerdict),
     ModelVerdict(ModelVerdict),
     DealingCheck(DealingCheck),
+    ZeroHead(ZeroHead),
+    RefreshHead(RefreshHead),
+    OpeningHead(OpeningHead),
 }
 
 wire_enum!(HospitalMessage {
@@ -420,7 +426,8 @@ wire_enum!(HospitalMessage {
     11 => ShareHead(ShareHead), 12 => ModelVote(ModelVote), 13 => PublishHead(PublishHead),
     14 => QueryHead(Box<QueryHead>), 15 => SwitchShareHead(SwitchShareHead), 16 => Refusal(Refusal),
     17 => Leaving(Leaving), 18 => KeyVerdict(KeyVerdict), 19 => ModelVerdict(ModelVerdict),
-    24 => DealingCheck(DealingCheck),
+    24 => DealingCheck(DealingCheck), 25 => ZeroHead(ZeroHead), 26 => RefreshHead(RefreshHead),
+    27 => OpeningHead(OpeningHead),
 });
 
 /// The step a message signs at most once: (tag, number, attempt). `None` for messages that may repeat.
@@ -431,6 +438,7 @@ impl HospitalMessage {
     #[must_use]
     pub(crate) fn step_key(&self) -> Option<StepKey> {
         let at = |tag, round: RoundId, attempt: Attempt| Some((tag, u64::from(round.0), attempt.0));
+        let of = |tag, step: StepId, attempt: Attempt| Some((tag, u64::from(step.0), attempt.0));
         match self {
             Self::Hello(_) | Self::Refusal(_) | Self::Leaving(_) => None,
             Self::RosterSignature(_) => Some((2, 0, 0)),
@@ -450,6 +458,9 @@ impl HospitalMessage {
             Self::KeyVerdict(_) => Some((18, 0, 0)),
             Self::ModelVerdict(verdict) => Some((19, 0, verdict.attempt.0)),
             Self::DealingCheck(_) => Some((24, 0, 0)),
+            Self::ZeroHead(head) => of(25, head.step, head.attempt),
+            Self::RefreshHead(head) => of(26, head.step, head.attempt),
+            Self::OpeningHead(head) => of(27, head.step, head.attempt),
         }
     }
     /// The step under which an entry of the log asks for this message. `None` for what a hospital says of its own

@@ -17,6 +17,7 @@ use crate::message::serving::{
     SwitchRequest,
 };
 use crate::message::signed::SignedMessage;
+use crate::message::training::{RefreshBlinded, RefreshDone, RefreshOpen, RefreshVoid, ZerosOpen};
 
 /// The run ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +69,11 @@ pub enum LogMessage {
     SwitchRequest(Box<SwitchRequest>),
     QueryDone(QueryDone),
     QueryFailed(QueryFailed),
+    ZerosOpen(ZerosOpen),
+    RefreshOpen(Box<RefreshOpen>),
+    RefreshBlinded(RefreshBlinded),
+    RefreshDone(Box<RefreshDone>),
+    RefreshVoid(RefreshVoid),
     Stop(Stop),
     Order(Order),
 }
@@ -95,6 +101,10 @@ impl LogMessage {
             Self::QueryOpen(it) => std::slice::from_ref(&it.head),
             Self::SwitchRequest(it) => std::slice::from_ref(&it.head),
             Self::QueryDone(it) => &it.shares,
+            Self::RefreshOpen(it) => &it.zeros,
+            Self::RefreshBlinded(it) => &it.heads,
+            Self::RefreshDone(it) => std::slice::from_ref(&it.opening),
+            Self::RefreshVoid(it) => &it.refusals,
             Self::RosterProposed(_)
             | Self::ServingStepOpen(_)
             | Self::ServingStepDone(_)
@@ -106,6 +116,7 @@ impl LogMessage {
             | Self::ModelPublished(_)
             | Self::PublishVoid(_)
             | Self::QueryFailed(_)
+            | Self::ZerosOpen(_)
             | Self::Stop(_)
             | Self::Order(_) => &[],
         }
@@ -113,6 +124,19 @@ impl LogMessage {
 }
 
 impl LogMessage {
+    /// Whether it is of a training on ciphertexts.
+    #[must_use]
+    pub fn is_of_training(&self) -> bool {
+        matches!(
+            self,
+            Self::ZerosOpen(_)
+                | Self::RefreshOpen(_)
+                | Self::RefreshBlinded(_)
+                | Self::RefreshDone(_)
+                | Self::RefreshVoid(_)
+        )
+    }
+
     /// The steps that this entry asks hospitals to take, by what their messages answer.
     #[must_use]
     pub(crate) fn asks(&self) -> Vec<StepKey> {
@@ -133,6 +157,9 @@ impl LogMessage {
             Self::SumReady(it) => at(12, it.round, it.attempt),
             Self::PublishOpen(it) => vec![(13, 0, it.attempt.0)],
             Self::ModelPublished(it) => vec![(14, 0, 0), (19, 0, it.attempt.0)],
+            Self::ZerosOpen(it) => vec![(25, u64::from(it.step.0), it.attempt.0)],
+            Self::RefreshOpen(it) => vec![(26, u64::from(it.step.0), it.attempt.0)],
+            Self::RefreshBlinded(it) => vec![(27, u64::from(it.step.0), it.attempt.0)],
             Self::SwitchRequest(it) => match &it.head.body {
                 HospitalMessage::QueryHead(head) => vec![(15, head.query.0, 0)],
                 _ => Vec::new(),
@@ -151,6 +178,8 @@ impl LogMessage {
             | Self::QueryOpen(_)
             | Self::QueryDone(_)
             | Self::QueryFailed(_)
+            | Self::RefreshDone(_)
+            | Self::RefreshVoid(_)
             | Self::Stop(_)
             | Self::Order(_) => Vec::new(),
         }
@@ -169,5 +198,7 @@ wire_enum!(LogMessage {
     40 => PublishOpen(PublishOpen), 41 => PublishManifest(PublishManifest), 42 => ModelPublished(ModelPublished),
     43 => PublishVoid(PublishVoid), 44 => ModelVerified(ModelVerified),
     49 => QueryOpen(Box<QueryOpen>), 50 => SwitchRequest(Box<SwitchRequest>), 51 => QueryDone(QueryDone),
-    52 => QueryFailed(QueryFailed), 60 => Stop(Stop), 61 => Order(Order),
+    52 => QueryFailed(QueryFailed), 55 => ZerosOpen(ZerosOpen), 56 => RefreshOpen(Box<RefreshOpen>),
+    57 => RefreshBlinded(RefreshBlinded), 58 => RefreshDone(Box<RefreshDone>), 59 => RefreshVoid(RefreshVoid),
+    60 => Stop(Stop), 61 => Order(Order),
 });

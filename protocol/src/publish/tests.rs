@@ -3,7 +3,7 @@
 use super::*;
 use crate::cast::{digest, party, roster, signed};
 use crate::limits::CHUNKS_MAX;
-use crate::message::{Leaving, PublishHead, Refusal, Scope};
+use crate::message::{Leaving, ModelVerdict, PublishHead, Refusal, Scope};
 
 const COLLECT_MS: u64 = 10_000;
 const N: u16 = 5;

@@ -5,9 +5,10 @@ use protocol::message::{HospitalMessage, LogMessage, PublishManifest, QueryHead,
 use protocol::terms::Terms;
 use protocol::{Attempt, BodyRoot, QueryId, Reject};
 
-use crate::federation::{body, digest, party, set, terms};
+use crate::federation::{Federation, body, digest, party, refusals, set, terms};
 use crate::script::{COORDINATOR, Script, after, audited, by, is_found, keys, place, publishing, resigned, say};
-use crate::serving::{opened, query, requested, result, signed, verdict};
+use crate::serving::{messages, opened, query, requested, result, signed, verdict};
+use crate::serving_keys::hears;
 
 const T: &[u16] = &[1, 2, 3, 4];
 
@@ -186,4 +187,39 @@ fn no_more_is_released_than_was_approved_in_all_and_to_one() {
     assert_eq!(found(&terms(3, 2)), Ok(()));
     assert_eq!(found(&terms(2, 2)), Err((at + 2, COORDINATOR, Reject::BudgetSpent)));
     assert_eq!(found(&terms(3, 1)), Err((at + 2, COORDINATOR, Reject::QuotaExceeded)));
+}
+
+#[test]
+fn a_training_on_ciphertexts_is_none_of_what_was_approved() {
+    use protocol::StepId;
+    use protocol::message::{RefreshBlinded, RefreshDone, RefreshOpen, RefreshVoid, ZerosOpen};
+    let (step, attempt, decryptors, opener) = (StepId(1), Attempt(1), set(T), party(1));
+    let log = published();
+    let packages = body("packages");
+    // Whatever was signed on this log.
+    let opening = log.iter().rev().find_map(|entry| entry.signed().first()).cloned().unwrap();
+    let entries = [
+        LogMessage::ZerosOpen(ZerosOpen { step, attempt, decryptors }),
+        LogMessage::RefreshOpen(Box::new(RefreshOpen {
+            step,
+            attempt,
+            packages,
+            zeros: Vec::new(),
+            decryptors,
+            opener,
+        })),
+        LogMessage::RefreshBlinded(RefreshBlinded { step, attempt, heads: Vec::new(), sums: packages }),
+        LogMessage::RefreshDone(Box::new(RefreshDone { step, attempt, opening })),
+        LogMessage::RefreshVoid(RefreshVoid { step, attempt, missing: decryptors, refusals: Vec::new() }),
+    ];
+    for entry in entries {
+        let with = after(log.clone(), &[std::slice::from_ref(&entry)]);
+        let found = (log.len() as u64, COORDINATOR, Reject::PlanNotApproved);
+        assert_eq!(audited(&with, Some(&terms())), Err(found), "{entry:?}");
+        // Nor does a hospital take part in one.
+        let mut heard = messages(&Federation::new());
+        heard.push(entry);
+        let said = hears(&heard).swap_remove(heard.len() - 1);
+        assert_eq!(refusals(&[said]), [Reject::PlanNotApproved]);
+    }
 }

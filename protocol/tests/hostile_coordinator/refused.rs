@@ -218,6 +218,8 @@ fn every_refusal_is_asserted_by_a_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     read(&root.join("tests"), &mut tests);
     read(&root.join("src/net/tests"), &mut tests);
+    read(&root.join("src/training/tests"), &mut tests);
+    read(&root.join("src/training/follower"), &mut tests);
     read(&root.join("../client/src/hospital/tests"), &mut tests);
     let never_said = Reject::EncryptionInterrupted;
     let is_named = |reject: &&Reject| {

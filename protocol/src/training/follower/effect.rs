@@ -1,0 +1,160 @@
+//! Inputs and outputs of a hospital that follows a training on ciphertexts.
+
+use crate::blob::{BlobKind, BodyRoot};
+use crate::ids::{Attempt, Digest, PartyId, StepId};
+use crate::message::{HospitalMessage, LogMessage, Scope};
+use crate::reject::Reject;
+use crate::training::RefreshBinding;
+
+use super::asked::Open;
+
+/// What happens.
+#[derive(Clone, Debug)]
+pub enum FollowerInput<'a> {
+    /// Takes the first step.
+    Start,
+    /// An entry of the log, which its reader accepted.
+    Entry(&'a LogMessage),
+    /// Answer to [`FollowerOutput::Take`], in the first attempt, or to [`FollowerOutput::AddZeros`].
+    Taken {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: Attempt,
+        /// What it left, with the attempt's zeros.
+        packages: BodyRoot,
+    },
+    /// Answer to [`FollowerOutput::MakeZeros`].
+    ZerosMade {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: Attempt,
+        /// One for every package.
+        body: BodyRoot,
+    },
+    /// Answer to [`FollowerOutput::Share`].
+    Shared {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: Attempt,
+        /// One for every package.
+        shares: BodyRoot,
+        /// One for every package.
+        masks: BodyRoot,
+    },
+    /// Answer to [`FollowerOutput::Open`].
+    Opened {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: Attempt,
+        /// One for every package.
+        body: BodyRoot,
+    },
+    /// Answer to [`FollowerOutput::Join`]; after the last step with the digest of the model that the head became.
+    Joined {
+        /// The step.
+        step: StepId,
+        /// The model, after the last step.
+        model: Option<Digest>,
+    },
+    /// Instead of an answer: the ledger refuses, or bodies are no part of this refresh.
+    Unable {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: Attempt,
+        /// Why.
+        reject: Reject,
+    },
+}
+
+/// What to join to go on from a step that the log has finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joining {
+    /// What was asked for.
+    pub(super) open: Open,
+    /// Of every decryptor.
+    pub masks: Vec<(PartyId, BodyRoot)>,
+    /// The opener's.
+    pub opening: BodyRoot,
+}
+
+impl Joining {
+    /// What the refresh is bound to.
+    #[must_use]
+    pub fn binding(&self) -> RefreshBinding {
+        self.open.binding
+    }
+
+    /// Of every decryptor, after the first attempt.
+    #[must_use]
+    pub fn zeros(&self) -> &[(PartyId, BodyRoot)] {
+        &self.open.zeros
+    }
+}
+
+/// What the runtime has to do, in order. One job at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FollowerOutput {
+    /// Take the step, answer with `Taken`.
+    Take {
+        /// The step.
+        step: StepId,
+    },
+    /// Encrypt zeros, answer with `ZerosMade`.
+    MakeZeros {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: Attempt,
+    },
+    /// Add these zeros to what the step left, answer with `Taken`.
+    AddZeros {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: Attempt,
+        /// Whose, and what they signed.
+        zeros: Vec<(PartyId, BodyRoot)>,
+    },
+    /// Claim, then share in this refresh of what the step left here, answer with `Shared`.
+    Share(RefreshBinding, Vec<(PartyId, BodyRoot)>),
+    /// Claim, then open these sums, answer with `Opened`.
+    Open {
+        /// What the refresh is bound to.
+        binding: RefreshBinding,
+        /// After the first attempt, of every decryptor.
+        zeros: Vec<(PartyId, BodyRoot)>,
+        /// The coordinator's.
+        sums: BodyRoot,
+    },
+    /// Join what was sent and go on, answer with `Joined`.
+    Join(Box<Joining>),
+    /// Sign and send.
+    Say(HospitalMessage),
+    /// Upload, after the head before it.
+    Upload {
+        /// Of which kind.
+        kind: BlobKind,
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: Attempt,
+        /// What its head says.
+        body: BodyRoot,
+    },
+    /// Sign and send a refusal.
+    Refuse {
+        /// What it is about.
+        scope: Scope,
+        /// The step, or 0.
+        number: u64,
+        /// The attempt.
+        attempt: Attempt,
+        /// Why.
+        reject: Reject,
+    },
+}
