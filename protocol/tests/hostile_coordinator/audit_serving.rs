@@ -196,8 +196,7 @@ fn a_training_on_ciphertexts_is_none_of_what_was_approved() {
     let (step, attempt, decryptors, opener) = (StepId(1), Attempt(1), set(T), party(1));
     let log = published();
     let packages = body("packages");
-    // Whatever was signed on this log.
-    let opening = log.iter().rev().find_map(|entry| entry.signed().first()).cloned().unwrap();
+    let opening = asked(1, 1);
     let entries = [
         LogMessage::ZerosOpen(ZerosOpen { step, attempt, decryptors }),
         LogMessage::RefreshOpen(Box::new(RefreshOpen {

@@ -26,6 +26,10 @@ pub(crate) fn signed_mut(message: &mut LogMessage) -> &mut [SignedMessage] {
         LogMessage::QueryOpen(it) => std::slice::from_mut(&mut it.head),
         LogMessage::SwitchRequest(it) => std::slice::from_mut(&mut it.head),
         LogMessage::QueryDone(it) => &mut it.shares,
+        LogMessage::RefreshOpen(it) => &mut it.zeros,
+        LogMessage::RefreshBlinded(it) => &mut it.heads,
+        LogMessage::RefreshDone(it) => std::slice::from_mut(&mut it.opening),
+        LogMessage::RefreshVoid(it) => &mut it.refusals,
         _ => &mut [],
     }
 }
