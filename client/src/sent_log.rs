@@ -357,6 +357,11 @@ pub(crate) fn body(kind: BlobKind) -> &'static str {
         BlobKind::RelinMasks | BlobKind::RelinAnswer => "proof of a share of a public key",
         BlobKind::Planes => "encrypted random planes, by digest",
         BlobKind::PlaneOpening => "seeds of opened planes",
+        BlobKind::RefreshZero => "zeros for another attempt at a refresh, encrypted",
+        BlobKind::RefreshShare => "shares in a refresh",
+        BlobKind::RefreshMask => "masks of a refresh, encrypted",
+        BlobKind::RefreshSum => "sums of a refresh",
+        BlobKind::RefreshOpening => "what was opened in a refresh, encrypted",
         // A round of figures sends its counts in the same form.
         BlobKind::UpdateChunk => "encrypted update or figures",
         BlobKind::Share => "decryption share of a sum",

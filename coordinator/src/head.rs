@@ -4,6 +4,7 @@
 
 use he_agg::backend::Cpu;
 use he_agg::ckks::Ciphertext;
+use he_agg::multiparty::RefreshContext;
 use he_train::encrypted::{HeadError, HeadRun, RefreshGoal, RefreshOrder, RefreshTerms, blinded_sums};
 
 /// The training as the coordinator takes it.
@@ -25,18 +26,14 @@ impl<'a> HeadCoordinator<'a> {
         Self { terms, run, next, serving }
     }
 
-    /// Takes the step at hand: the packages that hospitals are asked to refresh, as they travel, and the order for the
-    /// first attempt by these decryptors. They open in turn.
+    /// What hospitals are asked to refresh, as it travels: what the step at hand left, which is taken if it is not yet,
+    /// with the zeros of another attempt.
     ///
     /// # Errors
-    /// What evaluation says.
-    pub fn take(&mut self, decryptors: &[u16]) -> Result<(RefreshOrder, Vec<Vec<u8>>), HeadError> {
-        let step = self.run.step();
-        let packages = self.run.take()?.iter().map(Ciphertext::to_bytes).collect();
-        let opener = decryptors.get(step % decryptors.len().max(1)).copied().unwrap_or_default();
-        // A recipe has at most 4,096 steps.
-        let step = u32::try_from(step).unwrap_or(u32::MAX);
-        Ok((RefreshOrder { step, attempt: 0, opener, decryptors: decryptors.to_vec() }, packages))
+    /// What evaluation says; [`RefreshGoal::asked`].
+    pub fn packages(&mut self, order: &RefreshOrder) -> Result<Vec<Vec<u8>>, HeadError> {
+        let asked = self.next.asked(order, self.run.take()?)?;
+        Ok(asked.iter().map(Ciphertext::to_bytes).collect())
     }
 
     /// What the opener gets: the decryptors' shares of every package added up, blinded from the coordinator.
@@ -44,8 +41,7 @@ impl<'a> HeadCoordinator<'a> {
     /// # Errors
     /// [`HeadError::Ceremony`] or [`HeadError::Count`] for what is no share of this refresh, or too few of them.
     pub fn blinded(&mut self, order: &RefreshOrder, shares: &[Vec<Vec<u8>>]) -> Result<Vec<Vec<u8>>, HeadError> {
-        let goal = self.next_goal();
-        let contexts = self.terms.contexts(order, self.run.take()?, goal)?;
+        let contexts = self.contexts(order)?;
         blinded_sums(&contexts, shares)
     }
 
@@ -60,14 +56,18 @@ impl<'a> HeadCoordinator<'a> {
         masks: &[(u16, Vec<Vec<u8>>)],
         opened: &[Vec<u8>],
     ) -> Result<Option<Vec<Ciphertext>>, HeadError> {
-        let goal = self.next_goal();
-        let contexts = self.terms.contexts(order, self.run.take()?, goal)?;
-        let fresh = goal.join(&contexts, masks, opened)?;
+        let contexts = self.contexts(order)?;
+        let fresh = self.next_goal().join(&contexts, masks, opened)?;
         if self.run.is_last() {
             return Ok(Some(fresh));
         }
         self.run.refreshed(fresh)?;
         Ok(None)
+    }
+
+    fn contexts(&mut self, order: &RefreshOrder) -> Result<Vec<RefreshContext>, HeadError> {
+        let asked = self.next.asked(order, self.run.take()?)?;
+        self.terms.contexts(order, &asked, self.next_goal())
     }
 
     fn next_goal(&self) -> &'a RefreshGoal<'a, Cpu> {

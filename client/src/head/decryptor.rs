@@ -9,6 +9,7 @@ use he_agg::multiparty::{
     BlindedRefresh, GateHolder, OpeningPermit, RefreshContext, RefreshKeys, RefreshPermit, RefreshShare,
 };
 use he_train::encrypted::{HeadRun, RefreshGoal, RefreshOrder};
+use protocol::BodyRoot;
 
 use super::{HeadRefusal, HeadSite};
 
@@ -45,13 +46,12 @@ impl<'a, L: ReleaseLedger<Error: Error + 'static>> HeadDecryptor<'a, L> {
         self.site.party()
     }
 
-    /// Takes the step at hand, if it is not taken yet, and compares what it leaves with the bytes that are to be
-    /// refreshed.
+    /// What the step at hand left, as it travels, with the zeros of another attempt; the step is taken if it is not yet.
     ///
     /// # Errors
-    /// [`HeadRefusal::NotAtHand`], [`HeadRefusal::Packages`] or [`HeadRefusal::OtherStep`].
-    pub fn verify(&mut self, order: &RefreshOrder, asked: &[Vec<u8>]) -> Result<(), HeadRefusal<L::Error>> {
-        self.own(order, asked).map(|_| ())
+    /// [`HeadRefusal::NotAtHand`]; [`HeadRefusal::Head`] for zeros that are none of this attempt.
+    pub fn packages(&mut self, order: &RefreshOrder) -> Result<Vec<Vec<u8>>, HeadRefusal<L::Error>> {
+        Ok(self.asked(order)?.iter().map(Ciphertext::to_bytes).collect())
     }
 
     /// Its zeros for another attempt at the step at hand, which is taken if it is not yet.
@@ -70,17 +70,17 @@ impl<'a, L: ReleaseLedger<Error: Error + 'static>> HeadDecryptor<'a, L> {
         Ok(holder.zeros((step, attempt), left)?.iter().map(GatedCiphertext::to_bytes).collect())
     }
 
-    /// Its shares of the packages of the step at hand, and its masks.
+    /// Its shares of the packages of the step at hand, which have to be those with this root, and its masks.
     ///
     /// # Errors
-    /// As [`HeadDecryptor::verify`]; [`HeadRefusal::Permit`] where another refresh of the step, or of its ciphertexts,
-    /// was shared in before. Nothing leaves then.
+    /// [`HeadRefusal::NotAtHand`] or [`HeadRefusal::OtherStep`]; [`HeadRefusal::Permit`] where another refresh of the
+    /// step, or of its ciphertexts, was shared in before. Nothing leaves then.
     pub fn share(
         &mut self,
         order: &RefreshOrder,
-        asked: &[Vec<u8>],
+        packages: BodyRoot,
     ) -> Result<Vec<RefreshPart>, HeadRefusal<L::Error>> {
-        let contexts = self.own(order, asked)?;
+        let contexts = self.own(order, packages)?;
         let is_last = self.run.is_last();
         let HeadSite { secrets, ledger, .. } = &mut self.site;
         let (goal, gate) = if is_last { (self.serving, &secrets.serving_gate) } else { (self.next, &secrets.gate) };
@@ -103,15 +103,18 @@ impl<'a, L: ReleaseLedger<Error: Error + 'static>> HeadDecryptor<'a, L> {
     /// Opens what is flooded, and returns it behind its gate.
     ///
     /// # Errors
-    /// As [`HeadDecryptor::share`]; [`HeadRefusal::Holder`] for sums that are out of range, which is an alarm.
+    /// As [`HeadDecryptor::share`]; [`HeadRefusal::Sums`]; [`HeadRefusal::Holder`] for sums that are out of range, which is an alarm.
     pub fn open(
         &mut self,
         order: &RefreshOrder,
-        asked: &[Vec<u8>],
+        packages: BodyRoot,
         blinded: &[Vec<u8>],
     ) -> Result<Vec<Vec<u8>>, HeadRefusal<L::Error>> {
-        let contexts = self.own(order, asked)?;
-        self.check_count(blinded.len(), contexts.len())?;
+        let contexts = self.own(order, packages)?;
+        let (found, expected) = (blinded.len(), contexts.len());
+        if found != expected {
+            return Err(HeadRefusal::Sums { step: self.run.step() + 1, found, expected });
+        }
         let is_last = self.run.is_last();
         let HeadSite { secrets, ledger, .. } = &mut self.site;
         let (goal, gate) = if is_last { (self.serving, &secrets.serving_gate) } else { (self.next, &secrets.gate) };
@@ -133,11 +136,11 @@ impl<'a, L: ReleaseLedger<Error: Error + 'static>> HeadDecryptor<'a, L> {
     pub fn refreshed(
         &mut self,
         order: &RefreshOrder,
-        asked: &[Vec<u8>],
+        packages: BodyRoot,
         masks: &[(u16, Vec<Vec<u8>>)],
         opened: &[Vec<u8>],
     ) -> Result<Option<Vec<Ciphertext>>, HeadRefusal<L::Error>> {
-        let contexts = self.own(order, asked)?;
+        let contexts = self.own(order, packages)?;
         if self.run.is_last() {
             return Ok(Some(self.serving.join(&contexts, masks, opened)?));
         }
@@ -147,26 +150,24 @@ impl<'a, L: ReleaseLedger<Error: Error + 'static>> HeadDecryptor<'a, L> {
     }
 
     /// What the refresh of its own packages is bound to, where they are those that are asked for.
-    fn own(&mut self, order: &RefreshOrder, asked: &[Vec<u8>]) -> Result<Vec<RefreshContext>, HeadRefusal<L::Error>> {
-        self.check_at_hand(order.step)?;
-        let is_last = self.run.is_last();
-        let own = self.next.asked(order, self.run.take()?)?;
-        self.check_count(asked.len(), own.len())?;
-        if let Some(place) = own.iter().zip(asked).position(|(own, asked)| own.to_bytes() != *asked) {
-            return Err(HeadRefusal::OtherStep { step: self.run.step() + 1, package: place + 1 });
+    fn own(&mut self, order: &RefreshOrder, packages: BodyRoot) -> Result<Vec<RefreshContext>, HeadRefusal<L::Error>> {
+        let own = self.asked(order)?;
+        let bytes: Vec<Vec<u8>> = own.iter().map(Ciphertext::to_bytes).collect();
+        if BodyRoot::of_bodies(&bytes) != packages {
+            return Err(HeadRefusal::OtherStep { step: self.run.step() + 1 });
         }
-        let goal = if is_last { self.serving } else { self.next };
+        let goal = if self.run.is_last() { self.serving } else { self.next };
         Ok(self.site.terms.contexts(order, &own, goal)?)
+    }
+
+    fn asked(&mut self, order: &RefreshOrder) -> Result<Vec<Ciphertext>, HeadRefusal<L::Error>> {
+        self.check_at_hand(order.step)?;
+        Ok(self.next.asked(order, self.run.take()?)?)
     }
 
     fn check_at_hand(&self, asked: u32) -> Result<(), HeadRefusal<L::Error>> {
         let at = self.run.step();
         let is_at_hand = usize::try_from(asked) == Ok(at);
         if is_at_hand { Ok(()) } else { Err(HeadRefusal::NotAtHand { asked: u64::from(asked) + 1, at: at + 1 }) }
-    }
-
-    fn check_count(&self, found: usize, expected: usize) -> Result<(), HeadRefusal<L::Error>> {
-        let step = self.run.step() + 1;
-        if found == expected { Ok(()) } else { Err(HeadRefusal::Packages { step, found, expected }) }
     }
 }

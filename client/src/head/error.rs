@@ -11,14 +11,12 @@ pub enum HeadRefusal<E: std::error::Error + 'static> {
     /// Not what the step at hand leaves. Either whoever asks cheats, or one of the two computers errs; what was trained
     /// is worth nothing to it without a refresh.
     #[error(
-        "package {package} that is to be refreshed is not what step {step} leaves when this hospital takes it itself: \
-         nothing was shared; compare the coordinator's record of this step with another hospital's"
+        "what is to be refreshed is not what step {step} leaves when this hospital takes it itself: nothing was shared; \
+         compare the coordinator's record of this step with another hospital's"
     )]
     OtherStep {
         /// From 1.
         step: usize,
-        /// From 1.
-        package: usize,
     },
     /// A step that is over, or has not come.
     #[error("a refresh of step {asked} was asked for, and step {at} is at hand: nothing was shared")]
@@ -34,9 +32,9 @@ pub enum HeadRefusal<E: std::error::Error + 'static> {
         /// From 1.
         step: usize,
     },
-    /// A number of packages that no step leaves.
-    #[error("{found} packages of step {step} are to be refreshed, it leaves {expected}: nothing was shared")]
-    Packages {
+    /// Sums of other packages than the step leaves.
+    #[error("{found} sums of step {step} are to be opened, it leaves {expected} packages: nothing was opened")]
+    Sums {
         /// From 1.
         step: usize,
         /// As asked.

@@ -215,7 +215,10 @@ fn a_training_on_ciphertexts_is_none_of_what_was_approved() {
         let with = after(log.clone(), &[std::slice::from_ref(&entry)]);
         let found = (log.len() as u64, COORDINATOR, Reject::PlanNotApproved);
         assert_eq!(audited(&with, Some(&terms())), Err(found), "{entry:?}");
-        // Nor does a hospital take part in one.
+        // Nor does a hospital take part in one; what others signed of it would be on another log here.
+        if !entry.signed().is_empty() {
+            continue;
+        }
         let mut heard = messages(&Federation::new());
         heard.push(entry);
         let said = hears(&heard).swap_remove(heard.len() - 1);

@@ -15,6 +15,7 @@ use he_train::encrypted::{
 };
 use he_train::{HeadLoss, Recipe, Shadow, shadow};
 use ndarray::Array2;
+use protocol::BodyRoot;
 use protocol::store::Journal;
 
 use crate::head::{HeadDecryptor, HeadSecrets, HeadSite};
@@ -197,11 +198,16 @@ pub(super) fn packages(run: &mut HeadRun<'_, Cpu>) -> Vec<Vec<u8>> {
     run.take().unwrap().iter().map(Ciphertext::to_bytes).collect()
 }
 
+/// What the log says of them.
+pub(super) fn root(packages: &[Vec<u8>]) -> BodyRoot {
+    BodyRoot::of_bodies(packages)
+}
+
 /// Everybody's shares and masks of these packages.
 pub(super) fn shares(decryptors: &mut [Decryptor<'_>], order: &RefreshOrder, packages: &[Vec<u8>]) -> Sent {
     let mut sent = Sent { shares: Vec::new(), masks: Vec::new() };
     for decryptor in decryptors {
-        let parts = decryptor.share(order, packages).unwrap();
+        let parts = decryptor.share(order, root(packages)).unwrap();
         let (shares, masks) = parts.into_iter().map(|part| (part.share, part.mask)).unzip();
         sent.shares.push(shares);
         sent.masks.push((decryptor.party(), masks));

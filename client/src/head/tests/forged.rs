@@ -5,7 +5,7 @@ use he_agg::aggregation::PermitError;
 use he_agg::ckks::Ciphertext;
 use he_agg::multiparty::{CeremonyError, GateHolderError};
 
-use super::cast::{Cast, ledger, order, packages, shares, sums};
+use super::cast::{Cast, ledger, order, packages, root, shares, sums};
 use crate::head::HeadRefusal;
 use he_train::encrypted::{HeadError, RefreshOrder};
 
@@ -24,25 +24,20 @@ fn packages_that_no_step_left_get_no_share_and_the_honest_ones_still_do() {
     let [next, serving] = cast.goals();
     let decryptor = &mut cast.deciding(sites, [&next, &serving])[0];
     let honest = packages(&mut cast.run());
-    for forged in forgeries(&cast, &honest) {
+    let (order, none) = (order(0), Vec::new());
+    for forged in forgeries(&cast, &honest).into_iter().chain([none, [honest.clone(), honest.clone()].concat()]) {
+        let forged = root(&forged);
         for refused in [
-            decryptor.verify(&order(0), &forged).unwrap_err(),
-            decryptor.share(&order(0), &forged).unwrap_err(),
-            decryptor.open(&order(0), &forged, &honest).unwrap_err(),
-            decryptor.refreshed(&order(0), &forged, &[], &[]).unwrap_err(),
+            decryptor.share(&order, forged).unwrap_err(),
+            decryptor.open(&order, forged, &honest).unwrap_err(),
+            decryptor.refreshed(&order, forged, &[], &[]).unwrap_err(),
         ] {
-            assert!(matches!(refused, HeadRefusal::OtherStep { step: 1, package: 1 }), "{refused}");
+            assert!(matches!(refused, HeadRefusal::OtherStep { step: 1 }), "{refused}");
         }
     }
-    for (asked, found) in [(Vec::new(), 0), ([honest.clone(), honest.clone()].concat(), 2)] {
-        let refused = decryptor.share(&order(0), &asked).unwrap_err();
-        assert!(
-            matches!(refused, HeadRefusal::Packages { step: 1, expected: 1, found: it } if it == found),
-            "{refused}"
-        );
-    }
     assert_eq!(ledger(&folder.path().join("1"), cast.terms.flooding).left(), 1 << 12, "nothing was claimed");
-    assert_eq!(decryptor.share(&order(0), &honest).unwrap().len(), 1);
+    assert_eq!(decryptor.packages(&order).unwrap(), honest);
+    assert_eq!(decryptor.share(&order, root(&honest)).unwrap().len(), 1);
 }
 
 #[test]
@@ -54,15 +49,15 @@ fn steps_that_are_not_at_hand_get_no_share() {
     let mut run = cast.run();
     let first = packages(&mut run);
     for asked in [1, 2, u32::MAX] {
-        let refused = deciding[0].share(&order(asked), &first).unwrap_err();
+        let refused = deciding[0].share(&order(asked), root(&first)).unwrap_err();
         let expected = u64::from(asked) + 1;
         assert!(matches!(refused, HeadRefusal::NotAtHand { asked, at: 1 } if asked == expected), "{refused}");
     }
     let sent = shares(&mut deciding, &order(0), &first);
     let blinded = sums(&cast, (&order(0), &mut run), &next, &sent);
-    let opened = deciding[1].open(&order(0), &first, &blinded).unwrap();
-    deciding[0].refreshed(&order(0), &first, &sent.masks, &opened).unwrap();
-    let refused = deciding[0].share(&order(0), &first).unwrap_err();
+    let opened = deciding[1].open(&order(0), root(&first), &blinded).unwrap();
+    deciding[0].refreshed(&order(0), root(&first), &sent.masks, &opened).unwrap();
+    let refused = deciding[0].share(&order(0), root(&first)).unwrap_err();
     assert!(matches!(refused, HeadRefusal::NotAtHand { asked: 1, at: 2 }), "{refused}");
 }
 
@@ -73,17 +68,13 @@ fn a_second_share_of_a_step_is_refused_for_other_decryptors_openers_and_attempts
     let [next, serving] = cast.goals();
     let decryptor = &mut cast.deciding(sites, [&next, &serving])[0];
     let honest = packages(&mut cast.run());
-    decryptor.share(&order(0), &honest).unwrap();
-    for other in [
-        RefreshOrder { decryptors: vec![1, 3], ..order(0) },
-        RefreshOrder { opener: 3, ..order(0) },
-        RefreshOrder { attempt: 1, ..order(0) },
-    ] {
-        let refused = decryptor.share(&other, &honest).unwrap_err();
+    decryptor.share(&order(0), root(&honest)).unwrap();
+    for other in [RefreshOrder { decryptors: vec![1, 3], ..order(0) }, RefreshOrder { opener: 3, ..order(0) }] {
+        let refused = decryptor.share(&other, root(&honest)).unwrap_err();
         assert!(matches!(refused, HeadRefusal::Permit(PermitError::Conflict { .. })), "{other:?}: {refused}");
     }
     for (wrong, few) in [(vec![1], true), (vec![1, 9], false)] {
-        let refused = decryptor.share(&RefreshOrder { decryptors: wrong, ..order(0) }, &honest).unwrap_err();
+        let refused = decryptor.share(&RefreshOrder { decryptors: wrong, ..order(0) }, root(&honest)).unwrap_err();
         assert!(matches!(&refused, HeadRefusal::Head(_)), "{few}: {refused}");
     }
 }
@@ -102,15 +93,15 @@ fn sums_that_somebody_shifted_are_an_alarm_and_no_second_one_is_opened() {
     let mut shifted = blinded.clone();
     let (end, share) = (shifted[0].len(), &sent.shares[0][0]);
     shifted[0][end - 4_096..].copy_from_slice(&share[share.len() - 4_096..]);
-    let alarm = deciding[1].open(&order(0), &honest, &shifted).unwrap_err();
+    let alarm = deciding[1].open(&order(0), root(&honest), &shifted).unwrap_err();
     let out_of_range = |it: &HeadRefusal<_>| {
         matches!(it, HeadRefusal::Holder(GateHolderError::Ceremony(CeremonyError::RefreshRange { .. })))
     };
     assert!(out_of_range(&alarm), "{alarm}");
-    let second = deciding[1].open(&order(0), &honest, &blinded).unwrap_err();
+    let second = deciding[1].open(&order(0), root(&honest), &blinded).unwrap_err();
     assert!(matches!(second, HeadRefusal::Permit(PermitError::Conflict { .. })), "{second}");
-    let none = deciding[1].open(&order(0), &honest, &[]).unwrap_err();
-    assert!(matches!(none, HeadRefusal::Packages { found: 0, expected: 1, .. }), "{none}");
+    let none = deciding[1].open(&order(0), root(&honest), &[]).unwrap_err();
+    assert!(matches!(none, HeadRefusal::Sums { found: 0, expected: 1, .. }), "{none}");
 }
 
 #[test]
