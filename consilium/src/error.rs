@@ -60,7 +60,7 @@ pub enum Error {
         path: std::path::PathBuf,
     },
     /// A flag without a meaning for a head.
-    #[error("experiment {name} trains a head, whose run starts anew and loses nobody; {flag} would have no effect")]
+    #[error("experiment {name} trains a head, on which {flag} would have no effect")]
     NotForHead {
         /// The experiment.
         name: String,

@@ -130,6 +130,32 @@ fn a_head_trained_on_ciphertexts_by_three_hospitals_answers_as_the_one_in_the_cl
 }
 
 #[test]
+fn a_head_goes_on_without_a_hospital_that_is_lost_and_ends_where_too_few_are_left() {
+    let small =
+        ["head.steps=1", "publish.queries=0", "head.learning-rate=0.3", "data.simulate.circulation.patients=1024"];
+    let small = small.map(|change| ["--set", change]).concat();
+    let (file, folder) = (shipped("circulation"), tempfile::tempdir().expect("a folder"));
+    let out = folder.path().join("run");
+    let named = out.to_str().expect("a path");
+    let lost = ["--drop", "hospital-2@1:before-share", "--set", "federation.hospitals=4", "--format", "json"];
+    let output = consilium(&[&["run", &file, "--out", named][..], &small, &lost].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", log(&output));
+    assert!(log(&output).contains("step 1: 1 of its refreshes came to nothing"), "{}", log(&output));
+    let report = serde_json::from_slice::<Value>(&output.stdout).expect("JSON")["data"]["report"].take();
+    assert_eq!(report["costs"]["refreshes"].as_u64(), Some(2), "{}", report["costs"]);
+    let off = report["quality"]["weight_error"].as_f64().expect("a number");
+    assert!(off > 0.0 && off < 5e-3, "{off}");
+
+    let out = folder.path().join("too-few");
+    let named = out.to_str().expect("a path");
+    let lost = ["--drop", "hospital-2@1:before-share", "--set", "federation.hospitals=3"];
+    let output = consilium(&[&["run", &file, "--out", named][..], &small, &lost].concat());
+    assert_eq!(output.status.code(), Some(3), "{}", log(&output));
+    assert!(log(&output).contains("step 1 is refreshed by 3 hospitals, and one is lost: [2]"), "{}", log(&output));
+    assert!(!out.exists());
+}
+
+#[test]
 fn hospitals_whiten_by_an_encrypted_sum_take_every_step_again_and_a_report_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("of/a-head");
@@ -176,13 +202,16 @@ fn what_a_head_cannot_be_trained_on_is_bad_input_and_named_and_leaves_nothing() 
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("run");
     let named = out.to_str().expect("a path");
-    let refusals: [(&str, &[&str], &str); 12] = [
+    let refusals: [(&str, &[&str], &str); 15] = [
         ("mnist", &[], "--data"),
         ("mnist", &["--data", "/nowhere"], "/nowhere"),
         ("circulation", &["--data", "/nowhere"], "generates its images"),
         ("circulation", &["--set", "head.steps=0"], "steps"),
         ("circulation", &["--set", "head.learning-rate=-1"], "learning-rate"),
-        ("circulation", &["--drop", "hospital-1@1:before-upload"], "--drop would have no effect"),
+        ("circulation", &["--drop", "hospital-1@1:before-upload"], "before its share in a step alone"),
+        ("circulation", &["--drop", "hospital-1@13:before-share"], "has 12 steps"),
+        ("circulation", &["--drop", "hospital-9@1:before-share"], "has 5 hospitals"),
+        ("circulation", &["--set", CLEAR, "--drop", "hospital-1@1:before-share"], "--drop would have no effect"),
         ("circulation", &["--site", "site.toml"], "--site would have no effect"),
         ("circulation", &["--set", "compute.backend=gpu"], "trained on the processor"),
         // Logits that leave the range: nothing is encrypted.

@@ -69,6 +69,20 @@ pub enum DropOutError {
         /// Rounds of the experiment.
         rounds: u32,
     },
+    /// Not in this head's training.
+    #[error("--drop {drop}: the training of this head has {steps} steps")]
+    NoSuchStep {
+        /// As given.
+        drop: DropOut,
+        /// Steps of the recipe.
+        steps: u32,
+    },
+    /// A head loses nobody while it uploads.
+    #[error("--drop {drop}: the training of a head can lose a hospital before its share in a step alone")]
+    NotOfAHead {
+        /// As given.
+        drop: DropOut,
+    },
 }
 
 impl Explained for DropOutError {
@@ -81,7 +95,11 @@ impl Explained for DropOutError {
     }
 
     fn remedy(&self) -> Cow<'static, str> {
-        "for example --drop hospital-2@2:after-upload".into()
+        match self {
+            Self::NoSuchStep { .. } | Self::NotOfAHead { .. } => "for example --drop hospital-2@2:before-share",
+            _ => "for example --drop hospital-2@2:after-upload",
+        }
+        .into()
     }
 
     fn exit(&self) -> Exit {
@@ -102,6 +120,18 @@ impl DropOut {
             return Err(DropOutError::NoSuchRound { drop: self, rounds });
         }
         Ok(())
+    }
+
+    /// Refuses what the training of a head does not have, whose steps take the rounds' place.
+    ///
+    /// # Errors
+    /// [`DropOutError::NoSuchHospital`], [`DropOutError::NoSuchStep`], [`DropOutError::NotOfAHead`].
+    pub fn check_head(self, hospitals: u16, steps: u32) -> Result<(), DropOutError> {
+        if self.moment != Moment::BeforeShare {
+            return Err(DropOutError::NotOfAHead { drop: self });
+        }
+        self.check(hospitals, u32::MAX)?;
+        if self.round > steps { Err(DropOutError::NoSuchStep { drop: self, steps }) } else { Ok(()) }
     }
 }
 
@@ -176,6 +206,20 @@ mod tests {
             error("hospital-2@1:later"),
             "\"later\" is no moment; write before-upload, after-upload or before-share"
         );
+    }
+
+    #[test]
+    fn a_head_loses_a_hospital_before_its_share_in_one_of_its_steps() {
+        let drop = |text: &str| text.parse::<DropOut>().unwrap();
+        let at = drop("hospital-2@3:before-share");
+        assert_eq!(at.check_head(2, 3), Ok(()));
+        assert_eq!(at.check_head(2, 2), Err(DropOutError::NoSuchStep { drop: at, steps: 2 }));
+        assert_eq!(at.check_head(1, 3), Err(DropOutError::NoSuchHospital { drop: at, hospitals: 1 }));
+        for text in ["hospital-2@3:before-upload", "hospital-2@3:after-upload"] {
+            let refused = drop(text).check_head(2, 3).unwrap_err();
+            assert_eq!(refused, DropOutError::NotOfAHead { drop: drop(text) });
+            assert!(refused.remedy().contains("before-share"));
+        }
     }
 
     #[test]

@@ -319,6 +319,11 @@ fn kind(frame: &Frame) -> Option<&'static str> {
             BlobKind::PublishChunk => "encrypted model contributions",
             BlobKind::Query => "encrypted queries",
             BlobKind::SwitchShare => "shares of answers",
+            BlobKind::RefreshZero
+            | BlobKind::RefreshShare
+            | BlobKind::RefreshMask
+            | BlobKind::RefreshSum
+            | BlobKind::RefreshOpening => "parts of refreshes",
             BlobKind::SumChunk | BlobKind::QueryResult => "other",
         }),
     }

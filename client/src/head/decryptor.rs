@@ -46,7 +46,8 @@ impl<'a, L: ReleaseLedger<Error: Error + 'static>> HeadDecryptor<'a, L> {
         self.site.party()
     }
 
-    /// What the step at hand left, as it travels, with the zeros of another attempt; the step is taken if it is not yet.
+    /// What the step at hand left, as it travels, with the zeros of another attempt; the step is taken if it is not
+    /// yet.
     ///
     /// # Errors
     /// [`HeadRefusal::NotAtHand`]; [`HeadRefusal::Head`] for zeros that are none of this attempt.
@@ -103,7 +104,8 @@ impl<'a, L: ReleaseLedger<Error: Error + 'static>> HeadDecryptor<'a, L> {
     /// Opens what is flooded, and returns it behind its gate.
     ///
     /// # Errors
-    /// As [`HeadDecryptor::share`]; [`HeadRefusal::Sums`]; [`HeadRefusal::Holder`] for sums that are out of range, which is an alarm.
+    /// As [`HeadDecryptor::share`]; [`HeadRefusal::Sums`]; [`HeadRefusal::Holder`] for sums that are out of range, which
+    /// is an alarm.
     pub fn open(
         &mut self,
         order: &RefreshOrder,

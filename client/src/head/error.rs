@@ -3,6 +3,7 @@
 use he_agg::aggregation::PermitError;
 use he_agg::multiparty::{CeremonyError, GateHolderError};
 use he_train::encrypted::HeadError;
+use protocol::Reject;
 
 /// Nothing left the hospital. `E` is what its ledger says where it fails.
 #[derive(Debug, thiserror::Error)]
@@ -11,8 +12,8 @@ pub enum HeadRefusal<E: std::error::Error + 'static> {
     /// Not what the step at hand leaves. Either whoever asks cheats, or one of the two computers errs; what was trained
     /// is worth nothing to it without a refresh.
     #[error(
-        "what is to be refreshed is not what step {step} leaves when this hospital takes it itself: nothing was shared; \
-         compare the coordinator's record of this step with another hospital's"
+        "what is to be refreshed is not what step {step} leaves when this hospital takes it itself: nothing was \
+         shared; compare the coordinator's record of this step with another hospital's"
     )]
     OtherStep {
         /// From 1.
@@ -54,4 +55,23 @@ pub enum HeadRefusal<E: std::error::Error + 'static> {
     /// Bytes that are no part of this refresh.
     #[error(transparent)]
     Ceremony(#[from] CeremonyError),
+}
+
+impl<E: std::error::Error + 'static> HeadRefusal<E> {
+    /// What others are told of it, where there is something that concerns them: the rest is this hospital's own.
+    pub fn reject(&self) -> Option<Reject> {
+        match self {
+            Self::OtherStep { .. } => Some(Reject::StepDiffers),
+            Self::NotAtHand { .. } | Self::FirstAttempt { .. } => Some(Reject::OutOfTurn),
+            Self::Sums { .. } | Self::Head(_) => Some(Reject::BadRefresh),
+            Self::Permit(permit) | Self::Holder(GateHolderError::Permit(permit)) => match permit {
+                PermitError::Conflict { .. } => Some(Reject::AlreadyReleased),
+                PermitError::Exhausted(_) => Some(Reject::BudgetSpent),
+                _ => None,
+            },
+            Self::Holder(GateHolderError::Ceremony(CeremonyError::RefreshRange { .. })) => Some(Reject::RefreshRange),
+            Self::Ceremony(_) => Some(Reject::BadRefresh),
+            Self::Holder(_) => None,
+        }
+    }
 }

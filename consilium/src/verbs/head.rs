@@ -16,13 +16,18 @@ use crate::{error::Error, exit::Exit, global::Global, live, output::Done, thread
 /// # Errors
 /// A flag that a head has no use for, data that nobody named, a folder that holds something; what training says.
 pub(super) fn run(experiment: &HeadExperiment, arguments: &RunArgs, global: &Global) -> Result<Done, Error> {
+    let is_encrypted = experiment.head().train == HeadTraining::Encrypted;
     let unused = [
-        ("--drop", !arguments.drop.is_empty()),
+        ("--drop", !arguments.drop.is_empty() && !is_encrypted),
         ("--resume", arguments.resume.is_some()),
         ("--site", arguments.site.is_some()),
     ];
     if let Some((flag, _)) = unused.into_iter().find(|(_, is_given)| *is_given) {
         return Err(Error::NotForHead { name: experiment.name().to_owned(), flag });
+    }
+    let steps = u32::try_from(experiment.head().recipe.steps).unwrap_or(u32::MAX);
+    for drop in &arguments.drop {
+        drop.check_head(experiment.hospitals(), steps)?;
     }
     check_data(experiment, arguments.data.as_deref())?;
     if arguments.data.is_none() && experiment.source().is_none() && !experiment.is_generated() {
@@ -36,7 +41,8 @@ pub(super) fn run(experiment: &HeadExperiment, arguments: &RunArgs, global: &Glo
     };
     let created = run_folder::create(arguments.out.clone(), experiment, "run")?;
     let out = created.path().to_owned();
-    let options = HeadOptions { data: arguments.data.clone(), out: out.clone() };
+    let (data, drops) = (arguments.data.clone(), arguments.drop.clone());
+    let options = HeadOptions { data, out: out.clone(), drops };
 
     let (events, receiver) = EventSender::channel();
     let watcher = live::watch(receiver, global.shown());

@@ -10,13 +10,18 @@ use he_agg::multiparty::Quorum;
 use he_agg::{Preset, Stream};
 use he_train::encrypted::{HeadProgram, HeadRun, HeadTransfer, RefreshGoal};
 use ndarray::Array2;
+use protocol::Digest;
+use protocol::limits::REFRESH_ATTEMPTS_MAX;
+use protocol::training::TrainingTerms;
 
 use super::Shadowed;
 use super::error::HeadRunError;
 use super::hospitals::{Hospitals, UploadTimes};
+use super::seat::{Seat, Signers};
 use super::serving::{self, Served};
 use super::sight::Sight;
-use super::steps::{StepTimes, Steps};
+use super::steps::StepTimes;
+use super::table::{Lost, Table};
 use crate::event::{Activity, Event, EventSender, Phase, StepSummary};
 
 /// What training on ciphertexts left and took.
@@ -63,6 +68,7 @@ impl Encrypted {
 pub(super) fn train(
     experiment: &HeadExperiment,
     shadowed: &Shadowed,
+    drops: &[Lost],
     events: &EventSender,
 ) -> Result<Encrypted, HeadRunError> {
     let Shadowed { data, recipe, grouped: rows, owners, plain, .. } = shadowed;
@@ -88,8 +94,9 @@ pub(super) fn train(
     let (groups, upload) = parties.upload(&program, rows, owners, (&mut sight, told))?;
 
     let threshold = parties.terms.quorum.threshold;
-    // The first hospitals share; the others only upload.
-    let deciding = std::mem::take(&mut parties.sites).into_iter().take(usize::from(threshold));
+    // The first hospitals share; the others only upload, unless somebody is going to be lost.
+    let following = if drops.is_empty() { threshold } else { quorum.parties };
+    let deciding = std::mem::take(&mut parties.sites).into_iter().take(usize::from(following));
     let (training, serving) = (&parties.training, &parties.serving);
     let next = RefreshGoal::next_step(&program, &training.keys.crs, (&training.gates, &training.evaluator));
     let last = RefreshGoal::serving(&transfer, &serving.keys.crs, (&serving.gates, &serving.evaluator));
@@ -97,24 +104,40 @@ pub(super) fn train(
     let run = || HeadRun::new(&program, &training.evaluator, &training.keys.keys, &groups);
     let coordinator = HeadCoordinator::new(parties.terms.clone(), run()?, &next, &last);
     let decryptor = |site| Ok(HeadDecryptor::new(site, run()?, &next, &last));
-    let decryptors = deciding.map(decryptor).collect::<Result<_, HeadRunError>>()?;
-    let mut parts = Steps::new(coordinator, decryptors);
-    let (mut steps, mut left, mut finished) = (Vec::new(), Vec::new(), Vec::new());
+    let decryptors = deciding.map(decryptor).collect::<Result<Vec<_>, HeadRunError>>()?;
+    let terms = TrainingTerms {
+        program: Digest(program.digest()),
+        served: Digest(transfer.program().digest()),
+        steps: u32::try_from(recipe.steps).unwrap_or(u32::MAX),
+        packages: u32::try_from(program.tree().packages()).unwrap_or(u32::MAX),
+        attempts_max: REFRESH_ATTEMPTS_MAX,
+        // Here time does not pass.
+        refresh_deadline_ms: u64::MAX,
+    };
+    let signers = Signers::new(quorum.parties, quorum.threshold)?;
+    let seated = |decryptor| Seat::new(decryptor, &signers.0, terms.clone());
+    let seats = decryptors.into_iter().filter_map(seated).collect();
+    let mut table = Table::new(signers, &terms, coordinator, seats, drops.to_vec());
+    let mut steps = Vec::new();
     for step in 0..recipe.steps {
         let number = u32::try_from(step).unwrap_or(u32::MAX).saturating_add(1);
         events.phase(Phase::Step { step: number });
-        let taken = parts.take(&mut sight)?;
+        let times = table.step(&mut sight)?;
         events.send(Event::StepDone(StepSummary {
             step: number,
             loss: plain.trace.get(step).map_or(f64::NAN, |seen| seen.error),
-            taken_again_by: threshold,
-            seconds: taken.times.critical(),
+            taken_again_by: following,
+            seconds: times.critical(),
         }));
-        steps.push(taken.times);
-        left = taken.packages;
-        finished = taken.finished.unwrap_or_default();
+        if times.voided > 0 {
+            events.warn(format!(
+                "step {number}: {} of its refreshes came to nothing and were begun again with zeros of all who share",
+                times.voided
+            ));
+        }
+        steps.push(times);
     }
-    drop(parts);
+    let (left, finished, _) = table.finished();
     let read = |bytes: &Vec<u8>| Ciphertext::from_bytes(bytes, program.preset());
     let left = left.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let opened = parties.open(&program, &left, &mut stream)?;

@@ -14,6 +14,11 @@ use he_agg::{DecodeError, FloodingError};
 use he_infer::{ExecuteError, ImageShape, InputError, ModelError};
 use he_train::encrypted::{HeadError, TransferError};
 use he_train::{PooledError, RecipeError, ShadowError};
+use protocol::Reject;
+use protocol::roster::RosterError;
+use protocol::sealed::SealError;
+use protocol::signature::SignatureError;
+use protocol::training::TrainingFailure;
 use remedy::{Exit, Explained};
 
 use crate::cohort::CohortError;
@@ -95,12 +100,50 @@ pub enum HeadRunError {
     /// A hospital shares nothing.
     #[error(transparent)]
     Refused(#[from] HeadRefusal<Infallible>),
+    /// It came to no head.
+    #[error(transparent)]
+    Training(#[from] TrainingFailure),
+    /// Hospitals are lost, and those who are left cannot refresh.
+    #[error(
+        "step {step} is refreshed by {need} hospitals, and {} lost: {missing:?}",
+        if missing.len() == 1 { "one is" } else { "these are" }
+    )]
+    TooFew {
+        /// From 1.
+        step: u32,
+        /// Their numbers.
+        missing: Vec<u16>,
+        /// Threshold.
+        need: usize,
+    },
     /// An error of ours.
-    #[error("hospital {hospital} joined the last refresh to another head than the coordinator; please report this")]
-    Differ {
+    #[error("the coordinator does not take what hospital {hospital} said: {reject}; please report this")]
+    Told {
         /// From 1.
         hospital: u16,
+        /// Why.
+        reject: Reject,
     },
+    /// An error of ours.
+    #[error("hospital {hospital} does not take the coordinator's log: {reject}; please report this")]
+    Log {
+        /// From 1.
+        hospital: u16,
+        /// Why.
+        reject: Reject,
+    },
+    /// An error of ours.
+    #[error("the training stands still and nobody is lost; please report this")]
+    StandsStill,
+    /// Keys to sign with.
+    #[error("a key to sign with could not be made: {0}")]
+    Sign(#[from] SignatureError),
+    /// Keys to seal with.
+    #[error("a key to seal with could not be made: {0}")]
+    Seal(#[from] SealError),
+    /// Who takes part.
+    #[error(transparent)]
+    Roster(#[from] RosterError),
     /// A hospital behind its gate.
     #[error("a hospital did not encrypt or share: {0}")]
     Gate(#[from] GateHolderError<Infallible>),
@@ -152,7 +195,8 @@ impl HeadRunError {
 impl Explained for HeadRunError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Refused(_) | Self::Differ { .. } => "step_refused",
+            Self::Refused(_) | Self::Training(_) => "step_refused",
+            Self::TooFew { .. } => "quorum_missed",
             _ if self.key().is_some() => "head_invalid",
             _ => "run_failed",
         }
@@ -183,7 +227,11 @@ impl Explained for HeadRunError {
             Self::Dependent => "leave head.dimension smaller than there are features, or whiten them",
             Self::Pooled(_) => "name images of at most 2^20 rows a hospital, with grey levels of 0 to 1",
             Self::Shadow(_) | Self::Head(_) => "`consilium plan FILE` names every fault of the file",
-            Self::Refused(_) => {
+            Self::TooFew { .. } => {
+                "what was trained so far is worth nothing without a refresh: start a new run that loses fewer, or \
+                 lower federation.threshold"
+            }
+            Self::Refused(_) | Self::Training(_) => {
                 "what was trained so far is worth nothing without a refresh: start a new run; a consortium would look \
                  at the coordinator's record of this step"
             }
@@ -193,7 +241,8 @@ impl Explained for HeadRunError {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Refused(_) | Self::Differ { .. } => Exit::Verification,
+            Self::TooFew { .. } | Self::Training(TrainingFailure::AttemptsExhausted { .. }) => Exit::Quorum,
+            Self::Refused(_) | Self::Training(_) => Exit::Verification,
             _ if self.key().is_some() => Exit::BadInput,
             _ => Exit::Failed,
         }
@@ -203,6 +252,7 @@ impl Explained for HeadRunError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::StepId;
 
     #[test]
     fn what_a_person_can_change_is_bad_input_and_named_and_a_refused_step_is_neither() {
@@ -226,10 +276,15 @@ mod tests {
             assert_eq!((error.place().as_deref(), error.exit()), (Some(key), Exit::BadInput), "{error}");
             assert_eq!(error.code(), "head_invalid");
         }
-        for error in
-            [HeadRunError::Refused(HeadRefusal::NotAtHand { asked: 2, at: 1 }), HeadRunError::Differ { hospital: 3 }]
-        {
+        let (step, reject) = (StepId(2), Reject::StepDiffers);
+        let differs = TrainingFailure::Refused { step, refused: 2, need: 3, reject };
+        for error in [HeadRunError::Refused(HeadRefusal::NotAtHand { asked: 2, at: 1 }), differs.into()] {
             assert_eq!((error.code(), error.exit(), error.place()), ("step_refused", Exit::Verification, None));
         }
+        let too_few = HeadRunError::TooFew { step: 3, missing: vec![2, 4], need: 4 };
+        assert_eq!(too_few.to_string(), "step 3 is refreshed by 4 hospitals, and these are lost: [2, 4]");
+        assert_eq!((too_few.code(), too_few.exit()), ("quorum_missed", Exit::Quorum));
+        let exhausted = HeadRunError::from(TrainingFailure::AttemptsExhausted { step, attempts: 8 });
+        assert_eq!(exhausted.exit(), Exit::Quorum);
     }
 }

@@ -12,9 +12,12 @@ mod error;
 mod hospitals;
 mod pooled;
 mod quality;
+mod seat;
 mod serving;
+mod shelf;
 mod sight;
 mod steps;
+mod table;
 mod told;
 
 use std::path::{Path, PathBuf};
@@ -30,7 +33,9 @@ use self::data::{DealtRows, Rows};
 pub use self::error::HeadRunError;
 pub use self::hospitals::REFRESHES;
 use self::pooled::Pooled;
+use self::table::Lost;
 use self::told::Told;
+use crate::dropout::DropOut;
 use crate::event::{Event, EventSender, Phase};
 
 /// Full steps of a hospital in a round of federated averaging, which has as many rounds as the recipe has steps.
@@ -43,6 +48,8 @@ pub struct HeadOptions {
     pub data: Option<PathBuf>,
     /// The run folder, for people.
     pub out: PathBuf,
+    /// Hospitals that are lost before their share in a step, in place of a round.
+    pub drops: Vec<DropOut>,
 }
 
 /// Trains the head of an experiment, on ciphertexts unless it says otherwise, and asks it. Blocks.
@@ -56,6 +63,7 @@ pub fn run(
 ) -> Result<HeadReport, HeadRunError> {
     let started = SystemTime::now();
     let is_encrypted = experiment.head().train == HeadTraining::Encrypted;
+    let lost = options.drops.iter().map(|drop| Lost { party: drop.hospital, step: drop.round }).collect::<Vec<_>>();
     events.send(Event::RunStarted {
         name: experiment.name().to_owned(),
         folder: options.out.clone(),
@@ -67,7 +75,7 @@ pub fn run(
     events.phase(Phase::Data);
     let shadowed = Shadowed::of(experiment, options.data.as_deref(), is_encrypted, events)?;
     events.note(format!("the same steps in the clear reach a logit of {:.1}", shadowed.plain.logit_max));
-    let trained = if is_encrypted { Some(encrypted::train(experiment, &shadowed, events)?) } else { None };
+    let trained = if is_encrypted { Some(encrypted::train(experiment, &shadowed, &lost, events)?) } else { None };
     events.phase(Phase::Checking);
     let Shadowed { data, recipe, .. } = &shadowed;
     let exact = quality::exact(recipe, data)?;

@@ -187,7 +187,7 @@ fn costs(trained: &Encrypted) -> HeadCosts {
         ciphertexts: trained.ciphertexts,
         encrypt_s: trained.upload.encrypt,
         lift_s: trained.upload.lift,
-        refreshes: trained.steps.len(),
+        refreshes: trained.steps.iter().map(|step| 1 + step.voided as usize).sum(),
         share_bytes: trained.steps.first().map_or(0, |times| times.bytes as u64),
         predicted_step_ms: None,
         critical_s: trained.critical(),

@@ -118,3 +118,32 @@ fn uploads_in_part_or_damaged_are_not_trained_on() {
     let refused = cast.run_over(&[]).err();
     assert!(matches!(refused, Some(HeadError::Count { what: "groups", found: 0, expected: 1 })), "{refused:?}");
 }
+
+#[test]
+fn others_hear_what_concerns_them_of_a_refusal_and_nothing_of_this_hospitals_own_faults() {
+    use he_agg::aggregation::{LedgerKey, TauExhausted, Use};
+    use protocol::Reject;
+    type Refusal = HeadRefusal<std::io::Error>;
+    let key = LedgerKey { purpose: Use::Refresh, epoch: [1; 32], round: 1, attempt: 0, chunk: 0 };
+    let spent = || PermitError::Exhausted(TauExhausted { limit: 7 });
+    let broken = || PermitError::Ledger(std::io::Error::other("the disk"));
+    let range = CeremonyError::RefreshRange { bound_log2: 86.0 };
+    let missing = || CeremonyError::Missing { party: 1, parties: 3 };
+    let cases: [(Refusal, Option<Reject>); 12] = [
+        (HeadRefusal::OtherStep { step: 1 }, Some(Reject::StepDiffers)),
+        (HeadRefusal::NotAtHand { asked: 2, at: 1 }, Some(Reject::OutOfTurn)),
+        (HeadRefusal::FirstAttempt { step: 1 }, Some(Reject::OutOfTurn)),
+        (HeadRefusal::Sums { step: 1, found: 0, expected: 1 }, Some(Reject::BadRefresh)),
+        (HeadError::Hospital { party: 9, hospitals: 3 }.into(), Some(Reject::BadRefresh)),
+        (missing().into(), Some(Reject::BadRefresh)),
+        (PermitError::Conflict { key }.into(), Some(Reject::AlreadyReleased)),
+        (spent().into(), Some(Reject::BudgetSpent)),
+        (GateHolderError::Permit(spent()).into(), Some(Reject::BudgetSpent)),
+        (GateHolderError::Ceremony(range).into(), Some(Reject::RefreshRange)),
+        (broken().into(), None),
+        (GateHolderError::Ceremony(missing()).into(), None),
+    ];
+    for (refusal, expected) in cases {
+        assert_eq!(refusal.reject(), expected, "{refusal}");
+    }
+}
