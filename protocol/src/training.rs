@@ -233,11 +233,11 @@ impl TrainingMachine {
                 let lists = [(BlobKind::RefreshZero, *body)];
                 self.head((*step, *attempt), &lists, message, |stage| matches!(stage, Stage::Zeroing(_)), out)
             }
-            HospitalMessage::RefreshHead(RefreshHead { step, attempt, binding, shares, masks }) => {
-                let binding = *binding;
-                let lists = [(BlobKind::RefreshShare, *shares), (BlobKind::RefreshMask, *masks)];
+            HospitalMessage::RefreshHead(head) => {
+                let RefreshHead { step, attempt, binding, shares, masks } = **head;
+                let lists = [(BlobKind::RefreshShare, shares), (BlobKind::RefreshMask, masks)];
                 let is_asked = |stage: &Stage| matches!(stage, Stage::Sharing(_, asked) if asked.digest() == binding);
-                self.head((*step, *attempt), &lists, message, is_asked, out)
+                self.head((step, attempt), &lists, message, is_asked, out)
             }
             HospitalMessage::OpeningHead(OpeningHead { step, attempt, binding, sums, body }) => {
                 let (binding, sums) = (*binding, *sums);

@@ -104,8 +104,8 @@ impl<'a, L: ReleaseLedger<Error: Error + 'static>> HeadDecryptor<'a, L> {
     /// Opens what is flooded, and returns it behind its gate.
     ///
     /// # Errors
-    /// As [`HeadDecryptor::share`]; [`HeadRefusal::Sums`]; [`HeadRefusal::Holder`] for sums that are out of range, which
-    /// is an alarm.
+    /// As [`HeadDecryptor::share`]; [`HeadRefusal::Sums`]; [`HeadRefusal::Holder`] for sums that are out of range,
+    /// which is an alarm.
     pub fn open(
         &mut self,
         order: &RefreshOrder,

@@ -155,7 +155,7 @@ impl RefreshGoal<'_, Cpu> {
         }
         let preset = self.crs.preset();
         let one = |(part, package): (u32, &Ciphertext)| -> Result<Ciphertext, HeadError> {
-            let mut sum = RefreshZeros::new(self.evaluator.clone(), self.crs, (step, attempt, part), package)?;
+            let mut sum = RefreshZeros::new(*self.evaluator, self.crs, (step, attempt, part), package)?;
             for (party, zeros) in zeros {
                 let zero = GatedCiphertext::from_bytes(&zeros[part as usize], preset)?;
                 sum.absorb(&zero, self.gate(*party)?)?;

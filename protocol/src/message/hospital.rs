@@ -415,7 +415,7 @@ pub enum HospitalMessage {
     ModelVerdict(ModelVerdict),
     DealingCheck(DealingCheck),
     ZeroHead(ZeroHead),
-    RefreshHead(RefreshHead),
+    RefreshHead(Box<RefreshHead>),
     OpeningHead(OpeningHead),
 }
 
@@ -426,7 +426,7 @@ wire_enum!(HospitalMessage {
     11 => ShareHead(ShareHead), 12 => ModelVote(ModelVote), 13 => PublishHead(PublishHead),
     14 => QueryHead(Box<QueryHead>), 15 => SwitchShareHead(SwitchShareHead), 16 => Refusal(Refusal),
     17 => Leaving(Leaving), 18 => KeyVerdict(KeyVerdict), 19 => ModelVerdict(ModelVerdict),
-    24 => DealingCheck(DealingCheck), 25 => ZeroHead(ZeroHead), 26 => RefreshHead(RefreshHead),
+    24 => DealingCheck(DealingCheck), 25 => ZeroHead(ZeroHead), 26 => RefreshHead(Box<RefreshHead>),
     27 => OpeningHead(OpeningHead),
 });
 

@@ -8,7 +8,6 @@ use crate::reject::Reject;
 
 /// What happens.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one is made and taken at a time")]
 pub enum TrainingInput {
     /// Takes the first step.
     Start,

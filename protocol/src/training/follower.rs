@@ -105,7 +105,7 @@ impl Follower {
                 {
                     self.sent = attempt;
                     let head = RefreshHead { step, attempt, binding: binding.digest(), shares, masks };
-                    out.push(FollowerOutput::Say(HospitalMessage::RefreshHead(head)));
+                    out.push(FollowerOutput::Say(HospitalMessage::RefreshHead(Box::new(head))));
                     self.upload(BlobKind::RefreshShare, attempt, shares, &mut out);
                     self.upload(BlobKind::RefreshMask, attempt, masks, &mut out);
                 }

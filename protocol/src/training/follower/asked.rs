@@ -148,9 +148,10 @@ impl Asked {
         let open = self.open.as_ref().filter(|_| self.blinded.is_none()).ok_or(Reject::OutOfTurn)?;
         let (binding, mut masks) = (open.binding.digest(), Vec::new());
         let makers = distinct_signers(&it.heads, &self.roster, |maker, body| match body {
-            HospitalMessage::RefreshHead(head @ RefreshHead { shares, .. }) => {
-                masks.push((maker, head.masks));
-                head.binding == binding && self.terms.is_list(*shares) && self.terms.is_list(head.masks)
+            HospitalMessage::RefreshHead(head) => {
+                let RefreshHead { shares, masks: own, .. } = **head;
+                masks.push((maker, own));
+                head.binding == binding && self.terms.is_list(shares) && self.terms.is_list(own)
             }
             _ => false,
         })?;

@@ -46,7 +46,7 @@ fn binding(open: &RefreshOpen) -> Digest {
 fn shares(number: u16, open: &RefreshOpen) -> SignedMessage {
     let (step, attempt, binding) = (open.step, open.attempt, binding(open));
     let head = RefreshHead { step, attempt, binding, shares: list("shares"), masks: list("masks") };
-    signed(number, HospitalMessage::RefreshHead(head))
+    signed(number, HospitalMessage::RefreshHead(Box::new(head)))
 }
 
 fn blinded(open: &RefreshOpen) -> RefreshBlinded {
@@ -260,7 +260,7 @@ fn sums_are_opened_of_shares_that_all_of_t_signed_and_only_by_the_opener() {
     let large = RefreshHead {
         masks: BodyRoot { count: 3, ..list("masks") },
         ..match &three.body {
-            HospitalMessage::RefreshHead(head) => head.clone(),
+            HospitalMessage::RefreshHead(head) => (**head).clone(),
             other => panic!("{other:?}"),
         }
     };
@@ -269,7 +269,10 @@ fn sums_are_opened_of_shares_that_all_of_t_signed_and_only_by_the_opener() {
         (with(vec![one.clone(), two.clone()]), Reject::TooFewSignatures),
         (with(vec![one.clone(), two.clone(), two.clone()]), Reject::Contradiction),
         (with(vec![one.clone(), two.clone(), shares(3, &other)]), Reject::Contradiction),
-        (with(vec![one.clone(), two.clone(), signed(3, HospitalMessage::RefreshHead(large))]), Reject::Contradiction),
+        (
+            with(vec![one.clone(), two.clone(), signed(3, HospitalMessage::RefreshHead(Box::new(large)))]),
+            Reject::Contradiction,
+        ),
         (with(vec![one, two, forged]), Reject::BadSignature),
         (RefreshBlinded { sums: BodyRoot { count: 1, ..right.sums }, ..right.clone() }, Reject::LimitExceeded),
         (RefreshBlinded { attempt: Attempt(2), ..right.clone() }, Reject::RoundNumber),

@@ -42,7 +42,8 @@ fn sharing() -> (World, RefreshHead) {
 #[test]
 fn shares_of_another_refresh_by_others_or_of_another_size_are_not_taken() {
     let (mut world, head) = sharing();
-    let mut says = |number: u16, head: RefreshHead| world.rejected(signed(number, HospitalMessage::RefreshHead(head)));
+    let mut says =
+        |number: u16, head: RefreshHead| world.rejected(signed(number, HospitalMessage::RefreshHead(Box::new(head))));
     let too_much = BodyRoot { size_bytes: 2 * REFRESH_BODY_BYTES_MAX + 1, ..head.masks };
     for (other, reject) in [
         (RefreshHead { step: StepId(2), ..head.clone() }, Reject::TooLate),
@@ -73,7 +74,7 @@ fn what_is_not_awaited_is_out_of_turn() {
     assert_eq!(world.rejected(signed(2, signature)), Some(Reject::OutOfTurn));
     let verdict = ModelVerdict { attempt, model: digest("encrypted head"), program: terms().served };
     assert_eq!(world.rejected(signed(2, HospitalMessage::ModelVerdict(verdict))), Some(Reject::UnknownModel));
-    let body = HospitalMessage::RefreshHead(head);
+    let body = HospitalMessage::RefreshHead(Box::new(head));
     let forged = SignedMessage::sign(&key(3), party(2), Epoch(1), 1, Seen::nothing(), body);
     assert_eq!(world.rejected(forged), Some(Reject::BadSignature));
 }
@@ -94,7 +95,7 @@ fn openings_of_other_sums_or_by_others_are_not_taken() {
     world.away = [1].into();
     world.starts();
     let head = RefreshHead { step, attempt, binding, shares: list("shares"), masks: list("masks") };
-    world.says(TrainingInput::Message(signed(1, HospitalMessage::RefreshHead(head))));
+    world.says(TrainingInput::Message(signed(1, HospitalMessage::RefreshHead(Box::new(head)))));
     for wrong in [
         OpeningHead { sums: list("other sums").root, ..opening.clone() },
         OpeningHead { binding: digest("another"), ..opening.clone() },

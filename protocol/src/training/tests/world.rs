@@ -63,7 +63,6 @@ pub(super) struct World {
     waiting: VecDeque<Event>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "a test's queue")]
 enum Event {
     Coordinator(TrainingInput),
     Entry(LogMessage),
