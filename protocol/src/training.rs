@@ -177,10 +177,13 @@ impl TrainingMachine {
     }
 
     fn taken(&mut self, now_ms: u64, packages: BodyRoot, out: &mut Vec<TrainingOutput>) {
-        match std::mem::replace(&mut self.stage, Stage::Idle) {
+        match &mut self.stage {
             Stage::Taking => self.stage = Stage::Short { packages: Some(packages) },
-            Stage::Adding(decryptors, zeros) => self.open(now_ms, (decryptors, packages, zeros), out),
-            other => self.stage = other,
+            Stage::Adding(decryptors, zeros) => {
+                let (decryptors, zeros) = (*decryptors, std::mem::take(zeros));
+                self.open(now_ms, (decryptors, packages, zeros), out);
+            }
+            _ => {}
         }
     }
 
@@ -206,7 +209,8 @@ impl TrainingMachine {
     }
 
     fn blinded(&mut self, now_ms: u64, sums: BodyRoot, out: &mut Vec<TrainingOutput>) {
-        let Stage::Blinding(binding, heads) = std::mem::replace(&mut self.stage, Stage::Idle) else { return };
+        let Stage::Blinding(binding, heads) = &mut self.stage else { return };
+        let (binding, heads) = (*binding, std::mem::take(heads));
         let (step, attempt) = (self.step, self.attempt);
         self.stage = Stage::Opening(Collected::of([binding.opener].into_iter().collect()), binding, sums.root);
         self.wait(now_ms, LogMessage::RefreshBlinded(RefreshBlinded { step, attempt, heads, sums }), out);

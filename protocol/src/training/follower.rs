@@ -42,10 +42,11 @@ pub struct Follower {
     opened: Attempt,
     /// The attempt in which its shares left.
     sent: Attempt,
-    /// A job is under way.
+    /// A job is under way; and whether nothing goes on without it.
     is_busy: bool,
-    /// The log asked for something that no step left: nothing leaves any more.
-    differs: bool,
+    is_needed: bool,
+    /// The log asked for something that no step left, or this hospital cannot follow: nothing leaves any more.
+    is_out: bool,
     /// The finished head, as made here, and as announced.
     own: Option<Digest>,
     announced: Option<ModelPublished>,
@@ -67,7 +68,8 @@ impl Follower {
             opened: Attempt(0),
             sent: Attempt(0),
             is_busy: false,
-            differs: false,
+            is_needed: false,
+            is_out: false,
             own: None,
             announced: None,
         }
@@ -126,6 +128,7 @@ impl Follower {
             }
             FollowerInput::Unable { step, attempt, reject } => {
                 if self.ends(step) {
+                    self.is_out |= self.is_needed;
                     self.refuse(step, attempt, reject, &mut out);
                 }
             }
@@ -159,7 +162,7 @@ impl Follower {
     }
 
     fn advance(&mut self, out: &mut Vec<FollowerOutput>) {
-        if self.is_busy || self.differs {
+        if self.is_busy || self.is_out {
             return;
         }
         let step = self.step;
@@ -211,7 +214,7 @@ impl Follower {
         match self.added {
             Some((of, own)) if of == attempt => {
                 if own != open.binding.packages {
-                    self.differs = true;
+                    self.is_out = true;
                     self.refuse(step, attempt, Reject::StepDiffers, out);
                 }
                 own == open.binding.packages
@@ -240,6 +243,8 @@ impl Follower {
 
     fn begin(&mut self, job: FollowerOutput, out: &mut Vec<FollowerOutput>) {
         self.is_busy = true;
+        self.is_needed =
+            matches!(job, FollowerOutput::Take { .. } | FollowerOutput::AddZeros { .. } | FollowerOutput::Join(_));
         out.push(job);
     }
 

@@ -340,6 +340,29 @@ fn a_job_that_fails_is_refused_aloud_and_not_begun_again() {
 }
 
 #[test]
+fn who_cannot_follow_says_so_once_and_is_asked_for_nothing_more() {
+    let (step, attempt) = FIRST;
+    let unable = |step, attempt| FollowerInput::Unable { step, attempt, reject: Reject::BadRefresh };
+    let mut table = Table { follower: Follower::new(party(1), roster(4, 3), terms()) };
+    table.hears(FollowerInput::Start);
+    assert_eq!(refusal(&table.hears(unable(step, attempt))), Reject::BadRefresh);
+    assert_eq!(table.opens(open()), []);
+    // Zeros that are none.
+    let mut table = zeroed();
+    table.opens(again());
+    assert_eq!(refusal(&table.hears(unable(step, Attempt(2)))), Reject::BadRefresh);
+    assert_eq!(table.hears(FollowerInput::Start), []);
+    // What was opened is none.
+    let mut table = Table::new();
+    table.opens(RefreshOpen { decryptors: set(&[2, 3, 4]), opener: party(2), ..open() });
+    let asked = RefreshOpen { decryptors: set(&[2, 3, 4]), opener: party(2), ..open() };
+    table.reads(LogMessage::RefreshBlinded(blinded(&asked)));
+    assert!(matches!(table.finishes(done(&asked))[..], [FollowerOutput::Join(_)]));
+    assert_eq!(refusal(&table.hears(unable(step, attempt))), Reject::BadRefresh);
+    assert_eq!(table.hears(FollowerInput::Start), []);
+}
+
+#[test]
 fn the_finished_head_is_agreed_on_only_where_it_is_the_own_one() {
     let published = |model, program| ModelPublished { attempt: Attempt(1), model, program };
     for (model, program, agrees) in [

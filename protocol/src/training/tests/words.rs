@@ -63,6 +63,19 @@ fn shares_of_another_refresh_by_others_or_of_another_size_are_not_taken() {
 }
 
 #[test]
+fn what_was_not_asked_of_the_own_arithmetic_changes_nothing() {
+    let (mut world, _) = sharing();
+    let ((step, attempt), stray) = (FIRST, list("stray"));
+    world.says(TrainingInput::Taken { step, attempt, packages: stray });
+    world.says(TrainingInput::Blinded { step, attempt, sums: stray });
+    world.says(TrainingInput::Joined { step, model: None });
+    world.says(TrainingInput::Start);
+    assert_eq!((world.kinds(), world.machine.waiting_for().numbers()), (vec!["refresh open"], vec![2]));
+    world.says(TrainingInput::PartyGone(party(2)));
+    assert_eq!(world.kinds()[1], "void");
+}
+
+#[test]
 fn what_is_not_awaited_is_out_of_turn() {
     let (mut world, head) = sharing();
     let (step, attempt) = FIRST;
