@@ -49,6 +49,8 @@ pub(super) struct Table<'a> {
     shelf: Shelf,
     waiting: VecDeque<Event>,
     lost: Vec<Lost>,
+    /// Who is lost already, and does nothing any more.
+    gone: PartySet,
     /// The step that the coordinator takes next.
     next: Option<StepId>,
     /// What hospitals were asked for last.
@@ -88,6 +90,7 @@ impl<'a> Table<'a> {
             shelf: Shelf::default(),
             waiting,
             lost,
+            gone: PartySet::EMPTY,
             next: begins.then_some(StepId::FIRST),
             order: None,
             times: vec![StepTimes::default(); terms.steps as usize],
@@ -115,11 +118,12 @@ impl<'a> Table<'a> {
                     }
                 }
                 Event::Entry(entry) => {
-                    for place in 0..self.seats.len() {
+                    for place in (0..self.seats.len()).filter(|&place| !self.is_gone(place)).collect::<Vec<_>>() {
                         let outputs = self.seats[place].reads(&entry)?;
                         self.expect(place, outputs);
                     }
                 }
+                Event::Hospital(place, _) if self.is_gone(place) => {}
                 Event::Hospital(place, output) => self.act(place, *output, sight)?,
             }
         }
@@ -247,7 +251,7 @@ impl<'a> Table<'a> {
                 self.expect(place, outputs);
             }
             FollowerOutput::Share(binding, _) if self.is_lost(party, binding.step) => {
-                // It does nothing any more.
+                self.gone.insert(party);
                 self.tell(TrainingInput::PartyGone(party));
             }
             FollowerOutput::Share(binding, _) => self.share(place, &binding, sight)?,
@@ -266,6 +270,10 @@ impl<'a> Table<'a> {
             FollowerOutput::Upload { .. } => {}
         }
         Ok(())
+    }
+
+    fn is_gone(&self, place: usize) -> bool {
+        self.gone.contains(self.seats[place].party)
     }
 
     fn is_lost(&self, party: PartyId, step: StepId) -> bool {
