@@ -154,7 +154,6 @@ impl Follower {
     }
 
     fn joined(&mut self, model: Option<Digest>) {
-        self.asked.forget(self.step);
         self.own = model;
         self.step = self.step.next();
         (self.left, self.added) = (None, None);
@@ -172,8 +171,10 @@ impl Follower {
         if self.left.is_none() {
             return self.begin(FollowerOutput::Take { step }, out);
         }
-        if let Some(joining) = self.asked.finished(step).cloned() {
-            if self.is_own(&joining.open, out) {
+        if let Some(open) = self.asked.finished(step).cloned() {
+            if self.is_own(&open, out)
+                && let Some(joining) = self.asked.take_finished(step)
+            {
                 self.begin(FollowerOutput::Join(Box::new(joining)), out);
             }
             return;

@@ -73,12 +73,14 @@ impl Asked {
         ((binding.step, binding.attempt) == (step, attempt)).then_some(binding)
     }
 
-    pub(super) fn finished(&self, step: StepId) -> Option<&Joining> {
-        self.finished.get(&step)
+    /// What was asked for in a step that the log has finished.
+    pub(super) fn finished(&self, step: StepId) -> Option<&Open> {
+        self.finished.get(&step).map(|joining| &joining.open)
     }
 
-    pub(super) fn forget(&mut self, step: StepId) {
-        self.finished.remove(&step);
+    /// What to join of it, once.
+    pub(super) fn take_finished(&mut self, step: StepId) -> Option<Joining> {
+        self.finished.remove(&step)
     }
 
     /// Follows an entry; what does not continue the training as it stands changes nothing.
