@@ -5,7 +5,10 @@
 use he_agg::backend::Cpu;
 use he_agg::ckks::Ciphertext;
 use he_agg::multiparty::RefreshContext;
-use he_train::encrypted::{HeadError, HeadRun, RefreshGoal, RefreshOrder, RefreshTerms, blinded_sums};
+use he_train::encrypted::{
+    HeadError, HeadRun, RefreshGoal, RefreshOrder, RefreshTerms, are_shares, blinded_sums,
+};
+use protocol::BlobKind;
 
 /// The training as the coordinator takes it.
 pub struct HeadCoordinator<'a> {
@@ -34,6 +37,28 @@ impl<'a> HeadCoordinator<'a> {
     pub fn packages(&mut self, order: &RefreshOrder) -> Result<Vec<Vec<u8>>, HeadError> {
         let asked = self.next.asked(order, self.run.take()?)?;
         Ok(asked.iter().map(Ciphertext::to_bytes).collect())
+    }
+
+    /// Whether what a hospital sent is what its kind says, of this refresh: zeros, shares, masks or the opening.
+    ///
+    /// # Errors
+    /// As [`HeadCoordinator::packages`].
+    pub fn is_fit(
+        &mut self,
+        order: &RefreshOrder,
+        (kind, party): (BlobKind, u16),
+        bodies: &[Vec<u8>],
+    ) -> Result<bool, HeadError> {
+        // Zeros come before what they are added to.
+        if kind == BlobKind::RefreshZero {
+            return Ok(self.next.are_zeros(self.run.take()?, bodies));
+        }
+        let contexts = self.contexts(order)?;
+        Ok(match kind {
+            BlobKind::RefreshShare => are_shares(&contexts, party, bodies),
+            BlobKind::RefreshMask | BlobKind::RefreshOpening => self.next_goal().are_parts(&contexts, bodies),
+            _ => false,
+        })
     }
 
     /// What the opener gets: the decryptors' shares of every package added up, blinded from the coordinator.

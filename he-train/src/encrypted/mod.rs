@@ -25,7 +25,7 @@ pub use layout::HeadLayout;
 pub use noise::StepNoise;
 pub use pack_tree::PackTree;
 pub use program::HeadProgram;
-pub use refreshing::{RefreshGoal, RefreshOrder, RefreshTerms, blinded_sums};
+pub use refreshing::{RefreshGoal, RefreshOrder, RefreshTerms, are_shares, blinded_sums};
 pub use run::HeadRun;
 pub use trainer::{HeadTrainer, Stepped, TrainingGroup};
 pub use transfer::HeadTransfer;

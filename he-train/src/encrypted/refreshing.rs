@@ -76,6 +76,14 @@ pub struct RefreshGoal<'a, B: Backend> {
     pub evaluator: &'a Evaluator<B>,
 }
 
+/// Whether these are a hospital's shares of these refreshes: what is none cannot be added.
+pub fn are_shares(contexts: &[RefreshContext], party: u16, shares: &[Vec<u8>]) -> bool {
+    let is_one = |(context, bytes): (&RefreshContext, &Vec<u8>)| {
+        RefreshShare::from_bytes(bytes, context).is_ok_and(|share| share.sender() == party)
+    };
+    contexts.len() == shares.len() && contexts.iter().zip(shares).all(is_one)
+}
+
 impl<'a, B: Backend> RefreshGoal<'a, B> {
     /// The key of the training itself, for its next step.
     pub fn next_step(
@@ -98,6 +106,27 @@ impl<'a, B: Backend> RefreshGoal<'a, B> {
     fn gate(&self, party: u16) -> Result<&'a GateKey<B>, HeadError> {
         let gate = usize::from(party).checked_sub(1).and_then(|place| self.gates.get(place));
         gate.ok_or(HeadError::Hospital { party, hospitals: self.gates.len() })
+    }
+
+    /// Whether these are masks of a hospital, or the opening, of these refreshes, as far as shape and scale tell: what
+    /// is none cannot be joined.
+    pub fn are_parts(&self, contexts: &[RefreshContext], parts: &[Vec<u8>]) -> bool {
+        let shapes = contexts.iter().map(|context| (self.limbs, context.fresh_scale()));
+        self.have_shapes(shapes.collect(), parts)
+    }
+
+    /// Whether these are zeros for what a step left, where this is the key of the training, as far as shape and scale
+    /// tell: what is none cannot be added.
+    pub fn are_zeros(&self, left: &[Ciphertext], zeros: &[Vec<u8>]) -> bool {
+        self.have_shapes(left.iter().map(|of| (of.limbs(), of.scale())).collect(), zeros)
+    }
+
+    fn have_shapes(&self, shapes: Vec<(usize, f64)>, gated: &[Vec<u8>]) -> bool {
+        let has = |((limbs, scale), bytes): (&(usize, f64), &Vec<u8>)| {
+            let read = GatedCiphertext::from_bytes(bytes, self.crs.preset());
+            read.is_ok_and(|it| (it.limbs(), it.scale().to_bits()) == (*limbs, scale.to_bits()))
+        };
+        shapes.len() == gated.len() && shapes.iter().zip(gated).all(has)
     }
 
     /// The fresh ciphertexts: of what the opener gated, and of every decryptor's masks, as bytes. Everybody makes the

@@ -173,10 +173,14 @@ impl<'a> Table<'a> {
             }
             TrainingOutput::AwaitBodies { kind, step, attempt, party, body } => {
                 // Everything is made before it is announced.
-                let is_there = self.shelf.is((kind, step, attempt, Some(party)), body);
-                self.tell(match is_there {
-                    true => TrainingInput::BodiesComplete { kind, step, attempt, party },
-                    false => TrainingInput::Unfit { step, attempt, party },
+                let place = (kind, step, attempt, Some(party));
+                let order = self.order.clone().unwrap_or_else(|| first(step, attempt));
+                let is_fit = self.shelf.is(place, body)
+                    && self.coordinator.is_fit(&order, (kind, party.number()), self.shelf.list(place))?;
+                self.tell(if is_fit {
+                    TrainingInput::BodiesComplete { kind, step, attempt, party }
+                } else {
+                    TrainingInput::Unfit { step, attempt, party }
                 });
             }
             TrainingOutput::Take { step } => self.next = Some(step),
@@ -362,3 +366,6 @@ impl<'a> Table<'a> {
 fn digest(head: &[Ciphertext]) -> Digest {
     BodyRoot::of_bodies(&head.iter().map(Ciphertext::to_bytes).collect::<Vec<_>>()).root
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,3 +147,38 @@ fn others_hear_what_concerns_them_of_a_refusal_and_nothing_of_this_hospitals_own
         assert_eq!(refusal.reject(), expected, "{refusal}");
     }
 }
+
+#[test]
+fn what_is_no_part_of_a_refresh_is_told_by_its_shape_its_scale_and_its_sender() {
+    use he_train::encrypted::are_shares;
+    let folder = tempfile::tempdir().unwrap();
+    let (cast, sites) = Cast::new(folder.path());
+    let [next, serving] = cast.goals();
+    let mut deciding = cast.deciding(sites, [&next, &serving]);
+    let mut run = cast.run();
+    let honest = packages(&mut run);
+    let sent = shares(&mut deciding, &order(0), &honest);
+    let left = run.take().unwrap().to_vec();
+    let contexts = cast.terms.contexts(&order(0), &left, &next).unwrap();
+    let zeros = deciding[0].zeros(0, 1).unwrap();
+    let (own, masks) = (&sent.shares[0], &sent.masks[0].1);
+    assert!(are_shares(&contexts, 1, own) && next.are_parts(&contexts, masks) && next.are_zeros(&left, &zeros));
+    assert!(!are_shares(&contexts, 2, own), "another's");
+    let others = cast.terms.contexts(&RefreshOrder { opener: 1, ..order(0) }, &left, &next).unwrap();
+    assert!(!are_shares(&others, 1, own), "of another refresh");
+    let damaged: Vec<Vec<u8>> = own.iter().map(|bytes| bytes[1..].to_vec()).collect();
+    for wrong in [&damaged, &zeros, masks, &Vec::new(), &[own.clone(), own.clone()].concat()] {
+        assert!(!are_shares(&contexts, 1, wrong));
+    }
+    // Zeros have the primes of what a step leaves, masks those of what is fresh.
+    for wrong in [&damaged, own, &zeros, &Vec::new(), &[masks.clone(), masks.clone()].concat()] {
+        assert!(!next.are_parts(&contexts, wrong));
+    }
+    for wrong in [&damaged, own, masks, &Vec::new()] {
+        assert!(!next.are_zeros(&left, wrong));
+    }
+    let scaled = [left[0].clone().scaled_by(0.5).unwrap()];
+    assert!(!next.are_zeros(&scaled, &zeros), "at another scale");
+    let contexts = cast.terms.contexts(&order(0), &scaled, &next).unwrap();
+    assert!(!next.are_parts(&contexts, masks), "at another scale");
+}
