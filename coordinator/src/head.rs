@@ -5,9 +5,7 @@
 use he_agg::backend::Cpu;
 use he_agg::ckks::Ciphertext;
 use he_agg::multiparty::RefreshContext;
-use he_train::encrypted::{
-    HeadError, HeadRun, RefreshGoal, RefreshOrder, RefreshTerms, are_shares, blinded_sums,
-};
+use he_train::encrypted::{HeadError, HeadRun, RefreshGoal, RefreshOrder, RefreshTerms, are_shares, blinded_sums};
 use protocol::BlobKind;
 
 /// The training as the coordinator takes it.
