@@ -64,6 +64,18 @@ fn t_words_on_the_head_are_enough_where_the_others_are_late_or_gone() {
 }
 
 #[test]
+fn where_too_few_live_who_could_agree_on_the_head_the_others_are_waited_for() {
+    let mut world = World::new(4, 3);
+    world.mute_verdicts = [1, 2].into();
+    world.starts();
+    world.says(TrainingInput::PartyGone(party(1)));
+    assert_eq!(world.machine.needs_all().numbers(), [0_u16; 0], "2 may still agree");
+    world.says(TrainingInput::PartyGone(party(2)));
+    assert_eq!(world.machine.needs_all().numbers(), [1, 2]);
+    assert_eq!(world.finished(), None);
+}
+
+#[test]
 fn a_head_that_too_many_made_otherwise_is_not_served() {
     let mut world = World::new(4, 3);
     world.other_heads = [1, 4].into();

@@ -340,6 +340,24 @@ fn a_job_that_fails_is_refused_aloud_and_not_begun_again() {
 }
 
 #[test]
+fn an_answer_that_nobody_asked_for_changes_nothing() {
+    let mut table = Table::new();
+    table.shares();
+    let (step, attempt) = FIRST;
+    for stray in [
+        FollowerInput::Joined { step, model: None },
+        FollowerInput::Taken { step, attempt, packages: list("stray") },
+        FollowerInput::Opened { step, attempt, body: list("stray") },
+        FollowerInput::Unable { step, attempt, reject: Reject::Storage },
+    ] {
+        assert_eq!(table.hears(stray), []);
+    }
+    assert_eq!(table.follower.step(), step);
+    let said = table.reads(LogMessage::RefreshBlinded(blinded(&open())));
+    assert!(matches!(said[..], [FollowerOutput::Open { .. }]), "{said:?}");
+}
+
+#[test]
 fn who_cannot_follow_says_so_once_and_is_asked_for_nothing_more() {
     let (step, attempt) = FIRST;
     let unable = |step, attempt| FollowerInput::Unable { step, attempt, reject: Reject::BadRefresh };
