@@ -170,7 +170,7 @@ impl RefreshGoal<'_, Cpu> {
     /// # Errors
     /// [`HeadError::Zeros`] for zeros of others than the decryptors, or in a first attempt; [`HeadError::Count`];
     /// [`HeadError::Bytes`]; [`HeadError::Hospital`]; [`HeadError::Ceremony`] for those of other ciphertexts. Something
-    /// else than zero changes what is trained, and tells nobody anything.
+    /// else than zero is not noticed here: it changes what is trained.
     pub fn asked(&self, order: &RefreshOrder, left: &[Ciphertext]) -> Result<Vec<Ciphertext>, HeadError> {
         let RefreshOrder { step, attempt, ref decryptors, ref zeros, .. } = *order;
         if attempt == 0 && zeros.is_empty() {

@@ -137,7 +137,7 @@ pub(super) fn train(
         }
         steps.push(times);
     }
-    let (left, finished, _) = table.finished();
+    let (left, finished) = table.finished()?;
     let read = |bytes: &Vec<u8>| Ciphertext::from_bytes(bytes, program.preset());
     let left = left.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let opened = parties.open(&program, &left, &mut stream)?;

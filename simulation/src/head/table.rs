@@ -135,9 +135,12 @@ impl<'a> Table<'a> {
         Ok(self.times[step.0 as usize - 1])
     }
 
-    /// What the last step left, the finished head of it under the serving key, and who agreed on that.
-    pub(super) fn finished(self) -> (Vec<Vec<u8>>, Vec<Ciphertext>, PartySet) {
-        (self.packages, self.finished, self.verified)
+    /// What the last step left, and the finished head of it under the serving key, if hospitals agreed on that.
+    pub(super) fn finished(self) -> Result<(Vec<Vec<u8>>, Vec<Ciphertext>), HeadRunError> {
+        if self.verified.is_empty() {
+            return Err(HeadRunError::StandsStill);
+        }
+        Ok((self.packages, self.finished))
     }
 
     fn tell(&mut self, input: TrainingInput) {

@@ -88,4 +88,7 @@ fn parts_that_are_none_are_found_when_they_come() {
     let body = table.shelf.put((kind, step, attempt, Some(party)), vec![vec![1]]);
     table.coordinate(TrainingOutput::AwaitBodies { kind, step, attempt, party, body }, &mut sight).unwrap();
     assert!(matches!(last(&mut table), Some(TrainingInput::Unfit { .. })));
+    // Without anybody's word on it there is no head.
+    table.verified = PartySet::EMPTY;
+    assert!(matches!(table.finished(), Err(HeadRunError::StandsStill)));
 }
