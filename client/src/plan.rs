@@ -236,6 +236,7 @@ impl Plan {
             patience_ms: ms(federation.patience),
             round_deadline_ms: ms(federation.round_deadline),
             query_deadline_ms: ms(QUERY_DEADLINE),
+            head: None,
         })
     }
 

@@ -9,6 +9,7 @@ use crate::roster::{Member, Roster};
 use crate::sealed::SealingKey;
 use crate::signature::SigningKey;
 use crate::terms::Terms;
+use crate::training::HeadTerms;
 use crate::weight::WeightClass;
 
 /// The coordinator's key, by [`key`].
@@ -69,5 +70,21 @@ pub(crate) fn terms() -> Terms {
         patience_ms: 1_000,
         round_deadline_ms: 4_000,
         query_deadline_ms: 4_000,
+        head: None,
+    }
+}
+
+/// Two steps of one package, on at most four groups of two bodies of each hospital.
+pub(crate) fn head_terms() -> HeadTerms {
+    HeadTerms {
+        recipe: digest("recipe"),
+        keys: digest("keys of the training"),
+        steps: 2,
+        packages: 1,
+        groups_max: 4,
+        group_bodies: 2,
+        attempts_max: 3,
+        tau_refreshing: 100,
+        refresh_deadline_ms: 4_000,
     }
 }

@@ -5,6 +5,7 @@
 use crate::codec::wire_struct;
 use crate::ids::Digest;
 use crate::limits::{PLANES_GROUP, PLANES_MAX};
+use crate::training::HeadTerms;
 
 /// The terms of one consortium's training and serving. Their digest stands in every round's opening and every head.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct Terms {
     pub round_deadline_ms: u64,
     /// Longest time for the bodies of a query, and for the shares of its release, in ms.
     pub query_deadline_ms: u64,
+    /// The training of a head on ciphertexts, where that is what is served.
+    pub head: Option<HeadTerms>,
 }
 
 wire_struct!(Terms {
@@ -70,6 +73,7 @@ wire_struct!(Terms {
     patience_ms: u64,
     round_deadline_ms: u64,
     query_deadline_ms: u64,
+    head: Option<HeadTerms>,
 });
 
 impl Terms {
@@ -79,10 +83,12 @@ impl Terms {
         self.planes > 0
     }
 
-    /// Whether so many planes can be made, and opened in groups. No hospital begins a ceremony under other terms.
+    /// Whether so many planes can be made, and opened in groups, and the head, if one is trained, can be. No hospital
+    /// begins a ceremony under other terms.
     #[must_use]
-    pub fn has_fitting_planes(&self) -> bool {
-        self.planes <= PLANES_MAX && self.planes.is_multiple_of(PLANES_GROUP)
+    pub fn are_fitting(&self) -> bool {
+        let planes_fit = self.planes <= PLANES_MAX && self.planes.is_multiple_of(PLANES_GROUP);
+        planes_fit && self.head.as_ref().is_none_or(HeadTerms::are_fitting)
     }
 
     /// What so many answers carry at most.
@@ -100,7 +106,7 @@ impl Terms {
     /// What an officer approves and every round names.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::of("consilium terms v4", self)
+        Digest::of("consilium terms v5", self)
     }
 }
 
@@ -109,6 +115,7 @@ mod tests {
     use super::*;
     use crate::cast;
     use crate::codec::Wire;
+    use crate::limits::{CHUNKS_MAX, REFRESH_ATTEMPTS_MAX};
 
     #[test]
     fn planes_come_in_whole_groups_and_not_without_end() {
@@ -116,19 +123,48 @@ mod tests {
         for (planes, fits) in
             [(0, true), (8, true), (4, false), (12, false), (PLANES_MAX, true), (PLANES_MAX + 8, false)]
         {
-            assert_eq!(
-                (under(planes).has_fitting_planes(), under(planes).has_planes()),
-                (fits, planes > 0),
-                "{planes}"
-            );
+            assert_eq!((under(planes).are_fitting(), under(planes).has_planes()), (fits, planes > 0), "{planes}");
+        }
+    }
+
+    #[test]
+    fn a_head_has_steps_rows_and_refreshes_and_none_of_them_without_end() {
+        type Change = fn(&mut HeadTerms);
+        let under = |change: Change| {
+            let mut head = cast::head_terms();
+            change(&mut head);
+            Terms { head: Some(head), ..cast::terms() }.are_fitting()
+        };
+        assert_eq!((cast::head_terms().group_bodies, CHUNKS_MAX % 2), (2, 0));
+        let cases: [(Change, bool); 12] = [
+            (|_| {}, true),
+            (|head| head.steps = 0, false),
+            (|head| head.packages = 0, false),
+            (|head| head.packages = u32::try_from(CHUNKS_MAX).unwrap(), true),
+            (|head| head.packages = u32::try_from(CHUNKS_MAX).unwrap() + 1, false),
+            (|head| head.groups_max = 0, false),
+            (|head| head.groups_max = u32::try_from(CHUNKS_MAX).unwrap() / 2, true),
+            (|head| head.groups_max = u32::try_from(CHUNKS_MAX).unwrap() / 2 + 1, false),
+            (|head| head.group_bodies = 0, false),
+            (|head| head.attempts_max = 0, false),
+            (|head| head.attempts_max = REFRESH_ATTEMPTS_MAX, true),
+            (|head| head.attempts_max = REFRESH_ATTEMPTS_MAX + 1, false),
+        ];
+        for (place, (change, fits)) in cases.into_iter().enumerate() {
+            assert_eq!(under(change), fits, "case {place}");
         }
     }
 
     #[test]
     fn every_byte_of_the_terms_is_under_their_digest() {
-        let bytes: Vec<u8> = (0..Terms::BYTES_MIN).map(|place| u8::try_from(place % 251).unwrap()).collect();
+        let mut bytes: Vec<u8> = (1..Terms::BYTES_MIN).map(|place| u8::try_from(place % 251).unwrap()).collect();
+        // The last one says that there is a head.
+        let head = bytes.len();
+        bytes.push(1);
+        bytes.extend((0..HeadTerms::BYTES_MIN).map(|place| u8::try_from(place % 241).unwrap()));
         let terms = Terms::from_bytes(&bytes).unwrap();
-        for place in 0..bytes.len() {
+        assert_ne!(Terms { head: None, ..terms.clone() }.digest(), terms.digest());
+        for place in (0..bytes.len()).filter(|place| *place != head) {
             let mut other = bytes.clone();
             other[place] ^= 1;
             assert_ne!(Terms::from_bytes(&other).unwrap().digest(), terms.digest(), "byte {place}");

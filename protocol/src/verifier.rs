@@ -137,7 +137,7 @@ impl Verifier {
         if let Some(Approved { terms, membership }) = &self.approved {
             let is_known = membership.is_none_or(|approved| it.roster.membership().digest() == approved);
             require(is_known && it.roster.parameters() == terms.parameters, Reject::RosterWrong)?;
-            require(terms.has_fitting_planes(), Reject::LimitExceeded)?;
+            require(terms.are_fitting(), Reject::LimitExceeded)?;
         }
         self.proposed = Some(it.roster.clone());
         Ok(())

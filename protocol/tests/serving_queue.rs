@@ -86,6 +86,7 @@ fn machine_under(spent: ServingStanding, change: impl FnOnce(&mut Terms)) -> Ser
         patience_ms: 1_000,
         round_deadline_ms: 1_000,
         query_deadline_ms: 1_000,
+        head: None,
     };
     change(&mut terms);
     let config = ServingConfig { model: Digest::of("model", &0_u8), terms, batch_max: 4 };

@@ -139,6 +139,7 @@ fn terms() -> Terms {
         patience_ms: 1_000,
         round_deadline_ms: 1_000,
         query_deadline_ms: 1_000,
+        head: None,
     }
 }
 

@@ -62,7 +62,7 @@ impl HospitalMachine {
         if self.ceremony.proposed.as_ref().is_some_and(|known| known != roster) {
             return Err(Reject::Contradiction);
         }
-        if !self.config.terms.has_fitting_planes() {
+        if !self.config.terms.are_fitting() {
             return Err(Reject::LimitExceeded);
         }
         let own = roster.member(self.config.party).ok_or(Reject::RosterWrong)?;

@@ -3,7 +3,61 @@
 use crate::blob::BodyRoot;
 use crate::codec::wire_struct;
 use crate::ids::Digest;
-use crate::limits::REFRESH_BODY_BYTES_MAX;
+use crate::limits::{CHUNKS_MAX, REFRESH_ATTEMPTS_MAX, REFRESH_BODY_BYTES_MAX};
+
+/// The training of a head on ciphertexts, as hospitals approve it: before anybody has said how many rows it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadTerms {
+    /// Digest of the recipe, of the layout of rows and weights, and of the parameter set.
+    pub recipe: Digest,
+    /// Digest of the key plan that steps need, of a key of its own.
+    pub keys: Digest,
+    /// Steps, at least one.
+    pub steps: u32,
+    /// Ciphertexts that a step leaves, at least one.
+    pub packages: u32,
+    /// Groups of rows that one hospital may upload.
+    pub groups_max: u32,
+    /// Ciphertexts of one group: its features, and its labels.
+    pub group_bodies: u32,
+    /// Attempts at one refresh, from one.
+    pub attempts_max: u32,
+    /// Flooding budget of the training's key: refreshes that one hospital may share in.
+    pub tau_refreshing: u64,
+    /// From asking for shares or zeros to the last of them, and for the hospitals' words on the finished head, in ms.
+    pub refresh_deadline_ms: u64,
+}
+wire_struct!(HeadTerms {
+    recipe: Digest,
+    keys: Digest,
+    steps: u32,
+    packages: u32,
+    groups_max: u32,
+    group_bodies: u32,
+    attempts_max: u32,
+    tau_refreshing: u64,
+    refresh_deadline_ms: u64,
+});
+
+impl HeadTerms {
+    /// Whether there is something to train and room to refresh it. No hospital begins a ceremony under other terms.
+    #[must_use]
+    pub fn are_fitting(&self) -> bool {
+        let counted = [self.steps, self.packages, self.groups_max, self.group_bodies, self.attempts_max];
+        let bodies = u64::from(self.groups_max) * u64::from(self.group_bodies);
+        counted.iter().all(|count| *count > 0)
+            && self.attempts_max <= REFRESH_ATTEMPTS_MAX
+            && bodies <= CHUNKS_MAX as u64
+            && u64::from(self.packages) <= CHUNKS_MAX as u64
+    }
+
+    /// The training, once `program` is known from everybody's rows; what it ends in is served by `served`.
+    #[must_use]
+    pub fn training(&self, program: Digest, served: Digest) -> TrainingTerms {
+        let Self { steps, packages, attempts_max, refresh_deadline_ms, .. } = *self;
+        TrainingTerms { program, served, steps, packages, attempts_max, refresh_deadline_ms }
+    }
+}
 
 /// The training of one head.
 #[derive(Clone, Debug, PartialEq, Eq)]

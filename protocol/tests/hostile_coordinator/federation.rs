@@ -113,6 +113,7 @@ pub(crate) fn terms() -> Terms {
         patience_ms: 1_000,
         round_deadline_ms: 1_000,
         query_deadline_ms: 1_000,
+        head: None,
     }
 }
 

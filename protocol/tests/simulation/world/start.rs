@@ -205,6 +205,7 @@ pub(crate) fn terms(schedule: &Schedule) -> Terms {
         patience_ms: schedule.patience_ms,
         round_deadline_ms: 8 * schedule.patience_ms,
         query_deadline_ms: 8 * schedule.patience_ms,
+        head: None,
     }
 }
 
