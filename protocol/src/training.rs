@@ -20,7 +20,7 @@ mod tests;
 
 pub use binding::RefreshBinding;
 pub use effect::{TrainingFailure, TrainingInput, TrainingOutput};
-pub use follower::{Follower, FollowerInput, FollowerOutput, Joining};
+pub use follower::{Follower, FollowerInput, FollowerOutput, Joining, TaskDone, TrainingTask};
 pub use terms::{HeadTerms, TrainingTerms};
 
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@ mod effect;
 #[cfg(test)]
 mod tests;
 
-pub use effect::{FollowerInput, FollowerOutput, Joining};
+pub use effect::{FollowerInput, FollowerOutput, Joining, TaskDone, TrainingTask};
 
 use crate::blob::{BlobKind, BodyRoot};
 use crate::ids::{Attempt, Digest, PartyId, StepId};
@@ -42,6 +42,7 @@ pub struct Follower {
     opened: Attempt,
     /// The attempt in which its shares left.
     sent: Attempt,
+    has_started: bool,
     /// A job is under way; and whether nothing goes on without it.
     is_busy: bool,
     is_needed: bool,
@@ -53,7 +54,7 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// A hospital that has everybody's uploads, and no step yet.
+    /// A hospital that waits for everybody's uploads. What it reads of the log meanwhile it acts upon after the start.
     #[must_use]
     pub fn new(party: PartyId, roster: Roster, terms: TrainingTerms) -> Self {
         Self {
@@ -67,7 +68,9 @@ impl Follower {
             shared: Attempt(0),
             opened: Attempt(0),
             sent: Attempt(0),
-            is_busy: false,
+            has_started: false,
+            // Until everybody's uploads are at hand.
+            is_busy: true,
             is_needed: false,
             is_out: false,
             own: None,
@@ -85,9 +88,21 @@ impl Follower {
     pub fn on(&mut self, input: FollowerInput<'_>) -> Vec<FollowerOutput> {
         let mut out = Vec::new();
         match input {
-            FollowerInput::Start => {}
+            FollowerInput::Start => {
+                self.is_busy &= self.has_started;
+                self.has_started = true;
+            }
             FollowerInput::Entry(entry) => self.entry(entry, &mut out),
-            FollowerInput::Taken { step, attempt, packages } => {
+            FollowerInput::Done(done) => self.done(done, &mut out),
+        }
+        self.advance(&mut out);
+        out
+    }
+
+    /// What a task came to.
+    fn done(&mut self, done: TaskDone, out: &mut Vec<FollowerOutput>) {
+        match done {
+            TaskDone::Taken { step, attempt, packages } => {
                 if self.ends(step) {
                     if attempt == Attempt::FIRST {
                         self.left = Some(packages);
@@ -95,51 +110,49 @@ impl Follower {
                     self.added = Some((attempt, packages));
                 }
             }
-            FollowerInput::ZerosMade { step, attempt, body } => {
+            TaskDone::ZerosMade { step, attempt, body } => {
                 if self.ends(step) {
                     out.push(FollowerOutput::Say(HospitalMessage::ZeroHead(ZeroHead { step, attempt, body })));
-                    self.upload(BlobKind::RefreshZero, attempt, body, &mut out);
+                    self.upload(BlobKind::RefreshZero, attempt, body, out);
                 }
             }
-            FollowerInput::Shared { step, attempt, shares, masks } => {
+            TaskDone::Shared { step, attempt, shares, masks } => {
                 if self.ends(step)
                     && let Some(binding) = self.asked.binding(step, attempt)
                 {
                     self.sent = attempt;
                     let head = RefreshHead { step, attempt, binding: binding.digest(), shares, masks };
                     out.push(FollowerOutput::Say(HospitalMessage::RefreshHead(Box::new(head))));
-                    self.upload(BlobKind::RefreshShare, attempt, shares, &mut out);
-                    self.upload(BlobKind::RefreshMask, attempt, masks, &mut out);
+                    self.upload(BlobKind::RefreshShare, attempt, shares, out);
+                    self.upload(BlobKind::RefreshMask, attempt, masks, out);
                 }
             }
-            FollowerInput::Opened { step, attempt, body } => {
+            TaskDone::Opened { step, attempt, body } => {
                 if self.ends(step)
                     && let Some((binding, sums)) = self.asked.binding(step, attempt).zip(self.asked.sums())
                 {
                     let head = OpeningHead { step, attempt, binding: binding.digest(), sums: sums.root, body };
                     out.push(FollowerOutput::Say(HospitalMessage::OpeningHead(head)));
-                    self.upload(BlobKind::RefreshOpening, attempt, body, &mut out);
+                    self.upload(BlobKind::RefreshOpening, attempt, body, out);
                 }
             }
-            FollowerInput::Joined { step, model } => {
+            TaskDone::Joined { step, model } => {
                 if self.ends(step) {
                     self.joined(model);
                 }
             }
-            FollowerInput::Unable { step, attempt, reject } => {
+            TaskDone::Unable { step, attempt, reject } => {
                 if self.ends(step) {
                     self.is_out |= self.is_needed;
-                    self.refuse(step, attempt, reject, &mut out);
+                    self.refuse(step, attempt, reject, out);
                 }
             }
         }
-        self.advance(&mut out);
-        out
     }
 
     /// A job of the step at hand is over.
     fn ends(&mut self, step: StepId) -> bool {
-        let is_at_hand = step == self.step && self.is_busy;
+        let is_at_hand = step == self.step && self.is_busy && self.has_started;
         self.is_busy &= !is_at_hand;
         is_at_hand
     }
@@ -169,13 +182,13 @@ impl Follower {
             return self.compare_heads(out);
         }
         if self.left.is_none() {
-            return self.begin(FollowerOutput::Take { step }, out);
+            return self.begin(TrainingTask::Take { step }, out);
         }
         if let Some(open) = self.asked.finished(step).cloned() {
             if self.is_own(&open, out)
                 && let Some(joining) = self.asked.take_finished(step)
             {
-                self.begin(FollowerOutput::Join(Box::new(joining)), out);
+                self.begin(TrainingTask::Join(Box::new(joining)), out);
             }
             return;
         }
@@ -189,14 +202,14 @@ impl Follower {
         let (step, attempt) = self.asked.at();
         if self.asked.zeroing().is_some_and(|of| of.contains(self.party)) && self.zeroed < attempt {
             self.zeroed = attempt;
-            return self.begin(FollowerOutput::MakeZeros { step, attempt }, out);
+            return self.begin(TrainingTask::MakeZeros { step, attempt }, out);
         }
         let Some(open) = self.asked.open().cloned().filter(|it| it.binding.decryptors.contains(self.party)) else {
             return;
         };
         if self.shared < attempt && self.is_own(&open, out) {
             self.shared = attempt;
-            return self.begin(FollowerOutput::Share(open.binding, open.zeros), out);
+            return self.begin(TrainingTask::Share(open.binding, open.zeros), out);
         }
         // Only of what it shared in itself, which it compared.
         if let Some(sums) = self.asked.sums()
@@ -205,7 +218,7 @@ impl Follower {
             && self.opened < attempt
         {
             self.opened = attempt;
-            self.begin(FollowerOutput::Open { binding: open.binding, zeros: open.zeros, sums }, out);
+            self.begin(TrainingTask::Open { binding: open.binding, zeros: open.zeros, sums }, out);
         }
     }
 
@@ -225,7 +238,7 @@ impl Follower {
                 self.added.is_some() && self.is_own(open, out)
             }
             _ => {
-                self.begin(FollowerOutput::AddZeros { step, attempt, zeros: open.zeros.clone() }, out);
+                self.begin(TrainingTask::AddZeros { step, attempt, zeros: open.zeros.clone() }, out);
                 false
             }
         }
@@ -242,11 +255,11 @@ impl Follower {
         out.push(FollowerOutput::Refuse { scope: Scope::Publish, number: 0, attempt, reject });
     }
 
-    fn begin(&mut self, job: FollowerOutput, out: &mut Vec<FollowerOutput>) {
+    fn begin(&mut self, task: TrainingTask, out: &mut Vec<FollowerOutput>) {
         self.is_busy = true;
         self.is_needed =
-            matches!(job, FollowerOutput::Take { .. } | FollowerOutput::AddZeros { .. } | FollowerOutput::Join(_));
-        out.push(job);
+            matches!(task, TrainingTask::Take { .. } | TrainingTask::AddZeros { .. } | TrainingTask::Join(_));
+        out.push(FollowerOutput::Do(task));
     }
 
     fn upload(&self, kind: BlobKind, attempt: Attempt, body: BodyRoot, out: &mut Vec<FollowerOutput>) {

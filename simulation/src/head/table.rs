@@ -14,8 +14,8 @@ use protocol::log::{LogEntry, LogWriter};
 use protocol::message::{HospitalMessage, LogMessage, Refusal};
 use protocol::signature::SigningKey;
 use protocol::training::{
-    FollowerInput, FollowerOutput, Joining, RefreshBinding, TrainingInput, TrainingMachine, TrainingOutput,
-    TrainingTerms,
+    FollowerInput, FollowerOutput, Joining, RefreshBinding, TaskDone, TrainingInput, TrainingMachine, TrainingOutput,
+    TrainingTask, TrainingTerms,
 };
 use protocol::{Attempt, BlobKind, BodyRoot, Digest, PartyId, PartySet, Reject, StepId};
 
@@ -237,33 +237,8 @@ impl<'a> Table<'a> {
 
     /// Does what a hospital's machine decides.
     fn act(&mut self, place: usize, output: FollowerOutput, sight: &mut Sight) -> Result<(), HeadRunError> {
-        let party = self.seats[place].party;
         match output {
-            FollowerOutput::Take { step } => {
-                self.packages_of(place, &first(step, Attempt::FIRST))?;
-            }
-            FollowerOutput::AddZeros { step, attempt, zeros } => {
-                let zeros = self.shelf.of_all(BlobKind::RefreshZero, (step, attempt), zeros.into_iter().map(|it| it.0));
-                let decryptors = zeros.iter().map(|(party, _)| *party).collect();
-                self.packages_of(place, &RefreshOrder { zeros, decryptors, ..first(step, attempt) })?;
-            }
-            FollowerOutput::MakeZeros { step, attempt } => {
-                let RefreshOrder { step: number, attempt: count, .. } = first(step, attempt);
-                let started = Instant::now();
-                let zeros = self.seats[place].decryptor.zeros(number, count)?;
-                self.took(step, started, |times, seconds| times.share = times.share.max(seconds));
-                sight.look_at_all("a decryptor's zeros", &zeros);
-                let body = self.shelf.put((BlobKind::RefreshZero, step, attempt, Some(party)), zeros);
-                let outputs = self.seats[place].hears(FollowerInput::ZerosMade { step, attempt, body });
-                self.expect(place, outputs);
-            }
-            FollowerOutput::Share(binding, _) if self.is_lost(party, binding.step) => {
-                self.gone.insert(party);
-                self.tell(TrainingInput::PartyGone(party));
-            }
-            FollowerOutput::Share(binding, _) => self.share(place, &binding, sight)?,
-            FollowerOutput::Open { binding, .. } => self.open(place, &binding, sight)?,
-            FollowerOutput::Join(joining) => self.join(place, &joining)?,
+            FollowerOutput::Do(task) => self.work(place, task, sight)?,
             FollowerOutput::Say(body) => {
                 let message = self.seats[place].sign(&self.signers, body);
                 message.into_iter().for_each(|message| self.tell(TrainingInput::Message(message)));
@@ -275,6 +250,39 @@ impl<'a> Table<'a> {
             }
             // It lies where it was made.
             FollowerOutput::Upload { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Does what takes a hospital long.
+    fn work(&mut self, place: usize, task: TrainingTask, sight: &mut Sight) -> Result<(), HeadRunError> {
+        let party = self.seats[place].party;
+        match task {
+            TrainingTask::Take { step } => {
+                self.packages_of(place, &first(step, Attempt::FIRST))?;
+            }
+            TrainingTask::AddZeros { step, attempt, zeros } => {
+                let zeros = self.shelf.of_all(BlobKind::RefreshZero, (step, attempt), zeros.into_iter().map(|it| it.0));
+                let decryptors = zeros.iter().map(|(party, _)| *party).collect();
+                self.packages_of(place, &RefreshOrder { zeros, decryptors, ..first(step, attempt) })?;
+            }
+            TrainingTask::MakeZeros { step, attempt } => {
+                let RefreshOrder { step: number, attempt: count, .. } = first(step, attempt);
+                let started = Instant::now();
+                let zeros = self.seats[place].decryptor.zeros(number, count)?;
+                self.took(step, started, |times, seconds| times.share = times.share.max(seconds));
+                sight.look_at_all("a decryptor's zeros", &zeros);
+                let body = self.shelf.put((BlobKind::RefreshZero, step, attempt, Some(party)), zeros);
+                let outputs = self.seats[place].hears(FollowerInput::Done(TaskDone::ZerosMade { step, attempt, body }));
+                self.expect(place, outputs);
+            }
+            TrainingTask::Share(binding, _) if self.is_lost(party, binding.step) => {
+                self.gone.insert(party);
+                self.tell(TrainingInput::PartyGone(party));
+            }
+            TrainingTask::Share(binding, _) => self.share(place, &binding, sight)?,
+            TrainingTask::Open { binding, .. } => self.open(place, &binding, sight)?,
+            TrainingTask::Join(joining) => self.join(place, &joining)?,
         }
         Ok(())
     }
@@ -293,7 +301,7 @@ impl<'a> Table<'a> {
         let packages = self.seats[place].decryptor.packages(order)?;
         self.took(step, started, |times, seconds| times.verify = times.verify.max(seconds));
         let packages = BodyRoot::of_bodies(&packages);
-        let outputs = self.seats[place].hears(FollowerInput::Taken { step, attempt, packages });
+        let outputs = self.seats[place].hears(FollowerInput::Done(TaskDone::Taken { step, attempt, packages }));
         self.expect(place, outputs);
         Ok(())
     }
@@ -313,7 +321,7 @@ impl<'a> Table<'a> {
         self.times[step.0 as usize - 1].bytes = shares.iter().chain(&masks).map(Vec::len).sum();
         let shares = self.shelf.put((BlobKind::RefreshShare, step, attempt, Some(party)), shares);
         let masks = self.shelf.put((BlobKind::RefreshMask, step, attempt, Some(party)), masks);
-        let outputs = self.seats[place].hears(FollowerInput::Shared { step, attempt, shares, masks });
+        let outputs = self.seats[place].hears(FollowerInput::Done(TaskDone::Shared { step, attempt, shares, masks }));
         self.expect(place, outputs);
         Ok(())
     }
@@ -330,7 +338,7 @@ impl<'a> Table<'a> {
         self.took(step, started, |times, seconds| times.open = times.open.max(seconds));
         sight.look_at_all("what was opened", &opened);
         let body = self.shelf.put((BlobKind::RefreshOpening, step, attempt, Some(party)), opened);
-        let outputs = self.seats[place].hears(FollowerInput::Opened { step, attempt, body });
+        let outputs = self.seats[place].hears(FollowerInput::Done(TaskDone::Opened { step, attempt, body }));
         self.expect(place, outputs);
         Ok(())
     }
@@ -346,7 +354,7 @@ impl<'a> Table<'a> {
         let own = self.seats[place].decryptor.refreshed(&order, packages, &masks, opening)?;
         self.took(step, started, |times, seconds| times.join = times.join.max(seconds));
         let model = own.as_deref().map(digest);
-        let outputs = self.seats[place].hears(FollowerInput::Joined { step, model });
+        let outputs = self.seats[place].hears(FollowerInput::Done(TaskDone::Joined { step, model }));
         self.expect(place, outputs);
         Ok(())
     }
@@ -359,7 +367,7 @@ impl<'a> Table<'a> {
         refusal: HeadRefusal<std::convert::Infallible>,
     ) -> Result<(), HeadRunError> {
         let Some(reject) = refusal.reject() else { return Err(refusal.into()) };
-        let outputs = self.seats[place].hears(FollowerInput::Unable { step, attempt, reject });
+        let outputs = self.seats[place].hears(FollowerInput::Done(TaskDone::Unable { step, attempt, reject }));
         self.expect(place, outputs);
         Ok(())
     }

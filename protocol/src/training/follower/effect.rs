@@ -11,11 +11,18 @@ use super::asked::Open;
 /// What happens.
 #[derive(Clone, Debug)]
 pub enum FollowerInput<'a> {
-    /// Takes the first step.
+    /// Everybody's uploads are at hand: takes the first step.
     Start,
     /// An entry of the log, which its reader accepted.
     Entry(&'a LogMessage),
-    /// Answer to [`FollowerOutput::Take`], in the first attempt, or to [`FollowerOutput::AddZeros`].
+    /// The task under way is over.
+    Done(TaskDone),
+}
+
+/// What a task came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskDone {
+    /// Answer to [`TrainingTask::Take`], in the first attempt, or to [`TrainingTask::AddZeros`].
     Taken {
         /// The step.
         step: StepId,
@@ -24,7 +31,7 @@ pub enum FollowerInput<'a> {
         /// What it left, with the attempt's zeros.
         packages: BodyRoot,
     },
-    /// Answer to [`FollowerOutput::MakeZeros`].
+    /// Answer to [`TrainingTask::MakeZeros`].
     ZerosMade {
         /// The step.
         step: StepId,
@@ -33,7 +40,7 @@ pub enum FollowerInput<'a> {
         /// One for every package.
         body: BodyRoot,
     },
-    /// Answer to [`FollowerOutput::Share`].
+    /// Answer to [`TrainingTask::Share`].
     Shared {
         /// The step.
         step: StepId,
@@ -44,7 +51,7 @@ pub enum FollowerInput<'a> {
         /// One for every package.
         masks: BodyRoot,
     },
-    /// Answer to [`FollowerOutput::Open`].
+    /// Answer to [`TrainingTask::Open`].
     Opened {
         /// The step.
         step: StepId,
@@ -53,7 +60,7 @@ pub enum FollowerInput<'a> {
         /// One for every package.
         body: BodyRoot,
     },
-    /// Answer to [`FollowerOutput::Join`]; after the last step with the digest of the model that the head became.
+    /// Answer to [`TrainingTask::Join`]; after the last step with the digest of the model that the head became.
     Joined {
         /// The step.
         step: StepId,
@@ -96,9 +103,9 @@ impl Joining {
     }
 }
 
-/// What the runtime has to do, in order. One job at a time.
+/// What takes a hospital long. One at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FollowerOutput {
+pub enum TrainingTask {
     /// Take the step, answer with `Taken`.
     Take {
         /// The step.
@@ -133,6 +140,13 @@ pub enum FollowerOutput {
     },
     /// Join what was sent and go on, answer with `Joined`.
     Join(Box<Joining>),
+}
+
+/// What the runtime has to do, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FollowerOutput {
+    /// Answer with [`FollowerInput::Done`].
+    Do(TrainingTask),
     /// Sign and send.
     Say(HospitalMessage),
     /// Upload, after the head before it.

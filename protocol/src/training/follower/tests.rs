@@ -77,7 +77,7 @@ fn zeros_open(decryptors: &[u16]) -> LogMessage {
 impl Table {
     fn new() -> Self {
         let mut table = Self { follower: Follower::new(party(1), roster(4, 3), terms()) };
-        assert_eq!(table.hears(FollowerInput::Start), [FollowerOutput::Take { step: StepId(1) }]);
+        assert_eq!(table.hears(FollowerInput::Start), [FollowerOutput::Do(TrainingTask::Take { step: StepId(1) })]);
         table.takes(FIRST.0, FIRST.1);
         table
     }
@@ -87,7 +87,7 @@ impl Table {
     }
 
     fn takes(&mut self, step: StepId, attempt: Attempt) -> Vec<FollowerOutput> {
-        self.hears(FollowerInput::Taken { step, attempt, packages: packages(step, attempt) })
+        self.hears(FollowerInput::Done(TaskDone::Taken { step, attempt, packages: packages(step, attempt) }))
     }
 
     fn reads(&mut self, entry: LogMessage) -> Vec<FollowerOutput> {
@@ -100,9 +100,14 @@ impl Table {
 
     /// Shares in the first step, as it is asked to.
     fn shares(&mut self) -> Vec<FollowerOutput> {
-        assert!(matches!(self.opens(open())[..], [FollowerOutput::Share(..)]));
+        assert!(matches!(self.opens(open())[..], [FollowerOutput::Do(TrainingTask::Share(..))]));
         let (step, attempt) = FIRST;
-        self.hears(FollowerInput::Shared { step, attempt, shares: list("shares"), masks: list("masks") })
+        self.hears(FollowerInput::Done(TaskDone::Shared {
+            step,
+            attempt,
+            shares: list("shares"),
+            masks: list("masks"),
+        }))
     }
 
     fn finishes(&mut self, it: RefreshDone) -> Vec<FollowerOutput> {
@@ -117,6 +122,18 @@ fn refusal(outputs: &[FollowerOutput]) -> Reject {
 }
 
 #[test]
+fn nothing_is_done_before_the_uploads_are_at_hand_and_what_was_read_meanwhile_counts() {
+    let mut table = Table { follower: Follower::new(party(1), roster(4, 3), terms()) };
+    assert_eq!(table.opens(open()), []);
+    assert_eq!(table.takes(FIRST.0, FIRST.1), [], "nothing was asked for");
+    let take = FollowerOutput::Do(TrainingTask::Take { step: StepId(1) });
+    assert_eq!(table.hears(FollowerInput::Start), [take]);
+    assert_eq!(table.hears(FollowerInput::Start), [], "once");
+    let said = table.takes(FIRST.0, FIRST.1);
+    assert!(matches!(said[..], [FollowerOutput::Do(TrainingTask::Share(..))]), "{said:?}");
+}
+
+#[test]
 fn what_the_own_step_left_is_shared_in_once_and_opened_once() {
     let mut table = Table::new();
     let said = table.shares();
@@ -128,21 +145,24 @@ fn what_the_own_step_left_is_shared_in_once_and_opened_once() {
     assert_eq!((head.binding, *kind), (binding(&open()), BlobKind::RefreshShare));
     assert!(matches!(masks, FollowerOutput::Upload { kind: BlobKind::RefreshMask, .. }));
     let said = table.reads(LogMessage::RefreshBlinded(blinded(&open())));
-    assert!(matches!(&said[..], [FollowerOutput::Open { sums, .. }] if *sums == list("sums")), "{said:?}");
+    assert!(
+        matches!(&said[..], [FollowerOutput::Do(TrainingTask::Open { sums, .. })] if *sums == list("sums")),
+        "{said:?}"
+    );
     let (step, attempt) = FIRST;
-    let said = table.hears(FollowerInput::Opened { step, attempt, body: list("opened") });
+    let said = table.hears(FollowerInput::Done(TaskDone::Opened { step, attempt, body: list("opened") }));
     let [FollowerOutput::Say(HospitalMessage::OpeningHead(head)), FollowerOutput::Upload { .. }] = &said[..] else {
         panic!("{said:?}")
     };
     assert_eq!(*head, opening(&open()));
     assert_eq!(table.hears(FollowerInput::Start), [], "nothing twice");
     let said = table.finishes(done(&open()));
-    let [FollowerOutput::Join(joining)] = &said[..] else { panic!("{said:?}") };
+    let [FollowerOutput::Do(TrainingTask::Join(joining))] = &said[..] else { panic!("{said:?}") };
     let masks: Vec<_> = joining.masks.iter().map(|(party, list)| (party.number(), *list)).collect();
     assert_eq!(masks, [1, 2, 3].map(|number| (number, list("masks"))));
     assert_eq!((joining.opening, joining.zeros()), (list("opened"), &[][..]));
-    let said = table.hears(FollowerInput::Joined { step, model: None });
-    assert_eq!(said, [FollowerOutput::Take { step: StepId(2) }]);
+    let said = table.hears(FollowerInput::Done(TaskDone::Joined { step, model: None }));
+    assert_eq!(said, [FollowerOutput::Do(TrainingTask::Take { step: StepId(2) })]);
 }
 
 #[test]
@@ -178,7 +198,10 @@ fn an_order_that_does_not_fit_is_refused() {
     ] {
         let mut table = Table::new();
         assert_eq!(refusal(&table.opens(wrong)), reject);
-        assert!(matches!(table.opens(order.clone())[..], [FollowerOutput::Share(..)]), "the fitting one still counts");
+        assert!(
+            matches!(table.opens(order.clone())[..], [FollowerOutput::Do(TrainingTask::Share(..))]),
+            "the fitting one still counts"
+        );
         assert_eq!(refusal(&table.opens(order.clone())), Reject::OutOfTurn, "a second order");
     }
 }
@@ -189,8 +212,8 @@ fn zeroed() -> Table {
     table.shares();
     table.reads(void());
     let (step, attempt) = (StepId(1), Attempt(2));
-    assert_eq!(table.reads(zeros_open(&[1, 3, 4])), [FollowerOutput::MakeZeros { step, attempt }]);
-    let said = table.hears(FollowerInput::ZerosMade { step, attempt, body: list("zeros") });
+    assert_eq!(table.reads(zeros_open(&[1, 3, 4])), [FollowerOutput::Do(TrainingTask::MakeZeros { step, attempt })]);
+    let said = table.hears(FollowerInput::Done(TaskDone::ZerosMade { step, attempt, body: list("zeros") }));
     let head = ZeroHead { step, attempt, body: list("zeros") };
     assert_eq!(said[0], FollowerOutput::Say(HospitalMessage::ZeroHead(head)));
     assert!(matches!(said[1], FollowerOutput::Upload { kind: BlobKind::RefreshZero, .. }));
@@ -219,11 +242,11 @@ fn another_attempt_is_shared_in_with_the_zeros_of_all_who_share_and_no_others() 
     }
     let mut table = zeroed();
     let said = table.opens(order.clone());
-    let [FollowerOutput::AddZeros { zeros, .. }] = &said[..] else { panic!("{said:?}") };
+    let [FollowerOutput::Do(TrainingTask::AddZeros { zeros, .. })] = &said[..] else { panic!("{said:?}") };
     assert_eq!(zeros.iter().map(|(party, _)| party.number()).collect::<Vec<_>>(), [1, 3, 4]);
     let said = table.takes(step, attempt);
     assert!(
-        matches!(&said[..], [FollowerOutput::Share(binding, zeros)]
+        matches!(&said[..], [FollowerOutput::Do(TrainingTask::Share(binding, zeros))]
         if binding.attempt == attempt && zeros.len() == 3),
         "{said:?}"
     );
@@ -280,16 +303,19 @@ fn sums_are_opened_of_shares_that_all_of_t_signed_and_only_by_the_opener() {
         let mut table = Table::new();
         table.shares();
         assert_eq!(refusal(&table.reads(LogMessage::RefreshBlinded(wrong))), reject);
-        assert!(matches!(table.reads(LogMessage::RefreshBlinded(right.clone()))[..], [FollowerOutput::Open { .. }]));
+        assert!(matches!(
+            table.reads(LogMessage::RefreshBlinded(right.clone()))[..],
+            [FollowerOutput::Do(TrainingTask::Open { .. })]
+        ));
         assert_eq!(refusal(&table.reads(LogMessage::RefreshBlinded(right.clone()))), Reject::OutOfTurn, "other sums");
     }
     let mut table = Table::new();
     assert_eq!(refusal(&table.reads(LogMessage::RefreshBlinded(right))), Reject::OutOfTurn, "of nothing");
     // Another one opens.
     let mut table = Table::new();
-    assert!(matches!(table.opens(other.clone())[..], [FollowerOutput::Share(..)]));
+    assert!(matches!(table.opens(other.clone())[..], [FollowerOutput::Do(TrainingTask::Share(..))]));
     let (step, attempt) = FIRST;
-    table.hears(FollowerInput::Shared { step, attempt, shares: list("shares"), masks: list("masks") });
+    table.hears(FollowerInput::Done(TaskDone::Shared { step, attempt, shares: list("shares"), masks: list("masks") }));
     assert_eq!(table.reads(LogMessage::RefreshBlinded(blinded(&other))), []);
 }
 
@@ -314,9 +340,9 @@ fn a_step_is_joined_of_what_the_opener_signed_for_these_sums() {
         assert_eq!(refusal(&table.finishes(done(&order))), Reject::OutOfTurn, "no sums yet");
         table.reads(LogMessage::RefreshBlinded(blinded(&order)));
         let (step, attempt) = FIRST;
-        table.hears(FollowerInput::Opened { step, attempt, body: list("opened") });
+        table.hears(FollowerInput::Done(TaskDone::Opened { step, attempt, body: list("opened") }));
         assert_eq!(refusal(&table.finishes(wrong)), reject);
-        assert!(matches!(table.finishes(done(&order))[..], [FollowerOutput::Join(_)]));
+        assert!(matches!(table.finishes(done(&order))[..], [FollowerOutput::Do(TrainingTask::Join(_))]));
     }
 }
 
@@ -325,16 +351,21 @@ fn a_job_that_fails_is_refused_aloud_and_not_begun_again() {
     let mut table = Table::new();
     table.opens(open());
     let (step, attempt) = FIRST;
-    let said = table.hears(FollowerInput::Unable { step, attempt, reject: Reject::BudgetSpent });
+    let said = table.hears(FollowerInput::Done(TaskDone::Unable { step, attempt, reject: Reject::BudgetSpent }));
     assert_eq!(refusal(&said), Reject::BudgetSpent);
     assert_eq!(table.reads(LogMessage::RefreshBlinded(blinded(&open()))), [], "who did not share does not open");
     let mut table = Table::new();
     table.shares();
     table.reads(LogMessage::RefreshBlinded(blinded(&open())));
-    let said = table.hears(FollowerInput::Unable { step, attempt, reject: Reject::RefreshRange });
+    let said = table.hears(FollowerInput::Done(TaskDone::Unable { step, attempt, reject: Reject::RefreshRange }));
     assert_eq!(refusal(&said), Reject::RefreshRange);
     assert_eq!(
-        table.hears(FollowerInput::Shared { step: StepId(2), attempt, shares: list("s"), masks: list("m") }),
+        table.hears(FollowerInput::Done(TaskDone::Shared {
+            step: StepId(2),
+            attempt,
+            shares: list("s"),
+            masks: list("m")
+        })),
         []
     );
 }
@@ -345,22 +376,22 @@ fn an_answer_that_nobody_asked_for_changes_nothing() {
     table.shares();
     let (step, attempt) = FIRST;
     for stray in [
-        FollowerInput::Joined { step, model: None },
-        FollowerInput::Taken { step, attempt, packages: list("stray") },
-        FollowerInput::Opened { step, attempt, body: list("stray") },
-        FollowerInput::Unable { step, attempt, reject: Reject::Storage },
+        FollowerInput::Done(TaskDone::Joined { step, model: None }),
+        FollowerInput::Done(TaskDone::Taken { step, attempt, packages: list("stray") }),
+        FollowerInput::Done(TaskDone::Opened { step, attempt, body: list("stray") }),
+        FollowerInput::Done(TaskDone::Unable { step, attempt, reject: Reject::Storage }),
     ] {
         assert_eq!(table.hears(stray), []);
     }
     assert_eq!(table.follower.step(), step);
     let said = table.reads(LogMessage::RefreshBlinded(blinded(&open())));
-    assert!(matches!(said[..], [FollowerOutput::Open { .. }]), "{said:?}");
+    assert!(matches!(said[..], [FollowerOutput::Do(TrainingTask::Open { .. })]), "{said:?}");
 }
 
 #[test]
 fn who_cannot_follow_says_so_once_and_is_asked_for_nothing_more() {
     let (step, attempt) = FIRST;
-    let unable = |step, attempt| FollowerInput::Unable { step, attempt, reject: Reject::BadRefresh };
+    let unable = |step, attempt| FollowerInput::Done(TaskDone::Unable { step, attempt, reject: Reject::BadRefresh });
     let mut table = Table { follower: Follower::new(party(1), roster(4, 3), terms()) };
     table.hears(FollowerInput::Start);
     assert_eq!(refusal(&table.hears(unable(step, attempt))), Reject::BadRefresh);
@@ -375,7 +406,7 @@ fn who_cannot_follow_says_so_once_and_is_asked_for_nothing_more() {
     table.opens(RefreshOpen { decryptors: set(&[2, 3, 4]), opener: party(2), ..open() });
     let asked = RefreshOpen { decryptors: set(&[2, 3, 4]), opener: party(2), ..open() };
     table.reads(LogMessage::RefreshBlinded(blinded(&asked)));
-    assert!(matches!(table.finishes(done(&asked))[..], [FollowerOutput::Join(_)]));
+    assert!(matches!(table.finishes(done(&asked))[..], [FollowerOutput::Do(TrainingTask::Join(_))]));
     assert_eq!(refusal(&table.hears(unable(step, attempt))), Reject::BadRefresh);
     assert_eq!(table.hears(FollowerInput::Start), []);
 }
@@ -400,9 +431,12 @@ fn the_finished_head_is_agreed_on_only_where_it_is_the_own_one() {
             table.takes(order.step, Attempt(1));
             table.opens(order.clone());
             table.reads(LogMessage::RefreshBlinded(blinded(&order)));
-            assert!(matches!(table.finishes(done(&order))[..], [FollowerOutput::Join(_)]), "step {number}");
+            assert!(
+                matches!(table.finishes(done(&order))[..], [FollowerOutput::Do(TrainingTask::Join(_))]),
+                "step {number}"
+            );
             let model = (number == terms().steps).then(head);
-            table.hears(FollowerInput::Joined { step: order.step, model });
+            table.hears(FollowerInput::Done(TaskDone::Joined { step: order.step, model }));
         }
         let said = table.reads(LogMessage::ModelPublished(published(model, program)));
         match (&said[..], agrees) {

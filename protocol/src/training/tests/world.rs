@@ -8,8 +8,8 @@ use crate::ids::{Attempt, Digest, StepId};
 use crate::message::{HospitalMessage, LogMessage, RefreshOpen, Refusal};
 use crate::roster::Roster;
 use crate::training::{
-    Follower, FollowerInput, FollowerOutput, TrainingFailure, TrainingInput, TrainingMachine, TrainingOutput,
-    TrainingTerms,
+    Follower, FollowerInput, FollowerOutput, TaskDone, TrainingFailure, TrainingInput, TrainingMachine, TrainingOutput,
+    TrainingTask, TrainingTerms,
 };
 
 pub(super) const DEADLINE_MS: u64 = 10_000;
@@ -196,49 +196,54 @@ impl World {
     }
 
     fn carry_out_at(&mut self, number: u16, output: FollowerOutput) {
-        let is_wrong = self.wrong.contains(&number);
-        let own = |step, attempt| if is_wrong { list("something else") } else { packages(step, attempt) };
-        let (job, answer) = match output {
-            FollowerOutput::Take { step } => {
-                let attempt = Attempt::FIRST;
-                ("take", FollowerInput::Taken { step, attempt, packages: own(step, attempt) })
-            }
-            FollowerOutput::AddZeros { step, attempt, .. } => {
-                ("add", FollowerInput::Taken { step, attempt, packages: own(step, attempt) })
-            }
-            FollowerOutput::MakeZeros { step, attempt } => {
-                ("zeros", FollowerInput::ZerosMade { step, attempt, body: list(&format!("zeros {number} {attempt}")) })
-            }
-            FollowerOutput::Share(binding, _) => {
-                let (step, attempt) = (binding.step, binding.attempt);
-                let [shares, masks] = ["shares", "masks"].map(|what| list(&format!("{what} {number} {attempt}")));
-                ("share", FollowerInput::Shared { step, attempt, shares, masks })
-            }
-            FollowerOutput::Open { binding, .. } => {
-                let (step, attempt) = (binding.step, binding.attempt);
-                ("open", FollowerInput::Opened { step, attempt, body: list(&format!("opened {attempt}")) })
-            }
-            FollowerOutput::Join(joining) => {
-                let step = joining.binding().step;
-                let made = if self.other_heads.contains(&number) { digest("another head") } else { head() };
-                ("join", FollowerInput::Joined { step, model: (step.0 == STEPS).then_some(made) })
-            }
+        match output {
+            FollowerOutput::Do(task) => self.work(number, task),
             FollowerOutput::Say(body) => {
                 let is_mute = matches!(body, HospitalMessage::ModelVerdict(_)) && self.mute_verdicts.contains(&number);
                 if !is_mute {
                     self.waiting.push_back(Event::Coordinator(TrainingInput::Message(signed(number, body))));
                 }
-                return;
             }
             FollowerOutput::Refuse { scope, number: of, attempt, reject } => {
                 let refusal = Refusal { scope, number: of, attempt: attempt.0, reject };
                 let message = signed(number, HospitalMessage::Refusal(refusal));
-                return self.waiting.push_back(Event::Coordinator(TrainingInput::Message(message)));
+                self.waiting.push_back(Event::Coordinator(TrainingInput::Message(message)));
             }
-            FollowerOutput::Upload { .. } => return,
+            FollowerOutput::Upload { .. } => {}
+        }
+    }
+
+    fn work(&mut self, number: u16, task: TrainingTask) {
+        let is_wrong = self.wrong.contains(&number);
+        let own = |step, attempt| if is_wrong { list("something else") } else { packages(step, attempt) };
+        let (job, answer) = match task {
+            TrainingTask::Take { step } => {
+                let attempt = Attempt::FIRST;
+                ("take", TaskDone::Taken { step, attempt, packages: own(step, attempt) })
+            }
+            TrainingTask::AddZeros { step, attempt, .. } => {
+                ("add", TaskDone::Taken { step, attempt, packages: own(step, attempt) })
+            }
+            TrainingTask::MakeZeros { step, attempt } => {
+                ("zeros", TaskDone::ZerosMade { step, attempt, body: list(&format!("zeros {number} {attempt}")) })
+            }
+            TrainingTask::Share(binding, _) => {
+                let (step, attempt) = (binding.step, binding.attempt);
+                let [shares, masks] = ["shares", "masks"].map(|what| list(&format!("{what} {number} {attempt}")));
+                ("share", TaskDone::Shared { step, attempt, shares, masks })
+            }
+            TrainingTask::Open { binding, .. } => {
+                let (step, attempt) = (binding.step, binding.attempt);
+                ("open", TaskDone::Opened { step, attempt, body: list(&format!("opened {attempt}")) })
+            }
+            TrainingTask::Join(joining) => {
+                let step = joining.binding().step;
+                let made = if self.other_heads.contains(&number) { digest("another head") } else { head() };
+                ("join", TaskDone::Joined { step, model: (step.0 == STEPS).then_some(made) })
+            }
         };
         self.jobs.push((number, job));
-        self.hospital(number, answer);
+        self.hospital(number, FollowerInput::Done(answer));
     }
 
     /// How often hospitals did this.
