@@ -51,6 +51,8 @@ pub enum BlobKind {
     RefreshSum,
     /// What the opener of a refresh read, behind its gate.
     RefreshOpening,
+    /// Features or labels of a group of rows, behind their maker's gate.
+    Feature,
 }
 
 wire_tag!(BlobKind {
@@ -58,7 +60,7 @@ wire_tag!(BlobKind {
     6 => UpdateChunk, 7 => Share, 8 => SumChunk, 9 => PublishChunk,
     10 => Query, 11 => QueryResult, 12 => SwitchShare, 15 => GateKey, 16 => RelinMasks, 17 => RelinAnswer,
     18 => Planes, 19 => PlaneOpening, 20 => RefreshZero, 21 => RefreshShare, 22 => RefreshMask, 23 => RefreshSum,
-    24 => RefreshOpening,
+    24 => RefreshOpening, 25 => Feature,
 });
 
 /// The address of one body. Its encoding is always [`BlobId::BYTES`] long.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Gather -> Ceremony -> Train(r) -> Figures -> Publish -> Serve
+//!                 \-> Features -> Head ----------------/
 //!                          | any stage <-> Paused(why)            Stop ends the participation of all
 //! ```
 //!
@@ -15,13 +16,15 @@
 use crate::ceremony::CeremonyFailure;
 use crate::ceremony::seed_of;
 use crate::codec::{wire_struct, wire_tag};
-use crate::ids::{Attempt, Digest, RoundId};
-use crate::message::{LogMessage, RoundPurpose, RoundVoid, VoidReason};
+use crate::features::FeaturesFailure;
+use crate::ids::{Attempt, Digest, PartyId, RoundId};
+use crate::message::{FeaturesReady, HospitalMessage, LogMessage, RoundPurpose, RoundVoid, SignedMessage, VoidReason};
 use crate::party_set::PartySet;
 use crate::publish::PublishFailure;
 use crate::roster::Roster;
 use crate::round::RoundEnd;
 use crate::terms::Terms;
+use crate::training::TrainingFailure;
 
 /// Rounds in a row that may end without a model before the campaign pauses.
 pub const VOID_ROUNDS_MAX: u32 = 3;
@@ -77,6 +80,15 @@ pub enum PauseReason {
     /// Publishing failed.
     #[error("publishing: {0}")]
     Publish(PublishFailure),
+    /// There is nothing to train a head on.
+    #[error("features: {0}")]
+    Features(FeaturesFailure),
+    /// The training of a head failed.
+    #[error("head: {0}")]
+    Head(TrainingFailure),
+    /// The training of a head ended without one, in an earlier process or before an order.
+    #[error("what was trained of the head is worth nothing without its refreshes: train it again in a new key epoch")]
+    HeadLost,
     /// Fewer than the threshold call, for longer than the patience: they are away, or the coordinator is cut off.
     #[error(
         "{step}: only hospitals {calling} call, {need} are needed; bring the others back, or look at the coordinator's \
@@ -100,6 +112,33 @@ pub enum PauseReason {
     },
 }
 
+/// What a head is trained on, as the log says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrainedOn {
+    /// Whose rows, ascending, and in how many groups.
+    pub groups: Vec<(PartyId, u32)>,
+    /// Rows of all together.
+    pub rows: u64,
+    /// Digest of the program of the steps.
+    pub program: Digest,
+}
+
+impl TrainedOn {
+    fn of(ready: &FeaturesReady) -> Self {
+        let of = |signed: &SignedMessage| match &signed.body {
+            HospitalMessage::FeaturesHead(head) => Some((signed.author, head.groups)),
+            _ => None,
+        };
+        Self { groups: ready.heads.iter().filter_map(of).collect(), rows: ready.rows, program: ready.program }
+    }
+
+    /// Whose rows.
+    #[must_use]
+    pub fn cohort(&self) -> PartySet {
+        self.groups.iter().map(|(party, _)| *party).collect()
+    }
+}
+
 /// What the campaign wants done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -121,6 +160,10 @@ pub enum Next {
         /// Above every earlier publishing attempt of the epoch.
         first: Attempt,
     },
+    /// Collect the features that a head is trained on.
+    Features,
+    /// Train it on these.
+    Head(TrainedOn),
     /// Serve it.
     Serve(PublishedModel),
     /// Wait for an order.
@@ -147,6 +190,9 @@ pub struct CampaignMachine {
     publish_early: bool,
     publish_attempt: Attempt,
     publish_cohort: PartySet,
+    /// What a head is trained on, and whether its steps were begun.
+    trained_on: Option<TrainedOn>,
+    is_head_begun: bool,
     /// Announced, while hospitals add it up.
     announced: Option<PublishedModel>,
     published: Option<PublishedModel>,
@@ -172,6 +218,8 @@ impl CampaignMachine {
             publish_early: false,
             publish_attempt: Attempt(0),
             publish_cohort: PartySet::EMPTY,
+            trained_on: None,
+            is_head_begun: false,
             announced: None,
             published: None,
             paused: None,
@@ -225,6 +273,12 @@ impl CampaignMachine {
                 self.publish_attempt = self.publish_attempt.max(it.attempt);
                 self.publish_cohort = it.cohort;
             }
+            LogMessage::FeaturesReady(it) => {
+                let on = TrainedOn::of(it);
+                self.publish_cohort = on.cohort();
+                self.trained_on = Some(on);
+            }
+            LogMessage::RefreshOpen(_) => self.is_head_begun = true,
             LogMessage::ModelPublished(it) => {
                 let (digest, attempt, cohort) = (it.model, it.attempt, self.publish_cohort);
                 self.announced = Some(PublishedModel { digest, attempt, cohort });
@@ -278,6 +332,13 @@ impl CampaignMachine {
         }
         if let Some(published) = self.published {
             return Next::Serve(published);
+        }
+        if self.terms.head.is_some() {
+            return match &self.trained_on {
+                None => Next::Features,
+                Some(_) if self.is_head_begun => Next::Wait(PauseReason::HeadLost),
+                Some(on) => Next::Head(on.clone()),
+            };
         }
         let is_trained = self.closed >= self.terms.rounds || self.publish_early;
         if is_trained && !self.is_unmeasured() {
@@ -340,6 +401,12 @@ pub enum PhaseEnd {
     Published(PublishedModel),
     /// No model is published.
     NotPublished(PublishFailure),
+    /// The log says what a head is trained on.
+    Features,
+    /// Nothing does.
+    NoFeatures(FeaturesFailure),
+    /// There is no head.
+    NoHead(TrainingFailure),
 }
 
 #[cfg(test)]

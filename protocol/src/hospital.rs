@@ -6,6 +6,8 @@
 //! round:    RoundOpen -> Train -> Encrypt -> head -> Manifest: sign -> frozen -> Decryptors: accept -> ShareRequest:
 //!           ReleaseShares -> head -> SumReady: CheckSum -> OpenSum -> vote -> RoundClosed: AdoptModel, or KeepFigures
 //!           Abandon -> next attempt, same S, the same values encrypted again (unless already sent ahead)
+//! head:     FeaturesOpen: EncryptFeatures -> head -> FeaturesReady: PrepareTraining, compare -> steps (`training`)
+//!           -> ModelPublished: compare -> verdict
 //! publish:  PublishOpen -> EncryptPublish -> head -> ModelPublished: CheckModel -> verdict
 //! restart:  the log from its first entry: closed rounds are only remembered, work that was cut off is asked for again
 //! query:    Ask -> head -> ... -> OpenAnswer | AnswerFailed
@@ -27,10 +29,12 @@ mod round;
 mod serving;
 mod sum;
 mod switching;
+mod training;
 
 pub use binding::{ShareBinding, SwitchBinding};
 pub use draw::{chunks_added, parts_added, proofs_checked};
 pub use effect::{HospitalInput, HospitalOutput, PlanesOf, ProofOf};
+pub use training::Uploads;
 
 use std::collections::VecDeque;
 
@@ -50,6 +54,7 @@ use self::history::History;
 use self::round::RoundState;
 use self::serving::ServingState;
 use self::switching::SwitchingState;
+use self::training::TrainingState;
 
 /// What a hospital knows and allows before it reads the first log entry. Site policy wins over the coordinator.
 #[derive(Clone, Debug)]
@@ -100,6 +105,7 @@ pub struct HospitalMachine {
     round: Option<RoundState>,
     serving: ServingState,
     switching: SwitchingState,
+    training: TrainingState,
     history: Option<History>,
     stopped: bool,
 }
@@ -128,6 +134,7 @@ impl HospitalMachine {
             round: None,
             serving: ServingState::default(),
             switching,
+            training: TrainingState::default(),
             history,
             stopped: false,
         }
@@ -188,6 +195,10 @@ impl HospitalMachine {
             }
             HospitalInput::Evaluated { query, result } => self.evaluated(query, result, &mut out),
             HospitalInput::EvaluationFailed { query, reject } => self.not_evaluated(query, reject, &mut out),
+            HospitalInput::FeaturesMade(head) => self.features_made(head, &mut out),
+            HospitalInput::Untrainable { reject } => self.refuse(Scope::Training, 0, Attempt(0), reject, &mut out),
+            HospitalInput::TrainingPrepared { program } => self.training_prepared(program, &mut out),
+            HospitalInput::TaskDone(done) => self.task_done(done, &mut out),
             HospitalInput::SwitchMade { query, body } => self.switch_made(query, body, &mut out),
             HospitalInput::SwitchRefused { query, reject } => {
                 self.refuse(Scope::Query, query.0, Attempt(0), reject, &mut out);
@@ -299,14 +310,13 @@ impl HospitalMachine {
             LogMessage::SwitchRequest(it) => self.on_switch_request(it, out),
             LogMessage::QueryDone(it) => self.on_query_done(it, out),
             LogMessage::QueryFailed(it) => self.on_query_failed(it, out),
-            // The terms of a key epoch have no training on ciphertexts.
+            LogMessage::FeaturesOpen(it) => self.on_features_open(it, out),
+            LogMessage::FeaturesReady(it) => self.on_features_ready(it, out),
             LogMessage::ZerosOpen(_)
             | LogMessage::RefreshOpen(_)
             | LogMessage::RefreshBlinded(_)
             | LogMessage::RefreshDone(_)
-            | LogMessage::RefreshVoid(_) => {
-                self.refuse(Scope::Training, 0, Attempt(0), Reject::PlanNotApproved, out);
-            }
+            | LogMessage::RefreshVoid(_) => self.on_training(&entry.message, out),
             LogMessage::Stop(it) => {
                 self.read_so_far(out);
                 self.stop(&it.reason, out);

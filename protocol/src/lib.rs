@@ -16,6 +16,7 @@ pub mod drive;
 pub mod enrolment;
 pub mod exchange;
 pub mod facts;
+pub mod features;
 pub mod heads;
 pub mod hospital;
 pub mod ids;

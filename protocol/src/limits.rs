@@ -57,10 +57,13 @@ pub const ATTEMPTS_MAX: u32 = 8;
 pub const PUBLISH_ATTEMPTS_MAX: u32 = 64;
 /// Spare attempts encrypted ahead: each doubles the upload again.
 pub const ATTEMPTS_AHEAD_MAX: u32 = 2;
+/// Steps of a training on ciphertexts. What parties say of them is bounded by it: the longest of the configurations
+/// that come with the project has 45.
+pub const TRAINING_STEPS_MAX: u32 = 1 << 10;
 /// Attempts at one refresh of a training on ciphertexts.
 pub const REFRESH_ATTEMPTS_MAX: u32 = 8;
-/// Bytes of one share, mask, sum or opening of a refresh: a ciphertext's half at ten primes of the largest preset is
-/// below 1.3 MB.
+/// Bytes of one share, mask, sum or opening of a refresh, or of one body of features: a ciphertext's half at eleven
+/// primes of the largest preset is below 1.5 MB.
 pub const REFRESH_BODY_BYTES_MAX: u64 = 2 << 20;
 /// Queries waiting per model; the next one is told `RetryAfter`.
 pub const QUERIES_QUEUED_MAX: usize = 64;

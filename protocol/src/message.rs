@@ -30,5 +30,6 @@ pub use serving::{
 };
 pub use signed::{SignedMessage, distinct_signers};
 pub use training::{
-    OpeningHead, RefreshBlinded, RefreshDone, RefreshHead, RefreshOpen, RefreshVoid, ZeroHead, ZerosOpen,
+    FeaturesHead, FeaturesOpen, FeaturesReady, OpeningHead, RefreshBlinded, RefreshDone, RefreshHead, RefreshOpen,
+    RefreshVoid, ZeroHead, ZerosOpen,
 };

@@ -136,6 +136,8 @@ numbered_refusals! {
     57 BadRefresh "a part of the refresh is malformed or another hospital's";
     /// The finished head is not the one of this hospital's own steps.
     58 HeadDiffers "the finished head is not what its steps leave when this hospital takes them itself";
+    /// Rows that a head cannot be trained on.
+    59 FeaturesUnfit "this site's rows have no features that a head can be trained on: see its own log for the reason";
 
     /// No such published model or program.
     60 UnknownModel "no published model or program has this digest";
@@ -157,6 +159,8 @@ numbered_refusals! {
     68 ResultDiffers "the result to be released is not what the program makes of the query";
     /// What answers may carry to askers that cheat is spent.
     69 LeakBudgetSpent "the answers of this key epoch may carry no more bits; a new key epoch is needed";
+    /// The steps that follow from the uploads are others.
+    70 ProgramDiffers "the steps that follow from everybody's rows are not those that the coordinator names";
     }
 }
 

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::cast;
     use crate::codec::Wire;
-    use crate::limits::{CHUNKS_MAX, REFRESH_ATTEMPTS_MAX};
+    use crate::limits::{CHUNKS_MAX, REFRESH_ATTEMPTS_MAX, TRAINING_STEPS_MAX};
 
     #[test]
     fn planes_come_in_whole_groups_and_not_without_end() {
@@ -136,9 +136,11 @@ mod tests {
             Terms { head: Some(head), ..cast::terms() }.are_fitting()
         };
         assert_eq!((cast::head_terms().group_bodies, CHUNKS_MAX % 2), (2, 0));
-        let cases: [(Change, bool); 12] = [
+        let cases: [(Change, bool); 14] = [
             (|_| {}, true),
             (|head| head.steps = 0, false),
+            (|head| head.steps = TRAINING_STEPS_MAX, true),
+            (|head| head.steps = TRAINING_STEPS_MAX + 1, false),
             (|head| head.packages = 0, false),
             (|head| head.packages = u32::try_from(CHUNKS_MAX).unwrap(), true),
             (|head| head.packages = u32::try_from(CHUNKS_MAX).unwrap() + 1, false),

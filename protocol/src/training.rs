@@ -19,7 +19,7 @@ mod terms;
 mod tests;
 
 pub use binding::RefreshBinding;
-pub use effect::{TrainingFailure, TrainingInput, TrainingOutput};
+pub use effect::{HeadTask, SharesBlinded, StepJoined, StepTaken, TrainingFailure, TrainingInput, TrainingOutput};
 pub use follower::{Follower, FollowerInput, FollowerOutput, Joining, TaskDone, TrainingTask};
 pub use terms::{HeadTerms, TrainingTerms};
 
@@ -70,6 +70,18 @@ impl TrainingMachine {
         self.step
     }
 
+    /// The members.
+    #[must_use]
+    pub(crate) fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// What a refresh that this machine asked for is bound to.
+    #[must_use]
+    pub(crate) fn binding(&self, open: &RefreshOpen) -> RefreshBinding {
+        RefreshBinding::of(self.roster.epoch(), self.terms.program, open)
+    }
+
     /// Who is awaited now.
     #[must_use]
     pub fn waiting_for(&self) -> PartySet {
@@ -112,17 +124,18 @@ impl TrainingMachine {
                     collected.stored.insert((party, kind));
                 }
             }
-            TrainingInput::Taken { step, attempt, packages } => {
+            TrainingInput::Taken(StepTaken { step, attempt, packages }) => {
                 if (step, attempt) == (self.step, self.attempt) {
                     self.taken(now_ms, packages, &mut out);
                 }
             }
-            TrainingInput::Blinded { step, attempt, sums } => {
+            TrainingInput::Blinded(SharesBlinded { step, attempt, sums }) => {
                 if (step, attempt) == (self.step, self.attempt) {
                     self.blinded(now_ms, sums, &mut out);
                 }
             }
-            TrainingInput::Joined { step, model } => {
+            TrainingInput::Stuck => self.fail(TrainingFailure::Stuck { step: self.step }, &mut out),
+            TrainingInput::Joined(StepJoined { step, model }) => {
                 if step == self.step && matches!(self.stage, Stage::Joining) {
                     self.joined(now_ms, model, &mut out);
                 }
@@ -162,7 +175,7 @@ impl TrainingMachine {
 
     fn take(&mut self, out: &mut Vec<TrainingOutput>) {
         self.stage = Stage::Taking;
-        out.push(TrainingOutput::Take { step: self.step });
+        out.push(TrainingOutput::Do(HeadTask::Take { step: self.step }));
     }
 
     /// The next T, in an order that starts at another hospital with every step; `None` of too few.
@@ -197,7 +210,7 @@ impl TrainingMachine {
         // T is never empty.
         let Some(opener) = rotation(decryptors, self.turn(), self.roster.size()).next() else { return };
         let open = RefreshOpen { step, attempt, packages, zeros, decryptors, opener };
-        let binding = RefreshBinding::of(self.roster.epoch(), self.terms.program, &open);
+        let binding = self.binding(&open);
         self.stage = Stage::Sharing(Collected::of(decryptors), binding);
         self.wait(now_ms, LogMessage::RefreshOpen(Box::new(open)), out);
     }
@@ -329,28 +342,29 @@ impl TrainingMachine {
                 let (decryptors, zeros) = (collected.of, collected.heads());
                 let (step, attempt) = (self.step, self.attempt);
                 self.stage = Stage::Adding(decryptors, zeros);
-                out.push(TrainingOutput::AddZeros { step, attempt, decryptors });
+                out.push(TrainingOutput::Do(HeadTask::AddZeros { step, attempt, decryptors }));
             }
             Stage::Sharing(collected, binding) => {
                 let missing = collected.missing(&SHARED);
                 if !missing.is_empty() {
                     return self.void(lost(missing), now_ms, out);
                 }
-                let RefreshBinding { step, attempt, decryptors, .. } = *binding;
-                self.stage = Stage::Blinding(*binding, collected.heads());
-                out.push(TrainingOutput::Blind { step, attempt, decryptors });
+                let binding = *binding;
+                self.stage = Stage::Blinding(binding, collected.heads());
+                out.push(TrainingOutput::Do(HeadTask::Blind(binding)));
             }
             Stage::Opening(collected, binding, _) => {
                 let missing = collected.missing(&[BlobKind::RefreshOpening]);
                 if !missing.is_empty() {
                     return self.void(lost(missing), now_ms, out);
                 }
-                let RefreshBinding { step, attempt, decryptors, opener, .. } = *binding;
+                let binding = *binding;
+                let RefreshBinding { step, attempt, .. } = binding;
                 let Some(opening) = collected.heads().pop() else { return };
                 self.stage = Stage::Joining;
                 let done = RefreshDone { step, attempt, opening };
                 out.push(TrainingOutput::Append(LogMessage::RefreshDone(Box::new(done))));
-                out.push(TrainingOutput::Join { step, attempt, decryptors, opener });
+                out.push(TrainingOutput::Do(HeadTask::Join(binding)));
             }
             Stage::Verifying(verdicts) => match verdicts.judge(&self.roster, self.live, now_ms) {
                 Judgement::Open => {}

@@ -12,12 +12,14 @@
 mod desk;
 mod effect;
 mod inbox;
+mod inputs;
 mod phase;
 mod resume;
 mod serve;
 mod shown;
 #[cfg(test)]
 mod tests;
+mod training;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -36,9 +38,11 @@ use crate::reject::Reject;
 use crate::roster::Roster;
 use crate::terms::Terms;
 
-pub use effect::{CoordinatorConfig, CoordinatorEvent, CoordinatorJob, CoordinatorNote, Inspection, ResumeError};
+pub use effect::{
+    CoordinatorConfig, CoordinatorEvent, CoordinatorJob, CoordinatorNote, Inspection, ResumeError, Training,
+};
 use inbox::PhaseInput;
-pub use inbox::{JobResult, KeysAdded, ModelAdded, SumMade};
+pub use inbox::{JobResult, KeysAdded, ModelAdded, StepsPrepared, SumMade};
 use phase::{Effect, Phase};
 use serve::Held;
 use shown::Shown;
@@ -398,5 +402,5 @@ fn lists_of(query: QueryId, parties: PartySet) -> Vec<ListId> {
 
 /// What comes next is decided by the campaign alone.
 fn is_told(next: &Next) -> bool {
-    matches!(next, Next::Ceremony | Next::Round { .. } | Next::Publish { .. })
+    !matches!(next, Next::Serve(_) | Next::Wait(_))
 }

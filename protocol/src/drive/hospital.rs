@@ -10,6 +10,7 @@ mod parts;
 mod planes;
 mod proofs;
 mod query;
+mod training;
 mod wanted;
 mod work;
 
@@ -33,6 +34,7 @@ use crate::signature::SigningKey;
 use held::Held;
 use outgoing::Outgoing;
 use query::Pending;
+use training::FeaturesLeft;
 use work::{Running, Work};
 
 /// Work that may wait; beyond it the log is not read on, so what a coordinator can pile up here is bounded.
@@ -307,6 +309,9 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             HospitalOutput::CheckModel { attempt, contributions, model, drawn } => {
                 self.work.push_back(Work::check_model(attempt, &contributions, model, drawn));
             }
+            HospitalOutput::EncryptFeatures => self.begin(HospitalJob::EncryptFeatures),
+            HospitalOutput::PrepareTraining { uploads, rows } => self.work.push_back(FeaturesLeft::all(uploads, rows)),
+            HospitalOutput::TrainHead(task) => self.work.push_back(Work::train_head(task)),
             HospitalOutput::Evaluate { asker, head } => self.work.push_back(Work::evaluate(asker, head)),
             HospitalOutput::ReleaseSwitch(binding) => self.release_to(binding),
             HospitalOutput::OpenAnswer { binding, boxes } => self.open_answer(binding, &boxes),

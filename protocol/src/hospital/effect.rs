@@ -4,11 +4,13 @@ use crate::blob::{BlobKind, BodyRoot};
 use crate::dealings::DealingCheck;
 use crate::facts::Fact;
 use crate::hospital::binding::{ShareBinding, SwitchBinding};
+use crate::hospital::training::Uploads;
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::log::LogEntry;
-use crate::message::{KeyStep, QueryHead, RoundPurpose, Scope, SignedMessage, VoidReason};
+use crate::message::{FeaturesHead, KeyStep, QueryHead, RoundPurpose, Scope, SignedMessage, VoidReason};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
+use crate::training::{TaskDone, TrainingTask};
 
 /// What happens to a hospital.
 #[derive(Clone, Debug)]
@@ -188,6 +190,20 @@ pub enum HospitalInput {
         /// Why.
         reject: Reject,
     },
+    /// Answer to `EncryptFeatures`; the bodies are at hand until they are uploaded.
+    FeaturesMade(FeaturesHead),
+    /// Answer to `EncryptFeatures` and `PrepareTraining`: this site cannot.
+    Untrainable {
+        /// `FeaturesUnfit`, or what is wrong with what others sent.
+        reject: Reject,
+    },
+    /// Answer to `PrepareTraining`.
+    TrainingPrepared {
+        /// Digest of the steps' program.
+        program: Digest,
+    },
+    /// Answer to `TrainHead`.
+    TaskDone(TaskDone),
 }
 
 /// What one hospital signed for and is to prove.
@@ -427,6 +443,18 @@ pub enum HospitalOutput {
     /// Make a share of the answer in this site's own result, seal it to the asker, store the box. Answer: `SwitchMade`
     /// or `SwitchRefused`.
     ReleaseSwitch(SwitchBinding),
+    /// Encrypt the features and labels of this site's rows, for a head. Answer: `FeaturesMade` or `Untrainable`.
+    EncryptFeatures,
+    /// Fetch everybody's features, and make the program of the steps on them. Answer: `TrainingPrepared` or
+    /// `Untrainable`.
+    PrepareTraining {
+        /// What all are bound to.
+        uploads: Uploads,
+        /// Rows of all together, as their makers say.
+        rows: u64,
+    },
+    /// Do this of the training of a head. Answer: `TaskDone`.
+    TrainHead(TrainingTask),
     /// Fetch and open the boxes of the answer to this hospital's own query, and add the shares in them.
     OpenAnswer {
         /// What the shares are bound to.

@@ -38,6 +38,11 @@ impl ServingState {
         self.checked.insert((model, program));
     }
 
+    /// A finished head was announced.
+    pub(super) fn announce_head(&mut self, it: &ModelPublished) {
+        self.published = Some(it.clone());
+    }
+
     /// Whether queries and releases for this model are allowed.
     pub(super) fn allows(&self, model: Digest, program: Digest) -> bool {
         self.checked.contains(&(model, program))
@@ -73,7 +78,8 @@ impl HospitalMachine {
         if it.model != self.model {
             return Err(Reject::BaseModelDiffers);
         }
-        if it.program != self.config.terms.program {
+        // A head is trained on ciphertexts: nobody has parts of it to publish.
+        if it.program != self.config.terms.program || self.config.terms.head.is_some() {
             return Err(Reject::PlanNotApproved);
         }
         if it.attempt.0 > PUBLISH_ATTEMPTS_MAX {
@@ -128,6 +134,9 @@ impl HospitalMachine {
     /// The coordinator says what the contributions add up to. This site adds them up itself before it asks that model
     /// or releases an answer of it: it might be one hospital's contribution alone.
     pub(super) fn on_model_published(&mut self, it: &ModelPublished, out: &mut Vec<HospitalOutput>) {
+        if self.config.terms.head.is_some() {
+            return self.on_head_published(it, out);
+        }
         let (model, program) = (it.model, it.program);
         let fits = self
             .serving
@@ -157,8 +166,13 @@ impl HospitalMachine {
         if !self.facts.is_checked(model, program) {
             self.persist(Fact::ModelChecked(ModelChecked { attempt, model, program }), out);
         }
+        self.model_is_checked(ModelVerdict { attempt, model, program }, out);
+    }
+
+    /// Says that this site has made the announced model itself, and takes questions to it once t have said so.
+    pub(super) fn model_is_checked(&mut self, verdict: ModelVerdict, out: &mut Vec<HospitalOutput>) {
+        let ModelVerdict { attempt, model, program } = verdict;
         self.serving.allow(model, program);
-        let verdict = ModelVerdict { attempt, model, program };
         if let Err(reject) = self.sign_once(HospitalMessage::ModelVerdict(verdict), out) {
             return self.refuse(Scope::Publish, 0, attempt, reject, out);
         }

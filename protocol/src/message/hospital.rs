@@ -10,7 +10,7 @@ use crate::limits::{
     ANSWER_BYTES_MAX, PLANE_SEEDS_BYTES_MAX, PLANES_BODIES, PLANES_BYTES_MAX, RELIN_ANSWERS, RELIN_ANSWERS_BYTES_MAX,
 };
 use crate::message::purpose::RoundPurpose;
-use crate::message::training::{OpeningHead, RefreshHead, ZeroHead};
+use crate::message::training::{FeaturesHead, OpeningHead, RefreshHead, ZeroHead};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 
@@ -417,6 +417,7 @@ pub enum HospitalMessage {
     ZeroHead(ZeroHead),
     RefreshHead(Box<RefreshHead>),
     OpeningHead(OpeningHead),
+    FeaturesHead(FeaturesHead),
 }
 
 wire_enum!(HospitalMessage {
@@ -427,7 +428,7 @@ wire_enum!(HospitalMessage {
     14 => QueryHead(Box<QueryHead>), 15 => SwitchShareHead(SwitchShareHead), 16 => Refusal(Refusal),
     17 => Leaving(Leaving), 18 => KeyVerdict(KeyVerdict), 19 => ModelVerdict(ModelVerdict),
     24 => DealingCheck(DealingCheck), 25 => ZeroHead(ZeroHead), 26 => RefreshHead(Box<RefreshHead>),
-    27 => OpeningHead(OpeningHead),
+    27 => OpeningHead(OpeningHead), 28 => FeaturesHead(FeaturesHead),
 });
 
 /// The step a message signs at most once: (tag, number, attempt). `None` for messages that may repeat.
@@ -461,6 +462,7 @@ impl HospitalMessage {
             Self::ZeroHead(head) => of(25, head.step, head.attempt),
             Self::RefreshHead(head) => of(26, head.step, head.attempt),
             Self::OpeningHead(head) => of(27, head.step, head.attempt),
+            Self::FeaturesHead(_) => Some((28, 0, 0)),
         }
     }
     /// The step under which an entry of the log asks for this message. `None` for what a hospital says of its own

@@ -17,7 +17,9 @@ use crate::message::serving::{
     SwitchRequest,
 };
 use crate::message::signed::SignedMessage;
-use crate::message::training::{RefreshBlinded, RefreshDone, RefreshOpen, RefreshVoid, ZerosOpen};
+use crate::message::training::{
+    FeaturesOpen, FeaturesReady, RefreshBlinded, RefreshDone, RefreshOpen, RefreshVoid, ZerosOpen,
+};
 
 /// The run ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +71,8 @@ pub enum LogMessage {
     SwitchRequest(Box<SwitchRequest>),
     QueryDone(QueryDone),
     QueryFailed(QueryFailed),
+    FeaturesOpen(FeaturesOpen),
+    FeaturesReady(FeaturesReady),
     ZerosOpen(ZerosOpen),
     RefreshOpen(Box<RefreshOpen>),
     RefreshBlinded(RefreshBlinded),
@@ -101,6 +105,7 @@ impl LogMessage {
             Self::QueryOpen(it) => std::slice::from_ref(&it.head),
             Self::SwitchRequest(it) => std::slice::from_ref(&it.head),
             Self::QueryDone(it) => &it.shares,
+            Self::FeaturesReady(it) => &it.heads,
             Self::RefreshOpen(it) => &it.zeros,
             Self::RefreshBlinded(it) => &it.heads,
             Self::RefreshDone(it) => std::slice::from_ref(&it.opening),
@@ -116,6 +121,7 @@ impl LogMessage {
             | Self::ModelPublished(_)
             | Self::PublishVoid(_)
             | Self::QueryFailed(_)
+            | Self::FeaturesOpen(_)
             | Self::ZerosOpen(_)
             | Self::Stop(_)
             | Self::Order(_) => &[],
@@ -129,7 +135,9 @@ impl LogMessage {
     pub fn is_of_training(&self) -> bool {
         matches!(
             self,
-            Self::ZerosOpen(_)
+            Self::FeaturesOpen(_)
+                | Self::FeaturesReady(_)
+                | Self::ZerosOpen(_)
                 | Self::RefreshOpen(_)
                 | Self::RefreshBlinded(_)
                 | Self::RefreshDone(_)
@@ -157,6 +165,7 @@ impl LogMessage {
             Self::SumReady(it) => at(12, it.round, it.attempt),
             Self::PublishOpen(it) => vec![(13, 0, it.attempt.0)],
             Self::ModelPublished(it) => vec![(14, 0, 0), (19, 0, it.attempt.0)],
+            Self::FeaturesOpen(_) => vec![(28, 0, 0)],
             Self::ZerosOpen(it) => vec![(25, u64::from(it.step.0), it.attempt.0)],
             Self::RefreshOpen(it) => vec![(26, u64::from(it.step.0), it.attempt.0)],
             Self::RefreshBlinded(it) => vec![(27, u64::from(it.step.0), it.attempt.0)],
@@ -178,6 +187,7 @@ impl LogMessage {
             | Self::QueryOpen(_)
             | Self::QueryDone(_)
             | Self::QueryFailed(_)
+            | Self::FeaturesReady(_)
             | Self::RefreshDone(_)
             | Self::RefreshVoid(_)
             | Self::Stop(_)
@@ -198,7 +208,8 @@ wire_enum!(LogMessage {
     40 => PublishOpen(PublishOpen), 41 => PublishManifest(PublishManifest), 42 => ModelPublished(ModelPublished),
     43 => PublishVoid(PublishVoid), 44 => ModelVerified(ModelVerified),
     49 => QueryOpen(Box<QueryOpen>), 50 => SwitchRequest(Box<SwitchRequest>), 51 => QueryDone(QueryDone),
-    52 => QueryFailed(QueryFailed), 55 => ZerosOpen(ZerosOpen), 56 => RefreshOpen(Box<RefreshOpen>),
+    52 => QueryFailed(QueryFailed), 53 => FeaturesOpen(FeaturesOpen), 54 => FeaturesReady(FeaturesReady),
+    55 => ZerosOpen(ZerosOpen), 56 => RefreshOpen(Box<RefreshOpen>),
     57 => RefreshBlinded(RefreshBlinded), 58 => RefreshDone(Box<RefreshDone>), 59 => RefreshVoid(RefreshVoid),
     60 => Stop(Stop), 61 => Order(Order),
 });

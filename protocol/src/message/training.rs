@@ -6,6 +6,18 @@ use crate::ids::{Attempt, Digest, PartyId, StepId};
 use crate::message::signed::SignedMessage;
 use crate::party_set::PartySet;
 
+/// Head of a hospital's features and labels, behind its gate of the key that is trained under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeaturesHead {
+    /// Groups of its rows.
+    pub groups: u32,
+    /// Rows of all hospitals together, as they counted them.
+    pub rows: u64,
+    /// The bodies of group 0, of group 1, ..
+    pub body: BodyRoot,
+}
+wire_struct!(FeaturesHead { groups: u32, rows: u64, body: BodyRoot });
+
 /// Head of a decryptor's encryptions of zero, for another attempt than the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZeroHead {
@@ -49,6 +61,26 @@ pub struct OpeningHead {
     pub body: BodyRoot,
 }
 wire_struct!(OpeningHead { step: StepId, attempt: Attempt, binding: Digest, sums: Digest, body: BodyRoot });
+
+/// Asks every hospital for its features.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeaturesOpen {
+    /// [`crate::training::HeadTerms::recipe`].
+    pub recipe: Digest,
+}
+wire_struct!(FeaturesOpen { recipe: Digest });
+
+/// What is trained on: every decryptor fetches it and takes the steps itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeaturesReady {
+    /// `FeaturesHead`s of those whose rows are trained on, ascending.
+    pub heads: Vec<SignedMessage>,
+    /// Rows of all hospitals together, as those heads say.
+    pub rows: u64,
+    /// Digest of the program of the steps on so many rows.
+    pub program: Digest,
+}
+wire_struct!(FeaturesReady { heads: Vec<SignedMessage>, rows: u64, program: Digest });
 
 /// Asks T for encryptions of zero, since an attempt came to nothing: nobody shares in a second polynomial twice.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,69 @@
 //! Inputs, outputs and outcome of a training on ciphertexts at the coordinator.
 
 use crate::blob::{BlobKind, BodyRoot};
+use crate::codec::wire_struct;
 use crate::ids::{Attempt, Digest, PartyId, StepId};
 use crate::message::{LogMessage, SignedMessage};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
+use crate::training::RefreshBinding;
+
+/// What is to be refreshed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepTaken {
+    /// The step.
+    pub step: StepId,
+    /// The attempt; the first, where the step was only taken.
+    pub attempt: Attempt,
+    /// What it left, with the attempt's zeros.
+    pub packages: BodyRoot,
+}
+wire_struct!(StepTaken { step: StepId, attempt: Attempt, packages: BodyRoot });
+
+/// The sums of all shares of a refresh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharesBlinded {
+    /// The step.
+    pub step: StepId,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// One for every package.
+    pub sums: BodyRoot,
+}
+wire_struct!(SharesBlinded { step: StepId, attempt: Attempt, sums: BodyRoot });
+
+/// A step is refreshed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepJoined {
+    /// The step.
+    pub step: StepId,
+    /// Digest of the finished model, after the last step.
+    pub model: Option<Digest>,
+}
+wire_struct!(StepJoined { step: StepId, model: Option<Digest> });
+
+/// What takes the coordinator long. One at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadTask {
+    /// Take the step, answer with `Taken`.
+    Take {
+        /// The step.
+        step: StepId,
+    },
+    /// Add these hospitals' zeros to what the step left, answer with `Taken`.
+    AddZeros {
+        /// The step.
+        step: StepId,
+        /// The attempt.
+        attempt: Attempt,
+        /// Whose.
+        decryptors: PartySet,
+    },
+    /// Add up the shares, answer with `Blinded`.
+    Blind(RefreshBinding),
+    /// Join the opening and the masks, answer with `Joined`.
+    Join(RefreshBinding),
+}
 
 /// What happens.
 #[derive(Clone, Debug)]
@@ -24,31 +83,14 @@ pub enum TrainingInput {
         /// Whose.
         party: PartyId,
     },
-    /// Answer to [`TrainingOutput::Take`], or to [`TrainingOutput::AddZeros`]: what is to be refreshed.
-    Taken {
-        /// The step.
-        step: StepId,
-        /// The attempt; the first, where the step was only taken.
-        attempt: Attempt,
-        /// What it left, with the attempt's zeros.
-        packages: BodyRoot,
-    },
-    /// Answer to [`TrainingOutput::Blind`].
-    Blinded {
-        /// The step.
-        step: StepId,
-        /// The attempt.
-        attempt: Attempt,
-        /// The sums of all shares.
-        sums: BodyRoot,
-    },
-    /// Answer to [`TrainingOutput::Join`]; after the last step with the digest of the finished model.
-    Joined {
-        /// The step.
-        step: StepId,
-        /// The model, after the last step.
-        model: Option<Digest>,
-    },
+    /// Answer to [`HeadTask::Take`] and [`HeadTask::AddZeros`].
+    Taken(StepTaken),
+    /// Answer to [`HeadTask::Blind`].
+    Blinded(SharesBlinded),
+    /// Answer to [`HeadTask::Join`].
+    Joined(StepJoined),
+    /// Instead of an answer: the coordinator's own arithmetic cannot go on.
+    Stuck,
     /// The bodies are stored, and are not what their kind says: no part of this refresh.
     Unfit {
         /// The step.
@@ -85,40 +127,8 @@ pub enum TrainingOutput {
         /// What its head says.
         body: BodyRoot,
     },
-    /// Take the step, answer with `Taken`.
-    Take {
-        /// The step.
-        step: StepId,
-    },
-    /// Add these hospitals' zeros to what the step left, answer with `Taken`.
-    AddZeros {
-        /// The step.
-        step: StepId,
-        /// The attempt.
-        attempt: Attempt,
-        /// Whose.
-        decryptors: PartySet,
-    },
-    /// Add up the shares, answer with `Blinded`.
-    Blind {
-        /// The step.
-        step: StepId,
-        /// The attempt.
-        attempt: Attempt,
-        /// Whose.
-        decryptors: PartySet,
-    },
-    /// Join the opening and the masks, answer with `Joined`.
-    Join {
-        /// The step.
-        step: StepId,
-        /// The attempt.
-        attempt: Attempt,
-        /// Whose masks.
-        decryptors: PartySet,
-        /// Whose opening.
-        opener: PartyId,
-    },
+    /// Answer with what it came to.
+    Do(HeadTask),
     /// Answer this hospital's message with a refusal.
     Reject {
         /// To whom.
@@ -168,6 +178,15 @@ pub enum TrainingFailure {
         need: u16,
         /// Why the last of them does.
         reject: Reject,
+    },
+    /// The coordinator cannot compute.
+    #[error(
+        "the coordinator could not compute step {step}: see its own log for the reason; what was trained is worth \
+         nothing without a refresh"
+    )]
+    Stuck {
+        /// The step.
+        step: StepId,
     },
     /// Hospitals do not find the finished head to be theirs.
     #[error("{refused} hospitals refuse the finished head and {need} have to agree ({reject}): see the log")]

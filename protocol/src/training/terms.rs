@@ -3,7 +3,8 @@
 use crate::blob::BodyRoot;
 use crate::codec::wire_struct;
 use crate::ids::Digest;
-use crate::limits::{CHUNKS_MAX, REFRESH_ATTEMPTS_MAX, REFRESH_BODY_BYTES_MAX};
+use crate::limits::{CHUNKS_MAX, REFRESH_ATTEMPTS_MAX, REFRESH_BODY_BYTES_MAX, TRAINING_STEPS_MAX};
+use crate::message::FeaturesHead;
 
 /// The training of a head on ciphertexts, as hospitals approve it: before anybody has said how many rows it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,9 +47,22 @@ impl HeadTerms {
         let counted = [self.steps, self.packages, self.groups_max, self.group_bodies, self.attempts_max];
         let bodies = u64::from(self.groups_max) * u64::from(self.group_bodies);
         counted.iter().all(|count| *count > 0)
+            && self.steps <= TRAINING_STEPS_MAX
             && self.attempts_max <= REFRESH_ATTEMPTS_MAX
             && bodies <= CHUNKS_MAX as u64
             && u64::from(self.packages) <= CHUNKS_MAX as u64
+    }
+
+    /// Whether a hospital may upload what this head says: as many bodies as its groups have, of a size that they may
+    /// have.
+    #[must_use]
+    pub fn fits(&self, head: &FeaturesHead) -> bool {
+        let FeaturesHead { groups, rows, body } = *head;
+        (1..=self.groups_max).contains(&groups)
+            && rows > 0
+            && Some(body.count) == groups.checked_mul(self.group_bodies)
+            && body.within_limits()
+            && body.size_bytes <= u64::from(body.count) * REFRESH_BODY_BYTES_MAX
     }
 
     /// The training, once `program` is known from everybody's rows; what it ends in is served by `served`.

@@ -14,8 +14,8 @@ use protocol::log::{LogEntry, LogWriter};
 use protocol::message::{HospitalMessage, LogMessage, Refusal};
 use protocol::signature::SigningKey;
 use protocol::training::{
-    FollowerInput, FollowerOutput, Joining, RefreshBinding, TaskDone, TrainingInput, TrainingMachine, TrainingOutput,
-    TrainingTask, TrainingTerms,
+    FollowerInput, FollowerOutput, HeadTask, Joining, RefreshBinding, SharesBlinded, StepJoined, StepTaken, TaskDone,
+    TrainingInput, TrainingMachine, TrainingOutput, TrainingTask, TrainingTerms,
 };
 use protocol::{Attempt, BlobKind, BodyRoot, Digest, PartyId, PartySet, Reject, StepId};
 
@@ -80,7 +80,8 @@ impl<'a> Table<'a> {
             waiting.extend(outputs.into_iter().map(|output| Event::Hospital(place, Box::new(output))));
         }
         // All that there is to do at first.
-        let begins = machine.on(0, TrainingInput::Start).contains(&TrainingOutput::Take { step: StepId::FIRST });
+        let begins =
+            machine.on(0, TrainingInput::Start).contains(&TrainingOutput::Do(HeadTask::Take { step: StepId::FIRST }));
         Self {
             writer: LogWriter::new(key),
             signers,
@@ -109,7 +110,7 @@ impl<'a> Table<'a> {
         self.took(step, started, |times, seconds| times.evaluate += seconds);
         sight.look_at_all("what a step leaves", &self.packages);
         let packages = BodyRoot::of_bodies(&self.packages);
-        self.tell(TrainingInput::Taken { step, attempt: Attempt::FIRST, packages });
+        self.tell(TrainingInput::Taken(StepTaken { step, attempt: Attempt::FIRST, packages }));
         while let Some(event) = self.waiting.pop_front() {
             match event {
                 Event::Coordinator(input) => {
@@ -186,38 +187,7 @@ impl<'a> Table<'a> {
                     TrainingInput::Unfit { step, attempt, party }
                 });
             }
-            TrainingOutput::Take { step } => self.next = Some(step),
-            TrainingOutput::AddZeros { step, attempt, decryptors } => {
-                let zeros = self.shelf.of_all(BlobKind::RefreshZero, (step, attempt), decryptors.iter());
-                let order = RefreshOrder { zeros, decryptors: decryptors.numbers(), ..first(step, attempt) };
-                let started = Instant::now();
-                self.packages = self.coordinator.packages(&order)?;
-                self.took(step, started, |times, seconds| times.evaluate += seconds);
-                sight.look_at_all("what a step leaves, with zeros", &self.packages);
-                self.tell(TrainingInput::Taken { step, attempt, packages: BodyRoot::of_bodies(&self.packages) });
-            }
-            TrainingOutput::Blind { step, attempt, decryptors } => {
-                let shares = self.shelf.of_all(BlobKind::RefreshShare, (step, attempt), decryptors.iter());
-                let shares: Vec<_> = shares.into_iter().map(|(_, shares)| shares).collect();
-                let order = self.order()?;
-                let started = Instant::now();
-                let sums = self.coordinator.blinded(&order, &shares)?;
-                self.took(step, started, |times, seconds| times.add += seconds);
-                sight.look_at_all("blinded sums", &sums);
-                let sums = self.shelf.put((BlobKind::RefreshSum, step, attempt, None), sums);
-                self.tell(TrainingInput::Blinded { step, attempt, sums });
-            }
-            TrainingOutput::Join { step, attempt, decryptors, opener } => {
-                let masks = self.shelf.of_all(BlobKind::RefreshMask, (step, attempt), decryptors.iter());
-                let order = self.order()?;
-                let opening = self.shelf.list((BlobKind::RefreshOpening, step, attempt, Some(opener)));
-                let started = Instant::now();
-                let finished = self.coordinator.refreshed(&order, &masks, opening)?;
-                self.took(step, started, |times, seconds| times.join = times.join.max(seconds));
-                let model = finished.as_deref().map(digest);
-                self.finished = finished.unwrap_or_default();
-                self.tell(TrainingInput::Joined { step, model });
-            }
+            TrainingOutput::Do(task) => self.compute(task, sight)?,
             // Said of an attempt that somebody else has ended meanwhile.
             TrainingOutput::Reject { reject: Reject::TooLate, .. } => {}
             TrainingOutput::Reject { party, reject } => {
@@ -226,6 +196,49 @@ impl<'a> Table<'a> {
             TrainingOutput::WakeAt(_) => {}
             TrainingOutput::Finished { verified, .. } => self.verified = verified,
             TrainingOutput::Failed(failure) => return Err(failure.into()),
+        }
+        Ok(())
+    }
+
+    /// Does what takes the coordinator long.
+    fn compute(&mut self, task: HeadTask, sight: &mut Sight) -> Result<(), HeadRunError> {
+        match task {
+            HeadTask::Take { step } => self.next = Some(step),
+            HeadTask::AddZeros { step, attempt, decryptors } => {
+                let zeros = self.shelf.of_all(BlobKind::RefreshZero, (step, attempt), decryptors.iter());
+                let order = RefreshOrder { zeros, decryptors: decryptors.numbers(), ..first(step, attempt) };
+                let started = Instant::now();
+                self.packages = self.coordinator.packages(&order)?;
+                self.took(step, started, |times, seconds| times.evaluate += seconds);
+                sight.look_at_all("what a step leaves, with zeros", &self.packages);
+                self.tell(TrainingInput::Taken(StepTaken {
+                    step,
+                    attempt,
+                    packages: BodyRoot::of_bodies(&self.packages),
+                }));
+            }
+            HeadTask::Blind(RefreshBinding { step, attempt, decryptors, .. }) => {
+                let shares = self.shelf.of_all(BlobKind::RefreshShare, (step, attempt), decryptors.iter());
+                let shares: Vec<_> = shares.into_iter().map(|(_, shares)| shares).collect();
+                let order = self.order()?;
+                let started = Instant::now();
+                let sums = self.coordinator.blinded(&order, &shares)?;
+                self.took(step, started, |times, seconds| times.add += seconds);
+                sight.look_at_all("blinded sums", &sums);
+                let sums = self.shelf.put((BlobKind::RefreshSum, step, attempt, None), sums);
+                self.tell(TrainingInput::Blinded(SharesBlinded { step, attempt, sums }));
+            }
+            HeadTask::Join(RefreshBinding { step, attempt, decryptors, opener, .. }) => {
+                let masks = self.shelf.of_all(BlobKind::RefreshMask, (step, attempt), decryptors.iter());
+                let order = self.order()?;
+                let opening = self.shelf.list((BlobKind::RefreshOpening, step, attempt, Some(opener)));
+                let started = Instant::now();
+                let finished = self.coordinator.refreshed(&order, &masks, opening)?;
+                self.took(step, started, |times, seconds| times.join = times.join.max(seconds));
+                let model = finished.as_deref().map(digest);
+                self.finished = finished.unwrap_or_default();
+                self.tell(TrainingInput::Joined(StepJoined { step, model }));
+            }
         }
         Ok(())
     }

@@ -11,6 +11,8 @@ use crate::ids::{Digest, PartyId, QueryId};
 use crate::lease::Doing;
 use crate::message::{HospitalMessage, SignedMessage};
 use crate::reject::Reject;
+use crate::terms::Terms;
+use crate::training::HeadTerms;
 
 /// Longest wait of a poll for news.
 const POLL_MS_MAX: u64 = 15_000;
@@ -45,15 +47,19 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             Call::Post(message) => self.post(from, *message).map(|()| Answer::Accepted),
             Call::Put { id, body } => self.put(from, &id, &body).map(Answer::Stored),
             Call::Get { id } if self.may_get(&id, from) => return self.net.answer_body(asked, &id),
-            Call::List { list } if self.shown.is_of_a_sum(list) => self.digests(list, self.terms.chunks as usize),
-            Call::List { list } if may_read(&list.body(0), from) => self.digests(list, usize::MAX),
-            Call::Get { .. } | Call::List { .. } => Err(Reject::OutOfTurn),
+            Call::List { list } => match self.shown.bodies(list, self.terms.chunks, from) {
+                Some(bodies) => self.digests(list, bodies as usize),
+                None if may_read(&list.body(0), from) => self.digests(list, usize::MAX),
+                None => Err(Reject::OutOfTurn),
+            },
+            Call::Get { .. } => Err(Reject::OutOfTurn),
         };
         self.net.answer(asked, answer);
     }
 
     fn may_get(&self, id: &BlobId, reader: PartyId) -> bool {
-        may_read(id, reader) || self.shown.is_of_a_sum(ListId::of(id)) || self.phase.may_evaluate(id, reader)
+        let is_shown = self.shown.bodies(ListId::of(id), self.terms.chunks, reader).is_some();
+        may_read(id, reader) || is_shown || self.phase.may_evaluate(id, reader)
     }
 
     /// At most so many: whoever sends more than its head says keeps nobody from reading what it says.
@@ -150,7 +156,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             return Ok(());
         }
         let count = self.heard_of.entry(from).or_default();
-        if *count >= MESSAGES_PER_PHASE_MAX {
+        if *count >= messages_max(&self.terms) {
             return Err(Reject::LimitExceeded);
         }
         *count += 1;
@@ -181,9 +187,16 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
     }
 }
 
+/// More messages of one hospital than any phase under these terms has reason for.
+fn messages_max(terms: &Terms) -> u32 {
+    // Of each attempt at each step zeros, shares and an opening.
+    let of_steps = |head: &HeadTerms| head.steps.saturating_mul(head.attempts_max).saturating_mul(3);
+    MESSAGES_PER_PHASE_MAX.saturating_add(terms.head.as_ref().map_or(0, of_steps))
+}
+
 /// Kinds that a hospital makes and the coordinator takes.
 fn is_sent_by_hospitals(kind: BlobKind) -> bool {
-    !matches!(kind, BlobKind::SumChunk | BlobKind::QueryResult)
+    !matches!(kind, BlobKind::SumChunk | BlobKind::QueryResult | BlobKind::RefreshSum)
 }
 
 /// What a hospital may fetch: boxes for itself, what the coordinator made, what every hospital adds up itself (shares
@@ -192,6 +205,8 @@ fn is_sent_by_hospitals(kind: BlobKind) -> bool {
 pub(super) fn may_read(id: &BlobId, reader: PartyId) -> bool {
     match (id.kind, id.party) {
         (BlobKind::Dealing, _) => id.index == u32::from(reader.number()),
+        // Blinded from the coordinator, and not from those who know the group's key.
+        (BlobKind::RefreshSum, None) => false,
         (_, None) => true,
         (BlobKind::RelinRoundOne | BlobKind::RelinRoundTwo | BlobKind::Galois, Some(_)) => true,
         (BlobKind::RelinMasks | BlobKind::RelinAnswer, Some(_)) => true,

@@ -11,6 +11,7 @@ use crate::roster::Roster;
 use crate::serving::Evaluation;
 use crate::signature::SigningKey;
 use crate::terms::Terms;
+use crate::training::{HeadTask, RefreshBinding};
 
 /// What a coordinator knows before it opens its store.
 pub struct CoordinatorConfig {
@@ -64,6 +65,25 @@ pub enum CoordinatorJob {
         /// Ciphertexts per contribution.
         count: u32,
     },
+    /// Make the program of the steps on stored features; result `Prepared`.
+    PrepareTraining(Training),
+    /// Look at what a hospital brings to a refresh; result `Inspected`.
+    InspectPart {
+        /// What is trained.
+        of: Box<Training>,
+        /// Which bodies: of kind `RefreshZero`, `RefreshShare`, `RefreshMask` or `RefreshOpening`.
+        list: ListId,
+        /// What they are bound to; zeros to nothing.
+        binding: Option<RefreshBinding>,
+    },
+    /// Do this of a training. The finished model is stored durably, as a published one. Result `Taken`, `Blinded`,
+    /// `Joined` or `Stuck`.
+    TrainHead {
+        /// What is trained.
+        of: Box<Training>,
+        /// What to do.
+        task: HeadTask,
+    },
     /// Read keys and model for serving; result `Loaded`.
     Load {
         /// What is served.
@@ -75,12 +95,25 @@ pub enum CoordinatorJob {
     Evaluate(Vec<Evaluation>),
 }
 
+/// A head that is being trained, as every job of it has to know it, whatever an earlier process did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Training {
+    /// Public randomness of the epoch.
+    pub epoch_seed: Digest,
+    /// Whose rows, ascending, and in how many groups.
+    pub groups: Vec<(PartyId, u32)>,
+    /// Rows of all together.
+    pub rows: u64,
+    /// The refreshes of the steps before, each of its last attempt.
+    pub done: Vec<RefreshBinding>,
+}
+
 /// The bodies of one hospital in a round, and what they have to be bound to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
     /// Public randomness of the epoch.
     pub epoch_seed: Digest,
-    /// Which bodies: of kind `UpdateChunk` or `Share`.
+    /// Which bodies: of kind `UpdateChunk`, `Share` or `Feature`.
     pub list: ListId,
     /// How many they are.
     pub chunks: u32,

@@ -6,6 +6,7 @@ use crate::drive::ListId;
 use crate::ids::{Attempt, Digest, PartyId, QueryId};
 use crate::message::{KeyStep, SignedMessage};
 use crate::party_set::PartySet;
+use crate::training::{SharesBlinded, StepJoined, StepTaken};
 
 /// The sum of a serving key's shares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,14 @@ pub struct ModelAdded {
 }
 wire_struct!(ModelAdded { attempt: Attempt, model: Option<Digest> });
 
+/// What follows from the features that were collected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepsPrepared {
+    /// Digest of the program of the steps; `None` where there are none for these rows.
+    pub program: Option<Digest>,
+}
+wire_struct!(StepsPrepared { program: Option<Digest> });
+
 /// What a job came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobResult {
@@ -52,6 +61,16 @@ pub enum JobResult {
     Loaded(bool),
     /// Of `Evaluate`, for one query: the stored result, `None` where it failed.
     Evaluated(QueryId, Option<BodyRoot>),
+    /// Of `PrepareTraining`.
+    Prepared(StepsPrepared),
+    /// Of `TrainHead`.
+    Taken(StepTaken),
+    /// Of `TrainHead`.
+    Blinded(SharesBlinded),
+    /// Of `TrainHead`.
+    Joined(StepJoined),
+    /// Of `TrainHead`: there is no result, and cannot be.
+    Stuck,
     /// Of any but serving's: the disk kept it from ending; it is begun again.
     Again,
 }
@@ -79,11 +98,18 @@ pub(super) enum PhaseInput {
     WellFormed(ListId),
     /// They cannot.
     Malformed(ListId),
+    Prepared(StepsPrepared),
+    Taken(StepTaken),
+    Blinded(SharesBlinded),
+    Joined(StepJoined),
+    /// A step of a head cannot be computed.
+    Stuck(Tick),
 }
 wire_enum!(PhaseInput {
     0 => Start(Tick), 1 => Message(SignedMessage), 2 => Complete(ListId), 3 => Keys(KeysAdded), 4 => Sum(SumMade),
     5 => Model(ModelAdded), 6 => Lapsed(PartyId), 7 => Returned(PartyId), 8 => Tick(Tick),
-    9 => WellFormed(ListId), 10 => Malformed(ListId),
+    9 => WellFormed(ListId), 10 => Malformed(ListId), 11 => Prepared(StepsPrepared), 12 => Taken(StepTaken),
+    13 => Blinded(SharesBlinded), 14 => Joined(StepJoined), 15 => Stuck(Tick),
 });
 
 impl PhaseInput {
@@ -95,6 +121,11 @@ impl PhaseInput {
             JobResult::Model(model) => Some(Self::Model(model)),
             JobResult::Inspected(list, true) => Some(Self::WellFormed(list)),
             JobResult::Inspected(list, false) => Some(Self::Malformed(list)),
+            JobResult::Prepared(steps) => Some(Self::Prepared(steps)),
+            JobResult::Taken(step) => Some(Self::Taken(step)),
+            JobResult::Blinded(sums) => Some(Self::Blinded(sums)),
+            JobResult::Joined(step) => Some(Self::Joined(step)),
+            JobResult::Stuck => Some(Self::Stuck(Tick {})),
             JobResult::Loaded(_) | JobResult::Again | JobResult::Evaluated(..) => None,
         }
     }

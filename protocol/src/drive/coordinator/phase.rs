@@ -7,17 +7,21 @@ use crate::campaign::{Next, PhaseEnd, PublishedModel};
 use crate::ceremony::{CeremonyConfig, CeremonyInput, CeremonyMachine, CeremonyOutput};
 use crate::codec::Wire;
 use crate::drive::coordinator::inbox::{PhaseInput, PhaseStart, Tick, Told};
+use crate::drive::coordinator::inputs::{publish_input, round_input};
 use crate::drive::coordinator::serve::Session;
+use crate::drive::coordinator::training::{HeadPhase, is_task_done, tell_features, tell_training};
 use crate::drive::coordinator::{
     CoordinatorDriver, CoordinatorJob, CoordinatorNote, Inspection, JobId, ListId, is_told,
 };
 use crate::drive::{Clock, CoordinatorNet, Crypto, Store, StoreFault, Stream};
+use crate::features::{FeaturesConfig, FeaturesMachine};
 use crate::ids::{Attempt, Digest, PartyId, RoundId};
 use crate::message::{KeyStep, LogMessage, RoundPurpose};
 use crate::party_set::PartySet;
-use crate::publish::{PublishConfig, PublishInput, PublishMachine, PublishOutput};
+use crate::publish::{PublishConfig, PublishMachine, PublishOutput};
 use crate::reject::Reject;
-use crate::round::{RoundConfig, RoundInput, RoundMachine, RoundOutput};
+use crate::round::{RoundConfig, RoundMachine, RoundOutput};
+use crate::training::TrainingMachine;
 
 /// The machine of a phase.
 pub(super) enum Phase {
@@ -26,6 +30,8 @@ pub(super) enum Phase {
     Ceremony(CeremonyMachine, Memory),
     Round(Box<RoundMachine>, RoundPhase),
     Publish(PublishMachine, Memory),
+    Features(Box<FeaturesMachine>, Memory),
+    Training(Box<TrainingMachine>, Box<HeadPhase>),
     /// Keys and model are being read.
     Loading(PublishedModel, JobId),
     Serving(Box<Session>),
@@ -65,12 +71,20 @@ pub(super) enum Effect {
     Forget(ListId),
 }
 
+impl Memory {
+    pub(super) fn reject(&mut self, party: PartyId, reject: Reject) {
+        self.rejects.insert(party, reject);
+    }
+}
+
 impl Phase {
     pub(super) fn waiting_for(&self) -> PartySet {
         match self {
             Self::Ceremony(machine, _) => machine.waiting_for(),
             Self::Round(machine, _) => machine.waiting_for(),
             Self::Publish(machine, _) => machine.waiting_for(),
+            Self::Features(machine, _) => machine.waiting_for(),
+            Self::Training(machine, _) => machine.waiting_for(),
             Self::Serving(session) => session.waiting_for(),
             Self::Waiting | Self::Loading(..) => PartySet::EMPTY,
         }
@@ -81,6 +95,8 @@ impl Phase {
         match self {
             Self::Ceremony(machine, _) => machine.waiting_for(),
             Self::Publish(machine, _) => machine.needs_all(),
+            Self::Features(machine, _) => machine.needs_all(),
+            Self::Training(machine, _) => machine.needs_all(),
             _ => PartySet::EMPTY,
         }
     }
@@ -92,6 +108,8 @@ impl Phase {
             Self::Round(machine, phase) => format!("round {}, {}", phase.round, machine.step()),
             Self::Publish(machine, _) if machine.is_verifying() => "publishing, hospitals add the model up".to_owned(),
             Self::Publish(..) => "publishing".to_owned(),
+            Self::Features(..) => "collecting features".to_owned(),
+            Self::Training(machine, _) => format!("step {} of the head", machine.step()),
             Self::Loading(..) => "reading keys and model".to_owned(),
             Self::Serving(_) => "serving".to_owned(),
         }
@@ -99,7 +117,7 @@ impl Phase {
 
     /// Whether it is told things, and remembers them.
     pub(super) fn is_told(&self) -> bool {
-        matches!(self, Self::Ceremony(..) | Self::Round(..) | Self::Publish(..))
+        !matches!(self, Self::Waiting | Self::Loading(..) | Self::Serving(_))
     }
 
     pub(super) fn is_serving(&self) -> bool {
@@ -117,8 +135,9 @@ impl Phase {
 
     fn told(&mut self) -> Option<&mut Memory> {
         match self {
-            Self::Ceremony(_, told) | Self::Publish(_, told) => Some(told),
+            Self::Ceremony(_, told) | Self::Publish(_, told) | Self::Features(_, told) => Some(told),
             Self::Round(_, phase) => Some(&mut phase.told),
+            Self::Training(_, phase) => Some(&mut phase.told),
             Self::Waiting | Self::Loading(..) | Self::Serving(_) => None,
         }
     }
@@ -154,8 +173,22 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                 let config = PublishConfig { model, program, min_cohort, collect_ms };
                 Phase::Publish(PublishMachine::new(roster, live, first, config), Memory::default())
             }
+            Next::Features | Next::Head(_) => self.head_phase(next, live),
             Next::Serve(_) | Next::Wait(_) => Phase::Waiting,
         }
+    }
+
+    /// The same of a head; without terms for one there is nothing to do.
+    fn head_phase(&self, next: &Next, live: PartySet) -> Phase {
+        let (roster, Some(head)) = (self.roster.clone(), self.terms.head.clone()) else { return Phase::Waiting };
+        let Next::Head(on) = next else {
+            let (min_cohort, collect_ms) = (self.terms.min_cohort, self.terms.round_deadline_ms);
+            let config = FeaturesConfig { head, min_cohort, collect_ms };
+            return Phase::Features(Box::new(FeaturesMachine::new(roster, config)), Memory::default());
+        };
+        let terms = head.training(on.program, self.terms.program);
+        let phase = HeadPhase::new(on.clone(), self.campaign.epoch_seed());
+        Phase::Training(Box::new(TrainingMachine::new(roster, live, terms)), Box::new(phase))
     }
 
     /// Begins what the campaign wants next.
@@ -184,7 +217,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                 self.phase = Phase::Waiting;
                 self.notes.push(CoordinatorNote::Paused(reason));
             }
-            Next::Ceremony | Next::Round { .. } | Next::Publish { .. } => {}
+            Next::Ceremony | Next::Round { .. } | Next::Publish { .. } | Next::Features | Next::Head(_) => {}
         }
         Ok(())
     }
@@ -341,6 +374,18 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                     }
                 }
             }
+            Phase::Features(machine, told) => {
+                let bodies = self.terms.head.as_ref().map_or(0, |head| head.group_bodies);
+                let with = (self.campaign.epoch_seed(), bodies);
+                let (effects, times) = tell_features((machine, told), (now_ms, input), with);
+                self.effects.extend(effects);
+                wakes = times;
+            }
+            Phase::Training(machine, phase) => {
+                let (effects, times) = tell_training((machine, phase), (now_ms, input));
+                self.effects.extend(effects);
+                wakes = times;
+            }
             Phase::Waiting | Phase::Loading(..) | Phase::Serving(_) => {}
         }
         for at_ms in wakes {
@@ -390,7 +435,9 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         match &end {
             PhaseEnd::NoKeys(failure) => self.campaign.pause(PauseReason::Ceremony(failure.clone())),
             PhaseEnd::NotPublished(failure) => self.campaign.pause(PauseReason::Publish(*failure)),
-            PhaseEnd::Keys { .. } | PhaseEnd::Round(..) | PhaseEnd::Published(_) => {}
+            PhaseEnd::NoFeatures(failure) => self.campaign.pause(PauseReason::Features(*failure)),
+            PhaseEnd::NoHead(failure) => self.campaign.pause(PauseReason::Head(*failure)),
+            PhaseEnd::Keys { .. } | PhaseEnd::Round(..) | PhaseEnd::Published(_) | PhaseEnd::Features => {}
         }
         self.notes.push(CoordinatorNote::Ended(end));
         self.phase = Phase::Waiting;
@@ -405,6 +452,12 @@ pub(super) fn is_done(job: &CoordinatorJob, input: &PhaseInput) -> bool {
         (CoordinatorJob::Inspect(job), PhaseInput::WellFormed(list) | PhaseInput::Malformed(list)) => job.list == *list,
         (CoordinatorJob::Combine { attempt, .. }, PhaseInput::Sum(sum)) => *attempt == sum.attempt,
         (CoordinatorJob::AddModel { attempt, .. }, PhaseInput::Model(model)) => *attempt == model.attempt,
+        (CoordinatorJob::PrepareTraining(_), PhaseInput::Prepared(_)) => true,
+        (
+            CoordinatorJob::InspectPart { list: inspected, .. },
+            PhaseInput::WellFormed(list) | PhaseInput::Malformed(list),
+        ) => inspected == list,
+        (CoordinatorJob::TrainHead { task, .. }, input) => is_task_done(task, input),
         _ => false,
     }
 }
@@ -426,58 +479,7 @@ fn ceremony_input(input: PhaseInput) -> Option<CeremonyInput> {
         // The ceremony needs everybody: whoever lapsed is waited for.
         PhaseInput::Lapsed(_) | PhaseInput::Returned(_) | PhaseInput::Tick(_) => return None,
         PhaseInput::WellFormed(_) | PhaseInput::Malformed(_) => return None,
-        PhaseInput::Complete(_) | PhaseInput::Sum(_) | PhaseInput::Model(_) => return None,
-    })
-}
-
-fn round_input(round: RoundId, input: PhaseInput) -> Option<RoundInput> {
-    Some(match input {
-        PhaseInput::Start(_) => RoundInput::Start,
-        PhaseInput::Message(message) => RoundInput::Message(message),
-        PhaseInput::Complete(list) => {
-            let (kind, attempt, party) = of_round(round, list)?;
-            RoundInput::BodiesComplete { kind, attempt, party }
-        }
-        PhaseInput::WellFormed(list) => {
-            let (kind, attempt, party) = of_round(round, list)?;
-            RoundInput::Inspected { kind, attempt, party, is_well_formed: true }
-        }
-        PhaseInput::Malformed(list) => {
-            let (kind, attempt, party) = of_round(round, list)?;
-            RoundInput::Inspected { kind, attempt, party, is_well_formed: false }
-        }
-        PhaseInput::Sum(sum) => match sum.chunks {
-            Some(chunks) => RoundInput::Combined { attempt: sum.attempt, chunks },
-            None => RoundInput::CombineFailed { attempt: sum.attempt },
-        },
-        PhaseInput::Lapsed(party) => RoundInput::PartyGone(party),
-        PhaseInput::Returned(party) => RoundInput::PartyBack(party),
-        PhaseInput::Tick(_) => RoundInput::Tick,
-        PhaseInput::Keys(_) | PhaseInput::Model(_) => return None,
-    })
-}
-
-/// Whose bodies of which attempt, if they are of this round.
-fn of_round(round: RoundId, list: ListId) -> Option<(BlobKind, Attempt, PartyId)> {
-    let ListId { kind, round: of, attempt, party } = list;
-    if of == u64::from(round.0) { Some((kind, Attempt(attempt), party?)) } else { None }
-}
-
-fn publish_input(input: PhaseInput) -> Option<PublishInput> {
-    Some(match input {
-        PhaseInput::Start(_) => PublishInput::Start,
-        PhaseInput::Message(message) => PublishInput::Message(message),
-        PhaseInput::Complete(ListId { attempt, party: Some(party), .. }) => {
-            PublishInput::BodiesComplete { attempt: Attempt(attempt), party }
-        }
-        PhaseInput::Model(model) => match model.model {
-            Some(encrypted_model) => PublishInput::Aggregated { attempt: model.attempt, encrypted_model },
-            None => PublishInput::AggregateFailed { attempt: model.attempt },
-        },
-        PhaseInput::Lapsed(party) => PublishInput::PartyGone(party),
-        PhaseInput::Returned(party) => PublishInput::PartyBack(party),
-        PhaseInput::Tick(_) => PublishInput::Tick,
-        PhaseInput::WellFormed(_) | PhaseInput::Malformed(_) => return None,
-        PhaseInput::Complete(_) | PhaseInput::Keys(_) | PhaseInput::Sum(_) => return None,
+        PhaseInput::Complete(_) | PhaseInput::Sum(_) | PhaseInput::Model(_) | PhaseInput::Prepared(_) => return None,
+        PhaseInput::Taken(_) | PhaseInput::Blinded(_) | PhaseInput::Joined(_) | PhaseInput::Stuck(_) => return None,
     })
 }

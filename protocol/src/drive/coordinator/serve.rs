@@ -133,7 +133,13 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             JobResult::Evaluated(query, Some(result)) => ServingInput::Evaluated { query, result },
             JobResult::Evaluated(query, None) => ServingInput::EvaluationFailed { query },
             JobResult::Inspected(..) | JobResult::Keys(_) | JobResult::Sum(_) | JobResult::Model(_) => return,
-            JobResult::Loaded(_) | JobResult::Again => return,
+            JobResult::Prepared(_)
+            | JobResult::Taken(_)
+            | JobResult::Blinded(_)
+            | JobResult::Joined(_)
+            | JobResult::Stuck
+            | JobResult::Loaded(_)
+            | JobResult::Again => return,
         };
         self.serving_machine(input);
     }

@@ -1,23 +1,32 @@
-//! What every hospital may fetch of a round, to add its sum up before it votes: the updates and the shares that an
-//! announced sum is made of, and nothing of an attempt without one.
+//! What every hospital may fetch of what others sent, to make it itself: of a round the updates and the shares that an
+//! announced sum is made of, and nothing of an attempt without one; of a head what it is trained on, and what steps
+//! were refreshed with.
 //!
 //! Whoever votes is shown them: members of the cohort, and those who were late for it and adopt the model as well. What
 //! is not in the sum, such as spare ciphertexts, is shown to nobody. Nothing is shown before the sum is announced, so
-//! that nobody makes an update or a share of what others sent.
+//! that nobody makes an update or a share of what others sent. The shares of a refresh are shown to nobody, and their
+//! sum to its opener alone.
 
 use std::collections::BTreeMap;
 
-use crate::blob::{BlobKind, ListId};
-use crate::message::LogMessage;
+use crate::blob::{BlobKind, BodyRoot, ListId};
+use crate::ids::{Attempt, PartyId, StepId};
+use crate::message::{HospitalMessage, LogMessage, SignedMessage};
 use crate::party_set::PartySet;
 
-/// The sums of the log, by round and attempt: as many as the terms have rounds.
+/// The sums of the log, by round and attempt: as many as the terms have rounds; and the lists of a training, as many as
+/// they have steps and attempts.
 #[derive(Default)]
 pub(super) struct Shown {
     /// The newest manifest's.
     cohort: PartySet,
     /// S and T.
     sums: BTreeMap<(u64, u32), (PartySet, PartySet)>,
+    /// Of a head, with the number of bodies that was signed.
+    lists: BTreeMap<ListId, u32>,
+    /// Of the refresh at hand: who opens, and what its decryptors signed of their masks.
+    opener: Option<PartyId>,
+    masks: Vec<(PartyId, BodyRoot)>,
 }
 
 impl Shown {
@@ -29,12 +38,61 @@ impl Shown {
                 let decryptors = it.shares.iter().map(|head| head.author).collect();
                 self.sums.insert((u64::from(it.round.0), it.attempt.0), (self.cohort, decryptors));
             }
+            LogMessage::FeaturesReady(it) => {
+                let of = |signed: &SignedMessage| match &signed.body {
+                    HospitalMessage::FeaturesHead(head) => Some((signed.author, head.body)),
+                    _ => None,
+                };
+                self.show(BlobKind::Feature, (StepId(0), Attempt(0)), it.heads.iter().filter_map(of));
+            }
+            LogMessage::RefreshOpen(it) => {
+                self.opener = Some(it.opener);
+                let of = |signed: &SignedMessage| match &signed.body {
+                    HospitalMessage::ZeroHead(head) => Some((signed.author, head.body)),
+                    _ => None,
+                };
+                self.show(BlobKind::RefreshZero, (it.step, it.attempt), it.zeros.iter().filter_map(of));
+            }
+            LogMessage::RefreshBlinded(it) => {
+                let of = |signed: &SignedMessage| match &signed.body {
+                    HospitalMessage::RefreshHead(head) => Some((signed.author, head.masks)),
+                    _ => None,
+                };
+                self.masks = it.heads.iter().filter_map(of).collect();
+            }
+            LogMessage::RefreshDone(it) => {
+                let masks = std::mem::take(&mut self.masks);
+                self.show(BlobKind::RefreshMask, (it.step, it.attempt), masks);
+                if let HospitalMessage::OpeningHead(head) = &it.opening.body {
+                    let opening = [(it.opening.author, head.body)];
+                    self.show(BlobKind::RefreshOpening, (it.step, it.attempt), opening);
+                }
+            }
             _ => {}
         }
     }
 
+    fn show(
+        &mut self,
+        kind: BlobKind,
+        (step, attempt): (StepId, Attempt),
+        of: impl IntoIterator<Item = (PartyId, BodyRoot)>,
+    ) {
+        let list = |party| ListId { kind, round: u64::from(step.0), attempt: attempt.0, party: Some(party) };
+        self.lists.extend(of.into_iter().map(|(party, body)| (list(party), body.count)));
+    }
+
+    /// Whether this hospital may read this list, and how many bodies of it at most: a round's have `chunks`.
+    pub(super) fn bodies(&self, list: ListId, chunks: u32, reader: PartyId) -> Option<u32> {
+        match list.kind {
+            BlobKind::RefreshSum => (self.opener == Some(reader)).then_some(u32::MAX),
+            _ if self.is_of_a_sum(list) => Some(chunks),
+            _ => self.lists.get(&list).copied(),
+        }
+    }
+
     /// Whether an announced sum is made of this list.
-    pub(super) fn is_of_a_sum(&self, list: ListId) -> bool {
+    fn is_of_a_sum(&self, list: ListId) -> bool {
         let ListId { kind, round, attempt, party: Some(party) } = list else { return false };
         let Some((cohort, decryptors)) = self.sums.get(&(round, attempt)) else { return false };
         match kind {

@@ -2,17 +2,34 @@
 
 use crate::blob::{BlobId, BlobKind, BodyRoot};
 use crate::drive::hospital::outgoing::Outgoing;
-use crate::drive::hospital::work::Work;
+use crate::drive::hospital::wanted::Wanted;
+use crate::drive::hospital::work::{Then, Work};
 use crate::drive::hospital::{HospitalDriver, HospitalJob, HospitalNote, QuestionStage};
 use crate::drive::{Clock, Crypto, HospitalNet, Store, Stream};
 use crate::hospital::{HospitalInput, SwitchBinding};
 use crate::ids::{PartyId, QueryId};
 use crate::limits::QUERIES_QUEUED_PER_ASKER_MAX;
+use crate::message::QueryHead;
 
 /// A question whose answer is awaited.
 pub(super) struct Pending {
     pub(super) ticket: u64,
     due_ms: u64,
+}
+
+impl Work {
+    pub(super) fn evaluate(asker: PartyId, head: Box<QueryHead>) -> Self {
+        let place = |index| BlobId::query(BlobKind::Query, head.query, Some(asker), index);
+        let wanted = (0..head.body.count).map(|index| Wanted::together(place(index))).collect();
+        Self::Fetch { wanted, then: Then::Evaluate { asker, head } }
+    }
+
+    pub(super) fn answer(ticket: u64, binding: Box<SwitchBinding>, boxes: &[(PartyId, BodyRoot)]) -> Self {
+        let place = |maker| BlobId::query(BlobKind::SwitchShare, binding.query, Some(maker), 0);
+        let wanted = boxes.iter().map(|(maker, root)| Wanted::single(place(*maker), *root)).collect();
+        let makers = boxes.iter().map(|(maker, _)| *maker).collect();
+        Self::Fetch { wanted, then: Then::Answer { ticket, binding, makers } }
+    }
 }
 
 impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalDriver<S, N, C, K> {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::blob::{BlobId, BlobKind, BodyRoot, ListId};
 use crate::drive::hospital::parts::{Announced, ChunksLeft, PartsLeft};
 use crate::drive::hospital::planes::Bound;
+use crate::drive::hospital::training::{FeaturesLeft, task_job};
 use crate::drive::hospital::wanted::{Wanted, digests};
 use crate::drive::hospital::{
     AGAIN_MS, HospitalDone, HospitalDriver, HospitalJob, HospitalNote, Parts, Purpose, Summands,
@@ -18,6 +19,7 @@ use crate::ids::{Digest, PartyId, RoundId};
 use crate::message::{KeyStep, QueryHead, RoundPurpose};
 use crate::reject::Reject;
 use crate::roster::Roster;
+use crate::training::TrainingTask;
 
 /// Bodies that are fetched at once.
 const FETCHES_MAX: usize = 4;
@@ -34,6 +36,8 @@ pub(super) enum Work {
     Parts(PartsLeft),
     /// The same of a round's sum.
     Chunks(ChunksLeft),
+    /// Everybody's features, group after group.
+    Features(FeaturesLeft),
 }
 
 /// What the bodies are for.
@@ -108,6 +112,25 @@ pub(super) enum Then {
         asker: PartyId,
         head: Box<QueryHead>,
     },
+    /// The digests of a hospital's features.
+    FeaturesList {
+        of: PartyId,
+        groups: u32,
+        left: FeaturesLeft,
+    },
+    Features {
+        of: PartyId,
+        group: u32,
+    },
+    /// The lists that were asked for, in order, and then how long they are.
+    TaskLists {
+        task: TrainingTask,
+        lists: Vec<ListId>,
+    },
+    Task {
+        task: TrainingTask,
+        counts: Vec<(ListId, usize)>,
+    },
     /// Whose boxes were asked for, in order.
     Answer {
         ticket: u64,
@@ -157,12 +180,6 @@ impl Work {
         shares.into_iter().map(share).chain([Self::Ready(finish)]).collect()
     }
 
-    pub(super) fn evaluate(asker: PartyId, head: Box<QueryHead>) -> Self {
-        let place = |index| BlobId::query(BlobKind::Query, head.query, Some(asker), index);
-        let wanted = (0..head.body.count).map(|index| Wanted::together(place(index))).collect();
-        Self::Fetch { wanted, then: Then::Evaluate { asker, head } }
-    }
-
     pub(super) fn sum(step: KeyStep, root: BodyRoot) -> Self {
         let id = BlobId::ceremony(step.blob_kind(), None, 0);
         Self::Fetch { wanted: vec![Wanted::single(id, root)], then: Then::Sum { step } }
@@ -172,13 +189,6 @@ impl Work {
         let place = |index| BlobId::round(BlobKind::SumChunk, binding.round, binding.attempt, None, index);
         let wanted = (0..).zip(chunks).map(|(index, digest)| Wanted::digest(place(index), *digest)).collect();
         Self::Fetch { wanted, then: Then::OpenSum { binding, purpose } }
-    }
-
-    pub(super) fn answer(ticket: u64, binding: Box<SwitchBinding>, boxes: &[(PartyId, BodyRoot)]) -> Self {
-        let place = |maker| BlobId::query(BlobKind::SwitchShare, binding.query, Some(maker), 0);
-        let wanted = boxes.iter().map(|(maker, root)| Wanted::single(place(*maker), *root)).collect();
-        let makers = boxes.iter().map(|(maker, _)| *maker).collect();
-        Self::Fetch { wanted, then: Then::Answer { ticket, binding, makers } }
     }
 
     /// Whether it is of no use once this round has no result.
@@ -222,6 +232,10 @@ impl Then {
                 | Self::Parts { .. }
                 | Self::AddParts { .. }
                 | Self::TakePart { .. }
+                | Self::FeaturesList { .. }
+                | Self::Features { .. }
+                | Self::TaskLists { .. }
+                | Self::Task { .. }
         )
     }
 
@@ -292,6 +306,10 @@ impl Then {
             Self::PlanesList(bound) => return bound.bodies(&first(bodies)),
             Self::Planes(bound) => bound.job(bodies),
             Self::PlaneSeeds { of } => HospitalJob::CheckPlanes { of, seeds: first(bodies) },
+            Self::FeaturesList { of, groups, left } => return left.of(of, groups, &first(bodies)),
+            Self::Features { of, group } => HospitalJob::AddFeatures { of, group, bodies },
+            Self::TaskLists { task, lists } => return Work::task_bodies(task, lists, &bodies),
+            Self::Task { task, counts } => task_job(task, counts, bodies),
             Self::Sum { step } => HospitalJob::TakeSum { step, sum: first(bodies) },
             Self::OpenSum { binding, purpose } => HospitalJob::OpenSum { binding, purpose, chunks: bodies },
             Self::Answer { ticket, binding, makers } => {
@@ -320,6 +338,11 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
                             rest.into_iter().for_each(|rest| self.work.push_front(rest));
                             self.work.push_front(chunk);
                         }
+                    }
+                    Some(Work::Features(left)) => {
+                        let (next, rest) = left.next();
+                        rest.into_iter().for_each(|rest| self.work.push_front(rest));
+                        self.work.push_front(next);
                     }
                     Some(Work::Fetch { wanted, then }) => {
                         let (to_ask, got) = ((0..wanted.len()).collect(), vec![None; wanted.len()]);
@@ -437,7 +460,11 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             | Then::Sum { .. }
             | Then::Parts { .. }
             | Then::AddParts { .. }
-            | Then::TakePart { .. } => {}
+            | Then::TakePart { .. }
+            | Then::FeaturesList { .. }
+            | Then::Features { .. }
+            | Then::TaskLists { .. }
+            | Then::Task { .. } => {}
         }
     }
 
@@ -451,8 +478,12 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
         match done {
             HospitalDone::Nothing => self.notes.push(HospitalNote::Waiting),
             HospitalDone::Input(input) => {
-                if let HospitalInput::SumFalse { round, .. } = &input {
-                    self.work.retain(|work| !work.checks(*round));
+                match &input {
+                    HospitalInput::SumFalse { round, .. } => self.work.retain(|work| !work.checks(*round)),
+                    HospitalInput::Untrainable { .. } => {
+                        self.work.retain(|work| !matches!(work, Work::Features(_)));
+                    }
+                    _ => {}
                 }
                 self.feed(input);
             }

@@ -1,6 +1,6 @@
 //! Inputs and outputs of a hospital that follows a training on ciphertexts.
 
-use crate::blob::{BlobKind, BodyRoot};
+use crate::blob::{BlobKind, BodyRoot, ListId};
 use crate::ids::{Attempt, Digest, PartyId, StepId};
 use crate::message::{HospitalMessage, LogMessage, Scope};
 use crate::reject::Reject;
@@ -140,6 +140,39 @@ pub enum TrainingTask {
     },
     /// Join what was sent and go on, answer with `Joined`.
     Join(Box<Joining>),
+}
+
+impl TrainingTask {
+    /// What others bring to it. Zeros of an attempt come with `AddZeros`, which is before all else of the attempt.
+    #[must_use]
+    pub fn lists(&self) -> Vec<(ListId, BodyRoot)> {
+        let of = |kind, step: StepId, attempt: Attempt, party| ListId {
+            kind,
+            round: u64::from(step.0),
+            attempt: attempt.0,
+            party,
+        };
+        match self {
+            Self::Take { .. } | Self::MakeZeros { .. } | Self::Share(..) => Vec::new(),
+            Self::AddZeros { step, attempt, zeros } => {
+                let zero = |(maker, root): &(PartyId, BodyRoot)| {
+                    (of(BlobKind::RefreshZero, *step, *attempt, Some(*maker)), *root)
+                };
+                zeros.iter().map(zero).collect()
+            }
+            Self::Open { binding, sums, .. } => {
+                vec![(of(BlobKind::RefreshSum, binding.step, binding.attempt, None), *sums)]
+            }
+            Self::Join(joining) => {
+                let RefreshBinding { step, attempt, opener, .. } = joining.binding();
+                let mask = |(maker, root): &(PartyId, BodyRoot)| {
+                    (of(BlobKind::RefreshMask, step, attempt, Some(*maker)), *root)
+                };
+                let opening = (of(BlobKind::RefreshOpening, step, attempt, Some(opener)), joining.opening);
+                joining.masks.iter().map(mask).chain([opening]).collect()
+            }
+        }
+    }
 }
 
 /// What the runtime has to do, in order.

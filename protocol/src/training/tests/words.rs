@@ -11,7 +11,7 @@ use crate::message::{
     ZeroHead,
 };
 use crate::reject::Reject;
-use crate::training::{RefreshBinding, TrainingInput, TrainingOutput};
+use crate::training::{RefreshBinding, SharesBlinded, StepJoined, StepTaken, TrainingInput, TrainingOutput};
 
 const FIRST: (StepId, Attempt) = (StepId(1), Attempt(1));
 
@@ -66,9 +66,9 @@ fn shares_of_another_refresh_by_others_or_of_another_size_are_not_taken() {
 fn what_was_not_asked_of_the_own_arithmetic_changes_nothing() {
     let (mut world, _) = sharing();
     let ((step, attempt), stray) = (FIRST, list("stray"));
-    world.says(TrainingInput::Taken { step, attempt, packages: stray });
-    world.says(TrainingInput::Blinded { step, attempt, sums: stray });
-    world.says(TrainingInput::Joined { step, model: None });
+    world.says(TrainingInput::Taken(StepTaken { step, attempt, packages: stray }));
+    world.says(TrainingInput::Blinded(SharesBlinded { step, attempt, sums: stray }));
+    world.says(TrainingInput::Joined(StepJoined { step, model: None }));
     world.says(TrainingInput::Start);
     assert_eq!((world.kinds(), world.machine.waiting_for().numbers()), (vec!["refresh open"], vec![2]));
     world.says(TrainingInput::PartyGone(party(2)));

@@ -8,8 +8,8 @@ use crate::ids::{Attempt, Digest, StepId};
 use crate::message::{HospitalMessage, LogMessage, RefreshOpen, Refusal};
 use crate::roster::Roster;
 use crate::training::{
-    Follower, FollowerInput, FollowerOutput, TaskDone, TrainingFailure, TrainingInput, TrainingMachine, TrainingOutput,
-    TrainingTask, TrainingTerms,
+    Follower, FollowerInput, FollowerOutput, HeadTask, RefreshBinding, SharesBlinded, StepJoined, StepTaken, TaskDone,
+    TrainingFailure, TrainingInput, TrainingMachine, TrainingOutput, TrainingTask, TrainingTerms,
 };
 
 pub(super) const DEADLINE_MS: u64 = 10_000;
@@ -112,7 +112,7 @@ impl World {
     pub(super) fn goes_on(&mut self) {
         self.until = u32::MAX;
         let (step, attempt) = (self.machine.step(), Attempt::FIRST);
-        self.says(TrainingInput::Taken { step, attempt, packages: packages(step, attempt) });
+        self.says(TrainingInput::Taken(StepTaken { step, attempt, packages: packages(step, attempt) }));
     }
 
     /// A hospital's new process reads the log from its first entry.
@@ -170,18 +170,20 @@ impl World {
                     TrainingInput::BodiesComplete { kind, step, attempt, party }
                 }
             }
-            TrainingOutput::Take { step } if step.0 > self.until => return,
-            TrainingOutput::Take { step } => {
+            TrainingOutput::Do(HeadTask::Take { step }) if step.0 > self.until => return,
+            TrainingOutput::Do(HeadTask::Take { step }) => {
                 let attempt = Attempt::FIRST;
-                TrainingInput::Taken { step, attempt, packages: packages(step, attempt) }
+                TrainingInput::Taken(StepTaken { step, attempt, packages: packages(step, attempt) })
             }
-            TrainingOutput::AddZeros { step, attempt, .. } => {
-                TrainingInput::Taken { step, attempt, packages: packages(step, attempt) }
+            TrainingOutput::Do(HeadTask::AddZeros { step, attempt, .. }) => {
+                TrainingInput::Taken(StepTaken { step, attempt, packages: packages(step, attempt) })
             }
-            TrainingOutput::Blind { step, attempt, .. } => {
-                TrainingInput::Blinded { step, attempt, sums: list(&format!("sums {step} {attempt}")) }
+            TrainingOutput::Do(HeadTask::Blind(RefreshBinding { step, attempt, .. })) => {
+                TrainingInput::Blinded(SharesBlinded { step, attempt, sums: list(&format!("sums {step} {attempt}")) })
             }
-            TrainingOutput::Join { step, .. } => TrainingInput::Joined { step, model: (step.0 == STEPS).then(head) },
+            TrainingOutput::Do(HeadTask::Join(RefreshBinding { step, .. })) => {
+                TrainingInput::Joined(StepJoined { step, model: (step.0 == STEPS).then(head) })
+            }
             _ => return,
         };
         self.waiting.push_back(Event::Coordinator(answer));

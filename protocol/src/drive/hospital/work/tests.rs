@@ -68,7 +68,7 @@ fn walked(first: Work) -> (Vec<Walked>, HospitalJob) {
                 rest
             }
             Work::Ready(job) => return (walked, job),
-            Work::Fetch { .. } | Work::Chunks(_) => panic!("a fetch of its own"),
+            Work::Fetch { .. } | Work::Chunks(_) | Work::Features(_) => panic!("a fetch of its own"),
         };
     }
 }
