@@ -20,6 +20,7 @@ mod tests;
 
 pub use binding::RefreshBinding;
 pub use effect::{HeadTask, SharesBlinded, StepJoined, StepTaken, TrainingFailure, TrainingInput, TrainingOutput};
+pub(crate) use follower::Asked;
 pub use follower::{Follower, FollowerInput, FollowerOutput, Joining, TaskDone, TrainingTask};
 pub use terms::{HeadTerms, TrainingTerms};
 

@@ -8,6 +8,7 @@ mod ceremony;
 mod fault;
 mod rounds;
 mod serving;
+mod training;
 
 pub use fault::Author;
 
@@ -29,6 +30,7 @@ use self::ceremony::Ceremony;
 use self::fault::{Fault, of_all, require, require_of};
 use self::rounds::Rounds;
 use self::serving::Serving;
+use self::training::Training;
 
 /// The first bad entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +69,7 @@ pub struct Verifier {
     key_sums: BTreeMap<KeyStep, BodyRoot>,
     rounds: Rounds,
     serving: Serving,
+    training: Training,
 }
 
 impl Verifier {
@@ -86,6 +89,7 @@ impl Verifier {
             key_sums: BTreeMap::new(),
             rounds: Rounds::default(),
             serving: Serving::default(),
+            training: Training::default(),
         }
     }
 
@@ -152,14 +156,13 @@ impl Verifier {
     }
 
     fn message(&mut self, message: &LogMessage, roster: &Roster) -> Result<(), Fault> {
-        // No terms of a key epoch have a training on ciphertexts.
-        require(!message.is_of_training(), Reject::PlanNotApproved)?;
         match message {
             LogMessage::ServingStepOpen(ServingStepOpen { plan: program, .. }) => {
                 require(self.ceremony.is_open && self.is_of_plan(*program), Reject::PlanNotApproved)?;
             }
             LogMessage::RoundOpen(_) => require(self.ceremony.dealings_fit, Reject::OutOfTurn)?,
             LogMessage::PublishOpen(PublishOpen { model, program, .. }) => {
+                require(!self.is_of_head(), Reject::PlanNotApproved)?;
                 require(self.rounds.is_held(*model), Reject::BaseModelDiffers)?;
                 require(self.is_of_plan(*program), Reject::PlanNotApproved)?;
             }
@@ -167,9 +170,26 @@ impl Verifier {
         }
         self.ceremony.step(message, roster)?;
         self.key_step(message, roster)?;
+        let is_head = self.is_of_head();
         let terms = self.approved.as_ref().map(|approved| &approved.terms);
+        if message.is_of_training() {
+            require(self.ceremony.dealings_fit, Reject::OutOfTurn)?;
+            self.training.step(message, roster, terms)?;
+        }
+        if let LogMessage::ModelPublished(it) = message
+            && is_head
+        {
+            let is_of_plan = self.program.is_some_and(|program| program == it.program);
+            require(is_of_plan, Reject::PlanNotApproved)?;
+            self.training.published(it)?;
+        }
         self.rounds.step(message, roster, terms)?;
-        self.serving.step(message, roster, terms)
+        self.serving.step(message, roster, terms, is_head)
+    }
+
+    /// Whether a head is served: as was approved, or else as the log says.
+    fn is_of_head(&self) -> bool {
+        self.approved.as_ref().map_or(self.training.is_under_way(), |approved| approved.terms.head.is_some())
     }
 
     /// Whether this is the program of the plan, which every later word of it has to name as well.

@@ -14,7 +14,12 @@ fn head(groups: u32, rows: u64) -> FeaturesHead {
     FeaturesHead { groups, rows, body }
 }
 
-/// Four hospitals, two of which have to be trained on; with its log.
+/// Of each hospital.
+fn groups(number: u16) -> u32 {
+    u32::from(number).min(head_terms().groups_max)
+}
+
+/// Five hospitals, three of which have to be trained on; with its log.
 struct World {
     machine: FeaturesMachine,
     log: Vec<LogMessage>,
@@ -22,8 +27,12 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let config = FeaturesConfig { head: head_terms(), min_cohort: 2, collect_ms: COLLECT_MS };
-        let mut world = Self { machine: FeaturesMachine::new(roster(4, 2), config), log: Vec::new() };
+        Self::with(2)
+    }
+
+    fn with(min_cohort: u16) -> Self {
+        let config = FeaturesConfig { head: head_terms(), min_cohort, collect_ms: COLLECT_MS };
+        let mut world = Self { machine: FeaturesMachine::new(roster(5, 3), config), log: Vec::new() };
         let said = world.hears(0, FeaturesInput::Start);
         let open = LogMessage::FeaturesOpen(FeaturesOpen { recipe: head_terms().recipe });
         assert_eq!(said, [FeaturesOutput::Append(open), FeaturesOutput::WakeAt(COLLECT_MS)]);
@@ -50,7 +59,7 @@ impl World {
 
     /// One hospital's head and bodies.
     fn uploads(&mut self, number: u16, rows: u64, is_well_formed: bool) -> Vec<FeaturesOutput> {
-        let (party, own) = (party(number), head(u32::from(number), rows));
+        let (party, own) = (party(number), head(groups(number), rows));
         let said = self.says(number, HospitalMessage::FeaturesHead(own.clone()));
         assert_eq!(said, [FeaturesOutput::AwaitBodies { party, body: own.body }]);
         let said = self.hears(0, FeaturesInput::BodiesComplete { party });
@@ -68,12 +77,12 @@ fn prepared(said: &[FeaturesOutput]) -> (Vec<(u16, u32)>, u64) {
 #[test]
 fn everybodys_rows_are_trained_on_by_the_program_that_follows_from_them() {
     let mut world = World::new();
-    for number in [4, 1, 2] {
+    for number in [4, 1, 5, 2] {
         assert_eq!(world.uploads(number, ROWS, true), []);
     }
     assert_eq!(world.machine.waiting_for(), [party(3)].into_iter().collect());
     let said = world.uploads(3, ROWS, true);
-    assert_eq!(prepared(&said), (vec![(1, 1), (2, 2), (3, 3), (4, 4)], ROWS));
+    assert_eq!(prepared(&said), (vec![(1, 1), (2, 2), (3, 3), (4, 4), (5, 4)], ROWS));
     assert_eq!(world.machine.waiting_for(), PartySet::EMPTY);
     let program = digest("steps");
     let said = world.hears(0, FeaturesInput::Prepared { program: Some(program) });
@@ -81,7 +90,7 @@ fn everybodys_rows_are_trained_on_by_the_program_that_follows_from_them() {
         panic!("{said:?}")
     };
     assert_eq!((ready.rows, ready.program), (ROWS, program));
-    let heads = [1, 2, 3, 4].map(|number| signed(number, HospitalMessage::FeaturesHead(head(number.into(), ROWS))));
+    let heads = [1, 2, 3, 4, 5].map(|number| signed(number, HospitalMessage::FeaturesHead(head(groups(number), ROWS))));
     assert_eq!(ready.heads, heads);
     assert_eq!(world.hears(0, FeaturesInput::Prepared { program: Some(program) }), [], "once");
     assert_eq!(world.log.len(), 2);
@@ -96,23 +105,25 @@ fn who_refuses_or_sends_what_is_none_is_not_waited_for() {
     assert_eq!(world.uploads(2, ROWS, true), []);
     assert_eq!(world.refuses(2, Scope::Training), [], "what is there stays");
     assert_eq!(world.uploads(3, ROWS, false), []);
-    assert_eq!(prepared(&world.uploads(4, ROWS, true)), (vec![(2, 2), (4, 4)], ROWS));
+    assert_eq!(world.uploads(4, ROWS, true), []);
+    assert_eq!(prepared(&world.uploads(5, ROWS, true)), (vec![(2, 2), (4, 4), (5, 4)], ROWS));
 }
 
 #[test]
 fn too_few_who_are_willing_end_it() {
     let mut world = World::new();
-    [1, 2].map(|number| assert_eq!(world.refuses(number, Scope::Training), []));
+    assert_eq!([1, 2].map(|number| world.refuses(number, Scope::Training)), [vec![], vec![]]);
     assert_eq!(world.uploads(3, ROWS, false), []);
-    let said = world.uploads(4, ROWS, true);
-    assert_eq!(said, [FeaturesOutput::Failed(FeaturesFailure::TooFew { have: 1, need: 2 })]);
+    assert_eq!(world.uploads(4, ROWS, true), []);
+    let said = world.uploads(5, ROWS, true);
+    assert_eq!(said, [FeaturesOutput::Failed(FeaturesFailure::TooFew { have: 2, need: 3 })]);
     assert_eq!(world.hears(COLLECT_MS, FeaturesInput::Tick), [], "once");
 }
 
 #[test]
 fn at_the_deadline_those_who_are_there_are_enough_and_too_few_are_waited_for() {
     let mut world = World::new();
-    assert_eq!(world.uploads(2, ROWS, true), []);
+    assert_eq!((world.uploads(2, ROWS, true), world.uploads(5, ROWS, true)), (vec![], vec![]));
     assert_eq!(
         (world.hears(COLLECT_MS - 1, FeaturesInput::Tick), world.machine.needs_all()),
         (vec![], PartySet::EMPTY)
@@ -123,7 +134,7 @@ fn at_the_deadline_those_who_are_there_are_enough_and_too_few_are_waited_for() {
     assert_eq!(world.hears(COLLECT_MS + 1, late).len(), 1);
     world.hears(COLLECT_MS + 1, FeaturesInput::BodiesComplete { party: party(3) });
     let inspected = FeaturesInput::Inspected { party: party(3), is_well_formed: true };
-    assert_eq!(prepared(&world.hears(COLLECT_MS + 1, inspected)), (vec![(2, 2), (3, 3)], ROWS));
+    assert_eq!(prepared(&world.hears(COLLECT_MS + 1, inspected)), (vec![(2, 2), (3, 3), (5, 4)], ROWS));
     let said = world.says(4, HospitalMessage::FeaturesHead(head(4, ROWS)));
     assert_eq!(said, [FeaturesOutput::Reject { party: party(4), reject: Reject::TooLate }]);
 }
@@ -134,13 +145,24 @@ fn the_rows_that_most_have_counted_are_those_of_all() {
     world.uploads(1, 7, true);
     world.uploads(2, ROWS, true);
     world.uploads(3, 1_000, true);
-    assert_eq!(prepared(&world.uploads(4, ROWS, true)), (vec![(2, 2), (4, 4)], ROWS));
+    world.uploads(4, ROWS, true);
+    assert_eq!(prepared(&world.uploads(5, ROWS, true)), (vec![(2, 2), (4, 4), (5, 4)], ROWS));
+}
+
+#[test]
+fn the_smallest_cohort_counts_where_it_is_more_than_the_threshold() {
+    let mut world = World::with(4);
+    assert_eq!(world.refuses(1, Scope::Training), []);
+    assert_eq!(world.refuses(2, Scope::Training), []);
+    (3..=4).for_each(|number| drop(world.uploads(number, ROWS, true)));
+    let said = world.uploads(5, ROWS, true);
+    assert_eq!(said, [FeaturesOutput::Failed(FeaturesFailure::TooFew { have: 3, need: 4 })]);
 }
 
 #[test]
 fn rows_for_which_there_are_no_steps_end_it() {
     let mut world = World::new();
-    (1..=4).for_each(|number| drop(world.uploads(number, ROWS, true)));
+    (1..=5).for_each(|number| drop(world.uploads(number, ROWS, true)));
     let said = world.hears(0, FeaturesInput::Prepared { program: None });
     assert_eq!(said, [FeaturesOutput::Failed(FeaturesFailure::NoProgram)]);
     assert_eq!(world.log.len(), 1, "nothing is said of what is trained on");

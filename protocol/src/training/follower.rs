@@ -24,7 +24,8 @@ use crate::message::{
 use crate::reject::Reject;
 use crate::roster::Roster;
 use crate::training::TrainingTerms;
-use asked::{Asked, Open};
+pub(crate) use asked::Asked;
+use asked::Open;
 
 /// The machine. One per head and hospital.
 pub struct Follower {

@@ -34,12 +34,13 @@ impl Serving {
         message: &LogMessage,
         roster: &Roster,
         approved: Option<&Terms>,
+        is_head: bool,
     ) -> Result<(), Fault> {
         let is_set_of_t = |set: PartySet| set.len() == roster.threshold() && set.is_subset(roster.parties());
         match message {
             LogMessage::PublishOpen(it) => self.opened(it, roster, approved),
             LogMessage::PublishManifest(it) => self.manifest(it, roster),
-            LogMessage::ModelPublished(it) => self.published(it),
+            LogMessage::ModelPublished(it) => self.published(it, is_head),
             LogMessage::ModelVerified(it) => self.verified(it, roster),
             LogMessage::QueryOpen(it) => {
                 self.check_query(&it.head)?;
@@ -95,9 +96,10 @@ impl Serving {
         Ok(())
     }
 
-    fn published(&mut self, it: &ModelPublished) -> Result<(), Fault> {
+    /// A head has no parts to be added up: that it is finished was seen elsewhere.
+    fn published(&mut self, it: &ModelPublished, is_head: bool) -> Result<(), Fault> {
         let of = |open: &PublishOpen| (open.attempt, open.program) == (it.attempt, it.program);
-        require(self.is_complete && self.open.as_ref().is_some_and(of), Reject::OutOfTurn)?;
+        require(is_head || self.is_complete && self.open.as_ref().is_some_and(of), Reject::OutOfTurn)?;
         require(self.published.is_none(), Reject::Contradiction)?;
         self.published = Some(it.clone());
         Ok(())

@@ -14,12 +14,14 @@ use protocol::log::LogEntry;
 use protocol::message::{HospitalMessage, LogMessage, Scope, SignedMessage};
 use protocol::roster::Roster;
 use protocol::terms::Terms;
+use protocol::training::RefreshBinding;
 use protocol::verifier::{Approved, Verifier, VerifyError};
 use protocol::{Attempt, Digest, PartyId, PartySet, QueryId, Reject, RoundId};
 
+use crate::signed_step::step_of;
 use crate::sim_store::SimStore;
 use crate::toy::Lanes;
-use crate::toy_hospital::step_of;
+use crate::toy_head::ToyHead;
 
 /// Everything ever seen, across restarts.
 pub(crate) struct Oracle {
@@ -32,6 +34,8 @@ pub(crate) struct Oracle {
     signed: BTreeMap<(PartyId, &'static str, u64, u32), Vec<u8>>,
     made: BTreeMap<(PartyId, BlobId), Bytes>,
     shared: BTreeMap<(PartyId, RoundId, Attempt), ShareBinding>,
+    refreshed: BTreeMap<(PartyId, Digest), RefreshBinding>,
+    refresh_opened: BTreeMap<Digest, Digest>,
     switched: BTreeMap<(PartyId, QueryId), SwitchBinding>,
     manifests: BTreeMap<(RoundId, Attempt), PartySet>,
     cohorts: BTreeMap<RoundId, PartySet>,
@@ -78,6 +82,8 @@ impl Oracle {
             signed: BTreeMap::new(),
             made: BTreeMap::new(),
             shared: BTreeMap::new(),
+            refreshed: BTreeMap::new(),
+            refresh_opened: BTreeMap::new(),
             switched: BTreeMap::new(),
             manifests: BTreeMap::new(),
             cohorts: BTreeMap::new(),
@@ -249,6 +255,25 @@ impl Oracle {
         assert!(binding.decryptors.len() == self.threshold && binding.decryptors.contains(party));
     }
 
+    /// A hospital shares in a refresh: in one of what a step left, ever.
+    pub(crate) fn refreshes(&mut self, party: PartyId, binding: &RefreshBinding) {
+        let known = self.refreshed.entry((party, binding.packages.root)).or_insert(*binding);
+        assert_eq!(known, binding, "seed {}: {party} shares twice in what a step left", self.seed);
+        assert!(binding.decryptors.len() == self.threshold && binding.decryptors.contains(party));
+    }
+
+    /// How often hospitals shared in a refresh.
+    pub(crate) fn refreshes_shared(&self) -> usize {
+        self.refreshed.len()
+    }
+
+    /// A hospital opens the sums of a refresh: one, ever, and what was asked of it.
+    pub(crate) fn opens(&mut self, party: PartyId, binding: &RefreshBinding, sums: Digest) {
+        assert_eq!(binding.opener, party, "seed {}: another's to open", self.seed);
+        let known = *self.refresh_opened.entry(binding.digest()).or_insert(sums);
+        assert_eq!(known, sums, "seed {}: {party} opens two sums of a refresh", self.seed);
+    }
+
     pub(crate) fn switches(&mut self, party: PartyId, binding: &SwitchBinding) {
         self.helps(party, binding.query);
         let known = self.switched.entry((party, binding.query)).or_insert_with(|| binding.clone());
@@ -274,7 +299,10 @@ impl Oracle {
 
     /// A hospital reads its answer: the encrypted model's, which holds exactly the published cohort.
     pub(crate) fn answered(&mut self, party: PartyId, query: QueryId, logits: &Lanes) {
-        assert_eq!(*logits, Lanes::of(self.published), "seed {}: answer {query} of {party}", self.seed);
+        let log: Vec<LogMessage> = self.log.iter().map(|bytes| LogEntry::from_bytes(bytes).unwrap().message).collect();
+        let head = ToyHead::of_log(log.iter(), |maker, id| self.made[&(maker, id)].clone());
+        let expected = head.unwrap_or_else(|| Lanes::of(self.published));
+        assert_eq!(*logits, expected, "seed {}: answer {query} of {party}", self.seed);
         self.answers.insert(query);
     }
 }

@@ -32,6 +32,10 @@ pub(crate) enum Crash {
     Misdeals { dealer: u16, receiver: u16 },
     /// A hospital takes another's result of a query for its own, where there is one.
     Borrows { party: u16 },
+    /// A hospital takes other steps of a head than the others.
+    Strays { party: u16 },
+    /// What a hospital sends to the first attempt at every refresh of a head is no part of it.
+    GarblesHead { party: u16, what: BlobKind },
     /// Outside its hours until this time, a hospital does not train.
     Rests { party: u16, until_ms: u64 },
 }
@@ -66,6 +70,8 @@ pub(crate) struct Schedule {
     pub(crate) outlives_cut_off: bool,
     /// Questions are made of planes.
     pub(crate) planes: bool,
+    /// A head is trained on ciphertexts, and no rounds.
+    pub(crate) head: bool,
     /// So many bodies of the ceremony arrive as something else.
     pub(crate) garbled_ceremony_bodies: u32,
 }
@@ -90,6 +96,8 @@ pub(crate) enum Planted {
     Singles,
     /// The result of every query is one of the coordinator's own.
     Results,
+    /// What it says that the steps of a head leave is something else.
+    Strays,
 }
 
 impl Default for Schedule {
@@ -102,6 +110,7 @@ impl Default for Schedule {
             attempts_ahead: 1,
             outlives_cut_off: false,
             planes: false,
+            head: false,
             garbled_ceremony_bodies: 0,
             patience_ms: 2_000,
             faults,
@@ -133,6 +142,27 @@ impl Schedule {
             _ => None,
         };
         self.crashes.iter().filter_map(receiver).collect()
+    }
+
+    /// So many hospitals, who train a head.
+    pub(crate) fn of_head(parties: u16) -> Self {
+        Self { head: true, rounds: 0, figure_rounds: 0, ..Self::of(parties) }
+    }
+
+    /// The same of a random schedule.
+    pub(crate) fn random_head(seed: u64) -> Self {
+        let (mut all, mut rng) = (Self::random(seed), Rng::new(seed ^ 0x4ead));
+        let party = 1 + u16::try_from(rng.below(all.parties.into())).unwrap();
+        // After the ceremony, in which nobody can be lost for good.
+        let (write, is_written) = (60 + rng.below(80), rng.percent(50));
+        let back_after_ms = rng.percent(60).then(|| 200 + rng.below(6_000));
+        all.crashes.push(match rng.below(5) {
+            0 => Crash::Strays { party },
+            1 => Crash::GarblesHead { party, what: BlobKind::RefreshMask },
+            2 => Crash::GarblesHead { party, what: BlobKind::RefreshOpening },
+            _ => Crash::AtWrite { party, write, is_written, back_after_ms },
+        });
+        Self { head: true, rounds: 0, figure_rounds: 0, planes: false, ..all }
     }
 
     pub(crate) fn random(seed: u64) -> Self {

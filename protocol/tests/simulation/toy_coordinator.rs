@@ -10,6 +10,7 @@ use protocol::{Attempt, BodyRoot, Digest, PartyId, PartySet, QueryId, RoundId};
 use crate::schedule::Planted;
 use crate::sim_store::SimStore;
 use crate::toy::Lanes;
+use crate::toy_head::HeadDesk;
 use crate::toy_hospital::ROTATIONS;
 
 pub(crate) struct ToyCoordinator {
@@ -30,6 +31,12 @@ impl ToyCoordinator {
                     return vec![JobResult::Again];
                 }
                 vec![JobResult::Keys(KeysAdded { step, body: body.ok() })]
+            }
+            CoordinatorJob::PrepareTraining(_)
+            | CoordinatorJob::InspectPart { .. }
+            | CoordinatorJob::TrainHead { .. } => {
+                let lies = self.planted == Some(Planted::Strays);
+                vec![HeadDesk { store: &mut self.store, lies }.job(job)]
             }
             CoordinatorJob::Inspect(Inspection { list, .. }) => {
                 let ListId { kind, round, attempt, party } = list;
@@ -52,7 +59,12 @@ impl ToyCoordinator {
                         updates[0] = BlobId { attempt: other, ..updates[0] };
                     }
                     Some(
-                        Planted::Names(_) | Planted::Singles | Planted::Results | Planted::Steers | Planted::Alters,
+                        Planted::Names(_)
+                        | Planted::Singles
+                        | Planted::Results
+                        | Planted::Steers
+                        | Planted::Alters
+                        | Planted::Strays,
                     )
                     | None => {}
                 }

@@ -11,12 +11,13 @@ use protocol::drive::{ListId, Store, StoreFault, Stream};
 use protocol::facts::{Fact, HospitalFacts};
 use protocol::hospital::HospitalInput;
 use protocol::limits::{PLANES_BODIES, RELIN_ANSWERS};
-use protocol::message::{HospitalMessage, KeyStep, RoundPurpose};
-use protocol::{Attempt, BodyRoot, Digest, PartyId, PartySet, QueryId, Reject, RoundId};
+use protocol::message::{KeyStep, RoundPurpose};
+use protocol::{BodyRoot, Digest, PartyId, PartySet, QueryId, Reject, RoundId};
 
 use crate::oracle::Oracle;
 use crate::sim_store::SimStore;
 use crate::toy::{self, Lanes, word};
+use crate::toy_head::{HeadSite, ToyHead};
 
 /// What a hospital computes with. All of it is read from disk again after a crash.
 pub(crate) struct ToyHospital {
@@ -42,6 +43,10 @@ pub(crate) struct ToyHospital {
     pub(crate) is_trusting: bool,
     /// Whom it deals another point than the others.
     pub(crate) misdeals_to: Vec<u16>,
+    pub(crate) head: ToyHead,
+    /// Whether it takes other steps of a head than the others, and what it sends that is no part of a refresh.
+    pub(crate) strays: bool,
+    pub(crate) head_garbles: Option<BlobKind>,
     /// Whether another's result of a query is taken for an own one.
     pub(crate) borrows: bool,
 }
@@ -75,6 +80,9 @@ impl ToyHospital {
             garbles,
             is_trusting: false,
             misdeals_to: Vec::new(),
+            head: ToyHead::default(),
+            strays: false,
+            head_garbles: None,
             borrows: false,
         }
     }
@@ -92,6 +100,13 @@ impl ToyHospital {
     fn job(&mut self, job: HospitalJob, oracle: &mut Oracle) -> Result<HospitalDone, StoreFault> {
         let party = self.party;
         let input = match job {
+            HospitalJob::EncryptFeatures
+            | HospitalJob::AddFeatures { .. }
+            | HospitalJob::PrepareTraining { .. }
+            | HospitalJob::TrainHead { .. } => match self.of_head().job(job, oracle)? {
+                Some(input) => input,
+                None => return Ok(HospitalDone::Nothing),
+            },
             HospitalJob::DealKeys { roster, epoch_seed } => {
                 self.epoch_seed = epoch_seed;
                 let secret = toy::secret(party, epoch_seed);
@@ -386,6 +401,18 @@ impl ToyHospital {
         Ok(HospitalDone::Input(input))
     }
 
+    fn of_head(&mut self) -> HeadSite<'_> {
+        HeadSite {
+            party: self.party,
+            secret: toy::secret(self.party, self.epoch_seed),
+            head: &mut self.head,
+            store: &mut self.store,
+            model_at: place("model", 1),
+            strays: self.strays,
+            garbles: self.head_garbles,
+        }
+    }
+
     /// One more part of a sum of many.
     fn part(&mut self, parts: Parts, index: u32, body: Bytes) -> Result<(), StoreFault> {
         match parts {
@@ -450,25 +477,4 @@ fn column(index: u32) -> Lanes {
 /// What a hospital asks about.
 fn image(query: QueryId) -> Lanes {
     Lanes::mask(Digest::of("toy image", &query))
-}
-
-/// What a message says about one step, for the oracle.
-pub(crate) fn step_of(body: &HospitalMessage) -> Option<(&'static str, u64, u32)> {
-    let of = |round: RoundId, attempt: Attempt| (u64::from(round.0), attempt.0);
-    let (name, (number, attempt)) = match body {
-        HospitalMessage::UpdateHead(it) => ("head", of(it.round, it.attempt)),
-        HospitalMessage::ManifestSignature(it) => ("manifest", of(it.round, it.attempt)),
-        HospitalMessage::Acceptance(it) => ("acceptance", of(it.round, it.attempt)),
-        HospitalMessage::ShareHead(it) => ("share", of(it.round, it.attempt)),
-        HospitalMessage::ModelVote(it) => ("vote", of(it.round, it.attempt)),
-        HospitalMessage::KeyCommit(_) => ("commit", (0, 0)),
-        HospitalMessage::KeyReveal(_) => ("reveal", (0, 0)),
-        HospitalMessage::DealingsSent(_) => ("dealings", (0, 0)),
-        HospitalMessage::ServingShareHead(it) => ("key share", (it.step as u64, 0)),
-        HospitalMessage::PublishHead(it) => ("contribution", (0, it.attempt.0)),
-        HospitalMessage::SwitchShareHead(it) => ("switch", (it.query.0, 0)),
-        HospitalMessage::QueryHead(it) => ("query", (it.query.0, 0)),
-        _ => return None,
-    };
-    Some((name, number, attempt))
 }

@@ -31,7 +31,7 @@ struct Blinded {
 }
 
 /// The log, followed.
-pub(super) struct Asked {
+pub(crate) struct Asked {
     roster: Roster,
     terms: TrainingTerms,
     step: StepId,
@@ -44,14 +44,14 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn new(roster: Roster, terms: TrainingTerms) -> Self {
+    pub(crate) fn new(roster: Roster, terms: TrainingTerms) -> Self {
         let (step, attempt) = (StepId::FIRST, Attempt::FIRST);
         let finished = BTreeMap::new();
         Self { roster, terms, step, attempt, zeroing: None, open: None, blinded: None, finished }
     }
 
     /// Step and attempt at hand.
-    pub(super) fn at(&self) -> (StepId, Attempt) {
+    pub(crate) fn at(&self) -> (StepId, Attempt) {
         (self.step, self.attempt)
     }
 
@@ -84,7 +84,7 @@ impl Asked {
     }
 
     /// Follows an entry; what does not continue the training as it stands changes nothing.
-    pub(super) fn learn(&mut self, entry: &LogMessage) -> Result<(), Reject> {
+    pub(crate) fn learn(&mut self, entry: &LogMessage) -> Result<(), Reject> {
         match entry {
             LogMessage::ZerosOpen(it) => self.zeros(it),
             LogMessage::RefreshOpen(it) => self.opens(it),

@@ -83,6 +83,11 @@ impl World {
         let mut toy = ToyHospital::open(party, store, self.terms.initial_model, garbles.collect());
         toy.is_trusting = self.schedule.trusting;
         toy.misdeals_to = self.schedule.misdealt_to(party);
+        toy.strays = self.schedule.crashes.contains(&Crash::Strays { party: number });
+        toy.head_garbles = self.schedule.crashes.iter().find_map(|crash| match *crash {
+            Crash::GarblesHead { party, what } if party == number => Some(what),
+            _ => None,
+        });
         toy.borrows = self.schedule.crashes.contains(&Crash::Borrows { party: number });
         site.process =
             Some(HospitalProcess { driver, toy, calls, jobs, wakes, computes: false, hangs: false, asked: false });
@@ -205,7 +210,7 @@ pub(crate) fn terms(schedule: &Schedule) -> Terms {
         patience_ms: schedule.patience_ms,
         round_deadline_ms: 8 * schedule.patience_ms,
         query_deadline_ms: 8 * schedule.patience_ms,
-        head: None,
+        head: schedule.head.then(|| crate::toy_head::terms(4 * schedule.patience_ms)),
     }
 }
 
