@@ -93,7 +93,8 @@ pub enum FeaturesOutput {
 pub enum FeaturesFailure {
     /// Too few hospitals have rows, or agree on how many all have.
     #[error(
-        "{have} hospitals have sent features and agree on how many rows all have, and {need} have to; see what the          others refused, and begin again in a new key epoch"
+        "{have} hospitals agree on how many rows all have, and {need} have to: see what the others refused, and begin \
+         again in a new key epoch"
     )]
     TooFew {
         /// How many.

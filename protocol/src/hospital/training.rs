@@ -72,6 +72,10 @@ impl HospitalMachine {
             }
             _ => false,
         })?;
+        if !it.heads.is_sorted_by_key(|head| head.author) {
+            // Their order is that of the groups, which steps take one after the other.
+            return Err(Reject::ManifestMalformed);
+        }
         if makers.len() < roster.threshold().max(usize::from(self.config.terms.min_cohort)) {
             return Err(Reject::CohortTooSmall);
         }

@@ -101,5 +101,6 @@ fn ready(it: &FeaturesReady, roster: &Roster, head: Option<&HeadTerms>, smallest
         roster,
         |_, body| matches!(body, HospitalMessage::FeaturesHead(own) if own.rows == it.rows),
     )?;
+    require(it.heads.is_sorted_by_key(|head| head.author), Reject::ManifestMalformed)?;
     require(makers.len() >= smallest, Reject::CohortTooSmall)
 }

@@ -18,6 +18,8 @@ use protocol::signature::SigningKey;
 use protocol::terms::Terms;
 use protocol::{Attempt, Digest, Epoch, PartyId, PartySet, Reject, RoundId, WeightClass};
 
+use crate::heads::{done, features};
+
 pub(crate) const N: u16 = 5;
 
 pub(crate) fn party(number: u16) -> PartyId {
@@ -287,6 +289,11 @@ impl Federation {
                     HospitalOutput::MakeServingShare { step } => {
                         Some(HospitalInput::ServingShareMade { step: *step, body: key_share(*step, number) })
                     }
+                    HospitalOutput::EncryptFeatures => Some(HospitalInput::FeaturesMade(features(number))),
+                    HospitalOutput::PrepareTraining { .. } => {
+                        Some(HospitalInput::TrainingPrepared { program: digest("steps") })
+                    }
+                    HospitalOutput::TrainHead(task) => Some(HospitalInput::TaskDone(done(task, number))),
                     HospitalOutput::Train { round, .. } => Some(HospitalInput::Trained { round: *round }),
                     HospitalOutput::Encrypt { round, attempt } => {
                         let body = BodyRoot { count: chunks, ..body(&format!("update {round} {attempt} {number}")) };

@@ -5,6 +5,7 @@
 #[path = "../specimens/accomplices.rs"]
 mod accomplices;
 mod approved;
+mod audit_heads;
 mod audit_keys;
 mod audit_rounds;
 mod audit_serving;
@@ -13,6 +14,7 @@ mod earlier;
 mod federation;
 mod figures;
 mod forks;
+mod heads;
 mod planes;
 mod published;
 mod refused;

@@ -1,5 +1,5 @@
-//! A head with toy cryptography: what a step leaves is a sum that everybody makes of the same bytes, its refresh adds what
-//! decryptors and opener sent to it.
+//! A head with toy cryptography: what a step leaves is a sum that everybody makes of the same bytes, and its refresh
+//! adds what decryptors and opener sent.
 
 use bytes::Bytes;
 use protocol::blob::{BlobId, BlobKind, ListId};

@@ -26,6 +26,7 @@ pub(crate) fn signed_mut(message: &mut LogMessage) -> &mut [SignedMessage] {
         LogMessage::QueryOpen(it) => std::slice::from_mut(&mut it.head),
         LogMessage::SwitchRequest(it) => std::slice::from_mut(&mut it.head),
         LogMessage::QueryDone(it) => &mut it.shares,
+        LogMessage::FeaturesReady(it) => &mut it.heads,
         LogMessage::RefreshOpen(it) => &mut it.zeros,
         LogMessage::RefreshBlinded(it) => &mut it.heads,
         LogMessage::RefreshDone(it) => std::slice::from_mut(&mut it.opening),
