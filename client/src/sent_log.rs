@@ -339,9 +339,13 @@ fn consent(header: &[u8]) -> Option<(u32, &'static str, String)> {
 fn signed(message: &HospitalMessage) -> &'static str {
     match message {
         HospitalMessage::Refusal(_) | HospitalMessage::Leaving(_) => "refusal or farewell",
-        HospitalMessage::UpdateHead(_) | HospitalMessage::ShareHead(_) | HospitalMessage::PublishHead(_) => {
-            "signed digest of what follows"
-        }
+        HospitalMessage::UpdateHead(_)
+        | HospitalMessage::ShareHead(_)
+        | HospitalMessage::PublishHead(_)
+        | HospitalMessage::FeaturesHead(_)
+        | HospitalMessage::ZeroHead(_)
+        | HospitalMessage::RefreshHead(_)
+        | HospitalMessage::OpeningHead(_) => "signed digest of what follows",
         HospitalMessage::QueryHead(_) => "question to the model, its digest",
         HospitalMessage::ModelVote(_) => "vote for a model",
         _ => "signed message",
@@ -357,6 +361,7 @@ pub(crate) fn body(kind: BlobKind) -> &'static str {
         BlobKind::RelinMasks | BlobKind::RelinAnswer => "proof of a share of a public key",
         BlobKind::Planes => "encrypted random planes, by digest",
         BlobKind::PlaneOpening => "seeds of opened planes",
+        BlobKind::Feature => "encrypted features and labels",
         BlobKind::RefreshZero => "zeros for another attempt at a refresh, encrypted",
         BlobKind::RefreshShare => "shares in a refresh",
         BlobKind::RefreshMask => "masks of a refresh, encrypted",

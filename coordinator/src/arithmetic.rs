@@ -7,7 +7,7 @@ use he_agg::aggregation::LaneLayout;
 use he_agg::multiparty::Crs;
 use he_infer::Program;
 use protocol::drive::coordinator::{
-    CoordinatorEvent, CoordinatorJob, Inspection, JobResult, KeysAdded, ModelAdded, SumMade,
+    CoordinatorEvent, CoordinatorJob, Inspection, JobResult, KeysAdded, ModelAdded, StepsPrepared, SumMade,
 };
 use protocol::drive::{Crypto, JobId, StoreFault};
 use protocol::ids::{Attempt, Digest, RoundId};
@@ -97,6 +97,10 @@ impl Workshop {
                 });
                 done(self.told(stored, |model| JobResult::Model(ModelAdded { attempt, model })));
             }
+            // No terms have a head, so that no phase of one begins.
+            CoordinatorJob::PrepareTraining(_) => done(JobResult::Prepared(StepsPrepared { program: None })),
+            CoordinatorJob::InspectPart { list, .. } => done(JobResult::Inspected(list, false)),
+            CoordinatorJob::TrainHead { .. } => done(JobResult::Stuck),
             CoordinatorJob::Load { published, epoch_seed } => {
                 let (bodies, program) = (Arc::clone(&self.bodies), Arc::clone(&self.program));
                 let loaded =

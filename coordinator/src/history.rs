@@ -249,6 +249,7 @@ impl History {
             LogMessage::RoundClosed(_) => self.end(Ended::Closed, at_ms, bytes),
             LogMessage::RoundVoid(it) => self.end(Ended::Void(it.reason.to_string()), at_ms, bytes),
             LogMessage::PublishOpen(it) => self.publishing = it.cohort,
+            LogMessage::FeaturesReady(_) => self.publishing = by,
             LogMessage::ModelPublished(it) => {
                 let model = PastModel { digest: it.model, cohort: self.publishing, at_ms };
                 push(&mut self.models, model, MODELS_MAX);

@@ -319,6 +319,7 @@ fn kind(frame: &Frame) -> Option<&'static str> {
             BlobKind::PublishChunk => "encrypted model contributions",
             BlobKind::Query => "encrypted queries",
             BlobKind::SwitchShare => "shares of answers",
+            BlobKind::Feature => "encrypted features",
             BlobKind::RefreshZero
             | BlobKind::RefreshShare
             | BlobKind::RefreshMask

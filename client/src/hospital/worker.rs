@@ -306,6 +306,11 @@ impl Bench {
             HospitalJob::EncryptPublish { attempt, cohort } => {
                 HospitalInput::PublishEncrypted { attempt, body: self.site.encrypt_contribution(attempt, cohort)? }
             }
+            // No plan of this site has a head to train, and its machine asks for nothing that is not in the plan.
+            HospitalJob::EncryptFeatures
+            | HospitalJob::AddFeatures { .. }
+            | HospitalJob::PrepareTraining { .. }
+            | HospitalJob::TrainHead { .. } => HospitalInput::Untrainable { reject: Reject::PlanNotApproved },
             HospitalJob::PrepareQuery { ticket, query, model, program } => {
                 return Ok(self.prepare(ticket, query, model, program));
             }

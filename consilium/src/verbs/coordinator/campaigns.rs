@@ -442,6 +442,9 @@ fn tell(epoch: Epoch, note: &CoordinatorNote) {
             format!("round {round} ended without a model: {reason}")
         }
         CoordinatorNote::Ended(PhaseEnd::NotPublished(failure)) => format!("not published: {failure}"),
+        CoordinatorNote::Ended(PhaseEnd::Features) => "all features are there, encrypted".to_owned(),
+        CoordinatorNote::Ended(PhaseEnd::NoFeatures(failure)) => format!("no features: {failure}"),
+        CoordinatorNote::Ended(PhaseEnd::NoHead(failure)) => format!("no head: {failure}"),
         CoordinatorNote::Lapsed(party) => format!("member {party} stands still; the others go on"),
         CoordinatorNote::Returned(party) => format!("member {party} is back"),
         CoordinatorNote::Serving(model) => format!("model {} is served", model.digest),
