@@ -217,7 +217,7 @@ impl Bench {
         Worker { jobs }
     }
 
-    /// Does one job.
+    /// Does one job. No plan of a site has a head yet, and its machine asks for nothing that is not in the plan.
     ///
     /// # Errors
     /// [`HospitalError`] where this site cannot go on at all.
@@ -306,11 +306,7 @@ impl Bench {
             HospitalJob::EncryptPublish { attempt, cohort } => {
                 HospitalInput::PublishEncrypted { attempt, body: self.site.encrypt_contribution(attempt, cohort)? }
             }
-            // No plan of this site has a head to train, and its machine asks for nothing that is not in the plan.
-            HospitalJob::EncryptFeatures
-            | HospitalJob::AddFeatures { .. }
-            | HospitalJob::PrepareTraining { .. }
-            | HospitalJob::TrainHead { .. } => HospitalInput::Untrainable { reject: Reject::PlanNotApproved },
+            HospitalJob::Head(_) => HospitalInput::Untrainable { reject: Reject::PlanNotApproved },
             HospitalJob::PrepareQuery { ticket, query, model, program } => {
                 return Ok(self.prepare(ticket, query, model, program));
             }

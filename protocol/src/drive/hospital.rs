@@ -14,7 +14,7 @@ mod training;
 mod wanted;
 mod work;
 
-pub use effect::{HospitalDone, HospitalEvent, HospitalJob, HospitalNote, Parts, QuestionStage, Summands};
+pub use effect::{HeadJob, HospitalDone, HospitalEvent, HospitalJob, HospitalNote, Parts, QuestionStage, Summands};
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -309,7 +309,7 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             HospitalOutput::CheckModel { attempt, contributions, model, drawn } => {
                 self.work.push_back(Work::check_model(attempt, &contributions, model, drawn));
             }
-            HospitalOutput::EncryptFeatures => self.begin(HospitalJob::EncryptFeatures),
+            HospitalOutput::EncryptFeatures => self.begin(HospitalJob::Head(HeadJob::EncryptFeatures)),
             HospitalOutput::PrepareTraining { uploads, rows } => self.work.push_back(FeaturesLeft::all(uploads, rows)),
             HospitalOutput::TrainHead(task) => self.work.push_back(Work::train_head(task)),
             HospitalOutput::Evaluate { asker, head } => self.work.push_back(Work::evaluate(asker, head)),

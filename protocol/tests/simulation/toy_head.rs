@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use protocol::blob::{BlobId, BlobKind, ListId};
 use protocol::drive::coordinator::{CoordinatorJob, JobResult, StepsPrepared, Training};
-use protocol::drive::hospital::HospitalJob;
+use protocol::drive::hospital::HeadJob;
 use protocol::drive::{Store, StoreFault};
 use protocol::hospital::HospitalInput;
 use protocol::message::{FeaturesHead, LogMessage};
@@ -140,10 +140,10 @@ pub(crate) struct HeadSite<'a> {
 
 impl HeadSite<'_> {
     /// Does a job of a head; `None` where it needs no answer.
-    pub(crate) fn job(&mut self, job: HospitalJob, oracle: &mut Oracle) -> Result<Option<HospitalInput>, StoreFault> {
+    pub(crate) fn job(&mut self, job: HeadJob, oracle: &mut Oracle) -> Result<Option<HospitalInput>, StoreFault> {
         let party = self.party;
         Ok(Some(match job {
-            HospitalJob::EncryptFeatures => {
+            HeadJob::EncryptFeatures => {
                 let list = list(BlobKind::Feature, StepId(0), Attempt(0), Some(party));
                 let of = |index: u32| seeded("toy feature", &[self.secret, index.into()]).to_bytes();
                 let bodies: Vec<Bytes> = (0..GROUPS * BODIES).map(of).collect();
@@ -151,7 +151,7 @@ impl HeadSite<'_> {
                 let body = put_all(self.store, list, &bodies)?;
                 HospitalInput::FeaturesMade(FeaturesHead { groups: GROUPS, rows: ROWS, body })
             }
-            HospitalJob::AddFeatures { of, group, bodies } => {
+            HeadJob::AddFeatures { of, group, bodies } => {
                 if group == 0 && self.head.taken_up.iter().any(|(known, _)| *known >= of) {
                     *self.head = ToyHead::default();
                 }
@@ -164,15 +164,14 @@ impl HeadSite<'_> {
                 self.head.features = added.fold(self.head.features, |sum, body| sum.plus(&body));
                 return Ok(None);
             }
-            HospitalJob::PrepareTraining { groups, rows } => {
+            HeadJob::Prepare { groups, rows } => {
                 let of =
                     |(party, groups): &(PartyId, u32)| (0..*groups).map(|group| (*party, group)).collect::<Vec<_>>();
                 let all: Vec<_> = groups.iter().flat_map(of).collect();
                 assert_eq!(self.head.taken_up, all, "{party} has taken up everybody's");
                 HospitalInput::TrainingPrepared { program: program(&groups, rows) }
             }
-            HospitalJob::TrainHead { task, bodies } => HospitalInput::TaskDone(self.task(task, &bodies, oracle)?),
-            other => panic!("no job of a head: {other:?}"),
+            HeadJob::Do { task, bodies } => HospitalInput::TaskDone(self.task(task, &bodies, oracle)?),
         }))
     }
 

@@ -100,10 +100,7 @@ impl ToyHospital {
     fn job(&mut self, job: HospitalJob, oracle: &mut Oracle) -> Result<HospitalDone, StoreFault> {
         let party = self.party;
         let input = match job {
-            HospitalJob::EncryptFeatures
-            | HospitalJob::AddFeatures { .. }
-            | HospitalJob::PrepareTraining { .. }
-            | HospitalJob::TrainHead { .. } => match self.of_head().job(job, oracle)? {
+            HospitalJob::Head(job) => match self.of_head().job(job, oracle)? {
                 Some(input) => input,
                 None => return Ok(HospitalDone::Nothing),
             },

@@ -61,6 +61,38 @@ pub struct Summands {
     pub shares: Vec<(PartyId, Bytes)>,
 }
 
+/// Work on a head that takes long.
+#[derive(Debug)]
+pub enum HeadJob {
+    /// Encrypt the features and labels of this site's rows, group after group, and keep the bodies until they are sent;
+    /// answer `FeaturesMade` or `Untrainable`.
+    EncryptFeatures,
+    /// Take up one group of a hospital's features; those of a hospital come in order, and one hospital after the other,
+    /// this site among them. No answer, or `Untrainable`.
+    AddFeatures {
+        /// Whose.
+        of: PartyId,
+        /// Which of its groups, from 0.
+        group: u32,
+        /// As fetched, with the digests that it signed.
+        bodies: Vec<Bytes>,
+    },
+    /// Make the program of the steps on what was taken up; answer `TrainingPrepared` or `Untrainable`.
+    Prepare {
+        /// Whose groups, ascending, and how many of each.
+        groups: Vec<(PartyId, u32)>,
+        /// Rows of all together, as their makers say.
+        rows: u64,
+    },
+    /// Do this of a training; answer `TaskDone`.
+    Do {
+        /// What.
+        task: TrainingTask,
+        /// What others bring to it: [`TrainingTask::lists`], as fetched, with the digests that their makers signed.
+        bodies: Vec<(ListId, Vec<Bytes>)>,
+    },
+}
+
 /// Work that takes long.
 #[derive(Debug)]
 pub enum HospitalJob {
@@ -230,33 +262,8 @@ pub enum HospitalJob {
         /// Who contributes.
         cohort: PartySet,
     },
-    /// Encrypt the features and labels of this site's rows, group after group, and keep the bodies until they are sent;
-    /// answer `FeaturesMade` or `Untrainable`.
-    EncryptFeatures,
-    /// Take up one group of a hospital's features; those of a hospital come in order, and one hospital after the other,
-    /// this site among them. No answer, or `Untrainable`.
-    AddFeatures {
-        /// Whose.
-        of: PartyId,
-        /// Which of its groups, from 0.
-        group: u32,
-        /// As fetched, with the digests that it signed.
-        bodies: Vec<Bytes>,
-    },
-    /// Make the program of the steps on what was taken up; answer `TrainingPrepared` or `Untrainable`.
-    PrepareTraining {
-        /// Whose groups, ascending, and how many of each.
-        groups: Vec<(PartyId, u32)>,
-        /// Rows of all together, as their makers say.
-        rows: u64,
-    },
-    /// Do this of a training; answer `TaskDone`.
-    TrainHead {
-        /// What.
-        task: TrainingTask,
-        /// What others bring to it: [`TrainingTask::lists`], as fetched, with the digests that their makers signed.
-        bodies: Vec<(ListId, Vec<Bytes>)>,
-    },
+    /// Of a head that is trained on ciphertexts.
+    Head(HeadJob),
     /// Encrypt a question's images under this number; answer [`HospitalDone::Asked`] or `QuestionRefused`.
     PrepareQuery {
         /// The question.

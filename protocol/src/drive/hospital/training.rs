@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::blob::{BlobKind, BodyRoot, ListId};
-use crate::drive::hospital::HospitalJob;
 use crate::drive::hospital::wanted::{Wanted, digests};
 use crate::drive::hospital::work::{Then, Work};
+use crate::drive::hospital::{HeadJob, HospitalJob};
 use crate::hospital::Uploads;
 use crate::ids::{Digest, PartyId};
 use crate::training::TrainingTask;
@@ -47,7 +47,7 @@ impl FeaturesLeft {
                 let wanted = vec![Wanted::list(list(of), root)];
                 (Work::Fetch { wanted, then: Then::FeaturesList { of, groups, left: self } }, None)
             }
-            None => (Work::Ready(HospitalJob::PrepareTraining { groups: self.groups, rows: self.rows }), None),
+            None => (Work::Ready(HospitalJob::Head(HeadJob::Prepare { groups: self.groups, rows: self.rows })), None),
         }
     }
 
@@ -65,7 +65,7 @@ impl Work {
     pub(super) fn train_head(task: TrainingTask) -> Self {
         let lists = task.lists();
         if lists.is_empty() {
-            return Self::Ready(HospitalJob::TrainHead { task, bodies: Vec::new() });
+            return Self::Ready(HospitalJob::Head(HeadJob::Do { task, bodies: Vec::new() }));
         }
         let wanted = lists.iter().map(|(list, root)| Wanted::list(*list, *root)).collect();
         let lists = lists.into_iter().map(|(list, _)| list).collect();
@@ -90,7 +90,7 @@ impl Work {
 pub(super) fn task_job(task: TrainingTask, counts: Vec<(ListId, usize)>, bodies: Vec<Bytes>) -> HospitalJob {
     let mut bodies = bodies.into_iter();
     let bodies = counts.into_iter().map(|(list, count)| (list, bodies.by_ref().take(count).collect())).collect();
-    HospitalJob::TrainHead { task, bodies }
+    HospitalJob::Head(HeadJob::Do { task, bodies })
 }
 
 fn list(of: PartyId) -> ListId {

@@ -10,7 +10,7 @@ use crate::drive::hospital::planes::Bound;
 use crate::drive::hospital::training::{FeaturesLeft, task_job};
 use crate::drive::hospital::wanted::{Wanted, digests};
 use crate::drive::hospital::{
-    AGAIN_MS, HospitalDone, HospitalDriver, HospitalJob, HospitalNote, Parts, Purpose, Summands,
+    AGAIN_MS, HeadJob, HospitalDone, HospitalDriver, HospitalJob, HospitalNote, Parts, Purpose, Summands,
 };
 use crate::drive::{Clock, Crypto, HospitalNet, JobId, Store};
 use crate::exchange::Answer;
@@ -307,7 +307,7 @@ impl Then {
             Self::Planes(bound) => bound.job(bodies),
             Self::PlaneSeeds { of } => HospitalJob::CheckPlanes { of, seeds: first(bodies) },
             Self::FeaturesList { of, groups, left } => return left.of(of, groups, &first(bodies)),
-            Self::Features { of, group } => HospitalJob::AddFeatures { of, group, bodies },
+            Self::Features { of, group } => HospitalJob::Head(HeadJob::AddFeatures { of, group, bodies }),
             Self::TaskLists { task, lists } => return Work::task_bodies(task, lists, &bodies),
             Self::Task { task, counts } => task_job(task, counts, bodies),
             Self::Sum { step } => HospitalJob::TakeSum { step, sum: first(bodies) },
