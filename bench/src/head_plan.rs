@@ -265,7 +265,7 @@ impl EncryptedCost {
 /// What an operation says; none is expected to.
 pub fn step_ms(experiment: &HeadExperiment) -> Result<f64, BenchError> {
     let program = program(experiment)?;
-    let machine: MachineFigures = measure_together(program.preset(), program.top_limbs())?;
+    let machine: MachineFigures = measure_together(program.preset(), program.top_limbs(), program.layout().width())?;
     Ok(program.step_work().milliseconds(&machine))
 }
 

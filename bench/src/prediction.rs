@@ -29,6 +29,10 @@ const BUDGET: Duration = Duration::from_millis(50);
 const TERMS: usize = 16;
 /// Ciphertexts that take an operation together.
 const TOGETHER: usize = 16;
+/// Ciphertexts that are more than a processor's caches hold: 140 MB of eleven limbs.
+const IN_MEMORY: usize = 96;
+/// Turns of weights that each is multiplied with, at most, when that is measured.
+const TURNS_MAX: usize = 5;
 
 /// What is predicted for one query.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -134,20 +138,23 @@ pub fn measure(preset: Preset) -> Result<MachineFigures, BenchError> {
     Ok(MachineFigures::measured(params, limbs, rotation_us, sum_us / TERMS as f64))
 }
 
-/// The same of many at once, of ciphertexts of `limbs` limbs: what a step of training has.
+/// The same of many at once, of ciphertexts of `limbs` limbs: what a step of training has, where every ciphertext of
+/// features meets `turns` of weights. All operands of the products come from memory, as they do in a step.
 ///
 /// # Errors
 /// As [`measure`].
-pub fn measure_together(preset: Preset, limbs: usize) -> Result<MachineFigures, BenchError> {
+pub fn measure_together(preset: Preset, limbs: usize, turns: usize) -> Result<MachineFigures, BenchError> {
     let Operands { holder, evaluator, ciphertexts } = Operands::new(preset, limbs, TOGETHER)?;
     let all: Vec<_> = ciphertexts.iter().collect();
-    // Every one with every other, as features with weights.
-    let turned = |turn: usize| ciphertexts.iter().zip(ciphertexts.iter().cycle().skip(turn)).collect();
-    let lists: Vec<Vec<_>> = (0..TOGETHER).map(turned).collect();
     let rotations_us = least_us(|| evaluator.rotate_all(&all, 1, &holder.keys).map(black_box).map(drop))?;
+    let turns = turns.clamp(1, TURNS_MAX);
+    let blocks = (IN_MEMORY / (turns + 1)).max(1);
+    let copies = |count: usize| ciphertexts.iter().cycle().take(count).cloned().collect::<Vec<_>>();
+    let (features, weights) = (copies(blocks), copies(blocks * turns));
+    let lists: Vec<Vec<_>> = weights.chunks(blocks).map(|turn| features.iter().zip(turn).collect()).collect();
     let products_us = least_us(|| evaluator.mul_accumulate_all(&lists).map(black_box).map(drop))?;
-    let together = TOGETHER as f64;
-    Ok(MachineFigures::measured(preset.params(), limbs, rotations_us / together, products_us / together.powi(2)))
+    let (together, products) = (TOGETHER as f64, (blocks * turns) as f64);
+    Ok(MachineFigures::measured(preset.params(), limbs, rotations_us / together, products_us / products))
 }
 
 /// What is measured on: ciphertexts of one key holder, and a key to rotate them.

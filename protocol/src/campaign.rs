@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Gather -> Ceremony -> Train(r) -> Figures -> Publish -> Serve
-//!                 \-> Features -> Head ----------------/
+//!                 \-> Moments -> Features -> Head -----/
 //!                          | any stage <-> Paused(why)            Stop ends the participation of all
 //! ```
 //!
@@ -262,7 +262,10 @@ impl CampaignMachine {
                 self.last_round = self.last_round.max(it.round);
                 self.purpose = it.purpose;
             }
-            LogMessage::RoundClosed(_) if self.purpose == RoundPurpose::Figures => self.measured += 1,
+            LogMessage::RoundClosed(_) if self.purpose != RoundPurpose::Train => {
+                self.measured += 1;
+                self.voids = 0;
+            }
             LogMessage::RoundClosed(it) => {
                 self.model = it.model;
                 self.closed += 1;
@@ -300,7 +303,8 @@ impl CampaignMachine {
                 self.unmeasured += 1;
                 matches!(it.reason, VoidReason::QuorumLost { .. })
             }
-            RoundPurpose::Train => {
+            // Nothing is trained without them.
+            RoundPurpose::Train | RoundPurpose::Moments => {
                 self.voids += 1;
                 let too_few = matches!(it.reason, VoidReason::QuorumLost { .. } | VoidReason::CohortTooSmall { .. });
                 too_few || self.voids >= VOID_ROUNDS_MAX
@@ -334,7 +338,11 @@ impl CampaignMachine {
             return Next::Serve(published);
         }
         if self.terms.head.is_some() {
+            let (purpose, base_model) = (RoundPurpose::Moments, self.model);
             return match &self.trained_on {
+                None if self.measured < self.terms.rounds_of(purpose) => {
+                    Next::Round { round: RoundId(self.last_round.0 + 1), purpose, base_model }
+                }
                 None => Next::Features,
                 Some(_) if self.is_head_begun => Next::Wait(PauseReason::HeadLost),
                 Some(on) => Next::Head(on.clone()),

@@ -79,6 +79,7 @@ pub(crate) fn head_terms() -> HeadTerms {
     HeadTerms {
         recipe: digest("recipe"),
         keys: digest("keys of the training"),
+        moment_rounds: 0,
         steps: 2,
         packages: 1,
         groups_max: 4,

@@ -5,6 +5,7 @@
 use crate::codec::wire_struct;
 use crate::ids::Digest;
 use crate::limits::{PLANES_GROUP, PLANES_MAX};
+use crate::message::RoundPurpose;
 use crate::training::HeadTerms;
 
 /// The terms of one consortium's training and serving. Their digest stands in every round's opening and every head.
@@ -88,7 +89,19 @@ impl Terms {
     #[must_use]
     pub fn are_fitting(&self) -> bool {
         let planes_fit = self.planes <= PLANES_MAX && self.planes.is_multiple_of(PLANES_GROUP);
-        planes_fit && self.head.as_ref().is_none_or(HeadTerms::are_fitting)
+        // What follows a head's rounds of moments are its steps.
+        let rounds_fit = self.head.is_none() || (self.rounds, self.figure_rounds) == (0, 0);
+        planes_fit && rounds_fit && self.head.as_ref().is_none_or(HeadTerms::are_fitting)
+    }
+
+    /// Rounds of this purpose that are approved; none but those have sums that the model does not follow from.
+    #[must_use]
+    pub fn rounds_of(&self, purpose: RoundPurpose) -> u32 {
+        match purpose {
+            RoundPurpose::Train => self.rounds,
+            RoundPurpose::Figures => self.figure_rounds,
+            RoundPurpose::Moments => self.head.as_ref().map_or(0, |head| head.moment_rounds),
+        }
     }
 
     /// What so many answers carry at most.
@@ -133,7 +146,7 @@ mod tests {
         let under = |change: Change| {
             let mut head = cast::head_terms();
             change(&mut head);
-            Terms { head: Some(head), ..cast::terms() }.are_fitting()
+            Terms { head: Some(head), rounds: 0, ..cast::terms() }.are_fitting()
         };
         assert_eq!((cast::head_terms().group_bodies, CHUNKS_MAX % 2), (2, 0));
         let cases: [(Change, bool); 14] = [
@@ -152,6 +165,10 @@ mod tests {
             (|head| head.attempts_max = REFRESH_ATTEMPTS_MAX, true),
             (|head| head.attempts_max = REFRESH_ATTEMPTS_MAX + 1, false),
         ];
+        let with_rounds = |rounds, figure_rounds| {
+            Terms { head: Some(cast::head_terms()), rounds, figure_rounds, ..cast::terms() }.are_fitting()
+        };
+        assert_eq!((with_rounds(1, 0), with_rounds(0, 1)), (false, false), "a head takes the place of rounds");
         for (place, (change, fits)) in cases.into_iter().enumerate() {
             assert_eq!(under(change), fits, "case {place}");
         }

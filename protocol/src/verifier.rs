@@ -18,8 +18,8 @@ use crate::blob::BodyRoot;
 use crate::ids::{Digest, PartyId};
 use crate::log::{LogEntry, LogReader};
 use crate::message::{
-    HospitalMessage, KeyStep, KeyVerdict, LogMessage, PublishOpen, RosterProposed, ServingStepHeads, ServingStepOpen,
-    SignedMessage, StepKey, distinct_signers,
+    HospitalMessage, KeyStep, KeyVerdict, LogMessage, PublishOpen, RosterProposed, RoundPurpose, ServingStepHeads,
+    ServingStepOpen, SignedMessage, StepKey, distinct_signers,
 };
 use crate::reject::Reject;
 use crate::roster::Roster;
@@ -174,6 +174,8 @@ impl Verifier {
         let terms = self.approved.as_ref().map(|approved| &approved.terms);
         if message.is_of_training() {
             require(self.ceremony.dealings_fit, Reject::OutOfTurn)?;
+            let moments = terms.map_or(0, |terms| terms.rounds_of(RoundPurpose::Moments));
+            require(self.rounds.measured() >= moments, Reject::OutOfTurn)?;
             self.training.step(message, roster, terms)?;
         }
         if let LogMessage::ModelPublished(it) = message

@@ -239,7 +239,7 @@ impl<'a> Run<'a> {
         loop {
             let note = host.coordinator.next().await.ok_or(FederationError::Abandoned)?;
             match note {
-                CoordinatorNote::RoundOpened(id, RoundPurpose::Figures) => {
+                CoordinatorNote::RoundOpened(id, RoundPurpose::Figures | RoundPurpose::Moments) => {
                     opened = id;
                     self.enter(Phase::Figures);
                 }
@@ -254,7 +254,7 @@ impl<'a> Run<'a> {
                         keys.iter().for_each(|key| watch.add_bytes(&format!("a key of {party}"), key));
                     }
                 }
-                CoordinatorNote::Ended(PhaseEnd::Round(id, RoundPurpose::Figures, end)) => {
+                CoordinatorNote::Ended(PhaseEnd::Round(id, RoundPurpose::Figures | RoundPurpose::Moments, end)) => {
                     if let RoundEnd::Void { reason, .. } = end {
                         self.events.warn(format!("round {id} ended without figures: {reason}"));
                     }

@@ -138,7 +138,7 @@ impl Site {
         // In every chunk: a sum of other weights is no mean that all agreed on, and could tell one hospital's.
         let weight_sum = match purpose {
             RoundPurpose::Train => self.plan.weights.sum_in_lane(&self.plan.layout, binding.cohort),
-            RoundPurpose::Figures => Ok(binding.cohort.len() as u64),
+            RoundPurpose::Figures | RoundPurpose::Moments => Ok(binding.cohort.len() as u64),
         };
         let weight_sum = weight_sum.step("opening the sum")?;
         let mut sums = Vec::new();
@@ -165,6 +165,8 @@ impl Site {
                 Some(self.seal_candidate(binding.round, binding.cohort, sums, weight_sum)?)
             }
             RoundPurpose::Figures => self.seal_figures(binding, sums, weight_sum)?,
+            // No plan of a site has a head yet.
+            RoundPurpose::Moments => None,
         };
         self.observer.timed(party, binding.round, Timed::Decrypt, started.elapsed());
         Ok(digest)

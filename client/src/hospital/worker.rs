@@ -184,6 +184,14 @@ fn share_made(
     }
 }
 
+/// What the machine hears of work on a head: no plan of a site has one yet, and it asks for nothing else.
+fn no_head(job: &HeadJob) -> HospitalInput {
+    match job {
+        HeadJob::SumMoments { round } => HospitalInput::TrainingFailed { round: *round },
+        _ => HospitalInput::Untrainable { reject: Reject::PlanNotApproved },
+    }
+}
+
 /// What the machine hears of another hospital's share that was looked at: nothing, unless it is refused.
 fn share_judged(step: KeyStep, of: PartyId, refused: Option<Reject>) -> HospitalDone {
     match refused {
@@ -217,7 +225,7 @@ impl Bench {
         Worker { jobs }
     }
 
-    /// Does one job. No plan of a site has a head yet, and its machine asks for nothing that is not in the plan.
+    /// Does one job.
     ///
     /// # Errors
     /// [`HospitalError`] where this site cannot go on at all.
@@ -306,7 +314,7 @@ impl Bench {
             HospitalJob::EncryptPublish { attempt, cohort } => {
                 HospitalInput::PublishEncrypted { attempt, body: self.site.encrypt_contribution(attempt, cohort)? }
             }
-            HospitalJob::Head(_) => HospitalInput::Untrainable { reject: Reject::PlanNotApproved },
+            HospitalJob::Head(job) => no_head(&job),
             HospitalJob::PrepareQuery { ticket, query, model, program } => {
                 return Ok(self.prepare(ticket, query, model, program));
             }

@@ -271,18 +271,13 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             HospitalOutput::CheckProofs { proofs, sum } => self.work.extend(Work::check_proofs(proofs, sum)),
             HospitalOutput::CheckPlanes { planes, sum } => self.work.extend(Work::check_planes(&planes, sum)),
             HospitalOutput::FetchSum { step, sum } => self.work.push_back(Work::sum(step, sum)),
-            HospitalOutput::Train { round, purpose, .. } => {
-                self.work.push_back(Work::Ready(match purpose {
-                    RoundPurpose::Train => HospitalJob::Train { round },
-                    RoundPurpose::Figures => HospitalJob::Count { round },
-                }));
-            }
-            HospitalOutput::Encrypt { round, attempt } => {
-                self.work.push_back(Work::Ready(HospitalJob::Encrypt { round, attempt }));
-            }
-            HospitalOutput::ReleaseShares(binding) => {
-                self.work.push_back(Work::Ready(HospitalJob::ReleaseShares(binding)));
-            }
+            HospitalOutput::Train { round, purpose, .. } => self.begin(match purpose {
+                RoundPurpose::Train => HospitalJob::Train { round },
+                RoundPurpose::Figures => HospitalJob::Count { round },
+                RoundPurpose::Moments => HospitalJob::Head(HeadJob::SumMoments { round }),
+            }),
+            HospitalOutput::Encrypt { round, attempt } => self.begin(HospitalJob::Encrypt { round, attempt }),
+            HospitalOutput::ReleaseShares(binding) => self.begin(HospitalJob::ReleaseShares(binding)),
             HospitalOutput::CheckSum { binding, updates, shares, chunks } => {
                 self.work.push_back(Work::check_sum(binding, &updates, &shares, chunks));
             }

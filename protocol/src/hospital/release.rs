@@ -54,7 +54,7 @@ impl HospitalMachine {
             self.persist(
                 match purpose {
                     RoundPurpose::Train => Fact::Revealed(revealed),
-                    RoundPurpose::Figures => Fact::RevealedFigures(revealed),
+                    RoundPurpose::Figures | RoundPurpose::Moments => Fact::RevealedFigures(revealed),
                 },
                 out,
             );
@@ -133,7 +133,7 @@ impl HospitalMachine {
                 self.read_so_far(out);
                 out.push(HospitalOutput::AdoptModel { round, model: result });
             }
-            RoundPurpose::Figures => {
+            RoundPurpose::Figures | RoundPurpose::Moments => {
                 self.persist(Fact::Measured(Measured { round, figures: result }), out);
                 self.read_so_far(out);
                 out.push(HospitalOutput::KeepFigures { round, figures: result });

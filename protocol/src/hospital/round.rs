@@ -135,8 +135,8 @@ impl HospitalMachine {
         if it.purpose == RoundPurpose::Train && self.facts.rounds_adopted() >= self.config.terms.rounds as usize {
             return Err(Reject::PlanNotApproved);
         }
-        let figures = it.purpose == RoundPurpose::Figures;
-        if figures && self.facts.rounds_measured() >= self.config.terms.figure_rounds as usize {
+        let is_summed = it.purpose != RoundPurpose::Train;
+        if is_summed && self.facts.rounds_measured() >= self.config.terms.rounds_of(it.purpose) as usize {
             return Err(Reject::FiguresAgain);
         }
         if self.facts.revealed_is_full() {

@@ -30,7 +30,8 @@ impl HospitalMachine {
             if head.recipe != it.recipe {
                 return Err(Reject::PlanNotApproved);
             }
-            let is_time = self.epoch_is_open && self.training.follower.is_none();
+            let is_counted = self.facts.rounds_measured() >= head.moment_rounds as usize;
+            let is_time = self.epoch_is_open && is_counted && self.training.follower.is_none();
             if is_time { Ok(()) } else { Err(Reject::OutOfTurn) }
         });
         match result {

@@ -9,5 +9,7 @@ pub enum RoundPurpose {
     Train,
     /// Counts of how the base model does on images that no hospital trained on; the model stays.
     Figures,
+    /// Sums of features and of their products, and how many rows there are, before a head is trained; the model stays.
+    Moments,
 }
-wire_tag!(RoundPurpose { 1 => Train, 2 => Figures });
+wire_tag!(RoundPurpose { 1 => Train, 2 => Figures, 3 => Moments });

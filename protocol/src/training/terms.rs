@@ -13,6 +13,9 @@ pub struct HeadTerms {
     pub recipe: Digest,
     /// Digest of the key plan that steps need, of a key of its own.
     pub keys: Digest,
+    /// Rounds whose sums are moments of the features, before these are uploaded: 1, or 0 where rows are counted
+    /// otherwise.
+    pub moment_rounds: u32,
     /// Steps, at least one.
     pub steps: u32,
     /// Ciphertexts that a step leaves, at least one.
@@ -31,6 +34,7 @@ pub struct HeadTerms {
 wire_struct!(HeadTerms {
     recipe: Digest,
     keys: Digest,
+    moment_rounds: u32,
     steps: u32,
     packages: u32,
     groups_max: u32,

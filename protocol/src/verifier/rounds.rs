@@ -82,6 +82,11 @@ impl Rounds {
         }
     }
 
+    /// Rounds that closed with a sum from which no model follows.
+    pub(super) fn measured(&self) -> u32 {
+        self.measured
+    }
+
     fn opened(&mut self, it: &RoundOpen, approved: Option<&Terms>) -> Result<(), Fault> {
         require(it.round > self.last, Reject::RoundNumber)?;
         require(self.is_held(it.base_model), Reject::BaseModelDiffers)?;
@@ -89,7 +94,9 @@ impl Rounds {
         if let Some(terms) = approved {
             match it.purpose {
                 RoundPurpose::Train => require(self.trained < terms.rounds, Reject::PlanNotApproved)?,
-                RoundPurpose::Figures => require(self.measured < terms.figure_rounds, Reject::FiguresAgain)?,
+                RoundPurpose::Figures | RoundPurpose::Moments => {
+                    require(self.measured < terms.rounds_of(it.purpose), Reject::FiguresAgain)?;
+                }
             }
         }
         self.last = it.round;
@@ -215,7 +222,7 @@ impl Rounds {
         require(voters.len() >= roster.threshold(), Reject::TooFewSignatures)?;
         match open.round.purpose {
             RoundPurpose::Train => (self.trained, self.model) = (self.trained.saturating_add(1), Some(it.model)),
-            RoundPurpose::Figures => self.measured = self.measured.saturating_add(1),
+            RoundPurpose::Figures | RoundPurpose::Moments => self.measured = self.measured.saturating_add(1),
         }
         self.open = None;
         Ok(())

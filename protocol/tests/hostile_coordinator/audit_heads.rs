@@ -2,14 +2,14 @@
 
 use protocol::message::{
     FeaturesHead, FeaturesReady, HospitalMessage, LogMessage, ModelPublished, ModelVerdict, ModelVerified,
-    RefreshBlinded, RefreshDone,
+    RefreshBlinded, RefreshDone, RoundPurpose,
 };
 use protocol::terms::Terms;
 use protocol::{Attempt, Reject, StepId};
 
 use crate::federation::{Federation, body, digest, set, terms};
-use crate::heads::{T, features, features_open, head_terms, refresh_heads, refresh_open, under_head};
-use crate::script::{COORDINATOR, after, audited, by, ceremony, publishing, resigned, say};
+use crate::heads::{T, features, features_open, head_terms, refresh_heads, refresh_open, under_head, with_moments};
+use crate::script::{COORDINATOR, Script, after, audited, by, ceremony, publishing, resigned, say};
 use crate::serving::messages;
 
 /// A whole training, after its keys.
@@ -92,6 +92,22 @@ fn a_training_needs_the_keys_first_and_takes_its_entries_in_their_order() {
         let twice = found(&[open, ready, refresh, blinded, done, published, published]);
         assert_eq!(twice, Err((COORDINATOR, Reject::Contradiction)));
     }
+}
+
+#[test]
+fn a_head_with_a_round_of_moments_is_not_trained_before_it() {
+    let (_, training) = trained();
+    assert_eq!(found(&[&training[0]], Some(&with_moments())), Err((COORDINATOR, Reject::OutOfTurn)));
+    let moments = Script { purpose: RoundPurpose::Moments, terms: with_moments(), ..Script::new(1, "model 0") };
+    let moments = moments.whole("moments");
+    let (keys, _) = trained();
+    let log = after(keys, &[&moments, &training]);
+    assert_eq!(audited(&log, Some(&with_moments())), Ok(()));
+    let again = Script { purpose: RoundPurpose::Moments, terms: with_moments(), ..Script::new(2, "model 0") };
+    let (keys, _) = trained();
+    let log = after(keys, &[&moments, &[again.open()]]);
+    let at = log.len() as u64 - 1;
+    assert_eq!(audited(&log, Some(&with_moments())), Err((at, COORDINATOR, Reject::FiguresAgain)));
 }
 
 #[test]

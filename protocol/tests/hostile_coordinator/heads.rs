@@ -1,14 +1,15 @@
 //! A coordinator that cheats in the training of a head: on what all are bound to, hospitals train; on nothing else.
 
-use protocol::facts::{Fact, HospitalFacts};
+use protocol::facts::{Fact, HospitalFacts, Measured};
 use protocol::hospital::{HospitalInput, HospitalOutput};
 use protocol::message::{
     FeaturesHead, FeaturesOpen, FeaturesReady, HospitalMessage, LogMessage, ModelPublished, ModelVerdict,
-    ModelVerified, OpeningHead, RefreshBlinded, RefreshDone, RefreshHead, RefreshOpen, Scope, SignedMessage,
+    ModelVerified, OpeningHead, RefreshBlinded, RefreshDone, RefreshHead, RefreshOpen, RoundOpen, RoundPurpose, Scope,
+    SignedMessage,
 };
 use protocol::terms::Terms;
 use protocol::training::{HeadTerms, RefreshBinding, TaskDone, TrainingTask};
-use protocol::{Attempt, BodyRoot, Epoch, Reject, StepId};
+use protocol::{Attempt, BodyRoot, Epoch, Reject, RoundId, StepId};
 
 use crate::federation::{Federation, N, body, digest, hospital_under, instead, key, party, refusals, sent, set, terms};
 
@@ -20,6 +21,7 @@ pub(crate) fn head_terms() -> HeadTerms {
     HeadTerms {
         recipe: digest("recipe"),
         keys: digest("key plan of the training"),
+        moment_rounds: 0,
         steps: 1,
         packages: 1,
         groups_max: 3,
@@ -172,6 +174,42 @@ fn a_head_that_was_not_approved_is_not_trained() {
         cohort: set(T),
     });
     assert_eq!(refusals(&other.say(parts)), [Reject::PlanNotApproved; 5], "nobody has parts of a head");
+}
+
+/// With a round of moments before the features.
+pub(crate) fn with_moments() -> Terms {
+    Terms { head: Some(HeadTerms { moment_rounds: 1, ..head_terms() }), ..under_head() }
+}
+
+#[test]
+fn features_follow_the_moments_and_of_these_there_is_one_round() {
+    let mut federation = Federation::under(&with_moments());
+    assert_eq!(refusals(&federation.say(features_open())), [Reject::OutOfTurn; 5], "not whitened yet");
+    let open = |number, purpose| {
+        let (base_model, terms) = (digest("model 0"), with_moments().digest());
+        LogMessage::RoundOpen(RoundOpen { round: RoundId(number), purpose, base_model, terms })
+    };
+    assert_eq!(refusals(&federation.say(open(1, RoundPurpose::Train))), [Reject::PlanNotApproved; 5]);
+    assert_eq!(refusals(&federation.say(open(2, RoundPurpose::Figures))), [Reject::FiguresAgain; 5]);
+    let said = federation.say(open(3, RoundPurpose::Moments));
+    assert_eq!(refusals(&said), []);
+    let is_moments =
+        |output: &HospitalOutput| matches!(output, HospitalOutput::Train { purpose: RoundPurpose::Moments, .. });
+    assert!(said.iter().all(|outputs| outputs.iter().any(is_moments)));
+    // As another process finds it, which has them.
+    let measured = Fact::Measured(Measured { round: RoundId(3), figures: digest("moments") });
+    let facts: HospitalFacts = federation.facts[0].iter().cloned().chain([measured]).collect();
+    let mut again = hospital_under(1, facts, with_moments());
+    let mut said = Vec::new();
+    for entry in federation.log.clone() {
+        said = again.on(0, HospitalInput::Entry(entry));
+    }
+    assert!(said.is_empty(), "{said:?}");
+    let more = federation.writer.append(open(4, RoundPurpose::Moments));
+    assert_eq!(refusals(&[again.on(0, HospitalInput::Entry(more))]), [Reject::FiguresAgain]);
+    let features = federation.writer.append(features_open());
+    let said = again.on(0, HospitalInput::Entry(features));
+    assert!(said.contains(&HospitalOutput::EncryptFeatures), "{said:?}");
 }
 
 #[test]

@@ -162,7 +162,7 @@ impl Site {
         assert!(self.facts.contains(&checked), "opened before it was added up");
         let model = match purpose {
             RoundPurpose::Train => Digest::of("model", &chunks.to_vec()),
-            RoundPurpose::Figures => Digest::of("figures", &chunks.to_vec()),
+            RoundPurpose::Figures | RoundPurpose::Moments => Digest::of("figures", &chunks.to_vec()),
         };
         self.candidates.insert((binding.round, model));
         HospitalInput::SumOpened { round: binding.round, attempt: binding.attempt, model: Some(model) }

@@ -38,7 +38,7 @@ fn undisturbed_federations_train_a_head_that_all_have_made_and_ask_it() {
             _ => None,
         });
         assert_eq!(signers, Some(usize::from(parties)), "everybody's own");
-        assert_eq!(world.rounds.len(), 0);
+        assert_eq!((world.rounds.len(), world.oracle.decoded), (1, usize::from(parties)), "of moments");
         world.oracle.whoever_helped_evaluated_once();
     }
 }

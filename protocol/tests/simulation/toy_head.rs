@@ -32,6 +32,7 @@ pub(crate) fn terms(refresh_deadline_ms: u64) -> HeadTerms {
     HeadTerms {
         recipe: Digest::of("toy recipe", &0_u8),
         keys: Digest::of("toy key plan", &0_u8),
+        moment_rounds: 1,
         steps: STEPS,
         packages: PACKAGES,
         groups_max: GROUPS,
@@ -143,6 +144,7 @@ impl HeadSite<'_> {
     pub(crate) fn job(&mut self, job: HeadJob, oracle: &mut Oracle) -> Result<Option<HospitalInput>, StoreFault> {
         let party = self.party;
         Ok(Some(match job {
+            HeadJob::SumMoments { round } => HospitalInput::Trained { round },
             HeadJob::EncryptFeatures => {
                 let list = list(BlobKind::Feature, StepId(0), Attempt(0), Some(party));
                 let of = |index: u32| seeded("toy feature", &[self.secret, index.into()]).to_bytes();

@@ -351,7 +351,7 @@ impl ToyHospital {
                 let is_plausible = sum.0.iter().all(|lane| *lane <= sum.0[toy::COUNT]);
                 let model = is_plausible.then(|| match purpose {
                     RoundPurpose::Train => toy::model(self.model, &sum),
-                    RoundPurpose::Figures => Digest::of_bytes(&sum.to_bytes()),
+                    RoundPurpose::Figures | RoundPurpose::Moments => Digest::of_bytes(&sum.to_bytes()),
                 });
                 HospitalInput::SumOpened { round: binding.round, attempt: binding.attempt, model }
             }

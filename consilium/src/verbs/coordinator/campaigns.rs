@@ -430,6 +430,9 @@ fn tell(epoch: Epoch, note: &CoordinatorNote) {
         CoordinatorNote::RoundOpened(round, RoundPurpose::Figures) => {
             format!("round {round} begins: the hospitals add up how the model does on their own test images")
         }
+        CoordinatorNote::RoundOpened(round, RoundPurpose::Moments) => {
+            format!("round {round} begins: the hospitals add up what their features are like, to train a head on them")
+        }
         CoordinatorNote::Ended(PhaseEnd::Keys { .. }) => "all keys exist".to_owned(),
         CoordinatorNote::Ended(PhaseEnd::NoKeys(failure)) => format!("no keys: {failure}"),
         CoordinatorNote::Ended(PhaseEnd::Round(round, RoundPurpose::Figures, RoundEnd::Closed { cohort, .. })) => {

@@ -107,6 +107,14 @@ pub(super) fn history(membership: &Membership, name: &str, history: &History) ->
     })
 }
 
+fn purpose(purpose: RoundPurpose) -> &'static str {
+    match purpose {
+        RoundPurpose::Train => "train",
+        RoundPurpose::Figures => "figures",
+        RoundPurpose::Moments => "moments",
+    }
+}
+
 fn round(round: &PastRound) -> Value {
     let took = |(part, ms): (Part, u64)| json!({"part": part.word(), "seconds": ms as f64 / 1e3});
     let mut took_ms = round.took_ms;
@@ -123,7 +131,7 @@ fn round(round: &PastRound) -> Value {
     let both = round.began_ms.zip(round.ended_ms);
     json!({
         "round": round.round.0,
-        "purpose": match round.purpose { RoundPurpose::Train => "train", RoundPurpose::Figures => "figures" },
+        "purpose": purpose(round.purpose),
         "began_at_s": round.began_ms.map(|at_ms| at_ms / 1_000),
         "seconds": both.map(|(began, ended)| ended.saturating_sub(began) as f64 / 1e3),
         "took": Part::ALL.into_iter().zip(took_ms).map(took).collect::<Vec<_>>(),

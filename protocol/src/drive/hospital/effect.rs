@@ -64,6 +64,12 @@ pub struct Summands {
 /// Work on a head that takes long.
 #[derive(Debug)]
 pub enum HeadJob {
+    /// Count the rows, add up their features and products of these, and seal that; answer `Trained` or
+    /// `TrainingFailed`.
+    SumMoments {
+        /// The round.
+        round: RoundId,
+    },
     /// Encrypt the features and labels of this site's rows, group after group, and keep the bodies until they are sent;
     /// answer `FeaturesMade` or `Untrainable`.
     EncryptFeatures,
