@@ -15,7 +15,7 @@ use protocol::campaign::PublishedModel;
 use protocol::codec::Wire;
 use protocol::ids::{Digest, PartyId, QueryId};
 use protocol::log::LogEntry;
-use protocol::message::{HospitalMessage, KeyStep, LogMessage, QueryHead, SignedMessage};
+use protocol::message::{HospitalMessage, Key, KeyStep, LogMessage, QueryHead, SignedMessage};
 use protocol::signature::VerifyingKey;
 use protocol::store::Journal;
 use protocol::verifier::{Approved, Verifier, VerifyError};
@@ -301,15 +301,15 @@ fn key_roots(log: &[LogMessage]) -> Vec<(KeyStep, BodyRoot)> {
 }
 
 fn name(step: KeyStep) -> &'static str {
-    match step {
-        KeyStep::Gate => "gates",
-        KeyStep::GateKey => "gate keys",
-        KeyStep::Planes => "planes of questions",
-        KeyStep::PlaneOpenings => "seeds of opened planes",
-        KeyStep::RelinRoundOne => "relinearisation key, first round",
-        KeyStep::RelinRoundTwo => "relinearisation key",
-        KeyStep::RelinMasks => "masks of the relinearisation key's proof",
-        KeyStep::RelinAnswers => "proofs of the relinearisation key",
-        KeyStep::Galois => "rotation keys",
+    match step.key() {
+        Key::Gate => "gates",
+        Key::GateKey => "gate keys",
+        Key::Planes => "planes of questions",
+        Key::PlaneOpenings => "seeds of opened planes",
+        Key::RelinRoundOne => "relinearisation key, first round",
+        Key::RelinRoundTwo => "relinearisation key",
+        Key::RelinMasks => "masks of the relinearisation key's proof",
+        Key::RelinAnswers => "proofs of the relinearisation key",
+        Key::Galois => "rotation keys",
     }
 }

@@ -70,6 +70,9 @@ pub enum CoordinatorError {
         /// The address.
         id: BlobId,
     },
+    /// Keys of a training that is not planned.
+    #[error("the plan of this coordinator has no head to train, so that no keys are made for one")]
+    NoHead,
     /// A body's index is outside its list.
     #[error("body index {index} is outside every list")]
     BodyIndex {

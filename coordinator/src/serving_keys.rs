@@ -9,7 +9,7 @@ use he_infer::{ClosedPlanes, ModelError, PlaneQuestion, Program};
 use protocol::PartySet;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::ids::{Digest, PartyId, QueryId};
-use protocol::message::KeyStep;
+use protocol::message::{Key, KeySet, KeyStep};
 use rayon::prelude::*;
 
 use crate::bodies::{Bodies, ListId};
@@ -26,12 +26,16 @@ pub(crate) fn aggregate(
     seed: Digest,
     step: KeyStep,
 ) -> Result<BodyRoot, CoordinatorError> {
+    if step.set() == KeySet::Training {
+        // No plan of a coordinator has a head yet.
+        return Err(CoordinatorError::NoHead);
+    }
     let crs = Crs::new(program.params().preset, seed.0);
     let kind = step.blob_kind();
     let count = u16::try_from(parties.len()).unwrap_or(u16::MAX);
     let limbs = program.key_plan().relin_limbs;
-    match step {
-        KeyStep::RelinRoundOne => {
+    match step.key() {
+        Key::RelinRoundOne => {
             let mut sum = RelinKeySum::<R1>::new(&crs, limbs, count).map_err(wrong(kind, None))?;
             for party in parties.iter() {
                 let share = bodies.get(&BlobId::ceremony(kind, Some(party), 0))?;
@@ -42,7 +46,7 @@ pub(crate) fn aggregate(
             let sums = sum.finish().map_err(wrong(kind, None))?;
             bodies.put(&BlobId::ceremony(kind, None, 0), &sums.to_bytes())?;
         }
-        KeyStep::RelinRoundTwo => {
+        Key::RelinRoundTwo => {
             let mut sum = RelinKeySum::<R2>::new(&crs, limbs, count).map_err(wrong(kind, None))?;
             for party in parties.iter() {
                 let share = bodies.get(&BlobId::ceremony(kind, Some(party), 0))?;
@@ -56,13 +60,8 @@ pub(crate) fn aggregate(
             bodies.put(&BlobId::ceremony(kind, None, 0), &key.to_bytes(&crs))?;
         }
         // Everybody's own: there is no sum, and the list of them is what all signed.
-        KeyStep::Gate
-        | KeyStep::GateKey
-        | KeyStep::Planes
-        | KeyStep::PlaneOpenings
-        | KeyStep::RelinMasks
-        | KeyStep::RelinAnswers => {}
-        KeyStep::Galois => {
+        Key::Gate | Key::GateKey | Key::Planes | Key::PlaneOpenings | Key::RelinMasks | Key::RelinAnswers => {}
+        Key::Galois => {
             let rotations: Vec<_> = rotations(program)?.into_iter().enumerate().collect();
             rotations.into_par_iter().try_for_each(|(index, (steps, limbs))| {
                 let index = u32::try_from(index).unwrap_or(u32::MAX);
@@ -125,10 +124,10 @@ pub(crate) fn sync(bodies: &Bodies, parties: PartySet) -> Result<(), Coordinator
 /// # Errors
 /// [`CoordinatorError`] where the index is lost.
 pub(crate) fn root(bodies: &Bodies, parties: PartySet, step: KeyStep) -> Result<BodyRoot, CoordinatorError> {
-    if !matches!(step, KeyStep::GateKey | KeyStep::Planes) {
-        return bodies.root(list(step.blob_kind(), None));
+    if !matches!(step.key(), Key::GateKey | Key::Planes) {
+        return bodies.root(step.list(None));
     }
-    let lists = parties.iter().map(|party| bodies.root(list(step.blob_kind(), Some(party))));
+    let lists = parties.iter().map(|party| bodies.root(step.list(Some(party))));
     Ok(BodyRoot::of_lists(&lists.collect::<Result<Vec<_>, _>>()?))
 }
 

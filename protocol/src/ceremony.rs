@@ -7,6 +7,7 @@
 //! and if serving is wanted:
 //! Gate -> GateKey -> RelinRoundOne -> RelinRoundTwo -> RelinMasks -> RelinAnswers -> Galois -> Verdicts --n--> Done
 //!               \--- with planes: Planes -> PlaneOpenings --/
+//!            and where a head is trained, the same of its own key, without planes, before the verdicts
 //!            each: Heads (n commitments) --> Bodies (n uploads) --> Aggregating --> next step
 //!            Gate, GateKey, Planes, PlaneOpenings, RelinMasks, RelinAnswers: everybody's own, so nothing is added up
 //!            for all
@@ -22,7 +23,7 @@ pub use effect::{CeremonyConfig, CeremonyFailure, CeremonyInput, CeremonyOutput,
 
 use std::collections::BTreeMap;
 
-use crate::blob::{BlobKind, BodyRoot};
+use crate::blob::{BlobKind, BodyRoot, ListId};
 use crate::dealings::OffDealings;
 use crate::ids::{Digest, Epoch, PartyId};
 use crate::message::{
@@ -151,8 +152,11 @@ impl CeremonyMachine {
                     out.push(CeremonyOutput::Reject { party, reject });
                 }
             }
-            CeremonyInput::BodiesComplete { kind, party } => {
-                if self.awaited_kind() == Some(kind) && self.received.contains_key(&party) {
+            CeremonyInput::BodiesComplete { list } => {
+                if let Some(party) = list.party
+                    && self.awaited(party) == Some(list)
+                    && self.received.contains_key(&party)
+                {
                     self.complete.insert(party);
                 }
             }
@@ -176,10 +180,11 @@ impl CeremonyMachine {
         self.step = step;
     }
 
-    fn awaited_kind(&self) -> Option<BlobKind> {
+    /// The bodies of a hospital that are awaited now.
+    fn awaited(&self, party: PartyId) -> Option<ListId> {
         match self.step {
-            CeremonyStep::Deal => Some(BlobKind::Dealing),
-            CeremonyStep::ServingBodies(step) => Some(step.blob_kind()),
+            CeremonyStep::Deal => Some(dealt(party)),
+            CeremonyStep::ServingBodies(step) => Some(step.list(Some(party))),
             _ => None,
         }
     }
@@ -219,7 +224,7 @@ impl CeremonyMachine {
             return if *known == message { Ok(()) } else { Err(Reject::Contradiction) };
         }
         if let HospitalMessage::DealingsSent(it) = &message.body {
-            out.push(CeremonyOutput::AwaitBodies { kind: BlobKind::Dealing, party, body: it.body() });
+            out.push(CeremonyOutput::AwaitBodies { list: dealt(party), body: it.body() });
         }
         self.received.insert(party, message);
         Ok(())
@@ -266,9 +271,9 @@ impl CeremonyMachine {
                 self.bound.clear();
                 for message in &messages {
                     if let HospitalMessage::ServingShareHead(head) = &message.body {
-                        let (kind, party, body) = (step.blob_kind(), message.author, head.body);
+                        let (party, body) = (message.author, head.body);
                         self.bound.insert(party, body);
-                        out.push(CeremonyOutput::AwaitBodies { kind, party, body });
+                        out.push(CeremonyOutput::AwaitBodies { list: step.list(Some(party)), body });
                     }
                 }
                 let heads = ServingStepHeads { step, heads: messages };
@@ -348,25 +353,26 @@ impl CeremonyMachine {
             }
         }
         match self.config.serving_plan {
-            Some(plan) => self.open_serving_step(KeyStep::Gate, plan, out),
+            Some(_) => self.open_serving_step(KeyStep::Gate, out),
             None => self.finish(out),
         }
     }
 
-    fn open_serving_step(&mut self, step: KeyStep, plan: Digest, out: &mut Vec<CeremonyOutput>) {
+    fn open_serving_step(&mut self, step: KeyStep, out: &mut Vec<CeremonyOutput>) {
+        // A ceremony has steps of the sets that it has plans of.
+        let Some(plan) = self.config.plan(step.set()) else { return };
         out.push(CeremonyOutput::Append(LogMessage::ServingStepOpen(ServingStepOpen { step, plan })));
         self.enter(CeremonyStep::ServingHeads(step));
     }
 
     fn aggregated(&mut self, step: KeyStep, body: BodyRoot, out: &mut Vec<CeremonyOutput>) {
-        let Some(plan) = self.config.serving_plan else { return };
         if self.step != CeremonyStep::Aggregating(step) {
             return;
         }
         self.sums.push(body);
         out.push(CeremonyOutput::Append(LogMessage::ServingStepDone(ServingStepDone { step, body })));
-        match step.next(self.config.planes) {
-            Some(next) => self.open_serving_step(next, plan, out),
+        match step.next(self.config.asked()) {
+            Some(next) => self.open_serving_step(next, out),
             None => self.enter(CeremonyStep::Verdicts),
         }
     }
@@ -380,6 +386,11 @@ impl CeremonyMachine {
         self.step = CeremonyStep::Done;
         out.push(CeremonyOutput::Done { epoch_seed: self.epoch_seed });
     }
+}
+
+/// A hospital's sealed boxes.
+fn dealt(party: PartyId) -> ListId {
+    ListId { kind: BlobKind::Dealing, round: 0, attempt: 0, party: Some(party) }
 }
 
 /// The bodies of one kind, in the messages' order.

@@ -50,7 +50,7 @@ pub use reject::Reject;
 pub use weight::WeightClass;
 
 /// Version of messages and log. A changed byte is a new version.
-pub const VERSION: u16 = 11;
+pub const VERSION: u16 = 12;
 /// The oldest version of a peer that is heard beside it. A change that keeps what an older peer may not do raises it to
 /// [`VERSION`]; every change so far did. After any other change the version before goes on being spoken.
 pub const VERSION_MIN: u16 = VERSION;

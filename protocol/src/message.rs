@@ -2,6 +2,7 @@
 
 mod ceremony;
 mod hospital;
+mod key_step;
 mod log;
 mod purpose;
 mod round;
@@ -15,10 +16,11 @@ pub use ceremony::{
 };
 pub(crate) use hospital::StepKey;
 pub use hospital::{
-    Acceptance, DealingsDigest, DealingsSent, Hello, HospitalMessage, KeyCommit, KeyReveal, KeyStep, KeyVerdict,
-    Leaving, ManifestSignature, ModelVerdict, ModelVote, PublishHead, QueryHead, Refusal, RosterSignature, Scope,
+    Acceptance, DealingsDigest, DealingsSent, Hello, HospitalMessage, KeyCommit, KeyReveal, KeyVerdict, Leaving,
+    ManifestSignature, ModelVerdict, ModelVote, PublishHead, QueryHead, Refusal, RosterSignature, Scope,
     ServingShareHead, ShareHead, SwitchShareHead, UpdateHead,
 };
+pub use key_step::{Key, KeySet, KeyStep, KeysAsked};
 pub use log::{LogMessage, Stop};
 pub use purpose::RoundPurpose;
 pub use round::{

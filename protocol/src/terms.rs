@@ -5,7 +5,7 @@
 use crate::codec::wire_struct;
 use crate::ids::Digest;
 use crate::limits::{PLANES_GROUP, PLANES_MAX};
-use crate::message::RoundPurpose;
+use crate::message::{KeySet, KeysAsked, RoundPurpose};
 use crate::training::HeadTerms;
 
 /// The terms of one consortium's training and serving. Their digest stands in every round's opening and every head.
@@ -82,6 +82,21 @@ impl Terms {
     #[must_use]
     pub fn has_planes(&self) -> bool {
         self.planes > 0
+    }
+
+    /// The keys that a ceremony under these terms makes.
+    #[must_use]
+    pub fn keys_asked(&self) -> KeysAsked {
+        KeysAsked { planes: self.has_planes(), training: self.head.is_some() }
+    }
+
+    /// Digest of the key plan of a set of keys; `None` of a set that these terms do not have.
+    #[must_use]
+    pub fn key_plan(&self, set: KeySet) -> Option<Digest> {
+        match set {
+            KeySet::Serving => Some(self.program),
+            KeySet::Training => self.head.as_ref().map(|head| head.keys),
+        }
     }
 
     /// Whether so many planes can be made, and opened in groups, and the head, if one is trained, can be. No hospital

@@ -18,8 +18,8 @@ use crate::blob::BodyRoot;
 use crate::ids::{Digest, PartyId};
 use crate::log::{LogEntry, LogReader};
 use crate::message::{
-    HospitalMessage, KeyStep, KeyVerdict, LogMessage, PublishOpen, RosterProposed, RoundPurpose, ServingStepHeads,
-    ServingStepOpen, SignedMessage, StepKey, distinct_signers,
+    HospitalMessage, KeySet, KeyStep, KeyVerdict, KeysAsked, LogMessage, PublishOpen, RosterProposed, RoundPurpose,
+    ServingStepHeads, ServingStepOpen, SignedMessage, StepKey, distinct_signers,
 };
 use crate::reject::Reject;
 use crate::roster::Roster;
@@ -63,6 +63,8 @@ pub struct Verifier {
     ceremony: Ceremony,
     /// The one program of keys, model and queries.
     program: Option<Digest>,
+    training_plan: Option<Digest>,
+    keys_ready: bool,
     opened: BTreeSet<KeyStep>,
     /// Steps of the serving keys, with the shares that all are bound to, and the sums that were announced.
     bound: BTreeMap<KeyStep, BTreeMap<PartyId, BodyRoot>>,
@@ -84,6 +86,8 @@ impl Verifier {
             signed: BTreeMap::new(),
             ceremony: Ceremony::default(),
             program: None,
+            training_plan: None,
+            keys_ready: false,
             opened: BTreeSet::new(),
             bound: BTreeMap::new(),
             key_sums: BTreeMap::new(),
@@ -157,8 +161,8 @@ impl Verifier {
 
     fn message(&mut self, message: &LogMessage, roster: &Roster) -> Result<(), Fault> {
         match message {
-            LogMessage::ServingStepOpen(ServingStepOpen { plan: program, .. }) => {
-                require(self.ceremony.is_open && self.is_of_plan(*program), Reject::PlanNotApproved)?;
+            LogMessage::ServingStepOpen(ServingStepOpen { step, plan }) => {
+                require(self.ceremony.is_open && self.is_key_plan(step.set(), *plan), Reject::PlanNotApproved)?;
             }
             LogMessage::RoundOpen(_) => require(self.ceremony.dealings_fit, Reject::OutOfTurn)?,
             LogMessage::PublishOpen(PublishOpen { model, program, .. }) => {
@@ -173,7 +177,7 @@ impl Verifier {
         let is_head = self.is_of_head();
         let terms = self.approved.as_ref().map(|approved| &approved.terms);
         if message.is_of_training() {
-            require(self.ceremony.dealings_fit, Reject::OutOfTurn)?;
+            require(self.keys_ready, Reject::OutOfTurn)?;
             let moments = terms.map_or(0, |terms| terms.rounds_of(RoundPurpose::Moments));
             require(self.rounds.measured() >= moments, Reject::OutOfTurn)?;
             self.training.step(message, roster, terms)?;
@@ -199,10 +203,25 @@ impl Verifier {
         *self.program.get_or_insert(program) == program
     }
 
-    /// Whether questions are made of planes: as was approved, or else as the log says.
-    fn has_planes(&self) -> bool {
-        let opened = self.opened.contains(&KeyStep::Planes);
-        self.approved.as_ref().map_or(opened, |approved| approved.terms.has_planes())
+    /// Whether this is the key plan of a set, which every later word of it has to name as well.
+    fn is_key_plan(&mut self, set: KeySet, plan: Digest) -> bool {
+        match set {
+            KeySet::Serving => self.is_of_plan(plan),
+            KeySet::Training => {
+                let approved = self.approved.as_ref().map(|approved| approved.terms.key_plan(set));
+                let known = *self.training_plan.get_or_insert(plan);
+                known == plan && approved.is_none_or(|approved| approved == Some(plan))
+            }
+        }
+    }
+
+    /// Which keys there are: as was approved, or else as the log says.
+    fn keys_asked(&self) -> KeysAsked {
+        let opened = KeysAsked {
+            planes: self.opened.contains(&KeyStep::Planes),
+            training: self.opened.contains(&KeyStep::TrainingGate),
+        };
+        self.approved.as_ref().map_or(opened, |approved| approved.terms.keys_asked())
     }
 
     /// Remembers what all are bound to in a step of the serving keys.
@@ -224,7 +243,7 @@ impl Verifier {
     fn key_step(&mut self, message: &LogMessage, roster: &Roster) -> Result<(), Fault> {
         match message {
             LogMessage::ServingStepOpen(it) => {
-                let takes_part = it.step.takes_part(self.has_planes() || self.approved.is_none());
+                let takes_part = self.approved.is_none() || it.step.takes_part(self.keys_asked());
                 require(self.ceremony.dealings_fit && takes_part, Reject::OutOfTurn)?;
                 let is_there = it.step.input().is_none_or(|input| self.key_sums.contains_key(&input));
                 self.opened.insert(it.step);
@@ -238,12 +257,14 @@ impl Verifier {
                 require(known == it.body, Reject::Contradiction)
             }
             LogMessage::ServingKeysReady(it) => {
-                let sums = KeyStep::steps(self.has_planes()).map(|step| self.key_sums.get(&step).copied());
+                let sums = KeyStep::steps(self.keys_asked()).map(|step| self.key_sums.get(&step).copied());
                 let sums = sums.collect::<Option<Vec<_>>>().ok_or(Reject::OutOfTurn)?;
                 require(self.is_of_plan(it.plan), Reject::PlanNotApproved)?;
                 let verdict = HospitalMessage::KeyVerdict(KeyVerdict { plan: it.plan, sums });
                 let agree = distinct_signers(&it.verdicts, roster, |_, body| *body == verdict)?;
-                require(agree == roster.parties(), Reject::TooFewSignatures)
+                require(agree == roster.parties(), Reject::TooFewSignatures)?;
+                self.keys_ready = true;
+                Ok(())
             }
             _ => Ok(()),
         }

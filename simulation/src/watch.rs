@@ -12,7 +12,7 @@ use metrics::PooledFigures;
 use protocol::blob::BlobKind;
 use protocol::exchange::Call;
 use protocol::ids::{PartyId, QueryId, RoundId};
-use protocol::message::{HospitalMessage, KeyStep};
+use protocol::message::{HospitalMessage, Key, KeyStep};
 use protocol::net::Frame;
 use protocol::party_set::PartySet;
 use report::{bytes_text, milliseconds_text};
@@ -282,16 +282,16 @@ impl Tap for Watch {
 }
 
 fn key_name(step: KeyStep) -> &'static str {
-    match step {
-        KeyStep::Gate => "gates",
-        KeyStep::GateKey => "gate keys",
-        KeyStep::Planes => "planes of questions",
-        KeyStep::PlaneOpenings => "planes of questions, proof",
-        KeyStep::RelinRoundOne => "relinearisation key, first round",
-        KeyStep::RelinRoundTwo => "relinearisation key, second round",
-        KeyStep::RelinMasks => "relinearisation key, masks of the proof",
-        KeyStep::RelinAnswers => "relinearisation key, proof",
-        KeyStep::Galois => "rotation keys",
+    match step.key() {
+        Key::Gate => "gates",
+        Key::GateKey => "gate keys",
+        Key::Planes => "planes of questions",
+        Key::PlaneOpenings => "planes of questions, proof",
+        Key::RelinRoundOne => "relinearisation key, first round",
+        Key::RelinRoundTwo => "relinearisation key, second round",
+        Key::RelinMasks => "relinearisation key, masks of the proof",
+        Key::RelinAnswers => "relinearisation key, proof",
+        Key::Galois => "rotation keys",
     }
 }
 

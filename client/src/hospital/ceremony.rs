@@ -6,7 +6,7 @@ use bytes::Bytes;
 use he_agg::multiparty::{Crs, GaloisKeyShare, Gate, GateKey, GateShare, R1, R2, RelinEphemeral, RelinKeyShare};
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::ids::{Digest, PartyId};
-use protocol::message::KeyStep;
+use protocol::message::{Key, KeyStep};
 use protocol::roster::Roster;
 use protocol::sealed::{BoxContext, OpeningKey};
 
@@ -137,34 +137,35 @@ impl Site {
         let step = "making a serving-key share";
         let party = self.plan.party;
         self.remember_ceremony(step)?;
-        let place = |index| BlobId::ceremony(kind.blob_kind(), Some(party), index);
-        let bodies = match kind {
+        self.plan.program_of(kind.set(), step)?;
+        let place = |index| kind.body(Some(party), index);
+        let bodies = match kind.key() {
             // Stored one by one.
-            KeyStep::Gate => {
+            Key::Gate => {
                 let count = self.gate_shares(step)?;
                 return self.outbox.root(place(0), count);
             }
-            KeyStep::RelinAnswers => {
+            Key::RelinAnswers => {
                 let count = self.relin_answers()?;
                 return self.outbox.root(place(0), count);
             }
-            KeyStep::RelinMasks => vec![self.relin_masks()?],
-            KeyStep::GateKey => vec![self.own_gate_key(step)?],
-            KeyStep::Planes => self.own_planes()?.into(),
-            KeyStep::PlaneOpenings => vec![self.plane_seeds()?],
-            KeyStep::RelinRoundOne => {
+            Key::RelinMasks => vec![self.relin_masks()?],
+            Key::GateKey => vec![self.own_gate_key(step)?],
+            Key::Planes => self.own_planes()?.into(),
+            Key::PlaneOpenings => vec![self.plane_seeds()?],
+            Key::RelinRoundOne => {
                 let (share, mask) = self.relin_round_one(step)?;
                 self.relin = Some(mask);
                 vec![share.to_bytes()]
             }
-            KeyStep::RelinRoundTwo => vec![self.relin_round_two()?],
-            KeyStep::Galois => self.galois_shares(step)?,
+            Key::RelinRoundTwo => vec![self.relin_round_two()?],
+            Key::Galois => self.galois_shares(step)?,
         };
         let count = u32::try_from(bodies.len()).unwrap_or(u32::MAX);
         for (index, body) in (0u32..).zip(bodies) {
             self.outbox.put(place(index), body)?;
         }
-        if kind == KeyStep::Galois {
+        if kind.key() == Key::Galois {
             // New evaluation keys need a new ceremony, so the serving secret itself is needed only if this share has to
             // be made again. Until all keys exist it can be, from the vault.
             self.dealt = None;

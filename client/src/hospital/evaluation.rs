@@ -11,7 +11,7 @@ use protocol::drive::hospital::Parts;
 use protocol::hospital::SwitchBinding;
 use protocol::ids::{Digest, PartyId, QueryId};
 use protocol::limits::QUERIES_EVALUATED_MAX;
-use protocol::message::{KeyStep, QueryHead};
+use protocol::message::{KeySet, KeyStep, QueryHead};
 use rayon::prelude::*;
 
 use super::error::{HospitalError, Step};
@@ -125,7 +125,8 @@ impl Site {
             let key = RelinearizationKey::from_bytes(&self.holdings.read(body)?, crs).step(step)?;
             keys.set_relinearization(key).step(step)?;
         }
-        let rotations = self.held(Parts::Rotations.sum(), facts.key_sum(KeyStep::Galois).map(|sum| sum.root))?;
+        let rotations =
+            self.held(Parts::Rotations(KeySet::Serving).sum(), facts.key_sum(KeyStep::Galois).map(|sum| sum.root))?;
         let rotation = |body: &Digest| GaloisKey::from_bytes(&self.holdings.read(*body)?, crs).step(step);
         for key in rotations.par_iter().map(rotation).collect::<Result<Vec<_>, HospitalError>>()? {
             keys.insert_rotation(key).step(step)?;

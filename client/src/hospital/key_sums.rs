@@ -9,7 +9,7 @@ use he_agg::multiparty::{
 use protocol::Reject;
 use protocol::blob::{BlobKind, BodyRoot, ListId};
 use protocol::ids::{Digest, PartyId};
-use protocol::message::KeyStep;
+use protocol::message::{Key, KeySet, KeyStep};
 use protocol::store::Once;
 
 use super::ceremony::INPUTS;
@@ -64,32 +64,29 @@ impl KeySums {
     }
 
     fn of(&mut self, step: KeyStep, crs: &Crs, plan: &HospitalPlan) -> Result<&mut Adding, HospitalError> {
-        let (limbs, parties) = (plan.program.key_plan().relin_limbs, plan.layout.parties());
+        let program = plan.program_of(step.set(), STEP)?;
+        let (limbs, parties) = (program.key_plan().relin_limbs, plan.layout.parties());
         let is_under_way = matches!(
-            (&self.adding, step),
-            (Some(Adding::Gate(_)), KeyStep::Gate)
-                | (Some(Adding::GateKeys(_)), KeyStep::GateKey)
-                | (Some(Adding::RelinRoundOne(_)), KeyStep::RelinRoundOne)
-                | (Some(Adding::RelinRoundTwo(_)), KeyStep::RelinRoundTwo)
-                | (Some(Adding::RelinMasks(_)), KeyStep::RelinMasks)
+            (&self.adding, step.key()),
+            (Some(Adding::Gate(_)), Key::Gate)
+                | (Some(Adding::GateKeys(_)), Key::GateKey)
+                | (Some(Adding::RelinRoundOne(_)), Key::RelinRoundOne)
+                | (Some(Adding::RelinRoundTwo(_)), Key::RelinRoundTwo)
+                | (Some(Adding::RelinMasks(_)), Key::RelinMasks)
         );
         let adding = match self.adding.take() {
             Some(adding) if is_under_way => adding,
-            _ => match step {
-                KeyStep::Gate => {
-                    let (asker, limbs) = (plan.party.number(), plan.program.gate_limbs());
+            _ => match step.key() {
+                Key::Gate => {
+                    let (asker, limbs) = (plan.party.number(), program.gate_limbs());
                     Adding::Gate(GateSum::new(crs, asker, limbs, parties).step(STEP)?)
                 }
-                KeyStep::GateKey => Adding::GateKeys(Vec::new()),
-                KeyStep::RelinRoundOne => {
-                    Adding::RelinRoundOne(RelinKeySum::<R1>::new(crs, limbs, parties).step(STEP)?)
-                }
-                KeyStep::RelinRoundTwo => {
-                    Adding::RelinRoundTwo(RelinKeySum::<R2>::new(crs, limbs, parties).step(STEP)?)
-                }
-                KeyStep::RelinMasks => Adding::RelinMasks(Vec::new()),
+                Key::GateKey => Adding::GateKeys(Vec::new()),
+                Key::RelinRoundOne => Adding::RelinRoundOne(RelinKeySum::<R1>::new(crs, limbs, parties).step(STEP)?),
+                Key::RelinRoundTwo => Adding::RelinRoundTwo(RelinKeySum::<R2>::new(crs, limbs, parties).step(STEP)?),
+                Key::RelinMasks => Adding::RelinMasks(Vec::new()),
                 // Part by part, proof by proof, hospital by hospital.
-                KeyStep::Galois | KeyStep::RelinAnswers | KeyStep::Planes | KeyStep::PlaneOpenings => {
+                Key::Galois | Key::RelinAnswers | Key::Planes | Key::PlaneOpenings => {
                     return Err(HospitalError::NoKeys { step: STEP });
                 }
             },
@@ -164,14 +161,14 @@ impl Site {
     /// # Errors
     /// [`HospitalError`] where this site itself fails, or has another sum of this key epoch on record.
     pub(super) fn finish_sum(&mut self, step: KeyStep, announced: BodyRoot) -> Result<Option<Reject>, HospitalError> {
-        match step {
-            KeyStep::Galois => return self.finish_rotations(announced),
+        match step.key() {
+            Key::Galois => return self.finish_rotations(step.set(), announced),
             // Each proof by itself was checked, or the ceremony had ended.
-            KeyStep::RelinAnswers => {
+            Key::RelinAnswers => {
                 self.sums.round_one = None;
                 return Ok(None);
             }
-            KeyStep::PlaneOpenings => return Ok(None),
+            Key::PlaneOpenings => return Ok(None),
             _ => {}
         }
         let crs = self.crs.clone().ok_or(HospitalError::NoKeys { step: STEP })?;
@@ -259,7 +256,7 @@ impl Site {
         self.is_noted(step, digest)?;
         let crs = self.crs(reading)?;
         // With the others nothing is computed here that is not on this site's disk.
-        if step == KeyStep::RelinRoundOne {
+        if step.key() == Key::RelinRoundOne {
             self.sums.round_one = Some((RelinIntermediate::from_bytes(bytes, crs).step(reading)?, digest));
         }
         Ok(())
@@ -267,7 +264,7 @@ impl Site {
 
     /// Records the digest of a sum that the ceremony is computed with; another one is refused for ever.
     pub(super) fn note_sum(&self, step: KeyStep, digest: Digest) -> Result<(), HospitalError> {
-        match self.journal.insert_once(&self.record(INPUTS), name(step), &digest.0)? {
+        match self.journal.insert_once(&self.record(INPUTS), &name(step), &digest.0)? {
             Once::Existing(known) if known != digest.0 => Err(HospitalError::OtherCeremony { what: what(step) }),
             _ => Ok(()),
         }
@@ -278,7 +275,7 @@ impl Site {
     /// # Errors
     /// [`HospitalError::OtherCeremony`] where it is another, [`HospitalError::NoKeys`] where there is none.
     pub(super) fn is_noted(&self, step: KeyStep, digest: Digest) -> Result<(), HospitalError> {
-        match self.journal.get(&self.record(INPUTS), name(step))? {
+        match self.journal.get(&self.record(INPUTS), &name(step))? {
             Some(known) if known == digest.0 => Ok(()),
             Some(_) => Err(HospitalError::OtherCeremony { what: what(step) }),
             None => Err(HospitalError::NoKeys { step: "reading the sum of a serving key's shares" }),
@@ -312,32 +309,40 @@ pub(super) fn relinearisation() -> ListId {
     ListId { kind: BlobKind::RelinRoundTwo, round: 0, attempt: 0, party: None }
 }
 
-/// Of a record.
-fn name(step: KeyStep) -> &'static [u8] {
-    match step {
-        KeyStep::Gate => b"gate",
-        KeyStep::GateKey => b"gate keys",
-        KeyStep::Planes => b"planes",
-        KeyStep::PlaneOpenings => b"planes' seeds",
-        KeyStep::RelinRoundOne => b"relinearisation sums",
-        KeyStep::RelinRoundTwo => b"relinearisation key",
-        KeyStep::RelinMasks => b"relinearisation masks",
-        KeyStep::RelinAnswers => b"relinearisation openings",
-        KeyStep::Galois => b"rotation keys",
+/// Of a record: sums of a training's keys have a name of their own.
+fn name(step: KeyStep) -> Vec<u8> {
+    let of: &[u8] = match step.set() {
+        KeySet::Serving => b"",
+        KeySet::Training => b"training, ",
+    };
+    [of, key_name(step)].concat()
+}
+
+fn key_name(step: KeyStep) -> &'static [u8] {
+    match step.key() {
+        Key::Gate => b"gate",
+        Key::GateKey => b"gate keys",
+        Key::Planes => b"planes",
+        Key::PlaneOpenings => b"planes' seeds",
+        Key::RelinRoundOne => b"relinearisation sums",
+        Key::RelinRoundTwo => b"relinearisation key",
+        Key::RelinMasks => b"relinearisation masks",
+        Key::RelinAnswers => b"relinearisation openings",
+        Key::Galois => b"rotation keys",
     }
 }
 
 /// For people.
 fn what(step: KeyStep) -> &'static str {
-    match step {
-        KeyStep::Gate => "gate of this hospital",
-        KeyStep::GateKey => "list of gate keys",
-        KeyStep::Planes => "list of planes and coins",
-        KeyStep::PlaneOpenings => "list of planes' seeds",
-        KeyStep::RelinRoundOne => "sum of the relinearisation key's first round",
-        KeyStep::RelinRoundTwo => "relinearisation key",
-        KeyStep::RelinMasks => "list of masks and coins",
-        KeyStep::RelinAnswers => "list of openings",
-        KeyStep::Galois => "set of rotation keys",
+    match step.key() {
+        Key::Gate => "gate of this hospital",
+        Key::GateKey => "list of gate keys",
+        Key::Planes => "list of planes and coins",
+        Key::PlaneOpenings => "list of planes' seeds",
+        Key::RelinRoundOne => "sum of the relinearisation key's first round",
+        Key::RelinRoundTwo => "relinearisation key",
+        Key::RelinMasks => "list of masks and coins",
+        Key::RelinAnswers => "list of openings",
+        Key::Galois => "set of rotation keys",
     }
 }

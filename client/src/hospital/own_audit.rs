@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datasets::Samples;
-use protocol::blob::{BlobId, BodyRoot, ListId};
+use protocol::blob::BodyRoot;
 use protocol::codec::Wire;
 use protocol::drive::{Store, Stream};
 use protocol::facts::{Fact, Released, Revealed};
 use protocol::hospital::ShareBinding;
 use protocol::ids::{Attempt, PartyId, QueryId, RoundId};
-use protocol::message::{HospitalMessage, KeyStep, ShareHead, SignedMessage};
+use protocol::message::{HospitalMessage, Key, KeySet, KeyStep, ShareHead, SignedMessage};
 
 use super::error::{HospitalError, Step};
 use super::holdings::Holdings;
@@ -53,15 +53,21 @@ impl std::fmt::Display for Object {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Dealings => f.write_str("dealt keys"),
-            Self::KeyShare(KeyStep::Gate) => f.write_str("shares of all gates"),
-            Self::KeyShare(KeyStep::GateKey) => f.write_str("gate key"),
-            Self::KeyShare(KeyStep::Planes) => f.write_str("planes for questions"),
-            Self::KeyShare(KeyStep::PlaneOpenings) => f.write_str("seeds of opened planes"),
-            Self::KeyShare(KeyStep::RelinRoundOne) => f.write_str("relinearisation share, first round"),
-            Self::KeyShare(KeyStep::RelinRoundTwo) => f.write_str("relinearisation share, second round"),
-            Self::KeyShare(KeyStep::RelinMasks) => f.write_str("masks of the relinearisation shares' proof"),
-            Self::KeyShare(KeyStep::RelinAnswers) => f.write_str("openings of the relinearisation shares' proof"),
-            Self::KeyShare(KeyStep::Galois) => f.write_str("shares of the rotation keys"),
+            Self::KeyShare(step) => {
+                let of = if step.set() == KeySet::Training { "training: " } else { "" };
+                let what = match step.key() {
+                    Key::Gate => "shares of all gates",
+                    Key::GateKey => "gate key",
+                    Key::Planes => "planes for questions",
+                    Key::PlaneOpenings => "seeds of opened planes",
+                    Key::RelinRoundOne => "relinearisation share, first round",
+                    Key::RelinRoundTwo => "relinearisation share, second round",
+                    Key::RelinMasks => "masks of the relinearisation shares' proof",
+                    Key::RelinAnswers => "openings of the relinearisation shares' proof",
+                    Key::Galois => "shares of the rotation keys",
+                };
+                write!(f, "{of}{what}")
+            }
             Self::Update(round, attempt) => write!(f, "update of round {round}, attempt {attempt}"),
             Self::Shares(round, attempt) => write!(f, "decryption shares of round {round}, attempt {attempt}"),
             Self::Contribution(attempt) => write!(f, "part of the published model, attempt {attempt}"),
@@ -216,20 +222,20 @@ impl AuditedSite {
         if !site.vault.contains(&site.record(super::ceremony_secret::RECORD)) {
             return Ok(Again::NotKept(ERASED));
         }
-        match step {
-            KeyStep::Gate | KeyStep::RelinRoundOne | KeyStep::Galois | KeyStep::Planes => {}
-            KeyStep::PlaneOpenings if site.holdings.digests(planes())?.is_empty() => {
+        match step.key() {
+            Key::Gate | Key::RelinRoundOne | Key::Galois | Key::Planes => {}
+            Key::PlaneOpenings if site.holdings.digests(planes())?.is_empty() => {
                 return Ok(Again::NotKept("the coins that say what was opened are not here"));
             }
-            KeyStep::PlaneOpenings => {}
-            KeyStep::GateKey if site.holdings.digests(super::key_sums::own_gate())?.is_empty() => {
+            Key::PlaneOpenings => {}
+            Key::GateKey if site.holdings.digests(super::key_sums::own_gate())?.is_empty() => {
                 return Ok(Again::NotKept("this site's gate was not kept when all keys existed"));
             }
-            KeyStep::GateKey => {}
-            KeyStep::RelinAnswers if site.holdings.digests(masks())?.is_empty() => {
+            Key::GateKey => {}
+            Key::RelinAnswers if site.holdings.digests(masks())?.is_empty() => {
                 return Ok(Again::NotKept("the coins that say what was opened were not kept"));
             }
-            KeyStep::RelinRoundTwo | KeyStep::RelinMasks | KeyStep::RelinAnswers => {
+            Key::RelinRoundTwo | Key::RelinMasks | Key::RelinAnswers => {
                 match site.holdings.digests(relin_sums())?.first() {
                     Some(sums) => {
                         let sums = site.holdings.read(*sums)?;
@@ -240,8 +246,7 @@ impl AuditedSite {
             }
         }
         let made = site.serving_share(step)?;
-        let first = BlobId::ceremony(step.blob_kind(), Some(site.plan.party), 0);
-        site.outbox.delivered(ListId::of(&first));
+        site.outbox.delivered(step.list(Some(site.plan.party)));
         Ok(Again::Made(made))
     }
 

@@ -14,6 +14,7 @@ use protocol::Reject;
 use protocol::blob::BodyRoot;
 use protocol::drive::hospital::Parts;
 use protocol::ids::{Attempt, Digest, PartyId};
+use protocol::message::KeySet;
 
 use super::error::HospitalError;
 use super::gates::GATE_KEYS_KEPT;
@@ -45,7 +46,7 @@ impl Site {
             return Ok(());
         }
         let added = match parts {
-            Parts::Rotations => self.add_rotation(index as usize, bodies),
+            Parts::Rotations(_) => self.add_rotation(index as usize, bodies),
             Parts::Model(attempt) => self.add_weight(attempt, index as usize, bodies)?,
         };
         self.hold_part(parts, index, "added up", added)
@@ -67,7 +68,7 @@ impl Site {
             return Ok(());
         }
         let taken = match parts {
-            Parts::Rotations => self.take_rotation(index as usize, body),
+            Parts::Rotations(_) => self.take_rotation(index as usize, body),
             Parts::Model(attempt) => self.take_weight(attempt, index as usize, makers, body)?,
         };
         self.hold_part(parts, index, "taken", taken.map(|()| body.to_vec()))
@@ -75,6 +76,9 @@ impl Site {
 
     /// Whether this is the part that the sum under way lacks; the first part begins a sum.
     fn is_next_part(&mut self, parts: Parts, index: u32) -> Result<bool, HospitalError> {
+        if let Parts::Rotations(set) = parts {
+            self.plan.program_of(set, "adding rotation keys")?;
+        }
         if index == 0 {
             self.drop_parts()?;
             self.adding = Some(PartSum { parts, added: Vec::new(), wrong: None });
@@ -102,7 +106,7 @@ impl Site {
             Ok(held) => sum.added.push(held),
             Err(why) => {
                 let (what, reject) = match parts {
-                    Parts::Rotations => ("rotation keys", Reject::BadKeyShare),
+                    Parts::Rotations(_) => ("rotation keys", Reject::BadKeyShare),
                     Parts::Model(_) => ("the published model", Reject::BadContribution),
                 };
                 sum.wrong = Some(reject);
@@ -115,7 +119,7 @@ impl Site {
     /// Parts of the sum, by the program that this site approved.
     fn parts_of(&self, parts: Parts) -> usize {
         match parts {
-            Parts::Rotations => self.rotations().len(),
+            Parts::Rotations(_) => self.rotations().len(),
             Parts::Model(_) => self.plan.program.weights().len(),
         }
     }
@@ -222,8 +226,12 @@ impl Site {
     ///
     /// # Errors
     /// [`HospitalError`] where this site itself fails.
-    pub(super) fn finish_rotations(&mut self, announced: BodyRoot) -> Result<Option<Reject>, HospitalError> {
-        self.finish_parts(Parts::Rotations, Reject::BadKeyShare, Reject::SumDiffers, |own| own == announced)
+    pub(super) fn finish_rotations(
+        &mut self,
+        set: KeySet,
+        announced: BodyRoot,
+    ) -> Result<Option<Reject>, HospitalError> {
+        self.finish_parts(Parts::Rotations(set), Reject::BadKeyShare, Reject::SumDiffers, |own| own == announced)
     }
 
     /// Takes the published model, all of whose contributions were added, if the coordinator announced the same.

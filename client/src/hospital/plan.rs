@@ -12,9 +12,11 @@ use he_infer::Program;
 use protocol::PartyId;
 use protocol::hospital::EarlierCohort;
 use protocol::ids::{Digest, Epoch};
+use protocol::message::KeySet;
 use protocol::signature::VerifyingKey;
 use protocol::terms::Terms;
 
+use super::error::HospitalError;
 use super::weights::Weights;
 use crate::train::TrainDevice;
 
@@ -65,6 +67,17 @@ pub struct HospitalPlan {
 }
 
 impl HospitalPlan {
+    /// The program whose keys a set has.
+    ///
+    /// # Errors
+    /// [`HospitalError::NoKeys`] of a training: no plan of a site has a head yet.
+    pub(crate) fn program_of(&self, set: KeySet, step: &'static str) -> Result<&Program, HospitalError> {
+        match set {
+            KeySet::Serving => Ok(&self.program),
+            KeySet::Training => Err(HospitalError::NoKeys { step }),
+        }
+    }
+
     pub(crate) fn quorum(&self) -> Quorum {
         Quorum { threshold: self.layout.threshold(), parties: self.layout.parties() }
     }

@@ -15,7 +15,7 @@ use protocol::Reject;
 use protocol::blob::{BlobId, BlobKind, ListId};
 use protocol::ids::{Digest, PartyId};
 use protocol::limits::RELIN_ANSWERS;
-use protocol::message::KeyStep;
+use protocol::message::{KeySet, KeyStep};
 
 use super::error::{HospitalError, Step};
 use super::observer::Activity;
@@ -98,10 +98,11 @@ impl Site {
     /// [`HospitalError`] where this site itself fails.
     pub(super) fn check_proof(
         &self,
-        of: PartyId,
+        (set, of): (KeySet, PartyId),
         shares: [&[u8]; 2],
         answers: &[Bytes],
     ) -> Result<Option<Reject>, HospitalError> {
+        self.plan.program_of(set, STEP)?;
         let (sums, _) = self.sums.of_round_one().ok_or(HospitalError::NoKeys { step: STEP })?;
         let (challenge, all) = self.relin_challenge()?;
         let masks = all.get(usize::from(of.number()) - 1).ok_or(HospitalError::NoKeys { step: STEP })?;

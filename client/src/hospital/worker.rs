@@ -10,12 +10,12 @@ use metrics::PooledFigures;
 use ndarray::Array3;
 use protocol::Reject;
 use protocol::blob::BodyRoot;
-use protocol::drive::hospital::{HospitalDone, HospitalEvent, HospitalJob, Summands};
+use protocol::drive::hospital::{HeadJob, HospitalDone, HospitalEvent, HospitalJob, Summands};
 use protocol::drive::{Crypto, JobId};
 use protocol::hospital::{HospitalInput, ShareBinding, SwitchBinding};
 use protocol::ids::{PartyId, QueryId, RoundId};
 use protocol::lease::Doing;
-use protocol::message::{KeyStep, QueryHead};
+use protocol::message::{Key, KeySet, KeyStep, QueryHead};
 use protocol::sealed::OpeningKey;
 use tokio::sync::{mpsc, oneshot};
 
@@ -184,6 +184,11 @@ fn share_made(
     }
 }
 
+/// The same of its proof.
+fn proof_judged(set: KeySet, of: PartyId, refused: Option<Reject>) -> HospitalDone {
+    KeyStep::of(set, Key::RelinAnswers).map_or(HospitalDone::Nothing, |step| share_judged(step, of, refused))
+}
+
 /// What the machine hears of work on a head: no plan of a site has one yet, and it asks for nothing else.
 fn no_head(job: &HeadJob) -> HospitalInput {
     match job {
@@ -261,9 +266,9 @@ impl Bench {
                 let opened = self.site.check_planes(of, &seeds);
                 return opened.map(|refused| share_judged(KeyStep::PlaneOpenings, of, refused));
             }
-            HospitalJob::CheckProof { of, first, second, answers } => {
-                let judged = self.site.check_proof(of, [&first, &second], &answers)?;
-                return Ok(share_judged(KeyStep::RelinAnswers, of, judged));
+            HospitalJob::CheckProof { set, of, first, second, answers } => {
+                let judged = self.site.check_proof((set, of), [&first, &second], &answers)?;
+                return Ok(proof_judged(set, of, judged));
             }
             HospitalJob::AddParts { parts, index, bodies } => {
                 return self.site.add_parts(parts, index, &bodies).map(|()| HospitalDone::Nothing);

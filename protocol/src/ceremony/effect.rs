@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use crate::blob::{BlobKind, BodyRoot};
+use crate::blob::{BodyRoot, ListId};
 use crate::ids::{Digest, PartyId};
-use crate::message::{KeyStep, LogMessage, SignedMessage};
+use crate::message::{Key, KeySet, KeyStep, KeysAsked, LogMessage, SignedMessage};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
+use crate::terms::Terms;
 
 /// What the ceremony makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,33 @@ pub struct CeremonyConfig {
     pub serving_plan: Option<Digest>,
     /// Whether hospitals make planes for their questions, as the terms say.
     pub planes: bool,
+    /// Digest of the key plan of a head's training, where the terms have one; only after serving keys.
+    pub training_plan: Option<Digest>,
+}
+
+impl CeremonyConfig {
+    /// All keys of these terms.
+    #[must_use]
+    pub fn of(terms: &Terms) -> Self {
+        Self {
+            serving_plan: terms.key_plan(KeySet::Serving),
+            planes: terms.has_planes(),
+            training_plan: terms.key_plan(KeySet::Training),
+        }
+    }
+
+    /// The steps of the keys.
+    #[must_use]
+    pub fn asked(&self) -> KeysAsked {
+        KeysAsked { planes: self.planes, training: self.training_plan.is_some() }
+    }
+
+    pub(super) fn plan(&self, set: KeySet) -> Option<Digest> {
+        match set {
+            KeySet::Serving => self.serving_plan,
+            KeySet::Training => self.training_plan,
+        }
+    }
 }
 
 /// Where the ceremony stands.
@@ -48,16 +76,20 @@ pub enum CeremonyStep {
 
 impl fmt::Display for CeremonyStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = |step: &KeyStep| match step {
-            KeyStep::Gate => "gates",
-            KeyStep::GateKey => "gate keys",
-            KeyStep::Planes => "planes of questions",
-            KeyStep::PlaneOpenings => "planes of questions, proof",
-            KeyStep::RelinRoundOne => "relinearisation key, first round",
-            KeyStep::RelinRoundTwo => "relinearisation key, second round",
-            KeyStep::RelinMasks => "relinearisation key, masks of the proof",
-            KeyStep::RelinAnswers => "relinearisation key, proof",
-            KeyStep::Galois => "rotation keys",
+        let key = |step: &KeyStep| {
+            let of = if step.set() == KeySet::Training { "training: " } else { "" };
+            let key = match step.key() {
+                Key::Gate => "gates",
+                Key::GateKey => "gate keys",
+                Key::Planes => "planes of questions",
+                Key::PlaneOpenings => "planes of questions, proof",
+                Key::RelinRoundOne => "relinearisation key, first round",
+                Key::RelinRoundTwo => "relinearisation key, second round",
+                Key::RelinMasks => "relinearisation key, masks of the proof",
+                Key::RelinAnswers => "relinearisation key, proof",
+                Key::Galois => "rotation keys",
+            };
+            format!("{of}{key}")
         };
         match self {
             Self::Idle => f.write_str("not begun"),
@@ -85,10 +117,8 @@ pub enum CeremonyInput {
     Message(SignedMessage),
     /// All bodies announced by [`CeremonyOutput::AwaitBodies`] are stored and match the root.
     BodiesComplete {
-        /// `Dealing` or a serving key's kind.
-        kind: BlobKind,
-        /// Whose.
-        party: PartyId,
+        /// Of [`CeremonyOutput::AwaitBodies`].
+        list: ListId,
     },
     /// Answer to [`CeremonyOutput::Aggregate`].
     Aggregated {
@@ -111,10 +141,8 @@ pub enum CeremonyOutput {
     Append(LogMessage),
     /// Report [`CeremonyInput::BodiesComplete`] once these bodies are stored and match `body`.
     AwaitBodies {
-        /// `Dealing` (indices 1..=n) or a serving key's kind (indices from 0).
-        kind: BlobKind,
-        /// Whose.
-        party: PartyId,
+        /// Of kind `Dealing` (indices 1..=n) or of a key's step (indices from 0), and one hospital's.
+        list: ListId,
         /// What its head says.
         body: BodyRoot,
     },

@@ -4,7 +4,9 @@ use super::*;
 use crate::cast::{digest, party, roster, signed};
 use crate::dealings::DealingCheck;
 use crate::limits::{PLANE_SEEDS_BYTES_MAX, PLANES_BODIES, PLANES_BYTES_MAX, RELIN_ANSWERS};
-use crate::message::{DealingsDigest, KeyCommit, KeyReveal, Refusal, RosterSignature, Scope, ServingShareHead};
+use crate::message::{
+    DealingsDigest, Key, KeyCommit, KeyReveal, KeySet, KeysAsked, Refusal, RosterSignature, Scope, ServingShareHead,
+};
 
 /// Three hospitals, any two of which decrypt, around the coordinator's machine.
 struct Table {
@@ -20,25 +22,29 @@ fn nonce(number: u16) -> [u8; 32] {
 }
 
 fn head(step: KeyStep, what: &str) -> ServingShareHead {
-    let bodies = match step {
-        KeyStep::Gate => u32::from(N),
-        KeyStep::Planes => PLANES_BODIES,
-        KeyStep::RelinAnswers => RELIN_ANSWERS,
+    let bodies = match step.key() {
+        Key::Gate => u32::from(N),
+        Key::Planes => PLANES_BODIES,
+        Key::RelinAnswers => RELIN_ANSWERS,
         _ => 1,
     };
     let chunks: Vec<Digest> = (0..bodies).map(|number| digest(&format!("{step:?} {what} {number}"))).collect();
     ServingShareHead { step, body: BodyRoot::of(&chunks, 300) }
 }
 
+const PLANES: KeysAsked = KeysAsked { planes: true, training: false };
+const TRAINING: KeysAsked = KeysAsked { planes: false, training: true };
+
 impl Table {
     fn new() -> Self {
-        Self::making(false)
+        Self::making(KeysAsked::default())
     }
 
-    /// With planes or without.
-    fn making(planes: bool) -> Self {
+    /// With planes or without, and with the keys of a training or without.
+    fn making(KeysAsked { planes, training }: KeysAsked) -> Self {
         let roster = roster(N, 2);
-        let config = CeremonyConfig { serving_plan: Some(digest("plan")), planes };
+        let training_plan = training.then(|| digest("plan of the training"));
+        let config = CeremonyConfig { serving_plan: Some(digest("plan")), planes, training_plan };
         let machine = CeremonyMachine::new(roster.clone(), config);
         let mut table = Self { roster, machine, said: Vec::new() };
         table.hears(CeremonyInput::Start);
@@ -88,17 +94,17 @@ impl Table {
 
     /// What an honest hospital says now, and does.
     fn answers(&mut self, number: u16) {
-        let bodies = |kind| CeremonyInput::BodiesComplete { kind, party: party(number) };
+        let bodies = |list| CeremonyInput::BodiesComplete { list };
         match self.machine.step() {
             CeremonyStep::Aggregating(step) => {
                 self.hears(CeremonyInput::Aggregated { step, body: BodyRoot::of(&[digest("sum")], 10) });
             }
             CeremonyStep::ServingBodies(step) => {
-                self.hears(bodies(step.blob_kind()));
+                self.hears(bodies(step.list(Some(party(number)))));
             }
             CeremonyStep::Deal => {
                 self.says(number, self.honest(number));
-                self.hears(bodies(BlobKind::Dealing));
+                self.hears(bodies(dealt(party(number))));
             }
             _ => {
                 self.says(number, self.honest(number));
@@ -146,7 +152,10 @@ impl Table {
 #[test]
 fn nobody_is_awaited_before_the_start_and_after_the_end() {
     let table = Table::new();
-    let idle = CeremonyMachine::new(table.roster.clone(), CeremonyConfig { serving_plan: None, planes: false });
+    let idle = CeremonyMachine::new(
+        table.roster.clone(),
+        CeremonyConfig { serving_plan: None, planes: false, training_plan: None },
+    );
     assert!(idle.waiting_for().is_empty());
     assert_eq!(table.machine.waiting_for(), table.roster.parties());
     let mut ended = table;
@@ -221,7 +230,10 @@ fn whoever_received_other_boxes_or_another_group_key_is_named() {
 #[test]
 fn bodies_count_for_what_is_awaited_of_whoever_announced_them() {
     let mut table = Table::before(CeremonyStep::Deal);
-    let complete = |kind, number| CeremonyInput::BodiesComplete { kind, party: party(number) };
+    let complete = |kind, number| {
+        let list = ListId { kind, round: 0, attempt: 0, party: Some(party(number)) };
+        CeremonyInput::BodiesComplete { list }
+    };
     table.hears(complete(BlobKind::Dealing, 1));
     assert_eq!(table.machine.waiting_for().numbers(), [1, 2, 3], "it announced none");
     table.says(1, table.honest(1));
@@ -248,10 +260,10 @@ fn a_share_of_another_step_or_of_more_bodies_or_beyond_its_limits_is_refused() {
 #[test]
 fn planes_are_made_after_the_gate_keys_where_the_terms_have_them_and_else_not_at_all() {
     let without = Table::new().goes_on_to(CeremonyStep::Verdicts);
-    assert!(KeyStep::steps(false).eq(without.opened()));
-    let with = Table::making(true).goes_on_to(CeremonyStep::Verdicts);
+    assert!(KeyStep::steps(KeysAsked::default()).eq(without.opened()));
+    let with = Table::making(PLANES).goes_on_to(CeremonyStep::Verdicts);
     let steps = with.opened();
-    assert!(KeyStep::steps(true).eq(steps.iter().copied()));
+    assert!(KeyStep::steps(PLANES).eq(steps.iter().copied()));
     assert_eq!(steps[1..5], [KeyStep::GateKey, KeyStep::Planes, KeyStep::PlaneOpenings, KeyStep::RelinRoundOne]);
     assert_eq!((without.machine.sums.len(), with.machine.sums.len()), (7, 9), "what hospitals sign for");
     for step in [KeyStep::Planes, KeyStep::PlaneOpenings] {
@@ -267,9 +279,42 @@ fn planes_are_made_after_the_gate_keys_where_the_terms_have_them_and_else_not_at
 }
 
 #[test]
+fn keys_of_a_training_are_made_after_those_of_serving_by_a_plan_of_their_own_and_all_are_judged_together() {
+    for asked in [TRAINING, KeysAsked { planes: true, training: true }] {
+        let table = Table::making(asked).goes_on_to(CeremonyStep::Verdicts);
+        assert!(KeyStep::steps(asked).eq(table.opened()), "{asked:?}");
+        assert_eq!(table.machine.sums.len(), KeyStep::steps(asked).count());
+        for output in &table.said {
+            if let CeremonyOutput::Append(LogMessage::ServingStepOpen(open)) = output {
+                let plan = if open.step.set() == KeySet::Training { "plan of the training" } else { "plan" };
+                assert_eq!(open.plan, digest(plan), "{:?}", open.step);
+            }
+        }
+        let mut table = table;
+        let verdict = KeyVerdict { plan: digest("plan"), sums: table.machine.sums.clone() };
+        (1..=N).for_each(|number| drop(table.says(number, HospitalMessage::KeyVerdict(verdict.clone()))));
+        let ready = table.said.iter().filter(|output| {
+            matches!(output, CeremonyOutput::Append(LogMessage::ServingKeysReady(it)) if it.plan == digest("plan"))
+        });
+        assert_eq!(ready.count(), 1, "once, of all");
+    }
+}
+
+#[test]
+fn bodies_of_one_set_do_not_count_for_the_other() {
+    let mut table = Table::making(TRAINING).goes_on_to(CeremonyStep::ServingBodies(KeyStep::TrainingGate));
+    table.hears(CeremonyInput::BodiesComplete { list: KeyStep::Gate.list(Some(party(1))) });
+    assert_eq!(table.machine.waiting_for().numbers(), [1, 2, 3]);
+    table.hears(CeremonyInput::BodiesComplete { list: KeyStep::TrainingGate.list(Some(party(1))) });
+    assert_eq!(table.machine.waiting_for().numbers(), [2, 3]);
+    table.hears(CeremonyInput::BodiesComplete { list: KeyStep::TrainingGate.list(None) });
+    assert_eq!(table.machine.waiting_for().numbers(), [2, 3], "nobody's");
+}
+
+#[test]
 fn planes_and_their_openings_have_their_bodies_and_no_more_bytes_than_somebody_can_hold() {
     for (step, bytes_max) in [(KeyStep::Planes, PLANES_BYTES_MAX), (KeyStep::PlaneOpenings, PLANE_SEEDS_BYTES_MAX)] {
-        let mut table = Table::making(true).goes_on_to(CeremonyStep::ServingHeads(step));
+        let mut table = Table::making(PLANES).goes_on_to(CeremonyStep::ServingHeads(step));
         let fits = head(step, "1").body;
         let of = |count, size_bytes| {
             HospitalMessage::ServingShareHead(ServingShareHead { step, body: BodyRoot { count, size_bytes, ..fits } })
@@ -315,4 +360,5 @@ fn people_read_which_key_is_being_made_and_what_is_awaited() {
     );
     assert_eq!(CeremonyStep::ServingBodies(KeyStep::Galois).to_string(), "rotation keys: uploads");
     assert_eq!(CeremonyStep::Aggregating(KeyStep::Gate).to_string(), "gates: adding up");
+    assert_eq!(CeremonyStep::ServingHeads(KeyStep::TrainingGate).to_string(), "training: gates: shares");
 }

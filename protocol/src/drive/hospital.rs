@@ -5,6 +5,7 @@
 
 mod effect;
 mod held;
+mod keys;
 mod outgoing;
 mod parts;
 mod planes;
@@ -268,7 +269,9 @@ impl<S: Store, N: HospitalNet, C: Crypto<Job = HospitalJob>, K: Clock> HospitalD
             HospitalOutput::AddShares { step, shares, sum, drawn } => {
                 self.work.extend(Work::add_shares(self.party, step, shares, sum, drawn));
             }
-            HospitalOutput::CheckProofs { proofs, sum } => self.work.extend(Work::check_proofs(proofs, sum)),
+            HospitalOutput::CheckProofs { step, proofs, sum } => {
+                self.work.extend(Work::check_proofs(step, proofs, sum))
+            }
             HospitalOutput::CheckPlanes { planes, sum } => self.work.extend(Work::check_planes(&planes, sum)),
             HospitalOutput::FetchSum { step, sum } => self.work.push_back(Work::sum(step, sum)),
             HospitalOutput::Train { round, purpose, .. } => self.begin(match purpose {

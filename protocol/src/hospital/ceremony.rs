@@ -8,7 +8,7 @@ use crate::facts::{CeremonyNonce, Fact, KeySum};
 use crate::hospital::{HospitalMachine, HospitalOutput};
 use crate::ids::{Attempt, Digest, PartyId};
 use crate::message::{
-    CommitSet, DealingsDigest, DealingsReady, DealingsSent, HospitalMessage, KeyCommit, KeyEpochOpen, KeyReveal,
+    CommitSet, DealingsDigest, DealingsReady, DealingsSent, HospitalMessage, Key, KeyCommit, KeyEpochOpen, KeyReveal,
     KeyStep, KeyVerdict, RevealSet, RosterProposed, RosterSignature, RosterSigned, Scope, ServingKeysReady,
     ServingShareHead, ServingStepDone, ServingStepHeads, ServingStepOpen, distinct_signers,
 };
@@ -254,11 +254,11 @@ impl HospitalMachine {
     }
 
     pub(super) fn on_serving_step_open(&mut self, it: &ServingStepOpen, out: &mut Vec<HospitalOutput>) {
-        if !self.epoch_is_open || it.plan != self.config.terms.program {
+        if !self.epoch_is_open || Some(it.plan) != self.config.terms.key_plan(it.step.set()) {
             self.ceremony.serving_plan_fits = false;
             return self.refuse(Scope::Ceremony, 0, Attempt(0), Reject::PlanNotApproved, out);
         }
-        if !it.step.takes_part(self.config.terms.has_planes()) {
+        if !it.step.takes_part(self.config.terms.keys_asked()) {
             return self.refuse_ceremony(Err(Reject::OutOfTurn), out);
         }
         if it.step.input().is_some_and(|input| !self.ceremony.announced.contains_key(&input)) {
@@ -285,7 +285,7 @@ impl HospitalMachine {
         if result.is_ok() {
             self.ceremony.ready.insert(step);
             if self.ceremony.owed.remove(&step) {
-                out.push(HospitalOutput::Upload { kind: step.blob_kind(), number: 0, attempt: 0, body });
+                out.push(HospitalOutput::Upload { kind: step.blob_kind(), number: step.round(), attempt: 0, body });
             }
         }
         self.refuse_ceremony(result, out);
@@ -325,8 +325,8 @@ impl HospitalMachine {
             self.ceremony.bound.insert(it.step, bound.clone());
             // The bodies follow only when every hospital is bound to its own.
             if self.ceremony.ready.contains(&it.step) {
-                let (kind, body) = (it.step.blob_kind(), head.body);
-                out.push(HospitalOutput::Upload { kind, number: 0, attempt: 0, body });
+                let (kind, number, body) = (it.step.blob_kind(), it.step.round(), head.body);
+                out.push(HospitalOutput::Upload { kind, number, attempt: 0, body });
             } else {
                 self.ceremony.owed.insert(it.step);
             }
@@ -352,16 +352,16 @@ impl HospitalMachine {
         if let Ok(Some(shares)) = &result {
             let (step, sum) = (it.step, it.body);
             self.ceremony.announced.insert(step, sum);
-            match (step, self.facts.key_sum(step)) {
+            match (step.key(), self.facts.key_sum(step)) {
                 // Only the sums of round one are needed again and not on this site's disk.
-                (KeyStep::RelinRoundOne, Some(sum)) => out.push(HospitalOutput::FetchSum { step, sum }),
+                (Key::RelinRoundOne, Some(sum)) => out.push(HospitalOutput::FetchSum { step, sum }),
                 // Stored here, to compute with, or checked for good.
                 (_, Some(_)) => {}
-                (KeyStep::RelinAnswers, None) => {
+                (Key::RelinAnswers, None) => {
                     let proofs = self.proofs_of(it, shares);
-                    out.push(HospitalOutput::CheckProofs { proofs, sum });
+                    out.push(HospitalOutput::CheckProofs { step, proofs, sum });
                 }
-                (KeyStep::PlaneOpenings, None) => {
+                (Key::PlaneOpenings, None) => {
                     let planes = self.planes_of(it, shares);
                     out.push(HospitalOutput::CheckPlanes { planes, sum });
                 }
@@ -392,11 +392,11 @@ impl HospitalMachine {
 
     /// The steps of the serving keys under the terms that this site approved.
     fn key_steps(&self) -> impl Iterator<Item = KeyStep> {
-        KeyStep::steps(self.config.terms.has_planes())
+        KeyStep::steps(self.config.terms.keys_asked())
     }
 
     /// The sums of all serving keys, as this site added them; `None` while one is missing.
-    fn own_verdict(&self) -> Option<KeyVerdict> {
+    pub(super) fn own_verdict(&self) -> Option<KeyVerdict> {
         let sums = self.key_steps().map(|step| self.facts.key_sum(step)).collect::<Option<Vec<_>>>()?;
         Some(KeyVerdict { plan: self.config.terms.program, sums })
     }

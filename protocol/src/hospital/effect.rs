@@ -7,7 +7,7 @@ use crate::hospital::binding::{ShareBinding, SwitchBinding};
 use crate::hospital::training::Uploads;
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::log::LogEntry;
-use crate::message::{FeaturesHead, KeyStep, QueryHead, RoundPurpose, Scope, SignedMessage, VoidReason};
+use crate::message::{FeaturesHead, KeySet, KeyStep, QueryHead, RoundPurpose, Scope, SignedMessage, VoidReason};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 use crate::training::{TaskDone, TrainingTask};
@@ -209,6 +209,8 @@ pub enum HospitalInput {
 /// What one hospital signed for and is to prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProofOf {
+    /// Of which set of keys.
+    pub set: KeySet,
     /// Who.
     pub party: PartyId,
     /// Its share in the first round of the relinearisation key.
@@ -306,6 +308,8 @@ pub enum HospitalOutput {
     /// shares, and only then take the list of all openings as checked. Answer: `SumAdded` or `SumWrong`, for
     /// `RelinAnswers`.
     CheckProofs {
+        /// `RelinAnswers`, of either set.
+        step: KeyStep,
         /// Whose.
         proofs: Vec<ProofOf>,
         /// What the coordinator says all signed for.

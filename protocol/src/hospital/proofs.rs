@@ -3,14 +3,16 @@
 use crate::blob::BodyRoot;
 use crate::hospital::{HospitalMachine, PlanesOf, ProofOf};
 use crate::ids::PartyId;
-use crate::message::{KeyStep, ServingStepDone};
+use crate::message::{Key, KeyStep, ServingStepDone};
 
 impl HospitalMachine {
     /// The proofs that this site checks, of `openings` that all signed for.
     pub(super) fn proofs_of(&self, it: &ServingStepDone, openings: &[(PartyId, BodyRoot)]) -> Vec<ProofOf> {
+        let set = it.step.set();
+        let bound = |key, party| self.bound_to(KeyStep::of(set, key)?, party);
         let proof = |party, answers| {
-            let first = self.bound_to(KeyStep::RelinRoundOne, party)?;
-            Some(ProofOf { party, first, second: self.bound_to(KeyStep::RelinRoundTwo, party)?, answers })
+            let (first, second) = (bound(Key::RelinRoundOne, party)?, bound(Key::RelinRoundTwo, party)?);
+            Some(ProofOf { set, party, first, second, answers })
         };
         let proofs = self.of_others(openings, proof);
         let drawn = self.proofs_drawn(it, proofs.len());

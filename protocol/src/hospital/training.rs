@@ -31,7 +31,8 @@ impl HospitalMachine {
                 return Err(Reject::PlanNotApproved);
             }
             let is_counted = self.facts.rounds_measured() >= head.moment_rounds as usize;
-            let is_time = self.epoch_is_open && is_counted && self.training.follower.is_none();
+            let has_keys = self.epoch_is_open && self.own_verdict().is_some();
+            let is_time = has_keys && is_counted && self.training.follower.is_none();
             if is_time { Ok(()) } else { Err(Reject::OutOfTurn) }
         });
         match result {

@@ -1,14 +1,11 @@
 //! What hospitals sign and send to the coordinator.
 
-use std::collections::BTreeMap;
-
-use crate::blob::{BlobKind, BodyRoot};
+use crate::blob::BodyRoot;
 use crate::codec::{wire_enum, wire_struct, wire_tag};
 use crate::dealings::DealingCheck;
-use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId, StepId};
-use crate::limits::{
-    ANSWER_BYTES_MAX, PLANE_SEEDS_BYTES_MAX, PLANES_BODIES, PLANES_BYTES_MAX, RELIN_ANSWERS, RELIN_ANSWERS_BYTES_MAX,
-};
+use crate::ids::{Attempt, Digest, QueryId, RoundId, StepId};
+use crate::limits::ANSWER_BYTES_MAX;
+use crate::message::key_step::KeyStep;
 use crate::message::purpose::RoundPurpose;
 use crate::message::training::{FeaturesHead, OpeningHead, RefreshHead, ZeroHead};
 use crate::party_set::PartySet;
@@ -75,124 +72,6 @@ pub struct DealingsDigest {
     pub group: Digest,
 }
 wire_struct!(DealingsDigest { received: Digest, group: Digest });
-
-/// Steps of the serving-key ceremony, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum KeyStep {
-    /// Shares of every hospital's gate, of which each adds up its own.
-    Gate,
-    /// Every hospital's gate key, made of its own gate.
-    GateKey,
-    /// What every hospital is bound to before anybody knows which of its planes it has to open: their key, which is of
-    /// its gate's secret as the gate key is, a coin, and the planes' digests.
-    Planes,
-    /// The seeds of all planes but one of each group, as everybody's coins drew them.
-    PlaneOpenings,
-    /// Relinearisation key, round one.
-    RelinRoundOne,
-    /// Relinearisation key, round two; its input is round one's sum.
-    RelinRoundTwo,
-    /// What every hospital is bound to before anybody knows which of its masks it has to open: digests of them, and a
-    /// coin. Its input is what round two was made of.
-    RelinMasks,
-    /// Openings of masks, drawn by everybody's coins: proof that both shares are made of short secrets.
-    RelinAnswers,
-    /// Galois keys.
-    Galois,
-}
-wire_tag!(KeyStep {
-    1 => Gate, 2 => GateKey, 3 => RelinRoundOne, 4 => RelinRoundTwo, 5 => Galois, 6 => RelinMasks, 7 => RelinAnswers,
-    8 => Planes, 9 => PlaneOpenings,
-});
-
-impl KeyStep {
-    /// All steps, in order.
-    const ALL: [Self; 9] = [
-        Self::Gate,
-        Self::GateKey,
-        Self::Planes,
-        Self::PlaneOpenings,
-        Self::RelinRoundOne,
-        Self::RelinRoundTwo,
-        Self::RelinMasks,
-        Self::RelinAnswers,
-        Self::Galois,
-    ];
-
-    /// The steps of a ceremony, in order, where the terms have planes or not.
-    pub fn steps(planes: bool) -> impl DoubleEndedIterator<Item = Self> + Clone {
-        Self::ALL.into_iter().filter(move |step| step.takes_part(planes))
-    }
-
-    /// Whether a ceremony has this step, where the terms have planes or not.
-    #[must_use]
-    pub fn takes_part(self, planes: bool) -> bool {
-        planes || !matches!(self, Self::Planes | Self::PlaneOpenings)
-    }
-
-    /// The step that follows; `None` after the last.
-    #[must_use]
-    pub fn next(self, planes: bool) -> Option<Self> {
-        Self::steps(planes).find(|step| *step > self)
-    }
-
-    /// The step whose sum or list has to stand before this one begins, since it is computed on it.
-    #[must_use]
-    pub fn input(self) -> Option<Self> {
-        match self {
-            Self::GateKey => Some(Self::Gate),
-            Self::Planes => Some(Self::GateKey),
-            Self::PlaneOpenings => Some(Self::Planes),
-            Self::RelinRoundTwo => Some(Self::RelinRoundOne),
-            Self::RelinMasks => Some(Self::RelinRoundTwo),
-            Self::RelinAnswers => Some(Self::RelinMasks),
-            Self::Gate | Self::RelinRoundOne | Self::Galois => None,
-        }
-    }
-
-    /// What the step comes to where no one sum is made for all: the list of what every hospital signed, in order of
-    /// party. `None` where the shares are added up.
-    #[must_use]
-    pub fn list_of(self, shares: &BTreeMap<PartyId, BodyRoot>) -> Option<BodyRoot> {
-        match self {
-            Self::Gate | Self::GateKey | Self::Planes | Self::PlaneOpenings | Self::RelinMasks | Self::RelinAnswers => {
-                Some(BodyRoot::of_lists(&shares.values().copied().collect::<Vec<_>>()))
-            }
-            Self::RelinRoundOne | Self::RelinRoundTwo | Self::Galois => None,
-        }
-    }
-
-    /// Whether a share of these bodies is one, where `hospitals` take part. How many rotations there are is the key
-    /// plan's; the openings of one hospital are in memory together, and so is what it is bound to of its planes.
-    #[must_use]
-    pub fn is_share_of(self, share: BodyRoot, hospitals: usize) -> bool {
-        let count = share.count;
-        match self {
-            Self::Gate => usize::try_from(count).is_ok_and(|count| count == hospitals),
-            Self::GateKey | Self::RelinRoundOne | Self::RelinRoundTwo | Self::RelinMasks => count == 1,
-            Self::Planes => count == PLANES_BODIES && share.size_bytes <= PLANES_BYTES_MAX,
-            Self::PlaneOpenings => count == 1 && share.size_bytes <= PLANE_SEEDS_BYTES_MAX,
-            Self::RelinAnswers => count == RELIN_ANSWERS && share.size_bytes <= RELIN_ANSWERS_BYTES_MAX,
-            Self::Galois => count > 0,
-        }
-    }
-
-    /// The kind of this step's bodies.
-    #[must_use]
-    pub fn blob_kind(self) -> BlobKind {
-        match self {
-            Self::Gate => BlobKind::Gate,
-            Self::GateKey => BlobKind::GateKey,
-            Self::Planes => BlobKind::Planes,
-            Self::PlaneOpenings => BlobKind::PlaneOpening,
-            Self::RelinRoundOne => BlobKind::RelinRoundOne,
-            Self::RelinRoundTwo => BlobKind::RelinRoundTwo,
-            Self::RelinMasks => BlobKind::RelinMasks,
-            Self::RelinAnswers => BlobKind::RelinAnswer,
-            Self::Galois => BlobKind::Galois,
-        }
-    }
-}
 
 /// Head, and thereby commitment, of a serving-key share: bodies follow when all heads are published.
 #[derive(Clone, Debug, PartialEq, Eq)]

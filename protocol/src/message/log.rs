@@ -9,6 +9,7 @@ use crate::message::ceremony::{
     ServingStepDone, ServingStepHeads, ServingStepOpen,
 };
 use crate::message::hospital::{HospitalMessage, StepKey};
+use crate::message::key_step::Key;
 use crate::message::round::{
     Abandon, CohortFrozen, Decryptors, Manifest, RoundClosed, RoundOpen, RoundVoid, ShareRequest, SumReady,
 };
@@ -157,7 +158,8 @@ impl LogMessage {
             Self::DealingsReady(_) => vec![(6, 0, 0)],
             Self::KeyEpochOpen(_) => vec![(24, 0, 0)],
             Self::ServingStepOpen(it) => vec![(7, it.step as u64, 0)],
-            Self::ServingStepDone(it) if it.step.next(true).is_none() => vec![(18, 0, 0)],
+            // The last of a ceremony, whatever sets it makes.
+            Self::ServingStepDone(it) if it.step.key() == Key::Galois => vec![(18, 0, 0)],
             Self::RoundOpen(it) => at(8, it.round, Attempt(0)),
             Self::Manifest(it) => at(9, it.round, it.attempt),
             Self::Decryptors(it) => at(10, it.round, it.attempt),

@@ -9,7 +9,7 @@ use protocol::{Attempt, Reject, StepId};
 
 use crate::federation::{Federation, body, digest, set, terms};
 use crate::heads::{T, features, features_open, head_terms, refresh_heads, refresh_open, under_head, with_moments};
-use crate::script::{COORDINATOR, Script, after, audited, by, ceremony, publishing, resigned, say};
+use crate::script::{COORDINATOR, Script, after, audited, by, ceremony, keys, publishing, resigned, say};
 use crate::serving::messages;
 
 /// A whole training, after its keys.
@@ -60,7 +60,9 @@ fn a_training_is_audited_with_the_terms_and_without() {
 fn a_training_that_nobody_approved_is_found() {
     let (_, training) = trained();
     let refused = Err((COORDINATOR, Reject::PlanNotApproved));
-    assert_eq!(found(&[&training[0]], Some(&terms())), refused);
+    let none = after(keys(), &[&training[..1]]);
+    let at = none.len() as u64 - 1;
+    assert_eq!(audited(&none, Some(&terms())), Err((at, COORDINATOR, Reject::PlanNotApproved)));
     let mut other = head_terms();
     other.recipe = digest("another");
     let other = Terms { head: Some(other), ..under_head() };

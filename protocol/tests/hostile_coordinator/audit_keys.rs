@@ -2,7 +2,8 @@
 
 use protocol::log::{LogEntry, LogWriter};
 use protocol::message::{
-    HospitalMessage, KeyStep, LogMessage, RosterProposed, RosterSigned, ServingShareHead, SignedMessage, Stop,
+    HospitalMessage, KeyStep, KeysAsked, LogMessage, RosterProposed, RosterSigned, ServingShareHead, SignedMessage,
+    Stop,
 };
 use protocol::roster::Roster;
 use protocol::verifier::{Approved, Verifier};
@@ -207,7 +208,7 @@ fn two_words_of_one_hospital_for_one_step_are_its_own_contradiction() {
 #[test]
 fn a_share_of_a_key_that_is_none_is_its_makers_and_one_of_another_step_the_coordinators() {
     let log = keys();
-    for step in KeyStep::steps(false) {
+    for step in KeyStep::steps(KeysAsked::default()) {
         let at = place(&log, |it| matches!(it, LogMessage::ServingStepHeads(heads) if heads.step == step));
         let (wrong, other) = match step {
             KeyStep::Gate => (body("one body"), KeyStep::GateKey),

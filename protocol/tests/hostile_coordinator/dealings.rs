@@ -1,7 +1,7 @@
 //! Dealings whose points lie on no polynomial: the ceremony ends, the log holds what all showed of them, and nobody
 //! goes on under such keys.
 
-use protocol::blob::BlobKind;
+use protocol::blob::{BlobKind, ListId};
 use protocol::ceremony::{
     CeremonyConfig, CeremonyFailure, CeremonyInput, CeremonyMachine, CeremonyOutput, CeremonyStep,
 };
@@ -105,12 +105,16 @@ fn no_round_and_no_serving_key_is_begun_before_dealings_are_checked() {
 
 /// A coordinator that has heard everything but what hospitals show of their dealings.
 fn coordinator() -> (CeremonyMachine, Vec<SignedMessage>) {
-    let mut machine = CeremonyMachine::new(roster(members()), CeremonyConfig { serving_plan: None, planes: false });
+    let mut machine = CeremonyMachine::new(
+        roster(members()),
+        CeremonyConfig { serving_plan: None, planes: false, training_plan: None },
+    );
     machine.on(CeremonyInput::Start);
     let (log, checks) = honest();
     for signed in log.iter().flat_map(LogMessage::signed) {
         machine.on(CeremonyInput::Message(signed.clone()));
-        machine.on(CeremonyInput::BodiesComplete { kind: BlobKind::Dealing, party: signed.author });
+        let list = ListId { kind: BlobKind::Dealing, round: 0, attempt: 0, party: Some(signed.author) };
+        machine.on(CeremonyInput::BodiesComplete { list });
     }
     assert_eq!(machine.step(), CeremonyStep::Check);
     (machine, checks)

@@ -9,8 +9,8 @@ use protocol::hospital::{EarlierCohort, HospitalConfig, HospitalInput, HospitalM
 use protocol::limits::{PLANES_BODIES, RELIN_ANSWERS, SEALING_KEY_BYTES};
 use protocol::log::{LogEntry, LogWriter};
 use protocol::message::{
-    CohortFrozen, Decryptors, HospitalMessage, KeyStep, LogMessage, Manifest, RoundOpen, RoundPurpose, ShareRequest,
-    SignedMessage,
+    CohortFrozen, Decryptors, HospitalMessage, Key, KeyStep, LogMessage, Manifest, RoundOpen, RoundPurpose,
+    ShareRequest, SignedMessage,
 };
 use protocol::roster::{Member, Roster};
 use protocol::sealed::SealingKey;
@@ -50,11 +50,11 @@ fn bodies(what: &str, count: u32) -> BodyRoot {
 /// What a hospital signs for in a step of the serving keys.
 pub(crate) fn key_share(step: KeyStep, number: u16) -> BodyRoot {
     let what = format!("serving share {step:?} of {number}");
-    match step {
-        KeyStep::Gate => BodyRoot::of(&(1..=N).map(|of| digest(&format!("{what} for {of}"))).collect::<Vec<_>>(), 300),
-        KeyStep::Planes => bodies(&what, PLANES_BODIES),
-        KeyStep::PlaneOpenings => bodies(&what, 1),
-        KeyStep::RelinAnswers => bodies(&what, RELIN_ANSWERS),
+    match step.key() {
+        Key::Gate => BodyRoot::of(&(1..=N).map(|of| digest(&format!("{what} for {of}"))).collect::<Vec<_>>(), 300),
+        Key::Planes => bodies(&what, PLANES_BODIES),
+        Key::PlaneOpenings => bodies(&what, 1),
+        Key::RelinAnswers => bodies(&what, RELIN_ANSWERS),
         _ => body(&what),
     }
 }
@@ -193,14 +193,14 @@ impl Federation {
     /// Where hospitals approved these terms, and the coordinator acts by others: as far as they let it.
     pub(crate) fn misled(approved: &Terms, acted: &Terms) -> Self {
         let mut federation = Self::fresh(approved, &[]);
-        let config = CeremonyConfig { serving_plan: Some(acted.program), planes: acted.has_planes() };
+        let config = CeremonyConfig::of(acted);
         assert!(!federation.ceremony(roster(members()), config), "there are no such keys");
         federation
     }
 
     fn of(terms: &Terms, serving_plan: Option<Digest>, earlier: &[EarlierCohort]) -> Self {
         let mut federation = Self::fresh(terms, earlier);
-        let config = CeremonyConfig { serving_plan, planes: terms.has_planes() };
+        let config = CeremonyConfig { serving_plan, ..CeremonyConfig::of(terms) };
         assert!(federation.ceremony(roster(members()), config));
         federation
     }
@@ -225,8 +225,8 @@ impl Federation {
                             inputs.insert(0, CeremonyInput::Message(sent));
                         }
                     }
-                    CeremonyOutput::AwaitBodies { kind, party, .. } => {
-                        inputs.insert(0, CeremonyInput::BodiesComplete { kind, party });
+                    CeremonyOutput::AwaitBodies { list, .. } => {
+                        inputs.insert(0, CeremonyInput::BodiesComplete { list });
                     }
                     CeremonyOutput::Aggregate { step } => {
                         inputs.insert(0, CeremonyInput::Aggregated { step, body: key_sum(step) });
@@ -267,8 +267,8 @@ impl Federation {
                     HospitalOutput::AddShares { step, sum, .. } => {
                         Some(HospitalInput::SumAdded { step: *step, sum: *sum })
                     }
-                    HospitalOutput::CheckProofs { sum, .. } => {
-                        Some(HospitalInput::SumAdded { step: KeyStep::RelinAnswers, sum: *sum })
+                    HospitalOutput::CheckProofs { step, sum, .. } => {
+                        Some(HospitalInput::SumAdded { step: *step, sum: *sum })
                     }
                     HospitalOutput::CheckPlanes { sum, .. } => {
                         Some(HospitalInput::SumAdded { step: KeyStep::PlaneOpenings, sum: *sum })

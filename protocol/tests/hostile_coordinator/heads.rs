@@ -12,6 +12,7 @@ use protocol::training::{HeadTerms, RefreshBinding, TaskDone, TrainingTask};
 use protocol::{Attempt, BodyRoot, Epoch, Reject, RoundId, StepId};
 
 use crate::federation::{Federation, N, body, digest, hospital_under, instead, key, party, refusals, sent, set, terms};
+use crate::serving::on_log;
 
 pub(crate) const T: &[u16] = &[1, 2, 3, 4];
 const FIRST: (StepId, Attempt) = (StepId::FIRST, Attempt::FIRST);
@@ -159,7 +160,8 @@ fn a_head_that_was_not_approved_is_not_trained() {
     let mut none = Federation::under(&terms());
     assert_eq!(refusals(&none.say(features_open())), [Reject::PlanNotApproved; 5]);
     let (_, heads) = asked();
-    assert_eq!(refusals(&none.say(LogMessage::FeaturesReady(ready(heads)))), [Reject::PlanNotApproved; 5]);
+    let ready = on_log(LogMessage::FeaturesReady(ready(heads)), none.writer.heads());
+    assert_eq!(refusals(&none.say(ready)), [Reject::PlanNotApproved; 5]);
     let open = LogMessage::RefreshOpen(Box::new(refresh_open()));
     assert_eq!(refusals(&none.say(open.clone())), [Reject::PlanNotApproved; 5]);
     let mut other = Federation::under(&under_head());

@@ -25,6 +25,7 @@ mod script;
 mod serving;
 mod serving_keys;
 mod sums;
+mod training_keys;
 
 use protocol::facts::Fact;
 use protocol::heads::Seen;

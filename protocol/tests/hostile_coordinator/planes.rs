@@ -6,7 +6,7 @@ use protocol::hospital::{HospitalInput, HospitalOutput, PlanesOf};
 use protocol::limits::{PLANE_SEEDS_BYTES_MAX, PLANES_BODIES, PLANES_BYTES_MAX, PLANES_MAX};
 use protocol::log::LogWriter;
 use protocol::message::{
-    HospitalMessage, KeyStep, KeyVerdict, LogMessage, Refusal, Scope, ServingKeysReady, ServingShareHead,
+    HospitalMessage, KeyStep, KeyVerdict, KeysAsked, LogMessage, Refusal, Scope, ServingKeysReady, ServingShareHead,
     ServingStepDone, ServingStepOpen, SignedMessage,
 };
 use protocol::terms::Terms;
@@ -85,7 +85,7 @@ fn planes_are_taken_up_and_checked_before_keys_are_signed_for() {
     let of = |number| PlanesOf { party: party(number), seeds: key_share(step, number) };
     let check = HospitalOutput::CheckPlanes { planes: (2..=N).map(of).collect(), sum: key_sum(step) };
     assert_eq!(outputs[place_of(step)][0], check);
-    let sums = KeyStep::steps(true).map(key_sum).collect();
+    let sums = KeyStep::steps(KeysAsked { planes: true, training: false }).map(key_sum).collect();
     assert_eq!(verdicts(outputs), [KeyVerdict { plan: digest("program"), sums }]);
 }
 
@@ -96,7 +96,7 @@ fn a_coordinator_that_leaves_planes_out_gets_no_verdict() {
     let is_verdict = |fact: &Fact| matches!(fact, Fact::Sent(it) if matches!(it.body, HospitalMessage::KeyVerdict(_)));
     assert!(!federation.facts.iter().flatten().any(is_verdict));
     // Not even the verdicts of all the others on keys without planes are taken for one.
-    let sums: Vec<BodyRoot> = KeyStep::steps(false).map(key_sum).collect();
+    let sums: Vec<BodyRoot> = KeyStep::steps(KeysAsked::default()).map(key_sum).collect();
     let verdict = HospitalMessage::KeyVerdict(KeyVerdict { plan: digest("program"), sums });
     let seen = federation.seen();
     let sign = |number| SignedMessage::sign(&key(number), party(number), Epoch(1), 300, seen, verdict.clone());

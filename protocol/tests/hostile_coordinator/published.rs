@@ -4,8 +4,8 @@ use protocol::facts::{Fact, ModelChecked};
 use protocol::heads::Seen;
 use protocol::hospital::{HospitalInput, HospitalOutput};
 use protocol::message::{
-    HospitalMessage, KeyStep, KeyVerdict, LogMessage, ModelVerified, PublishManifest, PublishOpen, ServingKeysReady,
-    SignedMessage,
+    HospitalMessage, KeyStep, KeyVerdict, KeysAsked, LogMessage, ModelVerified, PublishManifest, PublishOpen,
+    ServingKeysReady, SignedMessage,
 };
 use protocol::{Attempt, Epoch, PartyId, Reject};
 
@@ -187,7 +187,7 @@ fn what_was_added_up_before_a_restart_is_not_added_up_again_and_anything_else_is
 }
 
 fn key_verdict(seen: Seen, number: u16, change: impl Fn(&mut KeyVerdict)) -> SignedMessage {
-    let sums = KeyStep::steps(false).map(key_sum).collect();
+    let sums = KeyStep::steps(KeysAsked::default()).map(key_sum).collect();
     let mut verdict = KeyVerdict { plan: digest("program"), sums };
     change(&mut verdict);
     SignedMessage::sign(&key(number), party(number), Epoch(1), 300, seen, HospitalMessage::KeyVerdict(verdict))

@@ -1,6 +1,6 @@
 //! A coordinator that names sums of serving keys: hospitals compute with what they add up themselves, or not at all.
 
-use protocol::blob::BlobKind;
+use protocol::blob::{BlobKind, ListId};
 use protocol::ceremony::{CeremonyConfig, CeremonyInput, CeremonyMachine, CeremonyOutput, CeremonyStep};
 use protocol::facts::Fact;
 use protocol::heads::Seen;
@@ -8,8 +8,8 @@ use protocol::hospital::{HospitalInput, HospitalOutput, ProofOf};
 use protocol::limits::{RELIN_ANSWERS, RELIN_ANSWERS_BYTES_MAX};
 use protocol::log::LogWriter;
 use protocol::message::{
-    HospitalMessage, KeyStep, LogMessage, Refusal, Scope, ServingShareHead, ServingStepDone, ServingStepOpen,
-    SignedMessage,
+    HospitalMessage, KeySet, KeyStep, KeysAsked, LogMessage, Refusal, Scope, ServingShareHead, ServingStepDone,
+    ServingStepOpen, SignedMessage,
 };
 use protocol::verifier::Verifier;
 use protocol::{BodyRoot, Epoch, PartyId, Reject};
@@ -73,24 +73,25 @@ fn sums_are_added_of_what_all_signed_for_before_anything_is_computed_with_them()
     let signed = |step: KeyStep| -> Vec<(PartyId, BodyRoot)> {
         (1..=N).map(|number| (party(number), key_share(step, number))).collect()
     };
-    let expected: Vec<HospitalOutput> = KeyStep::steps(false)
+    let expected: Vec<HospitalOutput> = KeyStep::steps(KeysAsked::default())
         .map(|step| {
             let (shares, sum) = (signed(step), key_sum(step));
             if step == KeyStep::RelinAnswers {
                 let of = |number| ProofOf {
+                    set: KeySet::Serving,
                     party: party(number),
                     first: key_share(KeyStep::RelinRoundOne, number),
                     second: key_share(KeyStep::RelinRoundTwo, number),
                     answers: key_share(step, number),
                 };
-                return HospitalOutput::CheckProofs { proofs: (2..=N).map(of).collect(), sum };
+                return HospitalOutput::CheckProofs { step, proofs: (2..=N).map(of).collect(), sum };
             }
             HospitalOutput::AddShares { step, drawn: (0..shares[0].1.count).collect(), shares, sum }
         })
         .collect();
     assert!(added.iter().map(|(_, output)| *output).eq(&expected), "{added:?}");
-    for (step, output) in KeyStep::steps(false).zip(&added) {
-        let Some(next) = KeyStep::steps(false).find(|next| next.input() == Some(step)) else { continue };
+    for (step, output) in KeyStep::steps(KeysAsked::default()).zip(&added) {
+        let Some(next) = KeyStep::steps(KeysAsked::default()).find(|next| next.input() == Some(step)) else { continue };
         let opened = log.iter().position(|message| is_open(message, next)).unwrap();
         assert!(output.0 < opened, "{step:?} is added before {next:?} is made");
     }
@@ -143,7 +144,7 @@ fn another_list_of_gates_than_all_signed_for_is_refused() {
 /// A member that signs for more or fewer bodies than a share has is told so, and may send a right one.
 #[test]
 fn the_coordinator_takes_no_share_of_another_number_of_bodies() {
-    let config = CeremonyConfig { serving_plan: Some(digest("program")), planes: false };
+    let config = CeremonyConfig { serving_plan: Some(digest("program")), planes: false, training_plan: None };
     let mut machine = CeremonyMachine::new(roster(members()), config);
     machine.on(CeremonyInput::Start);
     for message in honest() {
@@ -159,7 +160,8 @@ fn the_coordinator_takes_no_share_of_another_number_of_bodies() {
         for message in said {
             let party = message.author;
             machine.on(CeremonyInput::Message(message));
-            machine.on(CeremonyInput::BodiesComplete { kind: BlobKind::Dealing, party });
+            let list = ListId { kind: BlobKind::Dealing, round: 0, attempt: 0, party: Some(party) };
+            machine.on(CeremonyInput::BodiesComplete { list });
         }
     }
     assert_eq!(machine.step(), CeremonyStep::ServingHeads(KeyStep::Gate));
@@ -204,7 +206,7 @@ fn a_share_of_another_number_of_bodies_is_refused() {
 #[test]
 fn a_sum_before_its_shares_and_a_second_sum_are_refused() {
     let log = honest();
-    for step in KeyStep::steps(false) {
+    for step in KeyStep::steps(KeysAsked::default()) {
         let place = |is: fn(&LogMessage, KeyStep) -> bool| log.iter().position(|message| is(message, step)).unwrap();
         let (opened, closed) = (place(is_open), place(is_done));
         let heads = |message: &LogMessage| matches!(message, LogMessage::ServingStepHeads(it) if it.step == step);

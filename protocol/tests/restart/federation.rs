@@ -49,7 +49,7 @@ impl Federation {
     }
 
     pub(crate) fn ceremony(&mut self, roster: Roster) {
-        let config = CeremonyConfig { serving_plan: Some(digest("program")), planes: terms().has_planes() };
+        let config = CeremonyConfig::of(&terms());
         let mut machine = CeremonyMachine::new(roster, config);
         let mut inputs = vec![CeremonyInput::Start];
         let mut done = false;
@@ -61,8 +61,8 @@ impl Federation {
                             inputs.insert(0, CeremonyInput::Message(sent));
                         }
                     }
-                    CeremonyOutput::AwaitBodies { kind, party, .. } => {
-                        inputs.insert(0, CeremonyInput::BodiesComplete { kind, party });
+                    CeremonyOutput::AwaitBodies { list, .. } => {
+                        inputs.insert(0, CeremonyInput::BodiesComplete { list });
                     }
                     CeremonyOutput::Aggregate { step } => {
                         inputs.insert(0, CeremonyInput::Aggregated { step, body: body(&format!("sum {step:?}")) });

@@ -89,7 +89,7 @@ impl Site {
                 self.sums.insert(*step);
                 Some(HospitalInput::SumAdded { step: *step, sum: *sum })
             }
-            HospitalOutput::CheckProofs { proofs, sum } => Some(self.check_proofs(proofs, *sum)),
+            HospitalOutput::CheckProofs { proofs, sum, .. } => Some(self.check_proofs(proofs, *sum)),
             HospitalOutput::CheckPlanes { planes, sum } => Some(self.check_planes(planes, *sum)),
             HospitalOutput::FetchSum { step, sum } => {
                 let is_known = |fact: &Fact| *fact == Fact::KeySum(KeySum { step: *step, sum: *sum });

@@ -29,7 +29,7 @@ use protocol::blob::BlobKind;
 use protocol::campaign::PauseReason;
 use protocol::codec::Wire;
 use protocol::log::LogEntry;
-use protocol::message::{KeyStep, VoidReason};
+use protocol::message::{KeyStep, KeysAsked, VoidReason};
 use protocol::round::RoundEnd;
 use protocol::verifier::Verifier;
 use rng::Rng;
@@ -84,7 +84,7 @@ fn undisturbed_federations_close_every_round_publish_and_answer() {
         }
         assert_eq!(world.oracle.proofs.len(), usize::from(parties));
         assert_eq!(world.models[0], (model, Some(figures)), "the last round is one of figures and changes no model");
-        for step in KeyStep::steps(false) {
+        for step in KeyStep::steps(KeysAsked::default()) {
             let expected = match step {
                 // Everybody adds its own up, and everybody's is used.
                 KeyStep::Gate => (0, 0),

@@ -4,7 +4,7 @@ use protocol::PartyId;
 use protocol::blob::BlobKind;
 use protocol::campaign::PauseReason;
 use protocol::ceremony::CeremonyFailure;
-use protocol::message::{KeyStep, LogMessage};
+use protocol::message::{KeyStep, KeysAsked, LogMessage};
 use protocol::{Reject, RoundId};
 
 use crate::schedule::{Crash, Schedule};
@@ -29,7 +29,7 @@ fn everybody_checks_everybody_elses_planes_and_what_questions_are_compared_with_
         let world = World::run(1, with_planes(parties));
         assert!(world.published && world.lapsed.is_empty() && world.paused.is_none(), "{parties} parties");
         assert_eq!(world.oracle.answers.len(), usize::from(parties));
-        assert!(KeyStep::steps(true).eq(opened(&world)), "{parties} parties");
+        assert!(KeyStep::steps(KeysAsked { planes: true, training: false }).eq(opened(&world)), "{parties} parties");
         assert_eq!(world.oracle.planes.len(), usize::from(parties));
         for (hospital, of) in &world.oracle.planes {
             assert_eq!(of.len(), usize::from(parties) - 1, "{hospital} checks everybody else's planes");
@@ -37,7 +37,7 @@ fn everybody_checks_everybody_elses_planes_and_what_questions_are_compared_with_
         assert_eq!(world.ceremony_bodies(BlobKind::Planes), (usize::from(parties), 0));
         assert_eq!(world.ceremony_bodies(BlobKind::PlaneOpening), (0, 0), "of no use once they were checked");
         let without = World::run(1, Schedule { planes: false, ..with_planes(parties) });
-        assert!(KeyStep::steps(false).eq(opened(&without)) && without.oracle.planes.is_empty());
+        assert!(KeyStep::steps(KeysAsked::default()).eq(opened(&without)) && without.oracle.planes.is_empty());
         assert_eq!(without.models, world.models, "planes change no model");
     }
 }

@@ -154,7 +154,7 @@ impl Schedule {
         let (mut all, mut rng) = (Self::random(seed), Rng::new(seed ^ 0x4ead));
         let party = 1 + u16::try_from(rng.below(all.parties.into())).unwrap();
         // After the ceremony, in which nobody can be lost for good.
-        let (write, is_written) = (60 + rng.below(80), rng.percent(50));
+        let (write, is_written) = (100 + rng.below(130), rng.percent(50));
         let back_after_ms = rng.percent(60).then(|| 200 + rng.below(6_000));
         all.crashes.push(match rng.below(5) {
             0 => Crash::Strays { party },

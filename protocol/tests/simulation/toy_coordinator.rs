@@ -4,7 +4,7 @@ use bytes::Bytes;
 use protocol::blob::{BlobId, BlobKind};
 use protocol::drive::coordinator::{CoordinatorJob, Inspection, JobResult, KeysAdded, ModelAdded, SumMade};
 use protocol::drive::{ListId, Store, StoreFault};
-use protocol::message::KeyStep;
+use protocol::message::{Key, KeyStep};
 use protocol::{Attempt, BodyRoot, Digest, PartyId, PartySet, QueryId, RoundId};
 
 use crate::schedule::Planted;
@@ -113,10 +113,10 @@ impl ToyCoordinator {
 
     /// Adds up every body of a step; a lie is told of one in the middle.
     fn add_keys(&mut self, step: KeyStep) -> Result<BodyRoot, StoreFault> {
-        let bodies = if step == KeyStep::Galois { ROTATIONS } else { 1 };
+        let bodies = if step.key() == Key::Galois { ROTATIONS } else { 1 };
         let (mut digests, mut size_bytes) = (Vec::new(), 0);
         for index in 0..bodies {
-            let place = |party| BlobId::ceremony(step.blob_kind(), party, index);
+            let place = |party| step.body(party, index);
             let lie = match self.planted {
                 Some(Planted::Names(of)) if of == step && index == bodies / 2 => {
                     Lanes::one_hot(PartyId::new(1).unwrap())

@@ -11,7 +11,7 @@ use protocol::drive::{ListId, Store, StoreFault, Stream};
 use protocol::facts::{Fact, HospitalFacts};
 use protocol::hospital::HospitalInput;
 use protocol::limits::{PLANES_BODIES, RELIN_ANSWERS};
-use protocol::message::{KeyStep, RoundPurpose};
+use protocol::message::{Key, KeyStep, RoundPurpose};
 use protocol::{BodyRoot, Digest, PartyId, PartySet, QueryId, Reject, RoundId};
 
 use crate::oracle::Oracle;
@@ -164,43 +164,44 @@ impl ToyHospital {
             }
             HospitalJob::ServingShare { step } => {
                 let own = self.key_share(party, step);
-                let id = |index| BlobId::ceremony(step.blob_kind(), Some(party), index);
-                match step {
-                    KeyStep::Gate => {
+                let id = |index| step.body(Some(party), index);
+                let other = |key| KeyStep::of(step.set(), key).unwrap();
+                match step.key() {
+                    Key::Gate => {
                         for index in 0..u32::try_from(self.secrets.len()).unwrap() {
                             self.put(id(index), own.plus(&column(index)).to_bytes(), oracle)?;
                         }
                     }
-                    KeyStep::GateKey => {
-                        let gate = self.store.get(&place("sum", KeyStep::Gate as u64))?;
+                    Key::GateKey => {
+                        let gate = self.store.get(&place("sum", other(Key::Gate) as u64))?;
                         self.put(id(0), own.plus(&Lanes::from_bytes(&gate).unwrap()).to_bytes(), oracle)?;
                     }
-                    KeyStep::Planes => {
-                        let _ = self.store.get(&place("sum", KeyStep::GateKey as u64))?;
+                    Key::Planes => {
+                        let _ = self.store.get(&place("sum", other(Key::GateKey) as u64))?;
                         for index in 0..PLANES_BODIES {
                             self.put(id(index), own.plus(&column(index)).to_bytes(), oracle)?;
                         }
                     }
-                    KeyStep::PlaneOpenings => {
+                    Key::PlaneOpenings => {
                         let coins = self.coins(KeyStep::Planes)?;
                         let opening = own.plus(&coins).to_bytes();
                         self.put(id(0), self.garbled(id(0), opening), oracle)?;
                     }
-                    KeyStep::RelinRoundTwo => {
+                    Key::RelinRoundTwo => {
                         let share = own.plus(&self.round_one.expect("the sums of round one"));
                         self.put(id(0), share.to_bytes(), oracle)?;
                     }
-                    KeyStep::RelinRoundOne | KeyStep::RelinMasks => {
+                    Key::RelinRoundOne | Key::RelinMasks => {
                         self.put(id(0), own.to_bytes(), oracle)?;
                     }
-                    KeyStep::RelinAnswers => {
-                        let coins = self.coins(KeyStep::RelinMasks)?;
+                    Key::RelinAnswers => {
+                        let coins = self.coins(other(Key::RelinMasks))?;
                         for index in 0..RELIN_ANSWERS {
                             let opening = own.plus(&coins).plus(&column(index)).to_bytes();
                             self.put(id(index), self.garbled(id(index), opening), oracle)?;
                         }
                     }
-                    KeyStep::Galois => {
+                    Key::Galois => {
                         for index in 0..ROTATIONS {
                             self.put(id(index), own.plus(&column(index)).to_bytes(), oracle)?;
                         }
@@ -211,7 +212,7 @@ impl ToyHospital {
             HospitalJob::AddShare { step, from, share } => {
                 assert_eq!(usize::from(from.number()), self.added + 1, "{party} adds out of order");
                 let share = Lanes::from_bytes(&share).unwrap();
-                if step == KeyStep::Gate {
+                if step.key() == Key::Gate {
                     let own = column(u32::from(party.number()) - 1);
                     assert_eq!(share, self.key_share(from, step).plus(&own), "{party} is shown another's gate");
                 }
@@ -219,20 +220,21 @@ impl ToyHospital {
                 self.added += 1;
                 return Ok(HospitalDone::Nothing);
             }
-            HospitalJob::CheckProof { of, first, second, answers } => {
-                let share = |step| self.key_share(of, step);
+            HospitalJob::CheckProof { set, of, first, second, answers } => {
+                let step = |key| KeyStep::of(set, key).unwrap();
+                let share = |key| self.key_share(of, step(key));
                 let round_one = self.round_one.expect("the sums of round one");
-                let opening = share(KeyStep::RelinAnswers).plus(&self.coins(KeyStep::RelinMasks)?);
-                assert_eq!(first, share(KeyStep::RelinRoundOne).to_bytes(), "{party} is shown another's share");
-                assert_eq!(second, share(KeyStep::RelinRoundTwo).plus(&round_one).to_bytes());
+                let opening = share(Key::RelinAnswers).plus(&self.coins(step(Key::RelinMasks))?);
+                assert_eq!(first, share(Key::RelinRoundOne).to_bytes(), "{party} is shown another's share");
+                assert_eq!(second, share(Key::RelinRoundTwo).plus(&round_one).to_bytes());
                 assert_ne!(of, party);
                 oracle.proved(party, of);
+                let step = step(Key::RelinAnswers);
                 let expected = (0..RELIN_ANSWERS).map(|index| opening.plus(&column(index)).to_bytes());
                 if expected.eq(answers) {
                     return Ok(HospitalDone::Nothing);
                 }
-                let (step, reject) = (KeyStep::RelinAnswers, Reject::RelinProofWrong);
-                HospitalInput::SumWrong { step, of: Some(of), reject }
+                HospitalInput::SumWrong { step, of: Some(of), reject: Reject::RelinProofWrong }
             }
             HospitalJob::AddPlanes { from, key, coin, digests } => {
                 assert_eq!(usize::from(from.number()), self.added + 1, "{party} takes planes up out of order");
@@ -295,8 +297,8 @@ impl ToyHospital {
             }
             HospitalJob::FinishSum { step, sum } => {
                 let (own, _) = (std::mem::take(&mut self.sum), std::mem::take(&mut self.added));
-                let parts = match step {
-                    KeyStep::Galois => std::mem::take(&mut self.rotations),
+                let parts = match step.key() {
+                    Key::Galois => std::mem::take(&mut self.rotations),
                     _ => vec![own.to_bytes()],
                 };
                 let bytes: Bytes = parts.concat().into();
@@ -413,7 +415,7 @@ impl ToyHospital {
     /// One more part of a sum of many.
     fn part(&mut self, parts: Parts, index: u32, body: Bytes) -> Result<(), StoreFault> {
         match parts {
-            Parts::Rotations => {
+            Parts::Rotations(_) => {
                 if index == 0 {
                     self.rotations.clear();
                 }
@@ -441,7 +443,7 @@ impl ToyHospital {
     }
 
     fn takes(&mut self, step: KeyStep, sum: &Bytes) {
-        if step == KeyStep::RelinRoundOne {
+        if step.key() == Key::RelinRoundOne {
             self.round_one = Lanes::from_bytes(sum);
         }
     }

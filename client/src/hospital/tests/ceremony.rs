@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::super::dealing::Dealing;
 use super::super::key_sums::{gate_keys, own_gate};
 use super::*;
+use protocol::message::KeysAsked;
 
 /// The key share of one step, made by a process that has lived since dealing and by one that is killed before each
 /// step.
@@ -40,7 +41,7 @@ fn shares(all: &mut Consortium, twin: Site, root: &Path) -> Site {
     for site in [all.site(1), &mut twin] {
         assert_eq!(add(site, KeyStep::RelinMasks, &masks, list_of_all(&masks)), None);
     }
-    for step in KeyStep::steps(false) {
+    for step in KeyStep::steps(KeysAsked::default()) {
         twin = reopened(twin, root);
         adds(&mut twin);
         let made = all.site(1).serving_share(step).unwrap();

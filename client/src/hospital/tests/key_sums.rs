@@ -5,6 +5,9 @@
 use he_agg::Stream;
 use he_agg::multiparty::{GateKey, GateSecret, GateSeed, GateShare, GateSum, R2, RelinIntermediate, ServingSecret};
 
+use protocol::drive::hospital::Parts;
+use protocol::message::{KeySet, KeysAsked};
+
 use super::super::key_sums::{gate_keys, own_gate};
 
 use super::*;
@@ -160,4 +163,22 @@ fn gate_keys_are_those_that_their_makers_signed_for_and_serve_the_program() {
     assert_eq!(add(site, KeyStep::GateKey, &others, list), Some(Reject::SumDiffers));
     assert_eq!(add(site, KeyStep::GateKey, &keys[..2], list), Some(Reject::SumDiffers));
     assert_eq!(held(site), before, "what was held stays");
+}
+
+#[test]
+fn a_site_whose_plan_has_no_head_makes_and_takes_no_keys_of_a_training() {
+    let mut all = Consortium::new().dealt();
+    let shares = all.shares(KeyStep::Gate);
+    let site = all.site(1);
+    let none = |result: Result<(), HospitalError>| assert!(matches!(result, Err(HospitalError::NoKeys { .. })));
+    for step in KeyStep::steps(KeysAsked { planes: false, training: true }) {
+        if step.set() == KeySet::Training {
+            none(site.serving_share(step).map(drop));
+            none(site.add_share(step, party(2), &shares[1].1).map(drop));
+        }
+    }
+    none(site.check_proof((KeySet::Training, party(2)), [&[], &[]], &[]).map(drop));
+    none(site.add_parts(Parts::Rotations(KeySet::Training), 0, &shares));
+    none(site.take_part(Parts::Rotations(KeySet::Training), 0, &[party(2)], &[]));
+    assert!(site.add_share(KeyStep::Gate, party(1), &shares[0].1).is_ok(), "those of serving it does");
 }

@@ -3,8 +3,8 @@
 use protocol::facts::{Released, Revealed};
 use protocol::heads::Seen;
 use protocol::message::{
-    Acceptance, DealingsSent, HospitalMessage, PublishHead, QueryHead, ServingShareHead, ShareHead, SignedMessage,
-    SwitchShareHead, UpdateHead,
+    Acceptance, DealingsSent, HospitalMessage, KeysAsked, PublishHead, QueryHead, ServingShareHead, ShareHead,
+    SignedMessage, SwitchShareHead, UpdateHead,
 };
 
 use super::super::key_sums::{own_gate, relin_sums};
@@ -32,7 +32,8 @@ fn ceremony(all: &mut Consortium) -> Vec<(KeyStep, BodyRoot)> {
     for site in &mut all.sites {
         assert_eq!(add(site, KeyStep::RelinMasks, &masks, list_of_all(&masks)), None);
     }
-    let signed = KeyStep::steps(false).map(|step| (step, all.site(1).serving_share(step).unwrap())).collect();
+    let signed =
+        KeyStep::steps(KeysAsked::default()).map(|step| (step, all.site(1).serving_share(step).unwrap())).collect();
     all.site(1).finish_ceremony().unwrap();
     signed
 }

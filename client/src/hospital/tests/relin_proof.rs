@@ -14,6 +14,7 @@ use super::super::relin_proof::masks;
 use super::super::slots::Slots;
 use super::super::worker::{Bench, Progress, Tickets};
 use super::*;
+use protocol::message::KeySet;
 
 /// What all hospitals sent in one step.
 type All = [(PartyId, Bytes)];
@@ -65,7 +66,7 @@ fn add_masks(all: &mut Consortium, masks: &[(PartyId, Bytes)]) {
 /// What one hospital says of another's openings.
 fn checks(site: &Site, of: u16, (first, second): (&All, &All), openings: &[Bytes]) -> Option<Reject> {
     let at = usize::from(of) - 1;
-    site.check_proof(party(of), [&first[at].1, &second[at].1], openings).unwrap()
+    site.check_proof((KeySet::Serving, party(of)), [&first[at].1, &second[at].1], openings).unwrap()
 }
 
 #[test]
@@ -174,7 +175,10 @@ fn the_machine_hears_whose_proof_is_none() {
     // Hospital 2's own openings, and then those of hospital 3 in its place.
     for (number, answers) in (1..).zip([shown[1].clone(), shown[2].clone()]) {
         let (first, second) = (first[1].1.clone(), second[1].1.clone());
-        worker.start(JobId(number), HospitalJob::CheckProof { of: party(2), first, second, answers });
+        worker.start(
+            JobId(number),
+            HospitalJob::CheckProof { set: KeySet::Serving, of: party(2), first, second, answers },
+        );
         let Some(Input::Event(HospitalEvent::Done { done, .. })) = inputs.blocking_recv() else { unreachable!() };
         match number {
             1 => assert!(matches!(done, HospitalDone::Nothing), "{done:?}"),
@@ -216,8 +220,9 @@ fn openings_and_shares_that_do_not_belong_together_prove_nothing() {
     let shown = openings(all.site(2));
     let at = |shares: &[(PartyId, Bytes)], of: usize| shares[of].1.clone();
     let site = &all.sites[0];
-    let check =
-        |first: &[u8], second: &[u8], shown: &[Bytes]| site.check_proof(party(2), [first, second], shown).unwrap();
+    let check = |first: &[u8], second: &[u8], shown: &[Bytes]| {
+        site.check_proof((KeySet::Serving, party(2)), [first, second], shown).unwrap()
+    };
     assert_eq!(check(&at(&first, 1), &at(&second, 1), &shown), None);
     assert_eq!(check(&at(&first, 0), &at(&second, 1), &shown), Some(Reject::BadKeyShare), "another's first share");
     assert_eq!(check(&at(&first, 1), &at(&second, 2), &shown), Some(Reject::BadKeyShare), "another's second share");

@@ -16,7 +16,7 @@ use crate::drive::coordinator::{
 use crate::drive::{Clock, CoordinatorNet, Crypto, Store, StoreFault, Stream};
 use crate::features::{FeaturesConfig, FeaturesMachine};
 use crate::ids::{Attempt, Digest, PartyId, RoundId};
-use crate::message::{KeyStep, LogMessage, RoundPurpose};
+use crate::message::{Key, KeyStep, LogMessage, RoundPurpose};
 use crate::party_set::PartySet;
 use crate::publish::{PublishConfig, PublishMachine, PublishOutput};
 use crate::reject::Reject;
@@ -159,7 +159,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         let roster = self.roster.clone();
         match *next {
             Next::Ceremony => {
-                let config = CeremonyConfig { serving_plan: Some(self.terms.program), planes: self.terms.has_planes() };
+                let config = CeremonyConfig::of(&self.terms);
                 Phase::Ceremony(CeremonyMachine::new(roster, config), Memory::default())
             }
             Next::Round { round, purpose, base_model } => {
@@ -262,8 +262,7 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                 for output in machine.on(input) {
                     match output {
                         CeremonyOutput::Append(message) => self.effects.push_back(Effect::Append(message)),
-                        CeremonyOutput::AwaitBodies { kind, party, body } => {
-                            let list = ListId { kind, round: 0, attempt: 0, party: Some(party) };
+                        CeremonyOutput::AwaitBodies { list, body } => {
                             self.effects.push_back(Effect::Expect(list, body));
                         }
                         CeremonyOutput::Aggregate { step } => {
@@ -276,13 +275,12 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
                         CeremonyOutput::Done { epoch_seed } => {
                             // Only now are the parts of no use: hospitals add them up as well, and have said that they
                             // did.
-                            let list = |kind| move |party| ListId { kind, round: 0, attempt: 0, party: Some(party) };
                             // Gate keys stay: ciphertexts are lifted with each maker's own. So do the planes' keys and
                             // digests, with which questions are compared.
-                            let is_used = |step: &KeyStep| matches!(step, KeyStep::GateKey | KeyStep::Planes);
-                            let steps = KeyStep::steps(self.terms.has_planes()).filter(|step| !is_used(step));
-                            let kinds = steps.map(KeyStep::blob_kind);
-                            let parts = kinds.flat_map(|kind| self.roster.parties().iter().map(list(kind)));
+                            let is_used = |step: &KeyStep| matches!(step.key(), Key::GateKey | Key::Planes);
+                            let steps = KeyStep::steps(self.terms.keys_asked()).filter(|step| !is_used(step));
+                            let of = |step: KeyStep| move |party| step.list(Some(party));
+                            let parts = steps.flat_map(|step| self.roster.parties().iter().map(of(step)));
                             self.effects.extend(parts.map(Effect::Forget));
                             self.effects.push_back(Effect::End(PhaseEnd::Keys { epoch_seed }));
                         }
@@ -471,7 +469,7 @@ fn ceremony_input(input: PhaseInput) -> Option<CeremonyInput> {
     Some(match input {
         PhaseInput::Start(_) => CeremonyInput::Start,
         PhaseInput::Message(message) => CeremonyInput::Message(message),
-        PhaseInput::Complete(ListId { kind, party: Some(party), .. }) => CeremonyInput::BodiesComplete { kind, party },
+        PhaseInput::Complete(list) => CeremonyInput::BodiesComplete { list },
         PhaseInput::Keys(keys) => match keys.body {
             Some(body) => CeremonyInput::Aggregated { step: keys.step, body },
             None => CeremonyInput::AggregateFailed { step: keys.step },
@@ -479,7 +477,7 @@ fn ceremony_input(input: PhaseInput) -> Option<CeremonyInput> {
         // The ceremony needs everybody: whoever lapsed is waited for.
         PhaseInput::Lapsed(_) | PhaseInput::Returned(_) | PhaseInput::Tick(_) => return None,
         PhaseInput::WellFormed(_) | PhaseInput::Malformed(_) => return None,
-        PhaseInput::Complete(_) | PhaseInput::Sum(_) | PhaseInput::Model(_) | PhaseInput::Prepared(_) => return None,
+        PhaseInput::Sum(_) | PhaseInput::Model(_) | PhaseInput::Prepared(_) => return None,
         PhaseInput::Taken(_) | PhaseInput::Blinded(_) | PhaseInput::Joined(_) | PhaseInput::Stuck(_) => return None,
     })
 }

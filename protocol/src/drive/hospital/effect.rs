@@ -10,7 +10,7 @@ use crate::exchange::Answer;
 use crate::hospital::{HospitalInput, ShareBinding, SwitchBinding};
 use crate::ids::{Attempt, Digest, PartyId, QueryId, RoundId};
 use crate::log::LogEntry;
-use crate::message::{KeyStep, QueryHead, RoundPurpose};
+use crate::message::{KeySet, KeyStep, QueryHead, RoundPurpose};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 use crate::roster::Roster;
@@ -20,8 +20,8 @@ use crate::training::TrainingTask;
 /// A sum of many parts, which a hospital adds up one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parts {
-    /// The rotation keys.
-    Rotations,
+    /// The rotation keys of a set.
+    Rotations(KeySet),
     /// The published model of this publishing attempt.
     Model(Attempt),
 }
@@ -36,11 +36,11 @@ impl Parts {
     /// The sum of what all bring.
     #[must_use]
     pub fn sum(self) -> ListId {
-        let (kind, attempt) = match self {
-            Self::Rotations => (BlobKind::Galois, 0),
-            Self::Model(attempt) => (BlobKind::PublishChunk, attempt.0),
-        };
-        ListId { kind, round: 0, attempt, party: None }
+        match self {
+            Self::Rotations(KeySet::Serving) => KeyStep::Galois.list(None),
+            Self::Rotations(KeySet::Training) => KeyStep::TrainingGalois.list(None),
+            Self::Model(attempt) => ListId { kind: BlobKind::PublishChunk, round: 0, attempt: attempt.0, party: None },
+        }
     }
 }
 
@@ -177,6 +177,8 @@ pub enum HospitalJob {
     /// Check that a hospital's openings prove its relinearisation shares; those of a step come one after the other. No
     /// answer, or `SumWrong`.
     CheckProof {
+        /// Of which set of keys.
+        set: KeySet,
         /// Whose.
         of: PartyId,
         /// Its share of the first round, as fetched, with the digest that it signed.

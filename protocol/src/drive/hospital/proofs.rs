@@ -3,37 +3,40 @@
 
 use bytes::Bytes;
 
-use crate::blob::{BlobId, BlobKind, BodyRoot, ListId};
+use crate::blob::{BodyRoot, ListId};
 use crate::drive::hospital::HospitalJob;
 use crate::drive::hospital::wanted::{Wanted, digests};
 use crate::drive::hospital::work::{Then, Work};
 use crate::hospital::ProofOf;
-use crate::ids::PartyId;
-use crate::message::KeyStep;
+use crate::message::{Key, KeyStep};
 
-fn place(kind: BlobKind, of: PartyId, index: u32) -> BlobId {
-    BlobId::ceremony(kind, Some(of), index)
+/// Where a hospital's bodies of one key lie. Every set has the keys that are proved.
+fn list(proof: ProofOf, key: Key) -> Option<ListId> {
+    KeyStep::of(proof.set, key).map(|step| step.list(Some(proof.party)))
 }
 
 impl Work {
     /// Each hospital's shares and the digests of its openings, and at the end whether all were checked.
-    pub(super) fn check_proofs(proofs: Vec<ProofOf>, sum: BodyRoot) -> Vec<Self> {
+    pub(super) fn check_proofs(step: KeyStep, proofs: Vec<ProofOf>, sum: BodyRoot) -> Vec<Self> {
         let check = |proof: ProofOf| {
+            let single = |key, root| list(proof, key).map(|list| Wanted::single(list.body(0), root));
             let wanted = vec![
-                Wanted::single(place(BlobKind::RelinRoundOne, proof.party, 0), proof.first),
-                Wanted::single(place(BlobKind::RelinRoundTwo, proof.party, 0), proof.second),
-                Wanted::list(ListId::of(&place(BlobKind::RelinAnswer, proof.party, 0)), proof.answers),
+                single(Key::RelinRoundOne, proof.first)?,
+                single(Key::RelinRoundTwo, proof.second)?,
+                Wanted::list(list(proof, Key::RelinAnswers)?, proof.answers),
             ];
-            Self::Fetch { wanted, then: Then::ProofOf { proof } }
+            Some(Self::Fetch { wanted, then: Then::ProofOf { proof } })
         };
-        let finish = HospitalJob::FinishSum { step: KeyStep::RelinAnswers, sum };
-        proofs.into_iter().map(check).chain([Self::Ready(finish)]).collect()
+        let finish = HospitalJob::FinishSum { step, sum };
+        proofs.into_iter().filter_map(check).chain([Self::Ready(finish)]).collect()
     }
 
     /// The openings themselves: as many as the machine allows, which compared the number that was signed for.
-    pub(super) fn openings_of(proof: ProofOf, [first, second, list]: [Bytes; 3]) -> Self {
-        let of = |(index, digest)| Wanted::digest(place(BlobKind::RelinAnswer, proof.party, index), digest);
-        let wanted = (0..).zip(digests(&list).unwrap_or_default()).map(of).collect();
+    pub(super) fn openings_of(proof: ProofOf, [first, second, openings]: [Bytes; 3]) -> Self {
+        let places =
+            list(proof, Key::RelinAnswers).into_iter().flat_map(|list| (0..).map(move |index| list.body(index)));
+        let digests = digests(&openings).unwrap_or_default();
+        let wanted = places.zip(digests).map(|(place, digest)| Wanted::digest(place, digest)).collect();
         Self::Fetch { wanted, then: Then::CheckProof { proof, first, second } }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::blob::{BlobId, BlobKind, BodyRoot, ListId};
-use crate::drive::hospital::parts::{Announced, ChunksLeft, PartsLeft};
+use crate::drive::hospital::parts::{ChunksLeft, PartsLeft};
 use crate::drive::hospital::planes::Bound;
 use crate::drive::hospital::training::{FeaturesLeft, task_job};
 use crate::drive::hospital::wanted::{Wanted, digests};
@@ -147,44 +147,6 @@ pub(super) enum Running {
 }
 
 impl Work {
-    pub(super) fn open_dealings(roster: Roster, own: PartyId, boxes: &[(PartyId, Digest)]) -> Self {
-        let place = |dealer| BlobId::ceremony(BlobKind::Dealing, Some(dealer), u32::from(own.number()));
-        let wanted = boxes.iter().map(|(dealer, digest)| Wanted::digest(place(*dealer), *digest)).collect();
-        let dealers = boxes.iter().map(|(dealer, _)| *dealer).collect();
-        Self::Fetch { wanted, then: Then::OpenDealings { roster, dealers } }
-    }
-
-    /// One share after the other, so that one of them is in memory at a time, and then the sum.
-    pub(super) fn add_shares(
-        own: PartyId,
-        step: KeyStep,
-        shares: Vec<(PartyId, BodyRoot)>,
-        sum: BodyRoot,
-        drawn: Vec<u32>,
-    ) -> Vec<Self> {
-        let finish = HospitalJob::FinishSum { step, sum };
-        if step == KeyStep::Galois {
-            return vec![Self::lists(Parts::Rotations, &shares, Announced { drawn, root: sum.root }, finish)];
-        }
-        let share = move |(from, root): (PartyId, BodyRoot)| {
-            if step == KeyStep::Planes {
-                return Bound { of: from, root }.list();
-            }
-            if step == KeyStep::Gate {
-                let list = ListId { kind: step.blob_kind(), round: 0, attempt: 0, party: Some(from) };
-                return Self::Fetch { wanted: vec![Wanted::list(list, root)], then: Then::ShareOf { step, from, own } };
-            }
-            let id = BlobId::ceremony(step.blob_kind(), Some(from), 0);
-            Self::Fetch { wanted: vec![Wanted::single(id, root)], then: Then::AddShare { step, from } }
-        };
-        shares.into_iter().map(share).chain([Self::Ready(finish)]).collect()
-    }
-
-    pub(super) fn sum(step: KeyStep, root: BodyRoot) -> Self {
-        let id = BlobId::ceremony(step.blob_kind(), None, 0);
-        Self::Fetch { wanted: vec![Wanted::single(id, root)], then: Then::Sum { step } }
-    }
-
     pub(super) fn open_sum(binding: ShareBinding, purpose: RoundPurpose, chunks: &[Digest]) -> Self {
         let place = |index| BlobId::round(BlobKind::SumChunk, binding.round, binding.attempt, None, index);
         let wanted = (0..).zip(chunks).map(|(index, digest)| Wanted::digest(place(index), *digest)).collect();
@@ -294,14 +256,14 @@ impl Then {
                 let digests = bodies.first().and_then(digests).unwrap_or_default();
                 // The list has a body for every hospital: the machine compared its length.
                 let digest = digests.get(index as usize).copied().unwrap_or_default();
-                let id = BlobId::ceremony(step.blob_kind(), Some(from), index);
+                let id = step.body(Some(from), index);
                 return Work::Fetch { wanted: vec![Wanted::digest(id, digest)], then: Then::AddShare { step, from } };
             }
             Self::ProofOf { proof } => {
                 return Work::openings_of(proof, <[Bytes; 3]>::try_from(bodies).unwrap_or_default());
             }
             Self::CheckProof { proof, first, second } => {
-                HospitalJob::CheckProof { of: proof.party, first, second, answers: bodies }
+                HospitalJob::CheckProof { set: proof.set, of: proof.party, first, second, answers: bodies }
             }
             Self::PlanesList(bound) => return bound.bodies(&first(bodies)),
             Self::Planes(bound) => bound.job(bodies),

@@ -5,6 +5,7 @@ use crate::exchange::Call;
 use crate::hospital::PlanesOf;
 use crate::ids::QueryId;
 use crate::ids::{Attempt, Epoch};
+use crate::message::KeySet;
 use crate::party_set::PartySet;
 
 fn party(number: u16) -> PartyId {
@@ -108,10 +109,10 @@ fn parts_that_were_not_drawn_are_taken_from_the_announced_sum() {
     let parts = walked(then.next(lists.to_vec())).0;
     assert_eq!(parts, [(0, both.clone()), (1, None), (2, both)]);
     // What is taken is what was announced, and is given to the job with whose it is said to be.
-    let taken = Work::taken(Parts::Rotations, 1, vec![party(3)], Digest::of_bytes(b"be"));
+    let taken = Work::taken(Parts::Rotations(KeySet::Serving), 1, vec![party(3)], Digest::of_bytes(b"be"));
     let Work::Fetch { wanted, then } = taken else { panic!("a body") };
     assert!(wanted[0].is(&sum[1]) && !wanted[0].is(&sum[0]) && then.is_waited_for());
-    let Work::Ready(HospitalJob::TakePart { parts: Parts::Rotations, index: 1, makers: of, body }) =
+    let Work::Ready(HospitalJob::TakePart { parts: Parts::Rotations(KeySet::Serving), index: 1, makers: of, body }) =
         then.next(vec![sum[1].clone()])
     else {
         panic!("a part to take")
@@ -216,9 +217,11 @@ fn a_proof_is_what_its_hospital_signed_for_and_no_longer() {
     let openings = bodies(&["a seed", "a masked secret"]);
     let [first, second] = ["first", "second"].map(|text| Bytes::from_static(text.as_bytes()));
     let [of_first, of_second] = [&first, &second].map(|share| root(std::slice::from_ref(share)));
-    let proof = ProofOf { party: party(3), first: of_first, second: of_second, answers: root(&openings) };
-    let mut steps = Work::check_proofs(vec![proof], root(&openings));
-    assert!(matches!(steps.pop(), Some(Work::Ready(HospitalJob::FinishSum { step: KeyStep::RelinAnswers, .. }))));
+    let set = KeySet::Training;
+    let proof = ProofOf { set, party: party(3), first: of_first, second: of_second, answers: root(&openings) };
+    let mut steps = Work::check_proofs(KeyStep::TrainingRelinAnswers, vec![proof], root(&openings));
+    let finish = steps.pop();
+    assert!(matches!(finish, Some(Work::Ready(HospitalJob::FinishSum { step: KeyStep::TrainingRelinAnswers, .. }))));
     let Some(Work::Fetch { wanted, then }) = steps.pop() else { panic!("no fetch") };
     assert!(steps.is_empty() && wanted.len() == 3 && then.is_waited_for());
     let found = [first.clone(), second.clone(), listed(&openings)];
@@ -227,13 +230,14 @@ fn a_proof_is_what_its_hospital_signed_for_and_no_longer() {
     let Work::Fetch { wanted, then } = then.next(found.to_vec()) else { panic!("no second fetch") };
     assert!(wanted.iter().zip(&openings).all(|(wanted, body)| wanted.is(body)) && wanted.len() == 2);
     assert!(!wanted[0].is(&openings[1]) && then.is_waited_for());
-    let place = BlobId::ceremony(BlobKind::RelinAnswer, Some(party(3)), 1);
+    let place = KeyStep::TrainingRelinAnswers.body(Some(party(3)), 1);
     assert!(matches!(wanted[1].call(), Call::Get { id } if id == place));
     let got: Vec<Option<Bytes>> = openings.iter().cloned().map(Some).collect();
     assert!(!then.is_too_much(&got));
     let long = vec![got[0].clone(), Some(Bytes::from(vec![0; 16]))];
     assert!(then.is_too_much(&long), "one byte more than it signed for");
-    let Work::Ready(HospitalJob::CheckProof { of, first: one, second: two, answers }) = then.next(openings.clone())
+    let Work::Ready(HospitalJob::CheckProof { set: KeySet::Training, of, first: one, second: two, answers }) =
+        then.next(openings.clone())
     else {
         panic!("no job")
     };
