@@ -121,6 +121,13 @@ pub trait Backend: Clone + Send + Sync + Sized + 'static {
     /// Keeps the first `limbs` rows.
     fn truncate<D: Domain>(&self, poly: &mut Self::Poly<D>, limbs: usize);
 
+    /// A copy of the first `limbs` rows.
+    fn prefix<D: Domain>(&self, poly: &Self::Poly<D>, limbs: usize) -> Self::Poly<D> {
+        let mut copy = poly.clone();
+        self.truncate(&mut copy, limbs);
+        copy
+    }
+
     /// Coefficients to evaluations.
     ///
     /// # Errors

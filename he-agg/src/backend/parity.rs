@@ -90,6 +90,13 @@ impl<B: Backend> Suite<'_, B> {
         let polys = self.polys::<Eval>("transfer", 3, &Basis::ordinary(0..top));
         let mut there = self.upload(&polys)?;
         self.same("upload and download", &there, &polys)?;
+        for limbs in [1, top.div_ceil(2), top] {
+            let copies: Vec<_> = there.iter().map(|there| self.backend.prefix(there, limbs)).collect();
+            let mut short = polys.clone();
+            short.iter_mut().for_each(|short| short.truncate(limbs));
+            self.same("prefix", &copies, &short)?;
+        }
+        self.same("what a prefix was taken of", &there, &polys)?;
         for (there, limbs) in there.iter_mut().zip([1, top, top.div_ceil(2)]) {
             self.backend.truncate(there, limbs);
         }

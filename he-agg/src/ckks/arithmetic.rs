@@ -136,8 +136,36 @@ impl<B: Backend> Evaluator<B> {
         };
         let (first, _) = *first.as_ref().first().ok_or(CkksError::NoTerms)?;
         let limbs = first.limbs;
-        let scales =
-            sums.iter().map(|terms| self.product_scale(terms.as_ref(), limbs)).collect::<Result<Vec<_>, _>>()?;
+        self.products(sums, limbs, |factor| check_limbs(limbs, factor.limbs))
+    }
+
+    /// As [`Evaluator::mul_accumulate_all`] of what [`Evaluator::drop_to`] keeps of every factor at `limbs`, without
+    /// the copies.
+    ///
+    /// # Errors
+    /// As [`Evaluator::mul_accumulate`], for any list, and as [`Evaluator::drop_to`], for any factor.
+    pub fn mul_accumulate_all_at<'c, T>(&self, limbs: usize, sums: &[T]) -> Result<Vec<Ciphertext<B>>, CkksError>
+    where
+        T: AsRef<[(&'c Ciphertext<B>, &'c Ciphertext<B>)]>,
+    {
+        self.products(sums, limbs, |factor| factor.check_drop(limbs))
+    }
+
+    /// Sums of products at `limbs`, which every factor is checked to have.
+    fn products<'c, T>(
+        &self,
+        sums: &[T],
+        limbs: usize,
+        check: impl Fn(&Ciphertext<B>) -> Result<(), CkksError>,
+    ) -> Result<Vec<Ciphertext<B>>, CkksError>
+    where
+        T: AsRef<[(&'c Ciphertext<B>, &'c Ciphertext<B>)]>,
+    {
+        let Some((first, _)) = sums.first().and_then(|terms| terms.as_ref().first()) else {
+            return if sums.is_empty() { Ok(Vec::new()) } else { Err(CkksError::NoTerms) };
+        };
+        let scales = sums.iter().map(|terms| self.product_scale(terms.as_ref(), &check));
+        let scales = scales.collect::<Result<Vec<_>, _>>()?;
         let term = |(left, right): &(&'c Ciphertext<B>, &'c Ciphertext<B>)| TensorTerm {
             left: [&left.parts[0], &left.parts[1]],
             right: [&right.parts[0], &right.parts[1]],
@@ -149,14 +177,18 @@ impl<B: Backend> Evaluator<B> {
         Ok(results.into_iter().zip(scales).map(whole).collect())
     }
 
-    /// The scale of all products of a sum, whose factors have `limbs` limbs.
-    fn product_scale(&self, terms: &[(&Ciphertext<B>, &Ciphertext<B>)], limbs: usize) -> Result<f64, CkksError> {
+    /// The scale of all products of a sum, whose factors have the limbs that they have to have.
+    fn product_scale(
+        &self,
+        terms: &[(&Ciphertext<B>, &Ciphertext<B>)],
+        check: impl Fn(&Ciphertext<B>) -> Result<(), CkksError>,
+    ) -> Result<f64, CkksError> {
         let mut scale = None;
         for (left, right) in terms {
             for factor in [left, right] {
                 self.check_preset(factor.preset())?;
                 Self::check_parts(factor, 2, "a product")?;
-                check_limbs(limbs, factor.limbs)?;
+                check(factor)?;
             }
             let product = left.scale * right.scale;
             check_scales(*scale.get_or_insert(product), product)?;

@@ -52,6 +52,20 @@ impl<B: Backend> Ciphertext<B> {
         Ok(self)
     }
 
+    /// Whether it can be kept at so many limbs.
+    ///
+    /// # Errors
+    /// [`CkksError::Raise`] if it has fewer; [`CkksError::Limbs`] for zero.
+    pub(super) fn check_drop(&self, limbs: usize) -> Result<(), CkksError> {
+        if limbs == 0 {
+            return Err(CkksError::Limbs { limbs, max: self.limbs });
+        }
+        if limbs > self.limbs {
+            return Err(CkksError::Raise { limbs: self.limbs, target: limbs });
+        }
+        Ok(())
+    }
+
     /// Other polynomials of the same parameters.
     pub(crate) fn with_parts(&self, limbs: usize, scale: f64, parts: Vec<B::Poly<Eval>>) -> Self {
         Self { params: self.params, limbs, scale, parts }

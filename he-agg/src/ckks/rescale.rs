@@ -64,15 +64,8 @@ impl<B: Backend> Evaluator<B> {
     /// [`CkksError::Raise`] if the ciphertext has fewer; [`CkksError::Limbs`] for zero.
     pub fn drop_to(&self, ciphertext: &Ciphertext<B>, limbs: usize) -> Result<Ciphertext<B>, CkksError> {
         self.check_preset(ciphertext.preset())?;
-        if limbs == 0 {
-            return Err(CkksError::Limbs { limbs, max: ciphertext.limbs });
-        }
-        if limbs > ciphertext.limbs {
-            return Err(CkksError::Raise { limbs: ciphertext.limbs, target: limbs });
-        }
-        let mut dropped = ciphertext.clone();
-        dropped.parts.iter_mut().for_each(|part| self.backend.truncate(part, limbs));
-        dropped.limbs = limbs;
-        Ok(dropped)
+        ciphertext.check_drop(limbs)?;
+        let parts = ciphertext.parts.iter().map(|part| self.backend.prefix(part, limbs)).collect();
+        Ok(ciphertext.with_parts(limbs, ciphertext.scale, parts))
     }
 }

@@ -117,6 +117,26 @@ fn mismatched_operands_are_refused_with_both_named() {
 }
 
 #[test]
+fn products_at_lower_limbs_are_those_of_what_dropping_keeps() {
+    let params = Preset::Inf13.params();
+    let mut c = Ceremony::run(params, 1, &KeyPlan::default(), false);
+    let (x, y) = (c.encrypt(&[1.0], params.scale(), 6), c.encrypt(&[2.0], params.scale(), 4));
+    let e = &c.evaluator;
+    for limbs in [1, 3, 4] {
+        let [short, shorter] = [&x, &y].map(|factor| e.drop_to(factor, limbs).unwrap());
+        let dropped = e.mul_accumulate_all(&[[(&short, &shorter), (&shorter, &short)], [(&short, &short); 2]]).unwrap();
+        let found = e.mul_accumulate_all_at(limbs, &[[(&x, &y), (&y, &x)], [(&x, &x); 2]]).unwrap();
+        assert!(found.iter().map(crate::ckks::Ciphertext::to_bytes).eq(dropped.iter().map(|it| it.to_bytes())));
+        assert!(found.iter().all(|sum| sum.limbs() == limbs));
+    }
+    let at = |limbs| e.mul_accumulate_all_at(limbs, &[[(&x, &y)]]).err();
+    assert_eq!(at(5), Some(CkksError::Raise { limbs: 4, target: 5 }));
+    assert_eq!(at(0), Some(CkksError::Limbs { limbs: 0, max: 6 }));
+    assert_eq!(e.mul_accumulate_all_at(1, &[&[][..]]).err(), Some(CkksError::NoTerms));
+    assert_eq!(e.mul_accumulate_all_at::<&[_]>(1, &[]).map(|sums| sums.len()), Ok(0));
+}
+
+#[test]
 fn sums_and_plaintext_operations_agree_with_f64() {
     let params = Preset::Inf13.params();
     let mut c = Ceremony::run(params, 2, &plan(6, &[]), false);

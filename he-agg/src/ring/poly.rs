@@ -137,6 +137,14 @@ impl<D: Domain> Poly<D> {
         self.limbs = limbs;
     }
 
+    /// A copy of the first `limbs` limbs.
+    pub fn prefix(&self, limbs: usize) -> Self {
+        assert!(limbs > 0 && limbs <= self.limbs, "cannot keep more limbs than there are");
+        let mut data = Words::unset(limbs * self.n);
+        data.copy_from_slice(&self.data[..limbs * self.n]);
+        Poly { data, n: self.n, limbs, domain: PhantomData }
+    }
+
     /// Runs `f(i, limb, residues)` on every limb, in parallel if it pays.
     pub fn par_limbs(&mut self, basis: &[Limb], f: impl Fn(usize, &Limb, &mut [u32]) + Sync + Send) {
         assert!(basis.len() == self.limbs, "polynomial and basis differ in limbs");

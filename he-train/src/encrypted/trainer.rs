@@ -8,6 +8,10 @@ use super::program::HeadProgram;
 use super::sigmoid::{EncryptedSigmoid, lowered};
 use super::turns::Turns;
 
+/// Sums of a gradient that are relinearised together: enough for all threads to have work, and few enough that they
+/// stay in the processor's caches.
+const SUMS_TOGETHER: usize = 16;
+
 /// Rows that lie in one ciphertext, as their hospital encrypted them.
 pub struct TrainingGroup<B: Backend> {
     /// [`HeadLayout::blocks`](super::HeadLayout::blocks) of them, of [`HeadProgram::encode_features`].
@@ -176,12 +180,16 @@ impl<'a, B: Backend> HeadTrainer<'a, B> {
         let (width, limbs) = (program.layout().width(), program.weight_limbs() + 1);
         let turned = phase.error_turns.all(evaluator, keys, errors)?;
         let mut vectors = Vec::with_capacity(program.layout().vectors());
-        for block in 0..program.layout().blocks() {
-            let features = batch.iter().map(|group| evaluator.drop_to(&group.features[block], limbs));
-            let features = features.collect::<Result<Vec<_>, _>>()?;
-            let of_turn = |turn: usize| features.iter().zip(turned.iter().map(move |turned| &turned[turn]));
-            let lists: Vec<Vec<_>> = (0..width).map(|turn| of_turn(turn).collect()).collect();
-            let sums = evaluator.mul_accumulate_all(&lists)?;
+        let blocks: Vec<usize> = (0..program.layout().blocks()).collect();
+        for together in blocks.chunks((SUMS_TOGETHER / width).max(1)) {
+            let mut lists = Vec::with_capacity(together.len() * width);
+            for block in together {
+                for turn in 0..width {
+                    let features = batch.iter().map(|group| &group.features[*block]);
+                    lists.push(features.zip(turned.iter().map(|turned| &turned[turn])).collect::<Vec<_>>());
+                }
+            }
+            let sums = evaluator.mul_accumulate_all_at(limbs, &lists)?;
             vectors.extend(evaluator.relinearise_rescale_all(&sums.iter().collect::<Vec<_>>(), keys)?);
         }
         program.tree().pack(evaluator, keys, vectors)

@@ -58,6 +58,10 @@ impl Backend for Cpu {
         poly.truncate(limbs);
     }
 
+    fn prefix<D: Domain>(&self, poly: &Poly<D>, limbs: usize) -> Poly<D> {
+        poly.prefix(limbs)
+    }
+
     fn forward(&self, basis: &Basis, polys: Vec<Poly<Coeff>>) -> Outcome<Vec<Poly<Eval>>> {
         let limbs = self.limbs(basis);
         Ok(polys.into_par_iter().map(|poly| poly.into_eval(&limbs)).collect())
