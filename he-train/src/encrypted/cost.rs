@@ -11,9 +11,9 @@ fn plain(limbs: usize, terms: usize) -> Work {
     Work { products: limbs * terms / 2, ..Work::default() }
 }
 
-/// Two sums of a ciphertext and a power of X times its turn: memory decides, as measured beside rotations.
+/// Two sums of a ciphertext and a power of X times its turn: memory decides, and as much of it as for two products.
 fn butterfly(limbs: usize) -> Work {
-    Work { transforms: 5 * limbs / 2, ..Work::default() }
+    Work { products: 2 * limbs, ..Work::default() }
 }
 
 impl HeadProgram {
@@ -93,9 +93,10 @@ mod tests {
         let [seven, four, three] = [7, 4, 3].map(switch);
         // One rotation to unpack and thirteen to pack, rescaled logits at six limbs and errors at five.
         let expected = Work {
-            transforms: 2 * seven.0 + 2 * four.0 + 13 * three.0 + 12 + 10 + 17 + 13 * 7,
+            transforms: 2 * seven.0 + 2 * four.0 + 13 * three.0 + 12 + 10,
             key_products: 2 * seven.1 + 2 * four.1 + 13 * three.1,
-            products: 14 + 3 + 2 + 8,
+            // Of which a butterfly at seven limbs, and thirteen at three.
+            products: 14 + 3 + 2 + 8 + 14 + 13 * 6,
         };
         assert_eq!(work(HeadLoss::Squared, (100, 2), 1, 1), expected);
     }
@@ -111,7 +112,6 @@ mod tests {
         let operations = [
             // Unpacked with two stages; one product a block and turn of each group.
             (3, switch(11)),
-            (3, (27, 0)),
             (6, switch(11)),
             // Of each group the second product turned back by two rotations.
             (3, lift(10)),
@@ -130,10 +130,12 @@ mod tests {
             // Four gradients, packed with two stages and traced over ten more.
             (4, switch(4)),
             (13, switch(3)),
-            (13, (7, 0)),
         ];
         let products = [
             (12, 11),
+            // Three butterflies before it, and thirteen at the end.
+            (3, 22),
+            (13, 6),
             // Three masks of half a product each.
             (3, 15),
             (3, 9),

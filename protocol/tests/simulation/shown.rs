@@ -10,7 +10,7 @@ use protocol::drive::{Asked, ListId, Outside, Stream};
 use protocol::exchange::{Answer, Call};
 use protocol::log::LogEntry;
 use protocol::message::LogMessage;
-use protocol::{Attempt, Digest, QueryId, Reject, RoundId};
+use protocol::{Attempt, Digest, QueryId, Reject, RoundId, StepId};
 
 use crate::party::{Answers, Counter, Jobs, SimClock};
 use crate::schedule::{Crash, Moment, Schedule};
@@ -89,4 +89,48 @@ fn what_a_sum_is_made_of_is_shown_when_it_is_announced_and_nothing_else() {
     let list = Call::List { list: ListId::of(&more[0]) };
     let Ok(Answer::Body(digests)) = answers(&world, &schedule, log, &more, list) else { panic!("a list") };
     assert_eq!(digests[..], Digest::of_bytes(&Lanes::default().to_bytes()).0);
+}
+
+#[test]
+fn of_a_head_features_and_masks_are_shown_to_all_sums_to_their_opener_and_shares_to_nobody() {
+    let schedule = Schedule::of_head(5);
+    let world = World::run(1, schedule.clone());
+    let entry = |is: fn(&LogMessage) -> bool| world.entries.iter().position(|entry| is(&entry.message)).unwrap();
+    let ready = entry(|message| matches!(message, LogMessage::FeaturesReady(_)));
+    // The first refresh that hospital 3 opens, and one that it does not.
+    let opens = |is_own: bool| {
+        let of = |entry: &LogEntry| match &entry.message {
+            LogMessage::RefreshOpen(it) if (it.opener == party(3)) == is_own => Some((**it).clone()),
+            _ => None,
+        };
+        let at = world.entries.iter().position(|entry| of(entry).is_some()).unwrap();
+        (at, of(&world.entries[at]).unwrap())
+    };
+    let is_shown = |log: &[LogEntry], id: BlobId| {
+        let get = answers(&world, &schedule, log, &[id], Call::Get { id }).is_ok();
+        let list = answers(&world, &schedule, log, &[id], Call::List { list: ListId::of(&id) }).is_ok();
+        assert_eq!(get, list, "{id:?}");
+        get
+    };
+    let feature = BlobId::step(BlobKind::Feature, StepId(0), Attempt(0), Some(party(1)), 0);
+    assert!(!is_shown(&world.entries[..ready], feature) && is_shown(&world.entries[..=ready], feature));
+    for is_own in [true, false] {
+        let (at, open) = opens(is_own);
+        let (step, attempt) = (open.step, open.attempt);
+        let of = |kind, maker| BlobId::step(kind, step, attempt, maker, 0);
+        let other = open.decryptors.iter().find(|maker| *maker != party(3) && *maker != open.opener).unwrap();
+        let finished = |message: &LogMessage| matches!(message, LogMessage::RefreshDone(it) if it.step == step);
+        let done = world.entries.iter().position(|entry| finished(&entry.message)).unwrap();
+        let sums = of(BlobKind::RefreshSum, None);
+        assert_eq!(is_shown(&world.entries[..done], sums), is_own, "before it is opened");
+        assert!(!is_shown(&world.entries[..=done], sums) && !is_shown(&world.entries[..at], sums));
+        let next = BlobId { round: sums.round + 1, ..sums };
+        assert!(!is_shown(&world.entries[..done], next), "of another step");
+        let [mask, share] = [BlobKind::RefreshMask, BlobKind::RefreshShare].map(|kind| of(kind, Some(other)));
+        assert!(!is_shown(&world.entries[..done], mask) && is_shown(&world.entries[..=done], mask));
+        assert!(!is_shown(&world.entries, share));
+        let opening = of(BlobKind::RefreshOpening, Some(open.opener));
+        assert!(is_own || !is_shown(&world.entries[..done], opening));
+        assert!(is_shown(&world.entries[..=done], opening));
+    }
 }

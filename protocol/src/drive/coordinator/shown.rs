@@ -5,7 +5,7 @@
 //! Whoever votes is shown them: members of the cohort, and those who were late for it and adopt the model as well. What
 //! is not in the sum, such as spare ciphertexts, is shown to nobody. Nothing is shown before the sum is announced, so
 //! that nobody makes an update or a share of what others sent. The shares of a refresh are shown to nobody, and their
-//! sum to its opener alone.
+//! sum to its opener alone, until it is opened.
 
 use std::collections::BTreeMap;
 
@@ -24,8 +24,8 @@ pub(super) struct Shown {
     sums: BTreeMap<(u64, u32), (PartySet, PartySet)>,
     /// Of a head, with the number of bodies that was signed.
     lists: BTreeMap<ListId, u32>,
-    /// Of the refresh at hand: who opens, and what its decryptors signed of their masks.
-    opener: Option<PartyId>,
+    /// Of the refresh at hand: where its sums lie, who opens them, and what its decryptors signed of their masks.
+    opening: Option<(ListId, PartyId)>,
     masks: Vec<(PartyId, BodyRoot)>,
 }
 
@@ -46,7 +46,7 @@ impl Shown {
                 self.show(BlobKind::Feature, (StepId(0), Attempt(0)), it.heads.iter().filter_map(of));
             }
             LogMessage::RefreshOpen(it) => {
-                self.opener = Some(it.opener);
+                self.opening = Some((list(BlobKind::RefreshSum, (it.step, it.attempt), None), it.opener));
                 let of = |signed: &SignedMessage| match &signed.body {
                     HospitalMessage::ZeroHead(head) => Some((signed.author, head.body)),
                     _ => None,
@@ -60,7 +60,9 @@ impl Shown {
                 };
                 self.masks = it.heads.iter().filter_map(of).collect();
             }
+            LogMessage::RefreshVoid(_) => self.opening = None,
             LogMessage::RefreshDone(it) => {
+                self.opening = None;
                 let masks = std::mem::take(&mut self.masks);
                 self.show(BlobKind::RefreshMask, (it.step, it.attempt), masks);
                 if let HospitalMessage::OpeningHead(head) = &it.opening.body {
@@ -72,20 +74,15 @@ impl Shown {
         }
     }
 
-    fn show(
-        &mut self,
-        kind: BlobKind,
-        (step, attempt): (StepId, Attempt),
-        of: impl IntoIterator<Item = (PartyId, BodyRoot)>,
-    ) {
-        let list = |party| ListId { kind, round: u64::from(step.0), attempt: attempt.0, party: Some(party) };
-        self.lists.extend(of.into_iter().map(|(party, body)| (list(party), body.count)));
+    fn show(&mut self, kind: BlobKind, at: (StepId, Attempt), of: impl IntoIterator<Item = (PartyId, BodyRoot)>) {
+        let of = of.into_iter().map(|(party, body)| (list(kind, at, Some(party)), body.count));
+        self.lists.extend(of);
     }
 
     /// Whether this hospital may read this list, and how many bodies of it at most: a round's have `chunks`.
     pub(super) fn bodies(&self, list: ListId, chunks: u32, reader: PartyId) -> Option<u32> {
         match list.kind {
-            BlobKind::RefreshSum => (self.opener == Some(reader)).then_some(u32::MAX),
+            BlobKind::RefreshSum => (self.opening == Some((list, reader))).then_some(u32::MAX),
             _ if self.is_of_a_sum(list) => Some(chunks),
             _ => self.lists.get(&list).copied(),
         }
@@ -101,4 +98,9 @@ impl Shown {
             _ => false,
         }
     }
+}
+
+/// Where bodies of a refresh lie.
+fn list(kind: BlobKind, (step, attempt): (StepId, Attempt), party: Option<PartyId>) -> ListId {
+    ListId { kind, round: u64::from(step.0), attempt: attempt.0, party }
 }

@@ -16,6 +16,7 @@ use crate::drive::{Clock, Crypto, HospitalNet, JobId, Store};
 use crate::exchange::Answer;
 use crate::hospital::{HospitalInput, ProofOf, ShareBinding, SwitchBinding};
 use crate::ids::{Digest, PartyId, RoundId};
+use crate::limits::REFRESH_BODY_BYTES_MAX;
 use crate::message::{KeyStep, QueryHead, RoundPurpose};
 use crate::reject::Reject;
 use crate::roster::Roster;
@@ -210,13 +211,15 @@ impl Then {
 
     /// Whether more came than was announced.
     fn is_too_much(&self, got: &[Option<Bytes>]) -> bool {
-        let announced = match self {
-            Self::Evaluate { head, .. } => head.body,
-            Self::CheckProof { proof, .. } => proof.answers,
-            Self::Planes(bound) => bound.root,
+        let most = match self {
+            Self::Evaluate { head, .. } => head.body.size_bytes,
+            Self::CheckProof { proof, .. } => proof.answers.size_bytes,
+            Self::Planes(bound) => bound.root.size_bytes,
+            // As the machine compared it with what was signed for: of all bodies of a list together.
+            Self::Features { .. } | Self::Task { .. } => got.len() as u64 * REFRESH_BODY_BYTES_MAX,
             _ => return false,
         };
-        got.iter().flatten().map(|body| body.len() as u64).sum::<u64>() > announced.size_bytes
+        got.iter().flatten().map(|body| body.len() as u64).sum::<u64>() > most
     }
 
     /// What comes next, with all bodies there.

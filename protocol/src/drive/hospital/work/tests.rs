@@ -4,7 +4,9 @@ use super::*;
 use crate::exchange::Call;
 use crate::hospital::PlanesOf;
 use crate::ids::QueryId;
+use crate::ids::StepId;
 use crate::ids::{Attempt, Epoch};
+use crate::limits::REFRESH_BODY_BYTES_MAX;
 use crate::message::KeySet;
 use crate::party_set::PartySet;
 
@@ -286,4 +288,73 @@ fn the_seeds_of_opened_planes_are_those_that_their_hospital_signed_for() {
     assert!(wanted[0].is(&seeds[0]) && !wanted[0].is(&bodies(&["others"])[0]));
     let Work::Ready(HospitalJob::CheckPlanes { of, seeds: found }) = then.next(seeds.clone()) else { panic!("no job") };
     assert_eq!((of, &found), (party(3), &seeds[0]));
+}
+
+/// Features come group after group, hospital after hospital, as each signed for them, and no group with more bytes than
+/// its bodies may have.
+#[test]
+fn features_are_fetched_group_by_group_as_their_hospitals_signed_for_them() {
+    let [one, three] = [["a", "b", "c", "d"], ["e", "f", "g", "h"]].map(|names| bodies(&names));
+    let uploads = vec![(party(1), 2, root(&one)), (party(3), 2, root(&three))];
+    let mut rest = Some(FeaturesLeft::all(uploads, 900));
+    let mut fetched = Vec::new();
+    let last = loop {
+        let Some(Work::Features(left)) = rest.take() else { panic!("no features") };
+        let (next, after) = left.next();
+        rest = after;
+        match next {
+            Work::Fetch { wanted, then: then @ Then::FeaturesList { of, .. } } => {
+                let own = if of == party(1) { &one } else { &three };
+                assert!(wanted[0].is(&listed(own)) && !wanted[0].is(&listed(&own[1..])) && then.is_waited_for());
+                rest = Some(then.next(vec![listed(own)]));
+            }
+            Work::Fetch { wanted, then: then @ Then::Features { .. } } => {
+                assert!(then.is_waited_for());
+                let body = usize::try_from(REFRESH_BODY_BYTES_MAX).unwrap();
+                let got = |size| vec![Some(Bytes::from(vec![0; body])), Some(Bytes::from(vec![0; size]))];
+                assert!(!then.is_too_much(&got(body)) && then.is_too_much(&got(body + 1)));
+                let places: Vec<(u32, Option<PartyId>)> = wanted.iter().map(|it| (it.id.index, it.id.party)).collect();
+                let Work::Ready(HospitalJob::Head(HeadJob::AddFeatures { of, group, bodies })) =
+                    then.next(if wanted[0].id.party == Some(party(1)) { one.clone() } else { three.clone() })
+                else {
+                    panic!("no job")
+                };
+                assert_eq!(bodies.len(), 4, "whatever was fetched");
+                fetched.push((of.number(), group, places));
+            }
+            Work::Ready(job) => break job,
+            _ => panic!("something else"),
+        }
+    };
+    let at = |number: u16, first: u32| vec![(first, Some(party(number))), (first + 1, Some(party(number)))];
+    assert_eq!(fetched, [(1, 0, at(1, 0)), (1, 1, at(1, 2)), (3, 0, at(3, 0)), (3, 1, at(3, 2))]);
+    let HospitalJob::Head(HeadJob::Prepare { groups, rows: 900 }) = last else { panic!("{last:?}") };
+    assert_eq!(groups, [(party(1), 2), (party(3), 2)]);
+}
+
+/// A task has the lists that others bring to it, each as its maker signed for it.
+#[test]
+fn a_task_of_a_training_has_every_list_that_it_needs_in_order() {
+    let (step, attempt) = (StepId(2), Attempt(3));
+    let ready = Work::train_head(TrainingTask::Take { step });
+    assert!(matches!(ready, Work::Ready(HospitalJob::Head(HeadJob::Do { bodies, .. })) if bodies.is_empty()));
+    let [one, three] = [["a", "b"], ["c", "d"]].map(|names| bodies(&names));
+    let zeros = vec![(party(1), root(&one)), (party(3), root(&three))];
+    let Work::Fetch { wanted, then } = Work::train_head(TrainingTask::AddZeros { step, attempt, zeros }) else {
+        panic!("no lists")
+    };
+    assert!(wanted[0].is(&listed(&one)) && wanted[1].is(&listed(&three)) && !wanted[1].is(&listed(&one)));
+    assert!(wanted.len() == 2 && then.is_waited_for());
+    let Work::Fetch { wanted, then } = then.next(vec![listed(&one), listed(&three)]) else { panic!("no bodies") };
+    let all = [&one[..], &three[..]].concat();
+    assert!(wanted.len() == 4 && wanted.iter().zip(&all).all(|(wanted, body)| wanted.is(body)) && then.is_waited_for());
+    let list = |number| ListId { kind: BlobKind::RefreshZero, round: 2, attempt: 3, party: Some(party(number)) };
+    assert_eq!(wanted[3].id, list(3).body(1));
+    let large = Some(Bytes::from(vec![0; usize::try_from(REFRESH_BODY_BYTES_MAX).unwrap()]));
+    let fits = vec![large; 4];
+    let mut much = fits.clone();
+    much[0] = much[0].as_ref().map(|body| [&body[..], &[0]].concat().into());
+    assert!(!then.is_too_much(&fits) && then.is_too_much(&much));
+    let Work::Ready(HospitalJob::Head(HeadJob::Do { bodies, .. })) = then.next(all) else { panic!("no job") };
+    assert_eq!(bodies, [(list(1), one), (list(3), three)]);
 }
