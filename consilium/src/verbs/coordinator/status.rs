@@ -240,7 +240,9 @@ mod tests {
 
     #[test]
     fn a_plan_without_a_bound_of_bits_has_none() {
-        let bytes = vec![255; protocol::terms::Terms::BYTES_MIN];
+        let mut bytes = vec![255; protocol::terms::Terms::BYTES_MIN - 1];
+        // That there is no head.
+        bytes.push(0);
         let terms = Terms::from_bytes(&bytes).expect("terms");
         assert!(limits(&terms)["leak_bits_max"].is_null());
         assert_eq!(limits(&Terms { leak_bits_max: 9, ..terms })["leak_bits_max"], 9);
