@@ -12,7 +12,7 @@ use metrics::PooledFigures;
 use protocol::blob::BlobKind;
 use protocol::exchange::Call;
 use protocol::ids::{PartyId, QueryId, RoundId};
-use protocol::message::{HospitalMessage, Key, KeyStep};
+use protocol::message::HospitalMessage;
 use protocol::net::Frame;
 use protocol::party_set::PartySet;
 use report::{bytes_text, milliseconds_text};
@@ -220,7 +220,7 @@ impl hospital::Observer for Watch {
 impl coordinator::Observer for Watch {
     fn step(&self, step: Step) {
         match step {
-            Step::KeyStep { step } => self.events.note(format!("the coordinator adds up: {}", key_name(step))),
+            Step::KeyStep { step } => self.events.note(format!("the coordinator adds up: {step}")),
             Step::Lost(party) => {
                 self.events.hospital(party.number(), Activity::Lost);
                 self.events.warn(format!("{party} has stood still for longer than the patience; the others go on"));
@@ -278,20 +278,6 @@ impl Tap for Watch {
             entry.0 += 1;
             entry.1 += bytes;
         }
-    }
-}
-
-fn key_name(step: KeyStep) -> &'static str {
-    match step.key() {
-        Key::Gate => "gates",
-        Key::GateKey => "gate keys",
-        Key::Planes => "planes of questions",
-        Key::PlaneOpenings => "planes of questions, proof",
-        Key::RelinRoundOne => "relinearisation key, first round",
-        Key::RelinRoundTwo => "relinearisation key, second round",
-        Key::RelinMasks => "relinearisation key, masks of the proof",
-        Key::RelinAnswers => "relinearisation key, proof",
-        Key::Galois => "rotation keys",
     }
 }
 

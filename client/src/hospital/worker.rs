@@ -473,6 +473,15 @@ mod tests {
     }
 
     #[test]
+    fn work_on_a_head_is_refused_where_no_plan_has_one() {
+        let round = RoundId(3);
+        let said = no_head(&HeadJob::SumMoments { round });
+        assert!(matches!(said, HospitalInput::TrainingFailed { round: of } if of == round));
+        let said = no_head(&HeadJob::EncryptFeatures);
+        assert!(matches!(said, HospitalInput::Untrainable { reject: Reject::PlanNotApproved }));
+    }
+
+    #[test]
     fn a_computing_thread_that_dies_is_heard_of_and_one_that_ends_is_not() {
         let (sender, mut inputs) = mpsc::channel(1);
         let of_end = sender.clone();

@@ -285,3 +285,18 @@ fn a_gate_key_of_another_hospital_is_not_taken_for_the_askers() {
         }
     }
 }
+
+/// Adding them up as if they were of the program that is served would give keys of nothing.
+#[test]
+fn keys_of_a_training_are_not_added_up_where_no_plan_has_a_head() {
+    use protocol::message::{KeySet, KeyStep, KeysAsked};
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Arc::new(Journal::open(&folder.path().join("journal.sqlite")).unwrap());
+    let bodies = Bodies::open(&folder.path().join("spool"), journal).unwrap();
+    let parties = std::iter::once(asker()).collect();
+    for step in KeyStep::steps(KeysAsked { planes: false, training: true }) {
+        let added = serving_keys::aggregate(&bodies, &Holder::program(), parties, Digest(SEED), step);
+        let is_refused = matches!(added, Err(CoordinatorError::NoHead));
+        assert_eq!(is_refused, step.set() == KeySet::Training, "{step}");
+    }
+}

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::blob::{BodyRoot, ListId};
 use crate::ids::{Digest, PartyId};
-use crate::message::{Key, KeySet, KeyStep, KeysAsked, LogMessage, SignedMessage};
+use crate::message::{KeySet, KeyStep, KeysAsked, LogMessage, SignedMessage};
 use crate::party_set::PartySet;
 use crate::reject::Reject;
 use crate::terms::Terms;
@@ -76,21 +76,6 @@ pub enum CeremonyStep {
 
 impl fmt::Display for CeremonyStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = |step: &KeyStep| {
-            let of = if step.set() == KeySet::Training { "training: " } else { "" };
-            let key = match step.key() {
-                Key::Gate => "gates",
-                Key::GateKey => "gate keys",
-                Key::Planes => "planes of questions",
-                Key::PlaneOpenings => "planes of questions, proof",
-                Key::RelinRoundOne => "relinearisation key, first round",
-                Key::RelinRoundTwo => "relinearisation key, second round",
-                Key::RelinMasks => "relinearisation key, masks of the proof",
-                Key::RelinAnswers => "relinearisation key, proof",
-                Key::Galois => "rotation keys",
-            };
-            format!("{of}{key}")
-        };
         match self {
             Self::Idle => f.write_str("not begun"),
             Self::Roster => f.write_str("signing the roster"),
@@ -99,9 +84,9 @@ impl fmt::Display for CeremonyStep {
             Self::Deal => f.write_str("dealing keys"),
             Self::Digest => f.write_str("comparing what was dealt"),
             Self::Check => f.write_str("checking what was dealt"),
-            Self::ServingHeads(step) => write!(f, "{}: shares", key(step)),
-            Self::ServingBodies(step) => write!(f, "{}: uploads", key(step)),
-            Self::Aggregating(step) => write!(f, "{}: adding up", key(step)),
+            Self::ServingHeads(step) => write!(f, "{step}: shares"),
+            Self::ServingBodies(step) => write!(f, "{step}: uploads"),
+            Self::Aggregating(step) => write!(f, "{step}: adding up"),
             Self::Verdicts => f.write_str("serving keys: hospitals add them up"),
             Self::Done => f.write_str("over"),
         }

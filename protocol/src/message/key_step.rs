@@ -2,6 +2,7 @@
 //! one.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::blob::{BlobId, BlobKind, BodyRoot, ListId};
 use crate::codec::wire_tag;
@@ -225,6 +226,26 @@ impl KeyStep {
     #[must_use]
     pub fn body(self, party: Option<PartyId>, index: u32) -> BlobId {
         self.list(party).body(index)
+    }
+}
+
+/// For people.
+impl fmt::Display for KeyStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.set() == KeySet::Training {
+            f.write_str("training: ")?;
+        }
+        f.write_str(match self.key() {
+            Key::Gate => "gates",
+            Key::GateKey => "gate keys",
+            Key::Planes => "planes of questions",
+            Key::PlaneOpenings => "planes of questions, proof",
+            Key::RelinRoundOne => "relinearisation key, first round",
+            Key::RelinRoundTwo => "relinearisation key, second round",
+            Key::RelinMasks => "relinearisation key, masks of the proof",
+            Key::RelinAnswers => "relinearisation key, proof",
+            Key::Galois => "rotation keys",
+        })
     }
 }
 
