@@ -220,3 +220,16 @@ pub(super) fn may_read(id: &BlobId, reader: PartyId) -> bool {
 fn is_query(message: &SignedMessage) -> bool {
     matches!(message.body, HospitalMessage::QueryHead(_))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cast;
+
+    #[test]
+    fn a_phase_remembers_as_many_messages_as_the_steps_of_a_head_may_take() {
+        let with = |head| messages_max(&Terms { head, ..cast::terms() });
+        // Two steps of three attempts with three messages each.
+        assert_eq!((with(None), with(Some(cast::head_terms()))), (512, 512 + 18));
+    }
+}

@@ -105,7 +105,7 @@ fn a_body_is_its_senders_own_of_a_kind_that_hospitals_make_and_never_changes() {
     let (id, body) = Table::update(1);
     assert_eq!(table.puts(2, id, &body), Err(Reject::OutOfTurn));
     assert_eq!(table.puts(1, BlobId { party: None, ..id }, &body), Err(Reject::OutOfTurn));
-    for kind in [BlobKind::SumChunk, BlobKind::QueryResult] {
+    for kind in [BlobKind::SumChunk, BlobKind::QueryResult, BlobKind::RefreshSum] {
         assert_eq!(table.puts(1, BlobId { kind, ..id }, &body), Err(Reject::OutOfTurn), "{kind:?}");
     }
     assert_eq!(table.puts(1, id, &body), Ok(()));
@@ -137,6 +137,10 @@ fn bodies_are_read_by_their_maker_and_by_those_for_whom_they_are_made() {
     for kind in [BlobKind::SumChunk, BlobKind::QueryResult] {
         assert!(may_read(&BlobId { party: None, ..own(kind) }, party(2)), "{kind:?}");
     }
+    assert!(
+        !may_read(&BlobId { party: None, ..own(BlobKind::RefreshSum) }, party(2)),
+        "its opener alone, as the log says"
+    );
     let dealt = BlobId { index: 2, ..own(BlobKind::Dealing) };
     assert!(may_read(&dealt, party(2)) && !may_read(&dealt, party(3)) && !may_read(&dealt, party(1)));
     let share = BlobId { round: QueryId::new(party(2), 5).0, ..own(BlobKind::SwitchShare) };
