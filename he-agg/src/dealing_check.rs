@@ -1,6 +1,6 @@
 //! Whether the points that a hospital dealt lie on polynomials of degree t-1, without showing any of them.
 //!
-//! Of both Shamir dealings every receiver j publishes, for every dealer i and modulo every prime,
+//! Of all its Shamir dealings together every receiver j publishes, for every dealer i and modulo every prime,
 //!
 //! ```text
 //! v_ij = sum over m of rho_m S_i(j)[m] + B_i(j)
@@ -18,7 +18,7 @@ use crate::aggregation::KeyShare;
 use crate::error::DecodeError;
 use crate::multiparty::{ServingKeyShare, base};
 use crate::params::Params;
-use crate::ring::{Limb, Poly};
+use crate::ring::Limb;
 use crate::stream::{Expander, Stream};
 use crate::wire::check_residues;
 use zeroize::Zeroizing;
@@ -26,11 +26,13 @@ use zeroize::Zeroizing;
 /// Combinations that are shown of each dealing modulo each prime.
 pub const REPETITIONS: usize = 2;
 
-/// The primes of both dealings: those of the training secret, then those that the serving secret is shared over.
+/// The primes of all dealings: those of the aggregation secret, then those that each collective secret is shared over.
 #[derive(Clone, Copy)]
 pub struct DealingCheck {
-    training: &'static Params,
+    aggregation: &'static Params,
     serving: &'static Params,
+    /// Of a head that is trained on ciphertexts, if there is one.
+    training: Option<&'static Params>,
 }
 
 /// What hides a dealer's combinations from whoever sees them, at one receiver. Wiped on drop.
@@ -47,12 +49,27 @@ pub struct DealingFactors {
 
 impl DealingCheck {
     /// For secrets over these parameters.
-    pub fn new(training: &'static Params, serving: &'static Params) -> Self {
-        Self { training, serving }
+    pub fn new(aggregation: &'static Params, serving: &'static Params) -> Self {
+        Self { aggregation, serving, training: None }
+    }
+
+    /// With the secret that a head is trained under.
+    #[must_use]
+    pub fn with_training(self, training: &'static Params) -> Self {
+        Self { training: Some(training), ..self }
+    }
+
+    /// The secrets in order: the domain of their factors, their parameters, and the primes they are shared over.
+    fn secrets(self) -> impl Iterator<Item = (&'static str, &'static Params, &'static [Limb])> {
+        let Self { aggregation, serving, training } = self;
+        // The first domain is older than the word for what it is of.
+        [("dealing-check/training", aggregation, &aggregation.q[..]), ("dealing-check/serving", serving, base(serving))]
+            .into_iter()
+            .chain(training.map(|training| ("dealing-check/head", training, base(training))))
     }
 
     fn limbs(self) -> impl Iterator<Item = &'static Limb> {
-        (0..REPETITIONS).flat_map(move |_| self.training.q.iter().chain(base(self.serving)))
+        (0..REPETITIONS).flat_map(move |_| self.secrets().flat_map(|(_, _, limbs)| limbs))
     }
 
     /// The prime of every number that is shown of a dealer, in order: repetition by repetition.
@@ -89,8 +106,8 @@ impl DealingCheck {
         };
         let mut rho = Vec::new();
         for repetition in 0..REPETITIONS {
-            rho.extend(uniform("dealing-check/training", self.training, &self.training.q, repetition));
-            rho.extend(uniform("dealing-check/serving", self.serving, base(self.serving), repetition));
+            let of_each = self.secrets().map(|(domain, params, limbs)| uniform(domain, params, limbs, repetition));
+            rho.extend(of_each.flatten());
         }
         DealingFactors { check: self, rho }
     }
@@ -119,33 +136,27 @@ impl BlindingPoint {
 }
 
 impl DealingFactors {
-    /// What a receiver publishes of one dealer: a number for each of [`DealingCheck::moduli`].
-    pub fn combine(&self, training: &KeyShare, serving: &ServingKeyShare, blinding: &BlindingPoint) -> Vec<u32> {
-        let training = training.eval();
-        let (limbs, of_training) = (self.check.limbs(), training.limbs());
-        let of_each = of_training + serving.point().limbs();
-        let combined = limbs.zip(&self.rho).zip(blinding.values.iter()).enumerate();
-        let value = |(at, ((limb, rho), blinding)): (usize, ((&Limb, &Vec<u32>), &u32))| {
-            let point = residues(training, serving.point(), of_training, at % of_each);
+    /// What a receiver publishes of one dealer, whose points of the collective secrets come in the order of the check's:
+    /// a number for each of [`DealingCheck::moduli`].
+    pub fn combine(
+        &self,
+        aggregation: &KeyShare,
+        collective: &[&ServingKeyShare],
+        blinding: &BlindingPoint,
+    ) -> Vec<u32> {
+        let aggregation = aggregation.eval();
+        let of_aggregation = (0..aggregation.limbs()).map(|limb| aggregation.limb(limb));
+        let of_others =
+            collective.iter().flat_map(|share| (0..share.point().limbs()).map(|limb| share.point().limb(limb)));
+        let points: Vec<&[u32]> = of_aggregation.chain(of_others).collect();
+        let combined = self.check.limbs().zip(&self.rho).zip(blinding.values.iter()).zip(points.iter().cycle());
+        let value = |(((limb, rho), blinding), point): (((&Limb, &Vec<u32>), &u32), &&[u32])| {
             let modulus = limb.modulus();
             // Sums of less than 2^34 products below 2^30.
             let products = point.iter().zip(rho).map(|(value, factor)| u64::from(modulus.mul(*value, *factor)));
             modulus.add(modulus.reduce_u64(products.sum()), *blinding)
         };
         combined.map(value).collect()
-    }
-}
-
-/// The residues of a dealing modulo its prime `at`.
-fn residues<'a, D: crate::ring::Domain>(
-    training: &'a Poly<D>,
-    serving: &'a Poly<D>,
-    of_training: usize,
-    at: usize,
-) -> &'a [u32] {
-    match at.checked_sub(of_training) {
-        None => training.limb(at),
-        Some(at) => serving.limb(at),
     }
 }
 

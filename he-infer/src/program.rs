@@ -3,7 +3,7 @@
 //! compares digests.
 
 use he_agg::Params;
-use he_agg::multiparty::KeyPlan;
+use he_agg::multiparty::{KeyPlan, PlannedKeys};
 
 use crate::certify::PixelRange;
 use crate::diagonal::Entry;
@@ -117,6 +117,12 @@ impl Program {
     #[must_use]
     pub fn key_plan(&self) -> &KeyPlan {
         &self.key_plan
+    }
+
+    /// The keys that hospitals make for it: those of evaluation, and their gates.
+    #[must_use]
+    pub fn planned_keys(&self) -> PlannedKeys {
+        PlannedKeys { preset: self.params().preset, plan: self.key_plan.clone(), gate_limbs: self.gate_limbs() }
     }
 
     /// SHA-256 over everything that decides the result: parameters, network, steps, weight

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 /// Small rings: every formula holds, nothing is secure.
 static TRAINING: LazyLock<Params> = LazyLock::new(|| Params::toy(Preset::Agg13, 6));
 static SERVING: LazyLock<Params> = LazyLock::new(|| Params::toy(Preset::Inf15x90, 6));
+static HEAD: LazyLock<Params> = LazyLock::new(|| Params::toy(Preset::Trn14, 6));
 
 const EPOCH: [u8; 32] = [0xe9; 32];
 const PARTIES: u16 = 5;
@@ -19,9 +20,10 @@ const THRESHOLD: u16 = 3;
 struct Dealt {
     check: DealingCheck,
     layout: LaneLayout,
-    crs: Crs,
+    crs: [Crs; 2],
     training: Vec<KeyShare>,
-    serving: Vec<ServingKeyShare>,
+    /// Of the serving secret, then of the one that a head is trained under.
+    collective: [Vec<ServingKeyShare>; 2],
     blinding: Vec<BlindingPoint>,
 }
 
@@ -29,14 +31,17 @@ impl Dealt {
     fn new() -> Self {
         let flooding = Flooding::secure(40, 1 << 10).unwrap();
         let layout = LaneLayout::new(&TRAINING, PARTIES, THRESHOLD, 16, flooding).unwrap();
-        let crs = Crs::over(&SERVING, EPOCH);
+        let params: [&'static Params; 2] = [&SERVING, &HEAD];
+        let crs = params.map(|params| Crs::over(params, EPOCH));
         let mut stream = Stream::from_seed([7; 32]);
-        let serving = ServingSecret::over(&SERVING, 1, &mut stream).unwrap();
-        let check = DealingCheck::new(&TRAINING, &SERVING);
+        let secrets = params.map(|params| ServingSecret::over(params, 1, &mut stream).unwrap());
+        let mut points = |of: usize| secrets[of].share_points(&crs[of], THRESHOLD, PARTIES, &mut stream).unwrap();
+        let collective = [points(0), points(1)];
+        let check = DealingCheck::new(&TRAINING, &SERVING).with_training(&HEAD);
         Self {
             check,
             training: AggregationSecret::from_seed(&TRAINING, EPOCH, [3; 32]).deal(&layout, 1).unwrap(),
-            serving: serving.share_points(&crs, THRESHOLD, PARTIES, &mut stream).unwrap(),
+            collective,
             blinding: check.deal_blinding(THRESHOLD, PARTIES, &mut stream),
             layout,
             crs,
@@ -46,8 +51,9 @@ impl Dealt {
     /// What all receivers show, for one seed.
     fn shown(&self, seed: u8) -> Vec<Vec<u32>> {
         let factors = self.check.factors(&[seed; 32]);
-        let of = |((training, serving), blinding)| factors.combine(training, serving, blinding);
-        self.training.iter().zip(&self.serving).zip(&self.blinding).map(of).collect()
+        let [serving, head] = &self.collective;
+        let of = |at: usize| factors.combine(&self.training[at], &[&serving[at], &head[at]], &self.blinding[at]);
+        (0..usize::from(PARTIES)).map(of).collect()
     }
 
     /// Changes one residue of what `receiver` got of the training secret.
@@ -57,11 +63,22 @@ impl Dealt {
         self.training[receiver] = KeyShare::from_bytes(&bytes, &self.layout, &EPOCH).unwrap();
     }
 
-    fn alters_serving(&mut self, receiver: usize, byte: usize) {
-        let mut bytes = self.serving[receiver].to_bytes();
+    fn alters_collective(&mut self, of: usize, receiver: usize, byte: usize) {
+        let mut bytes = self.collective[of][receiver].to_bytes();
         bytes[HEADER_BYTES + byte] ^= 1;
-        self.serving[receiver] = ServingKeyShare::from_bytes(&bytes, &self.crs).unwrap();
+        self.collective[of][receiver] = ServingKeyShare::from_bytes(&bytes, &self.crs[of]).unwrap();
     }
+}
+
+/// Primes of one repetition.
+fn of_each() -> usize {
+    TRAINING.q.len() + SERVING.base_limbs + HEAD.base_limbs
+}
+
+/// Which collective secret has a prime, and which of that one's it is; `None` of the aggregation secret.
+fn collective(limb: usize) -> Option<(usize, usize)> {
+    let limb = limb.checked_sub(TRAINING.q.len())?;
+    Some(limb.checked_sub(SERVING.base_limbs).map_or((0, limb), |limb| (1, limb)))
 }
 
 /// The value at `at` of the polynomial through these points, by Lagrange's formula in wide integers.
@@ -100,23 +117,24 @@ fn fit(shown: &[Vec<u32>], moduli: &[u32], threshold: u16) -> Vec<bool> {
 fn honest_dealings_fit_and_by_no_smaller_degree() {
     let dealt = Dealt::new();
     let moduli = dealt.check.moduli();
-    assert_eq!(moduli.len(), REPETITIONS * (TRAINING.q.len() + SERVING.base_limbs));
+    assert_eq!(moduli.len(), REPETITIONS * of_each());
     let shown = dealt.shown(1);
     assert!(fit(&shown, &moduli, THRESHOLD).into_iter().all(|fits| fits));
     assert!(!fit(&shown, &moduli, THRESHOLD - 1).into_iter().any(|fits| fits));
     assert!(shown.iter().flatten().zip(moduli.iter().cycle()).all(|(value, modulus)| value < modulus));
 }
 
-/// A single residue that is off by one, of either secret, is seen in both repetitions of its prime and in no other.
+/// A single residue that is off by one, of any of the secrets, is seen in both repetitions of its prime and in no other.
 #[test]
-fn one_wrong_residue_of_either_secret_is_seen() {
-    let of_each = TRAINING.q.len() + SERVING.base_limbs;
-    for (receiver, limb) in [(0, 0), (4, TRAINING.q.len() - 1), (2, TRAINING.q.len()), (3, of_each - 1)] {
+fn one_wrong_residue_of_any_secret_is_seen() {
+    let (of_each, of_head) = (of_each(), TRAINING.q.len() + SERVING.base_limbs);
+    let ends = [(0, 0), (4, TRAINING.q.len() - 1), (2, TRAINING.q.len()), (3, of_head - 1), (1, of_head)];
+    for (receiver, limb) in ends.into_iter().chain([(3, of_each - 1)]) {
         let mut dealt = Dealt::new();
         let bytes_of_limb = TRAINING.n * 30 / 8;
-        match limb.checked_sub(TRAINING.q.len()) {
+        match collective(limb) {
             None => dealt.alters_training(receiver, limb * bytes_of_limb),
-            Some(limb) => dealt.alters_serving(receiver, limb * bytes_of_limb),
+            Some((of, limb)) => dealt.alters_collective(of, receiver, limb * bytes_of_limb),
         }
         let found = fit(&dealt.shown(1), &dealt.check.moduli(), THRESHOLD);
         let expected: Vec<bool> = (0..REPETITIONS * of_each).map(|at| at % of_each != limb).collect();
@@ -176,13 +194,14 @@ fn what_is_shown_is_hidden_by_the_blinding() {
 fn combinations_are_sums_of_products() {
     let dealt = Dealt::new();
     let factors = dealt.check.factors(&[1; 32]);
-    let shown = factors.combine(&dealt.training[1], &dealt.serving[1], &dealt.blinding[1]);
-    let of_each = TRAINING.q.len() + SERVING.base_limbs;
+    let shown =
+        factors.combine(&dealt.training[1], &dealt.collective.each_ref().map(|points| &points[1]), &dealt.blinding[1]);
+    let of_each = of_each();
     for (at, modulus) in dealt.check.moduli().into_iter().enumerate() {
         let limb = at % of_each;
-        let point = match limb.checked_sub(TRAINING.q.len()) {
+        let point = match collective(limb) {
             None => dealt.training[1].eval().limb(limb),
-            Some(limb) => dealt.serving[1].point().limb(limb),
+            Some((of, limb)) => dealt.collective[of][1].point().limb(limb),
         };
         let products = point.iter().zip(&factors.rho[at]).map(|(a, b)| u128::from(*a) * u128::from(*b));
         let sum = products.sum::<u128>() + u128::from(dealt.blinding[1].expose()[at]);
@@ -193,6 +212,8 @@ fn combinations_are_sums_of_products() {
 #[test]
 fn blindings_of_another_shape_are_refused() {
     let check = DealingCheck::new(&TRAINING, &SERVING);
+    assert_eq!(check.moduli().len(), REPETITIONS * (TRAINING.q.len() + SERVING.base_limbs));
+    let check = check.with_training(&HEAD);
     let moduli = check.moduli();
     let read = |values: Vec<u32>| BlindingPoint::from_values(Zeroizing::new(values), check).map(drop);
     assert_eq!(read(moduli.iter().map(|modulus| modulus - 1).collect()), Ok(()));

@@ -7,6 +7,7 @@
 
 mod cost;
 mod error;
+mod head_plan;
 mod layout;
 mod noise;
 mod pack_tree;
@@ -21,6 +22,7 @@ mod turns;
 mod upload;
 
 pub use error::HeadError;
+pub use head_plan::{HeadPlan, HeadPlanError};
 pub use layout::HeadLayout;
 pub use noise::StepNoise;
 pub use pack_tree::PackTree;
