@@ -260,6 +260,7 @@ impl Plan {
             clip: experiment.encryption().clip as f32,
             weights: Weights::new(experiment.federation().weights, membership),
             program: Arc::clone(&self.program),
+            head: None,
             release: experiment.publish().release,
             normalisation: experiment.load_options().normalisation(),
             publish_clip: experiment.publish().clip,

@@ -4,13 +4,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use he_agg::aggregation::LaneLayout;
-use he_agg::multiparty::Crs;
+use he_agg::multiparty::{Crs, PlannedKeys};
 use he_infer::Program;
+use he_train::encrypted::HeadPlan;
 use protocol::drive::coordinator::{
     CoordinatorEvent, CoordinatorJob, Inspection, JobResult, KeysAdded, ModelAdded, StepsPrepared, SumMade,
 };
 use protocol::drive::{Crypto, JobId, StoreFault};
 use protocol::ids::{Attempt, Digest, RoundId};
+use protocol::message::KeySet;
 use protocol::roster::Roster;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -31,6 +33,8 @@ pub(crate) struct Workshop {
     pub(crate) roster: Roster,
     pub(crate) layout: LaneLayout,
     pub(crate) program: Arc<Program>,
+    /// The head that is trained on ciphertexts, if there is one; `program` is then what serves it.
+    pub(crate) head: Option<Arc<HeadPlan>>,
     pub(crate) bodies: Arc<Bodies>,
     pub(crate) compute: Compute,
     pub(crate) observer: Arc<dyn Observer>,
@@ -66,7 +70,9 @@ impl Workshop {
         match job {
             CoordinatorJob::AddKeys { step, epoch_seed } => {
                 let parties = self.roster.parties();
-                let added = serving_keys::aggregate(&self.bodies, &self.program, parties, epoch_seed, step);
+                let keys = self.keys_of(step.set());
+                let added =
+                    keys.and_then(|keys| serving_keys::aggregate(&self.bodies, &keys, parties, epoch_seed, step));
                 done(self.told(added, |body| JobResult::Keys(KeysAdded { step, body })));
             }
             CoordinatorJob::Inspect(Inspection { epoch_seed, list, chunks, cohort, decryptors, manifest }) => {
@@ -102,9 +108,11 @@ impl Workshop {
             CoordinatorJob::InspectPart { list, .. } => done(JobResult::Inspected(list, false)),
             CoordinatorJob::TrainHead { .. } => done(JobResult::Stuck),
             CoordinatorJob::Load { published, epoch_seed } => {
-                let (bodies, program) = (Arc::clone(&self.bodies), Arc::clone(&self.program));
-                let loaded =
-                    ServingEngine::load(bodies, program, self.roster.parties(), (epoch_seed, published.attempt));
+                let (bodies, parties) = (Arc::clone(&self.bodies), self.roster.parties());
+                let of = (epoch_seed, published.attempt);
+                let loaded = self
+                    .keys_of(KeySet::Serving)
+                    .and_then(|keys| ServingEngine::load(bodies, (Arc::clone(&self.program), &keys), parties, of));
                 let engine = loaded.map(|mut engine| {
                     engine.load_on(&self.compute, &self.observer);
                     Arc::new(engine)
@@ -125,6 +133,10 @@ impl Workshop {
                 }),
             },
         }
+    }
+
+    fn keys_of(&self, set: KeySet) -> Result<PlannedKeys, CoordinatorError> {
+        serving_keys::planned(&self.program, self.head.as_deref(), set)
     }
 
     /// Names the key epoch in every ciphertext and share.

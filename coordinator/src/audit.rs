@@ -192,7 +192,8 @@ pub fn recompute(
     let model = bodies.root(model_list(published.attempt))?;
     checks.push(Checked { what: "encrypted model", logged: head.model, found: model.root });
     let (seed, program) = (standing.epoch_seed, Arc::clone(program));
-    let engine = ServingEngine::load(bodies, program, standing.parties(), (seed, published.attempt))?;
+    let planned = program.planned_keys();
+    let engine = ServingEngine::load(bodies, (program, &planned), standing.parties(), (seed, published.attempt))?;
     let started = Instant::now();
     let bytes = engine.result_of(query, *asker)?.to_bytes();
     let evaluate_ms = started.elapsed().as_secs_f64() * 1e3;

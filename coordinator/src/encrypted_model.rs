@@ -6,6 +6,7 @@ use he_infer::{GatedWeightSum, Program};
 use protocol::PartySet;
 use protocol::blob::{BlobId, BlobKind};
 use protocol::ids::{Attempt, Digest, PartyId, RoundId};
+use protocol::message::KeySet;
 use rayon::prelude::*;
 
 use crate::bodies::{Bodies, ListId};
@@ -31,7 +32,7 @@ pub(crate) fn add(
         return Err(CoordinatorError::malformed(WHAT, None, source));
     }
     let crs = Crs::new(program.params().preset, epoch_seed.0);
-    let keys = cohort.iter().map(|party| Ok((party, serving_keys::gate_key(bodies, &crs, party)?)));
+    let keys = cohort.iter().map(|party| Ok((party, serving_keys::gate_key(bodies, (KeySet::Serving, &crs), party)?)));
     let keys: Vec<_> = keys.collect::<Result<_, CoordinatorError>>()?;
     (0..slots.len()).into_par_iter().try_for_each(|weight| {
         let index = u32::try_from(weight).unwrap_or(u32::MAX);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use he_agg::aggregation::LaneLayout;
 use he_infer::Program;
+use he_train::encrypted::HeadPlan;
 use protocol::campaign::OrderKind;
 use protocol::codec::Wire;
 use protocol::drive::coordinator::{CoordinatorConfig, CoordinatorDriver, CoordinatorEvent, CoordinatorNote};
@@ -70,6 +71,8 @@ pub struct CoordinatorPlan {
     pub layout: LaneLayout,
     /// The network as operations over ciphertexts; its preset is the serving preset.
     pub program: Arc<Program>,
+    /// The head that is trained on ciphertexts, if there is one; `program` is then what serves it.
+    pub head: Option<Arc<HeadPlan>>,
 }
 
 /// Everything with which a coordinator starts.
@@ -135,7 +138,7 @@ impl Coordinator {
         std::fs::create_dir_all(folder).map_err(io)?;
         let journal = Arc::new(Journal::open(&folder.join("journal.sqlite"))?);
         let bodies = Arc::new(Bodies::open(&folder.join("spool"), Arc::clone(&journal))?);
-        let CoordinatorPlan { roster, terms, layout, program } = plan;
+        let CoordinatorPlan { roster, terms, layout, program, head } = plan;
         let (sender, inputs) = mpsc::channel(INPUTS_WAITING_MAX);
         let (waiting, flow) = (Waiting::default(), Arc::new(Flow::new(roster.parties().iter())));
         let times = Times::load(&journal)?;
@@ -152,6 +155,7 @@ impl Coordinator {
             roster: roster.clone(),
             layout,
             program,
+            head,
             bodies: Arc::clone(&bodies),
             compute,
             observer: Arc::clone(&observer),

@@ -9,11 +9,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use he_agg::ckks::{Ciphertext, GatedCiphertext};
-use he_agg::multiparty::{Crs, EvaluationKeys, GateKey};
+use he_agg::multiparty::{Crs, EvaluationKeys, GateKey, PlannedKeys};
 use he_infer::{EncryptedExecutor, EncryptedModel, ExecuteError, Program};
 use protocol::PartySet;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::ids::{Attempt, Digest, PartyId, QueryId};
+use protocol::message::KeySet;
 use protocol::serving::Evaluation;
 use rayon::prelude::*;
 
@@ -60,11 +61,11 @@ impl ServingEngine {
     /// [`CoordinatorError`] where one is missing or malformed.
     pub(crate) fn load(
         bodies: Arc<Bodies>,
-        program: Arc<Program>,
+        (program, planned): (Arc<Program>, &PlannedKeys),
         parties: PartySet,
         (epoch_seed, attempt): (Digest, Attempt),
     ) -> Result<Self, CoordinatorError> {
-        let keys = serving_keys::load(&bodies, &program, epoch_seed)?;
+        let keys = serving_keys::load(&bodies, (KeySet::Serving, planned), epoch_seed)?;
         let slots = encrypted_model::load(&bodies, &program, attempt)?;
         let model = EncryptedModel::new(&program, slots)
             .map_err(|source| CoordinatorError::malformed("stored model", None, source))?;
@@ -188,7 +189,7 @@ impl ServingEngine {
         if let Some(key) = kept(&*self.gate_keys.lock().map_err(|_| CoordinatorError::Abandoned)?) {
             return Ok(key);
         }
-        let key = Arc::new(serving_keys::gate_key(&self.bodies, &self.crs, asker)?);
+        let key = Arc::new(serving_keys::gate_key(&self.bodies, (KeySet::Serving, &self.crs), asker)?);
         let mut keys = self.gate_keys.lock().map_err(|_| CoordinatorError::Abandoned)?;
         keys.push_front((asker, Arc::clone(&key)));
         keys.truncate(GATE_KEYS_MAX);

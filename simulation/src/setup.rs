@@ -75,6 +75,7 @@ impl Common {
             terms: terms.clone(),
             layout: self.plan.experiment().layout().clone(),
             program: Arc::clone(self.plan.program()),
+            head: None,
         };
         let key = enrolment.coordinator_key.take().ok_or(FederationError::Abandoned)?;
         let observer = Arc::clone(watch) as _;

@@ -3,18 +3,22 @@
 //! All randomness comes from the epoch's ceremony secret, so every step can be made again by a later process.
 
 use bytes::Bytes;
-use he_agg::multiparty::{Crs, GaloisKeyShare, Gate, GateKey, GateShare, R1, R2, RelinEphemeral, RelinKeyShare};
+use he_agg::multiparty::{
+    GaloisKeyShare, Gate, GateKey, GateShare, PlannedKeys, R1, R2, RelinEphemeral, RelinKeyShare,
+};
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::ids::{Digest, PartyId};
-use protocol::message::{Key, KeyStep};
+use protocol::message::{Key, KeySet, KeyStep};
 use protocol::roster::Roster;
 use protocol::sealed::{BoxContext, OpeningKey};
 
 use super::ceremony_secret::{self, CeremonySecret};
 use super::dealing::Dealing;
+use super::dealt_keys::DealtKeys;
 use super::error::{HospitalError, Step};
+use super::key_crs::KeyCrs;
 use super::key_sums::{KeySums, own_gate, relin_sums};
-use super::keyring::{DealtKeys, Keyring};
+use super::keyring::Keyring;
 use super::observer::Activity;
 use super::relin_proof::masks;
 use super::site::Site;
@@ -33,7 +37,7 @@ impl Site {
     /// [`HospitalError::Crypto`], [`HospitalError::Seal`], [`HospitalError::OtherCeremony`].
     pub(super) fn deal_keys(&mut self, roster: &Roster, seed: Digest) -> Result<(Vec<Digest>, u64), HospitalError> {
         let party = self.plan.party;
-        let preset = self.plan.program.params().preset;
+        let preset = self.plan.presets().0;
         let record = self.record(ceremony_secret::RECORD);
         let place = |member: PartyId| BlobId::ceremony(BlobKind::Dealing, Some(party), u32::from(member.number()));
         let mut stored = Vec::new();
@@ -46,11 +50,11 @@ impl Site {
         }
         let ceremony = CeremonySecret::begin(&self.vault, &record, preset, seed)?;
         self.journal.insert_once(&self.record(INPUTS), SEED, &seed.0)?;
-        let crs = ceremony.crs().clone();
-        let dealt = DealtKeys::derive(&self.plan.layout, ceremony, party.number())?;
+        let crs = KeyCrs::new(&self.plan, seed);
+        let dealt = DealtKeys::derive(&self.plan, ceremony)?;
         let dealings = match stored.iter().all(Option::is_some) {
             true => Vec::new(),
-            false => dealt.dealings(&self.plan.layout, party.number())?,
+            false => dealt.dealings(&self.plan, &crs)?,
         };
         let (mut digests, mut size) = (Vec::new(), 0);
         for (index, (member, stored)) in roster.members().iter().zip(stored).enumerate() {
@@ -92,7 +96,7 @@ impl Site {
         for (dealer, sealed) in boxes {
             let context = BoxContext { epoch: roster.epoch(), dealer: *dealer, receiver: party, label: LABEL };
             let opened = opening.open(&context, sealed).map_err(HospitalError::from).and_then(|plain| {
-                let crs = self.crs(step)?;
+                let crs = self.key_crs(step)?;
                 Dealing::from_bytes(&plain, &self.plan.layout, crs, dealer.number(), party.number())
                     .map_err(|source| HospitalError::Dealing { dealer: *dealer, source })
             });
@@ -107,7 +111,7 @@ impl Site {
         }
         self.keep_dealt(&dealings)?;
         let dealt = self.dealt(step)?;
-        let keys = Keyring::assemble(dealt, dealings, &self.plan.layout, party.number(), &self.vault)?;
+        let keys = Keyring::assemble(dealt, dealings, (&self.plan, self.key_crs(step)?), &self.vault)?;
         let digest = keys.group_digest();
         self.keys = Some(keys);
         Ok(Some(digest))
@@ -121,8 +125,8 @@ impl Site {
         if self.keys.is_some() {
             return Ok(());
         }
-        let crs = Crs::new(self.plan.program.params().preset, seed.0);
-        self.keys = Some(Keyring::load(&self.plan.layout, &crs, self.plan.party.number(), &self.vault)?);
+        let crs = KeyCrs::new(&self.plan, seed);
+        self.keys = Some(Keyring::load(&self.plan, &crs, &self.vault)?);
         self.crs = Some(crs);
         Ok(())
     }
@@ -137,53 +141,53 @@ impl Site {
         let step = "making a serving-key share";
         let party = self.plan.party;
         self.remember_ceremony(step)?;
-        self.plan.program_of(kind.set(), step)?;
+        let (set, keys) = (kind.set(), self.plan.keys_of(kind.set(), step)?);
         let place = |index| kind.body(Some(party), index);
         let bodies = match kind.key() {
             // Stored one by one.
             Key::Gate => {
-                let count = self.gate_shares(step)?;
+                let count = self.gate_shares(kind, keys.gate_limbs, step)?;
                 return self.outbox.root(place(0), count);
             }
             Key::RelinAnswers => {
-                let count = self.relin_answers()?;
+                let count = self.relin_answers(set)?;
                 return self.outbox.root(place(0), count);
             }
-            Key::RelinMasks => vec![self.relin_masks()?],
-            Key::GateKey => vec![self.own_gate_key(step)?],
+            Key::RelinMasks => vec![self.relin_masks(set)?],
+            Key::GateKey => vec![self.own_gate_key(set, step)?],
             Key::Planes => self.own_planes()?.into(),
             Key::PlaneOpenings => vec![self.plane_seeds()?],
             Key::RelinRoundOne => {
-                let (share, mask) = self.relin_round_one(step)?;
-                self.relin = Some(mask);
+                let (share, mask) = self.relin_round_one(set, step)?;
+                self.relin = Some((set, mask));
                 vec![share.to_bytes()]
             }
-            Key::RelinRoundTwo => vec![self.relin_round_two()?],
-            Key::Galois => self.galois_shares(step)?,
+            Key::RelinRoundTwo => vec![self.relin_round_two(set)?],
+            Key::Galois => self.galois_shares(set, &keys, step)?,
         };
         let count = u32::try_from(bodies.len()).unwrap_or(u32::MAX);
         for (index, body) in (0u32..).zip(bodies) {
             self.outbox.put(place(index), body)?;
         }
         if kind.key() == Key::Galois {
-            // New evaluation keys need a new ceremony, so the serving secret itself is needed only if this share has to
-            // be made again. Until all keys exist it can be, from the vault.
+            // New evaluation keys need a new ceremony, so the secret itself is needed only if this share has to be made
+            // again, and by the next set. Until all keys exist it can be, from the vault.
             self.dealt = None;
         }
         self.outbox.root(place(0), count)
     }
 
     /// This hospital's share of every hospital's gate, one in memory at a time; says how many.
-    fn gate_shares(&self, step: &'static str) -> Result<u32, HospitalError> {
-        let (dealt, party) = (self.dealt(step)?, self.plan.party);
-        let (crs, limbs) = (dealt.ceremony.crs(), self.plan.program.gate_limbs());
+    fn gate_shares(&self, kind: KeyStep, limbs: usize, step: &'static str) -> Result<u32, HospitalError> {
+        let (dealt, party) = (self.dealt(step)?.of(kind.set(), step)?, self.plan.party);
+        let crs = dealt.ceremony.crs();
         let mut count = 0;
         for (asker, seed) in (1u16..).zip(&dealt.gate_seeds) {
             self.observer.activity(party, Activity::Keys { done: count as usize, of: dealt.gate_seeds.len() });
             let label = [&asker.to_le_bytes()[..], &(limbs as u64).to_le_bytes()].concat();
             let mut stream = dealt.ceremony.stream("gate", &label);
-            let share = GateShare::generate(&dealt.serving, crs, asker, limbs, seed, &mut stream).step(step)?;
-            self.outbox.put(BlobId::ceremony(BlobKind::Gate, Some(party), count), share.to_bytes())?;
+            let share = GateShare::generate(&dealt.secret, crs, asker, limbs, seed, &mut stream).step(step)?;
+            self.outbox.put(kind.body(Some(party), count), share.to_bytes())?;
             count += 1;
         }
         Ok(count)
@@ -191,11 +195,11 @@ impl Site {
 
     /// The key of this hospital's own gate, as it added it up. One, ever: a second one of the same gate would show the
     /// difference of their errors.
-    fn own_gate_key(&self, step: &'static str) -> Result<Vec<u8>, HospitalError> {
-        let dealt = self.dealt(step)?;
-        let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
-        let held = *self.holdings.digests(own_gate())?.first().ok_or(HospitalError::NoKeys { step })?;
-        self.is_noted(KeyStep::Gate, held)?;
+    fn own_gate_key(&self, set: KeySet, step: &'static str) -> Result<Vec<u8>, HospitalError> {
+        let dealt = self.dealt(step)?.of(set, step)?;
+        let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?.of(set, step)?;
+        let held = *self.holdings.digests(own_gate(set))?.first().ok_or(HospitalError::NoKeys { step })?;
+        self.is_noted((set, Key::Gate), held)?;
         let crs = dealt.ceremony.crs();
         let gate = Gate::from_bytes(&self.holdings.read(held)?, crs).step(step)?;
         let seeds: Vec<_> = keys.gate_seeds.iter().map(|(dealer, seed)| (*dealer, seed)).collect();
@@ -205,37 +209,42 @@ impl Site {
 
     pub(super) fn relin_round_one(
         &self,
+        set: KeySet,
         step: &'static str,
     ) -> Result<(RelinKeyShare<R1>, RelinEphemeral), HospitalError> {
-        let dealt = self.dealt(step)?;
-        let limbs = self.plan.program.key_plan().relin_limbs;
+        let dealt = self.dealt(step)?.of(set, step)?;
+        let limbs = self.plan.keys_of(set, step)?.plan.relin_limbs;
         let mut stream = dealt.ceremony.stream("relinearisation, round one", &(limbs as u64).to_le_bytes());
-        RelinKeyShare::<R1>::generate(&dealt.serving, dealt.ceremony.crs(), limbs, &mut stream).step(step)
+        RelinKeyShare::<R1>::generate(&dealt.secret, dealt.ceremony.crs(), limbs, &mut stream).step(step)
     }
 
-    fn relin_round_two(&mut self) -> Result<Vec<u8>, HospitalError> {
+    fn relin_round_two(&mut self, set: KeySet) -> Result<Vec<u8>, HospitalError> {
         let step = "making a serving-key share";
-        let (sums, input) = self.sums.of_round_one().ok_or(HospitalError::NoKeys { step })?;
+        let (sums, input) = self.sums.of_round_one(set).ok_or(HospitalError::NoKeys { step })?;
         let mask = match self.relin.take() {
-            Some(mask) => mask,
-            None => self.relin_round_one(step)?.1,
+            Some((of, mask)) if of == set => mask,
+            _ => self.relin_round_one(set, step)?.1,
         };
-        let dealt = self.dealt(step)?;
+        let dealt = self.dealt(step)?.of(set, step)?;
         let mut stream = dealt.ceremony.stream("relinearisation, round two", &input.0);
-        Ok(RelinKeyShare::<R2>::generate(&dealt.serving, mask, sums, &mut stream).step(step)?.to_bytes())
+        Ok(RelinKeyShare::<R2>::generate(&dealt.secret, mask, sums, &mut stream).step(step)?.to_bytes())
     }
 
-    fn galois_shares(&self, step: &'static str) -> Result<Vec<Vec<u8>>, HospitalError> {
-        let dealt = self.dealt(step)?;
+    fn galois_shares(
+        &self,
+        set: KeySet,
+        keys: &PlannedKeys,
+        step: &'static str,
+    ) -> Result<Vec<Vec<u8>>, HospitalError> {
+        let dealt = self.dealt(step)?.of(set, step)?;
         let crs = dealt.ceremony.crs();
-        let rotations = self.plan.program.key_plan().normalised(crs.preset()).step(step)?;
+        let rotations = keys.rotations().step(step)?;
         let mut bodies = Vec::new();
         for (done, (steps, limbs)) in rotations.iter().enumerate() {
             self.observer.activity(self.plan.party, Activity::Keys { done, of: rotations.len() });
-            let label = [(*steps as u64).to_le_bytes(), (*limbs as u64).to_le_bytes()].concat();
+            let label = [u64::from(steps.unsigned_abs()).to_le_bytes(), (*limbs as u64).to_le_bytes()].concat();
             let mut stream = dealt.ceremony.stream("rotation", &label);
-            let steps = i32::try_from(*steps).unwrap_or(i32::MAX);
-            let share = GaloisKeyShare::generate(&dealt.serving, crs, steps, *limbs, &mut stream).step(step)?;
+            let share = GaloisKeyShare::generate(&dealt.secret, crs, *steps, *limbs, &mut stream).step(step)?;
             bodies.push(share.to_bytes());
         }
         Ok(bodies)
@@ -251,11 +260,11 @@ impl Site {
         if self.dealt.is_some() {
             return Ok(());
         }
-        let preset = self.plan.program.params().preset;
+        let preset = self.plan.presets().0;
         let ceremony = CeremonySecret::load(&self.vault, &self.record(ceremony_secret::RECORD), preset)?;
         let ceremony = ceremony.ok_or(HospitalError::NoKeys { step })?;
-        self.crs = Some(ceremony.crs().clone());
-        self.dealt = Some(DealtKeys::derive(&self.plan.layout, ceremony, self.plan.party.number())?);
+        self.crs = Some(KeyCrs::new(&self.plan, ceremony.seed()));
+        self.dealt = Some(DealtKeys::derive(&self.plan, ceremony)?);
         Ok(())
     }
 
@@ -289,9 +298,11 @@ impl Site {
             return Ok(());
         }
         // What its own keys were made of.
-        self.holdings.forget(own_gate())?;
-        self.holdings.forget(relin_sums())?;
-        self.holdings.forget(masks())?;
+        for set in [KeySet::Serving, KeySet::Training] {
+            self.holdings.forget(own_gate(set))?;
+            self.holdings.forget(relin_sums(set))?;
+            self.holdings.forget(masks(set))?;
+        }
         // Last, so that a crash before it comes back to here.
         Ok(self.vault.remove(&record)?)
     }

@@ -8,6 +8,7 @@ use he_agg::multiparty::Crs;
 use he_agg::{Expander, Stream};
 use protocol::codec::{DecodeError, Reader, Writer};
 use protocol::ids::Digest;
+use protocol::message::KeySet;
 use zeroize::Zeroizing;
 
 use super::error::{HospitalError, Step};
@@ -17,11 +18,12 @@ use crate::vault::Vault;
 /// The record's name within its epoch.
 pub(super) const RECORD: &str = "ceremony";
 
-/// The secret of one epoch.
+/// The secret of one epoch, as one set of keys is made of it.
 pub(crate) struct CeremonySecret {
     secret: Zeroizing<[u8; 32]>,
     crs: Crs,
     seed: Digest,
+    set: KeySet,
 }
 
 impl CeremonySecret {
@@ -44,7 +46,7 @@ impl CeremonySecret {
         writer.array(&secret);
         writer.array(&seed.0);
         vault.put(record, &Zeroizing::new(writer.into_bytes()))?;
-        Ok(Self { secret, crs: Crs::new(preset, seed.0), seed })
+        Ok(Self { secret, crs: Crs::new(preset, seed.0), seed, set: KeySet::Serving })
     }
 
     /// The epoch's secret, if its ceremony began here and is not over.
@@ -58,7 +60,18 @@ impl CeremonySecret {
         let bytes = vault.get(record)?;
         let (secret, seed) =
             decode(&bytes).map_err(|source| SealedError::Malformed { record: record.to_owned(), source })?;
-        Ok(Some(Self { secret, crs: Crs::new(preset, seed.0), seed }))
+        Ok(Some(Self { secret, crs: Crs::new(preset, seed.0), seed, set: KeySet::Serving }))
+    }
+
+    /// The same secret for the keys that a head is trained under, of this parameter set.
+    pub(super) fn of_training(&self, preset: he_agg::Preset) -> Self {
+        let (crs, set) = (Crs::new(preset, self.seed.0), KeySet::Training);
+        Self { secret: self.secret.clone(), crs, seed: self.seed, set }
+    }
+
+    /// The epoch seed that it is bound to.
+    pub(super) fn seed(&self) -> Digest {
+        self.seed
     }
 
     /// The common randomness that belongs to it.
@@ -70,7 +83,10 @@ impl CeremonySecret {
     /// depends besides the keys.
     pub(crate) fn stream(&self, purpose: &str, inputs: &[u8]) -> Stream {
         let context = [self.seed.0, Digest::of_bytes(inputs).0].concat();
-        let purpose = format!("ceremony/{purpose}");
+        let purpose = match self.set {
+            KeySet::Serving => format!("ceremony/{purpose}"),
+            KeySet::Training => format!("ceremony/training/{purpose}"),
+        };
         Expander::with_context(&self.secret, &purpose, self.crs.preset(), &[], &context).sampler(0)
     }
 
@@ -134,6 +150,10 @@ mod tests {
         record[32..].fill(2);
         one.put(RECORD, &record).unwrap();
         seen.insert(*begin(&one, 2).unwrap().bytes("step", b"input"));
-        assert_eq!(seen.len(), 5);
+        // Another set of keys, even if its parameters were the same.
+        for preset in [Preset::Inf13, Preset::Trn14] {
+            seen.insert(*begin(&other, 1).unwrap().of_training(preset).bytes("step", b"input"));
+        }
+        assert_eq!(seen.len(), 7);
     }
 }

@@ -32,7 +32,7 @@ impl Site {
     /// [`HospitalError::Vault`] where a dealing was not opened here, or the ceremony is over.
     pub(super) fn check_dealings(&self, factors: Digest) -> Result<HospitalInput, HospitalError> {
         let step = "checking dealings";
-        let (crs, layout, party) = (self.crs(step)?, &self.plan.layout, self.plan.party.number());
+        let (crs, layout, party) = (self.key_crs(step)?, &self.plan.layout, self.plan.party.number());
         let check = check_of(layout, crs);
         let factors = check.factors(&factors.0);
         let mut values = Vec::new();
@@ -41,7 +41,8 @@ impl Site {
             let sealed = self.vault.get(&self.dealt_by(dealer))?;
             let dealing = Dealing::from_bytes(&sealed, layout, crs, dealer, party)
                 .map_err(|source| HospitalError::Dealing { dealer: of, source })?;
-            values.push(factors.combine(&dealing.aggregation, &dealing.serving, &dealing.blinding));
+            let collective: Vec<_> = dealing.collective.iter().map(|point| &point.share).collect();
+            values.push(factors.combine(&dealing.aggregation, &collective, &dealing.blinding));
         }
         Ok(HospitalInput::DealingsCombined { check: DealingCheck { moduli: check.moduli(), values } })
     }

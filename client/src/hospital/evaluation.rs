@@ -74,7 +74,7 @@ impl Site {
         let query = head.query;
         // A site that lost them says so, and goes on with everything else.
         self.load_engine().map_err(|error| not_evaluated(query, error))?;
-        let key = self.gate_key(asker).map_err(|error| not_evaluated(query, error))?;
+        let key = self.gate_key(KeySet::Serving, asker).map_err(|error| not_evaluated(query, error))?;
         self.gates.keep(GATE_KEYS_KEPT);
         let crs = self.crs("evaluating a query")?;
         let engine = self.evaluations.engine.as_ref().filter(|engine| engine.digest == head.model);
@@ -121,7 +121,9 @@ impl Site {
         let preset = self.plan.program.params().preset;
         let crs = self.crs(step)?;
         let mut keys = EvaluationKeys::new(preset);
-        for body in self.held(relinearisation(), facts.key_sum(KeyStep::RelinRoundTwo).map(|sum| sum.root))? {
+        for body in
+            self.held(relinearisation(KeySet::Serving), facts.key_sum(KeyStep::RelinRoundTwo).map(|sum| sum.root))?
+        {
             let key = RelinearizationKey::from_bytes(&self.holdings.read(body)?, crs).step(step)?;
             keys.set_relinearization(key).step(step)?;
         }

@@ -39,22 +39,23 @@ enum Adding {
 /// What was added so far.
 #[derive(Default)]
 pub(super) struct KeySums {
-    adding: Option<Adding>,
-    /// The first round of the relinearisation key, until all have proved their shares on it, and its digest.
-    round_one: Option<(RelinIntermediate, Digest)>,
+    /// What is being added, and for which step.
+    adding: Option<(KeyStep, Adding)>,
+    /// The first round of a set's relinearisation key, until all have proved their shares on it, and its digest.
+    round_one: Option<(KeySet, RelinIntermediate, Digest)>,
 }
 
 impl KeySums {
-    /// Sums of the first round of the relinearisation key.
-    pub(super) fn of_round_one(&self) -> Option<(&RelinIntermediate, Digest)> {
-        self.round_one.as_ref().map(|(sums, digest)| (sums, *digest))
+    /// Sums of the first round of a set's relinearisation key.
+    pub(super) fn of_round_one(&self, set: KeySet) -> Option<(&RelinIntermediate, Digest)> {
+        self.round_one.as_ref().filter(|(of, ..)| *of == set).map(|(_, sums, digest)| (sums, *digest))
     }
 
     /// Takes up one body of a hospital's planes.
     pub(super) fn hold_planes(&mut self, body: Held) {
         match &mut self.adding {
-            Some(Adding::Planes(held)) => held.push(body),
-            _ => self.adding = Some(Adding::Planes(vec![body])),
+            Some((_, Adding::Planes(held))) => held.push(body),
+            _ => self.adding = Some((KeyStep::Planes, Adding::Planes(vec![body]))),
         }
     }
 
@@ -64,21 +65,13 @@ impl KeySums {
     }
 
     fn of(&mut self, step: KeyStep, crs: &Crs, plan: &HospitalPlan) -> Result<&mut Adding, HospitalError> {
-        let program = plan.program_of(step.set(), STEP)?;
-        let (limbs, parties) = (program.key_plan().relin_limbs, plan.layout.parties());
-        let is_under_way = matches!(
-            (&self.adding, step.key()),
-            (Some(Adding::Gate(_)), Key::Gate)
-                | (Some(Adding::GateKeys(_)), Key::GateKey)
-                | (Some(Adding::RelinRoundOne(_)), Key::RelinRoundOne)
-                | (Some(Adding::RelinRoundTwo(_)), Key::RelinRoundTwo)
-                | (Some(Adding::RelinMasks(_)), Key::RelinMasks)
-        );
+        let keys = plan.keys_of(step.set(), STEP)?;
+        let (limbs, parties) = (keys.plan.relin_limbs, plan.layout.parties());
         let adding = match self.adding.take() {
-            Some(adding) if is_under_way => adding,
+            Some((of, adding)) if of == step => adding,
             _ => match step.key() {
                 Key::Gate => {
-                    let (asker, limbs) = (plan.party.number(), program.gate_limbs());
+                    let (asker, limbs) = (plan.party.number(), keys.gate_limbs);
                     Adding::Gate(GateSum::new(crs, asker, limbs, parties).step(STEP)?)
                 }
                 Key::GateKey => Adding::GateKeys(Vec::new()),
@@ -91,7 +84,7 @@ impl KeySums {
                 }
             },
         };
-        Ok(self.adding.insert(adding))
+        Ok(&mut self.adding.insert((step, adding)).1)
     }
 }
 
@@ -143,9 +136,10 @@ impl Site {
         from: PartyId,
         share: &[u8],
     ) -> Result<Option<Reject>, HospitalError> {
-        let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step: STEP })?;
+        let crs = self.crs.as_ref().and_then(|crs| crs.of(step.set())).ok_or(HospitalError::NoKeys { step: STEP })?;
+        let limbs = self.plan.keys_of(step.set(), STEP)?.gate_limbs;
         let adding = self.sums.of(step, crs, &self.plan)?;
-        let Err(why) = adding.add(crs, self.plan.program.gate_limbs(), from, share) else {
+        let Err(why) = adding.add(crs, limbs, from, share) else {
             if let Adding::GateKeys(held) | Adding::RelinMasks(held) = adding {
                 held.push(self.holdings.write(share)?);
             }
@@ -161,8 +155,9 @@ impl Site {
     /// # Errors
     /// [`HospitalError`] where this site itself fails, or has another sum of this key epoch on record.
     pub(super) fn finish_sum(&mut self, step: KeyStep, announced: BodyRoot) -> Result<Option<Reject>, HospitalError> {
+        let set = step.set();
         match step.key() {
-            Key::Galois => return self.finish_rotations(step.set(), announced),
+            Key::Galois => return self.finish_rotations(set, announced),
             // Each proof by itself was checked, or the ceremony had ended.
             Key::RelinAnswers => {
                 self.sums.round_one = None;
@@ -171,21 +166,22 @@ impl Site {
             Key::PlaneOpenings => return Ok(None),
             _ => {}
         }
-        let crs = self.crs.clone().ok_or(HospitalError::NoKeys { step: STEP })?;
+        let crs = self.crs_of(set, STEP)?.clone();
         let is_announced = |bytes: &[u8]| BodyRoot::of(&[Digest::of_bytes(bytes)], bytes.len() as u64) == announced;
-        let is_right = match self.sums.adding.take().ok_or(HospitalError::NoKeys { step: STEP })? {
+        let adding = self.sums.adding.take().filter(|(of, _)| *of == step);
+        let is_right = match adding.ok_or(HospitalError::NoKeys { step: STEP })?.1 {
             // Nobody announces an own gate: what all signed for is what the machine compared.
             Adding::Gate(sum) => {
                 let bytes = sum.finish().step(STEP)?.to_bytes();
                 self.note_sum(step, Digest::of_bytes(&bytes))?;
                 let held = self.holdings.write(&bytes)?;
-                self.holdings.keep(own_gate(), &[held])?;
+                self.holdings.keep(own_gate(set), &[held])?;
                 true
             }
             Adding::GateKeys(held) => {
                 let is_right = list_root(&held) == announced;
                 if is_right {
-                    self.holdings.keep(gate_keys(), &held)?;
+                    self.holdings.keep(gate_keys(set), &held)?;
                 }
                 is_right
             }
@@ -198,20 +194,20 @@ impl Site {
                     self.note_sum(step, Digest::of_bytes(&bytes))?;
                     if self.plan.keeps_ceremony {
                         let held = self.holdings.write(&bytes)?;
-                        self.holdings.keep(relin_sums(), &[held])?;
+                        self.holdings.keep(relin_sums(set), &[held])?;
                     }
-                    self.sums.round_one = Some((sums, Digest::of_bytes(&bytes)));
+                    self.sums.round_one = Some((set, sums, Digest::of_bytes(&bytes)));
                 }
                 is_right
             }
             Adding::RelinRoundTwo(sum) => {
-                let (first, _) = self.sums.of_round_one().ok_or(HospitalError::NoKeys { step: STEP })?;
+                let (first, _) = self.sums.of_round_one(set).ok_or(HospitalError::NoKeys { step: STEP })?;
                 let key: RelinearizationKey = sum.finish(first).step(STEP)?;
                 let bytes = key.to_bytes(&crs);
                 let is_right = is_announced(&bytes);
                 if is_right {
                     let held = self.holdings.write(&bytes)?;
-                    self.holdings.keep(relinearisation(), &[held])?;
+                    self.holdings.keep(relinearisation(set), &[held])?;
                 }
                 is_right
             }
@@ -221,7 +217,7 @@ impl Site {
                     // Openings for two different lists of coins would show the secrets.
                     let digests: Vec<Digest> = held.iter().map(|(digest, _)| *digest).collect();
                     self.note_sum(step, masks_digest(&digests))?;
-                    self.holdings.keep(masks(), &held)?;
+                    self.holdings.keep(masks(set), &held)?;
                 }
                 is_right
             }
@@ -253,19 +249,20 @@ impl Site {
     pub(super) fn take_sum(&mut self, step: KeyStep, bytes: &[u8]) -> Result<(), HospitalError> {
         let reading = "reading the sum of a serving key's shares";
         let digest = Digest::of_bytes(bytes);
-        self.is_noted(step, digest)?;
-        let crs = self.crs(reading)?;
+        self.is_noted((step.set(), step.key()), digest)?;
+        let crs = self.crs_of(step.set(), reading)?;
         // With the others nothing is computed here that is not on this site's disk.
         if step.key() == Key::RelinRoundOne {
-            self.sums.round_one = Some((RelinIntermediate::from_bytes(bytes, crs).step(reading)?, digest));
+            self.sums.round_one = Some((step.set(), RelinIntermediate::from_bytes(bytes, crs).step(reading)?, digest));
         }
         Ok(())
     }
 
     /// Records the digest of a sum that the ceremony is computed with; another one is refused for ever.
     pub(super) fn note_sum(&self, step: KeyStep, digest: Digest) -> Result<(), HospitalError> {
-        match self.journal.insert_once(&self.record(INPUTS), &name(step), &digest.0)? {
-            Once::Existing(known) if known != digest.0 => Err(HospitalError::OtherCeremony { what: what(step) }),
+        let (set, key) = (step.set(), step.key());
+        match self.journal.insert_once(&self.record(INPUTS), &name(set, key), &digest.0)? {
+            Once::Existing(known) if known != digest.0 => Err(HospitalError::OtherCeremony { what: what(key) }),
             _ => Ok(()),
         }
     }
@@ -274,10 +271,10 @@ impl Site {
     ///
     /// # Errors
     /// [`HospitalError::OtherCeremony`] where it is another, [`HospitalError::NoKeys`] where there is none.
-    pub(super) fn is_noted(&self, step: KeyStep, digest: Digest) -> Result<(), HospitalError> {
-        match self.journal.get(&self.record(INPUTS), &name(step))? {
+    pub(super) fn is_noted(&self, (set, key): (KeySet, Key), digest: Digest) -> Result<(), HospitalError> {
+        match self.journal.get(&self.record(INPUTS), &name(set, key))? {
             Some(known) if known == digest.0 => Ok(()),
-            Some(_) => Err(HospitalError::OtherCeremony { what: what(step) }),
+            Some(_) => Err(HospitalError::OtherCeremony { what: what(key) }),
             None => Err(HospitalError::NoKeys { step: "reading the sum of a serving key's shares" }),
         }
     }
@@ -290,36 +287,36 @@ pub(super) fn list_root(bodies: &[Held]) -> BodyRoot {
 }
 
 /// Where this hospital's gate is held until its key is made.
-pub(super) fn own_gate() -> ListId {
-    ListId { kind: BlobKind::Gate, round: 0, attempt: 0, party: None }
+pub(super) fn own_gate(set: KeySet) -> ListId {
+    set.list(BlobKind::Gate)
 }
 
 /// Where the first round's sums of the relinearisation key are held for an audit of the second.
-pub(super) fn relin_sums() -> ListId {
-    ListId { kind: BlobKind::RelinRoundOne, round: 0, attempt: 0, party: None }
+pub(super) fn relin_sums(set: KeySet) -> ListId {
+    set.list(BlobKind::RelinRoundOne)
 }
 
 /// Where all hospitals' gate keys are held, in order of hospital.
-pub(super) fn gate_keys() -> ListId {
-    ListId { kind: BlobKind::GateKey, round: 0, attempt: 0, party: None }
+pub(super) fn gate_keys(set: KeySet) -> ListId {
+    set.list(BlobKind::GateKey)
 }
 
 /// Where the relinearisation key is held.
-pub(super) fn relinearisation() -> ListId {
-    ListId { kind: BlobKind::RelinRoundTwo, round: 0, attempt: 0, party: None }
+pub(super) fn relinearisation(set: KeySet) -> ListId {
+    set.list(BlobKind::RelinRoundTwo)
 }
 
 /// Of a record: sums of a training's keys have a name of their own.
-fn name(step: KeyStep) -> Vec<u8> {
-    let of: &[u8] = match step.set() {
+fn name(set: KeySet, key: Key) -> Vec<u8> {
+    let of: &[u8] = match set {
         KeySet::Serving => b"",
         KeySet::Training => b"training, ",
     };
-    [of, key_name(step)].concat()
+    [of, key_name(key)].concat()
 }
 
-fn key_name(step: KeyStep) -> &'static [u8] {
-    match step.key() {
+fn key_name(key: Key) -> &'static [u8] {
+    match key {
         Key::Gate => b"gate",
         Key::GateKey => b"gate keys",
         Key::Planes => b"planes",
@@ -333,8 +330,8 @@ fn key_name(step: KeyStep) -> &'static [u8] {
 }
 
 /// For people.
-fn what(step: KeyStep) -> &'static str {
-    match step.key() {
+fn what(key: Key) -> &'static str {
+    match key {
         Key::Gate => "gate of this hospital",
         Key::GateKey => "list of gate keys",
         Key::Planes => "list of planes and coins",

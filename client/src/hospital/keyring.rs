@@ -4,83 +4,25 @@ use std::collections::BTreeMap;
 
 use he_agg::Stream;
 use he_agg::aggregation::{AggregationSecret, Decryptor, LaneLayout, MaskKey, VaultSecret};
-use he_agg::multiparty::{Crs, GateSecret, GateSeed, ServingKeyShare, ServingSecret};
-use protocol::codec::{Reader, Writer};
+use he_agg::multiparty::{Crs, GateSecret, GateSeed, ServingKeyShare};
+use protocol::codec::{DecodeError, Reader, Writer};
 use protocol::ids::Digest;
+use protocol::message::KeySet;
 use zeroize::Zeroizing;
 
-use super::ceremony_secret::CeremonySecret;
-use super::dealing::{Dealing, check_of};
+use super::dealing::{Dealing, DealtPoint};
+use super::dealt_keys::{DealtKeys, DealtSet};
 use super::error::{HospitalError, Step};
+use super::key_crs::KeyCrs;
+use super::plan::HospitalPlan;
 use super::sealed::SealedError;
 use crate::vault::Vault;
 
 /// The vault's record of an epoch's keys.
 const RECORD: &str = "epoch-keys";
 const PART_BYTES_MAX: usize = 8 << 20;
-
-/// A hospital's own keys before the others' dealings arrived. All of it follows from the ceremony's secret, so that a
-/// process that comes back has the same.
-pub(crate) struct DealtKeys {
-    pub(crate) secret: AggregationSecret,
-    pub(crate) serving: ServingSecret,
-    pub(crate) ceremony: CeremonySecret,
-    pair_halves: Vec<Zeroizing<[u8; 32]>>,
-    /// Of this hospital's mask in every hospital's gate, in order.
-    pub(crate) gate_seeds: Vec<GateSeed>,
-}
-
-impl DealtKeys {
-    /// Both secrets, a half of the mask key of every pair, and the seeds of the masks in all gates.
-    ///
-    /// # Errors
-    /// [`HospitalError::Crypto`] where layout and preset do not fit.
-    pub(crate) fn derive(layout: &LaneLayout, ceremony: CeremonySecret, party: u16) -> Result<Self, HospitalError> {
-        let crs = ceremony.crs();
-        let seed = ceremony.bytes("aggregation secret", &[]);
-        let secret = AggregationSecret::from_seed(layout.params(), crs.epoch(), *seed);
-        let mut stream = ceremony.stream("serving secret", &[]);
-        let serving = ServingSecret::generate(crs.preset(), party, &mut stream).step("making the serving secret")?;
-        let receivers = 1..=layout.parties();
-        let pair_halves = receivers.map(|receiver| ceremony.bytes("pair half", &receiver.to_le_bytes())).collect();
-        let askers = 1..=layout.parties();
-        let gate_seed = |asker: u16| GateSeed::from_bytes(*ceremony.bytes("gate seed", &asker.to_le_bytes()));
-        let gate_seeds = askers.map(gate_seed).collect();
-        Ok(Self { secret, serving, ceremony, pair_halves, gate_seeds })
-    }
-
-    /// One dealing per receiver 1..=n.
-    ///
-    /// # Errors
-    /// [`HospitalError::Crypto`] where layout and preset do not fit.
-    pub(crate) fn dealings(&self, layout: &LaneLayout, party: u16) -> Result<Vec<Dealing>, HospitalError> {
-        let step = "dealing keys";
-        let (parties, threshold) = (layout.parties(), layout.threshold());
-        let group_part = self.ceremony.bytes("group part", &[]);
-        let points = self.secret.deal(layout, party).step(step)?;
-        let shape = [threshold.to_le_bytes(), parties.to_le_bytes()].concat();
-        let mut stream = self.ceremony.stream("serving points", &shape);
-        let serving_points =
-            self.serving.share_points(self.ceremony.crs(), threshold, parties, &mut stream).step(step)?;
-        let mut stream = self.ceremony.stream("blinding", &shape);
-        let blinding = check_of(layout, self.ceremony.crs()).deal_blinding(threshold, parties, &mut stream);
-        let halves = self.pair_halves.iter().cloned();
-        let gate_seeds = self.gate_seeds.iter().map(|seed| GateSeed::from_bytes(*seed.expose_bytes()));
-        Ok(points
-            .into_iter()
-            .zip(serving_points)
-            .zip(halves.zip(gate_seeds).zip(blinding))
-            .map(|((aggregation, serving), ((pair_half, gate_seed), blinding))| Dealing {
-                aggregation,
-                serving,
-                pair_half,
-                group_part: group_part.clone(),
-                gate_seed,
-                blinding,
-            })
-            .collect())
-    }
-}
+/// Of serving, and of training.
+const SETS_MAX: usize = 2;
 
 /// Every key of the newest epoch that this hospital keeps, one byte string each: the owner of the vault may look for
 /// them where they must not be.
@@ -91,11 +33,12 @@ pub fn epoch_keys(vault: &Vault) -> Result<Vec<Vec<u8>>, SealedError> {
     let bytes = vault.get(RECORD)?;
     let parts =
         Parts::from_bytes(&bytes).map_err(|source| SealedError::Malformed { record: RECORD.to_owned(), source })?;
-    let own = [&parts.seed, &parts.vault, &parts.group, &parts.gate];
-    let mut all: Vec<Vec<u8>> = own.map(|key| key.to_vec()).to_vec();
-    all.extend(parts.pairs.iter().chain(&parts.gate_seeds).map(|(_, key)| key.to_vec()));
-    all.extend(parts.shares.iter().map(|share| share.to_vec()));
-    all.push(parts.serving.to_vec());
+    let own = [&parts.seed, &parts.vault, &parts.group].into_iter().chain(parts.sets.iter().map(|set| &set.gate));
+    let mut all: Vec<Vec<u8>> = own.map(|key| key.to_vec()).collect();
+    let seeds = parts.sets.iter().flat_map(|set| &set.gate_seeds);
+    all.extend(parts.pairs.iter().chain(seeds).map(|(_, key)| key.to_vec()));
+    let points = parts.sets.iter().map(|set| &set.points);
+    all.extend(parts.shares.iter().chain(points).map(|share| share.to_vec()));
     Ok(all)
 }
 
@@ -106,9 +49,16 @@ pub(crate) struct Keyring {
     pub(crate) group: MaskKey,
     pub(crate) vault: VaultSecret,
     pub(crate) pairs: BTreeMap<u16, MaskKey>,
-    /// Point of the sum of all serving secrets.
-    pub(crate) serving: ServingKeyShare,
-    /// What this hospital encrypts queries and its part of the published model with.
+    pub(crate) serving: SetKeys,
+    /// Where a head is trained.
+    training: Option<SetKeys>,
+}
+
+/// Those of one set.
+pub(crate) struct SetKeys {
+    /// Point of the sum of all secrets.
+    pub(crate) points: ServingKeyShare,
+    /// What this hospital encrypts with: queries and its part of the published model, or features.
     pub(crate) gate: GateSecret,
     /// Of every hospital's mask in this one's gate.
     pub(crate) gate_seeds: BTreeMap<u16, GateSeed>,
@@ -121,9 +71,15 @@ struct Parts {
     group: Zeroizing<[u8; 32]>,
     pairs: Vec<(u16, Zeroizing<[u8; 32]>)>,
     shares: Vec<Zeroizing<Vec<u8>>>,
-    serving: Zeroizing<Vec<u8>>,
+    /// That of serving first.
+    sets: Vec<SetParts>,
+}
+
+/// The parts of one set.
+struct SetParts {
+    points: Zeroizing<Vec<u8>>,
     gate: Zeroizing<[u8; 32]>,
-    gate_seeds: Vec<(u16, Zeroizing<[u8; 32]>)>,
+    gate_seeds: Vec<KeyOf>,
 }
 
 impl Keyring {
@@ -135,43 +91,32 @@ impl Keyring {
     pub(crate) fn assemble(
         own: &DealtKeys,
         dealings: Vec<(u16, Dealing)>,
-        layout: &LaneLayout,
-        party: u16,
+        (plan, crs): (&HospitalPlan, &KeyCrs),
         vault: &Vault,
     ) -> Result<Self, HospitalError> {
         let step = "putting the keys together";
-        let crs = own.ceremony.crs();
-        let epoch = crs.epoch();
+        let (layout, party) = (&plan.layout, plan.party.number());
+        let epoch = crs.serving().epoch();
         let group_parts: Vec<(u16, &[u8; 32])> =
             dealings.iter().map(|(dealer, dealing)| (*dealer, &*dealing.group_part)).collect();
         let group = MaskKey::group(&epoch, &group_parts);
         let mut pairs = Vec::new();
         for (dealer, dealing) in dealings.iter().filter(|(dealer, _)| *dealer != party) {
-            let Some(half) = own.pair_halves.get(usize::from(*dealer) - 1) else { continue };
+            let Some(half) = own.pair_half(*dealer) else { continue };
             let key = MaskKey::pair(&epoch, (party, half), (*dealer, &dealing.pair_half));
             pairs.push((*dealer, key.expose_bytes()));
         }
-        let mut serving: Option<ServingKeyShare> = None;
-        let (mut shares, mut gate_seeds) = (Vec::new(), Vec::new());
-        for (dealer, dealing) in dealings {
-            gate_seeds.push((dealer, dealing.gate_seed.expose_bytes()));
-            shares.push(dealing.aggregation.expose_bytes());
-            match &mut serving {
-                None => serving = Some(dealing.serving),
-                Some(sum) => sum.absorb(&dealing.serving).step(step)?,
-            }
+        let shares = dealings.iter().map(|(_, dealing)| dealing.aggregation.expose_bytes()).collect();
+        let mut points: Vec<(u16, Vec<DealtPoint>)> =
+            dealings.into_iter().map(|(dealer, dealing)| (dealer, dealing.collective)).collect();
+        let mut sets = Vec::new();
+        // From the last set to the first.
+        for set in [KeySet::Training, KeySet::Serving].into_iter().filter(|set| crs.of(*set).is_some()) {
+            let of_set = points.iter_mut().filter_map(|(dealer, points)| Some((*dealer, points.pop()?))).collect();
+            sets.insert(0, SetParts::assemble(own.of(set, step)?, of_set)?);
         }
-        let serving = serving.ok_or(HospitalError::NoKeys { step })?;
-        let parts = Parts {
-            seed: own.secret.expose_seed(),
-            vault: own.ceremony.bytes("vault secret", &[]),
-            group: group.expose_bytes(),
-            pairs,
-            shares,
-            serving: serving.to_bytes(),
-            gate: own.ceremony.bytes("gate secret", &[]),
-            gate_seeds,
-        };
+        let (seed, vault_secret) = (own.secret.expose_seed(), own.ceremony().bytes("vault secret", &[]));
+        let parts = Parts { seed, vault: vault_secret, group: group.expose_bytes(), pairs, shares, sets };
         vault.put(RECORD, &parts.to_bytes())?;
         Self::from_parts(&parts, layout, crs, party)
     }
@@ -180,10 +125,21 @@ impl Keyring {
     ///
     /// # Errors
     /// [`HospitalError::Vault`] where there are none.
-    pub(crate) fn load(layout: &LaneLayout, crs: &Crs, party: u16, vault: &Vault) -> Result<Self, HospitalError> {
+    pub(crate) fn load(plan: &HospitalPlan, crs: &KeyCrs, vault: &Vault) -> Result<Self, HospitalError> {
         let bytes = vault.get(RECORD)?;
         let parts = Parts::from_bytes(&bytes).step("reading the vault's keys")?;
-        Self::from_parts(&parts, layout, crs, party)
+        Self::from_parts(&parts, &plan.layout, crs, plan.party.number())
+    }
+
+    /// Those of one set.
+    ///
+    /// # Errors
+    /// [`HospitalError::NoKeys`] of a training, where no head is trained.
+    pub(crate) fn of(&self, set: KeySet, step: &'static str) -> Result<&SetKeys, HospitalError> {
+        match set {
+            KeySet::Serving => Ok(&self.serving),
+            KeySet::Training => self.training.as_ref().ok_or(HospitalError::NoKeys { step }),
+        }
     }
 
     /// Digest by which hospitals compare their group keys without showing them.
@@ -193,9 +149,14 @@ impl Keyring {
         Digest::of_bytes(&bytes)
     }
 
-    fn from_parts(parts: &Parts, layout: &LaneLayout, crs: &Crs, party: u16) -> Result<Self, HospitalError> {
+    fn from_parts(parts: &Parts, layout: &LaneLayout, crs: &KeyCrs, party: u16) -> Result<Self, HospitalError> {
         let step = "reading the keys of this epoch";
-        let epoch = crs.epoch();
+        let epoch = crs.serving().epoch();
+        if parts.sets.len() != crs.all().count() {
+            // Of another plan.
+            return Err(HospitalError::NoKeys { step });
+        }
+        let mut sets = parts.sets.iter().zip(crs.all()).map(|(set, crs)| set.keys(crs, party));
         let key = |bytes: &Zeroizing<[u8; 32]>| MaskKey::from_bytes(**bytes);
         let vault = || VaultSecret::from_bytes(*parts.vault);
         let mut decryptor = Decryptor::new(layout.clone(), epoch, party, key(&parts.group), vault()).step(step)?;
@@ -214,10 +175,47 @@ impl Keyring {
             group: key(&parts.group),
             vault: vault(),
             pairs,
-            serving: ServingKeyShare::from_bytes(&parts.serving, crs).step(step)?,
-            gate: GateSecret::generate(crs.preset(), party, &mut Stream::from_seed(*parts.gate)).step(step)?,
-            gate_seeds: parts.gate_seeds.iter().map(|(of, seed)| (*of, GateSeed::from_bytes(**seed))).collect(),
+            serving: sets.next().ok_or(HospitalError::NoKeys { step })??,
+            training: sets.next().transpose()?,
         })
+    }
+}
+
+impl SetParts {
+    /// Of what every hospital dealt this one, in order of dealer.
+    fn assemble(own: &DealtSet, dealt: Vec<(u16, DealtPoint)>) -> Result<Self, HospitalError> {
+        let step = "putting the keys together";
+        let gate_seeds = dealt.iter().map(|(dealer, point)| (*dealer, point.gate_seed.expose_bytes())).collect();
+        let mut shares = dealt.into_iter().map(|(_, point)| point.share);
+        let mut points = shares.next().ok_or(HospitalError::NoKeys { step })?;
+        shares.try_for_each(|share| points.absorb(&share)).step(step)?;
+        let gate = own.ceremony.bytes("gate secret", &[]);
+        Ok(Self { points: points.to_bytes(), gate, gate_seeds })
+    }
+
+    fn keys(&self, crs: &Crs, party: u16) -> Result<SetKeys, HospitalError> {
+        let step = "reading the keys of this epoch";
+        Ok(SetKeys {
+            points: ServingKeyShare::from_bytes(&self.points, crs).step(step)?,
+            gate: GateSecret::generate(crs.preset(), party, &mut Stream::from_seed(*self.gate)).step(step)?,
+            gate_seeds: self.gate_seeds.iter().map(|(of, seed)| (*of, GateSeed::from_bytes(**seed))).collect(),
+        })
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        writer.bytes(&self.points);
+        writer.array(&self.gate);
+        writer.count(self.gate_seeds.len());
+        for (dealer, seed) in &self.gate_seeds {
+            writer.u16(*dealer);
+            writer.array(seed);
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let points = Zeroizing::new(reader.bytes("serving key share", PART_BYTES_MAX)?.to_vec());
+        let gate = Zeroizing::new(reader.array()?);
+        Ok(Self { points, gate, gate_seeds: keys_of(reader, "gate seeds")? })
     }
 }
 
@@ -232,17 +230,12 @@ impl Parts {
         }
         writer.count(self.shares.len());
         self.shares.iter().for_each(|share| writer.bytes(share));
-        writer.bytes(&self.serving);
-        writer.array(&self.gate);
-        writer.count(self.gate_seeds.len());
-        for (dealer, seed) in &self.gate_seeds {
-            writer.u16(*dealer);
-            writer.array(seed);
-        }
+        writer.count(self.sets.len());
+        self.sets.iter().for_each(|set| set.write(&mut writer));
         Zeroizing::new(writer.into_bytes())
     }
 
-    fn from_bytes(bytes: &[u8]) -> Result<Self, protocol::codec::DecodeError> {
+    fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let parties = protocol::limits::PARTIES_MAX;
         let mut reader = Reader::new(bytes);
         let mut key = || reader.array().map(Zeroizing::new);
@@ -251,18 +244,17 @@ impl Parts {
         let count = reader.count("key shares", parties, 4)?;
         let shares = (0..count)
             .map(|_| Ok(Zeroizing::new(reader.bytes("key share", PART_BYTES_MAX)?.to_vec())))
-            .collect::<Result<_, protocol::codec::DecodeError>>()?;
-        let serving = Zeroizing::new(reader.bytes("serving key share", PART_BYTES_MAX)?.to_vec());
-        let gate = Zeroizing::new(reader.array()?);
-        let gate_seeds = keys_of(&mut reader, "gate seeds")?;
-        Ok(Self { seed, vault, group, pairs, shares, serving, gate, gate_seeds })
+            .collect::<Result<_, DecodeError>>()?;
+        let count = reader.count("sets of keys", SETS_MAX, 4)?;
+        let sets = (0..count).map(|_| SetParts::read(&mut reader)).collect::<Result<_, _>>()?;
+        Ok(Self { seed, vault, group, pairs, shares, sets })
     }
 }
 
 /// A key of each of several hospitals.
 type KeyOf = (u16, Zeroizing<[u8; 32]>);
 
-fn keys_of(reader: &mut Reader<'_>, what: &'static str) -> Result<Vec<KeyOf>, protocol::codec::DecodeError> {
+fn keys_of(reader: &mut Reader<'_>, what: &'static str) -> Result<Vec<KeyOf>, DecodeError> {
     let count = reader.count(what, protocol::limits::PARTIES_MAX, 34)?;
     (0..count).map(|_| Ok((reader.u16()?, Zeroizing::new(reader.array()?)))).collect()
 }

@@ -228,18 +228,19 @@ impl AuditedSite {
                 return Ok(Again::NotKept("the coins that say what was opened are not here"));
             }
             Key::PlaneOpenings => {}
-            Key::GateKey if site.holdings.digests(super::key_sums::own_gate())?.is_empty() => {
+            Key::GateKey if site.holdings.digests(super::key_sums::own_gate(step.set()))?.is_empty() => {
                 return Ok(Again::NotKept("this site's gate was not kept when all keys existed"));
             }
             Key::GateKey => {}
-            Key::RelinAnswers if site.holdings.digests(masks())?.is_empty() => {
+            Key::RelinAnswers if site.holdings.digests(masks(step.set()))?.is_empty() => {
                 return Ok(Again::NotKept("the coins that say what was opened were not kept"));
             }
             Key::RelinRoundTwo | Key::RelinMasks | Key::RelinAnswers => {
-                match site.holdings.digests(relin_sums())?.first() {
+                match site.holdings.digests(relin_sums(step.set()))?.first() {
                     Some(sums) => {
                         let sums = site.holdings.read(*sums)?;
-                        site.take_sum(KeyStep::RelinRoundOne, &sums)?;
+                        let first = KeyStep::of(step.set(), Key::RelinRoundOne).unwrap_or(KeyStep::RelinRoundOne);
+                        site.take_sum(first, &sums)?;
                     }
                     None => return Ok(Again::NotKept("the sums that it was made of were not kept")),
                 }

@@ -46,7 +46,7 @@ impl Site {
             return Ok(());
         }
         let added = match parts {
-            Parts::Rotations(_) => self.add_rotation(index as usize, bodies),
+            Parts::Rotations(set) => self.add_rotation(set, index as usize, bodies),
             Parts::Model(attempt) => self.add_weight(attempt, index as usize, bodies)?,
         };
         self.hold_part(parts, index, "added up", added)
@@ -68,7 +68,7 @@ impl Site {
             return Ok(());
         }
         let taken = match parts {
-            Parts::Rotations(_) => self.take_rotation(index as usize, body),
+            Parts::Rotations(set) => self.take_rotation(set, index as usize, body),
             Parts::Model(attempt) => self.take_weight(attempt, index as usize, makers, body)?,
         };
         self.hold_part(parts, index, "taken", taken.map(|()| body.to_vec()))
@@ -77,7 +77,7 @@ impl Site {
     /// Whether this is the part that the sum under way lacks; the first part begins a sum.
     fn is_next_part(&mut self, parts: Parts, index: u32) -> Result<bool, HospitalError> {
         if let Parts::Rotations(set) = parts {
-            self.plan.program_of(set, "adding rotation keys")?;
+            self.plan.keys_of(set, "adding rotation keys")?;
         }
         if index == 0 {
             self.drop_parts()?;
@@ -119,21 +119,20 @@ impl Site {
     /// Parts of the sum, by the program that this site approved.
     fn parts_of(&self, parts: Parts) -> usize {
         match parts {
-            Parts::Rotations(_) => self.rotations().len(),
+            Parts::Rotations(set) => self.rotations(set).len(),
             Parts::Model(_) => self.plan.program.weights().len(),
         }
     }
 
-    /// The program's rotation keys in the order of their bodies: steps and limbs.
-    pub(super) fn rotations(&self) -> Vec<(i32, usize)> {
-        let program = &self.plan.program;
-        let normal = program.key_plan().normalised(program.params().preset).unwrap_or_default();
-        normal.into_iter().map(|(steps, limbs)| (i32::try_from(steps).unwrap_or(i32::MAX), limbs)).collect()
+    /// The rotation keys of a set in the order of their bodies: steps and limbs.
+    pub(super) fn rotations(&self, set: KeySet) -> Vec<(i32, usize)> {
+        let keys = self.plan.keys_of(set, "adding rotation keys");
+        keys.ok().and_then(|keys| keys.rotations().ok()).unwrap_or_default()
     }
 
-    fn add_rotation(&self, place: usize, bodies: &[(PartyId, Bytes)]) -> Result<Vec<u8>, String> {
-        let (steps, limbs) = *self.rotations().get(place).ok_or("the program has no such rotation")?;
-        let crs = self.crs.as_ref().ok_or("this site has no keys of this epoch")?;
+    fn add_rotation(&self, set: KeySet, place: usize, bodies: &[(PartyId, Bytes)]) -> Result<Vec<u8>, String> {
+        let (steps, limbs) = *self.rotations(set).get(place).ok_or("the plan has no such rotation")?;
+        let crs = self.crs_of(set, "adding rotation keys").map_err(|_| "this site has no keys of this epoch")?;
         let parties = self.plan.layout.parties();
         let mut sum = GaloisKeySum::new(crs, steps, limbs, parties).map_err(|error| error.to_string())?;
         for (maker, body) in bodies {
@@ -148,10 +147,10 @@ impl Site {
         Ok(key.to_bytes(crs))
     }
 
-    /// Why an announced rotation key is none of the program's: its second half is the common randomness's.
-    fn take_rotation(&self, place: usize, body: &[u8]) -> Result<(), String> {
-        let (steps, limbs) = *self.rotations().get(place).ok_or("the program has no such rotation")?;
-        let crs = self.crs.as_ref().ok_or("this site has no keys of this epoch")?;
+    /// Why an announced rotation key is none of the plan's: its second half is the common randomness's.
+    fn take_rotation(&self, set: KeySet, place: usize, body: &[u8]) -> Result<(), String> {
+        let (steps, limbs) = *self.rotations(set).get(place).ok_or("the plan has no such rotation")?;
+        let crs = self.crs_of(set, "adding rotation keys").map_err(|_| "this site has no keys of this epoch")?;
         let key = GaloisKey::from_bytes(body, crs).map_err(|error| error.to_string())?;
         if i32::try_from(key.steps()) != Ok(steps) || key.limbs() != limbs {
             let (found, of) = (key.steps(), key.limbs());
@@ -167,7 +166,8 @@ impl Site {
         place: usize,
         bodies: &[(PartyId, Bytes)],
     ) -> Result<Result<Vec<u8>, String>, HospitalError> {
-        let keys = bodies.iter().map(|(maker, _)| self.gate_key(*maker)).collect::<Result<Vec<_>, _>>()?;
+        let keys =
+            bodies.iter().map(|(maker, _)| self.gate_key(KeySet::Serving, *maker)).collect::<Result<Vec<_>, _>>()?;
         let crs = self.crs("adding the published model up")?;
         Ok(self.lifted_weight(crs, u64::from(attempt.0), place, bodies.iter().zip(&keys)))
     }
@@ -198,7 +198,7 @@ impl Site {
         makers: &[PartyId],
         body: &[u8],
     ) -> Result<Result<(), String>, HospitalError> {
-        let keys = makers.iter().map(|maker| self.gate_key(*maker)).collect::<Result<Vec<_>, _>>()?;
+        let keys = makers.iter().map(|maker| self.gate_key(KeySet::Serving, *maker)).collect::<Result<Vec<_>, _>>()?;
         let crs = self.crs("checking the published model")?;
         Ok(self.vouch_for_weight(crs, u64::from(attempt.0), place, &keys, body))
     }

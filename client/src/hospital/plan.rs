@@ -6,9 +6,11 @@ use std::time::Duration;
 use datasets::Normalisation;
 use experiment::Release;
 use experiment::train::TrainSettings;
+use he_agg::Preset;
 use he_agg::aggregation::LaneLayout;
-use he_agg::multiparty::{DecryptPolicy, Quorum};
+use he_agg::multiparty::{DecryptPolicy, PlannedKeys, Quorum};
 use he_infer::Program;
+use he_train::encrypted::HeadPlan;
 use protocol::PartyId;
 use protocol::hospital::EarlierCohort;
 use protocol::ids::{Digest, Epoch};
@@ -41,6 +43,8 @@ pub struct HospitalPlan {
     pub weights: Weights,
     /// The network as operations over ciphertexts.
     pub program: Arc<Program>,
+    /// The head that is trained on ciphertexts, if there is one; `program` is then what serves it.
+    pub head: Option<Arc<HeadPlan>>,
     /// Flooding of answers, the bound on their error that it is sized for, and what may be asked about.
     pub release: Release,
     /// How grey levels became what the network takes.
@@ -67,15 +71,23 @@ pub struct HospitalPlan {
 }
 
 impl HospitalPlan {
-    /// The program whose keys a set has.
+    /// The keys of a set.
     ///
     /// # Errors
-    /// [`HospitalError::NoKeys`] of a training: no plan of a site has a head yet.
-    pub(crate) fn program_of(&self, set: KeySet, step: &'static str) -> Result<&Program, HospitalError> {
-        match set {
-            KeySet::Serving => Ok(&self.program),
-            KeySet::Training => Err(HospitalError::NoKeys { step }),
+    /// [`HospitalError::NoKeys`] of a training, where no head is trained.
+    pub(crate) fn keys_of(&self, set: KeySet, step: &'static str) -> Result<PlannedKeys, HospitalError> {
+        match (set, &self.head) {
+            (KeySet::Serving, None) => Ok(self.program.planned_keys()),
+            (KeySet::Serving, Some(head)) => Ok(head.serving_keys()),
+            (KeySet::Training, Some(head)) => Ok(head.training_keys()),
+            (KeySet::Training, None) => Err(HospitalError::NoKeys { step }),
         }
+    }
+
+    /// The parameter sets of the collective secrets: of serving, then of training.
+    pub(crate) fn presets(&self) -> (Preset, Option<Preset>) {
+        let training = self.head.as_ref().map(|head| head.training_keys().preset);
+        (self.program.params().preset, training)
     }
 
     pub(crate) fn quorum(&self) -> Quorum {

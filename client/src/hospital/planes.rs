@@ -16,7 +16,7 @@ use protocol::Reject;
 use protocol::blob::{BlobKind, BodyRoot, ListId};
 use protocol::ids::{Digest, PartyId, QueryId};
 use protocol::limits::{PLANES_BODIES, PLANES_GROUP};
-use protocol::message::{KeyStep, QueryHead};
+use protocol::message::{Key, KeySet, QueryHead};
 
 use super::error::{HospitalError, Step};
 use super::evaluation::not_evaluated;
@@ -56,11 +56,11 @@ impl Site {
     /// # Errors
     /// [`HospitalError::NoKeys`] before its gate secret was assembled.
     pub(super) fn own_planes(&self) -> Result<[Vec<u8>; BODIES], HospitalError> {
-        let ceremony = &self.dealt(STEP)?.ceremony;
+        let ceremony = self.dealt(STEP)?.ceremony();
         let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step: STEP })?;
         let (crs, limbs) = (ceremony.crs(), self.plan.program.input_limbs());
         let mut stream = ceremony.stream("plane key", &(limbs as u64).to_le_bytes());
-        let key = PlaneKey::generate(&keys.gate, crs, limbs, &mut stream).step(STEP)?;
+        let key = PlaneKey::generate(&keys.serving.gate, crs, limbs, &mut stream).step(STEP)?;
         let tells = self.telling(|done, of| Activity::Keys { done, of }, self.plan.terms.planes as usize);
         let maker = PlaneMaker::new(&key, crs).step(STEP)?;
         let pool = PlaneSeed::pool(&keys.vault, crs);
@@ -126,7 +126,7 @@ impl Site {
     /// The planes of all as they are on record here: with others nothing is opened, and no question is read.
     fn held_planes(&self) -> Result<Vec<Digest>, HospitalError> {
         let held = self.holdings.digests(planes())?;
-        self.is_noted(KeyStep::Planes, planes_digest(&held))?;
+        self.is_noted((KeySet::Serving, Key::Planes), planes_digest(&held))?;
         Ok(held)
     }
 
@@ -168,7 +168,7 @@ impl Site {
         let step = "making a question of planes";
         let (draw, program) = (self.plane_draw(self.plan.party)?, Arc::clone(&self.plan.program));
         let [key, ..] = self.bound_planes(self.plan.party)?;
-        let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?;
+        let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?.serving();
         let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
         let numbers = program.planes_of(query.place(), &draw).step(step)?;
         let seeds = program.plane_seeds(&PlaneSeed::pool(&keys.vault, crs), &numbers);

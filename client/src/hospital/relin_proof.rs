@@ -12,10 +12,10 @@ use he_agg::multiparty::{
     RelinProofError, RelinProver, RelinStatement, RelinWitness,
 };
 use protocol::Reject;
-use protocol::blob::{BlobId, BlobKind, ListId};
+use protocol::blob::{BlobKind, ListId};
 use protocol::ids::{Digest, PartyId};
 use protocol::limits::RELIN_ANSWERS;
-use protocol::message::{KeySet, KeyStep};
+use protocol::message::{Key, KeySet};
 
 use super::error::{HospitalError, Step};
 use super::observer::Activity;
@@ -45,8 +45,8 @@ impl Masks {
 }
 
 /// Where all hospitals' masks are held until the keys are made, in order of hospital.
-pub(super) fn masks() -> ListId {
-    ListId { kind: BlobKind::RelinMasks, round: 0, attempt: 0, party: None }
+pub(super) fn masks(set: KeySet) -> ListId {
+    set.list(BlobKind::RelinMasks)
 }
 
 /// A hospital's shares of both rounds.
@@ -57,9 +57,9 @@ impl Site {
     ///
     /// # Errors
     /// [`HospitalError::NoKeys`] before the sums of round one were added here.
-    pub(super) fn relin_masks(&self) -> Result<Vec<u8>, HospitalError> {
-        let ((first, second), witness, sums, input) = self.own_shares()?;
-        let ceremony = &self.dealt(STEP)?.ceremony;
+    pub(super) fn relin_masks(&self, set: KeySet) -> Result<Vec<u8>, HospitalError> {
+        let ((first, second), witness, sums, input) = self.own_shares(set)?;
+        let ceremony = &self.dealt(STEP)?.of(set, STEP)?.ceremony;
         let statement = RelinStatement::new(ceremony.crs(), &first, &second, sums).step(STEP)?;
         let seed = ceremony.bytes("relinearisation, masks", &input.0);
         let tells = self.telling(|done, of| Activity::Keys { done, of }, RELIN_SETS * RELIN_REPETITIONS);
@@ -72,10 +72,10 @@ impl Site {
     ///
     /// # Errors
     /// [`HospitalError::MasksOverflow`], [`HospitalError::NoKeys`] before the masks of all are on record here.
-    pub(super) fn relin_answers(&self) -> Result<u32, HospitalError> {
-        let ((first, second), witness, sums, input) = self.own_shares()?;
-        let (challenge, _) = self.relin_challenge()?;
-        let ceremony = &self.dealt(STEP)?.ceremony;
+    pub(super) fn relin_answers(&self, set: KeySet) -> Result<u32, HospitalError> {
+        let ((first, second), witness, sums, input) = self.own_shares(set)?;
+        let (challenge, _) = self.relin_challenge(set)?;
+        let ceremony = &self.dealt(STEP)?.of(set, STEP)?.ceremony;
         let statement = RelinStatement::new(ceremony.crs(), &first, &second, sums).step(STEP)?;
         let seed = ceremony.bytes("relinearisation, masks", &input.0);
         let answers = match RelinProver::new(&statement, witness, &seed).answers(&challenge) {
@@ -86,7 +86,8 @@ impl Site {
         for answer in answers.iter() {
             let (party, of) = (self.plan.party, RELIN_REPETITIONS);
             self.observer.activity(party, Activity::Keys { done: count as usize, of });
-            self.outbox.put(BlobId::ceremony(BlobKind::RelinAnswer, Some(party), count), answer.to_bytes())?;
+            let place = ListId { party: Some(party), ..set.list(BlobKind::RelinAnswer) };
+            self.outbox.put(place.body(count), answer.to_bytes())?;
             count += 1;
         }
         Ok(count)
@@ -102,12 +103,11 @@ impl Site {
         shares: [&[u8]; 2],
         answers: &[Bytes],
     ) -> Result<Option<Reject>, HospitalError> {
-        self.plan.program_of(set, STEP)?;
-        let (sums, _) = self.sums.of_round_one().ok_or(HospitalError::NoKeys { step: STEP })?;
-        let (challenge, all) = self.relin_challenge()?;
+        let (sums, _) = self.sums.of_round_one(set).ok_or(HospitalError::NoKeys { step: STEP })?;
+        let (challenge, all) = self.relin_challenge(set)?;
         let masks = all.get(usize::from(of.number()) - 1).ok_or(HospitalError::NoKeys { step: STEP })?;
         let tells = self.telling(|done, of| Activity::Verifying { done, of }, RELIN_REPETITIONS);
-        let crs = self.crs(STEP)?;
+        let crs = self.crs_of(set, STEP)?;
         let checked = read_shares(of, shares, crs).and_then(|shares| {
             let opened = check_answers(&shares, (crs, sums), (&masks.commitment, &challenge), (answers, &tells));
             opened.map_err(|error| (Reject::RelinProofWrong, error.to_string()))
@@ -124,10 +124,10 @@ impl Site {
     }
 
     /// The coins of all, from the masks on record.
-    fn relin_challenge(&self) -> Result<(RelinChallenge, Vec<Masks>), HospitalError> {
-        let digests = self.holdings.digests(masks())?;
-        self.is_noted(KeyStep::RelinMasks, masks_digest(&digests))?;
-        let mut bytes = self.crs(STEP)?.epoch().to_vec();
+    fn relin_challenge(&self, set: KeySet) -> Result<(RelinChallenge, Vec<Masks>), HospitalError> {
+        let digests = self.holdings.digests(masks(set))?;
+        self.is_noted((set, Key::RelinMasks), masks_digest(&digests))?;
+        let mut bytes = self.crs_of(set, STEP)?.epoch().to_vec();
         let mut all = Vec::new();
         for digest in digests {
             let body = self.holdings.read(digest)?;
@@ -139,12 +139,12 @@ impl Site {
     }
 
     /// Own shares made again, with what they are made of, and the sums of round one with their digest.
-    fn own_shares(&self) -> Result<(Shares, RelinWitness, &RelinIntermediate, Digest), HospitalError> {
-        let (sums, input) = self.sums.of_round_one().ok_or(HospitalError::NoKeys { step: STEP })?;
-        let (first, mask) = self.relin_round_one(STEP)?;
-        let dealt = self.dealt(STEP)?;
+    fn own_shares(&self, set: KeySet) -> Result<(Shares, RelinWitness, &RelinIntermediate, Digest), HospitalError> {
+        let (sums, input) = self.sums.of_round_one(set).ok_or(HospitalError::NoKeys { step: STEP })?;
+        let (first, mask) = self.relin_round_one(set, STEP)?;
+        let dealt = self.dealt(STEP)?.of(set, STEP)?;
         let mut stream = dealt.ceremony.stream("relinearisation, round two", &input.0);
-        let second = RelinKeyShare::<R2>::generate_with_witness(&dealt.serving, mask, sums, &mut stream);
+        let second = RelinKeyShare::<R2>::generate_with_witness(&dealt.secret, mask, sums, &mut stream);
         let (second, witness) = second.step(STEP)?;
         Ok(((first, second), witness, sums, input))
     }

@@ -55,12 +55,12 @@ impl Site {
         let party = self.plan.party;
         self.check_bound()?;
         let contribution = self.contribution(attempt, cohort)?;
-        let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?;
+        let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?.serving();
         let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
         let program = &self.plan.program;
         self.observer.activity(party, Activity::Encrypting { done: 0, of: program.weights().len() });
         let ledger = &mut self.serving_ledger;
-        let mut holder = GateHolder { secret: &keys.gate, crs, vault: &keys.vault, ledger };
+        let mut holder = GateHolder { secret: &keys.serving.gate, crs, vault: &keys.vault, ledger };
         let number = u64::from(attempt.0);
         let slots = program.encrypt_gated_weights(&contribution.parameters, number, &mut holder).step(step)?;
         let place = |index| BlobId::round(BlobKind::PublishChunk, RoundId(0), attempt, Some(party), index);
@@ -156,10 +156,10 @@ impl Site {
         images: &[ArrayView3<'_, f32>],
         step: &'static str,
     ) -> Result<Vec<Vec<u8>>, HospitalError> {
-        let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?;
+        let crs = self.crs.as_ref().ok_or(HospitalError::NoKeys { step })?.serving();
         let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
         let ledger = &mut self.serving_ledger;
-        let mut holder = GateHolder { secret: &keys.gate, crs, vault: &keys.vault, ledger };
+        let mut holder = GateHolder { secret: &keys.serving.gate, crs, vault: &keys.vault, ledger };
         let packed = self.plan.program.encrypt_gated(images, query.0, &mut holder).step(step)?;
         Ok(packed.iter().map(GatedCiphertext::to_bytes).collect())
     }
@@ -196,7 +196,8 @@ impl Site {
             HospitalError::crypto(step)(source)
         })?;
         let of = (&context, result);
-        let share = ReleaseShare::generate(permit, of, &keys.serving, self.plan.policy(), &keys.pairs, &keys.vault);
+        let share =
+            ReleaseShare::generate(permit, of, &keys.serving.points, self.plan.policy(), &keys.pairs, &keys.vault);
         let sealed = asker.seal(&self.box_of(party, binding.asker), &share.step(step)?.to_bytes())?;
         self.outbox.put(place, sealed)?;
         self.outbox.root(place, 1)

@@ -10,16 +10,19 @@ use he_agg::multiparty::{Crs, RelinEphemeral};
 use protocol::codec::Wire;
 use protocol::drive::{Store, Stream};
 use protocol::facts::{Fact, HospitalFacts};
+use protocol::message::KeySet;
 use protocol::store::Journal;
 
 use super::adoption::CurrentModel;
+use super::dealt_keys::DealtKeys;
 use super::error::{HospitalError, Step};
 use super::evaluation::Evaluations;
 use super::gates::Gates;
 use super::holdings::Holdings;
 use super::images::{HeldOut, SiteImages};
+use super::key_crs::KeyCrs;
 use super::key_sums::KeySums;
-use super::keyring::{DealtKeys, Keyring};
+use super::keyring::Keyring;
 use super::observer::Observer;
 use super::outbox::Outbox;
 use super::part_sums::PartSum;
@@ -42,10 +45,11 @@ pub(super) struct Site {
     pub(super) serving_ledger: DiskLedger,
     pub(super) outbox: Arc<Outbox>,
     pub(super) observer: Arc<dyn Observer>,
-    pub(super) crs: Option<Crs>,
+    pub(super) crs: Option<KeyCrs>,
     pub(super) dealt: Option<DealtKeys>,
     pub(super) keys: Option<Keyring>,
-    pub(super) relin: Option<RelinEphemeral>,
+    /// What round two of a set's relinearisation key consumes, between the rounds.
+    pub(super) relin: Option<(KeySet, RelinEphemeral)>,
     /// Sums of the serving keys' shares, as this site adds them.
     pub(super) sums: KeySums,
     /// Keys with which others' ciphertexts are lifted.
@@ -139,7 +143,16 @@ impl Site {
         format!("epoch-{}-{name}", self.plan.epoch)
     }
 
+    /// That of the keys of serving.
     pub(super) fn crs(&self, step: &'static str) -> Result<&Crs, HospitalError> {
+        Ok(self.key_crs(step)?.serving())
+    }
+
+    pub(super) fn crs_of(&self, set: KeySet, step: &'static str) -> Result<&Crs, HospitalError> {
+        self.key_crs(step)?.of(set).ok_or(HospitalError::NoKeys { step })
+    }
+
+    pub(super) fn key_crs(&self, step: &'static str) -> Result<&KeyCrs, HospitalError> {
         self.crs.as_ref().ok_or(HospitalError::NoKeys { step })
     }
 }

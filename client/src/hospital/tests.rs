@@ -11,6 +11,7 @@ mod publishing;
 mod relin_proof;
 mod round_sums;
 mod rounds;
+
 mod weights;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use he_agg::Preset;
 use he_agg::aggregation::{BlindedSum, ChunkId, ChunkSum, DecryptionShare, Flooding, LaneLayout, ShareContext};
 use he_agg::multiparty::{Crs, ErrorBound, R1, RelinKeyShare, RelinKeySum};
 use he_infer::{ImageShape, LayerSpec, Network, PixelRange, Program};
+use he_train::encrypted::HeadPlan;
 use ndarray::Array4;
 use protocol::Reject;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
@@ -156,6 +158,7 @@ fn plan(number: u16, program: &Arc<Program>) -> HospitalPlan {
         clip: 0.5,
         weights: Weights::new(Weighting::Declared, &membership()),
         program: Arc::clone(program),
+        head: None,
         release: Release {
             flooding: Flooding::secure(40, 1 << 10).unwrap(),
             bound: ErrorBound::at_least(60.0).unwrap(),
@@ -219,6 +222,10 @@ impl Consortium {
 
     /// For a program, with so many planes of each hospital.
     fn over(program: Program, planes: u32) -> Self {
+        Self::of(program, planes, None)
+    }
+
+    fn of(program: Program, planes: u32, head: Option<Arc<HeadPlan>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let opening: Vec<OpeningKey> = (1..=N).map(|_| OpeningKey::generate().unwrap()).collect();
         let members = (1..=N).zip(&opening).map(|(number, opening)| Member {
@@ -238,6 +245,7 @@ impl Consortium {
             let vault = Arc::new(Vault::for_tests(&root.join("vault")));
             let mut plan = plan(number, &program);
             plan.terms.planes = planes;
+            plan.head = head.clone();
             open(&root, vault, plan).unwrap()
         });
         let sites = sites.collect();

@@ -11,6 +11,7 @@ use he_agg::multiparty::{
 use he_agg::{Preset, Stream};
 use he_infer::{ImageShape, LayerSpec, Network, PixelRange, PlaneQuestion};
 use ndarray::Array3;
+use protocol::message::KeySet;
 use protocol::store::Journal;
 
 use super::*;
@@ -278,7 +279,8 @@ fn a_gate_key_of_another_hospital_is_not_taken_for_the_askers() {
         let journal = Arc::new(Journal::open(&folder.path().join("journal.sqlite")).unwrap());
         let bodies = Bodies::open(&folder.path().join("spool"), journal).unwrap();
         bodies.put(&id, &stored).unwrap();
-        let found = serving_keys::gate_key(&bodies, &crs, PartyId::new(2).unwrap()).map(|key| key.asker());
+        let found =
+            serving_keys::gate_key(&bodies, (KeySet::Serving, &crs), PartyId::new(2).unwrap()).map(|key| key.asker());
         match found {
             Ok(asker) => assert_eq!((asker, party), (2, 2)),
             Err(error) => assert!(party == 1 && error.to_string().contains("gate key"), "{error}"),
@@ -289,14 +291,7 @@ fn a_gate_key_of_another_hospital_is_not_taken_for_the_askers() {
 /// Adding them up as if they were of the program that is served would give keys of nothing.
 #[test]
 fn keys_of_a_training_are_not_added_up_where_no_plan_has_a_head() {
-    use protocol::message::{KeySet, KeyStep, KeysAsked};
-    let folder = tempfile::tempdir().unwrap();
-    let journal = Arc::new(Journal::open(&folder.path().join("journal.sqlite")).unwrap());
-    let bodies = Bodies::open(&folder.path().join("spool"), journal).unwrap();
-    let parties = std::iter::once(asker()).collect();
-    for step in KeyStep::steps(KeysAsked { planes: false, training: true }) {
-        let added = serving_keys::aggregate(&bodies, &Holder::program(), parties, Digest(SEED), step);
-        let is_refused = matches!(added, Err(CoordinatorError::NoHead));
-        assert_eq!(is_refused, step.set() == KeySet::Training, "{step}");
-    }
+    let (program, planned) = (Holder::program(), serving_keys::planned);
+    assert!(matches!(planned(&program, None, KeySet::Training), Err(CoordinatorError::NoHead)));
+    assert_eq!(planned(&program, None, KeySet::Serving).unwrap(), program.planned_keys());
 }

@@ -43,6 +43,23 @@ pub enum KeySet {
     Training,
 }
 
+impl KeySet {
+    /// What tells the bodies of the sets apart, in place of a round.
+    #[must_use]
+    pub fn round(self) -> u64 {
+        match self {
+            Self::Serving => 0,
+            Self::Training => 1,
+        }
+    }
+
+    /// Where what is made of all hospitals' bodies of a kind lies.
+    #[must_use]
+    pub fn list(self, kind: BlobKind) -> ListId {
+        ListId { kind, round: self.round(), attempt: 0, party: None }
+    }
+}
+
 /// Which steps a ceremony has, as the terms say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeysAsked {
@@ -210,10 +227,7 @@ impl KeyStep {
     /// What tells the bodies of the sets apart, in place of a round.
     #[must_use]
     pub fn round(self) -> u64 {
-        match self.set() {
-            KeySet::Serving => 0,
-            KeySet::Training => 1,
-        }
+        self.set().round()
     }
 
     /// Where one hospital's bodies of this step lie, or what was made of them for all.

@@ -8,9 +8,10 @@ use protocol::sealed::BoxContext;
 use zeroize::Zeroizing;
 
 use super::super::dealing::Dealing;
+use super::super::key_crs::KeyCrs;
 use super::super::key_sums::{gate_keys, own_gate};
 use super::*;
-use protocol::message::KeysAsked;
+use protocol::message::{KeySet, KeysAsked};
 
 /// The key share of one step, made by a process that has lived since dealing and by one that is killed before each
 /// step.
@@ -101,7 +102,7 @@ fn a_site_killed_while_it_deals_keeps_the_boxes_it_stored_and_deals_the_same_poi
     let context = BoxContext { epoch: Epoch(1), dealer: party(1), receiver: party(3), label: "dealing" };
     let plain = |sealed: &[u8]| Zeroizing::new(all.opening[2].open(&context, sealed).unwrap().to_vec());
     assert_eq!(plain(&first[2]), plain(&again[2]));
-    let crs = Crs::new(Preset::Inf13, seed().0);
+    let crs = KeyCrs::new(&twin.plan, seed());
     assert!(Dealing::from_bytes(&plain(&again[2]), &twin.plan.layout, &crs, 1, 3).is_ok());
 }
 
@@ -177,10 +178,16 @@ fn when_all_keys_exist_nothing_of_the_ceremony_stays() {
     all.site(1).serving_share(KeyStep::Galois).unwrap();
     assert!(all.site(1).dealt.is_none(), "the serving secret is not kept in memory");
     let holds = |site: &Site, list| site.holdings.digests(list).unwrap().len();
-    assert_eq!((holds(all.site(1), own_gate()), holds(all.site(1), gate_keys())), (1, usize::from(N)));
-    let gate = all.site(1).holdings.digests(own_gate()).unwrap()[0];
+    assert_eq!(
+        (holds(all.site(1), own_gate(KeySet::Serving)), holds(all.site(1), gate_keys(KeySet::Serving))),
+        (1, usize::from(N))
+    );
+    let gate = all.site(1).holdings.digests(own_gate(KeySet::Serving)).unwrap()[0];
     all.site(1).finish_ceremony().unwrap();
-    assert_eq!((holds(all.site(1), own_gate()), holds(all.site(1), gate_keys())), (0, usize::from(N)));
+    assert_eq!(
+        (holds(all.site(1), own_gate(KeySet::Serving)), holds(all.site(1), gate_keys(KeySet::Serving))),
+        (0, usize::from(N))
+    );
     assert!(all.site(1).holdings.read(gate).is_err(), "the gate's bytes are gone");
     all.site(1).finish_ceremony().unwrap();
     let roster = all.roster.clone();

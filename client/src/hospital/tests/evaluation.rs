@@ -267,7 +267,7 @@ fn rotation_keys_that_were_not_drawn_are_taken_as_announced_if_they_are_the_prog
     let keys = rotations(&all.sites, &shares);
     let makers = [party(1), party(2), party(3)];
     let site = all.site(1);
-    let (steps, limbs) = site.rotations()[1];
+    let (steps, limbs) = site.rotations(KeySet::Serving)[1];
     let mut ends = |keys: &[Bytes]| {
         site.add_parts(Parts::Rotations(KeySet::Serving), 0, &shares[0]).unwrap();
         for (index, key) in (1..).zip(&keys[1..]) {
@@ -432,12 +432,20 @@ fn a_query_that_cannot_be_evaluated_says_why_and_releases_nothing() {
 /// Holdings that are whole, and not those that this site stated it had added up.
 #[test]
 fn sums_that_are_not_on_record_are_not_computed_with() {
-    for list in [gate_keys(), relinearisation(), Parts::Rotations(KeySet::Serving).sum(), MODEL.sum()] {
+    for list in [
+        gate_keys(KeySet::Serving),
+        relinearisation(KeySet::Serving),
+        Parts::Rotations(KeySet::Serving).sum(),
+        MODEL.sum(),
+    ] {
         let mut serving = Serving::new();
         let question = serving.ask(1);
         let site = serving.all.site(1);
-        let other: ListId =
-            if list == relinearisation() { Parts::Rotations(KeySet::Serving).sum() } else { relinearisation() };
+        let other: ListId = if list == relinearisation(KeySet::Serving) {
+            Parts::Rotations(KeySet::Serving).sum()
+        } else {
+            relinearisation(KeySet::Serving)
+        };
         let wrong: Vec<_> = site.holdings.digests(other).unwrap().into_iter().map(|digest| (digest, 0)).collect();
         site.holdings.keep(list, &wrong).unwrap();
         site.gates.keep(0);
@@ -452,11 +460,12 @@ fn a_gate_key_that_is_not_on_record_lifts_nothing() {
     let question = serving.ask(1);
     let site = serving.all.site(1);
     let other = other_key(2, site.plan.program.gate_limbs());
-    let held: Vec<_> = site.holdings.digests(gate_keys()).unwrap().into_iter().map(|digest| (digest, 0)).collect();
+    let held: Vec<_> =
+        site.holdings.digests(gate_keys(KeySet::Serving)).unwrap().into_iter().map(|digest| (digest, 0)).collect();
     let mut wrong = held.clone();
     wrong[1] = site.holdings.write(&other).unwrap();
     for (list, is_right) in [(wrong, false), (held, true)] {
-        site.holdings.keep(gate_keys(), &list).unwrap();
+        site.holdings.keep(gate_keys(KeySet::Serving), &list).unwrap();
         site.gates.keep(0);
         assert_eq!(question.at(site).is_ok(), is_right);
     }

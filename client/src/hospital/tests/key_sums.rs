@@ -121,7 +121,7 @@ fn a_gate_is_added_of_shares_meant_for_it_and_its_key_is_the_same_after_every_re
     // One that lies where the right one was held is not taken for it.
     let site = all.site(1);
     let other = site.holdings.write(&others[2].1).unwrap();
-    site.holdings.keep(own_gate(), &[other]).unwrap();
+    site.holdings.keep(own_gate(KeySet::Serving), &[other]).unwrap();
     assert!(matches!(site.serving_share(KeyStep::GateKey), Err(HospitalError::OtherCeremony { .. })));
 }
 
@@ -146,7 +146,7 @@ fn gate_keys_are_those_that_their_makers_signed_for_and_serve_the_program() {
     let list = all.gates();
     let keys = all.shares(KeyStep::GateKey);
     let limbs = all.sites[0].plan.program.gate_limbs();
-    let held = |site: &Site| site.holdings.digests(gate_keys()).unwrap();
+    let held = |site: &Site| site.holdings.digests(gate_keys(KeySet::Serving)).unwrap();
     let before = held(all.site(1));
     assert_eq!(before, keys.iter().map(|(_, key)| Digest::of_bytes(key)).collect::<Vec<_>>());
     let site = all.site(1);

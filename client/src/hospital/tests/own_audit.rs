@@ -3,7 +3,7 @@
 use protocol::facts::{Released, Revealed};
 use protocol::heads::Seen;
 use protocol::message::{
-    Acceptance, DealingsSent, HospitalMessage, KeysAsked, PublishHead, QueryHead, ServingShareHead, ShareHead,
+    Acceptance, DealingsSent, HospitalMessage, KeySet, KeysAsked, PublishHead, QueryHead, ServingShareHead, ShareHead,
     SignedMessage, SwitchShareHead, UpdateHead,
 };
 
@@ -194,12 +194,12 @@ fn a_site_keeps_what_an_audit_needs_or_nothing_as_it_says_also_later() {
     let holds = |site: &Site, list| site.holdings.digests(list).unwrap().len();
     let site = all.site(1);
     assert!(site.vault.contains("epoch-1-ceremony") && site.dealt.is_none(), "at rest, and not in memory");
-    assert_eq!((holds(site, own_gate()), holds(site, relin_sums())), (1, 1));
+    assert_eq!((holds(site, own_gate(KeySet::Serving)), holds(site, relin_sums(KeySet::Serving))), (1, 1));
     // From the next start on the site file says otherwise.
     site.plan.keeps_ceremony = false;
     site.finish_ceremony().unwrap();
     assert!(!site.vault.contains("epoch-1-ceremony"));
-    assert_eq!((holds(site, own_gate()), holds(site, relin_sums())), (0, 0));
+    assert_eq!((holds(site, own_gate(KeySet::Serving)), holds(site, relin_sums(KeySet::Serving))), (0, 0));
 }
 
 /// A site that kept nothing when its keys were made and keeps what comes from now on, and one that trained on.
@@ -209,7 +209,7 @@ fn what_it_was_made_of_may_be_gone_although_the_secret_is_not() {
     let keys = ceremony(&mut all);
     let heads = round(&mut all);
     let site = all.site(1);
-    for list in [own_gate(), relin_sums()] {
+    for list in [own_gate(KeySet::Serving), relin_sums(KeySet::Serving)] {
         site.holdings.forget(list).unwrap();
     }
     let other = vec![0.5; site.current.parameters.len()];

@@ -85,7 +85,7 @@ fn honest_shares_are_proved_to_all_and_made_again_they_are_the_same() {
         }
         let site = all.site(checker);
         assert_eq!(site.finish_sum(KeyStep::RelinAnswers, BodyRoot::default()).unwrap(), None);
-        assert!(site.sums.of_round_one().is_none(), "nothing is proved on the sums any more");
+        assert!(site.sums.of_round_one(KeySet::Serving).is_none(), "nothing is proved on the sums any more");
     }
     // Another process, with the sums of round one fetched again.
     all.restart(1);
@@ -109,7 +109,7 @@ fn honest_shares_are_proved_to_all_and_made_again_they_are_the_same() {
     let refused = site.finish_sum(KeyStep::RelinMasks, list_of_all(&other));
     assert!(matches!(refused, Err(HospitalError::OtherCeremony { what: "list of masks and coins" })));
     site.finish_ceremony().unwrap();
-    assert!(site.holdings.digests(masks()).unwrap().is_empty());
+    assert!(site.holdings.digests(masks(KeySet::Serving)).unwrap().is_empty());
 }
 
 /// A member that adds a constant of its own to its first share, and does all else as it should: everybody adds up
@@ -129,11 +129,11 @@ fn a_member_that_bends_its_share_is_added_up_by_all_and_named_by_all() {
     // The cheat's own statement is of the bent share, and it knows what honest members know of theirs.
     let crs = Crs::new(Preset::Inf13, seed().0);
     let cheat = all.site(3);
-    let (sums, input) = cheat.sums.of_round_one().unwrap();
-    let (_, mask) = cheat.relin_round_one("cheating").unwrap();
-    let dealt = cheat.dealt("cheating").unwrap();
+    let (sums, input) = cheat.sums.of_round_one(KeySet::Serving).unwrap();
+    let (_, mask) = cheat.relin_round_one(KeySet::Serving, "cheating").unwrap();
+    let dealt = cheat.dealt("cheating").unwrap().of(KeySet::Serving, "cheating").unwrap();
     let mut stream = dealt.ceremony.stream("relinearisation, round two", &input.0);
-    let (own, witness) = RelinKeyShare::<R2>::generate_with_witness(&dealt.serving, mask, sums, &mut stream).unwrap();
+    let (own, witness) = RelinKeyShare::<R2>::generate_with_witness(&dealt.secret, mask, sums, &mut stream).unwrap();
     let bent = RelinKeyShare::<R1>::from_bytes(&first[2].1, &crs).unwrap();
     let statement = RelinStatement::new(&crs, &bent, &own, sums).unwrap();
     let prover = RelinProver::new(&statement, witness, &[9; 32]);

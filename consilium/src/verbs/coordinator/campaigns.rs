@@ -252,6 +252,7 @@ impl Campaigns {
                 terms,
                 layout: plan.experiment().layout().clone(),
                 program: Arc::clone(plan.program()),
+                head: None,
             },
             compute: self.compute.clone(),
             observer: Arc::new(Quiet),
