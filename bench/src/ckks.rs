@@ -1,5 +1,7 @@
 //! CKKS operations at one level, with the keys they take.
 
+use std::sync::Arc;
+
 use std::collections::BTreeMap;
 
 use he_agg::ckks::{Ciphertext, Encoder, Evaluator, Hoisted};
@@ -29,7 +31,7 @@ struct Fixture {
     encoder: Encoder,
     evaluator: Evaluator,
     public: PublicKey,
-    keys: EvaluationKeys,
+    keys: Arc<EvaluationKeys>,
     holder: HolderKey,
     values: Vec<f64>,
     stream: Stream,

@@ -1,5 +1,7 @@
 //! The keys of one party that holds them all, as most figures need them.
 
+use std::sync::Arc;
+
 use he_agg::{
     Preset, Stream,
     multiparty::{Collective, Crs, EvaluationKeys, HolderKey, KeyPlan, KeySizes, PublicKey, QueryKey, QuerySecret},
@@ -15,7 +17,7 @@ pub struct Holder {
     /// Encrypts.
     pub public: PublicKey,
     /// Computes.
-    pub keys: EvaluationKeys,
+    pub keys: Arc<EvaluationKeys>,
     /// What the keys take on the wire.
     pub sizes: KeySizes,
 }

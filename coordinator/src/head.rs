@@ -9,21 +9,16 @@ use he_train::encrypted::{HeadError, HeadRun, RefreshGoal, RefreshOrder, Refresh
 use protocol::BlobKind;
 
 /// The training as the coordinator takes it.
-pub struct HeadCoordinator<'a> {
+pub struct HeadCoordinator {
     terms: RefreshTerms,
-    run: HeadRun<'a, Cpu>,
-    next: &'a RefreshGoal<'a, Cpu>,
-    serving: &'a RefreshGoal<'a, Cpu>,
+    run: HeadRun<Cpu>,
+    next: RefreshGoal<Cpu>,
+    serving: RefreshGoal<Cpu>,
 }
 
-impl<'a> HeadCoordinator<'a> {
+impl HeadCoordinator {
     /// From the first step of `run`. Steps go on under the key of `next`, the finished head goes to `serving`.
-    pub fn new(
-        terms: RefreshTerms,
-        run: HeadRun<'a, Cpu>,
-        next: &'a RefreshGoal<'a, Cpu>,
-        serving: &'a RefreshGoal<'a, Cpu>,
-    ) -> Self {
+    pub fn new(terms: RefreshTerms, run: HeadRun<Cpu>, next: RefreshGoal<Cpu>, serving: RefreshGoal<Cpu>) -> Self {
         Self { terms, run, next, serving }
     }
 
@@ -93,7 +88,7 @@ impl<'a> HeadCoordinator<'a> {
         self.terms.contexts(order, &asked, self.next_goal())
     }
 
-    fn next_goal(&self) -> &'a RefreshGoal<'a, Cpu> {
-        if self.run.is_last() { self.serving } else { self.next }
+    fn next_goal(&self) -> &RefreshGoal<Cpu> {
+        if self.run.is_last() { &self.serving } else { &self.next }
     }
 }

@@ -4,6 +4,8 @@
 
 mod device;
 
+use std::sync::Arc;
+
 use he_agg::backend::Backend;
 use he_agg::ckks::{Ciphertext, Encoder, EvaluationKeys, Evaluator};
 use he_agg::multiparty::{Collective, Crs, HolderKey};
@@ -19,8 +21,8 @@ const ROWS: usize = 5_000;
 
 fn stepped<B: Backend>(
     backend: B,
-    program: &HeadProgram,
-    (keys, groups): (&EvaluationKeys<B>, &[(Vec<Ciphertext>, Ciphertext)]),
+    program: &Arc<HeadProgram>,
+    (keys, groups): (&Arc<EvaluationKeys<B>>, &[(Vec<Ciphertext>, Ciphertext)]),
     [weights, ahead]: [&[Ciphertext]; 2],
 ) -> Vec<Ciphertext> {
     let there = |from: &[Ciphertext]| Ciphertext::upload(&from.iter().collect::<Vec<_>>(), &backend).unwrap();
@@ -32,7 +34,7 @@ fn stepped<B: Backend>(
         })
         .collect();
     let evaluator = Evaluator::on(backend.clone()).unwrap();
-    let trainer = HeadTrainer::new(program, &evaluator, keys).unwrap();
+    let trainer = HeadTrainer::new(Arc::clone(program), evaluator, Arc::clone(keys)).unwrap();
     let batch: Vec<_> = groups.iter().collect();
     let made = trainer.step(1, &there(weights), &there(ahead), &batch).unwrap();
     let all: Vec<_> = made.weights.iter().chain(&made.ahead).collect();
@@ -53,7 +55,7 @@ fn a_step_of_training_leaves_the_same_bytes_on_both_backends() {
             momentum: 0.9,
             weight_decay: 1e-3,
         };
-        let program = HeadProgram::new(PRESET, recipe, (ROWS, DIMENSION), CLASSES).unwrap();
+        let program = Arc::new(HeadProgram::new(PRESET, recipe, (ROWS, DIMENSION), CLASSES).unwrap());
         let mut stream = Stream::from_seed([1; 32]);
         let made = Collective::new(Crs::new(PRESET, [2; 32]), 1, &program.key_plan(), &mut stream).unwrap();
         let (public, holder) = (made.public, HolderKey::new(made.secrets.into_iter().next().unwrap()));
@@ -72,10 +74,11 @@ fn a_step_of_training_leaves_the_same_bytes_on_both_backends() {
         let cpu = he_agg::backend::Cpu::new(PRESET.params());
         let zero = |limbs, scale| vec![Ciphertext::zero(PRESET, limbs, scale).unwrap()];
         let (weights, ahead) = (zero(3, 2f64.powi(33)), zero(program.top_limbs(), program.ahead_scale()));
-        let first = stepped(cpu, &program, (&made.keys, &groups), [&weights, &ahead]);
+        let keys = made.keys;
+        let first = stepped(cpu.clone(), &program, (&keys, &groups), [&weights, &ahead]);
         let ahead = [holder.refresh(&first[1], (&public, program.top_limbs()), &mut stream).unwrap()];
-        let expected = stepped(cpu, &program, (&made.keys, &groups), [&first[..1], &ahead]);
-        let resident = made.keys.upload(&gpu).unwrap();
+        let expected = stepped(cpu, &program, (&keys, &groups), [&first[..1], &ahead]);
+        let resident = Arc::new(keys.upload(&gpu).unwrap());
         let found = stepped(gpu.clone(), &program, (&resident, &groups), [&first[..1], &ahead]);
         for (found, expected) in found.iter().zip(&expected) {
             assert!(found.to_bytes() == expected.to_bytes(), "{loss:?}");

@@ -23,21 +23,16 @@ pub struct RefreshPart {
 }
 
 /// The hospital, and the training as it takes it itself.
-pub struct HeadDecryptor<'a, L> {
+pub struct HeadDecryptor<L> {
     site: HeadSite<L>,
-    run: HeadRun<'a, Cpu>,
-    next: &'a RefreshGoal<'a, Cpu>,
-    serving: &'a RefreshGoal<'a, Cpu>,
+    run: HeadRun<Cpu>,
+    next: RefreshGoal<Cpu>,
+    serving: RefreshGoal<Cpu>,
 }
 
-impl<'a, L: ReleaseLedger<Error: Error + 'static>> HeadDecryptor<'a, L> {
+impl<L: ReleaseLedger<Error: Error + 'static>> HeadDecryptor<L> {
     /// Follows `run` from its first step. Steps go on under the key of `next`, the finished head goes to `serving`.
-    pub fn new(
-        site: HeadSite<L>,
-        run: HeadRun<'a, Cpu>,
-        next: &'a RefreshGoal<'a, Cpu>,
-        serving: &'a RefreshGoal<'a, Cpu>,
-    ) -> Self {
+    pub fn new(site: HeadSite<L>, run: HeadRun<Cpu>, next: RefreshGoal<Cpu>, serving: RefreshGoal<Cpu>) -> Self {
         Self { site, run, next, serving }
     }
 
@@ -84,11 +79,11 @@ impl<'a, L: ReleaseLedger<Error: Error + 'static>> HeadDecryptor<'a, L> {
         let contexts = self.own(order, packages)?;
         let is_last = self.run.is_last();
         let HeadSite { secrets, ledger, .. } = &mut self.site;
-        let (goal, gate) = if is_last { (self.serving, &secrets.serving_gate) } else { (self.next, &secrets.gate) };
+        let (goal, gate) = if is_last { (&self.serving, &secrets.serving_gate) } else { (&self.next, &secrets.gate) };
         let mut parts = Vec::with_capacity(contexts.len());
         for context in &contexts {
             let permit = RefreshPermit::claim(ledger, context)?;
-            let mut holder = GateHolder { secret: gate, crs: goal.crs, vault: &secrets.vault, ledger };
+            let mut holder = GateHolder { secret: gate, crs: &goal.crs, vault: &secrets.vault, ledger };
             let keys = RefreshKeys {
                 key: &secrets.points,
                 pairs: &secrets.pairs,
@@ -119,12 +114,12 @@ impl<'a, L: ReleaseLedger<Error: Error + 'static>> HeadDecryptor<'a, L> {
         }
         let is_last = self.run.is_last();
         let HeadSite { secrets, ledger, .. } = &mut self.site;
-        let (goal, gate) = if is_last { (self.serving, &secrets.serving_gate) } else { (self.next, &secrets.gate) };
+        let (goal, gate) = if is_last { (&self.serving, &secrets.serving_gate) } else { (&self.next, &secrets.gate) };
         let mut opened = Vec::with_capacity(contexts.len());
         for (context, bytes) in contexts.iter().zip(blinded) {
             let sum = BlindedRefresh::from_bytes(bytes, context)?;
             let permit = OpeningPermit::claim(ledger, context, &sum)?;
-            let mut holder = GateHolder { secret: gate, crs: goal.crs, vault: &secrets.vault, ledger };
+            let mut holder = GateHolder { secret: gate, crs: &goal.crs, vault: &secrets.vault, ledger };
             opened.push(sum.open(permit, context, &secrets.group, &mut holder)?.to_bytes());
         }
         Ok(opened)
@@ -158,7 +153,7 @@ impl<'a, L: ReleaseLedger<Error: Error + 'static>> HeadDecryptor<'a, L> {
         if BodyRoot::of_bodies(&bytes) != packages {
             return Err(HeadRefusal::OtherStep { step: self.run.step() + 1 });
         }
-        let goal = if self.run.is_last() { self.serving } else { self.next };
+        let goal = if self.run.is_last() { &self.serving } else { &self.next };
         Ok(self.site.terms.contexts(order, &own, goal)?)
     }
 

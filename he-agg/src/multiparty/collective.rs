@@ -3,6 +3,8 @@
 //!
 //! Real hospitals never meet in one process; their driver takes the same steps one message at a time.
 
+use std::sync::Arc;
+
 use super::{
     CeremonyError, Crs, EvaluationKeys, GaloisKeyShare, GaloisKeySum, GateKey, GateSecret, GateSeed, GateShare,
     GateSum, KeyPlan, PublicKey, PublicKeyShare, PublicKeySum, R1, R2, RelinKeyShare, RelinKeySum, ServingKeyShare,
@@ -18,8 +20,8 @@ pub struct Collective {
     pub secrets: Vec<ServingSecret>,
     /// Encrypts.
     pub public: PublicKey,
-    /// Computes.
-    pub keys: EvaluationKeys,
+    /// Computes, for whoever needs it.
+    pub keys: Arc<EvaluationKeys>,
 }
 
 /// Bytes of keys on the wire; 0 for a key that the plan does not ask for.
@@ -110,7 +112,7 @@ impl Collective {
             }
             keys.insert_rotation(sum.finish()?)?;
         }
-        Ok(Self { public: public.finish()?, crs, secrets, keys })
+        Ok(Self { public: public.finish()?, crs, secrets, keys: Arc::new(keys) })
     }
 
     /// What the keys take on the wire.

@@ -1,5 +1,7 @@
 //! What the refreshes of a training are bound to, and how all who follow it join their results.
 
+use std::sync::Arc;
+
 use he_agg::aggregation::Flooding;
 use he_agg::backend::{Backend, Cpu};
 use he_agg::ckks::{Ciphertext, Evaluator, GatedCiphertext};
@@ -49,13 +51,13 @@ impl RefreshTerms {
         &self,
         order: &RefreshOrder,
         packages: &[Ciphertext],
-        goal: &RefreshGoal<'_, B>,
+        goal: &RefreshGoal<B>,
     ) -> Result<Vec<RefreshContext>, HeadError> {
         let RefreshOrder { step, attempt, opener, ref decryptors, .. } = *order;
         let context = |(part, package): (u32, &Ciphertext)| {
             let (program, flooding, message_log2) = (self.program, self.flooding, REFRESH_MESSAGE_LOG2);
             let request = RefreshRequest { program, step, attempt, part, opener, flooding, message_log2 };
-            let target = RefreshTarget::new(goal.crs, goal.limbs, goal.embedding)?;
+            let target = RefreshTarget::new(&goal.crs, goal.limbs, goal.embedding)?;
             Ok(RefreshContext::new(&self.crs, self.quorum, request, package.clone(), target, decryptors)?)
         };
         (0..).zip(packages).map(context).collect()
@@ -63,17 +65,18 @@ impl RefreshTerms {
 }
 
 /// The key under which a refresh encrypts, and everybody's gate of it.
-pub struct RefreshGoal<'a, B: Backend> {
+#[derive(Clone)]
+pub struct RefreshGoal<B: Backend> {
     /// Of that key.
-    pub crs: &'a Crs,
+    pub crs: Crs,
     /// Primes of what is fresh.
     pub limbs: usize,
     /// Into its ring.
     pub embedding: RefreshEmbedding,
     /// Of hospital 1, 2, ...
-    pub gates: &'a [GateKey<B>],
+    pub gates: Arc<[GateKey<B>]>,
     /// Of its ring.
-    pub evaluator: &'a Evaluator<B>,
+    pub evaluator: Evaluator<B>,
 }
 
 /// Whether these are a hospital's shares of these refreshes: what is none cannot be added.
@@ -84,26 +87,18 @@ pub fn are_shares(contexts: &[RefreshContext], party: u16, shares: &[Vec<u8>]) -
     contexts.len() == shares.len() && contexts.iter().zip(shares).all(is_one)
 }
 
-impl<'a, B: Backend> RefreshGoal<'a, B> {
+impl<B: Backend> RefreshGoal<B> {
     /// The key of the training itself, for its next step.
-    pub fn next_step(
-        program: &HeadProgram,
-        crs: &'a Crs,
-        (gates, evaluator): (&'a [GateKey<B>], &'a Evaluator<B>),
-    ) -> Self {
+    pub fn next_step(program: &HeadProgram, crs: Crs, (gates, evaluator): (Arc<[GateKey<B>]>, Evaluator<B>)) -> Self {
         Self { crs, limbs: program.top_limbs(), embedding: RefreshEmbedding::SameRing, gates, evaluator }
     }
 
     /// The key that the finished head is served under.
-    pub fn serving(
-        transfer: &HeadTransfer,
-        crs: &'a Crs,
-        (gates, evaluator): (&'a [GateKey<B>], &'a Evaluator<B>),
-    ) -> Self {
+    pub fn serving(transfer: &HeadTransfer, crs: Crs, (gates, evaluator): (Arc<[GateKey<B>]>, Evaluator<B>)) -> Self {
         Self { crs, limbs: transfer.package_limbs(), embedding: transfer.embedding(), gates, evaluator }
     }
 
-    fn gate(&self, party: u16) -> Result<&'a GateKey<B>, HeadError> {
+    fn gate(&self, party: u16) -> Result<&GateKey<B>, HeadError> {
         let gate = usize::from(party).checked_sub(1).and_then(|place| self.gates.get(place));
         gate.ok_or(HeadError::Hospital { party, hospitals: self.gates.len() })
     }
@@ -163,7 +158,7 @@ impl<'a, B: Backend> RefreshGoal<'a, B> {
     }
 }
 
-impl RefreshGoal<'_, Cpu> {
+impl RefreshGoal<Cpu> {
     /// The packages that an order is about, where `left` is what its step left, and this is the key of the training: in
     /// the first attempt those, in another one with all decryptors' zeros added.
     ///
@@ -184,7 +179,7 @@ impl RefreshGoal<'_, Cpu> {
         }
         let preset = self.crs.preset();
         let one = |(part, package): (u32, &Ciphertext)| -> Result<Ciphertext, HeadError> {
-            let mut sum = RefreshZeros::new(*self.evaluator, self.crs, (step, attempt, part), package)?;
+            let mut sum = RefreshZeros::new(self.evaluator, &self.crs, (step, attempt, part), package)?;
             for (party, zeros) in zeros {
                 let zero = GatedCiphertext::from_bytes(&zeros[part as usize], preset)?;
                 sum.absorb(&zero, self.gate(*party)?)?;

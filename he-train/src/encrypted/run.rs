@@ -3,6 +3,8 @@
 //! Whoever follows it holds what the next step is taken from by itself. A hospital that is asked to refresh compares
 //! what it is asked for with what its own step left, so that a share of anything else never leaves it.
 
+use std::sync::Arc;
+
 use he_agg::backend::Backend;
 use he_agg::ckks::{Ciphertext, EvaluationKeys, Evaluator};
 
@@ -11,10 +13,10 @@ use super::program::HeadProgram;
 use super::trainer::{HeadTrainer, TrainingGroup};
 
 /// The steps of a program, one after the other.
-pub struct HeadRun<'a, B: Backend> {
-    program: &'a HeadProgram,
-    trainer: HeadTrainer<'a, B>,
-    groups: &'a [TrainingGroup<B>],
+pub struct HeadRun<B: Backend> {
+    program: Arc<HeadProgram>,
+    trainer: HeadTrainer<B>,
+    groups: Arc<[TrainingGroup<B>]>,
     /// Steps that were taken and refreshed.
     done: usize,
     weights: Vec<Ciphertext<B>>,
@@ -24,19 +26,19 @@ pub struct HeadRun<'a, B: Backend> {
     left: Option<Vec<Ciphertext<B>>>,
 }
 
-impl<'a, B: Backend> HeadRun<'a, B> {
+impl<B: Backend> HeadRun<B> {
     /// From weights of nothing, over all groups of the program in their order.
     ///
     /// # Errors
     /// Keys or an evaluator of another parameter set; [`HeadError::Count`] for other groups.
     pub fn new(
-        program: &'a HeadProgram,
-        evaluator: &'a Evaluator<B>,
-        keys: &'a EvaluationKeys<B>,
-        groups: &'a [TrainingGroup<B>],
+        program: Arc<HeadProgram>,
+        evaluator: Evaluator<B>,
+        keys: Arc<EvaluationKeys<B>>,
+        groups: Arc<[TrainingGroup<B>]>,
     ) -> Result<Self, HeadError> {
         check_count("groups", groups.len(), program.groups())?;
-        let trainer = HeadTrainer::new(program, evaluator, keys)?;
+        let trainer = HeadTrainer::new(Arc::clone(&program), evaluator, keys)?;
         let start = trainer.start()?;
         Ok(Self { program, trainer, groups, done: 0, weights: start.weights, ahead: start.ahead, left: None })
     }

@@ -1,5 +1,7 @@
 //! One step of a recipe on ciphertexts.
 
+use std::sync::Arc;
+
 use he_agg::backend::Backend;
 use he_agg::ckks::{Ciphertext, CkksError, Encoder, EvaluationKeys, Evaluator, Plaintext};
 
@@ -29,10 +31,10 @@ pub struct Stepped<B: Backend> {
 }
 
 /// Takes the steps of a program with evaluation keys; it has no other.
-pub struct HeadTrainer<'a, B: Backend> {
-    program: &'a HeadProgram,
-    evaluator: &'a Evaluator<B>,
-    keys: &'a EvaluationKeys<B>,
+pub struct HeadTrainer<B: Backend> {
+    program: Arc<HeadProgram>,
+    evaluator: Evaluator<B>,
+    keys: Arc<EvaluationKeys<B>>,
     logit_turns: Turns<B>,
     sigmoid: Option<EncryptedSigmoid<B>>,
     /// Of the early steps and the late ones.
@@ -49,32 +51,32 @@ struct Phase<B: Backend> {
     kept: Plaintext<B>,
 }
 
-impl<'a, B: Backend> HeadTrainer<'a, B> {
+impl<B: Backend> HeadTrainer<B> {
     /// With the masks and factors of the program encoded.
     ///
     /// # Errors
     /// Keys or an evaluator of another parameter set.
     pub fn new(
-        program: &'a HeadProgram,
-        evaluator: &'a Evaluator<B>,
-        keys: &'a EvaluationKeys<B>,
+        program: Arc<HeadProgram>,
+        evaluator: Evaluator<B>,
+        keys: Arc<EvaluationKeys<B>>,
     ) -> Result<Self, HeadError> {
         let encoder = Encoder::new(program.preset())?;
         let (logits, layout) = (program.logit_limbs(), program.layout());
         let masks = program.logit_scale() * program.prime(logits) / program.product_scale();
-        let logit_turns = Turns::new(layout, (masks, logits + 1), &encoder, evaluator)?;
+        let logit_turns = Turns::new(layout, (masks, logits + 1), &encoder, &evaluator)?;
         let sigmoid = match program.sigmoid() {
             Some(sigmoid) => {
                 let scales = (program.sigmoid_scales(sigmoid), logits);
-                Some(EncryptedSigmoid::new(sigmoid, scales, &encoder, evaluator)?)
+                Some(EncryptedSigmoid::new(sigmoid, scales, &encoder, &evaluator)?)
             }
             None => None,
         };
         let recipe = program.recipe();
-        let phase = |rate| Phase::new(program, rate, &encoder, evaluator);
+        let phase = |rate| Phase::new(&program, rate, &encoder, &evaluator);
         let phases = [phase(recipe.learning_rate)?, phase(recipe.late_rate)?];
         let [part, whole] = program.momentum()?;
-        let factor = |value: f64| every(&encoder, evaluator, value, (1.0, program.weight_limbs()));
+        let factor = |value: f64| every(&encoder, &evaluator, value, (1.0, program.weight_limbs()));
         let momentum = [factor(whole + part)?, factor(part)?];
         Ok(Self { program, evaluator, keys, logit_turns, sigmoid, phases, momentum })
     }
@@ -107,7 +109,7 @@ impl<'a, B: Backend> HeadTrainer<'a, B> {
         ahead: &[Ciphertext<B>],
         batch: &[&TrainingGroup<B>],
     ) -> Result<Stepped<B>, HeadError> {
-        let (program, evaluator) = (self.program, self.evaluator);
+        let (program, evaluator) = (&self.program, &self.evaluator);
         let packages = program.tree().packages();
         for (what, found, expected) in [
             ("weights", weights.len(), packages),
@@ -144,7 +146,7 @@ impl<'a, B: Backend> HeadTrainer<'a, B> {
 
     /// What the answers of every group are off by.
     fn errors(&self, ahead: &[Ciphertext<B>], batch: &[&TrainingGroup<B>]) -> Result<Vec<Ciphertext<B>>, HeadError> {
-        let (program, evaluator, keys) = (self.program, self.evaluator, self.keys);
+        let (program, evaluator, keys) = (&self.program, &self.evaluator, &*self.keys);
         let width = program.layout().width();
         let capacity = program.tree().capacity() as f64;
         let vectors = program.tree().unpack(evaluator, keys, ahead)?;
@@ -176,7 +178,7 @@ impl<'a, B: Backend> HeadTrainer<'a, B> {
         errors: &[Ciphertext<B>],
         batch: &[&TrainingGroup<B>],
     ) -> Result<Vec<Ciphertext<B>>, HeadError> {
-        let (program, evaluator, keys) = (self.program, self.evaluator, self.keys);
+        let (program, evaluator, keys) = (&self.program, &self.evaluator, &*self.keys);
         let (width, limbs) = (program.layout().width(), program.weight_limbs() + 1);
         let turned = phase.error_turns.all(evaluator, keys, errors)?;
         let mut vectors = Vec::with_capacity(program.layout().vectors());

@@ -1,5 +1,7 @@
 //! What ciphertexts do not hold is refused before anything is encrypted.
 
+use std::sync::Arc;
+
 use he_agg::Preset;
 use he_agg::ckks::{Ciphertext, Encoder, EvaluationKeys, Evaluator};
 use he_agg::multiparty::KeyPlan;
@@ -68,9 +70,9 @@ fn features_that_are_none_are_refused_without_their_row() {
 
 #[test]
 fn ciphertexts_of_another_head_are_refused_by_name() {
-    let program = HeadProgram::new(PRESET, GOOD, (5_000, 3), 2).unwrap();
-    let (keys, evaluator) = (EvaluationKeys::new(PRESET), Evaluator::new(PRESET).unwrap());
-    let trainer = HeadTrainer::new(&program, &evaluator, &keys).unwrap();
+    let program = Arc::new(HeadProgram::new(PRESET, GOOD, (5_000, 3), 2).unwrap());
+    let (keys, evaluator) = (Arc::new(EvaluationKeys::new(PRESET)), Evaluator::new(PRESET).unwrap());
+    let trainer = HeadTrainer::new(program, evaluator, keys).unwrap();
     let start = trainer.start().unwrap();
     let some = Ciphertext::zero(PRESET, 5, 8.0).unwrap();
     let group = |features| TrainingGroup { features: vec![some.clone(); features], labels: some.clone() };

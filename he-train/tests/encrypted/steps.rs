@@ -1,5 +1,7 @@
 //! Every step beside the step in the clear, within what the noise model says.
 
+use std::sync::Arc;
+
 use he_agg::Stream;
 use he_train::encrypted::{HeadProgram, HeadTrainer};
 use he_train::{HeadLoss, OddPolynomial, Recipe, shadow};
@@ -71,11 +73,11 @@ fn every_step_on_ciphertexts_is_the_step_in_the_clear_within_the_noise_model() {
             weight_decay: 1e-3,
         };
         let (features, labels) = samples(rows, dimension, classes);
-        let program = HeadProgram::new(PRESET, recipe, (rows, dimension), classes).unwrap();
+        let program = Arc::new(HeadProgram::new(PRESET, recipe, (rows, dimension), classes).unwrap());
         let (mut holder, keys) = Holder::new(&program.key_plan());
+        let keys = Arc::new(keys);
         let groups = holder.groups(&program, (&features, &labels));
-        let evaluator = holder.evaluator;
-        let trainer = HeadTrainer::new(&program, &evaluator, &keys).unwrap();
+        let trainer = HeadTrainer::new(Arc::clone(&program), holder.evaluator, Arc::clone(&keys)).unwrap();
         let start = trainer.start().unwrap();
         let (mut weights, mut ahead) = (start.weights, start.ahead);
         let nothing = Array2::<f64>::zeros((dimension, classes));

@@ -1,5 +1,6 @@
 //! Training on ciphertexts, measured.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use client::head::HeadDecryptor;
@@ -73,6 +74,7 @@ pub(super) fn train(
 ) -> Result<Encrypted, HeadRunError> {
     let Shadowed { data, recipe, grouped: rows, owners, plain, .. } = shadowed;
     let program = HeadProgram::new(Preset::Trn14, *recipe, rows.features.dim(), rows.labels.ncols())?;
+    let program = Arc::new(program);
     program.check_weights(plain.weight_max)?;
     let transfer = HeadTransfer::new(&program)?;
     let questions: Vec<_> = data.test.features.outer_iter().take(experiment.queries()).collect();
@@ -98,12 +100,14 @@ pub(super) fn train(
     let following = if drops.is_empty() { threshold } else { quorum.parties };
     let deciding = std::mem::take(&mut parties.sites).into_iter().take(usize::from(following));
     let (training, serving) = (&parties.training, &parties.serving);
-    let next = RefreshGoal::next_step(&program, &training.keys.crs, (&training.gates, &training.evaluator));
-    let last = RefreshGoal::serving(&transfer, &serving.keys.crs, (&serving.gates, &serving.evaluator));
+    let next = RefreshGoal::next_step(&program, training.keys.crs.clone(), training.joining());
+    let last = RefreshGoal::serving(&transfer, serving.keys.crs.clone(), serving.joining());
+    let groups: Arc<[_]> = groups.into();
     // Uploads are lifted once, for all: everybody makes the same of the same bytes.
-    let run = || HeadRun::new(&program, &training.evaluator, &training.keys.keys, &groups);
-    let coordinator = HeadCoordinator::new(parties.terms.clone(), run()?, &next, &last);
-    let decryptor = |site| Ok(HeadDecryptor::new(site, run()?, &next, &last));
+    let run =
+        || HeadRun::new(Arc::clone(&program), training.evaluator, Arc::clone(&training.keys.keys), Arc::clone(&groups));
+    let coordinator = HeadCoordinator::new(parties.terms.clone(), run()?, next.clone(), last.clone());
+    let decryptor = |site| Ok(HeadDecryptor::new(site, run()?, next.clone(), last.clone()));
     let decryptors = deciding.map(decryptor).collect::<Result<Vec<_>, HeadRunError>>()?;
     let terms = TrainingTerms {
         program: Digest(program.digest()),

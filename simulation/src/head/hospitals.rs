@@ -4,6 +4,7 @@
 //! one process holds all secrets, and the ledgers are in memory.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use client::head::{HeadSecrets, HeadSite};
@@ -25,11 +26,16 @@ pub const REFRESHES: u64 = 1 << 12;
 /// A key of all hospitals, with everybody's gate of it.
 pub(super) struct Keyed {
     pub(super) keys: Collective,
-    pub(super) gates: Vec<GateKey>,
+    pub(super) gates: Arc<[GateKey]>,
     pub(super) evaluator: Evaluator,
 }
 
 impl Keyed {
+    /// What joins the parts of a refresh to this key.
+    pub(super) fn joining(&self) -> (Arc<[GateKey]>, Evaluator) {
+        (Arc::clone(&self.gates), self.evaluator)
+    }
+
     fn new(
         preset: Preset,
         hospitals: u16,
@@ -38,8 +44,8 @@ impl Keyed {
     ) -> Result<(Self, Vec<GateSecret>), HeadRunError> {
         let keys = Collective::new(Crs::new(preset, stream.seed()), hospitals, plan, stream)?;
         let gates = (1..=hospitals).map(|party| keys.gate(party, limbs, stream));
-        let (secrets, gates) = gates.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-        Ok((Self { keys, gates, evaluator: Evaluator::new(preset)? }, secrets))
+        let (secrets, gates): (_, Vec<_>) = gates.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        Ok((Self { keys, gates: gates.into(), evaluator: Evaluator::new(preset)? }, secrets))
     }
 }
 

@@ -52,20 +52,16 @@ impl Signers {
 }
 
 /// The hospital.
-pub(super) struct Seat<'a> {
+pub(super) struct Seat {
     pub(super) party: PartyId,
-    pub(super) decryptor: HeadDecryptor<'a, MemoryLedger>,
+    pub(super) decryptor: HeadDecryptor<MemoryLedger>,
     follower: Follower,
     log: LogReader,
     signed: u64,
 }
 
-impl<'a> Seat<'a> {
-    pub(super) fn new(
-        decryptor: HeadDecryptor<'a, MemoryLedger>,
-        signers: &Signers,
-        terms: TrainingTerms,
-    ) -> Option<Self> {
+impl Seat {
+    pub(super) fn new(decryptor: HeadDecryptor<MemoryLedger>, signers: &Signers, terms: TrainingTerms) -> Option<Self> {
         let party = PartyId::new(decryptor.party())?;
         let follower = Follower::new(party, signers.roster.clone(), terms);
         let log = LogReader::new(*signers.roster.coordinator());

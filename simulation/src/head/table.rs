@@ -40,12 +40,12 @@ pub(super) struct Lost {
 }
 
 /// Everybody, and what lies between them.
-pub(super) struct Table<'a> {
+pub(super) struct Table {
     signers: Signers,
     machine: TrainingMachine,
     writer: LogWriter,
-    coordinator: HeadCoordinator<'a>,
-    seats: Vec<Seat<'a>>,
+    coordinator: HeadCoordinator,
+    seats: Vec<Seat>,
     shelf: Shelf,
     waiting: VecDeque<Event>,
     lost: Vec<Lost>,
@@ -63,13 +63,13 @@ pub(super) struct Table<'a> {
     verified: PartySet,
 }
 
-impl<'a> Table<'a> {
+impl Table {
     /// Before the first step. The hospitals at the table follow, the others have only uploaded.
     pub(super) fn new(
         (signers, key): (Signers, SigningKey),
         terms: &TrainingTerms,
-        coordinator: HeadCoordinator<'a>,
-        mut seats: Vec<Seat<'a>>,
+        coordinator: HeadCoordinator,
+        mut seats: Vec<Seat>,
         lost: Vec<Lost>,
     ) -> Self {
         let live = seats.iter().map(|seat| seat.party).collect();

@@ -28,18 +28,18 @@ pub(super) const STEPS: usize = 3;
 /// A key with everybody's gate of it.
 struct Keyed {
     keys: Collective,
-    gates: Vec<GateKey>,
+    gates: Arc<[GateKey]>,
     evaluator: Evaluator,
 }
 
 /// Everything but the hospitals.
 pub(super) struct Cast {
-    program: HeadProgram,
+    program: Arc<HeadProgram>,
     transfer: HeadTransfer,
     training: Keyed,
     serving: Keyed,
     pub(super) terms: RefreshTerms,
-    groups: Vec<TrainingGroup<Cpu>>,
+    groups: Arc<[TrainingGroup<Cpu>]>,
     /// The only group, as hospital 1 sent it.
     pub(super) sent: Vec<Vec<u8>>,
     pub(super) shadow: Shadow,
@@ -51,7 +51,7 @@ pub(super) struct Sent {
     pub(super) masks: Vec<(u16, Vec<Vec<u8>>)>,
 }
 
-pub(super) type Decryptor<'a> = HeadDecryptor<'a, DiskLedger>;
+pub(super) type Decryptor = HeadDecryptor<DiskLedger>;
 
 fn samples() -> (Array2<f64>, Array2<f64>) {
     let value = |row: usize, column: usize| ((row * 31 + column * 17) % 23) as f64 / 11.0 - 1.0;
@@ -62,8 +62,8 @@ fn samples() -> (Array2<f64>, Array2<f64>) {
 
 fn keyed(preset: Preset, plan: &KeyPlan, limbs: usize, stream: &mut Stream) -> (Keyed, Vec<GateSecret>) {
     let keys = Collective::new(Crs::new(preset, stream.seed()), HOSPITALS, plan, stream).unwrap();
-    let (secrets, gates) = (1..=HOSPITALS).map(|party| keys.gate(party, limbs, stream).unwrap()).unzip();
-    (Keyed { keys, gates, evaluator: Evaluator::new(preset).unwrap() }, secrets)
+    let (secrets, gates): (_, Vec<_>) = (1..=HOSPITALS).map(|party| keys.gate(party, limbs, stream).unwrap()).unzip();
+    (Keyed { keys, gates: gates.into(), evaluator: Evaluator::new(preset).unwrap() }, secrets)
 }
 
 impl Cast {
@@ -81,7 +81,7 @@ impl Cast {
         };
         let (features, labels) = samples();
         let recipe = recipe.spread(ROWS, 8_192);
-        let program = HeadProgram::new(Preset::Trn14, recipe, features.dim(), 1).unwrap();
+        let program = Arc::new(HeadProgram::new(Preset::Trn14, recipe, features.dim(), 1).unwrap());
         let padded = |values: &Array2<f64>| {
             let mut padded = Array2::zeros((8_192, values.ncols()));
             padded.slice_mut(ndarray::s![..ROWS, ..]).assign(values);
@@ -114,27 +114,31 @@ impl Cast {
         plain.push(program.encode_labels(&encoder, labels.view(), 0).unwrap());
         let sent = sites[0].encrypt(0, &plain).unwrap();
         let gate = (&training.keys.crs, &training.gates[0]);
-        let groups = vec![lift_group(&program, &training.evaluator, gate, 0, &sent).unwrap()];
+        let groups = Arc::from([lift_group(&program, &training.evaluator, gate, 0, &sent).unwrap()]);
         (Self { program, transfer, training, serving, terms, groups, sent, shadow }, sites)
     }
 
-    pub(super) fn run(&self) -> HeadRun<'_, Cpu> {
+    pub(super) fn run(&self) -> HeadRun<Cpu> {
         self.run_over(&self.groups).unwrap()
     }
 
     /// The two who decrypt, before the first step. Goals are that of the next step and of serving.
-    pub(super) fn deciding<'a>(
-        &'a self,
+    pub(super) fn deciding(
+        &self,
         sites: Vec<HeadSite<DiskLedger>>,
-        [next, serving]: [&'a RefreshGoal<'a, Cpu>; 2],
-    ) -> Vec<Decryptor<'a>> {
-        sites.into_iter().take(2).map(|site| HeadDecryptor::new(site, self.run(), next, serving)).collect()
+        [next, serving]: [&RefreshGoal<Cpu>; 2],
+    ) -> Vec<Decryptor> {
+        sites
+            .into_iter()
+            .take(2)
+            .map(|site| HeadDecryptor::new(site, self.run(), next.clone(), serving.clone()))
+            .collect()
     }
 
     /// The same over other groups.
-    pub(super) fn run_over<'a>(&'a self, groups: &'a [TrainingGroup<Cpu>]) -> Result<HeadRun<'a, Cpu>, HeadError> {
+    pub(super) fn run_over(&self, groups: &Arc<[TrainingGroup<Cpu>]>) -> Result<HeadRun<Cpu>, HeadError> {
         let Keyed { keys, evaluator, .. } = &self.training;
-        HeadRun::new(&self.program, evaluator, &keys.keys, groups)
+        HeadRun::new(Arc::clone(&self.program), *evaluator, Arc::clone(&keys.keys), Arc::clone(groups))
     }
 
     /// What comes of hospital 1's upload.
@@ -144,11 +148,13 @@ impl Cast {
     }
 
     /// The keys of the next step, and of serving.
-    pub(super) fn goals(&self) -> [RefreshGoal<'_, Cpu>; 2] {
+    pub(super) fn goals(&self) -> [RefreshGoal<Cpu>; 2] {
         let Keyed { keys, gates, evaluator } = &self.training;
-        let next = RefreshGoal::next_step(&self.program, &keys.crs, (gates, evaluator));
+        let of = (Arc::clone(gates), *evaluator);
+        let next = RefreshGoal::next_step(&self.program, keys.crs.clone(), of);
         let Keyed { keys, gates, evaluator } = &self.serving;
-        [next, RefreshGoal::serving(&self.transfer, &keys.crs, (gates, evaluator))]
+        let of = (Arc::clone(gates), *evaluator);
+        [next, RefreshGoal::serving(&self.transfer, keys.crs.clone(), of)]
     }
 
     /// Of the key that is trained under.
@@ -194,7 +200,7 @@ pub(super) fn order(step: u32) -> RefreshOrder {
     RefreshOrder { step, attempt: 0, opener: 2, decryptors: vec![1, 2], zeros: Vec::new() }
 }
 
-pub(super) fn packages(run: &mut HeadRun<'_, Cpu>) -> Vec<Vec<u8>> {
+pub(super) fn packages(run: &mut HeadRun<Cpu>) -> Vec<Vec<u8>> {
     run.take().unwrap().iter().map(Ciphertext::to_bytes).collect()
 }
 
@@ -204,7 +210,7 @@ pub(super) fn root(packages: &[Vec<u8>]) -> BodyRoot {
 }
 
 /// Everybody's shares and masks of these packages.
-pub(super) fn shares(decryptors: &mut [Decryptor<'_>], order: &RefreshOrder, packages: &[Vec<u8>]) -> Sent {
+pub(super) fn shares(decryptors: &mut [Decryptor], order: &RefreshOrder, packages: &[Vec<u8>]) -> Sent {
     let mut sent = Sent { shares: Vec::new(), masks: Vec::new() };
     for decryptor in decryptors {
         let parts = decryptor.share(order, root(packages)).unwrap();
@@ -218,8 +224,8 @@ pub(super) fn shares(decryptors: &mut [Decryptor<'_>], order: &RefreshOrder, pac
 /// The coordinator's sums of these.
 pub(super) fn sums(
     cast: &Cast,
-    (order, run): (&RefreshOrder, &mut HeadRun<'_, Cpu>),
-    goal: &RefreshGoal<'_, Cpu>,
+    (order, run): (&RefreshOrder, &mut HeadRun<Cpu>),
+    goal: &RefreshGoal<Cpu>,
     sent: &Sent,
 ) -> Vec<Vec<u8>> {
     blinded_sums(&cast.terms.contexts(order, run.take().unwrap(), goal).unwrap(), &sent.shares).unwrap()

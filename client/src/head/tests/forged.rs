@@ -115,7 +115,7 @@ fn uploads_in_part_or_damaged_are_not_trained_on() {
     }
     let damaged: Vec<Vec<u8>> = cast.sent.iter().map(|bytes| bytes[1..].to_vec()).collect();
     assert!(matches!(cast.lift(&damaged), Err(HeadError::Bytes(_))));
-    let refused = cast.run_over(&[]).err();
+    let refused = cast.run_over(&std::sync::Arc::from([])).err();
     assert!(matches!(refused, Some(HeadError::Count { what: "groups", found: 0, expected: 1 })), "{refused:?}");
 }
 

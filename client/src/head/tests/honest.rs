@@ -114,7 +114,7 @@ fn a_step_whose_opener_is_lost_is_refreshed_in_another_attempt_with_the_zeros_of
     let (cast, sites) = Cast::new(folder.path());
     let [next, serving] = cast.goals();
     let mut three: Vec<_> =
-        sites.into_iter().map(|site| HeadDecryptor::new(site, cast.run(), &next, &serving)).collect();
+        sites.into_iter().map(|site| HeadDecryptor::new(site, cast.run(), next.clone(), serving.clone())).collect();
     let mut run = cast.run();
     let asked = packages(&mut run);
     let left = run.take().unwrap().to_vec();

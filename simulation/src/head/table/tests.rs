@@ -1,5 +1,7 @@
 //! What the coordinator makes of parts that hospitals send.
 
+use std::sync::Arc;
+
 use client::head::HeadDecryptor;
 use he_agg::multiparty::Quorum;
 use he_agg::{Preset, Stream};
@@ -13,7 +15,7 @@ use crate::head::hospitals::Hospitals;
 
 const ROWS: usize = 8_192;
 
-fn last(table: &mut Table<'_>) -> Option<TrainingInput> {
+fn last(table: &mut Table) -> Option<TrainingInput> {
     match table.waiting.pop_back() {
         Some(Event::Coordinator(input)) => Some(*input),
         _ => None,
@@ -37,17 +39,21 @@ fn parts_that_are_none_are_found_when_they_come() {
         features: Array2::from_shape_fn((ROWS, 3), |(row, column)| value(row, column)),
         labels: Array2::from_shape_fn((ROWS, 1), |(row, _)| value(row, 0)),
     };
-    let program = HeadProgram::new(Preset::Trn14, recipe, rows.features.dim(), 1).unwrap();
+    let program = Arc::new(HeadProgram::new(Preset::Trn14, recipe, rows.features.dim(), 1).unwrap());
     let (transfer, mut stream) = (HeadTransfer::new(&program).unwrap(), Stream::from_seed([3; 32]));
     let quorum = Quorum { threshold: 2, parties: 3 };
     let mut parties = Hospitals::new((&program, &transfer), (quorum, 48), false, &mut stream).unwrap();
     let mut sight = Sight::of(&rows, ROWS);
     let (groups, _) = parties.upload(&program, &rows, &[1], (&mut sight, |_, _| {})).unwrap();
+    let groups: Arc<[_]> = groups.into();
     let sites = std::mem::take(&mut parties.sites);
     let (training, serving) = (&parties.training, &parties.serving);
-    let next = RefreshGoal::next_step(&program, &training.keys.crs, (&training.gates, &training.evaluator));
-    let goal = RefreshGoal::serving(&transfer, &serving.keys.crs, (&serving.gates, &serving.evaluator));
-    let run = || HeadRun::new(&program, &training.evaluator, &training.keys.keys, &groups).unwrap();
+    let next = RefreshGoal::next_step(&program, training.keys.crs.clone(), training.joining());
+    let goal = RefreshGoal::serving(&transfer, serving.keys.crs.clone(), serving.joining());
+    let run = || {
+        HeadRun::new(Arc::clone(&program), training.evaluator, Arc::clone(&training.keys.keys), Arc::clone(&groups))
+            .unwrap()
+    };
     let terms = TrainingTerms {
         program: Digest(program.digest()),
         served: Digest::default(),
@@ -57,9 +63,9 @@ fn parts_that_are_none_are_found_when_they_come() {
         refresh_deadline_ms: u64::MAX,
     };
     let signers = Signers::new(3, 2).unwrap();
-    let decryptors = sites.into_iter().map(|site| HeadDecryptor::new(site, run(), &next, &goal));
+    let decryptors = sites.into_iter().map(|site| HeadDecryptor::new(site, run(), next.clone(), goal.clone()));
     let seats = decryptors.map(|decryptor| Seat::new(decryptor, &signers.0, terms.clone()).unwrap()).collect();
-    let coordinator = HeadCoordinator::new(parties.terms.clone(), run(), &next, &goal);
+    let coordinator = HeadCoordinator::new(parties.terms.clone(), run(), next.clone(), goal.clone());
     let mut table = Table::new(signers, &terms, coordinator, seats, Vec::new());
     table.step(&mut sight).unwrap();
     assert_eq!(table.verified.numbers(), [1, 2, 3]);
