@@ -14,6 +14,7 @@ pub mod earlier;
 pub mod enrolment;
 pub mod handover;
 pub mod head;
+pub mod head_campaign;
 pub mod hospital;
 pub mod hours;
 pub mod ledger;

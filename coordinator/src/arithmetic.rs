@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use he_agg::aggregation::LaneLayout;
-use he_agg::multiparty::{Crs, PlannedKeys};
+use he_agg::multiparty::{Crs, PlannedKeys, Quorum};
 use he_infer::Program;
 use he_train::encrypted::HeadPlan;
+use protocol::blob::BlobKind;
 use protocol::drive::coordinator::{
-    CoordinatorEvent, CoordinatorJob, Inspection, JobResult, KeysAdded, ModelAdded, StepsPrepared, SumMade,
+    CoordinatorEvent, CoordinatorJob, Inspection, JobResult, KeysAdded, ModelAdded, StepsPrepared, SumMade, Training,
 };
 use protocol::drive::{Crypto, JobId, StoreFault};
 use protocol::ids::{Attempt, Digest, RoundId};
@@ -26,6 +27,7 @@ use crate::node::Input;
 use crate::observer::{Observer, Step};
 use crate::serving_engine::{Evaluated, ServingEngine};
 use crate::serving_keys;
+use crate::training_engine::{TrainingEngine, TrainingParts};
 
 /// Everything that the arithmetic works with. Cloning shares it.
 #[derive(Clone)]
@@ -40,6 +42,8 @@ pub(crate) struct Workshop {
     pub(crate) observer: Arc<dyn Observer>,
     /// Keys and model, while serving.
     pub(crate) engine: Arc<Mutex<Option<Arc<ServingEngine>>>>,
+    /// The head that is being trained.
+    pub(crate) training: Arc<Mutex<Option<TrainingEngine>>>,
     /// What the disk said when it had no room for a result.
     pub(crate) full: Arc<OnceLock<StoreFault>>,
 }
@@ -75,6 +79,10 @@ impl Workshop {
                     keys.and_then(|keys| serving_keys::aggregate(&self.bodies, &keys, parties, epoch_seed, step));
                 done(self.told(added, |body| JobResult::Keys(KeysAdded { step, body })));
             }
+            CoordinatorJob::Inspect(Inspection { list, chunks, .. }) if list.kind == BlobKind::Feature => {
+                let inspected = self.training_parts().and_then(|parts| parts.inspect(list, chunks));
+                done(self.told(inspected, |it| JobResult::Inspected(list, it.is_some())));
+            }
             CoordinatorJob::Inspect(Inspection { epoch_seed, list, chunks, cohort, decryptors, manifest }) => {
                 let epoch = self.epoch(epoch_seed);
                 let (round, attempt) = (RoundId(u32::try_from(list.round).unwrap_or(u32::MAX)), Attempt(list.attempt));
@@ -103,10 +111,18 @@ impl Workshop {
                 });
                 done(self.told(stored, |model| JobResult::Model(ModelAdded { attempt, model })));
             }
-            // No terms have a head, so that no phase of one begins.
-            CoordinatorJob::PrepareTraining(_) => done(JobResult::Prepared(StepsPrepared { program: None })),
-            CoordinatorJob::InspectPart { list, .. } => done(JobResult::Inspected(list, false)),
-            CoordinatorJob::TrainHead { .. } => done(JobResult::Stuck),
+            CoordinatorJob::PrepareTraining(of) => {
+                let program = self.training_parts().and_then(|parts| parts.program(&of));
+                done(self.told(program, |program| JobResult::Prepared(StepsPrepared { program })));
+            }
+            CoordinatorJob::InspectPart { of, list, binding } => {
+                let fit = self.train(&of, |engine| engine.is_fit(list, binding));
+                done(self.told(fit, |fit| JobResult::Inspected(list, fit == Some(true))));
+            }
+            CoordinatorJob::TrainHead { of, task } => {
+                let result = self.train(&of, |engine| engine.run(task));
+                done(self.told(result, |result| result.unwrap_or(JobResult::Stuck)));
+            }
             CoordinatorJob::Load { published, epoch_seed } => {
                 let (bodies, parties) = (Arc::clone(&self.bodies), self.roster.parties());
                 let of = (epoch_seed, published.attempt);
@@ -137,6 +153,30 @@ impl Workshop {
 
     fn keys_of(&self, set: KeySet) -> Result<PlannedKeys, CoordinatorError> {
         serving_keys::planned(&self.program, self.head.as_deref(), set)
+    }
+
+    fn training_parts(&self) -> Result<TrainingParts, CoordinatorError> {
+        let plan = self.head.clone().ok_or(CoordinatorError::NoHead)?;
+        let quorum = Quorum { threshold: self.layout.threshold(), parties: self.layout.parties() };
+        Ok(TrainingParts { bodies: Arc::clone(&self.bodies), plan, quorum, parties: self.roster.parties() })
+    }
+
+    /// Works at the step that a training has come to. One job at a time: a step needs all processors.
+    fn train<T>(
+        &self,
+        of: &Training,
+        work: impl FnOnce(&mut TrainingEngine) -> Result<T, CoordinatorError>,
+    ) -> Result<T, CoordinatorError> {
+        let mut kept = self.training.lock().unwrap_or_else(PoisonError::into_inner);
+        // An engine that failed in the middle of a step is opened again.
+        let mut engine = match kept.take().filter(|engine| engine.is_of(of)) {
+            Some(engine) => engine,
+            None => TrainingEngine::open(self.training_parts()?, of)?,
+        };
+        engine.catch_up(of)?;
+        let worked = work(&mut engine)?;
+        *kept = Some(engine);
+        Ok(worked)
     }
 
     /// Names the key epoch in every ciphertext and share.

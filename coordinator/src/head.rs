@@ -22,6 +22,11 @@ impl HeadCoordinator {
         Self { terms, run, next, serving }
     }
 
+    /// The step at hand, counted from 0.
+    pub fn step(&self) -> usize {
+        self.run.step()
+    }
+
     /// What hospitals are asked to refresh, as it travels: what the step at hand left, which is taken if it is not yet,
     /// with the zeros of another attempt.
     ///

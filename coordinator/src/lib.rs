@@ -28,6 +28,7 @@ mod serving_engine;
 mod serving_keys;
 mod standing;
 mod times;
+mod training_engine;
 pub mod welcome;
 
 pub use awaited::Awaited;

@@ -160,6 +160,7 @@ impl Coordinator {
             compute,
             observer: Arc::clone(&observer),
             engine: Arc::default(),
+            training: Arc::default(),
             full: Arc::default(),
         };
         let full = Arc::clone(&workshop.full);

@@ -9,11 +9,12 @@ use he_agg::multiparty::{Collective, Crs, KeyPlan, PublicKey};
 use he_agg::{Preset, Stream};
 use he_gpu::Gpu;
 use std::slice::from_ref;
+use std::sync::Arc;
 
 const PRESET: Preset = Preset::Inf14x30;
 
 /// The keys of one party: for encryption, for products and for rotations by `steps`.
-fn keys(steps: &[i32], stream: &mut Stream) -> (PublicKey, EvaluationKeys) {
+fn keys(steps: &[i32], stream: &mut Stream) -> (PublicKey, Arc<EvaluationKeys>) {
     let limbs = PRESET.params().q.len();
     let rotations = steps.iter().map(|steps| (*steps, limbs)).collect();
     let plan = KeyPlan { relin_limbs: limbs, rotations, ..KeyPlan::default() };

@@ -143,6 +143,13 @@ pub struct EncryptedModel<B: Backend = Cpu> {
     slots: Vec<Ciphertext<B>>,
 }
 
+impl<B: Backend> EncryptedModel<B> {
+    /// The weight vectors, in the program's order.
+    pub fn weights(&self) -> &[Ciphertext<B>] {
+        &self.slots
+    }
+}
+
 impl EncryptedModel {
     /// Takes ciphertexts as a model after checking each against the program.
     ///

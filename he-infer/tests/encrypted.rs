@@ -23,7 +23,7 @@ fn compile(image: ImageShape, layers: &[LayerSpec], preset: Preset) -> Program {
 /// One party that made all keys alone and may therefore look at every intermediate result.
 struct Holder {
     public_key: PublicKey,
-    keys: EvaluationKeys,
+    keys: std::sync::Arc<EvaluationKeys>,
     secret: HolderKey,
     encoder: Encoder,
 }

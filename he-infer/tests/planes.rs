@@ -24,7 +24,7 @@ const Q: LayerSpec = LayerSpec::quadratic();
 struct Case {
     program: Program,
     crs: Crs,
-    keys: EvaluationKeys,
+    keys: std::sync::Arc<EvaluationKeys>,
     holder: HolderKey,
     secret: GateSecret,
     gate: GateKey,

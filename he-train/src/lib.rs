@@ -26,5 +26,5 @@ pub use moments::{Moments, Whitening};
 pub use polynomial::OddPolynomial;
 pub use pooled::{MomentLanes, PooledError};
 pub use recipe::{HeadLoss, Recipe, RecipeError};
-pub use row_group::{RowGroup, row_groups};
+pub use row_group::{RowGroup, row_groups, spread_groups};
 pub use shadow::{Shadow, ShadowError, ShadowStep, shadow};

@@ -35,7 +35,7 @@ impl Moments {
     }
 
     /// How many rows.
-    pub(crate) fn rows(&self) -> f64 {
+    pub fn rows(&self) -> f64 {
         self.rows
     }
 

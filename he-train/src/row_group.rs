@@ -31,6 +31,15 @@ pub fn row_groups(rows_per_group: usize, counts: &[usize]) -> Vec<RowGroup> {
     placed.into_iter().map(|(_, group)| group).collect()
 }
 
+/// Groups of hospitals, of which each has so many, in the order in which steps take them; they come hospital after
+/// hospital. Those beyond what the hospitals have are left out.
+pub fn spread_groups<G>(groups: impl IntoIterator<Item = G>, counts: &[usize]) -> Vec<G> {
+    let mut groups: Vec<Option<G>> = groups.into_iter().map(Some).collect();
+    let first = |hospital: usize| counts[..hospital].iter().sum::<usize>();
+    let order = row_groups(1, counts);
+    order.into_iter().filter_map(|at| groups.get_mut(first(at.hospital) + at.first)?.take()).collect()
+}
+
 /// A fraction, compared exactly.
 #[derive(PartialEq, Eq)]
 struct Share {
@@ -65,5 +74,13 @@ mod tests {
         for run in large.chunks(40) {
             assert_eq!(run.iter().filter(|group| group.hospital == 1).count(), 10);
         }
+    }
+
+    #[test]
+    fn groups_come_in_the_order_of_their_rows() {
+        let counts = [5, 0, 9, 4];
+        let order: Vec<_> = row_groups(4, &counts).iter().map(|group| (group.hospital, group.first / 4)).collect();
+        let named = [(0, 0), (0, 1), (2, 0), (2, 1), (2, 2), (3, 0), (9, 9)];
+        assert_eq!(spread_groups(named, &[2, 0, 3, 1]), order);
     }
 }

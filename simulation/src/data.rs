@@ -61,7 +61,7 @@ pub(super) fn images_of(experiment: &Experiment, dataset: &Dataset, number: u16,
         samples.select(&places)
     };
     let held_out = HeldOut { validation: share(&dataset.validation), test: share(&dataset.test) };
-    SiteImages { train, held_out: experiment.publish().figures.then_some(held_out) }
+    SiteImages { train, held_out: experiment.publish().figures.then_some(held_out), rows: None }
 }
 
 /// Reads or generates the images.

@@ -108,6 +108,12 @@ pub enum HospitalError {
         /// The library's own words.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A head has nothing to be trained on.
+    #[error("{party} has no rows for a head: it was started without data")]
+    NoRows {
+        /// Where.
+        party: PartyId,
+    },
     /// A step was asked for before the one it needs.
     #[error("{step} was asked for before its keys exist; the key ceremony of this epoch did not finish here")]
     NoKeys {

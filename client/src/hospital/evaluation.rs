@@ -4,19 +4,18 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use he_agg::ckks::{Ciphertext, GatedCiphertext};
-use he_agg::multiparty::{EvaluationKeys, GaloisKey, RelinearizationKey};
+use he_agg::multiparty::EvaluationKeys;
 use he_infer::{EncryptedExecutor, EncryptedModel};
 use protocol::blob::{BodyRoot, ListId};
 use protocol::drive::hospital::Parts;
 use protocol::hospital::SwitchBinding;
 use protocol::ids::{Digest, PartyId, QueryId};
 use protocol::limits::QUERIES_EVALUATED_MAX;
-use protocol::message::{KeySet, KeyStep, QueryHead};
+use protocol::message::{KeySet, QueryHead};
 use rayon::prelude::*;
 
 use super::error::{HospitalError, Step};
 use super::gates::GATE_KEYS_KEPT;
-use super::key_sums::relinearisation;
 use super::site::Site;
 
 /// Keys and model in memory. Nothing of it decrypts.
@@ -119,20 +118,7 @@ impl Site {
         let none = || HospitalError::NothingPublished { party: self.plan.party };
         let (attempt, digest) = facts.model_checked().ok_or_else(none)?;
         let preset = self.plan.program.params().preset;
-        let crs = self.crs(step)?;
-        let mut keys = EvaluationKeys::new(preset);
-        for body in
-            self.held(relinearisation(KeySet::Serving), facts.key_sum(KeyStep::RelinRoundTwo).map(|sum| sum.root))?
-        {
-            let key = RelinearizationKey::from_bytes(&self.holdings.read(body)?, crs).step(step)?;
-            keys.set_relinearization(key).step(step)?;
-        }
-        let rotations =
-            self.held(Parts::Rotations(KeySet::Serving).sum(), facts.key_sum(KeyStep::Galois).map(|sum| sum.root))?;
-        let rotation = |body: &Digest| GaloisKey::from_bytes(&self.holdings.read(*body)?, crs).step(step);
-        for key in rotations.par_iter().map(rotation).collect::<Result<Vec<_>, HospitalError>>()? {
-            keys.insert_rotation(key).step(step)?;
-        }
+        let keys = self.evaluation_keys(KeySet::Serving)?;
         let weights = self.held(Parts::Model(attempt).sum(), Some(digest))?;
         let weight = |body: &Digest| Ciphertext::from_bytes(&self.holdings.read(*body)?, preset).step(step);
         let weights = weights.par_iter().map(weight).collect::<Result<Vec<_>, HospitalError>>()?;
@@ -142,7 +128,7 @@ impl Site {
     }
 
     /// The bodies of a list, which must be those that this site has on record.
-    fn held(&self, list: ListId, recorded: Option<Digest>) -> Result<Vec<Digest>, HospitalError> {
+    pub(super) fn held(&self, list: ListId, recorded: Option<Digest>) -> Result<Vec<Digest>, HospitalError> {
         let digests = self.holdings.digests(list)?;
         if recorded.is_some_and(|recorded| BodyRoot::of(&digests, 0).root == recorded) {
             return Ok(digests);

@@ -107,6 +107,10 @@ impl Site {
     /// # Errors
     /// [`HospitalError`] where the vault refuses.
     pub(super) fn keep_figures(&mut self, round: RoundId, figures: Digest) -> Result<(), HospitalError> {
+        if self.plan.head.is_some() {
+            // A head has no figures: what is added up there are its rows.
+            return self.keep_moments(round, figures);
+        }
         let epoch = self.plan.epoch;
         let kept = match sealed::figures(&self.vault, epoch)?.filter(|kept| kept.model == figures) {
             Some(kept) => Some(kept),

@@ -16,6 +16,7 @@ use super::error::{HospitalError, Step};
 use super::key_crs::KeyCrs;
 use super::plan::HospitalPlan;
 use super::sealed::SealedError;
+use crate::head::HeadSecrets;
 use crate::vault::Vault;
 
 /// The vault's record of an epoch's keys.
@@ -140,6 +141,13 @@ impl Keyring {
             KeySet::Serving => Ok(&self.serving),
             KeySet::Training => self.training.as_ref().ok_or(HospitalError::NoKeys { step }),
         }
+    }
+
+    /// What this hospital trains a head with; `None` where none is trained.
+    pub(crate) fn into_head(self, party: u16) -> Option<HeadSecrets> {
+        let Self { group, vault, pairs, serving, training, .. } = self;
+        let SetKeys { points, gate, .. } = training?;
+        Some(HeadSecrets { party, points, pairs, group, vault, gate, serving_gate: serving.gate })
     }
 
     /// Digest by which hospitals compare their group keys without showing them.

@@ -165,8 +165,7 @@ impl Site {
                 Some(self.seal_candidate(binding.round, binding.cohort, sums, weight_sum)?)
             }
             RoundPurpose::Figures => self.seal_figures(binding, sums, weight_sum)?,
-            // No plan of a site has a head yet.
-            RoundPurpose::Moments => None,
+            RoundPurpose::Moments => self.seal_moments(binding, sums, weight_sum)?,
         };
         self.observer.timed(party, binding.round, Timed::Decrypt, started.elapsed());
         Ok(digest)

@@ -10,6 +10,7 @@ use he_agg::Preset;
 use he_agg::aggregation::LaneLayout;
 use he_agg::multiparty::{DecryptPolicy, PlannedKeys, Quorum};
 use he_infer::Program;
+use he_train::MomentLanes;
 use he_train::encrypted::HeadPlan;
 use protocol::PartyId;
 use protocol::hospital::EarlierCohort;
@@ -21,6 +22,18 @@ use protocol::terms::Terms;
 use super::error::HospitalError;
 use super::weights::Weights;
 use crate::train::TrainDevice;
+
+/// A head that is trained on ciphertexts, as it was approved.
+#[derive(Clone)]
+pub struct PlannedHead {
+    /// Its keys, steps and model.
+    pub plan: Arc<HeadPlan>,
+    /// How rows are added up over all hospitals: their features, or where these are not whitened only how many there
+    /// are.
+    pub moments: MomentLanes,
+    /// Whether features are made uncorrelated by the sum over all rows.
+    pub is_whitened: bool,
+}
 
 /// The approved plan, and who this hospital is in it.
 #[derive(Clone)]
@@ -44,7 +57,7 @@ pub struct HospitalPlan {
     /// The network as operations over ciphertexts.
     pub program: Arc<Program>,
     /// The head that is trained on ciphertexts, if there is one; `program` is then what serves it.
-    pub head: Option<Arc<HeadPlan>>,
+    pub head: Option<PlannedHead>,
     /// Flooding of answers, the bound on their error that it is sized for, and what may be asked about.
     pub release: Release,
     /// How grey levels became what the network takes.
@@ -78,15 +91,15 @@ impl HospitalPlan {
     pub(crate) fn keys_of(&self, set: KeySet, step: &'static str) -> Result<PlannedKeys, HospitalError> {
         match (set, &self.head) {
             (KeySet::Serving, None) => Ok(self.program.planned_keys()),
-            (KeySet::Serving, Some(head)) => Ok(head.serving_keys()),
-            (KeySet::Training, Some(head)) => Ok(head.training_keys()),
+            (KeySet::Serving, Some(head)) => Ok(head.plan.serving_keys()),
+            (KeySet::Training, Some(head)) => Ok(head.plan.training_keys()),
             (KeySet::Training, None) => Err(HospitalError::NoKeys { step }),
         }
     }
 
     /// The parameter sets of the collective secrets: of serving, then of training.
     pub(crate) fn presets(&self) -> (Preset, Option<Preset>) {
-        let training = self.head.as_ref().map(|head| head.training_keys().preset);
+        let training = self.head.as_ref().map(|head| head.plan.training_keys().preset);
         (self.program.params().preset, training)
     }
 

@@ -19,7 +19,7 @@ use super::error::{HospitalError, Step};
 use super::evaluation::Evaluations;
 use super::gates::Gates;
 use super::holdings::Holdings;
-use super::images::{HeldOut, SiteImages};
+use super::images::{HeldOut, SiteImages, SiteRows};
 use super::key_crs::KeyCrs;
 use super::key_sums::KeySums;
 use super::keyring::Keyring;
@@ -28,6 +28,7 @@ use super::outbox::Outbox;
 use super::part_sums::PartSum;
 use super::plan::HospitalPlan;
 use super::site_store::SiteStore;
+use super::training::SiteTraining;
 use crate::ledger::DiskLedger;
 use crate::train::Trainer;
 use crate::vault::Vault;
@@ -39,6 +40,8 @@ pub(super) struct Site {
     pub(super) data: Samples,
     /// `None` where the site keeps its figures.
     pub(super) held_out: Option<HeldOut>,
+    /// Where a head is trained.
+    pub(super) rows: Option<SiteRows>,
     pub(super) vault: Arc<Vault>,
     pub(super) journal: Arc<Journal>,
     pub(super) training_ledger: DiskLedger,
@@ -62,6 +65,8 @@ pub(super) struct Site {
     pub(super) adding: Option<PartSum>,
     pub(super) evaluations: Evaluations,
     pub(super) current: CurrentModel,
+    /// The training of a head under way.
+    pub(super) training: SiteTraining,
 }
 
 impl Site {
@@ -93,6 +98,7 @@ impl Site {
             trainer,
             data: images.train,
             held_out: images.held_out,
+            rows: images.rows,
             vault,
             journal,
             observer,
@@ -107,6 +113,7 @@ impl Site {
             adding: None,
             evaluations: Evaluations::default(),
             current,
+            training: SiteTraining::default(),
         })
     }
 
@@ -158,7 +165,7 @@ impl Site {
 }
 
 /// Every key epoch has its own budget and its own claims.
-fn ledger(
+pub(super) fn ledger(
     journal: &Arc<Journal>,
     name: &str,
     plan: &HospitalPlan,

@@ -27,7 +27,7 @@ use he_agg::Preset;
 use he_agg::aggregation::{BlindedSum, ChunkId, ChunkSum, DecryptionShare, Flooding, LaneLayout, ShareContext};
 use he_agg::multiparty::{Crs, ErrorBound, R1, RelinKeyShare, RelinKeySum};
 use he_infer::{ImageShape, LayerSpec, Network, PixelRange, Program};
-use he_train::encrypted::HeadPlan;
+
 use ndarray::Array4;
 use protocol::Reject;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
@@ -49,7 +49,7 @@ use super::adoption::FACTS;
 use super::error::HospitalError;
 use super::images::SiteImages;
 use super::observer::{Activity, Observer, Timed};
-use super::plan::HospitalPlan;
+use super::plan::{HospitalPlan, PlannedHead};
 use super::site::Site;
 use super::weights::Weights;
 use crate::train::TrainDevice;
@@ -225,7 +225,7 @@ impl Consortium {
         Self::of(program, planes, None)
     }
 
-    fn of(program: Program, planes: u32, head: Option<Arc<HeadPlan>>) -> Self {
+    fn of(program: Program, planes: u32, head: Option<PlannedHead>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let opening: Vec<OpeningKey> = (1..=N).map(|_| OpeningKey::generate().unwrap()).collect();
         let members = (1..=N).zip(&opening).map(|(number, opening)| Member {

@@ -189,14 +189,6 @@ fn proof_judged(set: KeySet, of: PartyId, refused: Option<Reject>) -> HospitalDo
     KeyStep::of(set, Key::RelinAnswers).map_or(HospitalDone::Nothing, |step| share_judged(step, of, refused))
 }
 
-/// What the machine hears of work on a head: no plan of a site has one yet, and it asks for nothing else.
-fn no_head(job: &HeadJob) -> HospitalInput {
-    match job {
-        HeadJob::SumMoments { round } => HospitalInput::TrainingFailed { round: *round },
-        _ => HospitalInput::Untrainable { reject: Reject::PlanNotApproved },
-    }
-}
-
 /// What the machine hears of another hospital's share that was looked at: nothing, unless it is refused.
 fn share_judged(step: KeyStep, of: PartyId, refused: Option<Reject>) -> HospitalDone {
     match refused {
@@ -319,7 +311,7 @@ impl Bench {
             HospitalJob::EncryptPublish { attempt, cohort } => {
                 HospitalInput::PublishEncrypted { attempt, body: self.site.encrypt_contribution(attempt, cohort)? }
             }
-            HospitalJob::Head(job) => no_head(&job),
+            HospitalJob::Head(job) => return self.head(job),
             HospitalJob::PrepareQuery { ticket, query, model, program } => {
                 return Ok(self.prepare(ticket, query, model, program));
             }
@@ -333,6 +325,22 @@ impl Bench {
             }
         };
         Ok(HospitalDone::Input(input))
+    }
+
+    fn head(&mut self, job: HeadJob) -> Result<HospitalDone, HospitalError> {
+        Ok(HospitalDone::Input(match job {
+            HeadJob::SumMoments { round } => match self.site.sum_moments(round) {
+                Ok(()) => HospitalInput::Trained { round },
+                Err(error) => self.failed(round, error)?,
+            },
+            HeadJob::EncryptFeatures => self.site.encrypt_features()?,
+            HeadJob::AddFeatures { of, group, bodies } => match self.site.add_features(of, group, &bodies)? {
+                None => return Ok(HospitalDone::Nothing),
+                Some(reject) => HospitalInput::Untrainable { reject },
+            },
+            HeadJob::Prepare { groups, rows } => self.site.prepare_training(&groups, rows)?,
+            HeadJob::Do { task, bodies } => self.site.do_task(task, &bodies)?,
+        }))
     }
 
     fn shared(&mut self, binding: &ShareBinding) -> Result<HospitalInput, HospitalError> {
@@ -470,15 +478,6 @@ mod tests {
         ));
         let fault = share_made(step, own, Err(HospitalError::Abandoned));
         assert!(matches!(fault, Err(HospitalError::Abandoned)));
-    }
-
-    #[test]
-    fn work_on_a_head_is_refused_where_no_plan_has_one() {
-        let round = RoundId(3);
-        let said = no_head(&HeadJob::SumMoments { round });
-        assert!(matches!(said, HospitalInput::TrainingFailed { round: of } if of == round));
-        let said = no_head(&HeadJob::EncryptFeatures);
-        assert!(matches!(said, HospitalInput::Untrainable { reject: Reject::PlanNotApproved }));
     }
 
     #[test]

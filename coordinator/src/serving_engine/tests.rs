@@ -23,7 +23,7 @@ const SEED: [u8; 32] = [7; 32];
 /// All that one holder of the whole key has made: keys, a model, its gate key and five stored queries.
 struct Holder {
     program: Arc<Program>,
-    keys: EvaluationKeys,
+    keys: Arc<EvaluationKeys>,
     model: EncryptedModel,
     queries: Stored,
 }

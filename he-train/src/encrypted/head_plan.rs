@@ -1,6 +1,8 @@
 //! A head as hospitals approve it, before anybody knows how many rows there are.
 
 use he_agg::Preset;
+use he_agg::aggregation::Flooding;
+use he_agg::ckks::GatedCiphertext;
 use he_agg::multiparty::PlannedKeys;
 use sha2::{Digest, Sha256};
 
@@ -16,6 +18,7 @@ pub struct HeadPlan {
     /// As if there were one row.
     smallest: HeadProgram,
     transfer: HeadTransfer,
+    flooding: Flooding,
 }
 
 /// Why a head cannot be planned.
@@ -31,14 +34,44 @@ pub enum HeadPlanError {
 
 impl HeadPlan {
     /// A head of so many features and classes, trained by a recipe whose groups are what fits one ciphertext, and whose
-    /// rates are for a row.
+    /// rates are for a row. Refreshes are flooded by `flooding`.
     ///
     /// # Errors
     /// [`HeadPlanError`] names what does not fit.
-    pub fn new(preset: Preset, recipe: Recipe, dimension: usize, classes: usize) -> Result<Self, HeadPlanError> {
+    pub fn new(
+        preset: Preset,
+        recipe: Recipe,
+        (dimension, classes): (usize, usize),
+        flooding: Flooding,
+    ) -> Result<Self, HeadPlanError> {
         let smallest = HeadProgram::new(preset, recipe, (1, dimension), classes)?;
         let transfer = HeadTransfer::new(&smallest)?;
-        Ok(Self { smallest, transfer })
+        Ok(Self { smallest, transfer, flooding })
+    }
+
+    /// The program as if there were one row: everything of it that depends on no rows, as how they are encoded.
+    pub fn of_one_row(&self) -> &HeadProgram {
+        &self.smallest
+    }
+
+    /// What hides the weights from whoever opens, for how many refreshes.
+    pub fn flooding(&self) -> Flooding {
+        self.flooding
+    }
+
+    /// Whether these are the ciphertexts of a group, as far as their number, shape and scale tell: what is none cannot
+    /// be trained on.
+    pub fn is_group(&self, sent: &[Vec<u8>]) -> bool {
+        let program = &self.smallest;
+        let has = |(part, bytes): (usize, &Vec<u8>)| {
+            let (limbs, scale) = match part < program.layout().blocks() {
+                true => (program.top_limbs(), program.feature_scale()),
+                false => (program.error_limbs(), program.error_scale()),
+            };
+            let read = GatedCiphertext::from_bytes(bytes, program.preset());
+            read.is_ok_and(|it| (it.limbs(), it.scale().to_bits()) == (limbs, scale.to_bits()))
+        };
+        sent.len() == self.group_bodies() && sent.iter().enumerate().all(has)
     }
 
     /// The program of the steps, where hospitals have `rows` rows in `groups` groups: all of these take part in a step,
@@ -79,9 +112,11 @@ impl HeadPlan {
         self.smallest.layout().blocks() + 1
     }
 
-    /// SHA-256 of recipe, shape and parameter set.
+    /// SHA-256 of recipe, shape, parameter set and flooding.
     pub fn digest(&self) -> [u8; 32] {
-        Sha256::new_with_prefix(b"he-train/head-plan/v1").chain_update(self.smallest.digest()).finalize().into()
+        let (security, releases) = (self.flooding.security(), self.flooding.releases());
+        let hash = Sha256::new_with_prefix(b"he-train/head-plan/v1").chain_update(self.smallest.digest());
+        hash.chain_update(security.to_le_bytes()).chain_update(releases.to_le_bytes()).finalize().into()
     }
 }
 
@@ -103,7 +138,7 @@ mod tests {
             weight_decay: 0.001,
         };
         change(&mut recipe);
-        HeadPlan::new(Preset::Trn14, recipe, 128, 1)
+        HeadPlan::new(Preset::Trn14, recipe, (128, 1), Flooding::secure(48, 1 << 12).unwrap())
     }
 
     #[test]
@@ -140,5 +175,9 @@ mod tests {
             [|recipe| recipe.steps = 17, |recipe| recipe.late_rate = 0.2, |recipe| recipe.weight_decay = 0.0];
         assert!(other.into_iter().all(|change| plan(change).unwrap().digest() != plain));
         assert_eq!(plan(|_| {}).unwrap().digest(), plain);
+        for (security, releases) in [(49, 1 << 12), (48, 1 << 13)] {
+            let flooding = Flooding::secure(security, releases).unwrap();
+            assert_ne!(HeadPlan { flooding, ..plan(|_| {}).unwrap() }.digest(), plain);
+        }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Holder {
 
 impl Holder {
     /// With the keys of the plan, which whoever trains has.
-    pub(crate) fn new(plan: &KeyPlan) -> (Self, EvaluationKeys) {
+    pub(crate) fn new(plan: &KeyPlan) -> (Self, std::sync::Arc<EvaluationKeys>) {
         let mut stream = Stream::from_seed([1; 32]);
         let made = Collective::new(Crs::new(PRESET, [2; 32]), HOSPITALS, plan, &mut stream).unwrap();
         let key = HolderKey::of_all(&made.secrets).unwrap();

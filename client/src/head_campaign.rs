@@ -1,0 +1,285 @@
+//! What follows from the file of a head, the same for every site and for the coordinator: terms, keys, steps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use experiment::train::TrainSettings;
+use experiment::{Conflict, HeadExperiment, Release, Weighting};
+use he_agg::aggregation::{AggregationError, Flooding, LaneLayout};
+use he_agg::multiparty::CeremonyError;
+use he_agg::{FloodingError, Preset};
+use he_infer::{AdmissibleWeights, CertifyError, PixelRange, Program, WeightRange};
+use he_train::encrypted::{HeadPlan, HeadPlanError};
+use he_train::{MomentLanes, PooledError};
+use protocol::hospital::EarlierCohort;
+use protocol::ids::{Digest, Epoch, PartyId};
+use protocol::limits::{REFRESH_ATTEMPTS_MAX, TRAINING_STEPS_MAX};
+use protocol::membership::Membership;
+use protocol::terms::Terms;
+use protocol::training::HeadTerms;
+
+use crate::hospital::{HospitalPlan, PlannedHead, Weights, parameters_digest};
+use crate::train::{TrainDevice, TrainError, Trainer};
+
+/// Most rows of a hospital.
+const ROWS_MAX: u64 = 1 << 20;
+/// Bits of a digit of a moment.
+const LANE_BITS: u32 = 16;
+/// Most hospitals of the smaller parameter set of sums.
+const SMALL: u16 = 16;
+/// Sums that are opened in a key epoch, at most.
+const SUMS: u64 = 1 << 14;
+/// Refreshes of a key, at most: more than steps have packages and attempts.
+const REFRESHES: u64 = 1 << 12;
+/// Answers of a key epoch, at most.
+const RELEASES: u64 = 1 << 16;
+/// Largest feature, as hospitals encrypt them.
+const FEATURE_MAX: f64 = 16.0;
+/// Largest weight that answers are flooded for.
+const WEIGHT_MAX: f64 = 64.0;
+/// Largest value of a bias: a head has none of its own.
+const OFFSET: f64 = 1.0;
+/// Longest wait for a member that does nothing.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Longest wait for an update, and for all features.
+const ROUND_DEADLINE: Duration = Duration::from_secs(2 * 3600);
+/// Longest wait for what is sent in a refresh.
+const REFRESH_DEADLINE: Duration = Duration::from_secs(600);
+/// Longest wait for a query's bodies, and for the shares of its release.
+const QUERY_DEADLINE: Duration = Duration::from_secs(120);
+/// Longest wait for an answer: both of the above, and a full queue before it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(600);
+/// Attempts at a round.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// Why a head is not trained by a consortium.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeadCampaignError {
+    /// Its steps, keys or model.
+    #[error(transparent)]
+    Head(#[from] HeadPlanError),
+    /// What hides what is opened.
+    #[error(transparent)]
+    Flooding(#[from] FloodingError),
+    /// The sum of rows.
+    #[error(transparent)]
+    Lanes(#[from] AggregationError),
+    /// The rows.
+    #[error(transparent)]
+    Rows(#[from] PooledError),
+    /// Its answers.
+    #[error(transparent)]
+    Answers(#[from] Conflict),
+    /// The range of what is asked about.
+    #[error(transparent)]
+    Range(#[from] CertifyError),
+    /// Its keys.
+    #[error(transparent)]
+    Keys(#[from] CeremonyError),
+    /// The served network.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// More steps than a log has.
+    #[error("{found} steps are more than the {TRAINING_STEPS_MAX} that a consortium takes; lower head.steps")]
+    Steps {
+        /// As written.
+        found: usize,
+    },
+}
+
+/// A head as both roles need it.
+#[derive(Clone)]
+pub struct HeadCampaign {
+    experiment: HeadExperiment,
+    head: PlannedHead,
+    program: Arc<Program>,
+    layout: LaneLayout,
+    release: Release,
+}
+
+impl HeadCampaign {
+    /// The campaign that a file describes, whose rows have so many features before whitening.
+    ///
+    /// # Errors
+    /// [`HeadCampaignError`].
+    pub fn new(experiment: HeadExperiment, raw_features: usize) -> Result<Self, HeadCampaignError> {
+        let (hospitals, threshold) = (experiment.hospitals(), experiment.threshold());
+        let head = experiment.head();
+        let flooding = Flooding::secure(head.refresh_bits, REFRESHES)?;
+        let shape = (head.dimension, experiment.classes());
+        let plan = Arc::new(HeadPlan::new(Preset::Trn14, head.recipe, shape, flooding)?);
+        let counted = if head.whitened { raw_features } else { 1 };
+        let moments = MomentLanes::new(counted, LANE_BITS, ROWS_MAX, hospitals)?;
+        let program = Arc::new(plan.transfer().program().clone());
+        let pixels = PixelRange::new(-FEATURE_MAX, FEATURE_MAX)?;
+        let gain = WEIGHT_MAX * (head.dimension as f64).sqrt();
+        let weights = AdmissibleWeights::Within(WeightRange { gain, offset: OFFSET });
+        let release = Release::of(&program, (pixels, weights), (hospitals, threshold), RELEASES)?;
+        let head = PlannedHead { plan, moments, is_whitened: head.whitened };
+        let layout = layout(hospitals, threshold)?;
+        Ok(Self { experiment, head, program, layout, release })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn experiment(&self) -> &HeadExperiment {
+        &self.experiment
+    }
+
+    /// What serves the finished head.
+    #[must_use]
+    pub fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
+    /// Its keys, steps and model.
+    #[must_use]
+    pub fn head(&self) -> &Arc<HeadPlan> {
+        &self.head.plan
+    }
+
+    /// Where integers lie inside a ciphertext of a sum.
+    #[must_use]
+    pub fn layout(&self) -> &LaneLayout {
+        &self.layout
+    }
+
+    /// Digest of all parameter sets, of the lanes, and of what flooding is sized for.
+    #[must_use]
+    pub fn parameters(&self) -> Digest {
+        let mut bytes = self.layout.digest().to_vec();
+        bytes.extend_from_slice(&self.program.params().digest());
+        bytes.extend_from_slice(&self.head.plan.digest());
+        bytes.extend_from_slice(&self.release.flooding.security().to_le_bytes());
+        bytes.extend_from_slice(&self.release.flooding.releases().to_le_bytes());
+        bytes.extend_from_slice(&self.release.bound.norm_log2().to_le_bytes());
+        Digest::of_bytes(&bytes)
+    }
+
+    /// What every member approves.
+    ///
+    /// # Errors
+    /// [`HeadCampaignError::Train`], [`HeadCampaignError::Keys`], [`HeadCampaignError::Steps`].
+    pub fn terms(&self) -> Result<Terms, HeadCampaignError> {
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let (plan, recipe) = (&self.head.plan, self.experiment.head().recipe);
+        let steps = small(recipe.steps);
+        if steps > TRAINING_STEPS_MAX {
+            return Err(HeadCampaignError::Steps { found: recipe.steps });
+        }
+        let trainer = Trainer::on(TrainDevice::cpu(), self.program.network(), TrainSettings::default())?;
+        let initial = trainer.initial_parameters(self.experiment.seed());
+        let layout_of_rows = plan.of_one_row().layout();
+        Ok(Terms {
+            experiment: Digest::of_bytes(self.experiment.digest().as_bytes()),
+            parameters: self.parameters(),
+            program: Digest(self.program.digest()),
+            initial_model: parameters_digest(&initial),
+            rounds: 0,
+            figure_rounds: 0,
+            chunks: small(self.layout.chunks(self.head.moments.values())),
+            min_cohort: self.experiment.threshold().max(3),
+            attempts_max: ATTEMPTS_MAX,
+            attempts_ahead: 1,
+            tau_aggregation: self.layout.flooding().releases(),
+            tau_serving: self.release.flooding.releases(),
+            queries_per_asker_max: RELEASES / u64::from(self.experiment.hospitals()),
+            planes: 0,
+            leak_bits_per_answer: self.leak_bits_per_answer(),
+            leak_bits_max: u64::MAX,
+            patience_ms: ms(PATIENCE),
+            round_deadline_ms: ms(ROUND_DEADLINE),
+            query_deadline_ms: ms(QUERY_DEADLINE),
+            head: Some(HeadTerms {
+                recipe: Digest(plan.digest()),
+                keys: Digest(plan.training_keys().digest()?),
+                moment_rounds: 1,
+                steps,
+                packages: small(plan.of_one_row().tree().packages()),
+                groups_max: small(layout_of_rows.groups(usize::try_from(ROWS_MAX).unwrap_or(usize::MAX)))
+                    .min(groups_most(plan.group_bodies())),
+                group_bodies: small(plan.group_bodies()),
+                attempts_max: REFRESH_ATTEMPTS_MAX,
+                tau_refreshing: plan.flooding().releases(),
+                refresh_deadline_ms: ms(REFRESH_DEADLINE),
+            }),
+        })
+    }
+
+    /// What one member has to know: `who` it is, and the membership that was approved.
+    #[must_use]
+    pub fn hospital(
+        &self,
+        who: (PartyId, Epoch),
+        membership: &Membership,
+        terms: &Terms,
+        device: TrainDevice,
+    ) -> HospitalPlan {
+        HospitalPlan {
+            party: who.0,
+            epoch: who.1,
+            coordinator: membership.coordinator,
+            membership: membership.digest(),
+            terms: terms.clone(),
+            layout: self.layout.clone(),
+            // There are no updates.
+            clip: 1.0,
+            weights: Weights::new(Weighting::Equal, membership),
+            program: Arc::clone(&self.program),
+            head: Some(self.head.clone()),
+            release: self.release,
+            normalisation: datasets::Normalisation { mean: 0.0, std: 1.0 },
+            publish_clip: 1.0,
+            training: TrainSettings::default(),
+            device,
+            local_epochs: 1,
+            seed: self.experiment.seed(),
+            earlier: Vec::<EarlierCohort>::new(),
+            start: None,
+            keeps_ceremony: false,
+            answer_within: ANSWER_WITHIN,
+        }
+    }
+
+    fn leak_bits_per_answer(&self) -> u64 {
+        let (shape, preset) = (self.program.answer_shape(), self.program.params().preset);
+        match self.release.policy().flooding_log2(preset) {
+            Ok(Some(flooding)) => shape.capacity_bits(preset.params(), flooding).unwrap_or(u64::MAX),
+            Ok(None) | Err(_) => u64::MAX,
+        }
+    }
+}
+
+/// As many groups of so many bodies as one list has.
+fn groups_most(bodies: usize) -> u32 {
+    u32::try_from(protocol::limits::CHUNKS_MAX / bodies.max(1)).unwrap_or(u32::MAX)
+}
+
+fn layout(hospitals: u16, threshold: u16) -> Result<LaneLayout, HeadCampaignError> {
+    let (preset, security) = if hospitals <= SMALL { (Preset::Agg13, 40) } else { (Preset::Agg14, 64) };
+    let flooding = Flooding::secure(security, SUMS)?;
+    let layout = LaneLayout::new(preset.params(), hospitals, threshold, LANE_BITS, flooding)?;
+    // Of three hospitals each would know another's totals from the sum.
+    Ok(if hospitals == 3 { layout.with_three_contributors() } else { layout })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_of_shipped_heads_fit_and_say_what_is_trained() {
+        for (name, raw) in
+            [("three-eight", 196), ("pneumonia", 256), ("circulation", 1), ("angiography", 256), ("mnist", 256)]
+        {
+            let path = format!("{}/../configs/head-{name}.toml", env!("CARGO_MANIFEST_DIR"));
+            let experiment = HeadExperiment::load(std::path::Path::new(&path), &[]).unwrap();
+            let campaign = HeadCampaign::new(experiment, raw).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let terms = campaign.terms().unwrap();
+            assert!(terms.are_fitting(), "{name}");
+            eprintln!("{name}: {:?} {:?}", campaign.release, terms.head);
+        }
+    }
+}
