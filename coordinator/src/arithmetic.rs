@@ -12,7 +12,7 @@ use protocol::drive::coordinator::{
     CoordinatorEvent, CoordinatorJob, Inspection, JobResult, KeysAdded, ModelAdded, StepsPrepared, SumMade, Training,
 };
 use protocol::drive::{Crypto, JobId, StoreFault};
-use protocol::ids::{Attempt, Digest, RoundId};
+use protocol::ids::{Attempt, Digest, RoundId, StepId};
 use protocol::message::KeySet;
 use protocol::roster::Roster;
 use tokio::runtime::Handle;
@@ -27,7 +27,7 @@ use crate::node::Input;
 use crate::observer::{Observer, Step};
 use crate::serving_engine::{Evaluated, ServingEngine};
 use crate::serving_keys;
-use crate::training_engine::{TrainingEngine, TrainingParts};
+use crate::training_engine::{TrainingEngine, TrainingParts, step_of};
 
 /// Everything that the arithmetic works with. Cloning shares it.
 #[derive(Clone)]
@@ -116,11 +116,12 @@ impl Workshop {
                 done(self.told(program, |program| JobResult::Prepared(StepsPrepared { program })));
             }
             CoordinatorJob::InspectPart { of, list, binding } => {
-                let fit = self.train(&of, |engine| engine.is_fit(list, binding));
+                let step = StepId(u32::try_from(list.round).unwrap_or(u32::MAX));
+                let fit = self.train((&of, step), |engine| engine.is_fit(list, binding));
                 done(self.told(fit, |fit| JobResult::Inspected(list, fit == Some(true))));
             }
             CoordinatorJob::TrainHead { of, task } => {
-                let result = self.train(&of, |engine| engine.run(task));
+                let result = self.train((&of, step_of(&task)), |engine| engine.run(task));
                 done(self.told(result, |result| result.unwrap_or(JobResult::Stuck)));
             }
             CoordinatorJob::Load { published, epoch_seed } => {
@@ -164,16 +165,16 @@ impl Workshop {
     /// Works at the step that a training has come to. One job at a time: a step needs all processors.
     fn train<T>(
         &self,
-        of: &Training,
+        (of, step): (&Training, StepId),
         work: impl FnOnce(&mut TrainingEngine) -> Result<T, CoordinatorError>,
     ) -> Result<T, CoordinatorError> {
         let mut kept = self.training.lock().unwrap_or_else(PoisonError::into_inner);
         // An engine that failed in the middle of a step is opened again.
-        let mut engine = match kept.take().filter(|engine| engine.is_of(of)) {
+        let mut engine = match kept.take().filter(|engine| engine.is_at(of, step)) {
             Some(engine) => engine,
             None => TrainingEngine::open(self.training_parts()?, of)?,
         };
-        engine.catch_up(of)?;
+        engine.catch_up(of, step)?;
         let worked = work(&mut engine)?;
         *kept = Some(engine);
         Ok(worked)

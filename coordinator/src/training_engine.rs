@@ -25,6 +25,14 @@ use crate::error::CoordinatorError;
 use crate::head::HeadCoordinator;
 use crate::serving_keys;
 
+/// The step that a task is of.
+pub(crate) fn step_of(task: &HeadTask) -> StepId {
+    match task {
+        HeadTask::Take { step } | HeadTask::AddZeros { step, .. } => *step,
+        HeadTask::Blind(binding) | HeadTask::Join(binding) => binding.step,
+    }
+}
+
 /// What failed, where it is the training itself.
 const TRAINING: &str = "the training of a head";
 
@@ -125,25 +133,22 @@ impl TrainingEngine {
         Ok(Self { of: Training { done: Vec::new(), ..of.clone() }, parts, head })
     }
 
-    /// Whether this is the training of these uploads, not beyond the steps that the log has finished.
-    pub(crate) fn is_of(&self, of: &Training) -> bool {
-        let Training { epoch_seed, groups, rows, done } = of;
+    /// Whether this is the training of these uploads, and not beyond this step.
+    pub(crate) fn is_at(&self, of: &Training, step: StepId) -> bool {
+        let Training { epoch_seed, groups, rows, .. } = of;
         (epoch_seed, groups, rows) == (&self.of.epoch_seed, &self.of.groups, &self.of.rows)
-            && self.head.step() <= done.len()
+            && self.head.step() < step.0 as usize
     }
 
-    /// Takes the steps again that the log has finished and an earlier process took.
+    /// Takes the steps before this one again, which the log has finished and an earlier process took.
     ///
     /// # Errors
     /// [`CoordinatorError`].
-    pub(crate) fn catch_up(&mut self, of: &Training) -> Result<(), CoordinatorError> {
-        while let Some(binding) = of.done.get(self.head.step()) {
-            let before = self.head.step();
+    pub(crate) fn catch_up(&mut self, of: &Training, step: StepId) -> Result<(), CoordinatorError> {
+        // The log may have finished the step itself: joining it is a job of its own.
+        while self.head.step() + 1 < step.0 as usize {
+            let binding = of.done.get(self.head.step()).ok_or(CoordinatorError::NoHead)?;
             self.refreshed(binding)?;
-            if self.head.step() == before {
-                // The last one stays at hand.
-                break;
-            }
         }
         Ok(())
     }

@@ -48,6 +48,14 @@ impl Planned {
         }
     }
 
+    /// Logits of an answer.
+    pub(super) fn classes(&self) -> usize {
+        match self {
+            Self::Network(plan) => plan.program().network().classes(),
+            Self::Head(campaign) => campaign.program().network().classes(),
+        }
+    }
+
     fn parameters(&self) -> Digest {
         match self {
             Self::Network(plan) => plan.parameters(),

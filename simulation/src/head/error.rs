@@ -5,7 +5,9 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 
 use client::head::HeadRefusal;
+use client::head_campaign::HeadCampaignError;
 use client::model_file::ModelFileError;
+use coordinator::audit::AuditError;
 use datasets::DataError;
 use he_agg::aggregation::AggregationError;
 use he_agg::ckks::CkksError;
@@ -22,6 +24,7 @@ use protocol::training::TrainingFailure;
 use remedy::{Exit, Explained};
 
 use crate::cohort::CohortError;
+use crate::error::FederationError;
 
 /// Data that do not fit, a step that nobody shares in, or an operation that failed. Nothing of it can be continued: a
 /// head that was trained in part is worth nothing without the keys of this run.
@@ -91,6 +94,15 @@ pub enum HeadRunError {
     /// Its layout.
     #[error("features could not be whitened by a sum: {0}")]
     Layout(#[from] AggregationError),
+    /// As a campaign of a consortium.
+    #[error(transparent)]
+    Campaign(#[from] HeadCampaignError),
+    /// Its processes.
+    #[error(transparent)]
+    Federation(#[from] Box<FederationError>),
+    /// What they left.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// On ciphertexts.
     #[error(transparent)]
     Head(#[from] HeadError),

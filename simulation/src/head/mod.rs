@@ -10,6 +10,7 @@ mod data;
 mod encrypted;
 mod error;
 mod hospitals;
+mod nodes;
 mod pooled;
 mod quality;
 mod seat;
@@ -19,6 +20,8 @@ mod sight;
 mod steps;
 mod table;
 mod told;
+
+pub use nodes::{HeadOfNodes, run_nodes};
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;

@@ -1,6 +1,7 @@
 //! Whole federations over real QUIC on the loopback device, with real keys and the default, flooded presets: small
 //! networks and few images, but nothing left out.
 
+mod head;
 mod service;
 
 use std::fs::File;

@@ -1,0 +1,150 @@
+//! A head trained by the processes of a consortium: a coordinator and hospitals with their own keys, folders and
+//! ledgers, which talk over QUIC. Nobody opens the head; it is asked about rows of the test part.
+
+use std::sync::Arc;
+
+use client::head_campaign::HeadCampaign;
+use client::hospital::{HospitalError, SiteImages, SiteRows};
+use coordinator::audit;
+use coordinator::compute::Compute;
+use experiment::HeadExperiment;
+use ndarray::{Array2, Array3, Axis};
+use protocol::campaign::PublishedModel;
+use protocol::drive::coordinator::CoordinatorNote;
+use protocol::ids::Digest;
+use protocol::verifier::Approved;
+use protocol::weight::WeightClass;
+
+use super::data::DealtRows;
+use super::error::HeadRunError;
+use super::{HeadOptions, Shadowed};
+use crate::enrolment;
+use crate::error::FederationError;
+use crate::event::{Event, EventSender, Phase};
+use crate::setup::{Common, Host, Planned, Running, dismiss};
+use crate::watch::Watch;
+
+/// Key epoch of a run.
+const EPOCH: u32 = 1;
+/// Fresh encryptions of one question whose decryptor was lost.
+const ASK_AGAIN_MAX: u32 = 3;
+
+/// What processes trained, and what it answers.
+#[derive(Debug, Clone)]
+pub struct HeadOfNodes {
+    /// Digest of the model that is served.
+    pub model: Digest,
+    /// Logits of the questions, opened by their askers alone: a question each.
+    pub answers: Array2<f64>,
+    /// What the same steps on plain numbers answer.
+    pub expected: Array2<f64>,
+    /// Messages of the coordinator's log, which a stranger has checked.
+    pub entries: usize,
+}
+
+/// Trains a head in processes that talk over the loopback device, and asks the first `questions` rows of the test part.
+/// Blocks; writes below `options.out` only.
+///
+/// # Errors
+/// [`HeadRunError`].
+pub fn run_nodes(
+    experiment: &HeadExperiment,
+    options: &HeadOptions,
+    questions: usize,
+    events: &EventSender,
+) -> Result<HeadOfNodes, HeadRunError> {
+    let runtime = crate::runtime(options.out.clone()).map_err(Box::new)?;
+    let ended = runtime.block_on(run(experiment, options, questions, events));
+    runtime.shutdown_background();
+    ended
+}
+
+async fn run(
+    experiment: &HeadExperiment,
+    options: &HeadOptions,
+    questions: usize,
+    events: &EventSender,
+) -> Result<HeadOfNodes, HeadRunError> {
+    events.phase(Phase::Data);
+    // What each hospital has; how they whiten it together they find out themselves.
+    let data = DealtRows::of(experiment, options.data.as_deref())?;
+    let campaign = HeadCampaign::new(experiment.clone(), data.train.features.ncols())?;
+    let terms = campaign.terms()?;
+    let shadowed = Shadowed::of(experiment, options.data.as_deref(), false, events)?;
+
+    events.phase(Phase::Connecting);
+    let watch = Arc::new(Watch::new(events.clone(), false));
+    let common = Common::new(Planned::Head(Box::new(campaign)), EPOCH);
+    let weights = vec![WeightClass::ONE; usize::from(experiment.hospitals())];
+    let mut enrolment = common.enrol(&options.out, &weights).map_err(Box::new)?;
+    let folder = options.out.join("coordinator").join(format!("epoch-{EPOCH}"));
+    let host = common.coordinator(&folder, &mut enrolment, &terms, &Compute::cpu(), &watch);
+    let mut host = host.map_err(Box::new)?;
+    let mut hospitals = Vec::new();
+    for (enrolled, own) in std::mem::take(&mut enrolment.hospitals).into_iter().zip(&data.hospitals) {
+        let select = |of: &Array2<f64>| of.select(Axis(0), own);
+        let rows = SiteRows { features: select(&data.train.features), labels: select(&data.train.labels) };
+        let (images, of) = (Some(SiteImages::of_rows(rows)), (&enrolment, &terms));
+        let running = common.hospital(enrolled, images, of, host.address, &watch, &options.drops);
+        hospitals.push(running.map_err(Box::new)?);
+    }
+
+    events.phase(Phase::Ceremony);
+    let published = match follow(&mut host, options, events).await {
+        Ok(published) => published,
+        Err(error) => {
+            hospitals.iter().for_each(|one| one.kill.kill());
+            host.abandon().await;
+            return Err(Box::new(error).into());
+        }
+    };
+    events.phase(Phase::Serving);
+    let asked = shadowed.data.test.features.view();
+    let asked = asked.slice(ndarray::s![..questions.min(asked.nrows()), ..]).to_owned();
+    let mut answers = Array2::zeros((0, common.plan.classes()));
+    for (turn, row) in asked.outer_iter().enumerate() {
+        let askers: Vec<&Running> = hospitals.iter().filter(|one| !one.task.is_finished()).collect();
+        let Some(asker) = askers.get(turn % askers.len().max(1)) else { break };
+        let question = row.mapv(|feature| feature as f32).insert_axis(Axis(0)).insert_axis(Axis(0));
+        let logits = ask(asker, question).await.map_err(Box::new)?;
+        answers.push_row(ndarray::ArrayView1::from(&logits)).map_err(|_| HeadRunError::StandsStill)?;
+        events.send(Event::Serving { done: turn + 1, of: questions, latency_ms: 0.0 });
+    }
+
+    events.phase(Phase::Checking);
+    host.stop("the run is finished").await.map_err(Box::new)?;
+    dismiss(hospitals, events).await;
+    let approved = Approved { terms, membership: Some(enrolment.roster.membership().digest()) };
+    let coordinator = enrolment::coordinator_of(&options.out).map_err(Box::new)?;
+    let checked = audit::check_log(&folder, &audit::Known { coordinator, approved: Some(approved) })?;
+    Ok(HeadOfNodes { model: published.digest, answers, expected: asked.dot(&shadowed.plain.weights), entries: checked })
+}
+
+/// Follows the campaign until the head is served.
+async fn follow(
+    host: &mut Host,
+    options: &HeadOptions,
+    events: &EventSender,
+) -> Result<PublishedModel, FederationError> {
+    let folder = options.out.clone();
+    loop {
+        match host.coordinator.next().await.ok_or(FederationError::Abandoned)? {
+            CoordinatorNote::Serving(published) => return Ok(published),
+            CoordinatorNote::Paused(reason) => return Err(FederationError::Paused { reason, folder }),
+            CoordinatorNote::CannotServe => return Err(FederationError::CannotServe { folder }),
+            CoordinatorNote::Stopped { .. } => return Err(FederationError::Abandoned),
+            note => events.note(format!("{note:?}")),
+        }
+    }
+}
+
+async fn ask(asker: &Running, question: Array3<f32>) -> Result<Vec<f64>, FederationError> {
+    let mut failed = 0;
+    loop {
+        match asker.asker.ask(vec![question.clone()]).await {
+            Ok(answered) => return answered.logits.into_iter().next().ok_or(FederationError::Abandoned),
+            Err(HospitalError::NoAnswer { .. }) if failed < ASK_AGAIN_MAX => failed += 1,
+            Err(source) => return Err(FederationError::Hospital { hospital: asker.number, source }),
+        }
+    }
+}
