@@ -39,12 +39,6 @@ const FEATURE_MAX: f64 = 16.0;
 const WEIGHT_MAX: f64 = 64.0;
 /// Largest value of a bias: a head has none of its own.
 const OFFSET: f64 = 1.0;
-/// Longest wait for a member that does nothing.
-const PATIENCE: Duration = Duration::from_secs(600);
-/// Longest wait for an update, and for all features.
-const ROUND_DEADLINE: Duration = Duration::from_secs(2 * 3600);
-/// Longest wait for what is sent in a refresh.
-const REFRESH_DEADLINE: Duration = Duration::from_secs(600);
 /// Longest wait for a query's bodies, and for the shares of its release.
 const QUERY_DEADLINE: Duration = Duration::from_secs(120);
 /// Longest wait for an answer: both of the above, and a full queue before it.
@@ -189,8 +183,8 @@ impl HeadCampaign {
             planes: 0,
             leak_bits_per_answer: self.leak_bits_per_answer(),
             leak_bits_max: u64::MAX,
-            patience_ms: ms(PATIENCE),
-            round_deadline_ms: ms(ROUND_DEADLINE),
+            patience_ms: ms(self.experiment.patience()),
+            round_deadline_ms: ms(self.experiment.round_deadline()),
             query_deadline_ms: ms(QUERY_DEADLINE),
             head: Some(HeadTerms {
                 recipe: Digest(plan.digest()),
@@ -203,7 +197,7 @@ impl HeadCampaign {
                 group_bodies: small(plan.group_bodies()),
                 attempts_max: REFRESH_ATTEMPTS_MAX,
                 tau_refreshing: plan.flooding().releases(),
-                refresh_deadline_ms: ms(REFRESH_DEADLINE),
+                refresh_deadline_ms: ms(self.experiment.patience()),
             }),
         })
     }

@@ -79,7 +79,7 @@ fn round_values(program: &Program, encryption: &Encryption, figures: bool) -> us
 }
 
 impl Check<'_> {
-    fn duration(&self, text: Option<&String>, default: Duration) -> Duration {
+    pub(crate) fn duration(&self, text: Option<&String>, default: Duration) -> Duration {
         text.and_then(|text| kind::parse_duration(text)).unwrap_or(default)
     }
 
@@ -102,8 +102,8 @@ impl Check<'_> {
             threshold,
             min_cohort,
             rounds: literal.rounds.unwrap_or(10),
-            round_deadline: self.duration(literal.round_deadline.as_ref(), Duration::from_secs(2 * 3600)),
-            patience: self.duration(literal.patience.as_ref(), Duration::from_secs(600)),
+            round_deadline: self.duration(literal.round_deadline.as_ref(), ROUND_DEADLINE),
+            patience: self.duration(literal.patience.as_ref(), PATIENCE),
             attempts_max: literal.attempts_max.unwrap_or(3),
             attempts_ahead: literal.attempts_ahead.unwrap_or(1),
             weights: match literal.weights.as_deref() {
@@ -312,6 +312,10 @@ fn is_planes(literal: &PublishLiteral) -> bool {
 }
 
 /// Questions made of planes that one hospital may ask under one set of keys where the plan does not say: their planes
+/// Longest wait for updates where the file does not say.
+pub(crate) const ROUND_DEADLINE: Duration = Duration::from_secs(2 * 3600);
+/// Longest wait for a member that does nothing where the file does not say.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 /// are checked in the key ceremony, asked or not.
 const PLANE_QUESTIONS: u64 = 32;
 /// Planes that one hospital may encrypt, and all others check: some ten minutes of a core for each of them.

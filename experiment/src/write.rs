@@ -274,7 +274,7 @@ fn real(value: f32) -> Value {
     value
 }
 
-fn duration(duration: Duration) -> Value {
+pub(crate) fn duration(duration: Duration) -> Value {
     let milliseconds = duration.as_millis();
     Value::String(match milliseconds {
         ms if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),

@@ -105,6 +105,15 @@ impl TrainingMachine {
         }
     }
 
+    /// Who missed a deadline or has gone, where without them nobody can be asked.
+    #[must_use]
+    pub(crate) fn away(&self) -> PartySet {
+        match &self.stage {
+            Stage::Short { .. } => self.roster.parties().minus(self.live),
+            _ => PartySet::EMPTY,
+        }
+    }
+
     /// Takes one input at `now_ms` (monotonic) and says what to do.
     pub fn on(&mut self, now_ms: u64, input: TrainingInput) -> Vec<TrainingOutput> {
         let mut out = Vec::new();

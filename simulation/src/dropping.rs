@@ -18,6 +18,8 @@ pub(super) struct Dropping {
     pub(super) inner: Arc<dyn Transport>,
     pub(super) round: u32,
     pub(super) moment: Moment,
+    /// Whether a head is trained: the round is then one of its steps.
+    pub(super) is_step: bool,
     /// Set as soon as the hospital exists.
     pub(super) killer: Arc<Mutex<Option<Killer>>>,
 }
@@ -36,7 +38,12 @@ impl Dropping {
         let read = entries.iter().filter_map(|bytes| LogEntry::from_bytes(bytes).ok());
         read.map(|entry| entry.message).any(|message| match message {
             LogMessage::Manifest(it) => self.moment == Moment::AfterUpload && it.round.0 == self.round,
-            LogMessage::ShareRequest(it) => self.moment == Moment::BeforeShare && it.round.0 == self.round,
+            LogMessage::ShareRequest(it) => {
+                !self.is_step && self.moment == Moment::BeforeShare && it.round.0 == self.round
+            }
+            LogMessage::RefreshOpen(it) => {
+                self.is_step && self.moment == Moment::BeforeShare && it.step.0 == self.round
+            }
             _ => false,
         })
     }

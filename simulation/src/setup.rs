@@ -167,7 +167,8 @@ impl Common {
         let mut transport: Arc<dyn Transport> = Arc::new(dialer);
         if let Some(drop) = drops.iter().find(|drop| drop.hospital == number) {
             let (round, moment, killer) = (drop.round, drop.moment, Arc::clone(&killer));
-            transport = Arc::new(Dropping { inner: transport, round, moment, killer });
+            let is_step = matches!(self.plan, Planned::Head(_));
+            transport = Arc::new(Dropping { inner: transport, round, moment, is_step, killer });
         }
         let setup = HospitalSetup {
             root: &enrolled.root,

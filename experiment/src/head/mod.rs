@@ -14,7 +14,7 @@ mod settings;
 mod tests;
 mod write;
 
-use std::{fmt::Write as _, path::Path};
+use std::{fmt::Write as _, path::Path, time::Duration};
 
 use datasets::{Generator, LoadOptions, circulation::OUTPUTS};
 
@@ -39,6 +39,8 @@ pub struct HeadExperiment {
     seed: u64,
     hospitals: u16,
     threshold: u16,
+    round_deadline: Duration,
+    patience: Duration,
     data: HeadData,
     head: Head,
     model: String,
@@ -100,6 +102,16 @@ impl HeadExperiment {
     /// Decryptors needed; above half of the hospitals.
     pub fn threshold(&self) -> u16 {
         self.threshold
+    }
+
+    /// Longest wait for the sum of all rows, and for all features.
+    pub fn round_deadline(&self) -> Duration {
+        self.round_deadline
+    }
+
+    /// Longest wait for a member that does nothing, and for what is sent in a refresh.
+    pub fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// `[data]`.

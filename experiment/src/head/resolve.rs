@@ -19,6 +19,7 @@ use crate::{
     error::{Conflict, ExperimentError, Fault, Faults},
     images::{ImagesLiteral, format_of},
     kind::Field,
+    resolve::{PATIENCE, ROUND_DEADLINE},
     settings::{DataFormat, ReportFormats},
 };
 
@@ -42,6 +43,8 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<HeadExperimen
     let literal: HeadFileLiteral = check::literal(document, schema::ROOT)?;
     let mut check = Check { document, faults: Vec::new() };
     let (hospitals, threshold) = check.quorum(&literal.federation);
+    let round_deadline = check.duration(literal.federation.round_deadline.as_ref(), ROUND_DEADLINE);
+    let patience = check.duration(literal.federation.patience.as_ref(), PATIENCE);
     let data = check.head_data(&literal.data, hospitals);
     let head = data.as_ref().and_then(|data| check.head(&literal.head, data));
     let compute = check::compute(&literal.compute);
@@ -62,6 +65,8 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<HeadExperimen
         seed: literal.experiment.seed.unwrap_or(42),
         hospitals,
         threshold,
+        round_deadline,
+        patience,
         data,
         head,
         model: literal.publish.name.unwrap_or_else(|| name.clone()),

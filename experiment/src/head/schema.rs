@@ -20,8 +20,12 @@ pub(super) const ROOT: &[Field] = &[
     optional("report", Kind::Table(REPORT)),
 ];
 
-const FEDERATION: &[Field] =
-    &[optional("hospitals", Kind::Integer(3, 64)), optional("threshold", Kind::AutoInteger(2, 64))];
+const FEDERATION: &[Field] = &[
+    optional("hospitals", Kind::Integer(3, 64)),
+    optional("threshold", Kind::AutoInteger(2, 64)),
+    optional("round-deadline", Kind::Duration),
+    optional("patience", Kind::Duration),
+];
 
 /// Words for `data.format`: those of images, and one more.
 pub(super) const FORMATS: &[&str] = &["phantom", "angiography", "npz", "idx", "image-folder", CIRCULATION];

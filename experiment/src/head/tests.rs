@@ -183,6 +183,8 @@ fn assignments_win() {
     let set = |text: &str| HeadExperiment::parse("x.toml", IMAGES, &[text.to_owned()]);
     assert_eq!(set("head.steps=3").unwrap().head().recipe.steps, 3);
     assert_eq!(set("federation.threshold=3").unwrap().threshold(), 3);
+    assert_eq!(set("federation.patience=9s").unwrap().patience(), Duration::from_secs(9));
+    assert_eq!(set("federation.round-deadline=8m").unwrap().round_deadline(), Duration::from_secs(480));
     assert_eq!(
         set("head.steps=0").expect_err("refused").to_string(),
         "--set head.steps: [head] steps: steps is 0, it has to be 1 to 4096"

@@ -28,10 +28,13 @@ pub(super) fn digest(experiment: &HeadExperiment) -> [u8; 32] {
 
 fn plan(experiment: &HeadExperiment) -> Table {
     let [hospitals, threshold] = [experiment.hospitals, experiment.threshold].map(|number| integer(number.into()));
+    let [deadline, patience] = [experiment.round_deadline, experiment.patience].map(write::duration);
+    let federation =
+        [("hospitals", hospitals), ("threshold", threshold), ("round-deadline", deadline), ("patience", patience)];
     entries([
         ("schema", Value::Integer(1)),
         ("experiment", write::heading(&experiment.name, &experiment.description, experiment.seed)),
-        ("federation", table([("hospitals", hospitals), ("threshold", threshold)])),
+        ("federation", table(federation)),
         ("data", data(&experiment.data)),
         ("head", head(&experiment.head)),
         ("publish", table([("name", text(&experiment.model)), ("queries", integer(experiment.queries))])),

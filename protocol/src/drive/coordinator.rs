@@ -260,7 +260,16 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
         }
         self.is_faulty = false;
         self.effects.extend(self.again.drain(..).map(Effect::Start));
+        self.take_back(now_ms);
         self.stood_still(now_ms);
+    }
+
+    /// Tells a training of those that call although it gave them up at a deadline: where too few call for leases to
+    /// lapse, nobody returns of itself.
+    fn take_back(&mut self, now_ms: u64) {
+        let calling = self.leases.calling(now_ms).intersection(self.leases.live());
+        let back = self.phase.away().intersection(calling);
+        self.inputs.extend(back.iter().map(PhaseInput::Returned));
     }
 
     /// Pauses where, for as long as the patience, a step that needs everybody has waited for lapsed hospitals, or too

@@ -143,6 +143,20 @@ fn a_lost_hospital_costs_an_attempt_and_not_the_head() {
     assert!(voided > 2, "{voided} attempts came to nothing");
 }
 
+/// The others are too few for leases to lapse, so that it never does: the deadline of the refresh ends the attempt.
+#[test]
+fn a_hospital_that_is_away_past_a_deadline_without_lapsing_is_asked_again_when_it_calls() {
+    let mut voided = 0;
+    for write in (110..230).step_by(6) {
+        let back_after_ms = Some(5 * Schedule::default().patience_ms);
+        let crashes = vec![Crash::AtWrite { party: 2, write, is_written: true, back_after_ms }];
+        let world = World::run(14, Schedule { crashes, outlives_cut_off: true, ..Schedule::of_head(2) });
+        assert!(is_asked_by_all(&world), "write {write}: {:?}", world.paused);
+        voided += voids(&world);
+    }
+    assert!(voided > 2, "{voided} attempts came to nothing");
+}
+
 #[test]
 fn random_schedules_of_heads_keep_every_invariant_and_end() {
     let schedules = std::env::var("CONSILIUM_SCHEDULES").ok().and_then(|count| count.parse().ok()).unwrap_or(300);

@@ -43,7 +43,7 @@ pub struct HeadOfNodes {
 }
 
 /// Trains a head in processes that talk over the loopback device, and asks the first `questions` rows of the test part.
-/// Blocks; writes below `options.out` only.
+/// Where an earlier call was interrupted, goes on in its folder. Blocks; writes below `options.out` only.
 ///
 /// # Errors
 /// [`HeadRunError`].
@@ -76,7 +76,12 @@ async fn run(
     let watch = Arc::new(Watch::new(events.clone(), false));
     let common = Common::new(Planned::Head(Box::new(campaign)), EPOCH);
     let weights = vec![WeightClass::ONE; usize::from(experiment.hospitals())];
-    let mut enrolment = common.enrol(&options.out, &weights).map_err(Box::new)?;
+    // A run that was interrupted goes on where its folders leave off.
+    let enrolment = match enrolment::is_enrolled(&options.out, experiment.hospitals()) {
+        true => common.recall(&options.out, &weights),
+        false => common.enrol(&options.out, &weights),
+    };
+    let mut enrolment = enrolment.map_err(Box::new)?;
     let folder = options.out.join("coordinator").join(format!("epoch-{EPOCH}"));
     let host = common.coordinator(&folder, &mut enrolment, &terms, &Compute::cpu(), &watch);
     let mut host = host.map_err(Box::new)?;
@@ -133,7 +138,13 @@ async fn follow(
             CoordinatorNote::Paused(reason) => return Err(FederationError::Paused { reason, folder }),
             CoordinatorNote::CannotServe => return Err(FederationError::CannotServe { folder }),
             CoordinatorNote::Stopped { .. } => return Err(FederationError::Abandoned),
-            note => events.note(format!("{note:?}")),
+            note => {
+                eprintln!(
+                    "NOTE {:?} {note:?}",
+                    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() % 10000
+                );
+                events.note(format!("{note:?}"))
+            }
         }
     }
 }

@@ -101,6 +101,14 @@ impl Phase {
         }
     }
 
+    /// Whom a training has given up, and cannot go on without.
+    pub(super) fn away(&self) -> PartySet {
+        match self {
+            Self::Training(machine, _) => machine.away(),
+            _ => PartySet::EMPTY,
+        }
+    }
+
     pub(super) fn name(&self) -> String {
         match self {
             Self::Waiting => "waiting for an order".to_owned(),
