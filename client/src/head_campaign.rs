@@ -35,7 +35,7 @@ const REFRESHES: u64 = 1 << 12;
 const RELEASES: u64 = 1 << 16;
 /// Largest feature, as hospitals encrypt them.
 const FEATURE_MAX: f64 = 16.0;
-/// Largest weight that answers are flooded for.
+/// Largest weight that answers are flooded for: that of a coefficient that the last refresh carries.
 const WEIGHT_MAX: f64 = 64.0;
 /// Largest value of a bias: a head has none of its own.
 const OFFSET: f64 = 1.0;
@@ -263,17 +263,54 @@ fn layout(hospitals: u16, threshold: u16) -> Result<LaneLayout, HeadCampaignErro
 mod tests {
     use super::*;
 
+    fn campaign(name: &str, raw: usize, changes: &[&str]) -> HeadCampaign {
+        let path = format!("{}/../configs/head-{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let changes: Vec<String> = changes.iter().map(|change| (*change).to_owned()).collect();
+        let experiment = HeadExperiment::load(std::path::Path::new(&path), &changes).unwrap();
+        HeadCampaign::new(experiment, raw).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// (name, features before whitening, steps, groups of a hospital of three thousand rows)
+    const SHIPPED: [(&str, usize, u32, u32); 5] = [
+        ("three-eight", 196, 16, 1),
+        ("pneumonia", 256, 25, 1),
+        ("circulation", 56, 12, 3),
+        ("angiography", 256, 28, 2),
+        ("mnist", 256, 28, 4),
+    ];
+
     #[test]
-    fn terms_of_shipped_heads_fit_and_say_what_is_trained() {
-        for (name, raw) in
-            [("three-eight", 196), ("pneumonia", 256), ("circulation", 1), ("angiography", 256), ("mnist", 256)]
-        {
-            let path = format!("{}/../configs/head-{name}.toml", env!("CARGO_MANIFEST_DIR"));
-            let experiment = HeadExperiment::load(std::path::Path::new(&path), &[]).unwrap();
-            let campaign = HeadCampaign::new(experiment, raw).unwrap_or_else(|error| panic!("{name}: {error}"));
+    fn shipped_heads_have_terms_that_a_consortium_begins_with() {
+        for (name, raw, steps, groups) in SHIPPED {
+            let campaign = campaign(name, raw, &[]);
             let terms = campaign.terms().unwrap();
+            let head = terms.head.clone().unwrap();
             assert!(terms.are_fitting(), "{name}");
-            eprintln!("{name}: {:?} {:?}", campaign.release, terms.head);
+            assert_eq!((head.steps, head.moment_rounds, head.packages), (steps, 1, 1), "{name}");
+            assert!(head.groups_max >= groups, "{name}: {head:?}");
+            // Whatever weights a refresh carries, answers are flooded for them.
+            assert_eq!(campaign.release.flooding.security(), 64, "{name}");
+            assert!(campaign.release.logit_error < 1e-4, "{name}: {:?}", campaign.release);
+            let room: usize = (0..terms.chunks).map(|chunk| campaign.layout.values_in(chunk)).sum();
+            assert!(room >= campaign.head.moments.values(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_hospitals_have_to_share_is_in_the_digest_of_their_parameters() {
+        let of = |changes: &[&str]| campaign("three-eight", 196, changes).parameters();
+        let plain = of(&[]);
+        for change in ["head.refresh-bits=49", "head.steps=17", "federation.hospitals=6"] {
+            assert_ne!(of(&[change]), plain, "{change}");
+        }
+        assert_eq!(of(&["federation.patience=1m"]), plain);
+        let terms = |change: &str| campaign("three-eight", 196, &[change]).terms().unwrap();
+        let (patient, plain) = (terms("federation.patience=7m"), terms("publish.queries=4"));
+        assert_eq!((patient.patience_ms, patient.head.unwrap().refresh_deadline_ms), (420_000, 420_000));
+        assert_eq!((plain.patience_ms, plain.round_deadline_ms), (600_000, 7_200_000));
+        assert_eq!(terms("federation.round-deadline=1h").round_deadline_ms, 3_600_000);
+        let long = campaign("three-eight", 196, &["head.steps=1025"]).terms();
+        assert!(matches!(long, Err(HeadCampaignError::Steps { found: 1_025 })), "{long:?}");
+        assert!(campaign("three-eight", 196, &["head.steps=1024"]).terms().is_ok());
     }
 }

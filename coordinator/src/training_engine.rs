@@ -288,3 +288,6 @@ fn first(step: StepId, attempt: Attempt) -> RefreshOrder {
     let (step, attempt) = (step.0.saturating_sub(1), attempt.0.saturating_sub(1));
     RefreshOrder { step, attempt, opener: 0, decryptors: Vec::new(), zeros: Vec::new() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ mod publishing;
 mod relin_proof;
 mod round_sums;
 mod rounds;
+mod training;
 
 mod weights;
 
@@ -313,8 +314,7 @@ impl Consortium {
     fn shares(&mut self, step: KeyStep) -> Vec<(PartyId, Bytes)> {
         let share = |site: &mut Site| {
             site.serving_share(step).unwrap();
-            let id = BlobId::ceremony(step.blob_kind(), Some(site.plan.party), 0);
-            (site.plan.party, site.outbox.get(&id).unwrap())
+            (site.plan.party, site.outbox.get(&step.body(Some(site.plan.party), 0)).unwrap())
         };
         self.sites.iter_mut().map(share).collect()
     }
@@ -337,7 +337,12 @@ impl Consortium {
 
     /// What all hospitals bring to the gate of one, as the coordinator shows it to that one.
     fn gate_of(&self, asker: u16) -> Vec<(PartyId, Bytes)> {
-        let id = |from| BlobId::ceremony(BlobKind::Gate, Some(from), u32::from(asker) - 1);
+        self.gate_in(KeyStep::Gate, asker)
+    }
+
+    /// The same of one set or the other.
+    fn gate_in(&self, step: KeyStep, asker: u16) -> Vec<(PartyId, Bytes)> {
+        let id = |from| step.body(Some(from), u32::from(asker) - 1);
         self.sites.iter().map(|site| (site.plan.party, site.outbox.get(&id(site.plan.party)).unwrap())).collect()
     }
 
@@ -390,7 +395,7 @@ impl Consortium {
         let binding = self.binding(round);
         let (id, attempt) = (RoundId(round), Attempt::FIRST);
         let layout = self.sites[0].plan.layout.clone();
-        let epoch = Crs::new(Preset::Inf13, seed().0).epoch();
+        let epoch = Crs::new(self.sites[0].plan.presets().0, seed().0).epoch();
         let chunk = ChunkId { epoch, round, attempt: 1, chunk: 0 };
         let context = ShareContext::new(&layout, chunk, &[1, 2, 3], &[1, 2], binding.manifest.0).unwrap();
         let mut sum = ChunkSum::new(&layout, chunk);

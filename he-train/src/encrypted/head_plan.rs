@@ -124,6 +124,11 @@ impl HeadPlan {
 mod tests {
     use super::*;
     use crate::recipe::HeadLoss;
+    use he_agg::Stream;
+    use he_agg::aggregation::{MemoryLedger, VaultSecret};
+    use he_agg::ckks::Encoder;
+    use he_agg::multiparty::{Crs, GateHolder, GateSecret, Gated};
+    use ndarray::Array2;
 
     /// Of one class 8,192 rows fit a group of TRN14.
     fn plan(change: impl FnOnce(&mut Recipe)) -> Result<HeadPlan, HeadPlanError> {
@@ -166,6 +171,41 @@ mod tests {
         let served = plan.transfer().program();
         assert!(serving.gate_limbs >= served.gate_limbs() && serving.gate_limbs >= plan.transfer().package_limbs());
         assert_eq!(plan.group_bodies(), plan.program(8_192, 1).unwrap().layout().blocks() + 1);
+    }
+
+    #[test]
+    fn a_group_is_as_many_ciphertexts_of_the_right_shape_as_the_plan_says() {
+        let plan = plan(|_| {}).unwrap();
+        let mut stream = Stream::from_seed([3; 32]);
+        let crs = Crs::new(Preset::Trn14, [4; 32]);
+        let secret = GateSecret::generate(Preset::Trn14, 1, &mut stream).unwrap();
+        let (vault, mut ledger) = (VaultSecret::from_bytes([5; 32]), MemoryLedger::new(plan.flooding()));
+        let (program, encoder) = (plan.of_one_row(), Encoder::new(Preset::Trn14).unwrap());
+        let (features, labels) = (Array2::from_elem((2, 128), 0.5), Array2::ones((2, 1)));
+        let mut plain = program.encode_features(&encoder, features.view(), 0).unwrap();
+        plain.push(program.encode_labels(&encoder, labels.view(), 0).unwrap());
+        let mut holder = GateHolder { secret: &secret, crs: &crs, vault: &vault, ledger: &mut ledger };
+        let sent = holder.encrypt(Gated::Feature, 0, 0, &plain).unwrap();
+        let sent: Vec<Vec<u8>> = sent.iter().map(GatedCiphertext::to_bytes).collect();
+        assert!(plan.is_group(&sent));
+        let change = |change: &dyn Fn(&mut Vec<Vec<u8>>)| {
+            let mut sent = sent.clone();
+            change(&mut sent);
+            plan.is_group(&sent)
+        };
+        let last = sent.len() - 1;
+        assert!(!change(&|sent| drop(sent.pop())));
+        assert!(!change(&|sent| sent.push(sent[0].clone())));
+        assert!(!change(&|sent| sent.swap(0, last)));
+        assert!(!change(&|sent| sent[0] = vec![1, 2, 3]));
+        // Labels in place of features, and features in place of labels.
+        assert!(!change(&|sent| sent[1] = sent[last].clone()));
+        assert!(!change(&|sent| sent[last] = sent[0].clone()));
+        // Of the same primes, and another scale.
+        let other = encoder.encode(&[0.5], 2.0 * program.feature_scale(), program.top_limbs()).unwrap();
+        let mut holder = GateHolder { secret: &secret, crs: &crs, vault: &vault, ledger: &mut ledger };
+        let other = holder.encrypt(Gated::Feature, 1, 0, &[other]).unwrap()[0].to_bytes();
+        assert!(!change(&|sent| sent[0] = other.clone()));
     }
 
     #[test]

@@ -138,13 +138,7 @@ async fn follow(
             CoordinatorNote::Paused(reason) => return Err(FederationError::Paused { reason, folder }),
             CoordinatorNote::CannotServe => return Err(FederationError::CannotServe { folder }),
             CoordinatorNote::Stopped { .. } => return Err(FederationError::Abandoned),
-            note => {
-                eprintln!(
-                    "NOTE {:?} {note:?}",
-                    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() % 10000
-                );
-                events.note(format!("{note:?}"))
-            }
+            note => events.note(format!("{note:?}")),
         }
     }
 }
