@@ -1,4 +1,5 @@
-//! Adds the hospitals' shares of the collective keys, of serving and of training. The sums are public keys; none of them decrypts.
+//! Adds the hospitals' shares of the collective keys, of serving and of training. The sums are public keys; none of
+//! them decrypts.
 
 use bytes::Bytes;
 use he_agg::multiparty::{

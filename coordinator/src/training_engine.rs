@@ -36,6 +36,9 @@ pub(crate) fn step_of(task: &HeadTask) -> StepId {
 /// What failed, where it is the training itself.
 const TRAINING: &str = "the training of a head";
 
+/// What a hospital brought.
+type ByHospital = (u16, Vec<Vec<u8>>);
+
 /// Everything that a training is computed with.
 #[derive(Clone)]
 pub(crate) struct TrainingParts {
@@ -250,7 +253,7 @@ impl TrainingEngine {
         kind: BlobKind,
         (step, attempt): (StepId, Attempt),
         parties: PartySet,
-    ) -> Result<Vec<(u16, Vec<Vec<u8>>)>, CoordinatorError> {
+    ) -> Result<Vec<ByHospital>, CoordinatorError> {
         let of = |party: PartyId| Ok((party.number(), self.list(list(kind, step, attempt, Some(party)))?));
         parties.iter().map(of).collect()
     }

@@ -136,8 +136,8 @@ impl BlindingPoint {
 }
 
 impl DealingFactors {
-    /// What a receiver publishes of one dealer, whose points of the collective secrets come in the order of the check's:
-    /// a number for each of [`DealingCheck::moduli`].
+    /// What a receiver publishes of one dealer, whose points of the collective secrets come in the order of the
+    /// check's: a number for each of [`DealingCheck::moduli`].
     pub fn combine(
         &self,
         aggregation: &KeyShare,
@@ -149,14 +149,16 @@ impl DealingFactors {
         let of_others =
             collective.iter().flat_map(|share| (0..share.point().limbs()).map(|limb| share.point().limb(limb)));
         let points: Vec<&[u32]> = of_aggregation.chain(of_others).collect();
-        let combined = self.check.limbs().zip(&self.rho).zip(blinding.values.iter()).zip(points.iter().cycle());
-        let value = |(((limb, rho), blinding), point): (((&Limb, &Vec<u32>), &u32), &&[u32])| {
+        let mut values = Vec::with_capacity(self.rho.len());
+        for (((limb, rho), blinding), point) in
+            self.check.limbs().zip(&self.rho).zip(blinding.values.iter()).zip(points.iter().cycle())
+        {
             let modulus = limb.modulus();
             // Sums of less than 2^34 products below 2^30.
             let products = point.iter().zip(rho).map(|(value, factor)| u64::from(modulus.mul(*value, *factor)));
-            modulus.add(modulus.reduce_u64(products.sum()), *blinding)
-        };
-        combined.map(value).collect()
+            values.push(modulus.add(modulus.reduce_u64(products.sum()), *blinding));
+        }
+        values
     }
 }
 

@@ -19,10 +19,13 @@ const CLASSES: usize = 2;
 const DIMENSION: usize = 3;
 const ROWS: usize = 5_000;
 
+/// Features and labels.
+type Group = (Vec<Ciphertext>, Ciphertext);
+
 fn stepped<B: Backend>(
     backend: B,
     program: &Arc<HeadProgram>,
-    (keys, groups): (&Arc<EvaluationKeys<B>>, &[(Vec<Ciphertext>, Ciphertext)]),
+    (keys, groups): (&Arc<EvaluationKeys<B>>, &[Group]),
     [weights, ahead]: [&[Ciphertext]; 2],
 ) -> Vec<Ciphertext> {
     let there = |from: &[Ciphertext]| Ciphertext::upload(&from.iter().collect::<Vec<_>>(), &backend).unwrap();
@@ -75,7 +78,7 @@ fn a_step_of_training_leaves_the_same_bytes_on_both_backends() {
         let zero = |limbs, scale| vec![Ciphertext::zero(PRESET, limbs, scale).unwrap()];
         let (weights, ahead) = (zero(3, 2f64.powi(33)), zero(program.top_limbs(), program.ahead_scale()));
         let keys = made.keys;
-        let first = stepped(cpu.clone(), &program, (&keys, &groups), [&weights, &ahead]);
+        let first = stepped(cpu, &program, (&keys, &groups), [&weights, &ahead]);
         let ahead = [holder.refresh(&first[1], (&public, program.top_limbs()), &mut stream).unwrap()];
         let expected = stepped(cpu, &program, (&keys, &groups), [&first[..1], &ahead]);
         let resident = Arc::new(keys.upload(&gpu).unwrap());

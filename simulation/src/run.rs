@@ -98,8 +98,7 @@ impl<'a> Run<'a> {
         progress.store(out)?;
         let baselines = {
             let (experiment, all, test) = (experiment.clone(), dataset.train.clone(), dataset.test.clone());
-            let shares = shares.clone();
-            let device = device.clone();
+            let (shares, device) = (shares.clone(), device.clone());
             tokio::task::spawn_blocking(move || baselines::train((&experiment, &device), &all, shares, &test))
         };
 
@@ -107,8 +106,8 @@ impl<'a> Run<'a> {
         let watch = Arc::new(Watch::new(self.events.clone(), self.options.log.is_some()));
         let plan = Plan::new(experiment.clone());
         let terms = plan.terms()?;
-        let common = Common::new(Planned::Network(Box::new(plan)), progress.epochs);
-        let common = Common { device: device.clone(), ..common };
+        let planned = Planned::Network(Box::new(plan));
+        let common = Common { device: device.clone(), ..Common::new(planned, progress.epochs) };
         let mut enrolment = match resumes {
             true => common.recall(out, &progress.classes(out, federation.hospitals)?)?,
             false => common.enrol(out, &weights)?,
@@ -120,8 +119,7 @@ impl<'a> Run<'a> {
         let mut host = common.coordinator(&folder, &mut enrolment, &terms, &self.options.compute, &watch)?;
         let mut hospitals = Vec::new();
         for (enrolled, share) in std::mem::take(&mut enrolment.hospitals).into_iter().zip(shares) {
-            let drops = &self.options.drops;
-            let of = (&enrolment, &terms);
+            let (drops, of) = (&self.options.drops, (&enrolment, &terms));
             let images = data::images_of(experiment, &dataset, enrolled.party.number(), share);
             hospitals.push(common.hospital(enrolled, Some(images), of, host.address, &watch, drops)?);
         }

@@ -32,6 +32,9 @@ const STEP: &str = "training a head";
 /// What others bring to a task, list by list.
 type Brought = [(ListId, Vec<Bytes>)];
 type Refusal = HeadRefusal<JournalError>;
+/// Of an attempt, by hospital.
+type Zeros = (StepId, Attempt, Vec<ByHospital>);
+type ByHospital = (u16, Vec<Vec<u8>>);
 
 /// A training under way.
 #[derive(Default)]
@@ -41,7 +44,7 @@ pub(super) struct SiteTraining {
     /// From the first step on.
     decryptor: Option<HeadDecryptor<DiskLedger>>,
     /// Of the attempt under way, where it has some.
-    zeros: Option<(StepId, Attempt, Vec<(u16, Vec<Vec<u8>>)>)>,
+    zeros: Option<Zeros>,
 }
 
 impl Site {
@@ -307,9 +310,6 @@ impl Site {
         Ok(keys)
     }
 }
-
-/// Zeros of an attempt.
-type Zeros = (StepId, Attempt, Vec<(u16, Vec<Vec<u8>>)>);
 
 fn list(kind: BlobKind, step: StepId, attempt: Attempt, party: Option<PartyId>) -> ListId {
     ListId { kind, round: u64::from(step.0), attempt: attempt.0, party }

@@ -124,7 +124,7 @@ fn honest_dealings_fit_and_by_no_smaller_degree() {
     assert!(shown.iter().flatten().zip(moduli.iter().cycle()).all(|(value, modulus)| value < modulus));
 }
 
-/// A single residue that is off by one, of any of the secrets, is seen in both repetitions of its prime and in no other.
+/// A single residue that is off by one, of any secret, is seen in both repetitions of its prime and in no other.
 #[test]
 fn one_wrong_residue_of_any_secret_is_seen() {
     let (of_each, of_head) = (of_each(), TRAINING.q.len() + SERVING.base_limbs);

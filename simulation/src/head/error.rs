@@ -96,13 +96,13 @@ pub enum HeadRunError {
     Layout(#[from] AggregationError),
     /// As a campaign of a consortium.
     #[error(transparent)]
-    Campaign(#[from] HeadCampaignError),
+    Campaign(#[from] Box<HeadCampaignError>),
     /// Its processes.
     #[error(transparent)]
     Federation(#[from] Box<FederationError>),
     /// What they left.
     #[error(transparent)]
-    Audit(#[from] AuditError),
+    Audit(#[from] Box<AuditError>),
     /// On ciphertexts.
     #[error(transparent)]
     Head(#[from] HeadError),

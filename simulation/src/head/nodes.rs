@@ -68,8 +68,8 @@ async fn run(
     events.phase(Phase::Data);
     // What each hospital has; how they whiten it together they find out themselves.
     let data = DealtRows::of(experiment, options.data.as_deref())?;
-    let campaign = HeadCampaign::new(experiment.clone(), data.train.features.ncols())?;
-    let terms = campaign.terms()?;
+    let campaign = HeadCampaign::new(experiment.clone(), data.train.features.ncols()).map_err(Box::new)?;
+    let terms = campaign.terms().map_err(Box::new)?;
     let shadowed = Shadowed::of(experiment, options.data.as_deref(), false, events)?;
 
     events.phase(Phase::Connecting);
@@ -121,7 +121,8 @@ async fn run(
     dismiss(hospitals, events).await;
     let approved = Approved { terms, membership: Some(enrolment.roster.membership().digest()) };
     let coordinator = enrolment::coordinator_of(&options.out).map_err(Box::new)?;
-    let checked = audit::check_log(&folder, &audit::Known { coordinator, approved: Some(approved) })?;
+    let known = audit::Known { coordinator, approved: Some(approved) };
+    let checked = audit::check_log(&folder, &known).map_err(Box::new)?;
     Ok(HeadOfNodes { model: published.digest, answers, expected: asked.dot(&shadowed.plain.weights), entries: checked })
 }
 

@@ -14,11 +14,12 @@ const PHANTOMS: &str = "[experiment]\nname = \"head\"\n[federation]\nhospitals =
                         [head]\ndimension = 12\nsteps = 3\ngroups-per-batch = 2\nlearning-rate = 0.05\n\
                         late-rate = 0.05\n";
 
-fn trained(out: &Path, changes: &[&str], drops: &[&str]) -> Result<HeadOfNodes, HeadRunError> {
+fn trained(out: &Path, changes: &[&str], drops: &[&str]) -> Result<HeadOfNodes, Box<HeadRunError>> {
     let changes: Vec<String> = changes.iter().map(|change| (*change).to_owned()).collect();
-    let experiment = HeadExperiment::parse("head.toml", PHANTOMS, &changes).unwrap();
-    let drops = drops.iter().map(|drop| drop.parse().unwrap()).collect();
-    run_nodes(&experiment, &HeadOptions { data: None, out: out.to_owned(), drops }, 2, &EventSender::silent())
+    let experiment = HeadExperiment::parse("head.toml", PHANTOMS, &changes).expect("a valid file");
+    let drops = drops.iter().map(|drop| drop.parse().expect("a valid drop-out")).collect();
+    let options = HeadOptions { data: None, out: out.to_owned(), drops };
+    run_nodes(&experiment, &options, 2, &EventSender::silent()).map_err(Box::new)
 }
 
 /// Answers are those of the same steps on plain numbers, as exactly as encrypted steps are taken; those of other rows
@@ -45,7 +46,7 @@ fn a_head_whose_hospitals_are_too_few_waits_and_all_processes_go_on_in_the_middl
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     let stopped = trained(&out, &["federation.threshold=3"], &["hospital-2@2:before-share"]);
-    let Err(HeadRunError::Federation(stopped)) = stopped else { panic!("{stopped:?}") };
+    let Err(HeadRunError::Federation(stopped)) = stopped.map_err(|error| *error) else { panic!("it went on") };
     assert!(matches!(*stopped, FederationError::Paused { reason: PauseReason::CutOff { .. }, .. }), "{stopped}");
     answers(&trained(&out, &["federation.threshold=3"], &[]).unwrap());
 }

@@ -21,6 +21,7 @@ use super::*;
 
 const ATTEMPT: Attempt = Attempt(1);
 const MODEL: Parts = Parts::Model(ATTEMPT);
+const ROTATIONS: Parts = Parts::Rotations(KeySet::Serving);
 
 /// Each part of a sum, with what every hospital brings to it.
 type Brought = Vec<Vec<(PartyId, Bytes)>>;
@@ -120,12 +121,12 @@ impl Serving {
         let key = sum.finish(&RelinIntermediate::from_bytes(&first, &crs()).unwrap()).unwrap().to_bytes(&crs());
         let relinearisation = Bytes::from(key);
         let count = shares_of_rotations(&mut all);
-        let shares = brought(&all.sites, Parts::Rotations(KeySet::Serving), count);
+        let shares = brought(&all.sites, ROTATIONS, count);
         let rotations = rotations(&all.sites, &shares);
         let (relin, galois) = (root_of(&relinearisation), root_of_all(&rotations));
         for site in &mut all.sites {
             assert_eq!(add(site, KeyStep::RelinRoundTwo, &second, relin), None);
-            adds(site, Parts::Rotations(KeySet::Serving), &shares);
+            adds(site, ROTATIONS, &shares);
             assert_eq!(site.finish_sum(KeyStep::Galois, galois).unwrap(), None);
         }
         all.round(1);
@@ -221,24 +222,24 @@ fn share_of(site: &Site, query: QueryId) -> Result<Bytes, HospitalError> {
 fn rotation_keys_are_added_up_and_none_of_the_coordinators_own_are_taken() {
     let mut all = Consortium::with_keys();
     let count = shares_of_rotations(&mut all);
-    let shares = brought(&all.sites, Parts::Rotations(KeySet::Serving), count);
+    let shares = brought(&all.sites, ROTATIONS, count);
     let keys = rotations(&all.sites, &shares);
     let announced = root_of_all(&keys);
     let mut forged = keys;
     forged.swap(0, 1);
     let site = all.site(1);
-    adds(site, Parts::Rotations(KeySet::Serving), &shares);
+    adds(site, ROTATIONS, &shares);
     assert_eq!(site.finish_sum(KeyStep::Galois, root_of_all(&forged)).unwrap(), Some(Reject::SumDiffers));
-    let held = |site: &Site| site.holdings.digests(Parts::Rotations(KeySet::Serving).sum()).unwrap().len();
+    let held = |site: &Site| site.holdings.digests(ROTATIONS.sum()).unwrap().len();
     assert_eq!(held(site), 0, "nothing of it is kept");
-    adds(site, Parts::Rotations(KeySet::Serving), &shares);
+    adds(site, ROTATIONS, &shares);
     assert_eq!((site.finish_sum(KeyStep::Galois, announced).unwrap(), held(site)), (None, count));
     // Shares that are none, another hospital's, of another rotation, of fewer hospitals, in part or out of order.
     let site = all.site(2);
     let mut refused = |change: &dyn Fn(&mut Brought)| {
         let mut other = shares.clone();
         change(&mut other);
-        adds(site, Parts::Rotations(KeySet::Serving), &other);
+        adds(site, ROTATIONS, &other);
         assert_eq!(site.finish_sum(KeyStep::Galois, announced).unwrap(), Some(Reject::BadKeyShare));
         assert_eq!(held(site), 0);
     };
@@ -249,11 +250,11 @@ fn rotation_keys_are_added_up_and_none_of_the_coordinators_own_are_taken() {
     refused(&|all| drop(all.pop()));
     refused(&|all| all.push(all[0].clone()));
     for index in [0, 2, 1].into_iter().chain(3..count as u32) {
-        site.add_parts(Parts::Rotations(KeySet::Serving), index, &shares[index as usize]).unwrap();
+        site.add_parts(ROTATIONS, index, &shares[index as usize]).unwrap();
     }
     assert_eq!(site.finish_sum(KeyStep::Galois, announced).unwrap(), Some(Reject::BadKeyShare), "out of order");
-    site.add_parts(Parts::Rotations(KeySet::Serving), 0, &shares[0]).unwrap();
-    site.add_parts(Parts::Rotations(KeySet::Serving), 2, &shares[2]).unwrap();
+    site.add_parts(ROTATIONS, 0, &shares[0]).unwrap();
+    site.add_parts(ROTATIONS, 2, &shares[2]).unwrap();
     assert_eq!(site.finish_sum(KeyStep::Galois, announced).unwrap(), Some(Reject::BadKeyShare));
     assert_eq!(site.finish_sum(KeyStep::Galois, announced).unwrap(), Some(Reject::BadKeyShare), "nothing was added");
 }
@@ -263,18 +264,18 @@ fn rotation_keys_are_added_up_and_none_of_the_coordinators_own_are_taken() {
 fn rotation_keys_that_were_not_drawn_are_taken_as_announced_if_they_are_the_programs() {
     let mut all = Consortium::with_keys();
     let count = shares_of_rotations(&mut all);
-    let shares = brought(&all.sites, Parts::Rotations(KeySet::Serving), count);
+    let shares = brought(&all.sites, ROTATIONS, count);
     let keys = rotations(&all.sites, &shares);
     let makers = [party(1), party(2), party(3)];
     let site = all.site(1);
     let (steps, limbs) = site.rotations(KeySet::Serving)[1];
     let mut ends = |keys: &[Bytes]| {
-        site.add_parts(Parts::Rotations(KeySet::Serving), 0, &shares[0]).unwrap();
+        site.add_parts(ROTATIONS, 0, &shares[0]).unwrap();
         for (index, key) in (1..).zip(&keys[1..]) {
-            site.take_part(Parts::Rotations(KeySet::Serving), index, &makers, key).unwrap();
+            site.take_part(ROTATIONS, index, &makers, key).unwrap();
         }
         let end = site.finish_sum(KeyStep::Galois, root_of_all(keys)).unwrap();
-        (end, site.holdings.digests(Parts::Rotations(KeySet::Serving).sum()).unwrap().len())
+        (end, site.holdings.digests(ROTATIONS.sum()).unwrap().len())
     };
     let other = |change: &dyn Fn(&mut Vec<Bytes>)| {
         let mut other = keys.clone();
@@ -432,20 +433,12 @@ fn a_query_that_cannot_be_evaluated_says_why_and_releases_nothing() {
 /// Holdings that are whole, and not those that this site stated it had added up.
 #[test]
 fn sums_that_are_not_on_record_are_not_computed_with() {
-    for list in [
-        gate_keys(KeySet::Serving),
-        relinearisation(KeySet::Serving),
-        Parts::Rotations(KeySet::Serving).sum(),
-        MODEL.sum(),
-    ] {
+    for list in [gate_keys(KeySet::Serving), relinearisation(KeySet::Serving), ROTATIONS.sum(), MODEL.sum()] {
         let mut serving = Serving::new();
         let question = serving.ask(1);
         let site = serving.all.site(1);
-        let other: ListId = if list == relinearisation(KeySet::Serving) {
-            Parts::Rotations(KeySet::Serving).sum()
-        } else {
-            relinearisation(KeySet::Serving)
-        };
+        let other: ListId =
+            if list == relinearisation(KeySet::Serving) { ROTATIONS.sum() } else { relinearisation(KeySet::Serving) };
         let wrong: Vec<_> = site.holdings.digests(other).unwrap().into_iter().map(|digest| (digest, 0)).collect();
         site.holdings.keep(list, &wrong).unwrap();
         site.gates.keep(0);
