@@ -156,6 +156,30 @@ fn a_head_goes_on_without_a_hospital_that_is_lost_and_ends_where_too_few_are_lef
 }
 
 #[test]
+fn processes_train_a_head_over_the_network_replace_one_that_is_lost_and_answer_as_in_the_clear() {
+    let changes = [
+        "federation.hospitals=4",
+        "federation.patience=10s",
+        "head.steps=1",
+        "head.learning-rate=0.3",
+        "publish.queries=1",
+        "data.simulate.circulation.patients=1024",
+    ];
+    let data = ran("circulation", &changes, &["--processes", "--drop", "hospital-2@1:before-share"]);
+    let number = |key: &str| data[key].as_f64().expect("a number");
+    assert!(number("largest_logit") > 0.1 && number("off") > 0.0, "{data}");
+    assert!(number("off") < 0.01 * number("largest_logit"), "{data}");
+    // The lapse of whoever is lost, and then everything again.
+    assert!(data["seconds"]["steps"].as_f64().is_some_and(|steps| steps > 5.0), "{data}");
+    assert!(data["bytes"]["sent"].as_u64().is_some_and(|bytes| bytes > 1 << 20), "{data}");
+    assert_eq!(data["seconds"]["answers"].as_array().map(Vec::len), Some(1), "{data}");
+
+    let output = consilium(&["run", &shipped("circulation"), "--processes", "--set", CLEAR]);
+    assert_eq!(output.status.code(), Some(4), "{}", log(&output));
+    assert!(log(&output).contains("--processes"), "{}", log(&output));
+}
+
+#[test]
 fn hospitals_whiten_by_an_encrypted_sum_take_every_step_again_and_a_report_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("of/a-head");

@@ -122,6 +122,10 @@ impl Workshop {
             }
             CoordinatorJob::TrainHead { of, task } => {
                 let result = self.train((&of, step_of(&task)), |engine| engine.run(task));
+                if matches!(&result, Ok(JobResult::Joined(joined)) if joined.model.is_some()) {
+                    // What it was trained on takes most of the memory.
+                    *self.training.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                }
                 done(self.told(result, |result| result.unwrap_or(JobResult::Stuck)));
             }
             CoordinatorJob::Load { published, epoch_seed } => {

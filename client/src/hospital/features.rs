@@ -3,6 +3,7 @@
 //! How many rows there are, and what makes features uncorrelated, is read from a sum over all hospitals' moments, which
 //! is added up, opened and voted for as updates are. The sum is sealed: after a restart the same features come of it.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use he_agg::ckks::{Encoder, GatedCiphertext};
@@ -51,12 +52,12 @@ impl Site {
         }
         let (head, started) = (self.head(step)?, Instant::now());
         let rows = self.rows.as_ref().ok_or(HospitalError::NoRows { party: self.plan.party })?;
-        let counted = match head.is_whitened {
-            true => rows.features.clone(),
+        let moments = match head.is_whitened {
+            true => head.moments.moments(&rows.features),
             // Only how many there are.
-            false => Array2::zeros((rows.features.nrows(), 1)),
+            false => head.moments.moments(&Array2::zeros((rows.features.nrows(), 1))),
         };
-        let moments = head.moments.moments(&counted).step(step)?;
+        let moments = moments.step(step)?;
         let values = head.moments.encode(&moments).step(step)?;
         // Nobody's rows are weighed: the sum of the weights has to be the number of sites.
         sealed::put_values(&self.vault, self.plan.epoch, round, &RoundValues { values, weight: 1 })?;
@@ -124,8 +125,8 @@ impl Site {
         let program = head.plan.of_one_row();
         let dimension = program.layout().dimension();
         let features = match head.is_whitened {
-            true => Whitening::new(&moments, dimension).apply(&rows.features),
-            false => rows.features.clone(),
+            true => Cow::Owned(Whitening::new(&moments, dimension).apply(&rows.features)),
+            false => Cow::Borrowed(&rows.features),
         };
         if (features.ncols(), rows.labels.dim()) != (dimension, (features.nrows(), program.classes())) {
             let (found, (labelled, classes)) = (features.ncols(), rows.labels.dim());

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | `epoch-E-round-R-values` | before the round's first encryption | when round R + 4 or a later one is adopted |
 //! | `epoch-E-round-R-opened-D` | before the vote for D is signed | when another of round R or a later one is adopted |
-//! | `epoch-E-figures` | when all hospitals' figures are final | never |
+//! | `epoch-E-figures` | when all hospitals' figures, or the sum of a head's rows, are final | never |
 //! | `epoch-E-publish-A-contribution` | before it is encrypted | when a model of a later epoch is adopted |
 //! | `epoch-E-ceremony` | before the first key is made | when all serving keys exist |
 //! | `epoch-E-nonce` | before it is committed to | when a model of a later epoch is adopted |

@@ -150,7 +150,13 @@ impl Site {
         let done = self.done(&mut training, task, bodies);
         self.training = training;
         let done = match done? {
-            Ok(done) => done,
+            Ok(done) => {
+                if matches!(done, TaskDone::Joined { model: Some(_), .. }) {
+                    // Everybody's features are of no use any more.
+                    self.training = SiteTraining::default();
+                }
+                done
+            }
             Err(refusal) => {
                 let Some(reject) = refusal.reject() else {
                     return Err(HospitalError::Crypto { step: STEP, source: refusal.into() });

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use bench::head_plan::{HeadPlan, step_ms};
 use experiment::{HeadExperiment, HeadTraining};
+use serde_json::json;
 use simulation::event::EventSender;
-use simulation::head::HeadOptions;
+use simulation::head::{HeadOptions, NodeTimes};
 use simulation::run_folder;
 
 use super::run::{self, RunArgs};
@@ -21,6 +22,7 @@ pub(super) fn run(experiment: &HeadExperiment, arguments: &RunArgs, global: &Glo
         ("--drop", !arguments.drop.is_empty() && !is_encrypted),
         ("--resume", arguments.resume.is_some()),
         ("--site", arguments.site.is_some()),
+        ("--processes", arguments.processes && !is_encrypted),
     ];
     if let Some((flag, _)) = unused.into_iter().find(|(_, is_given)| *is_given) {
         return Err(Error::NotForHead { name: experiment.name().to_owned(), flag });
@@ -34,6 +36,9 @@ pub(super) fn run(experiment: &HeadExperiment, arguments: &RunArgs, global: &Glo
         return Err(Error::NoData { name: experiment.name().to_owned(), format: experiment.format() });
     }
     threads::start(experiment.compute().threads)?;
+    if arguments.processes {
+        return by_processes(experiment, arguments, global);
+    }
     // Before anything is trained, so that no failure of it loses a head.
     let predicted = match experiment.head().train {
         HeadTraining::Encrypted => Some(step_ms(experiment)?),
@@ -59,6 +64,51 @@ pub(super) fn run(experiment: &HeadExperiment, arguments: &RunArgs, global: &Glo
     let files = report::write_head(&out, &report, experiment.report(), &run_folder::place)?;
     let value = serde_json::to_value(&report).map_err(|source| report::ReportError::Json { source })?;
     Ok(run::finished(report::head_summary(&report), (&out, &files), value, report.verified()))
+}
+
+/// Largest difference of answers, of the largest logit, before a run is taken for one that failed: noise of the steps.
+const OFF_MOST: f64 = 0.02;
+
+/// Trains it over the loopback device.
+fn by_processes(experiment: &HeadExperiment, arguments: &RunArgs, global: &Global) -> Result<Done, Error> {
+    let created = run_folder::create(arguments.out.clone(), experiment, "run")?;
+    let out = created.path().to_owned();
+    let options = HeadOptions { data: arguments.data.clone(), out: out.clone(), drops: arguments.drop.clone() };
+    let (events, receiver) = EventSender::channel();
+    let watcher = live::watch(receiver, global.shown());
+    let head = simulation::head::run_nodes(experiment, &options, experiment.queries(), &events);
+    watcher.finish();
+    let head = head?;
+    let (off, largest) = head.off();
+    let NodeTimes { keys, rows, features, steps, asked, bytes: [sent, fetched] } = &head.took;
+    let slowest = asked.iter().copied().fold(0.0, f64::max);
+    let (sent_text, fetched_text) = (report::bytes_text(*sent), report::bytes_text(*fetched));
+    let (name, hospitals) = (experiment.name(), experiment.hospitals());
+    let text = [
+        format!("{name}: trained by {hospitals} hospitals and a coordinator that talk over QUIC on this machine\n"),
+        format!("  keys        {keys:.1} s"),
+        format!("  rows        counted in {rows:.1} s, their features sent in {features:.1} s"),
+        format!("  steps       {} with their refreshes, {steps:.1} s", experiment.head().recipe.steps),
+        format!("  network     {sent_text} to the coordinator, {fetched_text} from it"),
+        format!("  log         {} entries, checked", head.entries),
+        format!("  model       {}", head.model),
+        format!("  asked       {} rows, the slowest answer after {slowest:.1} s", asked.len()),
+        format!("              off by {off:.2e} from the same steps in the clear, of logits to {largest:.2}\n"),
+        format!("  run folder  {}", out.display()),
+    ]
+    .join("\n");
+    let seconds = json!({ "keys": keys, "rows": rows, "features": features, "steps": steps, "answers": asked });
+    let data = json!({
+        "folder": out,
+        "model": head.model.to_string(),
+        "entries": head.entries,
+        "seconds": seconds,
+        "bytes": { "sent": sent, "fetched": fetched },
+        "off": off,
+        "largest_logit": largest,
+    });
+    let exit = if off <= OFF_MOST * largest.max(1.0) { Exit::Done } else { Exit::Verification };
+    Ok(Done { text, data, exit })
 }
 
 /// Prints what a head would cost.

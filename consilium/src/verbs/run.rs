@@ -45,6 +45,9 @@ pub struct RunArgs {
     /// The site file: what belongs to this machine, for instance the device to train on.
     #[arg(long, value_name = "FILE")]
     pub site: Option<PathBuf>,
+    /// Train a head by processes that talk over the loopback device, as a federation does, and never open it.
+    #[arg(long)]
+    pub processes: bool,
     /// Continue an interrupted run; the plan must be the same.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
@@ -72,6 +75,7 @@ pub fn run(arguments: &RunArgs, global: &Global) -> Result<Done, Error> {
     // The parser lets no third case through.
     let file = arguments.file.clone().or(stored).unwrap_or_default();
     let experiment = match Described::load(&file, &overrides)? {
+        // A network is trained by nothing else.
         Described::Network(experiment) => experiment,
         Described::Head(experiment) => return head::run(&experiment, arguments, global),
     };

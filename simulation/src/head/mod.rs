@@ -21,7 +21,7 @@ mod steps;
 mod table;
 mod told;
 
-pub use nodes::{HeadOfNodes, run_nodes};
+pub use nodes::{HeadOfNodes, NodeTimes, run_nodes};
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;

@@ -2,6 +2,7 @@
 //! ledgers, which talk over QUIC. Nobody opens the head; it is asked about rows of the test part.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use client::head_campaign::HeadCampaign;
 use client::hospital::{HospitalError, SiteImages, SiteRows};
@@ -9,7 +10,7 @@ use coordinator::audit;
 use coordinator::compute::Compute;
 use experiment::HeadExperiment;
 use ndarray::{Array2, Array3, Axis};
-use protocol::campaign::PublishedModel;
+use protocol::campaign::{PhaseEnd, PublishedModel};
 use protocol::drive::coordinator::CoordinatorNote;
 use protocol::ids::Digest;
 use protocol::verifier::Approved;
@@ -38,8 +39,36 @@ pub struct HeadOfNodes {
     pub answers: Array2<f64>,
     /// What the same steps on plain numbers answer.
     pub expected: Array2<f64>,
-    /// Messages of the coordinator's log, which a stranger has checked.
+    /// Entries of the coordinator's log, which was checked as a stranger checks it.
     pub entries: usize,
+    /// What it took.
+    pub took: NodeTimes,
+}
+
+/// Seconds of a training by processes that share this machine.
+#[derive(Debug, Clone, Default)]
+pub struct NodeTimes {
+    /// Both sets of keys, until hospitals have signed for all sums.
+    pub keys: f64,
+    /// The round in which rows are counted.
+    pub rows: f64,
+    /// From asking for features to the last of them.
+    pub features: f64,
+    /// All steps, refreshes and verdicts, the model that becomes of the head among them.
+    pub steps: f64,
+    /// Of every question, as its asker waited.
+    pub asked: Vec<f64>,
+    /// Bytes that hospitals sent and fetched, over all of it.
+    pub bytes: [u64; 2],
+}
+
+impl HeadOfNodes {
+    /// Largest difference of an answer from that of the same steps on plain numbers, and the largest of these.
+    #[must_use]
+    pub fn off(&self) -> (f64, f64) {
+        let most = |all: &Array2<f64>| all.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+        (most(&(&self.answers - &self.expected)), most(&self.expected))
+    }
 }
 
 /// Trains a head in processes that talk over the loopback device, and asks the first `questions` rows of the test part.
@@ -95,7 +124,8 @@ async fn run(
     }
 
     events.phase(Phase::Ceremony);
-    let published = match follow(&mut host, options, events).await {
+    let mut took = NodeTimes::default();
+    let published = match follow(&mut host, options, &mut took, events).await {
         Ok(published) => published,
         Err(error) => {
             hospitals.iter().for_each(|one| one.kill.kill());
@@ -111,35 +141,61 @@ async fn run(
         let askers: Vec<&Running> = hospitals.iter().filter(|one| !one.task.is_finished()).collect();
         let Some(asker) = askers.get(turn % askers.len().max(1)) else { break };
         let question = row.mapv(|feature| feature as f32).insert_axis(Axis(0)).insert_axis(Axis(0));
+        let started = Instant::now();
         let logits = ask(asker, question).await.map_err(Box::new)?;
+        let seconds = started.elapsed().as_secs_f64();
         answers.push_row(ndarray::ArrayView1::from(&logits)).map_err(|_| HeadRunError::StandsStill)?;
-        events.send(Event::Serving { done: turn + 1, of: questions, latency_ms: 0.0 });
+        events.send(Event::Serving { done: turn + 1, of: questions, latency_ms: 1e3 * seconds });
+        took.asked.push(seconds);
     }
 
     events.phase(Phase::Checking);
+    took.bytes = [host.traffic.down(), host.traffic.up()];
     host.stop("the run is finished").await.map_err(Box::new)?;
     dismiss(hospitals, events).await;
     let approved = Approved { terms, membership: Some(enrolment.roster.membership().digest()) };
     let coordinator = enrolment::coordinator_of(&options.out).map_err(Box::new)?;
     let known = audit::Known { coordinator, approved: Some(approved) };
     let checked = audit::check_log(&folder, &known).map_err(Box::new)?;
-    Ok(HeadOfNodes { model: published.digest, answers, expected: asked.dot(&shadowed.plain.weights), entries: checked })
+    let expected = asked.dot(&shadowed.plain.weights);
+    let answers = last_columns(&answers, expected.ncols());
+    Ok(HeadOfNodes { model: published.digest, answers, expected, entries: checked, took })
 }
 
-/// Follows the campaign until the head is served.
+/// A head of one class is served as two, the first of which says nothing.
+fn last_columns(answers: &Array2<f64>, count: usize) -> Array2<f64> {
+    answers.slice(ndarray::s![.., answers.ncols().saturating_sub(count)..]).to_owned()
+}
+
+/// Follows the campaign until the head is served, and notes when its phases end.
 async fn follow(
     host: &mut Host,
     options: &HeadOptions,
+    took: &mut NodeTimes,
     events: &EventSender,
 ) -> Result<PublishedModel, FederationError> {
-    let folder = options.out.clone();
+    let (folder, mut since) = (options.out.clone(), Instant::now());
+    let mut lap = || std::mem::replace(&mut since, Instant::now()).elapsed().as_secs_f64();
     loop {
         match host.coordinator.next().await.ok_or(FederationError::Abandoned)? {
             CoordinatorNote::Serving(published) => return Ok(published),
             CoordinatorNote::Paused(reason) => return Err(FederationError::Paused { reason, folder }),
             CoordinatorNote::CannotServe => return Err(FederationError::CannotServe { folder }),
             CoordinatorNote::Stopped { .. } => return Err(FederationError::Abandoned),
-            note => events.note(format!("{note:?}")),
+            CoordinatorNote::Ended(PhaseEnd::Keys { .. }) => took.keys = lap(),
+            CoordinatorNote::Ended(PhaseEnd::Round(..)) => {
+                took.rows = lap();
+                events.phase(Phase::Uploading);
+            }
+            CoordinatorNote::Ended(PhaseEnd::Features) => {
+                took.features = lap();
+                events.phase(Phase::Step { step: 1 });
+            }
+            CoordinatorNote::Ended(PhaseEnd::Published(_)) => took.steps = lap(),
+            CoordinatorNote::RoundOpened(..) => events.phase(Phase::Whitening),
+            CoordinatorNote::Lapsed(party) => events.warn(format!("{party} is lost")),
+            CoordinatorNote::Returned(party) => events.note(format!("{party} is back")),
+            _ => {}
         }
     }
 }
@@ -152,5 +208,25 @@ async fn ask(asker: &Running, question: Array3<f32>) -> Result<Vec<f64>, Federat
             Err(HospitalError::NoAnswer { .. }) if failed < ASK_AGAIN_MAX => failed += 1,
             Err(source) => return Err(FederationError::Hospital { hospital: asker.number, source }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn answers_are_compared_class_by_class_and_those_of_one_class_with_its_own() {
+        let answers = array![[0.0, 1.0], [0.0, -2.5]];
+        let head = |answers: &Array2<f64>, expected: Array2<f64>| HeadOfNodes {
+            model: Digest::default(),
+            answers: last_columns(answers, expected.ncols()),
+            expected,
+            entries: 0,
+            took: NodeTimes::default(),
+        };
+        assert_eq!(head(&answers, array![[1.0], [-2.0]]).off(), (0.5, 2.0));
+        assert_eq!(head(&answers, array![[0.25, 1.0], [0.0, -2.5]]).off(), (0.25, 2.5));
     }
 }

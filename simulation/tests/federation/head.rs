@@ -1,4 +1,5 @@
-//! A head, trained by processes that nobody plays all parts in.
+//! A head, trained by processes that nobody plays all parts in. That they lose a hospital and replace it is a test of
+//! the command line.
 
 use std::path::Path;
 
@@ -26,18 +27,9 @@ fn trained(out: &Path, changes: &[&str], drops: &[&str]) -> Result<HeadOfNodes, 
 /// and classes lie further away.
 fn answers(head: &HeadOfNodes) {
     assert_eq!(head.answers.dim(), (2, 3));
-    let off = (&head.answers - &head.expected).mapv(f64::abs).fold(0.0f64, |most, off| most.max(*off));
-    let largest = head.expected.mapv(f64::abs).fold(0.0f64, |most, logit| most.max(*logit));
+    let (off, largest) = head.off();
+    assert!(largest > 0.05, "{head:?}");
     assert!(off < 0.02 * largest, "{off} of {largest}: {head:?}");
-}
-
-#[test]
-fn hospitals_train_a_head_on_ciphertexts_lose_one_of_them_and_answer_what_nobody_has_seen() {
-    let _turn = super::turn();
-    let folder = tempfile::tempdir().unwrap();
-    let head = trained(&folder.path().join("run"), &["federation.threshold=2"], &["hospital-2@2:before-share"]);
-    let head = head.unwrap();
-    answers(&head);
 }
 
 #[test]
