@@ -19,6 +19,7 @@ use protocol::terms::Terms;
 use protocol::training::HeadTerms;
 
 use crate::hospital::{HospitalPlan, PlannedHead, Weights, parameters_digest};
+use crate::plan::{ANSWER_WITHIN, QUERY_DEADLINE};
 use crate::train::{TrainDevice, TrainError, Trainer};
 
 /// Most rows of a hospital.
@@ -39,10 +40,6 @@ const FEATURE_MAX: f64 = 16.0;
 const WEIGHT_MAX: f64 = 64.0;
 /// Largest value of a bias: a head has none of its own.
 const OFFSET: f64 = 1.0;
-/// Longest wait for a query's bodies, and for the shares of its release.
-const QUERY_DEADLINE: Duration = Duration::from_secs(120);
-/// Longest wait for an answer: both of the above, and a full queue before it.
-const ANSWER_WITHIN: Duration = Duration::from_secs(600);
 /// Attempts at a round.
 const ATTEMPTS_MAX: u32 = 3;
 

@@ -24,9 +24,9 @@ const _: () = assert!(
 );
 
 /// Longest wait for a query's bodies, and for the shares of its release.
-const QUERY_DEADLINE: Duration = Duration::from_secs(120);
+pub(crate) const QUERY_DEADLINE: Duration = Duration::from_secs(120);
 /// Longest wait for an answer: both of the above, and a full queue before it.
-const ANSWER_WITHIN: Duration = Duration::from_secs(600);
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(600);
 
 /// Fewest members: of two, each would know the other's update from the sum.
 const MEMBERS_MIN: usize = 3;

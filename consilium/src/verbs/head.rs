@@ -78,6 +78,10 @@ fn by_processes(experiment: &HeadExperiment, arguments: &RunArgs, global: &Globa
     let watcher = live::watch(receiver, global.shown());
     let head = simulation::head::run_nodes(experiment, &options, experiment.queries(), &events);
     watcher.finish();
+    if head.is_err() {
+        // Data that do not fit are found before any process writes anything.
+        created.take_back_if_unstarted();
+    }
     let head = head?;
     let (off, largest) = head.off();
     let NodeTimes { keys, rows, features, steps, asked, bytes: [sent, fetched] } = &head.took;
