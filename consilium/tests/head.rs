@@ -159,7 +159,7 @@ fn a_head_goes_on_without_a_hospital_that_is_lost_and_ends_where_too_few_are_lef
 fn processes_train_a_head_over_the_network_replace_one_that_is_lost_and_answer_as_in_the_clear() {
     let changes = [
         "federation.hospitals=4",
-        "federation.patience=10s",
+        "federation.patience=20s",
         "head.steps=1",
         "head.learning-rate=0.3",
         "publish.queries=1",
