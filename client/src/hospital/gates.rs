@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use he_agg::multiparty::GateKey;
 use protocol::blob::BodyRoot;
-use protocol::ids::PartyId;
+use protocol::ids::{Digest, PartyId};
 use protocol::message::{Key, KeySet, KeyStep};
+use rayon::prelude::*;
 
 use super::error::{HospitalError, Step};
 use super::key_sums::gate_keys;
@@ -40,19 +41,36 @@ impl Site {
         if let Some(key) = self.gates.get(set, asker) {
             return Ok(key);
         }
-        let held = self.holdings.digests(gate_keys(set))?;
-        let lists: Vec<BodyRoot> = held.iter().map(|digest| BodyRoot::of(&[*digest], 0)).collect();
-        let step_of = KeyStep::of(set, Key::GateKey);
-        let facts = self.facts()?;
-        let recorded = step_of.and_then(|step| facts.key_sum(step)).map(|list| list.root);
-        let digest = held.get(usize::from(asker.number()) - 1).filter(|_| {
-            // Roots are over digests alone.
-            recorded == Some(BodyRoot::of_lists(&lists).root)
-        });
+        let held = self.recorded_gates(set)?;
         let missing = || HospitalError::BodyMissing { id: gate_keys(set).body(u32::from(asker.number()) - 1) };
-        let bytes = self.holdings.read(*digest.ok_or_else(missing)?)?;
+        let digest = held.get(usize::from(asker.number()) - 1).ok_or_else(missing)?;
+        let bytes = self.holdings.read(*digest)?;
         let key = Arc::new(GateKey::from_bytes(&bytes, self.crs_of(set, step)?).step(step)?);
         self.gates.0.push_back((set, asker, Arc::clone(&key)));
         Ok(key)
+    }
+
+    /// Every hospital's gate key of a set, in order.
+    ///
+    /// # Errors
+    /// As [`Site::gate_key`].
+    pub(super) fn all_gates(&self, set: KeySet) -> Result<Arc<[GateKey]>, HospitalError> {
+        let step = "reading the gate keys";
+        let crs = self.crs_of(set, step)?;
+        let read = |digest: &Digest| GateKey::from_bytes(&self.holdings.read(*digest)?, crs).step(step);
+        self.recorded_gates(set)?.par_iter().map(read).collect()
+    }
+
+    /// The list that is held, where it is the one that all signed for.
+    fn recorded_gates(&self, set: KeySet) -> Result<Vec<Digest>, HospitalError> {
+        let held = self.holdings.digests(gate_keys(set))?;
+        // Roots are over digests alone.
+        let lists: Vec<BodyRoot> = held.iter().map(|digest| BodyRoot::of(&[*digest], 0)).collect();
+        let facts = self.facts()?;
+        let recorded = KeyStep::of(set, Key::GateKey).and_then(|step| facts.key_sum(step)).map(|list| list.root);
+        match recorded == Some(BodyRoot::of_lists(&lists).root) {
+            true => Ok(held),
+            false => Err(HospitalError::BodyMissing { id: gate_keys(set).body(0) }),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use he_agg::backend::Cpu;
 use he_agg::ckks::{Ciphertext, EvaluationKeys, Evaluator};
-use he_agg::multiparty::{GaloisKey, GateKey, RelinearizationKey};
+use he_agg::multiparty::{GaloisKey, RelinearizationKey};
 use he_train::encrypted::{HeadRun, RefreshGoal, RefreshOrder, RefreshTerms, TrainingGroup, lift_group};
 use he_train::spread_groups;
 use protocol::Reject;
@@ -19,7 +19,7 @@ use rayon::prelude::*;
 
 use super::error::{HospitalError, Step};
 use super::holdings::root_of;
-use super::key_sums::{gate_keys, relinearisation};
+use super::key_sums::relinearisation;
 use super::keyring::Keyring;
 use super::observer::Activity;
 use super::site::{Site, ledger};
@@ -279,20 +279,6 @@ impl Site {
             self.outbox.put(list.body(index), body)?;
         }
         self.outbox.root(list.body(0), count)
-    }
-
-    /// Every hospital's gate key of a set, in order.
-    fn all_gates(&self, set: KeySet) -> Result<Arc<[GateKey]>, HospitalError> {
-        let crs = self.crs_of(set, STEP)?;
-        let facts = self.facts()?;
-        let recorded = KeyStep::of(set, Key::GateKey).and_then(|step| facts.key_sum(step)).map(|list| list.root);
-        let digests = self.holdings.digests(gate_keys(set))?;
-        let lists: Vec<BodyRoot> = digests.iter().map(|digest| BodyRoot::of(&[*digest], 0)).collect();
-        if recorded != Some(BodyRoot::of_lists(&lists).root) {
-            return Err(HospitalError::BodyMissing { id: gate_keys(set).body(0) });
-        }
-        let read = |digest: &Digest| GateKey::from_bytes(&self.holdings.read(*digest)?, crs).step(STEP);
-        digests.par_iter().map(read).collect()
     }
 
     /// The keys of a set with which is computed, as this site added them up.

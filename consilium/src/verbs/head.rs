@@ -111,8 +111,12 @@ fn by_processes(experiment: &HeadExperiment, arguments: &RunArgs, global: &Globa
         "off": off,
         "largest_logit": largest,
     });
-    let exit = if off <= OFF_MOST * largest.max(1.0) { Exit::Done } else { Exit::Verification };
-    Ok(Done { text, data, exit })
+    Ok(Done { text, data, exit: exit_of(off, largest) })
+}
+
+/// A head that answers otherwise than its steps in the clear is worse than none: so says the exit code.
+fn exit_of(off: f64, largest: f64) -> Exit {
+    if off <= OFF_MOST * largest.max(1.0) { Exit::Done } else { Exit::Verification }
 }
 
 /// Prints what a head would cost.
@@ -130,4 +134,15 @@ fn check_data(experiment: &HeadExperiment, data: Option<&Path>) -> Result<(), Er
     let Some(path) = data.filter(|_| experiment.is_generated()) else { return Ok(()) };
     let (name, format) = (experiment.name().to_owned(), experiment.format());
     Err(Error::DataUnused { name, format, path: path.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_that_answers_otherwise_than_in_the_clear_has_an_exit_code_of_its_own() {
+        assert_eq!([exit_of(0.02, 0.1), exit_of(0.1, 10.0)], [Exit::Done; 2]);
+        assert_eq!([exit_of(0.03, 0.1), exit_of(0.3, 10.0), exit_of(f64::NAN, 10.0)], [Exit::Verification; 3]);
+    }
 }

@@ -63,10 +63,16 @@ pub struct NodeTimes {
 }
 
 impl HeadOfNodes {
-    /// Largest difference of an answer from that of the same steps on plain numbers, and the largest of these.
+    /// Largest difference of an answer from that of the same steps on plain numbers, and the largest of these. An answer
+    /// that is no number is off by no number.
     #[must_use]
     pub fn off(&self) -> (f64, f64) {
-        let most = |all: &Array2<f64>| all.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+        let larger =
+            |most: f64, value: &f64| if value.is_nan() || most.is_nan() { f64::NAN } else { most.max(value.abs()) };
+        let most = |all: &Array2<f64>| match is_none(all) {
+            true => f64::NAN,
+            false => all.iter().fold(0.0f64, |most, value| most.max(value.abs())),
+        };
         (most(&(&self.answers - &self.expected)), most(&self.expected))
     }
 }
@@ -139,7 +145,7 @@ async fn run(
     let mut answers = Array2::zeros((0, common.plan.classes()));
     for (turn, row) in asked.outer_iter().enumerate() {
         let askers: Vec<&Running> = hospitals.iter().filter(|one| !one.task.is_finished()).collect();
-        let Some(asker) = askers.get(turn % askers.len().max(1)) else { break };
+        let asker = askers.get(turn % askers.len().max(1)).ok_or(HeadRunError::StandsStill)?;
         let question = row.mapv(|feature| feature as f32).insert_axis(Axis(0)).insert_axis(Axis(0));
         let started = Instant::now();
         let logits = ask(asker, question).await.map_err(Box::new)?;
@@ -228,5 +234,7 @@ mod tests {
         };
         assert_eq!(head(&answers, array![[1.0], [-2.0]]).off(), (0.5, 2.0));
         assert_eq!(head(&answers, array![[0.25, 1.0], [0.0, -2.5]]).off(), (0.25, 2.5));
+        let none = array![[f64::NAN, 1.0], [0.0, 1.0]];
+        assert!(head(&none, array![[0.0, 1.0], [0.0, 1.0]]).off().0.is_nan());
     }
 }

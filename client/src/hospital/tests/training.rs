@@ -239,6 +239,15 @@ fn a_point_of_the_trainings_secret_that_is_off_names_its_dealer() {
     other[training + 4 + 200] ^= 1;
     all.site(3).vault.put("epoch-1-dealt-by-2", &other).unwrap();
     assert_eq!(OffDealings::of(&shown(&all), 2).dealers.numbers(), [2]);
+    // The point of training alone is another dealer's: of the same length, at the same place.
+    let others = all.site(3).vault.get("epoch-1-dealt-by-1").unwrap();
+    let mut foreign = record.to_vec();
+    let end = training + 4 + length(training);
+    foreign[training..end].copy_from_slice(&others[training..end]);
+    let site = all.site(3);
+    let crs = site.key_crs("test").unwrap();
+    let read = |bytes: &[u8]| super::super::dealing::Dealing::from_bytes(bytes, &site.plan.layout, crs, 2, 3).is_ok();
+    assert!(read(&record) && !read(&foreign));
     // A dealing whose point is another hospital's, or for another one, is none.
     for (dealer, receiver) in [(1, 3), (2, 1)] {
         let site = all.site(3);
