@@ -23,9 +23,11 @@ use crate::plan::{ANSWER_WITHIN, QUERY_DEADLINE};
 use crate::train::{TrainDevice, TrainError, Trainer};
 
 /// Most rows of a hospital.
-const ROWS_MAX: u64 = 1 << 20;
+pub const ROWS_MAX: u64 = 1 << 20;
 /// Bits of a digit of a moment.
-const LANE_BITS: u32 = 16;
+pub const LANE_BITS: u32 = 16;
+/// Fewest hospitals whose sum says nothing of one of them to another.
+const HOSPITALS_MIN: u16 = 3;
 /// Most hospitals of the smaller parameter set of sums.
 const SMALL: u16 = 16;
 /// Sums that are opened in a key epoch, at most.
@@ -108,7 +110,7 @@ impl HeadCampaign {
         let weights = AdmissibleWeights::Within(WeightRange { gain, offset: OFFSET });
         let release = Release::of(&program, (pixels, weights), (hospitals, threshold), RELEASES)?;
         let head = PlannedHead { plan, moments, is_whitened: head.whitened };
-        let layout = layout(hospitals, threshold)?;
+        let layout = layout_of_moments(hospitals, threshold)?;
         Ok(Self { experiment, head, program, layout, release })
     }
 
@@ -171,14 +173,14 @@ impl HeadCampaign {
             rounds: 0,
             figure_rounds: 0,
             chunks: small(self.layout.chunks(self.head.moments.values())),
-            min_cohort: self.experiment.threshold().max(3),
+            min_cohort: self.experiment.threshold().max(HOSPITALS_MIN),
             attempts_max: ATTEMPTS_MAX,
             attempts_ahead: 1,
             tau_aggregation: self.layout.flooding().releases(),
             tau_serving: self.release.flooding.releases(),
             queries_per_asker_max: RELEASES / u64::from(self.experiment.hospitals()),
             planes: 0,
-            leak_bits_per_answer: self.leak_bits_per_answer(),
+            leak_bits_per_answer: self.release.leak_bits_per_answer(&self.program),
             leak_bits_max: u64::MAX,
             patience_ms: ms(self.experiment.patience()),
             round_deadline_ms: ms(self.experiment.round_deadline()),
@@ -233,14 +235,6 @@ impl HeadCampaign {
             answer_within: ANSWER_WITHIN,
         }
     }
-
-    fn leak_bits_per_answer(&self) -> u64 {
-        let (shape, preset) = (self.program.answer_shape(), self.program.params().preset);
-        match self.release.policy().flooding_log2(preset) {
-            Ok(Some(flooding)) => shape.capacity_bits(preset.params(), flooding).unwrap_or(u64::MAX),
-            Ok(None) | Err(_) => u64::MAX,
-        }
-    }
 }
 
 /// As many groups of so many bodies as one list has.
@@ -248,12 +242,16 @@ fn groups_most(bodies: usize) -> u32 {
     u32::try_from(protocol::limits::CHUNKS_MAX / bodies.max(1)).unwrap_or(u32::MAX)
 }
 
-fn layout(hospitals: u16, threshold: u16) -> Result<LaneLayout, HeadCampaignError> {
+/// Where moments lie inside a ciphertext of their sum.
+///
+/// # Errors
+/// [`AggregationError`] for too few hospitals or too many.
+pub fn layout_of_moments(hospitals: u16, threshold: u16) -> Result<LaneLayout, AggregationError> {
     let (preset, security) = if hospitals <= SMALL { (Preset::Agg13, 40) } else { (Preset::Agg14, 64) };
     let flooding = Flooding::secure(security, SUMS)?;
     let layout = LaneLayout::new(preset.params(), hospitals, threshold, LANE_BITS, flooding)?;
     // Of three hospitals each would know another's totals from the sum.
-    Ok(if hospitals == 3 { layout.with_three_contributors() } else { layout })
+    Ok(if hospitals == HOSPITALS_MIN { layout.with_three_contributors() } else { layout })
 }
 
 #[cfg(test)]

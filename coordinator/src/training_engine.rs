@@ -85,7 +85,7 @@ impl TrainingParts {
         (crs, gates): (&Crs, &[GateKey]),
         (of, group): (PartyId, u32),
     ) -> Result<TrainingGroup<Cpu>, CoordinatorError> {
-        let sent = self.group(features_of(of), group)?;
+        let sent = self.group(ListId::features(of), group)?;
         let gate = gates.get(usize::from(of.number()) - 1).ok_or(CoordinatorError::NoHead)?;
         let lifted = lift_group(self.plan.of_one_row(), evaluator, (crs, gate), u64::from(group), &sent);
         lifted.map_err(|source| CoordinatorError::malformed("features", Some(of), source))
@@ -166,7 +166,7 @@ impl TrainingEngine {
         let order = match binding {
             Some(binding) if (binding.step, binding.attempt) == (step, attempt) => self.order(&binding)?,
             Some(_) => return Ok(false),
-            None => first(step, attempt),
+            None => unasked(step, attempt),
         };
         if usize::try_from(order.step) != Ok(self.head.step()) {
             return Ok(false);
@@ -181,10 +181,10 @@ impl TrainingEngine {
     /// [`CoordinatorError`].
     pub(crate) fn run(&mut self, task: HeadTask) -> Result<JobResult, CoordinatorError> {
         Ok(match task {
-            HeadTask::Take { step } => JobResult::Taken(self.taken(&first(step, Attempt::FIRST))?),
+            HeadTask::Take { step } => JobResult::Taken(self.taken(&unasked(step, Attempt::FIRST))?),
             HeadTask::AddZeros { step, attempt, decryptors } => {
                 let zeros = self.of_all(BlobKind::RefreshZero, (step, attempt), decryptors)?;
-                let order = RefreshOrder { zeros, decryptors: decryptors.numbers(), ..first(step, attempt) };
+                let order = RefreshOrder { zeros, decryptors: decryptors.numbers(), ..unasked(step, attempt) };
                 JobResult::Taken(self.taken(&order)?)
             }
             HeadTask::Blind(binding) => {
@@ -193,7 +193,7 @@ impl TrainingEngine {
                 let shares: Vec<_> = shares.into_iter().map(|(_, shares)| shares).collect();
                 let order = self.order(&binding)?;
                 let sums = self.head.blinded(&order, &shares).map_err(failed)?;
-                let place = list(BlobKind::RefreshSum, step, attempt, None);
+                let place = ListId::of_step(BlobKind::RefreshSum, step, attempt, None);
                 for (index, sum) in (0..).zip(&sums) {
                     self.parts.bodies.put(&place.body(index), sum)?;
                 }
@@ -216,7 +216,7 @@ impl TrainingEngine {
     fn refreshed(&mut self, binding: &RefreshBinding) -> Result<Option<Vec<Ciphertext>>, CoordinatorError> {
         let RefreshBinding { step, attempt, decryptors, opener, .. } = *binding;
         let masks = self.of_all(BlobKind::RefreshMask, (step, attempt), decryptors)?;
-        let opened = self.list(list(BlobKind::RefreshOpening, step, attempt, Some(opener)))?;
+        let opened = self.list(ListId::of_step(BlobKind::RefreshOpening, step, attempt, Some(opener)))?;
         let order = self.order(binding)?;
         self.head.refreshed(&order, &masks, &opened).map_err(failed)
     }
@@ -245,7 +245,7 @@ impl TrainingEngine {
             _ => self.of_all(BlobKind::RefreshZero, (step, attempt), decryptors)?,
         };
         let (opener, decryptors) = (opener.number(), decryptors.numbers());
-        Ok(RefreshOrder { zeros, opener, decryptors, ..first(step, attempt) })
+        Ok(RefreshOrder { zeros, opener, decryptors, ..unasked(step, attempt) })
     }
 
     fn of_all(
@@ -254,7 +254,7 @@ impl TrainingEngine {
         (step, attempt): (StepId, Attempt),
         parties: PartySet,
     ) -> Result<Vec<ByHospital>, CoordinatorError> {
-        let of = |party: PartyId| Ok((party.number(), self.list(list(kind, step, attempt, Some(party)))?));
+        let of = |party: PartyId| Ok((party.number(), self.list(ListId::of_step(kind, step, attempt, Some(party)))?));
         parties.iter().map(of).collect()
     }
 
@@ -277,19 +277,9 @@ fn groups(of: &Training) -> usize {
     of.groups.iter().map(|(_, count)| *count as usize).sum()
 }
 
-/// Where one hospital's features lie.
-fn features_of(party: PartyId) -> ListId {
-    ListId { kind: BlobKind::Feature, round: 0, attempt: 0, party: Some(party) }
-}
-
-fn list(kind: BlobKind, step: StepId, attempt: Attempt, party: Option<PartyId>) -> ListId {
-    ListId { kind, round: u64::from(step.0), attempt: attempt.0, party }
-}
-
-/// Of a step that nobody has been asked to refresh, as arithmetic counts it, from 0.
-fn first(step: StepId, attempt: Attempt) -> RefreshOrder {
-    let (step, attempt) = (step.0.saturating_sub(1), attempt.0.saturating_sub(1));
-    RefreshOrder { step, attempt, opener: 0, decryptors: Vec::new(), zeros: Vec::new() }
+/// Of a step that nobody has been asked to refresh.
+fn unasked(step: StepId, attempt: Attempt) -> RefreshOrder {
+    RefreshOrder::before_asking(step.0, attempt.0)
 }
 
 #[cfg(test)]

@@ -199,12 +199,7 @@ impl Experiment {
     /// Bits that one answer carries, at most, to whoever chose its result at will: what one honest decryptor's flooding
     /// leaves of the modulus. Everything where nothing floods.
     pub fn leak_bits_per_answer(&self) -> u64 {
-        let shape = self.program().answer_shape();
-        let preset = self.publish.preset;
-        match self.publish.release.policy().flooding_log2(preset) {
-            Ok(Some(flooding)) => shape.capacity_bits(preset.params(), flooding).unwrap_or(u64::MAX),
-            Ok(None) | Err(_) => u64::MAX,
-        }
+        self.publish.release.leak_bits_per_answer(self.program())
     }
 
     /// `[compute]`.

@@ -83,6 +83,17 @@ impl Release {
         }
     }
 
+    /// Bits that one answer of a program carries, at most, to whoever chose its result at will: what one honest
+    /// decryptor's flooding leaves of the modulus. Everything where nothing floods.
+    #[must_use]
+    pub fn leak_bits_per_answer(&self, program: &Program) -> u64 {
+        let (shape, params) = (program.answer_shape(), program.params());
+        match self.policy().flooding_log2(params.preset) {
+            Ok(Some(flooding)) => shape.capacity_bits(params, flooding).unwrap_or(u64::MAX),
+            Ok(None) | Err(_) => u64::MAX,
+        }
+    }
+
     /// As decryptors take it.
     #[must_use]
     pub fn policy(&self) -> DecryptPolicy {

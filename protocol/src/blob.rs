@@ -145,6 +145,18 @@ impl ListId {
         Self { kind: id.kind, round: id.round, attempt: id.attempt, party: id.party }
     }
 
+    /// What a hospital brings to a refresh of a step of a head, or the coordinator made of it.
+    #[must_use]
+    pub fn of_step(kind: BlobKind, step: StepId, attempt: Attempt, party: Option<PartyId>) -> Self {
+        Self { kind, round: u64::from(step.0), attempt: attempt.0, party }
+    }
+
+    /// The features that a hospital uploads for a head.
+    #[must_use]
+    pub fn features(party: PartyId) -> Self {
+        Self { kind: BlobKind::Feature, round: 0, attempt: 0, party: Some(party) }
+    }
+
     /// The address of one of its bodies.
     #[must_use]
     pub fn body(&self, index: u32) -> BlobId {

@@ -11,10 +11,10 @@ use he_agg::multiparty::{GateHolder, Gated};
 use he_train::{Moments, Whitening};
 use ndarray::Array2;
 use protocol::Reject;
-use protocol::blob::{BlobKind, ListId};
+use protocol::blob::ListId;
 use protocol::codec::{Wire, Writer};
 use protocol::hospital::{HospitalInput, ShareBinding};
-use protocol::ids::{Digest, PartyId, RoundId};
+use protocol::ids::{Digest, RoundId};
 use protocol::message::{FeaturesHead, KeySet};
 
 use super::error::{HospitalError, Step};
@@ -25,11 +25,6 @@ use super::site::Site;
 
 /// Why this site has no features: its own log says it, the others hear only that.
 type Unfit = String;
-
-/// Where one hospital's features lie.
-pub(super) fn features_of(party: PartyId) -> ListId {
-    ListId { kind: BlobKind::Feature, round: 0, attempt: 0, party: Some(party) }
-}
 
 impl Site {
     /// The head of the plan.
@@ -154,11 +149,11 @@ impl Site {
             let mut holder = GateHolder { secret: gate, crs, vault: &keys.vault, ledger: &mut ledger };
             let gated = holder.encrypt(Gated::Feature, group as u64, 0, &plain).step(step)?;
             for body in gated.iter().map(GatedCiphertext::to_bytes) {
-                self.outbox.put(features_of(party).body(count), body)?;
+                self.outbox.put(ListId::features(party).body(count), body)?;
                 count += 1;
             }
         }
-        let body = self.outbox.root(features_of(party).body(0), count)?;
+        let body = self.outbox.root(ListId::features(party).body(0), count)?;
         let groups = u32::try_from(groups).unwrap_or(u32::MAX);
         // A whole number, far below 2^53.
         Ok(Ok(FeaturesHead { groups, rows: moments.rows() as u64, body }))

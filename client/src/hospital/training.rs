@@ -182,7 +182,7 @@ impl Site {
         Ok(match task {
             TrainingTask::Take { step } => {
                 self.observer.activity(party, Activity::Verifying { done: number(step), of });
-                let packages = decryptor.packages(&first(step, Attempt::FIRST));
+                let packages = decryptor.packages(&unasked(step, Attempt::FIRST));
                 packages.map(|it| TaskDone::Taken { step, attempt: Attempt::FIRST, packages: BodyRoot::of_bodies(&it) })
             }
             TrainingTask::AddZeros { step, attempt, zeros: asked } => {
@@ -192,12 +192,12 @@ impl Site {
                     .collect();
                 *zeros = Some((step, attempt, all.clone()));
                 let decryptors = all.iter().map(|(of, _)| *of).collect();
-                let order = RefreshOrder { zeros: all, decryptors, ..first(step, attempt) };
+                let order = RefreshOrder { zeros: all, decryptors, ..unasked(step, attempt) };
                 let packages = decryptor.packages(&order);
                 packages.map(|it| TaskDone::Taken { step, attempt, packages: BodyRoot::of_bodies(&it) })
             }
             TrainingTask::MakeZeros { step, attempt } => {
-                let RefreshOrder { step: number, attempt: count, .. } = first(step, attempt);
+                let RefreshOrder { step: number, attempt: count, .. } = unasked(step, attempt);
                 match decryptor.zeros(number, count) {
                     Ok(made) => {
                         let body = self.keep_part((BlobKind::RefreshZero, step, attempt), made)?;
@@ -273,7 +273,7 @@ impl Site {
         (kind, step, attempt): (BlobKind, StepId, Attempt),
         bodies: Vec<Vec<u8>>,
     ) -> Result<BodyRoot, HospitalError> {
-        let list = list(kind, step, attempt, Some(self.plan.party));
+        let list = ListId::of_step(kind, step, attempt, Some(self.plan.party));
         let count = u32::try_from(bodies.len()).unwrap_or(u32::MAX);
         for (index, body) in (0..).zip(bodies) {
             self.outbox.put(list.body(index), body)?;
@@ -303,25 +303,20 @@ impl Site {
     }
 }
 
-fn list(kind: BlobKind, step: StepId, attempt: Attempt, party: Option<PartyId>) -> ListId {
-    ListId { kind, round: u64::from(step.0), attempt: attempt.0, party }
-}
-
 /// What a hospital, or the coordinator, brought of this kind.
 fn brought(
     bodies: &Brought,
     (kind, step, attempt): (BlobKind, StepId, Attempt),
     party: Option<PartyId>,
 ) -> Vec<Vec<u8>> {
-    let wanted = list(kind, step, attempt, party);
+    let wanted = ListId::of_step(kind, step, attempt, party);
     let found = bodies.iter().find(|(list, _)| *list == wanted);
     found.map_or_else(Vec::new, |(_, bodies)| bodies.iter().map(|body| body.to_vec()).collect())
 }
 
-/// Of a step that nobody has been asked to refresh, as arithmetic counts it, from 0.
-fn first(step: StepId, attempt: Attempt) -> RefreshOrder {
-    let (step, attempt) = (step.0.saturating_sub(1), attempt.0.saturating_sub(1));
-    RefreshOrder { step, attempt, opener: 0, decryptors: Vec::new(), zeros: Vec::new() }
+/// Of a step that nobody has been asked to refresh.
+fn unasked(step: StepId, attempt: Attempt) -> RefreshOrder {
+    RefreshOrder::before_asking(step.0, attempt.0)
 }
 
 /// A refresh that is asked for, with the zeros of its attempt.
@@ -330,7 +325,7 @@ fn order(binding: &RefreshBinding, zeros: &Option<Zeros>) -> RefreshOrder {
     let zeros = zeros.as_ref().filter(|(of, at, _)| (*of, *at) == (step, attempt));
     let zeros = zeros.map_or_else(Vec::new, |(.., zeros)| zeros.clone());
     let (opener, decryptors) = (opener.number(), decryptors.numbers());
-    RefreshOrder { zeros, opener, decryptors, ..first(step, attempt) }
+    RefreshOrder { zeros, opener, decryptors, ..unasked(step, attempt) }
 }
 
 /// What a task is of.

@@ -80,7 +80,7 @@ impl Case {
         plain.push(program.encode_labels(&encoder, Array2::ones((ROWS, 1)).view(), 0).unwrap());
         let mut holder = GateHolder { secret: &secret, crs, vault: &vault, ledger: &mut ledger };
         for (index, gated) in (0..).zip(holder.encrypt(Gated::Feature, 0, 0, &plain).unwrap()) {
-            bodies.put(&features_of(party()).body(index), &GatedCiphertext::to_bytes(&gated)).unwrap();
+            bodies.put(&ListId::features(party()).body(index), &GatedCiphertext::to_bytes(&gated)).unwrap();
         }
         let of = Training { epoch_seed: Digest(SEED), groups: vec![(party(), 1)], rows: ROWS as u64, done: Vec::new() };
         let quorum = Quorum { threshold: 1, parties: 1 };
@@ -96,11 +96,11 @@ fn binding(step: StepId, attempt: Attempt, packages: BodyRoot) -> RefreshBinding
 #[test]
 fn features_of_another_shape_are_named_by_their_hospital() {
     let Case { parts, _folder, .. } = Case::new();
-    let (list, count) = (features_of(party()), u32::try_from(parts.plan.group_bodies()).unwrap());
+    let (list, count) = (ListId::features(party()), u32::try_from(parts.plan.group_bodies()).unwrap());
     parts.inspect(list, count).unwrap();
-    let none = parts.inspect(features_of(PartyId::new(2).unwrap()), count);
+    let none = parts.inspect(ListId::features(PartyId::new(2).unwrap()), count);
     assert!(matches!(none, Err(CoordinatorError::BodyMissing { .. })), "{none:?}");
-    let other = features_of(PartyId::new(3).unwrap());
+    let other = ListId::features(PartyId::new(3).unwrap());
     for index in 0..count {
         parts.bodies.put(&other.body(index), &parts.bodies.get(&list.body(count - 1 - index)).unwrap()).unwrap();
     }
@@ -139,7 +139,7 @@ fn steps_are_taken_where_a_training_stands_and_no_part_of_another_counts() {
     assert!(engine.catch_up(&of, next).is_err(), "its first step is refreshed nowhere");
     // A part that is none, and of another step, attempt or hospital.
     let asked = binding(StepId::FIRST, Attempt::FIRST, first.packages);
-    let place = |kind, step, attempt, party| list(kind, step, Attempt(attempt), party);
+    let place = |kind, step, attempt, party| ListId::of_step(kind, step, Attempt(attempt), party);
     let share = place(BlobKind::RefreshShare, StepId::FIRST, 1, Some(party()));
     parts.bodies.put(&share.body(0), b"no share").unwrap();
     assert!(!engine.is_fit(share, Some(asked)).unwrap());

@@ -42,6 +42,14 @@ pub struct RefreshOrder {
     pub zeros: Vec<(u16, Vec<Vec<u8>>)>,
 }
 
+impl RefreshOrder {
+    /// Of a step and an attempt counted from 1, as a log counts them, before anybody is asked for anything.
+    pub fn before_asking(step: u32, attempt: u32) -> Self {
+        let (step, attempt) = (step.saturating_sub(1), attempt.saturating_sub(1));
+        Self { step, attempt, opener: 0, decryptors: Vec::new(), zeros: Vec::new() }
+    }
+}
+
 impl RefreshTerms {
     /// What the refresh of every package is bound to.
     ///

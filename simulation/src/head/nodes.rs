@@ -63,13 +63,11 @@ pub struct NodeTimes {
 }
 
 impl HeadOfNodes {
-    /// Largest difference of an answer from that of the same steps on plain numbers, and the largest of these. An answer
-    /// that is no number is off by no number.
+    /// Largest difference of an answer from that of the same steps on plain numbers, and the largest of these. An
+    /// answer that is no number is off by no number.
     #[must_use]
     pub fn off(&self) -> (f64, f64) {
-        let larger =
-            |most: f64, value: &f64| if value.is_nan() || most.is_nan() { f64::NAN } else { most.max(value.abs()) };
-        let most = |all: &Array2<f64>| match is_none(all) {
+        let most = |all: &Array2<f64>| match all.iter().any(|value| value.is_nan()) {
             true => f64::NAN,
             false => all.iter().fold(0.0f64, |most, value| most.max(value.abs())),
         };

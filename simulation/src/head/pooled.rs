@@ -1,21 +1,12 @@
 //! The sums that features are whitened by, added up encrypted.
 
-use he_agg::aggregation::{Flooding, LaneLayout, MemoryLedger};
-use he_agg::{Preset, aggregation::AggregationError};
+use client::head_campaign::{LANE_BITS, ROWS_MAX, layout_of_moments};
+use he_agg::aggregation::MemoryLedger;
 use he_train::{MomentLanes, Moments};
 use ndarray::{Array2, Axis};
 
 use super::error::HeadRunError;
 use crate::cohort::Cohort;
-
-/// Fewest hospitals whose sum says nothing of one of them to another.
-const HOSPITALS_MIN: u16 = 3;
-/// Most rows of a hospital.
-const ROWS_MAX: u64 = 1 << 20;
-/// Bits of a digit.
-const LANE_BITS: u32 = 16;
-/// Most hospitals of the smaller parameter set.
-const SMALL: u16 = 16;
 
 /// What all hospitals learn together, and what it took.
 pub(super) struct Pooled {
@@ -35,7 +26,7 @@ pub(super) struct Pooled {
 pub(super) fn pooled(features: &Array2<f64>, hospitals: &[Vec<usize>], threshold: u16) -> Result<Pooled, HeadRunError> {
     let count = u16::try_from(hospitals.len()).unwrap_or(u16::MAX);
     let lanes = MomentLanes::new(features.ncols(), LANE_BITS, ROWS_MAX, count)?;
-    let cohort = Cohort::new(layout(count, threshold)?, lanes.values())?;
+    let cohort = Cohort::new(layout_of_moments(count, threshold)?, lanes.values())?;
     let mut ledgers: Vec<MemoryLedger> = hospitals.iter().map(|_| cohort.ledger()).collect();
     let (mut uploads, mut expected) = (Vec::new(), vec![0i64; lanes.values()]);
     for ((number, rows), ledger) in cohort.hospitals().zip(hospitals).zip(&mut ledgers) {
@@ -50,11 +41,4 @@ pub(super) fn pooled(features: &Array2<f64>, hospitals: &[Vec<usize>], threshold
     let sums = cohort.open(&contexts, &cohort.serve(&contexts, &uploads, &shares)?)?.sums;
     let (chunks, bytes) = (cohort.chunks(), cohort.wire_bytes());
     Ok(Pooled { moments: lanes.decode(&sums)?, chunks, bytes, exact: sums == expected })
-}
-
-fn layout(hospitals: u16, threshold: u16) -> Result<LaneLayout, HeadRunError> {
-    let (preset, security) = if hospitals <= SMALL { (Preset::Agg13, 40) } else { (Preset::Agg14, 64) };
-    let flooding = Flooding::secure(security, 1 << 14).map_err(AggregationError::from)?;
-    let layout = LaneLayout::new(preset.params(), hospitals, threshold, LANE_BITS, flooding)?;
-    Ok(if hospitals == HOSPITALS_MIN { layout.with_three_contributors() } else { layout })
 }

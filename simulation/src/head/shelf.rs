@@ -63,6 +63,5 @@ impl Shelf {
 
 /// Of a step that nobody has been asked to refresh.
 pub(super) fn first(step: StepId, attempt: Attempt) -> RefreshOrder {
-    let (step, attempt) = (step.0.saturating_sub(1), attempt.0.saturating_sub(1));
-    RefreshOrder { step, attempt, opener: 0, decryptors: Vec::new(), zeros: Vec::new() }
+    RefreshOrder::before_asking(step.0, attempt.0)
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use he_train::encrypted::HeadPlan;
 use he_train::{HeadLoss, MomentLanes, Recipe};
 use ndarray::Array2;
+use protocol::blob::ListId;
 use protocol::dealings::{DealingCheck, OffDealings};
 use protocol::facts::KeySum;
 use protocol::hospital::HospitalInput;
 use protocol::message::{FeaturesHead, KeySet};
 
-use super::super::features::features_of;
 use super::super::images::SiteRows;
 use super::super::sealed;
 use super::*;
@@ -163,7 +163,7 @@ fn features_of_all_are_taken_up_in_order_and_none_that_are_no_features() {
     let sent: Vec<Vec<Bytes>> = (1..=N)
         .map(|number| {
             let count = features(all.site(number)).body.count;
-            let bodies = (0..count).map(|index| features_of(party(number)).body(index));
+            let bodies = (0..count).map(|index| ListId::features(party(number)).body(index));
             bodies.map(|id| all.site(number).outbox.get(&id).unwrap()).collect()
         })
         .collect();

@@ -10,7 +10,6 @@ use crate::campaign::PublishedModel;
 use crate::codec::Wire;
 use crate::drive::coordinator::inbox::PhaseInput;
 use crate::drive::coordinator::phase::{Effect, Phase, contribution};
-use crate::drive::coordinator::training::features;
 use crate::drive::coordinator::{CoordinatorDriver, CoordinatorJob, CoordinatorNote, JobResult, lists_of};
 use crate::drive::{Asked, Clock, CoordinatorNet, Crypto, ListId, Store};
 use crate::exchange::Answer;
@@ -179,7 +178,9 @@ impl<S: Store, N: CoordinatorNet, C: Crypto<Job = CoordinatorJob>, K: Clock> Coo
             // Whoever was away may still have had to add them up.
             LogMessage::ModelVerified(_) if session.machine.verified() == parties => {
                 let PublishedModel { attempt, cohort, .. } = session.published;
-                let of = |party| if self.terms.head.is_some() { features(party) } else { contribution(attempt, party) };
+                let of = |party| {
+                    if self.terms.head.is_some() { ListId::features(party) } else { contribution(attempt, party) }
+                };
                 forget.extend(cohort.iter().map(of));
             }
             LogMessage::QueryFailed(failed) => forget.extend(lists_of(failed.query, parties)),

@@ -8,7 +8,7 @@ use crate::drive::coordinator::inbox::PhaseInput;
 use crate::drive::coordinator::phase::{Effect, Memory};
 use crate::drive::coordinator::{CoordinatorJob, Inspection, ListId, Training};
 use crate::features::{FeaturesInput, FeaturesMachine, FeaturesOutput};
-use crate::ids::{Attempt, Digest, PartyId, StepId};
+use crate::ids::{Attempt, Digest, StepId};
 use crate::message::LogMessage;
 use crate::party_set::PartySet;
 use crate::training::{HeadTask, RefreshBinding, TrainingInput, TrainingMachine, TrainingOutput};
@@ -54,11 +54,6 @@ impl HeadPhase {
     }
 }
 
-/// A hospital's features.
-pub(super) fn features(party: PartyId) -> ListId {
-    ListId { kind: BlobKind::Feature, round: 0, attempt: 0, party: Some(party) }
-}
-
 /// Lets the machine that collects features decide.
 pub(super) fn tell_features(
     (machine, told): (&mut FeaturesMachine, &mut Memory),
@@ -70,11 +65,11 @@ pub(super) fn tell_features(
     for output in machine.on(now_ms, input) {
         match output {
             FeaturesOutput::Append(message) => effects.push(Effect::Append(message)),
-            FeaturesOutput::AwaitBodies { party, body } => effects.push(Effect::Expect(features(party), body)),
+            FeaturesOutput::AwaitBodies { party, body } => effects.push(Effect::Expect(ListId::features(party), body)),
             FeaturesOutput::Inspect { party, groups } => {
                 effects.push(Effect::Start(CoordinatorJob::Inspect(Inspection {
                     epoch_seed,
-                    list: features(party),
+                    list: ListId::features(party),
                     chunks: groups.saturating_mul(group_bodies),
                     cohort: PartySet::EMPTY,
                     decryptors: PartySet::EMPTY,
@@ -112,8 +107,7 @@ pub(super) fn tell_training(
                 effects.push(Effect::Append(message));
             }
             TrainingOutput::AwaitBodies { kind, step, attempt, party, body } => {
-                let (round, attempt) = (u64::from(step.0), attempt.0);
-                let list = ListId { kind, round, attempt, party: Some(party) };
+                let list = ListId::of_step(kind, step, attempt, Some(party));
                 phase.parts.insert(list);
                 effects.push(Effect::Expect(list, body));
             }
@@ -125,7 +119,7 @@ pub(super) fn tell_training(
             TrainingOutput::Finished { model, verified } => {
                 if verified == machine.roster().parties() {
                     // Who has the head takes no steps again, after a restart neither.
-                    let all = phase.cohort.iter().map(features).chain(std::mem::take(&mut phase.parts));
+                    let all = phase.cohort.iter().map(ListId::features).chain(std::mem::take(&mut phase.parts));
                     effects.extend(all.map(Effect::Forget));
                 }
                 let published = PublishedModel { digest: model, attempt: Attempt::FIRST, cohort: phase.cohort };

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::blob::{BlobKind, BodyRoot, ListId};
+use crate::blob::{BodyRoot, ListId};
 use crate::drive::hospital::wanted::{Wanted, digests};
 use crate::drive::hospital::work::{Then, Work};
 use crate::drive::hospital::{HeadJob, HospitalJob};
@@ -36,7 +36,9 @@ impl FeaturesLeft {
                 let (of, index) = (*of, *group);
                 *group += 1;
                 let first = index.saturating_mul(small(bodies.len()));
-                let wanted = (first..).zip(bodies).map(|(place, digest)| Wanted::digest(list(of).body(place), digest));
+                let wanted = (first..)
+                    .zip(bodies)
+                    .map(|(place, digest)| Wanted::digest(ListId::features(of).body(place), digest));
                 let work = Work::Fetch { wanted: wanted.collect(), then: Then::Features { of, group: index } };
                 return (work, Some(Work::Features(self)));
             }
@@ -44,7 +46,7 @@ impl FeaturesLeft {
         }
         match self.uploads.pop_front() {
             Some((of, groups, root)) => {
-                let wanted = vec![Wanted::list(list(of), root)];
+                let wanted = vec![Wanted::list(ListId::features(of), root)];
                 (Work::Fetch { wanted, then: Then::FeaturesList { of, groups, left: self } }, None)
             }
             None => (Work::Ready(HospitalJob::Head(HeadJob::Prepare { groups: self.groups, rows: self.rows })), None),
@@ -91,10 +93,6 @@ pub(super) fn task_job(task: TrainingTask, counts: Vec<(ListId, usize)>, bodies:
     let mut bodies = bodies.into_iter();
     let bodies = counts.into_iter().map(|(list, count)| (list, bodies.by_ref().take(count).collect())).collect();
     HospitalJob::Head(HeadJob::Do { task, bodies })
-}
-
-fn list(of: PartyId) -> ListId {
-    ListId { kind: BlobKind::Feature, round: 0, attempt: 0, party: Some(of) }
 }
 
 fn small(count: usize) -> u32 {
