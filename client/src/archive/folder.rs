@@ -255,11 +255,11 @@ mod tests {
         let (place, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let folder = Folder::open(place.path()).unwrap();
         assert!(matches!(Folder::open(place.path()), Err(PullError::Busy { .. })));
-        let [one, two] = [&folder, &Folder::open(other.path()).unwrap()].map(|folder| folder.pseudonym("p", "4711"));
-        assert!(one.len() == NAME_LENGTH && one != two && !one.contains("4711"));
-        assert_ne!(folder.pseudonym("q", "4711"), one);
+        let [one, two] = [&folder, &Folder::open(other.path()).unwrap()].map(|folder| folder.pseudonym("p", "PID4711"));
+        assert!(one.len() == NAME_LENGTH && one != two && !one.contains("PID4711"));
+        assert_ne!(folder.pseudonym("q", "PID4711"), one);
         drop(folder);
-        assert_eq!(Folder::open(place.path()).unwrap().pseudonym("p", "4711"), one);
+        assert_eq!(Folder::open(place.path()).unwrap().pseudonym("p", "PID4711"), one);
         fs::write(place.path().join(KEY), "00").unwrap();
         assert!(matches!(Folder::open(place.path()), Err(PullError::Key { .. })));
     }

@@ -33,8 +33,8 @@ fn studies() -> Vec<Study> {
     ];
     let study = |study, accession, patient, series, objects| Study { study, accession, patient, series, objects };
     vec![
-        study("1.2", "A1", "4711", "1.2.1", first),
-        study("1.3", "A2", "4711", "1.3.1", vec![object("1.3", "1.3.1", "1.3.1.1", 30)]),
+        study("1.2", "A1", "PID4711", "1.2.1", first),
+        study("1.3", "A2", "PID4711", "1.3.1", vec![object("1.3", "1.3.1", "1.3.1.1", 30)]),
         study("1.4", "A3", "", "1.4.1", vec![object("1.4", "1.4.1", "1.4.1.1", 40)]),
     ]
 }
@@ -82,9 +82,9 @@ fn images_of_a_table_are_pulled_once_and_read_and_name_nobody() {
     assert_eq!(place.invented.retrievals(), 6, "a film that the search tells of is not fetched");
 
     let manifest = fs::read_to_string(place.images().join("manifest.csv")).unwrap();
-    assert!(!manifest.contains("4711") && !manifest.contains("1.2"), "{manifest}");
+    assert!(!manifest.contains("PID4711") && !manifest.contains("1.2"), "{manifest}");
     let all = fs::read_to_string(place.images().join("pulled.csv")).unwrap();
-    assert!(!all.contains("4711") && !all.contains("Doe"), "{all}");
+    assert!(!all.contains("PID4711") && !all.contains("Doe"), "{all}");
     let options = LoadOptions { height: 2, width: 2, ..LoadOptions::default() };
     let rows = datasets::Manifest::read(&place.images().join("manifest.csv")).unwrap().rows;
     let levels: Vec<(String, f32)> = rows

@@ -89,11 +89,11 @@ mod tests {
 
     #[test]
     fn a_source_is_the_patient_or_else_the_study_and_neither_can_be_read_in_it() {
-        let [patient, again] = ["1.2", "1.3"].map(|study| source(" 4711", study));
+        let [patient, again] = ["1.2", "1.3"].map(|study| source(" PID4711", study));
         assert!(patient.is_some() && patient == again, "all studies of a patient");
-        let study = source("", "4711");
+        let study = source("", "PID4711");
         assert!(study.is_some() && study != patient && source(" ", "").is_none());
-        assert!(!patient.unwrap().contains("4711"));
+        assert!(!patient.unwrap().contains("PID4711"));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use invented::{Invented, Object, Study, image, not_taken};
 fn study() -> Study {
     let object = |instance, frames| Object { instance, frames, file: image("1.2", "1.2.1", instance, 1, 10) };
     let objects = vec![object("1.2.1.1", 1), object("1.2.1.2", 3)];
-    Study { study: "1.2", accession: "A1", patient: "4711", series: "1.2.1", objects }
+    Study { study: "1.2", accession: "A1", patient: "PID4711", series: "1.2.1", objects }
 }
 
 fn opened(url: &str, credentials: Option<Credentials>, bounds: Bounds) -> Archive {
@@ -80,8 +80,8 @@ async fn an_image_is_searched_chosen_asked_about_and_its_answer_stored_once() {
     let _counter = counter(&house.root(), Says::Logits(vec![0.0, 3.0, 1.0]));
     let ada = house.browser("ada").await;
     assert!(ada.get("/new").await.text().contains("href=\"/archive\""));
-    let found = ada.search("accession=A1&patient=4711&date=").await.text();
-    assert!(found.contains("Doe, Jane") && found.contains("4711"), "{found}");
+    let found = ada.search("accession=A1&patient=PID4711&date=").await.text();
+    assert!(found.contains("Doe, Jane") && found.contains("PID4711"), "{found}");
     let series = first_link(&ada.get(&first_link(&found)).await.text());
     let page = ada.get(&series).await.text();
     assert!(series == "/archive/1.2/1.2.1" && page.matches("name=\"instance\"").count() == 2, "{page}");
@@ -111,7 +111,7 @@ async fn an_image_is_searched_chosen_asked_about_and_its_answer_stored_once() {
     for name in ["portal.sqlite", "portal.sqlite-wal"] {
         let kept = std::fs::read(house.root().join("portal").join(name)).unwrap();
         let kept = String::from_utf8_lossy(&kept);
-        assert!(!kept.contains("Doe") && !kept.contains("4711"), "{name} names a patient");
+        assert!(!kept.contains("Jane") && !kept.contains("PID4711"), "{name} names a patient");
     }
 }
 
@@ -133,7 +133,7 @@ async fn a_report_of_an_image_unlike_the_others_says_so_in_the_archive_too() {
 
 #[tokio::test]
 async fn a_page_says_what_an_archive_did_not_do_and_what_to_do() {
-    let html = Server::with("200 OK", "text/html", "<html>sign in, 4711</html>");
+    let html = Server::with("200 OK", "text/html", "<html>sign in, PID4711</html>");
     let stranger = Server::with("401 Unauthorized", "text/plain", "");
     let silent = Server::answering(|_| std::thread::sleep(Duration::from_secs(1)));
     for (server, words) in [
@@ -143,9 +143,9 @@ async fn a_page_says_what_an_archive_did_not_do_and_what_to_do() {
     ] {
         let house = house(&server.url()).await;
         let ada = house.browser("ada").await;
-        let reply = ada.search("patient=4711").await;
+        let reply = ada.search("patient=PID4711").await;
         let page = reply.text();
-        assert!(reply.status == 502 && page.contains(words) && !page.contains("4711"), "{page}");
+        assert!(reply.status == 502 && page.contains(words) && !page.contains("PID4711"), "{page}");
         for path in ["/archive/1.2", "/archive/1.2/1.3"] {
             assert_eq!(ada.get(path).await.status, 502, "{path}");
         }
@@ -215,7 +215,7 @@ async fn the_archive_is_for_clinicians_their_own_forms_and_sites_that_have_one()
     for path in ["/archive", "/archive/1.2", "/archive/1.2/1.2.1"] {
         assert_eq!(odo.get(path).await.status, 403, "{path}");
         assert_eq!(open.get(path).await.location(), format!("/sign-in?next={}", crate::visitor::escaped(path)));
-        assert_eq!(ada.post(path, "csrf=0&patient=4711&model=3&instance=1.2.1.1").await.status, path_status(path));
+        assert_eq!(ada.post(path, "csrf=0&patient=PID4711&model=3&instance=1.2.1.1").await.status, path_status(path));
     }
     assert_eq!(ada.post("/cases/1/store", "csrf=0").await.status, 403);
     assert_eq!(ada.store("/cases/1").await.status, 404, "no such case");
