@@ -12,6 +12,7 @@ pub mod counter;
 pub mod data_sets;
 pub mod earlier;
 pub mod enrolment;
+pub mod features;
 pub mod handover;
 pub mod head;
 pub mod head_campaign;

@@ -1,13 +1,14 @@
 //! What a head is trained and measured on: features of images or of patients, and who has which.
 
+use client::features::{FeaturesError, ImageFeatures};
+use client::hospital::SiteRows;
 use datasets::circulation::{self, CirculationSpec, OUTPUTS, Patients, ReadingScale};
 use datasets::{DataError, Dataset, Part, Samples, load};
-use experiment::{HeadData, HeadExperiment, HeadFeatures, HeadImages};
-use he_train::{CosineFilters, Legendre, Moments, Whitening, row_groups};
-use ndarray::{Array2, s};
+use experiment::{HeadData, HeadExperiment};
+use he_train::{Legendre, Moments, Whitening, row_groups};
+use ndarray::Array2;
 use std::path::Path;
 
-use super::backbone::Backbone;
 use super::error::HeadRunError;
 
 /// Of the products of Legendre polynomials.
@@ -74,7 +75,10 @@ impl DealtRows {
                 let spec = CirculationSpec { hospitals, candidates, split, seed: experiment.seed() };
                 readings(&circulation::generate(&spec)?, hospitals)
             }
-            HeadData::Images(images) => pictures(&dataset(experiment, images, path)?, experiment, images)?,
+            HeadData::Images(_) => {
+                let features = ImageFeatures::new(experiment)?;
+                pictures(&dataset(experiment, &features, path)?, experiment, &features)?
+            }
         };
         let (found, dimension) = (rows.train.features.ncols(), experiment.head().dimension);
         // The constant is one more than there are.
@@ -96,79 +100,32 @@ impl DealtRows {
     }
 }
 
-fn dataset(experiment: &HeadExperiment, images: &HeadImages, path: Option<&Path>) -> Result<Dataset, HeadRunError> {
-    let path = path.or(images.source.as_deref());
-    let data = match (experiment.generator(), experiment.load_options(), path) {
+fn dataset(
+    experiment: &HeadExperiment,
+    features: &ImageFeatures,
+    path: Option<&Path>,
+) -> Result<Dataset, HeadRunError> {
+    let data = match (experiment.generator(), experiment.load_options(), path.or(experiment.source())) {
         (Some(generator), ..) => generator.draw()?,
         (None, Some(options), Some(path)) => load(path, None, &options)?,
-        _ => return Err(HeadRunError::NoData { format: images.format.word() }),
+        _ => return Err(HeadRunError::NoData { format: experiment.format() }),
     };
-    let data = match &images.labels {
-        Some(labels) => chosen(data, labels, &images.classes),
-        None => data,
-    };
+    let data = features.chosen(data);
     data.check()?;
     Ok(data)
 }
 
-/// The samples of some labels, numbered anew in their order.
-fn chosen(data: Dataset, labels: &[u8], classes: &[String]) -> Dataset {
-    let place = |label: &u8| labels.iter().position(|own| own == label);
-    let of = |samples: &Samples| {
-        let wanted: Vec<usize> = (0..samples.len()).filter(|row| place(&samples.labels[*row]).is_some()).collect();
-        let mut chosen = samples.select(&wanted);
-        // There are at most 16 of them.
-        chosen.labels.iter_mut().for_each(|label| *label = place(label).unwrap_or_default() as u8);
-        chosen
-    };
-    let [train, validation, test] = [&data.train, &data.validation, &data.test].map(of);
-    Dataset { classes: classes.to_vec(), train, validation, test, ..data }
-}
-
-fn pictures(data: &Dataset, experiment: &HeadExperiment, images: &HeadImages) -> Result<DealtRows, HeadRunError> {
-    // Of two classes one number says which.
-    let (columns, first) = (experiment.classes(), usize::from(data.classes.len() == 2));
-    let (features, made): (Box<Features>, String) = match (experiment.head().features, &experiment.head().backbone) {
-        (HeadFeatures::Pixels, _) => {
-            (Box::new(|samples| Ok(averaged(samples))), "means of two by two pixels".to_owned())
-        }
-        (HeadFeatures::Backbone, Some(path)) => {
-            let backbone = Backbone::load(path, images)?;
-            let made = backbone.text();
-            (Box::new(move |samples| backbone.features(samples)), made)
-        }
-        // Images have no properties of which there could be polynomials, and a backbone is a file: others are refused.
-        _ => (Box::new(|samples| Ok(filtered(samples))), "public cosine filters, rectified and averaged".to_owned()),
+fn pictures(data: &Dataset, experiment: &HeadExperiment, made: &ImageFeatures) -> Result<DealtRows, HeadRunError> {
+    let HeadData::Images(images) = experiment.data() else {
+        return Err(FeaturesError::NoImages { format: experiment.format() }.into());
     };
     let rows = |samples: &Samples| {
-        let labels = Array2::from_shape_fn((samples.len(), columns), |(row, column)| {
-            if usize::from(samples.labels[row]) == first + column { 1.0 } else { 0.0 }
-        });
-        Ok::<_, HeadRunError>(Rows { features: features(samples)?, labels })
+        made.rows(samples).map(|SiteRows { features, labels }| Rows { features, labels }).map_err(HeadRunError::from)
     };
     let hospitals = images.partition.assign(&data.train, usize::from(experiment.hospitals()), experiment.seed())?;
     let (names, description) = (data.classes.clone(), data.description.clone());
     let (train, test) = (rows(&data.train)?, rows(&data.test)?);
-    Ok(DealtRows { train, hospitals, test, scale: None, made, names, description })
-}
-
-/// Images to a row of features each.
-type Features = dyn Fn(&Samples) -> Result<Array2<f64>, HeadRunError>;
-
-fn filtered(samples: &Samples) -> Array2<f64> {
-    let (_, height, width) = samples.shape();
-    CosineFilters::fitting(height, width).features(samples.images.view())
-}
-
-/// Means of two by two pixels.
-fn averaged(samples: &Samples) -> Array2<f64> {
-    let (_, height, width) = samples.shape();
-    let across = width / 2;
-    Array2::from_shape_fn((samples.len(), height / 2 * across), |(row, feature)| {
-        let (y, x) = (2 * (feature / across), 2 * (feature % across));
-        let block = samples.images.slice(s![row, 0, y..y + 2, x..x + 2]);
-        block.iter().map(|pixel| f64::from(*pixel)).sum::<f64>() / 4.0
-    })
+    Ok(DealtRows { train, hospitals, test, scale: None, made: made.text(), names, description })
 }
 
 fn readings(data: &circulation::Circulation, hospitals: usize) -> DealtRows {
@@ -193,36 +150,6 @@ mod tests {
                         classes = [\"b\", \"a\"]\nlabels = [5, 2]\n\
                         image = { height = 16, width = 16, channels = 1 }\n[head]\nfeatures = \"pixels\"\n";
 
-    fn samples(labels: &[u8]) -> Samples {
-        let shape = (labels.len(), 1, 2, 2);
-        Samples {
-            images: ndarray::Array4::from_shape_fn(shape, |(row, _, y, x)| (row * 4 + y * 2 + x) as f32 / 100.0),
-            labels: labels.to_vec(),
-            groups: (0..labels.len() as u32).collect(),
-            sites: vec![1; labels.len()],
-            names: vec![String::new(); labels.len()],
-        }
-    }
-
-    #[test]
-    fn chosen_labels_are_classes_in_the_order_that_is_written() {
-        let parts = [&[5, 1, 2, 2][..], &[], &[2, 7, 5]].map(samples);
-        let [train, validation, test] = parts;
-        let classes = (0..8).map(|class| class.to_string()).collect();
-        let data = Dataset { classes, train, validation, test, description: String::new() };
-        let chosen = chosen(data, &[5, 2], &["b".to_owned(), "a".to_owned()]);
-        assert_eq!((chosen.classes.join(" "), &chosen.train.labels[..]), ("b a".to_owned(), &[0, 1, 1][..]));
-        assert_eq!((&chosen.test.labels[..], chosen.test.images[[1, 0, 0, 0]]), (&[1, 0][..], 0.08));
-        let experiment = HeadExperiment::parse("x.toml", PAIR, &[]).unwrap_or_else(|error| panic!("{error}"));
-        let HeadData::Images(images) = experiment.data() else { panic!("images") };
-        let rows = pictures(&chosen, &experiment, images).unwrap();
-        // One number says which of two classes; features are means of two by two pixels.
-        assert_eq!((rows.train.labels.dim(), rows.train.labels.as_slice().unwrap()), ((3, 1), &[0.0, 1.0, 1.0][..]));
-        let mean = |row: usize| (0..4).map(|pixel| f64::from((4 * row + pixel) as f32 / 100.0)).sum::<f64>() / 4.0;
-        assert_eq!(rows.train.features.as_slice().unwrap(), [mean(0), mean(2), mean(3)]);
-        assert_eq!(rows.hospitals.iter().map(Vec::len).sum::<usize>(), 3);
-    }
-
     const PHANTOMS: &str = "[experiment]\nname = \"x\"\n[federation]\nhospitals = 3\n[data]\nformat = \"phantom\"\n\
                             classes = [\"normal\", \"cyst\", \"tumour\"]\nimage = { height = 16, width = 16 }\n\
                             [data.simulate.phantom]\npatients-per-hospital = 6\n[head]\ndimension = 20\n";
@@ -240,15 +167,6 @@ mod tests {
         assert!(is_empty, "{untested}");
         let nowhere = refused(PAIR, "experiment.seed=1").unwrap_err();
         assert!(matches!(&nowhere, HeadRunError::NoData { format: "npz" }), "{nowhere}");
-    }
-
-    #[test]
-    fn means_of_pixels_go_across_before_they_go_down() {
-        let level = |(_, _, y, x): (usize, usize, usize, usize)| (6 * y + x) as f32;
-        let wide = Samples { images: ndarray::Array4::from_shape_fn((1, 1, 4, 6), level), ..samples(&[0]) };
-        // Of the first pixel, its right, lower and lower right neighbour: 0, 1, 6 and 7 more.
-        let expected = [0.0, 2.0, 4.0, 12.0, 14.0, 16.0].map(|first| first + 3.5);
-        assert_eq!(averaged(&wide).as_slice().unwrap(), expected);
     }
 
     #[test]

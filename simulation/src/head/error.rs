@@ -2,18 +2,17 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::path::PathBuf;
 
+use client::features::FeaturesError;
 use client::head::HeadRefusal;
 use client::head_campaign::HeadCampaignError;
-use client::model_file::ModelFileError;
 use coordinator::audit::AuditError;
 use datasets::DataError;
 use he_agg::aggregation::AggregationError;
 use he_agg::ckks::CkksError;
 use he_agg::multiparty::{CeremonyError, GateHolderError};
 use he_agg::{DecodeError, FloodingError};
-use he_infer::{ExecuteError, ImageShape, InputError, ModelError};
+use he_infer::{ExecuteError, InputError, ModelError};
 use he_train::encrypted::{HeadError, TransferError};
 use he_train::{PooledError, RecipeError, ShadowError};
 use protocol::Reject;
@@ -40,37 +39,9 @@ pub enum HeadRunError {
         /// The format.
         format: &'static str,
     },
-    /// A model file whose features are taken.
-    #[error("{}: {source}", path.display())]
-    Backbone {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: Box<ModelFileError>,
-    },
-    /// A model of other images.
-    #[error(
-        "{}: its network takes {expected} images (channels x height x width), the experiment has {found}",
-        path.display()
-    )]
-    BackboneImages {
-        /// The file.
-        path: PathBuf,
-        /// Of the network.
-        expected: ImageShape,
-        /// Of the experiment.
-        found: ImageShape,
-    },
-    /// A model with more features than are taken.
-    #[error("{}: its convolutions give {found} features, at most {most} are taken", path.display())]
-    ManyFeatures {
-        /// The file.
-        path: PathBuf,
-        /// Of the model.
-        found: usize,
-        /// What a whitening is computed from.
-        most: usize,
-    },
+    /// Of images, as the file describes them.
+    #[error(transparent)]
+    Features(#[from] FeaturesError),
     /// A whitening leaves features out, it adds none but the constant.
     #[error("head.dimension is {dimension}, and there are {found} features and the constant")]
     FewFeatures {
@@ -190,7 +161,6 @@ impl HeadRunError {
     fn key(&self) -> Option<&'static str> {
         Some(match self {
             Self::Data(_) | Self::NoData { .. } => "--data",
-            Self::Backbone { .. } | Self::BackboneImages { .. } | Self::ManyFeatures { .. } => "head.backbone",
             Self::FewFeatures { .. } => "head.dimension",
             Self::Shadow(ShadowError::Range { .. } | ShadowError::Diverged { .. })
             | Self::Head(HeadError::Weights { .. }) => "head.learning-rate",
@@ -207,6 +177,7 @@ impl HeadRunError {
 impl Explained for HeadRunError {
     fn code(&self) -> &'static str {
         match self {
+            Self::Features(error) => error.code(),
             Self::Refused(_) | Self::Training(_) => "step_refused",
             Self::TooFew { .. } => "quorum_missed",
             _ if self.key().is_some() => "head_invalid",
@@ -215,10 +186,16 @@ impl Explained for HeadRunError {
     }
 
     fn place(&self) -> Option<String> {
-        self.key().map(str::to_owned)
+        match self {
+            Self::Features(error) => error.place(),
+            _ => self.key().map(str::to_owned),
+        }
     }
 
     fn remedy(&self) -> Cow<'static, str> {
+        if let Self::Features(error) = self {
+            return error.remedy();
+        }
         Cow::Borrowed(match self {
             Self::Data(_) => "check --data, and [data] of the experiment, then start the run again",
             Self::NoData { .. } => "add --data PATH: the .npz file or folder that the experiment reads",
@@ -232,9 +209,6 @@ impl Explained for HeadRunError {
             Self::Shadow(ShadowError::Recipe(RecipeError::Setting { .. })) => {
                 "change what is named, under [head]; rates grow where rows are too few to fill the groups"
             }
-            Self::Backbone { .. } => "name a file of `consilium bench train FILE --out MODEL.safetensors`",
-            Self::BackboneImages { .. } => "set data.image to what the model takes, or train one for these images",
-            Self::ManyFeatures { .. } => "take a model whose convolutions end in a smaller picture",
             Self::FewFeatures { .. } => "lower head.dimension, or take features of which there are more",
             Self::Dependent => "leave head.dimension smaller than there are features, or whiten them",
             Self::Pooled(_) => "name images of at most 2^20 rows a hospital, with grey levels of 0 to 1",
@@ -253,6 +227,7 @@ impl Explained for HeadRunError {
 
     fn exit(&self) -> Exit {
         match self {
+            Self::Features(error) => error.exit(),
             Self::TooFew { .. } | Self::Training(TrainingFailure::AttemptsExhausted { .. }) => Exit::Quorum,
             Self::Refused(_) | Self::Training(_) => Exit::Verification,
             _ if self.key().is_some() => Exit::BadInput,
@@ -269,13 +244,8 @@ mod tests {
     #[test]
     fn what_a_person_can_change_is_bad_input_and_named_and_a_refused_step_is_neither() {
         let setting = RecipeError::Setting { field: "steps", found: 0.0, expected: "more" };
-        let path = || PathBuf::from("m");
-        let (expected, found) = (ImageShape::new(1, 4, 4), ImageShape::new(1, 5, 5));
-        let foreign = Box::new(ModelFileError::Foreign);
-        let cases: [(HeadRunError, &str); 10] = [
-            (HeadRunError::ManyFeatures { path: path(), found: 9, most: 8 }, "head.backbone"),
-            (HeadRunError::Backbone { path: path(), source: foreign }, "head.backbone"),
-            (HeadRunError::BackboneImages { path: path(), expected, found }, "head.backbone"),
+        let cases: [(HeadRunError, &str); 8] = [
+            (FeaturesError::ManyFeatures { path: "m".into(), found: 9, most: 8 }.into(), "head.backbone"),
             (HeadRunError::FewFeatures { found: 8, dimension: 10 }, "head.dimension"),
             (ShadowError::from(setting).into(), "head"),
             (ShadowError::Range { step: 2, found: 23.0, range: 24.0 }.into(), "head.learning-rate"),

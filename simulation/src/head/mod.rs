@@ -5,7 +5,6 @@
 //! between them, and their ledgers are in memory. At the end the head is opened with all hospitals' secrets, to be
 //! measured: a consortium has no such key.
 
-mod backbone;
 mod data;
 mod encrypted;
 mod error;

@@ -2,73 +2,77 @@
 
 use std::path::Path;
 
-use client::model_file::ModelFile;
-use datasets::Samples;
 use experiment::{FEATURES_MAX, HeadImages};
-use he_infer::ImageShape;
-use ndarray::Array2;
+use he_infer::{ImageShape, InputError};
+use ndarray::{Array2, ArrayView4};
+use protocol::ids::Digest;
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
-use super::error::HeadRunError;
+use super::error::FeaturesError;
+use crate::model_file::ModelFile;
 
 /// A model that every hospital has in the clear: nothing of it is secret, and nothing of it is trained further.
 pub(super) struct Backbone {
     model: ModelFile,
     /// Of its bytes.
-    digest: [u8; 32],
+    digest: Digest,
 }
 
 impl Backbone {
     /// Reads a file of `consilium bench train` for images of this form.
     ///
     /// # Errors
-    /// [`HeadRunError::Backbone`]; [`HeadRunError::BackboneImages`] for a network that takes other images;
-    /// [`HeadRunError::ManyFeatures`].
-    pub(super) fn load(path: &Path, images: &HeadImages) -> Result<Self, HeadRunError> {
-        let fault = |source| HeadRunError::Backbone { path: path.to_owned(), source: Box::new(source) };
+    /// [`FeaturesError::Backbone`]; [`FeaturesError::BackboneImages`] for a network that takes other images;
+    /// [`FeaturesError::ManyFeatures`].
+    pub(super) fn load(path: &Path, images: &HeadImages) -> Result<Self, FeaturesError> {
+        let fault = |source| FeaturesError::Backbone { path: path.to_owned(), source: Box::new(source) };
         let model = ModelFile::read(path).map_err(fault)?;
         let (expected, found) =
             (model.heading().network.image(), ImageShape::new(images.channels, images.height, images.width));
         if found != expected {
-            return Err(HeadRunError::BackboneImages { path: path.to_owned(), expected, found });
+            return Err(FeaturesError::BackboneImages { path: path.to_owned(), expected, found });
         }
         let values = model.heading().network.convolved_len();
         if values > FEATURES_MAX {
-            return Err(HeadRunError::ManyFeatures { path: path.to_owned(), found: values, most: FEATURES_MAX });
+            return Err(FeaturesError::ManyFeatures { path: path.to_owned(), found: values, most: FEATURES_MAX });
         }
-        let digest = Sha256::digest(model.to_bytes().map_err(fault)?).into();
+        let digest = Digest::of_bytes(&model.to_bytes().map_err(fault)?);
         Ok(Self { model, digest })
     }
 
     /// For people: whose they are.
     pub(super) fn text(&self) -> String {
-        let (name, digest) = (&self.model.heading().name, hex::encode(&self.digest[..8]));
+        let (name, digest) = (&self.model.heading().name, hex::encode(&self.digest.0[..8]));
         format!("convolutions of the model {name} (SHA-256 {digest}...), square roots of both signs")
+    }
+
+    /// How many there are of an image.
+    pub(super) fn count(&self) -> usize {
+        self.model.heading().network.convolved_len()
     }
 
     /// A row of features an image. Their square roots, with their signs: squares of squares would be far apart.
     ///
     /// # Errors
-    /// [`HeadRunError::Answer`] for an image that is none.
-    pub(super) fn features(&self, samples: &Samples) -> Result<Array2<f64>, HeadRunError> {
+    /// [`InputError`] for an image that is none.
+    pub(super) fn features(&self, images: ArrayView4<'_, f32>) -> Result<Array2<f64>, InputError> {
         let (network, options) = (&self.model.heading().network, &self.model.heading().images);
-        let normalised = samples.images.mapv(|level| (level - options.mean) / options.std);
-        let row = |image| -> Result<Vec<f64>, HeadRunError> {
+        let normalised = images.mapv(|level| (level - options.mean) / options.std);
+        let row = |image| -> Result<Vec<f64>, InputError> {
             let mut values = network.convolved(self.model.parameters(), image)?;
             values.iter_mut().for_each(|value| *value = value.abs().sqrt().copysign(*value));
             Ok(values)
         };
         let images: Vec<_> = normalised.outer_iter().collect();
         let rows = images.into_par_iter().map(row).collect::<Result<Vec<_>, _>>()?;
-        Ok(Array2::from_shape_fn((rows.len(), network.convolved_len()), |(row, column)| rows[row][column]))
+        Ok(Array2::from_shape_fn((rows.len(), self.count()), |(row, column)| rows[row][column]))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use client::model_file::Heading;
+    use crate::model_file::Heading;
     use datasets::LoadOptions;
     use he_infer::{LayerSpec, Network};
 
@@ -90,7 +94,7 @@ mod tests {
             Backbone::load(&path, &HeadImages { width, ..images.clone() }).map(drop)
         };
         let refused = load(65).unwrap_err();
-        assert!(matches!(&refused, HeadRunError::ManyFeatures { found: 4_160, most: 4_096, .. }), "{refused}");
+        assert!(matches!(&refused, FeaturesError::ManyFeatures { found: 4_160, most: 4_096, .. }), "{refused}");
         load(64).unwrap();
     }
 
@@ -116,18 +120,13 @@ mod tests {
 
     #[test]
     fn features_are_what_the_first_dense_layer_would_read() {
-        let backbone = Backbone { model: model(), digest: [0xab; 32] };
+        let backbone = Backbone { model: model(), digest: Digest([0xab; 32]) };
         let level = |y: usize, x: usize| if (y, x) == (0, 0) { 1.0 } else { 0.5 };
-        let samples = Samples {
-            images: ndarray::Array4::from_shape_fn((1, 1, 4, 4), |(_, _, y, x)| level(y, x)),
-            labels: vec![0],
-            groups: vec![0],
-            sites: vec![0],
-            names: vec![String::new()],
-        };
+        let images = ndarray::Array4::from_shape_fn((1, 1, 4, 4), |(_, _, y, x)| level(y, x));
         // Normalised, the first pixel is 2 and all others are 0: 2 (2 + 1) and -2 (-2) in the first window.
         let expected = [6f64.sqrt(), 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0];
-        assert_eq!(backbone.features(&samples).unwrap().as_slice().unwrap(), expected);
+        assert_eq!(backbone.features(images.view()).unwrap().as_slice().unwrap(), expected);
+        assert_eq!(backbone.count(), 8);
         assert!(backbone.text().contains("tiny") && backbone.text().contains("abababababababab..."));
     }
 
