@@ -200,7 +200,7 @@ impl Plan {
                 error_log2: release.bound.norm_log2(),
                 flooding_logit_error: release.logit_error,
                 logit_max: release.logit_max,
-                answer_bytes: client::plan::Plan::answer_bytes(experiment),
+                answer_bytes: client::plan::NetworkPlan::answer_bytes(experiment),
                 leak_bits_per_answer: experiment.leak_bits_per_answer(),
                 leak_bits: experiment.publish().leak_bits,
             },

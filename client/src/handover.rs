@@ -105,7 +105,7 @@ pub fn give(root: &Path, seen: &Seen, book: &ConsentBook, file: &[u8]) -> Result
     let seat = seen.standing.proposal.membership.seats.get(usize::from(request.party.number()) - 1);
     let seat = seat.ok_or(HandoverError::Forged)?;
     seat.verifying.verify(&request.signed_bytes(), &signature).map_err(|_| HandoverError::Forged)?;
-    let parameters = models::trained(root, base, seen.plan.experiment().network().parameter_count())?;
+    let parameters = models::trained(root, base, parameters_of(seen))?;
     let context = BoxContext { epoch, dealer: seen.party, receiver: request.party, label: LABEL };
     let count = u32::try_from(parameters.len().div_ceil(PER_BOX)).unwrap_or(u32::MAX);
     let boxes = (0u32..).zip(parameters.chunks(PER_BOX)).map(|(index, part)| {
@@ -155,13 +155,18 @@ pub fn take(root: &Path, seen: &Seen, file: &[u8]) -> Result<(), HandoverError> 
     Ok(vault.put(RECORD, &bytes)?)
 }
 
+/// Values of the model from which a proposal goes on; a head goes on from none, see [`crate::plan::Plan::terms_from`].
+fn parameters_of(seen: &Seen) -> usize {
+    seen.plan.parameter_count().unwrap_or_default()
+}
+
 /// Whether this site has the model from which a proposal goes on, as it helped to train it or was given it.
 ///
 /// # Errors
 /// [`ModelsError::OtherNetwork`]; [`ModelsError`] where a vault refuses.
 pub fn holds(root: &Path, seen: &Seen) -> Result<bool, ModelsError> {
     let Some(base) = seen.standing.proposal.base else { return Ok(true) };
-    let parameters = seen.plan.experiment().network().parameter_count();
+    let parameters = parameters_of(seen);
     let folder = epoch_folder(root, seen.standing.proposal.epoch);
     let held = match models::trained(root, base, parameters) {
         Err(ModelsError::NotHeld(_)) if folder.join("vault").exists() => {

@@ -15,7 +15,6 @@ pub mod enrolment;
 pub mod features;
 pub mod handover;
 pub mod head;
-pub mod head_campaign;
 pub mod hospital;
 pub mod hours;
 pub mod ledger;

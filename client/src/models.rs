@@ -6,7 +6,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use experiment::{Experiment, ExperimentError};
+use experiment::{AskedModel, Described, ExperimentError};
 use metrics::PooledFigures;
 use protocol::consent::Base;
 use protocol::ids::{Digest, Epoch};
@@ -121,8 +121,8 @@ impl Explained for ModelsError {
 pub struct SiteModel {
     /// The key epoch.
     pub epoch: Epoch,
-    /// What it was trained by.
-    pub experiment: Experiment,
+    /// What it is asked about, and what it answers.
+    pub asked: AskedModel,
     /// Digest of the encrypted model.
     pub digest: String,
     /// Why it can no longer be asked, if so.
@@ -145,14 +145,10 @@ pub fn published(root: &Path) -> Result<Vec<SiteModel>, ModelsError> {
     for epoch in epochs {
         let folder = epoch_folder(root, epoch);
         let Some(digest) = read(&folder.join(PUBLISHED))? else { continue };
-        let plan = plan_text(&folder)?;
-        models.push(SiteModel {
-            epoch,
-            experiment: Experiment::parse(&format!("plan of key epoch {epoch}"), &plan, &[])?,
-            digest,
-            over: book.ended(epoch)?,
-            figures: figures(&folder)?,
-        });
+        let plan = Described::parse(&format!("plan of key epoch {epoch}"), &plan_text(&folder)?, &[])?;
+        let not_asked = || ModelsError::Damaged { path: folder.join(PLAN), found: "is of no images".to_owned() };
+        let asked = plan.asked().ok_or_else(not_asked)?;
+        models.push(SiteModel { epoch, asked, digest, over: book.ended(epoch)?, figures: figures(&folder)? });
     }
     Ok(models)
 }
@@ -262,7 +258,7 @@ mod tests {
         assert_eq!(lines, [(2, Some("left")), (10, None)]);
         assert_eq!(found[1].digest, Digest([10; 32]).to_string());
         assert_eq!((&found[0].figures, found[1].figures.as_ref()), (&None, Some(&figures)));
-        assert_eq!(found[1].experiment.publish().name, "pneumonia");
+        assert_eq!(found[1].asked.name, "pneumonia");
     }
 
     #[test]

@@ -48,20 +48,18 @@ pub enum PolicyRefusal {
 /// # Errors
 /// [`PolicyRefusal`], the first rule that refuses.
 pub fn check(policy: &Policy, plan: &Plan, images: usize) -> Result<(), PolicyRefusal> {
-    let experiment = plan.experiment();
-    let federation = experiment.federation();
-    let have = federation.min_cohort.max(federation.threshold);
+    let have = plan.least_added();
     if let Some(least) = policy.min_cohort.filter(|least| have < *least) {
         return Err(PolicyRefusal::Cohort { have, least });
     }
-    if let Some(most) = policy.rounds_max.filter(|most| federation.rounds > *most) {
-        return Err(PolicyRefusal::Rounds { have: federation.rounds, most });
+    let rounds = plan.rounds();
+    if let Some(most) = policy.rounds_max.filter(|most| rounds > *most) {
+        return Err(PolicyRefusal::Rounds { have: rounds, most });
     }
     if let Some(least) = policy.images_min.filter(|least| images < *least) {
         return Err(PolicyRefusal::Images { have: images, least });
     }
-    for preset in [experiment.encryption().preset, experiment.publish().preset] {
-        let preset = preset.name();
+    for preset in plan.presets() {
         if !policy.presets.is_empty() && !policy.presets.iter().any(|allowed| allowed == preset) {
             return Err(PolicyRefusal::Preset { preset, allowed: policy.presets.clone() });
         }
@@ -105,7 +103,7 @@ mod tests {
             refused(Policy { min_cohort: Some(5), ..Policy::default() }),
             Some(PolicyRefusal::Cohort { have: 4, least: 5 })
         );
-        let rounds = plan.experiment().federation().rounds;
+        let rounds = plan.rounds();
         assert_eq!(refused(Policy { rounds_max: Some(rounds), ..Policy::default() }), None);
         assert_eq!(
             refused(Policy { rounds_max: Some(rounds - 1), ..Policy::default() }),
@@ -115,12 +113,12 @@ mod tests {
             refused(Policy { images_min: Some(101), ..Policy::default() }),
             Some(PolicyRefusal::Images { have: 100, least: 101 })
         );
-        let names = [plan.experiment().encryption().preset.name(), plan.experiment().publish().preset.name()];
-        let both = Policy { presets: names.map(str::to_owned).to_vec(), ..Policy::default() };
+        let names = plan.presets();
+        let both = Policy { presets: names.iter().map(|name| (*name).to_owned()).collect(), ..Policy::default() };
         assert_eq!(refused(both), None);
-        for name in names {
-            let presets = vec![name.to_owned()];
-            let other = if name == names[0] { names[1] } else { names[0] };
+        for name in &names {
+            let presets = vec![(*name).to_owned()];
+            let other = if *name == names[0] { names[1] } else { names[0] };
             let refusal = PolicyRefusal::Preset { preset: other, allowed: presets.clone() };
             assert_eq!(refused(Policy { presets, ..Policy::default() }), Some(refusal));
         }

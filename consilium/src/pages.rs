@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use client::models::{SiteModel, published};
 use client::service::epoch_folder;
-use experiment::Experiment;
+use experiment::{AskedModel, Experiment};
 use imaging::Decoder;
 use metrics::PooledFigures;
 use portal::{Decode, Offer, Offers};
@@ -31,7 +31,7 @@ pub(crate) fn of_site(folder: &Path) -> Offers {
         let offer = |model: SiteModel| Offer {
             id: model.epoch.0.to_string(),
             counter: epoch_folder(&folder, model.epoch),
-            experiment: Arc::new(model.experiment),
+            asked: Arc::new(model.asked),
             figures: model.figures,
             digest: model.digest,
             over: model.over,
@@ -45,7 +45,7 @@ pub(crate) fn of_run(run: &Path, experiment: &Experiment, hospital: u16) -> Resu
     let model = simulation::published(run, experiment)?;
     let offer = Offer {
         id: "1".to_owned(),
-        experiment: Arc::new(experiment.clone()),
+        asked: Arc::new(AskedModel::of_network(experiment)),
         figures: figures(run),
         digest: model.digest.to_string(),
         counter: run.join(format!("hospital-{hospital}")),

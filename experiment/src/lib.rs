@@ -4,6 +4,7 @@
 //! [`Experiment`] the result of `resolve`, which nobody has to check again. Files with a table `[head]` are a
 //! [`HeadExperiment`] in the same way; [`Described`] takes both.
 
+mod asked;
 mod check;
 mod document;
 mod error;
@@ -38,6 +39,7 @@ pub use resolve::{PLANES_MAX, QUESTION_BYTES_MAX};
 pub use share::Share;
 
 pub use self::{
+    asked::AskedModel,
     document::{Origin, Place},
     error::{Conflict, ExperimentError, Fault, Faults, OverrideFault},
     head::{

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use datasets::{ANGIOGRAPHY_CLASSES, PHANTOM_CLASSES, Partition, SplitBy, SplitFractions};
+use datasets::{ANGIOGRAPHY_CLASSES, Format, PHANTOM_CLASSES, Partition, SplitBy, SplitFractions};
 use he_agg::{DeviceChoice, Preset};
 
 use super::release::Release;
@@ -90,6 +90,16 @@ impl DataFormat {
             Self::Phantom => Some(&PHANTOM_CLASSES),
             Self::Angiography => Some(&ANGIOGRAPHY_CLASSES),
             Self::Npz | Self::Idx | Self::ImageFolder => None,
+        }
+    }
+
+    /// How the files are read; `None` where there are none.
+    pub fn stored(self) -> Option<Format> {
+        match self {
+            Self::Phantom | Self::Angiography => None,
+            Self::Npz => Some(Format::Npz),
+            Self::Idx => Some(Format::Idx),
+            Self::ImageFolder => Some(Format::ImageFolder),
         }
     }
 

@@ -56,7 +56,7 @@ impl Desk {
 
     /// Asks about images of noted cases, as many together as the model takes in one question. Returns at once.
     pub(crate) fn ask(&self, offer: &Offer, mut cases: Vec<(i64, Array3<f32>)>, mut reserved: Reserved) {
-        let together = offer.experiment.program().images().max(1);
+        let together = offer.asked.together.max(1);
         while !cases.is_empty() {
             let rest = cases.split_off(together.min(cases.len()));
             let (asked, place) = (std::mem::replace(&mut cases, rest), Arc::clone(&self.places));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use experiment::Experiment;
+use experiment::AskedModel;
 use metrics::{Likeness, PooledFigures};
 use ndarray::ArrayView3;
 
@@ -12,8 +12,8 @@ use ndarray::ArrayView3;
 pub struct Offer {
     /// By which forms name it, unique among all offers: the key epoch at a site.
     pub id: String,
-    /// What it was trained by: classes, size and normalisation of its images.
-    pub experiment: Arc<Experiment>,
+    /// What it takes and answers: classes, size and normalisation of its images.
+    pub asked: Arc<AskedModel>,
     /// How good all hospitals together found it.
     pub figures: Option<PooledFigures>,
     /// Digest of the encrypted model, hexadecimal.
@@ -27,13 +27,13 @@ pub struct Offer {
 impl Offer {
     /// Its name, for people.
     pub(crate) fn name(&self) -> &str {
-        &self.experiment.publish().name
+        &self.asked.name
     }
 
     /// How an image, as the model takes it, compares with those that the model was measured on; `None` where nobody had
     /// that counted.
     pub(crate) fn likeness(&self, image: ArrayView3<'_, f32>) -> Option<Likeness> {
-        self.figures.as_ref()?.likeness(image, self.experiment.load_options().normalisation())
+        self.figures.as_ref()?.likeness(image, self.asked.images.normalisation())
     }
 
     /// Divides logits before they become probabilities; 1 where nobody calibrated.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use client::hospital::{Answered, HospitalError};
-use client::plan::Plan;
+use client::plan::{NetworkPlan, Plan};
 use client::train::{TrainDevice, Trainer};
 use coordinator::audit;
 use datasets::Samples;
@@ -28,7 +28,7 @@ use super::error::FederationError;
 use super::outcome::{self, Finished};
 use super::progress::Progress;
 use super::quality;
-use super::setup::{Common, GOODBYE, Host, Planned, Running, dismiss};
+use super::setup::{Common, GOODBYE, Host, Running, dismiss};
 use super::vaults::{Compared, Vaults};
 use super::watch::{LogScan, RoundSeen, Watch};
 use crate::computing::device_bytes;
@@ -104,9 +104,9 @@ impl<'a> Run<'a> {
 
         self.enter(Phase::Connecting);
         let watch = Arc::new(Watch::new(self.events.clone(), self.options.log.is_some()));
-        let plan = Plan::new(experiment.clone());
+        let plan = NetworkPlan::new(experiment.clone());
         let terms = plan.terms()?;
-        let planned = Planned::Network(Box::new(plan));
+        let planned = Plan::Network(Box::new(plan));
         let common = Common { device: device.clone(), ..Common::new(planned, progress.epochs) };
         let mut enrolment = match resumes {
             true => common.recall(out, &progress.classes(out, federation.hospitals)?)?,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use client::counter::{Counter, Notice, Takes};
 use client::hospital::HospitalError;
-use client::plan::Plan;
+use client::plan::{NetworkPlan, Plan};
 use coordinator::compute::Compute;
 use experiment::Experiment;
 use protocol::drive::coordinator::CoordinatorNote;
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::error::FederationError;
 use super::progress::Progress;
-use super::setup::{Common, Planned, dismiss};
+use super::setup::{Common, dismiss};
 use super::watch::Watch;
 use crate::event::EventSender;
 
@@ -87,21 +87,20 @@ async fn host(
     events: EventSender,
 ) -> Result<Served, FederationError> {
     let progress = Progress::load(&out)?;
-    let plan = Plan::new(experiment.clone());
-    let (terms, images) = (plan.terms()?, plan.program().images());
-    let common = Common::new(Planned::Network(Box::new(plan)), progress.epochs);
+    let plan = NetworkPlan::new(experiment.clone());
+    let (terms, plan) = (plan.terms()?, Plan::Network(Box::new(plan)));
+    let takes = Takes::of(&plan)?;
+    let common = Common::new(plan, progress.epochs);
     // Looked at before anything starts: a run that is not finished must not go on here.
     super::check_published(&out, &experiment)?;
     let folder = out.join("coordinator").join(format!("epoch-{}", progress.epochs));
     let weights = progress.classes(&out, experiment.federation().hospitals)?;
     let mut enrolment = common.recall(&out, &weights)?;
     let watch = Arc::new(Watch::new(events.clone(), false));
-    let shape = experiment.network().image();
-    let takes = Takes { images, shape: [shape.channels, shape.height, shape.width] };
     let mut opened = Vec::new();
     for enrolled in std::mem::take(&mut enrolment.hospitals) {
         // Before anything starts: a second process over the same folders must not get as far as a journal.
-        opened.push((Counter::open(&enrolled.root, takes)?, enrolled));
+        opened.push((Counter::open(&enrolled.root, takes.clone())?, enrolled));
     }
     let mut host = common.coordinator(&folder, &mut enrolment, &terms, &compute, &watch)?;
     let address = host.address;

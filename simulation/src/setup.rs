@@ -5,18 +5,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use client::head_campaign::HeadCampaign;
 use client::hospital::{
-    Asker, Hospital, HospitalEnd, HospitalError, HospitalPlan, HospitalSetup, Killer, SiteImages, Slots, Transport,
+    Asker, Hospital, HospitalEnd, HospitalError, HospitalSetup, Killer, SiteImages, Slots, Transport,
 };
 use client::plan::Plan;
 use client::train::TrainDevice;
 use coordinator::compute::Compute;
 use coordinator::{Coordinator, CoordinatorPlan, CoordinatorSetup};
-use protocol::ids::{Digest, Epoch, PartyId};
-use protocol::membership::Membership;
+use protocol::ids::{Digest, Epoch};
 use protocol::net::{Backoff, Dialer, Limits, PeerName, Server, Traffic};
-use protocol::roster::Roster;
 use protocol::terms::Terms;
 use protocol::weight::WeightClass;
 use tokio::sync::oneshot;
@@ -31,63 +28,10 @@ use crate::dropout::DropOut;
 
 /// Time for hospitals to hear that a run or a service ends.
 pub(super) const GOODBYE: Duration = Duration::from_secs(10);
-/// What is trained.
-#[derive(Clone)]
-pub(super) enum Planned {
-    /// A network, in rounds.
-    Network(Box<Plan>),
-    /// A head, on ciphertexts.
-    Head(Box<HeadCampaign>),
-}
-
-impl Planned {
-    fn threshold(&self) -> u16 {
-        match self {
-            Self::Network(plan) => plan.experiment().federation().threshold,
-            Self::Head(campaign) => campaign.experiment().threshold(),
-        }
-    }
-
-    /// Logits of an answer.
-    pub(super) fn classes(&self) -> usize {
-        match self {
-            Self::Network(plan) => plan.program().network().classes(),
-            Self::Head(campaign) => campaign.program().network().classes(),
-        }
-    }
-
-    fn parameters(&self) -> Digest {
-        match self {
-            Self::Network(plan) => plan.parameters(),
-            Self::Head(campaign) => campaign.parameters(),
-        }
-    }
-
-    fn coordinator(&self, roster: Roster, terms: Terms) -> CoordinatorPlan {
-        let (layout, program, head) = match self {
-            Self::Network(plan) => (plan.experiment().layout().clone(), plan.program(), None),
-            Self::Head(campaign) => (campaign.layout().clone(), campaign.program(), Some(Arc::clone(campaign.head()))),
-        };
-        CoordinatorPlan { roster, terms, layout, program: Arc::clone(program), head }
-    }
-
-    fn hospital(
-        &self,
-        who: (PartyId, Epoch),
-        membership: &Membership,
-        terms: &Terms,
-        device: TrainDevice,
-    ) -> HospitalPlan {
-        match self {
-            Self::Network(plan) => plan.hospital(who, membership, terms, device),
-            Self::Head(campaign) => campaign.hospital(who, membership, terms, device),
-        }
-    }
-}
 
 /// What both roles take from the experiment, and hospitals from their machine.
 pub(super) struct Common {
-    pub(super) plan: Planned,
+    pub(super) plan: Plan,
     pub(super) epoch: Epoch,
     /// Where hospitals train.
     pub(super) device: TrainDevice,
@@ -96,7 +40,7 @@ pub(super) struct Common {
 }
 
 impl Common {
-    pub(super) fn new(plan: Planned, epoch: u32) -> Self {
+    pub(super) fn new(plan: Plan, epoch: u32) -> Self {
         let slots = Slots::new(std::thread::available_parallelism().map_or(1, usize::from));
         Self { plan, epoch: Epoch(epoch), device: TrainDevice::cpu(), slots }
     }
@@ -122,7 +66,13 @@ impl Common {
         compute: &Compute,
         watch: &Arc<Watch>,
     ) -> Result<Host, FederationError> {
-        let plan = self.plan.coordinator(enrolment.roster.clone(), terms.clone());
+        let plan = CoordinatorPlan {
+            roster: enrolment.roster.clone(),
+            terms: terms.clone(),
+            layout: self.plan.layout().clone(),
+            program: Arc::clone(self.plan.program()),
+            head: self.plan.head().cloned(),
+        };
         let key = enrolment.coordinator_key.take().ok_or(FederationError::Abandoned)?;
         let observer = Arc::clone(watch) as _;
         let setup = CoordinatorSetup { folder, key, plan, compute: compute.clone(), observer };
@@ -167,7 +117,7 @@ impl Common {
         let mut transport: Arc<dyn Transport> = Arc::new(dialer);
         if let Some(drop) = drops.iter().find(|drop| drop.hospital == number) {
             let (round, moment, killer) = (drop.round, drop.moment, Arc::clone(&killer));
-            let is_step = matches!(self.plan, Planned::Head(_));
+            let is_step = matches!(self.plan, Plan::Head(_));
             transport = Arc::new(Dropping { inner: transport, round, moment, is_step, killer });
         }
         let setup = HospitalSetup {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use datasets::{Dataset, Samples};
-use experiment::Policy;
+use experiment::{Experiment, Policy};
 use protocol::consent::Stage;
 use remedy::{Exit, Explained};
 
@@ -11,7 +11,7 @@ use super::finding::{Finding, Grade};
 use crate::consent::{ConsentBook, ConsentError, Council};
 use crate::data_sets::{DataSet, DataSets};
 use crate::enrolment::Member;
-use crate::plan::{Plan, PlanError};
+use crate::plan::{HeadCampaign, NetworkPlan, Plan, PlanError};
 use crate::policy;
 use crate::train::{FitProgress, TrainDevice, TrainError, Trainer};
 
@@ -19,6 +19,8 @@ use crate::train::{FitProgress, TrainDevice, TrainError, Trainer};
 const IMAGES_OF_A_CLASS_MIN: usize = 10;
 /// Batches that are timed. The first one warms up and does not count.
 const BATCHES: usize = 4;
+/// Images whose features are timed, at most.
+const IMAGES_TIMED: usize = 64;
 
 /// The newest proposal that is not over.
 pub(super) struct Proposed {
@@ -109,7 +111,8 @@ fn judged(set: &DataSet, plan: &Plan, policy: &Policy) -> (Finding, Option<Sampl
         Err(error) => return (unreadable(&set.name, &error), None),
     };
     let counts = dataset.train.class_counts(dataset.classes.len());
-    let amount = amount(&dataset.classes, &counts, plan.experiment().train().batch_size);
+    let amount =
+        amount(&dataset.classes, &counts, plan.network().map_or(1, |plan| plan.experiment().train().batch_size));
     let mut finding = Finding { found: told(&set.name, &dataset), ..Finding::passed("") };
     finding = amount.map_or(finding.clone(), |few| finding.and(few));
     if let Err(refusal) = policy::check(policy, plan, dataset.train.len()) {
@@ -152,13 +155,35 @@ fn all(findings: impl Iterator<Item = Finding>) -> Finding {
     findings.reduce(Finding::and).unwrap_or_else(|| Finding::passed("no data set"))
 }
 
-/// Trains a few batches from the plan's initial model and says how long an epoch takes.
+/// Trains a few batches from the plan's initial model and says how long an epoch takes; of a head, how long features
+/// take, since the coordinator trains it.
 pub(super) fn training(fitting: &Fitting, device: TrainDevice) -> Finding {
-    let experiment = fitting.plan.experiment();
+    match &fitting.plan {
+        Plan::Network(plan) => of_network(plan, &fitting.train, device),
+        Plan::Head(campaign) => of_head(campaign, &fitting.train),
+    }
+}
+
+fn of_head(campaign: &HeadCampaign, train: &Samples) -> Finding {
+    let Some(features) = campaign.features() else { return Finding::passed("its rows are no images") };
+    let few: Vec<usize> = (0..train.len().min(IMAGES_TIMED)).collect();
+    let started = Instant::now();
+    match features.rows(&train.select(&few)) {
+        Ok(rows) => {
+            let each = started.elapsed().as_secs_f64() / few.len().max(1) as f64;
+            let (count, all) = (rows.features.ncols(), each * train.len() as f64);
+            Finding::passed(format!("{count} features of an image, about {all:.1} s for all; training is encrypted"))
+        }
+        Err(error) => Finding::of(&PlanError::Features(error)),
+    }
+}
+
+fn of_network(plan: &NetworkPlan, train: &Samples, device: TrainDevice) -> Finding {
+    let experiment = plan.experiment();
     let batch = experiment.train().batch_size;
-    match timed(fitting, device) {
+    match timed(experiment, train, device) {
         Ok(step) => {
-            let steps = fitting.train.len().div_ceil(batch);
+            let steps = train.len().div_ceil(batch);
             let epoch = step * u32::try_from(steps).unwrap_or(u32::MAX);
             let deadline = experiment.federation().round_deadline;
             paced(step, epoch, epoch * u32::try_from(experiment.local_epochs()).unwrap_or(u32::MAX), deadline)
@@ -168,10 +193,9 @@ pub(super) fn training(fitting: &Fitting, device: TrainDevice) -> Finding {
 }
 
 /// The time of one step: the middle one of those after the first.
-fn timed(fitting: &Fitting, device: TrainDevice) -> Result<Duration, TrainError> {
-    let experiment = fitting.plan.experiment();
+fn timed(experiment: &Experiment, train: &Samples, device: TrainDevice) -> Result<Duration, TrainError> {
     let settings = experiment.train().clone();
-    let few: Vec<usize> = (0..fitting.train.len().min(BATCHES * settings.batch_size)).collect();
+    let few: Vec<usize> = (0..train.len().min(BATCHES * settings.batch_size)).collect();
     let rate = settings.learning_rate;
     let trainer = Trainer::on(device, experiment.network(), settings)?;
     let start = trainer.initial_parameters(experiment.seed());
@@ -180,7 +204,7 @@ fn timed(fitting: &Fitting, device: TrainDevice) -> Result<Duration, TrainError>
         steps.push(last.elapsed());
         last = Instant::now();
     };
-    trainer.fit(&start, &fitting.train.select(&few), 1, rate, experiment.seed(), &mut note)?;
+    trainer.fit(&start, &train.select(&few), 1, rate, experiment.seed(), &mut note)?;
     let mut counted = if steps.len() > 1 { steps.split_off(1) } else { steps };
     counted.sort();
     counted.get(counted.len() / 2).copied().ok_or(TrainError::NoSamples)

@@ -167,7 +167,7 @@ impl Seen {
         let members = standing.proposal.membership.seats.len();
         let name = format!("plan of key epoch {epoch}");
         let plan = Plan::of_consortium(&name, &standing.proposal.plan, members).map_err(fault)?;
-        let (planned, proposed) = (plan.experiment().federation().threshold, standing.proposal.membership.threshold);
+        let (planned, proposed) = (plan.threshold(), standing.proposal.membership.threshold);
         if planned != proposed {
             return Err(ConsentError::ThresholdsDiffer { epoch, planned, proposed });
         }

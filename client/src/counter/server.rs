@@ -12,7 +12,9 @@ use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{CounterError, Happened, LINE_BYTES_MAX, Line, Notice, Progress, Refused, Reply, Request, SOCKET, folder};
+use crate::features::{FeaturesError, ImageFeatures};
 use crate::hospital::{Answered, Asker, HospitalError, STEPS_WAITING_MAX};
+use crate::plan::{Plan, PlanError};
 
 /// Programs that may ask at the same time; the next one waits in the socket's own queue.
 const CONNECTIONS_MAX: usize = 32;
@@ -26,12 +28,33 @@ pub struct Counter {
 }
 
 /// What a model takes in one query.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct Takes {
     /// Images, from 1.
     pub images: usize,
     /// Channels, height, width.
     pub shape: [usize; 3],
+    /// What becomes of an image that is handed in, where the model is asked about its features.
+    pub features: Option<Arc<ImageFeatures>>,
+}
+
+impl Takes {
+    /// What a plan's model takes.
+    ///
+    /// # Errors
+    /// [`PlanError::Features`] where it is asked about no images.
+    pub fn of(plan: &Plan) -> Result<Self, PlanError> {
+        let asked = plan.asked().ok_or(FeaturesError::NoImages { format: "readings" })?;
+        Ok(Self { images: asked.together, shape: asked.shape(), features: plan.features().cloned() })
+    }
+
+    /// What is asked about an image: itself, or its features.
+    fn question(&self, image: Array3<f32>) -> Result<Array3<f32>, FeaturesError> {
+        match &self.features {
+            None => Ok(image),
+            Some(features) => features.question(image),
+        }
+    }
 }
 
 impl Counter {
@@ -50,10 +73,10 @@ impl Counter {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             match self.socket.accept().await {
                 Ok(line) => {
-                    let (asker, tell, takes) = (asker.clone(), tell.clone(), self.takes);
+                    let (asker, tell, takes) = (asker.clone(), tell.clone(), self.takes.clone());
                     tokio::spawn(async move {
                         let _place = place;
-                        serve(line, takes, &asker, move |what| tell(Notice { hospital, what })).await;
+                        serve(line, &takes, &asker, move |what| tell(Notice { hospital, what })).await;
                     });
                 }
                 Err(source) => {
@@ -65,7 +88,7 @@ impl Counter {
     }
 }
 
-async fn serve(line: UnixStream, takes: Takes, asker: &Asker, tell: impl Fn(Happened)) {
+async fn serve(line: UnixStream, takes: &Takes, asker: &Asker, tell: impl Fn(Happened)) {
     let mut line = BufReader::new(line);
     let answer = match tokio::time::timeout(REQUEST_WAIT, read(&mut line, takes)).await {
         Ok(Ok((images, steps))) => match followed(&mut line, asker, images, steps).await {
@@ -127,7 +150,7 @@ async fn write(line: &mut BufReader<UnixStream>, what: &Line) {
 }
 
 /// Reads one request. What is wrong with it is told in words, because a program's author reads it.
-async fn read(line: &mut BufReader<UnixStream>, takes: Takes) -> Result<(Vec<Array3<f32>>, bool), String> {
+async fn read(line: &mut BufReader<UnixStream>, takes: &Takes) -> Result<(Vec<Array3<f32>>, bool), String> {
     let mut text = String::new();
     let broken = |error: std::io::Error| format!("the request broke off: {error}");
     (&mut *line).take(LINE_BYTES_MAX).read_line(&mut text).await.map_err(broken)?;
@@ -153,6 +176,8 @@ async fn read(line: &mut BufReader<UnixStream>, takes: Takes) -> Result<(Vec<Arr
         return Err(format!("level {} of image {} is no number", place % count, place / count + 1));
     }
     let image = |levels: &[f32]| Array3::from_shape_vec((expected[0], expected[1], expected[2]), levels.to_vec());
-    let images = levels.chunks_exact(count).map(image).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
-    Ok((images, request.steps))
+    let images = levels.chunks_exact(count).map(image).collect::<Result<Vec<_>, _>>();
+    let images = images.map_err(|error| error.to_string())?;
+    let asked = images.into_iter().map(|image| takes.question(image)).collect::<Result<_, _>>();
+    Ok((asked.map_err(|error| error.to_string())?, request.steps))
 }

@@ -177,6 +177,24 @@ pub enum HospitalError {
         /// The value.
         value: f32,
     },
+    /// An image whose features are not what the plan's flooding covers.
+    #[error(
+        "feature {index} of the image is {value}: it is unlike all that the head was trained on, and gets no answer"
+    )]
+    FeatureBeyond {
+        /// From 0.
+        index: usize,
+        /// Whitened; of variance 1 over all images of training.
+        value: f32,
+    },
+    /// Features of another kind.
+    #[error("the question has {found} features, the rows of the head have {expected}")]
+    Features {
+        /// Of the question.
+        found: usize,
+        /// Of the plan.
+        expected: usize,
+    },
     /// The query got no answer.
     #[error("the query got no answer: {reject}")]
     NoAnswer {

@@ -8,8 +8,9 @@ use std::time::Instant;
 
 use he_agg::ckks::{Encoder, GatedCiphertext};
 use he_agg::multiparty::{GateHolder, Gated};
+use he_train::encrypted::FEATURE_MAX;
 use he_train::{Moments, Whitening};
-use ndarray::Array2;
+use ndarray::{Array2, Array3, ArrayView1, Axis};
 use protocol::Reject;
 use protocol::blob::ListId;
 use protocol::codec::{Wire, Writer};
@@ -22,6 +23,9 @@ use super::observer::{Activity, Timed};
 use super::plan::PlannedHead;
 use super::sealed::{self, OpenedSums, RoundValues};
 use super::site::Site;
+
+/// Rows that are named, of those that are not trained on.
+const FAR_ROWS_TOLD: usize = 8;
 
 /// Why this site has no features: its own log says it, the others hear only that.
 type Unfit = String;
@@ -106,6 +110,7 @@ impl Site {
         match self.features()? {
             Ok(head) => Ok(HospitalInput::FeaturesMade(head)),
             Err(why) => {
+                tracing::error!(party = %self.plan.party, %why, "this site's rows cannot be trained on");
                 self.observer.refused(self.plan.party, &format!("its rows cannot be trained on: {why}"));
                 Ok(HospitalInput::Untrainable { reject: Reject::FeaturesUnfit })
             }
@@ -116,13 +121,23 @@ impl Site {
         let step = "encrypting features";
         let (head, party) = (self.head(step)?.clone(), self.plan.party);
         let moments = self.pooled_moments(&head)?;
+        self.whiten_by(&head)?;
         let rows = self.rows.as_ref().ok_or(HospitalError::NoRows { party })?;
         let program = head.plan.of_one_row();
         let dimension = program.layout().dimension();
-        let features = match head.is_whitened {
-            true => Cow::Owned(Whitening::new(&moments, dimension).apply(&rows.features)),
-            false => Cow::Borrowed(&rows.features),
+        let mut features = match &self.whitening {
+            Some(whitening) => Cow::Owned(whitening.apply(&rows.features)),
+            None => Cow::Borrowed(&rows.features),
         };
+        let far = far_rows(&features);
+        if far.len() == features.nrows() {
+            return Ok(Err(format!("none of {} rows is like those of all hospitals", far.len())));
+        }
+        if !far.is_empty() {
+            let (of, first) = (features.nrows(), &far[..far.len().min(FAR_ROWS_TOLD)]);
+            tracing::warn!(%party, left_out = far.len(), of, ?first, "rows unlike all others are not trained on");
+            far.iter().for_each(|row| features.to_mut().row_mut(*row).fill(0.0));
+        }
         if (features.ncols(), rows.labels.dim()) != (dimension, (features.nrows(), program.classes())) {
             let (found, (labelled, classes)) = (features.ncols(), rows.labels.dim());
             let rows = features.nrows();
@@ -159,12 +174,51 @@ impl Site {
         Ok(Ok(FeaturesHead { groups, rows: moments.rows() as u64, body }))
     }
 
+    /// What a head is asked about, of features as its rows have them: a picture of one row each. Whitened as all
+    /// hospitals' rows were, where they were; where no head is trained, images stay as they are.
+    ///
+    /// # Errors
+    /// [`HospitalError::Features`] for another number of features, [`HospitalError::NoKeys`] before rows were counted.
+    pub(super) fn whitened<'a>(
+        &mut self,
+        questions: &'a [Array3<f32>],
+    ) -> Result<Cow<'a, [Array3<f32>]>, HospitalError> {
+        let Some(head) = self.plan.head.clone() else { return Ok(questions.into()) };
+        self.whiten_by(&head)?;
+        let Some(whitening) = &self.whitening else { return Ok(questions.into()) };
+        let expected = head.moments.features();
+        let one = |question: &Array3<f32>| {
+            let row: Vec<f64> = question.iter().map(|feature| f64::from(*feature)).collect();
+            let found = row.len();
+            let row = Array2::from_shape_vec((1, found), row).ok().filter(|_| found == expected);
+            let row = row.ok_or(HospitalError::Features { found, expected })?;
+            Ok(whitening.apply(&row).mapv(|feature| feature as f32).insert_axis(Axis(0)))
+        };
+        questions.iter().map(one).collect()
+    }
+
+    /// Looks up, once, what makes features uncorrelated.
+    fn whiten_by(&mut self, head: &PlannedHead) -> Result<(), HospitalError> {
+        if head.is_whitened && self.whitening.is_none() {
+            let dimension = head.plan.of_one_row().layout().dimension();
+            self.whitening = Some(Whitening::new(&self.pooled_moments(head)?, dimension));
+        }
+        Ok(())
+    }
+
     /// The moments of all hospitals' rows, as they were kept.
     fn pooled_moments(&self, head: &PlannedHead) -> Result<Moments, HospitalError> {
         let step = "reading the sum of all rows";
         let kept = sealed::figures(&self.vault, self.plan.epoch)?.ok_or(HospitalError::NoKeys { step })?;
         head.moments.decode(&kept.sums).step(step)
     }
+}
+
+/// Rows with a feature that no step takes. One strange image does not keep all others from training: a row of nothing
+/// changes no weight.
+fn far_rows(features: &Array2<f64>) -> Vec<usize> {
+    let is_far = |row: &ArrayView1<'_, f64>| row.iter().any(|value| value.is_nan() || value.abs() > FEATURE_MAX);
+    features.outer_iter().enumerate().filter(|(_, row)| is_far(row)).map(|(row, _)| row).collect()
 }
 
 /// What is voted for.

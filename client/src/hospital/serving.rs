@@ -120,15 +120,19 @@ impl Site {
     /// never used before.
     ///
     /// # Errors
-    /// [`HospitalError::PixelBeyond`] for an image out of the plan's range, [`HospitalError::Crypto`] for one of
+    /// [`HospitalError::PixelBeyond`] or [`HospitalError::FeatureBeyond`] for an image out of the plan's range, [`HospitalError::Crypto`] for one of
     /// another shape or too many, [`HospitalError::NoKeys`].
     pub(super) fn prepare_query(&mut self, query: QueryId, images: &[Array3<f32>]) -> Result<Prepared, HospitalError> {
         let step = "encrypting the query";
         let party = self.plan.party;
+        let images = self.whitened(images)?;
         // The flooding of answers covers no others.
-        for image in images {
+        for image in images.iter() {
             if let Some((index, value)) = self.plan.release.pixels.first_beyond(image.iter().copied()) {
-                return Err(HospitalError::PixelBeyond { index, value });
+                return Err(match self.plan.head {
+                    None => HospitalError::PixelBeyond { index, value },
+                    Some(_) => HospitalError::FeatureBeyond { index, value },
+                });
             }
         }
         let views: Vec<_> = images.iter().map(Array3::view).collect();

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use datasets::Samples;
 use he_agg::aggregation::Flooding;
 use he_agg::multiparty::{Crs, RelinEphemeral};
+use he_train::Whitening;
 use protocol::codec::Wire;
 use protocol::drive::{Store, Stream};
 use protocol::facts::{Fact, HospitalFacts};
@@ -42,6 +43,8 @@ pub(super) struct Site {
     pub(super) held_out: Option<HeldOut>,
     /// Where a head is trained.
     pub(super) rows: Option<SiteRows>,
+    /// What makes its features uncorrelated, once that was looked up.
+    pub(super) whitening: Option<Whitening>,
     pub(super) vault: Arc<Vault>,
     pub(super) journal: Arc<Journal>,
     pub(super) training_ledger: DiskLedger,
@@ -99,6 +102,7 @@ impl Site {
             data: images.train,
             held_out: images.held_out,
             rows: images.rows,
+            whitening: None,
             vault,
             journal,
             observer,

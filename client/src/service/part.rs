@@ -51,11 +51,13 @@ impl Part {
         let set = DataSets::load(&site)?.find(Some(data))?.clone();
         let name = data.to_owned();
         let (plan, text) = (seen.plan.clone(), seen.standing.proposal.plan.clone());
+        let rules = setup.policy.clone();
         let (base, members) = (seen.standing.proposal.base, seen.standing.proposal.membership.clone());
         // Reading images and deriving a key from a passphrase take a while.
         let read = tokio::task::spawn_blocking(move || -> Result<_, ServiceError> {
             let dataset = set.read(&plan)?;
-            let parameters = plan.experiment().network().parameter_count();
+            // A head goes on from no model, see its terms.
+            let parameters = plan.parameter_count().unwrap_or_default();
             let root = epoch_folder(&site, epoch);
             let vault = Vault::open_of_site(&site, &root)?;
             // Before the model is looked for: whoever lacks it asks for it with this key.
@@ -65,22 +67,21 @@ impl Part {
             earlier::note_members(&root, &members)?;
             let earlier = earlier::cohorts(&site, epoch)?;
             let copy = LogCopy::open(&root, members.coordinator)?;
+            policy::check(&rules, &plan, dataset.train.len())?;
+            let dataset = plan.site_images(dataset, rules.share_figures != Some(false))?;
             Ok((dataset, root, vault, opening, start, earlier, copy))
         });
-        let (dataset, root, vault, opening, start, earlier, copy) = read.await??;
-        policy::check(&setup.policy, &seen.plan, dataset.train.len())?;
+        let (data, root, vault, opening, start, earlier, copy) = read.await??;
         let membership = &seen.standing.proposal.membership;
         let mut plan = seen.plan.hospital((seen.party, epoch), membership, &seen.terms, setup.device.clone());
         plan.start = start.map(Arc::new);
         plan.earlier = earlier;
         plan.keeps_ceremony = setup.audit.keeps();
-        let shape = seen.plan.experiment().network().image();
-        let takes = Takes { images: seen.plan.program().images(), shape: [shape.channels, shape.height, shape.width] };
+        let takes = Takes::of(&seen.plan)?;
         let (member, hours) = (Arc::clone(&setup.member), setup.policy.hours);
         let models = setup.policy.models.clone();
         let shared = Shared { member, slots: setup.slots.clone(), hours, models };
-        let share_figures = setup.policy.share_figures != Some(false);
-        let (vault, data) = (Arc::new(vault), SiteImages::of(dataset, share_figures));
+        let vault = Arc::new(vault);
         Ok(Self { epoch, root, vault, plan, data, takes, opening, setup: shared, set: name, copy })
     }
 

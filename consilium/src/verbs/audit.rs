@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use client::plan::Plan;
+use client::plan::NetworkPlan;
 use coordinator::audit;
 use protocol::ids::{Digest, Epoch, QueryId};
 use protocol::verifier::Approved;
@@ -108,7 +108,7 @@ fn of_run(run: &Path, folder: Option<&Path>, query: Option<QueryId>) -> Result<D
         None => simulation::coordinator_folder(run, &experiment)?,
     };
     // Any membership: who belongs to a simulated run is nobody's decision.
-    let approved = Approved { terms: Plan::new(experiment.clone()).terms()?, membership: None };
+    let approved = Approved { terms: NetworkPlan::new(experiment.clone()).terms()?, membership: None };
     let known = audit::Known { coordinator: simulation::coordinator_key(run)?, approved: Some(approved) };
     if !folder.join("journal.sqlite").exists() {
         return Err(Error::NoTranscript { folder });

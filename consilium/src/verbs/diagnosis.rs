@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use client::counter::{self, CounterError, Reply};
-use experiment::Experiment;
+use experiment::AskedModel;
 use metrics::{Likeness, PooledFigures, argmax, softmax};
 use ndarray::{Array1, Array3};
 use serde_json::json;
@@ -13,30 +13,30 @@ use crate::{error::Error, exit::Exit, output::Done};
 /// Asks at the counter of `folder` for all images, as many at a time as the model takes in one query; `failed` says
 /// what a counter's refusal means. `figures` calibrate the probabilities and say how good the model is.
 pub(super) fn ask(
-    experiment: &Experiment,
+    model: &AskedModel,
     figures: Option<&PooledFigures>,
     folder: &Path,
     paths: &[PathBuf],
     failed: impl Fn(CounterError) -> Error,
 ) -> Result<Done, Error> {
-    let options = experiment.load_options();
+    let options = &model.images;
     // All images first: a wrong path should not cost the budget of those before it.
     let images = paths
         .iter()
-        .map(|path| datasets::read_picture(path, &options).map(|image| (path.as_path(), image)))
+        .map(|path| datasets::read_picture(path, options).map(|image| (path.as_path(), image)))
         .collect::<Result<Vec<(&Path, Array3<f32>)>, _>>()
         .map_err(Error::Picture)?;
     let temperature = figures.and_then(|figures| figures.calibration).map_or(1.0, |found| found.temperature);
     let (mut text, mut rows) = (Vec::new(), Vec::new());
-    for images in images.chunks(experiment.program().images()) {
+    for images in images.chunks(model.together) {
         let views: Vec<_> = images.iter().map(|(_, image)| image.view()).collect();
         let reply = counter::ask(folder, &views).map_err(&failed)?;
         for ((path, image), logits) in images.iter().zip(&reply.logits) {
             let scaled: Vec<f64> = logits.iter().map(|logit| logit / temperature).collect();
             let likeness = figures.and_then(|figures| figures.likeness(image.view(), options.normalisation()));
-            text.push(words(experiment, path, &scaled));
+            text.push(words(model, path, &scaled));
             text.extend(likeness.and_then(warning));
-            let mut row = row(experiment, path, (logits, &scaled), &reply);
+            let mut row = row(model, path, (logits, &scaled), &reply);
             row["likeness"] = json!(likeness);
             rows.push(row);
         }
@@ -49,8 +49,8 @@ pub(super) fn ask(
     Ok(Done { text: text.join("\n"), data, exit: Exit::Done })
 }
 
-fn words(experiment: &Experiment, path: &Path, logits: &[f64]) -> String {
-    let classes = &experiment.data().classes;
+fn words(model: &AskedModel, path: &Path, logits: &[f64]) -> String {
+    let classes = &model.classes;
     let mut ranked: Vec<(f64, &String)> = probabilities(logits).into_iter().zip(classes).collect();
     ranked.sort_by(|one, other| other.0.total_cmp(&one.0));
     let shares: Vec<String> = ranked.iter().map(|(share, class)| format!("{class} {:.1} %", share * 100.0)).collect();
@@ -83,8 +83,8 @@ fn probabilities(logits: &[f64]) -> Vec<f64> {
     softmax(narrow(logits).view())
 }
 
-fn row(experiment: &Experiment, path: &Path, (logits, scaled): (&[f64], &[f64]), reply: &Reply) -> serde_json::Value {
-    let classes = &experiment.data().classes;
+fn row(model: &AskedModel, path: &Path, (logits, scaled): (&[f64], &[f64]), reply: &Reply) -> serde_json::Value {
+    let classes = &model.classes;
     let probabilities = probabilities(scaled);
     let by_class: serde_json::Map<_, _> =
         classes.iter().zip(&probabilities).map(|(class, p)| (class.clone(), json!(p))).collect();

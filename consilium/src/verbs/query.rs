@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use client::counter::CounterError;
+use experiment::AskedModel;
 use protocol::local::LocalError;
 use simulation::FederationError;
 use simulation::run_folder;
@@ -36,7 +37,8 @@ pub fn run(arguments: &QueryArgs) -> Result<Done, Error> {
     }
     let folder = arguments.run.join(format!("hospital-{}", arguments.hospital));
     let figures = figures(&arguments.run);
-    super::diagnosis::ask(&experiment, figures.as_ref(), &folder, &arguments.images, |error| match error {
+    let model = AskedModel::of_network(&experiment);
+    super::diagnosis::ask(&model, figures.as_ref(), &folder, &arguments.images, |error| match error {
         // A run without a model cannot be served, which is the better thing to know.
         CounterError::Socket(LocalError::Closed { .. }) => {
             match simulation::check_published(&arguments.run, &experiment) {

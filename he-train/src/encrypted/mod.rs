@@ -26,7 +26,7 @@ pub use head_plan::{HeadPlan, HeadPlanError};
 pub use layout::HeadLayout;
 pub use noise::StepNoise;
 pub use pack_tree::PackTree;
-pub use program::HeadProgram;
+pub use program::{FEATURE_MAX, HeadProgram};
 pub use refreshing::{RefreshGoal, RefreshOrder, RefreshTerms, are_shares, blinded_sums};
 pub use run::HeadRun;
 pub use trainer::{HeadTrainer, Stepped, TrainingGroup};

@@ -36,7 +36,7 @@ const WEIGHTS: f64 = (1u64 << 33) as f64;
 /// log2 of the largest coefficient that is refreshed.
 const REFRESHED_LOG2: f64 = 39.0;
 /// Largest feature.
-const FEATURE_MAX: f64 = 16.0;
+pub const FEATURE_MAX: f64 = 16.0;
 /// Numerators and denominators of a momentum.
 const MOMENTUM_PARTS: f64 = 20.0;
 /// Degree for which the levels are laid out.
@@ -269,7 +269,7 @@ impl HeadProgram {
     /// The features of a group, ready to be encrypted: [`HeadLayout::blocks`] of them.
     ///
     /// # Errors
-    /// [`HeadError::Feature`] for one that is not finite or above 16.
+    /// [`HeadError::Feature`] for one that is not finite or above [`FEATURE_MAX`].
     pub fn encode_features(
         &self,
         encoder: &Encoder,

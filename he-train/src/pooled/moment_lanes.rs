@@ -67,6 +67,11 @@ impl MomentLanes {
         Ok(Self { features, rows_max, hospitals, rows: digits(rows), sums, products })
     }
 
+    /// Features of a row.
+    pub fn features(&self) -> usize {
+        self.features
+    }
+
     /// Lanes of one hospital.
     pub fn values(&self) -> usize {
         let products = self.features * (self.features + 1) / 2;

@@ -42,7 +42,7 @@ impl<'a> NewCase<'a> {
             offer: &offer.id,
             model: offer.name(),
             digest: &offer.digest,
-            classes: &offer.experiment.data().classes,
+            classes: &offer.asked.classes,
             temperature: offer.temperature(),
         }
     }

@@ -106,7 +106,7 @@ impl Matter {
 
     /// The plan's name.
     pub(super) fn name(&self) -> &str {
-        self.seen.plan.experiment().name()
+        self.seen.plan.name()
     }
 
     /// Whether it is under way here: another data set would count from the next start of the service on, which no page

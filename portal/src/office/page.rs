@@ -139,7 +139,7 @@ pub(super) fn matter(visitor: &Visitor, matter: &Matter, sets: &[String], reads_
             ul { @for term in &words::terms(language, &matter.seen) { li { (term) } } }
             details {
                 summary { (language.say("office.plan")) }
-                pre tabindex="0" { code { (matter.seen.plan.experiment().resolved_toml()) } }
+                pre tabindex="0" { code { (matter.seen.plan.resolved()) } }
             }
             p.soft { (language.say("office.digest")) " " code { (matter.seen.terms.digest()) } }
             @if is_open && !matter.takes_part() { (approve_terms(visitor, matter, sets)) }

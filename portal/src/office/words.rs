@@ -1,8 +1,9 @@
 //! Terms, rules and stands in words.
 
 use client::consent::Seen;
+use client::plan::{HeadCampaign, Plan};
 use client::service::NotedStand;
-use experiment::{Policy, Weighting};
+use experiment::{Experiment, Policy, Weighting};
 use protocol::party_set::PartySet;
 
 use super::Matter;
@@ -11,7 +12,43 @@ use crate::texts::Language;
 
 /// What the members agree on, one sentence each.
 pub(super) fn terms(language: Language, seen: &Seen) -> Vec<String> {
-    let experiment = seen.plan.experiment();
+    match &seen.plan {
+        Plan::Network(plan) => of_network(language, seen, plan.experiment()),
+        Plan::Head(campaign) => of_head(language, seen, campaign),
+    }
+}
+
+fn of_head(language: Language, seen: &Seen, campaign: &HeadCampaign) -> Vec<String> {
+    let fill = |key: &'static str, values: &[&dyn ToString]| {
+        let values: Vec<String> = values.iter().map(|value| value.to_string()).collect();
+        language.fill(key, &values.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let mut all = Vec::new();
+    if let Some(asked) = seen.plan.asked() {
+        let [_, height, width] = asked.shape();
+        let size = format!("{width} × {height}");
+        all.push(fill(key!("office.terms.images"), &[&size, &asked.classes.join(", ")]));
+    }
+    let (experiment, membership) = (campaign.experiment(), &seen.standing.proposal.membership);
+    let (head, threshold) = (experiment.head(), membership.threshold);
+    let [sums, training, serving] = campaign.presets().map(|preset| preset.name());
+    all.push(fill(key!("office.terms.head"), &[&head.dimension, &head.recipe.steps]));
+    all.push(language.say("office.terms.head.left").to_owned());
+    all.push(fill(key!("office.terms.who"), &[&membership.seats.len(), &threshold]));
+    all.push(match head.whitened {
+        true => fill(key!("office.terms.head.sum"), &[&campaign.least_added()]),
+        false => fill(key!("office.terms.head.count"), &[&campaign.least_added()]),
+    });
+    all.push(fill(key!("office.terms.head.refresh"), &[&threshold]));
+    all.push(fill(key!("office.terms.head.presets"), &[&sums, &training, &serving]));
+    all.push(fill(key!("office.terms.publish"), &[&experiment.model_name(), &seen.terms.queries_per_asker_max]));
+    all.push(fill(key!("office.terms.leak.none"), &[&seen.terms.leak_bits_per_answer]));
+    all.push(language.say("office.terms.no-figures").to_owned());
+    all.push(language.say("office.terms.head.no-noise").to_owned());
+    all
+}
+
+fn of_network(language: Language, seen: &Seen, experiment: &Experiment) -> Vec<String> {
     let (federation, publish, encryption) = (experiment.federation(), experiment.publish(), experiment.encryption());
     let membership = &seen.standing.proposal.membership;
     let image = experiment.network().image();

@@ -209,7 +209,7 @@ pub(crate) fn card(language: Language, offer: &Offer) -> Markup {
                         }
                         dt { (language.say("card.images")) } dd { (figures.test_images) }
                         dt { (language.say("card.accuracy")) } dd { (rate(language, &figures.accuracy)) }
-                        @for (name, class) in offer.experiment.data().classes.iter().zip(&figures.classes) {
+                        @for (name, class) in offer.asked.classes.iter().zip(&figures.classes) {
                             dt { (language.fill("card.auc", &[name])) }
                             dd { (match (class.auc.value, class.auc.interval) {
                                 (Some(value), Some(Interval { low, high })) => language.fill("case.rate", &[

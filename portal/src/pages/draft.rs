@@ -57,9 +57,9 @@ pub(crate) fn render(visitor: &Visitor, draft: &Draft, asking: &Asking<'_>) -> M
     let language = visitor.language;
     let title = language.say("draft.title");
     let (scan, look) = (&draft.scan, asking.look);
-    let image = asking.offer.experiment.network().image();
+    let [_, height, width] = asking.offer.asked.shape();
     let size = format!("{} × {}", scan.columns(), scan.rows());
-    let taken = format!("{} × {}", image.width, image.height);
+    let taken = format!("{} × {}", width, height);
     let modality = match scan.facts().modality.as_str() {
         "" => String::new(),
         modality => format!(" · {modality}"),

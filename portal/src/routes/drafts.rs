@@ -87,7 +87,7 @@ pub(super) async fn page(
     let look = if look.frame < draft.scan.frames() { look } else { Look { frame: 0, ..look } };
     let (shown, asked) = (Arc::clone(&draft), offer.clone());
     let looked = state.on_image(move || {
-        let input = scan::model_input(&shown.scan, look, &asked.experiment.load_options()).ok().flatten();
+        let input = scan::model_input(&shown.scan, look, &asked.asked.images).ok().flatten();
         let likeness = input.and_then(|input| asked.likeness(input.view()));
         (Levels::of(&shown.scan, look.frame), likeness)
     });

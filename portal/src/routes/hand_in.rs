@@ -227,7 +227,7 @@ async fn decode_and_ask(
     mut reserved: Reserved,
     _place: OwnedSemaphorePermit,
 ) {
-    let together = offer.experiment.program().images().max(1);
+    let together = offer.asked.together.max(1);
     let mut ready = Vec::new();
     for (id, file) in cases {
         match prepared(&state, &offer, id, file.bytes).await {

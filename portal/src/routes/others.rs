@@ -41,7 +41,7 @@ pub(super) async fn quality(Shared(state): Shared<Arc<State>>, visitor: Visitor)
         let judge = |offer: crate::offer::Offer| {
             let filter = Filter { labelled: Some(offer.id.clone()), ..Filter::default() };
             let (cases, _) = state.book.cases(&filter, 0, JUDGED_MAX)?;
-            let judged = state.book.judged(&offer.id, &offer.digest, offer.experiment.data().classes.len())?;
+            let judged = state.book.judged(&offer.id, &offer.digest, offer.asked.classes.len())?;
             let trainable = judged.iter().filter(|case| case.has_picture).count();
             Ok(pages::quality::OfModel { offer, quality: Quality::of(&cases), trainable })
         };

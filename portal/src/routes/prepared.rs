@@ -25,7 +25,7 @@ impl Prepared {
     /// # Errors
     /// [`DataError::Setting`].
     pub(super) fn of(scan: &Scan, look: Look, offer: &Offer) -> Result<Option<Self>, DataError> {
-        let input = model_input(scan, look, &offer.experiment.load_options())?;
+        let input = model_input(scan, look, &offer.asked.images)?;
         Ok(input.zip(png(scan, look)).map(|(input, picture)| {
             let likeness = offer.likeness(input.view());
             let source = scan.identity().and_then(|identity| source(&identity.patient_id, &identity.study_uid));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use experiment::{DEMO, Experiment};
+use experiment::{AskedModel, DEMO, Experiment};
 use imaging::Scan;
 use protocol::local::Local;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -65,7 +65,7 @@ struct Browser<'a> {
 fn offer(folder: &Path) -> Offer {
     Offer {
         id: "3".into(),
-        experiment: Arc::new(Experiment::parse("demo.toml", DEMO, &[]).unwrap()),
+        asked: Arc::new(AskedModel::of_network(&Experiment::parse("demo.toml", DEMO, &[]).unwrap())),
         figures: None,
         digest: "ab".repeat(32),
         counter: folder.to_path_buf(),

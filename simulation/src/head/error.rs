@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use client::features::FeaturesError;
 use client::head::HeadRefusal;
-use client::head_campaign::HeadCampaignError;
+use client::plan::HeadCampaignError;
 use coordinator::audit::AuditError;
 use datasets::DataError;
 use he_agg::aggregation::AggregationError;

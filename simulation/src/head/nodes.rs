@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use client::head_campaign::HeadCampaign;
 use client::hospital::{HospitalError, SiteImages, SiteRows};
+use client::plan::{HeadCampaign, Plan};
 use coordinator::audit;
 use coordinator::compute::Compute;
 use experiment::HeadExperiment;
@@ -22,7 +22,7 @@ use super::{HeadOptions, Shadowed};
 use crate::enrolment;
 use crate::error::FederationError;
 use crate::event::{Event, EventSender, Phase};
-use crate::setup::{Common, Host, Planned, Running, dismiss};
+use crate::setup::{Common, Host, Running, dismiss};
 use crate::watch::Watch;
 
 /// Key epoch of a run.
@@ -107,7 +107,7 @@ async fn run(
 
     events.phase(Phase::Connecting);
     let watch = Arc::new(Watch::new(events.clone(), false));
-    let common = Common::new(Planned::Head(Box::new(campaign)), EPOCH);
+    let common = Common::new(Plan::Head(Box::new(campaign)), EPOCH);
     let weights = vec![WeightClass::ONE; usize::from(experiment.hospitals())];
     // A run that was interrupted goes on where its folders leave off.
     let enrolment = match enrolment::is_enrolled(&options.out, experiment.hospitals()) {
@@ -138,9 +138,9 @@ async fn run(
         }
     };
     events.phase(Phase::Serving);
-    let asked = shadowed.data.test.features.view();
-    let asked = asked.slice(ndarray::s![..questions.min(asked.nrows()), ..]).to_owned();
-    let mut answers = Array2::zeros((0, common.plan.classes()));
+    // Not whitened: that a hospital does itself.
+    let asked = data.test.features.slice(ndarray::s![..questions.min(data.test.features.nrows()), ..]);
+    let mut answers = Array2::zeros((0, common.plan.program().network().classes()));
     for (turn, row) in asked.outer_iter().enumerate() {
         let askers: Vec<&Running> = hospitals.iter().filter(|one| !one.task.is_finished()).collect();
         let asker = askers.get(turn % askers.len().max(1)).ok_or(HeadRunError::StandsStill)?;
@@ -161,7 +161,7 @@ async fn run(
     let coordinator = enrolment::coordinator_of(&options.out).map_err(Box::new)?;
     let known = audit::Known { coordinator, approved: Some(approved) };
     let checked = audit::check_log(&folder, &known).map_err(Box::new)?;
-    let expected = asked.dot(&shadowed.plain.weights);
+    let expected = shadowed.data.test.features.slice(ndarray::s![..asked.nrows(), ..]).dot(&shadowed.plain.weights);
     let answers = last_columns(&answers, expected.ncols());
     Ok(HeadOfNodes { model: published.digest, answers, expected, entries: checked, took })
 }

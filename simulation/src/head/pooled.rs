@@ -1,6 +1,6 @@
 //! The sums that features are whitened by, added up encrypted.
 
-use client::head_campaign::{LANE_BITS, ROWS_MAX, layout_of_moments};
+use client::plan::{LANE_BITS, ROWS_MAX, layout_of_moments};
 use he_agg::aggregation::MemoryLedger;
 use he_train::{MomentLanes, Moments};
 use ndarray::{Array2, Axis};

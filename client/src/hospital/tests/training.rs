@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use he_train::encrypted::HeadPlan;
-use he_train::{HeadLoss, MomentLanes, Recipe};
-use ndarray::Array2;
+use he_train::{HeadLoss, MomentLanes, Moments, Recipe, Whitening};
+use ndarray::{Array2, Array3};
 use protocol::blob::ListId;
 use protocol::dealings::{DealingCheck, OffDealings};
 use protocol::facts::KeySum;
@@ -111,12 +111,18 @@ fn rows_that_no_head_can_be_trained_on_are_refused_and_named_in_the_sites_own_lo
     for (features, labels) in [
         (fine.features.clone(), Array2::zeros((ROWS, 2))),
         (fine.features.clone(), Array2::zeros((ROWS - 1, 1))),
-        // A thousand times what all others have.
-        (&fine.features * 1e5, fine.labels.clone()),
+        // Thousands of times what all others have.
+        (&fine.features * 1e5 + 1e5, fine.labels.clone()),
     ] {
         site.rows = Some(SiteRows { features, labels });
         assert!(is_unfit(site.encrypt_features().unwrap()));
     }
+    // One such row, or one of no numbers, does not keep the others from training.
+    let mut strange = fine.features.clone();
+    strange.row_mut(1).fill(1e5);
+    strange[[4, 0]] = f64::NAN;
+    site.rows = Some(SiteRows { features: strange, labels: fine.labels.clone() });
+    assert_eq!(features(site).groups, 1);
     site.rows = None;
     assert!(matches!(site.encrypt_features(), Err(HospitalError::NoRows { .. })));
     // The keys are there, and nobody has counted anything.
@@ -126,6 +132,34 @@ fn rows_that_no_head_can_be_trained_on_are_refused_and_named_in_the_sites_own_lo
     assert!(matches!(early.site(1).sum_moments(ROUND), Err(HospitalError::NoRows { .. })));
     early.site(1).rows = Some(SiteRows { features: Array2::from_elem((1, 2), 17.0), labels: Array2::zeros((1, 1)) });
     assert!(matches!(early.site(1).sum_moments(ROUND), Err(HospitalError::Crypto { .. })));
+}
+
+#[test]
+fn a_question_is_whitened_as_the_rows_of_all_were() {
+    let (mut all, _) = counted();
+    let every: Vec<SiteRows> = (1..=N).map(rows).collect();
+    let views: Vec<_> = every.iter().map(|rows| rows.features.view()).collect();
+    let together = ndarray::concatenate(ndarray::Axis(0), &views).unwrap();
+    let question = |row: usize| Array3::from_shape_fn((1, 1, 2), |(_, _, column)| together[[row, column]] as f32);
+    let expected = Whitening::new(&Moments::of(&together), 3).apply(&together);
+    let site = all.site(2);
+    let found = site.whitened(&[question(3), question(20)]).unwrap().into_owned();
+    for (row, found) in [3, 20].into_iter().zip(found) {
+        assert_eq!(found.dim(), (1, 1, 3));
+        for (found, expected) in found.iter().zip(expected.row(row)) {
+            assert!((f64::from(*found) - expected).abs() < 1e-2, "{found} {expected}");
+        }
+    }
+    let wrong = site.whitened(&[Array3::zeros((1, 1, 3))]).map(drop);
+    assert!(matches!(wrong, Err(HospitalError::Features { found: 3, expected: 2 })), "{wrong:?}");
+    // What is unlike all rows gets no answer.
+    let query = QueryId::new(party(2), 1);
+    let far = site.prepare_query(query, &[Array3::from_elem((1, 1, 2), 1e3)]).map(drop);
+    assert!(matches!(far, Err(HospitalError::FeatureBeyond { .. })), "{far:?}");
+    assert!(site.prepare_query(query, &[question(3)]).is_ok());
+    // Whoever has not heard of the sum does not know how.
+    let early = consortium().site(1).whitened(&[question(3)]).map(drop);
+    assert!(matches!(early, Err(HospitalError::NoKeys { .. })), "{early:?}");
 }
 
 #[test]

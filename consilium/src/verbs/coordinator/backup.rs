@@ -109,7 +109,7 @@ pub(super) fn models(office: &Office) -> Result<Done, Error> {
         let standing = office.proposals.standing(epoch)?;
         let membership = &standing.proposal.membership;
         let plan = client::plan::Plan::of_consortium("plan", &standing.proposal.plan, membership.seats.len())?;
-        let name = &plan.experiment().publish().name;
+        let name = plan.model_name();
         let stage = if standing.stage == Stage::Over { "over" } else { "served" };
         let sites = membership.names(model.cohort);
         let (count, of, digest) = (sites.len(), membership.seats.len(), model.digest.to_string());

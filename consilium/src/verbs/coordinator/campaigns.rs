@@ -193,7 +193,7 @@ impl Campaigns {
         let proposal = self.office.proposals.proposed(epoch)?.proposal;
         let name = format!("plan of key epoch {epoch}");
         let plan = Plan::of_consortium(&name, &proposal.plan, proposal.membership.seats.len())?;
-        Ok(Some(Past { model: plan.experiment().publish().name.clone(), history }))
+        Ok(Some(Past { model: plan.model_name().to_owned(), history }))
     }
 
     fn past(&self) -> std::sync::MutexGuard<'_, BTreeMap<Epoch, Option<Past>>> {
@@ -242,7 +242,7 @@ impl Campaigns {
             // Later on a campaign goes on without a member that was put out; no ceremony can.
             self.all_are_members(&membership)?;
         }
-        let model = plan.experiment().publish().name.clone();
+        let model = plan.model_name().to_owned();
         let told = Told { rounds: terms.rounds, limits: status::limits(&terms), model };
         let coordinator = Coordinator::start(CoordinatorSetup {
             folder: &folder,
@@ -250,9 +250,9 @@ impl Campaigns {
             plan: CoordinatorPlan {
                 roster,
                 terms,
-                layout: plan.experiment().layout().clone(),
+                layout: plan.layout().clone(),
                 program: Arc::clone(plan.program()),
-                head: None,
+                head: plan.head().cloned(),
             },
             compute: self.compute.clone(),
             observer: Arc::new(Quiet),

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use client::plan::Plan;
+use client::plan::{Plan, PlanError};
 use coordinator::audit;
 use experiment::Weighting;
 use protocol::consent::{Base, Proposal, Stage};
@@ -40,8 +40,14 @@ pub(super) fn propose(
     }
     sites.retain(|site| !without.contains(&site.name));
     let name = file.display().to_string();
-    let parameters = Plan::of_consortium(&name, &source, sites.len())?.experiment().network().parameter_count();
-    let base = from.map(|from| base(office, Epoch(from), (&sites, given), parameters)).transpose()?;
+    let parameters = Plan::of_consortium(&name, &source, sites.len())?.parameter_count();
+    let base = match from {
+        Some(from) => {
+            let expected = parameters.ok_or(PlanError::HeadBase)?;
+            Some(base(office, Epoch(from), (&sites, given), expected)?)
+        }
+        None => None,
+    };
     propose_to(office, &name, &source, &sites, base)
 }
 
@@ -58,7 +64,7 @@ fn base(office: &Office, epoch: Epoch, (sites, given): (&[Site], &[PeerName]), e
     let trained = if folder.exists() { audit::trained_model(&folder)? } else { None };
     let model = trained.ok_or(OfficeError::Untrained { epoch })?;
     let plan = Plan::of_consortium(&format!("plan of key epoch {epoch}"), &proposal.plan, before.seats.len())?;
-    let found = plan.experiment().network().parameter_count();
+    let found = plan.parameter_count().ok_or(OfficeError::Untrained { epoch })?;
     if found != expected {
         return Err(client::models::ModelsError::OtherNetwork { found, expected }.into());
     }
@@ -81,16 +87,16 @@ fn propose_to(office: &Office, name: &str, source: &str, sites: &[Site], base: O
         })
     };
     let membership = Membership {
-        threshold: plan.experiment().federation().threshold,
+        threshold: plan.threshold(),
         coordinator: office.host.coordinator,
         seats: sites.iter().map(seat).collect::<Result<_, _>>()?,
     };
     let terms = plan.terms_from(base.map(|base| base.model))?.digest();
-    let resolved = plan.experiment().resolved_toml();
+    let resolved = plan.resolved();
     let epoch = office.proposals.propose(&membership, (&resolved, source), base, terms)?;
     let (members, threshold) = (membership.seats.len(), membership.threshold);
     let weights: Vec<String> = membership.seats.iter().map(|seat| format!("{} {}", seat.name, seat.weight)).collect();
-    let counted = match plan.experiment().federation().weights {
+    let counted = match plan.weights() {
         Weighting::Equal => "the plan weighs all alike".to_owned(),
         Weighting::Declared => format!("the plan weighs them by class: {}", weights.join(", ")),
     };
@@ -103,7 +109,7 @@ fn propose_to(office: &Office, name: &str, source: &str, sites: &[Site], base: O
     );
     let data = json!({
         "epoch": epoch.0, "members": members, "threshold": threshold, "membership": membership.digest().to_string(),
-        "terms": terms.to_string(), "weights": plan.experiment().federation().weights.word(),
+        "terms": terms.to_string(), "weights": plan.weights().word(),
         "from": base.map(|base| base.epoch.0),
     });
     Ok(Done { text, data, exit: Exit::Done })

@@ -115,7 +115,7 @@ impl Desk {
         let proposal = &seen.standing.proposal;
         let digest = seen.terms.digest().to_string();
         // As this site understands it, and without remarks that somebody wrote beside it.
-        let plan = seen.plan.experiment().resolved_toml();
+        let plan = seen.plan.resolved();
         let from = proposal.base.map_or_else(String::new, |base| {
             format!(", which goes on from model {} of key epoch {}", base.model, base.epoch)
         });
@@ -185,7 +185,7 @@ impl Desk {
     }
 
     fn standing(&self, seen: &Seen) -> Result<(String, &'static str), Error> {
-        let name = seen.plan.experiment().name();
+        let name = seen.plan.name();
         let membership = &seen.standing.proposal.membership;
         if seen.standing.stage == Stage::Over {
             return Ok((format!("{name}: over"), "over"));
@@ -215,7 +215,7 @@ impl Desk {
 fn members(seen: &Seen) -> String {
     let membership = &seen.standing.proposal.membership;
     let (count, threshold) = (membership.seats.len(), membership.threshold);
-    let counted = match seen.plan.experiment().federation().weights {
+    let counted = match seen.plan.weights() {
         Weighting::Equal => "the plan weighs all alike, whatever their classes",
         Weighting::Declared => "the plan weighs them by these classes",
     };

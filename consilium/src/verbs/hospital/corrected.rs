@@ -21,7 +21,7 @@ pub(super) fn write(folder: &Path, set: DataSet, epoch: u32) -> Result<Done, Err
     sets.check(&set)?;
     let none = || Error::NoModel { folder: folder.to_path_buf(), epoch: Some(epoch) };
     let model = published(folder)?.into_iter().find(|model| model.epoch.0 == epoch).ok_or_else(none)?;
-    let classes = &model.experiment.data().classes;
+    let classes = &model.asked.classes;
     let meant = CorrectedModel { id: &epoch.to_string(), digest: &model.digest, classes };
     let corrected = write_corrected(folder, meant, &set.path)?;
     let (name, path) = (set.name.clone(), set.path.display().to_string());

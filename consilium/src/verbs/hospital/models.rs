@@ -12,19 +12,19 @@ use crate::{error::Error, exit::Exit, output::Done, verbs::diagnosis};
 pub(super) fn list(folder: &Path) -> Result<Done, Error> {
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
     for model in published(folder)? {
-        let SiteModel { epoch, experiment, digest, over, figures } = &model;
-        let name = &experiment.publish().name;
+        let SiteModel { epoch, asked, digest, over, figures } = &model;
+        let name = &asked.name;
         let stage = over.as_ref().map_or_else(|| "can be asked".to_owned(), |reason| format!("over: {reason}"));
         lines.push(format!("{name} of key epoch {epoch}   {digest}   {stage}"));
         match figures {
             Some(figures) => {
-                let card = report::card(figures, &experiment.data().classes);
+                let card = report::card(figures, &asked.classes);
                 lines.extend(card.lines().map(|line| format!("  {line}")));
             }
             None => lines.push("  no figures: its plan did not have the hospitals add them up".to_owned()),
         }
         rows.push(json!({
-            "name": name, "epoch": epoch.0, "model": digest, "over": over, "classes": experiment.data().classes,
+            "name": name, "epoch": epoch.0, "model": digest, "over": over, "classes": asked.classes,
             "figures": figures,
         }));
     }
@@ -43,5 +43,5 @@ pub(super) fn predict(folder: &Path, epoch: Option<u32>, images: &[PathBuf]) -> 
     };
     let model = published(folder)?.into_iter().rev().find(is_meant).ok_or_else(none)?;
     let root = epoch_folder(folder, model.epoch);
-    diagnosis::ask(&model.experiment, model.figures.as_ref(), &root, images, Error::Counter)
+    diagnosis::ask(&model.asked, model.figures.as_ref(), &root, images, Error::Counter)
 }

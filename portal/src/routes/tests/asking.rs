@@ -163,7 +163,7 @@ async fn several_files_are_asked_about_together_and_a_bad_one_stops_no_other() {
 #[tokio::test]
 async fn fewer_answers_than_images_of_a_question_answer_none_of_them() {
     let two = Experiment::parse("demo.toml", DEMO, &["publish.images=2".to_owned()]).unwrap();
-    let house = House::offering(|offer| Offer { experiment: Arc::new(two), ..offer }).await;
+    let house = House::offering(|offer| Offer { asked: Arc::new(AskedModel::of_network(&two)), ..offer }).await;
     let _counter = counter(&house.root(), Says::Logits(vec![5.0, 0.0, 0.0]));
     let ada = house.browser("ada").await;
     let batch = ada.hand_in(&ada.csrf, &[("a.png", &picture()), ("b.png", &picture())]).await;

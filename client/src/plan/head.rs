@@ -1,15 +1,17 @@
 //! What follows from the file of a head, the same for every site and for the coordinator: terms, keys, steps.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use datasets::Dataset;
 use experiment::train::TrainSettings;
-use experiment::{Conflict, HeadExperiment, Release, Weighting};
+use experiment::{Conflict, HeadData, HeadExperiment, Release, Weighting};
 use he_agg::aggregation::{AggregationError, Flooding, LaneLayout};
 use he_agg::multiparty::CeremonyError;
 use he_agg::{FloodingError, Preset};
 use he_infer::{AdmissibleWeights, CertifyError, PixelRange, Program, WeightRange};
-use he_train::encrypted::{HeadPlan, HeadPlanError};
+use he_train::encrypted::{FEATURE_MAX, HeadPlan, HeadPlanError};
 use he_train::{MomentLanes, PooledError};
 use protocol::hospital::EarlierCohort;
 use protocol::ids::{Digest, Epoch, PartyId};
@@ -18,10 +20,13 @@ use protocol::membership::Membership;
 use protocol::terms::Terms;
 use protocol::training::HeadTerms;
 
+use super::{ANSWER_WITHIN, PlanError, QUERY_DEADLINE};
+use crate::features::{FeaturesError, ImageFeatures};
 use crate::hospital::{HospitalPlan, PlannedHead, Weights, parameters_digest};
-use crate::plan::{ANSWER_WITHIN, QUERY_DEADLINE};
 use crate::train::{TrainDevice, TrainError, Trainer};
 
+/// The parameter set of training.
+const TRAINING: Preset = Preset::Trn14;
 /// Most rows of a hospital.
 pub const ROWS_MAX: u64 = 1 << 20;
 /// Bits of a digit of a moment.
@@ -36,12 +41,12 @@ const SUMS: u64 = 1 << 14;
 const REFRESHES: u64 = 1 << 12;
 /// Answers of a key epoch, at most.
 const RELEASES: u64 = 1 << 16;
-/// Largest feature, as hospitals encrypt them.
-const FEATURE_MAX: f64 = 16.0;
 /// Largest weight that answers are flooded for: that of a coefficient that the last refresh carries.
 const WEIGHT_MAX: f64 = 64.0;
 /// Largest value of a bias: a head has none of its own.
 const OFFSET: f64 = 1.0;
+/// Rounds in which rows are counted.
+pub(super) const MOMENT_ROUNDS: u32 = 1;
 /// Attempts at a round.
 const ATTEMPTS_MAX: u32 = 3;
 
@@ -67,6 +72,9 @@ pub enum HeadCampaignError {
     /// The range of what is asked about.
     #[error(transparent)]
     Range(#[from] CertifyError),
+    /// Features of its images.
+    #[error(transparent)]
+    Features(#[from] FeaturesError),
     /// Its keys.
     #[error(transparent)]
     Keys(#[from] CeremonyError),
@@ -89,6 +97,8 @@ pub struct HeadCampaign {
     program: Arc<Program>,
     layout: LaneLayout,
     release: Release,
+    /// Where sites have images.
+    features: Option<Arc<ImageFeatures>>,
 }
 
 impl HeadCampaign {
@@ -101,7 +111,7 @@ impl HeadCampaign {
         let head = experiment.head();
         let flooding = Flooding::secure(head.refresh_bits, REFRESHES)?;
         let shape = (head.dimension, experiment.classes());
-        let plan = Arc::new(HeadPlan::new(Preset::Trn14, head.recipe, shape, flooding)?);
+        let plan = Arc::new(HeadPlan::new(TRAINING, head.recipe, shape, flooding)?);
         let counted = if head.whitened { raw_features } else { 1 };
         let moments = MomentLanes::new(counted, LANE_BITS, ROWS_MAX, hospitals)?;
         let program = Arc::new(plan.transfer().program().clone());
@@ -111,7 +121,23 @@ impl HeadCampaign {
         let release = Release::of(&program, (pixels, weights), (hospitals, threshold), RELEASES)?;
         let head = PlannedHead { plan, moments, is_whitened: head.whitened };
         let layout = layout_of_moments(hospitals, threshold)?;
-        Ok(Self { experiment, head, program, layout, release })
+        Ok(Self { experiment, head, program, layout, release, features: None })
+    }
+
+    /// The campaign that a file describes whose sites have images.
+    ///
+    /// # Errors
+    /// [`HeadCampaignError`]; [`HeadCampaignError::Features`] where its data are no images.
+    pub fn of_images(experiment: HeadExperiment) -> Result<Self, HeadCampaignError> {
+        let features = ImageFeatures::new(&experiment)?;
+        let campaign = Self::new(experiment, features.count())?;
+        Ok(Self { features: Some(Arc::new(features)), ..campaign })
+    }
+
+    /// How images become what it is trained on; `None` where rows are no images'.
+    #[must_use]
+    pub fn features(&self) -> Option<&Arc<ImageFeatures>> {
+        self.features.as_ref()
     }
 
     /// The file.
@@ -136,6 +162,37 @@ impl HeadCampaign {
     #[must_use]
     pub fn layout(&self) -> &LaneLayout {
         &self.layout
+    }
+
+    /// Parameter sets of the sum of rows, of training and of serving.
+    #[must_use]
+    pub fn presets(&self) -> [Preset; 3] {
+        [sums_preset(self.experiment.hospitals()), TRAINING, self.program.params().preset]
+    }
+
+    /// Members of whom the sum of rows is opened, at least.
+    #[must_use]
+    pub fn least_added(&self) -> u16 {
+        self.experiment.threshold().max(HOSPITALS_MIN)
+    }
+
+    /// Reads a site's images, those of its labels that the head is to tell apart.
+    ///
+    /// # Errors
+    /// [`PlanError::Data`] naming file, field or class, [`PlanError::Classes`], [`PlanError::Generated`].
+    pub fn read_images(&self, path: &Path) -> Result<Dataset, PlanError> {
+        let generated = || PlanError::Generated { format: self.experiment.format() };
+        let features = self.features.as_ref().ok_or_else(generated)?;
+        let options = self.experiment.load_options().ok_or_else(generated)?;
+        let HeadData::Images(images) = self.experiment.data() else { return Err(generated()) };
+        let format = images.format.stored().ok_or_else(generated)?;
+        let dataset = features.chosen(datasets::load(path, Some(format), &options)?);
+        dataset.check()?;
+        let (found, expected) = (dataset.classes.len(), images.classes.len());
+        match found == expected {
+            true => Ok(dataset),
+            false => Err(PlanError::Classes { found, names: dataset.classes.join(", "), expected }),
+        }
     }
 
     /// Digest of all parameter sets, of the lanes, and of what flooding is sized for.
@@ -173,7 +230,7 @@ impl HeadCampaign {
             rounds: 0,
             figure_rounds: 0,
             chunks: small(self.layout.chunks(self.head.moments.values())),
-            min_cohort: self.experiment.threshold().max(HOSPITALS_MIN),
+            min_cohort: self.least_added(),
             attempts_max: ATTEMPTS_MAX,
             attempts_ahead: 1,
             tau_aggregation: self.layout.flooding().releases(),
@@ -188,7 +245,7 @@ impl HeadCampaign {
             head: Some(HeadTerms {
                 recipe: Digest(plan.digest()),
                 keys: Digest(plan.training_keys().digest()?),
-                moment_rounds: 1,
+                moment_rounds: MOMENT_ROUNDS,
                 steps,
                 packages: small(plan.of_one_row().tree().packages()),
                 groups_max: small(layout_of_rows.groups(usize::try_from(ROWS_MAX).unwrap_or(usize::MAX)))
@@ -242,12 +299,18 @@ fn groups_most(bodies: usize) -> u32 {
     u32::try_from(protocol::limits::CHUNKS_MAX / bodies.max(1)).unwrap_or(u32::MAX)
 }
 
+/// Parameter set of the sum of rows.
+fn sums_preset(hospitals: u16) -> Preset {
+    if hospitals <= SMALL { Preset::Agg13 } else { Preset::Agg14 }
+}
+
 /// Where moments lie inside a ciphertext of their sum.
 ///
 /// # Errors
 /// [`AggregationError`] for too few hospitals or too many.
 pub fn layout_of_moments(hospitals: u16, threshold: u16) -> Result<LaneLayout, AggregationError> {
-    let (preset, security) = if hospitals <= SMALL { (Preset::Agg13, 40) } else { (Preset::Agg14, 64) };
+    let preset = sums_preset(hospitals);
+    let security = if preset == Preset::Agg13 { 40 } else { 64 };
     let flooding = Flooding::secure(security, SUMS)?;
     let layout = LaneLayout::new(preset.params(), hospitals, threshold, LANE_BITS, flooding)?;
     // Of three hospitals each would know another's totals from the sum.
