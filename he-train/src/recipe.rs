@@ -95,6 +95,10 @@ pub(crate) fn check_shape(dimension: usize, classes: usize) -> Result<(), Recipe
     Ok(())
 }
 
+/// Largest rate, for each group of a batch.
+const RATE_MAX: f64 = 100.0;
+const RATES: &str = "above 0 and at most 100 for each group of a batch";
+
 impl Recipe {
     /// Whether it can be followed with so many rows of features, labels, features and classes.
     ///
@@ -117,13 +121,15 @@ impl Recipe {
             HeadLoss::Squared => 1.0,
         };
         let (steps, positive) = (self.steps as f64, f64::MIN_POSITIVE);
+        // A step is the rate over its rows: where most places hold none, the rate counts for as many more groups.
+        let fastest = RATE_MAX * self.groups_per_batch as f64;
         let settings = [
             ("steps", steps, 1.0, STEPS_MAX as f64, "1 to 4096"),
             ("rows-per-group", self.rows_per_group as f64, 1.0, 8_192.0, "1 to 8192"),
             ("groups-per-batch", self.groups_per_batch as f64, 1.0, 65_536.0, "1 to 65536"),
             ("logit-range", range, 1.0, 64.0, "1 to 64"),
-            ("learning-rate", self.learning_rate, positive, 100.0, "above 0 and at most 100"),
-            ("late-rate", self.late_rate, positive, 100.0, "above 0 and at most 100"),
+            ("learning-rate", self.learning_rate, positive, fastest, RATES),
+            ("late-rate", self.late_rate, positive, fastest, RATES),
             ("momentum", self.momentum, 0.0, 0.999, "0 to 0.999"),
             ("weight-decay", self.weight_decay, 0.0, 1.0, "0 to 1"),
         ];
@@ -208,7 +214,8 @@ mod tests {
             (range(f64::NAN), "logit-range"),
             (range(65.0), "logit-range"),
             (Recipe { learning_rate: 0.0, ..GOOD }, "learning-rate"),
-            (Recipe { learning_rate: 101.0, ..GOOD }, "learning-rate"),
+            (Recipe { learning_rate: 801.0, ..GOOD }, "learning-rate"),
+            (Recipe { late_rate: 101.0, groups_per_batch: 1, ..GOOD }, "late-rate"),
             (Recipe { late_rate: 0.0, ..GOOD }, "late-rate"),
             (Recipe { momentum: 1.0, ..GOOD }, "momentum"),
             (Recipe { momentum: -0.1, ..GOOD }, "momentum"),
@@ -230,6 +237,9 @@ mod tests {
         assert_eq!(GOOD.spread(100, 101).groups_per_batch, 8);
         assert_eq!(Recipe { groups_per_batch: 1, ..GOOD }.spread(100, 10).groups_per_batch, 1);
         assert!(GOOD.spread(0, 5).learning_rate.is_finite());
+        // However few rows there are, what could be followed can be followed.
+        let few = Recipe { groups_per_batch: 1, ..GOOD }.spread(96, 4 * 8_192);
+        assert_eq!((few.learning_rate > 100.0, few.check((9, 8), (9, 2))), (true, Ok(())));
     }
 
     #[test]

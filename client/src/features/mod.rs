@@ -7,7 +7,7 @@ mod error;
 use datasets::{Dataset, Samples};
 use experiment::{HeadData, HeadExperiment, HeadFeatures, HeadImages};
 use he_infer::{ImageShape, InputError};
-use he_train::CosineFilters;
+use he_train::{CosineFilters, HeadLoss};
 use ndarray::{Array2, Array3, ArrayView4, Axis, s};
 
 use self::backbone::Backbone;
@@ -20,6 +20,8 @@ pub struct ImageFeatures {
     images: HeadImages,
     /// Columns of the labels.
     columns: usize,
+    /// What a row's label is in the columns of other classes.
+    other: f64,
 }
 
 enum How {
@@ -44,7 +46,10 @@ impl ImageFeatures {
             // refused.
             _ => How::Cosine(CosineFilters::fitting(images.height, images.width)),
         };
-        Ok(Self { how, images: images.clone(), columns: experiment.classes() })
+        // A head that is fitted to numbers tells one of two classes by the sign of one.
+        let is_signed = experiment.head().recipe.loss == HeadLoss::Squared && images.classes.len() == 2;
+        let other = if is_signed { -1.0 } else { 0.0 };
+        Ok(Self { how, images: images.clone(), columns: experiment.classes(), other })
     }
 
     /// Channels, height and width of an image.
@@ -92,7 +97,7 @@ impl ImageFeatures {
     pub fn rows(&self, samples: &Samples) -> Result<SiteRows, FeaturesError> {
         let first = usize::from(self.images.classes.len() == 2);
         let labels = Array2::from_shape_fn((samples.len(), self.columns), |(row, column)| {
-            if usize::from(samples.labels[row]) == first + column { 1.0 } else { 0.0 }
+            if usize::from(samples.labels[row]) == first + column { 1.0 } else { self.other }
         });
         Ok(SiteRows { features: self.of_images(samples.images.view())?, labels })
     }
@@ -185,6 +190,13 @@ mod tests {
         assert_eq!(rows.features.as_slice().unwrap(), [mean(0), mean(2), mean(3)]);
         let asked = features.question(chosen.train.images.index_axis(Axis(0), 1).to_owned()).unwrap();
         assert_eq!((asked.dim(), asked[[0, 0, 0]]), ((1, 1, 1), mean(2) as f32));
+    }
+
+    #[test]
+    fn one_of_two_classes_is_a_sign_where_a_head_is_fitted_to_numbers() {
+        let labels = |change: &str| features(&[change]).rows(&samples(&[0, 1])).unwrap().labels;
+        assert_eq!(labels("head.loss=squared").as_slice().unwrap(), [-1.0, 1.0]);
+        assert_eq!(labels("head.loss=one-vs-rest").as_slice().unwrap(), [0.0, 1.0]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! killed in the middle, a member put out, a second version beside the first.
 
 mod audits;
+mod heads;
 mod officers;
 mod pages;
 mod place;

@@ -25,8 +25,8 @@ fn settings_that_cannot_be_followed_are_named_with_line_and_limit() {
     judged("steps = 4097", setting("steps", 4_097.0, "1 to 4096"));
     judged("groups-per-batch = 0", setting("groups-per-batch", 0.0, "1 to 65536"));
     judged("logit-range = 0.5", setting("logit-range", 0.5, "1 to 64"));
-    judged("learning-rate = 0", setting("learning-rate", 0.0, "above 0 and at most 100"));
-    judged("late-rate = inf", setting("late-rate", f64::INFINITY, "above 0 and at most 100"));
+    judged("learning-rate = 0", setting("learning-rate", 0.0, "above 0 and at most 100 for each group of a batch"));
+    judged("late-rate = inf", setting("late-rate", f64::INFINITY, "above 0 and at most 100 for each group of a batch"));
     judged("momentum = 1.0", setting("momentum", 1.0, "0 to 0.999"));
     judged("weight-decay = -0.5", setting("weight-decay", -0.5, "0 to 1"));
     judged("degree = 15", RecipeError::Degree { found: 15 });
@@ -35,7 +35,10 @@ fn settings_that_cannot_be_followed_are_named_with_line_and_limit() {
     judged("momentum = 0.37", HeadError::Momentum { found: 0.37 });
     judged("dimension = 1", RecipeError::Dimension { found: 1 });
     let text = parse(&more(IMAGES, "learning-rate = nan")).expect_err("refused").to_string();
-    assert_eq!(text, "x.toml:14: [head] learning-rate: learning-rate is NaN, it has to be above 0 and at most 100");
+    assert_eq!(
+        text,
+        "x.toml:14: [head] learning-rate: learning-rate is NaN, it has to be above 0 and at most 100 for each group of a batch"
+    );
     // 32 x 32 means of two by two pixels are as many as a head may have; then it has no place for the constant.
     let large = |side: usize| replaced(IMAGES, "height = 28, width = 28", &format!("height = {side}, width = {side}"));
     let large = |side: usize, lines: &str| more(&large(side), &format!("features = \"pixels\"\n{lines}"));

@@ -1,0 +1,98 @@
+//! A consortium that trains a head on encrypted features: the same people, folders and verbs, another plan.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::place::{Place, SITES};
+
+const PLAN: &str = r#"
+[experiment]
+name = "head-brightness"
+
+[federation]
+patience = "60s"
+
+[data]
+format = "image-folder"
+classes = ["dark", "bright"]
+image = { height = 16, width = 16, channels = 1 }
+split = { train = 0.6, validation = 0.2, test = 0.2, by = "slice" }
+
+[head]
+features = "pixels"
+dimension = 4
+steps = 2
+learning-rate = 0.6
+
+[publish]
+name = "head-brightness"
+"#;
+
+#[test]
+fn a_consortium_trains_a_head_that_nobody_opens_and_asks_it_about_images() {
+    let mut place = Place::new();
+    place.enrol();
+    let model = PLAN.replace("features = \"pixels\"", "features = \"backbone\"\nbackbone = \"m.safetensors\"");
+    fs::write(place.path("model.toml"), model).expect("written");
+    assert!(place.refused(&["coordinator", "run", "model.toml"], 4).contains("which the members of a consortium do"));
+    fs::write(place.path("plan.toml"), PLAN).expect("written");
+    let from = ["coordinator", "run", "plan.toml", "--from", "1"];
+    assert!(place.refused(&from, 4).contains("from no earlier model"));
+
+    let proposed = place.json(&["coordinator", "run", "plan.toml"]);
+    assert_eq!(
+        (&proposed["epoch"], &proposed["threshold"], &proposed["weights"]),
+        (&1.into(), &3.into(), &"equal".into())
+    );
+    place.site_file("west", "[policy]\npresets = [\"AGG13\"]\n");
+    let terms = place.json(&["hospital", "terms", "--folder", "west"]);
+    assert!(terms["plan"].as_str().expect("a file").contains("features = \"pixels\""), "{terms}");
+    let strict = ["hospital", "approve", "terms", terms["terms"].as_str().expect("a digest"), "--folder", "west"];
+    assert!(place.refused(&strict, 5).contains("TRN14"));
+    place.site_file("west", "");
+    place.approve_membership(&SITES);
+    for site in &SITES[..3] {
+        place.approve_terms(site);
+    }
+    place.an_officer_reads_and_approves("west");
+
+    // A hospital and the coordinator lose their power in the middle.
+    place.until_told("coordinator", "all features are there, encrypted");
+    place.kill("south");
+    place.serve_site("south");
+    place.kill("coordinator");
+    place.serve_coordinator();
+    place.until_told("coordinator", "is served");
+    let status = place.json(&["coordinator", "status"]);
+    assert_eq!(status["epochs"][0]["now"]["serving"], true, "{status}");
+
+    place.until("a model at north", |place| place.path("north/epochs/1/published").exists());
+    let models = place.json(&["hospital", "models", "--folder", "north"]);
+    assert_eq!(models["models"][0]["classes"], serde_json::json!(["dark", "bright"]), "{models}");
+    for (class, site) in [("bright", "north"), ("dark", "north"), ("dark", "south")] {
+        let image = format!("{site}.images/{class}/3.png");
+        let answer = place.json(&["hospital", "predict", &image, "--folder", site])["answers"][0].take();
+        assert_eq!(answer["class"], class, "{answer}");
+    }
+    let listed = place.json(&["coordinator", "models"]);
+    assert_eq!(listed["models"][0]["name"], "head-brightness", "{listed}");
+    place.what_left_is_named("north");
+}
+
+impl Place {
+    fn an_officer_reads_and_approves(&mut self, site: &str) {
+        self.an_officer_approves_on_a_page(site, "1");
+    }
+
+    /// Whatever left has a name, and none of it is an update.
+    fn what_left_is_named(&self, site: &str) {
+        let sent = self.json(&["hospital", "sent", "--totals", "--folder", site]);
+        let rows = sent["totals"].as_array().expect("rows");
+        let kinds: Vec<&str> = rows.iter().filter_map(|row| row["what"].as_str()).collect();
+        assert!(!kinds.contains(&"something else"), "{kinds:?}");
+        let names = |word: &str| kinds.iter().any(|kind| kind.contains(word));
+        assert!(names("features") && names("question") && names("refresh"), "{kinds:?}");
+        assert!(rows.iter().all(|row| row["bytes"] != Value::Null), "{rows:?}");
+    }
+}
