@@ -167,6 +167,8 @@ pub struct Cosigned {
 pub struct History {
     /// Rounds, oldest first.
     pub rounds: VecDeque<PastRound>,
+    /// Steps of a head whose weights were refreshed.
+    pub steps: u32,
     /// Orders, oldest first.
     pub orders: VecDeque<PastOrder>,
     /// Models, oldest first.
@@ -250,6 +252,7 @@ impl History {
             LogMessage::RoundVoid(it) => self.end(Ended::Void(it.reason.to_string()), at_ms, bytes),
             LogMessage::PublishOpen(it) => self.publishing = it.cohort,
             LogMessage::FeaturesReady(_) => self.publishing = by,
+            LogMessage::RefreshDone(it) => self.steps = self.steps.max(it.step.0),
             LogMessage::ModelPublished(it) => {
                 let model = PastModel { digest: it.model, cohort: self.publishing, at_ms };
                 push(&mut self.models, model, MODELS_MAX);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use protocol::campaign::PublishedModel;
+use protocol::campaign::{PublishedModel, TrainedOn};
 use protocol::ceremony::seed_of;
 use protocol::codec::Wire;
 use protocol::drive::Stream;
@@ -26,6 +26,8 @@ pub(crate) struct Standing {
     /// Seed of the key epoch's common randomness.
     pub(crate) epoch_seed: Digest,
     opened: Option<PublishedModel>,
+    /// Whose rows a head is trained on.
+    trained_on: Option<PartySet>,
     purpose: Option<RoundPurpose>,
     /// The model that the newest training round gave.
     pub(crate) trained: Option<Digest>,
@@ -100,9 +102,11 @@ impl Standing {
                 self.opened =
                     Some(PublishedModel { digest: Digest::default(), attempt: it.attempt, cohort: it.cohort });
             }
+            LogMessage::FeaturesReady(it) => self.trained_on = Some(TrainedOn::of(it).cohort()),
             LogMessage::ModelPublished(it) => {
-                let opened = self.opened.filter(|opened| opened.attempt == it.attempt);
-                self.published = opened.map(|opened| PublishedModel { digest: it.model, ..opened });
+                let opened = self.opened.filter(|opened| opened.attempt == it.attempt).map(|opened| opened.cohort);
+                let of = |cohort| PublishedModel { digest: it.model, attempt: it.attempt, cohort };
+                self.published = opened.or(self.trained_on).map(of);
             }
             _ => {}
         }

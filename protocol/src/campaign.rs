@@ -124,7 +124,9 @@ pub struct TrainedOn {
 }
 
 impl TrainedOn {
-    fn of(ready: &FeaturesReady) -> Self {
+    /// What an entry of the log says.
+    #[must_use]
+    pub fn of(ready: &FeaturesReady) -> Self {
         let of = |signed: &SignedMessage| match &signed.body {
             HospitalMessage::FeaturesHead(head) => Some((signed.author, head.groups)),
             _ => None,

@@ -66,6 +66,9 @@ fn a_consortium_trains_a_head_that_nobody_opens_and_asks_it_about_images() {
     place.until_told("coordinator", "is served");
     let status = place.json(&["coordinator", "status"]);
     assert_eq!(status["epochs"][0]["now"]["serving"], true, "{status}");
+    assert!(place.figures("coordinator").contains("consilium_head_steps{epoch=\"1\"} 2\n"));
+    let shown = place.run(&["coordinator", "status"]).stdout;
+    assert!(String::from_utf8_lossy(&shown).contains("2 of 2 steps"), "{}", String::from_utf8_lossy(&shown));
 
     place.until("a model at north", |place| place.path("north/epochs/1/published").exists());
     let models = place.json(&["hospital", "models", "--folder", "north"]);
@@ -77,6 +80,7 @@ fn a_consortium_trains_a_head_that_nobody_opens_and_asks_it_about_images() {
     }
     let listed = place.json(&["coordinator", "models"]);
     assert_eq!(listed["models"][0]["name"], "head-brightness", "{listed}");
+    assert_eq!(listed["models"][0]["sites"], serde_json::json!(SITES), "{listed}");
     place.what_left_is_named("north");
 }
 

@@ -93,10 +93,11 @@ fn epochs(language: Language, snapshot: &Snapshot, chosen: Option<&Epoch>) -> Ma
     }
 }
 
-/// Closed of planned.
+/// Rounds closed of planned, or of a head its steps.
 fn rounds(epoch: &Epoch) -> String {
-    match (&epoch.now, epoch.rounds) {
-        (Some(now), Some(of)) => format!("{} / {of}", now.closed),
+    match (&epoch.now, epoch.steps, epoch.rounds) {
+        (Some(now), Some(of), _) => format!("{} / {of}", now.steps_done),
+        (Some(now), None, Some(of)) => format!("{} / {of}", now.closed),
         _ => "–".to_owned(),
     }
 }

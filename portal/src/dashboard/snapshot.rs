@@ -38,6 +38,8 @@ pub(crate) struct Epoch {
     pub(crate) names: Vec<String>,
     pub(crate) approved: Vec<String>,
     pub(crate) rounds: Option<u64>,
+    /// Of a head, where one is trained.
+    pub(crate) steps: Option<u64>,
     pub(crate) failed: Option<String>,
     pub(crate) limits: Option<Limits>,
     pub(crate) now: Option<Now>,
@@ -62,6 +64,7 @@ pub(crate) struct Now {
     pub(crate) step: String,
     pub(crate) awaited: Vec<Awaited>,
     pub(crate) closed: u64,
+    pub(crate) steps_done: u64,
     pub(crate) paused: Option<String>,
     pub(crate) serving: bool,
     pub(crate) published: Option<String>,

@@ -84,6 +84,8 @@ struct Campaign {
 #[derive(Clone, Default)]
 struct Told {
     rounds: u32,
+    /// Of a head, where one is trained.
+    steps: Option<u32>,
     limits: Value,
     model: String,
 }
@@ -243,7 +245,12 @@ impl Campaigns {
             self.all_are_members(&membership)?;
         }
         let model = plan.model_name().to_owned();
-        let told = Told { rounds: terms.rounds, limits: status::limits(&terms), model };
+        let told = Told {
+            rounds: terms.rounds,
+            steps: terms.head.as_ref().map(|head| head.steps),
+            limits: status::limits(&terms),
+            model,
+        };
         let coordinator = Coordinator::start(CoordinatorSetup {
             folder: &folder,
             key: self.office.signing_key()?,
@@ -394,6 +401,7 @@ impl Campaigns {
             let is_recent = recent(&all).contains(&epoch);
             if let Some(campaign) = self.all().get(&epoch) {
                 row["rounds"] = campaign.told.rounds.into();
+                row["steps"] = campaign.told.steps.into();
                 row["limits"] = campaign.told.limits.clone();
                 row["failed"] = json!(campaign.failed);
                 if let Some(remote) = &campaign.remote {

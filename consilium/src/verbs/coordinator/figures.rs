@@ -27,12 +27,13 @@ pub(super) async fn show(
 /// One kind of figure: name, what it says, and how to read it of a key epoch under way.
 type Kind = (&'static str, &'static str, fn(&Value) -> Option<u64>);
 
-const KINDS: [Kind; 13] = [
+const KINDS: [Kind; 14] = [
     ("consilium_members", "Members of the key epoch", |row| row["members"].as_u64()),
     ("consilium_members_approved", "Members that approved it", |row| count(&row["approved"])),
     ("consilium_members_live", "Members whose lease runs", |row| count(&row["now"]["live"])),
     ("consilium_members_awaited", "Members that the step waits for", |row| count(&row["now"]["awaited"])),
     ("consilium_rounds_closed", "Rounds that closed with a model", |row| row["now"]["closed"].as_u64()),
+    ("consilium_head_steps", "Steps of a head that were refreshed", steps),
     ("consilium_answers_released", "Answers under its keys so far", |row| row["now"]["answers"].as_u64()),
     ("consilium_answers_max", "Answers that its members approved", |row| row["limits"]["answers_max"].as_u64()),
     ("consilium_questions_pending", "Questions taken and not answered", |row| row["now"]["pending"].as_u64()),
@@ -44,6 +45,11 @@ const KINDS: [Kind; 13] = [
     ("consilium_log_entries", "Entries of the log", |row| row["history"]["log"]["entries"].as_u64()),
     ("consilium_paused", "1 where nothing goes on by itself", paused),
 ];
+
+/// Of a key epoch that trains a head.
+fn steps(row: &Value) -> Option<u64> {
+    row["steps"].as_u64().and(row["now"]["steps_done"].as_u64())
+}
 
 fn inference(row: &Value, what: &str) -> Option<u64> {
     row["history"]["inference"][what].as_u64()
@@ -86,8 +92,9 @@ mod tests {
     fn figures_say_what_the_status_says() {
         let status = json!({"epochs": [
             {"epoch": 1, "members": 5, "approved": ["a", "b"], "now": null},
+            {"epoch": 3, "steps": 25, "now": {"steps_done": 4}},
             {"epoch": 2, "members": 4, "approved": ["a"], "failed": null, "now": {
-                "live": ["a", "b", "c"], "awaited": [{"name": "d"}], "closed": 7, "paused": "why", "answers": 9,
+                "live": ["a", "b", "c"], "awaited": [{"name": "d"}], "closed": 7, "steps_done": 0, "paused": "why", "answers": 9,
                 "pending": 3,
             }, "limits": {"answers_max": 500}, "history": {
                 "log": {"entries": 77}, "inference": {"failed": 1, "p50_ms": 1200, "p95_ms": 2900},
@@ -100,6 +107,7 @@ mod tests {
             "consilium_members_live{epoch=\"2\"} 3",
             "consilium_members_awaited{epoch=\"2\"} 1",
             "consilium_rounds_closed{epoch=\"2\"} 7",
+            "consilium_head_steps{epoch=\"3\"} 4",
             "consilium_answers_released{epoch=\"2\"} 9",
             "consilium_answers_max{epoch=\"2\"} 500",
             "consilium_questions_pending{epoch=\"2\"} 3",
@@ -113,6 +121,7 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line}: {text}");
         }
+        assert!(!text.contains("consilium_head_steps{epoch=\"2\"}"), "it trains no head: {text}");
         assert!(!text.contains("consilium_paused{epoch=\"1\"}"), "not under way: {text}");
         assert!(text.ends_with("# EOF\n"));
     }

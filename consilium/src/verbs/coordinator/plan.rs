@@ -243,8 +243,11 @@ fn lines(data: &Value) -> String {
             continue;
         }
         let step = now["step"].as_str().unwrap_or_default();
-        let (closed, rounds) = (&now["closed"], &row["rounds"]);
-        lines.push(format!("key epoch {epoch}   {step}   {closed} of {rounds} rounds"));
+        let (done, of, what) = match row["steps"].as_u64() {
+            Some(_) => (&now["steps_done"], &row["steps"], "steps"),
+            None => (&now["closed"], &row["rounds"], "rounds"),
+        };
+        lines.push(format!("key epoch {epoch}   {step}   {done} of {of} {what}"));
         if let Some(why) = now["paused"].as_str() {
             lines.push(format!("  paused: {why}"));
         }

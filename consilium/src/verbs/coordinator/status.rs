@@ -47,6 +47,7 @@ fn of_now(membership: &Membership, status: &Status, flow: &[MemberFlow], history
         "live": status.live.iter().filter_map(name).collect::<Vec<_>>(),
         "sites": flow.iter().map(site).collect::<Vec<_>>(),
         "closed": status.closed,
+        "steps_done": history.steps,
         "paused": status.paused,
         "serving": status.is_serving,
         "published": status.published.map(|digest| digest.to_string()),
