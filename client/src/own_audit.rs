@@ -16,11 +16,14 @@ use protocol::ids::{Epoch, PartyId};
 use protocol::message::SignedMessage;
 use protocol::signature::VerifyingKey;
 use protocol::store::{FileFault, Journal, JournalError};
+use protocol::terms::Terms;
 use remedy::{Exit, Explained};
 
+use crate::consent::ConsentBook;
+use crate::data_sets::DataSets;
 use crate::earlier;
 pub use crate::hospital::{Again, Object};
-use crate::hospital::{AuditedSite, HospitalError};
+use crate::hospital::{AuditedSite, HospitalError, SiteRows};
 use crate::models::{self, ModelsError};
 use crate::plan::{Plan, PlanError};
 use crate::service::epoch_folder;
@@ -167,11 +170,12 @@ impl OwnAudit {
         let party = number.ok_or(OwnAuditError::NoMember { epoch })?;
         let plan = Plan::of_consortium(&format!("plan of key epoch {epoch}"), &text, membership.seats.len())?;
         let terms = plan.terms()?;
+        let rows = plan.head().and_then(|_| rows(site, epoch, &terms, &plan));
         let plan = plan.hospital((party, epoch), &membership, &terms, TrainDevice::cpu());
         let scratch = Scratch::new(&root)?;
         Journal::open(&journal)?.copy_to(&scratch.0.join("journal.sqlite"))?;
         let vault = Arc::new(Vault::reopen_of_site(site, &root)?);
-        let audited = AuditedSite::open(&root, &scratch.0, vault, plan)?;
+        let audited = AuditedSite::open(&root, &scratch.0, vault, plan, rows)?;
         Ok(Self { epoch, party, verifying, coordinator: membership.coordinator, audited, _scratch: scratch })
     }
 
@@ -212,16 +216,26 @@ impl OwnAudit {
         }
         let mut found = Vec::new();
         for message in heads {
-            let Some((object, signed)) = Object::of(&message.body) else { continue };
             let is_own =
                 message.author == self.party && message.epoch == self.epoch && message.is_signed_by(&self.verifying);
-            let again = self.audited.again(&message.body)?;
-            let finding = Finding { object, signed, is_own, again };
-            tell(&finding);
-            found.push(finding);
+            for (object, signed) in Object::of(&message.body) {
+                let again = self.audited.again(&object, &message.body)?;
+                let finding = Finding { object, signed, is_own, again };
+                tell(&finding);
+                found.push(finding);
+            }
         }
         Ok(found)
     }
+}
+
+/// The rows of a head, of the data set with which its terms were approved, as it is now; `None` where it cannot be
+/// read.
+fn rows(site: &Path, epoch: Epoch, terms: &Terms, plan: &Plan) -> Option<SiteRows> {
+    let name = ConsentBook::open(site).ok()?.terms(epoch, terms.digest()).ok()??;
+    let sets = DataSets::load(site).ok()?;
+    let dataset = sets.find(Some(&name)).ok()?.read(plan).ok()?;
+    plan.site_images(dataset, false).ok()?.rows
 }
 
 /// The key epoch that is meant, and its folder.

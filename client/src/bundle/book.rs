@@ -60,8 +60,7 @@ impl Book {
     pub(super) fn written(&self, entry: Entry) -> u64 {
         let Some(bodies) = self.bodies.get(entry.what) else { return 0 };
         let of = |part| Place { round: entry.round, attempt: entry.attempt, part };
-        let shares_words = entry.round == 0 && entry.attempt == 0;
-        let bytes = bodies.range(of(0)..=of(u32::MAX)).map(|(_, it)| if shares_words { it.all } else { it.most });
+        let bytes = bodies.range(of(0)..=of(u32::MAX)).map(|(_, it)| if entry.shares_words { it.all } else { it.most });
         bytes.fold(0, u64::saturating_add)
     }
 }

@@ -88,19 +88,27 @@ pub(super) struct Entry {
     pub(super) what: &'static str,
     pub(super) round: u64,
     pub(super) attempt: u32,
+    /// Whether several steps share these words, as those of a ceremony do.
+    pub(super) shares_words: bool,
 }
 
 impl Entry {
     pub(super) fn of(object: &Object) -> Self {
         let (kind, round, attempt) = match object {
             Object::Dealings => (BlobKind::Dealing, 0, 0),
-            Object::KeyShare(step) => (step.blob_kind(), 0, 0),
+            Object::KeyShare(step) => (step.blob_kind(), step.list(None).round, 0),
             Object::Update(round, attempt) => (BlobKind::UpdateChunk, u64::from(round.0), attempt.0),
             Object::Shares(round, attempt) => (BlobKind::Share, u64::from(round.0), attempt.0),
             Object::Contribution(attempt) => (BlobKind::PublishChunk, 0, attempt.0),
             Object::Question(query) => (BlobKind::Query, query.0, 0),
             Object::SwitchShare(query) => (BlobKind::SwitchShare, query.0, 0),
+            Object::Features => (BlobKind::Feature, 0, 0),
+            Object::Zeros(step, attempt) => (BlobKind::RefreshZero, u64::from(step.0), attempt.0),
+            Object::RefreshShares(step, attempt) => (BlobKind::RefreshShare, u64::from(step.0), attempt.0),
+            Object::RefreshMasks(step, attempt) => (BlobKind::RefreshMask, u64::from(step.0), attempt.0),
+            Object::Opening(step, attempt) => (BlobKind::RefreshOpening, u64::from(step.0), attempt.0),
         };
-        Self { what: body(kind), round, attempt }
+        let shares_words = matches!(object, Object::KeyShare(_));
+        Self { what: body(kind), round, attempt, shares_words }
     }
 }

@@ -239,20 +239,21 @@ pub(super) fn things(own: &[SignedMessage], log: &ReadLog, findings: &mut Vec<Fi
     let mut things: Vec<SignedThing> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for (message, is_in_log) in own.iter().map(|it| (it, false)).chain(log.own.iter().map(|it| (it, true))) {
-        let Some((object, signed)) = Object::of(&message.body) else { continue };
-        let known = places.get(&object.to_string()).and_then(|place| things.get_mut(*place));
-        match known {
-            Some(known) if known.signed == signed => {
-                known.is_in_journal |= !is_in_log;
-                known.is_in_log |= is_in_log;
-            }
-            Some(_) => findings.push(Finding::Differs { object }),
-            None => {
-                if is_in_log {
-                    findings.push(Finding::NotInJournal { object: object.clone() });
+        for (object, signed) in Object::of(&message.body) {
+            let known = places.get(&object.to_string()).and_then(|place| things.get_mut(*place));
+            match known {
+                Some(known) if known.signed == signed => {
+                    known.is_in_journal |= !is_in_log;
+                    known.is_in_log |= is_in_log;
                 }
-                places.insert(object.to_string(), things.len());
-                things.push(SignedThing { object, signed, is_in_journal: !is_in_log, is_in_log });
+                Some(_) => findings.push(Finding::Differs { object }),
+                None => {
+                    if is_in_log {
+                        findings.push(Finding::NotInJournal { object: object.clone() });
+                    }
+                    places.insert(object.to_string(), things.len());
+                    things.push(SignedThing { object, signed, is_in_journal: !is_in_log, is_in_log });
+                }
             }
         }
     }
@@ -264,16 +265,17 @@ pub(super) fn not_written_down(log: &ReadLog, book: &Book) -> Vec<Finding> {
     let mut needed: BTreeMap<Entry, u64> = BTreeMap::new();
     let mut counted = BTreeSet::new();
     for message in &log.own {
-        let Some((object, body)) = Object::of(&message.body) else { continue };
-        // A head may stand in several entries.
-        if log.used(&object) && counted.insert(object.to_string()) {
-            let bytes = needed.entry(Entry::of(&object)).or_default();
-            *bytes = bytes.saturating_add(body.size_bytes);
+        for (object, body) in Object::of(&message.body) {
+            // A head may stand in several entries.
+            if log.used(&object) && counted.insert(object.to_string()) {
+                let bytes = needed.entry(Entry::of(&object)).or_default();
+                *bytes = bytes.saturating_add(body.size_bytes);
+            }
         }
     }
     let short = |(entry, signed): (Entry, u64)| {
         let written = book.written(entry);
-        let Entry { what, round, attempt } = entry;
+        let Entry { what, round, attempt, .. } = entry;
         (written < signed).then_some(Finding::NotWrittenDown { what, round, attempt, signed, written })
     };
     needed.into_iter().filter_map(short).collect()

@@ -14,13 +14,13 @@ use protocol::blob::BodyRoot;
 use protocol::codec::Wire;
 use protocol::drive::{Store, Stream};
 use protocol::facts::{Fact, Released, Revealed};
-use protocol::hospital::ShareBinding;
-use protocol::ids::{Attempt, PartyId, QueryId, RoundId};
+use protocol::hospital::{HospitalInput, ShareBinding};
+use protocol::ids::{Attempt, PartyId, QueryId, RoundId, StepId};
 use protocol::message::{HospitalMessage, Key, KeySet, KeyStep, ShareHead, SignedMessage};
 
 use super::error::{HospitalError, Step};
 use super::holdings::Holdings;
-use super::images::SiteImages;
+use super::images::{SiteImages, SiteRows};
 use super::key_sums::relin_sums;
 use super::observer::{Activity, Observer, Timed};
 use super::plan::HospitalPlan;
@@ -47,6 +47,16 @@ pub enum Object {
     Question(QueryId),
     /// A share of the answer to a question.
     SwitchShare(QueryId),
+    /// Encrypted features and labels of a head.
+    Features,
+    /// Zeros for another attempt at a refresh.
+    Zeros(StepId, Attempt),
+    /// Shares in a refresh.
+    RefreshShares(StepId, Attempt),
+    /// Masks of a refresh.
+    RefreshMasks(StepId, Attempt),
+    /// What was opened in a refresh.
+    Opening(StepId, Attempt),
 }
 
 impl std::fmt::Display for Object {
@@ -73,15 +83,20 @@ impl std::fmt::Display for Object {
             Self::Contribution(attempt) => write!(f, "part of the published model, attempt {attempt}"),
             Self::Question(query) => write!(f, "question {query}"),
             Self::SwitchShare(query) => write!(f, "share of the answer to question {query}"),
+            Self::Features => f.write_str("features and labels"),
+            Self::Zeros(step, attempt) => write!(f, "zeros of step {step}, attempt {attempt}"),
+            Self::RefreshShares(step, attempt) => write!(f, "refresh shares of step {step}, attempt {attempt}"),
+            Self::RefreshMasks(step, attempt) => write!(f, "refresh masks of step {step}, attempt {attempt}"),
+            Self::Opening(step, attempt) => write!(f, "opening of step {step}, attempt {attempt}"),
         }
     }
 }
 
 impl Object {
-    /// What a message is the head of, and the bodies that it names; `None` where it is no head.
+    /// What a message is the head of, and the bodies that it names of each; nothing where it is no head.
     #[must_use]
-    pub fn of(message: &HospitalMessage) -> Option<(Self, BodyRoot)> {
-        Some(match message {
+    pub fn of(message: &HospitalMessage) -> Vec<(Self, BodyRoot)> {
+        let one = match message {
             HospitalMessage::DealingsSent(it) => (Self::Dealings, it.body()),
             HospitalMessage::ServingShareHead(it) => (Self::KeyShare(it.step), it.body),
             HospitalMessage::UpdateHead(it) => (Self::Update(it.round, it.attempt), it.body),
@@ -89,8 +104,16 @@ impl Object {
             HospitalMessage::PublishHead(it) => (Self::Contribution(it.attempt), it.body),
             HospitalMessage::QueryHead(it) => (Self::Question(it.query), it.body),
             HospitalMessage::SwitchShareHead(it) => (Self::SwitchShare(it.query), it.body),
-            _ => return None,
-        })
+            HospitalMessage::FeaturesHead(it) => (Self::Features, it.body),
+            HospitalMessage::ZeroHead(it) => (Self::Zeros(it.step, it.attempt), it.body),
+            HospitalMessage::OpeningHead(it) => (Self::Opening(it.step, it.attempt), it.body),
+            HospitalMessage::RefreshHead(it) => {
+                let masks = (Self::RefreshMasks(it.step, it.attempt), it.masks);
+                return vec![(Self::RefreshShares(it.step, it.attempt), it.shares), masks];
+            }
+            _ => return Vec::new(),
+        };
+        vec![one]
     }
 }
 
@@ -125,7 +148,8 @@ pub(crate) struct AuditedSite {
 }
 
 impl AuditedSite {
-    /// The key epoch in the folder `root`; `scratch` has a copy of its journal, and takes what is made.
+    /// The key epoch in the folder `root`; `scratch` has a copy of its journal, and takes what is made. `rows` are those
+    /// of a head, where they can be read.
     ///
     /// # Errors
     /// [`HospitalError`].
@@ -134,10 +158,12 @@ impl AuditedSite {
         scratch: &Path,
         vault: Arc<Vault>,
         plan: HospitalPlan,
+        rows: Option<SiteRows>,
     ) -> Result<Self, HospitalError> {
         let shape = plan.program.network().image();
         let nothing = SiteImages::to_train_on(Samples::empty(shape.channels, shape.height, shape.width));
-        let mut site = Site::open(scratch, vault, plan, nothing, Arc::new(Deaf))?;
+        let images = rows.map_or(nothing, SiteImages::of_rows);
+        let mut site = Site::open(scratch, vault, plan, images, Arc::new(Deaf))?;
         site.holdings = Holdings::open(&root.join("sums"), Arc::clone(&site.journal), site.plan.epoch)?;
         if let Some(seed) = site.dealt_for()? {
             match site.restore_keys(seed) {
@@ -160,13 +186,12 @@ impl AuditedSite {
         })
     }
 
-    /// Makes what a head of this site's is the head of once more.
+    /// Makes one of the things that a head of this site's is the head of once more.
     ///
     /// # Errors
     /// [`HospitalError`] where this site itself fails.
-    pub(crate) fn again(&mut self, head: &HospitalMessage) -> Result<Again, HospitalError> {
-        let Some((object, _)) = Object::of(head) else { return Ok(Again::NotKept("it has no bodies")) };
-        let made = self.make(&object, head);
+    pub(crate) fn again(&mut self, object: &Object, head: &HospitalMessage) -> Result<Again, HospitalError> {
+        let made = self.make(object, head);
         let of = |error: &HospitalError| error.to_string();
         match made {
             Err(
@@ -214,6 +239,25 @@ impl AuditedSite {
                 Ok(Again::NotKept("evaluated questions are not kept; `consilium audit recompute` evaluates them again"))
             }
             (Object::Shares(..), _) => Ok(Again::NotKept("it is no head of shares")),
+            (Object::Features, _) => self.features(),
+            (Object::Zeros(..) | Object::RefreshShares(..) | Object::RefreshMasks(..) | Object::Opening(..), _) => {
+                Ok(Again::NotKept("what a step left is not kept; every decryptor took the step before it shared"))
+            }
+        }
+    }
+
+    /// Of the images that the site has now.
+    fn features(&mut self) -> Result<Again, HospitalError> {
+        if self.site.rows.is_none() {
+            return Ok(Again::NotKept("the images that they were made of cannot be read here"));
+        }
+        match self.site.encrypt_features() {
+            Ok(HospitalInput::FeaturesMade(head)) => Ok(Again::Made(head.body)),
+            // The records know what was encrypted, and forbid another thing under the same numbers.
+            Ok(_) | Err(HospitalError::Crypto { .. }) => {
+                Ok(Again::NotKept("the site's images are others by now than those that they were made of"))
+            }
+            Err(error) => Err(error),
         }
     }
 

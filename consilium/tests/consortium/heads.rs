@@ -82,11 +82,32 @@ fn a_consortium_trains_a_head_that_nobody_opens_and_asks_it_about_images() {
     assert_eq!(listed["models"][0]["name"], "head-brightness", "{listed}");
     assert_eq!(listed["models"][0]["sites"], serde_json::json!(SITES), "{listed}");
     place.what_left_is_named("north");
+    place.an_auditor_checks_what_is_handed_over("north", proposed["membership"].as_str().expect("a digest"));
 }
 
 impl Place {
     fn an_officer_reads_and_approves(&mut self, site: &str) {
         self.an_officer_approves_on_a_page(site, "1");
+    }
+
+    /// One file of the key epoch holds, by the membership that officers approved.
+    fn an_auditor_checks_what_is_handed_over(&self, site: &str, membership: &str) {
+        self.json(&["hospital", "bundle", "--to", "all.zip", "--folder", site]);
+        let output = self.run(&["audit", "bundle", "all.zip", "--membership", membership, "--format", "json"]);
+        let found: Value = serde_json::from_slice::<Value>(&output.stdout).expect("JSON")["data"].take();
+        assert_eq!((output.status.code(), &found["holds"]), (Some(0), &true.into()), "{found}");
+        let signed: Vec<&str> =
+            found["signed"].as_array().expect("things").iter().filter_map(|it| it["what"].as_str()).collect();
+        assert!(signed.iter().any(|what| what.contains("features")), "{signed:?}");
+        // What is still there is made again of the vault and of the site's images: nothing differs.
+        let own = ["audit", "own", "--site", site, "--folder", "coordinator/epochs/1"];
+        let found = self.json(&own);
+        let of = |what: &str| {
+            let objects = found["objects"].as_array().expect("objects");
+            objects.iter().find(|it| it["what"] == what).unwrap_or_else(|| panic!("{what}: {found}"))["verdict"].clone()
+        };
+        assert_eq!((&found["holds"], of("features and labels")), (&true.into(), "equal".into()), "{found}");
+        assert_eq!(of("training: shares of the rotation keys"), "equal", "{found}");
     }
 
     /// Whatever left has a name, and none of it is an update.

@@ -7,6 +7,7 @@ use protocol::message::{
     SignedMessage, SwitchShareHead, UpdateHead,
 };
 
+use super::super::images::SiteRows;
 use super::super::key_sums::{own_gate, relin_sums};
 use super::super::own_audit::{Again, AuditedSite, Object};
 use super::*;
@@ -52,11 +53,21 @@ pub(super) fn key_head(step: KeyStep, body: BodyRoot) -> HospitalMessage {
 
 /// An auditor at hospital 1.
 pub(super) fn audited(all: &Consortium, name: &str) -> AuditedSite {
+    audited_with(all, name, None)
+}
+
+/// An auditor at hospital 1, where it has these rows of a head.
+pub(super) fn audited_with(all: &Consortium, name: &str, rows: Option<SiteRows>) -> AuditedSite {
     let (root, scratch) = (all.root(1), all.folder.path().join(name));
     std::fs::create_dir_all(&scratch).unwrap();
     all.sites[0].journal.copy_to(&scratch.join("journal.sqlite")).unwrap();
     let vault = Arc::new(Vault::for_tests(&root.join("vault")));
-    AuditedSite::open(&root, &scratch, vault, all.sites[0].plan.clone()).unwrap()
+    AuditedSite::open(&root, &scratch, vault, all.sites[0].plan.clone(), rows).unwrap()
+}
+
+/// What a head names first, made again.
+pub(super) fn again(audited: &mut AuditedSite, head: &HospitalMessage) -> Result<Again, HospitalError> {
+    audited.again(&Object::of(head)[0].0, head)
 }
 
 /// A round of all, and hospital 1's part of the model: the heads that it signs for its update, its shares and its part.
@@ -85,7 +96,7 @@ fn round(all: &mut Consortium) -> Vec<HospitalMessage> {
 }
 
 fn signed_for(head: &HospitalMessage) -> BodyRoot {
-    Object::of(head).unwrap().1
+    Object::of(head)[0].1
 }
 
 #[test]
@@ -96,10 +107,10 @@ fn everything_that_a_site_sent_and_still_has_the_seeds_of_is_made_again_byte_for
     let before = all.sites[0].journal.all("epoch-1-outbox").unwrap().len();
     let mut audited = audited(&all, "scratch");
     for (step, body) in keys {
-        assert_eq!(audited.again(&key_head(step, body)).unwrap(), Again::Made(body), "{step:?}");
+        assert_eq!(again(&mut audited, &key_head(step, body)).unwrap(), Again::Made(body), "{step:?}");
     }
     for head in &heads {
-        assert_eq!(audited.again(head).unwrap(), Again::Made(signed_for(head)), "{head:?}");
+        assert_eq!(again(&mut audited, head).unwrap(), Again::Made(signed_for(head)), "{head:?}");
     }
     assert_eq!(audited.signed().count(), 1, "by its journal");
     assert_eq!(all.sites[0].journal.all("epoch-1-outbox").unwrap().len(), before, "nothing changed at the site");
@@ -125,7 +136,7 @@ fn a_site_whose_program_added_a_constant_to_one_share_is_found_in_each_step() {
         let digests: Vec<Digest> = bodies.iter().map(|body| Digest::of_bytes(body)).collect();
         let sent = BodyRoot::of(&digests, honest.size_bytes);
         let mut audited = audited(&all, &format!("scratch of {step:?}"));
-        let again = audited.again(&key_head(step, sent)).unwrap();
+        let again = again(&mut audited, &key_head(step, sent)).unwrap();
         assert_eq!(again, Again::Made(honest), "{step:?}");
         assert_ne!(sent, honest, "{step:?}");
     }
@@ -146,11 +157,11 @@ fn other_updates_and_shares_than_the_sealed_values_give_are_found() {
     site.journal.remove("epoch-1-outbox", &id.to_bytes()).unwrap();
     site.outbox.put(id, body).unwrap();
     let mut audited = audited(&all, "scratch");
-    assert!(matches!(audited.again(&heads[0]).unwrap(), Again::Impossible(_)), "the records differ");
+    assert!(matches!(again(&mut audited, &heads[0]).unwrap(), Again::Impossible(_)), "the records differ");
     // A head of shares for something that this site never accepted.
     let HospitalMessage::ShareHead(mut head) = heads[1].clone() else { panic!("{heads:?}") };
     head.binding = Digest([9; 32]);
-    assert!(matches!(audited.again(&HospitalMessage::ShareHead(head)).unwrap(), Again::Impossible(_)));
+    assert!(matches!(again(&mut audited, &HospitalMessage::ShareHead(head)).unwrap(), Again::Impossible(_)));
     assert_ne!(other, signed_for(&heads[0]));
 }
 
@@ -160,7 +171,7 @@ fn what_is_not_kept_is_said_and_is_no_difference() {
     let keys = ceremony(&mut all);
     let heads = round(&mut all);
     let is_not_kept = |audited: &mut AuditedSite, head: &HospitalMessage| {
-        assert!(matches!(audited.again(head).unwrap(), Again::NotKept(_)), "{head:?}");
+        assert!(matches!(again(audited, head).unwrap(), Again::NotKept(_)), "{head:?}");
     };
     let mut erased = audited(&all, "erased");
     for (step, body) in &keys {
@@ -168,7 +179,7 @@ fn what_is_not_kept_is_said_and_is_no_difference() {
     }
     // The epoch's keys are there as before.
     for head in &heads {
-        assert_eq!(erased.again(head).unwrap(), Again::Made(signed_for(head)));
+        assert_eq!(again(&mut erased, head).unwrap(), Again::Made(signed_for(head)));
     }
     let body = keys[0].1;
     let query = QueryId::new(party(1), 3);
@@ -216,9 +227,9 @@ fn what_it_was_made_of_may_be_gone_although_the_secret_is_not() {
     super::super::put_model(&site.vault, &other).unwrap();
     let mut audited = audited(&all, "scratch");
     for (step, body) in keys {
-        let again = audited.again(&key_head(step, body)).unwrap();
+        let again = again(&mut audited, &key_head(step, body)).unwrap();
         let is_kept = matches!(step, KeyStep::Gate | KeyStep::RelinRoundOne | KeyStep::Galois);
         assert_eq!((again == Again::Made(body), matches!(again, Again::NotKept(_))), (is_kept, !is_kept), "{step:?}");
     }
-    assert!(matches!(audited.again(&heads[2]).unwrap(), Again::NotKept(_)), "a part of another model");
+    assert!(matches!(again(&mut audited, &heads[2]).unwrap(), Again::NotKept(_)), "a part of another model");
 }

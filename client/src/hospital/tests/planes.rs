@@ -18,7 +18,7 @@ use super::super::planes::planes;
 use super::super::slots::Slots;
 use super::super::worker::{Bench, Progress, Tickets};
 use super::evaluation::{Question, Serving, crs};
-use super::own_audit::{audited, key_head};
+use super::own_audit::{again, audited, key_head};
 use super::*;
 
 /// Questions of each hospital.
@@ -302,11 +302,11 @@ fn an_audit_makes_planes_and_seeds_again_after_the_ceremony() {
     all.site(1).finish_ceremony().unwrap();
     let mut auditor = audited(&all, "auditor");
     for (step, body) in steps.into_iter().zip(signed) {
-        assert_eq!(auditor.again(&key_head(step, body)).unwrap(), Again::Made(body), "{step:?}");
+        assert_eq!(again(&mut auditor, &key_head(step, body)).unwrap(), Again::Made(body), "{step:?}");
     }
     // Without the list of coins nobody can say what was to be opened.
     all.site(1).holdings.forget(planes()).unwrap();
-    let found = audited(&all, "without").again(&key_head(steps[1], signed[1])).unwrap();
+    let found = again(&mut audited(&all, "without"), &key_head(steps[1], signed[1])).unwrap();
     assert!(matches!(found, Again::NotKept(why) if why.contains("coins")), "{found:?}");
     let question = QueryHead {
         query: QueryId::new(party(1), 1),
@@ -314,6 +314,6 @@ fn an_audit_makes_planes_and_seeds_again_after_the_ceremony() {
         model: Digest([1; 32]),
         body: signed[0],
     };
-    let found = auditor.again(&HospitalMessage::QueryHead(Box::new(question))).unwrap();
+    let found = again(&mut auditor, &HospitalMessage::QueryHead(Box::new(question))).unwrap();
     assert!(matches!(found, Again::NotKept(why) if why.contains("is in range")), "{found:?}");
 }

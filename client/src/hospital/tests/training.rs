@@ -9,10 +9,13 @@ use protocol::blob::ListId;
 use protocol::dealings::{DealingCheck, OffDealings};
 use protocol::facts::KeySum;
 use protocol::hospital::HospitalInput;
-use protocol::message::{FeaturesHead, KeySet};
+use protocol::ids::StepId;
+use protocol::message::{FeaturesHead, HospitalMessage, KeySet, OpeningHead, RefreshHead, ZeroHead};
 
 use super::super::images::SiteRows;
+use super::super::own_audit::{Again, Object};
 use super::super::sealed;
+use super::own_audit::{again, audited, audited_with};
 use super::*;
 
 const ROWS: usize = 8;
@@ -160,6 +163,36 @@ fn a_question_is_whitened_as_the_rows_of_all_were() {
     // Whoever has not heard of the sum does not know how.
     let early = consortium().site(1).whitened(&[question(3)]).map(drop);
     assert!(matches!(early, Err(HospitalError::NoKeys { .. })), "{early:?}");
+}
+
+#[test]
+fn an_auditor_has_features_made_again_of_the_images_that_are_there() {
+    let (mut all, _) = counted();
+    let made = features(all.site(1));
+    let head = HospitalMessage::FeaturesHead(made);
+    let audit = |name, rows| again(&mut audited_with(&all, name, rows), &head).unwrap();
+    assert_eq!(audit("same", Some(rows(1))), Again::Made(Object::of(&head)[0].1));
+    for (name, rows) in [("other", Some(rows(9))), ("none", None)] {
+        assert!(matches!(audit(name, rows), Again::NotKept(_)), "{name}");
+    }
+    let (step, attempt, binding, body) = (StepId(1), Attempt(2), Digest([1; 32]), BodyRoot::default());
+    let masks = BodyRoot::of(&[Digest([2; 32])], 7);
+    let share = RefreshHead { step, attempt, binding, shares: body, masks };
+    let share = HospitalMessage::RefreshHead(Box::new(share));
+    let opening = OpeningHead { step, attempt, binding, sums: Digest([3; 32]), body };
+    let zeros = HospitalMessage::ZeroHead(ZeroHead { step, attempt, body });
+    let names: Vec<String> = [&share, &HospitalMessage::OpeningHead(opening), &zeros]
+        .into_iter()
+        .flat_map(Object::of)
+        .map(|(object, body)| format!("{object}: {} bytes", body.size_bytes))
+        .collect();
+    let expected = ["refresh shares: 0", "refresh masks: 7", "opening: 0", "zeros: 0"].map(|it| {
+        let (what, bytes) = it.split_once(": ").unwrap();
+        format!("{what} of step 1, attempt 2: {bytes} bytes")
+    });
+    assert_eq!(names, expected);
+    let found = again(&mut audited(&all, "refresh"), &share).unwrap();
+    assert!(matches!(found, Again::NotKept(why) if why.contains("every decryptor")), "{found:?}");
 }
 
 #[test]
