@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use client::models::{SiteModel, published};
 use client::service::epoch_folder;
-use experiment::{AskedModel, Experiment};
 use imaging::Decoder;
 use metrics::PooledFigures;
 use portal::{Decode, Offer, Offers};
+use simulation::FinishedRun;
 
 use crate::error::Error;
 
@@ -41,11 +41,12 @@ pub(crate) fn of_site(folder: &Path) -> Offers {
 }
 
 /// The model of a finished run, for one of its hospitals.
-pub(crate) fn of_run(run: &Path, experiment: &Experiment, hospital: u16) -> Result<Offers, Error> {
-    let model = simulation::published(run, experiment)?;
+pub(crate) fn of_run(finished: &FinishedRun, hospital: u16) -> Result<Offers, Error> {
+    let (model, run) = (finished.published()?, finished.folder());
+    let asked = finished.plan().asked()?;
     let offer = Offer {
         id: "1".to_owned(),
-        asked: Arc::new(AskedModel::of_network(experiment)),
+        asked: Arc::new(asked),
         figures: figures(run),
         digest: model.digest.to_string(),
         counter: run.join(format!("hospital-{hospital}")),

@@ -165,7 +165,9 @@ fn processes_train_a_head_over_the_network_replace_one_that_is_lost_and_answer_a
         "publish.queries=1",
         "data.simulate.circulation.patients=1024",
     ];
-    let data = ran("circulation", &changes, &["--processes", "--drop", "hospital-2@1:before-share"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("run");
+    let data = ran_in(&out, "circulation", &changes, &["--processes", "--drop", "hospital-2@1:before-share"]);
     let number = |key: &str| data[key].as_f64().expect("a number");
     assert!(number("largest_logit") > 0.1 && number("off") > 0.0, "{data}");
     assert!(number("off") < 0.01 * number("largest_logit"), "{data}");
@@ -173,6 +175,25 @@ fn processes_train_a_head_over_the_network_replace_one_that_is_lost_and_answer_a
     assert!(data["seconds"]["steps"].as_f64().is_some_and(|steps| steps > 5.0), "{data}");
     assert!(data["bytes"]["sent"].as_u64().is_some_and(|bytes| bytes > 1 << 20), "{data}");
     assert_eq!(data["seconds"]["answers"].as_array().map(Vec::len), Some(1), "{data}");
+
+    // The log is whole; readings are asked for with no picture.
+    let named = out.to_str().expect("a path");
+    let audited = consilium(&["audit", "queries", named, "--format", "json"]);
+    assert_eq!(audited.status.code(), Some(0), "{}", log(&audited));
+    let audited: Value = serde_json::from_slice(&audited.stdout).expect("JSON");
+    assert_eq!(audited["data"]["queries"].as_array().map(Vec::len), Some(1), "{audited}");
+    let asked = consilium(&["query", named, "slice.png"]);
+    assert!(asked.status.code() == Some(4) && log(&asked).contains("are no images"), "{}", log(&asked));
+    // A finished run that is continued trains nothing again, and one of another plan is not continued.
+    let resume = ["run", "--resume", named, "--processes", "--format", "json"];
+    let other = consilium(&[&resume[..], &["--set", "head.steps=2"]].concat());
+    let said = String::from_utf8_lossy(&other.stdout);
+    assert!(other.status.code() == Some(4) && said.contains("another plan"), "{said}");
+    let again = consilium(&resume);
+    assert_eq!(again.status.code(), Some(0), "{}", log(&again));
+    let again = serde_json::from_slice::<Value>(&again.stdout).expect("JSON")["data"].take();
+    assert_eq!(again["model"], data["model"], "{again}");
+    assert!(again["seconds"]["steps"].as_f64().is_some_and(|steps| steps < 1.0), "{again}");
 
     let output = consilium(&["run", &shipped("circulation"), "--processes", "--set", CLEAR]);
     assert_eq!(output.status.code(), Some(4), "{}", log(&output));
@@ -210,15 +231,14 @@ fn hospitals_whiten_by_an_encrypted_sum_take_every_step_again_and_a_report_says_
     let manifest: Value = serde_json::from_str(&read("manifest.json")).expect("JSON");
     assert_eq!(manifest["plan_digest"], report["experiment"]);
 
-    // A run of a head is none of a network's, and says so.
+    // What was trained in one process cannot be asked any more, and says so.
     for verb in ["serve", "audit"] {
         let named = out.to_str().expect("a path");
-        let arguments = if verb == "audit" { vec!["audit", "run", named] } else { vec![verb, named] };
+        let arguments = if verb == "audit" { vec!["audit", "queries", named] } else { vec![verb, named] };
         let output = consilium(&arguments);
-        assert_ne!(output.status.code(), Some(0), "{verb}");
+        assert_eq!(output.status.code(), Some(4), "{verb}");
+        assert!(log(&output).contains("no head was trained there by processes"), "{verb}: {}", log(&output));
     }
-    let output = consilium(&["serve", out.to_str().expect("a path")]);
-    assert!(log(&output).contains("a head was trained there"), "{}", log(&output));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use he_agg::multiparty::PlannedKeys;
 use he_infer::Program;
 use protocol::blob::{BlobId, BlobKind, BodyRoot};
 use protocol::campaign::PublishedModel;
@@ -152,14 +153,14 @@ impl Recomputation {
 
 /// Checks the whole log in the coordinator's `folder`, then evaluates `query` again and compares.
 ///
-/// `program` is compiled from the experiment that this hospital approved.
+/// The program is compiled from the experiment that this hospital approved, and its keys are those that were planned.
 ///
 /// # Errors
 /// [`AuditError`]. A difference is no error but a [`Recomputation`] that does not hold.
 pub fn recompute(
     folder: &Path,
     known: &Known,
-    program: &Arc<Program>,
+    (program, planned): (&Arc<Program>, &PlannedKeys),
     query: QueryId,
 ) -> Result<Recomputation, AuditError> {
     let journal = Arc::new(Journal::open(&folder.join("journal.sqlite")).map_err(CoordinatorError::from)?);
@@ -192,8 +193,7 @@ pub fn recompute(
     let model = bodies.root(model_list(published.attempt))?;
     checks.push(Checked { what: "encrypted model", logged: head.model, found: model.root });
     let (seed, program) = (standing.epoch_seed, Arc::clone(program));
-    let planned = program.planned_keys();
-    let engine = ServingEngine::load(bodies, (program, &planned), standing.parties(), (seed, published.attempt))?;
+    let engine = ServingEngine::load(bodies, (program, planned), standing.parties(), (seed, published.attempt))?;
     let started = Instant::now();
     let bytes = engine.result_of(query, *asker)?.to_bytes();
     let evaluate_ms = started.elapsed().as_secs_f64() * 1e3;

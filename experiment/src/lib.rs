@@ -44,7 +44,7 @@ pub use self::{
     error::{Conflict, ExperimentError, Fault, Faults, OverrideFault},
     head::{
         Described, FEATURES_MAX, Head, HeadCirculation, HeadConflict, HeadData, HeadExperiment, HeadFeatures,
-        HeadImages, HeadTraining,
+        HeadImages, HeadTraining, LEGENDRE_DEGREE,
     },
     release::Release,
     settings::{

@@ -90,6 +90,12 @@ pub enum FederationError {
         /// Whether its images come from a path that `--data` named.
         needs_data: bool,
     },
+    /// The run left no head that could be asked.
+    #[error("{}: no head was trained there by processes, or not to its end", folder.display())]
+    NoHead {
+        /// The run folder.
+        folder: PathBuf,
+    },
     /// Fewer hospitals than it takes to release an answer.
     #[error(
         "{}: only {found} hospitals were there when the model was published, releasing an answer takes {threshold}; \
@@ -163,7 +169,7 @@ impl Explained for FederationError {
     fn code(&self) -> &'static str {
         match self {
             Self::Counter(error) => error.code(),
-            Self::NotPublished { .. } => "not_published",
+            Self::NotPublished { .. } | Self::NoHead { .. } => "not_published",
             Self::Train(TrainError::NoGpu { .. }) => "no_gpu",
             _ => "run_failed",
         }
@@ -171,7 +177,7 @@ impl Explained for FederationError {
 
     fn place(&self) -> Option<String> {
         match self {
-            Self::NotPublished { folder, .. } => Some(folder.display().to_string()),
+            Self::NotPublished { folder, .. } | Self::NoHead { folder } => Some(folder.display().to_string()),
             _ => None,
         }
     }
@@ -185,6 +191,12 @@ impl Explained for FederationError {
                 let data = if *needs_data { " --data PATH" } else { "" };
                 format!("`consilium run --resume {}{data}` trains on and publishes it", folder.display()).into()
             }
+            Self::NoHead { folder } => format!(
+                "train it with `consilium run FILE --processes`; `consilium run --resume {} --processes` goes on with \
+                 one that was interrupted",
+                folder.display()
+            )
+            .into(),
             Self::Paused { folder, .. } => {
                 format!("`consilium run --resume {}` goes on from there, with all hospitals", folder.display()).into()
             }
@@ -226,7 +238,7 @@ impl Explained for FederationError {
             Self::Plan(error) => error.exit(),
             Self::Keys(_) | Self::Vault(_) => Exit::Refused,
             Self::Counter(error) => error.exit(),
-            Self::NotPublished { .. } => Exit::BadInput,
+            Self::NotPublished { .. } | Self::NoHead { .. } => Exit::BadInput,
             Self::TooFewServing { .. } => Exit::Quorum,
             Self::Io { source, .. } => Exit::of_io(source),
             Self::Coordinator(error) if error.no_space_left() => Exit::StorageFull,

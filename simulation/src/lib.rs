@@ -15,6 +15,7 @@ mod dropping;
 mod enrolment;
 mod error;
 pub mod event;
+mod finished_run;
 pub mod head;
 pub mod options;
 pub mod oracle;
@@ -30,12 +31,12 @@ mod vaults;
 mod watch;
 
 pub use error::FederationError;
+pub use finished_run::FinishedRun;
 pub use service::{Served, serve};
 
 use std::path::{Path, PathBuf};
 
 use experiment::Experiment;
-use protocol::campaign::PublishedModel;
 use report::RunOutcome;
 
 use crate::{event::EventSender, options::RunOptions};
@@ -61,39 +62,6 @@ pub fn run(experiment: &Experiment, options: &RunOptions, events: EventSender) -
 /// [`FederationError`] where the folder holds no enrolled federation.
 pub fn coordinator_key(run: &Path) -> Result<protocol::signature::VerifyingKey, FederationError> {
     enrolment::coordinator_of(run)
-}
-
-/// The folder of the newest key epoch's coordinator.
-///
-/// # Errors
-/// [`FederationError::NotPublished`] where the run never came so far.
-pub fn coordinator_folder(run: &Path, experiment: &Experiment) -> Result<PathBuf, FederationError> {
-    let progress = progress::Progress::load(run)?;
-    let folder = run.join("coordinator").join(format!("epoch-{}", progress.epochs));
-    if enrolment::is_complete(run) && folder.join("journal.sqlite").exists() {
-        return Ok(folder);
-    }
-    Err(progress.not_published(run, experiment))
-}
-
-/// Checks that the run has a published model, by the log of its coordinator.
-///
-/// # Errors
-/// [`FederationError::NotPublished`], saying how far it came.
-pub fn check_published(run: &Path, experiment: &Experiment) -> Result<(), FederationError> {
-    published(run, experiment).map(|_| ())
-}
-
-/// The model that a run has published.
-///
-/// # Errors
-/// As [`check_published`].
-pub fn published(run: &Path, experiment: &Experiment) -> Result<PublishedModel, FederationError> {
-    let folder = coordinator_folder(run, experiment)?;
-    match coordinator::audit::published_model(&folder)? {
-        Some(model) => Ok(model),
-        None => Err(progress::Progress::load(run)?.not_published(run, experiment)),
-    }
 }
 
 fn runtime(folder: PathBuf) -> Result<tokio::runtime::Runtime, FederationError> {

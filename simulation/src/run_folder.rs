@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use experiment::{Experiment, ExperimentError, HeadExperiment};
+use experiment::{Described, Experiment, ExperimentError, HeadExperiment};
 use protocol::store::write_beside;
 use remedy::{Exit, Explained};
 use report::utc;
@@ -45,10 +45,7 @@ pub enum RunFolderError {
         source: Box<ExperimentError>,
     },
     /// A head was trained there.
-    #[error(
-        "{}: a head was trained there, of which only the report stays: it cannot be continued, served or audited",
-        folder.display()
-    )]
+    #[error("{}: a head was trained there, and no network", folder.display())]
     OfAHead {
         /// The folder.
         folder: PathBuf,
@@ -109,7 +106,9 @@ impl Explained for RunFolderError {
             Self::Missing { .. } | Self::NotARun { .. } => {
                 "name the folder that `consilium run` or `consilium demo` printed as its run folder".into()
             }
-            Self::OfAHead { .. } => "train it again: consilium run, with the experiment.toml of that folder".into(),
+            Self::OfAHead { folder } => {
+                format!("continue it without FILE: consilium run --resume {} --processes", folder.display()).into()
+            }
             Self::OtherRelease { .. } => "use the release that made the run, or start a new run".into(),
             Self::OtherPlan { .. } => "resume with the same file and the same --set, or start a new run".into(),
             Self::Io { .. } => "check space and permissions there, or choose another place with --out".into(),
@@ -253,7 +252,16 @@ pub fn resolved(folder: &Path) -> Result<PathBuf, RunFolderError> {
     }
 }
 
-/// The experiment of a run folder, with everything resolved.
+/// What a run folder's experiment trains, with everything resolved.
+///
+/// # Errors
+/// As [`resolved`], and [`RunFolderError::OtherRelease`].
+pub fn described(folder: &Path) -> Result<Described, RunFolderError> {
+    let other = |source| RunFolderError::OtherRelease { folder: folder.to_owned(), source: Box::new(source) };
+    Described::load(&resolved(folder)?, &[]).map_err(other)
+}
+
+/// The experiment of a run folder that trains a network, with everything resolved.
 ///
 /// # Errors
 /// As [`resolved`], [`RunFolderError::OtherRelease`] and [`RunFolderError::OfAHead`].
@@ -278,6 +286,22 @@ pub fn reopen(folder: &Path, experiment: &Experiment) -> Result<PathBuf, RunFold
         });
     }
     Ok(folder.to_owned())
+}
+
+/// Checks that a folder is a run of exactly this head.
+///
+/// # Errors
+/// As [`described`], and [`RunFolderError::OtherPlan`].
+pub fn reopen_head(folder: &Path, experiment: &HeadExperiment) -> Result<PathBuf, RunFolderError> {
+    let found = match described(folder)? {
+        Described::Head(stored) => stored.digest(),
+        Described::Network(stored) => hex::encode(stored.digest()),
+    };
+    let expected = experiment.digest();
+    match found == expected {
+        true => Ok(folder.to_owned()),
+        false => Err(RunFolderError::OtherPlan { folder: folder.to_owned(), expected, found }),
+    }
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), RunFolderError> {

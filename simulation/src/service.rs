@@ -6,15 +6,13 @@ use std::sync::Arc;
 
 use client::counter::{Counter, Notice, Takes};
 use client::hospital::HospitalError;
-use client::plan::{NetworkPlan, Plan};
 use coordinator::compute::Compute;
-use experiment::Experiment;
 use protocol::drive::coordinator::CoordinatorNote;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::error::FederationError;
-use super::progress::Progress;
+use super::finished_run::FinishedRun;
 use super::setup::{Common, dismiss};
 use super::watch::Watch;
 use crate::event::EventSender;
@@ -37,16 +35,16 @@ pub struct Served {
 /// # Errors
 /// [`FederationError`] of the first run that cannot be served; the others are stopped in order.
 pub fn serve(
-    runs: Vec<(PathBuf, Experiment, Compute)>,
+    runs: Vec<(FinishedRun, Compute)>,
     stop: impl Future<Output = ()> + Send + 'static,
     events: EventSender,
 ) -> Result<Vec<Served>, FederationError> {
-    let runtime = super::runtime(runs.first().map(|(folder, ..)| folder.clone()).unwrap_or_default())?;
+    let runtime = super::runtime(runs.first().map(|(run, _)| run.folder().to_owned()).unwrap_or_default())?;
     let served = runtime.block_on(async move {
         let (stopping, stopped) = watch::channel(false);
         let mut hosts = JoinSet::new();
-        for (folder, experiment, compute) in runs {
-            hosts.spawn(host(folder, experiment, compute, stopped.clone(), events.clone()));
+        for (run, compute) in runs {
+            hosts.spawn(host(run, compute, stopped.clone(), events.clone()));
         }
         let mut stop = std::pin::pin!(stop);
         let (mut served, mut failed) = (Vec::new(), None);
@@ -80,21 +78,18 @@ pub fn serve(
 }
 
 async fn host(
-    out: PathBuf,
-    experiment: Experiment,
+    run: FinishedRun,
     compute: Compute,
     mut stopped: watch::Receiver<bool>,
     events: EventSender,
 ) -> Result<Served, FederationError> {
-    let progress = Progress::load(&out)?;
-    let plan = NetworkPlan::new(experiment.clone());
-    let (terms, plan) = (plan.terms()?, Plan::Network(Box::new(plan)));
-    let takes = Takes::of(&plan)?;
-    let common = Common::new(plan, progress.epochs);
+    let (out, plan) = (run.folder().to_owned(), run.plan().clone());
     // Looked at before anything starts: a run that is not finished must not go on here.
-    super::check_published(&out, &experiment)?;
-    let folder = out.join("coordinator").join(format!("epoch-{}", progress.epochs));
-    let weights = progress.classes(&out, experiment.federation().hospitals)?;
+    run.published()?;
+    let (folder, weights) = (run.coordinator_folder()?, run.weights()?);
+    let (takes, terms) = (Takes::of(&plan)?, plan.terms()?);
+    let (model, threshold) = (plan.model_name().to_owned(), usize::from(plan.threshold()));
+    let common = Common::new(plan, run.epoch()?);
     let mut enrolment = common.recall(&out, &weights)?;
     let watch = Arc::new(Watch::new(events.clone(), false));
     let mut opened = Vec::new();
@@ -122,12 +117,10 @@ async fn host(
         counters.spawn(counter.run(running.number, running.asker.clone(), tell));
         hospitals.push(running);
     }
-    let threshold = usize::from(experiment.federation().threshold);
     if hospitals.len() < threshold {
         return Err(FederationError::TooFewServing { folder: out, found: hospitals.len(), threshold });
     }
-    let model = experiment.publish().name.clone();
-    let tau = experiment.publish().releases();
+    let tau = terms.tau_serving;
     let mut before = None;
     loop {
         let note = tokio::select! {
@@ -146,7 +139,7 @@ async fn host(
                      keys; those before may have carried {} bits",
                     out.display(),
                     out.display(),
-                    experiment.leak_bits_per_answer().saturating_mul(releases)
+                    terms.leak_bits_per_answer.saturating_mul(releases)
                 ));
             }
             CoordinatorNote::CannotServe => return Err(FederationError::CannotServe { folder: out }),

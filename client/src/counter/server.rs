@@ -44,7 +44,7 @@ impl Takes {
     /// # Errors
     /// [`PlanError::Features`] where it is asked about no images.
     pub fn of(plan: &Plan) -> Result<Self, PlanError> {
-        let asked = plan.asked().ok_or(FeaturesError::NoImages { format: "readings" })?;
+        let asked = plan.asked()?;
         Ok(Self { images: asked.together, shape: asked.shape(), features: plan.features().cloned() })
     }
 

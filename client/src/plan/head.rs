@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datasets::Dataset;
+use datasets::circulation::INPUTS;
 use experiment::train::TrainSettings;
-use experiment::{Conflict, HeadData, HeadExperiment, Release, Weighting};
+use experiment::{Conflict, HeadData, HeadExperiment, LEGENDRE_DEGREE, Release, Weighting};
 use he_agg::aggregation::{AggregationError, Flooding, LaneLayout};
 use he_agg::multiparty::CeremonyError;
 use he_agg::{FloodingError, Preset};
 use he_infer::{AdmissibleWeights, CertifyError, PixelRange, Program, WeightRange};
 use he_train::encrypted::{FEATURE_MAX, HeadPlan, HeadPlanError};
-use he_train::{MomentLanes, PooledError};
+use he_train::{Legendre, MomentLanes, PooledError};
 use protocol::hospital::EarlierCohort;
 use protocol::ids::{Digest, Epoch, PartyId};
 use protocol::limits::{REFRESH_ATTEMPTS_MAX, TRAINING_STEPS_MAX};
@@ -102,11 +103,8 @@ pub struct HeadCampaign {
 }
 
 impl HeadCampaign {
-    /// The campaign that a file describes, whose rows have so many features before whitening.
-    ///
-    /// # Errors
-    /// [`HeadCampaignError`].
-    pub fn new(experiment: HeadExperiment, raw_features: usize) -> Result<Self, HeadCampaignError> {
+    /// Of rows with so many features before whitening.
+    fn new(experiment: HeadExperiment, raw_features: usize) -> Result<Self, HeadCampaignError> {
         let (hospitals, threshold) = (experiment.hospitals(), experiment.threshold());
         let head = experiment.head();
         let flooding = Flooding::secure(head.refresh_bits, REFRESHES)?;
@@ -124,11 +122,14 @@ impl HeadCampaign {
         Ok(Self { experiment, head, program, layout, release, features: None })
     }
 
-    /// The campaign that a file describes whose sites have images.
+    /// The campaign that a file describes, whatever its rows are of.
     ///
     /// # Errors
-    /// [`HeadCampaignError`]; [`HeadCampaignError::Features`] where its data are no images.
-    pub fn of_images(experiment: HeadExperiment) -> Result<Self, HeadCampaignError> {
+    /// [`HeadCampaignError`].
+    pub fn of(experiment: HeadExperiment) -> Result<Self, HeadCampaignError> {
+        if let HeadData::Circulation(_) = experiment.data() {
+            return Self::new(experiment, Legendre::new(INPUTS.len(), LEGENDRE_DEGREE).dimension());
+        }
         let features = ImageFeatures::new(&experiment)?;
         let campaign = Self::new(experiment, features.count())?;
         Ok(Self { features: Some(Arc::new(features)), ..campaign })

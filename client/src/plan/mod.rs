@@ -12,6 +12,7 @@ use std::time::Duration;
 use datasets::Dataset;
 use experiment::{AskedModel, Described, HeadFeatures, Weighting};
 use he_agg::aggregation::LaneLayout;
+use he_agg::multiparty::PlannedKeys;
 use he_infer::Program;
 use he_train::encrypted::HeadPlan;
 pub use protocol::hospital::{chunks_added, parts_added, proofs_checked};
@@ -68,7 +69,7 @@ impl Plan {
                 Err(PlanError::Backbone)
             }
             Described::Head(experiment) => {
-                let campaign = HeadCampaign::of_images(*experiment).map_err(Box::new)?;
+                let campaign = HeadCampaign::of(*experiment).map_err(Box::new)?;
                 Ok(Self::Head(Box::new(campaign)))
             }
         }
@@ -202,6 +203,15 @@ impl Plan {
         }
     }
 
+    /// The keys of serving.
+    #[must_use]
+    pub fn serving_keys(&self) -> PlannedKeys {
+        match self {
+            Self::Network(plan) => plan.program().planned_keys(),
+            Self::Head(campaign) => campaign.head().serving_keys(),
+        }
+    }
+
     /// Digest of all parameter sets, of the lanes, and of what flooding is sized for.
     #[must_use]
     pub fn parameters(&self) -> Digest {
@@ -247,12 +257,14 @@ impl Plan {
         }
     }
 
-    /// What whoever asks the served model has to know; `None` where it is asked about no images.
-    #[must_use]
-    pub fn asked(&self) -> Option<AskedModel> {
+    /// What whoever asks the served model about images has to know.
+    ///
+    /// # Errors
+    /// [`PlanError::Features`] where it is asked about something else.
+    pub fn asked(&self) -> Result<AskedModel, PlanError> {
         match self {
-            Self::Network(plan) => Some(AskedModel::of_network(plan.experiment())),
-            Self::Head(campaign) => AskedModel::of_head(campaign.experiment()),
+            Self::Network(plan) => Ok(AskedModel::of_network(plan.experiment())),
+            Self::Head(campaign) => AskedModel::of_head(campaign.experiment()).ok_or_else(|| no_images(campaign)),
         }
     }
 
@@ -276,10 +288,13 @@ impl Plan {
         match self {
             Self::Network(_) => Ok(SiteImages::of(dataset, share_figures)),
             Self::Head(campaign) => {
-                let none = FeaturesError::NoImages { format: campaign.experiment().format() };
-                let features = campaign.features().ok_or(none)?;
+                let features = campaign.features().ok_or_else(|| no_images(campaign))?;
                 Ok(SiteImages::of_rows(features.rows(&dataset.train)?))
             }
         }
     }
+}
+
+fn no_images(campaign: &HeadCampaign) -> PlanError {
+    FeaturesError::NoImages { format: campaign.experiment().format() }.into()
 }

@@ -5,15 +5,13 @@ mod bundle;
 mod own;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use client::plan::NetworkPlan;
 use coordinator::audit;
 use protocol::ids::{Digest, Epoch, QueryId};
 use protocol::verifier::Approved;
 use serde_json::json;
-use simulation::run_folder;
+use simulation::{FinishedRun, run_folder};
 
 use crate::{error::Error, exit::Exit, output::Done, threads};
 
@@ -100,15 +98,15 @@ fn digest(text: &str) -> Result<Digest, String> {
 
 /// Checks the log of a run, and one query of it, or lists them.
 fn of_run(run: &Path, folder: Option<&Path>, query: Option<QueryId>) -> Result<Done, Error> {
-    let experiment = run_folder::experiment(run)?;
-    threads::start(experiment.compute().threads)?;
+    let finished = FinishedRun::new(run, run_folder::described(run)?)?;
+    threads::start(finished.compute().threads)?;
     // A run that never enrolled its hospitals has neither folder nor key.
     let folder = match folder {
         Some(folder) => folder.to_path_buf(),
-        None => simulation::coordinator_folder(run, &experiment)?,
+        None => finished.coordinator_folder()?,
     };
     // Any membership: who belongs to a simulated run is nobody's decision.
-    let approved = Approved { terms: NetworkPlan::new(experiment.clone()).terms()?, membership: None };
+    let approved = Approved { terms: finished.plan().terms()?, membership: None };
     let known = audit::Known { coordinator: simulation::coordinator_key(run)?, approved: Some(approved) };
     if !folder.join("journal.sqlite").exists() {
         return Err(Error::NoTranscript { folder });
@@ -125,8 +123,9 @@ fn of_run(run: &Path, folder: Option<&Path>, query: Option<QueryId>) -> Result<D
             Ok(Done { text, data: json!({"queries": queries}), exit: Exit::Done })
         }
         Some(query) => {
-            let program = Arc::new(experiment.program().clone());
-            Ok(recomputed(&audit::recompute(&folder, &known, &program, query)?))
+            let plan = finished.plan();
+            let of = (plan.program(), &plan.serving_keys());
+            Ok(recomputed(&audit::recompute(&folder, &known, of, query)?))
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn run(experiment: &HeadExperiment, arguments: &RunArgs, global: &Glo
     let is_encrypted = experiment.head().train == HeadTraining::Encrypted;
     let unused = [
         ("--drop", !arguments.drop.is_empty() && !is_encrypted),
-        ("--resume", arguments.resume.is_some()),
+        ("--resume", arguments.resume.is_some() && !arguments.processes),
         ("--site", arguments.site.is_some()),
         ("--processes", arguments.processes && !is_encrypted),
     ];
@@ -71,14 +71,19 @@ const OFF_MOST: f64 = 0.02;
 
 /// Trains it over the loopback device.
 fn by_processes(experiment: &HeadExperiment, arguments: &RunArgs, global: &Global) -> Result<Done, Error> {
-    let created = run_folder::create(arguments.out.clone(), experiment, "run")?;
-    let out = created.path().to_owned();
+    let (out, created) = match &arguments.resume {
+        Some(folder) => (run_folder::reopen_head(folder, experiment)?, None),
+        None => {
+            let created = run_folder::create(arguments.out.clone(), experiment, "run")?;
+            (created.path().to_owned(), Some(created))
+        }
+    };
     let options = HeadOptions { data: arguments.data.clone(), out: out.clone(), drops: arguments.drop.clone() };
     let (events, receiver) = EventSender::channel();
     let watcher = live::watch(receiver, global.shown());
     let head = simulation::head::run_nodes(experiment, &options, experiment.queries(), &events);
     watcher.finish();
-    if head.is_err() {
+    if let (Err(_), Some(created)) = (&head, created) {
         // Data that do not fit are found before any process writes anything.
         created.take_back_if_unstarted();
     }

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use client::counter::CounterError;
-use experiment::AskedModel;
 use protocol::local::LocalError;
 use simulation::FederationError;
-use simulation::run_folder;
+use simulation::{FinishedRun, run_folder};
 
 use crate::{error::Error, output::Done, pages::figures};
 
@@ -30,22 +29,20 @@ pub struct QueryArgs {
 /// # Errors
 /// An image that is none, a run that nobody serves, a refusal with its reason; answers before it are printed with it.
 pub fn run(arguments: &QueryArgs) -> Result<Done, Error> {
-    let experiment = run_folder::experiment(&arguments.run)?;
-    let hospitals = experiment.federation().hospitals;
+    let run = FinishedRun::new(&arguments.run, run_folder::described(&arguments.run)?)?;
+    let hospitals = run.hospitals();
     if !(1..=hospitals).contains(&arguments.hospital) {
         return Err(Error::NoHospital { hospital: arguments.hospital, hospitals });
     }
+    let model = run.plan().asked()?;
     let folder = arguments.run.join(format!("hospital-{}", arguments.hospital));
     let figures = figures(&arguments.run);
-    let model = AskedModel::of_network(&experiment);
     super::diagnosis::ask(&model, figures.as_ref(), &folder, &arguments.images, |error| match error {
         // A run without a model cannot be served, which is the better thing to know.
-        CounterError::Socket(LocalError::Closed { .. }) => {
-            match simulation::check_published(&arguments.run, &experiment) {
-                Ok(()) => FederationError::from(error).into(),
-                Err(unpublished) => unpublished.into(),
-            }
-        }
+        CounterError::Socket(LocalError::Closed { .. }) => match run.published() {
+            Ok(_) => FederationError::from(error).into(),
+            Err(unpublished) => unpublished.into(),
+        },
         error => FederationError::from(error).into(),
     })
 }

@@ -1,15 +1,15 @@
 //! `consilium serve RUN...`: finished runs answer queries until they are stopped.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use coordinator::compute::Compute;
-use experiment::{DeviceChoice, Experiment};
+use experiment::DeviceChoice;
 use portal::{Book, Portal, PortalError, Role, Roles, Settings, User};
 use serde_json::json;
 use simulation::computing::compute_report;
 use simulation::event::EventSender;
-use simulation::run_folder;
+use simulation::{FinishedRun, run_folder};
 
 use crate::verbs::coordinator::say;
 use crate::{error::Error, exit::Exit, global::Global, live, live::Shown, output::Done, pages, signals, threads};
@@ -40,19 +40,18 @@ pub fn run(arguments: &ServeArgs, global: &Global) -> Result<Done, Error> {
     let runs = arguments
         .runs
         .iter()
-        .map(|folder| Ok((folder.clone(), run_folder::experiment(folder)?)))
-        .collect::<Result<Vec<(PathBuf, Experiment)>, Error>>()?;
-    threads::start(threads::most(runs.iter().map(|(_, experiment)| experiment.compute().threads)))?;
-    let choices: Vec<DeviceChoice> =
-        runs.iter().map(|(_, experiment)| arguments.device.unwrap_or(experiment.compute().backend)).collect();
+        .map(|folder| Ok(FinishedRun::new(folder, run_folder::described(folder)?)?))
+        .collect::<Result<Vec<FinishedRun>, Error>>()?;
+    threads::start(threads::most(runs.iter().map(|run| run.compute().threads)))?;
+    let choices: Vec<DeviceChoice> = runs.iter().map(|run| arguments.device.unwrap_or(run.compute().backend)).collect();
     let compute = Compute::choose(common(&choices))?;
     let pages = match (&arguments.portal, runs.first()) {
-        (Some(address), Some((folder, experiment))) => Some(RunPages::open(folder, experiment, address)?),
+        (Some(address), Some(run)) => Some(RunPages::open(run, address)?),
         _ => None,
     };
-    let runs = runs.into_iter().zip(&choices).map(|((folder, experiment), choice)| match choice {
-        DeviceChoice::Cpu => (folder, experiment, Compute::cpu()),
-        _ => (folder, experiment, compute.clone()),
+    let runs = runs.into_iter().zip(&choices).map(|(run, choice)| match choice {
+        DeviceChoice::Cpu => (run, Compute::cpu()),
+        _ => (run, compute.clone()),
     });
     let runs = runs.collect();
     let (events, receiver) = EventSender::channel();
@@ -104,14 +103,14 @@ impl RunPages {
     /// Who signs in.
     const USER: &str = "demo";
 
-    fn open(run: &Path, experiment: &Experiment, listen: &str) -> Result<Self, Error> {
-        let hospital = run.join(format!("hospital-{}", Self::HOSPITAL));
+    fn open(run: &FinishedRun, listen: &str) -> Result<Self, Error> {
+        let hospital = run.folder().join(format!("hospital-{}", Self::HOSPITAL));
         let (user, password) = (User { name: Self::USER.to_owned(), roles: Roles::of(&Role::ALL) }, pages::password()?);
         let settings = Settings {
             listen: pages::address(listen)?,
             certificate: None,
             keep_images: false,
-            offers: pages::of_run(run, experiment, Self::HOSPITAL)?,
+            offers: pages::of_run(run, Self::HOSPITAL)?,
             decode: pages::decode()?,
             archive: None,
             hospital,

@@ -104,7 +104,7 @@ impl Place {
         let found = self.json(&own);
         let of = |what: &str| {
             let objects = found["objects"].as_array().expect("objects");
-            objects.iter().find(|it| it["what"] == what).unwrap_or_else(|| panic!("{what}: {found}"))["verdict"].clone()
+            objects.iter().find(|it| it["what"] == what).expect("it was sent")["verdict"].clone()
         };
         assert_eq!((&found["holds"], of("features and labels")), (&true.into(), "equal".into()), "{found}");
         assert_eq!(of("training: shares of the rotation keys"), "equal", "{found}");

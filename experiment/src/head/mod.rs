@@ -21,7 +21,7 @@ use datasets::{Generator, LoadOptions, circulation::OUTPUTS};
 pub use self::{
     conflict::HeadConflict,
     described::Described,
-    resolve::FEATURES_MAX,
+    resolve::{FEATURES_MAX, LEGENDRE_DEGREE},
     settings::{Head, HeadCirculation, HeadData, HeadFeatures, HeadImages, HeadTraining},
 };
 use crate::{

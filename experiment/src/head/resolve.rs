@@ -32,7 +32,7 @@ const DIMENSION: usize = 256;
 /// Features before whitening: their products of two by two take 128 MB.
 pub const FEATURES_MAX: usize = 4_096;
 /// Degree of Legendre polynomials.
-const LEGENDRE_DEGREE: usize = 3;
+pub const LEGENDRE_DEGREE: usize = 3;
 /// Points of a circulation where the file does not say.
 const CANDIDATES: usize = 8_192;
 /// Points for each hospital, at least.

@@ -24,7 +24,7 @@ fn of_head(language: Language, seen: &Seen, campaign: &HeadCampaign) -> Vec<Stri
         language.fill(key, &values.iter().map(String::as_str).collect::<Vec<_>>())
     };
     let mut all = Vec::new();
-    if let Some(asked) = seen.plan.asked() {
+    if let Ok(asked) = seen.plan.asked() {
         let [_, height, width] = asked.shape();
         let size = format!("{width} × {height}");
         all.push(fill(key!("office.terms.images"), &[&size, &asked.classes.join(", ")]));

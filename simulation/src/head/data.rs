@@ -4,15 +4,12 @@ use client::features::{FeaturesError, ImageFeatures};
 use client::hospital::SiteRows;
 use datasets::circulation::{self, CirculationSpec, OUTPUTS, Patients, ReadingScale};
 use datasets::{DataError, Dataset, Part, Samples, load};
-use experiment::{HeadData, HeadExperiment};
+use experiment::{HeadData, HeadExperiment, LEGENDRE_DEGREE};
 use he_train::{Legendre, Moments, Whitening, row_groups};
 use ndarray::Array2;
 use std::path::Path;
 
 use super::error::HeadRunError;
-
-/// Of the products of Legendre polynomials.
-const LEGENDRE_DEGREE: usize = 3;
 
 /// Features of one part and what they should lead to, a row a sample.
 #[derive(Debug, Clone)]

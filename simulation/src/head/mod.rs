@@ -20,6 +20,7 @@ mod steps;
 mod table;
 mod told;
 
+pub(crate) use nodes::EPOCH;
 pub use nodes::{HeadOfNodes, NodeTimes, run_nodes};
 
 use std::path::{Path, PathBuf};

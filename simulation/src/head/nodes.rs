@@ -26,7 +26,7 @@ use crate::setup::{Common, Host, Running, dismiss};
 use crate::watch::Watch;
 
 /// Key epoch of a run.
-const EPOCH: u32 = 1;
+pub(crate) const EPOCH: u32 = 1;
 /// Fresh encryptions of one question whose decryptor was lost.
 const ASK_AGAIN_MAX: u32 = 3;
 
@@ -101,7 +101,7 @@ async fn run(
     events.phase(Phase::Data);
     // What each hospital has; how they whiten it together they find out themselves.
     let data = DealtRows::of(experiment, options.data.as_deref())?;
-    let campaign = HeadCampaign::new(experiment.clone(), data.train.features.ncols()).map_err(Box::new)?;
+    let campaign = HeadCampaign::of(experiment.clone()).map_err(Box::new)?;
     let terms = campaign.terms().map_err(Box::new)?;
     let shadowed = Shadowed::of(experiment, options.data.as_deref(), false, events)?;
 

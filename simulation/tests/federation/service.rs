@@ -11,7 +11,7 @@ use client::counter::{self, CounterError, Progress, Reply};
 use client::hospital::{QuestionStep, SAMPLE_BYTES};
 use coordinator::audit::{self, AuditError, Known};
 use coordinator::compute::Compute;
-use experiment::Experiment;
+use experiment::{Described, Experiment};
 use ndarray::Array3;
 use protocol::PartyId;
 use protocol::blob::{BlobId, BlobKind};
@@ -22,11 +22,15 @@ use protocol::signature::VerifyingKey;
 use protocol::store::Journal;
 use remedy::Explained;
 use simulation::event::EventSender;
-use simulation::{FederationError, Served};
+use simulation::{FederationError, FinishedRun, Served};
 use tokio::sync::oneshot;
 
+fn finished(out: &Path, experiment: &Experiment) -> FinishedRun {
+    FinishedRun::new(out, Described::Network(Box::new(experiment.clone()))).unwrap()
+}
+
 /// A service on its own threads.
-struct Session {
+pub(crate) struct Session {
     out: PathBuf,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Result<Vec<Served>, FederationError>>,
@@ -34,11 +38,15 @@ struct Session {
 
 impl Session {
     fn start(out: &Path, experiment: &Experiment) -> Self {
+        Self::of(finished(out, experiment))
+    }
+
+    pub(crate) fn of(run: FinishedRun) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
-        let runs = vec![(out.to_path_buf(), experiment.clone(), Compute::cpu())];
+        let (out, runs) = (run.folder().to_owned(), vec![(run, Compute::cpu())]);
         let until = async move { drop(stopped.await) };
         let served = std::thread::spawn(move || simulation::serve(runs, until, EventSender::silent()));
-        Self { out: out.to_path_buf(), stop, served }
+        Self { out, stop, served }
     }
 
     fn hospital(&self, number: u16) -> PathBuf {
@@ -46,7 +54,7 @@ impl Session {
     }
 
     /// Asks as soon as the counter is open and enough hospitals are back.
-    fn ask(&self, number: u16, image: &Array3<f32>) -> Result<Reply, CounterError> {
+    pub(crate) fn ask(&self, number: u16, image: &Array3<f32>) -> Result<Reply, CounterError> {
         self.follow(number, image, |_| ())
     }
 
@@ -67,7 +75,7 @@ impl Session {
         }
     }
 
-    fn end(self) -> Served {
+    pub(crate) fn end(self) -> Served {
         self.stop.send(()).unwrap();
         self.served.join().unwrap().unwrap().remove(0)
     }
@@ -104,7 +112,7 @@ pub(crate) fn serves_again(out: &Path, experiment: &Experiment) {
     let many = counter::ask(&session.hospital(1), &[image.view(), image.view()]).unwrap_err().to_string();
     assert!(many.contains("takes 1 to 1"), "{many}");
     let twice = simulation::serve(
-        vec![(out.to_path_buf(), experiment.clone(), Compute::cpu())],
+        vec![(finished(out, experiment), Compute::cpu())],
         std::future::pending(),
         EventSender::silent(),
     );
@@ -132,16 +140,16 @@ pub(crate) fn serves_again(out: &Path, experiment: &Experiment) {
 
 /// A run that lost its quorum in its second round says so to everyone who wants its model, and its log can be audited.
 pub(crate) fn is_not_served_yet(out: &Path, experiment: &Experiment) {
-    let serving = vec![(out.to_path_buf(), experiment.clone(), Compute::cpu())];
+    let serving = vec![(finished(out, experiment), Compute::cpu())];
     let error = simulation::serve(serving, std::future::pending(), EventSender::silent()).unwrap_err();
     assert!(matches!(error, FederationError::NotPublished { closed: 1, rounds: 2, needs_data: false, .. }), "{error}");
     assert!(error.to_string().contains("1 of its 2 training rounds"), "{error}");
     assert!(error.remedy().contains(&format!("consilium run --resume {}", out.display())), "{}", error.remedy());
-    let error = simulation::check_published(out, experiment).unwrap_err();
+    let error = finished(out, experiment).published().unwrap_err();
     assert!(matches!(error, FederationError::NotPublished { .. }), "{error}");
 
     let known = known(simulation::coordinator_key(out).unwrap());
-    let folder = simulation::coordinator_folder(out, experiment).unwrap();
+    let folder = finished(out, experiment).coordinator_folder().unwrap();
     assert!(audit::released_queries(&folder, &known).unwrap().is_empty());
 }
 
@@ -152,21 +160,22 @@ fn known(coordinator: VerifyingKey) -> Known {
 
 /// Released queries can be checked from a copy of the coordinator's folder, and a changed copy is noticed.
 fn recomputes(out: &Path, experiment: &Experiment, query: QueryId, other: QueryId) {
-    simulation::check_published(out, experiment).unwrap();
+    finished(out, experiment).published().unwrap();
     // An auditor has the public key, and nothing of the run that is private.
     let public = tempfile::tempdir().unwrap();
     let own = public.path().join("coordinator-key.hex");
     std::fs::copy(out.join("coordinator-key.hex"), &own).unwrap();
     let own_key = known(simulation::coordinator_key(public.path()).unwrap());
     let program = Arc::new(experiment.program().clone());
+    let of = (&program, &program.planned_keys());
     std::fs::write(&own, "00ff").unwrap();
     let damaged = simulation::coordinator_key(public.path()).unwrap_err();
     assert!(matches!(damaged, FederationError::Damaged { .. }), "{damaged}");
-    let folder = simulation::coordinator_folder(out, experiment).unwrap();
+    let folder = finished(out, experiment).coordinator_folder().unwrap();
     let released = audit::released_queries(&folder, &own_key).unwrap();
     assert!(audit::check_log(&folder, &own_key).unwrap() > released.len());
     assert_eq!(released.len(), 5, "two in the run, one and two in the sessions: {released:?}");
-    let found = audit::recompute(&folder, &own_key, &program, query).unwrap();
+    let found = audit::recompute(&folder, &own_key, of, query).unwrap();
     assert!(found.holds(), "{:?}", found.checks);
     assert!(
         ["query", "rotation keys", "encrypted model", "result"]
@@ -174,21 +183,17 @@ fn recomputes(out: &Path, experiment: &Experiment, query: QueryId, other: QueryI
             .all(|what| found.checks.iter().any(|it| it.what == *what))
     );
 
-    let unknown =
-        audit::recompute(&folder, &own_key, &program, QueryId::new(PartyId::new(5).unwrap(), 99)).unwrap_err();
+    let unknown = audit::recompute(&folder, &own_key, of, QueryId::new(PartyId::new(5).unwrap(), 99)).unwrap_err();
     assert!(matches!(unknown, AuditError::Unknown { known: 5, .. }), "{unknown}");
     let foreign = known(protocol::signature::SigningKey::generate().unwrap().verifying_key());
-    assert!(
-        matches!(audit::recompute(&folder, &foreign, &program, query), Err(AuditError::Log(_))),
-        "a foreign signature"
-    );
+    assert!(matches!(audit::recompute(&folder, &foreign, of, query), Err(AuditError::Log(_))), "a foreign signature");
 
     // As if the coordinator had evaluated another image than the one that was asked about.
     let journal = Journal::open(&folder.join("journal.sqlite")).unwrap();
     let body = |query: QueryId| BlobId::query(BlobKind::Query, query, query.asker(), 0).to_bytes();
     let stored = journal.get("body", &body(other)).unwrap().unwrap();
     journal.put("body", &body(query), &stored).unwrap();
-    let found = audit::recompute(&folder, &own_key, &program, query).unwrap();
+    let found = audit::recompute(&folder, &own_key, of, query).unwrap();
     let differing: Vec<&str> = found.checks.iter().filter(|check| !check.holds()).map(|check| check.what).collect();
     assert_eq!(differing, ["query", "result"]);
 }
