@@ -58,7 +58,7 @@ pub(crate) fn members(folder: &Path) -> Result<Option<Membership>, FileFault> {
     }
 }
 
-/// Cohorts whose sums of updates may be known from all key epochs of a site but this one.
+/// Cohorts whose sums of updates, or of rows, may be known from all key epochs of a site but this one.
 ///
 /// # Errors
 /// [`EarlierError`].
@@ -77,11 +77,11 @@ pub(crate) fn cohorts(site: &Path, but: Epoch) -> Result<Vec<EarlierCohort>, Ear
         let membership = membership.map_err(|_| damaged("the list of members"))?;
         let records = Journal::open(&journal)?.read(&facts_name(epoch), 0, u32::MAX)?;
         let facts = records.iter().map(|record| Fact::from_bytes(record)).collect::<Result<HospitalFacts, _>>();
-        for revealed in facts.map_err(|_| damaged("the record"))?.revealed_in_training() {
+        for (purpose, revealed) in facts.map_err(|_| damaged("the record"))?.revealed_to_later() {
             let key = |number: u16| membership.seats.get(usize::from(number) - 1).map(|seat| seat.verifying);
             let members = revealed.cohort.numbers().into_iter().filter_map(key).collect();
             let (base_model, of) = (revealed.base_model, membership.seats.len());
-            all.push(EarlierCohort { base_model, members, of });
+            all.push(EarlierCohort { purpose, base_model, members, of });
         }
     }
     Ok(all)
@@ -92,6 +92,7 @@ mod tests {
     use protocol::facts::Revealed;
     use protocol::ids::{Digest, PartyId, RoundId};
     use protocol::membership::Seat;
+    use protocol::message::RoundPurpose;
     use protocol::signature::SigningKey;
     use protocol::weight::WeightClass;
 
@@ -107,7 +108,7 @@ mod tests {
         }
     }
 
-    /// An epoch of these members that revealed the sum of the first three, and figures of all.
+    /// An epoch of these members that revealed the sum of the first three, figures of all, and the rows of the first two.
     fn epoch(site: &Path, number: u32, seeds: &[u8]) -> Membership {
         let folder = epoch_folder(site, Epoch(number));
         fs::create_dir_all(&folder).unwrap();
@@ -121,6 +122,7 @@ mod tests {
         for fact in [
             Fact::Revealed(Revealed { round: RoundId(1), base_model, cohort: cohort(3) }),
             Fact::RevealedFigures(Revealed { round: RoundId(2), base_model, cohort: cohort(seeds.len() as u16) }),
+            Fact::RevealedMoments(Revealed { round: RoundId(3), base_model, cohort: cohort(2) }),
         ] {
             journal.append(&facts_name(Epoch(number)), &fact.to_bytes()).unwrap();
         }
@@ -134,14 +136,18 @@ mod tests {
         let (first, second) = (epoch(site.path(), 1, &[1, 2, 3, 4]), epoch(site.path(), 2, &[9, 3, 1, 2, 4]));
         // Proposed, and nothing more.
         fs::create_dir_all(epoch_folder(site.path(), Epoch(4))).unwrap();
-        let of = |membership: &Membership, number: u8| EarlierCohort {
-            base_model: Digest([number; 32]),
-            members: membership.seats[..3].iter().map(|seat| seat.verifying).collect(),
-            of: membership.seats.len(),
+        let of = |membership: &Membership, number: u8| {
+            [(RoundPurpose::Train, 3), (RoundPurpose::Moments, 2)].map(|(purpose, count)| EarlierCohort {
+                purpose,
+                base_model: Digest([number; 32]),
+                members: membership.seats[..count].iter().map(|seat| seat.verifying).collect(),
+                of: membership.seats.len(),
+            })
         };
-        assert_eq!(cohorts(site.path(), Epoch(3)).unwrap(), [of(&first, 1), of(&second, 2)]);
-        assert_eq!(cohorts(site.path(), Epoch(2)).unwrap(), [of(&first, 1)], "its own facts are its machine's");
-        assert_eq!(cohorts(site.path(), Epoch(1)).unwrap(), [of(&second, 2)]);
+        let (first, second) = (of(&first, 1), of(&second, 2));
+        assert_eq!(cohorts(site.path(), Epoch(3)).unwrap(), [first.clone(), second.clone()].concat());
+        assert_eq!(cohorts(site.path(), Epoch(2)).unwrap(), first, "its own facts are its machine's");
+        assert_eq!(cohorts(site.path(), Epoch(1)).unwrap(), second);
     }
 
     #[test]

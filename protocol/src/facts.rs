@@ -188,6 +188,8 @@ pub enum Fact {
     KeySum(KeySum),
     /// As [`Fact::Revealed`], in a round of figures: a sum of counts, from which a sum of updates takes nothing away.
     RevealedFigures(Revealed),
+    /// As [`Fact::Revealed`], in a round in which rows are counted.
+    RevealedMoments(Revealed),
     ModelChecked(ModelChecked),
     SumDrawn(SumDrawn),
     SumChecked(SumChecked),
@@ -198,7 +200,7 @@ wire_enum!(Fact {
     5 => Released(Released), 6 => Switched(Switched), 7 => Adopted(Adopted), 8 => Published(Published),
     9 => ReadUpTo(ReadUpTo), 10 => Measured(Measured), 11 => KeySum(KeySum),
     12 => RevealedFigures(Revealed), 13 => ModelChecked(ModelChecked),
-    14 => SumDrawn(SumDrawn), 15 => SumChecked(SumChecked),
+    14 => SumDrawn(SumDrawn), 15 => SumChecked(SumChecked), 16 => RevealedMoments(Revealed),
 });
 
 /// All facts of one key epoch, indexed. Rebuilt from the stored list at start.
@@ -250,6 +252,7 @@ impl HospitalFacts {
             }
             Fact::Revealed(revealed) => self.learn_revealed(RoundPurpose::Train, revealed),
             Fact::RevealedFigures(revealed) => self.learn_revealed(RoundPurpose::Figures, revealed),
+            Fact::RevealedMoments(revealed) => self.learn_revealed(RoundPurpose::Moments, revealed),
             Fact::Released(Released { round, attempt, binding, chunks }) => {
                 if self.released.insert((*round, *attempt), *binding).is_none() {
                     self.chunks_released += u64::from(*chunks);
@@ -329,9 +332,11 @@ impl HospitalFacts {
     pub(crate) fn revealed_on(&self, base_model: Digest) -> impl Iterator<Item = &Revealed> {
         self.revealed.iter().map(|(_, revealed)| revealed).filter(move |revealed| revealed.base_model == base_model)
     }
-    /// Cohorts whose sum of updates may be known.
-    pub fn revealed_in_training(&self) -> impl Iterator<Item = &Revealed> {
-        self.revealed.iter().filter(|(purpose, _)| *purpose == RoundPurpose::Train).map(|(_, revealed)| revealed)
+    /// Cohorts whose sum of updates, or of rows, may be known, of which later key epochs have to know: a sum of figures
+    /// is one of other numbers each time.
+    pub fn revealed_to_later(&self) -> impl Iterator<Item = (RoundPurpose, &Revealed)> {
+        let counts = |purpose: RoundPurpose| purpose != RoundPurpose::Figures;
+        self.revealed.iter().filter(move |(purpose, _)| counts(*purpose)).map(|(purpose, it)| (*purpose, it))
     }
     /// Whether no further cohort can be remembered.
     pub(crate) fn revealed_is_full(&self) -> bool {
@@ -446,9 +451,12 @@ mod tests {
             cohort: PartyId::new(number).into_iter().collect(),
         };
         let facts: HospitalFacts =
-            [Fact::Revealed(revealed(1)), Fact::RevealedFigures(revealed(2))].into_iter().collect();
-        assert_eq!(facts.revealed_in_training().collect::<Vec<_>>(), [&revealed(1)]);
-        assert_eq!(facts.revealed_on(digest("model")).count(), 2);
+            [Fact::Revealed(revealed(1)), Fact::RevealedFigures(revealed(2)), Fact::RevealedMoments(revealed(3))]
+                .into_iter()
+                .collect();
+        let expected = [(RoundPurpose::Train, &revealed(1)), (RoundPurpose::Moments, &revealed(3))];
+        assert_eq!(facts.revealed_to_later().collect::<Vec<_>>(), expected);
+        assert_eq!(facts.revealed_on(digest("model")).count(), 3);
         assert_eq!(facts.revealed_on(digest("another")).count(), 0);
     }
 }

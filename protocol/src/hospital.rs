@@ -42,7 +42,9 @@ use crate::facts::{Fact, HospitalFacts, ReadUpTo};
 use crate::ids::{Attempt, Digest, Epoch, PartyId, RoundId};
 use crate::limits::ENTRIES_DEFERRED_MAX;
 use crate::log::{LogEntry, LogReader};
-use crate::message::{Hello, HospitalMessage, Leaving, LogMessage, QueryHead, Refusal, Scope, SignedMessage};
+use crate::message::{
+    Hello, HospitalMessage, Leaving, LogMessage, QueryHead, Refusal, RoundPurpose, Scope, SignedMessage,
+};
 use crate::reject::Reject;
 use crate::roster::Roster;
 use crate::sealed::SealingKey;
@@ -73,13 +75,15 @@ pub struct HospitalConfig {
     pub tls_key: Digest,
     /// What this site approved; nothing else sets a limit.
     pub terms: Terms,
-    /// Cohorts of this site's earlier key epochs whose sums of updates may be known.
+    /// Cohorts of this site's earlier key epochs whose sums of updates, or of rows, may be known.
     pub earlier: Vec<EarlierCohort>,
 }
 
 /// A cohort of an earlier key epoch, whose members may have other numbers now, or be gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EarlierCohort {
+    /// What was added up: updates, or rows. Of other sums nothing is remembered.
+    pub purpose: RoundPurpose,
     /// What the updates started from.
     pub base_model: Digest,
     /// Who contributed, by the keys with which they sign.

@@ -307,6 +307,7 @@ impl AuditedSite {
         let cohort = self.facts.iter().find_map(|fact| match fact {
             Fact::Revealed(Revealed { round: of, cohort, .. })
             | Fact::RevealedFigures(Revealed { round: of, cohort, .. })
+            | Fact::RevealedMoments(Revealed { round: of, cohort, .. })
                 if *of == round =>
             {
                 Some(*cohort)

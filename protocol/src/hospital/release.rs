@@ -54,7 +54,8 @@ impl HospitalMachine {
             self.persist(
                 match purpose {
                     RoundPurpose::Train => Fact::Revealed(revealed),
-                    RoundPurpose::Figures | RoundPurpose::Moments => Fact::RevealedFigures(revealed),
+                    RoundPurpose::Figures => Fact::RevealedFigures(revealed),
+                    RoundPurpose::Moments => Fact::RevealedMoments(revealed),
                 },
                 out,
             );

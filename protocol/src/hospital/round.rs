@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::blob::{BlobKind, BodyRoot};
 use crate::facts::{Encrypting, Fact};
-use crate::hospital::{HospitalMachine, HospitalOutput};
+use crate::hospital::{EarlierCohort, HospitalMachine, HospitalOutput};
 use crate::ids::{Attempt, Digest, PartyId, RoundId};
 use crate::limits::{ATTEMPTS_AHEAD_MAX, ATTEMPTS_MAX};
 use crate::message::{
@@ -294,9 +294,7 @@ impl HospitalMachine {
             return Err(Reject::CohortChanged);
         }
         self.check_cohort_rule(it.round, state.open.base_model, cohort)?;
-        if state.open.purpose == RoundPurpose::Train {
-            self.check_earlier_cohorts(state.open.base_model, cohort)?;
-        }
+        self.check_earlier_cohorts(&state.open, cohort)?;
         Ok(body.count)
     }
 
@@ -312,12 +310,17 @@ impl HospitalMachine {
     }
 
     /// The same rule across key epochs: who trains again from the same model, without one member, sends the same update
-    /// again.
-    fn check_earlier_cohorts(&self, base_model: Digest, cohort: PartySet) -> Result<(), Reject> {
+    /// again; and rows that are counted are the same from whatever model.
+    fn check_earlier_cohorts(&self, open: &RoundOpen, cohort: PartySet) -> Result<(), Reject> {
+        let is_of_same = |earlier: &&EarlierCohort| match open.purpose {
+            RoundPurpose::Train => earlier.purpose == open.purpose && earlier.base_model == open.base_model,
+            RoundPurpose::Moments => earlier.purpose == open.purpose,
+            RoundPurpose::Figures => false,
+        };
         let roster = self.signed_roster()?;
         let next: Vec<VerifyingKey> =
             cohort.iter().filter_map(|party| roster.member(party)).map(|member| member.verifying).collect();
-        for earlier in self.config.earlier.iter().filter(|earlier| earlier.base_model == base_model) {
+        for earlier in self.config.earlier.iter().filter(is_of_same) {
             let gap = cohort_gap(roster.size().max(earlier.of));
             let far = |one: &[VerifyingKey], other: &[VerifyingKey]| {
                 let apart = one.iter().filter(|key| !other.contains(key)).count();

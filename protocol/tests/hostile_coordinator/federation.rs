@@ -190,6 +190,11 @@ impl Federation {
         Self::of(&terms(), None, earlier)
     }
 
+    /// The same where these terms were approved.
+    pub(crate) fn under_after(terms: &Terms, earlier: &[EarlierCohort]) -> Self {
+        Self::of(terms, Some(terms.program), earlier)
+    }
+
     /// Where hospitals approved these terms, and the coordinator acts by others: as far as they let it.
     pub(crate) fn misled(approved: &Terms, acted: &Terms) -> Self {
         let mut federation = Self::fresh(approved, &[]);
