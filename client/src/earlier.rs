@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    /// An epoch of these members that revealed the sum of the first three, figures of all, and the rows of the first two.
+    /// An epoch of these members that revealed the sum of the first three, figures of all, and rows of the first two.
     fn epoch(site: &Path, number: u32, seeds: &[u8]) -> Membership {
         let folder = epoch_folder(site, Epoch(number));
         fs::create_dir_all(&folder).unwrap();

@@ -86,6 +86,19 @@ mod tests {
     const PLAN: &str = include_str!("../../configs/consortium.toml");
 
     #[test]
+    fn a_head_is_one_round_and_a_parameter_set_more() {
+        let head = include_str!("../../configs/consortium-head.toml");
+        let plan = Plan::of_consortium("plan", head, 5).unwrap();
+        let refused = |policy: Policy| check(&policy, &plan, 100).err();
+        let without = ["AGG13", "INF15-90"].map(str::to_owned).to_vec();
+        let expected = PolicyRefusal::Preset { preset: "TRN14", allowed: without.clone() };
+        assert_eq!(refused(Policy { presets: without, ..Policy::default() }), Some(expected));
+        assert_eq!(refused(Policy { rounds_max: Some(1), min_cohort: Some(4), ..Policy::default() }), None);
+        let few = refused(Policy { min_cohort: Some(5), ..Policy::default() });
+        assert_eq!(few, Some(PolicyRefusal::Cohort { have: 4, least: 5 }));
+    }
+
+    #[test]
     fn each_rule_refuses_what_it_names_and_nothing_else() {
         let plan = Plan::of_consortium("plan", PLAN, 5).unwrap();
         let refused = |policy: Policy| check(&policy, &plan, 100).err();

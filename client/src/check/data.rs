@@ -290,6 +290,19 @@ mod tests {
     }
 
     #[test]
+    fn a_head_is_not_trained_here_and_its_features_are_tried() {
+        let site = tempfile::tempdir().unwrap();
+        DataSets::default().add(site.path(), images(site.path(), [30, 30])).unwrap();
+        let head = include_str!("../../../configs/consortium-head.toml").replace("\"npz\"", "\"image-folder\"");
+        let plan = Plan::of_consortium("plan", &head, 5).unwrap();
+        let proposed = Some(Ok(Some(Proposed { plan, data: None })));
+        let (finding, fitting) = data(site.path(), proposed.as_ref(), &Policy::default());
+        assert_eq!(finding.grade, Grade::Passed, "{finding:?}");
+        let tried = training(&fitting.unwrap(), TrainDevice::cpu());
+        assert!(tried.grade == Grade::Passed && tried.found.contains("384 features of an image"), "{tried:?}");
+    }
+
+    #[test]
     fn images_are_counted_by_class_and_a_plan_trains_on_them() {
         let site = tempfile::tempdir().unwrap();
         DataSets::default().add(site.path(), images(site.path(), [40, 40])).unwrap();

@@ -148,8 +148,8 @@ pub(crate) struct AuditedSite {
 }
 
 impl AuditedSite {
-    /// The key epoch in the folder `root`; `scratch` has a copy of its journal, and takes what is made. `rows` are those
-    /// of a head, where they can be read.
+    /// The key epoch in the folder `root`; `scratch` has a copy of its journal, and takes what is made. `rows` are a
+    /// head's, where they can be read.
     ///
     /// # Errors
     /// [`HospitalError`].

@@ -120,8 +120,9 @@ impl Site {
     /// never used before.
     ///
     /// # Errors
-    /// [`HospitalError::PixelBeyond`] or [`HospitalError::FeatureBeyond`] for an image out of the plan's range, [`HospitalError::Crypto`] for one of
-    /// another shape or too many, [`HospitalError::NoKeys`].
+    /// [`HospitalError::PixelBeyond`] or [`HospitalError::FeatureBeyond`] for an image out of the plan's range,
+    /// [`HospitalError::Crypto`] or [`HospitalError::Features`] for one of another shape or too many,
+    /// [`HospitalError::NoKeys`].
     pub(super) fn prepare_query(&mut self, query: QueryId, images: &[Array3<f32>]) -> Result<Prepared, HospitalError> {
         let step = "encrypting the query";
         let party = self.plan.party;

@@ -298,3 +298,65 @@ impl Plan {
 fn no_images(campaign: &HeadCampaign) -> PlanError {
     FeaturesError::NoImages { format: campaign.experiment().format() }.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = include_str!("../../../configs/consortium-head.toml");
+
+    fn refused(text: &str) -> PlanError {
+        Plan::of_consortium("plan", text, 5).err().unwrap_or_else(|| panic!("taken: {text}"))
+    }
+
+    #[test]
+    fn a_plan_of_a_head_says_what_its_members_need() {
+        let plan = Plan::of_consortium("plan", HEAD, 5).unwrap();
+        let terms = plan.terms().unwrap();
+        let head = terms.head.clone().unwrap();
+        assert!(plan.network().is_none() && plan.parameter_count().is_none() && terms.are_fitting());
+        assert_eq!((terms.rounds, plan.rounds(), head.moment_rounds, head.steps), (0, 1, 1, 25));
+        assert_eq!((plan.name(), plan.model_name()), ("head-pneumonia", "head-pneumonia"));
+        assert_eq!((plan.threshold(), plan.least_added(), plan.weights()), (4, 4, Weighting::Equal));
+        assert_eq!(plan.presets(), ["AGG13", "TRN14", "INF15-90"]);
+        let asked = plan.asked().unwrap();
+        assert_eq!((asked.shape(), asked.classes.join(" ")), ([1, 28, 28], "normal pneumonia".to_owned()));
+        assert!(plan.resolved().contains("hospitals = 5"), "{}", plan.resolved());
+        let base = plan.terms_from(Some(Digest([1; 32])));
+        assert!(matches!(base, Err(PlanError::HeadBase)), "{base:?}");
+    }
+
+    #[test]
+    fn what_only_a_simulation_has_is_no_plan_of_a_head() {
+        let drawn = HEAD.replace("format = \"npz\"", "format = \"phantom\"");
+        let drawn = drawn.replace("[\"normal\", \"pneumonia\"]", "[\"normal\", \"cyst\", \"tumour\"]");
+        assert!(matches!(refused(&drawn), PlanError::Generated { format: "phantom" }));
+        let readings = "[experiment]\nname = \"x\"\n[data]\nformat = \"circulation\"\n[head]\nloss = \"squared\"\n";
+        assert!(matches!(refused(readings), PlanError::Generated { format: "circulation" }));
+        let model = HEAD.replace("features = \"fixed\"", "features = \"backbone\"\nbackbone = \"m.safetensors\"");
+        assert!(matches!(refused(&model), PlanError::Backbone));
+        let few = Plan::of_consortium("plan", HEAD, 2).err();
+        assert!(matches!(few, Some(PlanError::TooFewMembers { members: 2 })));
+    }
+
+    #[test]
+    fn images_of_a_site_become_rows_of_features_and_those_that_are_held_out_stay() {
+        let plan = Plan::of_consortium("plan", HEAD, 5).unwrap();
+        let images = ndarray::Array4::from_shape_fn((3, 1, 28, 28), |(row, _, y, x)| ((row + y * x) % 7) as f32 / 7.0);
+        let samples = datasets::Samples {
+            images,
+            labels: vec![0, 1, 1],
+            groups: vec![0, 1, 2],
+            sites: vec![0; 3],
+            names: vec![String::new(); 3],
+        };
+        let (validation, test) = (samples.clone(), samples.clone());
+        let classes = ["normal", "pneumonia"].map(str::to_owned).to_vec();
+        let dataset = Dataset { classes, train: samples, validation, test, description: String::new() };
+        let site = plan.site_images(dataset, true).unwrap();
+        let rows = site.rows.unwrap();
+        assert_eq!((rows.features.dim(), rows.labels.as_slice().unwrap()), ((3, 384), &[0.0, 1.0, 1.0][..]));
+        assert!(site.train.is_empty() && site.held_out.is_none());
+        assert_eq!(plan.features().unwrap().count(), 384);
+    }
+}

@@ -94,8 +94,8 @@ mod tests {
             {"epoch": 1, "members": 5, "approved": ["a", "b"], "now": null},
             {"epoch": 3, "steps": 25, "now": {"steps_done": 4}},
             {"epoch": 2, "members": 4, "approved": ["a"], "failed": null, "now": {
-                "live": ["a", "b", "c"], "awaited": [{"name": "d"}], "closed": 7, "steps_done": 0, "paused": "why", "answers": 9,
-                "pending": 3,
+                "live": ["a", "b", "c"], "awaited": [{"name": "d"}], "closed": 7, "steps_done": 0, "paused": "why",
+                "answers": 9, "pending": 3,
             }, "limits": {"answers_max": 500}, "history": {
                 "log": {"entries": 77}, "inference": {"failed": 1, "p50_ms": 1200, "p95_ms": 2900},
             }},
