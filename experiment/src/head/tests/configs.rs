@@ -58,7 +58,11 @@ fn every_shipped_head_has_the_recipe_of_its_task() {
     let mut names: Vec<_> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     let heads = names.iter().filter(|path| matches!(Described::load(path, &[]), Ok(Described::Head(_))));
-    assert_eq!(heads.count(), expected.len());
+    // And the plan for a consortium, which trains the head of pneumonia.
+    assert_eq!(heads.count(), expected.len() + 1);
+    let (consortium, own) = (shipped("consortium-head"), shipped("head-pneumonia"));
+    let recipe = Recipe { groups_per_batch: 8, ..own.head().recipe };
+    assert_eq!(consortium.head(), &Head { recipe, ..own.head().clone() });
     for path in names {
         assert!(std::fs::read_to_string(&path).unwrap().contains("consilium "), "{path:?} does not say how it is run");
     }

@@ -37,8 +37,8 @@ fn settings_that_cannot_be_followed_are_named_with_line_and_limit() {
     let text = parse(&more(IMAGES, "learning-rate = nan")).expect_err("refused").to_string();
     assert_eq!(
         text,
-        "x.toml:14: [head] learning-rate: learning-rate is NaN, it has to be above 0 and at most 100 for each group of a \
-         batch"
+        "x.toml:14: [head] learning-rate: learning-rate is NaN, it has to be above 0 and at most 100 for each group of \
+         a batch"
     );
     // 32 x 32 means of two by two pixels are as many as a head may have; then it has no place for the constant.
     let large = |side: usize| replaced(IMAGES, "height = 28, width = 28", &format!("height = {side}, width = {side}"));
