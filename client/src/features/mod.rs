@@ -200,6 +200,20 @@ mod tests {
     }
 
     #[test]
+    fn each_of_three_classes_has_a_column_of_its_own() {
+        let of_three = features(&["data.classes=[\"a\", \"b\", \"c\"]", "data.labels=[5, 2, 7]"]);
+        let labels = of_three.rows(&samples(&[2, 0, 1])).unwrap().labels;
+        assert_eq!(labels, ndarray::array![[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]);
+    }
+
+    #[test]
+    fn features_are_named_as_what_they_are() {
+        assert_eq!(features(&[]).text(), "means of two by two pixels");
+        let fixed = features(&["head.features=fixed"]).text();
+        assert!(fixed.contains("cosine filters"), "{fixed}");
+    }
+
+    #[test]
     fn as_many_features_come_of_an_image_as_were_counted_before() {
         for (changes, expected) in [
             (&["data.image={ height = 17, width = 18, channels = 1 }"][..], 8 * 9),
