@@ -260,7 +260,7 @@ fn what_a_head_cannot_be_trained_on_is_bad_input_and_named_and_leaves_nothing() 
         ("circulation", &["--set", "compute.backend=gpu"], "trained on the processor"),
         // Logits that leave the range: nothing is encrypted.
         ("angiography", &[FEW[0], FEW[1], "--set", "head.learning-rate=3"], "--set head.learning-rate=0.3"),
-        ("angiography", &[FEW[0], FEW[1], "--set", "head.learning-rate=40"], "rates grow"),
+        ("angiography", &[FEW[0], FEW[1], "--set", "head.learning-rate=401"], "for each group of a batch"),
         ("angiography", &["--set", "federation.hospitals=2"], "hospitals"),
         ("angiography", &["--set", "head.verifiers=2"], "verifiers"),
     ];
