@@ -5,7 +5,6 @@ use std::path::Path;
 
 use experiment::{HeadExperiment, HeadTraining};
 use he_agg::Preset;
-use he_infer::MachineFigures;
 use he_train::HeadLoss;
 use he_train::encrypted::{HeadError, HeadProgram};
 use report::{HeadFigures, bytes_text, milliseconds_text, seconds_text};
@@ -13,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use simulation::head::{HeadSurvey, REFRESHES, survey};
 
-use crate::{error::BenchError, prediction::measure_together};
+use crate::{error::BenchError, head_step};
 
 /// The cost of one head.
 #[derive(Debug, Clone, Serialize)]
@@ -70,7 +69,7 @@ pub struct EncryptedCost {
     /// Refreshes that it holds for.
     pub tau: u64,
     /// One step of the coordinator, milliseconds, and of each hospital that takes it again at the same time; null until
-    /// this machine was measured.
+    /// this machine took one, and where its rows are too many for it to.
     pub step_ms: Option<f64>,
     /// Threads of the measurement.
     pub threads: usize,
@@ -130,7 +129,7 @@ impl HeadPlan {
     pub fn now(experiment: &HeadExperiment, data: Option<&Path>) -> Result<Self, BenchError> {
         let mut plan = Self::of(experiment)?;
         if let Some(cost) = &mut plan.encrypted {
-            cost.step_ms = Some(step_ms(experiment)?);
+            cost.step_ms = step_ms(experiment)?;
         }
         let source = data.or_else(|| experiment.source());
         if source.is_some() || experiment.is_generated() {
@@ -248,8 +247,7 @@ impl EncryptedCost {
         lines.extend(self.step_ms.map(|step| {
             let all = seconds_text(1e-3 * step * steps as f64);
             let text = format!(
-                "{} a step with {} threads, {all} for all, from what operations take now; refreshes and network come \
-                 on top",
+                "{} a step with {} threads, {all} for all, as one takes here now; refreshes and network come on top",
                 milliseconds_text(step),
                 self.threads
             );
@@ -259,14 +257,12 @@ impl EncryptedCost {
     }
 }
 
-/// Milliseconds of one step of the coordinator, from the times of a rotation and a product that are measured now.
+/// Milliseconds of one step of the coordinator: one is taken now. `None` where its rows are too many for a plan.
 ///
 /// # Errors
 /// What an operation says; none is expected to.
-pub fn step_ms(experiment: &HeadExperiment) -> Result<f64, BenchError> {
-    let program = program(experiment)?;
-    let machine: MachineFigures = measure_together(program.preset(), program.top_limbs(), program.layout().width())?;
-    Ok(program.step_work().milliseconds(&machine))
+pub fn step_ms(experiment: &HeadExperiment) -> Result<Option<f64>, BenchError> {
+    head_step::step_ms(&program(experiment)?)
 }
 
 /// The steps, of as many rows as fill a batch.

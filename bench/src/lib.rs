@@ -17,6 +17,7 @@ pub mod engine;
 pub mod error;
 pub mod he;
 pub mod head_plan;
+pub mod head_step;
 pub mod holder;
 pub mod infer;
 pub mod limit;

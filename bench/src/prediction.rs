@@ -27,12 +27,6 @@ const SEED: [u8; 32] = *b"consilium plan, machine figures ";
 const BUDGET: Duration = Duration::from_millis(50);
 /// Terms of the sum of products: enough that operands come from memory, as weights do.
 const TERMS: usize = 16;
-/// Ciphertexts that take an operation together.
-const TOGETHER: usize = 16;
-/// Ciphertexts that are more than a processor's caches hold: 140 MB of eleven limbs.
-const IN_MEMORY: usize = 96;
-/// Turns of weights that each is multiplied with, at most, when that is measured.
-const TURNS_MAX: usize = 5;
 
 /// What is predicted for one query.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -138,25 +132,6 @@ pub fn measure(preset: Preset) -> Result<MachineFigures, BenchError> {
     Ok(MachineFigures::measured(params, limbs, rotation_us, sum_us / TERMS as f64))
 }
 
-/// The same of many at once, of ciphertexts of `limbs` limbs: what a step of training has, where every ciphertext of
-/// features meets `turns` of weights. All operands of the products come from memory, as they do in a step.
-///
-/// # Errors
-/// As [`measure`].
-pub fn measure_together(preset: Preset, limbs: usize, turns: usize) -> Result<MachineFigures, BenchError> {
-    let Operands { holder, evaluator, ciphertexts } = Operands::new(preset, limbs, TOGETHER)?;
-    let all: Vec<_> = ciphertexts.iter().collect();
-    let rotations_us = usual_us(|| evaluator.rotate_all(&all, 1, &holder.keys).map(black_box).map(drop))?;
-    let turns = turns.clamp(1, TURNS_MAX);
-    let blocks = (IN_MEMORY / (turns + 1)).max(1);
-    let copies = |count: usize| ciphertexts.iter().cycle().take(count).cloned().collect::<Vec<_>>();
-    let (features, weights) = (copies(blocks), copies(blocks * turns));
-    let lists: Vec<Vec<_>> = weights.chunks(blocks).map(|turn| features.iter().zip(turn).collect()).collect();
-    let products_us = usual_us(|| evaluator.mul_accumulate_all(&lists).map(black_box).map(drop))?;
-    let (together, products) = (TOGETHER as f64, (blocks * turns) as f64);
-    Ok(MachineFigures::measured(preset.params(), limbs, rotations_us / together, products_us / products))
-}
-
 /// What is measured on: ciphertexts of one key holder, and a key to rotate them.
 struct Operands {
     holder: Holder,
@@ -177,27 +152,16 @@ impl Operands {
 }
 
 /// Least microseconds of several runs within the budget, at least three.
-fn least_us<E>(run: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
-    Ok(runs_us(BUDGET, run)?[0])
-}
-
-/// What most runs take: a step is long enough to meet whatever else the machine does.
-fn usual_us<E>(run: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
-    let runs = runs_us(4 * BUDGET, run)?;
-    Ok(runs[runs.len() / 2])
-}
-
-/// Microseconds of several runs within a budget, at least three, ascending.
-fn runs_us<E>(budget: Duration, mut run: impl FnMut() -> Result<(), E>) -> Result<Vec<f64>, E> {
+fn least_us<E>(mut run: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
     let started = Instant::now();
-    let mut runs = Vec::new();
-    while runs.len() < 3 || started.elapsed() < budget {
+    let (mut runs, mut least) = (0, f64::INFINITY);
+    while runs < 3 || started.elapsed() < BUDGET {
         let clock = Instant::now();
         run()?;
-        runs.push(1e6 * clock.elapsed().as_secs_f64());
+        least = least.min(1e6 * clock.elapsed().as_secs_f64());
+        runs += 1;
     }
-    runs.sort_by(f64::total_cmp);
-    Ok(runs)
+    Ok(least)
 }
 
 #[cfg(test)]

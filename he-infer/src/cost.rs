@@ -46,36 +46,6 @@ impl MachineFigures {
 }
 
 impl Work {
-    /// Lifting the digits of ciphertexts of `limbs` limbs, once for any number of rotations.
-    #[must_use]
-    pub fn lift(params: &Params, limbs: usize) -> Self {
-        Cost::new(params, 0).lift(limbs)
-    }
-
-    /// A rotation of a ciphertext whose digits are lifted.
-    #[must_use]
-    pub fn hoisted(params: &Params, limbs: usize) -> Self {
-        Cost::new(params, 0).hoisted(limbs)
-    }
-
-    /// A rotation, or a relinearisation.
-    #[must_use]
-    pub fn switch(params: &Params, limbs: usize) -> Self {
-        Cost::new(params, 0).switch_work(limbs)
-    }
-
-    /// A product of two ciphertexts within a sum.
-    #[must_use]
-    pub fn product(limbs: usize) -> Self {
-        Self { products: limbs, ..Self::default() }
-    }
-
-    /// A rescaling of a ciphertext: one limb back, the others forth, of both halves.
-    #[must_use]
-    pub fn rescale(limbs: usize) -> Self {
-        Self { transforms: 2 * limbs, ..Self::default() }
-    }
-
     /// Predicted milliseconds on that machine.
     #[must_use]
     pub fn milliseconds(self, machine: &MachineFigures) -> f64 {
@@ -249,12 +219,11 @@ mod tests {
         let params = Preset::Inf14x30.params();
         let machine = MachineFigures::measured(params, 7, 900.0, 70.0);
         assert!((machine.product_us - 10.0).abs() < 1e-9);
-        let rotation = Work::switch(params, 7);
+        let cost = Cost::new(params, 0);
+        let rotation = cost.switch_work(7);
         assert!((rotation.milliseconds(&machine) - 0.9).abs() < 1e-9, "{rotation:?} {machine:?}");
         // Seven limbs are three digits of up to three primes, over four special primes more.
-        assert_eq!(Work::lift(params, 7), Work { transforms: 33, ..Work::default() });
-        assert_eq!(Work::hoisted(params, 7), Work { transforms: 22, key_products: 66, products: 0 });
-        assert_eq!(rotation, Work::lift(params, 7) + Work::hoisted(params, 7));
-        assert_eq!(Work::product(7) + Work::rescale(3), Work { transforms: 6, key_products: 0, products: 7 });
+        assert_eq!(cost.lift(7), Work { transforms: 33, ..Work::default() });
+        assert_eq!(cost.hoisted(7), Work { transforms: 22, key_products: 66, products: 0 });
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn run(experiment: &HeadExperiment, arguments: &RunArgs, global: &Glo
     }
     // Before anything is trained, so that no failure of it loses a head.
     let predicted = match experiment.head().train {
-        HeadTraining::Encrypted => Some(step_ms(experiment)?),
+        HeadTraining::Encrypted => step_ms(experiment)?,
         HeadTraining::Clear => None,
     };
     let created = run_folder::create(arguments.out.clone(), experiment, "run")?;
