@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use he_agg::Stream;
+use he_agg::backend::Cpu;
 use he_agg::ckks::{Ciphertext, Encoder, Evaluator};
 use he_train::encrypted::{HeadProgram, HeadTrainer, Stepped, TrainingGroup};
 use ndarray::Array2;
@@ -46,9 +47,9 @@ pub fn step_ms(program: &HeadProgram) -> Result<Option<f64>, BenchError> {
 
 /// What a step is taken of: the keys of one party, and rows of zeros.
 struct StandIn {
-    trainer: HeadTrainer,
-    start: Stepped,
-    groups: Vec<TrainingGroup>,
+    trainer: HeadTrainer<Cpu>,
+    start: Stepped<Cpu>,
+    groups: Vec<TrainingGroup<Cpu>>,
 }
 
 impl StandIn {
@@ -58,9 +59,11 @@ impl StandIn {
         let (encoder, evaluator) = (Encoder::new(program.preset())?, Evaluator::new(program.preset())?);
         let (features, labels) =
             (Array2::zeros((1, program.layout().dimension())), Array2::zeros((1, program.classes())));
+        let features = program.encode_features(&encoder, features.view(), 0)?;
+        let labels = program.encode_labels(&encoder, labels.view(), 0)?;
         let mut encrypted = |plain| holder.public.encrypt(plain, &mut stream);
-        let block = encrypted(&program.encode_features(&encoder, features.view(), 0)?[0])?;
-        let labels = encrypted(&program.encode_labels(&encoder, labels.view(), 0)?)?;
+        let block = encrypted(&features[0])?;
+        let labels = encrypted(&labels)?;
         // Every block has memory of its own, as features have.
         let blocks = || -> Vec<Ciphertext> { vec![block.clone(); program.layout().blocks()] };
         let groups = program.batch(0).map(|_| TrainingGroup { features: blocks(), labels: labels.clone() }).collect();

@@ -61,8 +61,12 @@ impl RenyiCosts {
             if parts == u64::MAX {
                 return (f64::INFINITY, order);
             }
-            let a = f64::from(order);
-            let epsilon = parts as f64 / PARTS + libm::log1p(-1.0 / a) - libm::log(delta * a) / (a - 1.0);
+            let (a, divergence) = (f64::from(order), parts as f64 / PARTS);
+            // So little that delta is as much as the distributions differ (Bretagnolle and Huber's inequality).
+            if delta * delta + libm::expm1(-divergence) >= 0.0 {
+                return (0.0, order);
+            }
+            let epsilon = divergence + libm::log1p(-1.0 / a) - libm::log(delta * a) / (a - 1.0);
             (epsilon.max(0.0), order)
         };
         let all = ORDERS.into_iter().zip(self.0).map(of_order);

@@ -1,7 +1,5 @@
 //! Costs against those that another accountant computed.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use privacy::NoisyStep;
 
 /// (rate, noise, steps, delta, epsilon, order, privacy loss distribution): the first of dp-accounting 0.6.0, Opacus

@@ -66,27 +66,6 @@ impl PackTree {
         (1..=self.stages).map(move |stage| self.steps(stage))
     }
 
-    /// Rotations that packing all vectors takes.
-    pub(super) fn pack_rotations(self) -> usize {
-        let of_package = |vectors: usize| -> usize {
-            (1..=self.rows.trailing_zeros())
-                .map(|stage| if stage <= self.stages { vectors.min(1 << (self.stages - stage)) } else { 1 })
-                .sum()
-        };
-        self.of_packages(of_package)
-    }
-
-    /// Rotations that unpacking all packages takes.
-    pub(super) fn unpack_rotations(self) -> usize {
-        self.of_packages(|vectors| (0..self.stages).map(|stage| vectors.min(1 << stage)).sum())
-    }
-
-    /// The sum over all packages, of their vectors.
-    fn of_packages(self, count: impl Fn(usize) -> usize) -> usize {
-        let capacity = self.capacity();
-        (0..self.vectors).step_by(capacity).map(|first| count(capacity.min(self.vectors - first))).sum()
-    }
-
     fn steps(self, stage: u32) -> i32 {
         // At most half of the slots, which are at most 2^14.
         (self.width << (stage - 1)) as i32
