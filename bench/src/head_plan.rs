@@ -5,8 +5,8 @@ use std::path::Path;
 
 use experiment::{HeadExperiment, HeadTraining};
 use he_agg::Preset;
-use he_train::HeadLoss;
 use he_train::encrypted::{HeadError, HeadProgram};
+use he_train::{HeadLoss, Recipe};
 use report::{HeadFigures, bytes_text, milliseconds_text, seconds_text};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -71,6 +71,8 @@ pub struct EncryptedCost {
     /// One step of the coordinator, milliseconds, and of each hospital that takes it again at the same time; null until
     /// this machine took one, and where its rows are too many for it to.
     pub step_ms: Option<f64>,
+    /// Groups of rows that it is taken of: the file's, or more where the data leave most places of a group empty.
+    pub step_groups: usize,
     /// Threads of the measurement.
     pub threads: usize,
 }
@@ -104,7 +106,10 @@ impl HeadPlan {
             HeadLoss::Squared => None,
         };
         let encrypted = match head.train {
-            HeadTraining::Encrypted => Some(EncryptedCost::of(experiment, &program(experiment)?)?),
+            HeadTraining::Encrypted => {
+                let batch = head.recipe.groups_per_batch;
+                Some(EncryptedCost::of(experiment, &program(experiment, StepGroups { groups: batch, batch })?)?)
+            }
             HeadTraining::Clear => None,
         };
         Ok(Self {
@@ -128,14 +133,18 @@ impl HeadPlan {
     /// Data that do not fit, or logits that leave their range.
     pub fn now(experiment: &HeadExperiment, data: Option<&Path>) -> Result<Self, BenchError> {
         let mut plan = Self::of(experiment)?;
-        if let Some(cost) = &mut plan.encrypted {
-            cost.step_ms = step_ms(experiment)?;
-        }
         let source = data.or_else(|| experiment.source());
+        let batch = experiment.head().recipe.groups_per_batch;
+        let mut stepped = StepGroups { groups: 2 * batch, batch };
         if source.is_some() || experiment.is_generated() {
-            let HeadSurvey { groups, rows, logit_max, weight_max, reached } = survey(experiment, source)?;
+            let HeadSurvey { groups, batch, rows, logit_max, weight_max, reached } = survey(experiment, source)?;
+            stepped = StepGroups { groups, batch };
             let upload_bytes = plan.encrypted.as_ref().map_or(0, |cost| groups * cost.group_bytes);
             plan.data = Some(SurveyedData { rows, groups, upload_bytes, logit_max, weight_max, reached });
+        }
+        if let Some(cost) = &mut plan.encrypted {
+            cost.step_ms = step_ms(experiment, stepped)?;
+            cost.step_groups = stepped.batch;
         }
         Ok(plan)
     }
@@ -163,7 +172,8 @@ impl HeadPlan {
 
     fn data_lines(&self) -> Vec<(&'static str, String)> {
         let Some(data) = &self.data else {
-            let text = "not looked at: name them with --data, and steps in the clear tell the range of the logits";
+            let text = "not looked at: name them with --data, and steps in the clear tell the range of the logits, and \
+                        how many groups a step takes where few rows fill them";
             return vec![("data", text.to_owned())];
         };
         let range = match self.logit_range {
@@ -221,6 +231,7 @@ impl EncryptedCost {
             refresh_bits: experiment.head().refresh_bits,
             tau: REFRESHES,
             step_ms: None,
+            step_groups: program.batch(0).count(),
             threads: rayon::current_num_threads(),
         })
     }
@@ -247,8 +258,10 @@ impl EncryptedCost {
         lines.extend(self.step_ms.map(|step| {
             let all = seconds_text(1e-3 * step * steps as f64);
             let text = format!(
-                "{} a step with {} threads, {all} for all, as one takes here now; refreshes and network come on top",
+                "{} a step of {} groups with {} threads, {all} for all, as one takes here now; refreshes and network \
+                 come on top",
                 milliseconds_text(step),
+                self.step_groups,
                 self.threads
             );
             ("time", text)
@@ -257,18 +270,29 @@ impl EncryptedCost {
     }
 }
 
-/// Milliseconds of one step of the coordinator: one is taken now. `None` where its rows are too many for a plan.
+/// What a step is taken of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepGroups {
+    /// Groups of rows of all hospitals.
+    pub groups: usize,
+    /// Of which a step takes so many: more than the file says where few rows leave most places of a group empty.
+    pub batch: usize,
+}
+
+/// Milliseconds of one step of the coordinator: some are taken now. `None` where their rows are too many for a plan.
 ///
 /// # Errors
 /// What an operation says; none is expected to.
-pub fn step_ms(experiment: &HeadExperiment) -> Result<Option<f64>, BenchError> {
-    head_step::step_ms(&program(experiment)?)
+pub fn step_ms(experiment: &HeadExperiment, stepped: StepGroups) -> Result<Option<f64>, BenchError> {
+    // Enough that no step finds its rows in a cache.
+    let groups = stepped.groups.min(2 * stepped.batch);
+    head_step::step_ms(&program(experiment, StepGroups { groups, ..stepped })?)
 }
 
-/// The steps, of as many rows as fill a batch.
-fn program(experiment: &HeadExperiment) -> Result<HeadProgram, HeadError> {
-    let recipe = experiment.head().recipe;
-    let rows = recipe.rows_per_group * recipe.groups_per_batch;
+/// The steps, of rows that fill the groups.
+fn program(experiment: &HeadExperiment, StepGroups { groups, batch }: StepGroups) -> Result<HeadProgram, HeadError> {
+    let recipe = Recipe { groups_per_batch: batch, ..experiment.head().recipe };
+    let rows = recipe.rows_per_group * groups;
     HeadProgram::new(Preset::Trn14, recipe, (rows, experiment.head().dimension), experiment.classes())
 }
 

@@ -23,22 +23,22 @@ const STEPS_MIN: usize = 3;
 /// Short steps are taken for this long.
 const BUDGET: Duration = Duration::from_millis(400);
 
-/// Milliseconds of one step of a program with all threads; `None` where its rows would take more of this machine's
-/// memory than a plan may.
+/// Milliseconds of one step of a program with all threads; `None` where its groups would take more of this machine's
+/// memory than a plan may. There should be groups for two batches, so that no step finds its rows in a cache.
 ///
 /// # Errors
 /// What an operation says; none is expected to.
 pub fn step_ms(program: &HeadProgram) -> Result<Option<f64>, BenchError> {
-    if program.batch(0).count() * program.group_bytes() > ROWS_BYTES {
+    if program.groups() * program.group_bytes() > ROWS_BYTES {
         return Ok(None);
     }
-    let StandIn { trainer, start, groups } = StandIn::new(program)?;
-    let batch: Vec<_> = groups.iter().collect();
+    let StandIn { trainer, weights, ahead, groups } = StandIn::new(program)?;
     let mut steps = Vec::new();
     let started = Instant::now();
     while steps.len() < STEPS_MIN || started.elapsed() < BUDGET {
+        let batch: Vec<_> = program.batch(steps.len()).map(|group| &groups[group]).collect();
         let clock = Instant::now();
-        black_box(trainer.step(0, &start.weights, &start.ahead, &batch)?);
+        black_box(trainer.step(0, &weights, &ahead, &batch)?);
         steps.push(1e3 * clock.elapsed().as_secs_f64());
     }
     steps.sort_by(f64::total_cmp);
@@ -48,7 +48,8 @@ pub fn step_ms(program: &HeadProgram) -> Result<Option<f64>, BenchError> {
 /// What a step is taken of: the keys of one party, and rows of zeros.
 struct StandIn {
     trainer: HeadTrainer<Cpu>,
-    start: Stepped<Cpu>,
+    weights: Vec<Ciphertext>,
+    ahead: Vec<Ciphertext>,
     groups: Vec<TrainingGroup<Cpu>>,
 }
 
@@ -66,10 +67,13 @@ impl StandIn {
         let labels = encrypted(&labels)?;
         // Every block has memory of its own, as features have.
         let blocks = || -> Vec<Ciphertext> { vec![block.clone(); program.layout().blocks()] };
-        let groups = program.batch(0).map(|_| TrainingGroup { features: blocks(), labels: labels.clone() }).collect();
+        let groups =
+            (0..program.groups()).map(|_| TrainingGroup { features: blocks(), labels: labels.clone() }).collect();
         let trainer = HeadTrainer::new(Arc::new(program.clone()), evaluator, Arc::clone(&holder.keys))?;
-        let start = trainer.start()?;
-        Ok(Self { trainer, start, groups })
+        let Stepped { weights, .. } = trainer.start()?;
+        let plain = encoder.encode(&[1.0], program.ahead_scale(), program.top_limbs())?;
+        let ahead = vec![encrypted(&plain)?; program.tree().packages()];
+        Ok(Self { trainer, weights, ahead, groups })
     }
 }
 

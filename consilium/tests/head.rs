@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The file of a head that is shipped.
 fn shipped(name: &str) -> String {
@@ -121,6 +121,9 @@ fn a_head_trained_on_ciphertexts_by_three_hospitals_answers_as_the_one_in_the_cl
     assert_eq!(plan["plan_digest"], report["experiment"]);
     assert_eq!(plan["data"]["upload_bytes"], costs["upload_bytes"]);
     assert_eq!(plan["encrypted"]["refresh_bytes"], costs["share_bytes"]);
+    // Of 6,172 rows in 15 groups of 512, which leave every fifth place empty: 20 groups for the file's 16, of 15.
+    assert_eq!((&plan["encrypted"]["step_groups"], &plan["data"]["groups"]), (&json!(15), &json!(15)));
+    assert!(plan["encrypted"]["step_ms"].as_f64().is_some_and(|step| step > 0.0), "{}", plan["encrypted"]);
     assert_eq!(plan["data"]["logit_max"], report["quality"]["largest_logit"]);
     // The plan counts no headers of keys.
     let (planned, made) = (&plan["encrypted"]["key_bytes"], &report["parameters"]["key_bytes"]);

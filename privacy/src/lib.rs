@@ -2,9 +2,9 @@
 //! as integers that no patient moves by more than a known length.
 //!
 //! Two sets of patients are neighbours where one has a patient more. A [`NoisyStep`] draws each patient by itself with
-//! the same probability, adds their [`Clipping`]ped gradients and [`DiscreteGaussian`] noise; [`RenyiCosts`] add up over
-//! steps, rounds and runs, and say which (epsilon, delta) holds of all of them together. Integers throughout: what is
-//! claimed does not depend on how a processor rounds.
+//! the same probability, adds their [`Clipping`]ped gradients and [`DiscreteGaussian`] noise; [`RenyiCosts`] add up
+//! over steps, rounds and runs, and say which (epsilon, delta) holds of all of them together. Integers throughout: what
+//! is claimed does not depend on how a processor rounds.
 
 mod accountant;
 mod clipping;

@@ -95,8 +95,8 @@ impl NoisyStep {
         if rate >= 1.0 {
             return order * half;
         }
-        // The mean of exp((k^2 - k) / 2 z^2) over binomial k is 1 and the mean of what the exponential is above 1, which
-        // is nothing for no patient and for one: so no small number is the difference of large ones.
+        // The mean of exp((k^2 - k) / 2 z^2) over binomial k is 1 and the mean of what the exponential is above 1,
+        // which is nothing for no patient and for one: so no small number is the difference of large ones.
         let (drawn, left) = (libm::log(rate), libm::log1p(-rate));
         let mut chosen = libm::log(order);
         let mut terms = Vec::with_capacity(order as usize);

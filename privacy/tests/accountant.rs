@@ -27,8 +27,8 @@ fn ten_costs_are_what_three_accountants_say() {
     }
 }
 
-/// A thousand more of dp-accounting 0.6.0's `RdpAccountant` with orders 2 to 256, rates 1e-4 to 1, noise 0.4 to 30, 1 to
-/// 10,000 steps, delta 1e-8 to 1e-4, drawn evenly in their logarithms.
+/// A thousand more of dp-accounting 0.6.0's `RdpAccountant` with orders 2 to 256: rates 1e-4 to 1, noise 0.4 to 30, 1
+/// to 10,000 steps, delta 1e-8 to 1e-4, drawn evenly in their logarithms.
 #[test]
 fn a_thousand_costs_are_what_another_accountant_says() {
     let mut count = 0;

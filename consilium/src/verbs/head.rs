@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bench::head_plan::{HeadPlan, step_ms};
+use bench::head_plan::{HeadPlan, StepGroups, step_ms};
 use experiment::{HeadExperiment, HeadTraining};
 use serde_json::json;
 use simulation::event::EventSender;
@@ -39,11 +39,6 @@ pub(super) fn run(experiment: &HeadExperiment, arguments: &RunArgs, global: &Glo
     if arguments.processes {
         return by_processes(experiment, arguments, global);
     }
-    // Before anything is trained, so that no failure of it loses a head.
-    let predicted = match experiment.head().train {
-        HeadTraining::Encrypted => step_ms(experiment)?,
-        HeadTraining::Clear => None,
-    };
     let created = run_folder::create(arguments.out.clone(), experiment, "run")?;
     let out = created.path().to_owned();
     let (data, drops) = (arguments.data.clone(), arguments.drop.clone());
@@ -59,7 +54,12 @@ pub(super) fn run(experiment: &HeadExperiment, arguments: &RunArgs, global: &Glo
     }
     let mut report = trained?;
     if let Some(costs) = &mut report.costs {
-        costs.predicted_step_ms = predicted;
+        let (groups, batch) = (report.recipe.groups, report.recipe.groups_per_batch.min(report.recipe.groups));
+        // No failure of it loses a head.
+        costs.predicted_step_ms = step_ms(experiment, StepGroups { groups, batch }).unwrap_or_else(|error| {
+            tracing::warn!(%error, "how long a step takes is not told: none could be taken to measure it");
+            None
+        });
     }
     let files = report::write_head(&out, &report, experiment.report(), &run_folder::place)?;
     let value = serde_json::to_value(&report).map_err(|source| report::ReportError::Json { source })?;

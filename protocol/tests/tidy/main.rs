@@ -24,6 +24,7 @@ const CRATES: &[&str] = &[
     "datasets",
     "metrics",
     "remedy",
+    "privacy",
     "experiment",
     "client",
     "coordinator",
@@ -46,6 +47,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("he-infer", &["he-agg"]),
     ("metrics", &["datasets"]),
     ("remedy", &[]),
+    ("privacy", &["he-agg"]),
     // What no federation may use; the binary alone shows it.
     ("more", &["datasets"]),
     ("he-train", &["he-agg", "he-infer"]),

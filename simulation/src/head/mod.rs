@@ -103,6 +103,8 @@ pub fn run(
 pub struct HeadSurvey {
     /// Groups of rows, each of which is so many ciphertexts of features, and one of labels.
     pub groups: usize,
+    /// Groups of a step.
+    pub batch: usize,
     /// Rows to train on.
     pub rows: usize,
     /// Largest logit of all steps.
@@ -127,6 +129,7 @@ pub fn survey(experiment: &HeadExperiment, data: Option<&Path>) -> Result<HeadSu
     }
     Ok(HeadSurvey {
         groups: owners.len(),
+        batch: recipe.groups_per_batch.min(owners.len()),
         rows: data.train.labels.nrows(),
         logit_max: plain.logit_max,
         weight_max: plain.weight_max,
