@@ -20,7 +20,7 @@ use tracing_subscriber::{Layer, Registry};
 use crate::output::Format;
 
 /// The crates of this program: a level without a target speaks of them.
-const OWN: [&str; 19] = [
+const OWN: [&str; 20] = [
     "bench",
     "client",
     "consilium",
@@ -36,6 +36,7 @@ const OWN: [&str; 19] = [
     "more",
     "pacs",
     "portal",
+    "privacy",
     "protocol",
     "remedy",
     "report",
