@@ -58,7 +58,7 @@ impl Config {
         let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
         // Heads have no network of their own.
-        paths.retain(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("head-")));
+        paths.retain(|path| !std::fs::read_to_string(path).unwrap().contains("\n[head]\n"));
         paths.sort();
         let config = |path: &std::path::PathBuf| {
             let file: File = toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
