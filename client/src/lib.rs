@@ -24,6 +24,7 @@ pub mod models;
 pub mod own_audit;
 pub mod plan;
 pub mod policy;
+pub mod privacy_ledger;
 pub mod questions;
 mod records;
 pub mod sent_log;

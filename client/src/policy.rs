@@ -4,6 +4,10 @@ use experiment::Policy;
 use protocol::ids::Digest;
 
 use crate::plan::Plan;
+use crate::privacy_ledger::Budget;
+
+/// Probability that more was spent than the site file says, where it does not say how likely that may be.
+const DELTA: f64 = 1e-5;
 
 /// Why a site's policy refuses a plan: each names the line of `[policy]` in the site file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +37,15 @@ pub enum PolicyRefusal {
         /// Its rule.
         least: usize,
     },
+    /// A plan that shows patients.
+    #[error("the plan does not hide patients, and this site's policy wants it to (privacy-min)")]
+    Unhidden,
+    /// A plan that hides patients, of a site that does not say how many it has.
+    #[error(
+        "the plan hides patients, and this site does not say how many it has: write a round number of its training \
+         patients as declared-patients"
+    )]
+    Undeclared,
     /// Other parameters.
     #[error("the plan uses {preset}, this site's policy allows {} (presets)", allowed.join(", "))]
     Preset {
@@ -59,12 +72,25 @@ pub fn check(policy: &Policy, plan: &Plan, images: usize) -> Result<(), PolicyRe
     if let Some(least) = policy.images_min.filter(|least| images < *least) {
         return Err(PolicyRefusal::Images { have: images, least });
     }
+    let is_hidden = plan.privacy().is_some();
+    if !is_hidden && policy.privacy_min.as_deref() == Some("local") {
+        return Err(PolicyRefusal::Unhidden);
+    }
+    if is_hidden && policy.declared_patients.is_none() {
+        return Err(PolicyRefusal::Undeclared);
+    }
     for preset in plan.presets() {
         if !policy.presets.is_empty() && !policy.presets.iter().any(|allowed| allowed == preset) {
             return Err(PolicyRefusal::Preset { preset, allowed: policy.presets.clone() });
         }
     }
     Ok(())
+}
+
+/// What all trainings together may cost this site's patients.
+#[must_use]
+pub fn budget(policy: &Policy) -> Option<Budget> {
+    policy.max_epsilon.map(|epsilon| Budget { epsilon, delta: policy.max_delta.unwrap_or(DELTA) })
 }
 
 /// Whether the site file approves terms of this digest, so that no officer has to.

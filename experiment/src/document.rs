@@ -132,6 +132,15 @@ impl Document {
         insert(&mut self.root, &keys, content).map_err(fault)
     }
 
+    /// Whether something is written there.
+    pub(super) fn holds(&self, path: &[&str]) -> bool {
+        let mut node = Some(&self.root);
+        for key in path {
+            node = node.and_then(|node| node.entry(key)).map(|entry| &entry.value);
+        }
+        node.is_some()
+    }
+
     /// Names a path, with the line of its deepest part that is written down.
     pub(super) fn place(&self, path: &[&str]) -> Place {
         let mut node = &self.root;

@@ -8,7 +8,7 @@ use he_infer::{CertifyError, CompileError, NetworkError};
 use he_train::encrypted::HeadError;
 use remedy::{Exit, Explained};
 
-use super::{document::Place, head::HeadConflict};
+use super::{document::Place, head::HeadConflict, privacy::PrivacyConflict};
 
 /// Why an experiment was refused.
 #[derive(Debug, thiserror::Error)]
@@ -243,6 +243,9 @@ pub enum Conflict {
     /// Settings of a head.
     #[error(transparent)]
     Head(#[from] HeadConflict),
+    /// Settings that hide patients.
+    #[error(transparent)]
+    Privacy(#[from] PrivacyConflict),
     /// Two disjoint groups could each decrypt.
     #[error("threshold {threshold} of {hospitals} is not a majority; at least {least} is needed")]
     ThresholdTooSmall {

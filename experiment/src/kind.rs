@@ -40,8 +40,8 @@ pub(super) enum Kind {
     Number,
     /// A list of distinct labels, which are bytes, so many at least and at most.
     Labels(usize, usize),
-    /// A list of so many numbers between two bounds.
-    Reals(usize, f64, f64),
+    /// A list of numbers between two bounds, so many at least and at most.
+    Reals((usize, usize), f64, f64),
     /// `true` or `false`.
     Switch,
     /// A number with a unit: ms, s, m, h.
@@ -231,11 +231,11 @@ fn verdict(kind: &Kind, content: &Content) -> Verdict {
             }
             None => return Verdict::WrongType,
         },
-        (Kind::Reals(count, least, most), Content::List(items)) => {
+        (Kind::Reals((fewest, count), least, most), Content::List(items)) => {
             if items.iter().any(|item| !matches!(item.content, Content::Integer(_) | Content::Real(_))) {
                 return Verdict::WrongType;
             }
-            items.len() == *count && items.iter().all(|item| between(&item.content, *least, *most))
+            (*fewest..=*count).contains(&items.len()) && items.iter().all(|item| between(&item.content, *least, *most))
         }
         (Kind::Switch, Content::Switch(_)) | (Kind::Table(_), Content::Table(_)) => true,
         (Kind::Duration, Content::Text(text)) => parse_duration(text).is_some(),
@@ -342,7 +342,12 @@ impl Kind {
             Self::Count => "an integer from 0".to_owned(),
             Self::Number => "a number".to_owned(),
             Self::Labels(least, most) => format!("a list of {least} to {most} different labels from 0 to 255"),
-            Self::Reals(count, least, most) => format!("a list of {count} numbers from {least} to {most}"),
+            Self::Reals((fewest, count), least, most) if fewest == count => {
+                format!("a list of {count} numbers from {least} to {most}")
+            }
+            Self::Reals((fewest, count), least, most) => {
+                format!("a list of {fewest} to {count} numbers from {least} to {most}")
+            }
             Self::Switch => "true or false".to_owned(),
             Self::Hours => hours::FORM.to_owned(),
             Self::Share => share::FORM.to_owned(),

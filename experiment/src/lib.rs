@@ -14,6 +14,7 @@ mod images;
 mod kind;
 mod literal;
 mod nearest;
+mod privacy;
 mod release;
 mod resolve;
 mod schema;
@@ -46,6 +47,7 @@ pub use self::{
         Described, FEATURES_MAX, Head, HeadCirculation, HeadConflict, HeadData, HeadExperiment, HeadFeatures,
         HeadImages, HeadTraining, LEGENDRE_DEGREE,
     },
+    privacy::{NOISE_DELTA, Privacy, PrivacyConflict},
     release::Release,
     settings::{
         Angiography, Compute, DataFormat, DataPlan, Encryption, Federation, Generated, Phantom, Publish, ReportFormats,
@@ -70,6 +72,7 @@ pub struct Experiment {
     layout: LaneLayout,
     local_epochs: usize,
     train: TrainSettings,
+    privacy: Option<Privacy>,
     encryption: Encryption,
     publish: Publish,
     compute: Compute,
@@ -186,6 +189,11 @@ impl Experiment {
     /// `[train]`.
     pub fn train(&self) -> &TrainSettings {
         &self.train
+    }
+
+    /// `[privacy]`; `None` where patients are not hidden.
+    pub fn privacy(&self) -> Option<&Privacy> {
+        self.privacy.as_ref()
     }
 
     /// `[encryption]`.

@@ -17,6 +17,7 @@ pub(super) struct ExperimentLiteral {
     /// Kept as a table: one key is ours, the rest is the trainer's own type.
     #[serde(default)]
     pub(super) train: toml::Table,
+    pub(super) privacy: Option<PrivacyLiteral>,
     #[serde(default)]
     pub(super) encryption: EncryptionLiteral,
     #[serde(default)]
@@ -70,6 +71,26 @@ pub(super) struct FederationLiteral {
     pub(super) attempts_max: Option<u32>,
     pub(super) attempts_ahead: Option<u32>,
     pub(super) weights: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct PrivacyLiteral {
+    pub(super) mode: String,
+    pub(super) epsilon: Option<f64>,
+    pub(super) delta: Option<f64>,
+    pub(super) sampling_rate: Option<f64>,
+    pub(super) clip_norm: Option<f64>,
+    pub(super) local_steps: Option<u32>,
+    pub(super) images_per_patient: Option<usize>,
+    pub(super) class_prior: Option<Vec<f64>>,
+}
+
+impl PrivacyLiteral {
+    /// Whether patients are hidden.
+    pub(super) fn is_on(&self) -> bool {
+        self.mode == "local"
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -178,6 +199,7 @@ pub(super) struct PublishLiteral {
     pub(super) gain: Option<f64>,
     pub(super) clip: Option<f64>,
     pub(super) figures: Option<String>,
+    pub(super) final_step: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -14,7 +14,8 @@ use super::{
     error::{Conflict, ExperimentError, Fault, Faults},
     images::{ImagesLiteral, format_of},
     kind,
-    literal::{Auto, DataLiteral, ExperimentLiteral, FederationLiteral, PublishLiteral},
+    literal::{Auto, DataLiteral, ExperimentLiteral, FederationLiteral, PrivacyLiteral, PublishLiteral},
+    privacy::Privacy,
     release::Release,
     schema,
     settings::{DataPlan, Encryption, Federation, Publish, Weighting},
@@ -32,7 +33,11 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<Experiment, E
     let program = check.program(&data, literal.model.layers.clone(), (serving, is_planes(&literal.publish)));
     let publish =
         program.as_ref().ok().and_then(|program| check.publish(&literal, serving, program, (&data, &federation)));
+    let fits_last = trains_last(&literal);
     let (train, local_epochs) = check.train(literal.train);
+    let fits = Privacy::fits(federation.rounds, fits_last);
+    let private = program.as_ref().ok().map(|program| (fits, program.network()));
+    let privacy = private.and_then(|trained| check.privacy(literal.privacy.as_ref(), trained, &train));
     let figures = pools_figures(&literal.publish);
     let values = program.as_ref().map_or(0, |program| round_values(program, &encryption, figures));
     let layout = check.layout(&federation, &encryption).map(|layout| layout.for_values(values));
@@ -62,6 +67,7 @@ pub(super) fn resolve(document: &Document, text: String) -> Result<Experiment, E
         layout,
         local_epochs,
         train,
+        privacy,
         encryption,
         publish,
         compute: check::compute(&literal.compute),
@@ -281,7 +287,21 @@ impl Check<'_> {
         let figures = pools_figures(keys);
         let leak_bits = keys.leak_bits;
         let planes = is_planes(keys);
-        Some(Publish { name, preset, release, gain, clip, queries, images, planes, quota, leak_bits, figures })
+        let final_step = trains_last(literal);
+        Some(Publish {
+            name,
+            preset,
+            release,
+            gain,
+            final_step,
+            clip,
+            queries,
+            images,
+            planes,
+            quota,
+            leak_bits,
+            figures,
+        })
     }
 
     fn train(&mut self, mut table: toml::Table) -> (TrainSettings, usize) {
@@ -298,6 +318,15 @@ impl Check<'_> {
             self.wrong(&["train"], "a setting".to_owned(), &format!("what the trainer takes: {fault}"));
         }
         (settings.unwrap_or_default(), local_epochs)
+    }
+}
+
+/// Whether every hospital trains once more for the published model: unless the file says so, where no patients are
+/// hidden.
+fn trains_last(literal: &ExperimentLiteral) -> bool {
+    match literal.publish.final_step.as_deref() {
+        Some(word) => word == "train",
+        None => !literal.privacy.as_ref().is_some_and(PrivacyLiteral::is_on),
     }
 }
 

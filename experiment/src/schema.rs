@@ -25,6 +25,7 @@ pub(super) const ROOT: &[Field] = &[
     required("data", Kind::Table(DATA)),
     required("model", Kind::Table(MODEL)),
     optional("train", Kind::Table(TRAIN)),
+    optional("privacy", Kind::Table(PRIVACY)),
     optional("encryption", Kind::Table(ENCRYPTION)),
     optional("publish", Kind::Table(PUBLISH)),
     optional("compute", Kind::Table(COMPUTE)),
@@ -86,6 +87,10 @@ const POLICY: &[Field] = &[
     optional("terms", Kind::Digests(64)),
     optional("models", Kind::Digests(64)),
     optional("share-figures", Kind::Switch),
+    optional("declared-patients", Kind::Integer(1, 1_000_000_000)),
+    optional("max-epsilon", Kind::Real(0.01, 1000.0)),
+    optional("max-delta", Kind::Real(1e-12, 0.01)),
+    optional("privacy-min", Kind::Choice(&["off", "local"])),
     optional("hours", Kind::Hours),
 ];
 
@@ -154,7 +159,7 @@ pub(super) const PHANTOM: &[Field] = &[
     optional("patients-per-hospital", Kind::Integer(3, 65_536)),
     optional("slices-per-patient", Kind::Integer(1, 6)),
     optional("difficulty", Kind::Real(0.0, 1.0)),
-    optional("proportions", Kind::Reals(3, 0.001, 1000.0)),
+    optional("proportions", Kind::Reals((3, 3), 0.001, 1000.0)),
 ];
 
 pub(super) const ANGIOGRAPHY: &[Field] =
@@ -222,6 +227,17 @@ const AUGMENTATION: &[Field] = &[
     optional("mirror", Kind::Switch),
 ];
 
+const PRIVACY: &[Field] = &[
+    required("mode", Kind::Choice(&["off", "local"])),
+    optional("epsilon", Kind::Real(0.01, 1000.0)),
+    optional("delta", Kind::Real(1e-12, 0.01)),
+    optional("sampling-rate", Kind::Real(1e-6, 1.0)),
+    optional("clip-norm", Kind::Real(1e-6, 1e6)),
+    optional("local-steps", Kind::Integer(1, 1000)),
+    optional("images-per-patient", Kind::Integer(1, 4096)),
+    optional("class-prior", Kind::Reals((2, 16), 0.0001, 0.9999)),
+];
+
 const ENCRYPTION: &[Field] = &[
     optional("preset", Kind::Choice(&["AGG13", "AGG14"])),
     optional("lane-bits", Kind::Integer(8, 16)),
@@ -244,6 +260,7 @@ const PUBLISH: &[Field] = &[
     optional("gain", Kind::Real(0.01, 16.0)),
     optional("clip", Kind::Real(0.0001, 1.0)),
     optional("figures", Kind::Choice(&["none", "pooled"])),
+    optional("final-step", Kind::Choice(&["none", "train"])),
 ];
 
 pub(super) const COMPUTE: &[Field] = &[

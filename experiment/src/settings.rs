@@ -204,6 +204,8 @@ pub struct Publish {
     /// Before there is a model, every weight of a unit with k inputs is taken to lie within this over sqrt(k): what the
     /// bound on answers' errors is for. A trained model is compared with the bound itself.
     pub gain: f64,
+    /// Whether every hospital trains once more, unseen by the others, for what goes into the published model.
+    pub final_step: bool,
     /// Values of the last update, which goes into the published model unseen, are clipped to [-clip, clip].
     pub clip: f64,
     /// Test images that `run` classifies under encryption.

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// A checked site file; all defaults where there is none.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Site {
     /// Checked by the schema; there is one version so far.
@@ -126,7 +126,7 @@ pub struct NetworkSite {
 
 /// `[policy]` of a site file: what this site takes part in. It wins over whatever is proposed; what is not set is not
 /// limited.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Policy {
     /// Fewest hospitals in a sum.
@@ -143,6 +143,14 @@ pub struct Policy {
     pub models: Vec<String>,
     /// Whether this site's counts join the pooled figures of a model; they do if nothing is said.
     pub share_figures: Option<bool>,
+    /// Patients that the site declares to train on: a round number, which plans that hide patients work with.
+    pub declared_patients: Option<u32>,
+    /// What all trainings that this site takes part in may cost its patients together; no bound if absent.
+    pub max_epsilon: Option<f64>,
+    /// Probability that it was more; 1e-5 if absent.
+    pub max_delta: Option<f64>,
+    /// Whether plans have to hide patients: `"local"` where they do.
+    pub privacy_min: Option<String>,
     /// When training may begin; at any time if nothing is said.
     pub hours: Option<Hours>,
 }

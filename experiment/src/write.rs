@@ -10,6 +10,7 @@ use toml::{Table, Value};
 use super::{
     Experiment,
     kind::{Field, Kind},
+    privacy::{Privacy, UNUSED},
     settings::{Compute, DataPlan, Generated, Publish, ReportFormats},
 };
 
@@ -80,12 +81,12 @@ pub(super) fn plan(experiment: &Experiment) -> Table {
                 ("epoch-releases", integer(encryption.epoch_releases.try_into().unwrap_or(usize::MAX))),
             ]),
         ),
-        ("publish", self::publish(publish)),
+        ("publish", self::publish(publish, experiment.privacy.is_some())),
     ];
-    entries(root)
+    entries(root.into_iter().chain(experiment.privacy.as_ref().map(|private| ("privacy", privacy(private)))))
 }
 
-fn publish(publish: &Publish) -> Value {
+fn publish(publish: &Publish, is_private: bool) -> Value {
     let large = |number: u64| integer(number.try_into().unwrap_or(usize::MAX));
     let all = [
         ("name", text(&publish.name)),
@@ -101,7 +102,10 @@ fn publish(publish: &Publish) -> Value {
     ];
     let planes = publish.planes.then(|| ("questions", text("planes")));
     let leak_bits = publish.leak_bits.map(|bits| ("leak-bits", large(bits)));
-    table(all.into_iter().chain(planes).chain(leak_bits))
+    // What most files mean without saying it is not said here either.
+    let word = if publish.final_step { "train" } else { "none" };
+    let final_step = (publish.final_step == is_private).then(|| ("final-step", text(word)));
+    table(all.into_iter().chain(planes).chain(leak_bits).chain(final_step))
 }
 
 fn data(experiment: &Experiment) -> Table {
@@ -192,8 +196,24 @@ fn train(experiment: &Experiment) -> Value {
     shorten(&mut value);
     if let Value::Table(table) = &mut value {
         table.insert("local-epochs".to_owned(), integer(experiment.local_epochs));
+        if experiment.privacy.is_some() {
+            UNUSED.iter().for_each(|unused| drop(table.remove(*unused)));
+        }
     }
     value
+}
+
+fn privacy(privacy: &Privacy) -> Value {
+    table([
+        ("mode", text("local")),
+        ("epsilon", Value::Float(privacy.epsilon)),
+        ("delta", Value::Float(privacy.delta)),
+        ("sampling-rate", Value::Float(privacy.sampling_rate)),
+        ("clip-norm", Value::Float(privacy.clip_norm)),
+        ("local-steps", count(privacy.local_steps)),
+        ("images-per-patient", integer(privacy.images_per_patient)),
+        ("class-prior", Value::Array(privacy.class_prior.iter().map(|share| Value::Float(*share)).collect())),
+    ])
 }
 
 /// Single-precision settings print as people wrote them: 0.07, not 0.07000000029802322.

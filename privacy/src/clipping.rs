@@ -1,7 +1,6 @@
 //! Gradients of patients as integers, none longer than what noise is measured against.
 
-use he_agg::Stream;
-
+use crate::dither::Dither;
 use crate::gaussian::DiscreteGaussian;
 
 /// What the scale shrinks by when rounding made a gradient too long.
@@ -77,19 +76,19 @@ impl Clipping {
     /// Adds a patient's gradient, clipped and rounded at random, to a sum. A gradient that is not finite adds nothing.
     ///
     /// Whatever the gradient is, the sum moves by a length of at most the root of [`Clipping::squared`].
-    pub fn add(&self, gradient: &[f32], sum: &mut [i64], dither: &mut Stream) {
+    pub fn add(&self, gradient: &[f32], sum: &mut [i64], dither: &mut Dither) {
         let length = gradient.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
         if !length.is_finite() {
             return;
         }
         let mut scale = self.scale / length.max(self.length);
         loop {
-            let rounded: Vec<i64> =
-                gradient.iter().map(|value| (f64::from(*value) * scale + dither.next_f64()).floor() as i64).collect();
-            let squared =
-                rounded.iter().fold(0u64, |sum, value| sum.saturating_add(value.unsigned_abs().saturating_pow(2)));
-            if squared <= self.squared {
-                sum.iter_mut().zip(rounded).for_each(|(sum, value)| *sum += value);
+            let factor = scale as f32;
+            let rounded: Vec<i32> =
+                gradient.iter().map(|value| (value * factor + dither.fraction()).floor() as i32).collect();
+            let squared = |value: &i32| u64::from(value.unsigned_abs()).pow(2);
+            if rounded.iter().fold(0u64, |sum, value| sum.saturating_add(squared(value))) <= self.squared {
+                sum.iter_mut().zip(rounded).for_each(|(sum, value)| *sum += i64::from(value));
                 return;
             }
             scale *= SHRINKING;
@@ -116,7 +115,7 @@ mod tests {
         let dimension = 3_570;
         let clipping = clipping(dimension);
         assert_eq!(clipping.squared(), (DiscreteGaussian::ALONE.variance() as f64 / (NOISE * NOISE)) as u64);
-        let mut stream = Stream::from_seed([1; 32]);
+        let mut dither = Dither::new(1);
         let flat = |value: f32| vec![value; dimension];
         let mut one = flat(0.0);
         one[7] = -3e38;
@@ -127,7 +126,7 @@ mod tests {
             for _ in 0..20 {
                 let before: Vec<i64> = (0..dimension as i64).collect();
                 let mut sum = before.clone();
-                clipping.add(&gradient, &mut sum, &mut stream);
+                clipping.add(&gradient, &mut sum, &mut dither);
                 let moved: Vec<i64> = sum.iter().zip(&before).map(|(sum, before)| sum - before).collect();
                 assert!(squared(&moved) <= clipping.squared(), "{:?}", &gradient[..9]);
             }
@@ -138,11 +137,11 @@ mod tests {
     fn rounding_that_would_be_too_long_is_done_again_shorter() {
         // Two values, and hardly room for one: each is rounded to 0 or 1, and both to 1 would be too long.
         let clipping = Clipping { length: 1.0, squared: 1, scale: 1.0 };
-        let mut stream = Stream::from_seed([2; 32]);
+        let mut dither = Dither::new(2);
         let mut seen = [0; 3];
         for _ in 0..200 {
             let mut sum = [0; 2];
-            clipping.add(&[0.7, 0.7], &mut sum, &mut stream);
+            clipping.add(&[0.7, 0.7], &mut sum, &mut dither);
             seen[squared(&sum) as usize] += 1;
         }
         assert!(seen[0] > 0 && seen[1] > 0 && seen[2] == 0, "{seen:?}");
@@ -151,10 +150,10 @@ mod tests {
     #[test]
     fn short_gradients_keep_their_mean_and_long_ones_their_direction() {
         let clipping = clipping(3);
-        let mut stream = Stream::from_seed([3; 32]);
-        let mean = |gradient: &[f32], stream: &mut Stream| {
+        let mut dither = Dither::new(3);
+        let mean = |gradient: &[f32], dither: &mut Dither| {
             let mut sum = [0; 3];
-            (0..2_000).for_each(|_| clipping.add(gradient, &mut sum, stream));
+            (0..2_000).for_each(|_| clipping.add(gradient, &mut sum, dither));
             sum.map(|value| value as f64 / 2_000.0 / clipping.scale())
         };
         let near = |found: [f64; 3], expected: [f64; 3]| {
@@ -162,15 +161,15 @@ mod tests {
             let off = found.iter().zip(expected).map(|(found, expected)| (found - expected).abs()).fold(0.0, f64::max);
             assert!(off < 5e-6, "{found:?} {expected:?}");
         };
-        near(mean(&[0.1, -0.2, 0.3], &mut stream), [0.1f32, -0.2, 0.3].map(f64::from));
-        near(mean(&[30.0, 0.0, -40.0], &mut stream), [0.3, 0.0, -0.4]);
+        near(mean(&[0.1, -0.2, 0.3], &mut dither), [0.1f32, -0.2, 0.3].map(f64::from));
+        near(mean(&[30.0, 0.0, -40.0], &mut dither), [0.3, 0.0, -0.4]);
     }
 
     #[test]
     fn a_gradient_that_is_not_finite_adds_nothing() {
         for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut sum = [5; 3];
-            clipping(3).add(&[1.0, value, 1.0], &mut sum, &mut Stream::from_seed([4; 32]));
+            clipping(3).add(&[1.0, value, 1.0], &mut sum, &mut Dither::new(4));
             assert_eq!(sum, [5; 3]);
         }
     }

@@ -8,10 +8,14 @@
 
 mod accountant;
 mod clipping;
+mod dither;
 mod gaussian;
+mod sampling_rate;
 mod step;
 
 pub use accountant::{COSTS, ORDERS, RenyiCosts};
 pub use clipping::{Clipping, ClippingError};
+pub use dither::Dither;
 pub use gaussian::DiscreteGaussian;
+pub use sampling_rate::SamplingRate;
 pub use step::{NoisyStep, NoisyStepError};

@@ -172,6 +172,9 @@ impl HospitalMachine {
             HospitalInput::TrainingFailed { round } => {
                 self.refuse(Scope::Round, u64::from(round.0), Attempt(0), Reject::TrainingFailed, &mut out);
             }
+            HospitalInput::PrivacySpent { round } => {
+                self.refuse(Scope::Round, u64::from(round.0), Attempt(0), Reject::PrivacyBudget, &mut out);
+            }
             HospitalInput::FiguresWithheld { round } => {
                 self.refuse(Scope::Round, u64::from(round.0), Attempt(0), Reject::FiguresWithheld, &mut out);
             }

@@ -161,6 +161,8 @@ numbered_refusals! {
     69 LeakBudgetSpent "the answers of this key epoch may carry no more bits; a new key epoch is needed";
     /// The steps that follow from the uploads are others.
     70 ProgramDiffers "the steps that follow from everybody's rows are not those that the coordinator names";
+    /// The site's patients would show more than the plan or the site's own policy allows.
+    71 PrivacyBudget "this site's patients would show more than its privacy budget allows; the others go on without it";
     }
 }
 

@@ -326,9 +326,10 @@ impl RoundMachine {
             return;
         }
         match refusal.reject {
-            Reject::TrainingFailed | Reject::EncryptionInterrupted | Reject::FiguresWithheld => {
-                self.without_update.insert(party)
-            }
+            Reject::TrainingFailed
+            | Reject::EncryptionInterrupted
+            | Reject::FiguresWithheld
+            | Reject::PrivacyBudget => self.without_update.insert(party),
             _ if refusal.attempt == 0 => self.refused.insert(party),
             _ if refusal.attempt == self.attempt.0 => self.not_decrypting.insert(party),
             _ => {}

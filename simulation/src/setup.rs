@@ -1,17 +1,20 @@
 //! Turns an experiment into what the coordinator and each hospital have to know of it, and starts their processes.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use client::hospital::{
-    Asker, Hospital, HospitalEnd, HospitalError, HospitalSetup, Killer, SiteImages, Slots, Transport,
+    Asker, Hospital, HospitalEnd, HospitalError, HospitalSetup, Killer, OwnPatients, SiteImages, Slots, Transport,
 };
 use client::plan::Plan;
+use client::privacy_ledger::LEDGER_FILE;
 use client::train::TrainDevice;
 use coordinator::compute::Compute;
 use coordinator::{Coordinator, CoordinatorPlan, CoordinatorSetup};
+use datasets::Samples;
 use protocol::ids::{Digest, Epoch};
 use protocol::net::{Backoff, Dialer, Limits, PeerName, Server, Traffic};
 use protocol::terms::Terms;
@@ -112,7 +115,12 @@ impl Common {
         );
         let traffic = Arc::clone(dialer.traffic());
         let who = (enrolled.party, self.epoch);
-        let plan = self.plan.hospital(who, &enrolment.roster.membership(), terms, self.device.clone());
+        let mut plan = self.plan.hospital(who, &enrolment.roster.membership(), terms, self.device.clone());
+        plan.patients = data.as_ref().filter(|_| plan.privacy.is_some()).map(|data| OwnPatients {
+            declared: declared(&data.train),
+            ledger: enrolled.root.join(LEDGER_FILE),
+            budget: None,
+        });
         let killer: Arc<Mutex<Option<Killer>>> = Arc::default();
         let mut transport: Arc<dyn Transport> = Arc::new(dialer);
         if let Some(drop) = drops.iter().find(|drop| drop.hospital == number) {
@@ -147,6 +155,13 @@ impl Common {
         });
         Ok(Running { number, asker, traffic, task, kill })
     }
+}
+
+/// How many patients a hospital of a simulation declares: as many as it has, to the first digit.
+fn declared(train: &Samples) -> u32 {
+    let patients = train.groups.iter().collect::<BTreeSet<_>>().len().max(1);
+    let unit = 10usize.pow(patients.ilog10());
+    u32::try_from(patients.div_ceil(unit) * unit).unwrap_or(u32::MAX)
 }
 
 /// The coordinator's process and its socket.

@@ -8,6 +8,7 @@ use protocol::store::{JournalError, StoreError};
 use protocol::{Digest, PartyId, Reject};
 
 use super::sealed::SealedError;
+use crate::privacy_ledger::PrivacyLedgerError;
 use crate::train::TrainError;
 use crate::vault::VaultError;
 
@@ -66,6 +67,18 @@ pub enum HospitalError {
         party: PartyId,
         /// Why.
         source: TrainError,
+    },
+    /// The list of what patients have shown, or what they may show.
+    #[error(transparent)]
+    Privacy(#[from] PrivacyLedgerError),
+    /// A plan hides patients, and the site does not say how many it has.
+    #[error("the plan hides patients, and this site does not say how many it has: declare a round number of them")]
+    UndeclaredPatients,
+    /// Something would be encrypted that nobody charged for.
+    #[error("what round {round} would encrypt was never charged to the privacy ledger: nothing is encrypted")]
+    NotCharged {
+        /// Which.
+        round: u32,
     },
     /// The model's answers on this hospital's own test images.
     #[error("{party}: its figures cannot be counted: {source}")]

@@ -31,6 +31,7 @@ impl Site {
     pub(super) fn count(&mut self, round: RoundId) -> Result<bool, HospitalError> {
         self.finish_ceremony()?;
         if sealed::has_values(&self.vault, self.plan.epoch, round) {
+            self.note_figures(round)?;
             return Ok(true);
         }
         let Some(held_out) = &self.held_out else { return Ok(false) };
@@ -52,7 +53,7 @@ impl Site {
             Answers { logits: validation.view(), labels: &held_out.validation.labels },
             Answers { logits: test.view(), labels: &held_out.test.labels },
             &self.statistics(held_out),
-            Trained::of(&self.data),
+            self.trained_on(),
         )
         .map_err(|source| HospitalError::Figures { party, source })?;
         let lanes = CountDigits::new(self.plan.layout.lane_bits()).split(tally.counts());
@@ -66,8 +67,20 @@ impl Site {
         values.resize(self.current.parameters.len().max(values.len()), 0);
         // Nobody's counts are weighed: the sum of the weights has to be the number of sites.
         sealed::put_values(&self.vault, self.plan.epoch, round, &RoundValues { values, weight: 1 })?;
+        self.note_figures(round)?;
         self.observer.timed(party, round, Timed::Count, started.elapsed());
         Ok(true)
+    }
+
+    /// How many images and patients it says that it trained on: as many as it declares to have, where these are hidden.
+    fn trained_on(&self) -> Trained {
+        match (&self.plan.privacy, &self.plan.patients) {
+            (Some(_), Some(patients)) => {
+                let declared = u64::from(patients.declared);
+                Trained { images: declared, groups: declared }
+            }
+            _ => Trained::of(&self.data),
+        }
     }
 
     /// What the images look like, so that whoever asks about another can be told where it looks otherwise.

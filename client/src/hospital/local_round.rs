@@ -15,6 +15,7 @@ use super::error::{HospitalError, Step};
 use super::observer::{Activity, Timed};
 use super::sealed::{self, RoundValues};
 use super::site::Site;
+use crate::train::FitProgress;
 
 impl Site {
     /// Trains from the current model and seals the quantised update in the vault.
@@ -25,8 +26,9 @@ impl Site {
         // A round is opened when all keys exist.
         self.finish_ceremony()?;
         if sealed::has_values(&self.vault, self.plan.epoch, round) {
-            return Ok(());
+            return self.charge_update(round);
         }
+        self.check_budget(round.0)?;
         let started = Instant::now();
         let fit = self.fit(round.0)?;
         self.observer.trained(self.plan.party, round, fit.loss, fit.samples);
@@ -40,6 +42,8 @@ impl Site {
         let mut stream = Stream::from_os().step(step)?;
         let values = quantiser.quantise(&update, weight, &mut stream).step(step)?;
         sealed::put_values(&self.vault, self.plan.epoch, round, &RoundValues { values, weight })?;
+        // With their noise: an attempt that is repeated encrypts the same ones.
+        self.charge_update(round)?;
         self.observer.timed(self.plan.party, round, Timed::Encrypt, started.elapsed());
         Ok(())
     }
@@ -52,19 +56,28 @@ impl Site {
         let rounds = usize::try_from(plan.terms.rounds).unwrap_or(usize::MAX);
         let rate = plan.training.learning_rate_at(index.min(rounds.saturating_sub(1)), rounds);
         let seed = plan.seed ^ (u64::from(round) << 32) ^ u64::from(party.number());
-        self.trainer
-            .fit(&self.current.parameters, &self.data, plan.local_epochs, rate, seed, &mut |progress| {
-                observer.activity(
-                    party,
-                    Activity::Training {
-                        epoch: progress.epoch + 1,
-                        of: progress.epochs,
-                        part: progress.batch as f64 / progress.batches.max(1) as f64,
-                        loss: progress.loss,
-                    },
-                );
-            })
-            .map_err(|source| HospitalError::Train { party, source })
+        let mut show = |progress: FitProgress| {
+            observer.activity(
+                party,
+                Activity::Training {
+                    epoch: progress.epoch + 1,
+                    of: progress.epochs,
+                    part: progress.batch as f64 / progress.batches.max(1) as f64,
+                    loss: progress.loss,
+                },
+            );
+        };
+        let start = &self.current.parameters;
+        let fit = match &plan.privacy {
+            None => self.trainer.fit(start, &self.data, plan.local_epochs, rate, seed, &mut show),
+            Some(privacy) => {
+                let patients = plan.patients.as_ref().ok_or(HospitalError::UndeclaredPatients)?;
+                let mut secret = Stream::from_os().step("drawing patients and noise")?;
+                let private = (&privacy.steps, patients.declared);
+                self.trainer.fit_privately(start, &self.data, rate, private, (seed, &mut secret), &mut show)
+            }
+        };
+        fit.map_err(|source| HospitalError::Train { party, source })
     }
 
     /// Encrypts the sealed values of a round under the attempt's `a`. A repeat after a crash gives the same bytes: the
@@ -76,6 +89,7 @@ impl Site {
         let started = Instant::now();
         let step = "encrypting the update";
         let quantised = sealed::round_values(&self.vault, self.plan.epoch, round)?;
+        self.check_charged(round.0, quantised.digest())?;
         let keys = self.keys.as_ref().ok_or(HospitalError::NoKeys { step })?;
         let party = self.plan.party;
         let parts: Vec<&[i32]> = quantised.values.chunks(self.plan.layout.values_per_chunk()).collect();

@@ -39,6 +39,7 @@ mod serving;
 mod site;
 mod site_store;
 mod slots;
+mod spending;
 #[cfg(test)]
 mod tests;
 mod training;
@@ -58,7 +59,7 @@ pub use observer::{Activity, Observer, Timed};
 pub(crate) use own_audit::AuditedSite;
 pub use own_audit::{Again, Object};
 pub use parameters::parameters_digest;
-pub use plan::{HospitalPlan, PlannedHead};
+pub use plan::{HospitalPlan, OwnPatients, PlannedHead, PlannedPrivacy};
 pub use query::{Answered, Asker, Envelope, QuestionStep, SAMPLE_BYTES, STEPS_WAITING_MAX};
 pub use slots::Slots;
 pub use transport::Transport;

@@ -1,5 +1,6 @@
 //! What a hospital has to know of the plan it approved.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use he_agg::multiparty::{DecryptPolicy, PlannedKeys, Quorum};
 use he_infer::Program;
 use he_train::MomentLanes;
 use he_train::encrypted::HeadPlan;
+use privacy::NoisyStep;
 use protocol::PartyId;
 use protocol::hospital::EarlierCohort;
 use protocol::ids::{Digest, Epoch};
@@ -21,7 +23,8 @@ use protocol::terms::Terms;
 
 use super::error::HospitalError;
 use super::weights::Weights;
-use crate::train::TrainDevice;
+use crate::privacy_ledger::Budget;
+use crate::train::{PrivateSteps, TrainDevice};
 
 /// A head that is trained on ciphertexts, as it was approved.
 #[derive(Clone)]
@@ -33,6 +36,28 @@ pub struct PlannedHead {
     pub moments: MomentLanes,
     /// Whether features are made uncorrelated by the sum over all rows.
     pub is_whitened: bool,
+}
+
+/// How each hospital hides its patients, as it was approved.
+#[derive(Clone, Debug)]
+pub struct PlannedPrivacy {
+    /// Noisy steps of a fit.
+    pub steps: PrivateSteps,
+    /// What each of them costs.
+    pub step: NoisyStep,
+    /// What all fits of the training may cost.
+    pub budget: Budget,
+}
+
+/// What a hospital itself says of its patients, where a plan hides them.
+#[derive(Clone, Debug)]
+pub struct OwnPatients {
+    /// How many it declares to have: a round number, and no secret.
+    pub declared: u32,
+    /// The list of what they have shown so far.
+    pub ledger: PathBuf,
+    /// What all trainings together may cost; no bound if absent.
+    pub budget: Option<Budget>,
 }
 
 /// The approved plan, and who this hospital is in it.
@@ -70,6 +95,12 @@ pub struct HospitalPlan {
     pub device: TrainDevice,
     /// Local epochs per round.
     pub local_epochs: usize,
+    /// Where patients are hidden: steps with noise take the place of local epochs.
+    pub privacy: Option<PlannedPrivacy>,
+    /// Its own patients; absent where no plan that it takes part in hides any.
+    pub patients: Option<OwnPatients>,
+    /// Whether it trains once more for the published model.
+    pub final_step: bool,
     /// Cohorts of this site's earlier key epochs whose sums of updates may be known.
     pub earlier: Vec<EarlierCohort>,
     /// What training goes on from, of the digest in the terms; the seed's weights if absent.

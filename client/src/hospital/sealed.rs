@@ -50,6 +50,15 @@ pub struct RoundValues {
     pub weight: u32,
 }
 
+impl RoundValues {
+    /// SHA-256 of them with their weight.
+    pub(super) fn digest(&self) -> Digest {
+        let mut bytes = Zeroizing::new(self.weight.to_le_bytes().to_vec());
+        self.values.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+        Digest::of_bytes(&bytes)
+    }
+}
+
 /// The opened sums of one round, under the digest of the model, or of the figures, that they give.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OpenedSums {

@@ -90,30 +90,38 @@ impl Site {
     }
 
     /// This hospital's part for exactly this model and cohort: the sealed one, or a new one, which is sealed.
-    fn contribution(&self, attempt: Attempt, cohort: PartySet) -> Result<Contribution, HospitalError> {
+    fn contribution(&mut self, attempt: Attempt, cohort: PartySet) -> Result<Contribution, HospitalError> {
         let (epoch, model) = (self.plan.epoch, self.current.digest());
+        let part = 1.0 / cohort.len().max(1) as f64;
+        let plain: Vec<f32> = self.current.parameters.iter().map(|value| (f64::from(*value) * part) as f32).collect();
         if sealed::has_contribution(&self.vault, epoch, attempt) {
             let known = sealed::contribution(&self.vault, epoch, attempt)?;
             if (known.model, known.cohort) == (model, cohort) {
+                self.charge_contribution(&known.parameters, &plain)?;
                 return Ok(known);
             }
         }
-        let fit = self.fit(self.plan.terms.rounds)?;
-        let share = self.plan.weights.share(self.plan.party, cohort);
-        let part = 1.0 / cohort.len().max(1) as f64;
-        let clip = self.plan.publish_clip;
-        let parameters: Vec<f32> = fit
-            .parameters
-            .iter()
-            .zip(&self.current.parameters)
-            .map(|(new, old)| {
-                let update = (f64::from(*new) - f64::from(*old)).clamp(-clip, clip);
-                (f64::from(*old) * part + update * share) as f32
-            })
-            .collect();
+        // Without an update where its patients may show no more.
+        let parameters = match self.plan.final_step && self.check_budget(self.last_fit()).is_ok() {
+            true => self.stepped(cohort, part)?,
+            false => plain.clone(),
+        };
         let contribution = Contribution { model, cohort, parameters };
         sealed::put_contribution(&self.vault, epoch, attempt, &contribution)?;
+        self.charge_contribution(&contribution.parameters, &plain)?;
         Ok(contribution)
+    }
+
+    /// Its part with an update that nobody else sees.
+    fn stepped(&self, cohort: PartySet, part: f64) -> Result<Vec<f32>, HospitalError> {
+        let fit = self.fit(self.plan.terms.rounds)?;
+        let share = self.plan.weights.share(self.plan.party, cohort);
+        let clip = self.plan.publish_clip;
+        let values = fit.parameters.iter().zip(&self.current.parameters).map(|(new, old)| {
+            let update = (f64::from(*new) - f64::from(*old)).clamp(-clip, clip);
+            (f64::from(*old) * part + update * share) as f32
+        });
+        Ok(values.collect())
     }
 
     /// Encrypts images (channels x height x width, normalised) behind this hospital's gate, as one query under a number

@@ -31,6 +31,7 @@ use super::plan::HospitalPlan;
 use super::site_store::SiteStore;
 use super::training::SiteTraining;
 use crate::ledger::DiskLedger;
+use crate::privacy_ledger::PrivacyLedger;
 use crate::train::Trainer;
 use crate::vault::Vault;
 
@@ -70,6 +71,8 @@ pub(super) struct Site {
     pub(super) current: CurrentModel,
     /// The training of a head under way.
     pub(super) training: SiteTraining,
+    /// What its patients have shown, where the plan hides them.
+    pub(super) privacy: Option<PrivacyLedger>,
 }
 
 impl Site {
@@ -92,6 +95,12 @@ impl Site {
             None => trainer.initial_parameters(plan.seed),
         };
         let current = CurrentModel::open(&vault, &journal, &plan, first)?;
+        let privacy = match (&plan.privacy, &plan.patients) {
+            (None, _) => None,
+            (Some(_), Some(patients)) => Some(PrivacyLedger::open(&patients.ledger)?),
+            // A site that only serves trains nothing; whatever would show patients asks for the ledger.
+            (Some(_), None) => None,
+        };
         let holdings = Holdings::open(&root.join("sums"), Arc::clone(&journal), plan.epoch)?;
         Ok(Self {
             training_ledger: ledger(&journal, "training", &plan, plan.layout.flooding())?,
@@ -118,6 +127,7 @@ impl Site {
             evaluations: Evaluations::default(),
             current,
             training: SiteTraining::default(),
+            privacy,
         })
     }
 

@@ -11,6 +11,7 @@ mod publishing;
 mod relin_proof;
 mod round_sums;
 mod rounds;
+mod spending;
 mod training;
 
 mod weights;
@@ -172,6 +173,9 @@ fn plan(number: u16, program: &Arc<Program>) -> HospitalPlan {
         training: TrainSettings::default(),
         device: TrainDevice::cpu(),
         local_epochs: 1,
+        privacy: None,
+        patients: None,
+        final_step: true,
         earlier: Vec::new(),
         start: None,
         keeps_ceremony: false,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datasets::Dataset;
-use experiment::{AskedModel, Described, HeadFeatures, Weighting};
+use experiment::{AskedModel, Described, HeadFeatures, Privacy, Weighting};
 use he_agg::aggregation::LaneLayout;
 use he_agg::multiparty::PlannedKeys;
 use he_infer::Program;
@@ -82,6 +82,12 @@ impl Plan {
             Self::Network(plan) => Some(plan),
             Self::Head(_) => None,
         }
+    }
+
+    /// How it hides patients; `None` where it does not.
+    #[must_use]
+    pub fn privacy(&self) -> Option<&Privacy> {
+        self.network()?.experiment().privacy()
     }
 
     /// Name of the experiment.

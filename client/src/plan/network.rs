@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datasets::Dataset;
-use experiment::Experiment;
+use experiment::{Experiment, Privacy};
 use he_infer::Program;
 use protocol::ids::{Digest, Epoch, PartyId};
 use protocol::membership::Membership;
 use protocol::terms::Terms;
 
 use super::{ANSWER_WITHIN, PlanError, QUERY_DEADLINE};
-use crate::hospital::{HospitalPlan, Weights, parameters_digest};
-use crate::train::{TrainDevice, Trainer};
+use crate::hospital::{HospitalPlan, PlannedPrivacy, Weights, parameters_digest};
+use crate::privacy_ledger::Budget;
+use crate::train::{PrivateSteps, TrainDevice, Trainer};
 
 /// An experiment as both roles need it.
 #[derive(Clone)]
@@ -141,6 +142,9 @@ impl NetworkPlan {
             training: experiment.train().clone(),
             device,
             local_epochs: experiment.local_epochs(),
+            privacy: experiment.privacy().map(planned),
+            patients: None,
+            final_step: experiment.publish().final_step,
             seed: experiment.seed(),
             earlier: Vec::new(),
             start: None,
@@ -148,6 +152,22 @@ impl NetworkPlan {
             keeps_ceremony: false,
             answer_within: ANSWER_WITHIN,
         }
+    }
+}
+
+/// How a hospital hides its patients.
+fn planned(privacy: &Privacy) -> PlannedPrivacy {
+    PlannedPrivacy {
+        steps: PrivateSteps {
+            rate: privacy.rate,
+            clipping: privacy.clipping,
+            noise: Privacy::NOISE,
+            steps: privacy.local_steps,
+            images_per_patient: privacy.images_per_patient,
+            class_prior: privacy.class_prior.clone(),
+        },
+        step: privacy.step,
+        budget: Budget { epsilon: privacy.epsilon, delta: privacy.delta },
     }
 }
 

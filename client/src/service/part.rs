@@ -13,10 +13,11 @@ use super::{Running, ServiceError, Setup, epoch_folder};
 use crate::consent::Seen;
 use crate::counter::{Counter, Notice, Takes};
 use crate::data_sets::DataSets;
-use crate::hospital::{Activity, Hospital, HospitalPlan, HospitalSetup, Observer, SiteImages, Timed};
+use crate::hospital::{Activity, Hospital, HospitalPlan, HospitalSetup, Observer, OwnPatients, SiteImages, Timed};
 use crate::log_copy::LogCopy;
 use crate::models::ModelsError;
 use crate::policy;
+use crate::privacy_ledger::LEDGER_FILE;
 use crate::questions::Questions;
 use crate::vault::Vault;
 use crate::{earlier, handover, hours, models};
@@ -77,6 +78,11 @@ impl Part {
         plan.start = start.map(Arc::new);
         plan.earlier = earlier;
         plan.keeps_ceremony = setup.audit.keeps();
+        plan.patients = setup.policy.declared_patients.map(|declared| OwnPatients {
+            declared,
+            ledger: setup.member.root().join(LEDGER_FILE),
+            budget: policy::budget(&setup.policy),
+        });
         let takes = Takes::of(&seen.plan)?;
         let (member, hours) = (Arc::clone(&setup.member), setup.policy.hours);
         let models = setup.policy.models.clone();

@@ -95,6 +95,14 @@ pub enum TrainError {
         /// Name of the tensor.
         tensor: String,
     },
+    /// Shares of other classes than the network's.
+    #[error("privacy.class-prior has {found} shares for {expected} classes; write one for each class")]
+    ClassPrior {
+        /// Classes of the network.
+        expected: usize,
+        /// Shares given.
+        found: usize,
+    },
     /// A GPU is asked for and cannot be used.
     #[error("no GPU to train on: {reason}")]
     NoGpu {

@@ -10,12 +10,15 @@ mod class_weights;
 mod device;
 mod draws;
 mod error;
+mod image_gradient;
 mod module;
 mod optimiser;
+mod private;
 mod trainer;
 mod unfold;
 mod value;
 
 pub use device::TrainDevice;
 pub use error::TrainError;
+pub use private::PrivateSteps;
 pub use trainer::{FitProgress, LocalFit, Trainer};

@@ -142,9 +142,7 @@ impl Trainer {
         seed: u64,
         progress: &mut dyn FnMut(FitProgress),
     ) -> Result<LocalFit, TrainError> {
-        self.check_rate(learning_rate)?;
-        self.check_start(start)?;
-        self.check_samples(data)?;
+        self.check_fit(start, data, learning_rate)?;
         let samples = data.labels.len();
         let images = data.images.as_standard_layout();
         let pixels = images.as_slice().ok_or(TrainError::Backend { what: "contiguous images" })?;
@@ -243,6 +241,22 @@ impl Trainer {
         out
     }
 
+    /// The network.
+    pub(super) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Channels, height and width of an image.
+    pub(super) fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    pub(super) fn check_fit(&self, start: &[f32], data: &Samples, learning_rate: f64) -> Result<(), TrainError> {
+        self.check_rate(learning_rate)?;
+        self.check_start(start)?;
+        self.check_samples(data)
+    }
+
     fn check_rate(&self, learning_rate: f64) -> Result<(), TrainError> {
         Ok(TrainSettings::check_learning_rate(learning_rate)?)
     }
@@ -287,7 +301,7 @@ impl Trainer {
     }
 
     /// Name of the first tensor with a value that is not finite.
-    fn first_non_finite(&self, flat: &[f32]) -> Option<String> {
+    pub(super) fn first_non_finite(&self, flat: &[f32]) -> Option<String> {
         let at = flat.iter().position(|v| !v.is_finite())?;
         let tensors = self.network.tensors();
         let spec = tensors.iter().find(|t| at < t.offset + t.len)?;

@@ -42,6 +42,33 @@ pub(super) fn unfold(
     Unfolded { values, sides }
 }
 
+/// Adds columns of windows back to where one image's values came from: the transpose of [`unfold`] for one image
+/// `(channels, height, width)`.
+pub(super) fn fold(
+    columns: &[f32],
+    image: &mut [f32],
+    [channels, height, width]: [usize; 3],
+    (kernel, stride, padding): (usize, usize, usize),
+) {
+    let outputs = |side: usize| (side + 2 * padding).saturating_sub(kernel) / stride + 1;
+    let sides = [outputs(height), outputs(width)];
+    for ((channel, tap_y, tap_x), row) in triples(channels, kernel).zip(columns.chunks_exact(sides[0] * sides[1])) {
+        let plane = &mut image[channel * height * width..][..height * width];
+        for (y, line) in row.chunks_exact(sides[1]).enumerate() {
+            let at = (y * stride + tap_y).wrapping_sub(padding);
+            if at >= height {
+                continue;
+            }
+            for (x, value) in line.iter().enumerate() {
+                let column = (x * stride + tap_x).wrapping_sub(padding);
+                if column < width {
+                    plane[at * width + column] += value;
+                }
+            }
+        }
+    }
+}
+
 fn triples(channels: usize, kernel: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     (0..channels).flat_map(move |c| (0..kernel * kernel).map(move |tap| (c, tap / kernel, tap % kernel)))
 }
@@ -70,6 +97,20 @@ mod tests {
                 }
             }
             assert_eq!(found.next(), None);
+        }
+    }
+    #[test]
+    fn folding_is_the_transpose_of_unfolding() {
+        for (kernel, stride, padding) in [(3, 1, 1), (5, 2, 2), (4, 3, 0), (2, 2, 1), (6, 6, 5), (7, 1, 6)] {
+            let shape @ [channels, height, width] = [3, 7, 9];
+            let image: Vec<f32> = (0..channels * height * width).map(|v| ((v * 7) % 11) as f32).collect();
+            let Unfolded { values, .. } = unfold(&image, [1, channels, height, width], (kernel, stride, padding));
+            let columns: Vec<f32> = (0..values.len()).map(|v| ((v * 5) % 13) as f32).collect();
+            let mut folded = vec![0.0; image.len()];
+            fold(&columns, &mut folded, shape, (kernel, stride, padding));
+            // Whole numbers this small are exact: <unfold x, y> = <x, fold y>.
+            let dot = |one: &[f32], other: &[f32]| one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>();
+            assert_eq!(dot(&values, &columns), dot(&image, &folded), "{kernel} {stride} {padding}");
         }
     }
 }

@@ -73,6 +73,11 @@ pub enum HospitalInput {
         /// The round.
         round: RoundId,
     },
+    /// This site's patients would show more than is allowed.
+    PrivacySpent {
+        /// The round.
+        round: RoundId,
+    },
     /// This site's policy keeps its figures.
     FiguresWithheld {
         /// The round.
@@ -334,7 +339,7 @@ pub enum HospitalOutput {
     /// All serving keys exist: the ceremony's own secrets are not needed again.
     ServingKeysComplete,
     /// Train, clip, quantise, seal; in a round of figures count instead of training. Answer: `Trained`,
-    /// `TrainingFailed` or `FiguresWithheld`.
+    /// `TrainingFailed`, `PrivacySpent` or `FiguresWithheld`.
     Train {
         /// The round.
         round: RoundId,

@@ -70,6 +70,7 @@ fn work_that_a_site_did_not_do_is_refused_by_its_name() {
     for (input, reject) in [
         (HospitalInput::TrainingFailed { round }, Reject::TrainingFailed),
         (HospitalInput::FiguresWithheld { round }, Reject::FiguresWithheld),
+        (HospitalInput::PrivacySpent { round }, Reject::PrivacyBudget),
     ] {
         assert_eq!(refusals(&[Federation::new().input(1, input)]), [reject]);
     }

@@ -53,7 +53,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("he-train", &["he-agg", "he-infer"]),
     ("imaging", &["remedy"]),
     ("pacs", &["remedy"]),
-    ("experiment", &["he-agg", "he-infer", "he-train", "datasets", "metrics", "remedy"]),
+    ("experiment", &["he-agg", "he-infer", "he-train", "datasets", "metrics", "remedy", "privacy"]),
     (
         "client",
         &[
@@ -65,6 +65,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "datasets",
             "metrics",
             "remedy",
+            "privacy",
             "experiment",
             "pacs",
         ],

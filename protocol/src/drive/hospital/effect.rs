@@ -217,7 +217,7 @@ pub enum HospitalJob {
         /// As fetched, with the digest that the log states.
         sum: Bytes,
     },
-    /// Train, clip, quantise, seal; answer `Trained` or `TrainingFailed`.
+    /// Train, clip, quantise, seal; answer `Trained`, `TrainingFailed` or `PrivacySpent`.
     Train {
         /// The round.
         round: RoundId,

@@ -1,0 +1,250 @@
+//! What a site's patients have shown so far: a list on disk that only grows, over all trainings the site ever took part
+//! in.
+//!
+//! A row is written, and synced, before anything that it pays for is encrypted, and nothing is encrypted without one. Rows
+//! are chained by their digests. All of a site's data sets count together, since a patient may be in any of them.
+
+use std::path::Path;
+
+use experiment::NOISE_DELTA;
+use privacy::{COSTS, NoisyStep, RenyiCosts};
+use protocol::ids::{Digest, Epoch};
+use protocol::store::{Journal, JournalError};
+use serde::{Deserialize, Serialize};
+
+/// The file in a site's folder.
+pub const LEDGER_FILE: &str = "privacy.sqlite";
+/// The list in it.
+const ROWS: &str = "privacy";
+/// What every digest begins with.
+const DOMAIN: &[u8] = b"consilium privacy ledger 1\n";
+
+/// An amount of privacy: (epsilon, delta).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Budget {
+    /// What may be spent.
+    pub epsilon: f64,
+    /// Probability that it was more.
+    pub delta: f64,
+}
+
+/// What may be spent, and of what.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Allowance {
+    /// On this training.
+    pub plan: Budget,
+    /// On all that the site takes part in; no bound if absent.
+    pub site: Option<Budget>,
+}
+
+/// What noisy steps were taken for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spending {
+    /// Digest of the terms: of the training.
+    pub run: Digest,
+    /// The key epoch.
+    pub epoch: Epoch,
+    /// The round; after the last one, what goes into the published model.
+    pub round: u32,
+    /// Digest of what is encrypted.
+    pub values: Digest,
+    /// Each step; `None` of figures, which are counted on patients that nothing is trained on, and without noise.
+    pub step: Option<NoisyStep>,
+    /// How many.
+    pub steps: u32,
+}
+
+impl Spending {
+    fn costs(&self) -> RenyiCosts {
+        self.step.map_or(RenyiCosts::NOTHING, |step| step.costs(self.steps))
+    }
+
+    /// What the noise is off by.
+    fn delta(&self) -> f64 {
+        self.step.map_or(0.0, |_| NOISE_DELTA)
+    }
+}
+
+/// A row as it is stored and exported, one JSON object a line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PrivacyRow {
+    /// Digest of the terms.
+    pub run: String,
+    /// The key epoch.
+    pub epoch: u32,
+    /// The round.
+    pub round: u32,
+    /// Digest of what is encrypted.
+    pub values: String,
+    /// Probability of a patient to be drawn; null of figures, which are counted on patients that nothing is trained on.
+    pub sampling_rate: Option<f64>,
+    /// Deviation of the noise in what one patient may add; null where there is none.
+    pub noise: Option<f64>,
+    /// Steps.
+    pub steps: u32,
+    /// Rényi divergences of orders 2 to 256 in parts of 2^-40.
+    pub costs: Vec<u64>,
+    /// What the noise is off by.
+    pub delta: f64,
+    /// Digest of the row before; zeros of the first.
+    pub before: String,
+}
+
+impl PrivacyRow {
+    fn digest(line: &[u8]) -> Digest {
+        Digest::of_bytes(&[DOMAIN, line].concat())
+    }
+
+    fn costs(&self) -> Option<RenyiCosts> {
+        <[u64; COSTS]>::try_from(&self.costs[..]).ok().map(RenyiCosts::of_parts)
+    }
+}
+
+/// Why nothing is charged, or a ledger not read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PrivacyLedgerError {
+    /// The disk.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A row that is none, or does not follow the one before it.
+    #[error(
+        "row {row} of the privacy ledger is damaged or does not follow the one before it: nothing is trained with noise \
+         here until the file is back from a backup"
+    )]
+    Damaged {
+        /// Counted from 1.
+        row: usize,
+    },
+    /// More than the plan or the site allows.
+    #[error(
+        "{whose} allows epsilon {} at delta {}, and {found:.3} would be spent with this round: the others go on without \
+         this site",
+        allowed.epsilon, allowed.delta
+    )]
+    Spent {
+        /// Who allows no more.
+        whose: &'static str,
+        /// As much.
+        allowed: Budget,
+        /// With what was to be charged.
+        found: f64,
+    },
+}
+
+/// A site's list.
+pub struct PrivacyLedger {
+    journal: Journal,
+    rows: Vec<PrivacyRow>,
+    /// Digest of the last one.
+    head: Digest,
+}
+
+impl PrivacyLedger {
+    /// Opens a list, or begins one, and reads it through.
+    ///
+    /// # Errors
+    /// [`PrivacyLedgerError::Journal`]; [`PrivacyLedgerError::Damaged`].
+    pub fn open(path: &Path) -> Result<Self, PrivacyLedgerError> {
+        let journal = Journal::open(path)?;
+        let (mut rows, mut head) = (Vec::new(), Digest([0; 32]));
+        for (index, line) in journal.read(ROWS, 0, u32::MAX)?.into_iter().enumerate() {
+            let row = serde_json::from_slice::<PrivacyRow>(&line).ok();
+            let row = row.filter(|row| row.before == head.to_string() && row.costs().is_some());
+            rows.push(row.ok_or(PrivacyLedgerError::Damaged { row: index + 1 })?);
+            head = PrivacyRow::digest(&line);
+        }
+        Ok(Self { journal, rows, head })
+    }
+
+    /// All rows, from the first.
+    #[must_use]
+    pub fn rows(&self) -> &[PrivacyRow] {
+        &self.rows
+    }
+
+    /// What all rows spent together with this delta, or those of one training.
+    #[must_use]
+    pub fn spent(&self, run: Option<Digest>, delta: f64) -> f64 {
+        let name = run.map(|run| run.to_string());
+        let rows = self.rows.iter().filter(|row| name.as_ref().is_none_or(|name| row.run == *name));
+        total(rows.map(|row| (row.costs(), row.delta)), delta)
+    }
+
+    /// Whether so much more may be spent: of its training, and of all that the site takes part in.
+    ///
+    /// # Errors
+    /// [`PrivacyLedgerError::Spent`].
+    pub fn check(&self, spending: &Spending, allowed: Allowance) -> Result<(), PrivacyLedgerError> {
+        let Allowance { plan, site } = allowed;
+        let (run, costs) = (spending.run.to_string(), spending.costs());
+        let of_run: Vec<_> = self.rows.iter().filter(|row| row.run == run).collect();
+        let with = |rows: Vec<&PrivacyRow>, delta: f64| {
+            total(
+                rows.iter().map(|row| (row.costs(), row.delta)).chain([(Some(costs.clone()), spending.delta())]),
+                delta,
+            )
+        };
+        let found = with(of_run, plan.delta);
+        if found > plan.epsilon {
+            return Err(PrivacyLedgerError::Spent { whose: "the plan", allowed: plan, found });
+        }
+        let Some(site) = site else { return Ok(()) };
+        let found = with(self.rows.iter().collect(), site.delta);
+        if found > site.epsilon {
+            let whose = "this site's policy (max-epsilon)";
+            return Err(PrivacyLedgerError::Spent { whose, allowed: site, found });
+        }
+        Ok(())
+    }
+
+    /// Charges for what is to be encrypted: on disk when this returns. The same values are charged once.
+    ///
+    /// # Errors
+    /// As [`PrivacyLedger::check`], and nothing is charged then; [`PrivacyLedgerError::Journal`].
+    pub fn charge(&mut self, spending: &Spending, allowed: Allowance) -> Result<(), PrivacyLedgerError> {
+        if self.is_charged(spending.values) {
+            return Ok(());
+        }
+        self.check(spending, allowed)?;
+        let row = PrivacyRow {
+            run: spending.run.to_string(),
+            epoch: spending.epoch.0,
+            round: spending.round,
+            values: spending.values.to_string(),
+            sampling_rate: spending.step.map(|step| step.rate()),
+            noise: spending.step.map(|step| step.noise()),
+            steps: spending.steps,
+            costs: spending.costs().parts().to_vec(),
+            delta: spending.delta(),
+            before: self.head.to_string(),
+        };
+        let line = serde_json::to_vec(&row).unwrap_or_default();
+        self.journal.append(ROWS, &line)?;
+        self.head = PrivacyRow::digest(&line);
+        self.rows.push(row);
+        Ok(())
+    }
+
+    /// Whether these values were charged.
+    #[must_use]
+    pub fn is_charged(&self, values: Digest) -> bool {
+        let name = values.to_string();
+        self.rows.iter().any(|row| row.values == name)
+    }
+}
+
+/// Epsilon of all of them together at a delta, of which each takes its part.
+fn total(rows: impl Iterator<Item = (Option<RenyiCosts>, f64)>, delta: f64) -> f64 {
+    let (mut sum, mut left) = (RenyiCosts::NOTHING, delta);
+    for (costs, part) in rows {
+        let Some(costs) = costs else { return f64::INFINITY };
+        sum = &sum + &costs;
+        left -= part;
+    }
+    if sum == RenyiCosts::NOTHING {
+        return 0.0;
+    }
+    if left > 0.0 { sum.epsilon(left) } else { f64::INFINITY }
+}
