@@ -2,6 +2,8 @@
 
 use client::consent::Seen;
 use client::plan::{HeadCampaign, Plan};
+use client::policy::budget;
+use client::privacy_ledger::Budget;
 use client::service::NotedStand;
 use experiment::{Experiment, Policy, Weighting};
 use protocol::party_set::PartySet;
@@ -60,7 +62,10 @@ fn of_network(language: Language, seen: &Seen, experiment: &Experiment) -> Vec<S
     let (members, threshold) = (membership.seats.len(), membership.threshold);
     let mut all = vec![
         pair(key!("office.terms.images"), &size, &experiment.data().classes.join(", ")),
-        pair(key!("office.terms.rounds"), &federation.rounds, &experiment.local_epochs()),
+        match experiment.privacy() {
+            None => pair(key!("office.terms.rounds"), &federation.rounds, &experiment.local_epochs()),
+            Some(privacy) => pair(key!("office.terms.rounds.noisy"), &federation.rounds, &privacy.local_steps),
+        },
     ];
     if let Some(base) = seen.standing.proposal.base {
         all.push(pair(key!("office.terms.base"), &base.epoch, &base.model));
@@ -82,13 +87,24 @@ fn of_network(language: Language, seen: &Seen, experiment: &Experiment) -> Vec<S
         true => language.say("office.terms.figures").to_owned(),
         false => language.say("office.terms.no-figures").to_owned(),
     });
-    all.push(language.say("office.terms.no-noise").to_owned());
+    match experiment.privacy() {
+        None => all.push(language.say("office.terms.no-noise").to_owned()),
+        Some(privacy) => {
+            all.push(pair(key!("office.terms.noise"), &privacy.epsilon, &privacy.delta));
+            all.push(language.say(key!("office.terms.noise.not")).to_owned());
+            all.push(match publish.final_step {
+                true => language.say(key!("office.terms.last-step")).to_owned(),
+                false => language.say(key!("office.terms.no-last-step")).to_owned(),
+            });
+        }
+    }
     all
 }
 
 /// The hospital's own rules, one sentence each.
 pub(super) fn policy(language: Language, policy: &Policy, keeps: bool) -> Vec<String> {
-    let Policy { min_cohort, rounds_max, images_min, presets, terms, models, share_figures, hours } = policy;
+    let Policy { min_cohort, rounds_max, images_min, presets, terms, models, share_figures, hours, .. } = policy;
+    let (declared, epsilon) = (policy.declared_patients.map(|it| it.to_string()), budget(policy));
     let limit = |value: Option<String>, some: &'static str, none: &'static str| match value {
         Some(value) => language.fill(some, &[&value]),
         None => language.say(none).to_owned(),
@@ -98,6 +114,17 @@ pub(super) fn policy(language: Language, policy: &Policy, keeps: bool) -> Vec<St
         limit(min_cohort.map(|it| it.to_string()), key!("office.policy.cohort"), key!("office.policy.cohort.none")),
         limit(rounds_max.map(|it| it.to_string()), key!("office.policy.rounds"), key!("office.policy.rounds.none")),
         limit(images_min.map(|it| it.to_string()), key!("office.policy.images"), key!("office.policy.images.none")),
+        limit(declared, key!("office.policy.patients"), key!("office.policy.patients.none")),
+        match epsilon {
+            Some(Budget { epsilon, delta }) => {
+                language.fill(key!("office.policy.epsilon"), &[&epsilon.to_string(), &delta.to_string()])
+            }
+            None => language.say(key!("office.policy.epsilon.none")).to_owned(),
+        },
+        match policy.privacy_min.as_deref() {
+            Some("local") => language.say(key!("office.policy.hidden")).to_owned(),
+            _ => language.say(key!("office.policy.hidden.none")).to_owned(),
+        },
         limit(list(presets), key!("office.policy.presets"), key!("office.policy.presets.none")),
         limit(list(models), key!("office.policy.models"), key!("office.policy.models.none")),
         limit(hours.map(|it| it.to_string()), key!("office.policy.hours"), key!("office.policy.hours.none")),
