@@ -25,6 +25,7 @@ mod measured;
 pub mod plan;
 pub mod plane_cost;
 pub mod prediction;
+pub mod privacy_cost;
 pub mod progress;
 mod random_model;
 mod resident_model;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::plane_cost::{PlaneCost, planes_text};
 use crate::prediction::Prediction;
+use crate::privacy_cost::PrivacyCost;
 
 /// Bytes of one 32-bit float, the unit that traffic is compared with.
 const F32_BYTES: usize = 4;
@@ -27,6 +28,8 @@ pub struct Plan {
     pub training: TrainingCost,
     /// One query, the keys and the model.
     pub serving: ServingCost,
+    /// What hides patients; null where nothing does.
+    pub privacy: Option<PrivacyCost>,
     /// Time and precision of an answer; null until it was predicted.
     pub prediction: Option<Prediction>,
     #[serde(skip)]
@@ -204,6 +207,7 @@ impl Plan {
                 leak_bits_per_answer: experiment.leak_bits_per_answer(),
                 leak_bits: experiment.publish().leak_bits,
             },
+            privacy: PrivacyCost::of(experiment),
             prediction: None,
             resolved: experiment.resolved_toml(),
             rounds,
@@ -293,6 +297,7 @@ impl Plan {
             ),
         ]
         .into_iter()
+        .chain(self.privacy.iter().flat_map(PrivacyCost::lines))
         .chain(self.serving_lines())
         .collect()
     }

@@ -177,4 +177,26 @@ mod tests {
         let models = [named.to_string()];
         assert!(may_ask(&[], named) && may_ask(&models, named) && !may_ask(&models, other));
     }
+
+    #[test]
+    fn a_site_may_want_its_patients_hidden_and_has_to_say_how_many_there_are() {
+        let hidden = PLAN.replacen(
+            "[publish]",
+            "[privacy]\nmode = \"local\"\nepsilon = 8.0\nclass-prior = [0.26, 0.74]\n[publish]",
+            1,
+        );
+        let unused = ["local-epochs", "batch-size", "gradient-clip"];
+        let is_used = |line: &&str| !unused.iter().any(|key| line.starts_with(key));
+        let hidden = hidden.lines().filter(is_used).collect::<Vec<_>>().join("\n");
+        let [plain, hidden] = [PLAN, &hidden].map(|text| Plan::of_consortium("plan", text, 5).unwrap());
+        let wants = |word: &str| Policy { privacy_min: Some(word.to_owned()), ..Policy::default() };
+        assert_eq!(check(&wants("local"), &plain, 9).err(), Some(PolicyRefusal::Unhidden));
+        assert_eq!(check(&wants("off"), &plain, 9), Ok(()));
+        assert_eq!(check(&wants("local"), &hidden, 9).err(), Some(PolicyRefusal::Undeclared));
+        assert_eq!(check(&Policy { declared_patients: Some(900), ..wants("local") }, &hidden, 9), Ok(()));
+        assert_eq!(budget(&Policy::default()), None);
+        let bound = |max_delta| budget(&Policy { max_epsilon: Some(3.0), max_delta, ..Policy::default() });
+        assert_eq!(bound(None), Some(Budget { epsilon: 3.0, delta: 1e-5 }));
+        assert_eq!(bound(Some(1e-6)), Some(Budget { epsilon: 3.0, delta: 1e-6 }));
+    }
 }

@@ -1,8 +1,8 @@
 //! What a site's patients have shown so far: a list on disk that only grows, over all trainings the site ever took part
 //! in.
 //!
-//! A row is written, and synced, before anything that it pays for is encrypted, and nothing is encrypted without one. Rows
-//! are chained by their digests. All of a site's data sets count together, since a patient may be in any of them.
+//! A row is written, and synced, before anything that it pays for is encrypted, and nothing is encrypted without one.
+//! Rows are chained by their digests. All of a site's data sets count together, since a patient may be in any of them.
 
 use std::path::Path;
 
@@ -110,8 +110,8 @@ pub enum PrivacyLedgerError {
     Journal(#[from] JournalError),
     /// A row that is none, or does not follow the one before it.
     #[error(
-        "row {row} of the privacy ledger is damaged or does not follow the one before it: nothing is trained with noise \
-         here until the file is back from a backup"
+        "row {row} of the privacy ledger is damaged or does not follow the one before it: nothing is trained with \
+         noise here until the file is back from a backup"
     )]
     Damaged {
         /// Counted from 1.
@@ -119,8 +119,8 @@ pub enum PrivacyLedgerError {
     },
     /// More than the plan or the site allows.
     #[error(
-        "{whose} allows epsilon {} at delta {}, and {found:.3} would be spent with this round: the others go on without \
-         this site",
+        "{whose} allows epsilon {} at delta {}, and {found:.3} would be spent with this round: the others go on \
+         without this site",
         allowed.epsilon, allowed.delta
     )]
     Spent {

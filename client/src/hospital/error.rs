@@ -2,6 +2,8 @@
 
 use he_agg::aggregation::PermitError;
 use protocol::blob::BlobId;
+use protocol::hospital::HospitalInput;
+use protocol::ids::RoundId;
 use protocol::net::NetError;
 use protocol::sealed::SealError;
 use protocol::store::{JournalError, StoreError};
@@ -294,6 +296,20 @@ impl HospitalError {
         }
     }
 
+    /// What the others hear of training or counting that failed.
+    ///
+    /// # Errors
+    /// Itself, where this site cannot go on.
+    pub(super) fn heard(self, round: RoundId) -> Result<HospitalInput, Self> {
+        match self {
+            Self::Privacy(PrivacyLedgerError::Spent { .. }) => Ok(HospitalInput::PrivacySpent { round }),
+            Self::Train { .. } | Self::Crypto { .. } | Self::Figures { .. } | Self::FiguresRoom { .. } => {
+                Ok(HospitalInput::TrainingFailed { round })
+            }
+            error => Err(error),
+        }
+    }
+
     pub(crate) fn crypto(step: &'static str) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> Self {
         move |source| Self::Crypto { step, source }
     }
@@ -307,5 +323,30 @@ pub(crate) trait Step<T> {
 impl<T, E: std::error::Error + Send + Sync + 'static> Step<T> for Result<T, E> {
     fn step(self, step: &'static str) -> Result<T, HospitalError> {
         self.map_err(|source| HospitalError::crypto(step)(Box::new(source)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::privacy_ledger::Budget;
+
+    #[test]
+    fn others_go_on_without_a_site_that_may_spend_no_more_and_hear_why() {
+        let (round, party) = (RoundId(3), PartyId::new(1).unwrap());
+        let allowed = Budget { epsilon: 8.0, delta: 1e-5 };
+        let spent = HospitalError::from(PrivacyLedgerError::Spent { whose: "the plan", allowed, found: 8.1 });
+        assert!(matches!(spent.heard(round), Ok(HospitalInput::PrivacySpent { round: RoundId(3) })));
+        for failed in [
+            HospitalError::FiguresRoom { party },
+            HospitalError::Train { party, source: TrainError::NoSamples },
+            HospitalError::Crypto { step: "x", source: "y".into() },
+        ] {
+            assert!(matches!(failed.heard(round), Ok(HospitalInput::TrainingFailed { round: RoundId(3) })));
+        }
+        // A ledger that cannot be read stops the site.
+        let damaged = HospitalError::from(PrivacyLedgerError::Damaged { row: 1 });
+        assert!(matches!(damaged.heard(round), Err(HospitalError::Privacy(PrivacyLedgerError::Damaged { row: 1 }))));
+        assert!(matches!(HospitalError::UndeclaredPatients.heard(round), Err(HospitalError::UndeclaredPatients)));
     }
 }

@@ -26,7 +26,6 @@ use super::query::{Answered, Envelope, QuestionStep};
 use super::site::Site;
 use super::slots::Slots;
 use crate::policy;
-use crate::privacy_ledger::PrivacyLedgerError;
 
 /// How far the computing is, for the coordinator's patience and for nobody else.
 #[derive(Default)]
@@ -393,20 +392,10 @@ impl Bench {
 
     /// What the others hear of training or counting that failed; the site goes on where it can.
     fn failed(&self, round: RoundId, error: HospitalError) -> Result<HospitalInput, HospitalError> {
-        match error {
-            HospitalError::Privacy(PrivacyLedgerError::Spent { .. }) => {
-                self.site.observer.refused(self.site.plan.party, &error.to_string());
-                Ok(HospitalInput::PrivacySpent { round })
-            }
-            HospitalError::Train { .. }
-            | HospitalError::Crypto { .. }
-            | HospitalError::Figures { .. }
-            | HospitalError::FiguresRoom { .. } => {
-                self.site.observer.refused(self.site.plan.party, &error.to_string());
-                Ok(HospitalInput::TrainingFailed { round })
-            }
-            error => Err(error),
-        }
+        let text = error.to_string();
+        let heard = error.heard(round)?;
+        self.site.observer.refused(self.site.plan.party, &text);
+        Ok(heard)
     }
 
     fn prepare(

@@ -1,7 +1,7 @@
 //! The gradient of one image, by hand on plain arrays: what privacy clips before anything is added up.
 //!
-//! The tensor library gives the gradient of a whole batch; of one image after the other it takes many times as long, most
-//! of it in preparing calls.
+//! The tensor library gives the gradient of a whole batch; of one image after the other it takes many times as long,
+//! most of it in preparing calls.
 
 use he_infer::{ImageShape, Layer, Network, Operation};
 use ndarray::linalg::general_mat_mul;

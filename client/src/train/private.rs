@@ -37,9 +37,9 @@ pub struct PrivateSteps {
 impl Trainer {
     /// Trains from `start` for [`PrivateSteps::steps`] steps over patients of `data`, drawn with `secret`.
     ///
-    /// Poses and roundings come from `seed`; who is drawn and what noise is added comes from `secret`, which nobody else
-    /// may have. A step is as long as if the drawn were the usual part of `declared_patients`. The parameters are as private as noise and rate make so many steps; loss and number of samples are not,
-    /// and stay in the hospital.
+    /// Poses and roundings come from `seed`; who is drawn and what noise is added comes from `secret`, which nobody
+    /// else may have. A step is as long as if the drawn were the usual part of `declared_patients`. The parameters are
+    /// as private as noise and rate make so many steps; loss and number of samples are not, and stay in the hospital.
     ///
     /// # Errors
     /// As [`Trainer::fit`]; [`TrainError::ClassPrior`] for a prior of other classes.

@@ -147,7 +147,7 @@ impl Table {
     }
 
     fn refuses(&mut self, number: u16, reject: Reject) {
-        let of_round = matches!(reject, Reject::TrainingFailed | Reject::FiguresWithheld);
+        let of_round = matches!(reject, Reject::TrainingFailed | Reject::FiguresWithheld | Reject::PrivacyBudget);
         let attempt = if of_round { 0 } else { self.machine.attempt().0 };
         let refusal = Refusal { scope: Scope::Round, number: u64::from(self.round().0), attempt, reject };
         self.says(number, HospitalMessage::Refusal(refusal));
@@ -265,14 +265,16 @@ fn a_member_that_lapses_before_its_next_ciphertext_is_waited_for_until_the_deadl
 }
 
 #[test]
-fn one_that_keeps_its_figures_is_left_out_and_helps_the_others() {
-    let mut table = Table::open(0);
-    (2..=5).for_each(|number| table.uploads(number, 1));
-    assert_eq!(table.machine.waiting_for().numbers(), [1]);
-    table.refuses(1, Reject::FiguresWithheld);
-    assert_eq!(table.machine.step(), "collecting signatures of the manifest");
-    (1..=5).for_each(|number| table.signs(number));
-    assert_eq!(table.machine.waiting_for().numbers(), [1, 2, 3, 4], "it decrypts with the others");
+fn one_that_has_no_part_in_a_sum_is_left_out_and_helps_the_others() {
+    for reject in [Reject::FiguresWithheld, Reject::TrainingFailed, Reject::PrivacyBudget] {
+        let mut table = Table::open(0);
+        (2..=5).for_each(|number| table.uploads(number, 1));
+        assert_eq!(table.machine.waiting_for().numbers(), [1]);
+        table.refuses(1, reject);
+        assert_eq!(table.machine.step(), "collecting signatures of the manifest");
+        (1..=5).for_each(|number| table.signs(number));
+        assert_eq!(table.machine.waiting_for().numbers(), [1, 2, 3, 4], "it decrypts with the others");
+    }
 }
 
 #[test]

@@ -99,6 +99,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "datasets",
             "metrics",
             "remedy",
+            "privacy",
             "experiment",
             "client",
             "report",
