@@ -172,6 +172,19 @@ impl PrivacyLedger {
         total(rows.map(|row| (row.costs(), row.delta)), delta)
     }
 
+    /// What all rows spent together with this delta, after each that cost something.
+    #[must_use]
+    pub fn epsilon_after(&self, delta: f64) -> Vec<f64> {
+        let (mut sum, mut left) = (RenyiCosts::NOTHING, delta);
+        let mut after = Vec::new();
+        for row in self.rows.iter().filter(|row| row.noise.is_some()) {
+            sum = &sum + &row.costs().unwrap_or(RenyiCosts::NOTHING);
+            left -= row.delta;
+            after.push(if left > 0.0 { sum.epsilon(left) } else { f64::INFINITY });
+        }
+        after
+    }
+
     /// Whether so much more may be spent: of its training, and of all that the site takes part in.
     ///
     /// # Errors

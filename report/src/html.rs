@@ -6,6 +6,7 @@ use super::{
     ReportError, charts, clinic,
     page::{badge, bar, cell, figure, folded, line, page, section, table},
     paired::Paired,
+    privacy,
     schema::{Latency, Report, Traffic},
     summary::local_mean,
     trust,
@@ -26,6 +27,7 @@ pub(super) fn render(report: &Report) -> Result<String, ReportError> {
         (serving(report))
         (checks(report))
         (dropouts(report))
+        @if let Some(privacy) = &report.privacy { (privacy::render(privacy)) }
         (trusted(report))
         (traffic(report))
         (rounds(report))

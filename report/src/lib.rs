@@ -18,6 +18,7 @@ mod more;
 mod page;
 mod paired;
 mod parquet;
+mod privacy;
 mod quality;
 mod schema;
 mod summary;
@@ -45,6 +46,7 @@ pub use self::{
     head_summary::head_summary,
     more::{MoreAttack, MoreEvidence, MoreReport, MoreTraining, UsualRange},
     paired::Paired,
+    privacy::{PrivacyBlock, PrivacySpent},
     quality::{ClinicalQuality, SitePart, SiteQuality, SplitKind, SplitNote},
     schema::{
         AggregationParameters, ComputeReport, Crypto, DeviceBytes, DeviceReport, DropOutReport, ExperimentBlock, Final,

@@ -6,6 +6,7 @@ use experiment::Experiment;
 use metrics::PooledFigures;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::privacy::PrivacyBlock;
 use super::{date::utc, paired::Paired, quality::ClinicalQuality};
 
 /// The whole report.
@@ -24,6 +25,8 @@ pub struct Report {
     pub final_: Final,
     /// The encrypted model at work.
     pub serving: Serving,
+    /// How patients were hidden; null where nothing did.
+    pub privacy: Option<PrivacyBlock>,
     /// Self-checks, made in every run.
     pub oracles: Vec<Oracle>,
     /// Hospitals that were lost, and what happened.

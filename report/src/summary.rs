@@ -6,6 +6,7 @@ use metrics::Interval;
 
 use super::{
     card,
+    privacy::PrivacyBlock,
     quality::SplitKind,
     schema::Report,
     units::{bytes_text, milliseconds_text, number_text, seconds_text},
@@ -37,6 +38,10 @@ pub fn summary(report: &Report) -> String {
     let up: u64 = report.rounds.iter().map(|round| round.bytes_up).sum();
     lines.push(("encrypted rounds", format!("{rounds}, of which {exact} equal the plaintext integer sum bit for bit")));
     lines.push(("sent by hospitals", format!("{} in training", bytes_text(up))));
+    if let Some(privacy) = &report.privacy {
+        let (spent, PrivacyBlock { epsilon, delta, .. }) = (number_text(privacy.spent(), 2), privacy);
+        lines.push(("patients hidden", format!("ε {spent} of {epsilon} spent, at δ {delta}")));
+    }
     for loss in &report.dropouts {
         let state = if loss.recovered { "recovered" } else { "not recovered" };
         lines.push(("lost", format!("hospital-{} in round {} ({}): {state}", loss.hospital, loss.round, loss.moment)));

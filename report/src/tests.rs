@@ -152,6 +152,7 @@ fn outcome() -> RunOutcome {
             model_bytes: 214_000_000,
             model_encrypted: true,
         },
+        privacy: None,
         oracles: vec![
             oracle("sum_exact", "8 of 8 decrypted sums equal the plaintext integer sums of the same updates."),
             oracle(

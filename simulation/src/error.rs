@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use client::counter::CounterError;
 use client::hospital::HospitalError;
 use client::plan::PlanError;
+use client::privacy_ledger::PrivacyLedgerError;
 use client::train::TrainError;
 use client::vault::{KeysError, VaultError};
 use coordinator::CoordinatorError;
@@ -52,6 +53,9 @@ pub enum FederationError {
     /// The roster.
     #[error(transparent)]
     Roster(#[from] RosterError),
+    /// A hospital's list of what its patients have shown.
+    #[error(transparent)]
+    Privacy(#[from] PrivacyLedgerError),
     /// A vault.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -210,7 +214,7 @@ impl Explained for FederationError {
                 "lower train.learning-rate or raise train.range-penalty, then start a new run".into()
             }
             Self::Train(_) => "check [train] and [data] of the experiment, then start a new run".into(),
-            Self::Keys(_) | Self::Vault(_) => {
+            Self::Keys(_) | Self::Vault(_) | Self::Privacy(_) => {
                 "put back the hospital's folder with its passphrase and vault, or start a new run".into()
             }
             Self::Io { .. } => "make space or correct the permissions of the run folder, then resume the run".into(),
@@ -236,7 +240,7 @@ impl Explained for FederationError {
             Self::Paused { .. } => Exit::Quorum,
             Self::Data(_) | Self::Size { .. } | Self::Train(TrainError::NoGpu { .. }) => Exit::BadInput,
             Self::Plan(error) => error.exit(),
-            Self::Keys(_) | Self::Vault(_) => Exit::Refused,
+            Self::Keys(_) | Self::Vault(_) | Self::Privacy(_) => Exit::Refused,
             Self::Counter(error) => error.exit(),
             Self::NotPublished { .. } | Self::NoHead { .. } => Exit::BadInput,
             Self::TooFewServing { .. } => Exit::Quorum,

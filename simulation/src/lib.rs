@@ -26,6 +26,7 @@ mod run;
 pub mod run_folder;
 mod service;
 mod setup;
+mod spending;
 mod tap;
 mod vaults;
 mod watch;

@@ -1,5 +1,7 @@
 //! Puts the figures of a finished run together, and makes its self-checks.
 
+use std::path::Path;
+
 use coordinator::compute::Compute;
 use datasets::Dataset;
 use experiment::Experiment;
@@ -15,6 +17,7 @@ use super::baselines::Baselines;
 use super::error::FederationError;
 use super::progress::Progress;
 use super::run::Asked;
+use super::spending;
 use super::watch::{LogScan, Watch};
 use crate::computing::{compute_report, device_bytes};
 use crate::event::{Event, EventSender};
@@ -29,6 +32,8 @@ const AGREEMENT_MIN: f64 = 0.999;
 /// Everything a run left.
 pub(super) struct Finished<'a> {
     pub(super) experiment: &'a Experiment,
+    /// The run's folder.
+    pub(super) out: &'a Path,
     pub(super) dataset: &'a Dataset,
     pub(super) progress: Progress,
     pub(super) baselines: Baselines,
@@ -95,6 +100,7 @@ pub(super) fn report(run: Finished<'_>, events: &EventSender) -> Result<RunOutco
         model_bytes: summary.model_bytes as u64,
         model_encrypted: run.folder_scan.2.is_empty() && run.control,
     };
+    let privacy = spending::of_run(run.experiment, run.out)?;
     let predictions = predictions(&run);
     let traffic = traffic(&run);
     let report = Report {
@@ -104,6 +110,7 @@ pub(super) fn report(run: Finished<'_>, events: &EventSender) -> Result<RunOutco
         rounds: run.progress.rounds,
         final_,
         serving,
+        privacy,
         oracles,
         dropouts: run.progress.dropouts,
         traffic,

@@ -178,6 +178,7 @@ impl<'a> Run<'a> {
         self.leave();
         let finished = Finished {
             experiment,
+            out,
             dataset: &dataset,
             progress,
             baselines,
