@@ -4,12 +4,14 @@
 //! A row is written, and synced, before anything that it pays for is encrypted, and nothing is encrypted without one.
 //! Rows are chained by their digests. All of a site's data sets count together, since a patient may be in any of them.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use experiment::NOISE_DELTA;
 use privacy::{COSTS, NoisyStep, RenyiCosts};
 use protocol::ids::{Digest, Epoch};
 use protocol::store::{Journal, JournalError};
+use remedy::{Exit, Explained};
 use serde::{Deserialize, Serialize};
 
 /// The file in a site's folder.
@@ -133,6 +135,37 @@ pub enum PrivacyLedgerError {
     },
 }
 
+impl Explained for PrivacyLedgerError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Journal(_) => "privacy_ledger",
+            Self::Damaged { .. } => "privacy_ledger_damaged",
+            Self::Spent { .. } => "privacy_spent",
+        }
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(LEDGER_FILE.to_owned())
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Journal(_) => "make space or correct the permissions of the site's folder",
+            Self::Damaged { .. } => "put the file back from the newest backup; ask who changed it",
+            Self::Spent { .. } => "the others go on; max-epsilon under [policy] in site.toml is this site's own bound",
+        })
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Journal(error) if error.no_space_left() => Exit::StorageFull,
+            Self::Journal(_) => Exit::Failed,
+            Self::Damaged { .. } => Exit::Verification,
+            Self::Spent { .. } => Exit::Refused,
+        }
+    }
+}
+
 /// A site's list.
 pub struct PrivacyLedger {
     journal: Journal,
@@ -164,12 +197,16 @@ impl PrivacyLedger {
         &self.rows
     }
 
-    /// What all rows spent together with this delta, or those of one training.
+    /// What all rows spent together with this delta.
     #[must_use]
-    pub fn spent(&self, run: Option<Digest>, delta: f64) -> f64 {
-        let name = run.map(|run| run.to_string());
-        let rows = self.rows.iter().filter(|row| name.as_ref().is_none_or(|name| row.run == *name));
-        total(rows.map(|row| (row.costs(), row.delta)), delta)
+    pub fn spent(&self, delta: f64) -> f64 {
+        total(self.rows.iter().map(|row| (row.costs(), row.delta)), delta)
+    }
+
+    /// What the rows of one training spent, by the digest of its terms.
+    #[must_use]
+    pub fn spent_on(&self, run: &str, delta: f64) -> f64 {
+        total(self.rows.iter().filter(|row| row.run == run).map(|row| (row.costs(), row.delta)), delta)
     }
 
     /// What all rows spent together with this delta, after each that cost something.

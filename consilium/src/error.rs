@@ -6,7 +6,8 @@ use bench::BenchError;
 use client::{
     bundle::BundleError, consent::ApprovalError, consent::ConsentError, counter::CounterError,
     data_sets::DataSetsError, enrolment::EnrolmentError, handover::HandoverError, models::ModelsError,
-    own_audit::OwnAuditError, plan::PlanError, service::ServeError, site_file::SiteFileError,
+    own_audit::OwnAuditError, plan::PlanError, privacy_ledger::PrivacyLedgerError, service::ServeError,
+    site_file::SiteFileError,
 };
 use coordinator::audit::AuditError;
 use coordinator::compute::ComputeError;
@@ -193,6 +194,9 @@ pub enum Error {
     /// The site file.
     #[error(transparent)]
     SiteFile(#[from] SiteFileError),
+    /// The list of what patients have shown.
+    #[error(transparent)]
+    Privacy(#[from] PrivacyLedgerError),
     /// An officer's approval of terms.
     #[error(transparent)]
     Approval(#[from] ApprovalError),
@@ -290,6 +294,7 @@ impl Error {
             Self::Counter(error) => Some(error),
             Self::Models(error) => Some(error),
             Self::Approval(error) => Some(error),
+            Self::Privacy(error) => Some(error),
             Self::Metrics(error) => Some(error),
             Self::Portal(error) => Some(error),
             Self::PlanFile { .. }

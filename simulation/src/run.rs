@@ -146,13 +146,12 @@ impl<'a> Run<'a> {
         let asked = self.serve(&host, &hospitals, &dataset.test).await?;
 
         self.enter(Phase::Checking);
-        let coordinator_folder = out.join("coordinator");
         host.stop("the run is finished").await?;
         let downloads: Vec<(u16, u64)> = hospitals.iter().map(|one| (one.number, one.traffic.down())).collect();
         dismiss(hospitals, &self.events).await;
         let scan = {
             let watch = Arc::clone(&watch);
-            let folder = coordinator_folder.clone();
+            let folder = out.join("coordinator");
             tokio::task::spawn_blocking(move || {
                 watch.with_needles(|needles| (needles.search_folder(&folder), needles.control(), needles.len()))
             })
@@ -163,8 +162,8 @@ impl<'a> Run<'a> {
         let known = audit::Known { coordinator: enrolment::coordinator_of(out)?, approved: Some(approved) };
         let log_check = audit::check_log(&folder, &known).map_err(|error| error.to_string());
         let (folder_scan, control, needles) = scan;
-        let folder_scan =
-            folder_scan.map_err(|source| crate::oracle::OracleError::Search { folder: coordinator_folder, source })?;
+        let folder_scan = folder_scan
+            .map_err(|source| crate::oracle::OracleError::Search { folder: out.join("coordinator"), source })?;
         self.events.note("waiting for the baselines: one model on all data, and each hospital alone");
         let baselines: Baselines = baselines.await.map_err(|_| FederationError::Abandoned)??;
         let logits = trainer.predict(&parameters, &dataset.test.images)?;

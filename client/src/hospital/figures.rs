@@ -73,7 +73,7 @@ impl Site {
     }
 
     /// How many images and patients it says that it trained on: as many as it declares to have, where these are hidden.
-    fn trained_on(&self) -> Trained {
+    pub(super) fn trained_on(&self) -> Trained {
         match (&self.plan.privacy, &self.plan.patients) {
             (Some(_), Some(patients)) => {
                 let declared = u64::from(patients.declared);

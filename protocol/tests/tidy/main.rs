@@ -114,6 +114,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "datasets",
             "metrics",
             "remedy",
+            "privacy",
             "experiment",
             "client",
             "coordinator",

@@ -2,6 +2,7 @@
 //! networks and few images, but nothing left out.
 
 mod head;
+mod privacy;
 mod service;
 
 use std::fs::File;

@@ -3,6 +3,7 @@
 use privacy::{Clipping, DiscreteGaussian, NoisyStep, SamplingRate};
 use protocol::store::Journal;
 
+use super::super::images::HeldOut;
 use super::super::plan::{OwnPatients, PlannedPrivacy};
 use super::super::sealed;
 use super::*;
@@ -60,7 +61,7 @@ fn rows(all: &Consortium) -> Vec<PrivacyRow> {
 }
 
 fn spent(all: &Consortium) -> f64 {
-    PrivacyLedger::open(&all.root(1).join(LEDGER_FILE)).unwrap().spent(None, 1e-5)
+    PrivacyLedger::open(&all.root(1).join(LEDGER_FILE)).unwrap().spent(1e-5)
 }
 
 #[test]
@@ -149,6 +150,15 @@ fn a_part_of_the_published_model_has_an_update_only_while_that_may_be_spent() {
     restarted(&mut all);
     assert_eq!(all.site(1).encrypt_contribution(Attempt(1), everyone()).unwrap(), first);
     assert_eq!(rows(&all).len(), 2);
+    // Killed before it was charged: nothing of it is encrypted uncharged.
+    let lost = Journal::open(&all.root(1).join(LEDGER_FILE)).unwrap();
+    let first_row = lost.read("privacy", 0, 1).unwrap();
+    lost.clear("privacy").unwrap();
+    lost.append("privacy", &first_row[0]).unwrap();
+    drop(lost);
+    restarted(&mut all);
+    assert_eq!(all.site(1).encrypt_contribution(Attempt(1), everyone()).unwrap(), first);
+    assert_eq!(rows(&all).len(), 2);
     // Another one would be one too many: it brings the model alone.
     all.site(1).encrypt_contribution(Attempt(2), everyone()).unwrap();
     assert!(plain(&all.sites[0], Attempt(2)) && rows(&all).len() == 2);
@@ -156,6 +166,31 @@ fn a_part_of_the_published_model_has_an_update_only_while_that_may_be_spent() {
     all.site(2).plan.final_step = false;
     all.site(2).encrypt_contribution(Attempt(1), everyone()).unwrap();
     assert!(plain(&all.sites[1], Attempt(1)));
+}
+
+#[test]
+fn figures_of_other_patients_are_noted_and_cost_those_that_were_trained_on_nothing() {
+    let mut all = with_hidden(1.001 * cost(1), None);
+    all.round(1);
+    let images = |from: u16| samples_of(from, 10);
+    all.site(1).held_out = Some(HeldOut { validation: images(11), test: images(21) });
+    assert!(all.site(1).count(RoundId(2)).unwrap());
+    all.site(1).encrypt(RoundId(2), Attempt::FIRST).unwrap();
+    let [_, row] = &rows(&all)[..] else { panic!("{:?}", rows(&all)) };
+    assert_eq!((row.round, row.steps, row.noise, row.sampling_rate, row.delta), (2, 0, None, None, 0.0));
+    assert!((spent(&all) - cost(1)).abs() < 1e-9);
+    // A restart notes them once.
+    restarted(&mut all);
+    all.site(1).held_out = Some(HeldOut { validation: images(11), test: images(21) });
+    assert!(all.site(1).count(RoundId(2)).unwrap());
+    assert_eq!(rows(&all).len(), 2);
+    // What it says that it trained on is what it declares to all.
+    let counted = all.site(1).trained_on();
+    assert_eq!((counted.images, counted.groups), (8, 8));
+    all.site(1).data = samples_of(1, 7);
+    assert_eq!(all.site(1).trained_on(), counted);
+    all.site(2).data = samples_of(1, 7);
+    assert_eq!(all.site(2).trained_on().images, 7);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod figures;
 mod handover;
 mod models;
 mod portal;
+mod privacy;
 mod questions;
 mod service;
 mod users;
@@ -19,6 +20,7 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, Subcommand};
 use client::consent::ConsentBook;
 use client::enrolment::{EnrolmentError, Joining, Membership};
+use client::policy::budget;
 use client::site_file::site_file;
 use experiment::Share;
 use protocol::enrolment::{Invite, Site, seconds};
@@ -127,6 +129,13 @@ pub enum What {
         /// What to do.
         #[command(subcommand)]
         what: UserWhat,
+    },
+    /// Show what this site's patients have shown in trainings with noise, and what is left of the site's own bound.
+    #[command(after_help = include_str!("../../help/hospital-privacy.txt"))]
+    Privacy {
+        /// A file to write the whole ledger to, one JSON object a row.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
     },
     /// Show what left the building, line by line and in sums.
     #[command(after_help = include_str!("../../help/hospital-sent.txt"))]
@@ -296,6 +305,7 @@ impl HospitalArgs {
             What::Predict { .. } => "hospital predict",
             What::Portal { .. } => "hospital portal",
             What::User { .. } => "hospital user",
+            What::Privacy { .. } => "hospital privacy",
             What::Sent { .. } => "hospital sent",
             What::Bundle { .. } => "hospital bundle",
             What::Policy => "hospital policy",
@@ -315,6 +325,7 @@ pub fn run(arguments: &HospitalArgs) -> Result<Done, Error> {
         What::Data { what } => return data::run(folder, what),
         What::Models => return models::list(folder),
         What::Predict { images, epoch } => return models::predict(folder, *epoch, images),
+        What::Privacy { to } => return privacy::run(folder, to.as_deref()),
         What::Sent { what, since, totals } => return data::sent(folder, what.as_deref(), since.as_deref(), *totals),
         What::Bundle { to, epoch } => return bundle::write(folder, *epoch, to),
         What::User { what } => return users::run(folder, what),
@@ -372,15 +383,20 @@ async fn officially(desk: &Desk, arguments: &HospitalArgs) -> Result<Done, Error
 fn policy(folder: &Path) -> Result<Done, Error> {
     let site = site_file(folder)?;
     let (policy, audit) = (site.policy, site.audit);
+    let bound = budget(&policy);
     let limit = |value: Option<String>| value.unwrap_or_else(|| "no limit".to_owned());
     let list = |list: &[String]| if list.is_empty() { "any".to_owned() } else { list.join(", ") };
     let text = format!(
         "fewest hospitals in a sum    {}\nmost training rounds         {}\nfewest images of this site   {}\n\
+         patients declared            {}\nprivacy of all trainings     {}\ntrainings without noise      {}\n\
          parameter sets               {}\nfigures of this site         {}\nhours of training            {}\n\
          models that may be asked     {}\nterms approved beforehand    {}\nsecrets of key ceremonies    {}",
         limit(policy.min_cohort.map(|it| it.to_string())),
         limit(policy.rounds_max.map(|it| it.to_string())),
         limit(policy.images_min.map(|it| it.to_string())),
+        policy.declared_patients.map_or_else(|| "none".to_owned(), |patients| format!("about {patients}")),
+        limit(bound.map(|bound| format!("epsilon {} at delta {}", bound.epsilon, bound.delta))),
+        if policy.privacy_min.as_deref() == Some("local") { "refused" } else { "allowed" },
         list(&policy.presets),
         if policy.share_figures == Some(false) { "kept here" } else { "in sums over all hospitals, where a plan asks" },
         policy.hours.map_or_else(|| "any".to_owned(), |hours| hours.to_string()),
@@ -392,7 +408,9 @@ fn policy(folder: &Path) -> Result<Done, Error> {
         "min_cohort": policy.min_cohort, "rounds_max": policy.rounds_max, "images_min": policy.images_min,
         "presets": policy.presets, "terms": policy.terms, "share_figures": policy.share_figures != Some(false),
         "hours": policy.hours.map(|hours| hours.to_string()), "models": policy.models,
-        "audit_keep": audit.keeps(),
+        "audit_keep": audit.keeps(), "declared_patients": policy.declared_patients,
+        "max_epsilon": bound.map(|bound| bound.epsilon), "max_delta": bound.map(|bound| bound.delta),
+        "privacy_min": policy.privacy_min,
     });
     Ok(Done { text, data, exit: Exit::Done })
 }
