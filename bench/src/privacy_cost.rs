@@ -127,6 +127,17 @@ mod tests {
     }
 
     #[test]
+    fn no_plan_refuses_its_own_last_round() {
+        for epsilon in ["0.5", "1.0", "2.0", "3.0", "5.0", "8.0", "20.0"] {
+            for more in ["federation.rounds=400", "privacy.local-steps=1", "publish.final-step=train"] {
+                let cost = cost(&[&format!("privacy.epsilon={epsilon}"), more]);
+                let last = cost.epsilon_after.last().copied().unwrap();
+                assert!(last <= cost.epsilon, "{epsilon} {more}: {last}");
+            }
+        }
+    }
+
+    #[test]
     fn the_fit_for_the_published_model_is_the_last() {
         let cost = cost(&["publish.final-step=train"]);
         assert_eq!(cost.epsilon_after.len(), 41);

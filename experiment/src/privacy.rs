@@ -7,7 +7,8 @@ use super::check::Check;
 use super::literal::PrivacyLiteral;
 use super::train::{ClassWeighting, TrainSettings};
 
-/// Of the file's delta, what noise that is not quite a discrete Gaussian takes: its tables end, and it is a sum.
+/// Of the file's delta, what the noise of a fit takes, which is not quite a discrete Gaussian: its tables end, and it is
+/// a sum.
 pub const NOISE_DELTA: f64 = 1e-9;
 /// How far shares of classes may be from a whole.
 const WHOLE: f64 = 1e-6;
@@ -19,7 +20,7 @@ const WHOLE: f64 = 1e-6;
 pub struct Privacy {
     /// What all fits of a training may cost.
     pub epsilon: f64,
-    /// Probability that they cost more, [`NOISE_DELTA`] included.
+    /// Probability that they cost more, [`NOISE_DELTA`] of each included.
     pub delta: f64,
     /// Probability of a patient to be drawn for a step.
     pub rate: SamplingRate,
@@ -68,10 +69,12 @@ pub enum PrivacyConflict {
         delta: f64,
     },
     /// A delta that noise uses up.
-    #[error("delta {delta} is not above {NOISE_DELTA}, which the noise itself takes")]
+    #[error("delta {delta} is not above {taken}, which the noise itself takes; raise delta or lower rounds")]
     Delta {
         /// As written.
         delta: f64,
+        /// By the noise of all fits.
+        taken: f64,
     },
     /// Gradients that have no integers.
     #[error(transparent)]
@@ -138,14 +141,16 @@ impl Check<'_> {
             self.wrong(&key("sampling-rate"), "a probability".to_owned(), "above 2^-32 and at most 1");
             return None;
         };
-        if delta <= NOISE_DELTA {
-            self.conflict(&key("delta"), &table, PrivacyConflict::Delta { delta }.into());
+        // As the ledger counts it: a part of delta for each fit.
+        let taken = f64::from(fits) * NOISE_DELTA;
+        if delta <= taken {
+            self.conflict(&key("delta"), &table, PrivacyConflict::Delta { delta, taken }.into());
             return None;
         }
-        let steps = fits.saturating_mul(local_steps);
-        let step = NoisyStep::within(rate.value(), steps, (epsilon, delta - NOISE_DELTA)).ok().flatten();
+        let step = NoisyStep::within(rate.value(), (fits, local_steps), (epsilon, delta - taken)).ok().flatten();
         let Some(step) = step else {
-            let conflict = PrivacyConflict::Unreachable { steps: steps.into(), epsilon, delta };
+            let steps = u64::from(fits) * u64::from(local_steps);
+            let conflict = PrivacyConflict::Unreachable { steps, epsilon, delta };
             self.conflict(&key("epsilon"), &["federation", "rounds"], conflict.into());
             return None;
         };

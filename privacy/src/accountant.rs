@@ -47,6 +47,12 @@ impl RenyiCosts {
         Self(parts)
     }
 
+    /// Of so many times the same; what leaves the range stays at its end.
+    #[must_use]
+    pub fn times(&self, count: u32) -> Self {
+        Self(self.0.map(|parts| parts.saturating_mul(u64::from(count))))
+    }
+
     /// The least epsilon that holds with this delta (Canonne, Kamath and Steinke, arXiv 2004.00010, proposition 12):
     /// at least 0, and infinite where costs left their range.
     #[must_use]
@@ -98,8 +104,10 @@ mod tests {
         // Rounded up once more.
         assert!(sum.parts().iter().zip(twice.parts()).all(|(sum, twice)| sum.abs_diff(*twice) <= 1), "{sum:?}");
         assert_eq!(&one + &RenyiCosts::NOTHING, one);
+        assert_eq!((one.times(2), one.times(0)), (sum, RenyiCosts::NOTHING));
         assert_eq!(RenyiCosts::of_parts(*one.parts()), one);
         let end = RenyiCosts::of_parts([u64::MAX - 1; COSTS]);
+        assert_eq!(end.times(2).epsilon(1e-5), f64::INFINITY);
         assert_eq!((&end + &one).epsilon(1e-5), f64::INFINITY);
         assert_eq!(RenyiCosts::rounded_up([f64::NAN; COSTS]).epsilon(1e-5), f64::INFINITY);
         assert_eq!(RenyiCosts::rounded_up([f64::INFINITY; COSTS]).epsilon(1e-5), f64::INFINITY);

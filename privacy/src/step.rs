@@ -62,14 +62,18 @@ impl NoisyStep {
         self.noise
     }
 
-    /// The least noise, in steps of 1/4096, with which so many steps stay within (epsilon, delta); `None` where none
-    /// does.
+    /// The least noise, in steps of 1/4096, with which so many fits of so many steps stay within (epsilon, delta),
+    /// each fit's cost rounded up by itself; `None` where none does.
     ///
     /// # Errors
     /// [`NoisyStepError::Rate`].
-    pub fn within(rate: f64, steps: u32, (epsilon, delta): (f64, f64)) -> Result<Option<Self>, NoisyStepError> {
+    pub fn within(
+        rate: f64,
+        (fits, steps): (u32, u32),
+        (epsilon, delta): (f64, f64),
+    ) -> Result<Option<Self>, NoisyStepError> {
         let at = |parts: u64| Self::new(rate, parts as f64 / PARTS);
-        let holds = |step: &Self| step.costs(steps).epsilon(delta) <= epsilon;
+        let holds = |step: &Self| step.costs(steps).times(fits).epsilon(delta) <= epsilon;
         let (mut short, mut enough) = (0, (NOISE_MAX * PARTS) as u64);
         if !holds(&at(enough)?) {
             return Ok(None);
@@ -133,12 +137,12 @@ mod tests {
             let refused = NoisyStep::new(0.5, noise).unwrap_err();
             assert!(matches!(refused, NoisyStepError::Noise { .. }), "{refused}");
         }
-        assert!(NoisyStep::within(2.0, 1, (1.0, 1e-5)).is_err());
+        assert!(NoisyStep::within(2.0, (1, 1), (1.0, 1e-5)).is_err());
     }
 
     #[test]
     fn the_least_noise_within_a_budget_is_found() {
-        let within = |budget| NoisyStep::within(0.1, 200, (budget, 1e-5)).unwrap();
+        let within = |budget| NoisyStep::within(0.1, (40, 5), (budget, 1e-5)).unwrap();
         for (budget, expected) in [(8.0, 1.2159), (3.0, 2.3353), (1.0, 5.8888)] {
             let step = within(budget).unwrap();
             assert!((step.noise() - expected).abs() < 1.0 / PARTS, "{step:?}");

@@ -83,8 +83,8 @@ fn every_key_of_it_is_in_the_digest() {
 fn what_cannot_hide_patients_is_refused_and_said() {
     for (tables, expected) in [
         ("[privacy]\nmode = \"local\"\n", "[privacy] epsilon: missing"),
-        ("[privacy]\nmode = \"local\"\nepsilon = 0.01\ndelta = 2e-9\n", "no noise keeps 200 steps within epsilon 0.01"),
-        ("[privacy]\nmode = \"local\"\nepsilon = 8.0\ndelta = 1e-9\n", "delta 0.000000001 is not above"),
+        ("[privacy]\nmode = \"local\"\nepsilon = 0.01\ndelta = 5e-8\n", "no noise keeps 200 steps within epsilon 0.01"),
+        ("[privacy]\nmode = \"local\"\nepsilon = 8.0\ndelta = 4e-8\n", "delta 0.00000004 is not above 0.00000004"),
         (&format!("{HIDDEN}class-prior = [0.5, 0.5, 0.1]\n"), "the shares add up to 1.1, not to 1"),
         (&format!("{HIDDEN}class-prior = [0.5, 0.5]\n"), "2 shares for 3 classes"),
         ("[privacy]\nepsilon = 8.0\n", "mode: missing"),
