@@ -10,7 +10,7 @@ use std::path::Path;
 use experiment::NOISE_DELTA;
 use privacy::{COSTS, NoisyStep, RenyiCosts};
 use protocol::ids::{Digest, Epoch};
-use protocol::store::{Journal, JournalError};
+use protocol::store::{Journal, JournalError, Once};
 use remedy::{Exit, Explained};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 pub const LEDGER_FILE: &str = "privacy.sqlite";
 /// The list in it.
 const ROWS: &str = "privacy";
+/// Rows that other key epochs of a site may write while one charges.
+const TRIES: u32 = 64;
 /// What every digest begins with.
 const DOMAIN: &[u8] = b"consilium privacy ledger 1\n";
 
@@ -119,6 +121,9 @@ pub enum PrivacyLedgerError {
         /// Counted from 1.
         row: usize,
     },
+    /// Others wrote without end.
+    #[error("other key epochs of this site write to the privacy ledger all the time: nothing was charged")]
+    Busy,
     /// More than the plan or the site allows.
     #[error(
         "{whose} allows epsilon {} at delta {}, and {found:.3} would be spent with this round: the others go on \
@@ -140,6 +145,7 @@ impl Explained for PrivacyLedgerError {
         match self {
             Self::Journal(_) => "privacy_ledger",
             Self::Damaged { .. } => "privacy_ledger_damaged",
+            Self::Busy => "privacy_ledger_busy",
             Self::Spent { .. } => "privacy_spent",
         }
     }
@@ -151,6 +157,7 @@ impl Explained for PrivacyLedgerError {
     fn remedy(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Journal(_) => "make space or correct the permissions of the site's folder",
+            Self::Busy => "start the service again",
             Self::Damaged { .. } => "put the file back from the newest backup; ask who changed it",
             Self::Spent { .. } => "the others go on; max-epsilon under [policy] in site.toml is this site's own bound",
         })
@@ -159,7 +166,7 @@ impl Explained for PrivacyLedgerError {
     fn exit(&self) -> Exit {
         match self {
             Self::Journal(error) if error.no_space_left() => Exit::StorageFull,
-            Self::Journal(_) => Exit::Failed,
+            Self::Journal(_) | Self::Busy => Exit::Failed,
             Self::Damaged { .. } => Exit::Verification,
             Self::Spent { .. } => Exit::Refused,
         }
@@ -180,15 +187,24 @@ impl PrivacyLedger {
     /// # Errors
     /// [`PrivacyLedgerError::Journal`]; [`PrivacyLedgerError::Damaged`].
     pub fn open(path: &Path) -> Result<Self, PrivacyLedgerError> {
-        let journal = Journal::open(path)?;
-        let (mut rows, mut head) = (Vec::new(), Digest([0; 32]));
-        for (index, line) in journal.read(ROWS, 0, u32::MAX)?.into_iter().enumerate() {
-            let row = serde_json::from_slice::<PrivacyRow>(&line).ok();
-            let row = row.filter(|row| row.before == head.to_string() && row.costs().is_some());
-            rows.push(row.ok_or(PrivacyLedgerError::Damaged { row: index + 1 })?);
-            head = PrivacyRow::digest(&line);
+        let mut ledger = Self { journal: Journal::open(path)?, rows: Vec::new(), head: Digest([0; 32]) };
+        ledger.catch_up()?;
+        Ok(ledger)
+    }
+
+    /// Reads what others wrote since: a site may train in two key epochs at a time.
+    fn catch_up(&mut self) -> Result<(), PrivacyLedgerError> {
+        for stored in self.journal.all(ROWS)?.into_iter().skip(self.rows.len()) {
+            let damaged = PrivacyLedgerError::Damaged { row: self.rows.len() + 1 };
+            let row = serde_json::from_slice::<PrivacyRow>(&stored.value).ok();
+            let is_next = |row: &PrivacyRow| {
+                let follows = row.before == self.head.to_string() && row.costs().is_some();
+                follows && stored.key == place(self.rows.len()).as_bytes()
+            };
+            self.rows.push(row.filter(is_next).ok_or(damaged)?);
+            self.head = PrivacyRow::digest(&stored.value);
         }
-        Ok(Self { journal, rows, head })
+        Ok(())
     }
 
     /// All rows, from the first.
@@ -226,7 +242,8 @@ impl PrivacyLedger {
     ///
     /// # Errors
     /// [`PrivacyLedgerError::Spent`].
-    pub fn check(&self, spending: &Spending, allowed: Allowance) -> Result<(), PrivacyLedgerError> {
+    pub fn check(&mut self, spending: &Spending, allowed: Allowance) -> Result<(), PrivacyLedgerError> {
+        self.catch_up()?;
         let Allowance { plan, site } = allowed;
         let (run, costs) = (spending.run.to_string(), spending.costs());
         let of_run: Vec<_> = self.rows.iter().filter(|row| row.run == run).collect();
@@ -252,13 +269,30 @@ impl PrivacyLedger {
     /// Charges for what is to be encrypted: on disk when this returns. The same values are charged once.
     ///
     /// # Errors
-    /// As [`PrivacyLedger::check`], and nothing is charged then; [`PrivacyLedgerError::Journal`].
+    /// As [`PrivacyLedger::check`], and nothing is charged then; [`PrivacyLedgerError::Journal`],
+    /// [`PrivacyLedgerError::Damaged`], [`PrivacyLedgerError::Busy`].
     pub fn charge(&mut self, spending: &Spending, allowed: Allowance) -> Result<(), PrivacyLedgerError> {
-        if self.is_charged(spending.values) {
-            return Ok(());
+        for _ in 0..TRIES {
+            // Which reads what others wrote first.
+            let checked = self.check(spending, allowed);
+            if self.is_charged(spending.values) {
+                return Ok(());
+            }
+            checked?;
+            let row = self.row(spending);
+            let line = serde_json::to_vec(&row).unwrap_or_default();
+            if self.journal.insert_once(ROWS, place(self.rows.len()).as_bytes(), &line)? == Once::Inserted {
+                self.head = PrivacyRow::digest(&line);
+                self.rows.push(row);
+                return Ok(());
+            }
+            // Another key epoch of this site wrote first: what is left may be less now.
         }
-        self.check(spending, allowed)?;
-        let row = PrivacyRow {
+        Err(PrivacyLedgerError::Busy)
+    }
+
+    fn row(&self, spending: &Spending) -> PrivacyRow {
+        PrivacyRow {
             run: spending.run.to_string(),
             epoch: spending.epoch.0,
             round: spending.round,
@@ -269,12 +303,7 @@ impl PrivacyLedger {
             costs: spending.costs().parts().to_vec(),
             delta: spending.delta(),
             before: self.head.to_string(),
-        };
-        let line = serde_json::to_vec(&row).unwrap_or_default();
-        self.journal.append(ROWS, &line)?;
-        self.head = PrivacyRow::digest(&line);
-        self.rows.push(row);
-        Ok(())
+        }
     }
 
     /// Whether these values were charged.
@@ -283,6 +312,11 @@ impl PrivacyLedger {
         let name = values.to_string();
         self.rows.iter().any(|row| row.values == name)
     }
+}
+
+/// Where a row stands: in the order of texts as in that of numbers.
+fn place(index: usize) -> String {
+    format!("{index:010}")
 }
 
 /// Epsilon of all of them together at a delta, of which each takes its part.

@@ -164,3 +164,23 @@ fn what_a_fit_cannot_use_is_refused_by_name() {
     assert!(matches!(refused(&start, &data.select(&[]), &good, 0.1), TrainError::NoSamples));
     assert!(matches!(refused(&start, &data, &good, -1.0), TrainError::Setting(_)));
 }
+
+#[test]
+fn no_more_images_of_a_patient_have_a_part_in_a_step_than_the_plan_says() {
+    // One patient with two images; the same draws and noise in every fit.
+    let both = Samples { groups: vec![0; 2], ..samples(4).select(&[0, 2]) };
+    let fitted = |data: &Samples, most: usize| {
+        let private = PrivateSteps { images_per_patient: most, ..steps(0.01, 1.0, 1) };
+        fit(data, &private, 1.0, 1)
+    };
+    let far = |one: &[f32], other: &[f32]| {
+        one.iter().zip(other).map(|(one, other)| f64::from(one - other).powi(2)).sum::<f64>().sqrt()
+    };
+    let [first, second] = [0, 1].map(|image| fitted(&both.select(&[image]), 8));
+    let one = fitted(&both, 1);
+    // Rounded otherwise, a gradient is off by some millionths; those of both images are far apart.
+    let (near, apart) = (far(&one, &first).min(far(&one, &second)), far(&first, &second));
+    assert!(near < 1e-2 * apart, "{near} {apart}");
+    let mean = fitted(&both, 2);
+    assert!(far(&mean, &first).min(far(&mean, &second)) > 0.1 * apart, "{apart}");
+}

@@ -7,8 +7,8 @@ use super::check::Check;
 use super::literal::PrivacyLiteral;
 use super::train::{ClassWeighting, TrainSettings};
 
-/// Of the file's delta, what the noise of a fit takes, which is not quite a discrete Gaussian: its tables end, and it is
-/// a sum.
+/// Of the file's delta, what the noise of a fit takes, which is not quite a discrete Gaussian: its tables end, and it
+/// is a sum.
 pub const NOISE_DELTA: f64 = 1e-9;
 /// How far shares of classes may be from a whole.
 const WHOLE: f64 = 1e-6;

@@ -14,9 +14,9 @@ impl Site {
     ///
     /// # Errors
     /// [`HospitalError::Privacy`] where it is not; [`HospitalError::UndeclaredPatients`].
-    pub(super) fn check_budget(&self, round: u32) -> Result<(), HospitalError> {
+    pub(super) fn check_budget(&mut self, round: u32) -> Result<(), HospitalError> {
         let Some((spending, allowed)) = self.spending(round, Digest([0; 32]))? else { return Ok(()) };
-        let ledger = self.privacy.as_ref().ok_or(HospitalError::UndeclaredPatients)?;
+        let ledger = self.privacy.as_mut().ok_or(HospitalError::UndeclaredPatients)?;
         Ok(ledger.check(&spending, allowed)?)
     }
 

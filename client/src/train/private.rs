@@ -17,6 +17,9 @@ use super::{TrainError, augmentation, class_weights};
 /// Purpose of the seeded streams of poses and roundings.
 const PURPOSE_PATIENT: u64 = 4;
 
+/// Parts of a loss that add up in any order alike.
+const LOSS_PARTS: f64 = (1u64 << 32) as f64;
+
 /// How patients are hidden in a fit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PrivateSteps {
@@ -83,7 +86,7 @@ impl Trainer {
             if let Some(tensor) = self.first_non_finite(&parameters) {
                 return Err(TrainError::NonFiniteParameter { epoch: 0, batch: step as usize, tensor });
             }
-            loss = sum.loss / drawn.len().max(1) as f64;
+            loss = sum.loss as f64 / LOSS_PARTS / drawn.len().max(1) as f64;
             let (batch, batches) = (step as usize + 1, private.steps as usize);
             progress(FitProgress { epoch: 0, epochs: 1, batch, batches, loss });
         }
@@ -102,7 +105,8 @@ struct Patients<'a> {
 /// What patients add to a step.
 struct Sum {
     values: Vec<i64>,
-    loss: f64,
+    /// In whole parts, like the values.
+    loss: i64,
 }
 
 impl<'a> Patients<'a> {
@@ -126,17 +130,18 @@ impl<'a> Patients<'a> {
         private: &PrivateSteps,
         seed: u64,
     ) -> Result<Sum, TrainError> {
-        let nothing = || Sum { values: vec![0; at.len()], loss: 0.0 };
+        let nothing = || Sum { values: vec![0; at.len()], loss: 0 };
         let added = drawn.par_iter().try_fold(nothing, |mut sum, patient| {
             let mut draws = Draws::new(seed, *patient as u64);
             let (gradient, loss) = self.gradient(*patient, (at, settings), private.images_per_patient, &mut draws)?;
             private.clipping.add(&gradient, &mut sum.values, &mut Dither::new(draws.next()));
-            sum.loss += loss;
+            // A loss that is not finite is the end of the range, or nothing.
+            sum.loss = sum.loss.saturating_add((loss * LOSS_PARTS) as i64);
             Ok(sum)
         });
         added.try_reduce(nothing, |mut sum, other| {
             sum.values.iter_mut().zip(&other.values).for_each(|(sum, value)| *sum += value);
-            sum.loss += other.loss;
+            sum.loss = sum.loss.saturating_add(other.loss);
             Ok(sum)
         })
     }

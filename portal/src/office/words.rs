@@ -161,3 +161,29 @@ pub(super) fn stand(language: Language, matter: &Matter) -> (String, bool) {
         Some(NotedStand::Over { reason }) => (language.fill("office.stand.over", &[reason]), false),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_about_patients_are_told_whether_they_are_set_or_not() {
+        let told = |language, of: &Policy| policy(language, of, false).join("\n");
+        let unset = told(Language::English, &Policy::default());
+        for text in ["takes no part in plans that hide them", "no bound of its own", "without noise as well"] {
+            assert!(unset.contains(text), "{text}: {unset}");
+        }
+        let set = Policy {
+            declared_patients: Some(900),
+            max_epsilon: Some(3.5),
+            max_delta: Some(1e-6),
+            privacy_min: Some("local".to_owned()),
+            ..Policy::default()
+        };
+        let english = told(Language::English, &set);
+        for text in ["about 900 patients", "ε = 3.5 together, at δ = 0.000001", "only in trainings with noise"] {
+            assert!(english.contains(text), "{text}: {english}");
+        }
+        assert!(told(Language::German, &set).contains("ε = 3.5 kosten, bei δ = 0.000001"));
+    }
+}

@@ -7,7 +7,7 @@ use super::super::images::HeldOut;
 use super::super::plan::{OwnPatients, PlannedPrivacy};
 use super::super::sealed;
 use super::*;
-use crate::privacy_ledger::{Budget, LEDGER_FILE, PrivacyLedger, PrivacyLedgerError, PrivacyRow};
+use crate::privacy_ledger::{Allowance, Budget, LEDGER_FILE, PrivacyLedger, PrivacyLedgerError, PrivacyRow, Spending};
 use crate::train::PrivateSteps;
 
 const STEPS: u32 = 2;
@@ -151,11 +151,7 @@ fn a_part_of_the_published_model_has_an_update_only_while_that_may_be_spent() {
     assert_eq!(all.site(1).encrypt_contribution(Attempt(1), everyone()).unwrap(), first);
     assert_eq!(rows(&all).len(), 2);
     // Killed before it was charged: nothing of it is encrypted uncharged.
-    let lost = Journal::open(&all.root(1).join(LEDGER_FILE)).unwrap();
-    let first_row = lost.read("privacy", 0, 1).unwrap();
-    lost.clear("privacy").unwrap();
-    lost.append("privacy", &first_row[0]).unwrap();
-    drop(lost);
+    Journal::open(&all.root(1).join(LEDGER_FILE)).unwrap().remove("privacy", b"0000000001").unwrap();
     restarted(&mut all);
     assert_eq!(all.site(1).encrypt_contribution(Attempt(1), everyone()).unwrap(), first);
     assert_eq!(rows(&all).len(), 2);
@@ -202,6 +198,29 @@ fn who_does_not_say_how_many_patients_it_has_trains_nothing_that_hides_them() {
 }
 
 #[test]
+fn two_key_epochs_of_a_site_share_one_list_and_one_bound() {
+    let mut all = with_hidden(50.0, Some(1.001 * cost(2)));
+    let path = all.root(1).join(LEDGER_FILE);
+    let mut other = PrivacyLedger::open(&path).unwrap();
+    all.site(1).train(RoundId(1)).unwrap();
+    let step = Some(NoisyStep::new(rate().value(), NOISE).unwrap());
+    let spending = |values: u8| Spending {
+        run: Digest([9; 32]),
+        epoch: Epoch(2),
+        round: 1,
+        values: Digest([values; 32]),
+        step,
+        steps: STEPS,
+    };
+    let allowed = Allowance { plan: budget(50.0), site: Some(budget(1.001 * cost(2))) };
+    other.charge(&spending(1), allowed).unwrap();
+    // Either sees what the other spent.
+    assert!(matches!(other.charge(&spending(2), allowed), Err(PrivacyLedgerError::Spent { .. })));
+    assert!(matches!(all.site(1).train(RoundId(2)), Err(HospitalError::Privacy(PrivacyLedgerError::Spent { .. }))));
+    assert_eq!((rows(&all).len(), other.rows().len()), (2, 2));
+}
+
+#[test]
 fn a_ledger_that_was_changed_is_noticed() {
     let all = {
         let mut all = with_hidden(50.0, None);
@@ -211,11 +230,11 @@ fn a_ledger_that_was_changed_is_noticed() {
     };
     let path = all.root(1).join(LEDGER_FILE);
     let journal = Journal::open(&path).unwrap();
-    let lines = journal.read("privacy", 0, 9).unwrap();
+    let lines: Vec<_> = journal.all("privacy").unwrap().into_iter().map(|row| row.value).collect();
     let of = |lines: &[Vec<u8>]| {
-        journal.clear("privacy").unwrap();
-        for line in lines {
-            journal.append("privacy", line).unwrap();
+        (0..2u64).for_each(|at| journal.remove("privacy", format!("{at:010}").as_bytes()).unwrap());
+        for (at, line) in (0u64..).zip(lines) {
+            journal.insert_once("privacy", format!("{at:010}").as_bytes(), line).unwrap();
         }
         PrivacyLedger::open(&path).map(|ledger| ledger.rows().len())
     };

@@ -18,7 +18,12 @@ pub(super) const MEMBERS: u16 = 5;
 
 /// A proposal with everybody's promises, and the nonces of so many; the words, where they are there.
 pub(super) fn standing(epoch: u32, shown: u16) -> (Standing, Option<String>) {
-    let plan = include_str!("../../../../configs/consortium.toml").replace("\"npz\"", "\"image-folder\"");
+    standing_of(include_str!("../../../../configs/consortium.toml"), epoch, shown)
+}
+
+/// The same of another plan.
+fn standing_of(plan: &str, epoch: u32, shown: u16) -> (Standing, Option<String>) {
+    let plan = plan.replace("\"npz\"", "\"image-folder\"");
     let key = |number: u16| SigningKey::from_seed(&[number as u8; 32]).unwrap();
     let party = |number| PartyId::new(number).unwrap();
     let seat = |number: u16| Seat {
@@ -145,6 +150,29 @@ async fn an_officer_reads_members_terms_and_rules_in_words_and_others_do_not() {
         let form = field(&ada.csrf, "words=x&digest=x");
         assert_eq!(ada.post(path, &form).await.status, 403, "{path}");
         assert_eq!(odo.post(path, &field(&ada.csrf, "words=x&digest=x")).await.status, 403, "{path}: another's form");
+    }
+}
+
+#[tokio::test]
+async fn an_officer_reads_what_hides_patients_and_what_is_not_hidden() {
+    let house = House::open().await;
+    let odo = officer(&house).await;
+    let plan = include_str!("../../../../configs/pneumonia-private.toml");
+    for (plan, last) in [
+        (plan.to_owned(), "nobody trains once more for it"),
+        (plan.replace("[publish]\n", "[publish]\nfinal-step = \"train\"\n"), "that is charged like a round"),
+    ] {
+        note(&house.root(), &standing_of(&plan, 4, MEMBERS), WAITS);
+        let page = odo.get("/office/4").await.text();
+        for words in [
+            "Rounds of training: 40. Steps with noise in each of them: 5.",
+            "with ε = 8, but for a probability of 0.00001",
+            "Not covered are those whom models are measured on",
+            last,
+        ] {
+            assert!(page.contains(words), "{words}: {page}");
+        }
+        assert!(!page.contains("No noise is added"), "{page}");
     }
 }
 
