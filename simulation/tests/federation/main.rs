@@ -151,7 +151,7 @@ fn too_few_hospitals_stop_the_run_and_a_resumed_one_finishes_it() {
     let options = RunOptions { log: Some(leaky), ..options(&again, &[], true) };
     let outcome = simulation::run(&experiment, &options, EventSender::silent()).unwrap();
     let (kept, broken): (Vec<_>, Vec<_>) = outcome.report.oracles.iter().partition(|oracle| oracle.passed);
-    assert_eq!(kept.len(), 6);
+    assert_eq!(kept.len(), 6, "{broken:?}");
     assert!(matches!(&broken[..], [one] if one.name == "log_scanned" && one.detail.contains("FOUND an image of")));
     assert!(!outcome.report.verified());
     assert_eq!(outcome.report.rounds.len(), 2, "round 1 of the first invocation, round 2 of the second");
