@@ -23,9 +23,10 @@ use crate::consent::ConsentBook;
 use crate::data_sets::DataSets;
 use crate::earlier;
 pub use crate::hospital::{Again, Object};
-use crate::hospital::{AuditedSite, HospitalError, SiteRows};
+use crate::hospital::{AuditedSite, HospitalError, OwnPatients, SiteRows};
 use crate::models::{self, ModelsError};
 use crate::plan::{Plan, PlanError};
+use crate::privacy_ledger::LEDGER_FILE;
 use crate::service::epoch_folder;
 use crate::train::TrainDevice;
 use crate::vault::{KeysError, Vault, VaultError};
@@ -171,8 +172,11 @@ impl OwnAudit {
         let plan = Plan::of_consortium(&format!("plan of key epoch {epoch}"), &text, membership.seats.len())?;
         let terms = plan.terms()?;
         let rows = plan.head().and_then(|_| rows(site, epoch, &terms, &plan));
-        let plan = plan.hospital((party, epoch), &membership, &terms, TrainDevice::cpu());
+        let mut plan = plan.hospital((party, epoch), &membership, &terms, TrainDevice::cpu());
         let scratch = Scratch::new(&root)?;
+        if plan.privacy.is_some() {
+            plan.patients = Some(patients(site, &scratch.0)?);
+        }
         Journal::open(&journal)?.copy_to(&scratch.0.join("journal.sqlite"))?;
         let vault = Arc::new(Vault::reopen_of_site(site, &root)?);
         let audited = AuditedSite::open(&root, &scratch.0, vault, plan, rows)?;
@@ -227,6 +231,17 @@ impl OwnAudit {
         }
         Ok(found)
     }
+}
+
+/// What was charged, by a copy of the site's ledger: an audit charges for nothing. What is not in it was encrypted
+/// uncharged.
+fn patients(site: &Path, scratch: &Path) -> Result<OwnPatients, OwnAuditError> {
+    let (own, ledger) = (site.join(LEDGER_FILE), scratch.join(LEDGER_FILE));
+    if own.exists() {
+        Journal::open(&own)?.copy_to(&ledger)?;
+    }
+    // Nothing is trained again, so nobody asks how many there are.
+    Ok(OwnPatients { declared: 1, ledger, budget: None })
 }
 
 /// The rows of a head, of the data set with which its terms were approved, as it is now; `None` where it cannot be

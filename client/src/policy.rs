@@ -7,7 +7,7 @@ use crate::plan::Plan;
 use crate::privacy_ledger::Budget;
 
 /// Probability that more was spent than the site file says, where it does not say how likely that may be.
-const DELTA: f64 = 1e-5;
+pub const DELTA: f64 = 1e-5;
 
 /// Why a site's policy refuses a plan: each names the line of `[policy]` in the site file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -197,6 +197,7 @@ impl AuditedSite {
             Err(
                 error @ (HospitalError::Crypto { .. }
                 | HospitalError::BodyDiffers { .. }
+                | HospitalError::NotCharged { .. }
                 | HospitalError::OtherCeremony { .. }),
             ) => Ok(Again::Impossible(of(&error))),
             made => made,
@@ -222,11 +223,12 @@ impl AuditedSite {
                 if !sealed::has_contribution(&vault, epoch, *attempt) {
                     return Ok(Again::NotKept("it is kept until another key epoch trains in this vault"));
                 }
-                let sealed::Contribution { model, cohort, .. } = sealed::contribution(&vault, epoch, *attempt)?;
-                match model == self.site.current.digest() {
-                    true => self.site.encrypt_contribution(*attempt, cohort).map(Again::Made),
-                    false => Ok(Again::NotKept("this site holds another model by now")),
+                let part = sealed::contribution(&vault, epoch, *attempt)?;
+                if part.model != self.site.current.digest() {
+                    return Ok(Again::NotKept("this site holds another model by now"));
                 }
+                self.site.check_contribution_charged(&part)?;
+                self.site.encrypt_contribution(*attempt, part.cohort).map(Again::Made)
             }
             (Object::Dealings, _) => {
                 Ok(Again::NotKept("sealing is random, and the boxes are erased when all have opened theirs"))

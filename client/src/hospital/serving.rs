@@ -93,22 +93,21 @@ impl Site {
     fn contribution(&mut self, attempt: Attempt, cohort: PartySet) -> Result<Contribution, HospitalError> {
         let (epoch, model) = (self.plan.epoch, self.current.digest());
         let part = 1.0 / cohort.len().max(1) as f64;
-        let plain: Vec<f32> = self.current.parameters.iter().map(|value| (f64::from(*value) * part) as f32).collect();
         if sealed::has_contribution(&self.vault, epoch, attempt) {
             let known = sealed::contribution(&self.vault, epoch, attempt)?;
             if (known.model, known.cohort) == (model, cohort) {
-                self.charge_contribution(&known.parameters, &plain)?;
+                self.charge_contribution(&known)?;
                 return Ok(known);
             }
         }
         // Without an update where its patients may show no more.
         let parameters = match self.plan.final_step && self.check_budget(self.last_fit()).is_ok() {
             true => self.stepped(cohort, part)?,
-            false => plain.clone(),
+            false => self.plain_part(cohort),
         };
         let contribution = Contribution { model, cohort, parameters };
         sealed::put_contribution(&self.vault, epoch, attempt, &contribution)?;
-        self.charge_contribution(&contribution.parameters, &plain)?;
+        self.charge_contribution(&contribution)?;
         Ok(contribution)
     }
 

@@ -1,11 +1,12 @@
 //! What a hospital's patients show with what it encrypts, where the plan hides them: charged before, or not encrypted.
 
 use protocol::ids::{Digest, RoundId};
+use protocol::party_set::PartySet;
 
 use super::error::HospitalError;
 use super::parameters::parameters_digest;
 use super::plan::PlannedPrivacy;
-use super::sealed;
+use super::sealed::{self, Contribution};
 use super::site::Site;
 use crate::privacy_ledger::{Allowance, Spending};
 
@@ -29,7 +30,7 @@ impl Site {
             return Ok(());
         }
         let values = sealed::round_values(&self.vault, self.plan.epoch, round)?.digest();
-        self.charge(round.0, values)
+        self.charge(round.0, values, true)
     }
 
     /// Notes the sealed figures of a round, which cost those that are trained on nothing.
@@ -37,28 +38,46 @@ impl Site {
     /// # Errors
     /// As [`Site::check_budget`].
     pub(super) fn note_figures(&mut self, round: RoundId) -> Result<(), HospitalError> {
-        let values = match self.plan.privacy {
-            Some(_) => sealed::round_values(&self.vault, self.plan.epoch, round)?.digest(),
-            None => return Ok(()),
-        };
-        let Some((spending, allowed)) = self.spending(round.0, values)? else { return Ok(()) };
-        let ledger = self.privacy.as_mut().ok_or(HospitalError::UndeclaredPatients)?;
-        Ok(ledger.charge(&Spending { step: None, steps: 0, ..spending }, allowed)?)
+        if self.plan.privacy.is_none() {
+            return Ok(());
+        }
+        let values = sealed::round_values(&self.vault, self.plan.epoch, round)?.digest();
+        self.charge(round.0, values, false)
     }
 
-    /// Charges for a part of the published model that has an update in it, and is not `plain`.
+    /// A part of the published model without an update: of the model that all know.
+    pub(super) fn plain_part(&self, cohort: PartySet) -> Vec<f32> {
+        let part = 1.0 / cohort.len().max(1) as f64;
+        self.current.parameters.iter().map(|value| (f64::from(*value) * part) as f32).collect()
+    }
+
+    /// Charges for a part of the published model that has an update in it.
     ///
     /// # Errors
     /// As [`Site::check_budget`].
-    pub(super) fn charge_contribution(&mut self, parameters: &[f32], plain: &[f32]) -> Result<(), HospitalError> {
-        if parameters == plain {
-            return Ok(());
+    pub(super) fn charge_contribution(&mut self, part: &Contribution) -> Result<(), HospitalError> {
+        match part.parameters == self.plain_part(part.cohort) {
+            true => Ok(()),
+            false => self.charge(self.last_fit(), parameters_digest(&part.parameters), true),
         }
-        self.charge(self.last_fit(), parameters_digest(parameters))
     }
 
-    fn charge(&mut self, round: u32, values: Digest) -> Result<(), HospitalError> {
-        let Some((spending, allowed)) = self.spending(round, values)? else { return Ok(()) };
+    /// Whether such a part was charged, where it has to be.
+    ///
+    /// # Errors
+    /// [`HospitalError::NotCharged`].
+    pub(super) fn check_contribution_charged(&self, part: &Contribution) -> Result<(), HospitalError> {
+        match part.parameters == self.plain_part(part.cohort) {
+            true => Ok(()),
+            false => self.check_charged(self.last_fit(), parameters_digest(&part.parameters)),
+        }
+    }
+
+    fn charge(&mut self, round: u32, values: Digest, is_noisy: bool) -> Result<(), HospitalError> {
+        let Some((mut spending, allowed)) = self.spending(round, values)? else { return Ok(()) };
+        if !is_noisy {
+            (spending.step, spending.steps) = (None, 0);
+        }
         let ledger = self.privacy.as_mut().ok_or(HospitalError::UndeclaredPatients)?;
         Ok(ledger.charge(&spending, allowed)?)
     }

@@ -1,5 +1,6 @@
 //! A site's folder before an auditor: which epoch, whose words, and that nothing in it changes.
 
+use privacy::NoisyStep;
 use protocol::RoundId;
 use protocol::codec::Wire;
 use protocol::facts::Fact;
@@ -12,6 +13,7 @@ use protocol::weight::WeightClass;
 
 use super::*;
 use crate::hospital::facts_name;
+use crate::privacy_ledger::{Allowance, Budget, PrivacyLedger, Spending};
 
 const TEXT: &str = include_str!("../../../configs/consortium.toml");
 
@@ -105,4 +107,27 @@ fn an_epoch_that_the_site_has_not_or_is_no_member_of_is_named() {
     let nothing = OwnAudit::open(empty.path(), None).err().unwrap();
     assert!(nothing.to_string().contains("it has none"), "{nothing}");
     assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0, "looking makes nothing");
+}
+
+#[test]
+fn what_was_charged_is_read_from_a_copy_that_an_audit_may_write_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let [site, first, second] = ["site", "first", "second"].map(|name| folder.path().join(name));
+    for folder in [&site, &first, &second] {
+        fs::create_dir(folder).unwrap();
+    }
+    // A site that never charged for anything has a list of nothing, and gets none of its own.
+    let none = patients(&site, &first).unwrap();
+    assert!(PrivacyLedger::open(&none.ledger).unwrap().rows().is_empty() && !site.join(LEDGER_FILE).exists());
+    let spending = |number: u8| {
+        let (run, values) = (Digest([1; 32]), Digest([number; 32]));
+        Spending { run, epoch: Epoch(4), round: 1, values, step: NoisyStep::new(0.1, 2.0).ok(), steps: 5 }
+    };
+    let allowed = Allowance { plan: Budget { epsilon: 9.0, delta: 1e-5 }, site: None };
+    PrivacyLedger::open(&site.join(LEDGER_FILE)).unwrap().charge(&spending(7), allowed).unwrap();
+    let copied = patients(&site, &second).unwrap();
+    let mut copy = PrivacyLedger::open(&copied.ledger).unwrap();
+    assert!(copy.is_charged(Digest([7; 32])) && copied.ledger.starts_with(&second));
+    copy.charge(&spending(8), allowed).unwrap();
+    assert_eq!(PrivacyLedger::open(&site.join(LEDGER_FILE)).unwrap().rows().len(), 1);
 }

@@ -1,11 +1,15 @@
 //! Patients are charged for before anything is encrypted, once, and no more than is allowed.
 
 use privacy::{Clipping, DiscreteGaussian, NoisyStep, SamplingRate};
+use protocol::Reject;
+use protocol::message::{HospitalMessage, Leaving};
 use protocol::store::Journal;
 
 use super::super::images::HeldOut;
+use super::super::own_audit::{Again, Object};
 use super::super::plan::{OwnPatients, PlannedPrivacy};
 use super::super::sealed;
+use super::own_audit::audited;
 use super::*;
 use crate::privacy_ledger::{Allowance, Budget, LEDGER_FILE, PrivacyLedger, PrivacyLedgerError, PrivacyRow, Spending};
 use crate::train::PrivateSteps;
@@ -195,6 +199,29 @@ fn who_does_not_say_how_many_patients_it_has_trains_nothing_that_hides_them() {
     all.site(1).plan.patients = None;
     restarted(&mut all);
     assert!(matches!(all.site(1).train(RoundId(1)), Err(HospitalError::UndeclaredPatients)));
+}
+
+#[test]
+fn an_audit_makes_again_what_was_charged_and_names_what_was_not() {
+    let mut all = with_hidden(50.0, None);
+    all.gates();
+    all.round(1);
+    all.site(1).train(RoundId(2)).unwrap();
+    let update = all.site(1).encrypt(RoundId(2), Attempt::FIRST).unwrap();
+    let part = all.site(1).encrypt_contribution(Attempt(1), everyone()).unwrap();
+    let objects = [Object::Update(RoundId(2), Attempt::FIRST), Object::Contribution(Attempt(1))];
+    // What the head says beside the number matters for shares alone.
+    let head = HospitalMessage::Leaving(Leaving { reject: Reject::Stopping });
+    let mut audit = audited(&all, "honest");
+    let made = objects.clone().map(|object| audit.again(&object, &head).unwrap());
+    assert_eq!(made, [Again::Made(update), Again::Made(part)]);
+    std::fs::remove_file(all.root(1).join(LEDGER_FILE)).unwrap();
+    let mut audit = audited(&all, "uncharged");
+    for object in objects {
+        let again = audit.again(&object, &head).unwrap();
+        assert!(matches!(&again, Again::Impossible(why) if why.contains("never charged")), "{again:?}");
+    }
+    assert!(rows(&all).is_empty(), "an audit charges for nothing");
 }
 
 #[test]
