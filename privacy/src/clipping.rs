@@ -52,12 +52,13 @@ impl Clipping {
             return Err(ClippingError::Length { found: length });
         }
         let squared = (gaussian.variance() as f64 / (noise * noise)).floor() as u64;
-        if dimension as u64 > squared {
-            return Err(ClippingError::Dimension { dimension, noise });
-        }
         // What rounding adds to the square: a quarter of each value on the average, and three deviations of that.
         let longest = squared as f64;
-        let scale = (longest - dimension as f64 / 4.0 - 3.0 * longest.sqrt()).max(0.0).sqrt();
+        let left = longest - dimension as f64 / 4.0 - 3.0 * longest.sqrt();
+        if dimension as u64 > squared || left <= 0.0 {
+            return Err(ClippingError::Dimension { dimension, noise });
+        }
+        let scale = left.sqrt();
         Ok(Self { length, squared, scale })
     }
 
@@ -180,6 +181,9 @@ mod tests {
         // Deviation 532: squares up to 28.
         assert_eq!(of(0.5, 28).unwrap().squared(), 28);
         assert_eq!(of(0.5, 29), Err(ClippingError::Dimension { dimension: 29, noise: 100.0 }));
+        // Squares up to 11, which rounding alone takes.
+        let rounded = Clipping::new(0.5, 8, (DiscreteGaussian::SHARED[0], 155.0));
+        assert_eq!(rounded, Err(ClippingError::Dimension { dimension: 8, noise: 155.0 }));
         for length in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(matches!(of(length, 3), Err(ClippingError::Length { .. })));
         }
