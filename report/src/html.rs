@@ -74,7 +74,10 @@ fn result(report: &Report) -> String {
     }
     result.push_str(". ");
     if report.serving.model_encrypted {
-        result.push_str("The finished model exists only encrypted");
+        result.push_str(match experiment.final_step {
+            true => "The finished model exists only encrypted",
+            false => "The finished model, which hospitals alone know, is served encrypted",
+        });
         if report.serving.images > 0 {
             result.push_str(&format!(", and answered {} encrypted images", report.serving.images));
         }

@@ -62,6 +62,8 @@ pub struct ExperimentBlock {
     pub classes: Vec<String>,
     /// SHA-256 of the plan in hexadecimal.
     pub plan_digest: String,
+    /// Whether hospitals trained once more for the published model, so that none of them knows it.
+    pub final_step: bool,
 }
 
 /// Parameter sets, with their size against the 128-bit limit.
@@ -399,6 +401,7 @@ impl ExperimentBlock {
             parameters: experiment.network().parameter_count(),
             classes: experiment.data().classes.clone(),
             plan_digest: hex::encode(experiment.digest()),
+            final_step: experiment.publish().final_step,
         }
     }
 }

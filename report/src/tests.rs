@@ -230,7 +230,7 @@ fn the_json_has_the_agreed_shape() {
     };
     assert_eq!(value["schema"], 1);
     has("", "schema experiment crypto rounds final serving wall_s");
-    has("/experiment", "name seed hospitals threshold parameters");
+    has("/experiment", "name seed hospitals threshold parameters final_step");
     has("/crypto/aggregation", "preset n log_qp limit");
     has("/crypto/serving", "preset n log_qp limit depth");
     has("/rounds/0", "round uploaded decryptors sum_exact loss auc bytes_up bytes_down ms");
@@ -457,4 +457,15 @@ fn the_summary_is_short_and_says_what_was_lost() {
     outcome.report.oracles[2].passed = false;
     assert!(!outcome.report.verified());
     assert!(summary(&outcome.report).contains("FAILED: no_plaintext_at_coordinator"));
+}
+
+#[test]
+fn a_model_that_hospitals_know_is_not_said_to_exist_only_encrypted() {
+    let mut outcome = outcome();
+    outcome.report.serving.model_encrypted = true;
+    assert!(html::render(&outcome.report).expect("page").contains("The finished model exists only encrypted"));
+    outcome.report.experiment.final_step = false;
+    let page = html::render(&outcome.report).expect("page");
+    assert!(page.contains("The finished model, which hospitals alone know, is served encrypted"));
+    assert!(!page.contains("exists only encrypted"));
 }
