@@ -83,7 +83,7 @@ const POLICY: &[Field] = &[
     optional("min-cohort", Kind::Integer(3, 64)),
     optional("rounds-max", Kind::Integer(1, 10_000)),
     optional("images-min", Kind::Integer(1, 1_000_000_000)),
-    optional("presets", Kind::Choices(&["AGG13", "AGG14", "INF14-30", "INF15-60", "INF15-90"])),
+    optional("presets", Kind::Choices(&["AGG13", "AGG14", "TRN14", "INF14-30", "INF15-60", "INF15-90"])),
     optional("terms", Kind::Digests(64)),
     optional("models", Kind::Digests(64)),
     optional("share-figures", Kind::Switch),

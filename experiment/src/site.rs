@@ -232,13 +232,14 @@ mod tests {
         assert_eq!(parse("").expect("a site file").policy, Policy::default());
         let digest = "0123456789abcdef".repeat(4);
         let text = format!(
-            "[policy]\nmin-cohort = 4\nrounds-max = 50\nimages-min = 20\npresets = [\"AGG14\", \"INF15-90\"]\n\
+            "[policy]\nmin-cohort = 4\nrounds-max = 50\nimages-min = 20\n\
+             presets = [\"AGG14\", \"TRN14\", \"INF15-90\"]\n\
              terms = [\"{digest}\"]\nmodels = [\"{digest}\"]\nshare-figures = false"
         );
         let policy = parse(&text).expect("a site file").policy;
         assert_eq!((policy.min_cohort, policy.rounds_max, policy.images_min), (Some(4), Some(50), Some(20)));
         assert_eq!(policy.share_figures, Some(false));
-        assert_eq!(policy.presets, ["AGG14", "INF15-90"]);
+        assert_eq!(policy.presets, ["AGG14", "TRN14", "INF15-90"]);
         assert_eq!((&policy.terms, &policy.models), (&vec![digest.clone()], &vec![digest]));
         for bad in ["0123", &"g".repeat(64), &"A".repeat(64)] {
             assert!(parse(&format!("[policy]\nterms = [\"{bad}\"]")).is_err(), "{bad}");

@@ -217,3 +217,18 @@ pub(super) struct Running {
     pub(super) task: JoinHandle<Result<HospitalEnd, HospitalError>>,
     pub(super) kill: Killer,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_simulated_hospital_declares_its_patients_to_the_first_digit() {
+        let of = |patients: u32| {
+            let images = Samples::empty(1, 1, 1);
+            // Two images of each.
+            declared(&Samples { groups: (0..patients).flat_map(|patient| [patient; 2]).collect(), ..images })
+        };
+        assert_eq!([0, 1, 9, 10, 11, 99, 100, 834, 1001].map(of), [1, 1, 9, 10, 20, 100, 100, 900, 2000]);
+    }
+}

@@ -2,16 +2,13 @@
 
 use std::path::Path;
 
-use client::policy::budget;
+use client::policy::{DELTA, budget};
 use client::privacy_ledger::{Budget, LEDGER_FILE, PrivacyLedger, PrivacyRow};
 use client::site_file::site_file;
 use protocol::store::write_beside;
 use serde_json::{Value, json};
 
 use crate::{error::Error, exit::Exit, output::Done};
-
-/// Probability that more was spent, where the site file sets no bound.
-const DELTA: f64 = 1e-5;
 
 /// Shows the ledger, and writes all of it into a file, one JSON object a row, if one is named.
 pub(super) fn run(folder: &Path, to: Option<&Path>) -> Result<Done, Error> {
